@@ -1,0 +1,122 @@
+# kungfu's Makefile. `make demo` and `make check` are all that a stranger needs; `make help` lists the rest.
+#
+# The file name is the registry: op_*.c, arch_*.c, adapter_*.c, objective_*.c, cmd_*.c and test_*.c are found here and
+# written into build/gen/. Adding one thing is adding one file.
+
+CC ?= cc
+BUILD ?= build
+VERSION := 0.1.0
+MACHINE := $(shell $(CC) -dumpmachine)
+
+PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev
+LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
+OPT ?= -O3
+CFLAGS ?= -g
+ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
+	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
+
+LIB_DIRS := base tensor quant kernel gas op model adapt format token data learn infer judge
+LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c)))
+ifneq ($(filter x86_64%,$(MACHINE)),)
+LIB_SRC += $(wildcard src/kernel/x86_*.c)
+endif
+ifneq ($(filter aarch64%,$(MACHINE)),)
+LIB_SRC += $(wildcard src/kernel/arm_*.c)
+endif
+CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
+TEST_SRC := $(wildcard test/unit/test_*.c) test/runner.c test/guard.c
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+names = $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c))))
+
+all: $(BUILD)/kungfu
+
+$(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(BUILD)/libkungfu.a
+	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/.deps-found
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/src/kernel/x86_avx2.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+
+# --- registries, rewritten only when they change, so that a new file is found and nothing else rebuilt ---
+table = printf '%s\n' $(foreach n,$(3),'extern const struct $(1) $(2)$(n);'); \
+	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t&%s,\n' $(addprefix $(2),$(3)); printf '\tNULL\n};\n'
+
+$(BUILD)/gen/tables.c: force
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "learn/objective.h"\n#include "op/table.h"\n'; \
+	$(call table,op,op_row_,$(call names,src/op,op_)); \
+	$(call table,arch,arch_,$(call names,src/model,arch_)); \
+	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \
+	$(call table,objective,objective_,$(call names,src/learn,objective_)); } > $@.new; \
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/gen/commands.c: force
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n'; \
+	$(call table,command,cmd_,$(call names,src/cmd,cmd_)); } > $@.new; \
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/gen/test_list.h: force
+	@mkdir -p $(@D); printf 'X(%s)\n' $(call names,test/unit,test_) > $@.new; \
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/test/runner.o: $(BUILD)/gen/test_list.h
+
+# --- what must be there ---
+$(BUILD)/.deps-found: Makefile
+	@mkdir -p $(BUILD)
+	@missing=""; command -v pkg-config >/dev/null || missing="pkg-config"; \
+	for l in $(LIBS); do pkg-config --exists $$l 2>/dev/null || missing="$$missing $$l"; done; \
+	if [ -n "$$missing" ]; then echo "kungfu: missing:$$missing. Install with: make deps   (Debian: $(PACKAGES))" >&2; exit 1; fi
+	@touch $@
+
+deps:
+	tools/install-deps $(PACKAGES)
+
+demo: deps
+	+$(MAKE) all
+	tools/demo $(BUILD)/kungfu
+
+check: deps
+	+$(MAKE) check-now
+
+check-now: $(BUILD)/kungfu $(BUILD)/kungfu-test
+	test/check $(BUILD)
+
+asan:
+	+$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 CFLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE" check-now
+
+lint:
+	tools/lint
+
+bench: all
+	bench/run $(BUILD)/kungfu
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo "make demo    everything from nothing: tunes a real model on real data (10 minutes)"
+	@echo "make check   sets up what it needs and passes every test"
+	@echo "make         the program, build/kungfu     make deps    the Debian packages it needs"
+	@echo "make asan    the tests under ASan, UBSan   make fuzz    the parsers under libFuzzer"
+	@echo "make lint    layers, sizes, clang-tidy     make bench   speed beside PyTorch and PEFT"
+
+-include tools/fuzz.mk
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+force:
+.PHONY: all deps demo check check-now asan lint bench clean help force

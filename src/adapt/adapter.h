@@ -1,0 +1,52 @@
+/* adapter: parameter-efficient tuning as hooks. A type is one file adapter_x.c. */
+#ifndef ADAPT_ADAPTER_H
+#define ADAPT_ADAPTER_H
+
+#include "model/graph.h"
+
+struct adapter_type;
+
+struct adapter_options {           /* what the user asked for, or what the file says */
+	int r;
+	double alpha, dropout;
+	bool rslora;
+	const char *target_modules;    /* "all-linear", or comma-separated suffixes of module names, or NULL (all-linear) */
+	const char *modules_to_save;   /* comma-separated, or NULL */
+	uint64_t seed;
+};
+
+struct adapter {
+	const struct adapter_type *type;
+	struct arena mem;
+	struct params params;          /* its numbers, and the modules saved whole */
+	int *replaced;                 /* [n_weights] param that replaces a weight (modules_to_save), −1 */
+	void *own;                     /* the type's */
+	json_t *config;                /* adapter_config.json as it will be written */
+};
+
+struct adapter_type {
+	const char *name;              /* "lora" */
+	const char *peft_type;         /* "LORA" */
+	/* New, with its parameters added, sealed and initialized. */
+	int (*attach)(struct adapter *a, const struct model *m, const struct adapter_options *o, struct err *e);
+	/* Called by nn_linear for weight `w`: may fill l->u, l->up (a second product) or change l->x, l->w. */
+	void (*linear)(struct graph *g, const struct adapter *a, int w, struct linear *l);
+	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
+	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e);
+	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds. */
+	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
+	const char *loss_of_sharing;   /* why prefixes cannot be shared, or NULL; e.g. dropout */
+};
+
+int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o, struct err *e);
+int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e); /* a PEFT folder */
+int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e); /* adapter_config.json, adapter_model.safetensors */
+double adapter_dropout(const struct adapter *a);
+void adapter_release(struct adapter *a);
+
+/* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or back. */
+void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);
+
+extern const struct adapter_type *const adapter_type_table[]; /* generated, NULL-terminated */
+
+#endif

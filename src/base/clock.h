@@ -1,0 +1,14 @@
+/* clock: time. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stddef.h>
+
+double clock_seconds(void);                    /* monotonic */
+double clock_cpu_seconds(void);                /* of this process, all threads */
+void clock_iso(char out[32]);                  /* now, UTC, 2026-01-31T12:00:00Z */
+void clock_strftime(char *out, size_t n, const char *fmt); /* local time */
+/* "12 s", "3 min 20 s", "1 h 05 min" */
+void clock_human(double seconds, char out[32]);
+
+#endif

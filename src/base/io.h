@@ -1,0 +1,54 @@
+/* io: files. Reading maps or loads whole files; writing always goes to a temporary name beside
+ * the target, is synced, and renamed, so a reader or a crash never sees half a file. */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct mapping {
+	const uint8_t *data; /* NULL for an empty file */
+	size_t size;
+};
+
+int io_map(struct mapping *m, const char *path, struct err *e);  /* read-only, shared */
+void io_unmap(struct mapping *m);
+int io_read(struct buf *out, const char *path, struct err *e);   /* "-" is stdin */
+int io_read_gz(struct buf *out, const char *path, struct err *e);/* inflates when the bytes start as gzip, else as they are */
+
+/* Writes the whole file beside and renames it over `path`. */
+int io_write(const char *path, const void *data, size_t n, struct err *e);
+
+/* The same in pieces: open, write…, then commit or abort. After any failed call only abort is legal. */
+struct io_writer {
+	int fd;
+	char *path, *temporary;
+	size_t written;
+};
+int io_writer_open(struct io_writer *w, const char *path, struct err *e);
+int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e);
+int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsync of the folder */
+void io_writer_abort(struct io_writer *w);                /* removes the temporary; harmless after commit */
+
+int io_append(const char *path, const void *data, size_t n, struct err *e); /* O_APPEND, one write; for logs */
+int io_truncate(const char *path, size_t size, struct err *e);
+int io_mkdirs(const char *path, struct err *e);           /* like mkdir -p */
+bool io_exists(const char *path);
+bool io_is_dir(const char *path);
+int io_dir_is_empty(const char *path, bool *empty, struct err *e); /* a missing folder counts as empty */
+int io_rename_dir(const char *from, const char *to, struct err *e); /* fsyncs the parent */
+int io_remove_tree(const char *path, struct err *e);
+int io_size(const char *path, size_t *size, struct err *e);
+int io_free_space(const char *path, size_t *bytes, struct err *e); /* on the file system of the nearest existing parent */
+int io_hash(const char *path, char hex[33], struct err *e);        /* XXH3-128 of the file's bytes */
+/* Names in a folder, sorted bytewise, "." and ".." left out. Freed by io_list_free. */
+int io_list(const char *dir, char ***names, size_t *n, struct err *e);
+void io_list_free(char **names, size_t n);
+char *io_join(const char *dir, const char *name);         /* mem_free */
+const char *io_basename(const char *path);                /* points into path */
+
+#endif

@@ -1,0 +1,48 @@
+/* mem: the only place that calls malloc.
+ *
+ * Small allocations die with a sentence when the machine has no memory left (there is nothing
+ * useful a caller could do); big ones (weights, activations, state) go through mem_map, which
+ * returns an error that states the bytes. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+void *mem_alloc(size_t bytes);                       /* zeroed; never NULL, also for 0 bytes */
+void *mem_array(size_t n, size_t size);              /* zeroed; the product is checked */
+void *mem_grow(void *p, size_t n, size_t size);      /* realloc to n items; new bytes are not zeroed */
+char *mem_strdup(const char *s);
+char *mem_strndup(const char *s, size_t n);
+char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void mem_free(void *p);
+
+/* Anonymous zero pages, 2 MiB aligned with huge pages asked for where that pays. Not touched. Freed by mem_unmap. */
+int mem_map(void **out, size_t bytes, const char *what, struct err *e);
+void mem_unmap(void *p, size_t bytes);
+void mem_touch(void *p, size_t bytes); /* faults every page in, contents unchanged */
+
+/* a*b and a+b, false on overflow. */
+bool size_mul(size_t a, size_t b, size_t *out);
+bool size_add(size_t a, size_t b, size_t *out);
+
+/* The guard: between arm and disarm no thread may allocate. In the test build malloc itself is
+ * interposed (libraries included) and a violation aborts; elsewhere only mem_* is watched. */
+void mem_guard_arm(void);
+void mem_guard_disarm(void);
+bool mem_guard_armed(void);
+
+/* Resident set of this process in bytes, from the kernel: now, and the highest so far (VmHWM). */
+size_t mem_rss(void);
+size_t mem_rss_peak(void);
+/* What this process may use: the smaller of the machine's available memory and the cgroup's limit. */
+size_t mem_available(void);
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ROUND_UP(n, to) (((n) + (to) - 1) / (to) * (to))
+
+#endif

@@ -1,0 +1,21 @@
+/* pool: the threads. One pool a process, made at start; work is a list of n items cut by shape
+ * alone, so results do not depend on the number of threads. Items are taken from one atomic counter; the caller
+ * works too. Nested calls run serially. Waiting spins briefly, then sleeps. Every thread sets
+ * flush-to-zero, so that denormals cost nothing and mean the same everywhere. */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+#include <stddef.h>
+
+struct pool;
+
+struct pool *pool_new(int threads); /* 0: as many as this process may run on (affinity and cgroup) */
+void pool_free(struct pool *p);
+int pool_threads(const struct pool *p);
+
+/* Calls fn(ctx, item, thread) for every item in 0..n-1, thread in 0..pool_threads-1; returns when all are done. */
+void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx);
+
+int cpu_count(void); /* what pool_new(0) would use */
+
+#endif

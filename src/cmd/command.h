@@ -1,0 +1,59 @@
+/* command: one file cmd_x.c a command. Only here (and in main.c) anything is printed to stdout, options are read, the process exits.
+ *
+ * Exit status: 0 done, 1 failed, 2 usage, 3 stopped and resumable. */
+#ifndef CMD_COMMAND_H
+#define CMD_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/opt.h"
+#include "base/pool.h"
+#include "kernel/kernels.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 3 };
+
+struct app {                       /* what every command gets */
+	bool json, quiet;
+	int argc;                      /* after the command's name */
+	char **argv;
+	struct pool *pool;             /* app_pool makes it */
+	const struct kernels *kernels;
+};
+
+/* Every command's struct begins with this, and its table with COMMON_OPTS(struct). */
+struct common {
+	bool json, quiet, help;
+	int64_t threads;
+};
+#define COMMON_OPTS(s, f) \
+	OPT_FLAG("json", s, f.json, "false", "one JSON object a line on stdout, a summary last; text goes to stderr"), \
+	OPT_FLAG("quiet", s, f.quiet, "false", "no text for eyes"), \
+	OPT_INT("threads", s, f.threads, "0", 0, 1024, "threads to use; 0: all that this process may use"), \
+	OPT_FLAG("help", s, f.help, "false", "show this help")
+
+struct command {
+	const char *name;              /* "tune"; "data lint" is a command of two words */
+	const char *summary;           /* one line */
+	const char *usage;             /* "MODEL --data FILE --out DIR" */
+	const char *example;           /* a line that runs */
+	int order;                     /* place in the overview: the order of a person's work */
+	const struct opt *opts;
+	int (*run)(struct app *app);
+};
+
+int command_main(int argc, char **argv);
+
+extern const struct command *const command_table[]; /* generated, NULL-terminated */
+
+/* Parses options, deals with --help, sets up log, pool and kernels. Returns 0 to go on, else the exit status + 1. target begins with a struct common. */
+int app_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p);
+int app_fail(const struct err *e);              /* prints "kungfu: sentence" and returns EXIT_FAILED */
+int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* sentence and a hint; EXIT_USAGE */
+void app_json(const json_t *j);                 /* one line on stdout */
+void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* stdout, the result itself */
+/* SIGINT and SIGTERM set a flag that long work looks at. */
+void app_catch_signals(void);
+bool app_interrupted(void);
+
+#endif

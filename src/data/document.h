@@ -1,0 +1,49 @@
+/* document: a row as the model sees it: ids and which of them are learnt. */
+#ifndef DATA_DOCUMENT_H
+#define DATA_DOCUMENT_H
+
+#include "base/arena.h"
+#include "data/rows.h"
+#include "token/template.h"
+#include "token/tokenizer.h"
+
+struct document {
+	int32_t *ids;
+	uint8_t *learn;             /* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0 */
+	int32_t n;
+	int32_t n_learn;
+	const char *file;
+	size_t line;
+	int32_t choice;             /* of a choice row: which one this document is, else −1 */
+	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
+};
+
+struct document_options {
+	int32_t max_length;
+	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
+	bool packing;               /* join documents, EOS between, into rows of exactly max_length */
+	bool eval_choices;          /* a choice row gives one document a choice (scored), else the gold one alone (trained) */
+};
+
+struct documents {
+	struct arena mem;
+	struct document *items;
+	size_t n, cap;
+	size_t tokens, learnt;      /* sums */
+	/* What happened on the way, for lint: */
+	size_t n_truncated, n_split;
+};
+
+struct text_codec {             /* what turning a row into ids needs; borrowed */
+	const struct tokenizer *tokenizer;
+	const struct template *template_; /* NULL: the model has none */
+};
+
+/* Loss on assistant and completion tokens only (all tokens for text), EOS learnt. Errors name file and line. */
+int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c, const struct document_options *o, struct err *e);
+void documents_release(struct documents *d);
+
+/* Chat: the prompt text of messages with the generation prompt, as the model's template writes it. */
+int chat_prompt(const struct text_codec *c, const json_t *messages, struct tokens *out, struct buf *text, struct err *e);
+
+#endif

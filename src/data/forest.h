@@ -1,0 +1,31 @@
+/* forest: documents into micro-batches, shared prefixes stored once.
+ *
+ * Which documents share a micro-batch is a pure function of their order: documents are taken in turn while their
+ * deduplicated tokens fit. Within a micro-batch they are sorted by ids, and a prefix common to neighbours becomes a parent
+ * segment when that saves at least FOREST_MIN_SHARE rows. Prefixes are of ids, never of text. */
+#ifndef DATA_FOREST_H
+#define DATA_FOREST_H
+
+#include <stdbool.h>
+
+#include "data/document.h"
+#include "op/batch.h"
+
+enum { FOREST_MIN_SHARE = 16 };
+
+struct forest_options {
+	int32_t max_rows;           /* --micro-batch-tokens */
+	bool share;                 /* false with dropout */
+	bool all_targets;           /* score every token (score, perplexity) instead of the learnt ones */
+};
+
+/* How many of docs[0..n) go into the next micro-batch (≥ 1 when n ≥ 1; a single document longer than max_rows is a BUG: the caller has cut it),
+ * and the capacities that this batch needs. */
+size_t forest_take(const struct document *const *docs, size_t n, const struct forest_options *o, struct batch_cap *need, struct live *live, int64_t *tokens);
+/* Fills b (whose capacities suffice) with docs[0..n); pair_doc counts documents in the given order; weights 1 a document.
+ * Every (row, token, document) is a pair of its own, never merged. */
+void forest_fill(struct batch *b, const struct document *const *docs, size_t n, const struct forest_options *o);
+
+void batch_cap_max(struct batch_cap *a, const struct batch_cap *b); /* a = the larger of each */
+
+#endif

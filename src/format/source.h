@@ -1,0 +1,43 @@
+/* source: a model on disk, whichever way it is stored, as named matrices and facts.
+ *
+ * A GGUF file or a Hugging Face folder (config.json, model.safetensors or its sharded index, tokenizer.json …). Nothing
+ * is copied: data point into mappings that live until source_close. */
+#ifndef FORMAT_SOURCE_H
+#define FORMAT_SOURCE_H
+
+#include <jansson.h>
+
+#include "format/gguf.h"
+#include "format/safetensors.h"
+
+struct source {
+	const char *path;           /* as the user gave it */
+	bool is_gguf;
+	struct gguf gguf;           /* when is_gguf */
+	json_t *config;             /* HF: config.json; NULL for GGUF */
+	json_t *generation_config;  /* HF: may be NULL */
+	json_t *tokenizer_config;   /* HF: may be NULL */
+	struct safetensors *shards; /* HF */
+	size_t n_shards;
+	struct arena mem;
+};
+
+/* A tensor of the file in row-major order: dim[0] outermost, as PyTorch prints it. */
+struct source_tensor {
+	const char *name;
+	enum dtype dtype;
+	int n_dims;
+	size_t dim[4];
+	const void *data;
+	size_t bytes;
+};
+
+int source_open(struct source *s, const char *path, struct err *e); /* the error says what is missing in a folder and what a model is */
+void source_close(struct source *s);
+int source_find(const struct source *s, const char *name, struct source_tensor *out); /* 0 found, 1 not there */
+size_t source_count(const struct source *s);
+void source_tensor(const struct source *s, size_t i, struct source_tensor *out);
+size_t source_bytes(const struct source *s);                          /* of all weight files */
+int source_hash(const struct source *s, char hex[33], struct err *e); /* over the weight files */
+
+#endif

@@ -1,0 +1,27 @@
+/* scorer: log-probabilities of documents, batched as forests: the forward-only tape behind score, eval and training's evaluation. */
+#ifndef INFER_SCORER_H
+#define INFER_SCORER_H
+
+#include "adapt/adapter.h"
+#include "data/forest.h"
+
+struct scorer;
+
+struct scorer_options {
+	int32_t max_rows;              /* tokens of a micro-batch */
+	int32_t max_length;            /* of a document */
+	size_t memory;                 /* 0: no limit */
+};
+
+/* adapter may be NULL; params and replaced (full tuning) may be NULL. All borrowed until scorer_free. */
+int scorer_new(struct scorer **s, struct model *m, const struct adapter *a, const struct params *params, const int *replaced,
+               struct pool *pool, const struct kernels *k, const struct scorer_options *o, struct err *e);
+/* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`): the sum, and each if `each` is not NULL
+ * (each[i] points at n floats; unscored ones are left alone). progress may be NULL. Returns -1 with a sentence on interruption or a document that is too long. */
+int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
+               int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
+double scorer_flops(const struct scorer *s);      /* computed so far */
+int64_t scorer_computed_tokens(const struct scorer *s);
+void scorer_free(struct scorer *s);
+
+#endif

@@ -1,0 +1,50 @@
+/* gemm: matrix products cut into tiles by shape alone and dealt to the pool.
+ *
+ *     C[M,N] (+)= Σ_terms scale_t · A_t[M,K_t] · B_t[K_t,N] (+ bias[N]) (+ residual[M,N])
+ *
+ * Up to GEMM_TERMS products add up in one pass over C (LoRA's B·(A·x) is a second term with K = r). B is a matrix
+ * in its storage form: dequantized by cache-sized panels while it is packed, never expanded in memory. Every output element is
+ * one chain over ascending k, term after term, so its bits do not depend on M, on the row's place or on threads.
+ * Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here. */
+#ifndef KERNEL_GEMM_H
+#define KERNEL_GEMM_H
+
+#include "base/pool.h"
+#include "kernel/kernels.h"
+
+enum { GEMM_TERMS = 2 };
+
+struct matrix {                 /* row-major [rows][cols] */
+	enum dtype dtype;
+	const void *data;
+	size_t rows, cols;
+	size_t row_bytes;
+};
+
+struct gemm_term {
+	const float *a;             /* A(i,k) = a[i*a_row + k*a_col] */
+	size_t a_row, a_col;
+	struct matrix b;            /* transposed: b is [N][K] (y = x·Wᵀ); else [K][N] (dx = dy·W) */
+	bool transposed;
+	size_t k;                   /* K of this term */
+	float scale;                /* multiplies this term: B's panel is scaled while it is packed; 1 costs nothing */
+};
+
+struct gemm {
+	size_t m, n;
+	struct gemm_term term[GEMM_TERMS];
+	int n_terms;
+	const float *bias;          /* [N] or NULL */
+	const float *residual;      /* [M,N] row stride ldc, or NULL; may be c itself */
+	float *c;                   /* may not overlap A */
+	size_t ldc;
+	bool accumulate;            /* add to what C holds */
+};
+
+size_t gemm_scratch_bytes(const struct kernels *k);
+/* scratch: pool_threads × gemm_scratch_bytes, 64-byte aligned. */
+void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch);
+/* The same product by one thread without the pool, for use inside a pool item (attention, head). */
+void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch);
+
+#endif

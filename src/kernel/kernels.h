@@ -1,0 +1,84 @@
+/* kernels: the arithmetic, as a table of function pointers per instruction set.
+ *
+ * ref.c (plain C) fills every slot and is the judge; x86_avx2.c, x86_avx512.c and arm_neon.c overlay
+ * what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avx512|neon forces one, and a set that this
+ * processor cannot execute is refused with a sentence. The table is constant afterwards.
+ *
+ * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
+ * K is one chain per output element (fused multiply-add, ascending k). No libm in here: own exp, so that bits do not
+ * depend on the C library. Pointers marked (in place) may be equal, otherwise buffers do not overlap. N rows, C row length. */
+#ifndef KERNEL_KERNELS_H
+#define KERNEL_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "tensor/dtype.h"
+
+struct adamw_step;
+
+enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64 };
+
+struct kernels {
+	const char *name;   /* "avx512" */
+	int mr, nr;         /* micro-tile of gemm */
+
+	/* C[m,n] = (accumulate ? C : 0) + Σ_k A(i,k)·B(k,j) for m ≤ mr, n ≤ nr. A(i,k) = a[i*a_row + k*a_col];
+	 * b is a packed panel [k][nr], zero beyond n; C row stride ldc. Reads and writes only m×n of C. */
+	void (*gemm_tile)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
+	                  const float *b, float *c, size_t ldc, bool accumulate);
+	/* Panels for gemm_tile: out[k][nr] = w[j][k0 + k], j < n ≤ nr, zero for j ≥ n. w is rows of `dtype`, row_bytes apart;
+	 * k0 and k are multiples of the dtype's block. This is y = x·Wᵀ. */
+	void (*pack_rows)(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out);
+	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. j0 is a multiple of the dtype's block; scratch: ≥ 1024 floats. */
+	void (*pack_cols)(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out, float *scratch);
+
+	float (*dot)(const float *a, const float *b, size_t n);
+	void (*axpy)(float *y, float a, const float *x, size_t n);            /* y += a·x */
+	void (*add)(float *y, const float *a, const float *b, size_t n);      /* y = a + b (in place) */
+	void (*scale)(float *y, const float *x, float a, size_t n);           /* y = a·x (in place) */
+	double (*sum_squares)(const float *x, size_t n);                      /* f32 lanes over 64 Ki pieces, summed in double, fixed order */
+	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum); /* y = exp(x − max) (in place), *sum = Σ y */
+	float (*max)(const float *x, size_t n);                               /* n ≥ 1 */
+
+	/* One row each. y may be x. */
+	float (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);           /* returns 1/rms */
+	/* dx (+)= …; dw += dy·x·r when dw is not NULL; g is scratch-free: see op_rmsnorm.c for the formula */
+	void (*rmsnorm_back)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, size_t n, bool accumulate);
+	void (*layernorm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd);
+	void (*layernorm_back)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, size_t n, bool accumulate);
+
+	void (*swiglu)(float *h, const float *gate, const float *up, size_t n);                     /* silu(gate)·up */
+	void (*swiglu_back)(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n); /* (dgate in gate or dh, dup in up: in place) */
+	void (*gelu)(float *y, const float *x, size_t n);                                           /* tanh form, GPT-2's gelu_new */
+	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);                    /* (in place over dy or x) */
+
+	/* One head's vector of D at one position: pairs (i, i+D/2) or, interleaved, (2i, 2i+1); cs: [D/2] cos then [D/2] sin; sign −1 rotates back. (in place) */
+	void (*rope)(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign);
+
+	/* torch.optim.AdamW's order: w *= 1 − lr·decay; m, v; w −= step·m / (sqrt(v)·inv_sqrt_bias2 + eps), g used as g·g_scale. */
+	void (*adamw)(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s);
+};
+
+struct adamw_step {
+	float beta1, beta2, eps;
+	float shrink;          /* 1 − lr·weight_decay */
+	float step;            /* lr / (1 − β1^t) */
+	float inv_sqrt_bias2;  /* 1 / sqrt(1 − β2^t) */
+	float g_scale;         /* clipping · 1/number of targets */
+};
+
+/* The table for this processor. name NULL: the best one, or what KUNGFU_ISA says. */
+const struct kernels *kernels_get(const char *name, struct err *e);
+/* Every table this processor can execute, ref first; for tests. n ≤ 4. */
+size_t kernels_all(const struct kernels *out[4]);
+
+/* Each overlay starts from the table below it and replaces slots. */
+void ref_install(struct kernels *k);
+void x86_avx2_install(struct kernels *k);
+void x86_avx512_install(struct kernels *k);
+void arm_neon_install(struct kernels *k);
+
+#endif

@@ -1,0 +1,21 @@
+/* objective: what a run learns from its rows. One file objective_x.c a row of the table. */
+#ifndef LEARN_OBJECTIVE_H
+#define LEARN_OBJECTIVE_H
+
+#include "data/document.h"
+#include "model/graph.h"
+
+struct objective {
+	const char *name;                            /* "sft" */
+	bool (*accepts)(enum row_shape s);           /* rows it can learn from */
+	const char *wants;                           /* in words, for the sentence */
+	/* Records forward and loss; returns the tensor of per-pair log-probabilities. */
+	uint32_t (*record)(struct graph *g);
+	/* Loss (a sum, to be divided by the number of supervised tokens) of a finished step. */
+	double (*loss)(const struct batch *b, const float *logprob);
+};
+
+extern const struct objective *const objective_table[];  /* generated, NULL-terminated */
+const struct objective *objective_find(const char *name);
+
+#endif

@@ -1,0 +1,7 @@
+/* main: finds the command, nothing else. */
+#include "cmd/command.h"
+
+int main(int argc, char **argv)
+{
+	return command_main(argc, argv);
+}

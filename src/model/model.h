@@ -1,0 +1,98 @@
+/* model: weights by name, and the architecture that knows what to do with them.
+ *
+ * An architecture is one file arch_x.c: how its config is read, a table of weights, and the forward of its parts.
+ * The table alone drives loading, counting, adapters, saving. Weights stay where the file has them (mapped). */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "format/source.h"
+#include "kernel/gemm.h"
+#include "model/params.h"
+#include "op/run.h"
+
+struct arch;
+
+struct config {
+	const struct arch *arch;
+	int n_layers, C, H, G, D, F, V;
+	int n_ctx;                     /* positions the model was made for */
+	double norm_eps, rope_theta;
+	bool tied;                     /* head and embedding are one matrix */
+	bool rope_interleaved;         /* GGUF's q and k rows are permuted so that pairs are neighbours */
+	bool bias;                     /* linears of the attention have a bias */
+};
+
+enum weight_flags {
+	WEIGHT_LINEAR = 1,    /* a matrix [out][in] used by nn_linear: adapters may attach */
+	WEIGHT_EMBED = 2, WEIGHT_HEAD = 4, WEIGHT_NORM = 8, WEIGHT_BIAS = 16,
+	WEIGHT_ROPE_Q = 32, WEIGHT_ROPE_K = 64, /* rows permuted in GGUF, per head */
+	WEIGHT_TRANSPOSED = 128, /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
+	WEIGHT_OPTIONAL = 256,
+};
+
+struct weight_spec {
+	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; %d: the layer */
+	const char *gguf;     /* "blk.%d.attn_q.weight", NULL: not in GGUF */
+	const char *shape;    /* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C" */
+	unsigned flags;
+};
+
+struct weight {
+	const struct weight_spec *spec;
+	int layer;            /* −1 outside the blocks */
+	char *name;           /* Hugging Face's, with the layer filled in */
+	int n_dims;
+	size_t dim[2];        /* [out][in] for linears, whatever the file's order */
+	enum dtype dtype;
+	const void *data;     /* rows of dim[1]; in `owned` memory where it had to be transposed or converted */
+	size_t bytes;
+	bool owned;
+};
+
+struct model {
+	struct arena mem;
+	struct config config;
+	struct source source;
+	struct weight *weights;
+	size_t n_weights;
+	struct tokenizer *tokenizer;
+	float *rope;          /* [n_ctx_used][D]: cos then sin; grown by model_rope */
+	size_t n_rope;
+};
+
+struct graph;
+
+struct arch {
+	const char *name;                /* "llama" */
+	const char *const *hf_types;     /* config.json's model_type, NULL-terminated */
+	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
+	int (*config_hf)(struct config *c, const json_t *j, const char *where, struct err *e);
+	int (*config_gguf)(struct config *c, const struct gguf *g, struct err *e);
+	const struct weight_spec *weights; /* ends with hf NULL; rows with %d repeat for each layer */
+	uint32_t (*embed)(struct graph *g);                       /* N,C */
+	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
+	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
+	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
+	const char *embedding;
+};
+
+int model_open(struct model *m, const char *path, struct err *e); /* config, weights, tokenizer */
+void model_close(struct model *m);
+int model_weight(const struct model *m, const char *spec_hf, int layer);  /* index, −1: not there */
+int model_weight_by_name(const struct model *m, const char *name);        /* full name, −1 */
+size_t model_count(const struct model *m);                       /* parameters */
+void model_rope(struct model *m, size_t positions);              /* makes the table long enough */
+/* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */
+void model_weight_float(const struct model *m, int i, float *out);
+/* The head's weight index (the embedding's when tied). */
+int model_head(const struct model *m);
+
+/* Row r of the file's q or k matrix is row rope_row(r) of Hugging Face's, when the file is interleaved; per head of D. */
+size_t rope_row_to_hf(size_t row, size_t D);
+
+extern const struct arch *const arch_table[];   /* generated from src/model/arch_*.c, NULL-terminated */
+
+#endif

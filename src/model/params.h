@@ -1,0 +1,40 @@
+/* params: the trainable numbers of a run, flat.
+ *
+ * Adapters and full tuning add parameters by name; afterwards params_seal lays them out in one buffer of f32 (each starts at
+ * a multiple of 16). Gradient and optimizer state are buffers of the same layout, owned by the trainer. */
+#ifndef MODEL_PARAMS_H
+#define MODEL_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct param {
+	const char *name;        /* as its file will have it, e.g. base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight */
+	int n_dims;
+	size_t dim[4];
+	size_t n, offset;        /* numbers; offset in the flat buffer */
+	bool decay;              /* weight decay applies (matrices yes; norms, biases no) */
+	int group;               /* learning-rate group, 0 for now */
+	int weight;              /* index of the model's weight that this parameter stands for, −1 */
+	uint32_t site;           /* counter for its initialization */
+};
+
+struct params {
+	struct arena mem;
+	struct param *items;
+	size_t n_items, cap_items;
+	size_t n;                /* numbers in the flat buffer, padding included */
+	float *w;                /* [n] after seal; zero */
+};
+
+int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight); /* its index */
+int params_seal(struct params *p, struct err *e);      /* maps w */
+int params_find(const struct params *p, const char *name); /* −1 */
+size_t params_count(const struct params *p);           /* trainable numbers, without padding */
+void params_release(struct params *p);
+
+#endif

@@ -1,0 +1,61 @@
+/* batch: one micro-batch, packed as a forest.
+ *
+ * Documents lie end to end as segments in depth-first preorder. A segment that several documents
+ * begin with is stored once and is the parent of what follows. The whole attention mask is one integer a key:
+ * key j is seen by the rows whose own key i satisfies  j ≤ i < vis_end[j].  In training the keys are
+ * this batch's rows (key[row] = row); in a session they are rows of the cache.
+ *
+ * What the model predicts is a list of pairs, not a label a row: the last row of a shared prefix predicts another
+ * token for each child. Logits are computed once a *target row* (a row that has at least one pair). */
+#ifndef OP_BATCH_H
+#define OP_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct segment {
+	int32_t start, len;     /* rows */
+	int32_t parent;         /* segment number, −1 for a root; always smaller than its own number */
+	int32_t pos0;           /* position of its first token in every document through it */
+	int32_t end;            /* one past the last row of its subtree */
+};
+
+struct batch {
+	int32_t n_rows, n_targets, n_pairs, n_segments, n_docs, n_keys, n_trees;
+	int32_t *ids;           /* [n_rows] token */
+	int32_t *pos;           /* [n_rows] position in its document */
+	int32_t *key;           /* [n_rows] the row's own key; ascending */
+	int32_t *vis_end;       /* [n_keys] */
+	struct segment *segments;
+	int32_t *tree;          /* [n_trees + 1] first row of each tree, then n_rows */
+	int32_t *target_row;    /* [n_targets] ascending */
+	int32_t *pair_target;   /* [n_pairs] index into target_row, ascending */
+	int32_t *pair_token;    /* [n_pairs] the token to predict */
+	float *pair_weight;     /* [n_pairs] how often it counts in the loss */
+	int32_t *pair_doc;      /* [n_pairs] document of this batch, 0..n_docs-1, in the caller's order */
+	/* Where randomness of this batch comes from (dropout). */
+	uint64_t seed;
+	uint32_t step, micro;
+	/* Σ over rows of the keys that a row sees: what attention costs. */
+	double visible;
+	/* Tokens of the documents as written, shared prefixes counted every time. */
+	int64_t tokens;
+};
+
+/* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */
+struct batch_cap {
+	int32_t rows, targets, pairs, segments, docs, keys;
+};
+
+/* Live counts that decide the cost of a node. */
+struct live {
+	double rows, targets, pairs, visible; /* of one batch, or summed over a run */
+};
+
+/* All arrays in one block of memory at the given capacities. batch_bytes is that block. */
+size_t batch_bytes(const struct batch_cap *cap);
+void batch_init(struct batch *b, const struct batch_cap *cap);
+void batch_release(struct batch *b);
+struct live batch_live(const struct batch *b);
+
+#endif

@@ -1,0 +1,38 @@
+/* ops: how a model's forward records itself. Each returns the number of its output tensor, or TENSOR_NONE after a mistake
+ * (see tape->err). Shapes: N rows of the batch, R target rows, M pairs, C width, H query heads, G key-value
+ * heads, D head size, F hidden, V vocabulary, r rank. The definition of each op is in src/op/op_<name>.c. */
+#ifndef OP_OPS_H
+#define OP_OPS_H
+
+#include "op/tape.h"
+
+enum embed_source { EMBED_IDS, EMBED_POSITIONS };
+
+uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
+uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                                                /* same shape */
+uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C */, float eps);
+uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps);
+
+struct linear {
+	uint32_t x;        /* N,I */
+	uint32_t w;        /* O,I any dtype */
+	uint32_t bias;     /* O or none */
+	uint32_t u, up;    /* N,r and O,r: a second product added in the same pass, or none */
+	uint32_t residual; /* N,O added to the result, or none */
+	float scale;       /* of x·Wᵀ; 0 means 1 */
+};
+uint32_t op_linear(struct tape *t, const struct linear *l);                                             /* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
+
+uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads, bool interleaved);
+uint32_t op_kv_put(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache /* keys,G·D state */);         /* the cache, with rows key[i] written */
+uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G, float scale); /* N,H·D */
+uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
+uint32_t op_gelu(struct tape *t, uint32_t x);
+uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
+uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);                                               /* R,C: the target rows */
+
+/* log p(token) of every pair, M. With a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken
+ * in the same pass, while a strip of logits is there. */
+uint32_t op_token_logprob(struct tape *t, uint32_t x /* R,C */, uint32_t head /* V,C */);
+
+#endif

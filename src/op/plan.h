@@ -1,0 +1,39 @@
+/* plan: where every tensor of a tape lives, and what is recomputed to make that fit.
+ *
+ * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
+ * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising FLOPs per
+ * byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits. */
+#ifndef OP_PLAN_H
+#define OP_PLAN_H
+
+#include "op/tape.h"
+#include "kernel/kernels.h"
+
+struct plan {
+	struct arena mem;
+	struct tensor *tensors;   /* the tape's, then copies made for recomputation */
+	struct node *nodes;       /* in the order of the run */
+	size_t *offset;           /* [n_tensors] in the arena; SIZE_MAX for bound tensors */
+	uint32_t n_tensors, n_nodes;
+	struct batch_cap cap;
+	size_t arena_bytes;
+	size_t bound_bytes;       /* no placement can be smaller */
+	size_t scratch_bytes;     /* per thread, the largest need of any op */
+	uint32_t n_recomputed;    /* nodes run a second time */
+};
+
+struct plan_options {
+	size_t limit_bytes;       /* 0: as it comes; else the arena may not be larger */
+	bool keep_all;            /* recompute nothing, not even what is cheap; for tests */
+	bool recompute_all;       /* gradient checkpointing: recompute all that can be */
+	bool no_inplace;          /* for tests */
+};
+
+/* -1 and the least feasible bytes in the sentence when the limit cannot be met. */
+int plan_make(struct plan *p, const struct tape *t, const struct kernels *k, const struct plan_options *o, struct err *e);
+void plan_release(struct plan *p);
+
+/* FLOPs and bytes moved of one pass over the nodes at these live counts (or their sums over many batches), recomputation included. */
+void plan_cost(const struct plan *p, const struct live *live, double *flops, double *bytes);
+
+#endif

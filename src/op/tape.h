@@ -1,0 +1,125 @@
+/* tape: a computation recorded once, before any memory is taken.
+ *
+ * Ops append nodes that read and write tensors; tensors and nodes are arrays indexed by number, so a tape can be
+ * printed and compared. Row counts are capacities; the live counts come with each batch. The first
+ * mistake of shape is kept in tape->err and every later op returns TENSOR_NONE, so that a forward can be
+ * written without checks and looked at once.
+ *
+ * Backward: tape_backward walks the recorded nodes in reverse and lets each op append the nodes of its
+ * gradient, only for inputs that need one (trainable, or computed from something trainable). */
+#ifndef OP_TAPE_H
+#define OP_TAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "op/batch.h"
+#include "tensor/dtype.h"
+
+enum { TENSOR_NONE = 0, NODE_INPUTS = 8, NODE_OUTPUTS = 4, TENSOR_DIMS = 4 };
+
+enum role {
+	ROLE_ACT,      /* in the arena, lives from its first writer to its last reader */
+	ROLE_SCRATCH,  /* in the arena, lives during one node */
+	ROLE_WEIGHT,   /* frozen, bound to memory before the run; never written */
+	ROLE_PARAM,    /* trainable f32, bound */
+	ROLE_GRAD,     /* gradient of a parameter, bound; the first node stores, later ones add */
+	ROLE_STATE,    /* bound, readable and writable: the key-value cache, a caller's buffer */
+};
+
+enum axis { AXIS_FIXED, AXIS_ROWS, AXIS_TARGETS, AXIS_PAIRS }; /* what the first dimension counts */
+
+enum phase { PHASE_FORWARD, PHASE_RECOMPUTE, PHASE_BACKWARD };
+
+struct tensor {
+	char name[56];
+	enum dtype dtype;
+	enum role role;
+	enum axis axis;
+	int n_dims;
+	size_t dim[TENSOR_DIMS];  /* row-major; dim[0] is a capacity unless axis is FIXED */
+	bool needs_grad;
+	uint32_t producer;        /* node number + 1; 0: none */
+};
+
+struct node {
+	const struct op *op;
+	uint32_t in[NODE_INPUTS], out[NODE_OUTPUTS]; /* TENSOR_NONE where absent */
+	const void *attr;         /* op's own struct, in the tape's memory */
+	enum phase phase;
+	int layer;                /* −1 outside the blocks */
+};
+
+struct run;
+struct tape;
+
+/* One row of the op table. `forward` may assume what `shape` has checked. */
+struct op {
+	const char *name;
+	/* Adds the outputs (tape_output) or refuses with a sentence. */
+	int (*shape)(struct tape *t, struct node *n, struct err *e);
+	void (*cost)(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
+	void (*forward)(struct run *r, const struct node *n);
+	/* Appends the gradient's nodes for node number i; NULL: has none, asking for it is an error. */
+	void (*backward)(struct tape *t, uint32_t i);
+	uint32_t saves;           /* what backward reads: bit j for in[j], bit 8+j for out[j]; anything else is a BUG */
+	int inplace_out, inplace_in; /* out[inplace_out] may share in[inplace_in]; −1: never. Set both to −1 when not used. */
+	bool cheap;               /* pointwise: always recomputed in backward rather than kept */
+	bool starts_gradient;     /* a loss: needs no gradient from above */
+	/* Records a small random case for the generic tests; how many there are: sample_count. The op's inputs are made with tape_param or tape_weight.
+	 * Returns the output tensor whose gradient is tested. NULL for ops that only backward uses. */
+	uint32_t (*sample)(struct tape *t, struct batch *b, struct rng_stream *rng, int i);
+	int sample_count;
+};
+
+struct tape {
+	struct arena mem;
+	struct tensor *tensors;   /* [n_tensors]; number 0 is TENSOR_NONE */
+	struct node *nodes;
+	uint32_t *grad;           /* [n_tensors] gradient tensor of a tensor, or TENSOR_NONE */
+	uint32_t n_tensors, cap_tensors, n_nodes, cap_nodes;
+	struct batch_cap cap;
+	enum phase phase;
+	int layer;                /* stamped on nodes as they are recorded */
+	bool gradients;           /* false: nothing needs a gradient (forward-only tape) */
+	struct err err;           /* the first mistake; "" when all is well */
+};
+
+void tape_init(struct tape *t, const struct batch_cap *cap, bool gradients);
+void tape_release(struct tape *t);
+
+/* Tensors from outside; bound by number before the run. dims: row-major. */
+uint32_t tape_weight(struct tape *t, const char *name, enum dtype dtype, int n_dims, const size_t *dim);
+uint32_t tape_param(struct tape *t, const char *name, int n_dims, const size_t *dim);
+uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims, const size_t *dim);
+
+/* For ops. */
+uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr, size_t attr_bytes); /* first output, or TENSOR_NONE */
+uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims, const size_t *dim); /* f32 activation */
+uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats);
+const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
+size_t tensor_count(const struct tensor *x);                          /* numbers at capacity */
+size_t tensor_live_rows(const struct tensor *x, const struct batch *b); /* first dimension that counts now */
+double tensor_live(const struct tensor *x, const struct live *l);       /* numbers that count now */
+
+/* Gradients, for op->backward. */
+bool tape_wants(const struct tape *t, uint32_t x);                /* does x need a gradient */
+uint32_t tape_grad(const struct tape *t, uint32_t x);             /* the gradient that has arrived at x, or TENSOR_NONE */
+/* Where a node writes the gradient of x: makes it on first use. *accumulate: add to what is there. */
+uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate);
+/* The gradient of x is the tensor g itself (handed over, not copied) or, when x has one already, g is added to it. */
+void tape_grad_pass(struct tape *t, uint32_t x, uint32_t g);
+/* A backward node: no shape function, outputs given. */
+void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const uint32_t *out, int n_out, const void *attr, size_t attr_bytes);
+
+/* The caller provides the gradient of `x` (a state tensor of the same shape). */
+void tape_seed(struct tape *t, uint32_t x, uint32_t grad);
+int tape_backward(struct tape *t, struct err *e);
+
+void tape_print(const struct tape *t, void (*print)(void *ctx, const char *line), void *ctx);
+
+#endif

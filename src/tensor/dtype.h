@@ -1,0 +1,45 @@
+/* dtype: how numbers are stored. A dtype is a row of a table; quantization is a dtype, never a second program.
+ *
+ * A block type stores `block` consecutive numbers of a row in `bytes` bytes; rows are contiguous and a
+ * row's length is a multiple of the block. GGUF's layouts are those of ggml's `ggml-common.h` (facts: field
+ * order and meaning); each lives in its own file `src/quant/quant_x.c`. */
+#ifndef TENSOR_DTYPE_H
+#define TENSOR_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum dtype {
+	DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0,
+	DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_I32, DTYPE_COUNT
+};
+
+struct dtype_info {
+	const char *name;   /* "Q4_1" */
+	uint32_t block;     /* numbers a block; 1 for plain types */
+	uint32_t bytes;     /* bytes a block */
+	int gguf;           /* ggml's type number, -1: none */
+	const char *safetensors; /* "F32", "BF16", … or NULL */
+	/* n numbers, n a multiple of block; src and dst do not overlap. NULL for I32. */
+	void (*to_float)(const void *src, float *dst, size_t n);
+	/* Rounds to nearest even; NULL where this program never writes the type. */
+	void (*from_float)(const float *src, void *dst, size_t n);
+};
+
+extern const struct dtype_info dtypes[DTYPE_COUNT];
+
+/* Bytes of n numbers; -1 with a sentence when n is no multiple of the block or the product overflows. */
+int dtype_bytes(enum dtype t, size_t n, size_t *bytes, struct err *e);
+/* The dtype by GGUF number, safetensors name or own name; -1 when there is none. */
+int dtype_from_gguf(uint32_t type);
+int dtype_from_safetensors(const char *name);
+int dtype_from_name(const char *name); /* case-insensitive */
+
+uint16_t f16_from_float(float x);
+float f16_to_float(uint16_t h);
+uint16_t bf16_from_float(float x);
+float bf16_to_float(uint16_t h);
+
+#endif
