@@ -18,7 +18,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hi
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS := base tensor quant kernel gas op model adapt format token data learn infer judge
+LIB_DIRS ?= base tensor quant kernel gas op model adapt format token data learn infer judge
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c)))
 ifneq ($(filter x86_64%,$(MACHINE)),)
 LIB_SRC += $(wildcard src/kernel/x86_*.c)
@@ -27,7 +27,9 @@ ifneq ($(filter aarch64%,$(MACHINE)),)
 LIB_SRC += $(wildcard src/kernel/arm_*.c)
 endif
 CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
-TEST_SRC := $(wildcard test/unit/test_*.c) test/runner.c test/guard.c
+# ONLY=x builds the test program with test/unit/test_x.c alone.
+ONLY ?= *
+TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 names = $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c))))
@@ -71,7 +73,7 @@ $(BUILD)/gen/commands.c: force
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/gen/test_list.h: force
-	@mkdir -p $(@D); printf 'X(%s)\n' $(call names,test/unit,test_) > $@.new; \
+	@mkdir -p $(@D); printf 'X(%s)\n' $(patsubst test_%,%,$(basename $(notdir $(wildcard test/unit/test_$(ONLY).c)))) > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/test/runner.o: $(BUILD)/gen/test_list.h
 
