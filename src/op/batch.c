@@ -1,0 +1,64 @@
+/* batch: the arrays of one micro-batch, carved out of one block.
+ *
+ * Every array begins at a multiple of 64 bytes from the block's start and all elements are four-byte words, so the
+ * offsets are a pure function of the capacities; batch_bytes is the end of the last one. The block is found again as
+ * `ids`, the first array. Filling is the packer's work (data/forest.c, a session), not this file's. */
+#include "op/batch.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+enum { ARRAY_ALIGN = 64 };
+
+/* Takes n elements of `size` bytes at *at, which moves on; NULL base only measures. */
+static void *carve(char *base, size_t *at, int32_t n, size_t size)
+{
+	if (n < 0)
+		BUG("a batch with a negative capacity %d", n);
+	void *p = base ? base + *at : NULL;
+	*at = ROUND_UP(*at + (size_t)n * size, (size_t)ARRAY_ALIGN);
+	return p;
+}
+
+/* Points b's arrays into base (NULL: nowhere) and returns the bytes they take. */
+static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *cap)
+{
+	size_t at = 0;
+	b->ids = carve(base, &at, cap->rows, sizeof(*b->ids));
+	b->pos = carve(base, &at, cap->rows, sizeof(*b->pos));
+	b->key = carve(base, &at, cap->rows, sizeof(*b->key));
+	b->vis_end = carve(base, &at, cap->keys, sizeof(*b->vis_end));
+	b->segments = carve(base, &at, cap->segments, sizeof(*b->segments));
+	b->tree = carve(base, &at, cap->segments + 1, sizeof(*b->tree)); /* a tree has at least one segment */
+	b->target_row = carve(base, &at, cap->targets, sizeof(*b->target_row));
+	b->pair_target = carve(base, &at, cap->pairs, sizeof(*b->pair_target));
+	b->pair_token = carve(base, &at, cap->pairs, sizeof(*b->pair_token));
+	b->pair_weight = carve(base, &at, cap->pairs, sizeof(*b->pair_weight));
+	b->pair_doc = carve(base, &at, cap->pairs, sizeof(*b->pair_doc));
+	return at;
+}
+
+size_t batch_bytes(const struct batch_cap *cap)
+{
+	struct batch b;
+	return batch_layout(&b, NULL, cap);
+}
+
+void batch_init(struct batch *b, const struct batch_cap *cap)
+{
+	memset(b, 0, sizeof(*b));
+	batch_layout(b, mem_alloc(batch_bytes(cap)), cap);
+}
+
+void batch_release(struct batch *b)
+{
+	mem_free(b->ids);
+	memset(b, 0, sizeof(*b));
+}
+
+struct live batch_live(const struct batch *b)
+{
+	return (struct live){ .rows = b->n_rows, .targets = b->n_targets, .pairs = b->n_pairs, .visible = b->visible };
+}
