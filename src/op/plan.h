@@ -12,7 +12,7 @@
 struct plan {
 	struct arena mem;
 	struct tensor *tensors;   /* the tape's, then copies made for recomputation */
-	struct node *nodes;       /* in the order of the run */
+	struct node *nodes;       /* in the order of the run; their attributes stay in the tape, which outlives the plan */
 	size_t *offset;           /* [n_tensors] in the arena; SIZE_MAX for bound tensors */
 	uint32_t n_tensors, n_nodes;
 	struct batch_cap cap;

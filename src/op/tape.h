@@ -54,6 +54,7 @@ struct node {
 	int layer;                /* −1 outside the blocks */
 };
 
+struct kernels;
 struct run;
 struct tape;
 
@@ -67,13 +68,15 @@ struct op {
 	/* Appends the gradient's nodes for node number i; NULL: has none, asking for it is an error. */
 	void (*backward)(struct tape *t, uint32_t i);
 	uint32_t saves;           /* what backward reads: bit j for in[j], bit 8+j for out[j]; anything else is a BUG */
-	int inplace_out, inplace_in; /* out[inplace_out] may share in[inplace_in]; −1: never. Set both to −1 when not used. */
+	uint32_t inplace;         /* bit j: out[0] may take the place of in[j] when this node is its last reader; 0: never */
 	bool cheap;               /* pointwise: always recomputed in backward rather than kept */
 	bool starts_gradient;     /* a loss: needs no gradient from above */
 	/* Records a small random case for the generic tests; how many there are: sample_count. The op's inputs are made with tape_param or tape_weight.
 	 * Returns the output tensor whose gradient is tested. NULL for ops that only backward uses. */
 	uint32_t (*sample)(struct tape *t, struct batch *b, struct rng_stream *rng, int i);
 	int sample_count;
+	/* Bytes of scratch that one thread needs while the node runs; NULL: none. */
+	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
 };
 
 struct tape {
