@@ -13,10 +13,10 @@
 enum { ARRAY_ALIGN = 64 };
 
 /* Takes n elements of `size` bytes at *at, which moves on; NULL base only measures. */
-static void *carve(char *base, size_t *at, int32_t n, size_t size)
+static void *carve(char *base, size_t *at, int64_t n, size_t size)
 {
 	if (n < 0)
-		BUG("a batch with a negative capacity %d", n);
+		BUG("a batch with a negative capacity %lld", (long long)n);
 	void *p = base ? base + *at : NULL;
 	*at = ROUND_UP(*at + (size_t)n * size, (size_t)ARRAY_ALIGN);
 	return p;
@@ -37,6 +37,7 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->pair_token = carve(base, &at, cap->pairs, sizeof(*b->pair_token));
 	b->pair_weight = carve(base, &at, cap->pairs, sizeof(*b->pair_weight));
 	b->pair_doc = carve(base, &at, cap->pairs, sizeof(*b->pair_doc));
+	b->work = carve(base, &at, cap->rows + (int64_t)cap->docs * BATCH_WORK_DOC, sizeof(*b->work));
 	return at;
 }
 
@@ -49,6 +50,7 @@ size_t batch_bytes(const struct batch_cap *cap)
 void batch_init(struct batch *b, const struct batch_cap *cap)
 {
 	memset(b, 0, sizeof(*b));
+	b->cap = *cap;
 	batch_layout(b, mem_alloc(batch_bytes(cap)), cap);
 }
 

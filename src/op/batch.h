@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { BATCH_WORK_DOC = 40 }; /* words of scratch a document, for the packer */
+
 struct segment {
 	int32_t start, len;     /* rows */
 	int32_t parent;         /* segment number, −1 for a root; always smaller than its own number */
@@ -20,7 +22,13 @@ struct segment {
 	int32_t end;            /* one past the last row of its subtree */
 };
 
+/* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */
+struct batch_cap {
+	int32_t rows, targets, pairs, segments, docs, keys;
+};
+
 struct batch {
+	struct batch_cap cap;   /* what the arrays can hold */
 	int32_t n_rows, n_targets, n_pairs, n_segments, n_docs, n_keys, n_trees;
 	int32_t *ids;           /* [n_rows] token */
 	int32_t *pos;           /* [n_rows] position in its document */
@@ -33,6 +41,7 @@ struct batch {
 	int32_t *pair_token;    /* [n_pairs] the token to predict */
 	float *pair_weight;     /* [n_pairs] how often it counts in the loss */
 	int32_t *pair_doc;      /* [n_pairs] document of this batch, 0..n_docs-1, in the caller's order */
+	int32_t *work;          /* [cap.rows + cap.docs × BATCH_WORK_DOC] scratch of the packer, which so allocates nothing */
 	/* Where randomness of this batch comes from (dropout). */
 	uint64_t seed;
 	uint32_t step, micro;
@@ -40,11 +49,6 @@ struct batch {
 	double visible;
 	/* Tokens of the documents as written, shared prefixes counted every time. */
 	int64_t tokens;
-};
-
-/* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */
-struct batch_cap {
-	int32_t rows, targets, pairs, segments, docs, keys;
 };
 
 /* Live counts that decide the cost of a node. */
