@@ -14,6 +14,7 @@ struct arena {
 #define ARENA_INIT { 0 }
 
 void *arena_alloc(struct arena *a, size_t bytes);
+void *arena_alloc64(struct arena *a, size_t bytes);
 void *arena_array(struct arena *a, size_t n, size_t size); /* product checked */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);

@@ -8,4 +8,10 @@
 void hash_hex(const void *data, size_t n, char hex[33]);
 uint64_t hash_64(const void *data, size_t n);
 
+/* The same in pieces; hash_end writes hash_hex of all of them and frees the stream. */
+struct hash_stream;
+struct hash_stream *hash_begin(void);
+void hash_add(struct hash_stream *h, const void *data, size_t n);
+void hash_end(struct hash_stream *h, char hex[33]);
+
 #endif
