@@ -13,6 +13,9 @@ struct rng_key {
 	uint32_t purpose; /* enum rng_purpose */
 };
 
+/* The cipher itself; the counter and the key as in the paper's reference, Random123. */
+void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
 /* Four 32-bit words for the counter (a, b, c). */
 void rng_words(struct rng_key k, uint64_t a, uint32_t b, uint32_t c, uint32_t out[4]);
 float rng_uniform(struct rng_key k, uint64_t a, uint32_t b, uint32_t c); /* [0, 1), 24 bits */

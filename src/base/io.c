@@ -1,0 +1,446 @@
+/* io: files, with errors that name the path and the system's reason.
+ *
+ * A file is written as `path.tmp<process>-<n>` beside its target, synced, renamed over it, and the folder is synced:
+ * after a crash the target is whole, old or new. A killed process can leave its temporary behind, never a half target.
+ * Names of folders are UTF-8 or bytes, never interpreted. */
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { PIECE = 1 << 20, WRITE_MAX = 1 << 30 };
+
+static int io_error(struct err *e, const char *what, const char *path)
+{
+	return err_set(e, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+static int open_read(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? io_error(e, "open", path) : fd;
+}
+
+int io_map(struct mapping *m, const char *path, struct err *e)
+{
+	struct stat st;
+	int rc = -1, fd = open_read(path, e);
+	*m = (struct mapping){ 0 };
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st)) {
+		io_error(e, "look at", path);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, "cannot read %s: it is not a regular file", path);
+		goto out;
+	}
+	if (st.st_size > 0) {
+		void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED) {
+			io_error(e, "map", path);
+			goto out;
+		}
+		*m = (struct mapping){ .data = p, .size = (size_t)st.st_size };
+	}
+	rc = 0;
+out:
+	close(fd);
+	return rc;
+}
+
+void io_unmap(struct mapping *m)
+{
+	if (m->data)
+		munmap((void *)m->data, m->size);
+	*m = (struct mapping){ 0 };
+}
+
+/* read() that goes on after a signal. */
+static ssize_t read_some(int fd, void *data, size_t n)
+{
+	ssize_t got;
+	do
+		got = read(fd, data, n);
+	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/* Everything that fd still has, appended to out in pieces. */
+static int read_all(int fd, struct buf *out, const char *path, struct err *e)
+{
+	char *piece = mem_alloc(PIECE);
+	ssize_t n;
+	while ((n = read_some(fd, piece, PIECE)) > 0 && !out->overflow)
+		buf_add(out, piece, (size_t)n);
+	int rc = n < 0 ? io_error(e, "read", path) : 0;
+	mem_free(piece);
+	if (out->overflow)
+		rc = err_set(e, "cannot read %s: it is larger than %zu bytes", path, out->max ? out->max : (size_t)1 << 30);
+	return rc;
+}
+
+int io_read(struct buf *out, const char *path, struct err *e)
+{
+	if (strcmp(path, "-") == 0)
+		return read_all(STDIN_FILENO, out, "standard input", e);
+	int fd = open_read(path, e);
+	if (fd < 0)
+		return -1;
+	int rc = read_all(fd, out, path, e);
+	close(fd);
+	return rc;
+}
+
+/* Inflates all members of a gzip file, one after another, as gzip -d does. */
+static int inflate_all(struct buf *out, const struct buf *in, const char *path, struct err *e)
+{
+	z_stream z = { 0 };
+	char *piece = mem_alloc(PIECE);
+	size_t pos = 0;
+	int status = Z_OK;
+	if (inflateInit2(&z, 15 + 16) != Z_OK)
+		BUG("zlib: inflateInit2");
+	while (status == Z_OK && !out->overflow) {
+		if (z.avail_in == 0) {
+			z.avail_in = (uInt)MIN(in->len - pos, (size_t)PIECE);
+			z.next_in = (Bytef *)in->data + pos;
+			pos += z.avail_in;
+		}
+		z.next_out = (Bytef *)piece;
+		z.avail_out = PIECE;
+		status = inflate(&z, Z_NO_FLUSH);
+		buf_add(out, piece, PIECE - z.avail_out);
+		if (status == Z_STREAM_END && (z.avail_in || pos < in->len))
+			status = inflateReset(&z);
+	}
+	inflateEnd(&z);
+	mem_free(piece);
+	if (out->overflow)
+		return err_set(e, "cannot read %s: it inflates to more than %zu bytes", path, out->max ? out->max : (size_t)1 << 30);
+	if (status != Z_STREAM_END)
+		return err_set(e, "cannot read %s: its gzip data is %s", path, status == Z_BUF_ERROR ? "cut short" : "damaged");
+	return 0;
+}
+
+int io_read_gz(struct buf *out, const char *path, struct err *e)
+{
+	struct buf raw = { .max = out->max };
+	int rc = io_read(&raw, path, e);
+	if (rc == 0 && raw.len >= 2 && (uint8_t)raw.data[0] == 0x1f && (uint8_t)raw.data[1] == 0x8b) {
+		rc = inflate_all(out, &raw, path, e);
+	} else if (rc == 0) {
+		buf_add(out, raw.data, raw.len);
+		if (out->overflow)
+			rc = err_set(e, "cannot read %s: it is larger than the room left for it", path);
+	}
+	buf_release(&raw);
+	return rc;
+}
+
+/* write() of everything, going on after signals and short writes. */
+static int write_all(int fd, const void *data, size_t n)
+{
+	const char *at = data;
+	while (n) {
+		ssize_t done = write(fd, at, MIN(n, (size_t)WRITE_MAX));
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return -1;
+		at += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* The folder that a path lies in; mem_free. */
+static char *parent_of(const char *path)
+{
+	size_t n = strlen(path);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return n ? mem_strndup(path, n) : mem_strdup(".");
+}
+
+/* Makes a rename durable. File systems that cannot sync a folder say EINVAL; they lose nothing by it. */
+static int sync_parent(const char *path, struct err *e)
+{
+	char *parent = parent_of(path);
+	int rc = 0, fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (fsync(fd) && errno != EINVAL))
+		rc = io_error(e, "sync the folder", parent);
+	if (fd >= 0)
+		close(fd);
+	mem_free(parent);
+	return rc;
+}
+
+int io_writer_open(struct io_writer *w, const char *path, struct err *e)
+{
+	static atomic_uint serial;
+	*w = (struct io_writer){ .fd = -1 };
+	w->path = mem_strdup(path);
+	w->temporary = mem_printf("%s.tmp%ld-%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+	w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (w->fd >= 0)
+		return 0;
+	io_error(e, "write", path);
+	mem_free(w->temporary);
+	w->temporary = NULL;
+	return -1;
+}
+
+int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e)
+{
+	if (write_all(w->fd, data, n))
+		return io_error(e, "write", w->path);
+	w->written += n;
+	return 0;
+}
+
+static void writer_clear(struct io_writer *w)
+{
+	mem_free(w->path);
+	mem_free(w->temporary);
+	*w = (struct io_writer){ .fd = -1 };
+}
+
+int io_writer_commit(struct io_writer *w, struct err *e)
+{
+	int fd = w->fd;
+	if (fsync(fd))
+		return io_error(e, "sync", w->path);
+	w->fd = -1;
+	if (close(fd))
+		return io_error(e, "close", w->path);
+	if (rename(w->temporary, w->path))
+		return io_error(e, "rename a temporary to", w->path);
+	int rc = sync_parent(w->path, e);
+	writer_clear(w);
+	return rc;
+}
+
+void io_writer_abort(struct io_writer *w)
+{
+	if (!w->path)
+		return;
+	if (w->fd >= 0)
+		close(w->fd);
+	if (w->temporary)
+		unlink(w->temporary);
+	writer_clear(w);
+}
+
+int io_write(const char *path, const void *data, size_t n, struct err *e)
+{
+	struct io_writer w;
+	if (io_writer_open(&w, path, e) == 0 && io_writer_add(&w, data, n, e) == 0 && io_writer_commit(&w, e) == 0)
+		return 0;
+	io_writer_abort(&w);
+	return -1;
+}
+
+int io_append(const char *path, const void *data, size_t n, struct err *e)
+{
+	int rc = 0, fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return io_error(e, "append to", path);
+	if (write_all(fd, data, n))
+		rc = io_error(e, "append to", path);
+	if (close(fd) && rc == 0)
+		rc = io_error(e, "append to", path);
+	return rc;
+}
+
+int io_truncate(const char *path, size_t size, struct err *e)
+{
+	return truncate(path, (off_t)size) ? io_error(e, "shorten", path) : 0;
+}
+
+int io_mkdirs(const char *path, struct err *e)
+{
+	char *copy = mem_strdup(path);
+	int rc = 0;
+	for (char *at = copy + 1; rc == 0 && copy[0]; at++) {
+		char old = *at;
+		if (old && old != '/')
+			continue;
+		*at = 0;
+		if (mkdir(copy, 0777) && !(errno == EEXIST && io_is_dir(copy)))
+			rc = io_error(e, "make the folder", copy);
+		*at = old;
+		if (!old)
+			break;
+	}
+	mem_free(copy);
+	return rc;
+}
+
+bool io_exists(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0;
+}
+
+bool io_is_dir(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int io_dir_is_empty(const char *path, bool *empty, struct err *e)
+{
+	DIR *d = opendir(path);
+	*empty = true;
+	if (!d)
+		return errno == ENOENT ? 0 : io_error(e, "open the folder", path);
+	for (struct dirent *entry; (entry = readdir(d));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			*empty = false;
+	closedir(d);
+	return 0;
+}
+
+int io_rename_dir(const char *from, const char *to, struct err *e)
+{
+	if (rename(from, to))
+		return err_set(e, "cannot rename %s to %s: %s", from, to, strerror(errno));
+	return sync_parent(to, e);
+}
+
+int io_remove_tree(const char *path, struct err *e)
+{
+	struct stat st;
+	char **names;
+	size_t n;
+	int rc = 0;
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : io_error(e, "look at", path);
+	if (!S_ISDIR(st.st_mode))
+		return unlink(path) && errno != ENOENT ? io_error(e, "remove", path) : 0;
+	if (io_list(path, &names, &n, e))
+		return -1;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		char *child = io_join(path, names[i]);
+		rc = io_remove_tree(child, e);
+		mem_free(child);
+	}
+	io_list_free(names, n);
+	if (rc == 0 && rmdir(path))
+		rc = io_error(e, "remove", path);
+	return rc;
+}
+
+int io_size(const char *path, size_t *size, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st))
+		return io_error(e, "look at", path);
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+int io_free_space(const char *path, size_t *bytes, struct err *e)
+{
+	struct statvfs v;
+	char *at = mem_strdup(path);
+	while (statvfs(at, &v)) {
+		char *up = parent_of(at);
+		bool top = strcmp(up, at) == 0;
+		if (errno != ENOENT || top) {
+			int rc = io_error(e, "ask for the free space of", at);
+			mem_free(up);
+			mem_free(at);
+			return rc;
+		}
+		mem_free(at);
+		at = up;
+	}
+	*bytes = (size_t)v.f_bavail * v.f_frsize;
+	mem_free(at);
+	return 0;
+}
+
+int io_hash(const char *path, char hex[33], struct err *e)
+{
+	int fd = open_read(path, e);
+	if (fd < 0)
+		return -1;
+	struct hash_stream *h = hash_begin();
+	char *piece = mem_alloc(PIECE);
+	ssize_t n;
+	while ((n = read_some(fd, piece, PIECE)) > 0)
+		hash_add(h, piece, (size_t)n);
+	int rc = n < 0 ? io_error(e, "read", path) : 0;
+	hash_end(h, hex);
+	mem_free(piece);
+	close(fd);
+	return rc;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int io_list(const char *dir, char ***names, size_t *n, struct err *e)
+{
+	DIR *d = opendir(dir);
+	size_t cap = 0;
+	*names = NULL;
+	*n = 0;
+	if (!d)
+		return io_error(e, "open the folder", dir);
+	for (struct dirent *entry; (entry = readdir(d));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (*n == cap) {
+			cap = cap ? cap * 2 : 16;
+			*names = mem_grow(*names, cap, sizeof(**names));
+		}
+		(*names)[(*n)++] = mem_strdup(entry->d_name);
+	}
+	closedir(d);
+	if (*n)
+		qsort(*names, *n, sizeof(**names), by_bytes);
+	return 0;
+}
+
+void io_list_free(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		mem_free(names[i]);
+	mem_free(names);
+}
+
+char *io_join(const char *dir, const char *name)
+{
+	size_t n = strlen(dir);
+	bool slash = n && dir[n - 1] != '/';
+	return mem_printf("%s%s%s", dir, slash ? "/" : "", name);
+}
+
+const char *io_basename(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}

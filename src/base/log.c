@@ -1,0 +1,105 @@
+/* log: lines on stderr. On a terminal the live line stays the last one: another line wipes it, is written, and the
+ * live line is drawn again below. It is cut to the terminal's width, since a wrapped line cannot be redrawn. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/utf8.h"
+
+#define PLAIN_SECONDS 10.0
+
+static enum log_level current = LOG_NORMAL;
+static char live[512];        /* what stands in the terminal's last line, "" for nothing */
+static double live_time = -1; /* when a plain live line was last written */
+static bool live_pending;     /* a later one was held back since */
+
+void log_set(enum log_level level) { current = level; }
+bool log_terminal(void) { return isatty(STDERR_FILENO); }
+bool log_color(void) { return log_terminal() && !env_get("NO_COLOR"); }
+
+static void live_wipe(void)
+{
+	if (live[0] && log_terminal())
+		fputs("\r\033[K", stderr);
+}
+
+static void live_draw(void)
+{
+	struct winsize w = { 0 };
+	size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1u : 79, at = 0;
+	for (size_t n = strlen(live), size; at < n && columns > 0; columns--) {
+		uint32_t cp;
+		size = utf8_decode(live + at, n - at, &cp);
+		at += size ? size : 1;
+	}
+	fprintf(stderr, "\r%.*s\033[K", (int)at, live);
+}
+
+static void line(const char *before, const char *fmt, va_list ap)
+{
+	live_wipe();
+	fputs(before, stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	if (live[0] && log_terminal())
+		live_draw();
+}
+
+void log_say(const char *fmt, ...)
+{
+	va_list ap;
+	if (current == LOG_QUIET)
+		return;
+	va_start(ap, fmt);
+	line("", fmt, ap);
+	va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	va_list ap;
+	if (current == LOG_QUIET)
+		return;
+	va_start(ap, fmt);
+	line("warning: ", fmt, ap);
+	va_end(ap);
+}
+
+void log_live(const char *fmt, ...)
+{
+	va_list ap;
+	if (current == LOG_QUIET)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(live, sizeof(live), fmt, ap);
+	va_end(ap);
+	if (log_terminal()) {
+		live_draw();
+		return;
+	}
+	double now = clock_seconds();
+	live_pending = live_time >= 0 && now - live_time < PLAIN_SECONDS;
+	if (live_pending)
+		return;
+	live_time = now;
+	fprintf(stderr, "%s\n", live);
+}
+
+void log_live_end(void)
+{
+	if (current != LOG_QUIET && live[0]) {
+		if (log_terminal())
+			fputc('\n', stderr);
+		else if (live_pending)
+			fprintf(stderr, "%s\n", live);
+	}
+	live[0] = 0;
+	live_pending = false;
+	live_time = -1;
+}
