@@ -80,7 +80,7 @@ uint64_t rng_permute(struct rng_key k, uint64_t epoch, uint64_t n, uint64_t i)
 	unsigned half = 1;
 	if (i >= n)
 		BUG("element %llu of a permutation of %llu", (unsigned long long)i, (unsigned long long)n);
-	while (half < 32 && n - 1 >> 2 * half)
+	while (half < 32 && (n - 1) >> 2 * half)
 		half++;
 	rng_words(k, epoch, 0, 0, w);
 	const uint64_t key[2] = { (uint64_t)w[1] << 32 | w[0], (uint64_t)w[3] << 32 | w[2] };
