@@ -11,7 +11,7 @@ struct adamw {
 	float *m, *v;              /* [params->n] */
 };
 
-/* Sum of squares of g over all parameters in table order, pieces of 64 Ki summed in double: same bits for any thread count. */
+/* ‖scale·g‖₂ over all parameters: the sum of squares in table order, pieces of 64 Ki summed in double: same bits for any thread count. */
 double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale, double *partials);
 size_t optim_partials(const struct params *params);  /* doubles that optim_norm needs */
 /* One update; t counts from 1; gradients are used as g·g_scale. */
