@@ -1,0 +1,158 @@
+/* embed: y[i] = table[s[i]], s the tokens or the positions of the batch's rows.      table (V,C) any dtype, y (N,C) f32
+ *
+ * The rows that are asked for are dequantized as they are read. Backward, for a trainable table (f32):
+ *
+ *     dtable[v] (+)= Σ over rows i with s[i] = v, ascending, of dy[i]
+ *
+ * Columns are dealt out in fixed blocks, each walks all rows in order: no two items meet, and the sum's order is that of the rows. The
+ * node that stores zeroes the whole gradient first. A token outside the table is a mistake of the caller, not of the world. */
+#include "op/ops.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "kernel/kernels.h"
+#include "op/batch_sample.h"
+#include "op/run.h"
+
+enum { EMBED_ROWS = 32, EMBED_COLS = 64, EMBED_ZERO_ROWS = 1024 };
+
+struct embed_attr {
+	enum embed_source source;
+	bool accumulate; /* of the gradient */
+};
+
+struct embed_work {
+	const struct run *r;
+	const int32_t *index;      /* [N] */
+	size_t N, V, C, row_bytes;
+	enum dtype dtype;
+	const char *table;
+	float *y, *dtable;
+	const float *dy;
+};
+
+static int embed_shape(struct tape *t, struct node *n, struct err *e)
+{
+	const struct tensor *table = tape_tensor(t, n->in[0]);
+	size_t bytes;
+
+	if (table->n_dims != 2)
+		return err_set(e, "the table %s has %d dimensions, 2 are wanted", table->name, table->n_dims);
+	if (!dtypes[table->dtype].to_float)
+		return err_set(e, "the table %s is of %s, which holds no floats", table->name, dtypes[table->dtype].name);
+	if (dtype_bytes(table->dtype, table->dim[1], &bytes, e) < 0)
+		return err_prefix(e, "%s", table->name);
+	tape_output(t, n, 0, "embed", AXIS_ROWS, 2, (size_t[]){ (size_t)t->cap.rows, table->dim[1] });
+	return 0;
+}
+
+static struct embed_work embed_work(const struct run *r, enum embed_source source, uint32_t table)
+{
+	const struct tensor *x = run_tensor(r, table);
+	const struct batch *b = r->batch;
+	struct embed_work w = { .r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype };
+
+	w.index = source == EMBED_IDS ? b->ids : b->pos;
+	w.row_bytes = x->dim[1] / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
+	for (size_t i = 0; i < w.N; i++)
+		if (w.index[i] < 0 || (size_t)w.index[i] >= w.V)
+			BUG("row %zu asks for row %d of %s, which has %zu", i, w.index[i], x->name, w.V);
+	return w;
+}
+
+static void embed_rows(void *ctx, size_t item, int thread)
+{
+	const struct embed_work *w = ctx;
+	size_t end = MIN(w->N, (item + 1) * EMBED_ROWS);
+	(void)thread;
+	for (size_t i = item * EMBED_ROWS; i < end; i++)
+		dtypes[w->dtype].to_float(w->table + (size_t)w->index[i] * w->row_bytes, w->y + i * w->C, w->C);
+}
+
+static void embed_forward(struct run *r, const struct node *n)
+{
+	const struct embed_attr *attr = n->attr;
+	struct embed_work w = embed_work(r, attr->source, n->in[0]);
+
+	w.table = r->data[n->in[0]];
+	w.y = run_f32(r, n->out[0]);
+	pool_run(r->pool, (w.N + EMBED_ROWS - 1) / EMBED_ROWS, embed_rows, &w);
+}
+
+static void embed_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	*flops = 0;
+	*bytes = 8 * tensor_live(tape_tensor(t, n->out[0]), live);
+}
+
+/* --- backward --- */
+
+static void embed_zero(void *ctx, size_t item, int thread)
+{
+	const struct embed_work *w = ctx;
+	size_t begin = item * EMBED_ZERO_ROWS, rows = MIN(w->V - begin, (size_t)EMBED_ZERO_ROWS);
+	(void)thread;
+	memset(w->dtable + begin * w->C, 0, rows * w->C * sizeof(float));
+}
+
+static void embed_scatter(void *ctx, size_t item, int thread)
+{
+	const struct embed_work *w = ctx;
+	size_t begin = item * EMBED_COLS, n = MIN(w->C - begin, (size_t)EMBED_COLS);
+	(void)thread;
+	for (size_t i = 0; i < w->N; i++) {
+		float *d = w->dtable + (size_t)w->index[i] * w->C + begin;
+		w->r->kernels->add(d, d, w->dy + i * w->C + begin, n);
+	}
+}
+
+static void embed_back_forward(struct run *r, const struct node *n)
+{
+	const struct embed_attr *attr = n->attr;
+	struct embed_work w = embed_work(r, attr->source, n->out[0]);
+
+	w.dtable = run_f32(r, n->out[0]);
+	w.dy = run_f32(r, n->in[0]);
+	if (!attr->accumulate)
+		pool_run(r->pool, (w.V + EMBED_ZERO_ROWS - 1) / EMBED_ZERO_ROWS, embed_zero, &w);
+	pool_run(r->pool, (w.C + EMBED_COLS - 1) / EMBED_COLS, embed_scatter, &w);
+}
+
+static void embed_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	const struct embed_attr *attr = n->attr;
+	*flops = tensor_live(tape_tensor(t, n->in[0]), live);
+	*bytes = 12 * *flops + (attr->accumulate ? 0 : 4 * tensor_live(tape_tensor(t, n->out[0]), live));
+}
+
+static const struct op embed_back = { .name = "embed_back", .cost = embed_back_cost, .forward = embed_back_forward };
+
+static void embed_backward(struct tape *t, uint32_t i)
+{
+	struct node n = t->nodes[i];
+	struct embed_attr attr = *(const struct embed_attr *)n.attr;
+	uint32_t dy = tape_grad(t, n.out[0]);
+	uint32_t dtable = tape_grad_target(t, n.in[0], &attr.accumulate);
+
+	tape_emit(t, &embed_back, &dy, 1, &dtable, 1, &attr, sizeof(attr));
+}
+
+static uint32_t embed_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
+{
+	static const struct { int N; size_t V, C; } cases[] = { { 1, 3, 5 }, { 37, 11, 70 }, { 65, 97, 7 } };
+	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
+	uint32_t table = tape_param(t, "table", 2, (size_t[]){ cases[i].V, cases[i].C });
+	return op_embed(t, table, EMBED_IDS);
+}
+
+const struct op op_row_embed = {
+	.name = "embed", .shape = embed_shape, .cost = embed_cost, .forward = embed_forward, .backward = embed_backward,
+	.sample = embed_sample, .sample_count = 3,
+};
+
+uint32_t op_embed(struct tape *t, uint32_t table, enum embed_source source)
+{
+	struct embed_attr attr = { .source = source };
+	return tape_record(t, &op_row_embed, &table, 1, &attr, sizeof(attr));
+}

@@ -1,0 +1,52 @@
+"""Prints the numbers that test/unit/test_optim.c compares with: torch.optim.AdamW, clip_grad_norm_ and transformers' schedules.
+
+    python tools/golden/optim_numbers.py
+"""
+import torch
+from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, get_scheduler, get_wsd_schedule
+
+
+def weights(n):
+    return torch.tensor([((i * 5) % 9 - 4) / 8 for i in range(n)], dtype=torch.float32)
+
+
+def gradient(n, t):
+    return torch.tensor([((t * 7 + i * 13) % 17 - 8) / 16 for i in range(n)], dtype=torch.float32)
+
+
+def array(name, values):
+    print(f"static const double {name}[] = {{ " + ", ".join(f"{float(v):.9g}" for v in values) + " };")
+
+
+def adamw():
+    a, b = torch.nn.Parameter(weights(6)), torch.nn.Parameter(weights(3))
+    o = torch.optim.AdamW([{"params": [a], "weight_decay": 0.1}, {"params": [b], "weight_decay": 0.0}], lr=0.02, betas=(0.9, 0.95), eps=1e-8, foreach=False)
+    for t in range(1, 11):
+        for group in o.param_groups:
+            group["lr"] = 0.02 * t / 10
+        a.grad, b.grad = gradient(6, t), gradient(3, t + 1)
+        norm = torch.nn.utils.clip_grad_norm_([a, b], 0.5)
+        o.step()
+        if t in (1, 10):
+            array(f"step_{t}", list(a.detach()) + list(b.detach()) + [norm])
+    array("moments", list(o.state[a]["exp_avg"]) + list(o.state[a]["exp_avg_sq"]))
+
+
+def schedule(name, make):
+    o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    s, factors = make(o), []
+    for _ in range(20):
+        factors.append(s.get_last_lr()[0])
+        o.step()
+        s.step()
+    array(name, factors)
+
+
+adamw()
+schedule("linear", lambda o: get_linear_schedule_with_warmup(o, 4, 20))
+schedule("linear_cold", lambda o: get_scheduler("linear", o, 0, 20))
+schedule("cosine", lambda o: get_cosine_schedule_with_warmup(o, 4, 20))
+schedule("cosine_floor", lambda o: get_scheduler("cosine_with_min_lr", o, 4, 20, {"min_lr_rate": 0.1}))
+schedule("constant", lambda o: get_constant_schedule_with_warmup(o, 4))
+schedule("wsd", lambda o: get_wsd_schedule(o, 4, 5, num_training_steps=20))
+schedule("wsd_floor", lambda o: get_wsd_schedule(o, 4, 5, num_training_steps=20, min_lr_ratio=0.1))
