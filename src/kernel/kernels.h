@@ -5,7 +5,7 @@
  * processor cannot execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
- * K is one chain per output element (fused multiply-add, ascending k). No libm in here: own exp, so that bits do not
+ * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit). No libm in here: own exp, so that bits do not
  * depend on the C library. Pointers marked (in place) may be equal, otherwise buffers do not overlap. N rows, C row length. */
 #ifndef KERNEL_KERNELS_H
 #define KERNEL_KERNELS_H
@@ -23,17 +23,17 @@ enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64 };
 
 struct kernels {
 	const char *name;   /* "avx512" */
-	int mr, nr;         /* micro-tile of gemm */
+	int mr, nr;         /* micro-tile of gemm; nr is a multiple of 16 */
 
 	/* C[m,n] = (accumulate ? C : 0) + Σ_k A(i,k)·B(k,j) for m ≤ mr, n ≤ nr. A(i,k) = a[i*a_row + k*a_col];
 	 * b is a packed panel [k][nr], zero beyond n; C row stride ldc. Reads and writes only m×n of C. */
 	void (*gemm_tile)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
 	                  const float *b, float *c, size_t ldc, bool accumulate);
 	/* Panels for gemm_tile: out[k][nr] = w[j][k0 + k], j < n ≤ nr, zero for j ≥ n. w is rows of `dtype`, row_bytes apart;
-	 * k0 and k are multiples of the dtype's block. This is y = x·Wᵀ. */
+	 * for block types k0 and k are multiples of 16. This is y = x·Wᵀ. */
 	void (*pack_rows)(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out);
-	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. j0 is a multiple of the dtype's block; scratch: ≥ 1024 floats. */
-	void (*pack_cols)(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out, float *scratch);
+	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. For block types j0 and n are multiples of 16. */
+	void (*pack_cols)(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out);
 
 	float (*dot)(const float *a, const float *b, size_t n);
 	void (*axpy)(float *y, float a, const float *x, size_t n);            /* y += a·x */
@@ -64,6 +64,7 @@ struct kernels {
 
 struct adamw_step {
 	float beta1, beta2, eps;
+	float rest1, rest2;    /* 1 − β, subtracted in double and then rounded, as torch has them */
 	float shrink;          /* 1 − lr·weight_decay */
 	float step;            /* lr / (1 − β1^t) */
 	float inv_sqrt_bias2;  /* 1 / sqrt(1 − β2^t) */

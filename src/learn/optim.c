@@ -94,6 +94,7 @@ void adamw_update(const struct kernels *k, struct pool *p, const struct adamw *o
 		BUG("AdamW's step %ld; they count from 1", t);
 	w.plain = (struct adamw_step){
 		.beta1 = (float)o->beta1, .beta2 = (float)o->beta2, .eps = (float)o->eps, .shrink = 1, .g_scale = (float)g_scale,
+		.rest1 = (float)(1 - o->beta1), .rest2 = (float)(1 - o->beta2),
 		.step = (float)(lr / (1 - pow(o->beta1, (double)t))),
 		.inv_sqrt_bias2 = (float)(1 / sqrt(1 - pow(o->beta2, (double)t))),
 	};
