@@ -64,7 +64,9 @@ int opt_begin(struct opt_parse *p, const struct opt *table, void *target, struct
 int opt_args(struct opt_parse *p, int argc, char **argv, struct err *e);  /* argv without the program and the command; unknown option: error naming the nearest */
 int opt_assign(struct opt_parse *p, const char *name, const char *value, struct err *e); /* one value, as text; for --set and YAML */
 int opt_yaml(struct opt_parse *p, const char *path, struct err *e);       /* a flat mapping of names to scalars or lists; errors name the line. Does not override what is already set */
-int opt_json(struct opt_parse *p, const json_t *object, struct err *e);   /* as written by opt_record */
+int opt_yaml_text(struct opt_parse *p, const char *text, size_t n, const char *where, struct err *e);
+int opt_json(struct opt_parse *p, const json_t *object, struct err *e);   /* as written by opt_record; null: unset. Overrides defaults, not what is set, and does not count as given */
+const struct opt *opt_find(const struct opt *table, const char *name);    /* the row of a name or alias, `_` as `-`; NULL for none */
 bool opt_given(const struct opt_parse *p, const char *name);
 json_t *opt_record(const struct opt_parse *p);                            /* every option's value, new reference */
 void opt_help(const struct opt *table, void (*print)(void *ctx, const char *line), void *ctx); /* 80 columns */
