@@ -20,10 +20,10 @@ ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLI
 
 LIB_DIRS ?= base tensor quant kernel gas op model adapt format token data learn infer judge
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c)))
-ifneq ($(filter x86_64%,$(MACHINE)),)
+ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter x86_64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/x86_*.c)
 endif
-ifneq ($(filter aarch64%,$(MACHINE)),)
+ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter aarch64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/arm_*.c)
 endif
 CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
@@ -49,18 +49,19 @@ $(BUILD)/%.o: %.c $(BUILD)/.deps-found
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/src/kernel/x86_avx2.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
 
+comma := ,
 # --- registries, rewritten only when they change, so that a new file is found and nothing else rebuilt ---
-table = printf '%s\n' $(foreach n,$(3),'extern const struct $(1) $(2)$(n);'); \
-	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t&%s,\n' $(addprefix $(2),$(3)); printf '\tNULL\n};\n'
+table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
+	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "learn/objective.h"\n#include "op/table.h"\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "learn/objective.h"\n#include "op/table.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,arch,arch_,$(call names,src/model,arch_)); \
 	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \
@@ -68,7 +69,7 @@ $(BUILD)/gen/tables.c: force
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/gen/commands.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n\n'; \
 	$(call table,command,cmd_,$(call names,src/cmd,cmd_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
