@@ -143,7 +143,8 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
 
 /* --- reading --- */
 
-static int read_tensor(const struct safetensors *s, const char *where, const struct param *p, char part, float *out, struct err *e)
+/* A parameter's tensor of the file, checked; NULL with a sentence. */
+static const struct st_tensor *find_tensor(const struct safetensors *s, const char *where, const struct param *p, char part, struct err *e)
 {
 	char *name = mem_printf("%c.%s", part, p->name);
 	const struct st_tensor *x = st_find(s, name);
@@ -151,30 +152,59 @@ static int read_tensor(const struct safetensors *s, const char *where, const str
 
 	for (int i = 0; fits && i < p->n_dims; i++)
 		fits = x->dim[i] == p->dim[i];
-	if (fits) {
-		memcpy(out, x->data, x->bytes);
-		mem_forget(x->data, x->bytes);
-	} else {
+	if (!fits)
 		err_set(e, "%s: %s %s", where, name, x ? "has another shape than the run's" : "is missing");
-	}
 	mem_free(name);
-	return fits ? 0 : -1;
+	return fits ? x : NULL;
 }
 
-static int read_tensors(const char *path, const struct checkpoint *c, int parts, struct err *e)
+/* Hashes what the file has. Nothing is copied before all of it is known to be right. */
+static int verify(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts, const char *wanted, struct err *e)
+{
+	char hash[33];
+	int status = 0;
+	struct hash_stream *h = hash_begin();
+
+	for (size_t i = 0; !status && i < c->params->n_items; i++)
+		for (int part = 0; !status && part < parts; part++) {
+			const struct st_tensor *x = find_tensor(s, path, &c->params->items[i], part_name[part], e);
+			if (!x) {
+				status = -1;
+				break;
+			}
+			hash_add(h, x->data, x->bytes);
+			mem_forget(x->data, x->bytes);
+		}
+	hash_end(h, hash);
+	if (!status && (!wanted || strcmp(wanted, hash)))
+		status = err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
+	return status;
+}
+
+static int copy_tensors(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts, struct err *e)
+{
+	for (size_t i = 0; i < c->params->n_items; i++)
+		for (int part = 0; part < parts; part++) {
+			const struct param *p = &c->params->items[i];
+			const struct st_tensor *x = find_tensor(s, path, p, part_name[part], e);
+			if (!x)
+				return -1;
+			memcpy(part_data(c, part) + p->offset, x->data, x->bytes);
+			mem_forget(x->data, x->bytes);
+		}
+	return 0;
+}
+
+static int read_tensors(const char *path, const struct checkpoint *c, int parts, const json_t *facts, struct err *e)
 {
 	struct safetensors s;
-	int status = 0;
+	const char *wanted = json_string_value(json_object_get(facts, parts == 1 ? "weights_hash" : "state_hash"));
 
 	if (st_open(&s, path, e) < 0)
 		return -1;
-	if (s.n_tensors != PARTS * c->params->n_items)
-		status = err_set(e, "%s: %zu tensors, the run has %zu", path, s.n_tensors, PARTS * c->params->n_items);
-	for (size_t i = 0; !status && i < c->params->n_items; i++)
-		for (int part = 0; !status && part < parts; part++) {
-			const struct param *p = &c->params->items[i];
-			status = read_tensor(&s, path, p, part_name[part], part_data(c, part) + p->offset, e);
-		}
+	int status = verify(&s, path, c, parts, wanted, e);
+	if (!status)
+		status = copy_tensors(&s, path, c, parts, e);
 	st_close(&s);
 	return status;
 }
@@ -198,23 +228,13 @@ static json_t *read_facts(const char *path, struct err *e)
 	return NULL;
 }
 
-static int verify(const char *path, const struct checkpoint *c, int parts, const json_t *j, struct err *e)
-{
-	char hash[33];
-	const char *stored = json_string_value(json_object_get(j, parts == 1 ? "weights_hash" : "state_hash"));
-	hash_params(c, parts, hash);
-	if (stored && !strcmp(stored, hash))
-		return 0;
-	return err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
-}
-
 static int read_parts(const char *dir, struct checkpoint *c, int parts, struct err *e)
 {
 	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
 	int status = -1;
 	json_t *j = read_facts(facts, e);
 
-	if (j && !read_tensors(state, c, parts, e) && !verify(state, c, parts, j, e)) {
+	if (j && !read_tensors(state, c, parts, j, e)) {
 		c->facts = json_incref(json_object_get(j, "facts"));
 		status = 0;
 	}
@@ -222,6 +242,15 @@ static int read_parts(const char *dir, struct checkpoint *c, int parts, struct e
 	mem_free(state);
 	mem_free(facts);
 	return status;
+}
+
+json_t *checkpoint_facts(const char *dir, struct err *e)
+{
+	char *path = io_join(dir, FACTS);
+	json_t *j = read_facts(path, e), *facts = json_incref(json_object_get(j, "facts"));
+	json_decref(j);
+	mem_free(path);
+	return facts;
 }
 
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e)

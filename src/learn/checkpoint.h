@@ -24,8 +24,9 @@ struct checkpoint {
 };
 
 int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e);
-/* -1 when anything does not fit or a hash is wrong; params, m and v may then hold part of it. */
+/* -1 when anything does not fit or a hash is wrong; nothing was read into params, m and v then. */
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e);
+json_t *checkpoint_facts(const char *dir, struct err *e);  /* new; NULL when they are damaged */
 /* Only the weights, into params->w; m and v are not looked at. */
 int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e);
 size_t checkpoint_bytes(const struct params *p);  /* of its tensors */

@@ -171,6 +171,19 @@ int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct er
 	return -1;
 }
 
+void run_dir_discard(struct run_dir *d)
+{
+	struct err ignored = ERR_INIT;
+	bool empty = false;
+
+	if (!d->path)
+		return;
+	remove_run(d->path, &ignored);
+	if (is_empty(d->path, &empty, &ignored) == 0 && empty)
+		io_remove_tree(d->path, &ignored);
+	run_dir_release(d);
+}
+
 void run_dir_release(struct run_dir *d)
 {
 	mem_free(d->path);

@@ -20,6 +20,8 @@ int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e);
 int run_dir_create(struct run_dir *d, const char *path, const json_t *recipe, struct err *e);
 /* An existing run's; *recipe: new reference. Half-written checkpoints are removed. */
 int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct err *e);
+/* A run that could not begin leaves nothing behind: what a run writes is removed, and the folder when it is empty then. */
+void run_dir_discard(struct run_dir *d);
 void run_dir_release(struct run_dir *d);
 
 char *run_dir_file(const struct run_dir *d, const char *name);            /* mem_free */

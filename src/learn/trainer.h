@@ -1,9 +1,10 @@
 /* trainer: a pull loop: one call, one optimizer step, metrics back; the caller owns time.
  *
- *     trainer_open → (trainer_step → [trainer_eval] → [trainer_save])… → trainer_finish → trainer_close
+ *     trainer_open → trainer_start → [trainer_load] → (trainer_step → [trainer_eval] → [trainer_save])… → trainer_result → trainer_close
  *
  * The gradient of a step is the sum over all supervised tokens of the global batch divided by their number. Micro-batches
- * in order are the leaves of a fixed binary tree, so nothing about the split shows in the bits. */
+ * in order are the leaves of a fixed binary tree, so nothing about the split shows in the bits. Which documents a step
+ * takes is a function of its number: epoch = step / steps_per_epoch, and a keyed permutation of that epoch. */
 #ifndef LEARN_TRAINER_H
 #define LEARN_TRAINER_H
 
@@ -19,14 +20,18 @@ struct trainer;
 
 struct trainer_plan {               /* the dry run: what the job needs */
 	size_t planned_bytes;           /* peak resident set of the process */
-	size_t arena_bytes, state_bytes, scratch_bytes, weights_bytes, data_bytes, base_bytes; /* its parts; they add up */
-	size_t disk_bytes;              /* checkpoints and result */
+	/* Its parts; they add up. base: program, libraries, tokenizer, data as read; eval: the evaluation's own arena. */
+	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
+	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
 	double planned_flops, planned_seconds;
-	long steps, micro_batches;
+	long steps, steps_per_epoch, micro_batches;
 	double epochs;
-	int64_t documents, tokens, computed_tokens, supervised_tokens;
+	int64_t documents, tokens, computed_tokens, supervised_tokens; /* over all steps, but documents: rows to learn from */
+	int64_t longest;                /* tokens of the longest document */
 	uint32_t recomputed_nodes;
+	int gradient_buffers;
 	size_t trainable, parameters;
+	size_t least_bytes;             /* planned_bytes if all that can be is recomputed */
 };
 
 struct step_metrics {
@@ -39,24 +44,33 @@ struct step_metrics {
 
 struct eval_metrics {
 	double eval_loss, perplexity, seconds;
-	int64_t tokens;
+	int64_t tokens;                 /* that the loss is a mean of */
 	double acc, acc_norm, acc_stderr, acc_norm_stderr; /* choice rows; else NAN */
-	int64_t n;
+	int64_t n;                      /* rows */
 };
 
-/* Reads model and data, records and plans; takes no training memory yet. */
+/* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until trainer_close. */
 int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e);
-const struct trainer_plan *trainer_plan(struct trainer *t);
-/* Takes and touches all memory. dir: a checkpoint to continue from, or NULL. */
-int trainer_start(struct trainer *t, const char *checkpoint, struct err *e);
+const struct trainer_plan *trainer_plan(const struct trainer *t);
+/* Takes and touches all memory, after a look at whether the machine has it; step 0. */
+int trainer_start(struct trainer *t, struct err *e);
+/* Continues from a checkpoint; *caller: what was given to trainer_save (new reference). On an error nothing has changed. */
+int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e);
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e);   /* -1 with a sentence when the loss is not finite; nothing is updated then */
 bool trainer_done(const struct trainer *t);
 long trainer_steps_done(const struct trainer *t);
-int trainer_eval(struct trainer *t, struct eval_metrics *m, struct err *e);   /* on --eval-data */
-int trainer_save(struct trainer *t, const char *dir, struct err *e);          /* a checkpoint folder, atomically */
-int trainer_result(struct trainer *t, const char *dir, struct err *e);        /* the adapter or the model, into the run directory */
-const struct model *trainer_model(const struct trainer *t);
+/* On --eval-data. interrupted may be NULL; when it says true, -1 and *stopped. */
+int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e);
+bool trainer_has_eval(const struct trainer *t);
+int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);   /* a checkpoint folder, atomically */
+int trainer_load_weights(struct trainer *t, const char *dir, struct err *e);  /* of a checkpoint of this run; the best one, at the end */
+/* The adapter or the model, into the run directory. The activations' memory is given back first: no step may follow. */
+int trainer_result(struct trainer *t, const char *dir, struct err *e);
+struct model *trainer_model(struct trainer *t);
 const struct adapter *trainer_adapter(const struct trainer *t);               /* NULL for full */
+const struct params *trainer_params(const struct trainer *t);
+const char *trainer_model_hash(const struct trainer *t);
+const char *trainer_data_hash(const struct trainer *t, bool eval);            /* "" when there is none */
 void trainer_close(struct trainer *t);
 
 #endif

@@ -1,0 +1,103 @@
+/* resume: goes on where a run stopped, from its newest whole checkpoint, or from step 0 when it has none yet. */
+#include "cmd/tune_common.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+extern const struct command cmd_resume;
+
+struct resume {
+	struct common common;
+	size_t memory;
+};
+
+static const struct opt resume_opts[] = {
+	OPT_BYTES("memory", struct resume, memory, NULL, "another limit than the recipe's; changes no bit of the result"),
+	COMMON_OPTS(struct resume, common),
+	OPT_END
+};
+
+static bool is_finished(const struct app *app, const struct run_dir *dir)
+{
+	json_t *facts = run_dir_facts(dir), *results = json_object_get(facts, "results");
+	const char *status = json_string_value(json_object_get(facts, "status"));
+	bool finished = status && !strcmp(status, "finished");
+
+	if (finished)
+		log_say("%s: this run is finished; there is nothing to resume", dir->path);
+	if (finished && app->json && results)
+		app_json(results);
+	json_decref(facts);
+	return finished;
+}
+
+static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
+{
+	struct err e = ERR_INIT;
+	struct trainer *t;
+	double began = clock_seconds();
+
+	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
+		return app_fail(&e);
+	plan_show(trainer_plan(t), log_say);
+	int status = trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, began, true);
+	trainer_close(t);
+	return status;
+}
+
+static int resume_dir(struct app *app, const char *path, size_t memory)
+{
+	struct err e = ERR_INIT;
+	struct recipe recipe;
+	struct opt_parse p = { 0 };
+	struct run_dir dir;
+	json_t *record;
+	int status;
+
+	if (run_dir_open(&dir, path, &record, &e) < 0)
+		return app_fail(&e);
+	if (is_finished(app, &dir)) {
+		status = EXIT_DONE;
+	} else if (recipe_load(&recipe, &p, record, &e) < 0 || recipe_resolve(&recipe, &e) < 0) {
+		err_prefix(&e, "%s/recipe.json", path);
+		status = app_fail(&e);
+	} else {
+		recipe.out = path;
+		recipe.memory = memory ? memory : recipe.memory;
+		status = go_on(app, &recipe, &dir);
+	}
+	opt_release(&p);
+	json_decref(record);
+	run_dir_release(&dir);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct resume options;
+	struct opt_parse p;
+	int status = app_begin(app, &cmd_resume, &options, &p);
+
+	if (status)
+		return status - 1;
+	app_catch_signals();
+	if (p.n_positional != 1)
+		status = app_usage(&cmd_resume, "one run directory was wanted");
+	else
+		status = resume_dir(app, p.positional[0], options.memory);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_resume = {
+	.name = "resume",
+	.summary = "go on exactly where a stopped run was",
+	.usage = "DIR",
+	.example = "kungfu resume run",
+	.order = 55,
+	.opts = resume_opts,
+	.run = run,
+};

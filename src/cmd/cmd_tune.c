@@ -1,0 +1,70 @@
+/* tune: a model learns from rows. The run directory with its recipe is made before the model is read, so that a run can be
+ * resumed from any moment on; where an earlier run is to be overwritten, that waits until model and data have proved good. */
+#include "cmd/tune_common.h"
+
+#include "base/log.h"
+
+extern const struct command cmd_tune;
+
+/* A run that cannot begin leaves no folder that stands in the way of the next try. */
+static int fail_early(struct run_dir *dir, const struct err *e)
+{
+	run_dir_discard(dir);
+	return app_fail(e);
+}
+
+static int begin(struct app *app, const struct tune *tune, bool old, const json_t *record)
+{
+	const struct recipe *r = &tune->recipe;
+	struct err e = ERR_INIT;
+	struct run_dir dir = { 0 };
+	struct trainer *t = NULL;
+	int status;
+
+	if (!old && run_dir_create(&dir, r->out, record, &e) < 0)
+		return app_fail(&e);
+	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
+		return fail_early(&dir, &e);
+	plan_show(trainer_plan(t), log_say);
+	if (trainer_start(t, &e) < 0)
+		status = fail_early(&dir, &e);
+	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
+		status = app_fail(&e);
+	else
+		status = tune_run(app, t, r, &dir, tune->began, false);
+	trainer_close(t);
+	run_dir_release(&dir);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct tune tune;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	bool old;
+	int status = tune_parse(app, &cmd_tune, &tune, &p, NULL);
+
+	if (status)
+		return status - 1;
+	app_catch_signals();
+	if (run_dir_check(tune.recipe.out, tune.recipe.overwrite, &old, &e) < 0) {
+		status = app_fail(&e);
+	} else {
+		json_t *record = recipe_record(&tune.recipe);
+		status = begin(app, &tune, old, record);
+		json_decref(record);
+	}
+	tune_release(&tune, &p);
+	return status;
+}
+
+const struct command cmd_tune = {
+	.name = "tune",
+	.summary = "train an adapter, or all weights, on your rows",
+	.usage = "MODEL --data FILE --out DIR [options], or recipe.yaml [--set NAME=VALUE]",
+	.example = "kungfu tune model.gguf --data train.jsonl --out run",
+	.order = 50,
+	.opts = tune_opts,
+	.run = run,
+};

@@ -1,0 +1,354 @@
+/* tune_common: see tune_common.h. The run itself is learn/fit.c; here is what a person or a script sees of it. */
+#include "cmd/tune_common.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "learn/fit.h"
+#include "learn/machine.h"
+
+const struct opt tune_opts[] = {
+	RECIPE_OPTS(struct tune, recipe),
+	OPT_GROUP("This command"),
+	OPT_LIST("set", struct tune, set, "NAME=VALUE", "overrides a value of recipe.yaml; may be repeated"),
+	COMMON_OPTS(struct tune, common),
+	OPT_END
+};
+
+/* --- options --- */
+
+static bool is_yaml(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+}
+
+/* Command line over --set over the file. */
+static int apply_sets(struct tune *t, struct opt_parse *p, struct err *e)
+{
+	for (size_t i = 0; i < t->set.n; i++) {
+		const char *is = strchr(t->set.items[i], '=');
+		if (!is)
+			return err_set(e, "--set %s: NAME=VALUE was wanted", t->set.items[i]);
+		char *name = mem_strndup(t->set.items[i], (size_t)(is - t->set.items[i]));
+		int status = opt_find(tune_opts, name) && opt_given(p, name) ? 0 : opt_assign(p, name, is + 1, e);
+		mem_free(name);
+		if (status)
+			return err_prefix(e, "--set");
+	}
+	return 0;
+}
+
+static int apply_positionals(struct tune *t, struct opt_parse *p, size_t first, struct err *e)
+{
+	const char *word = p->n_positional > first ? p->positional[first] : NULL;
+
+	if (p->n_positional > first + 1)
+		return err_set(e, "one model or recipe.yaml was wanted, %s is too many", p->positional[first + 1]);
+	if (apply_sets(t, p, e) < 0)
+		return -1;
+	if (word && is_yaml(word))
+		return opt_yaml(p, word, e);
+	if (word && t->recipe.model && strcmp(word, t->recipe.model) != 0)
+		return err_set(e, "the model is given twice: %s and --model %s", word, t->recipe.model);
+	if (word)
+		t->recipe.model = word;
+	return 0;
+}
+
+/* Whole paths, so that resume works from any folder; one that is not there is left for whoever opens it to complain of. */
+static void make_absolute(struct tune *t, const char **path)
+{
+	char whole[PATH_MAX];
+	if (*path && realpath(*path, whole))
+		*path = arena_strdup(&t->paths, whole);
+}
+
+static void warn_unused(const struct tune *t, const struct opt_parse *p)
+{
+	struct buf names = BUF_INIT;
+	recipe_unused(&t->recipe, p, &names);
+	if (names.len)
+		log_warn("--method %s does not use %s", t->recipe.method, buf_str(&names));
+	buf_release(&names);
+}
+
+int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p, const char *skip)
+{
+	struct err e = ERR_INIT;
+	size_t first = 0;
+
+	*t = (struct tune){ .began = clock_seconds() };
+	int status = app_begin(app, c, t, p);
+	if (status)
+		return status;
+	if (skip && p->n_positional && !strcmp(p->positional[0], skip))
+		first = 1;
+	if (skip && !t->recipe.out)
+		t->recipe.out = ".";
+	if (apply_positionals(t, p, first, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0)
+		return app_usage(c, "%s", e.msg) + 1;
+	make_absolute(t, &t->recipe.model);
+	make_absolute(t, &t->recipe.data);
+	make_absolute(t, &t->recipe.eval_data);
+	warn_unused(t, p);
+	return 0;
+}
+
+void tune_release(struct tune *t, struct opt_parse *p)
+{
+	arena_release(&t->paths);
+	opt_release(p);
+}
+
+/* --- the plan --- */
+
+json_t *plan_json(const struct trainer_plan *p)
+{
+	json_t *parts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights_bytes", (json_int_t)p->weights_bytes, "state_bytes",
+	                          (json_int_t)p->state_bytes, "arena_bytes", (json_int_t)p->arena_bytes, "scratch_bytes",
+	                          (json_int_t)p->scratch_bytes, "batch_bytes", (json_int_t)p->batch_bytes, "eval_bytes",
+	                          (json_int_t)p->eval_bytes, "base_bytes", (json_int_t)p->base_bytes);
+	json_t *j = json_pack("{s:I, s:o, s:o, s:o}", "planned_bytes", (json_int_t)p->planned_bytes, "planned_seconds",
+	                      jsonx_number(p->planned_seconds), "planned_flops", jsonx_number(p->planned_flops), "parts", parts);
+	json_object_set_new(j, "disk_bytes", json_integer((json_int_t)p->disk_bytes));
+	json_object_set_new(j, "steps", json_integer(p->steps));
+	json_object_set_new(j, "epochs", json_real(p->epochs));
+	json_object_set_new(j, "micro_batches", json_integer(p->micro_batches));
+	json_object_set_new(j, "documents", json_integer(p->documents));
+	json_object_set_new(j, "tokens", json_integer(p->tokens));
+	json_object_set_new(j, "computed_tokens", json_integer(p->computed_tokens));
+	json_object_set_new(j, "supervised_tokens", json_integer(p->supervised_tokens));
+	json_object_set_new(j, "recomputed_nodes", json_integer(p->recomputed_nodes));
+	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
+	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
+	return j;
+}
+
+static void show_bytes(void (*say)(const char *fmt, ...), const char *what, size_t bytes, const char *why)
+{
+	char text[32];
+	if (bytes)
+		say("  %-12s %9s  %s", what, human_bytes(bytes, text), why);
+}
+
+void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...))
+{
+	char a[32], b[32], c[32], d[32];
+
+	say("plan: %ld steps (%.4g epochs of %lld documents), %ld micro-batches", p->steps, p->epochs, (long long)p->documents,
+	    p->micro_batches);
+	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
+	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
+	say("  %s of %s parameters are trained", human_count((double)p->trainable, a), human_count((double)p->parameters, b));
+	clock_human(p->planned_seconds, c);
+	say("  %s of memory, about %s, %s floating-point operations, %s of disk", human_bytes(p->planned_bytes, a), c,
+	    human_count(p->planned_flops, b), human_bytes(p->disk_bytes, d));
+	show_bytes(say, "weights", p->weights_bytes, "of the model, as its file stores them");
+	show_bytes(say, "state", p->state_bytes, "parameters, gradients, moments");
+	show_bytes(say, "activations", p->arena_bytes, p->recomputed_nodes ? "some are recomputed" : "all are kept");
+	show_bytes(say, "scratch", p->scratch_bytes + p->batch_bytes, "of the threads, and the micro-batch");
+	show_bytes(say, "evaluation", p->eval_bytes, "activations of its own");
+	show_bytes(say, "program", p->base_bytes, "libraries, tokenizer, data");
+}
+
+/* --- the run --- */
+
+struct show {
+	struct app *app;
+	double began;
+	size_t rss;                      /* asked for once a second at most */
+	double rss_time;
+};
+
+static void show_line(void *ctx, const json_t *line)
+{
+	struct show *s = ctx;
+	const json_t *loss = json_object_get(line, "eval_loss"), *acc = json_object_get(line, "eval_acc");
+
+	if (s->app->json)
+		app_json(line);
+	if (loss && acc)
+		log_say("step %lld: eval_loss %.4f, eval_acc %.3f", json_integer_value(json_object_get(line, "step")),
+		        json_number_value(loss), json_number_value(acc));
+	else if (loss)
+		log_say("step %lld: eval_loss %.4f, perplexity %.2f", json_integer_value(json_object_get(line, "step")),
+		        json_number_value(loss), json_number_value(json_object_get(line, "eval_perplexity")));
+}
+
+static void show_progress(void *ctx, const struct fit_progress *p)
+{
+	struct show *s = ctx;
+	char left[32], memory[32];
+	double now = clock_seconds();
+
+	if (now - s->rss_time > 1) {
+		s->rss = mem_rss();
+		s->rss_time = now;
+	}
+	clock_human(p->seconds_left, left);
+	log_live("step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss, p->tokens_per_second, left,
+	         human_bytes(s->rss, memory));
+}
+
+static void put_eval(json_t *summary, const json_t *eval)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)eval, key, value) {
+		if (!strcmp(key, "eval_loss"))
+			json_object_set(summary, key, value);
+		else if (!strncmp(key, "eval_", 5) && strcmp(key, "eval_runtime") != 0)
+			json_object_set(summary, key + 5, value);
+	}
+}
+
+static json_t *summarize(const struct fit *f, const struct show *s, const char *status)
+{
+	const struct trainer_plan *p = trainer_plan(f->trainer);
+	long steps = trainer_steps_done(f->trainer);
+	json_t *j = json_object();
+
+	json_object_set_new(j, "status", json_string(status));
+	json_object_set_new(j, "out", json_string(f->dir->path));
+	json_object_set_new(j, "steps", json_integer(steps));
+	json_object_set_new(j, "loss", steps ? jsonx_number(f->loss) : json_null());
+	json_object_set_new(j, "train_loss", steps ? jsonx_number(f->loss_sum / (double)steps) : json_null());
+	json_object_set_new(j, "tokens_per_second", jsonx_number(fit_tokens_per_second(f, false)));
+	json_object_set_new(j, "computed_tokens_per_second", jsonx_number(fit_tokens_per_second(f, true)));
+	json_object_set_new(j, "seconds", json_real(clock_seconds() - s->began));
+	json_object_set_new(j, "planned_seconds", jsonx_number(p->planned_seconds));
+	json_object_set_new(j, "planned_bytes", json_integer((json_int_t)p->planned_bytes));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	json_object_set_new(j, "flops", json_real(f->flops));
+	json_object_set_new(j, "tokens", json_integer(f->tokens));
+	json_object_set_new(j, "computed_tokens", json_integer(f->computed_tokens));
+	json_object_set_new(j, "supervised_tokens", json_integer(f->supervised_tokens));
+	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
+	put_eval(j, f->recipe->load_best_model_at_end ? f->best_eval : f->last_eval);
+	return j;
+}
+
+static json_t *file_facts(const char *path, const char *hash)
+{
+	return path ? json_pack("{s:s, s:s}", "path", path, "hash", hash) : json_null();
+}
+
+static json_t *command_words(const struct app *app, const char *name)
+{
+	json_t *words = json_pack("[s, s]", "kungfu", name);
+	for (int i = 0; i < app->argc; i++) {
+		json_t *word = json_string(app->argv[i]);
+		json_array_append_new(words, word ? word : json_null());
+	}
+	return words;
+}
+
+/* What the run is and what it runs on; a resumed one adds itself to what is there. */
+static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, bool resume)
+{
+	char now[32], *processor = machine_processor();
+	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces;
+
+	clock_iso(now);
+	if (!json_is_object(j)) {
+		json_decref(j);
+		j = json_object();
+		json_object_set_new(j, "version", json_string(KUNGFU_VERSION));
+		json_object_set_new(j, "seed", json_integer(r->seed));
+		json_object_set_new(j, "method", json_string(r->method));
+		json_object_set_new(j, "model", file_facts(r->model, trainer_model_hash(t)));
+		json_object_set_new(j, "data", file_facts(r->data, trainer_data_hash(t, false)));
+		json_object_set_new(j, "eval_data", file_facts(r->eval_data, trainer_data_hash(t, true)));
+		json_object_set_new(j, "plan", plan_json(trainer_plan(t)));
+		json_object_set_new(j, "processes", json_array());
+	}
+	pieces = json_object_get(j, "processes");
+	json_array_append_new(pieces, json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "command", command_words(app, resume ? "resume" : "tune"),
+	                                        "began", now, "version", KUNGFU_VERSION, "processor", processor, "kernels",
+	                                        app->kernels->name, "threads", pool_threads(app->pool)));
+	json_object_set_new(j, "status", json_string("running"));
+	mem_free(processor);
+	return j;
+}
+
+static int set_status(const struct run_dir *dir, json_t *facts, const char *status, json_t *results, struct err *e)
+{
+	char now[32];
+	clock_iso(now);
+	json_object_set_new(facts, "status", json_string(status));
+	json_object_set_new(facts, "ended", json_string(now));
+	if (results)
+		json_object_set(facts, "results", results);
+	return run_dir_set_facts(dir, facts, e);
+}
+
+static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
+{
+	const struct trainer_plan *p = trainer_plan(f->trainer);
+	char time[32], planned[32], peak[32];
+
+	log_live_end();
+	if (end == FIT_STOPPED) {
+		log_say("stopped after step %ld of %ld; go on with: kungfu resume %s", trainer_steps_done(f->trainer), p->steps, f->dir->path);
+		return;
+	}
+	clock_human(clock_seconds() - s->began, time);
+	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s; memory planned %s, used %s", trainer_steps_done(f->trainer), f->loss,
+	        fit_tokens_per_second(f, false), time, human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
+	log_say("the result is in %s", f->dir->path);
+}
+
+static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end *end, struct err *e)
+{
+	long step = 0;
+
+	if (fit_restore(f, &step, e) < 0)
+		return -1;
+	if (step)
+		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
+	if (fit_run(f, end, e) < 0)
+		return -1;
+	const char *status = *end == FIT_DONE ? "finished" : "stopped";
+	json_t *summary = summarize(f, s, status);
+	int rc = set_status(f->dir, facts, status, summary, e);
+	say_end(f, s, *end);
+	if (s->app->json && !rc)
+		app_json(summary);
+	json_decref(summary);
+	return rc;
+}
+
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume)
+{
+	struct err e = ERR_INIT, ignored = ERR_INIT;
+	struct show show = { .app = app, .began = began };
+	struct fit fit;
+	enum fit_end end = FIT_DONE;
+
+	json_t *facts = make_facts(app, t, r, dir, resume);
+	fit_init(&fit, t, r, dir);
+	fit.interrupted = app_interrupted;
+	fit.line = show_line;
+	fit.progress = show_progress;
+	fit.ctx = &show;
+	int status = run_dir_set_facts(dir, facts, &e);
+	if (!status)
+		status = run_steps(&fit, &show, facts, &end, &e);
+	if (status) {
+		log_live_end();
+		set_status(dir, facts, "failed", NULL, &ignored);
+	}
+	fit_release(&fit);
+	json_decref(facts);
+	return status ? app_fail(&e) : end == FIT_DONE ? EXIT_DONE : EXIT_STOPPED;
+}

@@ -1,0 +1,82 @@
+/* trainer_parts: what the files trainer*.c share; nobody else includes it. */
+#ifndef LEARN_TRAINER_PARTS_H
+#define LEARN_TRAINER_PARTS_H
+
+#include "infer/scorer.h"
+#include "learn/grad_tree.h"
+#include "learn/trainer.h"
+
+struct dataset {
+	struct rows rows;
+	struct documents documents;
+	const struct document **pointer;   /* [documents.n] */
+};
+
+/* What a walk over all steps finds out, ids only. */
+struct dry_run {
+	struct batch_cap cap;              /* the largest of every count over all micro-batches */
+	struct live live;                  /* sums */
+	int64_t micro_batches, tokens, most_micro; /* most_micro: in one step */
+};
+
+struct trainer {
+	struct recipe recipe;
+	struct pool *pool;
+	const struct kernels *kernels;
+	const struct objective *objective;
+
+	struct model model;
+	char model_hash[33];
+	struct template *chat;
+	struct dataset train, eval;
+	bool has_eval;
+
+	/* What is learnt: an adapter's parameters or copies of all weights. */
+	struct adapter adapter;
+	bool has_adapter;
+	struct params full;
+	struct params *params;             /* of the adapter, or &full */
+	int *replaced;                     /* [n_weights] full: the parameter of each weight */
+
+	struct schedule schedule;
+	size_t global;                     /* documents of a step */
+	int32_t max_length;
+	struct forest_options forest;
+	struct dry_run dry;
+	struct trainer_plan totals;
+
+	struct tape tape;
+	struct graph graph;
+	uint32_t logprob;
+	struct plan plan;
+	bool recorded;
+
+	/* From trainer_start on. */
+	bool started;
+	struct run run;
+	struct batch batch;
+	struct grad_tree gradients;
+	struct adamw adamw;
+	double *partials;
+	const struct document **taken;     /* [global] */
+	size_t *cuts;                      /* [most_micro] */
+	struct scorer *scorer;
+	double *eval_sums;
+	long step;                         /* done */
+};
+
+/* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
+long order_steps_per_epoch(const struct trainer *t);
+size_t order_global_batch(const struct trainer *t, long step, const struct document **out);
+void order_dry_run(const struct trainer *t, int32_t max_rows, struct dry_run *out);
+/* trainer_data.c */
+int trainer_read_data(struct trainer *t, struct err *e);
+void dataset_release(struct dataset *d);
+/* trainer_plan.c */
+int trainer_make_plan(struct trainer *t, struct err *e);
+int trainer_check_machine(const struct trainer *t, struct err *e);
+size_t trainer_state_bytes(const struct trainer *t);
+/* trainer_eval.c */
+int trainer_make_scorer(struct trainer *t, struct err *e);
+
+#endif

@@ -1,0 +1,352 @@
+/* trainer_plan: the dry run. What a job needs is read off the same tape, plan and packing that will run.
+ *
+ *     peak resident set = program, libraries, tokenizer, data (measured, now)  + mapped weights that the steps will read
+ *                       + parameters, gradients, moments  + arena  + scratch · threads  + batch arrays  + evaluation
+ *
+ * What is there already is measured, what will be taken is known exactly, so nothing here is a formula for a model. --memory
+ * bounds the sum; the plan then recomputes what it must (op/plan.h), which changes no bit. */
+#include <math.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "learn/checkpoint.h"
+#include "learn/machine.h"
+#include "learn/trainer_parts.h"
+
+enum { FAULT_AROUND = 1 << 16 };     /* the kernel maps a file's pages in stretches of this size */
+static const size_t heap_growth = 160 << 10; /* what a run's small allocations add after the plan, measured on tiny models */
+static const double node_seconds = 4e-6;     /* of starting the pool for a node */
+
+/* --- recording --- */
+
+struct recording {
+	struct tape tape;
+	struct graph graph;
+	uint32_t logprob;
+};
+
+static void recording_release(struct recording *r)
+{
+	graph_release(&r->graph);
+	tape_release(&r->tape);
+}
+
+static int record(struct trainer *t, const struct batch_cap *cap, struct recording *r, struct err *e)
+{
+	tape_init(&r->tape, cap, true);
+	if (graph_init(&r->graph, &r->tape, &t->model, t->params, t->has_adapter ? &t->adapter : NULL, true, e) < 0) {
+		tape_release(&r->tape);
+		return -1;
+	}
+	if (!t->has_adapter)
+		r->graph.replaced = t->replaced;
+	r->logprob = t->objective->record(&r->graph);
+	if (tape_backward(&r->tape, e) == 0)
+		return 0;
+	recording_release(r);
+	return -1;
+}
+
+/* --- parts of the memory --- */
+
+static bool is_embedding_alone(const struct trainer *t, int weight)
+{
+	const struct weight *w = &t->model.weights[weight];
+	return (w->spec->flags & WEIGHT_EMBED) && !strcmp(w->spec->hf, t->model.config.arch->embedding) && model_head(&t->model) != weight;
+}
+
+static void mark_rows(const struct dataset *d, bool *block, size_t row_bytes)
+{
+	for (size_t i = 0; i < d->documents.n; i++)
+		for (int32_t j = 0; j < d->documents.items[i].n; j++) {
+			size_t at = (size_t)d->documents.items[i].ids[j] * row_bytes;
+			block[at / FAULT_AROUND] = block[(at + row_bytes - 1) / FAULT_AROUND] = true;
+		}
+}
+
+/* An embedding that is no head: only rows that the data name are read. */
+static size_t embedding_bytes(const struct trainer *t, const struct weight *w)
+{
+	size_t n_blocks = w->bytes / FAULT_AROUND + 1, touched = 0;
+	bool *block = mem_array(n_blocks, sizeof(*block));
+	mark_rows(&t->train, block, w->bytes / w->dim[0]);
+	mark_rows(&t->eval, block, w->bytes / w->dim[0]);
+	for (size_t i = 0; i < n_blocks; i++)
+		touched += block[i];
+	mem_free(block);
+	return MIN(touched * FAULT_AROUND, w->bytes);
+}
+
+static bool is_replaced(const struct trainer *t, size_t weight)
+{
+	const int *replaced = t->has_adapter ? t->adapter.replaced : t->replaced;
+	return replaced && replaced[weight] >= 0;
+}
+
+/* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */
+static size_t mapped_bytes(const struct trainer *t, size_t *owned)
+{
+	size_t sum = 0;
+	*owned = 0;
+	for (size_t i = 0; i < t->model.n_weights; i++) {
+		const struct weight *w = &t->model.weights[i];
+		if (w->owned)
+			*owned += w->bytes;
+		else if (!is_replaced(t, i))
+			sum += is_embedding_alone(t, (int)i) ? embedding_bytes(t, w) : w->bytes;
+	}
+	return sum;
+}
+
+static void forget_mapped(const struct trainer *t)
+{
+	for (size_t i = 0; i < t->model.n_weights; i++)
+		if (!t->model.weights[i].owned)
+			mem_forget(t->model.weights[i].data, t->model.weights[i].bytes);
+}
+
+static size_t pages(size_t bytes)
+{
+	return ROUND_UP(bytes, (size_t)4096);
+}
+
+size_t trainer_state_bytes(const struct trainer *t)
+{
+	size_t flat = t->params->n * sizeof(float);
+	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + 2 * pages(flat);
+}
+
+/* Everything but the arena, as far as it does not depend on what is recomputed. */
+static size_t fixed_bytes(const struct trainer_plan *p)
+{
+	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
+}
+
+static void measure_memory(struct trainer *t, const struct plan *plan)
+{
+	struct trainer_plan *p = &t->totals;
+	size_t owned, resident;
+
+	p->weights_bytes = mapped_bytes(t, &owned);
+	p->state_bytes = trainer_state_bytes(t);
+	p->scratch_bytes = pages(plan->scratch_bytes * (size_t)pool_threads(t->pool));
+	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
+	if (t->has_adapter)
+		mem_touch(t->params->w, t->params->n * sizeof(float));
+	forget_mapped(t);
+	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
+	p->weights_bytes += owned;
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + heap_growth;
+}
+
+static void add_up(struct trainer_plan *p, size_t arena_bytes)
+{
+	size_t sum = fixed_bytes(p) + arena_bytes;
+	/* Reading the data may have taken more than the steps will: then that was the peak. */
+	p->base_bytes += MAX(sum, mem_rss_peak()) - sum;
+	p->arena_bytes = arena_bytes;
+	p->planned_bytes = fixed_bytes(p) + arena_bytes;
+}
+
+/* --- choosing what is recomputed --- */
+
+/* The arena with everything recomputed, at micro-batches of max_rows; 0 when that cannot be. */
+static size_t least_arena(struct trainer *t, int32_t max_rows)
+{
+	struct err ignored = ERR_INIT;
+	struct dry_run dry = t->dry;
+	struct recording r;
+	struct plan plan;
+	size_t bytes = 0;
+
+	if (max_rows != t->forest.max_rows)
+		order_dry_run(t, max_rows, &dry);
+	if (record(t, &dry.cap, &r, &ignored) < 0)
+		return 0;
+	if (plan_make(&plan, &r.tape, t->kernels, &(struct plan_options){ .recompute_all = true }, &ignored) == 0) {
+		bytes = pages(plan.arena_bytes);
+		plan_release(&plan);
+	}
+	recording_release(&r);
+	return bytes;
+}
+
+static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct err *e)
+{
+	char a[32], b[32];
+	struct buf knobs = BUF_INIT;
+	const struct trainer_plan *p = &t->totals;
+	int32_t half = t->forest.max_rows / 2;
+
+	if (p->longest <= half) {
+		size_t arena = least_arena(t, half), now = least_arena(t, t->forest.max_rows);
+		if (arena && arena < now)
+			buf_addf(&knobs, "; --micro-batch-tokens %d frees %s", half, human_bytes(now - arena, a));
+	} else {
+		buf_addf(&knobs, "; a lower --max-length (the longest row has %lld tokens) allows smaller --micro-batch-tokens",
+		         (long long)p->longest);
+	}
+	if (t->has_adapter && t->recipe.lora_r > 1)
+		buf_addf(&knobs, "; --lora-r %lld frees about %s", (long long)t->recipe.lora_r / 2, human_bytes(p->state_bytes / 2, a));
+	if (!t->has_adapter)
+		buf_addf(&knobs, "; --method lora frees most of the %s of parameters, gradients and moments", human_bytes(p->state_bytes, a));
+	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with everything recomputed%s",
+	        human_bytes(limit, a), human_bytes(least, b), least, buf_str(&knobs));
+	buf_release(&knobs);
+	return -1;
+}
+
+static int choose_plan(struct trainer *t, const struct recording *r, size_t limit, struct plan *plan, struct err *e)
+{
+	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing };
+
+	if (plan_make(plan, &r->tape, t->kernels, &o, e) < 0)
+		return -1;
+	measure_memory(t, plan);
+	size_t fixed = fixed_bytes(&t->totals);
+	if (!limit || fixed + pages(plan->arena_bytes) <= limit)
+		return 0;
+	plan_release(plan);
+	t->totals.least_bytes = fixed + least_arena(t, t->forest.max_rows);
+	if (t->totals.least_bytes > limit)
+		return say_infeasible(t, limit, t->totals.least_bytes, e);
+	o.limit_bytes = limit - fixed;
+	return plan_make(plan, &r->tape, t->kernels, &o, e);
+}
+
+/* Without --memory the machine's own limit counts; where even recomputing does not help, the start says so. */
+static int choose(struct trainer *t, const struct recording *r, struct plan *plan, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+
+	if (t->recipe.memory)
+		return choose_plan(t, r, t->recipe.memory, plan, e);
+	if (choose_plan(t, r, mem_rss() + mem_available(), plan, &ignored) == 0)
+		return 0;
+	return choose_plan(t, r, 0, plan, e);
+}
+
+/* --- time --- */
+
+static const struct weight *typical_weight(const struct trainer *t)
+{
+	const struct weight *best = NULL;
+	for (size_t i = 0; i < t->model.n_weights; i++) {
+		const struct weight *w = &t->model.weights[i];
+		if (w->layer == 0 && (w->spec->flags & WEIGHT_LINEAR) && w->n_dims == 2 && (!best || w->bytes > best->bytes))
+			best = w;
+	}
+	return best;
+}
+
+static double pass_seconds(const struct plan *plan, const struct live *live, const struct machine_speed *s)
+{
+	struct tape view = { .tensors = plan->tensors, .n_tensors = plan->n_tensors, .cap = plan->cap };
+	double seconds = 0;
+
+	for (uint32_t i = 0; i < plan->n_nodes; i++) {
+		double flops = 0, bytes = 0;
+		const struct node *n = &plan->nodes[i];
+		n->op->cost(&view, n, live, &flops, &bytes);
+		seconds += MAX(flops / (n->phase == PHASE_BACKWARD ? s->backward : s->forward), bytes / s->bytes) + node_seconds;
+	}
+	return seconds;
+}
+
+static int measure_time(struct trainer *t, const struct plan *plan, struct err *e)
+{
+	struct trainer_plan *p = &t->totals;
+	const struct weight *w = typical_weight(t);
+	double n = (double)t->dry.micro_batches;
+	struct live mean = { t->dry.live.rows / n, t->dry.live.targets / n, t->dry.live.pairs / n, t->dry.live.visible / n };
+	struct machine_speed speed;
+
+	if (!w)
+		return 0;
+	struct matrix m = { w->dtype, w->data, w->dim[0], w->dim[1], w->bytes / w->dim[0] };
+	if (machine_measure(&speed, t->kernels, t->pool, &m, (size_t)ceil(mean.rows), p->arena_bytes, e) < 0)
+		return -1;
+	/* The update reads and writes w, g, m, v; each sum of two gradients moves three buffers. */
+	double state = (double)t->params->n * sizeof(float) * (8.0 * (double)p->steps + 3.0 * (n - (double)p->steps));
+	p->planned_seconds = n * pass_seconds(plan, &mean, &speed) + state / speed.bytes;
+	return 0;
+}
+
+/* --- the whole --- */
+
+/* The most that is on disk at once: checkpoints that stay, the one being written, the result. */
+static size_t disk_bytes(const struct trainer *t)
+{
+	const struct recipe *r = &t->recipe;
+	double saves = r->save_steps == 0 ? 1 : r->save_steps > 0 ? (double)(t->totals.steps / r->save_steps) + 1 : 1e9;
+	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
+	double result = (double)(t->has_adapter ? t->totals.trainable : t->totals.parameters) * sizeof(float);
+	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result + 400.0 * (double)t->totals.steps + (16 << 20));
+}
+
+static void count(struct trainer *t)
+{
+	struct trainer_plan *p = &t->totals;
+
+	p->steps = t->schedule.steps;
+	p->steps_per_epoch = order_steps_per_epoch(t);
+	p->epochs = (double)p->steps / (double)p->steps_per_epoch;
+	p->micro_batches = (long)t->dry.micro_batches;
+	p->documents = (int64_t)t->train.documents.n;
+	p->tokens = t->dry.tokens;
+	p->computed_tokens = (int64_t)t->dry.live.rows;
+	p->supervised_tokens = (int64_t)t->dry.live.pairs;
+	for (size_t i = 0; i < t->train.documents.n; i++)
+		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
+	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
+	p->trainable = params_count(t->params);
+	p->parameters = model_count(&t->model);
+	p->checkpoint_bytes = checkpoint_bytes(t->params) + (t->has_adapter ? p->trainable * sizeof(float) : 0);
+	p->disk_bytes = disk_bytes(t);
+}
+
+int trainer_make_plan(struct trainer *t, struct err *e)
+{
+	struct recording r;
+	double bytes;
+
+	order_dry_run(t, t->forest.max_rows, &t->dry);
+	count(t);
+	if (t->has_eval && trainer_make_scorer(t, e) < 0)
+		return -1;
+	if (record(t, &t->dry.cap, &r, e) < 0)
+		return -1;
+	if (choose(t, &r, &t->plan, e) < 0) {
+		recording_release(&r);
+		return -1;
+	}
+	t->tape = r.tape;
+	t->graph = r.graph;
+	t->graph.tape = &t->tape;
+	t->logprob = r.logprob;
+	t->recorded = true;
+	t->totals.recomputed_nodes = t->plan.n_recomputed;
+	add_up(&t->totals, pages(t->plan.arena_bytes));
+	plan_cost(&t->plan, &t->dry.live, &t->totals.planned_flops, &bytes);
+	return measure_time(t, &t->plan, e);
+}
+
+int trainer_check_machine(const struct trainer *t, struct err *e)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t memory = mem_rss() + mem_available(), disk;
+	char a[32], b[32];
+
+	if (p->planned_bytes > memory)
+		return err_set(e, "this job needs %s of memory, the machine has %s; a smaller --micro-batch-tokens or --lora-r needs less",
+		               human_bytes(p->planned_bytes, a), human_bytes(memory, b));
+	if (io_free_space(t->recipe.out, &disk, e) < 0)
+		return -1;
+	if (p->disk_bytes > disk)
+		return err_set(e, "this job needs %s of disk for checkpoints and result, %s has %s; --save-total-limit needs less",
+		               human_bytes(p->disk_bytes, a), t->recipe.out, human_bytes(disk, b));
+	return 0;
+}
