@@ -1,0 +1,212 @@
+/* gemm: matrix products as items, panels and micro-tiles.
+ *
+ * C is cut into items of whole micro-tiles: at most ROWS × COLUMNS, smaller where the shape would give fewer than ITEMS_WANTED. An
+ * item walks K in slices; for each slice and each of its column panels it packs (dequantizes) the panel into
+ * scratch, then runs all its row strips over it while the panel is in the nearest caches:
+ *
+ *     for slice of K: for panel of the item: pack B[slice, panel]; for strip: tile(A[strip, slice], panel)
+ *
+ * Partial sums between slices wait in C itself, or in scratch where C's old contents are still needed. The chain over k
+ * goes through them unbroken (a tile starts from the stored sum), so neither slices nor items show in the result.
+ * Epilogue: ((Σ + bias) + residual) + what C held.
+ *
+ * A is read in place through its strides, except where the walk along k would touch a new line or collide in the
+ * caches at every step and more than one panel uses it: then its slice is packed once an item. */
+#include "kernel/gemm.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+enum { ROWS = 256, COLUMNS = 256, SLICE = 256, ITEMS_WANTED = 16, STRIPS_LEAST = 4 };
+
+struct cut {
+	size_t strips, panels;        /* of the whole C */
+	size_t row_items, column_items;
+};
+
+struct work {
+	const struct kernels *k;
+	const struct gemm *g;
+	struct cut cut;
+	char *scratch;
+	size_t scratch_bytes;
+};
+
+/* One item: its part of C and where its sums grow. */
+struct block {
+	size_t i0, m, j0, n;
+	float *sum;
+	size_t ld;
+	float *panel, *packed;
+	bool started;                 /* the sums hold something */
+};
+
+static size_t ceil_div(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static struct cut cut_make(const struct kernels *k, size_t m, size_t n)
+{
+	struct cut c = { .strips = ceil_div(m, (size_t)k->mr), .panels = ceil_div(n, (size_t)k->nr) };
+
+	c.row_items = ceil_div(c.strips, ROWS / (size_t)k->mr);
+	c.column_items = ceil_div(c.panels, COLUMNS / (size_t)k->nr);
+	if (c.row_items * c.column_items == 0 || c.row_items * c.column_items >= ITEMS_WANTED)
+		return c;
+	size_t wanted = ceil_div(ITEMS_WANTED, c.row_items), each = MAX(c.panels / wanted, 1);
+	c.column_items = MAX(c.column_items, ceil_div(c.panels, each));
+	wanted = ceil_div(ITEMS_WANTED, c.column_items);
+	c.row_items = MAX(c.row_items, MIN(wanted, c.strips / STRIPS_LEAST));
+	return c;
+}
+
+/* Part p of n things cut into `parts` as evenly as can be. */
+static void share(size_t n, size_t parts, size_t p, size_t *from, size_t *to)
+{
+	*from = n * p / parts;
+	*to = n * (p + 1) / parts;
+}
+
+static bool needs_buffer(const struct gemm *g)
+{
+	return g->accumulate || g->residual == g->c;
+}
+
+static bool worth_packing(const struct gemm_term *t, const struct block *b, const struct kernels *k)
+{
+	return b->n > (size_t)k->nr && b->m > 1 && (t->a_col != 1 || t->a_row % 1024 == 0);
+}
+
+/* out: strips of [k][mr] */
+static void pack_a(const struct block *b, const struct gemm_term *t, size_t k0, size_t k, size_t mr, float *out)
+{
+	for (size_t i = 0; i < b->m; i += mr, out += mr * k) {
+		const float *a = t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
+		size_t m = MIN(mr, b->m - i);
+		for (size_t q = 0; q < k; q++)
+			for (size_t r = 0; r < m; r++)
+				out[q * mr + r] = a[r * t->a_row + q * t->a_col];
+	}
+}
+
+static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some, float *out)
+{
+	const struct matrix *b = &t->b;
+
+	if (t->transposed)
+		k->pack_rows(b->dtype, (const char *)b->data + j * b->row_bytes, b->row_bytes, n, k0, some, out);
+	else
+		k->pack_cols(b->dtype, (const char *)b->data + k0 * b->row_bytes, b->row_bytes, some, j, n, out);
+	if (t->scale != 1)
+		k->scale(out, out, t->scale, some * (size_t)k->nr);
+}
+
+static void panel_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t j, size_t n, size_t k0, size_t some,
+                      bool packed)
+{
+	size_t mr = (size_t)k->mr;
+
+	for (size_t i = 0; i < b->m; i += mr) {
+		size_t m = MIN(mr, b->m - i);
+		float *c = b->sum + i * b->ld + j;
+		if (packed)
+			k->gemm_tile(m, n, some, b->packed + i * some, 1, mr, b->panel, c, b->ld, b->started);
+		else
+			k->gemm_tile(m, n, some, t->a + (b->i0 + i) * t->a_row + k0 * t->a_col, t->a_row, t->a_col, b->panel, c, b->ld, b->started);
+	}
+}
+
+static void term_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
+{
+	size_t nr = (size_t)k->nr;
+	bool packed = worth_packing(t, b, k);
+
+	for (size_t k0 = 0; k0 < t->k; k0 += SLICE) {
+		size_t some = MIN(SLICE, t->k - k0);
+		if (packed)
+			pack_a(b, t, k0, some, (size_t)k->mr, b->packed);
+		for (size_t j = 0; j < b->n; j += nr) {
+			size_t n = MIN(nr, b->n - j);
+			pack_b(k, t, b->j0 + j, n, k0, some, b->panel);
+			panel_run(k, t, b, j, n, k0, some, packed);
+		}
+		b->started = true;
+	}
+}
+
+static void epilogue(const struct kernels *k, const struct gemm *g, const struct block *b)
+{
+	for (size_t i = 0; i < b->m; i++) {
+		float *c = g->c + (b->i0 + i) * g->ldc + b->j0, *s = b->sum + i * b->ld;
+		if (g->bias)
+			k->add(s, s, g->bias + b->j0, b->n);
+		if (g->residual)
+			k->add(s, s, g->residual + (b->i0 + i) * g->ldc + b->j0, b->n);
+		if (g->accumulate)
+			k->add(c, s, c, b->n);
+		else if (s != c)
+			memcpy(c, s, b->n * sizeof(float));
+	}
+}
+
+static void item_run(const struct work *w, size_t item, int thread)
+{
+	const struct kernels *k = w->k;
+	const struct gemm *g = w->g;
+	struct block b = { .panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes) };
+	size_t from, to;
+
+	share(w->cut.strips, w->cut.row_items, item / w->cut.column_items, &from, &to);
+	b.i0 = from * (size_t)k->mr;
+	b.m = MIN(to * (size_t)k->mr, g->m) - b.i0;
+	share(w->cut.panels, w->cut.column_items, item % w->cut.column_items, &from, &to);
+	b.j0 = from * (size_t)k->nr;
+	b.n = MIN(to * (size_t)k->nr, g->n) - b.j0;
+
+	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
+	bool buffer = needs_buffer(g);
+	b.sum = buffer ? b.packed + (size_t)SLICE * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
+	b.ld = buffer ? COLUMNS : g->ldc;
+
+	for (int t = 0; t < g->n_terms; t++)
+		term_run(k, &g->term[t], &b);
+	for (size_t i = 0; !b.started && i < b.m; i++)
+		memset(b.sum + i * b.ld, 0, b.n * sizeof(float));
+	if (buffer || g->bias || g->residual)
+		epilogue(k, g, &b);
+}
+
+static void item_of_pool(void *ctx, size_t item, int thread)
+{
+	item_run(ctx, item, thread);
+}
+
+size_t gemm_scratch_bytes(const struct kernels *k)
+{
+	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE * (ROWS + KERNEL_MR_MAX), sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
+
+	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
+}
+
+static struct work work_make(const struct kernels *k, const struct gemm *g, void *scratch)
+{
+	return (struct work){ .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
+}
+
+void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch)
+{
+	struct work w = work_make(k, g, scratch);
+
+	pool_run(p, w.cut.row_items * w.cut.column_items, item_of_pool, &w);
+}
+
+void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch)
+{
+	struct work w = work_make(k, g, scratch);
+
+	for (size_t i = 0; i < w.cut.row_items * w.cut.column_items; i++)
+		item_run(&w, i, 0);
+}

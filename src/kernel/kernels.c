@@ -1,0 +1,115 @@
+/* kernels: which tables this processor can execute, and the choice between them.
+ *
+ * A table is ref plus what its instruction set overlays, each set on top of the one below it (avx512 on avx2 on ref).
+ * Asked is the processor, not the build: the binary holds every set of its architecture. */
+#include "kernel/kernels.h"
+
+#include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+#include "base/env.h"
+#include "base/mem.h"
+
+struct isa {
+	const char *name;
+	bool (*usable)(void);
+	const char *needs; /* for the refusal */
+	void (*install[2])(struct kernels *k);
+};
+
+static bool always(void)
+{
+	return true;
+}
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+#if defined(__aarch64__)
+static bool has_neon(void)
+{
+	return getauxval(AT_HWCAP) & 1u << 1; /* HWCAP_ASIMD */
+}
+#endif
+
+/* Ascending: the last usable one is the best. */
+static const struct isa isas[] = {
+	{ "ref", always, "nothing", { NULL, NULL } },
+#if defined(__x86_64__)
+	{ "avx2", has_avx2, "AVX2, FMA and F16C", { x86_avx2_install, NULL } },
+	{ "avx512", has_avx512, "AVX-512 F, BW, VL and DQ", { x86_avx2_install, x86_avx512_install } },
+#endif
+#if defined(__aarch64__)
+	{ "neon", has_neon, "Advanced SIMD", { arm_neon_install, NULL } },
+#endif
+};
+
+static struct kernels tables[ARRAY_LEN(isas)];
+
+static const struct kernels *table_make(size_t i)
+{
+	struct kernels *k = &tables[i];
+
+	if (!k->name) {
+		ref_install(k);
+		for (size_t j = 0; j < ARRAY_LEN(isas[i].install) && isas[i].install[j]; j++)
+			isas[i].install[j](k);
+		k->name = isas[i].name;
+	}
+	return k;
+}
+
+size_t kernels_all(const struct kernels *out[4])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(isas); i++)
+		if (isas[i].usable())
+			out[n++] = table_make(i);
+	return n;
+}
+
+static void names_of_usable(char *out, size_t size)
+{
+	const struct kernels *all[4];
+	size_t n = kernels_all(all);
+
+	out[0] = 0;
+	for (size_t i = 0; i < n; i++) {
+		strncat(out, i ? ", " : "", size - strlen(out) - 1);
+		strncat(out, all[i]->name, size - strlen(out) - 1);
+	}
+}
+
+const struct kernels *kernels_get(const char *name, struct err *e)
+{
+	const struct kernels *all[4];
+	char names[64];
+
+	name = name ? name : env_get("KUNGFU_ISA");
+	if (!name)
+		return all[kernels_all(all) - 1];
+	names_of_usable(names, sizeof(names));
+	for (size_t i = 0; i < ARRAY_LEN(isas); i++) {
+		if (strcmp(isas[i].name, name) != 0)
+			continue;
+		if (isas[i].usable())
+			return table_make(i);
+		err_set(e, "kernels '%s' need %s, which this processor lacks; it can use %s", name, isas[i].needs, names);
+		return NULL;
+	}
+	err_set(e, "there are no kernels '%s' in this build (KUNGFU_ISA); this processor can use %s", name, names);
+	return NULL;
+}

@@ -1,0 +1,284 @@
+/* ref: every kernel in plain C, slot by slot; the judge of the other tables.
+ *
+ * Nothing here is clever. gemm_tile adds rounded products one after another in ascending k, starting from C or
+ * from zero; sums over a row are taken in double and rounded once, so a faster table may differ by its own rounding only.
+ * Formulas stand at the functions. */
+#include "kernel/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernel/vecmath.h"
+
+enum { MR = 4, NR = 16, RUN = 16, PIECE = 65536 };
+
+/* --- exp and tanh --- */
+
+float vec_expf(float x)
+{
+	union { float f; uint32_t u; } n, p;
+
+	x = x < EXP_LOW ? EXP_LOW : x;
+	x = x > EXP_HIGH ? EXP_HIGH : x;
+	n.f = x * EXP_LOG2E + EXP_MAGIC;
+	float whole = n.f - EXP_MAGIC;
+	float r = x - whole * EXP_LN2_HIGH;
+	r = r - whole * EXP_LN2_LOW;
+	float q = (((EXP_C6 * r + EXP_C5) * r + EXP_C4) * r + EXP_C3) * r + EXP_C2;
+	p.f = (q * r + 1) * r + 1;
+	p.u += n.u << 23;
+	return p.f;
+}
+
+float vec_tanhf(float x)
+{
+	float a = fabsf(x);
+
+	a = a > TANH_LIMIT ? TANH_LIMIT : a;
+	return copysignf(1 - 2 / (vec_expf(2 * a) + 1), x);
+}
+
+/* --- gemm --- */
+
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
+                      bool accumulate)
+{
+	for (size_t i = 0; i < m; i++) {
+		float sum[NR] = { 0 };
+		if (accumulate)
+			memcpy(sum, c + i * ldc, n * sizeof(float));
+		for (size_t q = 0; q < k; q++) {
+			float x = a[i * a_row + q * a_col];
+			for (size_t j = 0; j < NR; j++)
+				sum[j] += x * b[q * NR + j];
+		}
+		memcpy(c + i * ldc, sum, n * sizeof(float));
+	}
+}
+
+static void pack_rows(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	float run[RUN];
+
+	memset(out, 0, k * NR * sizeof(float));
+	for (size_t j = 0; j < n; j++)
+		for (size_t q = 0; q < k; q += RUN) {
+			size_t some = k - q < RUN ? k - q : RUN;
+			dtypes[t].part((const char *)w + j * row_bytes, k0 + q, run, some);
+			for (size_t i = 0; i < some; i++)
+				out[(q + i) * NR + j] = run[i];
+		}
+}
+
+static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out)
+{
+	for (size_t q = 0; q < k; q++, out += NR) {
+		dtypes[t].part((const char *)w + q * row_bytes, j0, out, n);
+		memset(out + n, 0, (NR - n) * sizeof(float));
+	}
+}
+
+/* --- vectors --- */
+
+static float dot(const float *a, const float *b, size_t n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)a[i] * b[i];
+	return (float)sum;
+}
+
+static void axpy(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += a * x[i];
+}
+
+static void add(float *y, const float *a, const float *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = a[i] + b[i];
+}
+
+static void scale(float *y, const float *x, float a, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = a * x[i];
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+	double total = 0;
+
+	for (size_t at = 0; at < n; at += PIECE) {
+		double sum = 0;
+		for (size_t i = at; i < n && i < at + PIECE; i++)
+			sum += (double)x[i] * x[i];
+		total += sum;
+	}
+	return total;
+}
+
+static void exp_sum(float *y, const float *x, float max, size_t n, float *sum)
+{
+	double total = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		y[i] = vec_expf(x[i] - max);
+		total += y[i];
+	}
+	*sum = (float)total;
+}
+
+static float max(const float *x, size_t n)
+{
+	float m = x[0];
+
+	for (size_t i = 1; i < n; i++)
+		m = x[i] > m ? x[i] : m;
+	return m;
+}
+
+/* --- norms --- */
+
+/* r = 1/sqrt(mean(x²) + eps); y = (x·r)·w */
+static float rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	float r = 1 / sqrtf((float)(sum / (double)n) + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] * r * w[i];
+	return r;
+}
+
+/* With g = dy·w and x̂ = x·r: dx = r·(g − x̂·mean(g·x̂)); dw += dy·x̂. */
+static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float r, size_t n, bool accumulate)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)(dy[i] * w[i]) * (x[i] * r);
+	float mean = (float)(sum / (double)n);
+	for (size_t i = 0; i < n; i++) {
+		float hat = x[i] * r, d = r * (dy[i] * w[i] - hat * mean);
+		if (dw)
+			dw[i] += dy[i] * hat;
+		dx[i] = accumulate ? dx[i] + d : d;
+	}
+}
+
+/* r = 1/sqrt(mean((x − mean)²) + eps); y = (x − mean)·r·w + b; b may be NULL. */
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd)
+{
+	double sum = 0, square = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	float m = (float)(sum / (double)n);
+	for (size_t i = 0; i < n; i++)
+		square += (double)(x[i] - m) * (x[i] - m);
+	float r = 1 / sqrtf((float)(square / (double)n) + eps);
+	for (size_t i = 0; i < n; i++)
+		y[i] = (x[i] - m) * r * w[i] + (b ? b[i] : 0);
+	*mean = m;
+	*rstd = r;
+}
+
+/* With g = dy·w and x̂ = (x − mean)·r: dx = r·(g − mean(g) − x̂·mean(g·x̂)); dw += dy·x̂; db += dy. dw and db may be NULL. */
+static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float r, size_t n,
+                           bool accumulate)
+{
+	double sum = 0, product = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		sum += dy[i] * w[i];
+		product += (double)(dy[i] * w[i]) * ((x[i] - mean) * r);
+	}
+	float g_mean = (float)(sum / (double)n), p_mean = (float)(product / (double)n);
+	for (size_t i = 0; i < n; i++) {
+		float hat = (x[i] - mean) * r, d = r * (dy[i] * w[i] - g_mean - hat * p_mean);
+		if (dw)
+			dw[i] += dy[i] * hat;
+		if (db)
+			db[i] += dy[i];
+		dx[i] = accumulate ? dx[i] + d : d;
+	}
+}
+
+/* --- activations --- */
+
+/* silu(g)·u, silu(g) = g/(1 + exp(−g)) */
+static void swiglu(float *h, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h[i] = gate[i] / (1 + vec_expf(-gate[i])) * up[i];
+}
+
+/* s = 1/(1 + exp(−g)): dg = dh·u·s·(1 + g·(1 − s)); du = dh·g·s */
+static void swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i], d = dh[i], s = 1 / (1 + vec_expf(-g));
+		float dg = d * up[i] * s * (1 + g * (1 - s));
+		dup[i] = d * (g * s);
+		dgate[i] = dg;
+	}
+}
+
+/* t = tanh(√(2/π)·(x + 0.044715·x³)); y = x/2·(1 + t) */
+static void gelu(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float t = vec_tanhf(GELU_SCALE * (x[i] + GELU_CUBE * x[i] * x[i] * x[i]));
+		y[i] = 0.5f * x[i] * (1 + t);
+	}
+}
+
+/* dy/dx = (1 + t)/2 + x/2·(1 − t²)·√(2/π)·(1 + 3·0.044715·x²) */
+static void gelu_back(float *dx, const float *dy, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float v = x[i], t = vec_tanhf(GELU_SCALE * (v + GELU_CUBE * v * v * v));
+		float slope = 0.5f * (1 + t) + 0.5f * v * (1 - t * t) * GELU_SCALE * (1 + 3 * GELU_CUBE * v * v);
+		dx[i] = dy[i] * slope;
+	}
+}
+
+/* (a, b) → (a·cos − b·sin, b·cos + a·sin) for each pair */
+static void rope(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign)
+{
+	size_t half = D / 2;
+
+	for (size_t i = 0; i < half; i++) {
+		size_t p = interleaved ? 2 * i : i, q = interleaved ? 2 * i + 1 : i + half;
+		float a = x[p], b = x[q], c = cs[i], s = sign * cs[half + i];
+		y[p] = a * c - b * s;
+		y[q] = b * c + a * s;
+	}
+}
+
+/* m += (1 − β1)·(g − m); v = β2·v + (1 − β2)·g²: torch's lerp_ and addcmul_. */
+static void adamw(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s)
+{
+	for (size_t i = 0; i < n; i++) {
+		float d = g[i] * s->g_scale;
+		m[i] = m[i] + s->rest1 * (d - m[i]);
+		v[i] = v[i] * s->beta2 + s->rest2 * d * d;
+		w[i] = w[i] * s->shrink - s->step * m[i] / (sqrtf(v[i]) * s->inv_sqrt_bias2 + s->eps);
+	}
+}
+
+void ref_install(struct kernels *k)
+{
+	*k = (struct kernels){
+		.name = "ref", .mr = MR, .nr = NR,
+		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
+		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
+		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
+		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
+	};
+}
