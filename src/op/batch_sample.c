@@ -31,9 +31,9 @@ static void draw_segments(struct batch *b, struct rng_stream *rng, int n_rows, i
 	b->n_segments = b->n_trees = 0;
 	while (row < n_rows) {
 		struct segment *s = &b->segments[b->n_segments];
-		int32_t left = n_rows - row, parent = draw_parent(b, rng);
+		int32_t left = n_rows - row, parent = draw_parent(b, rng), len = 1 + (int32_t)rng_below(rng, (uint32_t)longest);
 		s->start = row;
-		s->len = b->n_segments == max_segments - 1 ? left : MIN(left, 1 + (int32_t)rng_below(rng, (uint32_t)longest));
+		s->len = b->n_segments == max_segments - 1 ? left : MIN(left, len);
 		s->parent = parent;
 		s->pos0 = parent < 0 ? 0 : b->segments[parent].pos0 + b->segments[parent].len;
 		row += s->len;
