@@ -1,0 +1,508 @@
+/* test_trainer: the promises of a run, on the tiny models of test/golden: threads, accumulation, memory limits and being
+ * stopped at any moment change no bit of the result; losses are PyTorch's; a plan is kept. */
+#include "../test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "format/safetensors.h"
+#include "learn/checkpoint.h"
+#include "learn/fit.h"
+
+/* A recipe from option values; strings live in the job. */
+struct job {
+	struct recipe recipe;
+	struct opt_parse parse;
+	char *model, *data, *out;
+};
+
+static void set(struct test *t, struct job *j, const char *name, const char *value)
+{
+	struct err e = ERR_INIT;
+	CHECK_MSG(t, opt_assign(&j->parse, name, value, &e) == 0, "%s", e.msg);
+}
+
+/* assignments: "name=value name=value …" */
+static void job_init(struct test *t, struct job *j, const char *model, const char *data, const char *assignments)
+{
+	struct err e = ERR_INIT;
+	char *words = mem_strdup(assignments), *save = NULL;
+
+	*j = (struct job){ .model = io_join(test_golden(), model), .data = mem_strdup(data), .out = io_join(test_tmp(), "run") };
+	opt_begin(&j->parse, recipe_opts, &j->recipe, &e);
+	set(t, j, "model", j->model);
+	set(t, j, "data", j->data);
+	set(t, j, "out", j->out);
+	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		char *is = strchr(w, '=');
+		*is = 0;
+		set(t, j, w, is + 1);
+	}
+	CHECK_MSG(t, recipe_resolve(&j->recipe, &e) == 0, "%s", e.msg);
+	mem_free(words);
+}
+
+static void job_release(struct job *j)
+{
+	opt_release(&j->parse);
+	mem_free(j->model);
+	mem_free(j->data);
+	mem_free(j->out);
+}
+
+static void hash_weights(const struct params *p, char hex[33])
+{
+	struct hash_stream *h = hash_begin();
+	for (size_t i = 0; i < p->n_items; i++)
+		hash_add(h, p->w + p->items[i].offset, p->items[i].n * sizeof(float));
+	hash_end(h, hex);
+}
+
+struct session { struct pool *pool; struct trainer *trainer; };
+
+static bool session_begin(struct test *t, struct session *s, const struct job *j, int threads)
+{
+	struct err e = ERR_INIT;
+	const struct kernels *k = kernels_get(NULL, &e);
+
+	*s = (struct session){ .pool = pool_new(threads) };
+	bool fine = k && trainer_open(&s->trainer, &j->recipe, s->pool, k, &e) == 0 && trainer_start(s->trainer, &e) == 0;
+	CHECK_MSG(t, fine, "%s", e.msg);
+	return fine;
+}
+
+static void session_end(struct session *s)
+{
+	trainer_close(s->trainer);
+	pool_free(s->pool);
+}
+
+static void steps(struct test *t, struct session *s, int n, double *losses)
+{
+	struct err e = ERR_INIT;
+	for (int i = 0; i < n; i++) {
+		struct step_metrics m;
+		if (trainer_step(s->trainer, &m, &e) < 0) {
+			CHECK_MSG(t, false, "%s", e.msg);
+			return;
+		}
+		if (losses)
+			losses[i] = m.loss;
+	}
+}
+
+/* The weights after all steps of a job. */
+static void train(struct test *t, const char *model, const char *data, const char *assignments, int threads, char hex[33],
+                  struct trainer_plan *plan)
+{
+	struct job j;
+	struct session s;
+
+	hex[0] = 0;
+	job_init(t, &j, model, data, assignments);
+	if (session_begin(t, &s, &j, threads)) {
+		steps(t, &s, (int)trainer_plan(s.trainer)->steps, NULL);
+		hash_weights(trainer_params(s.trainer), hex);
+		if (plan)
+			*plan = *trainer_plan(s.trainer);
+	}
+	session_end(&s);
+	job_release(&j);
+}
+
+/* Rows of many lengths, some of which begin alike. */
+static char *write_rows(struct test *t, size_t n)
+{
+	static const char *const words[] = { "plan", "tape", "row", "sum", "bit", "games", "fonts", "mail", "tree", "leaf" };
+	struct rng_stream r = { 11 };
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	char *path = io_join(test_tmp(), "rows.jsonl");
+
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(&text, "{\"prompt\": \"");
+		buf_adds(&text, i % 3 ? "Which of these words comes next? " : "A plan is a promise. ");
+		for (uint32_t j = 1 + rng_below(&r, 9); j-- > 0; )
+			buf_addf(&text, "%s ", words[rng_below(&r, ARRAY_LEN(words))]);
+		buf_adds(&text, "\", \"completion\": \"");
+		for (uint32_t j = 1 + rng_below(&r, 4); j-- > 0; )
+			buf_addf(&text, " %s", words[rng_below(&r, ARRAY_LEN(words))]);
+		buf_adds(&text, "\"}\n");
+	}
+	CHECK_MSG(t, io_write(path, text.data, text.len, &e) == 0, "%s", e.msg);
+	buf_release(&text);
+	return path;
+}
+
+#define SMALL "per-device-train-batch-size=12 micro-batch-tokens=150 max-length=100 max-steps=5 learning-rate=3e-3"
+
+static void test_threads(struct test *t, const char *data, const char *model, const char *method)
+{
+	char first[33], other[33], options[256];
+	static const int threads[] = { 2, 3, 7 };
+
+	snprintf(options, sizeof(options), SMALL " method=%s", method);
+	test_case(t, "%s, %s: 1, 2, 3, 7 threads give the same bits", model, method);
+	train(t, model, data, options, 1, first, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		train(t, model, data, options, threads[i], other, NULL);
+		CHECK(t, !strcmp(first, other));
+	}
+}
+
+static void test_accumulation(struct test *t, const char *data)
+{
+	static const char *const splits[] = { "4 3", "1 12", "12 1" };
+	char first[33] = "", hex[33], options[256];
+
+	test_case(t, "batch size and accumulation: only their product counts");
+	for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
+		int batch, times;
+		sscanf(splits[i], "%d %d", &batch, &times);
+		snprintf(options, sizeof(options), SMALL " per-device-train-batch-size=%d gradient-accumulation-steps=%d", batch, times);
+		train(t, "llama", data, options, 2, i ? hex : first, NULL);
+		CHECK(t, i == 0 || !strcmp(first, hex));
+	}
+}
+
+static void test_memory(struct test *t, const char *data)
+{
+	char all[33], hex[33], options[256];
+	struct trainer_plan plan, limited;
+
+	test_case(t, "three memory limits: three plans, the same bits");
+	train(t, "llama", data, SMALL, 2, all, &plan);
+	train(t, "llama", data, SMALL " gradient-checkpointing=true", 2, hex, &limited);
+	CHECK(t, !strcmp(all, hex));
+	CHECK(t, limited.recomputed_nodes > plan.recomputed_nodes && limited.arena_bytes < plan.arena_bytes);
+	size_t least = limited.planned_bytes, between = least + (plan.planned_bytes - least) / 2;
+	snprintf(options, sizeof(options), SMALL " memory=%zu", between);
+	train(t, "llama", data, options, 2, hex, &plan);
+	CHECK(t, !strcmp(all, hex));
+	CHECK_MSG(t, plan.planned_bytes <= between, "%zu planned, %zu allowed", plan.planned_bytes, between);
+	CHECK(t, plan.recomputed_nodes < limited.recomputed_nodes);
+}
+
+static void test_too_little_memory(struct test *t, const char *data)
+{
+	struct err e = ERR_INIT;
+	struct job j;
+	struct trainer *trainer;
+	struct pool *pool = pool_new(1);
+
+	test_case(t, "too little memory is a sentence that says how much is needed");
+	job_init(t, &j, "llama", data, SMALL " memory=1MB");
+	CHECK(t, trainer_open(&trainer, &j.recipe, pool, kernels_get(NULL, NULL), &e) < 0);
+	CHECK_MSG(t, strstr(e.msg, "needs at least"), "%s", e.msg);
+	job_release(&j);
+	pool_free(pool);
+}
+
+static void test_resume(struct test *t, const char *data, const char *method)
+{
+	char whole[33], hex[33], options[256], *dir = io_join(test_tmp(), "checkpoint-3");
+	struct err e = ERR_INIT;
+	struct session s;
+	struct job j;
+	json_t *mine = json_pack("{s:i}", "answer", 42), *back = NULL;
+
+	snprintf(options, sizeof(options), SMALL " max-steps=6 lora-dropout=%s method=%s", !strcmp(method, "lora") ? "0.1" : "0", method);
+	test_case(t, "%s: 3 + 3 steps with a save between are 6, with other threads too", method);
+	train(t, "llama", data, options, 2, whole, NULL);
+	job_init(t, &j, "llama", data, options);
+	if (session_begin(t, &s, &j, 2)) {
+		steps(t, &s, 3, NULL);
+		CHECK_MSG(t, trainer_save(s.trainer, dir, mine, &e) == 0, "%s", e.msg);
+	}
+	session_end(&s);
+	if (session_begin(t, &s, &j, 3)) {
+		CHECK_MSG(t, trainer_load(s.trainer, dir, &back, &e) == 0, "%s", e.msg);
+		CHECK(t, json_equal(mine, back) && trainer_steps_done(s.trainer) == 3);
+		steps(t, &s, 3, NULL);
+		hash_weights(trainer_params(s.trainer), hex);
+		CHECK(t, !strcmp(whole, hex));
+	}
+	session_end(&s);
+	json_decref(mine);
+	json_decref(back);
+	job_release(&j);
+	mem_free(dir);
+}
+
+static void test_other_recipe(struct test *t, const char *data)
+{
+	char *dir = io_join(test_tmp(), "checkpoint-3");
+	struct err e = ERR_INIT;
+	struct session s;
+	struct job j;
+	json_t *back;
+
+	test_case(t, "a checkpoint of another recipe is refused, by the option's name");
+	job_init(t, &j, "llama", data, SMALL " max-steps=6 method=full lora-dropout=0 learning-rate=1e-4");
+	if (session_begin(t, &s, &j, 1)) {
+		CHECK(t, trainer_load(s.trainer, dir, &back, &e) < 0);
+		CHECK_MSG(t, strstr(e.msg, "--learning-rate"), "%s", e.msg);
+	}
+	session_end(&s);
+	job_release(&j);
+	mem_free(dir);
+}
+
+/* A run through fit; stop_after: asked to stop then (−1: never). */
+static long stop_after, looked;
+static bool stop_now(void) { return stop_after >= 0 && looked++ >= stop_after; }
+
+static enum fit_end fit_once(struct test *t, const struct job *j, struct run_dir *dir, int threads, long stop, char hex[33], double *best)
+{
+	struct err e = ERR_INIT;
+	struct session s;
+	struct fit f;
+	enum fit_end end = FIT_STOPPED;
+	long step;
+
+	stop_after = stop;
+	looked = 0;
+	if (session_begin(t, &s, j, threads)) {
+		fit_init(&f, s.trainer, &j->recipe, dir);
+		f.interrupted = stop_now;
+		bool fine = fit_restore(&f, &step, &e) == 0 && fit_run(&f, &end, &e) == 0;
+		CHECK_MSG(t, fine, "%s", e.msg);
+		hash_weights(trainer_params(s.trainer), hex);
+		if (best)
+			*best = f.best_loss;
+		fit_release(&f);
+	}
+	session_end(&s);
+	return end;
+}
+
+/* metrics.jsonl without its times. */
+static char *metrics_text(const struct run_dir *d)
+{
+	struct buf in = BUF_INIT, out = BUF_INIT;
+	struct err e = ERR_INIT;
+	char *path = run_dir_file(d, "metrics.jsonl"), *save = NULL;
+
+	io_read(&in, path, &e);
+	for (char *line = strtok_r(in.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		json_t *j = json_loads(line, 0, NULL);
+		json_object_del(j, "tokens_per_second");
+		json_object_del(j, "eval_runtime");
+		char *text = json_dumps(j, JSON_COMPACT);
+		buf_addf(&out, "%s\n", text);
+		free(text);
+		json_decref(j);
+	}
+	buf_release(&in);
+	mem_free(path);
+	return buf_detach(&out, NULL);
+}
+
+static void open_run(struct test *t, struct run_dir *d, const struct job *j)
+{
+	struct err e = ERR_INIT;
+	json_t *record = recipe_record(&j->recipe);
+	CHECK_MSG(t, run_dir_create(d, j->out, record, &e) == 0, "%s", e.msg);
+	json_decref(record);
+}
+
+static void damage(struct test *t, const char *dir, const char *file)
+{
+	struct buf b = BUF_INIT;
+	struct err e = ERR_INIT;
+	char *path = io_join(dir, file);
+	CHECK(t, io_read(&b, path, &e) == 0 && b.len > 100);
+	b.data[b.len - 5] ^= 1;
+	CHECK(t, io_write(path, b.data, b.len, &e) == 0);
+	buf_release(&b);
+	mem_free(path);
+}
+
+static void reopen(struct test *t, struct run_dir *d, const struct job *j)
+{
+	struct err e = ERR_INIT;
+	json_t *record;
+	run_dir_release(d);
+	CHECK_MSG(t, run_dir_open(d, j->out, &record, &e) == 0, "%s", e.msg);
+	json_decref(record);
+}
+
+static void test_interrupted(struct test *t, const char *data)
+{
+	char whole[33], hex[33], options[512], *want, *got;
+	struct err e = ERR_INIT;
+	struct run_dir d = { 0 };
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " max-steps=8 save-steps=2 eval-steps=3 logging-steps=3 save-total-limit=2 eval-data=%s", data);
+	job_init(t, &j, "llama", data, options);
+	test_case(t, "stopped, damaged, half written: the run ends with the same bits and the same metrics");
+	open_run(t, &d, &j);
+	CHECK(t, fit_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
+	want = metrics_text(&d);
+	CHECK(t, strstr(want, "eval_loss") != NULL);
+	run_dir_release(&d);
+
+	open_run(t, &d, &j);
+	CHECK(t, fit_once(t, &j, &d, 3, 5, hex, NULL) == FIT_STOPPED);
+	reopen(t, &d, &j);
+	/* What a kill inside a checkpoint's write leaves, and a newest checkpoint with a flipped bit. */
+	char *half = mem_printf("%s/checkpoint-6.tmp", j.out), *last;
+	long *saved;
+	size_t n;
+	CHECK(t, io_mkdirs(half, &e) == 0 && checkpoint_list(j.out, &saved, &n, &e) == 0 && n == 2);
+	last = checkpoint_path(j.out, saved[n - 1]);
+	damage(t, last, "state.safetensors");
+	reopen(t, &d, &j);
+	CHECK(t, !io_exists(half));
+	CHECK(t, fit_once(t, &j, &d, 1, -1, hex, NULL) == FIT_DONE);
+	got = metrics_text(&d);
+	CHECK(t, !strcmp(whole, hex));
+	CHECK_MSG(t, !strcmp(want, got), "metrics:\n%s\nwanted:\n%s", got, want);
+	mem_free(half);
+	mem_free(last);
+	mem_free(saved);
+	mem_free(want);
+	mem_free(got);
+	run_dir_release(&d);
+	job_release(&j);
+}
+
+static void test_best(struct test *t, const char *data)
+{
+	char options[512], hex[33];
+	double best;
+	struct run_dir d = { 0 };
+	struct job j;
+	struct err e = ERR_INIT;
+	long *steps_saved;
+	size_t n;
+
+	/* A rate so high that learning soon goes wrong. */
+	snprintf(options, sizeof(options), SMALL " max-steps=40 learning-rate=0.5 eval-steps=2 early-stopping-patience=3 "
+	         "load-best-model-at-end=true save-total-limit=1 save-steps=1 eval-data=%s", data);
+	job_init(t, &j, "llama", data, options);
+	test_case(t, "early stopping, and the best checkpoint kept");
+	open_run(t, &d, &j);
+	CHECK(t, fit_once(t, &j, &d, 2, -1, hex, &best) == FIT_DONE);
+	CHECK(t, isfinite(best));
+	CHECK(t, checkpoint_list(j.out, &steps_saved, &n, &e) == 0 && n <= 2 && n >= 1);
+	CHECK_MSG(t, steps_saved[n - 1] < 40, "it stopped at %ld", steps_saved[n - 1]);
+	mem_free(steps_saved);
+	run_dir_release(&d);
+	job_release(&j);
+}
+
+static void test_plan_is_kept(struct test *t, const char *data)
+{
+	struct job j;
+	struct session s;
+	double flops = 0;
+	int64_t tokens = 0, computed = 0;
+	struct err e = ERR_INIT;
+
+	test_case(t, "operations and tokens are as planned");
+	job_init(t, &j, "llama", data, SMALL " max-steps=-1 num-train-epochs=1.5");
+	if (session_begin(t, &s, &j, 2)) {
+		const struct trainer_plan *p = trainer_plan(s.trainer);
+		CHECK(t, p->steps == (long)ceil(1.5 * (double)p->steps_per_epoch));
+		while (!trainer_done(s.trainer)) {
+			struct step_metrics m;
+			CHECK(t, trainer_step(s.trainer, &m, &e) == 0);
+			flops += m.flops;
+			tokens += m.tokens;
+			computed += m.computed_tokens;
+		}
+		CHECK_MSG(t, fabs(flops / p->planned_flops - 1) < 1e-9, "%g planned, %g done", p->planned_flops, flops);
+		CHECK(t, tokens == p->tokens && computed == p->computed_tokens && computed < tokens);
+		size_t sum = p->weights_bytes + p->state_bytes + p->arena_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
+		CHECK(t, sum == p->planned_bytes);
+	}
+	session_end(&s);
+	job_release(&j);
+}
+
+static void test_golden_losses(struct test *t)
+{
+	struct safetensors values;
+	struct err e = ERR_INIT;
+	char *path = io_join(test_golden(), "values/rows.safetensors"), *rows = io_join(test_golden(), "rows.jsonl");
+	double losses[10];
+	struct session s;
+	struct job j;
+
+	test_case(t, "ten losses of full tuning, from rows of text to AdamW, are transformers'");
+	job_init(t, &j, "llama", rows, "method=full per-device-train-batch-size=4 max-steps=10 learning-rate=1e-3 "
+	         "weight-decay=0.01 warmup-steps=2 micro-batch-tokens=60 max-length=60");
+	if (st_open(&values, path, &e) == 0) {
+		const struct st_tensor *want = st_find(&values, "full.losses");
+		if (want && session_begin(t, &s, &j, 2)) {
+			steps(t, &s, 10, losses);
+			for (int i = 0; i < 10; i++) {
+				double w = ((const float *)want->data)[i];
+				CHECK_MSG(t, fabs(losses[i] / w - 1) < 1e-5, "step %d: %.7f, transformers %.7f", i + 1, losses[i], w);
+			}
+			session_end(&s);
+		}
+		CHECK(t, want != NULL);
+		st_close(&values);
+	} else {
+		CHECK_MSG(t, false, "%s", e.msg);
+	}
+	job_release(&j);
+	mem_free(path);
+	mem_free(rows);
+}
+
+static void test_not_finite(struct test *t, const char *data)
+{
+	struct job j;
+	struct session s;
+	struct step_metrics m;
+	struct err e = ERR_INIT;
+	char before[33], after[33];
+
+	test_case(t, "a loss that is not finite stops the run and changes nothing");
+	job_init(t, &j, "llama", data, SMALL " method=full");
+	if (session_begin(t, &s, &j, 2)) {
+		const struct params *p = trainer_params(s.trainer);
+		p->w[p->items[0].offset + 70] = INFINITY;
+		for (size_t i = 0; i < p->items[0].n; i++)
+			p->w[p->items[0].offset + i] = INFINITY;
+		hash_weights(p, before);
+		CHECK(t, trainer_step(s.trainer, &m, &e) < 0);
+		CHECK_MSG(t, strstr(e.msg, "step 1"), "%s", e.msg);
+		hash_weights(p, after);
+		CHECK(t, !strcmp(before, after) && trainer_steps_done(s.trainer) == 0);
+	}
+	session_end(&s);
+	job_release(&j);
+}
+
+void test_trainer(struct test *t)
+{
+	char *data = write_rows(t, 40);
+
+	log_set(LOG_QUIET);
+	test_golden_losses(t);
+	test_threads(t, data, "llama", "lora");
+	test_threads(t, data, "llama", "full");
+	test_threads(t, data, "gpt2", "lora");
+	test_threads(t, data, "gpt2", "full");
+	test_accumulation(t, data);
+	test_memory(t, data);
+	test_too_little_memory(t, data);
+	test_resume(t, data, "lora");
+	test_resume(t, data, "full");
+	test_other_recipe(t, data);
+	test_interrupted(t, data);
+	test_best(t, data);
+	test_plan_is_kept(t, data);
+	test_not_finite(t, data);
+	mem_free(data);
+}
