@@ -209,7 +209,7 @@ static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_strea
 
 const struct op op_row_token_logprob = {
 	.name = "token_logprob", .shape = logprob_shape, .cost = logprob_cost, .forward = logprob_forward, .backward = logprob_backward,
-	.starts_gradient = true, .scratch = logprob_scratch, .sample = logprob_sample, .sample_count = 3,
+	.saves = 1U << (8 + OUT_DX), .starts_gradient = true, .scratch = logprob_scratch, .sample = logprob_sample, .sample_count = 3,
 };
 
 uint32_t op_token_logprob(struct tape *t, uint32_t x, uint32_t head)

@@ -1,0 +1,242 @@
+/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one strip and in several. */
+#include "../test.h"
+
+#include "../op_case.h"
+
+struct shape { int N, V, C; enum dtype dtype; bool train_x, train_head; };
+
+struct data {
+	float *x, *w;               /* w: the head as floats */
+	uint16_t *half;             /* the head in f16, or NULL */
+};
+
+struct result { float *logp, *dx, *dw; };
+struct wanted { double *logp, *dx, *dw; };
+
+static struct arena mem;
+
+static struct data data_draw(struct rng_stream *rng, const struct shape *s, int R)
+{
+	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C), random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), NULL };
+	if (s->dtype == DTYPE_F16) {
+		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
+		for (size_t i = 0; i < (size_t)s->V * (size_t)s->C; i++) {
+			d.half[i] = f16_from_float(d.w[i]);
+			d.w[i] = f16_to_float(d.half[i]);
+		}
+	}
+	return d;
+}
+
+static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
+{
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
+	struct wanted w = { arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(double)), arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)) };
+	double *z = arena_array(&mem, V, sizeof(*z));
+
+	for (size_t r = 0; r < R; r++) {
+		double max = -1e300, sum = 0;
+		for (size_t v = 0; v < V; v++) {
+			z[v] = 0;
+			for (size_t c = 0; c < C; c++)
+				z[v] += (double)d->x[r * C + c] * d->w[v * C + c];
+			max = fmax(max, z[v]);
+		}
+		for (size_t v = 0; v < V; v++)
+			sum += exp(z[v] - max);
+		for (int p = 0; p < b->n_pairs; p++) {
+			if ((size_t)b->pair_target[p] != r)
+				continue;
+			size_t token = (size_t)b->pair_token[p];
+			w.logp[p] = z[token] - max - log(sum);
+			for (size_t v = 0; v < V; v++)
+				for (size_t c = 0; c < C; c++) {
+					double g = b->pair_weight[p] * (exp(z[v] - max) / sum - (v == token));
+					w.dx[r * C + c] += g * d->w[v * C + c];
+					w.dw[v * C + c] += g * d->x[r * C + c];
+				}
+		}
+	}
+	return w;
+}
+
+static float *bind_grad(struct op_case *c, uint32_t x, size_t n)
+{
+	uint32_t g = tape_grad(&c->t, x);
+	if (!g)
+		return NULL;
+	float *d = arena_array(&mem, n, sizeof(*d));
+	memset(d, 0xFF, n * sizeof(*d));
+	run_bind(&c->r, g, d);
+	return d;
+}
+
+/* The step is run twice; the gradient must be that of the last alone. */
+static struct result logprob(const struct shape *s, const struct data *d, const struct batch *b, const struct kernels *k, struct pool *pool)
+{
+	struct op_case c = { 0 };
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
+	struct result r = { .logp = arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(float)) };
+
+	op_case_init(&c, &b->cap, s->train_x || s->train_head);
+	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, (size_t[]){ R, C }) : tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ R, C });
+	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, (size_t[]){ V, C }) : tape_weight(&c.t, "head", s->dtype, 2, (size_t[]){ V, C });
+	uint32_t logp = op_token_logprob(&c.t, x, head);
+	op_case_plan(&c, k, pool);
+	run_bind(&c.r, x, d->x);
+	run_bind(&c.r, head, d->half ? (void *)d->half : d->w);
+	r.dx = bind_grad(&c, x, R * C);
+	r.dw = bind_grad(&c, head, V * C);
+	run_step(&c.r, b);
+	run_step(&c.r, b);
+	memcpy(r.logp, run_f32(&c.r, logp), (size_t)b->n_pairs * sizeof(float));
+	op_case_release(&c);
+	return r;
+}
+
+static const struct shape shapes[] = {
+	{ 1, 2, 3, DTYPE_F32, true, true },     { 40, 67, 33, DTYPE_F32, true, true },   { 96, 100, 16, DTYPE_F16, true, false },
+	{ 330, 9001, 7, DTYPE_F32, true, true }, { 500, 130, 20, DTYPE_F32, false, true }, { 300, 77, 8, DTYPE_F32, false, false },
+};
+
+static void batch_for(struct batch *b, struct rng_stream *rng, const struct shape *s)
+{
+	struct batch_cap cap = { .rows = s->N, .targets = s->N, .pairs = 3 * s->N, .segments = 64, .docs = 64, .keys = s->N };
+	batch_init(b, &cap);
+	batch_sample_sized(b, rng, s->N, s->V, 30, 3 * s->N);
+}
+
+static void test_definition(struct test *t, const struct kernels *k, struct pool *pool)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+		const struct shape *s = &shapes[i];
+		struct rng_stream rng = { 40 + i };
+		struct batch b;
+		batch_for(&b, &rng, s);
+		struct data d = data_draw(&rng, s, b.n_targets);
+		struct wanted w = want(s, &d, &b);
+		struct result r = logprob(s, &d, &b, k, pool);
+		double off = worst(r.logp, w.logp, (size_t)b.n_pairs);
+		test_case(t, "%s: %d targets, %d pairs, V %d, C %d", k->name, b.n_targets, b.n_pairs, s->V, s->C);
+		CHECK_MSG(t, off <= 1e-6, "log p %g", off);
+		CHECK(t, !r.dx == !s->train_x && !r.dw == !s->train_head);
+		if (r.dx && (off = worst(r.dx, w.dx, (size_t)b.n_targets * (size_t)s->C)) > 3e-6)
+			CHECK_MSG(t, 0, "dx %g", off);
+		if (r.dw && (off = worst(r.dw, w.dw, (size_t)s->V * (size_t)s->C)) > 3e-6)
+			CHECK_MSG(t, 0, "dW %g", off);
+		batch_release(&b);
+		arena_release(&mem);
+	}
+}
+
+static bool same(const float *a, const float *b, size_t n)
+{
+	return (!a && !b) || memcmp(a, b, n * sizeof(*a)) == 0;
+}
+
+static void test_threads(struct test *t, const struct kernels *k)
+{
+	static const int threads[] = { 1, 2, 3, 7 };
+	struct shape s = { 330, 9001, 20, DTYPE_F32, true, true };
+	struct rng_stream rng = { 3 };
+	struct batch b;
+	struct result first = { 0 };
+
+	batch_for(&b, &rng, &s);
+	struct data d = data_draw(&rng, &s, b.n_targets);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		struct pool *pool = pool_new(threads[i]);
+		struct result r = logprob(&s, &d, &b, k, pool);
+		if (i == 0)
+			first = r;
+		test_case(t, "%s: %d threads", k->name, threads[i]);
+		CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs) && same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) && same(r.dw, first.dw, (size_t)(s.V * s.C)));
+		pool_free(pool);
+	}
+	/* Scoring does not know gradients and must say the same. */
+	struct pool *pool = pool_new(2);
+	s.train_x = s.train_head = false;
+	struct result r = logprob(&s, &d, &b, k, pool);
+	test_case(t, "%s: scored as in training", k->name);
+	CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs));
+	pool_free(pool);
+	batch_release(&b);
+	arena_release(&mem);
+}
+
+static void test_empty(struct test *t, const struct kernels *k, struct pool *pool)
+{
+	struct shape s = { 5, 11, 3, DTYPE_F32, false, true };
+	struct rng_stream rng = { 4 };
+	struct batch b;
+	bool zero = true;
+
+	batch_for(&b, &rng, &s);
+	b.n_targets = b.n_pairs = 0;
+	struct data d = data_draw(&rng, &s, 5);
+	struct op_case c = { 0 };
+	op_case_init(&c, &b.cap, true);
+	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 }), head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
+	op_token_logprob(&c.t, x, head);
+	op_case_plan(&c, k, pool);
+	run_bind(&c.r, x, d.x);
+	run_bind(&c.r, head, d.w);
+	float *dw = bind_grad(&c, head, 33);
+	run_step(&c.r, &b);
+	test_case(t, "%s: nothing to predict leaves a gradient of zero", k->name);
+	for (size_t i = 0; i < 33; i++)
+		zero &= dw[i] == 0;
+	CHECK(t, zero);
+	op_case_release(&c);
+	batch_release(&b);
+	arena_release(&mem);
+}
+
+/* embed → gather → head with one matrix for both, as in tied models: both gradients arrive in one buffer. */
+static void test_tied(struct test *t, const struct kernels *k, struct pool *pool)
+{
+	struct shape s = { 90, 21, 10, DTYPE_F32, true, true };
+	struct rng_stream rng = { 5 };
+	struct batch b;
+	struct op_case c = { 0 };
+
+	batch_for(&b, &rng, &s);
+	struct data d = data_draw(&rng, &s, 1);
+	size_t V = 21, C = 10, R = (size_t)b.n_targets;
+	op_case_init(&c, &b.cap, true);
+	uint32_t table = tape_param(&c.t, "table", 2, (size_t[]){ V, C });
+	uint32_t logp = op_token_logprob(&c.t, op_gather(&c.t, op_embed(&c.t, table, EMBED_IDS)), table);
+	op_case_plan(&c, k, pool);
+	run_bind(&c.r, table, d.w);
+	float *dtable = bind_grad(&c, table, V * C);
+	run_step(&c.r, &b);
+
+	d.x = arena_array(&mem, R * C, sizeof(float));
+	for (size_t r = 0; r < R; r++)
+		memcpy(d.x + r * C, d.w + (size_t)b.ids[b.target_row[r]] * C, C * sizeof(float));
+	struct wanted w = want(&s, &d, &b);
+	for (size_t r = 0; r < R; r++)
+		for (size_t i = 0; i < C; i++)
+			w.dw[(size_t)b.ids[b.target_row[r]] * C + i] += w.dx[r * C + i];
+	test_case(t, "%s: tied embedding and head", k->name);
+	CHECK(t, logp != TENSOR_NONE);
+	CHECK_MSG(t, worst(dtable, w.dw, V * C) <= 3e-6, "%g", worst(dtable, w.dw, V * C));
+	op_case_release(&c);
+	batch_release(&b);
+	arena_release(&mem);
+}
+
+void test_logprob(struct test *t)
+{
+	const struct kernels *all[4];
+	struct pool *pool = pool_new(2);
+	size_t n = kernels_all(all);
+
+	for (size_t i = 0; i < n; i++) {
+		test_definition(t, all[i], pool);
+		test_threads(t, all[i]);
+		test_empty(t, all[i], pool);
+		test_tied(t, all[i], pool);
+	}
+	pool_free(pool);
+}

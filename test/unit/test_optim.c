@@ -1,0 +1,152 @@
+/* test_optim: AdamW, the norm and the schedules against numbers of torch and transformers (tools/golden/optim_numbers.py). */
+#include "../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "learn/optim.h"
+#include "learn/schedule.h"
+
+static const double step_1[] = { -0.497900009, 0.126975, -0.376925021, 0.247950003, -0.249950007, 0.376925021,
+	-0.501999974, 0.123000003, -0.372999996, 0.805256188 };
+static const double step_10[] = { -0.495628268, 0.160507828, -0.381965429, 0.231722087, -0.274183303, 0.38782382,
+	-0.511559844, 0.134202331, -0.351861358, 0.974278569 };
+static const double moments[] = { -0.0077170399, -0.0115807727, 0.00596445473, -0.00976970885, 0.0146927461,
+	0.010829011, 0.00958436076, 0.0126072867, 0.0130644329, 0.0114011252, 0.00978017692, 0.0119802132 };
+static const double linear[] = { 0, 0.25, 0.5, 0.75, 1, 0.9375, 0.875, 0.8125, 0.75, 0.6875, 0.625, 0.5625, 0.5,
+	0.4375, 0.375, 0.3125, 0.25, 0.1875, 0.125, 0.0625 };
+static const double linear_cold[] = { 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3,
+	0.25, 0.2, 0.15, 0.1, 0.05 };
+static const double cosine[] = { 0, 0.25, 0.5, 0.75, 1, 0.99039264, 0.961939766, 0.915734806, 0.853553391,
+	0.777785117, 0.691341716, 0.597545161, 0.5, 0.402454839, 0.308658284, 0.222214883, 0.146446609, 0.0842651938,
+	0.0380602337, 0.0096073598 };
+static const double cosine_floor[] = { 0, 0.25, 0.5, 0.75, 1, 0.991353376, 0.96574579, 0.924161326, 0.868198052,
+	0.800006605, 0.722207545, 0.637790645, 0.55, 0.462209355, 0.377792455, 0.299993395, 0.231801948, 0.175838674,
+	0.13425421, 0.108646624 };
+static const double constant[] = { 0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+static const double wsd[] = { 0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.904508497, 0.654508497,
+	0.345491503, 0.0954915028 };
+static const double wsd_floor[] = { 0.1, 0.325, 0.55, 0.775, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.914057647,
+	0.689057647, 0.410942353, 0.185942353 };
+
+static void fill_weights(float *w, int n)
+{
+	for (int i = 0; i < n; i++)
+		w[i] = (float)((i * 5) % 9 - 4) / 8;
+}
+
+static void fill_gradient(float *g, int n, int t)
+{
+	for (int i = 0; i < n; i++)
+		g[i] = (float)((t * 7 + i * 13) % 17 - 8) / 16;
+}
+
+static double off_by(const float *x, const double *want, size_t n)
+{
+	double off = 0;
+	for (size_t i = 0; i < n; i++)
+		off = fmax(off, fabs(x[i] - want[i]));
+	return off;
+}
+
+/* Two parameters, the first decays; ten steps with a rising rate, clipped to a norm of 0.5. */
+static void test_adamw(struct test *t, const struct kernels *k, struct pool *pool)
+{
+	struct param items[2] = { { .n = 6, .offset = 0, .decay = true }, { .n = 3, .offset = 16 } };
+	float w[32] = { 0 }, g[32] = { 0 }, m[32] = { 0 }, v[32] = { 0 };
+	struct params params = { .items = items, .n_items = 2, .n = 32, .w = w };
+	struct adamw o = { .lr = 0.02, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .m = m, .v = v };
+	double partials[2];
+
+	fill_weights(w, 6);
+	fill_weights(w + 16, 3);
+	test_case(t, "%s: AdamW as torch", k->name);
+	CHECK(t, optim_partials(&params) == 2);
+	for (int step = 1; step <= 10; step++) {
+		fill_gradient(g, 6, step);
+		fill_gradient(g + 16, 3, step + 1);
+		double norm = optim_norm(k, pool, &params, g, 1, partials);
+		adamw_update(k, pool, &o, &params, g, fmin(1, 0.5 / (norm + 1e-6)), 0.02 * step / 10, step);
+		if (step != 1 && step != 10)
+			continue;
+		const double *want = step == 1 ? step_1 : step_10;
+		CHECK_MSG(t, off_by(w, want, 6) < 2e-7 && off_by(w + 16, want + 6, 3) < 2e-7, "step %d: %g, %g", step, off_by(w, want, 6), off_by(w + 16, want + 6, 3));
+		CHECK_MSG(t, fabs(norm - want[9]) < 1e-6, "norm %.9g", norm);
+	}
+	CHECK(t, off_by(m, moments, 6) < 1e-8 && off_by(v, moments + 6, 6) < 1e-8);
+	CHECK(t, w[7] == 0 && w[20] == 0);
+}
+
+enum { MANY = 200000, FEW = 77 };
+
+static void test_large(struct test *t, const struct kernels *k)
+{
+	static const int threads[] = { 1, 2, 3, 7 };
+	struct param items[2] = { { .n = MANY, .offset = 0, .decay = true }, { .n = FEW, .offset = MANY } };
+	size_t n = MANY + FEW;
+	float *g = mem_array(n, sizeof(*g)), *w = mem_array(3 * n, sizeof(*w)), *first = mem_array(3 * n, sizeof(*first));
+	struct params params = { .items = items, .n_items = 2, .n = n, .w = w };
+	struct adamw o = { .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .m = w + n, .v = w + 2 * n };
+	double *partials = mem_array(optim_partials(&params), sizeof(*partials)), exact = 0, norm = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		g[i] = sinf((float)i);
+		exact += (double)g[i] * g[i];
+	}
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		struct pool *pool = pool_new(threads[i]);
+		memset(w, 0, 3 * n * sizeof(*w));
+		for (size_t j = 0; j < n; j++)
+			w[j] = cosf((float)j);
+		double now = optim_norm(k, pool, &params, g, 0.25, partials);
+		for (int step = 1; step <= 3; step++)
+			adamw_update(k, pool, &o, &params, g, 0.5, 0.1, step);
+		if (i == 0) {
+			norm = now;
+			memcpy(first, w, 3 * n * sizeof(*w));
+		}
+		test_case(t, "%s: %d parameters, %d threads", k->name, (int)n, threads[i]);
+		CHECK_MSG(t, fabs(now / (0.25 * sqrt(exact)) - 1) < 1e-6, "norm %.9g", now);
+		CHECK(t, now == norm && memcmp(first, w, 3 * n * sizeof(*w)) == 0);
+		pool_free(pool);
+	}
+	mem_free(g);
+	mem_free(w);
+	mem_free(first);
+	mem_free(partials);
+}
+
+static void test_schedules(struct test *t)
+{
+	const struct { const char *name; struct schedule s; const double *want; } cases[] = {
+		{ "linear", { "linear", 20, 4, 0, 0 }, linear },
+		{ "linear, no warm-up", { "linear", 20, 0, 0, 0 }, linear_cold },
+		{ "cosine", { "cosine", 20, 4, 0, 0 }, cosine },
+		{ "cosine with a floor", { "cosine", 20, 4, 0, 0.1 }, cosine_floor },
+		{ "constant", { "constant", 20, 4, 0, 0 }, constant },
+		{ "wsd", { "wsd", 20, 4, 5, 0 }, wsd },
+		{ "wsd with a floor", { "wsd", 20, 4, 5, 0.1 }, wsd_floor },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		test_case(t, "schedule %s", cases[i].name);
+		for (long step = 0; step < 20; step++) {
+			double f = schedule_factor(&cases[i].s, step);
+			CHECK_MSG(t, fabs(f - cases[i].want[step]) < 1e-8, "step %ld: %.9g", step, f);
+		}
+	}
+}
+
+void test_optim(struct test *t)
+{
+	const struct kernels *all[4];
+	struct pool *pool = pool_new(2);
+	size_t n = kernels_all(all);
+
+	for (size_t i = 0; i < n; i++) {
+		test_adamw(t, all[i], pool);
+		test_large(t, all[i]);
+	}
+	test_schedules(t);
+	pool_free(pool);
+}
