@@ -10,8 +10,9 @@
  * goes through them unbroken (a tile starts from the stored sum), so neither slices nor items show in the result.
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
- * A is read in place through its strides, except where the walk along k would touch a new line or collide in the
- * caches at every step and more than one panel uses it: then its slice is packed once an item. */
+ * A is read in place through its strides: packing it first was slower in nearly every measurement, with either instruction set. The
+ * exception is A transposed with a step of a multiple of 4 KB, where all steps of k fall into one set of the nearest cache and several strips share
+ * a line: it would be fetched anew for each (a third slower with strips of 6). Then A's slice is packed once an item. */
 #include "kernel/gemm.h"
 
 #include <string.h>
@@ -19,7 +20,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { ROWS = 256, COLUMNS = 256, SLICE = 256, ITEMS_WANTED = 16, STRIPS_LEAST = 4 };
+enum { ROWS = 256, COLUMNS = 256, ITEMS_WANTED = 16, STRIPS_LEAST = 4 };
+enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 }; /* largest slice of K, also where A is transposed; slices begin at runs of blocks */
+enum { LINE = 16, SET_PERIOD = 1024 };              /* floats a cache line and until its set comes round again */
 
 struct cut {
 	size_t strips, panels;        /* of the whole C */
@@ -75,18 +78,20 @@ static bool needs_buffer(const struct gemm *g)
 	return g->accumulate || g->residual == g->c;
 }
 
-static bool worth_packing(const struct gemm_term *t, const struct block *b, const struct kernels *k)
+static bool worth_packing(const struct kernels *k, const struct gemm_term *t, const struct block *b)
 {
-	return b->n > (size_t)k->nr && b->m > 1 && (t->a_col != 1 || t->a_row % 1024 == 0);
+	return t->a_col != 1 && t->a_col % SET_PERIOD == 0 && k->mr * 2 <= LINE && b->n > (size_t)k->nr;
 }
 
-/* out: strips of [k][mr] */
-static void pack_a(const struct block *b, const struct gemm_term *t, size_t k0, size_t k, size_t mr, float *out)
+/* Strips of [k][mr], one after another. */
+static void pack_strips(const struct gemm_term *t, const struct block *b, size_t mr, size_t k0, size_t some)
 {
-	for (size_t i = 0; i < b->m; i += mr, out += mr * k) {
+	float *out = b->packed;
+
+	for (size_t i = 0; i < b->m; i += mr, out += mr * some) {
 		const float *a = t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
 		size_t m = MIN(mr, b->m - i);
-		for (size_t q = 0; q < k; q++)
+		for (size_t q = 0; q < some; q++)
 			for (size_t r = 0; r < m; r++)
 				out[q * mr + r] = a[r * t->a_row + q * t->a_col];
 	}
@@ -119,15 +124,22 @@ static void panel_run(const struct kernels *k, const struct gemm_term *t, const 
 	}
 }
 
+/* Slices of equal size, so that no short one is left over. */
+static size_t slice_of(size_t k, size_t most)
+{
+	return ROUND_UP(ceil_div(MAX(k, 1), ceil_div(MAX(k, 1), most)), RUN);
+}
+
 static void term_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
 {
 	size_t nr = (size_t)k->nr;
-	bool packed = worth_packing(t, b, k);
+	bool packed = worth_packing(k, t, b);
+	size_t slice = slice_of(t->k, t->a_col != 1 ? SLICE_ACROSS : SLICE);
 
-	for (size_t k0 = 0; k0 < t->k; k0 += SLICE) {
-		size_t some = MIN(SLICE, t->k - k0);
+	for (size_t k0 = 0; k0 < t->k; k0 += slice) {
+		size_t some = MIN(slice, t->k - k0);
 		if (packed)
-			pack_a(b, t, k0, some, (size_t)k->mr, b->packed);
+			pack_strips(t, b, (size_t)k->mr, k0, some);
 		for (size_t j = 0; j < b->n; j += nr) {
 			size_t n = MIN(nr, b->n - j);
 			pack_b(k, t, b->j0 + j, n, k0, some, b->panel);
@@ -168,7 +180,7 @@ static void item_run(const struct work *w, size_t item, int thread)
 
 	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
 	bool buffer = needs_buffer(g);
-	b.sum = buffer ? b.packed + (size_t)SLICE * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
+	b.sum = buffer ? b.packed + (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
 	b.ld = buffer ? COLUMNS : g->ldc;
 
 	for (int t = 0; t < g->n_terms; t++)
@@ -186,7 +198,7 @@ static void item_of_pool(void *ctx, size_t item, int thread)
 
 size_t gemm_scratch_bytes(const struct kernels *k)
 {
-	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE * (ROWS + KERNEL_MR_MAX), sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
+	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX), sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
 
 	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
 }
