@@ -46,6 +46,7 @@ struct gguf {
 	size_t n_kv;
 	struct gguf_tensor *tensors;
 	size_t n_tensors;
+	const struct gguf_tensor **by_name; /* [n_tensors] sorted */
 };
 
 int gguf_open(struct gguf *g, const char *path, struct err *e);

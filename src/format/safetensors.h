@@ -14,22 +14,25 @@
 
 struct st_tensor {
 	const char *name;
-	enum dtype dtype;
+	enum dtype dtype;          /* DTYPE_COUNT: one that this program does not compute with, see dtype_name */
 	int n_dims;
 	size_t dim[4];             /* row-major, dim[0] outermost */
-	const void *data;
+	const void *data;          /* aligned to its number's size */
 	size_t bytes;
+	const char *dtype_name;    /* as in the file; not needed for writing */
 };
 
 struct st_meta { const char *key, *value; };
 
 struct safetensors {
 	struct arena mem;
+	const char *path;
 	struct mapping map;
 	struct st_tensor *tensors; /* in the order of their data */
 	size_t n_tensors;
 	struct st_meta *meta;      /* __metadata__ */
 	size_t n_meta;
+	const struct st_tensor **by_name; /* [n_tensors] sorted */
 };
 
 int st_open(struct safetensors *s, const char *path, struct err *e);
@@ -37,9 +40,14 @@ int st_parse(struct safetensors *s, const void *data, size_t size, const char *w
 void st_close(struct safetensors *s);
 const struct st_tensor *st_find(const struct safetensors *s, const char *name);
 
-/* Writes all tensors. `fill` may be NULL when data are set; else it is called per tensor to produce `bytes` bytes
- * into a buffer that holds the largest one. */
+/* Writes all tensors. `fill` is called for each tensor whose data are NULL, to produce `bytes` bytes into a buffer that holds the
+ * largest of those; it may be NULL when all data are set. */
 int st_write(const char *path, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta,
              void (*fill)(void *ctx, size_t i, void *out), void *ctx, struct err *e);
+
+/* The same in pieces: opens w with length and header written; the caller adds all tensors' bytes in order with io_writer_add, then
+ * commits or aborts. After an error here nothing is open. */
+int st_writer_open(struct io_writer *w, const char *path, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta,
+                   struct err *e);
 
 #endif

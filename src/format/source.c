@@ -1,0 +1,259 @@
+/* source: opens whichever of the two forms the path is, and finds tensors by name in either.
+ *
+ * A folder is Hugging Face's: config.json, and the weights in model.safetensors or in the shards that
+ * model.safetensors.index.json lists. The names of shards come from outside, so they must be plain names of files in the
+ * folder; every tensor that the index lists must be in the shard that it names, and no two shards may hold one name. */
+#include "format/source.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+static const char INDEX[] = "model.safetensors.index.json";
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *path = io_join(dir, name);
+	bool there = io_exists(path);
+	mem_free(path);
+	return there;
+}
+
+static int load_json(json_t **out, const char *dir, const char *name, struct err *e)
+{
+	char *path = io_join(dir, name);
+	*out = jsonx_load_file(path, e);
+	int status = *out ? 0 : -1;
+	if (*out && !json_is_object(*out)) {
+		status = err_set(e, "%s: not a JSON object", path);
+		json_decref(*out);
+		*out = NULL;
+	}
+	mem_free(path);
+	return status;
+}
+
+static int load_json_if_there(json_t **out, const char *dir, const char *name, struct err *e)
+{
+	*out = NULL;
+	return has_file(dir, name) ? load_json(out, dir, name, e) : 0;
+}
+
+static int refuse_folder(const char *dir, struct err *e)
+{
+	if (has_file(dir, "adapter_config.json"))
+		return err_set(e, "%s: an adapter, not a model; give the model that it was made for, and this as --adapter", dir);
+	return err_set(e, "%s: no config.json in this folder; a model is a GGUF file, or a Hugging Face folder with config.json and model.safetensors", dir);
+}
+
+static int refuse_weights(const char *dir, struct err *e)
+{
+	if (has_file(dir, "pytorch_model.bin") || has_file(dir, "pytorch_model.bin.index.json"))
+		return err_set(e, "%s: the weights are in pytorch_model.bin; model.safetensors was wanted (transformers' save_pretrained writes it)", dir);
+	return err_set(e, "%s: no model.safetensors and no %s in this folder", dir, INDEX);
+}
+
+static int open_shard(struct source *s, const char *name, struct err *e)
+{
+	char *path = io_join(s->path, name);
+	struct safetensors *t = &s->shards[s->n_shards];
+	int status = st_open(t, path, e);
+	s->n_shards += status == 0;
+	mem_free(path);
+	return status;
+}
+
+/* A plain name in the model's own folder. */
+static bool shard_name_ok(const char *name)
+{
+	size_t n = strlen(name), m = strlen(".safetensors");
+	return n > m && !strchr(name, '/') && name[0] != '.' && !strcmp(name + n - m, ".safetensors");
+}
+
+/* The shard's number among those open; opens it if it is new. −1 on error. */
+static int shard_number(struct source *s, const char **names, const char *name, struct err *e)
+{
+	if (!name || !shard_name_ok(name))
+		return err_set(e, "'%.80s' is no name of a .safetensors file in that folder", name ? name : "");
+	for (size_t i = 0; i < s->n_shards; i++)
+		if (!strcmp(names[i], name))
+			return (int)i;
+	names[s->n_shards] = name;
+	return open_shard(s, name, e) < 0 ? -1 : (int)s->n_shards - 1;
+}
+
+static int open_listed(struct source *s, const json_t *map, struct err *e)
+{
+	size_t n = json_object_size(map);
+	const char **names = arena_array(&s->mem, n, sizeof(*names)), *key;
+	json_t *value;
+	s->shards = arena_array(&s->mem, n, sizeof(*s->shards));
+	json_object_foreach((json_t *)map, key, value) {
+		int i = shard_number(s, names, json_string_value(value), e);
+		if (i < 0)
+			return err_prefix(e, "%s/%s", s->path, INDEX);
+		if (!st_find(&s->shards[i], key))
+			return err_set(e, "%s/%s: lists tensor '%.80s' in %s, which does not have it", s->path, INDEX, key, names[i]);
+	}
+	return 0;
+}
+
+static int check_shards(const struct source *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_shards; i++)
+		for (size_t j = 0; j < s->shards[i].n_tensors; j++)
+			for (size_t k = 0; k < i; k++)
+				if (st_find(&s->shards[k], s->shards[i].tensors[j].name))
+					return err_set(e, "%s: two of its shards hold tensor '%.80s'", s->path, s->shards[i].tensors[j].name);
+	return 0;
+}
+
+static int open_sharded(struct source *s, struct err *e)
+{
+	json_t *index;
+	if (load_json(&index, s->path, INDEX, e) < 0)
+		return -1;
+	const json_t *map = json_object_get(index, "weight_map");
+	int status = -1;
+	if (!json_is_object(map) || json_object_size(map) == 0)
+		err_set(e, "%s/%s: no weight_map that says where tensors are", s->path, INDEX);
+	else if (open_listed(s, map, e) == 0)
+		status = check_shards(s, e);
+	json_decref(index);
+	return status;
+}
+
+static int open_folder(struct source *s, struct err *e)
+{
+	if (!has_file(s->path, "config.json"))
+		return refuse_folder(s->path, e);
+	if (load_json(&s->config, s->path, "config.json", e) < 0 || load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
+	    load_json_if_there(&s->tokenizer_config, s->path, "tokenizer_config.json", e) < 0)
+		return -1;
+	if (has_file(s->path, "model.safetensors")) {
+		s->shards = arena_alloc(&s->mem, sizeof(*s->shards));
+		return open_shard(s, "model.safetensors", e);
+	}
+	if (has_file(s->path, INDEX))
+		return open_sharded(s, e);
+	return refuse_weights(s->path, e);
+}
+
+static int open_file(struct source *s, struct err *e)
+{
+	size_t n = strlen(s->path), m = strlen(".safetensors");
+	if (n > m && !strcmp(s->path + n - m, ".safetensors"))
+		return err_set(e, "%s: weights alone; the Hugging Face folder with config.json was wanted, or a GGUF file", s->path);
+	s->is_gguf = true;
+	return gguf_open(&s->gguf, s->path, e);
+}
+
+int source_open(struct source *s, const char *path, struct err *e)
+{
+	*s = (struct source){ 0 };
+	s->path = arena_strdup(&s->mem, path);
+	int status;
+	if (!io_exists(path))
+		status = err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder", path);
+	else
+		status = io_is_dir(path) ? open_folder(s, e) : open_file(s, e);
+	if (status < 0)
+		source_close(s);
+	return status;
+}
+
+void source_close(struct source *s)
+{
+	if (s->is_gguf)
+		gguf_close(&s->gguf);
+	for (size_t i = 0; i < s->n_shards; i++)
+		st_close(&s->shards[i]);
+	json_decref(s->config);
+	json_decref(s->generation_config);
+	json_decref(s->tokenizer_config);
+	arena_release(&s->mem);
+	*s = (struct source){ 0 };
+}
+
+/* GGUF counts dimensions from the contiguous one; here the outermost comes first. */
+static void from_gguf(const struct gguf *g, const struct gguf_tensor *t, struct source_tensor *out)
+{
+	*out = (struct source_tensor){ .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = g->data + t->offset, .bytes = t->bytes,
+	                               .dtype_name = dtypes[t->dtype].name };
+	for (int i = 0; i < t->n_dims; i++)
+		out->dim[i] = t->dim[t->n_dims - 1 - i];
+}
+
+static void from_st(const struct st_tensor *t, struct source_tensor *out)
+{
+	*out = (struct source_tensor){ .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes,
+	                               .dtype_name = t->dtype_name };
+	memcpy(out->dim, t->dim, sizeof(out->dim));
+}
+
+int source_find(const struct source *s, const char *name, struct source_tensor *out)
+{
+	if (s->is_gguf) {
+		const struct gguf_tensor *t = gguf_find_tensor(&s->gguf, name);
+		if (t)
+			from_gguf(&s->gguf, t, out);
+		return !t;
+	}
+	for (size_t i = 0; i < s->n_shards; i++) {
+		const struct st_tensor *t = st_find(&s->shards[i], name);
+		if (t) {
+			from_st(t, out);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+size_t source_count(const struct source *s)
+{
+	size_t n = s->gguf.n_tensors;
+	for (size_t i = 0; i < s->n_shards; i++)
+		n += s->shards[i].n_tensors;
+	return n;
+}
+
+void source_tensor(const struct source *s, size_t i, struct source_tensor *out)
+{
+	if (i >= source_count(s))
+		BUG("tensor %zu of %zu", i, source_count(s));
+	if (s->is_gguf) {
+		from_gguf(&s->gguf, &s->gguf.tensors[i], out);
+		return;
+	}
+	size_t shard = 0;
+	for (; i >= s->shards[shard].n_tensors; shard++)
+		i -= s->shards[shard].n_tensors;
+	from_st(&s->shards[shard].tensors[i], out);
+}
+
+size_t source_bytes(const struct source *s)
+{
+	size_t bytes = s->gguf.map.size;
+	for (size_t i = 0; i < s->n_shards; i++)
+		bytes += s->shards[i].map.size;
+	return bytes;
+}
+
+/* Reads the files rather than the mappings, so that hashing does not make every page of the weights resident. */
+int source_hash(const struct source *s, char hex[33], struct err *e)
+{
+	if (s->is_gguf)
+		return io_hash(s->path, hex, e);
+	struct buf all = BUF_INIT;
+	int status = 0;
+	for (size_t i = 0; i < s->n_shards && status == 0; i++) {
+		status = io_hash(s->shards[i].path, hex, e);
+		buf_add(&all, hex, 32);
+	}
+	if (s->n_shards > 1)
+		hash_hex(all.data, all.len, hex);
+	buf_release(&all);
+	return status;
+}

@@ -1,0 +1,72 @@
+/* params: a table of names and shapes, then one buffer. Offsets are fixed when a parameter is added, so the order of adding is
+ * the order in the buffer, in the optimizer's state and in a checkpoint. The padding between parameters is zero and stays so. */
+#include "model/params.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { PARAM_ALIGN = 16 }; /* numbers: 64 bytes */
+
+int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight)
+{
+	if (p->w)
+		BUG("parameter %s after the seal", name);
+	if (n_dims < 1 || n_dims > 4 || params_find(p, name) >= 0)
+		BUG("parameter %s with %d dimensions, or twice", name, n_dims);
+	if (p->n_items == p->cap_items) {
+		size_t cap = MAX(2 * p->cap_items, (size_t)64);
+		struct param *items = arena_array(&p->mem, cap, sizeof(*items));
+		if (p->n_items)
+			memcpy(items, p->items, p->n_items * sizeof(*items));
+		p->items = items;
+		p->cap_items = cap;
+	}
+	struct param *x = &p->items[p->n_items];
+	*x = (struct param){ .n_dims = n_dims, .n = 1, .offset = p->n, .decay = decay, .weight = weight, .site = (uint32_t)p->n_items };
+	x->name = arena_strdup(&p->mem, name);
+	for (int i = 0; i < n_dims; i++) {
+		x->dim[i] = dim[i];
+		if (!size_mul(x->n, dim[i], &x->n))
+			BUG("parameter %s: its shape's product wraps", name);
+	}
+	p->n = ROUND_UP(p->n + x->n, PARAM_ALIGN);
+	return (int)p->n_items++;
+}
+
+int params_seal(struct params *p, struct err *e)
+{
+	size_t bytes;
+	if (p->w)
+		BUG("parameters sealed twice");
+	if (!size_mul(p->n, sizeof(float), &bytes))
+		return err_set(e, "%zu trainable numbers are more than an address can count", p->n);
+	void *w;
+	if (mem_map(&w, bytes, "the trainable numbers", e) < 0)
+		return -1;
+	p->w = w;
+	return 0;
+}
+
+int params_find(const struct params *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_items; i++)
+		if (!strcmp(p->items[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+size_t params_count(const struct params *p)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < p->n_items; i++)
+		n += p->items[i].n;
+	return n;
+}
+
+void params_release(struct params *p)
+{
+	mem_unmap(p->w, p->n * sizeof(float));
+	arena_release(&p->mem);
+	*p = (struct params){ 0 };
+}
