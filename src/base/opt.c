@@ -195,7 +195,7 @@ int opt_begin(struct opt_parse *p, const struct opt *table, void *target, struct
 	return 0;
 }
 
-/* "unknown option X, did you mean Y" with `dash` in front of the names. */
+/* "unknown option X, did you mean Y"; `dash` is what stood before X, "" in files. */
 static int unknown_option(const struct opt_parse *p, const char *dash, const char *name, struct err *e)
 {
 	size_t n = 0;
@@ -213,7 +213,7 @@ static int unknown_option(const struct opt_parse *p, const char *dash, const cha
 	const char *near = opt_nearest(name, words, n);
 	mem_free(words);
 	if (near)
-		return err_set(e, "unknown option %s%s, did you mean %s%s?", dash, name, dash, near);
+		return err_set(e, "unknown option %s%s, did you mean %s%s?", dash, name, *dash ? "--" : "", near);
 	return err_set(e, "unknown option %s%s", dash, name);
 }
 

@@ -135,7 +135,7 @@ static size_t distance(const char *a, const char *b)
 	return last[nb];
 }
 
-/* A word that is a whole part of a candidate ("r" no, "alpha" of "lora-alpha" yes) counts as two edits away. */
+/* Is the word a whole part of the candidate, as "alpha" of "lora-alpha"? Short ones ("r") say too little. */
 static bool is_part(const char *word, const char *candidate)
 {
 	size_t n = strlen(word);
@@ -148,11 +148,11 @@ static bool is_part(const char *word, const char *candidate)
 const char *opt_nearest(const char *word, const char *const *words, size_t n)
 {
 	const char *best = NULL;
-	size_t limit = MIN((strlen(word) + 2) / 3, (size_t)4), least = limit + 1;
+	size_t limit = strlen(word) > 3 ? MIN(strlen(word) / 3, (size_t)4) : 1, least = limit + 1;
 	for (size_t i = 0; i < n; i++) {
 		size_t d = distance(word, words[i]);
 		if (is_part(word, words[i]))
-			d = MIN(d, (size_t)2);
+			d = MIN(d, limit);
 		if (d < least && d < MAX(strlen(word), strlen(words[i]))) {
 			least = d;
 			best = words[i];

@@ -19,13 +19,13 @@ static void refusals(struct test *t)
 		{ "{\"a\": 1, \"a\": 2}", "duplicate" },
 		{ "{\"a\": 1} x", "line 1" },
 		{ "", "line 1" },
-		{ "{\"a\": \"\xff\"}", "UTF-8" },
+		{ "{\"a\": \"\xff\"}", "unable to decode byte 0xff" },
 		{ "{\"a\": 1e999}", "overflow" },
 		{ "[1, 2", "line 1" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct err e = ERR_INIT;
-		test_case(t, "refuses %s", cases[i].text);
+		test_case(t, "refuses case %zu", i);
 		json_t *j = load(cases[i].text, &e);
 		CHECK_MSG(t, !j && strstr(e.msg, cases[i].says), "%s", e.msg);
 		json_decref(j);
