@@ -90,7 +90,7 @@ static void doubles(struct test *t)
 		uint64_t bits = rng_next(&r);
 		double x, y;
 		memcpy(&x, &bits, sizeof(x));
-		if (!isfinite(x) || fpclassify(x) == FP_SUBNORMAL)
+		if ((bits >> 52 & 2047) == 2047 || (bits >> 52 & 2047) == 0) /* by bits: once a pool was made, denormals compare as 0 */
 			continue;
 		json_t *j = jsonx_number(x);
 		char *line = jsonx_line(j);
