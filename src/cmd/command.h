@@ -17,7 +17,7 @@ struct app {                       /* what every command gets */
 	bool json, quiet;
 	int argc;                      /* after the command's name */
 	char **argv;
-	struct pool *pool;             /* app_pool makes it */
+	struct pool *pool;             /* made by app_begin, freed after run */
 	const struct kernels *kernels;
 };
 
@@ -27,10 +27,11 @@ struct common {
 	int64_t threads;
 };
 #define COMMON_OPTS(s, f) \
+	OPT_GROUP("Common"), \
 	OPT_FLAG("json", s, f.json, "false", "one JSON object a line on stdout, a summary last; text goes to stderr"), \
 	OPT_FLAG("quiet", s, f.quiet, "false", "no text for eyes"), \
 	OPT_INT("threads", s, f.threads, "0", 0, 1024, "threads to use; 0: all that this process may use"), \
-	OPT_FLAG("help", s, f.help, "false", "show this help")
+	{ OPT_TYPE_FLAG, "help", "h", offsetof(s, f.help), "false", 0, 0, NULL, NULL, "show this help" }
 
 struct command {
 	const char *name;              /* "tune"; "data lint" is a command of two words */
@@ -46,12 +47,13 @@ int command_main(int argc, char **argv);
 
 extern const struct command *const command_table[]; /* generated, NULL-terminated */
 
-/* Parses options, deals with --help, sets up log, pool and kernels. Returns 0 to go on, else the exit status + 1. target begins with a struct common. */
+/* Parses options, deals with --help, sets up log, pool and kernels. Returns 0 to go on, else the exit status + 1 and p is
+ * released. target begins with a struct common. */
 int app_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p);
 int app_fail(const struct err *e);              /* prints "kungfu: sentence" and returns EXIT_FAILED */
 int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* sentence and a hint; EXIT_USAGE */
 void app_json(const json_t *j);                 /* one line on stdout */
-void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* stdout, the result itself */
+void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* stdout, the result itself; under --json stderr */
 /* SIGINT and SIGTERM set a flag that long work looks at. */
 void app_catch_signals(void);
 bool app_interrupted(void);
