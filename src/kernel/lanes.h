@@ -1,0 +1,540 @@
+/* lanes: the kernels of every vector instruction set, written once over a handful of primitives.
+ *
+ * A file such as x86_avx2.c defines the primitives below, includes this text, and installs. The text is compiled with that file's
+ * instruction set; everything in it is static. The including file defines
+ *
+ *     VEC, LANES           a vector of f32 and its length: 4, 8 or 16
+ *     MR, NR               the micro-tile; NR a multiple of 16
+ *     PIN(v)               an empty asm statement that keeps v in a register
+ *     v_zero v_set1 v_load v_store v_add v_sub v_mul v_div v_sqrt v_abs v_copysign(magnitude, sign)
+ *     v_fma(a, b, c)       a·b + c           v_fnma(a, b, c)   c − a·b
+ *     v_max v_min          when one operand is NaN: the second
+ *     v_load_n v_store_n   the first n < LANES numbers; loaded lanes beyond are zero; v_first(v, n): zeroes them
+ *     v_shift_exponent(p, n)  p·2^n, n in the low bits of a float beside EXP_MAGIC
+ *     v_sum v_largest      over the lanes, by halves
+ *     v_transpose(x)       x[i] lane j ↔ x[j] lane i, LANES vectors
+ *     f16_one(p)           the f16 at p, as float
+ *     struct run           16 integers; run_nibbles(p, shift), run_signed(p), run_fifth(q, bits): adds 16 where the bit is set,
+ *                          run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3), bit_of_bytes(p, bit): 16 bits,
+ *                          run_affine(q, d, m, out): d·q + m
+ *     run_f16 run_bf16     (p, out): 16 numbers
+ *
+ * Sums over a row: four vectors by turns, then (s0 + s1) + (s2 + s3), then the lanes by halves. */
+
+#include <string.h>
+
+#include "kernel/vecmath.h"
+#include "quant/quant.h"
+
+#ifndef LANES
+#error "kernel/lanes.h wants its primitives defined first"
+#endif
+
+enum { VECS = NR / LANES, RUN_VECS = QUANT_RUN / LANES, SUM_PIECE = 65536 };
+
+/* `body` for every whole vector at i with c = LANES, then for the c numbers left over. */
+#define EACH(n, ...) \
+	do { \
+		size_t i = 0; \
+		for (; i + LANES <= (n); i += LANES) { \
+			const size_t c = LANES; \
+			__VA_ARGS__ \
+		} \
+		if (i < (n)) { \
+			const size_t c = (n) - i; \
+			__VA_ARGS__ \
+		} \
+	} while (0)
+
+INLINE VEC v_get(const float *p, size_t c)
+{
+	return c == LANES ? v_load(p) : v_load_n(p, c);
+}
+
+INLINE void v_put(float *p, size_t c, VEC v)
+{
+	if (c == LANES)
+		v_store(p, v);
+	else
+		v_store_n(p, c, v);
+}
+
+/* --- gemm --- */
+
+INLINE size_t lanes_of(size_t n, size_t v)
+{
+	return n - v * LANES < LANES ? n - v * LANES : LANES;
+}
+
+/* m rows × vs vectors, n columns in all. Rows are reached from every third by one stride: few pointers, one index register. */
+INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c,
+                 size_t ldc, bool accumulate)
+{
+	VEC s[MR][VECS], w[VECS];
+	const float *p[(MR + 2) / 3];
+
+#pragma GCC unroll 16
+	for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 4
+		for (size_t v = 0; v < vs; v++)
+			s[i][v] = accumulate ? v_get(c + i * ldc + v * LANES, lanes_of(n, v)) : v_zero();
+#pragma GCC unroll 6
+	for (size_t i = 0; i < (m + 2) / 3; i++)
+		p[i] = a + 3 * i * a_row;
+	for (; k; k--, b += NR) {
+#pragma GCC unroll 4
+		for (size_t v = 0; v < vs; v++)
+			w[v] = v_load(b + v * LANES);
+#pragma GCC unroll 16
+		for (size_t i = 0; i < m; i++) {
+			VEC x = v_set1(p[i / 3][i % 3 * a_row]);
+#pragma GCC unroll 4
+			for (size_t v = 0; v < vs; v++)
+				s[i][v] = v_fma(x, w[v], s[i][v]);
+		}
+		/* Without this the compiler keeps some of the sums in memory. */
+#pragma GCC unroll 16
+		for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 4
+			for (size_t v = 0; v < vs; v++)
+				PIN(s[i][v]);
+#pragma GCC unroll 6
+		for (size_t i = 0; i < (m + 2) / 3; i++)
+			p[i] += a_col;
+	}
+#pragma GCC unroll 16
+	for (size_t i = 0; i < m; i++)
+#pragma GCC unroll 4
+		for (size_t v = 0; v < vs; v++)
+			v_put(c + i * ldc + v * LANES, lanes_of(n, v), s[i][v]);
+}
+
+/* The compiler makes one loop for each number of rows and of vectors. */
+INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c,
+                      size_t ldc, bool accumulate)
+{
+#pragma GCC unroll 16
+	for (size_t i = 1; i <= MR; i++)
+		if (m == i)
+			tile(i, vs, n, k, a, a_row, a_col, b, c, ldc, accumulate);
+}
+
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
+                      bool accumulate)
+{
+	size_t vs = (n + LANES - 1) / LANES;
+
+#pragma GCC unroll 4
+	for (size_t v = 1; v <= VECS; v++)
+		if (vs == v)
+			tile_rows(v, m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
+}
+
+/* --- runs of 16 numbers of any storage type --- */
+
+INLINE uint16_t read_u16(const uint8_t *p)
+{
+	uint16_t x;
+	memcpy(&x, p, sizeof(x));
+	return x;
+}
+
+/* dtypes[t].bytes and .block as constants of the compiler. */
+INLINE size_t bytes_of(const enum dtype t)
+{
+	return t == DTYPE_F32 ? 4 : t == DTYPE_F16 || t == DTYPE_BF16 ? 2 : t == DTYPE_Q4_0 ? 18 : t == DTYPE_Q4_1 ? 20 : t == DTYPE_Q5_0 ? 22 :
+	       t == DTYPE_Q5_1 ? 24 : t == DTYPE_Q8_0 ? 34 : t == DTYPE_Q4_K ? 144 : t == DTYPE_Q5_K ? 176 : 210;
+}
+
+INLINE size_t block_of(const enum dtype t)
+{
+	return t <= DTYPE_BF16 ? 1 : t <= DTYPE_Q8_0 ? 32 : 256;
+}
+
+INLINE void k_affine(const uint8_t *b, size_t j, struct run q, VEC out[RUN_VECS])
+{
+	int scale, min;
+
+	k_scale_min(b + 4, (int)j, &scale, &min);
+	run_affine(q, f16_one(b) * (float)scale, -(f16_one(b + 2) * (float)min), out);
+}
+
+/* The layouts stand in src/quant/quant_*.c. d·q − 8·d is exact like d·(q − 8): see quant/quant.h. */
+INLINE void block_run(const enum dtype t, const uint8_t *row, size_t at, VEC out[RUN_VECS])
+{
+	size_t in32 = at % 32, high = in32 / QUANT_RUN, in256 = at % 256, j = in256 / 32;
+	const uint8_t *b = row + at / block_of(t) * bytes_of(t);
+	int shift = high ? 4 : 0, j_shift = j % 2 ? 4 : 0;
+
+	if (t == DTYPE_Q4_0)
+		run_affine(run_nibbles(b + 2, shift), f16_one(b), -8 * f16_one(b), out);
+	else if (t == DTYPE_Q4_1)
+		run_affine(run_nibbles(b + 4, shift), f16_one(b), f16_one(b + 2), out);
+	else if (t == DTYPE_Q5_0)
+		run_affine(run_fifth(run_nibbles(b + 6, shift), read_u16(b + 2 + 2 * high)), f16_one(b), -16 * f16_one(b), out);
+	else if (t == DTYPE_Q5_1)
+		run_affine(run_fifth(run_nibbles(b + 8, shift), read_u16(b + 4 + 2 * high)), f16_one(b), f16_one(b + 2), out);
+	else if (t == DTYPE_Q8_0)
+		run_affine(run_signed(b + 2 + QUANT_RUN * high), f16_one(b), 0, out);
+	else if (t == DTYPE_Q4_K)
+		k_affine(b, j, run_nibbles(b + 16 + j / 2 * 32 + in32, j_shift), out);
+	else if (t == DTYPE_Q5_K)
+		k_affine(b, j, run_fifth(run_nibbles(b + 48 + j / 2 * 32 + in32, j_shift), bit_of_bytes(b + 16 + in32, (int)j)), out);
+	else if (t == DTYPE_Q6_K) {
+		size_t half = in256 / 128, g = at % 128 / 32;
+		struct run q = run_nibbles(b + half * 64 + g % 2 * 32 + in32, g / 2 ? 4 : 0);
+		float d = f16_one(b + 208) * (float)(int8_t)b[192 + in256 / QUANT_RUN];
+		run_affine(run_pairs(q, b + 128 + half * 32 + in32, (int)(2 * g)), d, -32 * d, out);
+	}
+}
+
+/* Numbers at … at+15 of a row; only plain types may have fewer than 16 left, the lanes beyond are zero. */
+INLINE void run_read(const enum dtype t, const uint8_t *row, size_t at, size_t left, VEC out[RUN_VECS])
+{
+	uint8_t some[QUANT_RUN * sizeof(float)] = { 0 };
+	const uint8_t *p = row + at * bytes_of(t);
+
+	if (t != DTYPE_F32 && t != DTYPE_F16 && t != DTYPE_BF16) {
+		block_run(t, row, at, out);
+		return;
+	}
+	if (left < QUANT_RUN) {
+		memcpy(some, p, left * bytes_of(t));
+		p = some;
+	}
+	if (t == DTYPE_F16)
+		run_f16(p, out);
+	else if (t == DTYPE_BF16)
+		run_bf16(p, out);
+	else
+#pragma GCC unroll 4
+		for (size_t v = 0; v < RUN_VECS; v++)
+			out[v] = v_load((const float *)p + v * LANES);
+}
+
+/* --- panels --- */
+
+/* LANES columns of a panel from n ≤ LANES rows of w; numbers k0+q … of each. */
+INLINE void corner_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t at, size_t some, float *out)
+{
+	VEC x[RUN_VECS][LANES], r[RUN_VECS];
+
+#pragma GCC unroll 16
+	for (size_t j = 0; j < LANES; j++) {
+		if (j < n)
+			run_read(t, w + j * row_bytes, at, some, r);
+#pragma GCC unroll 4
+		for (size_t v = 0; v < RUN_VECS; v++)
+			x[v][j] = j < n ? r[v] : v_zero();
+	}
+#pragma GCC unroll 4
+	for (size_t v = 0; v < RUN_VECS; v++) {
+		v_transpose(x[v]);
+#pragma GCC unroll 16
+		for (size_t i = 0; i < LANES; i++)
+			if (v * LANES + i < some)
+				v_store(out + (v * LANES + i) * NR, x[v][i]);
+	}
+}
+
+INLINE void rows_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	for (size_t h = 0; h < NR; h += LANES, w += LANES * row_bytes) {
+		size_t rows = n < h ? 0 : n - h < LANES ? n - h : LANES, q = 0;
+		for (; q + QUANT_RUN <= k && rows == LANES; q += QUANT_RUN)
+			corner_pack(t, w, row_bytes, LANES, k0 + q, QUANT_RUN, out + q * NR + h);
+		for (; q < k; q += QUANT_RUN)
+			corner_pack(t, w, row_bytes, rows, k0 + q, k - q < QUANT_RUN ? k - q : QUANT_RUN, out + q * NR + h);
+	}
+}
+
+INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, size_t k, size_t j0, size_t n, float *out)
+{
+	VEC r[RUN_VECS];
+
+	for (; k; k--, row += row_bytes)
+#pragma GCC unroll 2
+		for (size_t h = 0; h < NR; h += QUANT_RUN, out += QUANT_RUN) {
+			size_t some = n < h ? 0 : n - h < QUANT_RUN ? n - h : QUANT_RUN;
+			if (some)
+				run_read(t, row, j0 + h, some, r);
+#pragma GCC unroll 4
+			for (size_t v = 0; v < RUN_VECS; v++)
+				v_store(out + v * LANES, some ? r[v] : v_zero());
+		}
+}
+
+#define FOR_DTYPES(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
+
+static void pack_rows(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	switch (t) {
+#define X(T) case DTYPE_##T: rows_pack(DTYPE_##T, w, row_bytes, n, k0, k, out); break;
+	FOR_DTYPES(X)
+#undef X
+	default: BUG("no panels of dtype %d", (int)t);
+	}
+}
+
+static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out)
+{
+	switch (t) {
+#define X(T) case DTYPE_##T: cols_pack(DTYPE_##T, w, row_bytes, k, j0, n, out); break;
+	FOR_DTYPES(X)
+#undef X
+	default: BUG("no panels of dtype %d", (int)t);
+	}
+}
+
+/* --- vectors --- */
+
+INLINE VEC v_exp(VEC x)
+{
+	x = v_min(v_set1(EXP_HIGH), v_max(v_set1(EXP_LOW), x));
+	VEC shifted = v_fma(x, v_set1(EXP_LOG2E), v_set1(EXP_MAGIC)), n = v_sub(shifted, v_set1(EXP_MAGIC));
+	VEC r = v_fnma(n, v_set1(EXP_LN2_LOW), v_fnma(n, v_set1(EXP_LN2_HIGH), x));
+	VEC q = v_fma(v_set1(EXP_C6), r, v_set1(EXP_C5));
+
+	q = v_fma(q, r, v_set1(EXP_C4));
+	q = v_fma(q, r, v_set1(EXP_C3));
+	q = v_fma(q, r, v_set1(EXP_C2));
+	return v_shift_exponent(v_fma(v_fma(q, r, v_set1(1)), r, v_set1(1)), shifted);
+}
+
+INLINE VEC v_tanh(VEC x)
+{
+	VEC a = v_min(v_set1(TANH_LIMIT), v_abs(x)), one = v_set1(1);
+
+	return v_copysign(v_sub(one, v_div(v_set1(2), v_add(v_exp(v_add(a, a)), one))), x);
+}
+
+INLINE VEC v_sigmoid(VEC x)
+{
+	return v_div(v_set1(1), v_add(v_set1(1), v_exp(v_sub(v_zero(), x))));
+}
+
+static float dot(const float *a, const float *b, size_t n)
+{
+	VEC s[4] = { v_zero(), v_zero(), v_zero(), v_zero() };
+	size_t at = 0;
+
+	for (; at + 4 * LANES <= n; at += 4 * LANES)
+#pragma GCC unroll 4
+		for (size_t v = 0; v < 4; v++)
+			s[v] = v_fma(v_load(a + at + v * LANES), v_load(b + at + v * LANES), s[v]);
+	EACH(n - at, s[0] = v_fma(v_get(a + at + i, c), v_get(b + at + i, c), s[0]););
+	return v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
+}
+
+static void axpy(float *y, float a, const float *x, size_t n)
+{
+	EACH(n, v_put(y + i, c, v_fma(v_set1(a), v_get(x + i, c), v_get(y + i, c))););
+}
+
+static void add(float *y, const float *a, const float *b, size_t n)
+{
+	EACH(n, v_put(y + i, c, v_add(v_get(a + i, c), v_get(b + i, c))););
+}
+
+static void scale(float *y, const float *x, float a, size_t n)
+{
+	EACH(n, v_put(y + i, c, v_mul(v_get(x + i, c), v_set1(a))););
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+	double sum = 0;
+
+	for (size_t at = 0; at < n; at += SUM_PIECE) {
+		size_t some = n - at < SUM_PIECE ? n - at : SUM_PIECE;
+		sum += dot(x + at, x + at, some);
+	}
+	return sum;
+}
+
+static void exp_sum(float *y, const float *x, float most, size_t n, float *sum)
+{
+	VEC s = v_zero(), m = v_set1(most);
+
+	EACH(n,
+		v_put(y + i, c, v_exp(v_sub(v_get(x + i, c), m)));
+		s = v_add(s, v_get(y + i, c));
+	);
+	*sum = v_sum(s);
+}
+
+/* The last vector overlaps the one before: a maximum does not mind. */
+static float max(const float *x, size_t n)
+{
+	float m = x[0];
+
+	if (n < LANES) {
+		for (size_t i = 1; i < n; i++)
+			m = x[i] > m ? x[i] : m;
+		return m;
+	}
+	VEC v = v_load(x);
+	for (size_t i = LANES; i + LANES <= n; i += LANES)
+		v = v_max(v_load(x + i), v);
+	return v_largest(v_max(v_load(x + n - LANES), v));
+}
+
+/* --- norms; formulas in ref.c --- */
+
+static float rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+	float r = 1 / sqrtf(dot(x, x, n) / (float)n + eps);
+	VEC all = v_set1(r);
+
+	EACH(n, v_put(y + i, c, v_mul(v_mul(v_get(x + i, c), all), v_get(w + i, c))););
+	return r;
+}
+
+static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, size_t n, bool accumulate)
+{
+	VEC s = v_zero(), r = v_set1(rstd);
+
+	EACH(n, s = v_fma(v_mul(v_get(dy + i, c), v_get(w + i, c)), v_mul(v_get(x + i, c), r), s););
+	VEC mean = v_set1(v_sum(s) / (float)n);
+	EACH(n,
+		VEC g = v_get(dy + i, c), hat = v_mul(v_get(x + i, c), r);
+		VEC d = v_mul(r, v_fnma(hat, mean, v_mul(g, v_get(w + i, c))));
+		if (dw)
+			v_put(dw + i, c, v_fma(g, hat, v_get(dw + i, c)));
+		v_put(dx + i, c, accumulate ? v_add(v_get(dx + i, c), d) : d);
+	);
+}
+
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd)
+{
+	VEC s = v_zero(), square = v_zero();
+
+	EACH(n, s = v_add(s, v_get(x + i, c)););
+	*mean = v_sum(s) / (float)n;
+	VEC m = v_set1(*mean);
+	EACH(n,
+		VEC d = v_sub(v_get(x + i, c), c == LANES ? m : v_first(m, c));
+		square = v_fma(d, d, square);
+	);
+	*rstd = 1 / sqrtf(v_sum(square) / (float)n + eps);
+	VEC r = v_set1(*rstd);
+	EACH(n,
+		VEC v = v_mul(v_mul(v_sub(v_get(x + i, c), m), r), v_get(w + i, c));
+		v_put(y + i, c, b ? v_add(v, v_get(b + i, c)) : v);
+	);
+}
+
+static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, size_t n,
+                           bool accumulate)
+{
+	VEC sum = v_zero(), product = v_zero(), m = v_set1(mean), r = v_set1(rstd);
+
+	EACH(n,
+		VEC g = v_mul(v_get(dy + i, c), v_get(w + i, c));
+		sum = v_add(sum, g);
+		product = v_fma(g, v_mul(v_sub(v_get(x + i, c), m), r), product);
+	);
+	VEC g_mean = v_set1(v_sum(sum) / (float)n), p_mean = v_set1(v_sum(product) / (float)n);
+	EACH(n,
+		VEC g = v_get(dy + i, c), hat = v_mul(v_sub(v_get(x + i, c), m), r);
+		VEC d = v_mul(r, v_fnma(hat, p_mean, v_sub(v_mul(g, v_get(w + i, c)), g_mean)));
+		if (dw)
+			v_put(dw + i, c, v_fma(g, hat, v_get(dw + i, c)));
+		if (db)
+			v_put(db + i, c, v_add(g, v_get(db + i, c)));
+		v_put(dx + i, c, accumulate ? v_add(v_get(dx + i, c), d) : d);
+	);
+}
+
+/* --- activations; formulas in ref.c --- */
+
+static void swiglu(float *h, const float *gate, const float *up, size_t n)
+{
+	EACH(n,
+		VEC g = v_get(gate + i, c);
+		v_put(h + i, c, v_mul(v_div(g, v_add(v_set1(1), v_exp(v_sub(v_zero(), g)))), v_get(up + i, c)));
+	);
+}
+
+static void swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n)
+{
+	EACH(n,
+		VEC g = v_get(gate + i, c), d = v_get(dh + i, c), u = v_get(up + i, c), s = v_sigmoid(g);
+		VEC slope = v_mul(s, v_fma(g, v_sub(v_set1(1), s), v_set1(1)));
+		v_put(dup + i, c, v_mul(d, v_mul(g, s)));
+		v_put(dgate + i, c, v_mul(v_mul(d, u), slope));
+	);
+}
+
+INLINE VEC gelu_tanh(VEC x)
+{
+	VEC cube = v_mul(v_mul(x, x), x);
+
+	return v_tanh(v_mul(v_set1(GELU_SCALE), v_fma(v_set1(GELU_CUBE), cube, x)));
+}
+
+static void gelu(float *y, const float *x, size_t n)
+{
+	EACH(n,
+		VEC v = v_get(x + i, c);
+		v_put(y + i, c, v_mul(v_mul(v_set1(0.5f), v), v_add(v_set1(1), gelu_tanh(v))));
+	);
+}
+
+static void gelu_back(float *dx, const float *dy, const float *x, size_t n)
+{
+	EACH(n,
+		VEC v = v_get(x + i, c), t = gelu_tanh(v), half = v_set1(0.5f), one = v_set1(1);
+		VEC inner = v_mul(v_set1(GELU_SCALE), v_fma(v_set1(3 * GELU_CUBE), v_mul(v, v), one));
+		VEC slope = v_fma(v_mul(v_mul(half, v), v_fnma(t, t, one)), inner, v_mul(half, v_add(one, t)));
+		v_put(dx + i, c, v_mul(v_get(dy + i, c), slope));
+	);
+}
+
+static void rope(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign)
+{
+	size_t half = D / 2;
+
+	if (interleaved) {
+		for (size_t i = 0; i < half; i++) {
+			float a = x[2 * i], b = x[2 * i + 1], co = cs[i], si = sign * cs[half + i];
+			y[2 * i] = a * co - b * si;
+			y[2 * i + 1] = b * co + a * si;
+		}
+		return;
+	}
+	EACH(half,
+		VEC a = v_get(x + i, c), b = v_get(x + half + i, c), co = v_get(cs + i, c), si = v_mul(v_set1(sign), v_get(cs + half + i, c));
+		v_put(y + i, c, v_fnma(b, si, v_mul(a, co)));
+		v_put(y + half + i, c, v_fma(a, si, v_mul(b, co)));
+	);
+}
+
+static void adamw(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s)
+{
+	VEC rest1 = v_set1(s->rest1), rest2 = v_set1(s->rest2), beta2 = v_set1(s->beta2), eps = v_set1(s->eps), shrink = v_set1(s->shrink);
+	VEC step = v_set1(s->step), bias2 = v_set1(s->inv_sqrt_bias2), g_scale = v_set1(s->g_scale);
+
+	EACH(n,
+		VEC d = v_mul(v_get(g + i, c), g_scale), m_old = v_get(m + i, c);
+		VEC m_new = v_fma(rest1, v_sub(d, m_old), m_old);
+		VEC v_new = v_fma(v_mul(rest2, d), d, v_mul(v_get(v + i, c), beta2));
+		VEC change = v_div(v_mul(step, m_new), v_fma(v_sqrt(v_new), bias2, eps));
+		v_put(m + i, c, m_new);
+		v_put(v + i, c, v_new);
+		v_put(w + i, c, v_sub(v_mul(v_get(w + i, c), shrink), change));
+	);
+}
+
+static void lanes_install(struct kernels *k)
+{
+	const char *name = k->name;
+
+	*k = (struct kernels){
+		.name = name, .mr = MR, .nr = NR,
+		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
+		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
+		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
+		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
+	};
+}
