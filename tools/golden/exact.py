@@ -1,0 +1,76 @@
+"""transformers' models in float64, truly: their RMSNorm, rotary table and loss go through float32 whatever the dtype, so
+those are replaced here. The float32 originals are compared with this by make_golden.py."""
+import contextlib
+
+import torch
+from transformers.models.llama import modeling_llama as L
+
+
+def _norm(self, x):
+    return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+
+
+def _rotary(self, x, position_ids):
+    c = self.config
+    dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    theta = c.rope_parameters["rope_theta"] if getattr(c, "rope_parameters", None) else c.rope_theta
+    inv = 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angle = position_ids[..., None].double() * inv
+    angle = torch.cat((angle, angle), -1)
+    return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+
+
+@contextlib.contextmanager
+def float64():
+    old = L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward
+    L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward = _norm, _rotary
+    try:
+        yield
+    finally:
+        L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward = old
+
+
+def logits_of(model, ids):
+    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+
+
+def token_logprobs(model, ids):
+    """[n]: of token j given those before it; 0 for the first."""
+    out = logits_of(model, ids)
+    lp = torch.log_softmax(out[:-1], -1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    return torch.cat((torch.zeros(1, dtype=lp.dtype), lp))
+
+
+def nll_sum(model, docs, learn):
+    """Sum over all learnt tokens, and their number."""
+    total, count = 0.0, 0
+    for ids, l in zip(docs, learn):
+        total = total - (token_logprobs(model, ids) * torch.tensor(l, dtype=torch.float64)).sum()
+        count += sum(l)
+    return total, count
+
+
+def decays(name, p):
+    """transformers' Trainer decays what is neither bias nor norm; in these models: the matrices."""
+    return p.dim() >= 2
+
+
+def train(model, batches, lr, decay, steps=10, warmup=2):
+    """AdamW, clipping at 1, linear schedule with warm-up: losses of each step; the model is changed."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    groups = [{"params": [p for n, p in named if decays(n, p)], "weight_decay": decay},
+              {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0}]
+    opt = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), eps=1e-8)
+    losses, norms = [], []
+    for step in range(steps):
+        factor = step / warmup if step < warmup else (steps - step) / (steps - warmup)
+        for g in opt.param_groups:
+            g["lr"] = lr * factor
+        total, count = nll_sum(model, *batches[step % len(batches)])
+        loss = total / count
+        opt.zero_grad()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0)))
+        opt.step()
+        losses.append(float(loss))
+    return losses, norms

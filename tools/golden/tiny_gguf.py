@@ -1,0 +1,77 @@
+"""The tiny Llama as a GGUF file, written as llama.cpp's converter writes one: q and k rows permuted so that a rotation's
+pair are neighbours, tokenizer in the metadata, and a mixture of storage forms so that each is multiplied once."""
+import json
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Q
+
+FORMS = [Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1, Q.Q8_0, Q.F16, Q.BF16]
+
+
+def permute(w, heads):
+    """Rows of each head: from (first half, second half) to neighbours."""
+    return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def unpermute(w, heads):
+    return w.reshape(heads, w.shape[0] // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def add_tokenizer(w, tokenizer, template):
+    tok = json.loads(tokenizer.backend_tokenizer.to_str())
+    by_id = sorted(tok["model"]["vocab"], key=tok["model"]["vocab"].get)
+    special = {a["content"] for a in tok["added_tokens"]}
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("smollm")
+    w.add_token_list(by_id)
+    w.add_token_types([gguf.TokenType.CONTROL if t in special else gguf.TokenType.NORMAL for t in by_id])
+    w.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in tok["model"]["merges"]])
+    w.add_bos_token_id(tokenizer.bos_token_id)
+    w.add_eos_token_id(tokenizer.eos_token_id)
+    w.add_pad_token_id(tokenizer.pad_token_id)
+    w.add_add_bos_token(False)
+    w.add_chat_template(template)
+
+
+def add_config(w, c):
+    w.add_context_length(c.max_position_embeddings)
+    w.add_embedding_length(c.hidden_size)
+    w.add_block_count(c.num_hidden_layers)
+    w.add_feed_forward_length(c.intermediate_size)
+    w.add_head_count(c.num_attention_heads)
+    w.add_head_count_kv(c.num_key_value_heads)
+    w.add_layer_norm_rms_eps(c.rms_norm_eps)
+    w.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    w.add_rope_dimension_count(c.head_dim)
+    w.add_vocab_size(c.vocab_size)
+
+
+def write(path, model, tokenizer, template):
+    """Returns the state dict that the file stands for."""
+    c = model.config
+    w = gguf.GGUFWriter(path, "llama")
+    w.add_name("tiny")
+    add_config(w, c)
+    add_tokenizer(w, tokenizer, template)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, c.num_hidden_layers)
+    stored, linears = {}, 0
+    for name, p in model.named_parameters():
+        x = p.detach().numpy()
+        heads = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}.get(name.split(".")[-2], 0)
+        form = Q.F32
+        if x.ndim == 2:
+            form = Q.Q8_0 if "embed" in name else FORMS[linears % len(FORMS)]
+            linears += "embed" not in name
+        x = permute(x, heads) if heads else x
+        data = gguf.quants.quantize(np.ascontiguousarray(x), form)
+        w.add_tensor(names.get_name(name, try_suffixes=(".weight",)), data, raw_dtype=form)
+        back = gguf.quants.dequantize(data, form).reshape(x.shape).astype(np.float32)
+        stored[name] = torch.tensor(unpermute(back, heads) if heads else back)
+    stored["lm_head.weight"] = stored["model.embed_tokens.weight"]
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    return stored
