@@ -1,0 +1,427 @@
+/* kernels: every table of this processor, slot by slot.
+ *
+ * exp and tanh are held against libm in double; panels must equal the dequantized numbers exactly; the other slots are compared with ref at
+ * odd lengths, from unaligned places, in place where the header allows it, and may not touch what lies beyond n. Tolerance: ref rounds each
+ * operation and sums in double, a table fuses some and sums in f32 lanes: pointwise 16 half-units of the result's scale, sums
+ * sqrt(n) + 16 of the scale of Σ|terms| (exp's 2 ulp included). */
+#include "../test.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "kernel/vecmath.h"
+#include "matrix_sample.h"
+
+enum { BEYOND = 40, MOST = 1200 };
+
+static const size_t lengths[] = { 1, 2, 7, 8, 15, 16, 31, 65, 100, 576, 1201 - 1 };
+
+#define GUARD 12345.0f
+
+/* Buffers of one case: a b c inputs, x y z outputs of ref, u v w of the table; all begin one float off alignment. */
+struct buffers {
+	float *in[4], *want[4], *got[4];
+};
+
+static void buffers_make(struct buffers *b)
+{
+	for (int i = 0; i < 4; i++) {
+		b->in[i] = (float *)mem_array(MOST + BEYOND, sizeof(float)) + 1;
+		b->want[i] = (float *)mem_array(MOST + BEYOND, sizeof(float)) + 1;
+		b->got[i] = (float *)mem_array(MOST + BEYOND, sizeof(float)) + 1;
+	}
+}
+
+static void buffers_free(struct buffers *b)
+{
+	for (int i = 0; i < 4; i++) {
+		mem_free(b->in[i] - 1);
+		mem_free(b->want[i] - 1);
+		mem_free(b->got[i] - 1);
+	}
+}
+
+/* Random inputs; the outputs hold in[3] (what an accumulating kernel adds to), then guards. */
+static void buffers_fill(struct buffers *b, size_t n, float size, uint64_t seed)
+{
+	struct rng_stream rng = { seed };
+
+	for (int i = 0; i < 4; i++)
+		for (size_t j = 0; j < n + 32; j++)
+			b->in[i][j] = j < n ? size * rng_next_float(&rng) : GUARD;
+	for (int i = 0; i < 4; i++) {
+		memcpy(b->want[i], b->in[3], (n + 32) * sizeof(float));
+		memcpy(b->got[i], b->in[3], (n + 32) * sizeof(float));
+	}
+}
+
+static float largest(const float *x, size_t n)
+{
+	float m = 0;
+
+	for (size_t i = 0; i < n; i++)
+		m = fmaxf(m, fabsf(x[i]));
+	return m;
+}
+
+/* Numbers 0 … n−1 within `halves` half-units of the scale; the guards untouched. */
+static void compare(struct test *t, const float *got, const float *want, size_t n, float scale, float halves)
+{
+	float tolerance = halves * 0x1p-24f * fmaxf(scale, largest(want, n));
+
+	for (size_t i = 0; i < n; i++)
+		if (!(fabsf(got[i] - want[i]) <= tolerance)) {
+			CHECK_MSG(t, false, "n %zu: [%zu] is %.9g, wanted %.9g ± %.2g", n, i, got[i], want[i], tolerance);
+			return;
+		}
+	for (size_t i = n; i < n + 32; i++)
+		CHECK_MSG(t, got[i] == GUARD, "n %zu: [%zu] beyond the end was written", n, i);
+}
+
+static float sum_tolerance(size_t n)
+{
+	return sqrtf((float)n) + 16;
+}
+
+/* --- exp, tanh --- */
+
+static void test_exp(struct test *t, const struct kernels *k)
+{
+	float x[64], y[64], sum;
+	double worst = 0;
+
+	test_case(t, "%s: exp within 2 ulp", k->name);
+	for (float at = -87.3f; at < 88.69f; at += 0.0337f) {
+		for (int i = 0; i < 64; i++)
+			x[i] = at + 0.0005f * (float)i;
+		k->exp_sum(y, x, 0, 64, &sum);
+		for (int i = 0; i < 64; i++)
+			if (x[i] <= 88.7f)
+				worst = fmax(worst, fabs(y[i] / exp((double)x[i]) - 1));
+	}
+	CHECK_MSG(t, worst <= 2 * FLT_EPSILON, "relative error %.3g", worst);
+
+	test_case(t, "%s: exp at the edges", k->name);
+	float edges[8] = { 0, -0.0f, -1000, 1000, NAN, -INFINITY, INFINITY, 88.7f };
+	k->exp_sum(y, edges, 0, 8, &sum);
+	CHECK(t, y[0] == 1 && y[1] == 1 && y[2] > 0 && y[2] < 1.3e-38f && y[3] > 3e38f && isfinite(y[3]));
+	CHECK(t, isnan(y[4]) && isnan(sum) && y[5] < 1.3e-38f && isfinite(y[6]) && isfinite(y[7]));
+}
+
+static void test_scalars(struct test *t)
+{
+	double worst_exp = 0, worst_tanh = 0;
+
+	test_case(t, "vec_expf within 2 ulp, vec_tanhf within 2⁻²²");
+	for (float x = -87; x < 88; x += 0.0007f)
+		worst_exp = fmax(worst_exp, fabs(vec_expf(x) / exp((double)x) - 1));
+	for (float x = -12; x < 12; x += 0.00013f)
+		worst_tanh = fmax(worst_tanh, fabs(vec_tanhf(x) - tanh((double)x)));
+	CHECK_MSG(t, worst_exp <= 2 * FLT_EPSILON, "%.3g", worst_exp);
+	CHECK_MSG(t, worst_tanh <= 0x1p-22, "%.3g", worst_tanh);
+	CHECK(t, vec_tanhf(-0.3f) == -vec_tanhf(0.3f) && vec_tanhf(50) == vec_tanhf(9) && isnan(vec_expf(NAN)) && isnan(vec_tanhf(NAN)));
+}
+
+/* --- vectors --- */
+
+static void test_sums(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: dot, sum_squares, max, exp_sum", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		double absolute = 0;
+		float sum, want_sum;
+		buffers_fill(b, n, 2, n);
+		for (size_t i = 0; i < n; i++)
+			absolute += fabs((double)b->in[0][i] * b->in[1][i]);
+		CHECK(t, fabs(k->dot(b->in[0], b->in[1], n) - ref->dot(b->in[0], b->in[1], n)) <= absolute * sum_tolerance(n) * 0x1p-24);
+		double squares = ref->sum_squares(b->in[0], n);
+		CHECK(t, fabs(k->sum_squares(b->in[0], n) - squares) <= squares * sum_tolerance(n) * 0x1p-24);
+		CHECK(t, k->max(b->in[0], n) == ref->max(b->in[0], n));
+		b->in[0][n - 1] = 7;
+		CHECK(t, k->max(b->in[0], n) == 7);
+
+		ref->exp_sum(b->want[0], b->in[1], 1.5f, n, &want_sum);
+		k->exp_sum(b->got[0], b->in[1], 1.5f, n, &sum);
+		compare(t, b->got[0], b->want[0], n, 0, 8);
+		CHECK(t, fabsf(sum - want_sum) <= want_sum * sum_tolerance(n) * 0x1p-24f);
+		k->exp_sum(b->in[1], b->in[1], 1.5f, n, &want_sum);
+		CHECK(t, sum == want_sum && memcmp(b->in[1], b->got[0], n * sizeof(float)) == 0);
+	}
+	test_case(t, "%s: sum_squares by pieces of 65,536", k->name);
+	struct rng_stream rng = { 5 };
+	float *x = sample_floats(200001, &rng);
+	double want = ref->sum_squares(x, 200001);
+	CHECK(t, fabs(k->sum_squares(x, 200001) - want) <= want * 1e-6);
+	mem_free(x);
+	CHECK(t, k->dot(NULL, NULL, 0) == 0 && k->sum_squares(NULL, 0) == 0);
+}
+
+static void test_vectors(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: axpy, add, scale", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		buffers_fill(b, n, 2, n);
+		ref->axpy(b->want[0], 0.7f, b->in[0], n);
+		k->axpy(b->got[0], 0.7f, b->in[0], n);
+		compare(t, b->got[0], b->want[0], n, 0, 16);
+		ref->add(b->want[1], b->in[0], b->in[1], n);
+		k->add(b->got[1], b->in[0], b->in[1], n);
+		compare(t, b->got[1], b->want[1], n, 0, 0);
+		memcpy(b->got[2], b->in[0], n * sizeof(float));
+		k->add(b->got[2], b->got[2], b->in[1], n);
+		compare(t, b->got[2], b->want[1], n, 0, 0);
+		ref->scale(b->want[3], b->in[0], -1.3f, n);
+		k->scale(b->in[0], b->in[0], -1.3f, n);
+		compare(t, b->in[0], b->want[3], n, 0, 0);
+	}
+}
+
+/* --- norms --- */
+
+static void test_rmsnorm(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: rmsnorm and its gradient", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++)
+		for (int mode = 0; mode < 4; mode++) {
+			size_t n = lengths[l];
+			bool accumulate = mode & 1;
+			buffers_fill(b, n, 2, n + 1);
+			float r = ref->rmsnorm(b->want[0], b->in[0], b->in[1], n, 1e-5f), s = k->rmsnorm(b->got[0], b->in[0], b->in[1], n, 1e-5f);
+			CHECK(t, fabsf(r - s) <= r * sum_tolerance(n) * 0x1p-24f);
+			compare(t, b->got[0], b->want[0], n, 0, sum_tolerance(n));
+			ref->rmsnorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, b->in[2], b->in[0], b->in[1], r, n, accumulate);
+			k->rmsnorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, b->in[2], b->in[0], b->in[1], r, n, accumulate);
+			compare(t, b->got[1], b->want[1], n, r * 8, sum_tolerance(n));
+			compare(t, b->got[2], b->want[2], n, 4, 16);
+			k->rmsnorm(b->in[0], b->in[0], b->in[1], n, 1e-5f);
+			CHECK(t, memcmp(b->in[0], b->got[0], n * sizeof(float)) == 0);
+		}
+}
+
+static void test_layernorm(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: layernorm and its gradient", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++)
+		for (int mode = 0; mode < 4; mode++) {
+			size_t n = lengths[l];
+			const float *bias = mode & 2 ? b->in[3] : NULL;
+			float m[2], r[2];
+			buffers_fill(b, n, 2, n + 2);
+			ref->layernorm(b->want[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[0], &r[0]);
+			k->layernorm(b->got[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[1], &r[1]);
+			float scale = r[0] * 4;
+			CHECK(t, fabsf(m[0] - m[1]) <= 2 * sum_tolerance(n) * 0x1p-24f && fabsf(r[0] - r[1]) <= r[0] * 4 * sum_tolerance(n) * 0x1p-24f);
+			compare(t, b->got[0], b->want[0], n, scale, 4 * sum_tolerance(n));
+			ref->layernorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, mode & 2 ? b->want[3] : NULL, b->in[2], b->in[0], b->in[1], m[0], r[0], n, mode & 1);
+			k->layernorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, mode & 2 ? b->got[3] : NULL, b->in[2], b->in[0], b->in[1], m[0], r[0], n, mode & 1);
+			compare(t, b->got[1], b->want[1], n, r[0] * 8 * fmaxf(1, largest(b->want[0], n)), sum_tolerance(n));
+			compare(t, b->got[2], b->want[2], n, 8, 16);
+			compare(t, b->got[3], b->want[3], n, 4, 16);
+			k->layernorm(b->in[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[0], &r[0]);
+			CHECK(t, memcmp(b->in[0], b->got[0], n * sizeof(float)) == 0);
+		}
+}
+
+/* --- activations --- */
+
+static void test_swiglu(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: swiglu and its gradient, also in place", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		buffers_fill(b, n, 6, n + 3);
+		b->in[0][0] = -200;
+		ref->swiglu(b->want[0], b->in[0], b->in[1], n);
+		k->swiglu(b->got[0], b->in[0], b->in[1], n);
+		compare(t, b->got[0], b->want[0], n, 1, 16);
+		ref->swiglu_back(b->want[1], b->want[2], b->in[2], b->in[0], b->in[1], n);
+		k->swiglu_back(b->got[1], b->got[2], b->in[2], b->in[0], b->in[1], n);
+		compare(t, b->got[1], b->want[1], n, 36, 16);
+		compare(t, b->got[2], b->want[2], n, 36, 16);
+		memcpy(b->got[3], b->in[2], n * sizeof(float));
+		memcpy(b->want[3], b->in[1], n * sizeof(float));
+		k->swiglu_back(b->got[3], b->want[3], b->got[3], b->in[0], b->want[3], n);
+		CHECK(t, memcmp(b->got[3], b->got[1], n * sizeof(float)) == 0 && memcmp(b->want[3], b->got[2], n * sizeof(float)) == 0);
+		k->swiglu_back(b->in[0], b->in[1], b->in[2], b->in[0], b->in[1], n);
+		CHECK(t, memcmp(b->in[0], b->got[1], n * sizeof(float)) == 0 && memcmp(b->in[1], b->got[2], n * sizeof(float)) == 0);
+	}
+}
+
+static void test_gelu(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	test_case(t, "%s: gelu and its gradient, also in place", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		buffers_fill(b, n, 4, n + 4);
+		ref->gelu(b->want[0], b->in[0], n);
+		k->gelu(b->got[0], b->in[0], n);
+		compare(t, b->got[0], b->want[0], n, 4, 16);
+		for (size_t i = 0; i < n; i++) {
+			double x = b->in[0][i], y = 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+			CHECK(t, fabs(y - b->got[0][i]) <= 2e-6);
+		}
+		ref->gelu_back(b->want[1], b->in[1], b->in[0], n);
+		k->gelu_back(b->got[1], b->in[1], b->in[0], n);
+		compare(t, b->got[1], b->want[1], n, 16, 32);
+		memcpy(b->got[2], b->in[1], n * sizeof(float));
+		k->gelu_back(b->got[2], b->got[2], b->in[0], n);
+		CHECK(t, memcmp(b->got[2], b->got[1], n * sizeof(float)) == 0);
+		k->gelu_back(b->in[0], b->in[1], b->in[0], n);
+		CHECK(t, memcmp(b->in[0], b->got[1], n * sizeof(float)) == 0);
+	}
+}
+
+static void test_rope(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	static const size_t sizes[] = { 2, 6, 32, 64, 80, 128 };
+
+	test_case(t, "%s: rope, there and back", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(sizes); l++)
+		for (int interleaved = 0; interleaved < 2; interleaved++) {
+			size_t D = sizes[l];
+			buffers_fill(b, D, 2, D);
+			for (size_t i = 0; i < D / 2; i++) {
+				b->in[1][i] = cosf((float)i);
+				b->in[1][D / 2 + i] = sinf((float)i);
+			}
+			ref->rope(b->want[0], b->in[0], b->in[1], D, interleaved, 1);
+			k->rope(b->got[0], b->in[0], b->in[1], D, interleaved, 1);
+			compare(t, b->got[0], b->want[0], D, 4, 4);
+			k->rope(b->got[0], b->got[0], b->in[1], D, interleaved, -1);
+			compare(t, b->got[0], b->in[0], D, 4, 8);
+		}
+}
+
+/* --- the optimizer --- */
+
+static void test_adamw(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	struct adamw_step s = { .beta1 = 0.9f, .beta2 = 0.999f, .rest1 = 0.1f, .rest2 = 0.001f, .eps = 1e-8f, .shrink = 1 - 1e-5f, .step = 1e-2f,
+		.inv_sqrt_bias2 = 31.6f, .g_scale = 0.5f };
+
+	test_case(t, "%s: adamw", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		buffers_fill(b, n, 1, n + 5);
+		for (size_t i = 0; i < n; i++)
+			b->want[2][i] = b->got[2][i] = fabsf(b->in[3][i]);
+		for (int step = 0; step < 3; step++) {
+			ref->adamw(b->want[0], b->in[0], b->want[1], b->want[2], n, &s);
+			k->adamw(b->got[0], b->in[0], b->got[1], b->got[2], n, &s);
+		}
+		for (int i = 0; i < 3; i++)
+			compare(t, b->got[i], b->want[i], n, 1, 16);
+	}
+}
+
+/* --- panels and tiles --- */
+
+static void test_panels(struct test *t, const struct kernels *k)
+{
+	size_t nr = (size_t)k->nr, rows = nr + 3, cols = 512;
+	float *out = mem_array(cols * nr, sizeof(float)), *y = mem_array(rows * cols, sizeof(float));
+
+	for (int d = 0; d < DTYPE_I32; d++) {
+		struct rng_stream rng = { (uint64_t)d };
+		struct matrix m = sample_matrix((enum dtype)d, rows, cols, &rng);
+		bool plain = dtypes[d].block == 1, right = true;
+		for (size_t i = 0; i < rows; i++)
+			dtypes[d].to_float((const char *)m.data + i * m.row_bytes, y + i * cols, cols);
+
+		test_case(t, "%s: pack_rows %s", k->name, dtypes[d].name);
+		for (size_t n = 1; n <= nr; n += n < nr - 1 && n > 1 ? 7 : 1)
+			for (size_t k0 = 0; k0 < 96; k0 += plain ? 13 : 48) {
+				size_t some = plain ? 37 + k0 : 32 + k0;
+				n = n > nr ? nr : n;
+				memset(out, 0xff, cols * nr * sizeof(float));
+				k->pack_rows((enum dtype)d, m.data, m.row_bytes, n, k0, some, out);
+				for (size_t i = 0; i < some * nr; i++)
+					right &= out[i] == (i % nr < n ? y[i % nr * cols + k0 + i / nr] : 0);
+				right &= isnan(out[some * nr]);
+			}
+		CHECK(t, right);
+
+		test_case(t, "%s: pack_cols %s", k->name, dtypes[d].name);
+		for (size_t n = plain ? 1 : 16; n <= nr; n += plain ? 1 : 16)
+			for (size_t j0 = 0; j0 + n <= cols; j0 += plain ? 61 : 16) {
+				memset(out, 0xff, cols * nr * sizeof(float));
+				k->pack_cols((enum dtype)d, m.data, m.row_bytes, 9, j0, n, out);
+				for (size_t i = 0; i < 9 * nr; i++)
+					right &= out[i] == (i % nr < n ? y[i / nr * cols + j0 + i % nr] : 0);
+				right &= isnan(out[9 * nr]);
+			}
+		CHECK(t, right);
+		mem_free((void *)m.data);
+	}
+	mem_free(out);
+	mem_free(y);
+}
+
+/* Every m and n of the micro-tile; C's surroundings stay. */
+static void test_tiles(struct test *t, const struct kernels *k)
+{
+	size_t nr = (size_t)k->nr, ldc = nr + 3, K = 19;
+	struct rng_stream rng = { 9 };
+	float *a = sample_floats((size_t)k->mr * K, &rng), *b = sample_floats(nr * K, &rng), *c = mem_array((size_t)(k->mr + 1) * ldc, sizeof(float));
+
+	test_case(t, "%s: gemm_tile of every size", k->name);
+	for (size_t m = 1; m <= (size_t)k->mr; m++)
+		for (size_t n = 1; n <= nr; n++)
+			for (int mode = 0; mode < 4; mode++) {
+				bool across = mode & 1, accumulate = mode & 2, right = true;
+				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++)
+					c[i] = 0.5f;
+				k->gemm_tile(m, n, K, a, across ? 1 : K, across ? (size_t)k->mr : 1, b, c, ldc, accumulate);
+				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++) {
+					double sum = accumulate ? 0.5 : 0;
+					for (size_t q = 0; q < K && i / ldc < m && i % ldc < n; q++)
+						sum += (double)a[across ? i / ldc + q * (size_t)k->mr : i / ldc * K + q] * b[q * nr + i % ldc];
+					right &= i / ldc < m && i % ldc < n ? fabs(c[i] - sum) < 1e-5 : c[i] == 0.5f;
+				}
+				CHECK_MSG(t, right, "m %zu, n %zu, mode %d", m, n, mode);
+			}
+	mem_free(a);
+	mem_free(b);
+	mem_free(c);
+}
+
+static void test_choice(struct test *t, const struct kernels *const *all, size_t n)
+{
+	struct err e = ERR_INIT;
+
+	test_case(t, "tables are found by name; an unknown one is refused with the names that can be used");
+	for (size_t i = 0; i < n; i++)
+		CHECK(t, kernels_get(all[i]->name, &e) == all[i]);
+	CHECK(t, kernels_get("sse9", &e) == NULL && strstr(e.msg, "sse9") && strstr(e.msg, "ref"));
+	for (size_t i = 0; i < n; i++)
+		CHECK(t, all[i]->nr % 16 == 0 && all[i]->mr <= KERNEL_MR_MAX && all[i]->nr <= KERNEL_NR_MAX);
+}
+
+void test_kernels(struct test *t);
+void test_kernels(struct test *t)
+{
+	const struct kernels *all[4];
+	size_t n = kernels_all(all);
+	struct buffers b;
+
+	buffers_make(&b);
+	test_choice(t, all, n);
+	test_scalars(t);
+	for (size_t i = 0; i < n; i++) {
+		const struct kernels *k = all[i], *ref = all[0];
+		test_exp(t, k);
+		test_sums(t, k, ref, &b);
+		test_vectors(t, k, ref, &b);
+		test_rmsnorm(t, k, ref, &b);
+		test_layernorm(t, k, ref, &b);
+		test_swiglu(t, k, ref, &b);
+		test_gelu(t, k, ref, &b);
+		test_rope(t, k, ref, &b);
+		test_adamw(t, k, ref, &b);
+		test_panels(t, k);
+		test_tiles(t, k);
+	}
+	buffers_free(&b);
+}
