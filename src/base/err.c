@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int err_set(struct err *e, const char *fmt, ...)
+int (err_set)(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
 	if (!e)
@@ -16,7 +16,7 @@ int err_set(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
-int err_prefix(struct err *e, const char *fmt, ...)
+int (err_prefix)(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof(e->msg)];
 	va_list ap;

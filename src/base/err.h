@@ -20,6 +20,11 @@ int err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2
 /* Puts "context: " in front of the sentence that is there and returns -1. */
 int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* looks at one file at a time and cannot know what these return */
+#define err_set(...) ((err_set)(__VA_ARGS__), -1)
+#define err_prefix(...) ((err_prefix)(__VA_ARGS__), -1)
+#endif
+
 _Noreturn void bug_abort(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #define BUG(...) bug_abort(__FILE__, __LINE__, __VA_ARGS__)
