@@ -3,9 +3,9 @@
  *     w ← w·(1 − lr·λ)      m ← m + (1 − β₁)(g − m)      v ← β₂·v + (1 − β₂)·g²
  *     w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
  *
- * λ only where the parameter decays. The scalars are made in double once a step and rounded to float, as torch does for float tensors.
- * Work is cut into pieces of 64 Ki numbers of one parameter, so neither the update nor the norm depends on threads; the norm is
- * √ of the pieces' sums of squares, added in double in the order of the table. */
+ * λ only where the parameter decays. The scalars are made in double once a step and rounded to float, as torch does for
+ * float tensors. Work is cut into pieces of 64 Ki numbers of one parameter, so neither the update nor the norm depends
+ * on threads; the norm is √ of the pieces' sums of squares, added in double in the order of the table. */
 #include "learn/optim.h"
 
 #include <math.h>
@@ -58,7 +58,8 @@ static void norm_piece(void *ctx, size_t item, int thread)
 	w->partials[item] = w->k->sum_squares(w->g + p.at, p.n);
 }
 
-double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale, double *partials)
+double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale,
+                  double *partials)
 {
 	struct norm_work w = { k, params, g, partials };
 	size_t n = optim_partials(params);
@@ -86,7 +87,8 @@ static void update_piece(void *ctx, size_t item, int thread)
 	w->k->adamw(w->params->w + p.at, w->g + p.at, w->o->m + p.at, w->o->v + p.at, p.n, p.param->decay ? &w->decayed : &w->plain);
 }
 
-void adamw_update(const struct kernels *k, struct pool *p, const struct adamw *o, const struct params *params, const float *g, double g_scale, double lr, long t)
+void adamw_update(const struct kernels *k, struct pool *p, const struct adamw *o, const struct params *params,
+                  const float *g, double g_scale, double lr, long t)
 {
 	struct update_work w = { .k = k, .params = params, .o = o, .g = g };
 

@@ -1,9 +1,9 @@
 /* batch_sample: random forests for tests.
  *
- * Segments are drawn in depth-first preorder directly: each new one hangs under some segment of the path to the one before
- * it, or begins a tree. Everything else (ends, positions, trees, visibility) follows from lengths and parents, so
- * what comes out is valid by construction. Pairs are drawn per (row, document through that row): the token is the document's next one, or
- * a random one after its last, so branching rows predict several tokens. */
+ * Segments are drawn in depth-first preorder directly: each new one hangs under some segment of the path to the one
+ * before it, or begins a tree. Everything else (ends, positions, trees, visibility) follows from lengths and parents,
+ * so what comes out is valid by construction. Pairs are drawn per (row, document through that row): the token is the
+ * document's next one, or a random one after its last, so branching rows predict several tokens. */
 #include "op/batch_sample.h"
 
 #include <stdbool.h>
@@ -12,7 +12,8 @@
 #include "base/mem.h"
 
 const struct batch_cap batch_sample_cap = {
-	.rows = SAMPLE_ROWS, .targets = SAMPLE_TARGETS, .pairs = SAMPLE_PAIRS, .segments = SAMPLE_SEGMENTS, .docs = SAMPLE_SEGMENTS, .keys = SAMPLE_ROWS,
+	.rows = SAMPLE_ROWS, .targets = SAMPLE_TARGETS, .pairs = SAMPLE_PAIRS, .segments = SAMPLE_SEGMENTS,
+	.docs = SAMPLE_SEGMENTS, .keys = SAMPLE_ROWS,
 };
 
 /* A parent for the next segment: somewhere on the path from the last one to its root, or −1. */

@@ -4,11 +4,12 @@
  *
  *     s_ij = scale·q_i·k_j      P_ij = exp(s_ij − lse_i) where j ≤ key_i < vis_end_j, else 0      o_i = Σ_j P_ij·v_j
  *
- * Forward: online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the largest score so far,
- * l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log l. A work item is a tile of rows with one
- * key-value head: its H/G query heads share the packed keys, the packed values and the mask. The mask of a tile is one 64-bit word a
- * row; tiles that nobody sees are skipped, tiles that everybody sees need none. Key tiles begin at multiples of 64 keys and
- * are always 64 scores wide, so a row's bits do not depend on the rows beside it: token by token equals all at once.
+ * Forward: online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the
+ * largest score so far, l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log l.
+ * A work item is a tile of rows with one key-value head: its H/G query heads share the packed keys, the packed values
+ * and the mask. The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
+ * sees need none. Key tiles begin at multiples of 64 keys and are always 64 scores wide, so a row's bits do not depend
+ * on the rows beside it: token by token equals all at once.
  *
  * Backward, with do_i given, P rebuilt from lse:
  *
@@ -17,9 +18,10 @@
  *     dS_ij = scale·P_ij·(do_i·v_j − Δ_i)            (softmax: ds = P∘(dP − Σ P∘dP))
  *     dq_i = Σ_j dS_ij·k_j        dk_j = Σ_i dS_ij·q_i
  *
- * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a shared prefix come
- * together in it. A work item is a tree of the forest with one query head, sequential inside: key tiles outside, row tiles inside.
- * With H > G every query head has dk, dv of its own, which are then added up in the order of the heads. So nothing depends on threads.
+ * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a
+ * shared prefix come together in it. A work item is a tree of the forest with one query head, sequential inside: key
+ * tiles outside, row tiles inside. With H > G every query head has dk, dv of its own, which are then added up in the
+ * order of the heads. So nothing depends on threads.
  *
  * FLOPs are counted for visible (row, key) pairs only: 2·D a product and head, 2 products forward, up to 5 backward. */
 #include "op/ops.h"
@@ -60,13 +62,14 @@ struct attention {
 /* --- products of small tiles from packed panels --- */
 
 /* C[m,n] (+)= A[m,K]·B, B in panels of nr columns, [K][nr] each. */
-static void product(const struct kernels *k, size_t m, size_t n, size_t K, const float *a, size_t a_row, size_t a_col, const float *panels,
-                    float *c, size_t ldc, bool accumulate)
+static void product(const struct kernels *k, size_t m, size_t n, size_t K, const float *a, size_t a_row, size_t a_col,
+                    const float *panels, float *c, size_t ldc, bool accumulate)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
 	for (size_t j = 0; j < n; j += nr)
 		for (size_t i = 0; i < m; i += mr)
-			k->gemm_tile(MIN(mr, m - i), MIN(nr, n - j), K, a + i * a_row, a_row, a_col, panels + j * K, c + i * ldc + j, ldc, accumulate);
+			k->gemm_tile(MIN(mr, m - i), MIN(nr, n - j), K, a + i * a_row, a_row, a_col, panels + j * K,
+			             c + i * ldc + j, ldc, accumulate);
 }
 
 /* Panels of Wᵀ: B(d,j) = w[j][d]. */
@@ -103,8 +106,8 @@ static uint64_t bits_below(size_t n)
 	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
-/* What rows i0..i1-1 see of keys j0..j1-1 (at most TILE of each); for SIGHT_SOME and SIGHT_ALL bit j of word[i] says whether row i0+i sees key j0+j.
- * Neighbouring keys mostly end together, so a row is a few masks, not 64 comparisons. */
+/* What rows i0..i1-1 see of keys j0..j1-1 (at most TILE of each); unless it is nothing, bit j of word[i] says whether
+ * row i0+i sees key j0+j. Neighbouring keys mostly end together, so a row is a few masks, not 64 comparisons. */
 static enum sight tile_sight(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE])
 {
 	uint64_t mask[TILE];
@@ -158,9 +161,11 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 	if (q->n_dims != 2 || k->n_dims != 2 || v->n_dims != 2)
 		return err_set(e, "%s, %s and %s must be matrices", q->name, k->name, v->name);
 	if (a->H < 1 || a->G < 1 || a->H % a->G || q->dim[1] % a->H || a->D % 2)
-		return err_set(e, "%s has rows of %zu, %zu query heads on %zu key-value heads do not fit it", q->name, q->dim[1], a->H, a->G);
+		return err_set(e, "%s has rows of %zu, %zu query heads on %zu key-value heads do not fit it", q->name,
+		               q->dim[1], a->H, a->G);
 	if (k->dim[1] != a->G * a->D || v->dim[1] != k->dim[1] || k->dim[0] != v->dim[0])
-		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name, v->name, a->G, a->D, k->dim[1], v->dim[1]);
+		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name, v->name, a->G,
+		               a->D, k->dim[1], v->dim[1]);
 	if (gradient && (k->role == ROLE_STATE || v->role == ROLE_STATE))
 		return err_set(e, "%s is a cache, which passes no gradient back", k->name);
 	struct tensor like = *q;
@@ -236,7 +241,8 @@ static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i
 }
 
 /* One tile of rows against one tile of keys, for the query heads of key-value head g. */
-static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t rows, size_t j0, size_t keys, const uint64_t *word)
+static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t rows,
+                         size_t j0, size_t keys, const uint64_t *word)
 {
 	const struct kernels *k = a->kernels;
 	size_t D = a->D, group = a->attr->H / a->attr->G;
@@ -319,7 +325,8 @@ struct backward_scratch {
 	float *delta;               /* [N] */
 };
 
-static size_t backward_scratch_at(struct backward_scratch *f, char *base, const struct attention_attr *a, const struct kernels *k, size_t N)
+static size_t backward_scratch_at(struct backward_scratch *f, char *base, const struct attention_attr *a,
+                                  const struct kernels *k, size_t N)
 {
 	size_t panel = panel_floats(k, a->D), at = 0;
 	float *x = (float *)(void *)base;
@@ -384,8 +391,8 @@ static void soften_back(float *restrict ds, const float *restrict p, const float
 }
 
 /* Rows i0.. against keys j0.. of one head: adds to dq, dk, dv. */
-static void backward_tile(const struct attention *a, const struct backward_scratch *f, size_t h, size_t i0, size_t rows, size_t j0, size_t keys,
-                          const uint64_t *word, struct head_grad dk, struct head_grad dv)
+static void backward_tile(const struct attention *a, const struct backward_scratch *f, size_t h, size_t i0, size_t rows,
+                          size_t j0, size_t keys, const uint64_t *word, struct head_grad dk, struct head_grad dv)
 {
 	const struct kernels *k = a->kernels;
 	size_t D = a->D, at = i0 * a->q_ld + h * D;
@@ -535,7 +542,9 @@ static void attention_backward(struct tape *t, uint32_t i)
 
 static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N, H, G; size_t D; } cases[] = { { 1, 1, 1, 2 }, { 13, 2, 2, 6 }, { 31, 4, 2, 8 }, { 70, 3, 1, 4 } };
+	static const struct { int N, H, G; size_t D; } cases[] = {
+		{ 1, 1, 1, 2 }, { 13, 2, 2, 6 }, { 31, 4, 2, 8 }, { 70, 3, 1, 4 },
+	};
 	size_t N = (size_t)cases[i].N, H = (size_t)cases[i].H, G = (size_t)cases[i].G, D = cases[i].D;
 
 	batch_sample(b, rng, cases[i].N, 50);
@@ -546,8 +555,8 @@ static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_str
 }
 
 const struct op op_row_attention = {
-	.name = "attention", .shape = attention_shape, .cost = attention_cost, .forward = attention_forward, .backward = attention_backward,
-	.saves = 1 | 2 | 4 | 1 << 8 | 1 << 9, .scratch = attention_scratch, .sample = attention_sample, .sample_count = 4,
+	.name = "attention", .shape = attention_shape, .cost = attention_cost, .forward = attention_forward,
+	.backward = attention_backward, .saves = 1 | 2 | 4 | 1 << 8 | 1 << 9, .scratch = attention_scratch, .sample = attention_sample, .sample_count = 4,
 };
 
 uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, int H, int G, float scale)

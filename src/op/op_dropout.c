@@ -1,7 +1,7 @@
-/* dropout: y = x·mask/(1 − p), mask 0 with probability p (Srivastava et al. 2014), elementwise over the live numbers.      x, y (N,C)
+/* dropout: y = x·mask/(1 − p), mask 0 with probability p (Srivastava et al. 2014), elementwise.      x, y (N,C)
  *
- * The mask of element e is a function of (seed, step, micro-batch, site, e): four elements share one Philox block. Nothing is
- * kept: backward, recomputation and a resumed run draw the same mask again.      dx = dy·mask/(1 − p) */
+ * The mask of element e is a function of (seed, step, micro-batch, site, e): four elements share one Philox block.
+ * Nothing is kept: backward, recomputation and a resumed run draw the same mask again.      dx = dy·mask/(1 − p) */
 #include "op/ops.h"
 
 #include "base/mem.h"
@@ -56,7 +56,8 @@ static void dropout_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (w.n + POINTWISE_PIECE - 1) / POINTWISE_PIECE, dropout_piece, &w);
 }
 
-static const struct op dropout_back = { .name = "dropout_back", .cost = pointwise_cost, .forward = dropout_forward, .inplace = 1 };
+static const struct op dropout_back = { .name = "dropout_back", .cost = pointwise_cost, .forward = dropout_forward,
+                                        .inplace = 1 };
 
 static void dropout_backward(struct tape *t, uint32_t i)
 {

@@ -4,8 +4,9 @@
  *
  *     dtable[v] (+)= Σ over rows i with s[i] = v, ascending, of dy[i]
  *
- * Columns are dealt out in fixed blocks, each walks all rows in order: no two items meet, and the sum's order is that of the rows. The
- * node that stores zeroes the whole gradient first. A token outside the table is a mistake of the caller, not of the world. */
+ * Columns are dealt out in fixed blocks, each walks all rows in order: no two items meet, and the sum's order is that
+ * of the rows. The node that stores zeroes the whole gradient first. A token outside the table is a mistake of the
+ * caller, not of the world. */
 #include "op/ops.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* gather: y[r] = x[target_row[r]]: the rows that predict something.      x (N,C), y (R,C)
  *
- * Backward: dx[target_row[r]] (+)= dy[r]; when this node is the first to give x a gradient, the other rows become zero. Target
- * rows are ascending and distinct, so every block of rows of dx is written by one item. */
+ * Backward: dx[target_row[r]] (+)= dy[r]; when this node is the first to give x a gradient, the other rows become zero.
+ * Target rows are ascending and distinct, so every block of rows of dx is written by one item. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -88,7 +88,8 @@ static void scatter_rows(void *ctx, size_t item, int thread)
 static void gather_back_forward(struct run *r, const struct node *n)
 {
 	const struct gather_attr *attr = n->attr;
-	struct gather_work w = { .r = r, .rows = run_rows(r, n->out[0]), .C = run_tensor(r, n->out[0])->dim[1], .accumulate = attr->accumulate };
+	struct gather_work w = { .r = r, .rows = run_rows(r, n->out[0]), .C = run_tensor(r, n->out[0])->dim[1],
+	                         .accumulate = attr->accumulate };
 	w.src = run_f32(r, n->in[0]);
 	w.dst = run_f32(r, n->out[0]);
 	pool_run(r->pool, (w.rows + GATHER_ROWS - 1) / GATHER_ROWS, scatter_rows, &w);

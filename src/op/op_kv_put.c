@@ -1,7 +1,10 @@
-/* kv_put: the batch's keys or values into a cache: cache[key[i]] = x[i].      x (N, G·D), cache (keys, G·D), bound by the caller
+/* kv_put: the batch's keys or values into a cache: cache[key[i]] = x[i].
  *
- * The output is the cache tensor itself, so attention recorded on it runs after it (nodes run in the order of the record). It exists only
- * in tapes of sessions: a write into memory that outlives the step has no gradient, and asking for one is refused. */
+ *     x (N, G·D)      cache (keys, G·D), bound by the caller
+ *
+ * The output is the cache tensor itself, so attention recorded on it runs after it (nodes run in the order of the
+ * record). It exists only in tapes of sessions: a write into memory that outlives the step has no gradient, and asking
+ * for one is refused. */
 #include "op/ops.h"
 
 #include <string.h>

@@ -1,18 +1,20 @@
-/* token_logprob: the head and the loss in one op: logp[p] = log softmax(W·x_r)[token_p] for every pair p of target row r.
+/* token_logprob: head and loss in one op: logp[p] = log softmax(W·x_r)[token_p] for every pair p of target row r.
  *
- *     x (R,C) target rows      W (V,C) any dtype      logp (M)      logits z = x·Wᵀ, never more of them than a strip (≤ 128 rows, V)
+ *     x (R,C) target rows      W (V,C) any dtype      logp (M)
+ *     logits z = x·Wᵀ, never more of them than a strip (≤ 128 rows, V)
  *
- * A row of the strip, in place: m = max z; e = exp(z − m) and L = Σ e, in fixed pieces of the vocabulary whose sums are added in
- * double in order; logp_p = (z_token − m) − log L. Logits are computed once a row, whatever the number of its pairs.
+ * A row of the strip, in place: m = max z; e = exp(z − m) and L = Σ e, in fixed pieces of the vocabulary whose sums are
+ * added in double in order; logp_p = (z_token − m) − log L. Logits are computed once a row, whatever the number of its
+ * pairs.
  *
  * With a gradient the loss is −Σ_p w_p·logp_p, and since w is data the gradient is taken while the strip is there:
  *
  *     −logp_p = log L + m − z_token   ⇒   G_rv = d loss/d z_rv = (Σ_{p of r} w_p)·e_rv/L_r − Σ_{p of r, token_p = v} w_p
  *     dx_r = Σ_v G_rv·W_v        dW_v (+)= Σ_r G_rv·x_r        (dW only where the head is trained)
  *
- * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the strip were rebuilt in backward (Liger does likewise). So dx and dW are
- * outputs of the forward node; backward only hands dx over, and what arrives from above is not asked for: this op starts the gradient.
- * dW adds up strip after strip, strips being 128 rows whatever the capacity. */
+ * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the strip were rebuilt in backward (Liger does likewise).
+ * So dx and dW are outputs of the forward node; backward only hands dx over, and what arrives from above is not asked
+ * for: this op starts the gradient. dW adds up strip after strip, strips being 128 rows whatever the capacity. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -45,7 +47,8 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	struct logprob_attr *attr = (struct logprob_attr *)n->attr; /* the tape's copy, ours to complete */
 
 	if (x.n_dims != 2 || head.n_dims != 2 || x.dim[1] != head.dim[1])
-		return err_set(e, "%s has rows of %zu, the head %s of %zu", x.name, x.dim[x.n_dims - 1], head.name, head.dim[head.n_dims - 1]);
+		return err_set(e, "%s has rows of %zu, the head %s of %zu", x.name, x.dim[x.n_dims - 1], head.name,
+		               head.dim[head.n_dims - 1]);
 	tape_output(t, n, OUT_LOGP, "logprob", AXIS_PAIRS, 1, (size_t[]){ (size_t)t->cap.pairs });
 	tape_scratch(t, n, OUT_STRIP, "logits", (size_t)MIN(t->cap.targets, (int32_t)STRIP_ROWS) * head.dim[0]);
 	if (tape_wants(t, n->in[0]))
@@ -126,7 +129,8 @@ static void strip_gradient(const struct logprob *w, size_t rows, bool add_dw)
 	}
 	if (w->dw) {
 		struct gemm g = { .m = w->V, .n = w->C, .n_terms = 1, .c = w->dw, .ldc = w->C, .accumulate = add_dw };
-		struct matrix rows_of_x = { .dtype = DTYPE_F32, .data = x, .rows = rows, .cols = w->C, .row_bytes = w->C * sizeof(float) };
+		struct matrix rows_of_x = { .dtype = DTYPE_F32, .data = x, .rows = rows, .cols = w->C,
+		                            .row_bytes = w->C * sizeof(float) };
 		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = 1, .a_col = w->V, .b = rows_of_x, .k = rows, .scale = 1 };
 		gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 	}
@@ -135,7 +139,8 @@ static void strip_gradient(const struct logprob *w, size_t rows, bool add_dw)
 static void strip_logits(const struct logprob *w, size_t rows)
 {
 	struct gemm g = { .m = rows, .n = w->V, .n_terms = 1, .c = w->strip, .ldc = w->V };
-	g.term[0] = (struct gemm_term){ .a = w->x + w->first * w->C, .a_row = w->C, .a_col = 1, .b = w->head, .transposed = true, .k = w->C, .scale = 1 };
+	g.term[0] = (struct gemm_term){ .a = w->x + w->first * w->C, .a_row = w->C, .a_col = 1, .b = w->head,
+	                                .transposed = true, .k = w->C, .scale = 1 };
 	gemm_run(w->r->kernels, w->r->pool, &g, run_scratch(w->r, 0));
 }
 
@@ -183,7 +188,8 @@ static void logprob_cost(const struct tape *t, const struct node *n, const struc
 {
 	const struct tensor *head = tape_tensor(t, n->in[1]);
 	double products = 1 + (n->out[OUT_DX] != TENSOR_NONE) + (n->out[OUT_DW] != TENSOR_NONE);
-	double V = (double)head->dim[0], C = (double)head->dim[1], stored = V * C / dtypes[head->dtype].block * dtypes[head->dtype].bytes;
+	double V = (double)head->dim[0], C = (double)head->dim[1];
+	double stored = V * C / dtypes[head->dtype].block * dtypes[head->dtype].bytes;
 	double strips = ceil(live->targets / STRIP_ROWS);
 
 	*flops = 2 * products * live->targets * V * C;
@@ -199,7 +205,9 @@ static void logprob_backward(struct tape *t, uint32_t i)
 
 static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C; bool frozen; } cases[] = { { 1, 2, 3, false }, { 33, 67, 5, false }, { 96, 31, 9, true } };
+	static const struct { int N; size_t V, C; bool frozen; } cases[] = {
+		{ 1, 2, 3, false }, { 33, 67, 5, false }, { 96, 31, 9, true },
+	};
 	size_t dim[2] = { cases[i].V, cases[i].C };
 
 	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
@@ -208,8 +216,8 @@ static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_strea
 }
 
 const struct op op_row_token_logprob = {
-	.name = "token_logprob", .shape = logprob_shape, .cost = logprob_cost, .forward = logprob_forward, .backward = logprob_backward,
-	.saves = 1U << (8 + OUT_DX), .starts_gradient = true, .scratch = logprob_scratch, .sample = logprob_sample, .sample_count = 3,
+	.name = "token_logprob", .shape = logprob_shape, .cost = logprob_cost, .forward = logprob_forward,
+	.backward = logprob_backward, .saves = 1U << (8 + OUT_DX), .starts_gradient = true, .scratch = logprob_scratch, .sample = logprob_sample, .sample_count = 3,
 };
 
 uint32_t op_token_logprob(struct tape *t, uint32_t x, uint32_t head)

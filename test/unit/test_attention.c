@@ -1,4 +1,5 @@
-/* test_attention: against plain double arithmetic over all pairs of rows, with the mask from the segments' ancestry (not vis_end). */
+/* test_attention: against plain double arithmetic over all pairs of rows, with the mask from the segments' ancestry
+ * (not vis_end). */
 #include "../test.h"
 
 #include "../op_case.h"
@@ -134,7 +135,8 @@ static float *bind_grad(struct op_case *c, uint32_t x, size_t n)
 }
 
 /* wants: bits of q, k, v. times: how often the same attention is recorded, its results added. */
-static struct result attend(const struct data *x, const struct batch *b, const struct kernels *k, struct pool *pool, unsigned wants, int times)
+static struct result attend(const struct data *x, const struct batch *b, const struct kernels *k, struct pool *pool,
+                            unsigned wants, int times)
 {
 	struct op_case c = { 0 };
 	size_t N = (size_t)x->s.N, C = (size_t)(x->s.H * x->s.D), kv = (size_t)(x->s.G * x->s.D);
@@ -182,7 +184,8 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		struct data x = data_draw(&rng, shapes[i]);
 		struct wanted w = want(&x, &b);
 		struct result r = attend(&x, &b, k, pool, 7, 1);
-		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments", k->name, x.s.N, x.s.H, x.s.G, x.s.D, b.n_trees, b.n_segments);
+		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments", k->name, x.s.N, x.s.H, x.s.G, x.s.D, b.n_trees,
+		          b.n_segments);
 		CHECK_MSG(t, worst(r.o, w.o, x.nq) <= 2e-6, "o %g", worst(r.o, w.o, x.nq));
 		CHECK_MSG(t, worst(r.dq, w.dq, x.nq) <= 5e-6, "dq %g", worst(r.dq, w.dq, x.nq));
 		CHECK_MSG(t, worst(r.dk, w.dk, x.nk) <= 5e-6, "dk %g", worst(r.dk, w.dk, x.nk));
@@ -213,14 +216,16 @@ static void test_same_bits(struct test *t, const struct kernels *k, struct pool 
 			struct result r = attend(&x, &b, k, pool, wants, 1);
 			test_case(t, "%s: gradients %u alone, H %d G %d", k->name, wants, both[i].H, both[i].G);
 			CHECK(t, !r.dq == !(wants & 1) && !r.dk == !(wants & 2) && !r.dv == !(wants & 4));
-			CHECK(t, same(r.o, whole.o, x.nq) && same(r.dq, whole.dq, x.nq) && same(r.dk, whole.dk, x.nk) && same(r.dv, whole.dv, x.nk));
+			CHECK(t, same(r.o, whole.o, x.nq) && same(r.dq, whole.dq, x.nq) && same(r.dk, whole.dk, x.nk) &&
+			      same(r.dv, whole.dv, x.nk));
 		}
 		static const int threads[] = { 1, 2, 3, 7 };
 		for (size_t n = 0; n < ARRAY_LEN(threads); n++) {
 			struct pool *other = pool_new(threads[n]);
 			struct result r = attend(&x, &b, k, other, 7, 1);
 			test_case(t, "%s: %d threads, H %d G %d", k->name, threads[n], both[i].H, both[i].G);
-			CHECK(t, same(r.o, whole.o, x.nq) && same(r.dq, whole.dq, x.nq) && same(r.dk, whole.dk, x.nk) && same(r.dv, whole.dv, x.nk));
+			CHECK(t, same(r.o, whole.o, x.nq) && same(r.dq, whole.dq, x.nq) && same(r.dk, whole.dk, x.nk) &&
+			      same(r.dv, whole.dv, x.nk));
 			pool_free(other);
 		}
 		batch_release(&b);
@@ -358,9 +363,12 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 
 	op_case_init(&c, &cap, false);
 	uint32_t q = tape_state(&c.t, "q", AXIS_ROWS, 2, (size_t[]){ TOKENS, C });
-	uint32_t k_new = tape_state(&c.t, "k", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv }), v_new = tape_state(&c.t, "v", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
-	uint32_t k_cache = tape_state(&c.t, "k_cache", AXIS_FIXED, 2, (size_t[]){ CONTEXT, kv }), v_cache = tape_state(&c.t, "v_cache", AXIS_FIXED, 2, (size_t[]){ CONTEXT, kv });
-	uint32_t out = op_attention(&c.t, q, op_kv_put(&c.t, k_new, k_cache), op_kv_put(&c.t, v_new, v_cache), x->s.H, x->s.G, scale_of(&x->s));
+	uint32_t k_new = tape_state(&c.t, "k", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
+	uint32_t v_new = tape_state(&c.t, "v", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
+	uint32_t k_cache = tape_state(&c.t, "k_cache", AXIS_FIXED, 2, (size_t[]){ CONTEXT, kv });
+	uint32_t v_cache = tape_state(&c.t, "v_cache", AXIS_FIXED, 2, (size_t[]){ CONTEXT, kv });
+	uint32_t out = op_attention(&c.t, q, op_kv_put(&c.t, k_new, k_cache), op_kv_put(&c.t, v_new, v_cache), x->s.H,
+	                            x->s.G, scale_of(&x->s));
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * kv, sizeof(float)));
 	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * kv, sizeof(float)));
@@ -407,7 +415,8 @@ static void test_refusals(struct test *t)
 	struct batch_cap cap = cap_for(4);
 	struct tape tape;
 	tape_init(&tape, &cap, true);
-	uint32_t q = tape_param(&tape, "q", 2, (size_t[]){ 4, 12 }), k = tape_state(&tape, "cache", AXIS_FIXED, 2, (size_t[]){ 4, 12 });
+	uint32_t q = tape_param(&tape, "q", 2, (size_t[]){ 4, 12 });
+	uint32_t k = tape_state(&tape, "cache", AXIS_FIXED, 2, (size_t[]){ 4, 12 });
 	test_case(t, "a gradient through a cache is refused");
 	CHECK(t, op_attention(&tape, q, k, k, 2, 2, 1) == TENSOR_NONE && strstr(tape.err.msg, "no gradient"));
 	tape_release(&tape);

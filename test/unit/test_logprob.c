@@ -17,7 +17,8 @@ static struct arena mem;
 
 static struct data data_draw(struct rng_stream *rng, const struct shape *s, int R)
 {
-	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C), random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), NULL };
+	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C),
+	                  random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), NULL };
 	if (s->dtype == DTYPE_F16) {
 		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
 		for (size_t i = 0; i < (size_t)s->V * (size_t)s->C; i++) {
@@ -31,7 +32,8 @@ static struct data data_draw(struct rng_stream *rng, const struct shape *s, int 
 static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
 {
 	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
-	struct wanted w = { arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(double)), arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)) };
+	struct wanted w = { arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(double)),
+	                    arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)) };
 	double *z = arena_array(&mem, V, sizeof(*z));
 
 	for (size_t r = 0; r < R; r++) {
@@ -72,15 +74,17 @@ static float *bind_grad(struct op_case *c, uint32_t x, size_t n)
 }
 
 /* The step is run twice; the gradient must be that of the last alone. */
-static struct result logprob(const struct shape *s, const struct data *d, const struct batch *b, const struct kernels *k, struct pool *pool)
+static struct result logprob(const struct shape *s, const struct data *d, const struct batch *b,
+                             const struct kernels *k, struct pool *pool)
 {
 	struct op_case c = { 0 };
 	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
 	struct result r = { .logp = arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(float)) };
 
 	op_case_init(&c, &b->cap, s->train_x || s->train_head);
-	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, (size_t[]){ R, C }) : tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ R, C });
-	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, (size_t[]){ V, C }) : tape_weight(&c.t, "head", s->dtype, 2, (size_t[]){ V, C });
+	size_t x_dim[2] = { R, C }, head_dim[2] = { V, C };
+	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, x_dim) : tape_weight(&c.t, "x", DTYPE_F32, 2, x_dim);
+	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) : tape_weight(&c.t, "head", s->dtype, 2, head_dim);
 	uint32_t logp = op_token_logprob(&c.t, x, head);
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, x, d->x);
@@ -150,7 +154,8 @@ static void test_threads(struct test *t, const struct kernels *k)
 		if (i == 0)
 			first = r;
 		test_case(t, "%s: %d threads", k->name, threads[i]);
-		CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs) && same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) && same(r.dw, first.dw, (size_t)(s.V * s.C)));
+		CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs) && same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) &&
+		      same(r.dw, first.dw, (size_t)(s.V * s.C)));
 		pool_free(pool);
 	}
 	/* Scoring does not know gradients and must say the same. */
@@ -176,7 +181,8 @@ static void test_empty(struct test *t, const struct kernels *k, struct pool *poo
 	struct data d = data_draw(&rng, &s, 5);
 	struct op_case c = { 0 };
 	op_case_init(&c, &b.cap, true);
-	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 }), head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
+	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 });
+	uint32_t head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
 	op_token_logprob(&c.t, x, head);
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, x, d.x);

@@ -71,7 +71,8 @@ static void test_adamw(struct test *t, const struct kernels *k, struct pool *poo
 		if (step != 1 && step != 10)
 			continue;
 		const double *want = step == 1 ? step_1 : step_10;
-		CHECK_MSG(t, off_by(w, want, 6) < 2e-7 && off_by(w + 16, want + 6, 3) < 2e-7, "step %d: %g, %g", step, off_by(w, want, 6), off_by(w + 16, want + 6, 3));
+		CHECK_MSG(t, off_by(w, want, 6) < 2e-7 && off_by(w + 16, want + 6, 3) < 2e-7, "step %d: %g, %g", step,
+		          off_by(w, want, 6), off_by(w + 16, want + 6, 3));
 		CHECK_MSG(t, fabs(norm - want[9]) < 1e-6, "norm %.9g", norm);
 	}
 	CHECK(t, off_by(m, moments, 6) < 1e-8 && off_by(v, moments + 6, 6) < 1e-8);
