@@ -1,7 +1,7 @@
 /* lanes: the kernels of every vector instruction set, written once over a handful of primitives.
  *
- * A file such as x86_avx2.c defines the primitives below, includes this text, and installs. The text is compiled with that file's
- * instruction set; everything in it is static. The including file defines
+ * A file such as x86_avx2.c includes kernel/unroll.h, defines the primitives below, includes this text, and installs. The text is
+ * compiled with that file's instruction set; everything in it is static. The primitives:
  *
  *     VEC, LANES           a vector of f32 and its length: 4, 8 or 16
  *     MR, NR               the micro-tile; NR a multiple of 16
@@ -73,38 +73,38 @@ INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const floa
 	VEC s[MR][VECS], w[VECS];
 	const float *p[(MR + 2) / 3];
 
-#pragma GCC unroll 16
+	UNROLL(16)
 	for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < vs; v++)
 			s[i][v] = accumulate ? v_get(c + i * ldc + v * LANES, lanes_of(n, v)) : v_zero();
-#pragma GCC unroll 6
+	UNROLL(6)
 	for (size_t i = 0; i < (m + 2) / 3; i++)
 		p[i] = a + 3 * i * a_row;
 	for (; k; k--, b += NR) {
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < vs; v++)
 			w[v] = v_load(b + v * LANES);
-#pragma GCC unroll 16
+		UNROLL(16)
 		for (size_t i = 0; i < m; i++) {
 			VEC x = v_set1(p[i / 3][i % 3 * a_row]);
-#pragma GCC unroll 4
+			UNROLL(4)
 			for (size_t v = 0; v < vs; v++)
 				s[i][v] = v_fma(x, w[v], s[i][v]);
 		}
 		/* Without this the compiler keeps some of the sums in memory. */
-#pragma GCC unroll 16
+		UNROLL(16)
 		for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 4
+			UNROLL(4)
 			for (size_t v = 0; v < vs; v++)
 				PIN(s[i][v]);
-#pragma GCC unroll 6
+		UNROLL(6)
 		for (size_t i = 0; i < (m + 2) / 3; i++)
 			p[i] += a_col;
 	}
-#pragma GCC unroll 16
+	UNROLL(16)
 	for (size_t i = 0; i < m; i++)
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < vs; v++)
 			v_put(c + i * ldc + v * LANES, lanes_of(n, v), s[i][v]);
 }
@@ -113,7 +113,7 @@ INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const floa
 INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c,
                       size_t ldc, bool accumulate)
 {
-#pragma GCC unroll 16
+	UNROLL(16)
 	for (size_t i = 1; i <= MR; i++)
 		if (m == i)
 			tile(i, vs, n, k, a, a_row, a_col, b, c, ldc, accumulate);
@@ -124,7 +124,7 @@ static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row
 {
 	size_t vs = (n + LANES - 1) / LANES;
 
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (size_t v = 1; v <= VECS; v++)
 		if (vs == v)
 			tile_rows(v, m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
@@ -207,7 +207,7 @@ INLINE void run_read(const enum dtype t, const uint8_t *row, size_t at, size_t l
 	else if (t == DTYPE_BF16)
 		run_bf16(p, out);
 	else
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < RUN_VECS; v++)
 			out[v] = v_load((const float *)p + v * LANES);
 }
@@ -219,18 +219,18 @@ INLINE void corner_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, 
 {
 	VEC x[RUN_VECS][LANES], r[RUN_VECS];
 
-#pragma GCC unroll 16
+	UNROLL(16)
 	for (size_t j = 0; j < LANES; j++) {
 		if (j < n)
 			run_read(t, w + j * row_bytes, at, some, r);
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < RUN_VECS; v++)
 			x[v][j] = j < n ? r[v] : v_zero();
 	}
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (size_t v = 0; v < RUN_VECS; v++) {
 		v_transpose(x[v]);
-#pragma GCC unroll 16
+		UNROLL(16)
 		for (size_t i = 0; i < LANES; i++)
 			if (v * LANES + i < some)
 				v_store(out + (v * LANES + i) * NR, x[v][i]);
@@ -253,12 +253,12 @@ INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, 
 	VEC r[RUN_VECS];
 
 	for (; k; k--, row += row_bytes)
-#pragma GCC unroll 2
+		UNROLL(2)
 		for (size_t h = 0; h < NR; h += QUANT_RUN, out += QUANT_RUN) {
 			size_t some = n < h ? 0 : n - h < QUANT_RUN ? n - h : QUANT_RUN;
 			if (some)
 				run_read(t, row, j0 + h, some, r);
-#pragma GCC unroll 4
+			UNROLL(4)
 			for (size_t v = 0; v < RUN_VECS; v++)
 				v_store(out + v * LANES, some ? r[v] : v_zero());
 		}
@@ -319,7 +319,7 @@ static float dot(const float *a, const float *b, size_t n)
 	size_t at = 0;
 
 	for (; at + 4 * LANES <= n; at += 4 * LANES)
-#pragma GCC unroll 4
+		UNROLL(4)
 		for (size_t v = 0; v < 4; v++)
 			s[v] = v_fma(v_load(a + at + v * LANES), v_load(b + at + v * LANES), s[v]);
 	EACH(n - at, s[0] = v_fma(v_get(a + at + i, c), v_get(b + at + i, c), s[0]););

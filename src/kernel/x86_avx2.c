@@ -6,7 +6,8 @@
 #include <immintrin.h>
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernel/unroll.h"
+
 #define VEC __m256
 #define LANES 8
 #define PIN(v) __asm__("" : "+x"(v))
@@ -81,24 +82,24 @@ INLINE void v_transpose(VEC x[LANES])
 {
 	VEC y[LANES];
 
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (int i = 0; i < LANES; i += 2) {
 		y[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
 		y[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
 	}
-#pragma GCC unroll 2
+	UNROLL(2)
 	for (int i = 0; i < LANES; i += 4)
-#pragma GCC unroll 2
+		UNROLL(2)
 		for (int h = 0; h < 2; h++) {
 			x[i + 2 * h] = _mm256_shuffle_ps(y[i + h], y[i + h + 2], 0x44);
 			x[i + 2 * h + 1] = _mm256_shuffle_ps(y[i + h], y[i + h + 2], 0xee);
 		}
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (int c = 0; c < 4; c++) {
 		y[c] = _mm256_permute2f128_ps(x[c], x[4 + c], 0x20);
 		y[4 + c] = _mm256_permute2f128_ps(x[c], x[4 + c], 0x31);
 	}
-#pragma GCC unroll 8
+	UNROLL(8)
 	for (int c = 0; c < LANES; c++)
 		x[c] = y[c];
 }

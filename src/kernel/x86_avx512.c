@@ -7,7 +7,8 @@
 #include <immintrin.h>
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernel/unroll.h"
+
 #define VEC __m512
 #define LANES 16
 #define PIN(v) __asm__("" : "+v"(v))
@@ -80,27 +81,27 @@ INLINE void v_transpose(VEC x[LANES])
 {
 	VEC y[LANES];
 
-#pragma GCC unroll 8
+	UNROLL(8)
 	for (int i = 0; i < LANES; i += 2) {
 		y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
 		y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
 	}
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (int i = 0; i < LANES; i += 4)
-#pragma GCC unroll 2
+		UNROLL(2)
 		for (int h = 0; h < 2; h++) {
 			__m512d a = _mm512_castps_pd(y[i + h]), b = _mm512_castps_pd(y[i + h + 2]);
 			x[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
 			x[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
 		}
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (int c = 0; c < 4; c++) {
 		y[c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88);
 		y[4 + c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
 		y[8 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
 		y[12 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
 	}
-#pragma GCC unroll 4
+	UNROLL(4)
 	for (int c = 0; c < 4; c++) {
 		x[c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0x88);
 		x[8 + c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0xdd);
