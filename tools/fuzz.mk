@@ -1,0 +1,43 @@
+# fuzz.mk: every test/fuzz/fuzz_NAME.c (it exports LLVMFuzzerTestOneInput) becomes two programs.
+#
+#   make fuzz               with clang: a search by libFuzzer, FUZZ_RUNS executions each, under ASan and UBSan. What it
+#                           finds worth keeping stays in $(BUILD)/libfuzzer/corpus; FUZZ_ONLY=NAME runs one
+#   make check (and asan)   with $(CC): replay-NAME, the corpus of test/fuzz/corpus/NAME and mutations of it
+#
+# The library is built a second time for each, with the sanitizers inside.
+
+FUZZ_RUNS ?= 1000000
+FUZZ_ONLY ?= $(patsubst fuzz_%,%,$(basename $(notdir $(wildcard test/fuzz/fuzz_*.c))))
+FUZZ_REPLAY := $(patsubst test/fuzz/fuzz_%.c,$(BUILD)/fuzz/replay-%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SANITIZE := -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE
+
+# --- replay ---
+check-now: $(FUZZ_REPLAY)
+
+$(BUILD)/fuzz/libkungfu.a: force
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(FUZZ_SANITIZE)" $@
+
+$(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(BUILD)/fuzz/libkungfu.a
+	$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+# --- libFuzzer ---
+FUZZ_CLANG ?= clang
+LIBFUZZER := $(BUILD)/libfuzzer
+
+$(LIBFUZZER)/libkungfu.a: force
+	@command -v $(FUZZ_CLANG) >/dev/null || { echo "make fuzz needs clang (Debian: clang)" >&2; exit 1; }
+	+@$(MAKE) --no-print-directory BUILD=$(LIBFUZZER) CC=$(FUZZ_CLANG) OPT=-O1 CFLAGS="$(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link" $@
+
+$(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(LIBFUZZER)/libkungfu.a
+	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+fuzz: $(FUZZ_ONLY:%=fuzz-run-%)
+
+fuzz-run-%: $(LIBFUZZER)/fuzz-%
+	@mkdir -p $(LIBFUZZER)/corpus/$* && cd $(LIBFUZZER) && \
+	./fuzz-$* -runs=$(FUZZ_RUNS) -max_len=65536 -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix=found-$*- \
+		corpus/$* $(CURDIR)/test/fuzz/corpus/$* > $*.log 2>&1 || { tail -n 60 $*.log; exit 1; }
+	@echo "fuzz $*: $$(sed -n 's/^stat::number_of_executed_units: //p' $(LIBFUZZER)/$*.log) executions, nothing found"
+
+.PHONY: fuzz
+.SECONDARY:
