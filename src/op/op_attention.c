@@ -265,7 +265,7 @@ static void forward_item(void *ctx, size_t item, int thread)
 	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE; /* the last rows see most: they begin */
 	size_t i1 = MIN(i0 + TILE, a->N), keys = (size_t)a->b->key[i1 - 1] + 1;
 	struct forward_scratch f;
-	uint64_t word[TILE];
+	uint64_t word[TILE] = { 0 };
 
 	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
 	for (size_t n = 0; n < group * TILE; n++) {
@@ -436,7 +436,7 @@ static void backward_item(void *ctx, size_t item, int thread)
 	size_t begin = (size_t)a->b->tree[item / H], end = (size_t)a->b->tree[item / H + 1];
 	struct head_grad dk = head_grad(a, a->partial_k, a->dk, h), dv = head_grad(a, a->partial_v, a->dv, h);
 	struct backward_scratch f;
-	uint64_t word[TILE];
+	uint64_t word[TILE] = { 0 };
 
 	backward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels, (size_t)a->r->plan->cap.rows);
 	for (size_t i = begin; i < end; i++)
