@@ -29,7 +29,8 @@ endif
 CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
-TEST_SRC := $(wildcard test/unit/test_$(ONLY).c test/unit/fixture_*.c) test/runner.c test/guard.c
+TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c
+FIXTURE_SRC := $(wildcard test/unit/fixture_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 names = $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c))))
@@ -42,7 +43,11 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkung
 $(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
 	rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(BUILD)/libkungfu.a
+# An archive, so that a test linked alone needs only the fixtures that it names.
+$(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(BUILD)/libfixture.a $(BUILD)/libkungfu.a
 	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/.deps-found

@@ -21,7 +21,11 @@ struct adapter {
 	struct params params;          /* its numbers, and the modules saved whole */
 	int *replaced;                 /* [n_weights] param that replaces a weight (modules_to_save), −1 */
 	void *own;                     /* the type's */
-	json_t *config;                /* adapter_config.json as it will be written */
+	json_t *config;                /* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
+	double dropout;
+	int *rows_of;                  /* [params.n_items] the weight whose output rows a parameter's rows are, −1: none */
+	int tied_param;                /* the parameter that stands for embedding and head of a tied model, −1: none … */
+	const char *tied_name;         /* … and the second name under which a file has it */
 };
 
 struct adapter_type {
@@ -43,9 +47,24 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e); /* adapter_config.json, adapter_model.safetensors */
 double adapter_dropout(const struct adapter *a);
 void adapter_release(struct adapter *a);
+/* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
+void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w);
 
 /* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or back. */
 void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);
+
+/* --- for types --- */
+
+/* Adds a parameter to a->params. rows_of: the weight whose output rows its rows are (they follow the file's order of rows), −1. */
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, int rows_of);
+/* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and a->replaced. */
+int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
+/* Takes the memory; modules saved whole begin as the model's own. */
+int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
+/* Whether the file holds exactly the adapter's tensors, judged by names and shapes. */
+int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);
+/* Fills the parameters from a file that fits. */
+int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);
 
 extern const struct adapter_type *const adapter_type_table[]; /* generated, NULL-terminated */
 

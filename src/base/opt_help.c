@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 
 enum { COLUMNS = 80, LEFT = 28, SHORT_CHOICES = 30, WORD_MAX = 63 };
+#define GLUE '\x1f' /* a space at which no line is broken */
 
 /* --- --help --- */
 
@@ -48,7 +49,7 @@ static void right_column(struct buf *b, const struct opt *o)
 	if (!o->init)
 		return;
 	if (o->type != OPT_TYPE_FLAG)
-		buf_addf(b, " (default: %s)", o->init);
+		buf_addf(b, " (default:%c%s)", GLUE, o->init);
 	else if (strcmp(o->init, "true") == 0)
 		buf_addf(b, " (default; --no-%s turns it off)", o->name);
 }
@@ -80,7 +81,9 @@ static void print_row(const struct opt *o, void (*print)(void *ctx, const char *
 		size_t n = fitting(text, COLUMNS - LEFT);
 		buf_clear(&line);
 		buf_addf(&line, "%-*s%.*s", LEFT, buf_str(&left), (int)n, text);
-		print(ctx, buf_str(&line));
+		for (char *glue; (glue = strchr(line.data, GLUE));)
+			*glue = ' ';
+		print(ctx, line.data);
 		buf_clear(&left);
 		text += n;
 		text += strspn(text, " ");

@@ -6,7 +6,5 @@
 
 void accumulate_emit(struct tape *t, uint32_t dst, uint32_t src, bool accumulate);
 
-/* Work over the live numbers of a tensor in fixed pieces, for pointwise ops: item i is piece i of PIECE numbers. */
-enum { POINTWISE_PIECE = 16384 };
 
 #endif

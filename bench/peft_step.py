@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Training steps by PyTorch (and PEFT): two documents of 512 tokens, float32, AdamW, clipping at 1.
+
+    peft_step.py full|lora MODEL.gguf CACHE ROWS.jsonl STEPS THREADS     one JSON line
+    peft_step.py rows MODEL.gguf CACHE ROWS.jsonl                        writes the two documents as one row of text
+
+The row's text becomes exactly 1,024 tokens with its EOS, so both programs see the same two documents in every step and
+their losses can be compared."""
+import json
+import sys
+import time
+
+import torch
+
+import peer
+
+LENGTH, DOCUMENTS = 512, 2
+TEXT = "/usr/share/common-licenses/GPL-3"  # on every Debian machine
+
+
+def write_rows(tokenizer, path):
+    text = open(TEXT).read()
+    want = LENGTH * DOCUMENTS - 1
+    end = len(text)
+    while len(ids := tokenizer(text[:end])["input_ids"]) > want:  # the longest beginning of so many tokens
+        end -= max(1, (len(ids) - want) // 2)
+    while len(tokenizer(text[:end + 1])["input_ids"]) == want:
+        end += 1
+    assert len(tokenizer(text[:end])["input_ids"]) == want
+    with open(path, "w") as f:
+        f.write(json.dumps({"text": text[:end]}) + "\n")
+
+
+def main():
+    method, gguf, cache, rows = sys.argv[1:5]
+    if method == "rows":
+        return write_rows(peer.load(gguf, cache, 1)[1], rows)
+    steps, threads = int(sys.argv[5]), int(sys.argv[6])
+    model, tokenizer = peer.load(gguf, cache, threads)
+    model.train()
+    if method == "lora":
+        model = peer.with_lora(model)
+    params = [p for p in model.parameters() if p.requires_grad]
+    lr = 2e-4 if method == "lora" else 2e-5
+    optimizer = torch.optim.AdamW(params, lr=lr, weight_decay=0.0, fused=True)
+    ids = tokenizer(json.loads(open(rows).readline())["text"])["input_ids"] + [tokenizer.eos_token_id]
+    batch = torch.tensor(ids).view(DOCUMENTS, LENGTH)
+    losses, seconds = [], []
+    for _ in range(steps):
+        begin = time.perf_counter()
+        loss = model(input_ids=batch, labels=batch, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+        seconds.append(time.perf_counter() - begin)
+    rate = LENGTH * DOCUMENTS * (steps - 1) / sum(seconds[1:])
+    print(json.dumps({"tokens_per_second": rate, "peak_rss_bytes": peer.peak_rss(), "losses": losses, "torch": torch.__version__}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,411 @@
+/* adapter: what all types share: making, PEFT's folder, modules saved whole, the order of rows.
+ *
+ * A file made from a Hugging Face model and one made from a GGUF are the same: parameters are kept in the order of rows that the
+ * model's own weights have, so that attention needs no line for adapters, and q's and k's rows are put into Hugging Face's order on
+ * the way out and back on the way in. GPT-2's Conv1D weights, [out][in] here, are [in][out] in files of modules saved whole.
+ *
+ * On a tied model embedding and head are one matrix, so a module saved whole is both or none: naming one side alone would untie
+ * them and is refused; naming both gives one parameter, written under both names. */
+#include "adapt/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapt/target.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
+
+/* Whether rows of that weight lie in another order here than in Hugging Face's files. */
+static bool is_permuted(const struct model *m, int weight)
+{
+	return weight >= 0 && m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+}
+
+/* Whether files have the parameter with its two dimensions exchanged. */
+static bool is_transposed(const struct model *m, const struct param *p)
+{
+	return p->weight >= 0 && p->n_dims == 2 && (m->weights[p->weight].spec->flags & WEIGHT_TRANSPOSED);
+}
+
+void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf)
+{
+	float *head = mem_array(D * cols, sizeof(*head));
+	if (rows % D)
+		BUG("%zu rows are no heads of %zu", rows, D);
+	for (size_t first = 0; first < rows; first += D) {
+		float *block = w + first * cols;
+		memcpy(head, block, D * cols * sizeof(*head));
+		for (size_t r = 0; r < D; r++) {
+			size_t hf = rope_row_to_hf(r, D), from = to_hf ? r : hf, to = to_hf ? hf : r;
+			memcpy(block + to * cols, head + from * cols, cols * sizeof(*head));
+		}
+	}
+	mem_free(head);
+}
+
+static void permute_param(const struct model *m, const struct param *p, float *w, bool to_hf)
+{
+	adapter_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
+}
+
+/* --- parameters --- */
+
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, int rows_of)
+{
+	size_t n = a->params.n_items;
+	if ((n & (n - 1)) == 0) { /* full at powers of two */
+		int *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
+		if (n)
+			memcpy(more, a->rows_of, n * sizeof(*more));
+		a->rows_of = more;
+	}
+	a->rows_of[n] = rows_of;
+	return params_add(&a->params, name, n_dims, dim, n_dims > 1, weight);
+}
+
+static bool list_saves(const json_t *modules, const char *module)
+{
+	size_t i;
+	json_t *entry;
+	json_array_foreach(modules, i, entry)
+		if (target_saves(json_string_value(entry), module))
+			return true;
+	return false;
+}
+
+/* Without ".weight". */
+static const char *module_of(struct arena *mem, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	return arena_strndup(mem, name, dot ? (size_t)(dot - name) : strlen(name));
+}
+
+/* Both sides of a tied pair, or neither. */
+static int check_tied(struct adapter *a, const struct model *m, const json_t *modules, struct err *e)
+{
+	const char *head = module_of(&a->mem, m->config.arch->head), *embedding = module_of(&a->mem, m->config.arch->embedding);
+	bool saves_head = list_saves(modules, head), saves_embedding = list_saves(modules, embedding);
+	if (!m->config.tied || saves_head == saves_embedding)
+		return 0;
+	return err_set(e, "modules_to_save: %s alone would part it from %s, and in this model the two are one matrix; name both or neither",
+	               saves_head ? head : embedding, saves_head ? embedding : head);
+}
+
+static int check_entries(const struct model *m, const json_t *modules, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	size_t i;
+	json_t *entry;
+	int status = 0;
+	json_array_foreach(modules, i, entry) {
+		const char *name = json_string_value(entry);
+		bool used = m->config.tied && name && target_saves(name, module_of(&mem, m->config.arch->head));
+		for (size_t j = 0; j < m->n_weights && !used; j++)
+			used = target_saves(name, target_module(&mem, &m->weights[j]));
+		if (!used && status == 0)
+			status = err_set(e, "modules_to_save: there is no module '%.80s' in this model; it has %s, %s and the linears %s", name ? name : "",
+			                 m->config.arch->embedding, m->config.arch->head, target_names(&mem, m));
+	}
+	arena_release(&mem);
+	return status;
+}
+
+static void save_whole(struct adapter *a, const struct model *m, int weight)
+{
+	const struct weight *w = &m->weights[weight];
+	a->replaced[weight] = adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, w->name), w->n_dims, w->dim, weight, weight);
+	if (m->config.tied && !strcmp(w->name, m->config.arch->embedding)) {
+		a->tied_param = a->replaced[weight];
+		a->tied_name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
+	}
+}
+
+int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e)
+{
+	if (modules && !json_is_null(modules) && !json_is_array(modules))
+		return err_set(e, "modules_to_save is no list of names");
+	if (json_array_size(modules) == 0)
+		return 0;
+	if (check_entries(m, modules, e) < 0 || check_tied(a, m, modules, e) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (list_saves(modules, target_module(&a->mem, &m->weights[i])))
+			save_whole(a, m, (int)i);
+	return 0;
+}
+
+int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
+{
+	if (params_seal(&a->params, e) < 0)
+		return -1;
+	for (size_t i = 0; i < a->params.n_items; i++) {
+		const struct param *p = &a->params.items[i];
+		if (p->weight < 0)
+			continue;
+		model_weight_float(m, p->weight, a->params.w + p->offset);
+		if (is_permuted(m, p->weight))
+			permute_param(m, p, a->params.w + p->offset, false);
+	}
+	return 0;
+}
+
+/* --- PEFT's tensors --- */
+
+static void shape_text(char *out, size_t size, int n_dims, const size_t *dim)
+{
+	size_t at = 0;
+	snprintf(out, size, "a scalar");
+	for (int i = 0; i < n_dims && at < size; i++)
+		at += (size_t)snprintf(out + at, size - at, "%s%zu", i ? "×" : "", dim[i]);
+}
+
+/* The parameter's shape as files have it. */
+static void file_shape(const struct model *m, const struct param *p, size_t dim[4])
+{
+	bool exchange = is_transposed(m, p);
+	for (int i = 0; i < 4; i++)
+		dim[i] = i < p->n_dims ? p->dim[exchange ? 1 - i : i] : 0;
+}
+
+static int check_tensor(const struct model *m, const struct param *p, const char *name, const struct safetensors *s, struct err *e)
+{
+	const struct st_tensor *t = st_find(s, name);
+	char wanted[80], found[80];
+	size_t dim[4];
+	file_shape(m, p, dim);
+	shape_text(wanted, sizeof(wanted), p->n_dims, dim);
+	if (!t)
+		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, name, wanted);
+	shape_text(found, sizeof(found), t->n_dims, t->dim);
+	if (t->n_dims != p->n_dims || memcmp(t->dim, dim, (size_t)p->n_dims * sizeof(*dim)) != 0)
+		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, name, found, wanted);
+	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
+		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, name, t->dtype_name);
+	return 0;
+}
+
+static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
+{
+	return a->dtype == b->dtype && a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes);
+}
+
+/* A tied pair in the file: the second is there or not, but not different. */
+static int check_pair(const struct adapter *a, const struct safetensors *s, struct err *e)
+{
+	const struct st_tensor *one, *two = a->tied_param >= 0 ? st_find(s, a->tied_name) : NULL;
+	if (!two)
+		return 0;
+	one = st_find(s, a->params.items[a->tied_param].name);
+	if (one && same_tensor(one, two))
+		return 0;
+	return err_set(e, "%s: '%s' and '%s' differ, and in this model the two are one matrix", s->path, a->params.items[a->tied_param].name, a->tied_name);
+}
+
+int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	for (size_t i = 0; i < a->params.n_items; i++)
+		if (check_tensor(m, &a->params.items[i], a->params.items[i].name, s, e) < 0)
+			return -1;
+	for (size_t i = 0; i < s->n_tensors; i++) {
+		const char *name = s->tensors[i].name;
+		if (params_find(&a->params, name) < 0 && !(a->tied_name && !strcmp(name, a->tied_name)))
+			return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path, name);
+	}
+	return check_pair(a, s, e);
+}
+
+/* rows × cols from [cols][rows]. */
+static void transpose(float *out, const float *in, size_t rows, size_t cols)
+{
+	for (size_t r = 0; r < rows; r++)
+		for (size_t c = 0; c < cols; c++)
+			out[r * cols + c] = in[c * rows + r];
+}
+
+static int fill_param(const struct adapter *a, const struct model *m, size_t i, const struct safetensors *s, struct err *e)
+{
+	const struct param *p = &a->params.items[i];
+	const struct st_tensor *t = st_find(s, p->name);
+	float *w = a->params.w + p->offset;
+	if (is_transposed(m, p)) {
+		void *file;
+		if (mem_map(&file, p->n * sizeof(float), p->name, e) < 0)
+			return -1;
+		dtypes[t->dtype].to_float(t->data, file, p->n);
+		transpose(w, file, p->dim[0], p->dim[1]);
+		mem_unmap(file, p->n * sizeof(float));
+	} else {
+		dtypes[t->dtype].to_float(t->data, w, p->n);
+	}
+	if (is_permuted(m, a->rows_of[i]))
+		permute_param(m, p, w, false);
+	return 0;
+}
+
+int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	for (size_t i = 0; i < a->params.n_items; i++)
+		if (fill_param(a, m, i, s, e) < 0)
+			return -1;
+	return 0;
+}
+
+struct writing {
+	const struct adapter *a;
+	const struct model *m;
+	const int *param; /* [tensors of the file] */
+};
+
+/* A parameter that files have in another order. */
+static void write_param(void *ctx, size_t i, void *out)
+{
+	const struct writing *x = ctx;
+	const struct param *p = &x->a->params.items[x->param[i]];
+	const float *w = x->a->params.w + p->offset;
+	if (is_transposed(x->m, p))
+		transpose(out, w, p->dim[1], p->dim[0]);
+	else
+		memcpy(out, w, p->n * sizeof(float));
+	if (is_permuted(x->m, x->a->rows_of[x->param[i]]))
+		permute_param(x->m, p, out, true);
+}
+
+static void describe(struct st_tensor *t, const struct writing *x, const char *name, int param)
+{
+	const struct param *p = &x->a->params.items[param];
+	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
+	file_shape(x->m, p, t->dim);
+	if (!is_transposed(x->m, p) && !is_permuted(x->m, x->a->rows_of[param]))
+		t->data = x->a->params.w + p->offset;
+}
+
+static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
+{
+	static const struct st_meta meta = { "format", "pt" };
+	struct arena mem = ARENA_INIT;
+	size_t n = a->params.n_items + (a->tied_param >= 0);
+	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
+	int *param = arena_array(&mem, n, sizeof(*param));
+	struct writing x = { .a = a, .m = m, .param = param };
+	for (size_t i = 0; i < n; i++) {
+		bool second = i == a->params.n_items;
+		param[i] = second ? a->tied_param : (int)i;
+		describe(&t[i], &x, second ? a->tied_name : a->params.items[i].name, param[i]);
+	}
+	int status = st_write(path, t, n, &meta, 1, write_param, &x, e);
+	arena_release(&mem);
+	return status;
+}
+
+/* The weights come last: a folder that has them is whole. */
+int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+{
+	char *config = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS);
+	int status = io_mkdirs(dir, e);
+	if (status == 0)
+		status = jsonx_write_file(config, a->config, e);
+	if (status == 0)
+		status = save_weights(a, m, weights, e);
+	mem_free(config);
+	mem_free(weights);
+	return status;
+}
+
+/* --- life --- */
+
+static void begin(struct adapter *a, const struct model *m, const struct adapter_type *type)
+{
+	*a = (struct adapter){ .type = type, .tied_param = -1 };
+	a->replaced = arena_array(&a->mem, m->n_weights, sizeof(*a->replaced));
+	for (size_t i = 0; i < m->n_weights; i++)
+		a->replaced[i] = -1;
+}
+
+int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o, struct err *e)
+{
+	size_t i = 0;
+	*a = (struct adapter){ 0 };
+	while (adapter_type_table[i] && strcmp(adapter_type_table[i]->name, type) != 0)
+		i++;
+	if (!adapter_type_table[i])
+		return err_set(e, "there is no adapter type '%s'", type);
+	begin(a, m, adapter_type_table[i]);
+	if (a->type->attach(a, m, o, e) == 0)
+		return 0;
+	adapter_release(a);
+	return -1;
+}
+
+static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(config, "peft_type"));
+	for (size_t i = 0; name && adapter_type_table[i]; i++)
+		if (!strcmp(adapter_type_table[i]->peft_type, name))
+			return adapter_type_table[i];
+	err_set(e, "%s/%s: peft_type is %s, which this program does not do", dir, CONFIG, name ? name : "not there");
+	return NULL;
+}
+
+static int open_folder(json_t **config, struct safetensors *s, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS), *bin = io_join(dir, "adapter_model.bin");
+	int status = -1;
+	*config = NULL;
+	if (!io_is_dir(dir) || !io_exists(path))
+		err_set(e, "%s: no adapter: a folder with %s and %s was wanted", dir, CONFIG, WEIGHTS);
+	else if (!io_exists(weights) && io_exists(bin))
+		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)", dir, WEIGHTS);
+	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
+		status = st_open(s, weights, e);
+	else if (*config)
+		err_set(e, "%s: not a JSON object", path);
+	mem_free(path);
+	mem_free(weights);
+	mem_free(bin);
+	return status;
+}
+
+int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e)
+{
+	json_t *config;
+	struct safetensors s = { 0 };
+	*a = (struct adapter){ 0 };
+	int status = open_folder(&config, &s, dir, e);
+	const struct adapter_type *type = status == 0 ? type_of(config, dir, e) : NULL;
+	if (type) {
+		begin(a, m, type);
+		status = type->load(a, m, config, &s, dir, e);
+		if (status < 0)
+			adapter_release(a);
+	}
+	st_close(&s);
+	json_decref(config);
+	return type ? status : -1;
+}
+
+double adapter_dropout(const struct adapter *a) { return a->dropout; }
+
+void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w)
+{
+	int replaced = a->replaced[weight];
+	if (replaced >= 0) {
+		const struct param *p = &a->params.items[replaced];
+		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
+		if (is_permuted(m, weight))
+			permute_param(m, p, w, true);
+		return;
+	}
+	model_weight_float(m, weight, w);
+	a->type->merge(a, m, weight, w);
+}
+
+void adapter_release(struct adapter *a)
+{
+	params_release(&a->params);
+	json_decref(a->config);
+	arena_release(&a->mem);
+	*a = (struct adapter){ 0 };
+}

@@ -1,0 +1,292 @@
+/* adapter_lora: low-rank adaptation (Hu et al. 2021), y = x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ with A [r,in], B [out,r].
+ *
+ * s = α/r, or α/√r with rsLoRA (Kalajdzievski 2023). A begins uniform in ±1/√in (PyTorch's kaiming_uniform with a = √5, as PEFT does), B zero.
+ * The product with A is scaled (u = s·drop(x)·Aᵀ, N×r, tiny and kept), then B is a second term of the frozen weight's own
+ * product, so y is written once.
+ *
+ * Everything goes through PEFT's config: options are turned into one, a file's is read, and both build the same way. What the
+ * config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication here. LoRA is attached
+ * to linears of the blocks; embedding and head can be saved whole. */
+#include <math.h>
+#include <string.h>
+
+#include "adapt/adapter.h"
+#include "adapt/target.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+enum { RANK_MAX = 65536 };
+
+struct site {              /* one adapted linear */
+	int weight, a, b;      /* the model's weight; parameters */
+	size_t r, in, out;
+	float scale;
+};
+
+struct lora {
+	struct site *sites;
+	size_t n;
+	int *site_of;          /* [n_weights], −1 */
+};
+
+struct terms { double r, alpha, dropout; bool rslora; };
+
+/* --- the config --- */
+
+/* Keys that PEFT writes and that change nothing once an adapter exists. */
+static const char *const inert[] = {
+	"auto_mapping", "base_model_name_or_path", "bias", "ensure_weight_tying", "fan_in_fan_out", "inference_mode", "init_lora_weights",
+	"megatron_core", "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
+};
+/* Keys that are read here. */
+static const char *const known[] = {
+	"alpha_pattern", "exclude_modules", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "modules_to_save", "r",
+	"rank_pattern", "target_modules", "use_rslora",
+};
+
+static bool is_one_of(const char *word, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(word, list[i]))
+			return true;
+	return false;
+}
+
+static bool is_empty(const json_t *v)
+{
+	return json_is_null(v) || json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) || (json_is_array(v) && json_array_size(v) == 0) ||
+		(json_is_object(v) && json_object_size(v) == 0);
+}
+
+static int refuse_value(const char *key, const json_t *v, struct err *e)
+{
+	char *text = jsonx_line(v);
+	int status = err_set(e, "\"%s\" is %.80s, which this program does not do", key, text);
+	mem_free(text);
+	return status;
+}
+
+/* Ways to begin that leave the model's own weight as it is; the others take the adapter's first value out of it. */
+static bool init_ok(const json_t *v)
+{
+	static const char *const names[] = { "gaussian", "orthogonal", "eva" };
+	return !v || json_is_boolean(v) || json_is_null(v) || (json_is_string(v) && is_one_of(json_string_value(v), names, ARRAY_LEN(names)));
+}
+
+static int check_keys(const json_t *config, struct err *e)
+{
+	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_lora_weights");
+	const char *key;
+	json_t *value;
+	if (bias && !is_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
+		return refuse_value("bias", bias, e);
+	if (!init_ok(init))
+		return refuse_value("init_lora_weights", init, e);
+	json_object_foreach((json_t *)config, key, value)
+		if (!is_one_of(key, inert, ARRAY_LEN(inert)) && !is_one_of(key, known, ARRAY_LEN(known)) && !is_empty(value))
+			return refuse_value(key, value, e);
+	return 0;
+}
+
+/* The types of the keys whose values are looked at by name later. */
+static int check_types(const json_t *config, struct err *e)
+{
+	static const char *const lists[] = { "target_modules", "exclude_modules", "modules_to_save", "layers_pattern" };
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const json_t *v = json_object_get(config, lists[i]);
+		bool ok = !v || json_is_null(v) || json_is_array(v) || (json_is_string(v) && strcmp(lists[i], "modules_to_save") != 0);
+		for (size_t j = 0; j < json_array_size(v); j++)
+			ok &= json_string_length(json_array_get(v, j)) > 0;
+		if (!ok)
+			return refuse_value(lists[i], v, e);
+	}
+	static const char *const patterns[] = { "rank_pattern", "alpha_pattern" };
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+		const json_t *v = json_object_get(config, patterns[i]);
+		if (v && !json_is_null(v) && !json_is_object(v))
+			return refuse_value(patterns[i], v, e);
+	}
+	const json_t *layers = json_object_get(config, "layers_to_transform");
+	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
+	for (size_t i = 0; i < json_array_size(layers); i++)
+		ok &= json_is_integer(json_array_get(layers, i));
+	return ok ? 0 : refuse_value("layers_to_transform", layers, e);
+}
+
+static int read_terms(const json_t *config, struct terms *t, struct err *e)
+{
+	int rslora;
+	if (check_keys(config, e) < 0 || check_types(config, e) < 0 || jsonx_real(config, "r", 8, &t->r, e) < 0 ||
+	    jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 || jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
+	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0)
+		return -1;
+	t->rslora = rslora;
+	if (!(t->dropout >= 0 && t->dropout < 1))
+		return err_set(e, "lora_dropout is %g, 0 to below 1 was wanted", t->dropout);
+	if (is_empty(json_object_get(config, "target_modules")) || !json_object_get(config, "target_modules"))
+		return err_set(e, "target_modules names nothing");
+	return 0;
+}
+
+/* The config of a new adapter, with PEFT's keys in PEFT's order. peft_version: whose keys these are. */
+static json_t *make_config(const struct model *m, const struct adapter_options *o)
+{
+	bool all = !o->target_modules || !*o->target_modules || !strcasecmp(o->target_modules, "all-linear");
+	json_t *targets = all ? target_all_linear(m) : target_split(o->target_modules), *saved = target_split(o->modules_to_save ? o->modules_to_save : "");
+	bool transposed = false;
+	for (size_t i = 0; i < m->n_weights; i++)
+		transposed |= (m->weights[i].spec->flags & WEIGHT_TRANSPOSED) != 0;
+	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) : json_real(o->alpha);
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:s, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
+		"alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path", m->source.path, "bias", "none",
+		"corda_config", "ensure_weight_tying", 0, "eva_config", "exclude_modules", "fan_in_fan_out", (int)transposed, "inference_mode", 1,
+		"init_lora_weights", 1, "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform", "loftq_config", "lora_alpha", alpha,
+		"lora_bias", 0, "lora_dropout", o->dropout);
+	json_t *rest = json_pack("{s:n, s:n, s:s, s:o, s:n, s:s, s:s, s:i, s:i, s:{}, s:n, s:o, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:n}",
+		"lora_ga_config", "megatron_config", "megatron_core", "megatron.core", "modules_to_save", json_array_size(saved) ? json_incref(saved) : json_null(),
+		"monteclora_config", "peft_type", "LORA", "peft_version", "0.21.2", "qalora_group_size", 16, "r", o->r, "rank_pattern", "revision",
+		"target_modules", targets, "target_parameters", "task_type", "CAUSAL_LM", "trainable_token_indices", "use_bdlora", "use_dora", 0,
+		"use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
+	if (!j || !rest)
+		BUG("a config that cannot be packed");
+	json_object_update(j, rest);
+	json_decref(rest);
+	json_decref(saved);
+	return j;
+}
+
+/* --- building --- */
+
+static int pattern_number(const json_t *config, const char *key, const char *module, double init, double *out, struct err *e)
+{
+	const json_t *value;
+	*out = init;
+	if (target_pattern(json_object_get(config, key), module, &value, e) < 0)
+		return -1;
+	if (value && !json_is_number(value))
+		return refuse_value(key, value, e);
+	if (value)
+		*out = json_number_value(value);
+	return 0;
+}
+
+static int add_site(struct adapter *a, const struct model *m, int weight, const char *module, const struct terms *t, struct err *e)
+{
+	struct lora *o = a->own;
+	const struct weight *w = &m->weights[weight];
+	double r, alpha;
+	if (!(w->spec->flags & WEIGHT_LINEAR) || (w->spec->flags & WEIGHT_HEAD) || w->n_dims != 2)
+		return err_set(e, "target_modules means '%s', which is no linear of the blocks; a module that is not can be named in modules_to_save", module);
+	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 || pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
+		return -1;
+	if (!(r >= 1 && r <= RANK_MAX) || r != floor(r))
+		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", r, module, RANK_MAX);
+	if (!isfinite(alpha) || alpha == 0)
+		return err_set(e, "lora_alpha is %g for '%s', a number that is not 0 was wanted", alpha, module);
+	struct site *s = &o->sites[o->n];
+	*s = (struct site){ .weight = weight, .r = (size_t)r, .out = w->dim[0], .in = w->dim[1], .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
+	s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2, (size_t[]){ s->r, s->in }, -1, -1);
+	s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2, (size_t[]){ s->out, s->r }, -1, weight);
+	o->site_of[weight] = (int)o->n++;
+	return 0;
+}
+
+static int add_sites(struct adapter *a, const struct model *m, const struct terms *t, struct err *e)
+{
+	struct lora *o = arena_alloc(&a->mem, sizeof(*o));
+	a->own = o;
+	o->sites = arena_array(&a->mem, m->n_weights, sizeof(*o->sites));
+	o->site_of = arena_array(&a->mem, m->n_weights, sizeof(*o->site_of));
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const char *module = target_module(&a->mem, &m->weights[i]);
+		o->site_of[i] = -1;
+		int hit = target_hit(a->config, module, &m->weights[i], e);
+		if (hit < 0 || (hit && add_site(a, m, (int)i, module, t, e) < 0))
+			return -1;
+	}
+	if (o->n == 0)
+		return err_set(e, "target_modules means no module of this model; its linears are %s", target_names(&a->mem, m));
+	return 0;
+}
+
+static int build(struct adapter *a, const struct model *m, struct err *e)
+{
+	struct terms t;
+	if (read_terms(a->config, &t, e) < 0 || add_sites(a, m, &t, e) < 0)
+		return -1;
+	a->dropout = t.dropout;
+	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
+}
+
+static void init_a(const struct adapter *a, const struct site *s, uint64_t seed)
+{
+	const struct param *p = &a->params.items[s->a];
+	float *w = a->params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
+	for (size_t i = 0; i < p->n; i++)
+		w[i] = bound * (2 * rng_uniform((struct rng_key){ seed, RNG_INIT }, i, p->site, 0) - 1);
+}
+
+static int attach(struct adapter *a, const struct model *m, const struct adapter_options *opt, struct err *e)
+{
+	a->config = make_config(m, opt);
+	const char *unused = target_unused(a->config, m);
+	if (unused)
+		return err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s", unused, target_names(&a->mem, m));
+	if (build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
+		return -1;
+	const struct lora *o = a->own;
+	for (size_t i = 0; i < o->n; i++)
+		init_a(a, &o->sites[i], opt->seed);
+	return 0;
+}
+
+static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e)
+{
+	a->config = json_deep_copy(config);
+	if (build(a, m, e) < 0)
+		return err_prefix(e, "%s/adapter_config.json", dir);
+	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+}
+
+/* --- use --- */
+
+static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+{
+	const struct lora *o = a->own;
+	if (o->site_of[w] < 0)
+		return;
+	const struct site *s = &o->sites[o->site_of[w]];
+	uint32_t x = l->x;
+	if (g->training && a->dropout > 0)
+		x = op_dropout(g->tape, x, (float)a->dropout, g->site++);
+	l->u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, s->a), .scale = s->scale });
+	l->up = nn_param(g, s->b);
+}
+
+static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
+{
+	const struct lora *o = a->own;
+	if (o->site_of[weight] < 0)
+		return;
+	const struct site *s = &o->sites[o->site_of[weight]];
+	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset;
+	bool permuted = m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+	for (size_t row = 0; row < s->out; row++) {
+		float *to = w + (permuted ? rope_row_to_hf(row, (size_t)m->config.D) : row) * s->in;
+		for (size_t k = 0; k < s->r; k++) {
+			float b = s->scale * B[row * s->r + k];
+			for (size_t i = 0; i < s->in; i++)
+				to[i] += b * A[k * s->in + i];
+		}
+	}
+}
+
+const struct adapter_type adapter_lora = {
+	.name = "lora",
+	.peft_type = "LORA",
+	.attach = attach,
+	.linear = linear,
+	.load = load,
+	.merge = merge,
+	.loss_of_sharing = "dropout draws a mask for each document",
+};

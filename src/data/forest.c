@@ -1,0 +1,437 @@
+/* forest: documents into micro-batches, shared prefixes stored once.
+ *
+ * The documents of a micro-batch are put into a radix tree of ids: a node is an edge (a stretch of ids that all documents
+ * through it have), its children differ in their first id and are kept in its order, and some documents end at it. A node
+ * is *shared*, that is, becomes one segment, when c copies of its edge would be needed otherwise and
+ *
+ *     len · (c − 1) ≥ FOREST_MIN_SHARE,    c = Σ over children (1 if shared, else their own c) + documents that end here.
+ *
+ * Else its edge is written in front of each of the c segments below it. The decision goes from the leaves up and a node's
+ * (copies, rows, segments) are a function of its children's sums, so adding a document changes only the nodes on its path:
+ * taking documents one by one costs their length plus that path. The tree depends on the set of documents alone, hence
+ * forest_fill builds again what forest_take had measured.
+ *
+ * Every segment is laid down in preorder. A document ends at the end of a segment, so it is found again by walking the
+ * parents from there; two walks over all documents count and then place the pairs, in order of (row, document) without a sort.
+ *
+ * What this does not do: choose which documents come together (the shuffle does), or cut one that is too long. */
+#include "data/forest.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+enum {
+	/* Tokens as written, over rows: beyond that a micro-batch of equal documents would have pairs without bound. */
+	MAX_REUSE = 256,
+	MAX_ROWS = 1 << 22,
+};
+
+/* What a subtree costs: segments that hang from whatever stands above it, its rows, its segments in all. */
+struct cost { int32_t copies, rows, segments; };
+
+struct node {
+	int32_t doc, from, len;   /* the edge: ids [from, from + len) of that document */
+	int32_t parent, child, next;
+	int32_t ends, n_ends;     /* documents that end here: the first of a chain, and how many */
+	struct cost below;        /* sum over the children */
+	struct cost cost;         /* this node included: what below of the parent has of it */
+	int32_t segment, depth;   /* once laid down: what stands above the children (−1: nothing), and where it ends */
+};
+
+enum { NODE_WORDS = sizeof(struct node) / sizeof(int32_t) };
+_Static_assert(2 * NODE_WORDS + 2 <= BATCH_WORK_DOC, "the packer's scratch a document: two nodes, its chain, its segment");
+
+struct trie {
+	const struct document *const *docs;
+	bool share;
+	struct node *nodes;       /* nodes[0]: the root, with an empty edge */
+	int32_t n_nodes, n_docs;
+	int32_t *chain;           /* [n_docs] the next document that ends at the same node, −1 */
+	int32_t *segment;         /* [n_docs] the segment that the document ends with */
+};
+
+/* --- the radix tree --- */
+
+static struct cost cost_add(struct cost a, struct cost b, int sign)
+{
+	return (struct cost){ a.copies + sign * b.copies, a.rows + sign * b.rows, a.segments + sign * b.segments };
+}
+
+/* Copies of v's edge were it not shared. */
+static int32_t node_copies(const struct node *v)
+{
+	return v->below.copies + v->n_ends;
+}
+
+static bool node_is_segment(const struct trie *t, const struct node *v)
+{
+	int64_t c = node_copies(v);
+	return v != t->nodes && (c == 1 || (t->share && v->len * (c - 1) >= FOREST_MIN_SHARE));
+}
+
+static struct cost node_cost(const struct trie *t, const struct node *v)
+{
+	bool one = node_is_segment(t, v);
+	int32_t copies = one ? 1 : node_copies(v);
+	return (struct cost){
+		.copies = copies,
+		.rows = v->below.rows + v->len * copies,
+		.segments = v->below.segments + (one ? 1 : v->n_ends),
+	};
+}
+
+/* v's below or n_ends changed: carries that up to the root. */
+static void trie_update(struct trie *t, int32_t v)
+{
+	for (; v >= 0; v = t->nodes[v].parent) {
+		struct node *p = &t->nodes[v];
+		struct cost now = node_cost(t, p);
+		if (p->parent >= 0) {
+			struct cost *sum = &t->nodes[p->parent].below;
+			*sum = cost_add(cost_add(*sum, p->cost, -1), now, 1);
+		}
+		p->cost = now;
+	}
+}
+
+static int32_t trie_node(struct trie *t, int32_t parent, int32_t doc, int32_t from, int32_t len)
+{
+	int32_t v = t->n_nodes++;
+	t->nodes[v] = (struct node){ .doc = doc, .from = from, .len = len, .parent = parent, .child = -1, .next = -1, .ends = -1 };
+	return v;
+}
+
+static void trie_init(struct trie *t)
+{
+	t->n_nodes = t->n_docs = 0;
+	trie_node(t, -1, 0, 0, 0);
+}
+
+static int32_t edge_first(const struct trie *t, int32_t v)
+{
+	return t->docs[t->nodes[v].doc]->ids[t->nodes[v].from];
+}
+
+/* The link (a child or next field) where a child of v beginning with id is or belongs. */
+static int32_t *trie_link(struct trie *t, int32_t v, int32_t id)
+{
+	int32_t *link = &t->nodes[v].child;
+	while (*link >= 0 && edge_first(t, *link) < id)
+		link = &t->nodes[*link].next;
+	return link;
+}
+
+/* Cuts v's edge after len ids: a new node takes the first part and v's place (*link). Costs are put right by the caller's update. */
+static int32_t trie_split(struct trie *t, int32_t *link, int32_t v, int32_t len)
+{
+	struct node *p = &t->nodes[v];
+	int32_t u = trie_node(t, p->parent, p->doc, p->from, len);
+	t->nodes[u].next = p->next;
+	t->nodes[u].child = v;
+	t->nodes[u].cost = p->cost; /* what the parent has summed so far */
+	*link = u;
+	p->next = -1;
+	p->parent = u;
+	p->from += len;
+	p->len -= len;
+	p->cost = t->nodes[u].below = node_cost(t, p);
+	return u;
+}
+
+static int32_t common_length(const int32_t *a, const int32_t *b, int32_t n)
+{
+	int32_t i = 0;
+	while (i < n && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* The node at which document d ends, made if it is not there. The nodes above it are not yet updated. */
+static int32_t trie_descend(struct trie *t, int32_t d)
+{
+	const struct document *doc = t->docs[d];
+	int32_t v = 0, depth = 0;
+	while (depth < doc->n) {
+		int32_t *link = trie_link(t, v, doc->ids[depth]), c = *link;
+		if (c < 0 || edge_first(t, c) != doc->ids[depth]) {
+			int32_t leaf = trie_node(t, v, d, depth, doc->n - depth);
+			t->nodes[leaf].next = c;
+			*link = leaf;
+			return leaf;
+		}
+		const struct node *p = &t->nodes[c];
+		int32_t len = common_length(t->docs[p->doc]->ids + p->from, doc->ids + depth, MIN(p->len, doc->n - depth));
+		v = len < p->len ? trie_split(t, link, c, len) : c;
+		depth += len;
+	}
+	return v;
+}
+
+static void trie_add(struct trie *t)
+{
+	int32_t d = t->n_docs++;
+	if (t->docs[d]->n < 1)
+		BUG("an empty document");
+	int32_t v = trie_descend(t, d);
+	t->chain[d] = t->nodes[v].ends;
+	t->nodes[v].ends = d;
+	t->nodes[v].n_ends++;
+	trie_update(t, v);
+}
+
+/* --- laying it down --- */
+
+static int32_t segment_add(struct segment *s, int32_t *n, int32_t *row, int32_t parent, int32_t pos0, int32_t len)
+{
+	s[*n] = (struct segment){ .start = *row, .len = len, .parent = parent, .pos0 = pos0, .end = *row + len };
+	*row += len;
+	return (*n)++;
+}
+
+static void node_lay(struct trie *t, struct node *v, struct segment *s, int32_t *n, int32_t *row)
+{
+	const struct node *up = &t->nodes[v->parent];
+	int32_t end = v->from + v->len, len = end - up->depth;
+	bool one = node_is_segment(t, v);
+	v->segment = one ? segment_add(s, n, row, up->segment, up->depth, len) : up->segment;
+	v->depth = one ? end : up->depth;
+	for (int32_t d = v->ends; d >= 0; d = t->chain[d])
+		t->segment[d] = one ? v->segment : segment_add(s, n, row, up->segment, up->depth, len);
+}
+
+/* Preorder without a stack: down to the first child, else to the next sibling of the nearest ancestor that has one. */
+static int32_t trie_next(const struct trie *t, int32_t v)
+{
+	if (t->nodes[v].child >= 0)
+		return t->nodes[v].child;
+	while (v >= 0 && t->nodes[v].next < 0)
+		v = t->nodes[v].parent;
+	return v < 0 ? -1 : t->nodes[v].next;
+}
+
+/* Writes all segments; returns the rows. */
+static int32_t trie_lay(struct trie *t, struct segment *s)
+{
+	int32_t n = 0, row = 0;
+	t->nodes[0].segment = -1;
+	t->nodes[0].depth = 0;
+	for (int32_t v = trie_next(t, 0); v >= 0; v = trie_next(t, v))
+		node_lay(t, &t->nodes[v], s, &n, &row);
+	for (int32_t i = n - 1; i >= 0; i--) {
+		if (s[i].parent >= 0 && s[s[i].parent].end < s[i].end)
+			s[s[i].parent].end = s[i].end;
+	}
+	if (row != t->nodes[0].cost.rows || n != t->nodes[0].cost.segments)
+		BUG("the forest has %d rows in %d segments, counted were %d in %d", row, n, t->nodes[0].cost.rows, t->nodes[0].cost.segments);
+	return row;
+}
+
+/* --- pairs --- */
+
+static bool is_target(const struct document *d, int32_t i, bool all)
+{
+	return i > 0 && i < d->n && (all || d->learn[i]);
+}
+
+/* count[row] = pairs of that row. */
+static void pairs_count(const struct trie *t, const struct segment *s, bool all, int32_t *count)
+{
+	for (int32_t d = 0; d < t->n_docs; d++) {
+		for (int32_t g = t->segment[d]; g >= 0; g = s[g].parent) {
+			for (int32_t i = 0; i < s[g].len; i++)
+				count[s[g].start + i] += is_target(t->docs[d], s[g].pos0 + i + 1, all);
+		}
+	}
+}
+
+/* The same walk: ids of every row, and each pair into its row's next place, which keeps documents in order. */
+static void pairs_place(struct batch *b, const struct trie *t, bool all, int32_t *place)
+{
+	for (int32_t d = 0; d < t->n_docs; d++) {
+		const struct document *doc = t->docs[d];
+		for (int32_t g = t->segment[d]; g >= 0; g = b->segments[g].parent) {
+			const struct segment *s = &b->segments[g];
+			memcpy(b->ids + s->start, doc->ids + s->pos0, (size_t)s->len * sizeof(*b->ids));
+			for (int32_t i = 0; i < s->len; i++) {
+				if (!is_target(doc, s->pos0 + i + 1, all))
+					continue;
+				int32_t pair = place[s->start + i]++;
+				b->pair_token[pair] = doc->ids[s->pos0 + i + 1];
+				b->pair_doc[pair] = d;
+				b->pair_weight[pair] = 1.0f;
+			}
+		}
+	}
+}
+
+/* Turns counts a row into target rows, their pairs' places, and both numbers. */
+static void targets_place(struct batch *b, int32_t *count)
+{
+	b->n_targets = b->n_pairs = 0;
+	for (int32_t row = 0; row < b->n_rows; row++) {
+		int32_t n = count[row];
+		count[row] = b->n_pairs;
+		for (int32_t i = 0; i < n; i++)
+			b->pair_target[b->n_pairs++] = b->n_targets;
+		if (n > 0)
+			b->target_row[b->n_targets++] = row;
+	}
+}
+
+static void rows_place(struct batch *b)
+{
+	b->n_trees = 0;
+	b->visible = 0;
+	for (int32_t g = 0; g < b->n_segments; g++) {
+		const struct segment *s = &b->segments[g];
+		if (s->parent < 0)
+			b->tree[b->n_trees++] = s->start;
+		for (int32_t i = 0; i < s->len; i++) {
+			int32_t row = s->start + i;
+			b->pos[row] = s->pos0 + i;
+			b->key[row] = row;
+			b->vis_end[row] = s->end;
+			b->visible += b->pos[row] + 1;
+		}
+	}
+	b->tree[b->n_trees] = b->n_rows;
+}
+
+static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)
+{
+	return cap->rows >= need->rows && cap->targets >= need->targets && cap->pairs >= need->pairs && cap->segments >= need->segments &&
+	       cap->docs >= need->docs && cap->keys >= need->keys;
+}
+
+static struct batch_cap trie_need(const struct trie *t, const int32_t *count, int32_t n_rows)
+{
+	struct batch_cap need = { .rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = t->nodes[0].cost.segments };
+	for (int32_t row = 0; row < n_rows; row++) {
+		need.targets += count[row] > 0;
+		need.pairs += count[row];
+	}
+	return need;
+}
+
+/* --- what others call --- */
+
+/* Scratch of forest_take, which cannot know how much it will need. */
+struct room {
+	struct trie trie;
+	int32_t cap;
+};
+
+static void room_grow(struct room *r)
+{
+	if (r->trie.n_docs < r->cap)
+		return;
+	r->cap = MAX(64, 2 * r->cap);
+	r->trie.nodes = mem_grow(r->trie.nodes, 2 * (size_t)r->cap, sizeof(*r->trie.nodes));
+	r->trie.chain = mem_grow(r->trie.chain, (size_t)r->cap, sizeof(*r->trie.chain));
+	r->trie.segment = mem_grow(r->trie.segment, (size_t)r->cap, sizeof(*r->trie.segment));
+}
+
+static void room_release(struct room *r)
+{
+	mem_free(r->trie.nodes);
+	mem_free(r->trie.chain);
+	mem_free(r->trie.segment);
+}
+
+/* Adds documents while they fit; how many. */
+static int32_t take_grow(struct room *r, size_t n, int32_t max_rows)
+{
+	int64_t written = 0, most = (int64_t)max_rows * MAX_REUSE;
+	size_t i = 0;
+	for (; i < n && (i == 0 || written + r->trie.docs[i]->n <= most); i++) {
+		room_grow(r);
+		trie_add(&r->trie);
+		if (r->trie.nodes[0].cost.rows > max_rows)
+			break;
+		written += r->trie.docs[i]->n;
+	}
+	return (int32_t)i;
+}
+
+/* The exact needs of the documents in the tree. */
+static void take_measure(struct trie *t, const struct forest_options *o, struct batch_cap *need, struct live *live)
+{
+	struct segment *segments = mem_array((size_t)t->nodes[0].cost.segments, sizeof(*segments));
+	int32_t rows = trie_lay(t, segments);
+	int32_t *count = mem_array((size_t)rows, sizeof(*count));
+	pairs_count(t, segments, o->all_targets, count);
+	*need = trie_need(t, count, rows);
+	*live = (struct live){ .rows = rows, .targets = need->targets, .pairs = need->pairs };
+	for (int32_t g = 0; g < need->segments; g++)
+		live->visible += (double)segments[g].len * (segments[g].pos0 + 0.5 * (segments[g].len + 1.0));
+	mem_free(count);
+	mem_free(segments);
+}
+
+size_t forest_take(const struct document *const *docs, size_t n, const struct forest_options *o, struct batch_cap *need, struct live *live, int64_t *tokens)
+{
+	*need = (struct batch_cap){ 0 };
+	*live = (struct live){ 0 };
+	*tokens = 0;
+	if (n == 0)
+		return 0;
+	if (o->max_rows < 1 || o->max_rows > MAX_ROWS || docs[0]->n > o->max_rows)
+		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d)", docs[0]->n, o->max_rows, MAX_ROWS);
+	struct room r = { .trie = { .docs = docs, .share = o->share } };
+	room_grow(&r);
+	trie_init(&r.trie);
+	int32_t taken = take_grow(&r, n, o->max_rows);
+	if (r.trie.n_docs > taken) { /* the one that did not fit is in the tree: once more without it */
+		trie_init(&r.trie);
+		while (r.trie.n_docs < taken)
+			trie_add(&r.trie);
+	}
+	take_measure(&r.trie, o, need, live);
+	for (int32_t i = 0; i < taken; i++)
+		*tokens += docs[i]->n;
+	room_release(&r);
+	return (size_t)taken;
+}
+
+void forest_fill(struct batch *b, const struct document *const *docs, size_t n, const struct forest_options *o)
+{
+	if (n == 0 || n > (size_t)b->cap.docs)
+		BUG("%zu documents for a batch of at most %d", n, b->cap.docs);
+	struct trie t = { .docs = docs, .share = o->share };
+	t.nodes = (struct node *)(b->work + b->cap.rows);
+	t.chain = b->work + b->cap.rows + 2 * (size_t)b->cap.docs * NODE_WORDS;
+	t.segment = t.chain + b->cap.docs;
+	trie_init(&t);
+	b->tokens = 0;
+	while ((size_t)t.n_docs < n) {
+		trie_add(&t);
+		b->tokens += docs[t.n_docs - 1]->n;
+	}
+	struct cost all = t.nodes[0].cost;
+	if (all.rows > b->cap.rows || all.segments > b->cap.segments)
+		BUG("%d rows in %d segments for a batch of at most %d in %d", all.rows, all.segments, b->cap.rows, b->cap.segments);
+	b->n_docs = t.n_docs;
+	b->n_segments = all.segments;
+	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
+	int32_t *count = b->work;
+	memset(count, 0, (size_t)b->n_rows * sizeof(*count));
+	pairs_count(&t, b->segments, o->all_targets, count);
+	struct batch_cap need = trie_need(&t, count, b->n_rows);
+	if (!cap_holds(&b->cap, &need))
+		BUG("%d pairs of %d targets for a batch of at most %d of %d", need.pairs, need.targets, b->cap.pairs, b->cap.targets);
+	targets_place(b, count);
+	pairs_place(b, &t, o->all_targets, count);
+	rows_place(b);
+}
+
+void batch_cap_max(struct batch_cap *a, const struct batch_cap *b)
+{
+	a->rows = MAX(a->rows, b->rows);
+	a->targets = MAX(a->targets, b->targets);
+	a->pairs = MAX(a->pairs, b->pairs);
+	a->segments = MAX(a->segments, b->segments);
+	a->docs = MAX(a->docs, b->docs);
+	a->keys = MAX(a->keys, b->keys);
+}

@@ -1,0 +1,259 @@
+/* export: a folder in three steps: what describes the model, the tokenizer, the weights.
+ *
+ * Weights go out one by one: a piece of 64 KiB is rounded to the dtype, and, for GPT-2's Conv1D, turned back to [in][out] while it
+ * is rounded. Nothing as large as the model exists in memory; one weight as f32 may. A tied head is not written: transformers ties it again. */
+#include "model/export.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "token/tokenizer.h"
+
+enum { PIECE = 16384 }; /* numbers */
+
+/* What transformers may look for beside the weights. */
+static const char *const tokenizer_files[] = {
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
+	"chat_template.jinja", "chat_template.json",
+};
+
+/* --- config --- */
+
+static const char *dtype_word(enum dtype t)
+{
+	return t == DTYPE_F32 ? "float32" : t == DTYPE_F16 ? "float16" : "bfloat16";
+}
+
+static void set_id(json_t *j, const char *key, int32_t id)
+{
+	if (id >= 0)
+		json_object_set_new(j, key, json_integer(id));
+}
+
+static void set_ids(json_t *j, const struct tokenizer *t)
+{
+	set_id(j, "bos_token_id", tokenizer_bos(t));
+	set_id(j, "eos_token_id", tokenizer_eos(t));
+	set_id(j, "pad_token_id", tokenizer_pad(t));
+}
+
+static json_t *make_config(const struct model *m, enum dtype dtype)
+{
+	json_t *j;
+	if (m->source.is_gguf) {
+		j = m->config.arch->config_json(&m->config);
+		set_ids(j, m->tokenizer);
+	} else {
+		j = json_deep_copy(m->source.config);
+	}
+	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
+	if (json_object_get(j, "torch_dtype")) /* its name before transformers 4.56 */
+		json_object_set_new(j, "torch_dtype", json_string(dtype_word(dtype)));
+	return j;
+}
+
+static int write_json(const char *dir, const char *name, json_t *j, struct err *e)
+{
+	char *path = io_join(dir, name);
+	int status = jsonx_write_file(path, j, e);
+	mem_free(path);
+	json_decref(j);
+	return status;
+}
+
+static int write_configs(const struct model *m, const char *dir, enum dtype dtype, struct err *e)
+{
+	if (write_json(dir, "config.json", make_config(m, dtype), e) < 0)
+		return -1;
+	if (m->source.generation_config)
+		return write_json(dir, "generation_config.json", json_incref(m->source.generation_config), e);
+	if (!m->source.is_gguf)
+		return 0;
+	json_t *j = json_object();
+	set_ids(j, m->tokenizer);
+	return write_json(dir, "generation_config.json", j, e);
+}
+
+/* --- tokenizer --- */
+
+static int copy_file(const char *from, const char *to, struct err *e)
+{
+	struct mapping map;
+	if (io_map(&map, from, e) < 0)
+		return -1;
+	int status = io_write(to, map.data, map.size, e);
+	io_unmap(&map);
+	return status;
+}
+
+static int write_tokenizer(const struct model *m, const char *dir, struct err *e)
+{
+	int status = 0;
+	if (m->source.is_gguf)
+		return tokenizer_save(m->tokenizer, dir, e);
+	for (size_t i = 0; i < ARRAY_LEN(tokenizer_files) && status == 0; i++) {
+		char *from = io_join(m->source.path, tokenizer_files[i]), *to = io_join(dir, tokenizer_files[i]);
+		if (io_exists(from))
+			status = copy_file(from, to, e);
+		mem_free(from);
+		mem_free(to);
+	}
+	return status;
+}
+
+/* --- weights --- */
+
+static bool is_transposed(const struct weight *w) { return w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED); }
+
+static size_t numbers(const struct weight *w) { return w->n_dims == 2 ? w->dim[0] * w->dim[1] : w->dim[0]; }
+
+static void describe(struct st_tensor *t, const struct weight *w, enum dtype dtype)
+{
+	bool turn = is_transposed(w);
+	*t = (struct st_tensor){ .name = w->name, .dtype = dtype, .n_dims = w->n_dims, .bytes = numbers(w) * dtypes[dtype].bytes };
+	for (int i = 0; i < w->n_dims; i++)
+		t->dim[i] = w->dim[turn ? 1 - i : i];
+}
+
+/* Numbers first … first+n of the file's tensor, from [out][in]. */
+static void take_piece(float *piece, const struct weight *w, const float *x, size_t first, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		size_t in = (first + k) / w->dim[0], out = (first + k) % w->dim[0];
+		piece[k] = x[out * w->dim[1] + in];
+	}
+}
+
+static int write_weight(struct io_writer *io, const struct weight *w, enum dtype dtype, const float *x, struct err *e)
+{
+	float piece[PIECE], rounded[PIECE];
+	size_t n = numbers(w);
+	if (dtype == DTYPE_F32 && !is_transposed(w))
+		return io_writer_add(io, x, n * sizeof(*x), e);
+	for (size_t first = 0; first < n; first += PIECE) {
+		size_t count = MIN((size_t)PIECE, n - first);
+		const float *from = x + first;
+		if (is_transposed(w)) {
+			take_piece(piece, w, x, first, count);
+			from = piece;
+		}
+		dtypes[dtype].from_float(from, rounded, count);
+		if (io_writer_add(io, rounded, count * dtypes[dtype].bytes, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get, struct err *e)
+{
+	void *scratch;
+	int status = 0;
+	if (mem_map(&scratch, export_scratch(m), "a weight to be written", e) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_weights && status == 0; i++)
+		status = write_weight(io, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+	mem_unmap(scratch, export_scratch(m));
+	return status;
+}
+
+static int write_weights(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *get, struct err *e)
+{
+	static const struct st_meta meta = { "format", "pt" };
+	struct st_tensor *t = mem_array(m->n_weights, sizeof(*t));
+	char *path = io_join(dir, "model.safetensors");
+	struct io_writer io;
+	for (size_t i = 0; i < m->n_weights; i++)
+		describe(&t[i], &m->weights[i], dtype);
+	int status = st_writer_open(&io, path, t, m->n_weights, &meta, 1, e);
+	if (status == 0) {
+		status = write_all(&io, m, dtype, get, e);
+		if (status == 0)
+			status = io_writer_commit(&io, e);
+		if (status < 0)
+			io_writer_abort(&io);
+	}
+	mem_free(path);
+	mem_free(t);
+	return status;
+}
+
+/* --- what callers see --- */
+
+size_t export_bytes(const struct model *m, enum dtype dtype)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < m->n_weights; i++)
+		bytes += numbers(&m->weights[i]) * dtypes[dtype].bytes;
+	return bytes;
+}
+
+size_t export_scratch(const struct model *m)
+{
+	size_t largest = 1;
+	for (size_t i = 0; i < m->n_weights; i++)
+		largest = MAX(largest, numbers(&m->weights[i]));
+	return largest * sizeof(float);
+}
+
+const float *export_own(void *ctx, int i, float *scratch)
+{
+	model_weight_float(ctx, i, scratch);
+	return scratch;
+}
+
+const float *export_from_params(void *ctx, int i, float *scratch)
+{
+	const struct export_trained *t = ctx;
+	const struct weight *w = &t->model->weights[i];
+	if (t->param[i] < 0)
+		return export_own((void *)t->model, i, scratch);
+	const float *x = t->params->w + t->params->items[t->param[i]].offset;
+	if (!t->model->config.rope_interleaved || !(w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K)))
+		return x;
+	size_t cols = numbers(w) / w->dim[0];
+	for (size_t row = 0; row < w->dim[0]; row++)
+		memcpy(scratch + rope_row_to_hf(row, (size_t)t->model->config.D) * cols, x + row * cols, cols * sizeof(*x));
+	return scratch;
+}
+
+static int check_space(const struct model *m, const char *dir, enum dtype dtype, struct err *e)
+{
+	size_t free_bytes, need = export_bytes(m, dtype);
+	if (io_free_space(dir, &free_bytes, e) < 0)
+		return -1;
+	if (free_bytes < need)
+		return err_set(e, "%s: the model needs %zu bytes on disk, %zu are free", dir, need, free_bytes);
+	return 0;
+}
+
+int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e)
+{
+	if (dtype != DTYPE_F32 && dtype != DTYPE_F16 && dtype != DTYPE_BF16)
+		return err_set(e, "a model is written as f32, f16 or bf16, not as %s", dtypes[dtype].name);
+	if (check_space(m, dir, dtype, e) < 0 || io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, e) < 0 || write_tokenizer(m, dir, e) < 0)
+		return -1;
+	return write_weights(m, dir, dtype, w, e);
+}
+
+int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e)
+{
+	bool empty;
+	if (io_dir_is_empty(dir, &empty, e) < 0)
+		return -1;
+	if (!empty)
+		return err_set(e, "%s: not an empty folder", dir);
+	size_t len = strlen(dir);
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	char *beside = mem_printf("%.*s.tmp", (int)len, dir);
+	int status = io_remove_tree(beside, e);
+	if (status == 0)
+		status = export_model(m, beside, dtype, w, e);
+	if (status == 0)
+		status = io_rename_dir(beside, dir, e);
+	if (status < 0)
+		io_remove_tree(beside, NULL);
+	mem_free(beside);
+	return status;
+}

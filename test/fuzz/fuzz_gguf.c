@@ -1,0 +1,55 @@
+/* fuzz_gguf: any bytes as a GGUF file; what is accepted is then walked as the loader does. */
+#include <string.h>
+
+#include "base/err.h"
+#include "format/gguf.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void touch_tensors(const struct gguf *g)
+{
+	volatile uint8_t sum = 0;
+	for (size_t i = 0; i < g->n_tensors; i++) {
+		const struct gguf_tensor *t = gguf_find_tensor(g, g->tensors[i].name);
+		if (t != &g->tensors[i])
+			BUG("a tensor that is not found by its name");
+		if (t->bytes)
+			sum = (uint8_t)(sum + g->data[t->offset] + g->data[t->offset + t->bytes - 1]);
+	}
+}
+
+static void touch_values(const struct gguf *g)
+{
+	int64_t i;
+	double x;
+	bool b;
+	const char *s;
+	for (size_t k = 0; k < g->n_kv; k++) {
+		const struct gguf_kv *kv = &g->kv[k];
+		gguf_int(g, kv->key, true, 0, &i, NULL);
+		gguf_real(g, kv->key, true, 0, &x, NULL);
+		gguf_bool(g, kv->key, true, false, &b, NULL);
+		gguf_str(g, kv->key, true, &s, NULL);
+		if (kv->type != GGUF_ARRAY || kv->item_type != GGUF_STRING)
+			continue;
+		const struct gguf_string *item = kv->items;
+		for (size_t n = 0; n < kv->n_items; n++)
+			if (item[n].len && memchr(item[n].data, 0, item[n].len) == g)
+				BUG("out of the file");
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct gguf g;
+	struct err e = ERR_INIT;
+	if (gguf_parse(&g, data, size, "input", &e) < 0) {
+		if (!e.msg[0])
+			BUG("refused without a sentence");
+		return 0;
+	}
+	touch_values(&g);
+	touch_tensors(&g);
+	gguf_close(&g);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* fuzz_safetensors: any bytes as a safetensors file; what is accepted covers the input to its last byte. */
+#include <string.h>
+
+#include "base/err.h"
+#include "format/safetensors.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct safetensors s;
+	struct err e = ERR_INIT;
+	size_t covered = 0;
+	volatile uint8_t sum = 0;
+	if (st_parse(&s, data, size, "input", &e) < 0) {
+		if (!e.msg[0])
+			BUG("refused without a sentence");
+		return 0;
+	}
+	for (size_t i = 0; i < s.n_tensors; i++) {
+		const struct st_tensor *t = st_find(&s, s.tensors[i].name);
+		if (t != &s.tensors[i])
+			BUG("a tensor that is not found by its name");
+		for (size_t k = 0; k < t->bytes; k++)
+			sum = (uint8_t)(sum + ((const uint8_t *)t->data)[k]);
+		covered += t->bytes;
+	}
+	for (size_t i = 0; i < s.n_meta; i++)
+		sum = (uint8_t)(sum + strlen(s.meta[i].key) + strlen(s.meta[i].value));
+	uint64_t header;
+	memcpy(&header, data, sizeof(header)); /* little endian, as everywhere that this runs */
+	if (covered + header + sizeof(header) != size)
+		BUG("%zu bytes of tensors in a file of %zu", covered, size);
+	st_close(&s);
+	return 0;
+}
