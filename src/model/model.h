@@ -77,6 +77,8 @@ struct arch {
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
 	const char *embedding;
+	/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference. NULL when gguf is. */
+	json_t *(*config_json)(const struct config *c);
 };
 
 int model_open(struct model *m, const char *path, struct err *e); /* config, weights, tokenizer */
