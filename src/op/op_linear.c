@@ -1,0 +1,260 @@
+/* linear: y = scale·x·Wᵀ + u·Uᵀ + bias + residual.      x (N,I)  W (O,I), any dtype  u (N,r)  U (O,r)  y (N,O)
+ *
+ * The second product is how an adapter adds up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and U = B.
+ *
+ *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
+ *
+ * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of the rows. */
+#include "op/ops.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "kernel/gemm.h"
+#include "op/batch_sample.h"
+#include "op/run.h"
+
+extern const struct op op_row_linear;
+
+enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, N_IN };
+
+struct linear_attr {
+	float scale;
+};
+
+/* --- forward --- */
+
+static int want_matrix(const struct tensor *x, size_t cols, const char *what, struct err *e)
+{
+	if (x->n_dims != 2 || x->dim[1] != cols)
+		return err_set(e, "%s: rows of %zu numbers, %zu are wanted by %s", x->name, x->n_dims == 2 ? x->dim[1] : 0, cols, what);
+	return 0;
+}
+
+static int check_adapter(const struct tape *t, const struct node *n, size_t O, struct err *e)
+{
+	const struct tensor *u = tape_tensor(t, n->in[IN_U]), *up = tape_tensor(t, n->in[IN_UP]);
+
+	if (up->n_dims != 2 || up->dim[0] != O)
+		return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[0], O);
+	return want_matrix(u, up->dim[1], up->name, e);
+}
+
+static int linear_shape(struct tape *t, struct node *n, struct err *e)
+{
+	const struct tensor *x = tape_tensor(t, n->in[IN_X]), *w = tape_tensor(t, n->in[IN_W]);
+	enum axis axis = x->axis;
+	size_t dim[2] = { x->dim[0], w->dim[0] };
+
+	if (w->n_dims != 2 || want_matrix(x, w->dim[1], w->name, e) < 0)
+		return w->n_dims != 2 ? err_set(e, "%s is no matrix", w->name) : -1;
+	if (n->in[IN_BIAS] && tensor_count(tape_tensor(t, n->in[IN_BIAS])) != dim[1])
+		return err_set(e, "%s: %zu numbers, %zu are wanted", tape_tensor(t, n->in[IN_BIAS])->name,
+		               tensor_count(tape_tensor(t, n->in[IN_BIAS])), dim[1]);
+	if (n->in[IN_U] && check_adapter(t, n, dim[1], e) < 0)
+		return -1;
+	if (n->in[IN_RESIDUAL] && want_matrix(tape_tensor(t, n->in[IN_RESIDUAL]), dim[1], "the residual", e) < 0)
+		return -1;
+	tape_output(t, n, 0, "linear", axis, 2, dim);
+	return 0;
+}
+
+static struct matrix matrix_of(const struct run *r, uint32_t id)
+{
+	const struct tensor *x = run_tensor(r, id);
+	const struct dtype_info *d = &dtypes[x->dtype];
+
+	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = x->dim[1] / d->block * d->bytes };
+}
+
+/* A·B with A's rows as they lie (m × k). */
+static struct gemm_term term_of(const struct run *r, uint32_t a, uint32_t b, bool transposed, float scale)
+{
+	struct matrix B = matrix_of(r, b);
+	size_t k = run_tensor(r, a)->dim[1];
+
+	return (struct gemm_term){ .a = run_f32(r, a), .a_row = k, .a_col = 1, .b = B, .transposed = transposed, .k = k, .scale = scale };
+}
+
+static void linear_forward(struct run *r, const struct node *n)
+{
+	const struct linear_attr *attr = n->attr;
+	size_t O = run_tensor(r, n->out[0])->dim[1];
+	struct gemm g = { .m = run_rows(r, n->out[0]), .n = O, .c = run_f32(r, n->out[0]), .ldc = O, .n_terms = 1 };
+
+	g.bias = run_f32(r, n->in[IN_BIAS]);
+	g.residual = run_f32(r, n->in[IN_RESIDUAL]);
+	g.term[0] = term_of(r, n->in[IN_X], n->in[IN_W], true, attr->scale);
+	if (n->in[IN_U])
+		g.term[g.n_terms++] = term_of(r, n->in[IN_U], n->in[IN_UP], true, 1);
+	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
+}
+
+static double stored_bytes(const struct tensor *x)
+{
+	return (double)tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
+}
+
+static void linear_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	const struct tensor *w = tape_tensor(t, n->in[IN_W]);
+	double out = tensor_live(tape_tensor(t, n->out[0]), live);
+	double depth = (double)w->dim[1] + (n->in[IN_U] ? (double)tape_tensor(t, n->in[IN_UP])->dim[1] : 0);
+
+	*flops = 2 * out * depth;
+	*bytes = stored_bytes(w) + 4 * (out + tensor_live(tape_tensor(t, n->in[IN_X]), live));
+}
+
+static size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
+{
+	(void)t, (void)n;
+	return gemm_scratch_bytes(k);
+}
+
+/* --- backward: three small ops --- */
+
+struct back_attr {
+	float scale;
+	bool accumulate;
+};
+
+/* in: dy (N,O), W (O,I); out: dx (N,I) */
+static void dx_forward(struct run *r, const struct node *n)
+{
+	const struct back_attr *attr = n->attr;
+	size_t I = run_tensor(r, n->out[0])->dim[1];
+	struct gemm g = { .m = run_rows(r, n->out[0]), .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
+
+	g.term[0] = term_of(r, n->in[0], n->in[1], false, attr->scale);
+	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
+}
+
+/* in: dy (N,O), x (N,I); out: dW (O,I) */
+static void dw_forward(struct run *r, const struct node *n)
+{
+	const struct back_attr *attr = n->attr;
+	size_t O = run_tensor(r, n->out[0])->dim[0], I = run_tensor(r, n->out[0])->dim[1];
+	struct gemm g = { .m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
+
+	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = matrix_of(r, n->in[1]),
+	                                .k = run_rows(r, n->in[0]), .scale = attr->scale };
+	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
+}
+
+/* The other side of a product costs what the product did. */
+static void product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	const struct tensor *b = tape_tensor(t, n->in[1]), *out = tape_tensor(t, n->out[0]);
+	double dy = tensor_live(tape_tensor(t, n->in[0]), live);
+
+	*flops = 2 * dy * (double)out->dim[1];
+	*bytes = 4 * (dy + tensor_live(out, live)) + (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
+}
+
+static const struct op linear_dx = { .name = "linear_dx", .cost = product_cost, .forward = dx_forward, .scratch = linear_scratch };
+static const struct op linear_dw = { .name = "linear_dw", .cost = product_cost, .forward = dw_forward, .scratch = linear_scratch };
+
+enum { BIAS_COLUMNS = 64 };
+
+struct bias_work {
+	const struct kernels *k;
+	const float *dy;
+	float *db;
+	size_t N, O;
+	bool accumulate;
+};
+
+static void bias_piece(void *ctx, size_t item, int thread)
+{
+	const struct bias_work *w = ctx;
+	size_t j = item * BIAS_COLUMNS, n = MIN(w->O - j, (size_t)BIAS_COLUMNS);
+	float sum[BIAS_COLUMNS] = { 0 };
+	(void)thread;
+
+	for (size_t i = 0; i < w->N; i++)
+		w->k->add(sum, sum, w->dy + i * w->O + j, n);
+	if (w->accumulate)
+		w->k->add(w->db + j, w->db + j, sum, n);
+	else
+		memcpy(w->db + j, sum, n * sizeof(float));
+}
+
+/* in: dy (N,O); out: dbias (O) */
+static void db_forward(struct run *r, const struct node *n)
+{
+	const struct back_attr *attr = n->attr;
+	struct bias_work w = { r->kernels, run_f32(r, n->in[0]), run_f32(r, n->out[0]), run_rows(r, n->in[0]), run_tensor(r, n->in[0])->dim[1], attr->accumulate };
+
+	pool_run(r->pool, (w.O + BIAS_COLUMNS - 1) / BIAS_COLUMNS, bias_piece, &w);
+}
+
+static void db_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	*flops = tensor_live(tape_tensor(t, n->in[0]), live);
+	*bytes = 4 * *flops;
+}
+
+static const struct op linear_db = { .name = "linear_db", .cost = db_cost, .forward = db_forward };
+
+/* Appends op(dy, other) → the gradient of x, if x wants one. */
+static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint32_t dy, uint32_t other, float scale)
+{
+	struct back_attr attr = { .scale = scale };
+
+	if (!tape_wants(t, x))
+		return;
+	uint32_t dx = tape_grad_target(t, x, &attr.accumulate);
+	tape_emit(t, op, (uint32_t[]){ dy, other }, other ? 2 : 1, &dx, 1, &attr, sizeof(attr));
+}
+
+static void linear_backward(struct tape *t, uint32_t i)
+{
+	struct node n = t->nodes[i];
+	float scale = ((const struct linear_attr *)n.attr)->scale;
+	uint32_t dy = tape_grad(t, n.out[0]);
+
+	emit_gradient(t, &linear_db, n.in[IN_BIAS], dy, TENSOR_NONE, 1);
+	emit_gradient(t, &linear_dw, n.in[IN_UP], dy, n.in[IN_U], 1);
+	emit_gradient(t, &linear_dx, n.in[IN_U], dy, n.in[IN_UP], 1);
+	emit_gradient(t, &linear_dw, n.in[IN_W], dy, n.in[IN_X], scale);
+	emit_gradient(t, &linear_dx, n.in[IN_X], dy, n.in[IN_W], scale);
+	if (tape_wants(t, n.in[IN_RESIDUAL]))
+		tape_grad_pass(t, n.in[IN_RESIDUAL], dy);
+}
+
+static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
+{
+	static const struct { int N; size_t I, O, r; bool bias, residual, frozen; float scale; } cases[] = {
+		{ 1, 1, 1, 0, false, false, false, 0 }, { 33, 70, 67, 0, true, true, false, 0 },
+		{ 65, 48, 65, 3, false, true, true, 0 }, { 7, 300, 129, 8, true, false, false, 0.5F },
+	};
+	size_t I = cases[i].I, O = cases[i].O, r = cases[i].r;
+	batch_sample(b, rng, cases[i].N, 50);
+	size_t N = (size_t)cases[i].N;
+	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ N, I }), .scale = cases[i].scale };
+
+	l.w = cases[i].frozen ? tape_weight(t, "w", DTYPE_F32, 2, (size_t[]){ O, I }) : tape_param(t, "w", 2, (size_t[]){ O, I });
+	if (cases[i].bias)
+		l.bias = tape_param(t, "bias", 1, &O);
+	if (cases[i].residual)
+		l.residual = tape_param(t, "residual", 2, (size_t[]){ N, O });
+	if (r) {
+		l.u = tape_param(t, "u", 2, (size_t[]){ N, r });
+		l.up = tape_param(t, "up", 2, (size_t[]){ O, r });
+	}
+	return op_linear(t, &l);
+}
+
+const struct op op_row_linear = {
+	.name = "linear", .shape = linear_shape, .cost = linear_cost, .forward = linear_forward, .backward = linear_backward,
+	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP, .inplace = 1U << IN_RESIDUAL, .scratch = linear_scratch,
+	.sample = linear_sample, .sample_count = 4,
+};
+
+uint32_t op_linear(struct tape *t, const struct linear *l)
+{
+	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale };
+	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_U] = l->u, [IN_UP] = l->up, [IN_RESIDUAL] = l->residual };
+
+	return tape_record(t, &op_row_linear, in, N_IN, &attr, sizeof(attr));
+}
