@@ -19,6 +19,7 @@ struct graph {
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
 	uint32_t *param_tensor;            /* [params->n_items] */
 	const int *replaced;               /* [n_weights] param index that replaces the weight, −1; or NULL */
+	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */
 	uint32_t rope_tensor;
 	struct kv_tensors *kv;             /* [n_layers] in sessions; NULL: keys are this batch's rows */
 	int layer;

@@ -22,7 +22,7 @@ struct config {
 	double norm_eps, rope_theta;
 	bool tied;                     /* head and embedding are one matrix */
 	bool rope_interleaved;         /* GGUF's q and k rows are permuted so that pairs are neighbours */
-	bool bias;                     /* linears of the attention have a bias */
+	bool bias;                     /* linears of the attention have a bias (Llama's family) */
 };
 
 enum weight_flags {
@@ -30,13 +30,14 @@ enum weight_flags {
 	WEIGHT_EMBED = 2, WEIGHT_HEAD = 4, WEIGHT_NORM = 8, WEIGHT_BIAS = 16,
 	WEIGHT_ROPE_Q = 32, WEIGHT_ROPE_K = 64, /* rows permuted in GGUF, per head */
 	WEIGHT_TRANSPOSED = 128, /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
-	WEIGHT_OPTIONAL = 256,
+	WEIGHT_IF_BIAS = 256,    /* there only when config.bias */
+	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 };
 
 struct weight_spec {
 	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; %d: the layer */
 	const char *gguf;     /* "blk.%d.attn_q.weight", NULL: not in GGUF */
-	const char *shape;    /* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C" */
+	const char *shape;    /* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C"; P: n_ctx. NULL: ignored */
 	unsigned flags;
 };
 
@@ -47,7 +48,7 @@ struct weight {
 	int n_dims;
 	size_t dim[2];        /* [out][in] for linears, whatever the file's order */
 	enum dtype dtype;
-	const void *data;     /* rows of dim[1]; in `owned` memory where it had to be transposed or converted */
+	const void *data;     /* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
 	size_t bytes;
 	bool owned;
 };
@@ -59,8 +60,6 @@ struct model {
 	struct weight *weights;
 	size_t n_weights;
 	struct tokenizer *tokenizer;
-	float *rope;          /* [n_ctx_used][D]: cos then sin; grown by model_rope */
-	size_t n_rope;
 };
 
 struct graph;
@@ -71,7 +70,8 @@ struct arch {
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	int (*config_hf)(struct config *c, const json_t *j, const char *where, struct err *e);
 	int (*config_gguf)(struct config *c, const struct gguf *g, struct err *e);
-	const struct weight_spec *weights; /* ends with hf NULL; rows with %d repeat for each layer */
+	const struct weight_spec *weights; /* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
+	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
 	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
@@ -86,7 +86,6 @@ void model_close(struct model *m);
 int model_weight(const struct model *m, const char *spec_hf, int layer);  /* index, −1: not there */
 int model_weight_by_name(const struct model *m, const char *name);        /* full name, −1 */
 size_t model_count(const struct model *m);                       /* parameters */
-void model_rope(struct model *m, size_t positions);              /* makes the table long enough */
 /* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */

@@ -9,6 +9,7 @@
 enum embed_source { EMBED_IDS, EMBED_POSITIONS };
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
+void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);                         /* parts × N,C */
 uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                                                /* same shape */
 uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C */, float eps);
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps);

@@ -1,0 +1,175 @@
+/* graph: from a model's weights to the nodes of a tape. See graph.h.
+ *
+ * A tensor is made when a weight is first used and found again later, so a tied head and embedding are one tensor, whose gradient is
+ * the sum of both uses. A weight that is trained stands as a parameter wherever it is used.
+ *
+ * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D). The table is computed as PyTorch does: θ's power and the angle
+ * rounded to f32, then cosine and sine of that. */
+#include "model/graph.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "adapt/adapter.h"
+#include "base/mem.h"
+
+static void fill_rope(float *table, size_t positions, size_t D, double theta)
+{
+	for (size_t i = 0; i < D / 2; i++) {
+		float exponent = (float)(2 * i) / (float)D;
+		float frequency = 1.0F / (float)pow((double)(float)theta, (double)exponent);
+		for (size_t p = 0; p < positions; p++) {
+			float angle = (float)p * frequency;
+			table[p * D + i] = (float)cos((double)angle);
+			table[p * D + D / 2 + i] = (float)sin((double)angle);
+		}
+	}
+}
+
+/* A document lies in one micro-batch or one cache, so no position is beyond either. */
+static void make_rope(struct graph *g)
+{
+	const struct config *c = &g->model->config;
+	size_t positions = (size_t)MAX(g->tape->cap.rows, g->tape->cap.keys), D = (size_t)c->D;
+
+	if (!(c->rope_theta > 0))
+		return;
+	g->rope = mem_array(positions * D, sizeof(*g->rope));
+	fill_rope(g->rope, positions, D, c->rope_theta);
+	g->rope_tensor = tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, D });
+}
+
+int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params, const struct adapter *a, bool training, struct err *e)
+{
+	*g = (struct graph){ .tape = t, .model = m, .params = params, .adapter = a, .training = training, .layer = -1 };
+	if (a && params && params != &a->params)
+		return err_set(e, "an adapter cannot be used together with full tuning");
+	if (a) {
+		g->params = &a->params;
+		g->replaced = a->replaced;
+	}
+	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
+	g->param_tensor = mem_array(g->params ? g->params->n_items : 0, sizeof(*g->param_tensor));
+	make_rope(g);
+	return 0;
+}
+
+void graph_release(struct graph *g)
+{
+	mem_free(g->weight_tensor);
+	mem_free(g->param_tensor);
+	mem_free(g->rope);
+	*g = (struct graph){ 0 };
+}
+
+uint32_t nn_param(struct graph *g, int param)
+{
+	const struct param *p = &g->params->items[param];
+
+	if (!g->param_tensor[param])
+		g->param_tensor[param] = tape_param(g->tape, p->name, p->n_dims, p->dim);
+	return g->param_tensor[param];
+}
+
+static uint32_t weight_tensor(struct graph *g, int i)
+{
+	const struct weight *w = &g->model->weights[i];
+
+	if (g->replaced && g->replaced[i] >= 0)
+		return nn_param(g, g->replaced[i]);
+	if (!g->weight_tensor[i])
+		g->weight_tensor[i] = tape_weight(g->tape, w->name, w->dtype, w->n_dims, w->dim);
+	return g->weight_tensor[i];
+}
+
+uint32_t nn_weight(struct graph *g, const char *spec)
+{
+	int i = model_weight(g->model, spec, g->layer);
+
+	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
+}
+
+uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias, uint32_t residual)
+{
+	int i = model_weight(g->model, weight, g->layer);
+
+	if (i < 0)
+		BUG("%s: no such weight in layer %d", weight, g->layer);
+	struct linear l = { .x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual };
+	if (g->adapter)
+		g->adapter->type->linear(g, g->adapter, i, &l);
+	return op_linear(g->tape, &l);
+}
+
+uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight)
+{
+	return op_rmsnorm(g->tape, x, nn_weight(g, weight), (float)g->model->config.norm_eps);
+}
+
+uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias)
+{
+	return op_layernorm(g->tape, x, nn_weight(g, weight), nn_weight(g, bias), (float)g->model->config.norm_eps);
+}
+
+uint32_t nn_rope(struct graph *g, uint32_t x, int heads)
+{
+	return op_rope(g->tape, x, g->rope_tensor, heads, g->model->config.rope_interleaved);
+}
+
+uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
+{
+	const struct config *c = &g->model->config;
+
+	if (g->kv) {
+		k = op_kv_put(g->tape, k, g->kv[g->layer].k);
+		v = op_kv_put(g->tape, v, g->kv[g->layer].v);
+	}
+	return op_attention(g->tape, q, k, v, c->H, c->G, (float)(1 / sqrt((double)c->D)));
+}
+
+uint32_t graph_hidden(struct graph *g)
+{
+	const struct arch *a = g->model->config.arch;
+	uint32_t x = a->embed(g);
+
+	for (int layer = 0; layer < g->model->config.n_layers; layer++) {
+		g->layer = g->tape->layer = layer;
+		x = a->block(g, layer, x);
+	}
+	g->layer = g->tape->layer = -1;
+	return x;
+}
+
+static uint32_t head(struct graph *g) { return weight_tensor(g, model_head(g->model)); }
+
+uint32_t graph_logprob(struct graph *g, uint32_t hidden)
+{
+	uint32_t x = g->model->config.arch->norm(g, op_gather(g->tape, hidden));
+
+	return op_token_logprob(g->tape, x, head(g));
+}
+
+uint32_t graph_logits(struct graph *g, uint32_t hidden)
+{
+	uint32_t x = g->model->config.arch->norm(g, op_gather(g->tape, hidden));
+
+	return op_linear(g->tape, &(struct linear){ .x = x, .w = head(g) });
+}
+
+static void *unconst(const void *p) { return (void *)(uintptr_t)p; } /* nodes never write what is bound as a weight */
+
+void graph_bind(const struct graph *g, struct run *r, float *grads)
+{
+	for (size_t i = 0; i < g->model->n_weights; i++)
+		if (g->weight_tensor[i])
+			run_bind(r, g->weight_tensor[i], unconst(g->model->weights[i].data));
+	for (size_t i = 0; g->params && i < g->params->n_items; i++) {
+		uint32_t x = g->param_tensor[i], dx = tape_grad(g->tape, x);
+		if (x)
+			run_bind(r, x, g->params->w + g->params->items[i].offset);
+		if (dx && grads)
+			run_bind(r, dx, grads + g->params->items[i].offset);
+	}
+	if (g->rope_tensor)
+		run_bind(r, g->rope_tensor, g->rope);
+}
