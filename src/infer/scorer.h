@@ -8,16 +8,18 @@
 struct scorer;
 
 struct scorer_options {
-	int32_t max_rows;              /* tokens of a micro-batch */
+	int32_t max_rows;              /* tokens of a micro-batch; at least max_length is used */
 	int32_t max_length;            /* of a document */
-	size_t memory;                 /* 0: no limit */
 };
 
 /* adapter may be NULL; params and replaced (full tuning) may be NULL. All borrowed until scorer_free. */
 int scorer_new(struct scorer **s, struct model *m, const struct adapter *a, const struct params *params, const int *replaced,
                struct pool *pool, const struct kernels *k, const struct scorer_options *o, struct err *e);
+/* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know before. */
+int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e);
 /* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`): the sum, and each if `each` is not NULL
- * (each[i] points at n floats; unscored ones are left alone). progress may be NULL. Returns -1 with a sentence on interruption or a document that is too long. */
+ * (each[i] points at n floats; unscored ones are left alone). progress (documents done, of) may be NULL; when it returns other than 0 the run ends. Returns -1 with a
+ * sentence on that or on a document that is too long. */
 int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
                int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
 double scorer_flops(const struct scorer *s);      /* computed so far */

@@ -17,7 +17,8 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	size_t before = mem_rss();
 
 	if (scorer_new(&t->scorer, &t->model, t->has_adapter ? &t->adapter : NULL, t->has_adapter ? NULL : &t->full,
-	               t->has_adapter ? NULL : t->replaced, t->pool, t->kernels, &o, e) < 0)
+	               t->has_adapter ? NULL : t->replaced, t->pool, t->kernels, &o, e) < 0 ||
+	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));
 	t->totals.eval_bytes = mem_rss() - MIN(before, mem_rss());
