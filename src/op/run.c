@@ -12,10 +12,10 @@ int run_init(struct run *r, const struct plan *p, const struct kernels *k, struc
 	void *arena = NULL, *scratch = NULL;
 	size_t scratch_bytes = p->scratch_bytes * (size_t)pool_threads(pool);
 
-	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0)
-		return -1;
-	if (mem_map(&scratch, scratch_bytes, "scratch", e) < 0) {
-		mem_unmap(arena, p->arena_bytes);
+	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0 || mem_map(&scratch, scratch_bytes, "scratch", e) < 0) {
+		if (arena)
+			mem_unmap(arena, p->arena_bytes);
+		*r = (struct run){ 0 };
 		return -1;
 	}
 	mem_touch(arena, p->arena_bytes);
