@@ -256,6 +256,8 @@ static void linear(struct graph *g, const struct adapter *a, int w, struct linea
 	if (o->site_of[w] < 0)
 		return;
 	const struct site *s = &o->sites[o->site_of[w]];
+	if (s->scale == 0) /* alpha 0: nothing is added */
+		return;
 	uint32_t x = l->x;
 	if (g->training && a->dropout > 0)
 		x = op_dropout(g->tape, x, (float)a->dropout, g->site++);
