@@ -40,4 +40,4 @@ fuzz-run-%: $(LIBFUZZER)/fuzz-%
 	@echo "fuzz $*: $$(sed -n 's/^stat::number_of_executed_units: //p' $(LIBFUZZER)/$*.log) executions, nothing found"
 
 .PHONY: fuzz
-.SECONDARY:
+.PRECIOUS: $(LIBFUZZER)/fuzz-%
