@@ -102,3 +102,19 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 {
 	return checkpoint_read_weights(dir, t->params, e);
 }
+
+/* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
+static int save_model(struct trainer *t, const char *dir, struct err *e)
+{
+	struct export_trained trained = { .model = &t->model, .params = t->params, .param = t->replaced };
+	struct export_weights weights = { .get = export_from_params, .ctx = &trained };
+	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
+}
+
+int trainer_result(struct trainer *t, const char *dir, struct err *e)
+{
+	if (!t->started)
+		BUG("the result of a run that has not begun");
+	run_release(&t->run);
+	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
+}

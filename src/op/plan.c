@@ -251,6 +251,16 @@ static void grant_inplace(struct life *l, const struct tensor *tensors, const st
 		}
 }
 
+/* What a forward node makes and no node reads is for whoever runs the tape, who looks when all is over. */
+static void keep_results(struct life *l, const struct rewrite *w)
+{
+	for (uint32_t i = 0; i < w->n_nodes; i++) {
+		uint32_t x = w->nodes[i].out[0];
+		if (x && w->nodes[i].phase == PHASE_FORWARD && l[x].bytes && l[x].last == i && w->tensors[x].role == ROLE_ACT)
+			l[x].last = w->n_nodes - 1;
+	}
+}
+
 static struct life *lifetimes(const struct rewrite *w, bool inplace)
 {
 	struct life *l = mem_array(w->n_tensors, sizeof(*l));
@@ -260,6 +270,7 @@ static struct life *lifetimes(const struct rewrite *w, bool inplace)
 		for (int j = 0; j < NODE_OUTPUTS; j++)
 			life_see(l, w->tensors, w->nodes[i].out[j], i);
 	}
+	keep_results(l, w);
 	if (inplace)
 		for (uint32_t i = 0; i < w->n_nodes; i++)
 			grant_inplace(l, w->tensors, &w->nodes[i], i);
