@@ -1,0 +1,42 @@
+/* generate: an answer from a session, token by token, and as text that can be shown while it grows.
+ *
+ * Text is given out when it is certain: whole characters, nothing that a stop string could still swallow. Bytes that stand alone become U+FFFD. */
+#ifndef INFER_GENERATE_H
+#define INFER_GENERATE_H
+
+#include "infer/session.h"
+#include "token/tokenizer.h"
+
+enum finish {
+	FINISH_STOP,      /* the model ended it, or a stop string came */
+	FINISH_LENGTH,    /* max_new_tokens, or the context is full */
+	FINISH_CANCELLED, /* emit said so */
+};
+const char *finish_name(enum finish f); /* "stop", "length", "cancelled" */
+
+struct generate_options {
+	struct tokens end;             /* tokens that end an answer; see generate_ends */
+	const char *const *stop;       /* strings that end it; they are not part of the text */
+	size_t n_stop;
+	size_t max_new_tokens;         /* at least 1 */
+	struct sampler *sampler;
+	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
+	void *ctx;
+};
+
+struct generation {
+	struct tokens ids;             /* the token that ended it included */
+	struct buf text;               /* all that was given out; special tokens left out */
+	enum finish finish;
+	bool context_full;             /* why it is FINISH_LENGTH */
+	double prompt_seconds, seconds; /* reading the prompt; the tokens after the first */
+};
+
+/* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and eom. */
+void generate_ends(const struct model *m, struct tokens *out);
+/* Goes on after ids[0..n), n ≥ 1, which are fed to s first. */
+int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n, const struct generate_options *o, struct generation *g, struct err *e);
+double generation_rate(const struct generation *g); /* tokens a second, NAN when one was too little to tell */
+void generation_release(struct generation *g);
+
+#endif
