@@ -317,16 +317,19 @@ static struct batch_cap trie_need(const struct trie *t, const int32_t *count, in
 
 /* --- what others call --- */
 
-/* Scratch of forest_take, which cannot know how much it will need. */
+/* Scratch of forest_take, which cannot know how much it will need; or the caller's, which knows. */
 struct room {
 	struct trie trie;
 	int32_t cap;
+	bool fixed;
 };
 
 static void room_grow(struct room *r)
 {
 	if (r->trie.n_docs < r->cap)
 		return;
+	if (r->fixed)
+		BUG("a micro-batch of more than the %d documents that were planned", r->cap - 1);
 	r->cap = MAX(64, 2 * r->cap);
 	r->trie.nodes = mem_grow(r->trie.nodes, 2 * (size_t)r->cap, sizeof(*r->trie.nodes));
 	r->trie.chain = mem_grow(r->trie.chain, (size_t)r->cap, sizeof(*r->trie.chain));
@@ -395,14 +398,28 @@ size_t forest_take(const struct document *const *docs, size_t n, const struct fo
 	return (size_t)taken;
 }
 
+/* nodes, chain and segment of at most n documents. */
+static void trie_lend(struct trie *t, int32_t *work, int32_t n)
+{
+	t->nodes = (struct node *)work;
+	t->chain = work + 2 * (size_t)n * NODE_WORDS;
+	t->segment = t->chain + n;
+}
+
+size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work, int32_t room)
+{
+	struct room r = { .trie = { .docs = docs, .share = o->share }, .cap = room, .fixed = true };
+	trie_lend(&r.trie, work, room);
+	trie_init(&r.trie);
+	return (size_t)take_grow(&r, n, o->max_rows);
+}
+
 void forest_fill(struct batch *b, const struct document *const *docs, size_t n, const struct forest_options *o)
 {
 	if (n == 0 || n > (size_t)b->cap.docs)
 		BUG("%zu documents for a batch of at most %d", n, b->cap.docs);
 	struct trie t = { .docs = docs, .share = o->share };
-	t.nodes = (struct node *)(b->work + b->cap.rows);
-	t.chain = b->work + b->cap.rows + 2 * (size_t)b->cap.docs * NODE_WORDS;
-	t.segment = t.chain + b->cap.docs;
+	trie_lend(&t, b->work + b->cap.rows, b->cap.docs);
 	trie_init(&t);
 	b->tokens = 0;
 	while ((size_t)t.n_docs < n) {

@@ -22,6 +22,9 @@ struct forest_options {
 /* How many of docs[0..n) go into the next micro-batch (≥ 1 when n ≥ 1; a single document longer than max_rows is a BUG: the caller has cut it),
  * and the capacities that this batch needs. */
 size_t forest_take(const struct document *const *docs, size_t n, const struct forest_options *o, struct batch_cap *need, struct live *live, int64_t *tokens);
+/* The same number alone, without an allocation: work has BATCH_WORK_DOC words for each of `room` documents, one more than the next
+ * micro-batch can take. */
+size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work, int32_t room);
 /* Fills b (whose capacities suffice) with docs[0..n); pair_doc counts documents in the given order; weights 1 a document.
  * Every (row, token, document) is a pair of its own, never merged. */
 void forest_fill(struct batch *b, const struct document *const *docs, size_t n, const struct forest_options *o);

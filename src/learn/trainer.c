@@ -151,6 +151,8 @@ static int take_memory(struct trainer *t, struct err *e)
 	t->partials = mem_array(optim_partials(t->params), sizeof(*t->partials));
 	t->taken = mem_array(t->global, sizeof(*t->taken));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
+	t->cut_room = t->dry.cap.docs + 1;
+	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
 	return 0;
 }
 
@@ -170,17 +172,14 @@ int trainer_start(struct trainer *t, struct err *e)
 
 /* --- a step --- */
 
-/* How many documents each micro-batch takes. Measuring needs memory of its own, so it is done before the guard is armed. */
+/* How many documents each micro-batch takes. */
 static size_t cut(struct trainer *t, size_t n)
 {
 	size_t micro = 0;
 	for (size_t at = 0; at < n; at += t->cuts[micro++]) {
-		struct batch_cap need;
-		struct live live;
-		int64_t tokens;
 		if (micro == (size_t)t->dry.most_micro)
 			BUG("step %ld has more than the %zu micro-batches that were planned", t->step, micro);
-		t->cuts[micro] = forest_take(t->taken + at, n - at, &t->forest, &need, &live, &tokens);
+		t->cuts[micro] = forest_count(t->taken + at, n - at, &t->forest, t->cut_work, t->cut_room);
 	}
 	return micro;
 }
@@ -234,10 +233,10 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 
 	if (!t->started || t->step >= t->schedule.steps)
 		BUG("a step of a run that is over or not begun");
+	mem_guard_arm();
 	size_t n = order_global_batch(t, t->step, t->taken), micros = cut(t, n), at = 0;
 	*m = (struct step_metrics){ .step = t->step + 1 };
 	m->learning_rate = t->recipe.learning_rate * schedule_factor(&t->schedule, t->step);
-	mem_guard_arm();
 	for (size_t i = 0; i < micros; at += t->cuts[i++])
 		loss += run_micro(t, t->taken + at, t->cuts[i], (uint32_t)i, m, &live);
 	m->supervised_tokens = (int64_t)live.pairs;
@@ -298,6 +297,7 @@ void trainer_close(struct trainer *t)
 	mem_free(t->partials);
 	mem_free(t->taken);
 	mem_free(t->cuts);
+	mem_free(t->cut_work);
 	mem_free(t->eval_sums);
 	mem_free(t);
 }

@@ -60,6 +60,7 @@ struct trainer {
 	double *partials;
 	const struct document **taken;     /* [global] */
 	size_t *cuts;                      /* [most_micro] */
+	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */
 	struct scorer *scorer;
 	double *eval_sums;
 	long step;                         /* done */

@@ -257,7 +257,7 @@ static void test_other_recipe(struct test *t, const char *data)
 static long stop_after, looked;
 static bool stop_now(void) { return stop_after >= 0 && looked++ >= stop_after; }
 
-static enum fit_end fit_once(struct test *t, const struct job *j, struct run_dir *dir, int threads, long stop, char hex[33], double *best)
+static enum fit_end fit_once(struct test *t, const struct job *j, struct run_dir *dir, int threads, long stop, char hex[33], long *best)
 {
 	struct err e = ERR_INIT;
 	struct session s;
@@ -274,7 +274,7 @@ static enum fit_end fit_once(struct test *t, const struct job *j, struct run_dir
 		CHECK_MSG(t, fine, "%s", e.msg);
 		hash_weights(trainer_params(s.trainer), hex);
 		if (best)
-			*best = f.best_loss;
+			*best = f.best_step;
 		fit_release(&f);
 	}
 	session_end(&s);
@@ -375,25 +375,32 @@ static void test_interrupted(struct test *t, const char *data)
 
 static void test_best(struct test *t, const char *data)
 {
-	char options[512], hex[33];
-	double best;
+	char options[512], hex[33], loaded[33] = "", *best_path;
+	long best = -1, *saved;
 	struct run_dir d = { 0 };
 	struct job j;
+	struct session s;
 	struct err e = ERR_INIT;
-	long *steps_saved;
 	size_t n;
 
-	/* A rate so high that learning soon goes wrong. */
-	snprintf(options, sizeof(options), SMALL " max-steps=40 learning-rate=0.5 eval-steps=2 early-stopping-patience=3 "
+	/* A rate so high that learning goes up and down. */
+	snprintf(options, sizeof(options), SMALL " max-steps=60 learning-rate=0.5 lr-scheduler-type=constant eval-steps=2 early-stopping-patience=1 "
 	         "load-best-model-at-end=true save-total-limit=1 save-steps=1 eval-data=%s", data);
 	job_init(t, &j, "llama", data, options);
-	test_case(t, "early stopping, and the best checkpoint kept");
+	test_case(t, "early stopping; the best checkpoint is kept and becomes the result");
 	open_run(t, &d, &j);
 	CHECK(t, fit_once(t, &j, &d, 2, -1, hex, &best) == FIT_DONE);
-	CHECK(t, isfinite(best));
-	CHECK(t, checkpoint_list(j.out, &steps_saved, &n, &e) == 0 && n <= 2 && n >= 1);
-	CHECK_MSG(t, steps_saved[n - 1] < 40, "it stopped at %ld", steps_saved[n - 1]);
-	mem_free(steps_saved);
+	CHECK(t, checkpoint_list(j.out, &saved, &n, &e) == 0 && n == 2);
+	CHECK_MSG(t, n == 2 && saved[0] == best && saved[1] == best + 2 && best < 58, "the best is %ld, the last %ld", best, saved[n - 1]);
+	best_path = checkpoint_path(j.out, best);
+	if (session_begin(t, &s, &j, 1)) {
+		CHECK_MSG(t, trainer_load_weights(s.trainer, best_path, &e) == 0, "%s", e.msg);
+		hash_weights(trainer_params(s.trainer), loaded);
+		CHECK(t, !strcmp(hex, loaded));
+	}
+	session_end(&s);
+	mem_free(best_path);
+	mem_free(saved);
 	run_dir_release(&d);
 	job_release(&j);
 }
