@@ -1,0 +1,205 @@
+/* eval: how well a model does on rows. The scores are judge/evaluate's; here is what a person or a script sees of them. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/model_common.h"
+#include "judge/evaluate.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_eval;
+
+struct eval {
+	struct common common;
+	const char *adapter, *data, *details;
+	int64_t limit, max_length, stride, micro_batch_tokens;
+	bool apply_chat_template;
+	const char *compute;
+};
+
+static const struct opt eval_opts[] = {
+	OPT_GROUP("What to judge"),
+	OPT_STRING("data", struct eval, data, NULL, "FILE", "rows: JSONL, .gz, or a folder of them; their shape says what is measured"),
+	ADAPTER_OPT(struct eval, adapter),
+	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
+	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false", "query,choices,gold rows: the query is the user's turn"),
+	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
+	OPT_GROUP("How"),
+	OPT_INT("max-length", struct eval, max_length, "1024", 2, 1 << 20, "longest document in tokens; of text, the window"),
+	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20, "text: a window begins every N tokens (default: half of max-length)"),
+	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
+	OPT_CHOICE("compute", struct eval, compute, "f32", "f32", "arithmetic"),
+	COMMON_OPTS(struct eval, common),
+	OPT_END
+};
+
+/* --- while it runs --- */
+
+static int show_progress(void *ctx, const struct evaluate_progress *p)
+{
+	char left[32];
+	double rate = (double)p->done / p->seconds;
+
+	(void)ctx;
+	if (p->seconds < 2)
+		return 0;
+	clock_human((double)(p->total - p->done) / rate, left);
+	log_live("%s: %.0f %%  %.0f tokens/s  %s left", p->doing, 100.0 * (double)p->done / (double)p->total, rate, left);
+	return 0;
+}
+
+static void keep_line(void *ctx, json_t *line)
+{
+	struct buf *lines = ctx;
+	char *text = jsonx_line(line);
+	buf_adds(lines, text);
+	buf_addc(lines, '\n');
+	mem_free(text);
+}
+
+/* --- what came of it --- */
+
+static json_t *summarize(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
+{
+	bool text = v->shape == ROW_TEXT;
+	json_t *j = json_pack("{s:s, s:I}", "shape", row_shape_name(v->shape), "n", (json_int_t)v->n);
+
+	put_estimate(j, "acc", &v->acc);
+	put_estimate(j, "acc_norm", &v->acc_norm);
+	put_estimate(j, "exact_match", &v->exact_match);
+	put_estimate(j, "perplexity", &v->perplexity);
+	json_object_set_new(j, "perplexity_n", json_integer((json_int_t)v->perplexity.n));
+	json_object_set_new(j, "max_length", json_integer(eo->max_length));
+	json_object_set_new(j, "window", text ? json_integer(eo->max_length) : json_null());
+	json_object_set_new(j, "stride", text ? json_integer(eo->stride) : json_null());
+	json_object_set_new(j, "apply_chat_template", json_boolean(o->apply_chat_template));
+	json_object_set_new(j, "truncated", json_integer((json_int_t)v->n_truncated));
+	json_object_set_new(j, "tokens", json_integer(v->tokens));
+	json_object_set_new(j, "scored_tokens", json_integer(v->scored_tokens));
+	json_object_set_new(j, "computed_tokens", json_integer(v->computed_tokens));
+	json_object_set_new(j, "new_tokens", json_integer(v->new_tokens));
+	json_object_set_new(j, "flops", jsonx_number(v->flops));
+	json_object_set_new(j, "seconds", json_real(v->seconds));
+	json_object_set_new(j, "tokens_per_second", jsonx_number((double)(v->tokens + v->new_tokens) / v->seconds));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	return j;
+}
+
+static void show_estimate(const char *name, const struct estimate *x, const char *unit)
+{
+	if (x->n)
+		app_print("  %-12s %8.4f  ± %.4f  (95 %%: %.4f to %.4f; %zu %s)\n", name, x->mean, x->stderr_, x->low, x->high, x->n, unit);
+}
+
+static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
+{
+	char time[32];
+
+	clock_human(v->seconds, time);
+	app_print("%s: %zu rows of %s\n", o->data, v->n, row_shape_name(v->shape));
+	show_estimate("acc", &v->acc, "rows");
+	show_estimate("acc_norm", &v->acc_norm, "rows");
+	show_estimate("exact_match", &v->exact_match, "rows");
+	show_estimate("perplexity", &v->perplexity, v->shape == ROW_TEXT ? "windows" : "answers");
+	if (v->shape == ROW_TEXT)
+		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
+	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)(v->tokens + v->new_tokens), time, (double)(v->tokens + v->new_tokens) / v->seconds);
+}
+
+/* --- the whole --- */
+
+static int set_lengths(const struct eval *o, const struct model *m, struct evaluate_options *eo, struct err *e)
+{
+	eo->max_length = (int32_t)MIN(o->max_length, (int64_t)m->config.n_ctx);
+	if (eo->max_length < o->max_length && o->max_length > 1024)
+		log_say("the model has %d positions: documents are at most that long, not %lld", m->config.n_ctx, (long long)o->max_length);
+	eo->stride = o->stride == OPT_UNSET_INT ? MAX(eo->max_length / 2, 1) : (int32_t)o->stride;
+	if (eo->stride > eo->max_length)
+		return err_set(e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored", eo->stride, eo->max_length);
+	return 0;
+}
+
+static int report(struct app *app, const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo, const struct buf *lines, struct err *e)
+{
+	if (o->details && io_write(o->details, buf_str(lines), lines->len, e) < 0)
+		return -1;
+	if (v->n_truncated)
+		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
+	log_live_end();
+	if (!app->json) {
+		show(o, v, eo);
+		return 0;
+	}
+	json_t *j = summarize(o, v, eo);
+	app_json(j);
+	json_decref(j);
+	return 0;
+}
+
+static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct err *e)
+{
+	struct buf lines = BUF_INIT;
+	struct evaluate_options eo = {
+		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
+		.progress = show_progress, .detail = o->details ? keep_line : NULL, .ctx = &lines,
+	};
+	struct evaluation v;
+
+	if (set_lengths(o, &l->model, &eo, e) < 0 || (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
+		return -1;
+	struct subject s = { &l->model, loaded_adapter(l), l->chat, app->pool, app->kernels };
+	int status = evaluate(&v, &s, r, &eo, e);
+	if (status == 0)
+		status = report(app, o, &v, &eo, &lines, e);
+	buf_release(&lines);
+	return status;
+}
+
+static int open_and_judge(struct app *app, const struct eval *o, const char *model, const struct rows *r, struct err *e)
+{
+	struct loaded l;
+
+	if (r->n == 0)
+		return err_set(e, "%s holds no rows", o->data);
+	if (loaded_open(&l, model, o->adapter, e) < 0)
+		return -1;
+	struct rows some = *r;
+	if (o->limit != OPT_UNSET_INT)
+		some.n = MIN(r->n, (size_t)o->limit);
+	int status = judge(app, o, &l, &some, e);
+	loaded_close(&l);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct eval o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	struct rows rows = { 0 };
+	int status = model_begin(app, &cmd_eval, &o, &p, 1, "one model");
+
+	if (status)
+		return status - 1;
+	if (!o.data)
+		status = app_usage(&cmd_eval, "--data FILE was wanted");
+	else if (rows_load(&rows, o.data, &e) < 0 || open_and_judge(app, &o, p.positional[0], &rows, &e) < 0)
+		status = app_fail(&e);
+	rows_release(&rows);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_eval = {
+	.name = "eval",
+	.summary = "how well a model does on your rows: accuracy, exact match, perplexity, with their errors",
+	.usage = "MODEL --data FILE [--adapter DIR] [options]",
+	.example = "kungfu eval model.gguf --data test.jsonl",
+	.order = 40,
+	.opts = eval_opts,
+	.run = run,
+};

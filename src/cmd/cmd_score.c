@@ -1,0 +1,249 @@
+/* score: the log-probability of every token of a text.
+ *
+ * The text is a file's bytes as they are; text of special tokens counts as those, as transformers reads it. A BOS goes before it only where the
+ * model's tokenizer adds one; it is no line of the result. What is longer than the window is scored in windows (judge/window.h). */
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/model_common.h"
+#include "infer/scorer.h"
+#include "judge/window.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_score;
+
+struct score {
+	struct common common;
+	const char *adapter;
+	int64_t window, stride, micro_batch_tokens;
+	const char *compute;
+};
+
+static const struct opt score_opts[] = {
+	ADAPTER_OPT(struct score, adapter),
+	OPT_INT("window", struct score, window, NULL, 2, 1 << 20, "a longer text is scored in windows of N tokens (default: the model's context)"),
+	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20, "a window begins every N tokens and scores what none before it did (default: half of the window)"),
+	OPT_INT("micro-batch-tokens", struct score, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
+	OPT_CHOICE("compute", struct score, compute, "f32", "f32", "arithmetic"),
+	COMMON_OPTS(struct score, common),
+	OPT_END
+};
+
+struct scored {
+	struct tokens ids;
+	size_t n_bos;              /* 1 when a BOS was put before the text */
+	float *logprob;            /* [ids.n], NAN where nothing was scored */
+	int32_t window, stride;
+	size_t n_windows, n_scored;
+	double sum, seconds;
+};
+
+/* --- scoring --- */
+
+static int read_text(const struct model *m, const char *path, struct scored *s, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	const struct tokenizer *t = m->tokenizer;
+	const char *name = path[0] == '-' && !path[1] ? "standard input" : path;
+	int status = io_read(&text, path, e);
+
+	if (status == 0 && tokenizer_add_bos(t) && tokenizer_bos(t) >= 0) {
+		tokens_add(&s->ids, tokenizer_bos(t));
+		s->n_bos = 1;
+	}
+	if (status == 0 && tokenizer_encode(t, buf_str(&text), text.len, TOKENIZE_SPECIAL, &s->ids, e) < 0)
+		status = err_prefix(e, "%s", name);
+	if (status == 0 && s->ids.n == s->n_bos)
+		status = err_set(e, "%s is empty: there is nothing to score", name);
+	buf_release(&text);
+	return status;
+}
+
+struct watch {
+	const struct windows *w;
+	size_t seen;
+	int64_t done, total;
+	double began;
+};
+
+static int show_progress(void *ctx, size_t done, size_t n)
+{
+	struct watch *x = ctx;
+	char left[32];
+
+	(void)n;
+	while (x->seen < done)
+		x->done += x->w->items[x->seen++].n;
+	double seconds = clock_seconds() - x->began, rate = (double)x->done / seconds;
+	if (seconds < 2)
+		return 0;
+	clock_human((double)(x->total - x->done) / rate, left);
+	log_live("window %zu of %zu  %.0f tokens/s  %s left", done, n, rate, left);
+	return 0;
+}
+
+static int score_windows(struct scorer *scorer, const struct windows *w, struct scored *s, struct err *e)
+{
+	const struct document **docs = mem_array(w->n, sizeof(*docs));
+	float **each = mem_array(w->n, sizeof(*each));
+	double *sum = mem_array(w->n, sizeof(*sum));
+	struct watch watch = { .w = w, .began = clock_seconds() };
+
+	for (size_t i = 0; i < w->n; i++) {
+		docs[i] = &w->items[i];
+		each[i] = s->logprob + w->begin[i];
+		watch.total += w->items[i].n;
+	}
+	int status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
+	for (size_t i = 0; i < w->n; i++)
+		s->sum += sum[i];
+	mem_free(docs);
+	mem_free(each);
+	mem_free(sum);
+	return status;
+}
+
+static int set_windows(const struct score *o, const struct model *m, struct scored *s, struct err *e)
+{
+	int32_t most = m->config.n_ctx;
+
+	if (o->window != OPT_UNSET_INT && o->window > most)
+		return err_set(e, "--window %lld: the model has %d positions", (long long)o->window, most);
+	s->window = o->window == OPT_UNSET_INT ? most : (int32_t)o->window;
+	s->stride = o->stride == OPT_UNSET_INT ? MAX(s->window / 2, 1) : (int32_t)MIN(o->stride, (int64_t)INT32_MAX);
+	if (s->stride > s->window)
+		return err_set(e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored", s->stride, s->window);
+	return 0;
+}
+
+static int score_text(struct app *app, const struct score *o, struct loaded *l, struct scored *s, struct err *e)
+{
+	struct windows w = { 0 };
+	struct scorer *scorer;
+	int32_t longest = (int32_t)MIN(s->ids.n, (size_t)s->window);
+	struct scorer_options so = { .max_rows = (int32_t)o->micro_batch_tokens, .max_length = longest };
+	double began = clock_seconds();
+
+	s->logprob = mem_array(s->ids.n, sizeof(*s->logprob));
+	for (size_t i = 0; i < s->ids.n; i++)
+		s->logprob[i] = NAN;
+	windows_add(&w, s->ids.id, s->ids.n, s->window, s->stride, "the text", 1);
+	s->n_windows = w.n;
+	s->n_scored = w.scored;
+	int status = scorer_new(&scorer, &l->model, loaded_adapter(l), NULL, NULL, app->pool, app->kernels, &so, e);
+	if (status == 0) {
+		status = score_windows(scorer, &w, s, e);
+		scorer_free(scorer);
+	}
+	windows_release(&w);
+	s->seconds = clock_seconds() - began;
+	return status;
+}
+
+/* --- showing --- */
+
+static json_t *token_text(const struct tokenizer *t, int32_t id)
+{
+	struct buf piece = BUF_INIT, text = BUF_INIT;
+	tokenizer_piece(t, id, &piece);
+	utf8_repair(&text, buf_str(&piece), piece.len);
+	json_t *j = json_stringn(buf_str(&text), text.len);
+	buf_release(&piece);
+	buf_release(&text);
+	return j;
+}
+
+static void show_token(const struct app *app, const struct tokenizer *t, size_t at, int32_t id, float logprob)
+{
+	json_t *text = token_text(t, id);
+	if (app->json) {
+		json_t *line = json_pack("{s:i, s:O, s:o}", "id", id, "token", text, "logprob", jsonx_number(logprob));
+		app_json(line);
+		json_decref(line);
+	} else {
+		char *quoted = jsonx_line(text); /* line ends and the like made visible */
+		if (isnan(logprob))
+			app_print("%7zu %7d         -  %s\n", at, id, quoted);
+		else
+			app_print("%7zu %7d %9.4f  %s\n", at, id, logprob, quoted);
+		mem_free(quoted);
+	}
+	json_decref(text);
+}
+
+static void summarize(const struct app *app, const struct scored *s)
+{
+	size_t n = s->ids.n - s->n_bos;
+	double perplexity = s->n_scored ? exp(-s->sum / (double)s->n_scored) : NAN;
+	char time[32];
+
+	if (app->json) {
+		json_t *j = json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens", (json_int_t)s->n_scored,
+		                      "logprob_sum", jsonx_number(s->sum), "perplexity", jsonx_number(perplexity), "window", s->window, "stride", s->stride,
+		                      "windows", (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
+		app_json(j);
+		json_decref(j);
+		return;
+	}
+	clock_human(s->seconds, time);
+	app_print("%zu tokens, %zu scored, log-probability %.4f, perplexity %.4f, %s, %.0f tokens/s\n", n, s->n_scored, s->sum, perplexity, time,
+	          (double)n / s->seconds);
+	if (s->n_windows > 1)
+		app_print("%zu windows of %d tokens, one every %d\n", s->n_windows, s->window, s->stride);
+}
+
+static int score_file(struct app *app, const struct score *o, const char *model, const char *path, struct scored *s, struct err *e)
+{
+	struct loaded l;
+
+	if (loaded_open(&l, model, o->adapter, e) < 0)
+		return -1;
+	int status = set_windows(o, &l.model, s, e);
+	if (status == 0)
+		status = read_text(&l.model, path, s, e);
+	if (status == 0)
+		status = score_text(app, o, &l, s, e);
+	if (status == 0) {
+		log_live_end();
+		if (!app->json)
+			app_print("  token      id   log p  text\n");
+		for (size_t i = s->n_bos; i < s->ids.n; i++)
+			show_token(app, l.model.tokenizer, i - s->n_bos, s->ids.id[i], s->logprob[i]);
+		summarize(app, s);
+	}
+	loaded_close(&l);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct score o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	struct scored s = { 0 };
+	int status = model_begin(app, &cmd_score, &o, &p, 2, "a model and a file (or - for standard input)");
+
+	if (status)
+		return status - 1;
+	if (score_file(app, &o, p.positional[0], p.positional[1], &s, &e) < 0)
+		status = app_fail(&e);
+	tokens_release(&s.ids);
+	mem_free(s.logprob);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_score = {
+	.name = "score",
+	.summary = "the log-probability of every token of a text",
+	.usage = "MODEL FILE|- [--adapter DIR] [options]",
+	.example = "kungfu score model.gguf text.txt",
+	.order = 30,
+	.opts = score_opts,
+	.run = run,
+};

@@ -1,0 +1,66 @@
+/* model_common: see model_common.h. */
+#include "cmd/model_common.h"
+
+#include <math.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "token/tokenizer.h"
+
+int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
+{
+	*l = (struct loaded){ 0 };
+	if (model_open(&l->model, model, e) < 0)
+		return -1;
+	if (!adapter)
+		return 0;
+	if (adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
+		model_close(&l->model);
+		return -1;
+	}
+	l->has_adapter = true;
+	return 0;
+}
+
+int loaded_chat(struct loaded *l, struct err *e)
+{
+	const char *source = tokenizer_template(l->model.tokenizer);
+	if (source && !(l->chat = template_parse(source, e)))
+		return err_prefix(e, "%s: its chat template", l->model.source.path);
+	return 0;
+}
+
+const struct adapter *loaded_adapter(const struct loaded *l) { return l->has_adapter ? &l->adapter : NULL; }
+
+void loaded_close(struct loaded *l)
+{
+	template_free(l->chat);
+	if (l->has_adapter)
+		adapter_release(&l->adapter);
+	model_close(&l->model);
+}
+
+int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what)
+{
+	int status = app_begin(app, c, target, p);
+	if (status || p->n_positional == wanted)
+		return status;
+	if (p->n_positional > wanted)
+		status = app_usage(c, "%s was wanted, %s is too many", what, p->positional[wanted]);
+	else
+		status = app_usage(c, "%s was wanted", what);
+	opt_release(p);
+	return status + 1;
+}
+
+void put_estimate(json_t *j, const char *name, const struct estimate *x)
+{
+	char *error = mem_printf("%s_stderr", name), *interval = mem_printf("%s_ci95", name);
+	bool none = x->n == 0;
+
+	json_object_set_new(j, name, jsonx_number(none ? NAN : x->mean));
+	json_object_set_new(j, error, jsonx_number(none ? NAN : x->stderr_));
+	json_object_set_new(j, interval, none || isnan(x->low) ? json_null() : json_pack("[o, o]", jsonx_number(x->low), jsonx_number(x->high)));
+	mem_free(error);
+	mem_free(interval);
+}

@@ -1,0 +1,30 @@
+/* model_common: what the commands share that use a model: info, generate, score, eval, merge. */
+#ifndef CMD_MODEL_COMMON_H
+#define CMD_MODEL_COMMON_H
+
+#include "adapt/adapter.h"
+#include "cmd/command.h"
+#include "judge/statistics.h"
+#include "token/template.h"
+
+struct loaded {
+	struct model model;
+	struct adapter adapter;
+	bool has_adapter;
+	struct template *chat;         /* loaded_chat: parsed; NULL when the model has none */
+};
+
+int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+int loaded_chat(struct loaded *l, struct err *e);
+const struct adapter *loaded_adapter(const struct loaded *l); /* or NULL */
+void loaded_close(struct loaded *l);
+
+/* app_begin, and the one positional that the command takes, or exactly `wanted` of them. Returns as app_begin. */
+int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what);
+
+/* Name, name_stderr and name_ci95 of a score; nulls where there is none. */
+void put_estimate(json_t *j, const char *name, const struct estimate *x);
+
+#define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "DIR", "a LoRA in PEFT's form on top of the model")
+
+#endif
