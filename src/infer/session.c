@@ -144,6 +144,14 @@ int session_length(const struct session *s) { return s->length; }
 
 int session_limit(const struct session *s) { return s->n_ctx; }
 
+void session_bytes(const struct session *s, size_t *work, size_t *cache)
+{
+	size_t rope = s->graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
+
+	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) + batch_bytes(&s->batch.cap) + rope;
+	*cache = s->cache_bytes;
+}
+
 void session_truncate(struct session *s, int length)
 {
 	if (length < 0 || length > s->length)

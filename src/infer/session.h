@@ -13,6 +13,8 @@ void session_free(struct session *s);
 int session_feed(struct session *s, const int32_t *ids, size_t n, const float **logits, struct err *e);
 int session_length(const struct session *s);
 int session_limit(const struct session *s);
+/* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes real as it fills. */
+void session_bytes(const struct session *s, size_t *work, size_t *cache);
 void session_truncate(struct session *s, int length);  /* forget all after the first `length` tokens */
 
 #endif
