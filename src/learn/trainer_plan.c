@@ -199,6 +199,21 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 	return -1;
 }
 
+/* Searching takes memory of its own, which stays with the process: measured again, and searched once more where that matters. */
+static int fit_limit(struct trainer *t, const struct recording *r, size_t limit, struct plan_options *o, struct plan *plan, struct err *e)
+{
+	for (int again = 1; ; again--) {
+		size_t fixed = fixed_bytes(&t->totals);
+		o->limit_bytes = limit > fixed ? limit - fixed : 1;
+		if (plan_make(plan, &r->tape, t->kernels, o, e) < 0)
+			return -1;
+		measure_memory(t, plan);
+		if (!again || fixed_bytes(&t->totals) + pages(plan->arena_bytes) <= limit)
+			return 0;
+		plan_release(plan);
+	}
+}
+
 static int choose_plan(struct trainer *t, const struct recording *r, size_t limit, struct plan *plan, struct err *e)
 {
 	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing };
@@ -213,8 +228,7 @@ static int choose_plan(struct trainer *t, const struct recording *r, size_t limi
 	t->totals.least_bytes = fixed + least_arena(t, t->forest.max_rows);
 	if (t->totals.least_bytes > limit)
 		return say_infeasible(t, limit, t->totals.least_bytes, e);
-	o.limit_bytes = limit - fixed;
-	return plan_make(plan, &r->tape, t->kernels, &o, e);
+	return fit_limit(t, r, limit, &o, plan, e);
 }
 
 /* Without --memory the machine's own limit counts; where even recomputing does not help, the start says so. */
