@@ -1,0 +1,272 @@
+/* info: what a model is, read from its files, and what it needs. Opening it checks what every command checks, so a file whose tensors do not all lie
+ * inside it, or that is another model than it says, is refused here too. */
+#include <string.h>
+
+#include "base/human.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/info_memory.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_info;
+
+enum { TEMPLATE_LINES = 3, LINE_WIDTH = 76, SPECIALS_SHOWN = 6 };
+
+struct info {
+	struct common common;
+	const char *adapter;
+};
+
+static const struct opt info_opts[] = {
+	ADAPTER_OPT(struct info, adapter),
+	COMMON_OPTS(struct info, common),
+	OPT_END
+};
+
+/* --- weights as the file has them --- */
+
+struct stored { size_t tensors, parameters, bytes; };
+
+static void count_stored(const struct source *s, struct stored by[DTYPE_COUNT])
+{
+	for (size_t i = 0; i < source_count(s); i++) {
+		struct source_tensor t;
+		size_t n = 1;
+		source_tensor(s, i, &t);
+		if (t.dtype == DTYPE_COUNT) /* never computed with: an ignored buffer */
+			continue;
+		for (int d = 0; d < t.n_dims; d++)
+			n *= t.dim[d];
+		by[t.dtype].tensors++;
+		by[t.dtype].parameters += n;
+		by[t.dtype].bytes += t.bytes;
+	}
+}
+
+static json_t *stored_json(const struct source *s)
+{
+	struct stored by[DTYPE_COUNT] = { 0 };
+	json_t *list = json_array();
+
+	count_stored(s, by);
+	for (int t = 0; t < DTYPE_COUNT; t++)
+		if (by[t].tensors)
+			json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "dtype", dtypes[t].name, "tensors", (json_int_t)by[t].tensors, "parameters",
+			                                      (json_int_t)by[t].parameters, "bytes", (json_int_t)by[t].bytes));
+	return list;
+}
+
+static void show_stored(const struct source *s)
+{
+	struct stored by[DTYPE_COUNT] = { 0 };
+	char n[32], bytes[32];
+
+	count_stored(s, by);
+	for (int t = 0; t < DTYPE_COUNT; t++)
+		if (by[t].tensors)
+			app_print("  stored as      %-6s %4zu tensors, %s numbers, %s\n", dtypes[t].name, by[t].tensors,
+			          human_count((double)by[t].parameters, n), human_bytes(by[t].bytes, bytes));
+}
+
+/* --- tokens --- */
+
+static json_t *piece_json(const struct tokenizer *t, int32_t id)
+{
+	struct buf piece = BUF_INIT, text = BUF_INIT;
+	tokenizer_piece(t, id, &piece);
+	utf8_repair(&text, buf_str(&piece), piece.len);
+	json_t *j = json_stringn(buf_str(&text), text.len);
+	buf_release(&piece);
+	buf_release(&text);
+	return j;
+}
+
+static json_t *token_json(const struct tokenizer *t, int32_t id)
+{
+	return id < 0 ? json_null() : json_pack("{s:i, s:o}", "id", id, "token", piece_json(t, id));
+}
+
+static json_t *specials_json(const struct tokenizer *t)
+{
+	json_t *list = json_array();
+	for (size_t id = 0; id < tokenizer_size(t); id++)
+		if (tokenizer_is_special(t, (int32_t)id))
+			json_array_append_new(list, token_json(t, (int32_t)id));
+	return list;
+}
+
+static json_t *tokenizer_json(const struct tokenizer *t)
+{
+	json_t *j = json_pack("{s:I, s:b}", "size", (json_int_t)tokenizer_size(t), "add_bos_token", (int)tokenizer_add_bos(t));
+	json_object_set_new(j, "bos", token_json(t, tokenizer_bos(t)));
+	json_object_set_new(j, "eos", token_json(t, tokenizer_eos(t)));
+	json_object_set_new(j, "pad", token_json(t, tokenizer_pad(t)));
+	json_object_set_new(j, "special_tokens", specials_json(t));
+	json_object_set_new(j, "chat_template", tokenizer_template(t) ? json_string(tokenizer_template(t)) : json_null());
+	return j;
+}
+
+static void show_token(const char *name, const json_t *token)
+{
+	if (json_is_object(token))
+		app_print("  %-14s %s (%lld)\n", name, json_string_value(json_object_get(token, "token")), json_integer_value(json_object_get(token, "id")));
+	else
+		app_print("  %-14s none\n", name);
+}
+
+static void show_specials(const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	app_print("  %-14s %zu:", "special tokens", n);
+	for (size_t i = 0; i < MIN(n, (size_t)SPECIALS_SHOWN); i++)
+		app_print(" %s", json_string_value(json_object_get(json_array_get(list, i), "token")));
+	app_print("%s\n", n > SPECIALS_SHOWN ? " …" : "");
+}
+
+static void show_template(const char *source)
+{
+	const char *at = source;
+
+	if (!source) {
+		app_print("  %-14s none\n", "chat template");
+		return;
+	}
+	app_print("  %-14s %zu bytes, begins:\n", "chat template", strlen(source));
+	for (int i = 0; i < TEMPLATE_LINES && *at; i++) {
+		size_t n = strcspn(at, "\n"), shown = n > LINE_WIDTH ? utf8_complete(at, LINE_WIDTH) : n;
+		app_print("    %.*s%s\n", (int)shown, at, shown < n ? "…" : "");
+		at += n + (at[n] == '\n');
+	}
+}
+
+static void show_tokenizer(const struct tokenizer *t)
+{
+	json_t *j = tokenizer_json(t);
+
+	show_token("begin", json_object_get(j, "bos"));
+	show_token("end", json_object_get(j, "eos"));
+	show_token("padding", json_object_get(j, "pad"));
+	app_print("  %-14s %s\n", "text gets", tokenizer_add_bos(t) ? "the begin token before it" : "no token before it");
+	show_specials(json_object_get(j, "special_tokens"));
+	show_template(tokenizer_template(t));
+	json_decref(j);
+}
+
+/* --- the whole --- */
+
+static char *format_name(const struct source *s)
+{
+	if (s->is_gguf)
+		return mem_printf("GGUF version %u", s->gguf.version);
+	return mem_printf("Hugging Face folder, %zu safetensors file%s", s->n_shards, s->n_shards == 1 ? "" : "s");
+}
+
+static json_t *config_json(const struct config *c)
+{
+	json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "architecture", c->arch->name, "layers", c->n_layers, "width", c->C, "heads",
+	                      c->H, "kv_heads", c->G, "head_size", c->D, "mlp_width", c->F, "vocabulary", c->V, "context", c->n_ctx, "tied", (int)c->tied);
+	json_object_set_new(j, "norm_epsilon", json_real(c->norm_eps));
+	json_object_set_new(j, "rope_theta", c->rope_theta > 0 ? json_real(c->rope_theta) : json_null());
+	return j;
+}
+
+static json_t *memory_json(const struct info_memory *x)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights, "run_bytes", (json_int_t)x->run, "cache_bytes_per_token",
+	                 (json_int_t)x->cache_token, "cache_bytes_full_context", (json_int_t)x->cache, "tune_lora_bytes", (json_int_t)x->lora, "tune_full_bytes",
+	                 (json_int_t)x->full, "tune_micro_batch_tokens", INFO_ROWS, "tune_lora_r", INFO_RANK);
+}
+
+static void put_info(const struct loaded *l, const struct info_memory *x)
+{
+	const struct model *m = &l->model;
+	char *format = format_name(&m->source);
+	json_t *j = config_json(&m->config), *path = json_string(m->source.path);
+
+	json_object_set_new(j, "model", path ? path : json_null());
+	json_object_set_new(j, "format", json_string(format));
+	json_object_set_new(j, "parameters", json_integer((json_int_t)model_count(m)));
+	json_object_set_new(j, "file_bytes", json_integer((json_int_t)source_bytes(&m->source)));
+	json_object_set_new(j, "dtypes", stored_json(&m->source));
+	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
+	json_object_set_new(j, "memory", memory_json(x));
+	if (l->has_adapter)
+		json_object_set_new(j, "adapter", json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters", (json_int_t)params_count(&l->adapter.params)));
+	app_json(j);
+	json_decref(j);
+	mem_free(format);
+}
+
+static void show_config(const struct model *m)
+{
+	const struct config *c = &m->config;
+	char n[32], bytes[32], *format = format_name(&m->source);
+
+	app_print("%s: %s, %s\n", m->source.path, format, human_bytes(source_bytes(&m->source), bytes));
+	app_print("  %-14s %s, %s parameters, %d layers of width %d\n", "architecture", c->arch->name, human_count((double)model_count(m), n), c->n_layers, c->C);
+	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G, c->rope_theta > 0 ? "rotary positions" : "learnt positions");
+	app_print("  %-14s %d wide\n", "MLP", c->F);
+	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
+	app_print("  %-14s %d rows, %zu tokens; %s\n", "vocabulary", c->V, tokenizer_size(m->tokenizer), c->tied ? "head and embedding are one" : "a head of its own");
+	mem_free(format);
+}
+
+static void show_memory(const struct info_memory *x)
+{
+	char a[32], b[32];
+
+	app_print("Memory, as the engine plans it\n");
+	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a), human_bytes(x->cache_token, b));
+	app_print("  %-14s %s (LoRA of rank %d, micro-batches of %d tokens)\n", "to tune", human_bytes(x->lora, a), INFO_RANK, INFO_ROWS);
+	app_print("  %-14s %s (all weights)\n", "", human_bytes(x->full, a));
+}
+
+static void show(const struct loaded *l, const struct info_memory *x)
+{
+	char n[32];
+
+	show_config(&l->model);
+	show_stored(&l->model.source);
+	app_print("Tokens\n");
+	show_tokenizer(l->model.tokenizer);
+	show_memory(x);
+	if (l->has_adapter)
+		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name, human_count((double)params_count(&l->adapter.params), n));
+}
+
+static int run(struct app *app)
+{
+	struct info o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	struct loaded l;
+	struct info_memory memory;
+	int status = model_begin(app, &cmd_info, &o, &p, 1, "one model");
+
+	if (status)
+		return status - 1;
+	if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
+		status = app_fail(&e);
+	} else {
+		if (info_memory(&memory, app, &l, &e) < 0)
+			status = app_fail(&e);
+		else if (app->json)
+			put_info(&l, &memory);
+		else
+			show(&l, &memory);
+		loaded_close(&l);
+	}
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_info = {
+	.name = "info",
+	.summary = "what a model is: architecture, shapes, dtypes, vocabulary, template, memory",
+	.usage = "MODEL [--adapter DIR]",
+	.example = "kungfu info model.gguf",
+	.order = 10,
+	.opts = info_opts,
+	.run = run,
+};

@@ -1,0 +1,102 @@
+/* info_memory: see info_memory.h. A job's own figure, with its rows, is what `plan` gives. */
+#include "cmd/info_memory.h"
+
+#include "base/mem.h"
+#include "infer/session.h"
+#include "op/plan.h"
+
+enum {
+	STATES = 4,             /* parameters, gradient, AdamW's two moments */
+	SESSION_MAX = 4096,     /* a longer context is only multiplied, not mapped */
+};
+
+static int measure_session(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
+{
+	struct session *s;
+	size_t work, cache;
+	int limit = MIN(l->model.config.n_ctx, SESSION_MAX);
+
+	if (session_new(&s, &l->model, NULL, app->pool, app->kernels, limit, e) < 0)
+		return -1;
+	session_bytes(s, &work, &cache);
+	session_free(s);
+	out->run = out->weights + out->program + work;
+	out->cache_token = cache / (size_t)limit;
+	out->cache = out->cache_token * (size_t)l->model.config.n_ctx;
+	return 0;
+}
+
+/* Arena, scratch and batch of a training step. */
+static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct params *params, const struct adapter *a, const int *replaced, struct err *e)
+{
+	int32_t rows = MIN(INFO_ROWS, m->config.n_ctx);
+	struct batch_cap cap = { .rows = rows, .targets = rows - 1, .pairs = rows - 1, .segments = 1, .docs = 1, .keys = rows };
+	struct tape tape;
+	struct graph graph;
+	struct plan plan;
+
+	tape_init(&tape, &cap, true);
+	int status = graph_init(&graph, &tape, m, params, a, true, e);
+	if (status == 0) {
+		if (!a)
+			graph.replaced = replaced;
+		graph_logprob(&graph, graph_hidden(&graph));
+		status = tape_backward(&tape, e);
+	}
+	if (status == 0 && (status = plan_make(&plan, &tape, app->kernels, NULL, e)) == 0) {
+		*bytes = plan.arena_bytes + plan.scratch_bytes * (size_t)pool_threads(app->pool) + batch_bytes(&cap);
+		plan_release(&plan);
+	}
+	graph_release(&graph);
+	tape_release(&tape);
+	return status;
+}
+
+static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
+{
+	struct adapter_options o = { .r = INFO_RANK, .alpha = 16 };
+	struct adapter a;
+	size_t step = 0;
+
+	if (adapter_new(&a, "lora", &l->model, &o, e) < 0)
+		return -1;
+	int status = plan_step(&step, app, &l->model, NULL, &a, NULL, e);
+	out->lora = out->weights + out->program + step + STATES * a.params.n * sizeof(float);
+	adapter_release(&a);
+	return status;
+}
+
+/* The parameters are named, not taken: a plan needs only their shapes. */
+static int plan_full(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
+{
+	const struct model *m = &l->model;
+	struct params params = { 0 };
+	int *replaced = mem_array(m->n_weights, sizeof(*replaced));
+	size_t step = 0;
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		replaced[i] = params_add(&params, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim, m->weights[i].n_dims > 1, (int)i);
+	int status = plan_step(&step, app, m, &params, NULL, replaced, e);
+	out->full = out->program + step + STATES * model_count(m) * sizeof(float);
+	params_release(&params);
+	mem_free(replaced);
+	return status;
+}
+
+int info_memory(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
+{
+	size_t owned = 0;
+
+	*out = (struct info_memory){ 0 };
+	for (size_t i = 0; i < l->model.n_weights; i++) {
+		const struct weight *w = &l->model.weights[i];
+		out->weights += w->bytes;
+		owned += w->owned ? w->bytes : 0;
+		if (!w->owned)
+			mem_forget(w->data, w->bytes);
+	}
+	out->program = mem_rss() - MIN(owned, mem_rss());
+	if (measure_session(out, app, l, e) < 0 || plan_lora(out, app, l, e) < 0)
+		return -1;
+	return plan_full(out, app, l, e);
+}

@@ -1,0 +1,152 @@
+/* test_sampler: greedy and its ties, the three warpers against their definition on sorted probabilities, frequencies of many draws, repeatability. */
+#include "../test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "infer/sampler.h"
+
+enum { SOME = 23, DRAWS = 40000 };
+
+static void test_greedy(struct test *t)
+{
+	struct sampler s = { .temperature = 0 };
+
+	test_case(t, "greedy: the largest, at ties the lowest id, never what is no number");
+	sampler_init(&s, 5);
+	CHECK(t, sampler_next(&s, (float[]){ 1, 3, 2, 3, -1 }) == 1);
+	CHECK(t, sampler_next(&s, (float[]){ -INFINITY, -INFINITY, -5, -INFINITY, -6 }) == 2);
+	CHECK(t, sampler_next(&s, (float[]){ NAN, 1, 2, NAN, 0 }) == 2);
+	CHECK(t, s.index == 0);
+	sampler_release(&s);
+}
+
+static int by_weight(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+	return x[0] != y[0] ? (x[0] < y[0]) - (x[0] > y[0]) : (x[1] > y[1]) - (x[1] < y[1]);
+}
+
+/* p of every id by the definition: softmax at the temperature, the k likeliest, of those the fewest that reach top_p. */
+static void define(const float *logits, size_t V, const struct sampler *s, double *p)
+{
+	double sorted[SOME][2], sum = 0, kept = 0, rest = 0;
+	size_t k = s->top_k ? MIN((size_t)s->top_k, V) : V, n = 0;
+
+	for (size_t i = 0; i < V; i++) {
+		sorted[i][0] = exp(logits[i] / s->temperature);
+		sorted[i][1] = (double)i;
+		p[i] = 0;
+	}
+	qsort(sorted, V, sizeof(sorted[0]), by_weight);
+	for (size_t i = 0; i < k; i++)
+		sum += sorted[i][0];
+	for (; n < k && (n == 0 || kept / sum < s->top_p); n++)
+		kept += sorted[n][0];
+	for (size_t i = 0; i < n; i++)
+		rest += sorted[i][0];
+	for (size_t i = 0; i < n; i++)
+		p[(size_t)sorted[i][1]] = sorted[i][0] / rest;
+}
+
+static void test_draws(struct test *t, double temperature, int top_k, double top_p)
+{
+	struct sampler s = { .temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 7 };
+	struct rng_stream rng = { 5 };
+	float logits[SOME];
+	double p[SOME];
+	int count[SOME] = { 0 };
+
+	test_case(t, "frequencies at temperature %g, top-k %d, top-p %g", temperature, top_k, top_p);
+	sampler_init(&s, SOME);
+	for (int i = 0; i < SOME; i++)
+		logits[i] = 3 * rng_next_float(&rng);
+	define(logits, SOME, &s, p);
+	for (int i = 0; i < DRAWS; i++) {
+		int32_t id = sampler_next(&s, logits);
+		CHECK(t, id >= 0 && id < SOME);
+		count[id]++;
+	}
+	CHECK(t, s.index == DRAWS);
+	for (int i = 0; i < SOME; i++) {
+		double error = sqrt(p[i] * (1 - p[i]) / DRAWS);
+		CHECK_MSG(t, p[i] > 0 || count[i] == 0, "id %d was drawn, but is cut off", i);
+		CHECK_MSG(t, fabs((double)count[i] / DRAWS - p[i]) <= 5 * error + 1e-9, "id %d: %d of %d, %g was wanted", i, count[i], DRAWS, p[i]);
+	}
+	sampler_release(&s);
+}
+
+static void test_repeats(struct test *t)
+{
+	struct sampler a = { .temperature = 1, .top_p = 0.9, .seed = 3 }, b = a, c = a;
+	float logits[SOME] = { 0 };
+	int same = 0;
+
+	test_case(t, "a seed repeats its draws from any index, another seed has others");
+	c.seed = 4;
+	sampler_init(&a, SOME);
+	sampler_init(&b, SOME);
+	sampler_init(&c, SOME);
+	int32_t drawn[50];
+	for (int i = 0; i < 50; i++) {
+		drawn[i] = sampler_next(&a, logits);
+		same += drawn[i] == sampler_next(&c, logits);
+	}
+	b.index = 20;
+	for (int i = 20; i < 50; i++)
+		CHECK(t, sampler_next(&b, logits) == drawn[i]);
+	CHECK(t, same < 15);
+	sampler_release(&a);
+	sampler_release(&b);
+	sampler_release(&c);
+}
+
+static void test_edges(struct test *t)
+{
+	struct sampler s = { .temperature = 1e-6, .top_p = 1, .seed = 3 };
+
+	test_case(t, "a tiny temperature, top-k 1 and top-p 0 are greedy, huge logits are no trouble");
+	sampler_init(&s, 4);
+	for (int i = 0; i < 20; i++)
+		CHECK(t, sampler_next(&s, (float[]){ 1, 3e30F, -3e38F, 2 }) == 1);
+	s.temperature = 5;
+	s.top_k = 1;
+	for (int i = 0; i < 20; i++)
+		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, 1 }) == 1);
+	s.top_k = 0;
+	s.top_p = 0;
+	for (int i = 0; i < 20; i++)
+		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, 1 }) == 1);
+	s.top_k = 100;
+	s.top_p = 1;
+	for (int i = 0; i < 20; i++)
+		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, -INFINITY }) != 3);
+	sampler_release(&s);
+}
+
+static void test_logprob(struct test *t)
+{
+	float logits[] = { 1000, 1001, -INFINITY };
+
+	test_case(t, "log-probability of an entry");
+	CHECK(t, fabs(logits_logprob(logits, 3, 1) + log1p(exp(-1))) < 1e-12);
+	CHECK(t, fabs(logits_logprob(logits, 3, 0) + log1p(exp(1))) < 1e-12);
+	CHECK(t, logits_logprob(logits, 3, 2) == -INFINITY);
+}
+
+void test_sampler(struct test *t)
+{
+	static const struct { double temperature; int k; double p; } settings[] = {
+		{ 1, 0, 1 }, { 0.5, 0, 1 }, { 1, 5, 1 }, { 1, 0, 0.8 }, { 1.7, 9, 0.6 }, { 1, 23, 0.999 }, { 0.3, 2, 0.99 },
+	};
+
+	test_greedy(t);
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		test_draws(t, settings[i].temperature, settings[i].k, settings[i].p);
+	test_repeats(t);
+	test_edges(t);
+	test_logprob(t);
+}

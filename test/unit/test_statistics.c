@@ -1,0 +1,83 @@
+/* test_statistics: estimates against numbers of Python's statistics module and of the formulas written out; what a sample cannot tell is NAN. */
+#include "../test.h"
+
+#include <math.h>
+
+#include "judge/statistics.h"
+
+static void check(struct test *t, double x, double wanted)
+{
+	CHECK_MSG(t, fabs(x - wanted) < 1e-13 * fmax(1, fabs(wanted)), "%.17g, %.17g was wanted", x, wanted);
+}
+
+static void test_means(struct test *t)
+{
+	struct estimate s = estimate_mean((double[]){ 1, 2, 4, 8.5 }, 4);
+
+	test_case(t, "mean: sample standard deviation over the root of n");
+	check(t, s.mean, 3.875);
+	check(t, s.stderr_, 1.6630168369562588);
+	check(t, s.low, 3.875 - 1.96 * 1.6630168369562588);
+	check(t, s.high, 3.875 + 1.96 * 1.6630168369562588);
+	CHECK(t, s.n == 4);
+
+	test_case(t, "mean of one has no error, of none no value");
+	s = estimate_mean((double[]){ 7 }, 1);
+	check(t, s.mean, 7);
+	CHECK(t, isnan(s.stderr_) && isnan(s.low) && isnan(s.high));
+	s = estimate_mean(NULL, 0);
+	CHECK(t, isnan(s.mean) && isnan(s.stderr_) && s.n == 0);
+}
+
+static void test_proportions(struct test *t)
+{
+	double ones[] = { 1, 1, 1, 1, 1 }, zeros[] = { 0, 0, 0, 0, 0 };
+	struct estimate s = estimate_proportion((double[]){ 1, 0, 1, 1, 0, 1, 1, 0, 1, 1 }, 10);
+
+	test_case(t, "proportion: lm-eval's error, Wilson's interval");
+	check(t, s.mean, 0.7);
+	check(t, s.stderr_, 0.15275252316519466);
+	check(t, s.low, 0.39677321997956516);
+	check(t, s.high, 0.892210712513788);
+
+	test_case(t, "proportion: none, all, one, nothing");
+	s = estimate_proportion(zeros, 5);
+	check(t, s.low, 0);
+	check(t, s.high, 0.43449149475208104);
+	check(t, s.stderr_, 0);
+	s = estimate_proportion(ones, 5);
+	check(t, s.low, 0.5655085052479191);
+	check(t, s.high, 1);
+	s = estimate_proportion(ones, 1);
+	check(t, s.low, 0.20654329147389294);
+	CHECK(t, isnan(s.stderr_));
+	s = estimate_proportion(NULL, 0);
+	CHECK(t, isnan(s.mean) && isnan(s.low) && isnan(s.high));
+}
+
+static void test_perplexities(struct test *t)
+{
+	struct estimate s = estimate_perplexity((double[]){ -10, -3.5, -20 }, (double[]){ 4, 2, 9 }, 3);
+
+	test_case(t, "perplexity: of a ratio, symmetric in the logarithm");
+	check(t, s.mean, 9.33091735645898);
+	check(t, s.stderr_, 1.09936587468948);
+	check(t, s.low, 7.406860928859177);
+	check(t, s.high, 11.754779730483959);
+
+	test_case(t, "perplexity: equal texts have no error, one text an unknown one");
+	s = estimate_perplexity((double[]){ -3, -6 }, (double[]){ 2, 4 }, 2);
+	check(t, s.mean, exp(1.5));
+	check(t, s.stderr_, 0);
+	s = estimate_perplexity((double[]){ -3 }, (double[]){ 2 }, 1);
+	CHECK(t, isnan(s.stderr_) && s.n == 1);
+	s = estimate_perplexity(NULL, NULL, 0);
+	CHECK(t, isnan(s.mean));
+}
+
+void test_statistics(struct test *t)
+{
+	test_means(t);
+	test_proportions(t);
+	test_perplexities(t);
+}
