@@ -17,8 +17,7 @@
 #include "learn/trainer_parts.h"
 
 enum { FAULT_AROUND = 1 << 16 };     /* the kernel maps a file's pages in stretches of this size */
-static const size_t heap_growth = 160 << 10; /* what a run's small allocations add after the plan, measured on tiny models */
-static const double node_seconds = 4e-6;     /* of starting the pool for a node */
+static const double node_seconds = 4e-6; /* of starting the pool for a node */
 
 /* --- recording --- */
 
@@ -139,7 +138,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	forget_mapped(t);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
-	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + heap_growth;
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss());
 }
 
 static void add_up(struct trainer_plan *p, size_t arena_bytes)
