@@ -78,7 +78,10 @@ def make_llama(tied, tokenizer):
         num_key_value_heads=2, head_dim=8, max_position_embeddings=128, rms_norm_eps=1e-5, rope_theta=10000.0,
         tie_word_embeddings=tied, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, attn_implementation="sdpa")
-    return scale_weights(LlamaForCausalLM(cfg), 11 if tied else 12).eval()
+    model = scale_weights(LlamaForCausalLM(cfg), 11 if tied else 12).eval()
+    # PyTorch gives the row of padding_idx no gradient, because padding would; here nothing is padded, and the padding token is EOS too.
+    model.model.embed_tokens.padding_idx = None
+    return model
 
 
 def make_gpt2(tokenizer):
