@@ -1,4 +1,5 @@
 /* trainer_data: from files to documents that can be learnt from, or a sentence that says which row cannot. */
+#include "base/hash.h"
 #include "base/human.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,6 +39,17 @@ static int read_rows(struct trainer *t, struct dataset *d, const char *path, str
 	return 0;
 }
 
+static void hash_documents(const struct documents *d, char hex[33])
+{
+	struct hash_stream *h = hash_begin();
+	for (size_t i = 0; i < d->n; i++) {
+		hash_add(h, &d->items[i].n, sizeof(d->items[i].n));
+		hash_add(h, d->items[i].ids, (size_t)d->items[i].n * sizeof(*d->items[i].ids));
+		hash_add(h, d->items[i].learn, (size_t)d->items[i].n);
+	}
+	hash_end(h, hex);
+}
+
 static int read_dataset(struct trainer *t, struct dataset *d, const char *path, bool eval, struct err *e)
 {
 	struct text_codec codec = { t->model.tokenizer, t->chat };
@@ -58,6 +70,7 @@ static int read_dataset(struct trainer *t, struct dataset *d, const char *path, 
 		if (check_document(t, d->pointer[i], e) < 0)
 			return -1;
 	}
+	hash_documents(&d->documents, d->hash);
 	return 0;
 }
 

@@ -10,6 +10,7 @@ struct dataset {
 	struct rows rows;
 	struct documents documents;
 	const struct document **pointer;   /* [documents.n] */
+	char hash[33];                     /* of what the rows became: ids and which of them are learnt */
 };
 
 /* What a walk over all steps finds out, ids only. */

@@ -16,6 +16,8 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 	json_object_set_new(j, "kernels", json_string(t->kernels->name));
 	json_object_set_new(j, "model_hash", json_string(t->model_hash));
 	json_object_set_new(j, "data_hash", json_string(t->train.rows.hash));
+	json_object_set_new(j, "documents_hash", json_string(t->train.hash));
+	json_object_set_new(j, "eval_data_hash", json_string(t->eval.rows.hash));
 	json_object_set_new(j, "recipe", recipe_record(&t->recipe));
 	json_object_set(j, "caller", (json_t *)caller);
 	return j;
@@ -55,14 +57,24 @@ static void warn_difference(const json_t *facts, const char *key, const char *no
 		log_warn("the checkpoint was made with %s %s, this is %s: the bits may differ from a run in one piece", key, then, now);
 }
 
+/* Evaluation rows decide something only where the best state or the end depends on them. */
+static int check_inputs(const struct trainer *t, const json_t *facts, struct err *e)
+{
+	bool eval_decides = t->recipe.early_stopping_patience > 0 || t->recipe.load_best_model_at_end;
+
+	if (check_hash(facts, "model_hash", t->model_hash, t->recipe.model, e) < 0 ||
+	    check_hash(facts, "data_hash", t->train.rows.hash, t->recipe.data, e) < 0 ||
+	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash, t->recipe.eval_data, e) < 0))
+		return -1;
+	return check_hash(facts, "documents_hash", t->train.hash, "the model's tokenizer or template", e);
+}
+
 static int check_facts(const struct trainer *t, const json_t *facts, struct err *e)
 {
 	json_t *recipe = recipe_record(&t->recipe);
 	json_int_t step = json_integer_value(json_object_get(facts, "step"));
-	int status = check_hash(facts, "model_hash", t->model_hash, t->recipe.model, e);
+	int status = check_inputs(t, facts, e);
 
-	if (!status)
-		status = check_hash(facts, "data_hash", t->train.rows.hash, t->recipe.data, e);
 	if (!status)
 		status = recipe_same_result(json_object_get(facts, "recipe"), recipe, e);
 	if (!status && (step < 0 || step > t->schedule.steps))

@@ -180,12 +180,14 @@ static void test_memory(struct test *t, const char *data)
 	train(t, "llama", data, SMALL " gradient-checkpointing=true", 2, hex, &limited);
 	CHECK(t, !strcmp(all, hex));
 	CHECK(t, limited.recomputed_nodes > plan.recomputed_nodes && limited.arena_bytes < plan.arena_bytes);
+#ifndef KUNGFU_SANITIZE /* what a sanitizer holds back makes the process grow from run to run */
 	size_t least = limited.planned_bytes, between = least + (plan.planned_bytes - least) / 2;
 	snprintf(options, sizeof(options), SMALL " memory=%zu", between);
 	train(t, "llama", data, options, 2, hex, &plan);
 	CHECK(t, !strcmp(all, hex));
 	CHECK_MSG(t, plan.planned_bytes <= between, "%zu planned, %zu allowed", plan.planned_bytes, between);
 	CHECK(t, plan.recomputed_nodes < limited.recomputed_nodes);
+#endif
 }
 
 static void test_too_little_memory(struct test *t, const char *data)
