@@ -52,12 +52,18 @@ static int show_progress(void *ctx, const struct evaluate_progress *p)
 	return 0;
 }
 
-static void keep_line(void *ctx, json_t *line)
+struct details {                   /* the file of --details, beside its name until all is well */
+	struct io_writer file;
+	bool failed;
+	struct err e;              /* of the first line that could not be written */
+};
+
+static void write_line(void *ctx, json_t *line)
 {
-	struct buf *lines = ctx;
+	struct details *d = ctx;
 	char *text = jsonx_line(line);
-	buf_adds(lines, text);
-	buf_addc(lines, '\n');
+
+	d->failed = d->failed || io_writer_add(&d->file, text, strlen(text), &d->e) < 0 || io_writer_add(&d->file, "\n", 1, &d->e) < 0;
 	mem_free(text);
 }
 
@@ -123,39 +129,51 @@ static int set_lengths(const struct eval *o, const struct model *m, struct evalu
 	return 0;
 }
 
-static int report(struct app *app, const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo, const struct buf *lines, struct err *e)
+static void report(const struct app *app, const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
 {
-	if (o->details && io_write(o->details, buf_str(lines), lines->len, e) < 0)
-		return -1;
+	log_live_end();
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
-	log_live_end();
 	if (!app->json) {
 		show(o, v, eo);
-		return 0;
+		return;
 	}
 	json_t *j = summarize(o, v, eo);
 	app_json(j);
 	json_decref(j);
-	return 0;
 }
 
-static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct err *e)
+static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d, struct err *e)
 {
-	struct buf lines = BUF_INIT;
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
-		.progress = show_progress, .detail = o->details ? keep_line : NULL, .ctx = &lines,
+		.progress = show_progress, .detail = o->details ? write_line : NULL, .ctx = d,
 	};
 	struct evaluation v;
 
 	if (set_lengths(o, &l->model, &eo, e) < 0 || (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_adapter(l), l->chat, app->pool, app->kernels };
-	int status = evaluate(&v, &s, r, &eo, e);
-	if (status == 0)
-		status = report(app, o, &v, &eo, &lines, e);
-	buf_release(&lines);
+	if (evaluate(&v, &s, r, &eo, e) < 0)
+		return -1;
+	if (d->failed)
+		return err_set(e, "%s", d->e.msg);
+	if (o->details && io_writer_commit(&d->file, e) < 0)
+		return -1;
+	report(app, o, &v, &eo);
+	return 0;
+}
+
+/* The file of --details is opened first, so that a place where nothing can be written shows at once. */
+static int judge_with_details(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct err *e)
+{
+	struct details d = { .failed = false };
+
+	if (o->details && io_writer_open(&d.file, o->details, e) < 0)
+		return -1;
+	int status = judge(app, o, l, r, &d, e);
+	if (o->details)
+		io_writer_abort(&d.file); /* harmless after the commit */
 	return status;
 }
 
@@ -170,7 +188,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	struct rows some = *r;
 	if (o->limit != OPT_UNSET_INT)
 		some.n = MIN(r->n, (size_t)o->limit);
-	int status = judge(app, o, &l, &some, e);
+	int status = judge_with_details(app, o, &l, &some, e);
 	loaded_close(&l);
 	return status;
 }

@@ -59,7 +59,7 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 		return;
 	}
 	clock_human(seconds, time);
-	app_print("%s: the model with %s worked in, %s of weights as %s, in %s\n", o->out, o->adapter, human_bytes(size, bytes), dtypes[dtype].name, time);
+	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapter, human_bytes(size, bytes), dtypes[dtype].name, time);
 }
 
 static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)

@@ -29,8 +29,8 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 /* Arena, scratch and batch of a training step. */
 static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct params *params, const struct adapter *a, const int *replaced, struct err *e)
 {
-	int32_t rows = MIN(INFO_ROWS, m->config.n_ctx);
-	struct batch_cap cap = { .rows = rows, .targets = rows - 1, .pairs = rows - 1, .segments = 1, .docs = 1, .keys = rows };
+	int32_t docs = INFO_ROWS / m->config.n_ctx + 1;
+	struct batch_cap cap = { .rows = INFO_ROWS, .targets = INFO_ROWS - 1, .pairs = INFO_ROWS - 1, .segments = docs, .docs = docs, .keys = INFO_ROWS };
 	struct tape tape;
 	struct graph graph;
 	struct plan plan;
