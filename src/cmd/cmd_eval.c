@@ -45,8 +45,8 @@ static int show_progress(void *ctx, const struct evaluate_progress *p)
 	double rate = (double)p->done / p->seconds;
 
 	(void)ctx;
-	if (p->seconds < 2)
-		return 0;
+	if (p->seconds < 2 || app_interrupted())
+		return app_interrupted();
 	clock_human((double)(p->total - p->done) / rate, left);
 	log_live("%s: %.0f %%  %.0f tokens/s  %s left", p->doing, 100.0 * (double)p->done / (double)p->total, rate, left);
 	return 0;
@@ -203,6 +203,7 @@ static int run(struct app *app)
 
 	if (status)
 		return status - 1;
+	app_catch_signals();
 	if (!o.data)
 		status = app_usage(&cmd_eval, "--data FILE was wanted");
 	else if (rows_load(&rows, o.data, &e) < 0 || open_and_judge(app, &o, p.positional[0], &rows, &e) < 0)
