@@ -169,11 +169,11 @@ static int judge_with_details(struct app *app, const struct eval *o, struct load
 {
 	struct details d = { .failed = false };
 
-	if (o->details && io_writer_open(&d.file, o->details, e) < 0)
-		return -1;
-	int status = judge(app, o, l, r, &d, e);
-	if (o->details)
-		io_writer_abort(&d.file); /* harmless after the commit */
+	int status = o->details ? io_writer_open(&d.file, o->details, e) : 0;
+
+	if (status == 0)
+		status = judge(app, o, l, r, &d, e);
+	io_writer_abort(&d.file); /* harmless after the commit, and where none was opened */
 	return status;
 }
 
