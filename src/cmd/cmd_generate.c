@@ -119,17 +119,15 @@ static int show_text(void *ctx, const char *text, size_t n)
 	return 0;
 }
 
-static void show_end(const struct generation *g, size_t n_prompt, const struct session *s)
+static void show_end(const struct generation *g, size_t n_prompt)
 {
-	char prompt[32], answer[32];
+	char prompt[32], all[32];
 
 	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
 		app_print("\n");
-	if (g->context_full)
-		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), n_prompt, g->ids.n);
 	clock_human(g->prompt_seconds, prompt);
-	clock_human(g->prompt_seconds + g->seconds, answer);
-	log_say("%zu tokens of prompt in %s; %zu new ones in %s, %.1f tokens/s; %s", n_prompt, prompt, g->ids.n, answer, generation_rate(g),
+	clock_human(g->prompt_seconds + g->seconds, all);
+	log_say("%zu tokens of prompt in %s; %zu new ones, %.1f tokens/s; %s in all; %s", n_prompt, prompt, g->ids.n, generation_rate(g), all,
 	        g->finish == FINISH_STOP ? "ended by itself" : g->context_full ? "the context is full" : "cut at --max-new-tokens");
 }
 
@@ -166,7 +164,9 @@ static int answer(struct app *app, const struct options *o, struct loaded *l, st
 	if (status == 0 && app->json)
 		put_result(&result, prompt, session_limit(s));
 	else if (status == 0)
-		show_end(&result, prompt->n, s);
+		show_end(&result, prompt->n);
+	if (result.context_full)
+		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), prompt->n, result.ids.n);
 	generation_release(&result);
 	tokens_release(&g.end);
 	sampler_release(&sampler);
