@@ -115,6 +115,7 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
 
 /* --- starting --- */
 
+/* Each weight's pages go once it is copied, and all of them again at the end: reading one maps pages of its neighbours. */
 static void copy_weights(struct trainer *t)
 {
 	for (size_t i = 0; i < t->full.n_items; i++) {
@@ -124,6 +125,7 @@ static void copy_weights(struct trainer *t)
 		if (!w->owned)
 			mem_forget(w->data, w->bytes);
 	}
+	trainer_forget_mapped(t);
 }
 
 static int map_floats(float **out, size_t n, const char *what, struct err *e)

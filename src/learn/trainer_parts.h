@@ -77,6 +77,7 @@ void dataset_release(struct dataset *d);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);
+void trainer_forget_mapped(const struct trainer *t); /* drops the pages of the model's file; reading brings them back */
 size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_eval.c */
 int trainer_make_scorer(struct trainer *t, struct err *e);

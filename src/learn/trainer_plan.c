@@ -100,7 +100,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 	return sum;
 }
 
-static void forget_mapped(const struct trainer *t)
+void trainer_forget_mapped(const struct trainer *t)
 {
 	for (size_t i = 0; i < t->model.n_weights; i++)
 		if (!t->model.weights[i].owned)
@@ -135,7 +135,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
 	if (t->has_adapter)
 		mem_touch(t->params->w, t->params->n * sizeof(float));
-	forget_mapped(t);
+	trainer_forget_mapped(t);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss());
