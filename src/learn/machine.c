@@ -42,10 +42,10 @@ static void run_bytes(struct bench *b)
 /* Seconds of the fastest call. */
 static double fastest(struct bench *b, void (*run)(struct bench *))
 {
-	double begin = clock_seconds(), best = 1e9, last = begin;
+	double begin = clock_seconds(), best = 1e9;
 	run(b);
 	do {
-		last = clock_seconds();
+		double last = clock_seconds();
 		run(b);
 		best = MIN(best, clock_seconds() - last);
 	} while (clock_seconds() - begin < budget);
@@ -81,7 +81,7 @@ int machine_measure(struct machine_speed *s, const struct kernels *k, struct poo
 	b.floats = floats;
 	b.scratch = scratch;
 	mem_touch(floats, bytes);
-	s->bytes = 3.0 * (double)(b.n / 2) * sizeof(float) / fastest(&b, run_bytes);
+	s->bytes = 1.5 * (double)b.n * sizeof(float) / fastest(&b, run_bytes);
 	s->forward = measure_gemm(&b, w, rows, true);
 	s->backward = measure_gemm(&b, w, rows, false);
 	mem_unmap(floats, bytes);

@@ -18,6 +18,7 @@
 
 enum { FAULT_AROUND = 1 << 16 };     /* the kernel maps a file's pages in stretches of this size */
 static const double node_seconds = 4e-6; /* of starting the pool for a node */
+static const double sustained = 0.85;    /* of the best moment's speed, over whole steps: measured with a model of 135M weights */
 
 /* --- recording --- */
 
@@ -264,7 +265,7 @@ static double pass_seconds(const struct plan *plan, const struct live *live, con
 		double flops = 0, bytes = 0;
 		const struct node *n = &plan->nodes[i];
 		n->op->cost(&view, n, live, &flops, &bytes);
-		seconds += MAX(flops / (n->phase == PHASE_BACKWARD ? s->backward : s->forward), bytes / s->bytes) + node_seconds;
+		seconds += flops / (sustained * (n->phase == PHASE_BACKWARD ? s->backward : s->forward)) + bytes / s->bytes + node_seconds;
 	}
 	return seconds;
 }
@@ -294,7 +295,7 @@ static int measure_time(struct trainer *t, const struct plan *plan, struct err *
 static size_t disk_bytes(const struct trainer *t)
 {
 	const struct recipe *r = &t->recipe;
-	double saves = r->save_steps == 0 ? 1 : r->save_steps > 0 ? (double)(t->totals.steps / r->save_steps) + 1 : 1e9;
+	double saves = r->save_steps == 0 ? 1 : r->save_steps > 0 ? floor((double)t->totals.steps / (double)r->save_steps) + 1 : 1e9;
 	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
 	double result = (double)(t->has_adapter ? t->totals.trainable : t->totals.parameters) * sizeof(float);
 	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result + 400.0 * (double)t->totals.steps + (16 << 20));
