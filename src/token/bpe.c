@@ -1,0 +1,219 @@
+/* bpe: merges by a heap of candidate pairs over a linked list of symbols, so a word of n bytes costs n log n, also a word
+ * of a megabyte. A candidate is stale when one of its symbols was joined meanwhile; then its pair no longer has its rank. */
+#include "token/bpe.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+struct symbol {
+	int32_t id;         /* −1: joined into its left neighbour */
+	uint32_t begin;
+	int32_t prev, next; /* −1: none */
+};
+
+struct candidate { int32_t rank, at, result; };
+
+struct bpe_scratch {
+	struct symbol *symbol;
+	struct candidate *heap;
+	struct bpe_token *token;
+	size_t cap, n_heap; /* room for words of cap bytes */
+	struct buf text;
+};
+
+static size_t slot_of(const struct bpe *b, int32_t left, int32_t right)
+{
+	uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+	size_t at = (size_t)((key * 0x9E3779B97F4A7C15u) >> 32) & (b->n_slots - 1);
+	while (b->slot[at].rank >= 0 && (b->slot[at].left != left || b->slot[at].right != right))
+		at = (at + 1) & (b->n_slots - 1);
+	return at;
+}
+
+static void grow_slots(struct bpe *b)
+{
+	struct bpe_slot *old = b->slot;
+	size_t n = b->n_slots;
+	if ((b->n_merges + 1) * 2 <= n)
+		return;
+	b->n_slots = n ? n * 2 : 1024;
+	b->slot = mem_array(b->n_slots, sizeof(*b->slot));
+	for (size_t i = 0; i < b->n_slots; i++)
+		b->slot[i].rank = -1;
+	for (size_t i = 0; i < n; i++)
+		if (old[i].rank >= 0)
+			b->slot[slot_of(b, old[i].left, old[i].right)] = old[i];
+	mem_free(old);
+}
+
+void bpe_begin(struct bpe *b, const struct vocab *v)
+{
+	*b = (struct bpe){ .vocab = v, .unknown = -1 };
+	for (int i = 0; i < 256; i++) {
+		struct buf text = BUF_INIT;
+		char byte = (char)i;
+		alphabet_write(&text, &byte, 1);
+		b->byte_id[i] = vocab_find(v, text.data, text.len);
+		buf_release(&text);
+	}
+	grow_slots(b);
+}
+
+int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, struct err *e)
+{
+	struct buf joined = BUF_INIT;
+	int32_t l = vocab_find(b->vocab, left, n_left), r = vocab_find(b->vocab, right, n_right), result;
+	buf_add(&joined, left, n_left);
+	buf_add(&joined, right, n_right);
+	result = vocab_find(b->vocab, buf_str(&joined), joined.len);
+	buf_release(&joined);
+	if (l < 0 || r < 0 || result < 0)
+		return err_set(e, "merge %zu, \"%.*s\" with \"%.*s\": %s is not in the vocabulary", b->n_merges, (int)MIN(n_left, (size_t)64), left,
+			(int)MIN(n_right, (size_t)64), right, l < 0 ? "the first" : r < 0 ? "the second" : "the joined token");
+	if (b->n_merges == b->cap) {
+		b->cap = b->cap ? b->cap * 2 : 1024;
+		b->merge = mem_grow(b->merge, b->cap, sizeof(*b->merge));
+	}
+	grow_slots(b);
+	/* of a pair that comes twice the later rank holds, as in Hugging Face's tokenizers */
+	b->slot[slot_of(b, l, r)] = (struct bpe_slot){ l, r, result, (int32_t)b->n_merges };
+	b->merge[b->n_merges++] = (struct merge){ l, r };
+	return 0;
+}
+
+void bpe_release(struct bpe *b)
+{
+	mem_free(b->merge);
+	mem_free(b->slot);
+	*b = (struct bpe){ 0 };
+}
+
+struct bpe_scratch *bpe_scratch_new(void)
+{
+	return mem_alloc(sizeof(struct bpe_scratch));
+}
+
+void bpe_scratch_free(struct bpe_scratch *s)
+{
+	if (!s)
+		return;
+	mem_free(s->symbol);
+	mem_free(s->heap);
+	mem_free(s->token);
+	buf_release(&s->text);
+	mem_free(s);
+}
+
+static void scratch_reserve(struct bpe_scratch *s, size_t n)
+{
+	if (n <= s->cap)
+		return;
+	s->cap = MAX(n, MAX(s->cap * 2, (size_t)64));
+	s->symbol = mem_grow(s->symbol, s->cap, sizeof(*s->symbol));
+	s->token = mem_grow(s->token, s->cap, sizeof(*s->token));
+	s->heap = mem_grow(s->heap, 3 * s->cap, sizeof(*s->heap)); /* n − 1 at first, two more after each of n − 1 joins */
+}
+
+static bool before(struct candidate a, struct candidate b)
+{
+	return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
+}
+
+static void heap_push(struct bpe_scratch *s, struct candidate c)
+{
+	size_t i = s->n_heap++;
+	for (; i > 0 && before(c, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		s->heap[i] = s->heap[(i - 1) / 2];
+	s->heap[i] = c;
+}
+
+static struct candidate heap_pop(struct bpe_scratch *s)
+{
+	struct candidate top = s->heap[0], last = s->heap[--s->n_heap];
+	size_t i = 0, child;
+	while ((child = 2 * i + 1) < s->n_heap) {
+		if (child + 1 < s->n_heap && before(s->heap[child + 1], s->heap[child]))
+			child++;
+		if (!before(s->heap[child], last))
+			break;
+		s->heap[i] = s->heap[child];
+		i = child;
+	}
+	s->heap[i] = last;
+	return top;
+}
+
+/* The pair of symbol `at` and its right neighbour becomes a candidate, if there is a merge for it. */
+static void consider(const struct bpe *b, struct bpe_scratch *s, int32_t at)
+{
+	int32_t next = at < 0 ? -1 : s->symbol[at].next;
+	if (next < 0)
+		return;
+	const struct bpe_slot *slot = &b->slot[slot_of(b, s->symbol[at].id, s->symbol[next].id)];
+	if (slot->rank >= 0)
+		heap_push(s, (struct candidate){ slot->rank, at, slot->result });
+}
+
+static int32_t symbols_begin(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n)
+{
+	int32_t count = 0;
+	bool was_unknown = false;
+	for (size_t i = 0; i < n; i++) {
+		int32_t id = b->byte_id[(uint8_t)word[i]];
+		bool unknown = id < 0;
+		if (unknown && (b->unknown < 0 || (was_unknown && b->fuse_unknown)))
+			continue;
+		was_unknown = unknown;
+		s->symbol[count] = (struct symbol){ unknown ? b->unknown : id, (uint32_t)i, count - 1, count + 1 };
+		count++;
+	}
+	if (count)
+		s->symbol[count - 1].next = -1;
+	return count;
+}
+
+static void symbols_join(const struct bpe *b, struct bpe_scratch *s)
+{
+	while (s->n_heap) {
+		struct candidate c = heap_pop(s);
+		struct symbol *left = &s->symbol[c.at];
+		if (left->id < 0 || left->next < 0)
+			continue;
+		struct symbol *right = &s->symbol[left->next];
+		if (b->slot[slot_of(b, left->id, right->id)].rank != c.rank)
+			continue;
+		left->id = c.result;
+		right->id = -1;
+		left->next = right->next;
+		if (left->next >= 0)
+			s->symbol[left->next].prev = c.at;
+		consider(b, s, left->prev);
+		consider(b, s, c.at);
+	}
+}
+
+const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n, size_t *n_tokens)
+{
+	size_t k = 0;
+	scratch_reserve(s, MAX(n, (size_t)1));
+	if (b->ignore_merges && n) {
+		buf_clear(&s->text);
+		alphabet_write(&s->text, word, n);
+		int32_t whole = vocab_find(b->vocab, s->text.data, s->text.len);
+		if (whole >= 0) {
+			s->token[0] = (struct bpe_token){ whole, 0 };
+			*n_tokens = 1;
+			return s->token;
+		}
+	}
+	int32_t count = symbols_begin(b, s, word, n);
+	s->n_heap = 0;
+	for (int32_t i = 0; i + 1 < count; i++)
+		consider(b, s, i);
+	symbols_join(b, s);
+	for (int32_t i = 0; i >= 0 && i < count; i = s->symbol[i].next)
+		s->token[k++] = (struct bpe_token){ s->symbol[i].id, s->symbol[i].begin };
+	*n_tokens = k;
+	return s->token;
+}

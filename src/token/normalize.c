@@ -1,0 +1,144 @@
+/* normalize: Unicode's normal forms (by utf8proc), with the origin of every byte.
+ *
+ * Text and its normal form have the same full decomposition, up to the order of marks on one letter; so the k-th
+ * decomposed character says which character of the text a character of the result came from. */
+#include <string.h>
+
+#include <utf8proc.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "token/pretokenize.h"
+
+static int form_of(const char *type)
+{
+	static const struct { const char *type; int form; } forms[] = {
+		{ "NFC", UTF8PROC_STABLE | UTF8PROC_COMPOSE },
+		{ "NFD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE },
+		{ "NFKC", UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT },
+		{ "NFKD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+		if (strcmp(type, forms[i].type) == 0)
+			return forms[i].form;
+	return -1;
+}
+
+static int parse_one(struct normalizer *z, const json_t *j, struct err *e)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	int form = type ? form_of(type) : -1;
+	if (form < 0)
+		return err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD are)", type ? type : "without a type");
+	if (z->n == (int)ARRAY_LEN(z->form))
+		return err_set(e, "more than %zu normalizers", ARRAY_LEN(z->form));
+	z->form[z->n++] = form;
+	return 0;
+}
+
+int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	const json_t *item;
+	size_t i;
+	*z = (struct normalizer){ 0 };
+	if (!j || json_is_null(j))
+		return 0;
+	if (!type || strcmp(type, "Sequence") != 0)
+		return parse_one(z, j, e);
+	json_array_foreach(json_object_get(j, "normalizers"), i, item)
+		if (parse_one(z, item, e))
+			return -1;
+	return 0;
+}
+
+static size_t decomposed_count(uint32_t character, int form)
+{
+	utf8proc_int32_t out[32];
+	int boundary = 0;
+	utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)character, out, ARRAY_LEN(out),
+		(utf8proc_option_t)((form & ~UTF8PROC_COMPOSE) | UTF8PROC_DECOMPOSE), &boundary);
+	return n > 0 ? (size_t)n : 1;
+}
+
+/* origin[i] for every byte of `text`, the normal form of `in`: walks both by decomposed characters. */
+static void find_origins(const struct slice *in, const char *text, size_t n, int form, uint32_t *origin)
+{
+	size_t from = 0, from_size = 0, at = 0;  /* the character of `in` at hand, and the next of `text` */
+	size_t from_end = 0, position = 0;       /* decomposed: where it ends, and where that of `text` begins */
+	uint32_t character = 0;
+	while (at < n) {
+		while (from_end <= position && from + from_size < in->n) {
+			from += from_size;
+			from_size = utf8_decode(in->text + from, in->n - from, &character);
+			from_end += decomposed_count(character, form);
+		}
+		size_t k = utf8_decode(text + at, n - at, &character);
+		for (size_t i = 0; i < k; i++)
+			origin[at + i] = slice_origin(in, from);
+		position += decomposed_count(character, form);
+		at += k;
+	}
+}
+
+static bool is_ascii(const struct slice *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if ((unsigned char)s->text[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* The normal form of `in` in *out (NUL-terminated, its bytes in *n). */
+static int transform(const struct slice *in, int form, utf8proc_int32_t **out, size_t *n, struct err *e)
+{
+	utf8proc_option_t option = (utf8proc_option_t)form;
+	utf8proc_ssize_t need = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, NULL, 0, option), bytes;
+	if (need < 0)
+		return err_set(e, "normalizing %zu bytes of text: %s", in->n, utf8proc_errmsg(need));
+	utf8proc_int32_t *characters = mem_array((size_t)need + 1, sizeof(*characters));
+	bytes = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, characters, need, option);
+	if (bytes >= 0)
+		bytes = utf8proc_reencode(characters, bytes, option);
+	if (bytes < 0) {
+		mem_free(characters);
+		return err_set(e, "normalizing %zu bytes of text: %s", in->n, utf8proc_errmsg(bytes));
+	}
+	*out = characters;
+	*n = (size_t)bytes;
+	return 0;
+}
+
+int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a, struct err *e)
+{
+	*out = *in;
+	for (int i = 0; i < z->n && !is_ascii(out); i++) {
+		utf8proc_int32_t *characters = NULL;
+		size_t n = 0;
+		if (transform(out, z->form[i], &characters, &n, e))
+			return -1;
+		const char *text = (const char *)characters;
+		if (n == out->n && memcmp(text, out->text, n) == 0) {
+			mem_free(characters);
+			continue;
+		}
+		uint32_t *origin = mem_array(n, sizeof(*origin));
+		find_origins(out, text, n, z->form[i], origin);
+		buf_clear(&a->text);
+		buf_add(&a->text, text, n);
+		mem_free(characters);
+		mem_free(a->origin);
+		a->origin = origin;
+		if (a->text.overflow)
+			return err_set(e, "normalizing %zu bytes of text: it becomes too long", in->n);
+		*out = (struct slice){ buf_str(&a->text), n, 0, origin };
+	}
+	return 0;
+}
+
+void altered_release(struct altered *a)
+{
+	buf_release(&a->text);
+	mem_free(a->origin);
+	*a = (struct altered){ 0 };
+}

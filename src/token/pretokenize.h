@@ -1,0 +1,60 @@
+/* pretokenize: text to words, by the steps of a tokenizer.json's `normalizer` and `pre_tokenizer`.
+ *
+ * A slice is text on its way: bytes, and for each the byte of the original that it came from, since steps change text. */
+#ifndef TOKEN_PRETOKENIZE_H
+#define TOKEN_PRETOKENIZE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "token/pattern.h"
+
+struct slice {
+	const char *text;
+	size_t n;
+	uint32_t base;          /* byte i came from base + i … */
+	const uint32_t *origin; /* … or from origin[i], where this is set */
+};
+
+static inline uint32_t slice_origin(const struct slice *s, size_t at)
+{
+	return s->origin ? s->origin[at] : s->base + (uint32_t)at;
+}
+
+static inline struct slice slice_part(const struct slice *s, size_t begin, size_t end)
+{
+	return (struct slice){ s->text + begin, end - begin, s->base + (uint32_t)begin, s->origin ? s->origin + begin : NULL };
+}
+
+struct normalizer {
+	int n;
+	int form[8]; /* utf8proc's flags */
+};
+/* null, NFC, NFD, NFKC, NFKD, or a Sequence of them; anything else is refused by its type. */
+int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e);
+/* What changed text lies in. */
+struct altered {
+	struct buf text;
+	uint32_t *origin;
+};
+/* *out is `in` itself, or lies in `a`. */
+int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a, struct err *e);
+void altered_release(struct altered *a);
+
+struct pretokenizer;
+/* Sequences of Split, Digits, Punctuation and one ByteLevel; anything else is refused by its type. */
+struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e);
+void pretokenizer_free(struct pretokenizer *p);
+
+struct words;     /* scratch and result, one a thread */
+struct words *words_new(void);
+void words_free(struct words *w);
+/* Cuts a slice; the words are read by words_next, each a slice of bytes (no longer UTF-8 when a step worked on bytes). */
+int pretokenizer_run(const struct pretokenizer *p, const struct slice *in, struct words *w, struct err *e);
+bool words_next(struct words *w, struct slice *word);
+
+#endif

@@ -1,0 +1,192 @@
+/* tokenizer: text to ids and back.
+ *
+ * Encoding: added tokens are split off the text as it is; what is left is normalized; added tokens that are written
+ * normalized are split off that; what is left is cut into words; each word goes through byte pair encoding. Every stage
+ * knows for each byte where in the original it came from. Decoding is the bytes of the pieces, one after the other. */
+#include "token/tokenizer.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "token/tokenizer_parts.h"
+
+void tokens_add(struct tokens *t, int32_t id)
+{
+	if (t->n == t->cap) {
+		t->cap = t->cap ? t->cap * 2 : 64;
+		t->id = mem_grow(t->id, t->cap, sizeof(*t->id));
+	}
+	t->id[t->n++] = id;
+}
+
+void tokens_release(struct tokens *t)
+{
+	mem_free(t->id);
+	*t = (struct tokens){ 0 };
+}
+
+struct tokenizer *tokenizer_new(void)
+{
+	struct tokenizer *t = mem_alloc(sizeof(*t));
+	t->bos = t->eos = t->pad = t->unk = -1;
+	return t;
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+	if (!t)
+		return;
+	bpe_release(&t->bpe);
+	vocab_release(&t->vocab);
+	pretokenizer_free(t->pretokenizer);
+	added_release(&t->raw);
+	added_release(&t->normal);
+	mem_free(t->added);
+	mem_free(t->template);
+	json_decref(t->rules);
+	json_decref(t->config);
+	mem_free(t);
+}
+
+size_t tokenizer_size(const struct tokenizer *t) { return t->vocab.n; }
+int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
+int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
+int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
+bool tokenizer_add_bos(const struct tokenizer *t) { return t->add_bos; }
+const char *tokenizer_template(const struct tokenizer *t) { return t->template; }
+
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
+{
+	return id >= 0 && (size_t)id < t->vocab.n && t->vocab.piece[id].flags & PIECE_SPECIAL;
+}
+
+int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n)
+{
+	struct buf text = BUF_INIT;
+	int32_t id;
+	for (size_t i = 0; i < t->n_added; i++)
+		if (t->added[i].n == n && memcmp(t->added[i].text, piece, n) == 0)
+			return t->added[i].id;
+	alphabet_write(&text, piece, n);
+	id = text.len ? vocab_find(&t->vocab, text.data, text.len) : -1;
+	buf_release(&text);
+	return id;
+}
+
+/* --- encoding --- */
+
+struct encoding {
+	const struct tokenizer *t;
+	bool special;
+	struct words *words;
+	struct bpe_scratch *scratch;
+	struct altered altered;
+	struct tokens *out, *offsets;
+	struct err *e;
+};
+
+static void emit(struct encoding *c, int32_t id, uint32_t offset)
+{
+	tokens_add(c->out, id);
+	if (c->offsets)
+		tokens_add(c->offsets, (int32_t)offset);
+}
+
+static int encode_words(struct encoding *c, const struct slice *text)
+{
+	struct slice word;
+	if (pretokenizer_run(c->t->pretokenizer, text, c->words, c->e))
+		return -1;
+	while (words_next(c->words, &word)) {
+		size_t n;
+		const struct bpe_token *token = bpe_encode(&c->t->bpe, c->scratch, word.text, word.n, &n);
+		for (size_t i = 0; i < n; i++)
+			emit(c, token[i].id, slice_origin(&word, token[i].begin));
+	}
+	return 0;
+}
+
+/* Splits added tokens off; what is left goes to `rest`. */
+static int encode_added(struct encoding *c, const struct added *a, const struct slice *text, int (*rest)(struct encoding *, const struct slice *))
+{
+	struct added_search s = { 0 };
+	struct added_match m;
+	struct slice part;
+	while (added_next(a, text->text, text->n, c->special, &s, &m)) {
+		part = slice_part(text, s.floor, m.begin);
+		if (m.begin > s.floor && rest(c, &part))
+			return -1;
+		emit(c, m.id, slice_origin(text, m.begin));
+		s.floor = MAX(s.floor, m.end);
+	}
+	part = slice_part(text, s.floor, text->n);
+	return part.n ? rest(c, &part) : 0;
+}
+
+static int encode_normal(struct encoding *c, const struct slice *text)
+{
+	struct slice normal;
+	if (normalizer_run(&c->t->normalizer, text, &normal, &c->altered, c->e))
+		return -1;
+	return encode_added(c, &c->t->normal, &normal, encode_words);
+}
+
+int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct tokens *offsets, struct err *e)
+{
+	size_t bad;
+	if (n > 1u << 30)
+		return err_set(e, "a text of %zu bytes is too long to tokenize at once, %u at most", n, 1u << 30);
+	if (!utf8_valid(text, n, &bad))
+		return err_set(e, "the text is not valid UTF-8 at byte %zu", bad);
+	struct encoding c = { .t = t, .special = flags & TOKENIZE_SPECIAL, .words = words_new(), .scratch = bpe_scratch_new(), .out = out,
+		.offsets = offsets, .e = e };
+	struct slice all = { .text = text, .n = n };
+	int rc = encode_added(&c, &t->raw, &all, encode_normal);
+	altered_release(&c.altered);
+	bpe_scratch_free(c.scratch);
+	words_free(c.words);
+	return rc;
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct err *e)
+{
+	return tokenizer_encode_offsets(t, text, n, flags, out, NULL, e);
+}
+
+/* --- decoding --- */
+
+void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out)
+{
+	if (id < 0 || (size_t)id >= t->vocab.n)
+		BUG("token %d of %zu", id, t->vocab.n);
+	const struct piece *p = &t->vocab.piece[id];
+	if (p->text && (p->flags & PIECE_ADDED || !alphabet_read(out, p->text, p->n)))
+		buf_add(out, p->text, p->n);
+}
+
+void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!skip_special || !tokenizer_is_special(t, id[i]))
+			tokenizer_piece(t, id[i], out);
+}
+
+/* --- identity --- */
+
+char *tokenizer_hash_text(const struct tokenizer *t)
+{
+	struct buf b = BUF_INIT;
+	char *rules = jsonx_line(t->rules);
+	for (size_t i = 0; i < t->vocab.n; i++)
+		buf_addf(&b, "%zu %d %s\n", i, t->vocab.piece[i].flags, t->vocab.piece[i].text ? t->vocab.piece[i].text : "");
+	for (size_t i = 0; i < t->bpe.n_merges; i++)
+		buf_addf(&b, "%d %d\n", t->bpe.merge[i].left, t->bpe.merge[i].right);
+	for (size_t i = 0; i < t->n_added; i++)
+		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word, t->added[i].lstrip,
+			t->added[i].rstrip, t->added[i].normalized);
+	buf_addf(&b, "bos %d eos %d pad %d add_bos %d\n%s\n", t->bos, t->eos, t->pad, t->add_bos, rules);
+	mem_free(rules);
+	return buf_detach(&b, NULL);
+}

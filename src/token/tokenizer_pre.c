@@ -1,0 +1,75 @@
+/* tokenizer_pre: pre-tokenizers by the name that GGUF files give them (tokenizer.ggml.pre).
+ *
+ * A GGUF holds no expressions, only a name that llama.cpp's converter chose; the expressions are those of the models' own
+ * tokenizer.json. A name that is not here is refused: a wrong pre-tokenizer would go unnoticed and cost quality. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "token/tokenizer_parts.h"
+
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define LLAMA3 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN2 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN35 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASED(after) "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" after "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" after
+#define AFTER_CASED "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define TEKKEN CASED("") "|\\p{N}" AFTER_CASED
+#define GPT4O CASED(CONTRACTION "?") "|\\p{N}{1,3}" AFTER_CASED
+#define CJK "[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+"     /* U+4E00–9FA5, 0800–4E00, AC00–D7FF */
+#define CJK_KANA "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+" /* U+4E00–9FA5, 3040–309F, 30A0–30FF */
+#define DEEPSEEK3 "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" \
+	"|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+enum { DIGITS = 1, IGNORE_MERGES = 2, ADD_BOS = 4 }; /* DIGITS: each digit alone, before all else */
+
+static const struct pre {
+	const char *names; /* separated by spaces */
+	int flags;
+	const char *regex[5];
+} table[] = {
+	{ "gpt-2 phi-2 mpt olmo jais trillion roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code jina-es jina-de", 0, { GPT2 } },
+	{ "smollm starcoder refact command-r codeshell exaone minerva-7b", DIGITS, { GPT2 } },
+	{ "llama-bpe llama3 llama-v3 falcon3 pixtral", IGNORE_MERGES | ADD_BOS, { LLAMA3 } },
+	{ "dbrx smaug-bpe", 0, { LLAMA3 } },
+	{ "qwen2 stablelm2 deepseek-r1-qwen", 0, { QWEN2 } },
+	{ "qwen35", 0, { QWEN35 } },
+	{ "tekken", IGNORE_MERGES, { TEKKEN } },
+	{ "gpt-4o llama4", 0, { GPT4O } },
+	{ "deepseek-coder", 0, { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}" } },
+	{ "deepseek-v3", 0, { "\\p{N}{1,3}", CJK_KANA, DEEPSEEK3 } },
+	{ "falcon", 0, { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" } },
+};
+
+static bool is_named(const char *names, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *at = names; n && *at; at += strcspn(at, " "), at += strspn(at, " "))
+		if (strcspn(at, " ") == n && memcmp(at, name, n) == 0)
+			return true;
+	return false;
+}
+
+json_t *tokenizer_pre(const char *name, bool *ignore_merges, bool *add_bos, struct err *e)
+{
+	const struct pre *p = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(table) && !p; i++)
+		if (is_named(table[i].names, name))
+			p = &table[i];
+	if (!p) {
+		err_set(e, "the pre-tokenizer \"%.64s\" (tokenizer.ggml.pre) is not known", name);
+		return NULL;
+	}
+	bool only_gpt2 = strcmp(p->regex[0], GPT2) == 0;
+	json_t *steps = json_array();
+	if (p->flags & DIGITS)
+		json_array_append_new(steps, json_pack("{s:s,s:b}", "type", "Digits", "individual_digits", 1));
+	for (size_t i = 0; !only_gpt2 && i < ARRAY_LEN(p->regex) && p->regex[i]; i++)
+		json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex", p->regex[i], "behavior", "Isolated", "invert", 0));
+	json_array_append_new(steps, json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", only_gpt2));
+	*ignore_merges = p->flags & IGNORE_MERGES;
+	*add_bos = p->flags & ADD_BOS;
+	return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", steps);
+}

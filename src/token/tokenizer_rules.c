@@ -1,0 +1,310 @@
+/* tokenizer_rules: what a tokenizer does besides its vocabulary and merges, read from a tokenizer.json's fields and a
+ * tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by its name. */
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "token/tokenizer_parts.h"
+
+static int check_empty(const json_t *model, const char *key, struct err *e)
+{
+	const json_t *v = json_object_get(model, key);
+	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) || (json_is_number(v) && json_number_value(v) == 0))
+		return 0;
+	return err_set(e, "model.%s is set, which is not supported", key);
+}
+
+int tokenizer_check_model(const json_t *model, struct err *e)
+{
+	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
+	const char *type;
+	int fallback;
+	if (!json_is_object(model))
+		return err_set(e, "\"model\" is missing");
+	if (jsonx_string(model, "type", NULL, &type, e) || jsonx_bool(model, "byte_fallback", false, &fallback, e))
+		return -1;
+	if (!type) /* old files name no type */
+		type = json_is_array(json_object_get(model, "vocab")) ? "Unigram" : json_object_get(model, "merges") ? "BPE" : "WordPiece or WordLevel";
+	if (strcmp(type, "BPE") != 0)
+		return err_set(e, "a tokenizer of type %.64s is not supported, byte-level BPE is", type);
+	if (fallback)
+		return err_set(e, "a BPE tokenizer with byte_fallback (SentencePiece's kind) is not supported, byte-level BPE is");
+	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
+		if (check_empty(model, wanted_empty[i], e))
+			return -1;
+	return 0;
+}
+
+static int apply_model(struct tokenizer *t, const json_t *model, struct err *e)
+{
+	const char *unknown;
+	int fuse, ignore;
+	if (tokenizer_check_model(model, e) || jsonx_string(model, "unk_token", NULL, &unknown, e) ||
+		jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e))
+		return -1;
+	t->bpe.unknown = unknown ? vocab_find(&t->vocab, unknown, strlen(unknown)) : -1;
+	t->bpe.fuse_unknown = fuse;
+	t->bpe.ignore_merges = ignore;
+	return 0;
+}
+
+static int check_decoder(const json_t *j, int depth, struct err *e)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	const json_t *item;
+	size_t i;
+	if (!j || json_is_null(j) || (type && strcmp(type, "ByteLevel") == 0))
+		return 0;
+	if (type && strcmp(type, "Sequence") == 0 && depth < 16) {
+		json_array_foreach(json_object_get(j, "decoders"), i, item)
+			if (check_decoder(item, depth + 1, e))
+				return -1;
+		return 0;
+	}
+	return err_set(e, "decoder \"%.64s\" is not supported, ByteLevel is", type ? type : "without a type");
+}
+
+/* --- added tokens --- */
+
+static int add_token(struct tokenizer *t, const struct added_token *token, struct err *e)
+{
+	int32_t known = vocab_find(&t->vocab, token->text, token->n);
+	int flags = PIECE_ADDED | (token->special ? PIECE_SPECIAL : 0);
+	if (token->n == 0)
+		return 0;
+	if (known >= 0 && known != token->id)
+		return err_set(e, "added token \"%.64s\" has the id %d, but %d in the vocabulary", token->text, token->id, known);
+	if (known < 0 && vocab_put(&t->vocab, token->text, token->n, token->id, flags, e))
+		return -1;
+	t->vocab.piece[token->id].flags |= (uint8_t)flags;
+	t->added = mem_grow(t->added, t->n_added + 1, sizeof(*t->added));
+	t->added[t->n_added] = *token;
+	t->added[t->n_added++].text = t->vocab.piece[token->id].text;
+	return 0;
+}
+
+/* The added token with this text, or NULL. Few and at load time only: one after the other. */
+static struct added_token *find_added(struct tokenizer *t, const char *text)
+{
+	for (size_t i = 0; i < t->n_added; i++)
+		if (strcmp(t->added[i].text, text) == 0)
+			return &t->added[i];
+	return NULL;
+}
+
+static int parse_added(struct tokenizer *t, const json_t *j, long long id, struct err *e)
+{
+	const char *text;
+	int special, single, left, right, normalized;
+	if (!json_is_object(j))
+		return err_set(e, "an added token that is not an object");
+	if (jsonx_string(j, "content", NULL, &text, e) || jsonx_bool(j, "special", false, &special, e) || jsonx_bool(j, "single_word", false, &single, e) ||
+		jsonx_bool(j, "lstrip", false, &left, e) || jsonx_bool(j, "rstrip", false, &right, e) || jsonx_bool(j, "normalized", !special, &normalized, e))
+		return -1;
+	if (!text || id < 0 || id > INT32_MAX)
+		return err_set(e, "an added token without content, or with the id %lld", id);
+	if (find_added(t, text))
+		return 0;
+	return add_token(t, &(struct added_token){ .text = text, .n = strlen(text), .id = (int32_t)id, .special = special, .single_word = single,
+		.lstrip = left, .rstrip = right, .normalized = normalized }, e);
+}
+
+static int apply_added(struct tokenizer *t, const json_t *list, struct err *e)
+{
+	const json_t *item;
+	size_t i;
+	json_array_foreach(list, i, item) {
+		const json_t *id = json_object_get(item, "id");
+		if (!json_is_integer(id))
+			return err_set(e, "added token %zu has no id", i);
+		if (parse_added(t, item, json_integer_value(id), e))
+			return -1;
+	}
+	return 0;
+}
+
+/* tokenizer_config.json's own list of them, by id. */
+static int apply_decoder_list(struct tokenizer *t, json_t *list, struct err *e)
+{
+	const char *key;
+	json_t *item;
+	json_object_foreach(list, key, item) {
+		long long id = 0;
+		size_t digits = strspn(key, "0123456789");
+		if (digits == 0 || digits > 9 || key[digits])
+			return err_set(e, "added_tokens_decoder has the key \"%.64s\", wanted an id", key);
+		for (const char *d = key; *d; d++)
+			id = id * 10 + (*d - '0');
+		if (parse_added(t, item, id, e))
+			return err_prefix(e, "added_tokens_decoder");
+	}
+	return 0;
+}
+
+static const char *content_of(const json_t *v)
+{
+	return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+}
+
+/* A token that the config calls special is so, added or not. */
+static int make_special(struct tokenizer *t, const char *key, const char *text, int32_t *id, struct err *e)
+{
+	struct added_token *known = find_added(t, text);
+	*id = known ? known->id : vocab_find(&t->vocab, text, strlen(text));
+	if (*id < 0)
+		return err_set(e, "%s is \"%.64s\", which is not in the vocabulary", key, text);
+	if (known) {
+		known->special = true;
+		t->vocab.piece[*id].flags |= PIECE_SPECIAL;
+		return 0;
+	}
+	return add_token(t, &(struct added_token){ .text = text, .n = strlen(text), .id = *id, .special = true }, e);
+}
+
+static int apply_named(struct tokenizer *t, const char *key, const json_t *v, int32_t *id, struct err *e)
+{
+	const char *text = content_of(v);
+	int32_t ignored;
+	if (!v || json_is_null(v) || (text && !*text))
+		return 0;
+	if (!text)
+		return err_set(e, "%s is no token", key);
+	return make_special(t, key, text, id ? id : &ignored, e);
+}
+
+static int apply_config_tokens(struct tokenizer *t, struct err *e)
+{
+	static const char *const lists[] = { "additional_special_tokens", "extra_special_tokens" };
+	struct { const char *key; int32_t *id; } named[] = { { "bos_token", &t->bos }, { "eos_token", &t->eos }, { "pad_token", &t->pad }, { "unk_token", &t->unk } };
+	json_t *item;
+	const char *name;
+	size_t i;
+	if (apply_decoder_list(t, json_object_get(t->config, "added_tokens_decoder"), e))
+		return -1;
+	for (size_t k = 0; k < ARRAY_LEN(named); k++)
+		if (apply_named(t, named[k].key, json_object_get(t->config, named[k].key), named[k].id, e))
+			return -1;
+	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+		json_t *list = json_object_get(t->config, lists[k]);
+		json_array_foreach(list, i, item)
+			if (apply_named(t, lists[k], item, NULL, e))
+				return -1;
+		json_object_foreach(list, name, item)
+			if (apply_named(t, name, item, NULL, e))
+				return -1;
+	}
+	return 0;
+}
+
+static int sort_added(struct tokenizer *t, struct err *e)
+{
+	for (size_t i = 0; i < t->n_added; i++) {
+		struct added_token token = t->added[i];
+		struct slice in = { .text = token.text, .n = token.n }, out;
+		struct altered a = { 0 };
+		if (token.normalized) {
+			if (normalizer_run(&t->normalizer, &in, &out, &a, e))
+				return -1;
+			if (out.text != in.text) {
+				token.text = arena_strndup(&t->vocab.mem, out.text, out.n);
+				token.n = out.n;
+			}
+			altered_release(&a);
+		}
+		if (token.n && added_put(token.normalized ? &t->normal : &t->raw, &token, e))
+			return -1;
+	}
+	return added_ready(&t->raw, e) || added_ready(&t->normal, e) ? -1 : 0;
+}
+
+/* --- beginning of sequence, template --- */
+
+/* The id that a post-processor puts in front of a text; −1: none. */
+static int32_t leading_token(const json_t *j, int depth)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	const json_t *item, *first, *name;
+	size_t i;
+	if (!type || depth > 16)
+		return -1;
+	if (strcmp(type, "Sequence") == 0) {
+		json_array_foreach(json_object_get(j, "processors"), i, item) {
+			int32_t id = leading_token(item, depth + 1);
+			if (id >= 0)
+				return id;
+		}
+		return -1;
+	}
+	if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
+		first = json_array_get(json_object_get(j, "cls"), 1);
+	else {
+		name = json_object_get(json_object_get(json_array_get(json_object_get(j, "single"), 0), "SpecialToken"), "id");
+		item = json_is_string(name) ? json_object_get(json_object_get(j, "special_tokens"), json_string_value(name)) : NULL;
+		first = json_array_get(json_object_get(item, "ids"), 0);
+	}
+	return json_is_integer(first) && json_integer_value(first) >= 0 && json_integer_value(first) <= INT32_MAX ? (int32_t)json_integer_value(first) : -1;
+}
+
+static int apply_bos(struct tokenizer *t, struct err *e)
+{
+	int32_t leading = leading_token(json_object_get(t->rules, "post_processor"), 0);
+	int add;
+	if (leading >= 0 && ((size_t)leading >= t->vocab.n || !t->vocab.piece[leading].text))
+		return err_set(e, "the post_processor adds token %d, but there are %zu", leading, t->vocab.n);
+	if (t->bos < 0)
+		t->bos = leading;
+	if (jsonx_bool(t->config, "add_bos_token", leading >= 0 && leading == t->bos, &add, e))
+		return -1;
+	t->add_bos = add && t->bos >= 0;
+	return 0;
+}
+
+static int apply_template(struct tokenizer *t, struct err *e)
+{
+	const json_t *v = json_object_get(t->config, "chat_template"), *item;
+	const char *text = json_string_value(v), *name;
+	size_t i;
+	json_array_foreach(v, i, item) {
+		name = json_string_value(json_object_get(item, "name"));
+		if (name && strcmp(name, "default") == 0)
+			text = json_string_value(json_object_get(item, "template"));
+	}
+	if (!text && v && !json_is_null(v) && !json_is_array(v))
+		return err_set(e, "chat_template is neither a text nor a list");
+	t->template = text ? mem_strdup(text) : NULL;
+	return 0;
+}
+
+static json_t *copy_rules(const json_t *rules)
+{
+	static const char *const keys[] = { "normalizer", "pre_tokenizer", "post_processor", "decoder", "model" };
+	json_t *out = json_object();
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		json_t *v = json_object_get(rules, keys[i]), *copy = json_null();
+		if (v && strcmp(keys[i], "model") == 0) { /* its small fields */
+			v = json_copy(v);
+			json_object_del(v, "vocab");
+			json_object_del(v, "merges");
+			copy = json_deep_copy(v);
+			json_decref(v);
+		} else if (v) {
+			copy = json_deep_copy(v);
+		}
+		json_object_set_new(out, keys[i], copy);
+	}
+	return out;
+}
+
+int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *config, struct err *e)
+{
+	t->rules = copy_rules(rules);
+	t->config = json_is_object(config) ? json_deep_copy(config) : json_object();
+	if (apply_model(t, json_object_get(rules, "model"), e) || check_decoder(json_object_get(rules, "decoder"), 0, e) ||
+		normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), e))
+		return -1;
+	t->pretokenizer = pretokenizer_parse(json_object_get(rules, "pre_tokenizer"), e);
+	if (!t->pretokenizer || apply_added(t, json_object_get(rules, "added_tokens"), e) || apply_config_tokens(t, e) ||
+		vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_bos(t, e))
+		return -1;
+	return apply_template(t, e);
+}

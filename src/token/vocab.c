@@ -1,0 +1,138 @@
+/* vocab: pieces in an arena, an open hash over their texts.
+ *
+ * The alphabet (GPT-2, encoder.py, bytes_to_unicode): the 188 bytes that are printable in Latin-1 stand for themselves; the
+ * other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142, 173 → U+0143. */
+#include "token/vocab.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+enum { ID_MAX = 1 << 24, HOLES_MAX = 1 << 16 };
+
+static uint32_t character_of(uint8_t byte)
+{
+	if (byte <= 32)
+		return 0x100u + byte;
+	if (byte >= 127 && byte <= 160)
+		return 0x121u + byte - 127;
+	return byte == 173 ? 0x143 : byte;
+}
+
+static int byte_of(uint32_t character)
+{
+	if (character >= 0x100 && character <= 0x120)
+		return (int)(character - 0x100);
+	if (character >= 0x121 && character <= 0x142)
+		return (int)(character - 0x121 + 127);
+	if (character == 0x143)
+		return 173;
+	return character < 0x100 && character_of((uint8_t)character) == character ? (int)character : -1;
+}
+
+void alphabet_write(struct buf *out, const char *bytes, size_t n)
+{
+	char text[4];
+	for (size_t i = 0; i < n; i++) {
+		size_t k = utf8_encode(character_of((uint8_t)bytes[i]), text);
+		buf_add(out, text, k);
+	}
+}
+
+bool alphabet_read(struct buf *out, const char *text, size_t n)
+{
+	size_t begin = out->len;
+	for (size_t i = 0; i < n;) {
+		uint32_t character = 0;
+		size_t k = utf8_decode(text + i, n - i, &character);
+		int byte = k ? byte_of(character) : -1;
+		if (byte < 0) {
+			out->len = begin;
+			if (out->data)
+				out->data[begin] = 0;
+			return false;
+		}
+		buf_addc(out, (char)byte);
+		i += k;
+	}
+	return true;
+}
+
+static size_t slot_of(const struct vocab *v, const char *text, size_t n)
+{
+	size_t at = hash_64(text, n) & (v->n_slots - 1);
+	while (v->slot[at]) {
+		const struct piece *p = &v->piece[v->slot[at] - 1];
+		if (p->n == n && memcmp(p->text, text, n) == 0)
+			break;
+		at = (at + 1) & (v->n_slots - 1);
+	}
+	return at;
+}
+
+int32_t vocab_find(const struct vocab *v, const char *text, size_t n)
+{
+	return v->n_slots ? (int32_t)v->slot[slot_of(v, text, n)] - 1 : -1;
+}
+
+static void grow_slots(struct vocab *v)
+{
+	if ((v->count + 1) * 2 <= v->n_slots)
+		return;
+	mem_free(v->slot);
+	v->n_slots = v->n_slots ? v->n_slots * 2 : 1024;
+	v->slot = mem_array(v->n_slots, sizeof(*v->slot));
+	for (size_t i = 0; i < v->n; i++)
+		if (v->piece[i].text && v->piece[i].n && v->piece[i].flags & PIECE_MODEL)
+			v->slot[slot_of(v, v->piece[i].text, v->piece[i].n)] = (uint32_t)i + 1;
+}
+
+static void grow_pieces(struct vocab *v, size_t n)
+{
+	if (n > v->cap) {
+		size_t cap = MAX(v->cap * 2, MAX(n, (size_t)1024));
+		v->piece = mem_grow(v->piece, cap, sizeof(*v->piece));
+		memset(v->piece + v->cap, 0, (cap - v->cap) * sizeof(*v->piece));
+		v->cap = cap;
+	}
+	v->n = MAX(v->n, n);
+}
+
+int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e)
+{
+	int32_t other = flags & PIECE_MODEL && n ? vocab_find(v, text, n) : -1;
+	if (id < 0 || id >= ID_MAX)
+		return err_set(e, "token \"%.*s\" has the id %lld, wanted 0 to %d", (int)MIN(n, (size_t)64), text, id, ID_MAX - 1);
+	if (n >= UINT32_MAX)
+		return err_set(e, "the token with id %lld is %zu bytes long", id, n);
+	if (other >= 0)
+		return err_set(e, "token \"%.*s\" is there twice, with ids %d and %lld", (int)MIN(n, (size_t)64), text, other, id);
+	if ((size_t)id < v->n && v->piece[id].text)
+		return err_set(e, "id %lld belongs to two tokens, \"%.64s\" and \"%.*s\"", id, v->piece[id].text, (int)MIN(n, (size_t)64), text);
+	grow_slots(v);
+	grow_pieces(v, (size_t)id + 1);
+	v->piece[id] = (struct piece){ arena_strndup(&v->mem, text, n), (uint32_t)n, (uint8_t)flags };
+	v->count++;
+	if (flags & PIECE_MODEL && n)
+		v->slot[slot_of(v, text, n)] = (uint32_t)id + 1;
+	return 0;
+}
+
+int vocab_check_sparse(const struct vocab *v, struct err *e)
+{
+	if (v->count == 0)
+		return err_set(e, "the vocabulary is empty");
+	if (v->n - v->count > v->count + HOLES_MAX)
+		return err_set(e, "%zu tokens have ids up to %zu: that many holes are no vocabulary", v->count, v->n - 1);
+	return 0;
+}
+
+void vocab_release(struct vocab *v)
+{
+	arena_release(&v->mem);
+	mem_free(v->piece);
+	mem_free(v->slot);
+	*v = (struct vocab){ 0 };
+}

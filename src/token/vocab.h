@@ -1,0 +1,45 @@
+/* vocab: the pieces of a tokenizer by id, and ids by piece, in the form that the files hold: byte-level text, where every byte is
+ * written as one printable character (GPT-2's alphabet), so that a piece is valid UTF-8 whatever bytes it stands for. */
+#ifndef TOKEN_VOCAB_H
+#define TOKEN_VOCAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+	PIECE_MODEL = 1,   /* one of the model's vocabulary; without it an added token outside of it */
+	PIECE_ADDED = 2,   /* its text is taken as it stands: it is split off before anything else */
+	PIECE_SPECIAL = 4, /* and only when special tokens are asked for */
+};
+
+struct piece {
+	const char *text; /* NULL: no such id */
+	uint32_t n;
+	uint8_t flags;
+};
+
+struct vocab {
+	struct arena mem;
+	struct piece *piece; /* [n] */
+	size_t n, cap;       /* ids are 0..n-1 */
+	size_t count;        /* pieces that exist */
+	uint32_t *slot;      /* id + 1 of the model's pieces, by hash of the text */
+	size_t n_slots;      /* a power of two */
+};
+
+/* The piece with this id; ids may come in any order. An id or a text that is taken, or ids much sparser than pieces, is an error. */
+int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e);
+int vocab_check_sparse(const struct vocab *v, struct err *e); /* once all are there */
+int32_t vocab_find(const struct vocab *v, const char *text, size_t n); /* among the model's pieces; −1 */
+void vocab_release(struct vocab *v);
+
+void alphabet_write(struct buf *out, const char *bytes, size_t n);
+/* Appends the bytes that a text stands for; false, and nothing appended, when one of its characters is not of the alphabet. */
+bool alphabet_read(struct buf *out, const char *text, size_t n);
+
+#endif
