@@ -81,6 +81,12 @@ static void warn_unused(const struct tune *t, const struct opt_parse *p)
 	buf_release(&names);
 }
 
+void tune_release(struct tune *t, struct opt_parse *p)
+{
+	arena_release(&t->paths);
+	opt_release(p);
+}
+
 int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p, const char *skip)
 {
 	struct err e = ERR_INIT;
@@ -94,19 +100,15 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 		first = 1;
 	if (skip && !t->recipe.out)
 		t->recipe.out = ".";
-	if (apply_positionals(t, p, first, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0)
+	if (apply_positionals(t, p, first, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0) {
+		tune_release(t, p);
 		return app_usage(c, "%s", e.msg) + 1;
+	}
 	make_absolute(t, &t->recipe.model);
 	make_absolute(t, &t->recipe.data);
 	make_absolute(t, &t->recipe.eval_data);
 	warn_unused(t, p);
 	return 0;
-}
-
-void tune_release(struct tune *t, struct opt_parse *p)
-{
-	arena_release(&t->paths);
-	opt_release(p);
 }
 
 /* --- the plan --- */
