@@ -1,0 +1,219 @@
+/* rows: JSONL into memory, with the shape of the rows recognized. See rows.h.
+ *
+ * A shape is a set of keys that must be there with the right type; the first that fits in the order below (the most specific first) is the
+ * row's. All rows of a set have one shape; the first that differs is named with its line. */
+#include "data/rows.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+/* --- shapes --- */
+
+enum need { NEED_STRING, NEED_ARRAY, NEED_TEXT /* a string, or a list of messages */, NEED_LABEL /* a boolean, or 0 or 1 */, NEED_INDEX };
+
+struct shape {
+	enum row_shape shape;
+	const char *name;
+	struct { const char *key; enum need need; } keys[4];
+};
+
+static const struct shape shapes[] = {
+	{ ROW_CHOICE, "query,choices,gold", { { "query", NEED_STRING }, { "choices", NEED_ARRAY }, { "gold", NEED_INDEX } } },
+	{ ROW_PREFERENCE, "prompt,chosen,rejected", { { "prompt", NEED_TEXT }, { "chosen", NEED_TEXT }, { "rejected", NEED_TEXT } } },
+	{ ROW_LABELLED, "prompt,completion,label", { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT }, { "label", NEED_LABEL } } },
+	{ ROW_COMPLETION, "prompt,completion", { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT } } },
+	{ ROW_INSTRUCTION, "instruction,output", { { "instruction", NEED_STRING }, { "output", NEED_STRING } } },
+	{ ROW_MESSAGES, "messages", { { "messages", NEED_ARRAY } } },
+	{ ROW_CONVERSATIONS, "conversations", { { "conversations", NEED_ARRAY } } },
+	{ ROW_TEXT, "text", { { "text", NEED_STRING } } },
+};
+
+static bool satisfies(const json_t *v, enum need need)
+{
+	switch (need) {
+	case NEED_STRING: return json_is_string(v);
+	case NEED_ARRAY: return json_is_array(v);
+	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
+	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
+	case NEED_INDEX: return json_is_integer(v);
+	}
+	return false;
+}
+
+const char *row_shape_name(enum row_shape s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
+		if (shapes[i].shape == s)
+			return shapes[i].name;
+	return "no known shape";
+}
+
+enum row_shape row_shape_of(const json_t *row)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+		bool fits = true;
+		for (size_t k = 0; k < ARRAY_LEN(shapes[i].keys) && shapes[i].keys[k].key; k++)
+			fits &= satisfies(json_object_get(row, shapes[i].keys[k].key), shapes[i].keys[k].need);
+		if (fits)
+			return shapes[i].shape;
+	}
+	return ROW_NONE;
+}
+
+/* --- loading --- */
+
+static int unknown_shape(const struct row *r, struct err *e)
+{
+	struct buf keys = BUF_INIT;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(r->json, key, value)
+		if (keys.len < 200)
+			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
+	err_set(e, "%s:%zu: a row with the keys %s; wanted are text, messages, conversations, instruction,output, prompt,completion, "
+	        "prompt,chosen,rejected, prompt,completion,label or query,choices,gold", r->file, r->line, keys.len ? buf_str(&keys) : "(none)");
+	buf_release(&keys);
+	return -1;
+}
+
+static int check_gold(const struct row *r, struct err *e)
+{
+	size_t n = json_array_size(json_object_get(r->json, "choices")), i;
+	json_int_t gold = json_integer_value(json_object_get(r->json, "gold"));
+	const json_t *choice;
+
+	json_array_foreach(json_object_get(r->json, "choices"), i, choice)
+		if (!json_is_string(choice) || !json_string_length(choice))
+			return err_set(e, "%s:%zu: choice %zu is not a text", r->file, r->line, i);
+	if (gold < 0 || (size_t)gold >= n)
+		return err_set(e, "%s:%zu: gold is %lld, wanted the index of one of %zu choices, from 0", r->file, r->line, (long long)gold, n);
+	return 0;
+}
+
+static int check_shape(struct rows *rows, const struct row *r, struct err *e)
+{
+	enum row_shape shape = row_shape_of(r->json);
+
+	if (shape == ROW_NONE)
+		return unknown_shape(r, e);
+	if (rows->n == 1)
+		rows->shape = shape;
+	if (shape != rows->shape)
+		return err_set(e, "%s:%zu: a row of %s among rows of %s; one set has one shape", r->file, r->line, row_shape_name(shape),
+		               row_shape_name(rows->shape));
+	return shape == ROW_CHOICE ? check_gold(r, e) : 0;
+}
+
+static int add_line(struct rows *rows, const char *file, size_t line, const char *text, size_t n, struct err *e)
+{
+	char where[600];
+	size_t bad;
+
+	if (!utf8_valid(text, n, &bad))
+		return err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", file, line, bad);
+	snprintf(where, sizeof(where), "%s:%zu", file, line);
+	json_t *j = jsonx_load(text, n, where, e);
+	if (!j)
+		return -1;
+	if (!json_is_object(j)) {
+		json_decref(j);
+		return err_set(e, "%s: a JSON object was wanted", where);
+	}
+	if (rows->n == rows->cap) {
+		rows->cap = MAX(256, 2 * rows->cap);
+		rows->items = mem_grow(rows->items, rows->cap, sizeof(*rows->items));
+	}
+	struct row *r = &rows->items[rows->n++];
+	*r = (struct row){ .json = j, .file = file, .line = line };
+	return check_shape(rows, r, e);
+}
+
+static bool is_blank(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strchr(" \t\r", s[i]))
+			return false;
+	return true;
+}
+
+static int add_lines(struct rows *rows, const char *file, const struct buf *b, struct err *e)
+{
+	const char *at = buf_str(b), *end = at + b->len;
+
+	for (size_t line = 1; at < end; line++) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
+		if (!is_blank(at, (size_t)(stop - at)) && add_line(rows, file, line, at, (size_t)(stop - at), e) < 0)
+			return -1;
+		at = stop + 1;
+	}
+	return 0;
+}
+
+static int add_file(struct rows *rows, const char *path, struct hash_stream *hash, struct err *e)
+{
+	struct buf b = BUF_INIT;
+	const char *file = arena_strdup(&rows->mem, path);
+	int status = io_read_gz(&b, path, e);
+
+	if (!status) {
+		hash_add(hash, buf_str(&b), b.len);
+		status = add_lines(rows, file, &b, e);
+	}
+	buf_release(&b);
+	return status;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+	size_t n = strlen(name), m = strlen(ending);
+	return n > m && !strcmp(name + n - m, ending);
+}
+
+static int add_folder(struct rows *rows, const char *dir, struct hash_stream *hash, struct err *e)
+{
+	char **names;
+	size_t n, used = 0;
+	int status = io_list(dir, &names, &n, e);
+
+	if (status)
+		return status;
+	for (size_t i = 0; i < n && !status; i++) {
+		if (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".jsonl.gz"))
+			continue;
+		char *path = io_join(dir, names[i]);
+		status = add_file(rows, path, hash, e);
+		mem_free(path);
+		used++;
+	}
+	io_list_free(names, n);
+	if (!status && !used)
+		return err_set(e, "%s: the folder has no .jsonl or .jsonl.gz file", dir);
+	return status;
+}
+
+int rows_load(struct rows *r, const char *path, struct err *e)
+{
+	struct hash_stream *hash = hash_begin();
+
+	*r = (struct rows){ 0 };
+	int status = io_is_dir(path) ? add_folder(r, path, hash, e) : add_file(r, path, hash, e);
+	hash_end(hash, r->hash);
+	if (status)
+		rows_release(r);
+	return status;
+}
+
+void rows_release(struct rows *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		json_decref(r->items[i].json);
+	mem_free(r->items);
+	arena_release(&r->mem);
+	*r = (struct rows){ 0 };
+}
