@@ -4,8 +4,8 @@
  * model's own weights have, so that attention needs no line for adapters, and q's and k's rows are put into Hugging Face's order on
  * the way out and back on the way in. GPT-2's Conv1D weights, [out][in] here, are [in][out] in files of modules saved whole.
  *
- * On a tied model embedding and head are one matrix, so a module saved whole is both or none: naming one side alone would untie
- * them and is refused; naming both gives one parameter, written under both names. */
+ * Saving the embedding or the head of a tied model whole parts the two, as in PEFT: each that is named is a parameter of its own, the
+ * other stays what it was. With ensure_weight_tying naming one means both: one parameter, written under both names. */
 #include "adapt/adapter.h"
 
 #include <math.h>
@@ -83,17 +83,6 @@ static const char *module_of(struct arena *mem, const char *name)
 	return arena_strndup(mem, name, dot ? (size_t)(dot - name) : strlen(name));
 }
 
-/* Both sides of a tied pair, or neither. */
-static int check_tied(struct adapter *a, const struct model *m, const json_t *modules, struct err *e)
-{
-	const char *head = module_of(&a->mem, m->config.arch->head), *embedding = module_of(&a->mem, m->config.arch->embedding);
-	bool saves_head = list_saves(modules, head), saves_embedding = list_saves(modules, embedding);
-	if (!m->config.tied || saves_head == saves_embedding)
-		return 0;
-	return err_set(e, "modules_to_save: %s alone would part it from %s, and in this model the two are one matrix; name both or neither",
-	               saves_head ? head : embedding, saves_head ? embedding : head);
-}
-
 static int check_entries(const struct model *m, const json_t *modules, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
@@ -117,9 +106,20 @@ static void save_whole(struct adapter *a, const struct model *m, int weight)
 {
 	const struct weight *w = &m->weights[weight];
 	a->replaced[weight] = adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, w->name), w->n_dims, w->dim, weight, weight);
-	if (m->config.tied && !strcmp(w->name, m->config.arch->embedding)) {
-		a->tied_param = a->replaced[weight];
-		a->tied_name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
+}
+
+/* What becomes of a tied model's head, which is no weight of its own. */
+static void save_head(struct adapter *a, const struct model *m, bool head, bool embedding)
+{
+	int weight = model_head(m);
+	const struct weight *w = &m->weights[weight];
+	const char *name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
+	if (json_is_true(json_object_get(a->config, "ensure_weight_tying"))) {
+		if (!embedding)
+			save_whole(a, m, weight);
+		a->tied_name = name;
+	} else {
+		a->head = head ? adapter_param(a, name, w->n_dims, w->dim, weight, weight) : HEAD_OF_MODEL;
 	}
 }
 
@@ -129,11 +129,14 @@ int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *mo
 		return err_set(e, "modules_to_save is no list of names");
 	if (json_array_size(modules) == 0)
 		return 0;
-	if (check_entries(m, modules, e) < 0 || check_tied(a, m, modules, e) < 0)
+	if (check_entries(m, modules, e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (list_saves(modules, target_module(&a->mem, &m->weights[i])))
 			save_whole(a, m, (int)i);
+	bool head = list_saves(modules, module_of(&a->mem, m->config.arch->head)), embedding = list_saves(modules, module_of(&a->mem, m->config.arch->embedding));
+	if (m->config.tied && (head || embedding))
+		save_head(a, m, head, embedding);
 	return 0;
 }
 
@@ -165,9 +168,11 @@ static void shape_text(char *out, size_t size, int n_dims, const size_t *dim)
 /* The parameter's shape as files have it. */
 static void file_shape(const struct model *m, const struct param *p, size_t dim[4])
 {
-	bool exchange = is_transposed(m, p);
-	for (int i = 0; i < 4; i++)
-		dim[i] = i < p->n_dims ? p->dim[exchange ? 1 - i : i] : 0;
+	memcpy(dim, p->dim, sizeof(p->dim));
+	if (is_transposed(m, p)) {
+		dim[0] = p->dim[1];
+		dim[1] = p->dim[0];
+	}
 }
 
 static int check_tensor(const struct model *m, const struct param *p, const char *name, const struct safetensors *s, struct err *e)
@@ -192,16 +197,23 @@ static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
 	return a->dtype == b->dtype && a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes);
 }
 
-/* A tied pair in the file: the second is there or not, but not different. */
-static int check_pair(const struct adapter *a, const struct safetensors *s, struct err *e)
+/* The parameter that is embedding and head both. */
+static int tied_param(const struct adapter *a, const struct model *m)
 {
-	const struct st_tensor *one, *two = a->tied_param >= 0 ? st_find(s, a->tied_name) : NULL;
+	return a->tied_name ? a->replaced[model_head(m)] : -1;
+}
+
+/* A tied pair in the file: the second is there or not, but not different. */
+static int check_pair(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	const struct st_tensor *one, *two = a->tied_name ? st_find(s, a->tied_name) : NULL;
 	if (!two)
 		return 0;
-	one = st_find(s, a->params.items[a->tied_param].name);
+	const char *name = a->params.items[tied_param(a, m)].name;
+	one = st_find(s, name);
 	if (one && same_tensor(one, two))
 		return 0;
-	return err_set(e, "%s: '%s' and '%s' differ, and in this model the two are one matrix", s->path, a->params.items[a->tied_param].name, a->tied_name);
+	return err_set(e, "%s: '%s' and '%s' differ, and ensure_weight_tying makes the two one matrix", s->path, name, a->tied_name);
 }
 
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
@@ -214,7 +226,7 @@ int adapter_fit(const struct adapter *a, const struct model *m, const struct saf
 		if (params_find(&a->params, name) < 0 && !(a->tied_name && !strcmp(name, a->tied_name)))
 			return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path, name);
 	}
-	return check_pair(a, s, e);
+	return check_pair(a, m, s, e);
 }
 
 /* rows × cols from [cols][rows]. */
@@ -286,13 +298,13 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 {
 	static const struct st_meta meta = { "format", "pt" };
 	struct arena mem = ARENA_INIT;
-	size_t n = a->params.n_items + (a->tied_param >= 0);
+	size_t n = a->params.n_items + (a->tied_name != NULL);
 	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
 		bool second = i == a->params.n_items;
-		param[i] = second ? a->tied_param : (int)i;
+		param[i] = second ? tied_param(a, m) : (int)i;
 		describe(&t[i], &x, second ? a->tied_name : a->params.items[i].name, param[i]);
 	}
 	int status = st_write(path, t, n, &meta, 1, write_param, &x, e);
@@ -318,7 +330,7 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 
 static void begin(struct adapter *a, const struct model *m, const struct adapter_type *type)
 {
-	*a = (struct adapter){ .type = type, .tied_param = -1 };
+	*a = (struct adapter){ .type = type, .head = HEAD_AS_EMBEDDING };
 	a->replaced = arena_array(&a->mem, m->n_weights, sizeof(*a->replaced));
 	for (size_t i = 0; i < m->n_weights; i++)
 		a->replaced[i] = -1;
@@ -400,6 +412,22 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 	}
 	model_weight_float(m, weight, w);
 	a->type->merge(a, m, weight, w);
+}
+
+bool adapter_unties(const struct adapter *a) { return a->head != HEAD_AS_EMBEDDING; }
+
+void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)
+{
+	const struct param *p = a->head >= 0 ? &a->params.items[a->head] : NULL;
+	if (p)
+		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
+	else
+		model_weight_float(m, model_head(m), w);
+}
+
+bool adapter_reads(const struct adapter *a, const struct model *m, int weight)
+{
+	return a->replaced[weight] < 0 || (a->head == HEAD_OF_MODEL && weight == model_head(m));
 }
 
 void adapter_release(struct adapter *a)

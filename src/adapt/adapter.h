@@ -15,6 +15,11 @@ struct adapter_options {           /* what the user asked for, or what the file 
 	uint64_t seed;
 };
 
+enum adapter_head {
+	HEAD_AS_EMBEDDING = -1,        /* whatever stands for the embedding; models that are not tied too: then its own weight or what replaces it */
+	HEAD_OF_MODEL = -2,            /* the embedding is saved whole, the head is the model's own matrix still */
+};
+
 struct adapter {
 	const struct adapter_type *type;
 	struct arena mem;
@@ -24,8 +29,8 @@ struct adapter {
 	json_t *config;                /* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
 	double dropout;
 	int *rows_of;                  /* [params.n_items] the weight whose output rows a parameter's rows are, −1: none */
-	int tied_param;                /* the parameter that stands for embedding and head of a tied model, −1: none … */
-	const char *tied_name;         /* … and the second name under which a file has it */
+	int head;                      /* the parameter that is a tied model's head, or one of adapter_head */
+	const char *tied_name;         /* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 };
 
 struct adapter_type {
@@ -49,6 +54,11 @@ double adapter_dropout(const struct adapter *a);
 void adapter_release(struct adapter *a);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w);
+/* Whether the adapter parts a tied model's head from its embedding; then the head with it, of the embedding's shape. */
+bool adapter_unties(const struct adapter *a);
+void adapter_merged_head(const struct adapter *a, const struct model *m, float *w);
+/* Whether the model's own weight is still computed with: not where it is saved whole, unless as a head that is not. */
+bool adapter_reads(const struct adapter *a, const struct model *m, int weight);
 
 /* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or back. */
 void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);

@@ -14,6 +14,7 @@
 #include "adapt/target.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { RANK_MAX = 65536 };
 
@@ -35,13 +36,13 @@ struct terms { double r, alpha, dropout; bool rslora; };
 
 /* Keys that PEFT writes and that change nothing once an adapter exists. */
 static const char *const inert[] = {
-	"auto_mapping", "base_model_name_or_path", "bias", "ensure_weight_tying", "fan_in_fan_out", "inference_mode", "init_lora_weights",
+	"auto_mapping", "base_model_name_or_path", "bias", "eva_config", "fan_in_fan_out", "inference_mode", "init_lora_weights",
 	"megatron_core", "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
 };
 /* Keys that are read here. */
 static const char *const known[] = {
-	"alpha_pattern", "exclude_modules", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "modules_to_save", "r",
-	"rank_pattern", "target_modules", "use_rslora",
+	"alpha_pattern", "ensure_weight_tying", "exclude_modules", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
+	"modules_to_save", "r", "rank_pattern", "target_modules", "use_rslora",
 };
 
 static bool is_one_of(const char *word, const char *const *list, size_t n)
@@ -137,8 +138,9 @@ static json_t *make_config(const struct model *m, const struct adapter_options *
 	for (size_t i = 0; i < m->n_weights; i++)
 		transposed |= (m->weights[i].spec->flags & WEIGHT_TRANSPOSED) != 0;
 	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) : json_real(o->alpha);
-	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:s, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
-		"alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path", m->source.path, "bias", "none",
+	json_t *path = json_string(m->source.path); /* NULL where it is no UTF-8 */
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:o, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
+		"alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path", path ? path : json_null(), "bias", "none",
 		"corda_config", "ensure_weight_tying", 0, "eva_config", "exclude_modules", "fan_in_fan_out", (int)transposed, "inference_mode", 1,
 		"init_lora_weights", 1, "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform", "loftq_config", "lora_alpha", alpha,
 		"lora_bias", 0, "lora_dropout", o->dropout);
@@ -181,8 +183,8 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		return -1;
 	if (!(r >= 1 && r <= RANK_MAX) || r != floor(r))
 		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", r, module, RANK_MAX);
-	if (!isfinite(alpha) || alpha == 0)
-		return err_set(e, "lora_alpha is %g for '%s', a number that is not 0 was wanted", alpha, module);
+	if (!isfinite(alpha))
+		return err_set(e, "lora_alpha is %g for '%s', a number was wanted", alpha, module);
 	struct site *s = &o->sites[o->n];
 	*s = (struct site){ .weight = weight, .r = (size_t)r, .out = w->dim[0], .in = w->dim[1], .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
 	s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2, (size_t[]){ s->r, s->in }, -1, -1);
@@ -226,8 +228,15 @@ static void init_a(const struct adapter *a, const struct site *s, uint64_t seed)
 		w[i] = bound * (2 * rng_uniform((struct rng_key){ seed, RNG_INIT }, i, p->site, 0) - 1);
 }
 
+static int check_text(const char *what, const char *text, struct err *e)
+{
+	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
+}
+
 static int attach(struct adapter *a, const struct model *m, const struct adapter_options *opt, struct err *e)
 {
+	if (check_text("target_modules", opt->target_modules, e) < 0 || check_text("modules_to_save", opt->modules_to_save, e) < 0)
+		return -1;
 	a->config = make_config(m, opt);
 	const char *unused = target_unused(a->config, m);
 	if (unused)

@@ -46,6 +46,13 @@ static const float *merged(void *ctx, int i, float *scratch)
 	return scratch;
 }
 
+static const float *merged_head(void *ctx, float *scratch)
+{
+	const struct loaded *l = ctx;
+	adapter_merged_head(&l->adapter, &l->model, scratch);
+	return scratch;
+}
+
 static void report(struct app *app, const struct merge *o, const struct model *m, enum dtype dtype, double seconds)
 {
 	char bytes[32], time[32];
@@ -72,7 +79,7 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	enum dtype dtype = o->dtype ? (enum dtype)dtype_from_name(o->dtype) : stored_dtype(&l.model);
 	if (!o->dtype)
 		log_say("written as %s; --dtype chooses another", dtypes[dtype].name);
-	struct export_weights weights = { merged, &l };
+	struct export_weights weights = { .get = merged, .head = adapter_unties(&l.adapter) ? merged_head : NULL, .ctx = &l };
 	int status = export_folder(&l.model, o->out, dtype, &weights, e);
 	if (status == 0)
 		report(app, o, &l.model, dtype, clock_seconds() - began);

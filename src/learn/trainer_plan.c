@@ -55,7 +55,8 @@ static int record(struct trainer *t, const struct batch_cap *cap, struct recordi
 static bool is_embedding_alone(const struct trainer *t, int weight)
 {
 	const struct weight *w = &t->model.weights[weight];
-	return (w->spec->flags & WEIGHT_EMBED) && !strcmp(w->spec->hf, t->model.config.arch->embedding) && model_head(&t->model) != weight;
+	bool is_head = model_head(&t->model) == weight && !(t->has_adapter && t->adapter.head >= 0);
+	return (w->spec->flags & WEIGHT_EMBED) && !strcmp(w->spec->hf, t->model.config.arch->embedding) && !is_head;
 }
 
 static void mark_rows(const struct dataset *d, bool *block, size_t row_bytes)
@@ -82,8 +83,9 @@ static size_t embedding_bytes(const struct trainer *t, const struct weight *w)
 
 static bool is_replaced(const struct trainer *t, size_t weight)
 {
-	const int *replaced = t->has_adapter ? t->adapter.replaced : t->replaced;
-	return replaced && replaced[weight] >= 0;
+	if (t->has_adapter)
+		return !adapter_reads(&t->adapter, &t->model, (int)weight);
+	return t->replaced && t->replaced[weight] >= 0;
 }
 
 /* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */

@@ -38,7 +38,7 @@ static void set_ids(json_t *j, const struct tokenizer *t)
 	set_id(j, "pad_token_id", tokenizer_pad(t));
 }
 
-static json_t *make_config(const struct model *m, enum dtype dtype)
+static json_t *make_config(const struct model *m, enum dtype dtype, bool untied)
 {
 	json_t *j;
 	if (m->source.is_gguf) {
@@ -48,6 +48,8 @@ static json_t *make_config(const struct model *m, enum dtype dtype)
 		j = json_deep_copy(m->source.config);
 	}
 	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
+	if (untied)
+		json_object_set_new(j, "tie_word_embeddings", json_false());
 	if (json_object_get(j, "torch_dtype")) /* its name before transformers 4.56 */
 		json_object_set_new(j, "torch_dtype", json_string(dtype_word(dtype)));
 	return j;
@@ -62,9 +64,9 @@ static int write_json(const char *dir, const char *name, json_t *j, struct err *
 	return status;
 }
 
-static int write_configs(const struct model *m, const char *dir, enum dtype dtype, struct err *e)
+static int write_configs(const struct model *m, const char *dir, enum dtype dtype, bool untied, struct err *e)
 {
-	if (write_json(dir, "config.json", make_config(m, dtype), e) < 0)
+	if (write_json(dir, "config.json", make_config(m, dtype, untied), e) < 0)
 		return -1;
 	if (m->source.generation_config)
 		return write_json(dir, "generation_config.json", json_incref(m->source.generation_config), e);
@@ -145,14 +147,25 @@ static int write_weight(struct io_writer *io, const struct weight *w, enum dtype
 	return 0;
 }
 
+/* With a head of its own the tied model has one matrix more, of the embedding's shape. */
+static struct weight head_weight(const struct model *m)
+{
+	struct weight w = m->weights[model_head(m)];
+	w.name = (char *)(uintptr_t)m->config.arch->head;
+	return w;
+}
+
 static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get, struct err *e)
 {
+	struct weight head = head_weight(m);
 	void *scratch;
 	int status = 0;
 	if (mem_map(&scratch, export_scratch(m), "a weight to be written", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights && status == 0; i++)
 		status = write_weight(io, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+	if (status == 0 && get->head)
+		status = write_weight(io, &head, dtype, get->head(get->ctx, scratch), e);
 	mem_unmap(scratch, export_scratch(m));
 	return status;
 }
@@ -160,12 +173,14 @@ static int write_all(struct io_writer *io, const struct model *m, enum dtype dty
 static int write_weights(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *get, struct err *e)
 {
 	static const struct st_meta meta = { "format", "pt" };
-	struct st_tensor *t = mem_array(m->n_weights, sizeof(*t));
+	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
 	char *path = io_join(dir, "model.safetensors");
+	struct weight head = head_weight(m);
 	struct io_writer io;
 	for (size_t i = 0; i < m->n_weights; i++)
 		describe(&t[i], &m->weights[i], dtype);
-	int status = st_writer_open(&io, path, t, m->n_weights, &meta, 1, e);
+	describe(&t[m->n_weights], &head, dtype);
+	int status = st_writer_open(&io, path, t, m->n_weights + (get->head != NULL), &meta, 1, e);
 	if (status == 0) {
 		status = write_all(&io, m, dtype, get, e);
 		if (status == 0)
@@ -217,9 +232,11 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 	return scratch;
 }
 
-static int check_space(const struct model *m, const char *dir, enum dtype dtype, struct err *e)
+static int check_space(const struct model *m, const char *dir, enum dtype dtype, bool untied, struct err *e)
 {
 	size_t free_bytes, need = export_bytes(m, dtype);
+	if (untied)
+		need += numbers(&m->weights[model_head(m)]) * dtypes[dtype].bytes;
 	if (io_free_space(dir, &free_bytes, e) < 0)
 		return -1;
 	if (free_bytes < need)
@@ -231,7 +248,11 @@ int export_model(const struct model *m, const char *dir, enum dtype dtype, const
 {
 	if (dtype != DTYPE_F32 && dtype != DTYPE_F16 && dtype != DTYPE_BF16)
 		return err_set(e, "a model is written as f32, f16 or bf16, not as %s", dtypes[dtype].name);
-	if (check_space(m, dir, dtype, e) < 0 || io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, e) < 0 || write_tokenizer(m, dir, e) < 0)
+	bool untied = w->head != NULL;
+	if (untied && !m->config.tied)
+		BUG("a second head for a model that has one of its own");
+	if (check_space(m, dir, dtype, untied, e) < 0 || io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, untied, e) < 0 ||
+	    write_tokenizer(m, dir, e) < 0)
 		return -1;
 	return write_weights(m, dir, dtype, w, e);
 }
@@ -246,7 +267,7 @@ int export_folder(const struct model *m, const char *dir, enum dtype dtype, cons
 	size_t len = strlen(dir);
 	while (len > 1 && dir[len - 1] == '/')
 		len--;
-	char *beside = mem_printf("%.*s.tmp", (int)len, dir);
+	char *beside = mem_printf("%.*s.kungfu-tmp", (int)len, dir); /* a name that is nobody else's: what a killed run left there is removed */
 	int status = io_remove_tree(beside, e);
 	if (status == 0)
 		status = export_model(m, beside, dtype, w, e);

@@ -71,15 +71,18 @@ uint32_t nn_param(struct graph *g, int param)
 	return g->param_tensor[param];
 }
 
-static uint32_t weight_tensor(struct graph *g, int i)
+static uint32_t own_tensor(struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
-	if (g->replaced && g->replaced[i] >= 0)
-		return nn_param(g, g->replaced[i]);
 	if (!g->weight_tensor[i])
 		g->weight_tensor[i] = tape_weight(g->tape, w->name, w->dtype, w->n_dims, w->dim);
 	return g->weight_tensor[i];
+}
+
+static uint32_t weight_tensor(struct graph *g, int i)
+{
+	return g->replaced && g->replaced[i] >= 0 ? nn_param(g, g->replaced[i]) : own_tensor(g, i);
 }
 
 uint32_t nn_weight(struct graph *g, const char *spec)
@@ -140,7 +143,15 @@ uint32_t graph_hidden(struct graph *g)
 	return x;
 }
 
-static uint32_t head(struct graph *g) { return weight_tensor(g, model_head(g->model)); }
+/* An adapter may part a tied model's head from its embedding. */
+static uint32_t head(struct graph *g)
+{
+	int weight = model_head(g->model), own = g->adapter ? g->adapter->head : HEAD_AS_EMBEDDING;
+
+	if (own >= 0)
+		return nn_param(g, own);
+	return own == HEAD_OF_MODEL ? own_tensor(g, weight) : weight_tensor(g, weight);
+}
 
 uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 {
