@@ -13,6 +13,8 @@
 
 extern const struct command cmd_eval;
 
+enum { TEXT_WINDOW = 1024 };
+
 struct eval {
 	struct common common;
 	const char *adapter, *data, *details;
@@ -29,8 +31,8 @@ static const struct opt eval_opts[] = {
 	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false", "query,choices,gold rows: the query is the user's turn"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
 	OPT_GROUP("How"),
-	OPT_INT("max-length", struct eval, max_length, "1024", 2, 1 << 20, "longest document in tokens; of text, the window"),
-	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20, "text: a window begins every N tokens (default: half of max-length)"),
+	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20, "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the context if less)"),
+	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20, "text: a window begins every N tokens (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
 	OPT_CHOICE("compute", struct eval, compute, "f32", "f32", "arithmetic"),
 	COMMON_OPTS(struct eval, common),
@@ -118,10 +120,12 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 
 /* --- the whole --- */
 
-static int set_lengths(const struct eval *o, const struct model *m, struct evaluate_options *eo, struct err *e)
+static int set_lengths(const struct eval *o, const struct model *m, enum row_shape shape, struct evaluate_options *eo, struct err *e)
 {
-	eo->max_length = (int32_t)MIN(o->max_length, (int64_t)m->config.n_ctx);
-	if (eo->max_length < o->max_length && o->max_length > 1024)
+	int32_t most = m->config.n_ctx, usual = shape == ROW_TEXT ? MIN(most, TEXT_WINDOW) : most;
+
+	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)most);
+	if (o->max_length > most)
 		log_say("the model has %d positions: documents are at most that long, not %lld", m->config.n_ctx, (long long)o->max_length);
 	eo->stride = o->stride == OPT_UNSET_INT ? MAX(eo->max_length / 2, 1) : (int32_t)o->stride;
 	if (eo->stride > eo->max_length)
@@ -151,7 +155,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	};
 	struct evaluation v;
 
-	if (set_lengths(o, &l->model, &eo, e) < 0 || (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
+	if (set_lengths(o, &l->model, r->shape, &eo, e) < 0 || (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_adapter(l), l->chat, app->pool, app->kernels };
 	if (evaluate(&v, &s, r, &eo, e) < 0)
