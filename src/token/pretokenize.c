@@ -82,7 +82,7 @@ static int parse_split(struct pretokenizer *p, const json_t *j, struct err *e)
 {
 	const json_t *pattern = json_object_get(j, "pattern"), *regex = json_object_get(pattern, "Regex");
 	const json_t *text = regex ? regex : json_object_get(pattern, "String");
-	enum behavior behavior;
+	enum behavior behavior = ISOLATED;
 	int invert;
 	if (!json_is_string(text))
 		return err_set(e, "a Split whose pattern is neither {\"Regex\": …} nor {\"String\": …}");
@@ -101,7 +101,7 @@ static int parse_digits(struct pretokenizer *p, const json_t *j, struct err *e)
 
 static int parse_punctuation(struct pretokenizer *p, const json_t *j, struct err *e)
 {
-	enum behavior behavior;
+	enum behavior behavior = ISOLATED;
 	if (parse_behavior(j, &behavior, e))
 		return -1;
 	return add_step(p, STEP_SPLIT, PUNCTUATION, strlen(PUNCTUATION), false, behavior, false, e);

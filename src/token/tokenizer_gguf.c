@@ -174,7 +174,8 @@ struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e)
 		goto fail;
 	return t;
 fail:
-	err_prefix(e, "%s", g->path ? g->path : "GGUF");
+	if (e && strncmp(e->msg, g->path, strlen(g->path)) != 0) /* what reads single keys has said it already */
+		err_prefix(e, "%s", g->path);
 	tokenizer_free(t);
 	return NULL;
 }

@@ -1,0 +1,51 @@
+/* template_run: what the interpreter's files share: a run, calls and their arguments, and the tables of methods, filters, tests and functions.
+ *
+ * After a mistake run->failed is set, e holds the sentence, and every value is undefined; callers go on and look once. */
+#ifndef TOKEN_TEMPLATE_RUN_H
+#define TOKEN_TEMPLATE_RUN_H
+
+#include "token/template_ast.h"
+
+struct run_state {
+	struct arena mem;
+	struct buf *out;             /* what is printed goes here */
+	int line;                    /* of the statement that runs */
+	long steps;
+	int depth;
+	bool failed;
+	struct err *e;
+};
+
+struct call {
+	struct run_state *r;
+	struct value self;           /* of a method or filter: its object; of a test: what is tested */
+	struct value *args;          /* by position */
+	size_t n;
+	const char **names;          /* by name */
+	struct value *named;
+	size_t n_named;
+};
+
+struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Argument i, or the one with this name, or the default. */
+struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
+bool call_has(const struct call *c, size_t i, const char *name);
+
+struct function { const char *name; struct value (*call)(const struct call *c); };
+struct bound { struct value self; const struct function *method; };
+
+const struct function *template_method(struct value self, const char *name);  /* NULL */
+const struct function *template_global(const char *name);
+const struct function *template_filter(const char *name);
+const struct function *template_test(const char *name);                        /* gives a bool */
+
+/* Calls a filter or test by name on a value; for map, select and their kin. */
+struct value run_filter(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
+bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
+struct value run_attribute(struct run_state *r, struct value object, const char *name);  /* a.name */
+struct value run_item(struct run_state *r, struct value object, struct value key);       /* a[key] */
+struct value run_text(struct run_state *r, struct value v);                              /* str(v) */
+
+bool is_python_space(uint32_t c);
+
+#endif
