@@ -1,7 +1,8 @@
 /* rows: JSONL into memory, with the shape of the rows recognized. See rows.h.
  *
  * A shape is a set of keys that must be there with the right type; the first that fits in the order below (the most specific first) is the
- * row's. All rows of a set have one shape; the first that differs is named with its line. */
+ * row's. All rows of a set have one shape; the first that differs is named with its line. Empty lines are skipped, as is the
+ * byte order mark that some editors put before the first. Everything is held in memory. */
 #include "data/rows.h"
 
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+
+static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 
 /* --- shapes --- */
 
@@ -110,21 +113,35 @@ static int check_shape(struct rows *rows, const struct row *r, struct err *e)
 	return shape == ROW_CHOICE ? check_gold(r, e) : 0;
 }
 
-static int add_line(struct rows *rows, const char *file, size_t line, const char *text, size_t n, struct err *e)
+/* NULL and a sentence, in which the line is that of the file. */
+static json_t *parse_line(const char *file, size_t line, const char *text, size_t n, struct err *e)
 {
-	char where[600];
+	static const char first[] = ": line 1 ";
+	struct err inner = ERR_INIT;
 	size_t bad;
 
-	if (!utf8_valid(text, n, &bad))
-		return err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", file, line, bad);
-	snprintf(where, sizeof(where), "%s:%zu", file, line);
-	json_t *j = jsonx_load(text, n, where, e);
+	if (!utf8_valid(text, n, &bad)) {
+		err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", file, line, bad + 1);
+		return NULL;
+	}
+	json_t *j = jsonx_load(text, n, "", &inner);
+	if (!j) {
+		bool skip = !strncmp(inner.msg, first, strlen(first));
+		err_set(e, "%s:%zu: not JSON: %s", file, line, inner.msg + (skip ? strlen(first) : 0));
+	} else if (!json_is_object(j)) {
+		json_decref(j);
+		j = NULL;
+		err_set(e, "%s:%zu: one JSON object a line was wanted", file, line);
+	}
+	return j;
+}
+
+static int add_line(struct rows *rows, const char *file, size_t line, const char *text, size_t n, struct err *e)
+{
+	json_t *j = parse_line(file, line, text, n, e);
+
 	if (!j)
 		return -1;
-	if (!json_is_object(j)) {
-		json_decref(j);
-		return err_set(e, "%s: a JSON object was wanted", where);
-	}
 	if (rows->n == rows->cap) {
 		rows->cap = MAX(256, 2 * rows->cap);
 		rows->items = mem_grow(rows->items, rows->cap, sizeof(*rows->items));
@@ -137,15 +154,18 @@ static int add_line(struct rows *rows, const char *file, size_t line, const char
 static bool is_blank(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!strchr(" \t\r", s[i]))
+		if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r')
 			return false;
 	return true;
 }
 
 static int add_lines(struct rows *rows, const char *file, const struct buf *b, struct err *e)
 {
+	static const char mark[] = "\xef\xbb\xbf";
 	const char *at = buf_str(b), *end = at + b->len;
 
+	if (b->len >= strlen(mark) && !memcmp(at, mark, strlen(mark)))
+		at += strlen(mark);
 	for (size_t line = 1; at < end; line++) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
 		if (!is_blank(at, (size_t)(stop - at)) && add_line(rows, file, line, at, (size_t)(stop - at), e) < 0)
@@ -157,7 +177,7 @@ static int add_lines(struct rows *rows, const char *file, const struct buf *b, s
 
 static int add_file(struct rows *rows, const char *path, struct hash_stream *hash, struct err *e)
 {
-	struct buf b = BUF_INIT;
+	struct buf b = { .max = MOST_BYTES };
 	const char *file = arena_strdup(&rows->mem, path);
 	int status = io_read_gz(&b, path, e);
 
