@@ -20,6 +20,19 @@ static struct value as_list(const struct call *c)
 	return list;
 }
 
+/* What Jinja's generators give; nothing for whatever is false. */
+static struct value as_source(const struct call *c)
+{
+	return v_true(c->self) ? as_list(c) : v_list(&c->r->mem, V_LIST, 0);
+}
+
+static struct value lazy(const struct call *c, size_t cap)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, cap);
+	list.list->lazy = true;
+	return list;
+}
+
 /* The same as a method of the value's text. */
 static struct value by_method(const struct call *c, const char *name)
 {
@@ -108,7 +121,7 @@ static struct value f_last(const struct call *c)
 
 static struct value f_reverse(const struct call *c)
 {
-	struct value from = as_list(c), list = v_list(&c->r->mem, V_LIST, from.list->n);
+	struct value from = as_list(c), list = lazy(c, from.list->n);
 	struct buf out = BUF_INIT;
 
 	for (size_t i = from.list->n; i-- > 0;)
@@ -156,7 +169,7 @@ static struct value f_join(const struct call *c)
 
 static struct value f_map(const struct call *c)
 {
-	struct value from = as_list(c), list = v_list(&c->r->mem, V_LIST, from.list->n), attribute = call_arg(c, SIZE_MAX, "attribute", NONE);
+	struct value from = as_source(c), list = lazy(c, from.list->n), attribute = call_arg(c, SIZE_MAX, "attribute", NONE);
 	struct value name = call_arg(c, 0, NULL, NONE), init = call_arg(c, SIZE_MAX, "default", UNDEFINED("an attribute"));
 
 	if (attribute.type == V_NONE && name.type != V_STRING)
@@ -172,7 +185,7 @@ static struct value f_map(const struct call *c)
 /* Items for which a test holds; `attribute`: the first argument names what is tested. */
 static struct value choose(const struct call *c, bool attribute, bool want)
 {
-	struct value from = as_list(c), list = v_list(&c->r->mem, V_LIST, from.list->n);
+	struct value from = as_source(c), list = lazy(c, from.list->n);
 	size_t skip = attribute ? 1 : 0;
 	struct value test = call_arg(c, skip, NULL, NONE);
 
@@ -194,7 +207,7 @@ static struct value f_rejectattr(const struct call *c) { return choose(c, true, 
 
 static struct value f_unique(const struct call *c)
 {
-	struct value from = as_list(c), list = v_list(&c->r->mem, V_LIST, from.list->n);
+	struct value from = as_list(c), list = lazy(c, from.list->n);
 
 	for (size_t i = 0; i < from.list->n; i++) {
 		bool seen = false;

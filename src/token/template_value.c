@@ -138,7 +138,7 @@ bool v_true(struct value v)
 	case V_INT: return v.i != 0;
 	case V_FLOAT: return v.f != 0;
 	case V_STRING: return v.str.n > 0;
-	case V_LIST: case V_TUPLE: return v.list->n > 0;
+	case V_LIST: case V_TUPLE: return v.list->n > 0 || v.list->lazy;
 	case V_DICT: return v.dict->n > 0;
 	case V_NAMESPACE: case V_MACRO: case V_FUNCTION: case V_METHOD: break;
 	}
@@ -236,7 +236,7 @@ int v_length(struct value v, size_t *n, struct err *e)
 {
 	switch (v.type) {
 	case V_STRING: *n = v_chars(v); return 0;
-	case V_LIST: case V_TUPLE: *n = v.list->n; return 0;
+	case V_LIST: case V_TUPLE: *n = v.list->n; return v.list->lazy ? err_set(e, "a generator has no length") : 0;
 	case V_DICT: *n = v.dict->n; return 0;
 	case V_UNDEFINED: *n = 0; return 0;
 	default: return err_set(e, "object of type '%s' has no length", v_type_name(v));
@@ -484,7 +484,8 @@ static int json_value(const struct json_writer *w, struct value v, int depth)
 			v_repr(w->out, v);
 		return 0;
 	case V_STRING: json_string_to(w->out, v.str.s, v.str.n); return 0;
-	case V_LIST: case V_TUPLE: return json_list(w, v.list, depth);
+	case V_LIST: case V_TUPLE:
+		return v.list->lazy ? err_set(w->e, "a generator cannot be written as JSON; make it a list") : json_list(w, v.list, depth);
 	case V_DICT: return json_dict(w, v.dict, depth);
 	default: return err_set(w->e, "object of type %s cannot be written as JSON", v_type_name(v));
 	}

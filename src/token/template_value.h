@@ -18,7 +18,7 @@ enum vtype { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_FLOAT, V_STRING, V_LIST, V_TU
 
 struct value;
 
-struct vlist { struct value *items; size_t n, cap; };
+struct vlist { struct value *items; size_t n, cap; bool lazy; }; /* lazy: Python has a generator there, which has no length and is always true */
 struct vdict { struct value *keys, *values; size_t n, cap; };   /* in the order of insertion */
 
 struct macro;
