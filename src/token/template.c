@@ -212,6 +212,26 @@ struct value run_text(struct run_state *r, struct value v)
 	return v_take(&r->mem, &out);
 }
 
+struct value run_escaped(struct run_state *r, struct value text)
+{
+	struct buf out = BUF_INIT;
+
+	if (text.safe)
+		return text;
+	for (size_t i = 0; i < text.str.n; i++)
+		switch (text.str.s[i]) {
+		case '&': buf_adds(&out, "&amp;"); break;
+		case '<': buf_adds(&out, "&lt;"); break;
+		case '>': buf_adds(&out, "&gt;"); break;
+		case '"': buf_adds(&out, "&#34;"); break;
+		case '\'': buf_adds(&out, "&#39;"); break;
+		default: buf_addc(&out, text.str.s[i]);
+		}
+	text = v_take(&r->mem, &out);
+	text.safe = true;
+	return text;
+}
+
 /* --- expressions --- */
 
 static struct value eval(struct interpreter *x, const struct expr *e);
@@ -297,8 +317,12 @@ static struct value join_text(struct interpreter *x, struct value a, struct valu
 
 static struct value add(struct interpreter *x, struct value a, struct value b)
 {
-	if (a.type == V_STRING && b.type == V_STRING)
-		return join_text(x, a, b);
+	if (a.type == V_STRING && b.type == V_STRING) {
+		bool safe = a.safe || b.safe;
+		struct value text = safe ? join_text(x, run_escaped(&x->r, a), run_escaped(&x->r, b)) : join_text(x, a, b);
+		text.safe = safe;
+		return text;
+	}
 	if (!v_is_list(a) || a.type != b.type)
 		return wrong_operands(x, "+", a, b);
 	struct value list = v_list(&x->r.mem, a.type, a.list->n + b.list->n);

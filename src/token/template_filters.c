@@ -73,7 +73,13 @@ static struct value f_length(const struct call *c)
 }
 
 static struct value f_string(const struct call *c) { return run_text(c->r, c->self); }
-static struct value f_same(const struct call *c) { return c->self; }
+
+static struct value f_safe(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self);
+	text.safe = true;
+	return text;
+}
 
 static struct value f_default(const struct call *c)
 {
@@ -375,19 +381,7 @@ static struct value f_round(const struct call *c)
 
 static struct value f_escape(const struct call *c)
 {
-	struct value text = run_text(c->r, c->self);
-	struct buf out = BUF_INIT;
-
-	for (size_t i = 0; i < text.str.n; i++)
-		switch (text.str.s[i]) {
-		case '&': buf_adds(&out, "&amp;"); break;
-		case '<': buf_adds(&out, "&lt;"); break;
-		case '>': buf_adds(&out, "&gt;"); break;
-		case '"': buf_adds(&out, "&#34;"); break;
-		case '\'': buf_adds(&out, "&#39;"); break;
-		default: buf_addc(&out, text.str.s[i]);
-		}
-	return v_take(&c->r->mem, &out);
+	return run_escaped(c->r, run_text(c->r, c->self));
 }
 
 static struct value f_indent(const struct call *c)
@@ -473,7 +467,7 @@ static struct value f_format(const struct call *c)
 
 static const struct function filters[] = {
 	{ "tojson", f_tojson }, { "trim", f_trim }, { "length", f_length }, { "count", f_length }, { "string", f_string }, { "default", f_default }, { "d", f_default },
-	{ "upper", f_upper }, { "lower", f_lower }, { "capitalize", f_capitalize }, { "title", f_title }, { "replace", f_replace }, { "safe", f_same }, { "list", f_list },
+	{ "upper", f_upper }, { "lower", f_lower }, { "capitalize", f_capitalize }, { "title", f_title }, { "replace", f_replace }, { "safe", f_safe }, { "list", f_list },
 	{ "first", f_first }, { "last", f_last }, { "reverse", f_reverse }, { "join", f_join }, { "map", f_map }, { "select", f_select }, { "reject", f_reject },
 	{ "selectattr", f_selectattr }, { "rejectattr", f_rejectattr }, { "unique", f_unique }, { "sort", f_sort }, { "items", f_items }, { "dictsort", f_dictsort },
 	{ "sum", f_sum }, { "min", f_min }, { "max", f_max }, { "int", f_int }, { "float", f_float }, { "abs", f_abs }, { "round", f_round }, { "escape", f_escape },

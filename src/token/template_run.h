@@ -45,6 +45,7 @@ bool run_test(struct run_state *r, const char *name, struct value self, struct v
 struct value run_attribute(struct run_state *r, struct value object, const char *name);  /* a.name */
 struct value run_item(struct run_state *r, struct value object, struct value key);       /* a[key] */
 struct value run_text(struct run_state *r, struct value v);                              /* str(v) */
+struct value run_escaped(struct run_state *r, struct value text);                        /* as HTML, unless it is safe; the result is */
 
 bool is_python_space(uint32_t c);
 

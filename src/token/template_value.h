@@ -27,6 +27,7 @@ struct bound;                                                   /* a method with
 
 struct value {
 	enum vtype type;
+	bool safe;                                                  /* a text that |safe or |escape made: what is added to it by + is escaped as HTML */
 	union {
 		bool b;
 		int64_t i;
