@@ -1,4 +1,5 @@
-/* chat: see chat.h. */
+/* chat: see chat.h. The template gets the variables that transformers gives it: messages, tools and documents (none where there are
+ * none), add_generation_prompt and the texts of the special tokens. */
 #include "data/chat.h"
 
 #include <string.h>
@@ -24,8 +25,8 @@ static json_t *variables_of(const struct text_codec *c, const json_t *messages, 
 		if (i < n)
 			json_array_append(some, m);
 	json_object_set_new(v, "messages", some);
-	if (json_is_array(tools))
-		json_object_set(v, "tools", (json_t *)tools);
+	json_object_set_new(v, "tools", json_is_array(tools) ? json_incref((json_t *)tools) : json_null());
+	json_object_set_new(v, "documents", json_null());
 	json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
 	set_token(v, "bos_token", c->tokenizer, tokenizer_bos(c->tokenizer));
 	set_token(v, "eos_token", c->tokenizer, tokenizer_eos(c->tokenizer));
@@ -66,13 +67,15 @@ static bool is_assistant(const json_t *message)
 	return role && !strcmp(role, "assistant");
 }
 
-/* Where message i's answer lies in the whole text. 0 found; 1 the template writes it differently there. */
+/* Where message i's answer lies in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an answer. */
 static int find_answer(const struct text_codec *c, const json_t *messages, size_t i, const json_t *tools, const struct buf *whole, struct template_span *span,
                        struct err *e)
 {
 	struct template_output before = { 0 }, after = { 0 };
 	int status = render(c, messages, i, tools, true, &before, e);
 
+	if (status && i == 0) /* of no messages: templates look at the first */
+		status = 1;
 	if (!status)
 		status = render(c, messages, i + 1, tools, false, &after, e);
 	if (!status && begins_with(&after.text, &before.text) && begins_with(whole, &after.text))
@@ -84,8 +87,9 @@ static int find_answer(const struct text_codec *c, const json_t *messages, size_
 	return status;
 }
 
-static int find_answers(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct template_output *out, struct err *e)
+static int find_answers(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct chat_text *t, struct err *e)
 {
+	struct template_output *out = &t->out;
 	size_t n = json_array_size(messages), last = n;
 
 	out->spans = mem_grow(out->spans, MAX(n, (size_t)1), sizeof(*out->spans));
@@ -96,11 +100,12 @@ static int find_answers(const struct text_codec *c, const json_t *messages, cons
 		if (status < 0)
 			return -1;
 		out->n_spans += status == 0;
+		t->n_rewritten += status != 0;
 		last = status ? i : n;
 	}
 	if (last < n)
 		return err_set(e, "the chat template writes message %zu, the assistant's last, differently than it asks for it: what to learn cannot be told; "
-		               "mark it with {%% generation %%} in the template", last);
+		               "mark it with {%% generation %%} in the template", last + 1);
 	return 0;
 }
 
@@ -123,12 +128,27 @@ static int keep_spans(const struct text_codec *c, const json_t *messages, const 
 	return 0;
 }
 
+static int check_messages(const json_t *messages, struct err *e)
+{
+	const json_t *m;
+	size_t i;
+
+	if (!json_array_size(messages))
+		return err_set(e, "a list of messages was wanted");
+	json_array_foreach((json_t *)messages, i, m)
+		if (!json_is_string(json_object_get(m, "role")))
+			return err_set(e, "message %zu has no role", i + 1);
+	return 0;
+}
+
 int chat_render(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct chat_text *t, struct err *e)
 {
 	*t = (struct chat_text){ 0 };
+	if (check_messages(messages, e) < 0)
+		return -1;
 	int status = render(c, messages, json_array_size(messages), tools, false, &t->out, e);
 	if (!status)
-		status = t->out.n_spans ? keep_spans(c, messages, tools, first, &t->out, e) : find_answers(c, messages, tools, first, &t->out, e);
+		status = t->out.n_spans ? keep_spans(c, messages, tools, first, &t->out, e) : find_answers(c, messages, tools, first, t, e);
 	if (status)
 		chat_release(t);
 	return status;
@@ -176,7 +196,7 @@ json_t *chat_from_sharegpt(const json_t *conversations, struct err *e)
 			json_array_append_new(out, json_pack("{s:s, s:O}", "role", role, "content", value));
 		} else {
 			json_decref(out);
-			err_set(e, "turn %zu: %s%.40s%s, wanted from (human, gpt, system or tool) and value", i, from ? "from is \"" : "no from or no value",
+			err_set(e, "turn %zu: %s%.40s%s, wanted from (human, gpt, system or tool) and value, a text", i + 1, from ? "from is \"" : "no from or no value",
 			        from ? from : "", from ? "\"" : "");
 			return NULL;
 		}

@@ -10,10 +10,11 @@
 
 struct chat_text {
 	struct template_output out;      /* text, and the spans that are learnt, ascending */
+	size_t n_rewritten;              /* assistants' turns that are not: see chat_render */
 };
 
 /* messages: a list of {role, content, …}; tools may be NULL. Messages before `first` are not learnt. A template that writes earlier turns differently
- * once later ones follow has only those learnt that it writes the same; when the last one is not, a sentence. */
+ * once later ones follow (without their thoughts, say) has only those learnt that it writes the same; when the last one is not, a sentence. */
 int chat_render(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct chat_text *out, struct err *e);
 /* The text that asks for an answer to messages. */
 int chat_render_prompt(const struct text_codec *c, const json_t *messages, const json_t *tools, struct buf *text, struct err *e);

@@ -1,13 +1,22 @@
 /* document: rows to ids and to what of them is learnt.
  *
- * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it begins in one. Where a prompt and its
- * completion are plain strings, the prompt's tokens are those of the prompt alone: generation sees the same ones, and rows that share a prompt share
- * its tokens. If tokenizing both together changes the prompt's last tokens, the completion is tokenized by itself.
- * After the last token that ends a turn nothing is learnt: the line break that templates write there is never generated. */
+ * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it begins in one. After the token that ends a
+ * turn white space is not learnt: the line break that templates write there is never generated. No BOS is put before a template's text: templates
+ * write it themselves where the model wants one.
+ *
+ * Where a prompt and its completion are plain strings, the prompt's tokens are those of the prompt alone: generation sees the same ones, and rows
+ * that share a prompt share its tokens. If tokenizing both together changes the prompt's last tokens, the completion is tokenized by itself (TRL
+ * keeps the tokens of both together and learns from where they first differ: a prompt that generation never sees). Query and choice are split as
+ * lm-eval does: white space at the query's end goes to the answer, and the answer's tokens are those of both together after as many as the query
+ * alone has.
+ *
+ * A text longer than max_length becomes several documents, each beginning with the last token of the one before: every token but the first is
+ * learnt once. Any other row that is too long keeps its head. */
 #include "data/document.h"
 
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "data/chat.h"
@@ -33,6 +42,7 @@ static void put(struct maker *m, int32_t id, bool learn)
 	tokens_add(&m->learn, learn);
 }
 
+/* Where the tokenizer adds one and the text does not bring it. */
 static void put_bos(struct maker *m, const char *text)
 {
 	const struct tokenizer *t = m->codec->tokenizer;
@@ -41,7 +51,7 @@ static void put_bos(struct maker *m, const char *text)
 	if (!tokenizer_add_bos(t) || tokenizer_bos(t) < 0)
 		return;
 	tokenizer_piece(t, tokenizer_bos(t), &bos);
-	if (!bos.len || strncmp(text, buf_str(&bos), bos.len) != 0) /* else the text brings it */
+	if (!bos.len || strncmp(text, buf_str(&bos), bos.len) != 0)
 		put(m, tokenizer_bos(t), false);
 	buf_release(&bos);
 }
@@ -55,17 +65,19 @@ static int put_text(struct maker *m, const char *text, size_t n, bool learn, str
 	return 0;
 }
 
+/* After what is learnt, unless it ends with one. */
 static void put_eos(struct maker *m)
 {
 	int32_t eos = tokenizer_eos(m->codec->tokenizer);
+	size_t n = m->ids.n;
 
-	if (eos >= 0 && (!m->ids.n || m->ids.id[m->ids.n - 1] != eos))
+	if (eos >= 0 && (!n || m->ids.id[n - 1] != eos || !m->learn.id[n - 1]))
 		put(m, eos, true);
 }
 
 /* --- documents --- */
 
-static void emit(struct maker *m, size_t from, size_t n, int32_t choice, int32_t chars)
+static struct document *emit(struct maker *m, size_t from, size_t n)
 {
 	struct documents *d = m->d;
 
@@ -74,7 +86,7 @@ static void emit(struct maker *m, size_t from, size_t n, int32_t choice, int32_t
 		d->items = mem_grow(d->items, d->cap, sizeof(*d->items));
 	}
 	struct document *doc = &d->items[d->n++];
-	*doc = (struct document){ .n = (int32_t)n, .file = m->row->file, .line = m->row->line, .choice = choice, .choice_chars = chars };
+	*doc = (struct document){ .n = (int32_t)n, .file = m->row->file, .line = m->row->line, .choice = -1 };
 	doc->ids = arena_array(&d->mem, n, sizeof(*doc->ids));
 	doc->learn = arena_alloc(&d->mem, n);
 	memcpy(doc->ids, m->ids.id + from, n * sizeof(*doc->ids));
@@ -84,21 +96,22 @@ static void emit(struct maker *m, size_t from, size_t n, int32_t choice, int32_t
 	}
 	d->tokens += n;
 	d->learnt += (size_t)doc->n_learn;
+	return doc;
 }
 
-/* A row that is one document; what is longer loses its end. */
-static int emit_whole(struct maker *m, int32_t choice, int32_t chars, struct err *e)
+/* A row that is one document; what is longer loses its end. NULL: there is nothing in it. */
+static struct document *emit_whole(struct maker *m, struct err *e)
 {
-	size_t n = m->ids.n;
+	size_t n = m->ids.n, max = (size_t)m->o->max_length;
 
-	if (!n)
-		return err_set(e, "an empty row");
-	if (n > (size_t)m->o->max_length && !m->o->packing) {
-		n = (size_t)m->o->max_length;
-		m->d->n_truncated++;
+	if (!n) {
+		err_set(e, "an empty row");
+		return NULL;
 	}
-	emit(m, 0, n, choice, chars);
-	return 0;
+	struct document *doc = emit(m, 0, MIN(n, max));
+	doc->n_cut = (int32_t)(n - (size_t)doc->n);
+	m->d->n_truncated += n > max;
+	return doc;
 }
 
 /* --- shapes --- */
@@ -112,12 +125,10 @@ static int make_text(struct maker *m, struct err *e)
 	if (put_text(m, json_string_value(text), json_string_length(text), true, e) < 0)
 		return -1;
 	put_eos(m);
-	if (m->o->packing || m->ids.n <= max)
-		return emit_whole(m, -1, 0, e);
-	for (size_t from = 0; from < m->ids.n; from += max) {
-		if (m->ids.n - from == 1) /* one token alone predicts nothing */
-			break;
-		emit(m, from, MIN(max, m->ids.n - from), -1, 0);
+	if (m->ids.n <= max)
+		return emit_whole(m, e) ? 0 : -1;
+	for (size_t from = 0; from + 1 < m->ids.n; from += max - 1) {
+		emit(m, from, MIN(max, m->ids.n - from));
 		m->d->n_split += from > 0;
 	}
 	return 0;
@@ -128,8 +139,24 @@ static bool begins_with(const struct tokens *whole, size_t from, const struct to
 	return part->n <= whole->n - from && (!part->n || !memcmp(whole->id + from, part->id, part->n * sizeof(*part->id)));
 }
 
+/* The prompt's tokens stand before those of the completion whatever they became together. by_count: the completion's are those of both
+ * together after as many as the prompt has alone, if there are any. */
+static int mend_pair(struct maker *m, size_t from, const struct tokens *alone, const char *completion, size_t n, bool by_count, struct err *e)
+{
+	bool some = m->ids.n - from > alone->n;
+
+	if (by_count && some) {
+		memcpy(m->ids.id + from, alone->id, alone->n * sizeof(*alone->id));
+		return 0;
+	}
+	m->ids.n = from;
+	for (size_t i = 0; i < alone->n; i++)
+		tokens_add(&m->ids, alone->id[i]);
+	return tokenizer_encode(m->codec->tokenizer, completion, n, TOKENIZE_SPECIAL, &m->ids, e);
+}
+
 /* The prompt, then the completion, which is learnt. */
-static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion, struct err *e)
+static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion, bool by_count, struct err *e)
 {
 	struct tokens alone = { 0 };
 	struct buf both = BUF_INIT;
@@ -140,12 +167,8 @@ static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const 
 	int status = tokenizer_encode(m->codec->tokenizer, prompt, n_prompt, TOKENIZE_SPECIAL, &alone, e);
 	if (!status)
 		status = tokenizer_encode(m->codec->tokenizer, buf_str(&both), both.len, TOKENIZE_SPECIAL, &m->ids, e);
-	if (!status && !begins_with(&m->ids, from, &alone)) {
-		m->ids.n = from;
-		for (size_t i = 0; i < alone.n; i++)
-			tokens_add(&m->ids, alone.id[i]);
-		status = tokenizer_encode(m->codec->tokenizer, completion, n_completion, TOKENIZE_SPECIAL, &m->ids, e);
-	}
+	if (!status && !begins_with(&m->ids, from, &alone))
+		status = mend_pair(m, from, &alone, completion, n_completion, by_count, e);
 	while (!status && m->learn.n < m->ids.n)
 		tokens_add(&m->learn, m->learn.n >= from + alone.n);
 	tokens_release(&alone);
@@ -156,26 +179,29 @@ static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const 
 static int make_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion, struct err *e)
 {
 	put_bos(m, prompt);
-	if (put_pair(m, prompt, n_prompt, completion, n_completion, e) < 0)
+	if (put_pair(m, prompt, n_prompt, completion, n_completion, false, e) < 0)
 		return -1;
 	put_eos(m);
-	return emit_whole(m, -1, 0, e);
+	return emit_whole(m, e) ? 0 : -1;
 }
 
-/* Tokens that begin inside a span are learnt, up to the last special one in it, if it has any. */
-static void learn_span(struct maker *m, const struct template_span *s)
+static bool is_space(char c) { return c && strchr(" \t\n\r\f\v", c); }
+
+/* Tokens that begin inside a span of the text are learnt, but for white space after the special token that ends it. */
+static void learn_span(struct maker *m, const char *text, const struct template_span *s)
 {
-	size_t begin = 0, end, last;
+	size_t begin = 0, end, last, stop = s->end;
 
 	while (begin < m->ids.n && (size_t)m->offsets.id[begin] < s->begin)
 		begin++;
 	for (end = begin; end < m->ids.n && (size_t)m->offsets.id[end] < s->end; end++)
 		m->learn.id[end] = 1;
-	for (last = end; last > begin && !tokenizer_is_special(m->codec->tokenizer, m->ids.id[last - 1]); last--)
+	while (stop > s->begin && is_space(text[stop - 1]))
+		stop--;
+	for (last = end; last > begin && (size_t)m->offsets.id[last - 1] >= stop; last--)
 		;
-	if (last == begin)
-		return;
-	memset(m->learn.id + last, 0, (end - last) * sizeof(*m->learn.id));
+	if (last > begin && tokenizer_is_special(m->codec->tokenizer, m->ids.id[last - 1]))
+		memset(m->learn.id + last, 0, (end - last) * sizeof(*m->learn.id));
 }
 
 static int put_rendered(struct maker *m, const struct chat_text *t, struct err *e)
@@ -187,7 +213,7 @@ static int put_rendered(struct maker *m, const struct chat_text *t, struct err *
 	while (m->learn.n < m->ids.n)
 		tokens_add(&m->learn, 0);
 	for (size_t i = 0; i < out->n_spans; i++)
-		learn_span(m, &out->spans[i]);
+		learn_span(m, buf_str(&out->text), &out->spans[i]);
 	return 0;
 }
 
@@ -199,8 +225,9 @@ static int make_chat(struct maker *m, const json_t *messages, size_t first, stru
 	if (chat_render(m->codec, messages, json_object_get(m->row->json, "tools"), first, &t, e) < 0)
 		return -1;
 	int status = put_rendered(m, &t, e);
+	m->d->n_rewritten += t.n_rewritten;
 	chat_release(&t);
-	return status ? status : emit_whole(m, -1, 0, e);
+	return status == 0 && emit_whole(m, e) ? 0 : -1;
 }
 
 static int make_conversations(struct maker *m, struct err *e)
@@ -214,7 +241,7 @@ static int make_conversations(struct maker *m, struct err *e)
 	return status;
 }
 
-/* The wording of Stanford Alpaca's data set (Taori et al. 2023), for models without a chat template. */
+/* For models without a chat template: the wording with which Stanford Alpaca was trained (tatsu-lab/stanford_alpaca, train.py, 2023). */
 static int make_alpaca(struct maker *m, const char *instruction, const char *input, const json_t *output, struct err *e)
 {
 	static const char context[] = ", paired with an input that provides further context";
@@ -224,25 +251,26 @@ static int make_alpaca(struct maker *m, const char *instruction, const char *inp
 	         "### Instruction:\n%s\n\n", *input ? context : "", instruction);
 	if (*input)
 		buf_addf(&prompt, "### Input:\n%s\n\n", input);
-	buf_adds(&prompt, "### Response:\n");
+	buf_adds(&prompt, "### Response:");
 	int status = make_pair(m, buf_str(&prompt), prompt.len, json_string_value(output), json_string_length(output), e);
 	buf_release(&prompt);
 	return status;
 }
 
+/* With a template, instruction and input are the user's turn, a line each, as LLaMA-Factory joins them. */
 static int make_instruction(struct maker *m, struct err *e)
 {
 	const json_t *row = m->row->json, *output = json_object_get(row, "output");
-	const char *instruction = json_string_value(json_object_get(row, "instruction")), *input = json_string_value(json_object_get(row, "input"));
-	const char *system = json_string_value(json_object_get(row, "system"));
+	const char *instruction = json_string_value(json_object_get(row, "instruction")), *input, *system;
 
-	input = input ? input : "";
+	if (jsonx_string(row, "input", "", &input, e) < 0 || jsonx_string(row, "system", "", &system, e) < 0)
+		return -1;
 	if (!m->codec->template_)
 		return make_alpaca(m, instruction, input, output, e);
 	json_t *messages = json_array();
-	if (system && *system)
+	if (*system)
 		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system));
-	json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content", json_sprintf("%s%s%s", instruction, *input ? "\n\n" : "", input)));
+	json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content", json_sprintf("%s%s%s", instruction, *input ? "\n" : "", input)));
 	json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "assistant", "content", output));
 	int status = make_chat(m, messages, 0, e);
 	json_decref(messages);
@@ -266,65 +294,89 @@ static int make_completion(struct maker *m, struct err *e)
 
 /* --- choices --- */
 
-/* lm-eval's split: spaces at the context's end go to the answer, and the context's tokens are counted alone. No EOS. */
-static int score_choice(struct maker *m, const char *context, size_t n, const char *space, const json_t *choice, int32_t index, struct err *e)
+/* What stands before a choice. A template's text has its BOS, and asks for an answer, which begins without a space. */
+struct context {
+	const char *text;
+	size_t n;
+	bool rendered;
+};
+
+/* The context as far as it is not white space at its end, which goes before the choice. */
+static int put_choice(struct maker *m, const struct context *c, const json_t *choice, struct err *e)
 {
 	struct buf answer = BUF_INIT;
-	size_t kept = n;
+	size_t n = c->n;
+	int32_t bos = tokenizer_bos(m->codec->tokenizer), first = bos >= 0 ? bos : tokenizer_eos(m->codec->tokenizer);
 
-	while (kept && strchr(" \t\n\r\f\v", context[kept - 1]))
-		kept--;
-	buf_add(&answer, context + kept, n - kept);
-	buf_addf(&answer, "%s%s", space, json_string_value(choice));
+	while (n && is_space(c->text[n - 1]))
+		n--;
+	buf_add(&answer, c->text + n, c->n - n);
+	buf_addf(&answer, "%s%s", c->rendered ? "" : " ", json_string_value(choice));
 	begin(m);
-	put_bos(m, context);
-	int status = put_pair(m, context, kept, buf_str(&answer), answer.len, e);
+	if (!c->rendered)
+		put_bos(m, c->text);
+	if (!n && !m->ids.n && first >= 0) /* there must be something to predict from: lm-eval's prefix token */
+		put(m, first, false);
+	int status = put_pair(m, c->text, n, buf_str(&answer), answer.len, true, e);
 	buf_release(&answer);
-	return status ? status : emit_whole(m, index, (int32_t)utf8_count(json_string_value(choice), json_string_length(choice)), e);
+	return status;
 }
 
-static int score_choices(struct maker *m, const char *context, size_t n, const char *space, struct err *e)
+/* One document a choice, without an EOS. */
+static int score_choices(struct maker *m, const struct context *c, struct err *e)
 {
 	const json_t *choice;
 	size_t i;
 
-	json_array_foreach(json_object_get(m->row->json, "choices"), i, choice)
-		if (score_choice(m, context, n, space, choice, (int32_t)i, e) < 0)
+	json_array_foreach(json_object_get(m->row->json, "choices"), i, choice) {
+		struct document *doc = put_choice(m, c, choice, e) < 0 ? NULL : emit_whole(m, e);
+		if (!doc)
 			return -1;
+		doc->choice = (int32_t)i;
+		doc->choice_chars = (int32_t)utf8_count(json_string_value(choice), json_string_length(choice));
+	}
 	return 0;
 }
 
+static int score_asked(struct maker *m, const json_t *query, struct err *e)
+{
+	struct buf asked = BUF_INIT;
+	json_t *messages = json_pack("[{s:s, s:O}]", "role", "user", "content", query);
+	int status = chat_render_prompt(m->codec, messages, NULL, &asked, e);
+
+	if (!status)
+		status = score_choices(m, &(struct context){ buf_str(&asked), asked.len, true }, e);
+	json_decref(messages);
+	buf_release(&asked);
+	return status;
+}
+
+/* The gold choice as the template's answer, or after the query with an EOS. */
 static int learn_gold(struct maker *m, const json_t *query, const json_t *gold, struct err *e)
 {
-	if (!m->o->apply_chat_template) {
-		struct buf answer = BUF_INIT;
-		buf_addf(&answer, " %s", json_string_value(gold));
-		int status = make_pair(m, json_string_value(query), json_string_length(query), buf_str(&answer), answer.len, e);
-		buf_release(&answer);
+	struct context c = { json_string_value(query), json_string_length(query), false };
+
+	if (m->o->apply_chat_template) {
+		json_t *messages = json_pack("[{s:s, s:O}, {s:s, s:O}]", "role", "user", "content", query, "role", "assistant", "content", gold);
+		int status = make_chat(m, messages, 1, e);
+		json_decref(messages);
 		return status;
 	}
-	json_t *messages = json_pack("[{s:s, s:O}, {s:s, s:O}]", "role", "user", "content", query, "role", "assistant", "content", gold);
-	int status = make_chat(m, messages, 1, e);
-	json_decref(messages);
-	return status;
+	if (put_choice(m, &c, gold, e) < 0)
+		return -1;
+	put_eos(m);
+	return emit_whole(m, e) ? 0 : -1;
 }
 
 static int make_choices(struct maker *m, struct err *e)
 {
 	json_t *row = m->row->json, *query = json_object_get(row, "query"), *choices = json_object_get(row, "choices");
-	struct buf asked = BUF_INIT;
 
 	if (!m->o->eval_choices)
 		return learn_gold(m, query, json_array_get(choices, (size_t)json_integer_value(json_object_get(row, "gold"))), e);
-	if (!m->o->apply_chat_template)
-		return score_choices(m, json_string_value(query), json_string_length(query), " ", e);
-	json_t *messages = json_pack("[{s:s, s:O}]", "role", "user", "content", query);
-	int status = chat_render_prompt(m->codec, messages, NULL, &asked, e);
-	json_decref(messages);
-	if (!status)
-		status = score_choices(m, buf_str(&asked), asked.len, "", e);
-	buf_release(&asked);
-	return status;
+	if (m->o->apply_chat_template)
+		return score_asked(m, query, e);
+	return score_choices(m, &(struct context){ json_string_value(query), json_string_length(query), false }, e);
 }
 
 static int make_row(struct maker *m, enum row_shape shape, struct err *e)
@@ -342,38 +394,57 @@ static int make_row(struct maker *m, enum row_shape shape, struct err *e)
 	return err_set(e, "rows of %s are not made into documents", row_shape_name(shape));
 }
 
-/* --- packing --- */
+/* --- all rows --- */
 
-/* All documents end to end, cut into rows of exactly max_length; what is left over at the end is dropped, as TRL's ConstantLengthDataset does. */
-static void pack(struct maker *m)
+static void maker_release(struct maker *m)
 {
-	struct documents *d = m->d, packed = { .n_truncated = d->n_truncated, .n_split = d->n_split };
-	struct row row = { .file = d->n ? d->items[0].file : NULL, .line = d->n ? d->items[0].line : 0 };
-	size_t max = (size_t)m->o->max_length;
+	tokens_release(&m->ids);
+	tokens_release(&m->learn);
+	tokens_release(&m->offsets);
+}
 
-	m->d = &packed;
-	m->row = &row;
+/* The row is full: a document, if it has anything to learn (its first token is none). */
+static void pack_row(struct maker *m)
+{
+	bool some = false;
+
+	for (size_t i = 1; i < m->ids.n && !some; i++)
+		some = m->learn.id[i];
+	if (some)
+		emit(m, 0, m->ids.n);
 	begin(m);
+}
+
+void documents_pack(struct documents *d, int32_t max_length)
+{
+	struct documents packed = { .n_truncated = d->n_truncated, .n_split = d->n_split, .n_rewritten = d->n_rewritten };
+	struct row row = { 0 };
+	struct maker m = { .d = &packed, .row = &row };
+
 	for (size_t i = 0; i < d->n; i++) {
 		for (int32_t j = 0; j < d->items[i].n; j++) {
-			if (m->ids.n == 0)
+			if (m.ids.n == 0)
 				row = (struct row){ .file = d->items[i].file, .line = d->items[i].line };
-			put(m, d->items[i].ids[j], d->items[i].learn[j]);
-			if (m->ids.n == max) {
-				emit(m, 0, max, -1, 0);
-				begin(m);
-			}
+			put(&m, d->items[i].ids[j], d->items[i].learn[j]);
+			if (m.ids.n == (size_t)max_length)
+				pack_row(&m);
 		}
 	}
+	maker_release(&m);
 	documents_release(d);
 	*d = packed;
 }
 
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c, const struct document_options *o, struct err *e)
 {
-	struct maker m = { .d = d, .codec = c, .o = o };
+	struct document_options whole = *o;
+	struct maker m = { .d = d, .codec = c, .o = &whole };
 	int status = 0;
 
+	if (o->max_length < 2)
+		BUG("documents of at most %d tokens", o->max_length);
+	if (o->packing)
+		whole.max_length = INT32_MAX;
 	*d = (struct documents){ 0 };
 	for (size_t i = 0; i < r->n && !status; i++) {
 		m.row = &r->items[i];
@@ -383,11 +454,9 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 		err_prefix(e, "%s:%zu", m.row->file, m.row->line);
 		documents_release(d);
 	} else if (o->packing) {
-		pack(&m);
+		documents_pack(d, o->max_length);
 	}
-	tokens_release(&m.ids);
-	tokens_release(&m.learn);
-	tokens_release(&m.offsets);
+	maker_release(&m);
 	return status;
 }
 

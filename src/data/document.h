@@ -16,12 +16,13 @@ struct document {
 	size_t line;
 	int32_t choice;             /* of a choice row: which one this document is, else −1 */
 	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
+	int32_t n_cut;              /* tokens that max_length took off its end */
 };
 
 struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
-	bool packing;               /* join documents, EOS between, into rows of exactly max_length */
+	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	bool eval_choices;          /* a choice row gives one document a choice (scored), else the gold one alone (trained) */
 };
 
@@ -31,7 +32,8 @@ struct documents {
 	size_t n, cap;
 	size_t tokens, learnt;      /* sums */
 	/* What happened on the way, for lint: */
-	size_t n_truncated, n_split;
+	size_t n_truncated, n_split; /* documents that lost their end; documents beyond the first of a text */
+	size_t n_rewritten;         /* assistants' turns not learnt, as the template writes them differently once others follow */
 };
 
 struct text_codec {             /* what turning a row into ids needs; borrowed */
@@ -40,8 +42,12 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 };
 
 /* Loss on assistant and completion tokens only (all tokens for text), EOS learnt. Errors name file and line. */
+/* Packing too, where it is asked for. */
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c, const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
+/* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is left at the end is
+ * dropped. A document's first token is not learnt from the document before it. Of documents made with a max_length that cut none. */
+void documents_pack(struct documents *d, int32_t max_length);
 
 /* Chat: the prompt text of messages with the generation prompt, as the model's template writes it. */
 int chat_prompt(const struct text_codec *c, const json_t *messages, struct tokens *out, struct buf *text, struct err *e);

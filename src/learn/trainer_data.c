@@ -3,24 +3,11 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/lint.h"
 #include "learn/trainer_parts.h"
-
-/* A tokenizer of another model gives ids that this one has no row for. */
-static int check_ids(const struct document *d, int n_vocabulary, struct err *e)
-{
-	for (int32_t i = 0; i < d->n; i++)
-		if (d->ids[i] < 0 || d->ids[i] >= n_vocabulary)
-			return err_set(e, "%s:%zu: token %d, the model has %d: its tokenizer does not belong to it", d->file, d->line,
-			               d->ids[i], n_vocabulary);
-	return 0;
-}
 
 static int check_document(const struct trainer *t, const struct document *d, struct err *e)
 {
-	if (check_ids(d, t->model.config.V, e) < 0)
-		return -1;
-	if (d->n_learn < 1)
-		return err_set(e, "%s:%zu: nothing to learn: no token of this row is supervised", d->file, d->line);
 	if (d->n > t->recipe.micro_batch_tokens)
 		return err_set(e, "%s:%zu: %d tokens, more than --micro-batch-tokens %lld; raise that or lower --max-length", d->file,
 		               d->line, d->n, (long long)t->recipe.micro_batch_tokens);
@@ -50,17 +37,29 @@ static void hash_documents(const struct documents *d, char hex[33])
 	hash_end(h, hex);
 }
 
-static int read_dataset(struct trainer *t, struct dataset *d, const char *path, bool eval, struct err *e)
+/* Documents that nothing speaks against, and what may surprise the person who gave them. */
+static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, bool eval, struct err *e)
 {
 	struct text_codec codec = { t->model.tokenizer, t->chat };
-	struct document_options o = {
-		.max_length = t->max_length,
-		.apply_chat_template = t->recipe.apply_chat_template,
-		.packing = t->recipe.packing && !eval,
-		.eval_choices = eval,
+	struct lint_options o = {
+		.document = { .max_length = t->max_length, .apply_chat_template = t->recipe.apply_chat_template, .packing = t->recipe.packing && !eval, .eval_choices = eval },
+		.vocabulary = t->model.config.V,
 	};
 
-	if (read_rows(t, d, path, e) < 0 || documents_make(&d->documents, &d->rows, &codec, &o, e) < 0)
+	if (lint_documents(l, &d->documents, &d->rows, &codec, &o, e) < 0 || lint_refuse(l, e) < 0)
+		return -1;
+	if (l->n_truncated)
+		log_warn("%zu of %zu documents are longer than %d tokens and lose their end", l->n_truncated, l->n, t->max_length);
+	if (l->n_rewritten)
+		log_warn("%zu assistant turns are not learnt: the chat template writes them differently once others follow", l->n_rewritten);
+	if (l->n_duplicates && !eval)
+		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->n_duplicates, l->duplicate.file, l->duplicate.line, l->duplicate.text);
+	return 0;
+}
+
+static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, const char *path, bool eval, struct err *e)
+{
+	if (read_rows(t, d, path, e) < 0 || make_documents(t, d, l, eval, e) < 0)
 		return -1;
 	if (d->documents.n == 0)
 		return err_set(e, "%s gives no documents: its rows hold less than one of --max-length %d tokens", path, t->max_length);
@@ -82,18 +81,31 @@ static void say(const struct dataset *d, const char *path, const char *what)
 	        human_count((double)d->documents.learnt, learnt));
 }
 
-int trainer_read_data(struct trainer *t, struct err *e)
+static int read_both(struct trainer *t, struct lint *train, struct lint *eval, struct err *e)
 {
-	if (read_dataset(t, &t->train, t->recipe.data, false, e) < 0)
+	if (read_dataset(t, &t->train, train, t->recipe.data, false, e) < 0)
 		return -1;
 	say(&t->train, t->recipe.data, "training rows");
 	if (!t->recipe.eval_data)
 		return 0;
-	if (read_dataset(t, &t->eval, t->recipe.eval_data, true, e) < 0)
+	if (read_dataset(t, &t->eval, eval, t->recipe.eval_data, true, e) < 0)
 		return -1;
 	say(&t->eval, t->recipe.eval_data, "evaluation rows");
 	t->has_eval = true;
+	size_t common = lint_compare(train, eval).documents;
+	if (common)
+		log_warn("%zu of the evaluation's documents are among those to learn from", common);
 	return 0;
+}
+
+int trainer_read_data(struct trainer *t, struct err *e)
+{
+	struct lint train = { 0 }, eval = { 0 };
+	int status = read_both(t, &train, &eval, e);
+
+	lint_release(&train);
+	lint_release(&eval);
+	return status;
 }
 
 void dataset_release(struct dataset *d)

@@ -1,0 +1,338 @@
+/* data lint: what the model would see of rows, which tokens are learnt, and what is wrong with them. What is looked at and what is refused
+ * is data/lint.h's; tune does the same before it trains. Nothing is trained here and no weight is read. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/human.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/model_common.h"
+#include "data/lint.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_data_lint;
+
+enum { MICRO_BATCH = 1024, BAR = 40 };
+
+struct options {
+	struct common common;
+	const char *data, *eval_data;
+	int64_t show, max_length;
+	bool packing, apply_chat_template;
+};
+
+static const struct opt lint_opts[] = {
+	{ OPT_TYPE_STRING, "data", "train-data", offsetof(struct options, data), NULL, 0, 0, NULL, "FILE", "training rows: JSONL, .gz, or a folder of them" },
+	OPT_STRING("eval-data", struct options, eval_data, NULL, "FILE", "rows to evaluate on: looked at too, and for what both have"),
+	OPT_INT("show", struct options, show, "0", 0, 1e6, "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
+	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL, "N", "longest document in tokens; longer text is cut into several" },
+	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
+	OPT_FLAG("apply-chat-template", struct options, apply_chat_template, "false", "query,choices,gold rows: the query is the user's turn"),
+	COMMON_OPTS(struct options, common),
+	OPT_END
+};
+
+struct side {                          /* the training rows, or those to evaluate on */
+	const char *path;
+	struct rows rows;
+	struct documents documents;
+	struct lint lint;
+	int64_t computed;              /* tokens, shared prefixes once; −1: not counted */
+};
+
+struct linting {
+	const struct app *app;
+	const struct options *o;
+	struct text_codec codec;
+	int32_t max_length, vocabulary;
+	struct side train, eval;
+};
+
+/* --- looking --- */
+
+static int look(const struct linting *x, struct side *s, const char *path, bool eval, struct err *e)
+{
+	struct lint_options o = {
+		.document = { .max_length = x->max_length, .apply_chat_template = x->o->apply_chat_template, .packing = x->o->packing && !eval, .eval_choices = eval },
+		.vocabulary = x->vocabulary,
+	};
+
+	s->path = path;
+	s->computed = -1;
+	if (rows_load(&s->rows, path, e) < 0)
+		return -1;
+	if (!s->rows.n)
+		return err_set(e, "%s holds no rows", path);
+	if (lint_documents(&s->lint, &s->documents, &s->rows, &x->codec, &o, e) < 0)
+		return -1;
+	if (!s->lint.n_findings)
+		s->computed = lint_computed(&s->documents, MAX(MICRO_BATCH, x->max_length));
+	return 0;
+}
+
+static void side_release(struct side *s)
+{
+	lint_release(&s->lint);
+	documents_release(&s->documents);
+	rows_release(&s->rows);
+}
+
+/* --- examples --- */
+
+/* As a terminal can show it: no control characters, which could be commands to it. */
+static void add_visible(struct buf *out, const struct buf *bytes)
+{
+	size_t from = out->len;
+
+	utf8_repair(out, buf_str(bytes), bytes->len);
+	for (size_t i = from; i < out->len; i++) {
+		unsigned char c = (unsigned char)out->data[i];
+		if ((c < ' ' && c != '\n' && c != '\t') || c == 127)
+			out->data[i] = '?';
+	}
+}
+
+/* The next stretch of tokens that are all learnt or all not, from *i on. */
+static bool next_stretch(const struct tokenizer *t, const struct document *d, int32_t *i, bool *learnt, struct buf *bytes)
+{
+	int32_t from = *i;
+
+	buf_clear(bytes);
+	if (from >= d->n)
+		return false;
+	*learnt = d->learn[from];
+	while (*i < d->n && d->learn[*i] == d->learn[from])
+		++*i;
+	tokenizer_decode(t, d->ids + from, (size_t)(*i - from), false, bytes);
+	return true;
+}
+
+static void show_text(const struct tokenizer *t, const struct document *d, bool color)
+{
+	struct buf bytes = BUF_INIT, text = BUF_INIT;
+	int32_t i = 0;
+	bool learnt;
+
+	while (next_stretch(t, d, &i, &learnt, &bytes)) {
+		buf_adds(&text, color ? learnt ? "\033[1;32m" : "\033[2m" : learnt ? "«" : "");
+		add_visible(&text, &bytes);
+		buf_adds(&text, color ? "\033[0m" : learnt ? "»" : "");
+	}
+	app_print("\n%s:%zu: %d tokens, %d learnt%s\n%s\n", d->file, d->line, d->n, d->n_learn, d->n_cut ? ", cut" : "", buf_str(&text));
+	buf_release(&bytes);
+	buf_release(&text);
+}
+
+static json_t *place(const char *file, size_t line)
+{
+	json_t *j = json_object(), *name = json_string(file);
+	json_object_set_new(j, "file", name ? name : json_null()); /* a path need not be UTF-8 */
+	json_object_set_new(j, "line", json_integer((json_int_t)line));
+	return j;
+}
+
+static void show_json(const struct tokenizer *t, const struct document *d)
+{
+	struct buf bytes = BUF_INIT, text = BUF_INIT;
+	json_t *j = place(d->file, d->line), *parts = json_array();
+	int32_t i = 0;
+	bool learnt;
+
+	while (next_stretch(t, d, &i, &learnt, &bytes)) {
+		buf_clear(&text);
+		utf8_repair(&text, buf_str(&bytes), bytes.len);
+		json_array_append_new(parts, json_pack("{s:o, s:b}", "text", json_stringn(buf_str(&text), text.len), "learnt", learnt));
+	}
+	json_object_set_new(j, "tokens", json_integer(d->n));
+	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
+	json_object_set_new(j, "parts", parts);
+	app_json(j);
+	json_decref(j);
+	buf_release(&bytes);
+	buf_release(&text);
+}
+
+static void show_examples(const struct linting *x)
+{
+	bool color = isatty(STDOUT_FILENO) && !env_get("NO_COLOR");
+
+	for (size_t i = 0; i < x->train.documents.n && i < (size_t)x->o->show; i++) {
+		const struct document *d = &x->train.documents.items[i];
+		if (x->app->json)
+			show_json(x->codec.tokenizer, d);
+		else
+			show_text(x->codec.tokenizer, d, color);
+	}
+}
+
+/* --- what there is --- */
+
+static void say_histogram(const struct lint *l)
+{
+	static const char bar[] = "########################################";
+	size_t most = 1;
+
+	for (size_t i = 0; i < LINT_BUCKETS; i++)
+		most = MAX(most, l->histogram[i]);
+	for (size_t i = 0; i < LINT_BUCKETS; i++)
+		if (l->histogram[i])
+			app_print("  %7lld … %-7lld %8zu  %.*s\n", 1LL << i, (2LL << i) - 1, l->histogram[i], (int)((l->histogram[i] * BAR + most - 1) / most), bar);
+}
+
+static void say_losses(const struct side *s)
+{
+	const struct lint *l = &s->lint;
+
+	if (l->n_truncated)
+		app_print("  truncated    %zu documents lost their end\n", l->n_truncated);
+	if (l->n_split)
+		app_print("  split        into %zu documents more\n", l->n_split);
+	if (l->n_rewritten)
+		app_print("  not learnt   %zu assistant turns that the template writes differently once others follow\n", l->n_rewritten);
+	if (l->n_duplicates)
+		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file, l->duplicate.line, l->duplicate.text);
+}
+
+static void say_side(const struct linting *x, const struct side *s)
+{
+	const struct lint *l = &s->lint;
+	const struct documents *d = &s->documents;
+
+	app_print("%s: %zu rows of %s\n", s->path, s->rows.n, row_shape_name(s->rows.shape));
+	app_print("  documents    %zu, %zu tokens, %zu learnt; an end is learnt in %zu\n", l->n, l->tokens, l->learnt, l->n_ended);
+	if (l->n)
+		app_print("  lengths      min %d, median %d, p95 %d, max %d\n", l->min, l->median, l->p95, l->max);
+	say_histogram(l);
+	say_losses(s);
+	if (s == &x->train && x->o->packing)
+		app_print("  packed       %zu rows of %d tokens\n", d->n, x->max_length);
+	if (s->computed > 0)
+		app_print("  prefixes     %lld of %zu tokens are computed: %.2f times fewer, as shared prefixes are computed once\n", (long long)s->computed, d->tokens,
+		          (double)d->tokens / (double)s->computed);
+}
+
+static json_t *lengths_of(const struct lint *l)
+{
+	json_t *histogram = json_array();
+
+	for (size_t i = 0; i < LINT_BUCKETS; i++)
+		if (l->histogram[i])
+			json_array_append_new(histogram, json_pack("{s:I, s:I, s:I}", "from", (json_int_t)1 << i, "to", ((json_int_t)2 << i) - 1, "documents", (json_int_t)l->histogram[i]));
+	return json_pack("{s:i, s:i, s:i, s:i, s:o}", "min", l->min, "median", l->median, "p95", l->p95, "max", l->max, "histogram", histogram);
+}
+
+static json_t *side_json(const struct side *s)
+{
+	const struct lint *l = &s->lint;
+	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", row_shape_name(s->rows.shape), "rows", (json_int_t)s->rows.n, "hash", s->rows.hash,
+	                      "documents", (json_int_t)l->n, "tokens", (json_int_t)l->tokens, "learnt_tokens", (json_int_t)l->learnt, "ends_learnt", (json_int_t)l->n_ended);
+
+	json_object_set_new(j, "truncated", json_integer((json_int_t)l->n_truncated));
+	json_object_set_new(j, "split", json_integer((json_int_t)l->n_split));
+	json_object_set_new(j, "rewritten_turns", json_integer((json_int_t)l->n_rewritten));
+	json_object_set_new(j, "duplicates", json_integer((json_int_t)l->n_duplicates));
+	json_object_set_new(j, "lengths", lengths_of(l));
+	json_object_set_new(j, "trained_rows", json_integer((json_int_t)s->documents.n));
+	json_object_set_new(j, "trained_tokens", json_integer((json_int_t)s->documents.tokens));
+	json_object_set_new(j, "computed_tokens", s->computed < 0 ? json_null() : json_integer((json_int_t)s->computed));
+	json_object_set_new(j, "refused", json_integer((json_int_t)l->n_findings));
+	return j;
+}
+
+/* What is refused, a line each. */
+static void tell_findings(const struct linting *x, const struct lint *l)
+{
+	for (size_t i = 0; i < MIN(l->n_findings, (size_t)LINT_KEPT); i++) {
+		const struct lint_finding *f = &l->findings[i];
+		if (x->app->json) {
+			json_t *j = place(f->file, f->line);
+			json_object_set_new(j, "refused", json_string(f->text));
+			app_json(j);
+			json_decref(j);
+		} else {
+			app_print("%s:%zu: refused: %s\n", f->file, f->line, f->text);
+		}
+	}
+}
+
+static void report(const struct linting *x)
+{
+	struct lint_overlap both = lint_compare(&x->train.lint, &x->eval.lint);
+
+	if (x->app->json) {
+		json_t *j = side_json(&x->train);
+		json_object_set_new(j, "eval", x->o->eval_data ? side_json(&x->eval) : json_null());
+		json_object_set_new(j, "overlap", !x->o->eval_data ? json_null() : json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents, "prompts", (json_int_t)both.prompts));
+		app_json(j);
+		json_decref(j);
+		return;
+	}
+	say_side(x, &x->train);
+	if (!x->o->eval_data)
+		return;
+	say_side(x, &x->eval);
+	app_print("overlap: %zu documents of %s are in %s too, and %zu prompts\n", both.documents, x->eval.path, x->train.path, both.prompts);
+}
+
+static int lint_data(struct linting *x, struct err *e)
+{
+	if (look(x, &x->train, x->o->data, false, e) < 0 || (x->o->eval_data && look(x, &x->eval, x->o->eval_data, true, e) < 0))
+		return -1;
+	if (!x->app->json)
+		report(x);
+	show_examples(x);
+	tell_findings(x, &x->train.lint);
+	tell_findings(x, &x->eval.lint);
+	if (x->app->json)
+		report(x);
+	return lint_refuse(&x->train.lint, e) < 0 || lint_refuse(&x->eval.lint, e) < 0 ? -1 : 0;
+}
+
+static int lint_with(struct app *app, const struct options *o, const char *model, struct err *e)
+{
+	struct loaded l;
+	struct linting x = { .app = app, .o = o };
+
+	if (loaded_open(&l, model, NULL, e) < 0)
+		return -1;
+	int status = loaded_chat(&l, e);
+	if (status == 0) {
+		x.codec = (struct text_codec){ l.model.tokenizer, l.chat };
+		x.max_length = (int32_t)MIN(o->max_length, (int64_t)l.model.config.n_ctx);
+		x.vocabulary = l.model.config.V;
+		status = lint_data(&x, e);
+	}
+	side_release(&x.train);
+	side_release(&x.eval);
+	loaded_close(&l);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct options o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	int status = model_begin(app, &cmd_data_lint, &o, &p, 1, "a model");
+
+	if (status)
+		return status - 1;
+	if (!o.data)
+		status = app_usage(&cmd_data_lint, "--data FILE was wanted");
+	else if (lint_with(app, &o, p.positional[0], &e) < 0)
+		status = app_fail(&e);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_data_lint = {
+	.name = "data lint",
+	.summary = "what a model would see of your rows, what it would learn, what is wrong",
+	.usage = "MODEL --data FILE [--eval-data FILE] [--show N] [options]",
+	.example = "kungfu data lint model.gguf --data train.jsonl --show 3",
+	.order = 42,
+	.opts = lint_opts,
+	.run = run,
+};

@@ -1,0 +1,311 @@
+/* lint: see lint.h. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have the same key with
+ * probability 3e-8, and nothing is refused for it. */
+#include "data/lint.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "data/forest.h"
+
+struct linter {
+	struct lint *l;
+	const struct documents *d;
+	const struct tokenizer *tokenizer;
+	const struct lint_options *o;
+};
+
+__attribute__((format(printf, 3, 4)))
+static void find(struct lint *l, const struct document *d, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (l->n_findings++ >= LINT_KEPT)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	l->findings[l->n_findings - 1] = (struct lint_finding){ d->file, d->line, arena_strdup(&l->mem, line) };
+}
+
+/* --- what is refused --- */
+
+static void check_ids(const struct linter *x, const struct document *d)
+{
+	int32_t V = x->o->vocabulary;
+
+	for (int32_t i = 0; V && i < d->n; i++) {
+		if (d->ids[i] >= 0 && d->ids[i] < V)
+			continue;
+		find(x->l, d, "token %d, the model has %d: its tokenizer does not belong to it", d->ids[i], V);
+		return;
+	}
+}
+
+static void check_begin(const struct linter *x, const struct document *d)
+{
+	int32_t bos = tokenizer_bos(x->tokenizer);
+	struct buf piece = BUF_INIT;
+
+	if (bos < 0 || d->n < 2 || d->ids[0] != bos || d->ids[1] != bos)
+		return;
+	tokenizer_piece(x->tokenizer, bos, &piece);
+	find(x->l, d, "double BOS: it begins with %s twice", buf_str(&piece));
+	buf_release(&piece);
+}
+
+static void check_learnt(const struct linter *x, const struct document *d)
+{
+	if (d->n_learn > 0)
+		return;
+	if (d->n_cut)
+		find(x->l, d, "nothing to learn: of its %d tokens --max-length keeps %d, none of them of an answer", d->n + d->n_cut, d->n);
+	else
+		find(x->l, d, "nothing to learn: no token of this row is supervised");
+}
+
+/* Is a token learnt that ends an answer: EOS, or the special token that closes a turn? */
+static bool learns_end(const struct linter *x, const struct document *d)
+{
+	int32_t eos = tokenizer_eos(x->tokenizer);
+
+	for (int32_t i = 1; i < d->n; i++) {
+		bool last = i + 1 == d->n || !d->learn[i + 1];
+		if (d->learn[i] && (d->ids[i] == eos || (last && tokenizer_is_special(x->tokenizer, d->ids[i]))))
+			return true;
+	}
+	return false;
+}
+
+/* Choices are scored without an end. */
+static void check_ends(const struct linter *x)
+{
+	struct lint *l = x->l;
+	const struct document *d = x->d->items;
+	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
+
+	if (l->n_ended || !x->d->n || d->choice >= 0)
+		return;
+	if (l->n_truncated)
+		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents", x->o->document.max_length, l->n_truncated, l->n);
+	else
+		find(l, d, "EOS is never supervised, in no row: the model would not learn to stop%s", hint);
+}
+
+/* --- lengths --- */
+
+static int compare_int(const void *a, const void *b)
+{
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* The nearest rank: the smallest length that at least p of all documents do not exceed. */
+static int32_t percentile(const int32_t *sorted, size_t n, unsigned p)
+{
+	return sorted[(n * p + 99) / 100 - 1];
+}
+
+static void measure(struct lint *l, const struct documents *d)
+{
+	int32_t *length = mem_array(d->n, sizeof(*length));
+
+	for (size_t i = 0; i < d->n; i++) {
+		length[i] = d->items[i].n;
+		l->histogram[31 - __builtin_clz((unsigned)length[i])]++;
+	}
+	qsort(length, d->n, sizeof(*length), compare_int);
+	l->min = length[0];
+	l->median = percentile(length, d->n, 50);
+	l->p95 = percentile(length, d->n, 95);
+	l->max = length[d->n - 1];
+	mem_free(length);
+}
+
+/* --- what rows have in common --- */
+
+struct keyed { uint64_t key; size_t index; };
+
+static int compare_keyed(const void *a, const void *b)
+{
+	const struct keyed *x = a, *y = b;
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->index > y->index) - (x->index < y->index);
+}
+
+static int compare_key(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* Of all that makes a document: its ids and which of them are learnt. */
+static uint64_t key_of(const struct document *d)
+{
+	uint64_t half[2] = { hash_64(d->ids, (size_t)d->n * sizeof(*d->ids)), hash_64(d->learn, (size_t)d->n) };
+	return hash_64(half, sizeof(half));
+}
+
+static void count_duplicates(struct lint *l, const struct documents *d)
+{
+	struct keyed *keys = mem_array(d->n, sizeof(*keys));
+	size_t first = d->n, of = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		keys[i] = (struct keyed){ key_of(&d->items[i]), i };
+	qsort(keys, d->n, sizeof(*keys), compare_keyed);
+	for (size_t i = 1, begin = 0; i < d->n; i++) {
+		if (keys[i].key != keys[i - 1].key) {
+			begin = i;
+			continue;
+		}
+		l->n_duplicates++;
+		if (keys[i].index < first) {
+			first = keys[i].index;
+			of = keys[begin].index;
+		}
+	}
+	if (l->n_duplicates) {
+		const struct document *a = &d->items[first], *b = &d->items[of];
+		l->duplicate = (struct lint_finding){ a->file, a->line, arena_printf(&l->mem, "%s:%zu", b->file, b->line) };
+	}
+	mem_free(keys);
+}
+
+/* A document without the end of its last answer and what comes after: training has an EOS there, a scored choice has none. */
+static int32_t length_without_end(const struct tokenizer *t, const struct document *d)
+{
+	int32_t n = d->n;
+
+	while (n > 1 && !d->learn[n - 1])
+		n--;
+	while (n > 1 && tokenizer_is_special(t, d->ids[n - 1]))
+		n--;
+	return n;
+}
+
+/* Tokens before the first answer; 0 where all is learnt. */
+static int32_t prompt_length(const struct document *d)
+{
+	int32_t n = 1;
+
+	if (d->n_learn >= d->n - 1)
+		return 0;
+	while (n < d->n && !d->learn[n])
+		n++;
+	return n;
+}
+
+static void take_keys(const struct linter *x)
+{
+	struct lint *l = x->l;
+
+	l->whole = arena_array(&l->mem, x->d->n, sizeof(*l->whole));
+	l->prompt = arena_array(&l->mem, x->d->n, sizeof(*l->prompt));
+	for (size_t i = 0; i < x->d->n; i++) {
+		const struct document *d = &x->d->items[i];
+		int32_t prompt = prompt_length(d);
+		l->whole[i] = hash_64(d->ids, (size_t)length_without_end(x->tokenizer, d) * sizeof(*d->ids));
+		if (prompt && d->choice <= 0) /* the choices of a row have one */
+			l->prompt[l->n_prompts++] = hash_64(d->ids, (size_t)prompt * sizeof(*d->ids));
+	}
+	qsort(l->whole, x->d->n, sizeof(*l->whole), compare_key);
+	qsort(l->prompt, l->n_prompts, sizeof(*l->prompt), compare_key);
+}
+
+static size_t count_common(const uint64_t *a, size_t n, const uint64_t *in, size_t m)
+{
+	size_t common = 0;
+
+	for (size_t i = 0; i < n && m; i++)
+		common += bsearch(&a[i], in, m, sizeof(*in), compare_key) != NULL;
+	return common;
+}
+
+/* --- what others call --- */
+
+static void lint_all(const struct linter *x)
+{
+	struct lint *l = x->l;
+	const struct documents *d = x->d;
+
+	*l = (struct lint){ .n = d->n, .tokens = d->tokens, .learnt = d->learnt, .n_truncated = d->n_truncated, .n_split = d->n_split, .n_rewritten = d->n_rewritten };
+	for (size_t i = 0; i < d->n; i++) {
+		check_ids(x, &d->items[i]);
+		check_begin(x, &d->items[i]);
+		check_learnt(x, &d->items[i]);
+		l->n_ended += learns_end(x, &d->items[i]);
+	}
+	if (!d->n)
+		return;
+	if (!l->n_findings)
+		check_ends(x);
+	measure(l, d);
+	count_duplicates(l, d);
+	take_keys(x);
+}
+
+int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c, const struct lint_options *o, struct err *e)
+{
+	struct document_options unpacked = o->document;
+	struct linter x = { .l = l, .d = d, .tokenizer = c->tokenizer, .o = o };
+
+	*l = (struct lint){ 0 };
+	unpacked.packing = false;
+	if (o->document.packing)
+		unpacked.max_length = INT32_MAX;
+	if (documents_make(d, r, c, &unpacked, e) < 0)
+		return -1;
+	lint_all(&x);
+	if (o->document.packing)
+		documents_pack(d, o->document.max_length);
+	return 0;
+}
+
+int lint_refuse(const struct lint *l, struct err *e)
+{
+	const struct lint_finding *f = l->findings;
+
+	if (!l->n_findings)
+		return 0;
+	if (l->n_findings == 1)
+		return err_set(e, "%s:%zu: %s", f->file, f->line, f->text);
+	return err_set(e, "%s:%zu: %s (and %zu more rows are refused)", f->file, f->line, f->text, l->n_findings - 1);
+}
+
+struct lint_overlap lint_compare(const struct lint *train, const struct lint *eval)
+{
+	return (struct lint_overlap){
+		.documents = count_common(eval->whole, eval->n, train->whole, train->n),
+		.prompts = count_common(eval->prompt, eval->n_prompts, train->prompt, train->n_prompts),
+	};
+}
+
+int64_t lint_computed(const struct documents *d, int32_t max_rows)
+{
+	const struct document **docs = mem_array(d->n, sizeof(*docs));
+	struct forest_options o = { .max_rows = max_rows, .share = true };
+	struct batch_cap need;
+	struct live live;
+	int64_t computed = 0, tokens;
+
+	for (size_t i = 0; i < d->n; i++) {
+		docs[i] = &d->items[i];
+		o.max_rows = MAX(o.max_rows, d->items[i].n);
+	}
+	for (size_t i = 0, taken; i < d->n; i += taken) {
+		taken = forest_take(docs + i, d->n - i, &o, &need, &live, &tokens);
+		computed += need.rows;
+	}
+	mem_free(docs);
+	return computed;
+}
+
+void lint_release(struct lint *l)
+{
+	arena_release(&l->mem);
+	*l = (struct lint){ 0 };
+}
