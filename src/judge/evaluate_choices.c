@@ -56,16 +56,14 @@ static void put_row(const struct evaluating *v, const struct choices *c, size_t 
 }
 
 /* The row whose choices are documents first … first+n−1. */
-static int judge_row(const struct evaluating *v, struct choices *c, const struct row *row, size_t first, size_t n, struct err *e)
+static void judge_row(const struct evaluating *v, struct choices *c, const struct row *row, size_t first, size_t n)
 {
 	const struct document *d = &c->docs->items[first];
 	json_int_t gold = json_integer_value(json_object_get(row->json, "gold"));
 	double *per_char = mem_array(n, sizeof(*per_char));
 
-	if (gold < 0 || (size_t)gold >= n) {
-		mem_free(per_char);
-		return err_set(e, "%s:%zu: gold is %lld, there are %zu choices", row->file, row->line, (long long)gold, n);
-	}
+	if (gold < 0 || (size_t)gold >= n)
+		BUG("%s:%zu: gold is %lld of %zu choices, which rows_load lets pass", row->file, row->line, (long long)gold, n);
 	for (size_t i = 0; i < n; i++)
 		per_char[i] = c->sum[first + i] / d[i].choice_chars;
 	size_t best = argmax(c->sum + first, n), best_norm = argmax(per_char, n);
@@ -75,11 +73,10 @@ static int judge_row(const struct evaluating *v, struct choices *c, const struct
 	c->gold[c->n] = d + gold;
 	c->gold_sum[c->n++] = c->sum[first + (size_t)gold];
 	mem_free(per_char);
-	return 0;
 }
 
 /* Documents come in the order of the rows, their choices in order. */
-static int judge_rows(const struct evaluating *v, struct choices *c, struct err *e)
+static void judge_rows(const struct evaluating *v, struct choices *c)
 {
 	size_t first = 0, end;
 	for (size_t i = 0; i < v->rows->n; i++, first = end) {
@@ -88,10 +85,8 @@ static int judge_rows(const struct evaluating *v, struct choices *c, struct err 
 			end++;
 		if (end == first)
 			BUG("%s:%zu: a row without documents", row->file, row->line);
-		if (judge_row(v, c, row, first, end - first, e) < 0)
-			return -1;
+		judge_row(v, c, row, first, end - first);
 	}
-	return 0;
 }
 
 static int judge_all(struct evaluating *v, const struct documents *docs, struct err *e)
@@ -102,9 +97,8 @@ static int judge_all(struct evaluating *v, const struct documents *docs, struct 
 	                     .gold = mem_array(n, sizeof(*c.gold)), .gold_sum = mem_array(n, sizeof(double)) };
 	int status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
 
-	if (status == 0)
-		status = judge_rows(v, &c, e);
 	if (status == 0) {
+		judge_rows(v, &c);
 		v->result->acc = estimate_proportion(c.hit, n);
 		v->result->acc_norm = estimate_proportion(c.hit_norm, n);
 		v->result->perplexity = evaluate_perplexity(c.gold, c.gold_sum, n);
@@ -117,11 +111,23 @@ static int judge_all(struct evaluating *v, const struct documents *docs, struct 
 	return status;
 }
 
+/* Half a choice has no score. */
+static int check_whole(const struct evaluating *v, const struct documents *docs, struct err *e)
+{
+	for (size_t i = 0; i < docs->n; i++)
+		if (docs->items[i].n_cut)
+			return err_set(e, "%s:%zu: choice %d has %d tokens with its query, at most %d can be scored", docs->items[i].file, docs->items[i].line,
+			               docs->items[i].choice, docs->items[i].n + docs->items[i].n_cut, v->options->max_length);
+	return 0;
+}
+
 int evaluate_choices(struct evaluating *v, struct err *e)
 {
 	struct documents docs = { 0 };
 	int status = evaluate_documents(v, &docs, e);
 
+	if (status == 0)
+		status = check_whole(v, &docs, e);
 	if (status == 0)
 		status = judge_all(v, &docs, e);
 	documents_release(&docs);
