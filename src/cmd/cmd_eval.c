@@ -219,7 +219,7 @@ static int run(struct app *app)
 
 const struct command cmd_eval = {
 	.name = "eval",
-	.summary = "how well a model does on your rows: accuracy, exact match, perplexity, with their errors",
+	.summary = "how well a model does on your rows, each score with its error",
 	.usage = "MODEL --data FILE [--adapter DIR] [options]",
 	.example = "kungfu eval model.gguf --data test.jsonl",
 	.order = 40,

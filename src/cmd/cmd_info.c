@@ -263,7 +263,7 @@ static int run(struct app *app)
 
 const struct command cmd_info = {
 	.name = "info",
-	.summary = "what a model is: architecture, shapes, dtypes, vocabulary, template, memory",
+	.summary = "what a model is: shapes, dtypes, tokens, template, memory",
 	.usage = "MODEL [--adapter DIR]",
 	.example = "kungfu info model.gguf",
 	.order = 10,

@@ -106,7 +106,7 @@ static int run(struct app *app)
 
 const struct command cmd_merge = {
 	.name = "merge",
-	.summary = "a model with an adapter worked into its weights, for transformers and others",
+	.summary = "a model with an adapter worked into its weights",
 	.usage = "MODEL --adapter DIR --out DIR [--dtype f32|f16|bf16]",
 	.example = "kungfu merge model.gguf --adapter run --out merged",
 	.order = 60,
