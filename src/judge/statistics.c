@@ -56,5 +56,6 @@ struct estimate estimate_perplexity(const double *sum, const double *count, size
 	for (size_t i = 0; i < n; i++)
 		squares += (-sum[i] - rate * count[i]) * (-sum[i] - rate * count[i]);
 	double error = n > 1 ? sqrt((double)n / (double)(n - 1) * squares) / t : NAN;
-	return (struct estimate){ .mean = exp(rate), .stderr_ = exp(rate) * error, .low = exp(rate - z * error), .high = exp(rate + z * error), .n = n };
+	double low = rate < z * error ? 1 : exp(rate - z * error); /* no perplexity is below 1 */
+	return (struct estimate){ .mean = exp(rate), .stderr_ = exp(rate) * error, .low = low, .high = exp(rate + z * error), .n = n };
 }

@@ -70,7 +70,9 @@ static void test_perplexities(struct test *t)
 	check(t, s.mean, exp(1.5));
 	check(t, s.stderr_, 0);
 	s = estimate_perplexity((double[]){ -3 }, (double[]){ 2 }, 1);
-	CHECK(t, isnan(s.stderr_) && s.n == 1);
+	CHECK(t, isnan(s.stderr_) && isnan(s.low) && s.n == 1);
+	s = estimate_perplexity((double[]){ -0.1, -9 }, (double[]){ 2, 4 }, 2);
+	check(t, s.low, 1);
 	s = estimate_perplexity(NULL, NULL, 0);
 	CHECK(t, isnan(s.mean));
 }
