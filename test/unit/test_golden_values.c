@@ -1,0 +1,349 @@
+/* test_golden_values: the tiny models of test/golden against what PyTorch, transformers and PEFT compute with them (test/golden/README.md).
+ *
+ * Tolerances, relative to the largest number of the tensor: logits and log-probabilities 1e-5, gradients 1e-4, losses of ten steps 1e-5 and the
+ * weights after them 1e-3 (AdamW's first steps divide a gradient by its own size, so rounding in a small one shows fully). All documents of a case go through
+ * one forest with shared prefixes; PyTorch took them one by one. */
+#include "../test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "infer/scorer.h"
+#include "infer/session.h"
+#include "learn/optim.h"
+#include "learn/schedule.h"
+
+enum { DOCS = 12, SCORED = 6, STEPS = 10, A_STEP = 4 };
+
+struct golden {
+	struct test *t;
+	struct pool *pool;
+	const struct kernels *kernels;
+	struct safetensors documents, values;
+	struct document docs[DOCS];
+	const struct document *pointers[DOCS];
+	struct arena mem;
+	struct model model;
+	struct adapter adapter;
+	bool has_adapter;
+};
+
+static bool open_st(struct golden *g, struct safetensors *s, const char *name)
+{
+	struct err e = ERR_INIT;
+	char *path = mem_printf("%s/values/%s.safetensors", test_golden(), name);
+	bool fine = st_open(s, path, &e) == 0;
+
+	CHECK_MSG(g->t, fine, "%s", e.msg);
+	mem_free(path);
+	return fine;
+}
+
+static void read_documents(struct golden *g)
+{
+	const int32_t *ids = st_find(&g->documents, "ids")->data, *learn = st_find(&g->documents, "learn")->data;
+	const int32_t *lengths = st_find(&g->documents, "lengths")->data;
+
+	for (int i = 0, at = 0; i < DOCS; at += lengths[i++]) {
+		struct document *d = &g->docs[i];
+		*d = (struct document){ .ids = (int32_t *)(uintptr_t)(ids + at), .n = lengths[i], .file = "documents", .line = (size_t)i + 1, .choice = -1 };
+		d->learn = arena_alloc(&g->mem, (size_t)d->n);
+		for (int j = 0; j < d->n; j++)
+			d->n_learn += d->learn[j] = learn[at + j] != 0;
+		g->pointers[i] = d;
+	}
+}
+
+static bool begin(struct golden *g, struct test *t, const char *model, const char *adapter, const char *values)
+{
+	struct err e = ERR_INIT;
+	char *path = io_join(test_golden(), model), *adapter_path = adapter ? io_join(test_golden(), adapter) : NULL;
+
+	*g = (struct golden){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	bool fine = g->kernels && open_st(g, &g->documents, "documents") && open_st(g, &g->values, values) && model_open(&g->model, path, &e) == 0;
+	if (fine && adapter)
+		fine = g->has_adapter = adapter_load(&g->adapter, adapter_path, &g->model, &e) == 0;
+	if (fine)
+		read_documents(g);
+	CHECK_MSG(t, fine, "%s", e.msg);
+	mem_free(path);
+	mem_free(adapter_path);
+	return fine;
+}
+
+static void end(struct golden *g)
+{
+	if (g->has_adapter)
+		adapter_release(&g->adapter);
+	model_close(&g->model);
+	st_close(&g->values);
+	st_close(&g->documents);
+	arena_release(&g->mem);
+	pool_free(g->pool);
+}
+
+static const struct adapter *adapter_of(const struct golden *g) { return g->has_adapter ? &g->adapter : NULL; }
+
+static const float *value(const struct golden *g, const char *prefix, const char *name)
+{
+	char *full = mem_printf("%s%s", prefix, name);
+	const struct st_tensor *v = st_find(&g->values, full);
+
+	CHECK_MSG(g->t, v, "no %s", full);
+	mem_free(full);
+	return v ? v->data : NULL;
+}
+
+/* --- forward --- */
+
+static void check_logprobs(struct golden *g, const char *prefix)
+{
+	struct err e = ERR_INIT;
+	struct scorer *s = NULL;
+	struct scorer_options o = { .max_rows = 512, .max_length = 128 };
+	float *each[SCORED];
+	double sum[SCORED], worst = 0;
+	const float *want = value(g, prefix, "logprob");
+
+	for (int i = 0; i < SCORED; i++)
+		each[i] = arena_array(&g->mem, (size_t)g->docs[i].n, sizeof(float));
+	bool fine = scorer_new(&s, &g->model, adapter_of(g), NULL, NULL, g->pool, g->kernels, &o, &e) == 0 &&
+	            scorer_run(s, g->pointers, SCORED, true, sum, each, NULL, NULL, &e) == 0;
+	CHECK_MSG(g->t, fine, "%s", e.msg);
+	for (int i = 0, at = 0; want && fine && i < SCORED; at += g->docs[i++].n)
+		for (int j = 1; j < g->docs[i].n; j++)
+			worst = fmax(worst, fabs((double)each[i][j] - want[at + j]) / fmax(1, fabs((double)want[at + j])));
+	CHECK_MSG(g->t, worst <= 1e-5, "log-probabilities are off by %g", worst);
+	CHECK(g->t, fine && scorer_computed_tokens(s) < 214); /* documents 0, 1 and 2 share their beginnings */
+	scorer_free(s);
+}
+
+/* Logits of the stored rows, token by token through a session's cache. */
+static void check_logits(struct golden *g, const char *prefix)
+{
+	struct err e = ERR_INIT;
+	struct session *s = NULL;
+	const int32_t *rows = (const int32_t *)(const void *)value(g, prefix, "logit_rows");
+	const float *want = value(g, prefix, "logits");
+	size_t V = (size_t)g->model.config.V, row = 0;
+	double off = 0, size = 0;
+
+	CHECK_MSG(g->t, session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, 128, &e) == 0, "%s", e.msg);
+	for (int i = 0, at = 0; want && i < SCORED; i++) {
+		session_truncate(s, 0);
+		for (int j = 0; j < g->docs[i].n; j++, at++) {
+			const float *logits;
+			CHECK_MSG(g->t, session_feed(s, &g->docs[i].ids[j], 1, &logits, &e) == 0, "%s", e.msg);
+			if (rows[row] != at)
+				continue;
+			for (size_t v = 0; v < V; v++) {
+				off = fmax(off, fabs((double)logits[v] - want[row * V + v]));
+				size = fmax(size, fabs((double)want[row * V + v]));
+			}
+			row++;
+		}
+	}
+	CHECK_MSG(g->t, row > 20 && off <= 1e-5 * size, "%zu rows of logits, off by %g of %g", row, off, size);
+	session_free(s);
+}
+
+/* --- gradients and steps --- */
+
+/* What is trained, and a tape for it. */
+struct training {
+	struct params full;
+	struct params *params;
+	int *replaced;
+	struct tape tape;
+	struct graph graph;
+	struct plan plan;
+	struct run run;
+	struct batch batch;
+	uint32_t logprob;
+	float *gradient;
+};
+
+static void full_params(struct golden *g, struct training *x)
+{
+	struct err e = ERR_INIT;
+	const struct model *m = &g->model;
+
+	x->params = &x->full;
+	x->replaced = arena_array(&g->mem, m->n_weights, sizeof(*x->replaced));
+	for (size_t i = 0; i < m->n_weights; i++)
+		x->replaced[i] = params_add(&x->full, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim, m->weights[i].n_dims > 1, (int)i);
+	CHECK_MSG(g->t, params_seal(&x->full, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < m->n_weights; i++)
+		memcpy(x->full.w + x->full.items[i].offset, m->weights[i].data, x->full.items[i].n * sizeof(float));
+}
+
+static bool training_begin(struct golden *g, struct training *x, int most)
+{
+	struct err e = ERR_INIT;
+	struct forest_options o = { .max_rows = 512, .share = true };
+	struct batch_cap cap = { 0 }, need;
+	struct live live;
+	int64_t tokens;
+
+	*x = (struct training){ .params = &g->adapter.params };
+	if (!g->has_adapter)
+		full_params(g, x);
+	for (int i = 0; i < DOCS; i += most) {
+		CHECK(g->t, forest_take(g->pointers + i, (size_t)most, &o, &need, &live, &tokens) == (size_t)most);
+		batch_cap_max(&cap, &need);
+	}
+	tape_init(&x->tape, &cap, true);
+	graph_init(&x->graph, &x->tape, &g->model, x->params, adapter_of(g), true, &e);
+	x->graph.replaced = g->has_adapter ? g->adapter.replaced : x->replaced;
+	x->logprob = graph_logprob(&x->graph, graph_hidden(&x->graph));
+	bool fine = tape_backward(&x->tape, &e) == 0 && plan_make(&x->plan, &x->tape, g->kernels, NULL, &e) == 0 &&
+	            run_init(&x->run, &x->plan, g->kernels, g->pool, &e) == 0;
+	CHECK_MSG(g->t, fine, "%s", e.msg);
+	x->gradient = arena_array(&g->mem, x->params->n, sizeof(float));
+	batch_init(&x->batch, &cap);
+	if (fine)
+		graph_bind(&x->graph, &x->run, x->gradient);
+	return fine;
+}
+
+static void training_end(struct training *x)
+{
+	run_release(&x->run);
+	plan_release(&x->plan);
+	graph_release(&x->graph);
+	tape_release(&x->tape);
+	batch_release(&x->batch);
+	params_release(&x->full);
+}
+
+/* −Σ log p over the learnt tokens; how many there are in *count. */
+static double run_documents(struct golden *g, struct training *x, int first, int n, double *count)
+{
+	struct forest_options o = { .max_rows = 512, .share = true };
+	double loss = 0;
+
+	forest_fill(&x->batch, g->pointers + first, (size_t)n, &o);
+	run_step(&x->run, &x->batch);
+	*count = 0;
+	for (int32_t i = 0; i < x->batch.n_pairs; i++) {
+		loss -= (double)x->batch.pair_weight[i] * run_f32(&x->run, x->logprob)[i];
+		*count += x->batch.pair_weight[i];
+	}
+	return loss;
+}
+
+/* Where number i of a parameter is in the file's orientation. */
+static size_t place(const struct golden *g, const struct param *p, size_t i)
+{
+	const struct weight *w = p->weight >= 0 ? &g->model.weights[p->weight] : NULL;
+	bool turned = w && p->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) && !strcmp(p->name, w->name);
+
+	return turned ? i % p->dim[1] * p->dim[0] + i / p->dim[1] : i;
+}
+
+/* The worst difference of a flat buffer from the stored tensors, relative to each tensor's largest number. */
+static double worst_of(const struct golden *g, const struct training *x, const float *flat, const char *prefix)
+{
+	double worst = 0;
+
+	for (size_t i = 0; i < x->params->n_items; i++) {
+		const struct param *p = &x->params->items[i];
+		const float *want = value(g, prefix, p->name);
+		double off = 0, size = 0;
+		for (size_t k = 0; want && k < p->n; k++) {
+			off = fmax(off, fabs((double)flat[p->offset + k] - want[place(g, p, k)]));
+			size = fmax(size, fabs((double)want[place(g, p, k)]));
+		}
+		worst = fmax(worst, off / size);
+	}
+	return worst;
+}
+
+static void check_gradients(struct golden *g)
+{
+	struct training x;
+	double count;
+
+	if (training_begin(g, &x, SCORED)) {
+		const float *want = value(g, "", "nll_sum");
+		double loss = run_documents(g, &x, 0, SCORED, &count);
+		CHECK_MSG(g->t, want && fabs(loss - want[0]) <= 1e-6 * want[0], "the loss is %.7f", loss);
+		double worst = worst_of(g, &x, x.gradient, "grad.");
+		CHECK_MSG(g->t, worst <= 1e-4, "a gradient is off by %g of its largest number", worst);
+	}
+	training_end(&x);
+}
+
+static void check_steps(struct golden *g, const char *prefix, double lr, bool weights)
+{
+	struct training x;
+	struct schedule schedule = { .type = "linear", .steps = STEPS, .warmup_steps = 2 };
+	struct adamw adamw = { .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 };
+	const float *losses = value(g, prefix, "losses"), *norms = value(g, prefix, "grad_norms");
+
+	if (losses && norms && training_begin(g, &x, A_STEP)) {
+		double *partials = arena_array(&g->mem, optim_partials(x.params), sizeof(*partials)), count;
+		adamw.m = arena_array(&g->mem, x.params->n, sizeof(float));
+		adamw.v = arena_array(&g->mem, x.params->n, sizeof(float));
+		for (int step = 0; step < STEPS; step++) {
+			double loss = run_documents(g, &x, step * A_STEP % DOCS, A_STEP, &count) / count;
+			double norm = optim_norm(g->kernels, g->pool, x.params, x.gradient, 1 / count, partials);
+			CHECK_MSG(g->t, fabs(loss - losses[step]) <= 1e-5 * losses[step], "step %d: the loss is %.7f, not %.7f", step, loss, losses[step]);
+			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step], "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
+			adamw_update(g->kernels, g->pool, &adamw, x.params, x.gradient, MIN(1.0, 1 / (norm + 1e-6)) / count,
+			             lr * schedule_factor(&schedule, step), step + 1);
+		}
+		char *final = mem_printf("%sfinal.", prefix);
+		double worst = weights ? worst_of(g, &x, x.params->w, final) : 0;
+		CHECK_MSG(g->t, worst <= 1e-3, "after ten steps a weight is off by %g of its tensor's largest", worst);
+		mem_free(final);
+	}
+	training_end(&x);
+}
+
+struct golden_case {
+	const char *model, *adapter, *values, *prefix;
+	bool gradients, steps, weights;
+};
+
+static void run_case(struct test *t, const struct golden_case *c)
+{
+	struct golden g;
+
+	test_case(t, "%s%s%s: log-probabilities and logits", c->model, c->adapter ? " with " : "", c->adapter ? c->adapter : "");
+	if (begin(&g, t, c->model, c->adapter, c->values)) {
+		check_logprobs(&g, c->prefix);
+		check_logits(&g, c->prefix);
+		if (c->gradients) {
+			test_case(t, "%s: every gradient", c->values);
+			check_gradients(&g);
+		}
+		if (c->steps) {
+			test_case(t, "%s: ten steps", c->values);
+			check_steps(&g, c->adapter ? "lora." : "full.", c->adapter ? 1e-2 : 1e-3, c->weights);
+		}
+	}
+	end(&g);
+}
+
+
+void test_golden_values(struct test *t)
+{
+	static const struct golden_case cases[] = {
+		{ "llama", NULL, "llama", "", true, true, true },
+		{ "llama-untied", NULL, "llama-untied", "", true, true, false },
+		{ "gpt2", NULL, "gpt2", "", true, true, false },
+		{ "llama", "llama-lora", "llama-lora", "", true, true, true },
+		{ "gpt2", "gpt2-lora", "gpt2-lora", "", true, true, true },
+		{ "llama", "llama-rslora", "llama-rslora", "", false, false, false },
+		{ "llama-untied", "llama-untied-whole", "llama-untied-whole", "", false, false, false },
+		{ "llama.gguf", NULL, "gguf", "", false, false, false },
+		{ "llama.gguf", "llama-lora", "gguf", "lora.", false, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		run_case(t, &cases[i]);
+}
