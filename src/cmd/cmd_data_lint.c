@@ -6,6 +6,7 @@
 #include "base/env.h"
 #include "base/human.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/model_common.h"
@@ -301,6 +302,8 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	if (status == 0) {
 		x.codec = (struct text_codec){ l.model.tokenizer, l.chat };
 		x.max_length = (int32_t)MIN(o->max_length, (int64_t)l.model.config.n_ctx);
+		if (x.max_length < o->max_length)
+			log_say("the model has %d positions: documents are at most that long, not %lld", x.max_length, (long long)o->max_length);
 		x.vocabulary = l.model.config.V;
 		status = lint_data(&x, e);
 	}
@@ -329,7 +332,7 @@ static int run(struct app *app)
 
 const struct command cmd_data_lint = {
 	.name = "data lint",
-	.summary = "what a model would see of your rows, what it would learn, what is wrong",
+	.summary = "what the model sees and learns of your rows, and what is wrong",
 	.usage = "MODEL --data FILE [--eval-data FILE] [--show N] [options]",
 	.example = "kungfu data lint model.gguf --data train.jsonl --show 3",
 	.order = 42,

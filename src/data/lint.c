@@ -63,7 +63,7 @@ static void check_learnt(const struct linter *x, const struct document *d)
 	if (d->n_learn > 0)
 		return;
 	if (d->n_cut)
-		find(x->l, d, "nothing to learn: of its %d tokens --max-length keeps %d, none of them of an answer", d->n + d->n_cut, d->n);
+		find(x->l, d, "nothing to learn: of its %d tokens the first %d are kept, and no answer begins in them; --max-length is too small for it", d->n + d->n_cut, d->n);
 	else
 		find(x->l, d, "nothing to learn: no token of this row is supervised");
 }
