@@ -96,7 +96,7 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 			used = target_saves(name, target_module(&mem, &m->weights[j]));
 		if (!used && status == 0)
 			status = err_set(e, "modules_to_save: there is no module '%.80s' in this model; it has %s, %s and the linears %s", name ? name : "",
-			                 m->config.arch->embedding, m->config.arch->head, target_names(&mem, m));
+			                 module_of(&mem, m->config.arch->embedding), module_of(&mem, m->config.arch->head), target_names(&mem, m));
 	}
 	arena_release(&mem);
 	return status;

@@ -72,7 +72,8 @@ static int write_configs(const struct model *m, const char *dir, enum dtype dtyp
 		return write_json(dir, "generation_config.json", json_incref(m->source.generation_config), e);
 	if (!m->source.is_gguf)
 		return 0;
-	json_t *j = json_object();
+	/* what transformers derives from the config when it reads the GGUF itself */
+	json_t *j = json_pack("{s:b, s:b, s:b, s:b}", "_from_model_config", 1, "use_cache", 1, "output_attentions", 0, "output_hidden_states", 0);
 	set_ids(j, m->tokenizer);
 	return write_json(dir, "generation_config.json", j, e);
 }

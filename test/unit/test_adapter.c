@@ -254,7 +254,7 @@ static void test_options(struct test *t)
 		{ "q_proj,\xff", NULL, "not UTF-8" },
 		{ "embed_tokens", NULL, "'model.embed_tokens', which is no linear" },
 		{ "norm", NULL, "'model.norm', which is no linear" },
-		{ NULL, "zzz", "modules_to_save: there is no module 'zzz' in this model; it has model.embed_tokens" },
+		{ NULL, "zzz", "modules_to_save: there is no module 'zzz' in this model; it has model.embed_tokens, lm_head and the linears down_proj" },
 		{ ",", NULL, "target_modules names nothing" },
 	};
 	struct model m;
