@@ -253,6 +253,7 @@ int command_main(int argc, char **argv)
 	int words, status = EXIT_DONE;
 	const char *first = argc > 1 ? argv[1] : "--help";
 	const struct command *c = find_command(argc - 1, argv + 1, &words);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, told in a sentence */
 	if (c)
 		status = run_command(c, argc - 1 - words, argv + 1 + words);
 	else if (strcmp(first, "--version") == 0)
