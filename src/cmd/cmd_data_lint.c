@@ -141,10 +141,13 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 	int32_t i = 0;
 	bool learnt;
 
-	while (next_stretch(t, d, &i, &learnt, &bytes)) {
+	for (int32_t from = 0; next_stretch(t, d, &i, &learnt, &bytes); from = i) {
+		json_t *ids = json_array();
+		for (int32_t k = from; k < i; k++)
+			json_array_append_new(ids, json_integer(d->ids[k]));
 		buf_clear(&text);
 		utf8_repair(&text, buf_str(&bytes), bytes.len);
-		json_array_append_new(parts, json_pack("{s:o, s:b}", "text", json_stringn(buf_str(&text), text.len), "learnt", learnt));
+		json_array_append_new(parts, json_pack("{s:o, s:b, s:o}", "text", json_stringn(buf_str(&text), text.len), "learnt", learnt, "ids", ids));
 	}
 	json_object_set_new(j, "tokens", json_integer(d->n));
 	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));

@@ -67,7 +67,40 @@ static bool is_assistant(const json_t *message)
 	return role && !strcmp(role, "assistant");
 }
 
-/* Where message i's answer lies in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an answer. */
+static size_t common_length(const struct buf *a, const struct buf *b)
+{
+	size_t n = 0, most = MIN(a->len, b->len);
+	while (n < most && a->data[n] == b->data[n])
+		n++;
+	return n;
+}
+
+/* Has the text from begin to end all that the message says? */
+static bool says(const struct buf *text, size_t begin, size_t end, const json_t *message)
+{
+	static const char space[] = " \t\n\r\f\v";
+	const char *content = json_string_value(json_object_get(message, "content"));
+	size_t n;
+
+	if (!content || begin > end)
+		return false;
+	content += strspn(content, space); /* templates trim */
+	for (n = strlen(content); n && strchr(space, content[n - 1]); n--)
+		;
+	return n && memmem(buf_str(text) + begin, end - begin, content, n);
+}
+
+/* Where the answer lies that was asked for by `before` and stands at the end of `after`. What follows a turn may differ once others follow
+ * (an EOS that ends every rendering), the answer may not. */
+static bool locate_answer(const struct buf *before, const struct buf *after, const struct buf *whole, const json_t *message, struct template_span *span)
+{
+	size_t end = common_length(after, whole);
+
+	*span = (struct template_span){ before->len, end };
+	return begins_with(after, before) && (end == after->len || says(whole, before->len, end, message));
+}
+
+/* Message i's answer in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an answer. */
 static int find_answer(const struct text_codec *c, const json_t *messages, size_t i, const json_t *tools, const struct buf *whole, struct template_span *span,
                        struct err *e)
 {
@@ -78,10 +111,8 @@ static int find_answer(const struct text_codec *c, const json_t *messages, size_
 		status = 1;
 	if (!status)
 		status = render(c, messages, i + 1, tools, false, &after, e);
-	if (!status && begins_with(&after.text, &before.text) && begins_with(whole, &after.text))
-		*span = (struct template_span){ before.text.len, after.text.len };
-	else if (!status)
-		status = 1;
+	if (!status)
+		status = !locate_answer(&before.text, &after.text, whole, json_array_get(messages, i), span);
 	template_output_release(&before);
 	template_output_release(&after);
 	return status;

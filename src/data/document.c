@@ -1,6 +1,7 @@
 /* document: rows to ids and to what of them is learnt.
  *
- * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it begins in one. After the token that ends a
+ * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one (a template that asks with a
+ * space at its end has its text cut there, lest that space and the answer become one token). After the token that ends a
  * turn white space is not learnt: the line break that templates write there is never generated. No BOS is put before a template's text: templates
  * write it themselves where the model wants one.
  *
@@ -187,15 +188,22 @@ static int make_pair(struct maker *m, const char *prompt, size_t n_prompt, const
 
 static bool is_space(char c) { return c && strchr(" \t\n\r\f\v", c); }
 
-/* Tokens that begin inside a span of the text are learnt, but for white space after the special token that ends it. */
-static void learn_span(struct maker *m, const char *text, const struct template_span *s)
+/* Where token i ends in a text of n bytes. */
+static size_t token_end(const struct maker *m, size_t i, size_t n)
 {
-	size_t begin = 0, end, last, stop = s->end;
+	return i + 1 < m->ids.n ? (size_t)m->offsets.id[i + 1] : n;
+}
+
+/* Tokens that lie inside a span of a text of n bytes are learnt, but for white space after the special token that ends it. */
+static void learn_span(struct maker *m, const char *text, size_t n, const struct template_span *s)
+{
+	size_t begin = 0, end, last, stop;
 
 	while (begin < m->ids.n && (size_t)m->offsets.id[begin] < s->begin)
 		begin++;
-	for (end = begin; end < m->ids.n && (size_t)m->offsets.id[end] < s->end; end++)
+	for (end = begin; end < m->ids.n && token_end(m, end, n) <= s->end; end++)
 		m->learn.id[end] = 1;
+	stop = end > begin ? token_end(m, end - 1, n) : s->begin;
 	while (stop > s->begin && is_space(text[stop - 1]))
 		stop--;
 	for (last = end; last > begin && (size_t)m->offsets.id[last - 1] >= stop; last--)
@@ -204,16 +212,58 @@ static void learn_span(struct maker *m, const char *text, const struct template_
 		memset(m->learn.id + last, 0, (end - last) * sizeof(*m->learn.id));
 }
 
+/* Does some answer begin inside a token, together with the end of what asks for it? */
+static bool cuts_token(const struct maker *m, const struct template_output *out)
+{
+	for (size_t i = 0, k = 0; i < out->n_spans; i++) {
+		while (k < m->ids.n && (size_t)m->offsets.id[k] < out->spans[i].begin)
+			k++;
+		if (out->spans[i].begin < out->text.len && (k == m->ids.n || (size_t)m->offsets.id[k] != out->spans[i].begin))
+			return true;
+	}
+	return false;
+}
+
+static int encode_piece(struct maker *m, const struct buf *text, size_t from, size_t to, struct err *e)
+{
+	size_t first = m->offsets.n;
+
+	if (tokenizer_encode_offsets(m->codec->tokenizer, buf_str(text) + from, to - from, TOKENIZE_SPECIAL, &m->ids, &m->offsets, e) < 0)
+		return -1;
+	for (size_t i = first; i < m->offsets.n; i++)
+		m->offsets.id[i] += (int32_t)from;
+	return 0;
+}
+
+/* The text at once; if that joins the end of a question with its answer, in pieces that begin with the answers, as generation sees them. */
+static int encode_rendered(struct maker *m, const struct template_output *out, struct err *e)
+{
+	size_t from = 0;
+
+	if (encode_piece(m, &out->text, 0, out->text.len, e) < 0)
+		return -1;
+	if (!cuts_token(m, out))
+		return 0;
+	begin(m);
+	for (size_t i = 0; i < out->n_spans; i++) {
+		size_t to = MAX(from, out->spans[i].begin); /* spans may lie in one another */
+		if (encode_piece(m, &out->text, from, to, e) < 0)
+			return -1;
+		from = to;
+	}
+	return encode_piece(m, &out->text, from, out->text.len, e);
+}
+
 static int put_rendered(struct maker *m, const struct chat_text *t, struct err *e)
 {
 	const struct template_output *out = &t->out;
 
-	if (tokenizer_encode_offsets(m->codec->tokenizer, buf_str(&out->text), out->text.len, TOKENIZE_SPECIAL, &m->ids, &m->offsets, e) < 0)
+	if (encode_rendered(m, out, e) < 0)
 		return -1;
 	while (m->learn.n < m->ids.n)
 		tokens_add(&m->learn, 0);
 	for (size_t i = 0; i < out->n_spans; i++)
-		learn_span(m, buf_str(&out->text), &out->spans[i]);
+		learn_span(m, buf_str(&out->text), out->text.len, &out->spans[i]);
 	return 0;
 }
 

@@ -320,6 +320,14 @@ static void test_rewriting_templates(struct test *t)
 	CHECK(t, b.docs.n_rewritten == 1);
 	bench_close(&b);
 
+	test_case(t, "an EOS at the end of every rendering takes no earlier answer away");
+	bench_open(t, &b, "llama", false,
+	           "{% for m in messages %}{{ '<|begin|>' + m.role + ' ' + m.content + '<|end|>\n' }}{% endfor %}"
+	           "{% if add_generation_prompt %}{{ '<|begin|>assistant ' }}{% else %}{{ '<|endoftext|>' }}{% endif %}");
+	check_documents(t, &b, row, "<|begin|>user a<|end|>⏎<|begin|>assistant «b<|end|>»⏎<|begin|>user c<|end|>⏎<|begin|>assistant «d<|end|>⏎<|endoftext|>»");
+	CHECK(t, b.docs.n_rewritten == 0);
+	bench_close(&b);
+
 	test_case(t, "the last answer written differently than it is asked for is refused");
 	bench_open(t, &b, "llama", false,
 	           "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}assistant:<think>{% endif %}");
@@ -329,6 +337,16 @@ static void test_rewriting_templates(struct test *t)
 	test_case(t, "what the template says is passed on");
 	bench_open(t, &b, "llama", false, "{{ raise_exception('no turns today') }}");
 	check_refused(t, &b, row, "no turns today");
+	bench_close(&b);
+}
+
+static void test_straddling_template(struct test *t)
+{
+	struct bench b;
+	test_case(t, "a question that ends with a space keeps it: the answer is learnt whole");
+	bench_open(t, &b, "llama", false, "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
+	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}, {\"role\": \"assistant\", \"content\": \"the and of\"}, {\"role\": \"assistant\", \"content\": \"the\"}]}\n",
+	                "user: the<|end|>assistant: «the and of<|end|>»assistant: «the<|end|>»");
 	bench_close(&b);
 }
 
@@ -365,5 +383,6 @@ void test_document(struct test *t)
 	test_chat(t);
 	test_generation_spans(t);
 	test_rewriting_templates(t);
+	test_straddling_template(t);
 	test_prompt(t);
 }
