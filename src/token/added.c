@@ -49,12 +49,6 @@ int added_ready(struct added *a, struct err *e)
 	return 0;
 }
 
-const struct added_token *added_find(const struct added *a, const char *text, size_t n)
-{
-	struct added_token key = { .text = text, .n = n };
-	return a->n ? bsearch(&key, a->token, a->n, sizeof(*a->token), by_text) : NULL;
-}
-
 void added_release(struct added *a)
 {
 	mem_free(a->token);

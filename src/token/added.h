@@ -25,7 +25,6 @@ struct added {
 
 int added_put(struct added *a, const struct added_token *token, struct err *e);
 int added_ready(struct added *a, struct err *e);   /* a text that is there twice is an error */
-const struct added_token *added_find(const struct added *a, const char *text, size_t n); /* NULL */
 void added_release(struct added *a);
 
 struct added_match { size_t begin, end; int32_t id; };

@@ -73,7 +73,8 @@ static const struct { const char *category, *added; } added_since_14[] = {
 
 /* Alphabetic beyond letters are the letter numbers and the circled and squared letters; Oniguruma has Latin-1's superscripts and
  * fractions in \w too. */
-#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}" \
+#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" \
+	"\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}" \
 	NEW_LETTERS NEW_MARKS NEW_DIGITS
 
 struct translation {

@@ -65,10 +65,9 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n)
 {
 	struct buf text = BUF_INIT;
-	int32_t id;
-	for (size_t i = 0; i < t->n_added; i++)
-		if (t->added[i].n == n && memcmp(t->added[i].text, piece, n) == 0)
-			return t->added[i].id;
+	int32_t id = vocab_find_any(&t->vocab, piece, n);
+	if (id >= 0 && t->vocab.piece[id].flags & PIECE_ADDED)
+		return id;
 	alphabet_write(&text, piece, n);
 	id = text.len ? vocab_find(&t->vocab, text.data, text.len) : -1;
 	buf_release(&text);
@@ -140,9 +139,10 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 		return err_set(e, "a text of %zu bytes is too long to tokenize at once, %u at most", n, 1u << 30);
 	if (!utf8_valid(text, n, &bad))
 		return err_set(e, "the text is not valid UTF-8 at byte %zu", bad);
-	struct encoding c = { .t = t, .special = flags & TOKENIZE_SPECIAL, .words = words_new(), .scratch = bpe_scratch_new(), .out = out,
-		.offsets = offsets, .e = e };
+	struct encoding c = { .t = t, .special = flags & TOKENIZE_SPECIAL, .out = out, .offsets = offsets, .e = e };
 	struct slice all = { .text = text, .n = n };
+	c.words = words_new();
+	c.scratch = bpe_scratch_new();
 	int rc = encode_added(&c, &t->raw, &all, encode_normal);
 	altered_release(&c.altered);
 	bpe_scratch_free(c.scratch);

@@ -49,7 +49,8 @@ static int read_merges(struct tokenizer *t, const struct gguf *g, struct err *e)
 		size_t n = text[i].len;
 		const char *space = n > 2 ? memchr(text[i].data + 1, ' ', n - 2) : NULL;
 		if (!space)
-			return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", i, (int)MIN(n, (size_t)64), text[i].data ? text[i].data : "");
+			return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", i, (int)MIN(n, (size_t)64),
+				text[i].data ? text[i].data : "");
 		size_t left = (size_t)(space - text[i].data);
 		if (check_text(&text[i], "merge", i, e) || bpe_add_merge(&t->bpe, text[i].data, left, space + 1, n - left - 1, e))
 			return -1;

@@ -105,7 +105,7 @@ static json_t *class_rules(const json_t *config, struct err *e)
 			"pre_tokenizer", tokenizer_pre("qwen2", &ignore_merges, &add_bos, e),
 			"post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex", 0,
 			"decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex", 0, "model", "type", "BPE");
-	err_set(e, "there are vocab.json and merges.txt of a %.64s, but only those of GPT2Tokenizer and Qwen2Tokenizer can be read without a tokenizer.json", class);
+	err_set(e, "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and Qwen2Tokenizer can be read", class);
 	return NULL;
 }
 

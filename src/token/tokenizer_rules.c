@@ -76,20 +76,20 @@ static int add_token(struct tokenizer *t, const struct added_token *token, struc
 		return err_set(e, "added token \"%.64s\" has the id %d, but %d in the vocabulary", token->text, token->id, known);
 	if (known < 0 && vocab_put(&t->vocab, token->text, token->n, token->id, flags, e))
 		return -1;
+	if ((t->n_added & (t->n_added - 1)) == 0) /* full at 0, 1, 2, 4, 8 … */
+		t->added = mem_grow(t->added, MAX(t->n_added * 2, (size_t)1), sizeof(*t->added));
 	t->vocab.piece[token->id].flags |= (uint8_t)flags;
-	t->added = mem_grow(t->added, t->n_added + 1, sizeof(*t->added));
+	t->vocab.piece[token->id].added = (uint32_t)t->n_added;
 	t->added[t->n_added] = *token;
 	t->added[t->n_added++].text = t->vocab.piece[token->id].text;
 	return 0;
 }
 
-/* The added token with this text, or NULL. Few and at load time only: one after the other. */
+/* The added token with this text, or NULL. */
 static struct added_token *find_added(struct tokenizer *t, const char *text)
 {
-	for (size_t i = 0; i < t->n_added; i++)
-		if (strcmp(t->added[i].text, text) == 0)
-			return &t->added[i];
-	return NULL;
+	int32_t id = vocab_find_any(&t->vocab, text, strlen(text));
+	return id >= 0 && t->vocab.piece[id].flags & PIECE_ADDED ? &t->added[t->vocab.piece[id].added] : NULL;
 }
 
 static int parse_added(struct tokenizer *t, const json_t *j, long long id, struct err *e)
@@ -98,8 +98,9 @@ static int parse_added(struct tokenizer *t, const json_t *j, long long id, struc
 	int special, single, left, right, normalized;
 	if (!json_is_object(j))
 		return err_set(e, "an added token that is not an object");
-	if (jsonx_string(j, "content", NULL, &text, e) || jsonx_bool(j, "special", false, &special, e) || jsonx_bool(j, "single_word", false, &single, e) ||
-		jsonx_bool(j, "lstrip", false, &left, e) || jsonx_bool(j, "rstrip", false, &right, e) || jsonx_bool(j, "normalized", !special, &normalized, e))
+	if (jsonx_string(j, "content", NULL, &text, e) || jsonx_bool(j, "special", false, &special, e) ||
+		jsonx_bool(j, "single_word", false, &single, e) || jsonx_bool(j, "lstrip", false, &left, e) ||
+		jsonx_bool(j, "rstrip", false, &right, e) || jsonx_bool(j, "normalized", !special, &normalized, e))
 		return -1;
 	if (!text || id < 0 || id > INT32_MAX)
 		return err_set(e, "an added token without content, or with the id %lld", id);
@@ -175,7 +176,9 @@ static int apply_named(struct tokenizer *t, const char *key, const json_t *v, in
 static int apply_config_tokens(struct tokenizer *t, struct err *e)
 {
 	static const char *const lists[] = { "additional_special_tokens", "extra_special_tokens" };
-	struct { const char *key; int32_t *id; } named[] = { { "bos_token", &t->bos }, { "eos_token", &t->eos }, { "pad_token", &t->pad }, { "unk_token", &t->unk } };
+	struct { const char *key; int32_t *id; } named[] = {
+		{ "bos_token", &t->bos }, { "eos_token", &t->eos }, { "pad_token", &t->pad }, { "unk_token", &t->unk },
+	};
 	json_t *item;
 	const char *name;
 	size_t i;
@@ -242,7 +245,9 @@ static int32_t leading_token(const json_t *j, int depth)
 		item = json_is_string(name) ? json_object_get(json_object_get(j, "special_tokens"), json_string_value(name)) : NULL;
 		first = json_array_get(json_object_get(item, "ids"), 0);
 	}
-	return json_is_integer(first) && json_integer_value(first) >= 0 && json_integer_value(first) <= INT32_MAX ? (int32_t)json_integer_value(first) : -1;
+	if (!json_is_integer(first) || json_integer_value(first) < 0 || json_integer_value(first) > INT32_MAX)
+		return -1;
+	return (int32_t)json_integer_value(first);
 }
 
 static int apply_bos(struct tokenizer *t, struct err *e)

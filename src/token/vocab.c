@@ -72,9 +72,15 @@ static size_t slot_of(const struct vocab *v, const char *text, size_t n)
 	return at;
 }
 
+int32_t vocab_find_any(const struct vocab *v, const char *text, size_t n)
+{
+	return v->n_slots && n ? (int32_t)v->slot[slot_of(v, text, n)] - 1 : -1;
+}
+
 int32_t vocab_find(const struct vocab *v, const char *text, size_t n)
 {
-	return v->n_slots ? (int32_t)v->slot[slot_of(v, text, n)] - 1 : -1;
+	int32_t id = vocab_find_any(v, text, n);
+	return id >= 0 && v->piece[id].flags & PIECE_MODEL ? id : -1;
 }
 
 static void grow_slots(struct vocab *v)
@@ -85,7 +91,7 @@ static void grow_slots(struct vocab *v)
 	v->n_slots = v->n_slots ? v->n_slots * 2 : 1024;
 	v->slot = mem_array(v->n_slots, sizeof(*v->slot));
 	for (size_t i = 0; i < v->n; i++)
-		if (v->piece[i].text && v->piece[i].n && v->piece[i].flags & PIECE_MODEL)
+		if (v->piece[i].text && v->piece[i].n)
 			v->slot[slot_of(v, v->piece[i].text, v->piece[i].n)] = (uint32_t)i + 1;
 }
 
@@ -102,7 +108,7 @@ static void grow_pieces(struct vocab *v, size_t n)
 
 int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e)
 {
-	int32_t other = flags & PIECE_MODEL && n ? vocab_find(v, text, n) : -1;
+	int32_t other = vocab_find_any(v, text, n);
 	if (id < 0 || id >= ID_MAX)
 		return err_set(e, "token \"%.*s\" has the id %lld, wanted 0 to %d", (int)MIN(n, (size_t)64), text, id, ID_MAX - 1);
 	if (n >= UINT32_MAX)
@@ -113,9 +119,9 @@ int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int fla
 		return err_set(e, "id %lld belongs to two tokens, \"%.64s\" and \"%.*s\"", id, v->piece[id].text, (int)MIN(n, (size_t)64), text);
 	grow_slots(v);
 	grow_pieces(v, (size_t)id + 1);
-	v->piece[id] = (struct piece){ arena_strndup(&v->mem, text, n), (uint32_t)n, (uint8_t)flags };
+	v->piece[id] = (struct piece){ arena_strndup(&v->mem, text, n), (uint32_t)n, 0, (uint8_t)flags };
 	v->count++;
-	if (flags & PIECE_MODEL && n)
+	if (n)
 		v->slot[slot_of(v, text, n)] = (uint32_t)id + 1;
 	return 0;
 }

@@ -20,6 +20,7 @@ enum {
 struct piece {
 	const char *text; /* NULL: no such id */
 	uint32_t n;
+	uint32_t added;   /* place in the list of added tokens, where PIECE_ADDED says that it is there */
 	uint8_t flags;
 };
 
@@ -28,14 +29,15 @@ struct vocab {
 	struct piece *piece; /* [n] */
 	size_t n, cap;       /* ids are 0..n-1 */
 	size_t count;        /* pieces that exist */
-	uint32_t *slot;      /* id + 1 of the model's pieces, by hash of the text */
+	uint32_t *slot;      /* id + 1, by hash of the text; not of empty ones */
 	size_t n_slots;      /* a power of two */
 };
 
 /* The piece with this id; ids may come in any order. An id or a text that is taken, or ids much sparser than pieces, is an error. */
 int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e);
 int vocab_check_sparse(const struct vocab *v, struct err *e); /* once all are there */
-int32_t vocab_find(const struct vocab *v, const char *text, size_t n); /* among the model's pieces; −1 */
+int32_t vocab_find(const struct vocab *v, const char *text, size_t n);     /* among the model's pieces; −1 */
+int32_t vocab_find_any(const struct vocab *v, const char *text, size_t n); /* among all; −1 */
 void vocab_release(struct vocab *v);
 
 void alphabet_write(struct buf *out, const char *bytes, size_t n);
