@@ -263,10 +263,11 @@ const struct st_tensor *st_find(const struct safetensors *s, const char *name)
 static json_t *make_entry(const struct st_tensor *t, size_t offset)
 {
 	json_t *shape = json_array();
+	size_t end = offset + t->bytes;
 	for (int i = 0; i < t->n_dims; i++)
 		json_array_append_new(shape, json_integer((json_int_t)t->dim[i]));
 	return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].safetensors, "shape", shape, "data_offsets", (json_int_t)offset,
-	                 (json_int_t)(offset + t->bytes));
+	                 (json_int_t)end);
 }
 
 static int add_text(const char *text, size_t n, void *ctx)
