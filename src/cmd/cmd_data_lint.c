@@ -25,12 +25,17 @@ struct options {
 };
 
 static const struct opt lint_opts[] = {
-	{ OPT_TYPE_STRING, "data", "train-data", offsetof(struct options, data), NULL, 0, 0, NULL, "FILE", "training rows: JSONL, .gz, or a folder of them" },
-	OPT_STRING("eval-data", struct options, eval_data, NULL, "FILE", "rows to evaluate on: looked at too, and for what both have"),
-	OPT_INT("show", struct options, show, "0", 0, 1e6, "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
-	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL, "N", "longest document in tokens; longer text is cut into several" },
+	{ OPT_TYPE_STRING, "data", "train-data", offsetof(struct options, data), NULL, 0, 0, NULL, "FILE",
+	  "training rows: JSONL, .gz, or a folder of them" },
+	OPT_STRING("eval-data", struct options, eval_data, NULL, "FILE",
+	           "rows to evaluate on: looked at too, and for what both have"),
+	OPT_INT("show", struct options, show, "0", 0, 1e6,
+	        "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
+	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,
+	  "N", "longest document in tokens; longer text is cut into several" },
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
-	OPT_FLAG("apply-chat-template", struct options, apply_chat_template, "false", "query,choices,gold rows: the query is the user's turn"),
+	OPT_FLAG("apply-chat-template", struct options, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };
@@ -56,7 +61,10 @@ struct linting {
 static int look(const struct linting *x, struct side *s, const char *path, bool eval, struct err *e)
 {
 	struct lint_options o = {
-		.document = { .max_length = x->max_length, .apply_chat_template = x->o->apply_chat_template, .packing = x->o->packing && !eval, .eval_choices = eval },
+		.document = { .max_length = x->max_length,
+		              .apply_chat_template = x->o->apply_chat_template,
+		              .packing = x->o->packing && !eval,
+		              .eval_choices = eval },
 		.vocabulary = x->vocabulary,
 	};
 
@@ -147,7 +155,9 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 			json_array_append_new(ids, json_integer(d->ids[k]));
 		buf_clear(&text);
 		utf8_repair(&text, buf_str(&bytes), bytes.len);
-		json_array_append_new(parts, json_pack("{s:o, s:b, s:o}", "text", json_stringn(buf_str(&text), text.len), "learnt", learnt, "ids", ids));
+		json_array_append_new(parts,
+		                      json_pack("{s:o, s:b, s:o}", "text", json_stringn(buf_str(&text), text.len),
+		                                "learnt", learnt, "ids", ids));
 	}
 	json_object_set_new(j, "tokens", json_integer(d->n));
 	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
@@ -182,7 +192,8 @@ static void say_histogram(const struct lint *l)
 		most = MAX(most, l->histogram[i]);
 	for (size_t i = 0; i < LINT_BUCKETS; i++)
 		if (l->histogram[i])
-			app_print("  %7lld … %-7lld %8zu  %.*s\n", 1LL << i, (2LL << i) - 1, l->histogram[i], (int)((l->histogram[i] * BAR + most - 1) / most), bar);
+			app_print("  %7lld … %-7lld %8zu  %.*s\n", 1LL << i, (2LL << i) - 1, l->histogram[i],
+			          (int)((l->histogram[i] * BAR + most - 1) / most), bar);
 }
 
 static void say_losses(const struct side *s)
@@ -196,7 +207,8 @@ static void say_losses(const struct side *s)
 	if (l->n_rewritten)
 		app_print("  not learnt   %zu assistant turns that the template writes differently once others follow\n", l->n_rewritten);
 	if (l->n_duplicates)
-		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file, l->duplicate.line, l->duplicate.text);
+		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file,
+		          l->duplicate.line, l->duplicate.text);
 }
 
 static void say_side(const struct linting *x, const struct side *s)
@@ -213,8 +225,9 @@ static void say_side(const struct linting *x, const struct side *s)
 	if (s == &x->train && x->o->packing)
 		app_print("  packed       %zu rows of %d tokens\n", d->n, x->max_length);
 	if (s->computed > 0)
-		app_print("  prefixes     %lld of %zu tokens are computed: %.2f times fewer, as shared prefixes are computed once\n", (long long)s->computed, d->tokens,
-		          (double)d->tokens / (double)s->computed);
+		app_print("  prefixes     %lld of %zu tokens are computed: %.2f times fewer, as shared prefixes are "
+		          "computed once\n",
+		          (long long)s->computed, d->tokens, (double)d->tokens / (double)s->computed);
 }
 
 static json_t *lengths_of(const struct lint *l)
@@ -223,15 +236,19 @@ static json_t *lengths_of(const struct lint *l)
 
 	for (size_t i = 0; i < LINT_BUCKETS; i++)
 		if (l->histogram[i])
-			json_array_append_new(histogram, json_pack("{s:I, s:I, s:I}", "from", (json_int_t)1 << i, "to", ((json_int_t)2 << i) - 1, "documents", (json_int_t)l->histogram[i]));
+			json_array_append_new(histogram, json_pack("{s:I, s:I, s:I}", "from", (json_int_t)1 << i, "to",
+			                                           ((json_int_t)2 << i) - 1, "documents",
+			                                           (json_int_t)l->histogram[i]));
 	return json_pack("{s:i, s:i, s:i, s:i, s:o}", "min", l->min, "median", l->median, "p95", l->p95, "max", l->max, "histogram", histogram);
 }
 
 static json_t *side_json(const struct side *s)
 {
 	const struct lint *l = &s->lint;
-	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", row_shape_name(s->rows.shape), "rows", (json_int_t)s->rows.n, "hash", s->rows.hash,
-	                      "documents", (json_int_t)l->n, "tokens", (json_int_t)l->tokens, "learnt_tokens", (json_int_t)l->learnt, "ends_learnt", (json_int_t)l->n_ended);
+	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", row_shape_name(s->rows.shape), "rows",
+	                      (json_int_t)s->rows.n, "hash", s->rows.hash, "documents", (json_int_t)l->n, "tokens",
+	                      (json_int_t)l->tokens, "learnt_tokens", (json_int_t)l->learnt, "ends_learnt",
+	                      (json_int_t)l->n_ended);
 
 	json_object_set_new(j, "truncated", json_integer((json_int_t)l->n_truncated));
 	json_object_set_new(j, "split", json_integer((json_int_t)l->n_split));
@@ -268,7 +285,10 @@ static void report(const struct linting *x)
 	if (x->app->json) {
 		json_t *j = side_json(&x->train);
 		json_object_set_new(j, "eval", x->o->eval_data ? side_json(&x->eval) : json_null());
-		json_object_set_new(j, "overlap", !x->o->eval_data ? json_null() : json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents, "prompts", (json_int_t)both.prompts));
+		json_object_set_new(j, "overlap",
+		                    !x->o->eval_data ? json_null() :
+		                                       json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents,
+		                                                 "prompts", (json_int_t)both.prompts));
 		app_json(j);
 		json_decref(j);
 		return;

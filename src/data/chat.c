@@ -35,7 +35,8 @@ static json_t *variables_of(const struct text_codec *c, const json_t *messages, 
 }
 
 /* The first n messages. */
-static int render(const struct text_codec *c, const json_t *messages, size_t n, const json_t *tools, bool prompt, struct template_output *out, struct err *e)
+static int render(const struct text_codec *c, const json_t *messages, size_t n, const json_t *tools, bool prompt,
+                  struct template_output *out, struct err *e)
 {
 	if (!c->template_)
 		return err_set(e, "the model has no chat template");
@@ -92,7 +93,8 @@ static bool says(const struct buf *text, size_t begin, size_t end, const json_t 
 
 /* Where the answer lies that was asked for by `before` and stands at the end of `after`. What follows a turn may differ once others follow
  * (an EOS that ends every rendering), the answer may not. */
-static bool locate_answer(const struct buf *before, const struct buf *after, const struct buf *whole, const json_t *message, struct template_span *span)
+static bool locate_answer(const struct buf *before, const struct buf *after, const struct buf *whole,
+                          const json_t *message, struct template_span *span)
 {
 	size_t end = common_length(after, whole);
 
@@ -101,8 +103,8 @@ static bool locate_answer(const struct buf *before, const struct buf *after, con
 }
 
 /* Message i's answer in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an answer. */
-static int find_answer(const struct text_codec *c, const json_t *messages, size_t i, const json_t *tools, const struct buf *whole, struct template_span *span,
-                       struct err *e)
+static int find_answer(const struct text_codec *c, const json_t *messages, size_t i, const json_t *tools,
+                       const struct buf *whole, struct template_span *span, struct err *e)
 {
 	struct template_output before = { 0 }, after = { 0 };
 	int status = render(c, messages, i, tools, true, &before, e);
@@ -118,7 +120,8 @@ static int find_answer(const struct text_codec *c, const json_t *messages, size_
 	return status;
 }
 
-static int find_answers(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct chat_text *t, struct err *e)
+static int find_answers(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first,
+                        struct chat_text *t, struct err *e)
 {
 	struct template_output *out = &t->out;
 	size_t n = json_array_size(messages), last = n;
@@ -135,13 +138,17 @@ static int find_answers(const struct text_codec *c, const json_t *messages, cons
 		last = status ? i : n;
 	}
 	if (last < n)
-		return err_set(e, "the chat template writes message %zu, the assistant's last, differently than it asks for it: what to learn cannot be told; "
-		               "mark it with {%% generation %%} in the template", last + 1);
+		return err_set(e,
+		               "the chat template writes message %zu, the assistant's last, differently than it asks "
+		               "for it: what to learn cannot be told; "
+		               "mark it with {%% generation %%} in the template",
+		               last + 1);
 	return 0;
 }
 
 /* The template's own spans, without those of messages before `first`. */
-static int keep_spans(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct template_output *out, struct err *e)
+static int keep_spans(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first,
+                      struct template_output *out, struct err *e)
 {
 	size_t kept = 0, from = 0;
 
@@ -203,8 +210,10 @@ int chat_prompt(const struct text_codec *c, const json_t *messages, struct token
 static const char *role_of(const char *from)
 {
 	static const char *const roles[][2] = {
-		{ "human", "user" }, { "user", "user" }, { "gpt", "assistant" }, { "assistant", "assistant" }, { "chatgpt", "assistant" }, { "model", "assistant" },
-		{ "system", "system" }, { "tool", "tool" }, { "function", "tool" }, { "observation", "tool" },
+		{ "human", "user" },          { "user", "user" },         { "gpt", "assistant" },
+		{ "assistant", "assistant" }, { "chatgpt", "assistant" }, { "model", "assistant" },
+		{ "system", "system" },       { "tool", "tool" },         { "function", "tool" },
+		{ "observation", "tool" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
@@ -227,8 +236,8 @@ json_t *chat_from_sharegpt(const json_t *conversations, struct err *e)
 			json_array_append_new(out, json_pack("{s:s, s:O}", "role", role, "content", value));
 		} else {
 			json_decref(out);
-			err_set(e, "turn %zu: %s%.40s%s, wanted from (human, gpt, system or tool) and value, a text", i + 1, from ? "from is \"" : "no from or no value",
-			        from ? from : "", from ? "\"" : "");
+			err_set(e, "turn %zu: %s%.40s%s, wanted from (human, gpt, system or tool) and value, a text",
+			        i + 1, from ? "from is \"" : "no from or no value", from ? from : "", from ? "\"" : "");
 			return NULL;
 		}
 	}

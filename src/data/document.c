@@ -157,7 +157,8 @@ static int mend_pair(struct maker *m, size_t from, const struct tokens *alone, c
 }
 
 /* The prompt, then the completion, which is learnt. */
-static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion, bool by_count, struct err *e)
+static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion,
+                    bool by_count, struct err *e)
 {
 	struct tokens alone = { 0 };
 	struct buf both = BUF_INIT;
@@ -320,7 +321,8 @@ static int make_instruction(struct maker *m, struct err *e)
 	json_t *messages = json_array();
 	if (*system)
 		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system));
-	json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content", json_sprintf("%s%s%s", instruction, *input ? "\n" : "", input)));
+	json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content",
+	                                          json_sprintf("%s%s%s", instruction, *input ? "\n" : "", input)));
 	json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "assistant", "content", output));
 	int status = make_chat(m, messages, 0, e);
 	json_decref(messages);
@@ -332,7 +334,8 @@ static int make_completion(struct maker *m, struct err *e)
 	json_t *prompt = json_object_get(m->row->json, "prompt"), *completion = json_object_get(m->row->json, "completion");
 
 	if (json_is_string(prompt) && json_is_string(completion))
-		return make_pair(m, json_string_value(prompt), json_string_length(prompt), json_string_value(completion), json_string_length(completion), e);
+		return make_pair(m, json_string_value(prompt), json_string_length(prompt),
+		                 json_string_value(completion), json_string_length(completion), e);
 	if (!json_is_array(prompt) || !json_is_array(completion))
 		return err_set(e, "prompt and completion are a text and a list of messages, wanted both the same");
 	json_t *messages = json_copy(prompt);

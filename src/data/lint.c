@@ -63,7 +63,10 @@ static void check_learnt(const struct linter *x, const struct document *d)
 	if (d->n_learn > 0)
 		return;
 	if (d->n_cut)
-		find(x->l, d, "nothing to learn: of its %d tokens the first %d are kept, and no answer begins in them; --max-length is too small for it", d->n + d->n_cut, d->n);
+		find(x->l, d,
+		     "nothing to learn: of its %d tokens the first %d are kept, and no answer begins in them; "
+		     "--max-length is too small for it",
+		     d->n + d->n_cut, d->n);
 	else
 		find(x->l, d, "nothing to learn: no token of this row is supervised");
 }
@@ -91,7 +94,8 @@ static void check_ends(const struct linter *x)
 	if (l->n_ended || !x->d->n || d->choice >= 0)
 		return;
 	if (l->n_truncated)
-		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents", x->o->document.max_length, l->n_truncated, l->n);
+		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents",
+		     x->o->document.max_length, l->n_truncated, l->n);
 	else
 		find(l, d, "EOS is never supervised, in no row: the model would not learn to stop%s", hint);
 }
@@ -232,7 +236,12 @@ static void lint_all(const struct linter *x)
 	struct lint *l = x->l;
 	const struct documents *d = x->d;
 
-	*l = (struct lint){ .n = d->n, .tokens = d->tokens, .learnt = d->learnt, .n_truncated = d->n_truncated, .n_split = d->n_split, .n_rewritten = d->n_rewritten };
+	*l = (struct lint){ .n = d->n,
+		            .tokens = d->tokens,
+		            .learnt = d->learnt,
+		            .n_truncated = d->n_truncated,
+		            .n_split = d->n_split,
+		            .n_rewritten = d->n_rewritten };
 	for (size_t i = 0; i < d->n; i++) {
 		check_ids(x, &d->items[i]);
 		check_begin(x, &d->items[i]);
@@ -248,7 +257,8 @@ static void lint_all(const struct linter *x)
 	take_keys(x);
 }
 
-int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c, const struct lint_options *o, struct err *e)
+int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c,
+                   const struct lint_options *o, struct err *e)
 {
 	struct document_options unpacked = o->document;
 	struct linter x = { .l = l, .d = d, .tokenizer = c->tokenizer, .o = o };

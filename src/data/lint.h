@@ -42,7 +42,8 @@ struct lint_overlap {
 
 /* documents_make, and a look at every document before it is packed. -1 where rows cannot be made into documents; what is refused is
  * left to lint_refuse. Both l and d are to be released, l also after an error; findings live in l. */
-int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c, const struct lint_options *o, struct err *e);
+int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c,
+                   const struct lint_options *o, struct err *e);
 /* −1 and the first finding, if there is one. */
 int lint_refuse(const struct lint *l, struct err *e);
 struct lint_overlap lint_compare(const struct lint *train, const struct lint *eval);

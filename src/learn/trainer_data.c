@@ -42,7 +42,10 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 {
 	struct text_codec codec = { t->model.tokenizer, t->chat };
 	struct lint_options o = {
-		.document = { .max_length = t->max_length, .apply_chat_template = t->recipe.apply_chat_template, .packing = t->recipe.packing && !eval, .eval_choices = eval },
+		.document = { .max_length = t->max_length,
+		              .apply_chat_template = t->recipe.apply_chat_template,
+		              .packing = t->recipe.packing && !eval,
+		              .eval_choices = eval },
 		.vocabulary = t->model.config.V,
 	};
 
@@ -53,7 +56,8 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 	if (l->n_rewritten)
 		log_warn("%zu assistant turns are not learnt: the chat template writes them differently once others follow", l->n_rewritten);
 	if (l->n_duplicates && !eval)
-		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->n_duplicates, l->duplicate.file, l->duplicate.line, l->duplicate.text);
+		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->n_duplicates,
+		        l->duplicate.file, l->duplicate.line, l->duplicate.text);
 	return 0;
 }
 

@@ -27,11 +27,13 @@ static struct tokenizer *make_tokenizer(void)
 		letter[1] = (char)(cp < 128 ? 0 : 0x80 | (cp & 63));
 		json_object_set_new(vocab, letter, json_integer((json_int_t)c));
 	}
-	json_t *j = json_pack("{s:n, s:{s:s, s:b, s:b}, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}, {s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:{s:s}, s:{s:s, s:o, s:[]}}", "normalizer",
-	                      "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 1, "added_tokens",
-	                      "id", 256, "content", "<s>", "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1,
-	                      "id", 257, "content", "</s>", "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1,
-	                      "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges");
+	json_t *j = json_pack("{s:n, s:{s:s, s:b, s:b}, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}, {s:i, s:s, s:b, s:b, "
+	                      "s:b, s:b, s:b}], s:{s:s}, s:{s:s, s:o, s:[]}}",
+	                      "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 1,
+	                      "added_tokens", "id", 256, "content", "<s>", "single_word", 0, "lstrip", 0, "rstrip", 0,
+	                      "normalized", 0, "special", 1, "id", 257, "content", "</s>", "single_word", 0, "lstrip",
+	                      0, "rstrip", 0, "normalized", 0, "special", 1, "decoder", "type", "ByteLevel", "model",
+	                      "type", "BPE", "vocab", vocab, "merges");
 	struct tokenizer *t = tokenizer_from_json(j, config, "fuzz", &e);
 	if (!t)
 		BUG("%s", e.msg);
@@ -76,7 +78,10 @@ static void make_all(const struct rows *r, const struct text_codec *c)
 	for (unsigned how = 0; how < 8; how++) {
 		struct lint l;
 		struct documents d;
-		struct lint_options o = { .document = { .max_length = how & 4 ? 7 : 64, .packing = how & 2, .eval_choices = how & 1, .apply_chat_template = how & 2 } };
+		struct lint_options o = { .document = { .max_length = how & 4 ? 7 : 64,
+			                                .packing = how & 2,
+			                                .eval_choices = how & 1,
+			                                .apply_chat_template = how & 2 } };
 		e.msg[0] = 0;
 		if (lint_documents(&l, &d, r, c, &o, &e) == 0) {
 			check_documents(&d, &o.document);

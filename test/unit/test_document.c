@@ -137,7 +137,9 @@ static void test_pairs(struct test *t)
 
 	test_case(t, "the prompt's ids are those of the prompt alone");
 	/* Together " the" would be one token, and "the" begins as " the" does not: the prompt's last token stays by itself. */
-	check_documents(t, &b, "{\"prompt\": \"is \", \"completion\": \"the\"}\n{\"prompt\": \"t\", \"completion\": \"he\"}\n", "is «the<|end|>»|t«he<|end|>»");
+	check_documents(t, &b,
+	                "{\"prompt\": \"is \", \"completion\": \"the\"}\n{\"prompt\": \"t\", \"completion\": \"he\"}\n",
+	                "is «the<|end|>»|t«he<|end|>»");
 	struct tokens alone = { 0 };
 	CHECK(t, tokenizer_encode(b.tokenizer, "is ", 3, TOKENIZE_SPECIAL, &alone, &b.e) == 0);
 	CHECK(t, alone.n < (size_t)b.docs.items[0].n && memcmp(alone.id, b.docs.items[0].ids, alone.n * sizeof(*alone.id)) == 0);
@@ -145,12 +147,18 @@ static void test_pairs(struct test *t)
 
 	test_case(t, "too long: the head is kept");
 	b.options.max_length = 6;
-	check_documents(t, &b, "{\"prompt\": \"0123\", \"completion\": \"45678\"}\n{\"prompt\": \"0\", \"completion\": \"1234\"}\n", "0123«45»|0«1234<|end|>»");
+	check_documents(
+		t, &b,
+		"{\"prompt\": \"0123\", \"completion\": \"45678\"}\n{\"prompt\": \"0\", \"completion\": \"1234\"}\n",
+		"0123«45»|0«1234<|end|>»");
 	CHECK(t, b.docs.n_truncated == 1 && b.docs.items[0].n_cut == 4 && b.docs.items[1].n_cut == 0);
 
 	test_case(t, "mixed and empty pairs are refused");
 	check_refused(t, &b, "{\"prompt\": \"a\", \"completion\": []}\n", "wanted both the same");
-	check_refused(t, &b, "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}], \"completion\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n", "no chat template");
+	check_refused(t, &b,
+	              "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}], \"completion\": [{\"role\": "
+	              "\"assistant\", \"content\": \"a\"}]}\n",
+	              "no chat template");
 	check_refused(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "no chat template");
 	check_refused(t, &b, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n", "prompt,chosen,rejected");
 	bench_close(&b);
@@ -178,7 +186,10 @@ static void test_texts(struct test *t)
 	b.options.max_length = 4;
 	b.options.packing = true;
 	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"234\"}\n{\"text\": \"5\"}\n", "0«1<|end|>»2|3«4<|end|>»5");
-	check_documents(t, &b, "{\"prompt\": \"01234567\", \"completion\": \"89\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n", "8«9<|end|>»a");
+	check_documents(
+		t, &b,
+		"{\"prompt\": \"01234567\", \"completion\": \"89\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n",
+		"8«9<|end|>»a");
 	CHECK(t, b.docs.items[0].line == 1 && b.docs.n_truncated == 0 && b.docs.n_split == 0);
 	check_documents(t, &b, "{\"text\": \"0\"}\n", "");
 	bench_close(&b);
@@ -196,7 +207,10 @@ static void test_bos(struct test *t)
 	bench_close(&b);
 
 	bench_open(t, &b, "llama", true, "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"0\"}, {\"role\": \"assistant\", \"content\": \"1<|end|>\"}]}\n", "<|begin|>0«1<|end|>»");
+	check_documents(t, &b,
+	                "{\"messages\": [{\"role\": \"user\", \"content\": \"0\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"1<|end|>\"}]}\n",
+	                "<|begin|>0«1<|end|>»");
 	b.options.apply_chat_template = b.options.eval_choices = true;
 	check_documents(t, &b, "{\"query\": \"0\", \"choices\": [\"1\"], \"gold\": 0}\n", "<|begin|>0«1»");
 	bench_close(&b);
@@ -207,14 +221,19 @@ static void test_alpaca(struct test *t)
 	struct bench b;
 	bench_open(t, &b, "gpt2", false, NULL);
 	test_case(t, "instruction: Alpaca's text without a template");
-	check_documents(t, &b, "{\"instruction\": \"Add.\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": \"Sing.\", \"output\": \"la\"}\n",
-	                "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately "
+	check_documents(t, &b,
+	                "{\"instruction\": \"Add.\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": "
+	                "\"Sing.\", \"output\": \"la\"}\n",
+	                "Below is an instruction that describes a task, paired with an input that provides further "
+	                "context. Write a response that appropriately "
 	                "completes the request.⏎⏎### Instruction:⏎Add.⏎⏎### Input:⏎1 2⏎⏎### Response:«3<|endoftext|>»|"
-	                "Below is an instruction that describes a task. Write a response that appropriately completes the request.⏎⏎### Instruction:⏎Sing.⏎⏎"
+	                "Below is an instruction that describes a task. Write a response that appropriately completes "
+	                "the request.⏎⏎### Instruction:⏎Sing.⏎⏎"
 	                "### Response:«la<|endoftext|>»");
 	check_refused(t, &b, "{\"instruction\": \"Add.\", \"input\": [1, 2], \"output\": \"3\"}\n", "input");
 	check_documents(t, &b, "{\"instruction\": \"x\", \"input\": null, \"output\": \"y\"}\n",
-	                "Below is an instruction that describes a task. Write a response that appropriately completes the request.⏎⏎### Instruction:⏎x⏎⏎"
+	                "Below is an instruction that describes a task. Write a response that appropriately completes "
+	                "the request.⏎⏎### Instruction:⏎x⏎⏎"
 	                "### Response:«y<|endoftext|>»");
 	bench_close(&b);
 }
@@ -254,18 +273,27 @@ static void test_chat(struct test *t)
 	bench_open(t, &b, "llama", false, chatml);
 
 	test_case(t, "messages: every answer with its end, not the line break after it");
-	check_documents(t, &b, turns, "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«b<|end|>»⏎<|begin|>user⏎c<|end|>⏎<|begin|>assistant⏎« d <|end|>»⏎");
+	check_documents(t, &b, turns,
+	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«b<|end|>»⏎<|begin|>user⏎c<|end|>⏎<|begin|>"
+	                "assistant⏎« d <|end|>»⏎");
 	check_documents(t, &b, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n", "<|begin|>assistant⏎«a<|end|>»⏎");
 	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "<|begin|>user⏎a<|end|>⏎");
 	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"\"}]}\n",
 	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«<|end|>»⏎");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"x<|end|>y\"}]}\n",
+	check_documents(t, &b,
+	                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"x<|end|>y\"}]}\n",
 	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«x<|end|>y<|end|>»⏎");
 
 	test_case(t, "conversations");
-	check_documents(t, &b, "{\"conversations\": [{\"from\": \"system\", \"value\": \"s\"}, {\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gpt\", \"value\": \"b\"}]}\n",
+	check_documents(t, &b,
+	                "{\"conversations\": [{\"from\": \"system\", \"value\": \"s\"}, {\"from\": \"human\", "
+	                "\"value\": \"a\"}, {\"from\": \"gpt\", \"value\": \"b\"}]}\n",
 	                "<|begin|>system⏎s<|end|>⏎<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«b<|end|>»⏎");
-	check_refused(t, &b, "{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"bird\", \"value\": \"b\"}]}\n", "turn 2: from is \"bird\"");
+	check_refused(t, &b,
+	              "{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"bird\", \"value\": "
+	              "\"b\"}]}\n",
+	              "turn 2: from is \"bird\"");
 	check_refused(t, &b, "{\"conversations\": [{\"from\": \"human\"}]}\n", "turn 1");
 	check_refused(t, &b, "{\"conversations\": [7]}\n", "turn 1: no from");
 	check_refused(t, &b, "{\"messages\": [7]}\n", "message 1 has no role");
@@ -274,17 +302,22 @@ static void test_chat(struct test *t)
 	test_case(t, "instruction: instruction and input are the user's turn");
 	check_documents(t, &b, "{\"instruction\": \"a\", \"input\": \"b\", \"output\": \"c\", \"system\": \"s\"}\n",
 	                "<|begin|>system⏎s<|end|>⏎<|begin|>user⏎a⏎b<|end|>⏎<|begin|>assistant⏎«c<|end|>»⏎");
-	check_documents(t, &b, "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"c\"}\n", "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«c<|end|>»⏎");
+	check_documents(t, &b, "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"c\"}\n",
+	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«c<|end|>»⏎");
 
 	test_case(t, "prompt,completion as messages: answers in the prompt are not learnt; as texts: no template");
-	check_documents(t, &b, "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, {\"role\": \"user\", \"content\": \"c\"}], "
-	                       "\"completion\": [{\"role\": \"assistant\", \"content\": \"d\"}]}\n",
-	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎b<|end|>⏎<|begin|>user⏎c<|end|>⏎<|begin|>assistant⏎«d<|end|>»⏎");
+	check_documents(t, &b,
+	                "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"b\"}, {\"role\": \"user\", \"content\": \"c\"}], "
+	                "\"completion\": [{\"role\": \"assistant\", \"content\": \"d\"}]}\n",
+	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎b<|end|>⏎<|begin|>user⏎c<|end|>⏎<|begin|>"
+	                "assistant⏎«d<|end|>»⏎");
 	check_documents(t, &b, "{\"prompt\": \"a\", \"completion\": \"b\"}\n", "a«b<|end|>»");
 
 	test_case(t, "choices with the template");
 	b.options.apply_chat_template = true;
-	check_documents(t, &b, "{\"query\": \"q\", \"choices\": [\"x\", \"y\"], \"gold\": 1}\n", "<|begin|>user⏎q<|end|>⏎<|begin|>assistant⏎«y<|end|>»⏎");
+	check_documents(t, &b, "{\"query\": \"q\", \"choices\": [\"x\", \"y\"], \"gold\": 1}\n",
+	                "<|begin|>user⏎q<|end|>⏎<|begin|>assistant⏎«y<|end|>»⏎");
 	b.options.eval_choices = true;
 	check_documents(t, &b, "{\"query\": \"q\", \"choices\": [\"x\", \"y\"], \"gold\": 1}\n",
 	                "<|begin|>user⏎q<|end|>⏎<|begin|>assistant«⏎x»|<|begin|>user⏎q<|end|>⏎<|begin|>assistant«⏎y»");
@@ -295,10 +328,13 @@ static void test_generation_spans(struct test *t)
 {
 	struct bench b;
 	bench_open(t, &b, "llama", false,
-	           "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}"
+	           "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}{% generation %}{{ m.content "
+	           "}}<|end|>{% endgeneration %}{% else %}{{ m.content }}"
 	           "{% endif %}{{ '\n' }}{% endfor %}");
 	test_case(t, "the template's own generation spans");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, {\"role\": \"assistant\", \"content\": \"c\"}]}\n",
+	check_documents(t, &b,
+	                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"b\"}, {\"role\": \"assistant\", \"content\": \"c\"}]}\n",
 	                "user:a⏎assistant:«b<|end|>»⏎assistant:«c<|end|>»⏎");
 	check_documents(t, &b, "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}], "
 	                       "\"completion\": [{\"role\": \"assistant\", \"content\": \"c\"}]}\n",
@@ -314,7 +350,8 @@ static void test_rewriting_templates(struct test *t)
 
 	test_case(t, "earlier answers written differently are not learnt, and counted");
 	bench_open(t, &b, "llama", false,
-	           "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' and loop.last %}(t){% endif %}{{ m.content }}<|end|>{% endfor %}"
+	           "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' and loop.last %}(t){% endif %}{{ "
+	           "m.content }}<|end|>{% endfor %}"
 	           "{% if add_generation_prompt %}assistant:{% endif %}");
 	check_documents(t, &b, row, "user:a<|end|>assistant:b<|end|>user:c<|end|>assistant:«(t)d<|end|>»");
 	CHECK(t, b.docs.n_rewritten == 1);
@@ -324,13 +361,16 @@ static void test_rewriting_templates(struct test *t)
 	bench_open(t, &b, "llama", false,
 	           "{% for m in messages %}{{ '<|begin|>' + m.role + ' ' + m.content + '<|end|>\n' }}{% endfor %}"
 	           "{% if add_generation_prompt %}{{ '<|begin|>assistant ' }}{% else %}{{ '<|endoftext|>' }}{% endif %}");
-	check_documents(t, &b, row, "<|begin|>user a<|end|>⏎<|begin|>assistant «b<|end|>»⏎<|begin|>user c<|end|>⏎<|begin|>assistant «d<|end|>⏎<|endoftext|>»");
+	check_documents(t, &b, row,
+	                "<|begin|>user a<|end|>⏎<|begin|>assistant «b<|end|>»⏎<|begin|>user "
+	                "c<|end|>⏎<|begin|>assistant «d<|end|>⏎<|endoftext|>»");
 	CHECK(t, b.docs.n_rewritten == 0);
 	bench_close(&b);
 
 	test_case(t, "the last answer written differently than it is asked for is refused");
 	bench_open(t, &b, "llama", false,
-	           "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}assistant:<think>{% endif %}");
+	           "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt "
+	           "%}assistant:<think>{% endif %}");
 	check_refused(t, &b, row, "message 4, the assistant's last");
 	bench_close(&b);
 
@@ -344,8 +384,12 @@ static void test_straddling_template(struct test *t)
 {
 	struct bench b;
 	test_case(t, "a question that ends with a space keeps it: the answer is learnt whole");
-	bench_open(t, &b, "llama", false, "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}, {\"role\": \"assistant\", \"content\": \"the and of\"}, {\"role\": \"assistant\", \"content\": \"the\"}]}\n",
+	bench_open(t, &b, "llama", false,
+	           "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>' }}{% endfor %}{% if "
+	           "add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
+	check_documents(t, &b,
+	                "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"the and of\"}, {\"role\": \"assistant\", \"content\": \"the\"}]}\n",
 	                "user: the<|end|>assistant: «the and of<|end|>»assistant: «the<|end|>»");
 	bench_close(&b);
 }
@@ -364,9 +408,12 @@ static void test_prompt(struct test *t)
 	struct text_codec c = { b.tokenizer, b.template_ };
 	CHECK_MSG(t, chat_prompt(&c, messages, &ids, &text, &e) == 0, "%s", e.msg);
 	CHECK(t, strcmp(buf_str(&text), "<|begin|>user\nWhich section has games?<|end|>\n<|begin|>assistant\n") == 0);
-	CHECK(t, make(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"Which section has games?\"}, {\"role\": \"assistant\", \"content\": \"games\"}]}\n") == 0);
+	CHECK(t, make(t, &b,
+	              "{\"messages\": [{\"role\": \"user\", \"content\": \"Which section has games?\"}, {\"role\": "
+	              "\"assistant\", \"content\": \"games\"}]}\n") == 0);
 	const struct document *d = b.docs.items;
-	CHECK(t, b.docs.n == 1 && ids.n < (size_t)d->n && memcmp(ids.id, d->ids, ids.n * sizeof(*ids.id)) == 0 && d->learn[ids.n] && !d->learn[ids.n - 1]);
+	CHECK(t, b.docs.n == 1 && ids.n < (size_t)d->n && memcmp(ids.id, d->ids, ids.n * sizeof(*ids.id)) == 0 &&
+	                 d->learn[ids.n] && !d->learn[ids.n - 1]);
 	tokens_release(&ids);
 	buf_release(&text);
 	json_decref(messages);

@@ -57,11 +57,13 @@ static int lint(struct test *t, struct bench *b, const char *text)
 static void check_refused(struct test *t, struct bench *b, const char *text, size_t n, const char *what)
 {
 	CHECK_MSG(t, lint(t, b, text) < 0, "%s was not refused", text);
-	CHECK_MSG(t, b->lint.n_findings == n && strstr(b->e.msg, what), "%zu findings, \"%s\", wanted %zu, \"%s\"", b->lint.n_findings, b->e.msg, n, what);
+	CHECK_MSG(t, b->lint.n_findings == n && strstr(b->e.msg, what), "%zu findings, \"%s\", wanted %zu, \"%s\"",
+	          b->lint.n_findings, b->e.msg, n, what);
 }
 
 static const char bare[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
-static const char ended[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+static const char ended[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if "
+                            "add_generation_prompt %}assistant:{% endif %}";
 
 /* --- refusals --- */
 
@@ -71,20 +73,33 @@ static void test_refusals(struct test *t)
 	bench_open(t, &b, ended);
 
 	test_case(t, "nothing is supervised");
-	check_refused(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n", 1, "lint.jsonl:1: nothing to learn");
-	check_refused(t, &b, "{\"text\": \"a\"}\n{\"text\": \"\"}\n\n{\"text\": \"\"}\n", 2, "lint.jsonl:2: nothing to learn: no token of this row is supervised (and 1 more");
+	check_refused(t, &b,
+	              "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n{\"messages\": [{\"role\": "
+	              "\"assistant\", \"content\": \"a\"}]}\n",
+	              1, "lint.jsonl:1: nothing to learn");
+	check_refused(t, &b, "{\"text\": \"a\"}\n{\"text\": \"\"}\n\n{\"text\": \"\"}\n", 2,
+	              "lint.jsonl:2: nothing to learn: no token of this row is supervised (and 1 more");
 
 	test_case(t, "truncation takes the answer");
 	b.options.document.max_length = 6;
-	check_refused(t, &b, "{\"prompt\": \"01234\", \"completion\": \"5\"}\n{\"prompt\": \"012345\", \"completion\": \"6\"}\n", 1, "lint.jsonl:2: nothing to learn: of its 8 tokens the first 6");
+	check_refused(
+		t, &b,
+		"{\"prompt\": \"01234\", \"completion\": \"5\"}\n{\"prompt\": \"012345\", \"completion\": \"6\"}\n", 1,
+		"lint.jsonl:2: nothing to learn: of its 8 tokens the first 6");
 	CHECK(t, b.lint.n_truncated == 2);
 	b.options.document.packing = true;
 	CHECK(t, lint(t, &b, "{\"prompt\": \"012345\", \"completion\": \"6\"}\n") == 0 && b.lint.n == 1 && b.lint.max == 8);
 	b.options.document.packing = false;
 
 	test_case(t, "the end is never supervised");
-	check_refused(t, &b, "{\"prompt\": \"0\", \"completion\": \"123456\"}\n{\"prompt\": \"0\", \"completion\": \"12345\"}\n", 1, "lint.jsonl:1: EOS is never supervised");
-	CHECK(t, lint(t, &b, "{\"prompt\": \"0\", \"completion\": \"123456\"}\n{\"prompt\": \"0\", \"completion\": \"1234\"}\n") == 0 && b.lint.n_ended == 1);
+	check_refused(
+		t, &b,
+		"{\"prompt\": \"0\", \"completion\": \"123456\"}\n{\"prompt\": \"0\", \"completion\": \"12345\"}\n", 1,
+		"lint.jsonl:1: EOS is never supervised");
+	CHECK(t, lint(t, &b,
+	              "{\"prompt\": \"0\", \"completion\": \"123456\"}\n{\"prompt\": \"0\", \"completion\": "
+	              "\"1234\"}\n") == 0 &&
+	                 b.lint.n_ended == 1);
 	b.options.document.eval_choices = true;
 	CHECK(t, lint(t, &b, "{\"query\": \"0\", \"choices\": [\"1\", \"2\"], \"gold\": 0}\n") == 0 && b.lint.n_ended == 0);
 	b.options.document = (struct document_options){ .max_length = 64 };
@@ -96,13 +111,17 @@ static void test_refusals(struct test *t)
 	CHECK(t, lint(t, &b, "{\"text\": \"the the\"}\n") == 0);
 
 	test_case(t, "double BOS");
-	check_refused(t, &b, "{\"text\": \"a\"}\n{\"text\": \"<|begin|><|begin|>a\"}\n", 1, "lint.jsonl:2: double BOS: it begins with <|begin|> twice");
+	check_refused(t, &b, "{\"text\": \"a\"}\n{\"text\": \"<|begin|><|begin|>a\"}\n", 1,
+	              "lint.jsonl:2: double BOS: it begins with <|begin|> twice");
 	CHECK(t, lint(t, &b, "{\"text\": \"<|begin|>a<|begin|>\"}\n") == 0);
 	bench_close(&b);
 
 	test_case(t, "a template without an end");
 	bench_open(t, &b, bare);
-	check_refused(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n", 1, "would not learn to stop");
+	check_refused(t, &b,
+	              "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	              "\"content\": \"b\"}]}\n",
+	              1, "would not learn to stop");
 	bench_close(&b);
 }
 
@@ -137,8 +156,10 @@ static void test_lengths(struct test *t)
 		buf_adds(&text, "\"}\n");
 	}
 	CHECK(t, lint(t, &b, buf_str(&text)) == 0);
-	CHECK_MSG(t, b.lint.min == 2 && b.lint.median == 11 && b.lint.p95 == 20 && b.lint.max == 21, "%d %d %d %d", b.lint.min, b.lint.median, b.lint.p95, b.lint.max);
-	CHECK(t, b.lint.histogram[0] == 0 && b.lint.histogram[1] == 2 && b.lint.histogram[2] == 4 && b.lint.histogram[3] == 8 && b.lint.histogram[4] == 6);
+	CHECK_MSG(t, b.lint.min == 2 && b.lint.median == 11 && b.lint.p95 == 20 && b.lint.max == 21, "%d %d %d %d",
+	          b.lint.min, b.lint.median, b.lint.p95, b.lint.max);
+	CHECK(t, b.lint.histogram[0] == 0 && b.lint.histogram[1] == 2 && b.lint.histogram[2] == 4 &&
+	                 b.lint.histogram[3] == 8 && b.lint.histogram[4] == 6);
 	CHECK(t, b.lint.n == 20 && b.lint.tokens == 230 && b.lint.learnt == 210 && b.lint.n_ended == 20 && b.lint.n_duplicates == 0);
 	buf_release(&text);
 	bench_close(&b);
@@ -152,7 +173,10 @@ static void test_duplicates(struct test *t)
 	bench_open(t, &b, NULL);
 	CHECK(t, lint(t, &b, "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"b\", \"id\": 1}\n{\"text\": \"a\"}\n{\"text\": \"b\"}\n") == 0);
 	CHECK(t, b.lint.n_duplicates == 3 && b.lint.duplicate.line == 3 && strstr(b.lint.duplicate.text, "lint.jsonl:2"));
-	CHECK(t, lint(t, &b, "{\"prompt\": \"01\", \"completion\": \"2\"}\n{\"prompt\": \"0\", \"completion\": \"12\"}\n") == 0 && b.lint.n_duplicates == 0);
+	CHECK(t,
+	      lint(t, &b,
+	           "{\"prompt\": \"01\", \"completion\": \"2\"}\n{\"prompt\": \"0\", \"completion\": \"12\"}\n") == 0 &&
+	              b.lint.n_duplicates == 0);
 	bench_close(&b);
 }
 
@@ -165,9 +189,13 @@ static void test_overlap(struct test *t)
 	bench_open(t, &train, ended);
 	bench_open(t, &eval, ended);
 	eval.options.document.eval_choices = true;
-	CHECK(t, lint(t, &train, "{\"query\": \"Which?\", \"choices\": [\"a\", \"b\"], \"gold\": 1}\n{\"query\": \"Where?\", \"choices\": [\"a\", \"b\"], \"gold\": 0}\n") == 0);
-	CHECK(t, lint(t, &eval, "{\"query\": \"Where?\", \"choices\": [\"x\", \"y\"], \"gold\": 1}\n{\"query\": \"Which?\", \"choices\": [\"c\", \"b\"], \"gold\": 0}\n"
-	                        "{\"query\": \"When?\", \"choices\": [\"a\", \"b\"], \"gold\": 0}\n") == 0);
+	CHECK(t, lint(t, &train,
+	              "{\"query\": \"Which?\", \"choices\": [\"a\", \"b\"], \"gold\": 1}\n{\"query\": \"Where?\", "
+	              "\"choices\": [\"a\", \"b\"], \"gold\": 0}\n") == 0);
+	CHECK(t, lint(t, &eval,
+	              "{\"query\": \"Where?\", \"choices\": [\"x\", \"y\"], \"gold\": 1}\n{\"query\": \"Which?\", "
+	              "\"choices\": [\"c\", \"b\"], \"gold\": 0}\n"
+	              "{\"query\": \"When?\", \"choices\": [\"a\", \"b\"], \"gold\": 0}\n") == 0);
 	o = lint_compare(&train.lint, &eval.lint);
 	CHECK_MSG(t, o.documents == 1 && o.prompts == 2, "%zu documents, %zu prompts", o.documents, o.prompts);
 	CHECK(t, lint(t, &eval, "{\"prompt\": \"Which?\", \"completion\": \" b\"}\n{\"prompt\": \"How?\", \"completion\": \" b\"}\n") == 0);

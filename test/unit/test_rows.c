@@ -80,7 +80,10 @@ static void check_refused(struct test *t, const char *text, size_t n, const char
 	mem_free(path);
 }
 
-static void check_refused_text(struct test *t, const char *text, const char *where, const char *what) { check_refused(t, text, strlen(text), where, what); }
+static void check_refused_text(struct test *t, const char *text, const char *where, const char *what)
+{
+	check_refused(t, text, strlen(text), where, what);
+}
 
 static void test_lines(struct test *t)
 {
@@ -99,7 +102,8 @@ static void test_lines(struct test *t)
 	check_refused_text(t, "[\n{\"text\": \"a\"}\n]\n", "1", "not JSON");
 	check_refused_text(t, "{\"text\": \"a\"}\n{\"text\": \"b\xff\"}\n", "2", "invalid UTF-8 at byte 12");
 	check_refused_text(t, "{\"text\": \"\\ud800\"}\n", "1", "not JSON");
-	check_refused_text(t, "{\"text\": \"a\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n", "2", "a row of prompt,completion among rows of text");
+	check_refused_text(t, "{\"text\": \"a\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n", "2",
+	                   "a row of prompt,completion among rows of text");
 	check_refused_text(t, "{\"text\": \"a\"}\n{\"test\": \"a\", \"id\": 1}\n", "2", "the keys test, id");
 	check_refused_text(t, "{}\n", "1", "the keys (none)");
 	check_refused_text(t, "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 2}\n", "1", "gold is 2");
@@ -124,8 +128,8 @@ static void test_depth(struct test *t)
 
 /* gzip -n of {"text": "z"} and a line end. */
 static const uint8_t gz[] = {
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xab, 0x56, 0x2a, 0x49, 0xad, 0x28, 0x51, 0xb2, 0x52, 0x50, 0xaa, 0x52, 0xaa, 0xe5,
-	0x02, 0x00, 0x23, 0x02, 0x32, 0xa7, 0x0e, 0x00, 0x00, 0x00,
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xab, 0x56, 0x2a, 0x49, 0xad, 0x28, 0x51,
+	0xb2, 0x52, 0x50, 0xaa, 0x52, 0xaa, 0xe5, 0x02, 0x00, 0x23, 0x02, 0x32, 0xa7, 0x0e, 0x00, 0x00, 0x00,
 };
 
 static const char *text_of(const struct rows *r, size_t i) { return json_string_value(json_object_get(r->items[i].json, "text")); }
@@ -146,7 +150,8 @@ static void test_folder(struct test *t)
 	path = write_file(t, "rows/c.jsonl.gz", gz, sizeof(gz));
 	CHECK_MSG(t, rows_load(&r, dir, &e) == 0, "%s", e.msg);
 	CHECK(t, r.n == 4 && r.shape == ROW_TEXT);
-	CHECK(t, r.n == 4 && !strcmp(text_of(&r, 0), "a1") && !strcmp(text_of(&r, 1), "a2") && !strcmp(text_of(&r, 2), "b") && !strcmp(text_of(&r, 3), "z"));
+	CHECK(t, r.n == 4 && !strcmp(text_of(&r, 0), "a1") && !strcmp(text_of(&r, 1), "a2") &&
+	                 !strcmp(text_of(&r, 2), "b") && !strcmp(text_of(&r, 3), "z"));
 	CHECK(t, r.n == 4 && r.items[1].line == 2 && r.items[2].line == 1 && strstr(r.items[2].file, "b.jsonl"));
 
 	test_case(t, "the hash is of the contents");
