@@ -2,16 +2,17 @@
  * if has none; what a loop sets is gone after each turn, what a namespace holds is not. */
 #include "token/template.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "token/template_run.h"
 
-enum { STEPS_MAX = 5000000, DEPTH_MAX = 200 };
-static const size_t output_max = 64 << 20, memory_max = 512 << 20;
+/* A step is about a tenth of a microsecond of work; a long conversation takes less than a hundred thousand. */
+enum { STEPS_MAX = 2000000, DEPTH_MAX = 200, VALUE_DEPTH_MAX = 1000, VALUE_WEIGHT_MAX = RUN_TEXT_MAX / 16 };
+static const size_t memory_max = 256 << 20;
 
 struct template {
 	struct arena mem;
@@ -56,15 +57,33 @@ struct value run_fail(struct run_state *r, const char *fmt, ...)
 	return UNDEFINED(NULL);
 }
 
-static bool step(struct run_state *r)
+bool run_steps(struct run_state *r, size_t n)
 {
-	if (++r->steps > STEPS_MAX)
+	r->steps += (long)MIN(n, (size_t)STEPS_MAX);
+	if (r->steps > STEPS_MAX)
 		run_fail(r, "the template takes more than %d steps", STEPS_MAX);
-	else if (r->out->len > output_max)
-		run_fail(r, "the template writes more than %zu bytes", output_max);
+	else if (r->out->len > RUN_TEXT_MAX)
+		run_fail(r, "the template writes more than %d bytes", RUN_TEXT_MAX);
 	else if (r->mem.total_bytes > memory_max)
 		run_fail(r, "the template needs more than %zu bytes of memory", memory_max);
 	return !r->failed;
+}
+
+static bool step(struct run_state *r) { return run_steps(r, 1); }
+
+/* What looking at a value once costs, without what is within its items. */
+static size_t cost(struct value v)
+{
+	return v.type == V_STRING ? v.str.n / 64 : v_is_list(v) ? v.list->n / 16 : v.type == V_DICT ? v.dict->n / 16 : 0;
+}
+
+static bool charge(const struct call *c)
+{
+	size_t n = 1 + cost(c->self);
+
+	for (size_t i = 0; i < c->n; i++)
+		n += cost(c->args[i]);
+	return run_steps(c->r, n);
 }
 
 static bool enter(struct run_state *r)
@@ -140,12 +159,12 @@ static struct scope *push_scope(struct interpreter *x)
 
 /* --- attributes and items --- */
 
-static struct value undefined_use(struct run_state *r, struct value v)
+struct value run_undefined(struct run_state *r, struct value v)
 {
 	return run_fail(r, "%s%.80s%s is undefined", v.name ? "'" : "a value", v.name ? v.name : "", v.name ? "'" : "");
 }
 
-static struct value method_of(struct run_state *r, struct value object, const char *name)
+struct value run_method(struct run_state *r, struct value object, const char *name)
 {
 	const struct function *m = template_method(object, name);
 
@@ -159,12 +178,12 @@ static struct value method_of(struct run_state *r, struct value object, const ch
 struct value run_attribute(struct run_state *r, struct value object, const char *name)
 {
 	if (object.type == V_UNDEFINED)
-		return undefined_use(r, object);
+		return run_undefined(r, object);
 	if (object.type == V_NAMESPACE) {
 		const struct value *v = v_get_text(object, name);
-		return v ? *v : method_of(r, object, name);
+		return v ? *v : run_method(r, object, name);
 	}
-	struct value m = method_of(r, object, name);
+	struct value m = run_method(r, object, name);
 	if (m.type != V_UNDEFINED || object.type != V_DICT)
 		return m;
 	const struct value *v = v_get_text(object, name);
@@ -176,7 +195,7 @@ static struct value item_at(struct run_state *r, struct value object, int64_t i)
 	struct err ignored = ERR_INIT;
 	size_t n;
 
-	if (v_length(object, &n, &ignored) < 0)
+	if (!run_steps(r, cost(object)) || v_length(object, &n, &ignored) < 0)
 		return UNDEFINED("an item");
 	i += i < 0 ? (int64_t)n : 0;
 	if (i < 0 || (size_t)i >= n)
@@ -190,31 +209,40 @@ static struct value item_at(struct run_state *r, struct value object, int64_t i)
 struct value run_item(struct run_state *r, struct value object, struct value key)
 {
 	if (object.type == V_UNDEFINED)
-		return undefined_use(r, object);
+		return run_undefined(r, object);
 	if (object.type == V_DICT || object.type == V_NAMESPACE) {
 		const struct value *v = v_get(object, key);
 		if (v)
 			return *v;
-		return key.type == V_STRING ? method_of(r, object, key.str.s) : UNDEFINED("an item");
+		return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 	}
 	if ((key.type == V_INT || key.type == V_BOOL) && (object.type == V_STRING || v_is_list(object)))
 		return item_at(r, object, key.type == V_INT ? key.i : key.b);
-	return key.type == V_STRING ? method_of(r, object, key.str.s) : UNDEFINED("an item");
+	return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 }
 
 struct value run_text(struct run_state *r, struct value v)
 {
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 
 	if (v.type == V_STRING)
 		return v;
 	v_print(&out, v);
-	return v_take(&r->mem, &out);
+	return run_take(r, &out);
+}
+
+struct value run_take(struct run_state *r, struct buf *text)
+{
+	if (!text->overflow && run_steps(r, text->len / 64))
+		return v_take(&r->mem, text);
+	run_fail(r, "a text of more than %d bytes", RUN_TEXT_MAX);
+	buf_release(text);
+	return v_text("");
 }
 
 struct value run_escaped(struct run_state *r, struct value text)
 {
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 
 	if (text.safe)
 		return text;
@@ -227,7 +255,7 @@ struct value run_escaped(struct run_state *r, struct value text)
 		case '\'': buf_adds(&out, "&#39;"); break;
 		default: buf_addc(&out, text.str.s[i]);
 		}
-	text = v_take(&r->mem, &out);
+	text = run_take(r, &out);
 	text.safe = true;
 	return text;
 }
@@ -250,8 +278,12 @@ static struct value make_dict(struct interpreter *x, const struct expr *items)
 {
 	struct value d = v_dict(&x->r.mem);
 
-	for (; items && !x->r.failed; items = items->next->next)
-		v_set(&x->r.mem, d, eval(x, items), eval(x, items->next));
+	for (; items && !x->r.failed; items = items->next->next) {
+		struct value key = eval(x, items), item = eval(x, items->next);
+		if (key.type == V_LIST || key.type == V_DICT)
+			run_fail(&x->r, "a %s cannot be a key", v_type_name(key));
+		v_set(&x->r.mem, d, key, item);
+	}
 	return d;
 }
 
@@ -269,183 +301,48 @@ static bool slice_bounds(struct interpreter *x, const struct expr *e, size_t n, 
 	int64_t low = *by > 0 ? 0 : -1, high = *by > 0 ? size : size - 1;
 	*from = b.type == V_INT ? b.i + (b.i < 0 ? size : 0) : *by > 0 ? low : high;
 	*to = c.type == V_INT ? c.i + (c.i < 0 ? size : 0) : *by > 0 ? high : low;
+	*by = MAX(-size - 1, MIN(size + 1, *by)); /* a longer step goes nowhere else */
 	*from = MAX(low, MIN(high, *from));
 	*to = MAX(low, MIN(high, *to));
 	return true;
 }
 
+/* Mostly a piece; with a step, character by character. */
+static struct value slice_text(struct interpreter *x, struct value s, int64_t from, int64_t to, int64_t by)
+{
+	size_t n = by > 0 ? (size_t)MAX(to - from, 0) : (size_t)MAX(from - to, 0), first = (size_t)(by > 0 ? from : to + 1), at = n ? v_char_at(s, first) : 0;
+	struct value whole = v_string(&x->r.mem, s.str.s + at, n ? v_char_at((struct value){ .type = V_STRING, .str = { s.str.s + at, s.str.n - at } }, n) : 0);
+	struct value chars;
+	struct buf text = RUN_TEXT;
+
+	if (by == 1 || !n)
+		return whole;
+	v_iterate(&x->r.mem, whole, &chars, x->r.e);
+	for (int64_t i = by > 0 ? 0 : (int64_t)n - 1; i >= 0 && i < (int64_t)n && step(&x->r); i += by)
+		v_print(&text, chars.list->items[i]);
+	return run_take(&x->r, &text);
+}
+
 static struct value slice(struct interpreter *x, const struct expr *e)
 {
-	struct value object = eval(x, e->a), items, list;
+	struct value object = eval(x, e->a);
 	int64_t from, to, by;
 
 	if (object.type == V_UNDEFINED)
-		return undefined_use(&x->r, object);
+		return run_undefined(&x->r, object);
 	if (object.type != V_STRING && !v_is_list(object))
 		return run_fail(&x->r, "%s cannot be sliced", v_type_name(object));
-	v_iterate(&x->r.mem, object, &items, x->r.e);
-	if (!slice_bounds(x, e, items.list->n, &from, &to, &by))
+	if (!run_steps(&x->r, cost(object)) || !slice_bounds(x, e, object.type == V_STRING ? v_chars(object) : object.list->n, &from, &to, &by))
 		return UNDEFINED(NULL);
-	list = v_list(&x->r.mem, object.type == V_STRING ? V_LIST : object.type, 8);
+	if (object.type == V_STRING)
+		return slice_text(x, object, from, to, by);
+	struct value list = v_list(&x->r.mem, object.type, 8);
 	for (int64_t i = from; (by > 0 ? i < to : i > to) && step(&x->r); i += by)
-		v_push(&x->r.mem, list, items.list->items[i]);
-	if (object.type != V_STRING)
-		return list;
-	struct buf text = BUF_INIT;
-	for (size_t i = 0; i < list.list->n; i++)
-		v_print(&text, list.list->items[i]);
-	return v_take(&x->r.mem, &text);
-}
-
-/* --- operators --- */
-
-static struct value wrong_operands(struct interpreter *x, const char *op, struct value a, struct value b)
-{
-	if (a.type == V_UNDEFINED || b.type == V_UNDEFINED)
-		return undefined_use(&x->r, a.type == V_UNDEFINED ? a : b);
-	return run_fail(&x->r, "%s between %s and %s is not possible", op, v_type_name(a), v_type_name(b));
-}
-
-static struct value join_text(struct interpreter *x, struct value a, struct value b)
-{
-	struct buf out = BUF_INIT;
-
-	v_print(&out, a);
-	v_print(&out, b);
-	return v_take(&x->r.mem, &out);
-}
-
-static struct value add(struct interpreter *x, struct value a, struct value b)
-{
-	if (a.type == V_STRING && b.type == V_STRING) {
-		bool safe = a.safe || b.safe;
-		struct value text = safe ? join_text(x, run_escaped(&x->r, a), run_escaped(&x->r, b)) : join_text(x, a, b);
-		text.safe = safe;
-		return text;
-	}
-	if (!v_is_list(a) || a.type != b.type)
-		return wrong_operands(x, "+", a, b);
-	struct value list = v_list(&x->r.mem, a.type, a.list->n + b.list->n);
-	for (size_t i = 0; i < a.list->n; i++)
-		v_push(&x->r.mem, list, a.list->items[i]);
-	for (size_t i = 0; i < b.list->n; i++)
-		v_push(&x->r.mem, list, b.list->items[i]);
+		v_push(&x->r.mem, list, object.list->items[i]);
 	return list;
 }
 
-static struct value repeat(struct interpreter *x, struct value a, int64_t times)
-{
-	struct value list = v_is_list(a) ? v_list(&x->r.mem, a.type, 8) : NONE;
-	struct buf out = BUF_INIT;
-
-	for (int64_t i = 0; i < times && step(&x->r) && out.len <= output_max; i++) {
-		if (a.type == V_STRING)
-			buf_add(&out, a.str.s, a.str.n);
-		for (size_t k = 0; v_is_list(a) && k < a.list->n && step(&x->r); k++)
-			v_push(&x->r.mem, list, a.list->items[k]);
-	}
-	return a.type == V_STRING ? v_take(&x->r.mem, &out) : list;
-}
-
-static struct value real_operation(struct interpreter *x, const char *op, double a, double b)
-{
-	if (!strcmp(op, "+"))
-		return v_float(a + b);
-	if (!strcmp(op, "-"))
-		return v_float(a - b);
-	if (!strcmp(op, "*"))
-		return v_float(a * b);
-	if (!strcmp(op, "**"))
-		return v_float(pow(a, b));
-	if (b == 0)
-		return run_fail(&x->r, "division by zero");
-	if (!strcmp(op, "/"))
-		return v_float(a / b);
-	return v_float(!strcmp(op, "//") ? floor(a / b) : a - floor(a / b) * b);
-}
-
-static struct value whole_power(struct interpreter *x, int64_t a, int64_t b)
-{
-	int64_t result = 1;
-
-	if (b < 0)
-		return v_float(pow((double)a, (double)b));
-	for (; b > 0 && step(&x->r); b--)
-		if (__builtin_mul_overflow(result, a, &result))
-			return run_fail(&x->r, "a whole number grows too large");
-	return v_int(result);
-}
-
-/* Rounds down, as Python's // and % do. */
-static struct value whole_division(struct interpreter *x, const char *op, int64_t a, int64_t b)
-{
-	if (b == 0 || (a == INT64_MIN && b == -1))
-		return run_fail(&x->r, b ? "a whole number grows too large" : "division by zero");
-	int64_t q = a / b, rest = a % b;
-	bool down = rest != 0 && (rest < 0) != (b < 0);
-	return v_int(!strcmp(op, "//") ? q - down : rest + (down ? b : 0));
-}
-
-static struct value whole_operation(struct interpreter *x, const char *op, int64_t a, int64_t b)
-{
-	int64_t result = 0;
-	bool over = false;
-
-	if (!strcmp(op, "**"))
-		return whole_power(x, a, b);
-	if (!strcmp(op, "/"))
-		return real_operation(x, op, (double)a, (double)b);
-	if (!strcmp(op, "//") || !strcmp(op, "%"))
-		return whole_division(x, op, a, b);
-	if (*op == '+')
-		over = __builtin_add_overflow(a, b, &result);
-	else if (*op == '-')
-		over = __builtin_sub_overflow(a, b, &result);
-	else
-		over = __builtin_mul_overflow(a, b, &result);
-	return over ? run_fail(&x->r, "a whole number grows too large") : v_int(result);
-}
-
-static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
-
-static struct value binary(struct interpreter *x, const char *op, struct value a, struct value b)
-{
-	if (!strcmp(op, "~"))
-		return join_text(x, a, b);
-	if (v_is_number(a) && v_is_number(b))
-		return a.type == V_FLOAT || b.type == V_FLOAT ? real_operation(x, op, v_number(a), v_number(b)) : whole_operation(x, op, whole(a), whole(b));
-	if (!strcmp(op, "+"))
-		return add(x, a, b);
-	if (!strcmp(op, "*") && (a.type == V_STRING || v_is_list(a)) && (b.type == V_INT || b.type == V_BOOL))
-		return repeat(x, a, whole(b));
-	if (!strcmp(op, "*") && (b.type == V_STRING || v_is_list(b)) && (a.type == V_INT || a.type == V_BOOL))
-		return repeat(x, b, whole(a));
-	if (!strcmp(op, "%") && a.type == V_STRING)
-		return run_filter(&x->r, "format", a, b.type == V_TUPLE ? b.list->items : &b, b.type == V_TUPLE ? b.list->n : 1);
-	return wrong_operands(x, op, a, b);
-}
-
-static bool holds(struct interpreter *x, const char *op, struct value a, struct value b)
-{
-	bool found = false;
-	int order = 0;
-	struct err why = ERR_INIT;
-
-	if (!strcmp(op, "=="))
-		return v_equal(a, b);
-	if (!strcmp(op, "!="))
-		return !v_equal(a, b);
-	if (!strcmp(op, "in") || !strcmp(op, "not in")) {
-		if (!v_contains(b, a, &found))
-			run_fail(&x->r, "%s cannot be looked into for %s", v_type_name(b), v_type_name(a));
-		return found == (*op == 'i');
-	}
-	if (a.type == V_UNDEFINED || b.type == V_UNDEFINED)
-		undefined_use(&x->r, a.type == V_UNDEFINED ? a : b);
-	else if (v_order(a, b, &order, &why) < 0)
-		run_fail(&x->r, "%s", why.msg);
-	return op[1] == '=' && order == 0 ? true : *op == '<' ? order < 0 : order > 0;
-}
+/* --- operators, but those of two operands (see template_operators) --- */
 
 static struct value compare(struct interpreter *x, const struct expr *e)
 {
@@ -453,7 +350,7 @@ static struct value compare(struct interpreter *x, const struct expr *e)
 
 	for (const struct expr *link = e->args; link && !x->r.failed; link = link->next) {
 		struct value right = eval(x, link->a);
-		if (x->r.failed || !holds(x, link->value.str.s, left, right))
+		if (x->r.failed || !run_holds(&x->r, link->value.str.s, left, right))
 			return v_bool(false);
 		left = right;
 	}
@@ -465,10 +362,10 @@ static struct value sign(struct interpreter *x, const struct expr *e)
 	struct value v = eval(x, e->a);
 
 	if (!v_is_number(v))
-		return v.type == V_UNDEFINED ? undefined_use(&x->r, v) : run_fail(&x->r, "a number was wanted, not %s", v_type_name(v));
+		return v.type == V_UNDEFINED ? run_undefined(&x->r, v) : run_fail(&x->r, "a number was wanted, not %s", v_type_name(v));
 	if (e->type == E_POSITIVE)
 		return v;
-	return v.type == V_FLOAT ? v_float(-v.f) : whole_operation(x, "-", 0, whole(v));
+	return v.type == V_FLOAT ? v_float(-v.f) : run_binary(&x->r, "-", v_int(0), v);
 }
 
 /* --- calls --- */
@@ -509,6 +406,21 @@ static struct call evaluate_args(struct interpreter *x, const struct expr *args)
 	return c;
 }
 
+static bool check_args(struct interpreter *x, const struct macro *m, const struct call *c)
+{
+	if (c->n > m->n && !(m->uses & USES_VARARGS))
+		run_fail(&x->r, "the macro '%.60s' takes %zu arguments, not %zu", m->name, m->n, c->n);
+	for (size_t k = 0; k < c->n_named; k++) {
+		bool taken = m->uses & (strcmp(c->names[k], "caller") ? USES_KWARGS : USES_CALLER | USES_KWARGS);
+		for (size_t i = 0; i < m->n; i++)
+			if (!strcmp(m->args[i].name, c->names[k]))
+				taken = i >= c->n;
+		if (!taken)
+			run_fail(&x->r, "the macro '%.60s' takes no '%.60s', or has it already", m->name, c->names[k]);
+	}
+	return !x->r.failed;
+}
+
 static void bind_args(struct interpreter *x, const struct macro *m, const struct call *c, struct scope *s)
 {
 	struct value rest = v_list(&x->r.mem, V_TUPLE, 0), others = v_dict(&x->r.mem);
@@ -537,12 +449,12 @@ static void bind_args(struct interpreter *x, const struct macro *m, const struct
 /* What a body prints, as a value. */
 static struct value captured(struct interpreter *x, const struct stmt *body)
 {
-	struct buf text = BUF_INIT, *outer = x->r.out;
+	struct buf text = RUN_TEXT, *outer = x->r.out;
 
 	x->r.out = &text;
 	run_body(x, body);
 	x->r.out = outer;
-	return v_take(&x->r.mem, &text);
+	return run_take(&x->r, &text);
 }
 
 static struct value call_macro(struct interpreter *x, const struct closure *f, const struct call *c)
@@ -550,7 +462,7 @@ static struct value call_macro(struct interpreter *x, const struct closure *f, c
 	struct scope *outer = x->scope;
 	struct value text = UNDEFINED(NULL);
 
-	if (enter(&x->r)) {
+	if (enter(&x->r) && check_args(x, &f->macro, c)) {
 		x->scope = f->scope;
 		bind_args(x, &f->macro, c, push_scope(x));
 		text = captured(x, f->macro.body);
@@ -562,13 +474,15 @@ static struct value call_macro(struct interpreter *x, const struct closure *f, c
 
 static struct value call_value(struct interpreter *x, struct value f, struct call *c)
 {
+	if (!charge(c))
+		return UNDEFINED(NULL);
 	switch (f.type) {
 	case V_MACRO: return call_macro(x, (const struct closure *)(const void *)f.macro, c);
 	case V_FUNCTION: return f.function->call(c);
 	case V_METHOD:
 		c->self = f.bound->self;
-		return f.bound->method->call(c);
-	case V_UNDEFINED: return undefined_use(&x->r, f);
+		return charge(c) ? f.bound->method->call(c) : UNDEFINED(NULL);
+	case V_UNDEFINED: return run_undefined(&x->r, f);
 	default: return run_fail(&x->r, "%s cannot be called", v_type_name(f));
 	}
 }
@@ -588,7 +502,7 @@ struct value run_filter(struct run_state *r, const char *name, struct value self
 	const struct function *f = template_filter(name);
 	struct call c = { .r = r, .self = self, .args = args, .n = n };
 
-	return f ? f->call(&c) : run_fail(r, "the filter '%.60s' is not known here", name);
+	return f && charge(&c) ? f->call(&c) : run_fail(r, "the filter '%.60s' is not known here", name);
 }
 
 bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n)
@@ -596,7 +510,7 @@ bool run_test(struct run_state *r, const char *name, struct value self, struct v
 	const struct function *f = template_test(name);
 	struct call c = { .r = r, .self = self, .args = args, .n = n };
 
-	return v_true(f ? f->call(&c) : run_fail(r, "the test '%.60s' is not known here", name));
+	return v_true(f && charge(&c) ? f->call(&c) : run_fail(r, "the test '%.60s' is not known here", name));
 }
 
 /* A filter or a test with its subject. */
@@ -607,7 +521,7 @@ static struct value apply(struct interpreter *x, const struct expr *e, const str
 	if (!f)
 		return run_fail(&x->r, "the %s '%.60s' is not known here", e->type == E_FILTER ? "filter" : "test", e->value.str.s);
 	c.self = self;
-	return x->r.failed ? UNDEFINED(NULL) : f->call(&c);
+	return x->r.failed || !charge(&c) ? UNDEFINED(NULL) : f->call(&c);
 }
 
 static struct value filter(struct interpreter *x, const struct expr *e)
@@ -656,7 +570,7 @@ static struct value eval_compound(struct interpreter *x, const struct expr *e)
 	case E_AND: case E_OR: return logic(x, e);
 	case E_BINARY: {
 		struct value a = eval(x, e->a), b = eval(x, e->b);
-		return x->r.failed ? UNDEFINED(NULL) : binary(x, e->value.str.s, a, b);
+		return x->r.failed ? UNDEFINED(NULL) : run_binary(&x->r, e->value.str.s, a, b);
 	}
 	case E_COMPARE: return compare(x, e);
 	case E_IF: return v_true(eval(x, e->b)) ? eval(x, e->a) : e->c ? eval(x, e->c) : UNDEFINED("an if without else");
@@ -678,6 +592,8 @@ static struct value eval(struct interpreter *x, const struct expr *e)
 	if (enter(&x->r))
 		v = eval_compound(x, e);
 	x->r.depth--;
+	if (v_depth(v) > VALUE_DEPTH_MAX || v_weight(v) > VALUE_WEIGHT_MAX)
+		run_fail(&x->r, "a value is nested too deep or grows too large");
 	return x->r.failed ? UNDEFINED(NULL) : v;
 }
 
@@ -757,8 +673,8 @@ static void run_for(struct interpreter *x, const struct stmt *s)
 	}
 	if (s->condition)
 		items = chosen(x, s, items);
-	size_t turns = 0;
-	for (; turns < items.list->n && !x->r.failed && x->flow != FLOW_BREAK; turns++) {
+	bool whole_turn = false; /* Jinja runs the else where no turn came to its end */
+	for (size_t turns = 0; turns < items.list->n && !x->r.failed && x->flow != FLOW_BREAK; turns++) {
 		struct value loop = v_dict(&x->r.mem);
 		loop.type = V_NAMESPACE;
 		push_scope(x);
@@ -766,11 +682,12 @@ static void run_for(struct interpreter *x, const struct stmt *s)
 		set_in(x, x->scope, "loop", loop);
 		assign(x, s->target, items.list->items[turns]);
 		run_body(x, s->body);
+		whole_turn |= x->flow == FLOW_ON;
 		x->flow = x->flow == FLOW_CONTINUE ? FLOW_ON : x->flow;
 		x->scope = outer;
 	}
 	x->flow = FLOW_ON;
-	if (!turns && s->otherwise)
+	if (!whole_turn && s->otherwise)
 		run_body(x, s->otherwise);
 }
 
@@ -885,12 +802,25 @@ static void run_body(struct interpreter *x, const struct stmt *s)
 
 /* --- the whole --- */
 
+static int line_of(const char *source, size_t at)
+{
+	int line = 1;
+
+	for (size_t i = 0; i < at; i++)
+		line += source[i] == '\n';
+	return line;
+}
+
 struct template *template_parse(const char *source, struct err *e)
 {
 	struct template *t = mem_alloc(sizeof(*t));
 	struct err why = ERR_INIT;
+	size_t bad;
 
-	t->body = template_body(&t->mem, source, &why);
+	if (utf8_valid(source, strlen(source), &bad))
+		t->body = template_body(&t->mem, source, &why);
+	else
+		err_set(&why, "line %d: the template is not UTF-8", line_of(source, bad));
 	if (t->body || !why.msg[0])
 		return t;
 	err_set(e, "%s", why.msg);
@@ -913,7 +843,7 @@ int template_run(const struct template *t, const json_t *variables, struct templ
 	const char *name;
 	json_t *v;
 
-	*out = (struct template_output){ 0 };
+	*out = (struct template_output){ .text = { .max = 2 * (size_t)RUN_TEXT_MAX } };
 	x.top = push_scope(&x);
 	json_object_foreach((json_t *)variables, name, v)
 		set_in(&x, x.top, name, v_from_json(&x.r.mem, v));

@@ -22,7 +22,8 @@ struct expr {
 enum stmt_type { S_TEXT, S_PRINT, S_IF, S_FOR, S_SET, S_SET_BLOCK, S_MACRO, S_CALL, S_FILTER, S_GENERATION, S_BREAK, S_CONTINUE, S_WITH };
 
 struct macro_arg { const char *name; struct expr *init; };
-struct macro { const char *name; struct macro_arg *args; size_t n; struct stmt *body; };
+enum macro_use { USES_VARARGS = 1, USES_KWARGS = 2, USES_CALLER = 4 };
+struct macro { const char *name; struct macro_arg *args; size_t n; struct stmt *body; int uses; /* which of these names stand in its body: it takes only those */ };
 
 struct stmt {
 	enum stmt_type type;

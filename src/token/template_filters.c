@@ -1,4 +1,5 @@
 /* template_filters: Jinja's filters and tests, as far as chat templates use them; tojson is transformers'. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static struct value f_replace(const struct call *c) { return by_method(c, "repla
 static struct value f_title(const struct call *c)
 {
 	struct value text = by_method(c, "lower"), first = by_method(c, "upper");
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	bool start = true;
 
 	if (text.str.n != first.str.n) /* characters whose cases differ in length */
@@ -61,7 +62,7 @@ static struct value f_title(const struct call *c)
 		buf_addc(&out, start || (more && i && out.data[i - 1] == first.str.s[i - 1] && first.str.s[i - 1] != text.str.s[i - 1]) ? first.str.s[i] : text.str.s[i]);
 		start = !more && strchr("-({[< \t\n\r\f\v", text.str.s[i]) != NULL;
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static struct value f_length(const struct call *c)
@@ -85,21 +86,6 @@ static struct value f_default(const struct call *c)
 {
 	bool missing = c->self.type == V_UNDEFINED || (v_true(call_arg(c, 1, "boolean", v_bool(false))) && !v_true(c->self));
 	return missing ? call_arg(c, 0, "default_value", v_text("")) : c->self;
-}
-
-static struct value f_tojson(const struct call *c)
-{
-	struct value indent = call_arg(c, 1, "indent", NONE);
-	struct buf out = BUF_INIT;
-	struct err why = ERR_INIT;
-
-	if (!call_has(c, 1, "indent") && c->n == 1) /* Jinja's own filter takes it first */
-		indent = c->args[0];
-	if (v_json(&out, c->self, indent.type == V_INT ? (int)MIN(MAX(indent.i, 0), 64) : -1, &why) < 0) {
-		buf_release(&out);
-		return run_fail(c->r, "tojson: %s", why.msg);
-	}
-	return v_take(&c->r->mem, &out);
 }
 
 /* --- lists --- */
@@ -128,7 +114,7 @@ static struct value f_last(const struct call *c)
 static struct value f_reverse(const struct call *c)
 {
 	struct value from = as_list(c), list = lazy(c, from.list->n);
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 
 	for (size_t i = from.list->n; i-- > 0;)
 		v_push(&c->r->mem, list, from.list->items[i]);
@@ -136,7 +122,7 @@ static struct value f_reverse(const struct call *c)
 		return list;
 	for (size_t i = 0; i < list.list->n; i++)
 		v_print(&out, list.list->items[i]);
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 /* a.b.0 */
@@ -144,6 +130,8 @@ static struct value path(struct run_state *r, struct value v, struct value name)
 {
 	if (name.type == V_INT)
 		return run_item(r, v, name);
+	if (name.type != V_STRING)
+		return run_fail(r, "an attribute's name is %s, a text was wanted", v_type_name(name));
 	for (const char *s = name.str.s; s && *s && !r->failed;) {
 		size_t n = strcspn(s, ".");
 		struct value key = v_string(&r->mem, s, n);
@@ -158,19 +146,19 @@ static struct value path(struct run_state *r, struct value v, struct value name)
 static struct value f_attr(const struct call *c)
 {
 	struct value name = run_text(c->r, call_arg(c, 0, "name", v_text("")));
-	return run_attribute(c->r, c->self, name.str.s);
+	return c->self.type == V_DICT ? run_method(c->r, c->self, name.str.s) : run_attribute(c->r, c->self, name.str.s);
 }
 
 static struct value f_join(const struct call *c)
 {
 	struct value list = as_list(c), by = run_text(c->r, call_arg(c, 0, "d", v_text(""))), attribute = call_arg(c, 1, "attribute", NONE);
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 
 	for (size_t i = 0; i < list.list->n; i++) {
 		buf_add(&out, by.str.s, i ? by.str.n : 0);
 		v_print(&out, attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute));
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static struct value f_map(const struct call *c)
@@ -211,19 +199,24 @@ static struct value f_reject(const struct call *c) { return choose(c, false, fal
 static struct value f_selectattr(const struct call *c) { return choose(c, true, true); }
 static struct value f_rejectattr(const struct call *c) { return choose(c, true, false); }
 
+static struct value sort_key(const struct call *c, struct value v, bool exact)
+{
+	return v.type == V_STRING && !exact ? by_method(&(struct call){ .r = c->r, .self = v }, "lower") : v;
+}
+
 static struct value f_unique(const struct call *c)
 {
-	struct value from = as_list(c), list = lazy(c, from.list->n);
+	struct value from = as_list(c), list = lazy(c, from.list->n), keys = v_list(&c->r->mem, V_LIST, from.list->n);
 
 	for (size_t i = 0; i < from.list->n; i++) {
+		struct value key = sort_key(c, from.list->items[i], false);
 		bool seen = false;
-		for (size_t j = 0; j < list.list->n && !seen; j++) {
-			struct value a = list.list->items[j], b = from.list->items[i];
-			seen = a.type == V_STRING && b.type == V_STRING ? v_equal(by_method(&(struct call){ .r = c->r, .self = a }, "lower"), by_method(&(struct call){ .r = c->r, .self = b }, "lower"))
-			                                                : v_equal(a, b);
-		}
-		if (!seen)
-			v_push(&c->r->mem, list, from.list->items[i]);
+		for (size_t j = 0; j < keys.list->n && !seen && run_steps(c->r, 1 + v_weight(key) / 64); j++)
+			seen = v_equal(keys.list->items[j], key);
+		if (seen)
+			continue;
+		v_push(&c->r->mem, list, from.list->items[i]);
+		v_push(&c->r->mem, keys, key);
 	}
 	return list;
 }
@@ -238,8 +231,7 @@ static void sort_items(const struct call *c, struct value *items, const struct v
 	for (size_t i = 1; i < n && !c->r->failed; i++) {
 		struct value item = items[i], key = keys[i];
 		size_t j = i;
-		for (int order; j > 0; j--) {
-			c->r->steps++;
+		for (int order; j > 0 && run_steps(c->r, 1 + v_weight(key) / 64); j--) {
 			if (v_order(keys[j - 1], key, &order, &why) < 0) {
 				run_fail(c->r, "sort: %s", why.msg);
 				return;
@@ -252,11 +244,6 @@ static void sort_items(const struct call *c, struct value *items, const struct v
 		items[j] = item;
 		keys[j] = key;
 	}
-}
-
-static struct value sort_key(const struct call *c, struct value v, bool exact)
-{
-	return v.type == V_STRING && !exact ? by_method(&(struct call){ .r = c->r, .self = v }, "lower") : v;
 }
 
 static struct value f_sort(const struct call *c)
@@ -294,6 +281,8 @@ static struct value f_dictsort(const struct call *c)
 	return list;
 }
 
+static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
+
 static struct value f_sum(const struct call *c)
 {
 	struct value list = as_list(c), attribute = call_arg(c, 0, "attribute", NONE), sum = call_arg(c, 1, "start", v_int(0));
@@ -302,7 +291,12 @@ static struct value f_sum(const struct call *c)
 		struct value v = attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute);
 		if (!v_is_number(v) || !v_is_number(sum))
 			return run_fail(c->r, "sum: %s is no number", v_type_name(v));
-		sum = v.type == V_FLOAT || sum.type == V_FLOAT ? v_float(v_number(v) + v_number(sum)) : v_int((int64_t)v_number(v) + (int64_t)v_number(sum));
+		if (v.type == V_FLOAT || sum.type == V_FLOAT)
+			sum = v_float(v_number(v) + v_number(sum));
+		else if (__builtin_add_overflow(whole(v), whole(sum), &sum.i))
+			return run_fail(c->r, "a whole number grows too large");
+		else
+			sum.type = V_INT;
 	}
 	return sum;
 }
@@ -330,21 +324,31 @@ static struct value f_min(const struct call *c) { return extreme(c, -1); }
 
 /* --- numbers --- */
 
+static struct value whole_of(const struct call *c, double f)
+{
+	return f > -0x1p63 && f < 0x1p63 ? v_int((int64_t)f) : run_fail(c->r, "%g is too large for a whole number", f);
+}
+
 static struct value f_int(const struct call *c)
 {
 	struct value init = call_arg(c, 0, "default", v_int(0)), base = call_arg(c, 1, "base", v_int(10));
 	char *end;
 
+	if (c->self.type == V_FLOAT)
+		return whole_of(c, c->self.f);
 	if (v_is_number(c->self))
-		return v_int((int64_t)v_number(c->self));
+		return v_int(whole(c->self));
 	if (c->self.type != V_STRING)
 		return init;
-	struct value text = by_method(c, "strip");
-	long long whole = strtoll(text.str.s, &end, (int)base.i);
+	if (base.type != V_INT || (base.i != 0 && (base.i < 2 || base.i > 36)))
+		return run_fail(c->r, "int: the base is not from 2 to 36");
+	struct value text = by_method(&(struct call){ .r = c->r, .self = c->self }, "strip");
+	errno = 0;
+	long long i = strtoll(text.str.s, &end, (int)base.i);
 	if (text.str.n && !*end)
-		return v_int(whole);
+		return errno ? run_fail(c->r, "a whole number grows too large") : v_int(i);
 	double real = strtod(text.str.s, &end);
-	return text.str.n && !*end && isfinite(real) ? v_int((int64_t)real) : init;
+	return text.str.n && !*end && isfinite(real) ? whole_of(c, real) : init;
 }
 
 static struct value f_float(const struct call *c)
@@ -363,18 +367,99 @@ static struct value f_abs(const struct call *c)
 {
 	if (!v_is_number(c->self))
 		return run_fail(c->r, "abs: %s is no number", v_type_name(c->self));
-	return c->self.type == V_FLOAT ? v_float(fabs(c->self.f)) : v_int(llabs((long long)v_number(c->self)));
+	if (c->self.type == V_FLOAT)
+		return v_float(fabs(c->self.f));
+	return whole(c->self) == INT64_MIN ? run_fail(c->r, "a whole number grows too large") : v_int(llabs(whole(c->self)));
+}
+
+/* Halves to even, of the exact value, as Python's round(). */
+static double rounded(double x, int64_t digits)
+{
+	char text[400];
+
+	if (digits < 0)
+		return nearbyint(x / pow(10, (double)-digits)) * pow(10, (double)-digits);
+	snprintf(text, sizeof(text), "%.*f", (int)digits, x);
+	return strtod(text, NULL);
 }
 
 static struct value f_round(const struct call *c)
 {
-	struct value digits = call_arg(c, 0, "precision", v_int(0)), method = call_arg(c, 1, "method", v_text("common"));
-	double scale = pow(10, v_number(digits)), x = v_number(c->self) * scale;
+	struct value precision = call_arg(c, 0, "precision", v_int(0)), method = call_arg(c, 1, "method", v_text("common"));
+	int64_t digits = v_is_number(precision) && precision.type != V_FLOAT ? whole(precision) : INT64_MAX;
 
-	if (!v_is_number(c->self))
-		return run_fail(c->r, "round: %s is no number", v_type_name(c->self));
-	x = v_equal(method, v_text("ceil")) ? ceil(x) : v_equal(method, v_text("floor")) ? floor(x) : nearbyint(x); /* halves to even, as Python */
-	return v_float(x / scale);
+	if (!v_is_number(c->self) || digits > 30 || digits < -30)
+		return run_fail(c->r, "round wants a number and at most 30 digits, not %s", v_type_name(c->self));
+	if (v_equal(method, v_text("common"))) {
+		double x = rounded(v_number(c->self), digits);
+		return c->self.type == V_FLOAT ? v_float(x) : digits >= 0 ? v_int(whole(c->self)) : whole_of(c, x);
+	}
+	if (!v_equal(method, v_text("ceil")) && !v_equal(method, v_text("floor")))
+		return run_fail(c->r, "round: a method common, ceil or floor was wanted");
+	double scale = pow(10, (double)digits), x = v_number(c->self) * scale;
+	return v_float((v_equal(method, v_text("ceil")) ? ceil(x) : floor(x)) / scale);
+}
+
+/* --- JSON --- */
+
+/* The same with the keys of every dict in order. */
+static struct value with_sorted_keys(const struct call *c, struct value v)
+{
+	struct value copy = v;
+
+	if (!run_steps(c->r, 1))
+		return v;
+	if (v_is_list(v)) {
+		copy = v_list(&c->r->mem, v.type, v.list->n);
+		for (size_t i = 0; i < v.list->n; i++)
+			v_push(&c->r->mem, copy, with_sorted_keys(c, v.list->items[i]));
+	} else if (v.type == V_DICT) {
+		struct value keys = v_list(&c->r->mem, V_LIST, v.dict->n);
+		copy = v_dict(&c->r->mem);
+		for (size_t i = 0; i < v.dict->n; i++)
+			v_push(&c->r->mem, keys, v.dict->keys[i]);
+		sort_items(c, keys.list->items, keys.list->items, keys.list->n, false);
+		for (size_t i = 0; i < keys.list->n; i++)
+			v_set(&c->r->mem, copy, keys.list->items[i], with_sorted_keys(c, *v_get(v, keys.list->items[i])));
+	}
+	return copy;
+}
+
+static const char *json_indent(const struct call *c)
+{
+	struct value indent = call_arg(c, 1, "indent", NONE);
+
+	if (indent.type == V_NONE || indent.type == V_UNDEFINED)
+		return NULL;
+	if (indent.type == V_STRING)
+		return indent.str.s;
+	if (!v_is_number(indent) || indent.type == V_FLOAT || whole(indent) > 64)
+		return run_fail(c->r, "tojson: an indent of at most 64 was wanted"), NULL;
+	return arena_printf(&c->r->mem, "%*s", (int)MAX(whole(indent), 0), "");
+}
+
+/* transformers': tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False). */
+static struct value f_tojson(const struct call *c)
+{
+	struct value separators = call_arg(c, 2, "separators", NONE), self = c->self;
+	struct json_style style = { .indent = json_indent(c), .colon = ": ", .ascii = v_true(call_arg(c, 0, "ensure_ascii", v_bool(false))) };
+	struct buf out = RUN_TEXT;
+	struct err why = ERR_INIT;
+
+	style.between = style.indent ? "," : ", ";
+	if (v_is_list(separators) && separators.list->n == 2 && separators.list->items[0].type == V_STRING && separators.list->items[1].type == V_STRING) {
+		style.between = separators.list->items[0].str.s;
+		style.colon = separators.list->items[1].str.s;
+	} else if (separators.type != V_NONE) {
+		return run_fail(c->r, "tojson: two texts were wanted as separators");
+	}
+	if (v_true(call_arg(c, 3, "sort_keys", v_bool(false))))
+		self = with_sorted_keys(c, self);
+	if (v_json(&out, self, &style, &why) < 0) {
+		buf_release(&out);
+		return run_fail(c->r, "tojson: %s", why.msg);
+	}
+	return run_take(c->r, &out);
 }
 
 /* --- text --- */
@@ -388,7 +473,7 @@ static struct value f_indent(const struct call *c)
 {
 	struct value text = run_text(c->r, c->self), width = call_arg(c, 0, "width", v_int(4));
 	bool first = v_true(call_arg(c, 1, "first", v_bool(false))), blank = v_true(call_arg(c, 2, "blank", v_bool(false)));
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	struct value by = width.type == V_STRING ? width : v_text("");
 
 	for (size_t at = 0; at < text.str.n || at == 0;) {
@@ -401,7 +486,7 @@ static struct value f_indent(const struct call *c)
 		if (!newline)
 			break;
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static struct value f_wordcount(const struct call *c)
@@ -410,11 +495,62 @@ static struct value f_wordcount(const struct call *c)
 	return v_int((int64_t)words.list->n);
 }
 
+/* One conversion of format: flags and width (spec, without the letter), the letter, the value; false: not possible. */
+static bool format_one(const struct call *c, struct buf *out, const char *spec, char kind, struct value v)
+{
+	char full[24];
+
+	if (kind == 's' || kind == 'r') {
+		struct buf text = RUN_TEXT;
+		(kind == 's' ? v_print : v_repr)(&text, v);
+		struct value shown = run_take(c->r, &text);
+		snprintf(full, sizeof(full), "%ss", spec);
+		if (!strcmp(full, "%s"))
+			buf_add(out, shown.str.s, shown.str.n);
+		else if (v_chars(shown) == shown.str.n) /* C counts bytes */
+			buf_addf(out, full, shown.str.s);
+		else
+			return false;
+		return true;
+	}
+	if (!v_is_number(v) || (kind != 'd' && v.type == V_FLOAT && strchr("ixX", kind)))
+		return false;
+	if (strchr("dixX", kind)) {
+		struct value i = v.type == V_FLOAT ? whole_of(c, v.f) : v_int(whole(v));
+		if (c->r->failed || (i.i < 0 && strchr("xX", kind)))
+			return false;
+		snprintf(full, sizeof(full), "%sll%c", spec, kind);
+		buf_addf(out, full, (long long)i.i);
+		return true;
+	}
+	snprintf(full, sizeof(full), "%s%c", spec, kind);
+	buf_addf(out, full, v_number(v));
+	return true;
+}
+
+/* Flags, width and precision; their numbers have at most three digits. */
+static size_t format_spec(const char *s, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && s[i] && strchr("-+ #0", s[i]))
+		i++;
+	for (int part = 0; part < 2; part++) {
+		for (int digits = 0; digits < 3 && i < n && s[i] >= '0' && s[i] <= '9'; digits++)
+			i++;
+		if (part == 0 && i < n && s[i] == '.')
+			i++;
+		else
+			break;
+	}
+	return i;
+}
+
 /* "%s has %d" | format(a, b): plain conversions alone. */
 static struct value f_format(const struct call *c)
 {
 	struct value text = run_text(c->r, c->self);
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	size_t next = 0;
 
 	for (size_t i = 0; i < text.str.n; i++) {
@@ -422,47 +558,24 @@ static struct value f_format(const struct call *c)
 			buf_addc(&out, text.str.s[i]);
 			continue;
 		}
-		size_t from = i++;
-		while (i < text.str.n && strchr("0123456789.-+ #", text.str.s[i]))
-			i++;
-		char kind = i < text.str.n ? text.str.s[i] : 0, spec[24];
+		size_t n = format_spec(text.str.s + i, text.str.n - i);
+		char kind = i + n < text.str.n ? text.str.s[i + n] : 0, spec[20];
 		if (kind == '%') {
 			buf_addc(&out, '%');
-			continue;
-		}
-		struct value v = call_arg(c, next++, NULL, UNDEFINED("an argument of format"));
-		snprintf(spec, sizeof(spec), "%.*s", (int)MIN(i - from, (size_t)12), text.str.s + from);
-		size_t n = strlen(spec);
-		if (kind == 's' || kind == 'r') {
-			struct value shown = kind == 's' ? run_text(c->r, v) : v_text("");
-			struct buf repr = BUF_INIT;
-			if (kind == 'r')
-				v_repr(&repr, v);
-			snprintf(spec + n, sizeof(spec) - n, "s");
-			char piece[512];
-			if (n == 1) {
-				buf_adds(&out, kind == 's' ? shown.str.s : buf_str(&repr));
-			} else {
-				snprintf(piece, sizeof(piece), spec, kind == 's' ? shown.str.s : buf_str(&repr));
-				buf_adds(&out, piece);
-			}
-			buf_release(&repr);
-		} else if ((kind == 'd' || kind == 'i') && v_is_number(v)) {
-			snprintf(spec + n, sizeof(spec) - n, "lld");
-			char piece[300];
-			snprintf(piece, sizeof(piece), spec, (long long)v_number(v));
-			buf_adds(&out, piece);
-		} else if (kind && strchr("feEgG", kind) && v_is_number(v)) {
-			snprintf(spec + n, sizeof(spec) - n, "%c", kind);
-			char piece[512];
-			snprintf(piece, sizeof(piece), spec, v_number(v));
-			buf_adds(&out, piece);
 		} else {
-			buf_release(&out);
-			return run_fail(c->r, "format: %%%c cannot show %s", kind ? kind : '?', v_type_name(v));
+			struct value v = next < c->n ? c->args[next] : UNDEFINED("an argument of format");
+			snprintf(spec, sizeof(spec), "%.*s", (int)n, text.str.s + i);
+			if (n >= 14 || !kind || !strchr("srdixXfeEgG", kind) || next++ >= c->n || !format_one(c, &out, spec, kind, v)) {
+				buf_release(&out);
+				return run_fail(c->r, "format: '%s%c' cannot show %s", spec, kind ? kind : '?', v_type_name(v));
+			}
 		}
+		i += n;
 	}
-	return v_take(&c->r->mem, &out);
+	if (next == c->n)
+		return run_take(c->r, &out);
+	buf_release(&out);
+	return run_fail(c->r, "format: %zu values for %zu places", c->n, next);
 }
 
 static const struct function filters[] = {
@@ -527,7 +640,7 @@ static struct value t_in(const struct call *c)
 
 static struct value remainder_is(const struct call *c, int64_t by, int64_t want)
 {
-	if (c->self.type != V_INT || by == 0)
+	if (c->self.type != V_INT || by == 0 || by == -1)
 		return run_fail(c->r, "a whole number was wanted, not %s", v_type_name(c->self));
 	int64_t rest = c->self.i % by;
 	return v_bool((rest < 0 ? -rest : rest) == want);

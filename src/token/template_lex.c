@@ -5,6 +5,7 @@
  * at the template's end goes. */
 #include "token/template_lex.h"
 
+#include <errno.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +188,10 @@ static int lex_number(struct lexer *x)
 		real |= exponent || point;
 	}
 	digits[n] = 0;
+	errno = 0;
 	add(x, TOKEN_NUMBER, real ? v_float(strtod(digits, &end)) : v_int(strtoll(digits, &end, 10)));
+	if (!real && errno == ERANGE)
+		return fail(x, "a whole number is too large");
 	return *end ? fail(x, "a number is not well formed") : 0;
 }
 
@@ -274,7 +278,7 @@ static int lex_raw(struct lexer *x)
 		return 0;
 	*x = try;
 	x->at += 2;
-	end_tag(x, sign);
+	end_tag(x, sign ? sign : '+'); /* the line break after it stays, unlike after other blocks */
 	const char *text = x->at;
 	for (const char *p = text; (p = memmem(p, (size_t)(x->end - p), "{%", 2)); p++) {
 		const char *q = p + 2;

@@ -59,6 +59,8 @@ static struct value strip(const struct call *c, bool left, bool right)
 	size_t from = 0, to = c->self.str.n, n;
 	uint32_t ch;
 
+	if (set.type == V_STRING && !run_steps(c->r, to * set.str.n / 1024))
+		return c->self;
 	while (left && from < to && (n = char_at(s + from, to - from, &ch)) && in_set(&set, s + from, n, ch))
 		from += n;
 	while (right && to > from && (n = char_before(s, to, &ch)) && in_set(&set, s + to - n, n, ch))
@@ -72,6 +74,7 @@ static struct value m_rstrip(const struct call *c) { return strip(c, false, true
 
 /* --- case --- */
 
+enum { SHARP_S = 0xdf };
 enum letter_case { UPPER, LOWER, TITLE, CAPITAL, SWAP };
 
 static utf8proc_int32_t cased(enum letter_case how, utf8proc_int32_t c, bool first, bool in_word)
@@ -94,17 +97,20 @@ static bool is_letter(uint32_t c)
 
 static struct value recase(const struct call *c, enum letter_case how)
 {
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	bool in_word = false;
 
 	for (size_t at = 0, n; at < c->self.str.n; at += n) {
 		uint32_t ch;
 		char bytes[4];
 		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
-		buf_add(&out, bytes, utf8_encode((uint32_t)cased(how, (utf8proc_int32_t)ch, at == 0, in_word), bytes));
+		if (ch == SHARP_S && (how == UPPER || how == SWAP || (how == TITLE && !in_word) || (how == CAPITAL && at == 0)))
+			buf_adds(&out, how == UPPER || how == SWAP ? "SS" : "Ss"); /* the one common character whose other case is two */
+		else
+			buf_add(&out, bytes, utf8_encode((uint32_t)cased(how, (utf8proc_int32_t)ch, at == 0, in_word), bytes));
 		in_word = is_letter(ch);
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static struct value m_upper(const struct call *c) { return recase(c, UPPER); }
@@ -175,9 +181,11 @@ static struct value with(const struct call *c, bool at_end)
 static struct value m_startswith(const struct call *c) { return with(c, false); }
 static struct value m_endswith(const struct call *c) { return with(c, true); }
 
-static const char *last_of(struct value s, struct value what)
+static const char *last_of(const struct call *c, struct value s, struct value what)
 {
-	for (size_t at = s.str.n + 1; what.str.n <= s.str.n && at-- > 0;)
+	if (what.str.n > s.str.n || !run_steps(c->r, (s.str.n - what.str.n) / 64 * what.str.n / 64))
+		return NULL;
+	for (size_t at = s.str.n + 1; at-- > 0;)
 		if (at + what.str.n <= s.str.n && !memcmp(s.str.s + at, what.str.s, what.str.n))
 			return s.str.s + at;
 	return NULL;
@@ -186,7 +194,7 @@ static const char *last_of(struct value s, struct value what)
 static struct value find(const struct call *c, bool last)
 {
 	struct value what = text_arg(c, 0, "sub");
-	const char *at = last ? last_of(c->self, what) : memmem(c->self.str.s, c->self.str.n, what.str.s, what.str.n);
+	const char *at = last ? last_of(c, c->self, what) : memmem(c->self.str.s, c->self.str.n, what.str.s, what.str.n);
 
 	return v_int(at ? (int64_t)utf8_count(c->self.str.s, (size_t)(at - c->self.str.s)) : -1);
 }
@@ -217,7 +225,7 @@ static struct value m_replace(const struct call *c)
 {
 	struct value old = text_arg(c, 0, "old"), new = text_arg(c, 1, "new"), most = call_arg(c, 2, "count", v_int(-1));
 	int64_t left = most.type == V_INT ? most.i : -1;
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	const char *s = c->self.str.s, *end = s + c->self.str.n;
 
 	while (left != 0) {
@@ -238,7 +246,7 @@ static struct value m_replace(const struct call *c)
 	buf_add(&out, s, (size_t)(end - s));
 	if (!old.str.n && left != 0)
 		buf_add(&out, new.str.s, new.str.n);
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 /* --- splitting and joining --- */
@@ -298,7 +306,7 @@ static struct value m_rsplit(const struct call *c)
 		return run_fail(c->r, "rsplit with a limit wants a separator");
 	backward = v_list(&c->r->mem, V_LIST, 8);
 	for (int64_t i = 0; i < limit.i; i++) {
-		const char *at = last_of(rest, by);
+		const char *at = last_of(c, rest, by);
 		if (!at)
 			break;
 		size_t from = (size_t)(at - rest.str.s) + by.str.n;
@@ -332,18 +340,20 @@ static struct value m_splitlines(const struct call *c)
 static struct value m_join(const struct call *c)
 {
 	struct value list;
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 
 	if (v_iterate(&c->r->mem, call_arg(c, 0, "iterable", NONE), &list, c->r->e) < 0)
 		return run_fail(c->r, "join: %s", c->r->e->msg);
 	for (size_t i = 0; i < list.list->n; i++) {
-		if (list.list->items[i].type != V_STRING)
+		if (list.list->items[i].type != V_STRING) {
+			buf_release(&out);
 			return run_fail(c->r, "join: item %zu is %s, a text was wanted", i, v_type_name(list.list->items[i]));
+		}
 		if (i)
 			buf_add(&out, c->self.str.s, c->self.str.n);
 		v_print(&out, list.list->items[i]);
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static struct value remove_part(const struct call *c, bool at_end)
@@ -362,7 +372,7 @@ static struct value m_removesuffix(const struct call *c) { return remove_part(c,
 static struct value cut(const struct call *c, bool last)
 {
 	struct value by = text_arg(c, 0, "sep"), t = v_list(&c->r->mem, V_TUPLE, 3), none = v_text("");
-	const char *at = last ? last_of(c->self, by) : memmem(c->self.str.s, c->self.str.n, by.str.s, by.str.n);
+	const char *at = last ? last_of(c, c->self, by) : memmem(c->self.str.s, c->self.str.n, by.str.s, by.str.n);
 	size_t n = at ? (size_t)(at - c->self.str.s) : c->self.str.n;
 
 	v_push(&c->r->mem, t, at || !last ? part(c, 0, n) : none);
@@ -377,20 +387,20 @@ static struct value m_rpartition(const struct call *c) { return cut(c, true); }
 static struct value m_zfill(const struct call *c)
 {
 	struct value width = call_arg(c, 0, "width", v_int(0));
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	bool sign = c->self.str.n && strchr("+-", c->self.str.s[0]);
 
 	buf_add(&out, c->self.str.s, sign);
 	for (int64_t i = (int64_t)v_chars(c->self); width.type == V_INT && i < width.i && i < 4096; i++)
 		buf_addc(&out, '0');
 	buf_add(&out, c->self.str.s + sign, c->self.str.n - sign);
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 /* "{} {name}".format(…): plain fields alone. */
 static struct value m_format(const struct call *c)
 {
-	struct buf out = BUF_INIT;
+	struct buf out = RUN_TEXT;
 	size_t next = 0;
 
 	for (const char *s = c->self.str.s, *end = s + c->self.str.n; s < end; s++) {
@@ -411,7 +421,7 @@ static struct value m_format(const struct call *c)
 			buf_addc(&out, *s);
 		}
 	}
-	return v_take(&c->r->mem, &out);
+	return run_take(c->r, &out);
 }
 
 static const struct function string_methods[] = {
@@ -510,7 +520,7 @@ static struct value m_cycle(const struct call *c)
 {
 	const struct value *at = v_get_text(c->self, "index0");
 
-	if (!at || !c->n)
+	if (!at || at->type != V_INT || at->i < 0 || !c->n)
 		return run_fail(c->r, "cycle wants values, and a loop around it");
 	return c->args[(size_t)at->i % c->n];
 }
@@ -549,10 +559,12 @@ static struct value g_range(const struct call *c)
 	if (!c->n || a.type != V_INT || (c->n > 1 && b.type != V_INT) || s.type != V_INT || s.i == 0)
 		return run_fail(c->r, "range wants whole numbers, and a step that is not 0");
 	struct value list = v_list(&c->r->mem, V_LIST, 8);
-	for (int64_t i = from; s.i > 0 ? i < to : i > to; i += s.i) {
+	for (int64_t i = from; s.i > 0 ? i < to : i > to;) {
 		if (list.list->n == RANGE_MAX)
 			return run_fail(c->r, "a range of more than %d numbers", RANGE_MAX);
 		v_push(&c->r->mem, list, v_int(i));
+		if (__builtin_add_overflow(i, s.i, &i))
+			break;
 	}
 	return list;
 }

@@ -15,7 +15,7 @@ enum { DEPTH_MAX = 150 };
 struct parser {
 	struct arena *mem;
 	const struct token *at;
-	int depth, loops;
+	int depth, loops, uses;      /* uses: see struct macro */
 	struct err *e;
 	bool failed;
 };
@@ -192,6 +192,7 @@ static struct expr *word(struct parser *p)
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (take_word(p, words[i].word))
 			return constant(p, words[i].value);
+	p->uses |= is_word(p, "varargs") ? USES_VARARGS : is_word(p, "kwargs") ? USES_KWARGS : is_word(p, "caller") ? USES_CALLER : 0;
 	return named(p, E_NAME, NULL, want_name(p));
 }
 
@@ -487,24 +488,34 @@ static struct stmt *statement(struct parser *p, enum stmt_type type)
 }
 
 /* A name, name.attribute, or names with commas. */
+static struct expr *target(struct parser *p);
+
+static struct expr *target_item(struct parser *p)
+{
+	if (!take_op(p, "(")) {
+		struct expr *x = named(p, E_NAME, NULL, want_name(p));
+		return x && take_op(p, ".") ? named(p, E_ATTRIBUTE, x, want_name(p)) : x;
+	}
+	if (++p->depth > DEPTH_MAX)
+		return fail(p, "names are nested too deeply");
+	struct expr *x = target(p);
+	p->depth--;
+	return x && want_op(p, ")") ? x : NULL;
+}
+
 static struct expr *target(struct parser *p)
 {
-	bool round = take_op(p, "(");
-	struct expr *x = named(p, E_NAME, NULL, want_name(p)), **last;
+	struct expr *x = target_item(p), **last;
 
-	if (x && take_op(p, "."))
-		return named(p, E_ATTRIBUTE, x, want_name(p));
-	if (!x || (!is_op(p, ",") && !round))
+	if (!x || !is_op(p, ","))
 		return x;
 	struct expr *all = node(p, E_TUPLE, NULL, NULL);
 	if (!all)
 		return NULL;
 	all->args = x;
-	for (last = &x->next; take_op(p, ",") && p->at->type == TOKEN_NAME && !is_word(p, "in"); last = &(*last)->next)
-		if (!(*last = named(p, E_NAME, NULL, want_name(p))))
+	for (last = &x->next; take_op(p, ",") && (is_op(p, "(") || (p->at->type == TOKEN_NAME && !is_word(p, "in"))); last = &(*last)->next)
+		if (!(*last = target_item(p)))
 			return NULL;
-	if (round)
-		want_op(p, ")");
 	return p->failed ? NULL : all;
 }
 
@@ -615,18 +626,25 @@ static bool macro_arguments(struct parser *p, struct macro *m)
 	return true;
 }
 
+static void macro_body(struct parser *p, struct macro *m, const char *end)
+{
+	int loops = p->loops, uses = p->uses;
+
+	p->loops = p->uses = 0;
+	m->body = body(p, (const char *const[]){ end, NULL });
+	m->uses = p->uses;
+	p->loops = loops;
+	p->uses |= uses;
+	p->at += !p->failed;
+}
+
 static struct stmt *parse_macro(struct parser *p)
 {
 	struct stmt *s = statement(p, S_MACRO);
-	int loops = p->loops;
-
 	s->macro.name = want_name(p);
 	if (!s->macro.name || !macro_arguments(p, &s->macro) || !want_end(p))
 		return NULL;
-	p->loops = 0;
-	s->macro.body = body(p, (const char *const[]){ "endmacro", NULL });
-	p->loops = loops;
-	p->at += !p->failed;
+	macro_body(p, &s->macro, "endmacro");
 	if (!p->failed && p->at->type == TOKEN_NAME)
 		p->at++;
 	return p->failed ? NULL : block_end(p, s);
@@ -645,8 +663,7 @@ static struct stmt *parse_call(struct parser *p)
 		return unexpected(p, "the call of a macro");
 	if (!want_end(p))
 		return NULL;
-	s->macro.body = body(p, (const char *const[]){ "endcall", NULL });
-	p->at += !p->failed;
+	macro_body(p, &s->macro, "endcall");
 	return p->failed ? NULL : block_end(p, s);
 }
 

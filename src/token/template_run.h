@@ -26,6 +26,12 @@ struct call {
 	size_t n_named;
 };
 
+/* No text may be longer. */
+enum { RUN_TEXT_MAX = 64 << 20 };
+#define RUN_TEXT { .max = RUN_TEXT_MAX }
+
+/* Counts n steps more; false after a mistake, which too many steps are. */
+bool run_steps(struct run_state *r, size_t n);
 struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
@@ -44,8 +50,15 @@ struct value run_filter(struct run_state *r, const char *name, struct value self
 bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
 struct value run_attribute(struct run_state *r, struct value object, const char *name);  /* a.name */
 struct value run_item(struct run_state *r, struct value object, struct value key);       /* a[key] */
+struct value run_method(struct run_state *r, struct value object, const char *name);     /* bound; undefined where there is none */
 struct value run_text(struct run_state *r, struct value v);                              /* str(v) */
+struct value run_take(struct run_state *r, struct buf *text);                            /* as v_take; a mistake where the buffer overflowed */
 struct value run_escaped(struct run_state *r, struct value text);                        /* as HTML, unless it is safe; the result is */
+
+/* a op b: arithmetic, ~; and comparisons, in. */
+struct value run_binary(struct run_state *r, const char *op, struct value a, struct value b);
+bool run_holds(struct run_state *r, const char *op, struct value a, struct value b);
+struct value run_undefined(struct run_state *r, struct value v);                         /* the mistake of using it */
 
 bool is_python_space(uint32_t c);
 

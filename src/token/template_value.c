@@ -20,7 +20,10 @@ struct value v_text(const char *s) { return (struct value){ .type = V_STRING, .s
 
 struct value v_string(struct arena *a, const char *s, size_t n)
 {
-	return (struct value){ .type = V_STRING, .str = { arena_strndup(a, s, n), n } };
+	char *copy = arena_alloc(a, n + 1); /* a text may hold NULs */
+	if (n)
+		memcpy(copy, s, n);
+	return (struct value){ .type = V_STRING, .str = { copy, n } };
 }
 
 struct value v_take(struct arena *a, struct buf *b)
@@ -45,12 +48,35 @@ struct value v_list(struct arena *a, enum vtype type, size_t cap)
 	return (struct value){ .type = type, .list = l };
 }
 
+size_t v_weight(struct value v)
+{
+	switch (v.type) {
+	case V_STRING: return 1 + v.str.n / 16;
+	case V_LIST: case V_TUPLE: return 1 + v.list->weight;
+	case V_DICT: return 1 + v.dict->weight;
+	default: return 1;
+	}
+}
+
+int v_depth(struct value v)
+{
+	return v.type == V_LIST || v.type == V_TUPLE ? v.list->depth : v.type == V_DICT ? v.dict->depth : 0;
+}
+
+static void weigh(struct value item, size_t *weight, int *depth)
+{
+	if (__builtin_add_overflow(*weight, v_weight(item), weight))
+		*weight = SIZE_MAX / 2;
+	*depth = MAX(*depth, v_depth(item) + 1);
+}
+
 void v_push(struct arena *a, struct value list, struct value item)
 {
 	struct vlist *l = list.list;
 	if (l->n == l->cap)
 		l->items = grow(a, l->items, l->n, l->cap = l->cap ? 2 * l->cap : 8, sizeof(*l->items));
 	l->items[l->n++] = item;
+	weigh(item, &l->weight, &l->depth);
 }
 
 struct value v_dict(struct arena *a)
@@ -73,6 +99,8 @@ void v_set(struct arena *a, struct value dict, struct value key, struct value it
 	struct vdict *d = dict.dict;
 	struct value *old = (struct value *)(uintptr_t)v_get(dict, key);
 
+	weigh(key, &d->weight, &d->depth);
+	weigh(item, &d->weight, &d->depth);
 	if (old) {
 		*old = item;
 		return;
@@ -395,40 +423,53 @@ void v_print(struct buf *out, struct value v)
 		v_repr(out, v);
 }
 
-static void json_string_to(struct buf *out, const char *s, size_t n)
+static void json_escape(struct buf *out, uint32_t c)
+{
+	if (c >= 0x10000)
+		buf_addf(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + (c & 0x3ff));
+	else
+		buf_addf(out, "\\u%04x", c);
+}
+
+static void json_string_to(struct buf *out, const char *s, size_t n, bool ascii)
 {
 	static const char plain[] = "\"\\\n\r\t\b\f", letter[] = "\"\\nrtbf";
 
 	buf_addc(out, '"');
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, len; i < n; i += len) {
 		const char *at = s[i] ? strchr(plain, s[i]) : NULL;
+		uint32_t c = (uint8_t)s[i];
+		len = ascii ? MAX(utf8_decode(s + i, n - i, &c), (size_t)1) : 1;
 		if (at)
 			buf_addf(out, "\\%c", letter[at - plain]);
-		else if ((uint8_t)s[i] < 0x20)
-			buf_addf(out, "\\u%04x", s[i]);
+		else if (c < 0x20 || (ascii && c > 0x7e))
+			json_escape(out, c);
 		else
 			buf_addc(out, s[i]);
 	}
 	buf_addc(out, '"');
 }
 
-struct json_writer { struct buf *out; int indent; struct err *e; };
+struct json_writer { struct buf *out; const struct json_style *style; struct err *e; };
 
 static int json_value(const struct json_writer *w, struct value v, int depth);
 
-/* A line of its own with an indent, or ", " between items. */
+/* Between items, before the first and after the last: a line of its own with an indent. */
 static void json_break(const struct json_writer *w, int depth, bool first, bool last)
 {
 	if (!first && !last)
-		buf_adds(w->out, w->indent >= 0 ? "," : ", ");
-	if (w->indent >= 0)
-		buf_addf(w->out, "\n%*s", w->indent * (last ? depth : depth + 1), "");
+		buf_adds(w->out, w->style->between);
+	if (!w->style->indent)
+		return;
+	buf_addc(w->out, '\n');
+	for (int i = last ? 0 : -1; i < depth && !w->out->overflow; i++)
+		buf_adds(w->out, w->style->indent);
 }
 
 static int json_list(const struct json_writer *w, const struct vlist *l, int depth)
 {
 	buf_addc(w->out, '[');
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n && !w->out->overflow; i++) {
 		json_break(w, depth, i == 0, false);
 		if (json_value(w, l->items[i], depth + 1) < 0)
 			return -1;
@@ -449,7 +490,7 @@ static int json_key(const struct json_writer *w, struct value key)
 		v_print(&text, key);
 	else
 		return err_set(w->e, "keys of JSON must be text, not %s", v_type_name(key));
-	json_string_to(w->out, buf_str(&text), text.len);
+	json_string_to(w->out, buf_str(&text), text.len, w->style->ascii);
 	buf_release(&text);
 	return 0;
 }
@@ -457,11 +498,11 @@ static int json_key(const struct json_writer *w, struct value key)
 static int json_dict(const struct json_writer *w, const struct vdict *d, int depth)
 {
 	buf_addc(w->out, '{');
-	for (size_t i = 0; i < d->n; i++) {
+	for (size_t i = 0; i < d->n && !w->out->overflow; i++) {
 		json_break(w, depth, i == 0, false);
 		if (json_key(w, d->keys[i]) < 0)
 			return -1;
-		buf_adds(w->out, ": ");
+		buf_adds(w->out, w->style->colon);
 		if (json_value(w, d->values[i], depth + 1) < 0)
 			return -1;
 	}
@@ -483,7 +524,7 @@ static int json_value(const struct json_writer *w, struct value v, int depth)
 		else
 			v_repr(w->out, v);
 		return 0;
-	case V_STRING: json_string_to(w->out, v.str.s, v.str.n); return 0;
+	case V_STRING: json_string_to(w->out, v.str.s, v.str.n, w->style->ascii); return 0;
 	case V_LIST: case V_TUPLE:
 		return v.list->lazy ? err_set(w->e, "a generator cannot be written as JSON; make it a list") : json_list(w, v.list, depth);
 	case V_DICT: return json_dict(w, v.dict, depth);
@@ -491,8 +532,8 @@ static int json_value(const struct json_writer *w, struct value v, int depth)
 	}
 }
 
-int v_json(struct buf *out, struct value v, int indent, struct err *e)
+int v_json(struct buf *out, struct value v, const struct json_style *style, struct err *e)
 {
-	struct json_writer w = { out, indent, e };
+	struct json_writer w = { out, style, e };
 	return json_value(&w, v, 0);
 }

@@ -18,8 +18,9 @@ enum vtype { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_FLOAT, V_STRING, V_LIST, V_TU
 
 struct value;
 
-struct vlist { struct value *items; size_t n, cap; bool lazy; }; /* lazy: Python has a generator there, which has no length and is always true */
-struct vdict { struct value *keys, *values; size_t n, cap; };   /* in the order of insertion */
+/* weight: how much there is to print or compare within, at least; depth: of what is nested. Both are kept by v_push and v_set. */
+struct vlist { struct value *items; size_t n, cap, weight; int depth; bool lazy; }; /* lazy: Python has a generator there, which has no length and is always true */
+struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; }; /* in the order of insertion */
 
 struct macro;
 struct function;
@@ -68,13 +69,20 @@ int v_order(struct value a, struct value b, int *order, struct err *e); /* -1: c
 const char *v_type_name(struct value v);                        /* "str", as Python says */
 /* What iterating gives: items, keys, characters; nothing for undefined. */
 int v_iterate(struct arena *a, struct value v, struct value *list, struct err *e);
+size_t v_weight(struct value v);                                /* of a text: a sixteenth of its bytes, and 1 */
+int v_depth(struct value v);
 int v_length(struct value v, size_t *n, struct err *e);
 bool v_contains(struct value whole, struct value part, bool *found); /* false: cannot be asked */
 
 void v_print(struct buf *out, struct value v);                  /* str() */
 void v_repr(struct buf *out, struct value v);
-/* json.dumps(v, ensure_ascii=False, indent=indent); indent < 0: one line. */
-int v_json(struct buf *out, struct value v, int indent, struct err *e);
+/* json.dumps. */
+struct json_style {
+	const char *indent;                                         /* of one level; NULL: all in one line */
+	const char *between, *colon;                                /* items; a key and its value */
+	bool ascii;                                                 /* other characters as \u… */
+};
+int v_json(struct buf *out, struct value v, const struct json_style *style, struct err *e);
 
 /* Strings by characters. */
 size_t v_chars(struct value s);
