@@ -91,15 +91,18 @@ $(BUILD)/.deps-found: Makefile
 	if [ -n "$$missing" ]; then echo "kungfu: missing:$$missing. Install with: make deps   (Debian: $(PACKAGES))" >&2; exit 1; fi
 	@touch $@
 
+# As many jobs as processors, where the caller did not say.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 deps:
 	tools/install-deps $(PACKAGES)
 
 demo: deps
-	+$(MAKE) all
+	+$(MAKE) $(JOBS) all
 	tools/demo $(BUILD)/kungfu
 
 check: deps
-	+$(MAKE) check-now
+	+$(MAKE) $(JOBS) check-now
 
 check-now: $(BUILD)/kungfu $(BUILD)/kungfu-test
 	test/check $(BUILD)
