@@ -2,10 +2,10 @@
 """Training steps by PyTorch (and PEFT): two documents of 512 tokens, float32, AdamW, clipping at 1.
 
     peft_step.py full|lora MODEL.gguf CACHE ROWS.jsonl STEPS THREADS     one JSON line
-    peft_step.py rows MODEL.gguf CACHE ROWS.jsonl                        writes the two documents as one row of text
+    peft_step.py rows MODEL.gguf CACHE ROWS.jsonl                        writes the two documents as rows of text
 
-The row's text becomes exactly 1,024 tokens with its EOS, so both programs see the same two documents in every step and
-their losses can be compared."""
+A row becomes exactly 512 tokens with its EOS, so both programs see the same two documents in every step, but for a token
+here or there: transformers, reading a GGUF, leaves out the splitting of digits that the model's tokenizer has."""
 import json
 import sys
 import time
@@ -18,17 +18,24 @@ LENGTH, DOCUMENTS = 512, 2
 TEXT = "/usr/share/common-licenses/GPL-3"  # on every Debian machine
 
 
+def longest(tokenizer, text):
+    """The longest beginning of so many tokens that EOS makes it LENGTH."""
+    end = min(len(text), 8 * LENGTH)
+    while len(ids := tokenizer(text[:end])["input_ids"]) > LENGTH - 1:
+        end -= max(1, (len(ids) - LENGTH + 1) // 2)
+    while len(tokenizer(text[:end + 1])["input_ids"]) == LENGTH - 1:
+        end += 1
+    assert len(tokenizer(text[:end])["input_ids"]) == LENGTH - 1
+    return text[:end]
+
+
 def write_rows(tokenizer, path):
     text = open(TEXT).read()
-    want = LENGTH * DOCUMENTS - 1
-    end = len(text)
-    while len(ids := tokenizer(text[:end])["input_ids"]) > want:  # the longest beginning of so many tokens
-        end -= max(1, (len(ids) - want) // 2)
-    while len(tokenizer(text[:end + 1])["input_ids"]) == want:
-        end += 1
-    assert len(tokenizer(text[:end])["input_ids"]) == want
     with open(path, "w") as f:
-        f.write(json.dumps({"text": text[:end]}) + "\n")
+        for _ in range(DOCUMENTS):
+            row = longest(tokenizer, text)
+            text = text[len(row):]
+            f.write(json.dumps({"text": row}) + "\n")
 
 
 def main():
@@ -43,8 +50,7 @@ def main():
     params = [p for p in model.parameters() if p.requires_grad]
     lr = 2e-4 if method == "lora" else 2e-5
     optimizer = torch.optim.AdamW(params, lr=lr, weight_decay=0.0, fused=True)
-    ids = tokenizer(json.loads(open(rows).readline())["text"])["input_ids"] + [tokenizer.eos_token_id]
-    batch = torch.tensor(ids).view(DOCUMENTS, LENGTH)
+    batch = torch.tensor([tokenizer(json.loads(row)["text"])["input_ids"] + [tokenizer.eos_token_id] for row in open(rows)])
     losses, seconds = [], []
     for _ in range(steps):
         begin = time.perf_counter()
