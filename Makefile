@@ -4,9 +4,11 @@
 # written into build/gen/. Adding one thing is adding one file.
 
 CC ?= cc
+# V=1 shows whole command lines.
+Q := $(if $(V),,@)
 BUILD ?= build
 VERSION := 0.1.0
-MACHINE := $(shell $(CC) -dumpmachine)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
 PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib
@@ -38,24 +40,28 @@ names = $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c))))
 all: $(BUILD)/kungfu
 
 $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
-	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
 $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(BUILD)/libfixture.a $(BUILD)/libkungfu.a
-	$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/.deps-found
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/src/kernel/x86_avx2.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512

@@ -18,7 +18,8 @@ $(BUILD)/fuzz/libkungfu.a: force
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(FUZZ_SANITIZE)" $@
 
 $(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(BUILD)/fuzz/libkungfu.a
-	$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # --- libFuzzer ---
 FUZZ_CLANG ?= clang
