@@ -76,7 +76,7 @@ static int add_token(struct tokenizer *t, const struct added_token *token, struc
 		return err_set(e, "added token \"%.64s\" has the id %d, but %d in the vocabulary", token->text, token->id, known);
 	if (known < 0 && vocab_put(&t->vocab, token->text, token->n, token->id, flags, e))
 		return -1;
-	if ((t->n_added & (t->n_added - 1)) == 0) /* full at 0, 1, 2, 4, 8 … */
+	if (!t->added || (t->n_added & (t->n_added - 1)) == 0) /* full at 0, 1, 2, 4, 8 … */
 		t->added = mem_grow(t->added, MAX(t->n_added * 2, (size_t)1), sizeof(*t->added));
 	t->vocab.piece[token->id].flags |= (uint8_t)flags;
 	t->vocab.piece[token->id].added = (uint32_t)t->n_added;
