@@ -69,6 +69,8 @@ bool run_steps(struct run_state *r, size_t n)
 	return !r->failed;
 }
 
+bool run_charge(struct run_state *r, struct value a, struct value b) { return run_steps(r, (v_weight(a) + v_weight(b)) / 64); }
+
 static bool step(struct run_state *r) { return run_steps(r, 1); }
 
 /* What looking at a value once costs, without what is within its items. */
@@ -313,11 +315,13 @@ static struct value slice_text(struct interpreter *x, struct value s, int64_t fr
 	size_t n = by > 0 ? (size_t)MAX(to - from, 0) : (size_t)MAX(from - to, 0), first = (size_t)(by > 0 ? from : to + 1), at = n ? v_char_at(s, first) : 0;
 	struct value whole = v_string(&x->r.mem, s.str.s + at, n ? v_char_at((struct value){ .type = V_STRING, .str = { s.str.s + at, s.str.n - at } }, n) : 0);
 	struct value chars;
+	struct err why = ERR_INIT;
 	struct buf text = RUN_TEXT;
 
 	if (by == 1 || !n)
 		return whole;
-	v_iterate(&x->r.mem, whole, &chars, x->r.e);
+	if (v_iterate(&x->r.mem, whole, &chars, &why) < 0)
+		return run_fail(&x->r, "%s", why.msg);
 	for (int64_t i = by > 0 ? 0 : (int64_t)n - 1; i >= 0 && i < (int64_t)n && step(&x->r); i += by)
 		v_print(&text, chars.list->items[i]);
 	return run_take(&x->r, &text);
@@ -602,6 +606,7 @@ static struct value eval(struct interpreter *x, const struct expr *e)
 static void assign(struct interpreter *x, const struct expr *target, struct value v)
 {
 	struct value items;
+	struct err why = ERR_INIT;
 
 	if (target->type == E_NAME) {
 		set_in(x, x->scope, target->value.str.s, v);
@@ -611,8 +616,8 @@ static void assign(struct interpreter *x, const struct expr *target, struct valu
 			v_set(&x->r.mem, object, v_text(target->value.str.s), v);
 		else
 			run_fail(&x->r, "only a namespace's attributes can be set");
-	} else if (v_iterate(&x->r.mem, v, &items, x->r.e) < 0) {
-		run_fail(&x->r, "%s cannot be taken apart", v_type_name(v));
+	} else if (v_iterate(&x->r.mem, v, &items, &why) < 0) {
+		run_fail(&x->r, "%s", why.msg);
 	} else {
 		size_t i = 0;
 		for (const struct expr *t = target->args; t && !x->r.failed; t = t->next, i++)

@@ -101,12 +101,16 @@ static struct value f_list(const struct call *c)
 
 static struct value f_first(const struct call *c)
 {
+	if (c->self.type == V_STRING && c->self.str.n)
+		return run_item(c->r, c->self, v_int(0));
 	struct value list = as_list(c);
 	return list.list->n ? list.list->items[0] : UNDEFINED("the first item of nothing");
 }
 
 static struct value f_last(const struct call *c)
 {
+	if (c->self.type == V_STRING && c->self.str.n)
+		return run_item(c->r, c->self, v_int(-1));
 	struct value list = as_list(c);
 	return list.list->n ? list.list->items[list.list->n - 1] : UNDEFINED("the last item of nothing");
 }
@@ -309,6 +313,8 @@ static struct value extreme(const struct call *c, int sign)
 	for (size_t i = 0; i < list.list->n; i++) {
 		struct value key = sort_key(c, attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute), false);
 		int order = -1;
+		if (!run_charge(c->r, best_key, key))
+			return best;
 		if (i && v_order(best_key, key, &order, &why) < 0)
 			return run_fail(c->r, "%s", why.msg);
 		if (!i || order * sign < 0) {
@@ -607,18 +613,25 @@ static struct value t_callable(const struct call *c) { return v_bool(c->self.typ
 static struct value t_sameas(const struct call *c)
 {
 	struct value other = call_arg(c, 0, "other", NONE);
-	return v_bool(c->self.type == other.type && v_equal(c->self, other));
+	return v_bool(c->self.type == other.type && run_charge(c->r, c->self, other) && v_equal(c->self, other));
 }
 
-static struct value t_eq(const struct call *c) { return v_bool(v_equal(c->self, call_arg(c, 0, NULL, NONE))); }
-static struct value t_ne(const struct call *c) { return v_bool(!v_equal(c->self, call_arg(c, 0, NULL, NONE))); }
+static bool is_equal(const struct call *c)
+{
+	struct value other = call_arg(c, 0, NULL, NONE);
+	return run_charge(c->r, c->self, other) && v_equal(c->self, other);
+}
+
+static struct value t_eq(const struct call *c) { return v_bool(is_equal(c)); }
+static struct value t_ne(const struct call *c) { return v_bool(!is_equal(c)); }
 
 static int order_of(const struct call *c)
 {
+	struct value other = call_arg(c, 0, NULL, NONE);
 	struct err why = ERR_INIT;
 	int order = 0;
 
-	if (v_order(c->self, call_arg(c, 0, NULL, NONE), &order, &why) < 0)
+	if (run_charge(c->r, c->self, other) && v_order(c->self, other, &order, &why) < 0)
 		run_fail(c->r, "%s", why.msg);
 	return order;
 }
@@ -633,6 +646,8 @@ static struct value t_in(const struct call *c)
 	struct value whole = call_arg(c, 0, "seq", NONE);
 	bool found;
 
+	if (!run_charge(c->r, whole, c->self))
+		return v_bool(false);
 	if (!v_contains(whole, c->self, &found))
 		return run_fail(c->r, "in: %s cannot be looked into for %s", v_type_name(whole), v_type_name(c->self));
 	return v_bool(found);

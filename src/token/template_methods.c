@@ -440,7 +440,7 @@ static struct value m_list_index(const struct call *c)
 {
 	struct value what = call_arg(c, 0, NULL, NONE);
 
-	for (size_t i = 0; i < c->self.list->n; i++)
+	for (size_t i = 0; i < c->self.list->n && run_charge(c->r, c->self.list->items[i], NONE); i++)
 		if (v_equal(c->self.list->items[i], what))
 			return v_int((int64_t)i);
 	return run_fail(c->r, "index: the value is not in the list");
@@ -451,7 +451,7 @@ static struct value m_list_count(const struct call *c)
 	struct value what = call_arg(c, 0, NULL, NONE);
 	int64_t n = 0;
 
-	for (size_t i = 0; i < c->self.list->n; i++)
+	for (size_t i = 0; i < c->self.list->n && run_charge(c->r, c->self.list->items[i], NONE); i++)
 		n += v_equal(c->self.list->items[i], what);
 	return v_int(n);
 }

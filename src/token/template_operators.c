@@ -149,7 +149,7 @@ bool run_holds(struct run_state *r, const char *op, struct value a, struct value
 	int order = 0;
 	struct err why = ERR_INIT;
 
-	if (!run_steps(r, (v_weight(a) + v_weight(b)) / 64))
+	if (!run_charge(r, a, b))
 		return false;
 	if (!strcmp(op, "=="))
 		return v_equal(a, b);

@@ -32,6 +32,8 @@ enum { RUN_TEXT_MAX = 64 << 20 };
 
 /* Counts n steps more; false after a mistake, which too many steps are. */
 bool run_steps(struct run_state *r, size_t n);
+/* Counts what comparing within these costs. */
+bool run_charge(struct run_state *r, struct value a, struct value b);
 struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);

@@ -271,6 +271,9 @@ int v_length(struct value v, size_t *n, struct err *e)
 	}
 }
 
+/* A list of them takes fifty times the text's memory. */
+enum { CHARACTERS_MAX = 1 << 20 };
+
 static struct value characters(struct arena *a, struct value s)
 {
 	struct value list = v_list(a, V_LIST, v_chars(s));
@@ -287,7 +290,11 @@ int v_iterate(struct arena *a, struct value v, struct value *list, struct err *e
 {
 	switch (v.type) {
 	case V_LIST: case V_TUPLE: *list = v; return 0;
-	case V_STRING: *list = characters(a, v); return 0;
+	case V_STRING:
+		if (v_chars(v) > CHARACTERS_MAX)
+			return err_set(e, "a text of more than %d characters is not taken apart", CHARACTERS_MAX);
+		*list = characters(a, v);
+		return 0;
 	case V_UNDEFINED: *list = v_list(a, V_LIST, 0); return 0;
 	case V_DICT:
 		*list = v_list(a, V_LIST, v.dict->n);
