@@ -12,8 +12,8 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gas/profile.h"
 #include "learn/fit.h"
-#include "learn/machine.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -258,7 +258,7 @@ static json_t *command_words(const struct app *app, const char *name)
 /* What the run is and what it runs on; a resumed one adds itself to what is there. */
 static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, bool resume)
 {
-	char now[32], *processor = machine_processor();
+	char now[32], *processor = profile_processor();
 	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces;
 
 	clock_iso(now);

@@ -3,10 +3,7 @@
  * The best of several repetitions counts: whatever else runs on the machine can only make a product slower. */
 #include "learn/machine.h"
 
-#include <string.h>
-
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/mem.h"
 
 static const double budget = 0.06; /* seconds a measurement */
@@ -87,24 +84,4 @@ int machine_measure(struct machine_speed *s, const struct kernels *k, struct poo
 	mem_unmap(floats, bytes);
 	mem_unmap(scratch, scratch_bytes);
 	return 0;
-}
-
-char *machine_processor(void)
-{
-	static const char *const keys[] = { "model name", "Model", "Hardware" };
-	struct buf text = BUF_INIT;
-	struct err ignored = ERR_INIT;
-	char *name = NULL;
-
-	io_read(&text, "/proc/cpuinfo", &ignored);
-	for (size_t i = 0; !name && i < ARRAY_LEN(keys); i++) {
-		const char *at = strstr(buf_str(&text), keys[i]);
-		const char *from = at ? strchr(at, ':') : NULL;
-		if (from) {
-			from += 1 + strspn(from + 1, " \t");
-			name = mem_strndup(from, strcspn(from, "\n"));
-		}
-	}
-	buf_release(&text);
-	return name ? name : mem_strdup("unknown");
 }

@@ -1,4 +1,4 @@
-/* machine: what this computer is and how fast, measured in a moment: for the plan's time and the record of a run. */
+/* machine: how fast this computer is, measured in a moment: for the plan's time. */
 #ifndef LEARN_MACHINE_H
 #define LEARN_MACHINE_H
 
@@ -11,7 +11,5 @@ struct machine_speed {
 
 /* Takes about 0.2 s and at most `room` bytes of memory, given back. rows: as many as a micro-batch has. */
 int machine_measure(struct machine_speed *s, const struct kernels *k, struct pool *p, const struct matrix *w, size_t rows, size_t room, struct err *e);
-/* The processor's name as the system tells it, "unknown" else; mem_free. */
-char *machine_processor(void);
 
 #endif
