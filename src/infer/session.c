@@ -1,18 +1,29 @@
-/* session: see session.h. A forward-only tape whose attention reads a cache: row i of a step is position and key length + i.
+/* session: see session.h. A forward-only tape whose attention reads a cache.
  *
- * Tokens go in by chunks of up to CHUNK rows through one plan; a row's bits do not depend on the rows beside it, so feeding one by one or
- * all at once gives the same logits. Logits are computed for the last token alone. The cache is mapped whole and becomes real as it fills. */
+ * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole blocks of
+ * 64 keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a multiple of 64: position p has
+ * key region + p − S. So attention, which goes by tiles of 64 keys, meets the same keys in the same lanes as in a sequence alone, and
+ * a row's bits do not depend on the rows beside it: branches, chunks and one by one give the same logits. The mask is the forest's: shared
+ * keys are seen by all rows after them, others to the end of their region.
+ *
+ * Logits are computed for a part's last token alone, where they are wanted. The cache is mapped whole and becomes real as it fills. */
 #include "infer/session.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 
-enum { CHUNK = 256 };
+enum { BLOCK = 64 };
 
 struct session {
 	struct model *model;
-	int n_ctx, length;
+	int n_ctx, n_sequences;
+	int region;                    /* keys of a sequence */
+	int shared;                    /* S, while there are branches */
+	int n_branches;
+	int *length;                   /* [n_sequences] tokens */
+	bool *branch;                  /* [n_sequences] */
+	int32_t *ids;                  /* [n_sequences][n_ctx] */
 	struct tape tape;
 	struct graph graph;
 	uint32_t logits;
@@ -20,14 +31,18 @@ struct session {
 	struct run run;
 	struct batch batch;
 	struct kv_tensors *kv;
-	float *cache;                  /* [layers][keys and values][n_ctx][G·D] */
+	float *cache;                  /* [layers][keys and values][n_sequences·region][G·D] */
 	size_t cache_bytes;
 };
+
+static size_t key_count(const struct session *s) { return (size_t)s->n_sequences * (size_t)s->region; }
+
+static size_t key_width(const struct session *s) { return (size_t)s->model->config.G * (size_t)s->model->config.D; }
 
 static void make_cache_tensors(struct session *s)
 {
 	const struct config *c = &s->model->config;
-	size_t dim[2] = { (size_t)s->n_ctx, (size_t)c->G * (size_t)c->D };
+	size_t dim[2] = { key_count(s), key_width(s) };
 
 	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
 	for (int i = 0; i < c->n_layers; i++)
@@ -36,8 +51,8 @@ static void make_cache_tensors(struct session *s)
 
 static int record(struct session *s, const struct adapter *a, struct err *e)
 {
-	int32_t rows = MIN(CHUNK, s->n_ctx);
-	struct batch_cap cap = { .rows = rows, .targets = 1, .segments = 1, .docs = 1, .keys = s->n_ctx };
+	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, key_count(s));
+	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
 
 	tape_init(&s->tape, &cap, false);
 	batch_init(&s->batch, &cap);
@@ -49,28 +64,33 @@ static int record(struct session *s, const struct adapter *a, struct err *e)
 	return s->tape.err.msg[0] ? err_set(e, "%s", s->tape.err.msg) : 0;
 }
 
+/* Keys begin..end-1 are seen by rows whose keys are below `until`. */
+static void set_sight(struct session *s, int begin, int end, int until)
+{
+	for (int j = begin; j < end; j++)
+		s->batch.vis_end[j] = until;
+}
+
 static void bind(struct session *s)
 {
-	const struct config *c = &s->model->config;
-	size_t one = (size_t)s->n_ctx * (size_t)c->G * (size_t)c->D;
+	size_t one = key_count(s) * key_width(s);
 
 	graph_bind(&s->graph, &s->run, NULL);
-	for (int i = 0; i < c->n_layers; i++) {
+	for (int i = 0; i < s->model->config.n_layers; i++) {
 		run_bind(&s->run, s->kv[i].k, s->cache + 2 * (size_t)i * one);
 		run_bind(&s->run, s->kv[i].v, s->cache + (2 * (size_t)i + 1) * one);
 	}
-	for (int j = 0; j < s->n_ctx; j++)
-		s->batch.vis_end[j] = s->n_ctx; /* one document: every later row sees a key */
+	for (int n = 0; n < s->n_sequences; n++)
+		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
 }
 
 static int build(struct session *s, const struct adapter *a, struct pool *pool, const struct kernels *k, struct err *e)
 {
-	const struct config *c = &s->model->config;
 	void *cache;
 
 	if (record(s, a, e) < 0 || plan_make(&s->plan, &s->tape, k, NULL, e) < 0 || run_init(&s->run, &s->plan, k, pool, e) < 0)
 		return -1;
-	s->cache_bytes = 2 * (size_t)c->n_layers * (size_t)s->n_ctx * (size_t)c->G * (size_t)c->D * sizeof(float);
+	s->cache_bytes = 2 * (size_t)s->model->config.n_layers * key_count(s) * key_width(s) * sizeof(float);
 	if (mem_map(&cache, s->cache_bytes, "keys and values", e) < 0)
 		return -1;
 	s->cache = cache;
@@ -78,18 +98,30 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 	return 0;
 }
 
-int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, struct err *e)
+int session_new_many(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, int n_sequences,
+                     struct err *e)
 {
 	if (n_ctx < 1 || n_ctx > m->config.n_ctx)
 		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, m->config.n_ctx);
+	int region = n_sequences > 1 ? ROUND_UP(n_ctx, BLOCK) : n_ctx;
+	if (n_sequences < 1 || n_sequences > SESSION_ROWS || n_sequences > INT32_MAX / region)
+		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n_sequences, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .n_ctx = n_ctx };
+	*s = (struct session){ .model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region };
+	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
+	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
+	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
 	if (build(s, a, pool, k, e) < 0) {
 		session_free(s);
 		return -1;
 	}
 	*out = s;
 	return 0;
+}
+
+int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, struct err *e)
+{
+	return session_new_many(out, m, a, pool, k, n_ctx, 1, e);
 }
 
 void session_free(struct session *s)
@@ -104,43 +136,167 @@ void session_free(struct session *s)
 	tape_release(&s->tape);
 	batch_release(&s->batch);
 	mem_free(s->kv);
+	mem_free(s->length);
+	mem_free(s->branch);
+	mem_free(s->ids);
 	mem_free(s);
 }
 
-static void step(struct session *s, const int32_t *ids, int32_t n, bool last)
+/* --- steps --- */
+
+static int key_of(const struct session *s, int sequence, int position)
+{
+	return sequence * s->region + position - (s->branch[sequence] ? s->shared : 0);
+}
+
+static int32_t *ids_of(const struct session *s, int sequence) { return s->ids + (size_t)sequence * (size_t)s->n_ctx; }
+
+static int check_parts(const struct session *s, const struct session_part *parts, int n, struct err *e)
+{
+	int rows = 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct session_part *p = &parts[i];
+		if (p->sequence < 0 || p->sequence >= s->n_sequences || (i && p->sequence <= parts[i - 1].sequence) || p->n < 1)
+			BUG("part %d: %d tokens for sequence %d of %d", i, p->n, p->sequence, s->n_sequences);
+		if (p->sequence == 0 && s->n_branches)
+			BUG("sequence 0 is fed while it has %d branches", s->n_branches);
+		if (p->n > s->n_ctx - s->length[p->sequence])
+			return err_set(e, "the context is full: %d tokens are in it and %d are to be added, it holds %d", s->length[p->sequence], p->n, s->n_ctx);
+		rows += p->n;
+	}
+	if (rows < 1 || rows > s->batch.cap.rows)
+		BUG("a step of %d tokens, at most %d", rows, s->batch.cap.rows);
+	return 0;
+}
+
+/* A part's rows, which are a tree of their own. */
+static void put_part(struct session *s, const struct session_part *p)
 {
 	struct batch *b = &s->batch;
+	int32_t row = b->n_rows, at = s->length[p->sequence];
 
-	for (int32_t i = 0; i < n; i++) {
-		b->ids[i] = ids[i];
-		b->pos[i] = b->key[i] = s->length + i;
+	for (int32_t i = 0; i < p->n; i++) {
+		b->ids[row + i] = p->ids[i];
+		b->pos[row + i] = at + i;
+		b->key[row + i] = key_of(s, p->sequence, at + i);
 	}
-	b->n_rows = n;
-	b->n_keys = s->length + n;
-	b->n_segments = b->n_docs = b->n_trees = 1;
-	b->segments[0] = (struct segment){ .len = n, .parent = -1, .pos0 = s->length, .end = n };
-	b->tree[0] = 0;
-	b->tree[1] = n;
-	b->n_targets = last;
-	b->target_row[0] = n - 1;
-	b->visible = (double)n * (s->length + 0.5 * (n + 1));
+	b->segments[b->n_segments] = (struct segment){ .start = row, .len = p->n, .parent = -1, .pos0 = at, .end = row + p->n };
+	b->tree[b->n_segments++] = row;
+	b->n_rows += p->n;
+	b->n_keys = b->key[b->n_rows - 1] + 1;
+	b->visible += (double)p->n * (at + 0.5 * (p->n + 1));
+	if (p->wanted)
+		b->target_row[b->n_targets++] = b->n_rows - 1;
+	memcpy(ids_of(s, p->sequence) + at, p->ids, (size_t)p->n * sizeof(*p->ids));
+	s->length[p->sequence] += p->n;
+}
+
+int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
+{
+	struct batch *b = &s->batch;
+	size_t at = 0, V = (size_t)s->model->config.V;
+
+	if (check_parts(s, parts, n, e) < 0)
+		return -1;
+	b->n_rows = b->n_targets = b->n_segments = 0;
+	b->visible = 0;
+	for (int i = 0; i < n; i++)
+		put_part(s, &parts[i]);
+	b->n_docs = b->n_trees = b->n_segments;
+	b->tree[b->n_trees] = b->n_rows;
 	run_step(&s->run, b);
-	s->length += n;
+	for (int i = 0; i < n; i++)
+		parts[i].logits = parts[i].wanted ? run_f32(&s->run, s->logits) + at++ * V : NULL;
+	return 0;
 }
 
 int session_feed(struct session *s, const int32_t *ids, size_t n, const float **logits, struct err *e)
 {
+	size_t most = (size_t)s->batch.cap.rows;
+	struct session_part part = { 0 };
+
 	if (n == 0)
 		BUG("no tokens");
-	if (n > (size_t)(s->n_ctx - s->length))
-		return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", s->length, n, s->n_ctx);
-	for (size_t i = 0; i < n; i += CHUNK)
-		step(s, ids + i, (int32_t)MIN(n - i, (size_t)CHUNK), n - i <= CHUNK);
-	*logits = run_f32(&s->run, s->logits);
+	if (n > (size_t)(s->n_ctx - s->length[0]))
+		return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", s->length[0], n, s->n_ctx);
+	for (size_t i = 0; i < n; i += most) {
+		part = (struct session_part){ .ids = ids + i, .n = (int)MIN(n - i, most), .wanted = n - i <= most };
+		if (session_step(s, &part, 1, e) < 0)
+			return -1;
+	}
+	*logits = part.logits;
 	return 0;
 }
 
-int session_length(const struct session *s) { return s->length; }
+/* --- branches --- */
+
+/* Calls that want a sequence other than 0. */
+static void check_branch(const struct session *s, int sequence, bool is_branch)
+{
+	if (sequence < 1 || sequence >= s->n_sequences || s->branch[sequence] != is_branch)
+		BUG("sequence %d of %d is %s branch", sequence, s->n_sequences, is_branch ? "no" : "0 or already a");
+}
+
+/* Keys and values of n keys, to another place of the cache, or zeros. */
+static void move_keys(struct session *s, int from, int to, int n)
+{
+	size_t width = key_width(s), one = key_count(s) * width, bytes = (size_t)n * width * sizeof(float);
+
+	for (size_t i = 0; i < 2 * (size_t)s->model->config.n_layers; i++) {
+		float *keys = s->cache + i * one;
+		if (from < 0)
+			memset(keys + (size_t)to * width, 0, bytes);
+		else
+			memcpy(keys + (size_t)to * width, keys + (size_t)from * width, bytes);
+	}
+}
+
+void session_branch(struct session *s, int sequence)
+{
+	int length = s->length[0];
+
+	check_branch(s, sequence, false);
+	if (s->length[sequence])
+		BUG("sequence %d has %d tokens, none were wanted", sequence, s->length[sequence]);
+	if (s->n_branches++ == 0) {
+		s->shared = length / BLOCK * BLOCK;
+		set_sight(s, 0, s->shared, s->n_sequences * s->region);
+	}
+	s->branch[sequence] = true;
+	s->length[sequence] = length;
+	memcpy(ids_of(s, sequence), ids_of(s, 0), (size_t)length * sizeof(*s->ids));
+	move_keys(s, s->shared, key_of(s, sequence, s->shared), length - s->shared);
+}
+
+/* A tile of keys is read whole, so those of the next sequence here begin as zeros: nothing of this one is left, not even what is no number. */
+void session_drop(struct session *s, int sequence)
+{
+	check_branch(s, sequence, true);
+	move_keys(s, -1, key_of(s, sequence, s->shared), s->length[sequence] - s->shared);
+	s->branch[sequence] = false;
+	s->length[sequence] = 0;
+	if (--s->n_branches == 0) {
+		set_sight(s, 0, s->shared, s->region);
+		s->shared = 0;
+	}
+}
+
+/* --- what is there --- */
+
+int session_length(const struct session *s) { return s->length[0]; }
+
+int session_length_of(const struct session *s, int sequence)
+{
+	if (sequence < 0 || sequence >= s->n_sequences)
+		BUG("sequence %d of %d", sequence, s->n_sequences);
+	return s->length[sequence];
+}
+
+const int32_t *session_ids(const struct session *s, int sequence)
+{
+	return session_length_of(s, sequence) ? ids_of(s, sequence) : s->ids;
+}
 
 int session_limit(const struct session *s) { return s->n_ctx; }
 
@@ -154,7 +310,17 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 void session_truncate(struct session *s, int length)
 {
-	if (length < 0 || length > s->length)
-		BUG("truncating %d tokens to %d", s->length, length);
-	s->length = length;
+	if (length < 0 || length > s->length[0] || s->n_branches)
+		BUG("truncating %d tokens to %d, with %d branches", s->length[0], length, s->n_branches);
+	s->length[0] = length;
+}
+
+int session_keep(struct session *s, const int32_t *ids, size_t n)
+{
+	int same = 0, most = (int)MIN((size_t)s->length[0], n ? n - 1 : 0);
+
+	while (same < most && s->ids[same] == ids[same])
+		same++;
+	session_truncate(s, same);
+	return same;
 }

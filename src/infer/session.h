@@ -1,4 +1,9 @@
-/* session: one conversation with a model: a cache of keys and values, tokens in, logits out. */
+/* session: conversations with a model: a cache of keys and values, tokens in, logits out.
+ *
+ * A session holds one sequence, number 0, or several. Sequences 1, 2, … each go on from where sequence 0 ends (session_branch): what they share
+ * is stored and computed once. Tokens of several sequences go through the model in one step. The logits of a sequence are, bit for
+ * bit, those that it would have alone, whatever is beside it. Tokens that were fed stay until they are truncated, so that a
+ * conversation's next turn computes only what is new (session_keep). */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -7,14 +12,43 @@
 
 struct session;
 
+enum { SESSION_ROWS = 256 };   /* most tokens of a step, and most sequences of a session */
+
+/* One sequence of n_ctx tokens. model, adapter (or NULL), pool and kernels are borrowed until session_free. */
 int session_new(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, struct err *e);
+/* n_sequences of n_ctx tokens each, number 0 included. */
+int session_new_many(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, int n_sequences,
+                     struct err *e);
 void session_free(struct session *s);
-/* Feeds tokens after those it has; logits [V] of the last one are borrowed until the next call. A full context is an error with both numbers. */
+
+/* Feeds tokens (n ≥ 1) to sequence 0, after those it has; logits [V] of the last one are borrowed until the next call. A full context is an error with
+ * both numbers, and nothing is fed then. */
 int session_feed(struct session *s, const int32_t *ids, size_t n, const float **logits, struct err *e);
-int session_length(const struct session *s);
-int session_limit(const struct session *s);
+
+struct session_part {          /* one sequence's share of a step */
+	int sequence;
+	const int32_t *ids;        /* [n], n ≥ 1 */
+	int n;
+	bool wanted;               /* logits of its last token */
+	const float *logits;       /* out: [V], until the next step; NULL when not wanted */
+};
+/* Feeds several sequences together: at most SESSION_ROWS tokens, parts in rising order of sequence, each once. Errors as session_feed. */
+int session_step(struct session *s, struct session_part *parts, int n, struct err *e);
+
+/* Makes `sequence` (empty, not 0) begin with all of sequence 0, which cannot be fed or truncated until every branch is dropped. An empty
+ * sequence 0 gives an empty branch. */
+void session_branch(struct session *s, int sequence);
+void session_drop(struct session *s, int sequence);    /* forgets a branch's tokens; it is no branch any more */
+
+int session_length(const struct session *s);           /* tokens of sequence 0 */
+int session_length_of(const struct session *s, int sequence);
+const int32_t *session_ids(const struct session *s, int sequence); /* its tokens, [session_length_of] */
+int session_limit(const struct session *s);            /* tokens that a sequence can hold */
 /* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes real as it fills. */
 void session_bytes(const struct session *s, size_t *work, size_t *cache);
-void session_truncate(struct session *s, int length);  /* forget all after the first `length` tokens */
+
+void session_truncate(struct session *s, int length);  /* forgets all of sequence 0 after its first `length` tokens */
+/* Forgets what of sequence 0 does not begin ids[0..n), and its last token if all are there (its logits are gone). Returns how many are kept: feed the rest. */
+int session_keep(struct session *s, const int32_t *ids, size_t n);
 
 #endif

@@ -26,11 +26,11 @@ static void fill_rope(float *table, size_t positions, size_t D, double theta)
 	}
 }
 
-/* A document lies in one micro-batch or one cache, so no position is beyond either. */
+/* A document lies in one micro-batch or one cache, so no position is beyond either; a cache of several sequences is longer than any of them. */
 static void make_rope(struct graph *g)
 {
 	const struct config *c = &g->model->config;
-	size_t positions = (size_t)MAX(g->tape->cap.rows, g->tape->cap.keys), D = (size_t)c->D;
+	size_t positions = (size_t)MAX(g->tape->cap.rows, MIN(g->tape->cap.keys, c->n_ctx)), D = (size_t)c->D;
 
 	if (!(c->rope_theta > 0))
 		return;

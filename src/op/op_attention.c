@@ -240,20 +240,20 @@ static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i
 	}
 }
 
-/* One tile of rows against one tile of keys, for the query heads of key-value head g. */
-static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t rows,
+/* Rows first..end-1 of the tile at i0 (those between which all lie that see anything) against one tile of keys, for the query heads of key-value head g. */
+static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first, size_t end,
                          size_t j0, size_t keys, const uint64_t *word)
 {
 	const struct kernels *k = a->kernels;
-	size_t D = a->D, group = a->attr->H / a->attr->G;
+	size_t D = a->D, group = a->attr->H / a->attr->G, rows = end - first;
 
 	pack_across(k, a->k + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->k);
 	k->scale(f->k, f->k, a->attr->scale, ROUND_UP(keys, (size_t)k->nr) * D);
 	pack_along(k, a->v + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->v);
 	for (size_t n = 0; n < group; n++) {
-		size_t at = i0 * a->q_ld + (g * group + n) * D;
+		size_t at = (i0 + first) * a->q_ld + (g * group + n) * D, row = n * TILE + first;
 		product(k, rows, keys, D, a->q + at, a->q_ld, 1, f->k, f->s, TILE, false);
-		soften(a, f->s, rows, word, f->m + n * TILE, f->l + n * TILE, a->o + at);
+		soften(a, f->s, rows, word + first, f->m + row, f->l + row, a->o + at);
 		product(k, rows, D, keys, f->s, TILE, 1, f->v, a->o + at, a->q_ld, true);
 	}
 }
@@ -275,9 +275,15 @@ static void forward_item(void *ctx, size_t item, int thread)
 	for (size_t i = i0; i < i1; i++)
 		memset(a->o + i * a->q_ld + g * group * a->D, 0, group * a->D * sizeof(float));
 	for (size_t j0 = 0; j0 < keys; j0 += TILE) {
-		size_t j1 = MIN(j0 + TILE, keys);
-		if (tile_sight(a->b, i0, i1, j0, j1, word) != SIGHT_NONE)
-			forward_tile(a, &f, g, i0, i1 - i0, j0, j1 - j0, word);
+		size_t j1 = MIN(j0 + TILE, keys), first = 0, end = i1 - i0;
+		if (tile_sight(a->b, i0, i1, j0, j1, word) == SIGHT_NONE)
+			continue;
+		for (; first < end && !word[first]; first++)
+			;
+		for (; end > first && !word[end - 1]; end--)
+			;
+		if (first < end)
+			forward_tile(a, &f, g, i0, first, end, j0, j1 - j0, word);
 	}
 	for (size_t n = 0; n < group; n++)
 		finish_rows(a, g * group + n, i0, i1, f.m + n * TILE, f.l + n * TILE);

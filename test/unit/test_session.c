@@ -1,0 +1,149 @@
+/* test_session: sequences of one session have the bits that they have alone: branches of every kind of prompt, in mixed steps, in a place that another
+ * one left; and what is kept of a conversation is what its next turn begins with. */
+#include "../test.h"
+
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "infer/session.h"
+
+enum { CONTEXT = 128, BRANCHES = 3 };
+
+struct bench {
+	struct test *t;
+	struct model model;
+	struct pool *pool;
+	const struct kernels *kernels;
+	struct session *alone;         /* one sequence */
+	int32_t ids[CONTEXT];
+	size_t V;
+};
+
+static void random_ids(const struct bench *b, uint64_t seed, int32_t *ids, int n)
+{
+	struct rng_stream rng = { seed };
+	for (int i = 0; i < n; i++)
+		ids[i] = (int32_t)rng_below(&rng, (uint32_t)b->V);
+}
+
+/* The logits after ids[0..n), of a sequence alone. */
+static const float *judge(struct bench *b, const int32_t *ids, int n)
+{
+	struct err e = ERR_INIT;
+	const float *logits = NULL;
+
+	session_truncate(b->alone, 0);
+	CHECK_MSG(b->t, session_feed(b->alone, ids, (size_t)n, &logits, &e) == 0, "%s", e.msg);
+	return logits;
+}
+
+static void check_part(struct bench *b, const struct session *s, const struct session_part *p, const char *when)
+{
+	int n = session_length_of(s, p->sequence);
+	const float *wanted = judge(b, session_ids(s, p->sequence), n);
+
+	CHECK_MSG(b->t, p->logits && !memcmp(p->logits, wanted, b->V * sizeof(float)), "%s: sequence %d, %d tokens: other bits than alone", when, p->sequence, n);
+}
+
+/* Steps of every length for each branch, beside each other. */
+static void feed_branches(struct bench *b, struct session *s, uint64_t seed, const char *when)
+{
+	static const int lengths[][BRANCHES] = { { 1, 1, 1 }, { 3, 1, 7 }, { 1, 17, 1 }, { 2, 1, 1 } };
+	struct err e = ERR_INIT;
+	int32_t ids[BRANCHES][32];
+
+	for (size_t step = 0; step < ARRAY_LEN(lengths); step++) {
+		struct session_part parts[BRANCHES];
+		for (int i = 0; i < BRANCHES; i++) {
+			random_ids(b, seed + 10 * step + (uint64_t)i, ids[i], lengths[step][i]);
+			parts[i] = (struct session_part){ .sequence = i + 1, .ids = ids[i], .n = lengths[step][i], .wanted = true };
+		}
+		CHECK_MSG(b->t, session_step(s, parts, BRANCHES, &e) == 0, "%s", e.msg);
+		for (int i = 0; i < BRANCHES; i++)
+			check_part(b, s, &parts[i], when);
+	}
+}
+
+static void test_branches(struct bench *b, int prompt)
+{
+	struct err e = ERR_INIT;
+	struct session *s;
+	const float *logits;
+
+	test_case(b->t, "branches of %d tokens, stored once, have the bits of sequences alone", prompt);
+	CHECK_MSG(b->t, session_new_many(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, BRANCHES + 1, &e) == 0, "%s", e.msg);
+	if (prompt)
+		CHECK(b->t, session_feed(s, b->ids, (size_t)prompt, &logits, &e) == 0);
+	for (int i = 1; i <= BRANCHES; i++)
+		session_branch(s, i);
+	feed_branches(b, s, 100, "at first");
+	session_drop(s, 2);
+	session_branch(s, 2);
+	CHECK(b->t, session_length_of(s, 2) == prompt);
+	int32_t id = 5;
+	struct session_part p = { .sequence = 2, .ids = &id, .n = 1, .wanted = true };
+	CHECK(b->t, session_step(s, &p, 1, &e) == 0);
+	check_part(b, s, &p, "in another's place");
+	for (int i = 1; i <= BRANCHES; i++)
+		session_drop(s, i);
+
+	session_truncate(s, prompt / 2);
+	CHECK(b->t, session_feed(s, b->ids + prompt / 2, 3, &logits, &e) == 0); /* sequence 0 goes on once its branches are gone */
+	CHECK(b->t, !memcmp(logits, judge(b, session_ids(s, 0), prompt / 2 + 3), b->V * sizeof(float)));
+	session_free(s);
+}
+
+static void test_steps(struct bench *b)
+{
+	struct err e = ERR_INIT;
+	struct session *s;
+	const float *logits;
+
+	test_case(b->t, "one by one, in pieces and all at once: the same bits");
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, &e) == 0);
+	for (int i = 0; i < 90; i++)
+		CHECK(b->t, session_feed(s, b->ids + i, 1, &logits, &e) == 0);
+	CHECK(b->t, !memcmp(logits, judge(b, b->ids, 90), b->V * sizeof(float)));
+
+	test_case(b->t, "what a conversation begins with again is kept, the last token at most not");
+	int32_t other[100];
+	memcpy(other, b->ids, sizeof(other));
+	other[70]++;
+	CHECK(b->t, session_keep(s, b->ids, 90) == 89 && session_length(s) == 89);
+	CHECK(b->t, session_keep(s, other, 100) == 70 && session_length(s) == 70);
+	CHECK(b->t, session_feed(s, other + 70, 30, &logits, &e) == 0);
+	CHECK(b->t, !memcmp(logits, judge(b, other, 100), b->V * sizeof(float)));
+	CHECK(b->t, session_keep(s, other, 0) == 0 && session_length(s) == 0);
+
+	test_case(b->t, "a full context is a sentence with its numbers, and nothing is fed");
+	CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
+	CHECK(b->t, session_feed(s, b->ids, 29, &logits, &e) < 0 && strstr(e.msg, "100 tokens are in it and 29 are to be added, it holds 128"));
+	CHECK(b->t, session_length(s) == 100);
+	session_free(s);
+	CHECK(b->t, session_new_many(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, SESSION_ROWS + 1, &e) < 0 && strstr(e.msg, "257 sequences"));
+}
+
+void test_session(struct test *t)
+{
+	static const int prompts[] = { 0, 1, 40, 63, 64, 65, 90 };
+	struct err e = ERR_INIT;
+	char *path = io_join(test_golden(), "llama");
+
+	for (int threads = 1; threads <= 3; threads += 2) {
+		struct bench b = { .t = t, .pool = pool_new(threads), .kernels = kernels_get(NULL, &e) };
+		test_case(t, "the tiny Llama opens");
+		CHECK_MSG(t, model_open(&b.model, path, &e) == 0, "%s", e.msg);
+		b.V = (size_t)b.model.config.V;
+		random_ids(&b, 1, b.ids, CONTEXT);
+		CHECK(t, session_new(&b.alone, &b.model, NULL, b.pool, b.kernels, CONTEXT, &e) == 0);
+		for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
+			test_branches(&b, prompts[i]);
+		test_steps(&b);
+		session_free(b.alone);
+		model_close(&b.model);
+		pool_free(b.pool);
+	}
+	mem_free(path);
+}
