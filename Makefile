@@ -10,8 +10,8 @@ BUILD ?= build
 VERSION := 0.1.0
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
-PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev
-LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib
+PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libsqlite3-dev
+LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3

@@ -1,0 +1,47 @@
+/* prices: what electricity, machines, people and tokens cost, and how much carbon a kilowatt hour carries.
+ *
+ * prices.yaml is a flat mapping; the one that comes with the program is built in, names a source and a date for every figure, and a user's file overrides
+ * it key by key. All money of a file is in its one currency; `exchange` says what others are worth in it, and without it they are refused. */
+#ifndef GAS_PRICES_H
+#define GAS_PRICES_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/opt.h"
+
+struct prices {
+	const char *currency;          /* ISO 4217, "EUR" */
+	double electricity;            /* a kWh */
+	const char *electricity_source;
+	double pue;                    /* power usage effectiveness: the building's share on top, 1 at home */
+	/* The machine: rent by the hour, or bought: price, years of life, share of those hours in which it works. NAN: not known. */
+	double machine_rent;
+	double machine_price, machine_years, machine_utilization;
+	const char *machine_source;
+	double people;                 /* an hour of work */
+	const char *people_source;
+	double api_tokens_in, api_tokens_out; /* a million tokens of the API that a run is compared with */
+	const char *api_source;
+	const char *region;            /* of the grid: ISO 3166 "DE", "USA", … or NULL */
+	double carbon_intensity;       /* g CO2e a kWh; NAN: by region */
+	const char *carbon_source;
+	struct opt_list exchange;      /* "USD=0.92": what one of them costs in our currency */
+	struct opt_parse parse;        /* owns the strings */
+};
+extern const struct opt prices_opts[]; /* the keys of prices.yaml: names, ranges, what they mean */
+
+int prices_load(struct prices *p, const char *path /* of a user's file, or NULL */, struct err *e);
+void prices_write(const struct prices *p, struct buf *out); /* as YAML, with sources */
+void prices_release(struct prices *p);
+double prices_carbon(const struct prices *p, const char **source); /* g a kWh, NAN; source: where from, borrowed */
+double prices_machine_hour(const struct prices *p);                /* rent, or price ÷ (years × 8766 h × utilization); NAN */
+int prices_convert(const struct prices *p, double amount, const char *currency, double *out, struct err *e); /* to p's own */
+
+/* OPEX and CAPEX apart. NAN: not known. total adds what is known. */
+struct money { double total, low, high, electricity, rent, people, capex; char currency[4]; };
+/* watt seconds with their bounds; machine seconds; people's seconds. */
+void prices_cost(const struct prices *p, double joules, double low, double high, double seconds, double human_seconds, struct money *m);
+
+#endif

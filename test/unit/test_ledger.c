@@ -1,0 +1,175 @@
+/* What would break: an entry that comes back other than it went in, a file of a newer version or of another program that is written to, an entry of a
+ * dead process that stays "running" and one of a living that does not, an import that counts twice, a file that kills corrupt. */
+#include <math.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "gas/ledger.h"
+#include "../test.h"
+
+static char *file_of(const char *name) { return mem_printf("%s/%s", test_tmp(), name); }
+
+static struct ledger *open_at(struct test *t, const char *path)
+{
+	struct err e = ERR_INIT;
+	struct ledger *l = NULL;
+	CHECK_MSG(t, ledger_open(&l, path, LEDGER_WRITE, &e) == 0, "%s", e.msg);
+	return l;
+}
+
+static void fill(struct entry *x, struct arena *a)
+{
+	static struct artefact_use uses[] = {
+		{ "model", false, { "0123456789abcdef0123456789abcdef", "model", "a.gguf", "/m/a.gguf", NULL, 100, 7, -1 } },
+		{ "result", true, { "fedcba9876543210fedcba9876543210", "adapter", "run", "/r", NULL, 10, 2, 5 } },
+	};
+	entry_init(x);
+	entry_identify(x, a);
+	x->command = "tune";
+	x->argv = "[\"m\",\"--out\",\"r\"]";
+	x->gas.seconds = 1.5;
+	x->gas.tokens_in = 0;
+	x->gas.energy.joules = 12;
+	x->gas.energy.method = ENERGY_ESTIMATED;
+	strcpy(x->gas.energy.source, "model: x");
+	strcpy(x->gas.money.currency, "EUR");
+	x->uses = uses;
+	x->n_uses = 2;
+}
+
+static void check_same(struct test *t, const struct entry *x, const struct entry *y)
+{
+	json_t *a = entry_json(x, true), *b = entry_json(y, true);
+	CHECK(t, json_equal(a, b));
+	json_decref(a);
+	json_decref(b);
+}
+
+static void check_round_trip(struct test *t)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entries all;
+	struct entry x, back;
+	char *path = file_of("sub/round.db");
+
+	test_case(t, "an entry comes back as it went in, from the file and from JSON");
+	struct ledger *l = open_at(t, path);
+	fill(&x, &mem);
+	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
+	x.status = "finished";
+	x.gas.seconds = 2;
+	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
+	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1);
+	if (all.n == 1) {
+		check_same(t, &x, &all.items[0]);
+		CHECK(t, isnan(all.items[0].gas.flops) && all.items[0].gas.tokens_out == -1 && all.items[0].gas.tokens_in == 0);
+		json_t *j = entry_json(&all.items[0], true);
+		CHECK_MSG(t, entry_from_json(&back, j, &mem, "here", &e) == 0, "%s", e.msg);
+		check_same(t, &x, &back);
+		json_decref(j);
+	}
+	entries_release(&all);
+	ledger_close(l);
+	arena_release(&mem);
+	mem_free(path);
+}
+
+static void exec_at(const char *path, const char *sql)
+{
+	sqlite3 *db;
+	if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	sqlite3_close(db);
+}
+
+static void check_refusals(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct ledger *l;
+	char *newer = file_of("newer.db"), *other = file_of("other.db"), *junk = file_of("junk.db"), *old = file_of("old.db");
+
+	test_case(t, "a newer schema, another program's database and what is none are refused, and unchanged");
+	ledger_close(open_at(t, newer));
+	exec_at(newer, "PRAGMA user_version = 999");
+	CHECK(t, ledger_open(&l, newer, LEDGER_WRITE, &e) < 0 && strstr(e.msg, "newer kungfu"));
+	exec_at(other, "CREATE TABLE mine(x)");
+	CHECK(t, ledger_open(&l, other, LEDGER_WRITE, &e) < 0 && strstr(e.msg, "something else"));
+	io_write(junk, "this is a text, and a rather long one for that matter", 53, &e);
+	CHECK(t, ledger_open(&l, junk, LEDGER_WRITE, &e) < 0 && strstr(e.msg, "junk.db"));
+	CHECK(t, ledger_open(&l, "/dev/null/x.db", LEDGER_WRITE, &e) < 0);
+	CHECK(t, ledger_open(&l, "/nowhere/x.db", LEDGER_READ, &e) < 0 && strstr(e.msg, "no ledger"));
+
+	test_case(t, "an older file gets the columns that it lacks");
+	ledger_close(open_at(t, old));
+	exec_at(old, "ALTER TABLE run DROP COLUMN mean_rss_bytes; INSERT INTO run(id, command, status) VALUES('one', 'tune', 'finished'); PRAGMA user_version = 0");
+	struct entries all = { 0 };
+	l = open_at(t, old);
+	CHECK_MSG(t, l && ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1 && all.items[0].gas.mean_rss_bytes == -1, "%s", e.msg);
+	entries_release(&all);
+	ledger_close(l);
+	mem_free(newer);
+	mem_free(other);
+	mem_free(junk);
+	mem_free(old);
+}
+
+/* Status of the only run whose id begins so. */
+static void check_status(struct test *t, struct ledger *l, const char *id, const char *status)
+{
+	struct err e = ERR_INIT;
+	struct entries all;
+	struct ledger_filter f = { .id = id };
+	CHECK(t, ledger_runs(l, &f, &all, &e) == 0 && all.n == 1);
+	if (all.n == 1)
+		CHECK_MSG(t, !strcmp(all.items[0].status, status), "%s, %s was wanted", all.items[0].status, status);
+	entries_release(&all);
+}
+
+static void check_dead(struct test *t)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entry living, gone, reused, rebooted, elsewhere;
+	char *path = file_of("dead.db");
+
+	test_case(t, "the next process closes entries of dead ones, and no others");
+	struct ledger *l = open_at(t, path);
+	fill(&living, &mem);
+	fill(&gone, &mem);
+	gone.pid = 0x7ffffff0;
+	fill(&reused, &mem);
+	reused.pid_start--;
+	fill(&rebooted, &mem);
+	rebooted.boot = "another";
+	fill(&elsewhere, &mem);
+	elsewhere.boot = "another";
+	elsewhere.machine = "another";
+	struct entry *all[] = { &living, &gone, &reused, &rebooted, &elsewhere };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		CHECK(t, ledger_put(l, all[i], &e) == 0);
+	ledger_close(l);
+	l = open_at(t, path);
+	check_status(t, l, living.id, "running");
+	check_status(t, l, gone.id, "killed");
+	check_status(t, l, reused.id, "killed");
+	check_status(t, l, rebooted.id, "killed");
+	check_status(t, l, elsewhere.id, "running");
+	ledger_close(l);
+	arena_release(&mem);
+	mem_free(path);
+}
+
+void test_ledger(struct test *t)
+{
+	check_round_trip(t);
+	check_refusals(t);
+	check_dead(t);
+}
