@@ -1,0 +1,27 @@
+/* timing: how long a pass over a plan takes on this machine, found by running one or two nodes of every kind on the real kernels with a real micro-batch.
+ *
+ *     seconds(pass) = Σ over nodes  t(a node of its kind, measured) · work(node at `mean`) / work(node at the measured batch)
+ *
+ * Nodes are of one kind when op, phase and all their tensors' types and shapes agree: the layers of a model. So a layer or two are run, not
+ * thirty. The arena is mapped and touched only where these nodes write: no more than the job itself will take. Results are thrown away. */
+#ifndef OP_TIMING_H
+#define OP_TIMING_H
+
+#include "op/run.h"
+
+struct timing {
+	double seconds;          /* of one pass at the counts `mean` */
+	double spread;           /* relative standard deviation of the repetitions; 0 when there was only one */
+	double touch_rate;       /* bytes/s of touching fresh memory, INFINITY when too little was */
+};
+
+struct timing_options {
+	const struct batch *batch;            /* a typical one */
+	struct live mean;                     /* counts of the pass that is asked for */
+	void (*bind)(void *ctx, struct run *r); /* binds weights (run_bind); what it leaves unbound, and everything trainable, gets memory of its own */
+	void *ctx;
+};
+
+int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e);
+
+#endif
