@@ -121,6 +121,8 @@ json_t *plan_json(const struct trainer_plan *p)
 	                          (json_int_t)p->eval_bytes, "base_bytes", (json_int_t)p->base_bytes);
 	json_t *j = json_pack("{s:I, s:o, s:o, s:o}", "planned_bytes", (json_int_t)p->planned_bytes, "planned_seconds",
 	                      jsonx_number(p->planned_seconds), "planned_flops", jsonx_number(p->planned_flops), "parts", parts);
+	json_object_set_new(j, "seconds_parts", json_pack("{s:f, s:f, s:f, s:f, s:f}", "open", p->open_seconds, "start", p->start_seconds, "steps",
+	                                                  p->step_seconds, "evaluations", p->eval_seconds, "saving", p->save_seconds));
 	json_object_set_new(j, "disk_bytes", json_integer((json_int_t)p->disk_bytes));
 	json_object_set_new(j, "steps", json_integer(p->steps));
 	json_object_set_new(j, "epochs", json_real(p->epochs));

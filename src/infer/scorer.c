@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/graph.h"
 
@@ -154,6 +155,47 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		if (progress && progress(ctx, i + some, n))
 			return err_set(e, "interrupted after %zu of %zu documents", i + some, n);
 	}
+	return 0;
+}
+
+/* Seconds of one micro-batch, and its operations. */
+static double time_one(struct scorer *s, const struct document *const *docs, size_t n, const struct live *live, double *flops, bool all)
+{
+	struct forest_options o = packing(s, all);
+	double begin = clock_seconds(), bytes;
+
+	forest_fill(&s->batch, docs, n, &o);
+	run_step(&s->run, &s->batch);
+	plan_cost(&s->plan, live, flops, &bytes);
+	return clock_seconds() - begin;
+}
+
+int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, double budget, struct scorer_forecast *f, struct err *e)
+{
+	struct forest_options o = packing(s, all);
+	struct batch_cap need;
+	double seconds = 0, done = 0, flops, begin = clock_seconds();
+	int64_t tokens;
+
+	*f = (struct scorer_forecast){ 0 };
+	if (scorer_prepare(s, docs, n, all, e) < 0)
+		return -1;
+	for (size_t i = 0, some; i < n; i += some) {
+		struct live live;
+		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
+		f->computed_tokens += (int64_t)live.rows;
+		if (i == 0 || clock_seconds() - begin < budget) {
+			double one = time_one(s, docs + i, some, &live, &flops, all);
+			if (i == 0 && one < budget) /* the model's pages came in */
+				one = time_one(s, docs, some, &live, &flops, all);
+			seconds += one;
+			done += flops;
+		}
+		double bytes;
+		plan_cost(&s->plan, &live, &flops, &bytes);
+		f->flops += flops;
+	}
+	f->seconds = done > 0 ? seconds * f->flops / done : 0;
 	return 0;
 }
 

@@ -1,15 +1,16 @@
-/* machine: how fast this computer is, measured in a moment: for the plan's time. */
+/* machine: how fast this computer's memory is, for the plan's time. */
 #ifndef LEARN_MACHINE_H
 #define LEARN_MACHINE_H
 
-#include "kernel/gemm.h"
+#include "base/pool.h"
+#include "kernel/kernels.h"
 
-struct machine_speed {
-	double forward, backward;  /* FLOP/s of y = x·Wᵀ and dx = dy·W with the weight given */
-	double bytes;              /* bytes/s that all threads together read and write */
+struct machine_memory {
+	double copy_rate;          /* bytes/s that all threads together read and write, adding one array to another */
+	double touched_bytes, touch_seconds; /* of taking fresh memory */
 };
 
-/* Takes about 0.2 s and at most `room` bytes of memory, given back. rows: as many as a micro-batch has. */
-int machine_measure(struct machine_speed *s, const struct kernels *k, struct pool *p, const struct matrix *w, size_t rows, size_t room, struct err *e);
+/* Takes 0.03 s, and at most `room` bytes or little, given back. */
+int machine_measure(struct machine_memory *m, const struct kernels *k, struct pool *p, size_t room, struct err *e);
 
 #endif

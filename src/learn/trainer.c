@@ -99,6 +99,7 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
 	struct trainer *t = mem_alloc(sizeof(*t));
 
 	*out = NULL;
+	t->opened = clock_seconds();
 	t->recipe = *r;
 	t->pool = pool;
 	t->kernels = k;

@@ -23,7 +23,9 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	/* Its parts; they add up. base: program, libraries, tokenizer, data as read; eval: the evaluation's own arena. */
 	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
-	double planned_flops, planned_seconds;
+	double planned_flops, planned_seconds; /* of the whole command; its parts: */
+	double open_seconds;            /* reading model and data, planning: as it took just now */
+	double start_seconds, step_seconds, eval_seconds, save_seconds; /* taking memory; all steps; all evaluations; checkpoints and result */
 	long steps, steps_per_epoch, micro_batches;
 	double epochs;
 	int64_t documents, tokens, computed_tokens, supervised_tokens; /* over all steps, but documents: rows to learn from */

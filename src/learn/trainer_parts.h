@@ -21,6 +21,7 @@ struct dry_run {
 };
 
 struct trainer {
+	double opened;                     /* clock_seconds() when trainer_open began */
 	struct recipe recipe;
 	struct pool *pool;
 	const struct kernels *kernels;
@@ -79,6 +80,8 @@ int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);
 void trainer_forget_mapped(const struct trainer *t); /* drops the pages of the model's file; reading brings them back */
 size_t trainer_state_bytes(const struct trainer *t);
+/* trainer_time.c: the plan's seconds, by running a little of it */
+int trainer_measure_time(struct trainer *t, struct err *e);
 /* trainer_eval.c */
 int trainer_make_scorer(struct trainer *t, struct err *e);
 

@@ -13,12 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/checkpoint.h"
-#include "learn/machine.h"
 #include "learn/trainer_parts.h"
 
 enum { FAULT_AROUND = 1 << 16 };     /* the kernel maps a file's pages in stretches of this size */
-static const double node_seconds = 4e-6; /* of starting the pool for a node */
-static const double sustained = 0.85;    /* of the best moment's speed, over whole steps: measured with a model of 135M weights */
 
 /* --- recording --- */
 
@@ -245,52 +242,6 @@ static int choose(struct trainer *t, const struct recording *r, struct plan *pla
 	return choose_plan(t, r, 0, plan, e);
 }
 
-/* --- time --- */
-
-static const struct weight *typical_weight(const struct trainer *t)
-{
-	const struct weight *best = NULL;
-	for (size_t i = 0; i < t->model.n_weights; i++) {
-		const struct weight *w = &t->model.weights[i];
-		if (w->layer == 0 && (w->spec->flags & WEIGHT_LINEAR) && w->n_dims == 2 && (!best || w->bytes > best->bytes))
-			best = w;
-	}
-	return best;
-}
-
-static double pass_seconds(const struct plan *plan, const struct live *live, const struct machine_speed *s)
-{
-	struct tape view = { .tensors = plan->tensors, .n_tensors = plan->n_tensors, .cap = plan->cap };
-	double seconds = 0;
-
-	for (uint32_t i = 0; i < plan->n_nodes; i++) {
-		double flops = 0, bytes = 0;
-		const struct node *n = &plan->nodes[i];
-		n->op->cost(&view, n, live, &flops, &bytes);
-		seconds += flops / (sustained * (n->phase == PHASE_BACKWARD ? s->backward : s->forward)) + bytes / s->bytes + node_seconds;
-	}
-	return seconds;
-}
-
-static int measure_time(struct trainer *t, const struct plan *plan, struct err *e)
-{
-	struct trainer_plan *p = &t->totals;
-	const struct weight *w = typical_weight(t);
-	double n = (double)t->dry.micro_batches;
-	struct live mean = { t->dry.live.rows / n, t->dry.live.targets / n, t->dry.live.pairs / n, t->dry.live.visible / n };
-	struct machine_speed speed;
-
-	if (!w)
-		return 0;
-	struct matrix m = { w->dtype, w->data, w->dim[0], w->dim[1], w->bytes / w->dim[0] };
-	if (machine_measure(&speed, t->kernels, t->pool, &m, (size_t)ceil(mean.rows), p->arena_bytes, e) < 0)
-		return -1;
-	/* The update reads and writes w, g, m, v; each sum of two gradients moves three buffers. */
-	double state = (double)t->params->n * sizeof(float) * (8.0 * (double)p->steps + 3.0 * (n - (double)p->steps));
-	p->planned_seconds = n * pass_seconds(plan, &mean, &speed) + state / speed.bytes;
-	return 0;
-}
-
 /* --- the whole --- */
 
 /* The most that is on disk at once: checkpoints that stay, the one being written, the result. */
@@ -347,7 +298,7 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	t->totals.recomputed_nodes = t->plan.n_recomputed;
 	add_up(&t->totals, pages(t->plan.arena_bytes));
 	plan_cost(&t->plan, &t->dry.live, &t->totals.planned_flops, &bytes);
-	return measure_time(t, &t->plan, e);
+	return trainer_measure_time(t, e);
 }
 
 int trainer_check_machine(const struct trainer *t, struct err *e)

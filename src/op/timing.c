@@ -200,14 +200,15 @@ static int take(struct run *r, const struct plan *p, struct err *e)
 	return 0;
 }
 
-static double touch(const struct run *r, void *own, size_t own_bytes)
+static void touch(struct timing *out, const struct run *r, void *own, size_t own_bytes)
 {
 	size_t scratch = r->plan->scratch_bytes * (size_t)pool_threads(r->pool);
 	double begin = clock_seconds();
 
 	mem_touch(r->scratch, scratch);
 	mem_touch(own, own_bytes);
-	return scratch + own_bytes < (1 << 20) ? INFINITY : (double)(scratch + own_bytes) / MAX(clock_seconds() - begin, 1e-6);
+	out->touched_bytes = (double)(scratch + own_bytes);
+	out->touch_seconds = clock_seconds() - begin;
 }
 
 static int measure(struct timed *t, struct timing *out, struct run *r, const struct timing_options *o, struct err *e)
@@ -220,7 +221,7 @@ static int measure(struct timed *t, struct timing *out, struct run *r, const str
 		return -1;
 	o->bind(o->ctx, r);
 	place_own(t, r, own);
-	out->touch_rate = touch(r, own, own_bytes);
+	touch(out, r, own, own_bytes);
 	r->batch = o->batch;
 	run_all(t, r);
 	out->seconds = sum_up(t, &batch, &o->mean);

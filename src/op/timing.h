@@ -12,7 +12,7 @@
 struct timing {
 	double seconds;          /* of one pass at the counts `mean` */
 	double spread;           /* relative standard deviation of the repetitions; 0 when there was only one */
-	double touch_rate;       /* bytes/s of touching fresh memory, INFINITY when too little was */
+	double touched_bytes, touch_seconds; /* of taking fresh memory, for who wants to know how fast that is */
 };
 
 struct timing_options {

@@ -1,0 +1,67 @@
+/* forecast: see forecast.h. */
+#include "gas/forecast.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+const struct forecast_scale forecast_time = { 0.08, 0.02 };         /* seconds */
+const struct forecast_scale forecast_memory = { 0.01, 1 << 19 };    /* bytes: the kernel counts a process's pages a few dozen at a time */
+const struct forecast_scale forecast_energy = { 0.15, 0.5 };        /* joules */
+enum { ENOUGH = 19 };
+
+double forecast_sigma(struct forecast_scale s, double predicted)
+{
+	return hypot(s.share * predicted, s.least);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* What is off, in units of σ, ascending; how many. */
+static size_t collect(double *z, struct forecast_scale scale, const struct forecast_past *past, size_t n)
+{
+	size_t some = 0;
+
+	for (size_t i = n > FORECAST_LAST ? n - FORECAST_LAST : 0; i < n; i++)
+		if (past[i].predicted > 0 && past[i].actual > 0 && isfinite(past[i].predicted) && isfinite(past[i].actual))
+			z[some++] = (past[i].actual - past[i].predicted) / forecast_sigma(scale, past[i].predicted);
+	qsort(z, some, sizeof(*z), by_value);
+	return some;
+}
+
+static double median(const double *z, size_t n)
+{
+	return n == 0 ? 0 : n % 2 ? z[n / 2] : (z[n / 2 - 1] + z[n / 2]) / 2;
+}
+
+/* Middle: the median drawn towards 0; width: the mean square about it and the prior's 1, pooled. */
+static struct span few(const double *z, size_t n)
+{
+	double weight = (double)n / (double)(n + FORECAST_PRIOR), middle = weight * median(z, n), squares = FORECAST_PRIOR;
+
+	for (size_t i = 0; i < n; i++)
+		squares += fmin((z[i] - middle) * (z[i] - middle), 25);
+	double deviation = sqrt(squares / (double)(n + FORECAST_PRIOR) * (1 + 1 / (double)(n + FORECAST_PRIOR)));
+	return span_error(middle, deviation);
+}
+
+static struct span many(const double *z, size_t n)
+{
+	size_t low = (size_t)floor(0.05 * (double)(n + 1)), high = (size_t)ceil(0.95 * (double)(n + 1));
+	return (struct span){ median(z, n), z[MAX(low, (size_t)1) - 1], z[MIN(high, n) - 1] };
+}
+
+struct span forecast(double predicted, double sigma, struct forecast_scale scale, const struct forecast_past *past, size_t n)
+{
+	double z[FORECAST_LAST];
+	size_t some = collect(z, scale, past, n);
+	struct span s = some >= ENOUGH ? many(z, some) : few(z, some);
+	double least = 0.1 * predicted; /* nothing is done in no time */
+
+	return (struct span){ fmax(predicted + sigma * s.mid, least), fmax(predicted + sigma * s.low, least), fmax(predicted + sigma * s.high, least) };
+}
