@@ -5,7 +5,10 @@
  * the way out and back on the way in. GPT-2's Conv1D weights, [out][in] here, are [in][out] in files of modules saved whole.
  *
  * Saving the embedding or the head of a tied model whole parts the two, as in PEFT: each that is named is a parameter of its own, the
- * other stays what it was. With ensure_weight_tying naming one means both: one parameter, written under both names. */
+ * other stays what it was. With ensure_weight_tying naming one means both: one parameter, written under both names.
+ *
+ * Beside what is added to an embedding or a head PEFT saves that matrix itself (….base_layer.weight), and reading it back replaces the model's.
+ * Here too; it is never written, which PEFT calls save_embedding_layers=False. */
 #include "adapt/adapter.h"
 
 #include <math.h>
@@ -22,12 +25,6 @@ static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.jso
 static bool is_permuted(const struct model *m, int weight)
 {
 	return weight >= 0 && m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
-}
-
-/* Whether files have the parameter with its two dimensions exchanged. */
-static bool is_transposed(const struct model *m, const struct param *p)
-{
-	return p->weight >= 0 && p->n_dims == 2 && (m->weights[p->weight].spec->flags & WEIGHT_TRANSPOSED);
 }
 
 void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf)
@@ -53,16 +50,16 @@ static void permute_param(const struct model *m, const struct param *p, float *w
 
 /* --- parameters --- */
 
-int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, int rows_of)
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, struct placement place)
 {
 	size_t n = a->params.n_items;
 	if ((n & (n - 1)) == 0) { /* full at powers of two */
-		int *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
+		struct placement *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
 		if (n)
-			memcpy(more, a->rows_of, n * sizeof(*more));
-		a->rows_of = more;
+			memcpy(more, a->place, n * sizeof(*more));
+		a->place = more;
 	}
-	a->rows_of[n] = rows_of;
+	a->place[n] = place;
 	return params_add(&a->params, name, n_dims, dim, n_dims > 1, weight);
 }
 
@@ -102,24 +99,29 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 	return status;
 }
 
-static void save_whole(struct adapter *a, const struct model *m, int weight)
+/* The weight's own parameter under a name; GPT-2's Conv1D are turned in files. */
+static int own_param(struct adapter *a, const struct model *m, const char *name, int weight)
 {
 	const struct weight *w = &m->weights[weight];
-	a->replaced[weight] = adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, w->name), w->n_dims, w->dim, weight, weight);
+	struct placement place = { .rows_of = weight, .turned = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
+	return adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, name), w->n_dims, w->dim, weight, place);
+}
+
+static void save_whole(struct adapter *a, const struct model *m, int weight)
+{
+	a->replaced[weight] = own_param(a, m, m->weights[weight].name, weight);
 }
 
 /* What becomes of a tied model's head, which is no weight of its own. */
 static void save_head(struct adapter *a, const struct model *m, bool head, bool embedding)
 {
 	int weight = model_head(m);
-	const struct weight *w = &m->weights[weight];
-	const char *name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
 	if (json_is_true(json_object_get(a->config, "ensure_weight_tying"))) {
 		if (!embedding)
 			save_whole(a, m, weight);
-		a->tied_name = name;
+		a->tied_name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
 	} else {
-		a->head = head ? adapter_param(a, name, w->n_dims, w->dim, weight, weight) : HEAD_OF_MODEL;
+		a->head = head ? own_param(a, m, m->config.arch->head, weight) : HEAD_OF_MODEL;
 	}
 }
 
@@ -166,31 +168,93 @@ static void shape_text(char *out, size_t size, int n_dims, const size_t *dim)
 }
 
 /* The parameter's shape as files have it. */
-static void file_shape(const struct model *m, const struct param *p, size_t dim[4])
+static void file_shape(const struct adapter *a, size_t param, size_t dim[4])
 {
+	const struct param *p = &a->params.items[param];
 	memcpy(dim, p->dim, sizeof(p->dim));
-	if (is_transposed(m, p)) {
+	if (a->place[param].turned) {
 		dim[0] = p->dim[1];
 		dim[1] = p->dim[0];
 	}
 }
 
-static int check_tensor(const struct model *m, const struct param *p, const char *name, const struct safetensors *s, struct err *e)
+static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s, struct err *e)
 {
-	const struct st_tensor *t = st_find(s, name);
 	char wanted[80], found[80];
-	size_t dim[4];
-	file_shape(m, p, dim);
-	shape_text(wanted, sizeof(wanted), p->n_dims, dim);
-	if (!t)
-		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, name, wanted);
+	shape_text(wanted, sizeof(wanted), n_dims, dim);
 	shape_text(found, sizeof(found), t->n_dims, t->dim);
-	if (t->n_dims != p->n_dims || memcmp(t->dim, dim, (size_t)p->n_dims * sizeof(*dim)) != 0)
-		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, name, found, wanted);
+	if (t->n_dims != n_dims || memcmp(t->dim, dim, (size_t)n_dims * sizeof(*dim)) != 0)
+		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, t->name, found, wanted);
 	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
-		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, name, t->dtype_name);
+		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, t->name, t->dtype_name);
 	return 0;
 }
+
+static int check_tensor(const struct adapter *a, size_t param, const struct safetensors *s, struct err *e)
+{
+	const struct param *p = &a->params.items[param];
+	const struct st_tensor *t = st_find(s, p->name);
+	char wanted[80];
+	size_t dim[4];
+	file_shape(a, param, dim);
+	shape_text(wanted, sizeof(wanted), p->n_dims, dim);
+	if (!t)
+		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, p->name, wanted);
+	return check_shape(t, p->n_dims, dim, s, e);
+}
+
+/* --- the numbers that are added to --- */
+
+/* Whether something is added to the module: a parameter that is not the module saved whole begins with its name. */
+static bool adds_to(const struct adapter *a, const char *module, size_t len)
+{
+	for (size_t i = 0; i < a->params.n_items; i++) {
+		const struct param *p = &a->params.items[i];
+		if (p->weight < 0 && !strncmp(p->name, PREFIX, strlen(PREFIX)) && !strncmp(p->name + strlen(PREFIX), module, len) && p->name[strlen(PREFIX) + len] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* The weight whose own numbers the tensor has, an embedding or a head that is added to; −1: none. */
+static int base_of(const struct adapter *a, const struct model *m, const char *name)
+{
+	static const char end[] = ".base_layer.weight";
+	size_t n = strlen(name), prefix = strlen(PREFIX);
+	if (n <= prefix + strlen(end) || strncmp(name, PREFIX, prefix) != 0 || strcmp(name + n - strlen(end), end) != 0)
+		return -1;
+	size_t len = n - prefix - strlen(end);
+	char *full = mem_printf("%.*s.weight", (int)len, name + prefix);
+	int weight = m->config.tied && !strcmp(full, m->config.arch->head) ? model_head(m) : model_weight_by_name(m, full);
+	mem_free(full);
+	return weight >= 0 && (m->weights[weight].spec->flags & (WEIGHT_EMBED | WEIGHT_HEAD)) && adds_to(a, name + prefix, len) ? weight : -1;
+}
+
+static int fill_base(struct adapter *a, const struct model *m, int weight, const struct st_tensor *t, struct err *e)
+{
+	size_t n = m->weights[weight].dim[0] * m->weights[weight].dim[1];
+	float *w = arena_array(&a->mem, n, sizeof(*w));
+	void *own;
+	if (mem_map(&own, n * sizeof(float), t->name, e) < 0)
+		return -1;
+	dtypes[t->dtype].to_float(t->data, w, n);
+	model_weight_float(m, weight, own);
+	if (memcmp(own, w, n * sizeof(*w)) != 0)
+		a->base[weight] = w;
+	mem_unmap(own, n * sizeof(float));
+	return 0;
+}
+
+/* The model's own numbers, or those that the file brought. */
+static void base_float(const struct adapter *a, const struct model *m, int weight, float *out)
+{
+	if (a->base[weight])
+		memcpy(out, a->base[weight], m->weights[weight].dim[0] * m->weights[weight].dim[1] * sizeof(*out));
+	else
+		model_weight_float(m, weight, out);
+}
+
+/* --- reading and writing --- */
 
 static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
 {
@@ -216,16 +280,24 @@ static int check_pair(const struct adapter *a, const struct model *m, const stru
 	return err_set(e, "%s: '%s' and '%s' differ, and ensure_weight_tying makes the two one matrix", s->path, name, a->tied_name);
 }
 
+static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t, const struct safetensors *s, struct err *e)
+{
+	if (params_find(&a->params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
+		return 0;
+	int weight = base_of(a, m, t->name);
+	if (weight >= 0)
+		return check_shape(t, 2, m->weights[weight].dim, s, e);
+	return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path, t->name);
+}
+
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
 {
 	for (size_t i = 0; i < a->params.n_items; i++)
-		if (check_tensor(m, &a->params.items[i], a->params.items[i].name, s, e) < 0)
+		if (check_tensor(a, i, s, e) < 0)
 			return -1;
-	for (size_t i = 0; i < s->n_tensors; i++) {
-		const char *name = s->tensors[i].name;
-		if (params_find(&a->params, name) < 0 && !(a->tied_name && !strcmp(name, a->tied_name)))
-			return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path, name);
-	}
+	for (size_t i = 0; i < s->n_tensors; i++)
+		if (check_known(a, m, &s->tensors[i], s, e) < 0)
+			return -1;
 	return check_pair(a, m, s, e);
 }
 
@@ -242,7 +314,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	const struct param *p = &a->params.items[i];
 	const struct st_tensor *t = st_find(s, p->name);
 	float *w = a->params.w + p->offset;
-	if (is_transposed(m, p)) {
+	if (a->place[i].turned) {
 		void *file;
 		if (mem_map(&file, p->n * sizeof(float), p->name, e) < 0)
 			return -1;
@@ -252,7 +324,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	} else {
 		dtypes[t->dtype].to_float(t->data, w, p->n);
 	}
-	if (is_permuted(m, a->rows_of[i]))
+	if (is_permuted(m, a->place[i].rows_of))
 		permute_param(m, p, w, false);
 	return 0;
 }
@@ -262,6 +334,11 @@ int adapter_fill(struct adapter *a, const struct model *m, const struct safetens
 	for (size_t i = 0; i < a->params.n_items; i++)
 		if (fill_param(a, m, i, s, e) < 0)
 			return -1;
+	for (size_t i = 0; i < s->n_tensors; i++) {
+		int weight = base_of(a, m, s->tensors[i].name);
+		if (weight >= 0 && fill_base(a, m, weight, &s->tensors[i], e) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -276,12 +353,13 @@ static void write_param(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
 	const struct param *p = &x->a->params.items[x->param[i]];
+	struct placement place = x->a->place[x->param[i]];
 	const float *w = x->a->params.w + p->offset;
-	if (is_transposed(x->m, p))
+	if (place.turned)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
 		memcpy(out, w, p->n * sizeof(float));
-	if (is_permuted(x->m, x->a->rows_of[x->param[i]]))
+	if (is_permuted(x->m, place.rows_of))
 		permute_param(x->m, p, out, true);
 }
 
@@ -289,8 +367,8 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 {
 	const struct param *p = &x->a->params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
-	file_shape(x->m, p, t->dim);
-	if (!is_transposed(x->m, p) && !is_permuted(x->m, x->a->rows_of[param]))
+	file_shape(x->a, (size_t)param, t->dim);
+	if (!x->a->place[param].turned && !is_permuted(x->m, x->a->place[param].rows_of))
 		t->data = x->a->params.w + p->offset;
 }
 
@@ -332,6 +410,7 @@ static void begin(struct adapter *a, const struct model *m, const struct adapter
 {
 	*a = (struct adapter){ .type = type, .head = HEAD_AS_EMBEDDING };
 	a->replaced = arena_array(&a->mem, m->n_weights, sizeof(*a->replaced));
+	a->base = arena_array(&a->mem, m->n_weights, sizeof(*a->base));
 	for (size_t i = 0; i < m->n_weights; i++)
 		a->replaced[i] = -1;
 }
@@ -410,11 +489,11 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 			permute_param(m, p, w, true);
 		return;
 	}
-	model_weight_float(m, weight, w);
+	base_float(a, m, weight, w);
 	a->type->merge(a, m, weight, w);
 }
 
-bool adapter_unties(const struct adapter *a) { return a->head != HEAD_AS_EMBEDDING; }
+bool adapter_unties(const struct adapter *a) { return a->head != HEAD_AS_EMBEDDING || a->parts; }
 
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)
 {
@@ -422,7 +501,8 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 	if (p)
 		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
 	else
-		model_weight_float(m, model_head(m), w);
+		base_float(a, m, model_head(m), w);
+	a->type->merge(a, m, (int)m->n_weights, w);
 }
 
 bool adapter_reads(const struct adapter *a, const struct model *m, int weight)

@@ -20,6 +20,12 @@ enum adapter_head {
 	HEAD_OF_MODEL = -2,            /* the embedding is saved whole, the head is the model's own matrix still */
 };
 
+/* How files have a parameter. */
+struct placement {
+	int rows_of;                   /* the weight whose output rows its rows are (they follow the model's file in order), −1 */
+	bool turned;                   /* a matrix with its two dimensions exchanged */
+};
+
 struct adapter {
 	const struct adapter_type *type;
 	struct arena mem;
@@ -28,7 +34,9 @@ struct adapter {
 	void *own;                     /* the type's */
 	json_t *config;                /* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
 	double dropout;
-	int *rows_of;                  /* [params.n_items] the weight whose output rows a parameter's rows are, −1: none */
+	struct placement *place;       /* [params.n_items] */
+	const float **base;            /* [n_weights] numbers that its file has for a weight it adds to, where they are not the model's; else NULL */
+	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
 	int head;                      /* the parameter that is a tied model's head, or one of adapter_head */
 	const char *tied_name;         /* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 };
@@ -38,11 +46,14 @@ struct adapter_type {
 	const char *peft_type;         /* "LORA" */
 	/* New, with its parameters added, sealed and initialized. */
 	int (*attach)(struct adapter *a, const struct model *m, const struct adapter_options *o, struct err *e);
-	/* Called by nn_linear for weight `w`: may fill l->u, l->up (a second product) or change l->x, l->w. */
+	/* Called by nn_linear and for the head, of weight `w` (n_weights: a tied model's head): may fill l->u, l->up (a second product) or change
+	 * l->x, l->w. */
 	void (*linear)(struct graph *g, const struct adapter *a, int w, struct linear *l);
+	/* Called by nn_embed for weight `w` with the rows y (N,C) that were found in it; returns what goes on. NULL: y. */
+	uint32_t (*embed)(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y);
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e);
-	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds. */
+	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds to the weight (n_weights: to a tied model's head). */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
 	const char *loss_of_sharing;   /* why prefixes cannot be shared, or NULL; e.g. dropout */
 };
@@ -65,13 +76,14 @@ void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_
 
 /* --- for types --- */
 
-/* Adds a parameter to a->params. rows_of: the weight whose output rows its rows are (they follow the file's order of rows), −1. */
-int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, int rows_of);
+/* Adds a parameter to a->params. */
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, struct placement place);
 /* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and a->replaced. */
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
 /* Takes the memory; modules saved whole begin as the model's own. */
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
-/* Whether the file holds exactly the adapter's tensors, judged by names and shapes. */
+/* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an embedding or a head that is
+ * added to may be there too (base_layer), as PEFT saves them. */
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);
 /* Fills the parameters from a file that fits. */
 int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);

@@ -5,8 +5,12 @@
  * product, so y is written once.
  *
  * Everything goes through PEFT's config: options are turned into one, a file's is read, and both build the same way. What the
- * config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication here. LoRA is attached
- * to linears of the blocks; embedding and head can be saved whole. */
+ * config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication here.
+ *
+ * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as zero, and lora_embedding_B [C,r],
+ * begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is a table to look up. The head's term goes through the strips of
+ * token_logprob. What is added to a tied model's embedding and what is added to its head are two things, as in PEFT; with ensure_weight_tying
+ * the file must have the same for both. */
 #include <math.h>
 #include <string.h>
 
@@ -18,16 +22,17 @@
 
 enum { RANK_MAX = 65536 };
 
-struct site {              /* one adapted linear */
-	int weight, a, b;      /* the model's weight; parameters */
-	size_t r, in, out;
+struct site {              /* one adapted linear or embedding */
+	int weight, a, b;      /* the model's weight (n_weights: a tied model's head); parameters */
+	size_t r, in, out;     /* of an embedding: V in, C out */
 	float scale;
+	bool embedding;
 };
 
 struct lora {
 	struct site *sites;
 	size_t n;
-	int *site_of;          /* [n_weights], −1 */
+	int *site_of;          /* [n_weights + 1], −1 */
 };
 
 struct terms { double r, alpha, dropout; bool rslora; };
@@ -172,13 +177,25 @@ static int pattern_number(const json_t *config, const char *key, const char *mod
 	return 0;
 }
 
-static int add_site(struct adapter *a, const struct model *m, int weight, const char *module, const struct terms *t, struct err *e)
+static void add_params(struct adapter *a, const struct model *m, struct site *s, const char *module)
+{
+	static const struct placement plain = { .rows_of = -1 }, turned = { .rows_of = -1, .turned = true };
+	if (s->embedding) {
+		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2, (size_t[]){ s->in, s->r }, -1, turned);
+		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2, (size_t[]){ s->out, s->r }, -1, plain);
+	} else {
+		struct placement rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
+		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2, (size_t[]){ s->r, s->in }, -1, plain);
+		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2, (size_t[]){ s->out, s->r }, -1, rows);
+	}
+}
+
+static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module, const struct terms *t, struct err *e)
 {
 	struct lora *o = a->own;
-	const struct weight *w = &m->weights[weight];
 	double r, alpha;
-	if (!(w->spec->flags & WEIGHT_LINEAR) || (w->spec->flags & WEIGHT_HEAD) || w->n_dims != 2)
-		return err_set(e, "target_modules means '%s', which is no linear of the blocks; a module that is not can be named in modules_to_save", module);
+	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
+		return err_set(e, "target_modules means '%s', which is neither a linear nor an embedding; any module can be named in modules_to_save", module);
 	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 || pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
 		return -1;
 	if (!(r >= 1 && r <= RANK_MAX) || r != floor(r))
@@ -186,25 +203,42 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	if (!isfinite(alpha))
 		return err_set(e, "lora_alpha is %g for '%s', a number was wanted", alpha, module);
 	struct site *s = &o->sites[o->n];
-	*s = (struct site){ .weight = weight, .r = (size_t)r, .out = w->dim[0], .in = w->dim[1], .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
-	s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2, (size_t[]){ s->r, s->in }, -1, -1);
-	s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2, (size_t[]){ s->out, s->r }, -1, weight);
+	bool embedding = w->spec->flags & WEIGHT_EMBED;
+	*s = (struct site){ .weight = weight, .r = (size_t)r, .embedding = embedding, .out = w->dim[embedding], .in = w->dim[!embedding],
+	                    .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
+	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
 	return 0;
+}
+
+/* both: a tied model's embedding and head are meant, whatever the names say. */
+static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, bool both, const struct terms *t, struct err *e)
+{
+	const char *module = target_module(&a->mem, w);
+	bool tied = m->config.tied && (i == (int)m->n_weights || i == model_head(m));
+	int hit = both && tied ? 1 : target_hit(a->config, module, w, e);
+	((struct lora *)a->own)->site_of[i] = -1;
+	return hit > 0 ? add_site(a, m, i, w, module, t, e) : hit;
 }
 
 static int add_sites(struct adapter *a, const struct model *m, const struct terms *t, struct err *e)
 {
 	struct lora *o = arena_alloc(&a->mem, sizeof(*o));
+	int both = m->config.tied ? target_ties(a->config, e) : 0;
 	a->own = o;
-	o->sites = arena_array(&a->mem, m->n_weights, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights, sizeof(*o->site_of));
-	for (size_t i = 0; i < m->n_weights; i++) {
-		const char *module = target_module(&a->mem, &m->weights[i]);
-		o->site_of[i] = -1;
-		int hit = target_hit(a->config, module, &m->weights[i], e);
-		if (hit < 0 || (hit && add_site(a, m, (int)i, module, t, e) < 0))
+	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
+	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
+	o->site_of[m->n_weights] = -1;
+	if (both < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (try_weight(a, m, (int)i, &m->weights[i], both, t, e) < 0)
 			return -1;
+	if (m->config.tied) {
+		struct weight head = model_tied_head(m);
+		if (try_weight(a, m, (int)m->n_weights, &head, both, t, e) < 0)
+			return -1;
+		a->parts = !both && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
 	}
 	if (o->n == 0)
 		return err_set(e, "target_modules means no module of this model; its linears are %s", target_names(&a->mem, m));
@@ -217,15 +251,37 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	if (read_terms(a->config, &t, e) < 0 || add_sites(a, m, &t, e) < 0)
 		return -1;
 	a->dropout = t.dropout;
-	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
+	if (adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e) < 0)
+		return -1;
+	const int *site_of = ((struct lora *)a->own)->site_of;
+	if (a->tied_name && (site_of[m->n_weights] >= 0 || site_of[model_head(m)] >= 0))
+		return err_set(e, "ensure_weight_tying makes embedding and head one, and one is in modules_to_save, the other in target_modules");
+	return 0;
 }
 
-static void init_a(const struct adapter *a, const struct site *s, uint64_t seed)
+/* Under ensure_weight_tying what is added to the head is the transpose of what is added to the embedding. */
+static int check_tied(const struct adapter *a, const struct model *m, struct err *e)
 {
-	const struct param *p = &a->params.items[s->a];
+	const struct lora *o = a->own;
+	if (!m->config.tied || a->parts || o->site_of[m->n_weights] < 0)
+		return 0;
+	const struct site *s = &o->sites[o->site_of[model_head(m)]], *h = &o->sites[o->site_of[m->n_weights]];
+	const struct param *items = a->params.items;
+	const float *w = a->params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset, *head_a = w + items[h->a].offset, *head_b = w + items[h->b].offset;
+	bool same = s->r == h->r && s->scale == h->scale && !memcmp(A, head_b, items[s->a].n * sizeof(*A));
+	for (size_t i = 0; same && i < s->out; i++)
+		for (size_t k = 0; k < s->r; k++)
+			same &= B[i * s->r + k] == head_a[k * s->out + i];
+	return same ? 0 : err_set(e, "what is added to '%s' and to the embedding differ, and ensure_weight_tying makes the two one matrix", m->config.arch->head);
+}
+
+static void init_site(const struct adapter *a, const struct site *s, uint64_t seed)
+{
+	const struct param *p = &a->params.items[s->embedding ? s->b : s->a];
 	float *w = a->params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
+	struct rng_key key = { seed, RNG_INIT };
 	for (size_t i = 0; i < p->n; i++)
-		w[i] = bound * (2 * rng_uniform((struct rng_key){ seed, RNG_INIT }, i, p->site, 0) - 1);
+		w[i] = s->embedding ? rng_normal(key, i, p->site, 0) : bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
 }
 
 static int check_text(const char *what, const char *text, struct err *e)
@@ -245,7 +301,7 @@ static int attach(struct adapter *a, const struct model *m, const struct adapter
 		return -1;
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
-		init_a(a, &o->sites[i], opt->seed);
+		init_site(a, &o->sites[i], opt->seed);
 	return 0;
 }
 
@@ -254,18 +310,25 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 	a->config = json_deep_copy(config);
 	if (build(a, m, e) < 0)
 		return err_prefix(e, "%s/adapter_config.json", dir);
-	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+	if (adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 || adapter_fill(a, m, s, e) < 0)
+		return -1;
+	return check_tied(a, m, e) < 0 ? err_prefix(e, "%s", s->path) : 0;
 }
 
 /* --- use --- */
 
-static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+/* What is added to a weight, NULL: nothing. */
+static const struct site *site_at(const struct adapter *a, int weight)
 {
 	const struct lora *o = a->own;
-	if (o->site_of[w] < 0)
-		return;
-	const struct site *s = &o->sites[o->site_of[w]];
-	if (s->scale == 0) /* alpha 0: nothing is added */
+	const struct site *s = o->site_of[weight] < 0 ? NULL : &o->sites[o->site_of[weight]];
+	return s && s->scale != 0 ? s : NULL; /* alpha may be 0 */
+}
+
+static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+{
+	const struct site *s = site_at(a, w);
+	if (!s)
 		return;
 	uint32_t x = l->x;
 	if (g->training && a->dropout > 0)
@@ -274,20 +337,30 @@ static void linear(struct graph *g, const struct adapter *a, int w, struct linea
 	l->up = nn_param(g, s->b);
 }
 
+static uint32_t embed(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y)
+{
+	const struct site *s = site_at(a, w);
+	if (!s)
+		return y;
+	uint32_t low = op_embed(g->tape, nn_param(g, s->a), source);
+	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, s->b), .residual = y, .scale = s->scale });
+}
+
+/* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
-	const struct lora *o = a->own;
-	if (o->site_of[weight] < 0)
+	const struct site *s = site_at(a, weight);
+	if (!s)
 		return;
-	const struct site *s = &o->sites[o->site_of[weight]];
-	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset;
-	bool permuted = m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
-	for (size_t row = 0; row < s->out; row++) {
-		float *to = w + (permuted ? rope_row_to_hf(row, (size_t)m->config.D) : row) * s->in;
+	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset, *tall = s->embedding ? A : B;
+	bool permuted = weight < (int)m->n_weights && m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+	size_t rows = s->embedding ? s->in : s->out, cols = s->embedding ? s->out : s->in;
+	for (size_t row = 0; row < rows; row++) {
+		float *to = w + (permuted ? rope_row_to_hf(row, (size_t)m->config.D) : row) * cols;
 		for (size_t k = 0; k < s->r; k++) {
-			float b = s->scale * B[row * s->r + k];
-			for (size_t i = 0; i < s->in; i++)
-				to[i] += b * A[k * s->in + i];
+			float t = s->scale * tall[row * s->r + k];
+			for (size_t i = 0; i < cols; i++)
+				to[i] += t * (s->embedding ? B[i * s->r + k] : A[k * cols + i]);
 		}
 	}
 }
@@ -297,6 +370,7 @@ const struct adapter_type adapter_lora = {
 	.peft_type = "LORA",
 	.attach = attach,
 	.linear = linear,
+	.embed = embed,
 	.load = load,
 	.merge = merge,
 	.loss_of_sharing = "dropout draws a mask for each document",

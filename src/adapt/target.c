@@ -185,6 +185,31 @@ int target_hit(const json_t *config, const char *module, const struct weight *w,
 	return in_list(targets, module) ? layer_chosen(config, module, w, e) : 0;
 }
 
+static const char *last_part(const char *module)
+{
+	const char *dot = strrchr(module, '.');
+	return dot ? dot + 1 : module;
+}
+
+int target_ties(const json_t *config, struct err *e)
+{
+	static const char *const names[] = { "embed_tokens", "lm_head" };
+	const json_t *targets = json_object_get(config, "target_modules");
+	size_t i;
+	json_t *entry;
+	if (!json_is_true(json_object_get(config, "ensure_weight_tying")))
+		return 0;
+	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+		int hit = json_is_string(targets) ? whole_match(json_string_value(targets), names[k], e) : 0;
+		if (hit)
+			return hit;
+		json_array_foreach(targets, i, entry)
+			if (json_is_string(entry) && !strcmp(last_part(json_string_value(entry)), names[k]))
+				return 1;
+	}
+	return 0;
+}
+
 /* PEFT compares ends without a dot here: "norm" means input_layernorm too. A module that holds others is saved with all of them. */
 bool target_saves(const char *entry, const char *module)
 {
@@ -221,7 +246,8 @@ const char *target_unused(const json_t *config, const struct model *m)
 	size_t i;
 	json_t *entry;
 	json_array_foreach(json_object_get(config, "target_modules"), i, entry) {
-		bool used = false;
+		struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
+		bool used = m->config.tied && is_suffix(target_module(&mem, &head), json_string_value(entry));
 		for (size_t j = 0; j < m->n_weights && !used; j++)
 			used = is_weight(&m->weights[j]) && is_suffix(target_module(&mem, &m->weights[j]), json_string_value(entry));
 		if (!used && !unused)
@@ -245,12 +271,6 @@ static json_t *sorted_list(const char **text, size_t n)
 		if (i == 0 || strcmp(text[i - 1], text[i]) != 0)
 			json_array_append_new(list, json_string(text[i]));
 	return list;
-}
-
-static const char *last_part(const char *module)
-{
-	const char *dot = strrchr(module, '.');
-	return dot ? dot + 1 : module;
 }
 
 json_t *target_all_linear(const struct model *m)

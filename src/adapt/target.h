@@ -1,5 +1,5 @@
 /* target: which modules of a model a PEFT config means, by PEFT's own rules (tuners_utils.check_target_module_exists,
- * other.get_pattern_key), regular expressions included. A module is a weight's name without ".weight". */
+ * other.get_pattern_key), regular expressions included. A module is a weight's name without ".weight"; a tied model's head is one too. */
 #ifndef ADAPT_TARGET_H
 #define ADAPT_TARGET_H
 
@@ -14,6 +14,10 @@ const char *target_module(struct arena *mem, const struct weight *w);
 /* Whether target_modules (a list of names, "all-linear", or one expression for whole names) means the module, after
  * exclude_modules, modules_to_save and layers_to_transform. 1 yes, 0 no, −1 with a sentence. */
 int target_hit(const json_t *config, const char *module, const struct weight *w, struct err *e);
+
+/* Whether, under ensure_weight_tying, target_modules means a tied model's embedding and head both (tuners_utils._check_tied_modules, which
+ * looks for the names embed_tokens and lm_head alone). 1 yes, 0 no, −1 with a sentence. */
+int target_ties(const json_t *config, struct err *e);
 
 /* Whether the entry of modules_to_save means this weight's module or one that holds it. */
 bool target_saves(const char *entry, const char *module);

@@ -47,7 +47,7 @@ struct recipe {
 	OPT_FLOAT("lora-alpha", s, f.lora_alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"), \
 	OPT_FLOAT("lora-dropout", s, f.lora_dropout, "0", 0, 0.99, "dropout before the adapter; above 0 no prefix is shared"), \
 	OPT_FLAG("use-rslora", s, f.use_rslora, "false", "scale by alpha / sqrt(r)"), \
-	OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", "all-linear, or names as q_proj,v_proj"), \
+	OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) only by name"), \
 	OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", "modules trained whole beside the adapter"), \
 	OPT_GROUP("Data"), \
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(s, f.max_length), "1024", 2, 1 << 20, NULL, "N", "longest document in tokens; longer text is cut into several" }, \

@@ -62,6 +62,8 @@ static int make_params(struct trainer *t, struct err *e)
 		return add_all_weights(t, e);
 	if (adapter_new(&t->adapter, r->method, &t->model, &o, e) < 0)
 		return -1;
+	if (adapter_unties(&t->adapter))
+		log_warn("embedding and head of this model are one matrix and are tuned apart: merged, they are two");
 	t->has_adapter = true;
 	t->params = &t->adapter.params;
 	return 0;

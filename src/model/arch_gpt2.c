@@ -56,9 +56,9 @@ static int gpt2_config_hf(struct config *c, const json_t *j, const char *where, 
 
 static uint32_t gpt2_embed(struct graph *g)
 {
-	uint32_t token = op_embed(g->tape, nn_weight(g, "transformer.wte.weight"), EMBED_IDS);
+	uint32_t token = nn_embed(g, "transformer.wte.weight", EMBED_IDS);
 
-	return op_add(g->tape, token, op_embed(g->tape, nn_weight(g, "transformer.wpe.weight"), EMBED_POSITIONS));
+	return op_add(g->tape, token, nn_embed(g, "transformer.wpe.weight", EMBED_POSITIONS));
 }
 
 static uint32_t attention(struct graph *g, uint32_t x)

@@ -110,7 +110,7 @@ static json_t *llama_config_json(const struct config *c)
 
 static uint32_t llama_embed(struct graph *g)
 {
-	return op_embed(g->tape, nn_weight(g, "model.embed_tokens.weight"), EMBED_IDS);
+	return nn_embed(g, "model.embed_tokens.weight", EMBED_IDS);
 }
 
 static uint32_t attention(struct graph *g, uint32_t x)

@@ -148,25 +148,18 @@ static int write_weight(struct io_writer *io, const struct weight *w, enum dtype
 	return 0;
 }
 
-/* With a head of its own the tied model has one matrix more, of the embedding's shape. */
-static struct weight head_weight(const struct model *m)
-{
-	struct weight w = m->weights[model_head(m)];
-	w.name = (char *)(uintptr_t)m->config.arch->head;
-	return w;
-}
-
 static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get, struct err *e)
 {
-	struct weight head = head_weight(m);
 	void *scratch;
 	int status = 0;
 	if (mem_map(&scratch, export_scratch(m), "a weight to be written", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights && status == 0; i++)
 		status = write_weight(io, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
-	if (status == 0 && get->head)
+	if (status == 0 && get->head) {
+		struct weight head = model_tied_head(m);
 		status = write_weight(io, &head, dtype, get->head(get->ctx, scratch), e);
+	}
 	mem_unmap(scratch, export_scratch(m));
 	return status;
 }
@@ -176,11 +169,14 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 	static const struct st_meta meta = { "format", "pt" };
 	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
 	char *path = io_join(dir, "model.safetensors");
-	struct weight head = head_weight(m);
+	struct weight head;
 	struct io_writer io;
 	for (size_t i = 0; i < m->n_weights; i++)
 		describe(&t[i], &m->weights[i], dtype);
-	describe(&t[m->n_weights], &head, dtype);
+	if (get->head) { /* the tied model with a head of its own has one matrix more, of the embedding's shape */
+		head = model_tied_head(m);
+		describe(&t[m->n_weights], &head, dtype);
+	}
 	int status = st_writer_open(&io, path, t, m->n_weights + (get->head != NULL), &meta, 1, e);
 	if (status == 0) {
 		status = write_all(&io, m, dtype, get, e);

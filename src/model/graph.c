@@ -71,12 +71,18 @@ uint32_t nn_param(struct graph *g, int param)
 	return g->param_tensor[param];
 }
 
+/* Numbers that an adapter's file has for the weight, or NULL: the model's. */
+static const float *brought(const struct graph *g, int i)
+{
+	return g->adapter ? g->adapter->base[i] : NULL;
+}
+
 static uint32_t own_tensor(struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
 	if (!g->weight_tensor[i])
-		g->weight_tensor[i] = tape_weight(g->tape, w->name, w->dtype, w->n_dims, w->dim);
+		g->weight_tensor[i] = tape_weight(g->tape, w->name, brought(g, i) ? DTYPE_F32 : w->dtype, w->n_dims, w->dim);
 	return g->weight_tensor[i];
 }
 
@@ -102,6 +108,16 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 	if (g->adapter)
 		g->adapter->type->linear(g, g->adapter, i, &l);
 	return op_linear(g->tape, &l);
+}
+
+uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
+{
+	int i = model_weight(g->model, weight, g->layer);
+
+	if (i < 0)
+		BUG("%s: no such weight", weight);
+	uint32_t y = op_embed(g->tape, weight_tensor(g, i), source);
+	return g->adapter && g->adapter->type->embed ? g->adapter->type->embed(g, g->adapter, i, source, y) : y;
 }
 
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight)
@@ -144,7 +160,7 @@ uint32_t graph_hidden(struct graph *g)
 }
 
 /* An adapter may part a tied model's head from its embedding. */
-static uint32_t head(struct graph *g)
+static uint32_t head_tensor(struct graph *g)
 {
 	int weight = model_head(g->model), own = g->adapter ? g->adapter->head : HEAD_AS_EMBEDDING;
 
@@ -153,18 +169,29 @@ static uint32_t head(struct graph *g)
 	return own == HEAD_OF_MODEL ? own_tensor(g, weight) : weight_tensor(g, weight);
 }
 
+/* The target rows through the final norm, and the head with what an adapter adds to it. */
+static struct linear head(struct graph *g, uint32_t hidden)
+{
+	const struct model *m = g->model;
+	struct linear l = { .x = m->config.arch->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
+
+	if (g->adapter)
+		g->adapter->type->linear(g, g->adapter, m->config.tied ? (int)m->n_weights : model_head(m), &l);
+	return l;
+}
+
 uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 {
-	uint32_t x = g->model->config.arch->norm(g, op_gather(g->tape, hidden));
+	struct linear l = head(g, hidden);
 
-	return op_token_logprob(g->tape, x, head(g));
+	return op_token_logprob(g->tape, &l);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)
 {
-	uint32_t x = g->model->config.arch->norm(g, op_gather(g->tape, hidden));
+	struct linear l = head(g, hidden);
 
-	return op_linear(g->tape, &(struct linear){ .x = x, .w = head(g) });
+	return op_linear(g->tape, &l);
 }
 
 static void *unconst(const void *p) { return (void *)(uintptr_t)p; } /* nodes never write what is bound as a weight */
@@ -173,7 +200,7 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 {
 	for (size_t i = 0; i < g->model->n_weights; i++)
 		if (g->weight_tensor[i])
-			run_bind(r, g->weight_tensor[i], unconst(g->model->weights[i].data));
+			run_bind(r, g->weight_tensor[i], unconst(brought(g, (int)i) ? brought(g, (int)i) : g->model->weights[i].data));
 	for (size_t i = 0; g->params && i < g->params->n_items; i++) {
 		uint32_t x = g->param_tensor[i], dx = tape_grad(g->tape, x);
 		if (x)

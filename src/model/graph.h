@@ -33,6 +33,7 @@ void graph_release(struct graph *g);
 uint32_t nn_weight(struct graph *g, const char *spec);
 uint32_t nn_param(struct graph *g, int param);                               /* a parameter as a tensor */
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */, uint32_t residual /* or none */);
+uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads);

@@ -343,6 +343,21 @@ int model_head(const struct model *m)
 	return model_weight(m, m->config.tied ? a->embedding : a->head, -1);
 }
 
+struct weight model_tied_head(const struct model *m)
+{
+	const struct arch *a = m->config.arch;
+	struct weight w = m->weights[model_head(m)];
+	const struct weight_spec *spec = a->weights;
+
+	while (spec->hf && strcmp(spec->hf, a->head) != 0)
+		spec++;
+	if (!m->config.tied || !spec->hf)
+		BUG("%s is no tied model whose table has a %s", a->name, a->head);
+	w.spec = spec;
+	w.name = (char *)(uintptr_t)a->head;
+	return w;
+}
+
 size_t rope_row_to_hf(size_t row, size_t D)
 {
 	size_t i = row % D;

@@ -90,6 +90,8 @@ size_t model_count(const struct model *m);                       /* parameters *
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */
 int model_head(const struct model *m);
+/* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the table. */
+struct weight model_tied_head(const struct model *m);
 
 /* Row r of the file's q or k matrix is row rope_row(r) of Hugging Face's, when the file is interleaved; per head of D. */
 size_t rope_row_to_hf(size_t row, size_t D);

@@ -20,7 +20,7 @@
 #include "op/batch.h"
 #include "tensor/dtype.h"
 
-enum { TENSOR_NONE = 0, NODE_INPUTS = 8, NODE_OUTPUTS = 4, TENSOR_DIMS = 4 };
+enum { TENSOR_NONE = 0, NODE_INPUTS = 8, NODE_OUTPUTS = 6, TENSOR_DIMS = 4 };
 
 enum role {
 	ROLE_ACT,      /* in the arena, lives from its first writer to its last reader */

@@ -52,12 +52,16 @@ static json_t *read_config(const char *dir)
 
 static void same_tensors(struct test *t, const struct safetensors *a, const struct safetensors *b)
 {
-	CHECK(t, a->n_tensors == b->n_tensors);
+	size_t n = 0;
 	for (size_t i = 0; i < a->n_tensors; i++) {
 		const struct st_tensor *x = &a->tensors[i], *y = st_find(b, x->name);
+		if (strstr(x->name, ".base_layer.")) /* the model's own numbers, which we do not write */
+			continue;
+		n++;
 		CHECK_MSG(t, y && x->dtype == y->dtype && x->n_dims == y->n_dims && !memcmp(x->dim, y->dim, sizeof(x->dim)) && x->bytes == y->bytes &&
 		          !memcmp(x->data, y->data, x->bytes), "%s differs", x->name);
 	}
+	CHECK(t, n == b->n_tensors);
 }
 
 /* Loads, saves, and finds what it loaded. */
@@ -157,6 +161,50 @@ static void check_merge(struct test *t, const char *model, const char *adapter, 
 	mem_free(dir);
 }
 
+/* The tied Llama's embedding and head from the file's own tensors: W + s·(B·A)ᵀ and W + s·B·A. */
+static double ends_error(const struct model *m, const struct adapter *a, const struct safetensors *s, bool head, double scale)
+{
+	size_t V = (size_t)m->config.V, C = (size_t)m->config.C, r = 4;
+	float *own = mem_array(V * C, sizeof(*own)), *merged = mem_array(V * C, sizeof(*merged));
+	const float *A = st_find(s, head ? "base_model.model.lm_head.lora_A.weight" : "base_model.model.model.embed_tokens.lora_embedding_A")->data;
+	const float *B = st_find(s, head ? "base_model.model.lm_head.lora_B.weight" : "base_model.model.model.embed_tokens.lora_embedding_B")->data;
+	double worst = 0;
+	model_weight_float(m, model_head(m), own);
+	if (head)
+		adapter_merged_head(a, m, merged);
+	else
+		adapter_merged(a, m, model_head(m), merged);
+	for (size_t v = 0; v < V; v++)
+		for (size_t c = 0; c < C; c++) {
+			double sum = own[v * C + c];
+			for (size_t k = 0; k < r; k++)
+				sum += scale * (head ? B[v * r + k] * A[k * C + c] : A[k * V + v] * B[c * r + k]);
+			worst = fmax(worst, fabs(sum - merged[v * C + c]));
+		}
+	mem_free(own);
+	mem_free(merged);
+	return worst;
+}
+
+static void check_ends_merge(struct test *t, const char *adapter, bool parts)
+{
+	struct model m;
+	struct adapter a;
+	struct err e = ERR_INIT;
+	struct safetensors s = { 0 };
+	char *dir = io_join(test_golden(), adapter);
+	test_case(t, "%s: embedding and head of the tied Llama, merged, are %s", adapter, parts ? "two" : "one");
+	if (open_golden(t, &m, "llama") && open_tensors(t, &s, dir)) {
+		CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == 0, "%s", e.msg);
+		CHECK(t, adapter_unties(&a) == parts);
+		CHECK(t, ends_error(&m, &a, &s, false, 2) < 1e-6 && ends_error(&m, &a, &s, true, 2) < 1e-6);
+		adapter_release(&a);
+	}
+	st_close(&s);
+	model_close(&m);
+	mem_free(dir);
+}
+
 /* File row r is Hugging Face's row rope_row_to_hf(r): the even rows of a head are its first half. */
 static void test_rows(struct test *t)
 {
@@ -169,6 +217,18 @@ static void test_rows(struct test *t)
 	CHECK(t, w[0] == 0 && w[1 * COLS] == 2 * COLS && w[4 * COLS] == 1 * COLS && w[7 * COLS + 2] == 7 * COLS + 2 && w[9 * COLS] == 10 * COLS);
 	adapter_permute_rows(w, ROWS, COLS, D, false);
 	CHECK(t, !memcmp(w, first, sizeof(w)));
+}
+
+/* Names of the file's tensors, LoRA's or the others, in order. */
+static void tensor_names(struct test *t, const char *dir, bool lora, char *out, size_t size)
+{
+	struct safetensors s = { 0 };
+	out[0] = 0;
+	if (open_tensors(t, &s, dir))
+		for (size_t i = 0; i < s.n_tensors; i++)
+			if (lora == (strstr(s.by_name[i]->name, "lora_") != NULL))
+				snprintf(out + strlen(out), size - strlen(out), "%s ", s.by_name[i]->name + strlen("base_model.model."));
+	st_close(&s);
 }
 
 /* --- new adapters --- */
@@ -246,14 +306,53 @@ static void test_new(struct test *t)
 	model_close(&m);
 }
 
+/* Embedding: A zero, B normal; a tied head's own pair; what is not asked for is not there. */
+static void test_new_ends(struct test *t)
+{
+	static const struct { const char *model, *targets, *names; } cases[] = { /* PEFT's */
+		{ "llama", "lm_head", "lm_head.lora_A.weight lm_head.lora_B.weight " },
+		{ "llama", "model.embed_tokens", "model.embed_tokens.lora_embedding_A model.embed_tokens.lora_embedding_B " },
+		{ "llama-untied", "embed_tokens,lm_head", "lm_head.lora_A.weight lm_head.lora_B.weight model.embed_tokens.lora_embedding_A model.embed_tokens.lora_embedding_B " },
+		{ "gpt2", "wpe,wte", "transformer.wpe.lora_embedding_A transformer.wpe.lora_embedding_B transformer.wte.lora_embedding_A transformer.wte.lora_embedding_B " },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct model m;
+		struct adapter a;
+		struct err e = ERR_INIT;
+		struct adapter_options o = plain;
+		char *dir = mem_printf("%s/ends%zu", test_tmp(), i), names[1024];
+		test_case(t, "target_modules %s of %s", cases[i].targets, cases[i].model);
+		o.target_modules = cases[i].targets;
+		if (!open_golden(t, &m, cases[i].model))
+			continue;
+		CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0 && adapter_save(&a, &m, dir, &e) == 0, "%s", e.msg);
+		tensor_names(t, dir, true, names, sizeof(names));
+		CHECK_MSG(t, !strcmp(names, cases[i].names), "%s", names);
+		CHECK(t, adapter_unties(&a) == m.config.tied);
+		for (size_t p = 0; p < a.params.n_items; p++) {
+			const struct param *x = &a.params.items[p];
+			double square = 0;
+			for (size_t k = 0; k < x->n; k++)
+				square += (double)a.params.w[x->offset + k] * a.params.w[x->offset + k];
+			if (strstr(x->name, "embedding_A"))
+				CHECK(t, square == 0);
+			if (strstr(x->name, "embedding_B"))
+				CHECK_MSG(t, fabs(square / (double)x->n - 1) < 0.35, "%s: variance %g", x->name, square / (double)x->n);
+		}
+		adapter_release(&a);
+		model_close(&m);
+		mem_free(dir);
+	}
+}
+
 static void test_options(struct test *t)
 {
 	static const struct { const char *target, *saved, *words; } wrong[] = {
 		{ "q_proj,zzz_proj", NULL, "no module 'zzz_proj' in this model; its linears are down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj" },
 		{ "Q_PROJ", NULL, "no module 'Q_PROJ'" },
 		{ "q_proj,\xff", NULL, "not UTF-8" },
-		{ "embed_tokens", NULL, "'model.embed_tokens', which is no linear" },
-		{ "norm", NULL, "'model.norm', which is no linear" },
+		
+		{ "norm", NULL, "'model.norm', which is neither a linear nor an embedding" },
 		{ NULL, "zzz", "modules_to_save: there is no module 'zzz' in this model; it has model.embed_tokens, lm_head and the linears down_proj" },
 		{ ",", NULL, "target_modules names nothing" },
 	};
@@ -305,18 +404,6 @@ static int new_saved(struct adapter *a, const struct model *m, const struct save
 	return status;
 }
 
-/* Names of the file's tensors beside LoRA's, in order. */
-static void saved_names(struct test *t, const char *dir, char *out, size_t size)
-{
-	struct safetensors s = { 0 };
-	out[0] = 0;
-	if (open_tensors(t, &s, dir))
-		for (size_t i = 0; i < s.n_tensors; i++)
-			if (!strstr(s.by_name[i]->name, "lora_"))
-				snprintf(out + strlen(out), size - strlen(out), "%s ", s.by_name[i]->name + strlen("base_model.model."));
-	st_close(&s);
-}
-
 static void test_saved(struct test *t)
 {
 	static const struct saved_case cases[] = { /* the names are those that PEFT writes for the same config */
@@ -343,7 +430,7 @@ static void test_saved(struct test *t)
 		CHECK_MSG(t, status == 0, "%s", e.msg);
 		if (status == 0) {
 			CHECK(t, adapter_save(&a, &m, dir, &e) == 0);
-			saved_names(t, dir, names, sizeof(names));
+			tensor_names(t, dir, false, names, sizeof(names));
 			CHECK_MSG(t, !strcmp(names, cases[i].names), "%s", names);
 			adapter_release(&a);
 			CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == 0, "%s", e.msg);
@@ -384,13 +471,13 @@ static void test_saved_values(struct test *t)
 
 /* --- refusals --- */
 
-/* A copy of llama-lora whose config says something else. */
-static char *changed_config(const char *key, const char *value)
+/* A copy of an adapter whose config says something else. */
+static char *changed_config(const char *adapter, const char *key, const char *value)
 {
 	struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
 	char *dir = mem_printf("%s/changed", test_tmp()), *config = io_join(dir, "adapter_config.json"), *weights = io_join(dir, "adapter_model.safetensors");
-	char *from = io_join(test_golden(), "llama-lora"), *tensors = io_join(from, "adapter_model.safetensors");
+	char *from = io_join(test_golden(), adapter), *tensors = io_join(from, "adapter_model.safetensors");
 	json_t *j = read_config(from);
 	json_object_set_new(j, key, json_loads(value, JSON_DECODE_ANY, NULL));
 	if (io_mkdirs(dir, &e) || jsonx_write_file(config, j, &e) || io_read(&b, tensors, &e) || io_write(weights, b.data, b.len, &e))
@@ -404,11 +491,11 @@ static char *changed_config(const char *key, const char *value)
 	return dir;
 }
 
-static void check_config(struct test *t, const struct model *m, const char *key, const char *value, const char *words)
+static void check_config(struct test *t, const struct model *m, const char *adapter, const char *key, const char *value, const char *words)
 {
 	struct adapter a;
 	struct err e = ERR_INIT;
-	char *dir = changed_config(key, value);
+	char *dir = changed_config(adapter, key, value);
 	int status = adapter_load(&a, dir, m, &e);
 	if (words)
 		CHECK_MSG(t, status == -1 && strstr(e.msg, words) && strstr(e.msg, dir), "%s %s: wanted '%s', got %d '%s'", key, value, words, status, e.msg);
@@ -465,7 +552,77 @@ static void test_config_refusals(struct test *t)
 	if (!open_golden(t, &m, "llama"))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		check_config(t, &m, cases[i].key, cases[i].value, cases[i].words);
+		check_config(t, &m, "llama-lora", cases[i].key, cases[i].value, cases[i].words);
+	model_close(&m);
+}
+
+static void test_ends_refusals(struct test *t)
+{
+	struct model m;
+	test_case(t, "what a config may say of embedding and head");
+	if (!open_golden(t, &m, "llama"))
+		return;
+	check_config(t, &m, "llama-ends", "target_modules", "[\"embed_tokens\"]", "is for no module that this model has and this config names");
+	check_config(t, &m, "llama-ends", "ensure_weight_tying", "true", "differ, and ensure_weight_tying makes the two one matrix");
+	check_config(t, &m, "llama-tied-ends", "ensure_weight_tying", "false", "is for no module");
+	check_config(t, &m, "llama-tied-ends", "target_modules", "\"(.*q_proj|lm_head)\"", NULL);
+	check_config(t, &m, "llama-tied-ends", "modules_to_save", "[\"lm_head\"]", "one is in modules_to_save, the other in target_modules");
+	check_config(t, &m, "llama-tied-ends", "rank_pattern", "{\"lm_head\": 2}", "wants 2×32");
+	model_close(&m);
+}
+
+/* A copy of llama-ends in which one number of the embedding's own, and of its shape, is another. */
+static char *changed_base(bool shape)
+{
+	static const char name[] = "base_model.model.model.embed_tokens.base_layer.weight", other[] = "base_model.model.lm_head.base_layer.weight";
+	struct err e = ERR_INIT;
+	struct safetensors s;
+	struct st_tensor tensor[16];
+	struct arena mem = ARENA_INIT;
+	char *dir = changed_config("llama-ends", "inference_mode", "true"), *from = io_join(test_golden(), "llama-ends/adapter_model.safetensors");
+	char *to = io_join(dir, "adapter_model.safetensors");
+	if (st_open(&s, from, &e) < 0)
+		BUG("%s", e.msg);
+	for (size_t i = 0; i < s.n_tensors; i++) {
+		tensor[i] = s.tensors[i];
+		if (strcmp(tensor[i].name, name) != 0 && strcmp(tensor[i].name, other) != 0)
+			continue;
+		float *w = arena_alloc(&mem, tensor[i].bytes);
+		memcpy(w, tensor[i].data, tensor[i].bytes);
+		w[5] += 1;
+		tensor[i].data = w;
+		tensor[i].dim[0] /= shape ? 7 : 1;
+		tensor[i].bytes /= shape ? 7 : 1;
+	}
+	if (st_write(to, tensor, s.n_tensors, NULL, 0, NULL, NULL, &e) < 0)
+		BUG("%s", e.msg);
+	st_close(&s);
+	arena_release(&mem);
+	mem_free(from);
+	mem_free(to);
+	return dir;
+}
+
+/* PEFT saves the matrix that is added to, and reads it back over the model's. */
+static void test_base(struct test *t)
+{
+	struct model m;
+	struct adapter a;
+	struct err e = ERR_INIT;
+	test_case(t, "an embedding that the file brings");
+	if (!open_golden(t, &m, "llama"))
+		return;
+	int embedding = model_head(&m);
+	CHECK_MSG(t, load_golden(&a, "llama-ends", &m, &e) == 0 && !a.base[embedding], "the same numbers are not kept");
+	adapter_release(&a);
+	char *dir = changed_base(false);
+	CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == 0 && a.base[embedding], "%s", e.msg);
+	CHECK(t, a.base[embedding] && a.base[embedding][5] == ((const float *)m.weights[embedding].data)[5] + 1);
+	adapter_release(&a);
+	mem_free(dir);
+	dir = changed_base(true);
+	CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == -1 && strstr(e.msg, "is 43×32, this model with this config wants 301×32"), "%s", e.msg);
+	mem_free(dir);
 	model_close(&m);
 }
 
@@ -514,6 +671,13 @@ void test_adapter(struct test *t)
 	check_round_trip(t, "llama.gguf", "llama-lora");
 	check_round_trip(t, "gpt2", "gpt2-lora");
 	check_round_trip(t, "llama-untied", "llama-untied-whole");
+	check_round_trip(t, "llama", "llama-ends");
+	check_round_trip(t, "llama.gguf", "llama-ends");
+	check_round_trip(t, "llama-untied", "llama-untied-ends");
+	check_round_trip(t, "gpt2", "gpt2-ends");
+	check_round_trip(t, "llama", "llama-tied-ends");
+	check_ends_merge(t, "llama-ends", true);
+	check_ends_merge(t, "llama-tied-ends", false);
 	check_merge(t, "llama", "llama-lora", "model.layers.1.mlp.up_proj", 2);
 	check_merge(t, "llama", "llama-rslora", "model.layers.2.self_attn.q_proj", 4);
 	check_merge(t, "llama.gguf", "llama-lora", "model.layers.0.self_attn.q_proj", 2);
@@ -523,10 +687,13 @@ void test_adapter(struct test *t)
 	check_new_config(t, "llama", "llama-lora");
 	check_new_config(t, "gpt2", "gpt2-lora");
 	test_new(t);
+	test_new_ends(t);
 	test_options(t);
 	test_saved(t);
 	test_saved_values(t);
 	test_config_refusals(t);
+	test_ends_refusals(t);
+	test_base(t);
 	test_other_models(t);
 	test_fit(t);
 }

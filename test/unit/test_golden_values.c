@@ -236,10 +236,10 @@ static double run_documents(struct golden *g, struct training *x, int first, int
 }
 
 /* Where number i of a parameter is in the file's orientation. */
-static size_t place(const struct golden *g, const struct param *p, size_t i)
+static size_t place(const struct golden *g, const struct params *all, size_t param, size_t i)
 {
-	const struct weight *w = p->weight >= 0 ? &g->model.weights[p->weight] : NULL;
-	bool turned = w && p->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) && !strcmp(p->name, w->name);
+	const struct param *p = &all->items[param];
+	bool turned = g->has_adapter ? g->adapter.place[param].turned : p->n_dims == 2 && (g->model.weights[p->weight].spec->flags & WEIGHT_TRANSPOSED);
 
 	return turned ? i % p->dim[1] * p->dim[0] + i / p->dim[1] : i;
 }
@@ -254,8 +254,8 @@ static double worst_of(const struct golden *g, const struct training *x, const f
 		const float *want = value(g, prefix, p->name);
 		double off = 0, size = 0;
 		for (size_t k = 0; want && k < p->n; k++) {
-			off = fmax(off, fabs((double)flat[p->offset + k] - want[place(g, p, k)]));
-			size = fmax(size, fabs((double)want[place(g, p, k)]));
+			off = fmax(off, fabs((double)flat[p->offset + k] - want[place(g, x->params, i, k)]));
+			size = fmax(size, fabs((double)want[place(g, x->params, i, k)]));
 		}
 		worst = fmax(worst, off / size);
 	}
@@ -340,8 +340,13 @@ void test_golden_values(struct test *t)
 		{ "gpt2", "gpt2-lora", "gpt2-lora", "", true, true, true },
 		{ "llama", "llama-rslora", "llama-rslora", "", false, false, false },
 		{ "llama-untied", "llama-untied-whole", "llama-untied-whole", "", false, false, false },
+		{ "llama", "llama-ends", "llama-ends", "", true, true, true },
+		{ "llama-untied", "llama-untied-ends", "llama-untied-ends", "", true, true, true },
+		{ "gpt2", "gpt2-ends", "gpt2-ends", "", true, true, true },
+		{ "llama", "llama-tied-ends", "llama-tied-ends", "", false, false, false },
 		{ "llama.gguf", NULL, "gguf", "", false, false, false },
 		{ "llama.gguf", "llama-lora", "gguf", "lora.", false, false, false },
+		{ "llama.gguf", "llama-ends", "gguf", "ends.", false, false, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)

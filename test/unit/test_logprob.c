@@ -85,7 +85,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	size_t x_dim[2] = { R, C }, head_dim[2] = { V, C };
 	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, x_dim) : tape_weight(&c.t, "x", DTYPE_F32, 2, x_dim);
 	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) : tape_weight(&c.t, "head", s->dtype, 2, head_dim);
-	uint32_t logp = op_token_logprob(&c.t, x, head);
+	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head });
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, x, d->x);
 	run_bind(&c.r, head, d->half ? (void *)d->half : d->w);
@@ -183,7 +183,7 @@ static void test_empty(struct test *t, const struct kernels *k, struct pool *poo
 	op_case_init(&c, &b.cap, true);
 	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 });
 	uint32_t head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
-	op_token_logprob(&c.t, x, head);
+	op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head });
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, x, d.x);
 	run_bind(&c.r, head, d.w);
@@ -211,7 +211,8 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 	size_t V = 21, C = 10, R = (size_t)b.n_targets;
 	op_case_init(&c, &b.cap, true);
 	uint32_t table = tape_param(&c.t, "table", 2, (size_t[]){ V, C });
-	uint32_t logp = op_token_logprob(&c.t, op_gather(&c.t, op_embed(&c.t, table, EMBED_IDS)), table);
+	uint32_t rows = op_gather(&c.t, op_embed(&c.t, table, EMBED_IDS));
+	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = rows, .w = table });
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, table, d.w);
 	float *dtable = bind_grad(&c, table, V * C);

@@ -158,14 +158,14 @@ def check_with_trainer(model, batch, losses, lr, decay):
 
 
 def lora(model, **options):
-    """A PEFT model with numbers in B too, so that every gradient is there."""
+    """A PEFT model with numbers in what begins as zero too, so that every gradient is there."""
     torch.manual_seed(5)
     base = copy.deepcopy(model)
     m = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **options))
     g = torch.Generator().manual_seed(6)
     with torch.no_grad():
         for n, p in m.named_parameters():
-            if "lora_B" in n:
+            if "lora_B" in n or "lora_embedding_A" in n:
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2)
             elif "modules_to_save" in n and p.requires_grad:
                 p.add_(torch.randn(p.shape, generator=g) * 0.05)
@@ -200,11 +200,11 @@ def model_values(name, model, docs, learn, keep_weights):
     return values
 
 
-def lora_values(name, model, docs, learn):
+def lora_values(name, model, docs, learn, targets="all-linear"):
     print(f"{name}: LoRA")
-    m = lora(model, r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear")
-    save_adapter(m, f"{OUT}/{name}-lora")
-    check_reload(model, f"{OUT}/{name}-lora", m, docs)
+    m = lora(model, r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets)
+    save_adapter(m, f"{OUT}/{name}")
+    check_reload(model, f"{OUT}/{name}", m, docs)
     values = forward_values(m, docs[:6], 9)
     values.update(gradient_values(m, docs[:6], learn[:6]))
     values.update(train_values(m, batches_of(docs, learn), 1e-2, 0.01, "lora", True))
@@ -219,6 +219,20 @@ def variant_values(name, model, docs, **options):
     return forward_values(m, docs[:6], 9)
 
 
+def tied_values(name, model, docs):
+    """ensure_weight_tying: what is added to embedding and head shares its memory, so it is computed with as two that do not."""
+    print(f"{name}")
+    options = dict(r=4, lora_alpha=8)
+    m = lora(model, target_modules=["embed_tokens", "q_proj"], ensure_weight_tying=True, **options)
+    save_adapter(m, f"{OUT}/{name}")
+    check_reload(model, f"{OUT}/{name}", m, docs)
+    apart = lora(model, target_modules=["embed_tokens", "lm_head", "q_proj"], **options)
+    apart.load_state_dict(m.state_dict())
+    with torch.no_grad():
+        close("tied and apart", exact.logits_of(apart, docs[0]), exact.logits_of(m, docs[0]), 1e-6)
+    return forward_values(apart, docs[:6], 9)
+
+
 def gguf_values(tokenizer, model, docs):
     print("llama.gguf")
     stored = tiny_gguf.write(f"{OUT}/llama.gguf", model, tokenizer, tiny.TEMPLATE)
@@ -230,9 +244,10 @@ def gguf_values(tokenizer, model, docs):
     for n, p in theirs.named_parameters():
         close("transformers reads " + n, p, m.state_dict()[n], 0)
     values = forward_values(m, docs[:6], 9)
-    with_adapter = PeftModel.from_pretrained(m, f"{OUT}/llama-lora").eval()
-    for k, v in forward_values(with_adapter, docs[:6], 9).items():
-        values["lora." + k] = v
+    for name in ("lora", "ends"):  # the second brings the embedding that it was made for
+        with_adapter = PeftModel.from_pretrained(copy.deepcopy(m), f"{OUT}/llama-{name}").eval()
+        for k, v in forward_values(with_adapter, docs[:6], 9).items():
+            values[f"{name}.{k}"] = v
     return values
 
 
@@ -250,7 +265,10 @@ def main():
     for name, model in models.items():
         save(name, model_values(name, model, docs, learn, name == "llama"))
     for name in ("llama", "gpt2"):
-        save(f"{name}-lora", lora_values(name, models[name], docs, learn))
+        save(f"{name}-lora", lora_values(f"{name}-lora", models[name], docs, learn))
+    for name, ends in (("llama", ["embed_tokens", "lm_head"]), ("llama-untied", ["embed_tokens", "lm_head", "up_proj"]), ("gpt2", ["wte", "wpe", "lm_head"])):
+        save(f"{name}-ends", lora_values(f"{name}-ends", models[name], docs, learn, ends))
+    save("llama-tied-ends", tied_values("llama-tied-ends", models["llama"], docs))
     save("llama-rslora", variant_values("llama-rslora", models["llama"], docs, use_rslora=True,
                                         target_modules=["q_proj", "v_proj", "down_proj"]))
     save("llama-untied-whole", variant_values("llama-untied-whole", models["llama-untied"], docs, target_modules=["o_proj"],
