@@ -3,22 +3,24 @@
 
 #include "../op_case.h"
 
-struct shape { int N, V, C; enum dtype dtype; bool train_x, train_head; };
+struct shape { int N, V, C; enum dtype dtype; bool train_x, train_head; int r; /* of what an adapter adds, 0: nothing */ bool train_low; };
 
 struct data {
 	float *x, *w;               /* w: the head as floats */
 	uint16_t *half;             /* the head in f16, or NULL */
+	float *u, *up;
 };
 
-struct result { float *logp, *dx, *dw; };
-struct wanted { double *logp, *dx, *dw; };
+struct result { float *logp, *dx, *dw, *du, *dup; };
+struct wanted { double *logp, *dx, *dw, *du, *dup; };
 
 static struct arena mem;
 
 static struct data data_draw(struct rng_stream *rng, const struct shape *s, int R)
 {
 	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C),
-	                  random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), NULL };
+	                  random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), .u = random_floats(&mem, rng, (size_t)R * (size_t)s->r),
+	                  .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r) };
 	if (s->dtype == DTYPE_F16) {
 		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
 		for (size_t i = 0; i < (size_t)s->V * (size_t)s->C; i++) {
@@ -31,9 +33,10 @@ static struct data data_draw(struct rng_stream *rng, const struct shape *s, int 
 
 static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
 {
-	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
 	struct wanted w = { arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(double)),
-	                    arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)) };
+	                    arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)),
+	                    arena_array(&mem, R * K + 1, sizeof(double)), arena_array(&mem, V * K + 1, sizeof(double)) };
 	double *z = arena_array(&mem, V, sizeof(*z));
 
 	for (size_t r = 0; r < R; r++) {
@@ -42,6 +45,8 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 			z[v] = 0;
 			for (size_t c = 0; c < C; c++)
 				z[v] += (double)d->x[r * C + c] * d->w[v * C + c];
+			for (size_t c = 0; c < K; c++)
+				z[v] += (double)d->u[r * K + c] * d->up[v * K + c];
 			max = fmax(max, z[v]);
 		}
 		for (size_t v = 0; v < V; v++)
@@ -51,12 +56,17 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 				continue;
 			size_t token = (size_t)b->pair_token[p];
 			w.logp[p] = z[token] - max - log(sum);
-			for (size_t v = 0; v < V; v++)
+			for (size_t v = 0; v < V; v++) {
+				double g = b->pair_weight[p] * (exp(z[v] - max) / sum - (v == token));
 				for (size_t c = 0; c < C; c++) {
-					double g = b->pair_weight[p] * (exp(z[v] - max) / sum - (v == token));
 					w.dx[r * C + c] += g * d->w[v * C + c];
 					w.dw[v * C + c] += g * d->x[r * C + c];
 				}
+				for (size_t c = 0; c < K; c++) {
+					w.du[r * K + c] += g * d->up[v * K + c];
+					w.dup[v * K + c] += g * d->u[r * K + c];
+				}
+			}
 		}
 	}
 	return w;
@@ -78,15 +88,22 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
                              const struct kernels *k, struct pool *pool)
 {
 	struct op_case c = { 0 };
-	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets;
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
 	struct result r = { .logp = arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(float)) };
 
-	op_case_init(&c, &b->cap, s->train_x || s->train_head);
+	op_case_init(&c, &b->cap, s->train_x || s->train_head || s->train_low);
 	size_t x_dim[2] = { R, C }, head_dim[2] = { V, C };
 	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, x_dim) : tape_weight(&c.t, "x", DTYPE_F32, 2, x_dim);
 	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) : tape_weight(&c.t, "head", s->dtype, 2, head_dim);
-	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head });
+	uint32_t u = s->r ? tape_param(&c.t, "u", 2, (size_t[]){ R, K }) : TENSOR_NONE, up = s->r ? tape_param(&c.t, "up", 2, (size_t[]){ V, K }) : TENSOR_NONE;
+	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head, .u = u, .up = up });
 	op_case_plan(&c, k, pool);
+	if (s->r) {
+		run_bind(&c.r, u, d->u);
+		run_bind(&c.r, up, d->up);
+		r.du = bind_grad(&c, u, R * K);
+		r.dup = bind_grad(&c, up, V * K);
+	}
 	run_bind(&c.r, x, d->x);
 	run_bind(&c.r, head, d->half ? (void *)d->half : d->w);
 	r.dx = bind_grad(&c, x, R * C);
@@ -101,6 +118,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 static const struct shape shapes[] = {
 	{ 1, 2, 3, DTYPE_F32, true, true },     { 40, 67, 33, DTYPE_F32, true, true },   { 96, 100, 16, DTYPE_F16, true, false },
 	{ 330, 9001, 7, DTYPE_F32, true, true }, { 500, 130, 20, DTYPE_F32, false, true }, { 300, 77, 8, DTYPE_F32, false, false },
+	{ 330, 131, 20, DTYPE_F16, true, false, 3, true }, { 40, 67, 33, DTYPE_F32, false, false, 8, true },
 };
 
 static void batch_for(struct batch *b, struct rng_stream *rng, const struct shape *s)
@@ -126,6 +144,11 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		CHECK(t, !r.dx == !s->train_x && !r.dw == !s->train_head);
 		if (r.dx && (off = worst(r.dx, w.dx, (size_t)b.n_targets * (size_t)s->C)) > 3e-6)
 			CHECK_MSG(t, 0, "dx %g", off);
+		if (r.du && (off = worst(r.du, w.du, (size_t)(b.n_targets * s->r))) > 3e-6)
+			CHECK_MSG(t, 0, "du %g", off);
+		if (r.dup && (off = worst(r.dup, w.dup, (size_t)(s->V * s->r))) > 3e-6)
+			CHECK_MSG(t, 0, "dU %g", off);
+		CHECK(t, !r.du == !s->train_low && !r.dup == !s->train_low);
 		if (r.dw && (off = worst(r.dw, w.dw, (size_t)s->V * (size_t)s->C)) > 3e-6)
 			CHECK_MSG(t, 0, "dW %g", off);
 		batch_release(&b);
@@ -141,7 +164,7 @@ static bool same(const float *a, const float *b, size_t n)
 static void test_threads(struct test *t, const struct kernels *k)
 {
 	static const int threads[] = { 1, 2, 3, 7 };
-	struct shape s = { 330, 9001, 20, DTYPE_F32, true, true };
+	struct shape s = { 330, 9001, 20, DTYPE_F32, true, true, 5, true };
 	struct rng_stream rng = { 3 };
 	struct batch b;
 	struct result first = { 0 };
@@ -155,12 +178,12 @@ static void test_threads(struct test *t, const struct kernels *k)
 			first = r;
 		test_case(t, "%s: %d threads", k->name, threads[i]);
 		CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs) && same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) &&
-		      same(r.dw, first.dw, (size_t)(s.V * s.C)));
+		      same(r.dw, first.dw, (size_t)(s.V * s.C)) && same(r.du, first.du, (size_t)(b.n_targets * s.r)) && same(r.dup, first.dup, (size_t)(s.V * s.r)));
 		pool_free(pool);
 	}
 	/* Scoring does not know gradients and must say the same. */
 	struct pool *pool = pool_new(2);
-	s.train_x = s.train_head = false;
+	s.train_x = s.train_head = s.train_low = false;
 	struct result r = logprob(&s, &d, &b, k, pool);
 	test_case(t, "%s: scored as in training", k->name);
 	CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs));
