@@ -59,100 +59,117 @@ void generate_ends(const struct model *m, struct tokens *out)
 
 /* --- text that grows --- */
 
-struct stream {
-	const struct generate_options *o;
-	struct generation *g;
-	struct buf raw;
-	size_t sent;      /* bytes of raw that were given out */
-	bool cancelled;
-};
-
 /* The first place at or after `from` where a stop string stands; SIZE_MAX: none. */
-static size_t find_stop(const struct stream *s, size_t from)
+static size_t find_stop(const struct answer *a, size_t from)
 {
 	size_t found = SIZE_MAX;
-	for (size_t i = 0; i < s->o->n_stop; i++) {
-		size_t n = strlen(s->o->stop[i]);
-		const char *at = n && from < s->raw.len ? memmem(s->raw.data + from, s->raw.len - from, s->o->stop[i], n) : NULL;
+	for (size_t i = 0; i < a->o->n_stop; i++) {
+		size_t n = strlen(a->o->stop[i]);
+		const char *at = n && from < a->raw.len ? memmem(a->raw.data + from, a->raw.len - from, a->o->stop[i], n) : NULL;
 		if (at)
-			found = MIN(found, (size_t)(at - s->raw.data));
+			found = MIN(found, (size_t)(at - a->raw.data));
 	}
 	return found;
 }
 
 /* Bytes at the end of raw that may be the beginning of a stop string. */
-static size_t held_back(const struct stream *s)
+static size_t held_back(const struct answer *a)
 {
 	size_t most = 0;
-	for (size_t i = 0; i < s->o->n_stop; i++) {
-		size_t n = strlen(s->o->stop[i]);
-		for (size_t len = MIN(n ? n - 1 : 0, s->raw.len - s->sent); len > most; len--)
-			if (!memcmp(s->raw.data + s->raw.len - len, s->o->stop[i], len))
+	for (size_t i = 0; i < a->o->n_stop; i++) {
+		size_t n = strlen(a->o->stop[i]);
+		for (size_t len = MIN(n ? n - 1 : 0, a->raw.len - a->sent); len > most; len--)
+			if (!memcmp(a->raw.data + a->raw.len - len, a->o->stop[i], len))
 				most = len;
 	}
 	return most;
 }
 
-static void give_out(struct stream *s, size_t end)
+static void give_out(struct answer *a, size_t end)
 {
-	size_t before = s->g->text.len;
-	if (end <= s->sent)
+	size_t before = a->g->text.len;
+	if (end <= a->sent)
 		return;
-	utf8_repair(&s->g->text, s->raw.data + s->sent, end - s->sent);
-	s->sent = end;
-	if (s->o->emit && s->o->emit(s->o->ctx, s->g->text.data + before, s->g->text.len - before))
-		s->cancelled = true;
+	utf8_repair(&a->g->text, a->raw.data + a->sent, end - a->sent);
+	a->sent = end;
+	if (a->o->emit && a->o->emit(a->o->ctx, a->g->text.data + before, a->g->text.len - before))
+		a->cancelled = true;
 }
 
 /* Takes a token's bytes; true when a stop string came, whose bytes are gone then. */
-static bool stream_add(struct stream *s, const struct tokenizer *t, int32_t id)
+static bool add_text(struct answer *a, int32_t id)
 {
-	tokenizer_decode(t, &id, 1, true, &s->raw);
-	size_t stop = find_stop(s, s->sent);
+	if ((size_t)id < tokenizer_size(a->tokenizer)) /* rows of the head beyond it fill a table up and have no text */
+		tokenizer_decode(a->tokenizer, &id, 1, true, &a->raw);
+	size_t stop = find_stop(a, a->sent);
 	if (stop != SIZE_MAX) {
-		s->raw.len = stop;
+		a->raw.len = stop;
 		return true;
 	}
-	size_t certain = s->raw.len - held_back(s);
-	give_out(s, s->sent + (certain > s->sent ? utf8_complete(s->raw.data + s->sent, certain - s->sent) : 0));
+	size_t certain = a->raw.len - held_back(a);
+	give_out(a, a->sent + (certain > a->sent ? utf8_complete(a->raw.data + a->sent, certain - a->sent) : 0));
 	return false;
 }
 
 /* --- the answer --- */
 
-/* Whether the answer ends with this token, and how. */
-static bool ends(struct stream *s, const struct session *session, const struct tokenizer *t, int32_t id)
+void answer_begin(struct answer *a, const struct tokenizer *t, const struct generate_options *o, struct generation *g)
 {
-	struct generation *g = s->g;
+	*a = (struct answer){ .tokenizer = t, .o = o, .g = g, .began = clock_seconds() };
+	*g = (struct generation){ 0 };
+}
 
+static void note_logprob(struct generation *g, double logprob)
+{
+	g->logprob = mem_grow(g->logprob, g->ids.n + 1, sizeof(*g->logprob));
+	g->logprob[g->ids.n] = (float)logprob;
+}
+
+bool answer_add(struct answer *a, int32_t id, const float *logits, bool full)
+{
+	struct generation *g = a->g;
+
+	if (g->ids.n == 0)
+		a->first = clock_seconds();
+	if (a->o->logprobs)
+		note_logprob(g, logits_logprob(logits, a->o->sampler->V, id));
+	if (a->o->token)
+		a->o->token(a->o->ctx, id, logits);
 	tokens_add(&g->ids, id);
 	g->finish = FINISH_STOP;
-	if (has(&s->o->end, id) || stream_add(s, t, id))
+	if (has(&a->o->end, id) || add_text(a, id))
 		return true;
-	g->context_full = session_length(session) == session_limit(session);
-	g->finish = s->cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
-	return s->cancelled || g->context_full || g->ids.n >= s->o->max_new_tokens;
+	g->context_full = full;
+	g->finish = a->cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
+	return a->cancelled || full || g->ids.n >= a->o->max_new_tokens;
+}
+
+void answer_end(struct answer *a)
+{
+	double now = clock_seconds();
+
+	give_out(a, a->raw.len);
+	a->g->prompt_seconds = (a->g->ids.n ? a->first : now) - a->began;
+	a->g->seconds = now - a->began - a->g->prompt_seconds;
+	buf_release(&a->raw);
 }
 
 int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n, const struct generate_options *o, struct generation *g, struct err *e)
 {
-	struct stream stream = { .o = o, .g = g };
+	struct answer a;
 	const float *logits;
-	double began = clock_seconds();
 
-	*g = (struct generation){ 0 };
+	answer_begin(&a, t, o, g);
+	sampler_see(o->sampler, ids, n);
 	int status = session_feed(s, ids, n, &logits, e);
-	double first = clock_seconds();
 	while (status == 0) {
 		int32_t id = sampler_next(o->sampler, logits);
-		if (ends(&stream, s, t, id))
+		if (answer_add(&a, id, logits, session_length(s) == session_limit(s)))
 			break;
+		sampler_see(o->sampler, &id, 1);
 		status = session_feed(s, &id, 1, &logits, e);
 	}
-	give_out(&stream, stream.raw.len);
-	g->prompt_seconds = first - began;
-	g->seconds = clock_seconds() - first;
-	buf_release(&stream.raw);
+	answer_end(&a);
 	return status;
 }
 
@@ -165,4 +182,6 @@ void generation_release(struct generation *g)
 {
 	tokens_release(&g->ids);
 	buf_release(&g->text);
+	mem_free(g->logprob);
+	g->logprob = NULL;
 }

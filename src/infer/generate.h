@@ -19,13 +19,16 @@ struct generate_options {
 	const char *const *stop;       /* strings that end it; they are not part of the text */
 	size_t n_stop;
 	size_t max_new_tokens;         /* at least 1 */
-	struct sampler *sampler;
+	bool logprobs;                 /* generation.logprob is wanted */
+	struct sampler *sampler;       /* what it has seen before counts for its penalties; it sees the prompt and the answer */
 	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
+	void (*token)(void *ctx, int32_t id, const float *logits); /* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
 	void *ctx;
 };
 
 struct generation {
 	struct tokens ids;             /* the token that ended it included */
+	float *logprob;                /* [ids.n] of each, given all before it, by the model's own logits; NULL where not asked for */
 	struct buf text;               /* all that was given out; special tokens left out */
 	enum finish finish;
 	bool context_full;             /* why it is FINISH_LENGTH */
@@ -36,6 +39,20 @@ struct generation {
 void generate_ends(const struct model *m, struct tokens *out);
 /* Goes on after ids[0..n), n ≥ 1, which are fed to s first. */
 int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n, const struct generate_options *o, struct generation *g, struct err *e);
+/* The same for whoever feeds the session himself: begin, add every token that was drawn, end. */
+struct answer {
+	const struct tokenizer *tokenizer;
+	const struct generate_options *o;
+	struct generation *g;
+	struct buf raw;
+	size_t sent;                   /* bytes of raw that were given out */
+	bool cancelled;
+	double began, first;
+};
+void answer_begin(struct answer *a, const struct tokenizer *t, const struct generate_options *o, struct generation *g); /* all borrowed until answer_end */
+bool answer_add(struct answer *a, int32_t id, const float *logits, bool full); /* full: the context has no room for it; true: it was the last */
+void answer_end(struct answer *a);
+
 double generation_rate(const struct generation *g); /* tokens a second, NAN when one was too little to tell */
 void generation_release(struct generation *g);
 

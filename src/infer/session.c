@@ -300,6 +300,8 @@ const int32_t *session_ids(const struct session *s, int sequence)
 
 int session_limit(const struct session *s) { return s->n_ctx; }
 
+int session_rows(const struct session *s) { return s->batch.cap.rows; }
+
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
 	size_t rope = s->graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;

@@ -32,7 +32,7 @@ struct session_part {          /* one sequence's share of a step */
 	bool wanted;               /* logits of its last token */
 	const float *logits;       /* out: [V], until the next step; NULL when not wanted */
 };
-/* Feeds several sequences together: at most SESSION_ROWS tokens, parts in rising order of sequence, each once. Errors as session_feed. */
+/* Feeds several sequences together: at most session_rows tokens, parts in rising order of sequence, each once. Errors as session_feed. */
 int session_step(struct session *s, struct session_part *parts, int n, struct err *e);
 
 /* Makes `sequence` (empty, not 0) begin with all of sequence 0, which cannot be fed or truncated until every branch is dropped. An empty
@@ -44,6 +44,7 @@ int session_length(const struct session *s);           /* tokens of sequence 0 *
 int session_length_of(const struct session *s, int sequence);
 const int32_t *session_ids(const struct session *s, int sequence); /* its tokens, [session_length_of] */
 int session_limit(const struct session *s);            /* tokens that a sequence can hold */
+int session_rows(const struct session *s);             /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 /* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes real as it fills. */
 void session_bytes(const struct session *s, size_t *work, size_t *cache);
 

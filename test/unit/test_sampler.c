@@ -1,10 +1,13 @@
-/* test_sampler: greedy and its ties, the three warpers against their definition on sorted probabilities, frequencies of many draws, repeatability. */
+/* test_sampler: greedy and its ties, every option's distribution against transformers' (tools/golden/sampler_numbers.py), frequencies of many draws,
+ * repeatability. */
 #include "../test.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/sampler.h"
@@ -127,6 +130,108 @@ static void test_edges(struct test *t)
 	sampler_release(&s);
 }
 
+static double number(const json_t *c, const char *key, double init)
+{
+	const json_t *v = json_object_get(c, key);
+	return v ? json_number_value(v) : init;
+}
+
+/* What a case asks for, with its tokens seen. */
+static void ask(const json_t *c, struct logit_bias *bias, struct sampler *s)
+{
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	*s = (struct sampler){ .temperature = number(c, "temperature", 1), .top_k = (int)number(c, "top_k", 0), .top_p = number(c, "top_p", 1),
+	                       .min_p = number(c, "min_p", 0), .typical_p = number(c, "typical_p", 1), .bias = bias,
+	                       .repetition_penalty = number(c, "repetition_penalty", 1), .frequency_penalty = number(c, "frequency_penalty", 0),
+	                       .presence_penalty = number(c, "presence_penalty", 0), .repeat_last_n = (int)number(c, "repeat_last_n", -1) };
+	s->llama_order = !strcmp(json_string_value(json_object_get(c, "order")), "llama.cpp");
+	json_object_foreach(json_object_get(c, "logit_bias"), key, v)
+		bias[s->n_bias++] = (struct logit_bias){ atoi(key), (float)json_number_value(v) };
+	sampler_init(s, json_array_size(json_object_get(c, "logits")));
+	json_array_foreach(json_object_get(c, "seen"), i, v)
+		sampler_see(s, (int32_t[]){ (int32_t)json_integer_value(v) }, 1);
+}
+
+static void test_case_of(struct test *t, const json_t *c)
+{
+	struct logit_bias bias[8];
+	struct sampler s;
+	float logits[64];
+	double p[64], by_id[64] = { 0 };
+	json_t *v;
+	size_t i;
+	char *text = jsonx_line(c);
+
+	*strstr(text, "\"logits\"") = 0;
+	test_case(t, "as transformers: %s", text);
+	ask(c, bias, &s);
+	json_array_foreach(json_object_get(c, "logits"), i, v)
+		logits[i] = (float)json_number_value(v);
+	for (int again = 0; again < 2; again++) { /* nothing is left behind by the first time */
+		size_t n = sampler_distribution(&s, logits, p);
+		memset(by_id, 0, sizeof(by_id));
+		for (i = 0; i < n; i++)
+			by_id[s.id[i]] = p[i];
+		json_array_foreach(json_object_get(c, "p"), i, v)
+			CHECK_MSG(t, fabs(by_id[i] - json_number_value(v)) < 1e-5 && (by_id[i] > 0) == (json_number_value(v) > 0), "id %zu: %g, %g was wanted", i,
+			          by_id[i], json_number_value(v));
+	}
+	s.temperature = 0; /* biases and penalties hold for the likeliest too */
+	int32_t best = sampler_next(&s, logits);
+	s.temperature = 1, s.top_k = 1;
+	CHECK(t, sampler_next(&s, logits) == best);
+	mem_free(text);
+	sampler_release(&s);
+}
+
+static void test_golden_distributions(struct test *t)
+{
+	char *path = mem_printf("%s/values/sampler.json", test_golden());
+	struct err e = ERR_INIT;
+	json_t *cases = jsonx_load_file(path, &e), *c;
+	size_t i;
+
+	CHECK_MSG(t, json_array_size(cases) > 20, "%s", e.msg);
+	json_array_foreach(cases, i, c)
+		test_case_of(t, c);
+	json_decref(cases);
+	mem_free(path);
+}
+
+static void test_streams(struct test *t)
+{
+	struct sampler s = { .temperature = 1, .top_p = 1, .seed = 3 };
+	float logits[SOME] = { 0 };
+	int32_t drawn[3][20];
+	int same = 0;
+
+	test_case(t, "streams of one seed are different, and each repeats");
+	sampler_init(&s, SOME);
+	for (int i = 0; i < 60; i++) {
+		s.stream = (uint32_t)(i % 3);
+		s.index = (uint64_t)(i / 3);
+		drawn[i % 3][i / 3] = sampler_next(&s, logits);
+	}
+	s.stream = 1;
+	s.index = 0;
+	for (int i = 0; i < 20; i++) {
+		CHECK(t, sampler_next(&s, logits) == drawn[1][i]);
+		same += drawn[0][i] == drawn[1][i];
+	}
+	CHECK(t, same < 6);
+	sampler_forget(&s);
+	CHECK(t, s.n_seen == 0);
+
+	test_case(t, "the likeliest few, in order");
+	int32_t top[3];
+	sampler_top(&s, (float[SOME]){ [4] = 2, [7] = 3, [9] = 2, [12] = NAN }, top, 3);
+	CHECK(t, top[0] == 7 && top[1] == 4 && top[2] == 9);
+	sampler_release(&s);
+}
+
 static void test_logprob(struct test *t)
 {
 	float logits[] = { 1000, 1001, -INFINITY };
@@ -146,7 +251,9 @@ void test_sampler(struct test *t)
 	test_greedy(t);
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		test_draws(t, settings[i].temperature, settings[i].k, settings[i].p);
+	test_golden_distributions(t);
 	test_repeats(t);
+	test_streams(t);
 	test_edges(t);
 	test_logprob(t);
 }
