@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -271,6 +272,22 @@ int io_append(const char *path, const void *data, size_t n, struct err *e)
 		rc = io_error(e, "append to", path);
 	return rc;
 }
+
+int io_lock(const char *path, int *lock, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return io_error(e, "open", path);
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		int status = errno == EWOULDBLOCK ? err_set(e, "%s: another process is writing it", path) : io_error(e, "lock", path);
+		close(fd);
+		return status;
+	}
+	*lock = fd;
+	return 0;
+}
+
+void io_unlock(int lock) { close(lock); }
 
 int io_truncate(const char *path, size_t size, struct err *e)
 {

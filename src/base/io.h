@@ -35,6 +35,9 @@ int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsyn
 void io_writer_abort(struct io_writer *w);                /* removes the temporary; harmless after commit */
 
 int io_append(const char *path, const void *data, size_t n, struct err *e); /* O_APPEND, one write; for logs */
+/* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or the process's end. */
+int io_lock(const char *path, int *lock, struct err *e);
+void io_unlock(int lock);
 int io_truncate(const char *path, size_t size, struct err *e);
 int io_mkdirs(const char *path, struct err *e);           /* like mkdir -p */
 bool io_exists(const char *path);

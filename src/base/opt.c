@@ -247,7 +247,7 @@ static const struct opt *word_row(const struct opt_parse *p, const char *arg, st
 		return NULL;
 	const struct opt *o = opt_find(p->table, w->name);
 	if (o)
-		return (n == 1) == w->is_short ? o : NULL;
+		return (n == 1 && !same_name(o->name, w->name)) == w->is_short ? o : NULL;
 	if (strncmp(w->name, "no-", 3) == 0 || strncmp(w->name, "no_", 3) == 0)
 		o = opt_find(p->table, w->name + 3);
 	w->no = true;

@@ -2,52 +2,46 @@
  * model has no template, its text is continued as it is (a BOS before it where the tokenizer adds one). */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/term.h"
 #include "base/utf8.h"
-#include "cmd/model_common.h"
-#include "data/document.h"
-#include "infer/generate.h"
+#include "cmd/generate_parts.h"
+#include "cmd/token_view.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_generate;
 
-struct options {
-	struct common common;
-	const char *adapter, *prompt, *prompt_file, *system;
-	bool raw;
-	int64_t max_new_tokens, top_k, seed;
-	double temperature, top_p;
-	struct opt_list stop;
-	const char *compute;
-};
-
 static const struct opt generate_opts[] = {
 	OPT_GROUP("Prompt"),
-	{ OPT_TYPE_STRING, "prompt", "p", offsetof(struct options, prompt), NULL, 0, 0, NULL, "TEXT", "what is asked; - reads standard input" },
-	OPT_STRING("prompt-file", struct options, prompt_file, NULL, "FILE", "the same, from a file, its bytes as they are"),
-	OPT_STRING("system", struct options, system, NULL, "TEXT", "the system's turn before it"),
-	OPT_FLAG("raw", struct options, raw, "false", "no chat template: the text is continued as it is"),
-	ADAPTER_OPT(struct options, adapter),
-	OPT_GROUP("Answer"),
-	OPT_INT("max-new-tokens", struct options, max_new_tokens, "256", 1, 1 << 24, "longest answer"),
-	OPT_FLOAT("temperature", struct options, temperature, "0", 0, 100, "0: always the likeliest token; 1: as the model says"),
-	OPT_INT("top-k", struct options, top_k, "0", 0, 1 << 24, "only the K likeliest tokens; 0: all"),
-	OPT_FLOAT("top-p", struct options, top_p, "1", 0, 1, "only the likeliest tokens that together reach this share"),
-	OPT_INT("seed", struct options, seed, "42", 0, 9007199254740991.0, "of the draws"),
-	OPT_LIST("stop", struct options, stop, "TEXT", "ends the answer, is not part of it; may be repeated"),
-	OPT_CHOICE("compute", struct options, compute, "f32", "f32", "arithmetic"),
-	COMMON_OPTS(struct options, common),
+	{ OPT_TYPE_STRING, "prompt", "p", offsetof(struct generate_command, prompt), NULL, 0, 0, NULL, "TEXT", "what is asked; - reads standard input" },
+	OPT_STRING("prompt-file", struct generate_command, prompt_file, NULL, "FILE", "the same, from a file, its bytes as they are; with --out rows"),
+	OPT_STRING("system", struct generate_command, system, NULL, "TEXT", "the system's turn before it"),
+	OPT_FLAG("raw", struct generate_command, raw, "false", "no chat template: the text is continued as it is"),
+	ADAPTER_OPT(struct generate_command, adapter),
+	OPT_GROUP("Many"),
+	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
+	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and finish_reason; goes on where it was stopped"),
+	OPT_INT("n", struct generate_command, n, "1", 1, 1 << 20, "answers to the prompt, which is computed once"),
+	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1, "answers beside each other; memory grows with it, results do not change"),
+	SAMPLING_OPTS(struct generate_command, sampling),
+	OPT_CHOICE("compute", struct generate_command, compute, "f32", "f32", "arithmetic"),
+	OPT_GROUP("Probabilities"),
+	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false", "the probability of each token: as its colour in a terminal, else in columns"),
+	OPT_INT("top-logprobs", struct generate_command, top_logprobs, "0", 0, 1000, "beside each token the N likeliest"),
+	OPT_CHOICE("color", struct generate_command, color, "auto", "auto|always|never", "colours; auto: in a terminal"),
+	COMMON_OPTS(struct generate_command, common),
 	OPT_END
 };
 
 /* --- the prompt --- */
 
-static int read_prompt(const struct options *o, struct buf *text, struct err *e)
+static int read_prompt(const struct generate_command *o, struct buf *text, struct err *e)
 {
 	bool is_input = o->prompt && !strcmp(o->prompt, "-");
 	const char *path = is_input ? "-" : o->prompt_file;
@@ -59,58 +53,41 @@ static int read_prompt(const struct options *o, struct buf *text, struct err *e)
 		buf_adds(text, o->prompt);
 	if (!utf8_valid(buf_str(text), text->len, &bad))
 		return err_set(e, "%s: not UTF-8: the byte at offset %zu", is_input ? "standard input" : path ? path : "--prompt", bad);
-	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
-		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
 	return 0;
 }
 
-static int encode_raw(const struct tokenizer *t, const struct buf *text, struct tokens *ids, struct err *e)
-{
-	if (tokenizer_add_bos(t) && tokenizer_bos(t) >= 0)
-		tokens_add(ids, tokenizer_bos(t));
-	if (tokenizer_encode(t, buf_str(text), text->len, TOKENIZE_SPECIAL, ids, e) < 0)
-		return err_prefix(e, "the prompt");
-	return 0;
-}
-
-static int encode_chat(const struct loaded *l, const char *system, const struct buf *text, struct tokens *ids, struct err *e)
-{
-	struct text_codec codec = { l->model.tokenizer, l->chat };
-	struct buf rendered = BUF_INIT;
-	json_t *messages = json_array();
-
-	if (system)
-		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system));
-	json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content", json_stringn(buf_str(text), text->len)));
-	int status = chat_prompt(&codec, messages, ids, &rendered, e);
-	json_decref(messages);
-	buf_release(&rendered);
-	return status;
-}
-
-static int make_prompt(const struct options *o, struct loaded *l, struct tokens *ids, struct err *e)
+static int make_prompt(const struct generate_command *o, struct loaded *l, struct tokens *ids, struct err *e)
 {
 	struct buf text = BUF_INIT;
-	bool raw = o->raw;
+	struct prompt_options how = { .system = o->system, .raw = o->raw };
 	int status = read_prompt(o, &text, e);
 
-	if (status == 0 && !raw)
-		status = loaded_chat(l, e);
-	if (status == 0 && !raw && !l->chat) {
-		log_say("%s has no chat template: the prompt is continued as it is", l->model.source.path);
-		raw = true;
-	}
-	if (status == 0 && raw && o->system)
-		status = err_set(e, "--system wants a chat template, %s", o->raw ? "which --raw turns off" : "which this model does not have");
 	if (status == 0)
-		status = raw ? encode_raw(l->model.tokenizer, &text, ids, e) : encode_chat(l, o->system, &text, ids, e);
-	if (status == 0 && ids->n == 0)
-		status = err_set(e, "the prompt is empty, and this model has no token to begin with");
+		status = loaded_prompts(l, &how, e);
+	if (status == 0)
+		status = prompt_encode_text(&(struct text_codec){ l->model.tokenizer, l->chat }, buf_str(&text), text.len, &how, ids, e);
 	buf_release(&text);
 	return status;
 }
 
 /* --- the answer --- */
+
+struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s)
+{
+	struct generate_options g = { .stop = o->sampling.stop.items, .n_stop = o->sampling.stop.n, .max_new_tokens = (size_t)o->sampling.max_new_tokens, .sampler = s };
+
+	generate_ends(m, &g.end);
+	return g;
+}
+
+json_t *generation_json(const struct generation *g)
+{
+	json_t *ids = json_array();
+
+	for (size_t i = 0; i < g->ids.n; i++)
+		json_array_append_new(ids, json_integer(g->ids.id[i]));
+	return json_pack("{s:o, s:o, s:s}", "text", json_stringn(buf_str(&g->text), g->text.len), "ids", ids, "finish_reason", finish_name(g->finish));
+}
 
 static int show_text(void *ctx, const char *text, size_t n)
 {
@@ -119,11 +96,13 @@ static int show_text(void *ctx, const char *text, size_t n)
 	return 0;
 }
 
-static void show_end(const struct generation *g, size_t n_prompt)
+static void show_token(void *ctx, int32_t id, const float *logits) { token_view_add(ctx, id, logits); }
+
+static void show_end(const struct generation *g, size_t n_prompt, bool newline)
 {
 	char prompt[32], all[32];
 
-	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
+	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
 		app_print("\n");
 	clock_human(g->prompt_seconds, prompt);
 	clock_human(g->prompt_seconds + g->seconds, all);
@@ -131,49 +110,61 @@ static void show_end(const struct generation *g, size_t n_prompt)
 	        g->finish == FINISH_STOP ? "ended by itself" : g->context_full ? "the context is full" : "cut at --max-new-tokens");
 }
 
-static void put_result(const struct generation *g, const struct tokens *prompt, int limit)
+static void put_result(const struct generation *g, const struct tokens *prompt, int limit, json_t *logprobs)
 {
-	json_t *ids = json_array();
+	json_t *j = generation_json(g);
 
-	for (size_t i = 0; i < g->ids.n; i++)
-		json_array_append_new(ids, json_integer(g->ids.id[i]));
-	json_t *j = json_pack("{s:o, s:o, s:s, s:I, s:I}", "text", json_stringn(buf_str(&g->text), g->text.len), "ids", ids, "finish_reason",
-	                      finish_name(g->finish), "prompt_tokens", (json_int_t)prompt->n, "new_tokens", (json_int_t)g->ids.n);
+	json_object_set_new(j, "prompt_tokens", json_integer((json_int_t)prompt->n));
+	json_object_set_new(j, "new_tokens", json_integer((json_int_t)g->ids.n));
 	json_object_set_new(j, "context", json_integer(limit));
 	json_object_set_new(j, "seconds", json_real(g->prompt_seconds + g->seconds));
 	json_object_set_new(j, "prompt_seconds", json_real(g->prompt_seconds));
 	json_object_set_new(j, "prompt_tokens_per_second", jsonx_number((double)prompt->n / g->prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(g)));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	if (logprobs)
+		json_object_set(j, "logprobs", logprobs);
 	app_json(j);
 	json_decref(j);
 }
 
-static int answer(struct app *app, const struct options *o, struct loaded *l, struct session *s, const struct tokens *prompt, struct err *e)
+static bool is_colored(const struct generate_command *o)
 {
-	struct sampler sampler = { .temperature = o->temperature, .top_k = (int)o->top_k, .top_p = o->top_p, .seed = (uint64_t)o->seed };
-	struct generate_options g = {
-		.stop = o->stop.items, .n_stop = o->stop.n, .max_new_tokens = (size_t)o->max_new_tokens, .sampler = &sampler,
-		.emit = app->json ? NULL : show_text,
-	};
+	return !strcmp(o->color, "auto") ? term_color(STDOUT_FILENO) : !strcmp(o->color, "always");
+}
+
+static int answer(struct app *app, const struct generate_command *o, struct loaded *l, struct session *s, const struct tokens *prompt, struct err *e)
+{
+	struct sampler sampler;
+	struct token_view view = { .tokenizer = l->model.tokenizer, .V = (size_t)l->model.config.V, .top = o->top_logprobs, .color = is_colored(o), .json = app->json };
 	struct generation result;
 
-	sampler_init(&sampler, (size_t)l->model.config.V);
-	generate_ends(&l->model, &g.end);
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	struct generate_options g = generate_options_of(o, &l->model, &sampler);
+	if (o->show_logprobs) {
+		token_view_begin(&view);
+		g.token = show_token;
+		g.ctx = &view;
+	} else if (!app->json) {
+		g.emit = show_text;
+	}
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
 	if (status == 0 && app->json)
-		put_result(&result, prompt, session_limit(s));
+		put_result(&result, prompt, session_limit(s), view.list);
 	else if (status == 0)
-		show_end(&result, prompt->n);
+		show_end(&result, prompt->n, !o->show_logprobs || view.color);
 	if (result.context_full)
 		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), prompt->n, result.ids.n);
+	if (o->show_logprobs)
+		token_view_end(&view);
 	generation_release(&result);
 	tokens_release(&g.end);
-	sampler_release(&sampler);
+	sampling_release(&sampler);
 	return status;
 }
 
-static int converse(struct app *app, const struct options *o, struct loaded *l, struct err *e)
+static int answer_prompt(struct app *app, const struct generate_command *o, struct loaded *l, struct err *e)
 {
 	struct tokens prompt = { 0 };
 	struct session *s = NULL;
@@ -182,31 +173,60 @@ static int converse(struct app *app, const struct options *o, struct loaded *l, 
 
 	if (status == 0 && prompt.n >= limit)
 		status = err_set(e, "the prompt has %zu tokens, the model's context holds %zu: there is no room for an answer", prompt.n, limit);
-	if (status == 0)
-		status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->max_new_tokens), e);
-	if (status == 0)
-		status = answer(app, o, l, s, &prompt, e);
+	if (status == 0 && o->n > 1) {
+		status = generate_several(app, o, l, &prompt, e);
+	} else if (status == 0) {
+		status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), e);
+		if (status == 0)
+			status = answer(app, o, l, s, &prompt, e);
+	}
 	session_free(s);
 	tokens_release(&prompt);
 	return status;
 }
 
+/* NULL, or what of the options does not go together. */
+static const char *contradiction(const struct generate_command *o)
+{
+	size_t n = o->prompt_file ? strlen(o->prompt_file) : 0;
+
+	if (!o->prompt == !o->prompt_file)
+		return "one prompt was wanted: -p TEXT, -p - (standard input) or --prompt-file FILE";
+	if (o->out && !o->prompt_file)
+		return "--out goes with --prompt-file, a file of rows";
+	if (!o->out && n > 6 && !strcmp(o->prompt_file + n - 6, ".jsonl"))
+		return "--prompt-file of rows goes with --out FILE, where their answers go; a text is read from standard input with -p -";
+	if (o->n > 1 && o->out)
+		return "--n is for one prompt, --out for rows of them";
+	if (o->show_logprobs && (o->out || o->n > 1))
+		return "--show-logprobs shows one answer";
+	if (o->top_logprobs && !o->show_logprobs)
+		return "--top-logprobs goes with --show-logprobs";
+	return NULL;
+}
+
 static int run(struct app *app)
 {
-	struct options o;
+	struct generate_command o;
 	struct opt_parse p;
 	struct err e = ERR_INIT;
 	struct loaded l;
+	size_t bad;
 	int status = model_begin(app, &cmd_generate, &o, &p, 1, "one model");
 
 	if (status)
 		return status - 1;
-	if (!o.prompt == !o.prompt_file) {
-		status = app_usage(&cmd_generate, "one prompt was wanted: -p TEXT, -p - (standard input) or --prompt-file FILE");
+	if (contradiction(&o)) {
+		status = app_usage(&cmd_generate, "%s", contradiction(&o));
+	} else if (o.system && !utf8_valid(o.system, strlen(o.system), &bad)) {
+		err_set(&e, "--system: not UTF-8: the byte at offset %zu", bad);
+		status = app_fail(&e);
 	} else if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		status = converse(app, &o, &l, &e) < 0 ? app_fail(&e) : EXIT_DONE;
+		status = o.out ? generate_rows(app, &o, &p, &l, &e) : answer_prompt(app, &o, &l, &e);
+		if (status < 0)
+			status = app_fail(&e);
 		loaded_close(&l);
 	}
 	opt_release(&p);
@@ -215,7 +235,7 @@ static int run(struct app *app)
 
 const struct command cmd_generate = {
 	.name = "generate",
-	.summary = "the model's answer to a prompt",
+	.summary = "the model's answer to a prompt, several answers, or those to a file of prompts",
 	.usage = "MODEL -p TEXT [--adapter DIR] [options]",
 	.example = "kungfu generate model.gguf -p \"What is a kernel?\"",
 	.order = 20,

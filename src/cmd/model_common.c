@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "token/tokenizer.h"
 
@@ -27,6 +28,21 @@ int loaded_chat(struct loaded *l, struct err *e)
 	const char *source = tokenizer_template(l->model.tokenizer);
 	if (source && !(l->chat = template_parse(source, e)))
 		return err_prefix(e, "%s: its chat template", l->model.source.path);
+	return 0;
+}
+
+int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e)
+{
+	bool asked = o->raw;
+
+	if (!o->raw && loaded_chat(l, e) < 0)
+		return -1;
+	if (!o->raw && !l->chat) {
+		log_say("%s has no chat template: a prompt is continued as it is", l->model.source.path);
+		o->raw = true;
+	}
+	if (o->raw && o->system)
+		return err_set(e, "--system wants a chat template, %s", asked ? "which --raw turns off" : "which this model does not have");
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "adapt/adapter.h"
 #include "cmd/command.h"
+#include "data/prompts.h"
 #include "judge/statistics.h"
 #include "token/template.h"
 
@@ -16,6 +17,8 @@ struct loaded {
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
 int loaded_chat(struct loaded *l, struct err *e);
+/* loaded_chat, and --system and --raw made to fit: without a template a prompt is continued as it is, and said so. */
+int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);
 const struct adapter *loaded_adapter(const struct loaded *l); /* or NULL */
 void loaded_close(struct loaded *l);
 

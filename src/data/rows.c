@@ -136,7 +136,7 @@ static json_t *parse_line(const char *file, size_t line, const char *text, size_
 	return j;
 }
 
-static int add_line(struct rows *rows, const char *file, size_t line, const char *text, size_t n, struct err *e)
+static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n, struct err *e)
 {
 	json_t *j = parse_line(file, line, text, n, e);
 
@@ -148,7 +148,7 @@ static int add_line(struct rows *rows, const char *file, size_t line, const char
 	}
 	struct row *r = &rows->items[rows->n++];
 	*r = (struct row){ .json = j, .file = file, .line = line };
-	return check_shape(rows, r, e);
+	return any ? 0 : check_shape(rows, r, e);
 }
 
 static bool is_blank(const char *s, size_t n)
@@ -159,7 +159,7 @@ static bool is_blank(const char *s, size_t n)
 	return true;
 }
 
-static int add_lines(struct rows *rows, const char *file, const struct buf *b, struct err *e)
+static int add_lines(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
 	static const char mark[] = "\xef\xbb\xbf";
 	const char *at = buf_str(b), *end = at + b->len;
@@ -168,14 +168,14 @@ static int add_lines(struct rows *rows, const char *file, const struct buf *b, s
 		at += strlen(mark);
 	for (size_t line = 1; at < end; line++) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
-		if (!is_blank(at, (size_t)(stop - at)) && add_line(rows, file, line, at, (size_t)(stop - at), e) < 0)
+		if (!is_blank(at, (size_t)(stop - at)) && add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
 			return -1;
 		at = stop + 1;
 	}
 	return 0;
 }
 
-static int add_file(struct rows *rows, const char *path, struct hash_stream *hash, struct err *e)
+static int add_file(struct rows *rows, bool any, const char *path, struct hash_stream *hash, struct err *e)
 {
 	struct buf b = { .max = MOST_BYTES };
 	const char *file = arena_strdup(&rows->mem, path);
@@ -183,7 +183,7 @@ static int add_file(struct rows *rows, const char *path, struct hash_stream *has
 
 	if (!status) {
 		hash_add(hash, buf_str(&b), b.len);
-		status = add_lines(rows, file, &b, e);
+		status = add_lines(rows, any, file, &b, e);
 	}
 	buf_release(&b);
 	return status;
@@ -195,7 +195,7 @@ static bool has_ending(const char *name, const char *ending)
 	return n > m && !strcmp(name + n - m, ending);
 }
 
-static int add_folder(struct rows *rows, const char *dir, struct hash_stream *hash, struct err *e)
+static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_stream *hash, struct err *e)
 {
 	char **names;
 	size_t n, used = 0;
@@ -207,7 +207,7 @@ static int add_folder(struct rows *rows, const char *dir, struct hash_stream *ha
 		if (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".jsonl.gz"))
 			continue;
 		char *path = io_join(dir, names[i]);
-		status = add_file(rows, path, hash, e);
+		status = add_file(rows, any, path, hash, e);
 		mem_free(path);
 		used++;
 	}
@@ -217,17 +217,21 @@ static int add_folder(struct rows *rows, const char *dir, struct hash_stream *ha
 	return status;
 }
 
-int rows_load(struct rows *r, const char *path, struct err *e)
+static int load(struct rows *r, bool any, const char *path, struct err *e)
 {
 	struct hash_stream *hash = hash_begin();
 
 	*r = (struct rows){ 0 };
-	int status = io_is_dir(path) ? add_folder(r, path, hash, e) : add_file(r, path, hash, e);
+	int status = io_is_dir(path) ? add_folder(r, any, path, hash, e) : add_file(r, any, path, hash, e);
 	hash_end(hash, r->hash);
 	if (status)
 		rows_release(r);
 	return status;
 }
+
+int rows_load(struct rows *r, const char *path, struct err *e) { return load(r, false, path, e); }
+
+int rows_load_objects(struct rows *r, const char *path, struct err *e) { return load(r, true, path, e); }
 
 void rows_release(struct rows *r)
 {

@@ -29,6 +29,7 @@ struct rows {
 };
 
 int rows_load(struct rows *r, const char *path, struct err *e); /* a broken line: "file:line: …" */
+int rows_load_objects(struct rows *r, const char *path, struct err *e); /* the same, whatever keys the objects have; the shape is ROW_NONE */
 void rows_release(struct rows *r);
 
 #endif

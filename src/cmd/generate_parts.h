@@ -1,0 +1,28 @@
+/* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one prompt:
+ * generate_several.c; a file of rows: generate_rows.c; tokens with their probabilities: token_view.c. */
+#ifndef CMD_GENERATE_PARTS_H
+#define CMD_GENERATE_PARTS_H
+
+#include "cmd/model_common.h"
+#include "cmd/sampling.h"
+#include "data/prompts.h"
+#include "infer/generate.h"
+
+struct generate_command {
+	struct common common;
+	const char *adapter, *prompt, *prompt_file, *system, *out, *color, *compute;
+	bool raw, show_logprobs;
+	int64_t n, parallel, top_logprobs;
+	struct sampling sampling;
+};
+
+/* The answer's part of a generation as JSON: text, ids, finish_reason. */
+json_t *generation_json(const struct generation *g);
+/* Everything but the sampler, which is the caller's. */
+struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
+
+int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt, struct err *e);
+/* An exit status; a failure's sentence is in e. p: the options as they were given. */
+int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l, struct err *e);
+
+#endif

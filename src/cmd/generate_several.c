@@ -1,0 +1,94 @@
+/* generate_several: --n answers to one prompt, which is computed once; each with a stream of random numbers of its own, so that the first one is the
+ * answer that there is without --n. */
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/generate_parts.h"
+#include "infer/many.h"
+
+struct several {
+	struct app *app;
+	struct generation *answers;    /* [n] */
+	size_t n, done;
+	double began;
+};
+
+static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+{
+	struct several *s = ctx;
+	(void)e;
+	s->answers[i] = *g;
+	*g = (struct generation){ 0 };
+	s->done++;
+	return 0;
+}
+
+static int tell(void *ctx, size_t tokens)
+{
+	struct several *s = ctx;
+	double seconds = clock_seconds() - s->began;
+
+	if (seconds > 2)
+		log_live("%zu of %zu answers, %zu tokens, %.1f tokens/s", s->done, s->n, tokens, (double)tokens / seconds);
+	return app_interrupted();
+}
+
+static void show(struct several *s, size_t prompt_tokens)
+{
+	double seconds = clock_seconds() - s->began;
+	size_t tokens = 0;
+
+	log_live_end();
+	for (size_t i = 0; i < s->n; i++) {
+		const struct generation *g = &s->answers[i];
+		tokens += g->ids.n;
+		if (s->app->json) {
+			json_t *j = generation_json(g);
+			json_object_set_new(j, "index", json_integer((json_int_t)i));
+			app_json(j);
+			json_decref(j);
+		} else {
+			app_print("--- %zu of %zu (%s)\n%s\n", i + 1, s->n, finish_name(g->finish), buf_str(&g->text));
+		}
+	}
+	if (!s->app->json)
+		log_say("%zu tokens of prompt, computed once; %zu answers of %zu tokens, %.1f tokens/s", prompt_tokens, s->n, tokens, (double)tokens / seconds);
+	json_t *j = json_pack("{s:I, s:I, s:I, s:f}", "answers", (json_int_t)s->n, "prompt_tokens", (json_int_t)prompt_tokens, "new_tokens", (json_int_t)tokens,
+	                      "seconds", seconds);
+	json_object_set_new(j, "tokens_per_second", jsonx_number((double)tokens / seconds));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	if (s->app->json)
+		app_json(j);
+	json_decref(j);
+}
+
+int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt, struct err *e)
+{
+	struct several several = { .app = app, .n = (size_t)o->n, .began = clock_seconds() };
+	struct sampler pattern;
+	struct session *s = NULL;
+
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0)
+		return -1;
+	struct many_options many = { .generate = generate_options_of(o, &l->model, &pattern), .at_once = (size_t)o->parallel, .done = take, .progress = tell,
+	                             .ctx = &several };
+	struct many_prompt *prompts = mem_array(several.n, sizeof(*prompts));
+	for (size_t i = 0; i < several.n; i++)
+		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i };
+	several.answers = mem_array(several.n, sizeof(*several.answers));
+	app_catch_signals();
+	int status = many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, several.n, &many, e);
+	if (status == 0 && (status = many_run(s, l->model.tokenizer, app->pool, prompts, several.n, &many, e)) > 0)
+		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
+	if (status == 0)
+		show(&several, prompt->n);
+	for (size_t i = 0; i < several.n; i++)
+		generation_release(&several.answers[i]);
+	mem_free(several.answers);
+	mem_free(prompts);
+	session_free(s);
+	tokens_release(&many.generate.end);
+	sampling_release(&pattern);
+	return status;
+}

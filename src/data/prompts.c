@@ -1,0 +1,84 @@
+/* prompts: see prompts.h. */
+#include "data/prompts.h"
+
+#include <string.h>
+
+#include "data/chat.h"
+
+static int encode_raw(const struct text_codec *c, const char *text, size_t n, struct tokens *ids, struct err *e)
+{
+	size_t before = ids->n;
+
+	if (tokenizer_add_bos(c->tokenizer) && tokenizer_bos(c->tokenizer) >= 0)
+		tokens_add(ids, tokenizer_bos(c->tokenizer));
+	if (tokenizer_encode(c->tokenizer, text, n, TOKENIZE_SPECIAL, ids, e) < 0)
+		return err_prefix(e, "the prompt");
+	if (ids->n == before)
+		return err_set(e, "the prompt is empty, and this model has no token to begin with");
+	return 0;
+}
+
+static const char *role_of(const json_t *messages, size_t i)
+{
+	return json_string_value(json_object_get(json_array_get(messages, i), "role"));
+}
+
+static int check_messages(const json_t *messages, const struct prompt_options *o, struct err *e)
+{
+	size_t n = json_array_size(messages);
+
+	if (o->raw)
+		return err_set(e, "messages want a chat template, which --raw turns off");
+	if (n == 0)
+		return err_set(e, "a list of messages was wanted");
+	for (size_t i = 0; i < n; i++)
+		if (!role_of(messages, i))
+			return err_set(e, "message %zu has no role", i + 1);
+	if (!strcmp(role_of(messages, n - 1), "assistant"))
+		return err_set(e, "the last message is the assistant's: nothing is left to answer");
+	if (o->system && !strcmp(role_of(messages, 0), "system"))
+		return err_set(e, "the messages have a system's turn of their own beside --system");
+	return 0;
+}
+
+int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o, struct tokens *ids, struct err *e)
+{
+	struct buf rendered = BUF_INIT;
+	size_t before = ids->n;
+
+	if (check_messages(messages, o, e) < 0)
+		return -1;
+	json_t *all = json_array();
+	if (o->system)
+		json_array_append_new(all, json_pack("{s:s, s:s}", "role", "system", "content", o->system));
+	json_array_extend(all, (json_t *)messages);
+	int status = chat_prompt(c, all, ids, &rendered, e);
+	json_decref(all);
+	buf_release(&rendered);
+	if (status == 0 && ids->n == before)
+		return err_set(e, "the chat template makes nothing of the messages");
+	return status;
+}
+
+int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o, struct tokens *ids, struct err *e)
+{
+	if (o->raw)
+		return encode_raw(c, text, n, ids, e);
+	json_t *messages = json_pack("[{s:s, s:o}]", "role", "user", "content", json_stringn(text, n));
+	int status = prompt_encode_messages(c, messages, o, ids, e);
+	json_decref(messages);
+	return status;
+}
+
+int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids, struct err *e)
+{
+	const json_t *prompt = json_object_get(row, "prompt"), *messages = json_object_get(row, "messages");
+
+	if (!prompt == !messages)
+		return err_set(e, "prompt or messages was wanted, the row has %s", prompt ? "both" : "neither");
+	if (json_is_string(prompt))
+		return prompt_encode_text(c, json_string_value(prompt), json_string_length(prompt), o, ids, e);
+	if (prompt && !json_is_array(prompt))
+		return err_set(e, "prompt is neither a text nor a list of messages");
+	return prompt_encode_messages(c, prompt ? prompt : messages, o, ids, e);
+}
