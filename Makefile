@@ -31,7 +31,7 @@ endif
 CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
-TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c
+TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c test/faults.c
 FIXTURE_SRC := $(wildcard test/unit/fixture_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))

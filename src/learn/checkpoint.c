@@ -119,7 +119,9 @@ static int move_in(const char *from, const char *dir, struct err *e)
 		status = io_exists(old) && io_remove_tree(old, e) < 0 ? -1 : io_rename_dir(dir, old, e);
 	if (!status)
 		status = io_rename_dir(from, dir, e);
-	if (!status && io_exists(old))
+	if (status && !io_exists(dir) && io_exists(old))
+		io_rename_dir(old, dir, &(struct err){ 0 });
+	else if (!status && io_exists(old))
 		status = io_remove_tree(old, e);
 	mem_free(old);
 	return status;

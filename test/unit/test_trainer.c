@@ -2,6 +2,8 @@
  * stopped at any moment change no bit of the result; losses are PyTorch's; a plan is kept. */
 #include "../test.h"
 
+#include "../faults.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -375,6 +377,83 @@ static void test_interrupted(struct test *t, const char *data)
 	job_release(&j);
 }
 
+/* One run on a disk that is full after `calls` calls; −1 and the sentence in e when it noticed. */
+static int run_on_full_disk(struct session *s, const struct job *j, long calls, struct err *e)
+{
+	struct fit f;
+	struct run_dir d = { 0 };
+	enum fit_end end = FIT_STOPPED;
+	json_t *record = recipe_record(&j->recipe), *facts = json_pack("{s:s}", "status", "finished");
+	long step;
+
+	faults_after(calls);
+	int status = run_dir_create(&d, j->out, record, e);
+	if (status == 0) {
+		fit_init(&f, s->trainer, &j->recipe, &d);
+		status = fit_restore(&f, &step, e) < 0 || fit_run(&f, &end, e) < 0 || run_dir_set_facts(&d, facts, e) < 0 ? -1 : 0;
+		fit_release(&f);
+		run_dir_release(&d);
+	}
+	faults_after(-1);
+	json_decref(record);
+	json_decref(facts);
+	return status;
+}
+
+/* All checkpoints that the folder names are whole. */
+static void check_checkpoints(struct test *t, struct session *s, const struct job *j, long calls)
+{
+	struct err e = ERR_INIT;
+	long *saved = NULL;
+	size_t n = 0;
+
+	CHECK_MSG(t, checkpoint_list(j->out, &saved, &n, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < n; i++) {
+		char *path = checkpoint_path(j->out, saved[i]);
+		json_t *state = NULL;
+		CHECK_MSG(t, trainer_load(s->trainer, path, &state, &e) == 0, "full after %ld calls: %s", calls, e.msg);
+		json_decref(state);
+		mem_free(path);
+	}
+	mem_free(saved);
+}
+
+/* Fails at every `stride`th call that changes the disk in turn, until the run gets through. */
+static void test_full_disk(struct test *t, const char *data, const char *method, long stride)
+{
+	char whole[33], hex[33], options[512];
+	struct job j;
+	long calls = 0;
+	int status = -1;
+
+	snprintf(options, sizeof(options), SMALL " max-steps=2 save-steps=1 eval-steps=2 logging-steps=1 save-total-limit=1 target-modules=o_proj method=%s eval-data=%s", method, data);
+	job_init(t, &j, "llama", data, options);
+	test_case(t, "%s: a disk that fills at any write is a sentence, and the run goes on with the same bits when there is room", method);
+	struct run_dir d = { 0 };
+	open_run(t, &d, &j);
+	CHECK(t, fit_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
+	for (; status < 0 && calls < 1000; calls += stride) {
+		struct err e = ERR_INIT;
+		struct session s;
+		if (session_begin(t, &s, &j, 2)) {
+			status = run_on_full_disk(&s, &j, calls, &e);
+			CHECK_MSG(t, status == 0 || (strstr(e.msg, "No space left on device") && strstr(e.msg, j.out) && !strchr(e.msg, '\n')), "%ld: '%s'", calls, e.msg);
+			check_checkpoints(t, &s, &j, calls);
+		}
+		session_end(&s);
+		char *recipe = io_join(j.out, "recipe.json");
+		if (io_exists(recipe)) {
+			reopen(t, &d, &j);
+			CHECK(t, fit_once(t, &j, &d, 2, -1, hex, NULL) == FIT_DONE);
+			CHECK_MSG(t, !strcmp(whole, hex), "full after %ld calls", calls);
+		}
+		mem_free(recipe);
+	}
+	CHECK_MSG(t, status == 0 && calls > 50, "%ld calls", calls);
+	run_dir_release(&d);
+	job_release(&j);
+}
+
 static void test_best(struct test *t, const char *data)
 {
 	char options[512], hex[33], loaded[33] = "", *best_path;
@@ -510,6 +589,8 @@ void test_trainer(struct test *t)
 	test_resume(t, data, "full");
 	test_other_recipe(t, data);
 	test_interrupted(t, data);
+	test_full_disk(t, data, "lora", 3);
+	test_full_disk(t, data, "full", 11);
 	test_best(t, data);
 	test_plan_is_kept(t, data);
 	test_not_finite(t, data);
