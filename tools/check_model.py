@@ -30,10 +30,10 @@ def say(what, fine):
 
 
 def run(*args):
-    p = subprocess.run([program, *args], capture_output=True, text=True)
+    p = subprocess.run([program, *args], capture_output=True)
     if p.returncode:
-        sys.exit(f"kungfu {' '.join(args)}: status {p.returncode}: {p.stderr[-2000:]}")
-    return p.stdout
+        sys.exit(f"kungfu {' '.join(args)}: status {p.returncode}: {p.stderr.decode()[-2000:]}")
+    return p.stdout.decode("utf-8")  # as bytes first: Python's text mode would change line ends
 
 
 def load(path):
@@ -78,10 +78,10 @@ def check_greedy(path, model, tokenizer):
     say(f"greedy text: {same} of {len(PROMPTS)} answers of {NEW} tokens are equal" + (f", {ties} part at a tie" if ties else ""), same + ties == len(PROMPTS))
 
 
-def cut(path, windows, folder):
-    """Enough of the text's beginning for so many windows."""
+def cut(path, size, folder):
+    """The text's beginning, enough for so many tokens; 0: all."""
     with open(path, encoding="utf-8") as f:
-        text = f.read() if not windows else f.read(windows * WINDOW * 6)
+        text = f.read(size * 6 or -1)
     to = os.path.join(folder, "text")
     with open(to, "w", encoding="utf-8") as f:
         f.write(text)
@@ -89,15 +89,16 @@ def cut(path, windows, folder):
 
 
 def check_windows(path, model, text, windows):
+    window = min(WINDOW, model.config.max_position_embeddings)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.time()
-        lines = [json.loads(x) for x in run("score", path, cut(text, windows, folder), "--window", str(WINDOW), "--stride", str(WINDOW), "--json").splitlines()]
+        lines = [json.loads(x) for x in run("score", path, cut(text, windows * window, folder), "--window", str(window), "--stride", str(window), "--json").splitlines()]
     lines = [x for x in lines if "id" in x]
     ids, ours = [x["id"] for x in lines], [x["logprob"] for x in lines]
-    spent, end = time.time() - begin, len(ids) if not windows else min(len(ids), windows * WINDOW)
+    spent, end = time.time() - begin, len(ids) if not windows else min(len(ids), windows * window)
     worst, sums, n = 0, [0.0, 0.0], 0
-    for at in range(0, end, WINDOW):
-        piece = ids[at:min(at + WINDOW, end)]
+    for at in range(0, end, window):
+        piece = ids[at:min(at + window, end)]
         with torch.no_grad():
             p = torch.log_softmax(model(torch.tensor([piece])).logits[0].double(), -1)
         for i in range(1, len(piece)):
@@ -105,7 +106,7 @@ def check_windows(path, model, text, windows):
             worst = max(worst, abs(there - ours[at + i]))
             sums = [sums[0] + ours[at + i], sums[1] + there]
             n += 1
-    say(f"log-probabilities of {n} tokens in {math.ceil(end / WINDOW)} windows of {WINDOW}: largest difference {worst:.2e}", worst <= LIMIT)
+    say(f"log-probabilities of {n} tokens in {math.ceil(end / window)} windows of {window}: largest difference {worst:.2e}", worst <= LIMIT)
     a, b = (math.exp(-s / n) for s in sums)
     say(f"perplexity {a:.5f}, transformers {b:.5f}; ours took {spent:.0f} s for {len(ids)} tokens, opening included", abs(a - b) <= LIMIT * b)
 
