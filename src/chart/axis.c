@@ -86,6 +86,12 @@ double axis_place(const struct axis *a, double v)
 	return (on_axis(a->log, v) - a->low) / (a->high - a->low);
 }
 
+size_t chart_color(const struct chart *c, size_t series)
+{
+	int wanted = c->series[series].color;
+	return (wanted > 0 ? (size_t)wanted - 1 : series) % CHART_COLORS;
+}
+
 /* --- ticks --- */
 
 /* Drops zeros behind the point, and the point. */

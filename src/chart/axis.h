@@ -4,7 +4,7 @@
 
 #include "chart/chart.h"
 
-enum { AXIS_TICKS = 16 };
+enum { AXIS_TICKS = 16, CHART_COLORS = 8 };
 
 struct axis {
 	double low, high;             /* finite, low < high; on a logarithmic axis exponents of ten */
@@ -19,6 +19,7 @@ struct axis_ticks {
 
 void axis_fit(const struct chart *c, struct axis *x, struct axis *y); /* hold all of a chart; y with some air */
 double axis_place(const struct axis *a, double v);                    /* NAN for no place */
+size_t chart_color(const struct chart *c, size_t series);             /* 0 … CHART_COLORS − 1 */
 void axis_ticks(const struct axis *a, size_t wanted, struct axis_ticks *out); /* about `wanted`, 2 to 10; none where the axis is empty */
 
 #endif

@@ -21,6 +21,7 @@ struct chart_series {
 	const double *low, *high;   /* [n] each: a band drawn under the line; both NULL for none */
 	size_t n;
 	bool points, dashed;        /* points: dots instead of a line */
+	int color;                  /* 1…8: that colour of the palette; 0: the one of its place */
 };
 
 /* A place with a word. NAN as y: the line through x; NAN as x: the line through y. */

@@ -12,9 +12,9 @@
 #include "base/utf8.h"
 #include "chart/axis.h"
 
-enum { COLORS = 8, ROWS_MIN = 3, COLUMNS_MIN = 20 };
+enum { ROWS_MIN = 3, COLUMNS_MIN = 20 };
 
-static const char *const ansi[COLORS] = { "\033[94m", "\033[33m", "\033[32m", "\033[35m", "\033[91m", "\033[36m", "\033[93m", "\033[37m" };
+static const char *const ansi[CHART_COLORS] = { "\033[94m", "\033[33m", "\033[32m", "\033[35m", "\033[91m", "\033[36m", "\033[93m", "\033[37m" };
 
 struct cell {
 	uint8_t dots, ink;  /* ink: 1 + the series, 0 for none */
@@ -93,7 +93,7 @@ static void sign_curve(const struct canvas *v, const struct chart_series *s, siz
 			continue;
 		struct cell *c = cell_at(v, (int)lround(x), (int)lround(y));
 		c->glyph = letter(series);
-		c->ink = (uint8_t)(series % COLORS + 1);
+		c->ink = (uint8_t)(chart_color(v->c, series) + 1);
 		return;
 	}
 }
@@ -133,7 +133,7 @@ static void draw(const struct canvas *v)
 {
 	for (size_t i = 0; i < v->c->n_series; i++) {
 		const struct chart_series *s = &v->c->series[i];
-		uint8_t ink = (uint8_t)(i % COLORS + 1);
+		uint8_t ink = (uint8_t)(chart_color(v->c, i) + 1);
 		if (s->low && s->high) {
 			draw_curve(v, s, s->low, false, 3, ink);
 			draw_curve(v, s, s->high, false, 3, ink);
@@ -231,7 +231,7 @@ static void add_legend(struct buf *out, const struct canvas *v, int margin, int 
 {
 	for (size_t i = 0; i < v->c->n_series && v->c->n_series > 1; i++) {
 		const char *name = v->c->series[i].name ? v->c->series[i].name : "";
-		buf_addf(out, "%*s  %s%c%s ", margin, "", v->color ? ansi[i % COLORS] : "", (char)letter(i), v->color ? "\033[0m" : "");
+		buf_addf(out, "%*s  %s%c%s ", margin, "", v->color ? ansi[chart_color(v->c, i)] : "", (char)letter(i), v->color ? "\033[0m" : "");
 		add_fitting(out, name, columns - margin - 4);
 		buf_addc(out, '\n');
 	}

@@ -11,11 +11,11 @@
 #include "base/term.h"
 #include "chart/axis.h"
 
-enum { WIDTH = 720, LEFT = 70, RIGHT = 18, PLOT_HEIGHT = 170, LINE = 18, COLORS = 8, NAME_COLUMNS = 48 };
+enum { WIDTH = 720, LEFT = 70, RIGHT = 18, PLOT_HEIGHT = 170, LINE = 18, NAME_COLUMNS = 48 };
 #define LETTER 6.6 /* pixels that a column of text takes, about */
 
-static const char *const light[COLORS] = { "#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#be185d", "#0e7490", "#854d0e", "#525252" };
-static const char *const dark[COLORS] = { "#6ea8fe", "#fb923c", "#4ade80", "#c084fc", "#f472b6", "#22d3ee", "#facc15", "#a3a3a3" };
+static const char *const light[CHART_COLORS] = { "#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#be185d", "#0e7490", "#854d0e", "#525252" };
+static const char *const dark[CHART_COLORS] = { "#6ea8fe", "#fb923c", "#4ade80", "#c084fc", "#f472b6", "#22d3ee", "#facc15", "#a3a3a3" };
 
 /* One chart on its way: its axes and where its plot lies, in pixels. */
 struct view {
@@ -34,11 +34,11 @@ static void add_style(struct buf *out)
 	              ".kc-axis{stroke:#8c959f;stroke-width:1}.kc-line{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}"
 	              ".kc-text{font:12px system-ui,sans-serif}.kc-title{font:600 14px system-ui,sans-serif}.kc-dash{stroke-dasharray:5 4}"
 	              ".kc-band{fill-opacity:.18;stroke:none}");
-	for (int i = 0; i < COLORS; i++)
+	for (int i = 0; i < CHART_COLORS; i++)
 		buf_addf(out, ".kc-s%d{stroke:%s}.kc-f%d{fill:%s}", i, light[i], i, light[i]);
 	buf_adds(out, "@media(prefers-color-scheme:dark){.kc-bg{fill:#14171c}.kc-ink{fill:#e6e9ed}.kc-dim{fill:#9aa4af}.kc-grid{stroke:#2a2f37}"
 	              ".kc-axis{stroke:#6b7480}");
-	for (int i = 0; i < COLORS; i++)
+	for (int i = 0; i < CHART_COLORS; i++)
 		buf_addf(out, ".kc-s%d{stroke:%s}.kc-f%d{fill:%s}", i, dark[i], i, dark[i]);
 	buf_adds(out, "}</style>\n");
 }
@@ -81,7 +81,7 @@ static int legend(struct buf *out, const struct chart *c, double y)
 			lines++;
 		}
 		if (out) {
-			add_sample(out, &c->series[i], i % COLORS, x, y + LINE * (lines - 1));
+			add_sample(out, &c->series[i], chart_color(c, i), x, y + LINE * (lines - 1));
 			add_text(out, x + 28, y + LINE * (lines - 1), "kc-text kc-ink", "start", c->series[i].name ? c->series[i].name : "?");
 		}
 		x += width;
@@ -293,9 +293,9 @@ static void add_chart(struct buf *out, const struct chart *c, double y)
 	add_axes(&v);
 	for (size_t i = 0; i < c->n_series; i++)
 		if (c->series[i].low && c->series[i].high)
-			add_band(&v, &c->series[i], i % COLORS);
+			add_band(&v, &c->series[i], chart_color(c, i));
 	for (size_t i = 0; i < c->n_series; i++)
-		(c->series[i].points ? add_dots : add_line)(&v, &c->series[i], i % COLORS);
+		(c->series[i].points ? add_dots : add_line)(&v, &c->series[i], chart_color(c, i));
 	for (size_t i = 0; i < c->n_marks; i++)
 		add_mark(&v, &c->marks[i]);
 	if (v.x.empty || v.y.empty)

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "gas/profile.h"
 #include "learn/fit.h"
+#include "learn/run_log.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -261,7 +262,7 @@ static json_t *command_words(const struct app *app, const char *name)
 static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, bool resume)
 {
 	char now[32], *processor = profile_processor();
-	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces;
+	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces, *process;
 
 	clock_iso(now);
 	if (!json_is_object(j)) {
@@ -277,9 +278,10 @@ static json_t *make_facts(const struct app *app, const struct trainer *t, const 
 		json_object_set_new(j, "processes", json_array());
 	}
 	pieces = json_object_get(j, "processes");
-	json_array_append_new(pieces, json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "command", command_words(app, resume ? "resume" : "tune"),
-	                                        "began", now, "version", KUNGFU_VERSION, "processor", processor, "kernels",
-	                                        app->kernels->name, "threads", pool_threads(app->pool)));
+	process = json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "command", command_words(app, resume ? "resume" : "tune"), "began", now,
+	                    "version", KUNGFU_VERSION, "processor", processor, "kernels", app->kernels->name, "threads", pool_threads(app->pool));
+	run_log_sign(process);
+	json_array_append_new(pieces, process);
 	json_object_set_new(j, "status", json_string("running"));
 	mem_free(processor);
 	return j;

@@ -1,0 +1,20 @@
+/* table: text in columns as wide as their widest cell; controls in cells are made visible. */
+#ifndef CMD_TABLE_H
+#define CMD_TABLE_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+
+struct table {
+	size_t columns;
+	unsigned right;       /* bit i: column i is aligned to the right */
+	char **cells;         /* rows of `columns` */
+	size_t n;
+};
+
+void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the next one, row by row */
+void table_write(struct buf *out, const struct table *t, const char *indent);                 /* whole rows */
+void table_release(struct table *t);
+
+#endif
