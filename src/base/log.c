@@ -5,12 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/env.h"
-#include "base/utf8.h"
+#include "base/mem.h"
+#include "base/term.h"
 
 #define PLAIN_SECONDS 10.0
 
@@ -20,8 +19,8 @@ static double live_time = -1; /* when a plain live line was last written */
 static bool live_pending;     /* a later one was held back since */
 
 void log_set(enum log_level level) { current = level; }
-bool log_terminal(void) { return isatty(STDERR_FILENO); }
-bool log_color(void) { return log_terminal() && !env_get("NO_COLOR"); }
+bool log_terminal(void) { return term_is(STDERR_FILENO); }
+bool log_color(void) { return term_color(STDERR_FILENO); }
 
 static void live_wipe(void)
 {
@@ -31,14 +30,9 @@ static void live_wipe(void)
 
 static void live_draw(void)
 {
-	struct winsize w = { 0 };
-	size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1u : 79, at = 0;
-	for (size_t n = strlen(live), size; at < n && columns > 0; columns--) {
-		uint32_t cp;
-		size = utf8_decode(live + at, n - at, &cp);
-		at += size ? size : 1;
-	}
-	fprintf(stderr, "\r%.*s\033[K", (int)at, live);
+	int columns, rows;
+	term_size(STDERR_FILENO, &columns, &rows);
+	fprintf(stderr, "\r%.*s\033[K", (int)term_fit(live, strlen(live), (size_t)MAX(columns, 2) - 1), live);
 }
 
 static void line(const char *before, const char *fmt, va_list ap)

@@ -12,7 +12,7 @@ void log_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));     /*
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));    /* "warning: …" */
 void log_live(const char *fmt, ...) __attribute__((format(printf, 1, 2)));    /* redrawn in place on a terminal; else at most a line every 10 s */
 void log_live_end(void);                                                      /* leaves the last live line standing */
-bool log_color(void);                                                         /* stderr is a terminal and NO_COLOR is not set */
+bool log_color(void);                                                         /* on stderr; term.h decides */
 bool log_terminal(void);
 
 #endif

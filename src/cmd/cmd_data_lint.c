@@ -3,11 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/env.h"
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/term.h"
 #include "base/utf8.h"
 #include "cmd/model_common.h"
 #include "data/lint.h"
@@ -170,7 +170,7 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 
 static void show_examples(const struct linting *x)
 {
-	bool color = isatty(STDOUT_FILENO) && !env_get("NO_COLOR");
+	bool color = term_color(STDOUT_FILENO);
 
 	for (size_t i = 0; i < x->train.documents.n && i < (size_t)x->o->show; i++) {
 		const struct document *d = &x->train.documents.items[i];
@@ -357,7 +357,8 @@ const struct command cmd_data_lint = {
 	.name = "data lint",
 	.summary = "what the model sees and learns of your rows, and what is wrong",
 	.usage = "MODEL --data FILE [--eval-data FILE] [--show N] [options]",
-	.example = "kungfu data lint model.gguf --data train.jsonl --show 3",
+	.example = "kungfu data lint model.gguf --data train.jsonl",
+	.brief = "what your rows teach",
 	.order = 42,
 	.opts = lint_opts,
 	.run = run,

@@ -285,6 +285,7 @@ const struct command cmd_diff = {
 	.summary = "in what two runs differ: recipe, data, machine, results",
 	.usage = "RUN RUN",
 	.example = "kungfu diff run other",
+	.brief = "in what two differ",
 	.order = 58,
 	.opts = diff_opts,
 	.run = run,

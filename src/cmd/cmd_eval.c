@@ -222,6 +222,7 @@ const struct command cmd_eval = {
 	.summary = "how well a model does on your rows, each score with its error",
 	.usage = "MODEL --data FILE [--adapter DIR] [options]",
 	.example = "kungfu eval model.gguf --data test.jsonl",
+	.brief = "its score on your rows",
 	.order = 40,
 	.opts = eval_opts,
 	.run = run,

@@ -238,6 +238,7 @@ const struct command cmd_generate = {
 	.summary = "the model's answer to a prompt, several answers, or those to a file of prompts",
 	.usage = "MODEL -p TEXT [--adapter DIR] [options]",
 	.example = "kungfu generate model.gguf -p \"What is a kernel?\"",
+	.brief = "the answer to a prompt",
 	.order = 20,
 	.opts = generate_opts,
 	.run = run,

@@ -266,6 +266,7 @@ const struct command cmd_info = {
 	.summary = "what a model is: shapes, dtypes, tokens, template, memory",
 	.usage = "MODEL [--adapter DIR]",
 	.example = "kungfu info model.gguf",
+	.brief = "what a model is",
 	.order = 10,
 	.opts = info_opts,
 	.run = run,

@@ -109,6 +109,7 @@ const struct command cmd_merge = {
 	.summary = "a model with an adapter worked into its weights",
 	.usage = "MODEL --adapter DIR --out DIR [--dtype f32|f16|bf16]",
 	.example = "kungfu merge model.gguf --adapter run --out merged",
+	.brief = "adapter into weights",
 	.order = 60,
 	.opts = merge_opts,
 	.run = run,

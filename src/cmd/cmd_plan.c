@@ -47,6 +47,7 @@ const struct command cmd_plan = {
 	.summary = "what a tuning run needs: memory, operations, time, disk, without running it",
 	.usage = "tune MODEL --data FILE [options of tune]",
 	.example = "kungfu plan tune model.gguf --data train.jsonl",
+	.brief = "memory, time, disk needed",
 	.order = 45,
 	.opts = tune_opts,
 	.run = run,

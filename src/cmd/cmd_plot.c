@@ -329,6 +329,7 @@ const struct command cmd_plot = {
 	.summary = "curves of one or several runs, in the terminal or as SVG",
 	.usage = "DIR… [--out FILE.svg]",
 	.example = "kungfu plot run --out loss.svg",
+	.brief = "their curves",
 	.order = 57,
 	.opts = plot_opts,
 	.run = run,

@@ -97,6 +97,7 @@ const struct command cmd_resume = {
 	.summary = "go on exactly where a stopped run was",
 	.usage = "DIR",
 	.example = "kungfu resume run",
+	.brief = "go on after a stop",
 	.order = 55,
 	.opts = resume_opts,
 	.run = run,

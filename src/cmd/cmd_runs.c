@@ -227,6 +227,7 @@ const struct command cmd_runs = {
 	.summary = "the runs below a folder: state, method, steps, scores, time",
 	.usage = "[DIR]",
 	.example = "kungfu runs",
+	.brief = "which runs there are",
 	.order = 56,
 	.opts = runs_opts,
 	.run = run,

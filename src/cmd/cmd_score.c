@@ -243,6 +243,7 @@ const struct command cmd_score = {
 	.summary = "the log-probability of every token of a text",
 	.usage = "MODEL FILE|- [--adapter DIR] [options]",
 	.example = "kungfu score model.gguf text.txt",
+	.brief = "how likely each token is",
 	.order = 30,
 	.opts = score_opts,
 	.run = run,

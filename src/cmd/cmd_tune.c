@@ -64,6 +64,7 @@ const struct command cmd_tune = {
 	.summary = "train an adapter, or all weights, on your rows",
 	.usage = "MODEL --data FILE --out DIR [options], or recipe.yaml [--set NAME=VALUE]",
 	.example = "kungfu tune model.gguf --data train.jsonl --out run",
+	.brief = "train on your rows",
 	.order = 50,
 	.opts = tune_opts,
 	.run = run,

@@ -37,7 +37,8 @@ struct command {
 	const char *name;              /* "tune"; "data lint" is a command of two words */
 	const char *summary;           /* one line */
 	const char *usage;             /* "MODEL --data FILE --out DIR" */
-	const char *example;           /* a line that runs */
+	const char *example;           /* a line that runs, of 51 characters at most */
+	const char *brief;             /* for the overview, 25 characters at most; NULL: the summary up to its first comma or colon */
 	int order;                     /* place in the overview: the order of a person's work */
 	const struct opt *opts;
 	int (*run)(struct app *app);
