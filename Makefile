@@ -10,14 +10,16 @@ BUILD ?= build
 VERSION := 0.1.0
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
-PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libsqlite3-dev
+PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
+# The program's alone: the library edits no lines.
+PROGRAM_LIBS := libedit
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3
 CFLAGS ?= -g
 ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
-	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
 LIB_DIRS ?= base tensor quant kernel chart gas op model adapt format token data learn infer judge
@@ -41,7 +43,7 @@ all: $(BUILD)/kungfu
 
 $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
 $(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -93,7 +95,7 @@ $(BUILD)/test/runner.o: $(BUILD)/gen/test_list.h
 $(BUILD)/.deps-found: Makefile
 	@mkdir -p $(BUILD)
 	@missing=""; command -v pkg-config >/dev/null || missing="pkg-config"; \
-	for l in $(LIBS); do pkg-config --exists $$l 2>/dev/null || missing="$$missing $$l"; done; \
+	for l in $(LIBS) $(PROGRAM_LIBS); do pkg-config --exists $$l 2>/dev/null || missing="$$missing $$l"; done; \
 	if [ -n "$$missing" ]; then echo "kungfu: missing:$$missing. Install with: make deps   (Debian: $(PACKAGES))" >&2; exit 1; fi
 	@touch $@
 

@@ -21,6 +21,7 @@ struct session {
 	int region;                    /* keys of a sequence */
 	int shared;                    /* S, while there are branches */
 	int n_branches;
+	bool own_keys;                 /* the adapter changes keys or values */
 	int *length;                   /* [n_sequences] tokens */
 	bool *branch;                  /* [n_sequences] */
 	int32_t *ids;                  /* [n_sequences][n_ctx] */
@@ -64,6 +65,30 @@ static int record(struct session *s, const struct adapter *a, struct err *e)
 	return s->tape.err.msg[0] ? err_set(e, "%s", s->tape.err.msg) : 0;
 }
 
+/* Does anything that is written into the cache depend on the adapter's numbers? */
+static bool has_own_keys(const struct session *s)
+{
+	const struct tape *t = &s->tape;
+	const struct params *params = s->graph.params;
+	bool *depends = mem_array(t->n_tensors, sizeof(*depends)), own = false;
+
+	for (size_t i = 0; params && i < params->n_items; i++)
+		depends[s->graph.param_tensor[i]] = s->graph.param_tensor[i] != TENSOR_NONE;
+	for (uint32_t i = 0; i < t->n_nodes; i++) {
+		const struct node *n = &t->nodes[i];
+		bool any = false;
+		for (int j = 0; j < NODE_INPUTS; j++)
+			any |= n->in[j] && depends[n->in[j]];
+		for (int j = 0; j < NODE_OUTPUTS; j++)
+			if (n->out[j] && any)
+				depends[n->out[j]] = true;
+	}
+	for (int i = 0; i < s->model->config.n_layers; i++)
+		own |= depends[s->kv[i].k] || depends[s->kv[i].v];
+	mem_free(depends);
+	return own;
+}
+
 /* Keys begin..end-1 are seen by rows whose keys are below `until`. */
 static void set_sight(struct session *s, int begin, int end, int until)
 {
@@ -94,6 +119,7 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 	if (mem_map(&cache, s->cache_bytes, "keys and values", e) < 0)
 		return -1;
 	s->cache = cache;
+	s->own_keys = has_own_keys(s);
 	bind(s);
 	return 0;
 }
@@ -325,4 +351,25 @@ int session_keep(struct session *s, const int32_t *ids, size_t n)
 		same++;
 	session_truncate(s, same);
 	return same;
+}
+
+bool session_same_keys(const struct session *a, const struct session *b)
+{
+	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 && a->cache_bytes == b->cache_bytes && !a->own_keys &&
+		!b->own_keys;
+}
+
+void session_copy(struct session *to, const struct session *from)
+{
+	size_t width = key_width(to), one = key_count(to) * width;
+	int same = 0, n = from->length[0];
+
+	if (!session_same_keys(to, from))
+		BUG("keys of another adapter, or of another size");
+	while (same < MIN(n, to->length[0]) && to->ids[same] == from->ids[same])
+		same++;
+	for (size_t i = 0; i < 2 * (size_t)to->model->config.n_layers; i++)
+		memcpy(to->cache + i * one + (size_t)same * width, from->cache + i * one + (size_t)same * width, (size_t)(n - same) * width * sizeof(float));
+	memcpy(to->ids + same, from->ids + same, (size_t)(n - same) * sizeof(*to->ids));
+	to->length[0] = n;
 }

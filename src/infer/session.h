@@ -52,4 +52,9 @@ void session_truncate(struct session *s, int length);  /* forgets all of sequenc
 /* Forgets what of sequence 0 does not begin ids[0..n), and its last token if all are there (its logits are gone). Returns how many are kept: feed the rest. */
 int session_keep(struct session *s, const int32_t *ids, size_t n);
 
+/* Whether two sessions have the same keys and values for the same tokens: of one model, one size, and whatever adapters they have change neither
+ * (the head, the last layer's queries, its output and its MLP come after all keys). Looked up in what was recorded, so it holds for any adapter. */
+bool session_same_keys(const struct session *a, const struct session *b);
+void session_copy(struct session *to, const struct session *from); /* sequence 0 of `from` with what was computed of it; session_same_keys, no branches */
+
 #endif

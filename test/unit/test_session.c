@@ -125,6 +125,46 @@ static void test_steps(struct bench *b)
 	CHECK(b->t, session_new_many(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, SESSION_ROWS + 1, &e) < 0 && strstr(e.msg, "257 sequences"));
 }
 
+/* An adapter of one module, its B not zero. */
+static void make_adapter(struct bench *b, const char *module, struct adapter *a)
+{
+	struct err e = ERR_INIT;
+	struct rng_stream rng = { 3 };
+	struct adapter_options o = { .r = 2, .alpha = 4, .target_modules = module, .seed = 1 };
+
+	CHECK_MSG(b->t, adapter_new(a, "lora", &b->model, &o, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < a->params.n_items; i++)
+		for (size_t j = 0; j < a->params.items[i].n; j++)
+			a->params.w[a->params.items[i].offset + j] = rng_next_float(&rng);
+}
+
+static void test_copy(struct bench *b, const char *module, bool shares)
+{
+	struct err e = ERR_INIT;
+	struct adapter a;
+	struct session *with, *fresh;
+	const float *logits, *base, *wanted;
+
+	test_case(b->t, "LoRA on %s %s the model's keys", module, shares ? "keeps" : "changes");
+	make_adapter(b, module, &a);
+	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels, CONTEXT, &e) == 0);
+	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels, CONTEXT, &e) == 0);
+	base = judge(b, b->ids, 50);
+	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);
+	CHECK(b->t, session_feed(fresh, b->ids, 50, &wanted, &e) == 0);
+	CHECK(b->t, memcmp(base, wanted, b->V * sizeof(float)) != 0); /* the adapter does something */
+	if (shares) {
+		CHECK(b->t, session_feed(with, b->ids, 20, &logits, &e) == 0);
+		session_copy(with, b->alone);
+		CHECK(b->t, session_length(with) == 50 && session_keep(with, b->ids, 50) == 49);
+		CHECK(b->t, session_feed(with, b->ids + 49, 1, &logits, &e) == 0);
+		CHECK(b->t, !memcmp(logits, wanted, b->V * sizeof(float)));
+	}
+	session_free(with);
+	session_free(fresh);
+	adapter_release(&a);
+}
+
 void test_session(struct test *t)
 {
 	static const int prompts[] = { 0, 1, 40, 63, 64, 65, 90 };
@@ -141,6 +181,10 @@ void test_session(struct test *t)
 		for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
 			test_branches(&b, prompts[i]);
 		test_steps(&b);
+		test_copy(&b, "layers.2.mlp.down_proj", true);
+		test_copy(&b, "layers.2.self_attn.q_proj", true);
+		test_copy(&b, "layers.2.self_attn.v_proj", false);
+		test_copy(&b, "layers.1.mlp.down_proj", false);
 		session_free(b.alone);
 		model_close(&b.model);
 		pool_free(b.pool);
