@@ -235,7 +235,7 @@ static int run(struct app *app)
 
 const struct command cmd_generate = {
 	.name = "generate",
-	.summary = "the model's answer to a prompt, several answers, or those to a file of prompts",
+	.summary = "answers to a prompt, or to a file of prompts",
 	.usage = "MODEL -p TEXT [--adapter DIR] [options]",
 	.example = "kungfu generate model.gguf -p \"What is a kernel?\"",
 	.brief = "the answer to a prompt",
