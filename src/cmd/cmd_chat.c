@@ -306,9 +306,10 @@ static int run(struct app *app)
 
 const struct command cmd_chat = {
 	.name = "chat",
-	.summary = "a conversation with a model",
+	.summary = "a conversation with a model, or with several adapters of it",
 	.usage = "MODEL [--adapter DIR …] [options]",
 	.example = "kungfu chat model.gguf --system \"Be brief.\"",
+	.brief = "talk with the model",
 	.order = 21,
 	.opts = chat_opts,
 	.run = run,
