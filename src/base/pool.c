@@ -33,6 +33,7 @@
 #define CLOSED 0xffffffffu
 
 typedef void item_fn(void *ctx, size_t item, int thread);
+typedef void seen_fn(void *ctx, int thread, double begin, double end);
 
 struct worker {
 	struct pool *pool;
@@ -45,6 +46,8 @@ struct pool {
 	bool spin;
 	struct worker *workers; /* [1..threads-1] */
 	atomic_bool busy, stop;
+	seen_fn *seen; /* written between jobs only */
+	void *seen_ctx;
 	/* the job; written only while the ticket is closed */
 	_Atomic(item_fn *) fn;
 	_Atomic(void *) ctx;
@@ -116,6 +119,8 @@ static void work(struct pool *p, int thread)
 {
 	unsigned finished = 0;
 	uint64_t t = atomic_load(&p->ticket);
+	seen_fn *seen = NULL;
+	double begin = 0;
 	for (;;) {
 		item_fn *fn = atomic_load(&p->fn);
 		void *ctx = atomic_load(&p->ctx);
@@ -124,12 +129,16 @@ static void work(struct pool *p, int thread)
 			break;
 		if (!atomic_compare_exchange_strong(&p->ticket, &t, t + 1))
 			continue;
+		if (!finished && (seen = p->seen)) /* an item is ours: the job's fields cannot change before it is done */
+			begin = clock_seconds();
 		fn(ctx, first + item, thread);
 		finished++;
 		t = atomic_load(&p->ticket);
 	}
 	if (!finished)
 		return;
+	if (seen)
+		seen(p->seen_ctx, thread, begin, clock_seconds());
 	atomic_fetch_add(&p->done, finished);
 	if (atomic_load(&p->waiting))
 		futex_wake(&p->done, 1);
@@ -234,6 +243,12 @@ void pool_free(struct pool *p)
 		pthread_join(p->workers[i].id, NULL);
 	mem_free(p->workers);
 	mem_free(p);
+}
+
+void pool_watch(struct pool *p, void (*seen)(void *ctx, int thread, double begin, double end), void *ctx)
+{
+	p->seen = seen;
+	p->seen_ctx = ctx;
 }
 
 int pool_threads(const struct pool *p) { return p->threads; }

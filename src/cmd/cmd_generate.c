@@ -35,6 +35,8 @@ static const struct opt generate_opts[] = {
 	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false", "the probability of each token: as its colour in a terminal, else in columns"),
 	OPT_INT("top-logprobs", struct generate_command, top_logprobs, "0", 0, 1000, "beside each token the N likeliest"),
 	OPT_CHOICE("color", struct generate_command, color, "auto", "auto|always|never", "colours; auto: in a terminal"),
+	OPT_GROUP("Speed"),
+	PROFILE_OPTS(struct generate_command, profiling, "the current folder"),
 	COMMON_OPTS(struct generate_command, common),
 	OPT_END
 };
@@ -133,7 +135,7 @@ static bool is_colored(const struct generate_command *o)
 	return !strcmp(o->color, "auto") ? term_color(STDOUT_FILENO) : !strcmp(o->color, "always");
 }
 
-static int answer(struct app *app, const struct generate_command *o, struct loaded *l, struct session *s, const struct tokens *prompt, struct err *e)
+static int answer(struct app *app, struct generate_command *o, struct loaded *l, struct session *s, const struct tokens *prompt, struct err *e)
 {
 	struct sampler sampler;
 	struct token_view view = { .tokenizer = l->model.tokenizer, .V = (size_t)l->model.config.V, .top = o->top_logprobs, .color = is_colored(o), .json = app->json };
@@ -150,10 +152,12 @@ static int answer(struct app *app, const struct generate_command *o, struct load
 		g.emit = show_text;
 	}
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
+	if (status == 0 && !app->json)
+		show_end(&result, prompt->n, !o->show_logprobs || view.color);
+	if (status == 0)
+		status = profiling_end(&o->profiling, app, ".", e);
 	if (status == 0 && app->json)
 		put_result(&result, prompt, session_limit(s), view.list);
-	else if (status == 0)
-		show_end(&result, prompt->n, !o->show_logprobs || view.color);
 	if (result.context_full)
 		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), prompt->n, result.ids.n);
 	if (o->show_logprobs)
@@ -164,7 +168,7 @@ static int answer(struct app *app, const struct generate_command *o, struct load
 	return status;
 }
 
-static int answer_prompt(struct app *app, const struct generate_command *o, struct loaded *l, struct err *e)
+static int answer_prompt(struct app *app, struct generate_command *o, struct loaded *l, struct err *e)
 {
 	struct tokens prompt = { 0 };
 	struct session *s = NULL;
@@ -178,7 +182,12 @@ static int answer_prompt(struct app *app, const struct generate_command *o, stru
 	} else if (status == 0) {
 		status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), e);
 		if (status == 0)
+			status = profiling_begin(&o->profiling, app, e);
+		if (status == 0) {
+			session_trace(s, profiling_trace(&o->profiling));
 			status = answer(app, o, l, s, &prompt, e);
+		}
+		profiling_release(&o->profiling);
 	}
 	session_free(s);
 	tokens_release(&prompt);
@@ -200,6 +209,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "--n is for one prompt, --out for rows of them";
 	if (o->show_logprobs && (o->out || o->n > 1))
 		return "--show-logprobs shows one answer";
+	if (o->profiling.on && (o->out || o->n > 1))
+		return "--profile times one answer";
 	if (o->top_logprobs && !o->show_logprobs)
 		return "--top-logprobs goes with --show-logprobs";
 	return NULL;

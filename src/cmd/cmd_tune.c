@@ -13,7 +13,7 @@ static int fail_early(struct run_dir *dir, const struct err *e)
 	return app_fail(e);
 }
 
-static int begin(struct app *app, const struct tune *tune, bool old, const json_t *record)
+static int begin(struct app *app, struct tune *tune, bool old, const json_t *record)
 {
 	const struct recipe *r = &tune->recipe;
 	struct err e = ERR_INIT;
@@ -26,13 +26,16 @@ static int begin(struct app *app, const struct tune *tune, bool old, const json_
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return fail_early(&dir, &e);
 	plan_show(trainer_plan(t), log_say);
-	if (trainer_start(t, &e) < 0)
+	if (profiling_begin(&tune->profiling, app, &e) == 0)
+		trainer_trace(t, profiling_trace(&tune->profiling));
+	if (e.msg[0] || trainer_start(t, &e) < 0)
 		status = fail_early(&dir, &e);
 	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
 		status = app_fail(&e);
 	else
-		status = tune_run(app, t, r, &dir, tune->began, false);
+		status = tune_run(app, t, r, &dir, tune->began, false, &tune->profiling);
 	trainer_close(t);
+	profiling_release(&tune->profiling);
 	run_dir_release(&dir);
 	return status;
 }

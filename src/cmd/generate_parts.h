@@ -4,6 +4,7 @@
 #define CMD_GENERATE_PARTS_H
 
 #include "cmd/model_common.h"
+#include "cmd/profiling.h"
 #include "cmd/sampling.h"
 #include "data/prompts.h"
 #include "infer/generate.h"
@@ -14,6 +15,7 @@ struct generate_command {
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
+	struct profiling profiling;    /* of one answer alone */
 };
 
 /* The answer's part of a generation as JSON: text, ids, finish_reason. */

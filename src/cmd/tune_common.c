@@ -19,6 +19,7 @@
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
 	OPT_GROUP("This command"),
+	PROFILE_OPTS(struct tune, profiling, "the run directory"),
 	OPT_LIST("set", struct tune, set, "NAME=VALUE", "overrides a value of recipe.yaml; may be repeated"),
 	COMMON_OPTS(struct tune, common),
 	OPT_END
@@ -169,6 +170,7 @@ void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...))
 
 struct show {
 	struct app *app;
+	struct profiling *profiling;     /* or NULL */
 	double began;
 	size_t rss;                      /* asked for once a second at most */
 	double rss_time;
@@ -322,7 +324,7 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 		return -1;
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
-	if (fit_run(f, end, e) < 0)
+	if (fit_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
 	json_t *summary = summarize(f, s, status);
@@ -334,10 +336,10 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 	return rc;
 }
 
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume)
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume, struct profiling *profiling)
 {
 	struct err e = ERR_INIT, ignored = ERR_INIT;
-	struct show show = { .app = app, .began = began };
+	struct show show = { .app = app, .began = began, .profiling = profiling };
 	struct fit fit;
 	enum fit_end end = FIT_DONE;
 

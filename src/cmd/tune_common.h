@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "cmd/command.h"
+#include "cmd/profiling.h"
 #include "learn/run_dir.h"
 #include "learn/trainer.h"
 
@@ -11,6 +12,7 @@ struct tune {
 	struct common common;
 	struct recipe recipe;
 	struct opt_list set;
+	struct profiling profiling;      /* of tune alone */
 	struct arena paths;
 	double began;                    /* clock_seconds() */
 };
@@ -24,7 +26,7 @@ json_t *plan_json(const struct trainer_plan *p);
 void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...)); /* a few lines for eyes */
 
 /* A run whose folder exists: from step 0, or from its newest checkpoint. Prints, writes run.json, returns the exit status.
- * began: when the command did (clock_seconds). */
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume);
+ * began: when the command did (clock_seconds). profiling may be NULL. */
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume, struct profiling *profiling);
 
 #endif

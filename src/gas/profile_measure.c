@@ -1,17 +1,18 @@
 /* profile_measure: what the machine can do at best, measured with the kernels that will do the work. See profile.h.
  *
  * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the fastest counts.
- * Reading: sums over a range that no cache holds. Copying: y = x over the same. The barrier: jobs of one empty item a thread. */
+ * Reading: sums over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only meet. */
 #include "gas/profile.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernel/gemm.h"
 
-enum { PIECE = 1 << 16, BARRIERS = 500 };
-static const double budget = 0.3; /* seconds a measurement */
+enum { PIECE = 1 << 16, BARRIERS = 500, PATIENCE = 20000 };
+static const double budget = 0.2; /* seconds a measurement */
 static const size_t range_bytes = (size_t)512 << 20;
 static const struct shape { size_t m, n, k; } shapes[] = { { 1024, 1536, 576 }, { 1024, 2048, 2048 } };
 
@@ -22,6 +23,8 @@ struct bench {
 	void *scratch;
 	float *floats;
 	size_t n;                 /* whole pieces, an even number of them */
+	unsigned threads;
+	atomic_uint here;
 };
 
 static void run_gemm(struct bench *b)
@@ -54,15 +57,22 @@ static void run_copy(struct bench *b)
 	pool_run(b->pool, b->n / 2 / PIECE, copy_piece, b);
 }
 
-static void no_piece(void *ctx, size_t item, int thread)
+/* Waits until every thread has one of the job's items; not for ever, as one may not be given a processor. */
+static void meet(void *ctx, size_t item, int thread)
 {
-	(void)ctx, (void)item, (void)thread;
+	struct bench *b = ctx;
+	unsigned all = atomic_fetch_add(&b->here, 1) / b->threads * b->threads + b->threads;
+	(void)item, (void)thread;
+
+	for (int i = 0; i < PATIENCE && atomic_load(&b->here) < all; i++)
+		;
 }
 
 static void run_barriers(struct bench *b)
 {
+	atomic_store(&b->here, 0);
 	for (int i = 0; i < BARRIERS; i++)
-		pool_run(b->pool, (size_t)pool_threads(b->pool), no_piece, b);
+		pool_run(b->pool, b->threads, meet, b);
 }
 
 /* Seconds of the fastest call. */
@@ -112,7 +122,7 @@ int profile_measure(struct profile *p, const struct kernels *k, struct pool *poo
 {
 	size_t piece = 2 * PIECE * sizeof(float), scratch_bytes = gemm_scratch_bytes(k) * (size_t)pool_threads(pool);
 	size_t least = ROUND_UP(shape_floats(&shapes[0]) * sizeof(float), piece), bytes = MAX(MIN(range_bytes, mem_available() / 4) / piece * piece, least);
-	struct bench b = { .kernels = k, .pool = pool, .n = bytes / sizeof(float) };
+	struct bench b = { .kernels = k, .pool = pool, .n = bytes / sizeof(float), .threads = (unsigned)pool_threads(pool) };
 	char *processor = profile_processor();
 	void *floats;
 

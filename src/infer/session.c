@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "op/trace.h"
 
 enum { BLOCK = 64 };
 
@@ -334,6 +335,13 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) + batch_bytes(&s->batch.cap) + rope;
 	*cache = s->cache_bytes;
+}
+
+void session_trace(struct session *s, struct trace *t)
+{
+	s->run.trace = NULL;
+	if (t)
+		trace_attach(t, &s->run, "session");
 }
 
 void session_truncate(struct session *s, int length)

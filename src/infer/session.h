@@ -11,6 +11,7 @@
 #include "infer/sampler.h"
 
 struct session;
+struct trace;
 
 enum { SESSION_ROWS = 256 };   /* most tokens of a step, and most sequences of a session */
 
@@ -47,6 +48,8 @@ int session_limit(const struct session *s);            /* tokens that a sequence
 int session_rows(const struct session *s);             /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 /* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes real as it fills. */
 void session_bytes(const struct session *s, size_t *work, size_t *cache);
+/* From now on its nodes are timed there; NULL: no longer. */
+void session_trace(struct session *s, struct trace *t);
 
 void session_truncate(struct session *s, int length);  /* forgets all of sequence 0 after its first `length` tokens */
 /* Forgets what of sequence 0 does not begin ids[0..n), and its last token if all are there (its logits are gone). Returns how many are kept: feed the rest. */

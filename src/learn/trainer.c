@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/trainer_parts.h"
+#include "op/trace.h"
 #include "quant/quant.h"
 
 /* --- opening --- */
@@ -152,6 +153,8 @@ static int take_memory(struct trainer *t, struct err *e)
 	    map_floats(&t->adamw.m, t->params->n, "AdamW's first moment", e) < 0 ||
 	    map_floats(&t->adamw.v, t->params->n, "AdamW's second moment", e) < 0)
 		return -1;
+	if (t->trace)
+		trace_attach(t->trace, &t->run, "train");
 	batch_init(&t->batch, &t->dry.cap);
 	t->partials = mem_array(optim_partials(t->params), sizeof(*t->partials));
 	t->taken = mem_array(t->global, sizeof(*t->taken));
@@ -192,14 +195,18 @@ static size_t cut(struct trainer *t, size_t n)
 static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, uint32_t micro, struct step_metrics *m, struct live *live)
 {
 	struct batch *b = &t->batch;
+	double begin = clock_seconds();
 
 	forest_fill(b, docs, n, &t->forest);
+	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
 	b->micro = micro;
 	graph_bind(&t->graph, &t->run, grad_tree_leaf(&t->gradients));
 	run_step(&t->run, b);
+	begin = clock_seconds();
 	grad_tree_add(&t->gradients);
+	trace_span(t->trace, "gradient sum", begin, 0, 0);
 	struct live now = batch_live(b);
 	live->rows += now.rows;
 	live->targets += now.targets;
@@ -220,14 +227,18 @@ static int check_finite(const struct step_metrics *m, struct err *e)
 
 static int update(struct trainer *t, const float *gradient, struct step_metrics *m, struct err *e)
 {
-	double scale = 1.0 / (double)m->supervised_tokens, clip = t->recipe.max_grad_norm;
+	double scale = 1.0 / (double)m->supervised_tokens, clip = t->recipe.max_grad_norm, begin = clock_seconds();
+	double numbers = (double)t->params->n;
 
 	m->grad_norm = optim_norm(t->kernels, t->pool, t->params, gradient, scale, t->partials);
+	trace_span(t->trace, "gradient norm", begin, 2 * numbers, 4 * numbers);
 	if (check_finite(m, e) < 0)
 		return -1;
+	begin = clock_seconds();
 	if (clip > 0)
 		scale *= MIN(1.0, clip / (m->grad_norm + 1e-6));
 	adamw_update(t->kernels, t->pool, &t->adamw, t->params, gradient, scale, m->learning_rate, t->step + 1);
+	trace_span(t->trace, "adamw", begin, 12 * numbers, 28 * numbers);
 	return 0;
 }
 
@@ -260,6 +271,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 
 /* --- what others ask --- */
 
+void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
 bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }

@@ -17,6 +17,7 @@
 #include "learn/schedule.h"
 
 struct trainer;
+struct trace;
 
 struct trainer_plan {               /* the dry run: what the job needs */
 	size_t planned_bytes;           /* peak resident set of the process */
@@ -53,6 +54,8 @@ struct eval_metrics {
 
 /* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until trainer_close. */
 int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e);
+/* Before trainer_start: its nodes and what is around them are timed there. */
+void trainer_trace(struct trainer *t, struct trace *trace);
 const struct trainer_plan *trainer_plan(const struct trainer *t);
 /* Takes and touches all memory, after a look at whether the machine has it; step 0. */
 int trainer_start(struct trainer *t, struct err *e);

@@ -56,6 +56,7 @@ struct trainer {
 	/* From trainer_start on. */
 	bool started;
 	struct run run;
+	struct trace *trace;               /* or NULL */
 	struct batch batch;
 	struct grad_tree gradients;
 	struct adamw adamw;

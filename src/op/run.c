@@ -1,10 +1,8 @@
 /* run: a plan with memory under it. See run.h. */
 #include "op/run.h"
 
-#include <stdio.h>
-
-#include "base/clock.h"
 #include "base/mem.h"
+#include "op/trace.h"
 
 int run_init(struct run *r, const struct plan *p, const struct kernels *k, struct pool *pool, struct err *e)
 {
@@ -36,7 +34,6 @@ void run_release(struct run *r)
 		mem_unmap(r->scratch, r->plan->scratch_bytes * (size_t)pool_threads(r->pool));
 	}
 	mem_free(r->data);
-	mem_free(r->node_seconds);
 	*r = (struct run){ 0 };
 }
 
@@ -70,12 +67,14 @@ void run_step(struct run *r, const struct batch *b)
 	r->batch = b;
 	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
 		const struct node *n = &r->plan->nodes[i];
-		double start = r->node_seconds ? clock_seconds() : 0;
+		double begin = r->trace ? trace_node_begin(r->trace, r->traced, i) : 0;
 		check_bound(r, n);
 		n->op->forward(r, n);
-		if (r->node_seconds)
-			r->node_seconds[i] += clock_seconds() - start;
+		if (r->trace)
+			trace_node_end(r->trace, r->traced, i, begin);
 	}
+	if (r->trace)
+		trace_step(r->trace, r->traced, b);
 	r->batch = NULL;
 }
 

@@ -7,6 +7,8 @@
 #include "kernel/kernels.h"
 #include "op/plan.h"
 
+struct trace;
+
 struct run {
 	const struct plan *plan;
 	const struct kernels *kernels;
@@ -15,7 +17,8 @@ struct run {
 	void **data;               /* [n_tensors] address of each tensor */
 	uint8_t *arena;
 	uint8_t *scratch;          /* pool_threads × plan->scratch_bytes */
-	double *node_seconds;      /* [n_nodes] summed time, or NULL; for profiles */
+	struct trace *trace;       /* told of every node, or NULL: see op/trace.h */
+	int traced;                /* the number of this run in it */
 };
 
 int run_init(struct run *r, const struct plan *p, const struct kernels *k, struct pool *pool, struct err *e);

@@ -1,0 +1,219 @@
+/* bench: what this machine can do, and how much of that a model gets: training, prompt processing, generation, each as a share of the
+ * roofline: the slower of its operations at the speed of the best product and its bytes at the speed of reading memory.
+ * No peer is needed; beside peers it is measured by `make bench`. */
+#include <math.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/bench_passes.h"
+#include "gas/profile.h"
+
+extern const struct command cmd_bench;
+
+struct options {
+	struct common common;
+	int64_t prefill, decode, repetitions;
+	const char *train, *compute;
+};
+
+static const struct opt bench_opts[] = {
+	OPT_GROUP("What to time (all three when none is given)"),
+	OPT_INT("prefill", struct options, prefill, "512", 1, 1 << 20, "one prompt of N tokens into an empty context, the head for the last"),
+	OPT_INT("decode", struct options, decode, "64", 1, 1 << 20, "N single tokens from an empty context"),
+	OPT_CHOICE("train", struct options, train, "lora", "lora|full", "training steps of two documents of 512 tokens"),
+	OPT_GROUP("How"),
+	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
+	OPT_CHOICE("compute", struct options, compute, "f32", "f32", "arithmetic"),
+	COMMON_OPTS(struct options, common),
+	OPT_END
+};
+
+/* --- the machine --- */
+
+static int measure_machine(struct app *app, struct profile *p, struct err *e)
+{
+	struct err why = ERR_INIT;
+	char *path = profile_path();
+
+	log_live("measuring the machine");
+	int status = profile_measure(p, app->kernels, app->pool, e);
+	log_live_end();
+	if (status == 0 && (!path || profile_store(p, path, &why) < 0))
+		log_warn("the machine's profile is not kept: %s", path ? why.msg : "neither XDG_STATE_HOME nor HOME is set");
+	mem_free(path);
+	return status;
+}
+
+static void show_machine(const struct profile *p)
+{
+	app_print("%s, %s, %d thread%s\n", p->processor, p->isa, p->threads, p->threads == 1 ? "" : "s");
+	app_print("  f32 products  %8.1f GFLOP/s\n", p->sgemm_flops / 1e9);
+	if (p->int8_ops > 0)
+		app_print("  int8 products %8.1f GOP/s\n", p->int8_ops / 1e9);
+	app_print("  reading       %8.1f GB/s\n  copying       %8.1f GB/s\n", p->read_bytes / 1e9, p->copy_bytes / 1e9);
+	app_print("  barrier       %8.2f µs\n", p->barrier_seconds * 1e6);
+}
+
+static void put_machine(json_t *j, const struct profile *p)
+{
+	json_t *machine = profile_json(p);
+	json_object_update(j, machine);
+	json_decref(machine);
+}
+
+/* --- the passes --- */
+
+/* Tokens a second at the roofline. */
+static double limit_of(const struct pass_result *r, const struct profile *p)
+{
+	return (double)r->tokens / MAX(r->flops / p->sgemm_flops, r->bytes / p->read_bytes);
+}
+
+static void report(json_t *j, const struct profile *p, const char *name, const char *what, bool quiet, const struct pass_result *r)
+{
+	double median, low, high, limit = limit_of(r, p);
+	char key[64];
+
+	pass_rates(r, &median, &low, &high);
+	if (!quiet)
+		app_print("%-28s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what, median, low, high, 100 * median / limit, limit);
+	snprintf(key, sizeof(key), "%s_tokens_per_second", name);
+	json_object_set_new(j, key, jsonx_number(median));
+	snprintf(key, sizeof(key), "%s_spread", name);
+	json_object_set_new(j, key, json_pack("[f, f]", low, high));
+	snprintf(key, sizeof(key), "%s_limit", name);
+	json_object_set_new(j, key, jsonx_number(limit));
+	json_object_set_new(json_object_get(j, "roofline_share"), name, jsonx_number(median / limit));
+}
+
+struct bench {
+	struct app *app;
+	const struct options *o;
+	const char *path;
+	struct profile machine;
+	json_t *summary;
+	bool train, prefill, decode;
+};
+
+static int time_inference(struct bench *b, struct model *m, struct err *e)
+{
+	struct pass_result r;
+	char what[64];
+
+	if (b->prefill) {
+		snprintf(what, sizeof(what), "prefill of %lld", (long long)b->o->prefill);
+		log_live("%s", what);
+		if (pass_prefill(b->app, m, (int)b->o->prefill, (int)b->o->repetitions, &r, e) < 0)
+			return -1;
+		log_live_end();
+		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
+	}
+	if (b->decode) {
+		snprintf(what, sizeof(what), "decoding %lld", (long long)b->o->decode);
+		log_live("%s", what);
+		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->repetitions, &r, e) < 0)
+			return -1;
+		log_live_end();
+		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);
+	}
+	return 0;
+}
+
+static int time_training(struct bench *b, int n_ctx, struct err *e)
+{
+	struct pass_result r;
+	char what[64];
+
+	snprintf(what, sizeof(what), "training (%s)", b->o->train);
+	log_live("%s", what);
+	log_set(LOG_QUIET); /* the trainer's own words about its data */
+	int status = pass_train(b->app, b->path, n_ctx, b->o->train, b->o->compute, (int)b->o->repetitions, &r, e);
+	log_set(b->app->quiet ? LOG_QUIET : LOG_NORMAL);
+	log_live_end();
+	if (status == 0) {
+		json_object_set_new(b->summary, "train", json_string(b->o->train));
+		report(b->summary, &b->machine, "train", what, b->app->quiet, &r);
+	}
+	return status;
+}
+
+static int time_model(struct bench *b, struct model *m, struct err *e)
+{
+	int status = 0;
+
+	json_object_set_new(b->summary, "model", json_string(b->path));
+	json_object_set_new(b->summary, "compute", json_string(b->o->compute));
+	json_object_set_new(b->summary, "roofline_share", json_object());
+	if (b->prefill || b->decode)
+		status = time_inference(b, m, e);
+	if (status == 0 && b->train)
+		status = time_training(b, m->config.n_ctx, e);
+	return status;
+}
+
+static int measure_all(struct bench *b, struct model *m, struct err *e)
+{
+	if (measure_machine(b->app, &b->machine, e) < 0)
+		return -1;
+	if (!b->app->quiet)
+		show_machine(&b->machine);
+	put_machine(b->summary, &b->machine);
+	return m ? time_model(b, m, e) : 0;
+}
+
+static int bench(struct app *app, const struct options *o, const struct opt_parse *p)
+{
+	struct bench b = { .app = app, .o = o, .path = p->n_positional ? p->positional[0] : NULL, .summary = json_object() };
+	struct err e = ERR_INIT;
+	struct model m;
+
+	b.train = opt_given(p, "train");
+	b.prefill = opt_given(p, "prefill");
+	b.decode = opt_given(p, "decode");
+	if (!b.train && !b.prefill && !b.decode)
+		b.train = b.prefill = b.decode = true;
+	int status = b.path ? model_open(&m, b.path, &e) : 0;
+	if (status == 0) {
+		status = measure_all(&b, b.path ? &m : NULL, &e);
+		if (b.path)
+			model_close(&m);
+	}
+	if (status == 0 && app->json) {
+		json_object_set_new(b.summary, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+		app_json(b.summary);
+	}
+	json_decref(b.summary);
+	return status ? app_fail(&e) : EXIT_DONE;
+}
+
+static int run(struct app *app)
+{
+	struct options o;
+	struct opt_parse p;
+	int status = app_begin(app, &cmd_bench, &o, &p);
+
+	if (status)
+		return status - 1;
+	app_catch_signals();
+	if (p.n_positional > 1)
+		status = app_usage(&cmd_bench, "one model was wanted, %s is too many", p.positional[1]);
+	else if (!p.n_positional && (opt_given(&p, "train") || opt_given(&p, "prefill") || opt_given(&p, "decode")))
+		status = app_usage(&cmd_bench, "a model was wanted to time");
+	else
+		status = bench(app, &o, &p);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_bench = {
+	.name = "bench",
+	.summary = "what this machine can do, and how much of it a model gets",
+	.usage = "[MODEL] [options]",
+	.example = "kungfu bench model.gguf --prefill 512 --decode 64",
+	.order = 90,
+	.opts = bench_opts,
+	.run = run,
+};

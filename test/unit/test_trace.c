@@ -1,0 +1,82 @@
+/* The trace: what it sums is what ran, and a full buffer of events is no error. */
+#include "../test.h"
+
+#include "../op_case.h"
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "op/trace.h"
+
+static const struct trace_row *find(const struct trace_row *rows, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
+static void sums(struct test *t, const struct trace *trace, double wall)
+{
+	size_t n;
+	struct trace_row *rows = trace_rows(trace, &n);
+	const struct trace_row *gelu = find(rows, n, "gelu"), *span = find(rows, n, "span");
+
+	test_case(t, "two steps of one node and one span: calls, operations, time");
+	CHECK(t, n == 2 && gelu && span);
+	if (gelu && span) {
+		CHECK(t, gelu->calls == 2 && gelu->flops > 0 && gelu->bytes == 2.0 * 12 * 40 * 16);
+		CHECK(t, gelu->seconds > 0 && gelu->seconds + span->seconds <= wall);
+		CHECK(t, span->calls == 1 && span->flops == 7 && span->bytes == 9);
+	}
+	mem_free(rows);
+}
+
+static void writing(struct test *t, struct trace *trace)
+{
+	char *path = mem_printf("%s/trace.json", test_tmp());
+	struct err e = ERR_INIT;
+
+	test_case(t, "the file is one JSON object, also when events were left out");
+	for (int i = 0; i < 2; i++) {
+		CHECK_MSG(t, trace_write(trace, path, &e) == 0, "%s", e.msg);
+		json_t *j = jsonx_load_file(path, &e);
+		CHECK_MSG(t, json_is_array(json_object_get(j, "traceEvents")), "%s", e.msg);
+		long long left_out = json_integer_value(json_object_get(json_object_get(j, "otherData"), "events_left_out"));
+		CHECK(t, i ? left_out > 0 : left_out == 0);
+		json_decref(j);
+		for (int k = 0; !i && k < TRACE_EVENTS + 5; k++)
+			trace_span(trace, "span", clock_seconds(), 0, 0);
+	}
+	mem_free(path);
+}
+
+void test_trace(struct test *t)
+{
+	struct op_case c = { 0 };
+	struct batch b;
+	struct batch_cap cap = { .rows = 40, .targets = 40, .pairs = 40, .segments = 64, .docs = 64, .keys = 40 };
+	struct rng_stream rng = { 5 };
+	struct pool *pool = pool_new(2);
+	struct trace trace;
+	struct err e = ERR_INIT;
+	float x[40 * 16] = { 0 };
+
+	batch_init(&b, &cap);
+	batch_sample(&b, &rng, 40, 50);
+	op_case_init(&c, &b.cap, false);
+	uint32_t in = tape_state(&c.t, "x", AXIS_ROWS, 2, (size_t[]){ 40, 16 });
+	op_gelu(&c.t, in);
+	op_case_plan(&c, kernels_get(NULL, &e), pool);
+	run_bind(&c.r, in, x);
+	double begin = clock_seconds();
+	trace_init(&trace, pool, &e);
+	trace_attach(&trace, &c.r, "case");
+	run_step(&c.r, &b);
+	run_step(&c.r, &b);
+	trace_span(&trace, "span", clock_seconds(), 7, 9);
+	sums(t, &trace, clock_seconds() - begin);
+	writing(t, &trace);
+	trace_release(&trace);
+	op_case_release(&c);
+	batch_release(&b);
+	pool_free(pool);
+}
