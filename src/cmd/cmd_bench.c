@@ -213,6 +213,7 @@ const struct command cmd_bench = {
 	.summary = "what this machine can do, and how much of it a model gets",
 	.usage = "[MODEL] [options]",
 	.example = "kungfu bench model.gguf --prefill 512 --decode 64",
+	.brief = "what this machine can do",
 	.order = 90,
 	.opts = bench_opts,
 	.run = run,
