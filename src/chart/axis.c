@@ -116,7 +116,7 @@ static void tick_text(char out[16], double v, double step, double size)
 	static const char units[] = " kMGT";
 	char number[32];
 	if (fabs(v) < step * 1e-6) {
-		strcpy(out, "0");
+		snprintf(out, 16, "0");
 	} else if (size >= 1e15 || size < 1e-3) {
 		int exponent = (int)floor(log10(fabs(v)) + 1e-12);
 		snprintf(number, sizeof(number), "%.*f", (int)fmin(4, decimals(step / pow(10, exponent))), v / pow(10, exponent));
@@ -160,9 +160,9 @@ static void log_ticks(const struct axis *a, size_t wanted, struct axis_ticks *ou
 	static const double parts[] = { 1, 2, 5 };
 	double first = floor(a->low), last = ceil(a->high), stride = fmax(1, ceil((last - first) / (double)wanted));
 	size_t n_parts = (a->high - a->low) * 2 <= (double)wanted ? 3 : 1;
-	for (double k = first; k <= last; k += stride)
+	for (int k = 0; first + k * stride <= last; k++)
 		for (size_t i = 0; i < n_parts; i++) {
-			double v = parts[i] * pow(10, k);
+			double v = parts[i] * pow(10, first + k * stride);
 			add_tick(a, out, v, v, v);
 		}
 	if (out->n < 2) {

@@ -249,7 +249,7 @@ void chart_braille(struct buf *out, const struct chart *c, int columns, int rows
 	for (size_t i = 0; i < y.n; i++)
 		margin = MAX(margin, (int)strlen(y.text[i]));
 	v.columns = columns - margin - 2;
-	v.cells = mem_array((size_t)(v.columns * v.rows), sizeof(*v.cells));
+	v.cells = mem_array((size_t)v.columns * (size_t)v.rows, sizeof(*v.cells));
 	draw(&v);
 	if (c->title || c->y_label)
 		add_title(out, c, columns);

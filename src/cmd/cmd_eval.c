@@ -115,7 +115,7 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("perplexity", &v->perplexity, v->shape == ROW_TEXT ? "windows" : "answers");
 	if (v->shape == ROW_TEXT)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
-	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)(v->tokens + v->new_tokens), time, (double)(v->tokens + v->new_tokens) / v->seconds);
+	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time, (double)(v->tokens + v->new_tokens) / v->seconds);
 }
 
 /* --- the whole --- */

@@ -109,8 +109,11 @@ const struct kernels *kernels_get(const char *name, struct err *e)
 	char names[64];
 
 	name = name ? name : env_get("KUNGFU_ISA");
+	size_t n = kernels_all(all);
+	if (n == 0)
+		BUG("not even ref can be used");
 	if (!name)
-		return all[kernels_all(all) - 1];
+		return all[n - 1];
 	names_of_usable(names, sizeof(names));
 	for (size_t i = 0; i < ARRAY_LEN(isas); i++) {
 		if (strcmp(isas[i].name, name) != 0)
