@@ -174,7 +174,7 @@ static void test_accumulation(struct test *t, const char *data)
 
 static void test_memory(struct test *t, const char *data)
 {
-	char all[33], hex[33], options[256];
+	char all[33], hex[33];
 	struct trainer_plan plan, limited;
 
 	test_case(t, "three memory limits: three plans, the same bits");
@@ -183,6 +183,7 @@ static void test_memory(struct test *t, const char *data)
 	CHECK(t, !strcmp(all, hex));
 	CHECK(t, limited.recomputed_nodes > plan.recomputed_nodes && limited.arena_bytes < plan.arena_bytes);
 #ifndef KUNGFU_SANITIZE /* what a sanitizer holds back makes the process grow from run to run */
+	char options[256];
 	size_t least = limited.planned_bytes, between = least + (plan.planned_bytes - least) / 2;
 	snprintf(options, sizeof(options), SMALL " memory=%zu", between);
 	train(t, "llama", data, options, 2, hex, &plan);
