@@ -378,6 +378,35 @@ static void test_interrupted(struct test *t, const char *data)
 	job_release(&j);
 }
 
+#ifndef KUNGFU_SANITIZE
+/* Fails at each mapping of memory in turn, until the run can begin. */
+static void test_no_memory(struct test *t, const char *data, const char *method)
+{
+	char options[512];
+	struct job j;
+	struct pool *pool = pool_new(2);
+	const struct kernels *k = kernels_get(NULL, NULL);
+	int status = -1;
+	long maps = 0;
+
+	snprintf(options, sizeof(options), SMALL " max-steps=1 method=%s eval-data=%s", method, data);
+	job_init(t, &j, "llama.gguf", data, options);
+	test_case(t, "%s: memory that runs out anywhere is a sentence before the first step", method);
+	for (; status < 0 && maps < 200; maps++) {
+		struct err e = ERR_INIT;
+		struct trainer *trainer = NULL;
+		faults_maps_after(maps);
+		status = trainer_open(&trainer, &j.recipe, pool, k, &e) < 0 || trainer_start(trainer, &e) < 0 ? -1 : 0;
+		faults_maps_after(-1);
+		trainer_close(trainer);
+		CHECK_MSG(t, status == 0 || strstr(e.msg, "memory"), "%ld: '%s'", maps, e.msg);
+	}
+	CHECK_MSG(t, status == 0 && maps > 4, "%ld mappings", maps);
+	pool_free(pool);
+	job_release(&j);
+}
+#endif
+
 /* One run on a disk that is full after `calls` calls; −1 and the sentence in e when it noticed. */
 static int run_on_full_disk(struct session *s, const struct job *j, long calls, struct err *e)
 {
@@ -590,6 +619,10 @@ void test_trainer(struct test *t)
 	test_resume(t, data, "full");
 	test_other_recipe(t, data);
 	test_interrupted(t, data);
+#ifndef KUNGFU_SANITIZE
+	test_no_memory(t, data, "lora");
+	test_no_memory(t, data, "full");
+#endif
 	test_full_disk(t, data, "lora", 3);
 	test_full_disk(t, data, "full", 11);
 	test_best(t, data);
