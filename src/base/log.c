@@ -17,6 +17,7 @@ static enum log_level current = LOG_NORMAL;
 static char live[512];        /* what stands in the terminal's last line, "" for nothing */
 static double live_time = -1; /* when a plain live line was last written */
 static bool live_pending;     /* a later one was held back since */
+static _Thread_local const struct log_sink *lent;
 
 void log_set(enum log_level level) { current = level; }
 bool log_terminal(void) { return term_is(STDERR_FILENO); }
@@ -45,30 +46,47 @@ static void line(const char *before, const char *fmt, va_list ap)
 		live_draw();
 }
 
+/* To the sink, where there is one. */
+static bool divert(enum log_level level, const char *fmt, va_list ap)
+{
+	char text[1024];
+	if (!lent)
+		return false;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (lent->say)
+		lent->say(lent->ctx, level, text);
+	return true;
+}
+
+const struct log_sink *log_lend(const struct log_sink *sink)
+{
+	const struct log_sink *before = lent;
+	lent = sink;
+	return before;
+}
+
 void log_say(const char *fmt, ...)
 {
 	va_list ap;
-	if (current == LOG_QUIET)
-		return;
 	va_start(ap, fmt);
-	line("", fmt, ap);
+	if (!divert(LOG_NORMAL, fmt, ap) && current != LOG_QUIET)
+		line("", fmt, ap);
 	va_end(ap);
 }
 
 void log_warn(const char *fmt, ...)
 {
 	va_list ap;
-	if (current == LOG_QUIET)
-		return;
 	va_start(ap, fmt);
-	line("warning: ", fmt, ap);
+	if (!divert(LOG_WARNING, fmt, ap) && current != LOG_QUIET)
+		line("warning: ", fmt, ap);
 	va_end(ap);
 }
 
 void log_live(const char *fmt, ...)
 {
 	va_list ap;
-	if (current == LOG_QUIET)
+	if (lent || current == LOG_QUIET)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(live, sizeof(live), fmt, ap);
@@ -87,6 +105,8 @@ void log_live(const char *fmt, ...)
 
 void log_live_end(void)
 {
+	if (lent)
+		return;
 	if (current != LOG_QUIET && live[0]) {
 		if (log_terminal())
 			fputc('\n', stderr);

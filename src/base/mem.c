@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +24,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static atomic_bool guard_on;
+static _Thread_local bool guard_on;
 
-void mem_guard_arm(void) { atomic_store(&guard_on, true); }
-void mem_guard_disarm(void) { atomic_store(&guard_on, false); }
-bool mem_guard_armed(void) { return atomic_load_explicit(&guard_on, memory_order_relaxed); }
+void mem_guard_arm(void) { guard_on = true; }
+void mem_guard_disarm(void) { guard_on = false; }
+bool mem_guard_armed(void) { return guard_on; }
 
 static void guard_check(size_t bytes)
 {

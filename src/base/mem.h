@@ -30,8 +30,9 @@ void mem_forget(const void *p, size_t bytes);
 bool size_mul(size_t a, size_t b, size_t *out);
 bool size_add(size_t a, size_t b, size_t *out);
 
-/* The guard: between arm and disarm no thread may allocate. In the test build malloc itself is
- * interposed (libraries included) and a violation aborts; elsewhere only mem_* is watched. */
+/* The guard: between arm and disarm the calling thread may not allocate, nor a pool's threads while they work for it; what other
+ * threads of the process do is their own affair. In the test build malloc itself is interposed (libraries included) and a violation
+ * aborts; elsewhere only mem_* is watched. */
 void mem_guard_arm(void);
 void mem_guard_disarm(void);
 bool mem_guard_armed(void);

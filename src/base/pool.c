@@ -14,6 +14,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,6 +52,7 @@ struct pool {
 	/* the job; written only while the ticket is closed */
 	_Atomic(item_fn *) fn;
 	_Atomic(void *) ctx;
+	atomic_bool guarded; /* the caller may not allocate, so nobody may who works for it */
 	atomic_size_t first; /* item 0 of this job is item `first` of the caller's list */
 	atomic_uint items;
 	_Alignas(64) _Atomic uint64_t ticket;
@@ -75,6 +77,30 @@ static void flush_denormals(void)
 	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
 	if (!(fpcr >> 24 & 1))
 		__asm__ volatile("msr fpcr, %0" : : "r"(fpcr | (uint64_t)1 << 24));
+#endif
+}
+
+unsigned long float_state(void)
+{
+#if defined(__SSE__)
+	return _mm_getcsr();
+#elif defined(__aarch64__)
+	uint64_t fpcr;
+	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+	return fpcr;
+#else
+	return 0;
+#endif
+}
+
+void float_restore(unsigned long state)
+{
+#if defined(__SSE__)
+	_mm_setcsr((unsigned)state);
+#elif defined(__aarch64__)
+	__asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)state));
+#else
+	(void)state;
 #endif
 }
 
@@ -125,10 +151,13 @@ static void work(struct pool *p, int thread)
 		item_fn *fn = atomic_load(&p->fn);
 		void *ctx = atomic_load(&p->ctx);
 		size_t first = atomic_load(&p->first), item = (uint32_t)t;
+		bool guarded = atomic_load(&p->guarded);
 		if (item >= atomic_load(&p->items) || item == CLOSED)
 			break;
 		if (!atomic_compare_exchange_strong(&p->ticket, &t, t + 1))
 			continue;
+		if (guarded != mem_guard_armed())
+			(guarded ? mem_guard_arm : mem_guard_disarm)();
 		if (!finished && (seen = p->seen)) /* an item is ours: the job's fields cannot change before it is done */
 			begin = clock_seconds();
 		fn(ctx, first + item, thread);
@@ -181,6 +210,7 @@ static void run_job(struct pool *p, size_t first, unsigned items, item_fn *fn, v
 	atomic_store(&p->ticket, generation << 32 | CLOSED);
 	atomic_store(&p->fn, fn);
 	atomic_store(&p->ctx, ctx);
+	atomic_store(&p->guarded, mem_guard_armed());
 	atomic_store(&p->first, first);
 	atomic_store(&p->items, items);
 	atomic_store(&p->done, 0);
@@ -216,6 +246,21 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int t
 	atomic_store(&p->busy, false);
 }
 
+/* Born with every signal blocked: handlers run in threads of whoever made the pool. */
+static void start_workers(struct pool *p)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (int i = 1; i < p->threads; i++) {
+		p->workers[i] = (struct worker){ .pool = p, .thread = i };
+		if (pthread_create(&p->workers[i].id, NULL, worker_main, &p->workers[i]))
+			p->threads = i; /* the system allows no more; results do not depend on their number */
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 struct pool *pool_new(int threads)
 {
 	int cpus = cpu_count();
@@ -225,11 +270,7 @@ struct pool *pool_new(int threads)
 	p->workers = mem_array((size_t)p->threads, sizeof(*p->workers));
 	atomic_store(&p->ticket, CLOSED);
 	flush_denormals();
-	for (int i = 1; i < p->threads; i++) {
-		p->workers[i] = (struct worker){ .pool = p, .thread = i };
-		if (pthread_create(&p->workers[i].id, NULL, worker_main, &p->workers[i]))
-			p->threads = i; /* the system allows no more; results do not depend on their number */
-	}
+	start_workers(p);
 	return p;
 }
 

@@ -1,7 +1,8 @@
-/* pool: the threads. One pool a process, made at start; work is a list of n items cut by shape
+/* pool: the threads. One pool at work in a thread at a time; work is a list of n items cut by shape
  * alone, so results do not depend on the number of threads. Items are taken from one atomic counter; the caller
  * works too. Nested calls run serially. Waiting spins briefly, then sleeps. Every thread sets
- * flush-to-zero, so that denormals cost nothing and mean the same everywhere. */
+ * flush-to-zero, so that denormals cost nothing and mean the same everywhere; in the caller's thread that stays so
+ * (float_state, for who must leave no trace). Its own threads take no signals. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
@@ -20,5 +21,9 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int t
 void pool_watch(struct pool *p, void (*seen)(void *ctx, int thread, double begin, double end), void *ctx);
 
 int cpu_count(void); /* what pool_new(0) would use */
+
+/* How the calling thread rounds and flushes floats: as it is, and back to that. */
+unsigned long float_state(void);
+void float_restore(unsigned long state);
 
 #endif

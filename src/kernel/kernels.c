@@ -4,6 +4,7 @@
  * Asked is the processor, not the build: the binary holds every set of its architecture. */
 #include "kernel/kernels.h"
 
+#include <pthread.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -67,18 +68,23 @@ static const struct isa isas[] = {
 };
 
 static struct kernels tables[ARRAY_LEN(isas)];
+static pthread_once_t tables_once = PTHREAD_ONCE_INIT; /* threads may ask at the same time */
 
-static const struct kernels *table_make(size_t i)
+static void tables_make(void)
 {
-	struct kernels *k = &tables[i];
-
-	if (!k->name) {
+	for (size_t i = 0; i < ARRAY_LEN(isas); i++) {
+		struct kernels *k = &tables[i];
 		ref_install(k);
 		for (size_t j = 0; j < ARRAY_LEN(isas[i].install) && isas[i].install[j]; j++)
 			isas[i].install[j](k);
 		k->name = isas[i].name;
 	}
-	return k;
+}
+
+static const struct kernels *table(size_t i)
+{
+	pthread_once(&tables_once, tables_make);
+	return &tables[i];
 }
 
 size_t kernels_all(const struct kernels *out[4])
@@ -87,7 +93,7 @@ size_t kernels_all(const struct kernels *out[4])
 
 	for (size_t i = 0; i < ARRAY_LEN(isas); i++)
 		if (isas[i].usable())
-			out[n++] = table_make(i);
+			out[n++] = table(i);
 	return n;
 }
 
@@ -119,7 +125,7 @@ const struct kernels *kernels_get(const char *name, struct err *e)
 		if (strcmp(isas[i].name, name) != 0)
 			continue;
 		if (isas[i].usable())
-			return table_make(i);
+			return table(i);
 		err_set(e, "kernels '%s' need %s, which this processor lacks; it can use %s", name, isas[i].needs, names);
 		return NULL;
 	}

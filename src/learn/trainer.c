@@ -105,6 +105,7 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
 	t->opened = clock_seconds();
 	t->recipe = *r;
 	t->pool = pool;
+	t->next_rate = NAN;
 	t->kernels = k;
 	t->objective = objective_find(r->objective);
 	if (!t->objective)
@@ -198,6 +199,7 @@ static double run_micro(struct trainer *t, const struct document *const *docs, s
 	double begin = clock_seconds();
 
 	forest_fill(b, docs, n, &t->forest);
+	t->weight += trainer_weigh(t, b, docs);
 	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
@@ -217,22 +219,24 @@ static double run_micro(struct trainer *t, const struct document *const *docs, s
 }
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
-static int check_finite(const struct step_metrics *m, struct err *e)
+static int check_finite(const struct step_metrics *m, double weight, struct err *e)
 {
 	if (isfinite(m->loss) && isfinite(m->grad_norm))
 		return 0;
+	if (weight == 0)
+		return err_set(e, "step %ld: every document that it would learn from has weight 0", m->step);
 	return err_set(e, "step %ld: the %s is %f; training stops before this update, a lower --learning-rate or more warm-up may help",
 	               m->step, isfinite(m->loss) ? "gradient's norm" : "loss", isfinite(m->loss) ? m->grad_norm : m->loss);
 }
 
 static int update(struct trainer *t, const float *gradient, struct step_metrics *m, struct err *e)
 {
-	double scale = 1.0 / (double)m->supervised_tokens, clip = t->recipe.max_grad_norm, begin = clock_seconds();
+	double scale = 1.0 / t->weight, clip = t->recipe.max_grad_norm, begin = clock_seconds();
 	double numbers = (double)t->params->n;
 
 	m->grad_norm = optim_norm(t->kernels, t->pool, t->params, gradient, scale, t->partials);
 	trace_span(t->trace, "gradient norm", begin, 2 * numbers, 4 * numbers);
-	if (check_finite(m, e) < 0)
+	if (check_finite(m, t->weight, e) < 0)
 		return -1;
 	begin = clock_seconds();
 	if (clip > 0)
@@ -252,17 +256,19 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	mem_guard_arm();
 	size_t n = order_global_batch(t, t->step, t->taken), micros = cut(t, n), at = 0;
 	*m = (struct step_metrics){ .step = t->step + 1 };
-	m->learning_rate = t->recipe.learning_rate * schedule_factor(&t->schedule, t->step);
+	m->learning_rate = isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
+	t->weight = 0;
 	for (size_t i = 0; i < micros; at += t->cuts[i++])
 		loss += run_micro(t, t->taken + at, t->cuts[i], (uint32_t)i, m, &live);
 	m->supervised_tokens = (int64_t)live.pairs;
 	m->computed_tokens = (int64_t)live.rows;
-	m->loss = loss / (double)m->supervised_tokens;
+	m->loss = loss / t->weight;
 	int status = update(t, grad_tree_sum(&t->gradients), m, e);
 	mem_guard_disarm();
 	if (status)
 		return -1;
 	t->step++;
+	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
 	plan_cost(&t->plan, &live, &m->flops, &bytes);
 	m->seconds = clock_seconds() - begin;
@@ -316,5 +322,6 @@ void trainer_close(struct trainer *t)
 	mem_free(t->cuts);
 	mem_free(t->cut_work);
 	mem_free(t->eval_sums);
+	mem_free(t->weights);
 	mem_free(t);
 }

@@ -71,6 +71,16 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e);  /* of a checkpoint of this run; the best one, at the end */
 /* The adapter or the model, into the run directory. The activations' memory is given back first: no step may follow. */
 int trainer_result(struct trainer *t, const char *dir, struct err *e);
+
+/* For callers with a loop of their own (trainer_steer.c). */
+void trainer_set_learning_rate(struct trainer *t, double rate);               /* of the next step alone; NAN: as scheduled */
+size_t trainer_documents(const struct trainer *t);                            /* to learn from, in the order of their rows */
+const struct document *trainer_document(const struct trainer *t, size_t i);
+/* How much the tokens of a document count in the loss, from now on; 1 at first. Finite, not negative. */
+void trainer_set_weight(struct trainer *t, size_t document, float weight);
+size_t trainer_global_batch(const struct trainer *t);                         /* documents of a step at most */
+size_t trainer_next(const struct trainer *t, const struct document **out);    /* those of the next step; their number */
+
 struct model *trainer_model(struct trainer *t);
 const struct adapter *trainer_adapter(const struct trainer *t);               /* NULL for full */
 const struct params *trainer_params(const struct trainer *t);

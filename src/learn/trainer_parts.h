@@ -67,6 +67,10 @@ struct trainer {
 	struct scorer *scorer;
 	double *eval_sums;
 	long step;                         /* done */
+
+	double next_rate;                  /* the learning rate that the caller wants for the next step, NAN: the schedule's */
+	float *weights;                    /* [train.documents.n] how much each counts in the loss; NULL: 1 */
+	double weight;                     /* Σ over the pairs of this step */
 };
 
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
@@ -76,6 +80,8 @@ void order_dry_run(const struct trainer *t, int32_t max_rows, struct dry_run *ou
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
 void dataset_release(struct dataset *d);
+/* trainer_steer.c: gives the pairs of a filled micro-batch their documents' weights; the sum. */
+double trainer_weigh(const struct trainer *t, struct batch *b, const struct document *const *docs);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

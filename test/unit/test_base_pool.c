@@ -1,6 +1,7 @@
 /* The pool: every item once, whatever the threads; nesting; denormals; many small jobs, with and without sleep. */
 #include "../test.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@ struct tally {
 };
 
 /* A denormal product is zero where flushing is on. */
-static bool denormals_live(void)
+static __attribute__((noinline)) bool denormals_live(void)
 {
 	volatile float tiny = 1e-30f;
 	return tiny * tiny * 1e30f != 0 || tiny * 1e-10f != 0;
@@ -120,8 +121,77 @@ static void guarded(struct test *t)
 	pool_free(p);
 }
 
+/* --- beside other threads: the guard is the caller's own, its pool's threads included, and nobody else's --- */
+
+struct beside { struct pool *pool; unsigned char *seen; atomic_int stage; bool armed; };
+
+static void see_guard(void *ctx, size_t item, int thread)
+{
+	struct beside *b = ctx;
+	(void)thread;
+	b->seen[item] = mem_guard_armed();
+	usleep(50);
+}
+
+static void *allocate_beside(void *arg)
+{
+	struct beside *b = arg;
+	atomic_store(&b->stage, 1);
+	while (atomic_load(&b->stage) == 1)
+		usleep(100);
+	b->armed = mem_guard_armed();
+	mem_free(mem_alloc(100));
+	return NULL;
+}
+
+static void guard_is_ones_own(struct test *t)
+{
+	unsigned char seen[200] = { 0 };
+	struct beside b = { .pool = pool_new(3), .seen = seen };
+	pthread_t other;
+	unsigned armed = 0, unarmed = 0;
+
+	test_case(t, "the guard holds in the threads that work for who armed it, and in no other");
+	CHECK(t, pthread_create(&other, NULL, allocate_beside, &b) == 0);
+	while (atomic_load(&b.stage) == 0)
+		usleep(100);
+	mem_guard_arm();
+	pool_run(b.pool, 200, see_guard, &b);
+	atomic_store(&b.stage, 2);
+	pthread_join(other, NULL);
+	mem_guard_disarm();
+	for (size_t i = 0; i < 200; i++)
+		armed += seen[i];
+	pool_run(b.pool, 200, see_guard, &b);
+	for (size_t i = 0; i < 200; i++)
+		unarmed += !seen[i];
+	CHECK_MSG(t, armed == 200 && unarmed == 200 && !b.armed, "%u %u", armed, unarmed);
+	pool_free(b.pool);
+}
+
+static void float_state_returns(struct test *t)
+{
+	unsigned long before = float_state();
+
+	test_case(t, "float_restore takes flushing back");
+#if defined(__SSE__)
+	float_restore(before & ~0x8040ul);
+	unsigned long plain = float_state();
+	CHECK(t, denormals_live());
+	struct pool *p = pool_new(1);
+	CHECK(t, float_state() != plain && !denormals_live());
+	float_restore(plain);
+	CHECK(t, float_state() == plain && denormals_live());
+	pool_free(p);
+#endif
+	float_restore(before);
+	CHECK(t, float_state() == before);
+}
+
 void test_base_pool(struct test *t)
 {
+	guard_is_ones_own(t);
+	float_state_returns(t);
 	test_case(t, "as many threads as processors");
 	struct pool *p = pool_new(0);
 	CHECK(t, cpu_count() >= 1 && pool_threads(p) == cpu_count());

@@ -1,0 +1,167 @@
+/* api_model: kf_model, its tokens and its template. */
+#include <string.h>
+
+#include "api/handles.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+int kf_model_open(struct kf_model **out, const char *path, struct kf_error *error)
+{
+	struct call c;
+
+	if (out)
+		*out = NULL;
+	if (call_open(&c, NULL, error) < 0)
+		return KF_MISUSE;
+	if (!out || !is_path(path))
+		return call_misuse(&c, "%s was wanted, found %s", out ? "the path of a model" : "a place for the model", out && path ? path : "NULL");
+	struct kf_model *m = mem_alloc(sizeof(*m));
+	handle_init(&m->handle, KIND_MODEL, &c);
+	int status = model_open(&m->model, path, &c.err);
+	if (status == 0) {
+		const char *source = tokenizer_template(m->model.tokenizer);
+		if (source && !(m->chat = template_parse(source, &c.err)))
+			status = err_prefix(&c.err, "%s: its chat template", path);
+	}
+	if (status < 0) {
+		kf_model_free(m);
+		return call_end(&c, -1);
+	}
+	*out = m;
+	return call_end(&c, 0);
+}
+
+void kf_model_free(struct kf_model *m)
+{
+	if (!handle_is(m, KIND_MODEL) || !handle_drop(m))
+		return;
+	template_free(m->chat);
+	model_close(&m->model);
+	mem_free(m);
+}
+
+int kf_model_describe(const struct kf_model *m, struct kf_model_facts *facts, struct kf_error *error)
+{
+	struct call c;
+
+	if (call_begin(&c, m, KIND_MODEL, error) < 0)
+		return KF_MISUSE;
+	if (!facts)
+		return call_misuse(&c, "facts is NULL");
+	const struct config *f = &m->model.config;
+	*facts = (struct kf_model_facts){
+		.architecture = f->arch->name, .layers = f->n_layers, .width = f->C, .heads = f->H, .kv_heads = f->G, .vocabulary = f->V,
+		.context = f->n_ctx, .bos = tokenizer_bos(m->model.tokenizer), .eos = tokenizer_eos(m->model.tokenizer),
+		.has_template = m->chat != NULL, .tied = f->tied, .parameters = model_count(&m->model), .bytes = source_bytes(&m->model.source),
+	};
+	return call_end(&c, 0);
+}
+
+struct text_codec model_codec(const struct kf_model *m)
+{
+	return (struct text_codec){ m->model.tokenizer, m->chat };
+}
+
+/* Memory of a list is a block of its own, so the caller can have it. */
+static int give_ids(struct call *c, int status, struct tokens *t, int32_t **ids, size_t *n)
+{
+	if (status < 0) {
+		tokens_release(t);
+		return call_end(c, status);
+	}
+	*ids = t->id;
+	*n = t->n;
+	return call_end(c, 0);
+}
+
+int kf_encode(const struct kf_model *m, const char *text, size_t length, int flags, int32_t **ids, size_t *n_ids, struct kf_error *error)
+{
+	struct call c;
+	struct tokens t = { 0 };
+
+	if (ids)
+		*ids = NULL;
+	if (call_begin(&c, m, KIND_MODEL, error) < 0)
+		return KF_MISUSE;
+	if (!text || !ids || !n_ids)
+		return call_misuse(&c, "%s is NULL", !text ? "text" : !ids ? "ids" : "n_ids");
+	if (flags & ~KF_SPECIAL)
+		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
+	if (length == KF_WHOLE)
+		length = strlen(text);
+	return give_ids(&c, tokenizer_encode(m->model.tokenizer, text, length, flags ? TOKENIZE_SPECIAL : 0, &t, &c.err), &t, ids, n_ids);
+}
+
+int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags, char **text, size_t *length, struct kf_error *error)
+{
+	struct call c;
+	struct buf bytes = BUF_INIT, repaired = BUF_INIT;
+	size_t wrong;
+
+	if (text)
+		*text = NULL;
+	if (call_begin(&c, m, KIND_MODEL, error) < 0)
+		return KF_MISUSE;
+	if ((!ids && n) || !text)
+		return call_misuse(&c, "%s is NULL", text ? "ids" : "text");
+	if (flags & ~KF_SPECIAL)
+		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
+	int32_t size = (int32_t)tokenizer_size(m->model.tokenizer);
+	if (!are_ids(ids, n, size, &wrong))
+		return call_misuse(&c, "ids[%zu] is %d: the tokenizer has 0 to %d", wrong, ids[wrong], size - 1);
+	tokenizer_decode(m->model.tokenizer, ids, n, !flags, &bytes);
+	utf8_repair(&repaired, buf_str(&bytes), bytes.len);
+	buf_release(&bytes);
+	*text = buf_detach(&repaired, length);
+	return call_end(&c, 0);
+}
+
+static json_t *message_json(const struct kf_message *m)
+{
+	json_t *role = json_string(m->role), *content = json_string(m->content), *j = json_object();
+
+	if (role && content) { /* else one is not UTF-8 */
+		json_object_set_new(j, "role", role);
+		json_object_set_new(j, "content", content);
+		return j;
+	}
+	json_decref(role);
+	json_decref(content);
+	json_decref(j);
+	return NULL;
+}
+
+static int render_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, struct tokens *t, struct err *e)
+{
+	struct text_codec codec = model_codec(m);
+	struct buf text = BUF_INIT;
+	json_t *list = json_array();
+	int status = m->chat ? 0 : err_set(e, "%s has no chat template", m->model.source.path);
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		json_t *j = message_json(&messages[i]);
+		status = j ? json_array_append_new(list, j) : err_set(e, "message %zu is not UTF-8", i);
+	}
+	if (status == 0)
+		status = chat_prompt(&codec, list, t, &text, e);
+	buf_release(&text);
+	json_decref(list);
+	return status;
+}
+
+int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, int32_t **ids, size_t *n_ids, struct kf_error *error)
+{
+	struct call c;
+	struct tokens t = { 0 };
+
+	if (ids)
+		*ids = NULL;
+	if (call_begin(&c, m, KIND_MODEL, error) < 0)
+		return KF_MISUSE;
+	if (!messages || !n || !ids || !n_ids)
+		return call_misuse(&c, "%s", !messages || !n ? "at least one message was wanted" : ids ? "n_ids is NULL" : "ids is NULL");
+	for (size_t i = 0; i < n; i++)
+		if (!messages[i].role || !messages[i].content)
+			return call_misuse(&c, "message %zu has no %s", i, messages[i].role ? "content" : "role");
+	return give_ids(&c, render_chat(m, messages, n, &t, &c.err), &t, ids, n_ids);
+}

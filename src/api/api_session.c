@@ -1,0 +1,205 @@
+/* api_session: kf_session: a session, the threads that compute it, and the answer that was generated last. */
+#include <math.h>
+
+#include "api/handles.h"
+#include "base/mem.h"
+#include "infer/generate.h"
+
+struct kf_session {
+	struct handle handle;
+	struct kf_model *model;       /* shared */
+	struct kf_adapter *adapter;   /* shared, or NULL */
+	struct pool *pool;
+	struct session *session;
+	struct sampler sampler;
+	struct tokens ends;
+	struct generation generation;
+};
+
+static int open_session(struct kf_session *s, const struct adapter *a, int context, struct err *e)
+{
+	const struct kernels *k = kernels_get(NULL, e);
+
+	if (!k)
+		return -1;
+	s->pool = handle_pool(&s->handle);
+	sampler_init(&s->sampler, (size_t)s->model->model.config.V);
+	generate_ends(&s->model->model, &s->ends);
+	return session_new(&s->session, &s->model->model, a, s->pool, k, context ? context : s->model->model.config.n_ctx, e);
+}
+
+int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context, const struct kf_settings *settings,
+                   struct kf_error *error)
+{
+	struct call c;
+	const struct adapter *a;
+	const char *why;
+
+	if (out)
+		*out = NULL;
+	if (call_open(&c, settings, error) < 0)
+		return KF_MISUSE;
+	if (!out || !handle_is(m, KIND_MODEL))
+		return call_misuse(&c, "a %s was wanted", out ? "kf_model" : "place for the session");
+	if (adapter_of(adapter, m, &a, &why) < 0)
+		return call_misuse(&c, "%s", why);
+	if (context < 0 || context > m->model.config.n_ctx)
+		return call_misuse(&c, "context is %d: 0 to %d, the model's, was wanted", context, m->model.config.n_ctx);
+	struct kf_session *s = mem_alloc(sizeof(*s));
+	handle_init(&s->handle, KIND_SESSION, &c);
+	s->model = handle_share(m);
+	s->adapter = handle_share(adapter);
+	if (open_session(s, a, context, &c.err) < 0) {
+		kf_session_free(s);
+		return call_end(&c, -1);
+	}
+	*out = s;
+	return call_end(&c, 0);
+}
+
+void kf_session_free(struct kf_session *s)
+{
+	if (!handle_is(s, KIND_SESSION))
+		return;
+	s->handle.kind = KIND_NONE;
+	generation_release(&s->generation);
+	session_free(s->session);
+	sampler_release(&s->sampler);
+	tokens_release(&s->ends);
+	pool_free(s->pool);
+	kf_adapter_free(s->adapter);
+	kf_model_free(s->model);
+	mem_free(s);
+}
+
+int kf_session_length(const struct kf_session *s) { return handle_is(s, KIND_SESSION) ? session_length(s->session) : KF_MISUSE; }
+int kf_session_context(const struct kf_session *s) { return handle_is(s, KIND_SESSION) ? session_limit(s->session) : KF_MISUSE; }
+
+int kf_session_truncate(struct kf_session *s, int length, struct kf_error *error)
+{
+	struct call c;
+
+	if (call_begin(&c, s, KIND_SESSION, error) < 0)
+		return KF_MISUSE;
+	if (length < 0 || length > session_length(s->session))
+		return call_misuse(&c, "length is %d: 0 to %d, what is in the session, was wanted", length, session_length(s->session));
+	session_truncate(s->session, length);
+	return call_end(&c, 0);
+}
+
+/* Ends the call with KF_MISUSE (true) where these cannot be fed. */
+static bool refuse_ids(struct call *c, const struct kf_session *s, const int32_t *ids, size_t n)
+{
+	int32_t V = s->model->model.config.V;
+	size_t wrong;
+
+	if (!ids || n == 0)
+		call_misuse(c, "%s", ids ? "no tokens: at least one was wanted" : "ids is NULL");
+	else if (!are_ids(ids, n, V, &wrong))
+		call_misuse(c, "ids[%zu] is %d: the model has tokens 0 to %d", wrong, ids[wrong], V - 1);
+	else
+		return false;
+	return true;
+}
+
+int kf_session_feed(struct kf_session *s, const int32_t *ids, size_t n, const float **logits, struct kf_error *error)
+{
+	struct call c;
+	const float *last = NULL;
+
+	if (logits)
+		*logits = NULL;
+	if (call_begin(&c, s, KIND_SESSION, error) < 0)
+		return KF_MISUSE;
+	if (refuse_ids(&c, s, ids, n))
+		return KF_MISUSE;
+	int status = session_feed(s->session, ids, n, &last, &c.err);
+	if (logits)
+		*logits = last;
+	return call_end(&c, status);
+}
+
+/* --- generating --- */
+
+static const char *wrong_sampling(const struct kf_sampling *s)
+{
+	if (!(s->temperature >= 0) || isinf(s->temperature))
+		return "sampling.temperature: a finite number from 0 was wanted";
+	if (!(s->top_p >= 0 && s->top_p <= 1))
+		return "sampling.top_p: 0 to 1 was wanted";
+	if (s->top_k < 0)
+		return "sampling.top_k: 0 or more was wanted";
+	return s->reserved_flags || !is_zero(s->reserved, sizeof(s->reserved)) ? "sampling.reserved must be zero" : NULL;
+}
+
+static const char *wrong_options(const struct kf_generate_options *o)
+{
+	if (o->n_stop && !o->stop)
+		return "stop is NULL";
+	for (size_t i = 0; i < o->n_stop; i++)
+		if (!o->stop[i] || !o->stop[i][0])
+			return "a stop string is NULL or empty";
+	return is_zero(o->reserved, sizeof(o->reserved)) ? wrong_sampling(&o->sampling) : "reserved must be zero";
+}
+
+static void set_sampler(struct sampler *s, const struct kf_sampling *o)
+{
+	s->temperature = o->temperature;
+	s->top_k = o->top_k;
+	s->top_p = o->top_p > 0 ? o->top_p : 1;
+	s->seed = o->seed;
+	s->index = 0;
+}
+
+struct listener {
+	struct call *call;
+	const struct kf_generate_options *options;
+};
+
+static int pass_text(void *ctx, const char *text, size_t n)
+{
+	struct listener *l = ctx;
+	call_outside(l->call);
+	int status = l->options->on_text(l->options->ctx, text, n);
+	call_inside(l->call);
+	return status;
+}
+
+static struct kf_generation shown(const struct generation *g)
+{
+	return (struct kf_generation){
+		.text = buf_str(&g->text), .length = g->text.len, .ids = g->ids.id, .logprobs = g->logprob, .n = g->ids.n,
+		.finish = g->finish == FINISH_STOP ? KF_FINISH_STOP : g->finish == FINISH_LENGTH ? KF_FINISH_LENGTH : KF_FINISH_CANCELLED,
+		.context_full = g->context_full, .prompt_seconds = g->prompt_seconds, .seconds = g->seconds,
+	};
+}
+
+int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, const struct kf_generate_options *options, struct kf_generation *out,
+                        struct kf_error *error)
+{
+	static const struct kf_generate_options defaults;
+	struct call c;
+
+	if (out)
+		*out = (struct kf_generation){ 0 };
+	if (call_begin(&c, s, KIND_SESSION, error) < 0)
+		return KF_MISUSE;
+	if (refuse_ids(&c, s, ids, n))
+		return KF_MISUSE;
+	options = options ? options : &defaults;
+	const char *wrong = out ? wrong_options(options) : "generation is NULL";
+	if (wrong)
+		return call_misuse(&c, "%s", wrong);
+	struct listener listener = { &c, options };
+	struct generate_options g = {
+		.end = s->ends, .stop = options->stop, .n_stop = options->n_stop, .logprobs = true, .sampler = &s->sampler,
+		.max_new_tokens = options->max_new_tokens ? options->max_new_tokens : SIZE_MAX,
+		.emit = options->on_text ? pass_text : NULL, .ctx = &listener,
+	};
+	set_sampler(&s->sampler, &options->sampling);
+	generation_release(&s->generation);
+	int status = generate(s->session, s->model->model.tokenizer, ids, n, &g, &s->generation, &c.err);
+	if (status == 0)
+		*out = shown(&s->generation);
+	return call_end(&c, status);
+}

@@ -1,0 +1,28 @@
+/* handles: what the opaque handles are, for the files of src/api. */
+#ifndef API_HANDLES_H
+#define API_HANDLES_H
+
+#include "adapt/adapter.h"
+#include "api/call.h"
+#include "data/document.h"
+
+struct kf_model {
+	struct handle handle;
+	struct model model;
+	struct template *chat;        /* NULL: it has none */
+};
+
+struct kf_adapter {
+	struct handle handle;
+	struct kf_model *model;       /* shared */
+	struct adapter adapter;
+};
+
+/* The adapter of a model, both as they came from the caller; refuses what is neither NULL nor of this model. -1 and the sentence through *why. */
+int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct adapter **out, const char **why);
+struct text_codec model_codec(const struct kf_model *m);
+
+/* As the caller sees it; learn and ids stay where they are. */
+struct kf_document document_shown(const struct document *d);
+
+#endif
