@@ -137,13 +137,24 @@ KF_API int kf_session_context(const struct kf_session *session); /* tokens that 
 /* Forgets all but the first `length` tokens. */
 KF_API int kf_session_truncate(struct kf_session *session, int length, struct kf_error *error);
 
-struct kf_sampling {                   /* names and order of application as kungfu generate's options; all zero: the likeliest token */
+struct kf_bias {
+	int32_t id;
+	float bias;                    /* added to the token's logit; minus infinity: never */
+};
+
+struct kf_sampling {                   /* names, meaning and order as kungfu generate's options; all zero: the likeliest token */
 	double temperature;            /* 0: always the likeliest; 1: as the model says */
 	double top_p;                  /* 0 … 1: only the likeliest that together reach this share; 0: off */
+	double min_p;                  /* 0 … 1: only those with at least this part of the likeliest one's probability; 0: off */
+	double typical_p;              /* 0 … 1: only those of about the usual surprise, up to this share; 0: off */
+	double repetition_penalty;     /* of tokens that were there before, in ids or the answer; 0 and 1: off */
+	double frequency_penalty, presence_penalty; /* taken off their logits, for each time and once; 0: off */
 	int32_t top_k;                 /* only the likeliest K; 0: off */
-	uint32_t reserved_flags;
+	int32_t repeat_last_n;         /* how many tokens the penalties look back at; 0: all */
+	const struct kf_bias *bias;
+	size_t n_bias;
 	uint64_t seed;                 /* of the draws; the same seed draws the same tokens */
-	uint64_t reserved[8];
+	uint64_t reserved[6];
 };
 
 enum kf_finish { KF_FINISH_STOP, KF_FINISH_LENGTH, KF_FINISH_CANCELLED };

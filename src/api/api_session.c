@@ -121,25 +121,36 @@ int kf_session_feed(struct kf_session *s, const int32_t *ids, size_t n, const fl
 
 /* --- generating --- */
 
-static const char *wrong_sampling(const struct kf_sampling *s)
+static bool is_share(double x) { return x >= 0 && x <= 1; }
+
+static const char *wrong_sampling(const struct kf_sampling *s, int32_t V)
 {
-	if (!(s->temperature >= 0) || isinf(s->temperature))
+	if (!isfinite(s->temperature) || s->temperature < 0)
 		return "sampling.temperature: a finite number from 0 was wanted";
-	if (!(s->top_p >= 0 && s->top_p <= 1))
-		return "sampling.top_p: 0 to 1 was wanted";
-	if (s->top_k < 0)
-		return "sampling.top_k: 0 or more was wanted";
-	return s->reserved_flags || !is_zero(s->reserved, sizeof(s->reserved)) ? "sampling.reserved must be zero" : NULL;
+	if (!is_share(s->top_p) || !is_share(s->min_p) || !is_share(s->typical_p))
+		return "sampling.top_p, min_p, typical_p: 0 to 1 was wanted";
+	if (!isfinite(s->repetition_penalty) || s->repetition_penalty < 0)
+		return "sampling.repetition_penalty: a finite number from 0 was wanted";
+	if (!isfinite(s->frequency_penalty) || !isfinite(s->presence_penalty))
+		return "sampling.frequency_penalty, presence_penalty: finite numbers were wanted";
+	if (s->top_k < 0 || s->repeat_last_n < 0)
+		return "sampling.top_k, repeat_last_n: 0 or more was wanted";
+	if (s->n_bias && !s->bias)
+		return "sampling.bias is NULL";
+	for (size_t i = 0; i < s->n_bias; i++)
+		if (s->bias[i].id < 0 || s->bias[i].id >= V || isnan(s->bias[i].bias))
+			return "sampling.bias: a token of the model and a number were wanted";
+	return is_zero(s->reserved, sizeof(s->reserved)) ? NULL : "sampling.reserved must be zero";
 }
 
-static const char *wrong_options(const struct kf_generate_options *o)
+static const char *wrong_options(const struct kf_generate_options *o, int32_t V)
 {
 	if (o->n_stop && !o->stop)
 		return "stop is NULL";
 	for (size_t i = 0; i < o->n_stop; i++)
 		if (!o->stop[i] || !o->stop[i][0])
 			return "a stop string is NULL or empty";
-	return is_zero(o->reserved, sizeof(o->reserved)) ? wrong_sampling(&o->sampling) : "reserved must be zero";
+	return is_zero(o->reserved, sizeof(o->reserved)) ? wrong_sampling(&o->sampling, V) : "reserved must be zero";
 }
 
 static void set_sampler(struct sampler *s, const struct kf_sampling *o)
@@ -147,9 +158,20 @@ static void set_sampler(struct sampler *s, const struct kf_sampling *o)
 	s->temperature = o->temperature;
 	s->top_k = o->top_k;
 	s->top_p = o->top_p > 0 ? o->top_p : 1;
+	s->min_p = o->min_p;
+	s->typical_p = o->typical_p;
+	s->repetition_penalty = o->repetition_penalty;
+	s->frequency_penalty = o->frequency_penalty;
+	s->presence_penalty = o->presence_penalty;
+	s->repeat_last_n = o->repeat_last_n > 0 ? o->repeat_last_n : -1;
+	s->bias = (const struct logit_bias *)o->bias; /* the same struct, asserted below */
+	s->n_bias = o->n_bias;
 	s->seed = o->seed;
 	s->index = 0;
+	sampler_forget(s);
 }
+
+_Static_assert(sizeof(struct logit_bias) == sizeof(struct kf_bias) && offsetof(struct logit_bias, bias) == offsetof(struct kf_bias, bias), "");
 
 struct listener {
 	struct call *call;
@@ -187,7 +209,7 @@ int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, cons
 	if (refuse_ids(&c, s, ids, n))
 		return KF_MISUSE;
 	options = options ? options : &defaults;
-	const char *wrong = out ? wrong_options(options) : "generation is NULL";
+	const char *wrong = out ? wrong_options(options, s->model->model.config.V) : "generation is NULL";
 	if (wrong)
 		return call_misuse(&c, "%s", wrong);
 	struct listener listener = { &c, options };
