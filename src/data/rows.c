@@ -70,12 +70,41 @@ enum row_shape row_shape_of(const json_t *row)
 
 /* --- loading --- */
 
+/* A row that has all keys of a shape and in one of them a value of another type: which that is. 0: no such row. */
+static int wrong_type(const struct row *r, struct err *e)
+{
+	static const char *const words[] = { [NEED_STRING] = "a string", [NEED_ARRAY] = "a list", [NEED_TEXT] = "a string or a list of messages",
+	                                     [NEED_LABEL] = "true or false", [NEED_INDEX] = "the index of a choice, from 0" };
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+		const char *key = NULL;
+		enum need need = NEED_STRING;
+		bool all = true;
+		for (size_t k = 0; k < ARRAY_LEN(shapes[i].keys) && shapes[i].keys[k].key; k++) {
+			const json_t *v = json_object_get(r->json, shapes[i].keys[k].key);
+			all &= v != NULL;
+			if (!key && !satisfies(v, shapes[i].keys[k].need)) {
+				key = shapes[i].keys[k].key;
+				need = shapes[i].keys[k].need;
+			}
+		}
+		if (!all)
+			continue;
+		char *found = jsonx_line(json_object_get(r->json, key));
+		err_set(e, "%s:%zu: a row of %s, whose %s is %.60s; wanted is %s", r->file, r->line, shapes[i].name, key, found, words[need]);
+		mem_free(found);
+		return -1;
+	}
+	return 0;
+}
+
 static int unknown_shape(const struct row *r, struct err *e)
 {
 	struct buf keys = BUF_INIT;
 	const char *key;
 	json_t *value;
 
+	if (wrong_type(r, e) < 0)
+		return -1;
 	json_object_foreach(r->json, key, value)
 		if (keys.len < 200)
 			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
