@@ -12,13 +12,15 @@ MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
 PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
+# What the tests need beside: examples in C++ and Python.
+CHECK_PACKAGES := g++ python3
 # The program's alone: the library edits no lines.
 PROGRAM_LIBS := libedit
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3
 CFLAGS ?= -g
-ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
+ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
@@ -109,7 +111,8 @@ demo: deps
 	+$(MAKE) $(JOBS) all
 	tools/demo $(BUILD)/kungfu
 
-check: deps
+check:
+	tools/install-deps $(PACKAGES) $(CHECK_PACKAGES)
 	+$(MAKE) $(JOBS) check-now
 
 check-now: $(BUILD)/kungfu $(BUILD)/kungfu-test
@@ -132,8 +135,11 @@ help:
 	@echo "make check   sets up what it needs and passes every test"
 	@echo "make         the program, build/kungfu     make deps    the Debian packages it needs"
 	@echo "make asan    the tests under ASan, UBSan   make fuzz    the parsers under libFuzzer"
+	@echo "make install  (PREFIX, DESTDIR) program, library, man pages, completions; make uninstall"
+	@echo "make deb     Debian packages          make memory-check  the examples under valgrind, ASan"
 	@echo "make lint    layers, sizes, clang-tidy     make bench   speed beside PyTorch and PEFT"
 
+include tools/library.mk
 -include tools/fuzz.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
