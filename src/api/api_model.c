@@ -107,7 +107,7 @@ int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags,
 	if (flags & ~KF_SPECIAL)
 		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
 	int32_t size = (int32_t)tokenizer_size(m->model.tokenizer);
-	if (!are_ids(ids, n, size, &wrong))
+	if (n && !are_ids(ids, n, size, &wrong))
 		return call_misuse(&c, "ids[%zu] is %d: the tokenizer has 0 to %d", wrong, ids[wrong], size - 1);
 	tokenizer_decode(m->model.tokenizer, ids, n, !flags, &bytes);
 	utf8_repair(&repaired, buf_str(&bytes), bytes.len);

@@ -255,7 +255,7 @@ static void print_charts(const struct picture *p)
 	int columns, rows;
 	term_size(STDOUT_FILENO, &columns, &rows);
 	columns = p->o->columns ? (int)p->o->columns : columns;
-	rows = p->o->rows ? (int)p->o->rows : MAX(ROWS_LEAST, MIN((rows - 2) / (int)p->n, ROWS_MOST));
+	rows = p->o->rows ? (int)p->o->rows : MAX(ROWS_LEAST, MIN((rows - 2) / MAX((int)p->n, 1), ROWS_MOST));
 	for (size_t i = 0; i < p->n_runs; i++)
 		say_run(&text, &p->runs[i]);
 	for (size_t i = 0; i < p->n; i++)
