@@ -20,7 +20,7 @@ PROGRAM_LIBS := libedit
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3
 CFLAGS ?= -g
-ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
+ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
