@@ -67,8 +67,9 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/src/kernel/x86_avx2.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/src/kernel/x86_avx2.o $(BUILD)/src/kernel/x86_avx2_int8.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+$(BUILD)/src/kernel/x86_avx512vnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 
 comma := ,
 # --- registries, rewritten only when they change, so that a new file is found and nothing else rebuilt ---

@@ -14,7 +14,7 @@
 #define LANES 4
 #define PIN(v) __asm__("" : "+w"(v))
 
-enum { MR = 6, NR = 16 };
+enum { MR = 6, NR = 16, PANELS_AT_ONCE = 2 };
 
 #define v_set1 vdupq_n_f32
 #define v_load vld1q_f32
@@ -146,6 +146,15 @@ INLINE void run_affine(struct run r, float d, float m, VEC out[4])
 	UNROLL(4)
 	for (int v = 0; v < 4; v++)
 		out[v] = vfmaq_f32(vdupq_n_f32(m), vcvtq_f32_s32(q[v]), vdupq_n_f32(d));
+}
+
+INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[4])
+{
+	UNROLL(4)
+	for (int v = 0; v < 4; v++) {
+		uint32x4_t x = vshlq_u32(vreinterpretq_u32_u8(vld1q_u8(p + 16 * v)), vdupq_n_s32(-shift));
+		out[v] = vcvtq_f32_u32(vandq_u32(x, vdupq_n_u32((uint32_t)mask)));
+	}
 }
 
 INLINE void run_f16(const uint8_t *p, VEC out[4])

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "quant/panels.h"
 
 enum { ROWS = 256, COLUMNS = 256, ITEMS_WANTED = 16, STRIPS_LEAST = 4 };
 enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 }; /* largest slice of K, also where A is transposed; slices begin at runs of blocks */
@@ -101,7 +102,11 @@ static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j,
 {
 	const struct matrix *b = &t->b;
 
-	if (t->transposed)
+	if (b->panel_bytes && !t->transposed)
+		BUG("a product across panels");
+	if (b->panel_bytes)
+		k->pack_panels(b->dtype, (const char *)b->data + j / PANEL_ROWS * b->panel_bytes, b->panel_bytes, n, k0, some, out);
+	else if (t->transposed)
 		k->pack_rows(b->dtype, (const char *)b->data + j * b->row_bytes, b->row_bytes, n, k0, some, out);
 	else
 		k->pack_cols(b->dtype, (const char *)b->data + k0 * b->row_bytes, b->row_bytes, some, j, n, out);
@@ -130,9 +135,23 @@ static size_t slice_of(size_t k, size_t most)
 	return ROUND_UP(ceil_div(MAX(k, 1), ceil_div(MAX(k, 1), most)), RUN);
 }
 
+/* Decoding: too few rows to be worth a packed panel, and the sums begin here. The chain over k is the same. */
+static bool few_rows(const struct gemm_term *t, const struct block *b)
+{
+	return t->b.panel_bytes && b->m <= KERNEL_FEW && t->a_col == 1 && t->scale == 1 && !b->started;
+}
+
 static void term_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
 {
 	size_t nr = (size_t)k->nr;
+
+	if (few_rows(t, b)) {
+		const struct matrix *w = &t->b;
+		k->panel_rows(w->dtype, b->m, b->n, t->k, t->a + b->i0 * t->a_row, t->a_row, (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes,
+		              w->panel_bytes, b->sum, b->ld);
+		b->started = true;
+		return;
+	}
 	bool packed = worth_packing(k, t, b);
 	size_t slice = slice_of(t->k, t->a_col != 1 ? SLICE_ACROSS : SLICE);
 

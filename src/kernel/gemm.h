@@ -19,6 +19,7 @@ struct matrix {                 /* row-major [rows][cols] */
 	const void *data;
 	size_t rows, cols;
 	size_t row_bytes;
+	size_t panel_bytes;         /* data are panels of quant/panels.h, of so many bytes each; only y = x·Wᵀ. 0: rows as they lie */
 };
 
 struct gemm_term {

@@ -19,7 +19,7 @@ struct isa {
 	const char *name;
 	bool (*usable)(void);
 	const char *needs; /* for the refusal */
-	void (*install[2])(struct kernels *k);
+	void (*install[4])(struct kernels *k); /* one on top of the other */
 };
 
 static bool always(void)
@@ -46,6 +46,11 @@ static bool has_avx512(void)
 	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+static bool has_avx512vnni(void)
+{
+	return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 #if defined(__aarch64__)
@@ -57,13 +62,14 @@ static bool has_neon(void)
 
 /* Ascending: the last usable one is the best. */
 static const struct isa isas[] = {
-	{ "ref", always, "nothing", { NULL, NULL } },
+	{ "ref", always, "nothing", { NULL } },
 #if defined(__x86_64__)
-	{ "avx2", has_avx2, "AVX2, FMA and F16C", { x86_avx2_install, NULL } },
-	{ "avx512", has_avx512, "AVX-512 F, BW, VL and DQ", { x86_avx2_install, x86_avx512_install } },
+	{ "avx2", has_avx2, "AVX2, FMA and F16C", { x86_avx2_install, x86_avx2_int8_install } },
+	{ "avx512", has_avx512, "AVX-512 F, BW, VL and DQ", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install } },
+	{ "avx512vnni", has_avx512vnni, "AVX-512 F, BW, VL, DQ and VNNI", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
 #endif
 #if defined(__aarch64__)
-	{ "neon", has_neon, "Advanced SIMD", { arm_neon_install, NULL } },
+	{ "neon", has_neon, "Advanced SIMD", { arm_neon_install } },
 #endif
 };
 

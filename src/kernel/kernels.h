@@ -1,7 +1,6 @@
 /* kernels: the arithmetic, as a table of function pointers per instruction set.
  *
- * ref.c (plain C) fills every slot and is the judge; x86_avx2.c, x86_avx512.c and arm_neon.c overlay
- * what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avx512|neon forces one, and a set that this
+ * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avx512|avx512vnni|neon forces one, and a set that this
  * processor cannot execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
@@ -19,7 +18,7 @@
 
 struct adamw_step;
 
-enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64 };
+enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 40 };
 
 struct kernels {
 	const char *name;   /* "avx512" */
@@ -34,6 +33,19 @@ struct kernels {
 	void (*pack_rows)(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out);
 	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. For block types j0 and n are multiples of 16. */
 	void (*pack_cols)(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out);
+
+	/* The same from panels (quant/panels.h): w is the panel of column 0, j < n ≤ nr; k0 and k are multiples of 32. */
+	void (*pack_panels)(enum dtype t, const void *w, size_t panel_bytes, size_t n, size_t k0, size_t k, float *out);
+	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of gemm_tile, so the same bits. */
+	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t panel_bytes, float *c, size_t ldc);
+
+	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 32 × s8 q, with x ≈ d·q,
+	 * d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
+	void (*q8_row)(const float *x, size_t n, uint8_t *out);
+	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart. With i = Σ u·q, exact, each block does
+	 *     c = fma(m_j, s, fma(d_j, d·i, c))
+	 * in this very order, in ref too: all tables agree bit for bit. */
+	void (*q8_tile)(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc);
 
 	float (*dot)(const float *a, const float *b, size_t n);
 	void (*axpy)(float *y, float a, const float *x, size_t n);            /* y += a·x */
@@ -80,6 +92,8 @@ size_t kernels_all(const struct kernels *out[4]);
 void ref_install(struct kernels *k);
 void x86_avx2_install(struct kernels *k);
 void x86_avx512_install(struct kernels *k);
+void x86_avx2_int8_install(struct kernels *k);    /* the int8 slots */
+void x86_avx512vnni_install(struct kernels *k);   /* the same */
 void arm_neon_install(struct kernels *k);
 
 #endif

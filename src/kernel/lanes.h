@@ -5,6 +5,7 @@
  *
  *     VEC, LANES           a vector of f32 and its length: 4, 8 or 16
  *     MR, NR               the micro-tile; NR a multiple of 16
+ *     PANELS_AT_ONCE       panels of 16 that one row is multiplied with side by side
  *     PIN(v)               an empty asm statement that keeps v in a register
  *     v_zero v_set1 v_load v_store v_add v_sub v_mul v_div v_sqrt v_abs v_copysign(magnitude, sign)
  *     v_fma(a, b, c)       a·b + c           v_fnma(a, b, c)   c − a·b
@@ -18,12 +19,14 @@
  *                          run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3), bit_of_bytes(p, bit): 16 bits,
  *                          run_affine(q, d, m, out): d·q + m
  *     run_f16 run_bf16     (p, out): 16 numbers
+ *     run_dwords           (p, shift, mask, out): 16 dwords, each shifted right and masked, as floats
  *
  * Sums over a row: four vectors by turns, then (s0 + s1) + (s2 + s3), then the lanes by halves. */
 
 #include <string.h>
 
 #include "kernel/vecmath.h"
+#include "quant/panels.h"
 #include "quant/quant.h"
 
 #ifndef LANES
@@ -286,6 +289,138 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 	}
 }
 
+/* --- from panels of 16 rows: no transposing, lanes are columns --- */
+
+/* Scale and offset of a block's 16 columns. */
+INLINE void panel_scales(const enum dtype t, const uint8_t *b, VEC d[RUN_VECS], VEC m[RUN_VECS])
+{
+	run_f16(b, d);
+	if (panel_has_min(t))
+		run_f16(b + 2 * PANEL_ROWS, m);
+	else
+		UNROLL(4)
+		for (size_t v = 0; v < RUN_VECS; v++)
+			m[v] = v_mul(v_set1(-panel_zero(t)), d[v]);
+}
+
+/* Number k of a block's 16 columns. */
+INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, const VEC d[RUN_VECS], const VEC m[RUN_VECS], VEC out[RUN_VECS])
+{
+	const size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
+	VEC high[RUN_VECS];
+
+	if (panel_is_byte(t))
+		run_dwords(b + panel_q_at(t) + g * line, (int)(8 * at), 255, out);
+	else
+		run_dwords(b + panel_q_at(t) + g % 4 * line, (int)(8 * at + g / 4 * 4), 15, out);
+	if (panel_has_fifth(t))
+		run_dwords(b + panel_h_at(t), (int)(8 * at + g), 1, high);
+	UNROLL(4)
+	for (size_t v = 0; v < RUN_VECS; v++) {
+		if (panel_has_fifth(t))
+			out[v] = v_fma(v_set1(16), high[v], out[v]);
+		out[v] = v_fma(d[v], out[v], m[v]);
+	}
+}
+
+INLINE void panels_pack(const enum dtype t, const uint8_t *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	VEC d[RUN_VECS], m[RUN_VECS], x[RUN_VECS];
+
+	for (size_t h = 0; h < NR; h += PANEL_ROWS, w += bytes) {
+		const uint8_t *b = w + k0 / PANEL_BLOCK * panel_block_bytes(t);
+		for (size_t q = 0; q < k; q += PANEL_BLOCK, b += panel_block_bytes(t)) {
+			if (h < n)
+				panel_scales(t, b, d, m);
+			UNROLL(32)
+			for (size_t i = 0; i < PANEL_BLOCK; i++) {
+				if (h < n)
+					panel_numbers(t, b, i, d, m, x);
+				UNROLL(4)
+				for (size_t v = 0; v < RUN_VECS; v++)
+					v_store(out + (q + i) * NR + h + v * LANES, h < n ? x[v] : v_zero());
+			}
+		}
+	}
+}
+
+/* m rows times P panels side by side: enough chains to hide an addition's latency. */
+INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_t n, size_t k, const float *x, size_t x_ld, const uint8_t *w, size_t bytes,
+                       float *c, size_t ldc)
+{
+	VEC s[KERNEL_FEW][PANELS_AT_ONCE][RUN_VECS], d[PANELS_AT_ONCE][RUN_VECS], o[PANELS_AT_ONCE][RUN_VECS], y[RUN_VECS];
+
+	UNROLL(4)
+	for (size_t i = 0; i < m; i++)
+		UNROLL(4)
+		for (size_t p = 0; p < P; p++)
+			UNROLL(4)
+			for (size_t v = 0; v < RUN_VECS; v++)
+				s[i][p][v] = v_zero();
+	for (size_t q = 0; q < k; q += PANEL_BLOCK, w += panel_block_bytes(t)) {
+		UNROLL(4)
+		for (size_t p = 0; p < P; p++)
+			panel_scales(t, w + p * bytes, d[p], o[p]);
+		UNROLL(32)
+		for (size_t j = 0; j < PANEL_BLOCK; j++)
+			UNROLL(4)
+			for (size_t p = 0; p < P; p++) {
+				panel_numbers(t, w + p * bytes, j, d[p], o[p], y);
+				UNROLL(4)
+				for (size_t i = 0; i < m; i++)
+					UNROLL(4)
+					for (size_t v = 0; v < RUN_VECS; v++)
+						s[i][p][v] = v_fma(v_set1(x[i * x_ld + q + j]), y[v], s[i][p][v]);
+			}
+	}
+	UNROLL(4)
+	for (size_t i = 0; i < m; i++)
+		UNROLL(4)
+		for (size_t p = 0; p < P; p++)
+			UNROLL(4)
+			for (size_t v = 0; v < RUN_VECS; v++) {
+				size_t at = p * PANEL_ROWS + v * LANES, some = n < at ? 0 : n - at < LANES ? n - at : LANES;
+				if (some)
+					v_put(c + i * ldc + at, some, s[i][p][v]);
+			}
+}
+
+INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, const float *x, size_t x_ld, const uint8_t *w, size_t bytes, float *c,
+                        size_t ldc)
+{
+	const size_t P = m == 1 ? PANELS_AT_ONCE : (PANELS_AT_ONCE + 1) / 2, step = P * PANEL_ROWS;
+
+	for (; n > step - PANEL_ROWS; w += P * bytes, c += step, n = n < step ? 0 : n - step)
+		panels_dot(t, m, P, n, k, x, x_ld, w, bytes, c, ldc);
+	for (; n; w += bytes, c += PANEL_ROWS, n = n < PANEL_ROWS ? 0 : n - PANEL_ROWS)
+		panels_dot(t, m, 1, n, k, x, x_ld, w, bytes, c, ldc);
+}
+
+#define FOR_PANELS(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0)
+
+static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	switch (t) {
+#define X(T) case DTYPE_##T: panels_pack(DTYPE_##T, w, bytes, n, k0, k, out); break;
+	FOR_PANELS(X)
+#undef X
+	default: BUG("no panels of dtype %d", (int)t);
+	}
+}
+
+static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t bytes, float *c, size_t ldc)
+{
+	switch (t * 4 + m) {
+#define X(T) \
+	case DTYPE_##T * 4 + 1: panels_rows(DTYPE_##T, 1, n, k, x, x_ld, w, bytes, c, ldc); break; \
+	case DTYPE_##T * 4 + 2: panels_rows(DTYPE_##T, 2, n, k, x, x_ld, w, bytes, c, ldc); break; \
+	case DTYPE_##T * 4 + 3: panels_rows(DTYPE_##T, 3, n, k, x, x_ld, w, bytes, c, ldc); break;
+	FOR_PANELS(X)
+#undef X
+	default: BUG("no product of %zu rows with panels of dtype %d", m, (int)t);
+	}
+}
+
 /* --- vectors --- */
 
 INLINE VEC v_exp(VEC x)
@@ -528,11 +663,12 @@ static void adamw(float *w, const float *g, float *m, float *v, size_t n, const 
 
 static void lanes_install(struct kernels *k)
 {
-	const char *name = k->name;
+	struct kernels below = *k;
 
 	*k = (struct kernels){
-		.name = name, .mr = MR, .nr = NR,
+		.name = below.name, .mr = MR, .nr = NR,
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
+		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = below.q8_row, .q8_tile = below.q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
 		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,

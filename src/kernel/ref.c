@@ -8,7 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/q8.h"
 #include "kernel/vecmath.h"
+#include "quant/panels.h"
 
 enum { MR = 4, NR = 16, RUN = 16, PIECE = 65536 };
 
@@ -76,6 +78,99 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 		dtypes[t].part((const char *)w + q * row_bytes, j0, out, n);
 		memset(out + n, 0, (NR - n) * sizeof(float));
 	}
+}
+
+/* --- panels, int8 --- */
+
+static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
+{
+	const uint8_t *block = (const uint8_t *)w + k0 / PANEL_BLOCK * panel_block_bytes(t);
+	uint8_t u[PANEL_BLOCK];
+	float d, m;
+	(void)bytes; /* NR is one panel */
+
+	memset(out, 0, k * NR * sizeof(float));
+	for (size_t q = 0; q < k; q += PANEL_BLOCK, block += panel_block_bytes(t))
+		for (size_t j = 0; j < n; j++) {
+			panel_block(t, block, j, u, &d, &m);
+			for (size_t i = 0; i < PANEL_BLOCK; i++)
+				out[(q + i) * NR + j] = d * (float)u[i] + m;
+		}
+}
+
+static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t bytes, float *c, size_t ldc)
+{
+	float b[PANEL_BLOCK * NR];
+
+	for (size_t j = 0; j < n; j += NR) {
+		const uint8_t *panel = (const uint8_t *)w + j / NR * bytes;
+		size_t some = n - j < NR ? n - j : NR;
+		for (size_t q = 0; q < k; q += PANEL_BLOCK) {
+			pack_panels(t, panel, bytes, some, q, PANEL_BLOCK, b);
+			gemm_tile(m, some, PANEL_BLOCK, x + q, x_ld, 1, b, c + j, ldc, q > 0);
+		}
+	}
+}
+
+/* The largest magnitude by its bits: NaN counts as the largest of all. */
+static float largest(const float *x, size_t n)
+{
+	union { float f; uint32_t u; } m = { 0 }, v;
+
+	for (size_t i = 0; i < n; i++) {
+		v.f = x[i];
+		v.u &= 0x7fffffff;
+		m.u = v.u > m.u ? v.u : m.u;
+	}
+	return m.f;
+}
+
+static void q8_block(const float *x, struct q8_block *b)
+{
+	float most = largest(x, PANEL_BLOCK), inverse = 127 / most;
+	int sum = 0;
+
+	if (most < Q8_NOTHING) {
+		memset(b, 0, sizeof(*b));
+		return;
+	}
+	for (int i = 0; i < PANEL_BLOCK; i++) {
+		float v = rintf(x[i] * inverse);
+		b->q[i] = (int8_t)(v >= -127 && v <= 127 ? v : 0);
+		sum += b->q[i];
+	}
+	b->d = most / 127;
+	b->s = b->d * (float)sum;
+}
+
+static void q8_row(const float *x, size_t n, uint8_t *out)
+{
+	for (size_t i = 0; i < n; i += PANEL_BLOCK, out += sizeof(struct q8_block))
+		q8_block(x + i, (void *)out);
+}
+
+static void q8_add(enum dtype t, const uint8_t *block, size_t j, const struct q8_block *a, float *c)
+{
+	uint8_t u[PANEL_BLOCK];
+	float d, m;
+	int sum = 0;
+
+	panel_block(t, block, j, u, &d, &m);
+	for (int k = 0; k < PANEL_BLOCK; k++)
+		sum += u[k] * a->q[k];
+	*c = fmaf(m, a->s, fmaf(d, a->d * (float)sum, *c));
+}
+
+static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc)
+{
+	size_t blocks = k / PANEL_BLOCK;
+
+	for (size_t i = 0; i < m; i++)
+		for (size_t j = 0; j < n; j++) {
+			c[i * ldc + j] = 0;
+			for (size_t b = 0; b < blocks; b++)
+				q8_add(t, (const uint8_t *)panel + b * panel_block_bytes(t), j, (const void *)(a + i * a_ld + b * KERNEL_Q8_BYTES), &c[i * ldc + j]);
+		}
 }
 
 /* --- vectors --- */
@@ -277,6 +372,7 @@ void ref_install(struct kernels *k)
 	*k = (struct kernels){
 		.name = "ref", .mr = MR, .nr = NR,
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
+		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = q8_row, .q8_tile = q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
 		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,

@@ -12,7 +12,7 @@
 #define LANES 8
 #define PIN(v) __asm__("" : "+x"(v))
 
-enum { MR = 6, NR = 16 };
+enum { MR = 6, NR = 16, PANELS_AT_ONCE = 2 };
 
 #define v_zero _mm256_setzero_ps
 #define v_set1 _mm256_set1_ps
@@ -168,6 +168,15 @@ INLINE void run_affine(struct run r, float d, float m, VEC out[2])
 
 	out[0] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(r.q[0]), offset);
 	out[1] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(r.q[1]), offset);
+}
+
+INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[2])
+{
+	UNROLL(2)
+	for (int v = 0; v < 2; v++) {
+		__m256i x = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(p + 32 * v)), shift);
+		out[v] = _mm256_cvtepi32_ps(_mm256_and_si256(x, _mm256_set1_epi32(mask)));
+	}
 }
 
 INLINE void run_f16(const uint8_t *p, VEC out[2])

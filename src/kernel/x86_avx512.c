@@ -13,7 +13,7 @@
 #define LANES 16
 #define PIN(v) __asm__("" : "+v"(v))
 
-enum { MR = 14, NR = 32 };
+enum { MR = 14, NR = 32, PANELS_AT_ONCE = 4 };
 
 #define v_zero _mm512_setzero_ps
 #define v_set1 _mm512_set1_ps
@@ -156,6 +156,13 @@ INLINE uint16_t bit_of_bytes(const uint8_t *p, int bit)
 INLINE void run_affine(struct run r, float d, float m, VEC out[1])
 {
 	out[0] = _mm512_fmadd_ps(_mm512_set1_ps(d), _mm512_cvtepi32_ps(r.q), _mm512_set1_ps(m));
+}
+
+INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[1])
+{
+	__m512i x = _mm512_srli_epi32(_mm512_loadu_si512(p), (unsigned)shift);
+
+	out[0] = _mm512_cvtepi32_ps(_mm512_and_si512(x, _mm512_set1_epi32(mask)));
 }
 
 INLINE void run_f16(const uint8_t *p, VEC out[1])

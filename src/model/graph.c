@@ -49,6 +49,7 @@ int graph_init(struct graph *g, struct tape *t, const struct model *m, const str
 		g->replaced = a->replaced;
 	}
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
+	g->turned_tensor = mem_array(m->n_weights, sizeof(*g->turned_tensor));
 	g->param_tensor = mem_array(g->params ? g->params->n_items : 0, sizeof(*g->param_tensor));
 	make_rope(g);
 	return 0;
@@ -57,6 +58,7 @@ int graph_init(struct graph *g, struct tape *t, const struct model *m, const str
 void graph_release(struct graph *g)
 {
 	mem_free(g->weight_tensor);
+	mem_free(g->turned_tensor);
 	mem_free(g->param_tensor);
 	mem_free(g->rope);
 	*g = (struct graph){ 0 };
@@ -77,13 +79,44 @@ static const float *brought(const struct graph *g, int i)
 	return g->adapter ? g->adapter->base[i] : NULL;
 }
 
+/* A tape with gradients multiplies across W too, which in f32 takes the file's rows. */
+static bool uses_panels(const struct graph *g, int i)
+{
+	const struct weight *w = &g->model->weights[i];
+
+	return w->panels && !brought(g, i) && (!g->tape->gradients || (g->model->compute == COMPUTE_INT8 && w->turned));
+}
+
 static uint32_t own_tensor(struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
-	if (!g->weight_tensor[i])
+	if (!g->weight_tensor[i]) {
 		g->weight_tensor[i] = tape_weight(g->tape, w->name, brought(g, i) ? DTYPE_F32 : w->dtype, w->n_dims, w->dim);
+		g->tape->tensors[g->weight_tensor[i]].panels = uses_panels(g, i);
+	}
 	return g->weight_tensor[i];
+}
+
+static uint32_t turned_tensor(struct graph *g, int i)
+{
+	const struct weight *w = &g->model->weights[i];
+
+	if (!g->turned_tensor[i]) {
+		g->turned_tensor[i] = tape_weight(g->tape, w->name, DTYPE_Q8_0, 2, (size_t[]){ w->dim[1], w->dim[0] });
+		g->tape->tensors[g->turned_tensor[i]].panels = true;
+	}
+	return g->turned_tensor[i];
+}
+
+/* The arithmetic of a frozen matrix of the model; a trained one is f32. */
+static void choose_compute(struct graph *g, int i, struct linear *l)
+{
+	if (g->model->compute != COMPUTE_INT8 || l->w == TENSOR_NONE || !g->tape->tensors[l->w].panels)
+		return;
+	l->int8 = true;
+	if (g->tape->gradients && g->model->weights[i].turned)
+		l->wt = turned_tensor(g, i);
 }
 
 static uint32_t weight_tensor(struct graph *g, int i)
@@ -105,6 +138,7 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 	if (i < 0)
 		BUG("%s: no such weight in layer %d", weight, g->layer);
 	struct linear l = { .x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual };
+	choose_compute(g, i, &l);
 	if (g->adapter)
 		g->adapter->type->linear(g, g->adapter, i, &l);
 	return op_linear(g->tape, &l);
@@ -191,6 +225,7 @@ uint32_t graph_logits(struct graph *g, uint32_t hidden)
 {
 	struct linear l = head(g, hidden);
 
+	choose_compute(g, model_head(g->model), &l);
 	return op_linear(g->tape, &l);
 }
 
@@ -198,9 +233,13 @@ static void *unconst(const void *p) { return (void *)(uintptr_t)p; } /* nodes ne
 
 void graph_bind(const struct graph *g, struct run *r, float *grads)
 {
-	for (size_t i = 0; i < g->model->n_weights; i++)
+	for (size_t i = 0; i < g->model->n_weights; i++) {
+		const struct weight *w = &g->model->weights[i];
 		if (g->weight_tensor[i])
-			run_bind(r, g->weight_tensor[i], unconst(brought(g, (int)i) ? brought(g, (int)i) : g->model->weights[i].data));
+			run_bind(r, g->weight_tensor[i], g->tape->tensors[g->weight_tensor[i]].panels ? w->panels : unconst(brought(g, (int)i) ? brought(g, (int)i) : w->data));
+		if (g->turned_tensor[i])
+			run_bind(r, g->turned_tensor[i], w->turned);
+	}
 	for (size_t i = 0; g->params && i < g->params->n_items; i++) {
 		uint32_t x = g->param_tensor[i], dx = tape_grad(g->tape, x);
 		if (x)

@@ -17,6 +17,7 @@ struct graph {
 	const struct adapter *adapter;     /* hooks, or NULL */
 	bool training;                     /* dropout is on, parameters need gradients */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
+	uint32_t *turned_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
 	uint32_t *param_tensor;            /* [params->n_items] */
 	const int *replaced;               /* [n_weights] param index that replaces the weight, −1; or NULL */
 	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */

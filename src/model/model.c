@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "model/config.h"
+#include "quant/panels.h"
 #include "token/tokenizer.h"
 
 /* --- names and shapes --- */
@@ -299,9 +300,15 @@ int model_open(struct model *m, const char *path, struct err *e)
 
 void model_close(struct model *m)
 {
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (m->weights[i].owned && m->weights[i].n_dims == 2)
-			mem_unmap((void *)(uintptr_t)m->weights[i].data, m->weights[i].bytes);
+	for (size_t i = 0; i < m->n_weights; i++) {
+		struct weight *w = &m->weights[i];
+		if (w->owned && w->n_dims == 2)
+			mem_unmap((void *)(uintptr_t)w->data, w->bytes);
+		if (w->panels)
+			mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
+		if (w->turned)
+			mem_unmap(w->turned, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
+	}
 	if (m->tokenizer)
 		tokenizer_free(m->tokenizer);
 	source_close(&m->source);

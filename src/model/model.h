@@ -51,7 +51,10 @@ struct weight {
 	const void *data;     /* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
 	size_t bytes;
 	bool owned;
+	void *panels, *turned; /* see prepare.h; NULL: not made */
 };
+
+enum compute { COMPUTE_F32, COMPUTE_INT8 }; /* arithmetic of products with quantized matrices */
 
 struct model {
 	struct arena mem;
@@ -60,6 +63,8 @@ struct model {
 	struct weight *weights;
 	size_t n_weights;
 	struct tokenizer *tokenizer;
+	enum compute compute;
+	size_t prepared_bytes;
 };
 
 struct graph;

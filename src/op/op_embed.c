@@ -15,6 +15,7 @@
 #include "kernel/kernels.h"
 #include "op/batch_sample.h"
 #include "op/run.h"
+#include "quant/panels.h"
 
 enum { EMBED_ROWS = 32, EMBED_COLS = 64, EMBED_ZERO_ROWS = 1024 };
 
@@ -29,6 +30,7 @@ struct embed_work {
 	size_t N, V, C, row_bytes;
 	enum dtype dtype;
 	const char *table;
+	bool panels;
 	float *y, *dtable;
 	const float *dy;
 };
@@ -52,7 +54,7 @@ static struct embed_work embed_work(const struct run *r, enum embed_source sourc
 {
 	const struct tensor *x = run_tensor(r, table);
 	const struct batch *b = r->batch;
-	struct embed_work w = { .r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype };
+	struct embed_work w = { .r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype, .panels = x->panels };
 
 	w.index = source == EMBED_IDS ? b->ids : b->pos;
 	w.row_bytes = x->dim[1] / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
@@ -68,7 +70,10 @@ static void embed_rows(void *ctx, size_t item, int thread)
 	size_t end = MIN(w->N, (item + 1) * EMBED_ROWS);
 	(void)thread;
 	for (size_t i = item * EMBED_ROWS; i < end; i++)
-		dtypes[w->dtype].to_float(w->table + (size_t)w->index[i] * w->row_bytes, w->y + i * w->C, w->C);
+		if (w->panels)
+			panels_row(w->dtype, w->table, (size_t)w->index[i], w->C, w->y + i * w->C);
+		else
+			dtypes[w->dtype].to_float(w->table + (size_t)w->index[i] * w->row_bytes, w->y + i * w->C, w->C);
 }
 
 static void embed_forward(struct run *r, const struct node *n)

@@ -4,22 +4,27 @@
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
- * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of the rows. */
+ * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of the rows.
+ *
+ * In int8 arithmetic x is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and residual are one pass (kernel/gemm_int8.h) and u·Uᵀ,
+ * in f32, is added in a second. dy·W sums over O, where the scales of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
 #include "op/ops.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/gemm.h"
+#include "kernel/gemm_int8.h"
 #include "op/batch_sample.h"
 #include "op/run.h"
+#include "quant/panels.h"
 
 extern const struct op op_row_linear;
 
-enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, N_IN };
+enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, IN_WT, N_IN };
 
 struct linear_attr {
 	float scale;
+	bool int8;
 };
 
 /* --- forward --- */
@@ -55,7 +60,12 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 		return -1;
 	if (n->in[IN_RESIDUAL] && want_matrix(tape_tensor(t, n->in[IN_RESIDUAL]), dim[1], "the residual", e) < 0)
 		return -1;
+	if (((const struct linear_attr *)n->attr)->int8 && (!w->panels || x->dim[1] % PANEL_BLOCK))
+		return err_set(e, "%s is not in panels, as int8 arithmetic wants", w->name);
+	size_t rows = gemm_int8_rows_bytes(x->dim[0], x->dim[1]);
 	tape_output(t, n, 0, "linear", axis, 2, dim);
+	if (((const struct linear_attr *)n->attr)->int8)
+		tape_scratch(t, n, 1, "int8_rows", rows / sizeof(float));
 	return 0;
 }
 
@@ -64,7 +74,8 @@ static struct matrix matrix_of(const struct run *r, uint32_t id)
 	const struct tensor *x = run_tensor(r, id);
 	const struct dtype_info *d = &dtypes[x->dtype];
 
-	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = x->dim[1] / d->block * d->bytes };
+	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = x->dim[1] / d->block * d->bytes,
+	                        .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
 }
 
 /* A·B with A's rows as they lie (m × k). */
@@ -76,12 +87,39 @@ static struct gemm_term term_of(const struct run *r, uint32_t a, uint32_t b, boo
 	return (struct gemm_term){ .a = run_f32(r, a), .a_row = k, .a_col = 1, .b = B, .transposed = transposed, .k = k, .scale = scale };
 }
 
+/* c (+)= a·Wᵀ (+ bias + residual), W in panels. */
+static struct gemm_int8 int8_of(const struct run *r, uint32_t a, uint32_t w, uint32_t out, uint32_t rows)
+{
+	const struct tensor *W = run_tensor(r, w);
+
+	return (struct gemm_int8){ .m = run_rows(r, out), .n = W->dim[0], .k = W->dim[1], .a = run_f32(r, a), .dtype = W->dtype, .panels = r->data[w],
+	                           .rows = r->data[rows], .c = run_f32(r, out) };
+}
+
+static void linear_forward_int8(struct run *r, const struct node *n)
+{
+	struct gemm_int8 g = int8_of(r, n->in[IN_X], n->in[IN_W], n->out[0], n->out[1]);
+
+	g.bias = run_f32(r, n->in[IN_BIAS]);
+	g.residual = run_f32(r, n->in[IN_RESIDUAL]);
+	gemm_int8_run(r->kernels, r->pool, &g);
+	if (n->in[IN_U]) {
+		struct gemm u = { .m = g.m, .n = g.n, .c = g.c, .ldc = g.n, .n_terms = 1, .accumulate = true };
+		u.term[0] = term_of(r, n->in[IN_U], n->in[IN_UP], true, 1);
+		gemm_run(r->kernels, r->pool, &u, run_scratch(r, 0));
+	}
+}
+
 static void linear_forward(struct run *r, const struct node *n)
 {
 	const struct linear_attr *attr = n->attr;
 	size_t O = run_tensor(r, n->out[0])->dim[1];
 	struct gemm g = { .m = run_rows(r, n->out[0]), .n = O, .c = run_f32(r, n->out[0]), .ldc = O, .n_terms = 1 };
 
+	if (attr->int8) {
+		linear_forward_int8(r, n);
+		return;
+	}
 	g.bias = run_f32(r, n->in[IN_BIAS]);
 	g.residual = run_f32(r, n->in[IN_RESIDUAL]);
 	g.term[0] = term_of(r, n->in[IN_X], n->in[IN_W], true, attr->scale);
@@ -115,16 +153,22 @@ static size_t linear_scratch(const struct tape *t, const struct node *n, const s
 
 struct back_attr {
 	float scale;
-	bool accumulate;
+	bool accumulate, int8;
 };
 
-/* in: dy (N,O), W (O,I); out: dx (N,I) */
+/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O); out: dx (N,I), in int8 dy's quantized rows */
 static void dx_forward(struct run *r, const struct node *n)
 {
 	const struct back_attr *attr = n->attr;
 	size_t I = run_tensor(r, n->out[0])->dim[1];
 	struct gemm g = { .m = run_rows(r, n->out[0]), .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
 
+	if (attr->int8) {
+		struct gemm_int8 q = int8_of(r, n->in[0], n->in[1], n->out[0], n->out[1]);
+		q.accumulate = attr->accumulate;
+		gemm_int8_run(r->kernels, r->pool, &q);
+		return;
+	}
 	g.term[0] = term_of(r, n->in[0], n->in[1], false, attr->scale);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
@@ -207,6 +251,22 @@ static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint3
 	tape_emit(t, op, (uint32_t[]){ dy, other }, other ? 2 : 1, &dx, 1, &attr, sizeof(attr));
 }
 
+/* dx in int8 arithmetic, from Wᵀ. */
+static void emit_int8(struct tape *t, uint32_t x, uint32_t dy, uint32_t wt)
+{
+	struct back_attr attr = { .scale = 1, .int8 = true };
+	const struct tensor *d = tape_tensor(t, dy);
+	size_t rows = gemm_int8_rows_bytes(d->dim[0], d->dim[1]);
+	struct node made = { 0 };
+	uint32_t out[2];
+
+	if (!tape_wants(t, x))
+		return;
+	out[0] = tape_grad_target(t, x, &attr.accumulate);
+	out[1] = tape_scratch(t, &made, 1, "int8_rows", rows / sizeof(float));
+	tape_emit(t, &linear_dx, (uint32_t[]){ dy, wt }, 2, out, 2, &attr, sizeof(attr));
+}
+
 static void linear_backward(struct tape *t, uint32_t i)
 {
 	struct node n = t->nodes[i];
@@ -217,7 +277,10 @@ static void linear_backward(struct tape *t, uint32_t i)
 	emit_gradient(t, &linear_dw, n.in[IN_UP], dy, n.in[IN_U], 1);
 	emit_gradient(t, &linear_dx, n.in[IN_U], dy, n.in[IN_UP], 1);
 	emit_gradient(t, &linear_dw, n.in[IN_W], dy, n.in[IN_X], scale);
-	emit_gradient(t, &linear_dx, n.in[IN_X], dy, n.in[IN_W], scale);
+	if (n.in[IN_WT])
+		emit_int8(t, n.in[IN_X], dy, n.in[IN_WT]);
+	else
+		emit_gradient(t, &linear_dx, n.in[IN_X], dy, n.in[IN_W], scale);
 	if (tape_wants(t, n.in[IN_RESIDUAL]))
 		tape_grad_pass(t, n.in[IN_RESIDUAL], dy);
 }
@@ -253,8 +316,8 @@ const struct op op_row_linear = {
 
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
-	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale };
-	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_U] = l->u, [IN_UP] = l->up, [IN_RESIDUAL] = l->residual };
+	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8 };
+	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_U] = l->u, [IN_UP] = l->up, [IN_RESIDUAL] = l->residual, [IN_WT] = l->wt };
 
 	return tape_record(t, &op_row_linear, in, N_IN, &attr, sizeof(attr));
 }

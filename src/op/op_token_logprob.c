@@ -25,6 +25,7 @@
 #include "kernel/gemm.h"
 #include "op/batch_sample.h"
 #include "op/run.h"
+#include "quant/panels.h"
 
 enum { STRIP_ROWS = 128, VOCABULARY_PIECE = 4096, ZERO_PIECE = 65536 };
 enum { IN_X, IN_W, IN_U, IN_UP, N_IN };
@@ -191,7 +192,7 @@ static struct factor factor_of(const struct run *r, const struct node *n, int in
 	return (struct factor){
 		.rows = run_f32(r, n->in[in]), .d_rows = run_f32(r, n->out[out]), .d_matrix = run_f32(r, n->out[out + 1]), .add = add,
 		.matrix = { .dtype = matrix->dtype, .data = r->data[n->in[in + 1]], .rows = matrix->dim[0], .cols = matrix->dim[1],
-		            .row_bytes = matrix->dim[1] / d->block * d->bytes },
+		            .row_bytes = matrix->dim[1] / d->block * d->bytes, .panel_bytes = matrix->panels ? panel_bytes(matrix->dtype, matrix->dim[1]) : 0 },
 	};
 }
 

@@ -21,6 +21,8 @@ struct linear {
 	uint32_t u, up;    /* N,r and O,r: a second product added in the same pass, or none */
 	uint32_t residual; /* N,O added to the result, or none */
 	float scale;       /* of x·Wᵀ; 0 means 1 */
+	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels, scale 1 */
+	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };
 uint32_t op_linear(struct tape *t, const struct linear *l);                                             /* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
 

@@ -42,6 +42,7 @@ struct tensor {
 	enum axis axis;
 	int n_dims;
 	size_t dim[TENSOR_DIMS];  /* row-major; dim[0] is a capacity unless axis is FIXED */
+	bool panels;              /* a weight whose rows were put in the order of quant/panels.h */
 	bool needs_grad;
 	uint32_t producer;        /* node number + 1; 0: none */
 };

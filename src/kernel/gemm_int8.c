@@ -1,0 +1,91 @@
+/* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt out. A panel of 16 columns and
+ * all of K fits the nearest caches and meets all rows of the item there; with few rows the weights are read once, one stream a thread. */
+#include "kernel/gemm_int8.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "quant/panels.h"
+
+enum { ROWS = 128, ROWS_QUANTIZED = 16, ITEM_BYTES = 12 << 10, ITEMS_MOST = 64 };
+
+struct work {
+	const struct kernels *k;
+	const struct gemm_int8 *g;
+	size_t row_bytes, panel_bytes, n_panels, panels_each, column_items;
+};
+
+size_t gemm_int8_rows_bytes(size_t m, size_t k)
+{
+	return m * (k / PANEL_BLOCK) * KERNEL_Q8_BYTES;
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static void quantize_item(void *ctx, size_t item, int thread)
+{
+	const struct work *w = ctx;
+	const struct gemm_int8 *g = w->g;
+	size_t end = MIN(g->m, (item + 1) * ROWS_QUANTIZED);
+	(void)thread;
+
+	for (size_t i = item * ROWS_QUANTIZED; i < end; i++)
+		w->k->q8_row(g->a + i * g->k, g->k, g->rows + i * w->row_bytes);
+}
+
+/* ((Σ + bias) + residual) + what C held */
+static void put_row(const struct work *w, float *sum, size_t i, size_t j, size_t n)
+{
+	const struct gemm_int8 *g = w->g;
+	float *c = g->c + i * g->n + j;
+
+	if (g->bias)
+		w->k->add(sum, sum, g->bias + j, n);
+	if (g->residual)
+		w->k->add(sum, sum, g->residual + i * g->n + j, n);
+	if (g->accumulate)
+		w->k->add(c, sum, c, n);
+	else
+		memcpy(c, sum, n * sizeof(float));
+}
+
+static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
+{
+	const struct gemm_int8 *g = w->g;
+	size_t j = p * PANEL_ROWS, n = MIN(g->n - j, (size_t)PANEL_ROWS);
+	const uint8_t *panel = (const uint8_t *)g->panels + p * w->panel_bytes, *rows = g->rows + i0 * w->row_bytes;
+	float sum[ROWS][PANEL_ROWS];
+
+	if (!g->bias && !g->residual && !g->accumulate) {
+		w->k->q8_tile(g->dtype, m, n, g->k, rows, w->row_bytes, panel, g->c + i0 * g->n + j, g->n);
+		return;
+	}
+	w->k->q8_tile(g->dtype, m, n, g->k, rows, w->row_bytes, panel, sum[0], PANEL_ROWS);
+	for (size_t i = 0; i < m; i++)
+		put_row(w, sum[i], i0 + i, j, n);
+}
+
+static void item_run(void *ctx, size_t item, int thread)
+{
+	const struct work *w = ctx;
+	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each, end = MIN(w->n_panels, p + w->panels_each);
+	(void)thread;
+
+	for (; p < end; p++)
+		panel_item(w, p, i0, MIN(w->g->m - i0, (size_t)ROWS));
+}
+
+void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g)
+{
+	struct work w = { .k = k, .g = g, .row_bytes = gemm_int8_rows_bytes(1, g->k), .panel_bytes = panel_bytes(g->dtype, g->k) };
+
+	w.n_panels = ceil_div(g->n, PANEL_ROWS);
+	w.panels_each = MAX(ITEM_BYTES / w.panel_bytes, ceil_div(w.n_panels, ITEMS_MOST));
+	w.panels_each = MAX(w.panels_each, 1);
+	w.column_items = ceil_div(w.n_panels, w.panels_each);
+	pool_run(p, ceil_div(g->m, ROWS_QUANTIZED), quantize_item, &w);
+	pool_run(p, ceil_div(g->m, ROWS) * w.column_items, item_run, &w);
+}

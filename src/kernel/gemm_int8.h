@@ -1,0 +1,25 @@
+/* gemm_int8: C[M,N] (+)= A·Wᵀ (+ bias + residual) in int8 arithmetic, W quantized in panels (quant/panels.h), A quantized row by row on the way.
+ *
+ * A row of A becomes blocks of 32 s8 numbers with a scale each, products of integers are exact, and an output element is one chain over
+ * ascending blocks: its bits depend neither on the number of rows nor on threads nor on the instruction set. */
+#ifndef KERNEL_GEMM_INT8_H
+#define KERNEL_GEMM_INT8_H
+
+#include "kernel/gemm.h"
+
+struct gemm_int8 {
+	size_t m, n, k;             /* k: a multiple of 32 */
+	const float *a;             /* [M][k] */
+	enum dtype dtype;
+	const void *panels;         /* of W [N][k] */
+	uint8_t *rows;              /* gemm_int8_rows_bytes: A quantized */
+	const float *bias;          /* [N] or NULL */
+	const float *residual;      /* [M,N] like c, or NULL; may be c itself */
+	float *c;                   /* [M][N]; not a */
+	bool accumulate;            /* add to what C holds */
+};
+
+size_t gemm_int8_rows_bytes(size_t m, size_t k);
+void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g);
+
+#endif

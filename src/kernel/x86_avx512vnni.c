@@ -1,0 +1,136 @@
+/* x86_avx512vnni: the int8 kernels for AVX-512 with VNNI.
+ *
+ * vpdpbusd multiplies 4 unsigned by 4 signed bytes a lane and adds to 32 bits without saturation: panels are the unsigned side, a broadcast of
+ * four activations the signed one. A block is 8 such steps. A tile is 8 rows: the block's 8 vectors, expanded once, two vectors of scales
+ * and 8 sums stay in registers. */
+#include "kernel/kernels.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel/q8.h"
+#include "kernel/unroll.h"
+#include "quant/panels.h"
+
+enum { ROWS = 8, GROUPS = 8 };
+
+INLINE __m512 f16_16(const uint8_t *p)
+{
+	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+/* The fifth bits of group g at bit 4 of its bytes. */
+INLINE __m512i fifth(__m512i h, const unsigned g)
+{
+	__m512i x = g < 4 ? _mm512_slli_epi32(h, 4 - g) : _mm512_srli_epi32(h, g - 4);
+
+	return _mm512_and_si512(x, _mm512_set1_epi8(16));
+}
+
+INLINE void expand(const enum dtype t, const uint8_t *b, __m512i u[GROUPS])
+{
+	const uint8_t *q = b + panel_q_at(t);
+	__m512i low = _mm512_set1_epi8(15);
+
+	UNROLL(8)
+	for (unsigned g = 0; g < GROUPS; g++) {
+		if (panel_is_byte(t)) {
+			u[g] = _mm512_loadu_si512(q + 64 * g);
+			continue;
+		}
+		__m512i x = _mm512_loadu_si512(q + 64 * (g % 4));
+		u[g] = _mm512_and_si512(g < 4 ? x : _mm512_srli_epi32(x, 4), low);
+		if (panel_has_fifth(t))
+			u[g] = _mm512_or_si512(u[g], fifth(_mm512_loadu_si512(b + panel_h_at(t)), g));
+	}
+}
+
+INLINE __m512i four(const struct q8_block *a, size_t g)
+{
+	int x;
+
+	memcpy(&x, a->q + 4 * g, sizeof(x));
+	return _mm512_set1_epi32(x);
+}
+
+INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c,
+                 size_t ldc)
+{
+	__m512 sum[ROWS];
+
+	UNROLL(8)
+	for (size_t i = 0; i < m; i++)
+		sum[i] = _mm512_setzero_ps();
+	for (; blocks; blocks--, a += KERNEL_Q8_BYTES, b += panel_block_bytes(t)) {
+		__m512i u[GROUPS];
+		expand(t, b, u);
+		__m512 d = f16_16(b), o = panel_has_min(t) ? f16_16(b + 32) : _mm512_mul_ps(_mm512_set1_ps(-panel_zero(t)), d);
+		UNROLL(8)
+		for (size_t i = 0; i < m; i++) {
+			const struct q8_block *x = (const void *)(a + i * a_ld);
+			__m512i n = _mm512_setzero_si512();
+			UNROLL(8)
+			for (size_t g = 0; g < GROUPS; g++)
+				n = _mm512_dpbusd_epi32(n, u[g], four(x, g));
+			__m512 p = _mm512_mul_ps(_mm512_set1_ps(x->d), _mm512_cvtepi32_ps(n));
+			sum[i] = _mm512_fmadd_ps(o, _mm512_set1_ps(x->s), _mm512_fmadd_ps(d, p, sum[i]));
+		}
+	}
+	UNROLL(8)
+	for (size_t i = 0; i < m; i++)
+		_mm512_mask_storeu_ps(c + i * ldc, columns, sum[i]);
+}
+
+INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c, size_t ldc)
+{
+	__mmask16 columns = (__mmask16)((1u << n) - 1);
+
+	for (; m >= ROWS; m -= ROWS, a += ROWS * a_ld, c += ROWS * ldc)
+		tile(t, ROWS, columns, k / PANEL_BLOCK, a, a_ld, b, c, ldc);
+	UNROLL(8)
+	for (size_t i = 1; i < ROWS; i++)
+		if (m == i)
+			tile(t, i, columns, k / PANEL_BLOCK, a, a_ld, b, c, ldc);
+}
+
+static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc)
+{
+	switch (t) {
+	case DTYPE_Q4_0: tiles(DTYPE_Q4_0, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q4_1: tiles(DTYPE_Q4_1, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break;
+	default: BUG("no int8 product with dtype %d", (int)t);
+	}
+}
+
+static void q8_row(const float *x, size_t n, uint8_t *out)
+{
+	__m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+
+	for (size_t at = 0; at < n; at += PANEL_BLOCK, out += KERNEL_Q8_BYTES) {
+		struct q8_block *b = (void *)out;
+		__m512 v0 = _mm512_loadu_ps(x + at), v1 = _mm512_loadu_ps(x + at + 16);
+		unsigned bits = _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v0), magnitude),
+		                                                         _mm512_and_si512(_mm512_castps_si512(v1), magnitude)));
+		float most;
+		memcpy(&most, &bits, sizeof(most));
+		if (most < Q8_NOTHING) {
+			memset(b, 0, sizeof(*b));
+			continue;
+		}
+		__m512 inverse = _mm512_set1_ps(127 / most);
+		__m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(v0, inverse)), q1 = _mm512_cvtps_epi32(_mm512_mul_ps(v1, inverse));
+		_mm_storeu_si128((__m128i *)b->q, _mm512_cvtepi32_epi8(q0));
+		_mm_storeu_si128((__m128i *)(b->q + 16), _mm512_cvtepi32_epi8(q1));
+		b->d = most / 127;
+		b->s = b->d * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+	}
+}
+
+void x86_avx512vnni_install(struct kernels *k)
+{
+	k->q8_row = q8_row;
+	k->q8_tile = q8_tile;
+}

@@ -1,0 +1,25 @@
+/* prepare: a model's quantized matrices put into the order that products like best, once, and the arithmetic they are multiplied in.
+ *
+ * Graphs recorded afterwards use what is here; without it everything is computed in f32 from the file's rows, with the same bits as f32 from
+ * panels. The file's pages are given back as they are copied: resident memory grows by nothing but what is turned for gradients. */
+#ifndef MODEL_PREPARE_H
+#define MODEL_PREPARE_H
+
+#include "base/pool.h"
+#include "model/model.h"
+
+enum prepare_for {
+	PREPARE_GENERATE,  /* single rows: the head too */
+	PREPARE_SCORE,     /* the matrices of the blocks; heads of scoring and training stay f32, from the file's rows */
+	PREPARE_TRAIN,     /* these, and in int8 a copy of each transposed, quantized to Q8_0 along its outputs, for dx = dy·W */
+};
+
+/* "f32" or "int8", as --compute has it. */
+enum compute compute_from_name(const char *name);
+const char *compute_name(enum compute c);
+/* May be called again for another purpose or arithmetic; what is there already stays. In f32 only PREPARE_GENERATE does anything. */
+int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_for what, struct err *e);
+/* Bytes it holds. */
+size_t model_prepared_bytes(const struct model *m);
+
+#endif
