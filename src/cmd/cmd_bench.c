@@ -26,7 +26,7 @@ static const struct opt bench_opts[] = {
 	OPT_CHOICE("train", struct options, train, "lora", "lora|full", "training steps of two documents of 512 tokens"),
 	OPT_GROUP("How"),
 	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
-	OPT_CHOICE("compute", struct options, compute, "f32", "f32", "arithmetic"),
+	COMPUTE_OPT(struct options, compute, "f32"),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };
@@ -176,6 +176,8 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 	if (!b.train && !b.prefill && !b.decode)
 		b.train = b.prefill = b.decode = true;
 	int status = b.path ? model_open(&m, b.path, &e) : 0;
+	if (b.path && status == 0)
+		status = model_prepare(&m, app->pool, compute_from_name(o->compute), PREPARE_GENERATE, &e);
 	if (status == 0) {
 		status = measure_all(&b, b.path ? &m : NULL, &e);
 		if (b.path)

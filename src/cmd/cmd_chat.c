@@ -22,7 +22,7 @@ static const struct opt chat_opts[] = {
 	{ OPT_TYPE_INT, "ctx-size", "c", offsetof(struct chat_options, ctx_size), "0", 0, 1 << 24, NULL, "N", "tokens of the context; 0: all that the model was made for" },
 	OPT_FLAG("history", struct chat_options, history, "true", "remember the lines that were typed in a terminal, for the next time"),
 	SAMPLING_OPTS(struct chat_options, sampling),
-	OPT_CHOICE("compute", struct chat_options, compute, "f32", "f32", "arithmetic"),
+	COMPUTE_OPT(struct chat_options, compute, "f32"),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
 };
@@ -296,7 +296,8 @@ static int run(struct app *app)
 	if (loaded_open(&c.l, p.positional[0], NULL, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		status = begin(&c, &e) < 0 ? app_fail(&e) : talk(&c);
+		status = model_prepare(&c.l.model, app->pool, compute_from_name(o.compute), PREPARE_GENERATE, &e);
+		status = status < 0 || begin(&c, &e) < 0 ? app_fail(&e) : talk(&c);
 		end(&c);
 		loaded_close(&c.l);
 	}

@@ -34,7 +34,7 @@ static const struct opt eval_opts[] = {
 	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20, "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the context if less)"),
 	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20, "text: a window begins every N tokens (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
-	OPT_CHOICE("compute", struct eval, compute, "f32", "f32", "arithmetic"),
+	COMPUTE_OPT(struct eval, compute, "f32"),
 	COMMON_OPTS(struct eval, common),
 	OPT_END
 };
@@ -86,6 +86,7 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	json_object_set_new(j, "stride", text ? json_integer(eo->stride) : json_null());
 	json_object_set_new(j, "apply_chat_template", json_boolean(o->apply_chat_template));
 	json_object_set_new(j, "truncated", json_integer((json_int_t)v->n_truncated));
+	json_object_set_new(j, "compute", json_string(o->compute));
 	json_object_set_new(j, "tokens", json_integer(v->tokens));
 	json_object_set_new(j, "scored_tokens", json_integer(v->scored_tokens));
 	json_object_set_new(j, "computed_tokens", json_integer(v->computed_tokens));
@@ -189,6 +190,10 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 		return err_set(e, "%s holds no rows", o->data);
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
+	if (model_prepare(&l.model, app->pool, compute_from_name(o->compute), PREPARE_SCORE, e) < 0) {
+		loaded_close(&l);
+		return -1;
+	}
 	struct rows some = *r;
 	if (o->limit != OPT_UNSET_INT)
 		some.n = MIN(r->n, (size_t)o->limit);

@@ -29,7 +29,7 @@ static const struct opt score_opts[] = {
 	OPT_INT("window", struct score, window, NULL, 2, 1 << 20, "a longer text is scored in windows of N tokens (default: the model's context)"),
 	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20, "a window begins every N tokens and scores what none before it did (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct score, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
-	OPT_CHOICE("compute", struct score, compute, "f32", "f32", "arithmetic"),
+	COMPUTE_OPT(struct score, compute, "f32"),
 	COMMON_OPTS(struct score, common),
 	OPT_END
 };
@@ -203,7 +203,9 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
-	int status = set_windows(o, &l.model, s, e);
+	int status = model_prepare(&l.model, app->pool, compute_from_name(o->compute), PREPARE_SCORE, e);
+	if (status == 0)
+		status = set_windows(o, &l.model, s, e);
 	if (status == 0)
 		status = read_text(&l.model, path, s, e);
 	if (status == 0)

@@ -6,6 +6,7 @@
 #include "cmd/command.h"
 #include "data/prompts.h"
 #include "judge/statistics.h"
+#include "model/prepare.h"
 #include "token/template.h"
 
 struct loaded {
@@ -28,6 +29,8 @@ int model_begin(struct app *app, const struct command *c, void *target, struct o
 /* Name, name_stderr and name_ci95 of a score; nulls where there is none. */
 void put_estimate(json_t *j, const char *name, const struct estimate *x);
 
+#define COMPUTE_OPT(s, f, init) \
+	OPT_CHOICE("compute", s, f, init, "f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32")
 #define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "DIR", "a LoRA in PEFT's form on top of the model")
 
 #endif

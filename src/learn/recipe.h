@@ -27,7 +27,7 @@ struct recipe {
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience; /* eval_, save_steps, limit: OPT_UNSET_INT */
 	bool load_best_model_at_end;
 	size_t memory;                                                 /* 0: no limit */
-	const char *compute;                                           /* "f32" */
+	const char *compute;                                           /* "f32", "int8" */
 	const char *objective;                                         /* "sft" */
 };
 
@@ -41,7 +41,7 @@ struct recipe {
 	OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
 	OPT_STRING("method", s, f.method, "lora", "NAME", "lora: an adapter beside frozen weights; full: every weight"), \
 	OPT_STRING("objective", s, f.objective, "sft", "NAME", "what is learnt: sft, the next token of answers"), \
-	OPT_CHOICE("compute", s, f.compute, "f32", "f32", "arithmetic"), \
+	OPT_CHOICE("compute", s, f.compute, "f32", "f32|int8", "arithmetic of products with frozen quantized matrices, forward and for gradients; lora only"), \
 	OPT_GROUP("LoRA"), \
 	{ OPT_TYPE_INT, "lora-r", "r", offsetof(s, f.lora_r), "8", 1, 4096, NULL, "N", "rank" }, \
 	OPT_FLOAT("lora-alpha", s, f.lora_alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"), \
