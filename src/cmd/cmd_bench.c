@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/bench_passes.h"
+#include "cmd/model_common.h"
 #include "gas/profile.h"
 
 extern const struct command cmd_bench;

@@ -44,7 +44,7 @@ static int check_method(const struct recipe *r, struct err *e)
 {
 	struct buf names = BUF_INIT;
 	if (is_full(r))
-		return 0;
+		return strcmp(r->compute, "int8") ? 0 : err_set(e, "--compute int8 is for frozen weights, --method full trains them all in f32");
 	for (size_t i = 0; adapter_type_table[i]; i++) {
 		if (!strcmp(adapter_type_table[i]->name, r->method))
 			return 0;

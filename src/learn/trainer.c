@@ -28,6 +28,8 @@ static int read_model(struct trainer *t, struct err *e)
 		log_say("the model has %d positions: documents are at most that long, not %d", t->model.config.n_ctx, t->max_length);
 		t->max_length = t->model.config.n_ctx;
 	}
+	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute), PREPARE_TRAIN, e) < 0)
+		return -1;
 	chat = tokenizer_template(t->model.tokenizer);
 	if (chat && !(t->chat = template_parse(chat, e)))
 		return err_prefix(e, "%s: its chat template", t->recipe.model);

@@ -5,6 +5,7 @@
 #include "infer/scorer.h"
 #include "learn/grad_tree.h"
 #include "learn/trainer.h"
+#include "model/prepare.h"
 
 struct dataset {
 	struct rows rows;

@@ -92,11 +92,14 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 	*owned = 0;
 	for (size_t i = 0; i < t->model.n_weights; i++) {
 		const struct weight *w = &t->model.weights[i];
+		if (w->panels && t->model.compute == COMPUTE_INT8)
+			continue; /* counted below; its file pages were given back */
 		if (w->owned)
 			*owned += w->bytes;
 		else if (!is_replaced(t, i))
 			sum += is_embedding_alone(t, (int)i) ? embedding_bytes(t, w) : w->bytes;
 	}
+	*owned += model_prepared_bytes(&t->model);
 	return sum;
 }
 
