@@ -76,10 +76,13 @@ static const struct isa isas[] = {
 static struct kernels tables[ARRAY_LEN(isas)];
 static pthread_once_t tables_once = PTHREAD_ONCE_INIT; /* threads may ask at the same time */
 
+/* What fills a table is compiled for its instruction set too: it may not even run elsewhere. */
 static void tables_make(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(isas); i++) {
 		struct kernels *k = &tables[i];
+		if (!isas[i].usable())
+			continue;
 		ref_install(k);
 		for (size_t j = 0; j < ARRAY_LEN(isas[i].install) && isas[i].install[j]; j++)
 			isas[i].install[j](k);
