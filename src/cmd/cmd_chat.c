@@ -123,7 +123,8 @@ int chat_answer(struct chat *c, struct voice *v, struct buf *text, struct err *e
 			put_turn(c, v, &t);
 		else
 			tell_turn(v, &t);
-		buf_add(text, buf_str(&t.g.text), t.g.text.len);
+		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
+			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD", t.g.text.data[i] ? 1 : strlen("\uFFFD"));
 	} else if (t.prompt_tokens >= (size_t)c->n_ctx) {
 		bool more = c->n_ctx < c->l.model.config.n_ctx;
 		char *whole = mem_printf("%s. Nothing is lost: /save FILE keeps the conversation, /reset begins anew%s", e->msg, more ? ", --ctx-size gives more room" : "");
