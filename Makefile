@@ -47,7 +47,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkung
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
+$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -88,6 +88,11 @@ $(BUILD)/gen/commands.c: force
 	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n\n'; \
 	$(call table,command,cmd_,$(call names,src/cmd,cmd_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# The prices that come with the program, as a text in it.
+$(BUILD)/gen/prices_yaml.c: src/gas/prices.yaml
+	@mkdir -p $(@D); { printf '/* made by the Makefile from prices.yaml */\nextern const char prices_builtin[];\nconst char prices_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 $(BUILD)/gen/test_list.h: force
 	@mkdir -p $(@D); printf 'X(%s)\n' $(patsubst test_%,%,$(basename $(notdir $(wildcard test/unit/test_$(ONLY).c)))) > $@.new; \

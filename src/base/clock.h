@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-double clock_seconds(void);                    /* monotonic */
+double clock_seconds(void);                    /* monotonic; stands still while the machine sleeps */
+double clock_suspended_seconds(void);          /* that the machine has slept since it was started */
 double clock_cpu_seconds(void);                /* of this process, all threads */
 void clock_iso(char out[32]);                  /* now, UTC, 2026-01-31T12:00:00Z */
 void clock_strftime(char *out, size_t n, const char *fmt); /* local time */

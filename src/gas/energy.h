@@ -40,7 +40,6 @@ struct energy_total {
 struct energy_load {
 	double seconds, cpu_seconds;   /* of the wall (suspended time left out), of this process */
 	double machine_cpu_seconds;    /* busy, all processes of the machine; NAN: not known */
-	size_t memory_bytes;           /* mean resident set of this process */
 };
 
 /* A position in the sums, so that a stretch may begin anywhere: energy_mark at its beginning, energy_since at its end. */
@@ -55,7 +54,7 @@ void energy_mark(const struct energy *e, struct energy_mark *m);
 void energy_since(const struct energy *e, const struct energy_mark *from, const struct energy_load *load, struct energy_total *out);
 /* Every source that was looked for and what came of it, a line each: name, whether it counts, why not. */
 void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what), void *ctx);
-double energy_idle_watts(const struct energy *e);       /* as given, or the model's; NAN */
+double energy_idle_watts(const struct energy *e);       /* as given, or the model's middle */
 void energy_close(struct energy *e);
 
 /* The model alone, for plans: energy of `load` on this machine. */

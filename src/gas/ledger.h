@@ -106,6 +106,9 @@ int ledger_check(struct ledger *l, void (*say)(void *ctx, const char *finding), 
 /* Content hashes, remembered by path, size, time and inode, so that a file is read once. l may be NULL. quick: a file of more than 1 GB
  * that is not remembered is sampled ("quick:…") and not read whole. */
 int ledger_hash_file(struct ledger *l, const char *path, bool quick, char hex[40], struct err *e);
+/* The artefact at a path: a file, or a folder with a model (all its model*.safetensors), an adapter or data. known: the hash that someone else computed of
+ * the weight file or of the data, or NULL. Strings live in a; path is made whole. */
+int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, const char *known, struct arena *a, struct err *e);
 void ledger_remember_hash(struct ledger *l, const char *path, const char *hex); /* that someone else computed; errors are not told */
 
 /* Idle power of this machine, measured: NAN when not known. */

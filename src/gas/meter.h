@@ -54,6 +54,7 @@ void gas_predict(const struct energy *e, const struct prices *p, double seconds,
 
 /* "seconds", "joules", … as every summary has them; adds to j. */
 void gas_json(json_t *j, const struct gas *g);
+const char *gas_joules(double joules, char out[32]);  /* "2.1 kJ"; "?" for NAN */
 void gas_text(const struct gas *g, char out[200]);  /* "2.1 kJ (1.2 to 4.0, estimated), 0.0002 EUR, 0.2 g CO2e" */
 
 /* --max-gas "10m, 2 kJ, 0.05 EUR": limits of one run, each at most once. */

@@ -1,0 +1,59 @@
+/* energy_table: watts of one logical processor (a hardware thread; a cloud's vCPU), idle and busy, low, middle and high of what is published.
+ *
+ * Servers: SPECpower_ssj2008 results as collected by Cloud Carbon Footprint (2007 to 2021; "avg. watts @ active idle" and "@ 100%" divided by
+ * the server's threads; minimum, median, maximum of the generation). They are watts at the wall, memory, fans and power supply included. EPYC since the
+ * 9004 has no result there: TDP over threads of 9654 to 9965 (1.3 to 3.1 W) with 40 % for the rest of the server. Desktops and laptops: TDP over threads
+ * from CodeCarbon's list, a package that takes 0.6 to 1.3 of its TDP when busy and 0.08 to 0.35 idle. The spread between machines of one row is what the
+ * interval of an estimate comes from; a name that fits no row has the spread of all. */
+#include <string.h>
+#include <strings.h>
+
+#include "gas/energy_parts.h"
+
+struct row { const char *match[3]; struct processor p; }; /* all of match must occur in the processor's name, in any case */
+
+#define SPEC "SPECpower results 2007 to 2021, per thread"
+#define TDP "TDP over threads"
+
+/* More exact rows first. */
+static const struct row rows[] = {
+	{ { "EPYC 7", "1 " }, { { 0.61, 0.74, 1.61 }, { 2.09, 2.32, 4.34 }, "AMD EPYC 7001", SPEC } },
+	{ { "EPYC 7", "2 " }, { { 0.28, 0.44, 0.79 }, { 1.48, 1.66, 1.99 }, "AMD EPYC 7002", SPEC } },
+	{ { "EPYC 7", "3 " }, { { 0.30, 0.43, 0.65 }, { 1.77, 2.10, 2.33 }, "AMD EPYC 7003", SPEC } },
+	{ { "EPYC 7", "B12" }, { { 0.28, 0.44, 0.79 }, { 1.48, 1.66, 1.99 }, "AMD EPYC 7002", SPEC } },
+	{ { "EPYC 7", "B13" }, { { 0.30, 0.43, 0.65 }, { 1.77, 2.10, 2.33 }, "AMD EPYC 7003", SPEC } },
+	{ { "EPYC 9" }, { { 0.25, 0.50, 1.60 }, { 1.30, 2.40, 4.40 }, "AMD EPYC 9004 or later", TDP ", 40 % for the server" } },
+	{ { "EPYC" }, { { 0.25, 0.50, 1.61 }, { 1.30, 2.20, 4.40 }, "AMD EPYC of any generation", SPEC "; " TDP } },
+	{ { "Xeon", "v2" }, { { 1.30, 3.04, 9.15 }, { 5.41, 8.25, 17.4 }, "Intel Xeon v2", SPEC } },
+	{ { "Xeon", "E3-", "v" }, { { 1.17, 2.10, 9.15 }, { 5.59, 7.25, 23.2 }, "Intel Xeon E3", SPEC } },
+	{ { "Xeon", "v3" }, { { 0.54, 1.90, 2.38 }, { 3.67, 6.01, 8.72 }, "Intel Xeon v3", SPEC } },
+	{ { "Xeon", "v4" }, { { 0.46, 0.71, 0.90 }, { 2.74, 3.69, 3.76 }, "Intel Xeon v4", SPEC } },
+	{ { "Xeon", "E-2" }, { { 0.83, 1.05, 1.67 }, { 3.33, 5.98, 7.76 }, "Intel Xeon E", SPEC } },
+	{ { "Xeon" }, { { 0.34, 0.64, 3.17 }, { 2.92, 4.10, 9.00 }, "Intel Xeon Scalable", SPEC } },
+	{ { "Ryzen" }, { { 0.08, 1.00, 3.50 }, { 0.60, 4.50, 13.0 }, "AMD Ryzen", TDP } },
+	{ { "Threadripper" }, { { 0.20, 1.00, 3.00 }, { 1.60, 3.50, 9.00 }, "AMD Threadripper", TDP } },
+	{ { "Intel", "Core" }, { { 0.08, 1.20, 6.00 }, { 0.60, 5.00, 16.0 }, "Intel Core", TDP } },
+	{ { "Apple" }, { { 0.05, 0.40, 2.00 }, { 0.60, 3.00, 8.00 }, "Apple M", TDP } },
+	{ { "Neoverse" }, { { 0.20, 0.47, 1.00 }, { 0.90, 1.69, 3.50 }, "Arm Neoverse", "Cloud Carbon Footprint, which takes EPYC 7002's" } },
+	{ { NULL }, { { 0.05, 0.90, 9.15 }, { 0.60, 4.00, 17.4 }, "a processor of no row of the table", "the spread of all rows" } },
+};
+
+static bool fits(const struct row *r, const char *name)
+{
+	for (size_t i = 0; i < 3 && r->match[i]; i++)
+		if (!strcasestr(name, r->match[i]))
+			return false;
+	return true;
+}
+
+const struct processor *processor_row(const char *name)
+{
+	char padded[128];
+	size_t n = strlen(name) < sizeof(padded) - 2 ? strlen(name) : sizeof(padded) - 2;
+
+	memcpy(padded, name, n);
+	memcpy(padded + n, " ", 2);
+	for (size_t i = 0;; i++)
+		if (fits(&rows[i], padded))
+			return &rows[i].p;
+}

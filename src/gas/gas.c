@@ -1,0 +1,176 @@
+/* gas: what something cost as JSON and as text, a plan's cost, and limits. See meter.h. */
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "gas/meter.h"
+
+void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, struct gas *g)
+{
+	struct energy_load load = { seconds, cpu_seconds, NAN };
+	const char *source;
+
+	gas_none(g);
+	g->seconds = seconds;
+	g->cpu_seconds = cpu_seconds;
+	if (e)
+		energy_model(e, &load, &g->energy);
+	if (!p)
+		return;
+	prices_cost(p, g->energy.joules, g->energy.low, g->energy.high, seconds, NAN, &g->money);
+	double grams = prices_carbon(p, &source) * p->pue / 3.6e6;
+	g->grams_co2 = g->energy.joules * grams;
+	g->grams_co2_low = g->energy.low * grams;
+	g->grams_co2_high = g->energy.high * grams;
+}
+
+/* --- out --- */
+
+static void put_new(json_t *j, const char *key, json_t *value)
+{
+	if (json_object_get(j, key))
+		json_decref(value);
+	else
+		json_object_set_new(j, key, value);
+}
+
+static json_t *text_or_null(const char *text) { return *text ? json_string(text) : json_null(); }
+
+void gas_json(json_t *j, const struct gas *g)
+{
+	put_new(j, "cpu_seconds", jsonx_number(g->cpu_seconds));
+	put_new(j, "joules", jsonx_number(g->energy.joules));
+	put_new(j, "joules_low", jsonx_number(g->energy.low));
+	put_new(j, "joules_high", jsonx_number(g->energy.high));
+	put_new(j, "energy_method", json_string(energy_method_name(g->energy.method)));
+	put_new(j, "energy_source", text_or_null(g->energy.source));
+	put_new(j, "energy_reason", text_or_null(g->energy.reason));
+	put_new(j, "money", jsonx_number(g->money.total));
+	put_new(j, "currency", text_or_null(g->money.currency));
+	put_new(j, "grams_co2", jsonx_number(g->grams_co2));
+}
+
+const char *gas_joules(double joules, char out[32])
+{
+	static const char *const units[] = { "J", "kJ", "MJ", "GJ", "TJ", "PJ" };
+	size_t i = 0;
+
+	if (isnan(joules))
+		return strcpy(out, "?");
+	for (; fabs(joules) >= 999.5 && i + 1 < ARRAY_LEN(units); i++)
+		joules /= 1000;
+	snprintf(out, 32, "%.3g %s", joules, units[i]);
+	return out;
+}
+
+void gas_text(const struct gas *g, char out[200])
+{
+	char joules[32], low[32], high[32];
+	int n;
+
+	if (isnan(g->energy.joules)) {
+		snprintf(out, 200, "energy not known: %.160s", g->energy.reason);
+		return;
+	}
+	gas_joules(g->energy.joules, joules);
+	gas_joules(g->energy.low, low);
+	gas_joules(g->energy.high, high);
+	n = snprintf(out, 200, "%s (%s to %s, %s)", joules, low, high, energy_method_name(g->energy.method));
+	if (!isnan(g->money.total))
+		n += snprintf(out + n, 200 - (size_t)n, ", %.2g %s", g->money.total, g->money.currency);
+	if (!isnan(g->grams_co2))
+		snprintf(out + n, 200 - (size_t)n, ", %.2g g CO2e", g->grams_co2);
+}
+
+/* --- limits --- */
+
+enum limit_kind { LIMIT_SECONDS, LIMIT_JOULES, LIMIT_MONEY };
+struct unit { const char *name; enum limit_kind kind; double factor; const char *currency; };
+
+static const struct unit units[] = {
+	{ "s", LIMIT_SECONDS, 1, NULL }, { "m", LIMIT_SECONDS, 60, NULL }, { "min", LIMIT_SECONDS, 60, NULL }, { "h", LIMIT_SECONDS, 3600, NULL },
+	{ "d", LIMIT_SECONDS, 86400, NULL }, { "J", LIMIT_JOULES, 1, NULL }, { "kJ", LIMIT_JOULES, 1e3, NULL }, { "MJ", LIMIT_JOULES, 1e6, NULL },
+	{ "GJ", LIMIT_JOULES, 1e9, NULL }, { "Wh", LIMIT_JOULES, 3600, NULL }, { "kWh", LIMIT_JOULES, 3.6e6, NULL }, { "MWh", LIMIT_JOULES, 3.6e9, NULL },
+	{ "€", LIMIT_MONEY, 1, "EUR" }, { "$", LIMIT_MONEY, 1, "USD" }, { "£", LIMIT_MONEY, 1, "GBP" }, { "ct", LIMIT_MONEY, 0.01, "EUR" },
+};
+
+static const struct unit *find_unit(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (!strcmp(units[i].name, name))
+			return &units[i];
+	return NULL;
+}
+
+static bool is_currency(const char *name)
+{
+	return strlen(name) == 3 && isupper((unsigned char)name[0]) && isupper((unsigned char)name[1]) && isupper((unsigned char)name[2]);
+}
+
+/* One limit, in a copy that is its own. */
+static int parse_one(struct gas_limit *l, char *text, struct err *e)
+{
+	char *end = text + strspn(text, "0123456789."), *number = text;
+	struct unit money = { .kind = LIMIT_MONEY, .factor = 1 };
+	double amount = strtod(number, &number);
+
+	if (end == text || number != end)
+		return err_set(e, "\"%s\" is no limit: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR", text);
+	end += strspn(end, " \t");
+	const struct unit *u = find_unit(end);
+	if (!u && is_currency(end)) {
+		money.currency = end;
+		u = &money;
+	}
+	if (!u)
+		return err_set(e, "\"%s\": the unit \"%s\" is not known; there are s, m, h, d, J, kJ, MJ, Wh, kWh and currencies as EUR", text, end);
+	double *to = u->kind == LIMIT_SECONDS ? &l->seconds : u->kind == LIMIT_JOULES ? &l->joules : &l->money;
+	if (!isnan(*to))
+		return err_set(e, "\"%s\": a second limit of %s", text, u->kind == LIMIT_SECONDS ? "time" : u->kind == LIMIT_JOULES ? "energy" : "money");
+	*to = amount * u->factor;
+	if (u->currency)
+		snprintf(l->currency, sizeof(l->currency), "%s", u->currency);
+	return isfinite(*to) ? 0 : err_set(e, "\"%s\" is too large", text);
+}
+
+int gas_limit_parse(struct gas_limit *l, const char *text, struct err *e)
+{
+	char *copy = mem_strdup(text), *save = NULL;
+	int status = 0, n = 0;
+
+	*l = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
+	for (char *one = strtok_r(copy, ",", &save); one && !status; one = strtok_r(NULL, ",", &save), n++) {
+		one += strspn(one, " \t");
+		for (size_t len = strlen(one); len && strchr(" \t", one[len - 1]); len--)
+			one[len - 1] = 0;
+		status = parse_one(l, one, e);
+	}
+	mem_free(copy);
+	return status || n ? status : err_set(e, "no limit is given: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR");
+}
+
+bool gas_limit_exceeded(const struct gas_limit *l, const struct gas *g, char out[160])
+{
+	char a[32], b[32];
+
+	if (g->seconds > l->seconds) {
+		clock_human(g->seconds, a);
+		clock_human(l->seconds, b);
+		snprintf(out, 160, "%s of at most %s", a, b);
+		return true;
+	}
+	if (g->energy.joules > l->joules) {
+		snprintf(out, 160, "%s of at most %s", gas_joules(g->energy.joules, a), gas_joules(l->joules, b));
+		return true;
+	}
+	if (g->money.total > l->money) {
+		snprintf(out, 160, "%.3g %s of at most %.3g", g->money.total, g->money.currency, l->money);
+		return true;
+	}
+	return false;
+}
