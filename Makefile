@@ -131,7 +131,8 @@ lint:
 	tools/lint
 
 bench: all
-	bench/run $(BUILD)/kungfu
+	tools/fetch-model model/SmolLM2-135M-Instruct.Q4_1.gguf
+	bench/run $(BUILD)/kungfu $(ROWS)
 
 clean:
 	rm -rf $(BUILD)
@@ -143,7 +144,7 @@ help:
 	@echo "make asan    the tests under ASan, UBSan   make fuzz    the parsers under libFuzzer"
 	@echo "make install  (PREFIX, DESTDIR) program, library, man pages, completions; make uninstall"
 	@echo "make deb     Debian packages          make memory-check  the examples under valgrind, ASan"
-	@echo "make lint    layers, sizes, clang-tidy     make bench   speed beside PyTorch and PEFT"
+	@echo "make lint    layers, sizes, clang-tidy     make bench   speed beside the peers"
 
 include tools/library.mk
 -include tools/fuzz.mk

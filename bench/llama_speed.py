@@ -1,71 +1,109 @@
-"""llama_speed: prompt processing and generation by llama.cpp (llama-cpp-python), the way of llama-bench's pp512 and tg64.
+#!/usr/bin/env python3
+"""llama.cpp through its C interface (llama-cpp-python), the way llama-bench measures: one pass to warm up, then the median of some.
 
-    python llama_speed.py MODEL.gguf [--prefill 512] [--decode 64] [--batch 0] [--threads 2] [--repetitions 5]
+    llama_speed.py prefill FILE THREADS N REPETITIONS              one prompt of N tokens into an empty context
+    llama_speed.py decode FILE THREADS N REPETITIONS [STREAMS]     N single tokens from an empty context, in STREAMS sequences
+    llama_speed.py first FILE THREADS N                            milliseconds: opening the file, a prompt of N tokens, its logits
+    llama_speed.py make FILE OUT TYPE                              the model in another storage type
 
-One JSON line: medians and spreads in tokens/s. --batch N also decodes N sequences side by side. Flags as llama.cpp has them; the head for the last
-token of the prompt only.
-"""
-import argparse, json, statistics, time
+One JSON line."""
+import json
+import statistics
+import sys
+import time
 
-import llama_cpp as L
+import llama_cpp as c
 
-
-SILENT = L.llama_log_callback(lambda level, text, data: None)  # kept: the library calls it until the end
-
-
-def context(model, n_ctx, threads, sequences):
-    p = L.llama_context_default_params()
-    p.n_ctx, p.n_batch, p.n_ubatch, p.n_threads, p.n_threads_batch, p.n_seq_max = n_ctx, 512, 512, threads, threads, sequences
-    return L.llama_init_from_model(model, p)
+NAMES = {"F32": c.LLAMA_FTYPE_ALL_F32, "F16": c.LLAMA_FTYPE_MOSTLY_F16, "Q4_0": c.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_1": c.LLAMA_FTYPE_MOSTLY_Q4_1,
+         "Q8_0": c.LLAMA_FTYPE_MOSTLY_Q8_0, "Q4_K_M": c.LLAMA_FTYPE_MOSTLY_Q4_K_M}
+silent = c.llama_log_callback(lambda *_: None)
 
 
-def decode(ctx, batch, rows, last):
+def say(**fields):
+    print(json.dumps({**fields, "versions": {"llama-cpp-python": c.__version__}}))
+
+
+def open_file(path):
+    model = c.llama_model_load_from_file(path.encode(), c.llama_model_default_params())
+    if not model:
+        sys.exit(f"{path}: llama.cpp cannot open it")
+    return model
+
+
+def make_context(model, threads, n, streams):
+    p = c.llama_context_default_params()
+    p.n_ctx, p.n_seq_max = n * streams, streams
+    p.n_threads = p.n_threads_batch = threads
+    return c.llama_init_from_model(model, p)
+
+
+def fill(batch, rows):
+    """rows: (token, position, sequence, whether its logits are wanted)"""
     batch.n_tokens = len(rows)
-    for i, (token, pos, seq) in enumerate(rows):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, pos, 1, last(i)
-        batch.seq_id[i][0] = seq
-    if L.llama_decode(ctx, batch):
-        raise SystemExit("llama_decode failed")
-    L.llama_synchronize(ctx)
+    for i, (token, position, sequence, wanted) in enumerate(rows):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, position, 1, wanted
+        batch.seq_id[i][0] = sequence
 
 
-def timed(ctx, steps, last, repetitions):
-    batch, rates = L.llama_batch_init(512, 0, 1), []
-    for r in range(repetitions + 1):
-        L.llama_memory_clear(L.llama_get_memory(ctx), True)
+def token(i, vocabulary):
+    return (i * 7919 + 13) % vocabulary
+
+
+def prefill(ctx, batch, n, vocabulary):
+    fill(batch, [(token(i, vocabulary), i, 0, i == n - 1) for i in range(n)])
+    assert c.llama_decode(ctx, batch) == 0
+    c.llama_synchronize(ctx)
+
+
+def decode(ctx, batch, n, streams, vocabulary):
+    for i in range(n):
+        fill(batch, [(token(i + s, vocabulary), i, s, True) for s in range(streams)])
+        assert c.llama_decode(ctx, batch) == 0
+        c.llama_synchronize(ctx)
+
+
+def measure(what, path, threads, n, repetitions, streams=1):
+    model = open_file(path)
+    ctx = make_context(model, threads, n, streams)
+    vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(model))
+    batch = c.llama_batch_init(max(n, streams), 0, 1)
+    seconds = []
+    for _ in range(repetitions + 1):
+        c.llama_memory_clear(c.llama_get_memory(ctx), True)
         begin = time.perf_counter()
-        for rows in steps:
-            decode(ctx, batch, rows, last)
-        if r:
-            rates.append(sum(map(len, steps)) / (time.perf_counter() - begin))
-    L.llama_batch_free(batch)
-    return {"tokens_per_second": round(statistics.median(rates), 1), "spread": [round(min(rates), 1), round(max(rates), 1)]}
+        prefill(ctx, batch, n, vocabulary) if what == "prefill" else decode(ctx, batch, n, streams, vocabulary)
+        seconds.append(time.perf_counter() - begin)
+    say(value=n * streams / statistics.median(seconds[1:]))
+
+
+def first(path, threads, n):
+    begin = time.perf_counter()
+    model = open_file(path)
+    ctx = make_context(model, threads, 64, 1)
+    vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(model))
+    prefill(ctx, c.llama_batch_init(n, 0, 1), n, vocabulary)
+    say(value=(time.perf_counter() - begin) * 1e3)
+
+
+def make(path, out, kind):
+    p = c.llama_model_quantize_default_params()
+    p.ftype, p.allow_requantize = NAMES[kind], True
+    if c.llama_model_quantize(path.encode(), out.encode(), p):
+        sys.exit(f"{out}: llama.cpp cannot make it")
+    say()
 
 
 def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("model")
-    for name, default in (("prefill", 512), ("decode", 64), ("batch", 0), ("threads", 2), ("repetitions", 5)):
-        a.add_argument("--" + name, type=int, default=default)
-    a = a.parse_args()
-    L.llama_log_set(SILENT, None)
-    L.llama_backend_init()
-    begin = time.perf_counter()
-    model = L.llama_model_load_from_file(a.model.encode(), L.llama_model_default_params())
-    token = [(i * 7919 + 13) % L.llama_vocab_n_tokens(L.llama_model_get_vocab(model)) for i in range(1024)]
-    out = {"model": a.model, "threads": a.threads, "load_seconds": round(time.perf_counter() - begin, 3)}
-    ctx = context(model, 1024, a.threads, 1)
-    prompt = [(token[i], i, 0) for i in range(a.prefill)]
-    if a.prefill:
-        out["prefill"] = timed(ctx, [prompt], lambda i: i == a.prefill - 1, a.repetitions)
-    if a.decode:
-        out["decode"] = timed(ctx, [[(token[i], i, 0)] for i in range(a.decode)], lambda i: True, a.repetitions)
-    L.llama_free(ctx)
-    if a.batch:
-        ctx = context(model, a.batch * 128, a.threads, a.batch)
-        out["batched"] = timed(ctx, [[(token[i], i, s) for s in range(a.batch)] for i in range(a.decode)], lambda i: True, a.repetitions)
-        L.llama_free(ctx)
-    print(json.dumps(out))
+    c.llama_log_set(silent, None)
+    c.llama_backend_init()
+    what, path, *rest = sys.argv[1:]
+    if what == "make":
+        make(path, *rest)
+    elif what == "first":
+        first(path, *map(int, rest))
+    else:
+        measure(what, path, *map(int, rest))
 
 
-main()
+if __name__ == "__main__":
+    main()

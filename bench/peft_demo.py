@@ -95,7 +95,7 @@ def main():
     print(json.dumps({
         "acc_before": before, "eval_seconds": eval_seconds, "seconds": seconds, "tokens_per_second": tokens / seconds,
         "acc": accuracy(model, tokenizer, test), "loss_last_30": sum(losses[-30:]) / 30, "n": len(test),
-        "peak_rss_bytes": peer.peak_rss(), "torch": torch.__version__}))
+        "peak_rss_bytes": peer.peak_rss(), "versions": peer.versions()}))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def write_rows(tokenizer, path):
             row = longest(tokenizer, text)
             text = text[len(row):]
             f.write(json.dumps({"text": row}) + "\n")
+    print("{}")
 
 
 def main():
@@ -62,7 +63,8 @@ def main():
         losses.append(float(loss.detach()))
         seconds.append(time.perf_counter() - begin)
     rate = LENGTH * DOCUMENTS * (steps - 1) / sum(seconds[1:])
-    print(json.dumps({"tokens_per_second": rate, "peak_rss_bytes": peer.peak_rss(), "losses": losses, "torch": torch.__version__}))
+    print(json.dumps({"tokens_per_second": rate, "peak_rss_bytes": peer.peak_rss(), "losses": losses,
+                      "versions": peer.versions()}))
 
 
 if __name__ == "__main__":

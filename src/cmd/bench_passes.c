@@ -41,13 +41,34 @@ void pass_rates(const struct pass_result *r, double *median, double *low, double
 struct infer {
 	struct session *s;
 	int32_t *ids;
-	size_t n, chunk;                   /* tokens; how many are fed at once */
+	size_t n, chunk;                   /* tokens of a sequence; how many are fed at once */
+	int streams;                       /* more than 1: sequences, one token of each in a step */
+	struct session_part parts[SESSION_ROWS];
 };
+
+/* Sequence 0 stays empty: the others branch from it. */
+static int feed_streams(struct infer *x, struct err *e)
+{
+	int status = 0;
+
+	for (int k = 0; k < x->streams; k++)
+		session_branch(x->s, k + 1);
+	for (size_t i = 0; i < x->n && status == 0; i++) {
+		for (int k = 0; k < x->streams; k++)
+			x->parts[k] = (struct session_part){ .sequence = k + 1, .ids = x->ids + i, .n = 1, .wanted = true };
+		status = session_step(x->s, x->parts, x->streams, e);
+	}
+	for (int k = 0; k < x->streams; k++)
+		session_drop(x->s, k + 1);
+	return status;
+}
 
 static int feed(struct infer *x, struct err *e)
 {
 	const float *logits;
 
+	if (x->streams > 1)
+		return feed_streams(x, e);
 	session_truncate(x->s, 0);
 	for (size_t i = 0; i < x->n; i += x->chunk)
 		if (session_feed(x->s, x->ids + i, MIN(x->chunk, x->n - i), &logits, e) < 0)
@@ -90,12 +111,13 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int repetitions, struct pass_result *out, struct err *e)
+static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, int repetitions, struct pass_result *out, struct err *e)
 {
-	struct infer x = { .n = (size_t)n, .chunk = chunk };
+	struct infer x = { .n = (size_t)n, .chunk = chunk, .streams = streams };
+	int sequences = streams > 1 ? streams + 1 : 1;
 
-	*out = (struct pass_result){ .tokens = n };
-	if (session_new(&x.s, m, NULL, app->pool, app->kernels, n, e) < 0)
+	*out = (struct pass_result){ .tokens = (int64_t)n * streams };
+	if (session_new_many(&x.s, m, NULL, app->pool, app->kernels, n, sequences, e) < 0)
 		return -1;
 	x.ids = mem_array(x.n, sizeof(*x.ids));
 	for (size_t i = 0; i < x.n; i++)
@@ -108,12 +130,12 @@ static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int
 
 int pass_prefill(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, (size_t)n, repetitions, out, e);
+	return infer_pass(app, m, n, (size_t)n, 1, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e)
+int pass_decode(struct app *app, struct model *m, int n, int streams, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, 1, repetitions, out, e);
+	return infer_pass(app, m, n, 1, streams, repetitions, out, e);
 }
 
 /* --- training --- */

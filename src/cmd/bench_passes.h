@@ -16,8 +16,8 @@ struct pass_result {
 
 /* One prompt of n tokens into an empty context, the head for the last. */
 int pass_prefill(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e);
-/* n single tokens from an empty context. */
-int pass_decode(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e);
+/* n single tokens from an empty context, in each of so many sequences beside each other. */
+int pass_decode(struct app *app, struct model *m, int n, int streams, int repetitions, struct pass_result *out, struct err *e);
 /* Training steps of two documents of 512 tokens (or of what the model's context holds). method: lora, full */
 int pass_train(struct app *app, const char *model, int n_ctx, const char *method, const char *compute, int repetitions, struct pass_result *out, struct err *e);
 

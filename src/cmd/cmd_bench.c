@@ -11,12 +11,13 @@
 #include "cmd/bench_passes.h"
 #include "cmd/model_common.h"
 #include "gas/profile.h"
+#include "infer/session.h"
 
 extern const struct command cmd_bench;
 
 struct options {
 	struct common common;
-	int64_t prefill, decode, repetitions;
+	int64_t prefill, decode, streams, repetitions;
 	const char *train, *compute;
 };
 
@@ -26,6 +27,7 @@ static const struct opt bench_opts[] = {
 	OPT_INT("decode", struct options, decode, "64", 1, 1 << 20, "N single tokens from an empty context"),
 	OPT_CHOICE("train", struct options, train, "lora", "lora|full", "training steps of two documents of 512 tokens"),
 	OPT_GROUP("How"),
+	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1, "sequences that are decoded beside each other"),
 	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
 	COMPUTE_OPT(struct options, compute, "f32"),
 	COMMON_OPTS(struct options, common),
@@ -114,8 +116,10 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 	}
 	if (b->decode) {
 		snprintf(what, sizeof(what), "decoding %lld", (long long)b->o->decode);
+		if (b->o->streams > 1)
+			snprintf(what, sizeof(what), "decoding %lld x %lld", (long long)b->o->decode, (long long)b->o->streams);
 		log_live("%s", what);
-		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->repetitions, &r, e) < 0)
+		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->streams, (int)b->o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);

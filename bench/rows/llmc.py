@@ -1,0 +1,25 @@
+"""llm.c's training of GPT-2 124M on the processor, 4 x 64 as its program has it. LLMC=DIR: llm.c with train_gpt2 built and its weights there."""
+import os
+import re
+import statistics
+import subprocess
+
+from harness import Skip, train
+
+from rows import pretrain_gpt2
+
+TITLE, UNIT, PEER, TARGET = "pretraining step in GPT-2 124M's shape, 4 x 64, f32", "tokens/s", "llm.c", None
+
+
+def cases(b):
+    folder = os.environ.get("LLMC")
+    if not folder:
+        raise Skip("LLMC=DIR is not set")
+    list(pretrain_gpt2.cases(b))  # makes the model and the rows
+    model, rows = os.path.join(b.cache, "gpt2-random"), os.path.join(b.cache, "gpt2-rows.jsonl")
+
+    def peer():
+        out = subprocess.run(["./train_gpt2"], cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(b.threads)}, check=True).stdout
+        ms = [float(x) for x in re.findall(r"took ([0-9.]+) ms", out)][1:]
+        return {"value": 4 * 64 / statistics.median(ms) * 1e3}
+    yield "", lambda: train(b, "full", rows, "--packing", model=model, batch=4, length=64), peer
