@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapt/gguf_adapter.h"
 #include "adapt/target.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -446,7 +447,7 @@ static int open_folder(json_t **config, struct safetensors *s, const char *dir, 
 	int status = -1;
 	*config = NULL;
 	if (!io_is_dir(dir) || !io_exists(path))
-		err_set(e, "%s: no adapter: a folder with %s and %s was wanted", dir, CONFIG, WEIGHTS);
+		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
 	else if (!io_exists(weights) && io_exists(bin))
 		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)", dir, WEIGHTS);
 	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
@@ -464,7 +465,7 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	json_t *config;
 	struct safetensors s = { 0 };
 	*a = (struct adapter){ 0 };
-	int status = open_folder(&config, &s, dir, e);
+	int status = gguf_adapter_is(dir) ? gguf_adapter_open(&config, &s, dir, m, e) : open_folder(&config, &s, dir, e);
 	const struct adapter_type *type = status == 0 ? type_of(config, dir, e) : NULL;
 	if (type) {
 		begin(a, m, type);

@@ -41,6 +41,13 @@ struct adapter {
 	const char *tied_name;         /* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 };
 
+/* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */
+struct adapter_pair {
+	int weight, a, b;              /* a, b: the parameters */
+	size_t r;
+	double scale;
+};
+
 struct adapter_type {
 	const char *name;              /* "lora" */
 	const char *peft_type;         /* "LORA" */
@@ -55,11 +62,13 @@ struct adapter_type {
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e);
 	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds to the weight (n_weights: to a tied model's head). */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
+	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
+	size_t (*pairs)(const struct adapter *a, struct adapter_pair *pairs);
 	const char *loss_of_sharing;   /* why prefixes cannot be shared, or NULL; e.g. dropout */
 };
 
 int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o, struct err *e);
-int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e); /* a PEFT folder */
+int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e); /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e); /* adapter_config.json, adapter_model.safetensors */
 double adapter_dropout(const struct adapter *a);
 void adapter_release(struct adapter *a);

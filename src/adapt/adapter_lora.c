@@ -365,6 +365,16 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 	}
 }
 
+static size_t pairs(const struct adapter *a, struct adapter_pair *out)
+{
+	const struct lora *o = a->own;
+	for (size_t i = 0; i < o->n; i++) {
+		const struct site *s = &o->sites[i];
+		out[i] = (struct adapter_pair){ .weight = s->weight, .a = s->a, .b = s->b, .r = s->r, .scale = s->scale };
+	}
+	return o->n;
+}
+
 const struct adapter_type adapter_lora = {
 	.name = "lora",
 	.peft_type = "LORA",
@@ -373,5 +383,6 @@ const struct adapter_type adapter_lora = {
 	.embed = embed,
 	.load = load,
 	.merge = merge,
+	.pairs = pairs,
 	.loss_of_sharing = "dropout draws a mask for each document",
 };

@@ -31,6 +31,6 @@ void put_estimate(json_t *j, const char *name, const struct estimate *x);
 
 #define COMPUTE_OPT(s, f, init) \
 	OPT_CHOICE("compute", s, f, init, "f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32")
-#define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "DIR", "a LoRA in PEFT's form on top of the model")
+#define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "PATH", "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
 
 #endif

@@ -1,0 +1,368 @@
+/* gguf_adapter: see gguf_adapter.h. Reading goes through PEFT's form, so that everything that is checked of a PEFT folder is checked of a GGUF file
+ * too. Each module is named in full; where ranks differ, rank_pattern says so. An alpha of 0 means a scale of 1 to llama.cpp.
+ *
+ * Writing: the file has one alpha. Where the scales of the adapter do not all come from one (rsLoRA with several ranks, alpha_pattern), the
+ * rest is multiplied into B. */
+#include "adapt/gguf_adapter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "format/gguf_write.h"
+
+#define PREFIX "base_model.model."
+
+/* The two halves of what is added to one weight. */
+struct pair {
+	const struct gguf_tensor *a, *b;
+};
+
+/* --- names --- */
+
+static const struct weight *weight_at(const struct model *m, size_t i, struct weight *head)
+{
+	if (i < m->n_weights)
+		return &m->weights[i];
+	*head = model_tied_head(m);
+	return head;
+}
+
+/* The weight's name in GGUF, NULL: it has none; in mem. */
+static const char *gguf_name(struct arena *mem, const struct weight *w)
+{
+	if (!w->spec->gguf)
+		return NULL;
+	const char *at = strstr(w->spec->gguf, "%d");
+	return at ? arena_printf(mem, "%.*s%d%s", (int)(at - w->spec->gguf), w->spec->gguf, w->layer, at + 2) : w->spec->gguf;
+}
+
+static bool is_permuted(const struct weight *w) { return (w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K)) != 0; }
+
+/* Hugging Face's module of a weight, in mem. */
+static const char *module_of(struct arena *mem, const struct weight *w)
+{
+	size_t n = strlen(w->name), end = strlen(".weight");
+	return arena_strndup(mem, w->name, n > end && !strcmp(w->name + n - end, ".weight") ? n - end : n);
+}
+
+/* --- reading --- */
+
+struct reading {
+	const struct gguf *g;
+	const struct model *m;
+	struct pair *pairs;         /* [n_weights + 1], the last a tied model's head */
+	struct safetensors *s;
+	struct err *e;
+};
+
+bool gguf_adapter_is(const char *path)
+{
+	struct err ignored = ERR_INIT;
+	struct mapping map;
+	if (io_is_dir(path) || !io_exists(path) || io_map(&map, path, &ignored) < 0)
+		return false;
+	bool is = map.size >= 4 && !memcmp(map.data, "GGUF", 4);
+	io_unmap(&map);
+	return is;
+}
+
+static int wants_word(const struct reading *r, const char *key, const char *word)
+{
+	const char *found;
+	if (gguf_str((struct gguf *)r->g, key, true, &found, r->e) < 0)
+		return -1;
+	return !strcmp(found, word) ? 0 : err_set(r->e, "%s: %s is '%.80s', '%s' was wanted", r->g->path, key, found, word);
+}
+
+/* An activated LoRA is added only after certain tokens. */
+static int check_kind(const struct reading *r)
+{
+	const struct gguf_kv *tokens = gguf_find(r->g, "adapter.alora.invocation_tokens");
+	const char *arch = r->m->config.arch->gguf;
+	if (!arch)
+		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters", r->g->path, r->m->config.arch->name);
+	if (wants_word(r, "general.type", "adapter") < 0 || wants_word(r, "adapter.type", "lora") < 0 || wants_word(r, "general.architecture", arch) < 0)
+		return -1;
+	return tokens && tokens->n_items ? err_set(r->e, "%s: an adapter that waits for tokens (aLoRA) is not computed", r->g->path) : 0;
+}
+
+static int place_tensor(struct reading *r, const char *const *names, const struct gguf_tensor *t)
+{
+	size_t n = strlen(t->name), end = strlen(".lora_a");
+	bool a = n > end && !strcmp(t->name + n - end, ".lora_a"), b = n > end && !strcmp(t->name + n - end, ".lora_b");
+	if (!a && !b)
+		return err_set(r->e, "%s: tensor '%.200s' is neither a .lora_a nor a .lora_b", r->g->path, t->name);
+	if (t->n_dims != 2)
+		return err_set(r->e, "%s: tensor '%.200s' has %d dimensions, 2 were wanted", r->g->path, t->name, t->n_dims);
+	for (size_t i = 0; i <= r->m->n_weights; i++)
+		if (names[i] && strlen(names[i]) == n - end && !strncmp(names[i], t->name, n - end)) {
+			*(a ? &r->pairs[i].a : &r->pairs[i].b) = t;
+			return 0;
+		}
+	return err_set(r->e, "%s: tensor '%.200s' is for no weight of %s", r->g->path, t->name, r->m->source.path);
+}
+
+static int pair_tensors(struct reading *r)
+{
+	struct arena mem = ARENA_INIT;
+	struct weight head;
+	const char **names = arena_array(&mem, r->m->n_weights + 1, sizeof(*names));
+	int status = 0;
+
+	for (size_t i = 0; i < r->m->n_weights + r->m->config.tied; i++)
+		names[i] = gguf_name(&mem, weight_at(r->m, i, &head));
+	for (size_t i = 0; i < r->g->n_tensors && !status; i++)
+		status = place_tensor(r, names, &r->g->tensors[i]);
+	for (size_t i = 0; i <= r->m->n_weights && !status; i++) {
+		const struct pair *p = &r->pairs[i];
+		if (!p->a != !p->b)
+			status = err_set(r->e, "%s: tensor '%s' is without its other half", r->g->path, (p->a ? p->a : p->b)->name);
+	}
+	arena_release(&mem);
+	return status;
+}
+
+/* A tensor of `rows` × `cols` for PEFT. Its own bytes where the order is the same, else f32. */
+static void add_tensor(struct reading *r, const char *name, const struct gguf_tensor *t, bool turned, size_t head)
+{
+	struct st_tensor *to = &r->s->tensors[r->s->n_tensors++];
+	size_t rows = (size_t)t->dim[1], cols = (size_t)t->dim[0];
+	*to = (struct st_tensor){ .name = name, .dtype = t->dtype, .n_dims = 2, .dim = { rows, cols }, .data = r->g->data + t->offset, .bytes = t->bytes,
+	                          .dtype_name = dtypes[t->dtype].name };
+	if ((!turned && !head) || !dtypes[t->dtype].to_float)
+		return;
+	float *own = arena_array(&r->s->mem, rows * cols, sizeof(*own));
+	to->dtype = DTYPE_F32;
+	to->dtype_name = "F32";
+	to->bytes = rows * cols * sizeof(*own);
+	to->data = own;
+	dtypes[t->dtype].to_float(r->g->data + t->offset, own, rows * cols);
+	if (head) {
+		adapter_permute_rows(own, rows, cols, head, true);
+	} else {
+		float *other = arena_array(&r->s->mem, rows * cols, sizeof(*other));
+		for (size_t i = 0; i < rows * cols; i++)
+			other[i % cols * rows + i / cols] = own[i];
+		to->data = other;
+		to->dim[0] = cols;
+		to->dim[1] = rows;
+	}
+}
+
+/* The pair of weight i under PEFT's names; *rank: of it. */
+static int add_pair(struct reading *r, size_t i, const char **module, size_t *rank)
+{
+	struct weight tied;
+	const struct weight *w = weight_at(r->m, i, &tied);
+	const struct pair *p = &r->pairs[i];
+	bool embedding = w->spec->flags & WEIGHT_EMBED;
+	size_t head = is_permuted(w) ? (size_t)r->m->config.D : 0;
+
+	*rank = (size_t)p->b->dim[0];
+	*module = module_of(&r->s->mem, w);
+	if (p->a->dim[!embedding] != p->b->dim[0])
+		return err_set(r->e, "%s: '%s' and '%s' do not have one rank", r->g->path, p->a->name, p->b->name);
+	if (head && p->b->dim[1] % head)
+		return err_set(r->e, "%s: the %llu rows of '%s' are no heads of %zu", r->g->path, (unsigned long long)p->b->dim[1], p->b->name, head);
+	const char *kind = embedding ? "lora_embedding_" : "lora_", *end = embedding ? "" : ".weight";
+	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, 0);
+	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sB%s", *module, kind, end), p->b, false, head);
+	return 0;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	return strcmp((*(const struct st_tensor *const *)x)->name, (*(const struct st_tensor *const *)y)->name);
+}
+
+/* The config that says what the tensors are. An alpha for each module where the file has none. */
+static json_t *make_config(struct reading *r, double alpha)
+{
+	json_t *targets = json_array(), *ranks = json_object(), *alphas = json_object(), *first = NULL;
+	for (size_t i = 0; i <= r->m->n_weights; i++) {
+		const char *module;
+		size_t rank;
+		if (!r->pairs[i].a)
+			continue;
+		if (add_pair(r, i, &module, &rank) < 0) {
+			json_decref(targets);
+			json_decref(ranks);
+			json_decref(alphas);
+			json_decref(first);
+			return NULL;
+		}
+		first = first ? first : json_integer((json_int_t)rank);
+		json_array_append_new(targets, json_string(module));
+		if ((json_int_t)rank != json_integer_value(first))
+			json_object_set_new(ranks, module, json_integer((json_int_t)rank));
+		if (alpha == 0)
+			json_object_set_new(alphas, module, json_integer((json_int_t)rank));
+	}
+	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path",
+	                 "bias", "none", "inference_mode", 1, "r", first ? first : json_integer(1), "lora_alpha", alpha, "lora_dropout", 0.0, "target_modules",
+	                 targets, "rank_pattern", ranks, "alpha_pattern", alphas);
+}
+
+static int read_adapter(struct reading *r, json_t **config)
+{
+	double alpha;
+	if (check_kind(r) < 0 || gguf_real((struct gguf *)r->g, "adapter.lora.alpha", true, 0, &alpha, r->e) < 0)
+		return -1;
+	if (!isfinite(alpha))
+		return err_set(r->e, "%s: adapter.lora.alpha is no number", r->g->path);
+	if (pair_tensors(r) < 0 || !(*config = make_config(r, alpha)))
+		return -1;
+	r->s->by_name = arena_array(&r->s->mem, r->s->n_tensors, sizeof(*r->s->by_name));
+	for (size_t i = 0; i < r->s->n_tensors; i++)
+		r->s->by_name[i] = &r->s->tensors[i];
+	qsort(r->s->by_name, r->s->n_tensors, sizeof(*r->s->by_name), by_name);
+	return r->s->n_tensors ? 0 : err_set(r->e, "%s: no tensors", r->g->path);
+}
+
+int gguf_adapter_read(json_t **config, struct safetensors *s, const struct gguf *g, const struct model *m, struct err *e)
+{
+	*config = NULL;
+	*s = (struct safetensors){ 0 };
+	s->path = arena_strdup(&s->mem, g->path);
+	s->tensors = arena_array(&s->mem, g->n_tensors + 2, sizeof(*s->tensors));
+	struct reading r = { .g = g, .m = m, .s = s, .e = e, .pairs = arena_array(&s->mem, m->n_weights + 1, sizeof(*r.pairs)) };
+	if (read_adapter(&r, config) == 0)
+		return 0;
+	json_decref(*config);
+	*config = NULL;
+	st_close(s);
+	return -1;
+}
+
+int gguf_adapter_open(json_t **config, struct safetensors *s, const char *path, const struct model *m, struct err *e)
+{
+	struct gguf g;
+	*config = NULL;
+	*s = (struct safetensors){ 0 };
+	if (gguf_open(&g, path, e) < 0)
+		return -1;
+	int status = gguf_adapter_read(config, s, &g, m, e);
+	if (status == 0) { /* its tensors point into the mapping */
+		s->map = g.map;
+		g.map = (struct mapping){ 0 };
+	}
+	gguf_close(&g);
+	return status;
+}
+
+/* --- writing --- */
+
+struct writing {
+	const struct adapter *a;
+	const struct model *m;
+	const struct adapter_pair *pairs;
+	double alpha;
+	enum dtype dtype;
+	float *scratch;
+};
+
+static void fill(void *ctx, size_t i, void *out)
+{
+	const struct writing *x = ctx;
+	const struct adapter_pair *p = &x->pairs[i / 2];
+	const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
+	float *w = x->scratch, factor = (float)(p->scale * (double)p->r / x->alpha);
+	memcpy(w, x->a->params.w + param->offset, param->n * sizeof(*w));
+	if (i % 2) {
+		/* From here to Hugging Face's order is where a model from a GGUF has q's and k's rows already. */
+		if (p->weight < (int)x->m->n_weights && is_permuted(&x->m->weights[p->weight]) && !x->m->config.rope_interleaved)
+			adapter_permute_rows(w, param->dim[0], param->n / param->dim[0], (size_t)x->m->config.D, false);
+		for (size_t k = 0; k < param->n && factor != 1; k++)
+			w[k] *= factor;
+	}
+	dtypes[x->dtype].from_float(w, out, param->n);
+}
+
+static int refuse(struct err *e, const char *what)
+{
+	return err_set(e, "%s; a GGUF adapter has no place for that, kungfu merge works it into the weights", what);
+}
+
+static int check_adapter(const struct adapter *a, const struct model *m, size_t n, struct err *e)
+{
+	if (!m->config.arch->gguf)
+		return err_set(e, "models of the kind %s have no GGUF here", m->config.arch->name);
+	if (n == 0)
+		return refuse(e, "the adapter is not of low rank");
+	for (size_t i = 0; i < m->n_weights; i++) {
+		if (a->replaced[i] >= 0)
+			return refuse(e, "the adapter saves modules whole");
+		if (a->base[i])
+			return refuse(e, "the adapter brings numbers of its own for what it adds to");
+	}
+	return a->head != HEAD_AS_EMBEDDING ? refuse(e, "the adapter saves modules whole") : 0;
+}
+
+static int describe(struct arena *mem, const struct writing *x, size_t n, struct gguf_tensor *t, struct err *e)
+{
+	for (size_t i = 0; i < 2 * n; i++) {
+		const struct adapter_pair *p = &x->pairs[i / 2];
+		const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
+		struct weight tied;
+		const struct weight *w = weight_at(x->m, (size_t)p->weight, &tied);
+		const char *name = gguf_name(mem, w);
+		if (x->m->config.tied && (p->weight == (int)x->m->n_weights || p->weight == model_head(x->m)))
+			return refuse(e, "the adapter adds to the embedding or the head of a model that has one matrix for both");
+		if (!name)
+			return err_set(e, "%s has no name in GGUF", w->name);
+		t[i] = (struct gguf_tensor){ .name = arena_printf(mem, "%s.lora_%c", name, i % 2 ? 'b' : 'a'), .dtype = x->dtype, .n_dims = 2,
+		                             .dim = { param->dim[1], param->dim[0] } };
+		if (dtype_bytes(x->dtype, param->n, &t[i].bytes, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The alpha that makes alpha/r the scale of every pair; where there is none, the first one's. */
+static double alpha_of(const struct adapter_pair *pairs)
+{
+	double alpha = pairs[0].scale * (double)pairs[0].r;
+	return alpha != 0 ? (double)(float)alpha : 1;
+}
+
+static int write_file(const struct writing *x, size_t n, const char *path, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct gguf_meta meta = { 0 };
+	struct gguf_tensor *t = arena_array(&mem, 2 * n, sizeof(*t));
+	int status = describe(&mem, x, n, t, e);
+	if (status == 0) {
+		gguf_put_str(&meta, "general.architecture", x->m->config.arch->gguf);
+		gguf_put_str(&meta, "general.type", "adapter");
+		gguf_put_str(&meta, "adapter.type", "lora");
+		gguf_put_f32(&meta, "adapter.lora.alpha", (float)x->alpha);
+		gguf_put_u32(&meta, "general.file_type", x->dtype == DTYPE_F16 ? 1 : 0);
+		gguf_put_u32(&meta, "general.quantization_version", 2);
+		status = gguf_write(path, &meta, t, 2 * n, fill, (void *)x, e);
+	}
+	buf_release(&meta.bytes);
+	arena_release(&mem);
+	return status;
+}
+
+int gguf_adapter_save(const struct adapter *a, const struct model *m, const char *path, enum dtype dtype, struct err *e)
+{
+	struct adapter_pair *pairs = mem_array(m->n_weights + 1, sizeof(*pairs));
+	size_t n = a->type->pairs ? a->type->pairs(a, pairs) : 0, largest = 0;
+	void *scratch = NULL;
+	int status = check_adapter(a, m, n, e);
+
+	for (size_t i = 0; i < n; i++)
+		largest = MAX(largest, MAX(a->params.items[pairs[i].a].n, a->params.items[pairs[i].b].n) * sizeof(float));
+	if (status == 0)
+		status = mem_map(&scratch, largest, "a tensor to be written", e);
+	if (status == 0) {
+		struct writing x = { .a = a, .m = m, .pairs = pairs, .alpha = alpha_of(pairs), .dtype = dtype, .scratch = scratch };
+		status = write_file(&x, n, path, e);
+		mem_unmap(scratch, largest);
+	}
+	mem_free(pairs);
+	return status;
+}

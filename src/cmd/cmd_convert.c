@@ -1,0 +1,98 @@
+/* convert: an adapter in the other form: PEFT's folder to llama.cpp's GGUF file and back. The numbers stay what they are, up to the dtype. */
+#include <string.h>
+#include <strings.h>
+
+#include "adapt/gguf_adapter.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cmd/model_common.h"
+
+extern const struct command cmd_convert;
+
+struct convert {
+	struct common common;
+	const char *adapter, *out, *dtype;
+};
+
+static const struct opt convert_opts[] = {
+	ADAPTER_OPT(struct convert, adapter),
+	OPT_STRING("out", struct convert, out, NULL, "PATH", "what to write: FILE.gguf for llama.cpp, any other name is a folder of PEFT's form"),
+	OPT_CHOICE("dtype", struct convert, dtype, "f32", "f32|f16", "of the numbers in FILE.gguf; a folder has f32"),
+	COMMON_OPTS(struct convert, common),
+	OPT_END
+};
+
+static bool is_gguf(const char *name)
+{
+	size_t n = strlen(name);
+	return n > 5 && !strcasecmp(name + n - 5, ".gguf");
+}
+
+static int check_folder(const char *dir, struct err *e)
+{
+	bool empty;
+	if (io_exists(dir) && !io_is_dir(dir))
+		return err_set(e, "--out %s is a file; a new folder, or a name that ends in .gguf, was wanted", dir);
+	if (io_dir_is_empty(dir, &empty, e) < 0)
+		return -1;
+	return empty ? 0 : err_set(e, "--out %s is not empty", dir);
+}
+
+static void report(const struct app *app, const struct convert *o, const struct adapter *a)
+{
+	char count[32];
+	if (app->json) {
+		json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
+		                      "parameters", (json_int_t)params_count(&a->params));
+		app_json(j);
+		json_decref(j);
+		return;
+	}
+	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count), o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
+}
+
+static int convert(const struct app *app, const struct convert *o, const char *model, struct err *e)
+{
+	struct loaded l;
+	int status = is_gguf(o->out) ? 0 : check_folder(o->out, e);
+
+	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
+		return -1;
+	if (is_gguf(o->out))
+		status = gguf_adapter_save(&l.adapter, &l.model, o->out, !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
+	else
+		status = adapter_save(&l.adapter, &l.model, o->out, e);
+	if (status == 0)
+		report(app, o, &l.adapter);
+	loaded_close(&l);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct convert o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	int status = model_begin(app, &cmd_convert, &o, &p, 1, "one model");
+
+	if (status)
+		return status - 1;
+	if (!o.adapter || !o.out)
+		status = app_usage(&cmd_convert, "--adapter PATH and --out PATH were wanted");
+	else if (convert(app, &o, p.positional[0], &e) < 0)
+		status = app_fail(&e);
+	opt_release(&p);
+	return status;
+}
+
+const struct command cmd_convert = {
+	.name = "convert",
+	.summary = "an adapter for llama.cpp (GGUF), or from it",
+	.usage = "MODEL --adapter PATH --out FILE.gguf|DIR",
+	.example = "kungfu convert model.gguf --adapter run --out a.gguf",
+	.brief = "adapter for llama.cpp",
+	.order = 62,
+	.opts = convert_opts,
+	.run = run,
+};

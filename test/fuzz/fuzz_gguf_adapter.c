@@ -1,0 +1,63 @@
+/* fuzz_gguf_adapter: any bytes as an adapter in GGUF, for a Llama of one layer that exists in memory alone. What is read goes on into an adapter. */
+#include <string.h>
+
+#include "adapt/gguf_adapter.h"
+#include "base/mem.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { WIDTH = 4 };
+
+static float ones[WIDTH * WIDTH];
+
+static void make_model(struct model *m)
+{
+	for (size_t i = 0; arch_table[i]; i++)
+		if (!strcmp(arch_table[i]->name, "llama"))
+			m->config = (struct config){ .arch = arch_table[i], .n_layers = 1, .D = 2, .tied = true, .rope_interleaved = true };
+	m->weights = arena_array(&m->mem, 32, sizeof(*m->weights));
+	m->source.path = "model";
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
+		if (!s->gguf || (s->flags & (WEIGHT_IF_BIAS | WEIGHT_HEAD)))
+			continue;
+		const char *at = strstr(s->hf, "%d");
+		struct weight *w = &m->weights[m->n_weights++];
+		*w = (struct weight){ .spec = s, .layer = at ? 0 : -1, .n_dims = s->flags & (WEIGHT_LINEAR | WEIGHT_EMBED) ? 2 : 1, .dim = { WIDTH, WIDTH },
+		                      .dtype = DTYPE_F32, .data = ones };
+		w->name = at ? arena_printf(&m->mem, "%.*s0%s", (int)(at - s->hf), s->hf, at + 2) : arena_strdup(&m->mem, s->hf);
+		w->bytes = (w->n_dims == 2 ? WIDTH : 1) * WIDTH * sizeof(*ones);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct model m;
+	struct gguf g;
+	struct safetensors s;
+	struct err e = ERR_INIT;
+	json_t *config;
+
+	if (!m.weights)
+		make_model(&m);
+	if (gguf_parse(&g, data, size, "input", &e) < 0)
+		return 0;
+	if (gguf_adapter_read(&config, &s, &g, &m, &e) == 0) {
+		struct adapter a = { .type = adapter_type_table[0], .head = HEAD_AS_EMBEDDING };
+		a.replaced = arena_array(&a.mem, m.n_weights, sizeof(*a.replaced));
+		a.base = arena_array(&a.mem, m.n_weights, sizeof(*a.base));
+		for (size_t i = 0; i < m.n_weights; i++)
+			a.replaced[i] = -1;
+		for (size_t i = 0; i < s.n_tensors; i++)
+			if (st_find(&s, s.tensors[i].name) != &s.tensors[i])
+				BUG("a tensor that is not found by its name");
+		if (a.type->load(&a, &m, config, &s, "input", &e) < 0 && !e.msg[0])
+			BUG("refused without a sentence");
+		adapter_release(&a);
+		json_decref(config);
+		st_close(&s);
+	} else if (!e.msg[0]) {
+		BUG("refused without a sentence");
+	}
+	gguf_close(&g);
+	return 0;
+}
