@@ -4,22 +4,24 @@
 #include <unistd.h>
 
 #include "base/human.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/term.h"
 #include "base/utf8.h"
+#include "cmd/lint_page.h"
 #include "cmd/model_common.h"
 #include "data/lint.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_data_lint;
 
-enum { MICRO_BATCH = 1024, BAR = 40 };
+enum { MICRO_BATCH = 1024, BAR = 40, PAGE_DOCUMENTS = 200 };
 
 struct options {
 	struct common common;
-	const char *data, *eval_data;
+	const char *data, *eval_data, *html;
 	int64_t show, max_length;
 	bool packing, apply_chat_template;
 };
@@ -31,6 +33,8 @@ static const struct opt lint_opts[] = {
 	           "rows to evaluate on: looked at too, and for what both have"),
 	OPT_INT("show", struct options, show, "0", 0, 1e6,
 	        "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
+	OPT_STRING("html", struct options, html, NULL, "FILE",
+	           "write a page for a browser: totals, lengths, and the first 200 documents (or --show N), what is learnt coloured"),
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,
 	  "N", "longest document in tokens; longer text is cut into several" },
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
@@ -51,6 +55,7 @@ struct side {                          /* the training rows, or those to evaluat
 struct linting {
 	const struct app *app;
 	const struct options *o;
+	const char *model;
 	struct text_codec codec;
 	int32_t max_length, vocabulary;
 	struct side train, eval;
@@ -300,13 +305,36 @@ static void report(const struct linting *x)
 	app_print("overlap: %zu documents of %s are in %s too, and %zu prompts\n", both.documents, x->eval.path, x->train.path, both.prompts);
 }
 
+/* Written when rows are refused, too: it is where they are seen. */
+static int write_page(const struct linting *x, struct err *e)
+{
+	const struct side *all[] = { &x->train, &x->eval };
+	struct lint_page_side sides[2];
+	struct lint_page page = { .model = io_basename(x->model), .tokenizer = x->codec.tokenizer, .max_length = x->max_length, .sides = sides,
+		                  .n_sides = x->o->eval_data ? 2 : 1, .limit = x->o->show ? (size_t)x->o->show : PAGE_DOCUMENTS };
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < page.n_sides; i++)
+		sides[i] = (struct lint_page_side){ all[i]->path, &all[i]->rows, &all[i]->documents, &all[i]->lint, all[i]->computed };
+	lint_page_write(&text, &page);
+	int status = text.overflow ? err_set(e, "%s: the page would be larger than 1 GB; --show N makes it smaller", x->o->html) :
+		                     io_write(x->o->html, text.data, text.len, e);
+	if (!status)
+		log_say("%s: a page of %zu bytes", x->o->html, text.len);
+	buf_release(&text);
+	return status;
+}
+
 static int lint_data(struct linting *x, struct err *e)
 {
 	if (look(x, &x->train, x->o->data, false, e) < 0 || (x->o->eval_data && look(x, &x->eval, x->o->eval_data, true, e) < 0))
 		return -1;
 	if (!x->app->json)
 		report(x);
-	show_examples(x);
+	if (x->o->html && write_page(x, e) < 0)
+		return -1;
+	if (!x->o->html)
+		show_examples(x);
 	tell_findings(x, &x->train.lint);
 	tell_findings(x, &x->eval.lint);
 	if (x->app->json)
@@ -317,7 +345,7 @@ static int lint_data(struct linting *x, struct err *e)
 static int lint_with(struct app *app, const struct options *o, const char *model, struct err *e)
 {
 	struct loaded l;
-	struct linting x = { .app = app, .o = o };
+	struct linting x = { .app = app, .o = o, .model = model };
 
 	if (loaded_open(&l, model, NULL, e) < 0)
 		return -1;
