@@ -294,6 +294,8 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 /* Scale and offset of a block's 16 columns. */
 INLINE void panel_scales(const enum dtype t, const uint8_t *b, VEC d[RUN_VECS], VEC m[RUN_VECS])
 {
+	if (panel_plain_bytes(t))
+		return;
 	run_f16(b, d);
 	if (panel_has_min(t))
 		run_f16(b + 2 * PANEL_ROWS, m);
@@ -309,6 +311,10 @@ INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, 
 	const size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
 	VEC high[RUN_VECS];
 
+	if (panel_plain_bytes(t)) {
+		run_read(t, b, k * PANEL_ROWS, PANEL_ROWS, out);
+		return;
+	}
 	if (panel_is_byte(t))
 		run_dwords(b + panel_q_at(t) + g * line, (int)(8 * at), 255, out);
 	else
@@ -396,7 +402,7 @@ INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, 
 		panels_dot(t, m, 1, n, k, x, x_ld, w, bytes, c, ldc);
 }
 
-#define FOR_PANELS(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0)
+#define FOR_PANELS(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0)
 
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {

@@ -85,16 +85,15 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {
 	const uint8_t *block = (const uint8_t *)w + k0 / PANEL_BLOCK * panel_block_bytes(t);
-	uint8_t u[PANEL_BLOCK];
-	float d, m;
+	float x[PANEL_BLOCK];
 	(void)bytes; /* NR is one panel */
 
 	memset(out, 0, k * NR * sizeof(float));
 	for (size_t q = 0; q < k; q += PANEL_BLOCK, block += panel_block_bytes(t))
 		for (size_t j = 0; j < n; j++) {
-			panel_block(t, block, j, u, &d, &m);
+			panel_floats(t, block, j, x);
 			for (size_t i = 0; i < PANEL_BLOCK; i++)
-				out[(q + i) * NR + j] = d * (float)u[i] + m;
+				out[(q + i) * NR + j] = x[i];
 		}
 }
 

@@ -12,6 +12,7 @@
 
 #include "adapt/adapter.h"
 #include "base/mem.h"
+#include "quant/panels.h"
 
 static void fill_rope(float *table, size_t positions, size_t D, double theta)
 {
@@ -112,7 +113,7 @@ static uint32_t turned_tensor(struct graph *g, int i)
 /* The arithmetic of a frozen matrix of the model; a trained one is f32. */
 static void choose_compute(struct graph *g, int i, struct linear *l)
 {
-	if (g->model->compute != COMPUTE_INT8 || l->w == TENSOR_NONE || !g->tape->tensors[l->w].panels)
+	if (g->model->compute != COMPUTE_INT8 || l->w == TENSOR_NONE || !g->tape->tensors[l->w].panels || !panels_int8(g->tape->tensors[l->w].dtype))
 		return;
 	l->int8 = true;
 	if (g->tape->gradients && g->model->weights[i].turned)

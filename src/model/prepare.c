@@ -101,6 +101,8 @@ static bool wanted(const struct model *m, size_t i, enum prepare_for what)
 
 	if (w->n_dims != 2 || !panels_fit(w->dtype) || w->dim[1] % PANEL_BLOCK)
 		return false;
+	if (!panels_int8(w->dtype) && (what != PREPARE_GENERATE || w->owned)) /* a copy that is owned would stay beside them */
+		return false;
 	if (what == PREPARE_TRAIN && w->dim[0] % PANEL_BLOCK)
 		return false;
 	return block || (head && what == PREPARE_GENERATE);

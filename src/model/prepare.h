@@ -1,4 +1,4 @@
-/* prepare: a model's quantized matrices put into the order that products like best, once, and the arithmetic they are multiplied in.
+/* prepare: a model's matrices put into the order that products like best, once, and the arithmetic they are multiplied in.
  *
  * Graphs recorded afterwards use what is here; without it everything is computed in f32 from the file's rows, with the same bits as f32 from
  * panels. The file's pages are given back as they are copied: resident memory grows by nothing but what is turned for gradients. */

@@ -9,7 +9,9 @@
 #include "base/err.h"
 #include "quant/bytes.h"
 
-bool panels_fit(enum dtype t)
+bool panels_fit(enum dtype t) { return panels_int8(t) || panel_plain_bytes(t); }
+
+bool panels_int8(enum dtype t)
 {
 	return t == DTYPE_Q4_0 || t == DTYPE_Q4_1 || t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q8_0;
 }
@@ -45,9 +47,19 @@ static void put_dwords(uint8_t *q, const uint8_t *from, int n, size_t row, uint3
 	}
 }
 
+static void put_plain(size_t bytes, const uint8_t *from, size_t row, uint8_t *out)
+{
+	for (size_t k = 0; k < PANEL_BLOCK; k++)
+		memcpy(out + (k * PANEL_ROWS + row) * bytes, from + k * bytes, bytes);
+}
+
 /* One row's block of the file into its place. */
 static void put_block(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
 {
+	if (panel_plain_bytes(t)) {
+		put_plain(panel_plain_bytes(t), b, row, out);
+		return;
+	}
 	memcpy(out + 2 * row, b, 2);
 	b += 2;
 	if (panel_has_min(t)) {
@@ -67,7 +79,7 @@ static void put_block(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
 
 void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t from, size_t to, void *out)
 {
-	size_t blocks = cols / PANEL_BLOCK, block_bytes = panel_block_bytes(t), file = dtypes[t].bytes, one = panel_bytes(t, cols);
+	size_t blocks = cols / PANEL_BLOCK, block_bytes = panel_block_bytes(t), file = dtypes[t].bytes * PANEL_BLOCK / dtypes[t].block, one = panel_bytes(t, cols);
 
 	if (!panels_fit(t) || cols % PANEL_BLOCK)
 		BUG("no panels of %s with rows of %zu", dtypes[t].name, cols);
@@ -100,15 +112,25 @@ void panel_block(enum dtype t, const uint8_t *block, size_t row, uint8_t u[PANEL
 	}
 }
 
-void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out)
+void panel_floats(enum dtype t, const uint8_t *block, size_t row, float out[PANEL_BLOCK])
 {
-	const uint8_t *block = (const uint8_t *)panels + row / PANEL_ROWS * panel_bytes(t, cols);
+	size_t plain = panel_plain_bytes(t);
 	uint8_t u[PANEL_BLOCK];
 	float d, m;
 
-	for (size_t k = 0; k < cols; k += PANEL_BLOCK, block += panel_block_bytes(t)) {
-		panel_block(t, block, row % PANEL_ROWS, u, &d, &m);
-		for (size_t i = 0; i < PANEL_BLOCK; i++)
-			out[k + i] = d * (float)u[i] + m; /* the product is exact, as in quant.h */
-	}
+	for (size_t k = 0; plain && k < PANEL_BLOCK; k++)
+		dtypes[t].to_float(block + (k * PANEL_ROWS + row) * plain, out + k, 1);
+	if (plain)
+		return;
+	panel_block(t, block, row, u, &d, &m);
+	for (size_t k = 0; k < PANEL_BLOCK; k++)
+		out[k] = d * (float)u[k] + m; /* the product is exact, as in quant.h */
+}
+
+void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out)
+{
+	const uint8_t *block = (const uint8_t *)panels + row / PANEL_ROWS * panel_bytes(t, cols);
+
+	for (size_t k = 0; k < cols; k += PANEL_BLOCK, block += panel_block_bytes(t))
+		panel_floats(t, block, row % PANEL_ROWS, out + k);
 }

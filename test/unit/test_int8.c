@@ -10,7 +10,7 @@
 #include "matrix_sample.h"
 #include "quant/panels.h"
 
-static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0 };
+static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0 }, plain[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
 static uint8_t *panels_of(const struct matrix *m)
 {
@@ -208,6 +208,8 @@ void test_int8(struct test *t)
 
 	for (size_t d = 0; d < ARRAY_LEN(types); d++)
 		test_order(t, types[d]);
+	for (size_t d = 0; d < ARRAY_LEN(plain); d++)
+		test_order(t, plain[d]);
 	for (size_t i = 0; i < n; i++) {
 		test_quantize(t, all[i], all[0]);
 		for (size_t d = 0; d < ARRAY_LEN(types); d++) {
@@ -215,6 +217,8 @@ void test_int8(struct test *t)
 			test_tile(t, all[i], all[0], types[d], false);
 			test_tile(t, all[i], all[0], types[d], true);
 		}
+		for (size_t d = 0; d < ARRAY_LEN(plain); d++)
+			test_f32(t, all[i], plain[d]);
 		test_product(t, all[i]);
 	}
 }
