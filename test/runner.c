@@ -67,6 +67,7 @@ int main(int argc, char **argv)
 	snprintf(tmp, sizeof(tmp), "/tmp/kungfu-test.XXXXXX");
 	if (!mkdtemp(tmp))
 		return 1;
+	setenv("XDG_STATE_HOME", tmp, 1); /* never the user's own */
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		bool wanted = argc < 2;
 		for (int j = 1; j < argc; j++)

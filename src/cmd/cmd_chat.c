@@ -2,6 +2,7 @@
  * not yet in the cache are computed. At a terminal Ctrl-C stops an answer, which stays as far as it came. From a pipe every line is a question
  * or a command, and the first that fails ends the chat. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/books.h"
 #include "cmd/chat_parts.h"
 
 extern const struct command cmd_chat;
@@ -206,6 +208,8 @@ static void put_summary(const struct chat *c)
 {
 	json_t *j = json_pack("{s:I, s:I, s:I, s:I}", "turns", (json_int_t)c->turns, "new_tokens", (json_int_t)c->new_tokens, "messages",
 	                      (json_int_t)json_array_size(c->messages), "peak_rss_bytes", (json_int_t)mem_rss_peak());
+	books_count(-1, (int64_t)c->new_tokens, -1, NAN);
+	books_summary(j);
 	app_json(j);
 	json_decref(j);
 }

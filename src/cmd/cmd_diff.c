@@ -287,6 +287,7 @@ const struct command cmd_diff = {
 	.example = "kungfu diff run other",
 	.brief = "in what two differ",
 	.order = 58,
+	.looks = true,
 	.opts = diff_opts,
 	.run = run,
 };

@@ -7,6 +7,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/books.h"
 #include "cmd/model_common.h"
 #include "judge/evaluate.h"
 #include "token/tokenizer.h"
@@ -47,6 +48,7 @@ static int show_progress(void *ctx, const struct evaluate_progress *p)
 	double rate = (double)p->done / p->seconds;
 
 	(void)ctx;
+	books_tick();
 	if (p->seconds < 2 || app_interrupted())
 		return app_interrupted();
 	clock_human((double)(p->total - p->done) / rate, left);
@@ -106,7 +108,7 @@ static void show_estimate(const char *name, const struct estimate *x, const char
 
 static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
 {
-	char time[32];
+	char time[32], gas[200];
 
 	clock_human(v->seconds, time);
 	app_print("%s: %zu rows of %s\n", o->data, v->n, row_shape_name(v->shape));
@@ -117,6 +119,9 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	if (v->shape == ROW_TEXT)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
 	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time, (double)(v->tokens + v->new_tokens) / v->seconds);
+	books_text(gas);
+	if (gas[0])
+		app_print("  %s\n", gas);
 }
 
 /* --- the whole --- */
@@ -139,12 +144,13 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 	log_live_end();
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
-	if (!app->json) {
-		show(o, v, eo);
-		return;
-	}
 	json_t *j = summarize(o, v, eo);
-	app_json(j);
+	books_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops);
+	books_summary(j);
+	if (app->json)
+		app_json(j);
+	else
+		show(o, v, eo);
 	json_decref(j);
 }
 
@@ -190,6 +196,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 		return err_set(e, "%s holds no rows", o->data);
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
+	books_in("data", o->data, r->hash);
 	if (model_prepare(&l.model, app->pool, compute_from_name(o->compute), PREPARE_SCORE, e) < 0) {
 		loaded_close(&l);
 		return -1;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "base/utf8.h"
+#include "cmd/books.h"
 #include "cmd/generate_parts.h"
 #include "cmd/token_view.h"
 #include "token/tokenizer.h"
@@ -95,14 +96,22 @@ static int show_text(void *ctx, const char *text, size_t n)
 {
 	(void)ctx;
 	app_print("%.*s", (int)n, text);
-	return 0;
+	return books_over();
 }
 
 static void show_token(void *ctx, int32_t id, const float *logits) { token_view_add(ctx, id, logits); }
 
+static int go_on(void *ctx, const char *text, size_t n)
+{
+	(void)ctx;
+	(void)text;
+	(void)n;
+	return books_over();
+}
+
 static void show_end(const struct generation *g, size_t n_prompt, const char *compute, bool newline)
 {
-	char prompt[32], all[32];
+	char prompt[32], all[32], gas[200];
 
 	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
 		app_print("\n");
@@ -110,6 +119,9 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 	clock_human(g->prompt_seconds + g->seconds, all);
 	log_say("%zu tokens of prompt in %s; %zu new ones, %.1f tokens/s; %s in all; %s; %s", n_prompt, prompt, g->ids.n, generation_rate(g), all, compute,
 	        g->finish == FINISH_STOP ? "ended by itself" : g->context_full ? "the context is full" : "cut at --max-new-tokens");
+	books_text(gas);
+	if (gas[0])
+		log_say("it took %s", gas);
 }
 
 static void put_result(const struct generation *g, const struct tokens *prompt, int limit, const char *compute, json_t *logprobs)
@@ -127,6 +139,7 @@ static void put_result(const struct generation *g, const struct tokens *prompt, 
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
+	books_summary(j);
 	app_json(j);
 	json_decref(j);
 }
@@ -149,10 +162,10 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 		token_view_begin(&view);
 		g.token = show_token;
 		g.ctx = &view;
-	} else if (!app->json) {
-		g.emit = show_text;
 	}
+	g.emit = o->show_logprobs || app->json ? go_on : show_text;
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
+	books_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, NAN);
 	if (status == 0 && !app->json)
 		show_end(&result, prompt->n, o->compute, !o->show_logprobs || view.color);
 	if (status == 0)

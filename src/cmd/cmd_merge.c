@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/human.h"
 #include "base/log.h"
+#include "cmd/books.h"
 #include "cmd/model_common.h"
 #include "model/export.h"
 
@@ -58,9 +59,11 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 	char bytes[32], time[32];
 	size_t size = export_bytes(m, dtype);
 
+	books_out("result", o->out);
 	if (app->json) {
 		json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters", (json_int_t)model_count(m),
 		                      "bytes", (json_int_t)size, "seconds", seconds);
+		books_summary(j);
 		app_json(j);
 		json_decref(j);
 		return;

@@ -331,6 +331,7 @@ const struct command cmd_plot = {
 	.example = "kungfu plot run --out loss.svg",
 	.brief = "their curves",
 	.order = 57,
+	.looks = true,
 	.opts = plot_opts,
 	.run = run,
 };

@@ -43,7 +43,7 @@ static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return app_fail(&e);
 	plan_show(trainer_plan(t), log_say);
-	int status = trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, began, true, NULL);
+	int status = plan_books(t, r, &e) < 0 || trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, began, true, NULL);
 	trainer_close(t);
 	return status;
 }

@@ -229,6 +229,7 @@ const struct command cmd_runs = {
 	.example = "kungfu runs",
 	.brief = "which runs there are",
 	.order = 56,
+	.looks = true,
 	.opts = runs_opts,
 	.run = run,
 };

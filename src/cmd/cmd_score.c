@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/books.h"
 #include "cmd/model_common.h"
 #include "infer/scorer.h"
 #include "judge/window.h"
@@ -182,10 +183,12 @@ static void summarize(const struct app *app, const struct scored *s)
 	double perplexity = s->n_scored ? exp(-s->sum / (double)s->n_scored) : NAN;
 	char time[32];
 
+	books_count((int64_t)n, 0, (int64_t)s->n_scored, NAN);
 	if (app->json) {
 		json_t *j = json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens", (json_int_t)s->n_scored,
 		                      "logprob_sum", jsonx_number(s->sum), "perplexity", jsonx_number(perplexity), "window", s->window, "stride", s->stride,
 		                      "windows", (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
+		books_summary(j);
 		app_json(j);
 		json_decref(j);
 		return;

@@ -28,7 +28,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	plan_show(trainer_plan(t), log_say);
 	if (profiling_begin(&tune->profiling, app, &e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
-	if (e.msg[0] || trainer_start(t, &e) < 0)
+	if (e.msg[0] || plan_books(t, r, &e) < 0 || trainer_start(t, &e) < 0)
 		status = fail_early(&dir, &e);
 	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
 		status = app_fail(&e);

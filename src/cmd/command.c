@@ -13,6 +13,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/books.h"
 #include "cmd/overview.h"
 
 static bool json_only; /* --json: text must not reach stdout */
@@ -44,6 +45,7 @@ int app_fail(const struct err *e)
 	log_live_end();
 	fflush(stdout);
 	fprintf(stderr, "kungfu: %s\n", e->msg);
+	books_error(e->msg);
 	return EXIT_FAILED;
 }
 
@@ -82,6 +84,10 @@ int app_begin(struct app *app, const struct command *c, void *target, struct opt
 	app->quiet = common->quiet;
 	log_set(common->quiet ? LOG_QUIET : LOG_NORMAL);
 	app->pool = pool_new((int)common->threads);
+	if (books_begin(app, c, common, &e) < 0) {
+		opt_release(p);
+		return app_usage(c, "%s", e.msg) + 1;
+	}
 	return 0;
 }
 
@@ -100,7 +106,7 @@ void app_catch_signals(void)
 	sigaction(SIGTERM, &a, NULL);
 }
 
-bool app_interrupted(void) { return interrupted; }
+bool app_interrupted(void) { return interrupted || books_over(); }
 
 /* --- all commands --- */
 
@@ -150,6 +156,7 @@ static int run_command(const struct command *c, int argc, char **argv)
 	struct app app = { .argc = argc, .argv = argv };
 	int status = c->run(&app);
 	log_live_end();
+	books_end(status);
 	pool_free(app.pool);
 	return status;
 }

@@ -25,12 +25,18 @@ struct app {                       /* what every command gets */
 struct common {
 	bool json, quiet, help;
 	int64_t threads;
+	const char *ledger, *max_gas, *power_file, *prices, *gas;
 };
 #define COMMON_OPTS(s, f) \
 	OPT_GROUP("Common"), \
 	OPT_FLAG("json", s, f.json, "false", "one JSON object a line on stdout, a summary last; text goes to stderr"), \
 	OPT_FLAG("quiet", s, f.quiet, "false", "no text for eyes"), \
 	OPT_INT("threads", s, f.threads, "0", 0, 1024, "threads to use; 0: all that this process may use"), \
+	OPT_STRING("ledger", s, f.ledger, NULL, "FILE", "records the run there; off: nowhere (default: ledger.db in ~/.local/state/kungfu)"), \
+	OPT_STRING("max-gas", s, f.max_gas, NULL, "LIMITS", "at most this, as \"10m, 2 kJ, 0.05 EUR\": refuses a plan above it, stops a run that reaches it"), \
+	OPT_CHOICE("gas", s, f.gas, "run", "run|phases|off", "what is metered"), \
+	OPT_STRING("power-file", s, f.power_file, NULL, "FILE", "watts of the machine as a number, from a meter of yours"), \
+	OPT_STRING("prices", s, f.prices, NULL, "FILE", "your prices.yaml, over the built-in one"), \
 	{ OPT_TYPE_FLAG, "help", "h", offsetof(s, f.help), "false", 0, 0, NULL, NULL, "show this help" }
 
 struct command {
@@ -39,6 +45,7 @@ struct command {
 	const char *usage;             /* "MODEL --data FILE --out DIR" */
 	const char *example;           /* a line that runs, of 51 characters at most */
 	const char *brief;             /* for the overview, 25 characters at most; NULL: the summary up to its first comma or colon */
+	bool looks;                    /* only looks at runs or at the ledger: neither metered nor recorded */
 	int order;                     /* place in the overview: the order of a person's work */
 	const struct opt *opts;
 	int (*run)(struct app *app);

@@ -1,5 +1,6 @@
 /* generate_rows: --prompt-file rows.jsonl --out answers.jsonl. Rows are answered beside each other and written in their order; each has its row's number
  * as its stream of random numbers, so the answers do not depend on what was beside them, nor on where the command was killed. */
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/answer_file.h"
+#include "cmd/books.h"
 #include "cmd/generate_parts.h"
 #include "infer/many.h"
 
@@ -136,6 +138,7 @@ static int tell(void *ctx, size_t tokens)
 		clock_human(seconds / (double)w->done * (double)(w->rows.n - w->first - w->done), left);
 	if (seconds > 1)
 		log_live("%zu of %zu rows, %.1f tokens/s, %s left", w->first + w->done, w->rows.n, (double)tokens / seconds, left);
+	books_tick();
 	return app_interrupted();
 }
 
@@ -148,6 +151,8 @@ static void put_summary(const struct work *w, bool whole)
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	books_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, NAN);
+	books_summary(j);
 	if (w->app->json)
 		app_json(j);
 	json_decref(j);

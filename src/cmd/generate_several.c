@@ -1,9 +1,12 @@
 /* generate_several: --n answers to one prompt, which is computed once; each with a stream of random numbers of its own, so that the first one is the
  * answer that there is without --n. */
+#include <math.h>
+
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/books.h"
 #include "cmd/generate_parts.h"
 #include "infer/many.h"
 
@@ -58,6 +61,8 @@ static void show(struct several *s, size_t prompt_tokens)
 	                      "seconds", seconds);
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	books_count((int64_t)prompt_tokens, (int64_t)tokens, -1, NAN);
+	books_summary(j);
 	if (s->app->json)
 		app_json(j);
 	json_decref(j);

@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/books.h"
 #include "token/tokenizer.h"
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
@@ -13,6 +14,7 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	*l = (struct loaded){ 0 };
 	if (model_open(&l->model, model, e) < 0)
 		return -1;
+	books_in("model", model, NULL);
 	if (!adapter)
 		return 0;
 	if (adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
@@ -20,6 +22,7 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 		return -1;
 	}
 	l->has_adapter = true;
+	books_in("adapter", adapter, NULL);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gas/profile.h"
+#include "cmd/books.h"
 #include "learn/fit.h"
 #include "learn/run_log.h"
 
@@ -139,6 +140,19 @@ json_t *plan_json(const struct trainer_plan *p)
 	return j;
 }
 
+int plan_books(const struct trainer *t, const struct recipe *r, struct err *e)
+{
+	json_t *plan = plan_json(trainer_plan(t));
+
+	books_seed(r->seed);
+	books_in("model", r->model, trainer_model_hash(t));
+	books_in("data", r->data, trainer_data_hash(t, false));
+	books_in("eval_data", r->eval_data, trainer_data_hash(t, true));
+	int status = books_plan(trainer_plan(t)->planned_seconds, plan, e);
+	json_decref(plan);
+	return status;
+}
+
 static void show_bytes(void (*say)(const char *fmt, ...), const char *what, size_t bytes, const char *why)
 {
 	char text[32];
@@ -201,6 +215,7 @@ static void show_progress(void *ctx, const struct fit_progress *p)
 		s->rss = mem_rss();
 		s->rss_time = now;
 	}
+	books_tick();
 	clock_human(p->seconds_left, left);
 	log_live("step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss, p->tokens_per_second, left,
 	         human_bytes(s->rss, memory));
@@ -303,7 +318,7 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
-	char time[32], planned[32], peak[32];
+	char time[32], planned[32], peak[32], gas[200];
 
 	log_live_end();
 	if (end == FIT_STOPPED) {
@@ -313,7 +328,19 @@ static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
 	clock_human(clock_seconds() - s->began, time);
 	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s; memory planned %s, used %s", trainer_steps_done(f->trainer), f->loss,
 	        fit_tokens_per_second(f, false), time, human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
+	books_text(gas);
+	if (gas[0])
+		log_say("it took %s", gas);
 	log_say("the result is in %s", f->dir->path);
+}
+
+/* What this process did, not the pieces before it. */
+static void tell_books(const struct fit *f, json_t *summary, enum fit_end end)
+{
+	books_count(f->tokens, 0, f->supervised_tokens, f->flops);
+	if (end == FIT_DONE)
+		books_out("result", f->dir->path);
+	books_summary(summary);
 }
 
 static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end *end, struct err *e)
@@ -328,6 +355,7 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
 	json_t *summary = summarize(f, s, status);
+	tell_books(f, summary, *end);
 	int rc = set_status(f->dir, facts, status, summary, e);
 	say_end(f, s, *end);
 	if (s->app->json && !rc)
@@ -344,6 +372,7 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 	enum fit_end end = FIT_DONE;
 
 	json_t *facts = make_facts(app, t, r, dir, resume);
+	books_directory(dir->path);
 	fit_init(&fit, t, r, dir);
 	fit.interrupted = app_interrupted;
 	fit.line = show_line;

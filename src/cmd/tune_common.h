@@ -23,6 +23,8 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 void tune_release(struct tune *t, struct opt_parse *p);
 
 json_t *plan_json(const struct trainer_plan *p);
+/* Tells the ledger of it; -1 with a sentence when --max-gas has no room for it. */
+int plan_books(const struct trainer *t, const struct recipe *r, struct err *e);
 void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...)); /* a few lines for eyes */
 
 /* A run whose folder exists: from step 0, or from its newest checkpoint. Prints, writes run.json, returns the exit status.

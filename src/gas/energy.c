@@ -197,6 +197,8 @@ void energy_close(struct energy *e)
 	mem_free(e);
 }
 
+const char *energy_processor(const struct energy *e) { return e->processor_name[0] ? e->processor_name : NULL; }
+
 double energy_idle_watts(const struct energy *e)
 {
 	return !isnan(e->place.idle_watts) ? e->place.idle_watts : e->processors * e->row.idle[1];

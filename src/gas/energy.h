@@ -54,6 +54,7 @@ void energy_mark(const struct energy *e, struct energy_mark *m);
 void energy_since(const struct energy *e, const struct energy_mark *from, const struct energy_load *load, struct energy_total *out);
 /* Every source that was looked for and what came of it, a line each: name, whether it counts, why not. */
 void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what), void *ctx);
+const char *energy_processor(const struct energy *e);    /* as the system names it; NULL when it does not */
 double energy_idle_watts(const struct energy *e);       /* as given, or the model's middle */
 void energy_close(struct energy *e);
 

@@ -15,7 +15,7 @@
 
 /* Besides checkpoints, and shards as model-00001-of-00002.safetensors. */
 static const char *const run_files[] = {
-	RUN, METRICS, "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json",
+	RUN, METRICS, "gas.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json",
 	"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
 	"vocab.json", "merges.txt", "chat_template.jinja", NULL
 };

@@ -167,8 +167,70 @@ static void check_dead(struct test *t)
 	mem_free(path);
 }
 
+/* Writes entries until it is killed. */
+static void write_for_ever(const char *path)
+{
+	struct err e = ERR_INIT;
+	struct ledger *l;
+
+	for (;;) {
+		struct arena mem = ARENA_INIT;
+		struct entry x;
+		if (ledger_open(&l, path, LEDGER_WRITE, &e) < 0)
+			_exit(1);
+		fill(&x, &mem);
+		for (int i = 0; i < 20; i++)
+			if (ledger_put(l, &x, &e) < 0)
+				_exit(1);
+		ledger_close(l);
+		arena_release(&mem);
+	}
+}
+
+static void say_nothing(void *ctx, const char *finding)
+{
+	(void)ctx;
+	printf("  %s\n", finding);
+}
+
+static void check_torture(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct entries all = { 0 };
+	char *path = file_of("torture.db");
+	size_t findings = 1;
+	bool failed = false;
+
+	test_case(t, "three writers at once, killed again and again: the file stays whole and nothing stays running");
+	ledger_close(open_at(t, path));
+	fflush(stdout);
+	for (int round = 0; round < 12; round++) {
+		pid_t child[3];
+		int status;
+		for (int i = 0; i < 3; i++)
+			if ((child[i] = fork()) == 0)
+				write_for_ever(path);
+		usleep(20000 + 3000 * (unsigned)round);
+		for (int i = 0; i < 3; i++) {
+			kill(child[i], SIGKILL);
+			waitpid(child[i], &status, 0);
+			failed |= !WIFSIGNALED(status);
+		}
+	}
+	CHECK(t, !failed);
+	struct ledger *l = open_at(t, path);
+	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 0);
+	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n > 0);
+	for (size_t i = 0; i < all.n; i++)
+		CHECK(t, !strcmp(all.items[i].status, "killed"));
+	entries_release(&all);
+	ledger_close(l);
+	mem_free(path);
+}
+
 void test_ledger(struct test *t)
 {
+	check_torture(t);
 	check_round_trip(t);
 	check_refusals(t);
 	check_dead(t);

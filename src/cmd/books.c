@@ -1,0 +1,325 @@
+/* books: see books.h. */
+#include "cmd/books.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static const double tick_seconds = 5, look_seconds = 0.1;
+
+static struct {
+	bool on, recorded;             /* metered; wanted in a ledger */
+	struct meter *meter;
+	struct prices prices;
+	struct ledger *ledger;         /* NULL: cannot be written */
+	struct entry entry;
+	struct arena mem;
+	struct gas_limit limit;
+	double last_tick, last_look;
+	bool over;
+	struct artefact_use *uses;
+	size_t n_uses;
+} books;
+
+/* --- the beginning --- */
+
+char *books_ledger_path(const struct common *o)
+{
+	return o->ledger ? mem_strdup(o->ledger) : ledger_default_path();
+}
+
+static char *user_prices(const struct common *o)
+{
+	const char *config = env_get("XDG_CONFIG_HOME"), *home = env_get("HOME");
+	char *path;
+
+	if (o->prices)
+		return mem_strdup(o->prices);
+	if (!config && !home)
+		return NULL;
+	path = config ? mem_printf("%s/kungfu/prices.yaml", config) : mem_printf("%s/.config/kungfu/prices.yaml", home);
+	if (io_exists(path))
+		return path;
+	mem_free(path);
+	return NULL;
+}
+
+static int read_limit(const struct common *o, struct err *e)
+{
+	books.limit = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
+	if (!o->max_gas)
+		return 0;
+	if (gas_limit_parse(&books.limit, o->max_gas, e) < 0)
+		return err_prefix(e, "--max-gas");
+	if (!isnan(books.limit.money) && prices_convert(&books.prices, books.limit.money, books.limit.currency, &books.limit.money, e) < 0)
+		return err_prefix(e, "--max-gas");
+	return 0;
+}
+
+static void put(void)
+{
+	struct err e = ERR_INIT;
+
+	if (!books.ledger)
+		return;
+	books.entry.uses = books.uses;
+	books.entry.n_uses = books.n_uses;
+	if (ledger_put(books.ledger, &books.entry, &e) == 0)
+		return;
+	log_warn("this run is not recorded any more: %s", e.msg);
+	ledger_close(books.ledger);
+	books.ledger = NULL;
+}
+
+static void open_ledger(const struct common *o)
+{
+	struct err e = ERR_INIT;
+	char *path = books_ledger_path(o);
+
+	if (!path)
+		err_set(&e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
+	else
+		ledger_open(&books.ledger, path, LEDGER_WRITE, &e);
+	if (!books.ledger)
+		log_warn("this run is not recorded: %s", e.msg);
+	mem_free(path);
+}
+
+static const char *words(const struct app *app)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < app->argc; i++) {
+		json_t *word = json_string(app->argv[i]);
+		json_array_append_new(list, word ? word : json_null());
+	}
+	char *line = jsonx_line(list);
+	const char *kept = arena_strdup(&books.mem, line);
+	mem_free(line);
+	json_decref(list);
+	return kept;
+}
+
+static void describe(const struct app *app, const struct command *c)
+{
+	entry_init(&books.entry);
+	entry_identify(&books.entry, &books.mem);
+	books.entry.command = c->name;
+	books.entry.argv = words(app);
+	books.entry.version = KUNGFU_VERSION;
+	books.entry.threads = pool_threads(app->pool);
+	books.entry.kernels = app->kernels->name;
+}
+
+int books_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e)
+{
+	if (c->looks || !strcmp(o->gas, "off"))
+		return o->max_gas && !c->looks ? err_set(e, "--max-gas wants the meter, which --gas off turns off") : 0;
+	char *path = user_prices(o);
+	int status = prices_load(&books.prices, path, e);
+	mem_free(path);
+	if (status || read_limit(o, e) < 0)
+		return -1;
+	describe(app, c);
+	books.on = true;
+	books.recorded = !o->ledger || strcmp(o->ledger, "off") != 0;
+	if (books.recorded)
+		open_ledger(o);
+	struct meter_options m = {
+		.place = { .power_file = o->power_file, .idle_watts = books.ledger ? ledger_idle_watts(books.ledger) : NAN }, .prices = &books.prices,
+		.phases = !strcmp(o->gas, "phases"),
+	};
+	books.meter = meter_begin(&m);
+	books.entry.processor = energy_processor(meter_energy(books.meter));
+	books.last_tick = books.last_look = clock_seconds();
+	put();
+	return 0;
+}
+
+/* --- what a command tells --- */
+
+static void add_use(const char *role, const char *path, const char *known, bool out)
+{
+	struct err e = ERR_INIT;
+	struct artefact a;
+
+	if (!books.recorded || !path || !strcmp(path, "-"))
+		return;
+	if (artefact_from_path(&a, books.ledger, path, known, &books.mem, &e) < 0)
+		return;
+	books.uses = mem_grow(books.uses, books.n_uses + 1, sizeof(*books.uses));
+	books.uses[books.n_uses++] = (struct artefact_use){ .role = role, .out = out, .artefact = a };
+	put();
+}
+
+void books_in(const char *role, const char *path, const char *known) { add_use(role, path, known && *known ? known : NULL, false); }
+void books_out(const char *role, const char *path) { add_use(role, path, NULL, true); }
+
+void books_directory(const char *path)
+{
+	char whole[PATH_MAX];
+	if (books.on && path)
+		books.entry.directory = arena_strdup(&books.mem, realpath(path, whole) ? whole : path);
+}
+
+void books_seed(int64_t seed) { books.entry.seed = seed; }
+
+void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double flops)
+{
+	books.entry.gas.tokens_in = tokens_in;
+	books.entry.gas.tokens_out = tokens_out;
+	books.entry.gas.tokens_supervised = tokens_supervised;
+	books.entry.gas.flops = flops;
+}
+
+static const char *kept_json(const json_t *j)
+{
+	char *line = jsonx_line(j);
+	const char *kept = arena_strdup(&books.mem, line);
+	mem_free(line);
+	return kept;
+}
+
+int books_plan(double seconds, const json_t *plan, struct err *e)
+{
+	struct gas g;
+	char why[160];
+
+	if (!books.on)
+		return 0;
+	gas_predict(meter_energy(books.meter), &books.prices, seconds, seconds * (double)books.entry.threads, &g);
+	json_t *kept = json_copy((json_t *)plan);
+	json_object_set_new(kept, "planned_joules", jsonx_number(g.energy.joules));
+	json_object_set_new(kept, "planned_joules_low", jsonx_number(g.energy.low));
+	json_object_set_new(kept, "planned_joules_high", jsonx_number(g.energy.high));
+	json_object_set_new(kept, "planned_money", jsonx_number(g.money.total));
+	books.entry.prediction = kept_json(kept);
+	json_decref(kept);
+	put();
+	if (gas_limit_exceeded(&books.limit, &g, why))
+		return err_set(e, "--max-gas: the plan wants %s; nothing was run", why);
+	return 0;
+}
+
+void books_phase(const char *name)
+{
+	if (books.on)
+		meter_phase(books.meter, name);
+}
+
+void books_tick(void)
+{
+	double now = clock_seconds();
+
+	if (!books.on || now - books.last_tick < tick_seconds)
+		return;
+	books.last_tick = now;
+	meter_read(books.meter, &books.entry.gas);
+	put();
+}
+
+bool books_over(void)
+{
+	double now = clock_seconds();
+	struct gas g;
+	char why[160];
+
+	if (!books.on || books.over || now - books.last_look < look_seconds)
+		return books.over;
+	books.last_look = now;
+	gas_none(&g);
+	meter_read(books.meter, &g);
+	books.over = gas_limit_exceeded(&books.limit, &g, why);
+	if (books.over)
+		log_warn("--max-gas is used up: %s", why);
+	return books.over;
+}
+
+void books_summary(json_t *summary)
+{
+	if (!books.on)
+		return;
+	meter_read(books.meter, &books.entry.gas);
+	gas_json(summary, &books.entry.gas);
+	books.entry.metrics = kept_json(summary);
+}
+
+void books_text(char out[200])
+{
+	out[0] = 0;
+	if (!books.on)
+		return;
+	meter_read(books.meter, &books.entry.gas);
+	gas_text(&books.entry.gas, out);
+}
+
+void books_error(const char *sentence)
+{
+	if (books.on)
+		books.entry.error = arena_strdup(&books.mem, sentence);
+}
+
+/* --- the end --- */
+
+/* A run that the ledger does not know keeps its entry in its own directory. */
+static void keep_beside(void)
+{
+	struct err e = ERR_INIT;
+
+	if (!books.recorded || books.ledger || !books.entry.directory || !io_is_dir(books.entry.directory))
+		return;
+	books.entry.uses = books.uses;
+	books.entry.n_uses = books.n_uses;
+	char *path = io_join(books.entry.directory, "gas.json");
+	json_t *j = entry_json(&books.entry, true);
+	if (jsonx_write_file(path, j, &e) < 0)
+		log_warn("%s", e.msg);
+	else
+		log_say("its entry is kept: kungfu gas import %s adds it", path);
+	json_decref(j);
+	mem_free(path);
+}
+
+static void close_entry(int status)
+{
+	static const char *const names[] = { [EXIT_DONE] = "finished", [EXIT_FAILED] = "failed", [EXIT_USAGE] = "failed", [EXIT_STOPPED] = "stopped" };
+	char now[32];
+	struct err ignored = ERR_INIT;
+
+	clock_iso(now);
+	books.entry.status = names[status];
+	books.entry.exit_status = status;
+	books.entry.ended = arena_strdup(&books.mem, now);
+	json_t *phases = meter_phases(books.meter);
+	if (json_array_size(phases))
+		books.entry.phases = kept_json(phases);
+	json_decref(phases);
+	meter_end(books.meter, &books.entry.gas);
+	if (status == EXIT_USAGE) { /* nothing was run */
+		if (books.ledger)
+			ledger_remove(books.ledger, books.entry.id, &ignored);
+		return;
+	}
+	put();
+	keep_beside();
+}
+
+void books_end(int status)
+{
+	if (books.on)
+		close_entry(status);
+	books.on = false;
+	ledger_close(books.ledger);
+	prices_release(&books.prices);
+	mem_free(books.uses);
+	arena_release(&books.mem);
+}

@@ -1,0 +1,31 @@
+/* books: what a command costs, from its first option to its exit: the meter, the ledger's entry, --max-gas. One process runs one command, so there is
+ * one of it. Commands tell what they took in, made and counted; every call is harmless where nothing is metered (--gas off) or recorded (--ledger off,
+ * or a ledger that cannot be written: the run goes on, says so, and its entry is kept as gas.json in its own directory).
+ *
+ * None of it may be called inside a step, but books_over. */
+#ifndef CMD_BOOKS_H
+#define CMD_BOOKS_H
+
+#include "cmd/command.h"
+#include "gas/ledger.h"
+
+int books_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e); /* −1: a usage error */
+void books_in(const char *role, const char *path, const char *known /* hash of the weights or the data, or NULL */);
+void books_out(const char *role, const char *path);
+void books_directory(const char *path);          /* of the run: where its entry is kept if the ledger fails */
+void books_seed(int64_t seed);
+void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double flops); /* −1, NAN: not known */
+/* What a plan says; -1 with a sentence when --max-gas has no room for it. plan is kept beside the run; borrowed. */
+int books_plan(double seconds, const json_t *plan, struct err *e);
+void books_phase(const char *name);              /* with --gas phases */
+void books_tick(void);                           /* between steps: at most every few seconds the entry learns what was used so far */
+bool books_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
+void books_summary(json_t *summary);             /* adds joules, money … to it and keeps it as the entry's metrics */
+void books_text(char out[200]);                  /* the same in one line; "" when nothing is metered */
+void books_error(const char *sentence);
+void books_end(int status);
+
+/* The ledger that --ledger names, or the default one; mem_free; NULL: there is none. */
+char *books_ledger_path(const struct common *o);
+
+#endif

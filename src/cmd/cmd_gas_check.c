@@ -1,0 +1,104 @@
+/* gas check: what of energy can be measured on this machine, and whether the ledger is whole. */
+#include "cmd/books.h"
+
+#include <math.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "gas/energy.h"
+
+extern const struct command cmd_gas_check;
+
+struct check { struct common common; };
+
+static const struct opt check_opts[] = {
+	COMMON_OPTS(struct check, common),
+	OPT_END
+};
+
+struct report { const struct app *app; json_t *sources, *findings; };
+
+static void say_source(void *ctx, const char *name, bool used, const char *what)
+{
+	struct report *r = ctx;
+	json_array_append_new(r->sources, json_pack("{s:s, s:b, s:s}", "name", name, "used", used, "what", what));
+	if (!r->app->json)
+		app_print("  %-4s %s: %s\n", used ? "yes" : "no", name, what);
+}
+
+static void say_finding(void *ctx, const char *finding)
+{
+	struct report *r = ctx;
+	json_array_append_new(r->findings, json_string(finding));
+	if (!r->app->json)
+		app_print("  %s\n", finding);
+}
+
+static void check_sources(struct report *r, const struct check *o)
+{
+	struct energy_place place = { .power_file = o->common.power_file, .idle_watts = NAN };
+	struct energy *e = energy_open(&place);
+
+	if (!r->app->json)
+		app_print("sources of energy:\n");
+	energy_describe(e, say_source, r);
+	energy_close(e);
+}
+
+static int check_ledger(struct report *r, const struct check *o, size_t *findings, struct err *e)
+{
+	struct ledger *l;
+	char *path = books_ledger_path(&o->common);
+	int status = 0;
+
+	if (path && io_exists(path)) {
+		status = ledger_open(&l, path, LEDGER_READ, e);
+		if (!status) {
+			if (!r->app->json)
+				app_print("ledger %s:\n", path);
+			status = ledger_check(l, say_finding, r, findings, e);
+			ledger_close(l);
+		}
+		if (!status && !*findings && !r->app->json)
+			app_print("  whole\n");
+	}
+	mem_free(path);
+	return status;
+}
+
+static int run(struct app *app)
+{
+	struct check o;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	size_t findings = 0;
+	int status = app_begin(app, &cmd_gas_check, &o, &p);
+
+	if (status)
+		return status - 1;
+	struct report r = { app, json_array(), json_array() };
+	check_sources(&r, &o);
+	status = check_ledger(&r, &o, &findings, &e);
+	if (!status && findings)
+		status = err_set(&e, "the ledger has %zu faults", findings);
+	if (app->json) {
+		json_t *j = json_pack("{s:O, s:O}", "sources", r.sources, "findings", r.findings);
+		app_json(j);
+		json_decref(j);
+	}
+	json_decref(r.sources);
+	json_decref(r.findings);
+	opt_release(&p);
+	return status ? app_fail(&e) : EXIT_DONE;
+}
+
+const struct command cmd_gas_check = {
+	.name = "gas check",
+	.summary = "which energy counters this machine has, and whether the ledger is whole",
+	.usage = "[options]",
+	.example = "kungfu gas check",
+	.order = 74,
+	.looks = true,
+	.opts = check_opts,
+	.run = run,
+};
