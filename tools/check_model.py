@@ -10,6 +10,7 @@ import time
 import warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("XDG_STATE_HOME", tempfile.mkdtemp(prefix="kungfu-state."))
 warnings.filterwarnings("ignore")
 import torch
 import transformers

@@ -2,6 +2,7 @@
 #include "cmd/books.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -9,9 +10,13 @@
 
 extern const struct command cmd_gas_check;
 
-struct check { struct common common; };
+struct check {
+	struct common common;
+	double idle_seconds;
+};
 
 static const struct opt check_opts[] = {
+	OPT_FLOAT("idle-seconds", struct check, idle_seconds, NULL, 0.5, 3600, "measures for so long what this machine takes doing nothing, and remembers it"),
 	COMMON_OPTS(struct check, common),
 	OPT_END
 };
@@ -43,6 +48,32 @@ static void check_sources(struct report *r, const struct check *o)
 		app_print("sources of energy:\n");
 	energy_describe(e, say_source, r);
 	energy_close(e);
+}
+
+/* Idle power by the counters alone: an estimate of it would only repeat the table. */
+static int measure_idle(const struct report *r, const struct check *o, struct err *e)
+{
+	struct meter_options m = { .place = { .power_file = o->common.power_file, .idle_watts = NAN } };
+	struct meter *meter = meter_begin(&m);
+	struct gas g;
+	struct ledger *l = NULL;
+	char *path = books_ledger_path(&o->common);
+
+	gas_none(&g);
+	usleep((useconds_t)(1e6 * fmod(o->idle_seconds, 1)));
+	sleep((unsigned)o->idle_seconds);
+	meter_end(meter, &g);
+	double watts = g.energy.machine_joules / g.seconds;
+	int status = g.energy.method != ENERGY_MEASURED ? err_set(e, "--idle-seconds: no counter of energy can be read here") : 0;
+	if (!status)
+		status = path ? ledger_open(&l, path, LEDGER_WRITE, e) : err_set(e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
+	if (!status)
+		status = ledger_set_idle_watts(l, watts, g.energy.source, e);
+	if (!status && !r->app->json)
+		app_print("idle power: %.3g W by %s\n", watts, g.energy.source);
+	ledger_close(l);
+	mem_free(path);
+	return status;
 }
 
 static int check_ledger(struct report *r, const struct check *o, size_t *findings, struct err *e)
@@ -78,7 +109,10 @@ static int run(struct app *app)
 		return status - 1;
 	struct report r = { app, json_array(), json_array() };
 	check_sources(&r, &o);
-	status = check_ledger(&r, &o, &findings, &e);
+	if (!isnan(o.idle_seconds))
+		status = measure_idle(&r, &o, &e);
+	if (!status)
+		status = check_ledger(&r, &o, &findings, &e);
 	if (!status && findings)
 		status = err_set(&e, "the ledger has %zu faults", findings);
 	if (app->json) {

@@ -164,6 +164,7 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 		g.ctx = &view;
 	}
 	g.emit = o->show_logprobs || app->json ? go_on : show_text;
+	books_phase("generate");
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
 	books_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, NAN);
 	if (status == 0 && !app->json)

@@ -82,10 +82,10 @@ static int show_progress(void *ctx, size_t done, size_t n)
 		x->done += x->w->items[x->seen++].n;
 	double seconds = clock_seconds() - x->began, rate = (double)x->done / seconds;
 	if (seconds < 2)
-		return 0;
+		return books_over();
 	clock_human((double)(x->total - x->done) / rate, left);
 	log_live("window %zu of %zu  %.0f tokens/s  %s left", done, n, rate, left);
-	return 0;
+	return books_over();
 }
 
 static int score_windows(struct scorer *scorer, const struct windows *w, struct scored *s, struct err *e)
@@ -100,6 +100,7 @@ static int score_windows(struct scorer *scorer, const struct windows *w, struct 
 		each[i] = s->logprob + w->begin[i];
 		watch.total += w->items[i].n;
 	}
+	books_phase("score");
 	int status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
 	for (size_t i = 0; i < w->n; i++)
 		s->sum += sum[i];

@@ -3,6 +3,7 @@
 #include "cmd/tune_common.h"
 
 #include "base/log.h"
+#include "cmd/books.h"
 
 extern const struct command cmd_tune;
 
@@ -23,6 +24,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 
 	if (!old && run_dir_create(&dir, r->out, record, &e) < 0)
 		return app_fail(&e);
+	books_phase("open");
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return fail_early(&dir, &e);
 	plan_show(trainer_plan(t), log_say);

@@ -12,6 +12,7 @@
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
 {
 	*l = (struct loaded){ 0 };
+	books_phase("open");
 	if (model_open(&l->model, model, e) < 0)
 		return -1;
 	books_in("model", model, NULL);

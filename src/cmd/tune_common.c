@@ -351,6 +351,7 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 		return -1;
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
+	books_phase("steps");
 	if (fit_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";

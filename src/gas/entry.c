@@ -75,7 +75,7 @@ const struct column entry_columns[] = {
 	JSON("argv", argv, "words after the command"),
 	JSON("prediction", prediction, "what the plan said"),
 	JSON("metrics", metrics, "what the summary said"),
-	JSON("phases", phases, "with --gas phases or requests"),
+	JSON("phases", phases, "with --gas phases"),
 	TEXT("note", note, "how a declared or killed run's figures came about"),
 	INNER("boot", COLUMN_TEXT, boot, "boot id of the kernel it runs under"),
 	INNER("pid", COLUMN_INT, pid, "process"),
