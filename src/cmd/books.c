@@ -142,6 +142,7 @@ int books_begin(const struct app *app, const struct command *c, const struct com
 	books.entry.processor = energy_processor(meter_energy(books.meter));
 	books.last_tick = books.last_look = clock_seconds();
 	put();
+	put(); /* takes the memory that later ones want, before a plan counts what is taken */
 	return 0;
 }
 
@@ -233,7 +234,9 @@ bool books_over(void)
 	struct gas g;
 	char why[160];
 
-	if (!books.on || books.over || now - books.last_look < look_seconds)
+	bool limited = !isnan(books.limit.seconds) || !isnan(books.limit.joules) || !isnan(books.limit.money);
+
+	if (!books.on || !limited || books.over || now - books.last_look < look_seconds)
 		return books.over;
 	books.last_look = now;
 	gas_none(&g);

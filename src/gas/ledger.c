@@ -247,7 +247,7 @@ static int set_up(struct ledger *l, struct err *e)
 {
 	sqlite3_extended_result_codes(l->db, 1);
 	sqlite3_busy_timeout(l->db, BUSY_MS);
-	if (l->writable && (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", e) < 0))
+	if (l->writable && (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128", e) < 0))
 		return -1;
 	/* Only a new file is turned to WAL: the mode is in the file. */
 	if (l->writable && pragma(l, "PRAGMA application_id", -1) == 0 && ledger_exec(l, "PRAGMA journal_mode = WAL", e) < 0)
