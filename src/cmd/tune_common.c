@@ -12,8 +12,9 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gas/profile.h"
 #include "cmd/books.h"
+#include "gas/forecast.h"
+#include "gas/profile.h"
 #include "learn/fit.h"
 #include "learn/run_log.h"
 
@@ -116,6 +117,19 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 
 /* --- the plan --- */
 
+/* Taking memory varies most from run to run, where a machine is virtual by half of it. */
+static struct span planned_time(const struct trainer_plan *p)
+{
+	double sigma = hypot(forecast_sigma(forecast_time, p->planned_seconds), p->start_seconds / 2);
+	return forecast(p->planned_seconds, sigma, forecast_time, NULL, 0);
+}
+
+static struct span planned_memory(const struct trainer_plan *p)
+{
+	double bytes = (double)p->planned_bytes;
+	return forecast(bytes, forecast_sigma(forecast_memory, bytes), forecast_memory, NULL, 0);
+}
+
 json_t *plan_json(const struct trainer_plan *p)
 {
 	json_t *parts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights_bytes", (json_int_t)p->weights_bytes, "state_bytes",
@@ -126,6 +140,11 @@ json_t *plan_json(const struct trainer_plan *p)
 	                      jsonx_number(p->planned_seconds), "planned_flops", jsonx_number(p->planned_flops), "parts", parts);
 	json_object_set_new(j, "seconds_parts", json_pack("{s:f, s:f, s:f, s:f, s:f}", "open", p->open_seconds, "start", p->start_seconds, "steps",
 	                                                  p->step_seconds, "evaluations", p->eval_seconds, "saving", p->save_seconds));
+	struct span seconds = planned_time(p), bytes = planned_memory(p);
+	json_object_set_new(j, "planned_seconds_low", jsonx_number(seconds.low));
+	json_object_set_new(j, "planned_seconds_high", jsonx_number(seconds.high));
+	json_object_set_new(j, "planned_bytes_low", json_integer((json_int_t)bytes.low));
+	json_object_set_new(j, "planned_bytes_high", json_integer((json_int_t)bytes.high));
 	json_object_set_new(j, "disk_bytes", json_integer((json_int_t)p->disk_bytes));
 	json_object_set_new(j, "steps", json_integer(p->steps));
 	json_object_set_new(j, "epochs", json_real(p->epochs));
@@ -162,7 +181,8 @@ static void show_bytes(void (*say)(const char *fmt, ...), const char *what, size
 
 void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...))
 {
-	char a[32], b[32], c[32], d[32];
+	char a[32], b[32], c[32], d[32], low[32], high[32];
+	struct span seconds = planned_time(p);
 
 	say("plan: %ld steps (%.4g epochs of %lld documents), %ld micro-batches", p->steps, p->epochs, (long long)p->documents,
 	    p->micro_batches);
@@ -170,7 +190,9 @@ void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...))
 	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
 	say("  %s of %s parameters are trained", human_count((double)p->trainable, a), human_count((double)p->parameters, b));
 	clock_human(p->planned_seconds, c);
-	say("  %s of memory, about %s, %s floating-point operations, %s of disk", human_bytes(p->planned_bytes, a), c,
+	clock_human(seconds.low, low);
+	clock_human(seconds.high, high);
+	say("  %s of memory, about %s (90 %%: %s to %s), %s floating-point operations, %s of disk", human_bytes(p->planned_bytes, a), c, low, high,
 	    human_count(p->planned_flops, b), human_bytes(p->disk_bytes, d));
 	show_bytes(say, "weights", p->weights_bytes, "of the model, as its file stores them");
 	show_bytes(say, "state", p->state_bytes, "parameters, gradients, moments");
