@@ -247,7 +247,7 @@ const struct command cmd_gas_compare = {
 	.example = "kungfu gas compare few-shot:0,10 lora:1000,2",
 	.brief = "break-even of methods",
 	.looks = true,
-	.order = 92,
+	.order = 75,
 	.opts = compare_opts,
 	.run = run,
 };

@@ -153,7 +153,7 @@ const struct command cmd_gas_marginal = {
 	.example = "kungfu gas marginal 100:.6 200:.5 400:.43",
 	.brief = "worth of more labels",
 	.looks = true,
-	.order = 93,
+	.order = 76,
 	.opts = marginal_opts,
 	.run = run,
 };
