@@ -1,8 +1,8 @@
 /* lint_page: see lint_page.h. A token is a span, or several where one character needs them; its class says whether it is learnt, special, and of
  * which role. The role is what the template's own text says: a word such as "user" right after a special token holds until the next.
  *
- * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is said. Documents with a
- * warning are all there. */
+ * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is said. Of the other
+ * documents those are there that the lint names: the refused, as many as it keeps, and the first that repeats another. */
 #include "cmd/lint_page.h"
 
 #include <math.h>
@@ -22,10 +22,11 @@ static const char style[] =
 	".doc{border:1px solid #d5dae0;border-radius:6px;margin:.8rem 0;padding:.5rem .8rem}.head{color:#57606a;font-size:.85rem}"
 	".text{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.6 ui-monospace,monospace;margin-top:.4rem}"
 	".t{border-radius:3px;box-shadow:inset -1px 0 #0002}.l{background:#c9f0d3;color:#0b4a1c}.p{color:#6a737d}.s{background:#ece5fb;color:#5b2da0;font-size:.85em}"
+	".l.s{background:#c9f0d3}"
 	".r{border-radius:3px;padding:0 .3rem;font-size:.75rem;background:#dbe9ff;color:#10458f}.warn{background:#fff0c8;color:#6b4a00;border-radius:4px;padding:.1rem .4rem}"
 	".refused{background:#ffdedd;color:#8c1610;border-radius:4px;padding:.1rem .4rem}"
 	"@media(prefers-color-scheme:dark){body{background:#14171c;color:#e6e9ed}.doc{border-color:#323943}.head{color:#9aa4af}.t{box-shadow:inset -1px 0 #fff2}"
-	".l{background:#123c20;color:#a6f0bb}.p{color:#8b95a1}.s{background:#30264a;color:#cbb5ff}.r{background:#16315c;color:#a9ccff}"
+	".l{background:#123c20;color:#a6f0bb}.p{color:#8b95a1}.s{background:#30264a;color:#cbb5ff}.l.s{background:#123c20}.r{background:#16315c;color:#a9ccff}"
 	".warn{background:#463608;color:#ffdf8a}.refused{background:#56201d;color:#ffb9b4}}";
 
 static void add(struct buf *out, const char *text) { markup_text(out, text, strlen(text)); }
@@ -155,9 +156,10 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 		add_document(&rows, p, s->lint, d);
 		shown++;
 	}
-	buf_addf(out, "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and those that are refused. ", shown, s->documents->n,
-	         MIN(p->limit, s->documents->n));
-	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t s\">special token</span></p>\n");
+	buf_addf(out, "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused or, the first, repeated. ",
+	         shown, s->documents->n, MIN(p->limit, s->documents->n));
+	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t s\">special token</span> "
+	              "<span class=\"t l s\">special token, learnt</span></p>\n");
 	buf_add(out, buf_str(&rows), rows.len);
 	buf_release(&rows);
 }
