@@ -356,10 +356,10 @@ static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
 	log_say("the result is in %s", f->dir->path);
 }
 
-/* What this process did, not the pieces before it. */
-static void tell_books(const struct fit *f, json_t *summary, enum fit_end end)
+/* What this process did: not the pieces before it, which have entries of their own. */
+static void tell_books(const struct fit *f, const struct fit *restored, json_t *summary, enum fit_end end)
 {
-	books_count(f->tokens, 0, f->supervised_tokens, f->flops);
+	books_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens, f->flops - restored->flops);
 	if (end == FIT_DONE)
 		books_out("result", f->dir->path);
 	books_summary(summary);
@@ -373,12 +373,13 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 		return -1;
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
+	const struct fit restored = *f;
 	books_phase("steps");
 	if (fit_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
 	json_t *summary = summarize(f, s, status);
-	tell_books(f, summary, *end);
+	tell_books(f, &restored, summary, *end);
 	int rc = set_status(f->dir, facts, status, summary, e);
 	say_end(f, s, *end);
 	if (s->app->json && !rc)
