@@ -1,7 +1,7 @@
 /* token_logprob: head and loss in one op: logp[p] = log softmax(W·x_r)[token_p] for every pair p of target row r.
  *
  *     x (R,C) target rows      W (V,C) any dtype      u (R,r), U (V,r) what an adapter adds, or none      logp (M)
- *     logits z = x·Wᵀ + u·Uᵀ, never more of them than a strip (≤ 128 rows, V)
+ *     logits z = x·Wᵀ + u·Uᵀ, never more of them than a strip (≤ 256 rows, V)
  *
  * A row of the strip, in place: m = max z; e = exp(z − m) and L = Σ e, in fixed pieces of the vocabulary whose sums are
  * added in double in order; logp_p = (z_token − m) − log L. Logits are computed once a row, whatever the number of its
@@ -15,7 +15,7 @@
  *
  * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the strip were rebuilt in backward (Liger does likewise).
  * So the gradients are outputs of the forward node; backward only hands dx and du over, and what arrives from above is not asked
- * for: this op starts the gradient. dW and dU add up strip after strip, strips being 128 rows whatever the capacity. */
+ * for: this op starts the gradient. dW and dU add up strip after strip, strips being 256 rows whatever the capacity. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -27,7 +27,8 @@
 #include "op/run.h"
 #include "quant/panels.h"
 
-enum { STRIP_ROWS = 128, VOCABULARY_PIECE = 4096, ZERO_PIECE = 65536 };
+enum { STRIP_ROWS = 256, VOCABULARY_PIECE = 4096, ZERO_PIECE = 65536 };
+enum { LINE = 16, SET_PERIOD = 1024 }; /* floats a cache line and until its set comes round again */
 enum { IN_X, IN_W, IN_U, IN_UP, N_IN };
 enum { OUT_LOGP, OUT_STRIP, OUT_DX, OUT_DW, OUT_DU, OUT_DUP };
 
@@ -44,12 +45,18 @@ struct factor {
 struct logprob {
 	const struct run *r;
 	const struct batch *b;
-	size_t V;
+	size_t V, ld;               /* the strip's rows are ld apart */
 	size_t first;               /* target row where the strip begins */
 	bool gradient;
 	float *strip, *logp;
 	struct factor factor[2];    /* x and W, u and U */
 };
+
+/* Rows a multiple of 4 KB apart would fall into one set of the nearest cache, which holds fewer lines than a micro-tile has rows. */
+static size_t strip_ld(size_t V)
+{
+	return V % SET_PERIOD ? V : V + LINE;
+}
 
 static int check_adapter(const struct tape *t, const struct node *n, struct err *e)
 {
@@ -72,7 +79,7 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	if (n->in[IN_U] && check_adapter(t, n, e) < 0)
 		return -1;
 	tape_output(t, n, OUT_LOGP, "logprob", AXIS_PAIRS, 1, (size_t[]){ (size_t)t->cap.pairs });
-	tape_scratch(t, n, OUT_STRIP, "logits", (size_t)MIN(t->cap.targets, (int32_t)STRIP_ROWS) * head.dim[0]);
+	tape_scratch(t, n, OUT_STRIP, "logits", (size_t)MIN(t->cap.targets, (int32_t)STRIP_ROWS) * strip_ld(head.dim[0]));
 	if (tape_wants(t, n->in[IN_X]))
 		tape_output(t, n, OUT_DX, "d_targets", x.axis, 2, x.dim);
 	if (tape_wants(t, n->in[IN_W]))
@@ -124,7 +131,7 @@ static void logprob_row(void *ctx, size_t item, int thread)
 	const struct logprob *w = ctx;
 	const struct batch *b = w->b;
 	size_t target = w->first + item, begin = pair_from(b, target), end = begin;
-	float *z = w->strip + item * w->V, max = w->r->kernels->max(z, w->V);
+	float *z = w->strip + item * w->ld, max = w->r->kernels->max(z, w->V);
 	double weight = 0;
 	(void)thread;
 
@@ -152,20 +159,20 @@ static void strip_gradient(const struct logprob *w, const struct factor *f, size
 
 	if (f->d_rows) {
 		struct gemm g = { .m = rows, .n = k, .n_terms = 1, .c = f->d_rows + w->first * k, .ldc = k };
-		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = w->V, .a_col = 1, .b = f->matrix, .k = w->V, .scale = 1 };
+		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = w->ld, .a_col = 1, .b = f->matrix, .k = w->V, .scale = 1 };
 		gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 	}
 	if (f->d_matrix) {
 		struct gemm g = { .m = w->V, .n = k, .n_terms = 1, .c = f->d_matrix, .ldc = k, .accumulate = f->add || w->first > 0 };
 		struct matrix strip_rows = { .dtype = DTYPE_F32, .data = f->rows + w->first * k, .rows = rows, .cols = k, .row_bytes = k * sizeof(float) };
-		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = 1, .a_col = w->V, .b = strip_rows, .k = rows, .scale = 1 };
+		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = 1, .a_col = w->ld, .b = strip_rows, .k = rows, .scale = 1 };
 		gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 	}
 }
 
 static void strip_logits(const struct logprob *w, size_t rows)
 {
-	struct gemm g = { .m = rows, .n = w->V, .c = w->strip, .ldc = w->V };
+	struct gemm g = { .m = rows, .n = w->V, .c = w->strip, .ldc = w->ld };
 
 	for (size_t i = 0; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
 		const struct factor *f = &w->factor[i];
@@ -201,6 +208,7 @@ static struct logprob logprob_of(struct run *r, const struct node *n)
 	const struct logprob_attr *attr = n->attr;
 	struct logprob w = { .r = r, .b = r->batch, .V = run_tensor(r, n->in[IN_W])->dim[0] };
 
+	w.ld = strip_ld(w.V);
 	w.logp = run_f32(r, n->out[OUT_LOGP]);
 	w.strip = run_f32(r, n->out[OUT_STRIP]);
 	w.factor[0] = factor_of(r, n, IN_X, OUT_DX, attr->add_dw);

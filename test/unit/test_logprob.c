@@ -118,6 +118,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 static const struct shape shapes[] = {
 	{ 1, 2, 3, DTYPE_F32, true, true },     { 40, 67, 33, DTYPE_F32, true, true },   { 96, 100, 16, DTYPE_F16, true, false },
 	{ 330, 9001, 7, DTYPE_F32, true, true }, { 500, 130, 20, DTYPE_F32, false, true }, { 300, 77, 8, DTYPE_F32, false, false },
+	{ 600, 1024, 7, DTYPE_F32, true, true },
 	{ 330, 131, 20, DTYPE_F16, true, false, 3, true }, { 40, 67, 33, DTYPE_F32, false, false, 8, true },
 };
 
