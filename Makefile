@@ -121,7 +121,7 @@ demo: deps
 
 check:
 	tools/install-deps $(PACKAGES) $(CHECK_PACKAGES)
-	+$(MAKE) $(JOBS) check-now
+	+$(MAKE) --no-print-directory $(JOBS) check-now
 
 check-now: $(BUILD)/kungfu $(BUILD)/kungfu-test
 	test/check $(BUILD)
