@@ -44,7 +44,7 @@ int app_fail(const struct err *e)
 {
 	log_live_end();
 	fflush(stdout);
-	fprintf(stderr, "kungfu: %s\n", e->msg);
+	fprintf(stderr, "kungfu: %s%s\n", e->msg, books_over() ? " (--max-gas is used up)" : "");
 	books_error(e->msg);
 	return EXIT_FAILED;
 }
