@@ -196,6 +196,13 @@ static int sync_parent(const char *path, struct err *e)
 	return rc;
 }
 
+static void writer_clear(struct io_writer *w)
+{
+	mem_free(w->path);
+	mem_free(w->temporary);
+	*w = (struct io_writer){ .fd = -1 };
+}
+
 int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 {
 	static atomic_uint serial;
@@ -206,8 +213,7 @@ int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 	if (w->fd >= 0)
 		return 0;
 	io_error(e, "write", path);
-	mem_free(w->temporary);
-	w->temporary = NULL;
+	writer_clear(w);
 	return -1;
 }
 
@@ -219,14 +225,7 @@ int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e
 	return 0;
 }
 
-static void writer_clear(struct io_writer *w)
-{
-	mem_free(w->path);
-	mem_free(w->temporary);
-	*w = (struct io_writer){ .fd = -1 };
-}
-
-int io_writer_commit(struct io_writer *w, struct err *e)
+static int commit(struct io_writer *w, struct err *e)
 {
 	int fd = w->fd;
 	if (fsync(fd))
@@ -236,8 +235,16 @@ int io_writer_commit(struct io_writer *w, struct err *e)
 		return io_error(e, "close", w->path);
 	if (rename(w->temporary, w->path))
 		return io_error(e, "rename a temporary to", w->path);
-	int rc = sync_parent(w->path, e);
-	writer_clear(w);
+	return sync_parent(w->path, e);
+}
+
+int io_writer_commit(struct io_writer *w, struct err *e)
+{
+	int rc = commit(w, e);
+	if (rc)
+		io_writer_abort(w);
+	else
+		writer_clear(w);
 	return rc;
 }
 
@@ -247,8 +254,7 @@ void io_writer_abort(struct io_writer *w)
 		return;
 	if (w->fd >= 0)
 		close(w->fd);
-	if (w->temporary)
-		unlink(w->temporary);
+	unlink(w->temporary);
 	writer_clear(w);
 }
 

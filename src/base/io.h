@@ -23,7 +23,7 @@ int io_read_gz(struct buf *out, const char *path, struct err *e);/* inflates whe
 /* Writes the whole file beside and renames it over `path`. */
 int io_write(const char *path, const void *data, size_t n, struct err *e);
 
-/* The same in pieces: open, write…, then commit or abort. After any failed call only abort is legal. */
+/* The same in pieces: open, write…, then commit or abort. After a write that failed only abort is legal; an open or commit that failed has done it. */
 struct io_writer {
 	int fd;
 	char *path, *temporary;
@@ -32,7 +32,7 @@ struct io_writer {
 int io_writer_open(struct io_writer *w, const char *path, struct err *e);
 int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e);
 int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsync of the folder */
-void io_writer_abort(struct io_writer *w);                /* removes the temporary; harmless after commit */
+void io_writer_abort(struct io_writer *w);                /* removes the temporary; harmless after commit and after a failed open */
 
 int io_append(const char *path, const void *data, size_t n, struct err *e); /* O_APPEND, one write; for logs */
 /* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or the process's end. */

@@ -306,7 +306,7 @@ static void close_entry(int status)
 	if (json_array_size(phases))
 		books.entry.phases = kept_json(phases);
 	json_decref(phases);
-	meter_end(books.meter, &books.entry.gas);
+	meter_read(books.meter, &books.entry.gas);
 	if (status == EXIT_USAGE) { /* nothing was run */
 		if (books.ledger)
 			ledger_remove(books.ledger, books.entry.id, &ignored);
@@ -321,6 +321,8 @@ void books_end(int status)
 	if (books.on)
 		close_entry(status);
 	books.on = false;
+	meter_end(books.meter); /* the entry's words of energy were the meter's */
+	books.meter = NULL;
 	ledger_close(books.ledger);
 	prices_release(&books.prices);
 	mem_free(books.uses);

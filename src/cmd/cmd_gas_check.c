@@ -62,7 +62,7 @@ static int measure_idle(const struct report *r, const struct check *o, struct er
 	gas_none(&g);
 	usleep((useconds_t)(1e6 * fmod(o->idle_seconds, 1)));
 	sleep((unsigned)o->idle_seconds);
-	meter_end(meter, &g);
+	meter_read(meter, &g);
 	double watts = g.energy.machine_joules / g.seconds;
 	int status = g.energy.method != ENERGY_MEASURED ? err_set(e, "--idle-seconds: no counter of energy can be read here") : 0;
 	if (!status)
@@ -71,6 +71,7 @@ static int measure_idle(const struct report *r, const struct check *o, struct er
 		status = ledger_set_idle_watts(l, watts, g.energy.source, e);
 	if (!status && !r->app->json)
 		app_print("idle power: %.3g W by %s\n", watts, g.energy.source);
+	meter_end(meter);
 	ledger_close(l);
 	mem_free(path);
 	return status;

@@ -260,12 +260,10 @@ json_t *meter_phases(struct meter *m)
 	return list;
 }
 
-void meter_end(struct meter *m, struct gas *g)
+void meter_end(struct meter *m)
 {
 	if (!m)
 		return;
-	if (g)
-		meter_read(m, g);
 	stop_thread(m);
 	pthread_cond_destroy(&m->wake);
 	pthread_mutex_destroy(&m->lock);

@@ -47,7 +47,7 @@ struct meter_span { double seconds, cpu_seconds, suspended, machine_cpu; int64_t
 void meter_open_span(struct meter *m, struct meter_span *s);
 void meter_read_span(struct meter *m, const struct meter_span *s, struct gas *g);
 const struct energy *meter_energy(const struct meter *m);
-void meter_end(struct meter *m, struct gas *g); /* reads, stops the thread and frees; g may be NULL */
+void meter_end(struct meter *m);               /* stops the thread and frees, the words too to which a gas that was read points; m may be NULL */
 
 /* What a plan's numbers would cost here: energy by the model (or idle and marginal power), money and carbon by prices. */
 void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, struct gas *g);

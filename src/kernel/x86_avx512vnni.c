@@ -105,6 +105,15 @@ static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a
 	}
 }
 
+/* In bytes, because those of a block with a NaN sum to 0 and dwords would overflow. */
+INLINE int sum_of_bytes(__m128i a, __m128i b)
+{
+	__m128i sign = _mm_set1_epi8(-128), zero = _mm_setzero_si128();
+	__m128i s = _mm_add_epi64(_mm_sad_epu8(_mm_xor_si128(a, sign), zero), _mm_sad_epu8(_mm_xor_si128(b, sign), zero));
+
+	return (int)(_mm_cvtsi128_si64(s) + _mm_extract_epi64(s, 1)) - 128 * PANEL_BLOCK;
+}
+
 static void q8_row(const float *x, size_t n, uint8_t *out)
 {
 	__m512i magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -121,11 +130,12 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 			continue;
 		}
 		__m512 inverse = _mm512_set1_ps(127 / most);
-		__m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(v0, inverse)), q1 = _mm512_cvtps_epi32(_mm512_mul_ps(v1, inverse));
-		_mm_storeu_si128((__m128i *)b->q, _mm512_cvtepi32_epi8(q0));
-		_mm_storeu_si128((__m128i *)(b->q + 16), _mm512_cvtepi32_epi8(q1));
+		__m128i q0 = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(v0, inverse)));
+		__m128i q1 = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(v1, inverse)));
+		_mm_storeu_si128((__m128i *)b->q, q0);
+		_mm_storeu_si128((__m128i *)(b->q + 16), q1);
 		b->d = most / 127;
-		b->s = b->d * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+		b->s = b->d * (float)sum_of_bytes(q0, q1);
 	}
 }
 

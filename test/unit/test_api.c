@@ -401,6 +401,7 @@ static void scores(struct test *t, struct kf_model *m)
 	CHECK(t, lint.rows == 4 && lint.documents == 4 && lint.refused == 0 && kf_data_count(data) == 4);
 	BAD(KF_MISUSE, kf_data_finding(data, 0, &(struct kf_finding){ 0 }, &error));
 	BAD(KF_MISUSE, kf_data_document(data, 4, &d[0], &error));
+	kf_data_free(data);
 	BAD(KF_MISUSE, kf_data_open(&data, m, path, &(struct kf_data_options){ .max_length = 1 }, &error));
 	CHECK(t, data == NULL);
 	GOOD(kf_data_open(&data, m, path, NULL, &error));

@@ -39,7 +39,7 @@ static void check_meter(struct test *t)
 	meter_phase(m, "read");
 	mem_guard_disarm();
 	json_t *phases = meter_phases(m);
-	meter_end(m, &g);
+	meter_read(m, &g);
 	double sum = 0;
 	for (size_t i = 0; i < json_array_size(phases); i++)
 		sum += json_number_value(json_object_get(json_array_get(phases, i), "seconds"));
@@ -51,6 +51,7 @@ static void check_meter(struct test *t)
 	CHECK(t, g.suspended_seconds >= 0 && g.suspended_seconds < 0.01);
 	CHECK(t, g.energy.method != ENERGY_NONE && g.energy.low <= g.energy.joules && g.energy.joules <= g.energy.high);
 	json_decref(phases);
+	meter_end(m);
 }
 
 struct limit_case { const char *text; double seconds, joules, money; const char *currency; };
