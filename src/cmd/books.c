@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum { TELL_SECONDS = 2 };
+enum { PAST = 4 * FORECAST_LAST };     /* runs of a command, of all its kinds, that predictions learn from */
 static const double tick_seconds = 5, look_seconds = 0.1;
 
 static struct {
@@ -26,8 +28,13 @@ static struct {
 	struct gas_limit limit;
 	double last_tick, last_look;
 	bool over;
+	double began;
 	struct artefact_use *uses;
 	size_t n_uses;
+	struct ledger_past *past;      /* of the command, read before a plan counts what memory is taken */
+	size_t n_past;
+	bool predicted;
+	struct predicted_spans spans;
 } books;
 
 /* --- the beginning --- */
@@ -94,10 +101,12 @@ static void open_ledger(const struct common *o)
 	mem_free(path);
 }
 
-static const char *words(const struct app *app)
+static const char *words(const struct app *app, const struct command *c)
 {
 	json_t *list = json_array();
 
+	if (app->plans)
+		json_array_append_new(list, json_string(c->name));
 	for (int i = 0; i < app->argc; i++) {
 		json_t *word = json_string(app->argv[i]);
 		json_array_append_new(list, word ? word : json_null());
@@ -113,15 +122,22 @@ static void describe(const struct app *app, const struct command *c)
 {
 	entry_init(&books.entry);
 	entry_identify(&books.entry, &books.mem);
-	books.entry.command = c->name;
-	books.entry.argv = words(app);
+	books.entry.command = app->plans ? "plan" : c->name;
+	books.entry.argv = words(app, c);
 	books.entry.version = KUNGFU_VERSION;
 	books.entry.threads = pool_threads(app->pool);
 	books.entry.kernels = app->kernels->name;
 }
 
+static void read_past(const struct command *c)
+{
+	books.past = arena_array(&books.mem, PAST, sizeof(*books.past));
+	books.n_past = ledger_past(books.ledger, &books.entry, c->name, &books.mem, books.past, PAST);
+}
+
 int books_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e)
 {
+	books.began = clock_seconds();
 	if (c->looks || !strcmp(o->gas, "off"))
 		return o->max_gas && !c->looks ? err_set(e, "--max-gas wants the meter, which --gas off turns off") : 0;
 	char *path = user_prices(o);
@@ -140,9 +156,11 @@ int books_begin(const struct app *app, const struct command *c, const struct com
 	};
 	books.meter = meter_begin(&m);
 	books.entry.processor = energy_processor(meter_energy(books.meter));
-	books.last_tick = books.last_look = clock_seconds();
+	books.began = books.last_tick = books.last_look = clock_seconds();
 	put();
 	put(); /* takes the memory that later ones want, before a plan counts what is taken */
+	if (c->plans && books.ledger)
+		read_past(c);
 	return 0;
 }
 
@@ -190,23 +208,68 @@ static const char *kept_json(const json_t *j)
 	return kept;
 }
 
-int books_plan(double seconds, const json_t *plan, struct err *e)
+double books_seconds(void) { return clock_seconds() - books.began; }
+
+/* Those of its kind, oldest first. */
+static void past_of(const char *kind, struct predict_past *out)
 {
-	struct gas g;
+	out->n = 0;
+	for (size_t i = 0; i < books.n_past && out->n < FORECAST_LAST; i++)
+		out->n += !strcmp(books.past[i].kind, kind);
+	for (size_t i = 0, at = out->n; at > 0; i++) {
+		const struct ledger_past *x = &books.past[i];
+		if (strcmp(x->kind, kind) != 0)
+			continue;
+		at--;
+		out->seconds[at] = (struct forecast_past){ x->planned_seconds, x->seconds };
+		out->bytes[at] = (struct forecast_past){ x->planned_bytes, x->bytes };
+	}
+}
+
+/* The power's uncertainty is the model's, or that of what counters covered; the time's comes on top. */
+static void spread_by_time(struct gas *g, struct span seconds)
+{
+	double low = 1 - seconds.low / seconds.mid, high = seconds.high / seconds.mid - 1, j = g->energy.joules, m = g->money.total;
+
+	g->energy.low = fmax(j * (1 - hypot(1 - g->energy.low / j, low)), 0);
+	g->energy.high = j * (1 + hypot(g->energy.high / j - 1, high));
+	g->money.low = fmax(m * (1 - hypot(1 - g->money.low / m, low)), 0);
+	g->money.high = m * (1 + hypot(g->money.high / m - 1, high));
+}
+
+static void put_gas(json_t *plan, const struct gas *g)
+{
+	json_object_set_new(plan, "planned_joules", jsonx_number(g->energy.joules));
+	json_object_set_new(plan, "planned_joules_low", jsonx_number(g->energy.low));
+	json_object_set_new(plan, "planned_joules_high", jsonx_number(g->energy.high));
+	json_object_set_new(plan, "planned_money", jsonx_number(g->money.total));
+	json_object_set_new(plan, "planned_money_low", jsonx_number(g->money.low));
+	json_object_set_new(plan, "planned_money_high", jsonx_number(g->money.high));
+	json_object_set_new(plan, "currency", json_string(g->money.currency));
+}
+
+int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas, struct err *e)
+{
+	struct predict_past past;
 	char why[160];
 
+	past_of(p->kind, &past);
+	predict_spans(p, &past, s);
+	*plan = json_object();
+	predict_json(*plan, p, s);
+	json_object_update(*plan, facts);
+	json_decref(facts);
+	gas_none(gas);
 	if (!books.on)
 		return 0;
-	gas_predict(meter_energy(books.meter), &books.prices, seconds, seconds * (double)books.entry.threads, &g);
-	json_t *kept = json_copy((json_t *)plan);
-	json_object_set_new(kept, "planned_joules", jsonx_number(g.energy.joules));
-	json_object_set_new(kept, "planned_joules_low", jsonx_number(g.energy.low));
-	json_object_set_new(kept, "planned_joules_high", jsonx_number(g.energy.high));
-	json_object_set_new(kept, "planned_money", jsonx_number(g.money.total));
-	books.entry.prediction = kept_json(kept);
-	json_decref(kept);
+	books.predicted = true;
+	books.spans = *s;
+	gas_predict(meter_energy(books.meter), &books.prices, s->seconds.mid, s->seconds.mid * (double)books.entry.threads, gas);
+	spread_by_time(gas, s->seconds);
+	put_gas(*plan, gas);
+	books.entry.prediction = kept_json(*plan);
 	put();
-	if (gas_limit_exceeded(&books.limit, &g, why))
+	if (gas_limit_exceeded(&books.limit, gas, why))
 		return err_set(e, "--max-gas: the plan wants %s; nothing was run", why);
 	return 0;
 }
@@ -249,10 +312,14 @@ bool books_over(void)
 
 void books_summary(json_t *summary)
 {
+	char compared[200];
+
 	if (!books.on)
 		return;
 	meter_read(books.meter, &books.entry.gas);
 	gas_json(summary, &books.entry.gas);
+	if (books.predicted)
+		predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes, compared, summary);
 	books.entry.metrics = kept_json(summary);
 }
 
@@ -292,6 +359,17 @@ static void keep_beside(void)
 	mem_free(path);
 }
 
+/* What was predicted beside what it took, where that is long enough to be of interest. */
+static void say_compared(void)
+{
+	char compared[200];
+
+	if (books.entry.gas.seconds < TELL_SECONDS)
+		return;
+	predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes, compared, NULL);
+	log_say("%s", compared);
+}
+
 static void close_entry(int status)
 {
 	static const char *const names[] = { [EXIT_DONE] = "finished", [EXIT_FAILED] = "failed", [EXIT_USAGE] = "failed", [EXIT_STOPPED] = "stopped" };
@@ -307,6 +385,8 @@ static void close_entry(int status)
 		books.entry.phases = kept_json(phases);
 	json_decref(phases);
 	meter_read(books.meter, &books.entry.gas);
+	if (status == EXIT_DONE && books.predicted && strcmp(books.entry.command, "plan") != 0)
+		say_compared();
 	if (status == EXIT_USAGE) { /* nothing was run */
 		if (books.ledger)
 			ledger_remove(books.ledger, books.entry.id, &ignored);

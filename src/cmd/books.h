@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "gas/ledger.h"
+#include "gas/predict.h"
 
 int books_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e); /* −1: a usage error */
 void books_in(const char *role, const char *path, const char *known /* hash of the weights or the data, or NULL */);
@@ -15,12 +16,15 @@ void books_out(const char *role, const char *path);
 void books_directory(const char *path);          /* of the run: where its entry is kept if the ledger fails */
 void books_seed(int64_t seed);
 void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double flops); /* −1, NAN: not known */
-/* What a plan says; -1 with a sentence when --max-gas has no room for it. plan is kept beside the run; borrowed. */
-int books_plan(double seconds, const json_t *plan, struct err *e);
+/* Seconds since the command began. */
+double books_seconds(void);
+/* What is predicted, with what past runs of its kind teach: its intervals into s, energy and money into gas, all of it and the command's own facts (or NULL;
+ * taken) into *plan, a new reference, which is also kept beside the run. -1 with a sentence when --max-gas has no room for it. */
+int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas, struct err *e);
 void books_phase(const char *name);              /* with --gas phases */
 void books_tick(void);                           /* between steps: at most every few seconds the entry learns what was used so far */
 bool books_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
-void books_summary(json_t *summary);             /* adds joules, money … to it and keeps it as the entry's metrics */
+void books_summary(json_t *summary);             /* adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void books_text(char out[200]);                  /* the same in one line; "" when nothing is metered */
 void books_error(const char *sentence);
 void books_end(int status);

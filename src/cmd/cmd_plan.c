@@ -1,87 +1,71 @@
-/* plan: what `tune` with the same arguments would need: the dry run of the engine itself, nothing else. */
-#include "cmd/tune_common.h"
+/* plan: what a command would take. It is that command itself, with its own options, up to the moment before its work (cmd/planned.h). */
+#include <string.h>
 
-#include <stdarg.h>
-#include <stdio.h>
+#include "cmd/command.h"
 
-#include "base/jsonx.h"
-#include "gas/meter.h"
+extern const struct command cmd_plan, cmd_tune;
 
-extern const struct command cmd_plan;
+struct plan {
+	struct common common;
+};
 
-static void print_line(const char *fmt, ...)
+static const struct opt plan_opts[] = {
+	COMMON_OPTS(struct plan, common),
+	OPT_END
+};
+
+/* Options may stand before the command's name, if they are flags. */
+static const struct command *planned_command(struct app *app, int *at, int *words)
 {
-	char line[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	app_print("%s\n", line);
+	*at = 0;
+	while (*at < app->argc && app->argv[*at][0] == '-')
+		++*at;
+	return command_find(app->argc - *at, app->argv + *at, words);
 }
 
-/* Energy and money of the planned time, by the model of this machine's power and the prices. */
-static int add_gas(const struct app *app, const struct tune *tune, json_t *j, double seconds, struct err *e)
+/* The name's words are taken out, what stood before them comes after. */
+static void take_out(struct app *app, int at, int words)
 {
-	struct prices prices;
-	struct gas g;
+	for (int i = at - 1; i >= 0; i--)
+		app->argv[i + words] = app->argv[i];
+	app->argc -= words;
+	app->argv += words;
+}
 
-	if (prices_load(&prices, tune->common.prices, e) < 0)
-		return -1;
-	struct energy *energy = energy_open(NULL);
-	gas_none(&g);
-	gas_predict(energy, &prices, seconds, seconds * pool_threads(app->pool), &g);
-	json_object_set_new(j, "planned_joules", jsonx_number(g.energy.joules));
-	json_object_set_new(j, "planned_joules_low", jsonx_number(g.energy.low));
-	json_object_set_new(j, "planned_joules_high", jsonx_number(g.energy.high));
-	json_object_set_new(j, "planned_money", jsonx_number(g.money.total));
-	json_object_set_new(j, "planned_money_low", jsonx_number(g.money.low));
-	json_object_set_new(j, "planned_money_high", jsonx_number(g.money.high));
-	json_object_set_new(j, "currency", json_string(g.money.currency));
-	if (!app->json) {
-		char text[200];
-		gas_text(&g, text);
-		app_print("  %s\n", text);
-	}
-	energy_close(energy);
-	prices_release(&prices);
-	return 0;
+static bool asks_for_help(const struct app *app)
+{
+	return app->argc == 0 || !strcmp(app->argv[0], "--help") || !strcmp(app->argv[0], "-h");
 }
 
 static int run(struct app *app)
 {
-	struct tune tune;
+	struct plan options;
 	struct opt_parse p;
-	struct err e = ERR_INIT;
-	struct trainer *t;
-	int status = tune_parse(app, &cmd_plan, &tune, &p, "tune");
+	int at, words;
+	const struct command *c = planned_command(app, &at, &words);
 
-	if (status)
-		return status - 1;
-	if (trainer_open(&t, &tune.recipe, app->pool, app->kernels, &e) < 0) {
-		status = app_fail(&e);
-	} else {
-		json_t *j = plan_json(trainer_plan(t));
-		if (!app->json)
-			plan_show(trainer_plan(t), print_line);
-		if (add_gas(app, &tune, j, trainer_plan(t)->planned_seconds, &e) < 0)
-			status = app_fail(&e);
-		else if (app->json)
-			app_json(j);
-		json_decref(j);
-		trainer_close(t);
+	if (!c && asks_for_help(app)) {
+		int status = app_begin(app, &cmd_plan, &options, &p);
+		if (status)
+			return status - 1;
+		opt_release(&p);
+		return app_usage(&cmd_plan, "a command was wanted, with its arguments");
 	}
-	tune_release(&tune, &p);
-	return status;
+	if (c && !c->plans)
+		return app_usage(&cmd_plan, "%s has no plan: it %s", c->name, c == &cmd_plan ? "is one" : "takes next to nothing");
+	if (c)
+		take_out(app, at, words);
+	app->plans = true;
+	return (c ? c : &cmd_tune)->run(app); /* `plan MODEL …` is tune's */
 }
 
 const struct command cmd_plan = {
 	.name = "plan",
-	.summary = "what a tuning run needs: memory, operations, time, disk, without running it",
-	.usage = "tune MODEL --data FILE [options of tune]",
+	.summary = "what a command would take: memory, operations, time, energy, money, without running it",
+	.usage = "COMMAND [its arguments and options]",
 	.example = "kungfu plan tune model.gguf --data train.jsonl",
-	.brief = "memory, time, disk needed",
+	.brief = "time, memory, cost of it",
 	.order = 45,
-	.opts = tune_opts,
+	.opts = plan_opts,
 	.run = run,
 };

@@ -42,8 +42,9 @@ static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
 
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return app_fail(&e);
-	plan_show(trainer_plan(t), log_say);
-	int status = plan_books(t, r, &e) < 0 || trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, began, true, NULL);
+	json_t *plan = NULL;
+	int status = tune_planned(app, t, r, &plan, &e) < 0 || trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
+	json_decref(plan);
 	trainer_close(t);
 	return status;
 }
@@ -98,6 +99,7 @@ const struct command cmd_resume = {
 	.usage = "DIR",
 	.example = "kungfu resume run",
 	.brief = "go on after a stop",
+	.plans = true,
 	.order = 55,
 	.opts = resume_opts,
 	.run = run,

@@ -20,22 +20,23 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	struct err e = ERR_INIT;
 	struct run_dir dir = { 0 };
 	struct trainer *t = NULL;
+	json_t *plan = NULL;
 	int status;
 
-	if (!old && run_dir_create(&dir, r->out, record, &e) < 0)
+	if (!app->plans && !old && run_dir_create(&dir, r->out, record, &e) < 0)
 		return app_fail(&e);
 	books_phase("open");
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return fail_early(&dir, &e);
-	plan_show(trainer_plan(t), log_say);
-	if (profiling_begin(&tune->profiling, app, &e) == 0)
+	if (tune_planned(app, t, r, &plan, &e) == 0 && profiling_begin(&tune->profiling, app, &e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
-	if (e.msg[0] || plan_books(t, r, &e) < 0 || trainer_start(t, &e) < 0)
+	if (e.msg[0] || !plan || trainer_start(t, &e) < 0)
 		status = fail_early(&dir, &e);
 	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
 		status = app_fail(&e);
 	else
-		status = tune_run(app, t, r, &dir, tune->began, false, &tune->profiling);
+		status = tune_run(app, t, r, &dir, json_incref(plan), tune->began, false, &tune->profiling);
+	json_decref(plan);
 	trainer_close(t);
 	profiling_release(&tune->profiling);
 	run_dir_release(&dir);
@@ -47,13 +48,13 @@ static int run(struct app *app)
 	struct tune tune;
 	struct opt_parse p;
 	struct err e = ERR_INIT;
-	bool old;
-	int status = tune_parse(app, &cmd_tune, &tune, &p, NULL);
+	bool old = false;
+	int status = tune_parse(app, &cmd_tune, &tune, &p);
 
 	if (status)
 		return status - 1;
 	app_catch_signals();
-	if (run_dir_check(tune.recipe.out, tune.recipe.overwrite, &old, &e) < 0) {
+	if (!app->plans && run_dir_check(tune.recipe.out, tune.recipe.overwrite, &old, &e) < 0) {
 		status = app_fail(&e);
 	} else {
 		json_t *record = recipe_record(&tune.recipe);
@@ -70,6 +71,7 @@ const struct command cmd_tune = {
 	.usage = "MODEL --data FILE --out DIR [options], or recipe.yaml [--set NAME=VALUE]",
 	.example = "kungfu tune model.gguf --data train.jsonl --out run",
 	.brief = "train on your rows",
+	.plans = true,
 	.order = 50,
 	.opts = tune_opts,
 	.run = run,

@@ -17,6 +17,7 @@
 #include "cmd/overview.h"
 
 static bool json_only; /* --json: text must not reach stdout */
+static bool plan_shown;
 static volatile sig_atomic_t interrupted;
 
 /* --- output --- */
@@ -42,12 +43,16 @@ void app_print(const char *fmt, ...)
 
 int app_fail(const struct err *e)
 {
+	if (plan_shown)
+		return EXIT_DONE;
 	log_live_end();
 	fflush(stdout);
 	fprintf(stderr, "kungfu: %s%s\n", e->msg, books_over() ? " (--max-gas is used up)" : "");
 	books_error(e->msg);
 	return EXIT_FAILED;
 }
+
+void app_plan_shown(void) { plan_shown = true; }
 
 int app_usage(const struct command *c, const char *fmt, ...)
 {
@@ -125,7 +130,7 @@ static int words_matched(const struct command *c, int argc, char **argv)
 	return 0;
 }
 
-static const struct command *find_command(int argc, char **argv, int *words)
+const struct command *command_find(int argc, char **argv, int *words)
 {
 	for (size_t i = 0; command_table[i]; i++)
 		if ((*words = words_matched(command_table[i], argc, argv)) > 0)
@@ -167,7 +172,7 @@ static int answer(int argc, char **argv)
 	int words;
 	bool help = argc > 0 && strcmp(argv[0], "help") == 0;
 	const char *word = argc > help ? argv[help] : "--help";
-	const struct command *c = help ? find_command(argc - 1, argv + 1, &words) : NULL;
+	const struct command *c = help ? command_find(argc - 1, argv + 1, &words) : NULL;
 	const char *after = argc > help + 1 ? argv[help + 1] : "--help";
 	bool asks = strcmp(after, "--help") == 0 || strcmp(after, "-h") == 0;
 
@@ -187,7 +192,7 @@ static int answer(int argc, char **argv)
 int command_main(int argc, char **argv)
 {
 	int words, status;
-	const struct command *c = find_command(argc - 1, argv + 1, &words);
+	const struct command *c = command_find(argc - 1, argv + 1, &words);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, told in a sentence */
 	if (c)
 		status = run_command(c, argc - 1 - words, argv + 1 + words);

@@ -15,6 +15,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 3 };
 
 struct app {                       /* what every command gets */
 	bool json, quiet;
+	bool plans;                    /* `kungfu plan`: only what the command would take is wanted (cmd/planned.h) */
 	int argc;                      /* after the command's name */
 	char **argv;
 	struct pool *pool;             /* made by app_begin, freed after run */
@@ -46,19 +47,22 @@ struct command {
 	const char *example;           /* a line that runs, of 51 characters at most */
 	const char *brief;             /* for the overview, 25 characters at most; NULL: the summary up to its first comma or colon */
 	bool looks;                    /* only looks at runs or at the ledger: neither metered nor recorded */
+	bool plans;                    /* says by planned() what it will take, before it takes it: `kungfu plan` and --max-gas work */
 	int order;                     /* place in the overview: the order of a person's work */
 	const struct opt *opts;
 	int (*run)(struct app *app);
 };
 
 int command_main(int argc, char **argv);
+const struct command *command_find(int argc, char **argv, int *words); /* whose name the words at argv begin with, or NULL; *words: of its name */
 
 extern const struct command *const command_table[]; /* generated, NULL-terminated */
 
 /* Parses options, deals with --help, sets up log, pool and kernels. Returns 0 to go on, else the exit status + 1 and p is
  * released. target begins with a struct common. */
 int app_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p);
-int app_fail(const struct err *e);              /* prints "kungfu: sentence" and returns EXIT_FAILED */
+int app_fail(const struct err *e);              /* prints "kungfu: sentence" and returns EXIT_FAILED; EXIT_DONE after a plan that was all that was wanted */
+void app_plan_shown(void);                      /* a plan was wanted and shown: from now on app_fail says nothing and is EXIT_DONE */
 int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* sentence and a hint; EXIT_USAGE */
 void app_json(const json_t *j);                 /* one line on stdout */
 void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* stdout, the result itself; under --json stderr */

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/books.h"
-#include "gas/forecast.h"
+#include "cmd/planned.h"
 #include "gas/profile.h"
 #include "learn/fit.h"
 #include "learn/run_log.h"
@@ -51,12 +51,12 @@ static int apply_sets(struct tune *t, struct opt_parse *p, struct err *e)
 	return 0;
 }
 
-static int apply_positionals(struct tune *t, struct opt_parse *p, size_t first, struct err *e)
+static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 {
-	const char *word = p->n_positional > first ? p->positional[first] : NULL;
+	const char *word = p->n_positional ? p->positional[0] : NULL;
 
-	if (p->n_positional > first + 1)
-		return err_set(e, "one model or recipe.yaml was wanted, %s is too many", p->positional[first + 1]);
+	if (p->n_positional > 1)
+		return err_set(e, "one model or recipe.yaml was wanted, %s is too many", p->positional[1]);
 	if (apply_sets(t, p, e) < 0)
 		return -1;
 	if (word && is_yaml(word))
@@ -91,20 +91,17 @@ void tune_release(struct tune *t, struct opt_parse *p)
 	opt_release(p);
 }
 
-int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p, const char *skip)
+int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p)
 {
 	struct err e = ERR_INIT;
-	size_t first = 0;
 
 	*t = (struct tune){ .began = clock_seconds() };
 	int status = app_begin(app, c, t, p);
 	if (status)
 		return status;
-	if (skip && p->n_positional && !strcmp(p->positional[0], skip))
-		first = 1;
-	if (skip && !t->recipe.out)
+	if (app->plans && !t->recipe.out)
 		t->recipe.out = ".";
-	if (apply_positionals(t, p, first, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0) {
+	if (apply_positionals(t, p, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0) {
 		tune_release(t, p);
 		return app_usage(c, "%s", e.msg) + 1;
 	}
@@ -117,34 +114,28 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 
 /* --- the plan --- */
 
-/* Taking memory varies most from run to run, where a machine is virtual by half of it. */
-static struct span planned_time(const struct trainer_plan *p)
+static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r)
 {
-	double sigma = hypot(forecast_sigma(forecast_time, p->planned_seconds), p->start_seconds / 2);
-	return forecast(p->planned_seconds, sigma, forecast_time, NULL, 0);
+	predict_begin(out, "tune %s %s", r->method, r->compute);
+	predict_phase(out, "start", p->start_seconds);
+	predict_phase(out, "steps", p->step_seconds);
+	predict_phase(out, "evaluations", p->eval_seconds);
+	predict_phase(out, "saving", p->save_seconds);
+	out->loose_seconds = p->start_seconds;
+	out->flops = p->planned_flops;
+	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
+	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, moments");
+	predict_part(out, "arena", (double)p->arena_bytes, p->recomputed_nodes ? "activations; some are recomputed" : "activations; all are kept");
+	predict_part(out, "scratch", (double)p->scratch_bytes, "of the threads");
+	predict_part(out, "batch", (double)p->batch_bytes, "of a micro-batch");
+	predict_part(out, "eval", (double)p->eval_bytes, "the evaluation's own activations");
+	predict_part(out, "base", (double)p->base_bytes, "program, libraries, tokenizer, data");
 }
 
-static struct span planned_memory(const struct trainer_plan *p)
+static json_t *tune_facts(const struct trainer_plan *p)
 {
-	double bytes = (double)p->planned_bytes;
-	return forecast(bytes, forecast_sigma(forecast_memory, bytes), forecast_memory, NULL, 0);
-}
+	json_t *j = json_object();
 
-json_t *plan_json(const struct trainer_plan *p)
-{
-	json_t *parts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights_bytes", (json_int_t)p->weights_bytes, "state_bytes",
-	                          (json_int_t)p->state_bytes, "arena_bytes", (json_int_t)p->arena_bytes, "scratch_bytes",
-	                          (json_int_t)p->scratch_bytes, "batch_bytes", (json_int_t)p->batch_bytes, "eval_bytes",
-	                          (json_int_t)p->eval_bytes, "base_bytes", (json_int_t)p->base_bytes);
-	json_t *j = json_pack("{s:I, s:o, s:o, s:o}", "planned_bytes", (json_int_t)p->planned_bytes, "planned_seconds",
-	                      jsonx_number(p->planned_seconds), "planned_flops", jsonx_number(p->planned_flops), "parts", parts);
-	json_object_set_new(j, "seconds_parts", json_pack("{s:f, s:f, s:f, s:f, s:f}", "open", p->open_seconds, "start", p->start_seconds, "steps",
-	                                                  p->step_seconds, "evaluations", p->eval_seconds, "saving", p->save_seconds));
-	struct span seconds = planned_time(p), bytes = planned_memory(p);
-	json_object_set_new(j, "planned_seconds_low", jsonx_number(seconds.low));
-	json_object_set_new(j, "planned_seconds_high", jsonx_number(seconds.high));
-	json_object_set_new(j, "planned_bytes_low", json_integer((json_int_t)bytes.low));
-	json_object_set_new(j, "planned_bytes_high", json_integer((json_int_t)bytes.high));
 	json_object_set_new(j, "disk_bytes", json_integer((json_int_t)p->disk_bytes));
 	json_object_set_new(j, "steps", json_integer(p->steps));
 	json_object_set_new(j, "epochs", json_real(p->epochs));
@@ -159,47 +150,30 @@ json_t *plan_json(const struct trainer_plan *p)
 	return j;
 }
 
-int plan_books(const struct trainer *t, const struct recipe *r, struct err *e)
+static void show_plan(const void *ctx, say_fn *say)
 {
-	json_t *plan = plan_json(trainer_plan(t));
+	const struct trainer_plan *p = ctx;
+	char a[32], b[32], c[32], d[32];
+
+	say("plan: %ld steps (%.4g epochs of %lld documents), %ld micro-batches", p->steps, p->epochs, (long long)p->documents, p->micro_batches);
+	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a), human_count((double)p->computed_tokens, b),
+	    human_count((double)p->supervised_tokens, c));
+	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a), human_count((double)p->parameters, b),
+	    human_bytes(p->disk_bytes, d));
+}
+
+int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **kept, struct err *e)
+{
+	const struct trainer_plan *plan = trainer_plan(t);
+	struct planned_options o = { .facts = tune_facts(plan), .lines = show_plan, .ctx = plan, .kept = kept, .always = true };
+	struct predicted p;
 
 	books_seed(r->seed);
 	books_in("model", r->model, trainer_model_hash(t));
 	books_in("data", r->data, trainer_data_hash(t, false));
 	books_in("eval_data", r->eval_data, trainer_data_hash(t, true));
-	int status = books_plan(trainer_plan(t)->planned_seconds, plan, e);
-	json_decref(plan);
-	return status;
-}
-
-static void show_bytes(void (*say)(const char *fmt, ...), const char *what, size_t bytes, const char *why)
-{
-	char text[32];
-	if (bytes)
-		say("  %-12s %9s  %s", what, human_bytes(bytes, text), why);
-}
-
-void plan_show(const struct trainer_plan *p, void (*say)(const char *fmt, ...))
-{
-	char a[32], b[32], c[32], d[32], low[32], high[32];
-	struct span seconds = planned_time(p);
-
-	say("plan: %ld steps (%.4g epochs of %lld documents), %ld micro-batches", p->steps, p->epochs, (long long)p->documents,
-	    p->micro_batches);
-	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
-	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
-	say("  %s of %s parameters are trained", human_count((double)p->trainable, a), human_count((double)p->parameters, b));
-	clock_human(p->planned_seconds, c);
-	clock_human(seconds.low, low);
-	clock_human(seconds.high, high);
-	say("  %s of memory, about %s (90 %%: %s to %s), %s floating-point operations, %s of disk", human_bytes(p->planned_bytes, a), c, low, high,
-	    human_count(p->planned_flops, b), human_bytes(p->disk_bytes, d));
-	show_bytes(say, "weights", p->weights_bytes, "of the model, as its file stores them");
-	show_bytes(say, "state", p->state_bytes, "parameters, gradients, moments");
-	show_bytes(say, "activations", p->arena_bytes, p->recomputed_nodes ? "some are recomputed" : "all are kept");
-	show_bytes(say, "scratch", p->scratch_bytes + p->batch_bytes, "of the threads, and the micro-batch");
-	show_bytes(say, "evaluation", p->eval_bytes, "activations of its own");
-	show_bytes(say, "program", p->base_bytes, "libraries, tokenizer, data");
+	predict_tune(&p, plan, r);
+	return planned(app, &p, &o, e);
 }
 
 /* --- the run --- */
@@ -298,7 +272,7 @@ static json_t *command_words(const struct app *app, const char *name)
 }
 
 /* What the run is and what it runs on; a resumed one adds itself to what is there. */
-static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, bool resume)
+static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, const json_t *plan, bool resume)
 {
 	char now[32], *processor = profile_processor();
 	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces, *process;
@@ -313,7 +287,7 @@ static json_t *make_facts(const struct app *app, const struct trainer *t, const 
 		json_object_set_new(j, "model", file_facts(r->model, trainer_model_hash(t)));
 		json_object_set_new(j, "data", file_facts(r->data, trainer_data_hash(t, false)));
 		json_object_set_new(j, "eval_data", file_facts(r->eval_data, trainer_data_hash(t, true)));
-		json_object_set_new(j, "plan", plan_json(trainer_plan(t)));
+		json_object_set(j, "plan", (json_t *)plan);
 		json_object_set_new(j, "processes", json_array());
 	}
 	pieces = json_object_get(j, "processes");
@@ -388,14 +362,15 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 	return rc;
 }
 
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, double began, bool resume, struct profiling *profiling)
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan, double began, bool resume,
+             struct profiling *profiling)
 {
 	struct err e = ERR_INIT, ignored = ERR_INIT;
 	struct show show = { .app = app, .began = began, .profiling = profiling };
 	struct fit fit;
 	enum fit_end end = FIT_DONE;
 
-	json_t *facts = make_facts(app, t, r, dir, resume);
+	json_t *facts = make_facts(app, t, r, dir, plan, resume);
 	books_directory(dir->path);
 	fit_init(&fit, t, r, dir);
 	fit.interrupted = app_interrupted;
@@ -411,5 +386,6 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 	}
 	fit_release(&fit);
 	json_decref(facts);
+	json_decref(plan);
 	return status ? app_fail(&e) : end == FIT_DONE ? EXIT_DONE : EXIT_STOPPED;
 }

@@ -9,7 +9,6 @@
 const struct forecast_scale forecast_time = { 0.08, 0.02 };         /* seconds */
 const struct forecast_scale forecast_memory = { 0.01, 1 << 19 };    /* bytes: the kernel counts a process's pages a few dozen at a time */
 const struct forecast_scale forecast_energy = { 0.15, 0.5 };        /* joules */
-enum { ENOUGH = 19 };
 
 double forecast_sigma(struct forecast_scale s, double predicted)
 {
@@ -50,17 +49,24 @@ static struct span few(const double *z, size_t n)
 	return span_error(middle, deviation);
 }
 
+/* The order statistic of rank (n + 1)·q, between two of them as far as it lies between. */
+static double quantile(const double *z, size_t n, double q)
+{
+	double rank = fmin(fmax(q * (double)(n + 1), 1), (double)n);
+	size_t below = (size_t)rank, above = MIN(below + 1, n);
+	return z[below - 1] + (rank - (double)below) * (z[above - 1] - z[below - 1]);
+}
+
 static struct span many(const double *z, size_t n)
 {
-	size_t low = (size_t)floor(0.05 * (double)(n + 1)), high = (size_t)ceil(0.95 * (double)(n + 1));
-	return (struct span){ median(z, n), z[MAX(low, (size_t)1) - 1], z[MIN(high, n) - 1] };
+	return (struct span){ median(z, n), quantile(z, n, 0.05), quantile(z, n, 0.95) };
 }
 
 struct span forecast(double predicted, double sigma, struct forecast_scale scale, const struct forecast_past *past, size_t n)
 {
 	double z[FORECAST_LAST];
 	size_t some = collect(z, scale, past, n);
-	struct span s = some >= ENOUGH ? many(z, some) : few(z, some);
+	struct span s = some >= FORECAST_ENOUGH ? many(z, some) : few(z, some);
 	double least = 0.1 * predicted; /* nothing is done in no time */
 
 	return (struct span){ fmax(predicted + sigma * s.mid, least), fmax(predicted + sigma * s.low, least), fmax(predicted + sigma * s.high, least) };

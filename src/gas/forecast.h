@@ -5,15 +5,16 @@
  *
  *     [p + σ·z₅, p + σ·z₉₅],  middle p + σ·z₅₀
  *
- * with quantiles of the last FORECAST_LAST z. From 19 on they are the order statistics ⌊0.05 (n + 1)⌋ and ⌈0.95 (n + 1)⌉, which contain the next one
- * in at least 90 % of cases whatever the distribution, as long as runs are exchangeable (conformal prediction: Vovk et al. 2005); with fewer the prior
+ * with quantiles of the last FORECAST_LAST z. From FORECAST_ENOUGH on they are the order statistics of rank 0.05 (n + 1) and 0.95 (n + 1), between which the
+ * next one lies in 90 % of cases whatever the distribution, as long as runs are exchangeable (conformal prediction: Vovk et al. 2005); between two ranks a
+ * straight line, so that the share neither jumps nor is more than it says. With fewer the prior
  * (z normal, deviation 1) counts as FORECAST_PRIOR runs more. It does not know that the machine is about to be busier than it was. */
 #ifndef GAS_FORECAST_H
 #define GAS_FORECAST_H
 
 #include "gas/economics.h"
 
-enum { FORECAST_LAST = 100, FORECAST_PRIOR = 4 };
+enum { FORECAST_LAST = 100, FORECAST_PRIOR = 4, FORECAST_ENOUGH = 19 };
 
 struct forecast_past { double predicted, actual; };            /* raw predictions, as made before any correction; oldest first */
 struct forecast_scale { double share, least; };                /* σ(p) = √((share·p)² + least²) */

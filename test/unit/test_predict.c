@@ -1,0 +1,115 @@
+/* What would break: parts that do not add up to the whole, an interval that forgets what was learnt or what may not come, a comparison that says inside of what
+ * lies outside; a ledger that mixes runs of another kind, machine or number of threads into what is learnt, or forgets their order. */
+#include "../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "gas/ledger.h"
+#include "gas/predict.h"
+
+static void test_adds_up(struct test *t)
+{
+	struct predicted p;
+	struct predicted_spans s;
+
+	predict_begin(&p, "eval %s", "f32");
+	CHECK(t, !strcmp(p.kind, "eval f32") && isnan(p.flops));
+	predict_phase(&p, "score", 2);
+	predict_part(&p, "weights", 3e6, "");
+	predict_part(&p, "program", 9e6, "");
+	predict_open(&p, 0.5);
+	predict_open(&p, 0.25);
+	CHECK(t, p.seconds == 2.25 && p.bytes == 12e6);
+	predict_spans(&p, NULL, &s);
+	CHECK(t, s.seconds.low < 2.25 && s.seconds.high > 2.25 && s.bytes.low < 12e6 && s.bytes.high > 12e6 && s.past == 0);
+	json_t *j = json_object();
+	predict_json(j, &p, &s);
+	CHECK(t, json_number_value(json_object_get(json_object_get(j, "seconds_parts"), "open")) == 0.25);
+	CHECK(t, json_integer_value(json_object_get(json_object_get(j, "parts"), "program_bytes")) == 9000000);
+	json_decref(j);
+}
+
+static void test_what_may_not_come(struct test *t)
+{
+	struct predicted p;
+	struct predicted_spans s, whole;
+
+	predict_begin(&p, "generate");
+	predict_phase(&p, "answer", 10);
+	predict_spans(&p, NULL, &whole);
+	p.spare_seconds = 9;
+	predict_spans(&p, NULL, &s);
+	CHECK(t, s.seconds.low < 1 && s.seconds.high == whole.seconds.high && whole.seconds.low > 8);
+}
+
+static void test_compares(struct test *t)
+{
+	struct predicted_spans s = { { 10, 9, 11 }, { 1e6, 9e5, 1.1e6 }, 0 };
+	char text[200];
+	json_t *j = json_object();
+
+	predict_compare(&s, 11.5, 1e6, text, j);
+	const json_t *p = json_object_get(j, "prediction");
+	CHECK(t, json_is_false(json_object_get(p, "seconds_inside")) && json_is_true(json_object_get(p, "bytes_inside")));
+	CHECK(t, strstr(text, "outside") && strstr(text, "memory"));
+	json_decref(j);
+}
+
+static void put(struct test *t, struct ledger *l, struct arena *a, const char *kind, const char *status, int64_t threads, double seconds)
+{
+	struct entry x;
+	struct err e = ERR_INIT;
+
+	entry_init(&x);
+	entry_identify(&x, a);
+	x.command = "eval";
+	x.status = status;
+	x.threads = threads;
+	x.kernels = "ref";
+	x.gas.seconds = seconds;
+	x.gas.peak_rss_bytes = 1000;
+	x.prediction = arena_printf(a, "{\"kind\": \"%s\", \"planned_seconds\": %g, \"planned_bytes\": 900}", kind, seconds / 2);
+	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
+}
+
+static void test_past_of_the_ledger(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct ledger *l;
+	struct arena a = { 0 };
+	struct ledger_past past[4];
+	struct entry like;
+
+	char *path = mem_printf("%s/past.db", test_tmp());
+	CHECK_MSG(t, ledger_open(&l, path, LEDGER_WRITE, &e) == 0, "%s", e.msg);
+	put(t, l, &a, "eval f32", "finished", 2, 4);
+	put(t, l, &a, "eval int8", "finished", 2, 6);
+	put(t, l, &a, "eval f32", "failed", 2, 1);
+	put(t, l, &a, "eval f32", "finished", 1, 1);
+	entry_init(&like);
+	entry_identify(&like, &a);
+	like.threads = 2;
+	like.kernels = "ref";
+	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 2);
+	CHECK(t, !strcmp(past[0].kind, "eval int8") && past[0].seconds == 6 && past[0].planned_seconds == 3 && past[0].bytes == 1000 && past[0].planned_bytes == 900);
+	CHECK(t, past[1].seconds == 4);
+	CHECK(t, ledger_past(l, &like, "eval", &a, past, 1) == 1 && past[0].seconds == 6);
+	CHECK(t, ledger_past(l, &like, "tune", &a, past, 4) == 0);
+	ledger_close(l);
+	mem_free(path);
+	arena_release(&a);
+}
+
+void test_predict(struct test *t)
+{
+	test_case(t, "parts add up");
+	test_adds_up(t);
+	test_case(t, "what may not come lowers the lower end");
+	test_what_may_not_come(t);
+	test_case(t, "inside and outside are told apart");
+	test_compares(t);
+	test_case(t, "past runs are those of the kind, the machine and its threads");
+	test_past_of_the_ledger(t);
+}
