@@ -8,10 +8,12 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static long allowed = -1, maps = -1;
 static bool halved;
+static double wall_jump, slept;
 
 void faults_after(long n)
 {
@@ -20,6 +22,12 @@ void faults_after(long n)
 }
 
 void faults_maps_after(long n) { maps = n; }
+
+void faults_clock(double jump, double sleep)
+{
+	wall_jump = jump;
+	slept = sleep;
+}
 
 /* One of so many more; −1: of any number. */
 static bool is_used_up(long *left)
@@ -36,6 +44,23 @@ static int no_space(void)
 {
 	errno = ENOSPC;
 	return -1;
+}
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int status = (int)syscall(SYS_clock_gettime, id, t);
+	double more = id == CLOCK_REALTIME ? wall_jump : id == CLOCK_BOOTTIME ? slept : 0;
+	t->tv_sec += (time_t)more;
+	return status;
+}
+
+time_t time(time_t *out)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	if (out)
+		*out = t.tv_sec;
+	return t.tv_sec;
 }
 
 ssize_t write(int fd, const void *data, size_t n)

@@ -6,6 +6,7 @@
 
 double clock_seconds(void);                    /* monotonic; stands still while the machine sleeps */
 double clock_suspended_seconds(void);          /* that the machine has slept since it was started */
+double clock_wall_seconds(void);               /* since 1970; may be set at any time: for ages of files only */
 double clock_cpu_seconds(void);                /* of this process, all threads */
 void clock_iso(char out[32]);                  /* now, UTC, 2026-01-31T12:00:00Z */
 void clock_strftime(char *out, size_t n, const char *fmt); /* local time */

@@ -64,7 +64,7 @@ static int measure_idle(const struct report *r, const struct check *o, struct er
 	sleep((unsigned)o->idle_seconds);
 	meter_read(meter, &g);
 	double watts = g.energy.machine_joules / g.seconds;
-	int status = g.energy.method != ENERGY_MEASURED ? err_set(e, "--idle-seconds: no counter of energy can be read here") : 0;
+	int status = !energy_counts_processor(meter_energy(meter)) || isnan(watts) ? err_set(e, "--idle-seconds: no counter of energy can be read here") : 0;
 	if (!status)
 		status = path ? ledger_open(&l, path, LEDGER_WRITE, e) : err_set(e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
 	if (!status)

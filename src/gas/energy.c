@@ -176,6 +176,8 @@ struct energy *energy_open(const struct energy_place *p)
 	struct energy *e = mem_alloc(sizeof(*e));
 
 	e->place = p ? *p : here;
+	if (!(e->place.idle_watts > 0))
+		e->place.idle_watts = NAN;
 	snprintf(e->root, sizeof(e->root), "%s/", e->place.root ? e->place.root : "");
 	e->clock_ratio = 1;
 	energy_find_processor(e);
@@ -195,6 +197,14 @@ void energy_close(struct energy *e)
 		return;
 	energy_close_nvml(e);
 	mem_free(e);
+}
+
+bool energy_counts_processor(const struct energy *e)
+{
+	for (size_t i = 0; i < e->n_channels; i++)
+		if (e->channels[i].used && (e->channels[i].part == PART_MACHINE || e->channels[i].part == PART_PACKAGE))
+			return true;
+	return false;
 }
 
 const char *energy_processor(const struct energy *e) { return e->processor_name[0] ? e->processor_name : NULL; }
@@ -221,6 +231,11 @@ void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *
 		         e->row.idle[0], e->row.idle[2], e->row.busy[0], e->row.busy[2], e->row.source);
 		say(ctx, e->is_virtual ? "model of a virtual machine's share" : "model", false, what);
 	}
+	if (e->memory_gb > 0) {
+		snprintf(what, sizeof(what), "%.3g GB of %.2g to %.2g W (%.80s), beside a counter that leaves it out", e->memory_gb,
+		         memory_watts[0], memory_watts[2], memory_source);
+		say(ctx, "model of memory", false, what);
+	}
 }
 
 /* --- a stretch of time --- */
@@ -234,28 +249,47 @@ void energy_mark(const struct energy *e, struct energy_mark *m)
 	}
 }
 
-struct sum { double joules, low, high; bool package, machine, any; };
+struct sum { double joules, low, high; bool package, memory, machine, any; };
 
 static void add_channel(const struct channel *c, double joules, double covered, double seconds, struct sum *s, struct energy_total *out)
 {
 	double share = seconds > 0 ? MIN(covered / seconds, 1) : 0;
 	size_t at = strlen(out->source);
+	const char *why = c->why;
 
 	if (share < covered_least) {
-		snprintf(out->reason, sizeof(out->reason), "%s told of %.0f %% of the time only (%d resets, %d failed readings): not counted", c->name,
-		         100 * share, c->resets, c->failures);
+		snprintf(out->reason, sizeof(out->reason), "%s told of %.0f %% of the time only (%d resets, %d failed readings%s%s): not counted", c->name,
+		         100 * share, c->resets, c->failures, why ? ": " : "", why ? why : "");
 		return;
 	}
 	double lost = share < 0.99 ? joules / share - joules : 0;
 	if (lost > 0)
-		snprintf(out->reason, sizeof(out->reason), "%s lost %.0f %% of the time (%d resets, %d failed readings)", c->name, 100 * (1 - share), c->resets, c->failures);
+		snprintf(out->reason, sizeof(out->reason), "%s lost %.0f %% of the time (%d resets, %d failed readings%s%s)", c->name, 100 * (1 - share), c->resets,
+		         c->failures, why ? ": " : "", why ? why : "");
 	s->joules += joules + lost;
 	s->low += joules * (1 - c->error);
 	s->high += (joules + 2 * lost) * (1 + c->error);
 	s->any = true;
 	s->machine |= c->part == PART_MACHINE;
 	s->package |= c->part == PART_PACKAGE;
+	s->memory |= c->part == PART_DRAM;
 	snprintf(out->source + at, sizeof(out->source) - at, "%s%s", at ? ", " : "", c->name);
+}
+
+/* A package's counter says nothing of memory (most desktops, all of AMD): it is modelled beside it, or said to be missing. */
+static void add_memory(const struct energy *e, double seconds, struct sum *s, struct energy_total *out)
+{
+	double joules[3];
+	size_t at = strlen(out->source);
+
+	if (!energy_memory(e, seconds, joules)) {
+		snprintf(out->source + at, sizeof(out->source) - at, ", memory not counted");
+		return;
+	}
+	s->low += joules[0];
+	s->joules += joules[1];
+	s->high += joules[2];
+	snprintf(out->source + at, sizeof(out->source) - at, ", model: %.3g GB of memory", e->memory_gb);
 }
 
 static double share_of(const struct energy_load *load)
@@ -291,8 +325,11 @@ void energy_since(const struct energy *e, const struct energy_mark *from, const 
 		if (e->channels[i].used)
 			add_channel(&e->channels[i], e->channels[i].joules - from->joules[i], e->channels[i].covered - from->covered[i], load->seconds, &s, out);
 	if (s.machine || s.package) {
+		bool whole = s.machine || s.memory;
+		if (!whole)
+			add_memory(e, load->seconds, &s, out);
 		attribute(e, load, &s, out);
-		out->method = ENERGY_MEASURED;
+		out->method = whole ? ENERGY_MEASURED : ENERGY_MIXED;
 		return;
 	}
 	energy_model(e, load, &model);

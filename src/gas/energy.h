@@ -3,7 +3,7 @@
  * Sources, best first. A source of the whole machine counts alone: a smart plug's file, the board's own meter (hwmon power_meter, some power supplies,
  * IPMI's DCMI), a battery that discharges. Else its parts are added: processor and memory by RAPL (powercap: packages and DRAM; cores lie inside
  * packages, psys around them, and the mmio domains are the same packages again, so none of those is added), GPUs by NVML. What no counter covers of
- * processor and memory is modelled from the processor's row of energy_table.c, load and time; that is never called measured.
+ * processor and memory is modelled from energy_table.c, load and time; that is never called measured: with a part of it the whole is "mixed".
  *
  * Every reader takes a root folder, so that tests present false counters. After energy_open nothing allocates. */
 #ifndef GAS_ENERGY_H
@@ -18,7 +18,7 @@ struct energy_place {
 	const char *root;              /* holds sys/, proc/ and dev/; NULL: "/" */
 	const char *nvml;              /* library; NULL: libnvidia-ml.so.1; "": none */
 	const char *power_file;        /* watts as text, written by the user's script; NULL: none */
-	double idle_watts;             /* of the machine, as measured before; NAN: not known */
+	double idle_watts;             /* of the counted parts, as measured before; NAN or 0: not known */
 };
 
 enum energy_method { ENERGY_NONE, ENERGY_MEASURED, ENERGY_MIXED, ENERGY_ESTIMATED };
@@ -29,7 +29,7 @@ const char *energy_method_name(enum energy_method m); /* "none", "measured", "mi
 struct energy_total {
 	double joules, low, high;
 	double idle, marginal;         /* joules = idle + marginal; NAN where idle power is not known */
-	double machine_joules;         /* of the counted parts, all processes */
+	double machine_joules;         /* of the counted parts, all processes; memory that is modelled beside them included */
 	double share;                  /* of the machine's busy processor time, 0 to 1 */
 	enum energy_method method;
 	char source[128];              /* "rapl: package-0, dram", "model: AMD EPYC (a virtual machine's share), 2 threads" */
@@ -54,6 +54,7 @@ void energy_mark(const struct energy *e, struct energy_mark *m);
 void energy_since(const struct energy *e, const struct energy_mark *from, const struct energy_load *load, struct energy_total *out);
 /* Every source that was looked for and what came of it, a line each: name, whether it counts, why not. */
 void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what), void *ctx);
+bool energy_counts_processor(const struct energy *e);    /* a counter of the whole machine, or of its packages, is used */
 const char *energy_processor(const struct energy *e);    /* as the system names it; NULL when it does not */
 double energy_idle_watts(const struct energy *e);       /* as given, or the model's middle */
 void energy_close(struct energy *e);

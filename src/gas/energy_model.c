@@ -40,8 +40,9 @@ void energy_find_processor(struct energy *e)
 {
 	struct err ignored = ERR_INIT;
 	struct buf text = BUF_INIT;
-	char path[256];
+	char path[256], memory[128];
 	double now;
+	long long kb;
 
 	energy_path(e, path, "proc/cpuinfo");
 	if (io_read(&text, path, &ignored) == 0)
@@ -53,6 +54,9 @@ void energy_find_processor(struct energy *e)
 		e->row = *processor_row(e->processor_name);
 	energy_path(e, path, "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq");
 	e->has_clock = file_number(path, &now);
+	energy_path(e, path, "proc/meminfo");
+	if (file_text(path, memory, sizeof(memory)) && sscanf(memory, "MemTotal: %lld kB", &kb) == 1 && kb > 0)
+		e->memory_gb = (double)kb * 1024e-9;
 }
 
 /* Only where the model will want it: a reading can take milliseconds. */
@@ -80,6 +84,13 @@ static double joules_of(const struct energy *e, const struct energy_load *load, 
 {
 	double idle = e->row.idle[which], busy = e->row.busy[which], clock = which == 2 ? 1 : e->clock_ratio * e->clock_ratio;
 	return share * load->seconds * e->processors * idle + load->cpu_seconds * (busy - idle) * clock;
+}
+
+bool energy_memory(const struct energy *e, double seconds, double out[3])
+{
+	for (int i = 0; i < 3; i++)
+		out[i] = e->memory_gb * memory_watts[i] * seconds;
+	return e->memory_gb > 0;
 }
 
 void energy_model(const struct energy *e, const struct energy_load *load, struct energy_total *out)

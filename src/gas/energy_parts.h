@@ -20,8 +20,11 @@ struct channel {
 	double range;                  /* joules at which the counter starts again at 0; 0: never */
 	double error;                  /* relative, of a reading */
 	double most;                   /* watts that cannot be: a step above is a reset, not energy */
+	const char *why;               /* the last failed reading's reason, where the reader tells; or NULL */
 	void *device;
 	bool used;
+	/* A file that someone rewrites: when it last changed, and the steady time at which that was seen. */
+	double changed, fresh;
 
 	/* What came of it. Sums grow by whole intervals between two good readings. */
 	bool primed;
@@ -45,6 +48,7 @@ struct energy {
 	char processor_name[96];
 	bool is_virtual, has_clock;
 	int processors;
+	double memory_gb;              /* 0: not known */
 	struct processor row;
 	double clock_ratio;            /* now over highest, as last seen; 1 where it is not told */
 	void *nvml;
@@ -61,6 +65,10 @@ void energy_close_nvml(struct energy *e);
 void energy_find_processor(struct energy *e);
 void energy_read_clock(struct energy *e);
 const struct processor *processor_row(const char *name);   /* energy_table.c */
+extern const double memory_watts[3];                       /* a GB of memory: low, middle, high */
+extern const char *const memory_source;
+/* Memory by the model, for where a counter tells of packages alone; false: its size is not known. */
+bool energy_memory(const struct energy *e, double seconds, double out[3]);
 
 struct channel *energy_add(struct energy *e, const char *name, enum channel_part part); /* NULL: there are too many */
 void energy_missing(struct energy *e, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

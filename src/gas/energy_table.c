@@ -10,6 +10,11 @@
 
 #include "gas/energy_parts.h"
 
+/* Memory, a GB of what is installed: the middle is Cloud Carbon Footprint's coefficient (0.392 W, of Crucial's and Micron's figures, 2021; CodeCarbon 2 took
+ * 0.375, 3 W for 8 GB), the ends are CodeCarbon 3's 5 W a DIMM (2025) with DIMMs of 64 and of 8 GB. It is watts when in use; idle memory takes less. */
+const double memory_watts[3] = { 0.08, 0.392, 0.63 };
+const char *const memory_source = "Cloud Carbon Footprint 2021; CodeCarbon 3, 2025";
+
 struct row { const char *match[3]; struct processor p; }; /* all of match must occur in the processor's name, in any case */
 
 #define SPEC "SPECpower results 2007 to 2021, per thread"

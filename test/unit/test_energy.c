@@ -1,6 +1,7 @@
 /* What would break: counters that wrap, start again, vanish or cannot be read; domains that lie inside one another counted twice; a figure that is called
  * measured where nothing was; an estimate whose interval is narrower than what is published. All counters are false ones in a folder. */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../faults.h"
 #include "../test.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -35,6 +37,7 @@ static void put(const char *path, const char *fmt, ...)
 static void fresh(const char *name)
 {
 	snprintf(root, sizeof(root), "%s/%s", test_tmp(), name);
+	put("proc/meminfo", "MemTotal:       15625000 kB\nMemFree: 1 kB\n"); /* 16 GB */
 	put("proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC 7742 64-Core\nflags\t: fpu sse\n\nprocessor\t: 1\nmodel name\t: AMD EPYC 7742\nflags\t: fpu\n");
 }
 
@@ -128,10 +131,11 @@ static void check_wrap_and_reset(struct test *t)
 	put_uj("intel-rapl:0", 5000000);
 	energy_sample(e, 1);
 	x = since(e, &m, 1);
-	CHECK_MSG(t, near(x.joules, 15) && !x.reason[0], "%g", x.joules);
+	CHECK_MSG(t, near(x.machine_joules - 16 * memory_watts[1], 15) && !x.reason[0], "%g", x.joules);
 
 	test_case(t, "a reset is no energy: its interval is left out, told, and the upper bound is wider");
 	put_zone("intel-rapl:0", "package-0", 5000000, 262143000000);
+	put("proc/meminfo", "");
 	energy_close(e);
 	e = open_here();
 	energy_mark(e, &m);
@@ -143,6 +147,102 @@ static void check_wrap_and_reset(struct test *t)
 	x = since(e, &m, 5);
 	CHECK_MSG(t, near(x.joules, 50) && x.high >= 60 && x.low <= 40, "%g, %g to %g", x.joules, x.low, x.high);
 	CHECK_MSG(t, strstr(x.reason, "1 resets"), "%s", x.reason);
+	energy_close(e);
+}
+
+static void check_memory(struct test *t)
+{
+	struct energy_mark m;
+	struct energy_total x;
+
+	test_case(t, "a package without memory's counter: memory is modelled and named, and the whole is not called measured");
+	fresh("memory");
+	put_zone("intel-rapl:0", "package-0", 0, 262143000000);
+	struct energy *e = open_here();
+	energy_sample(e, 0);
+	energy_mark(e, &m);
+	put_uj("intel-rapl:0", 20000000);
+	energy_sample(e, 2);
+	x = since(e, &m, 2);
+	CHECK_MSG(t, x.method == ENERGY_MIXED && !strcmp(x.source, "rapl package-0, model: 16 GB of memory"), "%s %s", energy_method_name(x.method), x.source);
+	CHECK_MSG(t, near(x.joules, 20 + 2 * 16 * memory_watts[1]) && x.low <= 19 + 2 * 16 * memory_watts[0] && x.high >= 21 + 2 * 16 * memory_watts[2],
+	          "%g, %g to %g", x.joules, x.low, x.high);
+	CHECK(t, energy_counts_processor(e));
+	energy_close(e);
+
+	test_case(t, "and where its size is not known, it is said not to be counted");
+	put("proc/meminfo", "nothing\n");
+	e = open_here();
+	energy_sample(e, 0);
+	energy_mark(e, &m);
+	put_uj("intel-rapl:0", 30000000);
+	energy_sample(e, 1);
+	x = since(e, &m, 1);
+	CHECK_MSG(t, x.method == ENERGY_MIXED && strstr(x.source, "memory not counted") && near(x.joules, 10), "%g %s", x.joules, x.source);
+	energy_close(e);
+
+	test_case(t, "a struct of zeros knows no idle power");
+	struct energy_place zero = { .root = root };
+	e = energy_open(&zero);
+	energy_sample(e, 0);
+	energy_mark(e, &m);
+	energy_sample(e, 1);
+	x = since(e, &m, 1);
+	CHECK(t, isnan(x.idle) && isnan(x.marginal) && energy_idle_watts(e) > 0);
+	energy_close(e);
+}
+
+static void check_stale(struct test *t)
+{
+	struct energy_mark m;
+	struct energy_total x;
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char file[400];
+
+	test_case(t, "a power file that nobody rewrites is no meter: it does not count, and the reason says so");
+	fresh("stale");
+	put("plug", "100\n");
+	snprintf(file, sizeof(file), "%s/plug", root);
+	struct energy_place p = { .root = root, .power_file = file };
+	utimensat(AT_FDCWD, file, old, 0);
+	struct energy *e = energy_open(&p);
+	for (int i = 0; i < 3; i++) {
+		energy_sample(e, i);
+		if (i == 0)
+			energy_mark(e, &m);
+	}
+	x = since(e, &m, 2);
+	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "nobody has rewritten it for 30 s"), "%s: %s", energy_method_name(x.method), x.reason);
+
+	test_case(t, "once it is written again it counts again");
+	put("plug", "50\n");
+	energy_sample(e, 3);
+	energy_mark(e, &m);
+	energy_sample(e, 4);
+	x = since(e, &m, 1);
+	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 50), "%s %g", energy_method_name(x.method), x.joules);
+
+	test_case(t, "a clock that is set while it runs makes no file old, nor an old one new");
+	faults_clock(86400, 0);
+	energy_sample(e, 5);
+	faults_clock(-86400, 0);
+	energy_sample(e, 6);
+	x = since(e, &m, 3);
+	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 150), "%s %g %s", energy_method_name(x.method), x.joules, x.reason);
+	faults_clock(0, 0);
+	energy_close(e);
+
+	test_case(t, "a power file that goes away");
+	put("plug", "100\n");
+	e = energy_open(&p);
+	energy_sample(e, 0);
+	energy_mark(e, &m);
+	energy_sample(e, 1);
+	unlink(file);
+	for (int i = 2; i < 9; i++)
+		energy_sample(e, i);
+	x = since(e, &m, 8);
+	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "it is gone"), "%s", x.reason);
 	energy_close(e);
 }
 
@@ -313,6 +413,8 @@ void test_energy(struct test *t)
 {
 	check_rapl(t);
 	check_wrap_and_reset(t);
+	check_memory(t);
+	check_stale(t);
 	check_vanish(t);
 	check_watts(t);
 	check_model(t);

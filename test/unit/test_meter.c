@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../faults.h"
 #include "../test.h"
 #include "base/clock.h"
 #include "base/io.h"
@@ -52,6 +53,28 @@ static void check_meter(struct test *t)
 	CHECK(t, g.energy.method != ENERGY_NONE && g.energy.low <= g.energy.joules && g.energy.joules <= g.energy.high);
 	json_decref(phases);
 	meter_end(m);
+}
+
+static void check_clocks(struct test *t)
+{
+	struct meter_options o = { .still = true };
+	struct gas g;
+
+	test_case(t, "a wall clock set forward or back is in no duration; sleep is told apart");
+	for (int sign = -1; sign <= 1; sign += 2) {
+		gas_none(&g);
+		faults_clock(0, 0);
+		struct meter *m = meter_begin(&o);
+		burn(0.02);
+		faults_clock(sign * 7200.0, 600);
+		burn(0.02);
+		meter_read(m, &g);
+		CHECK_MSG(t, g.seconds >= 0.04 && g.seconds < 5, "%g s", g.seconds);
+		CHECK_MSG(t, fabs(g.suspended_seconds - 600) < 0.1, "%g s asleep", g.suspended_seconds);
+		CHECK_MSG(t, g.energy.joules >= 0 && g.energy.joules < 5000, "%g J", g.energy.joules);
+		meter_end(m);
+	}
+	faults_clock(0, 0);
 }
 
 struct limit_case { const char *text; double seconds, joules, money; const char *currency; };
@@ -141,6 +164,7 @@ static void check_prices(struct test *t)
 void test_meter(struct test *t)
 {
 	check_meter(t);
+	check_clocks(t);
 	check_limits(t);
 	check_prices(t);
 }
