@@ -146,6 +146,18 @@ int mem_map(void **out, size_t bytes, const char *what, struct err *e)
 	               human_bytes(mem_available(), have));
 }
 
+size_t mem_map_granule(size_t bytes)
+{
+	char mode[64] = "";
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+
+	if (f && !fgets(mode, sizeof(mode), f))
+		mode[0] = 0;
+	if (f)
+		fclose(f);
+	return bytes >= HUGE_FROM && (strstr(mode, "[madvise]") || strstr(mode, "[always]")) ? HUGE_PAGE : page_size();
+}
+
 void mem_unmap(void *p, size_t bytes)
 {
 	if (p && munmap(p, map_length(bytes)))

@@ -21,6 +21,7 @@ void mem_free(void *p);
 
 /* Anonymous zero pages, 2 MiB aligned with huge pages asked for where that pays. Not touched. Freed by mem_unmap. */
 int mem_map(void **out, size_t bytes, const char *what, struct err *e);
+size_t mem_map_granule(size_t bytes); /* what one touched byte of such a mapping makes resident: a page, or a huge one */
 void mem_unmap(void *p, size_t bytes);
 void mem_touch(void *p, size_t bytes); /* faults every page in, contents unchanged */
 /* Drops the pages of a read-only file mapping from this process; they come back from the file when they are read again. */

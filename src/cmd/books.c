@@ -226,15 +226,20 @@ static void past_of(const char *kind, struct predict_past *out)
 	}
 }
 
-/* The power's uncertainty is the model's, or that of what counters covered; the time's comes on top. */
-static void spread_by_time(struct gas *g, struct span seconds)
+/* How far an end of both intervals may be off, as a factor: the power's is the model's, or that of what counters covered; the time's comes on top. */
+static double both(double power, double time)
 {
-	double low = 1 - seconds.low / seconds.mid, high = seconds.high / seconds.mid - 1, j = g->energy.joules, m = g->money.total;
+	return exp(hypot(log(power), log(time)));
+}
 
-	g->energy.low = fmax(j * (1 - hypot(1 - g->energy.low / j, low)), 0);
-	g->energy.high = j * (1 + hypot(g->energy.high / j - 1, high));
-	g->money.low = fmax(m * (1 - hypot(1 - g->money.low / m, low)), 0);
-	g->money.high = m * (1 + hypot(g->money.high / m - 1, high));
+static void spread_by_time(struct gas *g, struct span t)
+{
+	double j = g->energy.joules, m = g->money.total;
+
+	g->energy.low = j / both(j / g->energy.low, t.mid / t.low);
+	g->energy.high = j * both(g->energy.high / j, t.high / t.mid);
+	g->money.low = m / both(m / g->money.low, t.mid / t.low);
+	g->money.high = m * both(g->money.high / m, t.high / t.mid);
 }
 
 static void put_gas(json_t *plan, const struct gas *g)
@@ -262,7 +267,7 @@ int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct p
 	gas_none(gas);
 	if (!books.on)
 		return 0;
-	books.predicted = true;
+	books.predicted = p->kind[0] != 0;
 	books.spans = *s;
 	gas_predict(meter_energy(books.meter), &books.prices, s->seconds.mid, s->seconds.mid * (double)books.entry.threads, gas);
 	spread_by_time(gas, s->seconds);

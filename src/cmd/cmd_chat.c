@@ -17,6 +17,8 @@
 
 extern const struct command cmd_chat;
 
+enum { TURN_TOKENS = 64 };             /* of a question, for plans */
+
 static const struct opt chat_opts[] = {
 	OPT_GROUP("Conversation"),
 	OPT_LIST("adapter", struct chat_options, adapters, "DIR", "a LoRA in PEFT's form on top of the model; several can be compared, the first one answers"),
@@ -286,6 +288,33 @@ static int talk(struct chat *c)
 	return status;
 }
 
+/* A turn: what is said before it and TURN_TOKENS asked, and the longest answer. How long people think belongs to nobody's plan, so a chat is neither learnt
+ * from nor compared. */
+static int plan_turn(struct chat *c, struct err *e)
+{
+	struct session *s;
+	struct predicted p;
+	double read[2], one[2];
+	size_t work, cache;
+
+	if (session_new(&s, &c->l.model, c->current ? &c->voices[c->current]->adapter : NULL, c->app->pool, c->app->kernels, c->n_ctx, e) < 0)
+		return -1;
+	int asked = MIN(TURN_TOKENS, session_rows(s)), made = (int)MIN((size_t)(c->n_ctx - asked), c->generate.max_new_tokens);
+	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e) < 0 || session_time(s, 0, 1, 1, asked + made / 2, &one[0], &one[1], e) < 0 ? -1 : 0;
+	session_bytes(s, &work, &cache);
+	work += session_fill_bytes(s, 0, 1, c->n_ctx);
+	session_free(s);
+	if (status < 0)
+		return -1;
+	predict_begin(&p, "%s", "");
+	predict_phase(&p, "start", loaded_predict(&c->l, &p, &(struct model_reads){ .token = NULL }, work, 0, "activations; keys and values of a full context"));
+	predict_phase(&p, "prompt", read[0]);
+	predict_phase(&p, "answer", made * one[0]);
+	p.spare_seconds = made * one[0];
+	p.flops = read[1] + made * one[1];
+	return planned(c->app, &p, &(struct planned_options){ .facts = json_pack("{s:i, s:i}", "prompt_tokens", asked, "new_tokens", made) }, e);
+}
+
 static int run(struct app *app)
 {
 	struct chat_options o;
@@ -302,7 +331,7 @@ static int run(struct app *app)
 		status = app_fail(&e);
 	} else {
 		status = model_prepare(&c.l.model, app->pool, compute_from_name(o.compute), PREPARE_GENERATE, &e);
-		status = status < 0 || begin(&c, &e) < 0 ? app_fail(&e) : talk(&c);
+		status = status < 0 || begin(&c, &e) < 0 || ((app->plans || o.common.max_gas) && plan_turn(&c, &e) < 0) ? app_fail(&e) : talk(&c);
 		end(&c);
 		loaded_close(&c.l);
 	}
@@ -316,6 +345,7 @@ const struct command cmd_chat = {
 	.usage = "MODEL [--adapter DIR …] [options]",
 	.example = "kungfu chat model.gguf --system \"Be brief.\"",
 	.brief = "talk with the model",
+	.plans = true,
 	.order = 21,
 	.opts = chat_opts,
 	.run = run,

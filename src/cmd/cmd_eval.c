@@ -60,6 +60,8 @@ struct details {                   /* the file of --details, beside its name unt
 	struct io_writer file;
 	bool failed;
 	struct err e;              /* of the first line that could not be written */
+	struct app *app;
+	const struct loaded *loaded;
 };
 
 static void write_line(void *ctx, json_t *line)
@@ -154,11 +156,34 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 	json_decref(j);
 }
 
+static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err *e)
+{
+	struct details *d = ctx;
+	const struct loaded *l = d->loaded;
+	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
+	struct model_reads reads = { .token = token };
+	struct predicted p;
+
+	for (size_t i = 0; i < f->n; i++)
+		for (int32_t j = 0; j < f->items[i].n; j++)
+			token[f->items[i].ids[j]] = 1;
+	predict_begin(&p, "eval %s %s", f->answer_seconds > 0 ? "answers" : "scores", compute_name(l->model.compute));
+	double pages = loaded_predict(l, &p, &reads, f->bytes, 0, "activations, caches");
+	mem_free(token);
+	predict_phase(&p, "start", pages + f->start_seconds);
+	predict_phase(&p, "scoring", f->score_seconds);
+	predict_phase(&p, "answering", f->answer_seconds);
+	p.loose_seconds = f->start_seconds;
+	p.spare_seconds = f->spare_seconds;
+	p.flops = f->flops;
+	return planned(d->app, &p, NULL, e);
+}
+
 static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d, struct err *e)
 {
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
-		.progress = show_progress, .detail = o->details ? write_line : NULL, .ctx = d,
+		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
 	};
 	struct evaluation v;
 
@@ -179,9 +204,9 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 /* The file of --details is opened first, so that a place where nothing can be written shows at once. */
 static int judge_with_details(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct err *e)
 {
-	struct details d = { .failed = false };
+	struct details d = { .app = app, .loaded = l };
 
-	int status = o->details ? io_writer_open(&d.file, o->details, e) : 0;
+	int status = o->details && !app->plans ? io_writer_open(&d.file, o->details, e) : 0;
 
 	if (status == 0)
 		status = judge(app, o, l, r, &d, e);
@@ -236,6 +261,7 @@ const struct command cmd_eval = {
 	.usage = "MODEL --data FILE [--adapter DIR] [options]",
 	.example = "kungfu eval model.gguf --data test.jsonl",
 	.brief = "its score on your rows",
+	.plans = true,
 	.order = 40,
 	.opts = eval_opts,
 	.run = run,

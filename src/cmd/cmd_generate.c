@@ -149,6 +149,18 @@ static bool is_colored(const struct generate_command *o)
 	return !strcmp(o->color, "auto") ? term_color(STDOUT_FILENO) : !strcmp(o->color, "always");
 }
 
+static int plan_answer(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt, struct err *e)
+{
+	struct many_prompt one = { prompt->id, prompt->n, 0 };
+	struct sampler sampler;
+
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	int status = generate_planned(app, o, l, &sampler, &one, 1, e);
+	sampling_release(&sampler);
+	return status;
+}
+
 static int answer(struct app *app, struct generate_command *o, struct loaded *l, struct session *s, const struct tokens *prompt, struct err *e)
 {
 	struct sampler sampler;
@@ -195,7 +207,9 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 	if (status == 0 && o->n > 1) {
 		status = generate_several(app, o, l, &prompt, e);
 	} else if (status == 0) {
-		status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), e);
+		status = plan_answer(app, o, l, &prompt, e);
+		if (status == 0)
+			status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), e);
 		if (status == 0)
 			status = profiling_begin(&o->profiling, app, e);
 		if (status == 0) {
@@ -267,6 +281,7 @@ const struct command cmd_generate = {
 	.usage = "MODEL -p TEXT [--adapter DIR] [options]",
 	.example = "kungfu generate model.gguf -p \"What is a kernel?\"",
 	.brief = "the answer to a prompt",
+	.plans = true,
 	.order = 20,
 	.opts = generate_opts,
 	.run = run,

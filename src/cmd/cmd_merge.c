@@ -6,11 +6,16 @@
 #include "base/clock.h"
 #include "base/human.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/books.h"
 #include "cmd/model_common.h"
 #include "model/export.h"
 
 extern const struct command cmd_merge;
+
+enum { TOKEN_BYTES = 440 };            /* of a token while a tokenizer is written: its JSON in memory */
+#define TRY_SECONDS 0.03               /* of trying how long the weights take */
+#define WRITE_RATE 1e9                 /* bytes/s onto a disk: a plan writes nothing; past runs say better */
 
 struct merge {
 	struct common common;
@@ -72,6 +77,52 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapter, human_bytes(size, bytes), dtypes[dtype].name, time);
 }
 
+/* Seconds of making all weights' numbers, by making those of a few, from the largest layer's end on. */
+static int time_weights(const struct loaded *l, enum dtype dtype, double *seconds, struct err *e)
+{
+	const struct model *m = &l->model;
+	double begin = clock_seconds(), done = 0, all = 0;
+	void *scratch, *rounded;
+	size_t n;
+
+	if (mem_map(&scratch, export_scratch(m), "a weight", e) < 0)
+		return -1;
+	if (mem_map(&rounded, export_scratch(m), "a weight", e) < 0) {
+		mem_unmap(scratch, export_scratch(m));
+		return -1;
+	}
+	for (size_t i = m->n_weights; i-- > 0;) {
+		const struct weight *w = &m->weights[i];
+		all += (double)(n = w->n_dims == 2 ? w->dim[0] * w->dim[1] : w->dim[0]);
+		if (n * sizeof(float) == export_scratch(m) || clock_seconds() - begin > TRY_SECONDS)
+			continue;
+		dtypes[dtype].from_float(merged((void *)l, (int)i, scratch), rounded, n);
+		done += (double)n;
+	}
+	*seconds = done > 0 ? (clock_seconds() - begin) * all / done : 0;
+	mem_unmap(scratch, export_scratch(m));
+	mem_unmap(rounded, export_scratch(m));
+	return 0;
+}
+
+static int plan_merge(struct app *app, const struct loaded *l, enum dtype dtype, struct err *e)
+{
+	struct predicted p;
+	double seconds, writing = (double)export_bytes(&l->model, dtype) / WRITE_RATE;
+
+	if (time_weights(l, dtype, &seconds, e) < 0)
+		return -1;
+	predict_begin(&p, "merge %s", dtypes[dtype].name);
+	double pages = loaded_predict(l, &p, &(struct model_reads){ .token = NULL }, export_scratch(&l->model), 0, "one weight as f32");
+	if (l->model.source.is_gguf)
+		predict_part(&p, "tokenizer", (double)l->model.config.V * TOKEN_BYTES, "written as JSON");
+	predict_phase(&p, "start", pages);
+	predict_phase(&p, "weights", seconds);
+	predict_phase(&p, "writing", writing);
+	p.loose_seconds = writing;
+	return planned(app, &p, &(struct planned_options){ .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)export_bytes(&l->model, dtype)) }, e);
+}
+
 static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)
 {
 	struct loaded l;
@@ -83,7 +134,9 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	if (!o->dtype)
 		log_say("written as %s; --dtype chooses another", dtypes[dtype].name);
 	struct export_weights weights = { .get = merged, .head = adapter_unties(&l.adapter) ? merged_head : NULL, .ctx = &l };
-	int status = export_folder(&l.model, o->out, dtype, &weights, e);
+	int status = plan_merge(app, &l, dtype, e);
+	if (status == 0)
+		status = export_folder(&l.model, o->out, dtype, &weights, e);
 	if (status == 0)
 		report(app, o, &l.model, dtype, clock_seconds() - began);
 	loaded_close(&l);
@@ -113,6 +166,7 @@ const struct command cmd_merge = {
 	.usage = "MODEL --adapter DIR --out DIR [--dtype f32|f16|bf16]",
 	.example = "kungfu merge model.gguf --adapter run --out merged",
 	.brief = "adapter into weights",
+	.plans = true,
 	.order = 60,
 	.opts = merge_opts,
 	.run = run,

@@ -88,20 +88,46 @@ static int show_progress(void *ctx, size_t done, size_t n)
 	return books_over();
 }
 
-static int score_windows(struct scorer *scorer, const struct windows *w, struct scored *s, struct err *e)
+static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer, const struct document *const *docs, size_t n, struct err *e)
+{
+	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
+	struct model_reads reads = { .token = token };
+	struct scorer_forecast f;
+	struct predicted p;
+
+	for (size_t i = 0; i < n; i++)
+		for (int32_t j = 0; j < docs[i]->n; j++)
+			token[docs[i]->ids[j]] = 1;
+	int status = scorer_forecast(scorer, docs, n, false, &f, e);
+	if (status == 0) {
+		predict_begin(&p, "score %s", compute_name(l->model.compute));
+		p.loose_seconds = (double)f.bytes / f.touch_rate;
+		predict_phase(&p, "start", p.loose_seconds + loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
+		predict_phase(&p, "scoring", f.seconds);
+		p.flops = f.flops;
+		status = planned(app, &p, NULL, e);
+	}
+	mem_free(token);
+	return status;
+}
+
+static int score_windows(struct app *app, const struct loaded *l, struct scorer *scorer, const struct windows *w, struct scored *s, struct err *e)
 {
 	const struct document **docs = mem_array(w->n, sizeof(*docs));
 	float **each = mem_array(w->n, sizeof(*each));
 	double *sum = mem_array(w->n, sizeof(*sum));
-	struct watch watch = { .w = w, .began = clock_seconds() };
+	struct watch watch = { .w = w };
 
 	for (size_t i = 0; i < w->n; i++) {
 		docs[i] = &w->items[i];
 		each[i] = s->logprob + w->begin[i];
 		watch.total += w->items[i].n;
 	}
+	int status = plan_scoring(app, l, scorer, docs, w->n, e);
 	books_phase("score");
-	int status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
+	watch.began = clock_seconds();
+	if (status == 0)
+		status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
 	for (size_t i = 0; i < w->n; i++)
 		s->sum += sum[i];
 	mem_free(docs);
@@ -139,7 +165,7 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	s->n_scored = w.scored;
 	int status = scorer_new(&scorer, &l->model, loaded_adapter(l), NULL, NULL, app->pool, app->kernels, &so, e);
 	if (status == 0) {
-		status = score_windows(scorer, &w, s, e);
+		status = score_windows(app, l, scorer, &w, s, e);
 		scorer_free(scorer);
 	}
 	windows_release(&w);
@@ -250,6 +276,7 @@ const struct command cmd_score = {
 	.usage = "MODEL FILE|- [--adapter DIR] [options]",
 	.example = "kungfu score model.gguf text.txt",
 	.brief = "how likely each token is",
+	.plans = true,
 	.order = 30,
 	.opts = score_opts,
 	.run = run,

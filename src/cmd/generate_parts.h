@@ -1,5 +1,5 @@
 /* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one prompt:
- * generate_several.c; a file of rows: generate_rows.c; tokens with their probabilities: token_view.c. */
+ * generate_several.c; a file of rows: generate_rows.c; what it will take: generate_plan.c; tokens with their probabilities: token_view.c. */
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
@@ -7,7 +7,7 @@
 #include "cmd/profiling.h"
 #include "cmd/sampling.h"
 #include "data/prompts.h"
-#include "infer/generate.h"
+#include "infer/many.h"
 
 struct generate_command {
 	struct common common;
@@ -20,6 +20,9 @@ struct generate_command {
 
 /* The answer's part of a generation as JSON: text, ids, finish_reason. */
 json_t *generation_json(const struct generation *g);
+/* What answering these prompts (n ≥ 1) will take: see cmd/planned.h; sampler: as sampling_begin made it. */
+int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler, const struct many_prompt *prompts, size_t n,
+                     struct err *e);
 /* Everything but the sampler, which is the caller's. */
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
 

@@ -196,6 +196,38 @@ static int answer_rows(struct work *w, struct loaded *l, const struct many_optio
 	return status;
 }
 
+/* Answers that an earlier run has left: whole lines. answer_file_open looks whether they are right. */
+static size_t count_answered(const char *path)
+{
+	struct buf text = { .max = (size_t)16 << 30 };
+	struct err ignored = ERR_INIT;
+	size_t n = 0;
+
+	if (io_exists(path) && io_read(&text, path, &ignored) == 0)
+		for (const char *at = buf_str(&text); (at = memchr(at, '\n', text.len - (size_t)(at - buf_str(&text)))); at++)
+			n++;
+	buf_release(&text);
+	return n;
+}
+
+static int plan_rows(struct work *w, struct loaded *l, struct err *e)
+{
+	size_t first = MIN(count_answered(w->o->out), w->rows.n), n = w->rows.n - first;
+	struct sampler sampler;
+
+	if (n == 0)
+		return 0;
+	if (sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
+	for (size_t i = 0; i < n; i++)
+		prompts[i] = (struct many_prompt){ w->ids[first + i].id, w->ids[first + i].n, 0 };
+	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n, e);
+	mem_free(prompts);
+	sampling_release(&sampler);
+	return status;
+}
+
 static int answer_file(struct work *w, const struct opt_parse *p, struct loaded *l, struct err *e)
 {
 	struct sampler pattern;
@@ -234,6 +266,8 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
 	app_catch_signals();
 	int status = encode_rows(&w, l, e);
+	if (status == 0)
+		status = plan_rows(&w, l, e);
 	if (status == 0)
 		status = answer_file(&w, p, l, e);
 	for (size_t i = 0; i < w.rows.n; i++) {

@@ -70,7 +70,7 @@ static void show(struct several *s, size_t prompt_tokens)
 
 int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt, struct err *e)
 {
-	struct several several = { .app = app, .n = (size_t)o->n, .began = clock_seconds() };
+	struct several several = { .app = app, .n = (size_t)o->n };
 	struct sampler pattern;
 	struct session *s = NULL;
 
@@ -83,7 +83,10 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i };
 	several.answers = mem_array(several.n, sizeof(*several.answers));
 	app_catch_signals();
-	int status = many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, several.n, &many, e);
+	int status = generate_planned(app, o, l, &pattern, prompts, several.n, e);
+	several.began = clock_seconds();
+	if (status == 0)
+		status = many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, several.n, &many, e);
 	if (status == 0 && (status = many_run(s, l->model.tokenizer, app->pool, prompts, several.n, &many, e)) > 0)
 		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
 	if (status == 0)

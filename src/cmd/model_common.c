@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/books.h"
+#include "op/timing.h"
 #include "token/tokenizer.h"
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
@@ -58,6 +59,22 @@ void loaded_close(struct loaded *l)
 	if (l->has_adapter)
 		adapter_release(&l->adapter);
 	model_close(&l->model);
+}
+
+double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work, size_t taken, const char *what)
+{
+	struct model_reads how = *reads;
+	size_t owned;
+
+	how.own_head = l->has_adapter && l->adapter.head >= 0;
+	size_t mapped = model_read_bytes(&l->model, &how, &owned);
+	model_forget(&l->model);
+	size_t now = mem_rss(), base = now - MIN(now, owned + taken);
+	predict_part(p, "weights", (double)(mapped + owned), "of the model");
+	predict_part(p, "work", (double)work, what);
+	double sum = p->bytes + (double)base;
+	predict_part(p, "base", (double)base + fmax((double)mem_rss_peak() - sum, 0), "program, libraries, tokenizer, data");
+	return (double)mapped / TIMING_PAGE_RATE;
 }
 
 int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what)

@@ -4,9 +4,11 @@
 
 #include "adapt/adapter.h"
 #include "cmd/command.h"
+#include "cmd/planned.h"
 #include "data/prompts.h"
 #include "judge/statistics.h"
 #include "model/prepare.h"
+#include "model/resident.h"
 #include "token/template.h"
 
 struct loaded {
@@ -22,6 +24,10 @@ int loaded_chat(struct loaded *l, struct err *e);
 int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);
 const struct adapter *loaded_adapter(const struct loaded *l); /* or NULL */
 void loaded_close(struct loaded *l);
+
+/* Adds to a prediction what a command's memory is made of: the model's weights as they will be read, `work` bytes of `what`, of which `taken` are resident
+ * already, and the rest as the process has it now. Last of all, as everything is open by then. Returns the seconds of reading the weights in. */
+double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work, size_t taken, const char *what);
 
 /* app_begin, and the one positional that the command takes, or exactly `wanted` of them. Returns as app_begin. */
 int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what);

@@ -15,7 +15,7 @@ enum { PREDICT_PARTS = 10 };
 struct predicted_part { const char *name; double amount; const char *why; };
 
 struct predicted {
-	char kind[64];                 /* runs of one kind learn from each other: "tune full", "eval int8" */
+	char kind[64];                 /* runs of one kind learn from each other: "tune full f32"; "": it is neither learnt from nor compared */
 	double seconds, bytes;         /* of the whole command; peak resident set: sums of the parts */
 	double flops;                  /* exact; NAN: not known */
 	double loose_seconds;          /* of seconds: what differs most between runs (taking memory, writing), by half of it */

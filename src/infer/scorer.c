@@ -2,11 +2,14 @@
  * need more. */
 #include "infer/scorer.h"
 
+#include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "model/graph.h"
+#include "op/timing.h"
+
+#define FORECAST_SECONDS 0.05      /* of repetitions when it is asked how long a micro-batch takes */
 
 struct scorer {
 	struct model *model;
@@ -18,11 +21,12 @@ struct scorer {
 	struct scorer_options options;
 
 	struct batch_cap cap;
-	bool ready;                    /* the following are there */
+	bool planned;                  /* the following are there */
 	struct tape tape;
 	struct graph graph;
 	uint32_t logprob;
 	struct plan plan;
+	bool ready;                    /* and these: memory is taken */
 	struct run run;
 	struct batch batch;
 
@@ -47,14 +51,16 @@ int scorer_new(struct scorer **out, struct model *m, const struct adapter *a, co
 
 static void tear_down(struct scorer *s)
 {
-	if (!s->ready)
-		return;
-	run_release(&s->run);
-	plan_release(&s->plan);
-	graph_release(&s->graph);
-	tape_release(&s->tape);
-	batch_release(&s->batch);
-	s->ready = false;
+	if (s->ready) {
+		run_release(&s->run);
+		batch_release(&s->batch);
+	}
+	if (s->planned) {
+		plan_release(&s->plan);
+		graph_release(&s->graph);
+		tape_release(&s->tape);
+	}
+	s->ready = s->planned = false;
 }
 
 static int record(struct scorer *s, struct err *e)
@@ -68,24 +74,27 @@ static int record(struct scorer *s, struct err *e)
 	return s->tape.err.msg[0] ? err_set(e, "%s", s->tape.err.msg) : 0;
 }
 
-static int build(struct scorer *s, struct err *e)
+static int make_plan(struct scorer *s, struct err *e)
 {
-	if (record(s, e) < 0)
-		goto no_plan;
-	if (plan_make(&s->plan, &s->tape, s->kernels, NULL, e) < 0)
-		goto no_plan;
+	if (record(s, e) == 0 && plan_make(&s->plan, &s->tape, s->kernels, NULL, e) == 0) {
+		s->planned = true;
+		return 0;
+	}
+	graph_release(&s->graph);
+	tape_release(&s->tape);
+	return -1;
+}
+
+static int take(struct scorer *s, struct err *e)
+{
+	if (s->ready)
+		return 0;
 	if (run_init(&s->run, &s->plan, s->kernels, s->pool, e) < 0)
-		goto no_run;
+		return -1;
 	graph_bind(&s->graph, &s->run, NULL);
 	batch_init(&s->batch, &s->cap);
 	s->ready = true;
 	return 0;
-no_run:
-	plan_release(&s->plan);
-no_plan:
-	graph_release(&s->graph);
-	tape_release(&s->tape);
-	return -1;
 }
 
 static struct forest_options packing(const struct scorer *s, bool all)
@@ -101,7 +110,8 @@ static int check_lengths(const struct scorer *s, const struct document *const *d
 	return 0;
 }
 
-int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e)
+/* What the documents need is recorded and planned, no memory is taken yet. */
+static int plan_for(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e)
 {
 	struct forest_options o = packing(s, all);
 	struct batch_cap cap = s->cap, need;
@@ -112,11 +122,16 @@ int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t 
 		return -1;
 	for (size_t i = 0; i < n; i += forest_take(docs + i, n - i, &o, &need, &live, &tokens), batch_cap_max(&cap, &need))
 		;
-	if (s->ready && !memcmp(&cap, &s->cap, sizeof(cap)))
+	if (s->planned && !memcmp(&cap, &s->cap, sizeof(cap)))
 		return 0;
 	tear_down(s);
 	s->cap = cap;
-	return build(s, e);
+	return make_plan(s, e);
+}
+
+int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e)
+{
+	return plan_for(s, docs, n, all, e) < 0 ? -1 : take(s, e);
 }
 
 /* Hands the micro-batch's log-probabilities to their documents. */
@@ -158,44 +173,72 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 	return 0;
 }
 
-/* Seconds of one micro-batch, and its operations. */
-static double time_one(struct scorer *s, const struct document *const *docs, size_t n, const struct live *live, double *flops, bool all)
+/* --- what it would take --- */
+
+/* A walk over all micro-batches: their sums, and the one whose rows are nearest to the mean. */
+struct walk {
+	struct live live;
+	double n;
+	size_t first, count;
+	struct batch_cap cap;          /* of that one */
+};
+
+static void walk(const struct scorer *s, const struct document *const *docs, size_t n, bool all, double mean, struct walk *w)
 {
 	struct forest_options o = packing(s, all);
-	double begin = clock_seconds(), bytes;
+	double nearest = INFINITY;
 
-	forest_fill(&s->batch, docs, n, &o);
-	run_step(&s->run, &s->batch);
-	plan_cost(&s->plan, live, flops, &bytes);
-	return clock_seconds() - begin;
+	*w = (struct walk){ 0 };
+	for (size_t i = 0, some; i < n; i += some) {
+		struct batch_cap cap = { 0 };
+		struct live live;
+		int64_t tokens;
+		some = forest_take(docs + i, n - i, &o, &cap, &live, &tokens);
+		w->live = (struct live){ w->live.rows + live.rows, w->live.targets + live.targets, w->live.pairs + live.pairs, w->live.visible + live.visible };
+		w->n++;
+		if (fabs(live.rows - mean) < nearest) {
+			nearest = fabs(live.rows - mean);
+			w->first = i;
+			w->count = some;
+			w->cap = cap;
+		}
+	}
 }
 
-int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, double budget, struct scorer_forecast *f, struct err *e)
+static void bind_weights(void *ctx, struct run *r) { graph_bind(ctx, r, NULL); }
+
+static int time_typical(struct scorer *s, const struct document *const *docs, bool all, const struct walk *w, struct timing *out, struct err *e)
 {
 	struct forest_options o = packing(s, all);
-	struct batch_cap need;
-	double seconds = 0, done = 0, flops, begin = clock_seconds();
-	int64_t tokens;
+	struct live mean = { w->live.rows / w->n, w->live.targets / w->n, w->live.pairs / w->n, w->live.visible / w->n };
+	struct batch batch;
+
+	batch_init(&batch, &w->cap);
+	forest_fill(&batch, docs + w->first, w->count, &o);
+	struct timing_options how = { .batch = &batch, .mean = mean, .bind = bind_weights, .ctx = &s->graph, .budget = FORECAST_SECONDS };
+	int status = plan_time(out, &s->plan, s->kernels, s->pool, &how, e);
+	batch_release(&batch);
+	return status;
+}
+
+int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f, struct err *e)
+{
+	struct timing pass;
+	struct walk w;
+	double bytes;
 
 	*f = (struct scorer_forecast){ 0 };
-	if (scorer_prepare(s, docs, n, all, e) < 0)
+	if (plan_for(s, docs, n, all, e) < 0)
 		return -1;
-	for (size_t i = 0, some; i < n; i += some) {
-		struct live live;
-		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
-		f->computed_tokens += (int64_t)live.rows;
-		if (i == 0 || clock_seconds() - begin < budget) {
-			double one = time_one(s, docs + i, some, &live, &flops, all);
-			if (i == 0 && one < budget) /* the model's pages came in */
-				one = time_one(s, docs, some, &live, &flops, all);
-			seconds += one;
-			done += flops;
-		}
-		double bytes;
-		plan_cost(&s->plan, &live, &flops, &bytes);
-		f->flops += flops;
-	}
-	f->seconds = done > 0 ? seconds * f->flops / done : 0;
+	walk(s, docs, n, all, 0, &w);
+	walk(s, docs, n, all, w.live.rows / w.n, &w);
+	if (time_typical(s, docs, all, &w, &pass, e) < 0)
+		return -1;
+	f->computed_tokens = (int64_t)w.live.rows;
+	f->seconds = w.n * pass.seconds;
+	f->touch_rate = timing_touch_rate(pass.touched_bytes, pass.touch_seconds);
+	plan_cost(&s->plan, &w.live, &f->flops, &bytes);
+	f->bytes = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->pool) + batch_bytes(&s->cap);
 	return 0;
 }
 

@@ -22,9 +22,10 @@ int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t 
  * sentence on that or on a document that is too long. */
 int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
                int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
-/* What scorer_run on these documents would compute, exactly, and how long it would take, by computing the first micro-batches for about `budget` seconds. */
-struct scorer_forecast { double flops, seconds; int64_t computed_tokens; };
-int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, double budget, struct scorer_forecast *f, struct err *e);
+/* What scorer_run on these documents would take: operations and bytes of memory exactly, as they are recorded and planned; seconds by timing a little of a typical
+ * micro-batch (op/timing.h), taking the memory left out; how fast that goes, bytes/s. Takes no memory but for the moment of timing. */
+struct scorer_forecast { double flops, seconds, touch_rate; int64_t computed_tokens; size_t bytes; };
+int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f, struct err *e);
 double scorer_flops(const struct scorer *s);      /* computed so far */
 int64_t scorer_computed_tokens(const struct scorer *s);
 void scorer_free(struct scorer *s);

@@ -12,9 +12,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "op/timing.h"
 #include "op/trace.h"
 
 enum { BLOCK = 64 };
+#define TIME_SECONDS 0.03              /* of repetitions when it is asked how long a step takes */
 
 struct session {
 	struct model *model;
@@ -219,6 +221,18 @@ static void put_part(struct session *s, const struct session_part *p)
 	s->length[p->sequence] += p->n;
 }
 
+static void clear_batch(struct batch *b)
+{
+	b->n_rows = b->n_targets = b->n_segments = 0;
+	b->visible = 0;
+}
+
+static void end_batch(struct batch *b)
+{
+	b->n_docs = b->n_trees = b->n_segments;
+	b->tree[b->n_trees] = b->n_rows;
+}
+
 int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
 {
 	struct batch *b = &s->batch;
@@ -226,12 +240,10 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 
 	if (check_parts(s, parts, n, e) < 0)
 		return -1;
-	b->n_rows = b->n_targets = b->n_segments = 0;
-	b->visible = 0;
+	clear_batch(b);
 	for (int i = 0; i < n; i++)
 		put_part(s, &parts[i]);
-	b->n_docs = b->n_trees = b->n_segments;
-	b->tree[b->n_trees] = b->n_rows;
+	end_batch(b);
 	run_step(&s->run, b);
 	for (int i = 0; i < n; i++)
 		parts[i].logits = parts[i].wanted ? run_f32(&s->run, s->logits) + at++ * V : NULL;
@@ -335,6 +347,54 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) + batch_bytes(&s->batch.cap) + rope;
 	*cache = s->cache_bytes;
+}
+
+size_t session_fill_bytes(const struct session *s, int first, int n, int length)
+{
+	size_t width = key_width(s) * sizeof(float), one = key_count(s) * width, granule = mem_map_granule(s->cache_bytes), sum = 0, end = 0;
+
+	for (size_t i = 0; i < 2 * (size_t)s->model->config.n_layers; i++)
+		for (int k = first; k < first + n; k++) {
+			size_t from = i * one + (size_t)key_of(s, k, 0) * width, to = from + (size_t)MIN(length, s->region) * width;
+			from = MAX(from / granule * granule, end);
+			to = MIN(ROUND_UP(to, granule), ROUND_UP(s->cache_bytes, (size_t)4096));
+			sum += to > from ? to - from : 0;
+			end = MAX(end, to);
+		}
+	return sum;
+}
+
+static void bind_weights(void *ctx, struct run *r) { graph_bind(ctx, r, NULL); }
+
+static void pretend(struct session *s, int first, int n, int rows, int length)
+{
+	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
+
+	clear_batch(&s->batch);
+	for (int k = first; k < first + n; k++) {
+		s->length[k] = length;
+		put_part(s, &(struct session_part){ .sequence = k, .ids = ids, .n = rows, .wanted = true });
+		s->length[k] = 0;
+	}
+	end_batch(&s->batch);
+	mem_free(ids);
+}
+
+int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops, struct err *e)
+{
+	struct timing pass;
+	double bytes;
+
+	if (n * rows > session_rows(s) || length + rows > s->n_ctx || s->n_branches)
+		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
+	pretend(s, first, n, rows, length);
+	struct live live = batch_live(&s->batch);
+	struct timing_options how = { .batch = &s->batch, .mean = live, .bind = bind_weights, .ctx = &s->graph, .budget = TIME_SECONDS };
+	if (plan_time(&pass, &s->plan, s->run.kernels, s->run.pool, &how, e) < 0)
+		return -1;
+	*seconds = pass.seconds;
+	plan_cost(&s->plan, &live, flops, &bytes);
+	return 0;
 }
 
 void session_trace(struct session *s, struct trace *t)

@@ -48,6 +48,11 @@ int session_limit(const struct session *s);            /* tokens that a sequence
 int session_rows(const struct session *s);             /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 /* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes real as it fills. */
 void session_bytes(const struct session *s, size_t *work, size_t *cache);
+/* Of the cache, what is resident once sequences first … first+n−1 hold `length` tokens each: huge pages come whole. */
+size_t session_fill_bytes(const struct session *s, int first, int n, int length);
+/* Seconds and operations of a step that feeds `rows` tokens to each of those sequences when it holds `length`, logits wanted; by timing a little of it
+ * (op/timing.h). All sequences are to be empty. */
+int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops, struct err *e);
 /* From now on its nodes are timed there; NULL: no longer. */
 void session_trace(struct session *s, struct trace *t);
 

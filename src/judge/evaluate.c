@@ -67,6 +67,37 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
 	return status;
 }
 
+int evaluate_planned(struct evaluating *v, const struct document *items, size_t n, struct evaluate_forecast *f, struct err *e)
+{
+	const struct subject *s = v->subject;
+	struct scorer_options o = { .max_rows = v->options->micro_batch_tokens, .max_length = 1 };
+	struct scorer_forecast score;
+	struct scorer *scorer;
+
+	if (!v->options->planned)
+		return 0;
+	const struct document **docs = mem_array(n, sizeof(*docs));
+	for (size_t i = 0; i < n; i++) {
+		docs[i] = &items[i];
+		o.max_length = MAX(o.max_length, items[i].n);
+	}
+	int status = scorer_new(&scorer, s->model, s->adapter, NULL, NULL, s->pool, s->kernels, &o, e);
+	if (status == 0) {
+		status = scorer_forecast(scorer, docs, n, false, &score, e);
+		scorer_free(scorer);
+	}
+	mem_free(docs);
+	if (status < 0)
+		return -1;
+	f->score_seconds = score.seconds;
+	f->start_seconds += (double)score.bytes / score.touch_rate;
+	f->flops += score.flops;
+	f->bytes = MAX(f->bytes, score.bytes);
+	f->items = items;
+	f->n = n;
+	return v->options->planned(v->options->ctx, f, e);
+}
+
 struct estimate evaluate_perplexity(const struct document *const *docs, const double *sum, size_t n)
 {
 	double *count = mem_array(n, sizeof(*count));

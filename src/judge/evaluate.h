@@ -18,6 +18,16 @@ struct evaluate_progress {
 	double seconds;                    /* since this began */
 };
 
+/* What judging will take, known before it begins. */
+struct evaluate_forecast {
+	double score_seconds, answer_seconds, start_seconds; /* answers: as long as they may get; taking memory */
+	double spare_seconds;              /* of answer_seconds: if all answers end at once, it is not taken */
+	double flops;
+	size_t bytes;                      /* of work space, the larger of the two */
+	const struct document *items;      /* [n] what will go through the model */
+	size_t n;
+};
+
 struct evaluate_options {
 	int32_t max_length;                /* of a document, of a window; at most the model's positions */
 	int32_t stride;                    /* of windows */
@@ -25,6 +35,8 @@ struct evaluate_options {
 	bool apply_chat_template;          /* choice rows: the query is the user's turn */
 	int (*progress)(void *ctx, const struct evaluate_progress *p); /* other than 0 ends it with an error; may be NULL */
 	void (*detail)(void *ctx, json_t *line);  /* what came of a row, in order, borrowed; may be NULL */
+	/* Before anything is computed; -1 ends it with that error. NULL: nobody wants to know. */
+	int (*planned)(void *ctx, const struct evaluate_forecast *f, struct err *e);
 	void *ctx;
 };
 

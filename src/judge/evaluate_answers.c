@@ -170,12 +170,63 @@ static int judge_all(struct evaluating *v, const struct documents *docs, const d
 	return status;
 }
 
+/* --- what it would take --- */
+
+/* Tokens of prompts that are not in the session yet, and of answers as long as they may get. */
+static void count_tokens(const struct documents *docs, double *fed, double *made, double *at)
+{
+	const struct document *last = NULL;
+
+	*fed = *made = *at = 0;
+	for (size_t i = 0; i < docs->n; last = &docs->items[i++]) {
+		const struct document *d = &docs->items[i];
+		int32_t begin, end, same = 0;
+		last_answer(d, &begin, &end);
+		while (last && same < MIN(begin - 1, last->n) && last->ids[same] == d->ids[same])
+			same++;
+		*fed += begin - same;
+		*made += most_new(d);
+		*at += begin;
+	}
+}
+
+/* Prompts of their mean length into a session, then tokens one by one in the middle of the mean answer. */
+static int forecast_answers(struct evaluating *v, const struct documents *docs, struct evaluate_forecast *f, struct err *e)
+{
+	struct answering a = { .v = v };
+	double n = (double)docs->n, fed, made, at, read[2] = { 0 }, one[2] = { 0 };
+	size_t work, cache;
+
+	if (!v->options->planned)
+		return 0;
+	if (open_session(&a, docs, e) < 0)
+		return -1;
+	count_tokens(docs, &fed, &made, &at);
+	int limit = session_limit(a.session), rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(a.session)), limit);
+	int middle = (int)MIN((at + made / 2) / n, limit - 1);
+	int status = session_time(a.session, 0, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
+	if (status == 0)
+		status = session_time(a.session, 0, 1, 1, middle, &one[0], &one[1], e);
+	session_bytes(a.session, &work, &cache);
+	f->answer_seconds = fed / rows * read[0] + (made - n) * one[0];
+	f->spare_seconds = (made - n) * one[0];
+	f->flops = fed / rows * read[1] + (made - n) * one[1];
+	f->bytes = work + session_fill_bytes(a.session, 0, 1, limit);
+	session_free(a.session);
+	return status;
+}
+
 static int judge(struct evaluating *v, const struct documents *docs, struct err *e)
 {
 	double *sum = mem_array(docs->n, sizeof(*sum));
 	const struct document **pointers = mem_array(docs->n, sizeof(*pointers));
-	int status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
+	struct evaluate_forecast f = { 0 };
+	int status = forecast_answers(v, docs, &f, e);
 
+	if (status == 0)
+		status = evaluate_planned(v, docs->items, docs->n, &f, e);
+	if (status == 0)
+		status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
 	for (size_t i = 0; i < docs->n; i++)
 		pointers[i] = &docs->items[i];
 	v->result->perplexity = evaluate_perplexity(pointers, sum, docs->n);

@@ -95,8 +95,11 @@ static int judge_all(struct evaluating *v, const struct documents *docs, struct 
 	double *sum = mem_array(docs->n, sizeof(*sum));
 	struct choices c = { .docs = docs, .sum = sum, .hit = mem_array(n, sizeof(double)), .hit_norm = mem_array(n, sizeof(double)),
 	                     .gold = mem_array(n, sizeof(*c.gold)), .gold_sum = mem_array(n, sizeof(double)) };
-	int status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
+	struct evaluate_forecast f = { 0 };
+	int status = evaluate_planned(v, docs->items, docs->n, &f, e);
 
+	if (status == 0)
+		status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
 	if (status == 0) {
 		judge_rows(v, &c);
 		v->result->acc = estimate_proportion(c.hit, n);

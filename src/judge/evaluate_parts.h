@@ -14,6 +14,8 @@ struct evaluating {
 
 /* log-probability of the learnt tokens of each document: the sum, and each when `each` is not NULL. Adds to the result's counts. */
 int evaluate_score(struct evaluating *v, const struct document *items, size_t n, double *sum, float **each, struct err *e);
+/* Tells what scoring these documents, and answering where f says so already, will take. Nothing when nobody wants to know. */
+int evaluate_planned(struct evaluating *v, const struct document *items, size_t n, struct evaluate_forecast *f, struct err *e);
 int evaluate_tell(const struct evaluating *v, const char *doing, int64_t done, int64_t total, double began);
 /* perplexity of n documents. */
 struct estimate evaluate_perplexity(const struct document *const *docs, const double *sum, size_t n);

@@ -40,10 +40,13 @@ static size_t put_text(const struct evaluating *v, const struct row *row, const 
 
 static int score_windows(struct evaluating *v, const struct windows *w, struct err *e)
 {
+	struct evaluate_forecast f = { 0 };
 	double *sum = mem_array(w->n, sizeof(*sum));
 	const struct document **docs = mem_array(w->n, sizeof(*docs));
-	int status = evaluate_score(v, w->items, w->n, sum, NULL, e);
+	int status = evaluate_planned(v, w->items, w->n, &f, e);
 
+	if (status == 0)
+		status = evaluate_score(v, w->items, w->n, sum, NULL, e);
 	for (size_t i = 0; i < w->n; i++)
 		docs[i] = &w->items[i];
 	for (size_t i = 0, at = 0; status == 0 && i < v->rows->n; i++)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/trainer_parts.h"
+#include "model/resident.h"
 #include "op/trace.h"
 #include "quant/quant.h"
 
@@ -132,7 +133,7 @@ static void copy_weights(struct trainer *t)
 		if (!w->owned)
 			mem_forget(w->data, w->bytes);
 	}
-	trainer_forget_mapped(t);
+	model_forget(&t->model);
 }
 
 static int map_floats(float **out, size_t n, const char *what, struct err *e)

@@ -86,7 +86,6 @@ double trainer_weigh(const struct trainer *t, struct batch *b, const struct docu
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);
-void trainer_forget_mapped(const struct trainer *t); /* drops the pages of the model's file; reading brings them back */
 size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_time.c: the plan's seconds, by running a little of it */
 int trainer_measure_time(struct trainer *t, struct err *e);

@@ -14,8 +14,7 @@
 #include "base/mem.h"
 #include "learn/checkpoint.h"
 #include "learn/trainer_parts.h"
-
-enum { FAULT_AROUND = 1 << 16 };     /* the kernel maps a file's pages in stretches of this size */
+#include "model/resident.h"
 
 /* --- recording --- */
 
@@ -49,65 +48,32 @@ static int record(struct trainer *t, const struct batch_cap *cap, struct recordi
 
 /* --- parts of the memory --- */
 
-static bool is_embedding_alone(const struct trainer *t, int weight)
+static bool is_replaced(const void *ctx, int weight)
 {
-	const struct weight *w = &t->model.weights[weight];
-	bool is_head = model_head(&t->model) == weight && !(t->has_adapter && t->adapter.head >= 0);
-	return (w->spec->flags & WEIGHT_EMBED) && !strcmp(w->spec->hf, t->model.config.arch->embedding) && !is_head;
+	const struct trainer *t = ctx;
+	if (t->has_adapter)
+		return !adapter_reads(&t->adapter, &t->model, weight);
+	return t->replaced && t->replaced[weight] >= 0;
 }
 
-static void mark_rows(const struct dataset *d, bool *block, size_t row_bytes)
+static void mark_tokens(const struct dataset *d, uint8_t *token)
 {
 	for (size_t i = 0; i < d->documents.n; i++)
-		for (int32_t j = 0; j < d->documents.items[i].n; j++) {
-			size_t at = (size_t)d->documents.items[i].ids[j] * row_bytes;
-			block[at / FAULT_AROUND] = block[(at + row_bytes - 1) / FAULT_AROUND] = true;
-		}
-}
-
-/* An embedding that is no head: only rows that the data name are read. */
-static size_t embedding_bytes(const struct trainer *t, const struct weight *w)
-{
-	size_t n_blocks = w->bytes / FAULT_AROUND + 1, touched = 0;
-	bool *block = mem_array(n_blocks, sizeof(*block));
-	mark_rows(&t->train, block, w->bytes / w->dim[0]);
-	mark_rows(&t->eval, block, w->bytes / w->dim[0]);
-	for (size_t i = 0; i < n_blocks; i++)
-		touched += block[i];
-	mem_free(block);
-	return MIN(touched * FAULT_AROUND, w->bytes);
-}
-
-static bool is_replaced(const struct trainer *t, size_t weight)
-{
-	if (t->has_adapter)
-		return !adapter_reads(&t->adapter, &t->model, (int)weight);
-	return t->replaced && t->replaced[weight] >= 0;
+		for (int32_t j = 0; j < d->documents.items[i].n; j++)
+			token[d->documents.items[i].ids[j]] = 1;
 }
 
 /* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */
 static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 {
-	size_t sum = 0;
-	*owned = 0;
-	for (size_t i = 0; i < t->model.n_weights; i++) {
-		const struct weight *w = &t->model.weights[i];
-		if (w->panels && t->model.compute == COMPUTE_INT8)
-			continue; /* counted below; its file pages were given back */
-		if (w->owned)
-			*owned += w->bytes;
-		else if (!is_replaced(t, i))
-			sum += is_embedding_alone(t, (int)i) ? embedding_bytes(t, w) : w->bytes;
-	}
-	*owned += model_prepared_bytes(&t->model);
-	return sum;
-}
+	uint8_t *token = mem_array((size_t)t->model.config.V, 1);
+	struct model_reads reads = { .skips = is_replaced, .ctx = t, .own_head = t->has_adapter && t->adapter.head >= 0, .token = token };
 
-void trainer_forget_mapped(const struct trainer *t)
-{
-	for (size_t i = 0; i < t->model.n_weights; i++)
-		if (!t->model.weights[i].owned)
-			mem_forget(t->model.weights[i].data, t->model.weights[i].bytes);
+	mark_tokens(&t->train, token);
+	mark_tokens(&t->eval, token);
+	size_t bytes = model_read_bytes(&t->model, &reads, owned);
+	mem_free(token);
+	return bytes;
 }
 
 static size_t pages(size_t bytes)
@@ -138,7 +104,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
 	if (t->has_adapter)
 		mem_touch(t->params->w, t->params->n * sizeof(float));
-	trainer_forget_mapped(t);
+	model_forget(&t->model);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss());

@@ -3,7 +3,7 @@
  *     seconds = open + start + steps · (forward, backward, gradients' sum, update) + evaluations · evaluation + checkpoints + result
  *
  * open is what opening took just now, which the run will do again. A pass forward and backward is timed on one micro-batch of this very data by its kinds of
- * nodes (op/timing.h), the evaluation on its first micro-batches (infer/scorer.h), memory by touching some, which on virtual machines varies most. How fast the disk takes a checkpoint is not
+ * nodes (op/timing.h), the evaluation on a micro-batch of its own (infer/scorer.h), memory by touching some, which on virtual machines varies most. How fast the disk takes a checkpoint is not
  * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to gas/forecast.h, not here. */
 #include <math.h>
 #include <string.h>
@@ -12,12 +12,9 @@
 #include "base/mem.h"
 #include "learn/machine.h"
 #include "learn/trainer_parts.h"
+#include "model/resident.h"
 #include "op/timing.h"
 
-static const double eval_budget = 0.25;       /* seconds of trying the evaluation */
-static const double touch_rate = 4e9;         /* bytes/s of taking fresh memory, */
-static const double touch_least = 4e6;        /* where too little was touched to tell */
-static const double page_rate = 6e9;          /* bytes/s at which a file's pages come from the page cache */
 static const double write_rate = 500e6, write_seconds = 0.02; /* bytes/s onto a disk, synced, and of each file's making */
 static const double save_pause = 30;          /* seconds between automatic checkpoints: learn/fit.c */
 enum { STEPS_LOOKED_AT = 4 };
@@ -113,8 +110,7 @@ static double copy_seconds(const struct trainer *t)
 static double start_seconds(const struct trainer *t, double bytes, double seconds)
 {
 	const struct trainer_plan *p = &t->totals;
-	double rate = bytes < touch_least ? touch_rate : bytes / MAX(seconds, 1e-6);
-	return (double)(p->state_bytes + p->arena_bytes + p->scratch_bytes) / rate + (double)p->weights_bytes / page_rate + copy_seconds(t);
+	return (double)(p->state_bytes + p->arena_bytes + p->scratch_bytes) / timing_touch_rate(bytes, seconds) + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t);
 }
 
 static double evaluations(const struct trainer *t)
@@ -130,7 +126,7 @@ static int time_evaluation(struct trainer *t, struct err *e)
 
 	if (!t->has_eval)
 		return 0;
-	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, eval_budget, &f, e) < 0)
+	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
 		return -1;
 	t->totals.eval_seconds = evaluations(t) * f.seconds;
 	t->totals.planned_flops += evaluations(t) * f.flops;
@@ -168,7 +164,7 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	p->step_seconds = n * pass.seconds + update_seconds(t, memory.copy_rate);
 	p->start_seconds = start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
-	trainer_forget_mapped(t);
+	model_forget(&t->model);
 	p->open_seconds = clock_seconds() - t->opened;
 	p->planned_seconds = p->open_seconds + p->start_seconds + p->step_seconds + p->eval_seconds + p->save_seconds;
 	return 0;

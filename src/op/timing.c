@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 enum { OF_A_KIND = 2, REPETITIONS = 5 };
-static const double budget = 0.25;        /* seconds of all repetitions after the first */
+static const double usual_budget = 0.25;  /* seconds of all repetitions after the first */
 static const double flops_per_byte = 5;   /* that weigh the same, on the machines of today; only scales between similar batches */
 
 struct kind {
@@ -128,12 +128,12 @@ static void run_once(struct timed *t, struct run *r)
 	t->pass[t->n_passes++] = last - begin;
 }
 
-static void run_all(struct timed *t, struct run *r)
+static void run_all(struct timed *t, struct run *r, double budget)
 {
 	double begin = clock_seconds();
 
 	run_once(t, r);
-	if (clock_seconds() - begin > 8 * budget)
+	if (clock_seconds() - begin > 8 * usual_budget)
 		return;
 	for (uint32_t i = 0; i < t->n_kinds; i++)
 		t->kinds[i].seconds = 0;
@@ -223,11 +223,16 @@ static int measure(struct timed *t, struct timing *out, struct run *r, const str
 	place_own(t, r, own);
 	touch(out, r, own, own_bytes);
 	r->batch = o->batch;
-	run_all(t, r);
+	run_all(t, r, o->budget > 0 ? o->budget : usual_budget);
 	out->seconds = sum_up(t, &batch, &o->mean);
 	out->spread = spread_of(t);
 	mem_unmap(own, own_bytes);
 	return 0;
+}
+
+double timing_touch_rate(double bytes, double seconds)
+{
+	return bytes < 4e6 ? 4e9 : bytes / fmax(seconds, 1e-6);
 }
 
 int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e)
