@@ -15,6 +15,8 @@
 #include "base/mem.h"
 
 enum { TELL_SECONDS = 2 };
+/* Requests are written again and again while a run goes on; more than this only at its end. */
+enum { REQUESTS_BYTES = 1 << 16 };
 enum { PAST = 4 * FORECAST_LAST };     /* runs of a command, of all its kinds, that predictions learn from */
 static const double tick_seconds = 5, look_seconds = 0.1;
 
@@ -35,6 +37,8 @@ static struct {
 	size_t n_past;
 	bool predicted;
 	struct predicted_spans spans;
+	bool wants_requests;
+	struct buf requests;           /* their JSON, with commas */
 } books;
 
 /* --- the beginning --- */
@@ -147,12 +151,13 @@ int books_begin(const struct app *app, const struct command *c, const struct com
 		return -1;
 	describe(app, c);
 	books.on = true;
+	books.wants_requests = !strcmp(o->gas, "requests");
 	books.recorded = !o->ledger || strcmp(o->ledger, "off") != 0;
 	if (books.recorded)
 		open_ledger(o);
 	struct meter_options m = {
 		.place = { .power_file = o->power_file, .idle_watts = books.ledger ? ledger_idle_watts(books.ledger) : NAN }, .prices = &books.prices,
-		.phases = !strcmp(o->gas, "phases"),
+		.phases = !strcmp(o->gas, "phases") || !strcmp(o->gas, "requests"),
 	};
 	books.meter = meter_begin(&m);
 	books.entry.processor = energy_processor(meter_energy(books.meter));
@@ -192,12 +197,13 @@ void books_directory(const char *path)
 
 void books_seed(int64_t seed) { books.entry.seed = seed; }
 
-void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double flops)
+void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double operations, double int_ops)
 {
 	books.entry.gas.tokens_in = tokens_in;
 	books.entry.gas.tokens_out = tokens_out;
 	books.entry.gas.tokens_supervised = tokens_supervised;
-	books.entry.gas.flops = flops;
+	books.entry.gas.flops = isnan(int_ops) ? operations : operations - int_ops;
+	books.entry.gas.int_ops = int_ops;
 }
 
 static const char *kept_json(const json_t *j)
@@ -285,6 +291,56 @@ void books_phase(const char *name)
 		meter_phase(books.meter, name);
 }
 
+/* --- requests --- */
+
+struct books_request { struct meter_span span; };
+
+struct books_request *books_request_open(void)
+{
+	if (!books.wants_requests)
+		return NULL;
+	struct books_request *r = mem_alloc(sizeof(*r));
+	meter_open_span(books.meter, &r->span);
+	return r;
+}
+
+static void keep_request(json_t *j, int64_t number)
+{
+	json_object_set_new(j, "request", json_integer(number));
+	char *line = jsonx_line(j);
+	buf_addf(&books.requests, "%s%s", books.requests.len ? ", " : "", line);
+	mem_free(line);
+}
+
+void books_request_close(struct books_request *r, const struct request_counts *c, json_t *line)
+{
+	struct gas g;
+
+	if (!r)
+		return;
+	gas_none(&g);
+	meter_read_span(books.meter, &r->span, &g);
+	gas_share(&g, c->share);
+	g.tokens_in = c->tokens_in;
+	g.tokens_out = c->tokens_out;
+	g.flops = c->flops;
+	g.int_ops = c->int_ops;
+	json_t *j = gas_request_json(&g);
+	if (line)
+		json_object_set_new(line, "gas", json_copy(j));
+	keep_request(j, c->number);
+	json_decref(j);
+	mem_free(r);
+}
+
+static void put_requests(void)
+{
+	if (books.requests.len)
+		books.entry.requests = arena_printf(&books.mem, "[%s]", buf_str(&books.requests));
+}
+
+/* --- while it goes on --- */
+
 void books_tick(void)
 {
 	double now = clock_seconds();
@@ -293,6 +349,8 @@ void books_tick(void)
 		return;
 	books.last_tick = now;
 	meter_read(books.meter, &books.entry.gas);
+	if (books.requests.len < REQUESTS_BYTES)
+		put_requests();
 	put();
 }
 
@@ -315,6 +373,18 @@ bool books_over(void)
 	return books.over;
 }
 
+/* An answer's words are no metrics. */
+static void keep_metrics(const json_t *summary)
+{
+	static const char *const words[] = { "text", "ids", "logprobs" };
+	json_t *kept = json_copy((json_t *)summary);
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		json_object_del(kept, words[i]);
+	books.entry.metrics = kept_json(kept);
+	json_decref(kept);
+}
+
 void books_summary(json_t *summary)
 {
 	char compared[200];
@@ -325,7 +395,7 @@ void books_summary(json_t *summary)
 	gas_json(summary, &books.entry.gas);
 	if (books.predicted)
 		predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes, compared, summary);
-	books.entry.metrics = kept_json(summary);
+	keep_metrics(summary);
 }
 
 void books_text(char out[200])
@@ -388,6 +458,7 @@ static void close_entry(int status)
 	json_t *phases = meter_phases(books.meter);
 	if (json_array_size(phases))
 		books.entry.phases = kept_json(phases);
+	put_requests();
 	json_decref(phases);
 	meter_read(books.meter, &books.entry.gas);
 	if (status == EXIT_DONE && books.predicted && strcmp(books.entry.command, "plan") != 0)
@@ -411,5 +482,6 @@ void books_end(int status)
 	ledger_close(books.ledger);
 	prices_release(&books.prices);
 	mem_free(books.uses);
+	buf_release(&books.requests);
 	arena_release(&books.mem);
 }

@@ -15,16 +15,23 @@ void books_in(const char *role, const char *path, const char *known /* hash of t
 void books_out(const char *role, const char *path);
 void books_directory(const char *path);          /* of the run: where its entry is kept if the ledger fails */
 void books_seed(int64_t seed);
-void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double flops); /* −1, NAN: not known */
+/* −1, NAN: not known. operations: all; int_ops: those of them in int8. */
+void books_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double operations, double int_ops);
 /* Seconds since the command began. */
 double books_seconds(void);
 /* What is predicted, with what past runs of its kind teach: its intervals into s, energy and money into gas, all of it and the command's own facts (or NULL;
  * taken) into *plan, a new reference, which is also kept beside the run. -1 with a sentence when --max-gas has no room for it. */
 int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas, struct err *e);
 void books_phase(const char *name);              /* with --gas phases */
+/* With --gas requests, one of many that a command answers, in the ledger and, as "gas", in its line of --json; several may be open at once. NULL where they
+ * are not asked for, which books_request_close takes: it frees r. line may be NULL. share: of what was computed meanwhile (gas/meter.h). */
+struct books_request;
+struct request_counts { int64_t number, tokens_in, tokens_out; double flops, int_ops, share; };
+struct books_request *books_request_open(void);
+void books_request_close(struct books_request *r, const struct request_counts *c, json_t *line);
 void books_tick(void);                           /* between steps: at most every few seconds the entry learns what was used so far */
 bool books_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
-void books_summary(json_t *summary);             /* adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
+void books_summary(json_t *summary);             /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void books_text(char out[200]);                  /* the same in one line; "" when nothing is metered */
 void books_error(const char *sentence);
 void books_end(int status);

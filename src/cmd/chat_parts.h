@@ -38,6 +38,8 @@ struct chat {
 	struct line_edit *lines;
 	char *file;                    /* that the conversation was saved to or loaded from */
 	size_t turns, new_tokens, prompt_tokens, kept, computed; /* of the last turn but the first two, of all */
+	size_t read_tokens;            /* of prompts, that went through the model */
+	double operations, int_ops;
 	bool leave;
 };
 

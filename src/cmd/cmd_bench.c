@@ -188,9 +188,9 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 		if (b.path)
 			model_close(&m);
 	}
-	if (status == 0 && app->json) {
+	if (status == 0) {
 		json_object_set_new(b.summary, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
-		app_json(b.summary);
+		app_summary(app, json_incref(b.summary));
 	}
 	json_decref(b.summary);
 	return status ? app_fail(&e) : EXIT_DONE;

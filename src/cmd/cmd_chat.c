@@ -80,7 +80,7 @@ static int show_text(void *ctx, const char *text, size_t n)
 	return stopped;
 }
 
-static void put_turn(const struct chat *c, const struct voice *v, const struct turn *t)
+static void put_turn(const struct chat *c, const struct voice *v, const struct turn *t, json_t *gas)
 {
 	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i}", "text", json_stringn(buf_str(&t->g.text), t->g.text.len), "finish_reason",
 	                      finish_name(t->g.finish), "prompt_tokens", (json_int_t)t->prompt_tokens, "kept", (json_int_t)t->kept, "computed",
@@ -89,6 +89,7 @@ static void put_turn(const struct chat *c, const struct voice *v, const struct t
 	json_object_set_new(j, "adapter", v == c->voices[0] ? json_null() : json_string(v->name));
 	json_object_set_new(j, "prompt_seconds", json_real(t->g.prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(&t->g)));
+	json_object_update(j, gas);
 	app_json(j);
 	json_decref(j);
 }
@@ -105,12 +106,24 @@ static void tell_turn(const struct voice *v, const struct turn *t)
 		log_warn("the context of %d tokens is full, the answer was cut. Nothing is lost: /save FILE keeps the conversation, /reset begins anew", session_limit(v->session));
 }
 
+static void close_turn(struct chat *c, struct books_request *request, const struct turn *t, json_t *gas)
+{
+	const struct generation *g = &t->g;
+
+	c->read_tokens += t->computed;
+	c->operations += g->flops + g->int_ops;
+	c->int_ops += g->int_ops;
+	books_request_close(request, &(struct request_counts){ (int64_t)c->turns, (int64_t)t->computed, (int64_t)g->ids.n, g->flops, g->int_ops, g->share }, gas);
+	books_tick();
+}
+
 int chat_answer(struct chat *c, struct voice *v, struct buf *text, struct err *e)
 {
 	struct turn t = { 0 };
 	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
 
 	stopped = 0;
+	struct books_request *request = books_request_open();
 	int status = give_session(c, v, e);
 	if (status == 0 && c->last && c->last != v && session_same_keys(v->session, c->last->session))
 		session_copy(v->session, c->last->session); /* this adapter's keys are the last one's: none is computed twice */
@@ -123,10 +136,14 @@ int chat_answer(struct chat *c, struct voice *v, struct buf *text, struct err *e
 		c->prompt_tokens = t.prompt_tokens;
 		c->kept = t.kept;
 		c->computed = t.computed;
+		json_t *gas = json_object();
+		close_turn(c, request, &t, gas);
+		request = NULL;
 		if (c->app->json)
-			put_turn(c, v, &t);
+			put_turn(c, v, &t, gas);
 		else
 			tell_turn(v, &t);
+		json_decref(gas);
 		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
 			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD", t.g.text.data[i] ? 1 : strlen("\uFFFD"));
 	} else if (t.prompt_tokens >= (size_t)c->n_ctx) {
@@ -135,6 +152,7 @@ int chat_answer(struct chat *c, struct voice *v, struct buf *text, struct err *e
 		status = err_set(e, "%s", whole);
 		mem_free(whole);
 	}
+	mem_free(request);
 	generation_release(&t.g);
 	return status;
 }
@@ -210,10 +228,8 @@ static void put_summary(const struct chat *c)
 {
 	json_t *j = json_pack("{s:I, s:I, s:I, s:I}", "turns", (json_int_t)c->turns, "new_tokens", (json_int_t)c->new_tokens, "messages",
 	                      (json_int_t)json_array_size(c->messages), "peak_rss_bytes", (json_int_t)mem_rss_peak());
-	books_count(-1, (int64_t)c->new_tokens, -1, NAN);
-	books_summary(j);
-	app_json(j);
-	json_decref(j);
+	books_count((int64_t)c->read_tokens, (int64_t)c->new_tokens, -1, c->operations, c->int_ops);
+	app_summary(c->app, j);
 }
 
 static char *history_path(void)
@@ -279,8 +295,9 @@ static int talk(struct chat *c)
 	c->lines = line_edit_new(history);
 	if (line_edit_terminal(c->lines))
 		log_say("%s, a context of %d tokens; /help says what there is, Ctrl-D leaves", c->l.model.source.path, c->n_ctx);
+	books_phase("chat");
 	int status = converse_on(c);
-	if (status == EXIT_DONE && c->app->json)
+	if (status == EXIT_DONE)
 		put_summary(c);
 	line_edit_free(c->lines);
 	sigaction(SIGINT, &before, NULL);

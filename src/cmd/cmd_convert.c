@@ -6,6 +6,7 @@
 #include "base/human.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cmd/books.h"
 #include "cmd/model_common.h"
 
 extern const struct command cmd_convert;
@@ -42,13 +43,13 @@ static int check_folder(const char *dir, struct err *e)
 static void report(const struct app *app, const struct convert *o, const struct adapter *a)
 {
 	char count[32];
-	if (app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
-		                      "parameters", (json_int_t)params_count(&a->params));
-		app_json(j);
-		json_decref(j);
+
+	books_out("result", o->out);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
+	                      "parameters", (json_int_t)params_count(&a->params));
+	app_summary(app, j);
+	if (app->json)
 		return;
-	}
 	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count), o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
@@ -59,6 +60,7 @@ static int convert(const struct app *app, const struct convert *o, const char *m
 
 	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
+	books_phase("write");
 	if (is_gguf(o->out))
 		status = gguf_adapter_save(&l.adapter, &l.model, o->out, !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
 	else

@@ -287,17 +287,12 @@ static void report(const struct linting *x)
 {
 	struct lint_overlap both = lint_compare(&x->train.lint, &x->eval.lint);
 
-	if (x->app->json) {
-		json_t *j = side_json(&x->train);
-		json_object_set_new(j, "eval", x->o->eval_data ? side_json(&x->eval) : json_null());
-		json_object_set_new(j, "overlap",
-		                    !x->o->eval_data ? json_null() :
-		                                       json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents,
-		                                                 "prompts", (json_int_t)both.prompts));
-		app_json(j);
-		json_decref(j);
+	json_t *j = side_json(&x->train);
+	json_object_set_new(j, "eval", x->o->eval_data ? side_json(&x->eval) : json_null());
+	json_object_set_new(j, "overlap", !x->o->eval_data ? json_null() : json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents, "prompts", (json_int_t)both.prompts));
+	app_summary(x->app, j);
+	if (x->app->json)
 		return;
-	}
 	say_side(x, &x->train);
 	if (!x->o->eval_data)
 		return;

@@ -95,7 +95,8 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	json_object_set_new(j, "scored_tokens", json_integer(v->scored_tokens));
 	json_object_set_new(j, "computed_tokens", json_integer(v->computed_tokens));
 	json_object_set_new(j, "new_tokens", json_integer(v->new_tokens));
-	json_object_set_new(j, "flops", jsonx_number(v->flops));
+	json_object_set_new(j, "flops", jsonx_number(v->flops - v->int_ops));
+	json_object_set_new(j, "int_ops", jsonx_number(v->int_ops));
 	json_object_set_new(j, "seconds", json_real(v->seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)(v->tokens + v->new_tokens) / v->seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
@@ -147,13 +148,10 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
 	json_t *j = summarize(o, v, eo);
-	books_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops);
-	books_summary(j);
-	if (app->json)
-		app_json(j);
-	else
+	books_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
+	app_summary(app, j);
+	if (!app->json)
 		show(o, v, eo);
-	json_decref(j);
 }
 
 static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err *e)

@@ -124,7 +124,7 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 		log_say("it took %s", gas);
 }
 
-static void put_result(const struct generation *g, const struct tokens *prompt, int limit, const char *compute, json_t *logprobs)
+static void put_result(const struct app *app, const struct generation *g, const struct tokens *prompt, int limit, const char *compute, json_t *logprobs)
 {
 	json_t *j = generation_json(g);
 
@@ -139,9 +139,7 @@ static void put_result(const struct generation *g, const struct tokens *prompt, 
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
-	books_summary(j);
-	app_json(j);
-	json_decref(j);
+	app_summary(app, j);
 }
 
 static bool is_colored(const struct generate_command *o)
@@ -177,14 +175,16 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	}
 	g.emit = o->show_logprobs || app->json ? go_on : show_text;
 	books_phase("generate");
+	struct books_request *request = books_request_open();
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
-	books_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, NAN);
+	books_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, result.flops + result.int_ops, result.int_ops);
+	books_request_close(request, &(struct request_counts){ 0, (int64_t)prompt->n, (int64_t)result.ids.n, result.flops, result.int_ops, 1 }, NULL);
 	if (status == 0 && !app->json)
 		show_end(&result, prompt->n, o->compute, !o->show_logprobs || view.color);
 	if (status == 0)
 		status = profiling_end(&o->profiling, app, ".", e);
-	if (status == 0 && app->json)
-		put_result(&result, prompt, session_limit(s), o->compute, view.list);
+	if (status == 0)
+		put_result(app, &result, prompt, session_limit(s), o->compute, view.list);
 	if (result.context_full)
 		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), prompt->n, result.ids.n);
 	if (o->show_logprobs)

@@ -178,7 +178,7 @@ static json_t *memory_json(const struct info_memory *x)
 	                 (json_int_t)x->full, "tune_micro_batch_tokens", INFO_ROWS, "tune_lora_r", INFO_RANK);
 }
 
-static void put_info(const struct loaded *l, const struct info_memory *x)
+static void put_info(const struct app *app, const struct loaded *l, const struct info_memory *x)
 {
 	const struct model *m = &l->model;
 	char *format = format_name(&m->source);
@@ -193,8 +193,7 @@ static void put_info(const struct loaded *l, const struct info_memory *x)
 	json_object_set_new(j, "memory", memory_json(x));
 	if (l->has_adapter)
 		json_object_set_new(j, "adapter", json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters", (json_int_t)params_count(&l->adapter.params)));
-	app_json(j);
-	json_decref(j);
+	app_summary(app, j);
 	mem_free(format);
 }
 
@@ -249,12 +248,13 @@ static int run(struct app *app)
 	if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		if (info_memory(&memory, app, &l, &e) < 0)
+		if (info_memory(&memory, app, &l, &e) < 0) {
 			status = app_fail(&e);
-		else if (app->json)
-			put_info(&l, &memory);
-		else
-			show(&l, &memory);
+		} else {
+			if (!app->json)
+				show(&l, &memory);
+			put_info(app, &l, &memory);
+		}
 		loaded_close(&l);
 	}
 	opt_release(&p);

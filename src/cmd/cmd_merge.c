@@ -65,14 +65,11 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 	size_t size = export_bytes(m, dtype);
 
 	books_out("result", o->out);
-	if (app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters", (json_int_t)model_count(m),
-		                      "bytes", (json_int_t)size, "seconds", seconds);
-		books_summary(j);
-		app_json(j);
-		json_decref(j);
+	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters", (json_int_t)model_count(m),
+	                      "bytes", (json_int_t)size, "seconds", seconds);
+	app_summary(app, j);
+	if (app->json)
 		return;
-	}
 	clock_human(seconds, time);
 	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapter, human_bytes(size, bytes), dtypes[dtype].name, time);
 }
@@ -135,6 +132,7 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 		log_say("written as %s; --dtype chooses another", dtypes[dtype].name);
 	struct export_weights weights = { .get = merged, .head = adapter_unties(&l.adapter) ? merged_head : NULL, .ctx = &l };
 	int status = plan_merge(app, &l, dtype, e);
+	books_phase("write");
 	if (status == 0)
 		status = export_folder(&l.model, o->out, dtype, &weights, e);
 	if (status == 0)

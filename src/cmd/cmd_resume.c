@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/books.h"
 
 extern const struct command cmd_resume;
 
@@ -40,6 +41,7 @@ static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
 	struct trainer *t;
 	double began = clock_seconds();
 
+	books_phase("open");
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
 		return app_fail(&e);
 	json_t *plan = NULL;

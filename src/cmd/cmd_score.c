@@ -41,7 +41,7 @@ struct scored {
 	float *logprob;            /* [ids.n], NAN where nothing was scored */
 	int32_t window, stride;
 	size_t n_windows, n_scored;
-	double sum, seconds;
+	double sum, seconds, operations, int_ops;
 };
 
 /* --- scoring --- */
@@ -166,6 +166,8 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	int status = scorer_new(&scorer, &l->model, loaded_adapter(l), NULL, NULL, app->pool, app->kernels, &so, e);
 	if (status == 0) {
 		status = score_windows(app, l, scorer, &w, s, e);
+		s->operations = scorer_flops(scorer);
+		s->int_ops = scorer_int_ops(scorer);
 		scorer_free(scorer);
 	}
 	windows_release(&w);
@@ -210,16 +212,13 @@ static void summarize(const struct app *app, const struct scored *s)
 	double perplexity = s->n_scored ? exp(-s->sum / (double)s->n_scored) : NAN;
 	char time[32];
 
-	books_count((int64_t)n, 0, (int64_t)s->n_scored, NAN);
-	if (app->json) {
-		json_t *j = json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens", (json_int_t)s->n_scored,
-		                      "logprob_sum", jsonx_number(s->sum), "perplexity", jsonx_number(perplexity), "window", s->window, "stride", s->stride,
-		                      "windows", (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
-		books_summary(j);
-		app_json(j);
-		json_decref(j);
+	books_count((int64_t)n, 0, (int64_t)s->n_scored, s->operations, s->int_ops);
+	json_t *j = json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens", (json_int_t)s->n_scored,
+	                      "logprob_sum", jsonx_number(s->sum), "perplexity", jsonx_number(perplexity), "window", s->window, "stride", s->stride,
+	                      "windows", (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
+	app_summary(app, j);
+	if (app->json)
 		return;
-	}
 	clock_human(s->seconds, time);
 	app_print("%zu tokens, %zu scored, log-probability %.4f, perplexity %.4f, %s, %.0f tokens/s\n", n, s->n_scored, s->sum, perplexity, time,
 	          (double)n / s->seconds);

@@ -31,6 +31,14 @@ void app_json(const json_t *j)
 	mem_free(line);
 }
 
+void app_summary(const struct app *app, json_t *j)
+{
+	books_summary(j);
+	if (app->json)
+		app_json(j);
+	json_decref(j);
+}
+
 void app_print(const char *fmt, ...)
 {
 	FILE *to = json_only ? stderr : stdout;

@@ -35,7 +35,7 @@ struct common {
 	OPT_INT("threads", s, f.threads, "0", 0, 1024, "threads to use; 0: all that this process may use"), \
 	OPT_STRING("ledger", s, f.ledger, NULL, "FILE", "records the run there; off: nowhere (default: ledger.db in ~/.local/state/kungfu)"), \
 	OPT_STRING("max-gas", s, f.max_gas, NULL, "LIMITS", "at most this, as \"10m, 2 kJ, 0.05 EUR\": refuses a plan above it, stops a run that reaches it"), \
-	OPT_CHOICE("gas", s, f.gas, "run", "run|phases|off", "what is metered"), \
+	OPT_CHOICE("gas", s, f.gas, "run", "run|phases|requests|off", "what is metered: also its phases, also each answer, turn or row"), \
 	OPT_STRING("power-file", s, f.power_file, NULL, "FILE", "watts of the machine as a number, from a meter of yours"), \
 	OPT_STRING("prices", s, f.prices, NULL, "FILE", "your prices.yaml, over the built-in one"), \
 	{ OPT_TYPE_FLAG, "help", "h", offsetof(s, f.help), "false", 0, 0, NULL, NULL, "show this help" }
@@ -65,6 +65,7 @@ int app_fail(const struct err *e);              /* prints "kungfu: sentence" and
 void app_plan_shown(void);                      /* a plan was wanted and shown: from now on app_fail says nothing and is EXIT_DONE */
 int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* sentence and a hint; EXIT_USAGE */
 void app_json(const json_t *j);                 /* one line on stdout */
+void app_summary(const struct app *app, json_t *j); /* the command's last word: what it took is added, the ledger keeps it, --json shows it; freed */
 void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* stdout, the result itself; under --json stderr */
 /* SIGINT and SIGTERM set a flag that long work looks at. */
 void app_catch_signals(void);

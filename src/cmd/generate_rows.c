@@ -23,6 +23,8 @@ struct work {
 	size_t first;                  /* rows that were answered before */
 	struct generation *waiting;    /* [rows.n] answered, those before them are not yet */
 	bool *is_waiting;
+	struct books_request **requests; /* [rows.n] */
+	double operations, int_ops;
 	size_t done, tokens, prompt_tokens;
 	double began;
 };
@@ -108,12 +110,23 @@ static int encode_rows(struct work *w, struct loaded *l, struct err *e)
 
 /* --- answering --- */
 
+static void begun(void *ctx, size_t i)
+{
+	struct work *w = ctx;
+	w->requests[w->first + i] = books_request_open();
+}
+
 /* Row first + i is answered; it and those that waited for it are written. */
 static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 {
 	struct work *w = ctx;
 	int status = 0;
 
+	w->operations += g->flops + g->int_ops;
+	w->int_ops += g->int_ops;
+	books_request_close(w->requests[w->first + i], &(struct request_counts){ (int64_t)(w->first + i), (int64_t)w->ids[w->first + i].n, (int64_t)g->ids.n,
+	                    g->flops, g->int_ops, g->share }, NULL);
+	w->requests[w->first + i] = NULL;
 	w->waiting[w->first + i] = *g;
 	w->is_waiting[w->first + i] = true;
 	*g = (struct generation){ 0 };
@@ -151,11 +164,8 @@ static void put_summary(const struct work *w, bool whole)
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
-	books_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, NAN);
-	books_summary(j);
-	if (w->app->json)
-		app_json(j);
-	json_decref(j);
+	books_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, w->operations, w->int_ops);
+	app_summary(w->app, j);
 }
 
 static int finish(const struct work *w, int status)
@@ -175,7 +185,7 @@ static int finish(const struct work *w, int status)
 }
 
 /* Rows from w->first on. 0 all, 1 interrupted, −1. */
-static int answer_rows(struct work *w, struct loaded *l, const struct many_options *many, struct err *e)
+static int answer_rows(struct work *w, struct loaded *l, struct many_options *many, struct err *e)
 {
 	size_t n = w->rows.n - w->first;
 	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
@@ -191,6 +201,8 @@ static int answer_rows(struct work *w, struct loaded *l, const struct many_optio
 		status = many_session(&s, &l->model, loaded_adapter(l), w->app->pool, w->app->kernels, prompts, n, many, e);
 	if (n && status == 0)
 		status = many_run(s, l->model.tokenizer, w->app->pool, prompts, n, many, e);
+	w->operations += many->shared_flops + many->shared_int_ops;
+	w->int_ops += many->shared_int_ops;
 	session_free(s);
 	mem_free(prompts);
 	return status;
@@ -242,9 +254,10 @@ static int answer_file(struct work *w, const struct opt_parse *p, struct loaded 
 		log_say("%s: going on after %zu of %zu rows", w->o->out, w->first, w->rows.n);
 	status = sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &pattern, e);
 	if (status == 0) {
-		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern), .at_once = (size_t)w->o->parallel, .done = take,
+		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern), .at_once = (size_t)w->o->parallel, .begun = begun, .done = take,
 		                             .progress = tell, .ctx = w };
 		w->began = clock_seconds();
+		books_phase("generate");
 		status = answer_rows(w, l, &many, e);
 		tokens_release(&many.generate.end);
 		sampling_release(&pattern);
@@ -264,6 +277,7 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
 	w.waiting = mem_array(w.rows.n, sizeof(*w.waiting));
 	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
+	w.requests = mem_array(w.rows.n, sizeof(*w.requests));
 	app_catch_signals();
 	int status = encode_rows(&w, l, e);
 	if (status == 0)
@@ -273,10 +287,12 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	for (size_t i = 0; i < w.rows.n; i++) {
 		tokens_release(&w.ids[i]);
 		generation_release(&w.waiting[i]);
+		mem_free(w.requests[i]);
 	}
 	mem_free(w.ids);
 	mem_free(w.waiting);
 	mem_free(w.is_waiting);
+	mem_free(w.requests);
 	rows_release(&w.rows);
 	return status;
 }

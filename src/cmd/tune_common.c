@@ -217,6 +217,12 @@ static void show_progress(void *ctx, const struct fit_progress *p)
 	         human_bytes(s->rss, memory));
 }
 
+static void note_phase(void *ctx, const char *name)
+{
+	(void)ctx;
+	books_phase(name);
+}
+
 static void put_eval(json_t *summary, const json_t *eval)
 {
 	const char *key;
@@ -247,7 +253,8 @@ static json_t *summarize(const struct fit *f, const struct show *s, const char *
 	json_object_set_new(j, "planned_seconds", jsonx_number(p->planned_seconds));
 	json_object_set_new(j, "planned_bytes", json_integer((json_int_t)p->planned_bytes));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
-	json_object_set_new(j, "flops", json_real(f->flops));
+	json_object_set_new(j, "flops", json_real(f->flops - f->int_ops));
+	json_object_set_new(j, "int_ops", json_real(f->int_ops));
 	json_object_set_new(j, "tokens", json_integer(f->tokens));
 	json_object_set_new(j, "computed_tokens", json_integer(f->computed_tokens));
 	json_object_set_new(j, "supervised_tokens", json_integer(f->supervised_tokens));
@@ -333,7 +340,7 @@ static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
 /* What this process did: not the pieces before it, which have entries of their own. */
 static void tell_books(const struct fit *f, const struct fit *restored, json_t *summary, enum fit_end end)
 {
-	books_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens, f->flops - restored->flops);
+	books_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens, f->flops - restored->flops, f->int_ops - restored->int_ops);
 	if (end == FIT_DONE)
 		books_out("result", f->dir->path);
 	books_summary(summary);
@@ -348,7 +355,6 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
 	const struct fit restored = *f;
-	books_phase("steps");
 	if (fit_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
@@ -376,6 +382,7 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 	fit.interrupted = app_interrupted;
 	fit.line = show_line;
 	fit.progress = show_progress;
+	fit.phase = note_phase;
 	fit.ctx = &show;
 	int status = run_dir_set_facts(dir, facts, &e);
 	if (!status)

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "gas/ledger.h"
 
+const char *const artefact_kinds[] = { "model", "adapter", "data", "index", "labels", NULL };
+
 static bool ends_with(const char *text, const char *end)
 {
 	size_t n = strlen(text), m = strlen(end);

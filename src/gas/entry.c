@@ -75,7 +75,8 @@ const struct column entry_columns[] = {
 	JSON("argv", argv, "words after the command"),
 	JSON("prediction", prediction, "what the plan said"),
 	JSON("metrics", metrics, "what the summary said"),
-	JSON("phases", phases, "with --gas phases"),
+	JSON("phases", phases, "with --gas phases or requests"),
+	JSON("requests", requests, "with --gas requests: answers, turns or rows, each with its share"),
 	TEXT("note", note, "how a declared or killed run's figures came about"),
 	INNER("boot", COLUMN_TEXT, boot, "boot id of the kernel it runs under"),
 	INNER("pid", COLUMN_INT, pid, "process"),
@@ -330,7 +331,10 @@ static int use_set(struct artefact_use *u, const json_t *j, struct arena *a, con
 	};
 	if (!u->role || !u->artefact.hash || !u->artefact.kind)
 		return err_set(e, "%s: an artefact without role, hash or kind", where);
-	return 0;
+	for (const char *const *k = artefact_kinds; *k; k++)
+		if (!strcmp(*k, u->artefact.kind))
+			return 0;
+	return err_set(e, "%s: an artefact of kind \"%s\": model, adapter, data, index or labels was wanted", where, u->artefact.kind);
 }
 
 int entry_from_json(struct entry *x, const json_t *j, struct arena *a, const char *where, struct err *e)

@@ -29,6 +29,16 @@ void gas_predict(const struct energy *e, const struct prices *p, double seconds,
 	g->grams_co2_high = g->energy.high * grams;
 }
 
+void gas_share(struct gas *g, double share)
+{
+	double *parts[] = { &g->cpu_seconds, &g->energy.joules, &g->energy.low, &g->energy.high, &g->energy.idle, &g->energy.marginal, &g->energy.share,
+	                    &g->money.total, &g->money.low, &g->money.high, &g->money.electricity, &g->money.rent, &g->money.people, &g->money.capex,
+	                    &g->grams_co2, &g->grams_co2_low, &g->grams_co2_high };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		*parts[i] *= share;
+}
+
 /* --- out --- */
 
 static void put_new(json_t *j, const char *key, json_t *value)
@@ -41,9 +51,21 @@ static void put_new(json_t *j, const char *key, json_t *value)
 
 static json_t *text_or_null(const char *text) { return *text ? json_string(text) : json_null(); }
 
+static json_t *count_or_null(int64_t n) { return n < 0 ? json_null() : json_integer(n); }
+
+json_t *gas_request_json(const struct gas *g)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", jsonx_number(g->seconds), "cpu_seconds", jsonx_number(g->cpu_seconds),
+	                 "tokens_in", count_or_null(g->tokens_in), "tokens_out", count_or_null(g->tokens_out), "flops", jsonx_number(g->flops), "int_ops",
+	                 jsonx_number(g->int_ops), "joules", jsonx_number(g->energy.joules), "joules_low", jsonx_number(g->energy.low), "joules_high",
+	                 jsonx_number(g->energy.high), "money", jsonx_number(g->money.total));
+}
+
 void gas_json(json_t *j, const struct gas *g)
 {
 	put_new(j, "cpu_seconds", jsonx_number(g->cpu_seconds));
+	put_new(j, "flops", jsonx_number(g->flops));
+	put_new(j, "int_ops", jsonx_number(g->int_ops));
 	put_new(j, "joules", jsonx_number(g->energy.joules));
 	put_new(j, "joules_low", jsonx_number(g->energy.low));
 	put_new(j, "joules_high", jsonx_number(g->energy.high));

@@ -16,9 +16,10 @@
 #include "base/err.h"
 #include "gas/meter.h"
 
-enum { LEDGER_SCHEMA = 1 };
+enum { LEDGER_SCHEMA = 2 };
 
-/* A file or folder by its content. kind: "model", "adapter", "data", "index", "labels", "merged". Integers −1, strings NULL: not known. */
+/* A file or folder by its content. kind: one of artefact_kinds. Integers −1, strings NULL: not known. */
+extern const char *const artefact_kinds[];     /* "model", "adapter", "data", "index", "labels"; ends with NULL */
 struct artefact {
 	const char *hash;              /* 32 hex digits, XXH3-128; "quick:…" of samples, for big files that nobody read whole yet */
 	const char *kind, *name, *path; /* as last seen */
@@ -49,6 +50,7 @@ struct entry {
 	const char *prediction;        /* JSON object: planned_seconds, planned_seconds_low … as econ writes it */
 	const char *metrics;           /* JSON object: what the command's summary said */
 	const char *phases;            /* JSON list */
+	const char *requests;          /* JSON list of gas_request_json, each with its "request": a number or a name */
 	const char *note;              /* how a declared figure came about; how a killed one was closed */
 	const char *boot;              /* process that owns a running entry */
 	int64_t pid, pid_start;

@@ -10,6 +10,7 @@ static const struct { const char *sql, *says; } rules[] = {
 	{ "SELECT u.run || ' ' || u.artefact FROM artefact_use u LEFT JOIN run r ON r.id = u.run WHERE r.id IS NULL", "names an artefact, but there is no such run" },
 	{ "SELECT u.run || ' ' || u.artefact FROM artefact_use u LEFT JOIN artefact a ON a.hash = u.artefact WHERE a.hash IS NULL",
 	  "is used, but there is no such artefact" },
+	{ "SELECT hash FROM artefact WHERE kind IS NULL OR kind NOT IN ('model', 'adapter', 'data', 'index', 'labels')", "is an artefact of a kind that does not exist" },
 	{ "SELECT id FROM run WHERE length(id) != 36 OR status IS NULL OR command IS NULL", "is a run without id, command or status" },
 	{ "SELECT id FROM run WHERE status NOT IN ('running', 'finished', 'failed', 'stopped', 'killed', 'declared')", "has a status that does not exist" },
 	{ "SELECT id FROM run WHERE seconds < 0 OR cpu_seconds < 0 OR joules < 0 OR money < 0", "has a cost below nothing" },

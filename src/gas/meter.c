@@ -235,6 +235,8 @@ void meter_phase(struct meter *m, const char *name)
 
 	if (!m->options.phases)
 		return;
+	if (m->phase >= 0 && !strcmp(m->phases[m->phase].name, name))
+		return;
 	end_phase(m);
 	while (i < m->n_phases && strcmp(m->phases[i].name, name))
 		i++;

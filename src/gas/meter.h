@@ -39,13 +39,17 @@ struct meter_options {
 struct meter;
 struct meter *meter_begin(const struct meter_options *o);
 void meter_read(struct meter *m, struct gas *g); /* since the beginning; tokens, flops and human_seconds are left as they are in g */
-/* From now on the time belongs to `name` (copied); the phase before ends. A phase that comes again goes on adding up. */
+/* From now on the time belongs to `name` (copied); the phase before ends. A phase that comes again goes on adding up; the one that runs goes on. */
 void meter_phase(struct meter *m, const char *name);
 json_t *meter_phases(struct meter *m);         /* [{"name", "seconds", "cpu_seconds", "joules", "joules_low", "joules_high", "count"}…]; new reference */
-/* One request: open a span, close it, and read what lay between; spans may overlap. */
+/* One request: open a span, and read what lay between; spans may overlap. Where several requests were answered at once, gas_share leaves each its
+ * share of what the span took (seconds and bytes stay those of the span); tokens and operations are the caller's to fill in. */
 struct meter_span { double seconds, cpu_seconds, suspended, machine_cpu; int64_t bytes_read, bytes_written; double rss_sum; long rss_n; struct energy_mark energy; };
 void meter_open_span(struct meter *m, struct meter_span *s);
 void meter_read_span(struct meter *m, const struct meter_span *s, struct gas *g);
+void gas_share(struct gas *g, double share);
+/* A request as --json and the ledger have it: seconds, cpu_seconds, tokens, operations, joules, money. */
+json_t *gas_request_json(const struct gas *g);
 const struct energy *meter_energy(const struct meter *m);
 void meter_end(struct meter *m);               /* stops the thread and frees, the words too to which a gas that was read points; m may be NULL */
 

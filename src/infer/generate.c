@@ -159,6 +159,7 @@ int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, s
 	struct answer a;
 	const float *logits;
 
+	struct live work = session_work(s), before = work;
 	answer_begin(&a, t, o, g);
 	sampler_see(o->sampler, ids, n);
 	int status = session_feed(s, ids, n, &logits, e);
@@ -170,6 +171,10 @@ int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, s
 		status = session_feed(s, &id, 1, &logits, e);
 	}
 	answer_end(&a);
+	work = session_work(s);
+	live_add(&work, &before, -1);
+	session_operations(s, &work, &g->flops, &g->int_ops);
+	g->share = 1;
 	return status;
 }
 

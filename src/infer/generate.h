@@ -33,6 +33,8 @@ struct generation {
 	enum finish finish;
 	bool context_full;             /* why it is FINISH_LENGTH */
 	double prompt_seconds, seconds; /* reading the prompt; the tokens after the first */
+	double flops, int_ops;         /* what it computed, by the plan; not what it shares with others (many.h) */
+	double share;                  /* of the time of all steps while it was answered: 1 alone */
 };
 
 /* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and eom. */

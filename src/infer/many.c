@@ -4,12 +4,15 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct slot {
 	bool used;
 	size_t prompt, fed;            /* tokens of the prompt that are in the session */
 	int32_t next;                  /* the answer's newest token, to be fed */
+	struct live work;
+	double seconds, since;         /* its part of the steps' time, by rows; the time of all steps before it began */
 	struct sampler sampler;
 	struct answer answer;
 	struct generation g;
@@ -21,7 +24,8 @@ struct many {
 	struct pool *pool;
 	const struct many_prompt *prompts;
 	size_t n, next, shared, tokens;
-	const struct many_options *o;
+	struct many_options *o;
+	double seconds;                /* of all steps */
 	struct slot *slots;
 	size_t n_slots;
 	struct session_part *parts;    /* [n_slots] of this step */
@@ -71,6 +75,11 @@ static void take_prompt(struct many *m, struct slot *slot)
 	sampler_see(&slot->sampler, p->ids, p->n);
 	session_branch(m->s, sequence_of(m, slot));
 	answer_begin(&slot->answer, m->tokenizer, &m->o->generate, &slot->g);
+	slot->work = (struct live){ 0 };
+	slot->seconds = 0;
+	slot->since = m->seconds;
+	if (m->o->begun)
+		m->o->begun(m->o->ctx, slot->prompt);
 }
 
 /* One part for each slot that has tokens to feed, in the order of their sequences. */
@@ -120,11 +129,27 @@ static int take_token(struct many *m, struct slot *slot, const float *logits, st
 	if (!answer_add(&slot->answer, slot->next, logits, full))
 		return 0;
 	answer_end(&slot->answer);
+	session_operations(m->s, &slot->work, &slot->g.flops, &slot->g.int_ops);
+	slot->g.share = m->seconds > slot->since ? slot->seconds / (m->seconds - slot->since) : 1;
 	session_drop(m->s, sequence);
 	slot->used = false;
 	status = m->o->done(m->o->ctx, slot->prompt, &slot->g, e);
 	generation_release(&slot->g);
 	return status;
+}
+
+/* A step's time and work, to those that were in it: time by their rows. */
+static void deal_out(struct many *m, double seconds)
+{
+	double rows = 0;
+
+	for (int i = 0; i < m->n_parts; i++)
+		rows += m->parts[i].work.rows;
+	for (int i = 0; i < m->n_parts; i++) {
+		live_add(&m->of_part[i]->work, &m->parts[i].work, 1);
+		m->of_part[i]->seconds += seconds * m->parts[i].work.rows / rows;
+	}
+	m->seconds += seconds;
 }
 
 static int step(struct many *m, struct err *e)
@@ -135,9 +160,11 @@ static int step(struct many *m, struct err *e)
 		if (!m->slots[i].used)
 			take_prompt(m, &m->slots[i]);
 	make_parts(m);
+	double began = clock_seconds();
 	if (session_step(m->s, m->parts, m->n_parts, e) < 0)
 		return -1;
 	pool_run(m->pool, (size_t)m->n_parts, draw, m);
+	deal_out(m, clock_seconds() - began);
 	for (int i = 0; i < m->n_parts && !status; i++)
 		if (m->parts[i].logits)
 			status = take_token(m, m->of_part[i], m->parts[i].logits, e);
@@ -187,10 +214,10 @@ static void end(struct many *m)
 	mem_free(m->of_part);
 }
 
-int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, const struct many_prompt *prompts, size_t n, const struct many_options *o,
-             struct err *e)
+int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, const struct many_prompt *prompts, size_t n, struct many_options *o, struct err *e)
 {
 	struct many m = { .s = s, .tokenizer = t, .pool = pool, .prompts = prompts, .n = n, .o = o };
+	struct live work, before = session_work(s);
 	const float *unused;
 	int status = 0;
 
@@ -202,6 +229,9 @@ int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, co
 	m.shared = common_prefix(prompts, n);
 	if (m.shared)
 		status = session_feed(s, prompts[0].ids, m.shared, &unused, e);
+	work = session_work(s);
+	live_add(&work, &before, -1);
+	session_operations(s, &work, &o->shared_flops, &o->shared_int_ops);
 	while (!status && is_busy(&m))
 		status = step(&m, e);
 	end(&m);

@@ -30,7 +30,7 @@ struct scorer {
 	struct run run;
 	struct batch batch;
 
-	double flops;
+	double flops, int_ops;
 	int64_t computed;
 };
 
@@ -166,6 +166,7 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		double flops, bytes;
 		plan_cost(&s->plan, &live, &flops, &bytes);
 		s->flops += flops;
+		s->int_ops += plan_int_ops(&s->plan, &live);
 		s->computed += s->batch.n_rows;
 		if (progress && progress(ctx, i + some, n))
 			return err_set(e, "interrupted after %zu of %zu documents", i + some, n);
@@ -243,6 +244,8 @@ int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t
 }
 
 double scorer_flops(const struct scorer *s) { return s->flops; }
+
+double scorer_int_ops(const struct scorer *s) { return s->int_ops; }
 
 int64_t scorer_computed_tokens(const struct scorer *s) { return s->computed; }
 

@@ -26,7 +26,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
  * micro-batch (op/timing.h), taking the memory left out; how fast that goes, bytes/s. Takes no memory but for the moment of timing. */
 struct scorer_forecast { double flops, seconds, touch_rate; int64_t computed_tokens; size_t bytes; };
 int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f, struct err *e);
-double scorer_flops(const struct scorer *s);      /* computed so far */
+double scorer_flops(const struct scorer *s);      /* all operations computed so far */
+double scorer_int_ops(const struct scorer *s);    /* of them: those in int8 */
 int64_t scorer_computed_tokens(const struct scorer *s);
 void scorer_free(struct scorer *s);
 

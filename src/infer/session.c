@@ -37,6 +37,7 @@ struct session {
 	struct kv_tensors *kv;
 	float *cache;                  /* [layers][keys and values][n_sequences·region][G·D] */
 	size_t cache_bytes;
+	struct live work;              /* of all steps */
 };
 
 static size_t key_count(const struct session *s) { return (size_t)s->n_sequences * (size_t)s->region; }
@@ -199,6 +200,12 @@ static int check_parts(const struct session *s, const struct session_part *parts
 	return 0;
 }
 
+/* Row i of the part sees what is there and i + 1 rows of its own. */
+static struct live work_of(const struct session *s, const struct session_part *p)
+{
+	return (struct live){ .rows = p->n, .targets = p->wanted, .visible = (double)p->n * (s->length[p->sequence] + 0.5 * (p->n + 1)) };
+}
+
 /* A part's rows, which are a tree of their own. */
 static void put_part(struct session *s, const struct session_part *p)
 {
@@ -214,7 +221,7 @@ static void put_part(struct session *s, const struct session_part *p)
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	b->n_keys = b->key[b->n_rows - 1] + 1;
-	b->visible += (double)p->n * (at + 0.5 * (p->n + 1));
+	b->visible += work_of(s, p).visible;
 	if (p->wanted)
 		b->target_row[b->n_targets++] = b->n_rows - 1;
 	memcpy(ids_of(s, p->sequence) + at, p->ids, (size_t)p->n * sizeof(*p->ids));
@@ -241,8 +248,11 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 	if (check_parts(s, parts, n, e) < 0)
 		return -1;
 	clear_batch(b);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		parts[i].work = work_of(s, &parts[i]);
+		live_add(&s->work, &parts[i].work, 1);
 		put_part(s, &parts[i]);
+	}
 	end_batch(b);
 	run_step(&s->run, b);
 	for (int i = 0; i < n; i++)
@@ -395,6 +405,17 @@ int session_time(struct session *s, int first, int n, int rows, int length, doub
 	*seconds = pass.seconds;
 	plan_cost(&s->plan, &live, flops, &bytes);
 	return 0;
+}
+
+struct live session_work(const struct session *s) { return s->work; }
+
+void session_operations(const struct session *s, const struct live *work, double *flops, double *int_ops)
+{
+	double bytes;
+
+	plan_cost(&s->plan, work, flops, &bytes);
+	*int_ops = plan_int_ops(&s->plan, work);
+	*flops -= *int_ops;
 }
 
 void session_trace(struct session *s, struct trace *t)

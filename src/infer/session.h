@@ -32,6 +32,7 @@ struct session_part {          /* one sequence's share of a step */
 	int n;
 	bool wanted;               /* logits of its last token */
 	const float *logits;       /* out: [V], until the next step; NULL when not wanted */
+	struct live work;          /* out: its part of what the step computed */
 };
 /* Feeds several sequences together: at most session_rows tokens, parts in rising order of sequence, each once. Errors as session_feed. */
 int session_step(struct session *s, struct session_part *parts, int n, struct err *e);
@@ -53,6 +54,9 @@ size_t session_fill_bytes(const struct session *s, int first, int n, int length)
 /* Seconds and operations of a step that feeds `rows` tokens to each of those sequences when it holds `length`, logits wanted; by timing a little of it
  * (op/timing.h). All sequences are to be empty. */
 int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops, struct err *e);
+/* All that its steps have computed so far, and what such work (or a difference, or a part's) takes: floating-point and integer operations, by the plan. */
+struct live session_work(const struct session *s);
+void session_operations(const struct session *s, const struct live *work, double *flops, double *int_ops);
 /* From now on its nodes are timed there; NULL: no longer. */
 void session_trace(struct session *s, struct trace *t);
 

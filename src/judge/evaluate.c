@@ -61,6 +61,7 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
 		status = scorer_run(scorer, docs, n, false, sum, each, tell_scoring, &scoring, e);
 		v->result->computed_tokens += scorer_computed_tokens(scorer);
 		v->result->flops += scorer_flops(scorer);
+		v->result->int_ops += scorer_int_ops(scorer);
 		scorer_free(scorer);
 	}
 	mem_free(docs);

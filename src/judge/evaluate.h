@@ -55,7 +55,7 @@ struct evaluation {
 	int64_t tokens, scored_tokens, computed_tokens; /* as written; with a log-probability; of which a shared beginning is counted once */
 	int64_t new_tokens;                /* of greedy answers */
 	size_t n_truncated;                /* documents cut at max_length */
-	double flops, seconds;
+	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
 };
 
 /* Rows that cannot be judged are refused with file and line. */

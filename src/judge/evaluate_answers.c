@@ -78,6 +78,8 @@ static int answer(struct answering *a, const struct document *d, struct generati
 	for (size_t i = 0; i < g->ids.n; i++)
 		tokens_add(&a->fed, g->ids.id[i]); /* the last one was not fed; session_length says so */
 	a->v->result->new_tokens += (int64_t)g->ids.n;
+	a->v->result->flops += g->flops + g->int_ops;
+	a->v->result->int_ops += g->int_ops;
 	return 0;
 }
 

@@ -39,6 +39,7 @@ static json_t *state_json(const struct fit *f)
 	json_object_set_new(j, "computed_tokens", json_integer(f->computed_tokens));
 	json_object_set_new(j, "supervised_tokens", json_integer(f->supervised_tokens));
 	json_object_set_new(j, "flops", json_real(f->flops));
+	json_object_set_new(j, "int_ops", json_real(f->int_ops));
 	json_object_set_new(j, "evaluated", json_integer(f->evaluated));
 	json_object_set_new(j, "best_step", json_integer(f->best_step));
 	json_object_set_new(j, "bad_evals", json_integer(f->bad_evals));
@@ -74,6 +75,7 @@ static void state_restore(struct fit *f, const json_t *j)
 	f->computed_tokens = get_long(j, "computed_tokens");
 	f->supervised_tokens = get_long(j, "supervised_tokens");
 	f->flops = get_double(j, "flops");
+	f->int_ops = get_double(j, "int_ops");
 	f->evaluated = get_long(j, "evaluated");
 	f->best_step = get_long(j, "best_step");
 	f->bad_evals = get_long(j, "bad_evals");
@@ -119,6 +121,12 @@ int fit_restore(struct fit *f, long *step, struct err *e)
 	return status;
 }
 
+static void tell_phase(const struct fit *f, const char *name)
+{
+	if (f->phase)
+		f->phase(f->ctx, name);
+}
+
 /* --- saving --- */
 
 static long best_to_keep(const struct fit *f)
@@ -132,6 +140,7 @@ static int save(struct fit *f, struct err *e)
 	double begin = clock_seconds();
 	char *path = checkpoint_path(f->dir->path, step);
 	json_t *state = state_json(f);
+	tell_phase(f, "saving");
 	int status = trainer_save(f->trainer, path, state, e);
 
 	json_decref(state);
@@ -211,6 +220,7 @@ static int evaluate(struct fit *f, bool *stopped, struct err *e)
 	struct eval_metrics m;
 
 	*stopped = false;
+	tell_phase(f, "evaluation");
 	if (trainer_eval(f->trainer, &m, f->interrupted, stopped, e) < 0)
 		return *stopped ? 0 : -1;
 	f->evaluated = trainer_steps_done(f->trainer);
@@ -253,6 +263,7 @@ static void count(struct fit *f, const struct step_metrics *m)
 	f->computed_tokens += m->computed_tokens;
 	f->supervised_tokens += m->supervised_tokens;
 	f->flops += m->flops;
+	f->int_ops += m->int_ops;
 	if (f->first_seconds > 0) {
 		f->timed_seconds += m->seconds;
 		f->timed_tokens += m->tokens;
@@ -276,6 +287,7 @@ static int step(struct fit *f, struct err *e)
 	struct step_metrics m;
 	long steps = trainer_plan(f->trainer)->steps;
 
+	tell_phase(f, "steps");
 	if (trainer_step(f->trainer, &m, e) < 0)
 		return -1;
 	count(f, &m);
@@ -297,6 +309,7 @@ static int step(struct fit *f, struct err *e)
 
 static int finish(struct fit *f, struct err *e)
 {
+	tell_phase(f, "saving");
 	if (f->recipe->load_best_model_at_end && f->best_step >= 0 && f->best_step != trainer_steps_done(f->trainer)) {
 		char *path = checkpoint_path(f->dir->path, f->best_step);
 		int status = trainer_load_weights(f->trainer, path, e);

@@ -23,6 +23,7 @@ struct fit {
 	bool (*interrupted)(void);                                        /* looked at between steps */
 	void (*line)(void *ctx, const json_t *metrics);                   /* every line of metrics.jsonl */
 	void (*progress)(void *ctx, const struct fit_progress *p);        /* after every step */
+	void (*phase)(void *ctx, const char *name);                       /* "steps", "evaluation", "saving" begin; may be NULL */
 	void *ctx;
 
 	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
@@ -30,7 +31,7 @@ struct fit {
 	double window_loss;                /* since the last line */
 	long window_steps;
 	int64_t tokens, computed_tokens, supervised_tokens;
-	double flops;
+	double flops, int_ops;             /* all operations; of them, those in int8 */
 	long evaluated, best_step, bad_evals; /* step of the last evaluation and of the best one, −1: none */
 	double best_loss;
 	json_t *last_eval, *best_eval;     /* their lines, or NULL */

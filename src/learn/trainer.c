@@ -274,6 +274,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
 	plan_cost(&t->plan, &live, &m->flops, &bytes);
+	m->int_ops = plan_int_ops(&t->plan, &live);
 	m->seconds = clock_seconds() - begin;
 	return 0;
 }

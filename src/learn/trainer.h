@@ -42,7 +42,7 @@ struct step_metrics {
 	double loss, grad_norm, learning_rate, epoch;
 	double seconds;                 /* of this step */
 	int64_t tokens, computed_tokens, supervised_tokens;
-	double flops;
+	double flops, int_ops;        /* all operations; of these, those in int8 */
 };
 
 struct eval_metrics {

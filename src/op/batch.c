@@ -64,3 +64,11 @@ struct live batch_live(const struct batch *b)
 {
 	return (struct live){ .rows = b->n_rows, .targets = b->n_targets, .pairs = b->n_pairs, .visible = b->visible };
 }
+
+void live_add(struct live *to, const struct live *x, double times)
+{
+	to->rows += times * x->rows;
+	to->targets += times * x->targets;
+	to->pairs += times * x->pairs;
+	to->visible += times * x->visible;
+}

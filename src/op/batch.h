@@ -61,5 +61,6 @@ size_t batch_bytes(const struct batch_cap *cap);
 void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
 struct live batch_live(const struct batch *b);
+void live_add(struct live *to, const struct live *x, double times);
 
 #endif

@@ -143,6 +143,8 @@ static void linear_cost(const struct tape *t, const struct node *n, const struct
 	*bytes = stored_bytes(w) + 4 * (out + tensor_live(tape_tensor(t, n->in[IN_X]), live));
 }
 
+static bool linear_int8(const struct node *n) { return ((const struct linear_attr *)n->attr)->int8; }
+
 static size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
 	(void)t, (void)n;
@@ -195,7 +197,9 @@ static void product_cost(const struct tape *t, const struct node *n, const struc
 	*bytes = 4 * (dy + tensor_live(out, live)) + (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
 }
 
-static const struct op linear_dx = { .name = "linear_dx", .cost = product_cost, .forward = dx_forward, .scratch = linear_scratch };
+static bool dx_int8(const struct node *n) { return ((const struct back_attr *)n->attr)->int8; }
+
+static const struct op linear_dx = { .name = "linear_dx", .cost = product_cost, .forward = dx_forward, .scratch = linear_scratch, .int8 = dx_int8 };
 static const struct op linear_dw = { .name = "linear_dw", .cost = product_cost, .forward = dw_forward, .scratch = linear_scratch };
 
 enum { BIAS_COLUMNS = 64 };
@@ -311,7 +315,7 @@ static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream
 const struct op op_row_linear = {
 	.name = "linear", .shape = linear_shape, .cost = linear_cost, .forward = linear_forward, .backward = linear_backward,
 	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP, .inplace = 1U << IN_RESIDUAL, .scratch = linear_scratch,
-	.sample = linear_sample, .sample_count = 4,
+	.int8 = linear_int8, .sample = linear_sample, .sample_count = 4,
 };
 
 uint32_t op_linear(struct tape *t, const struct linear *l)

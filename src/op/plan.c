@@ -461,6 +461,26 @@ void plan_release(struct plan *p)
 	*p = (struct plan){ 0 };
 }
 
+bool node_int8(const struct node *n)
+{
+	return n->op->int8 && n->op->int8(n);
+}
+
+double plan_int_ops(const struct plan *p, const struct live *live)
+{
+	struct tape view = { .tensors = p->tensors, .n_tensors = p->n_tensors, .cap = p->cap };
+	double sum = 0;
+
+	for (uint32_t i = 0; i < p->n_nodes; i++) {
+		double flops = 0, bytes = 0;
+		if (node_int8(&p->nodes[i])) {
+			p->nodes[i].op->cost(&view, &p->nodes[i], live, &flops, &bytes);
+			sum += flops;
+		}
+	}
+	return sum;
+}
+
 void plan_cost(const struct plan *p, const struct live *live, double *flops, double *bytes)
 {
 	/* Ops look tensors up by number; the plan's own array has the copies too. */

@@ -35,5 +35,8 @@ void plan_release(struct plan *p);
 
 /* FLOPs and bytes moved of one pass over the nodes at these live counts (or their sums over many batches), recomputation included. */
 void plan_cost(const struct plan *p, const struct live *live, double *flops, double *bytes);
+/* Of these operations those that are done in int8. */
+double plan_int_ops(const struct plan *p, const struct live *live);
+bool node_int8(const struct node *n);
 
 #endif

@@ -78,6 +78,7 @@ struct op {
 	int sample_count;
 	/* Bytes of scratch that one thread needs while the node runs; NULL: none. */
 	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
+	bool (*int8)(const struct node *n); /* does it multiply in int8: then cost's flops are such operations; NULL: never */
 };
 
 struct tape {

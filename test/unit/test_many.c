@@ -2,6 +2,7 @@
  * drawn, with penalties and stop strings, whatever is at once. */
 #include "../test.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -23,7 +24,8 @@ struct bench {
 	struct tokens ids[PROMPTS];
 	struct many_prompt prompts[PROMPTS];
 	struct generation alone[PROMPTS];
-	int n_done, stop_after;
+	int n_done, stop_after, begun;
+	double operations, share;
 };
 
 static int take(void *ctx, size_t i, struct generation *g, struct err *e)
@@ -36,9 +38,32 @@ static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 	CHECK(b->t, a->text.len == g->text.len && !memcmp(buf_str(&a->text), buf_str(&g->text), g->text.len));
 	CHECK(b->t, a->finish == g->finish && a->context_full == g->context_full);
 	CHECK(b->t, g->logprob && !memcmp(a->logprob, g->logprob, g->ids.n * sizeof(*g->logprob)));
+	b->operations += g->flops + g->int_ops;
+	CHECK_MSG(b->t, g->flops > 0 && g->share > 0 && g->share < 1 + 1e-9, "%g operations, a share of %g", g->flops, g->share);
 	if (++b->n_done == b->stop_after)
 		return err_set(e, "enough");
 	return 0;
+}
+
+static void begin_one(void *ctx, size_t i)
+{
+	struct bench *b = ctx;
+	(void)i;
+	b->begun++;
+}
+
+/* What the answers took and what they share is what the session computed, no more and no less. */
+static void check_operations(struct bench *b, const struct session *s, const struct many_options *o)
+{
+	struct live work = session_work(s), twice = { 0 };
+	double flops, int_ops, flops2, int_ops2;
+
+	session_operations(s, &work, &flops, &int_ops);
+	live_add(&twice, &work, 2);
+	session_operations(s, &twice, &flops2, &int_ops2);
+	CHECK_MSG(b->t, flops2 == 2 * flops && int_ops2 == 2 * int_ops, "twice the work: %g of %g", flops2, flops);
+	double all = b->operations + o->shared_flops + o->shared_int_ops;
+	CHECK_MSG(b->t, fabs(all - flops - int_ops) <= 1e-9 * all && b->begun == PROMPTS, "%.17g of %.17g", all, flops + int_ops);
 }
 
 /* Each prompt by itself. */
@@ -61,7 +86,8 @@ static void compare(struct bench *b, struct sampler sampler, const char *stop, c
 {
 	static const size_t at_once[] = { 1, 2, 4, 16 };
 	struct err e = ERR_INIT;
-	struct many_options o = { .generate = { .stop = &stop, .n_stop = stop != NULL, .max_new_tokens = MOST, .logprobs = true, .sampler = &sampler }, .done = take,
+	struct many_options o = { .generate = { .stop = &stop, .n_stop = stop != NULL, .max_new_tokens = MOST, .logprobs = true, .sampler = &sampler }, .begun = begin_one,
+	                          .done = take,
 	                          .ctx = b };
 
 	sampler_init(&sampler, (size_t)b->model.config.V);
@@ -71,10 +97,12 @@ static void compare(struct bench *b, struct sampler sampler, const char *stop, c
 		struct session *s;
 		test_case(b->t, "%s: %zu at once", what, at_once[i]);
 		o.at_once = at_once[i];
-		b->n_done = 0;
+		b->n_done = b->begun = 0;
+		b->operations = 0;
 		CHECK_MSG(b->t, many_session(&s, &b->model, NULL, b->pool, b->kernels, b->prompts, PROMPTS, &o, &e) == 0, "%s", e.msg);
 		CHECK_MSG(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) == 0, "%s", e.msg);
 		CHECK(b->t, b->n_done == PROMPTS && session_length(s) == 0);
+		check_operations(b, s, &o);
 		if (at_once[i] == 4) { /* again in the same session, ended by whoever takes the answers */
 			b->stop_after = 2;
 			b->n_done = 0;
