@@ -18,7 +18,7 @@
 
 struct adamw_step;
 
-enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 40 };
+enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44 };
 
 struct kernels {
 	const char *name;   /* "avx512" */
@@ -39,11 +39,11 @@ struct kernels {
 	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of gemm_tile, so the same bits. */
 	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t panel_bytes, float *c, size_t ldc);
 
-	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 32 × s8 q, with x ≈ d·q,
-	 * d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
+	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32 × s8 q, with x ≈ d·q,
+	 * d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of the first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
 	void (*q8_row)(const float *x, size_t n, uint8_t *out);
 	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart. With i = Σ u·q, exact, each block does
-	 *     c = fma(m_j, s, fma(d_j, d·i, c))
+	 *     c = fma(m_j, s, fma(d_j, d·i, c))      Q6_K: i = Σ_halves scale·(Σ u·q − 32·half), c = fma(d_j, d·i, c)
 	 * in this very order, in ref too: all tables agree bit for bit. */
 	void (*q8_tile)(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc);
 

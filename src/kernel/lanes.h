@@ -291,14 +291,51 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 
 /* --- from panels of 16 rows: no transposing, lanes are columns --- */
 
-/* Scale and offset of a block's 16 columns. */
-INLINE void panel_scales(const enum dtype t, const uint8_t *b, VEC d[RUN_VECS], VEC m[RUN_VECS])
+/* A panel's block and the head that it may share. */
+struct panel_block {
+	const uint8_t *head, *at;
+};
+
+INLINE struct panel_block panel_block(const enum dtype t, const uint8_t *panel, size_t i)
 {
-	if (panel_plain_bytes(t))
+	return (struct panel_block){ panel + panel_head_at(t, i), panel + panel_block_at(t, i) };
+}
+
+INLINE void run_bytes(const uint8_t *p, VEC out[RUN_VECS])
+{
+	run_affine(run_signed(p), 1, 0, out);
+}
+
+/* Scale and offset of a block's 16 columns, of K-quants; half: of numbers 16 … 31. */
+INLINE void headed_scales(const enum dtype t, const struct panel_block b, const size_t half, VEC d[RUN_VECS], VEC m[RUN_VECS])
+{
+	VEC scale[RUN_VECS], min[RUN_VECS];
+
+	run_f16(b.head, d);
+	run_bytes(b.at + (panel_has_halves(t) ? half * PANEL_ROWS : 0), scale);
+	if (!panel_has_halves(t)) {
+		run_f16(b.head + 2 * PANEL_ROWS, m);
+		run_bytes(b.at + PANEL_ROWS, min);
+	}
+	UNROLL(4)
+	for (size_t v = 0; v < RUN_VECS; v++) {
+		d[v] = v_mul(d[v], scale[v]);
+		m[v] = panel_has_halves(t) ? v_mul(v_set1(-panel_zero(t)), d[v]) : v_mul(v_set1(-1), v_mul(m[v], min[v]));
+	}
+}
+
+/* The scales that are wanted from number k of the block on, if others than before. */
+INLINE void panel_scales(const enum dtype t, const struct panel_block b, const size_t k, VEC d[RUN_VECS], VEC m[RUN_VECS])
+{
+	if (panel_plain_bytes(t) || (k != 0 && !(panel_has_halves(t) && k == QUANT_RUN)))
 		return;
-	run_f16(b, d);
+	if (panel_has_head(t)) {
+		headed_scales(t, b, k / QUANT_RUN, d, m);
+		return;
+	}
+	run_f16(b.at, d);
 	if (panel_has_min(t))
-		run_f16(b + 2 * PANEL_ROWS, m);
+		run_f16(b.at + 2 * PANEL_ROWS, m);
 	else
 		UNROLL(4)
 		for (size_t v = 0; v < RUN_VECS; v++)
@@ -309,7 +346,8 @@ INLINE void panel_scales(const enum dtype t, const uint8_t *b, VEC d[RUN_VECS], 
 INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, const VEC d[RUN_VECS], const VEC m[RUN_VECS], VEC out[RUN_VECS])
 {
 	const size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
-	VEC high[RUN_VECS];
+	const bool high = panel_has_fifth(t) || panel_has_halves(t);
+	VEC h[RUN_VECS];
 
 	if (panel_plain_bytes(t)) {
 		run_read(t, b, k * PANEL_ROWS, PANEL_ROWS, out);
@@ -320,11 +358,13 @@ INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, 
 	else
 		run_dwords(b + panel_q_at(t) + g % 4 * line, (int)(8 * at + g / 4 * 4), 15, out);
 	if (panel_has_fifth(t))
-		run_dwords(b + panel_h_at(t), (int)(8 * at + g), 1, high);
+		run_dwords(b + panel_h_at(t), (int)(8 * at + g), 1, h);
+	if (panel_has_halves(t))
+		run_dwords(b + panel_h_at(t) + g / 4 * line, (int)(8 * at + g % 4 * 2), 3, h);
 	UNROLL(4)
 	for (size_t v = 0; v < RUN_VECS; v++) {
-		if (panel_has_fifth(t))
-			out[v] = v_fma(v_set1(16), high[v], out[v]);
+		if (high)
+			out[v] = v_fma(v_set1(16), h[v], out[v]);
 		out[v] = v_fma(d[v], out[v], m[v]);
 	}
 }
@@ -333,21 +373,20 @@ INLINE void panels_pack(const enum dtype t, const uint8_t *w, size_t bytes, size
 {
 	VEC d[RUN_VECS], m[RUN_VECS], x[RUN_VECS];
 
-	for (size_t h = 0; h < NR; h += PANEL_ROWS, w += bytes) {
-		const uint8_t *b = w + k0 / PANEL_BLOCK * panel_block_bytes(t);
-		for (size_t q = 0; q < k; q += PANEL_BLOCK, b += panel_block_bytes(t)) {
-			if (h < n)
-				panel_scales(t, b, d, m);
+	for (size_t h = 0; h < NR; h += PANEL_ROWS, w += bytes)
+		for (size_t q = 0; q < k; q += PANEL_BLOCK) {
+			const struct panel_block b = panel_block(t, w, (k0 + q) / PANEL_BLOCK);
 			UNROLL(32)
 			for (size_t i = 0; i < PANEL_BLOCK; i++) {
-				if (h < n)
-					panel_numbers(t, b, i, d, m, x);
+				if (h < n) {
+					panel_scales(t, b, i, d, m);
+					panel_numbers(t, b.at, i, d, m, x);
+				}
 				UNROLL(4)
 				for (size_t v = 0; v < RUN_VECS; v++)
 					v_store(out + (q + i) * NR + h + v * LANES, h < n ? x[v] : v_zero());
 			}
 		}
-	}
 }
 
 /* m rows times P panels side by side: enough chains to hide an addition's latency. */
@@ -363,15 +402,14 @@ INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_
 			UNROLL(4)
 			for (size_t v = 0; v < RUN_VECS; v++)
 				s[i][p][v] = v_zero();
-	for (size_t q = 0; q < k; q += PANEL_BLOCK, w += panel_block_bytes(t)) {
-		UNROLL(4)
-		for (size_t p = 0; p < P; p++)
-			panel_scales(t, w + p * bytes, d[p], o[p]);
+	for (size_t q = 0; q < k; q += PANEL_BLOCK) {
+		const struct panel_block b = panel_block(t, w, q / PANEL_BLOCK);
 		UNROLL(32)
 		for (size_t j = 0; j < PANEL_BLOCK; j++)
 			UNROLL(4)
 			for (size_t p = 0; p < P; p++) {
-				panel_numbers(t, w + p * bytes, j, d[p], o[p], y);
+				panel_scales(t, (struct panel_block){ b.head + p * bytes, b.at + p * bytes }, j, d[p], o[p]);
+				panel_numbers(t, b.at + p * bytes, j, d[p], o[p], y);
 				UNROLL(4)
 				for (size_t i = 0; i < m; i++)
 					UNROLL(4)
@@ -402,13 +440,11 @@ INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, 
 		panels_dot(t, m, 1, n, k, x, x_ld, w, bytes, c, ldc);
 }
 
-#define FOR_PANELS(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0)
-
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {
 	switch (t) {
 #define X(T) case DTYPE_##T: panels_pack(DTYPE_##T, w, bytes, n, k0, k, out); break;
-	FOR_PANELS(X)
+	FOR_DTYPES(X)
 #undef X
 	default: BUG("no panels of dtype %d", (int)t);
 	}
@@ -421,7 +457,7 @@ static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *
 	case DTYPE_##T * 4 + 1: panels_rows(DTYPE_##T, 1, n, k, x, x_ld, w, bytes, c, ldc); break; \
 	case DTYPE_##T * 4 + 2: panels_rows(DTYPE_##T, 2, n, k, x, x_ld, w, bytes, c, ldc); break; \
 	case DTYPE_##T * 4 + 3: panels_rows(DTYPE_##T, 3, n, k, x, x_ld, w, bytes, c, ldc); break;
-	FOR_PANELS(X)
+	FOR_DTYPES(X)
 #undef X
 	default: BUG("no product of %zu rows with panels of dtype %d", m, (int)t);
 	}

@@ -6,6 +6,7 @@
 
 struct q8_block {
 	float d, s;
+	int16_t half[2];
 	int8_t q[32];
 };
 

@@ -84,14 +84,13 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {
-	const uint8_t *block = (const uint8_t *)w + k0 / PANEL_BLOCK * panel_block_bytes(t);
 	float x[PANEL_BLOCK];
 	(void)bytes; /* NR is one panel */
 
 	memset(out, 0, k * NR * sizeof(float));
-	for (size_t q = 0; q < k; q += PANEL_BLOCK, block += panel_block_bytes(t))
+	for (size_t q = 0; q < k; q += PANEL_BLOCK)
 		for (size_t j = 0; j < n; j++) {
-			panel_floats(t, block, j, x);
+			panel_floats(t, w, (k0 + q) / PANEL_BLOCK, j, x);
 			for (size_t i = 0; i < PANEL_BLOCK; i++)
 				out[(q + i) * NR + j] = x[i];
 		}
@@ -127,19 +126,17 @@ static float largest(const float *x, size_t n)
 static void q8_block(const float *x, struct q8_block *b)
 {
 	float most = largest(x, PANEL_BLOCK), inverse = 127 / most;
-	int sum = 0;
 
-	if (most < Q8_NOTHING) {
-		memset(b, 0, sizeof(*b));
+	memset(b, 0, sizeof(*b));
+	if (most < Q8_NOTHING)
 		return;
-	}
 	for (int i = 0; i < PANEL_BLOCK; i++) {
 		float v = rintf(x[i] * inverse);
 		b->q[i] = (int8_t)(v >= -127 && v <= 127 ? v : 0);
-		sum += b->q[i];
+		b->half[i / 16] = (int16_t)(b->half[i / 16] + b->q[i]);
 	}
 	b->d = most / 127;
-	b->s = b->d * (float)sum;
+	b->s = b->d * (float)(b->half[0] + b->half[1]);
 }
 
 static void q8_row(const float *x, size_t n, uint8_t *out)
@@ -148,16 +145,17 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 		q8_block(x + i, (void *)out);
 }
 
-static void q8_add(enum dtype t, const uint8_t *block, size_t j, const struct q8_block *a, float *c)
+static void q8_add(enum dtype t, const uint8_t *panel, size_t block, size_t j, const struct q8_block *a, float *c)
 {
-	uint8_t u[PANEL_BLOCK];
-	float d, m;
-	int sum = 0;
+	struct panel_share w;
+	int zero = panel_has_halves(t) ? 32 : 0, sum = 0;
 
-	panel_block(t, block, j, u, &d, &m);
+	panel_share(t, panel, block, j, &w);
 	for (int k = 0; k < PANEL_BLOCK; k++)
-		sum += u[k] * a->q[k];
-	*c = fmaf(m, a->s, fmaf(d, a->d * (float)sum, *c));
+		sum += w.scale[k / 16] * (w.u[k] - zero) * a->q[k];
+	*c = fmaf(w.d, a->d * (float)sum, *c);
+	if (!panel_has_halves(t))
+		*c = fmaf(w.m, a->s, *c);
 }
 
 static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc)
@@ -168,7 +166,7 @@ static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a
 		for (size_t j = 0; j < n; j++) {
 			c[i * ldc + j] = 0;
 			for (size_t b = 0; b < blocks; b++)
-				q8_add(t, (const uint8_t *)panel + b * panel_block_bytes(t), j, (const void *)(a + i * a_ld + b * KERNEL_Q8_BYTES), &c[i * ldc + j]);
+				q8_add(t, panel, b, j, (const void *)(a + i * a_ld + b * KERNEL_Q8_BYTES), &c[i * ldc + j]);
 		}
 }
 

@@ -2,7 +2,8 @@
  *
  * vpmaddubsw multiplies u8 by s8 and adds pairs in 16 bits with saturation, so the unsigned side is taken by halves of a byte: u = low + 16·high.
  * Either half is at most 15 and an activation at most 127 in magnitude: the 16 products that a lane collects over a block stay within
- * 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need the low half alone, which is why they are the fastest.
+ * 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need the low half alone, which is why they are the fastest. Q6_K's sums are
+ * of half a block, 8·15·127, and its scales (16 times them, of the high half: |16·scale| ≤ 2,048) widen them.
  *
  * A tile is 4 rows × 16 columns: 8 sums of 16 bits; the f32 sums of a tile wait in the nearest cache. */
 #include "kernel/kernels.h"
@@ -23,34 +24,44 @@ INLINE __m256i load(const uint8_t *p)
 	return _mm256_loadu_si256((const __m256i *)p);
 }
 
-/* The low (or high) four bits of the bytes of group g, columns 8h … 8h+7. */
-INLINE __m256i half_byte(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h, const bool high)
+/* Four bytes of activations (or their two sums) to every lane. */
+INLINE __m256i four(const void *a, size_t g)
 {
-	const uint8_t *q = b + panel_q_at(t) + 32 * h;
-	__m256i four = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1);
+	int x;
 
-	if (panel_is_byte(t))
-		return _mm256_and_si256(high ? _mm256_srli_epi32(load(q + 64 * g), 4) : load(q + 64 * g), four);
-	if (high)
-		return _mm256_and_si256(_mm256_srli_epi32(load(b + panel_h_at(t) + 32 * h), (int)g), one);
-	__m256i x = load(q + 64 * (g % 4));
-	return _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), four);
+	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
+	return _mm256_set1_epi32(x);
 }
 
-/* n[i][h] = Σ over the block of the half bytes times activations. */
-INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, const bool high, __m256i n[ROWS][HALVES])
+/* The low four bits (or what is above them) of the bytes of group g, columns 8h … 8h+7. */
+INLINE __m256i half_byte(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h, const bool high)
+{
+	const uint8_t *q = b + panel_q_at(t) + 32 * h, *above = b + panel_h_at(t) + 32 * h;
+	__m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1), three = _mm256_set1_epi8(3);
+
+	if (panel_is_byte(t))
+		return _mm256_and_si256(high ? _mm256_srli_epi32(load(q + 64 * g), 4) : load(q + 64 * g), low);
+	if (high && panel_has_halves(t))
+		return _mm256_and_si256(_mm256_srli_epi32(load(above + 64 * (g / 4)), (int)(g % 4 * 2)), three);
+	if (high)
+		return _mm256_and_si256(_mm256_srli_epi32(load(above), (int)g), one);
+	__m256i x = load(q + 64 * (g % 4));
+	return _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), low);
+}
+
+/* n[i][h] = Σ over groups from … to−1 of the half bytes times activations, in 16 bits: the dword of a column holds two parts of it. */
+INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, const unsigned from, const unsigned to,
+                       const bool high, __m256i n[ROWS][HALVES])
 {
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
 		n[i][0] = n[i][1] = _mm256_setzero_si256();
 	UNROLL(8)
-	for (unsigned g = 0; g < GROUPS; g++) {
+	for (unsigned g = from; g < to; g++) {
 		__m256i u0 = half_byte(t, b, g, 0, high), u1 = half_byte(t, b, g, 1, high);
 		UNROLL(4)
 		for (size_t i = 0; i < m; i++) {
-			int x;
-			memcpy(&x, ((const struct q8_block *)(const void *)(a + i * a_ld))->q + 4 * g, sizeof(x));
-			__m256i y = _mm256_set1_epi32(x);
+			__m256i y = four(((const struct q8_block *)(const void *)(a + i * a_ld))->q, g);
 			n[i][0] = _mm256_add_epi16(n[i][0], _mm256_maddubs_epi16(u0, y));
 			n[i][1] = _mm256_add_epi16(n[i][1], _mm256_maddubs_epi16(u1, y));
 		}
@@ -61,41 +72,115 @@ INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 			PIN(n[i][1]);
 		}
 	}
+}
+
+/* n[i][h] = Σ u·q of the block. */
+INLINE void whole_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+{
+	__m256i high[ROWS][HALVES], one = _mm256_set1_epi16(1), sixteen = _mm256_set1_epi16(16);
+	const bool both = panel_is_byte(t) || panel_has_fifth(t);
+
+	group_sums(t, m, a, a_ld, b, 0, GROUPS, false, n);
+	if (both)
+		group_sums(t, m, a, a_ld, b, 0, GROUPS, true, high);
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
 		UNROLL(2)
-		for (size_t h = 0; h < HALVES; h++)
-			n[i][h] = _mm256_madd_epi16(n[i][h], _mm256_set1_epi16(1));
+		for (size_t h = 0; h < HALVES; h++) {
+			n[i][h] = _mm256_madd_epi16(n[i][h], one);
+			if (both)
+				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(high[i][h], sixteen));
+		}
 }
 
-INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, float sum[ROWS][PANEL_ROWS])
+INLINE __m256i bytes_8(const uint8_t *p)
 {
-	__m256i n[ROWS][HALVES], high[ROWS][HALVES];
-	const bool both = panel_is_byte(t) || panel_has_fifth(t);
+	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
 
-	block_sums(t, m, a, a_ld, b, false, n);
-	if (both)
-		block_sums(t, m, a, a_ld, b, true, high);
+/* The same 16 bits twice in each dword. */
+INLINE __m256i twice(__m256i x)
+{
+	return _mm256_blend_epi16(x, _mm256_slli_epi32(x, 16), 0xaa);
+}
+
+/* n[i][h] = Σ over both halves of the block of scale·(Σ u·q − 32·Σ q): the scales are what widens the sums. Q6_K. */
+INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+{
+	__m256i part[ROWS][HALVES];
+
 	UNROLL(2)
 	for (size_t h = 0; h < HALVES; h++) {
-		__m256 d = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(b + 16 * h)));
-		__m256 o = panel_has_min(t) ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(b + 32 + 16 * h))) : _mm256_mul_ps(_mm256_set1_ps(-panel_zero(t)), d);
+		__m256i pairs = _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
 		UNROLL(4)
 		for (size_t i = 0; i < m; i++) {
 			const struct q8_block *x = (const void *)(a + i * a_ld);
-			__m256i whole = both ? _mm256_add_epi32(n[i][h], _mm256_slli_epi32(high[i][h], 4)) : n[i][h];
-			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(whole)), s = _mm256_load_ps(sum[i] + 8 * h);
-			_mm256_store_ps(sum[i] + 8 * h, _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), _mm256_fmadd_ps(d, p, s)));
+			n[i][h] = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, four(x->half, 0))), 5);
+		}
+	}
+	UNROLL(4)
+	for (unsigned s = 0; s < 4; s++) {
+		const unsigned half = s / 2, high = s % 2;
+		group_sums(t, m, a, a_ld, b, half * GROUPS / 2, (half + 1) * GROUPS / 2, high, part);
+		UNROLL(2)
+		for (size_t h = 0; h < HALVES; h++) {
+			__m256i scale = twice(bytes_8(b + half * PANEL_ROWS + 8 * h));
+			scale = high ? _mm256_slli_epi16(scale, 4) : scale;
+			UNROLL(4)
+			for (size_t i = 0; i < m; i++)
+				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(part[i][h], scale));
 		}
 	}
 }
 
-INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c, size_t ldc)
+INLINE __m256 f16_8(const uint8_t *p)
+{
+	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* Scale and offset of columns 8h … 8h+7. */
+INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b, const size_t h, __m256 *d, __m256 *o)
+{
+	*d = f16_8((panel_has_head(t) ? head : b) + 16 * h);
+	if (panel_has_halves(t)) {
+		*o = _mm256_setzero_ps();
+	} else if (panel_has_head(t)) {
+		*d = _mm256_mul_ps(*d, _mm256_cvtepi32_ps(bytes_8(b + 8 * h)));
+		*o = _mm256_mul_ps(f16_8(head + 2 * PANEL_ROWS + 16 * h), _mm256_cvtepi32_ps(bytes_8(b + PANEL_ROWS + 8 * h)));
+		*o = _mm256_mul_ps(_mm256_set1_ps(-1), *o);
+	} else {
+		*o = panel_has_min(t) ? f16_8(b + 2 * PANEL_ROWS + 16 * h) : _mm256_mul_ps(_mm256_set1_ps(-panel_zero(t)), *d);
+	}
+}
+
+INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *head, const uint8_t *b, float sum[ROWS][PANEL_ROWS])
+{
+	__m256i n[ROWS][HALVES];
+
+	if (panel_has_halves(t))
+		scaled_sums(t, m, a, a_ld, b, n);
+	else
+		whole_sums(t, m, a, a_ld, b, n);
+	UNROLL(2)
+	for (size_t h = 0; h < HALVES; h++) {
+		__m256 d, o;
+		scales_of(t, head, b, h, &d, &o);
+		UNROLL(4)
+		for (size_t i = 0; i < m; i++) {
+			const struct q8_block *x = (const void *)(a + i * a_ld);
+			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(n[i][h])), s = _mm256_load_ps(sum[i] + 8 * h);
+			s = _mm256_fmadd_ps(d, p, s);
+			_mm256_store_ps(sum[i] + 8 * h, panel_has_halves(t) ? s : _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), s));
+		}
+	}
+}
+
+INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *panel, float *c, size_t ldc)
 {
 	_Alignas(32) float sum[ROWS][PANEL_ROWS] = { 0 };
 
-	for (; blocks; blocks--, a += KERNEL_Q8_BYTES, b += panel_block_bytes(t))
-		block_add(t, m, a, a_ld, b, sum);
+	for (size_t j = 0; j < blocks; j++, a += KERNEL_Q8_BYTES)
+		block_add(t, m, a, a_ld, panel + panel_head_at(t, j), panel + panel_block_at(t, j), sum);
 	for (size_t i = 0; i < m; i++)
 		memcpy(c + i * ldc, sum[i], n * sizeof(float));
 }
@@ -118,6 +203,9 @@ static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a
 	case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break;
 	case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break;
 	case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break;
 	default: BUG("no int8 product with dtype %d", (int)t);
 	}
 }
@@ -166,9 +254,11 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 		/* Packing works within halves of the vector; the dwords are put in order afterwards. */
 		__m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
 		_mm256_storeu_si256((__m256i *)b->q, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-		__m256i all = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
 		b->d = most / 127;
-		b->s = b->d * (float)_mm256_cvtsi256_si32(by_halves(all, false));
+		UNROLL(2)
+		for (int i = 0; i < 2; i++)
+			b->half[i] = (int16_t)_mm256_cvtsi256_si32(by_halves(_mm256_add_epi32(q[2 * i], q[2 * i + 1]), false));
+		b->s = b->d * (float)(b->half[0] + b->half[1]);
 	}
 }
 

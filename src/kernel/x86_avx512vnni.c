@@ -27,6 +27,15 @@ INLINE __m512i fifth(__m512i h, const unsigned g)
 	return _mm512_and_si512(x, _mm512_set1_epi8(16));
 }
 
+/* The fifth and sixth bits of group g at bits 4 and 5 of its bytes. */
+INLINE __m512i sixth(const uint8_t *h, const unsigned g)
+{
+	__m512i x = _mm512_loadu_si512(h + 64 * (g / 4));
+
+	x = g % 4 < 3 ? _mm512_slli_epi32(x, 4 - 2 * (g % 4)) : _mm512_srli_epi32(x, 2);
+	return _mm512_and_si512(x, _mm512_set1_epi8(48));
+}
+
 INLINE void expand(const enum dtype t, const uint8_t *b, __m512i u[GROUPS])
 {
 	const uint8_t *q = b + panel_q_at(t);
@@ -42,18 +51,70 @@ INLINE void expand(const enum dtype t, const uint8_t *b, __m512i u[GROUPS])
 		u[g] = _mm512_and_si512(g < 4 ? x : _mm512_srli_epi32(x, 4), low);
 		if (panel_has_fifth(t))
 			u[g] = _mm512_or_si512(u[g], fifth(_mm512_loadu_si512(b + panel_h_at(t)), g));
+		if (panel_has_halves(t))
+			u[g] = _mm512_or_si512(u[g], sixth(b + panel_h_at(t), g));
 	}
 }
 
-INLINE __m512i four(const struct q8_block *a, size_t g)
+/* Four bytes of activations (or their two sums) to every lane. */
+INLINE __m512i four(const void *a, size_t g)
 {
 	int x;
 
-	memcpy(&x, a->q + 4 * g, sizeof(x));
+	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
 	return _mm512_set1_epi32(x);
 }
 
-INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c,
+INLINE __m512i bytes_16(const uint8_t *p)
+{
+	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* What a block's 16 columns have beside their numbers: number = d·u + m; of Q6_K d·scale·(u − 32), pairs: both scales in 16 bits. */
+struct scales {
+	__m512 d, m;
+	__m512i scale[2], pairs;
+};
+
+INLINE struct scales scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b)
+{
+	struct scales s = { .d = f16_16(panel_has_head(t) ? head : b) };
+
+	if (panel_has_halves(t)) {
+		s.scale[0] = bytes_16(b);
+		s.scale[1] = bytes_16(b + PANEL_ROWS);
+		s.pairs = _mm512_mask_blend_epi16(0xaaaaaaaa, s.scale[0], _mm512_slli_epi32(s.scale[1], 16));
+	} else if (panel_has_head(t)) {
+		s.d = _mm512_mul_ps(s.d, _mm512_cvtepi32_ps(bytes_16(b)));
+		s.m = _mm512_mul_ps(f16_16(head + 2 * PANEL_ROWS), _mm512_cvtepi32_ps(bytes_16(b + PANEL_ROWS)));
+		s.m = _mm512_mul_ps(_mm512_set1_ps(-1), s.m);
+	} else {
+		s.m = panel_has_min(t) ? f16_16(b + 2 * PANEL_ROWS) : _mm512_mul_ps(_mm512_set1_ps(-panel_zero(t)), s.d);
+	}
+	return s;
+}
+
+/* c and the block's share: groups 0 … 3 are the first half. */
+INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struct scales *w, const struct q8_block *x, __m512 c)
+{
+	__m512i n = _mm512_setzero_si512(), second = n;
+
+	UNROLL(8)
+	for (size_t g = 0; g < GROUPS; g++)
+		if (panel_has_halves(t) && g >= GROUPS / 2)
+			second = _mm512_dpbusd_epi32(second, u[g], four(x->q, g));
+		else
+			n = _mm512_dpbusd_epi32(n, u[g], four(x->q, g));
+	if (panel_has_halves(t)) {
+		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)), 5);
+		n = _mm512_add_epi32(_mm512_mullo_epi32(w->scale[0], n), _mm512_mullo_epi32(w->scale[1], second));
+		n = _mm512_sub_epi32(n, zero);
+	}
+	c = _mm512_fmadd_ps(w->d, _mm512_mul_ps(_mm512_set1_ps(x->d), _mm512_cvtepi32_ps(n)), c);
+	return panel_has_halves(t) ? c : _mm512_fmadd_ps(w->m, _mm512_set1_ps(x->s), c);
+}
+
+INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *panel, float *c,
                  size_t ldc)
 {
 	__m512 sum[ROWS];
@@ -61,20 +122,14 @@ INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t b
 	UNROLL(8)
 	for (size_t i = 0; i < m; i++)
 		sum[i] = _mm512_setzero_ps();
-	for (; blocks; blocks--, a += KERNEL_Q8_BYTES, b += panel_block_bytes(t)) {
+	for (size_t j = 0; j < blocks; j++, a += KERNEL_Q8_BYTES) {
+		const uint8_t *b = panel + panel_block_at(t, j);
 		__m512i u[GROUPS];
 		expand(t, b, u);
-		__m512 d = f16_16(b), o = panel_has_min(t) ? f16_16(b + 32) : _mm512_mul_ps(_mm512_set1_ps(-panel_zero(t)), d);
+		struct scales w = scales_of(t, panel + panel_head_at(t, j), b);
 		UNROLL(8)
-		for (size_t i = 0; i < m; i++) {
-			const struct q8_block *x = (const void *)(a + i * a_ld);
-			__m512i n = _mm512_setzero_si512();
-			UNROLL(8)
-			for (size_t g = 0; g < GROUPS; g++)
-				n = _mm512_dpbusd_epi32(n, u[g], four(x, g));
-			__m512 p = _mm512_mul_ps(_mm512_set1_ps(x->d), _mm512_cvtepi32_ps(n));
-			sum[i] = _mm512_fmadd_ps(o, _mm512_set1_ps(x->s), _mm512_fmadd_ps(d, p, sum[i]));
-		}
+		for (size_t i = 0; i < m; i++)
+			sum[i] = block_add(t, u, &w, (const void *)(a + i * a_ld), sum[i]);
 	}
 	UNROLL(8)
 	for (size_t i = 0; i < m; i++)
@@ -101,17 +156,19 @@ static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a
 	case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break;
 	case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break;
 	case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break;
+	case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break;
 	default: BUG("no int8 product with dtype %d", (int)t);
 	}
 }
 
 /* In bytes, because those of a block with a NaN sum to 0 and dwords would overflow. */
-INLINE int sum_of_bytes(__m128i a, __m128i b)
+INLINE int16_t sum_of_bytes(__m128i a)
 {
-	__m128i sign = _mm_set1_epi8(-128), zero = _mm_setzero_si128();
-	__m128i s = _mm_add_epi64(_mm_sad_epu8(_mm_xor_si128(a, sign), zero), _mm_sad_epu8(_mm_xor_si128(b, sign), zero));
+	__m128i s = _mm_sad_epu8(_mm_xor_si128(a, _mm_set1_epi8(-128)), _mm_setzero_si128());
 
-	return (int)(_mm_cvtsi128_si64(s) + _mm_extract_epi64(s, 1)) - 128 * PANEL_BLOCK;
+	return (int16_t)(_mm_cvtsi128_si64(s) + _mm_extract_epi64(s, 1) - 128 * 16);
 }
 
 static void q8_row(const float *x, size_t n, uint8_t *out)
@@ -135,7 +192,9 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 		_mm_storeu_si128((__m128i *)b->q, q0);
 		_mm_storeu_si128((__m128i *)(b->q + 16), q1);
 		b->d = most / 127;
-		b->s = b->d * (float)sum_of_bytes(q0, q1);
+		b->half[0] = sum_of_bytes(q0);
+		b->half[1] = sum_of_bytes(q1);
+		b->s = b->d * (float)(b->half[0] + b->half[1]);
 	}
 }
 

@@ -1,24 +1,25 @@
 /* panels: from a file's rows to panels and back, see panels.h.
  *
  * GGUF's 4-bit blocks keep number i and number i+16 in the nibbles of byte i, so their dwords move as they are; only Q8_0's sign and the
- * fifth bits are rewritten. */
+ * fifth bits are rewritten. K-quants are taken apart into bytes and put together again. */
 #include "quant/panels.h"
 
 #include <string.h>
 
 #include "base/err.h"
 #include "quant/bytes.h"
+#include "quant/quant.h"
 
 bool panels_fit(enum dtype t) { return panels_int8(t) || panel_plain_bytes(t); }
 
 bool panels_int8(enum dtype t)
 {
-	return t == DTYPE_Q4_0 || t == DTYPE_Q4_1 || t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q8_0;
+	return t == DTYPE_Q4_0 || t == DTYPE_Q4_1 || t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q8_0 || panel_has_head(t);
 }
 
 size_t panel_bytes(enum dtype t, size_t cols)
 {
-	return cols / PANEL_BLOCK * panel_block_bytes(t);
+	return cols / PANEL_BLOCK * panel_block_bytes(t) + cols / (PANEL_BLOCK * PANEL_HEADED) * panel_head_bytes(t);
 }
 
 size_t panels_bytes(enum dtype t, size_t rows, size_t cols)
@@ -77,60 +78,133 @@ static void put_block(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
 		put_dwords(out + panel_q_at(t), b, 4, row, 0);
 }
 
+/* Numbers of 4 to 6 bits to their places in block b. */
+static void put_bits(enum dtype t, const uint8_t u[PANEL_BLOCK], size_t row, uint8_t *b)
+{
+	uint8_t *q = b + panel_q_at(t) + 4 * row, *h = b + panel_h_at(t) + 4 * row;
+
+	for (size_t k = 0; k < PANEL_BLOCK / 2; k++)
+		q[k / 4 * 4 * PANEL_ROWS + k % 4] = (uint8_t)((u[k] & 15) | u[k + 16] << 4);
+	for (size_t k = 0; panel_has_fifth(t) && k < PANEL_BLOCK; k++)
+		h[k % 4] = (uint8_t)((k < 4 ? 0 : h[k % 4]) | u[k] >> 4 << k / 4);
+	for (size_t k = 0; panel_has_halves(t) && k < PANEL_BLOCK; k++) {
+		uint8_t *x = h + k / 16 * 4 * PANEL_ROWS + k % 4;
+		*x = (uint8_t)((k % 16 < 4 ? 0 : *x) | u[k] >> 4 << k % 16 / 4 * 2);
+	}
+}
+
+/* Numbers 32·j … of a file's block of 256, unsigned. */
+static void read_bits(enum dtype t, const uint8_t *b, size_t j, uint8_t u[PANEL_BLOCK])
+{
+	const uint8_t *q = b + (t == DTYPE_Q4_K ? 16 : 48) + j / 2 * PANEL_BLOCK, *h = b + 16;
+	int low = j % 2 * 4, high = (int)j;
+
+	if (t == DTYPE_Q6_K) {
+		q = b + j / 4 * 64 + j % 2 * PANEL_BLOCK;
+		h = b + 128 + j / 4 * PANEL_BLOCK;
+		low = j % 4 / 2 * 4;
+		high = j % 4 * 2;
+	}
+	int mask = t == DTYPE_Q6_K ? 3 : t == DTYPE_Q5_K ? 1 : 0;
+	for (size_t k = 0; k < PANEL_BLOCK; k++)
+		u[k] = (uint8_t)((q[k] >> low & 15) | (h[k] >> high & mask) << 4);
+}
+
+/* One row's 256 numbers of a K-quant: the head at `out`, eight blocks behind it. */
+static void put_headed(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
+{
+	int scale, min;
+	uint8_t u[PANEL_BLOCK];
+
+	memcpy(out + 2 * row, b + (t == DTYPE_Q6_K ? 208 : 0), 2);
+	if (t != DTYPE_Q6_K)
+		memcpy(out + 2 * PANEL_ROWS + 2 * row, b + 2, 2);
+	for (size_t j = 0; j < PANEL_HEADED; j++) {
+		uint8_t *block = out + panel_block_at(t, j);
+		if (t == DTYPE_Q6_K) {
+			scale = b[192 + 2 * j];
+			min = b[193 + 2 * j];
+		} else {
+			k_scale_min(b + 4, (int)j, &scale, &min);
+		}
+		block[row] = (uint8_t)scale;
+		block[PANEL_ROWS + row] = (uint8_t)min;
+		read_bits(t, b, j, u);
+		put_bits(t, u, row, block);
+	}
+}
+
 void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t from, size_t to, void *out)
 {
-	size_t blocks = cols / PANEL_BLOCK, block_bytes = panel_block_bytes(t), file = dtypes[t].bytes * PANEL_BLOCK / dtypes[t].block, one = panel_bytes(t, cols);
+	size_t unit = panel_has_head(t) ? PANEL_BLOCK * PANEL_HEADED : PANEL_BLOCK, units = cols / unit, file = dtypes[t].bytes * unit / dtypes[t].block;
+	size_t one = panel_bytes(t, cols);
 
-	if (!panels_fit(t) || cols % PANEL_BLOCK)
+	if (!panels_fit(t) || cols % unit)
 		BUG("no panels of %s with rows of %zu", dtypes[t].name, cols);
 	for (size_t p = from; p < to; p++) {
 		uint8_t *panel = (uint8_t *)out + p * one;
 		if ((p + 1) * PANEL_ROWS > rows)
 			memset(panel, 0, one);
 		for (size_t r = 0; r < PANEL_ROWS && p * PANEL_ROWS + r < rows; r++) {
-			const uint8_t *b = (const uint8_t *)w + (p * PANEL_ROWS + r) * blocks * file;
-			for (size_t i = 0; i < blocks; i++)
-				put_block(t, b + i * file, r, panel + i * block_bytes);
+			const uint8_t *b = (const uint8_t *)w + (p * PANEL_ROWS + r) * units * file;
+			for (size_t i = 0; i < units; i++)
+				(panel_has_head(t) ? put_headed : put_block)(t, b + i * file, r, panel + i * (one / units));
 		}
 	}
 }
 
-void panel_block(enum dtype t, const uint8_t *block, size_t row, uint8_t u[PANEL_BLOCK], float *d, float *m)
+static void scales(enum dtype t, const uint8_t *head, const uint8_t *b, size_t row, struct panel_share *s)
 {
-	const uint8_t *q = block + panel_q_at(t) + 4 * row;
+	const uint8_t *of = b + row, *second = b + PANEL_ROWS + row;
 
-	*d = read_f16(block + 2 * row);
-	*m = panel_has_min(t) ? read_f16(block + 32 + 2 * row) : -panel_zero(t) * *d;
-	for (size_t k = 0; k < PANEL_BLOCK; k++) {
-		size_t g = k / 4, b = k % 4;
-		if (panel_is_byte(t))
-			u[k] = q[g * 4 * PANEL_ROWS + b];
-		else
-			u[k] = q[g % 4 * 4 * PANEL_ROWS + b] >> (g / 4 * 4) & 15;
-		if (panel_has_fifth(t))
-			u[k] |= (uint8_t)((block[panel_h_at(t) + 4 * row + b] >> g & 1) << 4);
+	s->scale[0] = s->scale[1] = 1;
+	s->d = read_f16((panel_has_head(t) ? head : b) + 2 * row);
+	if (panel_has_halves(t)) {
+		s->scale[0] = (int8_t)*of;
+		s->scale[1] = (int8_t)*second;
+		s->m = 0;
+	} else if (panel_has_head(t)) {
+		s->d *= (float)*of;
+		s->m = -(read_f16(head + 2 * PANEL_ROWS + 2 * row) * (float)*second);
+	} else {
+		s->m = panel_has_min(t) ? read_f16(b + 2 * PANEL_ROWS + 2 * row) : -panel_zero(t) * s->d;
 	}
 }
 
-void panel_floats(enum dtype t, const uint8_t *block, size_t row, float out[PANEL_BLOCK])
+void panel_share(enum dtype t, const uint8_t *panel, size_t i, size_t row, struct panel_share *s)
+{
+	const uint8_t *b = panel + panel_block_at(t, i), *q = b + panel_q_at(t) + 4 * row, *h = b + panel_h_at(t) + 4 * row;
+
+	scales(t, panel + panel_head_at(t, i), b, row, s);
+	for (size_t k = 0; k < PANEL_BLOCK; k++) {
+		size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
+		int high = 0;
+		if (panel_has_fifth(t))
+			high = h[at] >> g & 1;
+		if (panel_has_halves(t))
+			high = h[g / 4 * line + at] >> g % 4 * 2 & 3;
+		s->u[k] = (uint8_t)(panel_is_byte(t) ? q[g * line + at] : (q[g % 4 * line + at] >> g / 4 * 4 & 15) | high << 4);
+	}
+}
+
+void panel_floats(enum dtype t, const uint8_t *panel, size_t i, size_t row, float out[PANEL_BLOCK])
 {
 	size_t plain = panel_plain_bytes(t);
-	uint8_t u[PANEL_BLOCK];
-	float d, m;
+	struct panel_share s;
 
 	for (size_t k = 0; plain && k < PANEL_BLOCK; k++)
-		dtypes[t].to_float(block + (k * PANEL_ROWS + row) * plain, out + k, 1);
+		dtypes[t].to_float(panel + panel_block_at(t, i) + (k * PANEL_ROWS + row) * plain, out + k, 1);
 	if (plain)
 		return;
-	panel_block(t, block, row, u, &d, &m);
-	for (size_t k = 0; k < PANEL_BLOCK; k++)
-		out[k] = d * (float)u[k] + m; /* the product is exact, as in quant.h */
+	panel_share(t, panel, i, row, &s);
+	for (size_t k = 0; k < PANEL_BLOCK; k++) /* the products are exact, as in quant.h */
+		out[k] = panel_has_halves(t) ? s.d * (float)(s.scale[k / 16] * (s.u[k] - 32)) : s.d * (float)s.u[k] + s.m;
 }
 
 void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out)
 {
-	const uint8_t *block = (const uint8_t *)panels + row / PANEL_ROWS * panel_bytes(t, cols);
+	const uint8_t *panel = (const uint8_t *)panels + row / PANEL_ROWS * panel_bytes(t, cols);
 
-	for (size_t k = 0; k < cols; k += PANEL_BLOCK, block += panel_block_bytes(t))
-		panel_floats(t, block, row % PANEL_ROWS, out + k);
+	for (size_t i = 0; i < cols / PANEL_BLOCK; i++)
+		panel_floats(t, panel, i, row % PANEL_ROWS, out + i * PANEL_BLOCK);
 }

@@ -10,7 +10,8 @@
 #include "matrix_sample.h"
 #include "quant/panels.h"
 
-static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0 }, plain[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K },
+                        plain[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
 static uint8_t *panels_of(const struct matrix *m)
 {
@@ -22,21 +23,21 @@ static uint8_t *panels_of(const struct matrix *m)
 
 static void test_order(struct test *t, enum dtype d)
 {
-	enum { ROWS = 37, COLS = 96 };
+	enum { ROWS = 37, COLS = 512 };
 	struct rng_stream rng = { 3 };
 	struct matrix m = sample_matrix(d, ROWS, COLS, &rng);
 	uint8_t *p = panels_of(&m);
 	float want[COLS], got[COLS];
 	bool right = true;
 
-	test_case(t, "panels of %s hold the rows' numbers, and no more bytes", dtypes[d].name);
+	test_case(t, "panels of %s hold the rows' numbers, and no more bytes%s", dtypes[d].name, panel_has_head(d) ? ", or 3 %" : "");
 	for (size_t i = 0; i < ROWS; i++) {
 		dtypes[d].to_float((const char *)m.data + i * m.row_bytes, want, COLS);
 		panels_row(d, p, i, COLS, got);
 		for (size_t j = 0; j < COLS; j++)
 			right &= got[j] == want[j]; /* a zero may have another sign */
 	}
-	CHECK(t, right && panel_bytes(d, COLS) == PANEL_ROWS * m.row_bytes);
+	CHECK(t, right && panel_bytes(d, COLS) <= PANEL_ROWS * m.row_bytes * (panel_has_head(d) ? 103 : 100) / 100);
 	mem_free(p);
 	mem_free((void *)m.data);
 }
@@ -45,7 +46,7 @@ static void test_order(struct test *t, enum dtype d)
 static void test_f32(struct test *t, const struct kernels *k, enum dtype d)
 {
 	static const size_t rows[] = { 1, 2, 3, 4, 17 }, columns[] = { 5, 16, 100, 192 };
-	enum { K = 96 };
+	const size_t K = panel_has_head(d) ? 768 : 96; /* slices of the packed product begin within a head's blocks */
 	struct pool *pool = pool_new(2);
 	char *scratch = mem_alloc(2 * gemm_scratch_bytes(k) + 128);
 	bool right = true;
@@ -100,14 +101,15 @@ static void test_quantize(struct test *t, const struct kernels *k, const struct 
 	CHECK(t, isnan(got[1].d) && got[2].d == 1);
 }
 
-/* extreme: every number at its largest, activations all +127 or all −127. */
+/* extreme: every number (and scale of a K-quant's block) at its largest, activations all +127 or all −127. */
 static void test_tile(struct test *t, const struct kernels *k, const struct kernels *ref, enum dtype d, bool extreme)
 {
-	enum { K = 160, ROWS = 19, BLOCKS = K / 32 };
+	enum { MOST = 512, ROWS = 19 };
+	const size_t K = panel_has_head(d) ? MOST : 160, blocks = K / 32;
 	struct rng_stream rng = { 5 };
 	struct matrix w = sample_matrix(d, PANEL_ROWS, K, &rng);
 	uint8_t *p = panels_of(&w);
-	struct q8_block a[ROWS][BLOCKS];
+	struct q8_block a[ROWS][MOST / 32];
 	float *x = sample_floats(K, &rng), want[ROWS][PANEL_ROWS], got[ROWS][PANEL_ROWS];
 	bool right = true;
 
@@ -117,8 +119,11 @@ static void test_tile(struct test *t, const struct kernels *k, const struct kern
 			x[q] = extreme ? (i % 2 ? 3.0f : -3.0f) : rng_next_float(&rng);
 		ref->q8_row(x, K, (void *)a[i]);
 	}
-	for (size_t b = 0; extreme && b < BLOCKS; b++)
-		memset(p + b * panel_block_bytes(d) + panel_q_at(d), 0xff, panel_block_bytes(d) - panel_q_at(d));
+	for (size_t b = 0; extreme && b < blocks; b++) {
+		memset(p + panel_block_at(d, b) + panel_q_at(d), 0xff, panel_block_bytes(d) - panel_q_at(d));
+		if (panel_has_head(d))
+			memset(p + panel_block_at(d, b), d != DTYPE_Q6_K ? 63 : b % 2 ? 128 : 127, 2 * (size_t)PANEL_ROWS);
+	}
 	for (size_t m = 1; m <= ROWS; m++)
 		for (size_t n = 5; n <= PANEL_ROWS; n += 11) {
 			memset(want, 0, sizeof(want));
