@@ -1,5 +1,6 @@
 /* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt out. A panel of 16 columns and
- * all of K fits the nearest caches and meets all rows of the item there; with few rows the weights are read once, one stream a thread. */
+ * all of K fits the nearest caches and meets all rows of the item there; with few rows the weights are read once, one stream a thread, whose parts
+ * depend on the number of threads: an element's sum lies within a panel, so its bits do not. */
 #include "kernel/gemm_int8.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "base/mem.h"
 #include "quant/panels.h"
 
-enum { ROWS = 128, ROWS_QUANTIZED = 16, ITEM_BYTES = 12 << 10, ITEMS_MOST = 64 };
+enum { ROWS = 128, ROWS_QUANTIZED = 16, ITEM_BYTES = 12 << 10, ITEMS_MOST = 64, FEW = 16, STREAM_BYTES = 512 << 10 };
 
 struct work {
 	const struct kernels *k;
@@ -78,13 +79,22 @@ static void item_run(void *ctx, size_t item, int thread)
 		panel_item(w, p, i0, MIN(w->g->m - i0, (size_t)ROWS));
 }
 
+/* With few rows the weights are a stream from memory, and each item is a new one: equal parts, a long one a thread. */
+static size_t panels_each(const struct work *w, bool few, size_t threads)
+{
+	size_t each = MAX(ITEM_BYTES / w->panel_bytes, ceil_div(w->n_panels, ITEMS_MOST));
+
+	if (few)
+		each = ceil_div(w->n_panels, threads * ceil_div(w->n_panels * w->panel_bytes, threads * STREAM_BYTES));
+	return MAX(each, 1);
+}
+
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g)
 {
 	struct work w = { .k = k, .g = g, .row_bytes = gemm_int8_rows_bytes(1, g->k), .panel_bytes = panel_bytes(g->dtype, g->k) };
 
 	w.n_panels = ceil_div(g->n, PANEL_ROWS);
-	w.panels_each = MAX(ITEM_BYTES / w.panel_bytes, ceil_div(w.n_panels, ITEMS_MOST));
-	w.panels_each = MAX(w.panels_each, 1);
+	w.panels_each = panels_each(&w, g->m <= FEW, (size_t)pool_threads(p));
 	w.column_items = ceil_div(w.n_panels, w.panels_each);
 	pool_run(p, ceil_div(g->m, ROWS_QUANTIZED), quantize_item, &w);
 	pool_run(p, ceil_div(g->m, ROWS) * w.column_items, item_run, &w);
