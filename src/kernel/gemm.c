@@ -1,6 +1,6 @@
 /* gemm: matrix products as items, panels and micro-tiles.
  *
- * C is cut into items of whole micro-tiles: at most ROWS × COLUMNS, smaller where the shape would give fewer than ITEMS_WANTED. An
+ * C is cut into items of whole micro-tiles: at most ROWS × COLUMNS, and so that few threads, or many, finish together (cut_make). An
  * item walks K in slices; for each slice and each of its column panels it packs (dequantizes) the panel into
  * scratch, then runs all its row strips over it while the panel is in the nearest caches:
  *
@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "quant/panels.h"
 
-enum { ROWS = 256, COLUMNS = 256, ITEMS_WANTED = 16, STRIPS_LEAST = 4 };
+enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
 enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 }; /* largest slice of K, also where A is transposed; slices begin at runs of blocks */
 enum { LINE = 16, SET_PERIOD = 1024 };              /* floats a cache line and until its set comes round again */
 
@@ -52,18 +52,36 @@ static size_t ceil_div(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
+/* The time of items of one size, summed over 2, 4 and 16 threads that deal them out; with 16, many items even out. */
+static size_t rounds(size_t items)
+{
+	return (items + 1) / 2 * 2 + (items + 3) / 4 * 4 + MAX(items, (size_t)16);
+}
+
+/* By shape alone: the fewest and most even items that threads can share. Each item packs its panels anew and reads its rows anew, as dear as PACKING
+ * rows or columns of product (rows of one strip are near anyway). The candidates are whole numbers of strips and of panels an item. */
 static struct cut cut_make(const struct kernels *k, size_t m, size_t n)
 {
-	struct cut c = { .strips = ceil_div(m, (size_t)k->mr), .panels = ceil_div(n, (size_t)k->nr) };
+	size_t mr = (size_t)k->mr, nr = (size_t)k->nr, best = SIZE_MAX;
+	struct cut c = { .strips = ceil_div(m, mr), .panels = ceil_div(n, nr) };
+	size_t again = c.strips > 1 ? PACKING : 0;
 
-	c.row_items = ceil_div(c.strips, ROWS / (size_t)k->mr);
-	c.column_items = ceil_div(c.panels, COLUMNS / (size_t)k->nr);
-	if (c.row_items * c.column_items == 0 || c.row_items * c.column_items >= ITEMS_WANTED)
-		return c;
-	size_t wanted = ceil_div(ITEMS_WANTED, c.row_items), each = MAX(c.panels / wanted, 1);
-	c.column_items = MAX(c.column_items, ceil_div(c.panels, each));
-	wanted = ceil_div(ITEMS_WANTED, c.column_items);
-	c.row_items = MAX(c.row_items, MIN(wanted, c.strips / STRIPS_LEAST));
+	for (size_t strips = MIN(c.strips, ROWS / mr), rows = 0; strips; strips--) {
+		if (rows == ceil_div(c.strips, strips) || (rows && strips < STRIPS_LEAST))
+			continue;
+		rows = ceil_div(c.strips, strips);
+		for (size_t panels = MIN(c.panels, COLUMNS / nr), columns = 0; panels; panels--) {
+			if (columns == ceil_div(c.panels, panels))
+				continue;
+			columns = ceil_div(c.panels, panels);
+			size_t time = rounds(rows * columns) * (strips * mr + PACKING) * (panels * nr + again);
+			if (time >= best)
+				continue;
+			best = time;
+			c.row_items = rows;
+			c.column_items = columns;
+		}
+	}
 	return c;
 }
 
@@ -222,22 +240,20 @@ size_t gemm_scratch_bytes(const struct kernels *k)
 	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
 }
 
-static struct work work_make(const struct kernels *k, const struct gemm *g, void *scratch)
-{
-	return (struct work){ .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
-}
-
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch)
 {
-	struct work w = work_make(k, g, scratch);
+	struct work w = { .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
 
 	pool_run(p, w.cut.row_items * w.cut.column_items, item_of_pool, &w);
 }
 
+/* Nobody shares: the largest items. */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch)
 {
-	struct work w = work_make(k, g, scratch);
+	struct work w = { .k = k, .g = g, .scratch = scratch, .cut = { .strips = ceil_div(g->m, (size_t)k->mr), .panels = ceil_div(g->n, (size_t)k->nr) } };
 
+	w.cut.row_items = ceil_div(w.cut.strips, ROWS / (size_t)k->mr);
+	w.cut.column_items = ceil_div(w.cut.panels, COLUMNS / (size_t)k->nr);
 	for (size_t i = 0; i < w.cut.row_items * w.cut.column_items; i++)
 		item_run(&w, i, 0);
 }

@@ -1,21 +1,22 @@
 /* token_logprob: head and loss in one op: logp[p] = log softmax(W·x_r)[token_p] for every pair p of target row r.
  *
  *     x (R,C) target rows      W (V,C) any dtype      u (R,r), U (V,r) what an adapter adds, or none      logp (M)
- *     logits z = x·Wᵀ + u·Uᵀ, never more of them than a strip (≤ 256 rows, V)
+ *     logits z = x·Wᵀ + u·Uᵀ, never more of them than a tile a thread, or, where the head is trained, a block of rows
  *
- * A row of the strip, in place: m = max z; e = exp(z − m) and L = Σ e, in fixed pieces of the vocabulary whose sums are
- * added in double in order; logp_p = (z_token − m) − log L. Logits are computed once a row, whatever the number of its
- * pairs.
+ * Rows go by blocks, a block's vocabulary by ranges, the items; a range by tiles of columns, which meet the nearest caches three times: as
+ * logits, as e = exp(z − t) with t the largest yet, and as a factor of the gradient. Since w is data the loss −Σ_p w_p·logp_p has its gradient
+ * while the tile is there, but for a factor of the row, which is known when all ranges are:
  *
- * With a gradient the loss is −Σ_p w_p·logp_p, and since w is data the gradient is taken while the strip is there:
+ *     P_r = Σ_{v of the range} e_rv·W_v, brought to a later tile's t by exp(t_old − t)
+ *     m = max t; L_r = Σ exp(t − m)·Σ e; logp_p = (z_token − m) − log L        (in double, tiles and ranges in order)
+ *     G_rv = d loss/d z_rv = (Σ_{p of r} w_p)·exp(z_rv − m)/L_r − Σ_{p of r, token_p = v} w_p
+ *     dx_r = Σ_v G_rv·W_v = (Σ_p w_p)/L_r · Σ_ranges exp(t − m)·P_r − Σ_p w_p·W_token        (attention's way, with W as keys and values)
+ *     dW_v (+)= Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is trained)
+ *     du_r, dU_v likewise from U and u
  *
- *     −logp_p = log L + m − z_token   ⇒   G_rv = d loss/d z_rv = (Σ_{p of r} w_p)·e_rv/L_r − Σ_{p of r, token_p = v} w_p
- *     dx_r = Σ_v G_rv·W_v        dW_v (+)= Σ_r G_rv·x_r        (dW only where the head is trained)
- *     du_r = Σ_v G_rv·U_v        dU_v (+)= Σ_r G_rv·u_r
- *
- * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the strip were rebuilt in backward (Liger does likewise).
- * So the gradients are outputs of the forward node; backward only hands dx and du over, and what arrives from above is not asked
- * for: this op starts the gradient. dW and dU add up strip after strip, strips being 256 rows whatever the capacity. */
+ * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the gradients are outputs of the
+ * forward node; backward only hands dx and du over, and what arrives from above is not asked for: this op starts the gradient. Ranges, tiles and
+ * blocks follow from V and R alone. dW and dU add up block after block. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -27,10 +28,10 @@
 #include "op/run.h"
 #include "quant/panels.h"
 
-enum { STRIP_ROWS = 256, VOCABULARY_PIECE = 4096, ZERO_PIECE = 65536 };
+enum { BLOCK_ROWS = 266, ROW_GRAIN = 14, TILE = 512, RANGES = 16, ZERO_PIECE = 65536 };
 enum { LINE = 16, SET_PERIOD = 1024 }; /* floats a cache line and until its set comes round again */
 enum { IN_X, IN_W, IN_U, IN_UP, N_IN };
-enum { OUT_LOGP, OUT_STRIP, OUT_DX, OUT_DW, OUT_DU, OUT_DUP };
+enum { OUT_LOGP, OUT_BLOCK, OUT_DX, OUT_DW, OUT_DU, OUT_DUP };
 
 struct logprob_attr { bool add_dw, add_dup; /* are added to what is there */ };
 
@@ -39,23 +40,59 @@ struct factor {
 	const float *rows;          /* R,k; NULL: there is none */
 	struct matrix matrix;       /* V,k */
 	float *d_rows, *d_matrix;
+	float *partial;             /* P [RANGES][BLOCK_ROWS][k], with d_rows */
 	bool add;                   /* to d_matrix */
 };
 
 struct logprob {
 	const struct run *r;
 	const struct batch *b;
-	size_t V, ld;               /* the strip's rows are ld apart */
-	size_t first;               /* target row where the strip begins */
-	bool gradient;
-	float *strip, *logp;
+	size_t V, tiles, ranges;
+	size_t first, rows;         /* the block */
+	float *e;                   /* the block's e, rows ld apart; NULL: a tile is forgotten when its range goes on */
+	size_t ld;
+	float *top, *sum;           /* t and Σ e [BLOCK_ROWS][tiles] */
+	float *largest;             /* the last t of a range [BLOCK_ROWS][RANGES] */
+	float *row_top, *row_scale; /* [BLOCK_ROWS] m and (Σ_p w_p)/L */
+	float *logp;
 	struct factor factor[2];    /* x and W, u and U */
 };
 
+/* --- what is kept of a block --- */
+
 /* Rows a multiple of 4 KB apart would fall into one set of the nearest cache, which holds fewer lines than a micro-tile has rows. */
-static size_t strip_ld(size_t V)
+static size_t padded(size_t n)
 {
-	return V % SET_PERIOD ? V : V + LINE;
+	return n % SET_PERIOD ? n : n + LINE;
+}
+
+static size_t tiles_of(size_t V)
+{
+	return (V + TILE - 1) / TILE;
+}
+
+/* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. */
+static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t partial[2])
+{
+	size_t n = 0;
+#define TAKE(p, count) ((p) = at ? at + n : NULL, n += (count))
+	TAKE(w->top, BLOCK_ROWS * w->tiles);
+	TAKE(w->sum, BLOCK_ROWS * w->tiles);
+	TAKE(w->largest, BLOCK_ROWS * RANGES);
+	TAKE(w->row_top, BLOCK_ROWS);
+	TAKE(w->row_scale, BLOCK_ROWS);
+	for (size_t i = 0; i < ARRAY_LEN(w->factor); i++)
+		if (partial[i])
+			TAKE(w->factor[i].partial, w->ranges * BLOCK_ROWS * partial[i]);
+	if (keep)
+		TAKE(w->e, BLOCK_ROWS * w->ld);
+#undef TAKE
+	return n;
+}
+
+static struct logprob sizes_of(size_t V)
+{
+	return (struct logprob){ .V = V, .tiles = tiles_of(V), .ranges = MIN(tiles_of(V), (size_t)RANGES), .ld = padded(V) };
 }
 
 static int check_adapter(const struct tape *t, const struct node *n, struct err *e)
@@ -72,6 +109,8 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 {
 	struct tensor x = *tape_tensor(t, n->in[IN_X]), head = *tape_tensor(t, n->in[IN_W]);
 	struct logprob_attr *attr = (struct logprob_attr *)n->attr; /* the tape's copy, ours to complete */
+	struct logprob w = sizes_of(head.dim[0]);
+	size_t partial[2] = { 0 };
 
 	if (x.n_dims != 2 || head.n_dims != 2 || x.dim[1] != head.dim[1])
 		return err_set(e, "%s has rows of %zu, the head %s of %zu", x.name, x.dim[x.n_dims - 1], head.name,
@@ -79,24 +118,34 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	if (n->in[IN_U] && check_adapter(t, n, e) < 0)
 		return -1;
 	tape_output(t, n, OUT_LOGP, "logprob", AXIS_PAIRS, 1, (size_t[]){ (size_t)t->cap.pairs });
-	tape_scratch(t, n, OUT_STRIP, "logits", (size_t)MIN(t->cap.targets, (int32_t)STRIP_ROWS) * strip_ld(head.dim[0]));
-	if (tape_wants(t, n->in[IN_X]))
+	if (tape_wants(t, n->in[IN_X])) {
+		partial[0] = x.dim[1];
 		tape_output(t, n, OUT_DX, "d_targets", x.axis, 2, x.dim);
+	}
 	if (tape_wants(t, n->in[IN_W]))
 		n->out[OUT_DW] = tape_grad_target(t, n->in[IN_W], &attr->add_dw);
 	if (tape_wants(t, n->in[IN_U])) {
 		struct tensor u = *tape_tensor(t, n->in[IN_U]);
+		partial[1] = u.dim[1];
 		tape_output(t, n, OUT_DU, "d_targets_low", u.axis, 2, u.dim);
 	}
 	if (tape_wants(t, n->in[IN_UP]))
 		n->out[OUT_DUP] = tape_grad_target(t, n->in[IN_UP], &attr->add_dup);
+	tape_scratch(t, n, OUT_BLOCK, "logits", lay_out(&w, NULL, n->out[OUT_DW] || n->out[OUT_DUP], partial));
 	return 0;
 }
 
+/* A product's own, and a tile. */
 static size_t logprob_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
-	(void)t, (void)n;
-	return gemm_scratch_bytes(k);
+	size_t row = MAX(tape_tensor(t, n->in[IN_W])->dim[1], (size_t)BLOCK_ROWS * (TILE + LINE));
+
+	return gemm_scratch_bytes(k) + row * sizeof(float);
+}
+
+static float *thread_tile(const struct logprob *w, int thread)
+{
+	return (float *)((char *)run_scratch(w->r, thread) + gemm_scratch_bytes(w->r->kernels));
 }
 
 /* The first pair of target row `target`. */
@@ -113,74 +162,193 @@ static size_t pair_from(const struct batch *b, size_t target)
 	return lo;
 }
 
-/* z becomes exp(z − max); returns Σ. */
-static double row_exp(const struct kernels *k, float *z, size_t V, float max)
+/* --- a range of the vocabulary: all but the rows' own factors --- */
+
+/* Rows v … v+n−1 of a matrix; v is a multiple of TILE. */
+static struct matrix some_rows(struct matrix m, size_t v, size_t n)
 {
-	double total = 0;
-	for (size_t v = 0; v < V; v += VOCABULARY_PIECE) {
-		float sum;
-		k->exp_sum(z + v, z + v, max, MIN(V - v, (size_t)VOCABULARY_PIECE), &sum);
-		total += sum;
-	}
-	return total;
+	m.data = (const char *)m.data + (m.panel_bytes ? v / PANEL_ROWS * m.panel_bytes : v * m.row_bytes);
+	m.rows = n;
+	return m;
 }
 
-/* One row of the strip: log-probabilities of its pairs, and with a gradient G in place of the logits. */
-static void logprob_row(void *ctx, size_t item, int thread)
+static void tile_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread)
 {
-	const struct logprob *w = ctx;
-	const struct batch *b = w->b;
-	size_t target = w->first + item, begin = pair_from(b, target), end = begin;
-	float *z = w->strip + item * w->ld, max = w->r->kernels->max(z, w->V);
-	double weight = 0;
-	(void)thread;
-
-	for (; end < (size_t)b->n_pairs && (size_t)b->pair_target[end] == target; end++) {
-		if (b->pair_token[end] < 0 || (size_t)b->pair_token[end] >= w->V)
-			BUG("pair %zu predicts token %d of %zu", end, b->pair_token[end], w->V);
-		w->logp[end] = z[b->pair_token[end]];
-		weight += b->pair_weight[end];
-	}
-	double sum = row_exp(w->r->kernels, z, w->V, max), log_sum = log(sum);
-	for (size_t p = begin; p < end; p++)
-		w->logp[p] = (float)((double)w->logp[p] - max - log_sum);
-	if (!w->gradient)
-		return;
-	w->r->kernels->scale(z, z, (float)(weight / sum), w->V);
-	for (size_t p = begin; p < end; p++)
-		z[b->pair_token[p]] -= b->pair_weight[p];
-}
-
-/* What a finished strip of `rows` rows gives to a factor's gradients. */
-static void strip_gradient(const struct logprob *w, const struct factor *f, size_t rows)
-{
-	const struct run *r = w->r;
-	size_t k = f->matrix.cols;
-
-	if (f->d_rows) {
-		struct gemm g = { .m = rows, .n = k, .n_terms = 1, .c = f->d_rows + w->first * k, .ldc = k };
-		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = w->ld, .a_col = 1, .b = f->matrix, .k = w->V, .scale = 1 };
-		gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
-	}
-	if (f->d_matrix) {
-		struct gemm g = { .m = w->V, .n = k, .n_terms = 1, .c = f->d_matrix, .ldc = k, .accumulate = f->add || w->first > 0 };
-		struct matrix strip_rows = { .dtype = DTYPE_F32, .data = f->rows + w->first * k, .rows = rows, .cols = k, .row_bytes = k * sizeof(float) };
-		g.term[0] = (struct gemm_term){ .a = w->strip, .a_row = 1, .a_col = w->ld, .b = strip_rows, .k = rows, .scale = 1 };
-		gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
-	}
-}
-
-static void strip_logits(const struct logprob *w, size_t rows)
-{
-	struct gemm g = { .m = rows, .n = w->V, .c = w->strip, .ldc = w->ld };
+	struct gemm g = { .m = w->rows, .n = n, .c = z, .ldc = ld };
 
 	for (size_t i = 0; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
 		const struct factor *f = &w->factor[i];
 		size_t k = f->matrix.cols;
-		g.term[g.n_terms++] = (struct gemm_term){ .a = f->rows + w->first * k, .a_row = k, .a_col = 1, .b = f->matrix, .transposed = true, .k = k, .scale = 1 };
+		g.term[g.n_terms++] = (struct gemm_term){ .a = f->rows + w->first * k, .a_row = k, .a_col = 1, .b = some_rows(f->matrix, v, n), .transposed = true,
+		                                          .k = k, .scale = 1 };
 	}
-	gemm_run(w->r->kernels, w->r->pool, &g, run_scratch(w->r, 0));
+	gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
 }
+
+/* The logits of the pairs' tokens, where this tile has them. */
+static void tile_pairs(const struct logprob *w, size_t v, size_t n, const float *z, size_t ld)
+{
+	const struct batch *b = w->b;
+	size_t target;
+
+	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->pair_token[p];
+		if (token >= w->V)
+			BUG("pair %zu predicts token %d of %zu", p, b->pair_token[p], w->V);
+		if (token >= v && token < v + n)
+			w->logp[p] = z[(target - w->first) * ld + token - v];
+	}
+}
+
+/* exp(x − max) */
+static float exp_below(const struct kernels *k, float x, float max)
+{
+	float y, sum;
+
+	k->exp_sum(&y, &x, max, 1, &sum);
+	return y;
+}
+
+/* Logits become e; what the range has summed of a row is brought to the row's new t. */
+static void tile_exp(const struct logprob *w, size_t range, size_t tile, bool begins, size_t n, float *z, size_t ld)
+{
+	const struct kernels *k = w->r->kernels;
+
+	for (size_t i = 0; i < w->rows; i++) {
+		float *largest = &w->largest[i * RANGES + range], most = k->max(z + i * ld, n), old = *largest;
+		if (!begins && !(most > old))
+			most = old;
+		k->exp_sum(z + i * ld, z + i * ld, most, n, &w->sum[i * w->tiles + tile]);
+		w->top[i * w->tiles + tile] = *largest = most;
+		if (begins || most == old)
+			continue;
+		for (size_t j = 0; j < ARRAY_LEN(w->factor); j++) {
+			const struct factor *f = &w->factor[j];
+			float *partial = f->partial + (range * BLOCK_ROWS + i) * f->matrix.cols;
+			if (f->partial)
+				k->scale(partial, partial, exp_below(k, old, most), f->matrix.cols);
+		}
+	}
+}
+
+/* P (+)= e·W */
+static void tile_gradient(const struct logprob *w, const struct factor *f, size_t range, bool begins, size_t v, size_t n, const float *e, size_t ld, int thread)
+{
+	size_t k = f->matrix.cols;
+	struct gemm g = { .m = w->rows, .n = k, .n_terms = 1, .c = f->partial + range * BLOCK_ROWS * k, .ldc = k, .accumulate = !begins };
+
+	g.term[0] = (struct gemm_term){ .a = e, .a_row = ld, .a_col = 1, .b = some_rows(f->matrix, v, n), .k = n, .scale = 1 };
+	gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
+}
+
+static void range_run(void *ctx, size_t range, int thread)
+{
+	const struct logprob *w = ctx;
+	size_t from = w->tiles * range / w->ranges, to = w->tiles * (range + 1) / w->ranges, ld = w->e ? w->ld : TILE + LINE;
+
+	for (size_t tile = from; tile < to; tile++) {
+		size_t v = tile * TILE, n = MIN(w->V - v, (size_t)TILE);
+		float *z = w->e ? w->e + v : thread_tile(w, thread);
+		tile_logits(w, v, n, z, ld, thread);
+		tile_pairs(w, v, n, z, ld);
+		tile_exp(w, range, tile, tile == from, n, z, ld);
+		for (size_t i = 0; i < ARRAY_LEN(w->factor); i++)
+			if (w->factor[i].partial)
+				tile_gradient(w, &w->factor[i], range, tile == from, v, n, z, ld, thread);
+	}
+}
+
+/* --- a row, when all ranges are there --- */
+
+static void matrix_row(const struct matrix *m, size_t row, float *out)
+{
+	if (m->panel_bytes)
+		panels_row(m->dtype, m->data, row, m->cols, out);
+	else
+		dtypes[m->dtype].part((const char *)m->data + row * m->row_bytes, 0, out, m->cols);
+}
+
+static void row_gradient(const struct logprob *w, const struct factor *f, size_t row, size_t begin, size_t end, float *scratch)
+{
+	const struct kernels *k = w->r->kernels;
+	size_t cols = f->matrix.cols;
+	float *d = f->d_rows + (w->first + row) * cols;
+
+	for (size_t i = 0; i < w->ranges; i++) {
+		float scale = w->row_scale[row] * exp_below(k, w->largest[row * RANGES + i], w->row_top[row]);
+		const float *partial = f->partial + (i * BLOCK_ROWS + row) * cols;
+		if (i)
+			k->axpy(d, scale, partial, cols);
+		else
+			k->scale(d, partial, scale, cols);
+	}
+	for (size_t p = begin; p < end; p++) {
+		matrix_row(&f->matrix, (size_t)w->b->pair_token[p], scratch);
+		k->axpy(d, -w->b->pair_weight[p], scratch, cols);
+	}
+}
+
+static void row_finish(void *ctx, size_t row, int thread)
+{
+	const struct logprob *w = ctx;
+	const struct batch *b = w->b;
+	const float *top = w->top + row * w->tiles;
+	size_t begin = pair_from(b, w->first + row), end = begin;
+	float max = w->r->kernels->max(top, w->tiles);
+	double sum = 0, weight = 0;
+
+	for (size_t i = 0; i < w->tiles; i++)
+		sum += (double)w->sum[row * w->tiles + i] * exp_below(w->r->kernels, top[i], max);
+	for (; end < (size_t)b->n_pairs && (size_t)b->pair_target[end] == w->first + row; end++) {
+		w->logp[end] = (float)((double)w->logp[end] - max - log(sum));
+		weight += b->pair_weight[end];
+	}
+	w->row_top[row] = max;
+	w->row_scale[row] = (float)(weight / sum);
+	for (size_t i = 0; i < ARRAY_LEN(w->factor); i++)
+		if (w->factor[i].partial)
+			row_gradient(w, &w->factor[i], row, begin, end, thread_tile(w, thread));
+}
+
+/* --- a tile of the block, for the matrices' gradients --- */
+
+/* e becomes G. */
+static void tile_weigh(const struct logprob *w, size_t tile, size_t v, size_t n)
+{
+	const struct kernels *k = w->r->kernels;
+	const struct batch *b = w->b;
+	size_t target;
+
+	for (size_t i = 0; i < w->rows; i++) {
+		float *z = w->e + i * w->ld + v;
+		k->scale(z, z, w->row_scale[i] * exp_below(k, w->top[i * w->tiles + tile], w->row_top[i]), n);
+	}
+	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->pair_token[p];
+		if (token >= v && token < v + n)
+			w->e[(target - w->first) * w->ld + token] -= b->pair_weight[p];
+	}
+}
+
+static void tile_matrix(void *ctx, size_t tile, int thread)
+{
+	const struct logprob *w = ctx;
+	size_t v = tile * TILE, n = MIN(w->V - v, (size_t)TILE);
+
+	tile_weigh(w, tile, v, n);
+	for (size_t i = 0; i < ARRAY_LEN(w->factor); i++) {
+		const struct factor *f = &w->factor[i];
+		size_t k = f->matrix.cols;
+		if (!f->d_matrix)
+			continue;
+		struct gemm g = { .m = n, .n = k, .n_terms = 1, .c = f->d_matrix + v * k, .ldc = k, .accumulate = f->add || w->first > 0 };
+		struct matrix rows = { .dtype = DTYPE_F32, .data = f->rows + w->first * k, .rows = w->rows, .cols = k, .row_bytes = k * sizeof(float) };
+		g.term[0] = (struct gemm_term){ .a = w->e + v, .a_row = 1, .a_col = w->ld, .b = rows, .k = w->rows, .scale = 1 };
+		gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
+	}
+}
+
+/* --- the whole --- */
 
 static void zero_piece(void *ctx, size_t item, int thread)
 {
@@ -206,16 +374,24 @@ static struct factor factor_of(const struct run *r, const struct node *n, int in
 static struct logprob logprob_of(struct run *r, const struct node *n)
 {
 	const struct logprob_attr *attr = n->attr;
-	struct logprob w = { .r = r, .b = r->batch, .V = run_tensor(r, n->in[IN_W])->dim[0] };
+	struct logprob w = sizes_of(run_tensor(r, n->in[IN_W])->dim[0]);
 
-	w.ld = strip_ld(w.V);
+	w.r = r;
+	w.b = r->batch;
 	w.logp = run_f32(r, n->out[OUT_LOGP]);
-	w.strip = run_f32(r, n->out[OUT_STRIP]);
 	w.factor[0] = factor_of(r, n, IN_X, OUT_DX, attr->add_dw);
 	w.factor[1] = factor_of(r, n, IN_U, OUT_DU, attr->add_dup);
-	for (size_t i = 0; i < ARRAY_LEN(w.factor); i++)
-		w.gradient |= w.factor[i].d_rows || w.factor[i].d_matrix;
+	lay_out(&w, run_f32(r, n->out[OUT_BLOCK]), w.factor[0].d_matrix || w.factor[1].d_matrix,
+	        (size_t[]){ w.factor[0].d_rows ? w.factor[0].matrix.cols : 0, w.factor[1].d_rows ? w.factor[1].matrix.cols : 0 });
 	return w;
+}
+
+/* Blocks of equal size, of whole micro-tiles. */
+static size_t block_rows(size_t R)
+{
+	size_t blocks = (R + BLOCK_ROWS - 1) / BLOCK_ROWS;
+
+	return MIN(ROUND_UP((R + blocks - 1) / blocks, (size_t)ROW_GRAIN), (size_t)BLOCK_ROWS);
 }
 
 static void logprob_forward(struct run *r, const struct node *n)
@@ -223,19 +399,19 @@ static void logprob_forward(struct run *r, const struct node *n)
 	struct logprob w = logprob_of(r, n);
 	size_t R = (size_t)w.b->n_targets;
 
-	for (; w.first < R; w.first += STRIP_ROWS) {
-		size_t rows = MIN(R - w.first, (size_t)STRIP_ROWS);
-		strip_logits(&w, rows);
-		pool_run(r->pool, rows, logprob_row, &w);
-		for (size_t i = 0; i < ARRAY_LEN(w.factor); i++)
-			strip_gradient(&w, &w.factor[i], rows);
+	for (; w.first < R; w.first += w.rows) {
+		w.rows = MIN(R - w.first, block_rows(R));
+		pool_run(r->pool, w.ranges, range_run, &w);
+		pool_run(r->pool, w.rows, row_finish, &w);
+		if (w.e)
+			pool_run(r->pool, w.tiles, tile_matrix, &w);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(w.factor) && R == 0; i++) /* the first writer stores, also nothing */
 		if (w.factor[i].d_matrix && !w.factor[i].add)
 			pool_run(r->pool, (w.V * w.factor[i].matrix.cols + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece, &w.factor[i]);
 }
 
-/* Of one factor, the strips' own traffic left out. */
+/* Of one factor. */
 static void factor_cost(const struct tape *t, const struct node *n, int in, int out, const struct live *live, double *flops, double *bytes)
 {
 	const struct tensor *matrix = tape_tensor(t, n->in[in + 1]);
@@ -244,13 +420,14 @@ static void factor_cost(const struct tape *t, const struct node *n, int in, int 
 	double stored = V * k / dtypes[matrix->dtype].block * dtypes[matrix->dtype].bytes;
 
 	*flops += 2 * products * live->targets * V * k;
-	*bytes += ceil(live->targets / STRIP_ROWS) * products * stored + 4 * live->targets * (V * products + 2 * k);
+	*bytes += ceil(live->targets / BLOCK_ROWS) * products * stored + 8 * live->targets * k;
+	if (n->out[out + 1])
+		*bytes += 12 * live->targets * V;
 }
 
 static void logprob_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
 {
-	*flops = 0;
-	*bytes = 8 * live->targets * (double)tape_tensor(t, n->in[IN_W])->dim[0];
+	*flops = *bytes = 0;
 	factor_cost(t, n, IN_X, OUT_DX, live, flops, bytes);
 	if (n->in[IN_U])
 		factor_cost(t, n, IN_U, OUT_DU, live, flops, bytes);

@@ -35,7 +35,7 @@ uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);                                               /* R,C: the target rows */
 
 /* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the last two or none. With
- * a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass, while a strip of logits is there. */
+ * a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass, while a tile of logits is there. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one strip and in several. */
+/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one block, range and tile and in several. */
 #include "../test.h"
 
 #include "../op_case.h"
