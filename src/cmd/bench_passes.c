@@ -87,7 +87,7 @@ static int count_cost(struct app *app, struct infer *x, struct pass_result *out,
 	int status = feed(x, e);
 	struct trace_row *rows = trace_rows(&trace, &n);
 	for (size_t i = 0; i < n; i++) {
-		out->flops += rows[i].flops;
+		*(rows[i].int8 ? &out->int_ops : &out->flops) += rows[i].flops;
 		out->bytes += rows[i].bytes;
 	}
 	mem_free(rows);
@@ -189,7 +189,8 @@ static int time_steps(struct trainer *t, int repetitions, struct pass_result *ou
 	if (trainer_start(t, e) < 0 || trainer_step(t, &m, e) < 0)
 		return -1;
 	out->tokens = m.tokens;
-	out->flops = m.flops;
+	out->flops = m.flops - m.int_ops;
+	out->int_ops = m.int_ops;
 	for (out->n = 0; out->n < repetitions && !app_interrupted(); out->n++) {
 		if (trainer_step(t, &m, e) < 0)
 			return -1;

@@ -11,7 +11,7 @@ struct pass_result {
 	int64_t tokens;                    /* of one pass */
 	int n;
 	double seconds[REPETITIONS_MAX];   /* of each repetition, sorted */
-	double flops, bytes;               /* of one pass, as the tape counts them; bytes 0 where the weights are not what binds */
+	double flops, int_ops, bytes;      /* of one pass, as the tape counts them: in f32, in int8; bytes 0 where the weights are not what binds */
 };
 
 /* One prompt of n tokens into an empty context, the head for the last. */

@@ -1,5 +1,5 @@
 /* bench: what this machine can do, and how much of that a model gets: training, prompt processing, generation, each as a share of the
- * roofline: the slower of its operations at the speed of the best product and its bytes at the speed of reading memory.
+ * roofline: the slower of its operations at the speeds of the best products (f32, int8) and its bytes at the speed of reading memory.
  * No peer is needed; beside peers it is measured by `make bench`. */
 #include <math.h>
 #include <string.h>
@@ -72,7 +72,9 @@ static void put_machine(json_t *j, const struct profile *p)
 /* Tokens a second at the roofline. */
 static double limit_of(const struct pass_result *r, const struct profile *p)
 {
-	return (double)r->tokens / MAX(r->flops / p->sgemm_flops, r->bytes / p->read_bytes);
+	double work = r->flops / p->sgemm_flops + (r->int_ops > 0 ? r->int_ops / p->int8_ops : 0);
+
+	return (double)r->tokens / MAX(work, r->bytes / p->read_bytes);
 }
 
 static void report(json_t *j, const struct profile *p, const char *name, const char *what, bool quiet, const struct pass_result *r)

@@ -26,11 +26,11 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	if (!app->plans && !old && run_dir_create(&dir, r->out, record, &e) < 0)
 		return app_fail(&e);
 	books_phase("open");
-	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
+	if (profiling_begin(&tune->profiling, app, &e) < 0) /* first: the plan counts what it takes */
 		return fail_early(&dir, &e);
-	if (tune_planned(app, t, r, &plan, &e) == 0 && profiling_begin(&tune->profiling, app, &e) == 0)
+	if (trainer_open(&t, r, app->pool, app->kernels, &e) == 0 && tune_planned(app, t, r, &plan, &e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
-	if (e.msg[0] || !plan || trainer_start(t, &e) < 0)
+	if (!plan || trainer_start(t, &e) < 0)
 		status = fail_early(&dir, &e);
 	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
 		status = app_fail(&e);

@@ -2,6 +2,8 @@
  * that it took; bytes that came from a cache make it more than 100 %. */
 #include "cmd/profiling.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -14,7 +16,7 @@ static int find_machine(struct profiling *p, struct app *app, struct err *e)
 	char *path = profile_path(), *processor = profile_processor();
 	int status = path ? profile_load(&p->machine, path, processor, app->kernels->name, pool_threads(app->pool), &why) : 1;
 
-	if (status) {
+	if (status || !p->machine.int8_ops) { /* there is none, or one that is older than this number */
 		log_say("measuring the machine first (kungfu bench does it too)");
 		status = profile_measure(&p->machine, app->kernels, app->pool, e);
 		if (status == 0 && path && profile_store(&p->machine, path, &why) < 0)
@@ -45,13 +47,21 @@ static double share(double amount, double seconds, double rate)
 	return seconds > 0 && rate > 0 ? amount / seconds / rate : 0;
 }
 
+/* What its operations could do here. */
+static double best_rate(const struct profile *m, const struct trace_row *r)
+{
+	return r->int8 ? m->int8_ops : m->sgemm_flops;
+}
+
 static void show_row(const struct profiling *p, const struct trace_row *r, double all)
 {
 	const struct profile *m = &p->machine;
 	bool is_span = r->flops == 0 && r->bytes == 0;
+	char name[64];
 
-	log_say("%-16s %-9s %-12s %7zu %9.4f %5.1f %% %8.1f %4.0f %% %7.1f %4.0f %%", r->name, is_span ? "" : phase_name(r->phase), r->shape, r->calls, r->seconds,
-	        100 * r->seconds / all, r->flops / r->seconds / 1e9, 100 * share(r->flops, r->seconds, m->sgemm_flops), r->bytes / r->seconds / 1e9,
+	snprintf(name, sizeof(name), "%s%s", r->name, r->int8 ? " int8" : "");
+	log_say("%-16s %-9s %-12s %7zu %9.4f %5.1f %% %8.1f %4.0f %% %7.1f %4.0f %%", name, is_span ? "" : phase_name(r->phase), r->shape, r->calls, r->seconds,
+	        100 * r->seconds / all, r->flops / r->seconds / 1e9, 100 * share(r->flops, r->seconds, best_rate(m, r)), r->bytes / r->seconds / 1e9,
 	        100 * share(r->bytes, r->seconds, m->read_bytes));
 }
 
@@ -60,10 +70,11 @@ static json_t *row_json(const struct profiling *p, const struct trace_row *r)
 	const struct profile *m = &p->machine;
 	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "op", r->name, "phase", phase_name(r->phase), "shape", r->shape, "calls", (json_int_t)r->calls);
 
+	json_object_set_new(j, "compute", json_string(r->int8 ? "int8" : "f32"));
 	json_object_set_new(j, "seconds", json_real(r->seconds));
 	json_object_set_new(j, "flops_per_second", jsonx_number(r->flops / r->seconds));
 	json_object_set_new(j, "bytes_per_second", jsonx_number(r->bytes / r->seconds));
-	json_object_set_new(j, "flops_share", json_real(share(r->flops, r->seconds, m->sgemm_flops)));
+	json_object_set_new(j, "flops_share", json_real(share(r->flops, r->seconds, best_rate(m, r))));
 	json_object_set_new(j, "bytes_share", json_real(share(r->bytes, r->seconds, m->read_bytes)));
 	return j;
 }
@@ -83,7 +94,8 @@ static void show(struct profiling *p, struct app *app, const char *path)
 			show_row(p, &rows[i], all);
 			json_array_append_new(list, row_json(p, &rows[i]));
 		}
-	log_say("%.3f s in all; the most is %.1f GFLOP/s and %.1f GB/s; the trace is in %s", all, p->machine.sgemm_flops / 1e9, p->machine.read_bytes / 1e9, path);
+	log_say("%.3f s in all; the most is %.1f GFLOP/s (int8 %.1f) and %.1f GB/s; the trace is in %s", all, p->machine.sgemm_flops / 1e9,
+	        p->machine.int8_ops / 1e9, p->machine.read_bytes / 1e9, path);
 	if (app->json) {
 		json_t *j = json_pack("{s:O, s:f, s:s, s:o}", "profile", list, "profile_seconds", all, "trace", path, "machine", profile_json(&p->machine));
 		app_json(j);

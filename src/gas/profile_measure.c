@@ -1,6 +1,7 @@
 /* profile_measure: what the machine can do at best, measured with the kernels that will do the work. See profile.h.
  *
- * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the fastest counts.
+ * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the fastest counts. The same in
+ * int8, W in panels of Q4_0, the quickest there are, x quantized on the way.
  * Reading: sums over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only meet. */
 #include "gas/profile.h"
 
@@ -9,7 +10,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "kernel/gemm.h"
+#include "kernel/gemm_int8.h"
+#include "quant/panels.h"
 
 enum { PIECE = 1 << 16, BARRIERS = 500, PATIENCE = 20000 };
 static const double budget = 0.2; /* seconds a measurement */
@@ -20,6 +22,7 @@ struct bench {
 	const struct kernels *kernels;
 	struct pool *pool;
 	struct gemm gemm;
+	struct gemm_int8 int8;
 	void *scratch;
 	float *floats;
 	size_t n;                 /* whole pieces, an even number of them */
@@ -30,6 +33,11 @@ struct bench {
 static void run_gemm(struct bench *b)
 {
 	gemm_run(b->kernels, b->pool, &b->gemm, b->scratch);
+}
+
+static void run_int8(struct bench *b)
+{
+	gemm_int8_run(b->kernels, b->pool, &b->int8);
 }
 
 static void read_piece(void *ctx, size_t item, int thread)
@@ -101,6 +109,17 @@ static double measure_gemm(struct bench *b, const struct shape *s)
 	return 2.0 * (double)s->m * (double)s->k * (double)s->n / fastest(b, run_gemm);
 }
 
+/* Panels and quantized rows both lie where f32 has its weights: there is room. */
+static double measure_int8(struct bench *b, const struct shape *s)
+{
+	float *a = b->floats + s->n * s->k, *c = a + s->m * s->k;
+	size_t panels = ROUND_UP(panels_bytes(DTYPE_Q4_0, s->n, s->k), (size_t)64);
+
+	b->int8 = (struct gemm_int8){ .m = s->m, .n = s->n, .k = s->k, .a = a, .dtype = DTYPE_Q4_0, .panels = b->floats,
+	                              .rows = (uint8_t *)b->floats + panels, .c = c };
+	return 2.0 * (double)s->m * (double)s->k * (double)s->n / fastest(b, run_int8);
+}
+
 static size_t shape_floats(const struct shape *s)
 {
 	return s->n * s->k + s->m * s->k + s->m * s->n;
@@ -113,8 +132,10 @@ static void measure(struct profile *p, struct bench *b)
 	p->read_bytes = bytes / fastest(b, run_read);
 	p->copy_bytes = bytes / fastest(b, run_copy);
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
-		if (shape_floats(&shapes[i]) <= b->n)
+		if (shape_floats(&shapes[i]) <= b->n) {
 			p->sgemm_flops = MAX(p->sgemm_flops, measure_gemm(b, &shapes[i]));
+			p->int8_ops = MAX(p->int8_ops, measure_int8(b, &shapes[i]));
+		}
 	p->barrier_seconds = fastest(b, run_barriers) / BARRIERS;
 }
 

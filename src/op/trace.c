@@ -128,10 +128,10 @@ static void add_row(struct trace_row *rows, size_t *n, const struct trace_row *r
 {
 	size_t i = 0;
 
-	while (i < *n && (strcmp(rows[i].name, row->name) != 0 || rows[i].phase != row->phase || strcmp(rows[i].shape, row->shape) != 0))
+	while (i < *n && (strcmp(rows[i].name, row->name) != 0 || rows[i].phase != row->phase || strcmp(rows[i].shape, row->shape) != 0 || rows[i].int8 != row->int8))
 		i++;
 	if (i == *n)
-		rows[(*n)++] = (struct trace_row){ .name = row->name, .phase = row->phase };
+		rows[(*n)++] = (struct trace_row){ .name = row->name, .phase = row->phase, .int8 = row->int8 };
 	memcpy(rows[i].shape, row->shape, sizeof(row->shape));
 	rows[i].calls += row->calls;
 	rows[i].seconds += row->seconds;
@@ -147,7 +147,7 @@ static void add_run(struct trace_row *rows, size_t *n, const struct trace_run *r
 
 	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
 		const struct node *node = &r->plan->nodes[i];
-		struct trace_row row = { .name = node->op->name, .phase = node->phase, .calls = r->steps, .seconds = r->seconds[i] };
+		struct trace_row row = { .name = node->op->name, .phase = node->phase, .calls = r->steps, .seconds = r->seconds[i], .int8 = node_int8(node) };
 		shape_of(r->plan, node, row.shape);
 		node->op->cost(&view, node, &mean, &row.flops, &row.bytes);
 		row.flops *= steps;

@@ -55,11 +55,12 @@ void trace_attach(struct trace *t, struct run *r, const char *name);
 /* Something outside of runs that began at `begin` and is over now. t may be NULL. name: a literal. */
 void trace_span(struct trace *t, const char *name, double begin, double flops, double bytes);
 
-/* One line of the table: all nodes of one op in one phase with one shape. */
+/* One line of the table: all nodes of one op in one phase with one shape and arithmetic. */
 struct trace_row {
 	const char *name;          /* of the op or the span */
 	enum phase phase;
 	char shape[32];            /* columns out × in of a product, "" else */
+	bool int8;                 /* its operations are int8's */
 	size_t calls;
 	double seconds, flops, bytes;
 };
