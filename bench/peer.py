@@ -24,7 +24,12 @@ def hf_folder(gguf, cache):
 
 
 def load(gguf, cache, threads):
+    """cache "-": out of the GGUF file, nothing is kept."""
     torch.set_num_threads(threads)
+    if cache == "-":
+        where, name = os.path.split(os.path.abspath(gguf))
+        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+        return model, AutoTokenizer.from_pretrained(where, gguf_file=name)
     folder = hf_folder(gguf, cache)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return model, AutoTokenizer.from_pretrained(folder)

@@ -62,7 +62,7 @@ def main():
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
         seconds.append(time.perf_counter() - begin)
-    rate = LENGTH * DOCUMENTS * (steps - 1) / sum(seconds[1:])
+    rate = LENGTH * DOCUMENTS * (steps - 1) / sum(seconds[1:]) if steps > 1 else None
     print(json.dumps({"tokens_per_second": rate, "peak_rss_bytes": peer.peak_rss(), "losses": losses,
                       "versions": peer.versions()}))
 
