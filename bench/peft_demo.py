@@ -2,7 +2,9 @@
 """The demo's own job by a plain PyTorch and PEFT loop with padding: the same rows, one epoch of LoRA r 8 on all linear layers,
 alpha 16, batch 16, learning rate 1e-3 with 10 steps of warm-up and linear decay; accuracy by summed log-likelihood.
 
-    peft_demo.py MODEL.gguf CACHE TRAIN.jsonl TEST.jsonl THREADS [SEED]     one JSON line; progress on stderr"""
+    peft_demo.py MODEL.gguf CACHE TRAIN.jsonl TEST.jsonl THREADS [SEED [STEPS]]     one JSON line; progress on stderr
+
+With STEPS only so many are made, all but the first of them are timed, and the time of the whole epoch is said from that; nothing is evaluated."""
 import json
 import random
 import sys
@@ -59,14 +61,16 @@ def collate(docs):
             "attention_mask": pad([[1] * len(i) for i, _ in docs], 0)}
 
 
-def train(model, docs, seed):
+def train(model, docs, seed, limit=None):
     random.Random(seed).shuffle(docs)
     steps = (len(docs) + BATCH - 1) // BATCH
     params = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(params, lr=LR, weight_decay=0.0, fused=True)
     model.train()
     losses, begin = [], time.perf_counter()
-    for s in range(steps):
+    for s in range(limit or steps):
+        if limit and s == 1:
+            begin = time.perf_counter()
         optimizer.param_groups[0]["lr"] = LR * (s / WARMUP if s < WARMUP else (steps - s) / (steps - WARMUP))
         loss = model(**collate(docs[s * BATCH:(s + 1) * BATCH]), use_cache=False).loss
         loss.backward()
@@ -75,7 +79,8 @@ def train(model, docs, seed):
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
         print(f"step {s + 1}/{steps} loss {losses[-1]:.4f}", file=sys.stderr)
-    return losses, time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
+    return losses, seconds / (limit - 1) * steps if limit else seconds
 
 
 def main():
@@ -84,6 +89,10 @@ def main():
     model, tokenizer = peer.load(gguf, cache, int(threads))
     torch.manual_seed(seed)
     rows, test = read(train_rows), read(test_rows)
+    if len(sys.argv) > 7:
+        losses, seconds = train(peer.with_lora(model), documents(tokenizer, rows), seed, int(sys.argv[7]))
+        print(json.dumps({"seconds": seconds, "peak_rss_bytes": peer.peak_rss(), "versions": peer.versions()}))
+        return
     begin = time.perf_counter()
     before = accuracy(model, tokenizer, test)
     eval_seconds = time.perf_counter() - begin

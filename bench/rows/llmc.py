@@ -4,22 +4,21 @@ import re
 import statistics
 import subprocess
 
-from harness import Skip, train
+from harness import Case, Skip, train
 
-from rows import pretrain_gpt2
+from rows.pretrain_gpt2 import prepare
 
-TITLE, UNIT, PEER, TARGET = "pretraining step in GPT-2 124M's shape, 4 x 64, f32", "tokens/s", "llm.c", None
+TITLE, UNIT, PEER, SECONDS = "pretraining step in GPT-2 124M's shape, 4 x 64, f32", "tokens/s", "llm.c", 1
 
 
 def cases(b):
     folder = os.environ.get("LLMC")
     if not folder:
         raise Skip("LLMC=DIR is not set")
-    list(pretrain_gpt2.cases(b))  # makes the model and the rows
-    model, rows = os.path.join(b.cache, "gpt2-random"), os.path.join(b.cache, "gpt2-rows.jsonl")
+    model, rows = prepare(b)
 
     def peer():
         out = subprocess.run(["./train_gpt2"], cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(b.threads)}, check=True).stdout
         ms = [float(x) for x in re.findall(r"took ([0-9.]+) ms", out)][1:]
         return {"value": 4 * 64 / statistics.median(ms) * 1e3}
-    yield "", lambda: train(b, "full", rows, "--packing", model=model, batch=4, length=64), peer
+    yield Case("", lambda: train(b, "full", rows, "--packing", model=model, batch=4, length=64), peer)

@@ -1,17 +1,19 @@
 """All threads beside one of our own."""
-from harness import Skip, step_rows, train
+from harness import Case, Skip, step_rows, train
 
-TITLE, UNIT, PEER, TARGET = "several threads over one", "tokens/s", "kungfu with 1 thread", 1.85
+TITLE, UNIT, PEER, SECONDS = "several threads over one", "tokens/s", "kungfu with 1 thread", 70
 
 
 def cases(b):
     rows = step_rows(b)
     if b.threads < 2:
         raise Skip("THREADS is 1")
+    wants = {"ratio": 1.85}
     for method in ("lora", "full"):
-        yield f"training, {method}", lambda m=method: train(b, m, rows), lambda m=method: train(b, m, rows, threads=1)
+        yield Case(f"training, {method}", lambda m=method: train(b, m, rows), lambda m=method: train(b, m, rows, threads=1), wants)
 
-    def prefill(threads):
-        s = b.kungfu("bench", b.model, "--prefill", "512", "--threads", str(threads))
+    def prefill(threads, compute):
+        s = b.kungfu("bench", b.model, "--prefill", "512", "--compute", compute, "--threads", str(threads))
         return {"value": s["prefill_tokens_per_second"]}
-    yield "prompt of 512", lambda: prefill(b.threads), lambda: prefill(1)
+    for compute in ("f32", "int8"):
+        yield Case(f"prompt of 512, {compute}", lambda c=compute: prefill(b.threads, c), lambda c=compute: prefill(1, c), wants)

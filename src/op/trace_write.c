@@ -4,6 +4,7 @@
  * and one a thread, which shows how evenly a node's items were shared. */
 #include "op/trace.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -45,12 +46,21 @@ static void put_tracks(struct writer *w)
 	}
 }
 
+/* Nanoseconds since the trace began. Ends are rounded as beginnings are, so that what did not overlap does not after rounding: a reader drops slices
+ * of one track that overlap without one being inside the other. */
+static long long nanoseconds(const struct writer *w, double when)
+{
+	return llround((when - w->t->begin) * 1e9);
+}
+
 /* Opens an event; the caller adds arguments and closes with "}}". */
 static void put_event(struct writer *w, const char *name, const char *category, int track, double begin, double seconds)
 {
+	long long from = nanoseconds(w, begin), length = nanoseconds(w, begin + seconds) - from;
+
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"args\":{", track, name, category,
-	         (begin - w->t->begin) * 1e6, seconds * 1e6);
+	buf_addf(&w->text, "{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%lld.%03lld,\"dur\":%lld.%03lld,\"args\":{", track, name, category,
+	         from / 1000, from % 1000, length / 1000, length % 1000);
 }
 
 static void put_node(struct writer *w, const struct trace_event *v)

@@ -1,6 +1,9 @@
 /* The trace: what it sums is what ran, and a full buffer of events is no error. */
 #include "../test.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "../op_case.h"
 #include "base/clock.h"
 #include "base/jsonx.h"
@@ -30,16 +33,57 @@ static void sums(struct test *t, const struct trace *trace, double wall)
 	mem_free(rows);
 }
 
+struct slice { long long tid, from, to; };
+
+static int outer_first(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b;
+
+	if (x->tid != y->tid)
+		return x->tid < y->tid ? -1 : 1;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return x->to > y->to ? -1 : x->to < y->to;
+}
+
+/* Reads the file's slices as a reader of this format does; false when an event lacks something or two of a track cross. */
+static bool well_formed(const json_t *events)
+{
+	struct slice *s = mem_array(json_array_size(events) + 1, sizeof(*s));
+	size_t n = 0;
+	bool good = true;
+
+	for (size_t i = 0; i < json_array_size(events); i++) {
+		json_t *v = json_array_get(events, i), *ts = json_object_get(v, "ts"), *dur = json_object_get(v, "dur");
+		const char *ph = json_string_value(json_object_get(v, "ph"));
+
+		good = good && ph && json_is_string(json_object_get(v, "name")) && json_is_integer(json_object_get(v, "pid")) && json_is_integer(json_object_get(v, "tid"));
+		if (!ph || strcmp(ph, "X") != 0) {
+			good = good && ph && !strcmp(ph, "M");
+			continue;
+		}
+		good = good && json_is_number(ts) && json_is_number(dur) && json_number_value(ts) >= 0 && json_number_value(dur) >= 0;
+		long long from = llround(json_number_value(ts) * 1e3), to = from + llround(json_number_value(dur) * 1e3);
+		s[n++] = (struct slice){ json_integer_value(json_object_get(v, "tid")), from, to };
+	}
+	qsort(s, n, sizeof(*s), outer_first);
+	for (size_t i = 1; i < n; i++)
+		good = good && (s[i].tid != s[i - 1].tid || s[i].from >= s[i - 1].to || s[i].to <= s[i - 1].to);
+	mem_free(s);
+	return good && n > 0;
+}
+
 static void writing(struct test *t, struct trace *trace)
 {
 	char *path = mem_printf("%s/trace.json", test_tmp());
 	struct err e = ERR_INIT;
 
-	test_case(t, "the file is one JSON object, also when events were left out");
+	test_case(t, "the file is one JSON object of events that do not cross, also when events were left out");
 	for (int i = 0; i < 2; i++) {
 		CHECK_MSG(t, trace_write(trace, path, &e) == 0, "%s", e.msg);
 		json_t *j = jsonx_load_file(path, &e);
 		CHECK_MSG(t, json_is_array(json_object_get(j, "traceEvents")), "%s", e.msg);
+		CHECK(t, well_formed(json_object_get(j, "traceEvents")));
 		long long left_out = json_integer_value(json_object_get(json_object_get(j, "otherData"), "events_left_out"));
 		CHECK(t, i ? left_out > 0 : left_out == 0);
 		json_decref(j);
