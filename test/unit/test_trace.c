@@ -50,6 +50,7 @@ static int outer_first(const void *a, const void *b)
 static bool well_formed(const json_t *events)
 {
 	struct slice *s = mem_array(json_array_size(events) + 1, sizeof(*s));
+	struct slice open[8];
 	size_t n = 0;
 	bool good = true;
 
@@ -67,8 +68,12 @@ static bool well_formed(const json_t *events)
 		s[n++] = (struct slice){ json_integer_value(json_object_get(v, "tid")), from, to };
 	}
 	qsort(s, n, sizeof(*s), outer_first);
-	for (size_t i = 1; i < n; i++)
-		good = good && (s[i].tid != s[i - 1].tid || s[i].from >= s[i - 1].to || s[i].to <= s[i - 1].to);
+	for (size_t i = 0, depth = 0; i < n && good; i++) {
+		while (depth && (open[depth - 1].tid != s[i].tid || open[depth - 1].to <= s[i].from))
+			depth--;
+		good = depth < ARRAY_LEN(open) && (!depth || s[i].to <= open[depth - 1].to);
+		open[depth++ % ARRAY_LEN(open)] = s[i];
+	}
 	mem_free(s);
 	return good && n > 0;
 }
