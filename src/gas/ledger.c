@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -245,6 +246,8 @@ static int make_folder(const char *path, struct err *e)
 
 static int set_up(struct ledger *l, struct err *e)
 {
+	struct stat st;
+
 	sqlite3_extended_result_codes(l->db, 1);
 	sqlite3_busy_timeout(l->db, BUSY_MS);
 	if (l->writable && (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128", e) < 0))
@@ -256,6 +259,10 @@ static int set_up(struct ledger *l, struct err *e)
 		return -1;
 	if (l->writable)
 		close_dead(l);
+	if (stat(l->path, &st) == 0) {
+		l->device = st.st_dev;
+		l->inode = st.st_ino;
+	}
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #define GAS_LEDGER_PARTS_H
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 #include "gas/ledger.h"
 
@@ -10,6 +11,7 @@ struct ledger {
 	sqlite3 *db;
 	char *path;
 	bool writable;
+	uint64_t device, inode;        /* of the file that was opened; 0: not looked at */
 };
 
 /* This machine and this process, as entries have them; NULL where the system does not tell. */

@@ -1,6 +1,7 @@
 /* ledger_rows: runs and artefacts into the file and out of it; every statement is made from entry_columns. */
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -105,8 +106,20 @@ static int delete_by_run(const struct ledger *l, const char *sql, const char *id
 	return ledger_finish(l, s, e);
 }
 
+/* In WAL mode SQLite goes on writing to a file that was deleted, moved or replaced, and says nothing. */
+static int check_place(const struct ledger *l, struct err *e)
+{
+	struct stat st;
+
+	if (l->inode && (stat(l->path, &st) || st.st_dev != l->device || st.st_ino != l->inode))
+		return err_set(e, "ledger %s: it was deleted, moved or replaced while it was open", l->path);
+	return 0;
+}
+
 int ledger_put(struct ledger *l, const struct entry *x, struct err *e)
 {
+	if (check_place(l, e) < 0)
+		return -1;
 	if (ledger_begin(l, e) < 0)
 		return -1;
 	int status = put_run(l, x, e);

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "gas/ledger.h"
 #include "../test.h"
@@ -228,9 +230,195 @@ static void check_torture(struct test *t)
 	mem_free(path);
 }
 
+/* Children of one test do what would spoil the process: their verdict is their exit status. */
+static int in_child(void (*run)(const char *path), const char *path)
+{
+	int status;
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		run(path);
+		_exit(9);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/* The first put is good, then the disk is full: every later one says so, and the entry that was there stays. */
+static void fill_disk(const char *path)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entry x;
+	struct ledger *l;
+	struct rlimit none = { 0, RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (ledger_open(&l, path, LEDGER_WRITE, &e) < 0)
+		_exit(1);
+	fill(&x, &mem);
+	if (ledger_put(l, &x, &e) < 0 || setrlimit(RLIMIT_FSIZE, &none))
+		_exit(2);
+	for (int i = 0; i < 3; i++) {
+		struct err full = ERR_INIT;
+		x.gas.seconds = 100 + i;
+		if (ledger_put(l, &x, &full) == 0 || !strstr(full.msg, path))
+			_exit(3);
+	}
+	ledger_close(l);
+	_exit(0);
+}
+
+static void check_full_disk(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct entries all;
+	char *path = file_of("full.db"), *kept = file_of("gas.json");
+	size_t findings = 1, added, known;
+
+	test_case(t, "a disk that fills while a run goes on: a sentence, a whole file, and the entry as it was last written");
+	int status = in_child(fill_disk, path);
+	CHECK_MSG(t, status == 0, "%d", status);
+	struct ledger *l = open_at(t, path);
+	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 0);
+	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1);
+	if (all.n == 1) {
+		struct entry *x = &all.items[0];
+		CHECK_MSG(t, !strcmp(x->status, "killed") && x->gas.seconds == 1.5, "%s, %g s", x->status, x->gas.seconds);
+
+		test_case(t, "its entry, kept elsewhere, takes that one's place when it is imported, once and again");
+		x->status = "finished";
+		x->gas.seconds = 7;
+		json_t *j = entry_json(x, true);
+		CHECK(t, jsonx_write_file(kept, j, &e) == 0);
+		json_decref(j);
+		CHECK_MSG(t, ledger_import(l, kept, &added, &known, &e) == 0 && added == 0 && known == 1, "%s", e.msg);
+		CHECK_MSG(t, ledger_import(l, kept, &added, &known, &e) == 0 && added == 0 && known == 1, "%s", e.msg);
+		check_status(t, l, x->id, "finished");
+	}
+	entries_release(&all);
+	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1 && all.items[0].gas.seconds == 7);
+	entries_release(&all);
+	ledger_close(l);
+	mem_free(path);
+	mem_free(kept);
+}
+
+static void check_gone(struct test *t)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entry x;
+	char *path = file_of("gone.db"), *other = file_of("gone-elsewhere.db");
+
+	test_case(t, "a ledger that is deleted or replaced while a run goes on is noticed: nothing is written where nobody looks");
+	struct ledger *l = open_at(t, path);
+	fill(&x, &mem);
+	CHECK(t, ledger_put(l, &x, &e) == 0);
+	CHECK(t, rename(path, other) == 0);
+	CHECK(t, ledger_put(l, &x, &e) < 0 && strstr(e.msg, "moved"));
+	ledger_close(open_at(t, path));
+	CHECK(t, ledger_put(l, &x, &e) < 0);
+	ledger_close(l);
+	arena_release(&mem);
+	mem_free(path);
+	mem_free(other);
+}
+
+static void check_newer_meanwhile(struct test *t)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entry x;
+	struct ledger *l;
+	char *path = file_of("meanwhile.db");
+	size_t added, known;
+
+	test_case(t, "a ledger that a newer program migrates while it is open still takes this run's entry; the next one is refused, imports too");
+	l = open_at(t, path);
+	fill(&x, &mem);
+	CHECK(t, ledger_put(l, &x, &e) == 0);
+	exec_at(path, "ALTER TABLE run ADD COLUMN tomorrow TEXT; PRAGMA user_version = 99");
+	x.gas.seconds = 3;
+	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
+	ledger_close(l);
+	CHECK(t, ledger_open(&l, path, LEDGER_WRITE, &e) < 0 && strstr(e.msg, "newer kungfu"));
+	char *mine = file_of("mine.db");
+	l = open_at(t, mine);
+	CHECK(t, ledger_import(l, path, &added, &known, &e) < 0 && strstr(e.msg, "newer kungfu"));
+	ledger_close(l);
+	mem_free(mine);
+	mem_free(path);
+	arena_release(&mem);
+}
+
+/* Two machines' runs and artefacts into one: by database, by lines, in both directions, again and again. */
+static void check_merge(struct test *t)
+{
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	struct entries all;
+	struct artefacts artefacts;
+	struct entry x;
+	char *names[2] = { file_of("one.db"), file_of("two.db") };
+	size_t added, known;
+
+	test_case(t, "two machines' ledgers in one, in both directions and twice: each run once, each artefact once, requests with them");
+	for (int i = 0; i < 2; i++) {
+		struct ledger *l = open_at(t, names[i]);
+		for (int k = 0; k < 3; k++) {
+			fill(&x, &mem);
+			x.machine = i ? "this" : "that";
+			x.status = "finished";
+			x.requests = "[{\"request\": 0, \"seconds\": 1}]";
+			CHECK(t, ledger_put(l, &x, &e) == 0);
+		}
+		ledger_close(l);
+	}
+	for (int round = 0; round < 4; round++) {
+		struct ledger *l = open_at(t, names[round % 2]);
+		CHECK_MSG(t, ledger_import(l, names[1 - round % 2], &added, &known, &e) == 0, "%s", e.msg);
+		CHECK_MSG(t, added == (round < 2 ? 3U : 0U), "round %d: %zu added, %zu known", round, added, known);
+		ledger_close(l);
+	}
+	for (int i = 0; i < 2; i++) {
+		struct ledger *l = open_at(t, names[i]);
+		CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 6 && all.items[0].requests && strstr(all.items[0].requests, "\"request\""));
+		CHECK(t, ledger_artefacts(l, &artefacts, &e) == 0 && artefacts.n == 2);
+		entries_release(&all);
+		artefacts_release(&artefacts);
+		ledger_close(l);
+		mem_free(names[i]);
+	}
+	arena_release(&mem);
+}
+
+/* Kinds that no command makes yet are there all the same. */
+static void check_kinds(struct test *t)
+{
+	struct err e = ERR_INIT;
+	char *path = file_of("kinds.db");
+	size_t findings = 1;
+
+	test_case(t, "every kind of artefact is taken and found whole; one that does not exist is found by the check");
+	struct ledger *l = open_at(t, path);
+	for (const char *const *k = artefact_kinds; *k; k++)
+		CHECK(t, ledger_put_artefact(l, &(struct artefact){ .hash = *k, .kind = *k, .bytes = -1, .parameters = -1, .tokens = -1 }, &e) == 0);
+	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 0);
+	CHECK(t, ledger_put_artefact(l, &(struct artefact){ .hash = "x", .kind = "spoon" }, &e) == 0);
+	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 1);
+	ledger_close(l);
+	mem_free(path);
+}
+
 void test_ledger(struct test *t)
 {
 	check_torture(t);
+	check_full_disk(t);
+	check_gone(t);
+	check_newer_meanwhile(t);
+	check_merge(t);
+	check_kinds(t);
 	check_round_trip(t);
 	check_refusals(t);
 	check_dead(t);
