@@ -1,7 +1,8 @@
 /* energy_table: watts of one logical processor (a hardware thread; a cloud's vCPU), idle and busy, low, middle and high of what is published.
  *
  * Servers: SPECpower_ssj2008 results as collected by Cloud Carbon Footprint (2007 to 2021; "avg. watts @ active idle" and "@ 100%" divided by
- * the server's threads; minimum, median, maximum of the generation). They are watts at the wall, memory, fans and power supply included. EPYC since the
+ * the server's threads; low and high are minimum and maximum of the generation, the middle is the median, but for Xeon v2 to v4 and Scalable Cloud Carbon
+ * Footprint's coefficient of 2023, a mean over chips of all sizes, where SPECpower has mostly the largest). They are watts at the wall, memory, fans and power supply included. EPYC since the
  * 9004 has no result there: TDP over threads of 9654 to 9965 (1.3 to 3.1 W) with 40 % for the rest of the server. Desktops and laptops: TDP over threads
  * from CodeCarbon's list, a package that takes 0.6 to 1.3 of its TDP when busy and 0.08 to 0.35 idle. The spread between machines of one row is what the
  * interval of an estimate comes from; a name that fits no row has the spread of all. */
@@ -22,15 +23,15 @@ struct row { const char *match[3]; struct processor p; }; /* all of match must o
 
 /* More exact rows first. */
 static const struct row rows[] = {
-	{ { "EPYC 7", "1 " }, { { 0.61, 0.74, 1.61 }, { 2.09, 2.32, 4.34 }, "AMD EPYC 7001", SPEC } },
-	{ { "EPYC 7", "2 " }, { { 0.28, 0.44, 0.79 }, { 1.48, 1.66, 1.99 }, "AMD EPYC 7002", SPEC } },
+	{ { "EPYC 7", "1 " }, { { 0.61, 0.74, 1.61 }, { 2.09, 2.31, 4.34 }, "AMD EPYC 7001", SPEC } },
+	{ { "EPYC 7", "2 " }, { { 0.28, 0.42, 0.79 }, { 1.48, 1.65, 1.99 }, "AMD EPYC 7002", SPEC } },
 	{ { "EPYC 7", "3 " }, { { 0.30, 0.43, 0.65 }, { 1.77, 2.10, 2.33 }, "AMD EPYC 7003", SPEC } },
-	{ { "EPYC 7", "B12" }, { { 0.28, 0.44, 0.79 }, { 1.48, 1.66, 1.99 }, "AMD EPYC 7002", SPEC } },
+	{ { "EPYC 7", "B12" }, { { 0.28, 0.42, 0.79 }, { 1.48, 1.65, 1.99 }, "AMD EPYC 7002", SPEC } },
 	{ { "EPYC 7", "B13" }, { { 0.30, 0.43, 0.65 }, { 1.77, 2.10, 2.33 }, "AMD EPYC 7003", SPEC } },
 	{ { "EPYC 9" }, { { 0.25, 0.50, 1.60 }, { 1.30, 2.40, 4.40 }, "AMD EPYC 9004 or later", TDP ", 40 % for the server" } },
 	{ { "EPYC" }, { { 0.25, 0.50, 1.61 }, { 1.30, 2.20, 4.40 }, "AMD EPYC of any generation", SPEC "; " TDP } },
+	{ { "Xeon", "E3-", "v" }, { { 1.17, 2.00, 9.15 }, { 5.59, 7.02, 17.4 }, "Intel Xeon E3", SPEC } },
 	{ { "Xeon", "v2" }, { { 1.30, 3.04, 9.15 }, { 5.41, 8.25, 17.4 }, "Intel Xeon v2", SPEC } },
-	{ { "Xeon", "E3-", "v" }, { { 1.17, 2.10, 9.15 }, { 5.59, 7.25, 23.2 }, "Intel Xeon E3", SPEC } },
 	{ { "Xeon", "v3" }, { { 0.54, 1.90, 2.38 }, { 3.67, 6.01, 8.72 }, "Intel Xeon v3", SPEC } },
 	{ { "Xeon", "v4" }, { { 0.46, 0.71, 0.90 }, { 2.74, 3.69, 3.76 }, "Intel Xeon v4", SPEC } },
 	{ { "Xeon", "E-2" }, { { 0.83, 1.05, 1.67 }, { 3.33, 5.98, 7.76 }, "Intel Xeon E", SPEC } },

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-const char *const regions_source = "Our World in Data, carbon intensity of electricity";
+const char *const regions_source = "Our World in Data, carbon intensity of electricity in 2022 or 2023, as CodeCarbon carries it";
 
 const struct region regions[] = {
 	{ "WORLD", 481, 2023 },
