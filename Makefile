@@ -134,7 +134,7 @@ lint:
 
 bench: all
 	tools/fetch-model model/SmolLM2-135M-Instruct.Q4_1.gguf
-	bench/run $(BUILD)/kungfu $(ROWS)
+	bench/run $(BUILD)/kungfu $(ROWS) $(QUICK)
 
 clean:
 	rm -rf $(BUILD)

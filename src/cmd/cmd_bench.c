@@ -29,7 +29,7 @@ static const struct opt bench_opts[] = {
 	OPT_GROUP("How"),
 	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1, "sequences that are decoded beside each other"),
 	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
-	COMPUTE_OPT(struct options, compute, "f32"),
+	COMPUTE_OPT(struct options, compute, "auto"),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };
@@ -84,7 +84,7 @@ static void report(json_t *j, const struct profile *p, const char *name, const c
 
 	pass_rates(r, &median, &low, &high);
 	if (!quiet)
-		app_print("%-28s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what, median, low, high, 100 * median / limit, limit);
+		app_print("%-24s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what, median, low, high, 100 * median / limit, limit);
 	snprintf(key, sizeof(key), "%s_tokens_per_second", name);
 	json_object_set_new(j, key, jsonx_number(median));
 	snprintf(key, sizeof(key), "%s_spread", name);
@@ -109,7 +109,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 	char what[64];
 
 	if (b->prefill) {
-		snprintf(what, sizeof(what), "prefill of %lld", (long long)b->o->prefill);
+		snprintf(what, sizeof(what), "prefill of %lld, %s", (long long)b->o->prefill, b->app->compute);
 		log_live("%s", what);
 		if (pass_prefill(b->app, m, (int)b->o->prefill, (int)b->o->repetitions, &r, e) < 0)
 			return -1;
@@ -117,9 +117,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
 	}
 	if (b->decode) {
-		snprintf(what, sizeof(what), "decoding %lld", (long long)b->o->decode);
-		if (b->o->streams > 1)
-			snprintf(what, sizeof(what), "decoding %lld x %lld", (long long)b->o->decode, (long long)b->o->streams);
+		snprintf(what, sizeof(what), "decoding %lld x %lld, %s", (long long)b->o->decode, (long long)b->o->streams, b->app->compute);
 		log_live("%s", what);
 		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->streams, (int)b->o->repetitions, &r, e) < 0)
 			return -1;
@@ -134,7 +132,7 @@ static int time_training(struct bench *b, int n_ctx, struct err *e)
 	struct pass_result r;
 	char what[64];
 
-	snprintf(what, sizeof(what), "training (%s)", b->o->train);
+	snprintf(what, sizeof(what), "training (%s), %s", b->o->train, strcmp(b->o->train, "full") ? b->app->compute : "f32");
 	log_live("%s", what);
 	log_set(LOG_QUIET); /* the trainer's own words about its data */
 	int status = pass_train(b->app, b->path, n_ctx, b->o->train, b->o->compute, (int)b->o->repetitions, &r, e);
@@ -152,7 +150,6 @@ static int time_model(struct bench *b, struct model *m, struct err *e)
 	int status = 0;
 
 	json_object_set_new(b->summary, "model", json_string(b->path));
-	json_object_set_new(b->summary, "compute", json_string(b->o->compute));
 	json_object_set_new(b->summary, "roofline_share", json_object());
 	if (b->prefill || b->decode)
 		status = time_inference(b, m, e);
@@ -184,7 +181,7 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 		b.train = b.prefill = b.decode = true;
 	int status = b.path ? model_open(&m, b.path, &e) : 0;
 	if (b.path && status == 0)
-		status = model_prepare(&m, app->pool, compute_from_name(o->compute), PREPARE_GENERATE, &e);
+		status = model_compute(app, &m, o->compute, PREPARE_GENERATE, &e);
 	if (status == 0) {
 		status = measure_all(&b, b.path ? &m : NULL, &e);
 		if (b.path)

@@ -26,7 +26,7 @@ static const struct opt chat_opts[] = {
 	{ OPT_TYPE_INT, "ctx-size", "c", offsetof(struct chat_options, ctx_size), "0", 0, 1 << 24, NULL, "N", "tokens of the context; 0: all that the model was made for" },
 	OPT_FLAG("history", struct chat_options, history, "true", "remember the lines that were typed in a terminal, for the next time"),
 	SAMPLING_OPTS(struct chat_options, sampling),
-	COMPUTE_OPT(struct chat_options, compute, "f32"),
+	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
 };
@@ -294,7 +294,7 @@ static int talk(struct chat *c)
 	sigaction(SIGINT, &a, &before);
 	c->lines = line_edit_new(history);
 	if (line_edit_terminal(c->lines))
-		log_say("%s, a context of %d tokens; /help says what there is, Ctrl-D leaves", c->l.model.source.path, c->n_ctx);
+		log_say("%s, a context of %d tokens, %s; /help says what there is, Ctrl-D leaves", c->l.model.source.path, c->n_ctx, c->app->compute);
 	books_phase("chat");
 	int status = converse_on(c);
 	if (status == EXIT_DONE)
@@ -347,7 +347,7 @@ static int run(struct app *app)
 	if (loaded_open(&c.l, p.positional[0], NULL, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		status = model_prepare(&c.l.model, app->pool, compute_from_name(o.compute), PREPARE_GENERATE, &e);
+		status = model_compute(app, &c.l.model, o.compute, PREPARE_GENERATE, &e);
 		status = status < 0 || begin(&c, &e) < 0 || ((app->plans || o.common.max_gas) && plan_turn(&c, &e) < 0) ? app_fail(&e) : talk(&c);
 		end(&c);
 		loaded_close(&c.l);

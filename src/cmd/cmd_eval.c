@@ -90,7 +90,6 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	json_object_set_new(j, "stride", text ? json_integer(eo->stride) : json_null());
 	json_object_set_new(j, "apply_chat_template", json_boolean(o->apply_chat_template));
 	json_object_set_new(j, "truncated", json_integer((json_int_t)v->n_truncated));
-	json_object_set_new(j, "compute", json_string(o->compute));
 	json_object_set_new(j, "tokens", json_integer(v->tokens));
 	json_object_set_new(j, "scored_tokens", json_integer(v->scored_tokens));
 	json_object_set_new(j, "computed_tokens", json_integer(v->computed_tokens));
@@ -221,7 +220,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	books_in("data", o->data, r->hash);
-	if (model_prepare(&l.model, app->pool, compute_from_name(o->compute), PREPARE_SCORE, e) < 0) {
+	if (model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
 		loaded_close(&l);
 		return -1;
 	}

@@ -31,7 +31,7 @@ static const struct opt generate_opts[] = {
 	OPT_INT("n", struct generate_command, n, "1", 1, 1 << 20, "answers to the prompt, which is computed once"),
 	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1, "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
-	COMPUTE_OPT(struct generate_command, compute, "f32"),
+	COMPUTE_OPT(struct generate_command, compute, "auto"),
 	OPT_GROUP("Probabilities"),
 	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false", "the probability of each token: as its colour in a terminal, else in columns"),
 	OPT_INT("top-logprobs", struct generate_command, top_logprobs, "0", 0, 1000, "beside each token the N likeliest"),
@@ -124,14 +124,13 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 		log_say("it took %s", gas);
 }
 
-static void put_result(const struct app *app, const struct generation *g, const struct tokens *prompt, int limit, const char *compute, json_t *logprobs)
+static void put_result(const struct app *app, const struct generation *g, const struct tokens *prompt, int limit, json_t *logprobs)
 {
 	json_t *j = generation_json(g);
 
 	json_object_set_new(j, "prompt_tokens", json_integer((json_int_t)prompt->n));
 	json_object_set_new(j, "new_tokens", json_integer((json_int_t)g->ids.n));
 	json_object_set_new(j, "context", json_integer(limit));
-	json_object_set_new(j, "compute", json_string(compute));
 	json_object_set_new(j, "seconds", json_real(g->prompt_seconds + g->seconds));
 	json_object_set_new(j, "prompt_seconds", json_real(g->prompt_seconds));
 	json_object_set_new(j, "prompt_tokens_per_second", jsonx_number((double)prompt->n / g->prompt_seconds));
@@ -180,11 +179,11 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	books_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, result.flops + result.int_ops, result.int_ops);
 	books_request_close(request, &(struct request_counts){ 0, (int64_t)prompt->n, (int64_t)result.ids.n, result.flops, result.int_ops, 1 }, NULL);
 	if (status == 0 && !app->json)
-		show_end(&result, prompt->n, o->compute, !o->show_logprobs || view.color);
+		show_end(&result, prompt->n, app->compute, !o->show_logprobs || view.color);
 	if (status == 0)
 		status = profiling_end(&o->profiling, app, ".", e);
 	if (status == 0)
-		put_result(app, &result, prompt, session_limit(s), o->compute, view.list);
+		put_result(app, &result, prompt, session_limit(s), view.list);
 	if (result.context_full)
 		log_warn("the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer", session_limit(s), prompt->n, result.ids.n);
 	if (o->show_logprobs)
@@ -264,7 +263,7 @@ static int run(struct app *app)
 	} else if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		status = model_prepare(&l.model, app->pool, compute_from_name(o.compute), PREPARE_GENERATE, &e);
+		status = model_compute(app, &l.model, o.compute, PREPARE_GENERATE, &e);
 		if (status == 0)
 			status = o.out ? generate_rows(app, &o, &p, &l, &e) : answer_prompt(app, &o, &l, &e);
 		if (status < 0)

@@ -33,6 +33,8 @@ void app_json(const json_t *j)
 
 void app_summary(const struct app *app, json_t *j)
 {
+	if (app->compute)
+		json_object_set_new(j, "compute", json_string(app->compute));
 	books_summary(j);
 	if (app->json)
 		app_json(j);

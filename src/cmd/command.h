@@ -20,6 +20,7 @@ struct app {                       /* what every command gets */
 	char **argv;
 	struct pool *pool;             /* made by app_begin, freed after run */
 	const struct kernels *kernels;
+	const char *compute;           /* the arithmetic that was used, for the summary; NULL: the command has none */
 };
 
 /* Every command's struct begins with this, and its table with COMMON_OPTS(struct). */

@@ -180,7 +180,7 @@ static int finish(const struct work *w, int status)
 	else if (w->first == w->rows.n)
 		log_say("%s: all %zu rows were answered before", w->o->out, w->rows.n);
 	else
-		log_say("%s: %zu rows%s, %zu new tokens in %s", w->o->out, w->rows.n, w->first ? " with those that were there" : "", w->tokens, time);
+		log_say("%s: %zu rows%s, %zu new tokens in %s; %s", w->o->out, w->rows.n, w->first ? " with those that were there" : "", w->tokens, time, w->app->compute);
 	return status ? EXIT_STOPPED : EXIT_DONE;
 }
 

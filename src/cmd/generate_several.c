@@ -73,7 +73,8 @@ static void show(struct several *s, size_t prompt_tokens)
 		}
 	}
 	if (!s->app->json)
-		log_say("%zu tokens of prompt, computed once; %zu answers of %zu tokens, %.1f tokens/s", prompt_tokens, s->n, tokens, (double)tokens / seconds);
+		log_say("%zu tokens of prompt, computed once; %zu answers of %zu tokens, %.1f tokens/s; %s", prompt_tokens, s->n, tokens, (double)tokens / seconds,
+		        s->app->compute);
 	json_t *j = json_pack("{s:I, s:I, s:I, s:f}", "answers", (json_int_t)s->n, "prompt_tokens", (json_int_t)prompt_tokens, "new_tokens", (json_int_t)tokens,
 	                      "seconds", seconds);
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)tokens / seconds));

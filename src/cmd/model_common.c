@@ -28,6 +28,14 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	return 0;
 }
 
+int model_compute(struct app *app, struct model *m, const char *compute, enum prepare_for what, struct err *e)
+{
+	int status = model_prepare(m, app->pool, compute_from_name(compute, app->kernels), what, e);
+
+	app->compute = compute_name(m->compute);
+	return status;
+}
+
 int loaded_chat(struct loaded *l, struct err *e)
 {
 	const char *source = tokenizer_template(l->model.tokenizer);

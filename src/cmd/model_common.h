@@ -36,7 +36,9 @@ int model_begin(struct app *app, const struct command *c, void *target, struct o
 void put_estimate(json_t *j, const char *name, const struct estimate *x);
 
 #define COMPUTE_OPT(s, f, init) \
-	OPT_CHOICE("compute", s, f, init, "f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32")
+	OPT_CHOICE("compute", s, f, init, "auto|f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32; auto: int8 where this processor is fast in it")
+/* model_prepare as --compute has it; the command's summary says what it came to. */
+int model_compute(struct app *app, struct model *m, const char *compute, enum prepare_for what, struct err *e);
 #define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "PATH", "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
 
 #endif

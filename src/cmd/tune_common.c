@@ -17,6 +17,7 @@
 #include "gas/profile.h"
 #include "learn/fit.h"
 #include "learn/run_log.h"
+#include "model/prepare.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -105,6 +106,7 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 		tune_release(t, p);
 		return app_usage(c, "%s", e.msg) + 1;
 	}
+	recipe_settle(&t->recipe, app->kernels);
 	make_absolute(t, &t->recipe.model);
 	make_absolute(t, &t->recipe.data);
 	make_absolute(t, &t->recipe.eval_data);
@@ -243,6 +245,7 @@ static json_t *summarize(const struct fit *f, const struct show *s, const char *
 	json_t *j = json_object();
 
 	json_object_set_new(j, "status", json_string(status));
+	json_object_set_new(j, "compute", json_string(compute_name(trainer_compute(f->trainer))));
 	json_object_set_new(j, "out", json_string(f->dir->path));
 	json_object_set_new(j, "steps", json_integer(steps));
 	json_object_set_new(j, "loss", steps ? jsonx_number(f->loss) : json_null());
@@ -329,8 +332,9 @@ static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
 		return;
 	}
 	clock_human(clock_seconds() - s->began, time);
-	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s; memory planned %s, used %s", trainer_steps_done(f->trainer), f->loss,
-	        fit_tokens_per_second(f, false), time, human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
+	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s", trainer_steps_done(f->trainer), f->loss,
+	        fit_tokens_per_second(f, false), time, compute_name(trainer_compute(f->trainer)), human_bytes(p->planned_bytes, planned),
+	        human_bytes(mem_rss_peak(), peak));
 	books_text(gas);
 	if (gas[0])
 		log_say("it took %s", gas);

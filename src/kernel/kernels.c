@@ -96,6 +96,11 @@ static const struct kernels *table(size_t i)
 	return &tables[i];
 }
 
+bool kernels_fast_int8(const struct kernels *k)
+{
+	return k->q8_tile != table(0)->q8_tile;
+}
+
 size_t kernels_all(const struct kernels *out[4])
 {
 	size_t n = 0;

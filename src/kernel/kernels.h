@@ -87,6 +87,8 @@ struct adamw_step {
 const struct kernels *kernels_get(const char *name, struct err *e);
 /* Every table this processor can execute, ref first; for tests. n ≤ 4. */
 size_t kernels_all(const struct kernels *out[4]);
+/* Has this table int8 kernels of its own, which are faster than f32; the reference's are not. */
+bool kernels_fast_int8(const struct kernels *k);
 
 /* Each overlay starts from the table below it and replaces slots. */
 void ref_install(struct kernels *k);

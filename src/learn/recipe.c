@@ -10,6 +10,7 @@
 #include "adapt/adapter.h"
 #include "base/mem.h"
 #include "learn/objective.h"
+#include "model/prepare.h"
 
 enum { MICRO_BATCH_TOKENS = 1024, AUTOMATIC_SAVES_KEPT = 2 };
 
@@ -75,12 +76,19 @@ static int check_paths(const struct recipe *r, struct err *e)
 	return 0;
 }
 
+void recipe_settle(struct recipe *r, const struct kernels *k)
+{
+	r->compute = compute_name(compute_from_name(r->compute, k));
+}
+
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_method(r, e) < 0 || check_evaluation(r, e) < 0)
 		return -1;
 	if (!objective_find(r->objective))
 		return err_set(e, "--objective %s: there is no such objective (sft is one)", r->objective);
+	if (is_full(r))
+		r->compute = "f32";
 	if (isnan(r->learning_rate))
 		r->learning_rate = is_full(r) ? 2e-5 : 2e-4;
 	if (r->micro_batch_tokens == OPT_UNSET_INT)

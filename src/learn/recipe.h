@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/opt.h"
+#include "kernel/kernels.h"
 
 struct recipe {
 	const char *model, *data, *eval_data, *out, *method;          /* method: "full" or an adapter's name */
@@ -27,7 +28,7 @@ struct recipe {
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience; /* eval_, save_steps, limit: OPT_UNSET_INT */
 	bool load_best_model_at_end;
 	size_t memory;                                                 /* 0: no limit */
-	const char *compute;                                           /* "f32", "int8" */
+	const char *compute;                                           /* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
 	const char *objective;                                         /* "sft" */
 };
 
@@ -41,7 +42,7 @@ struct recipe {
 	OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
 	OPT_STRING("method", s, f.method, "lora", "NAME", "lora: an adapter beside frozen weights; full: every weight"), \
 	OPT_STRING("objective", s, f.objective, "sft", "NAME", "what is learnt: sft, the next token of answers"), \
-	OPT_CHOICE("compute", s, f.compute, "f32", "f32|int8", "arithmetic of products with frozen quantized matrices, forward and for gradients; lora only"), \
+	OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: lora only; auto: int8 where this processor is fast in it"), \
 	OPT_GROUP("LoRA"), \
 	{ OPT_TYPE_INT, "lora-r", "r", offsetof(s, f.lora_r), "8", 1, 4096, NULL, "N", "rank" }, \
 	OPT_FLOAT("lora-alpha", s, f.lora_alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"), \
@@ -86,6 +87,8 @@ extern const struct opt recipe_opts[];   /* of struct recipe itself */
 
 /* Fills what depends on other fields (learning rate, micro-batch, limits) and refuses what contradicts itself. */
 int recipe_resolve(struct recipe *r, struct err *e);
+/* auto becomes what it is on this machine, so that a run that is resumed elsewhere keeps its arithmetic. */
+void recipe_settle(struct recipe *r, const struct kernels *k);
 /* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
 json_t *recipe_record(const struct recipe *r);
 int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e);

@@ -29,7 +29,7 @@ static int read_model(struct trainer *t, struct err *e)
 		log_say("the model has %d positions: documents are at most that long, not %d", t->model.config.n_ctx, t->max_length);
 		t->max_length = t->model.config.n_ctx;
 	}
-	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute), PREPARE_TRAIN, e) < 0)
+	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e) < 0)
 		return -1;
 	chat = tokenizer_template(t->model.tokenizer);
 	if (chat && !(t->chat = template_parse(chat, e)))
@@ -288,6 +288,7 @@ const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->to
 struct model *trainer_model(struct trainer *t) { return &t->model; }
 const struct adapter *trainer_adapter(const struct trainer *t) { return t->has_adapter ? &t->adapter : NULL; }
 const struct params *trainer_params(const struct trainer *t) { return t->params; }
+enum compute trainer_compute(const struct trainer *t) { return t->model.compute; }
 const char *trainer_model_hash(const struct trainer *t) { return t->model_hash; }
 const char *trainer_data_hash(const struct trainer *t, bool eval) { return eval ? t->eval.rows.hash : t->train.rows.hash; }
 

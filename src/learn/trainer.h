@@ -84,6 +84,7 @@ size_t trainer_next(const struct trainer *t, const struct document **out);    /*
 struct model *trainer_model(struct trainer *t);
 const struct adapter *trainer_adapter(const struct trainer *t);               /* NULL for full */
 const struct params *trainer_params(const struct trainer *t);
+enum compute trainer_compute(const struct trainer *t);    /* of products with frozen matrices: int8 only where it is used */
 const char *trainer_model_hash(const struct trainer *t);
 const char *trainer_data_hash(const struct trainer *t, bool eval);            /* "" when there is none */
 void trainer_close(struct trainer *t);

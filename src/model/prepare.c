@@ -18,9 +18,11 @@ struct work {
 	uint8_t *blocks;     /* [threads][16][Q8_0 rows] */
 };
 
-enum compute compute_from_name(const char *name)
+enum compute compute_from_name(const char *name, const struct kernels *k)
 {
-	return strcmp(name, "int8") ? COMPUTE_F32 : COMPUTE_INT8;
+	bool fast = !strcmp(name, "auto") && kernels_fast_int8(k);
+
+	return fast || !strcmp(name, "int8") ? COMPUTE_INT8 : COMPUTE_F32;
 }
 
 const char *compute_name(enum compute c)
@@ -110,7 +112,9 @@ static bool wanted(const struct model *m, size_t i, enum prepare_for what)
 
 int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_for what, struct err *e)
 {
-	m->compute = c;
+	bool any = false;
+
+	m->compute = COMPUTE_F32;
 	if (c == COMPUTE_F32 && what != PREPARE_GENERATE)
 		return 0;
 	for (size_t i = 0; i < m->n_weights; i++) {
@@ -121,7 +125,9 @@ int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_
 			return -1;
 		if (!w->owned)
 			mem_forget(w->data, w->bytes);
+		any |= panels_int8(w->dtype);
 	}
+	m->compute = any ? c : COMPUTE_F32;
 	return 0;
 }
 

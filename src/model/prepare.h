@@ -6,6 +6,7 @@
 #define MODEL_PREPARE_H
 
 #include "base/pool.h"
+#include "kernel/kernels.h"
 #include "model/model.h"
 
 enum prepare_for {
@@ -14,10 +15,11 @@ enum prepare_for {
 	PREPARE_TRAIN,     /* these, and in int8 a copy of each transposed, quantized to Q8_0 along its outputs, for dx = dy·W */
 };
 
-/* "f32" or "int8", as --compute has it. */
-enum compute compute_from_name(const char *name);
+/* "f32", "int8" or "auto", as --compute has it; auto is int8 where these kernels are fast in it. */
+enum compute compute_from_name(const char *name, const struct kernels *k);
 const char *compute_name(enum compute c);
-/* May be called again for another purpose or arithmetic; what is there already stays. In f32 only PREPARE_GENERATE does anything. */
+/* May be called again for another purpose or arithmetic; what is there already stays. In f32 only PREPARE_GENERATE does anything.
+ * A model without a matrix that int8 kernels can multiply is left in f32, and m->compute says so. */
 int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_for what, struct err *e);
 /* Bytes it holds. */
 size_t model_prepared_bytes(const struct model *m);
