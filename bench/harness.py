@@ -1,7 +1,7 @@
 """What the rows of bench/rows share: running both programs in turns, medians, the table.
 
 A row is a module with TITLE, UNIT, PEER (a name), SECONDS (of one turn of all its cases on two cores, for the time left), LESS (True where less is
-better), RUNS (how many turns, where the usual would take too long), AFTER (rows whose runs it reads) and cases(bench), which yields Case.
+better), RUNS (how many turns, where the usual would take too long), QUICK_SECONDS (the same two of --quick: then it takes the usual turns), AFTER (rows whose runs it reads) and cases(bench), which yields Case.
 A row without a peer program may yield our own slower way as the peer."""
 import json
 import os
@@ -128,7 +128,7 @@ class Bench:
         try:
             self.measure_machine()
             for case in module.cases(self):
-                a, b = self.alternate(name, case, getattr(module, "RUNS", self.runs))
+                a, b = self.alternate(name, case, self.runs_of(module))
                 ratio = b and (b["value"] / a["value"] if less else a["value"] / b["value"])
                 cases.append({"case": case.name, "kungfu": a, "peer": b, "ratio": ratio, "wants": case.wants, "met": judged(case.wants, a, ratio)})
         except Skip as why:
@@ -140,9 +140,12 @@ class Bench:
         self.results[name] = {**facts, "cases": cases, "machine": {k: self.machine[k] for k in KEPT}, "versions": dict(self.versions)}
         self.write_table()
 
+    def runs_of(self, module):
+        return self.runs if self.quick and hasattr(module, "QUICK_SECONDS") else getattr(module, "RUNS", self.runs)
+
     def rows(self, modules):
         """All of them, with the time left: what is declared, times how wrong that was so far."""
-        expected = {n: m.SECONDS * (0.7 if self.quick else 1) * getattr(m, "RUNS", self.runs) for n, m in modules.items()}
+        expected = {n: (getattr(m, "QUICK_SECONDS", 0.7 * m.SECONDS) if self.quick else m.SECONDS) * self.runs_of(m) for n, m in modules.items()}
         print(f"{len(modules)} rows, about {sum(expected.values()) / 60:.0f} minutes", file=sys.stderr)
         begin, done = time.monotonic(), 0
         for i, (name, module) in enumerate(modules.items()):
@@ -214,8 +217,8 @@ def cell(s):
 
 
 def wanted(c):
-    words = {"ratio": "{:.2g} times", "share": "{:.0%} of the limit", "bytes": "at most {} GB", "most": "at most {:.4g}", "least": "at least {:.4g}"}
-    return "; ".join(words[w].format(b / 1e9 if w == "bytes" else b) + (": yes" if c["met"][w] else ": **no**") for w, b in c["wants"].items())
+    words = {"ratio": "{:.3g} times", "share": "{:.0f} % of the limit", "bytes": "at most {:.3g} GB", "most": "at most {:.4g}", "least": "at least {:.4g}"}
+    return "; ".join(words[w].format(b / 1e9 if w == "bytes" else 100 * b if w == "share" else b) + (": yes" if c["met"][w] else ": **no**") for w, b in c["wants"].items())
 
 
 def markdown(t):

@@ -10,7 +10,8 @@ def cases(b):
         raise Skip("THREADS is 1")
     wants = {"ratio": 1.85}
     for method in ("lora", "full"):
-        yield Case(f"training, {method}", lambda m=method: train(b, m, rows), lambda m=method: train(b, m, rows, threads=1), wants)
+        yield Case(f"training, {method}, f32", lambda m=method: train(b, m, rows, "--compute", "f32"),
+                   lambda m=method: train(b, m, rows, "--compute", "f32", threads=1), wants)
 
     def prefill(threads, compute):
         s = b.kungfu("bench", b.model, "--prefill", "512", "--compute", compute, "--threads", str(threads))
