@@ -131,6 +131,7 @@ static void put_result(const struct app *app, const struct generation *g, const 
 	json_object_set_new(j, "prompt_tokens", json_integer((json_int_t)prompt->n));
 	json_object_set_new(j, "new_tokens", json_integer((json_int_t)g->ids.n));
 	json_object_set_new(j, "context", json_integer(limit));
+	json_object_set_new(j, "compute", json_string(app->compute));
 	json_object_set_new(j, "seconds", json_real(g->prompt_seconds + g->seconds));
 	json_object_set_new(j, "prompt_seconds", json_real(g->prompt_seconds));
 	json_object_set_new(j, "prompt_tokens_per_second", jsonx_number((double)prompt->n / g->prompt_seconds));
