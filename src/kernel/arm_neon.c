@@ -68,6 +68,13 @@ INLINE VEC v_first(VEC v, size_t n)
 	return vbslq_f32(vcltq_u32(vld1q_u32(at), vdupq_n_u32((uint32_t)n)), v, vdupq_n_f32(0));
 }
 
+INLINE VEC v_seen(uint32_t bits, VEC v, VEC other)
+{
+	static const uint32_t at[LANES] = { 1, 2, 4, 8 };
+
+	return vbslq_f32(vtstq_u32(vdupq_n_u32(bits), vld1q_u32(at)), v, other);
+}
+
 INLINE VEC v_copysign(VEC magnitude, VEC sign)
 {
 	return vbslq_f32(vdupq_n_u32(0x80000000), sign, magnitude);

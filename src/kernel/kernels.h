@@ -18,7 +18,7 @@
 
 struct adamw_step;
 
-enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44 };
+enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44, KERNEL_SCORES = 64 };
 
 struct kernels {
 	const char *name;   /* "avx512" */
@@ -54,6 +54,12 @@ struct kernels {
 	double (*sum_squares)(const float *x, size_t n);                      /* f32 lanes over 64 Ki pieces, summed in double, fixed order */
 	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum); /* y = exp(x − max) (in place), *sum = Σ y */
 	float (*max)(const float *x, size_t n);                               /* n ≥ 1 */
+
+	/* Attention's softmax on a tile of m rows of KERNEL_SCORES products q·k, one row after the other; scale > 0 makes scores of them. Where bit j of seen[i] is not set,
+	 * whatever stands there becomes 0. soften: most[i] grows to the row's largest score; where it grew, sum[i] and o's row of D numbers shrink with it;
+	 * s = exp(scale·s − most[i]), sum[i] += Σ s. soften_back: p = exp(scale·p − lse[i·lse_ld]); where ds is not NULL, ds = scale·(p·(ds − delta[i])). */
+	void (*soften)(size_t m, float *s, const uint64_t *seen, float scale, float *most, double *sum, float *o, size_t o_ld, size_t D);
+	void (*soften_back)(size_t m, float *p, const uint64_t *seen, float scale, const float *lse, size_t lse_ld, float *ds, const float *delta);
 
 	/* One row each. y may be x. */
 	float (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);           /* returns 1/rms */

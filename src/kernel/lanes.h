@@ -11,6 +11,7 @@
  *     v_fma(a, b, c)       a·b + c           v_fnma(a, b, c)   c − a·b
  *     v_max v_min          when one operand is NaN: the second
  *     v_load_n v_store_n   the first n < LANES numbers; loaded lanes beyond are zero; v_first(v, n): zeroes them
+ *     v_seen(bits, v, u)   v in the lanes whose bit is set, u in the others
  *     v_shift_exponent(p, n)  p·2^n, n in the low bits of a float beside EXP_MAGIC
  *     v_sum v_largest      over the lanes, by halves
  *     v_transpose(x)       x[i] lane j ↔ x[j] lane i, LANES vectors
@@ -556,6 +557,74 @@ static float max(const float *x, size_t n)
 	return v_largest(v_max(v_load(x + n - LANES), v));
 }
 
+/* --- attention; one row's scores stay in registers --- */
+
+enum { SCORE_VECS = KERNEL_SCORES / LANES };
+
+INLINE VEC seen_or(const bool whole, uint64_t word, const size_t v, VEC x, VEC other)
+{
+	return whole ? x : v_seen((uint32_t)(word >> (v * LANES)), x, other);
+}
+
+/* NaN among the scores does not enter the largest, but its exponential and the sum. */
+INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, float *most, double *sum, float *o, size_t D)
+{
+	VEC x[SCORE_VECS], largest = v_set1(*most), total = v_zero();
+
+	UNROLL(16)
+	for (size_t v = 0; v < SCORE_VECS; v++) {
+		x[v] = seen_or(whole, word, v, v_mul(v_load(s + v * LANES), v_set1(by)), v_set1(*most));
+		largest = v_max(x[v], largest);
+	}
+	float m = v_largest(largest);
+	if (m > *most) {
+		float shrink = vec_expf(*most - m);
+		scale(o, o, shrink, D);
+		*sum *= shrink;
+		*most = m;
+	}
+	UNROLL(16)
+	for (size_t v = 0; v < SCORE_VECS; v++) {
+		x[v] = seen_or(whole, word, v, v_exp(v_sub(x[v], v_set1(*most))), v_zero());
+		total = v_add(total, x[v]);
+		v_store(s + v * LANES, x[v]);
+	}
+	*sum += v_sum(total);
+}
+
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld, size_t D)
+{
+	for (size_t i = 0; i < m; i++, s += KERNEL_SCORES)
+		if (~seen[i])
+			soften_row(false, s, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+		else
+			soften_row(true, s, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+}
+
+INLINE void soften_back_row(const bool whole, const bool down, float *p, uint64_t word, float by, float lse, float *ds, float delta)
+{
+	UNROLL(16)
+	for (size_t v = 0; v < SCORE_VECS; v++) {
+		size_t at = v * LANES;
+		VEC x = seen_or(whole, word, v, v_exp(v_sub(v_mul(v_load(p + at), v_set1(by)), v_set1(lse))), v_zero());
+		v_store(p + at, x);
+		if (down)
+			v_store(ds + at, seen_or(whole, word, v, v_mul(v_set1(by), v_mul(x, v_sub(v_load(ds + at), v_set1(delta)))), v_zero()));
+	}
+}
+
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds, const float *delta)
+{
+	for (size_t i = 0; i < m; i++, p += KERNEL_SCORES, lse += lse_ld) {
+		if (!ds)
+			soften_back_row(false, false, p, seen[i], by, *lse, NULL, 0);
+		else if (~seen[i])
+			soften_back_row(false, true, p, seen[i], by, *lse, ds + i * KERNEL_SCORES, delta[i]);
+		else
+			soften_back_row(true, true, p, seen[i], by, *lse, ds + i * KERNEL_SCORES, delta[i]);
+	}
+}
+
 /* --- norms; formulas in ref.c --- */
 
 static float rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
@@ -712,6 +781,7 @@ static void lanes_install(struct kernels *k)
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
 		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = below.q8_row, .q8_tile = below.q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
+		.soften = soften, .soften_back = soften_back,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
 		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
 	};

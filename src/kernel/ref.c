@@ -232,6 +232,49 @@ static float max(const float *x, size_t n)
 	return m;
 }
 
+/* --- attention --- */
+
+static bool is_seen(uint64_t word, int j)
+{
+	return word >> j & 1;
+}
+
+static void soften_row(float *s, uint64_t word, float by, float *most, double *sum, float *o, size_t D)
+{
+	float m = *most;
+
+	for (int j = 0; j < KERNEL_SCORES; j++)
+		m = is_seen(word, j) && s[j] * by > m ? s[j] * by : m;
+	if (m > *most) {
+		float shrink = vec_expf(*most - m);
+		for (size_t d = 0; d < D; d++)
+			o[d] *= shrink;
+		*sum *= shrink;
+		*most = m;
+	}
+	for (int j = 0; j < KERNEL_SCORES; j++) {
+		s[j] = is_seen(word, j) ? vec_expf(s[j] * by - m) : 0;
+		*sum += s[j];
+	}
+}
+
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld, size_t D)
+{
+	for (size_t i = 0; i < m; i++)
+		soften_row(s + i * KERNEL_SCORES, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+}
+
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds, const float *delta)
+{
+	for (size_t at = 0; at < m * KERNEL_SCORES; at++) {
+		size_t i = at / KERNEL_SCORES;
+		bool is = is_seen(seen[i], (int)(at % KERNEL_SCORES));
+		p[at] = is ? vec_expf(p[at] * by - lse[i * lse_ld]) : 0;
+		if (ds)
+			ds[at] = is ? by * (p[at] * (ds[at] - delta[i])) : 0;
+	}
+}
+
 /* --- norms --- */
 
 /* r = 1/sqrt(mean(x²) + eps); y = (x·r)·w */
@@ -371,6 +414,7 @@ void ref_install(struct kernels *k)
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
 		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = q8_row, .q8_tile = q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
+		.soften = soften, .soften_back = soften_back,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
 		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
 	};

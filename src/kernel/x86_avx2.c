@@ -48,6 +48,13 @@ INLINE VEC v_first(VEC v, size_t n)
 	return _mm256_and_ps(v, _mm256_castsi256_ps(first(n)));
 }
 
+INLINE VEC v_seen(uint32_t bits, VEC v, VEC other)
+{
+	__m256i at = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), at), at);
+
+	return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(set));
+}
+
 INLINE VEC v_abs(VEC v)
 {
 	return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);

@@ -50,6 +50,11 @@ INLINE VEC v_first(VEC v, size_t n)
 	return _mm512_maskz_mov_ps(first(n), v);
 }
 
+INLINE VEC v_seen(uint32_t bits, VEC v, VEC other)
+{
+	return _mm512_mask_mov_ps(other, (__mmask16)bits, v);
+}
+
 INLINE VEC v_copysign(VEC magnitude, VEC sign)
 {
 	return _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));

@@ -35,9 +35,9 @@
 #include "op/batch_sample.h"
 #include "op/run.h"
 
-enum { TILE = 64, SUM_ROWS = 32 };
+enum { TILE = KERNEL_SCORES, SUM_ROWS = 32 };
 
-#define HIDDEN (-1e30F) /* the score of a key that is not seen; its exp is set to zero afterwards */
+#define NO_SCORE (-1e30F) /* the largest score of a row before its first */
 
 struct attention_attr {
 	size_t H, G, D;
@@ -61,15 +61,33 @@ struct attention {
 
 /* --- products of small tiles from packed panels --- */
 
-/* C[m,n] (+)= A[m,K]·B, B in panels of nr columns, [K][nr] each. */
-static void product(const struct kernels *k, size_t m, size_t n, size_t K, const float *a, size_t a_row, size_t a_col,
-                    const float *panels, float *c, size_t ldc, bool accumulate)
+/* What part of a tile is not all zero: of rows (or, across, keys) i·mr … those numbers from[i] … to[i]−1. */
+struct extent { uint8_t from[TILE], to[TILE]; };
+
+/* C[m,TILE] = A[m,K]·B, B in panels of nr columns, [K][nr] each; of C only columns that an extent reaches. */
+static void product_scores(const struct kernels *k, size_t m, size_t K, const float *a, size_t a_row, const float *panels, float *c,
+                           const struct extent *e)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
-	for (size_t j = 0; j < n; j += nr)
+	for (size_t j = 0; j < TILE; j += nr)
 		for (size_t i = 0; i < m; i += mr)
-			k->gemm_tile(MIN(mr, m - i), MIN(nr, n - j), K, a + i * a_row, a_row, a_col, panels + j * K,
-			             c + i * ldc + j, ldc, accumulate);
+			if (e->from[i / mr] < j + nr && e->to[i / mr] > j)
+				k->gemm_tile(MIN(mr, m - i), MIN(nr, ROUND_UP(e->to[i / mr] - j, (size_t)16)), K, a + i * a_row, a_row, 1,
+				             panels + j * K, c + i * TILE + j, TILE, false);
+}
+
+/* C[m,D] += A[m,K]·B, over the K of an extent. */
+static void product_add(const struct kernels *k, size_t m, size_t D, size_t K, const float *a, size_t a_row, size_t a_col, const float *panels,
+                        float *c, size_t ldc, const struct extent *e)
+{
+	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
+	for (size_t j = 0; j < D; j += nr)
+		for (size_t i = 0; i < m; i += mr) {
+			size_t from = e->from[i / mr], to = e->to[i / mr];
+			if (from < to)
+				k->gemm_tile(MIN(mr, m - i), MIN(nr, D - j), to - from, a + i * a_row + from * a_col, a_row, a_col,
+				             panels + j * K + from * nr, c + i * ldc + j, ldc, true);
+		}
 }
 
 /* Panels of Wᵀ: B(d,j) = w[j][d]. */
@@ -85,10 +103,7 @@ static void pack_along(const struct kernels *k, const float *w, size_t ld, size_
 {
 	size_t nr = (size_t)k->nr;
 	for (size_t d = 0; d < D; d += nr)
-		for (size_t j = 0, n = MIN(nr, D - d); j < rows; j++, out += nr) {
-			memcpy(out, w + j * ld + d, n * sizeof(float));
-			memset(out + n, 0, (nr - n) * sizeof(float));
-		}
+		k->pack_cols(DTYPE_F32, w, ld * sizeof(float), rows, d, MIN(nr, D - d), out + d * rows);
 }
 
 static size_t panel_floats(const struct kernels *k, size_t D)
@@ -136,17 +151,34 @@ static enum sight tile_sight(const struct batch *b, size_t i0, size_t i1, size_t
 	return all ? SIGHT_ALL : SIGHT_SOME;
 }
 
-/* Sets the numbers whose bit is not set, run by run. */
-static void fill_hidden(float s[TILE], uint64_t word, float value)
+/* What keys each mr rows see, together. */
+static void extent_of_rows(const struct kernels *k, const uint64_t *word, size_t rows, struct extent *e)
 {
-	for (uint64_t hidden = ~word; hidden;) {
-		size_t begin = (size_t)__builtin_ctzll(hidden);
-		uint64_t seen = ~(hidden >> begin);
-		size_t n = seen ? (size_t)__builtin_ctzll(seen) : 64;
-		n = MIN(n, (size_t)TILE - begin);
-		for (size_t j = begin; j < begin + n; j++)
-			s[j] = value;
-		hidden &= ~(bits_below(n) << begin);
+	size_t mr = (size_t)k->mr;
+
+	for (size_t i = 0; i < rows; i += mr) {
+		uint64_t any = 0;
+		for (size_t r = i; r < MIN(i + mr, rows); r++)
+			any |= word[r];
+		e->from[i / mr] = (uint8_t)(any ? __builtin_ctzll(any) : 0);
+		e->to[i / mr] = (uint8_t)(any ? 64 - __builtin_clzll(any) : 0);
+	}
+}
+
+/* What rows see any of each mr keys. */
+static void extent_of_keys(const struct kernels *k, const uint64_t *word, size_t rows, size_t keys, struct extent *e)
+{
+	size_t mr = (size_t)k->mr;
+
+	for (size_t j = 0; j < keys; j += mr) {
+		uint64_t mask = bits_below(j + mr) & ~bits_below(j);
+		size_t from = 0, to = rows;
+		for (; from < to && !(word[from] & mask); from++)
+			;
+		for (; to > from && !(word[to - 1] & mask); to--)
+			;
+		e->from[j / mr] = (uint8_t)from;
+		e->to[j / mr] = (uint8_t)to;
 	}
 }
 
@@ -201,32 +233,6 @@ static size_t attention_scratch(const struct tape *t, const struct node *n, cons
 	return forward_scratch_at(&f, origin, n->attr, k);
 }
 
-/* Scores to weights exp(s − m) in place, row by row; o and l follow when m grows. */
-static void soften(const struct attention *a, float *s, size_t rows, const uint64_t *word, float *m, double *l, float *o)
-{
-	const struct kernels *k = a->kernels;
-	for (size_t i = 0; i < rows; i++, s += TILE, o += a->q_ld) {
-		float sum;
-		if (!word[i]) {
-			memset(s, 0, TILE * sizeof(*s));
-			continue;
-		}
-		if (~word[i])
-			fill_hidden(s, word[i], HIDDEN);
-		float most = k->max(s, TILE);
-		if (most > m[i]) {
-			float shrink = vec_expf(m[i] - most);
-			k->scale(o, o, shrink, a->D);
-			l[i] *= shrink;
-			m[i] = most;
-		}
-		k->exp_sum(s, s, m[i], TILE, &sum);
-		l[i] += sum;
-		if (~word[i])
-			fill_hidden(s, word[i], 0);
-	}
-}
-
 /* o = O/l and lse = m + log l for one head's rows. */
 static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i1, const float *m, const double *l)
 {
@@ -240,22 +246,58 @@ static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i
 	}
 }
 
+/* One row's query heads, at most TILE, which follow each other: they are the rows of one product. */
+static void forward_heads(const struct attention *a, const struct forward_scratch *f, size_t at, size_t heads, size_t keys, uint64_t word, float *m, double *l)
+{
+	const struct kernels *k = a->kernels;
+	float most[TILE];
+	double sum[TILE];
+	uint64_t words[TILE];
+	struct extent e;
+
+	for (size_t n = 0; n < heads; n++) {
+		words[n] = word;
+		most[n] = m[n * TILE];
+		sum[n] = l[n * TILE];
+	}
+	extent_of_rows(k, words, heads, &e);
+	product_scores(k, heads, a->D, a->q + at, a->D, f->k, f->s, &e);
+	k->soften(heads, f->s, words, a->attr->scale, most, sum, a->o + at, a->D, a->D);
+	product_add(k, heads, a->D, keys, f->s, TILE, 1, f->v, a->o + at, a->D, &e);
+	for (size_t n = 0; n < heads; n++) {
+		m[n * TILE] = most[n];
+		l[n * TILE] = sum[n];
+	}
+}
+
+/* One query head; the first of its rows at `at`. */
+static void forward_rows(const struct attention *a, const struct forward_scratch *f, size_t at, size_t rows, size_t keys, const uint64_t *word,
+                         const struct extent *e, float *m, double *l)
+{
+	const struct kernels *k = a->kernels;
+
+	product_scores(k, rows, a->D, a->q + at, a->q_ld, f->k, f->s, e);
+	k->soften(rows, f->s, word, a->attr->scale, m, l, a->o + at, a->q_ld, a->D);
+	product_add(k, rows, a->D, keys, f->s, TILE, 1, f->v, a->o + at, a->q_ld, e);
+}
+
 /* Rows first..end-1 of the tile at i0 (those between which all lie that see anything) against one tile of keys, for the query heads of key-value head g. */
 static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first, size_t end,
                          size_t j0, size_t keys, const uint64_t *word)
 {
-	const struct kernels *k = a->kernels;
-	size_t D = a->D, group = a->attr->H / a->attr->G, rows = end - first;
+	size_t D = a->D, group = a->attr->H / a->attr->G, at = (i0 + first) * a->q_ld + g * group * D;
+	struct extent e;
 
-	pack_across(k, a->k + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->k);
-	k->scale(f->k, f->k, a->attr->scale, ROUND_UP(keys, (size_t)k->nr) * D);
-	pack_along(k, a->v + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->v);
-	for (size_t n = 0; n < group; n++) {
-		size_t at = (i0 + first) * a->q_ld + (g * group + n) * D, row = n * TILE + first;
-		product(k, rows, keys, D, a->q + at, a->q_ld, 1, f->k, f->s, TILE, false);
-		soften(a, f->s, rows, word + first, f->m + row, f->l + row, a->o + at);
-		product(k, rows, D, keys, f->s, TILE, 1, f->v, a->o + at, a->q_ld, true);
+	pack_across(a->kernels, a->k + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->k);
+	pack_along(a->kernels, a->v + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->v);
+	if (end - first == 1) {
+		for (size_t n = 0; n < group; n += TILE)
+			forward_heads(a, f, at + n * D, MIN(TILE, group - n), keys, word[first], f->m + n * TILE + first, f->l + n * TILE + first);
+		return;
 	}
+	extent_of_rows(a->kernels, word + first, end - first, &e);
+	for (size_t n = 0; n < group; n++)
+		forward_rows(a, f, at + n * D, end - first, keys, word + first, &e, f->m + n * TILE + first, f->l + n * TILE + first);
 }
 
 static void forward_item(void *ctx, size_t item, int thread)
@@ -269,7 +311,7 @@ static void forward_item(void *ctx, size_t item, int thread)
 
 	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
 	for (size_t n = 0; n < group * TILE; n++) {
-		f.m[n] = HIDDEN;
+		f.m[n] = NO_SCORE;
 		f.l[n] = 0;
 	}
 	for (size_t i = i0; i < i1; i++)
@@ -371,53 +413,30 @@ static void zero_rows(float *x, size_t ld, size_t begin, size_t end, size_t D)
 		memset(x + i * ld, 0, D * sizeof(float));
 }
 
-/* P = exp(s − lse) where seen, 0 elsewhere. */
-static void rebuild(const struct attention *a, size_t h, size_t i0, size_t rows, const uint64_t *word, float *p)
-{
-	for (size_t i = 0; i < rows; i++, p += TILE) {
-		float sum;
-		if (!word[i]) {
-			memset(p, 0, TILE * sizeof(*p));
-			continue;
-		}
-		if (~word[i])
-			fill_hidden(p, word[i], HIDDEN);
-		a->kernels->exp_sum(p, p, a->lse[(i0 + i) * a->attr->H + h], TILE, &sum);
-		if (~word[i])
-			fill_hidden(p, word[i], 0);
-	}
-}
-
-/* dS = scale·P∘(dP − Δ), over dP. */
-static void soften_back(float *restrict ds, const float *restrict p, const float *delta, size_t rows, size_t keys, float scale)
-{
-	for (size_t i = 0; i < rows; i++, ds += TILE, p += TILE)
-		for (size_t j = 0; j < keys; j++)
-			ds[j] = p[j] * (ds[j] - delta[i]) * scale;
-}
-
 /* Rows i0.. against keys j0.. of one head: adds to dq, dk, dv. */
 static void backward_tile(const struct attention *a, const struct backward_scratch *f, size_t h, size_t i0, size_t rows,
                           size_t j0, size_t keys, const uint64_t *word, struct head_grad dk, struct head_grad dv)
 {
 	const struct kernels *k = a->kernels;
 	size_t D = a->D, at = i0 * a->q_ld + h * D;
+	bool down = a->dq || dk.x;
+	struct extent of_rows, of_keys;
 
-	product(k, rows, keys, D, a->q + at, a->q_ld, 1, f->k_across, f->p, TILE, false);
-	rebuild(a, h, i0, rows, word, f->p);
+	extent_of_rows(k, word, rows, &of_rows);
+	extent_of_keys(k, word, rows, keys, &of_keys);
+	product_scores(k, rows, D, a->q + at, a->q_ld, f->k_across, f->p, &of_rows);
+	if (down)
+		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
+	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL, f->delta + i0);
 	if (dv.x) {
 		pack_along(k, a->d_o + at, a->q_ld, rows, D, f->do_along);
-		product(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, true);
+		product_add(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, &of_keys);
 	}
-	if (!a->dq && !dk.x)
-		return;
-	product(k, rows, keys, D, a->d_o + at, a->q_ld, 1, f->v_across, f->ds, TILE, false);
-	soften_back(f->ds, f->p, f->delta + i0, rows, keys, a->attr->scale);
 	if (a->dq)
-		product(k, rows, D, keys, f->ds, TILE, 1, f->k_along, a->dq + at, a->q_ld, true);
+		product_add(k, rows, D, keys, f->ds, TILE, 1, f->k_along, a->dq + at, a->q_ld, &of_rows);
 	if (dk.x) {
 		pack_along(k, a->q + at, a->q_ld, rows, D, f->q_along);
-		product(k, keys, D, rows, f->ds, 1, TILE, f->q_along, dk.x + j0 * dk.ld, dk.ld, true);
+		product_add(k, keys, D, rows, f->ds, 1, TILE, f->q_along, dk.x + j0 * dk.ld, dk.ld, &of_keys);
 	}
 }
 
@@ -427,7 +446,6 @@ static void pack_keys(const struct attention *a, const struct backward_scratch *
 	size_t D = a->D, at = j0 * a->kv_ld + h / (a->attr->H / a->attr->G) * D;
 
 	pack_across(k, a->k + at, a->kv_ld, keys, D, f->k_across);
-	k->scale(f->k_across, f->k_across, a->attr->scale, ROUND_UP(keys, (size_t)k->nr) * D);
 	if (a->dq)
 		pack_along(k, a->k + at, a->kv_ld, keys, D, f->k_along);
 	if (a->dq || a->dk)

@@ -178,6 +178,97 @@ static void test_vectors(struct test *t, const struct kernels *k, const struct k
 	}
 }
 
+/* --- attention's softmax --- */
+
+enum { SOFTEN_ROWS = 9, SCORES = SOFTEN_ROWS * KERNEL_SCORES };
+
+/* Row 0 sees nothing, 1 everything, the others this and that; scores that are not seen are NaN. */
+static void softmax_draw(struct rng_stream *rng, uint64_t seen[SOFTEN_ROWS], float *s)
+{
+	for (int i = 0; i < SOFTEN_ROWS; i++)
+		seen[i] = i == 0 ? 0 : i == 1 ? ~(uint64_t)0 : i == 2 ? 1 : rng_next(rng);
+	for (int i = 0; i < SCORES; i++)
+		s[i] = seen[i / KERNEL_SCORES] >> i % KERNEL_SCORES & 1 ? 9 * rng_next_float(rng) : NAN;
+}
+
+struct softened { float s[SCORES + 32], most[SOFTEN_ROWS], o[SOFTEN_ROWS * 80]; double sum[SOFTEN_ROWS]; };
+
+static void soften_twice(const struct kernels *k, size_t D, struct softened *x, float scores[2][SCORES], uint64_t seen[2][SOFTEN_ROWS])
+{
+	struct rng_stream rng = { D };
+
+	for (int i = 0; i < SOFTEN_ROWS * 80; i++)
+		x->o[i] = rng_next_float(&rng);
+	for (int i = 0; i < SOFTEN_ROWS; i++) {
+		x->most[i] = -1e30f;
+		x->sum[i] = 0;
+	}
+	for (int n = 0; n < 2; n++) {
+		memcpy(x->s, scores[n], SCORES * sizeof(float));
+		for (int i = 0; i < 32; i++)
+			x->s[SCORES + i] = GUARD;
+		k->soften(SOFTEN_ROWS, x->s, seen[n], 0.3f, x->most, x->sum, x->o, 80, D);
+	}
+}
+
+/* Two tiles, so that what the first left shrinks. */
+static void test_soften(struct test *t, const struct kernels *k, const struct kernels *ref)
+{
+	static const size_t sizes[] = { 2, 10, 64, 80 };
+	static float scores[2][SCORES];
+	static struct softened want, got;
+	uint64_t seen[2][SOFTEN_ROWS];
+	struct rng_stream rng = { 77 };
+
+	test_case(t, "%s: soften", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(sizes); l++) {
+		softmax_draw(&rng, seen[0], scores[0]);
+		softmax_draw(&rng, seen[1], scores[1]);
+		soften_twice(ref, sizes[l], &want, scores, seen);
+		soften_twice(k, sizes[l], &got, scores, seen);
+		compare(t, got.s, want.s, SCORES, 1, 16);
+		CHECK(t, memcmp(got.most, want.most, sizeof(want.most)) == 0 && got.sum[0] == 0 && got.most[0] == -1e30f);
+		for (int i = 0; i < SOFTEN_ROWS; i++) {
+			CHECK(t, fabs(got.sum[i] - want.sum[i]) <= want.sum[i] * sum_tolerance(128) * 0x1p-24);
+			for (int d = 0; d < 80; d++)
+				CHECK(t, fabsf(got.o[i * 80 + d] - want.o[i * 80 + d]) <= 16 * 0x1p-24f);
+			for (int j = 0; j < KERNEL_SCORES; j++)
+				CHECK(t, (seen[1][i] >> j & 1) || got.s[i * KERNEL_SCORES + j] == 0);
+		}
+	}
+}
+
+static void test_soften_back(struct test *t, const struct kernels *k, const struct kernels *ref)
+{
+	static float p[3][SCORES + 32], ds[3][SCORES + 32];
+	float lse[2 * SOFTEN_ROWS], delta[SOFTEN_ROWS];
+	uint64_t seen[SOFTEN_ROWS];
+	struct rng_stream rng = { 78 };
+
+	test_case(t, "%s: soften_back", k->name);
+	softmax_draw(&rng, seen, ds[0]);
+	for (int i = 0; i < SCORES; i++)
+		p[0][i] = isnan(ds[0][i]) ? NAN : -9 * rng_next_float(&rng);
+	for (int i = 0; i < SOFTEN_ROWS; i++) {
+		lse[2 * i] = rng_next_float(&rng);
+		delta[i] = rng_next_float(&rng);
+	}
+	for (int i = 0; i < 32; i++)
+		p[0][SCORES + i] = ds[0][SCORES + i] = GUARD;
+	for (int n = 1; n < 3; n++) {
+		memcpy(p[n], p[0], sizeof(p[0]));
+		memcpy(ds[n], ds[0], sizeof(ds[0]));
+		(n == 1 ? ref : k)->soften_back(SOFTEN_ROWS, p[n], seen, 0.3f, lse, 2, ds[n], delta);
+	}
+	compare(t, p[2], p[1], SCORES, 0, 16);
+	compare(t, ds[2], ds[1], SCORES, 9, 16);
+	for (int i = 0; i < SCORES; i++)
+		CHECK(t, !isnan(p[0][i]) || (p[2][i] == 0 && ds[2][i] == 0));
+	memcpy(p[1], p[0], sizeof(p[0]));
+	k->soften_back(SOFTEN_ROWS, p[1], seen, 0.3f, lse, 2, NULL, NULL);
+	CHECK(t, memcmp(p[1], p[2], sizeof(p[1])) == 0);
+}
+
 /* --- norms --- */
 
 static void test_rmsnorm(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
@@ -414,6 +505,8 @@ void test_kernels(struct test *t)
 		test_exp(t, k);
 		test_sums(t, k, ref, &b);
 		test_vectors(t, k, ref, &b);
+		test_soften(t, k, ref);
+		test_soften_back(t, k, ref);
 		test_rmsnorm(t, k, ref, &b);
 		test_layernorm(t, k, ref, &b);
 		test_swiglu(t, k, ref, &b);
