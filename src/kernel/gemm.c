@@ -36,6 +36,7 @@ struct work {
 	struct cut cut;
 	char *scratch;
 	size_t scratch_bytes;
+	bool turned;                  /* C is written transposed: see turn */
 };
 
 /* One item: its part of C and where its sums grow. */
@@ -201,6 +202,15 @@ static void epilogue(const struct kernels *k, const struct gemm *g, const struct
 	}
 }
 
+static void put_turned(const struct gemm *g, const struct block *b)
+{
+	for (size_t j = 0; j < b->n; j++)
+		for (size_t i = 0; i < b->m; i++) {
+			float *c = g->c + (b->j0 + j) * g->ldc + b->i0 + i, s = b->sum[i * b->ld + j];
+			*c = g->accumulate ? s + *c : s;
+		}
+}
+
 static void item_run(const struct work *w, size_t item, int thread)
 {
 	const struct kernels *k = w->k;
@@ -216,7 +226,7 @@ static void item_run(const struct work *w, size_t item, int thread)
 	b.n = MIN(to * (size_t)k->nr, g->n) - b.j0;
 
 	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
-	bool buffer = needs_buffer(g);
+	bool buffer = needs_buffer(g) || w->turned;
 	b.sum = buffer ? b.packed + (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
 	b.ld = buffer ? COLUMNS : g->ldc;
 
@@ -224,7 +234,9 @@ static void item_run(const struct work *w, size_t item, int thread)
 		term_run(k, &g->term[t], &b);
 	for (size_t i = 0; !b.started && i < b.m; i++)
 		memset(b.sum + i * b.ld, 0, b.n * sizeof(float));
-	if (buffer || g->bias || g->residual)
+	if (w->turned)
+		put_turned(g, &b);
+	else if (buffer || g->bias || g->residual)
 		epilogue(k, g, &b);
 }
 
@@ -240,9 +252,31 @@ size_t gemm_scratch_bytes(const struct kernels *k)
 	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
 }
 
+/* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the same chains. */
+static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out)
+{
+	const struct gemm_term *t = &g->term[0];
+
+	if (g->n_terms != 1 || t->a_row != 1 || t->a_col == 1 || t->transposed || t->b.dtype != DTYPE_F32 || t->scale != 1 || g->bias || g->residual)
+		return false;
+	if (g->n > (size_t)k->mr || 2 * g->n > (size_t)k->nr || g->m < (size_t)k->nr)
+		return false;
+	*out = *g;
+	out->m = g->n;
+	out->n = g->m;
+	out->term[0].a = t->b.data;
+	out->term[0].a_col = t->b.row_bytes / sizeof(float);
+	out->term[0].b = (struct matrix){ .dtype = DTYPE_F32, .data = t->a, .rows = t->k, .cols = g->m, .row_bytes = t->a_col * sizeof(float) };
+	return true;
+}
+
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch)
 {
-	struct work w = { .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
+	struct gemm other;
+	bool turned = turn(k, g, &other);
+	if (turned)
+		g = &other;
+	struct work w = { .turned = turned, .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
 
 	pool_run(p, w.cut.row_items * w.cut.column_items, item_of_pool, &w);
 }

@@ -4,6 +4,8 @@
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
+ * Where u is a linear of the very same x and nobody else reads it, its s·du·A is a second term of dy·W: one pass over dx (not in int8).
+ *
  * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of the rows.
  *
  * In int8 arithmetic x is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and residual are one pass (kernel/gemm_int8.h) and u·Uᵀ,
@@ -25,6 +27,7 @@ enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, IN_WT, N_IN };
 struct linear_attr {
 	float scale;
 	bool int8;
+	bool dx_given;          /* backward: whoever reads the output gives its share of dx */
 };
 
 /* --- forward --- */
@@ -154,11 +157,13 @@ static size_t linear_scratch(const struct tape *t, const struct node *n, const s
 /* --- backward: three small ops --- */
 
 struct back_attr {
-	float scale;
+	float scale, low_scale;
 	bool accumulate, int8;
 };
 
-/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O); out: dx (N,I), in int8 dy's quantized rows */
+enum { DX_DY, DX_W, DX_DU, DX_DOWN };
+
+/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I); out: dx (N,I), in int8 dy's quantized rows */
 static void dx_forward(struct run *r, const struct node *n)
 {
 	const struct back_attr *attr = n->attr;
@@ -171,7 +176,9 @@ static void dx_forward(struct run *r, const struct node *n)
 		gemm_int8_run(r->kernels, r->pool, &q);
 		return;
 	}
-	g.term[0] = term_of(r, n->in[0], n->in[1], false, attr->scale);
+	g.term[0] = term_of(r, n->in[DX_DY], n->in[DX_W], false, attr->scale);
+	if (n->in[DX_DU])
+		g.term[g.n_terms++] = term_of(r, n->in[DX_DU], n->in[DX_DOWN], false, attr->low_scale);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -194,6 +201,8 @@ static void product_cost(const struct tape *t, const struct node *n, const struc
 	double dy = tensor_live(tape_tensor(t, n->in[0]), live);
 
 	*flops = 2 * dy * (double)out->dim[1];
+	if (n->in[DX_DU])
+		*flops += 2 * tensor_live(tape_tensor(t, n->in[DX_DU]), live) * (double)out->dim[1];
 	*bytes = 4 * (dy + tensor_live(out, live)) + (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
 }
 
@@ -271,6 +280,48 @@ static void emit_int8(struct tape *t, uint32_t x, uint32_t dy, uint32_t wt)
 	tape_emit(t, &linear_dx, (uint32_t[]){ dy, wt }, 2, out, 2, &attr, sizeof(attr));
 }
 
+static bool read_once(const struct tape *t, uint32_t x)
+{
+	int readers = 0;
+
+	for (uint32_t i = 0; i < t->n_nodes; i++)
+		for (int j = 0; j < NODE_INPUTS; j++)
+			readers += t->nodes[i].phase == PHASE_FORWARD && t->nodes[i].in[j] == x;
+	return readers == 1;
+}
+
+/* The linear that makes u from x alone, when u's whole gradient comes from node n; or NULL. */
+static const struct node *inner_linear(const struct tape *t, const struct node *n)
+{
+	uint32_t made = n->in[IN_U] ? tape_tensor(t, n->in[IN_U])->producer : 0;
+	const struct node *u = made ? &t->nodes[made - 1] : NULL;
+
+	if (!u || u->op != &op_row_linear || u->in[IN_X] != n->in[IN_X] || u->in[IN_U] || u->in[IN_WT] || n->in[IN_WT] || !read_once(t, n->in[IN_U]))
+		return NULL;
+	return u;
+}
+
+/* dx from dy·W and, where there is such an inner linear, s·du·A. */
+static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
+{
+	const struct linear_attr *attr = n->attr;
+	struct back_attr back = { .scale = attr->scale };
+	const struct node *inner = inner_linear(t, n);
+	uint32_t in[4] = { dy, n->in[IN_W] }, x = n->in[IN_X];
+
+	if (attr->dx_given || !tape_wants(t, x))
+		return;
+	if (inner && tape_grad(t, n->in[IN_U])) {
+		struct linear_attr *theirs = (struct linear_attr *)(uintptr_t)inner->attr; /* the tape's copy, an op's to complete */
+		theirs->dx_given = true;
+		back.low_scale = theirs->scale;
+		in[DX_DU] = tape_grad(t, n->in[IN_U]);
+		in[DX_DOWN] = inner->in[IN_W];
+	}
+	uint32_t dx = tape_grad_target(t, x, &back.accumulate);
+	tape_emit(t, &linear_dx, in, in[DX_DU] ? 4 : 2, &dx, 1, &back, sizeof(back));
+}
+
 static void linear_backward(struct tape *t, uint32_t i)
 {
 	struct node n = t->nodes[i];
@@ -284,7 +335,7 @@ static void linear_backward(struct tape *t, uint32_t i)
 	if (n.in[IN_WT])
 		emit_int8(t, n.in[IN_X], dy, n.in[IN_WT]);
 	else
-		emit_gradient(t, &linear_dx, n.in[IN_X], dy, n.in[IN_W], scale);
+		emit_dx(t, &n, dy);
 	if (tape_wants(t, n.in[IN_RESIDUAL]))
 		tape_grad_pass(t, n.in[IN_RESIDUAL], dy);
 }

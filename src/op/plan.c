@@ -6,7 +6,7 @@
  *   2. lifetimes first and last node of every arena tensor; an output may take over an input's place when that is
  *                its last reader, backward and recomputed readers counted;
  *   3. placement offline: largest bytes × life first, into the best gap among placed neighbours in time.
- * The search for a limit drops a growing prefix of the candidates, ordered by FLOPs per byte saved, with the real placement
+ * The search for a limit drops a growing prefix of the candidates, ordered by cost per byte saved, with the real placement
  * as the oracle, so the peak is exact and includes the transients of recomputation. */
 #include "op/plan.h"
 
@@ -18,11 +18,11 @@
 #include "base/human.h"
 #include "base/mem.h"
 
-enum { PLAN_ALIGN = 64 };
+enum { PLAN_ALIGN = 64, FLOPS_A_BYTE = 10 /* a processor's products over its memory's speed, within a factor of two */ };
 
 struct candidate {
 	uint32_t tensor;
-	double flops_per_byte;
+	double cost_per_byte;
 	int layer;
 };
 
@@ -95,23 +95,24 @@ static struct live capacity_live(const struct batch_cap *c)
 	return (struct live){ .rows = rows, .targets = c->targets, .pairs = c->pairs, .visible = rows * (rows + 1) / 2 };
 }
 
-/* What making x again costs, with what nobody keeps of its inputs. */
-static double recompute_flops(const struct planner *p, uint32_t x, const struct live *live)
+/* What making x again costs, with what nobody keeps of its inputs: in FLOPs, the time of memory counted as what could be computed meanwhile. */
+static double recompute_cost(const struct planner *p, uint32_t x, const struct live *live)
 {
 	double flops = 0, bytes = 0;
 	const struct node *n = producer_of(p->tape, x);
 	n->op->cost(p->tape, n, live, &flops, &bytes);
+	double cost = MAX(flops, bytes * FLOPS_A_BYTE);
 	for (int i = 0; i < NODE_INPUTS; i++)
 		if (n->in[i] && is_recomputable(p->tape, n->in[i]) && !p->crosses[n->in[i]] && !p->saved[n->in[i]])
-			flops += recompute_flops(p, n->in[i], live);
-	return flops;
+			cost += recompute_cost(p, n->in[i], live);
+	return cost;
 }
 
-static int by_flops_per_byte(const void *a, const void *b)
+static int by_cost_per_byte(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
-	if (x->flops_per_byte != y->flops_per_byte)
-		return x->flops_per_byte < y->flops_per_byte ? -1 : 1;
+	if (x->cost_per_byte != y->cost_per_byte)
+		return x->cost_per_byte < y->cost_per_byte ? -1 : 1;
 	if (x->layer != y->layer)
 		return x->layer > y->layer ? -1 : 1;
 	return x->tensor < y->tensor ? -1 : x->tensor > y->tensor;
@@ -131,10 +132,10 @@ static void find_candidates(struct planner *p)
 			p->cheap[x] = true;
 		} else if (!p->crosses[x] && n->layer >= 0) {
 			double bytes = (double)tensor_count(&t->tensors[x]) * sizeof(float);
-			p->candidates[p->n_candidates++] = (struct candidate){ x, recompute_flops(p, x, &live) / bytes, n->layer };
+			p->candidates[p->n_candidates++] = (struct candidate){ x, recompute_cost(p, x, &live) / bytes, n->layer };
 		}
 	}
-	qsort(p->candidates, p->n_candidates, sizeof(*p->candidates), by_flops_per_byte);
+	qsort(p->candidates, p->n_candidates, sizeof(*p->candidates), by_cost_per_byte);
 }
 
 /* --- pass 1: the rewrite --- */

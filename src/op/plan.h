@@ -1,8 +1,8 @@
 /* plan: where every tensor of a tape lives, and what is recomputed to make that fit.
  *
  * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
- * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising FLOPs per
- * byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits. */
+ * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising cost (the
+ * roofline's time of their op) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits. */
 #ifndef OP_PLAN_H
 #define OP_PLAN_H
 
