@@ -238,7 +238,7 @@ static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i
 {
 	for (size_t i = i0; i < i1; i++) {
 		float *o = a->o + i * a->q_ld + h * a->D;
-		if (l[i - i0] == 0) /* NaN goes through: the loss will show it */
+		if (l[i - i0] == 0 && m[i - i0] == -INFINITY) /* scores that overflowed, and NaN, go through: the loss will show it */
 			BUG("row %zu of %zu sees no key", i, a->N);
 		a->kernels->scale(o, o, (float)(1 / l[i - i0]), a->D);
 		if (a->lse)
