@@ -216,19 +216,32 @@ static const char *kept_json(const json_t *j)
 
 double books_seconds(void) { return clock_seconds() - books.began; }
 
-/* Those of its kind, oldest first. */
+static bool is_past(const struct ledger_past *x, const char *kind, bool any_threads)
+{
+	return !strcmp(x->kind, kind) && (any_threads || x->threads == books.entry.threads);
+}
+
+static size_t count_past(const char *kind, bool any_threads)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < books.n_past; i++)
+		n += is_past(&books.past[i], kind, any_threads);
+	return MIN(n, (size_t)FORECAST_LAST);
+}
+
+/* Those of its kind, oldest first; with as many threads, if they are enough to go by, else with any. */
 static void past_of(const char *kind, struct predict_past *out)
 {
-	out->n = 0;
-	for (size_t i = 0; i < books.n_past && out->n < FORECAST_LAST; i++)
-		out->n += !strcmp(books.past[i].kind, kind);
+	bool any = count_past(kind, false) < FORECAST_ENOUGH;
+
+	out->n = count_past(kind, any);
 	for (size_t i = 0, at = out->n; at > 0; i++) {
 		const struct ledger_past *x = &books.past[i];
-		if (strcmp(x->kind, kind) != 0)
+		if (!is_past(x, kind, any))
 			continue;
 		at--;
-		out->seconds[at] = (struct forecast_past){ x->planned_seconds, x->seconds };
-		out->bytes[at] = (struct forecast_past){ x->planned_bytes, x->bytes };
+		out->seconds[at] = (struct forecast_past){ x->planned_seconds, x->seconds, x->sigma };
+		out->bytes[at] = (struct forecast_past){ x->planned_bytes, x->bytes, 0 };
 	}
 }
 

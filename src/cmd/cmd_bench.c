@@ -9,11 +9,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/bench_passes.h"
+#include "cmd/info_memory.h"
 #include "cmd/model_common.h"
 #include "gas/profile.h"
 #include "infer/session.h"
 
 extern const struct command cmd_bench;
+
+#define MACHINE_SECONDS 1.6            /* of measuring the machine: gas/profile_measure.c */
+#define MACHINE_BYTES 537e6
+#define USUAL_FLOPS 1e11               /* of a machine that was never measured */
 
 struct options {
 	struct common common;
@@ -168,6 +173,79 @@ static int measure_all(struct bench *b, struct model *m, struct err *e)
 	return m ? time_model(b, m, e) : 0;
 }
 
+/* --- what it will take --- */
+
+/* Passes of a prompt and of single tokens, the one that warms up and the one that is counted along. */
+static int plan_inference(struct bench *b, struct model *m, struct predicted *p, double *bytes, struct err *e)
+{
+	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0, streams = (int)b->o->streams, rows = MIN(MAX(prompt, 1), SESSION_ROWS);
+	double one[2] = { 0 }, read[2] = { 0 }, passes = (double)b->o->repetitions + 2;
+	struct session *s;
+	size_t work, cache;
+
+	if (session_new_many(&s, m, NULL, b->app->pool, b->app->kernels, MAX(MAX(prompt, tokens), 2), streams > 1 ? streams + 1 : 1, e) < 0)
+		return -1;
+	rows = MIN(rows, session_rows(s));
+	int status = session_time(s, 0, 1, rows, MAX(prompt - rows, 0) / 2, &read[0], &read[1], e);
+	if (status == 0)
+		status = session_time(s, streams > 1, streams, 1, tokens / 2, &one[0], &one[1], e);
+	session_bytes(s, &work, &cache);
+	*bytes = (double)(work + cache);
+	session_free(s);
+	predict_phase(p, "prefill", passes * read[0] * prompt / rows);
+	predict_phase(p, "decode", passes * one[0] * tokens);
+	return status;
+}
+
+/* Of training only memory is known beforehand, by a dry run; its seconds are operations over a usual share of the speed that was measured before, if any was. */
+static int plan_training(struct bench *b, struct loaded *l, struct predicted *p, double *bytes, struct err *e)
+{
+	struct info_memory memory;
+	bool full = !strcmp(b->o->train, "full");
+	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx), flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
+
+	if (info_memory(&memory, b->app, l, e) < 0)
+		return -1;
+	*bytes = (double)(full ? memory.full : memory.lora);
+	double seconds = ((double)b->o->repetitions + 1) * flops / (0.7 * (b->machine.sgemm_flops > 0 ? b->machine.sgemm_flops : USUAL_FLOPS));
+	predict_phase(p, "train", seconds);
+	p->loose_seconds = seconds;
+	return 0;
+}
+
+static void recall_machine(struct bench *b)
+{
+	struct err ignored = ERR_INIT;
+	char *path = profile_path(), *processor = profile_processor();
+
+	if (path)
+		profile_load(&b->machine, path, processor, b->app->kernels->name, pool_threads(b->app->pool), &ignored);
+	mem_free(path);
+	mem_free(processor);
+}
+
+static int plan_bench(struct bench *b, struct model *m, struct err *e)
+{
+	struct predicted p;
+	double work = MACHINE_BYTES, bytes = 0;
+	struct loaded l = { 0 };
+
+	recall_machine(b);
+	predict_begin(&p, "bench %s", b->o->compute);
+	predict_phase(&p, "machine", MACHINE_SECONDS);
+	if (m && (b->prefill || b->decode) && plan_inference(b, m, &p, &bytes, e) < 0)
+		return -1;
+	work = fmax(work, bytes);
+	if (m)
+		l.model = *m;
+	if (m && b->train && plan_training(b, &l, &p, &bytes, e) < 0)
+		return -1;
+	work = fmax(work, bytes);
+	predict_part(&p, "base", (double)mem_rss(), "program, libraries, the model as it is read");
+	predict_part(&p, "work", work, "the largest of what is measured");
+	return planned(b->app, &p, NULL, e);
+}
+
 static int bench(struct app *app, const struct options *o, const struct opt_parse *p)
 {
 	struct bench b = { .app = app, .o = o, .path = p->n_positional ? p->positional[0] : NULL, .summary = json_object() };
@@ -180,13 +258,13 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 	if (!b.train && !b.prefill && !b.decode)
 		b.train = b.prefill = b.decode = true;
 	int status = b.path ? model_open(&m, b.path, &e) : 0;
+	bool opened = b.path && status == 0;
 	if (b.path && status == 0)
 		status = model_compute(app, &m, o->compute, PREPARE_GENERATE, &e);
-	if (status == 0) {
+	if (status == 0 && (status = plan_bench(&b, b.path ? &m : NULL, &e)) == 0)
 		status = measure_all(&b, b.path ? &m : NULL, &e);
-		if (b.path)
-			model_close(&m);
-	}
+	if (opened)
+		model_close(&m);
 	if (status == 0) {
 		json_object_set_new(b.summary, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 		app_summary(app, json_incref(b.summary));
@@ -220,6 +298,7 @@ const struct command cmd_bench = {
 	.usage = "[MODEL] [options]",
 	.example = "kungfu bench model.gguf --prefill 512 --decode 64",
 	.brief = "what this machine can do",
+	.plans = true,
 	.order = 90,
 	.opts = bench_opts,
 	.run = run,

@@ -6,10 +6,13 @@
 #include "base/human.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/books.h"
 #include "cmd/model_common.h"
 
 extern const struct command cmd_convert;
+
+#define WRITE_RATE 5e8                 /* bytes/s onto a disk: a plan writes nothing; past runs say better */
 
 struct convert {
 	struct common common;
@@ -53,18 +56,37 @@ static void report(const struct app *app, const struct convert *o, const struct 
 	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count), o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
-static int convert(const struct app *app, const struct convert *o, const char *model, struct err *e)
+static int plan_convert(struct app *app, const struct loaded *l, struct err *e)
+{
+	struct predicted p;
+	double bytes = (double)params_count(&l->adapter.params) * sizeof(float);
+
+	predict_begin(&p, "convert");
+	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, tokenizer, the adapter");
+	predict_part(&p, "file", bytes, "to be written");
+	p.loose_seconds = bytes / WRITE_RATE;
+	predict_phase(&p, "writing", p.loose_seconds);
+	return planned(app, &p, NULL, e);
+}
+
+static int write_adapter(const struct convert *o, struct loaded *l, struct err *e)
+{
+	books_phase("write");
+	if (is_gguf(o->out))
+		return gguf_adapter_save(&l->adapter, &l->model, o->out, !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
+	return adapter_save(&l->adapter, &l->model, o->out, e);
+}
+
+static int convert(struct app *app, const struct convert *o, const char *model, struct err *e)
 {
 	struct loaded l;
 	int status = is_gguf(o->out) ? 0 : check_folder(o->out, e);
 
 	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
-	books_phase("write");
-	if (is_gguf(o->out))
-		status = gguf_adapter_save(&l.adapter, &l.model, o->out, !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
-	else
-		status = adapter_save(&l.adapter, &l.model, o->out, e);
+	status = plan_convert(app, &l, e);
+	if (status == 0)
+		status = write_adapter(o, &l, e);
 	if (status == 0)
 		report(app, o, &l.adapter);
 	loaded_close(&l);
@@ -94,6 +116,7 @@ const struct command cmd_convert = {
 	.usage = "MODEL --adapter PATH --out FILE.gguf|DIR",
 	.example = "kungfu convert model.gguf --adapter run --out a.gguf",
 	.brief = "adapter for llama.cpp",
+	.plans = true,
 	.order = 62,
 	.opts = convert_opts,
 	.run = run,

@@ -1,8 +1,10 @@
 /* data lint: what the model would see of rows, which tokens are learnt, and what is wrong with them. What is looked at and what is refused
  * is data/lint.h's; tune does the same before it trains. Nothing is trained here and no weight is read. */
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/human.h"
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -17,7 +19,7 @@
 
 extern const struct command cmd_data_lint;
 
-enum { MICRO_BATCH = 1024, BAR = 40, PAGE_DOCUMENTS = 200 };
+enum { MICRO_BATCH = 1024, BAR = 40, PAGE_DOCUMENTS = 200, TRIED_ROWS = 200 };
 
 struct options {
 	struct common common;
@@ -63,22 +65,67 @@ struct linting {
 
 /* --- looking --- */
 
-static int look(const struct linting *x, struct side *s, const char *path, bool eval, struct err *e)
+static struct lint_options options_of(const struct linting *x, const struct side *s)
 {
-	struct lint_options o = {
+	return (struct lint_options){
 		.document = { .max_length = x->max_length,
 		              .apply_chat_template = x->o->apply_chat_template,
-		              .packing = x->o->packing && !eval,
-		              .eval_choices = eval },
+		              .packing = x->o->packing && s == &x->train,
+		              .eval_choices = s == &x->eval },
 		.vocabulary = x->vocabulary,
 	};
+}
 
+static int load(struct side *s, const char *path, struct err *e)
+{
 	s->path = path;
 	s->computed = -1;
-	if (rows_load(&s->rows, path, e) < 0)
+	if (path && rows_load(&s->rows, path, e) < 0)
 		return -1;
-	if (!s->rows.n)
-		return err_set(e, "%s holds no rows", path);
+	return path && !s->rows.n ? err_set(e, "%s holds no rows", path) : 0;
+}
+
+/* What looking at the rows takes, by looking at the first of them. */
+static int try_side(const struct linting *x, const struct side *s, double *seconds, double *bytes, struct err *e)
+{
+	struct rows some = s->rows;
+	struct lint lint = { 0 };
+	struct documents documents = { 0 };
+	struct lint_options o = options_of(x, s);
+	double began = clock_seconds(), before = (double)mem_rss();
+
+	some.n = MIN(some.n, (size_t)TRIED_ROWS);
+	if (!some.n)
+		return 0;
+	int status = lint_documents(&lint, &documents, &some, &x->codec, &o, e);
+	*seconds += (clock_seconds() - began) * (double)s->rows.n / (double)some.n;
+	*bytes += ((double)mem_rss() - before) * (double)s->rows.n / (double)some.n;
+	lint_release(&lint);
+	documents_release(&documents);
+	return status;
+}
+
+static int plan_lint(struct app *app, const struct linting *x, struct err *e)
+{
+	struct predicted p;
+	double seconds = 0, bytes = 0, base = (double)mem_rss();
+
+	if (try_side(x, &x->train, &seconds, &bytes, e) < 0 || try_side(x, &x->eval, &seconds, &bytes, e) < 0)
+		return -1;
+	predict_begin(&p, "data lint");
+	predict_phase(&p, "documents", seconds);
+	predict_part(&p, "documents", bytes, "tokens of the rows");
+	predict_part(&p, "base", fmax(base, (double)mem_rss_peak() - bytes), "program, libraries, tokenizer, rows as read");
+	p.loose_seconds = seconds;
+	return planned(app, &p, NULL, e);
+}
+
+static int look(const struct linting *x, struct side *s, struct err *e)
+{
+	struct lint_options o = options_of(x, s);
+
+	if (!s->path)
+		return 0;
 	if (lint_documents(&s->lint, &s->documents, &s->rows, &x->codec, &o, e) < 0)
 		return -1;
 	if (!s->lint.n_findings)
@@ -320,9 +367,11 @@ static int write_page(const struct linting *x, struct err *e)
 	return status;
 }
 
-static int lint_data(struct linting *x, struct err *e)
+static int lint_data(struct app *app, struct linting *x, struct err *e)
 {
-	if (look(x, &x->train, x->o->data, false, e) < 0 || (x->o->eval_data && look(x, &x->eval, x->o->eval_data, true, e) < 0))
+	if (load(&x->train, x->o->data, e) < 0 || load(&x->eval, x->o->eval_data, e) < 0 || plan_lint(app, x, e) < 0)
+		return -1;
+	if (look(x, &x->train, e) < 0 || look(x, &x->eval, e) < 0)
 		return -1;
 	if (!x->app->json)
 		report(x);
@@ -351,7 +400,7 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 		if (x.max_length < o->max_length)
 			log_say("the model has %d positions: documents are at most that long, not %lld", x.max_length, (long long)o->max_length);
 		x.vocabulary = l.model.config.V;
-		status = lint_data(&x, e);
+		status = lint_data(app, &x, e);
 	}
 	side_release(&x.train);
 	side_release(&x.eval);
@@ -382,6 +431,7 @@ const struct command cmd_data_lint = {
 	.usage = "MODEL --data FILE [--eval-data FILE] [--show N] [options]",
 	.example = "kungfu data lint model.gguf --data train.jsonl",
 	.brief = "what your rows teach",
+	.plans = true,
 	.order = 42,
 	.opts = lint_opts,
 	.run = run,

@@ -10,6 +10,7 @@
 #include "cmd/books.h"
 #include "cmd/model_common.h"
 #include "judge/evaluate.h"
+#include "op/timing.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_eval;
@@ -170,7 +171,7 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	predict_phase(&p, "start", pages + f->start_seconds);
 	predict_phase(&p, "scoring", f->score_seconds);
 	predict_phase(&p, "answering", f->answer_seconds);
-	p.loose_seconds = f->start_seconds;
+	p.loose_seconds = (double)f->bytes / TIMING_SLOW_RATE;
 	p.spare_seconds = f->spare_seconds;
 	p.flops = f->flops;
 	return planned(d->app, &p, NULL, e);

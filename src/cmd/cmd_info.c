@@ -10,6 +10,7 @@
 
 extern const struct command cmd_info;
 
+#define TOKEN_SECONDS 2e-8             /* a look at whether it is a special one */
 enum { TEMPLATE_LINES = 3, LINE_WIDTH = 76, SPECIALS_SHOWN = 6 };
 
 struct info {
@@ -234,6 +235,17 @@ static void show(const struct loaded *l, const struct info_memory *x)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name, human_count((double)params_count(&l->adapter.params), n));
 }
 
+/* All that takes time is a plan itself; what is left is to print it. */
+static int plan_info(struct app *app, const struct loaded *l, struct err *e)
+{
+	struct predicted p;
+
+	predict_begin(&p, "info");
+	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, the model's tables and tokenizer");
+	predict_phase(&p, "printing", (double)tokenizer_size(l->model.tokenizer) * TOKEN_SECONDS);
+	return planned(app, &p, NULL, e);
+}
+
 static int run(struct app *app)
 {
 	struct info o;
@@ -248,7 +260,7 @@ static int run(struct app *app)
 	if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
 		status = app_fail(&e);
 	} else {
-		if (info_memory(&memory, app, &l, &e) < 0) {
+		if (info_memory(&memory, app, &l, &e) < 0 || plan_info(app, &l, &e) < 0) {
 			status = app_fail(&e);
 		} else {
 			if (!app->json)
@@ -267,6 +279,7 @@ const struct command cmd_info = {
 	.usage = "MODEL [--adapter DIR]",
 	.example = "kungfu info model.gguf",
 	.brief = "what a model is",
+	.plans = true,
 	.order = 10,
 	.opts = info_opts,
 	.run = run,

@@ -14,9 +14,12 @@
 #include "cmd/model_common.h"
 #include "infer/scorer.h"
 #include "judge/window.h"
+#include "op/timing.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_score;
+
+#define LINE_SECONDS 2.5e-6             /* of writing a token's line; past runs say better */
 
 struct score {
 	struct common common;
@@ -88,7 +91,7 @@ static int show_progress(void *ctx, size_t done, size_t n)
 	return books_over();
 }
 
-static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer, const struct document *const *docs, size_t n, struct err *e)
+static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer, const struct document *const *docs, size_t n, double tokens, struct err *e)
 {
 	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
 	struct model_reads reads = { .token = token };
@@ -101,9 +104,10 @@ static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *
 	int status = scorer_forecast(scorer, docs, n, false, &f, e);
 	if (status == 0) {
 		predict_begin(&p, "score %s", compute_name(l->model.compute));
-		p.loose_seconds = (double)f.bytes / f.touch_rate;
-		predict_phase(&p, "start", p.loose_seconds + loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
+		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
+		predict_phase(&p, "start", (double)f.bytes / f.touch_rate + loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
 		predict_phase(&p, "scoring", f.seconds);
+		predict_phase(&p, "writing", tokens * LINE_SECONDS);
 		p.flops = f.flops;
 		status = planned(app, &p, NULL, e);
 	}
@@ -123,7 +127,7 @@ static int score_windows(struct app *app, const struct loaded *l, struct scorer 
 		each[i] = s->logprob + w->begin[i];
 		watch.total += w->items[i].n;
 	}
-	int status = plan_scoring(app, l, scorer, docs, w->n, e);
+	int status = plan_scoring(app, l, scorer, docs, w->n, (double)s->ids.n, e);
 	books_phase("score");
 	watch.began = clock_seconds();
 	if (status == 0)

@@ -18,6 +18,7 @@
 #include "learn/fit.h"
 #include "learn/run_log.h"
 #include "model/prepare.h"
+#include "op/timing.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -123,7 +124,7 @@ static void predict_tune(struct predicted *out, const struct trainer_plan *p, co
 	predict_phase(out, "steps", p->step_seconds);
 	predict_phase(out, "evaluations", p->eval_seconds);
 	predict_phase(out, "saving", p->save_seconds);
-	out->loose_seconds = p->start_seconds;
+	out->loose_seconds = hypot((double)(p->state_bytes + p->arena_bytes) / TIMING_SLOW_RATE, p->save_seconds);
 	out->flops = p->planned_flops;
 	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
 	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, moments");

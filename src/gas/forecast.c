@@ -28,7 +28,7 @@ static size_t collect(double *z, struct forecast_scale scale, const struct forec
 
 	for (size_t i = n > FORECAST_LAST ? n - FORECAST_LAST : 0; i < n; i++)
 		if (past[i].predicted > 0 && past[i].actual > 0 && isfinite(past[i].predicted) && isfinite(past[i].actual))
-			z[some++] = (past[i].actual - past[i].predicted) / forecast_sigma(scale, past[i].predicted);
+			z[some++] = (past[i].actual - past[i].predicted) / (past[i].sigma > 0 ? past[i].sigma : forecast_sigma(scale, past[i].predicted));
 	qsort(z, some, sizeof(*z), by_value);
 	return some;
 }

@@ -16,7 +16,7 @@
 
 enum { FORECAST_LAST = 100, FORECAST_PRIOR = 4, FORECAST_ENOUGH = 19 };
 
-struct forecast_past { double predicted, actual; };            /* raw predictions, as made before any correction; oldest first */
+struct forecast_past { double predicted, actual, sigma; };     /* raw, as made before any correction; σ as it was then, 0: as scale has it; oldest first */
 struct forecast_scale { double share, least; };                /* σ(p) = √((share·p)² + least²) */
 
 extern const struct forecast_scale forecast_time, forecast_memory, forecast_energy;

@@ -91,9 +91,9 @@ struct entries { struct arena mem; struct entry *items; size_t n; };
 struct ledger_filter { const char *id /* or a beginning of it */, *command, *status, *since; int64_t limit /* newest first, 0: all */; };
 int ledger_runs(struct ledger *l, const struct ledger_filter *f /* NULL: all */, struct entries *out, struct err *e); /* oldest first, with their uses */
 void entries_release(struct entries *x);
-/* What finished runs of a command were predicted to take, raw, beside what they took: on the machine, with the threads and kernels of `like`; newest
+/* What finished runs of a command were predicted to take, raw, beside what they took: on the machine and with the kernels of `like`; newest
  * first; at most room. Strings live in a. A ledger that cannot be read has none. */
-struct ledger_past { const char *kind; double planned_seconds, seconds, planned_bytes, bytes; };
+struct ledger_past { const char *kind; double planned_seconds, seconds, sigma, planned_bytes, bytes; int64_t threads; };
 size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a, struct ledger_past *out, size_t room);
 
 struct artefacts { struct arena mem; struct artefact *items; size_t n; };

@@ -4,10 +4,11 @@
 enum { NEWEST = 4000 };                /* rows that are looked through, so that a long ledger costs no more than a short one */
 
 static const char *const sql =
-	"SELECT json_extract(prediction, '$.kind'), json_extract(prediction, '$.planned_seconds'), seconds, json_extract(prediction, '$.planned_bytes'),"
-	" peak_rss_bytes FROM (SELECT * FROM run ORDER BY rowid DESC LIMIT ?5) WHERE command = ?1 AND machine = ?2 AND threads = ?3 AND kernels = ?4 AND"
+	"SELECT json_extract(prediction, '$.kind'), json_extract(prediction, '$.planned_seconds'), seconds,"
+	" json_extract(prediction, '$.planned_seconds_sigma'), json_extract(prediction, '$.planned_bytes'),"
+	" peak_rss_bytes, threads FROM (SELECT * FROM run ORDER BY rowid DESC LIMIT ?4) WHERE command = ?1 AND machine = ?2 AND kernels = ?3 AND"
 	" status = 'finished' AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND json_extract(prediction, '$.kind') IS NOT NULL"
-	" ORDER BY began DESC, rowid DESC LIMIT ?6";
+	" ORDER BY began DESC, rowid DESC LIMIT ?5";
 
 size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a, struct ledger_past *out, size_t room)
 {
@@ -19,13 +20,12 @@ size_t ledger_past(struct ledger *l, const struct entry *like, const char *comma
 		return 0;
 	bind_text(s, 1, command);
 	bind_text(s, 2, like->machine);
-	bind_count(s, 3, like->threads);
-	bind_text(s, 4, like->kernels);
-	bind_count(s, 5, NEWEST);
-	bind_count(s, 6, (int64_t)room);
+	bind_text(s, 3, like->kernels);
+	bind_count(s, 4, NEWEST);
+	bind_count(s, 5, (int64_t)room);
 	while (n < room && sqlite3_step(s) == SQLITE_ROW)
 		out[n++] = (struct ledger_past){ column_text(s, 0, a), sqlite3_column_double(s, 1), sqlite3_column_double(s, 2), sqlite3_column_double(s, 3),
-		                                 sqlite3_column_double(s, 4) };
+		                                 sqlite3_column_double(s, 4), sqlite3_column_double(s, 5), column_count(s, 6) };
 	sqlite3_finalize(s);
 	return n;
 }

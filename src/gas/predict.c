@@ -60,7 +60,7 @@ const char *predict_human(double seconds, char out[32])
 /* What may not come at all lowers the lower end, until past runs show how often it comes. */
 void predict_spans(const struct predicted *p, const struct predict_past *past, struct predicted_spans *out)
 {
-	double sigma = hypot(forecast_sigma(forecast_time, p->seconds), p->loose_seconds / 2);
+	double sigma = out->sigma = hypot(forecast_sigma(forecast_time, p->seconds), p->loose_seconds / 2);
 
 	out->past = past ? past->n : 0;
 	out->seconds = forecast(p->seconds, sigma, forecast_time, past ? past->seconds : NULL, out->past);
@@ -93,6 +93,7 @@ void predict_json(json_t *j, const struct predicted *p, const struct predicted_s
 	json_object_set_new(j, "planned_seconds_low", jsonx_number(s->seconds.low));
 	json_object_set_new(j, "planned_seconds_middle", jsonx_number(s->seconds.mid));
 	json_object_set_new(j, "planned_seconds_high", jsonx_number(s->seconds.high));
+	json_object_set_new(j, "planned_seconds_sigma", jsonx_number(s->sigma));
 	json_object_set_new(j, "planned_bytes_low", json_integer((json_int_t)s->bytes.low));
 	json_object_set_new(j, "planned_bytes_middle", json_integer((json_int_t)s->bytes.mid));
 	json_object_set_new(j, "planned_bytes_high", json_integer((json_int_t)s->bytes.high));

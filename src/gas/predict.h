@@ -37,7 +37,7 @@ struct predict_past {
 	size_t n;
 };
 
-struct predicted_spans { struct span seconds, bytes; size_t past; };
+struct predicted_spans { struct span seconds, bytes; size_t past; double sigma /* of the seconds, before anything is learnt */; };
 
 void predict_spans(const struct predicted *p, const struct predict_past *past /* or NULL */, struct predicted_spans *out);
 

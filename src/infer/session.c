@@ -15,7 +15,7 @@
 #include "op/timing.h"
 #include "op/trace.h"
 
-enum { BLOCK = 64 };
+enum { BLOCK = 64, FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 #define TIME_SECONDS 0.03              /* of repetitions when it is asked how long a step takes */
 
 struct session {
@@ -100,15 +100,21 @@ static void set_sight(struct session *s, int begin, int end, int until)
 		s->batch.vis_end[j] = until;
 }
 
-static void bind(struct session *s)
+static void bind_run(void *ctx, struct run *r)
 {
+	const struct session *s = ctx;
 	size_t one = key_count(s) * key_width(s);
 
-	graph_bind(&s->graph, &s->run, NULL);
+	graph_bind(&s->graph, r, NULL);
 	for (int i = 0; i < s->model->config.n_layers; i++) {
-		run_bind(&s->run, s->kv[i].k, s->cache + 2 * (size_t)i * one);
-		run_bind(&s->run, s->kv[i].v, s->cache + (2 * (size_t)i + 1) * one);
+		run_bind(r, s->kv[i].k, s->cache + 2 * (size_t)i * one);
+		run_bind(r, s->kv[i].v, s->cache + (2 * (size_t)i + 1) * one);
 	}
+}
+
+static void bind(struct session *s)
+{
+	bind_run(s, &s->run);
 	for (int n = 0; n < s->n_sequences; n++)
 		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
 }
@@ -374,8 +380,6 @@ size_t session_fill_bytes(const struct session *s, int first, int n, int length)
 	return sum;
 }
 
-static void bind_weights(void *ctx, struct run *r) { graph_bind(ctx, r, NULL); }
-
 static void pretend(struct session *s, int first, int n, int rows, int length)
 {
 	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
@@ -399,7 +403,7 @@ int session_time(struct session *s, int first, int n, int rows, int length, doub
 		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
 	pretend(s, first, n, rows, length);
 	struct live live = batch_live(&s->batch);
-	struct timing_options how = { .batch = &s->batch, .mean = live, .bind = bind_weights, .ctx = &s->graph, .budget = TIME_SECONDS };
+	struct timing_options how = { .batch = &s->batch, .mean = live, .bind = bind_run, .ctx = s, .whole = n * rows <= FEW_ROWS, .budget = TIME_SECONDS };
 	if (plan_time(&pass, &s->plan, s->run.kernels, s->run.pool, &how, e) < 0)
 		return -1;
 	*seconds = pass.seconds;

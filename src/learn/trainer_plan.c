@@ -16,6 +16,8 @@
 #include "learn/trainer_parts.h"
 #include "model/resident.h"
 
+enum { LATER_BYTES = 320 << 10 };    /* of the heap while it runs: logs, metrics, the ledger's pages, the result's description; as it was seen */
+
 /* --- recording --- */
 
 struct recording {
@@ -107,7 +109,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	model_forget(&t->model);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
-	p->base_bytes = mem_rss() - MIN(resident, mem_rss());
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES;
 }
 
 static void add_up(struct trainer_plan *p, size_t arena_bytes)

@@ -66,7 +66,7 @@ static uint32_t find_kind(struct timed *t, uint64_t key)
 }
 
 /* Of each kind those at one and two thirds: neither the first layer, whose pages a pass may find warm, nor neighbours. */
-static void choose(struct timed *t)
+static void choose(struct timed *t, bool whole)
 {
 	const struct plan *p = t->plan;
 	uint32_t *seen;
@@ -79,7 +79,7 @@ static void choose(struct timed *t)
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct kind *k = &t->kinds[t->kind_of[i]];
 		uint32_t at = seen[t->kind_of[i]]++;
-		t->is_run[i] = at == k->n / 3 || (OF_A_KIND > 1 && at == 2 * k->n / 3);
+		t->is_run[i] = whole || at == k->n / 3 || (OF_A_KIND > 1 && at == 2 * k->n / 3);
 		k->run += t->is_run[i];
 	}
 	mem_free(seen);
@@ -246,7 +246,7 @@ int plan_time(struct timing *out, const struct plan *p, const struct kernels *k,
 	t.kinds = mem_array(p->n_nodes, sizeof(*t.kinds));
 	t.kind_of = mem_array(p->n_nodes, sizeof(*t.kind_of));
 	t.is_run = mem_array(p->n_nodes, sizeof(*t.is_run));
-	choose(&t);
+	choose(&t, o->whole);
 	int status = measure(&t, out, &r, o, e);
 	run_release(&r);
 	mem_free(t.kinds);

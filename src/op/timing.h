@@ -20,11 +20,13 @@ struct timing_options {
 	struct live mean;                     /* counts of the pass that is asked for */
 	void (*bind)(void *ctx, struct run *r); /* binds weights (run_bind); what it leaves unbound, and everything trainable, gets memory of its own */
 	void *ctx;
+	bool whole;                           /* every node is run, for passes that read more than caches hold and compute little */
 	double budget;                        /* seconds of repetitions, after one that warms up; 0: a quarter */
 };
 
 /* Bytes/s of taking fresh memory, as touched; a usual figure where too little was touched to tell. */
 double timing_touch_rate(double bytes, double seconds);
+#define TIMING_SLOW_RATE 1e9     /* the same where a virtual machine must ask its host for each page, which nothing tells beforehand */
 #define TIMING_PAGE_RATE 6e9     /* bytes/s at which a file's pages come from the page cache */
 
 int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e);

@@ -88,14 +88,18 @@ static void test_past_of_the_ledger(struct test *t)
 	put(t, l, &a, "eval int8", "finished", 2, 6);
 	put(t, l, &a, "eval f32", "failed", 2, 1);
 	put(t, l, &a, "eval f32", "finished", 1, 1);
+	put(t, l, &a, "eval f32", "running", 2, 1);
 	entry_init(&like);
 	entry_identify(&like, &a);
 	like.threads = 2;
 	like.kernels = "ref";
-	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 2);
-	CHECK(t, !strcmp(past[0].kind, "eval int8") && past[0].seconds == 6 && past[0].planned_seconds == 3 && past[0].bytes == 1000 && past[0].planned_bytes == 900);
-	CHECK(t, past[1].seconds == 4);
-	CHECK(t, ledger_past(l, &like, "eval", &a, past, 1) == 1 && past[0].seconds == 6);
+	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 3);
+	CHECK(t, !strcmp(past[1].kind, "eval int8") && past[1].seconds == 6 && past[1].planned_seconds == 3 && past[1].bytes == 1000 && past[1].planned_bytes == 900);
+	CHECK(t, past[0].threads == 1 && past[1].threads == 2 && past[2].seconds == 4);
+	CHECK(t, ledger_past(l, &like, "eval", &a, past, 1) == 1 && past[0].seconds == 1);
+	like.kernels = "avx2";
+	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 0);
+	like.kernels = "ref";
 	CHECK(t, ledger_past(l, &like, "tune", &a, past, 4) == 0);
 	ledger_close(l);
 	mem_free(path);
@@ -110,6 +114,6 @@ void test_predict(struct test *t)
 	test_what_may_not_come(t);
 	test_case(t, "inside and outside are told apart");
 	test_compares(t);
-	test_case(t, "past runs are those of the kind, the machine and its threads");
+	test_case(t, "past runs are those that finished, of the command, the machine and its kernels");
 	test_past_of_the_ledger(t);
 }
