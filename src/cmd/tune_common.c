@@ -117,9 +117,9 @@ int tune_parse(struct app *app, const struct command *c, struct tune *t, struct 
 
 /* --- the plan --- */
 
-static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r)
+static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r, const char *compute)
 {
-	predict_begin(out, "tune %s %s", r->method, r->compute);
+	predict_begin(out, "tune %s %s", r->method, compute);
 	predict_phase(out, "start", p->start_seconds);
 	predict_phase(out, "steps", p->step_seconds);
 	predict_phase(out, "evaluations", p->eval_seconds);
@@ -175,7 +175,7 @@ int tune_planned(struct app *app, const struct trainer *t, const struct recipe *
 	books_in("model", r->model, trainer_model_hash(t));
 	books_in("data", r->data, trainer_data_hash(t, false));
 	books_in("eval_data", r->eval_data, trainer_data_hash(t, true));
-	predict_tune(&p, plan, r);
+	predict_tune(&p, plan, r, compute_name(trainer_model((struct trainer *)t)->compute));
 	return planned(app, &p, &o, e);
 }
 
