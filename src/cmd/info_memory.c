@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "infer/session.h"
+#include "model/prepare.h"
 #include "op/plan.h"
 
 enum {
@@ -20,7 +21,7 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 		return -1;
 	session_bytes(s, &work, &cache);
 	session_free(s);
-	out->run = out->weights + out->program + work;
+	out->run = out->weights + model_prepare_growth(&l->model) + out->program + work;
 	out->cache_token = cache / (size_t)limit;
 	out->cache = out->cache_token * (size_t)l->model.config.n_ctx;
 	return 0;

@@ -132,3 +132,15 @@ int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_
 }
 
 size_t model_prepared_bytes(const struct model *m) { return m->prepared_bytes; }
+
+size_t model_prepare_growth(const struct model *m)
+{
+	size_t growth = 0;
+
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		if (wanted(m, i, PREPARE_GENERATE))
+			growth += panels_bytes(w->dtype, w->dim[0], w->dim[1]) - (w->owned ? 0 : w->bytes);
+	}
+	return growth;
+}

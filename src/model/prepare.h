@@ -23,5 +23,7 @@ const char *compute_name(enum compute c);
 int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_for what, struct err *e);
 /* Bytes it holds. */
 size_t model_prepared_bytes(const struct model *m);
+/* By how much PREPARE_GENERATE makes a model larger that it has not prepared yet: panels less the file's pages that are given back for them. */
+size_t model_prepare_growth(const struct model *m);
 
 #endif
