@@ -146,6 +146,12 @@ static void linear_cost(const struct tape *t, const struct node *n, const struct
 	*bytes = stored_bytes(w) + 4 * (out + tensor_live(tape_tensor(t, n->in[IN_X]), live));
 }
 
+/* The adapter's product u·Uᵀ is never done in int8. */
+static double linear_in_f32(const struct tape *t, const struct node *n, const struct live *live)
+{
+	return n->in[IN_U] ? 2 * tensor_live(tape_tensor(t, n->out[0]), live) * (double)tape_tensor(t, n->in[IN_UP])->dim[1] : 0;
+}
+
 static bool linear_int8(const struct node *n) { return ((const struct linear_attr *)n->attr)->int8; }
 
 static size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
@@ -366,7 +372,7 @@ static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream
 const struct op op_row_linear = {
 	.name = "linear", .shape = linear_shape, .cost = linear_cost, .forward = linear_forward, .backward = linear_backward,
 	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP, .inplace = 1U << IN_RESIDUAL, .scratch = linear_scratch,
-	.int8 = linear_int8, .sample = linear_sample, .sample_count = 4,
+	.int8 = linear_int8, .in_f32 = linear_in_f32, .sample = linear_sample, .sample_count = 4,
 };
 
 uint32_t op_linear(struct tape *t, const struct linear *l)

@@ -476,7 +476,7 @@ double plan_int_ops(const struct plan *p, const struct live *live)
 		double flops = 0, bytes = 0;
 		if (node_int8(&p->nodes[i])) {
 			p->nodes[i].op->cost(&view, &p->nodes[i], live, &flops, &bytes);
-			sum += flops;
+			sum += flops - (p->nodes[i].op->in_f32 ? p->nodes[i].op->in_f32(&view, &p->nodes[i], live) : 0);
 		}
 	}
 	return sum;

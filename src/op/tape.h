@@ -79,6 +79,7 @@ struct op {
 	/* Bytes of scratch that one thread needs while the node runs; NULL: none. */
 	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
 	bool (*int8)(const struct node *n); /* does it multiply in int8: then cost's flops are such operations; NULL: never */
+	double (*in_f32)(const struct tape *t, const struct node *n, const struct live *live); /* but for these of them: an adapter's product; NULL: none */
 };
 
 struct tape {
