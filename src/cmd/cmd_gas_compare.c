@@ -1,17 +1,16 @@
 /* gas compare: which method costs least, and from how many uses on: one that pays once (a fine-tune) against one that pays with every use (the long prompts of
- * few-shot). The arithmetic is gas/economics; a method is figures, or what tune --json and eval --json said. */
+ * few-shot). The arithmetic is gas/economics, where a method's figures come from is gas_methods. */
 #include <math.h>
 #include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/command.h"
-#include "cmd/gas_numbers.h"
+#include "cmd/gas_methods.h"
 #include "cmd/table.h"
 
 extern const struct command cmd_gas_compare;
 
-enum { METHODS = 16, PLACES = 60 };
+enum { PLACES = 60 };
 
 struct compare {
 	struct common common;
@@ -21,71 +20,11 @@ struct compare {
 
 static const struct opt compare_opts[] = {
 	OPT_FLOAT("uses", struct compare, uses, "1000", 1, 1e15, "how often the result is used"),
-	OPT_STRING("unit", struct compare, unit, "seconds", "NAME", "of the costs; also the field that is read from files: seconds, joules, money"),
+	OPT_CHOICE("unit", struct compare, unit, "seconds", "seconds|joules|money", "of the costs: what is read of the ledger's runs and of files"),
 	OPT_STRING("out", struct compare, out, NULL, "FILE", "total cost against uses as SVG"),
 	COMMON_OPTS(struct compare, common),
 	OPT_END
 };
-
-struct method {
-	char *name;
-	struct cost_line cost;
-	struct span quality;       /* NAN: not known */
-	struct span total, amortised;
-	enum front front;
-};
-
-/* --- reading --- */
-
-/* FIXED: a number, or the file of a run's summary. */
-static int read_fixed(struct method *m, const char *text, const char *unit, struct err *e)
-{
-	if (strspn(text, "0123456789.") > 0)
-		return number_parse(&m->cost.fixed, text, m->name, e);
-	json_t *j = summary_load(text, e);
-	const json_t *x = json_object_get(j, unit);
-	int status = !j ? -1 : json_is_number(x) ? 0 : err_set(e, "%s: no %s in it", text, unit);
-	if (!status)
-		m->cost.fixed = span_exact(json_number_value(x));
-	json_decref(j);
-	return status;
-}
-
-/* PER_USE: a number, or the file of an evaluation's summary: its cost by its rows, and the quality. */
-static int read_use(struct method *m, const char *text, const char *unit, struct err *e)
-{
-	if (strspn(text, "0123456789.") > 0)
-		return number_parse(&m->cost.per_use, text, m->name, e);
-	json_t *j = summary_load(text, e);
-	const json_t *x = json_object_get(j, unit), *n = json_object_get(j, "n");
-	int status = !j ? -1 : json_is_number(x) && json_integer_value(n) > 0 ? 0 : err_set(e, "%s: no %s and n in it", text, unit);
-	if (!status)
-		m->cost.per_use = span_exact(json_number_value(x) / (double)json_integer_value(n));
-	if (!status)
-		status = summary_quality(&m->quality, j, text, e);
-	json_decref(j);
-	return status;
-}
-
-static int read_method(struct method *m, const char *text, const char *unit, struct err *e)
-{
-	const char *colon = strchr(text, ':');
-	char *words = colon ? mem_strdup(colon + 1) : NULL, *save = NULL;
-	const char *fixed = words ? strtok_r(words, ",", &save) : NULL, *use = fixed ? strtok_r(NULL, ",", &save) : NULL;
-	const char *quality = use ? strtok_r(NULL, ",", &save) : NULL;
-	int status = 0;
-
-	m->quality = span_exact(NAN);
-	if (!use || strtok_r(NULL, ",", &save)) {
-		status = err_set(e, "%s: NAME:FIXED,PER_USE[,QUALITY] was wanted", text);
-	} else {
-		m->name = mem_strndup(text, (size_t)(colon - text));
-		if (read_fixed(m, fixed, unit, e) < 0 || read_use(m, use, unit, e) < 0 || (quality && number_parse(&m->quality, quality, m->name, e) < 0))
-			status = -1;
-	}
-	mem_free(words);
-	return status;
-}
 
 /* --- showing --- */
 
@@ -134,89 +73,158 @@ static void say_pair(const struct app *app, const struct method *a, const struct
 		app_print("%s is never dearer than %s\n", few, few == a->name ? b->name : a->name);
 }
 
-static void show_table(const struct app *app, const struct compare *o, const struct method *m, size_t n)
-{
-	struct table t = { .columns = 7, .right = 2 | 4 | 8 | 16 | 32 };
-	struct buf text = BUF_INIT;
-	char cell[64];
+static const char *unit_text(const struct compare *o, const struct method_set *s) { return s->currency[0] ? s->currency : o->unit; }
 
-	for (size_t i = 0; i < 7; i++)
-		table_cell(&t, "%s", ((const char *[]){ "method", "once", "per use", "total", "amortised", "quality", "front" })[i]);
-	for (size_t i = 0; i < n; i++) {
-		const struct span spans[] = { m[i].cost.fixed, m[i].cost.per_use, m[i].total, m[i].amortised, m[i].quality };
-		table_cell(&t, "%s", m[i].name);
-		for (size_t s = 0; s < ARRAY_LEN(spans); s++) {
-			span_text(cell, spans[s]);
-			table_cell(&t, "%s", cell);
-		}
-		table_cell(&t, "%s", front_name(&m[i]));
+/* Money of runs has its OPEX and CAPEX apart. */
+static bool has_parts(const struct method_set *s)
+{
+	bool any = false;
+	for (size_t i = 0; i < s->n; i++)
+		any |= s->m[i].what != NULL;
+	return any && s->unit == COST_MONEY;
+}
+
+static void span_cell(struct table *t, struct span s)
+{
+	char text[64];
+	span_text(text, s);
+	table_cell(t, "%s", text);
+}
+
+static void part_cells(struct table *t, double opex, double capex)
+{
+	table_cell(t, isnan(opex) ? "-" : "%.4g", opex);
+	table_cell(t, isnan(capex) ? "-" : "%.4g", capex);
+}
+
+static void show_table(const struct app *app, const struct compare *o, const struct method_set *s)
+{
+	bool parts = has_parts(s);
+	struct table t = { .columns = parts ? 11 : 7, .right = parts ? 0x1fe : 0x3e };
+	static const char *const heads[] = { "method", "once", "OPEX", "CAPEX", "per use", "OPEX", "CAPEX", "total", "amortised", "quality", "front" };
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		if (parts || !strstr(heads[i], "PEX"))
+			table_cell(&t, "%s", heads[i]);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct method *m = &s->m[i];
+		table_cell(&t, "%s", m->name);
+		span_cell(&t, m->cost.fixed);
+		if (parts)
+			part_cells(&t, m->once_opex, m->once_capex);
+		span_cell(&t, m->cost.per_use);
+		if (parts)
+			part_cells(&t, m->use_opex, m->use_capex);
+		span_cell(&t, m->total);
+		span_cell(&t, m->amortised);
+		span_cell(&t, m->quality);
+		table_cell(&t, "%s", front_name(m));
 	}
 	table_write(&text, &t, "");
 	if (!app->json)
-		app_print("costs in %s, of %.6g uses\n%s", o->unit, o->uses, buf_str(&text));
+		app_print("costs in %s, of %.6g uses\n%s", unit_text(o, s), o->uses, buf_str(&text));
 	buf_release(&text);
 	table_release(&t);
 }
 
-static void put_methods(const struct compare *o, const struct method *m, size_t n)
+/* Where the ledger's figures come from. */
+static void show_sources(const struct method_set *s)
 {
-	for (size_t i = 0; i < n; i++) {
-		json_t *j = json_pack("{s:s, s:s, s:f}", "method", m[i].name, "unit", o->unit, "uses", o->uses);
-		span_put(j, "fixed", m[i].cost.fixed);
-		span_put(j, "per_use", m[i].cost.per_use);
-		span_put(j, "total", m[i].total);
-		span_put(j, "amortised", m[i].amortised);
-		span_put(j, "quality", m[i].quality);
-		json_object_set_new(j, "front", isnan(m[i].quality.mid) ? json_null() : json_string(front_name(&m[i])));
+	for (size_t i = 0; i < s->n; i++) {
+		const struct method *m = &s->m[i];
+		if (!m->what)
+			continue;
+		const struct entry *newest = &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
+		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld rows)\n", m->name, m->once_runs, m->once_runs == 1 ? "" : "s", m->evidence.n_runs,
+		          newest->id, newest->command, (long long)m->evidence.rows);
+	}
+}
+
+static void put_evidence(json_t *j, const struct method_set *s, const struct method *m)
+{
+	json_t *runs = json_array();
+
+	for (size_t k = 0; k < m->evidence.n_runs; k++)
+		json_array_append_new(runs, json_string(s->books.all.items[m->evidence.runs[k]].id));
+	json_object_set_new(j, "artefact", json_string(s->books.family.members[m->evidence.thing].artefact.hash));
+	json_object_set_new(j, "once_runs", json_integer((json_int_t)m->once_runs));
+	json_object_set_new(j, "use_runs", runs);
+	json_object_set_new(j, "use_rows", json_integer(m->evidence.rows));
+	if (s->unit != COST_MONEY)
+		return;
+	json_object_set_new(j, "currency", s->currency[0] ? json_string(s->currency) : json_null());
+	json_object_set_new(j, "fixed_opex", jsonx_number(m->once_opex));
+	json_object_set_new(j, "fixed_capex", jsonx_number(m->once_capex));
+	json_object_set_new(j, "per_use_opex", jsonx_number(m->use_opex));
+	json_object_set_new(j, "per_use_capex", jsonx_number(m->use_capex));
+}
+
+static void put_methods(const struct compare *o, const struct method_set *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct method *m = &s->m[i];
+		json_t *j = json_pack("{s:s, s:s, s:f}", "method", m->name, "unit", o->unit, "uses", o->uses);
+		span_put(j, "fixed", m->cost.fixed);
+		span_put(j, "per_use", m->cost.per_use);
+		span_put(j, "total", m->total);
+		span_put(j, "amortised", m->amortised);
+		span_put(j, "quality", m->quality);
+		json_object_set_new(j, "front", isnan(m->quality.mid) ? json_null() : json_string(front_name(m)));
+		if (m->what)
+			put_evidence(j, s, m);
 		app_json(j);
 		json_decref(j);
 	}
 }
 
-static int draw(const struct compare *o, const struct method *m, size_t n, struct err *e)
+static int draw(const struct compare *o, const struct method_set *s, struct err *e)
 {
 	static double x[PLACES], y[METHODS][3][PLACES];
 	struct chart_series series[METHODS];
 
 	for (int p = 0; p < PLACES; p++)
 		x[p] = pow(o->uses * 4, (double)p / (PLACES - 1));
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		for (int p = 0; p < PLACES; p++) {
-			struct span s = cost_total(&m[i].cost, x[p]);
-			y[i][0][p] = s.mid;
-			y[i][1][p] = s.low;
-			y[i][2][p] = s.high;
+			struct span total = cost_total(&s->m[i].cost, x[p]);
+			y[i][0][p] = total.mid;
+			y[i][1][p] = total.low;
+			y[i][2][p] = total.high;
 		}
-		series[i] = (struct chart_series){ .name = m[i].name, .x = x, .y = y[i][0], .low = y[i][1], .high = y[i][2], .n = PLACES };
+		series[i] = (struct chart_series){ .name = s->m[i].name, .x = x, .y = y[i][0], .low = y[i][1], .high = y[i][2], .n = PLACES };
 	}
 	struct chart_mark mark = { o->uses, NAN, "uses asked for" };
-	struct chart c = { .title = "total cost", .x_label = "uses", .y_label = o->unit, .x_log = true, .y_log = true,
-	                   .series = series, .n_series = n, .marks = &mark, .n_marks = 1 };
+	struct chart c = { .title = "total cost", .x_label = "uses", .y_label = unit_text(o, s), .x_log = true, .y_log = true,
+	                   .series = series, .n_series = s->n, .marks = &mark, .n_marks = 1 };
 	return chart_write(o->out, &c, e);
 }
 
-static int compare(const struct app *app, const struct compare *o, const struct opt_parse *p, struct method *m, struct err *e)
+static int compare(const struct app *app, const struct compare *o, const struct opt_parse *p, struct method_set *s, struct err *e)
 {
-	size_t n = p->n_positional, best = 0;
+	const struct method *m = s->m;
+	size_t best = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (read_method(&m[i], p->positional[i], o->unit, e) < 0)
-			return -1;
-	judge(m, n, o->uses);
-	show_table(app, o, m, n);
+	if (methods_read(s, &o->common, p->positional, p->n_positional, o->unit, e) < 0)
+		return -1;
+	judge(s->m, s->n, o->uses);
 	if (app->json)
-		put_methods(o, m, n);
-	for (size_t i = 0; i < n; i++) {
+		put_methods(o, s);
+	else
+		show_table(app, o, s);
+	for (size_t i = 0; i < s->n; i++) {
 		best = m[i].total.mid < m[best].total.mid ? i : best;
-		for (size_t j = i + 1; j < n; j++)
+		for (size_t j = i + 1; j < s->n; j++)
 			say_pair(app, &m[i], &m[j]);
 	}
 	if (app->json) {
-		json_t *j = json_pack("{s:I, s:f, s:s}", "methods", (json_int_t)n, "uses", o->uses, "cheapest", m[best].name);
+		json_t *j = json_pack("{s:I, s:f, s:s}", "methods", (json_int_t)s->n, "uses", o->uses, "cheapest", m[best].name);
 		app_json(j);
 		json_decref(j);
+	} else {
+		show_sources(s);
 	}
-	return o->out ? draw(o, m, n, e) : 0;
+	return o->out ? draw(o, s, e) : 0;
 }
 
 static int run(struct app *app)
@@ -224,26 +232,25 @@ static int run(struct app *app)
 	struct compare o;
 	struct opt_parse p;
 	struct err e = ERR_INIT;
-	struct method m[METHODS] = { 0 };
+	struct method_set s = { 0 };
 	int status = app_begin(app, &cmd_gas_compare, &o, &p);
 
 	if (status)
 		return status - 1;
 	if (p.n_positional < 2 || p.n_positional > METHODS)
-		status = app_usage(&cmd_gas_compare, "2 to %d methods were wanted, each as NAME:FIXED,PER_USE[,QUALITY]", METHODS);
-	else if (compare(app, &o, &p, m, &e) < 0)
+		status = app_usage(&cmd_gas_compare, "2 to %d methods were wanted, each a run, an artefact's path, or NAME:FIXED,PER_USE[,QUALITY]", METHODS);
+	else if (compare(app, &o, &p, &s, &e) < 0)
 		status = app_fail(&e);
-	for (size_t i = 0; i < METHODS; i++)
-		mem_free(m[i].name);
+	methods_release(&s);
 	opt_release(&p);
 	return status;
 }
 
 const struct command cmd_gas_compare = {
 	.name = "gas compare",
-	.summary = "which method costs least, from how many uses on, and which is worth its cost: each is NAME:FIXED,PER_USE[,QUALITY], "
-	           "numbers (12±0.5 has a 90 % interval) or the files that tune --json and eval --json wrote",
-	.usage = "NAME:FIXED,PER_USE[,QUALITY]… [--uses N]",
+	.summary = "which method costs least, from how many uses on, and which is worth its cost: each is [NAME=]WHAT, a run of the ledger, an adapter's "
+	           "or a model's path; or NAME:FIXED,PER_USE[,QUALITY], numbers (12±0.5 has a 90 % interval) or the files that tune --json and eval --json wrote",
+	.usage = "METHOD METHOD… [--uses N]",
 	.example = "kungfu gas compare few-shot:0,10 lora:1000,2",
 	.brief = "break-even of methods",
 	.looks = true,

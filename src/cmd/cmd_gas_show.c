@@ -12,13 +12,16 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "gas/family.h"
+#include "cmd/gas_numbers.h"
+#include "gas/evidence.h"
 
 extern const struct command cmd_gas_show;
 
+enum { CURVE_PLACES = 61 };
+
 struct show {
 	struct common common;
-	const char *command, *status, *since;
+	const char *command, *status, *since, *out;
 	int64_t limit;
 	bool whole;                    /* --json without --limit: all */
 };
@@ -28,6 +31,7 @@ static const struct opt show_opts[] = {
 	OPT_CHOICE("status", struct show, status, NULL, "running|finished|failed|stopped|killed|declared", "only those"),
 	OPT_STRING("since", struct show, since, NULL, "DATE", "only runs that began then or later, as 2026-01-31"),
 	OPT_INT("limit", struct show, limit, "20", 0, 1e9, "the newest N runs; 0: all; --json shows all unless it is given"),
+	OPT_STRING("out", struct show, out, NULL, "FILE", "an artefact's cost by use as SVG: the amortisation's curve"),
 	COMMON_OPTS(struct show, common),
 	OPT_END
 };
@@ -148,6 +152,31 @@ static void show_curve(const struct cost *sunk, const struct cost *own)
 	}
 }
 
+/* Sunk and own cost over uses, with and without the ancestors, in joules or, where they are not known, in seconds. */
+static int draw_curve(const char *path, const struct family_member *m, const struct cost *sunk, struct err *e)
+{
+	static double x[CURVE_PLACES], y[2][CURVE_PLACES];
+	struct cost both = *sunk;
+
+	cost_add(&both, &m->own);
+	enum cost_unit unit = isnan(both.joules) ? COST_SECONDS : COST_JOULES;
+	if (!(cost_of(&both, unit) > 0))
+		return err_set(e, "--out: nothing is known of what %s cost, so there is no curve to draw", m->artefact.name ? m->artefact.name : m->artefact.hash);
+	for (int i = 0; i < CURVE_PLACES; i++) {
+		x[i] = pow(10, 6.0 * i / (CURVE_PLACES - 1));
+		y[0][i] = cost_of(&both, unit) / x[i];
+		y[1][i] = cost_of(&m->own, unit) / x[i];
+	}
+	struct chart_series series[] = {
+		{ .name = "sunk + own", .x = x, .y = y[0], .n = CURVE_PLACES },
+		{ .name = "own", .x = x, .y = y[1], .n = CURVE_PLACES, .dashed = true },
+	};
+	struct chart_mark mark = { (double)m->n_uses, NAN, "uses so far" };
+	struct chart c = { .title = "amortised cost", .x_label = "uses", .y_label = unit == COST_JOULES ? "joules a use" : "seconds a use", .x_log = true,
+	                   .y_log = true, .series = series, .n_series = cost_of(&m->own, unit) > 0 ? 2 : 1, .marks = &mark, .n_marks = m->n_uses > 0 };
+	return chart_write(path, &c, e);
+}
+
 static void show_artefact(const struct app *app, struct family *f, int at)
 {
 	const struct family_member *m = &f->members[at];
@@ -182,23 +211,6 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	show_curve(&sunk, &m->own);
 }
 
-/* A path is what lies there by its content, else a hash, a name, a run. */
-static int find(struct ledger *l, const struct family *f, const char *what, struct err *e)
-{
-	struct arena mem = ARENA_INIT;
-	struct artefact a;
-	struct err ignored = ERR_INIT;
-	int at = io_exists(what) && artefact_from_path(&a, l, what, NULL, &mem, &ignored) == 0 ? family_find(f, a.hash) : -1;
-	char whole[PATH_MAX];
-
-	arena_release(&mem);
-	if (at < 0)
-		at = family_find(f, realpath(what, whole) ? whole : what);
-	if (at == -2)
-		return err_set(e, "%s: several artefacts are called so; a longer hash was wanted", what);
-	return at >= 0 ? at : err_set(e, "%s: the ledger knows no such artefact or run", what);
-}
-
 static int show(const struct app *app, const struct show *o, const char *what, struct err *e)
 {
 	struct ledger *l = NULL;
@@ -219,10 +231,15 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 		show_list(app, &all);
 	} else {
 		family_build(&f, &all);
-		int at = find(l, &f, what, e);
-		if (at >= 0)
-			show_artefact(app, &f, at);
+		int at = evidence_artefact(&f, l, what, e);
 		status = at < 0 ? -1 : 0;
+		if (!status)
+			show_artefact(app, &f, at);
+		if (!status && o->out) {
+			struct cost sunk;
+			family_sunk(&f, at, &sunk);
+			status = draw_curve(o->out, &f.members[at], &sunk, e);
+		}
 		family_release(&f);
 	}
 	entries_release(&all);
@@ -242,6 +259,8 @@ static int run(struct app *app)
 	o.whole = app->json && !opt_given(&p, "limit");
 	if (p.n_positional > 1)
 		status = app_usage(&cmd_gas_show, "one artefact or run was wanted, %s is too many", p.positional[1]);
+	else if (o.out && !p.n_positional)
+		status = app_usage(&cmd_gas_show, "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
 	else if (show(app, &o, p.n_positional ? p.positional[0] : NULL, &e) < 0)
 		status = app_fail(&e);
 	opt_release(&p);

@@ -13,6 +13,33 @@ struct span span_error(double mid, double standard_error)
 	return (struct span){ mid, mid - SPAN_Z * standard_error, mid + SPAN_Z * standard_error };
 }
 
+/* Student's t for the middle 90 % at `degrees` ≥ 1: Hill's (1970) expansion about the normal, exact for 1 and 2. */
+static double student_90(double degrees)
+{
+	double z = SPAN_Z, zz = z * z;
+
+	if (degrees < 1.5)
+		return 6.313751514675043;
+	if (degrees < 2.5)
+		return 2.919985580353726;
+	return z + z * (zz + 1) / 4 / degrees + z * (5 * zz * zz + 16 * zz + 3) / 96 / (degrees * degrees) +
+	       z * (3 * zz * zz * zz + 19 * zz * zz + 17 * zz - 15) / 384 / (degrees * degrees * degrees);
+}
+
+struct span span_mean(const double *x, size_t n)
+{
+	double mean = 0, rest = 0;
+
+	for (size_t i = 0; i < n; i++)
+		mean += x[i] / (double)n;
+	if (n < 2)
+		return span_exact(mean);
+	for (size_t i = 0; i < n; i++)
+		rest += (x[i] - mean) * (x[i] - mean);
+	double half = student_90((double)n - 1) * sqrt(rest / (double)(n - 1) / (double)n);
+	return (struct span){ mean, mean - half, mean + half };
+}
+
 double span_sigma(struct span s) { return (s.high - s.low) / (2 * SPAN_Z); }
 
 struct span span_add(struct span a, struct span b)
@@ -103,19 +130,6 @@ void pareto(const struct offer *offers, size_t n, enum front *out)
 }
 
 /* --- scale --- */
-
-/* Student's t for the middle 90 % at `degrees` ≥ 1: Hill's (1970) expansion about the normal, exact for 1 and 2. */
-static double student_90(double degrees)
-{
-	double z = SPAN_Z, zz = z * z;
-
-	if (degrees < 1.5)
-		return 6.313751514675043;
-	if (degrees < 2.5)
-		return 2.919985580353726;
-	return z + z * (zz + 1) / 4 / degrees + z * (5 * zz * zz + 16 * zz + 3) / 96 / (degrees * degrees) +
-	       z * (3 * zz * zz * zz + 19 * zz * zz + 17 * zz - 15) / 384 / (degrees * degrees * degrees);
-}
 
 struct span scale_elasticity(const double *quantity, const double *cost, size_t n)
 {

@@ -13,7 +13,7 @@
 void cost_none(struct cost *c)
 {
 	*c = (struct cost){ .seconds = NAN, .human_seconds = NAN, .flops = NAN, .joules = NAN, .joules_low = NAN, .joules_high = NAN, .money = NAN,
-	                    .money_low = NAN, .money_high = NAN, .grams_co2 = NAN };
+	                    .money_low = NAN, .money_high = NAN, .money_opex = NAN, .money_capex = NAN, .grams_co2 = NAN };
 }
 
 static void sum(double *to, double x)
@@ -22,18 +22,36 @@ static void sum(double *to, double x)
 		*to = isnan(*to) ? x : *to + x;
 }
 
-static void add_money(struct cost *c, const char *currency, double money, double low, double high)
+static void add_money(struct cost *c, const struct cost *more)
 {
-	if (isnan(money))
+	if (isnan(more->money))
 		return;
-	if (c->currency[0] && strcmp(c->currency, currency)) {
+	if (c->currency[0] && strcmp(c->currency, more->currency)) {
 		c->foreign++;
 		return;
 	}
-	memcpy(c->currency, currency, sizeof(c->currency));
-	sum(&c->money, money);
-	sum(&c->money_low, low);
-	sum(&c->money_high, high);
+	memcpy(c->currency, more->currency, sizeof(c->currency));
+	sum(&c->money, more->money);
+	sum(&c->money_low, more->money_low);
+	sum(&c->money_high, more->money_high);
+	sum(&c->money_opex, more->money_opex);
+	sum(&c->money_capex, more->money_capex);
+}
+
+static void add_run_money(struct cost *c, const struct money *m)
+{
+	struct cost one;
+
+	cost_none(&one);
+	memcpy(one.currency, m->currency, sizeof(one.currency));
+	one.money = m->total;
+	one.money_low = m->low;
+	one.money_high = m->high;
+	one.money_capex = m->capex;
+	sum(&one.money_opex, m->electricity);
+	sum(&one.money_opex, m->rent);
+	sum(&one.money_opex, m->people);
+	add_money(c, &one);
 }
 
 void cost_add_run(struct cost *c, const struct entry *x)
@@ -49,7 +67,7 @@ void cost_add_run(struct cost *c, const struct entry *x)
 	sum(&c->joules_low, g->energy.low);
 	sum(&c->joules_high, g->energy.high);
 	sum(&c->grams_co2, g->grams_co2);
-	add_money(c, g->money.currency, g->money.total, g->money.low, g->money.high);
+	add_run_money(c, &g->money);
 }
 
 void cost_add(struct cost *c, const struct cost *more)
@@ -64,16 +82,16 @@ void cost_add(struct cost *c, const struct cost *more)
 	sum(&c->joules_low, more->joules_low);
 	sum(&c->joules_high, more->joules_high);
 	sum(&c->grams_co2, more->grams_co2);
-	add_money(c, more->currency, more->money, more->money_low, more->money_high);
+	add_money(c, more);
 }
 
 json_t *cost_json(const struct cost *c)
 {
-	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:o, s:I}", "runs", (json_int_t)c->runs, "runs_without_energy",
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:o, s:I}", "runs", (json_int_t)c->runs, "runs_without_energy",
 	                 (json_int_t)c->without_energy, "seconds", jsonx_number(c->seconds), "human_seconds", jsonx_number(c->human_seconds), "flops",
 	                 jsonx_number(c->flops), "joules", jsonx_number(c->joules), "joules_low", jsonx_number(c->joules_low), "joules_high",
 	                 jsonx_number(c->joules_high), "money", jsonx_number(c->money), "money_low", jsonx_number(c->money_low), "money_high",
-	                 jsonx_number(c->money_high), "currency", c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
+	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex", jsonx_number(c->money_capex), "currency", c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
 	                 jsonx_number(c->grams_co2), "in_other_currencies", (json_int_t)c->foreign);
 }
 

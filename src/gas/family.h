@@ -9,7 +9,7 @@
 #include "gas/ledger.h"
 
 struct cost {                      /* sums; NAN while nothing known was added */
-	double seconds, human_seconds, flops, joules, joules_low, joules_high, money, money_low, money_high, grams_co2;
+	double seconds, human_seconds, flops, joules, joules_low, joules_high, money, money_low, money_high, money_opex, money_capex, grams_co2;
 	char currency[4];              /* of the first sum of money; sums in another are counted in foreign */
 	size_t runs, without_energy, foreign;
 };

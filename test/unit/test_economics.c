@@ -103,6 +103,10 @@ static void test_scale(struct test *t)
 	near(t, s.high, 0.8191760442072044, 1e-4);
 	CHECK(t, isnan(scale_elasticity((double[]){ 2, 2 }, (double[]){ 1, 3 }, 2).mid));
 	near(t, scale_elasticity((double[]){ 1, 4 }, (double[]){ 3, 6 }, 2).mid, 0.5, 1e-12);
+	s = span_mean((double[]){ 1, 2, 3 }, 3);
+	near(t, s.mid, 2, 1e-12);
+	near(t, s.high, 2 + 2.919985580353726 / sqrt(3), 1e-9);
+	CHECK(t, span_mean((double[]){ 5 }, 1).low == 5);
 }
 
 static const struct curve_point points[] = {

@@ -1,0 +1,38 @@
+/* evidence: what the ledger knows of a method, as economics asks for it: what making the thing took once, and what a use of it takes.
+ *
+ * A method is a thing (an adapter, a model) and the runs that used it: `eval` and `generate`. Once is the thing's own cost and that of those of its ancestors
+ * which not all compared things stand on; what all of them stand on is sunk, and so is a declared model, which was paid for elsewhere. Per use is the cost of
+ * a run by the rows that it answered, opening included, and is the mean of those runs that are like
+ * the newest: the same command on the same content and as many rows. */
+#ifndef GAS_EVIDENCE_H
+#define GAS_EVIDENCE_H
+
+#include "gas/economics.h"
+#include "gas/family.h"
+
+enum cost_unit { COST_SECONDS, COST_JOULES, COST_MONEY };
+
+struct evidence {
+	int thing;                     /* member of the family */
+	int64_t *runs;                 /* [n_runs] indexes of entries, oldest first; in the family's arena */
+	size_t n_runs;
+	int64_t rows;                  /* that each of them answered */
+};
+
+/* The artefact at a path by its content, or by hash, name, run directory, a run's id or its beginning. −1 with a sentence. */
+int evidence_artefact(const struct family *f, struct ledger *l, const char *what, struct err *e);
+/* What is meant by `what`: an evaluation (by id or its beginning), or a thing as above with its newest evaluation. n_runs 0: nothing used it. */
+int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, struct err *e);
+/* The thing that a run used: its adapter, or its model; −1: neither. */
+int evidence_thing(const struct family *f, const struct entry *run);
+int64_t evidence_rows(const struct entry *run);  /* that it answered; 0: not known */
+
+void evidence_once(struct family *f, const struct evidence *all, size_t n, size_t which, struct cost *out);
+/* of one row; n_runs > 0. Several runs: Student's interval of their mean, joined with the energy's own bounds. */
+struct span evidence_per_use(const struct family *f, const struct evidence *v, enum cost_unit unit);
+void evidence_use(const struct family *f, const struct evidence *v, struct cost *out); /* sum over the runs */
+
+double cost_of(const struct cost *c, enum cost_unit unit);
+struct span cost_span(const struct cost *c, enum cost_unit unit); /* 0 where there are no runs; NAN where a figure is not known */
+
+#endif
