@@ -1,25 +1,25 @@
 /* gas marginal: what more labels (tokens, steps) are worth: a power law through measured errors, its band, the worth of the next ones, and where to
- * stop. The fit is gas/curve; a point is figures, or what eval --json said of a run on that many labels. */
+ * stop. The fit is gas/curve; a point is figures, what eval --json said of a run on that many labels, or what the ledger knows (gas_learning). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/command.h"
+#include "cmd/gas_learning.h"
 #include "cmd/gas_numbers.h"
-#include "gas/curve.h"
 
 extern const struct command cmd_gas_marginal;
 
-enum { POINTS = 64, PLACES = 60 };
+enum { PLACES = 60 };
 
 struct marginal {
 	struct common common;
 	double next, value, label_cost;
 	bool no_floor;
 	int64_t seed;
-	const char *out;
+	const char *out, *over, *unit;
 };
 
 static const struct opt marginal_opts[] = {
@@ -28,6 +28,8 @@ static const struct opt marginal_opts[] = {
 	OPT_FLOAT("label-cost", struct marginal, label_cost, NULL, 0, 1e18, "cost of one more label, its training included"),
 	OPT_FLAG("no-floor", struct marginal, no_floor, "false", "the error goes to 0 in the end: two points are enough"),
 	OPT_INT("seed", struct marginal, seed, "42", 0, 9007199254740991.0, "of the band's draws"),
+	OPT_CHOICE("over", struct marginal, over, "labels", "labels|tokens|steps", "of the ledger's runs: what the curve is over; tokens: supervised ones"),
+	OPT_CHOICE("unit", struct marginal, unit, "seconds", "seconds|joules|money", "of the ledger's costs"),
 	OPT_STRING("out", struct marginal, out, NULL, "FILE", "the curve as SVG"),
 	COMMON_OPTS(struct marginal, common),
 	OPT_END
@@ -75,58 +77,129 @@ static int draw(const struct marginal *o, const struct curve *c, const struct cu
 		{ .name = "fit", .x = x, .y = y[0], .low = c->has_band ? y[1] : NULL, .high = c->has_band ? y[2] : NULL, .n = PLACES },
 		{ .name = "measured", .x = px, .y = py, .n = n, .points = true },
 	};
-	struct chart chart = { .title = "learning curve", .x_label = "labels", .y_label = "error", .x_log = true, .series = series, .n_series = 2 };
+	struct chart chart = { .title = "learning curve", .x_label = o->over, .y_label = "error", .x_log = true, .series = series, .n_series = 2 };
 	return chart_write(o->out, &chart, e);
 }
 
-static void show(const struct app *app, const struct marginal *o, const struct curve *c, double most)
-{
-	struct span now = curve_at(c, most), gain = curve_gain(c, most, most + o->next), stop = span_exact(NAN), worth = span_exact(NAN);
-	char text[64], more[64];
+/* What the curve says, and of runs of the ledger what more labels cost and what that bought elsewhere. */
+struct answer {
+	struct span now, gain, stop, worth;
+	double most, next_cost;        /* NAN: figures have none */
+	struct span bought;
+	const struct elsewhere *best;
+};
 
+static void ask(struct answer *a, const struct marginal *o, const struct curve *c, const struct learning *l)
+{
+	a->now = curve_at(c, a->most);
+	a->gain = curve_gain(c, a->most, a->most + o->next);
+	a->stop = a->worth = a->bought = span_exact(NAN);
 	if (o->value > 0 && o->label_cost > 0)
-		stop = curve_stop(c, o->value, o->label_cost);
+		a->stop = curve_stop(c, o->value, o->label_cost);
 	if (o->value > 0)
-		worth = span_scale(gain, o->value);
-	if (app->json) {
-		json_t *j = json_pack("{s:f, s:f, s:f, s:f, s:f}", "a", c->a, "b", c->b, "c", c->c, "labels", most, "next", o->next);
-		span_put(j, "error", now);
-		span_put(j, "gain", gain);
-		span_put(j, "worth", worth);
-		span_put(j, "stop", stop);
-		app_json(j);
-		json_decref(j);
-		return;
-	}
-	app_print("error = %.4g · labels^-%.4g + %.4g\n", c->a, c->b, c->c);
-	span_text(text, now);
-	app_print("at %.6g labels the curve is at %s%s\n", most, text, c->has_band ? "" : " (too few points for a band)");
-	span_text(text, gain);
-	span_text(more, worth);
-	app_print("the next %.6g labels lower it by %s%s%s\n", o->next, text, isnan(worth.mid) ? "" : ", worth ", isnan(worth.mid) ? "" : more);
-	span_text(text, stop);
-	if (!isnan(stop.mid))
-		app_print("stop at %s labels: one more costs what it brings; %s\n", text, stop.mid > most ? "go on" : "you are there");
+		a->worth = span_scale(a->gain, o->value);
+	a->next_cost = l->n ? o->next * learning_cost_of_one(l) : NAN;
+	a->best = l->n ? learning_best(l, a->next_cost, &a->bought) : NULL;
 }
 
-static int marginal(const struct app *app, const struct marginal *o, const struct opt_parse *p, struct err *e)
+static void put_answer(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
 {
-	struct curve_point points[POINTS];
-	struct curve c;
-	double least = INFINITY, most = 0;
+	json_t *j = json_pack("{s:f, s:f, s:f, s:s, s:f, s:f}", "a", c->a, "b", c->b, "c", c->c, "over", o->over, "labels", a->most, "next", o->next);
 
-	for (size_t i = 0; i < p->n_positional; i++) {
-		if (read_point(&points[i], p->positional[i], e) < 0)
-			return -1;
-		least = MIN(least, points[i].n);
-		most = MAX(most, points[i].n);
+	span_put(j, "error", a->now);
+	span_put(j, "gain", a->gain);
+	span_put(j, "worth", a->worth);
+	span_put(j, "stop", a->stop);
+	if (l->n) {
+		json_object_set_new(j, "runs", json_integer((json_int_t)l->n));
+		json_object_set_new(j, "unit", json_string(o->unit));
+		json_object_set_new(j, "next_cost", jsonx_number(a->next_cost));
+		span_put(j, "opportunity", a->bought);
+		json_object_set_new(j, "opportunity_run", a->best ? json_string(a->best->run) : json_null());
 	}
-	if (curve_fit(&c, points, p->n_positional, o->no_floor, (uint64_t)o->seed, e) < 0)
+	app_json(j);
+	json_decref(j);
+}
+
+static void show_ledger(const struct marginal *o, const struct answer *a, const struct learning *l)
+{
+	char text[64];
+
+	app_print("learning from the next %.6g %s takes %.4g %s\n", o->next, o->over, a->next_cost, o->unit);
+	span_text(text, a->bought);
+	if (a->best)
+		app_print("opportunity cost: elsewhere as much gas lowered the error by %s: %s (run %.8s), which took %.4g in all\n", text, a->best->name,
+		          a->best->run, a->best->cost);
+	else if (isnan(l->before.mid))
+		app_print("opportunity cost: not known; kungfu eval of the model as it is on %s tells from where the others began\n", l->data);
+	else
+		app_print("opportunity cost: no other run of the ledger was evaluated on %s\n", l->data);
+}
+
+static void show(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
+{
+	char text[64], more[64];
+
+	if (l->n)
+		app_print("%zu runs of the ledger, evaluated on %s\n", l->n, l->data);
+	app_print("error = %.4g · %s^-%.4g + %.4g\n", c->a, o->over, c->b, c->c);
+	span_text(text, a->now);
+	app_print("at %.6g %s the curve is at %s%s\n", a->most, o->over, text, c->has_band ? "" : " (too few points for a band)");
+	span_text(text, a->gain);
+	span_text(more, a->worth);
+	app_print("the next %.6g %s lower it by %s%s%s\n", o->next, o->over, text, isnan(a->worth.mid) ? "" : ", worth ", isnan(a->worth.mid) ? "" : more);
+	if (l->n)
+		show_ledger(o, a, l);
+	span_text(text, a->stop);
+	if (!isnan(a->stop.mid))
+		app_print("stop at %s %s: one more costs what it brings; %s\n", text, o->over, a->stop.mid > a->most ? "go on" : "you are there");
+}
+
+static int fit(const struct app *app, const struct marginal *o, struct learning *l, const struct curve_point *points, size_t n, struct err *e)
+{
+	struct answer a = { .most = 0 };
+	struct curve c;
+	double least = INFINITY;
+
+	for (size_t i = 0; i < n; i++) {
+		least = MIN(least, points[i].n);
+		a.most = MAX(a.most, points[i].n);
+	}
+	if (curve_fit(&c, points, n, o->no_floor, (uint64_t)o->seed, e) < 0)
 		return -1;
-	show(app, o, &c, most);
-	int status = o->out ? draw(o, &c, points, p->n_positional, least, most, e) : 0;
+	ask(&a, o, &c, l);
+	if (app->json)
+		put_answer(o, &c, &a, l);
+	else
+		show(o, &c, &a, l);
+	int status = o->out ? draw(o, &c, points, n, least, a.most, e) : 0;
 	curve_release(&c);
 	return status;
+}
+
+static enum cost_unit unit_of(const struct marginal *o)
+{
+	return !strcmp(o->unit, "seconds") ? COST_SECONDS : !strcmp(o->unit, "joules") ? COST_JOULES : COST_MONEY;
+}
+
+static enum learning_over over_of(const struct marginal *o)
+{
+	return !strcmp(o->over, "labels") ? OVER_LABELS : !strcmp(o->over, "tokens") ? OVER_TOKENS : OVER_STEPS;
+}
+
+static int marginal(const struct app *app, const struct marginal *o, const struct opt_parse *p, struct learning *l, struct err *e)
+{
+	struct curve_point points[POINTS];
+
+	if (p->n_positional == 1 && (io_exists(p->positional[0]) || !strchr(p->positional[0], ':'))) {
+		if (learning_read(l, &o->common, p->positional[0], over_of(o), unit_of(o), e) < 0)
+			return -1;
+		return fit(app, o, l, l->points, l->n, e);
+	}
+	for (size_t i = 0; i < p->n_positional; i++)
+		if (read_point(&points[i], p->positional[i], e) < 0)
+			return -1;
+	return fit(app, o, l, points, p->n_positional, e);
 }
 
 static int run(struct app *app)
@@ -134,22 +207,25 @@ static int run(struct app *app)
 	struct marginal o;
 	struct opt_parse p;
 	struct err e = ERR_INIT;
+	struct learning l = { 0 };
 	int status = app_begin(app, &cmd_gas_marginal, &o, &p);
 
 	if (status)
 		return status - 1;
-	if (p.n_positional < 2 || p.n_positional > POINTS)
-		status = app_usage(&cmd_gas_marginal, "2 to %d points were wanted, each as LABELS:ERROR or LABELS:FILE", POINTS);
-	else if (marginal(app, &o, &p, &e) < 0)
+	if (p.n_positional < 1 || p.n_positional > POINTS)
+		status = app_usage(&cmd_gas_marginal, "a run of the ledger was wanted, or 2 to %d points, each as LABELS:ERROR or LABELS:FILE", POINTS);
+	else if (marginal(app, &o, &p, &l, &e) < 0)
 		status = app_fail(&e);
+	learning_release(&l);
 	opt_release(&p);
 	return status;
 }
 
 const struct command cmd_gas_marginal = {
 	.name = "gas marginal",
-	.summary = "what more labels are worth, and where to stop: a power law through the errors at LABELS:ERROR, or LABELS:FILE of eval --json",
-	.usage = "LABELS:ERROR… [--value V --label-cost C]",
+	.summary = "what more labels are worth, and where to stop: a power law through the errors of a run of the ledger and those on less data, or at "
+	           "LABELS:ERROR, or LABELS:FILE of eval --json",
+	.usage = "RUN|LABELS:ERROR… [--value V --label-cost C]",
 	.example = "kungfu gas marginal 100:.6 200:.5 400:.43",
 	.brief = "worth of more labels",
 	.looks = true,

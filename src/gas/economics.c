@@ -104,6 +104,12 @@ struct break_even break_even(const struct cost_line *a, const struct cost_line *
 	return r;
 }
 
+struct span opportunity(struct span before, struct span after, double cost, double gas)
+{
+	struct span fell = span_add(before, (struct span){ -after.mid, -after.high, -after.low });
+	return span_scale(fell, fmin(1, gas / cost));
+}
+
 /* --- Pareto --- */
 
 static bool beats(const struct offer *a, const struct offer *b)

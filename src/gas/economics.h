@@ -4,6 +4,7 @@
  *     total      C(u) = fixed + per_use · u
  *     amortised  C(u) / u
  *     break-even u* = (fixed_b − fixed_a) / (per_use_a − per_use_b)
+ *     opportunity  (err_before − err_after) · min(1, gas / cost): what another thing's share of this gas bought
  *     scale      C = k · q^elasticity; below 1: twice as much costs less than twice as much */
 #ifndef GAS_ECONOMICS_H
 #define GAS_ECONOMICS_H
@@ -38,6 +39,9 @@ struct break_even {
 
 /* The interval is Fieller's (1954) for the ratio of two independent normal differences: asymmetric, and open where the slopes cannot be told apart. */
 struct break_even break_even(const struct cost_line *a, const struct cost_line *b);
+
+/* How much the error fell elsewhere for as much gas: a thing of this cost lowered it from before to after; half of the gas buys half, more buys no more. */
+struct span opportunity(struct span before, struct span after, double cost, double gas);
 
 enum front {
 	FRONT_ON,                  /* nothing is both better and cheaper */

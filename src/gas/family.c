@@ -91,7 +91,8 @@ json_t *cost_json(const struct cost *c)
 	                 (json_int_t)c->without_energy, "seconds", jsonx_number(c->seconds), "human_seconds", jsonx_number(c->human_seconds), "flops",
 	                 jsonx_number(c->flops), "joules", jsonx_number(c->joules), "joules_low", jsonx_number(c->joules_low), "joules_high",
 	                 jsonx_number(c->joules_high), "money", jsonx_number(c->money), "money_low", jsonx_number(c->money_low), "money_high",
-	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex", jsonx_number(c->money_capex), "currency", c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
+	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex", jsonx_number(c->money_capex),
+	                 "currency", c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
 	                 jsonx_number(c->grams_co2), "in_other_currencies", (json_int_t)c->foreign);
 }
 
@@ -123,16 +124,30 @@ static bool is_piece(const struct entry *maker, const struct entry *x)
 	       (!strcmp(x->status, "stopped") || !strcmp(x->status, "killed") || !strcmp(x->status, "failed"));
 }
 
-static void add_pieces(struct family *f, struct family_member *m, size_t maker)
+/* The piece before i of what maker resumed; −1: i began it. */
+static int64_t piece_before(const struct family *f, int64_t maker, int64_t i)
 {
-	const struct entry *all = f->entries->items, *made = &all[maker];
+	const struct entry *all = f->entries->items;
 
-	cost_add_run(&m->own, made);
-	for (size_t i = maker; i-- > 0 && strcmp(made->command, "resume") == 0 && is_piece(made, &all[i]);) {
-		cost_add_run(&m->own, &all[i]);
-		if (strcmp(all[i].command, "resume"))
-			break;
-	}
+	if (strcmp(all[i].command, "resume") != 0)
+		return -1;
+	for (i--; i >= 0 && !is_piece(&all[maker], &all[i]); i--)
+		;
+	return i;
+}
+
+int64_t family_began(const struct family *f, int64_t maker)
+{
+	int64_t before, i = maker;
+	while ((before = piece_before(f, maker, i)) >= 0)
+		i = before;
+	return i;
+}
+
+static void add_pieces(struct family *f, struct family_member *m, int64_t maker)
+{
+	for (int64_t i = maker; i >= 0; i = piece_before(f, maker, i))
+		cost_add_run(&m->own, &f->entries->items[i]);
 }
 
 static void add_parents(struct family *f, struct family_member *m, const struct entry *maker)
@@ -158,7 +173,7 @@ static void see_use(struct family *f, size_t run, const struct artefact_use *u)
 	if (m->maker >= 0)
 		return;
 	m->maker = (int64_t)run;
-	add_pieces(f, m, run);
+	add_pieces(f, m, (int64_t)run);
 	add_parents(f, m, &f->entries->items[run]);
 }
 

@@ -38,6 +38,7 @@ struct family {
 
 void family_build(struct family *f, const struct entries *entries);
 void family_release(struct family *f);
+int64_t family_began(const struct family *f, int64_t maker); /* the run that began what `maker` resumed, or maker itself */
 /* By hash or its beginning, name, path, run directory, or a run's id whose result it is; −1: none, −2: several. */
 int family_find(const struct family *f, const char *what);
 /* Ancestors of a member, each once, parents before children; *n of them; in f's arena. */
