@@ -71,13 +71,16 @@ struct kf_error {
 
 enum kf_log_level { KF_LOG_INFO = 0, KF_LOG_WARNING = 1 };
 
+enum kf_cache_type { KF_CACHE_F32 = 0, KF_CACHE_F16 = 1, KF_CACHE_Q8_0 = 2 };
+
 struct kf_settings {
 	int32_t threads;               /* 1 … 1024; 0: as many as this process may use */
 	uint32_t reserved_flags;
 	/* Called in the thread that made the call, with a line without its end; NULL: nobody listens. */
 	void (*log)(void *ctx, int level, const char *text);
 	void *log_ctx;
-	uint64_t reserved[4];
+	int32_t cache_type_k, cache_type_v; /* enum kf_cache_type: how a session keeps keys and values; others do not look at it */
+	uint64_t reserved[3];
 };
 
 KF_API const char *kf_version(void);   /* "0.1.0" */

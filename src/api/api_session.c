@@ -16,16 +16,23 @@ struct kf_session {
 	struct generation generation;
 };
 
+static const enum dtype cache_dtypes[] = { [KF_CACHE_F32] = DTYPE_F32, [KF_CACHE_F16] = DTYPE_F16, [KF_CACHE_Q8_0] = DTYPE_Q8_0 };
+
+static bool is_cache_type(int32_t t) { return t >= 0 && (size_t)t < ARRAY_LEN(cache_dtypes); }
+
 static int open_session(struct kf_session *s, const struct adapter *a, int context, struct err *e)
 {
 	const struct kernels *k = kernels_get(NULL, e);
+	const struct kf_settings *o = &s->handle.settings;
+	struct session_size size = { .n_ctx = context ? context : s->model->model.config.n_ctx,
+	                             .cache = { cache_dtypes[o->cache_type_k], cache_dtypes[o->cache_type_v] } };
 
 	if (!k)
 		return -1;
 	s->pool = handle_pool(&s->handle);
 	sampler_init(&s->sampler, (size_t)s->model->model.config.V);
 	generate_ends(&s->model->model, &s->ends);
-	return session_new(&s->session, &s->model->model, a, s->pool, k, context ? context : s->model->model.config.n_ctx, e);
+	return session_new(&s->session, &s->model->model, a, s->pool, k, &size, e);
 }
 
 int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context, const struct kf_settings *settings,
@@ -45,6 +52,8 @@ int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapte
 		return call_misuse(&c, "%s", why);
 	if (context < 0 || context > m->model.config.n_ctx)
 		return call_misuse(&c, "context is %d: 0 to %d, the model's, was wanted", context, m->model.config.n_ctx);
+	if (settings && (!is_cache_type(settings->cache_type_k) || !is_cache_type(settings->cache_type_v)))
+		return call_misuse(&c, "settings.cache_type_k and _v are %d and %d: one of kf_cache_type was wanted", settings->cache_type_k, settings->cache_type_v);
 	struct kf_session *s = mem_alloc(sizeof(*s));
 	handle_init(&s->handle, KIND_SESSION, &c);
 	s->model = handle_share(m);

@@ -111,13 +111,13 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, int repetitions, struct pass_result *out, struct err *e)
+static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
 {
 	struct infer x = { .n = (size_t)n, .chunk = chunk, .streams = streams };
 	int sequences = streams > 1 ? streams + 1 : 1;
 
 	*out = (struct pass_result){ .tokens = (int64_t)n * streams };
-	if (session_new_many(&x.s, m, NULL, app->pool, app->kernels, n, sequences, e) < 0)
+	if (session_new(&x.s, m, NULL, app->pool, app->kernels, &(struct session_size){ n, sequences, cache }, e) < 0)
 		return -1;
 	x.ids = mem_array(x.n, sizeof(*x.ids));
 	for (size_t i = 0; i < x.n; i++)
@@ -128,14 +128,14 @@ static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int
 	return status;
 }
 
-int pass_prefill(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e)
+int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, (size_t)n, 1, repetitions, out, e);
+	return infer_pass(app, m, n, (size_t)n, 1, cache, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, int n, int streams, int repetitions, struct pass_result *out, struct err *e)
+int pass_decode(struct app *app, struct model *m, int n, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, 1, streams, repetitions, out, e);
+	return infer_pass(app, m, n, 1, streams, cache, repetitions, out, e);
 }
 
 /* --- training --- */

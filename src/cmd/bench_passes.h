@@ -3,7 +3,7 @@
 #define CMD_BENCH_PASSES_H
 
 #include "cmd/command.h"
-#include "model/model.h"
+#include "infer/session.h"
 
 enum { REPETITIONS_MAX = 1000 };
 
@@ -15,9 +15,9 @@ struct pass_result {
 };
 
 /* One prompt of n tokens into an empty context, the head for the last. */
-int pass_prefill(struct app *app, struct model *m, int n, int repetitions, struct pass_result *out, struct err *e);
+int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
 /* n single tokens from an empty context, in each of so many sequences beside each other. */
-int pass_decode(struct app *app, struct model *m, int n, int streams, int repetitions, struct pass_result *out, struct err *e);
+int pass_decode(struct app *app, struct model *m, int n, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
 /* Training steps of two documents of 512 tokens (or of what the model's context holds). method: lora, full */
 int pass_train(struct app *app, const char *model, int n_ctx, const char *method, const char *compute, int repetitions, struct pass_result *out, struct err *e);
 

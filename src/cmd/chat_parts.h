@@ -15,6 +15,7 @@ struct chat_options {
 	bool history;
 	int64_t ctx_size;
 	struct sampling sampling;
+	struct cache_options cache;
 };
 
 /* The model, or the model with an adapter: each has keys and values of its own. */
@@ -32,7 +33,7 @@ struct chat {
 	size_t n_voices, current;
 	struct voice *last;            /* who answered last */
 	json_t *messages;
-	int n_ctx;
+	struct session_size size;      /* of every voice's session */
 	struct sampler sampler;
 	struct generate_options generate;
 	struct line_edit *lines;

@@ -24,6 +24,7 @@ struct options {
 	struct common common;
 	int64_t prefill, decode, streams, repetitions;
 	const char *train, *compute;
+	struct cache_options cache;
 };
 
 static const struct opt bench_opts[] = {
@@ -35,6 +36,7 @@ static const struct opt bench_opts[] = {
 	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1, "sequences that are decoded beside each other"),
 	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
 	COMPUTE_OPT(struct options, compute, "auto"),
+	CACHE_OPTS(struct options, cache),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };
@@ -116,7 +118,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 	if (b->prefill) {
 		snprintf(what, sizeof(what), "prefill of %lld, %s", (long long)b->o->prefill, b->app->compute);
 		log_live("%s", what);
-		if (pass_prefill(b->app, m, (int)b->o->prefill, (int)b->o->repetitions, &r, e) < 0)
+		if (pass_prefill(b->app, m, (int)b->o->prefill, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
@@ -124,7 +126,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 	if (b->decode) {
 		snprintf(what, sizeof(what), "decoding %lld x %lld, %s", (long long)b->o->decode, (long long)b->o->streams, b->app->compute);
 		log_live("%s", what);
-		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->streams, (int)b->o->repetitions, &r, e) < 0)
+		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->streams, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);

@@ -27,6 +27,7 @@ static const struct opt chat_opts[] = {
 	OPT_FLAG("history", struct chat_options, history, "true", "remember the lines that were typed in a terminal, for the next time"),
 	SAMPLING_OPTS(struct chat_options, sampling),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
+	CACHE_OPTS(struct chat_options, cache),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
 };
@@ -67,7 +68,7 @@ static int give_session(struct chat *c, struct voice *v, struct err *e)
 {
 	const struct adapter *a = v == c->voices[0] ? NULL : &v->adapter;
 
-	return v->session ? 0 : session_new(&v->session, &c->l.model, a, c->app->pool, c->app->kernels, c->n_ctx, e);
+	return v->session ? 0 : session_new(&v->session, &c->l.model, a, c->app->pool, c->app->kernels, &c->size, e);
 }
 
 /* --- answers --- */
@@ -146,8 +147,8 @@ int chat_answer(struct chat *c, struct voice *v, struct buf *text, struct err *e
 		json_decref(gas);
 		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
 			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD", t.g.text.data[i] ? 1 : strlen("\uFFFD"));
-	} else if (t.prompt_tokens >= (size_t)c->n_ctx) {
-		bool more = c->n_ctx < c->l.model.config.n_ctx;
+	} else if (t.prompt_tokens >= (size_t)c->size.n_ctx) {
+		bool more = c->size.n_ctx < c->l.model.config.n_ctx;
 		char *whole = mem_printf("%s. Nothing is lost: /save FILE keeps the conversation, /reset begins anew%s", e->msg, more ? ", --ctx-size gives more room" : "");
 		status = err_set(e, "%s", whole);
 		mem_free(whole);
@@ -255,7 +256,7 @@ static int begin(struct chat *c, struct err *e)
 		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
 	if (o->ctx_size > limit)
 		return err_set(e, "--ctx-size %lld: the model was made for %d tokens", (long long)o->ctx_size, limit);
-	c->n_ctx = o->ctx_size ? (int)o->ctx_size : limit;
+	c->size = (struct session_size){ .n_ctx = o->ctx_size ? (int)o->ctx_size : limit, .cache = cache_types(&o->cache) };
 	add_voice(c, "off");
 	for (size_t i = 0; i < o->adapters.n; i++)
 		if (chat_voice(c, o->adapters.items[i], &index, e) < 0)
@@ -294,7 +295,7 @@ static int talk(struct chat *c)
 	sigaction(SIGINT, &a, &before);
 	c->lines = line_edit_new(history);
 	if (line_edit_terminal(c->lines))
-		log_say("%s, a context of %d tokens, %s; /help says what there is, Ctrl-D leaves", c->l.model.source.path, c->n_ctx, c->app->compute);
+		log_say("%s, a context of %d tokens, %s; /help says what there is, Ctrl-D leaves", c->l.model.source.path, c->size.n_ctx, c->app->compute);
 	books_phase("chat");
 	int status = converse_on(c);
 	if (status == EXIT_DONE)
@@ -314,12 +315,12 @@ static int plan_turn(struct chat *c, struct err *e)
 	double read[2], one[2];
 	size_t work, cache;
 
-	if (session_new(&s, &c->l.model, c->current ? &c->voices[c->current]->adapter : NULL, c->app->pool, c->app->kernels, c->n_ctx, e) < 0)
+	if (session_new(&s, &c->l.model, c->current ? &c->voices[c->current]->adapter : NULL, c->app->pool, c->app->kernels, &c->size, e) < 0)
 		return -1;
-	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->n_ctx / 2, 1)), made = (int)MIN((size_t)(c->n_ctx - asked), c->generate.max_new_tokens);
-	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e) < 0 || session_time(s, 0, 1, 1, MIN(asked + made / 2, c->n_ctx - 1), &one[0], &one[1], e) < 0 ? -1 : 0;
+	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)), made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
+	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e) < 0 || session_time(s, 0, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e) < 0 ? -1 : 0;
 	session_bytes(s, &work, &cache);
-	work += session_fill_bytes(s, 0, 1, c->n_ctx);
+	work += session_fill_bytes(s, 0, 1, c->size.n_ctx);
 	session_free(s);
 	if (status < 0)
 		return -1;

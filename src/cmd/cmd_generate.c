@@ -32,6 +32,7 @@ static const struct opt generate_opts[] = {
 	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1, "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
 	COMPUTE_OPT(struct generate_command, compute, "auto"),
+	CACHE_OPTS(struct generate_command, cache),
 	OPT_GROUP("Probabilities"),
 	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false", "the probability of each token: as its colour in a terminal, else in columns"),
 	OPT_INT("top-logprobs", struct generate_command, top_logprobs, "0", 0, 1000, "beside each token the N likeliest"),
@@ -201,6 +202,7 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 	struct session *s = NULL;
 	int status = make_prompt(o, l, &prompt, e);
 	size_t limit = (size_t)l->model.config.n_ctx;
+	struct session_size size = { .n_ctx = (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), .cache = cache_types(&o->cache) };
 
 	if (status == 0 && prompt.n >= limit)
 		status = err_set(e, "the prompt has %zu tokens, the model's context holds %zu: there is no room for an answer", prompt.n, limit);
@@ -209,7 +211,7 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 	} else if (status == 0) {
 		status = plan_answer(app, o, l, &prompt, e);
 		if (status == 0)
-			status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens), e);
+			status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, &size, e);
 		if (status == 0)
 			status = profiling_begin(&o->profiling, app, e);
 		if (status == 0) {

@@ -15,6 +15,7 @@ struct generate_command {
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
+	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
 };
 

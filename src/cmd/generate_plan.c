@@ -90,15 +90,15 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
                      struct err *e)
 {
 	struct generate_options g = { .max_new_tokens = (size_t)o->sampling.max_new_tokens, .sampler = sampler };
-	struct many_options many = { .generate = g, .at_once = (size_t)o->parallel };
+	struct many_options many = { .generate = g, .at_once = (size_t)o->parallel, .cache = cache_types(&o->cache) };
 	struct work w = count_work(prompts, n, many.at_once, g.max_new_tokens);
 	struct session *s;
 	struct predicted p;
 	size_t work;
-	int limit = (int)MIN((size_t)l->model.config.n_ctx, w.longest + g.max_new_tokens);
+	struct session_size size = { .n_ctx = (int)MIN((size_t)l->model.config.n_ctx, w.longest + g.max_new_tokens), .cache = many.cache };
 
 	if (n > 1 ? many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, n, &many, e) < 0
-	          : session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, limit, e) < 0)
+	          : session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, &size, e) < 0)
 		return -1;
 	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
 	int status = predict_answers(&p, s, &w, &work, e);

@@ -254,8 +254,8 @@ static int answer_file(struct work *w, const struct opt_parse *p, struct loaded 
 		log_say("%s: going on after %zu of %zu rows", w->o->out, w->first, w->rows.n);
 	status = sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &pattern, e);
 	if (status == 0) {
-		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern), .at_once = (size_t)w->o->parallel, .begun = begun, .done = take,
-		                             .progress = tell, .ctx = w };
+		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern), .at_once = (size_t)w->o->parallel, .cache = cache_types(&w->o->cache),
+		                             .begun = begun, .done = take, .progress = tell, .ctx = w };
 		w->began = clock_seconds();
 		books_phase("generate");
 		status = answer_rows(w, l, &many, e);

@@ -91,8 +91,8 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 
 	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0)
 		return -1;
-	struct many_options many = { .generate = generate_options_of(o, &l->model, &pattern), .at_once = (size_t)o->parallel, .begun = begun, .done = take, .progress = tell,
-	                             .ctx = &several };
+	struct many_options many = { .generate = generate_options_of(o, &l->model, &pattern), .at_once = (size_t)o->parallel, .cache = cache_types(&o->cache),
+	                             .begun = begun, .done = take, .progress = tell, .ctx = &several };
 	struct many_prompt *prompts = mem_array(several.n, sizeof(*prompts));
 	for (size_t i = 0; i < several.n; i++)
 		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i };

@@ -109,3 +109,8 @@ void put_estimate(json_t *j, const char *name, const struct estimate *x)
 	mem_free(error);
 	mem_free(interval);
 }
+
+struct cache_types cache_types(const struct cache_options *o)
+{
+	return (struct cache_types){ (enum dtype)dtype_from_name(o->k), (enum dtype)dtype_from_name(o->v) };
+}

@@ -6,6 +6,7 @@
 #include "cmd/command.h"
 #include "cmd/planned.h"
 #include "data/prompts.h"
+#include "infer/session.h"
 #include "judge/statistics.h"
 #include "model/prepare.h"
 #include "model/resident.h"
@@ -39,6 +40,13 @@ void put_estimate(json_t *j, const char *name, const struct estimate *x);
 	OPT_CHOICE("compute", s, f, init, "auto|f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32; auto: int8 where this processor is fast in it")
 /* model_prepare as --compute has it; the command's summary says what it came to. */
 int model_compute(struct app *app, struct model *m, const char *compute, enum prepare_for what, struct err *e);
+
+struct cache_options { const char *k, *v; };
+#define CACHE_OPTS(s, f) \
+	OPT_CHOICE("cache-type-k", s, f.k, "f16", "f32|f16|q8_0", "how keys of the context are kept: exact, in half, or in about a quarter of the memory"), \
+	OPT_CHOICE("cache-type-v", s, f.v, "f16", "f32|f16|q8_0", "how values of the context are kept")
+struct cache_types cache_types(const struct cache_options *o);
+
 #define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "PATH", "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
 
 #endif

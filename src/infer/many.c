@@ -57,7 +57,8 @@ int many_session(struct session **s, struct model *m, const struct adapter *a, s
 		longest = MAX(longest, prompts[i].n);
 	}
 	size_t n_ctx = MIN(limit, longest + o->generate.max_new_tokens);
-	return session_new_many(s, m, a, pool, k, (int)n_ctx, (int)MIN(n, o->at_once) + 1, e);
+	struct session_size size = { .n_ctx = (int)n_ctx, .n_sequences = (int)MIN(n, o->at_once) + 1, .cache = o->cache };
+	return session_new(s, m, a, pool, k, &size, e);
 }
 
 static int sequence_of(const struct many *m, const struct slot *slot) { return (int)(slot - m->slots) + 1; }

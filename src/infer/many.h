@@ -14,7 +14,8 @@ struct many_prompt {
 
 struct many_options {
 	struct generate_options generate; /* its sampler is a pattern that every answer has a copy of; emit and token are not called */
-	size_t at_once;                /* sequences; many_session makes them */
+	size_t at_once;                /* sequences; many_session makes them, */
+	struct cache_types cache;      /* with keys and values as these */
 	void (*begun)(void *ctx, size_t prompt); /* a prompt's own tokens are read from now on; may be NULL */
 	/* An answer ended, in any order; what it moves out of g is its own. Other than 0 ends the run with that status. */
 	int (*done)(void *ctx, size_t prompt, struct generation *g, struct err *e);

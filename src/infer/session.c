@@ -35,7 +35,8 @@ struct session {
 	struct run run;
 	struct batch batch;
 	struct kv_tensors *kv;
-	float *cache;                  /* [layers][keys and values][n_sequences·region][G·D] */
+	struct cache_types types;
+	char *cache;                   /* [layers][keys, then values][n_sequences·region] rows of G·D numbers */
 	size_t cache_bytes;
 	struct live work;              /* of all steps */
 };
@@ -44,14 +45,27 @@ static size_t key_count(const struct session *s) { return (size_t)s->n_sequences
 
 static size_t key_width(const struct session *s) { return (size_t)s->model->config.G * (size_t)s->model->config.D; }
 
+static size_t matrix_count(const struct session *s) { return 2 * (size_t)s->model->config.n_layers; }
+
+/* Of the cache's matrices, which are keys and values in turns, the one with this number. */
+struct matrix_place { char *rows; size_t row_bytes; };
+
+static struct matrix_place matrix_place(const struct session *s, size_t i)
+{
+	const struct kv_tensors *kv = &s->kv[i / 2];
+	size_t k = tensor_row_bytes(tape_tensor(&s->tape, kv->k)), v = tensor_row_bytes(tape_tensor(&s->tape, kv->v));
+
+	return (struct matrix_place){ s->cache + key_count(s) * (i / 2 * (k + v) + i % 2 * k), i % 2 ? v : k };
+}
+
 static void make_cache_tensors(struct session *s)
 {
 	const struct config *c = &s->model->config;
-	size_t dim[2] = { key_count(s), key_width(s) };
+	size_t keys = key_count(s), width = key_width(s);
 
 	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
 	for (int i = 0; i < c->n_layers; i++)
-		s->kv[i] = (struct kv_tensors){ tape_state(&s->tape, "k_cache", AXIS_FIXED, 2, dim), tape_state(&s->tape, "v_cache", AXIS_FIXED, 2, dim) };
+		s->kv[i] = (struct kv_tensors){ tape_cache(&s->tape, "k_cache", s->types.k, keys, width), tape_cache(&s->tape, "v_cache", s->types.v, keys, width) };
 }
 
 static int record(struct session *s, const struct adapter *a, struct err *e)
@@ -103,13 +117,10 @@ static void set_sight(struct session *s, int begin, int end, int until)
 static void bind_run(void *ctx, struct run *r)
 {
 	const struct session *s = ctx;
-	size_t one = key_count(s) * key_width(s);
 
 	graph_bind(&s->graph, r, NULL);
-	for (int i = 0; i < s->model->config.n_layers; i++) {
-		run_bind(r, s->kv[i].k, s->cache + 2 * (size_t)i * one);
-		run_bind(r, s->kv[i].v, s->cache + (2 * (size_t)i + 1) * one);
-	}
+	for (size_t i = 0; i < matrix_count(s); i++)
+		run_bind(r, i % 2 ? s->kv[i / 2].v : s->kv[i / 2].k, matrix_place(s, i).rows);
 }
 
 static void bind(struct session *s)
@@ -125,7 +136,7 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 
 	if (record(s, a, e) < 0 || plan_make(&s->plan, &s->tape, k, NULL, e) < 0 || run_init(&s->run, &s->plan, k, pool, e) < 0)
 		return -1;
-	s->cache_bytes = 2 * (size_t)s->model->config.n_layers * key_count(s) * key_width(s) * sizeof(float);
+	s->cache_bytes = key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
 	if (mem_map(&cache, s->cache_bytes, "keys and values", e) < 0)
 		return -1;
 	s->cache = cache;
@@ -134,16 +145,18 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 	return 0;
 }
 
-int session_new_many(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, int n_sequences,
-                     struct err *e)
+int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct session_size *size,
+                struct err *e)
 {
+	int n_ctx = size->n_ctx, n_sequences = size->n_sequences ? size->n_sequences : 1;
+
 	if (n_ctx < 1 || n_ctx > m->config.n_ctx)
 		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, m->config.n_ctx);
 	int region = n_sequences > 1 ? ROUND_UP(n_ctx, BLOCK) : n_ctx;
 	if (n_sequences < 1 || n_sequences > SESSION_ROWS || n_sequences > INT32_MAX / region)
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n_sequences, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region };
+	*s = (struct session){ .model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region, .types = size->cache };
 	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
 	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
 	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
@@ -153,11 +166,6 @@ int session_new_many(struct session **out, struct model *m, const struct adapter
 	}
 	*out = s;
 	return 0;
-}
-
-int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, struct err *e)
-{
-	return session_new_many(out, m, a, pool, k, n_ctx, 1, e);
 }
 
 void session_free(struct session *s)
@@ -296,14 +304,13 @@ static void check_branch(const struct session *s, int sequence, bool is_branch)
 /* Keys and values of n keys, to another place of the cache, or zeros. */
 static void move_keys(struct session *s, int from, int to, int n)
 {
-	size_t width = key_width(s), one = key_count(s) * width, bytes = (size_t)n * width * sizeof(float);
-
-	for (size_t i = 0; i < 2 * (size_t)s->model->config.n_layers; i++) {
-		float *keys = s->cache + i * one;
+	for (size_t i = 0; i < matrix_count(s); i++) {
+		struct matrix_place m = matrix_place(s, i);
+		char *keys = m.rows + (size_t)to * m.row_bytes;
 		if (from < 0)
-			memset(keys + (size_t)to * width, 0, bytes);
+			memset(keys, 0, (size_t)n * m.row_bytes);
 		else
-			memcpy(keys + (size_t)to * width, keys + (size_t)from * width, bytes);
+			memcpy(keys, m.rows + (size_t)from * m.row_bytes, (size_t)n * m.row_bytes);
 	}
 }
 
@@ -367,11 +374,12 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 size_t session_fill_bytes(const struct session *s, int first, int n, int length)
 {
-	size_t width = key_width(s) * sizeof(float), one = key_count(s) * width, granule = mem_map_granule(s->cache_bytes), sum = 0, end = 0;
+	size_t granule = mem_map_granule(s->cache_bytes), sum = 0, end = 0;
 
-	for (size_t i = 0; i < 2 * (size_t)s->model->config.n_layers; i++)
+	for (size_t i = 0; i < matrix_count(s); i++)
 		for (int k = first; k < first + n; k++) {
-			size_t from = i * one + (size_t)key_of(s, k, 0) * width, to = from + (size_t)MIN(length, s->region) * width;
+			struct matrix_place m = matrix_place(s, i);
+			size_t from = (size_t)(m.rows - s->cache) + (size_t)key_of(s, k, 0) * m.row_bytes, to = from + (size_t)MIN(length, s->region) * m.row_bytes;
 			from = MAX(from / granule * granule, end);
 			to = MIN(ROUND_UP(to, granule), ROUND_UP(s->cache_bytes, (size_t)4096));
 			sum += to > from ? to - from : 0;
@@ -448,21 +456,22 @@ int session_keep(struct session *s, const int32_t *ids, size_t n)
 
 bool session_same_keys(const struct session *a, const struct session *b)
 {
-	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 && a->cache_bytes == b->cache_bytes && !a->own_keys &&
-		!b->own_keys;
+	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 && a->types.k == b->types.k && a->types.v == b->types.v &&
+		!a->own_keys && !b->own_keys;
 }
 
 void session_copy(struct session *to, const struct session *from)
 {
-	size_t width = key_width(to), one = key_count(to) * width;
 	int same = 0, n = from->length[0];
 
 	if (!session_same_keys(to, from))
 		BUG("keys of another adapter, or of another size");
 	while (same < MIN(n, to->length[0]) && to->ids[same] == from->ids[same])
 		same++;
-	for (size_t i = 0; i < 2 * (size_t)to->model->config.n_layers; i++)
-		memcpy(to->cache + i * one + (size_t)same * width, from->cache + i * one + (size_t)same * width, (size_t)(n - same) * width * sizeof(float));
+	for (size_t i = 0; i < matrix_count(to); i++) {
+		struct matrix_place m = matrix_place(to, i), o = matrix_place(from, i);
+		memcpy(m.rows + (size_t)same * m.row_bytes, o.rows + (size_t)same * m.row_bytes, (size_t)(n - same) * m.row_bytes);
+	}
 	memcpy(to->ids + same, from->ids + same, (size_t)(n - same) * sizeof(*to->ids));
 	to->length[0] = n;
 }

@@ -15,11 +15,17 @@ struct trace;
 
 enum { SESSION_ROWS = 256 };   /* most tokens of a step, and most sequences of a session */
 
-/* One sequence of n_ctx tokens. model, adapter (or NULL), pool and kernels are borrowed until session_free. */
-int session_new(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, struct err *e);
-/* n_sequences of n_ctx tokens each, number 0 included. */
-int session_new_many(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, int n_ctx, int n_sequences,
-                     struct err *e);
+struct cache_types { enum dtype k, v; };   /* how keys and values are kept: F32 (the default), F16, BF16 or Q8_0 */
+
+struct session_size {
+	int n_ctx;                     /* tokens of a sequence */
+	int n_sequences;               /* number 0 included; 0: one */
+	struct cache_types cache;
+};
+
+/* model, adapter (or NULL), pool and kernels are borrowed until session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers. */
+int session_new(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct session_size *size,
+                struct err *e);
 void session_free(struct session *s);
 
 /* Feeds tokens (n ≥ 1) to sequence 0, after those it has; logits [V] of the last one are borrowed until the next call. A full context is an error with

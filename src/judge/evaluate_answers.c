@@ -50,7 +50,7 @@ static int open_session(struct answering *a, const struct documents *docs, struc
 		last_answer(&docs->items[i], &begin, &end);
 		longest = MAX(longest, end + SPARE);
 	}
-	return session_new(&a->session, s->model, s->adapter, s->pool, s->kernels, MIN(longest, s->model->config.n_ctx), e);
+	return session_new(&a->session, s->model, s->adapter, s->pool, s->kernels, &(struct session_size){ .n_ctx = MIN(longest, s->model->config.n_ctx) }, e);
 }
 
 /* Keeps what the session has in common with the prompt; one token at least is fed again, for its logits. */

@@ -1,6 +1,6 @@
 /* attention: softmax(scale·Q·Kᵀ + mask)·V for H query heads on G key-value heads, over the forest of op/batch.h.
  *
- *     q, o (N, H·D)      k, v (keys, G·D): this batch's rows, or a cache of a session      lse (N,H), where a gradient is needed
+ *     q, o (N, H·D)      k, v (keys, G·D): this batch's rows, or a cache of a session in any dtype      lse (N,H), where a gradient is needed
  *
  *     s_ij = scale·q_i·k_j      P_ij = exp(s_ij − lse_i) where j ≤ key_i < vis_end_j, else 0      o_i = Σ_j P_ij·v_j
  *
@@ -34,6 +34,7 @@
 #include "kernel/vecmath.h"
 #include "op/batch_sample.h"
 #include "op/run.h"
+#include "quant/quant.h"
 
 enum { TILE = KERNEL_SCORES, SUM_ROWS = 32 };
 
@@ -45,13 +46,16 @@ struct attention_attr {
 	bool add_q, add_k, add_v; /* backward: gradients that are added to what is there */
 };
 
+struct rows { enum dtype dtype; const char *data; size_t bytes; }; /* of a matrix; bytes from one to the next */
+
 struct attention {
 	const struct kernels *kernels;
 	const struct batch *b;
 	const struct attention_attr *attr;
 	const struct run *r;
 	size_t N, D, q_ld, kv_ld;
-	const float *q, *k, *v;
+	const float *q;
+	struct rows k, v;
 	float *o, *lse;             /* lse: NULL where nobody wants it */
 	const float *out, *d_o;     /* backward */
 	float *dq, *dk, *dv;        /* NULL: not wanted */
@@ -90,20 +94,25 @@ static void product_add(const struct kernels *k, size_t m, size_t D, size_t K, c
 		}
 }
 
-/* Panels of Wᵀ: B(d,j) = w[j][d]. */
-static void pack_across(const struct kernels *k, const float *w, size_t ld, size_t rows, size_t D, float *out)
+static struct rows rows_of(const float *x, size_t ld)
 {
-	size_t nr = (size_t)k->nr;
-	for (size_t j = 0; j < rows; j += nr)
-		k->pack_rows(DTYPE_F32, w + j * ld, ld * sizeof(float), MIN(nr, rows - j), 0, D, out + j * D);
+	return (struct rows){ DTYPE_F32, (const char *)x, ld * sizeof(*x) };
 }
 
-/* Panels of W: B(j,d) = w[j][d]. */
-static void pack_along(const struct kernels *k, const float *w, size_t ld, size_t rows, size_t D, float *out)
+/* Panels of Wᵀ: B(d,j) = w[at + j][c + d], for n rows. */
+static void pack_across(const struct kernels *k, struct rows w, size_t at, size_t c, size_t n, size_t D, float *out)
 {
 	size_t nr = (size_t)k->nr;
-	for (size_t d = 0; d < D; d += nr)
-		k->pack_cols(DTYPE_F32, w, ld * sizeof(float), rows, d, MIN(nr, D - d), out + d * rows);
+	for (size_t j = 0; j < n; j += nr)
+		k->pack_rows(w.dtype, w.data + (at + j) * w.bytes, w.bytes, MIN(nr, n - j), c, D, out + j * D);
+}
+
+/* Panels of W: B(j,d) = w[at + j][c + d]. */
+static void pack_along(const struct kernels *k, struct rows w, size_t at, size_t c, size_t n, size_t D, float *out)
+{
+	size_t nr = (size_t)k->nr;
+	for (size_t d = 0; d < D; d += nr, out += n * nr)
+		k->pack_cols(w.dtype, w.data + at * w.bytes, w.bytes, n, c + d, MIN(nr, D - d), out);
 }
 
 static size_t panel_floats(const struct kernels *k, size_t D)
@@ -200,6 +209,8 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 		               a->D, k->dim[1], v->dim[1]);
 	if (gradient && (k->role == ROLE_STATE || v->role == ROLE_STATE))
 		return err_set(e, "%s is a cache, which passes no gradient back", k->name);
+	if ((dtypes[k->dtype].block > 1 || dtypes[v->dtype].block > 1) && a->D % QUANT_RUN)
+		return err_set(e, "keys and values in blocks want heads of a multiple of %d numbers, these have %zu", QUANT_RUN, a->D);
 	struct tensor like = *q;
 	tape_output(t, n, 0, "attention", like.axis, 2, like.dim);
 	if (gradient)
@@ -288,8 +299,8 @@ static void forward_tile(const struct attention *a, const struct forward_scratch
 	size_t D = a->D, group = a->attr->H / a->attr->G, at = (i0 + first) * a->q_ld + g * group * D;
 	struct extent e;
 
-	pack_across(a->kernels, a->k + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->k);
-	pack_along(a->kernels, a->v + j0 * a->kv_ld + g * D, a->kv_ld, keys, D, f->v);
+	pack_across(a->kernels, a->k, j0, g * D, keys, D, f->k);
+	pack_along(a->kernels, a->v, j0, g * D, keys, D, f->v);
 	if (end - first == 1) {
 		for (size_t n = 0; n < group; n += TILE)
 			forward_heads(a, f, at + n * D, MIN(TILE, group - n), keys, word[first], f->m + n * TILE + first, f->l + n * TILE + first);
@@ -331,6 +342,12 @@ static void forward_item(void *ctx, size_t item, int thread)
 		finish_rows(a, g * group + n, i0, i1, f.m + n * TILE, f.l + n * TILE);
 }
 
+static struct rows stored_rows(const struct run *r, uint32_t id)
+{
+	const struct tensor *x = run_tensor(r, id);
+	return (struct rows){ x->dtype, r->data[id], tensor_row_bytes(x) };
+}
+
 static struct attention attention_of(const struct run *r, const struct node *n)
 {
 	const struct attention_attr *attr = n->attr;
@@ -340,8 +357,8 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	a.q_ld = attr->H * attr->D;
 	a.kv_ld = attr->G * attr->D;
 	a.q = run_f32(r, n->in[0]);
-	a.k = run_f32(r, n->in[1]);
-	a.v = run_f32(r, n->in[2]);
+	a.k = stored_rows(r, n->in[1]);
+	a.v = stored_rows(r, n->in[2]);
 	if ((size_t)b->n_keys > run_tensor(r, n->in[1])->dim[0])
 		BUG("%d keys, %s has %zu", b->n_keys, run_tensor(r, n->in[1])->name, run_tensor(r, n->in[1])->dim[0]);
 	if (a.N && (b->key[0] < 0 || b->key[a.N - 1] >= b->n_keys))
@@ -360,9 +377,12 @@ static void attention_forward(struct run *r, const struct node *n)
 static void attention_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
 {
 	const struct attention_attr *a = n->attr;
-	(void)t;
+	const struct tensor *k = tape_tensor(t, n->in[1]), *v = tape_tensor(t, n->in[2]);
+
 	*flops = 4 * live->visible * (double)(a->H * a->D);
 	*bytes = 8 * live->rows * (double)((a->H + a->G) * a->D);
+	if (k->role == ROLE_STATE) /* rows of a tile share what they read of a cache */
+		*bytes += live->visible / fmin(fmax(live->rows, 1), TILE) * (double)(tensor_row_bytes(k) + tensor_row_bytes(v));
 }
 
 /* --- backward --- */
@@ -429,13 +449,13 @@ static void backward_tile(const struct attention *a, const struct backward_scrat
 		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
 	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL, f->delta + i0);
 	if (dv.x) {
-		pack_along(k, a->d_o + at, a->q_ld, rows, D, f->do_along);
+		pack_along(k, rows_of(a->d_o, a->q_ld), i0, h * D, rows, D, f->do_along);
 		product_add(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, &of_keys);
 	}
 	if (a->dq)
 		product_add(k, rows, D, keys, f->ds, TILE, 1, f->k_along, a->dq + at, a->q_ld, &of_rows);
 	if (dk.x) {
-		pack_along(k, a->q + at, a->q_ld, rows, D, f->q_along);
+		pack_along(k, rows_of(a->q, a->q_ld), i0, h * D, rows, D, f->q_along);
 		product_add(k, keys, D, rows, f->ds, 1, TILE, f->q_along, dk.x + j0 * dk.ld, dk.ld, &of_keys);
 	}
 }
@@ -443,13 +463,13 @@ static void backward_tile(const struct attention *a, const struct backward_scrat
 static void pack_keys(const struct attention *a, const struct backward_scratch *f, size_t h, size_t j0, size_t keys)
 {
 	const struct kernels *k = a->kernels;
-	size_t D = a->D, at = j0 * a->kv_ld + h / (a->attr->H / a->attr->G) * D;
+	size_t D = a->D, c = h / (a->attr->H / a->attr->G) * D;
 
-	pack_across(k, a->k + at, a->kv_ld, keys, D, f->k_across);
+	pack_across(k, a->k, j0, c, keys, D, f->k_across);
 	if (a->dq)
-		pack_along(k, a->k + at, a->kv_ld, keys, D, f->k_along);
+		pack_along(k, a->k, j0, c, keys, D, f->k_along);
 	if (a->dq || a->dk)
-		pack_across(k, a->v + at, a->kv_ld, keys, D, f->v_across);
+		pack_across(k, a->v, j0, c, keys, D, f->v_across);
 }
 
 /* One tree, one query head. */

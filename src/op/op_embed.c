@@ -57,7 +57,7 @@ static struct embed_work embed_work(const struct run *r, enum embed_source sourc
 	struct embed_work w = { .r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype, .panels = x->panels };
 
 	w.index = source == EMBED_IDS ? b->ids : b->pos;
-	w.row_bytes = x->dim[1] / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
+	w.row_bytes = tensor_row_bytes(x);
 	for (size_t i = 0; i < w.N; i++)
 		if (w.index[i] < 0 || (size_t)w.index[i] >= w.V)
 			BUG("row %zu asks for row %d of %s, which has %zu", i, w.index[i], x->name, w.V);

@@ -69,6 +69,13 @@ uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims
 	return tensor_add(t, name, ROLE_STATE, axis, n_dims, dim);
 }
 
+uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width)
+{
+	uint32_t id = tensor_add(t, name, ROLE_STATE, AXIS_FIXED, 2, (size_t[]){ rows, width });
+	t->tensors[id].dtype = dtype;
+	return id;
+}
+
 static struct node *node_add(struct tape *t, const struct op *op, const void *attr, size_t attr_bytes)
 {
 	if (t->n_nodes == t->cap_nodes) {
@@ -134,6 +141,11 @@ const struct tensor *tape_tensor(const struct tape *t, uint32_t id)
 	if (id == TENSOR_NONE || id >= t->n_tensors)
 		BUG("tensor %u of %u", id, t->n_tensors);
 	return &t->tensors[id];
+}
+
+size_t tensor_row_bytes(const struct tensor *x)
+{
+	return x->dim[1] / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
 }
 
 size_t tensor_count(const struct tensor *x)

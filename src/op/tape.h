@@ -102,12 +102,14 @@ void tape_release(struct tape *t);
 uint32_t tape_weight(struct tape *t, const char *name, enum dtype dtype, int n_dims, const size_t *dim);
 uint32_t tape_param(struct tape *t, const char *name, int n_dims, const size_t *dim);
 uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims, const size_t *dim);
+uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width); /* a state of fixed rows that is stored as dtype */
 
 /* For ops. */
 uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr, size_t attr_bytes); /* first output, or TENSOR_NONE */
 uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims, const size_t *dim); /* f32 activation */
 uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats);
 const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
+size_t tensor_row_bytes(const struct tensor *x);                      /* of a matrix */
 size_t tensor_count(const struct tensor *x);                          /* numbers at capacity */
 size_t tensor_live_rows(const struct tensor *x, const struct batch *b); /* first dimension that counts now */
 double tensor_live(const struct tensor *x, const struct live *l);       /* numbers that count now */

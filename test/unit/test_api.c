@@ -142,6 +142,8 @@ static void model_mistakes(struct test *t, struct kf_model *m, const int32_t *id
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 1 << 20, NULL, &error));
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &many, &error));
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &reserved, &error));
+	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &(struct kf_settings){ .cache_type_v = 3 }, &error));
+	BAD(KF_FAILED, kf_session_new(&s, m, NULL, 0, &(struct kf_settings){ .cache_type_k = KF_CACHE_Q8_0 }, &error)); /* heads of 8 */
 	BAD(KF_MISUSE, kf_session_new(&s, m, (struct kf_adapter *)m, 0, NULL, &error));
 	CHECK(t, kf_model_describe(m, NULL, NULL) == KF_MISUSE); /* who wants no sentence gets none */
 	kf_model_free(m);

@@ -223,7 +223,7 @@ static enum finish ask(struct test *t, struct bench *b, const char *prompt, size
 	sampler_init(&greedy, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.end);
 	CHECK(t, tokenizer_encode(b->model.tokenizer, prompt, strlen(prompt), 0, &ids, &e) == 0);
-	CHECK(t, session_new(&s, &b->model, NULL, b->pool, b->kernels, 128, &e) == 0);
+	CHECK(t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0);
 	CHECK(t, generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, &e) == 0);
 	session_free(s);
 	sampler_release(&greedy);

@@ -38,7 +38,7 @@ static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64
 	sampler_init(&sampler, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.end);
 	CHECK(b->t, tokenizer_encode(b->model.tokenizer, "The plan is", 11, 0, &ids, e) == 0);
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, n_ctx, e) == 0);
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, e) == 0);
 	int status = generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, e);
 	session_free(s);
 	sampler_release(&sampler);

@@ -131,7 +131,7 @@ static void check_logits(struct golden *g, const char *prefix)
 	size_t V = (size_t)g->model.config.V, row = 0;
 	double off = 0, size = 0;
 
-	CHECK_MSG(g->t, session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, 128, &e) == 0, "%s", e.msg);
+	CHECK_MSG(g->t, session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0, "%s", e.msg);
 	for (int i = 0, at = 0; want && i < SCORED; i++) {
 		session_truncate(s, 0);
 		for (int j = 0; j < g->docs[i].n; j++, at++) {

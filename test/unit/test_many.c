@@ -76,7 +76,7 @@ static void answer_alone(struct bench *b, const struct generate_options *o, int 
 		o->sampler->index = 0;
 		o->sampler->stream = b->prompts[i].stream;
 		sampler_forget(o->sampler);
-		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, n_ctx, &e) == 0);
+		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, &e) == 0);
 		CHECK_MSG(b->t, generate(s, b->model.tokenizer, b->prompts[i].ids, b->prompts[i].n, o, &b->alone[i], &e) == 0, "%s", e.msg);
 		session_free(s);
 	}

@@ -2,6 +2,7 @@
  * one left; and what is kept of a conversation is what its next turn begins with. */
 #include "../test.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -16,6 +17,7 @@ struct bench {
 	struct model model;
 	struct pool *pool;
 	const struct kernels *kernels;
+	struct cache_types cache;
 	struct session *alone;         /* one sequence */
 	int32_t ids[CONTEXT];
 	size_t V;
@@ -73,7 +75,7 @@ static void test_branches(struct bench *b, int prompt)
 	const float *logits;
 
 	test_case(b->t, "branches of %d tokens, stored once, have the bits of sequences alone", prompt);
-	CHECK_MSG(b->t, session_new_many(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, BRANCHES + 1, &e) == 0, "%s", e.msg);
+	CHECK_MSG(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ CONTEXT, BRANCHES + 1, b->cache }, &e) == 0, "%s", e.msg);
 	if (prompt)
 		CHECK(b->t, session_feed(s, b->ids, (size_t)prompt, &logits, &e) == 0);
 	for (int i = 1; i <= BRANCHES; i++)
@@ -102,7 +104,7 @@ static void test_steps(struct bench *b)
 	const float *logits;
 
 	test_case(b->t, "one by one, in pieces and all at once: the same bits");
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, &e) == 0);
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (int i = 0; i < 90; i++)
 		CHECK(b->t, session_feed(s, b->ids + i, 1, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, b->ids, 90), b->V * sizeof(float)));
@@ -122,7 +124,7 @@ static void test_steps(struct bench *b)
 	CHECK(b->t, session_feed(s, b->ids, 29, &logits, &e) < 0 && strstr(e.msg, "100 tokens are in it and 29 are to be added, it holds 128"));
 	CHECK(b->t, session_length(s) == 100);
 	session_free(s);
-	CHECK(b->t, session_new_many(&s, &b->model, NULL, b->pool, b->kernels, CONTEXT, SESSION_ROWS + 1, &e) < 0 && strstr(e.msg, "257 sequences"));
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 && strstr(e.msg, "257 sequences"));
 }
 
 /* An adapter of one module, its B not zero. */
@@ -147,8 +149,8 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 
 	test_case(b->t, "LoRA on %s %s the model's keys", module, shares ? "keeps" : "changes");
 	make_adapter(b, module, &a);
-	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels, CONTEXT, &e) == 0);
-	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels, CONTEXT, &e) == 0);
+	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	base = judge(b, b->ids, 50);
 	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);
 	CHECK(b->t, session_feed(fresh, b->ids, 50, &wanted, &e) == 0);
@@ -165,9 +167,57 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 	adapter_release(&a);
 }
 
-void test_session(struct test *t)
+/* Whatever keys and values are kept as, a sequence's bits do not depend on what is beside it. */
+static void test_bits(struct bench *b)
 {
 	static const int prompts[] = { 0, 1, 40, 63, 64, 65, 90 };
+	struct err e = ERR_INIT;
+
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
+		test_branches(b, prompts[i]);
+	test_steps(b);
+	test_copy(b, "layers.2.mlp.down_proj", true);
+	test_copy(b, "layers.2.self_attn.q_proj", true);
+	test_copy(b, "layers.2.self_attn.v_proj", false);
+	test_copy(b, "layers.1.mlp.down_proj", false);
+	session_free(b->alone);
+}
+
+/* The last of 100 tokens' largest logit difference from f32, and the cache's bytes. f16 rounds by 2^-12, which three layers make larger. */
+static void test_types(struct bench *b)
+{
+	static const struct cache_types types[] = { { DTYPE_F32, DTYPE_F32 }, { DTYPE_F16, DTYPE_F32 }, { DTYPE_F16, DTYPE_F16 } };
+	float *exact = mem_array(b->V, sizeof(*exact));
+	size_t work, bytes, whole = 0;
+	struct err e = ERR_INIT;
+	const float *logits;
+	struct session *s;
+
+	test_case(b->t, "keys and values in f16: half of the memory, nearly the same logits; blocks want heads of 16");
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		float off = 0;
+		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = types[i] }, &e) == 0);
+		CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
+		session_bytes(s, &work, &bytes);
+		if (i == 0) {
+			memcpy(exact, logits, b->V * sizeof(*exact));
+			whole = bytes;
+		}
+		for (size_t j = 0; j < b->V; j++)
+			off = fmaxf(off, fabsf(logits[j] - exact[j]));
+		CHECK_MSG(b->t, i == 0 || (off > 0 && off < 1e-2F), "%g", (double)off);
+		CHECK(b->t, bytes == whole - whole / 4 * i);
+		session_free(s);
+	}
+	struct session_size blocks = { .n_ctx = CONTEXT, .cache = { DTYPE_Q8_0, DTYPE_F32 } };
+	CHECK_MSG(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &blocks, &e) < 0, "heads of 8");
+	CHECK(b->t, strstr(e.msg, "blocks"));
+	mem_free(exact);
+}
+
+void test_session(struct test *t)
+{
 	struct err e = ERR_INIT;
 	char *path = io_join(test_golden(), "llama");
 
@@ -177,15 +227,11 @@ void test_session(struct test *t)
 		CHECK_MSG(t, model_open(&b.model, path, &e) == 0, "%s", e.msg);
 		b.V = (size_t)b.model.config.V;
 		random_ids(&b, 1, b.ids, CONTEXT);
-		CHECK(t, session_new(&b.alone, &b.model, NULL, b.pool, b.kernels, CONTEXT, &e) == 0);
-		for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
-			test_branches(&b, prompts[i]);
-		test_steps(&b);
-		test_copy(&b, "layers.2.mlp.down_proj", true);
-		test_copy(&b, "layers.2.self_attn.q_proj", true);
-		test_copy(&b, "layers.2.self_attn.v_proj", false);
-		test_copy(&b, "layers.1.mlp.down_proj", false);
-		session_free(b.alone);
+		test_types(&b);
+		b.cache = (struct cache_types){ DTYPE_F32, DTYPE_F32 };
+		test_bits(&b);
+		b.cache = (struct cache_types){ DTYPE_F16, DTYPE_F32 };
+		test_bits(&b);
 		model_close(&b.model);
 		pool_free(b.pool);
 	}
