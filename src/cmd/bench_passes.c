@@ -111,7 +111,8 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
+static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, struct cache_types cache, int repetitions,
+                      struct pass_result *out, struct err *e)
 {
 	struct infer x = { .n = (size_t)n, .chunk = chunk, .streams = streams };
 	int sequences = streams > 1 ? streams + 1 : 1;

@@ -182,10 +182,11 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 {
 	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0, streams = (int)b->o->streams, rows = MIN(MAX(prompt, 1), SESSION_ROWS);
 	double one[2] = { 0 }, read[2] = { 0 }, passes = (double)b->o->repetitions + 2;
+	struct session_size size = { MAX(MAX(prompt, tokens), 2), streams > 1 ? streams + 1 : 1, cache_types(&b->o->cache) };
 	struct session *s;
 	size_t work, cache;
 
-	if (session_new_many(&s, m, NULL, b->app->pool, b->app->kernels, MAX(MAX(prompt, tokens), 2), streams > 1 ? streams + 1 : 1, e) < 0)
+	if (session_new(&s, m, NULL, b->app->pool, b->app->kernels, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
 	int status = session_time(s, 0, 1, rows, MAX(prompt - rows, 0) / 2, &read[0], &read[1], e);

@@ -318,7 +318,9 @@ static int plan_turn(struct chat *c, struct err *e)
 	if (session_new(&s, &c->l.model, c->current ? &c->voices[c->current]->adapter : NULL, c->app->pool, c->app->kernels, &c->size, e) < 0)
 		return -1;
 	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)), made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
-	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e) < 0 || session_time(s, 0, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e) < 0 ? -1 : 0;
+	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e);
+	if (status == 0)
+		status = session_time(s, 0, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e);
 	session_bytes(s, &work, &cache);
 	work += session_fill_bytes(s, 0, 1, c->size.n_ctx);
 	session_free(s);

@@ -17,7 +17,7 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 	size_t work, cache;
 	int limit = MIN(l->model.config.n_ctx, SESSION_MAX);
 
-	if (session_new(&s, &l->model, NULL, app->pool, app->kernels, &(struct session_size){ .n_ctx = limit }, e) < 0)
+	if (session_new(&s, &l->model, NULL, app->pool, app->kernels, &(struct session_size){ .n_ctx = limit, .cache = { DTYPE_F16, DTYPE_F16 } } /* the default of CACHE_OPTS */, e) < 0)
 		return -1;
 	session_bytes(s, &work, &cache);
 	session_free(s);
