@@ -37,6 +37,7 @@ struct work {
 	char *scratch;
 	size_t scratch_bytes;
 	bool turned;                  /* C is written transposed: see turn */
+	struct gemm other;            /* then g */
 };
 
 /* One item: its part of C and where its sums grow. */
@@ -240,9 +241,19 @@ static void item_run(const struct work *w, size_t item, int thread)
 		epilogue(k, g, &b);
 }
 
+struct works {
+	struct work each[GEMM_TOGETHER];
+	size_t end[GEMM_TOGETHER];    /* items up to and with each */
+};
+
 static void item_of_pool(void *ctx, size_t item, int thread)
 {
-	item_run(ctx, item, thread);
+	const struct works *all = ctx;
+	int i = 0;
+
+	while (item >= all->end[i])
+		i++;
+	item_run(&all->each[i], item - (i ? all->end[i - 1] : 0), thread);
 }
 
 size_t gemm_scratch_bytes(const struct kernels *k)
@@ -270,15 +281,32 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	return true;
 }
 
+static void work_make(struct work *w, const struct kernels *k, const struct gemm *g, void *scratch)
+{
+	*w = (struct work){ .k = k, .g = g, .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
+	w->turned = turn(k, g, &w->other);
+	if (w->turned)
+		w->g = &w->other;
+	w->cut = cut_make(k, w->g->m, w->g->n);
+}
+
+void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch)
+{
+	struct works all;
+	size_t items = 0;
+
+	if (n > GEMM_TOGETHER)
+		BUG("%d products together", n);
+	for (int i = 0; i < n; i++) {
+		work_make(&all.each[i], k, &g[i], scratch);
+		all.end[i] = items += all.each[i].cut.row_items * all.each[i].cut.column_items;
+	}
+	pool_run(p, items, item_of_pool, &all);
+}
+
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch)
 {
-	struct gemm other;
-	bool turned = turn(k, g, &other);
-	if (turned)
-		g = &other;
-	struct work w = { .turned = turned, .k = k, .g = g, .cut = cut_make(k, g->m, g->n), .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
-
-	pool_run(p, w.cut.row_items * w.cut.column_items, item_of_pool, &w);
+	gemm_run_all(k, p, g, 1, scratch);
 }
 
 /* Nobody shares: the largest items. */

@@ -12,7 +12,7 @@
 #include "base/pool.h"
 #include "kernel/kernels.h"
 
-enum { GEMM_TERMS = 2 };
+enum { GEMM_TERMS = 6, GEMM_TOGETHER = 4 };
 
 struct matrix {                 /* row-major [rows][cols] */
 	enum dtype dtype;
@@ -45,6 +45,8 @@ struct gemm {
 size_t gemm_scratch_bytes(const struct kernels *k);
 /* scratch: pool_threads × gemm_scratch_bytes, 64-byte aligned. */
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch);
+/* n products, at most GEMM_TOGETHER, that do not depend on each other, as one list of items. Each has the bits that it has alone. */
+void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch);
 /* The same product by one thread without the pool, for use inside a pool item (attention, head). */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch);
 

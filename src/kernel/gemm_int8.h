@@ -21,5 +21,7 @@ struct gemm_int8 {
 
 size_t gemm_int8_rows_bytes(size_t m, size_t k);
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g);
+/* n products, at most GEMM_TOGETHER, of the same A and rows, which are quantized once, as one list of items. Each has the bits that it has alone. */
+void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n);
 
 #endif

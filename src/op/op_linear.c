@@ -15,20 +15,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/gemm_int8.h"
 #include "op/batch_sample.h"
-#include "op/run.h"
+#include "op/linear.h"
 #include "quant/panels.h"
-
-extern const struct op op_row_linear;
-
-enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, IN_WT, N_IN };
-
-struct linear_attr {
-	float scale;
-	bool int8;
-	bool dx_given;          /* backward: whoever reads the output gives its share of dx */
-};
 
 /* --- forward --- */
 
@@ -99,16 +88,50 @@ static struct gemm_int8 int8_of(const struct run *r, uint32_t a, uint32_t w, uin
 	                           .rows = r->data[rows], .c = run_f32(r, out) };
 }
 
+struct gemm_int8 linear_gemm_int8(const struct run *r, const uint32_t in[N_IN], uint32_t out, uint32_t rows)
+{
+	struct gemm_int8 g = int8_of(r, in[IN_X], in[IN_W], out, rows);
+
+	g.bias = run_f32(r, in[IN_BIAS]);
+	g.residual = run_f32(r, in[IN_RESIDUAL]);
+	return g;
+}
+
+static struct gemm gemm_of(const struct run *r, uint32_t out)
+{
+	size_t O = run_tensor(r, out)->dim[1];
+
+	return (struct gemm){ .m = run_rows(r, out), .n = O, .c = run_f32(r, out), .ldc = O, .n_terms = 1 };
+}
+
+struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_t out)
+{
+	struct gemm g = gemm_of(r, out);
+
+	g.accumulate = true;
+	g.term[0] = term_of(r, in[IN_U], in[IN_UP], true, 1);
+	return g;
+}
+
+struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t out, float scale)
+{
+	struct gemm g = gemm_of(r, out);
+
+	g.bias = run_f32(r, in[IN_BIAS]);
+	g.residual = run_f32(r, in[IN_RESIDUAL]);
+	g.term[0] = term_of(r, in[IN_X], in[IN_W], true, scale);
+	if (in[IN_U])
+		g.term[g.n_terms++] = term_of(r, in[IN_U], in[IN_UP], true, 1);
+	return g;
+}
+
 static void linear_forward_int8(struct run *r, const struct node *n)
 {
-	struct gemm_int8 g = int8_of(r, n->in[IN_X], n->in[IN_W], n->out[0], n->out[1]);
+	struct gemm_int8 g = linear_gemm_int8(r, n->in, n->out[0], n->out[1]);
 
-	g.bias = run_f32(r, n->in[IN_BIAS]);
-	g.residual = run_f32(r, n->in[IN_RESIDUAL]);
 	gemm_int8_run(r->kernels, r->pool, &g);
 	if (n->in[IN_U]) {
-		struct gemm u = { .m = g.m, .n = g.n, .c = g.c, .ldc = g.n, .n_terms = 1, .accumulate = true };
-		u.term[0] = term_of(r, n->in[IN_U], n->in[IN_UP], true, 1);
+		struct gemm u = linear_gemm_up(r, n->in, n->out[0]);
 		gemm_run(r->kernels, r->pool, &u, run_scratch(r, 0));
 	}
 }
@@ -116,18 +139,12 @@ static void linear_forward_int8(struct run *r, const struct node *n)
 static void linear_forward(struct run *r, const struct node *n)
 {
 	const struct linear_attr *attr = n->attr;
-	size_t O = run_tensor(r, n->out[0])->dim[1];
-	struct gemm g = { .m = run_rows(r, n->out[0]), .n = O, .c = run_f32(r, n->out[0]), .ldc = O, .n_terms = 1 };
 
 	if (attr->int8) {
 		linear_forward_int8(r, n);
 		return;
 	}
-	g.bias = run_f32(r, n->in[IN_BIAS]);
-	g.residual = run_f32(r, n->in[IN_RESIDUAL]);
-	g.term[0] = term_of(r, n->in[IN_X], n->in[IN_W], true, attr->scale);
-	if (n->in[IN_U])
-		g.term[g.n_terms++] = term_of(r, n->in[IN_U], n->in[IN_UP], true, 1);
+	struct gemm g = linear_gemm(r, n->in, n->out[0], attr->scale);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -136,7 +153,7 @@ static double stored_bytes(const struct tensor *x)
 	return (double)tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
 }
 
-static void linear_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+void linear_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
 {
 	const struct tensor *w = tape_tensor(t, n->in[IN_W]);
 	double out = tensor_live(tape_tensor(t, n->out[0]), live);
@@ -154,7 +171,7 @@ static double linear_in_f32(const struct tape *t, const struct node *n, const st
 
 static bool linear_int8(const struct node *n) { return ((const struct linear_attr *)n->attr)->int8; }
 
-static size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
+size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
 	(void)t, (void)n;
 	return gemm_scratch_bytes(k);
@@ -162,19 +179,15 @@ static size_t linear_scratch(const struct tape *t, const struct node *n, const s
 
 /* --- backward: three small ops --- */
 
-struct back_attr {
-	float scale, low_scale;
-	bool accumulate, int8;
-};
-
-enum { DX_DY, DX_W, DX_DU, DX_DOWN };
+struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, float scale)
+{
+	return term_of(r, dy, w, false, scale);
+}
 
 /* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I); out: dx (N,I), in int8 dy's quantized rows */
 static void dx_forward(struct run *r, const struct node *n)
 {
-	const struct back_attr *attr = n->attr;
-	size_t I = run_tensor(r, n->out[0])->dim[1];
-	struct gemm g = { .m = run_rows(r, n->out[0]), .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
+	const struct linear_back_attr *attr = n->attr;
 
 	if (attr->int8) {
 		struct gemm_int8 q = int8_of(r, n->in[0], n->in[1], n->out[0], n->out[1]);
@@ -182,16 +195,18 @@ static void dx_forward(struct run *r, const struct node *n)
 		gemm_int8_run(r->kernels, r->pool, &q);
 		return;
 	}
-	g.term[0] = term_of(r, n->in[DX_DY], n->in[DX_W], false, attr->scale);
+	struct gemm g = gemm_of(r, n->out[0]);
+	g.accumulate = attr->accumulate;
+	g.term[0] = linear_dx_term(r, n->in[DX_DY], n->in[DX_W], attr->scale);
 	if (n->in[DX_DU])
-		g.term[g.n_terms++] = term_of(r, n->in[DX_DU], n->in[DX_DOWN], false, attr->low_scale);
+		g.term[g.n_terms++] = linear_dx_term(r, n->in[DX_DU], n->in[DX_DOWN], attr->low_scale);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
 /* in: dy (N,O), x (N,I); out: dW (O,I) */
 static void dw_forward(struct run *r, const struct node *n)
 {
-	const struct back_attr *attr = n->attr;
+	const struct linear_back_attr *attr = n->attr;
 	size_t O = run_tensor(r, n->out[0])->dim[0], I = run_tensor(r, n->out[0])->dim[1];
 	struct gemm g = { .m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
 
@@ -201,7 +216,7 @@ static void dw_forward(struct run *r, const struct node *n)
 }
 
 /* The other side of a product costs what the product did. */
-static void product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+void linear_product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
 {
 	const struct tensor *b = tape_tensor(t, n->in[1]), *out = tape_tensor(t, n->out[0]);
 	double dy = tensor_live(tape_tensor(t, n->in[0]), live);
@@ -212,10 +227,10 @@ static void product_cost(const struct tape *t, const struct node *n, const struc
 	*bytes = 4 * (dy + tensor_live(out, live)) + (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
 }
 
-static bool dx_int8(const struct node *n) { return ((const struct back_attr *)n->attr)->int8; }
+static bool dx_int8(const struct node *n) { return ((const struct linear_back_attr *)n->attr)->int8; }
 
-static const struct op linear_dx = { .name = "linear_dx", .cost = product_cost, .forward = dx_forward, .scratch = linear_scratch, .int8 = dx_int8 };
-static const struct op linear_dw = { .name = "linear_dw", .cost = product_cost, .forward = dw_forward, .scratch = linear_scratch };
+const struct op op_linear_dx = { .name = "linear_dx", .cost = linear_product_cost, .forward = dx_forward, .scratch = linear_scratch, .int8 = dx_int8 };
+static const struct op linear_dw = { .name = "linear_dw", .cost = linear_product_cost, .forward = dw_forward, .scratch = linear_scratch };
 
 enum { BIAS_COLUMNS = 64 };
 
@@ -245,7 +260,7 @@ static void bias_piece(void *ctx, size_t item, int thread)
 /* in: dy (N,O); out: dbias (O) */
 static void db_forward(struct run *r, const struct node *n)
 {
-	const struct back_attr *attr = n->attr;
+	const struct linear_back_attr *attr = n->attr;
 	struct bias_work w = { r->kernels, run_f32(r, n->in[0]), run_f32(r, n->out[0]), run_rows(r, n->in[0]), run_tensor(r, n->in[0])->dim[1], attr->accumulate };
 
 	pool_run(r->pool, (w.O + BIAS_COLUMNS - 1) / BIAS_COLUMNS, bias_piece, &w);
@@ -262,7 +277,7 @@ static const struct op linear_db = { .name = "linear_db", .cost = db_cost, .forw
 /* Appends op(dy, other) → the gradient of x, if x wants one. */
 static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint32_t dy, uint32_t other, float scale)
 {
-	struct back_attr attr = { .scale = scale };
+	struct linear_back_attr attr = { .scale = scale };
 
 	if (!tape_wants(t, x))
 		return;
@@ -273,7 +288,7 @@ static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint3
 /* dx in int8 arithmetic, from Wᵀ. */
 static void emit_int8(struct tape *t, uint32_t x, uint32_t dy, uint32_t wt)
 {
-	struct back_attr attr = { .scale = 1, .int8 = true };
+	struct linear_back_attr attr = { .scale = 1, .int8 = true };
 	const struct tensor *d = tape_tensor(t, dy);
 	size_t rows = gemm_int8_rows_bytes(d->dim[0], d->dim[1]);
 	struct node made = { 0 };
@@ -283,7 +298,7 @@ static void emit_int8(struct tape *t, uint32_t x, uint32_t dy, uint32_t wt)
 		return;
 	out[0] = tape_grad_target(t, x, &attr.accumulate);
 	out[1] = tape_scratch(t, &made, 1, "int8_rows", rows / sizeof(float));
-	tape_emit(t, &linear_dx, (uint32_t[]){ dy, wt }, 2, out, 2, &attr, sizeof(attr));
+	tape_emit(t, &op_linear_dx, (uint32_t[]){ dy, wt }, 2, out, 2, &attr, sizeof(attr));
 }
 
 static bool read_once(const struct tape *t, uint32_t x)
@@ -311,7 +326,7 @@ static const struct node *inner_linear(const struct tape *t, const struct node *
 static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
 {
 	const struct linear_attr *attr = n->attr;
-	struct back_attr back = { .scale = attr->scale };
+	struct linear_back_attr back = { .scale = attr->scale };
 	const struct node *inner = inner_linear(t, n);
 	uint32_t in[4] = { dy, n->in[IN_W] }, x = n->in[IN_X];
 
@@ -325,7 +340,7 @@ static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
 		in[DX_DOWN] = inner->in[IN_W];
 	}
 	uint32_t dx = tape_grad_target(t, x, &back.accumulate);
-	tape_emit(t, &linear_dx, in, in[DX_DU] ? 4 : 2, &dx, 1, &back, sizeof(back));
+	tape_emit(t, &op_linear_dx, in, in[DX_DU] ? 4 : 2, &dx, 1, &back, sizeof(back));
 }
 
 static void linear_backward(struct tape *t, uint32_t i)
@@ -336,7 +351,7 @@ static void linear_backward(struct tape *t, uint32_t i)
 
 	emit_gradient(t, &linear_db, n.in[IN_BIAS], dy, TENSOR_NONE, 1);
 	emit_gradient(t, &linear_dw, n.in[IN_UP], dy, n.in[IN_U], 1);
-	emit_gradient(t, &linear_dx, n.in[IN_U], dy, n.in[IN_UP], 1);
+	emit_gradient(t, &op_linear_dx, n.in[IN_U], dy, n.in[IN_UP], 1);
 	emit_gradient(t, &linear_dw, n.in[IN_W], dy, n.in[IN_X], scale);
 	if (n.in[IN_WT])
 		emit_int8(t, n.in[IN_X], dy, n.in[IN_WT]);

@@ -1,8 +1,9 @@
 /* plan: lifetimes, placement, recomputation. See plan.h.
  *
- * Three passes over a copy of the tape:
+ * Passes over a copy of the tape:
  *   1. rewrite   forward activations that are to be dropped get a copy of their producer in front of the first
  *                backward node that reads them (recursively for inputs that nobody keeps);
+ *   then nodes are fused (op/fuse.h)
  *   2. lifetimes first and last node of every arena tensor; an output may take over an input's place when that is
  *                its last reader, backward and recomputed readers counted;
  *   3. placement offline: largest bytes × life first, into the best gap among placed neighbours in time.
@@ -17,6 +18,7 @@
 
 #include "base/human.h"
 #include "base/mem.h"
+#include "op/fuse.h"
 
 enum { PLAN_ALIGN = 64, FLOPS_A_BYTE = 10 /* a processor's products over its memory's speed, within a factor of two */ };
 
@@ -384,10 +386,15 @@ static void probe(struct plan *out, const struct planner *p, size_t n_dropped)
 		dropped[x] = p->cheap[x] && !p->options->keep_all;
 	for (size_t i = 0; i < n_dropped; i++)
 		dropped[p->candidates[i].tensor] = true;
+	*out = (struct plan){ .cap = p->tape->cap };
 	rewrite_run(&w, p, dropped);
+	if (!p->options->no_fusion)
+		w.n_nodes = fuse_nodes(w.nodes, w.n_nodes, w.tensors, &out->mem);
 	struct life *l = lifetimes(&w, !p->options->no_inplace);
 
-	*out = (struct plan){ .n_tensors = w.n_tensors, .n_nodes = w.n_nodes, .cap = p->tape->cap, .n_recomputed = w.n_recomputed };
+	out->n_tensors = w.n_tensors;
+	out->n_nodes = w.n_nodes;
+	out->n_recomputed = w.n_recomputed;
 	out->arena_bytes = place_all(l, w.n_tensors, w.n_nodes, &out->bound_bytes);
 	out->scratch_bytes = scratch_need(&w, p);
 	out->tensors = arena_array(&out->mem, w.n_tensors, sizeof(*out->tensors));

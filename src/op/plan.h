@@ -2,7 +2,8 @@
  *
  * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
  * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising cost (the
- * roofline's time of their op) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits. */
+ * roofline's time of their op) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits.
+ * What is better done together is then made one node (op/fuse.h). */
 #ifndef OP_PLAN_H
 #define OP_PLAN_H
 
@@ -27,6 +28,7 @@ struct plan_options {
 	bool keep_all;            /* recompute nothing, not even what is cheap; for tests */
 	bool recompute_all;       /* gradient checkpointing: recompute all that can be */
 	bool no_inplace;          /* for tests */
+	bool no_fusion;           /* for tests: nodes as they were recorded */
 };
 
 /* -1 and the least feasible bytes in the sentence when the limit cannot be met. */

@@ -247,10 +247,10 @@ static void check_saves(const struct tape *t, const struct node *n, uint32_t fir
 			bool declared = false;
 			if (!x || t->tensors[x].role != ROLE_ACT || !t->tensors[x].producer)
 				continue; /* only recorded nodes are producers: gradients have none */
-			for (int k = 0; k < NODE_INPUTS; k++)
+			for (int k = 0; k < SAVED_INPUTS; k++)
 				declared |= (n->op->saves >> k & 1) && n->in[k] == x;
 			for (int k = 0; k < NODE_OUTPUTS; k++)
-				declared |= (n->op->saves >> (8 + k) & 1) && n->out[k] == x;
+				declared |= (n->op->saves >> (SAVED_INPUTS + k) & 1) && n->out[k] == x;
 			if (!declared && t->grad[n->out[0]] != x)
 				BUG("backward of %s reads %s, which its row does not declare", n->op->name, t->tensors[x].name);
 		}

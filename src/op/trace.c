@@ -114,14 +114,32 @@ void trace_span(struct trace *t, const char *name, double begin, double flops, d
 
 /* --- the table --- */
 
-/* The columns of what a node makes and of its first input: a product's N × K. */
+/* Columns of those that have the batch's rows, together. */
+static size_t columns(const struct plan *p, const uint32_t *ids, int n)
+{
+	size_t sum = 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct tensor *x = &p->tensors[ids[i]];
+		if (ids[i] && x->axis != AXIS_FIXED)
+			sum += x->dim[x->n_dims - 1];
+	}
+	return sum;
+}
+
+/* The columns of what a node makes and of its first input, or of all that it sums up: a product's N × K. */
 static void shape_of(const struct plan *p, const struct node *n, char out[32])
 {
 	const struct tensor *y = &p->tensors[n->out[0]], *x = &p->tensors[n->in[0]];
 
 	out[0] = '\0';
-	if (!strncmp(n->op->name, "linear", 6) && n->out[0] && n->in[0])
-		snprintf(out, 32, "%zu x %zu", y->dim[y->n_dims - 1], y->axis == AXIS_FIXED ? y->dim[0] : x->dim[x->n_dims - 1]);
+	if (strncmp(n->op->name, "linear", 6) != 0 || !n->out[0] || !n->in[0])
+		return;
+	if (y->axis == AXIS_FIXED)
+		snprintf(out, 32, "%zu x %zu", y->dim[y->n_dims - 1], y->dim[0]);
+	else
+		snprintf(out, 32, "%zu x %zu", columns(p, n->out, NODE_OUTPUTS),
+		         strcmp(n->op->name, "linear_dx_sum") != 0 ? x->dim[x->n_dims - 1] : columns(p, n->in, NODE_INPUTS));
 }
 
 static void add_row(struct trace_row *rows, size_t *n, const struct trace_row *row)
