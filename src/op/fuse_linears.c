@@ -73,10 +73,23 @@ static void linears_cost(const struct tape *t, const struct node *n, const struc
 	}
 }
 
+static double linears_in_f32(const struct tape *t, const struct node *n, const struct live *live)
+{
+	double sum = 0;
+
+	for (int p = 0; p < ((const struct linears_attr *)n->attr)->n; p++) {
+		struct node part = { .out = { n->out[p] } };
+		inputs_of(n, p, part.in);
+		sum += op_row_linear.in_f32(t, &part, live);
+	}
+	return sum;
+}
+
 static bool linears_int8(const struct node *n) { return ((const struct linears_attr *)n->attr)->int8; }
 
 static const struct op linears = {
 	.name = "linears", .cost = linears_cost, .forward = linears_forward, .scratch = linear_scratch, .int8 = linears_int8,
+	.in_f32 = linears_in_f32,
 };
 
 static bool is_alone(const struct node *n) { return n->op == &op_row_linear; }
