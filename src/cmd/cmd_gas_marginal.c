@@ -1,5 +1,6 @@
 /* gas marginal: what more labels (tokens, steps) are worth: a power law through measured errors, its band, the worth of the next ones, and where to
- * stop. The fit is gas/curve; a point is figures, what eval --json said of a run on that many labels, or what the ledger knows (gas_learning). */
+ * stop. The fit is gas/curve; a point is figures, what eval --json said of a run on that many labels, or what the ledger knows (gas_learning), where
+ * --measure puts it first (gas_measure). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "cmd/gas_learning.h"
+#include "cmd/gas_measure.h"
 #include "cmd/gas_numbers.h"
+#include "data/rows.h"
 
 extern const struct command cmd_gas_marginal;
 
@@ -17,9 +20,9 @@ enum { PLACES = 60 };
 struct marginal {
 	struct common common;
 	double next, value, label_cost;
-	bool no_floor;
+	bool no_floor, measure;
 	int64_t seed;
-	const char *out, *over, *unit;
+	const char *out, *over, *unit, *at, *eval_data, *runs;
 };
 
 static const struct opt marginal_opts[] = {
@@ -31,6 +34,11 @@ static const struct opt marginal_opts[] = {
 	OPT_CHOICE("over", struct marginal, over, "labels", "labels|tokens|steps", "of the ledger's runs: what the curve is over; tokens: supervised ones"),
 	OPT_CHOICE("unit", struct marginal, unit, "seconds", "seconds|joules|money", "of the ledger's costs"),
 	OPT_STRING("out", struct marginal, out, NULL, "FILE", "the curve as SVG"),
+	OPT_STRING("eval-data", struct marginal, eval_data, NULL, "FILE", "of a run: rows whose errors count (default: those of its newest eval; to measure, its own)"),
+	OPT_GROUP("Measuring"),
+	OPT_FLAG("measure", struct marginal, measure, "false", "first tunes and evaluates as the run did, on parts of its rows; the same command goes on"),
+	OPT_STRING("at", struct marginal, at, NULL, "LIST", "rows of each part, as 100,200,400 (default: halves, to three parts of 20 or more)"),
+	OPT_STRING("runs", struct marginal, runs, NULL, "DIR", "where parts and runs are kept (default: the run's folder and -marginal)"),
 	COMMON_OPTS(struct marginal, common),
 	OPT_END
 };
@@ -187,15 +195,30 @@ static enum learning_over over_of(const struct marginal *o)
 	return !strcmp(o->over, "labels") ? OVER_LABELS : !strcmp(o->over, "tokens") ? OVER_TOKENS : OVER_STEPS;
 }
 
+/* Of a run of the ledger, measured first where that is wanted. 1: stopped. */
+static int of_run(const struct app *app, const struct marginal *o, const char *what, struct learning *l, struct err *e)
+{
+	struct measure m = { .common = &o->common, .run = what, .eval_data = o->eval_data, .at = o->at, .runs = o->runs };
+	struct rows rows;
+	int status = o->measure ? measure_runs(&m, e) : 0;
+
+	if (!status && !o->measure && o->eval_data && (status = rows_load(&rows, o->eval_data, e)) == 0) {
+		memcpy(m.data, rows.hash, sizeof(m.data));
+		rows_release(&rows);
+	}
+	if (!status)
+		status = learning_read(l, &o->common, what, m.data[0] ? m.data : NULL, over_of(o), unit_of(o), e);
+	return status ? status : fit(app, o, l, l->points, l->n, e);
+}
+
 static int marginal(const struct app *app, const struct marginal *o, const struct opt_parse *p, struct learning *l, struct err *e)
 {
 	struct curve_point points[POINTS];
 
-	if (p->n_positional == 1 && (io_exists(p->positional[0]) || !strchr(p->positional[0], ':'))) {
-		if (learning_read(l, &o->common, p->positional[0], over_of(o), unit_of(o), e) < 0)
-			return -1;
-		return fit(app, o, l, l->points, l->n, e);
-	}
+	if (p->n_positional == 1 && (io_exists(p->positional[0]) || !strchr(p->positional[0], ':')))
+		return of_run(app, o, p->positional[0], l, e);
+	if (o->measure)
+		return err_set(e, "--measure wants one run of the ledger, not points");
 	for (size_t i = 0; i < p->n_positional; i++)
 		if (read_point(&points[i], p->positional[i], e) < 0)
 			return -1;
@@ -214,8 +237,8 @@ static int run(struct app *app)
 		return status - 1;
 	if (p.n_positional < 1 || p.n_positional > POINTS)
 		status = app_usage(&cmd_gas_marginal, "a run of the ledger was wanted, or 2 to %d points, each as LABELS:ERROR or LABELS:FILE", POINTS);
-	else if (marginal(app, &o, &p, &l, &e) < 0)
-		status = app_fail(&e);
+	else if ((status = marginal(app, &o, &p, &l, &e)) != 0)
+		status = status < 0 ? app_fail(&e) : EXIT_STOPPED;
 	learning_release(&l);
 	opt_release(&p);
 	return status;
@@ -225,7 +248,7 @@ const struct command cmd_gas_marginal = {
 	.name = "gas marginal",
 	.summary = "what more labels are worth, and where to stop: a power law through the errors of a run of the ledger and those on less data, or at "
 	           "LABELS:ERROR, or LABELS:FILE of eval --json",
-	.usage = "RUN|LABELS:ERROR… [--value V --label-cost C]",
+	.usage = "RUN [--measure]|LABELS:ERROR… [--value V --label-cost C]",
 	.example = "kungfu gas marginal 100:.6 200:.5 400:.43",
 	.brief = "worth of more labels",
 	.looks = true,

@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "cmd/gas_numbers.h"
+#include "cmd/tune_common.h"
 
 /* --- which runs are of one curve --- */
 
@@ -23,17 +24,34 @@ static bool is_in(const char *const *list, const char *word, size_t n)
 /* Does the option leave the recipe as it is? */
 static bool is_outside(const char *name, size_t n, enum learning_over over)
 {
-	static const char *const always[] = { "data", "out", "seed", "ledger", "gas", "max-gas", "power-file", "prices", "threads", "eval-data", NULL };
+	static const char *const always[] = { "model", "data", "out", "seed", "ledger", "gas", "max-gas", "power-file", "prices", "threads", "eval-data",
+		                              "json", "quiet", "overwrite", "help", NULL };
 	static const char *const amount[] = { "max-steps", "num-train-epochs", NULL };
 	return is_in(always, name, n) || (over != OVER_LABELS && is_in(amount, name, n));
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+/* The option that a word of the command line names, with its first name and its value, if the word holds one; mem_free; NULL: it is none. */
+static char *option_of(const char *word, const char *next, bool *took_next, enum learning_over over)
+{
+	if (!word || word[0] != '-' || !word[1])
+		return NULL;
+	const char *begin = word + 1 + (word[1] == '-');
+	size_t length = strcspn(begin, "=");
+	char *name = mem_strndup(begin, length), *option = NULL;
+	const struct opt *o = opt_find(tune_opts, name);
+	*took_next = o && o->type != OPT_TYPE_FLAG && !begin[length] && next;
+	const char *first = o ? o->name : name;
+	if (!is_outside(first, strlen(first), over))
+		option = mem_printf("--%s%s%s", first, *took_next ? "=" : begin + length, *took_next ? next : "");
+	mem_free(name);
+	return option;
+}
+
 /* The options of a run in alphabetical order, a line each; mem_free. */
 static char *recipe_key(const struct entry *x, enum learning_over over)
 {
-	static const char *const flags[] = { "json", "quiet", "overwrite", NULL };
 	struct err ignored = ERR_INIT;
 	json_t *words = x->argv ? jsonx_load(x->argv, strlen(x->argv), "argv", &ignored) : NULL;
 	size_t n = json_array_size(words), kept = 0;
@@ -41,14 +59,11 @@ static char *recipe_key(const struct entry *x, enum learning_over over)
 	struct buf key = BUF_INIT;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *word = json_string_value(json_array_get(words, i)), *next = json_string_value(json_array_get(words, i + 1));
-		if (!word || strncmp(word, "--", 2))
-			continue;
-		size_t length = strcspn(word + 2, "=");
-		bool flag = is_in(flags, word + 2, length), value = !flag && !word[2 + length] && next && next[0] != '-';
-		if (!flag && !is_outside(word + 2, length, over))
-			list[kept++] = value ? mem_printf("%s=%s", word, next) : mem_strdup(word);
-		i += value;
+		bool took_next = false;
+		char *option = option_of(json_string_value(json_array_get(words, i)), json_string_value(json_array_get(words, i + 1)), &took_next, over);
+		if (option)
+			list[kept++] = option;
+		i += took_next;
 	}
 	qsort(list, kept, sizeof(*list), by_text);
 	for (size_t i = 0; i < kept; i++) {
@@ -129,20 +144,27 @@ static void add(struct learning *l, int thing, const struct search *q)
 	}
 }
 
+static int is_of_tune(const struct family *f, int thing, const char *what, const struct entry **began, struct err *e)
+{
+	int64_t maker = f->members[thing].maker;
+
+	*began = maker < 0 ? NULL : &f->entries->items[family_began(f, maker)];
+	if (!*began || strcmp((*began)->command, "tune"))
+		return err_set(e, "%s: no tune of the ledger made it, so there is no learning curve of it", what);
+	return 0;
+}
+
 static int find(struct learning *l, const char *what, struct search *q, struct err *e)
 {
 	struct family *f = &l->books.family;
+	const struct entry *began;
 	struct evidence v;
 
-	if (evidence_find(&v, f, l->books.ledger, what, e) < 0)
+	if (evidence_find(&v, f, l->books.ledger, what, e) < 0 || is_of_tune(f, v.thing, what, &began, e) < 0)
 		return -1;
-	int64_t maker = f->members[v.thing].maker;
-	if (maker < 0 || strcmp(f->entries->items[family_began(f, maker)].command, "tune"))
-		return err_set(e, "%s: no tune of the ledger made it, so there is no learning curve of it", what);
-	if (v.n_runs == 0)
+	if (v.n_runs == 0 && !q->data)
 		return err_set(e, "%s: no eval of the ledger used it; kungfu eval MODEL --adapter DIR --data FILE tells its error", what);
-	const struct entry *began = &f->entries->items[family_began(f, maker)], *eval = &f->entries->items[v.runs[v.n_runs - 1]];
-	q->data = used(eval, "data");
+	q->data = q->data ? q->data : used(&f->entries->items[v.runs[v.n_runs - 1]], "data");
 	q->model = used(began, "model");
 	q->key = recipe_key(began, q->over);
 	int data = family_find(f, q->data), model = family_find(f, q->model);
@@ -152,9 +174,9 @@ static int find(struct learning *l, const char *what, struct search *q, struct e
 	return 0;
 }
 
-int learning_read(struct learning *l, const struct common *o, const char *what, enum learning_over over, enum cost_unit unit, struct err *e)
+int learning_read(struct learning *l, const struct common *o, const char *what, const char *data, enum learning_over over, enum cost_unit unit, struct err *e)
 {
-	struct search q = { .over = over, .unit = unit };
+	struct search q = { .data = data, .over = over, .unit = unit };
 	int status = gas_books_open(&l->books, o, e);
 
 	if (!status)
@@ -198,3 +220,25 @@ const struct elsewhere *learning_best(const struct learning *l, double gas, stru
 }
 
 void learning_release(struct learning *l) { gas_books_close(&l->books); }
+
+int learning_origin(struct learning_origin *r, const struct common *o, const char *what, struct err *e)
+{
+	struct gas_books books = { 0 };
+	const struct entry *began;
+	int status = gas_books_open(&books, o, e);
+	int thing = status ? -1 : evidence_artefact(&books.family, books.ledger, what, e);
+
+	status = thing < 0 ? -1 : is_of_tune(&books.family, thing, what, &began, e);
+	if (!status) {
+		r->directory = began->directory ? mem_strdup(began->directory) : NULL;
+		r->options = recipe_key(began, OVER_LABELS);
+	}
+	gas_books_close(&books);
+	return status;
+}
+
+void learning_origin_release(struct learning_origin *r)
+{
+	mem_free(r->directory);
+	mem_free(r->options);
+}

@@ -26,11 +26,20 @@ struct learning {
 	size_t n_others;
 };
 
-/* what: a run of tune, its folder, its adapter or model. −1 with a sentence that says what to run. */
-int learning_read(struct learning *l, const struct common *o, const char *what, enum learning_over over, enum cost_unit unit, struct err *e);
+/* what: a run of tune, its folder, its adapter or model. data: hash of the evaluation rows, or NULL: those of its newest evaluation. −1 with a sentence that
+ * says what to run. */
+int learning_read(struct learning *l, const struct common *o, const char *what, const char *data, enum learning_over over, enum cost_unit unit, struct err *e);
 double learning_cost_of_one(const struct learning *l);  /* what one more label (token, step) costs: slope of a line through the costs; NAN for one size */
 /* Of those others the one that bought most for this gas, see economics.h; NULL: there is none. */
 const struct elsewhere *learning_best(const struct learning *l, double gas, struct span *bought);
 void learning_release(struct learning *l);
+
+/* What a run on other rows must have in common with this one to be of its curve. */
+struct learning_origin {
+	char *directory;               /* of the run, as it was recorded; NULL: not known */
+	char *options;                 /* "--name" or "--name=value", a line each, but for places, seed and what is common to all commands */
+};
+int learning_origin(struct learning_origin *r, const struct common *o, const char *what, struct err *e);
+void learning_origin_release(struct learning_origin *r);
 
 #endif
