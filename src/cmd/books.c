@@ -64,16 +64,32 @@ static char *user_prices(const struct common *o)
 	return NULL;
 }
 
-static int read_limit(const struct common *o, struct err *e)
+static int read_limit(struct gas_limit *l, const struct prices *p, const struct common *o, struct err *e)
 {
-	books.limit = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
+	*l = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
 	if (!o->max_gas)
 		return 0;
-	if (gas_limit_parse(&books.limit, o->max_gas, e) < 0)
+	if (gas_limit_parse(l, o->max_gas, e) < 0)
 		return err_prefix(e, "--max-gas");
-	if (!isnan(books.limit.money) && prices_convert(&books.prices, books.limit.money, books.limit.currency, &books.limit.money, e) < 0)
+	if (!isnan(l->money) && prices_convert(p, l->money, l->currency, &l->money, e) < 0)
 		return err_prefix(e, "--max-gas");
+	if (!isnan(l->money))
+		snprintf(l->currency, sizeof(l->currency), "%s", p->currency);
 	return 0;
+}
+
+int books_limit(struct gas_limit *l, const struct common *o, struct err *e)
+{
+	struct prices p;
+	char *path = user_prices(o);
+	int status = prices_load(&p, path, e);
+
+	mem_free(path);
+	if (status)
+		return -1;
+	status = read_limit(l, &p, o, e);
+	prices_release(&p);
+	return status;
 }
 
 static void put(void)
@@ -147,7 +163,7 @@ int books_begin(const struct app *app, const struct command *c, const struct com
 	char *path = user_prices(o);
 	int status = prices_load(&books.prices, path, e);
 	mem_free(path);
-	if (status || read_limit(o, e) < 0)
+	if (status || read_limit(&books.limit, &books.prices, o, e) < 0)
 		return -1;
 	describe(app, c);
 	books.on = true;

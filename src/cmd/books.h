@@ -36,6 +36,8 @@ void books_text(char out[200]);                  /* the same in one line; "" whe
 void books_error(const char *sentence);
 void books_end(int status);
 
+/* --max-gas in the currency of the prices, for a command that hands it on. */
+int books_limit(struct gas_limit *l, const struct common *o, struct err *e);
 /* The ledger that --ledger names, or the default one; mem_free; NULL: there is none. */
 char *books_ledger_path(const struct common *o);
 

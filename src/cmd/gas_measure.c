@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "cmd/books.h"
 #include "cmd/gas_learning.h"
 #include "cmd/gas_numbers.h"
 #include "data/rows.h"
@@ -100,6 +101,33 @@ static int choose_sizes(struct measuring *m, struct err *e)
 	return 0;
 }
 
+static int read_recipe(struct measuring *m, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, "recipe.json");
+	int status = (m->record = jsonx_load_file(path, e)) ? 0 : -1;
+
+	if (!status && recipe_load(&m->recipe, &m->parse, m->record, e) < 0)
+		status = err_prefix(e, "%s", path);
+	mem_free(path);
+	return status;
+}
+
+static int read_facts(struct measuring *m, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, "run.json");
+	json_t *facts = jsonx_load_file(path, e);
+	const char *state = json_string_value(json_object_get(facts, "status"));
+	const json_t *seconds = json_object_get(json_object_get(facts, "results"), "seconds");
+	int status = facts ? 0 : -1;
+
+	if (!status && (!state || strcmp(state, "finished") != 0))
+		status = err_set(e, "%s: this run is not finished; kungfu resume %s ends it", dir, dir);
+	m->run_seconds = json_is_number(seconds) ? json_number_value(seconds) : NAN;
+	json_decref(facts);
+	mem_free(path);
+	return status;
+}
+
 /* The run's folder: as the ledger knows it, or where it is now. */
 static int read_run(struct measuring *m, struct err *e)
 {
@@ -111,26 +139,14 @@ static int read_run(struct measuring *m, struct err *e)
 	mem_free(own);
 	if (!dir)
 		return err_set(e, "%s: the ledger does not know its folder", m->o->run);
-	char *recipe = io_join(dir, "recipe.json"), *facts_path = io_join(dir, "run.json");
-	json_t *facts = NULL;
-	m->record = jsonx_load_file(recipe, e);
-	if (m->record)
-		facts = jsonx_load_file(facts_path, e);
-	const char *status = json_string_value(json_object_get(facts, "status"));
-	const json_t *seconds = json_object_get(json_object_get(facts, "results"), "seconds");
-	m->run_seconds = json_is_number(seconds) ? json_number_value(seconds) : NAN;
-	int done = !facts ? -1 : status && !strcmp(status, "finished") ? 0 : err_set(e, "%s: this run is not finished; kungfu resume %s ends it", dir, dir);
-	if (!done)
-		done = recipe_load(&m->recipe, &m->parse, m->record, e) < 0 ? err_prefix(e, "%s", recipe) : 0;
+	if (read_recipe(m, dir, e) < 0 || read_facts(m, dir, e) < 0)
+		return -1;
 	size_t length = strlen(dir);
 	while (length > 1 && dir[length - 1] == '/')
 		length--;
 	m->recipe.out = arena_strdup(&m->mem, dir);
 	m->dir = m->o->runs ? mem_strdup(m->o->runs) : mem_printf("%.*s-marginal", (int)length, dir);
-	json_decref(facts);
-	mem_free(recipe);
-	mem_free(facts_path);
-	return done;
+	return 0;
 }
 
 static int read_rows(struct measuring *m, struct err *e)
@@ -488,10 +504,10 @@ static int prepare(struct measuring *m, struct err *e)
 {
 	const struct common *c = m->o->common;
 
-	m->limit = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
-	if (c->max_gas && gas_limit_parse(&m->limit, c->max_gas, e) < 0)
-		return err_prefix(e, "--max-gas");
-	if (learning_origin(&m->origin, c, m->o->run, e) < 0 || read_run(m, e) < 0 || read_rows(m, e) < 0 || choose_sizes(m, e) < 0)
+	if (!strcmp(c->gas, "off"))
+		return err_set(e, "--measure wants the meter, which --gas off turns off");
+	if (books_limit(&m->limit, c, e) < 0 || learning_origin(&m->origin, c, m->o->run, e) < 0 || read_run(m, e) < 0 || read_rows(m, e) < 0 ||
+	    choose_sizes(m, e) < 0)
 		return -1;
 	char *lock = io_join(m->dir, "lock");
 	int status = io_mkdirs(m->dir, e) < 0 || io_lock(lock, &m->lock, e) < 0 ? -1 : write_recipe(m, e);
