@@ -17,6 +17,8 @@
 
 extern const struct command cmd_gas_show;
 
+enum { USES_SHOWN = 1000000 };        /* of an amortised cost: 1, 10 … */
+
 enum { CURVE_PLACES = 61 };
 
 struct show {
@@ -113,8 +115,8 @@ static json_t *amortised(const struct cost *sunk, const struct cost *own)
 	struct cost both = *sunk;
 
 	cost_add(&both, own);
-	for (double n = 1; n <= 1e6; n *= 10)
-		json_array_append_new(list, json_pack("{s:I, s:o, s:o, s:o}", "uses", (json_int_t)n, "joules", jsonx_number(both.joules / n), "money",
+	for (int n = 1; n <= USES_SHOWN; n *= 10)
+		json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:o}", "uses", n, "joules", jsonx_number(both.joules / n), "money",
 		                                      jsonx_number(both.money / n), "seconds", jsonx_number(both.seconds / n)));
 	return list;
 }
@@ -143,9 +145,9 @@ static void show_curve(const struct cost *sunk, const struct cost *own)
 
 	cost_add(&both, own);
 	app_print("  amortised    sunk + own, for each of so many uses:\n");
-	for (double n = 1; n <= 1e6; n *= 10) {
+	for (int n = 1; n <= USES_SHOWN; n *= 10) {
 		clock_human(both.seconds / n, time);
-		app_print("    %9.0f  %12s  %12s", n, gas_joules(both.joules / n, joules), time);
+		app_print("    %9d  %12s  %12s", n, gas_joules(both.joules / n, joules), time);
 		if (!isnan(both.money))
 			app_print("  %.2g %s", both.money / n, both.currency);
 		app_print("\n");

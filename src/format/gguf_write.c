@@ -85,9 +85,12 @@ int gguf_write(const char *path, const struct gguf_meta *meta, const struct gguf
 		goto out;
 	status = io_writer_add(&w, header.data, header.len, e);
 	for (size_t i = 0; i < n && status == 0; i++) {
-		memset((char *)scratch + tensors[i].bytes, 0, ROUND_UP(tensors[i].bytes, ALIGNMENT) - tensors[i].bytes);
+		size_t padded = ROUND_UP(tensors[i].bytes, ALIGNMENT);
+		if (!padded)
+			continue;
+		memset((char *)scratch + tensors[i].bytes, 0, padded - tensors[i].bytes);
 		fill(ctx, i, scratch);
-		status = io_writer_add(&w, scratch, ROUND_UP(tensors[i].bytes, ALIGNMENT), e);
+		status = io_writer_add(&w, scratch, padded, e);
 	}
 	if (status < 0 || (status = io_writer_commit(&w, e)) < 0)
 		io_writer_abort(&w);

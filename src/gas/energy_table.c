@@ -6,6 +6,7 @@
  * 9004 has no result there: TDP over threads of 9654 to 9965 (1.3 to 3.1 W) with 40 % for the rest of the server. Desktops and laptops: TDP over threads
  * from CodeCarbon's list, a package that takes 0.6 to 1.3 of its TDP when busy and 0.08 to 0.35 idle. The spread between machines of one row is what the
  * interval of an estimate comes from; a name that fits no row has the spread of all. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,10 +56,8 @@ static bool fits(const struct row *r, const char *name)
 const struct processor *processor_row(const char *name)
 {
 	char padded[128];
-	size_t n = strlen(name) < sizeof(padded) - 2 ? strlen(name) : sizeof(padded) - 2;
 
-	memcpy(padded, name, n);
-	memcpy(padded + n, " ", 2);
+	snprintf(padded, sizeof(padded), "%.126s ", name);
 	for (size_t i = 0;; i++)
 		if (fits(&rows[i], padded))
 			return &rows[i].p;

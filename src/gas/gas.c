@@ -83,7 +83,7 @@ const char *gas_joules(double joules, char out[32])
 	size_t i = 0;
 
 	if (isnan(joules))
-		return strcpy(out, "?");
+		return memcpy(out, "?", sizeof("?"));
 	for (; fabs(joules) >= 999.5 && i + 1 < ARRAY_LEN(units); i++)
 		joules /= 1000;
 	snprintf(out, 32, "%.3g %s", joules, units[i]);
