@@ -10,11 +10,11 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "cmd/books.h"
 #include "infer/session.h"
-#include "learn/trainer.h"
 #include "op/trace.h"
 
-enum { TRAIN_LENGTH = 512, TRAIN_DOCUMENTS = 2, TEXT_WORDS = 4096 };
+enum { TEXT_WORDS = 4096 };         /* of a row */
 
 static int by_value(const void *a, const void *b)
 {
@@ -98,8 +98,10 @@ static int count_cost(struct app *app, struct infer *x, struct pass_result *out,
 
 static int time_feeds(struct app *app, struct infer *x, int repetitions, struct pass_result *out, struct err *e)
 {
+	struct meter_span span;
 	int status = count_cost(app, x, out, e);
 
+	books_open_span(&span);
 	for (out->n = 0; status == 0 && out->n < repetitions && !app_interrupted(); out->n++) {
 		double begin = clock_seconds();
 		status = feed(x, e);
@@ -107,6 +109,7 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	}
 	if (status == 0 && out->n == 0)
 		status = err_set(e, "interrupted");
+	books_read_span(&span, &out->gas);
 	finish(out);
 	return status;
 }
@@ -141,27 +144,25 @@ int pass_decode(struct app *app, struct model *m, int n, int streams, struct cac
 
 /* --- training --- */
 
-/* Words of random letters: more than enough tokens for two documents. */
-static int write_text(const char *path, struct err *e)
+/* Rows of words of random letters: more than enough tokens, as such a word is two or more. */
+static int write_text(const char *path, uint64_t words, struct err *e)
 {
 	struct rng_key key = { 42, RNG_SHUFFLE };
 	struct buf text = BUF_INIT;
 
-	buf_adds(&text, "{\"text\": \"");
-	for (uint64_t i = 0; i < TEXT_WORDS; i++) {
+	for (uint64_t i = 0; i < words; i++) {
 		uint64_t letters = rng_permute(key, 0, (uint64_t)1 << 40, i);
+		buf_adds(&text, i % TEXT_WORDS == 0 ? "{\"text\": \"" : "");
 		for (int j = 0; j < 6; j++, letters /= 26)
 			buf_addc(&text, (char)('a' + letters % 26));
-		buf_addc(&text, ' ');
+		buf_adds(&text, (i + 1) % TEXT_WORDS == 0 || i + 1 == words ? "\"}\n" : " ");
 	}
-	buf_adds(&text, "\"}\n");
 	int status = io_write(path, text.data, text.len, e);
 	buf_release(&text);
 	return status;
 }
 
-static int make_recipe(struct recipe *r, struct opt_parse *p, const char *model, const char *data, int length, const char *method, const char *compute,
-                       int steps, struct err *e)
+static int make_recipe(struct recipe *r, struct opt_parse *p, const struct pass_training *what, const char *data, int micro_documents, int steps, struct err *e)
 {
 	json_t *none = json_object();
 	int status = recipe_load(r, p, none, e);
@@ -169,14 +170,14 @@ static int make_recipe(struct recipe *r, struct opt_parse *p, const char *model,
 	json_decref(none);
 	if (status)
 		return -1;
-	r->model = model;
+	r->model = what->model;
 	r->data = data;
 	r->out = ".";
-	r->method = method;
-	r->compute = compute;
-	r->max_length = length;
-	r->micro_batch_tokens = TRAIN_DOCUMENTS * length;
-	r->batch_size = TRAIN_DOCUMENTS;
+	r->method = what->method;
+	r->compute = what->compute;
+	r->max_length = what->length;
+	r->micro_batch_tokens = micro_documents * what->length;
+	r->batch_size = what->documents;
 	r->packing = true;
 	r->max_steps = steps;
 	r->save_steps = 0;
@@ -185,42 +186,98 @@ static int make_recipe(struct recipe *r, struct opt_parse *p, const char *model,
 
 static int time_steps(struct trainer *t, int repetitions, struct pass_result *out, struct err *e)
 {
+	struct meter_span span;
 	struct step_metrics m;
 
+	out->planned_bytes = trainer_plan(t)->planned_bytes;
 	if (trainer_start(t, e) < 0 || trainer_step(t, &m, e) < 0)
 		return -1;
 	out->tokens = m.tokens;
 	out->flops = m.flops - m.int_ops;
 	out->int_ops = m.int_ops;
+	books_open_span(&span);
 	for (out->n = 0; out->n < repetitions && !app_interrupted(); out->n++) {
 		if (trainer_step(t, &m, e) < 0)
 			return -1;
 		out->seconds[out->n] = m.seconds;
 	}
+	books_read_span(&span, &out->gas);
+	out->used_bytes = mem_rss();
 	finish(out);
 	return out->n ? 0 : err_set(e, "interrupted");
 }
 
-int pass_train(struct app *app, const char *model, int n_ctx, const char *method, const char *compute, int repetitions, struct pass_result *out, struct err *e)
+struct training {
+	char *data;
+	struct recipe recipe;
+	struct opt_parse parse;            /* owns the recipe's strings */
+	struct trainer *trainer;
+};
+
+static int training_open(struct training *x, struct app *app, const struct pass_training *what, int micro_documents, int steps, struct err *e)
 {
 	const char *tmp = env_get("TMPDIR");
-	char *data = mem_printf("%s/kungfu-bench-%ld.jsonl", tmp ? tmp : "/tmp", (long)getpid());
-	struct recipe r;
-	struct opt_parse p = { 0 };
-	struct trainer *t = NULL;
 	struct err ignored = ERR_INIT;
 
+	*x = (struct training){ .data = mem_printf("%s/kungfu-bench-%ld.jsonl", tmp ? tmp : "/tmp", (long)getpid()) };
+	int status = write_text(x->data, MAX((uint64_t)TEXT_WORDS, (uint64_t)what->length * (uint64_t)what->documents / 2), e);
+	if (status == 0)
+		status = make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e);
+	if (status == 0)
+		status = trainer_open(&x->trainer, &x->recipe, app->pool, app->kernels, e);
+	io_remove_tree(x->data, &ignored);
+	return status;
+}
+
+static void training_close(struct training *x)
+{
+	trainer_close(x->trainer);
+	opt_release(&x->parse);
+	mem_free(x->data);
+}
+
+int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out, struct err *e)
+{
+	struct training x;
+
 	*out = (struct pass_result){ 0 };
-	int status = write_text(data, e);
+	int status = training_open(&x, app, what, what->documents, repetitions + 1, e);
 	if (status == 0)
-		status = make_recipe(&r, &p, model, data, MIN(TRAIN_LENGTH, n_ctx), method, compute, repetitions + 1, e);
+		status = time_steps(x.trainer, repetitions, out, e);
+	training_close(&x);
+	return status;
+}
+
+int pass_train_plan(struct app *app, const struct pass_training *what, struct trainer_plan *out, struct err *e)
+{
+	struct training x;
+	int status = training_open(&x, app, what, what->documents, 1, e);
+
 	if (status == 0)
-		status = trainer_open(&t, &r, app->pool, app->kernels, e);
-	io_remove_tree(data, &ignored);
-	if (status == 0)
-		status = time_steps(t, repetitions, out, e);
-	trainer_close(t);
-	opt_release(&p);
-	mem_free(data);
+		*out = *trainer_plan(x.trainer);
+	training_close(&x);
+	return status;
+}
+
+static bool fits(struct trainer *t, int length, int documents, size_t memory)
+{
+	size_t bytes = trainer_least_bytes(t, documents * length);
+	return bytes && bytes <= memory;
+}
+
+/* Doubled until it does not fit, then halved between the last two. */
+int pass_train_largest(struct app *app, const struct pass_training *what, size_t memory, int *documents, struct err *e)
+{
+	struct training x;
+	int low = 0, high = 1, status = training_open(&x, app, what, 1, 1, e);
+
+	for (; status == 0 && high <= what->documents && fits(x.trainer, what->length, high, memory); high = MIN(2 * high, MAX(what->documents, high + 1)))
+		low = high;
+	while (status == 0 && high - low > 1) {
+		int middle = low + (high - low) / 2;
+		*(fits(x.trainer, what->length, middle, memory) ? &low : &high) = middle;
+	}
+	*documents = low;
+	training_close(&x);
 	return status;
 }

@@ -3,7 +3,9 @@
 #define CMD_BENCH_PASSES_H
 
 #include "cmd/command.h"
+#include "gas/meter.h"
 #include "infer/session.h"
+#include "learn/trainer.h"
 
 enum { REPETITIONS_MAX = 1000 };
 
@@ -12,14 +14,23 @@ struct pass_result {
 	int n;
 	double seconds[REPETITIONS_MAX];   /* of each repetition, sorted */
 	double flops, int_ops, bytes;      /* of one pass, as the tape counts them: in f32, in int8; bytes 0 where the weights are not what binds */
+	struct gas gas;                    /* of all repetitions together, the first pass left out */
+	size_t planned_bytes, used_bytes;  /* of training: the process by its plan, and as it was between steps */
 };
 
 /* One prompt of n tokens into an empty context, the head for the last. */
 int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
 /* n single tokens from an empty context, in each of so many sequences beside each other. */
 int pass_decode(struct app *app, struct model *m, int n, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
-/* Training steps of two documents of 512 tokens (or of what the model's context holds). method: lora, full */
-int pass_train(struct app *app, const char *model, int n_ctx, const char *method, const char *compute, int repetitions, struct pass_result *out, struct err *e);
+
+/* Steps of one micro-batch each: so many documents of so many tokens. */
+enum { TRAIN_LENGTH = 512, TRAIN_DOCUMENTS = 2 };    /* what is usual */
+struct pass_training { const char *model, *method /* lora, full */, *compute; int length, documents; };
+int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out, struct err *e);
+/* Its dry run alone. */
+int pass_train_plan(struct app *app, const struct pass_training *what, struct trainer_plan *out, struct err *e);
+/* Also dry: the most documents, up to what->documents, of which a micro-batch would need at most `memory` bytes, everything recomputed that can be; 0: none. */
+int pass_train_largest(struct app *app, const struct pass_training *what, size_t memory, int *documents, struct err *e);
 
 /* Tokens a second: the median, the slowest and the fastest repetition. */
 void pass_rates(const struct pass_result *r, double *median, double *low, double *high);

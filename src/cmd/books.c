@@ -320,6 +320,19 @@ void books_phase(const char *name)
 		meter_phase(books.meter, name);
 }
 
+void books_open_span(struct meter_span *s)
+{
+	if (books.on)
+		meter_open_span(books.meter, s);
+}
+
+void books_read_span(const struct meter_span *s, struct gas *g)
+{
+	gas_none(g);
+	if (books.on)
+		meter_read_span(books.meter, s, g);
+}
+
 /* --- requests --- */
 
 struct books_request { struct meter_span span; };

@@ -23,6 +23,9 @@ double books_seconds(void);
  * taken) into *plan, a new reference, which is also kept beside the run. -1 with a sentence when --max-gas has no room for it. */
 int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas, struct err *e);
 void books_phase(const char *name);              /* with --gas phases */
+/* What lies between, as of a request (gas/meter.h): for commands that compare what they run. Nothing is known (gas_none) with --gas off. */
+void books_open_span(struct meter_span *s);
+void books_read_span(const struct meter_span *s, struct gas *g);
 /* With --gas requests, one of many that a command answers, in the ledger and, as "gas", in its line of --json; several may be open at once. NULL where they
  * are not asked for, which books_request_close takes: it frees r. line may be NULL. share: of what was computed meanwhile (gas/meter.h). */
 struct books_request;

@@ -142,7 +142,8 @@ static int time_training(struct bench *b, int n_ctx, struct err *e)
 	snprintf(what, sizeof(what), "training (%s), %s", b->o->train, strcmp(b->o->train, "full") ? b->app->compute : "f32");
 	log_live("%s", what);
 	log_set(LOG_QUIET); /* the trainer's own words about its data */
-	int status = pass_train(b->app, b->path, n_ctx, b->o->train, b->o->compute, (int)b->o->repetitions, &r, e);
+	struct pass_training usual = { b->path, b->o->train, b->o->compute, MIN(TRAIN_LENGTH, n_ctx), TRAIN_DOCUMENTS };
+	int status = pass_train(b->app, &usual, (int)b->o->repetitions, &r, e);
 	log_set(b->app->quiet ? LOG_QUIET : LOG_NORMAL);
 	log_live_end();
 	if (status == 0) {

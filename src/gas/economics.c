@@ -26,18 +26,28 @@ static double student_90(double degrees)
 	       z * (3 * zz * zz * zz + 19 * zz * zz + 17 * zz - 15) / 384 / (degrees * degrees * degrees);
 }
 
-struct span span_mean(const double *x, size_t n)
+static double same(double x) { return x; }
+
+static struct span mean_of(const double *x, size_t n, double (*f)(double))
 {
 	double mean = 0, rest = 0;
 
 	for (size_t i = 0; i < n; i++)
-		mean += x[i] / (double)n;
+		mean += f(x[i]) / (double)n;
 	if (n < 2)
 		return span_exact(mean);
 	for (size_t i = 0; i < n; i++)
-		rest += (x[i] - mean) * (x[i] - mean);
+		rest += (f(x[i]) - mean) * (f(x[i]) - mean);
 	double half = student_90((double)n - 1) * sqrt(rest / (double)(n - 1) / (double)n);
 	return (struct span){ mean, mean - half, mean + half };
+}
+
+struct span span_mean(const double *x, size_t n) { return mean_of(x, n, same); }
+
+struct span span_geometric(const double *x, size_t n)
+{
+	struct span s = mean_of(x, n, log);
+	return (struct span){ exp(s.mid), exp(s.low), exp(s.high) };
 }
 
 double span_sigma(struct span s) { return (s.high - s.low) / (2 * SPAN_Z); }

@@ -20,6 +20,7 @@ struct span { double mid, low, high; };
 struct span span_exact(double x);
 struct span span_error(double mid, double standard_error);      /* a normal's interval */
 struct span span_mean(const double *x, size_t n);               /* n ≥ 1: Student's interval of their mean; exact for one */
+struct span span_geometric(const double *x, size_t n);          /* the same of x > 0 in the logarithm: their geometric mean; stays above 0 */
 double span_sigma(struct span s);                               /* the standard error that such an interval would have */
 struct span span_add(struct span a, struct span b);             /* of independent numbers: the errors add as squares, each side alone */
 struct span span_scale(struct span s, double by);               /* by ≥ 0 */

@@ -23,6 +23,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	size_t planned_bytes;           /* peak resident set of the process */
 	/* Its parts; they add up. base: program, libraries, tokenizer, data as read; eval: the evaluation's own arena. */
 	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
+	size_t past_bytes;              /* of base_bytes: reading and planning had taken so much more than the steps will */
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
 	double planned_flops, planned_seconds; /* of the whole command; its parts: */
 	double open_seconds;            /* reading model and data, planning: as it took just now */
@@ -57,6 +58,8 @@ int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, 
 /* Before trainer_start: its nodes and what is around them are timed there. */
 void trainer_trace(struct trainer *t, struct trace *trace);
 const struct trainer_plan *trainer_plan(const struct trainer *t);
+/* Dry: planned_bytes if a step were one micro-batch of up to max_rows tokens and all that can be were recomputed; 0 when that cannot be. */
+size_t trainer_least_bytes(struct trainer *t, int32_t max_rows);
 /* Takes and touches all memory, after a look at whether the machine has it; step 0. */
 int trainer_start(struct trainer *t, struct err *e);
 /* Continues from a checkpoint; *caller: what was given to trainer_save (new reference). On an error nothing has changed. */

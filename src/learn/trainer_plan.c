@@ -116,7 +116,8 @@ static void add_up(struct trainer_plan *p, size_t arena_bytes)
 {
 	size_t sum = fixed_bytes(p) + arena_bytes;
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
-	p->base_bytes += MAX(sum, mem_rss_peak()) - sum;
+	p->past_bytes = MAX(sum, mem_rss_peak()) - sum;
+	p->base_bytes += p->past_bytes;
 	p->arena_bytes = arena_bytes;
 	p->planned_bytes = fixed_bytes(p) + arena_bytes;
 }
@@ -270,6 +271,19 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	add_up(&t->totals, pages(t->plan.arena_bytes));
 	plan_cost(&t->plan, &t->dry.live, &t->totals.planned_flops, &bytes);
 	return trainer_measure_time(t, e);
+}
+
+size_t trainer_least_bytes(struct trainer *t, int32_t max_rows)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t flat = t->params->n * sizeof(float), arena = least_arena(t, max_rows);
+	struct dry_run dry;
+
+	if (!arena)
+		return 0;
+	order_dry_run(t, max_rows, &dry);
+	size_t state = 3 * pages(flat) + pages(flat * (size_t)grad_tree_buffers(1));
+	return fixed_bytes(p) - p->past_bytes - p->state_bytes - p->batch_bytes + state + pages(batch_bytes(&dry.cap)) + arena;
 }
 
 int trainer_check_machine(const struct trainer *t, struct err *e)

@@ -107,6 +107,9 @@ static void test_scale(struct test *t)
 	near(t, s.mid, 2, 1e-12);
 	near(t, s.high, 2 + 2.919985580353726 / sqrt(3), 1e-9);
 	CHECK(t, span_mean((double[]){ 5 }, 1).low == 5);
+	s = span_geometric((double[]){ 1, 10, 100 }, 3);
+	near(t, s.mid, 10, 1e-9);
+	near(t, s.low, pow(10, 1 - 2.919985580353726 / sqrt(3)), 1e-9);
 }
 
 static const struct curve_point points[] = {
