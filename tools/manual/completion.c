@@ -34,6 +34,20 @@ static void put_first_words(void)
 	}
 }
 
+/* The commands of one word that have a plan, between two brackets or none. */
+static const char *planned_words(const char *begin, const char *end)
+{
+	static char words[512];
+	const struct command *all[64];
+	size_t n = command_list(all), at = (size_t)snprintf(words, sizeof(words), "%s", begin);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i]->plans && !strchr(all[i]->name, ' '))
+			at += (size_t)snprintf(words + at, sizeof(words) - at, "%s ", all[i]->name);
+	snprintf(words + at, sizeof(words) - at, "%s", end);
+	return words;
+}
+
 /* --- bash --- */
 
 static const char *bash_kind(enum value v)
@@ -85,7 +99,7 @@ static const char bash_end[] =
 	"_kungfu_offer() { # KIND\n"
 	"	case $1 in\n"
 	"	words) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-	"	command) COMPREPLY=($(compgen -W 'tune' -- \"$cur\")) ;;\n"
+	"	command) COMPREPLY=($(compgen -W \"$_kungfu_planned\" -- \"$cur\")) ;;\n"
 	"	file) _kungfu_files ;;\n"
 	"	dir) local IFS=$'\\n'; COMPREPLY=($(compgen -d -- \"$cur\")); compopt -o filenames 2>/dev/null ;;\n"
 	"	model) shopt -q extglob || shopt -s extglob; _kungfu_files '*.gguf' ;;\n"
@@ -166,7 +180,7 @@ void bash_print(void)
 
 	printf("# bash completion for kungfu, made from its tables of options\n_kungfu_commands='");
 	put_first_words();
-	printf("'\n");
+	printf("'\n_kungfu_planned='%s'\n", planned_words("", ""));
 	for (size_t i = 0; i < n; i++) {
 		enum value v[8];
 		size_t n_words = positionals(all[i], v);
@@ -194,7 +208,7 @@ static const char *zsh_action(enum value v)
 	case VALUE_DIR: return "_files -/";
 	case VALUE_MODEL: return "_files -g \"*.gguf(-.)\"";
 	case VALUE_RECIPE: return "_files -g \"*.(gguf|yaml|yml)(-.)\"";
-	case VALUE_COMMAND: return "(tune)";
+	case VALUE_COMMAND: return planned_words("(", ")");
 	default: return " ";
 	}
 }
@@ -308,7 +322,7 @@ static void fish_value(enum value v, const char *choices)
 	case VALUE_DIR: printf(" -x -a '(__fish_complete_directories)'"); return;
 	case VALUE_MODEL:
 	case VALUE_RECIPE: printf(" -x -a '(__kungfu_models)'"); return;
-	case VALUE_COMMAND: printf(" -x -a tune"); return;
+	case VALUE_COMMAND: printf(" -x -a '%s'", planned_words("", "")); return;
 	default: printf(" -x");
 	}
 }
@@ -337,7 +351,7 @@ static void fish_words(const struct command *c)
 		if (v[i] == VALUE_FILE)
 			printf(" -F");
 		else if (v[i] != VALUE_ANY) {
-			printf(" -a '%s'", v[i] == VALUE_DIR ? "(__fish_complete_directories)" : v[i] == VALUE_COMMAND ? "tune" : "(__kungfu_models)");
+			printf(" -a '%s'", v[i] == VALUE_DIR ? "(__fish_complete_directories)" : v[i] == VALUE_COMMAND ? planned_words("", "") : "(__kungfu_models)");
 		}
 		printf("\n");
 	}

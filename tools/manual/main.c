@@ -8,7 +8,7 @@
 static enum value value_named(const char *word, size_t n)
 {
 	static const struct { const char *begin; enum value value; } kinds[] = {
-		{ "MODEL", VALUE_MODEL }, { "FILE", VALUE_FILE }, { "DIR", VALUE_DIR }, { "RUN", VALUE_DIR }, { "ADAPTER", VALUE_DIR },
+		{ "MODEL", VALUE_MODEL }, { "FILE", VALUE_FILE }, { "DIR", VALUE_DIR }, { "RUN", VALUE_DIR }, { "ADAPTER", VALUE_DIR }, { "COMMAND", VALUE_COMMAND },
 	};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (n >= strlen(kinds[i].begin) && !strncmp(word, kinds[i].begin, strlen(kinds[i].begin)))
@@ -25,14 +25,14 @@ enum value value_of(const struct opt *o)
 	return o->arg ? value_named(o->arg, strlen(o->arg)) : VALUE_ANY;
 }
 
-/* "MODEL FILE|- [--adapter DIR]": what stands before the first option; a word in small letters is a command's, as plan's tune. */
+/* "MODEL FILE|- [--adapter DIR]": what stands before the first option. */
 size_t positionals(const struct command *c, enum value out[8])
 {
 	size_t n = 0;
 	for (const char *at = c->usage; *at && *at != '-' && strncmp(at, "[-", 2) != 0 && strncmp(at, "[options", 8) != 0 && n < 8;) {
 		const char *word = at + (*at == '[');
 		size_t size = strcspn(word, " ]");
-		out[n++] = *word >= 'a' && *word <= 'z' ? VALUE_COMMAND : value_named(word, size);
+		out[n++] = value_named(word, size);
 		at = word + size;
 		at += strspn(at, "] ");
 	}
