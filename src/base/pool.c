@@ -246,6 +246,31 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int t
 	atomic_store(&p->busy, false);
 }
 
+struct lists {
+	const struct pool_list *list;
+	void (*fn)(void *ctx, size_t item, int thread);
+};
+
+static void item_of_lists(void *ctx, size_t item, int thread)
+{
+	const struct lists *all = ctx;
+	const struct pool_list *l = all->list;
+
+	for (; item >= l->n; l++)
+		item -= l->n;
+	all->fn(l->ctx, item, thread);
+}
+
+void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists, void (*fn)(void *ctx, size_t item, int thread))
+{
+	struct lists all = { lists, fn };
+	size_t n = 0;
+
+	for (int i = 0; i < n_lists; i++)
+		n += lists[i].n;
+	pool_run(p, n, item_of_lists, &all);
+}
+
 /* Born with every signal blocked: handlers run in threads of whoever made the pool. */
 static void start_workers(struct pool *p)
 {

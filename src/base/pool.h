@@ -17,6 +17,10 @@ int pool_threads(const struct pool *p);
 /* Calls fn(ctx, item, thread) for every item in 0..n-1, thread in 0..pool_threads-1; returns when all are done. */
 void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx);
 
+struct pool_list { void *ctx; size_t n; };
+/* The same for the items of several lists as one: fn(lists[i].ctx, item of that list, thread). Lists do not depend on each other. */
+void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists, void (*fn)(void *ctx, size_t item, int thread));
+
 /* From now on every thread tells `seen` when it worked on a job (clock_seconds), before pool_run returns; NULL: nobody any more. For profiles. */
 void pool_watch(struct pool *p, void (*seen)(void *ctx, int thread, double begin, double end), void *ctx);
 

@@ -165,13 +165,6 @@ static int find_largest(struct contest *c, struct err *e)
 
 /* --- showing --- */
 
-static void span_cell(struct table *t, struct span s)
-{
-	char text[64];
-	span_text(text, s);
-	table_cell(t, "%s", text);
-}
-
 static void show_table(const struct contest *c)
 {
 	static const char *const heads[] = { "method", "tokens/s", "memory", "planned", "joules per 1,000 tokens", "largest micro-batch" };

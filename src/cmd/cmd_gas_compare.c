@@ -84,13 +84,6 @@ static bool has_parts(const struct method_set *s)
 	return any && s->unit == COST_MONEY;
 }
 
-static void span_cell(struct table *t, struct span s)
-{
-	char text[64];
-	span_text(text, s);
-	table_cell(t, "%s", text);
-}
-
 static void part_cells(struct table *t, double opex, double capex)
 {
 	table_cell(t, isnan(opex) ? "-" : "%.4g", opex);

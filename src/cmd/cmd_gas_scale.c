@@ -167,13 +167,6 @@ static int plan_scaling(struct scaling *s, struct loaded *l, struct err *e)
 
 /* --- showing --- */
 
-static void span_cell(struct table *t, struct span s)
-{
-	char text[64];
-	span_text(text, s);
-	table_cell(t, "%s", text);
-}
-
 static void show_table(const struct scaling *s)
 {
 	static const char *const heads[] = { "streams", "tokens/s", "seconds", "joules", "OPEX", "CAPEX" };

@@ -99,6 +99,13 @@ void span_text(char out[64], struct span s)
 		snprintf(out, 64, "%.4g (%.4g to %.4g)", s.mid, s.low, s.high);
 }
 
+void span_cell(struct table *t, struct span s)
+{
+	char text[64];
+	span_text(text, s);
+	table_cell(t, "%s", text);
+}
+
 int chart_write(const char *path, const struct chart *c, struct err *e)
 {
 	struct buf svg = BUF_INIT;

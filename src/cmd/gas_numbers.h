@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "chart/chart.h"
+#include "cmd/table.h"
 #include "gas/economics.h"
 
 /* "12", "12±0.5" or "12+-0.5": a number with the half of its 90 % interval. */
@@ -16,6 +17,7 @@ json_t *summary_load(const char *path, struct err *e);
 int summary_quality(struct span *s, const json_t *summary, const char *path, struct err *e);
 void span_put(json_t *j, const char *name, struct span s); /* name, name_low, name_high; null for what is unknown or endless */
 void span_text(char out[64], struct span s);               /* "125 (90 to 180)" */
+void span_cell(struct table *t, struct span s);            /* the same as a table's next cell */
 int chart_write(const char *path, const struct chart *c, struct err *e);
 
 #endif

@@ -16,22 +16,9 @@ struct work {
 	int first, beside;                 /* sequences that answer: from number `first` on, so many */
 };
 
-static size_t same_beginning(const struct many_prompt *p, size_t n)
-{
-	size_t same = p[0].n - 1;
-
-	for (size_t i = 1; i < n; i++) {
-		same = MIN(same, p[i].n - 1);
-		for (size_t j = 0; j < same; j++)
-			if (p[i].ids[j] != p[0].ids[j])
-				same = j;
-	}
-	return same;
-}
-
 static struct work count_work(const struct many_prompt *p, size_t n, size_t at_once, size_t new_tokens)
 {
-	struct work w = { .first = n > 1, .beside = (int)MIN(n, at_once), .shared = n > 1 ? same_beginning(p, n) : 0 };
+	struct work w = { .first = n > 1, .beside = (int)MIN(n, at_once), .shared = n > 1 ? many_shared(p, n) : 0 };
 
 	w.fed = (double)w.shared;
 	for (size_t i = 0; i < n; i++) {

@@ -33,7 +33,7 @@ struct many {
 	int n_parts;
 };
 
-static size_t common_prefix(const struct many_prompt *prompts, size_t n)
+size_t many_shared(const struct many_prompt *prompts, size_t n)
 {
 	size_t same = prompts[0].n - 1;
 
@@ -227,7 +227,7 @@ int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, co
 	if (o->generate.emit || o->generate.token)
 		BUG("answers beside each other are not shown while they grow");
 	begin(&m);
-	m.shared = common_prefix(prompts, n);
+	m.shared = many_shared(prompts, n);
 	if (m.shared)
 		status = session_feed(s, prompts[0].ids, m.shared, &unused, e);
 	work = session_work(s);

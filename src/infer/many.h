@@ -25,6 +25,8 @@ struct many_options {
 	double shared_flops, shared_int_ops;
 };
 
+/* Tokens that all prompts (n ≥ 1) begin with, each prompt's last one left out. */
+size_t many_shared(const struct many_prompt *prompts, size_t n);
 /* A session with room for these prompts and answers; a prompt that leaves no room for an answer is a sentence with its number, from 1. */
 int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct many_prompt *prompts,
                  size_t n, const struct many_options *o, struct err *e);

@@ -212,8 +212,9 @@ static void put_turned(const struct gemm *g, const struct block *b)
 		}
 }
 
-static void item_run(const struct work *w, size_t item, int thread)
+static void item_run(void *ctx, size_t item, int thread)
 {
+	const struct work *w = ctx;
 	const struct kernels *k = w->k;
 	const struct gemm *g = w->g;
 	struct block b = { .panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes) };
@@ -239,21 +240,6 @@ static void item_run(const struct work *w, size_t item, int thread)
 		put_turned(g, &b);
 	else if (buffer || g->bias || g->residual)
 		epilogue(k, g, &b);
-}
-
-struct works {
-	struct work each[GEMM_TOGETHER];
-	size_t end[GEMM_TOGETHER];    /* items up to and with each */
-};
-
-static void item_of_pool(void *ctx, size_t item, int thread)
-{
-	const struct works *all = ctx;
-	int i = 0;
-
-	while (item >= all->end[i])
-		i++;
-	item_run(&all->each[i], item - (i ? all->end[i - 1] : 0), thread);
 }
 
 size_t gemm_scratch_bytes(const struct kernels *k)
@@ -292,16 +278,16 @@ static void work_make(struct work *w, const struct kernels *k, const struct gemm
 
 void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch)
 {
-	struct works all;
-	size_t items = 0;
+	struct work work[GEMM_TOGETHER];
+	struct pool_list lists[GEMM_TOGETHER];
 
 	if (n > GEMM_TOGETHER)
 		BUG("%d products together", n);
 	for (int i = 0; i < n; i++) {
-		work_make(&all.each[i], k, &g[i], scratch);
-		all.end[i] = items += all.each[i].cut.row_items * all.each[i].cut.column_items;
+		work_make(&work[i], k, &g[i], scratch);
+		lists[i] = (struct pool_list){ &work[i], work[i].cut.row_items * work[i].cut.column_items };
 	}
-	pool_run(p, items, item_of_pool, &all);
+	pool_run_lists(p, lists, n, item_run);
 }
 
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch)

@@ -70,28 +70,14 @@ static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
 		put_row(w, sum[i], i0 + i, j, n);
 }
 
-static void item_run(const struct work *w, size_t item)
+static void item_run(void *ctx, size_t item, int thread)
 {
+	const struct work *w = ctx;
 	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each, end = MIN(w->n_panels, p + w->panels_each);
+	(void)thread;
 
 	for (; p < end; p++)
 		panel_item(w, p, i0, MIN(w->g->m - i0, (size_t)ROWS));
-}
-
-struct works {
-	struct work each[GEMM_TOGETHER];
-	size_t end[GEMM_TOGETHER]; /* items up to and with each */
-};
-
-static void item_of_pool(void *ctx, size_t item, int thread)
-{
-	const struct works *all = ctx;
-	int i = 0;
-	(void)thread;
-
-	while (item >= all->end[i])
-		i++;
-	item_run(&all->each[i], item - (i ? all->end[i - 1] : 0));
 }
 
 /* With few rows the weights are a stream from memory, and each item is a new one: equal parts, a long one a thread. */
@@ -116,17 +102,17 @@ static struct work work_make(const struct kernels *k, const struct gemm_int8 *g,
 
 void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n)
 {
-	struct works all;
-	size_t items = 0;
+	struct work work[GEMM_TOGETHER];
+	struct pool_list lists[GEMM_TOGETHER];
 
 	if (n > GEMM_TOGETHER)
 		BUG("%d products together", n);
 	for (int i = 0; i < n; i++) {
-		all.each[i] = work_make(k, &g[i], (size_t)pool_threads(p));
-		all.end[i] = items += ceil_div(g[i].m, ROWS) * all.each[i].column_items;
+		work[i] = work_make(k, &g[i], (size_t)pool_threads(p));
+		lists[i] = (struct pool_list){ &work[i], ceil_div(g[i].m, ROWS) * work[i].column_items };
 	}
-	pool_run(p, ceil_div(g->m, ROWS_QUANTIZED), quantize_item, &all.each[0]);
-	pool_run(p, items, item_of_pool, &all);
+	pool_run(p, ceil_div(g->m, ROWS_QUANTIZED), quantize_item, &work[0]);
+	pool_run_lists(p, lists, n, item_run);
 }
 
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g)

@@ -64,9 +64,8 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 static struct matrix matrix_of(const struct run *r, uint32_t id)
 {
 	const struct tensor *x = run_tensor(r, id);
-	const struct dtype_info *d = &dtypes[x->dtype];
 
-	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = x->dim[1] / d->block * d->bytes,
+	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = tensor_row_bytes(x),
 	                        .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
 }
 

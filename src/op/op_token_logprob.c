@@ -363,11 +363,10 @@ static struct factor factor_of(const struct run *r, const struct node *n, int in
 	if (!n->in[in])
 		return (struct factor){ 0 };
 	const struct tensor *matrix = run_tensor(r, n->in[in + 1]);
-	const struct dtype_info *d = &dtypes[matrix->dtype];
 	return (struct factor){
 		.rows = run_f32(r, n->in[in]), .d_rows = run_f32(r, n->out[out]), .d_matrix = run_f32(r, n->out[out + 1]), .add = add,
 		.matrix = { .dtype = matrix->dtype, .data = r->data[n->in[in + 1]], .rows = matrix->dim[0], .cols = matrix->dim[1],
-		            .row_bytes = matrix->dim[1] / d->block * d->bytes, .panel_bytes = matrix->panels ? panel_bytes(matrix->dtype, matrix->dim[1]) : 0 },
+		            .row_bytes = tensor_row_bytes(matrix), .panel_bytes = matrix->panels ? panel_bytes(matrix->dtype, matrix->dim[1]) : 0 },
 	};
 }
 

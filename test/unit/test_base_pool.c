@@ -52,6 +52,29 @@ static void every_item_once(struct test *t, int threads)
 	pool_free(p);
 }
 
+static void lists(struct test *t, int threads)
+{
+	static const size_t sizes[] = { 5, 0, 1, 300 };
+	struct tally y[ARRAY_LEN(sizes)];
+	struct pool_list list[ARRAY_LEN(sizes)];
+	struct pool *p = pool_new(threads);
+
+	test_case(t, "%d threads: several lists as one: every item of each once, an empty one too", threads);
+	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+		y[s] = (struct tally){ .times = mem_array(sizes[s] + 1, sizeof(atomic_uint)), .threads = threads };
+		list[s] = (struct pool_list){ &y[s], sizes[s] };
+	}
+	pool_run_lists(p, list, ARRAY_LEN(sizes), count_item);
+	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+		size_t wrong = y[s].times[sizes[s]];
+		for (size_t i = 0; i < sizes[s]; i++)
+			wrong += y[s].times[i] != 1;
+		CHECK_MSG(t, wrong == 0 && y[s].bad_thread == 0, "%zu of %zu items wrong", wrong, sizes[s]);
+		mem_free(y[s].times);
+	}
+	pool_free(p);
+}
+
 struct nest {
 	struct pool *pool;
 	atomic_int total, moved;
@@ -199,6 +222,8 @@ void test_base_pool(struct test *t)
 	pool_free(NULL);
 	for (int threads = 1; threads <= 7; threads += 2)
 		every_item_once(t, threads);
+	lists(t, 1);
+	lists(t, 3);
 	nesting(t);
 	many_jobs(t, 2);
 	many_jobs(t, 4);
