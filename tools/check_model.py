@@ -68,7 +68,8 @@ def check_greedy(path, model, tokenizer):
         text = prompt if raw else tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
         out, gaps = greedy(model, tokenizer(text, add_special_tokens=raw)["input_ids"], ends)
         wanted = tokenizer.decode(out, skip_special_tokens=True)
-        got = run("generate", path, "-p", prompt, "--max-new-tokens", str(NEW), "--quiet", *(["--raw"] if raw else [])).rstrip("\n")
+        exact = ["--compute", "f32", "--cache-type-k", "f32", "--cache-type-v", "f32"]
+        got = run("generate", path, "-p", prompt, "--max-new-tokens", str(NEW), "--quiet", *exact, *(["--raw"] if raw else [])).rstrip("\n")
         if got.strip() == wanted.strip():
             same += 1
             continue
