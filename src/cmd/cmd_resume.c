@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/books.h"
+#include "learn/fit.h"
 
 extern const struct command cmd_resume;
 
@@ -40,9 +41,10 @@ static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
 	struct err e = ERR_INIT;
 	struct trainer *t;
 	double began = clock_seconds();
+	long done;
 
 	books_phase("open");
-	if (trainer_open(&t, r, app->pool, app->kernels, &e) < 0)
+	if (fit_restores_at(dir->path, &done, &e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, &e) < 0)
 		return app_fail(&e);
 	json_t *plan = NULL;
 	int status = tune_planned(app, t, r, &plan, &e) < 0 || trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);

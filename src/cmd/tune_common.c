@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,7 +141,8 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "disk_bytes", json_integer((json_int_t)p->disk_bytes));
-	json_object_set_new(j, "steps", json_integer(p->steps));
+	json_object_set_new(j, "steps", json_integer(p->steps - p->first));
+	json_object_set_new(j, "steps_done", json_integer(p->first));
 	json_object_set_new(j, "epochs", json_real(p->epochs));
 	json_object_set_new(j, "micro_batches", json_integer(p->micro_batches));
 	json_object_set_new(j, "documents", json_integer(p->documents));
@@ -156,9 +158,11 @@ static json_t *tune_facts(const struct trainer_plan *p)
 static void show_plan(const void *ctx, say_fn *say)
 {
 	const struct trainer_plan *p = ctx;
-	char a[32], b[32], c[32], d[32];
+	char a[32], b[32], c[32], d[32], of[64] = "";
 
-	say("plan: %ld steps (%.4g epochs of %lld documents), %ld micro-batches", p->steps, p->epochs, (long long)p->documents, p->micro_batches);
+	if (p->first)
+		snprintf(of, sizeof(of), " of %ld, after step %ld", p->steps, p->first);
+	say("plan: %ld steps%s (%.4g epochs of %lld documents), %ld micro-batches", p->steps - p->first, of, p->epochs, (long long)p->documents, p->micro_batches);
 	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a), human_count((double)p->computed_tokens, b),
 	    human_count((double)p->supervised_tokens, c));
 	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a), human_count((double)p->parameters, b),

@@ -96,6 +96,7 @@ static int load_one(struct fit *f, long step, struct err *e)
 	status = run_dir_rewind(f->dir, (size_t)get_long(state, "metrics_bytes"), e);
 	state_restore(f, state);
 	json_decref(state);
+	f->restored_tokens = f->tokens;
 	f->saved = step;
 	return status;
 }
@@ -119,6 +120,27 @@ int fit_restore(struct fit *f, long *step, struct err *e)
 		status = run_dir_rewind(f->dir, 0, e);
 	mem_free(steps);
 	return status;
+}
+
+int fit_restores_at(const char *run_dir, long *step, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	json_t *facts = NULL;
+	long *steps;
+	size_t n;
+
+	*step = 0;
+	if (checkpoint_list(run_dir, &steps, &n, e) < 0)
+		return -1;
+	for (size_t i = n; i-- > 0 && !facts; ) {
+		char *path = checkpoint_path(run_dir, steps[i]);
+		facts = checkpoint_facts(path, &ignored);
+		*step = facts ? steps[i] : 0;
+		mem_free(path);
+	}
+	json_decref(facts);
+	mem_free(steps);
+	return 0;
 }
 
 static void tell_phase(const struct fit *f, const char *name)
@@ -301,7 +323,7 @@ static int step(struct fit *f, struct err *e)
 			return -1;
 	}
 	if (f->progress) {
-		double left = (double)(trainer_plan(f->trainer)->tokens - f->tokens) / fit_tokens_per_second(f, false);
+		double left = (double)(trainer_plan(f->trainer)->tokens + f->restored_tokens - f->tokens) / fit_tokens_per_second(f, false);
 		f->progress(f->ctx, &(struct fit_progress){ m.step, steps, m.loss, fit_tokens_per_second(f, false), left });
 	}
 	return 0;

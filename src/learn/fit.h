@@ -40,11 +40,14 @@ struct fit {
 	double timed_seconds, first_seconds, last_save, save_seconds;
 	int64_t timed_tokens, timed_computed, first_tokens, first_computed;
 	long saved;                        /* step of the checkpoint written last, −1 */
+	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
 };
 
 void fit_init(struct fit *f, struct trainer *t, const struct recipe *r, struct run_dir *dir);
 /* Continues from the newest checkpoint that is whole; *step: its step, 0 when there is none. Damaged ones are named in a warning. */
 int fit_restore(struct fit *f, long *step, struct err *e);
+/* Where fit_restore will most likely go on: the newest checkpoint whose facts are whole, its numbers are not looked at; 0: there is none. */
+int fit_restores_at(const char *run_dir, long *step, struct err *e);
 int fit_run(struct fit *f, enum fit_end *end, struct err *e);
 double fit_tokens_per_second(const struct fit *f, bool computed);       /* in steps after this process's first */
 void fit_release(struct fit *f);

@@ -187,8 +187,8 @@ int run_log_open(struct run_log *l, const char *path, struct err *e)
 		return -1;
 	}
 	l->facts = l->facts ? l->facts : json_object();
-	const json_t *planned = json_object_get(json_object_get(l->facts, "plan"), "steps");
-	l->planned_steps = json_is_integer(planned) ? (long)json_integer_value(planned) : -1;
+	const json_t *plan = json_object_get(l->facts, "plan"), *planned = json_object_get(plan, "steps"); /* those that remained then */
+	l->planned_steps = json_is_integer(planned) ? (long)(json_integer_value(planned) + json_integer_value(json_object_get(plan, "steps_done"))) : -1;
 	l->state = state_of(l->facts);
 	return 0;
 }

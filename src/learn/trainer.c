@@ -83,6 +83,7 @@ static int make_schedule(struct trainer *t, struct err *e)
 	if (steps > 1e12)
 		return err_set(e, "%g steps: at most 1e12 are possible", steps);
 	t->schedule = (struct schedule){ .type = r->lr_scheduler_type, .steps = (long)steps, .min_ratio = r->min_lr_ratio };
+	t->totals.first = MIN(t->totals.first, t->schedule.steps);
 	t->schedule.warmup_steps = r->warmup_steps != OPT_UNSET_INT ? (long)r->warmup_steps :
 		MIN((long)ceil(r->warmup_ratio * steps), (long)steps - 1);
 	t->schedule.decay_steps = (long)ceil(r->decay_ratio * steps);
@@ -100,7 +101,7 @@ static int open_parts(struct trainer *t, struct err *e)
 	return trainer_make_plan(t, e);
 }
 
-int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e)
+int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool, const struct kernels *k, struct err *e)
 {
 	struct trainer *t = mem_alloc(sizeof(*t));
 
@@ -110,6 +111,7 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
 	t->pool = pool;
 	t->next_rate = NAN;
 	t->kernels = k;
+	t->totals.first = first;
 	t->objective = objective_find(r->objective);
 	if (!t->objective)
 		BUG("the objective %s of a recipe that was not resolved", r->objective);
@@ -119,6 +121,11 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
 	}
 	*out = t;
 	return 0;
+}
+
+int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e)
+{
+	return trainer_open_at(out, r, 0, pool, k, e);
 }
 
 /* --- starting --- */

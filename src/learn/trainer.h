@@ -28,9 +28,10 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	double planned_flops, planned_seconds; /* of the whole command; its parts: */
 	double open_seconds;            /* reading model and data, planning: as it took just now */
 	double start_seconds, step_seconds, eval_seconds, save_seconds; /* taking memory; all steps; all evaluations; checkpoints and result */
-	long steps, steps_per_epoch, micro_batches;
+	long steps, first, steps_per_epoch; /* first: steps that an earlier process has done; what follows, and flops and seconds, is of those after it */
+	long micro_batches;
 	double epochs;
-	int64_t documents, tokens, computed_tokens, supervised_tokens; /* over all steps, but documents: rows to learn from */
+	int64_t documents, tokens, computed_tokens, supervised_tokens; /* documents: rows to learn from */
 	int64_t longest;                /* tokens of the longest document */
 	uint32_t recomputed_nodes;
 	int gradient_buffers;
@@ -55,6 +56,8 @@ struct eval_metrics {
 
 /* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until trainer_close. */
 int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e);
+/* The same of a run that has a checkpoint of step `first`: its plan is of the steps that remain. trainer_load takes it there. */
+int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct pool *pool, const struct kernels *k, struct err *e);
 /* Before trainer_start: its nodes and what is around them are timed there. */
 void trainer_trace(struct trainer *t, struct trace *trace);
 const struct trainer_plan *trainer_plan(const struct trainer *t);

@@ -38,7 +38,8 @@ static void dry_add(struct dry_run *sum, const struct dry_run *d)
 	sum->most_micro = MAX(sum->most_micro, d->most_micro);
 }
 
-/* All sums are of whole numbers below 2^53, so they are exact in any order. */
+/* All sums are of whole numbers below 2^53, so they are exact in any order. A step that was done before is not added, but takes part in what is the most:
+ * a resumed run has the memory, and the bits, of one in one piece. */
 static void dry_step(const struct trainer *t, const struct forest_options *o, long step, const struct document **docs, struct dry_run *sum)
 {
 	size_t n = order_global_batch(t, step, docs);
@@ -50,6 +51,8 @@ static void dry_step(const struct trainer *t, const struct forest_options *o, lo
 		dry_add(&d, &micro);
 	}
 	d.most_micro = d.micro_batches;
+	if (step < t->totals.first)
+		d = (struct dry_run){ .cap = d.cap, .most_micro = d.most_micro };
 	dry_add(sum, &d);
 }
 

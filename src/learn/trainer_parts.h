@@ -17,8 +17,9 @@ struct dataset {
 /* What a walk over all steps finds out, ids only. */
 struct dry_run {
 	struct batch_cap cap;              /* the largest of every count over all micro-batches */
-	struct live live;                  /* sums */
-	int64_t micro_batches, tokens, most_micro; /* most_micro: in one step */
+	int64_t most_micro;                /* micro-batches of one step */
+	struct live live;                  /* sums over the steps that remain, as the next two */
+	int64_t micro_batches, tokens;
 };
 
 struct trainer {

@@ -2,7 +2,7 @@
  *
  *     seconds = open + start + steps · (forward, backward, gradients' sum, update) + evaluations · evaluation + checkpoints + result
  *
- * open is what opening took just now, which the run will do again. A pass forward and backward is timed on one micro-batch of this very data by its kinds of
+ * of the steps that remain, where a checkpoint has the others; start is then with reading it. open is what opening took just now, which the run will do again. A pass forward and backward is timed on one micro-batch of this very data by its kinds of
  * nodes (op/timing.h), the evaluation on a micro-batch of its own (infer/scorer.h), memory by touching some, which on virtual machines varies most. How fast the disk takes a checkpoint is not
  * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to gas/forecast.h, not here. */
 #include <math.h>
@@ -16,6 +16,7 @@
 #include "op/timing.h"
 
 static const double write_rate = 500e6, write_seconds = 0.02; /* bytes/s onto a disk, synced, and of each file's making */
+static const double read_rate = 1e9;          /* bytes/s of a checkpoint that is read, hashed and copied; from the page cache */
 static const double save_pause = 30;          /* seconds between automatic checkpoints: learn/fit.c */
 enum { STEPS_LOOKED_AT = 4 };
 
@@ -41,9 +42,9 @@ static void keep_nearer(struct typical *best, const struct document *const *docs
 static void find_typical(const struct trainer *t, double mean_rows, struct typical *best)
 {
 	const struct document **docs = mem_array(t->global, sizeof(*docs));
-	long steps = MIN(t->totals.steps, (long)STEPS_LOOKED_AT);
+	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
 
-	for (long step = 0; step < steps; step++) {
+	for (long step = t->totals.first; step < end; step++) {
 		size_t n = order_global_batch(t, step, docs);
 		for (size_t at = 0, some; at < n; at += some) {
 			struct batch_cap cap = { 0 };
@@ -79,12 +80,14 @@ static int time_pass(struct trainer *t, const struct live *mean, struct timing *
 
 /* --- the parts --- */
 
+static double remaining(const struct trainer *t) { return (double)(t->totals.steps - t->totals.first); }
+
 /* The update reads and writes w, g, m, v, the norm reads g; each sum of two gradients moves three buffers. */
 static double update_seconds(const struct trainer *t, double copy_rate)
 {
 	const struct trainer_plan *p = &t->totals;
-	double sums = (double)(p->micro_batches - p->steps);
-	return (double)t->params->n * sizeof(float) * (8.0 * (double)p->steps + 3.0 * sums) / copy_rate;
+	double steps = remaining(t), sums = (double)p->micro_batches - steps;
+	return (double)t->params->n * sizeof(float) * (8.0 * steps + 3.0 * sums) / copy_rate;
 }
 
 /* Full tuning takes every weight to f32 first; one thread does it. */
@@ -110,14 +113,25 @@ static double copy_seconds(const struct trainer *t)
 static double start_seconds(const struct trainer *t, double bytes, double seconds)
 {
 	const struct trainer_plan *p = &t->totals;
-	return (double)(p->state_bytes + p->arena_bytes + p->scratch_bytes) / timing_touch_rate(bytes, seconds) + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t);
+	double restore = p->first ? (double)p->checkpoint_bytes / read_rate : 0;
+	return (double)(p->state_bytes + p->arena_bytes + p->scratch_bytes) / timing_touch_rate(bytes, seconds) + (double)p->weights_bytes / TIMING_PAGE_RATE +
+	       copy_seconds(t) + restore;
+}
+
+/* How many multiples of `every` the remaining steps reach. */
+static double multiples(const struct trainer *t, int64_t every)
+{
+	return floor((double)t->totals.steps / (double)every) - floor((double)t->totals.first / (double)every);
 }
 
 static double evaluations(const struct trainer *t)
 {
 	const struct trainer_plan *p = &t->totals;
 	int64_t every = t->recipe.eval_steps == OPT_UNSET_INT ? p->steps_per_epoch : t->recipe.eval_steps;
-	return every > 0 ? ceil((double)p->steps / (double)every) : 1;
+
+	if (p->first >= p->steps)
+		return 0;
+	return every > 0 ? multiples(t, every) + (p->steps % every != 0) : 1;
 }
 
 static int time_evaluation(struct trainer *t, struct err *e)
@@ -139,7 +153,7 @@ static double saves(const struct trainer *t, double seconds)
 	if (r->save_steps == 0)
 		return 0;
 	if (r->save_steps > 0)
-		return floor((double)t->totals.steps / (double)r->save_steps);
+		return multiples(t, r->save_steps);
 	return floor(seconds / save_pause);
 }
 
@@ -154,14 +168,14 @@ static double writing_seconds(const struct trainer *t, double seconds)
 int trainer_measure_time(struct trainer *t, struct err *e)
 {
 	struct trainer_plan *p = &t->totals;
-	double n = (double)p->micro_batches;
+	double n = fmax((double)p->micro_batches, 1);
 	struct live mean = { t->dry.live.rows / n, t->dry.live.targets / n, t->dry.live.pairs / n, t->dry.live.visible / n };
-	struct timing pass;
+	struct timing pass = { 0 };
 	struct machine_memory memory;
 
-	if (time_pass(t, &mean, &pass, e) < 0 || time_evaluation(t, e) < 0 || machine_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
+	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 || machine_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
 		return -1;
-	p->step_seconds = n * pass.seconds + update_seconds(t, memory.copy_rate);
+	p->step_seconds = (double)p->micro_batches * pass.seconds + update_seconds(t, memory.copy_rate);
 	p->start_seconds = start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
 	model_forget(&t->model);
