@@ -11,7 +11,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-enum { TRACK_BLOCKS, TRACK_NODES, TRACK_THREADS, FLUSH_BYTES = 1 << 20 };
+/* Perfetto takes thread 0, and the one with the process's number, for the main thread and would lay both over each other: tracks begin after them. */
+enum { PROCESS = 1, TRACK_BLOCKS, TRACK_NODES, TRACK_THREADS, FLUSH_BYTES = 1 << 20 };
 
 struct writer {
 	const struct trace *t;
@@ -26,18 +27,24 @@ static void separate(struct writer *w)
 	w->any = true;
 }
 
-static void put_track(struct writer *w, int track, const char *name)
+static void put_name(struct writer *w, const char *of, int track, const char *name)
 {
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}", track, name);
+	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s_name\",\"args\":{\"name\":\"%s\"}}", PROCESS, track, of, name);
+}
+
+static void put_track(struct writer *w, int track, const char *name)
+{
+	put_name(w, "thread", track, name);
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", track, track);
+	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", PROCESS, track, track);
 }
 
 static void put_tracks(struct writer *w)
 {
 	char name[32];
 
+	put_name(w, "process", PROCESS, "kungfu");
 	put_track(w, TRACK_BLOCKS, "blocks");
 	put_track(w, TRACK_NODES, "nodes");
 	for (int i = 0; i < pool_threads(w->t->pool); i++) {
@@ -59,8 +66,8 @@ static void put_event(struct writer *w, const char *name, const char *category, 
 	long long from = nanoseconds(w, begin), length = nanoseconds(w, begin + seconds) - from;
 
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%lld.%03lld,\"dur\":%lld.%03lld,\"args\":{", track, name, category,
-	         from / 1000, from % 1000, length / 1000, length % 1000);
+	buf_addf(&w->text, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%lld.%03lld,\"dur\":%lld.%03lld,\"args\":{", PROCESS, track, name,
+	         category, from / 1000, from % 1000, length / 1000, length % 1000);
 }
 
 static void put_node(struct writer *w, const struct trace_event *v)

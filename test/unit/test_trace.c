@@ -63,6 +63,7 @@ static bool well_formed(const json_t *events)
 			good = good && ph && !strcmp(ph, "M");
 			continue;
 		}
+		good = good && json_integer_value(json_object_get(v, "tid")) > json_integer_value(json_object_get(v, "pid")); /* else it is the main thread */
 		good = good && json_is_number(ts) && json_is_number(dur) && json_number_value(ts) >= 0 && json_number_value(dur) >= 0;
 		long long from = llround(json_number_value(ts) * 1e3), to = from + llround(json_number_value(dur) * 1e3);
 		s[n++] = (struct slice){ json_integer_value(json_object_get(v, "tid")), from, to };
