@@ -2,12 +2,14 @@
 """GPT-2 124M's shape from random weights by PyTorch.
 
     gpt2_step.py make FOLDER                          the model, with a tokenizer of bytes
-    gpt2_step.py step FOLDER ROWS LENGTH STEPS THREADS    training steps: float32, AdamW, clipping at 1; one JSON line"""
+    gpt2_step.py step FOLDER ROWS LENGTH STEPS THREADS    training steps: float32, AdamW, clipping at 1; one JSON line
+    gpt2_step.py llmc FOLDER OUT                      the same weights, and bytes to train on, as files that llm.c's program opens in OUT"""
 import json
 import os
 import sys
 import time
 
+import numpy
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
@@ -48,8 +50,43 @@ def step(folder, rows, length, steps, threads):
                       "versions": peer.versions()}))
 
 
+LLMC_BLOCK = ["ln_1.weight", "ln_1.bias", "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias", "ln_2.weight", "ln_2.bias",
+              "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"]
+
+
+def header(magic, version, *rest):
+    """256 integers, as all of llm.c's files begin."""
+    out = numpy.zeros(256, numpy.int32)
+    out[:2 + len(rest)] = magic, version, *rest
+    return out.tobytes()
+
+
+def llmc(folder, out):
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    c, weights = model.config, model.transformer.state_dict()
+    padded = -(-c.vocab_size // 128) * 128
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, "gpt2_124M.bin"), "wb") as f:
+        f.write(header(20240326, 3, c.n_positions, c.vocab_size, c.n_layer, c.n_head, c.n_embd, padded))
+        f.write(torch.nn.functional.pad(weights["wte.weight"], (0, 0, 0, padded - c.vocab_size)).numpy().tobytes())
+        f.write(weights["wpe.weight"].numpy().tobytes())
+        for name in LLMC_BLOCK:
+            for i in range(c.n_layer):
+                w = weights[f"h.{i}.{name}"]
+                f.write((w.T.contiguous() if w.dim() == 2 else w).numpy().tobytes())  # transformers keeps [in][out]
+        f.write(weights["ln_f.weight"].numpy().tobytes() + weights["ln_f.bias"].numpy().tobytes())
+    tokens = torch.randint(0, 256, (1 << 16,), generator=torch.Generator().manual_seed(1)).numpy().astype(numpy.uint16)
+    os.makedirs(os.path.join(out, "dev/data/tinyshakespeare"), exist_ok=True)
+    for part in ("train", "val"):
+        with open(os.path.join(out, f"dev/data/tinyshakespeare/tiny_shakespeare_{part}.bin"), "wb") as f:
+            f.write(header(20240520, 1, tokens.size) + tokens.tobytes())
+    print("{}")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(sys.argv[2])
+    elif sys.argv[1] == "llmc":
+        llmc(*sys.argv[2:4])
     else:
         step(sys.argv[2], *map(int, sys.argv[3:7]))

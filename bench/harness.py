@@ -16,6 +16,10 @@ from typing import Callable, Optional
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ["torch", "transformers", "peft", "gguf", "llama-cpp-python"]
 
+# What keeps each program from using more of the processor than an instruction set: kungfu and PyTorch ask the environment, llama.cpp must be compiled for it.
+HELD_TO = {"avx2": {"KUNGFU_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}}
+COMPILED_FOR = {"avx2": "-DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
+
 
 def cache_folder():
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -43,10 +47,11 @@ class Case:
 
 
 class Bench:
-    def __init__(self, program, model, runs, out, quick=False):
+    def __init__(self, program, model, runs, out, quick=False, isa=None):
         self.program, self.model, self.runs, self.out, self.quick = os.path.abspath(program), os.path.abspath(model), runs, out, quick
         self.threads = int(os.environ.get("THREADS", "2"))
-        self.cache = cache_folder()
+        self.isa, self.cache = isa, cache_folder()
+        os.environ.update(HELD_TO.get(isa, {}))
         os.makedirs(self.cache, exist_ok=True)
         os.makedirs(out, exist_ok=True)
         self.results = self.read_table()
@@ -74,21 +79,26 @@ class Bench:
     def measure_machine(self):
         self.machine = self.kungfu("bench", "--threads", str(self.threads))
 
-    def python(self):
-        if os.environ.get("PEER_PYTHON"):
-            return os.environ["PEER_PYTHON"]
-        venv = os.path.join(self.cache, "venv")
+    def environment(self, name, packages, **env):
+        """The interpreter of a virtual environment with these packages, made on first use."""
+        venv = os.path.join(self.cache, name)
         python = os.path.join(venv, "bin", "python")
         if not os.path.exists(os.path.join(venv, "ready")):
-            print(f"making {venv}: {', '.join(PACKAGES)}", file=sys.stderr)
+            print(f"making {venv}: {', '.join(packages)}", file=sys.stderr)
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-            subprocess.run([python, "-m", "pip", "--quiet", "install", *PACKAGES], check=True)
+            subprocess.run([python, "-m", "pip", "--quiet", "install", *(["--no-cache-dir"] if env else []), *packages], check=True,
+                           env={**os.environ, **env})  # a wheel that pip compiled before was made for other flags
             open(os.path.join(venv, "ready"), "w").close()
         return python
 
+    def python(self, script):
+        if self.isa and script == "llama_speed.py":
+            return self.environment("venv-" + self.isa, ["llama-cpp-python"], CMAKE_ARGS=COMPILED_FOR[self.isa])
+        return os.environ.get("PEER_PYTHON") or self.environment("venv", PACKAGES)
+
     def peer(self, script, *words):
         """The last line of one of the peers' scripts; what it says about versions is kept."""
-        got = self.last_json([self.python(), os.path.join(HERE, script), *map(str, words)], OMP_NUM_THREADS=str(self.threads))
+        got = self.last_json([self.python(script), os.path.join(HERE, script), *map(str, words)], OMP_NUM_THREADS=str(self.threads))
         self.versions.update(got.pop("versions", {}))
         return got
 
