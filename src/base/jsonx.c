@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { LOAD_FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY };
 
@@ -240,3 +241,13 @@ int jsonx_string(const json_t *o, const char *key, const char *init, const char 
 }
 
 json_t *jsonx_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+json_t *jsonx_text(const char *bytes, size_t n)
+{
+	struct buf text = BUF_INIT;
+
+	utf8_repair(&text, bytes, n);
+	json_t *j = json_stringn(buf_str(&text), text.len);
+	buf_release(&text);
+	return j;
+}

@@ -21,5 +21,7 @@ int jsonx_string(const json_t *o, const char *key, const char *init, const char 
 
 /* Doubles that JSON cannot hold (NaN, infinities) become null. */
 json_t *jsonx_number(double x);
+/* Bytes as a string: what is no UTF-8 becomes U+FFFD. */
+json_t *jsonx_text(const char *bytes, size_t n);
 
 #endif

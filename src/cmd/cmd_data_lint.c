@@ -196,7 +196,7 @@ static json_t *place(const char *file, size_t line)
 
 static void show_json(const struct tokenizer *t, const struct document *d)
 {
-	struct buf bytes = BUF_INIT, text = BUF_INIT;
+	struct buf bytes = BUF_INIT;
 	json_t *j = place(d->file, d->line), *parts = json_array();
 	int32_t i = 0;
 	bool learnt;
@@ -205,11 +205,7 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 		json_t *ids = json_array();
 		for (int32_t k = from; k < i; k++)
 			json_array_append_new(ids, json_integer(d->ids[k]));
-		buf_clear(&text);
-		utf8_repair(&text, buf_str(&bytes), bytes.len);
-		json_array_append_new(parts,
-		                      json_pack("{s:o, s:b, s:o}", "text", json_stringn(buf_str(&text), text.len),
-		                                "learnt", learnt, "ids", ids));
+		json_array_append_new(parts, json_pack("{s:o, s:b, s:o}", "text", jsonx_text(buf_str(&bytes), bytes.len), "learnt", learnt, "ids", ids));
 	}
 	json_object_set_new(j, "tokens", json_integer(d->n));
 	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
@@ -217,7 +213,6 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 	app_json(j);
 	json_decref(j);
 	buf_release(&bytes);
-	buf_release(&text);
 }
 
 static void show_examples(const struct linting *x)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/info_memory.h"
+#include "cmd/token_view.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_info;
@@ -71,20 +72,9 @@ static void show_stored(const struct source *s)
 
 /* --- tokens --- */
 
-static json_t *piece_json(const struct tokenizer *t, int32_t id)
-{
-	struct buf piece = BUF_INIT, text = BUF_INIT;
-	tokenizer_piece(t, id, &piece);
-	utf8_repair(&text, buf_str(&piece), piece.len);
-	json_t *j = json_stringn(buf_str(&text), text.len);
-	buf_release(&piece);
-	buf_release(&text);
-	return j;
-}
-
 static json_t *token_json(const struct tokenizer *t, int32_t id)
 {
-	return id < 0 ? json_null() : json_pack("{s:i, s:o}", "id", id, "token", piece_json(t, id));
+	return id < 0 ? json_null() : json_pack("{s:i, s:o}", "id", id, "token", token_string(t, id));
 }
 
 static json_t *specials_json(const struct tokenizer *t)

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "cmd/books.h"
 #include "cmd/model_common.h"
+#include "cmd/token_view.h"
 #include "infer/scorer.h"
 #include "judge/window.h"
 #include "op/timing.h"
@@ -181,20 +182,9 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 
 /* --- showing --- */
 
-static json_t *token_text(const struct tokenizer *t, int32_t id)
-{
-	struct buf piece = BUF_INIT, text = BUF_INIT;
-	tokenizer_piece(t, id, &piece);
-	utf8_repair(&text, buf_str(&piece), piece.len);
-	json_t *j = json_stringn(buf_str(&text), text.len);
-	buf_release(&piece);
-	buf_release(&text);
-	return j;
-}
-
 static void show_token(const struct app *app, const struct tokenizer *t, size_t at, int32_t id, float logprob)
 {
-	json_t *text = token_text(t, id);
+	json_t *text = token_string(t, id);
 	if (app->json) {
 		json_t *line = json_pack("{s:i, s:O, s:o}", "id", id, "token", text, "logprob", jsonx_number(logprob));
 		app_json(line);

@@ -36,38 +36,35 @@ void token_view_begin(struct token_view *v)
 		app_print("   logprob  probability  token\n");
 }
 
-static void piece_of(const struct token_view *v, int32_t id, struct buf *piece)
+static void piece_of(const struct tokenizer *t, int32_t id, struct buf *piece)
 {
-	if ((size_t)id < tokenizer_size(v->tokenizer))
-		tokenizer_piece(v->tokenizer, id, piece);
+	if ((size_t)id < tokenizer_size(t))
+		tokenizer_piece(t, id, piece);
 }
 
-/* A token as one JSON string: bytes that are no text become U+FFFD. */
+json_t *token_string(const struct tokenizer *t, int32_t id)
+{
+	struct buf piece = BUF_INIT;
+
+	piece_of(t, id, &piece);
+	json_t *j = jsonx_text(buf_str(&piece), piece.len);
+	buf_release(&piece);
+	return j;
+}
+
 static void quote(const struct token_view *v, int32_t id, struct buf *out)
 {
-	struct buf piece = BUF_INIT, text = BUF_INIT;
-
-	piece_of(v, id, &piece);
-	utf8_repair(&text, buf_str(&piece), piece.len);
-	json_t *j = json_stringn(buf_str(&text), text.len);
+	json_t *j = token_string(v->tokenizer, id);
 	char *s = jsonx_line(j);
+
 	buf_adds(out, s);
 	mem_free(s);
 	json_decref(j);
-	buf_release(&piece);
-	buf_release(&text);
 }
 
 static json_t *token_json(const struct token_view *v, int32_t id, double logprob)
 {
-	struct buf piece = BUF_INIT, text = BUF_INIT;
-
-	piece_of(v, id, &piece);
-	utf8_repair(&text, buf_str(&piece), piece.len);
-	json_t *j = json_pack("{s:o, s:i, s:o}", "token", json_stringn(buf_str(&text), text.len), "id", (int)id, "logprob", jsonx_number(logprob));
-	buf_release(&piece);
-	buf_release(&text);
-	return j;
+	return json_pack("{s:o, s:i, s:o}", "token", token_string(v->tokenizer, id), "id", (int)id, "logprob", jsonx_number(logprob));
 }
 
 static void show_color(struct token_view *v, int32_t id, double logprob)
@@ -75,7 +72,7 @@ static void show_color(struct token_view *v, int32_t id, double logprob)
 	struct buf text = BUF_INIT;
 
 	if (!tokenizer_is_special(v->tokenizer, id))
-		piece_of(v, id, &v->held);
+		piece_of(v->tokenizer, id, &v->held);
 	size_t n = utf8_complete(buf_str(&v->held), v->held.len);
 	for (const char *at = buf_str(&v->held), *end = at + n, *stop; at < end; at = stop + 1) {
 		stop = memchr(at, '\n', (size_t)(end - at));

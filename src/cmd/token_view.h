@@ -7,6 +7,9 @@
 #include "infer/sampler.h"
 #include "token/tokenizer.h"
 
+/* A token of the vocabulary as one JSON string, bytes that are no text as U+FFFD; an id outside it is an empty one. */
+json_t *token_string(const struct tokenizer *t, int32_t id);
+
 struct token_view {
 	const struct tokenizer *tokenizer;
 	size_t V;

@@ -74,6 +74,19 @@ static struct energy_total since(struct energy *e, const struct energy_mark *fro
 	return t;
 }
 
+/* What an interval of so many seconds took; meanwhile the zone's counter, where one is named, went on to uj. */
+static struct energy_total interval(struct energy *e, const char *zone, long long uj, double seconds)
+{
+	struct energy_mark m;
+
+	energy_sample(e, 0);
+	energy_mark(e, &m);
+	if (zone)
+		put_uj(zone, uj);
+	energy_sample(e, seconds);
+	return since(e, &m, seconds);
+}
+
 static bool near(double a, double b) { return fabs(a - b) <= 1e-6 * fabs(b); }
 
 static void check_rapl(struct test *t)
@@ -126,11 +139,7 @@ static void check_wrap_and_reset(struct test *t)
 	fresh("wrap");
 	put_zone("intel-rapl:0", "package-0", 90000000, 100000000);
 	struct energy *e = open_here();
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	put_uj("intel-rapl:0", 5000000);
-	energy_sample(e, 1);
-	x = since(e, &m, 1);
+	x = interval(e, "intel-rapl:0", 5000000, 1);
 	CHECK_MSG(t, near(x.machine_joules - 16 * memory_watts[1], 15) && !x.reason[0], "%g", x.joules);
 
 	test_case(t, "a reset is no energy: its interval is left out, told, and the upper bound is wider");
@@ -152,18 +161,13 @@ static void check_wrap_and_reset(struct test *t)
 
 static void check_memory(struct test *t)
 {
-	struct energy_mark m;
 	struct energy_total x;
 
 	test_case(t, "a package without memory's counter: memory is modelled and named, and the whole is not called measured");
 	fresh("memory");
 	put_zone("intel-rapl:0", "package-0", 0, 262143000000);
 	struct energy *e = open_here();
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	put_uj("intel-rapl:0", 20000000);
-	energy_sample(e, 2);
-	x = since(e, &m, 2);
+	x = interval(e, "intel-rapl:0", 20000000, 2);
 	CHECK_MSG(t, x.method == ENERGY_MIXED && !strcmp(x.source, "rapl package-0, model: 16 GB of memory"), "%s %s", energy_method_name(x.method), x.source);
 	CHECK_MSG(t, near(x.joules, 20 + 2 * 16 * memory_watts[1]) && x.low <= 19 + 2 * 16 * memory_watts[0] && x.high >= 21 + 2 * 16 * memory_watts[2],
 	          "%g, %g to %g", x.joules, x.low, x.high);
@@ -173,21 +177,14 @@ static void check_memory(struct test *t)
 	test_case(t, "and where its size is not known, it is said not to be counted");
 	put("proc/meminfo", "nothing\n");
 	e = open_here();
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	put_uj("intel-rapl:0", 30000000);
-	energy_sample(e, 1);
-	x = since(e, &m, 1);
+	x = interval(e, "intel-rapl:0", 30000000, 1);
 	CHECK_MSG(t, x.method == ENERGY_MIXED && strstr(x.source, "memory not counted") && near(x.joules, 10), "%g %s", x.joules, x.source);
 	energy_close(e);
 
 	test_case(t, "a struct of zeros knows no idle power");
 	struct energy_place zero = { .root = root };
 	e = energy_open(&zero);
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	energy_sample(e, 1);
-	x = since(e, &m, 1);
+	x = interval(e, NULL, 0, 1);
 	CHECK(t, isnan(x.idle) && isnan(x.marginal) && energy_idle_watts(e) > 0);
 	energy_close(e);
 }
@@ -317,10 +314,7 @@ static void check_watts(struct test *t)
 	put("sys/class/hwmon/hwmon2/power1_label", "power 12v\n");
 	put("sys/class/hwmon/hwmon2/power1_input", "70000000\n");
 	e = open_here();
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	energy_sample(e, 2);
-	x = since(e, &m, 2);
+	x = interval(e, NULL, 0, 2);
 	CHECK_MSG(t, near(x.joules, 240), "%g of %s", x.joules, x.source);
 	energy_close(e);
 
@@ -390,7 +384,6 @@ static const char fake_nvml[] =
 static void check_nvml(struct test *t)
 {
 	char source[400], library[400], command[1000];
-	struct energy_mark m;
 
 	test_case(t, "GPUs by a false NVML: joules of those that count; processor by the model: mixed");
 	fresh("nvml");
@@ -401,10 +394,7 @@ static void check_nvml(struct test *t)
 	CHECK(t, system(command) == 0);
 	struct energy_place p = { .root = root, .nvml = library, .idle_watts = NAN };
 	struct energy *e = energy_open(&p);
-	energy_sample(e, 0);
-	energy_mark(e, &m);
-	energy_sample(e, 1);
-	struct energy_total x = since(e, &m, 1);
+	struct energy_total x = interval(e, NULL, 0, 1);
 	CHECK_MSG(t, x.method == ENERGY_MIXED && near(x.machine_joules, 50) && x.joules > 50 && strstr(x.source, "nvml gpu-0, model"), "%g %g %s",
 	          x.joules, x.machine_joules, x.source);
 	energy_close(e);
