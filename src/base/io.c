@@ -23,7 +23,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { PIECE = 1 << 20, WRITE_MAX = 1 << 30 };
+enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30 }; /* a piece is taken from the heap and stays with the process: a small one, so that reading a few bytes takes few */
 
 static int io_error(struct err *e, const char *what, const char *path)
 {

@@ -6,9 +6,11 @@
 
 #include "base/mem.h"
 
-const struct forecast_scale forecast_time = { 0.08, 0.02 };         /* seconds */
-const struct forecast_scale forecast_memory = { 0.01, 1 << 19 };    /* bytes: the kernel counts a process's pages a few dozen at a time */
-const struct forecast_scale forecast_energy = { 0.15, 0.5 };        /* joules */
+const struct forecast_scale forecast_time = { 0.08, 0.02, 0 };      /* seconds */
+/* Bytes. Files are mapped by windows of 16 pages, and where those begin is drawn anew for every process with the places of its libraries: twelve runs of one
+ * command deviate by 100 KB (with setarch -R by 16), so a plan and another process's run by 140. A run's own plan shares its layout and does not show it. */
+const struct forecast_scale forecast_memory = { 0.005, 1 << 18, 140 << 10 };
+const struct forecast_scale forecast_energy = { 0.15, 0.5, 0 };     /* joules */
 
 double forecast_sigma(struct forecast_scale s, double predicted)
 {
@@ -68,6 +70,8 @@ struct span forecast(double predicted, double sigma, struct forecast_scale scale
 	size_t some = collect(z, scale, past, n);
 	struct span s = some >= FORECAST_ENOUGH ? many(z, some) : few(z, some);
 	double least = 0.1 * predicted; /* nothing is done in no time */
+	double middle = predicted + sigma * s.mid, low = predicted + sigma * s.low, high = predicted + sigma * s.high;
+	struct span noise = span_error(middle, scale.noise);
 
-	return (struct span){ fmax(predicted + sigma * s.mid, least), fmax(predicted + sigma * s.low, least), fmax(predicted + sigma * s.high, least) };
+	return (struct span){ fmax(middle, least), fmax(fmin(low, noise.low), least), fmax(fmax(high, noise.high), least) };
 }

@@ -7,7 +7,8 @@
  *
  * with quantiles of the last FORECAST_LAST z. From FORECAST_ENOUGH on they are the order statistics of rank 0.05 (n + 1) and 0.95 (n + 1), between which the
  * next one lies in 90 % of cases whatever the distribution, as long as runs are exchangeable (conformal prediction: Vovk et al. 2005); between two ranks a
- * straight line, so that the share neither jumps nor is more than it says. With fewer the prior
+ * straight line, so that the share neither jumps nor is more than it says. It is never narrower than what differs between two processes that do the same
+ * (noise), which errors within one process cannot teach. With fewer the prior
  * (z normal, deviation 1) counts as FORECAST_PRIOR runs more. It does not know that the machine is about to be busier than it was. */
 #ifndef GAS_FORECAST_H
 #define GAS_FORECAST_H
@@ -17,7 +18,7 @@
 enum { FORECAST_LAST = 100, FORECAST_PRIOR = 4, FORECAST_ENOUGH = 19 };
 
 struct forecast_past { double predicted, actual, sigma; };     /* raw, as made before any correction; σ as it was then, 0: as scale has it; oldest first */
-struct forecast_scale { double share, least; };                /* σ(p) = √((share·p)² + least²) */
+struct forecast_scale { double share, least, noise; };         /* σ(p) = √((share·p)² + least²); noise: a deviation */
 
 extern const struct forecast_scale forecast_time, forecast_memory, forecast_energy;
 
