@@ -38,7 +38,7 @@ size_t many_shared(const struct many_prompt *prompts, size_t n)
 	size_t same = prompts[0].n - 1;
 
 	for (size_t i = 1; i < n; i++) {
-		same = MIN(same, prompts[i].n - 1);
+		same = prompts[i].adapter == prompts[0].adapter ? MIN(same, prompts[i].n - 1) : 0;
 		for (size_t j = 0; j < same; j++)
 			if (prompts[i].ids[j] != prompts[0].ids[j])
 				same = j;
@@ -75,6 +75,7 @@ static void take_prompt(struct many *m, struct slot *slot)
 	sampler_forget(&slot->sampler);
 	sampler_see(&slot->sampler, p->ids, p->n);
 	session_branch(m->s, sequence_of(m, slot));
+	session_use(m->s, sequence_of(m, slot), p->adapter);
 	answer_begin(&slot->answer, m->tokenizer, &m->o->generate, &slot->g);
 	slot->work = (struct live){ 0 };
 	slot->seconds = 0;
@@ -228,6 +229,7 @@ int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, co
 		BUG("answers beside each other are not shown while they grow");
 	begin(&m);
 	m.shared = many_shared(prompts, n);
+	session_use(s, 0, prompts[0].adapter);
 	if (m.shared)
 		status = session_feed(s, prompts[0].ids, m.shared, &unused, e);
 	work = session_work(s);

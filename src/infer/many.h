@@ -10,6 +10,7 @@ struct many_prompt {
 	const int32_t *ids;            /* [n], n ≥ 1 */
 	size_t n;
 	uint32_t stream;               /* of random numbers, see sampler.h */
+	int adapter;                   /* of a session with several, see session_use */
 };
 
 struct many_options {
@@ -25,7 +26,7 @@ struct many_options {
 	double shared_flops, shared_int_ops;
 };
 
-/* Tokens that all prompts (n ≥ 1) begin with, each prompt's last one left out. */
+/* Tokens that all prompts (n ≥ 1) begin with, each prompt's last one left out; none if they have different adapters, whose keys are not the same. */
 size_t many_shared(const struct many_prompt *prompts, size_t n);
 /* A session with room for these prompts and answers; a prompt that leaves no room for an answer is a sentence with its number, from 1. */
 int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct many_prompt *prompts,

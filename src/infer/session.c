@@ -27,6 +27,7 @@ struct session {
 	bool own_keys;                 /* the adapter changes keys or values */
 	int *length;                   /* [n_sequences] tokens */
 	bool *branch;                  /* [n_sequences] */
+	int *adapter;                  /* [n_sequences] of several, see session_use */
 	int32_t *ids;                  /* [n_sequences][n_ctx] */
 	struct tape tape;
 	struct graph graph;
@@ -159,6 +160,7 @@ int session_new(struct session **out, struct model *m, const struct adapter *a, 
 	*s = (struct session){ .model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region, .types = size->cache };
 	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
 	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
+	s->adapter = mem_array((size_t)n_sequences, sizeof(*s->adapter));
 	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
 	if (build(s, a, pool, k, e) < 0) {
 		session_free(s);
@@ -182,6 +184,7 @@ void session_free(struct session *s)
 	mem_free(s->kv);
 	mem_free(s->length);
 	mem_free(s->branch);
+	mem_free(s->adapter);
 	mem_free(s->ids);
 	mem_free(s);
 }
@@ -231,7 +234,8 @@ static void put_part(struct session *s, const struct session_part *p)
 		b->pos[row + i] = at + i;
 		b->key[row + i] = key_of(s, p->sequence, at + i);
 	}
-	b->segments[b->n_segments] = (struct segment){ .start = row, .len = p->n, .parent = -1, .pos0 = at, .end = row + p->n };
+	b->segments[b->n_segments] = (struct segment){ .start = row, .len = p->n, .parent = -1, .pos0 = at, .end = row + p->n,
+	                                                    .adapter = s->adapter[p->sequence] };
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	b->n_keys = b->key[b->n_rows - 1] + 1;
@@ -327,6 +331,7 @@ void session_branch(struct session *s, int sequence)
 	}
 	s->branch[sequence] = true;
 	s->length[sequence] = length;
+	s->adapter[sequence] = s->adapter[0];
 	memcpy(ids_of(s, sequence), ids_of(s, 0), (size_t)length * sizeof(*s->ids));
 	move_keys(s, s->shared, key_of(s, sequence, s->shared), length - s->shared);
 }
@@ -342,6 +347,13 @@ void session_drop(struct session *s, int sequence)
 		set_sight(s, 0, s->shared, s->region);
 		s->shared = 0;
 	}
+}
+
+void session_use(struct session *s, int sequence, int adapter)
+{
+	if (session_length_of(s, sequence) && s->own_keys && s->adapter[sequence] != adapter)
+		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence], adapter);
+	s->adapter[sequence] = adapter;
 }
 
 /* --- what is there --- */

@@ -48,6 +48,10 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 void session_branch(struct session *s, int sequence);
 void session_drop(struct session *s, int sequence);    /* forgets a branch's tokens; it is no branch any more */
 
+/* Where the session's adapter is several (adapt/several.h): which of them a sequence's tokens go through from now on, −1 for none; at first 0 for all. A
+ * sequence that holds tokens keeps its own, unless no adapter changes keys or values; so does a branch that begins with some. */
+void session_use(struct session *s, int sequence, int adapter);
+
 int session_length(const struct session *s);           /* tokens of sequence 0 */
 int session_length_of(const struct session *s, int sequence);
 const int32_t *session_ids(const struct session *s, int sequence); /* its tokens, [session_length_of] */

@@ -20,6 +20,7 @@ struct segment {
 	int32_t parent;         /* segment number, −1 for a root; always smaller than its own number */
 	int32_t pos0;           /* position of its first token in every document through it */
 	int32_t end;            /* one past the last row of its subtree */
+	int32_t adapter;        /* where several serve one batch (adapt/several.h): which of them its rows go through, −1 for none */
 };
 
 /* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */

@@ -7,6 +7,7 @@
 #include "op/tape.h"
 
 enum embed_source { EMBED_IDS, EMBED_POSITIONS };
+enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
 void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);                         /* parts × N,C */
@@ -32,6 +33,7 @@ uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* key
 uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
 uint32_t op_gelu(struct tape *t, uint32_t x);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
+uint32_t op_own(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);    /* of a row's columns, its adapter's alone */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);                                               /* R,C: the target rows */
 
 /* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the last two or none. With
