@@ -1,6 +1,6 @@
-/* several: see several.h. The factors of all adapters lie side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done once
- * for all rows, and between them op_own leaves of a row's Σr numbers only those of its adapter. Every row pays for the ranks of all adapters: little beside the
- * weights' own product, as long as Σr is small against them. Scales are multiplied into A (of an embedding into B), as the products would have done.
+/* several: see several.h. The factors of all adapters lie side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done
+ * once for all rows, and between them op_own leaves of a row's Σr numbers only those of its adapter. Every row pays for the ranks of all adapters: little
+ * beside the weights' own product, as long as Σr is small against them. Scales are multiplied into A (of an embedding into B), as the products would have done.
  *
  * Only what is multiplied with differs from one adapter alone, not the order of terms, and a term of 0 adds nothing: hence the same bits. */
 #include "adapt/several.h"
@@ -73,7 +73,8 @@ static int add_place(struct adapter *out, const struct model *m, const struct pa
 	at->first[s->n] = sum;
 	if (!sum)
 		return -1;
-	at->a = adapter_param(out, arena_printf(&out->mem, "several.%d.A", weight), 2, at->embedding ? (size_t[]){ rows_a, sum } : (size_t[]){ sum, rows_a }, -1, plain);
+	size_t dim[] = { at->embedding ? rows_a : sum, at->embedding ? sum : rows_a };
+	at->a = adapter_param(out, arena_printf(&out->mem, "several.%d.A", weight), 2, dim, -1, plain);
 	at->b = adapter_param(out, arena_printf(&out->mem, "several.%d.B", weight), 2, (size_t[]){ rows_b, sum }, -1, plain);
 	return 0;
 }

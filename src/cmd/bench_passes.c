@@ -51,8 +51,10 @@ static int feed_streams(struct infer *x, struct err *e)
 {
 	int status = 0;
 
-	for (int k = 0; k < x->streams; k++)
+	for (int k = 0; k < x->streams; k++) {
 		session_branch(x->s, k + 1);
+		session_use(x->s, k + 1, k);
+	}
 	for (size_t i = 0; i < x->n && status == 0; i++) {
 		for (int k = 0; k < x->streams; k++)
 			x->parts[k] = (struct session_part){ .sequence = k + 1, .ids = x->ids + i, .n = 1, .wanted = true };
@@ -110,18 +112,19 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	if (status == 0 && out->n == 0)
 		status = err_set(e, "interrupted");
 	books_read_span(&span, &out->gas);
+	out->used_bytes = mem_rss();
 	finish(out);
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int streams, struct cache_types cache, int repetitions,
+static int infer_pass(struct app *app, struct model *m, const struct adapter *a, int n, size_t chunk, int streams, struct cache_types cache, int repetitions,
                       struct pass_result *out, struct err *e)
 {
 	struct infer x = { .n = (size_t)n, .chunk = chunk, .streams = streams };
 	int sequences = streams > 1 ? streams + 1 : 1;
 
 	*out = (struct pass_result){ .tokens = (int64_t)n * streams };
-	if (session_new(&x.s, m, NULL, app->pool, app->kernels, &(struct session_size){ n, sequences, cache }, e) < 0)
+	if (session_new(&x.s, m, a, app->pool, app->kernels, &(struct session_size){ n, sequences, cache }, e) < 0)
 		return -1;
 	x.ids = mem_array(x.n, sizeof(*x.ids));
 	for (size_t i = 0; i < x.n; i++)
@@ -134,12 +137,13 @@ static int infer_pass(struct app *app, struct model *m, int n, size_t chunk, int
 
 int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, (size_t)n, 1, cache, repetitions, out, e);
+	return infer_pass(app, m, NULL, n, (size_t)n, 1, cache, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, int n, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
+int pass_decode(struct app *app, struct model *m, const struct adapter *a, int n, int streams, struct cache_types cache, int repetitions,
+                struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, n, 1, streams, cache, repetitions, out, e);
+	return infer_pass(app, m, a, n, 1, streams, cache, repetitions, out, e);
 }
 
 /* --- training --- */

@@ -15,13 +15,15 @@ struct pass_result {
 	double seconds[REPETITIONS_MAX];   /* of each repetition, sorted */
 	double flops, int_ops, bytes;      /* of one pass, as the tape counts them: in f32, in int8; bytes 0 where the weights are not what binds */
 	struct gas gas;                    /* of all repetitions together, the first pass left out */
-	size_t planned_bytes, used_bytes;  /* of training: the process by its plan, and as it was between steps */
+	size_t planned_bytes;              /* of training: the process by its plan */
+	size_t used_bytes;                 /* the process as it was after the repetitions, everything open */
 };
 
 /* One prompt of n tokens into an empty context, the head for the last. */
 int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
-/* n single tokens from an empty context, in each of so many sequences beside each other. */
-int pass_decode(struct app *app, struct model *m, int n, int streams, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
+/* n single tokens from an empty context, in each of so many sequences beside each other; a: NULL, or where it is several, the k-th sequence has its k-th. */
+int pass_decode(struct app *app, struct model *m, const struct adapter *a, int n, int streams, struct cache_types cache, int repetitions,
+                struct pass_result *out, struct err *e);
 
 /* Steps of one micro-batch each: so many documents of so many tokens. */
 enum { TRAIN_LENGTH = 512, TRAIN_DOCUMENTS = 2 };    /* what is usual */

@@ -126,7 +126,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 	if (b->decode) {
 		snprintf(what, sizeof(what), "decoding %lld x %lld, %s", (long long)b->o->decode, (long long)b->o->streams, b->app->compute);
 		log_live("%s", what);
-		if (pass_decode(b->app, m, (int)b->o->decode, (int)b->o->streams, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
+		if (pass_decode(b->app, m, NULL, (int)b->o->decode, (int)b->o->streams, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);

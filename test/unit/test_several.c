@@ -1,5 +1,5 @@
-/* test_several: several adapters in one batch. A sequence has the bits of a session with its adapter alone, or with none, whatever is beside it: other ranks, other
- * modules, scales that are no power of two, an embedding and a head, f32 and int8; and prompts answered beside each other get the tokens of each alone. */
+/* test_several: several adapters in one batch. A sequence has the bits of a session with its adapter alone, or with none, whatever is beside it: other ranks,
+ * other modules, scales that are no power of two, an embedding and a head, f32 and int8; and prompts answered beside each other get the tokens of each alone. */
 #include "../test.h"
 
 #include <math.h>
