@@ -10,13 +10,13 @@
 #include "base/mem.h"
 #include "cmd/bench_passes.h"
 #include "cmd/info_memory.h"
+#include "cmd/machine_profile.h"
 #include "cmd/model_common.h"
-#include "gas/profile.h"
 #include "infer/session.h"
 
 extern const struct command cmd_bench;
 
-#define MACHINE_SECONDS 1.6            /* of measuring the machine: gas/profile_measure.c */
+#define MACHINE_SECONDS 1.8            /* of measuring the machine: gas/profile_measure.c, op/speeds.c */
 #define MACHINE_BYTES 537e6
 #define USUAL_FLOPS 1e11               /* of a machine that was never measured */
 
@@ -43,20 +43,6 @@ static const struct opt bench_opts[] = {
 
 /* --- the machine --- */
 
-static int measure_machine(struct app *app, struct profile *p, struct err *e)
-{
-	struct err why = ERR_INIT;
-	char *path = profile_path();
-
-	log_live("measuring the machine");
-	int status = profile_measure(p, app->kernels, app->pool, e);
-	log_live_end();
-	if (status == 0 && (!path || profile_store(p, path, &why) < 0))
-		log_warn("the machine's profile is not kept: %s", path ? why.msg : "neither XDG_STATE_HOME nor HOME is set");
-	mem_free(path);
-	return status;
-}
-
 static void show_machine(const struct profile *p)
 {
 	app_print("%s, %s, %d thread%s\n", p->processor, p->isa, p->threads, p->threads == 1 ? "" : "s");
@@ -65,6 +51,9 @@ static void show_machine(const struct profile *p)
 		app_print("  int8 products %8.1f GOP/s\n", p->int8_ops / 1e9);
 	app_print("  reading       %8.1f GB/s\n  copying       %8.1f GB/s\n", p->read_bytes / 1e9, p->copy_bytes / 1e9);
 	app_print("  barrier       %8.2f µs\n", p->barrier_seconds * 1e6);
+	for (int i = 0; i < p->n_ops; i++)
+		app_print("%s%s %.0f %%%s", i ? i % 6 ? ", " : "                " : "  ops, of these ", p->op[i].op, 100 * p->op[i].share,
+		          i + 1 == p->n_ops ? "\n" : i % 6 == 5 ? ",\n" : "");
 }
 
 static void put_machine(json_t *j, const struct profile *p)
@@ -168,7 +157,7 @@ static int time_model(struct bench *b, struct model *m, struct err *e)
 
 static int measure_all(struct bench *b, struct model *m, struct err *e)
 {
-	if (measure_machine(b->app, &b->machine, e) < 0)
+	if (machine_profile(b->app, &b->machine, e) < 0)
 		return -1;
 	if (!b->app->quiet)
 		show_machine(&b->machine);
@@ -217,24 +206,13 @@ static int plan_training(struct bench *b, struct loaded *l, struct predicted *p,
 	return 0;
 }
 
-static void recall_machine(struct bench *b)
-{
-	struct err ignored = ERR_INIT;
-	char *path = profile_path(), *processor = profile_processor();
-
-	if (path)
-		profile_load(&b->machine, path, processor, b->app->kernels->name, pool_threads(b->app->pool), &ignored);
-	mem_free(path);
-	mem_free(processor);
-}
-
 static int plan_bench(struct bench *b, struct model *m, struct err *e)
 {
 	struct predicted p;
 	double work = MACHINE_BYTES, bytes = 0;
 	struct loaded l = { 0 };
 
-	recall_machine(b);
+	machine_recall(b->app, &b->machine);
 	predict_begin(&p, "bench %s", b->o->compute);
 	predict_phase(&p, "machine", MACHINE_SECONDS);
 	if (m && (b->prefill || b->decode) && plan_inference(b, m, &p, &bytes, e) < 0)

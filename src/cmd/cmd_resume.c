@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/books.h"
+#include "cmd/machine_profile.h"
 #include "learn/fit.h"
 
 extern const struct command cmd_resume;
@@ -36,14 +37,16 @@ static bool is_finished(const struct app *app, const struct run_dir *dir)
 	return finished;
 }
 
-static int go_on(struct app *app, const struct recipe *r, struct run_dir *dir)
+static int go_on(struct app *app, struct recipe *r, struct run_dir *dir)
 {
+	struct speeds speeds = machine_speeds(app);
 	struct err e = ERR_INIT;
 	struct trainer *t;
 	double began = clock_seconds();
 	long done;
 
 	books_phase("open");
+	r->speeds = &speeds;
 	if (fit_restores_at(dir->path, &done, &e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, &e) < 0)
 		return app_fail(&e);
 	json_t *plan = NULL;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cmd/books.h"
+#include "cmd/machine_profile.h"
 
 extern const struct command cmd_tune;
 
@@ -16,7 +17,8 @@ static int fail_early(struct run_dir *dir, const struct err *e)
 
 static int begin(struct app *app, struct tune *tune, bool old, const json_t *record)
 {
-	const struct recipe *r = &tune->recipe;
+	struct recipe *r = &tune->recipe;
+	struct speeds speeds;
 	struct err e = ERR_INIT;
 	struct run_dir dir = { 0 };
 	struct trainer *t = NULL;
@@ -28,6 +30,8 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	books_phase("open");
 	if (profiling_begin(&tune->profiling, app, &e) < 0) /* first: the plan counts what it takes */
 		return fail_early(&dir, &e);
+	speeds = machine_speeds(app);
+	r->speeds = &speeds;
 	if (trainer_open(&t, r, app->pool, app->kernels, &e) == 0 && tune_planned(app, t, r, &plan, &e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
 	if (!plan || trainer_start(t, &e) < 0)

@@ -9,22 +9,15 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/machine_profile.h"
 
+/* Where there is none, or one that is older than a number of it, it is measured. */
 static int find_machine(struct profiling *p, struct app *app, struct err *e)
 {
-	struct err why = ERR_INIT;
-	char *path = profile_path(), *processor = profile_processor();
-	int status = path ? profile_load(&p->machine, path, processor, app->kernels->name, pool_threads(app->pool), &why) : 1;
-
-	if (status || !p->machine.int8_ops) { /* there is none, or one that is older than this number */
-		log_say("measuring the machine first (kungfu bench does it too)");
-		status = profile_measure(&p->machine, app->kernels, app->pool, e);
-		if (status == 0 && path && profile_store(&p->machine, path, &why) < 0)
-			log_warn("the machine's profile is not kept: %s", why.msg);
-	}
-	mem_free(path);
-	mem_free(processor);
-	return status;
+	if (machine_recall(app, &p->machine) && p->machine.int8_ops)
+		return 0;
+	log_say("measuring the machine first (kungfu bench does it too)");
+	return machine_profile(app, &p->machine, e);
 }
 
 int profiling_begin(struct profiling *p, struct app *app, struct err *e)

@@ -40,6 +40,15 @@ char *profile_path(void)
 
 /* --- one entry --- */
 
+static json_t *shares_json(const struct profile *p)
+{
+	json_t *j = json_object();
+
+	for (int i = 0; i < p->n_ops; i++)
+		json_object_set_new(j, p->op[i].op, json_real(p->op[i].share));
+	return j;
+}
+
 json_t *profile_json(const struct profile *p)
 {
 	json_t *j = json_pack("{s:s, s:s, s:i}", "processor", p->processor, "isa", p->isa, "threads", p->threads);
@@ -49,6 +58,7 @@ json_t *profile_json(const struct profile *p)
 	json_object_set_new(j, "read_bytes", json_real(p->read_bytes));
 	json_object_set_new(j, "copy_bytes", json_real(p->copy_bytes));
 	json_object_set_new(j, "barrier_seconds", json_real(p->barrier_seconds));
+	json_object_set_new(j, "op_shares", shares_json(p));
 	json_object_set_new(j, "date", json_string(p->date));
 	return j;
 }
@@ -58,6 +68,23 @@ static int read_rate(const json_t *j, const char *key, double *out, struct err *
 	if (jsonx_real(j, key, 0, out, e) < 0)
 		return -1;
 	return *out >= 0 ? 0 : err_set(e, "%s is %g", key, *out);
+}
+
+/* Older files have none; more than there is room for, or names too long, are of another version and are left out. */
+static int read_shares(struct profile *p, json_t *shares, struct err *e)
+{
+	const char *op;
+	json_t *value;
+
+	json_object_foreach(shares, op, value) {
+		if (!(json_number_value(value) > 0))
+			return err_set(e, "op_shares: %s has no share above 0", op);
+		if (p->n_ops == SPEEDS_OPS || strlen(op) >= SPEEDS_NAME)
+			continue;
+		snprintf(p->op[p->n_ops].op, SPEEDS_NAME, "%s", op);
+		p->op[p->n_ops++].share = json_number_value(value);
+	}
+	return 0;
 }
 
 static int from_json(struct profile *p, const json_t *j, struct err *e)
@@ -70,13 +97,21 @@ static int from_json(struct profile *p, const json_t *j, struct err *e)
 	    jsonx_string(j, "date", "", &date, e) < 0 || jsonx_int(j, "threads", 0, &threads, e) < 0 ||
 	    read_rate(j, "sgemm_flops", &p->sgemm_flops, e) < 0 || read_rate(j, "int8_ops", &p->int8_ops, e) < 0 ||
 	    read_rate(j, "read_bytes", &p->read_bytes, e) < 0 || read_rate(j, "copy_bytes", &p->copy_bytes, e) < 0 ||
-	    read_rate(j, "barrier_seconds", &p->barrier_seconds, e) < 0)
+	    read_rate(j, "barrier_seconds", &p->barrier_seconds, e) < 0 || read_shares(p, json_object_get(j, "op_shares"), e) < 0)
 		return -1;
 	snprintf(p->processor, sizeof(p->processor), "%s", processor);
 	snprintf(p->isa, sizeof(p->isa), "%s", isa);
 	snprintf(p->date, sizeof(p->date), "%s", date);
 	p->threads = threads > 0 && threads < 1 << 20 ? (int)threads : 0;
 	return 0;
+}
+
+struct speeds profile_speeds(const struct profile *p)
+{
+	struct speeds s = { .flops = p->sgemm_flops, .int_ops = p->int8_ops, .bytes = p->read_bytes, .n_ops = p->n_ops };
+
+	memcpy(s.op, p->op, sizeof(s.op));
+	return s;
 }
 
 static bool has_key(const struct profile *p, const char *processor, const char *isa, int threads)

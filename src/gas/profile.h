@@ -2,7 +2,8 @@
  * and a profile what share of the possible was reached.
  *
  * The file, usually ${XDG_STATE_HOME:-~/.local/state}/kungfu/machine.json, is {"profiles": [{…}, …]}: one entry for each
- * (processor, instruction set, threads); the keys of an entry are the fields below. A rate of 0 was not measured. */
+ * (processor, instruction set, threads); the keys of an entry are the fields below, ops as
+ * "op_shares": {"attention": 0.4, …}. A rate of 0 was not measured. */
 #ifndef GAS_PROFILE_H
 #define GAS_PROFILE_H
 
@@ -10,6 +11,7 @@
 
 #include "base/pool.h"
 #include "kernel/kernels.h"
+#include "kernel/speeds.h"
 
 struct profile {
 	char processor[96];       /* as the system names it */
@@ -21,6 +23,8 @@ struct profile {
 	double copy_bytes;        /* the same, read and written bytes both counted */
 	double barrier_seconds;   /* handing a job to all threads and having it back */
 	char date[32];            /* of the measurement, UTC */
+	struct op_share op[SPEEDS_OPS]; /* of each kind of op; measured by who can run ops (op/speeds.h), none in older files */
+	int n_ops;
 };
 
 /* The processor's name as the system tells it, "unknown" else; mem_free. */
@@ -34,6 +38,8 @@ int profile_load(struct profile *p, const char *path, const char *processor, con
 /* Adds the entry or replaces the one of its key; folders are made. A damaged file is replaced. */
 int profile_store(const struct profile *p, const char *path, struct err *e);
 json_t *profile_json(const struct profile *p);
+/* As a plan wants them. */
+struct speeds profile_speeds(const struct profile *p);
 
 /* Measures for about two seconds on an otherwise idle machine: the best of several repetitions, because whatever else runs can only slow it
  * down. Takes at most 512 MB, given back. */

@@ -9,6 +9,8 @@
 #include "base/opt.h"
 #include "kernel/kernels.h"
 
+struct speeds;
+
 struct recipe {
 	const char *model, *data, *eval_data, *out, *method;          /* method: "full" or an adapter's name */
 	bool overwrite;
@@ -28,6 +30,7 @@ struct recipe {
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience; /* eval_, save_steps, limit: OPT_UNSET_INT */
 	bool load_best_model_at_end;
 	size_t memory;                                                 /* 0: no limit */
+	const struct speeds *speeds;                                   /* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const char *compute;                                           /* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
 	const char *objective;                                         /* "sft" */
 };

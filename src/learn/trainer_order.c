@@ -88,3 +88,10 @@ void order_dry_run(const struct trainer *t, int32_t max_rows, struct dry_run *ou
 	mem_free(w.docs);
 	mem_free(w.sums);
 }
+
+struct live dry_run_mean(const struct dry_run *d)
+{
+	double n = (double)MAX(d->micro_batches, 1);
+
+	return (struct live){ d->live.rows / n, d->live.targets / n, d->live.pairs / n, d->live.visible / n };
+}

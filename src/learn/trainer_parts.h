@@ -79,6 +79,7 @@ struct trainer {
 long order_steps_per_epoch(const struct trainer *t);
 size_t order_global_batch(const struct trainer *t, long step, const struct document **out);
 void order_dry_run(const struct trainer *t, int32_t max_rows, struct dry_run *out);
+struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
 void dataset_release(struct dataset *d);

@@ -187,7 +187,8 @@ static int fit_limit(struct trainer *t, const struct recording *r, size_t limit,
 
 static int choose_plan(struct trainer *t, const struct recording *r, size_t limit, struct plan *plan, struct err *e)
 {
-	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing };
+	struct live mean = dry_run_mean(&t->dry);
+	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing, .speeds = t->recipe.speeds, .live = &mean };
 
 	if (plan_make(plan, &r->tape, t->kernels, &o, e) < 0)
 		return -1;

@@ -168,8 +168,7 @@ static double writing_seconds(const struct trainer *t, double seconds)
 int trainer_measure_time(struct trainer *t, struct err *e)
 {
 	struct trainer_plan *p = &t->totals;
-	double n = fmax((double)p->micro_batches, 1);
-	struct live mean = { t->dry.live.rows / n, t->dry.live.targets / n, t->dry.live.pairs / n, t->dry.live.visible / n };
+	struct live mean = dry_run_mean(&t->dry);
 	struct timing pass = { 0 };
 	struct machine_memory memory;
 

@@ -19,8 +19,9 @@
 #include "base/human.h"
 #include "base/mem.h"
 #include "op/fuse.h"
+#include "op/speeds.h"
 
-enum { PLAN_ALIGN = 64, FLOPS_A_BYTE = 10 /* a processor's products over its memory's speed, within a factor of two */ };
+enum { PLAN_ALIGN = 64 };
 
 struct candidate {
 	uint32_t tensor;
@@ -97,13 +98,11 @@ static struct live capacity_live(const struct batch_cap *c)
 	return (struct live){ .rows = rows, .targets = c->targets, .pairs = c->pairs, .visible = rows * (rows + 1) / 2 };
 }
 
-/* What making x again costs, with what nobody keeps of its inputs: in FLOPs, the time of memory counted as what could be computed meanwhile. */
+/* The seconds of making x again, with what nobody keeps of its inputs. */
 static double recompute_cost(const struct planner *p, uint32_t x, const struct live *live)
 {
-	double flops = 0, bytes = 0;
 	const struct node *n = producer_of(p->tape, x);
-	n->op->cost(p->tape, n, live, &flops, &bytes);
-	double cost = MAX(flops, bytes * FLOPS_A_BYTE);
+	double cost = node_seconds(p->options->speeds, p->tape, n, live);
 	for (int i = 0; i < NODE_INPUTS; i++)
 		if (n->in[i] && is_recomputable(p->tape, n->in[i]) && !p->crosses[n->in[i]] && !p->saved[n->in[i]])
 			cost += recompute_cost(p, n->in[i], live);
@@ -123,7 +122,7 @@ static int by_cost_per_byte(const void *a, const void *b)
 static void find_candidates(struct planner *p)
 {
 	const struct tape *t = p->tape;
-	struct live live = capacity_live(&t->cap);
+	struct live live = p->options->live ? *p->options->live : capacity_live(&t->cap);
 
 	p->candidates = mem_array(t->n_tensors, sizeof(*p->candidates));
 	for (uint32_t x = 1; x < t->n_tensors; x++) {

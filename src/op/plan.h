@@ -2,13 +2,15 @@
  *
  * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
  * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising cost (the
- * roofline's time of their op) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits.
+ * time of their op as it was measured on this machine, op/speeds.h) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits.
  * What is better done together is then made one node (op/fuse.h). */
 #ifndef OP_PLAN_H
 #define OP_PLAN_H
 
 #include "op/tape.h"
 #include "kernel/kernels.h"
+
+struct speeds;
 
 struct plan {
 	struct arena mem;
@@ -29,6 +31,9 @@ struct plan_options {
 	bool recompute_all;       /* gradient checkpointing: recompute all that can be */
 	bool no_inplace;          /* for tests */
 	bool no_fusion;           /* for tests: nodes as they were recorded */
+	/* What the choice weighs by; the same numbers give the same plan. */
+	const struct speeds *speeds; /* NULL: the usual machine */
+	const struct live *live;  /* counts of a batch on average; NULL: the capacities */
 };
 
 /* -1 and the least feasible bytes in the sentence when the limit cannot be met. */

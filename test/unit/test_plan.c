@@ -1,0 +1,182 @@
+/* test_plan: what a plan recomputes under a limit follows what ops cost on the machine that it is told of, and changes no bit; what costs nothing known is
+ * weighed by the roofline; and measuring the ops gives a share to each that a model's block has. */
+#include "../test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../op_case.h"
+#include "op/speeds.h"
+
+enum { ROWS = 96, C = 64, LAYERS = 4 };
+
+struct model {
+	struct tape t;
+	struct plan p;
+	struct run r;
+	struct batch batch;
+	struct arena mem;
+	struct pool *pool;
+	uint32_t out;
+};
+
+static uint32_t project(struct tape *t, uint32_t x, uint32_t residual)
+{
+	uint32_t w = tape_param(t, "w", 2, (size_t[]){ C, C });
+
+	return op_linear(t, &(struct linear){ .x = x, .w = w, .residual = residual });
+}
+
+/* In each layer backward reads two products and what attention made. */
+static void record(struct model *m)
+{
+	uint32_t x = tape_param(&m->t, "x", 2, (size_t[]){ ROWS, C });
+
+	for (m->t.layer = 0; m->t.layer < LAYERS; m->t.layer++) {
+		uint32_t q = project(&m->t, x, TENSOR_NONE), gate = project(&m->t, x, TENSOR_NONE);
+		x = project(&m->t, op_swiglu(&m->t, gate, op_attention(&m->t, q, q, q, 2, 2, 0.2F)), x);
+	}
+	m->t.layer = -1;
+	m->out = x;
+}
+
+static void bind(struct model *m)
+{
+	for (uint32_t i = 1; i < m->t.n_tensors; i++) {
+		struct rng_stream rng = { i };
+		if (m->p.offset[i] == SIZE_MAX)
+			run_bind(&m->r, i, random_floats(&m->mem, &rng, tensor_count(&m->t.tensors[i])));
+	}
+}
+
+static void begin(struct model *m, const struct plan_options *o)
+{
+	const struct kernels *k = kernels_get(NULL, NULL);
+	struct rng_stream rng = { 3 };
+	struct err e = ERR_INIT;
+
+	*m = (struct model){ .pool = pool_new(2) };
+	tape_init(&m->t, &batch_sample_cap, true);
+	batch_init(&m->batch, &batch_sample_cap);
+	batch_sample(&m->batch, &rng, ROWS, 5);
+	record(m);
+	tape_seed(&m->t, m->out, tape_state(&m->t, "seed", AXIS_ROWS, 2, (size_t[]){ ROWS, C }));
+	if (tape_backward(&m->t, &e) < 0 || plan_make(&m->p, &m->t, k, o, &e) < 0 || run_init(&m->r, &m->p, k, m->pool, &e) < 0)
+		BUG("%s", e.msg);
+	bind(m);
+	run_step(&m->r, &m->batch);
+}
+
+static void end(struct model *m)
+{
+	run_release(&m->r);
+	plan_release(&m->p);
+	tape_release(&m->t);
+	batch_release(&m->batch);
+	arena_release(&m->mem);
+	pool_free(m->pool);
+}
+
+static int recomputed(const struct model *m, const char *op)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < m->p.n_nodes; i++)
+		n += m->p.nodes[i].phase == PHASE_RECOMPUTE && !strncmp(m->p.nodes[i].op->name, op, strlen(op));
+	return n;
+}
+
+static bool same(const struct model *a, const struct model *b)
+{
+	for (uint32_t i = 1; i < a->t.n_tensors; i++)
+		if (a->t.tensors[i].role == ROLE_GRAD && memcmp(run_f32(&a->r, i), run_f32(&b->r, i), tensor_count(&a->t.tensors[i]) * sizeof(float)) != 0)
+			return false;
+	return !memcmp(run_f32(&a->r, a->out), run_f32(&b->r, b->out), ROWS * C * sizeof(float));
+}
+
+static void test_choice(struct test *t)
+{
+	static const struct { const char *what, *cheap, *dear; struct speeds speeds; } ways[] = {
+		{ "attention is declared dear", "linear", "attention", { 1e11, 2e11, 1e10, { { "linear", 10 }, { "attention", 0.01 } }, 2 } },
+		{ "products are declared dear", "attention", "linear", { 1e11, 2e11, 1e10, { { "linear", 0.01 }, { "attention", 10 } }, 2 } },
+	};
+	struct model kept, limited;
+
+	begin(&kept, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		struct plan_options o = { .limit_bytes = kept.p.arena_bytes - 1, .speeds = &ways[i].speeds };
+		test_case(t, "%s", ways[i].what);
+		begin(&limited, &o);
+		CHECK_MSG(t, recomputed(&limited, ways[i].cheap) > 0 && recomputed(&limited, ways[i].dear) == 0, "%d and %d", recomputed(&limited, ways[i].cheap),
+		          recomputed(&limited, ways[i].dear));
+		CHECK(t, limited.p.arena_bytes <= o.limit_bytes && same(&limited, &kept));
+		end(&limited);
+	}
+	end(&kept);
+}
+
+/* The rows of a batch may see little of what the capacity allows. */
+static void test_live(struct test *t)
+{
+	struct live few = { .rows = ROWS, .targets = 1, .pairs = 1, .visible = ROWS }, many = few;
+	struct speeds s = { .flops = 1, .int_ops = 1, .bytes = 1e9 };
+	struct model kept, limited;
+
+	many.visible = ROWS * 1e3;
+	begin(&kept, NULL);
+	for (int i = 0; i < 2; i++) {
+		struct plan_options o = { .limit_bytes = kept.p.arena_bytes - 1, .speeds = &s, .live = i ? &many : &few };
+		test_case(t, "attention over %s keys", i ? "many" : "few");
+		begin(&limited, &o);
+		CHECK_MSG(t, (recomputed(&limited, "attention") > 0) == !i && (recomputed(&limited, "linear") > 0) == i, "%d and %d",
+		          recomputed(&limited, "attention"), recomputed(&limited, "linear"));
+		end(&limited);
+	}
+	end(&kept);
+}
+
+static void test_seconds(struct test *t)
+{
+	struct speeds s = { .flops = 1e9, .bytes = 1e8, .op = { { "linear", 0.5 } }, .n_ops = 1 }, zero = { 0 };
+	struct live live = { .rows = 10 };
+	struct tape tape;
+
+	test_case(t, "a node's seconds: the roofline over its share");
+	tape_init(&tape, &batch_sample_cap, false);
+	uint32_t x = tape_state(&tape, "x", AXIS_ROWS, 2, (size_t[]){ ROWS, 1000 }), w = tape_weight(&tape, "w", DTYPE_F32, 2, (size_t[]){ 10, 1000 });
+	op_linear(&tape, &(struct linear){ .x = x, .w = w });
+	double bytes = 4 * (10 * 1000 + 10 * 1000 + 10 * 10);
+	CHECK_MSG(t, fabs(node_seconds(&s, &tape, &tape.nodes[0], &live) / (bytes / 1e8 / 0.5) - 1) < 1e-9, "%g", node_seconds(&s, &tape, &tape.nodes[0], &live));
+	s.bytes = 1e12;
+	s.n_ops = 0;
+	CHECK(t, fabs(node_seconds(&s, &tape, &tape.nodes[0], &live) / (2 * 10 * 10 * 1000 / 1e9) - 1) < 1e-9);
+	CHECK(t, node_seconds(NULL, &tape, &tape.nodes[0], &live) == node_seconds(&zero, &tape, &tape.nodes[0], &live));
+	tape_release(&tape);
+}
+
+static void test_measuring(struct test *t)
+{
+	static const char *const ops[] = { "linear", "linear int8", "attention", "rope", "rmsnorm", "layernorm", "swiglu", "gelu", "add", "dropout", "split" };
+	struct speeds s = { .flops = 1e11, .int_ops = 2e11, .bytes = 1e10 };
+	struct pool *pool = pool_new(2);
+	struct err e = ERR_INIT;
+
+	test_case(t, "the ops of a block are measured");
+	CHECK_MSG(t, speeds_measure(&s, kernels_get(NULL, NULL), pool, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+		int at = 0;
+		while (at < s.n_ops && strcmp(s.op[at].op, ops[i]) != 0)
+			at++;
+		CHECK_MSG(t, at < s.n_ops && s.op[at].share > 0, "%s", ops[i]);
+	}
+	pool_free(pool);
+}
+
+void test_plan(struct test *t);
+void test_plan(struct test *t)
+{
+	test_choice(t);
+	test_live(t);
+	test_seconds(t);
+	test_measuring(t);
+}
