@@ -70,6 +70,7 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
 # -g1: gcc gives up to track the variables of unrolled loops, and says so, after a long while.
 $(BUILD)/src/kernel/x86_%.o: EXTRA_CFLAGS += -g1
 $(BUILD)/src/kernel/x86_avx2.o $(BUILD)/src/kernel/x86_avx2_int8.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/src/kernel/x86_avxvnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavxvnni
 $(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
 $(BUILD)/src/kernel/x86_avx512vnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 

@@ -17,8 +17,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ["torch", "transformers", "peft", "gguf", "llama-cpp-python"]
 
 # What keeps each program from using more of the processor than an instruction set: kungfu and PyTorch ask the environment, llama.cpp must be compiled for it.
-HELD_TO = {"avx2": {"KUNGFU_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}}
-COMPILED_FOR = {"avx2": "-DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
+TO_256_BITS = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+HELD_TO = {"avx2": {"KUNGFU_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", **TO_256_BITS},
+           "avxvnni": {"KUNGFU_ISA": "avxvnni", "ONEDNN_MAX_CPU_ISA": "AVX2_VNNI", **TO_256_BITS}}
+GGML_AVX2 = "-DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"
+COMPILED_FOR = {"avx2": GGML_AVX2, "avxvnni": GGML_AVX2 + " -DGGML_AVX_VNNI=ON"}
 
 
 def cache_folder():

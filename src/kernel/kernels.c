@@ -41,6 +41,14 @@ static bool has_avx2(void)
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
+/* Not every compiler knows this one by name either. */
+static bool has_avxvnni(void)
+{
+	unsigned a, b, c, d;
+
+	return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 4;
+}
+
 static bool has_avx512(void)
 {
 	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -65,6 +73,7 @@ static const struct isa isas[] = {
 	{ "ref", always, "nothing", { NULL } },
 #if defined(__x86_64__)
 	{ "avx2", has_avx2, "AVX2, FMA and F16C", { x86_avx2_install, x86_avx2_int8_install } },
+	{ "avxvnni", has_avxvnni, "AVX2, FMA, F16C and AVX-VNNI", { x86_avx2_install, x86_avx2_int8_install, x86_avxvnni_install } },
 	{ "avx512", has_avx512, "AVX-512 F, BW, VL and DQ", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install } },
 	{ "avx512vnni", has_avx512vnni, "AVX-512 F, BW, VL, DQ and VNNI", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
 #endif
@@ -101,7 +110,7 @@ bool kernels_fast_int8(const struct kernels *k)
 	return k->q8_tile != table(0)->q8_tile;
 }
 
-size_t kernels_all(const struct kernels *out[4])
+size_t kernels_all(const struct kernels *out[KERNEL_SETS])
 {
 	size_t n = 0;
 
@@ -113,7 +122,7 @@ size_t kernels_all(const struct kernels *out[4])
 
 static void names_of_usable(char *out, size_t size)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	size_t n = kernels_all(all);
 
 	out[0] = 0;
@@ -125,7 +134,7 @@ static void names_of_usable(char *out, size_t size)
 
 const struct kernels *kernels_get(const char *name, struct err *e)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	char names[64];
 
 	name = name ? name : env_get("KUNGFU_ISA");

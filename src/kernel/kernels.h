@@ -1,6 +1,6 @@
 /* kernels: the arithmetic, as a table of function pointers per instruction set.
  *
- * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avx512|avx512vnni|neon forces one, and a set that this
+ * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|neon forces one, and a set that this
  * processor cannot execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
@@ -18,7 +18,7 @@
 
 struct adamw_step;
 
-enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44, KERNEL_SCORES = 64 };
+enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44, KERNEL_SCORES = 64, KERNEL_SETS = 8 };
 
 struct kernels {
 	const char *name;   /* "avx512" */
@@ -91,8 +91,8 @@ struct adamw_step {
 
 /* The table for this processor. name NULL: the best one, or what KUNGFU_ISA says. */
 const struct kernels *kernels_get(const char *name, struct err *e);
-/* Every table this processor can execute, ref first; for tests. n ≤ 4. */
-size_t kernels_all(const struct kernels *out[4]);
+/* Every table this processor can execute, ref first; for tests. */
+size_t kernels_all(const struct kernels *out[KERNEL_SETS]);
 /* Has this table int8 kernels of its own, which are faster than f32; the reference's are not. */
 bool kernels_fast_int8(const struct kernels *k);
 
@@ -101,7 +101,8 @@ void ref_install(struct kernels *k);
 void x86_avx2_install(struct kernels *k);
 void x86_avx512_install(struct kernels *k);
 void x86_avx2_int8_install(struct kernels *k);    /* the int8 slots */
-void x86_avx512vnni_install(struct kernels *k);   /* the same */
+void x86_avxvnni_install(struct kernels *k);      /* the product alone */
+void x86_avx512vnni_install(struct kernels *k);   /* the int8 slots */
 void arm_neon_install(struct kernels *k);
 
 #endif

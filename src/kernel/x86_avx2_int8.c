@@ -5,33 +5,12 @@
  * 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need the low half alone, which is why they are the fastest. Q6_K's sums are
  * of half a block, 8·15·127, and its scales (16 times them, of the high half: |16·scale| ≤ 2,048) widen them.
  *
- * A tile is 4 rows × 16 columns: 8 sums of 16 bits; the f32 sums of a tile wait in the nearest cache. */
-#include "kernel/kernels.h"
+ * A tile is 4 rows × 16 columns: 8 sums of 16 bits. */
+enum { ROWS = 4 };
 
-#include <immintrin.h>
-#include <string.h>
-
-#include "kernel/q8.h"
-#include "kernel/unroll.h"
-#include "quant/panels.h"
+#include "kernel/int8_256.h"
 
 #define PIN(v) __asm__("" : "+x"(v))
-
-enum { ROWS = 4, GROUPS = 8, HALVES = 2 /* vectors of 8 columns */ };
-
-INLINE __m256i load(const uint8_t *p)
-{
-	return _mm256_loadu_si256((const __m256i *)p);
-}
-
-/* Four bytes of activations (or their two sums) to every lane. */
-INLINE __m256i four(const void *a, size_t g)
-{
-	int x;
-
-	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
-	return _mm256_set1_epi32(x);
-}
 
 /* The low four bits (or what is above them) of the bytes of group g, columns 8h … 8h+7. */
 INLINE __m256i half_byte(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h, const bool high)
@@ -93,11 +72,6 @@ INLINE void whole_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 		}
 }
 
-INLINE __m256i bytes_8(const uint8_t *p)
-{
-	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
-}
-
 /* The same 16 bits twice in each dword. */
 INLINE __m256i twice(__m256i x)
 {
@@ -110,14 +84,10 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	__m256i part[ROWS][HALVES];
 
 	UNROLL(2)
-	for (size_t h = 0; h < HALVES; h++) {
-		__m256i pairs = _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
+	for (size_t h = 0; h < HALVES; h++)
 		UNROLL(4)
-		for (size_t i = 0; i < m; i++) {
-			const struct q8_block *x = (const void *)(a + i * a_ld);
-			n[i][h] = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, four(x->half, 0))), 5);
-		}
-	}
+		for (size_t i = 0; i < m; i++)
+			n[i][h] = zeros_share(b, (const void *)(a + i * a_ld), h);
 	UNROLL(4)
 	for (unsigned s = 0; s < 4; s++) {
 		const unsigned half = s / 2, high = s % 2;
@@ -133,81 +103,12 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	}
 }
 
-INLINE __m256 f16_8(const uint8_t *p)
+INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
 {
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-}
-
-/* Scale and offset of columns 8h … 8h+7. */
-INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b, const size_t h, __m256 *d, __m256 *o)
-{
-	*d = f16_8((panel_has_head(t) ? head : b) + 16 * h);
-	if (panel_has_halves(t)) {
-		*o = _mm256_setzero_ps();
-	} else if (panel_has_head(t)) {
-		*d = _mm256_mul_ps(*d, _mm256_cvtepi32_ps(bytes_8(b + 8 * h)));
-		*o = _mm256_mul_ps(f16_8(head + 2 * PANEL_ROWS + 16 * h), _mm256_cvtepi32_ps(bytes_8(b + PANEL_ROWS + 8 * h)));
-		*o = _mm256_mul_ps(_mm256_set1_ps(-1), *o);
-	} else {
-		*o = panel_has_min(t) ? f16_8(b + 2 * PANEL_ROWS + 16 * h) : _mm256_mul_ps(_mm256_set1_ps(-panel_zero(t)), *d);
-	}
-}
-
-INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *head, const uint8_t *b, float sum[ROWS][PANEL_ROWS])
-{
-	__m256i n[ROWS][HALVES];
-
 	if (panel_has_halves(t))
 		scaled_sums(t, m, a, a_ld, b, n);
 	else
 		whole_sums(t, m, a, a_ld, b, n);
-	UNROLL(2)
-	for (size_t h = 0; h < HALVES; h++) {
-		__m256 d, o;
-		scales_of(t, head, b, h, &d, &o);
-		UNROLL(4)
-		for (size_t i = 0; i < m; i++) {
-			const struct q8_block *x = (const void *)(a + i * a_ld);
-			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(n[i][h])), s = _mm256_load_ps(sum[i] + 8 * h);
-			s = _mm256_fmadd_ps(d, p, s);
-			_mm256_store_ps(sum[i] + 8 * h, panel_has_halves(t) ? s : _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), s));
-		}
-	}
-}
-
-INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *panel, float *c, size_t ldc)
-{
-	_Alignas(32) float sum[ROWS][PANEL_ROWS] = { 0 };
-
-	for (size_t j = 0; j < blocks; j++, a += KERNEL_Q8_BYTES)
-		block_add(t, m, a, a_ld, panel + panel_head_at(t, j), panel + panel_block_at(t, j), sum);
-	for (size_t i = 0; i < m; i++)
-		memcpy(c + i * ldc, sum[i], n * sizeof(float));
-}
-
-INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c, size_t ldc)
-{
-	for (; m >= ROWS; m -= ROWS, a += ROWS * a_ld, c += ROWS * ldc)
-		tile(t, ROWS, n, k / PANEL_BLOCK, a, a_ld, b, c, ldc);
-	UNROLL(4)
-	for (size_t i = 1; i < ROWS; i++)
-		if (m == i)
-			tile(t, i, n, k / PANEL_BLOCK, a, a_ld, b, c, ldc);
-}
-
-static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc)
-{
-	switch (t) {
-	case DTYPE_Q4_0: tiles(DTYPE_Q4_0, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q4_1: tiles(DTYPE_Q4_1, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break;
-	case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break;
-	default: BUG("no int8 product with dtype %d", (int)t);
-	}
 }
 
 /* --- activations --- */

@@ -434,7 +434,7 @@ static void test_refusals(struct test *t)
 
 void test_attention(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	struct pool *pool = pool_new(2);
 	size_t n = kernels_all(all);
 

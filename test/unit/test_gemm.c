@@ -288,7 +288,7 @@ static void test_tables_agree(struct test *t, const struct kernels **all, size_t
 void test_gemm(struct test *t);
 void test_gemm(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	size_t n = kernels_all(all);
 
 	for (size_t i = 0; i < n; i++) {

@@ -208,7 +208,7 @@ static void test_product(struct test *t, const struct kernels *k)
 void test_int8(struct test *t);
 void test_int8(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	size_t n = kernels_all(all);
 
 	for (size_t d = 0; d < ARRAY_LEN(types); d++)

@@ -493,7 +493,7 @@ static void test_choice(struct test *t, const struct kernels *const *all, size_t
 void test_kernels(struct test *t);
 void test_kernels(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	size_t n = kernels_all(all);
 	struct buffers b;
 

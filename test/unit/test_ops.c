@@ -230,7 +230,7 @@ static void check_bits(struct test *t, const struct op *op, int number, const st
 
 static void check_kernels(struct test *t, const struct op *op, int number)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	size_t tables = kernels_all(all), n, m;
 	struct arena mem = ARENA_INIT;
 	const float *want = results_of(t, &mem, op, number, all[0], 1, NULL, &n);

@@ -140,7 +140,7 @@ static void test_schedules(struct test *t)
 
 void test_optim(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	struct pool *pool = pool_new(2);
 	size_t n = kernels_all(all);
 
