@@ -11,15 +11,17 @@
 #include "cmd/gas_learning.h"
 #include "cmd/gas_measure.h"
 #include "cmd/gas_numbers.h"
+#include "cmd/table.h"
 #include "data/rows.h"
 
 extern const struct command cmd_gas_marginal;
 
 enum { PLACES = 60 };
+#define MISFIT 2                   /* from so many standard errors on it is said */
 
 struct marginal {
 	struct common common;
-	double next, value, label_cost;
+	double next, value, label_cost, from;
 	bool no_floor, measure;
 	int64_t seed;
 	const char *out, *over, *unit, *at, *eval_data, *runs;
@@ -29,6 +31,7 @@ static const struct opt marginal_opts[] = {
 	OPT_FLOAT("next", struct marginal, next, "100", 1, 1e15, "labels whose worth is asked for, on top of the most that was measured"),
 	OPT_FLOAT("value", struct marginal, value, NULL, 0, 1e18, "worth of an error of 1 becoming 0, in the unit of --label-cost"),
 	OPT_FLOAT("label-cost", struct marginal, label_cost, NULL, 0, 1e18, "cost of one more label, its training included"),
+	OPT_FLOAT("from", struct marginal, from, "0", 0, 1e15, "points of fewer labels are shown and not fitted: a power law begins where something is learnt"),
 	OPT_FLAG("no-floor", struct marginal, no_floor, "false", "the error goes to 0 in the end: two points are enough"),
 	OPT_INT("seed", struct marginal, seed, "42", 0, 9007199254740991.0, "of the band's draws"),
 	OPT_CHOICE("over", struct marginal, over, "labels", "labels|tokens|steps", "of the ledger's runs: what the curve is over; tokens: supervised ones"),
@@ -93,6 +96,8 @@ static int draw(const struct marginal *o, const struct curve *c, const struct cu
 struct answer {
 	struct span now, gain, stop, worth;
 	double most, next_cost;        /* NAN: figures have none */
+	const struct curve_point *points; /* [n] all of them, those that were not fitted too */
+	size_t n;
 	struct span bought;
 	const struct elsewhere *best;
 };
@@ -110,10 +115,29 @@ static void ask(struct answer *a, const struct marginal *o, const struct curve *
 	a->best = l->n ? learning_best(l, a->next_cost, &a->bought) : NULL;
 }
 
+static struct span error_of(const struct curve_point *p) { return p->se > 0 ? span_error(p->err, p->se) : span_exact(p->err); }
+
+static json_t *points_json(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->n; i++) {
+		json_t *j = json_pack("{s:f}", "labels", a->points[i].n);
+		span_put(j, "error", error_of(&a->points[i]));
+		json_object_set_new(j, "fitted", json_boolean(a->points[i].n >= o->from));
+		json_object_set_new(j, "curve", jsonx_number(curve_at(c, a->points[i].n).mid));
+		json_object_set_new(j, "cost", jsonx_number(l->n ? l->cost[i] : NAN));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
 static void put_answer(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
 {
 	json_t *j = json_pack("{s:f, s:f, s:f, s:s, s:f, s:f}", "a", c->a, "b", c->b, "c", c->c, "over", o->over, "labels", a->most, "next", o->next);
 
+	json_object_set_new(j, "misfit", jsonx_number(c->misfit));
+	json_object_set_new(j, "points", points_json(o, c, a, l));
 	span_put(j, "error", a->now);
 	span_put(j, "gain", a->gain);
 	span_put(j, "worth", a->worth);
@@ -127,6 +151,29 @@ static void put_answer(const struct marginal *o, const struct curve *c, const st
 	}
 	app_json(j);
 	json_decref(j);
+}
+
+static void show_points(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
+{
+	const char *const heads[] = { o->over, "error", "curve", "to learn, " };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0xf };
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		table_cell(&t, "%s%s", heads[i], i + 1 < ARRAY_LEN(heads) ? "" : o->unit);
+	for (size_t i = 0; i < a->n; i++) {
+		table_cell(&t, "%.6g", a->points[i].n);
+		span_cell(&t, error_of(&a->points[i]));
+		if (a->points[i].n < o->from)
+			table_cell(&t, "not fitted");
+		else
+			table_cell(&t, "%.4g", curve_at(c, a->points[i].n).mid);
+		table_cell(&t, "%.4g", l->cost[i]);
+	}
+	table_write(&text, &t, "");
+	app_print("%s", buf_str(&text));
+	buf_release(&text);
+	table_release(&t);
 }
 
 static void show_ledger(const struct marginal *o, const struct answer *a, const struct learning *l)
@@ -148,9 +195,14 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 {
 	char text[64], more[64];
 
-	if (l->n)
+	if (l->n) {
 		app_print("%zu runs of the ledger, evaluated on %s\n", l->n, l->data);
+		show_points(o, c, a, l);
+	}
 	app_print("error = %.4g · %s^-%.4g + %.4g\n", c->a, o->over, c->b, c->c);
+	if (c->misfit > MISFIT)
+		app_print("the points lie %.2g times as far off it as their errors allow, so the band is as much wider; --from N leaves out sizes at which little was "
+		          "learnt yet\n", c->misfit);
 	span_text(text, a->now);
 	app_print("at %.6g %s the curve is at %s%s\n", a->most, o->over, text, c->has_band ? "" : " (too few points for a band)");
 	span_text(text, a->gain);
@@ -163,17 +215,30 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 		app_print("stop at %s %s: one more costs what it brings; %s\n", text, o->over, a->stop.mid > a->most ? "go on" : "you are there");
 }
 
+/* The points from o->from on, in `kept`. */
+static size_t choose(const struct marginal *o, const struct curve_point *points, size_t n, struct curve_point kept[POINTS])
+{
+	size_t some = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (points[i].n >= o->from)
+			kept[some++] = points[i];
+	return some;
+}
+
 static int fit(const struct app *app, const struct marginal *o, struct learning *l, const struct curve_point *points, size_t n, struct err *e)
 {
-	struct answer a = { .most = 0 };
+	struct answer a = { .points = points, .n = n };
+	struct curve_point kept[POINTS];
 	struct curve c;
 	double least = INFINITY;
+	size_t some = choose(o, points, n, kept);
 
-	for (size_t i = 0; i < n; i++) {
-		least = MIN(least, points[i].n);
-		a.most = MAX(a.most, points[i].n);
+	for (size_t i = 0; i < some; i++) {
+		least = MIN(least, kept[i].n);
+		a.most = MAX(a.most, kept[i].n);
 	}
-	if (curve_fit(&c, points, n, o->no_floor, (uint64_t)o->seed, e) < 0)
+	if (curve_fit(&c, kept, some, o->no_floor, (uint64_t)o->seed, e) < 0)
 		return -1;
 	ask(&a, o, &c, l);
 	if (app->json)

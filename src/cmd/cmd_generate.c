@@ -24,7 +24,8 @@ static const struct opt generate_opts[] = {
 	OPT_STRING("prompt-file", struct generate_command, prompt_file, NULL, "FILE", "the same, from a file, its bytes as they are; with --out rows"),
 	OPT_STRING("system", struct generate_command, system, NULL, "TEXT", "the system's turn before it"),
 	OPT_FLAG("raw", struct generate_command, raw, "false", "no chat template: the text is continued as it is"),
-	ADAPTER_OPT(struct generate_command, adapter),
+	OPT_LIST("adapter", struct generate_command, adapter, "PATH",
+	         "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as NAME=PATH: a row's \"adapter\" names its own"),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and finish_reason; goes on where it was stopped"),
@@ -150,7 +151,7 @@ static bool is_colored(const struct generate_command *o)
 
 static int plan_answer(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt, struct err *e)
 {
-	struct many_prompt one = { prompt->id, prompt->n, 0 };
+	struct many_prompt one = { prompt->id, prompt->n, 0, 0 };
 	struct sampler sampler;
 
 	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
@@ -238,6 +239,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "--prompt-file of rows goes with --out FILE, where their answers go; a text is read from standard input with -p -";
 	if (o->n > 1 && o->out)
 		return "--n is for one prompt, --out for rows of them";
+	if (o->adapter.n > 1 && !o->out)
+		return "several --adapter go with rows that name theirs: --prompt-file rows.jsonl --out FILE";
 	if (o->show_logprobs && (o->out || o->n > 1))
 		return "--show-logprobs shows one answer";
 	if (o->profiling.on && (o->out || o->n > 1))
@@ -245,6 +248,20 @@ static const char *contradiction(const struct generate_command *o)
 	if (o->top_logprobs && !o->show_logprobs)
 		return "--top-logprobs goes with --show-logprobs";
 	return NULL;
+}
+
+/* Where rows name theirs they are opened as several, else the one as it is. */
+static int open_model(struct generate_command *o, struct loaded *l, const char *path, struct err *e)
+{
+	struct named_adapters *a = &o->adapters;
+	bool several = a->named && o->out;
+
+	if (loaded_open(l, path, a->n && !several ? a->paths[0] : NULL, e) < 0)
+		return -1;
+	if (!several || loaded_several(l, (const char *const *)a->names, a->paths, a->n, e) == 0)
+		return 0;
+	loaded_close(l);
+	return -1;
 }
 
 static int run(struct app *app)
@@ -258,12 +275,13 @@ static int run(struct app *app)
 
 	if (status)
 		return status - 1;
+	o.adapters = (struct named_adapters){ 0 };
 	if (contradiction(&o)) {
 		status = app_usage(&cmd_generate, "%s", contradiction(&o));
 	} else if (o.system && !utf8_valid(o.system, strlen(o.system), &bad)) {
 		err_set(&e, "--system: not UTF-8: the byte at offset %zu", bad);
 		status = app_fail(&e);
-	} else if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
+	} else if (generate_adapters(&o.adapters, &o.adapter, &e) < 0 || open_model(&o, &l, p.positional[0], &e) < 0) {
 		status = app_fail(&e);
 	} else {
 		status = model_compute(app, &l.model, o.compute, PREPARE_GENERATE, &e);
@@ -273,6 +291,7 @@ static int run(struct app *app)
 			status = app_fail(&e);
 		loaded_close(&l);
 	}
+	named_adapters_release(&o.adapters);
 	opt_release(&p);
 	return status;
 }

@@ -123,6 +123,19 @@ static bool error_of(const struct family *f, int thing, const char *data, struct
 
 struct search { const char *data, *model; char *key; enum learning_over over; enum cost_unit unit; };
 
+/* In the order of what was learnt from. */
+static void add_point(struct learning *l, struct curve_point p, double cost)
+{
+	size_t i = l->n++;
+
+	for (; i > 0 && l->points[i - 1].n > p.n; i--) {
+		l->points[i] = l->points[i - 1];
+		l->cost[i] = l->cost[i - 1];
+	}
+	l->points[i] = p;
+	l->cost[i] = cost;
+}
+
 static void add(struct learning *l, int thing, const struct search *q)
 {
 	const struct family *f = &l->books.family;
@@ -136,12 +149,10 @@ static void add(struct learning *l, int thing, const struct search *q)
 	double n = amount(f, m->maker, q->over), cost = cost_of(&m->own, q->unit);
 	bool mine = !strcmp(key, q->key) && !strcmp(used(began, "model"), q->model) && n > 0;
 	mem_free(key);
-	if (mine && l->n < POINTS) {
-		l->cost[l->n] = cost;
-		l->points[l->n++] = (struct curve_point){ n, error.mid, span_sigma(error) };
-	} else if (!mine && l->n_others < POINTS && cost > 0) {
+	if (mine && l->n < POINTS)
+		add_point(l, (struct curve_point){ n, error.mid, span_sigma(error) }, cost);
+	else if (!mine && l->n_others < POINTS && cost > 0)
 		l->others[l->n_others++] = (struct elsewhere){ m->artefact.name ? m->artefact.name : m->artefact.hash, f->entries->items[m->maker].id, error, cost };
-	}
 }
 
 static int is_of_tune(const struct family *f, int thing, const char *what, const struct entry **began, struct err *e)

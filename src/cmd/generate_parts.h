@@ -1,5 +1,5 @@
 /* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one prompt:
- * generate_several.c; a file of rows: generate_rows.c; what it will take: generate_plan.c; tokens with their probabilities: token_view.c. */
+ * generate_several.c; a file of rows: generate_rows.c; which adapter: generate_adapters.c; what it will take: generate_plan.c; tokens with their probabilities: token_view.c. */
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
@@ -9,15 +9,29 @@
 #include "data/prompts.h"
 #include "infer/many.h"
 
+struct named_adapters {
+	char **names;                  /* [n] NULL: it has none */
+	const char **paths;            /* [n] borrowed of the options */
+	size_t n;
+	bool named;                    /* rows of prompts name their own */
+};
+
 struct generate_command {
 	struct common common;
-	const char *adapter, *prompt, *prompt_file, *system, *out, *color, *compute;
+	struct opt_list adapter;
+	const char *prompt, *prompt_file, *system, *out, *color, *compute;
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
 	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
+	struct named_adapters adapters;
 };
+
+int generate_adapters(struct named_adapters *a, const struct opt_list *list, struct err *e);
+int generate_adapter_of(const struct named_adapters *a, const char *name);                            /* its number, −1 */
+int generate_row_adapter(const struct named_adapters *a, const struct row *r, int *which, struct err *e); /* see many_prompt */
+void named_adapters_release(struct named_adapters *a);
 
 /* The answer's part of a generation as JSON: text, ids, finish_reason. */
 json_t *generation_json(const struct generation *g);

@@ -19,6 +19,7 @@ struct work {
 	const struct generate_command *o;
 	struct rows rows;
 	struct tokens *ids;            /* [rows.n] */
+	int *adapter;                  /* [rows.n] see many_prompt */
 	struct answer_file file;
 	size_t first;                  /* rows that were answered before */
 	struct generation *waiting;    /* [rows.n] answered, those before them are not yet */
@@ -80,11 +81,29 @@ static json_t *deciding_options(const struct opt_parse *p)
 	return some;
 }
 
+/* Of named ones: of all their names and hashes. */
+static int adapters_hash(const struct named_adapters *a, char hex[33], struct err *e)
+{
+	struct buf all = BUF_INIT;
+	int status = 0;
+
+	if (!a->named)
+		return a->n ? adapter_hash(a->paths[0], hex, e) : 0;
+	for (size_t i = 0; i < a->n && status == 0; i++) {
+		status = adapter_hash(a->paths[i], hex, e);
+		buf_addf(&all, "%s=%s\n", a->names[i], hex);
+	}
+	if (status == 0)
+		hash_hex(all.data, all.len, hex);
+	buf_release(&all);
+	return status;
+}
+
 static json_t *describe(const struct work *w, const struct opt_parse *p, const struct loaded *l, struct err *e)
 {
 	char model[33] = "", adapter[33] = "";
 
-	if (source_hash(&l->model.source, model, e) < 0 || (w->o->adapter && adapter_hash(w->o->adapter, adapter, e) < 0))
+	if (source_hash(&l->model.source, model, e) < 0 || adapters_hash(&w->o->adapters, adapter, e) < 0)
 		return NULL;
 	return json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model, "adapter", adapter, "options", deciding_options(p));
 }
@@ -101,6 +120,8 @@ static int encode_rows(struct work *w, struct loaded *l, struct err *e)
 		const struct row *r = &w->rows.items[i];
 		if (prompt_encode_row(&codec, r->json, &how, &w->ids[i], e) < 0)
 			return err_prefix(e, "%s:%zu", r->file, r->line);
+		if (generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e) < 0)
+			return -1;
 		if (w->ids[i].n >= limit)
 			return err_set(e, "%s:%zu: the prompt has %zu tokens, the model's context holds %zu: there is no room for an answer", r->file, r->line,
 			               w->ids[i].n, limit);
@@ -194,7 +215,7 @@ static int answer_rows(struct work *w, struct loaded *l, struct many_options *ma
 
 	for (size_t i = 0; i < n; i++) {
 		const struct tokens *t = &w->ids[w->first + i];
-		prompts[i] = (struct many_prompt){ t->id, t->n, (uint32_t)(w->first + i) };
+		prompts[i] = (struct many_prompt){ t->id, t->n, (uint32_t)(w->first + i), w->adapter[w->first + i] };
 		w->prompt_tokens += t->n;
 	}
 	if (n)
@@ -233,7 +254,7 @@ static int plan_rows(struct work *w, struct loaded *l, struct err *e)
 		return -1;
 	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
 	for (size_t i = 0; i < n; i++)
-		prompts[i] = (struct many_prompt){ w->ids[first + i].id, w->ids[first + i].n, 0 };
+		prompts[i] = (struct many_prompt){ w->ids[first + i].id, w->ids[first + i].n, 0, w->adapter[first + i] };
 	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n, e);
 	mem_free(prompts);
 	sampling_release(&sampler);
@@ -275,6 +296,7 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
 		return -1;
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
+	w.adapter = mem_array(w.rows.n, sizeof(*w.adapter));
 	w.waiting = mem_array(w.rows.n, sizeof(*w.waiting));
 	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
 	w.requests = mem_array(w.rows.n, sizeof(*w.requests));
@@ -290,6 +312,7 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 		mem_free(w.requests[i]);
 	}
 	mem_free(w.ids);
+	mem_free(w.adapter);
 	mem_free(w.waiting);
 	mem_free(w.is_waiting);
 	mem_free(w.requests);

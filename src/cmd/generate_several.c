@@ -95,7 +95,7 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	                             .begun = begun, .done = take, .progress = tell, .ctx = &several };
 	struct many_prompt *prompts = mem_array(several.n, sizeof(*prompts));
 	for (size_t i = 0; i < several.n; i++)
-		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i };
+		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i, 0 };
 	several.answers = mem_array(several.n, sizeof(*several.answers));
 	several.requests = mem_array(several.n, sizeof(*several.requests));
 	several.gas = mem_array(several.n, sizeof(*several.gas));

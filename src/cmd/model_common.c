@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "adapt/several.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,6 +27,23 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	l->has_adapter = true;
 	books_in("adapter", adapter, NULL);
 	return 0;
+}
+
+int loaded_several(struct loaded *l, const char *const *names, const char *const *paths, size_t n, struct err *e)
+{
+	struct adapter *some = mem_array(n, sizeof(*some));
+	size_t opened = 0;
+	int status = 0;
+
+	while (opened < n && status == 0 && (status = adapter_load(&some[opened], paths[opened], &l->model, e)) == 0)
+		books_in("adapter", paths[opened++], NULL);
+	if (status == 0)
+		status = several_make(&l->adapter, &l->model, some, names, n, e);
+	l->has_adapter = status == 0;
+	for (size_t i = 0; i < opened; i++)
+		adapter_release(&some[i]);
+	mem_free(some);
+	return status;
 }
 
 int model_compute(struct app *app, struct model *m, const char *compute, enum prepare_for what, struct err *e)

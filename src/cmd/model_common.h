@@ -20,6 +20,8 @@ struct loaded {
 };
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+/* Several adapters as one (adapt/several.h), for a model that was opened without: the i-th is paths[i]. */
+int loaded_several(struct loaded *l, const char *const *names, const char *const *paths, size_t n, struct err *e);
 int loaded_chat(struct loaded *l, struct err *e);
 /* loaded_chat, and --system and --raw made to fit: without a template a prompt is continued as it is, and said so. */
 int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);

@@ -176,6 +176,8 @@ int curve_fit(struct curve *c, const struct curve_point *p, size_t n, bool no_fl
 	c->a = mine[0];
 	c->b = mine[1];
 	c->c = mine[2];
+	double degrees = (double)n - (no_floor ? 2 : 3);
+	c->misfit = known && degrees >= 1 ? sqrt(s.rest / degrees) : NAN;
 	c->has_band = find_errors(&q, &s, known, se);
 	if (c->has_band)
 		draw(c, &q, &s, se, seed);

@@ -19,6 +19,7 @@ struct curve_point { double n, err, se; };      /* se: standard error of err; 0 
 struct curve {
 	double a, b, c;
 	bool has_band;             /* false: as many numbers as points and no standard errors */
+	double misfit;             /* √(χ²/degrees): how far the points lie off, in their standard errors; 1 is as wanted; NAN: nothing tells */
 	double (*draws)[3];        /* [n_draws] a, b, c */
 	size_t n_draws;
 };
