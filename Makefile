@@ -54,9 +54,9 @@ $(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/
 $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(BUILD)/libfixture.a $(BUILD)/libkungfu.a
+$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(BUILD)/libfixture.a $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
 $(BUILD)/%.o: %.c $(BUILD)/.deps-found
 	@mkdir -p $(@D)

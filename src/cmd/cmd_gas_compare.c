@@ -15,12 +15,13 @@ enum { PLACES = 60 };
 struct compare {
 	struct common common;
 	double uses;
-	const char *unit, *out;
+	const char *unit, *compute, *out;
 };
 
 static const struct opt compare_opts[] = {
 	OPT_FLOAT("uses", struct compare, uses, "1000", 1, 1e15, "how often the result is used"),
 	OPT_CHOICE("unit", struct compare, unit, "seconds", "seconds|joules|money", "of the costs: what is read of the ledger's runs and of files"),
+	OPT_CHOICE("compute", struct compare, compute, NULL, "f32|int8", "uses in this arithmetic alone; without it, that of a method's newest use"),
 	OPT_STRING("out", struct compare, out, NULL, "FILE", "total cost against uses as SVG"),
 	COMMON_OPTS(struct compare, common),
 	OPT_END
@@ -129,9 +130,23 @@ static void show_sources(const struct method_set *s)
 		if (!m->what)
 			continue;
 		const struct entry *newest = &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
-		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld rows)\n", m->name, m->once_runs, m->once_runs == 1 ? "" : "s", m->evidence.n_runs,
-		          newest->id, newest->command, (long long)m->evidence.rows);
+		char way[80];
+		evidence_way(newest, way);
+		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld rows%s)", m->name, m->once_runs, m->once_runs == 1 ? "" : "s", m->evidence.n_runs,
+		          newest->id, newest->command, (long long)m->evidence.rows, way);
+		if (m->evidence.n_others)
+			app_print("; %zu in other arithmetic, with other threads or elsewhere left out", m->evidence.n_others);
+		app_print("\n");
 	}
+}
+
+static void put_way(json_t *j, const struct entry *use)
+{
+	const char *compute = evidence_compute(use);
+
+	json_object_set_new(j, "compute", *compute ? json_string(compute) : json_null());
+	json_object_set_new(j, "threads", use->threads >= 0 ? json_integer(use->threads) : json_null());
+	json_object_set_new(j, "machine", use->machine ? json_string(use->machine) : json_null());
 }
 
 static void put_evidence(json_t *j, const struct method_set *s, const struct method *m)
@@ -144,6 +159,8 @@ static void put_evidence(json_t *j, const struct method_set *s, const struct met
 	json_object_set_new(j, "once_runs", json_integer((json_int_t)m->once_runs));
 	json_object_set_new(j, "use_runs", runs);
 	json_object_set_new(j, "use_rows", json_integer(m->evidence.rows));
+	put_way(j, &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]]);
+	json_object_set_new(j, "left_out", json_integer((json_int_t)m->evidence.n_others));
 	if (s->unit != COST_MONEY)
 		return;
 	json_object_set_new(j, "currency", s->currency[0] ? json_string(s->currency) : json_null());
@@ -198,6 +215,7 @@ static int compare(const struct app *app, const struct compare *o, const struct 
 	const struct method *m = s->m;
 	size_t best = 0;
 
+	s->compute = o->compute;
 	if (methods_read(s, &o->common, p->positional, p->n_positional, o->unit, e) < 0)
 		return -1;
 	judge(s->m, s->n, o->uses);

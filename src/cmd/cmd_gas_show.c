@@ -179,10 +179,80 @@ static int draw_curve(const char *path, const struct family_member *m, const str
 	return chart_write(path, &c, e);
 }
 
+/* --- who used it, by the way in which they did --- */
+
+struct way { const struct entry *like; struct cost cost; int64_t rows; /* −1: not known of all */ };
+
+static bool takes_in(const struct entry *x, const char *hash)
+{
+	for (size_t i = 0; i < x->n_uses; i++)
+		if (!x->uses[i].out && !strcmp(x->uses[i].artefact.hash, hash))
+			return true;
+	return false;
+}
+
+static void add_to_way(struct way *ways, size_t *n, const struct entry *x)
+{
+	size_t i = 0;
+	int64_t rows = evidence_rows(x);
+
+	while (i < *n && (strcmp(ways[i].like->command, x->command) || !evidence_same_way(ways[i].like, x)))
+		i++;
+	if (i == *n) {
+		ways[(*n)++] = (struct way){ .like = x };
+		cost_none(&ways[i].cost);
+	}
+	cost_add_run(&ways[i].cost, x);
+	ways[i].rows = rows > 0 && ways[i].rows >= 0 ? ways[i].rows + rows : -1;
+}
+
+/* In f's arena. */
+static struct way *ways_of(struct family *f, int at, size_t *n)
+{
+	struct way *ways = arena_array(&f->mem, f->entries->n, sizeof(*ways));
+
+	*n = 0;
+	for (size_t i = 0; i < f->entries->n; i++)
+		if (takes_in(&f->entries->items[i], f->members[at].artefact.hash))
+			add_to_way(ways, n, &f->entries->items[i]);
+	return ways;
+}
+
+static void show_ways(const struct way *ways, size_t n)
+{
+	char way[80], cost[200], time[32];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct way *w = &ways[i];
+		evidence_way(w->like, way);
+		cost_text(&w->cost, cost);
+		app_print("    %s%s%s%.8s: %zu run%s: %s", w->like->command, way, w->like->machine ? ", machine " : "", w->like->machine ? w->like->machine : "",
+		          w->cost.runs, w->cost.runs == 1 ? "" : "s", cost);
+		if (w->rows > 0)
+			app_print("; %s a row of %lld", predict_human(w->cost.seconds / (double)w->rows, time), (long long)w->rows);
+		app_print("\n");
+	}
+}
+
+static json_t *ways_json(const struct way *ways, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct entry *like = ways[i].like;
+		const char *compute = evidence_compute(like);
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o}", "command", like->command, "compute", *compute ? compute : NULL, "threads",
+		                                      like->threads >= 0 ? json_integer(like->threads) : json_null(), "machine", like->machine, "kernels", like->kernels,
+		                                      "rows", ways[i].rows > 0 ? json_integer(ways[i].rows) : json_null(), "cost", cost_json(&ways[i].cost)));
+	}
+	return list;
+}
+
 static void show_artefact(const struct app *app, struct family *f, int at)
 {
 	const struct family_member *m = &f->members[at];
-	size_t n_ancestors, n_sharers;
+	size_t n_ancestors, n_sharers, n_ways;
+	struct way *ways = ways_of(f, at, &n_ways);
 	int *ancestors = family_ancestors(f, at, &n_ancestors), *sharers = family_sharers(f, at, &n_sharers);
 	struct cost sunk;
 	char name[80], text[200];
@@ -193,6 +263,7 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 		json_object_set_new(j, "sunk", cost_json(&sunk));
 		json_object_set_new(j, "uses", json_integer((json_int_t)m->n_uses));
 		json_object_set_new(j, "used", cost_json(&m->uses));
+		json_object_set_new(j, "used_by", ways_json(ways, n_ways));
 		json_object_set_new(j, "made", json_integer((json_int_t)m->made));
 		json_object_set_new(j, "ancestors", members_json(f, ancestors, n_ancestors));
 		json_object_set_new(j, "shared_with", members_json(f, sharers, n_sharers));
@@ -209,6 +280,7 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	app_print("  %-12s %s%s\n", "own", m->maker < 0 ? "not known: no run here made it; kungfu gas declare enters it" : text, m->made > 1 ? "; made again since" : "");
 	cost_text(&m->uses, text);
 	app_print("  %-12s %zu runs: %s\n", "used by", m->n_uses, m->n_uses ? text : "none yet");
+	show_ways(ways, n_ways);
 	show_members("shared with", f, sharers, n_sharers);
 	show_curve(&sunk, &m->own);
 }

@@ -121,7 +121,7 @@ static bool error_of(const struct family *f, int thing, const char *data, struct
 	return false;
 }
 
-struct search { const char *data, *model; char *key; enum learning_over over; enum cost_unit unit; };
+struct search { const char *data, *model; const struct entry *began; char *key; enum learning_over over; enum cost_unit unit; };
 
 /* In the order of what was learnt from. */
 static void add_point(struct learning *l, struct curve_point p, double cost)
@@ -150,7 +150,7 @@ static void add(struct learning *l, int thing, const struct search *q)
 	bool mine = !strcmp(key, q->key) && !strcmp(used(began, "model"), q->model) && n > 0;
 	mem_free(key);
 	if (mine && l->n < POINTS)
-		add_point(l, (struct curve_point){ n, error.mid, span_sigma(error) }, cost);
+		add_point(l, (struct curve_point){ n, error.mid, span_sigma(error) }, evidence_same_way(began, q->began) ? cost : NAN);
 	else if (!mine && l->n_others < POINTS && cost > 0)
 		l->others[l->n_others++] = (struct elsewhere){ m->artefact.name ? m->artefact.name : m->artefact.hash, f->entries->items[m->maker].id, error, cost };
 }
@@ -171,12 +171,13 @@ static int find(struct learning *l, const char *what, struct search *q, struct e
 	const struct entry *began;
 	struct evidence v;
 
-	if (evidence_find(&v, f, l->books.ledger, what, e) < 0 || is_of_tune(f, v.thing, what, &began, e) < 0)
+	if (evidence_find(&v, f, l->books.ledger, what, NULL, e) < 0 || is_of_tune(f, v.thing, what, &began, e) < 0)
 		return -1;
 	if (v.n_runs == 0 && !q->data)
 		return err_set(e, "%s: no eval of the ledger used it; kungfu eval MODEL --adapter DIR --data FILE tells its error", what);
 	q->data = q->data ? q->data : used(&f->entries->items[v.runs[v.n_runs - 1]], "data");
 	q->model = used(began, "model");
+	q->began = began;
 	q->key = recipe_key(began, q->over);
 	int data = family_find(f, q->data), model = family_find(f, q->model);
 	l->data = data >= 0 && f->members[data].artefact.name ? f->members[data].artefact.name : q->data;
@@ -203,15 +204,20 @@ int learning_read(struct learning *l, const struct common *o, const char *what, 
 
 double learning_cost_of_one(const struct learning *l)
 {
-	double x = 0, y = 0, xx = 0, xy = 0;
+	double n = 0, x = 0, y = 0, xx = 0, xy = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		x += l->points[i].n / (double)l->n;
-		y += l->cost[i] / (double)l->n;
+		if (isnan(l->cost[i]))
+			continue;
+		n++;
+		x += l->points[i].n;
+		y += l->cost[i];
 	}
 	for (size_t i = 0; i < l->n; i++) {
-		xx += (l->points[i].n - x) * (l->points[i].n - x);
-		xy += (l->points[i].n - x) * (l->cost[i] - y);
+		if (isnan(l->cost[i]))
+			continue;
+		xx += (l->points[i].n - x / n) * (l->points[i].n - x / n);
+		xy += (l->points[i].n - x / n) * (l->cost[i] - y / n);
 	}
 	return xx > 0 ? fmax(0, xy / xx) : NAN;
 }

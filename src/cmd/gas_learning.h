@@ -18,7 +18,7 @@ struct elsewhere {                 /* another thing that was evaluated on the sa
 struct learning {
 	struct gas_books books;
 	struct curve_point points[POINTS];
-	double cost[POINTS];           /* own, of each point */
+	double cost[POINTS];           /* own, of each point; NAN: not known, or of a run in another way (gas/evidence.h): another machine's */
 	size_t n;
 	const char *data;              /* name of the evaluation rows */
 	struct span before;            /* error of the model as it is; NAN: not evaluated on these rows */
@@ -29,7 +29,8 @@ struct learning {
 /* what: a run of tune, its folder, its adapter or model. data: hash of the evaluation rows, or NULL: those of its newest evaluation. −1 with a sentence that
  * says what to run. */
 int learning_read(struct learning *l, const struct common *o, const char *what, const char *data, enum learning_over over, enum cost_unit unit, struct err *e);
-double learning_cost_of_one(const struct learning *l);  /* what one more label (token, step) costs: slope of a line through the costs; NAN for one size */
+double learning_cost_of_one(const struct learning *l);  /* what one more label (token, step) costs: slope of a line through the costs; NAN for one size
+                                                         * of those whose cost is known */
 /* Of those others the one that bought most for this gas, see economics.h; NULL: there is none. */
 const struct elsewhere *learning_best(const struct learning *l, double gas, struct span *bought);
 void learning_release(struct learning *l);

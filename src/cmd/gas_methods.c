@@ -75,20 +75,21 @@ static int read_ledger(struct method_set *s, struct method *m, const struct comm
 	m->what = equals ? equals + 1 : text;
 	if (!s->books.ledger && gas_books_open(&s->books, o, e) < 0)
 		return err_prefix(e, "%s is none of " FIGURES " and no run", text);
-	if (evidence_find(&m->evidence, &s->books.family, s->books.ledger, m->what, e) < 0)
+	if (evidence_find(&m->evidence, &s->books.family, s->books.ledger, m->what, s->compute, e) < 0)
 		return -1;
 	m->name = equals ? mem_strndup(text, (size_t)(equals - text)) : mem_strdup(text);
 	return 0;
 }
 
 /* How a person gets what is missing. */
-static int say_missing(const struct method *m, const struct family *f, struct err *e)
+static int say_missing(const struct method *m, const struct family *f, const char *compute, struct err *e)
 {
 	const struct artefact *a = &f->members[m->evidence.thing].artefact;
 	bool adapter = !strcmp(a->kind, "adapter");
 
-	return err_set(e, "%s: no eval or generate of the ledger used it, so nothing says what a use costs; kungfu eval %s --data FILE measures it", m->what,
-	               adapter ? "MODEL --adapter DIR" : a->path ? a->path : "MODEL");
+	return err_set(e, "%s: no eval or generate of the ledger used it%s%s, so nothing says what a use costs; kungfu eval %s --data FILE%s%s measures it", m->what,
+	               compute ? " in " : "", compute ? compute : "", adapter ? "MODEL --adapter DIR" : a->path ? a->path : "MODEL",
+	               compute ? " --compute " : "", compute ? compute : "");
 }
 
 static int check_currency(struct method_set *s, const struct method *m, const struct cost *c, struct err *e)
@@ -106,7 +107,7 @@ static int fill_costs(struct method_set *s, struct method *m, const struct evide
 	struct cost once, use;
 
 	if (m->evidence.n_runs == 0)
-		return say_missing(m, f, e);
+		return say_missing(m, f, s->compute, e);
 	evidence_once(f, all, n, which, &once);
 	evidence_use(f, &m->evidence, &use);
 	double uses = (double)m->evidence.rows * (double)m->evidence.n_runs;

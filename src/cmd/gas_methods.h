@@ -25,9 +25,10 @@ struct method_set {
 	struct gas_books books;        /* opened when one needs it */
 	enum cost_unit unit;
 	char currency[4];              /* of the ledger's money */
+	const char *compute;           /* uses in this arithmetic alone; NULL: in that of the newest */
 };
 
-/* words: NAME:FIXED,PER_USE[,QUALITY], or [NAME=]RUN|PATH. unit: "seconds", "joules", "money". */
+/* s: all zeroes, but for compute. words: NAME:FIXED,PER_USE[,QUALITY], or [NAME=]RUN|PATH. unit: "seconds", "joules", "money". */
 int methods_read(struct method_set *s, const struct common *o, const char *const *words, size_t n, const char *unit, struct err *e);
 void methods_release(struct method_set *s);
 

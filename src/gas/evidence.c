@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,39 @@ int64_t evidence_rows(const struct entry *run)
 	return rows;
 }
 
+const char *evidence_compute(const struct entry *run)
+{
+	static const char *const names[] = { "f32", "int8" };
+	struct err ignored = ERR_INIT;
+	json_t *j = run->metrics ? jsonx_load(run->metrics, strlen(run->metrics), "metrics", &ignored) : NULL;
+	const char *said = json_string_value(json_object_get(j, "compute")), *found = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && said; i++)
+		found = !strcmp(said, names[i]) ? names[i] : found;
+	json_decref(j);
+	return found;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool evidence_same_way(const struct entry *a, const struct entry *b)
+{
+	return a->threads == b->threads && same_text(a->kernels, b->kernels) && same_text(a->machine, b->machine) &&
+	       !strcmp(evidence_compute(a), evidence_compute(b));
+}
+
+void evidence_way(const struct entry *run, char out[80])
+{
+	const char *compute = evidence_compute(run);
+	int n = snprintf(out, 80, "%s%s", *compute ? ", " : "", compute);
+
+	if (run->threads > 0)
+		snprintf(out + n, 80 - (size_t)n, ", %lld thread%s", (long long)run->threads, run->threads == 1 ? "" : "s");
+}
+
 static bool is_use(const struct entry *x)
 {
 	return !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) && evidence_rows(x) > 0;
@@ -70,7 +104,7 @@ static size_t inputs(const struct entry *x)
 }
 
 /* The same command on the same content. */
-static bool is_like(const struct entry *a, const struct entry *b)
+static bool is_same_work(const struct entry *a, const struct entry *b)
 {
 	if (!is_use(b) || strcmp(a->command, b->command) || inputs(a) != inputs(b) || evidence_rows(a) != evidence_rows(b))
 		return false;
@@ -90,9 +124,14 @@ static void take_like(struct evidence *v, struct family *f, int64_t newest)
 
 	v->rows = evidence_rows(&all->items[newest]);
 	v->runs = arena_array(&f->mem, all->n, sizeof(*v->runs));
-	for (size_t i = 0; i < all->n; i++)
-		if (is_like(&all->items[newest], &all->items[i]))
+	for (size_t i = 0; i < all->n; i++) {
+		if (!is_same_work(&all->items[newest], &all->items[i]))
+			continue;
+		if (evidence_same_way(&all->items[newest], &all->items[i]))
 			v->runs[v->n_runs++] = (int64_t)i;
+		else
+			v->n_others++;
+	}
 }
 
 /* A run that uses something, by its id or the beginning; −1: none, −2: several. */
@@ -107,20 +146,36 @@ static int64_t find_use(const struct entries *all, const char *what)
 	return found;
 }
 
-int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, struct err *e)
+static bool is_in(const struct entry *x, const char *compute)
+{
+	return !compute || !strcmp(evidence_compute(x), compute);
+}
+
+/* The newest use of a thing in this arithmetic; −1: none. */
+static int64_t newest_use(const struct family *f, int thing, const char *compute)
+{
+	const struct entry *all = f->entries->items;
+
+	for (size_t i = f->entries->n; i-- > 0;)
+		if (is_use(&all[i]) && evidence_thing(f, &all[i]) == thing && is_in(&all[i], compute))
+			return (int64_t)i;
+	return -1;
+}
+
+int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, const char *compute, struct err *e)
 {
 	int64_t run = find_use(f->entries, what);
 
 	*v = (struct evidence){ .thing = -1 };
 	if (run == -2)
 		return err_set(e, "%s: several runs begin so; more of the id was wanted", what);
+	if (run >= 0 && !is_in(&f->entries->items[run], compute))
+		return err_set(e, "%s: this run was not done in %s", what, compute);
 	if (run >= 0) {
 		v->thing = evidence_thing(f, &f->entries->items[run]);
 	} else {
 		v->thing = evidence_artefact(f, l, what, e);
-		for (size_t i = f->entries->n; i-- > 0 && v->thing >= 0 && run < 0;)
-			if (is_use(&f->entries->items[i]) && evidence_thing(f, &f->entries->items[i]) == v->thing)
-				run = (int64_t)i;
+		run = v->thing >= 0 ? newest_use(f, v->thing, compute) : -1;
 	}
 	if (v->thing >= 0 && run >= 0)
 		take_like(v, f, run);
@@ -208,6 +263,6 @@ struct span evidence_per_use(const struct family *f, const struct evidence *v, e
 	struct span mean = span_mean(x, v->n_runs), bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
 	mem_free(x);
 	struct span both = { mean.mid, mean.mid - hypot(mean.mid - mean.low, bound.mid - bound.low), mean.mid + hypot(mean.high - mean.mid, bound.high - bound.mid) };
-	both.low = fmax(0, both.low);
+	both.low = isnan(both.low) ? NAN : fmax(0, both.low);
 	return span_scale(both, 1 / (double)v->rows);
 }
