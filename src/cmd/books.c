@@ -172,8 +172,8 @@ int books_begin(const struct app *app, const struct command *c, const struct com
 	if (books.recorded)
 		open_ledger(o);
 	struct meter_options m = {
-		.place = { .power_file = o->power_file, .idle_watts = books.ledger ? ledger_idle_watts(books.ledger) : NAN }, .prices = &books.prices,
-		.phases = !strcmp(o->gas, "phases") || !strcmp(o->gas, "requests"),
+		.place = { .root = env_get("KUNGFU_COUNTERS"), .power_file = o->power_file, .idle_watts = books.ledger ? ledger_idle_watts(books.ledger) : NAN },
+		.prices = &books.prices, .phases = !strcmp(o->gas, "phases") || !strcmp(o->gas, "requests"),
 	};
 	books.meter = meter_begin(&m);
 	books.entry.processor = energy_processor(meter_energy(books.meter));
@@ -261,6 +261,39 @@ static void past_of(const char *kind, struct predict_past *out)
 	}
 }
 
+/* Of the newest of its kind whose joules were counted, and of those before it by the same counters. */
+static const struct ledger_past *counted_of(const char *kind, bool any, struct predict_past *out)
+{
+	const struct ledger_past *newest = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < books.n_past && n < FORECAST_LAST; i++) {
+		const struct ledger_past *x = &books.past[i];
+		if (!is_past(x, kind, any) || !(x->joules > 0 && x->planned_seconds > 0) || (newest && strcmp(x->energy_source, newest->energy_source)))
+			continue;
+		newest = newest ? newest : x;
+		out->joules[n++] = (struct forecast_past){ x->planned_seconds, x->joules, x->sigma };
+	}
+	out->n_joules = n;
+	return newest;
+}
+
+/* Energy from runs whose joules were counted, with as many threads if there was one; false: there was none, and the model is what there is. */
+static bool learn_energy(const struct predicted *p, const struct predicted_spans *s, struct energy_total *out)
+{
+	struct predict_past past = { 0 };
+	struct span joules;
+	const struct ledger_past *like = counted_of(p->kind, false, &past);
+
+	like = like ? like : counted_of(p->kind, true, &past);
+	if (!like || !predict_joules(p, s, &past, &joules))
+		return false;
+	*out = (struct energy_total){ joules.mid, joules.low, joules.high, .idle = NAN, .marginal = NAN, .machine_joules = NAN, .share = NAN };
+	out->method = strcmp(like->energy_method, "mixed") ? ENERGY_MEASURED : ENERGY_MIXED;
+	snprintf(out->source, sizeof(out->source), "%zu past runs: %.90s", past.n_joules, like->energy_source);
+	return true;
+}
+
 /* How far an end of both intervals may be off, as a factor: the power's is the model's, or that of what counters covered; the time's comes on top. */
 static double both(double power, double time)
 {
@@ -271,8 +304,10 @@ static void spread_by_time(struct gas *g, struct span t)
 {
 	double j = g->energy.joules, m = g->money.total;
 
-	g->energy.low = j / both(j / g->energy.low, t.mid / t.low);
-	g->energy.high = j * both(g->energy.high / j, t.high / t.mid);
+	if (g->energy.method == ENERGY_ESTIMATED) { /* what was learnt has the time's in it */
+		g->energy.low = j / both(j / g->energy.low, t.mid / t.low);
+		g->energy.high = j * both(g->energy.high / j, t.high / t.mid);
+	}
 	g->money.low = m / both(m / g->money.low, t.mid / t.low);
 	g->money.high = m * both(g->money.high / m, t.high / t.mid);
 }
@@ -282,6 +317,8 @@ static void put_gas(json_t *plan, const struct gas *g)
 	json_object_set_new(plan, "planned_joules", jsonx_number(g->energy.joules));
 	json_object_set_new(plan, "planned_joules_low", jsonx_number(g->energy.low));
 	json_object_set_new(plan, "planned_joules_high", jsonx_number(g->energy.high));
+	json_object_set_new(plan, "planned_energy_method", json_string(energy_method_name(g->energy.method)));
+	json_object_set_new(plan, "planned_energy_source", g->energy.source[0] ? json_string(g->energy.source) : json_null());
 	json_object_set_new(plan, "planned_money", jsonx_number(g->money.total));
 	json_object_set_new(plan, "planned_money_low", jsonx_number(g->money.low));
 	json_object_set_new(plan, "planned_money_high", jsonx_number(g->money.high));
@@ -304,7 +341,9 @@ int books_plan(const struct predicted *p, json_t *facts, json_t **plan, struct p
 		return 0;
 	books.predicted = p->kind[0] != 0;
 	books.spans = *s;
-	gas_predict(meter_energy(books.meter), &books.prices, s->seconds.mid, s->seconds.mid * (double)books.entry.threads, gas);
+	struct energy_total learnt;
+	bool knows = learn_energy(p, s, &learnt);
+	gas_predict(meter_energy(books.meter), &books.prices, s->seconds.mid, s->seconds.mid * (double)books.entry.threads, knows ? &learnt : NULL, gas);
 	spread_by_time(gas, s->seconds);
 	put_gas(*plan, gas);
 	books.entry.prediction = kept_json(*plan);

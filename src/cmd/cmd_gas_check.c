@@ -4,6 +4,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "base/env.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "gas/energy.h"
@@ -41,7 +42,7 @@ static void say_finding(void *ctx, const char *finding)
 
 static void check_sources(struct report *r, const struct check *o)
 {
-	struct energy_place place = { .power_file = o->common.power_file, .idle_watts = NAN };
+	struct energy_place place = { .root = env_get("KUNGFU_COUNTERS"), .power_file = o->common.power_file, .idle_watts = NAN };
 	struct energy *e = energy_open(&place);
 
 	if (!r->app->json)

@@ -9,7 +9,7 @@
 const struct forecast_scale forecast_time = { 0.08, 0.02, 0 };      /* seconds */
 /* Bytes. Files are mapped by windows of 16 pages, and where those begin is drawn anew for every process with the places of its libraries: twelve runs of one
  * command deviate by 100 KB (with setarch -R by 16), so a plan and another process's run by 140. A run's own plan shares its layout and does not show it. */
-const struct forecast_scale forecast_memory = { 0.005, 1 << 18, 140 << 10 };
+const struct forecast_scale forecast_memory = { 0.003, 180 << 10, 140 << 10 };
 const struct forecast_scale forecast_energy = { 0.15, 0.5, 0 };     /* joules */
 
 double forecast_sigma(struct forecast_scale s, double predicted)

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "gas/meter.h"
 
-void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, struct gas *g)
+void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, const struct energy_total *learnt, struct gas *g)
 {
 	struct energy_load load = { seconds, cpu_seconds, NAN };
 	const char *source;
@@ -18,7 +18,9 @@ void gas_predict(const struct energy *e, const struct prices *p, double seconds,
 	gas_none(g);
 	g->seconds = seconds;
 	g->cpu_seconds = cpu_seconds;
-	if (e)
+	if (learnt)
+		g->energy = *learnt;
+	else if (e)
 		energy_model(e, &load, &g->energy);
 	if (!p)
 		return;

@@ -93,7 +93,13 @@ int ledger_runs(struct ledger *l, const struct ledger_filter *f /* NULL: all */,
 void entries_release(struct entries *x);
 /* What finished runs of a command were predicted to take, raw, beside what they took: on the machine and with the kernels of `like`; newest
  * first; at most room. Strings live in a. A ledger that cannot be read has none. */
-struct ledger_past { const char *kind; double planned_seconds, seconds, sigma, planned_bytes, bytes; int64_t threads; };
+struct ledger_past {
+	const char *kind;
+	double planned_seconds, seconds, sigma, planned_bytes, bytes;
+	int64_t threads;
+	double joules;                 /* as counters had them; NAN: the machine's model, or nothing, had them */
+	const char *energy_method, *energy_source; /* "measured" or "mixed"; which counters; "" else */
+};
 size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a, struct ledger_past *out, size_t room);
 
 struct artefacts { struct arena mem; struct artefact *items; size_t n; };

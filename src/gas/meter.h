@@ -53,8 +53,9 @@ json_t *gas_request_json(const struct gas *g);
 const struct energy *meter_energy(const struct meter *m);
 void meter_end(struct meter *m);               /* stops the thread and frees, the words too to which a gas that was read points; m may be NULL */
 
-/* What a plan's numbers would cost here: energy by the model (or idle and marginal power), money and carbon by prices. */
-void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, struct gas *g);
+/* What a plan's numbers would cost here: energy as learnt, or by the model; money and carbon by prices. */
+void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, const struct energy_total *learnt /* or NULL */,
+                 struct gas *g);
 
 /* "seconds", "joules", … as every summary has them; adds to j. */
 void gas_json(json_t *j, const struct gas *g);

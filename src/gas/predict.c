@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/human.h"
@@ -67,6 +68,43 @@ void predict_spans(const struct predicted *p, const struct predict_past *past, s
 	out->bytes = forecast(p->bytes, forecast_sigma(forecast_memory, p->bytes), forecast_memory, past ? past->bytes : NULL, out->past);
 	if (out->past < FORECAST_ENOUGH)
 		out->seconds.low = fmin(out->seconds.low, forecast(p->seconds - p->spare_seconds, sigma, forecast_time, NULL, 0).low);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Joules a planned second. */
+static double median_power(const struct forecast_past *past, size_t n)
+{
+	double watts[FORECAST_LAST];
+
+	for (size_t i = 0; i < n; i++)
+		watts[i] = past[i].actual / past[i].predicted;
+	qsort(watts, n, sizeof(*watts), by_size);
+	return (watts[(n - 1) / 2] + watts[n / 2]) / 2;
+}
+
+static double joules_sigma(double watts, double seconds, double sigma)
+{
+	return hypot(forecast_sigma(forecast_energy, watts * seconds), watts * sigma);
+}
+
+bool predict_joules(const struct predicted *p, const struct predicted_spans *s, const struct predict_past *past, struct span *out)
+{
+	struct forecast_past joules[FORECAST_LAST];
+
+	if (past->n_joules == 0)
+		return false;
+	double watts = median_power(past->joules, past->n_joules);
+	for (size_t i = 0; i < past->n_joules; i++) {
+		const struct forecast_past *x = &past->joules[i];
+		joules[i] = (struct forecast_past){ watts * x->predicted, x->actual, joules_sigma(watts, x->predicted, x->sigma) };
+	}
+	*out = forecast(watts * p->seconds, joules_sigma(watts, p->seconds, s->sigma), forecast_energy, joules, past->n_joules);
+	return true;
 }
 
 /* --- out --- */

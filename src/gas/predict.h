@@ -35,11 +35,17 @@ void predict_part(struct predicted *p, const char *name, double bytes, const cha
 struct predict_past {
 	struct forecast_past seconds[FORECAST_LAST], bytes[FORECAST_LAST];
 	size_t n;
+	struct forecast_past joules[FORECAST_LAST]; /* in any order; predicted: still seconds, with their σ; actual: what counters told */
+	size_t n_joules;
 };
 
 struct predicted_spans { struct span seconds, bytes; size_t past; double sigma /* of the seconds, before anything is learnt */; };
 
 void predict_spans(const struct predicted *p, const struct predict_past *past /* or NULL */, struct predicted_spans *out);
+
+/* Joules learnt as time is, from runs whose joules were counted: their median power by the planned seconds, and how far they were off from that. Between them
+ * and 15 % and the time's own σ, as forecast.h pools them. False where there are none. */
+bool predict_joules(const struct predicted *p, const struct predicted_spans *s, const struct predict_past *past, struct span *out);
 
 /* "planned_seconds", "planned_seconds_low" …, "parts", "seconds_parts": adds to j. */
 void predict_json(json_t *j, const struct predicted *p, const struct predicted_spans *s);

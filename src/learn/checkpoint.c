@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 
-enum { CHECKPOINT_FORMAT = 1, PARTS = 3 };
+enum { CHECKPOINT_FORMAT = 1, PARTS = 3, PIECE = 1 << 18 };
 static const char part_name[PARTS] = { 'w', 'm', 'v' };
 #define PREFIX "checkpoint-"
 #define STATE "state.safetensors"
@@ -160,6 +160,21 @@ static const struct st_tensor *find_tensor(const struct safetensors *s, const ch
 	return fits ? x : NULL;
 }
 
+/* Hashes or copies a tensor; a piece's pages go before the next comes, so that a large one does not raise the peak of a run that goes on. */
+static void take(const struct st_tensor *x, struct hash_stream *h, float *to)
+{
+	const char *from = x->data;
+
+	for (size_t at = 0, n; at < x->bytes; at += n) {
+		n = MIN(x->bytes - at, (size_t)PIECE);
+		if (h)
+			hash_add(h, from + at, n);
+		if (to)
+			memcpy((char *)to + at, from + at, n);
+		mem_forget(from + at, n);
+	}
+}
+
 /* Hashes what the file has. Nothing is copied before all of it is known to be right. */
 static int verify(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts, const char *wanted, struct err *e)
 {
@@ -174,8 +189,7 @@ static int verify(const struct safetensors *s, const char *path, const struct ch
 				status = -1;
 				break;
 			}
-			hash_add(h, x->data, x->bytes);
-			mem_forget(x->data, x->bytes);
+			take(x, h, NULL);
 		}
 	hash_end(h, hash);
 	if (!status && (!wanted || strcmp(wanted, hash)))
@@ -191,8 +205,7 @@ static int copy_tensors(const struct safetensors *s, const char *path, const str
 			const struct st_tensor *x = find_tensor(s, path, p, part_name[part], e);
 			if (!x)
 				return -1;
-			memcpy(part_data(c, part) + p->offset, x->data, x->bytes);
-			mem_forget(x->data, x->bytes);
+			take(x, NULL, part_data(c, part) + p->offset);
 		}
 	return 0;
 }

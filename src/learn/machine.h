@@ -10,6 +10,10 @@ struct machine_memory {
 	double touched_bytes, touch_seconds; /* of taking fresh memory */
 };
 
+/* Seconds of taking so many bytes, some of which took `seconds`. Where free memory goes back to a virtual machine's host (virtio's balloon with free page
+ * reporting), a little of it may still be there and what is large is not: the rest is asked of the host page by page. root: holds sys/; NULL: "/". */
+double machine_touch_seconds(double bytes, double touched, double seconds, const char *root);
+
 /* Takes 0.03 s, and at most `room` bytes or little, given back. */
 int machine_measure(struct machine_memory *m, const struct kernels *k, struct pool *p, size_t room, struct err *e);
 

@@ -16,7 +16,7 @@
 #include "learn/trainer_parts.h"
 #include "model/resident.h"
 
-enum { LATER_BYTES = 96 << 10 };    /* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes and micro-batches; 44 to 108 KB were seen */
+enum { LATER_BYTES = 96 << 10 };    /* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen */
 
 /* --- recording --- */
 

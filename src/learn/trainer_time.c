@@ -2,8 +2,9 @@
  *
  *     seconds = open + start + steps · (forward, backward, gradients' sum, update) + evaluations · evaluation + checkpoints + result
  *
- * of the steps that remain, where a checkpoint has the others; start is then with reading it. open is what opening took just now, which the run will do again. A pass forward and backward is timed on one micro-batch of this very data by its kinds of
- * nodes (op/timing.h), the evaluation on a micro-batch of its own (infer/scorer.h), memory by touching some, which on virtual machines varies most. How fast the disk takes a checkpoint is not
+ * of the steps that remain, where a checkpoint has the others; start is then with reading it. open is what opening took just now, which the run will do again.
+ * A pass forward and backward is timed on one micro-batch of this very data by its kinds of nodes (op/timing.h), the evaluation on a micro-batch of its own
+ * (infer/scorer.h), memory by touching some, which on virtual machines varies most (learn/machine.h). How fast the disk takes a checkpoint is not
  * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to gas/forecast.h, not here. */
 #include <math.h>
 #include <string.h>
@@ -114,8 +115,8 @@ static double start_seconds(const struct trainer *t, double bytes, double second
 {
 	const struct trainer_plan *p = &t->totals;
 	double restore = p->first ? (double)p->checkpoint_bytes / read_rate : 0;
-	return (double)(p->state_bytes + p->arena_bytes + p->scratch_bytes) / timing_touch_rate(bytes, seconds) + (double)p->weights_bytes / TIMING_PAGE_RATE +
-	       copy_seconds(t) + restore;
+	double taken = machine_touch_seconds((double)(p->state_bytes + p->arena_bytes + p->scratch_bytes), bytes, seconds, NULL);
+	return taken + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t) + restore;
 }
 
 /* How many multiples of `every` the remaining steps reach. */
@@ -172,7 +173,8 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	struct timing pass = { 0 };
 	struct machine_memory memory;
 
-	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 || machine_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
+	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 ||
+	    machine_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
 		return -1;
 	p->step_seconds = (double)p->micro_batches * pass.seconds + update_seconds(t, memory.copy_rate);
 	p->start_seconds = start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);

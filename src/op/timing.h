@@ -26,7 +26,7 @@ struct timing_options {
 
 /* Bytes/s of taking fresh memory, as touched; a usual figure where too little was touched to tell. */
 double timing_touch_rate(double bytes, double seconds);
-#define TIMING_SLOW_RATE 1e9     /* the same where a virtual machine must ask its host for each page, which nothing tells beforehand */
+#define TIMING_SLOW_RATE 0.65e9  /* the same where a virtual machine must ask its host for each page: 0.61 to 0.66 GB/s were seen */
 #define TIMING_PAGE_RATE 6e9     /* bytes/s at which a file's pages come from the page cache */
 
 int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e);

@@ -3,6 +3,7 @@
 #include "../test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -44,6 +45,28 @@ static void test_what_may_not_come(struct test *t)
 	CHECK(t, s.seconds.low < 1 && s.seconds.high == whole.seconds.high && whole.seconds.low > 8);
 }
 
+/* 2 W by the planned second, always: the middle is that, and the width the prior's alone. One run of 3 W among two of 2: the median is 2. */
+static void test_learns_energy(struct test *t)
+{
+	struct predicted p;
+	struct predicted_spans s;
+	struct predict_past past = { .joules = { { 10, 20, 1 }, { 20, 40, 2 }, { 40, 80, 4 } }, .n_joules = 3 };
+	struct span j, wide;
+
+	predict_begin(&p, "eval");
+	predict_phase(&p, "score", 30);
+	predict_spans(&p, NULL, &s);
+	CHECK(t, predict_joules(&p, &s, &past, &j));
+	CHECK_MSG(t, fabs(j.mid - 60) < 1e-9 && j.low > 35 && j.low < 55 && j.high > 65 && j.high < 85, "%g to %g to %g", j.low, j.mid, j.high);
+	past.joules[2].actual = 120;
+	CHECK(t, predict_joules(&p, &s, &past, &wide));
+	CHECK_MSG(t, wide.mid == 60 && wide.high - wide.low > j.high - j.low, "%g to %g to %g", wide.low, wide.mid, wide.high);
+	past.n_joules = 1;
+	CHECK(t, predict_joules(&p, &s, &past, &j) && fabs(j.mid - 60) < 1e-9);
+	past.n_joules = 0;
+	CHECK(t, !predict_joules(&p, &s, &past, &j));
+}
+
 static void test_compares(struct test *t)
 {
 	struct predicted_spans s = { { 10, 9, 11 }, { 1e6, 9e5, 1.1e6 }, 0 };
@@ -70,6 +93,9 @@ static void put(struct test *t, struct ledger *l, struct arena *a, const char *k
 	x.kernels = "ref";
 	x.gas.seconds = seconds;
 	x.gas.peak_rss_bytes = 1000;
+	x.gas.energy.joules = 2 * seconds;
+	x.gas.energy.method = seconds == 4 ? ENERGY_MEASURED : ENERGY_ESTIMATED;
+	snprintf(x.gas.energy.source, sizeof(x.gas.energy.source), "rapl x");
 	x.prediction = arena_printf(a, "{\"kind\": \"%s\", \"planned_seconds\": %g, \"planned_bytes\": 900}", kind, seconds / 2);
 	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
 }
@@ -97,6 +123,7 @@ static void test_past_of_the_ledger(struct test *t)
 	CHECK(t, !strcmp(past[1].kind, "eval int8") && past[1].seconds == 6 && past[1].planned_seconds == 3 && past[1].bytes == 1000 && past[1].planned_bytes == 900);
 	CHECK(t, past[0].threads == 1 && past[1].threads == 2 && past[2].seconds == 4);
 	CHECK(t, ledger_past(l, &like, "eval", &a, past, 1) == 1 && past[0].seconds == 1);
+	CHECK(t, isnan(past[0].joules) && isnan(past[1].joules) && past[2].joules == 8 && !strcmp(past[2].energy_method, "measured") && !strcmp(past[2].energy_source, "rapl x"));
 	like.kernels = "avx2";
 	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 0);
 	like.kernels = "ref";
@@ -112,6 +139,8 @@ void test_predict(struct test *t)
 	test_adds_up(t);
 	test_case(t, "what may not come lowers the lower end");
 	test_what_may_not_come(t);
+	test_case(t, "energy is learnt from counted joules alone, as time is");
+	test_learns_energy(t);
 	test_case(t, "inside and outside are told apart");
 	test_compares(t);
 	test_case(t, "past runs are those that finished, of the command, the machine and its kernels");
