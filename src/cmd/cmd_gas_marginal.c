@@ -168,7 +168,7 @@ static void show_points(const struct marginal *o, const struct curve *c, const s
 			table_cell(&t, "not fitted");
 		else
 			table_cell(&t, "%.4g", curve_at(c, a->points[i].n).mid);
-		table_cell(&t, "%.4g", l->cost[i]);
+		table_cell(&t, isnan(l->cost[i]) ? "-" : "%.4g", l->cost[i]);
 	}
 	table_write(&text, &t, "");
 	app_print("%s", buf_str(&text));

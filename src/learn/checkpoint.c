@@ -160,19 +160,22 @@ static const struct st_tensor *find_tensor(const struct safetensors *s, const ch
 	return fits ? x : NULL;
 }
 
-/* Hashes or copies a tensor; a piece's pages go before the next comes, so that a large one does not raise the peak of a run that goes on. */
-static void take(const struct st_tensor *x, struct hash_stream *h, float *to)
+/* Hashes or copies a tensor. A piece's pages go before the next comes, so that the file does not raise the peak of a run that goes on; the piece before goes
+ * with it, because a fault maps pages around its own, and for that reason all of the mapping goes at the end. */
+static void take(const struct safetensors *s, const struct st_tensor *x, struct hash_stream *h, float *to)
 {
 	const char *from = x->data;
 
 	for (size_t at = 0, n; at < x->bytes; at += n) {
+		size_t before = MIN(at, (size_t)PIECE);
 		n = MIN(x->bytes - at, (size_t)PIECE);
 		if (h)
 			hash_add(h, from + at, n);
 		if (to)
 			memcpy((char *)to + at, from + at, n);
-		mem_forget(from + at, n);
+		mem_forget(from + at - before, before + n);
 	}
+	mem_forget(s->map.data, s->map.size);
 }
 
 /* Hashes what the file has. Nothing is copied before all of it is known to be right. */
@@ -189,7 +192,7 @@ static int verify(const struct safetensors *s, const char *path, const struct ch
 				status = -1;
 				break;
 			}
-			take(x, h, NULL);
+			take(s, x, h, NULL);
 		}
 	hash_end(h, hash);
 	if (!status && (!wanted || strcmp(wanted, hash)))
@@ -205,7 +208,7 @@ static int copy_tensors(const struct safetensors *s, const char *path, const str
 			const struct st_tensor *x = find_tensor(s, path, p, part_name[part], e);
 			if (!x)
 				return -1;
-			take(x, NULL, part_data(c, part) + p->offset);
+			take(s, x, NULL, part_data(c, part) + p->offset);
 		}
 	return 0;
 }
