@@ -13,7 +13,7 @@
 struct session;
 struct trace;
 
-enum { SESSION_ROWS = 256 };   /* most tokens of a step, and most sequences of a session */
+enum { SESSION_ROWS = 512 };   /* most tokens of a step, and most sequences of a session */
 
 struct cache_types { enum dtype k, v; };   /* how keys and values are kept: F32 (the default), F16, BF16 or Q8_0 */
 

@@ -6,6 +6,8 @@
  *
  *     for slice of K: for panel of the item: pack B[slice, panel]; for strip: tile(A[strip, slice], panel)
  *
+ * A panel that lies ready (F32 in panels of 16 rows) is not packed but read where it is.
+ *
  * Partial sums between slices wait in C itself, or in scratch where C's old contents are still needed. The chain over k
  * goes through them unbroken (a tile starts from the stored sum), so neither slices nor items show in the result.
  * Epilogue: ((Σ + bias) + residual) + what C held.
@@ -134,18 +136,27 @@ static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j,
 		k->scale(out, out, t->scale, some * (size_t)k->nr);
 }
 
+/* Panels of F32 are what packing would make of them. */
+static bool ready(const struct gemm_term *t)
+{
+	return t->b.panel_bytes && t->b.dtype == DTYPE_F32 && t->scale == 1;
+}
+
+/* All strips over the columns from j on, packed or, ready, as they lie. */
 static void panel_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t j, size_t n, size_t k0, size_t some,
                       bool packed)
 {
 	size_t mr = (size_t)k->mr;
+	const char *w = (const char *)t->b.data + (b->j0 + j) / PANEL_ROWS * t->b.panel_bytes;
 
 	for (size_t i = 0; i < b->m; i += mr) {
-		size_t m = MIN(mr, b->m - i);
+		size_t m = MIN(mr, b->m - i), a_row = packed ? 1 : t->a_row, a_col = packed ? mr : t->a_col;
+		const float *a = packed ? b->packed + i * some : t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
 		float *c = b->sum + i * b->ld + j;
-		if (packed)
-			k->gemm_tile(m, n, some, b->packed + i * some, 1, mr, b->panel, c, b->ld, b->started);
+		if (ready(t))
+			k->panels_tile(m, n, some, a, a_row, a_col, (const float *)w + k0 * PANEL_ROWS, t->b.panel_bytes, c, b->ld, b->started);
 		else
-			k->gemm_tile(m, n, some, t->a + (b->i0 + i) * t->a_row + k0 * t->a_col, t->a_row, t->a_col, b->panel, c, b->ld, b->started);
+			k->gemm_tile(m, n, some, a, a_row, a_col, b->panel, c, b->ld, b->started);
 	}
 }
 
@@ -181,7 +192,8 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 			pack_strips(t, b, (size_t)k->mr, k0, some);
 		for (size_t j = 0; j < b->n; j += nr) {
 			size_t n = MIN(nr, b->n - j);
-			pack_b(k, t, b->j0 + j, n, k0, some, b->panel);
+			if (!ready(t))
+				pack_b(k, t, b->j0 + j, n, k0, some, b->panel);
 			panel_run(k, t, b, j, n, k0, some, packed);
 		}
 		b->started = true;

@@ -70,8 +70,14 @@ INLINE size_t lanes_of(size_t n, size_t v)
 	return n - v * LANES < LANES ? n - v * LANES : LANES;
 }
 
+/* B's numbers for one k: groups of 16 columns, `next` floats apart. */
+struct columns {
+	const float *at;
+	size_t step, next;
+};
+
 /* m rows × vs vectors, n columns in all. Rows are reached from every third by one stride: few pointers, one index register. */
-INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c,
+INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c,
                  size_t ldc, bool accumulate)
 {
 	VEC s[MR][VECS], w[VECS];
@@ -85,10 +91,10 @@ INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const floa
 	UNROLL(6)
 	for (size_t i = 0; i < (m + 2) / 3; i++)
 		p[i] = a + 3 * i * a_row;
-	for (; k; k--, b += NR) {
+	for (; k; k--, b.at += b.step) {
 		UNROLL(4)
 		for (size_t v = 0; v < vs; v++)
-			w[v] = v_load(b + v * LANES);
+			w[v] = v_load(b.at + v * LANES / PANEL_ROWS * b.next + v * LANES % PANEL_ROWS);
 		UNROLL(16)
 		for (size_t i = 0; i < m; i++) {
 			VEC x = v_set1(p[i / 3][i % 3 * a_row]);
@@ -114,7 +120,7 @@ INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const floa
 }
 
 /* The compiler makes one loop for each number of rows and of vectors. */
-INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c,
+INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c,
                       size_t ldc, bool accumulate)
 {
 	UNROLL(16)
@@ -123,8 +129,7 @@ INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float
 			tile(i, vs, n, k, a, a_row, a_col, b, c, ldc, accumulate);
 }
 
-static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
-                      bool accumulate)
+INLINE void tile_any(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c, size_t ldc, bool accumulate)
 {
 	size_t vs = (n + LANES - 1) / LANES;
 
@@ -132,6 +137,18 @@ static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row
 	for (size_t v = 1; v <= VECS; v++)
 		if (vs == v)
 			tile_rows(v, m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
+}
+
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
+                      bool accumulate)
+{
+	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, NR, PANEL_ROWS }, c, ldc, accumulate);
+}
+
+static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t panel_bytes, float *c,
+                        size_t ldc, bool accumulate)
+{
+	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, PANEL_ROWS, panel_bytes / sizeof(float) }, c, ldc, accumulate);
 }
 
 /* --- runs of 16 numbers of any storage type --- */
@@ -779,7 +796,7 @@ static void lanes_install(struct kernels *k)
 	*k = (struct kernels){
 		.name = below.name, .mr = MR, .nr = NR,
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
-		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = below.q8_row, .q8_tile = below.q8_tile,
+		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .q8_row = below.q8_row, .q8_tile = below.q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
 		.soften = soften, .soften_back = soften_back,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,

@@ -96,6 +96,13 @@ static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, siz
 		}
 }
 
+static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t bytes, float *c, size_t ldc,
+                        bool accumulate)
+{
+	(void)bytes; /* NR is one panel */
+	gemm_tile(m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
+}
+
 static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t bytes, float *c, size_t ldc)
 {
 	float b[PANEL_BLOCK * NR];
@@ -412,7 +419,7 @@ void ref_install(struct kernels *k)
 	*k = (struct kernels){
 		.name = "ref", .mr = MR, .nr = NR,
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
-		.pack_panels = pack_panels, .panel_rows = panel_rows, .q8_row = q8_row, .q8_tile = q8_tile,
+		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .q8_row = q8_row, .q8_tile = q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
 		.soften = soften, .soften_back = soften_back,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,

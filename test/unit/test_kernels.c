@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "kernel/vecmath.h"
+#include "quant/panels.h"
 #include "matrix_sample.h"
 
 enum { BEYOND = 40, MOST = 1200 };
@@ -450,21 +451,29 @@ static void test_panels(struct test *t, const struct kernels *k)
 	mem_free(y);
 }
 
-/* Every m and n of the micro-tile; C's surroundings stay. */
+/* Every m and n of the micro-tile, B packed and from panels; C's surroundings stay. */
 static void test_tiles(struct test *t, const struct kernels *k)
 {
 	size_t nr = (size_t)k->nr, ldc = nr + 3, K = 19;
 	struct rng_stream rng = { 9 };
 	float *a = sample_floats((size_t)k->mr * K, &rng), *b = sample_floats(nr * K, &rng), *c = mem_array((size_t)(k->mr + 1) * ldc, sizeof(float));
+	float *panels = mem_array(nr * K, sizeof(float));
+
+	for (size_t i = 0; i < nr * K; i++)
+		panels[i % nr / PANEL_ROWS * K * PANEL_ROWS + i / nr * PANEL_ROWS + i % PANEL_ROWS] = b[i];
 
 	test_case(t, "%s: gemm_tile of every size", k->name);
 	for (size_t m = 1; m <= (size_t)k->mr; m++)
 		for (size_t n = 1; n <= nr; n++)
-			for (int mode = 0; mode < 4; mode++) {
+			for (int mode = 0; mode < 8; mode++) {
 				bool across = mode & 1, accumulate = mode & 2, right = true;
+				size_t a_row = across ? 1 : K, a_col = across ? (size_t)k->mr : 1;
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++)
 					c[i] = 0.5f;
-				k->gemm_tile(m, n, K, a, across ? 1 : K, across ? (size_t)k->mr : 1, b, c, ldc, accumulate);
+				if (mode & 4)
+					k->panels_tile(m, n, K, a, a_row, a_col, panels, K * PANEL_ROWS * sizeof(float), c, ldc, accumulate);
+				else
+					k->gemm_tile(m, n, K, a, a_row, a_col, b, c, ldc, accumulate);
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++) {
 					double sum = accumulate ? 0.5 : 0;
 					for (size_t q = 0; q < K && i / ldc < m && i % ldc < n; q++)
@@ -476,6 +485,7 @@ static void test_tiles(struct test *t, const struct kernels *k)
 	mem_free(a);
 	mem_free(b);
 	mem_free(c);
+	mem_free(panels);
 }
 
 static void test_choice(struct test *t, const struct kernels *const *all, size_t n)

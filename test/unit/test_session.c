@@ -124,7 +124,7 @@ static void test_steps(struct bench *b)
 	CHECK(b->t, session_feed(s, b->ids, 29, &logits, &e) < 0 && strstr(e.msg, "100 tokens are in it and 29 are to be added, it holds 128"));
 	CHECK(b->t, session_length(s) == 100);
 	session_free(s);
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 && strstr(e.msg, "257 sequences"));
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 && strstr(e.msg, "513 sequences"));
 }
 
 /* An adapter of one module, its B not zero. */
