@@ -228,10 +228,9 @@ static int plan_bench(struct bench *b, struct model *m, struct err *e)
 	return planned(b->app, &p, NULL, e);
 }
 
-static int bench(struct app *app, const struct options *o, const struct opt_parse *p)
+static int bench(struct app *app, const struct options *o, const struct opt_parse *p, struct err *e)
 {
 	struct bench b = { .app = app, .o = o, .path = p->n_positional ? p->positional[0] : NULL, .summary = json_object() };
-	struct err e = ERR_INIT;
 	struct model m;
 
 	b.train = opt_given(p, "train");
@@ -239,12 +238,12 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 	b.decode = opt_given(p, "decode");
 	if (!b.train && !b.prefill && !b.decode)
 		b.train = b.prefill = b.decode = true;
-	int status = b.path ? model_open(&m, b.path, &e) : 0;
+	int status = b.path ? model_open(&m, b.path, e) : 0;
 	bool opened = b.path && status == 0;
 	if (b.path && status == 0)
-		status = model_compute(app, &m, o->compute, PREPARE_GENERATE, &e);
-	if (status == 0 && (status = plan_bench(&b, b.path ? &m : NULL, &e)) == 0)
-		status = measure_all(&b, b.path ? &m : NULL, &e);
+		status = model_compute(app, &m, o->compute, PREPARE_GENERATE, e);
+	if (status == 0 && (status = plan_bench(&b, b.path ? &m : NULL, e)) == 0)
+		status = measure_all(&b, b.path ? &m : NULL, e);
 	if (opened)
 		model_close(&m);
 	if (status == 0) {
@@ -252,26 +251,17 @@ static int bench(struct app *app, const struct options *o, const struct opt_pars
 		app_summary(app, json_incref(b.summary));
 	}
 	json_decref(b.summary);
-	return status ? app_fail(&e) : EXIT_DONE;
+	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct options o;
-	struct opt_parse p;
-	int status = app_begin(app, &cmd_bench, &o, &p);
+	struct options *o = options;
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	if (p.n_positional > 1)
-		status = app_usage(&cmd_bench, "one model was wanted, %s is too many", p.positional[1]);
-	else if (!p.n_positional && (opt_given(&p, "train") || opt_given(&p, "prefill") || opt_given(&p, "decode")))
-		status = app_usage(&cmd_bench, "a model was wanted to time");
-	else
-		status = bench(app, &o, &p);
-	opt_release(&p);
-	return status;
+	if (!p->n_positional && (opt_given(p, "train") || opt_given(p, "prefill") || opt_given(p, "decode")))
+		return app_usage(&cmd_bench, "a model was wanted to time");
+	return bench(app, o, p, e);
 }
 
 const struct command cmd_bench = {
@@ -283,5 +273,7 @@ const struct command cmd_bench = {
 	.plans = true,
 	.order = 90,
 	.opts = bench_opts,
+	.options_size = sizeof(struct options),
+	.least = 0, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -335,27 +335,24 @@ static int plan_turn(struct chat *c, struct err *e)
 	return planned(c->app, &p, &(struct planned_options){ .facts = json_pack("{s:i, s:i}", "prompt_tokens", asked, "new_tokens", made) }, e);
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct chat_options o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	struct chat c = { .app = app, .o = &o };
-	int status = model_begin(app, &cmd_chat, &o, &p, 1, "one model");
+	struct chat_options *o = options;
+	struct chat c = { .app = app, .o = o };
 
-	if (status)
-		return status - 1;
-	c.generate = (struct generate_options){ .stop = o.sampling.stop.items, .n_stop = o.sampling.stop.n, .max_new_tokens = (size_t)o.sampling.max_new_tokens,
+	c.generate = (struct generate_options){ .stop = o->sampling.stop.items, .n_stop = o->sampling.stop.n, .max_new_tokens = (size_t)o->sampling.max_new_tokens,
 	                                        .sampler = &c.sampler, .emit = show_text, .ctx = &c };
-	if (loaded_open(&c.l, p.positional[0], NULL, &e) < 0) {
-		status = app_fail(&e);
-	} else {
-		status = model_compute(app, &c.l.model, o.compute, PREPARE_GENERATE, &e);
-		status = status < 0 || begin(&c, &e) < 0 || ((app->plans || o.common.max_gas) && plan_turn(&c, &e) < 0) ? app_fail(&e) : talk(&c);
-		end(&c);
-		loaded_close(&c.l);
-	}
-	opt_release(&p);
+	if (loaded_open(&c.l, p->positional[0], NULL, e) < 0)
+		return -1;
+	int status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
+	if (status == 0)
+		status = begin(&c, e);
+	if (status == 0 && (app->plans || o->common.max_gas))
+		status = plan_turn(&c, e);
+	if (status == 0)
+		status = talk(&c);
+	end(&c);
+	loaded_close(&c.l);
 	return status;
 }
 
@@ -368,5 +365,7 @@ const struct command cmd_chat = {
 	.plans = true,
 	.order = 21,
 	.opts = chat_opts,
+	.options_size = sizeof(struct chat_options),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -93,21 +93,13 @@ static int convert(struct app *app, const struct convert *o, const char *model, 
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct convert o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = model_begin(app, &cmd_convert, &o, &p, 1, "one model");
+	struct convert *o = options;
 
-	if (status)
-		return status - 1;
-	if (!o.adapter || !o.out)
-		status = app_usage(&cmd_convert, "--adapter PATH and --out PATH were wanted");
-	else if (convert(app, &o, p.positional[0], &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	if (!o->adapter || !o->out)
+		return app_usage(&cmd_convert, "--adapter PATH and --out PATH were wanted");
+	return convert(app, o, p->positional[0], e);
 }
 
 const struct command cmd_convert = {
@@ -119,5 +111,7 @@ const struct command cmd_convert = {
 	.plans = true,
 	.order = 62,
 	.opts = convert_opts,
+	.options_size = sizeof(struct convert),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -403,21 +403,13 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct options o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = model_begin(app, &cmd_data_lint, &o, &p, 1, "a model");
+	struct options *o = options;
 
-	if (status)
-		return status - 1;
-	if (!o.data)
-		status = app_usage(&cmd_data_lint, "--data FILE was wanted");
-	else if (lint_with(app, &o, p.positional[0], &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	if (!o->data)
+		return app_usage(&cmd_data_lint, "--data FILE was wanted");
+	return lint_with(app, o, p->positional[0], e);
 }
 
 const struct command cmd_data_lint = {
@@ -429,5 +421,7 @@ const struct command cmd_data_lint = {
 	.plans = true,
 	.order = 42,
 	.opts = lint_opts,
+	.options_size = sizeof(struct options),
+	.least = 1, .most = 1, .wanted = "a model was wanted",
 	.run = run,
 };

@@ -258,25 +258,17 @@ static void compare_runs(const struct app *app, const struct diff *o, const stru
 	buf_release(&c.same);
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct diff o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
 	struct run_log a = { 0 }, b = { 0 };
-	int status = app_begin(app, &cmd_diff, &o, &p);
+	int status = run_log_open(&a, p->positional[0], e);
 
-	if (status)
-		return status - 1;
-	if (p.n_positional != 2)
-		status = app_usage(&cmd_diff, "two run directories were wanted");
-	else if (run_log_open(&a, p.positional[0], &e) < 0 || run_log_open(&b, p.positional[1], &e) < 0)
-		status = app_fail(&e);
-	else
-		compare_runs(app, &o, &a, &b);
+	if (status == 0)
+		status = run_log_open(&b, p->positional[1], e);
+	if (status == 0)
+		compare_runs(app, options, &a, &b);
 	run_log_release(&a);
 	run_log_release(&b);
-	opt_release(&p);
 	return status;
 }
 
@@ -289,5 +281,7 @@ const struct command cmd_diff = {
 	.order = 58,
 	.looks = true,
 	.opts = diff_opts,
+	.options_size = sizeof(struct diff),
+	.least = 2, .most = 2, .wanted = "two run directories were wanted",
 	.run = run,
 };

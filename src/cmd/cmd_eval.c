@@ -233,23 +233,18 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct eval o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
+	struct eval *o = options;
 	struct rows rows = { 0 };
-	int status = model_begin(app, &cmd_eval, &o, &p, 1, "one model");
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	if (!o.data)
-		status = app_usage(&cmd_eval, "--data FILE was wanted");
-	else if (rows_load(&rows, o.data, &e) < 0 || open_and_judge(app, &o, p.positional[0], &rows, &e) < 0)
-		status = app_fail(&e);
+	if (!o->data)
+		return app_usage(&cmd_eval, "--data FILE was wanted");
+	int status = rows_load(&rows, o->data, e);
+	if (status == 0)
+		status = open_and_judge(app, o, p->positional[0], &rows, e);
 	rows_release(&rows);
-	opt_release(&p);
 	return status;
 }
 
@@ -262,5 +257,7 @@ const struct command cmd_eval = {
 	.plans = true,
 	.order = 40,
 	.opts = eval_opts,
+	.options_size = sizeof(struct eval),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

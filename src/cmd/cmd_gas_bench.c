@@ -272,26 +272,17 @@ static int contest(struct contest *c, struct err *e)
 	return 0;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	static struct contest c;
-	struct gas_bench o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_gas_bench, &o, &p);
+	struct gas_bench *o = options;
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	if (p.n_positional != 2 || strcmp(p.positional[0], "lora-vs-full")) {
-		status = app_usage(&cmd_gas_bench, "lora-vs-full and a model were wanted");
-	} else {
-		c = (struct contest){ .app = app, .o = &o, .model = p.positional[1], .length = (int)o.max_length, .n = (int)o.repetitions,
-		                       .asked = opt_given(&p, "max-length") };
-		status = contest(&c, &e) < 0 ? app_fail(&e) : EXIT_DONE;
-	}
-	opt_release(&p);
-	return status;
+	if (strcmp(p->positional[0], "lora-vs-full"))
+		return app_usage(&cmd_gas_bench, "lora-vs-full and a model were wanted");
+	c = (struct contest){ .app = app, .o = o, .model = p->positional[1], .length = (int)o->max_length, .n = (int)o->repetitions,
+	                       .asked = opt_given(p, "max-length") };
+	return contest(&c, e);
 }
 
 const struct command cmd_gas_bench = {
@@ -304,5 +295,7 @@ const struct command cmd_gas_bench = {
 	.plans = true,
 	.order = 78,
 	.opts = bench_opts,
+	.options_size = sizeof(struct gas_bench),
+	.least = 2, .most = 2, .wanted = "lora-vs-full and a model were wanted",
 	.run = run,
 };

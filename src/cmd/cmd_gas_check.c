@@ -99,24 +99,21 @@ static int check_ledger(struct report *r, const struct check *o, size_t *finding
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct check o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	size_t findings = 0;
-	int status = app_begin(app, &cmd_gas_check, &o, &p);
-
-	if (status)
-		return status - 1;
+	struct check *o = options;
 	struct report r = { app, json_array(), json_array() };
-	check_sources(&r, &o);
-	if (!isnan(o.idle_seconds))
-		status = measure_idle(&r, &o, &e);
-	if (!status)
-		status = check_ledger(&r, &o, &findings, &e);
-	if (!status && findings)
-		status = err_set(&e, "the ledger has %zu faults", findings);
+	size_t findings = 0;
+	int status = 0;
+
+	(void)p;
+	check_sources(&r, o);
+	if (!isnan(o->idle_seconds))
+		status = measure_idle(&r, o, e);
+	if (status == 0)
+		status = check_ledger(&r, o, &findings, e);
+	if (status == 0 && findings)
+		status = err_set(e, "the ledger has %zu faults", findings);
 	if (app->json) {
 		json_t *j = json_pack("{s:O, s:O}", "sources", r.sources, "findings", r.findings);
 		app_json(j);
@@ -124,8 +121,7 @@ static int run(struct app *app)
 	}
 	json_decref(r.sources);
 	json_decref(r.findings);
-	opt_release(&p);
-	return status ? app_fail(&e) : EXIT_DONE;
+	return status;
 }
 
 const struct command cmd_gas_check = {
@@ -136,5 +132,6 @@ const struct command cmd_gas_check = {
 	.order = 74,
 	.looks = true,
 	.opts = check_opts,
+	.options_size = sizeof(struct check),
 	.run = run,
 };

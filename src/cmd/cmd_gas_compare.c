@@ -238,22 +238,12 @@ static int compare(const struct app *app, const struct compare *o, const struct 
 	return o->out ? draw(o, s, e) : 0;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct compare o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
 	struct method_set s = { 0 };
-	int status = app_begin(app, &cmd_gas_compare, &o, &p);
+	int status = compare(app, options, p, &s, e);
 
-	if (status)
-		return status - 1;
-	if (p.n_positional < 2 || p.n_positional > METHODS)
-		status = app_usage(&cmd_gas_compare, "2 to %d methods were wanted, each a run, an artefact's path, or NAME:FIXED,PER_USE[,QUALITY]", METHODS);
-	else if (compare(app, &o, &p, &s, &e) < 0)
-		status = app_fail(&e);
 	methods_release(&s);
-	opt_release(&p);
 	return status;
 }
 
@@ -267,5 +257,7 @@ const struct command cmd_gas_compare = {
 	.looks = true,
 	.order = 75,
 	.opts = compare_opts,
+	.options_size = sizeof(struct compare),
+	.least = 2, .most = METHODS, .wanted = "2 to 16 methods were wanted, each a run, an artefact's path, or NAME:FIXED,PER_USE[,QUALITY]",
 	.run = run,
 };

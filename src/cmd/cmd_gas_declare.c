@@ -107,25 +107,15 @@ static int declare(const struct app *app, const struct declare *o, const char *w
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct declare o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_gas_declare, &o, &p);
+	struct declare *o = options;
 
-	if (status)
-		return status - 1;
-	if (p.n_positional != 1)
-		status = app_usage(&cmd_gas_declare, "one model, adapter or data set was wanted");
-	else if (!o.source)
-		status = app_usage(&cmd_gas_declare, "--source TEXT was wanted: who says so, of when");
-	else if (isnan(o.flops) && isnan(o.joules) && isnan(o.human_minutes) && (isnan(o.tokens) || isnan(o.params)))
-		status = app_usage(&cmd_gas_declare, "what it took was wanted: --tokens and --params, --flops, --joules or --human-minutes");
-	else if (declare(app, &o, p.positional[0], &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	if (!o->source)
+		return app_usage(&cmd_gas_declare, "--source TEXT was wanted: who says so, of when");
+	if (isnan(o->flops) && isnan(o->joules) && isnan(o->human_minutes) && (isnan(o->tokens) || isnan(o->params)))
+		return app_usage(&cmd_gas_declare, "what it took was wanted: --tokens and --params, --flops, --joules or --human-minutes");
+	return declare(app, o, p->positional[0], e);
 }
 
 const struct command cmd_gas_declare = {
@@ -137,5 +127,7 @@ const struct command cmd_gas_declare = {
 	.order = 71,
 	.looks = true,
 	.opts = declare_opts,
+	.options_size = sizeof(struct declare),
+	.least = 1, .most = 1, .wanted = "one model, adapter or data set was wanted",
 	.run = run,
 };

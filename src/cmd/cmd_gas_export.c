@@ -91,19 +91,11 @@ static int export(const struct export *o, struct err *e)
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct export o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_gas_export, &o, &p);
-
-	if (status)
-		return status - 1;
-	if (export(&o, &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	(void)app;
+	(void)p;
+	return export(options, e);
 }
 
 const struct command cmd_gas_export = {
@@ -114,5 +106,6 @@ const struct command cmd_gas_export = {
 	.order = 72,
 	.looks = true,
 	.opts = export_opts,
+	.options_size = sizeof(struct export),
 	.run = run,
 };

@@ -38,21 +38,9 @@ static int import(const struct app *app, const struct import *o, const struct op
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct import o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_gas_import, &o, &p);
-
-	if (status)
-		return status - 1;
-	if (!p.n_positional)
-		status = app_usage(&cmd_gas_import, "a ledger, its export or a run's gas.json was wanted");
-	else if (import(app, &o, &p, &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	return import(app, options, p, e);
 }
 
 const struct command cmd_gas_import = {
@@ -63,5 +51,7 @@ const struct command cmd_gas_import = {
 	.order = 73,
 	.looks = true,
 	.opts = import_opts,
+	.options_size = sizeof(struct import),
+	.least = 1, .most = SIZE_MAX, .wanted = "a ledger, its export or a run's gas.json was wanted",
 	.run = run,
 };

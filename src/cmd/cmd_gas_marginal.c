@@ -290,23 +290,13 @@ static int marginal(const struct app *app, const struct marginal *o, const struc
 	return fit(app, o, l, points, p->n_positional, e);
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct marginal o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
 	struct learning l = { 0 };
-	int status = app_begin(app, &cmd_gas_marginal, &o, &p);
+	int status = marginal(app, options, p, &l, e);
 
-	if (status)
-		return status - 1;
-	if (p.n_positional < 1 || p.n_positional > POINTS)
-		status = app_usage(&cmd_gas_marginal, "a run of the ledger was wanted, or 2 to %d points, each as LABELS:ERROR or LABELS:FILE", POINTS);
-	else if ((status = marginal(app, &o, &p, &l, &e)) != 0)
-		status = status < 0 ? app_fail(&e) : EXIT_STOPPED;
 	learning_release(&l);
-	opt_release(&p);
-	return status;
+	return status <= 0 ? status : EXIT_STOPPED;
 }
 
 const struct command cmd_gas_marginal = {
@@ -319,5 +309,7 @@ const struct command cmd_gas_marginal = {
 	.looks = true,
 	.order = 76,
 	.opts = marginal_opts,
+	.options_size = sizeof(struct marginal),
+	.least = 1, .most = POINTS, .wanted = "a run of the ledger was wanted, or 2 to 64 points, each as LABELS:ERROR or LABELS:FILE",
 	.run = run,
 };

@@ -327,20 +327,13 @@ static int scale(struct scaling *s, struct err *e)
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct scale_options o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = model_begin(app, &cmd_gas_scale, &o, &p, 1, "a model");
+	struct scale_options *o = options;
+	struct scaling s = { .work = { .app = app, .o = o, .way = scale_way_of(o->over), .path = p->positional[0] } };
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	struct scaling s = { .work = { .app = app, .o = &o, .way = scale_way_of(o.over), .path = p.positional[0] } };
-	status = scale(&s, &e) < 0 ? app_fail(&e) : EXIT_DONE;
-	opt_release(&p);
-	return status;
+	return scale(&s, e);
 }
 
 const struct command cmd_gas_scale = {
@@ -352,5 +345,7 @@ const struct command cmd_gas_scale = {
 	.plans = true,
 	.order = 77,
 	.opts = scale_opts,
+	.options_size = sizeof(struct scale_options),
+	.least = 1, .most = 1, .wanted = "a model was wanted",
 	.run = run,
 };

@@ -321,24 +321,14 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct show o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_gas_show, &o, &p);
+	struct show *o = options;
 
-	if (status)
-		return status - 1;
-	o.whole = app->json && !opt_given(&p, "limit");
-	if (p.n_positional > 1)
-		status = app_usage(&cmd_gas_show, "one artefact or run was wanted, %s is too many", p.positional[1]);
-	else if (o.out && !p.n_positional)
-		status = app_usage(&cmd_gas_show, "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
-	else if (show(app, &o, p.n_positional ? p.positional[0] : NULL, &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	o->whole = app->json && !opt_given(p, "limit");
+	if (o->out && !p->n_positional)
+		return app_usage(&cmd_gas_show, "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
+	return show(app, o, p->n_positional ? p->positional[0] : NULL, e);
 }
 
 const struct command cmd_gas_show = {
@@ -350,5 +340,7 @@ const struct command cmd_gas_show = {
 	.order = 70,
 	.looks = true,
 	.opts = show_opts,
+	.options_size = sizeof(struct show),
+	.least = 0, .most = 1, .wanted = "one artefact or run was wanted",
 	.run = run,
 };

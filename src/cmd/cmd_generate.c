@@ -264,35 +264,24 @@ static int open_model(struct generate_command *o, struct loaded *l, const char *
 	return -1;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct generate_command o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
+	struct generate_command *o = options;
 	struct loaded l;
 	size_t bad;
-	int status = model_begin(app, &cmd_generate, &o, &p, 1, "one model");
 
-	if (status)
-		return status - 1;
-	o.adapters = (struct named_adapters){ 0 };
-	if (contradiction(&o)) {
-		status = app_usage(&cmd_generate, "%s", contradiction(&o));
-	} else if (o.system && !utf8_valid(o.system, strlen(o.system), &bad)) {
-		err_set(&e, "--system: not UTF-8: the byte at offset %zu", bad);
-		status = app_fail(&e);
-	} else if (generate_adapters(&o.adapters, &o.adapter, &e) < 0 || open_model(&o, &l, p.positional[0], &e) < 0) {
-		status = app_fail(&e);
-	} else {
-		status = model_compute(app, &l.model, o.compute, PREPARE_GENERATE, &e);
+	if (contradiction(o))
+		return app_usage(&cmd_generate, "%s", contradiction(o));
+	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
+		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
+	int status = generate_adapters(&o->adapters, &o->adapter, e);
+	if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
+		status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
 		if (status == 0)
-			status = o.out ? generate_rows(app, &o, &p, &l, &e) : answer_prompt(app, &o, &l, &e);
-		if (status < 0)
-			status = app_fail(&e);
+			status = o->out ? generate_rows(app, o, p, &l, e) : answer_prompt(app, o, &l, e);
 		loaded_close(&l);
 	}
-	named_adapters_release(&o.adapters);
-	opt_release(&p);
+	named_adapters_release(&o->adapters);
 	return status;
 }
 
@@ -305,5 +294,7 @@ const struct command cmd_generate = {
 	.plans = true,
 	.order = 20,
 	.opts = generate_opts,
+	.options_size = sizeof(struct generate_command),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -236,30 +236,22 @@ static int plan_info(struct app *app, const struct loaded *l, struct err *e)
 	return planned(app, &p, NULL, e);
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct info o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
+	struct info *o = options;
 	struct loaded l;
 	struct info_memory memory;
-	int status = model_begin(app, &cmd_info, &o, &p, 1, "one model");
 
-	if (status)
-		return status - 1;
-	if (loaded_open(&l, p.positional[0], o.adapter, &e) < 0) {
-		status = app_fail(&e);
-	} else {
-		if (info_memory(&memory, app, &l, &e) < 0 || plan_info(app, &l, &e) < 0) {
-			status = app_fail(&e);
-		} else {
-			if (!app->json)
-				show(&l, &memory);
-			put_info(app, &l, &memory);
-		}
-		loaded_close(&l);
-	}
-	opt_release(&p);
+	if (loaded_open(&l, p->positional[0], o->adapter, e) < 0)
+		return -1;
+	int status = info_memory(&memory, app, &l, e);
+	if (status == 0)
+		status = plan_info(app, &l, e);
+	if (status == 0 && !app->json)
+		show(&l, &memory);
+	if (status == 0)
+		put_info(app, &l, &memory);
+	loaded_close(&l);
 	return status;
 }
 
@@ -272,5 +264,7 @@ const struct command cmd_info = {
 	.plans = true,
 	.order = 10,
 	.opts = info_opts,
+	.options_size = sizeof(struct info),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -141,21 +141,13 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct merge o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = model_begin(app, &cmd_merge, &o, &p, 1, "one model");
+	struct merge *o = options;
 
-	if (status)
-		return status - 1;
-	if (!o.adapter || !o.out)
-		status = app_usage(&cmd_merge, "--adapter DIR and --out DIR were wanted");
-	else if (merge(app, &o, p.positional[0], &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	if (!o->adapter || !o->out)
+		return app_usage(&cmd_merge, "--adapter DIR and --out DIR were wanted");
+	return merge(app, o, p->positional[0], e);
 }
 
 const struct command cmd_merge = {
@@ -167,5 +159,7 @@ const struct command cmd_merge = {
 	.plans = true,
 	.order = 60,
 	.opts = merge_opts,
+	.options_size = sizeof(struct merge),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
 	.run = run,
 };

@@ -37,26 +37,32 @@ static bool asks_for_help(const struct app *app)
 	return app->argc == 0 || !strcmp(app->argv[0], "--help") || !strcmp(app->argv[0], "-h");
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct plan options;
-	struct opt_parse p;
-	int at, words;
-	const struct command *c = planned_command(app, &at, &words);
+	(void)app;
+	(void)options;
+	(void)p;
+	(void)e;
+	return app_usage(&cmd_plan, "a command was wanted, with its arguments");
+}
 
-	if (!c && asks_for_help(app)) {
-		int status = app_begin(app, &cmd_plan, &options, &p);
-		if (status)
-			return status - 1;
-		opt_release(&p);
-		return app_usage(&cmd_plan, "a command was wanted, with its arguments");
+static int instead(struct app *app, const struct command **c)
+{
+	int at, words;
+
+	*c = planned_command(app, &at, &words);
+	if (!*c && asks_for_help(app)) {
+		*c = &cmd_plan;
+		return 0;
 	}
-	if (c && !c->plans)
-		return app_usage(&cmd_plan, "%s has no plan: it %s", c->name, c == &cmd_plan ? "is one" : "takes next to nothing");
-	if (c)
+	if (*c && !(*c)->plans)
+		return app_usage(&cmd_plan, "%s has no plan: it %s", (*c)->name, *c == &cmd_plan ? "is one" : "takes next to nothing");
+	if (*c)
 		take_out(app, at, words);
+	else
+		*c = &cmd_tune; /* `plan MODEL …` is tune's */
 	app->plans = true;
-	return (c ? c : &cmd_tune)->run(app); /* `plan MODEL …` is tune's */
+	return 0;
 }
 
 const struct command cmd_plan = {
@@ -67,5 +73,7 @@ const struct command cmd_plan = {
 	.brief = "time, memory, cost of it",
 	.order = 45,
 	.opts = plan_opts,
+	.options_size = sizeof(struct plan),
+	.instead = instead,
 	.run = run,
 };

@@ -307,21 +307,9 @@ static int open_and_plot(const struct app *app, const struct plot *o, const char
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct plot o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
-	int status = app_begin(app, &cmd_plot, &o, &p);
-
-	if (status)
-		return status - 1;
-	if (p.n_positional == 0)
-		status = app_usage(&cmd_plot, "the folder of a run was wanted, or several");
-	else if (open_and_plot(app, &o, p.positional, p.n_positional, &e) < 0)
-		status = app_fail(&e);
-	opt_release(&p);
-	return status;
+	return open_and_plot(app, options, p->positional, p->n_positional, e);
 }
 
 const struct command cmd_plot = {
@@ -333,5 +321,7 @@ const struct command cmd_plot = {
 	.order = 57,
 	.looks = true,
 	.opts = plot_opts,
+	.options_size = sizeof(struct plot),
+	.least = 1, .most = SIZE_MAX, .wanted = "the folder of a run was wanted, or several",
 	.run = run,
 };

@@ -37,45 +37,42 @@ static bool is_finished(const struct app *app, const struct run_dir *dir)
 	return finished;
 }
 
-static int go_on(struct app *app, struct recipe *r, struct run_dir *dir)
+static int go_on(struct app *app, struct recipe *r, struct run_dir *dir, struct err *e)
 {
 	struct speeds speeds = machine_speeds(app);
-	struct err e = ERR_INIT;
 	struct trainer *t;
 	double began = clock_seconds();
 	long done;
 
 	books_phase("open");
 	r->speeds = &speeds;
-	if (fit_restores_at(dir->path, &done, &e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, &e) < 0)
-		return app_fail(&e);
+	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, e) < 0)
+		return -1;
 	json_t *plan = NULL;
-	int status = tune_planned(app, t, r, &plan, &e) < 0 || trainer_start(t, &e) < 0 ? app_fail(&e) : tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
+	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ? -1 : tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
 	json_decref(plan);
 	trainer_close(t);
 	return status;
 }
 
-static int resume_dir(struct app *app, const char *path, size_t memory)
+static int resume_dir(struct app *app, const char *path, size_t memory, struct err *e)
 {
-	struct err e = ERR_INIT;
 	struct recipe recipe;
 	struct opt_parse p = { 0 };
 	struct run_dir dir;
 	json_t *record;
 	int status;
 
-	if (run_dir_open(&dir, path, &record, &e) < 0)
-		return app_fail(&e);
+	if (run_dir_open(&dir, path, &record, e) < 0)
+		return -1;
 	if (is_finished(app, &dir)) {
 		status = EXIT_DONE;
-	} else if (recipe_load(&recipe, &p, record, &e) < 0 || recipe_resolve(&recipe, &e) < 0) {
-		err_prefix(&e, "%s/recipe.json", path);
-		status = app_fail(&e);
+	} else if (recipe_load(&recipe, &p, record, e) < 0 || recipe_resolve(&recipe, e) < 0) {
+		status = err_prefix(e, "%s/recipe.json", path);
 	} else {
 		recipe.out = path;
 		recipe.memory = memory ? memory : recipe.memory;
-		status = go_on(app, &recipe, &dir);
+		status = go_on(app, &recipe, &dir, e);
 	}
 	opt_release(&p);
 	json_decref(record);
@@ -83,21 +80,12 @@ static int resume_dir(struct app *app, const char *path, size_t memory)
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct resume options;
-	struct opt_parse p;
-	int status = app_begin(app, &cmd_resume, &options, &p);
+	struct resume *o = options;
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	if (p.n_positional != 1)
-		status = app_usage(&cmd_resume, "one run directory was wanted");
-	else
-		status = resume_dir(app, p.positional[0], options.memory);
-	opt_release(&p);
-	return status;
+	return resume_dir(app, p->positional[0], o->memory, e);
 }
 
 const struct command cmd_resume = {
@@ -109,5 +97,7 @@ const struct command cmd_resume = {
 	.plans = true,
 	.order = 55,
 	.opts = resume_opts,
+	.options_size = sizeof(struct resume),
+	.least = 1, .most = 1, .wanted = "one run directory was wanted",
 	.run = run,
 };

@@ -193,33 +193,22 @@ static void show(const struct app *app, const struct found *f, const char *state
 	table_release(&t);
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct runs o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
+	struct runs *o = options;
 	struct found f = { 0 };
-	int status = app_begin(app, &cmd_runs, &o, &p);
+	const char *dir = p->n_positional ? p->positional[0] : ".";
 
-	if (status)
-		return status - 1;
-	const char *dir = p.n_positional ? p.positional[0] : ".";
-	if (p.n_positional > 1) {
-		status = app_usage(&cmd_runs, "one folder was wanted, %s is too many", p.positional[1]);
-	} else if (!io_is_dir(dir)) {
-		err_set(&e, "%s is no folder", dir);
-		status = app_fail(&e);
-	} else {
-		look_into(&f, dir, 0);
-		if (f.n)
-			qsort(f.runs, f.n, sizeof(*f.runs), by_time);
-		show(app, &f, o.state);
-	}
+	if (!io_is_dir(dir))
+		return err_set(e, "%s is no folder", dir);
+	look_into(&f, dir, 0);
+	if (f.n)
+		qsort(f.runs, f.n, sizeof(*f.runs), by_time);
+	show(app, &f, o->state);
 	for (size_t i = 0; i < f.n; i++)
 		run_log_release(&f.runs[i]);
 	mem_free(f.runs);
-	opt_release(&p);
-	return status;
+	return EXIT_DONE;
 }
 
 const struct command cmd_runs = {
@@ -231,5 +220,7 @@ const struct command cmd_runs = {
 	.order = 56,
 	.looks = true,
 	.opts = runs_opts,
+	.options_size = sizeof(struct runs),
+	.least = 0, .most = 1, .wanted = "one folder was wanted",
 	.run = run,
 };

@@ -245,21 +245,13 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct score o;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
 	struct scored s = { 0 };
-	int status = model_begin(app, &cmd_score, &o, &p, 2, "a model and a file (or - for standard input)");
+	int status = score_file(app, options, p->positional[0], p->positional[1], &s, e);
 
-	if (status)
-		return status - 1;
-	if (score_file(app, &o, p.positional[0], p.positional[1], &s, &e) < 0)
-		status = app_fail(&e);
 	tokens_release(&s.ids);
 	mem_free(s.logprob);
-	opt_release(&p);
 	return status;
 }
 
@@ -272,5 +264,7 @@ const struct command cmd_score = {
 	.plans = true,
 	.order = 30,
 	.opts = score_opts,
+	.options_size = sizeof(struct score),
+	.least = 2, .most = 2, .wanted = "a model and a file (or - for standard input) were wanted",
 	.run = run,
 };

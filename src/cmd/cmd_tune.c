@@ -9,35 +9,34 @@
 extern const struct command cmd_tune;
 
 /* A run that cannot begin leaves no folder that stands in the way of the next try. */
-static int fail_early(struct run_dir *dir, const struct err *e)
+static int fail_early(struct run_dir *dir)
 {
 	run_dir_discard(dir);
-	return app_fail(e);
+	return -1;
 }
 
-static int begin(struct app *app, struct tune *tune, bool old, const json_t *record)
+static int begin(struct app *app, struct tune *tune, bool old, const json_t *record, struct err *e)
 {
 	struct recipe *r = &tune->recipe;
 	struct speeds speeds;
-	struct err e = ERR_INIT;
 	struct run_dir dir = { 0 };
 	struct trainer *t = NULL;
 	json_t *plan = NULL;
 	int status;
 
-	if (!app->plans && !old && run_dir_create(&dir, r->out, record, &e) < 0)
-		return app_fail(&e);
+	if (!app->plans && !old && run_dir_create(&dir, r->out, record, e) < 0)
+		return -1;
 	books_phase("open");
-	if (profiling_begin(&tune->profiling, app, &e) < 0) /* first: the plan counts what it takes */
-		return fail_early(&dir, &e);
+	if (profiling_begin(&tune->profiling, app, e) < 0) /* first: the plan counts what it takes */
+		return fail_early(&dir);
 	speeds = machine_speeds(app);
 	r->speeds = &speeds;
-	if (trainer_open(&t, r, app->pool, app->kernels, &e) == 0 && tune_planned(app, t, r, &plan, &e) == 0)
+	if (trainer_open(&t, r, app->pool, app->kernels, e) == 0 && tune_planned(app, t, r, &plan, e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
-	if (!plan || trainer_start(t, &e) < 0)
-		status = fail_early(&dir, &e);
-	else if (old && run_dir_create(&dir, r->out, record, &e) < 0)
-		status = app_fail(&e);
+	if (!plan || trainer_start(t, e) < 0)
+		status = fail_early(&dir);
+	else if (old && run_dir_create(&dir, r->out, record, e) < 0)
+		status = -1;
 	else
 		status = tune_run(app, t, r, &dir, json_incref(plan), tune->began, false, &tune->profiling);
 	json_decref(plan);
@@ -47,25 +46,21 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	return status;
 }
 
-static int run(struct app *app)
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	struct tune tune;
-	struct opt_parse p;
-	struct err e = ERR_INIT;
+	struct tune *tune = options;
 	bool old = false;
-	int status = tune_parse(app, &cmd_tune, &tune, &p);
 
-	if (status)
-		return status - 1;
 	app_catch_signals();
-	if (!app->plans && run_dir_check(tune.recipe.out, tune.recipe.overwrite, &old, &e) < 0) {
-		status = app_fail(&e);
-	} else {
-		json_t *record = recipe_record(&tune.recipe);
-		status = begin(app, &tune, old, record);
+	if (tune_resolve(app, tune, p, e) < 0)
+		return app_usage(&cmd_tune, "%s", e->msg);
+	int status = app->plans ? 0 : run_dir_check(tune->recipe.out, tune->recipe.overwrite, &old, e);
+	if (status == 0) {
+		json_t *record = recipe_record(&tune->recipe);
+		status = begin(app, tune, old, record, e);
 		json_decref(record);
 	}
-	tune_release(&tune, &p);
+	arena_release(&tune->paths);
 	return status;
 }
 
@@ -78,5 +73,7 @@ const struct command cmd_tune = {
 	.plans = true,
 	.order = 50,
 	.opts = tune_opts,
+	.options_size = sizeof(struct tune),
+	.most = 1, .wanted = "one model or recipe.yaml was wanted",
 	.run = run,
 };

@@ -77,33 +77,52 @@ int app_usage(const struct command *c, const char *fmt, ...)
 
 /* --- one command --- */
 
-int app_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p)
+/* Options, --help, log, kernels, pool and books. 0 to go on, else the exit status + 1. */
+static int begin(struct app *app, const struct command *c, struct common *common, struct opt_parse *p, struct err *e)
 {
-	struct common *common = target;
-	struct err e = ERR_INIT;
-	int status = -1;
-	opt_begin(p, c->opts, target, &e);
-	if (opt_args(p, app->argc, app->argv, &e)) {
-		status = app_usage(c, "%s", e.msg);
-	} else if (common->help) {
+	opt_begin(p, c->opts, common, e);
+	if (opt_args(p, app->argc, app->argv, e))
+		return app_usage(c, "%s", e->msg) + 1;
+	if (common->help) {
 		overview_print_help(c);
-		status = EXIT_DONE;
-	} else if (!(app->kernels = kernels_get(NULL, &e))) {
-		status = app_fail(&e);
+		return EXIT_DONE + 1;
 	}
-	if (status >= 0) {
-		opt_release(p);
-		return status + 1;
-	}
+	if (!(app->kernels = kernels_get(NULL, e)))
+		return app_fail(e) + 1;
 	app->json = json_only = common->json;
 	app->quiet = common->quiet;
 	log_set(common->quiet ? LOG_QUIET : LOG_NORMAL);
 	app->pool = pool_new((int)common->threads);
-	if (books_begin(app, c, common, &e) < 0) {
-		opt_release(p);
-		return app_usage(c, "%s", e.msg) + 1;
-	}
+	if (books_begin(app, c, common, e) < 0)
+		return app_usage(c, "%s", e->msg) + 1;
 	return 0;
+}
+
+static int wrong_words(const struct command *c, const struct opt_parse *p)
+{
+	const char *wanted = c->wanted ? c->wanted : "options alone were wanted";
+
+	if (p->n_positional > c->most)
+		return app_usage(c, "%s, %s is too many", wanted, p->positional[c->most]);
+	return app_usage(c, "%s", wanted);
+}
+
+static int run_with_options(struct app *app, const struct command *c)
+{
+	struct common *options = mem_array(1, c->options_size);
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	int status = begin(app, c, options, &p, &e);
+
+	if (status)
+		status--;
+	else if (p.n_positional < c->least || p.n_positional > c->most)
+		status = wrong_words(c, &p);
+	else if ((status = c->run(app, options, &p, &e)) < 0)
+		status = app_fail(&e);
+	opt_release(&p);
+	mem_free(options);
+	return status;
 }
 
 static void note_signal(int number)
@@ -169,7 +188,10 @@ static int close_output(int status)
 static int run_command(const struct command *c, int argc, char **argv)
 {
 	struct app app = { .argc = argc, .argv = argv };
-	int status = c->run(&app);
+	int status = c->instead ? c->instead(&app, &c) : 0;
+
+	if (status == 0)
+		status = run_with_options(&app, c);
 	log_live_end();
 	books_end(status);
 	pool_free(app.pool);

@@ -18,7 +18,7 @@ struct app {                       /* what every command gets */
 	bool plans;                    /* `kungfu plan`: only what the command would take is wanted (cmd/planned.h) */
 	int argc;                      /* after the command's name */
 	char **argv;
-	struct pool *pool;             /* made by app_begin, freed after run */
+	struct pool *pool;             /* made before run, freed after it */
 	const struct kernels *kernels;
 	const char *compute;           /* the arithmetic that was used, for the summary; NULL: the command has none */
 };
@@ -51,7 +51,12 @@ struct command {
 	bool plans;                    /* says by planned() what it will take, before it takes it: `kungfu plan` and --max-gas work */
 	int order;                     /* place in the overview: the order of a person's work */
 	const struct opt *opts;
-	int (*run)(struct app *app);
+	size_t options_size;           /* of the struct that opts fill; it begins with struct common, the rest is zero */
+	size_t least, most;            /* words that are no options */
+	const char *wanted;            /* when there are others: "one model was wanted"; NULL: none is taken */
+	/* For plan alone: which command is to run with these words, or an exit status when none is. */
+	int (*instead)(struct app *app, const struct command **c);
+	int (*run)(struct app *app, void *options, struct opt_parse *p, struct err *e); /* the exit status, or −1 and a sentence in e */
 };
 
 int command_main(int argc, char **argv);
@@ -59,9 +64,6 @@ const struct command *command_find(int argc, char **argv, int *words); /* whose 
 
 extern const struct command *const command_table[]; /* generated, NULL-terminated */
 
-/* Parses options, deals with --help, sets up log, pool and kernels. Returns 0 to go on, else the exit status + 1 and p is
- * released. target begins with a struct common. */
-int app_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p);
 int app_fail(const struct err *e);              /* prints "kungfu: sentence" and returns EXIT_FAILED; EXIT_DONE after a plan that was all that was wanted */
 void app_plan_shown(void);                      /* a plan was wanted and shown: from now on app_fail says nothing and is EXIT_DONE */
 int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* sentence and a hint; EXIT_USAGE */

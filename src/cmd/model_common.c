@@ -103,19 +103,6 @@ double loaded_predict(const struct loaded *l, struct predicted *p, const struct 
 	return (double)mapped / TIMING_PAGE_RATE;
 }
 
-int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what)
-{
-	int status = app_begin(app, c, target, p);
-	if (status || p->n_positional == wanted)
-		return status;
-	if (p->n_positional > wanted)
-		status = app_usage(c, "%s was wanted, %s is too many", what, p->positional[wanted]);
-	else
-		status = app_usage(c, "%s was wanted", what);
-	opt_release(p);
-	return status + 1;
-}
-
 void put_estimate(json_t *j, const char *name, const struct estimate *x)
 {
 	char *error = mem_printf("%s_stderr", name), *interval = mem_printf("%s_ci95", name);

@@ -32,9 +32,6 @@ void loaded_close(struct loaded *l);
  * already, and the rest as the process has it now. Last of all, as everything is open by then. Returns the seconds of reading the weights in. */
 double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work, size_t taken, const char *what);
 
-/* app_begin, and the one positional that the command takes, or exactly `wanted` of them. Returns as app_begin. */
-int model_begin(struct app *app, const struct command *c, void *target, struct opt_parse *p, size_t wanted, const char *what);
-
 /* Name, name_stderr and name_ci95 of a score; nulls where there is none. */
 void put_estimate(json_t *j, const char *name, const struct estimate *x);
 

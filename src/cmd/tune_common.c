@@ -58,8 +58,6 @@ static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 {
 	const char *word = p->n_positional ? p->positional[0] : NULL;
 
-	if (p->n_positional > 1)
-		return err_set(e, "one model or recipe.yaml was wanted, %s is too many", p->positional[1]);
 	if (apply_sets(t, p, e) < 0)
 		return -1;
 	if (word && is_yaml(word))
@@ -88,26 +86,13 @@ static void warn_unused(const struct tune *t, const struct opt_parse *p)
 	buf_release(&names);
 }
 
-void tune_release(struct tune *t, struct opt_parse *p)
+int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e)
 {
-	arena_release(&t->paths);
-	opt_release(p);
-}
-
-int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p)
-{
-	struct err e = ERR_INIT;
-
-	*t = (struct tune){ .began = clock_seconds() };
-	int status = app_begin(app, c, t, p);
-	if (status)
-		return status;
+	t->began = clock_seconds();
 	if (app->plans && !t->recipe.out)
 		t->recipe.out = ".";
-	if (apply_positionals(t, p, &e) < 0 || recipe_resolve(&t->recipe, &e) < 0) {
-		tune_release(t, p);
-		return app_usage(c, "%s", e.msg) + 1;
-	}
+	if (apply_positionals(t, p, e) < 0 || recipe_resolve(&t->recipe, e) < 0)
+		return -1;
 	recipe_settle(&t->recipe, app->kernels);
 	make_absolute(t, &t->recipe.model);
 	make_absolute(t, &t->recipe.data);

@@ -18,9 +18,8 @@ struct tune {
 };
 extern const struct opt tune_opts[];
 
-/* Parses, reads a recipe.yaml, resolves. A plan needs no --out. Returns 0 to go on, else the exit status + 1. */
-int tune_parse(struct app *app, const struct command *c, struct tune *t, struct opt_parse *p);
-void tune_release(struct tune *t, struct opt_parse *p);
+/* After the options: reads a recipe.yaml, resolves. A plan needs no --out. The caller releases paths. */
+int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e);
 
 /* The moment before the work (cmd/planned.h); *plan: what run.json keeps of it, a new reference. */
 int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **plan, struct err *e);
