@@ -42,11 +42,11 @@ struct infer {
 	struct session *s;
 	int32_t *ids;
 	size_t n, chunk;                   /* tokens of a sequence; how many are fed at once */
-	int streams;                       /* more than 1: sequences, one token of each in a step */
+	int streams, depth;                /* more than 1: sequences, one token of each in a step; tokens that the context begins with */
 	struct session_part parts[SESSION_ROWS];
 };
 
-/* Sequence 0 stays empty: the others branch from it. */
+/* Sequence 0 holds what the context begins with, the others branch from it. */
 static int feed_streams(struct infer *x, struct err *e)
 {
 	int status = 0;
@@ -71,7 +71,7 @@ static int feed(struct infer *x, struct err *e)
 
 	if (x->streams > 1)
 		return feed_streams(x, e);
-	session_truncate(x->s, 0);
+	session_truncate(x->s, x->depth);
 	for (size_t i = 0; i < x->n; i += x->chunk)
 		if (session_feed(x->s, x->ids + i, MIN(x->chunk, x->n - i), &logits, e) < 0)
 			return -1;
@@ -117,33 +117,38 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, const struct adapter *a, int n, size_t chunk, int streams, struct cache_types cache, int repetitions,
-                      struct pass_result *out, struct err *e)
+static int infer_pass(struct app *app, struct model *m, const struct pass_inference *what, size_t chunk, int repetitions, struct pass_result *out, struct err *e)
 {
-	struct infer x = { .n = (size_t)n, .chunk = chunk, .streams = streams };
-	int sequences = streams > 1 ? streams + 1 : 1;
+	struct infer x = { .n = (size_t)what->n, .chunk = chunk, .streams = what->streams, .depth = what->depth };
+	struct session_size size = { what->n + what->depth, what->streams > 1 ? what->streams + 1 : 1, what->cache };
+	size_t all = (size_t)size.n_ctx;
+	const float *logits;
+	int status = 0;
 
-	*out = (struct pass_result){ .tokens = (int64_t)n * streams };
-	if (session_new(&x.s, m, a, app->pool, app->kernels, &(struct session_size){ n, sequences, cache }, e) < 0)
+	*out = (struct pass_result){ .tokens = (int64_t)what->n * what->streams };
+	if (session_new(&x.s, m, what->adapter, app->pool, app->kernels, &size, e) < 0)
 		return -1;
-	x.ids = mem_array(x.n, sizeof(*x.ids));
-	for (size_t i = 0; i < x.n; i++)
-		x.ids[i] = (int32_t)((i * 7919 + 13) % (size_t)m->config.V);
-	int status = time_feeds(app, &x, repetitions, out, e);
+	int32_t *ids = mem_array(all, sizeof(*ids));
+	for (size_t i = 0; i < all; i++)
+		ids[i] = (int32_t)((i * 7919 + 13) % (size_t)m->config.V);
+	x.ids = ids + x.depth;
+	if (x.depth)
+		status = session_feed(x.s, ids, (size_t)x.depth, &logits, e);
+	if (status == 0)
+		status = time_feeds(app, &x, repetitions, out, e);
 	session_free(x.s);
-	mem_free(x.ids);
+	mem_free(ids);
 	return status;
 }
 
-int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e)
+int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, NULL, n, (size_t)n, 1, cache, repetitions, out, e);
+	return infer_pass(app, m, what, (size_t)what->n, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, const struct adapter *a, int n, int streams, struct cache_types cache, int repetitions,
-                struct pass_result *out, struct err *e)
+int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e)
 {
-	return infer_pass(app, m, a, n, 1, streams, cache, repetitions, out, e);
+	return infer_pass(app, m, what, 1, repetitions, out, e);
 }
 
 /* --- training --- */

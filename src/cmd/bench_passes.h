@@ -19,11 +19,16 @@ struct pass_result {
 	size_t used_bytes;                 /* the process as it was after the repetitions, everything open */
 };
 
-/* One prompt of n tokens into an empty context, the head for the last. */
-int pass_prefill(struct app *app, struct model *m, int n, struct cache_types cache, int repetitions, struct pass_result *out, struct err *e);
-/* n single tokens from an empty context, in each of so many sequences beside each other; a: NULL, or where it is several, the k-th sequence has its k-th. */
-int pass_decode(struct app *app, struct model *m, const struct adapter *a, int n, int streams, struct cache_types cache, int repetitions,
-                struct pass_result *out, struct err *e);
+struct pass_inference {
+	int n, streams;                    /* tokens; in each of so many sequences beside each other */
+	int depth;                         /* into a context that holds so many tokens, which all sequences share */
+	struct cache_types cache;
+	const struct adapter *adapter;     /* or NULL; where it is several, the k-th sequence has its k-th */
+};
+/* One prompt, the head for its last token; streams: 1. */
+int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e);
+/* Single tokens. */
+int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e);
 
 /* Steps of one micro-batch each: so many documents of so many tokens. */
 enum { TRAIN_LENGTH = 512, TRAIN_DOCUMENTS = 2 };    /* what is usual */

@@ -22,7 +22,7 @@ extern const struct command cmd_bench;
 
 struct options {
 	struct common common;
-	int64_t prefill, decode, streams, repetitions;
+	int64_t prefill, decode, streams, depth, repetitions;
 	const char *train, *compute;
 	struct cache_options cache;
 };
@@ -34,6 +34,7 @@ static const struct opt bench_opts[] = {
 	OPT_CHOICE("train", struct options, train, "lora", "lora|full", "training steps of two documents of 512 tokens"),
 	OPT_GROUP("How"),
 	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1, "sequences that are decoded beside each other"),
+	OPT_INT("depth", struct options, depth, "0", 0, 1 << 20, "tokens that the context holds before what is timed of prompts and single tokens"),
 	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
 	COMPUTE_OPT(struct options, compute, "auto"),
 	CACHE_OPTS(struct options, cache),
@@ -99,23 +100,32 @@ struct bench {
 	bool train, prefill, decode;
 };
 
+static const char *depth_words(const struct options *o, char out[32])
+{
+	snprintf(out, 32, o->depth ? " after %lld" : "", (long long)o->depth);
+	return out;
+}
+
 static int time_inference(struct bench *b, struct model *m, struct err *e)
 {
+	const struct options *o = b->o;
+	struct pass_inference prompt = { .n = (int)o->prefill, .streams = 1, .depth = (int)o->depth, .cache = cache_types(&o->cache) };
+	struct pass_inference single = { .n = (int)o->decode, .streams = (int)o->streams, .depth = (int)o->depth, .cache = cache_types(&o->cache) };
 	struct pass_result r;
-	char what[64];
+	char what[96], after[32];
 
 	if (b->prefill) {
-		snprintf(what, sizeof(what), "prefill of %lld, %s", (long long)b->o->prefill, b->app->compute);
+		snprintf(what, sizeof(what), "prefill of %lld%s, %s", (long long)o->prefill, depth_words(o, after), b->app->compute);
 		log_live("%s", what);
-		if (pass_prefill(b->app, m, (int)b->o->prefill, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
+		if (pass_prefill(b->app, m, &prompt, (int)o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
 	}
 	if (b->decode) {
-		snprintf(what, sizeof(what), "decoding %lld x %lld, %s", (long long)b->o->decode, (long long)b->o->streams, b->app->compute);
+		snprintf(what, sizeof(what), "decoding %lld x %lld%s, %s", (long long)o->decode, (long long)o->streams, depth_words(o, after), b->app->compute);
 		log_live("%s", what);
-		if (pass_decode(b->app, m, NULL, (int)b->o->decode, (int)b->o->streams, cache_types(&b->o->cache), (int)b->o->repetitions, &r, e) < 0)
+		if (pass_decode(b->app, m, &single, (int)o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);
@@ -170,22 +180,25 @@ static int measure_all(struct bench *b, struct model *m, struct err *e)
 /* Passes of a prompt and of single tokens, the one that warms up and the one that is counted along. */
 static int plan_inference(struct bench *b, struct model *m, struct predicted *p, double *bytes, struct err *e)
 {
-	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0, streams = (int)b->o->streams, rows = MIN(MAX(prompt, 1), SESSION_ROWS);
+	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0, streams = (int)b->o->streams, depth = (int)b->o->depth;
+	int rows = MIN(MAX(MAX(prompt, depth), 1), SESSION_ROWS);
 	double one[2] = { 0 }, read[2] = { 0 }, passes = (double)b->o->repetitions + 2;
-	struct session_size size = { MAX(MAX(prompt, tokens), 2), streams > 1 ? streams + 1 : 1, cache_types(&b->o->cache) };
+	struct session_size size = { MAX(MAX(prompt, tokens) + depth, 2), streams > 1 ? streams + 1 : 1, cache_types(&b->o->cache) };
 	struct session *s;
 	size_t work, cache;
 
 	if (session_new(&s, m, NULL, b->app->pool, b->app->kernels, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
-	int status = session_time(s, 0, 1, rows, MAX(prompt - rows, 0) / 2, &read[0], &read[1], e);
+	int status = session_time(s, 0, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0], &read[1], e);
 	if (status == 0)
-		status = session_time(s, streams > 1, streams, 1, tokens / 2, &one[0], &one[1], e);
+		status = session_time(s, streams > 1, streams, 1, depth + tokens / 2, &one[0], &one[1], e);
 	session_bytes(s, &work, &cache);
+	if (depth && streams > 1) /* of which only this becomes real */
+		cache = session_fill_bytes(s, 0, 1, depth) + session_fill_bytes(s, 1, streams, MAX(prompt, tokens));
 	*bytes = (double)(work + cache);
 	session_free(s);
-	predict_phase(p, "prefill", passes * read[0] * prompt / rows);
+	predict_phase(p, "prefill", read[0] / rows * (passes * prompt + (double)depth * (b->prefill + b->decode)));
 	predict_phase(p, "decode", passes * one[0] * tokens);
 	return status;
 }

@@ -83,8 +83,9 @@ static int decode(struct scale_work *w, int q, struct pass_result *r, struct err
 	const struct adapter *a;
 	int status = make_adapters(w, q, &own, &a, e);
 
+	struct pass_inference what = { .n = (int)w->o->decode, .streams = q, .cache = cache_types(&w->o->cache), .adapter = a };
 	if (status == 0)
-		status = pass_decode(w->app, &w->l.model, a, (int)w->o->decode, q, cache_types(&w->o->cache), (int)w->o->repetitions, r, e);
+		status = pass_decode(w->app, &w->l.model, &what, (int)w->o->repetitions, r, e);
 	adapter_release(&own);
 	return status;
 }
