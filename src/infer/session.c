@@ -1,8 +1,8 @@
 /* session: see session.h. A forward-only tape whose attention reads a cache.
  *
- * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole blocks of
- * 64 keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a multiple of 64: position p has
- * key region + p − S. So attention, which goes by tiles of 64 keys, meets the same keys in the same lanes as in a sequence alone, and
+ * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole ranges of
+ * KV_RANGE keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a multiple of it: position p has
+ * key region + p − S. So attention, which goes by ranges of keys, meets the same keys in the same ranges and lanes as in a sequence alone, and
  * a row's bits do not depend on the rows beside it: branches, chunks and one by one give the same logits. The mask is the forest's: shared
  * keys are seen by all rows after them, others to the end of their region.
  *
@@ -12,10 +12,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "op/kv_cache.h"
 #include "op/timing.h"
 #include "op/trace.h"
 
-enum { BLOCK = 64, FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
+enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 #define TIME_SECONDS 0.03              /* of repetitions when it is asked how long a step takes */
 
 struct session {
@@ -44,7 +45,9 @@ struct session {
 
 static size_t key_count(const struct session *s) { return (size_t)s->n_sequences * (size_t)s->region; }
 
-static size_t key_width(const struct session *s) { return (size_t)s->model->config.G * (size_t)s->model->config.D; }
+static size_t head_count(const struct session *s) { return (size_t)s->model->config.G; }
+
+static size_t key_width(const struct session *s, enum dtype t) { return kv_width(t, head_count(s), (size_t)s->model->config.D); }
 
 static size_t matrix_count(const struct session *s) { return 2 * (size_t)s->model->config.n_layers; }
 
@@ -62,11 +65,12 @@ static struct matrix_place matrix_place(const struct session *s, size_t i)
 static void make_cache_tensors(struct session *s)
 {
 	const struct config *c = &s->model->config;
-	size_t keys = key_count(s), width = key_width(s);
+	size_t keys = key_count(s);
 
 	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
 	for (int i = 0; i < c->n_layers; i++)
-		s->kv[i] = (struct kv_tensors){ tape_cache(&s->tape, "k_cache", s->types.k, keys, width), tape_cache(&s->tape, "v_cache", s->types.v, keys, width) };
+		s->kv[i] = (struct kv_tensors){ tape_cache(&s->tape, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
+			tape_cache(&s->tape, "v_cache", s->types.v, keys, key_width(s, s->types.v)) };
 }
 
 static int record(struct session *s, const struct adapter *a, struct err *e)
@@ -153,7 +157,7 @@ int session_new(struct session **out, struct model *m, const struct adapter *a, 
 
 	if (n_ctx < 1 || n_ctx > m->config.n_ctx)
 		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, m->config.n_ctx);
-	int region = n_sequences > 1 ? ROUND_UP(n_ctx, BLOCK) : n_ctx;
+	int region = ROUND_UP(n_ctx, KV_RANGE);
 	if (n_sequences < 1 || n_sequences > SESSION_ROWS || n_sequences > INT32_MAX / region)
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n_sequences, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
@@ -305,16 +309,19 @@ static void check_branch(const struct session *s, int sequence, bool is_branch)
 		BUG("sequence %d of %d is %s branch", sequence, s->n_sequences, is_branch ? "no" : "0 or already a");
 }
 
-/* Keys and values of n keys, to another place of the cache, or zeros. */
+/* Keys and values of n keys that begin a range, to another place of the cache, or zeros. */
 static void move_keys(struct session *s, int from, int to, int n)
 {
 	for (size_t i = 0; i < matrix_count(s); i++) {
 		struct matrix_place m = matrix_place(s, i);
 		char *keys = m.rows + (size_t)to * m.row_bytes;
-		if (from < 0)
-			memset(keys, 0, (size_t)n * m.row_bytes);
-		else
-			memcpy(keys, m.rows + (size_t)from * m.row_bytes, (size_t)n * m.row_bytes);
+		struct kv_piece p;
+		for (size_t j = 0; p = kv_piece((size_t)n, j, head_count(s), m.row_bytes), p.bytes; j++) {
+			if (from < 0)
+				memset(keys + p.at, 0, p.bytes);
+			else
+				memcpy(keys + p.at, m.rows + (size_t)from * m.row_bytes + p.at, p.bytes);
+		}
 	}
 }
 
@@ -326,7 +333,7 @@ void session_branch(struct session *s, int sequence)
 	if (s->length[sequence])
 		BUG("sequence %d has %d tokens, none were wanted", sequence, s->length[sequence]);
 	if (s->n_branches++ == 0) {
-		s->shared = length / BLOCK * BLOCK;
+		s->shared = length / KV_RANGE * KV_RANGE;
 		set_sight(s, 0, s->shared, s->n_sequences * s->region);
 	}
 	s->branch[sequence] = true;
@@ -384,18 +391,28 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 	*cache = s->cache_bytes;
 }
 
+/* Bytes that become resident of [from, to) of the cache, what ends at `end` being there. */
+static size_t resident(const struct session *s, size_t from, size_t to, size_t *end)
+{
+	size_t granule = mem_map_granule(s->cache_bytes);
+
+	from = MAX(from / granule * granule, *end);
+	to = MIN(ROUND_UP(to, granule), ROUND_UP(s->cache_bytes, (size_t)4096));
+	*end = MAX(*end, to);
+	return to > from ? to - from : 0;
+}
+
 size_t session_fill_bytes(const struct session *s, int first, int n, int length)
 {
-	size_t granule = mem_map_granule(s->cache_bytes), sum = 0, end = 0;
+	size_t sum = 0, end = 0;
 
 	for (size_t i = 0; i < matrix_count(s); i++)
 		for (int k = first; k < first + n; k++) {
 			struct matrix_place m = matrix_place(s, i);
-			size_t from = (size_t)(m.rows - s->cache) + (size_t)key_of(s, k, 0) * m.row_bytes, to = from + (size_t)MIN(length, s->region) * m.row_bytes;
-			from = MAX(from / granule * granule, end);
-			to = MIN(ROUND_UP(to, granule), ROUND_UP(s->cache_bytes, (size_t)4096));
-			sum += to > from ? to - from : 0;
-			end = MAX(end, to);
+			size_t at = (size_t)(m.rows - s->cache) + (size_t)key_of(s, k, 0) * m.row_bytes;
+			struct kv_piece p;
+			for (size_t j = 0; p = kv_piece((size_t)MIN(length, s->region), j, head_count(s), m.row_bytes), p.bytes; j++)
+				sum += resident(s, at + p.at, at + p.at + p.bytes, &end);
 		}
 	return sum;
 }
@@ -480,9 +497,12 @@ void session_copy(struct session *to, const struct session *from)
 		BUG("keys of another adapter, or of another size");
 	while (same < MIN(n, to->length[0]) && to->ids[same] == from->ids[same])
 		same++;
+	size_t begin = (size_t)same / KV_RANGE * KV_RANGE;
 	for (size_t i = 0; i < matrix_count(to); i++) {
 		struct matrix_place m = matrix_place(to, i), o = matrix_place(from, i);
-		memcpy(m.rows + (size_t)same * m.row_bytes, o.rows + (size_t)same * m.row_bytes, (size_t)(n - same) * m.row_bytes);
+		struct kv_piece p;
+		for (size_t j = 0; p = kv_piece((size_t)n - begin, j, head_count(to), m.row_bytes), p.bytes; j++)
+			memcpy(m.rows + begin * m.row_bytes + p.at, o.rows + begin * m.row_bytes + p.at, p.bytes);
 	}
 	memcpy(to->ids + same, from->ids + same, (size_t)(n - same) * sizeof(*to->ids));
 	to->length[0] = n;

@@ -42,6 +42,9 @@ struct kernels {
 	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of gemm_tile, so the same bits. */
 	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t panel_bytes, float *c, size_t ldc);
 
+	/* C[m,n] += Σ_k a[i*a_ld + k]·w[k][j] for m ≤ KERNEL_FEW rows and any n, straight from rows of `t` (F32, F16, BF16, Q8_0), row_bytes apart. The same chain. */
+	void (*few_sums)(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w, size_t row_bytes, float *c, size_t ldc);
+
 	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32 × s8 q, with x ≈ d·q,
 	 * d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of the first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
 	void (*q8_row)(const float *x, size_t n, uint8_t *out);

@@ -117,6 +117,20 @@ static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *
 	}
 }
 
+static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w, size_t row_bytes, float *c, size_t ldc)
+{
+	float run[RUN];
+
+	for (size_t q = 0; q < k; q++)
+		for (size_t j = 0; j < n; j += RUN) {
+			size_t some = n - j < RUN ? n - j : RUN;
+			dtypes[t].part((const char *)w + q * row_bytes, j, run, some);
+			for (size_t i = 0; i < m; i++)
+				for (size_t l = 0; l < some; l++)
+					c[i * ldc + j + l] += a[i * a_ld + q] * run[l];
+		}
+}
+
 /* The largest magnitude by its bits: NaN counts as the largest of all. */
 static float largest(const float *x, size_t n)
 {
@@ -419,7 +433,7 @@ void ref_install(struct kernels *k)
 	*k = (struct kernels){
 		.name = "ref", .mr = MR, .nr = NR,
 		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
-		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .q8_row = q8_row, .q8_tile = q8_tile,
+		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .few_sums = few_sums, .q8_row = q8_row, .q8_tile = q8_tile,
 		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
 		.soften = soften, .soften_back = soften_back,
 		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,

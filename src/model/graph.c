@@ -175,8 +175,8 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
 	const struct config *c = &g->model->config;
 
 	if (g->kv) {
-		k = op_kv_put(g->tape, k, g->kv[g->layer].k);
-		v = op_kv_put(g->tape, v, g->kv[g->layer].v);
+		k = op_put_keys(g->tape, k, g->kv[g->layer].k, c->G);
+		v = op_put_values(g->tape, v, g->kv[g->layer].v, c->G);
 	}
 	return op_attention(g->tape, q, k, v, c->H, c->G, (float)(1 / sqrt((double)c->D)));
 }

@@ -1,197 +1,84 @@
 /* attention: softmax(scale·Q·Kᵀ + mask)·V for H query heads on G key-value heads, over the forest of op/batch.h.
  *
- *     q, o (N, H·D)      k, v (keys, G·D): this batch's rows, or a cache of a session in any dtype      lse (N,H), where a gradient is needed
+ *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)      lse (N,H), where a gradient is needed
  *
  *     s_ij = scale·q_i·k_j      P_ij = exp(s_ij − lse_i) where j ≤ key_i < vis_end_j, else 0      o_i = Σ_j P_ij·v_j
  *
- * Forward: online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the
+ * Online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the
  * largest score so far, l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log l.
- * A work item is a tile of rows with one key-value head: its H/G query heads share the packed keys, the packed values
- * and the mask. The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
- * sees need none. Key tiles begin at multiples of 64 keys and are always 64 scores wide, so a row's bits do not depend
- * on the rows beside it: token by token equals all at once.
+ * The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
+ * sees need none. Key tiles begin at multiples of 64 keys and are always 64 scores wide.
  *
- * Backward, with do_i given, P rebuilt from lse:
+ * Keys go by ranges of KV_RANGE, at multiples of it. A range begins anew, with m, l and o of its own, which are then folded into those of the ranges before:
  *
- *     Δ_i = Σ_j P_ij·(do_i·v_j) = do_i·o_i
- *     dv_j = Σ_i P_ij·do_i
- *     dS_ij = scale·P_ij·(do_i·v_j − Δ_i)            (softmax: ds = P∘(dP − Σ P∘dP))
- *     dq_i = Σ_j dS_ij·k_j        dk_j = Σ_i dS_ij·q_i
+ *     m = max(m_a, m_b)      l = l_a·exp(m_a − m) + l_b·exp(m_b − m)      o = o_a·exp(m_a − m) + o_b·exp(m_b − m)
  *
- * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a
- * shared prefix come together in it. A work item is a tree of the forest with one query head, sequential inside: key
- * tiles outside, row tiles inside. With H > G every query head has dk, dv of its own, which are then added up in the
- * order of the heads. So nothing depends on threads.
+ * So a row's bits depend neither on the rows beside it nor on who computes its ranges: token by token equals all at once. Where there are many rows, a work item
+ * is a tile of rows with one key-value head, whose H/G query heads share the packed keys, the packed values and the mask; it goes through the ranges. Where all
+ * rows are one tile, as in decoding, an item is one range with one key-value head (Dao et al. 2023 call it flash-decoding), and the folding comes afterwards.
+ * A row or two are multiplied with a cache as it is stored, the query heads of a group together: nothing is packed.
  *
- * FLOPs are counted for visible (row, key) pairs only: 2·D a product and head, 2 products forward, up to 5 backward. */
-#include "op/ops.h"
+ * FLOPs are counted for visible (row, key) pairs only: 2·D a product and head, 2 products forward, up to 5 backward (attention_back.c). */
+#include "op/attention.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/kernels.h"
 #include "kernel/vecmath.h"
 #include "op/batch_sample.h"
+#include "op/kv_cache.h"
+#include "op/ops.h"
 #include "op/run.h"
-#include "quant/quant.h"
 
-enum { TILE = KERNEL_SCORES, SUM_ROWS = 32 };
+enum {
+	EXTRA_PARTS = 256,          /* a row's share of a range, beyond one for each range: what a few rows with a long context take */
+	LONE_ROWS = 2,              /* up to which rows are multiplied without packing */
+	ITEM_HEADS = 64,            /* rows' heads that one item folds */
+};
 
 #define NO_SCORE (-1e30F) /* the largest score of a row before its first */
 
-struct attention_attr {
-	size_t H, G, D;
-	float scale;
-	bool add_q, add_k, add_v; /* backward: gradients that are added to what is there */
+/* What cells leave until it is folded: where one row saw one range. */
+struct cell { uint32_t range, part, first, end; };    /* rows first … end−1 of the tile have parts part … */
+struct parts {
+	struct cell *cells;         /* [ranges] */
+	double *l;                  /* [parts][H] */
+	float *m;                   /* [parts][H] */
+	float *o;                   /* [parts][H·D] */
+	size_t n_cells, limit;
 };
-
-struct rows { enum dtype dtype; const char *data; size_t bytes; }; /* of a matrix; bytes from one to the next */
 
 struct attention {
 	const struct kernels *kernels;
 	const struct batch *b;
 	const struct attention_attr *attr;
 	const struct run *r;
-	size_t N, D, q_ld, kv_ld;
+	size_t N, D, q_ld;
 	const float *q;
 	struct rows k, v;
+	bool cached;
 	float *o, *lse;             /* lse: NULL where nobody wants it */
-	const float *out, *d_o;     /* backward */
-	float *dq, *dk, *dv;        /* NULL: not wanted */
-	float *partial_k, *partial_v; /* [H][N at capacity][D], or NULL: heads write into dk and dv themselves */
-	size_t partial_head;
+	struct parts parts;
 };
 
-/* --- products of small tiles from packed panels --- */
+static bool is_cache(const struct tensor *x) { return x->role == ROLE_STATE; }
 
-/* What part of a tile is not all zero: of rows (or, across, keys) i·mr … those numbers from[i] … to[i]−1. */
-struct extent { uint8_t from[TILE], to[TILE]; };
-
-/* C[m,TILE] = A[m,K]·B, B in panels of nr columns, [K][nr] each; of C only columns that an extent reaches. */
-static void product_scores(const struct kernels *k, size_t m, size_t K, const float *a, size_t a_row, const float *panels, float *c,
-                           const struct extent *e)
+static size_t width_of(const struct tensor *x, const struct attention_attr *a)
 {
-	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
-	for (size_t j = 0; j < TILE; j += nr)
-		for (size_t i = 0; i < m; i += mr)
-			if (e->from[i / mr] < j + nr && e->to[i / mr] > j)
-				k->gemm_tile(MIN(mr, m - i), MIN(nr, ROUND_UP(e->to[i / mr] - j, (size_t)16)), K, a + i * a_row, a_row, 1,
-				             panels + j * K, c + i * TILE + j, TILE, false);
+	return is_cache(x) ? kv_width(x->dtype, a->G, a->D) : a->G * a->D;
 }
 
-/* C[m,D] += A[m,K]·B, over the K of an extent. */
-static void product_add(const struct kernels *k, size_t m, size_t D, size_t K, const float *a, size_t a_row, size_t a_col, const float *panels,
-                        float *c, size_t ldc, const struct extent *e)
+/* Returns how many floats that is. */
+static size_t parts_at(struct parts *p, float *base, const struct attention_attr *a, size_t ranges, size_t limit)
 {
-	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
-	for (size_t j = 0; j < D; j += nr)
-		for (size_t i = 0; i < m; i += mr) {
-			size_t from = e->from[i / mr], to = e->to[i / mr];
-			if (from < to)
-				k->gemm_tile(MIN(mr, m - i), MIN(nr, D - j), to - from, a + i * a_row + from * a_col, a_row, a_col,
-				             panels + j * K + from * nr, c + i * ldc + j, ldc, true);
-		}
+	size_t cells = ranges * sizeof(struct cell) / sizeof(float), l = limit * a->H * sizeof(double) / sizeof(float), m = limit * a->H;
+
+	if (p)
+		*p = (struct parts){ .cells = (struct cell *)(void *)base, .l = (double *)(void *)(base + cells), .m = base + cells + l,
+			.o = base + cells + l + m, .limit = limit };
+	return cells + l + m + limit * a->H * a->D;
 }
-
-static struct rows rows_of(const float *x, size_t ld)
-{
-	return (struct rows){ DTYPE_F32, (const char *)x, ld * sizeof(*x) };
-}
-
-/* Panels of Wᵀ: B(d,j) = w[at + j][c + d], for n rows. */
-static void pack_across(const struct kernels *k, struct rows w, size_t at, size_t c, size_t n, size_t D, float *out)
-{
-	size_t nr = (size_t)k->nr;
-	for (size_t j = 0; j < n; j += nr)
-		k->pack_rows(w.dtype, w.data + (at + j) * w.bytes, w.bytes, MIN(nr, n - j), c, D, out + j * D);
-}
-
-/* Panels of W: B(j,d) = w[at + j][c + d]. */
-static void pack_along(const struct kernels *k, struct rows w, size_t at, size_t c, size_t n, size_t D, float *out)
-{
-	size_t nr = (size_t)k->nr;
-	for (size_t d = 0; d < D; d += nr, out += n * nr)
-		k->pack_cols(w.dtype, w.data + at * w.bytes, w.bytes, n, c + d, MIN(nr, D - d), out);
-}
-
-static size_t panel_floats(const struct kernels *k, size_t D)
-{
-	size_t nr = (size_t)k->nr;
-	return MAX(ROUND_UP((size_t)TILE, nr) * D, TILE * ROUND_UP(D, nr));
-}
-
-/* --- the mask --- */
-
-enum sight { SIGHT_NONE, SIGHT_SOME, SIGHT_ALL };
-
-static uint64_t bits_below(size_t n)
-{
-	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
-}
-
-/* What rows i0..i1-1 see of keys j0..j1-1 (at most TILE of each); unless it is nothing, bit j of word[i] says whether
- * row i0+i sees key j0+j. Neighbouring keys mostly end together, so a row is a few masks, not 64 comparisons. */
-static enum sight tile_sight(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE])
-{
-	uint64_t mask[TILE];
-	int32_t end[TILE], least = INT32_MAX, most = 0;
-	size_t runs = 0;
-
-	for (size_t j = j0; j < j1; j++) {
-		if (runs == 0 || end[runs - 1] != b->vis_end[j]) {
-			end[runs] = b->vis_end[j];
-			mask[runs++] = 0;
-			least = MIN(least, b->vis_end[j]);
-			most = MAX(most, b->vis_end[j]);
-		}
-		mask[runs - 1] |= (uint64_t)1 << (j - j0);
-	}
-	if (most <= b->key[i0] || (size_t)b->key[i1 - 1] < j0)
-		return SIGHT_NONE;
-	bool all = least > b->key[i1 - 1] && (size_t)b->key[i0] + 1 >= j1;
-	for (size_t i = i0; i < i1; i++) {
-		size_t key = (size_t)b->key[i];
-		uint64_t w = 0;
-		for (size_t n = 0; n < runs; n++)
-			w |= end[n] > b->key[i] ? mask[n] : 0;
-		word[i - i0] = key < j0 ? 0 : w & bits_below(key - j0 + 1);
-	}
-	return all ? SIGHT_ALL : SIGHT_SOME;
-}
-
-/* What keys each mr rows see, together. */
-static void extent_of_rows(const struct kernels *k, const uint64_t *word, size_t rows, struct extent *e)
-{
-	size_t mr = (size_t)k->mr;
-
-	for (size_t i = 0; i < rows; i += mr) {
-		uint64_t any = 0;
-		for (size_t r = i; r < MIN(i + mr, rows); r++)
-			any |= word[r];
-		e->from[i / mr] = (uint8_t)(any ? __builtin_ctzll(any) : 0);
-		e->to[i / mr] = (uint8_t)(any ? 64 - __builtin_clzll(any) : 0);
-	}
-}
-
-/* What rows see any of each mr keys. */
-static void extent_of_keys(const struct kernels *k, const uint64_t *word, size_t rows, size_t keys, struct extent *e)
-{
-	size_t mr = (size_t)k->mr;
-
-	for (size_t j = 0; j < keys; j += mr) {
-		uint64_t mask = bits_below(j + mr) & ~bits_below(j);
-		size_t from = 0, to = rows;
-		for (; from < to && !(word[from] & mask); from++)
-			;
-		for (; to > from && !(word[to - 1] & mask); to--)
-			;
-		e->from[j / mr] = (uint8_t)from;
-		e->to[j / mr] = (uint8_t)to;
-	}
-}
-
-/* --- forward --- */
 
 static int attention_shape(struct tape *t, struct node *n, struct err *e)
 {
@@ -204,36 +91,44 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 	if (a->H < 1 || a->G < 1 || a->H % a->G || q->dim[1] % a->H || a->D % 2)
 		return err_set(e, "%s has rows of %zu, %zu query heads on %zu key-value heads do not fit it", q->name,
 		               q->dim[1], a->H, a->G);
-	if (k->dim[1] != a->G * a->D || v->dim[1] != k->dim[1] || k->dim[0] != v->dim[0])
+	if (k->dim[1] != width_of(k, a) || v->dim[1] != width_of(v, a) || k->dim[0] != v->dim[0])
 		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name, v->name, a->G,
 		               a->D, k->dim[1], v->dim[1]);
 	if (gradient && (k->role == ROLE_STATE || v->role == ROLE_STATE))
 		return err_set(e, "%s is a cache, which passes no gradient back", k->name);
-	if ((dtypes[k->dtype].block > 1 || dtypes[v->dtype].block > 1) && a->D % QUANT_RUN)
-		return err_set(e, "keys and values in blocks want heads of a multiple of %d numbers, these have %zu", QUANT_RUN, a->D);
 	struct tensor like = *q;
 	tape_output(t, n, 0, "attention", like.axis, 2, like.dim);
 	if (gradient)
 		tape_output(t, n, 1, "lse", like.axis, 2, (size_t[]){ like.dim[0], a->H });
+	if (is_cache(k) != is_cache(v) || (is_cache(k) && k->dim[0] % KV_RANGE))
+		return err_set(e, "%s and %s are to be ranges of %d keys both, or neither", k->name, v->name, KV_RANGE);
+	if (is_cache(k)) {
+		size_t ranges = k->dim[0] / KV_RANGE;
+		tape_scratch(t, n, 2, "ranges", parts_at(NULL, NULL, a, ranges, ranges + EXTRA_PARTS));
+	}
 	return 0;
 }
 
 /* Where one thread's scratch has what. */
 struct forward_scratch {
 	float *k, *v, *s;           /* panels; scores [TILE][TILE] */
-	float *m;                   /* [H/G][TILE] largest score so far */
-	double *l;                  /* [H/G][TILE] */
+	float *o;                   /* [TILE][H/G·D], of a range */
+	float *m[2];                /* [H/G][TILE] largest score so far: of all ranges, of one */
+	double *l[2];               /* [H/G][TILE] */
 };
 
 static size_t forward_scratch_at(struct forward_scratch *f, char *base, const struct attention_attr *a, const struct kernels *k)
 {
-	size_t panel = panel_floats(k, a->D) * sizeof(float), tile = (size_t)TILE * TILE * sizeof(float), rows = a->H / a->G * TILE;
-	f->k = (float *)(void *)base;
-	f->v = (float *)(void *)(base + panel);
-	f->s = (float *)(void *)(base + 2 * panel);
-	f->l = (double *)(void *)(base + 2 * panel + tile);
-	f->m = (float *)(void *)(base + 2 * panel + tile + rows * sizeof(double));
-	return 2 * panel + tile + rows * (sizeof(double) + sizeof(float));
+	size_t panel = panel_size(k, a->D), group = a->H / a->G, rows = group * TILE, at = 0;
+	float *x = (float *)(void *)base, **floats[] = { &f->k, &f->v, &f->s, &f->o, &f->m[0], &f->m[1] };
+	size_t sizes[] = { panel, panel, TILE * TILE, rows * a->D, rows, rows };
+
+	for (size_t i = 0; i < ARRAY_LEN(floats); at += sizes[i++])
+		*floats[i] = x + at;
+	at += at % 2;
+	f->l[0] = (double *)(void *)(x + at);
+	f->l[1] = f->l[0] + rows;
+	return (at + 4 * rows) * sizeof(float);
 }
 
 static size_t attention_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
@@ -244,23 +139,81 @@ static size_t attention_scratch(const struct tape *t, const struct node *n, cons
 	return forward_scratch_at(&f, origin, n->attr, k);
 }
 
-/* o = O/l and lse = m + log l for one head's rows. */
-static void finish_rows(const struct attention *a, size_t h, size_t i0, size_t i1, const float *m, const double *l)
+/* --- one tile of keys --- */
+
+/* Rows of a tile, one key-value head: what is summed up of their H/G query heads. */
+struct sums { float *o; size_t ld; float *m; double *l; };     /* row i, head n of the group: o[i·ld + n·D], m[n·TILE + i] */
+
+/* A head's part of the cache that begins at key j. */
+static struct rows cached_rows(const struct attention *a, struct rows x, size_t j, size_t g)
 {
-	for (size_t i = i0; i < i1; i++) {
-		float *o = a->o + i * a->q_ld + h * a->D;
-		if (l[i - i0] == 0 && m[i - i0] == -INFINITY) /* scores that overflowed, and NaN, go through: the loss will show it */
-			BUG("row %zu of %zu sees no key", i, a->N);
-		a->kernels->scale(o, o, (float)(1 / l[i - i0]), a->D);
-		if (a->lse)
-			a->lse[i * a->attr->H + h] = (float)((double)m[i - i0] + log(l[i - i0]));
+	return (struct rows){ x.dtype, x.data + kv_at(j, g, a->attr->G, x.bytes), x.bytes / a->attr->G };
+}
+
+/* Panels of keys from a cache's panels; of a head that ends within 32 numbers, which only plain types have, the last are taken one by one. */
+static void pack_cached_keys(const struct attention *a, struct rows k, size_t n, float *out)
+{
+	size_t nr = (size_t)a->kernels->nr, D = a->D, whole = panel_plain_bytes(k.dtype) ? D / PANEL_BLOCK * PANEL_BLOCK : D, bytes = PANEL_ROWS * k.bytes;
+	size_t line = PANEL_ROWS * panel_plain_bytes(k.dtype);
+
+	for (size_t j = 0; j < n; j += nr, out += D * nr) {
+		a->kernels->pack_panels(k.dtype, k.data + j / PANEL_ROWS * bytes, bytes, MIN(nr, n - j), 0, whole, out);
+		for (size_t d = whole; d < D; d++)
+			for (size_t p = 0; p < nr; p += PANEL_ROWS)
+				dtypes[k.dtype].to_float(k.data + (j + p) / PANEL_ROWS * bytes + d * line, out + d * nr + p, PANEL_ROWS);
 	}
 }
 
-/* One row's query heads, at most TILE, which follow each other: they are the rows of one product. */
-static void forward_heads(const struct attention *a, const struct forward_scratch *f, size_t at, size_t heads, size_t keys, uint64_t word, float *m, double *l)
+static void pack_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t j0, size_t keys)
+{
+	size_t D = a->D;
+
+	if (a->cached) {
+		pack_cached_keys(a, cached_rows(a, a->k, j0, g), keys, f->k);
+		pack_along(a->kernels, cached_rows(a, a->v, j0, g), 0, 0, keys, D, f->v);
+		return;
+	}
+	pack_across(a->kernels, a->k, j0, g * D, keys, D, f->k);
+	pack_along(a->kernels, a->v, j0, g * D, keys, D, f->v);
+}
+
+/* One row's query heads, at most KERNEL_FEW, which follow each other at q: they are the rows of products with the cache as it is stored. */
+static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads, uint64_t word, float *o, float *m, double *l)
+{
+	const struct kernels *kernel = a->kernels;
+	size_t from = (size_t)__builtin_ctzll(word), to = 64 - (size_t)__builtin_clzll(word);
+	float most[KERNEL_FEW];
+	double sum[KERNEL_FEW];
+	uint64_t words[KERNEL_FEW];
+
+	for (size_t n = 0; n < heads; n++) {
+		words[n] = word;
+		most[n] = m[n * TILE];
+		sum[n] = l[n * TILE];
+	}
+	kernel->panel_rows(k.dtype, heads, to, a->D, q, a->D, k.data, PANEL_ROWS * k.bytes, s, TILE);
+	kernel->soften(heads, s, words, a->attr->scale, most, sum, o, a->D, a->D);
+	kernel->few_sums(v.dtype, heads, a->D, to - from, s + from, TILE, v.data + from * v.bytes, v.bytes, o, a->D);
+	for (size_t n = 0; n < heads; n++) {
+		m[n * TILE] = most[n];
+		l[n * TILE] = sum[n];
+	}
+}
+
+/* One query head's rows, the first of them at q. */
+static void packed_rows(const struct attention *a, const struct forward_scratch *f, const float *q, size_t rows, size_t keys, const uint64_t *word,
+                        const struct extent *e, float *o, size_t ld, float *m, double *l)
 {
 	const struct kernels *k = a->kernels;
+
+	product_scores(k, rows, a->D, q, a->q_ld, f->k, f->s, e);
+	k->soften(rows, f->s, word, a->attr->scale, m, l, o, ld, a->D);
+	product_add(k, rows, a->D, keys, f->s, TILE, 1, f->v, o, ld, e);
+}
+
+/* The same where they are one row: heads are the rows of a product. */
+static void packed_heads(const struct attention *a, const struct forward_scratch *f, const float *q, size_t heads, size_t keys, uint64_t word, float *o, float *m, double *l)
+{
 	float most[TILE];
 	double sum[TILE];
 	uint64_t words[TILE];
@@ -271,75 +224,222 @@ static void forward_heads(const struct attention *a, const struct forward_scratc
 		most[n] = m[n * TILE];
 		sum[n] = l[n * TILE];
 	}
-	extent_of_rows(k, words, heads, &e);
-	product_scores(k, heads, a->D, a->q + at, a->D, f->k, f->s, &e);
-	k->soften(heads, f->s, words, a->attr->scale, most, sum, a->o + at, a->D, a->D);
-	product_add(k, heads, a->D, keys, f->s, TILE, 1, f->v, a->o + at, a->D, &e);
+	extent_of_rows(a->kernels, words, heads, &e);
+	product_scores(a->kernels, heads, a->D, q, a->D, f->k, f->s, &e);
+	a->kernels->soften(heads, f->s, words, a->attr->scale, most, sum, o, a->D, a->D);
+	product_add(a->kernels, heads, a->D, keys, f->s, TILE, 1, f->v, o, a->D, &e);
 	for (size_t n = 0; n < heads; n++) {
 		m[n * TILE] = most[n];
 		l[n * TILE] = sum[n];
 	}
 }
 
-/* One query head; the first of its rows at `at`. */
-static void forward_rows(const struct attention *a, const struct forward_scratch *f, size_t at, size_t rows, size_t keys, const uint64_t *word,
-                         const struct extent *e, float *m, double *l)
-{
-	const struct kernels *k = a->kernels;
-
-	product_scores(k, rows, a->D, a->q + at, a->q_ld, f->k, f->s, e);
-	k->soften(rows, f->s, word, a->attr->scale, m, l, a->o + at, a->q_ld, a->D);
-	product_add(k, rows, a->D, keys, f->s, TILE, 1, f->v, a->o + at, a->q_ld, e);
-}
-
-/* Rows first..end-1 of the tile at i0 (those between which all lie that see anything) against one tile of keys, for the query heads of key-value head g. */
+/* Rows i0 … of which those numbered first … end−1 see anything of a tile of keys, for the query heads of key-value head g. */
 static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first, size_t end,
-                         size_t j0, size_t keys, const uint64_t *word)
+                         size_t j0, size_t keys, const uint64_t *word, const struct sums *to)
 {
-	size_t D = a->D, group = a->attr->H / a->attr->G, at = (i0 + first) * a->q_ld + g * group * D;
+	size_t D = a->D, group = a->attr->H / a->attr->G, rows = end - first;
+	const float *q = a->q + (i0 + first) * a->q_ld + g * group * D;
+	float *o = to->o + first * to->ld, *m = to->m + first;
+	double *l = to->l + first;
 	struct extent e;
 
-	pack_across(a->kernels, a->k, j0, g * D, keys, D, f->k);
-	pack_along(a->kernels, a->v, j0, g * D, keys, D, f->v);
-	if (end - first == 1) {
-		for (size_t n = 0; n < group; n += TILE)
-			forward_heads(a, f, at + n * D, MIN(TILE, group - n), keys, word[first], f->m + n * TILE + first, f->l + n * TILE + first);
+	if (a->cached && rows <= LONE_ROWS && group <= 2 * KERNEL_FEW && D % PANEL_BLOCK == 0) {
+		struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
+		for (size_t i = 0; i < rows; i++)
+			for (size_t n = 0; n < group && word[first + i]; n += KERNEL_FEW)
+				lone_heads(a, f->s, k, v, q + i * a->q_ld + n * D, MIN((size_t)KERNEL_FEW, group - n), word[first + i], o + i * to->ld + n * D,
+				           m + n * TILE + i, l + n * TILE + i);
 		return;
 	}
-	extent_of_rows(a->kernels, word + first, end - first, &e);
+	pack_tile(a, f, g, j0, keys);
+	if (rows == 1) {
+		for (size_t n = 0; n < group; n += TILE)
+			packed_heads(a, f, q + n * D, MIN((size_t)TILE, group - n), keys, word[first], o + n * D, m + n * TILE, l + n * TILE);
+		return;
+	}
+	extent_of_rows(a->kernels, word + first, rows, &e);
 	for (size_t n = 0; n < group; n++)
-		forward_rows(a, f, at + n * D, end - first, keys, word + first, &e, f->m + n * TILE + first, f->l + n * TILE + first);
+		packed_rows(a, f, q + n * D, rows, keys, word + first, &e, o + n * D, to->ld, m + n * TILE, l + n * TILE);
 }
 
-static void forward_item(void *ctx, size_t item, int thread)
-{
-	const struct attention *a = ctx;
-	size_t G = a->attr->G, group = a->attr->H / G, g = item % G;
-	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE; /* the last rows see most: they begin */
-	size_t i1 = MIN(i0 + TILE, a->N), keys = (size_t)a->b->key[i1 - 1] + 1;
-	struct forward_scratch f;
-	uint64_t word[TILE] = { 0 };
+/* --- a range of keys --- */
 
-	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
-	for (size_t n = 0; n < group * TILE; n++) {
-		f.m[n] = NO_SCORE;
-		f.l[n] = 0;
+static void sums_begin(const struct attention *a, const struct sums *x, size_t first, size_t end)
+{
+	size_t group = a->attr->H / a->attr->G;
+
+	for (size_t i = first; i < end; i++) {
+		memset(x->o + i * x->ld, 0, group * a->D * sizeof(float));
+		for (size_t n = 0; n < group; n++) {
+			x->m[n * TILE + i] = NO_SCORE;
+			x->l[n * TILE + i] = 0;
+		}
 	}
-	for (size_t i = i0; i < i1; i++)
-		memset(a->o + i * a->q_ld + g * group * a->D, 0, group * a->D * sizeof(float));
-	for (size_t j0 = 0; j0 < keys; j0 += TILE) {
-		size_t j1 = MIN(j0 + TILE, keys), first = 0, end = i1 - i0;
-		if (tile_sight(a->b, i0, i1, j0, j1, word) == SIGHT_NONE)
+}
+
+/* Rows i0 … i1−1 with keys j0 … j1−1 of one range. Returns whether any was seen: else nothing was touched. */
+static bool forward_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1, size_t j0, size_t j1, const struct sums *to)
+{
+	uint64_t word[TILE] = { 0 };
+	bool begun = false;
+
+	for (size_t j = j0; j < j1; j += TILE) {
+		size_t last = MIN(j + TILE, j1), first = 0, end = i1 - i0;
+		if (tile_sight(a->b, i0, i1, j, last, word) == SIGHT_NONE)
 			continue;
 		for (; first < end && !word[first]; first++)
 			;
 		for (; end > first && !word[end - 1]; end--)
 			;
-		if (first < end)
-			forward_tile(a, &f, g, i0, first, end, j0, j1 - j0, word);
+		if (first == end)
+			continue;
+		if (!begun)
+			sums_begin(a, to, 0, i1 - i0);
+		begun = true;
+		forward_tile(a, f, g, i0, first, end, j, last - j, word, to);
 	}
+	return begun;
+}
+
+/* One row's head of a range, into that of the ranges before. A range that it does not see leaves no trace, the first one stays as it is. */
+static void fold(const struct kernels *k, size_t D, float *o, float *m, double *l, const float *o_range, float m_range, double l_range)
+{
+	if (l_range == 0 && m_range == NO_SCORE)
+		return;
+	if (*l == 0 && *m == NO_SCORE) {
+		memcpy(o, o_range, D * sizeof(*o));
+		*m = m_range;
+		*l = l_range;
+		return;
+	}
+	float most = m_range > *m ? m_range : *m, shrink = vec_expf(*m - most), by = vec_expf(m_range - most);
+	if (shrink != 1)
+		k->scale(o, o, shrink, D);
+	k->axpy(o, by, o_range, D);
+	*l = *l * (double)shrink + l_range * (double)by;
+	*m = most;
+}
+
+/* o = O/l and lse = m + log l of head h of row i. */
+static void finish(const struct attention *a, size_t i, size_t h, float m, double l)
+{
+	float *o = a->o + i * a->q_ld + h * a->D;
+
+	if (l == 0 && m == NO_SCORE) /* scores that overflowed, and NaN, go through: the loss will show it */
+		BUG("row %zu of %zu sees no key", i, a->N);
+	a->kernels->scale(o, o, (float)(1 / l), a->D);
+	if (a->lse)
+		a->lse[i * a->attr->H + h] = (float)((double)m + log(l));
+}
+
+/* --- many rows: an item goes through all ranges --- */
+
+static void forward_item(void *ctx, size_t item, int thread)
+{
+	const struct attention *a = ctx;
+	size_t G = a->attr->G, group = a->attr->H / G, g = item % G, D = a->D;
+	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE; /* the last rows see most: they begin */
+	size_t i1 = MIN(i0 + TILE, a->N), keys = (size_t)a->b->key[i1 - 1] + 1;
+	struct forward_scratch f;
+	bool begun = false;
+
+	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
+	struct sums all = { a->o + i0 * a->q_ld + g * group * D, a->q_ld, f.m[0], f.l[0] }, one = { f.o, group * D, f.m[1], f.l[1] };
+	for (size_t j = 0; j < keys; j += KV_RANGE) {
+		bool seen = forward_range(a, &f, g, i0, i1, j, MIN(j + KV_RANGE, keys), begun ? &one : &all);
+		for (size_t n = 0; begun && seen && n < group; n++)
+			for (size_t i = 0; i < i1 - i0; i++)
+				fold(a->kernels, D, all.o + i * all.ld + n * D, &all.m[n * TILE + i], &all.l[n * TILE + i], one.o + i * one.ld + n * D, one.m[n * TILE + i],
+				     one.l[n * TILE + i]);
+		begun |= seen;
+	}
+	if (!begun)
+		BUG("rows from %zu see no key", i0);
 	for (size_t n = 0; n < group; n++)
-		finish_rows(a, g * group + n, i0, i1, f.m + n * TILE, f.l + n * TILE);
+		for (size_t i = i0; i < i1; i++)
+			finish(a, i, g * group + n, f.m[0][n * TILE + i - i0], f.l[0][n * TILE + i - i0]);
+}
+
+/* --- few rows: an item is a range, and folding comes afterwards --- */
+
+static void cell_item(void *ctx, size_t item, int thread)
+{
+	const struct attention *a = ctx;
+	const struct cell *c = &a->parts.cells[item / a->attr->G];
+	size_t H = a->attr->H, group = H / a->attr->G, g = item % a->attr->G, j = (size_t)c->range * KV_RANGE;
+	struct forward_scratch f;
+
+	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
+	struct sums sums = { a->parts.o + c->part * H * a->D + g * group * a->D, H * a->D, f.m[0], f.l[0] };
+	if (!forward_range(a, &f, g, c->first, c->end, j, MIN(j + KV_RANGE, (size_t)a->b->key[c->end - 1] + 1), &sums))
+		BUG("rows %u to %u see nothing of range %u", c->first, c->end, c->range);
+	for (size_t i = 0; i < c->end - c->first; i++)
+		for (size_t n = 0; n < group; n++) {
+			a->parts.m[(c->part + i) * H + g * group + n] = f.m[0][n * TILE + i];
+			a->parts.l[(c->part + i) * H + g * group + n] = f.l[0][n * TILE + i];
+		}
+}
+
+static void fold_head(const struct attention *a, size_t i, size_t h)
+{
+	const struct parts *p = &a->parts;
+	float *o = a->o + i * a->q_ld + h * a->D, m = NO_SCORE;
+	double l = 0;
+
+	for (const struct cell *c = p->cells; c < p->cells + p->n_cells; c++)
+		if (i >= c->first && i < c->end) {
+			size_t at = (c->part + i - c->first) * a->attr->H + h;
+			fold(a->kernels, a->D, o, &m, &l, p->o + at * a->D, p->m[at], p->l[at]);
+		}
+	finish(a, i, h, m, l);
+}
+
+static void fold_item(void *ctx, size_t item, int thread)
+{
+	const struct attention *a = ctx;
+	size_t H = a->attr->H, end = MIN(a->N * H, (item + 1) * ITEM_HEADS);
+	(void)thread;
+
+	for (size_t i = item * ITEM_HEADS; i < end; i++)
+		fold_head(a, i / H, i % H);
+}
+
+/* Which rows see anything of keys j0 … j1−1, from the first to the last. */
+static struct cell seen_cell(const struct attention *a, size_t j0, size_t j1)
+{
+	struct cell c = { .range = (uint32_t)(j0 / KV_RANGE), .first = UINT32_MAX };
+	uint64_t word[TILE];
+
+	for (size_t j = j0; j < j1; j += TILE) {
+		if (tile_sight(a->b, 0, a->N, j, MIN(j + TILE, j1), word) == SIGHT_NONE)
+			continue;
+		for (uint32_t i = 0; i < a->N; i++)
+			if (word[i]) {
+				c.first = MIN(c.first, i);
+				c.end = MAX(c.end, i + 1);
+			}
+	}
+	return c;
+}
+
+/* Is there more than one range, and room for what each row makes of those that it sees? */
+static bool find_cells(struct attention *a)
+{
+	size_t keys = (size_t)a->b->key[a->N - 1] + 1, parts = 0;
+	struct parts *p = &a->parts;
+
+	for (size_t j = 0; j < keys; j += KV_RANGE) {
+		struct cell c = seen_cell(a, j, MIN(j + KV_RANGE, keys));
+		if (c.first >= c.end)
+			continue;
+		c.part = (uint32_t)parts;
+		parts += c.end - c.first;
+		if (parts > p->limit)
+			return false;
+		p->cells[p->n_cells++] = c;
+	}
+	return p->n_cells > 1;
 }
 
 static struct rows stored_rows(const struct run *r, uint32_t id)
@@ -352,15 +452,19 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 {
 	const struct attention_attr *attr = n->attr;
 	const struct batch *b = r->batch;
-	struct attention a = { .kernels = r->kernels, .b = b, .attr = attr, .r = r, .N = (size_t)b->n_rows, .D = attr->D };
+	const struct tensor *k = run_tensor(r, n->in[1]);
+	struct attention a = { .kernels = r->kernels, .b = b, .attr = attr, .r = r, .N = (size_t)b->n_rows, .D = attr->D, .q_ld = attr->H * attr->D };
 
-	a.q_ld = attr->H * attr->D;
-	a.kv_ld = attr->G * attr->D;
 	a.q = run_f32(r, n->in[0]);
 	a.k = stored_rows(r, n->in[1]);
 	a.v = stored_rows(r, n->in[2]);
-	if ((size_t)b->n_keys > run_tensor(r, n->in[1])->dim[0])
-		BUG("%d keys, %s has %zu", b->n_keys, run_tensor(r, n->in[1])->name, run_tensor(r, n->in[1])->dim[0]);
+	a.cached = is_cache(k);
+	a.o = run_f32(r, n->out[0]);
+	a.lse = run_f32(r, n->out[1]);
+	if (a.cached)
+		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE, k->dim[0] / KV_RANGE + EXTRA_PARTS);
+	if ((size_t)b->n_keys > k->dim[0])
+		BUG("%d keys, %s has %zu", b->n_keys, k->name, k->dim[0]);
 	if (a.N && (b->key[0] < 0 || b->key[a.N - 1] >= b->n_keys))
 		BUG("rows have keys %d to %d of %d", b->key[0], b->key[a.N - 1], b->n_keys);
 	return a;
@@ -369,8 +473,12 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 static void attention_forward(struct run *r, const struct node *n)
 {
 	struct attention a = attention_of(r, n);
-	a.o = run_f32(r, n->out[0]);
-	a.lse = run_f32(r, n->out[1]);
+
+	if (a.cached && a.N && a.N <= TILE && find_cells(&a)) {
+		pool_run(r->pool, a.parts.n_cells * a.attr->G, cell_item, &a);
+		pool_run(r->pool, (a.N * a.attr->H + ITEM_HEADS - 1) / ITEM_HEADS, fold_item, &a);
+		return;
+	}
 	pool_run(r->pool, (a.N + TILE - 1) / TILE * a.attr->G, forward_item, &a);
 }
 
@@ -383,205 +491,6 @@ static void attention_cost(const struct tape *t, const struct node *n, const str
 	*bytes = 8 * live->rows * (double)((a->H + a->G) * a->D);
 	if (k->role == ROLE_STATE) /* rows of a tile share what they read of a cache */
 		*bytes += live->visible / fmin(fmax(live->rows, 1), TILE) * (double)(tensor_row_bytes(k) + tensor_row_bytes(v));
-}
-
-/* --- backward --- */
-
-struct backward_scratch {
-	float *k_across, *v_across, *k_along, *q_along, *do_along; /* panels */
-	float *p, *ds;              /* [TILE][TILE] */
-	float *delta;               /* [N] */
-};
-
-static size_t backward_scratch_at(struct backward_scratch *f, char *base, const struct attention_attr *a,
-                                  const struct kernels *k, size_t N)
-{
-	size_t panel = panel_floats(k, a->D), at = 0;
-	float *x = (float *)(void *)base;
-	float **panels[] = { &f->k_across, &f->v_across, &f->k_along, &f->q_along, &f->do_along };
-
-	for (size_t i = 0; i < ARRAY_LEN(panels); i++, at += panel)
-		*panels[i] = x + at;
-	f->p = x + at;
-	f->ds = x + at + TILE * TILE;
-	f->delta = x + at + 2 * TILE * TILE;
-	return (at + 2 * TILE * TILE + N) * sizeof(float);
-}
-
-static size_t attention_back_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
-{
-	static char origin[64];
-	struct backward_scratch f;
-	return backward_scratch_at(&f, origin, n->attr, k, (size_t)t->cap.rows);
-}
-
-/* One query head's view of the gradient of k or v. */
-struct head_grad { float *x; size_t ld; };
-
-static struct head_grad head_grad(const struct attention *a, float *partial, float *d, size_t h)
-{
-	if (!d)
-		return (struct head_grad){ NULL, 0 };
-	if (partial)
-		return (struct head_grad){ partial + h * a->partial_head, a->D };
-	return (struct head_grad){ d + h * a->D, a->kv_ld };
-}
-
-static void zero_rows(float *x, size_t ld, size_t begin, size_t end, size_t D)
-{
-	for (size_t i = begin; i < end; i++)
-		memset(x + i * ld, 0, D * sizeof(float));
-}
-
-/* Rows i0.. against keys j0.. of one head: adds to dq, dk, dv. */
-static void backward_tile(const struct attention *a, const struct backward_scratch *f, size_t h, size_t i0, size_t rows,
-                          size_t j0, size_t keys, const uint64_t *word, struct head_grad dk, struct head_grad dv)
-{
-	const struct kernels *k = a->kernels;
-	size_t D = a->D, at = i0 * a->q_ld + h * D;
-	bool down = a->dq || dk.x;
-	struct extent of_rows, of_keys;
-
-	extent_of_rows(k, word, rows, &of_rows);
-	extent_of_keys(k, word, rows, keys, &of_keys);
-	product_scores(k, rows, D, a->q + at, a->q_ld, f->k_across, f->p, &of_rows);
-	if (down)
-		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
-	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL, f->delta + i0);
-	if (dv.x) {
-		pack_along(k, rows_of(a->d_o, a->q_ld), i0, h * D, rows, D, f->do_along);
-		product_add(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, &of_keys);
-	}
-	if (a->dq)
-		product_add(k, rows, D, keys, f->ds, TILE, 1, f->k_along, a->dq + at, a->q_ld, &of_rows);
-	if (dk.x) {
-		pack_along(k, rows_of(a->q, a->q_ld), i0, h * D, rows, D, f->q_along);
-		product_add(k, keys, D, rows, f->ds, 1, TILE, f->q_along, dk.x + j0 * dk.ld, dk.ld, &of_keys);
-	}
-}
-
-static void pack_keys(const struct attention *a, const struct backward_scratch *f, size_t h, size_t j0, size_t keys)
-{
-	const struct kernels *k = a->kernels;
-	size_t D = a->D, c = h / (a->attr->H / a->attr->G) * D;
-
-	pack_across(k, a->k, j0, c, keys, D, f->k_across);
-	if (a->dq)
-		pack_along(k, a->k, j0, c, keys, D, f->k_along);
-	if (a->dq || a->dk)
-		pack_across(k, a->v, j0, c, keys, D, f->v_across);
-}
-
-/* One tree, one query head. */
-static void backward_item(void *ctx, size_t item, int thread)
-{
-	const struct attention *a = ctx;
-	size_t H = a->attr->H, D = a->D, h = item % H;
-	size_t begin = (size_t)a->b->tree[item / H], end = (size_t)a->b->tree[item / H + 1];
-	struct head_grad dk = head_grad(a, a->partial_k, a->dk, h), dv = head_grad(a, a->partial_v, a->dv, h);
-	struct backward_scratch f;
-	uint64_t word[TILE] = { 0 };
-
-	backward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels, (size_t)a->r->plan->cap.rows);
-	for (size_t i = begin; i < end; i++)
-		f.delta[i] = a->kernels->dot(a->d_o + i * a->q_ld + h * D, a->out + i * a->q_ld + h * D, D);
-	if (a->dq && !a->attr->add_q)
-		zero_rows(a->dq + h * D, a->q_ld, begin, end, D);
-	if (dk.x && (a->partial_k || !a->attr->add_k))
-		zero_rows(dk.x, dk.ld, begin, end, D);
-	if (dv.x && (a->partial_v || !a->attr->add_v))
-		zero_rows(dv.x, dv.ld, begin, end, D);
-	for (size_t j0 = begin; j0 < end; j0 += TILE) {
-		size_t j1 = MIN(j0 + TILE, end);
-		pack_keys(a, &f, h, j0, j1 - j0);
-		for (size_t i0 = j0; i0 < end; i0 += TILE) {
-			size_t i1 = MIN(i0 + TILE, end);
-			if (tile_sight(a->b, i0, i1, j0, j1, word) != SIGHT_NONE)
-				backward_tile(a, &f, h, i0, i1 - i0, j0, j1 - j0, word, dk, dv);
-		}
-	}
-}
-
-/* d[i][g] (+)= Σ over the heads of group g, in order. */
-static void sum_heads(const struct attention *a, const float *partial, float *d, bool accumulate, size_t i, size_t g)
-{
-	size_t D = a->D, group = a->attr->H / a->attr->G;
-	float *y = d + i * a->kv_ld + g * D;
-
-	for (size_t h = g * group; h < (g + 1) * group; h++, accumulate = true) {
-		const float *x = partial + h * a->partial_head + i * D;
-		if (accumulate)
-			a->kernels->add(y, y, x, D);
-		else
-			memcpy(y, x, D * sizeof(float));
-	}
-}
-
-static void sum_item(void *ctx, size_t item, int thread)
-{
-	const struct attention *a = ctx;
-	size_t end = MIN(a->N, (item + 1) * SUM_ROWS);
-	(void)thread;
-	for (size_t i = item * SUM_ROWS; i < end; i++)
-		for (size_t g = 0; g < a->attr->G; g++) {
-			if (a->dk)
-				sum_heads(a, a->partial_k, a->dk, a->attr->add_k, i, g);
-			if (a->dv)
-				sum_heads(a, a->partial_v, a->dv, a->attr->add_v, i, g);
-		}
-}
-
-/* in: q, k, v, o, lse, do      out: dq, dk, dv (any may be none), the heads' partial sums */
-static void attention_back_forward(struct run *r, const struct node *n)
-{
-	struct attention a = attention_of(r, n);
-
-	if (a.b->n_keys != a.b->n_rows || (a.N && (size_t)a.b->key[a.N - 1] != a.N - 1))
-		BUG("the gradient of attention wants the batch's own rows as keys: %d rows, %d keys", a.b->n_rows, a.b->n_keys);
-	a.out = run_f32(r, n->in[3]);
-	a.lse = run_f32(r, n->in[4]);
-	a.d_o = run_f32(r, n->in[5]);
-	a.dq = run_f32(r, n->out[0]);
-	a.dk = run_f32(r, n->out[1]);
-	a.dv = run_f32(r, n->out[2]);
-	if (n->out[3]) {
-		a.partial_head = (size_t)r->plan->cap.rows * a.D;
-		a.partial_k = run_f32(r, n->out[3]);
-		a.partial_v = a.partial_k + (a.dk ? a.attr->H * a.partial_head : 0);
-	}
-	pool_run(r->pool, (size_t)a.b->n_trees * a.attr->H, backward_item, &a);
-	if (n->out[3])
-		pool_run(r->pool, (a.N + SUM_ROWS - 1) / SUM_ROWS, sum_item, &a);
-}
-
-static void attention_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
-{
-	const struct attention_attr *a = n->attr;
-	bool dq = n->out[0], dk = n->out[1], dv = n->out[2];
-	double products = 1 + (dq || dk) + dq + dk + dv;
-	(void)t;
-	*flops = 2 * products * live->visible * (double)(a->H * a->D);
-	*bytes = 4 * live->rows * (double)((4 * a->H + 4 * a->G) * a->D);
-}
-
-static const struct op attention_back = {
-	.name = "attention_back", .cost = attention_back_cost, .forward = attention_back_forward, .scratch = attention_back_scratch,
-};
-
-static void attention_backward(struct tape *t, uint32_t i)
-{
-	struct node n = t->nodes[i], made = { 0 };
-	struct attention_attr attr = *(const struct attention_attr *)n.attr;
-	uint32_t in[6] = { n.in[0], n.in[1], n.in[2], n.out[0], n.out[1], tape_grad(t, n.out[0]) }, out[4] = { 0 };
-	bool *add[3] = { &attr.add_q, &attr.add_k, &attr.add_v };
-
-	for (int j = 0; j < 3; j++)
-		if (tape_wants(t, n.in[j]))
-			out[j] = tape_grad_target(t, n.in[j], add[j]);
-	size_t sums = attr.H == attr.G ? 0 : (out[1] != TENSOR_NONE) + (size_t)(out[2] != TENSOR_NONE);
-	if (sums)
-		out[3] = tape_scratch(t, &made, 3, "head_sums", sums * attr.H * (size_t)t->cap.rows * attr.D);
-	tape_emit(t, &attention_back, in, 6, out, 4, &attr, sizeof(attr));
 }
 
 static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)

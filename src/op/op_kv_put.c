@@ -1,41 +1,73 @@
-/* kv_put: the batch's keys or values into a cache: cache[key[i]] = x[i], rounded to how the cache stores numbers.
+/* kv_put: the batch's keys or values into a cache (op/kv_cache.h): cache[key[i]] = x[i], rounded to how the cache stores numbers.
  *
- *     x (N, G·D)      cache (keys, G·D) of any dtype that can be written, bound by the caller
+ *     x (N, G·D)      cache (keys, kv_width) in f32, f16, bf16 or q8_0, bound by the caller
  *
  * The output is the cache tensor itself, so attention recorded on it runs after it (nodes run in the order of the
  * record). It exists only in tapes of sessions: a write into memory that outlives the step has no gradient, and asking
  * for one is refused. */
 #include "op/ops.h"
 
+#include <string.h>
+
 #include "base/mem.h"
+#include "op/kv_cache.h"
 #include "op/run.h"
+#include "quant/quant.h"
 
 enum { ITEM_ROWS = 16 };
+
+struct put_attr { size_t G; bool values; };
 
 static int kv_put_shape(struct tape *t, struct node *n, struct err *e)
 {
 	const struct tensor *x = tape_tensor(t, n->in[0]), *cache = tape_tensor(t, n->in[1]);
+	const struct put_attr *a = n->attr;
 	const struct dtype_info *d = &dtypes[cache->dtype];
 
 	if (tape_wants(t, n->in[0]))
 		return err_set(e, "%s goes into a cache, which passes no gradient back", x->name);
-	if (cache->role != ROLE_STATE || x->n_dims != 2 || cache->n_dims != 2 || x->dim[1] != cache->dim[1])
-		return err_set(e, "%s has rows of %zu, the cache %s of %zu", x->name, x->dim[1], cache->name, cache->dim[1]);
-	if (cache->dim[1] % d->block || !d->from_float)
-		return err_set(e, "rows of %zu numbers cannot be kept in %s%s", cache->dim[1], d->name, d->from_float ? ", whose blocks are larger" : "");
+	if (x->n_dims != 2 || cache->n_dims != 2 || !a->G || x->dim[1] % a->G)
+		return err_set(e, "%s does not have rows of %zu heads", x->name, a->G);
+	if (!kv_keeps(cache->dtype))
+		return err_set(e, "keys and values cannot be kept in %s", d->name);
+	if (d->block > 1 && x->dim[1] / a->G % QUANT_RUN)
+		return err_set(e, "keys and values in blocks want heads of a multiple of %d numbers, these have %zu", QUANT_RUN, x->dim[1] / a->G);
+	if (cache->role != ROLE_STATE || cache->dim[0] % KV_RANGE || cache->dim[1] != kv_width(cache->dtype, a->G, x->dim[1] / a->G))
+		return err_set(e, "%s has rows of %zu, the cache %s has %zu of %zu", x->name, x->dim[1], cache->name, cache->dim[0], cache->dim[1]);
 	n->out[0] = n->in[1];
 	return 0;
 }
 
-struct put { const struct batch *b; const struct tensor *cache; const float *x; char *rows; size_t bytes; };
+struct put { const struct put_attr *attr; const struct batch *b; const struct tensor *cache; const float *x; char *data; size_t C, bytes; };
+
+/* One head of one row. Numbers go through the dtype by 32, the last padded with zeros where they are blocks. */
+static void put_head(const struct put *p, size_t key, size_t g, const float *x, size_t D)
+{
+	enum dtype t = p->cache->dtype;
+	size_t row = p->attr->values ? key : key / PANEL_ROWS * PANEL_ROWS, plain = panel_plain_bytes(t), block = plain ? plain * PANEL_BLOCK : dtypes[t].bytes;
+	char *to = p->data + kv_at(row, g, p->attr->G, p->bytes);
+
+	for (size_t i = 0; i * PANEL_BLOCK < D; i++) {
+		size_t n = MIN(D - i * PANEL_BLOCK, (size_t)PANEL_BLOCK);
+		float some[PANEL_BLOCK] = { 0 };
+		uint8_t stored[PANEL_BLOCK * sizeof(float)];
+		memcpy(some, x + i * PANEL_BLOCK, n * sizeof(*some));
+		dtypes[t].from_float(some, stored, PANEL_BLOCK);
+		if (p->attr->values)
+			memcpy(to + i * block, stored, plain ? n * plain : block);
+		else
+			panel_put(t, stored, n, key % PANEL_ROWS, (uint8_t *)to + panel_block_at(t, i));
+	}
+}
 
 static void put_row(const struct put *p, size_t i)
 {
-	size_t C = p->cache->dim[1];
+	size_t G = p->attr->G, D = p->C / G;
 
 	if (p->b->key[i] < 0 || (size_t)p->b->key[i] >= p->cache->dim[0])
 		BUG("row %zu has key %d, the cache %s has %zu", i, p->b->key[i], p->cache->name, p->cache->dim[0]);
-	dtypes[p->cache->dtype].from_float(p->x + i * C, p->rows + (size_t)p->b->key[i] * p->bytes, C);
+	for (size_t g = 0; g < G; g++)
+		put_head(p, (size_t)p->b->key[i], g, p->x + i * p->C + g * D, D);
 }
 
 static void put_item(void *ctx, size_t item, int thread)
@@ -51,7 +83,8 @@ static void put_item(void *ctx, size_t item, int thread)
 /* A few rows are written by the caller: waking threads would take longer. */
 static void kv_put_forward(struct run *r, const struct node *n)
 {
-	struct put p = { r->batch, run_tensor(r, n->in[1]), run_f32(r, n->in[0]), r->data[n->out[0]], tensor_row_bytes(run_tensor(r, n->in[1])) };
+	const struct tensor *x = run_tensor(r, n->in[0]), *cache = run_tensor(r, n->in[1]);
+	struct put p = { n->attr, r->batch, cache, run_f32(r, n->in[0]), r->data[n->out[0]], x->dim[1], tensor_row_bytes(cache) };
 	size_t N = (size_t)r->batch->n_rows;
 
 	if (N > ITEM_ROWS) {
@@ -67,12 +100,16 @@ static void kv_put_cost(const struct tape *t, const struct node *n, const struct
 	const struct tensor *x = tape_tensor(t, n->in[0]), *cache = tape_tensor(t, n->in[1]);
 
 	*flops = 0;
-	*bytes = 4 * tensor_live(x, live) + tensor_live(x, live) / (double)cache->dim[1] * (double)tensor_row_bytes(cache);
+	*bytes = 4 * tensor_live(x, live) + tensor_live(x, live) / (double)x->dim[1] * (double)tensor_row_bytes(cache);
 }
 
 const struct op op_row_kv_put = { .name = "kv_put", .shape = kv_put_shape, .cost = kv_put_cost, .forward = kv_put_forward };
 
-uint32_t op_kv_put(struct tape *t, uint32_t x, uint32_t cache)
+static uint32_t put(struct tape *t, uint32_t x, uint32_t cache, int G, bool values)
 {
-	return tape_record(t, &op_row_kv_put, (uint32_t[]){ x, cache }, 2, NULL, 0);
+	struct put_attr attr = { G > 0 ? (size_t)G : 0, values };
+	return tape_record(t, &op_row_kv_put, (uint32_t[]){ x, cache }, 2, &attr, sizeof(attr));
 }
+
+uint32_t op_put_keys(struct tape *t, uint32_t x, uint32_t cache, int G) { return put(t, x, cache, G, false); }
+uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G) { return put(t, x, cache, G, true); }

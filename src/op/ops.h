@@ -28,7 +28,9 @@ struct linear {
 uint32_t op_linear(struct tape *t, const struct linear *l);                                             /* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
 
 uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads, bool interleaved);
-uint32_t op_kv_put(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache /* keys,G·D state */);         /* the cache, with rows key[i] written */
+/* The cache (op/kv_cache.h), a state, with row i written as key[i]; G heads. */
+uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, int G);
+uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
 uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G, float scale); /* N,H·D */
 uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
 uint32_t op_gelu(struct tape *t, uint32_t x);

@@ -48,17 +48,18 @@ static void put_dwords(uint8_t *q, const uint8_t *from, int n, size_t row, uint3
 	}
 }
 
-static void put_plain(size_t bytes, const uint8_t *from, size_t row, uint8_t *out)
+static void put_plain(size_t bytes, const uint8_t *from, size_t n, size_t row, uint8_t *out)
 {
-	for (size_t k = 0; k < PANEL_BLOCK; k++)
-		memcpy(out + (k * PANEL_ROWS + row) * bytes, from + k * bytes, bytes);
+	for (size_t k = 0; bytes == 2 && k < n; k++)
+		memcpy(out + (k * PANEL_ROWS + row) * 2, from + k * 2, 2);
+	for (size_t k = 0; bytes == 4 && k < n; k++)
+		memcpy(out + (k * PANEL_ROWS + row) * 4, from + k * 4, 4);
 }
 
-/* One row's block of the file into its place. */
-static void put_block(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
+void panel_put(enum dtype t, const uint8_t *b, size_t n, size_t row, uint8_t *out)
 {
 	if (panel_plain_bytes(t)) {
-		put_plain(panel_plain_bytes(t), b, row, out);
+		put_plain(panel_plain_bytes(t), b, n, row, out);
 		return;
 	}
 	memcpy(out + 2 * row, b, 2);
@@ -148,7 +149,10 @@ void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t f
 		for (size_t r = 0; r < PANEL_ROWS && p * PANEL_ROWS + r < rows; r++) {
 			const uint8_t *b = (const uint8_t *)w + (p * PANEL_ROWS + r) * units * file;
 			for (size_t i = 0; i < units; i++)
-				(panel_has_head(t) ? put_headed : put_block)(t, b + i * file, r, panel + i * (one / units));
+				if (panel_has_head(t))
+					put_headed(t, b + i * file, r, panel + i * (one / units));
+				else
+					panel_put(t, b + i * file, PANEL_BLOCK, r, panel + i * (one / units));
 		}
 	}
 }

@@ -36,6 +36,8 @@ size_t panel_bytes(enum dtype t, size_t cols);                 /* of 16 rows */
 size_t panels_bytes(enum dtype t, size_t rows, size_t cols);   /* of the matrix */
 /* Panels from … to−1 of the matrix w, at their places in `out`. */
 void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t from, size_t to, void *out);
+/* One row's block b, as the file has it, into block `out` of a panel, of types without a head; of plain numbers the first n. */
+void panel_put(enum dtype t, const uint8_t *b, size_t n, size_t row, uint8_t *out);
 /* Row `row` of the matrix, as floats. */
 void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out);
 /* One row's share of a block of the types that int8 kernels have: number k is d·scale[k / 16]·u[k] + m, or, of Q6_K, d·scale[k / 16]·(u[k] − 32). */

@@ -3,6 +3,7 @@
 #include "../test.h"
 
 #include "../op_case.h"
+#include "op/kv_cache.h"
 
 struct shape { int N, H, G, D; };
 
@@ -351,7 +352,7 @@ static void test_forest(struct test *t, const struct kernels *k, struct pool *po
 
 /* --- sessions: keys and values in a cache --- */
 
-enum { CONTEXT = 300, TOKENS = 150 };
+enum { CONTEXT = 1024, TOKENS = 600 }; /* three ranges of keys, the last not whole */
 
 /* Feeds the tokens in chunks of the given sizes, ended by 0; o gets all rows. */
 static void feed(const struct data *x, const struct kernels *k, struct pool *pool, enum dtype type, const int *chunks, float *o)
@@ -365,13 +366,14 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	uint32_t q = tape_state(&c.t, "q", AXIS_ROWS, 2, (size_t[]){ TOKENS, C });
 	uint32_t k_new = tape_state(&c.t, "k", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
 	uint32_t v_new = tape_state(&c.t, "v", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
-	uint32_t k_cache = tape_cache(&c.t, "k_cache", type, CONTEXT, kv);
-	uint32_t v_cache = tape_cache(&c.t, "v_cache", type, CONTEXT, kv);
-	uint32_t out = op_attention(&c.t, q, op_kv_put(&c.t, k_new, k_cache), op_kv_put(&c.t, v_new, v_cache), x->s.H,
-	                            x->s.G, scale_of(&x->s));
+	size_t width = kv_width(type, (size_t)x->s.G, (size_t)x->s.D);
+	uint32_t k_cache = tape_cache(&c.t, "k_cache", type, CONTEXT, width);
+	uint32_t v_cache = tape_cache(&c.t, "v_cache", type, CONTEXT, width);
+	uint32_t out = op_attention(&c.t, q, op_put_keys(&c.t, k_new, k_cache, x->s.G), op_put_values(&c.t, v_new, v_cache, x->s.G), x->s.H, x->s.G,
+	                            scale_of(&x->s));
 	op_case_plan(&c, k, pool);
-	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * kv, sizeof(float)));
-	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * kv, sizeof(float)));
+	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
+	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
 	batch_init(&b, &cap);
 	for (size_t at = 0; *chunks; at += (size_t)*chunks++) {
 		b.n_rows = *chunks;
@@ -390,28 +392,36 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	op_case_release(&c);
 }
 
+/* Rows one by one, two, a tile and more together, within a range and across its end; heads that fill blocks of 32 and others; groups that are multiplied
+ * as they are stored and one that is packed. */
 static void test_session(struct test *t, const struct kernels *k, struct pool *pool)
 {
 	/* What rounding of numbers of about 1 leaves of a weighted mean: the last place of 11 bits, half a step of 127. */
-	static const struct { enum dtype type; double off; } kept[] = { { DTYPE_F32, 2e-6 }, { DTYPE_F16, 2e-3 }, { DTYPE_Q8_0, 2e-2 } };
-	struct rng_stream rng = { 31 };
-	struct data x = data_draw(&rng, (struct shape){ TOKENS, 6, 2, 16 });
-	float *at_once = arena_array(&mem, x.nq, sizeof(float)), *in_parts = arena_array(&mem, x.nq, sizeof(float));
+	static const struct { enum dtype type; double off; } kept[] = { { DTYPE_F32, 2e-6 }, { DTYPE_F16, 2e-3 }, { DTYPE_BF16, 2e-2 }, { DTYPE_Q8_0, 2e-2 } };
+	static const struct shape some[] = { { TOKENS, 6, 2, 16 }, { TOKENS, 3, 1, 64 }, { TOKENS, 8, 1, 32 }, { TOKENS, 2, 2, 80 } };
+	struct pool *three = pool_new(3);
 	struct batch_cap cap = cap_for(TOKENS);
 	struct batch b;
 
 	one_document(&b, &cap, TOKENS);
-	struct wanted w = want(&x, &b);
-	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
-		feed(&x, k, pool, kept[i].type, (int[]){ TOKENS, 0 }, at_once);
-		feed(&x, k, pool, kept[i].type, (int[]){ 70, 1, 1, 1, 3, 64, 1, 9, 0 }, in_parts);
-		test_case(t, "%s: a cache in %s, larger than the text", k->name, dtypes[kept[i].type].name);
-		CHECK_MSG(t, worst(at_once, w.o, x.nq) <= kept[i].off, "%g", worst(at_once, w.o, x.nq));
-		test_case(t, "%s: in parts as at once, bit for bit, in %s", k->name, dtypes[kept[i].type].name);
-		CHECK(t, same(in_parts, at_once, x.nq));
+	for (size_t n = 0; n < ARRAY_LEN(some); n++) {
+		struct rng_stream rng = { 31 + n };
+		struct data x = data_draw(&rng, some[n]);
+		float *at_once = arena_array(&mem, x.nq, sizeof(float)), *in_parts = arena_array(&mem, x.nq, sizeof(float));
+		struct wanted w = want(&x, &b);
+		for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+			const char *type = dtypes[kept[i].type].name;
+			feed(&x, k, pool, kept[i].type, (int[]){ TOKENS, 0 }, at_once);
+			feed(&x, k, three, kept[i].type, (int[]){ 70, 1, 1, 1, 3, 64, 1, 9, 100, 2, 1, 2, 2, 1, 1, 64, 64, 64, 64, 1, 58, 2, 17, 1, 1, 5, 0 }, in_parts);
+			test_case(t, "%s: a cache in %s, larger than the text, H %d G %d D %d", k->name, type, x.s.H, x.s.G, x.s.D);
+			CHECK_MSG(t, worst(at_once, w.o, x.nq) <= kept[i].off, "%g", worst(at_once, w.o, x.nq));
+			test_case(t, "%s: in parts and by 3 threads as at once, bit for bit, in %s, H %d G %d D %d", k->name, type, x.s.H, x.s.G, x.s.D);
+			CHECK(t, same(in_parts, at_once, x.nq));
+		}
+		arena_release(&mem);
 	}
 	batch_release(&b);
-	arena_release(&mem);
+	pool_free(three);
 }
 
 static void test_refusals(struct test *t)
