@@ -32,7 +32,8 @@
 #include "op/run.h"
 
 enum {
-	EXTRA_PARTS = 256,          /* a row's share of a range, beyond one for each range: what a few rows with a long context take */
+	EXTRA_PARTS = 512,          /* a row's share of a range, beyond one for each range: what a few rows with a long context take */
+	RANGE_TILES = KV_RANGE / TILE,
 	LONE_ROWS = 2,              /* up to which rows are multiplied without packing */
 	ITEM_HEADS = 64,            /* rows' heads that one item folds */
 };
@@ -144,6 +145,9 @@ static size_t attention_scratch(const struct tape *t, const struct node *n, cons
 /* Rows of a tile, one key-value head: what is summed up of their H/G query heads. */
 struct sums { float *o; size_t ld; float *m; double *l; };     /* row i, head n of the group: o[i·ld + n·D], m[n·TILE + i] */
 
+static size_t bits_from(uint64_t word) { return word ? (size_t)__builtin_ctzll(word) : 0; }
+static size_t bits_to(uint64_t word) { return word ? 64 - (size_t)__builtin_clzll(word) : 0; }
+
 /* A head's part of the cache that begins at key j. */
 static struct rows cached_rows(const struct attention *a, struct rows x, size_t j, size_t g)
 {
@@ -175,29 +179,6 @@ static void pack_tile(const struct attention *a, const struct forward_scratch *f
 	}
 	pack_across(a->kernels, a->k, j0, g * D, keys, D, f->k);
 	pack_along(a->kernels, a->v, j0, g * D, keys, D, f->v);
-}
-
-/* One row's query heads, at most KERNEL_FEW, which follow each other at q: they are the rows of products with the cache as it is stored. */
-static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads, uint64_t word, float *o, float *m, double *l)
-{
-	const struct kernels *kernel = a->kernels;
-	size_t from = (size_t)__builtin_ctzll(word), to = 64 - (size_t)__builtin_clzll(word);
-	float most[KERNEL_FEW];
-	double sum[KERNEL_FEW];
-	uint64_t words[KERNEL_FEW];
-
-	for (size_t n = 0; n < heads; n++) {
-		words[n] = word;
-		most[n] = m[n * TILE];
-		sum[n] = l[n * TILE];
-	}
-	kernel->panel_rows(k.dtype, heads, to, a->D, q, a->D, k.data, PANEL_ROWS * k.bytes, s, TILE);
-	kernel->soften(heads, s, words, a->attr->scale, most, sum, o, a->D, a->D);
-	kernel->few_sums(v.dtype, heads, a->D, to - from, s + from, TILE, v.data + from * v.bytes, v.bytes, o, a->D);
-	for (size_t n = 0; n < heads; n++) {
-		m[n * TILE] = most[n];
-		l[n * TILE] = sum[n];
-	}
 }
 
 /* One query head's rows, the first of them at q. */
@@ -244,14 +225,6 @@ static void forward_tile(const struct attention *a, const struct forward_scratch
 	double *l = to->l + first;
 	struct extent e;
 
-	if (a->cached && rows <= LONE_ROWS && group <= 2 * KERNEL_FEW && D % PANEL_BLOCK == 0) {
-		struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
-		for (size_t i = 0; i < rows; i++)
-			for (size_t n = 0; n < group && word[first + i]; n += KERNEL_FEW)
-				lone_heads(a, f->s, k, v, q + i * a->q_ld + n * D, MIN((size_t)KERNEL_FEW, group - n), word[first + i], o + i * to->ld + n * D,
-				           m + n * TILE + i, l + n * TILE + i);
-		return;
-	}
 	pack_tile(a, f, g, j0, keys);
 	if (rows == 1) {
 		for (size_t n = 0; n < group; n += TILE)
@@ -278,6 +251,62 @@ static void sums_begin(const struct attention *a, const struct sums *x, size_t f
 	}
 }
 
+/* One row's query heads, at most KERNEL_FEW, which follow each other at q, with one head of a range of the cache as it is stored: k and v begin with its first
+ * key. First all keys are read, then all values: two long streams. */
+static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads, const uint64_t word[RANGE_TILES], float *o,
+                       float *m, double *l)
+{
+	const struct kernels *kernel = a->kernels;
+	float most[KERNEL_FEW];
+	double sum[KERNEL_FEW];
+
+	for (size_t n = 0; n < heads; n++) {
+		most[n] = m[n * TILE];
+		sum[n] = l[n * TILE];
+	}
+	for (size_t t = 0; t < RANGE_TILES; t++)
+		if (word[t])
+			kernel->panel_rows(k.dtype, heads, bits_to(word[t]), a->D, q, a->D, k.data + t * TILE * k.bytes, PANEL_ROWS * k.bytes, s + t * KERNEL_FEW * TILE, TILE);
+	for (size_t t = 0; t < RANGE_TILES; t++, s += KERNEL_FEW * TILE) {
+		uint64_t words[KERNEL_FEW] = { word[t], word[t], word[t] };
+		size_t from = bits_from(word[t]), at = t * TILE + from;
+		if (!word[t])
+			continue;
+		kernel->soften(heads, s, words, a->attr->scale, most, sum, o, a->D, a->D);
+		kernel->few_sums(v.dtype, heads, a->D, bits_to(word[t]) - from, s + from, TILE, v.data + at * v.bytes, v.bytes, o, a->D);
+	}
+	for (size_t n = 0; n < heads; n++) {
+		m[n * TILE] = most[n];
+		l[n * TILE] = sum[n];
+	}
+}
+
+/* Row i, the first of `to`, with keys j0 … j1−1. */
+static bool lone_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i, size_t j0, size_t j1, const struct sums *to)
+{
+	size_t D = a->D, group = a->attr->H / a->attr->G;
+	struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
+	uint64_t word[RANGE_TILES] = { 0 }, seen[TILE];
+	bool any = false;
+
+	for (size_t j = j0; j < j1; j += TILE)
+		if (tile_sight(a->b, i, i + 1, j, MIN(j + TILE, j1), seen) != SIGHT_NONE)
+			any |= (word[(j - j0) / TILE] = seen[0]) != 0;
+	if (!any)
+		return false;
+	sums_begin(a, to, 0, 1);
+	for (size_t n = 0; n < group; n += KERNEL_FEW)
+		lone_heads(a, f->s, k, v, a->q + i * a->q_ld + (g * group + n) * D, MIN((size_t)KERNEL_FEW, group - n), word, to->o + n * D, to->m + n * TILE,
+		           to->l + n * TILE);
+	return true;
+}
+
+/* Are so few rows multiplied with the cache as it is stored? */
+static bool is_lone(const struct attention *a, size_t rows)
+{
+	return a->cached && rows <= LONE_ROWS && a->attr->H / a->attr->G <= 2 * KERNEL_FEW && a->D % PANEL_BLOCK == 0;
+}
+
 /* Rows i0 … i1−1 with keys j0 … j1−1 of one range. Returns whether any was seen: else nothing was touched. */
 static bool forward_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1, size_t j0, size_t j1, const struct sums *to)
 {
@@ -300,6 +329,23 @@ static bool forward_range(const struct attention *a, const struct forward_scratc
 		forward_tile(a, f, g, i0, first, end, j, last - j, word, to);
 	}
 	return begun;
+}
+
+/* The same, or as lone rows; one that sees nothing stays without a score. */
+static bool rows_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1, size_t j0, size_t j1, const struct sums *to)
+{
+	bool any = false;
+
+	if (!is_lone(a, i1 - i0))
+		return forward_range(a, f, g, i0, i1, j0, j1, to);
+	for (size_t i = 0; i < i1 - i0; i++) {
+		struct sums row = { to->o + i * to->ld, to->ld, to->m + i, to->l + i };
+		bool seen = lone_range(a, f, g, i0 + i, j0, j1, &row);
+		if (!seen)
+			sums_begin(a, &row, 0, 1);
+		any |= seen;
+	}
+	return any;
 }
 
 /* One row's head of a range, into that of the ranges before. A range that it does not see leaves no trace, the first one stays as it is. */
@@ -347,7 +393,7 @@ static void forward_item(void *ctx, size_t item, int thread)
 	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
 	struct sums all = { a->o + i0 * a->q_ld + g * group * D, a->q_ld, f.m[0], f.l[0] }, one = { f.o, group * D, f.m[1], f.l[1] };
 	for (size_t j = 0; j < keys; j += KV_RANGE) {
-		bool seen = forward_range(a, &f, g, i0, i1, j, MIN(j + KV_RANGE, keys), begun ? &one : &all);
+		bool seen = rows_range(a, &f, g, i0, i1, j, MIN(j + KV_RANGE, keys), begun ? &one : &all);
 		for (size_t n = 0; begun && seen && n < group; n++)
 			for (size_t i = 0; i < i1 - i0; i++)
 				fold(a->kernels, D, all.o + i * all.ld + n * D, &all.m[n * TILE + i], &all.l[n * TILE + i], one.o + i * one.ld + n * D, one.m[n * TILE + i],
@@ -372,7 +418,7 @@ static void cell_item(void *ctx, size_t item, int thread)
 
 	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
 	struct sums sums = { a->parts.o + c->part * H * a->D + g * group * a->D, H * a->D, f.m[0], f.l[0] };
-	if (!forward_range(a, &f, g, c->first, c->end, j, MIN(j + KV_RANGE, (size_t)a->b->key[c->end - 1] + 1), &sums))
+	if (!rows_range(a, &f, g, c->first, c->end, j, MIN(j + KV_RANGE, (size_t)a->b->key[c->end - 1] + 1), &sums))
 		BUG("rows %u to %u see nothing of range %u", c->first, c->end, c->range);
 	for (size_t i = 0; i < c->end - c->first; i++)
 		for (size_t n = 0; n < group; n++) {
