@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "infer/session.h"
 #include "model/prepare.h"
+#include "op/kv_cache.h"
 #include "op/plan.h"
 
 enum {
@@ -22,7 +23,7 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 	session_bytes(s, &work, &cache);
 	session_free(s);
 	out->run = out->weights + model_prepare_growth(&l->model) + out->program + work;
-	out->cache_token = cache / (size_t)limit;
+	out->cache_token = cache / ROUND_UP((size_t)limit, (size_t)KV_RANGE);
 	out->cache = out->cache_token * (size_t)l->model.config.n_ctx;
 	return 0;
 }

@@ -35,6 +35,7 @@ enum {
 	EXTRA_PARTS = 512,          /* a row's share of a range, beyond one for each range: what a few rows with a long context take */
 	RANGE_TILES = KV_RANGE / TILE,
 	LONE_ROWS = 2,              /* up to which rows are multiplied without packing */
+	CACHE_LINE = 64,
 	ITEM_HEADS = 64,            /* rows' heads that one item folds */
 };
 
@@ -251,6 +252,13 @@ static void sums_begin(const struct attention *a, const struct sums *x, size_t f
 	}
 }
 
+/* Two panels side by side are short streams, which the processor's own reading ahead does not learn: it is asked to. */
+static void ask_for(struct rows x, size_t n)
+{
+	for (size_t at = 0; at < n * x.bytes; at += CACHE_LINE)
+		__builtin_prefetch(x.data + at);
+}
+
 /* One row's query heads, at most KERNEL_FEW, which follow each other at q, with one head of a range of the cache as it is stored: k and v begin with its first
  * key. First all keys are read, then all values: two long streams. */
 static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads, const uint64_t word[RANGE_TILES], float *o,
@@ -264,9 +272,13 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 		most[n] = m[n * TILE];
 		sum[n] = l[n * TILE];
 	}
-	for (size_t t = 0; t < RANGE_TILES; t++)
-		if (word[t])
-			kernel->panel_rows(k.dtype, heads, bits_to(word[t]), a->D, q, a->D, k.data + t * TILE * k.bytes, PANEL_ROWS * k.bytes, s + t * KERNEL_FEW * TILE, TILE);
+	for (size_t t = 0; t < RANGE_TILES; t++) {
+		bool more = t + 1 < RANGE_TILES && word[t + 1];
+		if (!word[t])
+			continue;
+		ask_for(more ? (struct rows){ k.dtype, k.data + (t + 1) * TILE * k.bytes, k.bytes } : v, bits_to(word[more ? t + 1 : 0]));
+		kernel->panel_rows(k.dtype, heads, bits_to(word[t]), a->D, q, a->D, k.data + t * TILE * k.bytes, PANEL_ROWS * k.bytes, s + t * KERNEL_FEW * TILE, TILE);
+	}
 	for (size_t t = 0; t < RANGE_TILES; t++, s += KERNEL_FEW * TILE) {
 		uint64_t words[KERNEL_FEW] = { word[t], word[t], word[t] };
 		size_t from = bits_from(word[t]), at = t * TILE + from;
