@@ -371,12 +371,17 @@ static void fold(const struct kernels *k, size_t D, float *o, float *m, double *
 		*l = l_range;
 		return;
 	}
-	float most = m_range > *m ? m_range : *m, shrink = vec_expf(*m - most), by = vec_expf(m_range - most);
-	if (shrink != 1)
+	if (m_range > *m) {
+		float shrink = vec_expf(*m - m_range);
 		k->scale(o, o, shrink, D);
+		k->add(o, o, o_range, D);
+		*l = *l * (double)shrink + l_range;
+		*m = m_range;
+		return;
+	}
+	float by = vec_expf(m_range - *m);
 	k->axpy(o, by, o_range, D);
-	*l = *l * (double)shrink + l_range * (double)by;
-	*m = most;
+	*l += l_range * (double)by;
 }
 
 /* o = O/l and lse = m + log l of head h of row i. */

@@ -47,12 +47,17 @@ static void put_head(const struct put *p, size_t key, size_t g, const float *x, 
 	size_t row = p->attr->values ? key : key / PANEL_ROWS * PANEL_ROWS, plain = panel_plain_bytes(t), block = plain ? plain * PANEL_BLOCK : dtypes[t].bytes;
 	char *to = p->data + kv_at(row, g, p->attr->G, p->bytes);
 
+	if (p->attr->values && D % dtypes[t].block == 0) {
+		dtypes[t].from_float(x, to, D);
+		return;
+	}
 	for (size_t i = 0; i * PANEL_BLOCK < D; i++) {
 		size_t n = MIN(D - i * PANEL_BLOCK, (size_t)PANEL_BLOCK);
 		float some[PANEL_BLOCK] = { 0 };
 		uint8_t stored[PANEL_BLOCK * sizeof(float)];
-		memcpy(some, x + i * PANEL_BLOCK, n * sizeof(*some));
-		dtypes[t].from_float(some, stored, PANEL_BLOCK);
+		if (n < PANEL_BLOCK)
+			memcpy(some, x + i * PANEL_BLOCK, n * sizeof(*some));
+		dtypes[t].from_float(n < PANEL_BLOCK ? some : x + i * PANEL_BLOCK, stored, PANEL_BLOCK);
 		if (p->attr->values)
 			memcpy(to + i * block, stored, plain ? n * plain : block);
 		else
