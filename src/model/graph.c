@@ -215,9 +215,14 @@ static struct linear head(struct graph *g, uint32_t hidden)
 	return l;
 }
 
+/* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
 uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 {
 	struct linear l = head(g, hidden);
+	int weight = model_head(g->model);
+
+	if (g->tape->gradients && l.w == g->weight_tensor[weight])
+		choose_compute(g, weight, &l);
 
 	return op_token_logprob(g->tape, &l);
 }

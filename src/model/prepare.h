@@ -11,8 +11,8 @@
 
 enum prepare_for {
 	PREPARE_GENERATE,  /* single rows: the head too */
-	PREPARE_SCORE,     /* the matrices of the blocks; heads of scoring and training stay f32, from the file's rows */
-	PREPARE_TRAIN,     /* these, and in int8 a copy of each transposed, quantized to Q8_0 along its outputs, for dx = dy·W */
+	PREPARE_SCORE,     /* the matrices of the blocks; the head stays f32, from the file's rows */
+	PREPARE_TRAIN,     /* in int8 these and the head, and a copy of each transposed, quantized to Q8_0 along its outputs, for dx = dy·W */
 };
 
 /* "f32", "int8" or "auto", as --compute has it; auto is int8 where these kernels are fast in it. */

@@ -40,8 +40,8 @@ size_t model_read_bytes(const struct model *m, const struct model_reads *r, size
 		bool head = model_head(m) == (int)i && !r->own_head && !w->panels, embedding = is_embedding(m, w);
 		if (w->owned)
 			*owned += w->bytes; /* beside its panels, if it has them */
-		else if (w->panels && !embedding)
-			continue; /* counted with what is prepared; its file's pages were given back */
+		else if (w->panels && (!embedding || w->turned))
+			continue; /* counted with what is prepared; its file's pages were given back, and who trains reads no row of them */
 		else if (!r->skips || !r->skips(r->ctx, (int)i))
 			sum += embedding && !head && r->token ? rows_bytes(w, r) : w->bytes;
 	}

@@ -14,6 +14,10 @@
  *     dW_v (+)= Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is trained)
  *     du_r, dU_v likewise from U and u
  *
+ * In int8 arithmetic (W frozen; what an adapter adds stays f32) x is quantized in blocks of 32 along C, e along V, and P = e·W is taken from a copy of Wᵀ in Q8_0.
+ * What matters most is exact: a pair's own logit is a dot product in f32, and its token's share (p_token·Σ_p w_p − w_p)·W_token of dx is in f32 from W
+ * itself, its e being 0 in the product. A token that is well learnt has p near 1, and p·W from a copy would not meet −W.
+ *
  * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the gradients are outputs of the
  * forward node; backward only hands dx and du over, and what arrives from above is not asked for: this op starts the gradient. Ranges, tiles and
  * blocks follow from V and R alone. dW and dU add up block after block. */
@@ -30,10 +34,13 @@
 
 enum { BLOCK_ROWS = 266, ROW_GRAIN = 14, TILE = 512, RANGES = 16, ZERO_PIECE = 65536 };
 enum { LINE = 16, SET_PERIOD = 1024 }; /* floats a cache line and until its set comes round again */
-enum { IN_X, IN_W, IN_U, IN_UP, N_IN };
+enum { IN_X, IN_W, IN_U, IN_UP, IN_WT, N_IN };
 enum { OUT_LOGP, OUT_BLOCK, OUT_DX, OUT_DW, OUT_DU, OUT_DUP };
 
-struct logprob_attr { bool add_dw, add_dup; /* are added to what is there */ };
+struct logprob_attr {
+	bool add_dw, add_dup; /* are added to what is there */
+	bool int8;
+};
 
 /* A factor of the logits: rows·matrixᵀ, and its gradients where they are wanted. */
 struct factor {
@@ -56,6 +63,9 @@ struct logprob {
 	float *row_top, *row_scale; /* [BLOCK_ROWS] m and (Σ_p w_p)/L */
 	float *logp;
 	struct factor factor[2];    /* x and W, u and U */
+	bool int8;
+	const uint8_t *turned;      /* Wᵀ [C][V] in panels of Q8_0; with d_rows in int8 */
+	uint8_t *quantized;         /* x of the block [BLOCK_ROWS][q8_bytes(C)] */
 };
 
 /* --- what is kept of a block --- */
@@ -71,9 +81,15 @@ static size_t tiles_of(size_t V)
 	return (V + TILE - 1) / TILE;
 }
 
-/* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. */
-static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t partial[2])
+static size_t q8_bytes(size_t n)
 {
+	return n / PANEL_BLOCK * KERNEL_Q8_BYTES;
+}
+
+/* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. quantized: columns of x, in int8. */
+static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t partial[2], size_t quantized)
+{
+	float *q = NULL;
 	size_t n = 0;
 #define TAKE(p, count) ((p) = at ? at + n : NULL, n += (count))
 	TAKE(w->top, BLOCK_ROWS * w->tiles);
@@ -86,7 +102,10 @@ static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t part
 			TAKE(w->factor[i].partial, w->ranges * BLOCK_ROWS * partial[i]);
 	if (keep)
 		TAKE(w->e, BLOCK_ROWS * w->ld);
+	if (quantized)
+		TAKE(q, BLOCK_ROWS * q8_bytes(quantized) / sizeof(float));
 #undef TAKE
+	w->quantized = (uint8_t *)q;
 	return n;
 }
 
@@ -105,6 +124,18 @@ static int check_adapter(const struct tape *t, const struct node *n, struct err 
 	return 0;
 }
 
+static int check_int8(const struct tape *t, const struct node *n, struct err *e)
+{
+	const struct tensor *head = tape_tensor(t, n->in[IN_W]), *turned = tape_tensor(t, n->in[IN_WT]);
+
+	if (!head->panels || !panels_int8(head->dtype) || head->dim[1] % PANEL_BLOCK || tape_wants(t, n->in[IN_W]))
+		return err_set(e, "%s: int8 arithmetic wants a frozen head in panels, its rows of blocks of %d", head->name, PANEL_BLOCK);
+	if (tape_wants(t, n->in[IN_X]) && (!n->in[IN_WT] || !turned->panels || turned->dtype != DTYPE_Q8_0 || turned->dim[0] != head->dim[1] ||
+	                                   turned->dim[1] != head->dim[0] || head->dim[0] % PANEL_BLOCK))
+		return err_set(e, "%s: its gradient in int8 wants its transpose in panels of Q8_0", head->name);
+	return 0;
+}
+
 static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 {
 	struct tensor x = *tape_tensor(t, n->in[IN_X]), head = *tape_tensor(t, n->in[IN_W]);
@@ -115,7 +146,7 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	if (x.n_dims != 2 || head.n_dims != 2 || x.dim[1] != head.dim[1])
 		return err_set(e, "%s has rows of %zu, the head %s of %zu", x.name, x.dim[x.n_dims - 1], head.name,
 		               head.dim[head.n_dims - 1]);
-	if (n->in[IN_U] && check_adapter(t, n, e) < 0)
+	if ((n->in[IN_U] && check_adapter(t, n, e) < 0) || (attr->int8 && check_int8(t, n, e) < 0))
 		return -1;
 	tape_output(t, n, OUT_LOGP, "logprob", AXIS_PAIRS, 1, (size_t[]){ (size_t)t->cap.pairs });
 	if (tape_wants(t, n->in[IN_X])) {
@@ -131,21 +162,28 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	}
 	if (tape_wants(t, n->in[IN_UP]))
 		n->out[OUT_DUP] = tape_grad_target(t, n->in[IN_UP], &attr->add_dup);
-	tape_scratch(t, n, OUT_BLOCK, "logits", lay_out(&w, NULL, n->out[OUT_DW] || n->out[OUT_DUP], partial));
+	tape_scratch(t, n, OUT_BLOCK, "logits", lay_out(&w, NULL, n->out[OUT_DW] || n->out[OUT_DUP], partial, attr->int8 ? x.dim[1] : 0));
 	return 0;
 }
 
-/* A product's own, and a tile. */
+/* A product's own, and a tile; in int8 a row of W, the tile's e quantized and what a panel of Wᵀ adds. */
 static size_t logprob_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
-	size_t row = MAX(tape_tensor(t, n->in[IN_W])->dim[1], (size_t)BLOCK_ROWS * (TILE + LINE));
+	size_t cols = tape_tensor(t, n->in[IN_W])->dim[1], row = MAX(cols, (size_t)BLOCK_ROWS * (TILE + LINE)) * sizeof(float);
+	bool int8 = ((const struct logprob_attr *)n->attr)->int8;
 
-	return gemm_scratch_bytes(k) + row * sizeof(float);
+	return gemm_scratch_bytes(k) + row + (int8 ? MAX(cols * sizeof(float), BLOCK_ROWS * (q8_bytes(TILE) + PANEL_ROWS * sizeof(float))) : 0);
 }
 
 static float *thread_tile(const struct logprob *w, int thread)
 {
 	return (float *)((char *)run_scratch(w->r, thread) + gemm_scratch_bytes(w->r->kernels));
+}
+
+/* Where logprob_scratch has what int8 needs besides. */
+static float *thread_more(const struct logprob *w, int thread)
+{
+	return thread_tile(w, thread) + MAX(w->factor[0].matrix.cols, (size_t)BLOCK_ROWS * (TILE + LINE));
 }
 
 /* The first pair of target row `target`. */
@@ -172,21 +210,54 @@ static struct matrix some_rows(struct matrix m, size_t v, size_t n)
 	return m;
 }
 
-static void tile_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread)
+/* z (+)= the products of factors from … on */
+static void tile_logits(const struct logprob *w, size_t from, size_t v, size_t n, float *z, size_t ld, int thread)
 {
-	struct gemm g = { .m = w->rows, .n = n, .c = z, .ldc = ld };
+	struct gemm g = { .m = w->rows, .n = n, .c = z, .ldc = ld, .accumulate = from > 0 };
 
-	for (size_t i = 0; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
+	for (size_t i = from; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
 		const struct factor *f = &w->factor[i];
 		size_t k = f->matrix.cols;
 		g.term[g.n_terms++] = (struct gemm_term){ .a = f->rows + w->first * k, .a_row = k, .a_col = 1, .b = some_rows(f->matrix, v, n), .transposed = true,
 		                                          .k = k, .scale = 1 };
 	}
-	gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
+	if (g.n_terms)
+		gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
 }
 
-/* The logits of the pairs' tokens, where this tile has them. */
-static void tile_pairs(const struct logprob *w, size_t v, size_t n, const float *z, size_t ld)
+static void tile_logits_int8(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread)
+{
+	const struct matrix *m = &w->factor[0].matrix;
+
+	for (size_t j = 0; j < n; j += PANEL_ROWS)
+		w->r->kernels->q8_tile(m->dtype, w->rows, MIN(n - j, (size_t)PANEL_ROWS), m->cols, w->quantized, q8_bytes(m->cols),
+		                       (const uint8_t *)m->data + (v + j) / PANEL_ROWS * m->panel_bytes, z + j, ld);
+	tile_logits(w, 1, v, n, z, ld, thread);
+}
+
+static void matrix_row(const struct matrix *m, size_t row, float *out)
+{
+	if (m->panel_bytes)
+		panels_row(m->dtype, m->data, row, m->cols, out);
+	else
+		dtypes[m->dtype].part((const char *)m->data + row * m->row_bytes, 0, out, m->cols);
+}
+
+/* The logit of one token in f32. `scratch`: room for a row of a matrix. */
+static float exact_logit(const struct logprob *w, size_t target, size_t token, float *scratch)
+{
+	float z = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
+		const struct factor *f = &w->factor[i];
+		matrix_row(&f->matrix, token, scratch);
+		z += w->r->kernels->dot(f->rows + target * f->matrix.cols, scratch, f->matrix.cols);
+	}
+	return z;
+}
+
+/* The logits of the pairs' tokens, where this tile has them; in int8 they are made exact first. */
+static void tile_pairs(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, float *scratch)
 {
 	const struct batch *b = w->b;
 	size_t target;
@@ -195,8 +266,12 @@ static void tile_pairs(const struct logprob *w, size_t v, size_t n, const float 
 		size_t token = (size_t)b->pair_token[p];
 		if (token >= w->V)
 			BUG("pair %zu predicts token %d of %zu", p, b->pair_token[p], w->V);
-		if (token >= v && token < v + n)
-			w->logp[p] = z[(target - w->first) * ld + token - v];
+		if (token < v || token >= v + n)
+			continue;
+		float *own = &z[(target - w->first) * ld + token - v];
+		if (w->int8)
+			*own = exact_logit(w, target, token, scratch);
+		w->logp[p] = *own;
 	}
 }
 
@@ -241,6 +316,45 @@ static void tile_gradient(const struct logprob *w, const struct factor *f, size_
 	gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
 }
 
+/* e of the pairs' tokens, whose share of the gradient is taken apart in int8: 0, or what it was, from their logits. */
+static void tile_own(const struct logprob *w, size_t range, size_t v, size_t n, float *e, size_t ld, bool back)
+{
+	const struct batch *b = w->b;
+	size_t target;
+
+	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->pair_token[p], row = target - w->first;
+		if (token >= v && token < v + n)
+			e[row * ld + token - v] = back ? exp_below(w->r->kernels, w->logp[p], w->largest[row * RANGES + range]) : 0;
+	}
+}
+
+/* The same in int8, from Wᵀ: of each of its panels the blocks of these columns. */
+static void tile_gradient_int8(const struct logprob *w, size_t range, bool begins, size_t v, size_t n, float *e, size_t ld, float *more)
+{
+	const struct kernels *k = w->r->kernels;
+	const struct factor *f = &w->factor[0];
+	size_t cols = f->matrix.cols, row_bytes = q8_bytes(n);
+	float *partial = f->partial + range * BLOCK_ROWS * cols, *sum = more;
+	uint8_t *q = (uint8_t *)(sum + (size_t)BLOCK_ROWS * PANEL_ROWS);
+
+	tile_own(w, range, v, n, e, ld, false);
+	for (size_t i = 0; i < w->rows; i++)
+		k->q8_row(e + i * ld, n, q + i * row_bytes);
+	tile_own(w, range, v, n, e, ld, true);
+	for (size_t c = 0; c < cols; c += PANEL_ROWS) {
+		const uint8_t *panel = w->turned + c / PANEL_ROWS * panel_bytes(DTYPE_Q8_0, w->V) + panel_block_at(DTYPE_Q8_0, v / PANEL_BLOCK);
+		size_t m = MIN(cols - c, (size_t)PANEL_ROWS);
+		if (begins) {
+			k->q8_tile(DTYPE_Q8_0, w->rows, m, n, q, row_bytes, panel, partial + c, cols);
+			continue;
+		}
+		k->q8_tile(DTYPE_Q8_0, w->rows, m, n, q, row_bytes, panel, sum, PANEL_ROWS);
+		for (size_t i = 0; i < w->rows; i++)
+			k->add(partial + i * cols + c, partial + i * cols + c, sum + i * PANEL_ROWS, m);
+	}
+}
+
 static void range_run(void *ctx, size_t range, int thread)
 {
 	const struct logprob *w = ctx;
@@ -249,26 +363,43 @@ static void range_run(void *ctx, size_t range, int thread)
 	for (size_t tile = from; tile < to; tile++) {
 		size_t v = tile * TILE, n = MIN(w->V - v, (size_t)TILE);
 		float *z = w->e ? w->e + v : thread_tile(w, thread);
-		tile_logits(w, v, n, z, ld, thread);
-		tile_pairs(w, v, n, z, ld);
+		if (w->int8)
+			tile_logits_int8(w, v, n, z, ld, thread);
+		else
+			tile_logits(w, 0, v, n, z, ld, thread);
+		tile_pairs(w, v, n, z, ld, thread_more(w, thread));
 		tile_exp(w, range, tile, tile == from, n, z, ld);
 		for (size_t i = 0; i < ARRAY_LEN(w->factor); i++)
-			if (w->factor[i].partial)
+			if (w->factor[i].partial && w->int8 && i == 0)
+				tile_gradient_int8(w, range, tile == from, v, n, z, ld, thread_more(w, thread));
+			else if (w->factor[i].partial)
 				tile_gradient(w, &w->factor[i], range, tile == from, v, n, z, ld, thread);
 	}
 }
 
 /* --- a row, when all ranges are there --- */
 
-static void matrix_row(const struct matrix *m, size_t row, float *out)
+static void quantize_row(void *ctx, size_t row, int thread)
 {
-	if (m->panel_bytes)
-		panels_row(m->dtype, m->data, row, m->cols, out);
-	else
-		dtypes[m->dtype].part((const char *)m->data + row * m->row_bytes, 0, out, m->cols);
+	const struct logprob *w = ctx;
+	size_t cols = w->factor[0].matrix.cols;
+	(void)thread;
+
+	w->r->kernels->q8_row(w->factor[0].rows + (w->first + row) * cols, cols, w->quantized + row * q8_bytes(cols));
 }
 
-static void row_gradient(const struct logprob *w, const struct factor *f, size_t row, size_t begin, size_t end, float *scratch)
+/* What a row's gradient has of its token's row of the matrix besides the product: −w_p; where e was taken out, p_token·Σ w too, once for each token. */
+static float own_share(const struct logprob *w, size_t p, size_t begin, double weight, bool taken_out)
+{
+	const struct batch *b = w->b;
+	bool first = true;
+
+	for (size_t other = begin; other < p; other++)
+		first &= b->pair_token[other] != b->pair_token[p];
+	return (float)((taken_out && first ? weight * exp((double)w->logp[p]) : 0) - b->pair_weight[p]);
+}
+
+static void row_gradient(const struct logprob *w, const struct factor *f, size_t row, size_t begin, size_t end, double weight, float *scratch)
 {
 	const struct kernels *k = w->r->kernels;
 	size_t cols = f->matrix.cols;
@@ -284,7 +415,7 @@ static void row_gradient(const struct logprob *w, const struct factor *f, size_t
 	}
 	for (size_t p = begin; p < end; p++) {
 		matrix_row(&f->matrix, (size_t)w->b->pair_token[p], scratch);
-		k->axpy(d, -w->b->pair_weight[p], scratch, cols);
+		k->axpy(d, own_share(w, p, begin, weight, w->int8 && f == &w->factor[0]), scratch, cols);
 	}
 }
 
@@ -307,7 +438,7 @@ static void row_finish(void *ctx, size_t row, int thread)
 	w->row_scale[row] = (float)(weight / sum);
 	for (size_t i = 0; i < ARRAY_LEN(w->factor); i++)
 		if (w->factor[i].partial)
-			row_gradient(w, &w->factor[i], row, begin, end, thread_tile(w, thread));
+			row_gradient(w, &w->factor[i], row, begin, end, weight, thread_tile(w, thread));
 }
 
 /* --- a tile of the block, for the matrices' gradients --- */
@@ -380,8 +511,11 @@ static struct logprob logprob_of(struct run *r, const struct node *n)
 	w.logp = run_f32(r, n->out[OUT_LOGP]);
 	w.factor[0] = factor_of(r, n, IN_X, OUT_DX, attr->add_dw);
 	w.factor[1] = factor_of(r, n, IN_U, OUT_DU, attr->add_dup);
+	w.int8 = attr->int8;
+	w.turned = n->in[IN_WT] ? r->data[n->in[IN_WT]] : NULL;
 	lay_out(&w, run_f32(r, n->out[OUT_BLOCK]), w.factor[0].d_matrix || w.factor[1].d_matrix,
-	        (size_t[]){ w.factor[0].d_rows ? w.factor[0].matrix.cols : 0, w.factor[1].d_rows ? w.factor[1].matrix.cols : 0 });
+	        (size_t[]){ w.factor[0].d_rows ? w.factor[0].matrix.cols : 0, w.factor[1].d_rows ? w.factor[1].matrix.cols : 0 },
+	        w.int8 ? w.factor[0].matrix.cols : 0);
 	return w;
 }
 
@@ -400,6 +534,8 @@ static void logprob_forward(struct run *r, const struct node *n)
 
 	for (; w.first < R; w.first += w.rows) {
 		w.rows = MIN(R - w.first, block_rows(R));
+		if (w.int8)
+			pool_run(r->pool, w.rows, quantize_row, &w);
 		pool_run(r->pool, w.ranges, range_run, &w);
 		pool_run(r->pool, w.rows, row_finish, &w);
 		if (w.e)
@@ -441,6 +577,18 @@ static void logprob_backward(struct tape *t, uint32_t i)
 		tape_grad_pass(t, n.in[IN_U], n.out[OUT_DU]);
 }
 
+/* What an adapter adds is never done in int8. */
+static double logprob_in_f32(const struct tape *t, const struct node *n, const struct live *live)
+{
+	double flops = 0, bytes = 0;
+
+	if (n->in[IN_U])
+		factor_cost(t, n, IN_U, OUT_DU, live, &flops, &bytes);
+	return flops;
+}
+
+static bool logprob_int8(const struct node *n) { return ((const struct logprob_attr *)n->attr)->int8; }
+
 static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
 	static const struct { int N; size_t V, C, r; bool frozen; } cases[] = {
@@ -461,11 +609,12 @@ static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_strea
 
 const struct op op_row_token_logprob = {
 	.name = "token_logprob", .shape = logprob_shape, .cost = logprob_cost, .forward = logprob_forward, .backward = logprob_backward,
-	.saves = 1U << (8 + OUT_DX) | 1U << (8 + OUT_DU), .starts_gradient = true, .scratch = logprob_scratch, .sample = logprob_sample, .sample_count = 5,
+	.saves = 1U << (8 + OUT_DX) | 1U << (8 + OUT_DU), .starts_gradient = true, .scratch = logprob_scratch, .int8 = logprob_int8, .in_f32 = logprob_in_f32,
+	.sample = logprob_sample, .sample_count = 5,
 };
 
 uint32_t op_token_logprob(struct tape *t, const struct linear *l)
 {
-	struct logprob_attr attr = { 0 };
-	return tape_record(t, &op_row_token_logprob, (uint32_t[N_IN]){ l->x, l->w, l->u, l->up }, N_IN, &attr, sizeof(attr));
+	struct logprob_attr attr = { .int8 = l->int8 };
+	return tape_record(t, &op_row_token_logprob, (uint32_t[N_IN]){ l->x, l->w, l->u, l->up, l->wt }, N_IN, &attr, sizeof(attr));
 }

@@ -39,7 +39,8 @@ uint32_t op_own(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);                                               /* R,C: the target rows */
 
 /* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the last two or none. With
- * a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass, while a tile of logits is there. */
+ * a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in
+ * panels, and for a gradient there is wt; the pairs' own tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l);
 
 #endif

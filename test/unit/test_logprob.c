@@ -2,12 +2,15 @@
 #include "../test.h"
 
 #include "../op_case.h"
+#include "quant/panels.h"
+#include "quant/quant.h"
 
 struct shape { int N, V, C; enum dtype dtype; bool train_x, train_head; int r; /* of what an adapter adds, 0: nothing */ bool train_low; };
 
 struct data {
 	float *x, *w;               /* w: the head as floats */
 	uint16_t *half;             /* the head in f16, or NULL */
+	void *panels, *turned;      /* of a head in Q8_0, for int8 arithmetic: its panels, and those of its transpose */
 	float *u, *up;
 };
 
@@ -29,6 +32,27 @@ static struct data data_draw(struct rng_stream *rng, const struct shape *s, int 
 		}
 	}
 	return d;
+}
+
+/* The head, scaled, in Q8_0: its numbers are then what was rounded. */
+static void data_quantize(struct data *d, const struct shape *s, float scale)
+{
+	size_t V = (size_t)s->V, C = (size_t)s->C;
+	void *q = arena_alloc64(&mem, V * C / 32 * 34);
+	float *t = arena_array(&mem, V * C, sizeof(float));
+
+	for (size_t i = 0; i < V * C; i++)
+		d->w[i] *= scale;
+	q8_0_from_float(d->w, q, V * C);
+	dtypes[DTYPE_Q8_0].to_float(q, d->w, V * C);
+	d->panels = arena_alloc64(&mem, panels_bytes(DTYPE_Q8_0, V, C));
+	panels_make(DTYPE_Q8_0, q, V, C, 0, (V + PANEL_ROWS - 1) / PANEL_ROWS, d->panels);
+	for (size_t v = 0; v < V; v++)
+		for (size_t c = 0; c < C; c++)
+			t[c * V + v] = d->w[v * C + c];
+	q8_0_from_float(t, q, V * C);
+	d->turned = arena_alloc64(&mem, panels_bytes(DTYPE_Q8_0, C, V));
+	panels_make(DTYPE_Q8_0, q, C, V, 0, (C + PANEL_ROWS - 1) / PANEL_ROWS, d->turned);
 }
 
 static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
@@ -96,8 +120,13 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, x_dim) : tape_weight(&c.t, "x", DTYPE_F32, 2, x_dim);
 	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) : tape_weight(&c.t, "head", s->dtype, 2, head_dim);
 	uint32_t u = s->r ? tape_param(&c.t, "u", 2, (size_t[]){ R, K }) : TENSOR_NONE, up = s->r ? tape_param(&c.t, "up", 2, (size_t[]){ V, K }) : TENSOR_NONE;
-	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head, .u = u, .up = up });
+	uint32_t turned = s->dtype == DTYPE_Q8_0 ? tape_weight(&c.t, "turned", DTYPE_Q8_0, 2, (size_t[]){ C, V }) : TENSOR_NONE;
+	if (turned)
+		c.t.tensors[head].panels = c.t.tensors[turned].panels = true;
+	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head, .u = u, .up = up, .int8 = turned != TENSOR_NONE, .wt = turned });
 	op_case_plan(&c, k, pool);
+	if (turned)
+		run_bind(&c.r, turned, d->turned);
 	if (s->r) {
 		run_bind(&c.r, u, d->u);
 		run_bind(&c.r, up, d->up);
@@ -105,7 +134,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 		r.dup = bind_grad(&c, up, V * K);
 	}
 	run_bind(&c.r, x, d->x);
-	run_bind(&c.r, head, d->half ? (void *)d->half : d->w);
+	run_bind(&c.r, head, d->panels ? d->panels : d->half ? (void *)d->half : d->w);
 	r.dx = bind_grad(&c, x, R * C);
 	r.dw = bind_grad(&c, head, V * C);
 	run_step(&c.r, b);
@@ -193,6 +222,60 @@ static void test_threads(struct test *t, const struct kernels *k)
 	arena_release(&mem);
 }
 
+/* |x − want| over |want|, as vectors */
+static double relative(const float *x, const double *want, size_t n)
+{
+	double off = 0, size = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		off += (x[i] - want[i]) * (x[i] - want[i]);
+		size += want[i] * want[i];
+	}
+	return sqrt(off / size);
+}
+
+/* In int8 near the truth, also where the pairs' tokens are nearly sure and what is left of the gradient is a hundredth of its terms; any threads, same bits. */
+static void test_int8_head(struct test *t, const struct kernels *k)
+{
+	static const struct { struct shape s; float scale, sure; double off; } cases[] = {
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false }, 0.5F, 0, 0.02 }, { { 300, 1120, 64, DTYPE_Q8_0, true, false }, 1, 0.6F, 0.03 },
+		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true }, 0.5F, 0, 0.02 }, { { 40, 32, 32, DTYPE_Q8_0, true, false }, 1, 0, 0.02 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct shape *s = &cases[i].s;
+		struct rng_stream rng = { 70 + i };
+		struct batch b;
+		struct result r[2];
+		batch_for(&b, &rng, s);
+		struct data d = data_draw(&rng, s, b.n_targets);
+		size_t C = (size_t)s->C, n = (size_t)b.n_targets * C;
+		data_quantize(&d, s, cases[i].scale);
+		for (int p = 0; p < b.n_pairs && cases[i].sure > 0; p++) { /* rows look like the one token that they predict */
+			b.pair_token[p] = p && b.pair_target[p] == b.pair_target[p - 1] ? b.pair_token[p - 1] : b.pair_token[p];
+			for (size_t c = 0; c < C; c++)
+				d.x[(size_t)b.pair_target[p] * C + c] = cases[i].sure * d.w[(size_t)b.pair_token[p] * C + c];
+		}
+		struct wanted w = want(s, &d, &b);
+		for (int threads = 0; threads < 2; threads++) {
+			struct pool *pool = pool_new(1 + 2 * threads);
+			r[threads] = logprob(s, &d, &b, k, pool);
+			pool_free(pool);
+		}
+		test_case(t, "%s: the head in int8, V %d, C %d, rank %d%s", k->name, s->V, s->C, s->r, cases[i].sure > 0 ? ", sure of its tokens" : "");
+		CHECK_MSG(t, worst(r[0].logp, w.logp, (size_t)b.n_pairs) < 0.02, "log p %g", worst(r[0].logp, w.logp, (size_t)b.n_pairs));
+		CHECK_MSG(t, relative(r[0].dx, w.dx, n) < cases[i].off, "dx %g", relative(r[0].dx, w.dx, n));
+		CHECK(t, same(r[0].dx, r[1].dx, n) && same(r[0].logp, r[1].logp, (size_t)b.n_pairs));
+		if (s->r) {
+			size_t low = (size_t)(b.n_targets * s->r), up = (size_t)(s->V * s->r);
+			CHECK_MSG(t, relative(r[0].du, w.du, low) < 0.02 && relative(r[0].dup, w.dup, up) < 0.02, "du %g, dU %g", relative(r[0].du, w.du, low),
+			          relative(r[0].dup, w.dup, up));
+			CHECK(t, same(r[0].du, r[1].du, low) && same(r[0].dup, r[1].dup, up));
+		}
+		batch_release(&b);
+		arena_release(&mem);
+	}
+}
+
 static void test_empty(struct test *t, const struct kernels *k, struct pool *pool)
 {
 	struct shape s = { 5, 11, 3, DTYPE_F32, false, true };
@@ -259,13 +342,14 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 
 void test_logprob(struct test *t)
 {
-	const struct kernels *all[KERNEL_SETS];
+	const struct kernels *all[4];
 	struct pool *pool = pool_new(2);
 	size_t n = kernels_all(all);
 
 	for (size_t i = 0; i < n; i++) {
 		test_definition(t, all[i], pool);
 		test_threads(t, all[i]);
+		test_int8_head(t, all[i]);
 		test_empty(t, all[i], pool);
 		test_tied(t, all[i], pool);
 	}
