@@ -342,7 +342,7 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 
 void test_logprob(struct test *t)
 {
-	const struct kernels *all[4];
+	const struct kernels *all[KERNEL_SETS];
 	struct pool *pool = pool_new(2);
 	size_t n = kernels_all(all);
 
