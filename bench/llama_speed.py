@@ -3,6 +3,7 @@
 
     llama_speed.py prefill FILE THREADS N REPETITIONS              one prompt of N tokens into an empty context
     llama_speed.py decode FILE THREADS N REPETITIONS [STREAMS]     N single tokens from an empty context, in STREAMS sequences
+    llama_speed.py depth FILE THREADS N REPETITIONS DEPTH          N single tokens after DEPTH others
     llama_speed.py first FILE THREADS N                            milliseconds: opening the file, a prompt of N tokens, its logits
     llama_speed.py make FILE OUT TYPE                              the model in another storage type
 
@@ -30,7 +31,7 @@ def open_file(path):
     return model
 
 
-def make_context(model, threads, n, streams):
+def make_context(model, threads, n, streams=1):
     p = c.llama_context_default_params()
     p.n_ctx, p.n_seq_max = n * streams, streams
     p.n_threads = p.n_threads_batch = threads
@@ -49,15 +50,15 @@ def token(i, vocabulary):
     return (i * 7919 + 13) % vocabulary
 
 
-def prefill(ctx, batch, n, vocabulary):
-    fill(batch, [(token(i, vocabulary), i, 0, i == n - 1) for i in range(n)])
+def prefill(ctx, batch, n, vocabulary, at=0):
+    fill(batch, [(token(at + i, vocabulary), at + i, 0, i == n - 1) for i in range(n)])
     assert c.llama_decode(ctx, batch) == 0
     c.llama_synchronize(ctx)
 
 
-def decode(ctx, batch, n, streams, vocabulary):
+def decode(ctx, batch, n, streams, vocabulary, at=0):
     for i in range(n):
-        fill(batch, [(token(i + s, vocabulary), i, s, True) for s in range(streams)])
+        fill(batch, [(token(i + s, vocabulary), at + i, s, True) for s in range(streams)])
         assert c.llama_decode(ctx, batch) == 0
         c.llama_synchronize(ctx)
 
@@ -76,10 +77,26 @@ def measure(what, path, threads, n, repetitions, streams=1):
     say(value=n * streams / statistics.median(seconds[1:]))
 
 
+def depth(path, threads, n, repetitions, before):
+    model = open_file(path)
+    ctx = make_context(model, threads, before + n)
+    vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(model))
+    batch = c.llama_batch_init(512, 0, 1)
+    for at in range(0, before, 512):
+        prefill(ctx, batch, min(512, before - at), vocabulary, at)
+    seconds = []
+    for _ in range(repetitions + 1):
+        c.llama_memory_seq_rm(c.llama_get_memory(ctx), 0, before, -1)
+        begin = time.perf_counter()
+        decode(ctx, batch, n, 1, vocabulary, before)
+        seconds.append(time.perf_counter() - begin)
+    say(value=n / statistics.median(seconds[1:]))
+
+
 def first(path, threads, n):
     begin = time.perf_counter()
     model = open_file(path)
-    ctx = make_context(model, threads, 64, 1)
+    ctx = make_context(model, threads, 64)
     vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(model))
     prefill(ctx, c.llama_batch_init(n, 0, 1), n, vocabulary)
     say(value=(time.perf_counter() - begin) * 1e3)
@@ -99,8 +116,8 @@ def main():
     what, path, *rest = sys.argv[1:]
     if what == "make":
         make(path, *rest)
-    elif what == "first":
-        first(path, *map(int, rest))
+    elif what in ("first", "depth"):
+        globals()[what](path, *map(int, rest))
     else:
         measure(what, path, *map(int, rest))
 
