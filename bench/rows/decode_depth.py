@@ -9,4 +9,4 @@ def cases(b):
     for kind in ("Q4_1", "Q8_0"):
         f = b.file(kind)
         yield Case(kind, lambda f=f: {"value": speed(b, f, "decode", 32, "--depth", str(DEPTH), "--compute", "int8")["value"]},
-                   lambda f=f: b.peer("llama_speed.py", "depth", f, b.threads, 32, 3, DEPTH), {"ratio": 1.3})
+                   lambda f=f: b.peer("llama_speed.py", "depth", f, b.threads, 32, 3, DEPTH), {"ratio": 2.0})

@@ -75,7 +75,7 @@ static void make_cache_tensors(struct session *s)
 
 static int record(struct session *s, const struct adapter *a, struct err *e)
 {
-	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, key_count(s));
+	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx); /* no more are ever there, or touched */
 	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
 
 	tape_init(&s->tape, &cap, false);

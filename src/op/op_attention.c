@@ -82,6 +82,9 @@ static size_t parts_at(struct parts *p, float *base, const struct attention_attr
 	return cells + l + m + limit * a->H * a->D;
 }
 
+/* How many parts there is room for: one range is not folded with another. */
+static size_t parts_limit(size_t ranges) { return ranges > 1 ? ranges + EXTRA_PARTS : 0; }
+
 static int attention_shape(struct tape *t, struct node *n, struct err *e)
 {
 	const struct tensor *q = tape_tensor(t, n->in[0]), *k = tape_tensor(t, n->in[1]), *v = tape_tensor(t, n->in[2]);
@@ -106,7 +109,7 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 		return err_set(e, "%s and %s are to be ranges of %d keys both, or neither", k->name, v->name, KV_RANGE);
 	if (is_cache(k)) {
 		size_t ranges = k->dim[0] / KV_RANGE;
-		tape_scratch(t, n, 2, "ranges", parts_at(NULL, NULL, a, ranges, ranges + EXTRA_PARTS));
+		tape_scratch(t, n, 2, "ranges", parts_at(NULL, NULL, a, ranges, parts_limit(ranges)));
 	}
 	return 0;
 }
@@ -523,7 +526,7 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	a.o = run_f32(r, n->out[0]);
 	a.lse = run_f32(r, n->out[1]);
 	if (a.cached)
-		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE, k->dim[0] / KV_RANGE + EXTRA_PARTS);
+		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE, parts_limit(k->dim[0] / KV_RANGE));
 	if ((size_t)b->n_keys > k->dim[0])
 		BUG("%d keys, %s has %zu", b->n_keys, k->name, k->dim[0]);
 	if (a.N && (b->key[0] < 0 || b->key[a.N - 1] >= b->n_keys))
