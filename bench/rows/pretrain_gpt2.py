@@ -24,4 +24,4 @@ def cases(b):
     def peer():
         got = b.peer("gpt2_step.py", "step", folder, 4, 256, peer_steps(b), b.threads)
         return {"value": got["tokens_per_second"], "peak_rss_bytes": got["peak_rss_bytes"]}
-    yield Case("", lambda: train(b, "full", rows, "--packing", model=folder, batch=4, length=256), peer, {"ratio": 3.0})
+    yield Case("", lambda: train(b, "full", rows, "--packing", model=folder, batch=4, length=256), peer, {"ratio": 2.0})

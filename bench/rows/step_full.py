@@ -10,4 +10,4 @@ def cases(b):
     def peer():
         got = b.peer("peft_step.py", "full", b.model, b.cache, rows, peer_steps(b), b.threads)
         return {"value": got["tokens_per_second"], "peak_rss_bytes": got["peak_rss_bytes"]}
-    yield Case("", lambda: train(b, "full", rows), peer, {"ratio": 3.0, "share": 0.85, "bytes": 3e9})
+    yield Case("", lambda: train(b, "full", rows), peer, {"ratio": 2.0, "share": 0.85, "bytes": 3e9})
