@@ -22,13 +22,7 @@ INLINE __m256i load(const uint8_t *p)
 }
 
 /* Four bytes of activations (or their two sums) to every lane. */
-INLINE __m256i four(const void *a, size_t g)
-{
-	int x;
-
-	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
-	return _mm256_set1_epi32(x);
-}
+INLINE __m256i four(const void *a, size_t g) { return _mm256_set1_epi32(q8_four(a, g)); }
 
 INLINE __m256i bytes_8(const uint8_t *p)
 {

@@ -3,6 +3,7 @@
 #define KERNEL_Q8_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "tensor/dtype.h"
@@ -12,6 +13,15 @@ struct q8_block {
 	int16_t half[2];
 	int8_t q[32];
 };
+
+/* The g-th four bytes of activations, or their two sums, as one number to broadcast. */
+static inline int q8_four(const void *a, size_t g)
+{
+	int x;
+
+	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
+	return x;
+}
 
 #define Q8_NOTHING 1e-30f /* 127 divided by less may be infinite */
 

@@ -57,13 +57,7 @@ INLINE void expand(const enum dtype t, const uint8_t *b, __m512i u[GROUPS])
 }
 
 /* Four bytes of activations (or their two sums) to every lane. */
-INLINE __m512i four(const void *a, size_t g)
-{
-	int x;
-
-	memcpy(&x, (const char *)a + 4 * g, sizeof(x));
-	return _mm512_set1_epi32(x);
-}
+INLINE __m512i four(const void *a, size_t g) { return _mm512_set1_epi32(q8_four(a, g)); }
 
 INLINE __m512i bytes_16(const uint8_t *p)
 {
