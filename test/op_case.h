@@ -38,6 +38,36 @@ static inline void op_case_release(struct op_case *c)
 	tape_release(&c->t);
 }
 
+/* Several ops with everything that running them takes. */
+struct op_block {
+	struct tape t;
+	struct plan p;
+	struct run r;
+	struct batch batch;
+	struct arena mem;
+	struct pool *pool;
+	uint32_t out;                /* where the gradient begins, [rows][cols] */
+};
+
+static inline void op_block_plan(struct op_block *b, size_t rows, size_t cols, const struct kernels *k, const struct plan_options *o)
+{
+	struct err e = ERR_INIT;
+
+	tape_seed(&b->t, b->out, tape_state(&b->t, "seed", AXIS_ROWS, 2, (size_t[]){ rows, cols }));
+	if (tape_backward(&b->t, &e) < 0 || plan_make(&b->p, &b->t, k, o, &e) < 0 || run_init(&b->r, &b->p, k, b->pool, &e) < 0)
+		BUG("%s", e.msg);
+}
+
+static inline void op_block_release(struct op_block *b)
+{
+	run_release(&b->r);
+	plan_release(&b->p);
+	tape_release(&b->t);
+	batch_release(&b->batch);
+	arena_release(&b->mem);
+	pool_free(b->pool);
+}
+
 static inline float *random_floats(struct arena *a, struct rng_stream *rng, size_t n)
 {
 	float *x = arena_array(a, n + 1, sizeof(*x));

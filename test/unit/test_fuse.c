@@ -18,24 +18,14 @@ struct shape {
 	bool trained, bias;
 };
 
-struct block {
-	struct tape t;
-	struct plan p;
-	struct run r;
-	struct batch batch;
-	struct arena mem;
-	struct pool *pool;
-	uint32_t out;
-};
-
-static uint32_t weight(struct block *b, const struct shape *s, size_t rows, size_t cols)
+static uint32_t weight(struct op_block *b, const struct shape *s, size_t rows, size_t cols)
 {
 	size_t dim[2] = { rows, cols };
 
 	return s->trained ? tape_param(&b->t, "w", 2, dim) : tape_weight(&b->t, "w", DTYPE_F32, 2, dim);
 }
 
-static uint32_t project(struct block *b, const struct shape *s, int i, uint32_t x, size_t to, size_t from, float scale)
+static uint32_t project(struct op_block *b, const struct shape *s, int i, uint32_t x, size_t to, size_t from, float scale)
 {
 	struct linear l = { .x = x, .w = weight(b, s, to, from), .scale = scale };
 
@@ -50,7 +40,7 @@ static uint32_t project(struct block *b, const struct shape *s, int i, uint32_t 
 }
 
 /* A model's block without its attention. */
-static void record(struct block *b, const struct shape *s)
+static void record(struct op_block *b, const struct shape *s)
 {
 	size_t width = C;
 	uint32_t x = tape_param(&b->t, "x", 2, (size_t[]){ ROWS, C });
@@ -63,7 +53,7 @@ static void record(struct block *b, const struct shape *s)
 	b->out = op_linear(&b->t, &(struct linear){ .x = op_swiglu(&b->t, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
 }
 
-static void bind(struct block *b)
+static void bind(struct op_block *b)
 {
 	for (uint32_t i = 1; i < b->t.n_tensors; i++) {
 		const struct tensor *x = &b->t.tensors[i];
@@ -77,41 +67,28 @@ static void bind(struct block *b)
 	}
 }
 
-static void begin(struct block *b, const struct shape *s, const struct kernels *k, int threads, const struct plan_options *o)
+static void begin(struct op_block *b, const struct shape *s, const struct kernels *k, int threads, const struct plan_options *o)
 {
 	struct batch_cap cap = { .rows = ROWS, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = ROWS };
-	struct err e = ERR_INIT;
 
-	*b = (struct block){ .pool = pool_new(threads) };
+	*b = (struct op_block){ .pool = pool_new(threads) };
 	tape_init(&b->t, &cap, true);
 	batch_init(&b->batch, &cap);
 	b->batch.n_rows = ROWS - 3;
 	b->t.layer = 0;
 	record(b, s);
-	tape_seed(&b->t, b->out, tape_state(&b->t, "seed", AXIS_ROWS, 2, (size_t[]){ ROWS, C }));
-	if (tape_backward(&b->t, &e) < 0 || plan_make(&b->p, &b->t, k, o, &e) < 0 || run_init(&b->r, &b->p, k, b->pool, &e) < 0)
-		BUG("%s", e.msg);
+	op_block_plan(b, ROWS, C, k, o);
 	bind(b);
 	run_step(&b->r, &b->batch);
 }
 
-static void end(struct block *b)
-{
-	run_release(&b->r);
-	plan_release(&b->p);
-	tape_release(&b->t);
-	batch_release(&b->batch);
-	arena_release(&b->mem);
-	pool_free(b->pool);
-}
-
-static bool same_output(const struct block *a, const struct block *b)
+static bool same_output(const struct op_block *a, const struct op_block *b)
 {
 	return !memcmp(run_f32(&a->r, a->out), run_f32(&b->r, b->out), (size_t)a->batch.n_rows * C * sizeof(float));
 }
 
 /* The worst difference of a gradient, over its largest number. */
-static double gradients_differ(const struct block *a, const struct block *b)
+static double gradients_differ(const struct op_block *a, const struct op_block *b)
 {
 	double far = 0;
 
@@ -135,7 +112,7 @@ static void test_block(struct test *t, const struct kernels *k, const struct sha
 	static const struct { int threads; struct plan_options o; } ways[] = {
 		{ 1, { 0 } }, { 3, { 0 } }, { 2, { .recompute_all = true } }, { 2, { .keep_all = true, .no_inplace = true } },
 	};
-	struct block plain, fused, other;
+	struct op_block plain, fused, other;
 	double flops[2], bytes[2];
 
 	begin(&plain, s, k, 2, &(struct plan_options){ .no_fusion = true });
@@ -150,10 +127,10 @@ static void test_block(struct test *t, const struct kernels *k, const struct sha
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
 		begin(&other, s, k, ways[i].threads, &ways[i].o);
 		CHECK_MSG(t, same_output(&other, &fused) && gradients_differ(&other, &fused) == 0, "way %zu", i);
-		end(&other);
+		op_block_release(&other);
 	}
-	end(&plain);
-	end(&fused);
+	op_block_release(&plain);
+	op_block_release(&fused);
 }
 
 /* Products in int8 of one x, with and without an adapter, over weights of two types. */
@@ -162,7 +139,7 @@ static void int8_output(struct arena *mem, const struct kernels *k, int rows, bo
 	static const enum dtype types[3] = { DTYPE_Q4_1, DTYPE_Q8_0, DTYPE_Q4_1 };
 	struct shape s = { .lora = lora };
 	struct batch_cap cap = { .rows = rows, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = rows };
-	struct block b = { .pool = pool_new(2) };
+	struct op_block b = { .pool = pool_new(2) };
 	struct err e = ERR_INIT;
 	uint32_t y[3], w[3], x;
 
@@ -195,7 +172,7 @@ static void int8_output(struct arena *mem, const struct kernels *k, int rows, bo
 	for (int i = 0; i < 3; i++)
 		memcpy(out + (size_t)i * (size_t)rows * C, run_f32(&b.r, y[i]), (size_t)rows * C * sizeof(float));
 	*nodes = b.p.n_nodes;
-	end(&b);
+	op_block_release(&b);
 }
 
 static void test_int8_together(struct test *t, const struct kernels *k)

@@ -10,16 +10,6 @@
 
 enum { ROWS = 96, C = 64, LAYERS = 4 };
 
-struct model {
-	struct tape t;
-	struct plan p;
-	struct run r;
-	struct batch batch;
-	struct arena mem;
-	struct pool *pool;
-	uint32_t out;
-};
-
 static uint32_t project(struct tape *t, uint32_t x, uint32_t residual)
 {
 	uint32_t w = tape_param(t, "w", 2, (size_t[]){ C, C });
@@ -28,7 +18,7 @@ static uint32_t project(struct tape *t, uint32_t x, uint32_t residual)
 }
 
 /* In each layer backward reads two products and what attention made. */
-static void record(struct model *m)
+static void record(struct op_block *m)
 {
 	uint32_t x = tape_param(&m->t, "x", 2, (size_t[]){ ROWS, C });
 
@@ -40,7 +30,7 @@ static void record(struct model *m)
 	m->out = x;
 }
 
-static void bind(struct model *m)
+static void bind(struct op_block *m)
 {
 	for (uint32_t i = 1; i < m->t.n_tensors; i++) {
 		struct rng_stream rng = { i };
@@ -49,35 +39,22 @@ static void bind(struct model *m)
 	}
 }
 
-static void begin(struct model *m, const struct plan_options *o)
+static void begin(struct op_block *m, const struct plan_options *o)
 {
 	const struct kernels *k = kernels_get(NULL, NULL);
 	struct rng_stream rng = { 3 };
-	struct err e = ERR_INIT;
 
-	*m = (struct model){ .pool = pool_new(2) };
+	*m = (struct op_block){ .pool = pool_new(2) };
 	tape_init(&m->t, &batch_sample_cap, true);
 	batch_init(&m->batch, &batch_sample_cap);
 	batch_sample(&m->batch, &rng, ROWS, 5);
 	record(m);
-	tape_seed(&m->t, m->out, tape_state(&m->t, "seed", AXIS_ROWS, 2, (size_t[]){ ROWS, C }));
-	if (tape_backward(&m->t, &e) < 0 || plan_make(&m->p, &m->t, k, o, &e) < 0 || run_init(&m->r, &m->p, k, m->pool, &e) < 0)
-		BUG("%s", e.msg);
+	op_block_plan(m, ROWS, C, k, o);
 	bind(m);
 	run_step(&m->r, &m->batch);
 }
 
-static void end(struct model *m)
-{
-	run_release(&m->r);
-	plan_release(&m->p);
-	tape_release(&m->t);
-	batch_release(&m->batch);
-	arena_release(&m->mem);
-	pool_free(m->pool);
-}
-
-static int recomputed(const struct model *m, const char *op)
+static int recomputed(const struct op_block *m, const char *op)
 {
 	int n = 0;
 
@@ -86,7 +63,7 @@ static int recomputed(const struct model *m, const char *op)
 	return n;
 }
 
-static bool same(const struct model *a, const struct model *b)
+static bool same(const struct op_block *a, const struct op_block *b)
 {
 	for (uint32_t i = 1; i < a->t.n_tensors; i++)
 		if (a->t.tensors[i].role == ROLE_GRAD && memcmp(run_f32(&a->r, i), run_f32(&b->r, i), tensor_count(&a->t.tensors[i]) * sizeof(float)) != 0)
@@ -100,7 +77,7 @@ static void test_choice(struct test *t)
 		{ "attention is declared dear", "linear", "attention", { 1e11, 2e11, 1e10, { { "linear", 10 }, { "attention", 0.01 } }, 2 } },
 		{ "products are declared dear", "attention", "linear", { 1e11, 2e11, 1e10, { { "linear", 0.01 }, { "attention", 10 } }, 2 } },
 	};
-	struct model kept, limited;
+	struct op_block kept, limited;
 
 	begin(&kept, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
@@ -110,9 +87,9 @@ static void test_choice(struct test *t)
 		CHECK_MSG(t, recomputed(&limited, ways[i].cheap) > 0 && recomputed(&limited, ways[i].dear) == 0, "%d and %d", recomputed(&limited, ways[i].cheap),
 		          recomputed(&limited, ways[i].dear));
 		CHECK(t, limited.p.arena_bytes <= o.limit_bytes && same(&limited, &kept));
-		end(&limited);
+		op_block_release(&limited);
 	}
-	end(&kept);
+	op_block_release(&kept);
 }
 
 /* The rows of a batch may see little of what the capacity allows. */
@@ -120,7 +97,7 @@ static void test_live(struct test *t)
 {
 	struct live few = { .rows = ROWS, .targets = 1, .pairs = 1, .visible = ROWS }, many = few;
 	struct speeds s = { .flops = 1, .int_ops = 1, .bytes = 1e9 };
-	struct model kept, limited;
+	struct op_block kept, limited;
 
 	many.visible = ROWS * 1e3;
 	begin(&kept, NULL);
@@ -130,9 +107,9 @@ static void test_live(struct test *t)
 		begin(&limited, &o);
 		CHECK_MSG(t, (recomputed(&limited, "attention") > 0) == !i && (recomputed(&limited, "linear") > 0) == i, "%d and %d",
 		          recomputed(&limited, "attention"), recomputed(&limited, "linear"));
-		end(&limited);
+		op_block_release(&limited);
 	}
-	end(&kept);
+	op_block_release(&kept);
 }
 
 static void test_seconds(struct test *t)
