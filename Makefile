@@ -24,22 +24,22 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hi
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart gas op model adapt format token data learn infer judge api
-LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c)))
+LIB_DIRS ?= base tensor quant kernel chart template gas op model adapt format token data train infer eval api
+LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter x86_64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/x86_*.c)
 endif
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter aarch64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/arm_*.c)
 endif
-CMD_SRC := $(wildcard src/cmd/*.c) src/main.c
+CMD_SRC := $(wildcard src/cmd/*.c src/cmd/*/*.c) src/main.c
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
 TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c test/faults.c
 FIXTURE_SRC := $(wildcard test/unit/fixture_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-names = $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c))))
+names = $(sort $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c $(1)/*/$(2)*.c)))))
 
 all: $(BUILD)/kungfu
 
@@ -80,12 +80,12 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "learn/objective.h"\n#include "op/fuse.h"\n#include "op/table.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "op/fuse.h"\n#include "op/table.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,arch,arch_,$(call names,src/model,arch_)); \
 	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \
-	$(call table,objective,objective_,$(call names,src/learn,objective_)); } > $@.new; \
+	$(call table,objective,objective_,$(call names,src/train,objective_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/gen/commands.c: force

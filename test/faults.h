@@ -1,13 +1,15 @@
-/* faults: a disk that fills, memory that runs out, a clock that is set and a machine that sleeps, in the test program: from a chosen moment on what would take more of it fails. */
+/* faults: a disk that fills, memory that runs out, a clock that is set and a machine that sleeps, in the test program:
+ * from a chosen moment on what would take more of it fails. */
 #ifndef TEST_FAULTS_H
 #define TEST_FAULTS_H
 
-/* After n more calls that change the disk (write, fsync, rename, mkdir, open that creates) all of them fail with ENOSPC; the write that comes
- * first is done by half. −1: none fails. Standard output and error are no disk. */
+/* After n more calls that change the disk (write, fsync, rename, mkdir, open that creates) all of them fail with
+ * ENOSPC; the write that comes first is done by half. −1: none fails. Standard output and error are no disk. */
 void faults_after(long n);
 /* After n more mappings of memory all fail with ENOMEM; −1: none. */
 void faults_maps_after(long n);
-/* From now on the wall clock is so many seconds off, and the machine has slept so many; 0, 0: neither. Steady clocks go on. */
+/* From now on the wall clock is so many seconds off, and the machine has slept so many; 0, 0: neither. Steady clocks go
+ * on. */
 void faults_clock(double jump, double slept);
 
 #endif

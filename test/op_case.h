@@ -49,12 +49,14 @@ struct op_block {
 	uint32_t out;                /* where the gradient begins, [rows][cols] */
 };
 
-static inline void op_block_plan(struct op_block *b, size_t rows, size_t cols, const struct kernels *k, const struct plan_options *o)
+static inline void op_block_plan(struct op_block *b, size_t rows, size_t cols, const struct kernels *k,
+                                 const struct plan_options *o)
 {
 	struct err e = ERR_INIT;
 
 	tape_seed(&b->t, b->out, tape_state(&b->t, "seed", AXIS_ROWS, 2, (size_t[]){ rows, cols }));
-	if (tape_backward(&b->t, &e) < 0 || plan_make(&b->p, &b->t, k, o, &e) < 0 || run_init(&b->r, &b->p, k, b->pool, &e) < 0)
+	if (tape_backward(&b->t, &e) < 0 || plan_make(&b->p, &b->t, k, o, &e) < 0 ||
+	    run_init(&b->r, &b->p, k, b->pool, &e) < 0)
 		BUG("%s", e.msg);
 }
 

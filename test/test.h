@@ -15,7 +15,8 @@ struct test {
 	bool case_failed, case_open;
 };
 
-void test_case(struct test *t, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* begins a case, ends the one before */
+/* begins a case, ends the one before */
+void test_case(struct test *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void test_fail(struct test *t, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #define CHECK(t, cond) ((cond) ? (void)0 : test_fail(t, __FILE__, __LINE__, "%s", #cond))

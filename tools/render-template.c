@@ -5,7 +5,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "token/template.h"
+#include "template/template.h"
 
 static json_t *render(const json_t *job)
 {

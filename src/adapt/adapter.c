@@ -1,14 +1,16 @@
 /* adapter: what all types share: making, PEFT's folder, modules saved whole, the order of rows.
  *
- * A file made from a Hugging Face model and one made from a GGUF are the same: parameters are kept in the order of rows that the
- * model's own weights have, so that attention needs no line for adapters, and q's and k's rows are put into Hugging Face's order on
- * the way out and back on the way in. GPT-2's Conv1D weights, [out][in] here, are [in][out] in files of modules saved whole.
+ * A file made from a Hugging Face model and one made from a GGUF are the same: parameters are kept in the order of rows
+ * that the model's own weights have, so that attention needs no line for adapters, and q's and k's rows are put into
+ * Hugging Face's order on the way out and back on the way in. GPT-2's Conv1D weights, [out][in] here, are [in][out] in
+ * files of modules saved whole.
  *
- * Saving the embedding or the head of a tied model whole parts the two, as in PEFT: each that is named is a parameter of its own, the
- * other stays what it was. With ensure_weight_tying naming one means both: one parameter, written under both names.
+ * Saving the embedding or the head of a tied model whole parts the two, as in PEFT: each that is named is a parameter
+ * of its own, the other stays what it was. With ensure_weight_tying naming one means both: one parameter, written under
+ * both names.
  *
- * Beside what is added to an embedding or a head PEFT saves that matrix itself (….base_layer.weight), and reading it back replaces the model's.
- * Here too; it is never written, which PEFT calls save_embedding_layers=False. */
+ * Beside what is added to an embedding or a head PEFT saves that matrix itself (….base_layer.weight), and reading it
+ * back replaces the model's. Here too; it is never written, which PEFT calls save_embedding_layers=False. */
 #include "adapt/adapter.h"
 
 #include <math.h>
@@ -16,16 +18,18 @@
 #include <string.h>
 
 #include "adapt/gguf_adapter.h"
-#include "adapt/target.h"
+#include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
+static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.json",
+		  WEIGHTS[] = "adapter_model.safetensors";
 
 /* Whether rows of that weight lie in another order here than in Hugging Face's files. */
 static bool is_permuted(const struct model *m, int weight)
 {
-	return weight >= 0 && m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+	return weight >= 0 && m->config.rope_interleaved &&
+	       (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
 }
 
 void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf)
@@ -51,11 +55,12 @@ static void permute_param(const struct model *m, const struct param *p, float *w
 
 /* --- parameters --- */
 
-int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, struct placement place)
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
+                  struct file_layout place)
 {
 	size_t n = a->params.n_items;
 	if ((n & (n - 1)) == 0) { /* full at powers of two */
-		struct placement *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
+		struct file_layout *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
 		if (n)
 			memcpy(more, a->place, n * sizeof(*more));
 		a->place = more;
@@ -93,18 +98,22 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 		for (size_t j = 0; j < m->n_weights && !used; j++)
 			used = target_saves(name, target_module(&mem, &m->weights[j]));
 		if (!used && status == 0)
-			status = err_set(e, "modules_to_save: there is no module '%.80s' in this model; it has %s, %s and the linears %s", name ? name : "",
-			                 module_of(&mem, m->config.arch->embedding), module_of(&mem, m->config.arch->head), target_names(&mem, m));
+			status = err_set(e,
+			                 "modules_to_save: there is no module '%.80s' in this model; it has %s, %s and "
+			                 "the linears %s",
+			                 name ? name : "", module_of(&mem, m->config.arch->embedding),
+			                 module_of(&mem, m->config.arch->head), target_names(&mem, m));
 	}
 	arena_release(&mem);
 	return status;
 }
 
-/* The weight's own parameter under a name; GPT-2's Conv1D are turned in files. */
+/* The weight's own parameter under a name; GPT-2's Conv1D are transposed in files. */
 static int own_param(struct adapter *a, const struct model *m, const char *name, int weight)
 {
 	const struct weight *w = &m->weights[weight];
-	struct placement place = { .rows_of = weight, .turned = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
+	struct file_layout place = { .rows_of = weight,
+		                   .transposed = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
 	return adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, name), w->n_dims, w->dim, weight, place);
 }
 
@@ -137,7 +146,8 @@ int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *mo
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (list_saves(modules, target_module(&a->mem, &m->weights[i])))
 			save_whole(a, m, (int)i);
-	bool head = list_saves(modules, module_of(&a->mem, m->config.arch->head)), embedding = list_saves(modules, module_of(&a->mem, m->config.arch->embedding));
+	bool head = list_saves(modules, module_of(&a->mem, m->config.arch->head)),
+	     embedding = list_saves(modules, module_of(&a->mem, m->config.arch->embedding));
 	if (m->config.tied && (head || embedding))
 		save_head(a, m, head, embedding);
 	return 0;
@@ -173,21 +183,24 @@ static void file_shape(const struct adapter *a, size_t param, size_t dim[4])
 {
 	const struct param *p = &a->params.items[param];
 	memcpy(dim, p->dim, sizeof(p->dim));
-	if (a->place[param].turned) {
+	if (a->place[param].transposed) {
 		dim[0] = p->dim[1];
 		dim[1] = p->dim[0];
 	}
 }
 
-static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s, struct err *e)
+static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s,
+                       struct err *e)
 {
 	char wanted[80], found[80];
 	shape_text(wanted, sizeof(wanted), n_dims, dim);
 	shape_text(found, sizeof(found), t->n_dims, t->dim);
 	if (t->n_dims != n_dims || memcmp(t->dim, dim, (size_t)n_dims * sizeof(*dim)) != 0)
-		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, t->name, found, wanted);
+		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, t->name,
+		               found, wanted);
 	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
-		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, t->name, t->dtype_name);
+		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, t->name,
+		               t->dtype_name);
 	return 0;
 }
 
@@ -200,7 +213,8 @@ static int check_tensor(const struct adapter *a, size_t param, const struct safe
 	file_shape(a, param, dim);
 	shape_text(wanted, sizeof(wanted), p->n_dims, dim);
 	if (!t)
-		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, p->name, wanted);
+		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, p->name,
+		               wanted);
 	return check_shape(t, p->n_dims, dim, s, e);
 }
 
@@ -211,7 +225,8 @@ static bool adds_to(const struct adapter *a, const char *module, size_t len)
 {
 	for (size_t i = 0; i < a->params.n_items; i++) {
 		const struct param *p = &a->params.items[i];
-		if (p->weight < 0 && !strncmp(p->name, PREFIX, strlen(PREFIX)) && !strncmp(p->name + strlen(PREFIX), module, len) && p->name[strlen(PREFIX) + len] == '.')
+		if (p->weight < 0 && !strncmp(p->name, PREFIX, strlen(PREFIX)) &&
+		    !strncmp(p->name + strlen(PREFIX), module, len) && p->name[strlen(PREFIX) + len] == '.')
 			return true;
 	}
 	return false;
@@ -226,9 +241,13 @@ static int base_of(const struct adapter *a, const struct model *m, const char *n
 		return -1;
 	size_t len = n - prefix - strlen(end);
 	char *full = mem_printf("%.*s.weight", (int)len, name + prefix);
-	int weight = m->config.tied && !strcmp(full, m->config.arch->head) ? model_head(m) : model_weight_by_name(m, full);
+	int weight =
+		m->config.tied && !strcmp(full, m->config.arch->head) ? model_head(m) : model_weight_by_name(m, full);
 	mem_free(full);
-	return weight >= 0 && (m->weights[weight].spec->flags & (WEIGHT_EMBED | WEIGHT_HEAD)) && adds_to(a, name + prefix, len) ? weight : -1;
+	return weight >= 0 && (m->weights[weight].spec->flags & (WEIGHT_EMBED | WEIGHT_HEAD)) &&
+	                       adds_to(a, name + prefix, len) ?
+	               weight :
+	               -1;
 }
 
 static int fill_base(struct adapter *a, const struct model *m, int weight, const struct st_tensor *t, struct err *e)
@@ -278,17 +297,20 @@ static int check_pair(const struct adapter *a, const struct model *m, const stru
 	one = st_find(s, name);
 	if (one && same_tensor(one, two))
 		return 0;
-	return err_set(e, "%s: '%s' and '%s' differ, and ensure_weight_tying makes the two one matrix", s->path, name, a->tied_name);
+	return err_set(e, "%s: '%s' and '%s' differ, and ensure_weight_tying makes the two one matrix", s->path, name,
+	               a->tied_name);
 }
 
-static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t, const struct safetensors *s, struct err *e)
+static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t,
+                       const struct safetensors *s, struct err *e)
 {
 	if (params_find(&a->params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
 		return 0;
 	int weight = base_of(a, m, t->name);
 	if (weight >= 0)
 		return check_shape(t, 2, m->weights[weight].dim, s, e);
-	return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path, t->name);
+	return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path,
+	               t->name);
 }
 
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
@@ -310,12 +332,13 @@ static void transpose(float *out, const float *in, size_t rows, size_t cols)
 			out[r * cols + c] = in[c * rows + r];
 }
 
-static int fill_param(const struct adapter *a, const struct model *m, size_t i, const struct safetensors *s, struct err *e)
+static int fill_param(const struct adapter *a, const struct model *m, size_t i, const struct safetensors *s,
+                      struct err *e)
 {
 	const struct param *p = &a->params.items[i];
 	const struct st_tensor *t = st_find(s, p->name);
 	float *w = a->params.w + p->offset;
-	if (a->place[i].turned) {
+	if (a->place[i].transposed) {
 		void *file;
 		if (mem_map(&file, p->n * sizeof(float), p->name, e) < 0)
 			return -1;
@@ -354,9 +377,9 @@ static void write_param(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
 	const struct param *p = &x->a->params.items[x->param[i]];
-	struct placement place = x->a->place[x->param[i]];
+	struct file_layout place = x->a->place[x->param[i]];
 	const float *w = x->a->params.w + p->offset;
-	if (place.turned)
+	if (place.transposed)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
 		memcpy(out, w, p->n * sizeof(float));
@@ -369,7 +392,7 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 	const struct param *p = &x->a->params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
 	file_shape(x->a, (size_t)param, t->dim);
-	if (!x->a->place[param].turned && !is_permuted(x->m, x->a->place[param].rows_of))
+	if (!x->a->place[param].transposed && !is_permuted(x->m, x->a->place[param].rows_of))
 		t->data = x->a->params.w + p->offset;
 }
 
@@ -416,7 +439,8 @@ static void begin(struct adapter *a, const struct model *m, const struct adapter
 		a->replaced[i] = -1;
 }
 
-int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o, struct err *e)
+int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
+                struct err *e)
 {
 	size_t i = 0;
 	*a = (struct adapter){ 0 };
@@ -449,7 +473,8 @@ static int open_folder(json_t **config, struct safetensors *s, const char *dir, 
 	if (!io_is_dir(dir) || !io_exists(path))
 		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
 	else if (!io_exists(weights) && io_exists(bin))
-		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)", dir, WEIGHTS);
+		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)",
+		        dir, WEIGHTS);
 	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
 		status = st_open(s, weights, e);
 	else if (*config)
@@ -465,7 +490,8 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	json_t *config;
 	struct safetensors s = { 0 };
 	*a = (struct adapter){ 0 };
-	int status = gguf_adapter_is(dir) ? gguf_adapter_open(&config, &s, dir, m, e) : open_folder(&config, &s, dir, e);
+	int status =
+		gguf_adapter_is(dir) ? gguf_adapter_open(&config, &s, dir, m, e) : open_folder(&config, &s, dir, e);
 	const struct adapter_type *type = status == 0 ? type_of(config, dir, e) : NULL;
 	if (type) {
 		begin(a, m, type);

@@ -10,20 +10,23 @@ struct adapter_options {           /* what the user asked for, or what the file 
 	int r;
 	double alpha, dropout;
 	bool rslora;
-	const char *target_modules;    /* "all-linear", or comma-separated suffixes of module names, or NULL (all-linear) */
+	/* "all-linear", or comma-separated suffixes of module names, or NULL (all-linear) */
+	const char *target_modules;
 	const char *modules_to_save;   /* comma-separated, or NULL */
 	uint64_t seed;
 };
 
 enum adapter_head {
-	HEAD_AS_EMBEDDING = -1,        /* whatever stands for the embedding; models that are not tied too: then its own weight or what replaces it */
+	/* whatever stands for the embedding; models that are not tied too: then its own weight or what replaces it */
+	HEAD_AS_EMBEDDING = -1,
 	HEAD_OF_MODEL = -2,            /* the embedding is saved whole, the head is the model's own matrix still */
 };
 
 /* How files have a parameter. */
-struct placement {
-	int rows_of;                   /* the weight whose output rows its rows are (they follow the model's file in order), −1 */
-	bool turned;                   /* a matrix with its two dimensions exchanged */
+struct file_layout {
+	/* the weight whose output rows its rows are (they follow the model's file in order), −1 */
+	int rows_of;
+	bool transposed;                   /* a matrix with its two dimensions exchanged */
 };
 
 struct adapter {
@@ -32,17 +35,20 @@ struct adapter {
 	struct params params;          /* its numbers, and the modules saved whole */
 	int *replaced;                 /* [n_weights] param that replaces a weight (modules_to_save), −1 */
 	void *own;                     /* the type's */
-	json_t *config;                /* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
+	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
+	json_t *config;
 	double dropout;
-	struct placement *place;       /* [params.n_items] */
-	const float **base;            /* [n_weights] numbers that its file has for a weight it adds to, where they are not the model's; else NULL */
+	struct file_layout *place;       /* [params.n_items] */
+	/* [n_weights] numbers that its file has for a weight it adds to, where they are not the model's; else NULL */
+	const float **base;
 	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
 	int head;                      /* the parameter that is a tied model's head, or one of adapter_head */
-	const char *tied_name;         /* where one parameter is embedding and head: the second name under which a file has it, else NULL */
+	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
+	const char *tied_name;
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */
-struct adapter_pair {
+struct adapter_factors {
 	int weight, a, b;              /* a, b: the parameters */
 	size_t r;
 	double scale;
@@ -53,23 +59,29 @@ struct adapter_type {
 	const char *peft_type;         /* "LORA" */
 	/* New, with its parameters added, sealed and initialized. */
 	int (*attach)(struct adapter *a, const struct model *m, const struct adapter_options *o, struct err *e);
-	/* Called by nn_linear and for the head, of weight `w` (n_weights: a tied model's head): may fill l->u, l->up (a second product) or change
-	 * l->x, l->w. */
+	/* Called by nn_linear and for the head, of weight `w` (n_weights: a tied model's head): may fill l->u, l->up (a
+	 * second product) or change l->x, l->w. */
 	void (*linear)(struct graph *g, const struct adapter *a, int w, struct linear *l);
-	/* Called by nn_embed for weight `w` with the rows y (N,C) that were found in it; returns what goes on. NULL: y. */
+	/* Called by nn_embed for weight `w` with the rows y (N,C) that were found in it; returns what goes on. NULL:
+	 * y. */
 	uint32_t (*embed)(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y);
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
-	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e);
-	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds to the weight (n_weights: to a tied model's head). */
+	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
+	            const char *dir, struct err *e);
+	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds to the weight (n_weights: to a tied
+	 * model's head). */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
 	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
-	size_t (*pairs)(const struct adapter *a, struct adapter_pair *pairs);
+	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
 	const char *loss_of_sharing;   /* why prefixes cannot be shared, or NULL; e.g. dropout */
 };
 
-int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o, struct err *e);
-int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e); /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
-int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e); /* adapter_config.json, adapter_model.safetensors */
+int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
+                struct err *e);
+/* a PEFT folder, or a GGUF file (gguf_adapter.h) */
+int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
+/* adapter_config.json, adapter_model.safetensors */
+int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
 double adapter_dropout(const struct adapter *a);
 void adapter_release(struct adapter *a);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
@@ -80,19 +92,21 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 /* Whether the model's own weight is still computed with: not where it is saved whole, unless as a head that is not. */
 bool adapter_reads(const struct adapter *a, const struct model *m, int weight);
 
-/* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or back. */
+/* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or
+ * back. */
 void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);
 
 /* --- for types --- */
 
 /* Adds a parameter to a->params. */
-int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight, struct placement place);
+int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
+                  struct file_layout place);
 /* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and a->replaced. */
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
 /* Takes the memory; modules saved whole begin as the model's own. */
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
-/* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an embedding or a head that is
- * added to may be there too (base_layer), as PEFT saves them. */
+/* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an
+ * embedding or a head that is added to may be there too (base_layer), as PEFT saves them. */
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);
 /* Fills the parameters from a file that fits. */
 int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);

@@ -1,21 +1,23 @@
 /* adapter_lora: low-rank adaptation (Hu et al. 2021), y = x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ with A [r,in], B [out,r].
  *
- * s = α/r, or α/√r with rsLoRA (Kalajdzievski 2023). A begins uniform in ±1/√in (PyTorch's kaiming_uniform with a = √5, as PEFT does), B zero.
- * The product with A is scaled (u = s·drop(x)·Aᵀ, N×r, tiny and kept), then B is a second term of the frozen weight's own
- * product, so y is written once.
+ * s = α/r, or α/√r with rsLoRA (Kalajdzievski 2023). A begins uniform in ±1/√in (PyTorch's kaiming_uniform with a = √5,
+ * as PEFT does), B zero. The product with A is scaled (u = s·drop(x)·Aᵀ, N×r, tiny and kept), then B is a second term
+ * of the frozen weight's own product, so y is written once.
  *
- * Everything goes through PEFT's config: options are turned into one, a file's is read, and both build the same way. What the
- * config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication here.
+ * Everything goes through PEFT's config: options become one, a file's is read, and both build the same way.
+ * What the config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication
+ * here.
  *
- * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as zero, and lora_embedding_B [C,r],
- * begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is a table to look up. The head's term goes through the strips of
- * token_logprob. What is added to a tied model's embedding and what is added to its head are two things, as in PEFT; with ensure_weight_tying
- * the file must have the same for both. */
+ * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as zero,
+ * and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is a
+ * table to look up. The head's term goes through the strips of token_logprob. What is added to a tied model's embedding
+ * and what is added to its head are two things, as in PEFT; with ensure_weight_tying the file must have the same for
+ * both. */
 #include <math.h>
 #include <string.h>
 
 #include "adapt/adapter.h"
-#include "adapt/target.h"
+#include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -41,13 +43,27 @@ struct terms { double r, alpha, dropout; bool rslora; };
 
 /* Keys that PEFT writes and that change nothing once an adapter exists. */
 static const char *const inert[] = {
-	"auto_mapping", "base_model_name_or_path", "bias", "eva_config", "fan_in_fan_out", "inference_mode", "init_lora_weights",
-	"megatron_core", "peft_type", "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type",
+	"auto_mapping",
+	"base_model_name_or_path",
+	"bias",
+	"eva_config",
+	"fan_in_fan_out",
+	"inference_mode",
+	"init_lora_weights",
+	"megatron_core",
+	"peft_type",
+	"peft_version",
+	"qalora_group_size",
+	"revision",
+	"runtime_config",
+	"task_type",
 };
 /* Keys that are read here. */
 static const char *const known[] = {
-	"alpha_pattern", "ensure_weight_tying", "exclude_modules", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
-	"modules_to_save", "r", "rank_pattern", "target_modules", "use_rslora",
+	"alpha_pattern",  "ensure_weight_tying", "exclude_modules",
+	"layers_pattern", "layers_to_transform", "lora_alpha",
+	"lora_dropout",   "modules_to_save",     "r",
+	"rank_pattern",   "target_modules",      "use_rslora",
 };
 
 static bool is_one_of(const char *word, const char *const *list, size_t n)
@@ -60,8 +76,8 @@ static bool is_one_of(const char *word, const char *const *list, size_t n)
 
 static bool is_empty(const json_t *v)
 {
-	return json_is_null(v) || json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) || (json_is_array(v) && json_array_size(v) == 0) ||
-		(json_is_object(v) && json_object_size(v) == 0);
+	return json_is_null(v) || json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
 }
 
 static int refuse_value(const char *key, const json_t *v, struct err *e)
@@ -76,7 +92,8 @@ static int refuse_value(const char *key, const json_t *v, struct err *e)
 static bool init_ok(const json_t *v)
 {
 	static const char *const names[] = { "gaussian", "orthogonal", "eva" };
-	return !v || json_is_boolean(v) || json_is_null(v) || (json_is_string(v) && is_one_of(json_string_value(v), names, ARRAY_LEN(names)));
+	return !v || json_is_boolean(v) || json_is_null(v) ||
+	       (json_is_string(v) && is_one_of(json_string_value(v), names, ARRAY_LEN(names)));
 }
 
 static int check_keys(const json_t *config, struct err *e)
@@ -89,7 +106,8 @@ static int check_keys(const json_t *config, struct err *e)
 	if (!init_ok(init))
 		return refuse_value("init_lora_weights", init, e);
 	json_object_foreach((json_t *)config, key, value)
-		if (!is_one_of(key, inert, ARRAY_LEN(inert)) && !is_one_of(key, known, ARRAY_LEN(known)) && !is_empty(value))
+		if (!is_one_of(key, inert, ARRAY_LEN(inert)) && !is_one_of(key, known, ARRAY_LEN(known)) &&
+		    !is_empty(value))
 			return refuse_value(key, value, e);
 	return 0;
 }
@@ -100,7 +118,8 @@ static int check_types(const json_t *config, struct err *e)
 	static const char *const lists[] = { "target_modules", "exclude_modules", "modules_to_save", "layers_pattern" };
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const json_t *v = json_object_get(config, lists[i]);
-		bool ok = !v || json_is_null(v) || json_is_array(v) || (json_is_string(v) && strcmp(lists[i], "modules_to_save") != 0);
+		bool ok = !v || json_is_null(v) || json_is_array(v) ||
+		          (json_is_string(v) && strcmp(lists[i], "modules_to_save") != 0);
 		for (size_t j = 0; j < json_array_size(v); j++)
 			ok &= json_string_length(json_array_get(v, j)) > 0;
 		if (!ok)
@@ -123,7 +142,8 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
 	int rslora;
 	if (check_keys(config, e) < 0 || check_types(config, e) < 0 || jsonx_real(config, "r", 8, &t->r, e) < 0 ||
-	    jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 || jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
+	    jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 ||
+	    jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
 	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0)
 		return -1;
 	t->rslora = rslora;
@@ -138,22 +158,29 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 static json_t *make_config(const struct model *m, const struct adapter_options *o)
 {
 	bool all = !o->target_modules || !*o->target_modules || !strcasecmp(o->target_modules, "all-linear");
-	json_t *targets = all ? target_all_linear(m) : target_split(o->target_modules), *saved = target_split(o->modules_to_save ? o->modules_to_save : "");
+	json_t *targets = all ? target_all_linear(m) : target_split(o->target_modules),
+	       *saved = target_split(o->modules_to_save ? o->modules_to_save : "");
 	bool transposed = false;
 	for (size_t i = 0; i < m->n_weights; i++)
 		transposed |= (m->weights[i].spec->flags & WEIGHT_TRANSPOSED) != 0;
-	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) : json_real(o->alpha);
+	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) :
+	                                                                       json_real(o->alpha);
 	json_t *path = json_string(m->source.path); /* NULL where it is no UTF-8 */
-	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:o, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
-		"alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping", "base_model_name_or_path", path ? path : json_null(), "bias", "none",
-		"corda_config", "ensure_weight_tying", 0, "eva_config", "exclude_modules", "fan_in_fan_out", (int)transposed, "inference_mode", 1,
-		"init_lora_weights", 1, "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform", "loftq_config", "lora_alpha", alpha,
-		"lora_bias", 0, "lora_dropout", o->dropout);
-	json_t *rest = json_pack("{s:n, s:n, s:s, s:o, s:n, s:s, s:s, s:i, s:i, s:{}, s:n, s:o, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:n}",
-		"lora_ga_config", "megatron_config", "megatron_core", "megatron.core", "modules_to_save", json_array_size(saved) ? json_incref(saved) : json_null(),
-		"monteclora_config", "peft_type", "LORA", "peft_version", "0.21.2", "qalora_group_size", 16, "r", o->r, "rank_pattern", "revision",
-		"target_modules", targets, "target_parameters", "task_type", "CAUSAL_LM", "trainable_token_indices", "use_bdlora", "use_dora", 0,
-		"use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:o, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, "
+	                      "s:{}, s:o, s:b, s:f}",
+	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping",
+	                      "base_model_name_or_path", path ? path : json_null(), "bias", "none", "corda_config",
+	                      "ensure_weight_tying", 0, "eva_config", "exclude_modules", "fan_in_fan_out",
+	                      (int)transposed, "inference_mode", 1, "init_lora_weights", 1, "kasa_config",
+	                      "layer_replication", "layers_pattern", "layers_to_transform", "loftq_config",
+	                      "lora_alpha", alpha, "lora_bias", 0, "lora_dropout", o->dropout);
+	json_t *rest = json_pack(
+		"{s:n, s:n, s:s, s:o, s:n, s:s, s:s, s:i, s:i, s:{}, s:n, s:o, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:n}",
+		"lora_ga_config", "megatron_config", "megatron_core", "megatron.core", "modules_to_save",
+		json_array_size(saved) ? json_incref(saved) : json_null(), "monteclora_config", "peft_type", "LORA",
+		"peft_version", "0.21.2", "qalora_group_size", 16, "r", o->r, "rank_pattern", "revision",
+		"target_modules", targets, "target_parameters", "task_type", "CAUSAL_LM", "trainable_token_indices",
+		"use_bdlora", "use_dora", 0, "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
 	if (!j || !rest)
 		BUG("a config that cannot be packed");
 	json_object_update(j, rest);
@@ -164,7 +191,8 @@ static json_t *make_config(const struct model *m, const struct adapter_options *
 
 /* --- building --- */
 
-static int pattern_number(const json_t *config, const char *key, const char *module, double init, double *out, struct err *e)
+static int pattern_number(const json_t *config, const char *key, const char *module, double init, double *out,
+                          struct err *e)
 {
 	const json_t *value;
 	*out = init;
@@ -179,24 +207,33 @@ static int pattern_number(const json_t *config, const char *key, const char *mod
 
 static void add_params(struct adapter *a, const struct model *m, struct site *s, const char *module)
 {
-	static const struct placement plain = { .rows_of = -1 }, turned = { .rows_of = -1, .turned = true };
+	static const struct file_layout plain = { .rows_of = -1 }, transposed = { .rows_of = -1, .transposed = true };
 	if (s->embedding) {
-		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2, (size_t[]){ s->in, s->r }, -1, turned);
-		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2, (size_t[]){ s->out, s->r }, -1, plain);
+		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2,
+		                     (size_t[]){ s->in, s->r }, -1, transposed);
+		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2,
+		                     (size_t[]){ s->out, s->r }, -1, plain);
 	} else {
-		struct placement rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
-		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2, (size_t[]){ s->r, s->in }, -1, plain);
-		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2, (size_t[]){ s->out, s->r }, -1, rows);
+		struct file_layout rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
+		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2,
+		                     (size_t[]){ s->r, s->in }, -1, plain);
+		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2,
+		                     (size_t[]){ s->out, s->r }, -1, rows);
 	}
 }
 
-static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module, const struct terms *t, struct err *e)
+static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
+                    const struct terms *t, struct err *e)
 {
 	struct lora *o = a->own;
 	double r, alpha;
 	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
-		return err_set(e, "target_modules means '%s', which is neither a linear nor an embedding; any module can be named in modules_to_save", module);
-	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 || pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
+		return err_set(e,
+		               "target_modules means '%s', which is neither a linear nor an embedding; any module can "
+		               "be named in modules_to_save",
+		               module);
+	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 ||
+	    pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
 		return -1;
 	if (!(r >= 1 && r <= RANK_MAX) || r != floor(r))
 		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", r, module, RANK_MAX);
@@ -204,15 +241,20 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		return err_set(e, "lora_alpha is %g for '%s', a number was wanted", alpha, module);
 	struct site *s = &o->sites[o->n];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
-	*s = (struct site){ .weight = weight, .r = (size_t)r, .embedding = embedding, .out = w->dim[embedding], .in = w->dim[!embedding],
-	                    .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
+	*s = (struct site){ .weight = weight,
+		            .r = (size_t)r,
+		            .embedding = embedding,
+		            .out = w->dim[embedding],
+		            .in = w->dim[!embedding],
+		            .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
 	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
 	return 0;
 }
 
 /* both: a tied model's embedding and head are meant, whatever the names say. */
-static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, bool both, const struct terms *t, struct err *e)
+static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, bool both,
+                      const struct terms *t, struct err *e)
 {
 	const char *module = target_module(&a->mem, w);
 	bool tied = m->config.tied && (i == (int)m->n_weights || i == model_head(m));
@@ -241,7 +283,8 @@ static int add_sites(struct adapter *a, const struct model *m, const struct term
 		a->parts = !both && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
 	}
 	if (o->n == 0)
-		return err_set(e, "target_modules means no module of this model; its linears are %s", target_names(&a->mem, m));
+		return err_set(e, "target_modules means no module of this model; its linears are %s",
+		               target_names(&a->mem, m));
 	return 0;
 }
 
@@ -255,7 +298,8 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 		return -1;
 	const int *site_of = ((struct lora *)a->own)->site_of;
 	if (a->tied_name && (site_of[m->n_weights] >= 0 || site_of[model_head(m)] >= 0))
-		return err_set(e, "ensure_weight_tying makes embedding and head one, and one is in modules_to_save, the other in target_modules");
+		return err_set(e, "ensure_weight_tying makes embedding and head one, and one is in modules_to_save, "
+		                  "the other in target_modules");
 	return 0;
 }
 
@@ -267,12 +311,17 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 		return 0;
 	const struct site *s = &o->sites[o->site_of[model_head(m)]], *h = &o->sites[o->site_of[m->n_weights]];
 	const struct param *items = a->params.items;
-	const float *w = a->params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset, *head_a = w + items[h->a].offset, *head_b = w + items[h->b].offset;
+	const float *w = a->params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset,
+		    *head_a = w + items[h->a].offset, *head_b = w + items[h->b].offset;
 	bool same = s->r == h->r && s->scale == h->scale && !memcmp(A, head_b, items[s->a].n * sizeof(*A));
 	for (size_t i = 0; same && i < s->out; i++)
 		for (size_t k = 0; k < s->r; k++)
 			same &= B[i * s->r + k] == head_a[k * s->out + i];
-	return same ? 0 : err_set(e, "what is added to '%s' and to the embedding differ, and ensure_weight_tying makes the two one matrix", m->config.arch->head);
+	return same ? 0 :
+	              err_set(e,
+	                      "what is added to '%s' and to the embedding differ, and ensure_weight_tying makes the "
+	                      "two one matrix",
+	                      m->config.arch->head);
 }
 
 static void init_site(const struct adapter *a, const struct site *s, uint64_t seed)
@@ -281,7 +330,8 @@ static void init_site(const struct adapter *a, const struct site *s, uint64_t se
 	float *w = a->params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
 	struct rng_key key = { seed, RNG_INIT };
 	for (size_t i = 0; i < p->n; i++)
-		w[i] = s->embedding ? rng_normal(key, i, p->site, 0) : bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
+		w[i] = s->embedding ? rng_normal(key, i, p->site, 0) :
+		                      bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
 }
 
 static int check_text(const char *what, const char *text, struct err *e)
@@ -291,12 +341,14 @@ static int check_text(const char *what, const char *text, struct err *e)
 
 static int attach(struct adapter *a, const struct model *m, const struct adapter_options *opt, struct err *e)
 {
-	if (check_text("target_modules", opt->target_modules, e) < 0 || check_text("modules_to_save", opt->modules_to_save, e) < 0)
+	if (check_text("target_modules", opt->target_modules, e) < 0 ||
+	    check_text("modules_to_save", opt->modules_to_save, e) < 0)
 		return -1;
 	a->config = make_config(m, opt);
 	const char *unused = target_unused(a->config, m);
 	if (unused)
-		return err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s", unused, target_names(&a->mem, m));
+		return err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s",
+		               unused, target_names(&a->mem, m));
 	if (build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct lora *o = a->own;
@@ -305,7 +357,8 @@ static int attach(struct adapter *a, const struct model *m, const struct adapter
 	return 0;
 }
 
-static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s, const char *dir, struct err *e)
+static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
+                const char *dir, struct err *e)
 {
 	a->config = json_deep_copy(config);
 	if (build(a, m, e) < 0)
@@ -343,7 +396,8 @@ static uint32_t embed(struct graph *g, const struct adapter *a, int w, enum embe
 	if (!s)
 		return y;
 	uint32_t low = op_embed(g->tape, nn_param(g, s->a), source);
-	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, s->b), .residual = y, .scale = s->scale });
+	return op_linear(g->tape,
+	                 &(struct linear){ .x = low, .w = nn_param(g, s->b), .residual = y, .scale = s->scale });
 }
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
@@ -352,8 +406,10 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 	const struct site *s = site_at(a, weight);
 	if (!s)
 		return;
-	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset, *tall = s->embedding ? A : B;
-	bool permuted = weight < (int)m->n_weights && m->config.rope_interleaved && (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset,
+		    *tall = s->embedding ? A : B;
+	bool permuted = weight < (int)m->n_weights && m->config.rope_interleaved &&
+	                (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
 	size_t rows = s->embedding ? s->in : s->out, cols = s->embedding ? s->out : s->in;
 	for (size_t row = 0; row < rows; row++) {
 		float *to = w + (permuted ? rope_row_to_hf(row, (size_t)m->config.D) : row) * cols;
@@ -365,12 +421,14 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 	}
 }
 
-static size_t pairs(const struct adapter *a, struct adapter_pair *out)
+static size_t pairs(const struct adapter *a, struct adapter_factors *out)
 {
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++) {
 		const struct site *s = &o->sites[i];
-		out[i] = (struct adapter_pair){ .weight = s->weight, .a = s->a, .b = s->b, .r = s->r, .scale = s->scale };
+		out[i] = (struct adapter_factors){
+			.weight = s->weight, .a = s->a, .b = s->b, .r = s->r, .scale = s->scale
+		};
 	}
 	return o->n;
 }

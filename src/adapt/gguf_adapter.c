@@ -1,8 +1,9 @@
-/* gguf_adapter: see gguf_adapter.h. Reading goes through PEFT's form, so that everything that is checked of a PEFT folder is checked of a GGUF file
- * too. Each module is named in full; where ranks differ, rank_pattern says so. An alpha of 0 means a scale of 1 to llama.cpp.
+/* gguf_adapter: see gguf_adapter.h. Reading goes through PEFT's form, so that everything that is checked of a PEFT
+ * folder is checked of a GGUF file too. Each module is named in full; where ranks differ, rank_pattern says so. An
+ * alpha of 0 means a scale of 1 to llama.cpp.
  *
- * Writing: the file has one alpha. Where the scales of the adapter do not all come from one (rsLoRA with several ranks, alpha_pattern), the
- * rest is multiplied into B. */
+ * Writing: the file has one alpha. Where the scales of the adapter do not all come from one (rsLoRA with several ranks,
+ * alpha_pattern), the rest is multiplied into B. */
 #include "adapt/gguf_adapter.h"
 
 #include <math.h>
@@ -35,7 +36,8 @@ static const char *gguf_name(struct arena *mem, const struct weight *w)
 	if (!w->spec->gguf)
 		return NULL;
 	const char *at = strstr(w->spec->gguf, "%d");
-	return at ? arena_printf(mem, "%.*s%d%s", (int)(at - w->spec->gguf), w->spec->gguf, w->layer, at + 2) : w->spec->gguf;
+	return at ? arena_printf(mem, "%.*s%d%s", (int)(at - w->spec->gguf), w->spec->gguf, w->layer, at + 2) :
+	            w->spec->gguf;
 }
 
 static bool is_permuted(const struct weight *w) { return (w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K)) != 0; }
@@ -73,7 +75,8 @@ static int wants_word(const struct reading *r, const char *key, const char *word
 	const char *found;
 	if (gguf_str((struct gguf *)r->g, key, true, &found, r->e) < 0)
 		return -1;
-	return !strcmp(found, word) ? 0 : err_set(r->e, "%s: %s is '%.80s', '%s' was wanted", r->g->path, key, found, word);
+	return !strcmp(found, word) ? 0 :
+	                              err_set(r->e, "%s: %s is '%.80s', '%s' was wanted", r->g->path, key, found, word);
 }
 
 /* An activated LoRA is added only after certain tokens. */
@@ -82,10 +85,14 @@ static int check_kind(const struct reading *r)
 	const struct gguf_kv *tokens = gguf_find(r->g, "adapter.alora.invocation_tokens");
 	const char *arch = r->m->config.arch->gguf;
 	if (!arch)
-		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters", r->g->path, r->m->config.arch->name);
-	if (wants_word(r, "general.type", "adapter") < 0 || wants_word(r, "adapter.type", "lora") < 0 || wants_word(r, "general.architecture", arch) < 0)
+		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters",
+		               r->g->path, r->m->config.arch->name);
+	if (wants_word(r, "general.type", "adapter") < 0 || wants_word(r, "adapter.type", "lora") < 0 ||
+	    wants_word(r, "general.architecture", arch) < 0)
 		return -1;
-	return tokens && tokens->n_items ? err_set(r->e, "%s: an adapter that waits for tokens (aLoRA) is not computed", r->g->path) : 0;
+	return tokens && tokens->n_items ?
+	               err_set(r->e, "%s: an adapter that waits for tokens (aLoRA) is not computed", r->g->path) :
+	               0;
 }
 
 static int place_tensor(struct reading *r, const char *const *names, const struct gguf_tensor *t)
@@ -95,7 +102,8 @@ static int place_tensor(struct reading *r, const char *const *names, const struc
 	if (!a && !b)
 		return err_set(r->e, "%s: tensor '%.200s' is neither a .lora_a nor a .lora_b", r->g->path, t->name);
 	if (t->n_dims != 2)
-		return err_set(r->e, "%s: tensor '%.200s' has %d dimensions, 2 were wanted", r->g->path, t->name, t->n_dims);
+		return err_set(r->e, "%s: tensor '%.200s' has %d dimensions, 2 were wanted", r->g->path, t->name,
+		               t->n_dims);
 	for (size_t i = 0; i <= r->m->n_weights; i++)
 		if (names[i] && strlen(names[i]) == n - end && !strncmp(names[i], t->name, n - end)) {
 			*(a ? &r->pairs[i].a : &r->pairs[i].b) = t;
@@ -118,20 +126,26 @@ static int pair_tensors(struct reading *r)
 	for (size_t i = 0; i <= r->m->n_weights && !status; i++) {
 		const struct pair *p = &r->pairs[i];
 		if (!p->a != !p->b)
-			status = err_set(r->e, "%s: tensor '%s' is without its other half", r->g->path, (p->a ? p->a : p->b)->name);
+			status = err_set(r->e, "%s: tensor '%s' is without its other half", r->g->path,
+			                 (p->a ? p->a : p->b)->name);
 	}
 	arena_release(&mem);
 	return status;
 }
 
 /* A tensor of `rows` × `cols` for PEFT. Its own bytes where the order is the same, else f32. */
-static void add_tensor(struct reading *r, const char *name, const struct gguf_tensor *t, bool turned, size_t head)
+static void add_tensor(struct reading *r, const char *name, const struct gguf_tensor *t, bool transposed, size_t head)
 {
 	struct st_tensor *to = &r->s->tensors[r->s->n_tensors++];
 	size_t rows = (size_t)t->dim[1], cols = (size_t)t->dim[0];
-	*to = (struct st_tensor){ .name = name, .dtype = t->dtype, .n_dims = 2, .dim = { rows, cols }, .data = r->g->data + t->offset, .bytes = t->bytes,
-	                          .dtype_name = dtypes[t->dtype].name };
-	if ((!turned && !head) || !dtypes[t->dtype].to_float)
+	*to = (struct st_tensor){ .name = name,
+		                  .dtype = t->dtype,
+		                  .n_dims = 2,
+		                  .dim = { rows, cols },
+		                  .data = r->g->data + t->offset,
+		                  .bytes = t->bytes,
+		                  .dtype_name = dtypes[t->dtype].name };
+	if ((!transposed && !head) || !dtypes[t->dtype].to_float)
 		return;
 	float *own = arena_array(&r->s->mem, rows * cols, sizeof(*own));
 	to->dtype = DTYPE_F32;
@@ -165,7 +179,8 @@ static int add_pair(struct reading *r, size_t i, const char **module, size_t *ra
 	if (p->a->dim[!embedding] != p->b->dim[0])
 		return err_set(r->e, "%s: '%s' and '%s' do not have one rank", r->g->path, p->a->name, p->b->name);
 	if (head && p->b->dim[1] % head)
-		return err_set(r->e, "%s: the %llu rows of '%s' are no heads of %zu", r->g->path, (unsigned long long)p->b->dim[1], p->b->name, head);
+		return err_set(r->e, "%s: the %llu rows of '%s' are no heads of %zu", r->g->path,
+		               (unsigned long long)p->b->dim[1], p->b->name, head);
 	const char *kind = embedding ? "lora_embedding_" : "lora_", *end = embedding ? "" : ".weight";
 	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, 0);
 	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sB%s", *module, kind, end), p->b, false, head);
@@ -200,8 +215,9 @@ static json_t *make_config(struct reading *r, double alpha)
 		if (alpha == 0)
 			json_object_set_new(alphas, module, json_integer((json_int_t)rank));
 	}
-	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path",
-	                 "bias", "none", "inference_mode", 1, "r", first ? first : json_integer(1), "lora_alpha", alpha, "lora_dropout", 0.0, "target_modules",
+	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", "LORA", "task_type",
+	                 "CAUSAL_LM", "base_model_name_or_path", "bias", "none", "inference_mode", 1, "r",
+	                 first ? first : json_integer(1), "lora_alpha", alpha, "lora_dropout", 0.0, "target_modules",
 	                 targets, "rank_pattern", ranks, "alpha_pattern", alphas);
 }
 
@@ -221,13 +237,16 @@ static int read_adapter(struct reading *r, json_t **config)
 	return r->s->n_tensors ? 0 : err_set(r->e, "%s: no tensors", r->g->path);
 }
 
-int gguf_adapter_read(json_t **config, struct safetensors *s, const struct gguf *g, const struct model *m, struct err *e)
+int gguf_adapter_read(json_t **config, struct safetensors *s, const struct gguf *g, const struct model *m,
+                      struct err *e)
 {
 	*config = NULL;
 	*s = (struct safetensors){ 0 };
 	s->path = arena_strdup(&s->mem, g->path);
 	s->tensors = arena_array(&s->mem, g->n_tensors + 2, sizeof(*s->tensors));
-	struct reading r = { .g = g, .m = m, .s = s, .e = e, .pairs = arena_array(&s->mem, m->n_weights + 1, sizeof(*r.pairs)) };
+	struct reading r = {
+		.g = g, .m = m, .s = s, .e = e, .pairs = arena_array(&s->mem, m->n_weights + 1, sizeof(*r.pairs))
+	};
 	if (read_adapter(&r, config) == 0)
 		return 0;
 	json_decref(*config);
@@ -257,7 +276,7 @@ int gguf_adapter_open(json_t **config, struct safetensors *s, const char *path, 
 struct writing {
 	const struct adapter *a;
 	const struct model *m;
-	const struct adapter_pair *pairs;
+	const struct adapter_factors *pairs;
 	double alpha;
 	enum dtype dtype;
 	float *scratch;
@@ -266,13 +285,14 @@ struct writing {
 static void fill(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
-	const struct adapter_pair *p = &x->pairs[i / 2];
+	const struct adapter_factors *p = &x->pairs[i / 2];
 	const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
 	float *w = x->scratch, factor = (float)(p->scale * (double)p->r / x->alpha);
 	memcpy(w, x->a->params.w + param->offset, param->n * sizeof(*w));
 	if (i % 2) {
 		/* From here to Hugging Face's order is where a model from a GGUF has q's and k's rows already. */
-		if (p->weight < (int)x->m->n_weights && is_permuted(&x->m->weights[p->weight]) && !x->m->config.rope_interleaved)
+		if (p->weight < (int)x->m->n_weights && is_permuted(&x->m->weights[p->weight]) &&
+		    !x->m->config.rope_interleaved)
 			adapter_permute_rows(w, param->dim[0], param->n / param->dim[0], (size_t)x->m->config.D, false);
 		for (size_t k = 0; k < param->n && factor != 1; k++)
 			w[k] *= factor;
@@ -303,17 +323,20 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 static int describe(struct arena *mem, const struct writing *x, size_t n, struct gguf_tensor *t, struct err *e)
 {
 	for (size_t i = 0; i < 2 * n; i++) {
-		const struct adapter_pair *p = &x->pairs[i / 2];
+		const struct adapter_factors *p = &x->pairs[i / 2];
 		const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
 		struct weight tied;
 		const struct weight *w = weight_at(x->m, (size_t)p->weight, &tied);
 		const char *name = gguf_name(mem, w);
 		if (x->m->config.tied && (p->weight == (int)x->m->n_weights || p->weight == model_head(x->m)))
-			return refuse(e, "the adapter adds to the embedding or the head of a model that has one matrix for both");
+			return refuse(e, "the adapter adds to the embedding or the head of a model that has one matrix "
+			                 "for both");
 		if (!name)
 			return err_set(e, "%s has no name in GGUF", w->name);
-		t[i] = (struct gguf_tensor){ .name = arena_printf(mem, "%s.lora_%c", name, i % 2 ? 'b' : 'a'), .dtype = x->dtype, .n_dims = 2,
-		                             .dim = { param->dim[1], param->dim[0] } };
+		t[i] = (struct gguf_tensor){ .name = arena_printf(mem, "%s.lora_%c", name, i % 2 ? 'b' : 'a'),
+			                     .dtype = x->dtype,
+			                     .n_dims = 2,
+			                     .dim = { param->dim[1], param->dim[0] } };
 		if (dtype_bytes(x->dtype, param->n, &t[i].bytes, e) < 0)
 			return -1;
 	}
@@ -321,7 +344,7 @@ static int describe(struct arena *mem, const struct writing *x, size_t n, struct
 }
 
 /* The alpha that makes alpha/r the scale of every pair; where there is none, the first one's. */
-static double alpha_of(const struct adapter_pair *pairs)
+static double alpha_of(const struct adapter_factors *pairs)
 {
 	double alpha = pairs[0].scale * (double)pairs[0].r;
 	return alpha != 0 ? (double)(float)alpha : 1;
@@ -349,17 +372,20 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 
 int gguf_adapter_save(const struct adapter *a, const struct model *m, const char *path, enum dtype dtype, struct err *e)
 {
-	struct adapter_pair *pairs = mem_array(m->n_weights + 1, sizeof(*pairs));
+	struct adapter_factors *pairs = mem_array(m->n_weights + 1, sizeof(*pairs));
 	size_t n = a->type->pairs ? a->type->pairs(a, pairs) : 0, largest = 0;
 	void *scratch = NULL;
 	int status = check_adapter(a, m, n, e);
 
 	for (size_t i = 0; i < n; i++)
-		largest = MAX(largest, MAX(a->params.items[pairs[i].a].n, a->params.items[pairs[i].b].n) * sizeof(float));
+		largest =
+			MAX(largest, MAX(a->params.items[pairs[i].a].n, a->params.items[pairs[i].b].n) * sizeof(float));
 	if (status == 0)
 		status = mem_map(&scratch, largest, "a tensor to be written", e);
 	if (status == 0) {
-		struct writing x = { .a = a, .m = m, .pairs = pairs, .alpha = alpha_of(pairs), .dtype = dtype, .scratch = scratch };
+		struct writing x = {
+			.a = a, .m = m, .pairs = pairs, .alpha = alpha_of(pairs), .dtype = dtype, .scratch = scratch
+		};
 		status = write_file(&x, n, path, e);
 		mem_unmap(scratch, largest);
 	}

@@ -14,7 +14,9 @@ int kf_adapter_open(struct kf_adapter **out, struct kf_model *m, const char *fol
 	if (call_begin(&c, m, KIND_MODEL, error) < 0)
 		return KF_MISUSE;
 	if (!out || !is_path(folder))
-		return call_misuse(&c, "%s was wanted, found %s", out ? "an adapter's folder" : "a place for the adapter", out && folder ? folder : "NULL");
+		return call_misuse(&c, "%s was wanted, found %s",
+		                   out ? "an adapter's folder" : "a place for the adapter",
+		                   out && folder ? folder : "NULL");
 	struct kf_adapter *a = mem_alloc(sizeof(*a));
 	if (adapter_load(&a->adapter, folder, &m->model, &c.err) < 0) {
 		mem_free(a);
@@ -71,6 +73,8 @@ int kf_adapter_merge(const struct kf_adapter *a, const char *folder, const char 
 		return call_misuse(&c, "a folder to write was wanted, found %s", folder ? folder : "NULL");
 	if (!dtype || (strcmp(dtype, "f32") && strcmp(dtype, "f16") && strcmp(dtype, "bf16")))
 		return call_misuse(&c, "dtype is %s: f32, f16 or bf16 was wanted", dtype ? dtype : "NULL");
-	struct export_weights w = { .get = merged, .head = adapter_unties(&a->adapter) ? merged_head : NULL, .ctx = (void *)(uintptr_t)a };
+	struct export_weights w = { .get = merged,
+		                    .head = adapter_unties(&a->adapter) ? merged_head : NULL,
+		                    .ctx = (void *)(uintptr_t)a };
 	return call_end(&c, export_folder(&a->model->model, folder, (enum dtype)dtype_from_name(dtype), &w, &c.err));
 }

@@ -13,7 +13,12 @@ struct kf_data {
 
 struct kf_document document_shown(const struct document *d)
 {
-	return (struct kf_document){ .ids = d->ids, .learn = d->learn, .n = (size_t)d->n, .file = d->file, .line = d->line, .choice = d->choice };
+	return (struct kf_document){ .ids = d->ids,
+		                     .learn = d->learn,
+		                     .n = (size_t)d->n,
+		                     .file = d->file,
+		                     .line = d->line,
+		                     .choice = d->choice };
 }
 
 static int read_data(struct kf_data *d, const char *path, const struct kf_data_options *o, struct err *e)
@@ -33,7 +38,8 @@ static int read_data(struct kf_data *d, const char *path, const struct kf_data_o
 	return lint_documents(&d->lint, &d->documents, &d->rows, &codec, &lint, e);
 }
 
-int kf_data_open(struct kf_data **out, struct kf_model *m, const char *path, const struct kf_data_options *options, struct kf_error *error)
+int kf_data_open(struct kf_data **out, struct kf_model *m, const char *path, const struct kf_data_options *options,
+                 struct kf_error *error)
 {
 	static const struct kf_data_options defaults;
 	struct call c;
@@ -43,11 +49,13 @@ int kf_data_open(struct kf_data **out, struct kf_model *m, const char *path, con
 	if (call_begin(&c, m, KIND_MODEL, error) < 0)
 		return KF_MISUSE;
 	if (!out || !is_path(path))
-		return call_misuse(&c, "%s was wanted, found %s", out ? "a file of rows" : "a place for the data", out && path ? path : "NULL");
+		return call_misuse(&c, "%s was wanted, found %s", out ? "a file of rows" : "a place for the data",
+		                   out && path ? path : "NULL");
 	options = options ? options : &defaults;
 	int32_t most = m->model.config.n_ctx;
 	if (options->max_length && (options->max_length < 2 || options->max_length > most))
-		return call_misuse(&c, "max_length is %d: 2 to %d, the model's context, was wanted", options->max_length, most);
+		return call_misuse(&c, "max_length is %d: 2 to %d, the model's context, was wanted",
+		                   options->max_length, most);
 	if (options->reserved_flags || !is_zero(options->reserved, sizeof(options->reserved)))
 		return call_misuse(&c, "reserved must be zero");
 	struct kf_data *d = mem_alloc(sizeof(*d));
@@ -81,7 +89,8 @@ int kf_data_document(const struct kf_data *d, size_t i, struct kf_document *docu
 	if (call_begin(&c, d, KIND_DATA, error) < 0)
 		return KF_MISUSE;
 	if (!document || i >= d->documents.n)
-		return document ? call_misuse(&c, "document %zu of %zu", i, d->documents.n) : call_misuse(&c, "document is NULL");
+		return document ? call_misuse(&c, "document %zu of %zu", i, d->documents.n) :
+		                  call_misuse(&c, "document is NULL");
 	*document = document_shown(&d->documents.items[i]);
 	return call_end(&c, 0);
 }
@@ -96,9 +105,20 @@ int kf_data_lint(const struct kf_data *d, struct kf_lint *lint, struct kf_error 
 		return call_misuse(&c, "lint is NULL");
 	const struct lint *l = &d->lint;
 	*lint = (struct kf_lint){
-		.rows = d->rows.n, .documents = l->n, .tokens = l->tokens, .learnt = l->learnt, .ended = l->n_ended, .truncated = l->n_truncated,
-		.split = l->n_split, .rewritten = l->n_rewritten, .duplicates = l->n_duplicates, .refused = l->n_findings,
-		.shortest = l->min, .median = l->median, .p95 = l->p95, .longest = l->max,
+		.rows = d->rows.n,
+		.documents = l->n,
+		.tokens = l->tokens,
+		.learnt = l->learnt,
+		.ended = l->n_ended,
+		.truncated = l->n_truncated,
+		.split = l->n_split,
+		.rewritten = l->n_rewritten,
+		.duplicates = l->n_duplicates,
+		.refused = l->n_findings,
+		.shortest = l->min,
+		.median = l->median,
+		.p95 = l->p95,
+		.longest = l->max,
 	};
 	return call_end(&c, 0);
 }

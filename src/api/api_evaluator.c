@@ -2,7 +2,7 @@
 #include "api/handles.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "judge/evaluate.h"
+#include "eval/evaluate.h"
 
 enum { MICRO_BATCH_TOKENS = 1024, TEXT_WINDOW = 1024 };
 
@@ -26,11 +26,14 @@ static const char *wrong_options(const struct kf_evaluator_options *o, int32_t m
 		return "stride: 0 to max_length was wanted";
 	if (o->micro_batch_tokens && (o->micro_batch_tokens < 2 || o->micro_batch_tokens > 1 << 22))
 		return "micro_batch_tokens: 2 to 4194304 was wanted";
-	return is_zero(o->reserved, sizeof(o->reserved)) && is_zero(o->reserved_flags, sizeof(o->reserved_flags)) ? NULL : "reserved must be zero";
+	return is_zero(o->reserved, sizeof(o->reserved)) && is_zero(o->reserved_flags, sizeof(o->reserved_flags)) ?
+	               NULL :
+	               "reserved must be zero";
 }
 
-int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_adapter *adapter, const struct kf_evaluator_options *options,
-                     const struct kf_settings *settings, struct kf_error *error)
+int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_adapter *adapter,
+                     const struct kf_evaluator_options *options, const struct kf_settings *settings,
+                     struct kf_error *error)
 {
 	static const struct kf_evaluator_options defaults;
 	struct call c;
@@ -130,8 +133,13 @@ static void take_documents(struct scoring *s, size_t n, float *const *each)
 		if (!learnt)
 			continue;
 		s->items[s->n] = (struct document){
-			.ids = (int32_t *)(uintptr_t)g->ids, .learn = (uint8_t *)(uintptr_t)learn, .n = (int32_t)g->n, .n_learn = learnt,
-			.file = g->file ? g->file : "document", .line = g->file ? g->line : i, .choice = -1,
+			.ids = (int32_t *)(uintptr_t)g->ids,
+			.learn = (uint8_t *)(uintptr_t)learn,
+			.n = (int32_t)g->n,
+			.n_learn = learnt,
+			.file = g->file ? g->file : "document",
+			.line = g->file ? g->line : i,
+			.choice = -1,
 		};
 		s->docs[s->n] = &s->items[s->n];
 		if (each)
@@ -164,7 +172,7 @@ static int pass_scored(void *ctx, size_t done, size_t total)
 
 static int make_scorer(struct kf_evaluator *v, int32_t longest, struct err *e)
 {
-	struct scorer_options o = { .max_rows = v->options.micro_batch_tokens, .max_length = longest };
+	struct scorer_options o = { .max_tokens = v->options.micro_batch_tokens, .max_length = longest };
 
 	if (v->scorer && longest <= v->longest)
 		return 0;
@@ -174,8 +182,8 @@ static int make_scorer(struct kf_evaluator *v, int32_t longest, struct err *e)
 	return scorer_new(&v->scorer, &v->model->model, v->hooks, NULL, NULL, v->pool, v->kernels, &o, e);
 }
 
-int kf_evaluator_score(struct kf_evaluator *v, const struct kf_document *documents, size_t n, double *sum, float *const *each,
-                       struct kf_error *error)
+int kf_evaluator_score(struct kf_evaluator *v, const struct kf_document *documents, size_t n, double *sum,
+                       float *const *each, struct kf_error *error)
 {
 	struct call c;
 	struct scoring s = { .evaluator = v, .call = &c, .given = documents, .longest = 1 };
@@ -185,7 +193,8 @@ int kf_evaluator_score(struct kf_evaluator *v, const struct kf_document *documen
 	if (n && (!documents || !sum))
 		return call_misuse(&c, "%s is NULL", documents ? "sum" : "documents");
 	for (size_t i = 0; i < n; i++) {
-		const char *wrong = each && !each[i] ? "has no room for its log-probabilities: each[i] is NULL" : wrong_document(v, &documents[i]);
+		const char *wrong = each && !each[i] ? "has no room for its log-probabilities: each[i] is NULL" :
+		                                       wrong_document(v, &documents[i]);
 		if (wrong)
 			return call_misuse(&c, "document %zu %s", i, wrong);
 		s.longest = MAX(s.longest, (int32_t)documents[i].n);
@@ -240,19 +249,32 @@ static struct kf_estimate estimate_shown(const struct estimate *x)
 static struct kf_evaluation evaluation_shown(const struct evaluation *v)
 {
 	return (struct kf_evaluation){
-		.rows = v->n, .acc = estimate_shown(&v->acc), .acc_norm = estimate_shown(&v->acc_norm),
-		.exact_match = estimate_shown(&v->exact_match), .perplexity = estimate_shown(&v->perplexity),
-		.tokens = v->tokens, .scored_tokens = v->scored_tokens, .computed_tokens = v->computed_tokens, .new_tokens = v->new_tokens,
-		.truncated = v->n_truncated, .flops = v->flops, .seconds = v->seconds,
+		.rows = v->n,
+		.acc = estimate_shown(&v->acc),
+		.acc_norm = estimate_shown(&v->acc_norm),
+		.exact_match = estimate_shown(&v->exact_match),
+		.perplexity = estimate_shown(&v->perplexity),
+		.tokens = v->tokens,
+		.scored_tokens = v->scored_tokens,
+		.computed_tokens = v->computed_tokens,
+		.new_tokens = v->new_tokens,
+		.truncated = v->n_truncated,
+		.flops = v->flops,
+		.seconds = v->seconds,
 	};
 }
 
-static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out, struct err *e)
+static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out,
+                 struct err *e)
 {
 	int32_t most = v->model->model.config.n_ctx, usual = r->shape == ROW_TEXT ? MIN(TEXT_WINDOW, most) : most;
 	struct evaluate_options o = {
-		.max_length = v->options.max_length ? v->options.max_length : usual, .micro_batch_tokens = v->options.micro_batch_tokens,
-		.apply_chat_template = v->options.apply_chat_template, .progress = pass_progress, .detail = v->options.row ? pass_row : NULL, .ctx = j,
+		.max_length = v->options.max_length ? v->options.max_length : usual,
+		.micro_batch_tokens = v->options.micro_batch_tokens,
+		.apply_chat_template = v->options.apply_chat_template,
+		.progress = pass_progress,
+		.detail = v->options.row ? pass_row : NULL,
+		.ctx = j,
 	};
 	struct subject s = { &v->model->model, v->hooks, v->model->chat, v->pool, v->kernels };
 	struct evaluation result;
@@ -277,7 +299,8 @@ int kf_evaluator_rows(struct kf_evaluator *v, const char *path, struct kf_evalua
 	if (call_begin(&c, v, KIND_EVALUATOR, error) < 0)
 		return KF_MISUSE;
 	if (!out || !is_path(path))
-		return call_misuse(&c, "%s was wanted, found %s", out ? "a file of rows" : "a place for the scores", out && path ? path : "NULL");
+		return call_misuse(&c, "%s was wanted, found %s", out ? "a file of rows" : "a place for the scores",
+		                   out && path ? path : "NULL");
 	int status = rows_load(&rows, path, &c.err);
 	if (status == 0)
 		status = rows.n ? judge(v, &rows, &j, out, &c.err) : err_set(&c.err, "%s holds no rows", path);

@@ -14,7 +14,8 @@ int kf_model_open(struct kf_model **out, const char *path, struct kf_error *erro
 	if (call_open(&c, NULL, error) < 0)
 		return KF_MISUSE;
 	if (!out || !is_path(path))
-		return call_misuse(&c, "%s was wanted, found %s", out ? "the path of a model" : "a place for the model", out && path ? path : "NULL");
+		return call_misuse(&c, "%s was wanted, found %s", out ? "the path of a model" : "a place for the model",
+		                   out && path ? path : "NULL");
 	struct kf_model *m = mem_alloc(sizeof(*m));
 	handle_init(&m->handle, KIND_MODEL, &c);
 	int status = model_open(&m->model, path, &c.err);
@@ -50,9 +51,19 @@ int kf_model_describe(const struct kf_model *m, struct kf_model_facts *facts, st
 		return call_misuse(&c, "facts is NULL");
 	const struct config *f = &m->model.config;
 	*facts = (struct kf_model_facts){
-		.architecture = f->arch->name, .layers = f->n_layers, .width = f->C, .heads = f->H, .kv_heads = f->G, .vocabulary = f->V,
-		.context = f->n_ctx, .bos = tokenizer_bos(m->model.tokenizer), .eos = tokenizer_eos(m->model.tokenizer),
-		.has_template = m->chat != NULL, .tied = f->tied, .parameters = model_count(&m->model), .bytes = source_bytes(&m->model.source),
+		.architecture = f->arch->name,
+		.layers = f->n_layers,
+		.width = f->C,
+		.heads = f->H,
+		.kv_heads = f->G,
+		.vocabulary = f->V,
+		.context = f->n_ctx,
+		.bos = tokenizer_bos(m->model.tokenizer),
+		.eos = tokenizer_eos(m->model.tokenizer),
+		.has_template = m->chat != NULL,
+		.tied = f->tied,
+		.parameters = model_count(&m->model),
+		.bytes = source_bytes(&m->model.source),
 	};
 	return call_end(&c, 0);
 }
@@ -74,7 +85,8 @@ static int give_ids(struct call *c, int status, struct tokens *t, int32_t **ids,
 	return call_end(c, 0);
 }
 
-int kf_encode(const struct kf_model *m, const char *text, size_t length, int flags, int32_t **ids, size_t *n_ids, struct kf_error *error)
+int kf_encode(const struct kf_model *m, const char *text, size_t length, int flags, int32_t **ids, size_t *n_ids,
+              struct kf_error *error)
 {
 	struct call c;
 	struct tokens t = { 0 };
@@ -89,10 +101,13 @@ int kf_encode(const struct kf_model *m, const char *text, size_t length, int fla
 		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
 	if (length == KF_WHOLE)
 		length = strlen(text);
-	return give_ids(&c, tokenizer_encode(m->model.tokenizer, text, length, flags ? TOKENIZE_SPECIAL : 0, &t, &c.err), &t, ids, n_ids);
+	return give_ids(&c,
+	                tokenizer_encode(m->model.tokenizer, text, length, flags ? TOKENIZE_SPECIAL : 0, &t, &c.err),
+	                &t, ids, n_ids);
 }
 
-int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags, char **text, size_t *length, struct kf_error *error)
+int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags, char **text, size_t *length,
+              struct kf_error *error)
 {
 	struct call c;
 	struct buf bytes = BUF_INIT, repaired = BUF_INIT;
@@ -131,7 +146,8 @@ static json_t *message_json(const struct kf_message *m)
 	return NULL;
 }
 
-static int render_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, struct tokens *t, struct err *e)
+static int render_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, struct tokens *t,
+                       struct err *e)
 {
 	struct text_codec codec = model_codec(m);
 	struct buf text = BUF_INIT;
@@ -149,7 +165,8 @@ static int render_chat(const struct kf_model *m, const struct kf_message *messag
 	return status;
 }
 
-int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, int32_t **ids, size_t *n_ids, struct kf_error *error)
+int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, int32_t **ids, size_t *n_ids,
+            struct kf_error *error)
 {
 	struct call c;
 	struct tokens t = { 0 };
@@ -159,7 +176,10 @@ int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t 
 	if (call_begin(&c, m, KIND_MODEL, error) < 0)
 		return KF_MISUSE;
 	if (!messages || !n || !ids || !n_ids)
-		return call_misuse(&c, "%s", !messages || !n ? "at least one message was wanted" : ids ? "n_ids is NULL" : "ids is NULL");
+		return call_misuse(&c, "%s",
+		                   !messages || !n ? "at least one message was wanted" :
+		                   ids             ? "n_ids is NULL" :
+		                                     "ids is NULL");
 	for (size_t i = 0; i < n; i++)
 		if (!messages[i].role || !messages[i].content)
 			return call_misuse(&c, "message %zu has no %s", i, messages[i].role ? "content" : "role");

@@ -16,7 +16,9 @@ struct kf_session {
 	struct generation generation;
 };
 
-static const enum dtype cache_dtypes[] = { [KF_CACHE_F32] = DTYPE_F32, [KF_CACHE_F16] = DTYPE_F16, [KF_CACHE_Q8_0] = DTYPE_Q8_0 };
+static const enum dtype cache_dtypes[] = {
+	[KF_CACHE_F32] = DTYPE_F32, [KF_CACHE_F16] = DTYPE_F16, [KF_CACHE_Q8_0] = DTYPE_Q8_0
+};
 
 static bool is_cache_type(int32_t t) { return t >= 0 && (size_t)t < ARRAY_LEN(cache_dtypes); }
 
@@ -35,8 +37,8 @@ static int open_session(struct kf_session *s, const struct adapter *a, int conte
 	return session_new(&s->session, &s->model->model, a, s->pool, k, &size, e);
 }
 
-int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context, const struct kf_settings *settings,
-                   struct kf_error *error)
+int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context,
+                   const struct kf_settings *settings, struct kf_error *error)
 {
 	struct call c;
 	const struct adapter *a;
@@ -51,9 +53,11 @@ int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapte
 	if (adapter_of(adapter, m, &a, &why) < 0)
 		return call_misuse(&c, "%s", why);
 	if (context < 0 || context > m->model.config.n_ctx)
-		return call_misuse(&c, "context is %d: 0 to %d, the model's, was wanted", context, m->model.config.n_ctx);
+		return call_misuse(&c, "context is %d: 0 to %d, the model's, was wanted", context,
+		                   m->model.config.n_ctx);
 	if (settings && (!is_cache_type(settings->cache_type_k) || !is_cache_type(settings->cache_type_v)))
-		return call_misuse(&c, "settings.cache_type_k and _v are %d and %d: one of kf_cache_type was wanted", settings->cache_type_k, settings->cache_type_v);
+		return call_misuse(&c, "settings.cache_type_k and _v are %d and %d: one of kf_cache_type was wanted",
+		                   settings->cache_type_k, settings->cache_type_v);
 	struct kf_session *s = mem_alloc(sizeof(*s));
 	handle_init(&s->handle, KIND_SESSION, &c);
 	s->model = handle_share(m);
@@ -81,8 +85,14 @@ void kf_session_free(struct kf_session *s)
 	mem_free(s);
 }
 
-int kf_session_length(const struct kf_session *s) { return handle_is(s, KIND_SESSION) ? session_length(s->session) : KF_MISUSE; }
-int kf_session_context(const struct kf_session *s) { return handle_is(s, KIND_SESSION) ? session_limit(s->session) : KF_MISUSE; }
+int kf_session_length(const struct kf_session *s)
+{
+	return handle_is(s, KIND_SESSION) ? session_length(s->session) : KF_MISUSE;
+}
+int kf_session_context(const struct kf_session *s)
+{
+	return handle_is(s, KIND_SESSION) ? session_limit(s->session) : KF_MISUSE;
+}
 
 int kf_session_truncate(struct kf_session *s, int length, struct kf_error *error)
 {
@@ -91,7 +101,8 @@ int kf_session_truncate(struct kf_session *s, int length, struct kf_error *error
 	if (call_begin(&c, s, KIND_SESSION, error) < 0)
 		return KF_MISUSE;
 	if (length < 0 || length > session_length(s->session))
-		return call_misuse(&c, "length is %d: 0 to %d, what is in the session, was wanted", length, session_length(s->session));
+		return call_misuse(&c, "length is %d: 0 to %d, what is in the session, was wanted", length,
+		                   session_length(s->session));
 	session_truncate(s->session, length);
 	return call_end(&c, 0);
 }
@@ -180,7 +191,9 @@ static void set_sampler(struct sampler *s, const struct kf_sampling *o)
 	sampler_forget(s);
 }
 
-_Static_assert(sizeof(struct logit_bias) == sizeof(struct kf_bias) && offsetof(struct logit_bias, bias) == offsetof(struct kf_bias, bias), "");
+_Static_assert(sizeof(struct logit_bias) == sizeof(struct kf_bias) &&
+                       offsetof(struct logit_bias, bias) == offsetof(struct kf_bias, bias),
+               "");
 
 struct listener {
 	struct call *call;
@@ -199,14 +212,22 @@ static int pass_text(void *ctx, const char *text, size_t n)
 static struct kf_generation shown(const struct generation *g)
 {
 	return (struct kf_generation){
-		.text = buf_str(&g->text), .length = g->text.len, .ids = g->ids.id, .logprobs = g->logprob, .n = g->ids.n,
-		.finish = g->finish == FINISH_STOP ? KF_FINISH_STOP : g->finish == FINISH_LENGTH ? KF_FINISH_LENGTH : KF_FINISH_CANCELLED,
-		.context_full = g->context_full, .prompt_seconds = g->prompt_seconds, .seconds = g->seconds,
+		.text = buf_str(&g->text),
+		.length = g->text.len,
+		.ids = g->ids.id,
+		.logprobs = g->logprob,
+		.n = g->ids.n,
+		.finish = g->finish == FINISH_STOP   ? KF_FINISH_STOP :
+		          g->finish == FINISH_LENGTH ? KF_FINISH_LENGTH :
+		                                       KF_FINISH_CANCELLED,
+		.context_full = g->context_full,
+		.prompt_seconds = g->prompt_seconds,
+		.seconds = g->seconds,
 	};
 }
 
-int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, const struct kf_generate_options *options, struct kf_generation *out,
-                        struct kf_error *error)
+int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, const struct kf_generate_options *options,
+                        struct kf_generation *out, struct kf_error *error)
 {
 	static const struct kf_generate_options defaults;
 	struct call c;
@@ -223,9 +244,14 @@ int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, cons
 		return call_misuse(&c, "%s", wrong);
 	struct listener listener = { &c, options };
 	struct generate_options g = {
-		.end = s->ends, .stop = options->stop, .n_stop = options->n_stop, .logprobs = true, .sampler = &s->sampler,
+		.end = s->ends,
+		.stop = options->stop,
+		.n_stop = options->n_stop,
+		.logprobs = true,
+		.sampler = &s->sampler,
 		.max_new_tokens = options->max_new_tokens ? options->max_new_tokens : SIZE_MAX,
-		.emit = options->on_text ? pass_text : NULL, .ctx = &listener,
+		.emit = options->on_text ? pass_text : NULL,
+		.ctx = &listener,
 	};
 	set_sampler(&s->sampler, &options->sampling);
 	generation_release(&s->generation);

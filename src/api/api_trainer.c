@@ -1,5 +1,6 @@
-/* api_trainer: kf_trainer: the pull loop of learn/trainer.h, with a look at the order of calls before each. The recipe is kungfu tune's, by the
- * same table of options; what that table says about logging and saving belongs to the loop around the steps, which here is the caller's. */
+/* api_trainer: kf_trainer: the pull loop of learn/trainer.h, with a look at the order of calls before each. The recipe
+ * is kungfu tune's, by the same table of options; what that table says about logging and saving belongs to the loop
+ * around the steps, which here is the caller's. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "api/handles.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "learn/trainer.h"
+#include "train/trainer.h"
 
 enum state { OPENED, STARTED, ENDED /* the result was asked for */, BROKEN /* start failed */ };
 
@@ -53,7 +54,8 @@ static int open_trainer(struct kf_trainer *t, struct err *e)
 	return 0;
 }
 
-int kf_trainer_open(struct kf_trainer **out, const struct kf_option *options, const struct kf_settings *settings, struct kf_error *error)
+int kf_trainer_open(struct kf_trainer **out, const struct kf_option *options, const struct kf_settings *settings,
+                    struct kf_error *error)
 {
 	struct call c;
 
@@ -96,10 +98,20 @@ int kf_trainer_plan(const struct kf_trainer *t, struct kf_plan *plan, struct kf_
 		return call_misuse(&c, "plan is NULL");
 	const struct trainer_plan *p = trainer_plan(t->trainer);
 	*plan = (struct kf_plan){
-		.memory_bytes = p->planned_bytes, .checkpoint_bytes = p->checkpoint_bytes, .disk_bytes = p->disk_bytes, .flops = p->planned_flops,
-		.seconds = p->planned_seconds, .steps = p->steps, .steps_per_epoch = p->steps_per_epoch, .micro_batches = p->micro_batches,
-		.documents = p->documents, .tokens = p->tokens, .computed_tokens = p->computed_tokens, .supervised_tokens = p->supervised_tokens,
-		.trainable = p->trainable, .parameters = p->parameters,
+		.memory_bytes = p->planned_bytes,
+		.checkpoint_bytes = p->checkpoint_bytes,
+		.disk_bytes = p->disk_bytes,
+		.flops = p->planned_flops,
+		.seconds = p->planned_seconds,
+		.steps = p->steps,
+		.steps_per_epoch = p->steps_per_epoch,
+		.micro_batches = p->micro_batches,
+		.documents = p->documents,
+		.tokens = p->tokens,
+		.computed_tokens = p->computed_tokens,
+		.supervised_tokens = p->supervised_tokens,
+		.trainable = p->trainable,
+		.parameters = p->parameters,
 	};
 	return call_end(&c, 0);
 }
@@ -113,8 +125,10 @@ static int begin_started(struct call *c, const struct kf_trainer *t, struct kf_e
 		return -1;
 	if (t->state == STARTED)
 		return 0;
-	call_misuse(c, "%s", t->state == OPENED ? "the run has not begun: kf_trainer_start was wanted first" :
-		t->state == ENDED ? "the run is over: its result was asked for" : "the run could not begin: only kf_trainer_free is left");
+	call_misuse(c, "%s",
+	            t->state == OPENED ? "the run has not begun: kf_trainer_start was wanted first" :
+	            t->state == ENDED  ? "the run is over: its result was asked for" :
+	                                 "the run could not begin: only kf_trainer_free is left");
 	return -1;
 }
 
@@ -146,14 +160,24 @@ int kf_trainer_step(struct kf_trainer *t, struct kf_step *step, struct kf_error 
 		return call_end(&c, -1);
 	if (step)
 		*step = (struct kf_step){
-			.step = m.step, .loss = m.loss, .grad_norm = m.grad_norm, .learning_rate = m.learning_rate, .epoch = m.epoch,
-			.seconds = m.seconds, .flops = m.flops, .tokens = m.tokens, .computed_tokens = m.computed_tokens,
+			.step = m.step,
+			.loss = m.loss,
+			.grad_norm = m.grad_norm,
+			.learning_rate = m.learning_rate,
+			.epoch = m.epoch,
+			.seconds = m.seconds,
+			.flops = m.flops,
+			.tokens = m.tokens,
+			.computed_tokens = m.computed_tokens,
 			.supervised_tokens = m.supervised_tokens,
 		};
 	return call_end(&c, 0);
 }
 
-int64_t kf_trainer_steps_done(const struct kf_trainer *t) { return handle_is(t, KIND_TRAINER) ? trainer_steps_done(t->trainer) : 0; }
+int64_t kf_trainer_steps_done(const struct kf_trainer *t)
+{
+	return handle_is(t, KIND_TRAINER) ? trainer_steps_done(t->trainer) : 0;
+}
 
 /* --- steering --- */
 
@@ -169,7 +193,10 @@ int kf_trainer_set_learning_rate(struct kf_trainer *t, double rate, struct kf_er
 	return call_end(&c, 0);
 }
 
-size_t kf_trainer_count(const struct kf_trainer *t) { return handle_is(t, KIND_TRAINER) ? trainer_documents(t->trainer) : 0; }
+size_t kf_trainer_count(const struct kf_trainer *t)
+{
+	return handle_is(t, KIND_TRAINER) ? trainer_documents(t->trainer) : 0;
+}
 
 int kf_trainer_document(const struct kf_trainer *t, size_t i, struct kf_document *document, struct kf_error *error)
 {
@@ -228,8 +255,15 @@ int kf_trainer_evaluate(struct kf_trainer *t, struct kf_scores *scores, struct k
 	if (trainer_eval(t->trainer, &m, NULL, &stopped, &c.err) < 0)
 		return call_end(&c, -1);
 	*scores = (struct kf_scores){
-		.loss = m.eval_loss, .perplexity = m.perplexity, .acc = m.acc, .acc_norm = m.acc_norm, .acc_error = m.acc_stderr,
-		.acc_norm_error = m.acc_norm_stderr, .seconds = m.seconds, .rows = m.n, .tokens = m.tokens,
+		.loss = m.eval_loss,
+		.perplexity = m.perplexity,
+		.acc = m.acc,
+		.acc_norm = m.acc_norm,
+		.acc_error = m.acc_stderr,
+		.acc_norm_error = m.acc_norm_stderr,
+		.seconds = m.seconds,
+		.rows = m.n,
+		.tokens = m.tokens,
 	};
 	return call_end(&c, 0);
 }

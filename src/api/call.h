@@ -7,8 +7,8 @@
  *             return call_misuse(&c, "…");
  *     return call_end(&c, session_work(…, &c.err));       0: KF_OK; -1: KF_FAILED and the sentence in c.err
  *
- * Between begin and end the thread computes as the library does (denormals flushed, C locale, its log lent); callbacks run as
- * the caller was. */
+ * Between begin and end the thread computes as the library does (denormals flushed, C locale, its log lent); callbacks
+ * run as the caller was. */
 #ifndef API_CALL_H
 #define API_CALL_H
 
@@ -46,9 +46,12 @@ struct call {
 	locale_t outer_locale;
 };
 
-int call_begin(struct call *c, const void *handle, enum kind kind, struct kf_error *error); /* -1: refused, error is filled, nothing to end */
-int call_open(struct call *c, const struct kf_settings *settings, struct kf_error *error);  /* for functions that make a handle */
-int call_misuse(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* ends the call with KF_MISUSE, which it returns */
+/* -1: refused, error is filled, nothing to end */
+int call_begin(struct call *c, const void *handle, enum kind kind, struct kf_error *error);
+/* for functions that make a handle */
+int call_open(struct call *c, const struct kf_settings *settings, struct kf_error *error);
+/* ends the call with KF_MISUSE, which it returns */
+int call_misuse(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int call_end(struct call *c, int status);
 void call_outside(struct call *c);    /* around callbacks */
 void call_inside(struct call *c);

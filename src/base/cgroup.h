@@ -11,6 +11,7 @@ struct cgroup_place {
 };
 
 double cgroup_cpus(const struct cgroup_place *at);        /* processors' worth of time, 0 when unlimited */
-size_t cgroup_memory_left(const struct cgroup_place *at); /* bytes to the limit, the page cache that can be dropped not counted as used; SIZE_MAX when unlimited */
+/* bytes to the limit, the page cache that can be dropped not counted as used; SIZE_MAX when unlimited */
+size_t cgroup_memory_left(const struct cgroup_place *at);
 
 #endif

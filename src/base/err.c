@@ -1,4 +1,5 @@
-/* err: sentences for what the world does, an abort for what we did wrong. A sentence that does not fit is cut, never lost. */
+/* err: sentences for what the world does, an abort for what we did wrong. A sentence that does not fit is cut, never
+ * lost. */
 #include "base/err.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* hash: thin over libxxhash; the 128-bit value is written in its canonical (big endian) order, as xxh128sum prints it. */
+/* hash: thin over libxxhash; the 128-bit value is written in its canonical (big endian) order, as xxh128sum prints
+ * it. */
 #include "base/hash.h"
 
 #include <stdio.h>

@@ -23,7 +23,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30 }; /* a piece is taken from the heap and stays with the process: a small one, so that reading a few bytes takes few */
+/* a piece is taken from the heap and stays with the process: a small one, so that reading a few bytes takes few */
+enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30 };
 
 static int io_error(struct err *e, const char *what, const char *path)
 {
@@ -92,7 +93,8 @@ static int read_all(int fd, struct buf *out, const char *path, struct err *e)
 	int rc = n < 0 ? io_error(e, "read", path) : 0;
 	mem_free(piece);
 	if (out->overflow)
-		rc = err_set(e, "cannot read %s: it is larger than %zu bytes", path, out->max ? out->max : (size_t)1 << 30);
+		rc = err_set(e, "cannot read %s: it is larger than %zu bytes", path,
+		             out->max ? out->max : (size_t)1 << 30);
 	return rc;
 }
 
@@ -133,9 +135,11 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 	inflateEnd(&z);
 	mem_free(piece);
 	if (out->overflow)
-		return err_set(e, "cannot read %s: it inflates to more than %zu bytes", path, out->max ? out->max : (size_t)1 << 30);
+		return err_set(e, "cannot read %s: it inflates to more than %zu bytes", path,
+		               out->max ? out->max : (size_t)1 << 30);
 	if (status != Z_STREAM_END)
-		return err_set(e, "cannot read %s: its gzip data is %s", path, status == Z_BUF_ERROR ? "cut short" : "damaged");
+		return err_set(e, "cannot read %s: its gzip data is %s", path,
+		               status == Z_BUF_ERROR ? "cut short" : "damaged");
 	return 0;
 }
 
@@ -285,7 +289,8 @@ int io_lock(const char *path, int *lock, struct err *e)
 	if (fd < 0)
 		return io_error(e, "open", path);
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		int status = errno == EWOULDBLOCK ? err_set(e, "%s: another process is writing it", path) : io_error(e, "lock", path);
+		int status = errno == EWOULDBLOCK ? err_set(e, "%s: another process is writing it", path) :
+		                                    io_error(e, "lock", path);
 		close(fd);
 		return status;
 	}

@@ -18,12 +18,14 @@ struct mapping {
 int io_map(struct mapping *m, const char *path, struct err *e);  /* read-only, shared */
 void io_unmap(struct mapping *m);
 int io_read(struct buf *out, const char *path, struct err *e);   /* "-" is stdin */
-int io_read_gz(struct buf *out, const char *path, struct err *e);/* inflates when the bytes start as gzip, else as they are */
+/* inflates when the bytes start as gzip, else as they are */
+int io_read_gz(struct buf *out, const char *path, struct err *e);
 
 /* Writes the whole file beside and renames it over `path`. */
 int io_write(const char *path, const void *data, size_t n, struct err *e);
 
-/* The same in pieces: open, write…, then commit or abort. After a write that failed only abort is legal; an open or commit that failed has done it. */
+/* The same in pieces: open, write…, then commit or abort. After a write that failed only abort is legal; an open or
+ * commit that failed has done it. */
 struct io_writer {
 	int fd;
 	char *path, *temporary;
@@ -32,10 +34,12 @@ struct io_writer {
 int io_writer_open(struct io_writer *w, const char *path, struct err *e);
 int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e);
 int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsync of the folder */
-void io_writer_abort(struct io_writer *w);                /* removes the temporary; harmless after commit and after a failed open */
+/* removes the temporary; harmless after commit and after a failed open */
+void io_writer_abort(struct io_writer *w);
 
 int io_append(const char *path, const void *data, size_t n, struct err *e); /* O_APPEND, one write; for logs */
-/* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or the process's end. */
+/* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or
+ * the process's end. */
 int io_lock(const char *path, int *lock, struct err *e);
 void io_unlock(int lock);
 int io_truncate(const char *path, size_t size, struct err *e);
@@ -46,7 +50,8 @@ int io_dir_is_empty(const char *path, bool *empty, struct err *e); /* a missing 
 int io_rename_dir(const char *from, const char *to, struct err *e); /* fsyncs the parent */
 int io_remove_tree(const char *path, struct err *e);
 int io_size(const char *path, size_t *size, struct err *e);
-int io_free_space(const char *path, size_t *bytes, struct err *e); /* on the file system of the nearest existing parent */
+/* on the file system of the nearest existing parent */
+int io_free_space(const char *path, size_t *bytes, struct err *e);
 int io_hash(const char *path, char hex[33], struct err *e);        /* XXH3-128 of the file's bytes */
 /* Names in a folder, sorted bytewise, "." and ".." left out. Freed by io_list_free. */
 int io_list(const char *dir, char ***names, size_t *n, struct err *e);

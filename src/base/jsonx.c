@@ -161,7 +161,8 @@ int jsonx_write_file(const char *path, const json_t *j, struct err *e)
 	struct buf b = BUF_INIT;
 	print_value(&b, j, 2, 0);
 	buf_addc(&b, '\n');
-	int rc = b.overflow ? err_set(e, "cannot write %s: its JSON is too large", path) : io_write(path, b.data, b.len, e);
+	int rc = b.overflow ? err_set(e, "cannot write %s: its JSON is too large", path) :
+	                      io_write(path, b.data, b.len, e);
 	buf_release(&b);
 	return rc;
 }
@@ -178,8 +179,9 @@ char *jsonx_line(const json_t *j)
 static const char *type_name(const json_t *v)
 {
 	static const char *const names[] = {
-		[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
-		[JSON_REAL] = "a number", [JSON_TRUE] = "true", [JSON_FALSE] = "false", [JSON_NULL] = "null",
+		[JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "an integer", [JSON_REAL] = "a number",  [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",        [JSON_NULL] = "null",
 	};
 	return names[json_typeof(v)];
 }

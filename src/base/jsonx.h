@@ -8,12 +8,15 @@
 
 #include "base/err.h"
 
-json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e); /* NULL and "where: line 3 column 7: …" */
+/* NULL and "where: line 3 column 7: …" */
+json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e);
 json_t *jsonx_load_file(const char *path, struct err *e);
-int jsonx_write_file(const char *path, const json_t *j, struct err *e);           /* indent 2, atomic, newline at the end */
+/* indent 2, atomic, newline at the end */
+int jsonx_write_file(const char *path, const json_t *j, struct err *e);
 char *jsonx_line(const json_t *j);                                                /* compact, one line, mem_free */
 
-/* Typed fields. The getters return the default when the key is absent or null, and -1 with a sentence when the type is wrong. */
+/* Typed fields. The getters return the default when the key is absent or null, and -1 with a sentence when the type is
+ * wrong. */
 int jsonx_int(const json_t *o, const char *key, long long init, long long *out, struct err *e);
 int jsonx_real(const json_t *o, const char *key, double init, double *out, struct err *e); /* accepts integers */
 int jsonx_bool(const json_t *o, const char *key, int init, int *out, struct err *e);

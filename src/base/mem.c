@@ -1,7 +1,8 @@
 /* mem: malloc behind one door, big blocks from mmap, and what the kernel says about memory.
  *
  * Big blocks are aligned to 2 MiB and ask for huge pages from 4 MiB on: below that the tail wastes more than the
- * page walks cost. Reading /proc uses plain system calls, so that these figures can be asked for inside a guarded step. */
+ * page walks cost. Reading /proc uses plain system calls, so that these figures can be asked for inside a guarded
+ * step. */
 #include "base/mem.h"
 
 #include <errno.h>

@@ -21,19 +21,21 @@ void mem_free(void *p);
 
 /* Anonymous zero pages, 2 MiB aligned with huge pages asked for where that pays. Not touched. Freed by mem_unmap. */
 int mem_map(void **out, size_t bytes, const char *what, struct err *e);
-size_t mem_map_granule(size_t bytes); /* what one touched byte of such a mapping makes resident: a page, or a huge one */
+/* what one touched byte of such a mapping makes resident: a page, or a huge one */
+size_t mem_map_granule(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
 void mem_touch(void *p, size_t bytes); /* faults every page in, contents unchanged */
-/* Drops the pages of a read-only file mapping from this process; they come back from the file when they are read again. */
+/* Drops the pages of a read-only file mapping from this process; they come back from the file when they are read
+ * again. */
 void mem_forget(const void *p, size_t bytes);
 
 /* a*b and a+b, false on overflow. */
 bool size_mul(size_t a, size_t b, size_t *out);
 bool size_add(size_t a, size_t b, size_t *out);
 
-/* The guard: between arm and disarm the calling thread may not allocate, nor a pool's threads while they work for it; what other
- * threads of the process do is their own affair. In the test build malloc itself is interposed (libraries included) and a violation
- * aborts; elsewhere only mem_* is watched. */
+/* The guard: between arm and disarm the calling thread may not allocate, nor a pool's threads while they work for it;
+ * what other threads of the process do is their own affair. In the test build malloc itself is interposed (libraries
+ * included) and a violation aborts; elsewhere only mem_* is watched. */
 void mem_guard_arm(void);
 void mem_guard_disarm(void);
 bool mem_guard_armed(void);

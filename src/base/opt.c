@@ -277,8 +277,8 @@ static int read_option(struct opt_parse *p, int argc, char **argv, int *i, struc
 	} else if (!value) {
 		const char *next = *i + 1 < argc ? argv[*i + 1] : NULL;
 		if (!next || is_known_option(p, next))
-			return err_set(e, "%s wants a value%s%s%s%s%s", shown, o->arg ? " (" : "", o->arg ? o->arg : "", o->arg ? ")" : "",
-			               next ? ", found the option " : "", next ? next : "");
+			return err_set(e, "%s wants a value%s%s%s%s%s", shown, o->arg ? " (" : "", o->arg ? o->arg : "",
+			               o->arg ? ")" : "", next ? ", found the option " : "", next ? next : "");
 		value = next;
 		++*i;
 	}
@@ -330,7 +330,8 @@ static json_t *record_row(const struct opt_parse *p, const struct opt *o)
 	const void *from = field(p, o);
 	switch (o->type) {
 	case OPT_TYPE_FLAG: return json_boolean(*(const bool *)from);
-	case OPT_TYPE_INT: return *(const int64_t *)from == OPT_UNSET_INT ? json_null() : json_integer(*(const int64_t *)from);
+	case OPT_TYPE_INT:
+		return *(const int64_t *)from == OPT_UNSET_INT ? json_null() : json_integer(*(const int64_t *)from);
 	case OPT_TYPE_FLOAT: return jsonx_number(*(const double *)from);
 	case OPT_TYPE_BYTES: return json_integer((json_int_t)*(const size_t *)from);
 	case OPT_TYPE_CHOICE:

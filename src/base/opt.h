@@ -17,7 +17,17 @@
 
 #include "base/err.h"
 
-enum opt_type { OPT_TYPE_END, OPT_TYPE_FLAG, OPT_TYPE_INT, OPT_TYPE_FLOAT, OPT_TYPE_STRING, OPT_TYPE_BYTES, OPT_TYPE_CHOICE, OPT_TYPE_LIST, OPT_TYPE_GROUP };
+enum opt_type {
+	OPT_TYPE_END,
+	OPT_TYPE_FLAG,
+	OPT_TYPE_INT,
+	OPT_TYPE_FLOAT,
+	OPT_TYPE_STRING,
+	OPT_TYPE_BYTES,
+	OPT_TYPE_CHOICE,
+	OPT_TYPE_LIST,
+	OPT_TYPE_GROUP
+};
 
 struct opt {
 	enum opt_type type;
@@ -31,19 +41,38 @@ struct opt {
 	const char *help;      /* one line; the default is added by the printer */
 };
 
-/* Field types: FLAG bool · INT int64_t · FLOAT double · STRING, CHOICE const char * · BYTES size_t · LIST struct opt_list (repeatable) */
+/* Field types: FLAG bool · INT int64_t · FLOAT double · STRING, CHOICE const char * · BYTES size_t · LIST struct
+ * opt_list (repeatable) */
 struct opt_list {
 	const char **items;
 	size_t n;
 };
 #define OPT_UNSET_INT INT64_MIN
 
-#define OPT_FLAG(name_, s, f, init_, help_) { OPT_TYPE_FLAG, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, NULL, help_ }
-#define OPT_INT(name_, s, f, init_, lo, hi, help_) { OPT_TYPE_INT, name_, NULL, offsetof(s, f), init_, lo, hi, NULL, "N", help_ }
-#define OPT_FLOAT(name_, s, f, init_, lo, hi, help_) { OPT_TYPE_FLOAT, name_, NULL, offsetof(s, f), init_, lo, hi, NULL, "X", help_ }
-#define OPT_STRING(name_, s, f, init_, arg_, help_) { OPT_TYPE_STRING, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, arg_, help_ }
-#define OPT_BYTES(name_, s, f, init_, help_) { OPT_TYPE_BYTES, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, "SIZE", help_ }
-#define OPT_CHOICE(name_, s, f, init_, choices_, help_) { OPT_TYPE_CHOICE, name_, NULL, offsetof(s, f), init_, 0, 0, choices_, NULL, help_ }
+#define OPT_FLAG(name_, s, f, init_, help_) \
+	{ \
+		OPT_TYPE_FLAG, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, NULL, help_ \
+	}
+#define OPT_INT(name_, s, f, init_, lo, hi, help_) \
+	{ \
+		OPT_TYPE_INT, name_, NULL, offsetof(s, f), init_, lo, hi, NULL, "N", help_ \
+	}
+#define OPT_FLOAT(name_, s, f, init_, lo, hi, help_) \
+	{ \
+		OPT_TYPE_FLOAT, name_, NULL, offsetof(s, f), init_, lo, hi, NULL, "X", help_ \
+	}
+#define OPT_STRING(name_, s, f, init_, arg_, help_) \
+	{ \
+		OPT_TYPE_STRING, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, arg_, help_ \
+	}
+#define OPT_BYTES(name_, s, f, init_, help_) \
+	{ \
+		OPT_TYPE_BYTES, name_, NULL, offsetof(s, f), init_, 0, 0, NULL, "SIZE", help_ \
+	}
+#define OPT_CHOICE(name_, s, f, init_, choices_, help_) \
+	{ \
+		OPT_TYPE_CHOICE, name_, NULL, offsetof(s, f), init_, 0, 0, choices_, NULL, help_ \
+	}
 #define OPT_LIST(name_, s, f, arg_, help_) { OPT_TYPE_LIST, name_, NULL, offsetof(s, f), NULL, 0, 0, NULL, arg_, help_ }
 #define OPT_GROUP(title_) { OPT_TYPE_GROUP, title_, NULL, 0, NULL, 0, 0, NULL, NULL, NULL }
 #define OPT_END { OPT_TYPE_END, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL }
@@ -61,16 +90,22 @@ struct opt_parse {
 };
 
 int opt_begin(struct opt_parse *p, const struct opt *table, void *target, struct err *e); /* fills the defaults */
-int opt_args(struct opt_parse *p, int argc, char **argv, struct err *e);  /* argv without the program and the command; unknown option: error naming the nearest */
-int opt_assign(struct opt_parse *p, const char *name, const char *value, struct err *e); /* one value, as text; for --set and YAML */
-int opt_yaml(struct opt_parse *p, const char *path, struct err *e);       /* a flat mapping of names to scalars or lists; errors name the line. Does not override what is already set */
+/* argv without the program and the command; unknown option: error naming the nearest */
+int opt_args(struct opt_parse *p, int argc, char **argv, struct err *e);
+/* one value, as text; for --set and YAML */
+int opt_assign(struct opt_parse *p, const char *name, const char *value, struct err *e);
+/* a flat mapping of names to scalars or lists; errors name the line. Does not override what is already set */
+int opt_yaml(struct opt_parse *p, const char *path, struct err *e);
 int opt_yaml_text(struct opt_parse *p, const char *text, size_t n, const char *where, struct err *e);
-int opt_json(struct opt_parse *p, const json_t *object, struct err *e);   /* as written by opt_record; null: unset. Overrides defaults, not what is set, and does not count as given */
-const struct opt *opt_find(const struct opt *table, const char *name);    /* the row of a name or alias, `_` as `-`; NULL for none */
+/* as written by opt_record; null: unset. Overrides defaults, not what is set, and does not count as given */
+int opt_json(struct opt_parse *p, const json_t *object, struct err *e);
+/* the row of a name or alias, `_` as `-`; NULL for none */
+const struct opt *opt_find(const struct opt *table, const char *name);
 bool opt_given(const struct opt_parse *p, const char *name);
 json_t *opt_record(const struct opt_parse *p);                            /* every option's value, new reference */
 void opt_help(const struct opt *table, void (*print)(void *ctx, const char *line), void *ctx); /* 80 columns */
-const char *opt_nearest(const char *word, const char *const *words, size_t n); /* by edit distance, NULL if nothing is near */
+/* by edit distance, NULL if nothing is near */
+const char *opt_nearest(const char *word, const char *const *words, size_t n);
 void opt_release(struct opt_parse *p);
 
 #endif

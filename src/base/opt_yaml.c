@@ -1,7 +1,8 @@
 /* opt_yaml: a recipe file, a flat mapping of option names to scalars or lists of scalars, by libyaml's events.
  *
  * Not taken: nested mappings, anchors, aliases, a second document. A plain null (`~`, `null`, nothing) leaves the
- * option as it is. A list for an option that takes one text is joined by commas, as target_modules: [q_proj, v_proj]. */
+ * option as it is. A list for an option that takes one text is joined by commas, as target_modules: [q_proj,
+ * v_proj]. */
 #include "base/opt.h"
 
 #include <string.h>

@@ -158,7 +158,8 @@ static void work(struct pool *p, int thread)
 			continue;
 		if (guarded != mem_guard_armed())
 			(guarded ? mem_guard_arm : mem_guard_disarm)();
-		if (!finished && (seen = p->seen)) /* an item is ours: the job's fields cannot change before it is done */
+		/* an item is ours: the job's fields cannot change before it is done */
+		if (!finished && (seen = p->seen))
 			begin = clock_seconds();
 		fn(ctx, first + item, thread);
 		finished++;
@@ -261,7 +262,8 @@ static void item_of_lists(void *ctx, size_t item, int thread)
 	all->fn(l->ctx, item, thread);
 }
 
-void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists, void (*fn)(void *ctx, size_t item, int thread))
+void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists,
+                    void (*fn)(void *ctx, size_t item, int thread))
 {
 	struct lists all = { lists, fn };
 	size_t n = 0;

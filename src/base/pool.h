@@ -18,10 +18,13 @@ int pool_threads(const struct pool *p);
 void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx);
 
 struct pool_list { void *ctx; size_t n; };
-/* The same for the items of several lists as one: fn(lists[i].ctx, item of that list, thread). Lists do not depend on each other. */
-void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists, void (*fn)(void *ctx, size_t item, int thread));
+/* The same for the items of several lists as one: fn(lists[i].ctx, item of that list, thread). Lists do not depend on
+ * each other. */
+void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists,
+                    void (*fn)(void *ctx, size_t item, int thread));
 
-/* From now on every thread tells `seen` when it worked on a job (clock_seconds), before pool_run returns; NULL: nobody any more. For profiles. */
+/* From now on every thread tells `seen` when it worked on a job (clock_seconds), before pool_run returns; NULL: nobody
+ * any more. For profiles. */
 void pool_watch(struct pool *p, void (*seen)(void *ctx, int thread, double begin, double end), void *ctx);
 
 int cpu_count(void); /* what pool_new(0) would use */

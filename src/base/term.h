@@ -10,7 +10,8 @@
 bool term_is(int fd);
 bool term_color(int fd);                             /* a terminal, TERM is not "dumb" and NO_COLOR is not set */
 void term_size(int fd, int *columns, int *rows);     /* 80 and 24 where there is no terminal */
-/* Appends text that may hold any bytes: controls (an escape would speak to the terminal) and what is no UTF-8 become U+FFFD. */
+/* Appends text that may hold any bytes: controls (an escape would speak to the terminal) and what is no UTF-8 become
+ * U+FFFD. */
 void term_text(struct buf *out, const char *s, size_t n);
 size_t term_columns(const char *s, size_t n);        /* that a text takes, shown by term_text: 0, 1 or 2 a character */
 size_t term_fit(const char *s, size_t n, size_t columns); /* bytes of the longest beginning that fits */

@@ -8,7 +8,8 @@
 
 #include "base/buf.h"
 
-/* Bytes of the character at s (1–4), its code point in *cp; 0 if the bytes are invalid or incomplete; s has n > 0 bytes. */
+/* Bytes of the character at s (1–4), its code point in *cp; 0 if the bytes are invalid or incomplete; s has n > 0
+ * bytes. */
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
 size_t utf8_encode(uint32_t cp, char out[4]);               /* bytes written; cp must be valid */
 bool utf8_valid(const char *s, size_t n, size_t *bad);      /* *bad: offset of the first wrong byte; may be NULL */

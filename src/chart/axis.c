@@ -1,5 +1,6 @@
-/* axis: ranges and ticks. A step between ticks is 1, 2 or 5 times a power of ten; on a logarithmic axis ticks are powers of ten,
- * or 1, 2 and 5 times those where there are few, or round numbers as on a linear axis where there is not even one. */
+/* axis: ranges and ticks. A step between ticks is 1, 2 or 5 times a power of ten; on a logarithmic axis ticks are
+ * powers of ten, or 1, 2 and 5 times those where there are few, or round numbers as on a linear axis where there is not
+ * even one. */
 #include "chart/axis.h"
 
 #include <math.h>
@@ -45,7 +46,8 @@ static void hold_series(const struct chart *c, const struct chart_series *s, str
 	}
 }
 
-/* An axis over the range; where that is a point, over its surroundings. `air` is the part that is added at both ends. */
+/* An axis over the range; where that is a point, over its surroundings. `air` is the part that is added at both
+ * ends. */
 static void set_axis(struct axis *a, struct range r, bool is_log, double air)
 {
 	double size = fmax(fabs(r.low), fabs(r.high)), span = r.high - r.low;
@@ -119,7 +121,8 @@ static void tick_text(char out[16], double v, double step, double size)
 		snprintf(out, 16, "0");
 	} else if (size >= 1e15 || size < 1e-3) {
 		int exponent = (int)floor(log10(fabs(v)) + 1e-12);
-		snprintf(number, sizeof(number), "%.*f", (int)fmin(4, decimals(step / pow(10, exponent))), v / pow(10, exponent));
+		snprintf(number, sizeof(number), "%.*f", (int)fmin(4, decimals(step / pow(10, exponent))),
+		         v / pow(10, exponent));
 		trim(number);
 		snprintf(out, 16, "%.9se%d", number, exponent);
 	} else {

@@ -1,4 +1,5 @@
-/* axis: numbers to places between 0 and 1, and the round numbers worth a tick. What chart_svg and chart_braille share. */
+/* axis: numbers to places between 0 and 1, and the round numbers worth a tick. What chart_svg and chart_braille
+ * share. */
 #ifndef CHART_AXIS_H
 #define CHART_AXIS_H
 
@@ -20,6 +21,7 @@ struct axis_ticks {
 void axis_fit(const struct chart *c, struct axis *x, struct axis *y); /* hold all of a chart; y with some air */
 double axis_place(const struct axis *a, double v);                    /* NAN for no place */
 size_t chart_color(const struct chart *c, size_t series);             /* 0 … CHART_COLORS − 1 */
-void axis_ticks(const struct axis *a, size_t wanted, struct axis_ticks *out); /* about `wanted`, 2 to 10; none where the axis is empty */
+/* about `wanted`, 2 to 10; none where the axis is empty */
+void axis_ticks(const struct axis *a, size_t wanted, struct axis_ticks *out);
 
 #endif

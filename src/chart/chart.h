@@ -4,9 +4,9 @@
  *     struct chart c = { .title = "loss", .x_label = "step", .y_label = "nats a token", .series = &s, .n_series = 1 };
  *     chart_svg(&out, &c, 1);
  *
- * A number that is no place on its axis (NaN, infinite, not positive on a logarithmic axis) is a gap in its line. Axes hold
- * all that is drawn, with ticks on round numbers. Texts are borrowed, may be any bytes, and are escaped. A chart without a
- * place to draw says "no data". */
+ * A number that is no place on its axis (NaN, infinite, not positive on a logarithmic axis) is a gap in its line. Axes
+ * hold all that is drawn, with ticks on round numbers. Texts are borrowed, may be any bytes, and are escaped. A chart
+ * without a place to draw says "no data". */
 #ifndef CHART_CHART_H
 #define CHART_CHART_H
 
@@ -39,12 +39,13 @@ struct chart {
 	size_t n_marks;
 };
 
-/* Appends one <svg> element with n charts below each other: nothing outside is referred to, text is text, and colours follow the
- * reader's prefers-color-scheme. Right as a file and inside a page. At most about four points a pixel are written, minima and maxima kept. */
+/* Appends one <svg> element with n charts below each other: nothing outside is referred to, text is text, and colours
+ * follow the reader's prefers-color-scheme. Right as a file and inside a page. At most about four points a pixel are
+ * written, minima and maxima kept. */
 void chart_svg(struct buf *out, const struct chart *c, size_t n);
 
-/* Appends lines of at most `columns` (20 and more) characters, about `rows` of them (8 and more) with title, axis and legend. Colours are
- * ANSI's, when wanted. */
+/* Appends lines of at most `columns` (20 and more) characters, about `rows` of them (8 and more) with title, axis and
+ * legend. Colours are ANSI's, when wanted. */
 void chart_braille(struct buf *out, const struct chart *c, int columns, int rows, bool color);
 
 #endif

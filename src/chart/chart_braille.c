@@ -1,6 +1,6 @@
-/* chart_braille: a chart in characters, each of which holds 2 × 4 dots (U+2800 and the bits of its dots). A cell has the colour of the
- * series that was drawn last in it. Where there are several series, each ends in its letter, so that they are told apart without
- * colours too. */
+/* chart_braille: a chart in characters, each of which holds 2 × 4 dots (U+2800 and the bits of its dots). A cell has
+ * the colour of the series that was drawn last in it. Where there are several series, each ends in its letter, so that
+ * they are told apart without colours too. */
 #include "chart/chart.h"
 
 #include <math.h>
@@ -14,7 +14,8 @@
 
 enum { ROWS_MIN = 3, COLUMNS_MIN = 20 };
 
-static const char *const ansi[CHART_COLORS] = { "\033[94m", "\033[33m", "\033[32m", "\033[35m", "\033[91m", "\033[36m", "\033[93m", "\033[37m" };
+static const char *const ansi[CHART_COLORS] = { "\033[94m", "\033[33m", "\033[32m", "\033[35m",
+	                                        "\033[91m", "\033[36m", "\033[93m", "\033[37m" };
 
 struct cell {
 	uint8_t dots, ink;  /* ink: 1 + the series, 0 for none */
@@ -59,7 +60,8 @@ static void draw_line(const struct canvas *v, int x0, int y0, int x1, int y1, in
 	}
 }
 
-static void draw_curve(const struct canvas *v, const struct chart_series *s, const double *y, bool points, int gap, uint8_t ink)
+static void draw_curve(const struct canvas *v, const struct chart_series *s, const double *y, bool points, int gap,
+                       uint8_t ink)
 {
 	bool pen = false;
 	int last_x = 0, last_y = 0;
@@ -126,7 +128,11 @@ static void draw_mark(const struct canvas *v, const struct chart_mark *m)
 	else
 		v->cells[row * v->columns + column].glyph = 0x25CF;
 	if (m->text)
-		write_over(v, isnan(x) ? column : column + 2 + columns > v->columns ? column - 1 - columns : column + 2, row, m->text);
+		write_over(v,
+		           isnan(x)                          ? column :
+		           column + 2 + columns > v->columns ? column - 1 - columns :
+		                                               column + 2,
+		           row, m->text);
 }
 
 static void draw(const struct canvas *v)
@@ -179,7 +185,8 @@ static void add_fitting(struct buf *out, const char *text, int columns)
 /* "loss, nats a token" */
 static void add_title(struct buf *out, const struct chart *c, int columns)
 {
-	char *title = mem_printf("%s%s%s", c->title ? c->title : "", c->title && c->y_label ? ", " : "", c->y_label ? c->y_label : "");
+	char *title = mem_printf("%s%s%s", c->title ? c->title : "", c->title && c->y_label ? ", " : "",
+	                         c->y_label ? c->y_label : "");
 	add_fitting(out, title, columns);
 	buf_addc(out, '\n');
 	mem_free(title);
@@ -202,7 +209,8 @@ static void add_plot(struct buf *out, const struct canvas *v, const struct axis_
 static void add_x_axis(struct buf *out, const struct canvas *v, int margin)
 {
 	struct axis_ticks x;
-	int name = v->c->x_label ? (int)term_columns(v->c->x_label, strlen(v->c->x_label)) : 0, used = 0, end = v->columns - (name ? name + 1 : 0);
+	int name = v->c->x_label ? (int)term_columns(v->c->x_label, strlen(v->c->x_label)) : 0, used = 0,
+	    end = v->columns - (name ? name + 1 : 0);
 	struct buf labels = BUF_INIT;
 	axis_ticks(&v->x, (size_t)MAX(2, v->columns / 10), &x);
 	buf_addf(out, "%*s └", margin, "");
@@ -220,7 +228,8 @@ static void add_x_axis(struct buf *out, const struct canvas *v, int margin)
 		buf_addf(&labels, "%*s%s", at - used, "", x.text[k]);
 		used = at + n;
 	}
-	buf_addf(out, "\n%*s  %s%*s", margin, "", buf_str(&labels), name && name < v->columns - used ? v->columns - used - name : 0, "");
+	buf_addf(out, "\n%*s  %s%*s", margin, "", buf_str(&labels),
+	         name && name < v->columns - used ? v->columns - used - name : 0, "");
 	if (name && name < v->columns - used)
 		add_fitting(out, v->c->x_label, name);
 	buf_addc(out, '\n');
@@ -231,7 +240,8 @@ static void add_legend(struct buf *out, const struct canvas *v, int margin, int 
 {
 	for (size_t i = 0; i < v->c->n_series && v->c->n_series > 1; i++) {
 		const char *name = v->c->series[i].name ? v->c->series[i].name : "";
-		buf_addf(out, "%*s  %s%c%s ", margin, "", v->color ? ansi[chart_color(v->c, i)] : "", (char)letter(i), v->color ? "\033[0m" : "");
+		buf_addf(out, "%*s  %s%c%s ", margin, "", v->color ? ansi[chart_color(v->c, i)] : "", (char)letter(i),
+		         v->color ? "\033[0m" : "");
 		add_fitting(out, name, columns - margin - 4);
 		buf_addc(out, '\n');
 	}

@@ -1,6 +1,7 @@
-/* chart_svg: charts as one SVG element. Positions are written with a tenth of a pixel. Widths of texts are estimated, since only the
- * reader knows the font. Colours are classes, defined for light and, in a media query, for dark; the palette keeps a contrast of at
- * least 3 to 1 to its background in both. Ids are not used, so that several pictures may stand in one page. */
+/* chart_svg: charts as one SVG element. Positions are written with a tenth of a pixel. Widths of texts are estimated,
+ * since only the reader knows the font. Colours are classes, defined for light and, in a media query, for dark; the
+ * palette keeps a contrast of at least 3 to 1 to its background in both. Ids are not used, so that several pictures may
+ * stand in one page. */
 #include "chart/chart.h"
 
 #include <math.h>
@@ -14,8 +15,10 @@
 enum { WIDTH = 720, LEFT = 70, RIGHT = 18, PLOT_HEIGHT = 170, LINE = 18, NAME_COLUMNS = 48 };
 #define LETTER 6.6 /* pixels that a column of text takes, about */
 
-static const char *const light[CHART_COLORS] = { "#1f5fbf", "#c2410c", "#15803d", "#7e22ce", "#be185d", "#0e7490", "#854d0e", "#525252" };
-static const char *const dark[CHART_COLORS] = { "#6ea8fe", "#fb923c", "#4ade80", "#c084fc", "#f472b6", "#22d3ee", "#facc15", "#a3a3a3" };
+static const char *const light[CHART_COLORS] = { "#1f5fbf", "#c2410c", "#15803d", "#7e22ce",
+	                                         "#be185d", "#0e7490", "#854d0e", "#525252" };
+static const char *const dark[CHART_COLORS] = { "#6ea8fe", "#fb923c", "#4ade80", "#c084fc",
+	                                        "#f472b6", "#22d3ee", "#facc15", "#a3a3a3" };
 
 /* One chart on its way: its axes and where its plot lies, in pixels. */
 struct view {
@@ -26,17 +29,24 @@ struct view {
 };
 
 static double x_pixel(const struct view *v, double x) { return LEFT + axis_place(&v->x, x) * (WIDTH - LEFT - RIGHT); }
-static double y_pixel(const struct view *v, double y) { return v->bottom - axis_place(&v->y, y) * (v->bottom - v->top); }
+static double y_pixel(const struct view *v, double y)
+{
+	return v->bottom - axis_place(&v->y, y) * (v->bottom - v->top);
+}
 
 static void add_style(struct buf *out)
 {
-	buf_adds(out, "<style>.kc-bg{fill:#fff}.kc-ink{fill:#1b1f24}.kc-dim{fill:#57606a}.kc-grid{stroke:#e3e6ea;stroke-width:1}"
-	              ".kc-axis{stroke:#8c959f;stroke-width:1}.kc-line{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}"
-	              ".kc-text{font:12px system-ui,sans-serif}.kc-title{font:600 14px system-ui,sans-serif}.kc-dash{stroke-dasharray:5 4}"
+	buf_adds(out, "<style>.kc-bg{fill:#fff}.kc-ink{fill:#1b1f24}.kc-dim{fill:#57606a}.kc-grid{stroke:#e3e6ea;"
+	              "stroke-width:1}"
+	              ".kc-axis{stroke:#8c959f;stroke-width:1}.kc-line{fill:none;stroke-width:1.6;stroke-linejoin:"
+	              "round;stroke-linecap:round}"
+	              ".kc-text{font:12px system-ui,sans-serif}.kc-title{font:600 14px "
+	              "system-ui,sans-serif}.kc-dash{stroke-dasharray:5 4}"
 	              ".kc-band{fill-opacity:.18;stroke:none}");
 	for (int i = 0; i < CHART_COLORS; i++)
 		buf_addf(out, ".kc-s%d{stroke:%s}.kc-f%d{fill:%s}", i, light[i], i, light[i]);
-	buf_adds(out, "@media(prefers-color-scheme:dark){.kc-bg{fill:#14171c}.kc-ink{fill:#e6e9ed}.kc-dim{fill:#9aa4af}.kc-grid{stroke:#2a2f37}"
+	buf_adds(out, "@media(prefers-color-scheme:dark){.kc-bg{fill:#14171c}.kc-ink{fill:#e6e9ed}.kc-dim{fill:#9aa4af}"
+	              ".kc-grid{stroke:#2a2f37}"
 	              ".kc-axis{stroke:#6b7480}");
 	for (int i = 0; i < CHART_COLORS; i++)
 		buf_addf(out, ".kc-s%d{stroke:%s}.kc-f%d{fill:%s}", i, dark[i], i, dark[i]);
@@ -64,7 +74,8 @@ static void add_sample(struct buf *out, const struct chart_series *s, size_t col
 	if (s->points)
 		buf_addf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" class=\"kc-f%zu\"/>", x + 11, y - 4, color);
 	else
-		buf_addf(out, "<path d=\"M%.1f %.1fh22\" class=\"kc-line kc-s%zu%s\"/>", x, y - 4, color, s->dashed ? " kc-dash" : "");
+		buf_addf(out, "<path d=\"M%.1f %.1fh22\" class=\"kc-line kc-s%zu%s\"/>", x, y - 4, color,
+		         s->dashed ? " kc-dash" : "");
 }
 
 /* The lines that the legend takes; drawn from y on, where out is given. */
@@ -82,7 +93,8 @@ static int legend(struct buf *out, const struct chart *c, double y)
 		}
 		if (out) {
 			add_sample(out, &c->series[i], chart_color(c, i), x, y + LINE * (lines - 1));
-			add_text(out, x + 28, y + LINE * (lines - 1), "kc-text kc-ink", "start", c->series[i].name ? c->series[i].name : "?");
+			add_text(out, x + 28, y + LINE * (lines - 1), "kc-text kc-ink", "start",
+			         c->series[i].name ? c->series[i].name : "?");
 		}
 		x += width;
 	}
@@ -91,9 +103,10 @@ static int legend(struct buf *out, const struct chart *c, double y)
 
 /* --- series --- */
 
-/* The last of the points from i on that lie in i's pixel column; *low and *high: the lowest and highest of them. A gap ends the column.
- * i has a place. */
-static size_t column_end(const struct view *v, const struct chart_series *s, const double *y, size_t i, size_t *low, size_t *high)
+/* The last of the points from i on that lie in i's pixel column; *low and *high: the lowest and highest of them. A gap
+ * ends the column. i has a place. */
+static size_t column_end(const struct view *v, const struct chart_series *s, const double *y, size_t i, size_t *low,
+                         size_t *high)
 {
 	double column = floor(x_pixel(v, s->x[i]));
 	*low = *high = i;
@@ -160,7 +173,8 @@ static bool in_band(const struct view *v, const struct chart_series *s, size_t i
 	return has_place(v, s->x[i], s->low[i]) && has_place(v, s->x[i], s->high[i]);
 }
 
-/* The band from `begin` until before `end`: along the high edge and back along the low one, a pixel column's extremes each. */
+/* The band from `begin` until before `end`: along the high edge and back along the low one, a pixel column's extremes
+ * each. */
 static void add_band_run(const struct view *v, const struct chart_series *s, size_t begin, size_t end)
 {
 	bool pen = false;
@@ -214,7 +228,8 @@ static void add_axes(const struct view *v)
 	for (size_t i = 0; i < x.n; i++) {
 		double at = LEFT + x.at[i] * (WIDTH - LEFT - RIGHT);
 		buf_addf(out, "<path d=\"M%.1f %.1fv4\" class=\"kc-axis\"/>\n", at, v->bottom);
-		add_text(out, at, v->bottom + 17, "kc-text kc-dim", at > WIDTH - RIGHT - 12 ? "end" : "middle", x.text[i]);
+		add_text(out, at, v->bottom + 17, "kc-text kc-dim", at > WIDTH - RIGHT - 12 ? "end" : "middle",
+		         x.text[i]);
 	}
 	buf_addf(out, "<path d=\"M%d %.1fH%d\" class=\"kc-axis\"/>\n", LEFT, v->bottom, WIDTH - RIGHT);
 	if (v->c->x_label)
@@ -271,7 +286,8 @@ static void add_description(struct buf *out, const struct chart *c)
 
 static double chart_height(const struct chart *c)
 {
-	return 10 + (c->title ? 24 : 0) + LINE * legend(NULL, c, 0) + 6 + PLOT_HEIGHT + 24 + (c->x_label ? LINE : 0) + 8;
+	return 10 + (c->title ? 24 : 0) + LINE * legend(NULL, c, 0) + 6 + PLOT_HEIGHT + 24 + (c->x_label ? LINE : 0) +
+	       8;
 }
 
 static void add_chart(struct buf *out, const struct chart *c, double y)
@@ -299,7 +315,8 @@ static void add_chart(struct buf *out, const struct chart *c, double y)
 	for (size_t i = 0; i < c->n_marks; i++)
 		add_mark(&v, &c->marks[i]);
 	if (v.x.empty || v.y.empty)
-		add_text(out, (LEFT + WIDTH - RIGHT) / 2.0, (v.top + v.bottom) / 2, "kc-text kc-dim", "middle", "no data");
+		add_text(out, (LEFT + WIDTH - RIGHT) / 2.0, (v.top + v.bottom) / 2, "kc-text kc-dim", "middle",
+		         "no data");
 	buf_adds(out, "</g>\n");
 }
 

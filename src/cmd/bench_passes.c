@@ -10,7 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "infer/session.h"
 #include "op/trace.h"
 
@@ -42,7 +42,8 @@ struct infer {
 	struct session *s;
 	int32_t *ids;
 	size_t n, chunk;                   /* tokens of a sequence; how many are fed at once */
-	int streams, depth;                /* more than 1: sequences, one token of each in a step; tokens that the context begins with */
+	/* more than 1: sequences, one token of each in a step; tokens that the context begins with */
+	int streams, depth;
 	struct session_part parts[SESSION_ROWS];
 };
 
@@ -57,7 +58,8 @@ static int feed_streams(struct infer *x, struct err *e)
 	}
 	for (size_t i = 0; i < x->n && status == 0; i++) {
 		for (int k = 0; k < x->streams; k++)
-			x->parts[k] = (struct session_part){ .sequence = k + 1, .ids = x->ids + i, .n = 1, .wanted = true };
+			x->parts[k] =
+				(struct session_part){ .sequence = k + 1, .ids = x->ids + i, .n = 1, .wanted = true };
 		status = session_step(x->s, x->parts, x->streams, e);
 	}
 	for (int k = 0; k < x->streams; k++)
@@ -103,7 +105,7 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	struct meter_span span;
 	int status = count_cost(app, x, out, e);
 
-	books_open_span(&span);
+	metering_open_span(&span);
 	for (out->n = 0; status == 0 && out->n < repetitions && !app_interrupted(); out->n++) {
 		double begin = clock_seconds();
 		status = feed(x, e);
@@ -111,13 +113,14 @@ static int time_feeds(struct app *app, struct infer *x, int repetitions, struct 
 	}
 	if (status == 0 && out->n == 0)
 		status = err_set(e, "interrupted");
-	books_read_span(&span, &out->gas);
+	metering_read_span(&span, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, const struct pass_inference *what, size_t chunk, int repetitions, struct pass_result *out, struct err *e)
+static int infer_pass(struct app *app, struct model *m, const struct pass_inference *what, size_t chunk,
+                      int repetitions, struct pass_result *out, struct err *e)
 {
 	struct infer x = { .n = (size_t)what->n, .chunk = chunk, .streams = what->streams, .depth = what->depth };
 	struct session_size size = { what->n + what->depth, what->streams > 1 ? what->streams + 1 : 1, what->cache };
@@ -141,12 +144,14 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 	return status;
 }
 
-int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e)
+int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
+                 struct pass_result *out, struct err *e)
 {
 	return infer_pass(app, m, what, (size_t)what->n, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e)
+int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
+                struct pass_result *out, struct err *e)
 {
 	return infer_pass(app, m, what, 1, repetitions, out, e);
 }
@@ -171,7 +176,8 @@ static int write_text(const char *path, uint64_t words, struct err *e)
 	return status;
 }
 
-static int make_recipe(struct recipe *r, struct opt_parse *p, const struct pass_training *what, const char *data, int micro_documents, int steps, struct err *e)
+static int make_recipe(struct recipe *r, struct opt_parse *p, const struct pass_training *what, const char *data,
+                       int micro_documents, int steps, struct err *e)
 {
 	json_t *none = json_object();
 	int status = recipe_load(r, p, none, e);
@@ -204,13 +210,13 @@ static int time_steps(struct trainer *t, int repetitions, struct pass_result *ou
 	out->tokens = m.tokens;
 	out->flops = m.flops - m.int_ops;
 	out->int_ops = m.int_ops;
-	books_open_span(&span);
+	metering_open_span(&span);
 	for (out->n = 0; out->n < repetitions && !app_interrupted(); out->n++) {
 		if (trainer_step(t, &m, e) < 0)
 			return -1;
 		out->seconds[out->n] = m.seconds;
 	}
-	books_read_span(&span, &out->gas);
+	metering_read_span(&span, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
 	return out->n ? 0 : err_set(e, "interrupted");
@@ -223,13 +229,15 @@ struct training {
 	struct trainer *trainer;
 };
 
-static int training_open(struct training *x, struct app *app, const struct pass_training *what, int micro_documents, int steps, struct err *e)
+static int training_open(struct training *x, struct app *app, const struct pass_training *what, int micro_documents,
+                         int steps, struct err *e)
 {
 	const char *tmp = env_get("TMPDIR");
 	struct err ignored = ERR_INIT;
 
 	*x = (struct training){ .data = mem_printf("%s/kungfu-bench-%ld.jsonl", tmp ? tmp : "/tmp", (long)getpid()) };
-	int status = write_text(x->data, MAX((uint64_t)TEXT_WORDS, (uint64_t)what->length * (uint64_t)what->documents / 2), e);
+	int status = write_text(x->data,
+	                        MAX((uint64_t)TEXT_WORDS, (uint64_t)what->length * (uint64_t)what->documents / 2), e);
 	if (status == 0)
 		status = make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e);
 	if (status == 0)
@@ -245,7 +253,8 @@ static void training_close(struct training *x)
 	mem_free(x->data);
 }
 
-int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out, struct err *e)
+int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out,
+               struct err *e)
 {
 	struct training x;
 
@@ -280,7 +289,8 @@ int pass_train_largest(struct app *app, const struct pass_training *what, size_t
 	struct training x;
 	int low = 0, high = 1, status = training_open(&x, app, what, 1, 1, e);
 
-	for (; status == 0 && high <= what->documents && fits(x.trainer, what->length, high, memory); high = MIN(2 * high, MAX(what->documents, high + 1)))
+	for (; status == 0 && high <= what->documents && fits(x.trainer, what->length, high, memory);
+	     high = MIN(2 * high, MAX(what->documents, high + 1)))
 		low = high;
 	while (status == 0 && high - low > 1) {
 		int middle = low + (high - low) / 2;

@@ -1,11 +1,12 @@
-/* bench_passes: the three things that `kungfu bench` times with a model. Each makes a pass once to warm up, then `repetitions` times. */
+/* bench_passes: the three things that `kungfu bench` times with a model. Each makes a pass once to warm up, then
+ * `repetitions` times. */
 #ifndef CMD_BENCH_PASSES_H
 #define CMD_BENCH_PASSES_H
 
 #include "cmd/command.h"
 #include "gas/meter.h"
 #include "infer/session.h"
-#include "learn/trainer.h"
+#include "train/trainer.h"
 
 enum { REPETITIONS_MAX = 1000 };
 
@@ -13,7 +14,8 @@ struct pass_result {
 	int64_t tokens;                    /* of one pass */
 	int n;
 	double seconds[REPETITIONS_MAX];   /* of each repetition, sorted */
-	double flops, int_ops, bytes;      /* of one pass, as the tape counts them: in f32, in int8; bytes 0 where the weights are not what binds */
+	/* of one pass, as the tape counts them: in f32, in int8; bytes 0 where the weights are not what binds */
+	double flops, int_ops, bytes;
 	struct gas gas;                    /* of all repetitions together, the first pass left out */
 	size_t planned_bytes;              /* of training: the process by its plan */
 	size_t used_bytes;                 /* the process as it was after the repetitions, everything open */
@@ -26,17 +28,21 @@ struct pass_inference {
 	const struct adapter *adapter;     /* or NULL; where it is several, the k-th sequence has its k-th */
 };
 /* One prompt, the head for its last token; streams: 1. */
-int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e);
+int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
+                 struct pass_result *out, struct err *e);
 /* Single tokens. */
-int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions, struct pass_result *out, struct err *e);
+int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
+                struct pass_result *out, struct err *e);
 
 /* Steps of one micro-batch each: so many documents of so many tokens. */
 enum { TRAIN_LENGTH = 512, TRAIN_DOCUMENTS = 2 };    /* what is usual */
 struct pass_training { const char *model, *method /* lora, full */, *compute; int length, documents; };
-int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out, struct err *e);
+int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out,
+               struct err *e);
 /* Its dry run alone. */
 int pass_train_plan(struct app *app, const struct pass_training *what, struct trainer_plan *out, struct err *e);
-/* Also dry: the most documents, up to what->documents, of which a micro-batch would need at most `memory` bytes, everything recomputed that can be; 0: none. */
+/* Also dry: the most documents, up to what->documents, of which a micro-batch would need at most `memory` bytes,
+ * everything recomputed that can be; 0: none. */
 int pass_train_largest(struct app *app, const struct pass_training *what, size_t memory, int *documents, struct err *e);
 
 /* Tokens a second: the median, the slowest and the fastest repetition. */

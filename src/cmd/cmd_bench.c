@@ -1,6 +1,6 @@
-/* bench: what this machine can do, and how much of that a model gets: training, prompt processing, generation, each as a share of the
- * roofline: the slower of its operations at the speeds of the best products (f32, int8) and its bytes at the speed of reading memory.
- * No peer is needed; beside peers it is measured by `make bench`. */
+/* bench: what this machine can do, and how much of that a model gets: training, prompt processing, generation, each as
+ * a share of the roofline: the slower of its operations at the speeds of the best products (f32, int8) and its bytes at
+ * the speed of reading memory. No peer is needed; beside peers it is measured by `make bench`. */
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@
 
 extern const struct command cmd_bench;
 
-#define MACHINE_SECONDS 1.8            /* of measuring the machine: gas/profile_measure.c, op/speeds.c */
+#define MACHINE_SECONDS 1.8            /* of measuring the machine: gas/profile_measure.c, op/roofline.c */
 #define MACHINE_BYTES 537e6
 #define USUAL_FLOPS 1e11               /* of a machine that was never measured */
 
@@ -29,13 +29,18 @@ struct options {
 
 static const struct opt bench_opts[] = {
 	OPT_GROUP("What to time (all three when none is given)"),
-	OPT_INT("prefill", struct options, prefill, "512", 1, 1 << 20, "one prompt of N tokens into an empty context, the head for the last"),
+	OPT_INT("prefill", struct options, prefill, "512", 1, 1 << 20,
+	        "one prompt of N tokens into an empty context, the head for the last"),
 	OPT_INT("decode", struct options, decode, "64", 1, 1 << 20, "N single tokens from an empty context"),
-	OPT_CHOICE("train", struct options, train, "lora", "lora|full", "training steps of two documents of 512 tokens"),
+	OPT_CHOICE("train", struct options, train, "lora", "lora|full",
+	           "training steps of two documents of 512 tokens"),
 	OPT_GROUP("How"),
-	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1, "sequences that are decoded beside each other"),
-	OPT_INT("depth", struct options, depth, "0", 0, 1 << 20, "tokens that the context holds before what is timed of prompts and single tokens"),
-	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX, "of each, after one to warm up; the median counts"),
+	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1,
+	        "sequences that are decoded beside each other"),
+	OPT_INT("depth", struct options, depth, "0", 0, 1 << 20,
+	        "tokens that the context holds before what is timed of prompts and single tokens"),
+	OPT_INT("repetitions", struct options, repetitions, "5", 3, REPETITIONS_MAX,
+	        "of each, after one to warm up; the median counts"),
 	COMPUTE_OPT(struct options, compute, "auto"),
 	CACHE_OPTS(struct options, cache),
 	COMMON_OPTS(struct options, common),
@@ -53,8 +58,11 @@ static void show_machine(const struct profile *p)
 	app_print("  reading       %8.1f GB/s\n  copying       %8.1f GB/s\n", p->read_bytes / 1e9, p->copy_bytes / 1e9);
 	app_print("  barrier       %8.2f µs\n", p->barrier_seconds * 1e6);
 	for (int i = 0; i < p->n_ops; i++)
-		app_print("%s%s %.0f %%%s", i ? i % 6 ? ", " : "                " : "  ops, of these ", p->op[i].op, 100 * p->op[i].share,
-		          i + 1 == p->n_ops ? "\n" : i % 6 == 5 ? ",\n" : "");
+		app_print("%s%s %.0f %%%s", i ? i % 6 ? ", " : "                " : "  ops, of these ", p->op[i].op,
+		          100 * p->op[i].share,
+		          i + 1 == p->n_ops ? "\n" :
+		          i % 6 == 5        ? ",\n" :
+		                              "");
 }
 
 static void put_machine(json_t *j, const struct profile *p)
@@ -74,14 +82,16 @@ static double limit_of(const struct pass_result *r, const struct profile *p)
 	return (double)r->tokens / MAX(work, r->bytes / p->read_bytes);
 }
 
-static void report(json_t *j, const struct profile *p, const char *name, const char *what, bool quiet, const struct pass_result *r)
+static void report(json_t *j, const struct profile *p, const char *name, const char *what, bool quiet,
+                   const struct pass_result *r)
 {
 	double median, low, high, limit = limit_of(r, p);
 	char key[64];
 
 	pass_rates(r, &median, &low, &high);
 	if (!quiet)
-		app_print("%-24s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what, median, low, high, 100 * median / limit, limit);
+		app_print("%-24s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what,
+		          median, low, high, 100 * median / limit, limit);
 	snprintf(key, sizeof(key), "%s_tokens_per_second", name);
 	json_object_set_new(j, key, jsonx_number(median));
 	snprintf(key, sizeof(key), "%s_spread", name);
@@ -109,13 +119,18 @@ static const char *depth_words(const struct options *o, char out[32])
 static int time_inference(struct bench *b, struct model *m, struct err *e)
 {
 	const struct options *o = b->o;
-	struct pass_inference prompt = { .n = (int)o->prefill, .streams = 1, .depth = (int)o->depth, .cache = cache_types(&o->cache) };
-	struct pass_inference single = { .n = (int)o->decode, .streams = (int)o->streams, .depth = (int)o->depth, .cache = cache_types(&o->cache) };
+	struct pass_inference prompt = {
+		.n = (int)o->prefill, .streams = 1, .depth = (int)o->depth, .cache = cache_types(&o->cache)
+	};
+	struct pass_inference single = {
+		.n = (int)o->decode, .streams = (int)o->streams, .depth = (int)o->depth, .cache = cache_types(&o->cache)
+	};
 	struct pass_result r;
 	char what[96], after[32];
 
 	if (b->prefill) {
-		snprintf(what, sizeof(what), "prefill of %lld%s, %s", (long long)o->prefill, depth_words(o, after), b->app->compute);
+		snprintf(what, sizeof(what), "prefill of %lld%s, %s", (long long)o->prefill, depth_words(o, after),
+		         b->app->compute);
 		log_live("%s", what);
 		if (pass_prefill(b->app, m, &prompt, (int)o->repetitions, &r, e) < 0)
 			return -1;
@@ -123,7 +138,8 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
 	}
 	if (b->decode) {
-		snprintf(what, sizeof(what), "decoding %lld x %lld%s, %s", (long long)o->decode, (long long)o->streams, depth_words(o, after), b->app->compute);
+		snprintf(what, sizeof(what), "decoding %lld x %lld%s, %s", (long long)o->decode, (long long)o->streams,
+		         depth_words(o, after), b->app->compute);
 		log_live("%s", what);
 		if (pass_decode(b->app, m, &single, (int)o->repetitions, &r, e) < 0)
 			return -1;
@@ -138,7 +154,8 @@ static int time_training(struct bench *b, int n_ctx, struct err *e)
 	struct pass_result r;
 	char what[64];
 
-	snprintf(what, sizeof(what), "training (%s), %s", b->o->train, strcmp(b->o->train, "full") ? b->app->compute : "f32");
+	snprintf(what, sizeof(what), "training (%s), %s", b->o->train,
+	         strcmp(b->o->train, "full") ? b->app->compute : "f32");
 	log_live("%s", what);
 	log_set(LOG_QUIET); /* the trainer's own words about its data */
 	struct pass_training usual = { b->path, b->o->train, b->o->compute, MIN(TRAIN_LENGTH, n_ctx), TRAIN_DOCUMENTS };
@@ -180,17 +197,20 @@ static int measure_all(struct bench *b, struct model *m, struct err *e)
 /* Passes of a prompt and of single tokens, the one that warms up and the one that is counted along. */
 static int plan_inference(struct bench *b, struct model *m, struct predicted *p, double *bytes, struct err *e)
 {
-	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0, streams = (int)b->o->streams, depth = (int)b->o->depth;
+	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0,
+	    streams = (int)b->o->streams, depth = (int)b->o->depth;
 	int rows = MIN(MAX(MAX(prompt, depth), 1), SESSION_ROWS);
 	double one[2] = { 0 }, read[2] = { 0 }, passes = (double)b->o->repetitions + 2;
-	struct session_size size = { MAX(MAX(prompt, tokens) + depth, 2), streams > 1 ? streams + 1 : 1, cache_types(&b->o->cache) };
+	struct session_size size = { MAX(MAX(prompt, tokens) + depth, 2), streams > 1 ? streams + 1 : 1,
+		                     cache_types(&b->o->cache) };
 	struct session *s;
 	size_t work, cache;
 
 	if (session_new(&s, m, NULL, b->app->pool, b->app->kernels, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
-	int status = session_time(s, 0, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0], &read[1], e);
+	int status = session_time(s, 0, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0],
+	                          &read[1], e);
 	if (status == 0)
 		status = session_time(s, streams > 1, streams, 1, depth + tokens / 2, &one[0], &one[1], e);
 	session_bytes(s, &work, &cache);
@@ -203,17 +223,20 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 	return status;
 }
 
-/* Of training only memory is known beforehand, by a dry run; its seconds are operations over a usual share of the speed that was measured before, if any was. */
+/* Of training only memory is known beforehand, by a dry run; its seconds are operations over a usual share of the speed
+ * that was measured before, if any was. */
 static int plan_training(struct bench *b, struct loaded *l, struct predicted *p, double *bytes, struct err *e)
 {
 	struct info_memory memory;
 	bool full = !strcmp(b->o->train, "full");
-	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx), flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
+	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx),
+	       flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
 
 	if (info_memory(&memory, b->app, l, e) < 0)
 		return -1;
 	*bytes = (double)(full ? memory.full : memory.lora);
-	double seconds = ((double)b->o->repetitions + 1) * flops / (0.7 * (b->machine.sgemm_flops > 0 ? b->machine.sgemm_flops : USUAL_FLOPS));
+	double seconds = ((double)b->o->repetitions + 1) * flops /
+	                 (0.7 * (b->machine.sgemm_flops > 0 ? b->machine.sgemm_flops : USUAL_FLOPS));
 	predict_phase(p, "train", seconds);
 	p->loose_seconds = seconds;
 	return 0;
@@ -243,7 +266,9 @@ static int plan_bench(struct bench *b, struct model *m, struct err *e)
 
 static int bench(struct app *app, const struct options *o, const struct opt_parse *p, struct err *e)
 {
-	struct bench b = { .app = app, .o = o, .path = p->n_positional ? p->positional[0] : NULL, .summary = json_object() };
+	struct bench b = {
+		.app = app, .o = o, .path = p->n_positional ? p->positional[0] : NULL, .summary = json_object()
+	};
 	struct model m;
 
 	b.train = opt_given(p, "train");

@@ -1,4 +1,5 @@
-/* convert: an adapter in the other form: PEFT's folder to llama.cpp's GGUF file and back. The numbers stay what they are, up to the dtype. */
+/* convert: an adapter in the other form: PEFT's folder to llama.cpp's GGUF file and back. The numbers stay what they
+ * are, up to the dtype. */
 #include <string.h>
 #include <strings.h>
 
@@ -7,7 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/model_common.h"
 
 extern const struct command cmd_convert;
@@ -21,10 +22,10 @@ struct convert {
 
 static const struct opt convert_opts[] = {
 	ADAPTER_OPT(struct convert, adapter),
-	OPT_STRING("out", struct convert, out, NULL, "PATH", "what to write: FILE.gguf for llama.cpp, any other name is a folder of PEFT's form"),
+	OPT_STRING("out", struct convert, out, NULL, "PATH",
+	           "what to write: FILE.gguf for llama.cpp, any other name is a folder of PEFT's form"),
 	OPT_CHOICE("dtype", struct convert, dtype, "f32", "f32|f16", "of the numbers in FILE.gguf; a folder has f32"),
-	COMMON_OPTS(struct convert, common),
-	OPT_END
+	COMMON_OPTS(struct convert, common), OPT_END
 };
 
 static bool is_gguf(const char *name)
@@ -47,13 +48,14 @@ static void report(const struct app *app, const struct convert *o, const struct 
 {
 	char count[32];
 
-	books_out("result", o->out);
-	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
-	                      "parameters", (json_int_t)params_count(&a->params));
+	metering_out("result", o->out);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype",
+	                      is_gguf(o->out) ? o->dtype : "f32", "parameters", (json_int_t)params_count(&a->params));
 	app_summary(app, j);
 	if (app->json)
 		return;
-	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count), o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
+	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count),
+	        o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
 static int plan_convert(struct app *app, const struct loaded *l, struct err *e)
@@ -71,9 +73,10 @@ static int plan_convert(struct app *app, const struct loaded *l, struct err *e)
 
 static int write_adapter(const struct convert *o, struct loaded *l, struct err *e)
 {
-	books_phase("write");
+	metering_phase("write");
 	if (is_gguf(o->out))
-		return gguf_adapter_save(&l->adapter, &l->model, o->out, !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
+		return gguf_adapter_save(&l->adapter, &l->model, o->out,
+		                         !strcmp(o->dtype, "f16") ? DTYPE_F16 : DTYPE_F32, e);
 	return adapter_save(&l->adapter, &l->model, o->out, e);
 }
 

@@ -1,5 +1,6 @@
-/* data lint: what the model would see of rows, which tokens are learnt, and what is wrong with them. What is looked at and what is refused
- * is data/lint.h's; tune does the same before it trains. Nothing is trained here and no weight is read. */
+/* data lint: what the model would see of rows, which tokens are learnt, and what is wrong with them. What is looked at
+ * and what is refused is data/lint.h's; tune does the same before it trains. Nothing is trained here and no weight is
+ * read. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,7 +37,8 @@ static const struct opt lint_opts[] = {
 	OPT_INT("show", struct options, show, "0", 0, 1e6,
 	        "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
 	OPT_STRING("html", struct options, html, NULL, "FILE",
-	           "write a page for a browser: totals, lengths, and the first 200 documents (or --show N), what is learnt coloured"),
+	           "write a page for a browser: totals, lengths, and the first 200 documents (or --show N), what is "
+	           "learnt coloured"),
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,
 	  "N", "longest document in tokens; longer text is cut into several" },
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
@@ -115,7 +117,8 @@ static int plan_lint(struct app *app, const struct linting *x, struct err *e)
 	predict_begin(&p, "data lint");
 	predict_phase(&p, "documents", seconds);
 	predict_part(&p, "documents", bytes, "tokens of the rows");
-	predict_part(&p, "base", fmax(base, (double)mem_rss_peak() - bytes), "program, libraries, tokenizer, rows as read");
+	predict_part(&p, "base", fmax(base, (double)mem_rss_peak() - bytes),
+	             "program, libraries, tokenizer, rows as read");
 	p.loose_seconds = seconds;
 	return planned(app, &p, NULL, e);
 }
@@ -156,7 +159,8 @@ static void add_visible(struct buf *out, const struct buf *bytes)
 }
 
 /* The next stretch of tokens that are all learnt or all not, from *i on. */
-static bool next_stretch(const struct tokenizer *t, const struct document *d, int32_t *i, bool *learnt, struct buf *bytes)
+static bool next_stretch(const struct tokenizer *t, const struct document *d, int32_t *i, bool *learnt,
+                         struct buf *bytes)
 {
 	int32_t from = *i;
 
@@ -181,7 +185,8 @@ static void show_text(const struct tokenizer *t, const struct document *d, bool 
 		add_visible(&text, &bytes);
 		buf_adds(&text, color ? "\033[0m" : learnt ? "»" : "");
 	}
-	app_print("\n%s:%zu: %d tokens, %d learnt%s\n%s\n", d->file, d->line, d->n, d->n_learn, d->n_cut ? ", cut" : "", buf_str(&text));
+	app_print("\n%s:%zu: %d tokens, %d learnt%s\n%s\n", d->file, d->line, d->n, d->n_learn, d->n_cut ? ", cut" : "",
+	          buf_str(&text));
 	buf_release(&bytes);
 	buf_release(&text);
 }
@@ -205,7 +210,9 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 		json_t *ids = json_array();
 		for (int32_t k = from; k < i; k++)
 			json_array_append_new(ids, json_integer(d->ids[k]));
-		json_array_append_new(parts, json_pack("{s:o, s:b, s:o}", "text", jsonx_text(buf_str(&bytes), bytes.len), "learnt", learnt, "ids", ids));
+		json_array_append_new(parts,
+		                      json_pack("{s:o, s:b, s:o}", "text", jsonx_text(buf_str(&bytes), bytes.len),
+		                                "learnt", learnt, "ids", ids));
 	}
 	json_object_set_new(j, "tokens", json_integer(d->n));
 	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
@@ -252,7 +259,9 @@ static void say_losses(const struct side *s)
 	if (l->n_split)
 		app_print("  split        into %zu documents more\n", l->n_split);
 	if (l->n_rewritten)
-		app_print("  not learnt   %zu assistant turns that the template writes differently once others follow\n", l->n_rewritten);
+		app_print(
+			"  not learnt   %zu assistant turns that the template writes differently once others follow\n",
+			l->n_rewritten);
 	if (l->n_duplicates)
 		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file,
 		          l->duplicate.line, l->duplicate.text);
@@ -264,7 +273,8 @@ static void say_side(const struct linting *x, const struct side *s)
 	const struct documents *d = &s->documents;
 
 	app_print("%s: %zu rows of %s\n", s->path, s->rows.n, row_shape_name(s->rows.shape));
-	app_print("  documents    %zu, %zu tokens, %zu learnt; an end is learnt in %zu\n", l->n, l->tokens, l->learnt, l->n_ended);
+	app_print("  documents    %zu, %zu tokens, %zu learnt; an end is learnt in %zu\n", l->n, l->tokens, l->learnt,
+	          l->n_ended);
 	if (l->n)
 		app_print("  lengths      min %d, median %d, p95 %d, max %d\n", l->min, l->median, l->p95, l->max);
 	say_histogram(l);
@@ -286,7 +296,8 @@ static json_t *lengths_of(const struct lint *l)
 			json_array_append_new(histogram, json_pack("{s:I, s:I, s:I}", "from", (json_int_t)1 << i, "to",
 			                                           ((json_int_t)2 << i) - 1, "documents",
 			                                           (json_int_t)l->histogram[i]));
-	return json_pack("{s:i, s:i, s:i, s:i, s:o}", "min", l->min, "median", l->median, "p95", l->p95, "max", l->max, "histogram", histogram);
+	return json_pack("{s:i, s:i, s:i, s:i, s:o}", "min", l->min, "median", l->median, "p95", l->p95, "max", l->max,
+	                 "histogram", histogram);
 }
 
 static json_t *side_json(const struct side *s)
@@ -304,7 +315,8 @@ static json_t *side_json(const struct side *s)
 	json_object_set_new(j, "lengths", lengths_of(l));
 	json_object_set_new(j, "trained_rows", json_integer((json_int_t)s->documents.n));
 	json_object_set_new(j, "trained_tokens", json_integer((json_int_t)s->documents.tokens));
-	json_object_set_new(j, "computed_tokens", s->computed < 0 ? json_null() : json_integer((json_int_t)s->computed));
+	json_object_set_new(j, "computed_tokens",
+	                    s->computed < 0 ? json_null() : json_integer((json_int_t)s->computed));
 	json_object_set_new(j, "refused", json_integer((json_int_t)l->n_findings));
 	return j;
 }
@@ -331,7 +343,10 @@ static void report(const struct linting *x)
 
 	json_t *j = side_json(&x->train);
 	json_object_set_new(j, "eval", x->o->eval_data ? side_json(&x->eval) : json_null());
-	json_object_set_new(j, "overlap", !x->o->eval_data ? json_null() : json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents, "prompts", (json_int_t)both.prompts));
+	json_object_set_new(j, "overlap",
+	                    !x->o->eval_data ? json_null() :
+	                                       json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents,
+	                                                 "prompts", (json_int_t)both.prompts));
 	app_summary(x->app, j);
 	if (x->app->json)
 		return;
@@ -339,7 +354,8 @@ static void report(const struct linting *x)
 	if (!x->o->eval_data)
 		return;
 	say_side(x, &x->eval);
-	app_print("overlap: %zu documents of %s are in %s too, and %zu prompts\n", both.documents, x->eval.path, x->train.path, both.prompts);
+	app_print("overlap: %zu documents of %s are in %s too, and %zu prompts\n", both.documents, x->eval.path,
+	          x->train.path, both.prompts);
 }
 
 /* Written when rows are refused, too: it is where they are seen. */
@@ -347,15 +363,21 @@ static int write_page(const struct linting *x, struct err *e)
 {
 	const struct side *all[] = { &x->train, &x->eval };
 	struct lint_page_side sides[2];
-	struct lint_page page = { .model = io_basename(x->model), .tokenizer = x->codec.tokenizer, .max_length = x->max_length, .sides = sides,
-		                  .n_sides = x->o->eval_data ? 2 : 1, .limit = x->o->show ? (size_t)x->o->show : PAGE_DOCUMENTS };
+	struct lint_page page = { .model = io_basename(x->model),
+		                  .tokenizer = x->codec.tokenizer,
+		                  .max_length = x->max_length,
+		                  .sides = sides,
+		                  .n_sides = x->o->eval_data ? 2 : 1,
+		                  .limit = x->o->show ? (size_t)x->o->show : PAGE_DOCUMENTS };
 	struct buf text = BUF_INIT;
 
 	for (size_t i = 0; i < page.n_sides; i++)
-		sides[i] = (struct lint_page_side){ all[i]->path, &all[i]->rows, &all[i]->documents, &all[i]->lint, all[i]->computed };
+		sides[i] = (struct lint_page_side){ all[i]->path, &all[i]->rows, &all[i]->documents, &all[i]->lint,
+			                            all[i]->computed };
 	lint_page_write(&text, &page);
-	int status = text.overflow ? err_set(e, "%s: the page would be larger than 1 GB; --show N makes it smaller", x->o->html) :
-		                     io_write(x->o->html, text.data, text.len, e);
+	int status = text.overflow ? err_set(e, "%s: the page would be larger than 1 GB; --show N makes it smaller",
+	                                     x->o->html) :
+	                             io_write(x->o->html, text.data, text.len, e);
 	if (!status)
 		log_say("%s: a page of %zu bytes", x->o->html, text.len);
 	buf_release(&text);
@@ -393,7 +415,8 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 		x.codec = (struct text_codec){ l.model.tokenizer, l.chat };
 		x.max_length = (int32_t)MIN(o->max_length, (int64_t)l.model.config.n_ctx);
 		if (x.max_length < o->max_length)
-			log_say("the model has %d positions: documents are at most that long, not %lld", x.max_length, (long long)o->max_length);
+			log_say("the model has %d positions: documents are at most that long, not %lld", x.max_length,
+			        (long long)o->max_length);
 		x.vocabulary = l.model.config.V;
 		status = lint_data(app, &x, e);
 	}

@@ -1,5 +1,6 @@
-/* diff: in what two runs differ: what was asked for, on which data and model, by which version on which machine, and what came of it. A score
- * that knows its standard error says whether the difference is more than chance (95 %, as of independent samples). */
+/* diff: in what two runs differ: what was asked for, on which data and model, by which version on which machine, and
+ * what came of it. A score that knows its standard error says whether the difference is more than chance (95 %, as of
+ * independent samples). */
 #include "cmd/command.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/table.h"
-#include "learn/run_log.h"
+#include "train/run_log.h"
 
 extern const struct command cmd_diff;
 
@@ -86,7 +87,8 @@ static void compare(struct comparison *c, const char *name, const json_t *a, con
 	if (!strcmp(c->section, RESULTS))
 		change_text(change, a, b, error);
 	if (c->app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:b, s:O?, s:O?}", "section", c->section, "name", name, "same", (int)same, "a", a, "b", b);
+		json_t *j = json_pack("{s:s, s:s, s:b, s:O?, s:O?}", "section", c->section, "name", name, "same",
+		                      (int)same, "a", a, "b", b);
 		app_json(j);
 		json_decref(j);
 		return;
@@ -168,7 +170,8 @@ static void compare_machine(struct comparison *c)
 	static const char *const names[] = { "version", "processor", "kernels", "threads" };
 	begin_section(c, "version and machine");
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		compare(c, names[i], json_object_get(last_process(c->a), names[i]), json_object_get(last_process(c->b), names[i]), 0);
+		compare(c, names[i], json_object_get(last_process(c->a), names[i]),
+		        json_object_get(last_process(c->b), names[i]), 0);
 	end_section(c);
 }
 
@@ -189,12 +192,14 @@ static void compare_results(struct comparison *c)
 	json_t *value;
 
 	begin_section(c, RESULTS);
-	json_t *steps[2] = { json_integer(c->a->steps), json_integer(c->b->steps) }, *states[2] = { json_string(c->a->state), json_string(c->b->state) };
+	json_t *steps[2] = { json_integer(c->a->steps), json_integer(c->b->steps) },
+	       *states[2] = { json_string(c->a->state), json_string(c->b->state) };
 	compare(c, "state", states[0], states[1], 0);
 	compare(c, "steps", steps[0], steps[1], 0);
 	json_object_foreach((json_t *)a, key, value) {
 		size_t n = strlen(key);
-		bool error = n > 7 && !strcmp(key + n - 7, "_stderr"), skip = error || json_is_object(value) || !json_object_get(b, key);
+		bool error = n > 7 && !strcmp(key + n - 7, "_stderr"),
+		     skip = error || json_is_object(value) || !json_object_get(b, key);
 		for (size_t k = 0; not_results[k]; k++)
 			skip |= !strcmp(not_results[k], key);
 		if (!skip)
@@ -207,7 +212,8 @@ static void compare_results(struct comparison *c)
 	end_section(c);
 }
 
-/* The first step at which the losses are not the same numbers: 0 when they never differ as far as both go, −1 when nothing can be compared. */
+/* The first step at which the losses are not the same numbers: 0 when they never differ as far as both go, −1 when
+ * nothing can be compared. */
 static long first_difference(const struct run_log *a, const struct run_log *b, long *last)
 {
 	const struct run_metric *x = run_log_metric(a, "loss"), *y = run_log_metric(b, "loss");
@@ -227,7 +233,8 @@ static void finish(struct comparison *c)
 {
 	long last, first = first_difference(c->a, c->b, &last);
 	if (c->app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "a", c->a->path, "b", c->b->path, "differences", (json_int_t)c->differences, "first_different_step",
+		json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "a", c->a->path, "b", c->b->path, "differences",
+		                      (json_int_t)c->differences, "first_different_step",
 		                      first > 0 ? json_integer(first) : json_null());
 		app_json(j);
 		json_decref(j);

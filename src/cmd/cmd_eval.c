@@ -1,4 +1,5 @@
-/* eval: how well a model does on rows. The scores are judge/evaluate's; here is what a person or a script sees of them. */
+/* eval: how well a model does on rows. The scores are eval/evaluate's; here is what a person or a script sees of
+ * them. */
 #include <math.h>
 #include <string.h>
 
@@ -7,9 +8,9 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/model_common.h"
-#include "judge/evaluate.h"
+#include "eval/evaluate.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
@@ -27,14 +28,19 @@ struct eval {
 
 static const struct opt eval_opts[] = {
 	OPT_GROUP("What to judge"),
-	OPT_STRING("data", struct eval, data, NULL, "FILE", "rows: JSONL, .gz, or a folder of them; their shape says what is measured"),
+	OPT_STRING("data", struct eval, data, NULL, "FILE",
+	           "rows: JSONL, .gz, or a folder of them; their shape says what is measured"),
 	ADAPTER_OPT(struct eval, adapter),
 	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
-	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false", "query,choices,gold rows: the query is the user's turn"),
+	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
 	OPT_GROUP("How"),
-	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20, "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the context if less)"),
-	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20, "text: a window begins every N tokens (default: half of the window)"),
+	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20,
+	        "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the "
+	        "context if less)"),
+	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20,
+	        "text: a window begins every N tokens (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
 	COMPUTE_OPT(struct eval, compute, "f32"),
 	COMMON_OPTS(struct eval, common),
@@ -49,11 +55,12 @@ static int show_progress(void *ctx, const struct evaluate_progress *p)
 	double rate = (double)p->done / p->seconds;
 
 	(void)ctx;
-	books_tick();
+	metering_tick();
 	if (p->seconds < 2 || app_interrupted())
 		return app_interrupted();
 	clock_human((double)(p->total - p->done) / rate, left);
-	log_live("%s: %.0f %%  %.0f tokens/s  %s left", p->doing, 100.0 * (double)p->done / (double)p->total, rate, left);
+	log_live("%s: %.0f %%  %.0f tokens/s  %s left", p->doing, 100.0 * (double)p->done / (double)p->total, rate,
+	         left);
 	return 0;
 }
 
@@ -70,7 +77,8 @@ static void write_line(void *ctx, json_t *line)
 	struct details *d = ctx;
 	char *text = jsonx_line(line);
 
-	d->failed = d->failed || io_writer_add(&d->file, text, strlen(text), &d->e) < 0 || io_writer_add(&d->file, "\n", 1, &d->e) < 0;
+	d->failed = d->failed || io_writer_add(&d->file, text, strlen(text), &d->e) < 0 ||
+	            io_writer_add(&d->file, "\n", 1, &d->e) < 0;
 	mem_free(text);
 }
 
@@ -106,7 +114,8 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 static void show_estimate(const char *name, const struct estimate *x, const char *unit)
 {
 	if (x->n)
-		app_print("  %-12s %8.4f  ± %.4f  (95 %%: %.4f to %.4f; %zu %s)\n", name, x->mean, x->stderr_, x->low, x->high, x->n, unit);
+		app_print("  %-12s %8.4f  ± %.4f  (95 %%: %.4f to %.4f; %zu %s)\n", name, x->mean, x->stderr_, x->low,
+		          x->high, x->n, unit);
 }
 
 static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
@@ -121,34 +130,40 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("perplexity", &v->perplexity, v->shape == ROW_TEXT ? "windows" : "answers");
 	if (v->shape == ROW_TEXT)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
-	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time, (double)(v->tokens + v->new_tokens) / v->seconds);
-	books_text(gas);
+	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time,
+	          (double)(v->tokens + v->new_tokens) / v->seconds);
+	metering_text(gas);
 	if (gas[0])
 		app_print("  %s\n", gas);
 }
 
 /* --- the whole --- */
 
-static int set_lengths(const struct eval *o, const struct model *m, enum row_shape shape, struct evaluate_options *eo, struct err *e)
+static int set_lengths(const struct eval *o, const struct model *m, enum row_shape shape, struct evaluate_options *eo,
+                       struct err *e)
 {
 	int32_t most = m->config.n_ctx, usual = shape == ROW_TEXT ? MIN(most, TEXT_WINDOW) : most;
 
 	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)most);
 	if (o->max_length > most)
-		log_say("the model has %d positions: documents are at most that long, not %lld", m->config.n_ctx, (long long)o->max_length);
+		log_say("the model has %d positions: documents are at most that long, not %lld", m->config.n_ctx,
+		        (long long)o->max_length);
 	eo->stride = o->stride == OPT_UNSET_INT ? MAX(eo->max_length / 2, 1) : (int32_t)o->stride;
 	if (eo->stride > eo->max_length)
-		return err_set(e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored", eo->stride, eo->max_length);
+		return err_set(
+			e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored",
+			eo->stride, eo->max_length);
 	return 0;
 }
 
-static void report(const struct app *app, const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
+static void report(const struct app *app, const struct eval *o, const struct evaluation *v,
+                   const struct evaluate_options *eo)
 {
 	log_live_end();
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
 	json_t *j = summarize(o, v, eo);
-	books_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
+	metering_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
 	app_summary(app, j);
 	if (!app->json)
 		show(o, v, eo);
@@ -177,7 +192,8 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	return planned(d->app, &p, NULL, e);
 }
 
-static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d, struct err *e)
+static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
+                 struct err *e)
 {
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
@@ -185,10 +201,11 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	};
 	struct evaluation v;
 
-	if (set_lengths(o, &l->model, r->shape, &eo, e) < 0 || (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
+	if (set_lengths(o, &l->model, r->shape, &eo, e) < 0 ||
+	    (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_adapter(l), l->chat, app->pool, app->kernels };
-	books_phase("evaluate");
+	metering_phase("evaluate");
 	if (evaluate(&v, &s, r, &eo, e) < 0)
 		return -1;
 	if (d->failed)
@@ -200,7 +217,8 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 }
 
 /* The file of --details is opened first, so that a place where nothing can be written shows at once. */
-static int judge_with_details(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct err *e)
+static int judge_with_details(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r,
+                              struct err *e)
 {
 	struct details d = { .app = app, .loaded = l };
 
@@ -220,7 +238,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 		return err_set(e, "%s holds no rows", o->data);
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
-	books_in("data", o->data, r->hash);
+	metering_in("data", o->data, r->hash);
 	if (model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
 		loaded_close(&l);
 		return -1;

@@ -1,5 +1,5 @@
-/* info: what a model is, read from its files, and what it needs. Opening it checks what every command checks, so a file whose tensors do not all lie
- * inside it, or that is another model than it says, is refused here too. */
+/* info: what a model is, read from its files, and what it needs. Opening it checks what every command checks, so a file
+ * whose tensors do not all lie inside it, or that is another model than it says, is refused here too. */
 #include <string.h>
 
 #include "base/human.h"
@@ -53,8 +53,10 @@ static json_t *stored_json(const struct source *s)
 	count_stored(s, by);
 	for (int t = 0; t < DTYPE_COUNT; t++)
 		if (by[t].tensors)
-			json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "dtype", dtypes[t].name, "tensors", (json_int_t)by[t].tensors, "parameters",
-			                                      (json_int_t)by[t].parameters, "bytes", (json_int_t)by[t].bytes));
+			json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "dtype", dtypes[t].name,
+			                                      "tensors", (json_int_t)by[t].tensors, "parameters",
+			                                      (json_int_t)by[t].parameters, "bytes",
+			                                      (json_int_t)by[t].bytes));
 	return list;
 }
 
@@ -88,19 +90,22 @@ static json_t *specials_json(const struct tokenizer *t)
 
 static json_t *tokenizer_json(const struct tokenizer *t)
 {
-	json_t *j = json_pack("{s:I, s:b}", "size", (json_int_t)tokenizer_size(t), "add_bos_token", (int)tokenizer_add_bos(t));
+	json_t *j = json_pack("{s:I, s:b}", "size", (json_int_t)tokenizer_size(t), "add_bos_token",
+	                      (int)tokenizer_add_bos(t));
 	json_object_set_new(j, "bos", token_json(t, tokenizer_bos(t)));
 	json_object_set_new(j, "eos", token_json(t, tokenizer_eos(t)));
 	json_object_set_new(j, "pad", token_json(t, tokenizer_pad(t)));
 	json_object_set_new(j, "special_tokens", specials_json(t));
-	json_object_set_new(j, "chat_template", tokenizer_template(t) ? json_string(tokenizer_template(t)) : json_null());
+	json_object_set_new(j, "chat_template",
+	                    tokenizer_template(t) ? json_string(tokenizer_template(t)) : json_null());
 	return j;
 }
 
 static void show_token(const char *name, const json_t *token)
 {
 	if (json_is_object(token))
-		app_print("  %-14s %s (%lld)\n", name, json_string_value(json_object_get(token, "token")), json_integer_value(json_object_get(token, "id")));
+		app_print("  %-14s %s (%lld)\n", name, json_string_value(json_object_get(token, "token")),
+		          json_integer_value(json_object_get(token, "id")));
 	else
 		app_print("  %-14s none\n", name);
 }
@@ -138,7 +143,8 @@ static void show_tokenizer(const struct tokenizer *t)
 	show_token("begin", json_object_get(j, "bos"));
 	show_token("end", json_object_get(j, "eos"));
 	show_token("padding", json_object_get(j, "pad"));
-	app_print("  %-14s %s\n", "text gets", tokenizer_add_bos(t) ? "the begin token before it" : "no token before it");
+	app_print("  %-14s %s\n", "text gets",
+	          tokenizer_add_bos(t) ? "the begin token before it" : "no token before it");
 	show_specials(json_object_get(j, "special_tokens"));
 	show_template(tokenizer_template(t));
 	json_decref(j);
@@ -155,8 +161,9 @@ static char *format_name(const struct source *s)
 
 static json_t *config_json(const struct config *c)
 {
-	json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "architecture", c->arch->name, "layers", c->n_layers, "width", c->C, "heads",
-	                      c->H, "kv_heads", c->G, "head_size", c->D, "mlp_width", c->F, "vocabulary", c->V, "context", c->n_ctx, "tied", (int)c->tied);
+	json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "architecture", c->arch->name,
+	                      "layers", c->n_layers, "width", c->C, "heads", c->H, "kv_heads", c->G, "head_size", c->D,
+	                      "mlp_width", c->F, "vocabulary", c->V, "context", c->n_ctx, "tied", (int)c->tied);
 	json_object_set_new(j, "norm_epsilon", json_real(c->norm_eps));
 	json_object_set_new(j, "rope_theta", c->rope_theta > 0 ? json_real(c->rope_theta) : json_null());
 	return j;
@@ -164,9 +171,11 @@ static json_t *config_json(const struct config *c)
 
 static json_t *memory_json(const struct info_memory *x)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights, "run_bytes", (json_int_t)x->run, "cache_bytes_per_token",
-	                 (json_int_t)x->cache_token, "cache_bytes_full_context", (json_int_t)x->cache, "tune_lora_bytes", (json_int_t)x->lora, "tune_full_bytes",
-	                 (json_int_t)x->full, "tune_micro_batch_tokens", INFO_ROWS, "tune_lora_r", INFO_RANK);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights,
+	                 "run_bytes", (json_int_t)x->run, "cache_bytes_per_token", (json_int_t)x->cache_token,
+	                 "cache_bytes_full_context", (json_int_t)x->cache, "tune_lora_bytes", (json_int_t)x->lora,
+	                 "tune_full_bytes", (json_int_t)x->full, "tune_micro_batch_tokens", INFO_ROWS, "tune_lora_r",
+	                 INFO_RANK);
 }
 
 static void put_info(const struct app *app, const struct loaded *l, const struct info_memory *x)
@@ -183,7 +192,9 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
 	json_object_set_new(j, "memory", memory_json(x));
 	if (l->has_adapter)
-		json_object_set_new(j, "adapter", json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters", (json_int_t)params_count(&l->adapter.params)));
+		json_object_set_new(j, "adapter",
+		                    json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters",
+		                              (json_int_t)params_count(&l->adapter.params)));
 	app_summary(app, j);
 	mem_free(format);
 }
@@ -194,11 +205,14 @@ static void show_config(const struct model *m)
 	char n[32], bytes[32], *format = format_name(&m->source);
 
 	app_print("%s: %s, %s\n", m->source.path, format, human_bytes(source_bytes(&m->source), bytes));
-	app_print("  %-14s %s, %s parameters, %d layers of width %d\n", "architecture", c->arch->name, human_count((double)model_count(m), n), c->n_layers, c->C);
-	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G, c->rope_theta > 0 ? "rotary positions" : "learnt positions");
+	app_print("  %-14s %s, %s parameters, %d layers of width %d\n", "architecture", c->arch->name,
+	          human_count((double)model_count(m), n), c->n_layers, c->C);
+	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G,
+	          c->rope_theta > 0 ? "rotary positions" : "learnt positions");
 	app_print("  %-14s %d wide\n", "MLP", c->F);
 	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
-	app_print("  %-14s %d rows, %zu tokens; %s\n", "vocabulary", c->V, tokenizer_size(m->tokenizer), c->tied ? "head and embedding are one" : "a head of its own");
+	app_print("  %-14s %d rows, %zu tokens; %s\n", "vocabulary", c->V, tokenizer_size(m->tokenizer),
+	          c->tied ? "head and embedding are one" : "a head of its own");
 	mem_free(format);
 }
 
@@ -207,8 +221,10 @@ static void show_memory(const struct info_memory *x)
 	char a[32], b[32];
 
 	app_print("Memory, as the engine plans it\n");
-	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a), human_bytes(x->cache_token, b));
-	app_print("  %-14s %s (LoRA of rank %d, micro-batches of %d tokens)\n", "to tune", human_bytes(x->lora, a), INFO_RANK, INFO_ROWS);
+	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a),
+	          human_bytes(x->cache_token, b));
+	app_print("  %-14s %s (LoRA of rank %d, micro-batches of %d tokens)\n", "to tune", human_bytes(x->lora, a),
+	          INFO_RANK, INFO_ROWS);
 	app_print("  %-14s %s (all weights)\n", "", human_bytes(x->full, a));
 }
 
@@ -222,7 +238,8 @@ static void show(const struct loaded *l, const struct info_memory *x)
 	show_tokenizer(l->model.tokenizer);
 	show_memory(x);
 	if (l->has_adapter)
-		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name, human_count((double)params_count(&l->adapter.params), n));
+		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
+		          human_count((double)params_count(&l->adapter.params), n));
 }
 
 /* All that takes time is a plan itself; what is left is to print it. */

@@ -1,5 +1,5 @@
-/* merge: a model with an adapter worked into its weights, as a Hugging Face folder that transformers loads. Each weight is taken to f32, the
- * adapter's product is added, and the sum is rounded once. */
+/* merge: a model with an adapter worked into its weights, as a Hugging Face folder that transformers loads. Each weight
+ * is taken to f32, the adapter's product is added, and the sum is rounded once. */
 #include <string.h>
 #include <strings.h>
 
@@ -7,7 +7,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "model/export.h"
 
@@ -24,8 +24,10 @@ struct merge {
 
 static const struct opt merge_opts[] = {
 	ADAPTER_OPT(struct merge, adapter),
-	{ OPT_TYPE_STRING, "out", "output-dir", offsetof(struct merge, out), NULL, 0, 0, NULL, "DIR", "the folder to write; must not exist or be empty" },
-	OPT_CHOICE("dtype", struct merge, dtype, NULL, "f32|f16|bf16", "of the written weights (default: as the model stores them; f32 where that is quantized)"),
+	{ OPT_TYPE_STRING, "out", "output-dir", offsetof(struct merge, out), NULL, 0, 0, NULL, "DIR",
+	  "the folder to write; must not exist or be empty" },
+	OPT_CHOICE("dtype", struct merge, dtype, NULL, "f32|f16|bf16",
+	           "of the written weights (default: as the model stores them; f32 where that is quantized)"),
 	COMMON_OPTS(struct merge, common),
 	OPT_END
 };
@@ -64,14 +66,15 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 	char bytes[32], time[32];
 	size_t size = export_bytes(m, dtype);
 
-	books_out("result", o->out);
-	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters", (json_int_t)model_count(m),
-	                      "bytes", (json_int_t)size, "seconds", seconds);
+	metering_out("result", o->out);
+	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters",
+	                      (json_int_t)model_count(m), "bytes", (json_int_t)size, "seconds", seconds);
 	app_summary(app, j);
 	if (app->json)
 		return;
 	clock_human(seconds, time);
-	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapter, human_bytes(size, bytes), dtypes[dtype].name, time);
+	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapter,
+	        human_bytes(size, bytes), dtypes[dtype].name, time);
 }
 
 /* Seconds of making all weights' numbers, by making those of a few, from the largest layer's end on. */
@@ -110,14 +113,18 @@ static int plan_merge(struct app *app, const struct loaded *l, enum dtype dtype,
 	if (time_weights(l, dtype, &seconds, e) < 0)
 		return -1;
 	predict_begin(&p, "merge %s", dtypes[dtype].name);
-	double pages = loaded_predict(l, &p, &(struct model_reads){ .token = NULL }, export_scratch(&l->model), 0, "one weight as f32");
+	double pages = loaded_predict(l, &p, &(struct model_reads){ .token = NULL }, export_scratch(&l->model), 0,
+	                              "one weight as f32");
 	if (l->model.source.is_gguf)
 		predict_part(&p, "tokenizer", (double)l->model.config.V * TOKEN_BYTES, "written as JSON");
 	predict_phase(&p, "start", pages);
 	predict_phase(&p, "weights", seconds);
 	predict_phase(&p, "writing", writing);
 	p.loose_seconds = writing;
-	return planned(app, &p, &(struct planned_options){ .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)export_bytes(&l->model, dtype)) }, e);
+	return planned(app, &p,
+	               &(struct planned_options){
+			       .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)export_bytes(&l->model, dtype)) },
+	               e);
 }
 
 static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)
@@ -130,9 +137,11 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	enum dtype dtype = o->dtype ? (enum dtype)dtype_from_name(o->dtype) : stored_dtype(&l.model);
 	if (!o->dtype)
 		log_say("written as %s; --dtype chooses another", dtypes[dtype].name);
-	struct export_weights weights = { .get = merged, .head = adapter_unties(&l.adapter) ? merged_head : NULL, .ctx = &l };
+	struct export_weights weights = { .get = merged,
+		                          .head = adapter_unties(&l.adapter) ? merged_head : NULL,
+		                          .ctx = &l };
 	int status = plan_merge(app, &l, dtype, e);
-	books_phase("write");
+	metering_phase("write");
 	if (status == 0)
 		status = export_folder(&l.model, o->out, dtype, &weights, e);
 	if (status == 0)

@@ -1,4 +1,5 @@
-/* plan: what a command would take. It is that command itself, with its own options, up to the moment before its work (cmd/planned.h). */
+/* plan: what a command would take. It is that command itself, with its own options, up to the moment before its work
+ * (cmd/estimate.h). */
 #include <string.h>
 
 #include "cmd/command.h"
@@ -56,7 +57,8 @@ static int instead(struct app *app, const struct command **c)
 		return 0;
 	}
 	if (*c && !(*c)->plans)
-		return app_usage(&cmd_plan, "%s has no plan: it %s", (*c)->name, *c == &cmd_plan ? "is one" : "takes next to nothing");
+		return app_usage(&cmd_plan, "%s has no plan: it %s", (*c)->name,
+		                 *c == &cmd_plan ? "is one" : "takes next to nothing");
 	if (*c)
 		take_out(app, at, words);
 	else

@@ -1,5 +1,6 @@
-/* plot: the numbers of one or several runs as curves, in the terminal or as an SVG file. A chart is a metric, a curve is a run; a run still going is
- * drawn as far as it has come. Evaluation losses stand beside the training's, dashed; a metric with a standard error has a band of 95 %. */
+/* plot: the numbers of one or several runs as curves, in the terminal or as an SVG file. A chart is a metric, a curve
+ * is a run; a run still going is drawn as far as it has come. Evaluation losses stand beside the training's, dashed; a
+ * metric with a standard error has a band of 95 %. */
 #include "cmd/command.h"
 
 #include <math.h>
@@ -14,7 +15,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "chart/chart.h"
-#include "learn/run_log.h"
+#include "train/run_log.h"
 
 extern const struct command cmd_plot;
 
@@ -28,7 +29,8 @@ struct plot {
 
 static const struct opt plot_opts[] = {
 	OPT_STRING("out", struct plot, out, NULL, "FILE.svg", "write a picture instead of drawing in the terminal"),
-	OPT_LIST("metric", struct plot, metric, "NAME", "a number of metrics.jsonl, such as loss or grad_norm; instead of loss, learning_rate, "
+	OPT_LIST("metric", struct plot, metric, "NAME",
+	         "a number of metrics.jsonl, such as loss or grad_norm; instead of loss, learning_rate, "
 	         "tokens_per_second and what was evaluated"),
 	OPT_CHOICE("x-axis", struct plot, x, "step", "step|epoch|tokens", "what runs to the right"),
 	OPT_INT("smooth", struct plot, smooth, "1", 1, 1000000, "each point is the mean of the last N; 1: as it is"),
@@ -59,10 +61,12 @@ static bool ends_in(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Evaluation's numbers that are worth a chart of their own unasked: scores, not what says the same as the loss or how it was measured. */
+/* Evaluation's numbers that are worth a chart of their own unasked: scores, not what says the same as the loss or how
+ * it was measured. */
 static bool is_score(const char *name)
 {
-	static const char *const others[] = { "eval_loss", "eval_perplexity", "eval_n", "eval_runtime", "eval_acc_norm" };
+	static const char *const others[] = { "eval_loss", "eval_perplexity", "eval_n", "eval_runtime",
+		                              "eval_acc_norm" };
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (!strcmp(name, others[i]))
 			return false;
@@ -121,7 +125,11 @@ static void add_curve(struct picture *p, struct chart *c, size_t run, const char
 	struct chart_series *s = (struct chart_series *)c->series + c->n_series;
 	if (!m)
 		return;
-	*s = (struct chart_series){ .name = name, .n = m->n, .dashed = dashed && m->n > 1, .points = m->n == 1, .color = p->n_runs > 1 ? (int)(run % 8) + 1 : 0 };
+	*s = (struct chart_series){ .name = name,
+		                    .n = m->n,
+		                    .dashed = dashed && m->n > 1,
+		                    .points = m->n == 1,
+		                    .color = p->n_runs > 1 ? (int)(run % 8) + 1 : 0 };
 	s->x = !strcmp(p->o->x, "epoch") ? m->epoch : !strcmp(p->o->x, "tokens") ? m->tokens : m->step;
 	s->y = dashed ? m->value : smoothed(p, m->value, m->n);
 	add_band(p, s, &p->runs[run], m);
@@ -141,13 +149,17 @@ static void add_chart(struct picture *p, const char *metric)
 	bool loss = !strcmp(metric, "loss");
 	if (p->n == CHARTS_MAX || !(any_has(p, metric) || (loss && any_has(p, "eval_loss"))))
 		return;
-	*c = (struct chart){ .title = metric, .x_label = p->o->x, .y_label = unit_of(metric), .y_log = p->o->log && ends_in(metric, "loss") };
+	*c = (struct chart){ .title = metric,
+		             .x_label = p->o->x,
+		             .y_label = unit_of(metric),
+		             .y_log = p->o->log && ends_in(metric, "loss") };
 	c->series = arena_array(&p->arena, 2 * p->n_runs, sizeof(*c->series));
 	for (size_t i = 0; i < p->n_runs; i++) {
 		const char *run = p->runs[i].path;
 		add_curve(p, c, i, metric, p->n_runs > 1 ? run : metric, false);
 		if (loss)
-			add_curve(p, c, i, "eval_loss", p->n_runs > 1 ? arena_printf(&p->arena, "%s eval_loss", run) : "eval_loss", true);
+			add_curve(p, c, i, "eval_loss",
+			          p->n_runs > 1 ? arena_printf(&p->arena, "%s eval_loss", run) : "eval_loss", true);
 	}
 	p->n++;
 }
@@ -168,7 +180,8 @@ static int add_charts(struct picture *p, struct err *e)
 	for (size_t i = 0; i < p->o->metric.n; i++) {
 		const char *name = p->o->metric.items[i];
 		if (!any_has(p, name))
-			return err_set(e, "no metric %s in %s%s; metrics.jsonl has the names", name, p->runs[0].path, p->n_runs > 1 ? " and the others" : "");
+			return err_set(e, "no metric %s in %s%s; metrics.jsonl has the names", name, p->runs[0].path,
+			               p->n_runs > 1 ? " and the others" : "");
 		add_chart(p, name);
 	}
 	if (p->o->metric.n)
@@ -217,13 +230,17 @@ static void print_json(const struct picture *p)
 				wanted |= !strcmp(p->o->metric.items[j], m->name);
 			if (!wanted)
 				continue;
-			json_t *line = json_pack("{s:s, s:s, s:o, s:o}", "run", run->path, "metric", m->name, "step", numbers(m->step, m->n), "value", numbers(m->value, m->n));
+			json_t *line = json_pack("{s:s, s:s, s:o, s:o}", "run", run->path, "metric", m->name, "step",
+			                         numbers(m->step, m->n), "value", numbers(m->value, m->n));
 			app_json(line);
 			json_decref(line);
 		}
-		json_array_append_new(summary, json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "run", run->path, "state", run->state, "steps", (json_int_t)run->steps,
-		                                         "planned_steps", run->planned_steps < 0 ? json_null() : json_integer(run->planned_steps), "loss",
-		                                         last_value(run, "loss"), "eval_loss", last_value(run, "eval_loss")));
+		json_array_append_new(summary,
+		                      json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "run", run->path, "state", run->state,
+		                                "steps", (json_int_t)run->steps, "planned_steps",
+		                                run->planned_steps < 0 ? json_null() : json_integer(run->planned_steps),
+		                                "loss", last_value(run, "loss"), "eval_loss",
+		                                last_value(run, "eval_loss")));
 	}
 	json_t *line = json_pack("{s:o}", "runs", summary);
 	app_json(line);
@@ -297,7 +314,8 @@ static int open_and_plot(const struct app *app, const struct plot *o, const char
 	for (; !status && opened < n; opened += !status) {
 		status = run_log_open(&runs[opened], paths[opened], e);
 		if (!status && runs[opened].damaged)
-			log_warn("%s/metrics.jsonl: %zu lines cannot be read and are left out", paths[opened], runs[opened].damaged);
+			log_warn("%s/metrics.jsonl: %zu lines cannot be read and are left out", paths[opened],
+			         runs[opened].damaged);
 	}
 	if (!status)
 		status = plot(app, o, runs, n, e);

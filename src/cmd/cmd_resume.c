@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/machine_profile.h"
-#include "learn/fit.h"
+#include "train/train_loop.h"
 
 extern const struct command cmd_resume;
 
@@ -17,11 +17,9 @@ struct resume {
 	size_t memory;
 };
 
-static const struct opt resume_opts[] = {
-	OPT_BYTES("memory", struct resume, memory, NULL, "another limit than the recipe's; changes no bit of the result"),
-	COMMON_OPTS(struct resume, common),
-	OPT_END
-};
+static const struct opt resume_opts[] = { OPT_BYTES("memory", struct resume, memory, NULL,
+	                                            "another limit than the recipe's; changes no bit of the result"),
+	                                  COMMON_OPTS(struct resume, common), OPT_END };
 
 static bool is_finished(const struct app *app, const struct run_dir *dir)
 {
@@ -44,12 +42,14 @@ static int go_on(struct app *app, struct recipe *r, struct run_dir *dir, struct 
 	double began = clock_seconds();
 	long done;
 
-	books_phase("open");
+	metering_phase("open");
 	r->speeds = &speeds;
 	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, e) < 0)
 		return -1;
 	json_t *plan = NULL;
-	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ? -1 : tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
+	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ?
+	                     -1 :
+	                     tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
 	json_decref(plan);
 	trainer_close(t);
 	return status;

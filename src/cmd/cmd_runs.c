@@ -1,5 +1,5 @@
-/* runs: a line for every run below a folder, in the order in which they began. Checkpoints and hidden folders are not looked into, links not
- * followed. */
+/* runs: a line for every run below a folder, in the order in which they began. Checkpoints and hidden folders are not
+ * looked into, links not followed. */
 #include "cmd/command.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/table.h"
-#include "learn/run_log.h"
+#include "train/run_log.h"
 
 extern const struct command cmd_runs;
 
@@ -85,7 +85,8 @@ static void look_into(struct found *f, const char *path, int depth)
 
 static const char *began(const struct run_log *l)
 {
-	const char *time = json_string_value(json_object_get(json_array_get(json_object_get(l->facts, "processes"), 0), "began"));
+	const char *time =
+		json_string_value(json_object_get(json_array_get(json_object_get(l->facts, "processes"), 0), "began"));
 	return time ? time : "";
 }
 
@@ -115,10 +116,13 @@ static void put_result(json_t *line, const struct run_log *l, const char *name)
 
 static json_t *describe(const struct run_log *l)
 {
-	static const char *const costs[] = { "seconds", "tokens", "flops", "peak_rss_bytes", "joules", "money", "currency" };
-	const char *method = json_string_value(json_object_get(l->recipe, "method")), *model = json_string_value(json_object_get(l->recipe, "model"));
-	json_t *j = json_pack("{s:s, s:s, s:s?, s:s?, s:I, s:o}", "run", l->path, "state", l->state, "method", method, "model", model, "steps",
-	                      (json_int_t)l->steps, "planned_steps", l->planned_steps < 0 ? json_null() : json_integer(l->planned_steps));
+	static const char *const costs[] = { "seconds", "tokens", "flops",   "peak_rss_bytes",
+		                             "joules",  "money",  "currency" };
+	const char *method = json_string_value(json_object_get(l->recipe, "method")),
+		   *model = json_string_value(json_object_get(l->recipe, "model"));
+	json_t *j = json_pack("{s:s, s:s, s:s?, s:s?, s:I, s:o}", "run", l->path, "state", l->state, "method", method,
+	                      "model", model, "steps", (json_int_t)l->steps, "planned_steps",
+	                      l->planned_steps < 0 ? json_null() : json_integer(l->planned_steps));
 	json_object_set_new(j, "began", *began(l) ? json_string(began(l)) : json_null());
 	json_object_set_new(j, "loss", score(l, "loss", "loss"));
 	json_object_set_new(j, "eval_loss", score(l, "eval_loss", "eval_loss"));
@@ -141,14 +145,16 @@ static void number_cell(struct table *t, const json_t *v, int decimals)
 static void add_row(struct table *t, const json_t *j)
 {
 	const json_t *seconds = json_object_get(j, "seconds"), *planned = json_object_get(j, "planned_steps");
-	const char *method = json_string_value(json_object_get(j, "method")), *time = json_string_value(json_object_get(j, "began"));
+	const char *method = json_string_value(json_object_get(j, "method")),
+		   *time = json_string_value(json_object_get(j, "began"));
 	char human[32];
 
 	table_cell(t, "%s", json_string_value(json_object_get(j, "run")));
 	table_cell(t, "%s", json_string_value(json_object_get(j, "state")));
 	table_cell(t, "%s", method ? method : "-");
 	if (json_is_integer(planned))
-		table_cell(t, "%lld/%lld", json_integer_value(json_object_get(j, "steps")), json_integer_value(planned));
+		table_cell(t, "%lld/%lld", json_integer_value(json_object_get(j, "steps")),
+		           json_integer_value(planned));
 	else
 		table_cell(t, "%lld", json_integer_value(json_object_get(j, "steps")));
 	number_cell(t, json_object_get(j, "loss"), 4);
@@ -161,7 +167,8 @@ static void add_row(struct table *t, const json_t *j)
 
 static void show(const struct app *app, const struct found *f, const char *state)
 {
-	static const char *const heads[] = { "RUN", "STATE", "METHOD", "STEPS", "LOSS", "EVAL_LOSS", "ACC", "TIME", "BEGAN" };
+	static const char *const heads[] = { "RUN",       "STATE", "METHOD", "STEPS", "LOSS",
+		                             "EVAL_LOSS", "ACC",   "TIME",   "BEGAN" };
 	struct table t = { .columns = ARRAY_LEN(heads), .right = 0xF8 };
 	struct buf text = BUF_INIT;
 	size_t n = 0;

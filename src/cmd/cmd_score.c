@@ -1,7 +1,8 @@
 /* score: the log-probability of every token of a text.
  *
- * The text is a file's bytes as they are; text of special tokens counts as those, as transformers reads it. A BOS goes before it only where the
- * model's tokenizer adds one; it is no line of the result. What is longer than the window is scored in windows (judge/window.h). */
+ * The text is a file's bytes as they are; text of special tokens counts as those, as transformers reads it. A BOS goes
+ * before it only where the model's tokenizer adds one; it is no line of the result. What is longer than the window is
+ * scored in windows (judge/window.h). */
 #include <math.h>
 
 #include "base/clock.h"
@@ -10,11 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/token_view.h"
 #include "infer/scorer.h"
-#include "judge/window.h"
+#include "eval/window.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
@@ -31,8 +32,10 @@ struct score {
 
 static const struct opt score_opts[] = {
 	ADAPTER_OPT(struct score, adapter),
-	OPT_INT("window", struct score, window, NULL, 2, 1 << 20, "a longer text is scored in windows of N tokens (default: the model's context)"),
-	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20, "a window begins every N tokens and scores what none before it did (default: half of the window)"),
+	OPT_INT("window", struct score, window, NULL, 2, 1 << 20,
+	        "a longer text is scored in windows of N tokens (default: the model's context)"),
+	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20,
+	        "a window begins every N tokens and scores what none before it did (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct score, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
 	COMPUTE_OPT(struct score, compute, "f32"),
 	COMMON_OPTS(struct score, common),
@@ -86,13 +89,14 @@ static int show_progress(void *ctx, size_t done, size_t n)
 		x->done += x->w->items[x->seen++].n;
 	double seconds = clock_seconds() - x->began, rate = (double)x->done / seconds;
 	if (seconds < 2)
-		return books_over();
+		return metering_over();
 	clock_human((double)(x->total - x->done) / rate, left);
 	log_live("window %zu of %zu  %.0f tokens/s  %s left", done, n, rate, left);
-	return books_over();
+	return metering_over();
 }
 
-static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer, const struct document *const *docs, size_t n, double tokens, struct err *e)
+static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer,
+                        const struct document *const *docs, size_t n, double tokens, struct err *e)
 {
 	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
 	struct model_reads reads = { .token = token };
@@ -106,7 +110,9 @@ static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *
 	if (status == 0) {
 		predict_begin(&p, "score %s", compute_name(l->model.compute));
 		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
-		predict_phase(&p, "start", (double)f.bytes / f.touch_rate + loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
+		predict_phase(&p, "start",
+		              (double)f.bytes / f.touch_rate +
+		                      loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
 		predict_phase(&p, "scoring", f.seconds);
 		predict_phase(&p, "writing", tokens * LINE_SECONDS);
 		p.flops = f.flops;
@@ -116,7 +122,8 @@ static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *
 	return status;
 }
 
-static int score_windows(struct app *app, const struct loaded *l, struct scorer *scorer, const struct windows *w, struct scored *s, struct err *e)
+static int score_windows(struct app *app, const struct loaded *l, struct scorer *scorer, const struct windows *w,
+                         struct scored *s, struct err *e)
 {
 	const struct document **docs = mem_array(w->n, sizeof(*docs));
 	float **each = mem_array(w->n, sizeof(*each));
@@ -129,7 +136,7 @@ static int score_windows(struct app *app, const struct loaded *l, struct scorer 
 		watch.total += w->items[i].n;
 	}
 	int status = plan_scoring(app, l, scorer, docs, w->n, (double)s->ids.n, e);
-	books_phase("score");
+	metering_phase("score");
 	watch.began = clock_seconds();
 	if (status == 0)
 		status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
@@ -150,7 +157,9 @@ static int set_windows(const struct score *o, const struct model *m, struct scor
 	s->window = o->window == OPT_UNSET_INT ? most : (int32_t)o->window;
 	s->stride = o->stride == OPT_UNSET_INT ? MAX(s->window / 2, 1) : (int32_t)MIN(o->stride, (int64_t)INT32_MAX);
 	if (s->stride > s->window)
-		return err_set(e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored", s->stride, s->window);
+		return err_set(
+			e, "--stride %d is longer than the window of %d tokens: the tokens between would not be scored",
+			s->stride, s->window);
 	return 0;
 }
 
@@ -159,7 +168,7 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	struct windows w = { 0 };
 	struct scorer *scorer;
 	int32_t longest = (int32_t)MIN(s->ids.n, (size_t)s->window);
-	struct scorer_options so = { .max_rows = (int32_t)o->micro_batch_tokens, .max_length = longest };
+	struct scorer_options so = { .max_tokens = (int32_t)o->micro_batch_tokens, .max_length = longest };
 	double began = clock_seconds();
 
 	s->logprob = mem_array(s->ids.n, sizeof(*s->logprob));
@@ -206,21 +215,24 @@ static void summarize(const struct app *app, const struct scored *s)
 	double perplexity = s->n_scored ? exp(-s->sum / (double)s->n_scored) : NAN;
 	char time[32];
 
-	books_count((int64_t)n, 0, (int64_t)s->n_scored, s->operations, s->int_ops);
-	json_t *j = json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens", (json_int_t)s->n_scored,
-	                      "logprob_sum", jsonx_number(s->sum), "perplexity", jsonx_number(perplexity), "window", s->window, "stride", s->stride,
-	                      "windows", (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
+	metering_count((int64_t)n, 0, (int64_t)s->n_scored, s->operations, s->int_ops);
+	json_t *j =
+		json_pack("{s:I, s:I, s:o, s:o, s:i, s:i, s:I, s:f, s:f}", "tokens", (json_int_t)n, "scored_tokens",
+	                  (json_int_t)s->n_scored, "logprob_sum", jsonx_number(s->sum), "perplexity",
+	                  jsonx_number(perplexity), "window", s->window, "stride", s->stride, "windows",
+	                  (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
 	app_summary(app, j);
 	if (app->json)
 		return;
 	clock_human(s->seconds, time);
-	app_print("%zu tokens, %zu scored, log-probability %.4f, perplexity %.4f, %s, %.0f tokens/s\n", n, s->n_scored, s->sum, perplexity, time,
-	          (double)n / s->seconds);
+	app_print("%zu tokens, %zu scored, log-probability %.4f, perplexity %.4f, %s, %.0f tokens/s\n", n, s->n_scored,
+	          s->sum, perplexity, time, (double)n / s->seconds);
 	if (s->n_windows > 1)
 		app_print("%zu windows of %d tokens, one every %d\n", s->n_windows, s->window, s->stride);
 }
 
-static int score_file(struct app *app, const struct score *o, const char *model, const char *path, struct scored *s, struct err *e)
+static int score_file(struct app *app, const struct score *o, const char *model, const char *path, struct scored *s,
+                      struct err *e)
 {
 	struct loaded l;
 

@@ -1,9 +1,10 @@
-/* tune: a model learns from rows. The run directory with its recipe is made before the model is read, so that a run can be
- * resumed from any moment on; where an earlier run is to be overwritten, that waits until model and data have proved good. */
+/* tune: a model learns from rows. The run directory with its recipe is made before the model is read, so that a run can
+ * be resumed from any moment on; where an earlier run is to be overwritten, that waits until model and data have proved
+ * good. */
 #include "cmd/tune_common.h"
 
 #include "base/log.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/machine_profile.h"
 
 extern const struct command cmd_tune;
@@ -26,7 +27,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 
 	if (!app->plans && !old && run_dir_create(&dir, r->out, record, e) < 0)
 		return -1;
-	books_phase("open");
+	metering_phase("open");
 	if (profiling_begin(&tune->profiling, app, e) < 0) /* first: the plan counts what it takes */
 		return fail_early(&dir);
 	speeds = machine_speeds(app);

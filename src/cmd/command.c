@@ -13,7 +13,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "cmd/overview.h"
 
 static bool json_only; /* --json: text must not reach stdout */
@@ -35,7 +35,7 @@ void app_summary(const struct app *app, json_t *j)
 {
 	if (app->compute)
 		json_object_set_new(j, "compute", json_string(app->compute));
-	books_summary(j);
+	metering_summary(j);
 	if (app->json)
 		app_json(j);
 	json_decref(j);
@@ -57,8 +57,8 @@ int app_fail(const struct err *e)
 		return EXIT_DONE;
 	log_live_end();
 	fflush(stdout);
-	fprintf(stderr, "kungfu: %s%s\n", e->msg, books_over() ? " (--max-gas is used up)" : "");
-	books_error(e->msg);
+	fprintf(stderr, "kungfu: %s%s\n", e->msg, metering_over() ? " (--max-gas is used up)" : "");
+	metering_error(e->msg);
 	return EXIT_FAILED;
 }
 
@@ -93,7 +93,7 @@ static int begin(struct app *app, const struct command *c, struct common *common
 	app->quiet = common->quiet;
 	log_set(common->quiet ? LOG_QUIET : LOG_NORMAL);
 	app->pool = pool_new((int)common->threads);
-	if (books_begin(app, c, common, e) < 0)
+	if (metering_begin(app, c, common, e) < 0)
 		return app_usage(c, "%s", e->msg) + 1;
 	return 0;
 }
@@ -140,7 +140,7 @@ void app_catch_signals(void)
 	sigaction(SIGTERM, &a, NULL);
 }
 
-bool app_interrupted(void) { return interrupted || books_over(); }
+bool app_interrupted(void) { return interrupted || metering_over(); }
 
 /* --- all commands --- */
 
@@ -170,7 +170,8 @@ const struct command *command_find(int argc, char **argv, int *words)
 static int unknown_command(int argc, char **argv)
 {
 	bool option = argv[0][0] == '-', group = overview_is_group(argv[0]);
-	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "", *second = *space ? argv[1] : "";
+	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "",
+		   *second = *space ? argv[1] : "";
 	if (near)
 		return app_usage(NULL, "unknown command %s%s%s, did you mean %s?", argv[0], space, second, near);
 	return app_usage(NULL, "unknown %s %s", option ? "option" : "command", argv[0]);
@@ -193,7 +194,7 @@ static int run_command(const struct command *c, int argc, char **argv)
 	if (status == 0)
 		status = run_with_options(&app, c);
 	log_live_end();
-	books_end(status);
+	metering_end(status);
 	pool_free(app.pool);
 	return status;
 }

@@ -18,7 +18,10 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 	size_t work, cache;
 	int limit = MIN(l->model.config.n_ctx, SESSION_MAX);
 
-	if (session_new(&s, &l->model, NULL, app->pool, app->kernels, &(struct session_size){ .n_ctx = limit, .cache = { DTYPE_F16, DTYPE_F16 } } /* the default of CACHE_OPTS */, e) < 0)
+	if (session_new(&s, &l->model, NULL, app->pool, app->kernels,
+	                &(struct session_size){ .n_ctx = limit,
+	                                        .cache = { DTYPE_F16, DTYPE_F16 } } /* the default of CACHE_OPTS */,
+	                e) < 0)
 		return -1;
 	session_bytes(s, &work, &cache);
 	session_free(s);
@@ -29,10 +32,16 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 }
 
 /* Arena, scratch and batch of a training step. */
-static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct params *params, const struct adapter *a, const int *replaced, struct err *e)
+static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct params *params,
+                     const struct adapter *a, const int *replaced, struct err *e)
 {
 	int32_t docs = INFO_ROWS / m->config.n_ctx + 1;
-	struct batch_cap cap = { .rows = INFO_ROWS, .targets = INFO_ROWS - 1, .pairs = INFO_ROWS - 1, .segments = docs, .docs = docs, .keys = INFO_ROWS };
+	struct batch_cap cap = { .rows = INFO_ROWS,
+		                 .targets = INFO_ROWS - 1,
+		                 .labels = INFO_ROWS - 1,
+		                 .segments = docs,
+		                 .docs = docs,
+		                 .keys = INFO_ROWS };
 	struct tape tape;
 	struct graph graph;
 	struct plan plan;
@@ -77,7 +86,8 @@ static int plan_full(struct info_memory *out, struct app *app, struct loaded *l,
 	size_t step = 0;
 
 	for (size_t i = 0; i < m->n_weights; i++)
-		replaced[i] = params_add(&params, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim, m->weights[i].n_dims > 1, (int)i);
+		replaced[i] = params_add(&params, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim,
+		                         m->weights[i].n_dims > 1, (int)i);
 	int status = plan_step(&step, app, m, &params, NULL, replaced, e);
 	out->full = out->program + step + STATES * model_count(m) * sizeof(float);
 	params_release(&params);

@@ -1,8 +1,10 @@
-/* lint_page: see lint_page.h. A token is a span, or several where one character needs them; its class says whether it is learnt, special, and of
- * which role. The role is what the template's own text says: a word such as "user" right after a special token holds until the next.
+/* lint_page: see lint_page.h. A token is a span, or several where one character needs them; its class says whether it
+ * is learnt, special, and of which role. The role is what the template's own text says: a word such as "user" right
+ * after a special token holds until the next.
  *
- * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is said. Of the other
- * documents those are there that the lint names: the refused, as many as it keeps, and the first that repeats another. */
+ * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is
+ * said. Of the other documents those are there that the lint names: the refused, as many as it keeps, and the first
+ * that repeats another. */
 #include "cmd/lint_page.h"
 
 #include <math.h>
@@ -17,16 +19,25 @@
 enum { TOKENS_MAX = 4000, GROUP_MAX = 8, ROLE_TOKENS = 10 };
 
 static const char style[] =
-	"body{margin:0 auto;max-width:60rem;padding:1rem;background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif}"
-	"h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}td{padding:.1rem .8rem .1rem 0}td.n{text-align:right}"
-	".doc{border:1px solid #d5dae0;border-radius:6px;margin:.8rem 0;padding:.5rem .8rem}.head{color:#57606a;font-size:.85rem}"
+	"body{margin:0 auto;max-width:60rem;padding:1rem;background:#fff;color:#1b1f24;font:15px/1.5 "
+        "system-ui,sans-serif}"
+	"h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}td{padding:.1rem .8rem "
+        ".1rem 0}td.n{text-align:right}"
+	".doc{border:1px solid #d5dae0;border-radius:6px;margin:.8rem 0;padding:.5rem "
+        ".8rem}.head{color:#57606a;font-size:.85rem}"
 	".text{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.6 ui-monospace,monospace;margin-top:.4rem}"
-	".t{border-radius:3px;box-shadow:inset -1px 0 #0002}.l{background:#c9f0d3;color:#0b4a1c}.p{color:#6a737d}.s{background:#ece5fb;color:#5b2da0;font-size:.85em}"
+	".t{border-radius:3px;box-shadow:inset -1px 0 "
+        "#0002}.l{background:#c9f0d3;color:#0b4a1c}.p{color:#6a737d}.s{background:#ece5fb;color:#5b2da0;font-size:."
+        "85em}"
 	".l.s{background:#c9f0d3}"
-	".r{border-radius:3px;padding:0 .3rem;font-size:.75rem;background:#dbe9ff;color:#10458f}.warn{background:#fff0c8;color:#6b4a00;border-radius:4px;padding:.1rem .4rem}"
+	".r{border-radius:3px;padding:0 "
+        ".3rem;font-size:.75rem;background:#dbe9ff;color:#10458f}.warn{background:#fff0c8;color:#6b4a00;border-radius:"
+        "4px;padding:.1rem .4rem}"
 	".refused{background:#ffdedd;color:#8c1610;border-radius:4px;padding:.1rem .4rem}"
-	"@media(prefers-color-scheme:dark){body{background:#14171c;color:#e6e9ed}.doc{border-color:#323943}.head{color:#9aa4af}.t{box-shadow:inset -1px 0 #fff2}"
-	".l{background:#123c20;color:#a6f0bb}.p{color:#8b95a1}.s{background:#30264a;color:#cbb5ff}.l.s{background:#123c20}.r{background:#16315c;color:#a9ccff}"
+	"@media(prefers-color-scheme:dark){body{background:#14171c;color:#e6e9ed}.doc{border-color:#323943}.head{color:"
+        "#9aa4af}.t{box-shadow:inset -1px 0 #fff2}"
+	".l{background:#123c20;color:#a6f0bb}.p{color:#8b95a1}.s{background:#30264a;color:#cbb5ff}.l.s{background:#"
+        "123c20}.r{background:#16315c;color:#a9ccff}"
 	".warn{background:#463608;color:#ffdf8a}.refused{background:#56201d;color:#ffb9b4}}";
 
 static void add(struct buf *out, const char *text) { markup_text(out, text, strlen(text)); }
@@ -67,7 +78,8 @@ static int32_t take_token(const struct tokenizer *t, const struct document *d, i
 	do {
 		tokenizer_piece(t, d->ids[i + n], text);
 		n++;
-	} while (utf8_complete(buf_str(text), text->len) < text->len && n < GROUP_MAX && i + n < d->n && d->learn[i + n] == d->learn[i]);
+	} while (utf8_complete(buf_str(text), text->len) < text->len && n < GROUP_MAX && i + n < d->n &&
+	         d->learn[i + n] == d->learn[i]);
 	return n;
 }
 
@@ -85,8 +97,8 @@ static void add_tokens(struct buf *out, const struct tokenizer *t, const struct 
 		if (says && (!role || strcmp(says, role) != 0))
 			buf_addf(out, "<span class=\"r\">%s</span>", says);
 		role = says ? says : role;
-		buf_addf(out, "<span class=\"t %c%s\" title=\"%d%s%s\">", d->learn[i] ? 'l' : 'p', special ? " s" : "", d->ids[i], d->learn[i] ? ", learnt" : "",
-		         special ? ", special" : "");
+		buf_addf(out, "<span class=\"t %c%s\" title=\"%d%s%s\">", d->learn[i] ? 'l' : 'p', special ? " s" : "",
+		         d->ids[i], d->learn[i] ? ", learnt" : "", special ? ", special" : "");
 		add_shown(out, &text);
 		buf_adds(out, "</span>");
 		after_special = special;
@@ -103,7 +115,10 @@ static bool same_place(const struct lint_finding *f, const struct document *d)
 	return f->line == d->line && f->file && d->file && !strcmp(f->file, d->file);
 }
 
-static bool is_duplicate(const struct lint *l, const struct document *d) { return l->n_duplicates && same_place(&l->duplicate, d); }
+static bool is_duplicate(const struct lint *l, const struct document *d)
+{
+	return l->n_duplicates && same_place(&l->duplicate, d);
+}
 
 /* The first reason to refuse its row, NULL for none. */
 static const struct lint_finding *refusal(const struct lint *l, const struct document *d)
@@ -156,9 +171,12 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 		add_document(&rows, p, s->lint, d);
 		shown++;
 	}
-	buf_addf(out, "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused or, the first, repeated. ",
+	buf_addf(out,
+	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused "
+	         "or, the first, repeated. ",
 	         shown, s->documents->n, MIN(p->limit, s->documents->n));
-	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t s\">special token</span> "
+	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t "
+	              "s\">special token</span> "
 	              "<span class=\"t l s\">special token, learnt</span></p>\n");
 	buf_add(out, buf_str(&rows), rows.len);
 	buf_release(&rows);
@@ -184,10 +202,12 @@ static void add_totals(struct buf *out, const struct lint_page_side *s)
 	snprintf(text, sizeof(text), "an end is learnt in %zu", l->n_ended);
 	add_total(out, "documents", l->n, text);
 	add_total(out, "tokens", l->tokens, "");
-	snprintf(text, sizeof(text), "%.1f %% of the tokens", l->tokens ? 100.0 * (double)l->learnt / (double)l->tokens : 0);
+	snprintf(text, sizeof(text), "%.1f %% of the tokens",
+	         l->tokens ? 100.0 * (double)l->learnt / (double)l->tokens : 0);
 	add_total(out, "learnt", l->learnt, text);
 	if (s->computed > 0) {
-		snprintf(text, sizeof(text), "%.2f times fewer, as shared beginnings are computed once", (double)s->documents->tokens / (double)s->computed);
+		snprintf(text, sizeof(text), "%.2f times fewer, as shared beginnings are computed once",
+		         (double)s->documents->tokens / (double)s->computed);
 		add_total(out, "computed", (size_t)s->computed, text);
 	}
 	if (l->n_findings)
@@ -197,7 +217,8 @@ static void add_totals(struct buf *out, const struct lint_page_side *s)
 	if (l->n_split)
 		add_total(out, "split", l->n_split, "documents more");
 	if (l->n_rewritten)
-		add_total(out, "not learnt", l->n_rewritten, "assistant turns that the template writes differently once others follow");
+		add_total(out, "not learnt", l->n_rewritten,
+		          "assistant turns that the template writes differently once others follow");
 	if (l->n_duplicates)
 		add_total(out, "duplicates", l->n_duplicates, "");
 	buf_adds(out, "</table>\n");
@@ -223,14 +244,21 @@ static void add_histogram(struct buf *out, const struct lint *l, int32_t max_len
 	snprintf(text, sizeof(text), "max-length %d", max_length);
 	struct chart_series s = { .name = "documents", .x = x, .y = y, .low = zero, .high = y, .n = n };
 	struct chart_mark mark = { max_length, NAN, text };
-	struct chart c = { .title = "lengths", .x_label = "tokens of a document", .y_label = "documents", .x_log = true, .series = &s, .n_series = 1, .marks = &mark,
-	                   .n_marks = 1 };
+	struct chart c = { .title = "lengths",
+		           .x_label = "tokens of a document",
+		           .y_label = "documents",
+		           .x_log = true,
+		           .series = &s,
+		           .n_series = 1,
+		           .marks = &mark,
+		           .n_marks = 1 };
 	chart_svg(out, &c, 1);
 }
 
 void lint_page_write(struct buf *out, const struct lint_page *p)
 {
-	buf_adds(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+	buf_adds(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+	              "content=\"width=device-width\">"
 	              "<meta name=\"color-scheme\" content=\"light dark\"><title>");
 	add(out, p->sides[0].path);
 	buf_addf(out, "</title><style>%s</style></head><body>\n<h1>What ", style);

@@ -1,5 +1,5 @@
-/* lint_page: rows as a page for a browser: what the model sees of each, what is learnt in it, what is wrong with it, and totals. One file that
- * refers to nothing outside, right in light and dark; all that comes from rows is escaped. */
+/* lint_page: rows as a page for a browser: what the model sees of each, what is learnt in it, what is wrong with it,
+ * and totals. One file that refers to nothing outside, right in light and dark; all that comes from rows is escaped. */
 #ifndef CMD_LINT_PAGE_H
 #define CMD_LINT_PAGE_H
 

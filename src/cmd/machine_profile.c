@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "op/speeds.h"
+#include "op/roofline.h"
 
 bool machine_recall(const struct app *app, struct profile *p)
 {
@@ -13,7 +13,8 @@ bool machine_recall(const struct app *app, struct profile *p)
 	char *path = profile_path(), *processor = profile_processor();
 
 	*p = (struct profile){ 0 };
-	bool found = path && profile_load(p, path, processor, app->kernels->name, pool_threads(app->pool), &ignored) == 0;
+	bool found =
+		path && profile_load(p, path, processor, app->kernels->name, pool_threads(app->pool), &ignored) == 0;
 	mem_free(path);
 	mem_free(processor);
 	return found;
@@ -33,7 +34,8 @@ static void keep(const struct profile *p)
 	char *path = profile_path();
 
 	if (!path || profile_store(p, path, &why) < 0)
-		log_warn("the machine's profile is not kept: %s", path ? why.msg : "neither XDG_STATE_HOME nor HOME is set");
+		log_warn("the machine's profile is not kept: %s",
+		         path ? why.msg : "neither XDG_STATE_HOME nor HOME is set");
 	mem_free(path);
 }
 

@@ -5,7 +5,8 @@
 #include "cmd/command.h"
 #include "gas/profile.h"
 
-/* The entry of this processor, these kernels and threads; false, and zeros, where there is none or the file is damaged. */
+/* The entry of this processor, these kernels and threads; false, and zeros, where there is none or the file is
+ * damaged. */
 bool machine_recall(const struct app *app, struct profile *p);
 /* The same as a plan wants it; without an entry the usual machine's, which a rate of 0 means. */
 struct speeds machine_speeds(const struct app *app);

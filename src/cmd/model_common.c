@@ -3,21 +3,21 @@
 
 #include <math.h>
 
-#include "adapt/several.h"
+#include "adapt/multi_adapter.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
+#include "cmd/metering.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
 {
 	*l = (struct loaded){ 0 };
-	books_phase("open");
+	metering_phase("open");
 	if (model_open(&l->model, model, e) < 0)
 		return -1;
-	books_in("model", model, NULL);
+	metering_in("model", model, NULL);
 	if (!adapter)
 		return 0;
 	if (adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
@@ -25,7 +25,7 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 		return -1;
 	}
 	l->has_adapter = true;
-	books_in("adapter", adapter, NULL);
+	metering_in("adapter", adapter, NULL);
 	return 0;
 }
 
@@ -36,9 +36,9 @@ int loaded_several(struct loaded *l, const char *const *names, const char *const
 	int status = 0;
 
 	while (opened < n && status == 0 && (status = adapter_load(&some[opened], paths[opened], &l->model, e)) == 0)
-		books_in("adapter", paths[opened++], NULL);
+		metering_in("adapter", paths[opened++], NULL);
 	if (status == 0)
-		status = several_make(&l->adapter, &l->model, some, names, n, e);
+		status = multi_adapter_make(&l->adapter, &l->model, some, names, n, e);
 	l->has_adapter = status == 0;
 	for (size_t i = 0; i < opened; i++)
 		adapter_release(&some[i]);
@@ -73,7 +73,8 @@ int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e)
 		o->raw = true;
 	}
 	if (o->raw && o->system)
-		return err_set(e, "--system wants a chat template, %s", asked ? "which --raw turns off" : "which this model does not have");
+		return err_set(e, "--system wants a chat template, %s",
+		               asked ? "which --raw turns off" : "which this model does not have");
 	return 0;
 }
 
@@ -87,7 +88,8 @@ void loaded_close(struct loaded *l)
 	model_close(&l->model);
 }
 
-double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work, size_t taken, const char *what)
+double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work,
+                      size_t taken, const char *what)
 {
 	struct model_reads how = *reads;
 	size_t owned;
@@ -99,7 +101,8 @@ double loaded_predict(const struct loaded *l, struct predicted *p, const struct 
 	predict_part(p, "weights", (double)(mapped + owned), "of the model");
 	predict_part(p, "work", (double)work, what);
 	double sum = p->bytes + (double)base;
-	predict_part(p, "base", (double)base + fmax((double)mem_rss_peak() - sum, 0), "program, libraries, tokenizer, data");
+	predict_part(p, "base", (double)base + fmax((double)mem_rss_peak() - sum, 0),
+	             "program, libraries, tokenizer, data");
 	return (double)mapped / TIMING_PAGE_RATE;
 }
 
@@ -110,7 +113,9 @@ void put_estimate(json_t *j, const char *name, const struct estimate *x)
 
 	json_object_set_new(j, name, jsonx_number(none ? NAN : x->mean));
 	json_object_set_new(j, error, jsonx_number(none ? NAN : x->stderr_));
-	json_object_set_new(j, interval, none || isnan(x->low) ? json_null() : json_pack("[o, o]", jsonx_number(x->low), jsonx_number(x->high)));
+	json_object_set_new(j, interval,
+	                    none || isnan(x->low) ? json_null() :
+	                                            json_pack("[o, o]", jsonx_number(x->low), jsonx_number(x->high)));
 	mem_free(error);
 	mem_free(interval);
 }

@@ -4,13 +4,13 @@
 
 #include "adapt/adapter.h"
 #include "cmd/command.h"
-#include "cmd/planned.h"
+#include "cmd/estimate.h"
 #include "data/prompts.h"
 #include "infer/session.h"
-#include "judge/statistics.h"
+#include "eval/statistics.h"
 #include "model/prepare.h"
 #include "model/resident.h"
-#include "token/template.h"
+#include "template/template.h"
 
 struct loaded {
 	struct model model;
@@ -20,7 +20,7 @@ struct loaded {
 };
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
-/* Several adapters as one (adapt/several.h), for a model that was opened without: the i-th is paths[i]. */
+/* Several adapters as one (adapt/multi_adapter.h), for a model that was opened without: the i-th is paths[i]. */
 int loaded_several(struct loaded *l, const char *const *names, const char *const *paths, size_t n, struct err *e);
 int loaded_chat(struct loaded *l, struct err *e);
 /* loaded_chat, and --system and --raw made to fit: without a template a prompt is continued as it is, and said so. */
@@ -28,24 +28,31 @@ int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);
 const struct adapter *loaded_adapter(const struct loaded *l); /* or NULL */
 void loaded_close(struct loaded *l);
 
-/* Adds to a prediction what a command's memory is made of: the model's weights as they will be read, `work` bytes of `what`, of which `taken` are resident
- * already, and the rest as the process has it now. Last of all, as everything is open by then. Returns the seconds of reading the weights in. */
-double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work, size_t taken, const char *what);
+/* Adds to a prediction what a command's memory is made of: the model's weights as they will be read, `work` bytes of
+ * `what`, of which `taken` are resident already, and the rest as the process has it now. Last of all, as everything is
+ * open by then. Returns the seconds of reading the weights in. */
+double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work,
+                      size_t taken, const char *what);
 
 /* Name, name_stderr and name_ci95 of a score; nulls where there is none. */
 void put_estimate(json_t *j, const char *name, const struct estimate *x);
 
 #define COMPUTE_OPT(s, f, init) \
-	OPT_CHOICE("compute", s, f, init, "auto|f32|int8", "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in blocks of 32; auto: int8 where this processor is fast in it")
+	OPT_CHOICE("compute", s, f, init, "auto|f32|int8", \
+	           "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in " \
+	           "blocks of 32; auto: int8 where this processor is fast in it")
 /* model_prepare as --compute has it; the command's summary says what it came to. */
 int model_compute(struct app *app, struct model *m, const char *compute, enum prepare_for what, struct err *e);
 
 struct cache_options { const char *k, *v; };
 #define CACHE_OPTS(s, f) \
-	OPT_CHOICE("cache-type-k", s, f.k, "f16", "f32|f16|q8_0", "how keys of the context are kept: exact, in half, or in about a quarter of the memory"), \
-	OPT_CHOICE("cache-type-v", s, f.v, "f16", "f32|f16|q8_0", "how values of the context are kept")
+	OPT_CHOICE("cache-type-k", s, f.k, "f16", "f32|f16|q8_0", \
+	           "how keys of the context are kept: exact, in half, or in about a quarter of the memory"), \
+		OPT_CHOICE("cache-type-v", s, f.v, "f16", "f32|f16|q8_0", "how values of the context are kept")
 struct cache_types cache_types(const struct cache_options *o);
 
-#define ADAPTER_OPT(s, f) OPT_STRING("adapter", s, f, NULL, "PATH", "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
+#define ADAPTER_OPT(s, f) \
+	OPT_STRING("adapter", s, f, NULL, "PATH", \
+	           "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
 
 #endif

@@ -1,5 +1,5 @@
-/* overview: see overview.h. The order of the commands is theirs (struct command); sections are ranges of it. A group of more than two commands of
- * two words is one line of the overview: `kungfu GROUP` lists it. */
+/* overview: see overview.h. The order of the commands is theirs (struct command); sections are ranges of it. A group of
+ * more than two commands of two words is one line of the overview: `kungfu GROUP` lists it. */
 #include "cmd/overview.h"
 
 #include <stdio.h>
@@ -12,8 +12,10 @@
 
 enum { COLUMNS = 80, EXAMPLE_COLUMNS = 51, BRIEF_COLUMNS = 25, NAME_COLUMNS = 18, WHOLE_GROUP = 2 };
 
-static const struct { int order; const char *title; } sections[] = {
-	{ 0, "Try a model" }, { 42, "Teach it your rows" }, { 56, "Look at runs" }, { 60, "Take it elsewhere" }, { 70, "What it costs" },
+static const struct { int order; const char *title;
+} sections[] = {
+	{ 0, "Try a model" },        { 42, "Teach it your rows" }, { 56, "Look at runs" },
+	{ 60, "Take it elsewhere" }, { 70, "What it costs" },
 };
 
 static const struct { const char *group, *brief; } group_briefs[] = { { "gas", "costs: what each run took" } };

@@ -1,4 +1,5 @@
-/* overview: what a person reads before a command runs: all commands on one screen, a group's commands, a command's help. */
+/* overview: what a person reads before a command runs: all commands on one screen, a group's commands, a command's
+ * help. */
 #ifndef CMD_OVERVIEW_H
 #define CMD_OVERVIEW_H
 

@@ -1,5 +1,5 @@
-/* profiling: see profiling.h. A share is the time that the machine's best product or its memory would have needed, over the time
- * that it took; bytes that came from a cache make it more than 100 %. */
+/* profiling: see profiling.h. A share is the time that the machine's best product or its memory would have needed, over
+ * the time that it took; bytes that came from a cache make it more than 100 %. */
 #include "cmd/profiling.h"
 
 #include <stdio.h>
@@ -53,15 +53,17 @@ static void show_row(const struct profiling *p, const struct trace_row *r, doubl
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s%s", r->name, r->int8 ? " int8" : "");
-	log_say("%-16s %-9s %-12s %7zu %9.4f %5.1f %% %8.1f %4.0f %% %7.1f %4.0f %%", name, is_span ? "" : phase_name(r->phase), r->shape, r->calls, r->seconds,
-	        100 * r->seconds / all, r->flops / r->seconds / 1e9, 100 * share(r->flops, r->seconds, best_rate(m, r)), r->bytes / r->seconds / 1e9,
-	        100 * share(r->bytes, r->seconds, m->read_bytes));
+	log_say("%-16s %-9s %-12s %7zu %9.4f %5.1f %% %8.1f %4.0f %% %7.1f %4.0f %%", name,
+	        is_span ? "" : phase_name(r->phase), r->shape, r->calls, r->seconds, 100 * r->seconds / all,
+	        r->flops / r->seconds / 1e9, 100 * share(r->flops, r->seconds, best_rate(m, r)),
+	        r->bytes / r->seconds / 1e9, 100 * share(r->bytes, r->seconds, m->read_bytes));
 }
 
 static json_t *row_json(const struct profiling *p, const struct trace_row *r)
 {
 	const struct profile *m = &p->machine;
-	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "op", r->name, "phase", phase_name(r->phase), "shape", r->shape, "calls", (json_int_t)r->calls);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "op", r->name, "phase", phase_name(r->phase), "shape", r->shape,
+	                      "calls", (json_int_t)r->calls);
 
 	json_object_set_new(j, "compute", json_string(r->int8 ? "int8" : "f32"));
 	json_object_set_new(j, "seconds", json_real(r->seconds));
@@ -81,16 +83,18 @@ static void show(struct profiling *p, struct app *app, const char *path)
 
 	for (size_t i = 0; i < n; i++)
 		all += rows[i].seconds;
-	log_say("%-16s %-9s %-12s %7s %9s %7s %8s %6s %7s %6s", "op", "phase", "shape", "calls", "seconds", "share", "GFLOP/s", "of max", "GB/s", "of max");
+	log_say("%-16s %-9s %-12s %7s %9s %7s %8s %6s %7s %6s", "op", "phase", "shape", "calls", "seconds", "share",
+	        "GFLOP/s", "of max", "GB/s", "of max");
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].calls && rows[i].seconds > 0) {
 			show_row(p, &rows[i], all);
 			json_array_append_new(list, row_json(p, &rows[i]));
 		}
-	log_say("%.3f s in all; the most is %.1f GFLOP/s (int8 %.1f) and %.1f GB/s; the trace is in %s", all, p->machine.sgemm_flops / 1e9,
-	        p->machine.int8_ops / 1e9, p->machine.read_bytes / 1e9, path);
+	log_say("%.3f s in all; the most is %.1f GFLOP/s (int8 %.1f) and %.1f GB/s; the trace is in %s", all,
+	        p->machine.sgemm_flops / 1e9, p->machine.int8_ops / 1e9, p->machine.read_bytes / 1e9, path);
 	if (app->json) {
-		json_t *j = json_pack("{s:O, s:f, s:s, s:o}", "profile", list, "profile_seconds", all, "trace", path, "machine", profile_json(&p->machine));
+		json_t *j = json_pack("{s:O, s:f, s:s, s:o}", "profile", list, "profile_seconds", all, "trace", path,
+		                      "machine", profile_json(&p->machine));
 		app_json(j);
 		json_decref(j);
 	}

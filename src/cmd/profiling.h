@@ -1,4 +1,5 @@
-/* profiling: what --profile of tune and generate does: time per op as a share of what the machine can do, and a trace for Perfetto. */
+/* profiling: what --profile of tune and generate does: time per op as a share of what the machine can do, and a trace
+ * for Perfetto. */
 #ifndef CMD_PROFILING_H
 #define CMD_PROFILING_H
 
@@ -14,8 +15,10 @@ struct profiling {
 };
 
 #define PROFILE_OPTS(s, f, where) \
-	OPT_FLAG("profile", s, f.on, "false", "time per op as a share of what the machine can do, and a trace for ui.perfetto.dev"), \
-	OPT_STRING("trace", s, f.path, NULL, "FILE", "where --profile writes the trace (default: trace.json in " where ")")
+	OPT_FLAG("profile", s, f.on, "false", \
+	         "time per op as a share of what the machine can do, and a trace for ui.perfetto.dev"), \
+		OPT_STRING("trace", s, f.path, NULL, "FILE", \
+	                   "where --profile writes the trace (default: trace.json in " where ")")
 
 /* Does nothing when it is not on. The machine's profile is read, or measured (two seconds) and kept. */
 int profiling_begin(struct profiling *p, struct app *app, struct err *e);

@@ -43,7 +43,8 @@ void table_write(struct buf *out, const struct table *t, const char *indent)
 		buf_adds(out, indent);
 		for (size_t c = 0; c < t->columns; c++) {
 			int pad = (int)(column_width(t, c) - cell_width(t, row + c));
-			buf_addf(out, "%s%*s%s%*s", c > 0 ? "  " : "", t->right >> c & 1 ? pad : 0, "", t->cells[row + c], t->right >> c & 1 ? 0 : pad, "");
+			buf_addf(out, "%s%*s%s%*s", c > 0 ? "  " : "", t->right >> c & 1 ? pad : 0, "",
+			         t->cells[row + c], t->right >> c & 1 ? 0 : pad, "");
 		}
 		while (out->len > begin && out->data[out->len - 1] == ' ')
 			out->data[--out->len] = 0;

@@ -13,7 +13,8 @@ struct table {
 	size_t n;
 };
 
-void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the next one, row by row */
+/* the next one, row by row */
+void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_write(struct buf *out, const struct table *t, const char *indent);                 /* whole rows */
 void table_release(struct table *t);
 

@@ -30,8 +30,9 @@ void token_view_begin(struct token_view *v)
 	if (v->json)
 		return;
 	if (v->color)
-		app_print("probability: %sbelow 5 %%\033[0m %sto 20 %%\033[0m %sto 50 %%\033[0m %sto 80 %%\033[0m %sabove\033[0m\n", colors[0], colors[1], colors[2],
-		          colors[3], colors[4]);
+		app_print("probability: %sbelow 5 %%\033[0m %sto 20 %%\033[0m %sto 50 %%\033[0m %sto 80 %%\033[0m "
+		          "%sabove\033[0m\n",
+		          colors[0], colors[1], colors[2], colors[3], colors[4]);
 	else
 		app_print("   logprob  probability  token\n");
 }
@@ -64,7 +65,8 @@ static void quote(const struct token_view *v, int32_t id, struct buf *out)
 
 static json_t *token_json(const struct token_view *v, int32_t id, double logprob)
 {
-	return json_pack("{s:o, s:i, s:o}", "token", token_string(v->tokenizer, id), "id", (int)id, "logprob", jsonx_number(logprob));
+	return json_pack("{s:o, s:i, s:o}", "token", token_string(v->tokenizer, id), "id", (int)id, "logprob",
+	                 jsonx_number(logprob));
 }
 
 static void show_color(struct token_view *v, int32_t id, double logprob)

@@ -1,4 +1,5 @@
-/* token_view: an answer's tokens with the probability that each had: coloured in a terminal, columns elsewhere, objects for --json. */
+/* token_view: an answer's tokens with the probability that each had: coloured in a terminal, columns elsewhere, objects
+ * for --json. */
 #ifndef CMD_TOKEN_VIEW_H
 #define CMD_TOKEN_VIEW_H
 

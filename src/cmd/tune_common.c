@@ -1,4 +1,5 @@
-/* tune_common: see tune_common.h. The run itself is learn/fit.c; here is what a person or a script sees of it. */
+/* tune_common: see tune_common.h. The run itself is train/train_loop.c; here is what a person or a script sees of it.
+ */
 #include "cmd/tune_common.h"
 
 #include <limits.h>
@@ -13,11 +14,11 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/books.h"
-#include "cmd/planned.h"
+#include "cmd/metering.h"
+#include "cmd/estimate.h"
 #include "gas/profile.h"
-#include "learn/fit.h"
-#include "learn/run_log.h"
+#include "train/train_loop.h"
+#include "train/run_log.h"
 #include "model/prepare.h"
 #include "op/timing.h"
 
@@ -69,7 +70,8 @@ static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 	return 0;
 }
 
-/* Whole paths, so that resume works from any folder; one that is not there is left for whoever opens it to complain of. */
+/* Whole paths, so that resume works from any folder; one that is not there is left for whoever opens it to complain
+ * of. */
 static void make_absolute(struct tune *t, const char **path)
 {
 	char whole[PATH_MAX];
@@ -103,7 +105,8 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 
 /* --- the plan --- */
 
-static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r, const char *compute)
+static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r,
+                         const char *compute)
 {
 	predict_begin(out, "tune %s %s", r->method, compute);
 	predict_phase(out, "start", p->start_seconds);
@@ -114,7 +117,8 @@ static void predict_tune(struct predicted *out, const struct trainer_plan *p, co
 	out->flops = p->planned_flops;
 	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
 	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, moments");
-	predict_part(out, "arena", (double)p->arena_bytes, p->recomputed_nodes ? "activations; some are recomputed" : "activations; all are kept");
+	predict_part(out, "arena", (double)p->arena_bytes,
+	             p->recomputed_nodes ? "activations; some are recomputed" : "activations; all are kept");
 	predict_part(out, "scratch", (double)p->scratch_bytes, "of the threads");
 	predict_part(out, "batch", (double)p->batch_bytes, "of a micro-batch");
 	predict_part(out, "eval", (double)p->eval_bytes, "the evaluation's own activations");
@@ -147,23 +151,26 @@ static void show_plan(const void *ctx, say_fn *say)
 
 	if (p->first)
 		snprintf(of, sizeof(of), " of %ld, after step %ld", p->steps, p->first);
-	say("plan: %ld steps%s (%.4g epochs of %lld documents), %ld micro-batches", p->steps - p->first, of, p->epochs, (long long)p->documents, p->micro_batches);
-	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a), human_count((double)p->computed_tokens, b),
-	    human_count((double)p->supervised_tokens, c));
-	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a), human_count((double)p->parameters, b),
-	    human_bytes(p->disk_bytes, d));
+	say("plan: %ld steps%s (%.4g epochs of %lld documents), %ld micro-batches", p->steps - p->first, of, p->epochs,
+	    (long long)p->documents, p->micro_batches);
+	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
+	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
+	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a),
+	    human_count((double)p->parameters, b), human_bytes(p->disk_bytes, d));
 }
 
 int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **kept, struct err *e)
 {
 	const struct trainer_plan *plan = trainer_plan(t);
-	struct planned_options o = { .facts = tune_facts(plan), .lines = show_plan, .ctx = plan, .kept = kept, .always = true };
+	struct planned_options o = {
+		.facts = tune_facts(plan), .lines = show_plan, .ctx = plan, .kept = kept, .always = true
+	};
 	struct predicted p;
 
-	books_seed(r->seed);
-	books_in("model", r->model, trainer_model_hash(t));
-	books_in("data", r->data, trainer_data_hash(t, false));
-	books_in("eval_data", r->eval_data, trainer_data_hash(t, true));
+	metering_seed(r->seed);
+	metering_in("model", r->model, trainer_model_hash(t));
+	metering_in("data", r->data, trainer_data_hash(t, false));
+	metering_in("eval_data", r->eval_data, trainer_data_hash(t, true));
 	predict_tune(&p, plan, r, compute_name(trainer_model((struct trainer *)t)->compute));
 	return planned(app, &p, &o, e);
 }
@@ -193,7 +200,7 @@ static void show_line(void *ctx, const json_t *line)
 		        json_number_value(loss), json_number_value(json_object_get(line, "eval_perplexity")));
 }
 
-static void show_progress(void *ctx, const struct fit_progress *p)
+static void show_progress(void *ctx, const struct train_loop_progress *p)
 {
 	struct show *s = ctx;
 	char left[32], memory[32];
@@ -203,16 +210,16 @@ static void show_progress(void *ctx, const struct fit_progress *p)
 		s->rss = mem_rss();
 		s->rss_time = now;
 	}
-	books_tick();
+	metering_tick();
 	clock_human(p->seconds_left, left);
-	log_live("step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss, p->tokens_per_second, left,
-	         human_bytes(s->rss, memory));
+	log_live("step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss,
+	         p->tokens_per_second, left, human_bytes(s->rss, memory));
 }
 
 static void note_phase(void *ctx, const char *name)
 {
 	(void)ctx;
-	books_phase(name);
+	metering_phase(name);
 }
 
 static void put_eval(json_t *summary, const json_t *eval)
@@ -228,7 +235,7 @@ static void put_eval(json_t *summary, const json_t *eval)
 	}
 }
 
-static json_t *summarize(const struct fit *f, const struct show *s, const char *status)
+static json_t *summarize(const struct train_loop *f, const struct show *s, const char *status)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
 	long steps = trainer_steps_done(f->trainer);
@@ -272,7 +279,8 @@ static json_t *command_words(const struct app *app, const char *name)
 }
 
 /* What the run is and what it runs on; a resumed one adds itself to what is there. */
-static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r, const struct run_dir *dir, const json_t *plan, bool resume)
+static json_t *make_facts(const struct app *app, const struct trainer *t, const struct recipe *r,
+                          const struct run_dir *dir, const json_t *plan, bool resume)
 {
 	char now[32], *processor = profile_processor();
 	json_t *j = resume ? run_dir_facts(dir) : NULL, *pieces, *process;
@@ -291,8 +299,9 @@ static json_t *make_facts(const struct app *app, const struct trainer *t, const 
 		json_object_set_new(j, "processes", json_array());
 	}
 	pieces = json_object_get(j, "processes");
-	process = json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "command", command_words(app, resume ? "resume" : "tune"), "began", now,
-	                    "version", KUNGFU_VERSION, "processor", processor, "kernels", app->kernels->name, "threads", pool_threads(app->pool));
+	process = json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "command", command_words(app, resume ? "resume" : "tune"),
+	                    "began", now, "version", KUNGFU_VERSION, "processor", processor, "kernels",
+	                    app->kernels->name, "threads", pool_threads(app->pool));
 	run_log_sign(process);
 	json_array_append_new(pieces, process);
 	json_object_set_new(j, "status", json_string("running"));
@@ -311,45 +320,49 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 	return run_dir_set_facts(dir, facts, e);
 }
 
-static void say_end(const struct fit *f, const struct show *s, enum fit_end end)
+static void say_end(const struct train_loop *f, const struct show *s, enum train_loop_end end)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
 	char time[32], planned[32], peak[32], gas[200];
 
 	log_live_end();
 	if (end == FIT_STOPPED) {
-		log_say("stopped after step %ld of %ld; go on with: kungfu resume %s", trainer_steps_done(f->trainer), p->steps, f->dir->path);
+		log_say("stopped after step %ld of %ld; go on with: kungfu resume %s", trainer_steps_done(f->trainer),
+		        p->steps, f->dir->path);
 		return;
 	}
 	clock_human(clock_seconds() - s->began, time);
-	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s", trainer_steps_done(f->trainer), f->loss,
-	        fit_tokens_per_second(f, false), time, compute_name(trainer_compute(f->trainer)), human_bytes(p->planned_bytes, planned),
+	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
+	        trainer_steps_done(f->trainer), f->loss, fit_tokens_per_second(f, false), time,
+	        compute_name(trainer_compute(f->trainer)), human_bytes(p->planned_bytes, planned),
 	        human_bytes(mem_rss_peak(), peak));
-	books_text(gas);
+	metering_text(gas);
 	if (gas[0])
 		log_say("it took %s", gas);
 	log_say("the result is in %s", f->dir->path);
 }
 
 /* What this process did: not the pieces before it, which have entries of their own. */
-static void tell_books(const struct fit *f, const struct fit *restored, json_t *summary, enum fit_end end)
+static void tell_books(const struct train_loop *f, const struct train_loop *restored, json_t *summary,
+                       enum train_loop_end end)
 {
-	books_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens, f->flops - restored->flops, f->int_ops - restored->int_ops);
+	metering_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens,
+	            f->flops - restored->flops, f->int_ops - restored->int_ops);
 	if (end == FIT_DONE)
-		books_out("result", f->dir->path);
-	books_summary(summary);
+		metering_out("result", f->dir->path);
+	metering_summary(summary);
 }
 
-static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end *end, struct err *e)
+static int run_steps(struct train_loop *f, struct show *s, json_t *facts, enum train_loop_end *end, struct err *e)
 {
 	long step = 0;
 
-	if (fit_restore(f, &step, e) < 0)
+	if (train_loop_restore(f, &step, e) < 0)
 		return -1;
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
-	const struct fit restored = *f;
-	if (fit_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
+	const struct train_loop restored = *f;
+	if (train_loop_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
 	json_t *summary = summarize(f, s, status);
@@ -362,17 +375,17 @@ static int run_steps(struct fit *f, struct show *s, json_t *facts, enum fit_end 
 	return rc;
 }
 
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan, double began, bool resume,
-             struct profiling *profiling)
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan,
+             double began, bool resume, struct profiling *profiling)
 {
 	struct err e = ERR_INIT, ignored = ERR_INIT;
 	struct show show = { .app = app, .began = began, .profiling = profiling };
-	struct fit fit;
-	enum fit_end end = FIT_DONE;
+	struct train_loop fit;
+	enum train_loop_end end = FIT_DONE;
 
 	json_t *facts = make_facts(app, t, r, dir, plan, resume);
-	books_directory(dir->path);
-	fit_init(&fit, t, r, dir);
+	metering_directory(dir->path);
+	train_loop_init(&fit, t, r, dir);
 	fit.interrupted = app_interrupted;
 	fit.line = show_line;
 	fit.progress = show_progress;
@@ -385,7 +398,7 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 		log_live_end();
 		set_status(dir, facts, "failed", NULL, &ignored);
 	}
-	fit_release(&fit);
+	train_loop_release(&fit);
 	json_decref(facts);
 	json_decref(plan);
 	return status ? app_fail(&e) : end == FIT_DONE ? EXIT_DONE : EXIT_STOPPED;

@@ -5,8 +5,8 @@
 #include "base/arena.h"
 #include "cmd/command.h"
 #include "cmd/profiling.h"
-#include "learn/run_dir.h"
-#include "learn/trainer.h"
+#include "train/run_dir.h"
+#include "train/trainer.h"
 
 struct tune {
 	struct common common;
@@ -21,12 +21,13 @@ extern const struct opt tune_opts[];
 /* After the options: reads a recipe.yaml, resolves. A plan needs no --out. The caller releases paths. */
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e);
 
-/* The moment before the work (cmd/planned.h); *plan: what run.json keeps of it, a new reference. */
+/* The moment before the work (cmd/estimate.h); *plan: what run.json keeps of it, a new reference. */
 int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **plan, struct err *e);
 
-/* A run whose folder exists: from step 0, or from its newest checkpoint. Prints, writes run.json, returns the exit status. plan: of tune_planned; its
- * reference is taken. began: when the command did (clock_seconds). profiling may be NULL. */
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan, double began, bool resume,
-             struct profiling *profiling);
+/* A run whose folder exists: from step 0, or from its newest checkpoint. Prints, writes run.json, returns the exit
+ * status. plan: of tune_planned; its reference is taken. began: when the command did (clock_seconds). profiling may be
+ * NULL. */
+int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan,
+             double began, bool resume, struct profiling *profiling);
 
 #endif

@@ -1,5 +1,5 @@
-/* chat: see chat.h. The template gets the variables that transformers gives it: messages, tools and documents (none where there are
- * none), add_generation_prompt and the texts of the special tokens. */
+/* chat: see chat.h. The template gets the variables that transformers gives it: messages, tools and documents (none
+ * where there are none), add_generation_prompt and the texts of the special tokens. */
 #include "data/chat.h"
 
 #include <string.h>
@@ -16,7 +16,8 @@ static void set_token(json_t *variables, const char *key, const struct tokenizer
 	buf_release(&text);
 }
 
-static json_t *variables_of(const struct text_codec *c, const json_t *messages, size_t n, const json_t *tools, bool prompt)
+static json_t *variables_of(const struct text_codec *c, const json_t *messages, size_t n, const json_t *tools,
+                            bool prompt)
 {
 	json_t *v = json_object(), *some = json_array(), *m;
 	size_t i;
@@ -46,7 +47,8 @@ static int render(const struct text_codec *c, const json_t *messages, size_t n, 
 	return status;
 }
 
-int chat_render_prompt(const struct text_codec *c, const json_t *messages, const json_t *tools, struct buf *text, struct err *e)
+int chat_render_prompt(const struct text_codec *c, const json_t *messages, const json_t *tools, struct buf *text,
+                       struct err *e)
 {
 	struct template_output out = { 0 };
 
@@ -91,8 +93,8 @@ static bool says(const struct buf *text, size_t begin, size_t end, const json_t 
 	return n && memmem(buf_str(text) + begin, end - begin, content, n);
 }
 
-/* Where the answer lies that was asked for by `before` and stands at the end of `after`. What follows a turn may differ once others follow
- * (an EOS that ends every rendering), the answer may not. */
+/* Where the answer lies that was asked for by `before` and stands at the end of `after`. What follows a turn may differ
+ * once others follow (an EOS that ends every rendering), the answer may not. */
 static bool locate_answer(const struct buf *before, const struct buf *after, const struct buf *whole,
                           const json_t *message, struct template_span *span)
 {
@@ -102,7 +104,8 @@ static bool locate_answer(const struct buf *before, const struct buf *after, con
 	return begins_with(after, before) && (end == after->len || says(whole, before->len, end, message));
 }
 
-/* Message i's answer in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an answer. */
+/* Message i's answer in the whole text. 0 found; 1 the template writes it differently there, or cannot begin with an
+ * answer. */
 static int find_answer(const struct text_codec *c, const json_t *messages, size_t i, const json_t *tools,
                        const struct buf *whole, struct template_span *span, struct err *e)
 {
@@ -179,14 +182,16 @@ static int check_messages(const json_t *messages, struct err *e)
 	return 0;
 }
 
-int chat_render(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first, struct chat_text *t, struct err *e)
+int chat_render(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first,
+                struct chat_text *t, struct err *e)
 {
 	*t = (struct chat_text){ 0 };
 	if (check_messages(messages, e) < 0)
 		return -1;
 	int status = render(c, messages, json_array_size(messages), tools, false, &t->out, e);
 	if (!status)
-		status = t->out.n_spans ? keep_spans(c, messages, tools, first, &t->out, e) : find_answers(c, messages, tools, first, t, e);
+		status = t->out.n_spans ? keep_spans(c, messages, tools, first, &t->out, e) :
+		                          find_answers(c, messages, tools, first, t, e);
 	if (status)
 		chat_release(t);
 	return status;
@@ -228,7 +233,8 @@ json_t *chat_from_sharegpt(const json_t *conversations, struct err *e)
 	size_t i;
 
 	json_array_foreach((json_t *)conversations, i, turn) {
-		const char *from = json_string_value(json_object_get(turn, "from")), *role = from ? role_of(from) : NULL;
+		const char *from = json_string_value(json_object_get(turn, "from")),
+			   *role = from ? role_of(from) : NULL;
 		json_t *value = json_object_get(turn, "value");
 		if (json_is_string(json_object_get(turn, "role"))) {
 			json_array_append(out, turn);

@@ -1,18 +1,19 @@
 /* document: rows to ids and to what of them is learnt.
  *
- * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one (a template that asks with a
- * space at its end has its text cut there, lest that space and the answer become one token). After the token that ends a
- * turn white space is not learnt: the line break that templates write there is never generated. No BOS is put before a template's text: templates
- * write it themselves where the model wants one.
+ * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one (a
+ * template that asks with a space at its end has its text cut there, lest that space and the answer become one token).
+ * After the token that ends a turn white space is not learnt: the line break that templates write there is never
+ * generated. No BOS is put before a template's text: templates write it themselves where the model wants one.
  *
- * Where a prompt and its completion are plain strings, the prompt's tokens are those of the prompt alone: generation sees the same ones, and rows
- * that share a prompt share its tokens. If tokenizing both together changes the prompt's last tokens, the completion is tokenized by itself (TRL
- * keeps the tokens of both together and learns from where they first differ: a prompt that generation never sees). Query and choice are split as
- * lm-eval does: white space at the query's end goes to the answer, and the answer's tokens are those of both together after as many as the query
- * alone has.
+ * Where a prompt and its completion are plain strings, the prompt's tokens are those of the prompt alone: generation
+ * sees the same ones, and rows that share a prompt share its tokens. If tokenizing both together changes the prompt's
+ * last tokens, the completion is tokenized by itself (TRL keeps the tokens of both together and learns from where they
+ * first differ: a prompt that generation never sees). Query and choice are split as lm-eval does: white space at the
+ * query's end goes to the answer, and the answer's tokens are those of both together after as many as the query alone
+ * has.
  *
- * A text longer than max_length becomes several documents, each beginning with the last token of the one before: every token but the first is
- * learnt once. Any other row that is too long keeps its head. */
+ * A text longer than max_length becomes several documents, each beginning with the last token of the one before: every
+ * token but the first is learnt once. Any other row that is too long keeps its head. */
 #include "data/document.h"
 
 #include <string.h>
@@ -137,12 +138,14 @@ static int make_text(struct maker *m, struct err *e)
 
 static bool begins_with(const struct tokens *whole, size_t from, const struct tokens *part)
 {
-	return part->n <= whole->n - from && (!part->n || !memcmp(whole->id + from, part->id, part->n * sizeof(*part->id)));
+	return part->n <= whole->n - from &&
+	       (!part->n || !memcmp(whole->id + from, part->id, part->n * sizeof(*part->id)));
 }
 
-/* The prompt's tokens stand before those of the completion whatever they became together. by_count: the completion's are those of both
- * together after as many as the prompt has alone, if there are any. */
-static int mend_pair(struct maker *m, size_t from, const struct tokens *alone, const char *completion, size_t n, bool by_count, struct err *e)
+/* The prompt's tokens stand before those of the completion whatever they became together. by_count: the completion's
+ * are those of both together after as many as the prompt has alone, if there are any. */
+static int mend_pair(struct maker *m, size_t from, const struct tokens *alone, const char *completion, size_t n,
+                     bool by_count, struct err *e)
 {
 	bool some = m->ids.n - from > alone->n;
 
@@ -178,7 +181,8 @@ static int put_pair(struct maker *m, const char *prompt, size_t n_prompt, const 
 	return status;
 }
 
-static int make_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion, struct err *e)
+static int make_pair(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion,
+                     struct err *e)
 {
 	put_bos(m, prompt);
 	if (put_pair(m, prompt, n_prompt, completion, n_completion, false, e) < 0)
@@ -195,7 +199,8 @@ static size_t token_end(const struct maker *m, size_t i, size_t n)
 	return i + 1 < m->ids.n ? (size_t)m->offsets.id[i + 1] : n;
 }
 
-/* Tokens that lie inside a span of a text of n bytes are learnt, but for white space after the special token that ends it. */
+/* Tokens that lie inside a span of a text of n bytes are learnt, but for white space after the special token that ends
+ * it. */
 static void learn_span(struct maker *m, const char *text, size_t n, const struct template_span *s)
 {
 	size_t begin = 0, end, last, stop;
@@ -219,7 +224,8 @@ static bool cuts_token(const struct maker *m, const struct template_output *out)
 	for (size_t i = 0, k = 0; i < out->n_spans; i++) {
 		while (k < m->ids.n && (size_t)m->offsets.id[k] < out->spans[i].begin)
 			k++;
-		if (out->spans[i].begin < out->text.len && (k == m->ids.n || (size_t)m->offsets.id[k] != out->spans[i].begin))
+		if (out->spans[i].begin < out->text.len &&
+		    (k == m->ids.n || (size_t)m->offsets.id[k] != out->spans[i].begin))
 			return true;
 	}
 	return false;
@@ -229,14 +235,16 @@ static int encode_piece(struct maker *m, const struct buf *text, size_t from, si
 {
 	size_t first = m->offsets.n;
 
-	if (tokenizer_encode_offsets(m->codec->tokenizer, buf_str(text) + from, to - from, TOKENIZE_SPECIAL, &m->ids, &m->offsets, e) < 0)
+	if (tokenizer_encode_offsets(m->codec->tokenizer, buf_str(text) + from, to - from, TOKENIZE_SPECIAL, &m->ids,
+	                             &m->offsets, e) < 0)
 		return -1;
 	for (size_t i = first; i < m->offsets.n; i++)
 		m->offsets.id[i] += (int32_t)from;
 	return 0;
 }
 
-/* The text at once; if that joins the end of a question with its answer, in pieces that begin with the answers, as generation sees them. */
+/* The text at once; if that joins the end of a question with its answer, in pieces that begin with the answers, as
+ * generation sees them. */
 static int encode_rendered(struct maker *m, const struct template_output *out, struct err *e)
 {
 	size_t from = 0;
@@ -292,18 +300,23 @@ static int make_conversations(struct maker *m, struct err *e)
 	return status;
 }
 
-/* For models without a chat template: the wording with which Stanford Alpaca was trained (tatsu-lab/stanford_alpaca, train.py, 2023). */
+/* For models without a chat template: the wording with which Stanford Alpaca was trained (tatsu-lab/stanford_alpaca,
+ * train.py, 2023). */
 static int make_alpaca(struct maker *m, const char *instruction, const char *input, const json_t *output, struct err *e)
 {
 	static const char context[] = ", paired with an input that provides further context";
 	struct buf prompt = BUF_INIT;
 
-	buf_addf(&prompt, "Below is an instruction that describes a task%s. Write a response that appropriately completes the request.\n\n"
-	         "### Instruction:\n%s\n\n", *input ? context : "", instruction);
+	buf_addf(&prompt,
+	         "Below is an instruction that describes a task%s. Write a response that appropriately completes the "
+	         "request.\n\n"
+	         "### Instruction:\n%s\n\n",
+	         *input ? context : "", instruction);
 	if (*input)
 		buf_addf(&prompt, "### Input:\n%s\n\n", input);
 	buf_adds(&prompt, "### Response:");
-	int status = make_pair(m, buf_str(&prompt), prompt.len, json_string_value(output), json_string_length(output), e);
+	int status =
+		make_pair(m, buf_str(&prompt), prompt.len, json_string_value(output), json_string_length(output), e);
 	buf_release(&prompt);
 	return status;
 }
@@ -331,7 +344,8 @@ static int make_instruction(struct maker *m, struct err *e)
 
 static int make_completion(struct maker *m, struct err *e)
 {
-	json_t *prompt = json_object_get(m->row->json, "prompt"), *completion = json_object_get(m->row->json, "completion");
+	json_t *prompt = json_object_get(m->row->json, "prompt"),
+	       *completion = json_object_get(m->row->json, "completion");
 
 	if (json_is_string(prompt) && json_is_string(completion))
 		return make_pair(m, json_string_value(prompt), json_string_length(prompt),
@@ -410,7 +424,8 @@ static int learn_gold(struct maker *m, const json_t *query, const json_t *gold, 
 	struct context c = { json_string_value(query), json_string_length(query), false };
 
 	if (m->o->apply_chat_template) {
-		json_t *messages = json_pack("[{s:s, s:O}, {s:s, s:O}]", "role", "user", "content", query, "role", "assistant", "content", gold);
+		json_t *messages = json_pack("[{s:s, s:O}, {s:s, s:O}]", "role", "user", "content", query, "role",
+		                             "assistant", "content", gold);
 		int status = make_chat(m, messages, 1, e);
 		json_decref(messages);
 		return status;
@@ -426,7 +441,8 @@ static int make_choices(struct maker *m, struct err *e)
 	json_t *row = m->row->json, *query = json_object_get(row, "query"), *choices = json_object_get(row, "choices");
 
 	if (!m->o->eval_choices)
-		return learn_gold(m, query, json_array_get(choices, (size_t)json_integer_value(json_object_get(row, "gold"))), e);
+		return learn_gold(m, query,
+		                  json_array_get(choices, (size_t)json_integer_value(json_object_get(row, "gold"))), e);
 	if (m->o->apply_chat_template)
 		return score_asked(m, query, e);
 	return score_choices(m, &(struct context){ json_string_value(query), json_string_length(query), false }, e);
@@ -470,7 +486,9 @@ static void pack_row(struct maker *m)
 
 void documents_pack(struct documents *d, int32_t max_length)
 {
-	struct documents packed = { .n_truncated = d->n_truncated, .n_split = d->n_split, .n_rewritten = d->n_rewritten };
+	struct documents packed = { .n_truncated = d->n_truncated,
+		                    .n_split = d->n_split,
+		                    .n_rewritten = d->n_rewritten };
 	struct row row = { 0 };
 	struct maker m = { .d = &packed, .row = &row };
 
@@ -488,7 +506,8 @@ void documents_pack(struct documents *d, int32_t max_length)
 	*d = packed;
 }
 
-int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c, const struct document_options *o, struct err *e)
+int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
+                   const struct document_options *o, struct err *e)
 {
 	struct document_options whole = *o;
 	struct maker m = { .d = d, .codec = c, .o = &whole };

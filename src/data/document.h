@@ -4,12 +4,13 @@
 
 #include "base/arena.h"
 #include "data/rows.h"
-#include "token/template.h"
+#include "template/template.h"
 #include "token/tokenizer.h"
 
 struct document {
 	int32_t *ids;
-	uint8_t *learn;             /* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0 */
+	/* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0 */
+	uint8_t *learn;
 	int32_t n;
 	int32_t n_learn;
 	const char *file;
@@ -23,7 +24,8 @@ struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
-	bool eval_choices;          /* a choice row gives one document a choice (scored), else the gold one alone (trained) */
+	/* a choice row gives one document a choice (scored), else the gold one alone (trained) */
+	bool eval_choices;
 };
 
 struct documents {
@@ -33,7 +35,8 @@ struct documents {
 	size_t tokens, learnt;      /* sums */
 	/* What happened on the way, for lint: */
 	size_t n_truncated, n_split; /* documents that lost their end; documents beyond the first of a text */
-	size_t n_rewritten;         /* assistants' turns not learnt, as the template writes them differently once others follow */
+	/* assistants' turns not learnt, as the template writes them differently once others follow */
+	size_t n_rewritten;
 };
 
 struct text_codec {             /* what turning a row into ids needs; borrowed */
@@ -43,13 +46,16 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 
 /* Loss on assistant and completion tokens only (all tokens for text), EOS learnt. Errors name file and line. */
 /* Packing too, where it is asked for. */
-int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c, const struct document_options *o, struct err *e);
+int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
+                   const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
-/* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is left at the end is
- * dropped. A document's first token is not learnt from the document before it. Of documents made with a max_length that cut none. */
+/* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is left
+ * at the end is dropped. A document's first token is not learnt from the document before it. Of documents made with a
+ * max_length that cut none. */
 void documents_pack(struct documents *d, int32_t max_length);
 
 /* Chat: the prompt text of messages with the generation prompt, as the model's template writes it. */
-int chat_prompt(const struct text_codec *c, const json_t *messages, struct tokens *out, struct buf *text, struct err *e);
+int chat_prompt(const struct text_codec *c, const json_t *messages, struct tokens *out, struct buf *text,
+                struct err *e);
 
 #endif

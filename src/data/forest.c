@@ -1,18 +1,20 @@
 /* forest: documents into micro-batches, shared prefixes stored once.
  *
- * The documents of a micro-batch are put into a radix tree of ids: a node is an edge (a stretch of ids that all documents
- * through it have), its children differ in their first id and are kept in its order, and some documents end at it. A node
- * is *shared*, that is, becomes one segment, when c copies of its edge would be needed otherwise and
+ * The documents of a micro-batch are put into a radix tree of ids: a node is an edge (a stretch of ids that all
+ * documents through it have), its children differ in their first id and are kept in its order, and some documents end
+ * at it. A node is *shared*, that is, becomes one segment, when c copies of its edge would be needed otherwise and
  *
- *     len · (c − 1) ≥ FOREST_MIN_SHARE,    c = Σ over children (1 if shared, else their own c) + documents that end here.
+ *     len · (c − 1) ≥ FOREST_MIN_SHARE,    c = Σ over children (1 if shared, else their own c) + documents that end
+ * here.
  *
- * Else its edge is written in front of each of the c segments below it. The decision goes from the leaves up and a node's
- * (copies, rows, segments) are a function of its children's sums, so adding a document changes only the nodes on its path:
- * taking documents one by one costs their length plus that path. The tree depends on the set of documents alone, hence
- * forest_fill builds again what forest_take had measured.
+ * Else its edge is written in front of each of the c segments below it. The decision goes from the leaves up and a
+ * node's (copies, rows, segments) are a function of its children's sums, so adding a document changes only the nodes on
+ * its path: taking documents one by one costs their length plus that path. The tree depends on the set of documents
+ * alone, hence forest_fill builds again what forest_take had measured.
  *
  * Every segment is laid down in preorder. A document ends at the end of a segment, so it is found again by walking the
- * parents from there; two walks over all documents count and then place the pairs, in order of (row, document) without a sort.
+ * parents from there; two walks over all documents count and then place the pairs, in order of (row, document) without
+ * a sort.
  *
  * What this does not do: choose which documents come together (the shuffle does), or cut one that is too long. */
 #include "data/forest.h"
@@ -41,7 +43,8 @@ struct node {
 };
 
 enum { NODE_WORDS = sizeof(struct node) / sizeof(int32_t) };
-_Static_assert(2 * NODE_WORDS + 2 <= BATCH_WORK_DOC, "the packer's scratch a document: two nodes, its chain, its segment");
+_Static_assert(2 * NODE_WORDS + 2 <= BATCH_WORK_DOC,
+               "the packer's scratch a document: two nodes, its chain, its segment");
 
 struct trie {
 	const struct document *const *docs;
@@ -99,7 +102,9 @@ static void trie_update(struct trie *t, int32_t v)
 static int32_t trie_node(struct trie *t, int32_t parent, int32_t doc, int32_t from, int32_t len)
 {
 	int32_t v = t->n_nodes++;
-	t->nodes[v] = (struct node){ .doc = doc, .from = from, .len = len, .parent = parent, .child = -1, .next = -1, .ends = -1 };
+	t->nodes[v] = (struct node){
+		.doc = doc, .from = from, .len = len, .parent = parent, .child = -1, .next = -1, .ends = -1
+	};
 	return v;
 }
 
@@ -123,7 +128,8 @@ static int32_t *trie_link(struct trie *t, int32_t v, int32_t id)
 	return link;
 }
 
-/* Cuts v's edge after len ids: a new node takes the first part and v's place (*link). Costs are put right by the caller's update. */
+/* Cuts v's edge after len ids: a new node takes the first part and v's place (*link). Costs are put right by the
+ * caller's update. */
 static int32_t trie_split(struct trie *t, int32_t *link, int32_t v, int32_t len)
 {
 	struct node *p = &t->nodes[v];
@@ -162,7 +168,8 @@ static int32_t trie_descend(struct trie *t, int32_t d)
 			return leaf;
 		}
 		const struct node *p = &t->nodes[c];
-		int32_t len = common_length(t->docs[p->doc]->ids + p->from, doc->ids + depth, MIN(p->len, doc->n - depth));
+		int32_t len =
+			common_length(t->docs[p->doc]->ids + p->from, doc->ids + depth, MIN(p->len, doc->n - depth));
 		v = len < p->len ? trie_split(t, link, c, len) : c;
 		depth += len;
 	}
@@ -224,7 +231,8 @@ static int32_t trie_lay(struct trie *t, struct segment *s)
 			s[s[i].parent].end = s[i].end;
 	}
 	if (row != t->nodes[0].cost.rows || n != t->nodes[0].cost.segments)
-		BUG("the forest has %d rows in %d segments, counted were %d in %d", row, n, t->nodes[0].cost.rows, t->nodes[0].cost.segments);
+		BUG("the forest has %d rows in %d segments, counted were %d in %d", row, n, t->nodes[0].cost.rows,
+		    t->nodes[0].cost.segments);
 	return row;
 }
 
@@ -258,9 +266,9 @@ static void pairs_place(struct batch *b, const struct trie *t, bool all, int32_t
 				if (!is_target(doc, s->pos0 + i + 1, all))
 					continue;
 				int32_t pair = place[s->start + i]++;
-				b->pair_token[pair] = doc->ids[s->pos0 + i + 1];
-				b->pair_doc[pair] = d;
-				b->pair_weight[pair] = 1.0f;
+				b->label_token[pair] = doc->ids[s->pos0 + i + 1];
+				b->label_doc[pair] = d;
+				b->label_weight[pair] = 1.0f;
 			}
 		}
 	}
@@ -269,12 +277,12 @@ static void pairs_place(struct batch *b, const struct trie *t, bool all, int32_t
 /* Turns counts a row into target rows, their pairs' places, and both numbers. */
 static void targets_place(struct batch *b, int32_t *count)
 {
-	b->n_targets = b->n_pairs = 0;
+	b->n_targets = b->n_labels = 0;
 	for (int32_t row = 0; row < b->n_rows; row++) {
 		int32_t n = count[row];
-		count[row] = b->n_pairs;
+		count[row] = b->n_labels;
 		for (int32_t i = 0; i < n; i++)
-			b->pair_target[b->n_pairs++] = b->n_targets;
+			b->label_target[b->n_labels++] = b->n_targets;
 		if (n > 0)
 			b->target_row[b->n_targets++] = row;
 	}
@@ -301,16 +309,18 @@ static void rows_place(struct batch *b)
 
 static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)
 {
-	return cap->rows >= need->rows && cap->targets >= need->targets && cap->pairs >= need->pairs && cap->segments >= need->segments &&
-	       cap->docs >= need->docs && cap->keys >= need->keys;
+	return cap->rows >= need->rows && cap->targets >= need->targets && cap->labels >= need->labels &&
+	       cap->segments >= need->segments && cap->docs >= need->docs && cap->keys >= need->keys;
 }
 
 static struct batch_cap trie_need(const struct trie *t, const int32_t *count, int32_t n_rows)
 {
-	struct batch_cap need = { .rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = t->nodes[0].cost.segments };
+	struct batch_cap need = {
+		.rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = t->nodes[0].cost.segments
+	};
 	for (int32_t row = 0; row < n_rows; row++) {
 		need.targets += count[row] > 0;
-		need.pairs += count[row];
+		need.labels += count[row];
 	}
 	return need;
 }
@@ -344,14 +354,14 @@ static void room_release(struct room *r)
 }
 
 /* Adds documents while they fit; how many. */
-static int32_t take_grow(struct room *r, size_t n, int32_t max_rows)
+static int32_t take_grow(struct room *r, size_t n, int32_t max_tokens)
 {
-	int64_t written = 0, most = (int64_t)max_rows * MAX_REUSE;
+	int64_t written = 0, most = (int64_t)max_tokens * MAX_REUSE;
 	size_t i = 0;
 	for (; i < n && (i == 0 || written + r->trie.docs[i]->n <= most); i++) {
 		room_grow(r);
 		trie_add(&r->trie);
-		if (r->trie.nodes[0].cost.rows > max_rows)
+		if (r->trie.nodes[0].cost.rows > max_tokens)
 			break;
 		written += r->trie.docs[i]->n;
 	}
@@ -366,26 +376,28 @@ static void take_measure(struct trie *t, const struct forest_options *o, struct 
 	int32_t *count = mem_array((size_t)rows, sizeof(*count));
 	pairs_count(t, segments, o->all_targets, count);
 	*need = trie_need(t, count, rows);
-	*live = (struct live){ .rows = rows, .targets = need->targets, .pairs = need->pairs };
+	*live = (struct live){ .rows = rows, .targets = need->targets, .labels = need->labels };
 	for (int32_t g = 0; g < need->segments; g++)
 		live->visible += (double)segments[g].len * (segments[g].pos0 + 0.5 * (segments[g].len + 1.0));
 	mem_free(count);
 	mem_free(segments);
 }
 
-size_t forest_take(const struct document *const *docs, size_t n, const struct forest_options *o, struct batch_cap *need, struct live *live, int64_t *tokens)
+size_t forest_take(const struct document *const *docs, size_t n, const struct forest_options *o, struct batch_cap *need,
+                   struct live *live, int64_t *tokens)
 {
 	*need = (struct batch_cap){ 0 };
 	*live = (struct live){ 0 };
 	*tokens = 0;
 	if (n == 0)
 		return 0;
-	if (o->max_rows < 1 || o->max_rows > MAX_ROWS || docs[0]->n > o->max_rows)
-		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d)", docs[0]->n, o->max_rows, MAX_ROWS);
+	if (o->max_tokens < 1 || o->max_tokens > MAX_ROWS || docs[0]->n > o->max_tokens)
+		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d)", docs[0]->n, o->max_tokens,
+		    MAX_ROWS);
 	struct room r = { .trie = { .docs = docs, .share = o->share } };
 	room_grow(&r);
 	trie_init(&r.trie);
-	int32_t taken = take_grow(&r, n, o->max_rows);
+	int32_t taken = take_grow(&r, n, o->max_tokens);
 	if (r.trie.n_docs > taken) { /* the one that did not fit is in the tree: once more without it */
 		trie_init(&r.trie);
 		while (r.trie.n_docs < taken)
@@ -406,12 +418,13 @@ static void trie_lend(struct trie *t, int32_t *work, int32_t n)
 	t->segment = t->chain + n;
 }
 
-size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work, int32_t room)
+size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work,
+                    int32_t room)
 {
 	struct room r = { .trie = { .docs = docs, .share = o->share }, .cap = room, .fixed = true };
 	trie_lend(&r.trie, work, room);
 	trie_init(&r.trie);
-	return (size_t)take_grow(&r, n, o->max_rows);
+	return (size_t)take_grow(&r, n, o->max_tokens);
 }
 
 void forest_fill(struct batch *b, const struct document *const *docs, size_t n, const struct forest_options *o)
@@ -428,7 +441,8 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 	}
 	struct cost all = t.nodes[0].cost;
 	if (all.rows > b->cap.rows || all.segments > b->cap.segments)
-		BUG("%d rows in %d segments for a batch of at most %d in %d", all.rows, all.segments, b->cap.rows, b->cap.segments);
+		BUG("%d rows in %d segments for a batch of at most %d in %d", all.rows, all.segments, b->cap.rows,
+		    b->cap.segments);
 	b->n_docs = t.n_docs;
 	b->n_segments = all.segments;
 	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
@@ -437,7 +451,8 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 	pairs_count(&t, b->segments, o->all_targets, count);
 	struct batch_cap need = trie_need(&t, count, b->n_rows);
 	if (!cap_holds(&b->cap, &need))
-		BUG("%d pairs of %d targets for a batch of at most %d of %d", need.pairs, need.targets, b->cap.pairs, b->cap.targets);
+		BUG("%d pairs of %d targets for a batch of at most %d of %d", need.labels, need.targets, b->cap.labels,
+		    b->cap.targets);
 	targets_place(b, count);
 	pairs_place(b, &t, o->all_targets, count);
 	rows_place(b);
@@ -447,7 +462,7 @@ void batch_cap_max(struct batch_cap *a, const struct batch_cap *b)
 {
 	a->rows = MAX(a->rows, b->rows);
 	a->targets = MAX(a->targets, b->targets);
-	a->pairs = MAX(a->pairs, b->pairs);
+	a->labels = MAX(a->labels, b->labels);
 	a->segments = MAX(a->segments, b->segments);
 	a->docs = MAX(a->docs, b->docs);
 	a->keys = MAX(a->keys, b->keys);

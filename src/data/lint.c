@@ -1,5 +1,5 @@
-/* lint: see lint.h. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have the same key with
- * probability 3e-8, and nothing is refused for it. */
+/* lint: see lint.h. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have
+ * the same key with probability 3e-8, and nothing is refused for it. */
 #include "data/lint.h"
 
 #include <stdarg.h>
@@ -174,12 +174,14 @@ static void count_duplicates(struct lint *l, const struct documents *d)
 	}
 	if (l->n_duplicates) {
 		const struct document *a = &d->items[first], *b = &d->items[of];
-		l->duplicate = (struct lint_finding){ a->file, a->line, arena_printf(&l->mem, "%s:%zu", b->file, b->line) };
+		l->duplicate =
+			(struct lint_finding){ a->file, a->line, arena_printf(&l->mem, "%s:%zu", b->file, b->line) };
 	}
 	mem_free(keys);
 }
 
-/* A document without the end of its last answer and what comes after: training has an EOS there, a scored choice has none. */
+/* A document without the end of its last answer and what comes after: training has an EOS there, a scored choice has
+ * none. */
 static int32_t length_without_end(const struct tokenizer *t, const struct document *d)
 {
 	int32_t n = d->n;
@@ -294,17 +296,17 @@ struct lint_overlap lint_compare(const struct lint *train, const struct lint *ev
 	};
 }
 
-int64_t lint_computed(const struct documents *d, int32_t max_rows)
+int64_t lint_computed(const struct documents *d, int32_t max_tokens)
 {
 	const struct document **docs = mem_array(d->n, sizeof(*docs));
-	struct forest_options o = { .max_rows = max_rows, .share = true };
+	struct forest_options o = { .max_tokens = max_tokens, .share = true };
 	struct batch_cap need;
 	struct live live;
 	int64_t computed = 0, tokens;
 
 	for (size_t i = 0; i < d->n; i++) {
 		docs[i] = &d->items[i];
-		o.max_rows = MAX(o.max_rows, d->items[i].n);
+		o.max_tokens = MAX(o.max_tokens, d->items[i].n);
 	}
 	for (size_t i = 0, taken; i < d->n; i += taken) {
 		taken = forest_take(docs + i, d->n - i, &o, &need, &live, &tokens);

@@ -1,8 +1,9 @@
 /* lint: what is wrong with rows, before anything is learnt from them, and what they are like.
  *
- * Refused: a row in which nothing is supervised, or whose whole answer max_length takes away; two BOS at the beginning; a token that the
- * model does not have; a set in which no end of an answer is supervised (the model would never stop). Broken lines and mixed shapes are
- * refused before that, by rows_load. Told: lengths, duplicates, what training and evaluation rows have in common, what sharing prefixes saves. */
+ * Refused: a row in which nothing is supervised, or whose whole answer max_length takes away; two BOS at the beginning;
+ * a token that the model does not have; a set in which no end of an answer is supervised (the model would never stop).
+ * Broken lines and mixed shapes are refused before that, by rows_load. Told: lengths, duplicates, what training and
+ * evaluation rows have in common, what sharing prefixes saves. */
 #ifndef DATA_LINT_H
 #define DATA_LINT_H
 
@@ -28,11 +29,13 @@ struct lint {                           /* of the documents before they are pack
 	size_t n, tokens, learnt;
 	size_t n_ended;                 /* documents in which an end is learnt */
 	size_t n_truncated, n_split, n_rewritten; /* see document.h */
-	size_t n_duplicates;            /* documents equal to an earlier one; the first such row, and what it repeats: */
+	/* documents equal to an earlier one; the first such row, and what it repeats: */
+	size_t n_duplicates;
 	struct lint_finding duplicate;
 	int32_t min, median, p95, max;  /* tokens of a document */
 	size_t histogram[LINT_BUCKETS]; /* documents of 2^i … 2^(i+1) − 1 tokens */
-	uint64_t *whole, *prompt;       /* [n], [n_prompts] keys, ascending: ids without the end; ids before the first answer */
+	/* [n], [n_prompts] keys, ascending: ids without the end; ids before the first answer */
+	uint64_t *whole, *prompt;
 	size_t n_prompts;
 };
 
@@ -40,15 +43,15 @@ struct lint_overlap {
 	size_t documents, prompts;      /* of the evaluation's: whole ones, and those whose prompt training has too */
 };
 
-/* documents_make, and a look at every document before it is packed. -1 where rows cannot be made into documents; what is refused is
- * left to lint_refuse. Both l and d are to be released, l also after an error; findings live in l. */
+/* documents_make, and a look at every document before it is packed. -1 where rows cannot be made into documents; what
+ * is refused is left to lint_refuse. Both l and d are to be released, l also after an error; findings live in l. */
 int lint_documents(struct lint *l, struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct lint_options *o, struct err *e);
 /* −1 and the first finding, if there is one. */
 int lint_refuse(const struct lint *l, struct err *e);
 struct lint_overlap lint_compare(const struct lint *train, const struct lint *eval);
-/* Rows that micro-batches of max_rows compute for these documents in this order, their shared prefixes once. */
-int64_t lint_computed(const struct documents *d, int32_t max_rows);
+/* Rows that micro-batches of max_tokens compute for these documents in this order, their shared prefixes once. */
+int64_t lint_computed(const struct documents *d, int32_t max_tokens);
 void lint_release(struct lint *l);
 
 #endif

@@ -41,7 +41,8 @@ static int check_messages(const json_t *messages, const struct prompt_options *o
 	return 0;
 }
 
-int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o, struct tokens *ids, struct err *e)
+int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
+                           struct tokens *ids, struct err *e)
 {
 	struct buf rendered = BUF_INIT;
 	size_t before = ids->n;
@@ -60,7 +61,8 @@ int prompt_encode_messages(const struct text_codec *c, const json_t *messages, c
 	return status;
 }
 
-int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o, struct tokens *ids, struct err *e)
+int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
+                       struct tokens *ids, struct err *e)
 {
 	if (o->raw)
 		return encode_raw(c, text, n, ids, e);
@@ -70,7 +72,8 @@ int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, c
 	return status;
 }
 
-int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids, struct err *e)
+int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
+                      struct err *e)
 {
 	const json_t *prompt = json_object_get(row, "prompt"), *messages = json_object_get(row, "messages");
 

@@ -6,14 +6,18 @@
 
 struct prompt_options {
 	const char *system;            /* the system's turn before it, or NULL */
-	bool raw;                      /* no template: the text is continued as it is, after a BOS where the tokenizer adds one */
+	/* no template: the text is continued as it is, after a BOS where the tokenizer adds one */
+	bool raw;
 };
 
 /* A text: a user's turn. Appends to ids; an empty prompt is a sentence. */
-int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o, struct tokens *ids, struct err *e);
+int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
+                       struct tokens *ids, struct err *e);
 /* Messages ([{role, content}], the last one not the assistant's). */
-int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o, struct tokens *ids, struct err *e);
+int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
+                           struct tokens *ids, struct err *e);
 /* A row: `prompt`, a string or a list of messages, or `messages`. */
-int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids, struct err *e);
+int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
+                      struct err *e);
 
 #endif

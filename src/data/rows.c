@@ -1,8 +1,8 @@
 /* rows: JSONL into memory, with the shape of the rows recognized. See rows.h.
  *
- * A shape is a set of keys that must be there with the right type; the first that fits in the order below (the most specific first) is the
- * row's. All rows of a set have one shape; the first that differs is named with its line. Empty lines are skipped, as is the
- * byte order mark that some editors put before the first. Everything is held in memory. */
+ * A shape is a set of keys that must be there with the right type; the first that fits in the order below (the most
+ * specific first) is the row's. All rows of a set have one shape; the first that differs is named with its line. Empty
+ * lines are skipped, as is the byte order mark that some editors put before the first. Everything is held in memory. */
 #include "data/rows.h"
 
 #include <string.h>
@@ -17,7 +17,13 @@ static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 
 /* --- shapes --- */
 
-enum need { NEED_STRING, NEED_ARRAY, NEED_TEXT /* a string, or a list of messages */, NEED_LABEL /* a boolean, or 0 or 1 */, NEED_INDEX };
+enum need {
+	NEED_STRING,
+	NEED_ARRAY,
+	NEED_TEXT /* a string, or a list of messages */,
+	NEED_LABEL /* a boolean, or 0 or 1 */,
+	NEED_INDEX
+};
 
 struct shape {
 	enum row_shape shape;
@@ -26,9 +32,15 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	{ ROW_CHOICE, "query,choices,gold", { { "query", NEED_STRING }, { "choices", NEED_ARRAY }, { "gold", NEED_INDEX } } },
-	{ ROW_PREFERENCE, "prompt,chosen,rejected", { { "prompt", NEED_TEXT }, { "chosen", NEED_TEXT }, { "rejected", NEED_TEXT } } },
-	{ ROW_LABELLED, "prompt,completion,label", { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT }, { "label", NEED_LABEL } } },
+	{ ROW_CHOICE,
+	  "query,choices,gold",
+	  { { "query", NEED_STRING }, { "choices", NEED_ARRAY }, { "gold", NEED_INDEX } } },
+	{ ROW_PREFERENCE,
+	  "prompt,chosen,rejected",
+	  { { "prompt", NEED_TEXT }, { "chosen", NEED_TEXT }, { "rejected", NEED_TEXT } } },
+	{ ROW_LABELLED,
+	  "prompt,completion,label",
+	  { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT }, { "label", NEED_LABEL } } },
 	{ ROW_COMPLETION, "prompt,completion", { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT } } },
 	{ ROW_INSTRUCTION, "instruction,output", { { "instruction", NEED_STRING }, { "output", NEED_STRING } } },
 	{ ROW_MESSAGES, "messages", { { "messages", NEED_ARRAY } } },
@@ -73,8 +85,11 @@ enum row_shape row_shape_of(const json_t *row)
 /* A row that has all keys of a shape and in one of them a value of another type: which that is. 0: no such row. */
 static int wrong_type(const struct row *r, struct err *e)
 {
-	static const char *const words[] = { [NEED_STRING] = "a string", [NEED_ARRAY] = "a list", [NEED_TEXT] = "a string or a list of messages",
-	                                     [NEED_LABEL] = "true or false", [NEED_INDEX] = "the index of a choice, from 0" };
+	static const char *const words[] = { [NEED_STRING] = "a string",
+		                             [NEED_ARRAY] = "a list",
+		                             [NEED_TEXT] = "a string or a list of messages",
+		                             [NEED_LABEL] = "true or false",
+		                             [NEED_INDEX] = "the index of a choice, from 0" };
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
 		const char *key = NULL;
 		enum need need = NEED_STRING;
@@ -90,7 +105,8 @@ static int wrong_type(const struct row *r, struct err *e)
 		if (!all)
 			continue;
 		char *found = jsonx_line(json_object_get(r->json, key));
-		err_set(e, "%s:%zu: a row of %s, whose %s is %.60s; wanted is %s", r->file, r->line, shapes[i].name, key, found, words[need]);
+		err_set(e, "%s:%zu: a row of %s, whose %s is %.60s; wanted is %s", r->file, r->line, shapes[i].name,
+		        key, found, words[need]);
 		mem_free(found);
 		return -1;
 	}
@@ -108,8 +124,11 @@ static int unknown_shape(const struct row *r, struct err *e)
 	json_object_foreach(r->json, key, value)
 		if (keys.len < 200)
 			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
-	err_set(e, "%s:%zu: a row with the keys %s; wanted are text, messages, conversations, instruction,output, prompt,completion, "
-	        "prompt,chosen,rejected, prompt,completion,label or query,choices,gold", r->file, r->line, keys.len ? buf_str(&keys) : "(none)");
+	err_set(e,
+	        "%s:%zu: a row with the keys %s; wanted are text, messages, conversations, instruction,output, "
+	        "prompt,completion, "
+	        "prompt,chosen,rejected, prompt,completion,label or query,choices,gold",
+	        r->file, r->line, keys.len ? buf_str(&keys) : "(none)");
 	buf_release(&keys);
 	return -1;
 }
@@ -124,7 +143,8 @@ static int check_gold(const struct row *r, struct err *e)
 		if (!json_is_string(choice) || !json_string_length(choice))
 			return err_set(e, "%s:%zu: choice %zu is not a text", r->file, r->line, i);
 	if (gold < 0 || (size_t)gold >= n)
-		return err_set(e, "%s:%zu: gold is %lld, wanted the index of one of %zu choices, from 0", r->file, r->line, (long long)gold, n);
+		return err_set(e, "%s:%zu: gold is %lld, wanted the index of one of %zu choices, from 0", r->file,
+		               r->line, (long long)gold, n);
 	return 0;
 }
 
@@ -137,8 +157,8 @@ static int check_shape(struct rows *rows, const struct row *r, struct err *e)
 	if (rows->n == 1)
 		rows->shape = shape;
 	if (shape != rows->shape)
-		return err_set(e, "%s:%zu: a row of %s among rows of %s; one set has one shape", r->file, r->line, row_shape_name(shape),
-		               row_shape_name(rows->shape));
+		return err_set(e, "%s:%zu: a row of %s among rows of %s; one set has one shape", r->file, r->line,
+		               row_shape_name(shape), row_shape_name(rows->shape));
 	return shape == ROW_CHOICE ? check_gold(r, e) : 0;
 }
 
@@ -165,7 +185,8 @@ static json_t *parse_line(const char *file, size_t line, const char *text, size_
 	return j;
 }
 
-static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n, struct err *e)
+static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n,
+                    struct err *e)
 {
 	json_t *j = parse_line(file, line, text, n, e);
 
@@ -197,7 +218,8 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 		at += strlen(mark);
 	for (size_t line = 1; at < end; line++) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
-		if (!is_blank(at, (size_t)(stop - at)) && add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
+		if (!is_blank(at, (size_t)(stop - at)) &&
+		    add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
 			return -1;
 		at = stop + 1;
 	}

@@ -1,11 +1,13 @@
 /* gguf: reads the container of llama.cpp, all of its header at once, before anything in it is believed.
  *
- * The file is: magic, version u32, count of tensors u64, count of keys u64, the keys with their values, the descriptions of the
- * tensors, padding up to `general.alignment` (32 when absent), the tensors' bytes. A string is a length u64 and bytes; an
- * array is an item type u32, a count u64 and the items. Version 3 differs from 2 only in allowing big endian, which is refused.
+ * The file is: magic, version u32, count of tensors u64, count of keys u64, the keys with their values, the
+ * descriptions of the tensors, padding up to `general.alignment` (32 when absent), the tensors' bytes. A string is a
+ * length u64 and bytes; an array is an item type u32, a count u64 and the items. Version 3 differs from 2 only in
+ * allowing big endian, which is refused.
  *
- * A count is compared with the bytes that are left, divided by the smallest item, before memory is taken for it; every product is
- * checked before it is used. Arrays of arrays, which no model file has, are refused. Nothing is read from a tensor's bytes here. */
+ * A count is compared with the bytes that are left, divided by the smallest item, before memory is taken for it; every
+ * product is checked before it is used. Arrays of arrays, which no model file has, are refused. Nothing is read from a
+ * tensor's bytes here. */
 #include "format/gguf.h"
 
 #include <stdlib.h>
@@ -21,17 +23,22 @@ enum {
 	KEY_MAX = 65535, ALIGNMENT_INIT = 32, ALIGNMENT_MIN = 8,
 };
 
-static const struct { const char *name; size_t bytes; } types[] = { /* bytes 0: not of fixed size */
-	[GGUF_U8] = { "u8", 1 }, [GGUF_I8] = { "i8", 1 }, [GGUF_U16] = { "u16", 2 }, [GGUF_I16] = { "i16", 2 }, [GGUF_U32] = { "u32", 4 },
-	[GGUF_I32] = { "i32", 4 }, [GGUF_F32] = { "f32", 4 }, [GGUF_BOOL] = { "bool", 1 }, [GGUF_STRING] = { "string", 0 },
-	[GGUF_ARRAY] = { "array", 0 }, [GGUF_U64] = { "u64", 8 }, [GGUF_I64] = { "i64", 8 }, [GGUF_F64] = { "f64", 8 },
+static const struct { const char *name; size_t bytes;
+} types[] = {
+	/* bytes 0: not of fixed size */
+	[GGUF_U8] = { "u8", 1 },       [GGUF_I8] = { "i8", 1 },     [GGUF_U16] = { "u16", 2 },
+	[GGUF_I16] = { "i16", 2 },     [GGUF_U32] = { "u32", 4 },   [GGUF_I32] = { "i32", 4 },
+	[GGUF_F32] = { "f32", 4 },     [GGUF_BOOL] = { "bool", 1 }, [GGUF_STRING] = { "string", 0 },
+	[GGUF_ARRAY] = { "array", 0 }, [GGUF_U64] = { "u64", 8 },   [GGUF_I64] = { "i64", 8 },
+	[GGUF_F64] = { "f64", 8 },
 };
 
 /* Names of ggml's types that this program does not read, for its sentences. */
 static const char *const ggml_types[] = {
-	[10] = "Q2_K", [11] = "Q3_K", [15] = "Q8_K", [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
-	[20] = "IQ4_NL", [21] = "IQ3_S", [22] = "IQ2_S", [23] = "IQ4_XS", [24] = "I8", [25] = "I16", [27] = "I64", [28] = "F64",
-	[29] = "IQ1_M", [34] = "TQ1_0", [35] = "TQ2_0", [39] = "MXFP4",
+	[10] = "Q2_K",    [11] = "Q3_K",  [15] = "Q8_K",   [16] = "IQ2_XXS", [17] = "IQ2_XS",
+	[18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",   [22] = "IQ2_S",
+	[23] = "IQ4_XS",  [24] = "I8",    [25] = "I16",    [27] = "I64",     [28] = "F64",
+	[29] = "IQ1_M",   [34] = "TQ1_0", [35] = "TQ2_0",  [39] = "MXFP4",
 };
 
 struct reader {
@@ -53,7 +60,8 @@ static int read_string(struct reader *r, struct gguf_string *s, const char *what
 	if (r->c.failed)
 		return refuse_end(r, what);
 	if (n > cursor_left(&r->c))
-		return err_set(r->e, "%s: %s at byte %zu says it has %llu bytes, %zu are left", r->where, what, at, (unsigned long long)n, cursor_left(&r->c));
+		return err_set(r->e, "%s: %s at byte %zu says it has %llu bytes, %zu are left", r->where, what, at,
+		               (unsigned long long)n, cursor_left(&r->c));
 	s->data = cursor_bytes(&r->c, n);
 	s->len = n;
 	return 0;
@@ -67,10 +75,12 @@ static int read_name(struct reader *r, const char **name, const char *what)
 	if (read_string(r, &s, what) < 0)
 		return -1;
 	if (s.len == 0 || s.len > KEY_MAX)
-		return err_set(r->e, "%s: %s at byte %zu has %zu bytes, 1 to %d were wanted", r->where, what, at, s.len, KEY_MAX);
+		return err_set(r->e, "%s: %s at byte %zu has %zu bytes, 1 to %d were wanted", r->where, what, at, s.len,
+		               KEY_MAX);
 	for (size_t i = 0; i < s.len; i++)
 		if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
-			return err_set(r->e, "%s: %s at byte %zu holds the control byte %d", r->where, what, at, s.data[i]);
+			return err_set(r->e, "%s: %s at byte %zu holds the control byte %d", r->where, what, at,
+			               s.data[i]);
 	if (!utf8_valid(s.data, s.len, NULL))
 		return err_set(r->e, "%s: %s at byte %zu is not UTF-8", r->where, what, at);
 	*name = arena_strndup(&r->g->mem, s.data, s.len);
@@ -81,7 +91,8 @@ static int read_bool(struct reader *r, bool *b)
 {
 	uint8_t x = cursor_u8(&r->c);
 	if (x > 1)
-		return err_set(r->e, "%s: byte %zu is a truth value of %d, 0 or 1 was wanted", r->where, r->c.pos - 1, x);
+		return err_set(r->e, "%s: byte %zu is a truth value of %d, 0 or 1 was wanted", r->where, r->c.pos - 1,
+		               x);
 	*b = x;
 	return 0;
 }
@@ -124,13 +135,15 @@ static int read_array(struct reader *r, struct gguf_kv *kv)
 	if (r->c.failed)
 		return refuse_end(r, "an array");
 	if (type >= ARRAY_LEN(types))
-		return err_set(r->e, "%s: key '%.80s' is an array of type %u, 0 to %zu were wanted", r->where, kv->key, type, ARRAY_LEN(types) - 1);
+		return err_set(r->e, "%s: key '%.80s' is an array of type %u, 0 to %zu were wanted", r->where, kv->key,
+		               type, ARRAY_LEN(types) - 1);
 	if (type == GGUF_ARRAY)
 		return err_set(r->e, "%s: key '%.80s' is an array of arrays, which no model needs", r->where, kv->key);
 	size_t item = type == GGUF_STRING ? 8 : types[type].bytes;
 	if (n > cursor_left(&r->c) / item)
-		return err_set(r->e, "%s: key '%.80s' is an array of %llu items of %s, the %zu bytes that are left hold fewer",
-		               r->where, kv->key, (unsigned long long)n, types[type].name, cursor_left(&r->c));
+		return err_set(
+			r->e, "%s: key '%.80s' is an array of %llu items of %s, the %zu bytes that are left hold fewer",
+			r->where, kv->key, (unsigned long long)n, types[type].name, cursor_left(&r->c));
 	kv->item_type = type;
 	kv->n_items = n;
 	if (type == GGUF_STRING)
@@ -147,7 +160,8 @@ static int read_kv(struct reader *r, struct gguf_kv *kv)
 	if (r->c.failed)
 		return refuse_end(r, "a key");
 	if (type >= ARRAY_LEN(types))
-		return err_set(r->e, "%s: key '%.80s' has a value of type %u, 0 to %zu were wanted", r->where, kv->key, type, ARRAY_LEN(types) - 1);
+		return err_set(r->e, "%s: key '%.80s' has a value of type %u, 0 to %zu were wanted", r->where, kv->key,
+		               type, ARRAY_LEN(types) - 1);
 	kv->type = type;
 	if ((type == GGUF_ARRAY ? read_array(r, kv) : read_scalar(r, kv)) < 0)
 		return -1;
@@ -161,7 +175,9 @@ static int set_dtype(struct reader *r, struct gguf_tensor *t, uint32_t type)
 	int dtype = dtype_from_gguf(type);
 	if (dtype < 0) {
 		const char *name = type < ARRAY_LEN(ggml_types) && ggml_types[type] ? ggml_types[type] : "unknown";
-		return err_set(r->e, "%s: tensor '%.80s' is stored as type %u (%s); F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K are read",
+		return err_set(r->e,
+		               "%s: tensor '%.80s' is stored as type %u (%s); F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, "
+		               "Q8_0, Q4_K, Q5_K and Q6_K are read",
 		               r->where, t->name, type, name);
 	}
 	t->dtype = dtype;
@@ -183,7 +199,8 @@ static int set_bytes(struct reader *r, struct gguf_tensor *t)
 			ok = ok && size_mul(bytes, t->dim[i], &bytes);
 	}
 	if (!ok)
-		return err_set(r->e, "%s: tensor '%.80s' has dimensions whose product no address can count", r->where, t->name);
+		return err_set(r->e, "%s: tensor '%.80s' has dimensions whose product no address can count", r->where,
+		               t->name);
 	t->bytes = bytes;
 	return 0;
 }
@@ -226,8 +243,10 @@ static int read_counts(struct reader *r)
 		return err_set(r->e, "%s: GGUF version %u; 2 or 3 was wanted", r->where, g->version);
 	size_t left = cursor_left(&r->c);
 	if (n_kv > left / KV_MIN || n_tensors > left / TENSOR_MIN)
-		return err_set(r->e, "%s: the header counts %llu keys and %llu tensors, the %zu bytes that are left hold fewer",
-		               r->where, (unsigned long long)n_kv, (unsigned long long)n_tensors, left);
+		return err_set(
+			r->e,
+			"%s: the header counts %llu keys and %llu tensors, the %zu bytes that are left hold fewer",
+			r->where, (unsigned long long)n_kv, (unsigned long long)n_tensors, left);
 	g->n_kv = n_kv;
 	g->n_tensors = n_tensors;
 	g->kv = arena_array(&g->mem, n_kv, sizeof(*g->kv));
@@ -243,10 +262,12 @@ static int read_alignment(struct reader *r, size_t *alignment)
 	if (!kv)
 		return 0;
 	if (kv->type != GGUF_U32)
-		return err_set(r->e, "%s: general.alignment is of type %s, u32 was wanted", r->where, types[kv->type].name);
+		return err_set(r->e, "%s: general.alignment is of type %s, u32 was wanted", r->where,
+		               types[kv->type].name);
 	*alignment = kv->value.u;
 	if (*alignment < ALIGNMENT_MIN || *alignment & (*alignment - 1))
-		return err_set(r->e, "%s: general.alignment is %zu, a power of two of at least %d was wanted", r->where, *alignment, ALIGNMENT_MIN);
+		return err_set(r->e, "%s: general.alignment is %zu, a power of two of at least %d was wanted", r->where,
+		               *alignment, ALIGNMENT_MIN);
 	return 0;
 }
 
@@ -289,9 +310,12 @@ static int place_tensors(struct reader *r, size_t alignment)
 	for (size_t i = 0; i < g->n_tensors; i++) {
 		struct gguf_tensor *t = &g->tensors[i];
 		if (t->offset % alignment)
-			return err_set(r->e, "%s: tensor '%.80s' begins at offset %zu, no multiple of %zu", r->where, t->name, t->offset, alignment);
+			return err_set(r->e, "%s: tensor '%.80s' begins at offset %zu, no multiple of %zu", r->where,
+			               t->name, t->offset, alignment);
 		if (t->offset > g->size - base || t->bytes > g->size - base - t->offset)
-			return err_set(r->e, "%s: tensor '%.80s' of %zu bytes at offset %zu does not lie inside the file, whose tensors have %zu bytes",
+			return err_set(r->e,
+			               "%s: tensor '%.80s' of %zu bytes at offset %zu does not lie inside the file, "
+			               "whose tensors have %zu bytes",
 			               r->where, t->name, t->bytes, t->offset, g->size - base);
 		t->offset += base;
 	}
@@ -307,7 +331,8 @@ static int check_tensors(struct reader *r)
 	qsort(t, g->n_tensors, sizeof(*t), offset_order);
 	for (size_t i = 1; i < g->n_tensors; i++)
 		if (t[i - 1]->offset + t[i - 1]->bytes > t[i]->offset)
-			return err_set(r->e, "%s: tensors '%.80s' and '%.80s' overlap", r->where, t[i - 1]->name, t[i]->name);
+			return err_set(r->e, "%s: tensors '%.80s' and '%.80s' overlap", r->where, t[i - 1]->name,
+			               t[i]->name);
 	qsort(t, g->n_tensors, sizeof(*t), name_order);
 	for (size_t i = 1; i < g->n_tensors; i++)
 		if (!strcmp(t[i - 1]->name, t[i]->name))
@@ -390,7 +415,8 @@ static const struct gguf_kv *find(const struct gguf *g, const char *key, bool re
 
 static int wrong_type(const struct gguf *g, const struct gguf_kv *kv, const char *wanted, struct err *e)
 {
-	return err_set(e, "%s: the key '%s' is of type %s, %s was wanted", g->path, kv->key, types[kv->type].name, wanted);
+	return err_set(e, "%s: the key '%s' is of type %s, %s was wanted", g->path, kv->key, types[kv->type].name,
+	               wanted);
 }
 
 int gguf_int(const struct gguf *g, const char *key, bool required, int64_t init, int64_t *out, struct err *e)
@@ -403,7 +429,8 @@ int gguf_int(const struct gguf *g, const char *key, bool required, int64_t init,
 	switch (kv->type) {
 	case GGUF_U8: case GGUF_U16: case GGUF_U32: case GGUF_U64:
 		if (kv->value.u > INT64_MAX)
-			return err_set(e, "%s: the key '%s' is %llu, far too much", g->path, key, (unsigned long long)kv->value.u);
+			return err_set(e, "%s: the key '%s' is %llu, far too much", g->path, key,
+			               (unsigned long long)kv->value.u);
 		*out = (int64_t)kv->value.u;
 		return 0;
 	case GGUF_I8: case GGUF_I16: case GGUF_I32: case GGUF_I64:

@@ -1,7 +1,8 @@
 /* gguf: the container of llama.cpp, versions 2 and 3, little endian. Source: ggml's docs/gguf.md.
  *
  * Everything is checked before it is used: counts are bounded by the bytes that are left, names are unique, dims and
- * products checked, every tensor lies inside the file at an aligned offset and none overlap. Data point into the mapping. */
+ * products checked, every tensor lies inside the file at an aligned offset and none overlap. Data point into the
+ * mapping. */
 #ifndef FORMAT_GGUF_H
 #define FORMAT_GGUF_H
 
@@ -13,7 +14,21 @@
 #include "base/io.h"
 #include "tensor/dtype.h"
 
-enum gguf_type { GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64 };
+enum gguf_type {
+	GGUF_U8,
+	GGUF_I8,
+	GGUF_U16,
+	GGUF_I16,
+	GGUF_U32,
+	GGUF_I32,
+	GGUF_F32,
+	GGUF_BOOL,
+	GGUF_STRING,
+	GGUF_ARRAY,
+	GGUF_U64,
+	GGUF_I64,
+	GGUF_F64
+};
 
 struct gguf_string { const char *data; size_t len; }; /* not NUL-terminated */
 
@@ -24,7 +39,8 @@ struct gguf_kv {
 	/* arrays: */
 	enum gguf_type item_type;
 	size_t n_items;
-	const void *items;          /* numbers: raw little-endian bytes, maybe unaligned; strings: struct gguf_string[n_items] */
+	/* numbers: raw little-endian bytes, maybe unaligned; strings: struct gguf_string[n_items] */
+	const void *items;
 };
 
 struct gguf_tensor {
@@ -55,10 +71,12 @@ void gguf_close(struct gguf *g);
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* NULL */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
 
-/* Typed values; absent: the default comes back when `required` is false, else a sentence. Any integer width is accepted for gguf_int. */
+/* Typed values; absent: the default comes back when `required` is false, else a sentence. Any integer width is accepted
+ * for gguf_int. */
 int gguf_int(const struct gguf *g, const char *key, bool required, int64_t init, int64_t *out, struct err *e);
 int gguf_real(const struct gguf *g, const char *key, bool required, double init, double *out, struct err *e);
 int gguf_bool(const struct gguf *g, const char *key, bool required, bool init, bool *out, struct err *e);
-int gguf_str(const struct gguf *g, const char *key, bool required, const char **out, struct err *e); /* NUL-terminated copy in g->mem, or NULL */
+/* NUL-terminated copy in g->mem, or NULL */
+int gguf_str(const struct gguf *g, const char *key, bool required, const char **out, struct err *e);
 
 #endif

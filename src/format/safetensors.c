@@ -2,10 +2,11 @@
  *
  *     {"__metadata__": {"format": "pt"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, …}
  *
- * Source: the README of the format's repository. Offsets count from the end of the header. Reading is strict: what the header says
- * must cover the file to its last byte, once. A tensor of a dtype that this program does not compute with (a mask of truth
- * values beside the weights) is listed with dtype DTYPE_COUNT and its name, so that only using it is an error. Where a
- * file's header has an odd length, tensors would lie at odd addresses; those are copied to aligned memory. */
+ * Source: the README of the format's repository. Offsets count from the end of the header. Reading is strict: what the
+ * header says must cover the file to its last byte, once. A tensor of a dtype that this program does not compute with
+ * (a mask of truth values beside the weights) is listed with dtype DTYPE_COUNT and its name, so that only using it is
+ * an error. Where a file's header has an odd length, tensors would lie at odd addresses; those are copied to aligned
+ * memory. */
 #include "format/safetensors.h"
 
 #include <stdlib.h>
@@ -19,10 +20,12 @@
 enum { HEADER_MAX = 100000000, HEADER_ALIGN = 8, ALIGN_MAX = 8 };
 
 /* The format's dtypes beyond ours, with their bits. */
-static const struct { const char *name; size_t bits; } foreign[] = {
-	{ "BOOL", 8 }, { "U8", 8 }, { "I8", 8 }, { "I16", 16 }, { "U16", 16 }, { "U32", 32 }, { "I64", 64 }, { "U64", 64 }, { "F64", 64 },
-	{ "C64", 64 }, { "F8_E4M3", 8 }, { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 }, { "F6_E2M3", 6 },
-	{ "F6_E3M2", 6 }, { "F4", 4 },
+static const struct { const char *name; size_t bits;
+} foreign[] = {
+	{ "BOOL", 8 },    { "U8", 8 },      { "I8", 8 },      { "I16", 16 },        { "U16", 16 },
+	{ "U32", 32 },    { "I64", 64 },    { "U64", 64 },    { "F64", 64 },        { "C64", 64 },
+	{ "F8_E4M3", 8 }, { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 },
+	{ "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "F4", 4 },
 };
 
 struct reader {
@@ -67,12 +70,14 @@ static int check_bytes(struct reader *r, const struct st_tensor *t, size_t bits)
 	size_t numbers = 1, total;
 	for (int i = 0; i < t->n_dims; i++)
 		if (!size_mul(numbers, t->dim[i], &numbers))
-			return err_set(r->e, "%s: tensor '%.80s' has a shape whose product no address can count", r->where, t->name);
+			return err_set(r->e, "%s: tensor '%.80s' has a shape whose product no address can count",
+			               r->where, t->name);
 	if (!size_mul(numbers, bits, &total))
-		return err_set(r->e, "%s: tensor '%.80s' has a shape whose product no address can count", r->where, t->name);
+		return err_set(r->e, "%s: tensor '%.80s' has a shape whose product no address can count", r->where,
+		               t->name);
 	if (total % 8 || total / 8 != t->bytes)
-		return err_set(r->e, "%s: tensor '%.80s' has %zu bytes by its offsets, its shape and dtype %s want %zu", r->where, t->name, t->bytes,
-		               t->dtype_name, (total + 7) / 8);
+		return err_set(r->e, "%s: tensor '%.80s' has %zu bytes by its offsets, its shape and dtype %s want %zu",
+		               r->where, t->name, t->bytes, t->dtype_name, (total + 7) / 8);
 	return 0;
 }
 
@@ -96,7 +101,8 @@ static int read_tensor(struct reader *r, const char *name, const json_t *j, stru
 		return err_set(r->e, "%s: tensor '%.80s' has no proper dtype, shape and data_offsets", r->where, name);
 	size_t n = json_array_size(shape), bits = read_dtype(dtype, &t->dtype);
 	if (!bits)
-		return err_set(r->e, "%s: tensor '%.80s' has dtype '%.20s', which the format does not know", r->where, name, dtype);
+		return err_set(r->e, "%s: tensor '%.80s' has dtype '%.20s', which the format does not know", r->where,
+		               name, dtype);
 	if (n > ARRAY_LEN(t->dim))
 		return err_set(r->e, "%s: tensor '%.80s' has %zu dimensions, at most 4 were wanted", r->where, name, n);
 	t->dtype_name = arena_strdup(&r->s->mem, dtype);
@@ -104,8 +110,8 @@ static int read_tensor(struct reader *r, const char *name, const json_t *j, stru
 	if (read_sizes(shape, n, t->dim) < 0)
 		return err_set(r->e, "%s: tensor '%.80s' has a shape that is no list of sizes", r->where, name);
 	if (offsets[0] > offsets[1] || offsets[1] > r->size)
-		return err_set(r->e, "%s: tensor '%.80s' lies at bytes %zu to %zu, the file has %zu after its header", r->where, name, offsets[0],
-		               offsets[1], r->size);
+		return err_set(r->e, "%s: tensor '%.80s' lies at bytes %zu to %zu, the file has %zu after its header",
+		               r->where, name, offsets[0], offsets[1], r->size);
 	t->data = r->data + offsets[0];
 	t->bytes = offsets[1] - offsets[0];
 	return check_bytes(r, t, bits);
@@ -121,7 +127,8 @@ static int read_meta(struct reader *r, const json_t *j)
 	json_object_foreach((json_t *)j, key, value) {
 		if (!json_is_string(value))
 			return err_set(r->e, "%s: __metadata__ holds more than strings, at '%.80s'", r->where, key);
-		r->s->meta[r->s->n_meta++] = (struct st_meta){ arena_strdup(&r->s->mem, key), arena_strdup(&r->s->mem, json_string_value(value)) };
+		r->s->meta[r->s->n_meta++] = (struct st_meta){ arena_strdup(&r->s->mem, key),
+			                                       arena_strdup(&r->s->mem, json_string_value(value)) };
 	}
 	return 0;
 }
@@ -204,10 +211,11 @@ static int parse(struct safetensors *s, const uint8_t *data, size_t size, const 
 	struct cursor c = cursor_make(data, size);
 	uint64_t n = cursor_u64(&c);
 	if (c.failed)
-		return err_set(e, "%s: %zu bytes are no safetensors file, which begins with a length of 8 bytes", where, size);
+		return err_set(e, "%s: %zu bytes are no safetensors file, which begins with a length of 8 bytes", where,
+		               size);
 	if (n > HEADER_MAX || n > cursor_left(&c))
-		return err_set(e, "%s: the header says it has %llu bytes, %zu are left and at most %d are read", where, (unsigned long long)n,
-		               cursor_left(&c), HEADER_MAX);
+		return err_set(e, "%s: the header says it has %llu bytes, %zu are left and at most %d are read", where,
+		               (unsigned long long)n, cursor_left(&c), HEADER_MAX);
 	const char *text = cursor_bytes(&c, n);
 	if (n == 0 || text[0] != '{')
 		return err_set(e, "%s: not a safetensors file: its header is no JSON object", where);
@@ -266,8 +274,8 @@ static json_t *make_entry(const struct st_tensor *t, size_t offset)
 	size_t end = offset + t->bytes;
 	for (int i = 0; i < t->n_dims; i++)
 		json_array_append_new(shape, json_integer((json_int_t)t->dim[i]));
-	return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].safetensors, "shape", shape, "data_offsets", (json_int_t)offset,
-	                 (json_int_t)end);
+	return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].safetensors, "shape", shape, "data_offsets",
+	                 (json_int_t)offset, (json_int_t)end);
 }
 
 static int add_text(const char *text, size_t n, void *ctx)
@@ -277,7 +285,8 @@ static int add_text(const char *text, size_t n, void *ctx)
 }
 
 /* The length and the header, as the file begins. */
-static void make_header(struct buf *out, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta)
+static void make_header(struct buf *out, const struct st_tensor *tensors, size_t n, const struct st_meta *meta,
+                        size_t n_meta)
 {
 	json_t *j = json_object(), *m = json_object();
 	size_t offset = 0;
@@ -304,8 +313,8 @@ static void make_header(struct buf *out, const struct st_tensor *tensors, size_t
 	json_decref(j);
 }
 
-int st_writer_open(struct io_writer *w, const char *path, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta,
-                   struct err *e)
+int st_writer_open(struct io_writer *w, const char *path, const struct st_tensor *tensors, size_t n,
+                   const struct st_meta *meta, size_t n_meta, struct err *e)
 {
 	struct buf header = BUF_INIT;
 	make_header(&header, tensors, n, meta, n_meta);

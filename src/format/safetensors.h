@@ -1,7 +1,7 @@
 /* safetensors: one JSON header and the tensors' bytes. Source: the format's README.
  * Reader: header ≤ 100 MB and inside the file, no duplicate keys, offsets ordered, gapless and disjoint to the last
- * byte, bytes = product × dtype. Writer: names sorted by dtype size then name is not required; ours keeps the given order,
- * header padded with spaces to 8 bytes; written beside and renamed. Equal tensors give equal bytes. */
+ * byte, bytes = product × dtype. Writer: names sorted by dtype size then name is not required; ours keeps the given
+ * order, header padded with spaces to 8 bytes; written beside and renamed. Equal tensors give equal bytes. */
 #ifndef FORMAT_SAFETENSORS_H
 #define FORMAT_SAFETENSORS_H
 
@@ -40,14 +40,14 @@ int st_parse(struct safetensors *s, const void *data, size_t size, const char *w
 void st_close(struct safetensors *s);
 const struct st_tensor *st_find(const struct safetensors *s, const char *name);
 
-/* Writes all tensors. `fill` is called for each tensor whose data are NULL, to produce `bytes` bytes into a buffer that holds the
- * largest of those; it may be NULL when all data are set. */
+/* Writes all tensors. `fill` is called for each tensor whose data are NULL, to produce `bytes` bytes into a buffer that
+ * holds the largest of those; it may be NULL when all data are set. */
 int st_write(const char *path, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta,
              void (*fill)(void *ctx, size_t i, void *out), void *ctx, struct err *e);
 
-/* The same in pieces: opens w with length and header written; the caller adds all tensors' bytes in order with io_writer_add, then
- * commits or aborts. After an error here nothing is open. */
-int st_writer_open(struct io_writer *w, const char *path, const struct st_tensor *tensors, size_t n, const struct st_meta *meta, size_t n_meta,
-                   struct err *e);
+/* The same in pieces: opens w with length and header written; the caller adds all tensors' bytes in order with
+ * io_writer_add, then commits or aborts. After an error here nothing is open. */
+int st_writer_open(struct io_writer *w, const char *path, const struct st_tensor *tensors, size_t n,
+                   const struct st_meta *meta, size_t n_meta, struct err *e);
 
 #endif

@@ -1,8 +1,9 @@
 /* source: opens whichever of the two forms the path is, and finds tensors by name in either.
  *
  * A folder is Hugging Face's: config.json, and the weights in model.safetensors or in the shards that
- * model.safetensors.index.json lists. The names of shards come from outside, so they must be plain names of files in the
- * folder; every tensor that the index lists must be in the shard that it names, and no two shards may hold one name. */
+ * model.safetensors.index.json lists. The names of shards come from outside, so they must be plain names of files in
+ * the folder; every tensor that the index lists must be in the shard that it names, and no two shards may hold one
+ * name. */
 #include "format/source.h"
 
 #include <string.h>
@@ -44,14 +45,22 @@ static int load_json_if_there(json_t **out, const char *dir, const char *name, s
 static int refuse_folder(const char *dir, struct err *e)
 {
 	if (has_file(dir, "adapter_config.json"))
-		return err_set(e, "%s: an adapter, not a model; give the model that it was made for, and this as --adapter", dir);
-	return err_set(e, "%s: no config.json in this folder; a model is a GGUF file, or a Hugging Face folder with config.json and model.safetensors", dir);
+		return err_set(
+			e, "%s: an adapter, not a model; give the model that it was made for, and this as --adapter",
+			dir);
+	return err_set(e,
+	               "%s: no config.json in this folder; a model is a GGUF file, or a Hugging Face folder with "
+	               "config.json and model.safetensors",
+	               dir);
 }
 
 static int refuse_weights(const char *dir, struct err *e)
 {
 	if (has_file(dir, "pytorch_model.bin") || has_file(dir, "pytorch_model.bin.index.json"))
-		return err_set(e, "%s: the weights are in pytorch_model.bin; model.safetensors was wanted (transformers' save_pretrained writes it)", dir);
+		return err_set(e,
+		               "%s: the weights are in pytorch_model.bin; model.safetensors was wanted (transformers' "
+		               "save_pretrained writes it)",
+		               dir);
 	return err_set(e, "%s: no model.safetensors and no %s in this folder", dir, INDEX);
 }
 
@@ -95,7 +104,8 @@ static int open_listed(struct source *s, const json_t *map, struct err *e)
 		if (i < 0)
 			return err_prefix(e, "%s/%s", s->path, INDEX);
 		if (!st_find(&s->shards[i], key))
-			return err_set(e, "%s/%s: lists tensor '%.80s' in %s, which does not have it", s->path, INDEX, key, names[i]);
+			return err_set(e, "%s/%s: lists tensor '%.80s' in %s, which does not have it", s->path, INDEX,
+			               key, names[i]);
 	}
 	return 0;
 }
@@ -106,7 +116,8 @@ static int check_shards(const struct source *s, struct err *e)
 		for (size_t j = 0; j < s->shards[i].n_tensors; j++)
 			for (size_t k = 0; k < i; k++)
 				if (st_find(&s->shards[k], s->shards[i].tensors[j].name))
-					return err_set(e, "%s: two of its shards hold tensor '%.80s'", s->path, s->shards[i].tensors[j].name);
+					return err_set(e, "%s: two of its shards hold tensor '%.80s'", s->path,
+					               s->shards[i].tensors[j].name);
 	return 0;
 }
 
@@ -129,7 +140,8 @@ static int open_folder(struct source *s, struct err *e)
 {
 	if (!has_file(s->path, "config.json"))
 		return refuse_folder(s->path, e);
-	if (load_json(&s->config, s->path, "config.json", e) < 0 || load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
+	if (load_json(&s->config, s->path, "config.json", e) < 0 ||
+	    load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
 	    load_json_if_there(&s->tokenizer_config, s->path, "tokenizer_config.json", e) < 0)
 		return -1;
 	if (has_file(s->path, "model.safetensors")) {
@@ -145,7 +157,9 @@ static int open_file(struct source *s, struct err *e)
 {
 	size_t n = strlen(s->path), m = strlen(".safetensors");
 	if (n > m && !strcmp(s->path + n - m, ".safetensors"))
-		return err_set(e, "%s: weights alone; the Hugging Face folder with config.json was wanted, or a GGUF file", s->path);
+		return err_set(e,
+		               "%s: weights alone; the Hugging Face folder with config.json was wanted, or a GGUF file",
+		               s->path);
 	s->is_gguf = true;
 	return gguf_open(&s->gguf, s->path, e);
 }
@@ -156,7 +170,8 @@ int source_open(struct source *s, const char *path, struct err *e)
 	s->path = arena_strdup(&s->mem, path);
 	int status;
 	if (!io_exists(path))
-		status = err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder", path);
+		status =
+			err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder", path);
 	else
 		status = io_is_dir(path) ? open_folder(s, e) : open_file(s, e);
 	if (status < 0)
@@ -180,16 +195,24 @@ void source_close(struct source *s)
 /* GGUF counts dimensions from the contiguous one; here the outermost comes first. */
 static void from_gguf(const struct gguf *g, const struct gguf_tensor *t, struct source_tensor *out)
 {
-	*out = (struct source_tensor){ .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = g->data + t->offset, .bytes = t->bytes,
-	                               .dtype_name = dtypes[t->dtype].name };
+	*out = (struct source_tensor){ .name = t->name,
+		                       .dtype = t->dtype,
+		                       .n_dims = t->n_dims,
+		                       .data = g->data + t->offset,
+		                       .bytes = t->bytes,
+		                       .dtype_name = dtypes[t->dtype].name };
 	for (int i = 0; i < t->n_dims; i++)
 		out->dim[i] = t->dim[t->n_dims - 1 - i];
 }
 
 static void from_st(const struct st_tensor *t, struct source_tensor *out)
 {
-	*out = (struct source_tensor){ .name = t->name, .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes,
-	                               .dtype_name = t->dtype_name };
+	*out = (struct source_tensor){ .name = t->name,
+		                       .dtype = t->dtype,
+		                       .n_dims = t->n_dims,
+		                       .data = t->data,
+		                       .bytes = t->bytes,
+		                       .dtype_name = t->dtype_name };
 	memcpy(out->dim, t->dim, sizeof(out->dim));
 }
 

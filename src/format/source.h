@@ -25,7 +25,8 @@ struct source {
 /* A tensor of the file in row-major order: dim[0] outermost, as PyTorch prints it. */
 struct source_tensor {
 	const char *name;
-	enum dtype dtype;           /* DTYPE_COUNT: one that this program does not compute with (safetensors only), see dtype_name */
+	/* DTYPE_COUNT: one that this program does not compute with (safetensors only), see dtype_name */
+	enum dtype dtype;
 	int n_dims;
 	size_t dim[4];
 	const void *data;
@@ -33,12 +34,14 @@ struct source_tensor {
 	const char *dtype_name;     /* as the file calls it */
 };
 
-int source_open(struct source *s, const char *path, struct err *e); /* the error says what is missing in a folder and what a model is */
+/* the error says what is missing in a folder and what a model is */
+int source_open(struct source *s, const char *path, struct err *e);
 void source_close(struct source *s);
 int source_find(const struct source *s, const char *name, struct source_tensor *out); /* 0 found, 1 not there */
 size_t source_count(const struct source *s);
 void source_tensor(const struct source *s, size_t i, struct source_tensor *out);
 size_t source_bytes(const struct source *s);                          /* of all weight files */
-int source_hash(const struct source *s, char hex[33], struct err *e); /* over the weight files; a hash of their hashes where there are several */
+/* over the weight files; a hash of their hashes where there are several */
+int source_hash(const struct source *s, char hex[33], struct err *e);
 
 #endif

@@ -29,10 +29,12 @@ static const char *kind_of_file(const char *name)
 /* Weights of a folder: the adapter's one file, or every model*.safetensors in order of name. */
 static bool is_weight(const char *name, bool adapter)
 {
-	return adapter ? !strcmp(name, "adapter_model.safetensors") : !strncmp(name, "model", 5) && ends_with(name, ".safetensors");
+	return adapter ? !strcmp(name, "adapter_model.safetensors") :
+	                 !strncmp(name, "model", 5) && ends_with(name, ".safetensors");
 }
 
-static int add_file(struct artefact *x, struct ledger *l, const char *file, const char *known, struct buf *hashes, struct err *e)
+static int add_file(struct artefact *x, struct ledger *l, const char *file, const char *known, struct buf *hashes,
+                    struct err *e)
 {
 	char hex[40];
 	struct stat st;
@@ -51,7 +53,8 @@ static int add_file(struct artefact *x, struct ledger *l, const char *file, cons
 	return 0;
 }
 
-static int add_folder(struct artefact *x, struct ledger *l, const char *path, const char *known, struct buf *hashes, struct err *e)
+static int add_folder(struct artefact *x, struct ledger *l, const char *path, const char *known, struct buf *hashes,
+                      struct err *e)
 {
 	char **names;
 	size_t n, weights = 0;
@@ -85,7 +88,8 @@ static const char *whole_hash(const struct buf *hashes, struct arena *a)
 	return arena_printf(a, "%s%s", strstr(hashes->data, "quick:") ? "quick:" : "", hex);
 }
 
-int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, const char *known, struct arena *a, struct err *e)
+int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, const char *known, struct arena *a,
+                       struct err *e)
 {
 	char whole[PATH_MAX];
 	struct buf hashes = BUF_INIT;
@@ -95,7 +99,8 @@ int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, c
 	*x = (struct artefact){ .path = arena_strdup(a, whole), .parameters = -1, .tokens = -1 };
 	x->name = io_basename(x->path);
 	x->kind = kind_of_file(x->name);
-	int status = io_is_dir(whole) ? add_folder(x, l, whole, known, &hashes, e) : add_file(x, l, whole, known, &hashes, e);
+	int status = io_is_dir(whole) ? add_folder(x, l, whole, known, &hashes, e) :
+	                                add_file(x, l, whole, known, &hashes, e);
 	if (!status)
 		x->hash = known && !strcmp(x->kind, "data") ? arena_strdup(a, known) : whole_hash(&hashes, a);
 	buf_release(&hashes);

@@ -1,4 +1,5 @@
-/* curve: see curve.h. n is divided by the points' geometric mean inside, which keeps the two columns of the linear part comparable. */
+/* curve: see curve.h. n is divided by the points' geometric mean inside, which keeps the two columns of the linear part
+ * comparable. */
 #include "gas/curve.h"
 
 #include <math.h>
@@ -128,7 +129,8 @@ static void draw(struct curve *c, const struct problem *q, const struct solution
 	c->n_draws = DRAWS;
 	for (uint32_t d = 0; d < DRAWS; d++) {
 		for (size_t i = 0; i < q->n; i++)
-			y[i] = s->a * pow(q->p[i].n / q->unit, -s->b) + s->c + se[i] * (double)rng_normal(key, d, (uint32_t)i, 0);
+			y[i] = s->a * pow(q->p[i].n / q->unit, -s->b) + s->c +
+			       se[i] * (double)rng_normal(key, d, (uint32_t)i, 0);
 		struct solution one = fit(&again);
 		keep(q, &one, c->draws[d]);
 	}
@@ -145,14 +147,18 @@ static int check(const struct curve_point *p, size_t n, bool no_floor, bool *kno
 	for (size_t i = 0; i < n; i++) {
 		bool seen = false;
 		if (!(p[i].n > 0) || !isfinite(p[i].n) || !isfinite(p[i].err))
-			return err_set(e, "a point of the learning curve is %g at %g: a finite error at more than 0 was wanted", p[i].err, p[i].n);
+			return err_set(
+				e,
+				"a point of the learning curve is %g at %g: a finite error at more than 0 was wanted",
+				p[i].err, p[i].n);
 		for (size_t j = 0; j < i; j++)
 			seen |= p[j].n == p[i].n;
 		different += !seen;
 		*known &= p[i].se > 0;
 	}
 	if (different < (no_floor ? 2 : 3))
-		return err_set(e, "a learning curve needs points at %d different sizes, %zu are there", no_floor ? 2 : 3, different);
+		return err_set(e, "a learning curve needs points at %d different sizes, %zu are there",
+		               no_floor ? 2 : 3, different);
 	return 0;
 }
 
@@ -164,7 +170,8 @@ int curve_fit(struct curve *c, const struct curve_point *p, size_t n, bool no_fl
 	*c = (struct curve){ 0 };
 	if (check(p, n, no_floor, &known, e) < 0)
 		return -1;
-	double *y = mem_array(n, sizeof(*y)), *weight = mem_array(n, sizeof(*weight)), *se = mem_array(n, sizeof(*se)), mine[3];
+	double *y = mem_array(n, sizeof(*y)), *weight = mem_array(n, sizeof(*weight)), *se = mem_array(n, sizeof(*se)),
+	       mine[3];
 	for (size_t i = 0; i < n; i++) {
 		y[i] = p[i].err;
 		weight[i] = known ? 1 / (p[i].se * p[i].se) : 1;
@@ -197,12 +204,19 @@ struct question { double from, to, value, cost; };
 
 static double at(const double k[3], const struct question *q) { return k[0] * pow(q->to, -k[1]) + k[2]; }
 
-static double gain(const double k[3], const struct question *q) { return k[0] * (pow(q->from, -k[1]) - pow(q->to, -k[1])); }
+static double gain(const double k[3], const struct question *q)
+{
+	return k[0] * (pow(q->from, -k[1]) - pow(q->to, -k[1]));
+}
 
-static double stop(const double k[3], const struct question *q) { return pow(q->value * k[0] * k[1] / q->cost, 1 / (k[1] + 1)); }
+static double stop(const double k[3], const struct question *q)
+{
+	return pow(q->value * k[0] * k[1] / q->cost, 1 / (k[1] + 1));
+}
 
 /* The curve's own answer, and the middle 90 % of the draws'. */
-static struct span ask(const struct curve *c, double (*f)(const double k[3], const struct question *q), const struct question *q)
+static struct span ask(const struct curve *c, double (*f)(const double k[3], const struct question *q),
+                       const struct question *q)
 {
 	double *x = mem_array(c->n_draws + 1, sizeof(*x));
 	struct span s = span_exact(f((const double[]){ c->a, c->b, c->c }, q));
@@ -218,9 +232,15 @@ static struct span ask(const struct curve *c, double (*f)(const double k[3], con
 
 struct span curve_at(const struct curve *c, double n) { return ask(c, at, &(struct question){ .to = n }); }
 
-struct span curve_gain(const struct curve *c, double from, double to) { return ask(c, gain, &(struct question){ from, to, 0, 0 }); }
+struct span curve_gain(const struct curve *c, double from, double to)
+{
+	return ask(c, gain, &(struct question){ from, to, 0, 0 });
+}
 
-struct span curve_stop(const struct curve *c, double value, double cost) { return ask(c, stop, &(struct question){ .value = value, .cost = cost }); }
+struct span curve_stop(const struct curve *c, double value, double cost)
+{
+	return ask(c, stop, &(struct question){ .value = value, .cost = cost });
+}
 
 void curve_release(struct curve *c)
 {

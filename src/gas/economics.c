@@ -1,5 +1,6 @@
-/* economics: see economics.h. Intervals of independent numbers are combined as errors of normals are, each side of the middle alone, so an
- * asymmetric interval stays asymmetric; only break-even takes them for symmetric, which Fieller's formula needs. */
+/* economics: see economics.h. Intervals of independent numbers are combined as errors of normals are, each side of the
+ * middle alone, so an asymmetric interval stays asymmetric; only break-even takes them for symmetric, which Fieller's
+ * formula needs. */
 #include "gas/economics.h"
 
 #include <math.h>
@@ -55,7 +56,8 @@ double span_sigma(struct span s) { return (s.high - s.low) / (2 * SPAN_Z); }
 struct span span_add(struct span a, struct span b)
 {
 	double mid = a.mid + b.mid;
-	return (struct span){ mid, mid - hypot(a.mid - a.low, b.mid - b.low), mid + hypot(a.high - a.mid, b.high - b.mid) };
+	return (struct span){ mid, mid - hypot(a.mid - a.low, b.mid - b.low),
+		              mid + hypot(a.high - a.mid, b.high - b.mid) };
 }
 
 struct span span_scale(struct span s, double by)
@@ -86,7 +88,8 @@ static struct span fieller(double n, double d, double sigma_n, double sigma_d)
 
 	if (a > 0)
 		return (struct span){ u, fmax(0, (b - root) / a), fmax(0, (b + root) / a) };
-	/* The slope may be 0 or of the other sign: no upper end. What lies below the smaller positive root is excluded still. */
+	/* The slope may be 0 or of the other sign: no upper end. What lies below the smaller positive root is excluded
+	 * still. */
 	double low = a < 0 ? (b - root) / a : c / (2 * b);
 	double other = a < 0 ? (b + root) / a : low;
 	low = fmin(low, other) > 0 ? fmin(low, other) : fmax(low, other);
@@ -101,7 +104,8 @@ static enum cheaper cheaper_of(double a, double b)
 struct break_even break_even(const struct cost_line *a, const struct cost_line *b)
 {
 	double n = b->fixed.mid - a->fixed.mid, d = a->per_use.mid - b->per_use.mid;
-	struct break_even r = { .few = cheaper_of(a->fixed.mid, b->fixed.mid), .many = cheaper_of(a->per_use.mid, b->per_use.mid) };
+	struct break_even r = { .few = cheaper_of(a->fixed.mid, b->fixed.mid),
+		                .many = cheaper_of(a->per_use.mid, b->per_use.mid) };
 
 	if (r.few == CHEAPER_NEITHER)
 		r.few = r.many;
@@ -110,7 +114,8 @@ struct break_even break_even(const struct cost_line *a, const struct cost_line *
 	r.crosses = r.few != r.many;
 	r.uses = (struct span){ NAN, NAN, NAN };
 	if (r.crosses)
-		r.uses = fieller(n, d, hypot(span_sigma(a->fixed), span_sigma(b->fixed)), hypot(span_sigma(a->per_use), span_sigma(b->per_use)));
+		r.uses = fieller(n, d, hypot(span_sigma(a->fixed), span_sigma(b->fixed)),
+		                 hypot(span_sigma(a->per_use), span_sigma(b->per_use)));
 	return r;
 }
 

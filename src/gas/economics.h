@@ -1,5 +1,6 @@
-/* economics: what a cost is once it is spread over uses, and who is cheaper when. Pure arithmetic: no clock, no file, no unit; whoever calls
- * says whether a number is joules, seconds or money. doc/gas.md has every definition with a worked example that `make check` executes.
+/* economics: what a cost is once it is spread over uses, and who is cheaper when. Pure arithmetic: no clock, no file,
+ * no unit; whoever calls says whether a number is joules, seconds or money. doc/gas.md has every definition with a
+ * worked example that `make check` executes.
  *
  *     total      C(u) = fixed + per_use · u
  *     amortised  C(u) / u
@@ -19,10 +20,14 @@ struct span { double mid, low, high; };
 
 struct span span_exact(double x);
 struct span span_error(double mid, double standard_error);      /* a normal's interval */
-struct span span_mean(const double *x, size_t n);               /* n ≥ 1: Student's interval of their mean; exact for one */
-struct span span_geometric(const double *x, size_t n);          /* the same of x > 0 in the logarithm: their geometric mean; stays above 0 */
-double span_sigma(struct span s);                               /* the standard error that such an interval would have */
-struct span span_add(struct span a, struct span b);             /* of independent numbers: the errors add as squares, each side alone */
+/* n ≥ 1: Student's interval of their mean; exact for one */
+struct span span_mean(const double *x, size_t n);
+/* the same of x > 0 in the logarithm: their geometric mean; stays above 0 */
+struct span span_geometric(const double *x, size_t n);
+/* the standard error that such an interval would have */
+double span_sigma(struct span s);
+/* of independent numbers: the errors add as squares, each side alone */
+struct span span_add(struct span a, struct span b);
 struct span span_scale(struct span s, double by);               /* by ≥ 0 */
 
 struct cost_line { struct span fixed, per_use; };
@@ -34,14 +39,18 @@ enum cheaper { CHEAPER_A, CHEAPER_B, CHEAPER_NEITHER };
 
 struct break_even {
 	bool crosses;              /* both are cheaper somewhere at uses ≥ 0 */
-	struct span uses;          /* where, when crosses; low may be 0 and high infinite: then the intervals do not exclude that one is always cheaper */
+	/* where, when crosses; low may be 0 and high infinite: then the intervals do not exclude that one is always
+	 * cheaper */
+	struct span uses;
 	enum cheaper few, many;    /* who is cheaper before and after; the same when it does not cross */
 };
 
-/* The interval is Fieller's (1954) for the ratio of two independent normal differences: asymmetric, and open where the slopes cannot be told apart. */
+/* The interval is Fieller's (1954) for the ratio of two independent normal differences: asymmetric, and open where the
+ * slopes cannot be told apart. */
 struct break_even break_even(const struct cost_line *a, const struct cost_line *b);
 
-/* How much the error fell elsewhere for as much gas: a thing of this cost lowered it from before to after; half of the gas buys half, more buys no more. */
+/* How much the error fell elsewhere for as much gas: a thing of this cost lowered it from before to after; half of the
+ * gas buys half, more buys no more. */
 struct span opportunity(struct span before, struct span after, double cost, double gas);
 
 enum front {
@@ -54,7 +63,8 @@ struct offer { struct span quality, cost; };
 /* out[n]; more quality is better, less cost is better. */
 void pareto(const struct offer *offers, size_t n, enum front *out);
 
-/* Cost elasticity of n ≥ 3 measured pairs by least squares in logarithms (exact numbers, no interval, for 2); NAN where x does not vary. */
+/* Cost elasticity of n ≥ 3 measured pairs by least squares in logarithms (exact numbers, no interval, for 2); NAN where
+ * x does not vary. */
 struct span scale_elasticity(const double *quantity, const double *cost, size_t n);
 
 #endif

@@ -1,8 +1,9 @@
 /* energy: channels sampled and summed, and what a stretch of time took. See energy.h.
  *
- * A counter's step is added when it lies between two good readings and could be: a step back is a wrap where the counter's range is known and the
- * step forward over it is possible in that time, else a reset. Energy of an interval that was lost (a reset, a reading that failed) is not invented: the
- * interval is left uncovered, the mean power of the covered time stands for it, and the upper bound doubles that share. */
+ * A counter's step is added when it lies between two good readings and could be: a step back is a wrap where the
+ * counter's range is known and the step forward over it is possible in that time, else a reset. Energy of an interval
+ * that was lost (a reset, a reading that failed) is not invented: the interval is left uncovered, the mean power of the
+ * covered time stands for it, and the upper bound doubles that share. */
 #include "gas/energy.h"
 
 #include <errno.h>
@@ -214,26 +215,29 @@ double energy_idle_watts(const struct energy *e)
 	return !isnan(e->place.idle_watts) ? e->place.idle_watts : e->processors * e->row.idle[1];
 }
 
-void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what), void *ctx)
+void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what),
+                     void *ctx)
 {
 	static const char *const parts[] = { "the whole machine", "a processor package", "memory", "a GPU" };
 	char what[192];
 
 	for (size_t i = 0; i < e->n_channels; i++) {
 		const struct channel *c = &e->channels[i];
-		snprintf(what, sizeof(what), "%s, %s%s", parts[c->part], c->is_power ? "watts" : "joules", c->used ? "" : "; a better source is there");
+		snprintf(what, sizeof(what), "%s, %s%s", parts[c->part], c->is_power ? "watts" : "joules",
+		         c->used ? "" : "; a better source is there");
 		say(ctx, c->name, c->used, what);
 	}
 	for (size_t i = 0; i < e->n_missing; i++)
 		say(ctx, e->missing[i].name, false, e->missing[i].what);
 	if (e->row.name) {
-		snprintf(what, sizeof(what), "%s, %d logical processors of %.2g to %.2g W idle, %.2g to %.2g W busy (%.90s)", e->row.name, e->processors,
-		         e->row.idle[0], e->row.idle[2], e->row.busy[0], e->row.busy[2], e->row.source);
+		snprintf(what, sizeof(what),
+		         "%s, %d logical processors of %.2g to %.2g W idle, %.2g to %.2g W busy (%.90s)", e->row.name,
+		         e->processors, e->row.idle[0], e->row.idle[2], e->row.busy[0], e->row.busy[2], e->row.source);
 		say(ctx, e->is_virtual ? "model of a virtual machine's share" : "model", false, what);
 	}
 	if (e->memory_gb > 0) {
-		snprintf(what, sizeof(what), "%.3g GB of %.2g to %.2g W (%.80s), beside a counter that leaves it out", e->memory_gb,
-		         memory_watts[0], memory_watts[2], memory_source);
+		snprintf(what, sizeof(what), "%.3g GB of %.2g to %.2g W (%.80s), beside a counter that leaves it out",
+		         e->memory_gb, memory_watts[0], memory_watts[2], memory_source);
 		say(ctx, "model of memory", false, what);
 	}
 }
@@ -251,21 +255,24 @@ void energy_mark(const struct energy *e, struct energy_mark *m)
 
 struct sum { double joules, low, high; bool package, memory, machine, any; };
 
-static void add_channel(const struct channel *c, double joules, double covered, double seconds, struct sum *s, struct energy_total *out)
+static void add_channel(const struct channel *c, double joules, double covered, double seconds, struct sum *s,
+                        struct energy_total *out)
 {
 	double share = seconds > 0 ? MIN(covered / seconds, 1) : 0;
 	size_t at = strlen(out->source);
 	const char *why = c->why;
 
 	if (share < covered_least) {
-		snprintf(out->reason, sizeof(out->reason), "%s told of %.0f %% of the time only (%d resets, %d failed readings%s%s): not counted", c->name,
-		         100 * share, c->resets, c->failures, why ? ": " : "", why ? why : "");
+		snprintf(out->reason, sizeof(out->reason),
+		         "%s told of %.0f %% of the time only (%d resets, %d failed readings%s%s): not counted",
+		         c->name, 100 * share, c->resets, c->failures, why ? ": " : "", why ? why : "");
 		return;
 	}
 	double lost = share < 0.99 ? joules / share - joules : 0;
 	if (lost > 0)
-		snprintf(out->reason, sizeof(out->reason), "%s lost %.0f %% of the time (%d resets, %d failed readings%s%s)", c->name, 100 * (1 - share), c->resets,
-		         c->failures, why ? ": " : "", why ? why : "");
+		snprintf(out->reason, sizeof(out->reason),
+		         "%s lost %.0f %% of the time (%d resets, %d failed readings%s%s)", c->name, 100 * (1 - share),
+		         c->resets, c->failures, why ? ": " : "", why ? why : "");
 	s->joules += joules + lost;
 	s->low += joules * (1 - c->error);
 	s->high += (joules + 2 * lost) * (1 + c->error);
@@ -276,7 +283,8 @@ static void add_channel(const struct channel *c, double joules, double covered, 
 	snprintf(out->source + at, sizeof(out->source) - at, "%s%s", at ? ", " : "", c->name);
 }
 
-/* A package's counter says nothing of memory (most desktops, all of AMD): it is modelled beside it, or said to be missing. */
+/* A package's counter says nothing of memory (most desktops, all of AMD): it is modelled beside it, or said to be
+ * missing. */
 static void add_memory(const struct energy *e, double seconds, struct sum *s, struct energy_total *out)
 {
 	double joules[3];
@@ -300,10 +308,13 @@ static double share_of(const struct energy_load *load)
 	return load->cpu_seconds / all;
 }
 
-/* Our share of the machine's energy, and how far it may be off. The counter tells the whole; who caused what is split by busy time. */
-static void attribute(const struct energy *e, const struct energy_load *load, const struct sum *s, struct energy_total *out)
+/* Our share of the machine's energy, and how far it may be off. The counter tells the whole; who caused what is split
+ * by busy time. */
+static void attribute(const struct energy *e, const struct energy_load *load, const struct sum *s,
+                      struct energy_total *out)
 {
-	double doubt = attribution * MIN(out->share, 1 - out->share) * s->joules, idle = e->place.idle_watts * load->seconds * out->share;
+	double doubt = attribution * MIN(out->share, 1 - out->share) * s->joules,
+	       idle = e->place.idle_watts * load->seconds * out->share;
 
 	out->machine_joules = s->joules;
 	out->joules = s->joules * out->share;
@@ -315,15 +326,23 @@ static void attribute(const struct energy *e, const struct energy_load *load, co
 	}
 }
 
-void energy_since(const struct energy *e, const struct energy_mark *from, const struct energy_load *load, struct energy_total *out)
+void energy_since(const struct energy *e, const struct energy_mark *from, const struct energy_load *load,
+                  struct energy_total *out)
 {
 	struct energy_total model;
 	struct sum s = { 0 };
 
-	*out = (struct energy_total){ .joules = NAN, .low = NAN, .high = NAN, .idle = NAN, .marginal = NAN, .machine_joules = NAN, .share = share_of(load) };
+	*out = (struct energy_total){ .joules = NAN,
+		                      .low = NAN,
+		                      .high = NAN,
+		                      .idle = NAN,
+		                      .marginal = NAN,
+		                      .machine_joules = NAN,
+		                      .share = share_of(load) };
 	for (size_t i = 0; i < e->n_channels; i++)
 		if (e->channels[i].used)
-			add_channel(&e->channels[i], e->channels[i].joules - from->joules[i], e->channels[i].covered - from->covered[i], load->seconds, &s, out);
+			add_channel(&e->channels[i], e->channels[i].joules - from->joules[i],
+			            e->channels[i].covered - from->covered[i], load->seconds, &s, out);
 	if (s.machine || s.package) {
 		bool whole = s.machine || s.memory;
 		if (!whole)
@@ -340,7 +359,8 @@ void energy_since(const struct energy *e, const struct energy_mark *from, const 
 		out->high += model.high;
 		out->idle = out->marginal = NAN;
 		out->method = ENERGY_MIXED;
-		snprintf(out->source + strlen(out->source), sizeof(out->source) - strlen(out->source), ", %s", model.source);
+		snprintf(out->source + strlen(out->source), sizeof(out->source) - strlen(out->source), ", %s",
+		         model.source);
 		return;
 	}
 	if (out->reason[0])

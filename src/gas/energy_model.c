@@ -2,9 +2,10 @@
  *
  *     joules = share · seconds · n · idle  +  cpu_seconds · (busy − idle) · (clock now ÷ highest clock)²
  *
- * with the n logical processors of the machine and the watts of its row in energy_table.c; low, middle and high are the row's. Dynamic power goes with
- * f·V² and V falls with f; the square lies between the first and the third power that processors show. In a virtual machine n is its own number of
- * processors: its share of a host that it cannot see, which is why the source says so. It is an estimate and is called one. */
+ * with the n logical processors of the machine and the watts of its row in energy_table.c; low, middle and high are the
+ * row's. Dynamic power goes with f·V² and V falls with f; the square lies between the first and the third power that
+ * processors show. In a virtual machine n is its own number of processors: its share of a host that it cannot see,
+ * which is why the source says so. It is an estimate and is called one. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static void read_cpuinfo(struct energy *e, const char *text)
 		const char *at = strstr(text, keys[i]), *from = at ? strchr(at, ':') : NULL;
 		if (from) {
 			from += 1 + strspn(from + 1, " \t");
-			snprintf(e->processor_name, sizeof(e->processor_name), "%.*s", (int)MIN(strcspn(from, "\n"), sizeof(e->processor_name) - 1), from);
+			snprintf(e->processor_name, sizeof(e->processor_name), "%.*s",
+			         (int)MIN(strcspn(from, "\n"), sizeof(e->processor_name) - 1), from);
 		}
 	}
 	const char *flags = strstr(text, "flags");
@@ -82,7 +84,8 @@ void energy_read_clock(struct energy *e)
 
 static double joules_of(const struct energy *e, const struct energy_load *load, double share, int which)
 {
-	double idle = e->row.idle[which], busy = e->row.busy[which], clock = which == 2 ? 1 : e->clock_ratio * e->clock_ratio;
+	double idle = e->row.idle[which], busy = e->row.busy[which],
+	       clock = which == 2 ? 1 : e->clock_ratio * e->clock_ratio;
 	return share * load->seconds * e->processors * idle + load->cpu_seconds * (busy - idle) * clock;
 }
 
@@ -95,11 +98,20 @@ bool energy_memory(const struct energy *e, double seconds, double out[3])
 
 void energy_model(const struct energy *e, const struct energy_load *load, struct energy_total *out)
 {
-	double share = isnan(load->machine_cpu_seconds) || load->machine_cpu_seconds <= load->cpu_seconds ? 1 : load->cpu_seconds / load->machine_cpu_seconds;
+	double share = isnan(load->machine_cpu_seconds) || load->machine_cpu_seconds <= load->cpu_seconds ?
+	                       1 :
+	                       load->cpu_seconds / load->machine_cpu_seconds;
 
-	*out = (struct energy_total){ .joules = NAN, .low = NAN, .high = NAN, .idle = NAN, .marginal = NAN, .machine_joules = NAN, .share = share };
+	*out = (struct energy_total){ .joules = NAN,
+		                      .low = NAN,
+		                      .high = NAN,
+		                      .idle = NAN,
+		                      .marginal = NAN,
+		                      .machine_joules = NAN,
+		                      .share = share };
 	if (!e->processors || isnan(load->seconds) || isnan(load->cpu_seconds)) {
-		snprintf(out->reason, sizeof(out->reason), "no counter of energy can be read, and the processor is not known");
+		snprintf(out->reason, sizeof(out->reason),
+		         "no counter of energy can be read, and the processor is not known");
 		return;
 	}
 	double doubt = attribution * MIN(share, 1 - share);

@@ -1,7 +1,9 @@
-/* energy_nvml: GPUs by NVIDIA's management library, which comes with the driver and is loaded when the program runs: millijoules since the driver was
- * loaded, Volta and later. Its functions and numbers are those of NVML's public interface.
+/* energy_nvml: GPUs by NVIDIA's management library, which comes with the driver and is loaded when the program runs:
+ * millijoules since the driver was loaded, Volta and later. Its functions and numbers are those of NVML's public
+ * interface.
  *
- * A GPU counts only while nobody else computes on it: its energy is either ours or another's, and there is no clock of busy time to split it by. */
+ * A GPU counts only while nobody else computes on it: its energy is either ours or another's, and there is no clock of
+ * busy time to split it by. */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -86,11 +88,13 @@ void energy_find_nvml(struct energy *e)
 	struct nvml *n = mem_alloc(sizeof(*n));
 	int (*init)(void) = (int (*)(void))dlsym(library, "nvmlInit_v2");
 	int (*count)(unsigned *) = (int (*)(unsigned *))dlsym(library, "nvmlDeviceGetCount_v2");
-	int (*handle)(unsigned, nvml_device *) = (int (*)(unsigned, nvml_device *))dlsym(library, "nvmlDeviceGetHandleByIndex_v2");
+	int (*handle)(unsigned, nvml_device *) =
+		(int (*)(unsigned, nvml_device *))dlsym(library, "nvmlDeviceGetHandleByIndex_v2");
 	n->library = library;
 	n->shutdown = (int (*)(void))dlsym(library, "nvmlShutdown");
 	n->energy = (int (*)(nvml_device, unsigned long long *))dlsym(library, "nvmlDeviceGetTotalEnergyConsumption");
-	n->processes = (int (*)(nvml_device, unsigned *, struct nvml_process *))dlsym(library, "nvmlDeviceGetComputeRunningProcesses_v3");
+	n->processes = (int (*)(nvml_device, unsigned *,
+	                        struct nvml_process *))dlsym(library, "nvmlDeviceGetComputeRunningProcesses_v3");
 	if (!init || !count || !handle || !n->energy || init() != NVML_DONE) {
 		energy_missing(e, "nvml", "its library could not be set up");
 		dlclose(library);

@@ -1,4 +1,5 @@
-/* energy_parts: what the energy sources share. A source finds its channels when it is opened; a channel is one counter of joules or one meter of watts. */
+/* energy_parts: what the energy sources share. A source finds its channels when it is opened; a channel is one counter
+ * of joules or one meter of watts. */
 #ifndef GAS_ENERGY_PARTS_H
 #define GAS_ENERGY_PARTS_H
 
@@ -32,7 +33,8 @@ struct channel {
 	int resets, failures;
 };
 
-struct processor {                 /* for the model: watts of one logical processor, idle and busy, with the published spread */
+/* for the model: watts of one logical processor, idle and busy, with the published spread */
+struct processor {
 	double idle[3], busy[3];       /* low, middle, high */
 	const char *name, *source;
 };
@@ -72,7 +74,8 @@ bool energy_memory(const struct energy *e, double seconds, double out[3]);
 
 struct channel *energy_add(struct energy *e, const char *name, enum channel_part part); /* NULL: there are too many */
 void energy_missing(struct energy *e, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void energy_path(const struct energy *e, char out[256], const char *fmt, ...) __attribute__((format(printf, 3, 4))); /* below root */
+/* below root */
+void energy_path(const struct energy *e, char out[256], const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Plain system calls: nothing is allocated. False: it cannot be read; errno says why. */
 bool file_text(const char *path, char *out, size_t size);
 bool file_number(const char *path, double *value);

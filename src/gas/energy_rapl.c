@@ -1,8 +1,10 @@
-/* energy_rapl: processors and memory by the kernel's powercap tree (Linux, Documentation/power/powercap): energy_uj rises in microjoules up to
- * max_energy_range_uj and begins again at 0. Zones nest: cores and uncore lie inside their package, DRAM does not, psys lies around it all, and
- * intel-rapl-mmio is another door to the same package. Packages and their DRAM are added, the rest is left.
+/* energy_rapl: processors and memory by the kernel's powercap tree (Linux, Documentation/power/powercap): energy_uj
+ * rises in microjoules up to max_energy_range_uj and begins again at 0. Zones nest: cores and uncore lie inside their
+ * package, DRAM does not, psys lies around it all, and intel-rapl-mmio is another door to the same package. Packages
+ * and their DRAM are added, the rest is left.
  *
- * Error: packages and DRAM of Haswell and later follow a wall meter within a few per cent (Khan et al. 2018, RAPL in Action); 5 % is taken. */
+ * Error: packages and DRAM of Haswell and later follow a wall meter within a few per cent (Khan et al. 2018, RAPL in
+ * Action); 5 % is taken. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

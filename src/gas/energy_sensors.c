@@ -1,7 +1,8 @@
-/* energy_sensors: meters that tell watts, or joules, of the whole machine or of a part: a smart plug's file, hwmon drivers, a battery.
+/* energy_sensors: meters that tell watts, or joules, of the whole machine or of a part: a smart plug's file, hwmon
+ * drivers, a battery.
  *
- * hwmon (Linux, Documentation/hwmon/sysfs-interface): powerN_input and powerN_average in microwatts, energyN_input in microjoules. What a sensor
- * measures is known by its driver alone, so drivers are a table; others are left. */
+ * hwmon (Linux, Documentation/hwmon/sysfs-interface): powerN_input and powerN_average in microwatts, energyN_input in
+ * microjoules. What a sensor measures is known by its driver alone, so drivers are a table; others are left. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,8 +19,8 @@
 
 enum { STALE_SECONDS = 30 };
 
-/* Watts, while somebody writes them. A file's age is told by the wall clock when it is opened, which nothing else can know, and by the steady
- * one from then on: a clock that is set makes no file old or new. */
+/* Watts, while somebody writes them. A file's age is told by the wall clock when it is opened, which nothing else can
+ * know, and by the steady one from then on: a clock that is set makes no file old or new. */
 static bool file_read(struct energy *e, struct channel *c, double *watts)
 {
 	struct stat st;
@@ -53,7 +54,8 @@ void energy_find_file(struct energy *e)
 		return;
 	errno = 0;
 	if (!file_number(e->place.power_file, &watts)) {
-		energy_missing(e, "power file", "%.100s: %s", e->place.power_file, errno ? strerror(errno) : "it holds no number of watts");
+		energy_missing(e, "power file", "%.100s: %s", e->place.power_file,
+		               errno ? strerror(errno) : "it holds no number of watts");
 		return;
 	}
 	struct channel *c = energy_add(e, "power file", PART_MACHINE);
@@ -76,11 +78,13 @@ struct driver { const char *name, *file, *label; enum channel_part part; double 
 
 /* file: beginning of the sensor's name, "" matches any number after it; label: beginning of its label, or NULL. */
 static const struct driver drivers[] = {
-	{ "power_meter", "power1_average", NULL, PART_MACHINE, 0.05, "acpi power meter" },  /* ACPI 4.0 meter, mostly the server's BMC */
+	/* ACPI 4.0 meter, mostly the server's BMC */
+	{ "power_meter", "power1_average", NULL, PART_MACHINE, 0.05, "acpi power meter" },
 	{ "power_meter", "power1_input", NULL, PART_MACHINE, 0.05, "acpi power meter" },
 	{ "corsairpsu", "power1_input", "power total", PART_MACHINE, 0.05, "power supply" },
 	{ "macsmc_hwmon", "power1_input", "Total System Power", PART_MACHINE, 0.05, "macsmc" },
-	{ "amd_energy", "energy", "Esocket", PART_PACKAGE, 0.05, "amd_energy" },            /* cores (Ecore) lie inside */
+	/* cores (Ecore) lie inside */
+	{ "amd_energy", "energy", "Esocket", PART_PACKAGE, 0.05, "amd_energy" },
 	{ NULL, NULL, NULL, 0, 0, NULL }
 };
 
@@ -146,10 +150,13 @@ static void see_device(struct energy *e, const char *device)
 	if (io_list(path, &files, &n, &ignored) < 0)
 		return;
 	for (const struct driver *d = drivers; d->name; d++)
-		for (size_t i = 0; i < n && !strcmp(d->name, driver) && !(d->part == PART_PACKAGE && part_is_there(e, d->part, "rapl")); i++) {
+		for (size_t i = 0; i < n && !strcmp(d->name, driver) &&
+		                   !(d->part == PART_PACKAGE && part_is_there(e, d->part, "rapl"));
+		     i++) {
 			char shown[64];
 			snprintf(shown, sizeof(shown), "%s %.40s", d->what, device);
-			if (file_matches(files[i], d->file) && has_label(e, device, files[i], d->label) && !part_is_there(e, d->part, shown))
+			if (file_matches(files[i], d->file) && has_label(e, device, files[i], d->label) &&
+			    !part_is_there(e, d->part, shown))
 				add_sensor(e, d, device, files[i]);
 		}
 	io_list_free(files, n);
@@ -230,7 +237,8 @@ void energy_find_battery(struct energy *e)
 	if (io_list(folder, &names, &n, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (!strncmp(names[i], "BAT", 3) || !strncmp(names[i], "CMB", 3) || !strncmp(names[i], "macsmc-battery", 14))
+		if (!strncmp(names[i], "BAT", 3) || !strncmp(names[i], "CMB", 3) ||
+		    !strncmp(names[i], "macsmc-battery", 14))
 			see_battery(e, names[i]);
 	io_list_free(names, n);
 }

@@ -1,6 +1,7 @@
 /* entry: what the ledger knows of one run, as a table of columns, and its JSON. See ledger.h.
  *
- * The table is the only list of what a run has: the file's schema, INSERT and SELECT, JSON in and out, CSV and `gas export --help` come from it. */
+ * The table is the only list of what a run has: the file's schema, INSERT and SELECT, JSON in and out, CSV and `gas
+ * export --help` come from it. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,11 @@
 #define JSON(name, field, help) { name, COLUMN_JSON, offsetof(struct entry, field), 0, false, NULL, help }
 #define INT(name, field, unit, help) { name, COLUMN_INT, offsetof(struct entry, field), 0, false, unit, help }
 #define REAL(name, field, unit, help) { name, COLUMN_REAL, offsetof(struct entry, field), 0, false, unit, help }
-#define CHARS(name, field, help) { name, COLUMN_TEXT, offsetof(struct entry, field), sizeof(((struct entry *)0)->field), false, NULL, help }
+#define CHARS(name, field, help) \
+	{ \
+		name, COLUMN_TEXT, offsetof(struct entry, field), sizeof(((struct entry *)0)->field), false, NULL, \
+			help \
+	}
 #define INNER(name, type, field, help) { name, type, offsetof(struct entry, field), 0, true, NULL, help }
 
 const struct column entry_columns[] = {
@@ -51,7 +56,8 @@ const struct column entry_columns[] = {
 	REAL("joules_marginal", gas.energy.marginal, "J", "of it: what came on top"),
 	REAL("machine_joules", gas.energy.machine_joules, "J", "of all that ran on the machine meanwhile"),
 	REAL("share", gas.energy.share, NULL, "of the machine's busy processor time, 0 to 1"),
-	{ "energy_method", COLUMN_METHOD, offsetof(struct entry, gas.energy.method), 0, false, NULL, "none, measured, mixed, estimated" },
+	{ "energy_method", COLUMN_METHOD, offsetof(struct entry, gas.energy.method), 0, false, NULL,
+	  "none, measured, mixed, estimated" },
 	CHARS("energy_source", gas.energy.source, "which counters, or which model"),
 	CHARS("energy_reason", gas.energy.reason, "what is missing or was lost"),
 	REAL("money", gas.money.total, NULL, "all that is known of it, in `currency`"),
@@ -88,11 +94,36 @@ const struct column entry_columns[] = {
 void gas_none(struct gas *g)
 {
 	*g = (struct gas){
-		.seconds = NAN, .cpu_seconds = NAN, .suspended_seconds = NAN, .peak_rss_bytes = -1, .mean_rss_bytes = -1, .bytes_read = -1,
-		.bytes_written = -1, .tokens_in = -1, .tokens_out = -1, .tokens_supervised = -1, .flops = NAN, .int_ops = NAN, .human_seconds = NAN,
-		.energy = { .joules = NAN, .low = NAN, .high = NAN, .idle = NAN, .marginal = NAN, .machine_joules = NAN, .share = NAN },
-		.money = { .total = NAN, .low = NAN, .high = NAN, .electricity = NAN, .rent = NAN, .people = NAN, .capex = NAN },
-		.grams_co2 = NAN, .grams_co2_low = NAN, .grams_co2_high = NAN,
+		.seconds = NAN,
+		.cpu_seconds = NAN,
+		.suspended_seconds = NAN,
+		.peak_rss_bytes = -1,
+		.mean_rss_bytes = -1,
+		.bytes_read = -1,
+		.bytes_written = -1,
+		.tokens_in = -1,
+		.tokens_out = -1,
+		.tokens_supervised = -1,
+		.flops = NAN,
+		.int_ops = NAN,
+		.human_seconds = NAN,
+		.energy = { .joules = NAN,
+		            .low = NAN,
+		            .high = NAN,
+		            .idle = NAN,
+		            .marginal = NAN,
+		            .machine_joules = NAN,
+		            .share = NAN },
+		.money = { .total = NAN,
+		           .low = NAN,
+		           .high = NAN,
+		           .electricity = NAN,
+		           .rent = NAN,
+		           .people = NAN,
+		           .capex = NAN },
+		.grams_co2 = NAN,
+		.grams_co2_low = NAN,
+		.grams_co2_high = NAN,
 	};
 }
 
@@ -162,7 +193,8 @@ int64_t process_start(int64_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
 	if (io_read(&text, path, &ignored) == 0 && text.len && (at = strrchr(text.data, ')')))
-		if (sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld", &start) != 1)
+		if (sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld",
+		           &start) != 1)
 			start = -1;
 	buf_release(&text);
 	return start;
@@ -188,7 +220,9 @@ void entry_identify(struct entry *x, struct arena *a)
 static json_t *column_json(const struct column *c, const struct entry *x)
 {
 	const void *field = (const char *)x + c->offset;
-	const char *text = c->width ? field : c->type == COLUMN_TEXT || c->type == COLUMN_JSON ? *(const char *const *)field : NULL;
+	const char *text = c->width                                         ? field :
+	                   c->type == COLUMN_TEXT || c->type == COLUMN_JSON ? *(const char *const *)field :
+	                                                                      NULL;
 	json_t *j = NULL;
 
 	switch (c->type) {
@@ -257,7 +291,8 @@ static int wrong(const char *where, const char *key, const char *wanted, struct 
 	return err_set(e, "%s: \"%s\": %s was wanted", where, key, wanted);
 }
 
-static int set_text(const struct column *c, void *field, const char *text, struct arena *a, const char *where, struct err *e)
+static int set_text(const struct column *c, void *field, const char *text, struct arena *a, const char *where,
+                    struct err *e)
 {
 	if (!c->width)
 		*(const char **)field = arena_strdup(a, text);
@@ -277,7 +312,8 @@ static int set_method(enum energy_method *m, const char *text)
 	return -1;
 }
 
-static int column_set(const struct column *c, struct entry *x, const json_t *v, struct arena *a, const char *where, struct err *e)
+static int column_set(const struct column *c, struct entry *x, const json_t *v, struct arena *a, const char *where,
+                      struct err *e)
 {
 	void *field = (char *)x + c->offset;
 
@@ -295,9 +331,12 @@ static int column_set(const struct column *c, struct entry *x, const json_t *v, 
 		*(double *)field = json_number_value(v);
 		return 0;
 	case COLUMN_METHOD:
-		return set_method(field, json_string_value(v)) < 0 ? wrong(where, c->name, "none, measured, mixed or estimated", e) : 0;
+		return set_method(field, json_string_value(v)) < 0 ?
+		               wrong(where, c->name, "none, measured, mixed or estimated", e) :
+		               0;
 	case COLUMN_TEXT:
-		return json_is_string(v) ? set_text(c, field, json_string_value(v), a, where, e) : wrong(where, c->name, "a text", e);
+		return json_is_string(v) ? set_text(c, field, json_string_value(v), a, where, e) :
+		                           wrong(where, c->name, "a text", e);
 	case COLUMN_JSON: {
 		char *line = jsonx_line(v);
 		*(const char **)field = arena_strdup(a, line);
@@ -325,8 +364,14 @@ static int use_set(struct artefact_use *u, const json_t *j, struct arena *a, con
 	*u = (struct artefact_use){
 		.role = get_text(j, "role", a), .out = json_is_true(json_object_get(j, "out")),
 		.artefact = {
-			.hash = get_text(j, "hash", a), .kind = get_text(j, "kind", a), .name = get_text(j, "name", a), .path = get_text(j, "path", a),
-			.source = get_text(j, "source", a), .bytes = get_count(j, "bytes"), .parameters = get_count(j, "parameters"), .tokens = get_count(j, "tokens"),
+			.hash = get_text(j, "hash", a),
+			.kind = get_text(j, "kind", a),
+			.name = get_text(j, "name", a),
+			.path = get_text(j, "path", a),
+			.source = get_text(j, "source", a),
+			.bytes = get_count(j, "bytes"),
+			.parameters = get_count(j, "parameters"),
+			.tokens = get_count(j, "tokens"),
 		},
 	};
 	if (!u->role || !u->artefact.hash || !u->artefact.kind)
@@ -334,7 +379,8 @@ static int use_set(struct artefact_use *u, const json_t *j, struct arena *a, con
 	for (const char *const *k = artefact_kinds; *k; k++)
 		if (!strcmp(*k, u->artefact.kind))
 			return 0;
-	return err_set(e, "%s: an artefact of kind \"%s\": model, adapter, data, index or labels was wanted", where, u->artefact.kind);
+	return err_set(e, "%s: an artefact of kind \"%s\": model, adapter, data, index or labels was wanted", where,
+	               u->artefact.kind);
 }
 
 int entry_from_json(struct entry *x, const json_t *j, struct arena *a, const char *where, struct err *e)

@@ -19,7 +19,9 @@ int evidence_artefact(const struct family *f, struct ledger *l, const char *what
 	struct arena mem = ARENA_INIT;
 	struct artefact a;
 	struct err ignored = ERR_INIT;
-	int at = io_exists(what) && artefact_from_path(&a, l, what, NULL, &mem, &ignored) == 0 ? family_find(f, a.hash) : -1;
+	int at = io_exists(what) && artefact_from_path(&a, l, what, NULL, &mem, &ignored) == 0 ?
+	                 family_find(f, a.hash) :
+	                 -1;
 	char whole[PATH_MAX];
 
 	arena_release(&mem);
@@ -87,12 +89,14 @@ void evidence_way(const struct entry *run, char out[80])
 	int n = snprintf(out, 80, "%s%s", *compute ? ", " : "", compute);
 
 	if (run->threads > 0)
-		snprintf(out + n, 80 - (size_t)n, ", %lld thread%s", (long long)run->threads, run->threads == 1 ? "" : "s");
+		snprintf(out + n, 80 - (size_t)n, ", %lld thread%s", (long long)run->threads,
+		         run->threads == 1 ? "" : "s");
 }
 
 static bool is_use(const struct entry *x)
 {
-	return !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) && evidence_rows(x) > 0;
+	return !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) &&
+	       evidence_rows(x) > 0;
 }
 
 static size_t inputs(const struct entry *x)
@@ -106,12 +110,14 @@ static size_t inputs(const struct entry *x)
 /* The same command on the same content. */
 static bool is_same_work(const struct entry *a, const struct entry *b)
 {
-	if (!is_use(b) || strcmp(a->command, b->command) || inputs(a) != inputs(b) || evidence_rows(a) != evidence_rows(b))
+	if (!is_use(b) || strcmp(a->command, b->command) || inputs(a) != inputs(b) ||
+	    evidence_rows(a) != evidence_rows(b))
 		return false;
 	for (size_t i = 0; i < a->n_uses; i++) {
 		bool there = a->uses[i].out;
 		for (size_t j = 0; j < b->n_uses && !there; j++)
-			there = !b->uses[j].out && !strcmp(a->uses[i].role, b->uses[j].role) && !strcmp(a->uses[i].artefact.hash, b->uses[j].artefact.hash);
+			there = !b->uses[j].out && !strcmp(a->uses[i].role, b->uses[j].role) &&
+			        !strcmp(a->uses[i].artefact.hash, b->uses[j].artefact.hash);
 		if (!there)
 			return false;
 	}
@@ -162,7 +168,8 @@ static int64_t newest_use(const struct family *f, int thing, const char *compute
 	return -1;
 }
 
-int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, const char *compute, struct err *e)
+int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, const char *compute,
+                  struct err *e)
 {
 	int64_t run = find_use(f->entries, what);
 
@@ -206,7 +213,8 @@ static bool is_common(struct family *f, const struct evidence *all, size_t n, in
 /* Somebody else's: a model whose cost was declared. */
 static bool is_foreign(const struct family *f, const struct family_member *m)
 {
-	return m->maker >= 0 && !strcmp(f->entries->items[m->maker].status, "declared") && !strcmp(m->artefact.kind, "model");
+	return m->maker >= 0 && !strcmp(f->entries->items[m->maker].status, "declared") &&
+	       !strcmp(m->artefact.kind, "model");
 }
 
 void evidence_once(struct family *f, const struct evidence *all, size_t n, size_t which, struct cost *out)
@@ -237,7 +245,8 @@ struct span cost_span(const struct cost *c, enum cost_unit unit)
 		return span_exact(NAN);
 	if (unit == COST_SECONDS || isnan(mid))
 		return span_exact(mid);
-	double low = unit == COST_JOULES ? c->joules_low : c->money_low, high = unit == COST_JOULES ? c->joules_high : c->money_high;
+	double low = unit == COST_JOULES ? c->joules_low : c->money_low,
+	       high = unit == COST_JOULES ? c->joules_high : c->money_high;
 	return (struct span){ mid, isnan(low) ? mid : low, isnan(high) ? mid : high };
 }
 
@@ -262,7 +271,8 @@ struct span evidence_per_use(const struct family *f, const struct evidence *v, e
 	evidence_use(f, v, &sum);
 	struct span mean = span_mean(x, v->n_runs), bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
 	mem_free(x);
-	struct span both = { mean.mid, mean.mid - hypot(mean.mid - mean.low, bound.mid - bound.low), mean.mid + hypot(mean.high - mean.mid, bound.high - bound.mid) };
+	struct span both = { mean.mid, mean.mid - hypot(mean.mid - mean.low, bound.mid - bound.low),
+		             mean.mid + hypot(mean.high - mean.mid, bound.high - bound.mid) };
 	both.low = isnan(both.low) ? NAN : fmax(0, both.low);
 	return span_scale(both, 1 / (double)v->rows);
 }

@@ -1,10 +1,12 @@
-/* evidence: what the ledger knows of a method, as economics asks for it: what making the thing took once, and what a use of it takes.
+/* evidence: what the ledger knows of a method, as economics asks for it: what making the thing took once, and what a
+ * use of it takes.
  *
- * A method is a thing (an adapter, a model) and the runs that used it: `eval` and `generate`. Once is the thing's own cost and that of those of its ancestors
- * which not all compared things stand on; what all of them stand on is sunk, and so is a declared model, which was paid for elsewhere. Per use is the cost of
- * a run by the rows that it answered, opening included, and is the mean of those runs that are like
- * the newest: the same command on the same content and as many rows, done in the same way: arithmetic, threads, kernels and machine. What was done in another
- * way is counted, so that it can be said, and not pooled. */
+ * A method is a thing (an adapter, a model) and the runs that used it: `eval` and `generate`. Once is the thing's own
+ * cost and that of those of its ancestors which not all compared things stand on; what all of them stand on is sunk,
+ * and so is a declared model, which was paid for elsewhere. Per use is the cost of a run by the rows that it answered,
+ * opening included, and is the mean of those runs that are like the newest: the same command on the same content and as
+ * many rows, done in the same way: arithmetic, threads, kernels and machine. What was done in another way is counted,
+ * so that it can be said, and not pooled. */
 #ifndef GAS_EVIDENCE_H
 #define GAS_EVIDENCE_H
 
@@ -21,11 +23,14 @@ struct evidence {
 	size_t n_others;               /* runs of the same work done in another way */
 };
 
-/* The artefact at a path by its content, or by hash, name, run directory, a run's id or its beginning. −1 with a sentence. */
+/* The artefact at a path by its content, or by hash, name, run directory, a run's id or its beginning. −1 with a
+ * sentence. */
 int evidence_artefact(const struct family *f, struct ledger *l, const char *what, struct err *e);
-/* What is meant by `what`: an evaluation (by id or its beginning), or a thing as above with its newest evaluation. compute: in this arithmetic
+/* What is meant by `what`: an evaluation (by id or its beginning), or a thing as above with its newest evaluation.
+ * compute: in this arithmetic
  * ("f32", "int8"), NULL: in any. n_runs 0: nothing used it so. */
-int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, const char *compute, struct err *e);
+int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const char *what, const char *compute,
+                  struct err *e);
 /* The thing that a run used: its adapter, or its model; −1: neither. */
 int evidence_thing(const struct family *f, const struct entry *run);
 int64_t evidence_rows(const struct entry *run);  /* that it answered; 0: not known */
@@ -39,6 +44,7 @@ struct span evidence_per_use(const struct family *f, const struct evidence *v, e
 void evidence_use(const struct family *f, const struct evidence *v, struct cost *out); /* sum over the runs */
 
 double cost_of(const struct cost *c, enum cost_unit unit);
-struct span cost_span(const struct cost *c, enum cost_unit unit); /* 0 where there are no runs; NAN where a figure is not known */
+/* 0 where there are no runs; NAN where a figure is not known */
+struct span cost_span(const struct cost *c, enum cost_unit unit);
 
 #endif

@@ -12,8 +12,18 @@
 
 void cost_none(struct cost *c)
 {
-	*c = (struct cost){ .seconds = NAN, .human_seconds = NAN, .flops = NAN, .joules = NAN, .joules_low = NAN, .joules_high = NAN, .money = NAN,
-	                    .money_low = NAN, .money_high = NAN, .money_opex = NAN, .money_capex = NAN, .grams_co2 = NAN };
+	*c = (struct cost){ .seconds = NAN,
+		            .human_seconds = NAN,
+		            .flops = NAN,
+		            .joules = NAN,
+		            .joules_low = NAN,
+		            .joules_high = NAN,
+		            .money = NAN,
+		            .money_low = NAN,
+		            .money_high = NAN,
+		            .money_opex = NAN,
+		            .money_capex = NAN,
+		            .grams_co2 = NAN };
 }
 
 static void sum(double *to, double x)
@@ -87,12 +97,15 @@ void cost_add(struct cost *c, const struct cost *more)
 
 json_t *cost_json(const struct cost *c)
 {
-	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:o, s:I}", "runs", (json_int_t)c->runs, "runs_without_energy",
-	                 (json_int_t)c->without_energy, "seconds", jsonx_number(c->seconds), "human_seconds", jsonx_number(c->human_seconds), "flops",
-	                 jsonx_number(c->flops), "joules", jsonx_number(c->joules), "joules_low", jsonx_number(c->joules_low), "joules_high",
-	                 jsonx_number(c->joules_high), "money", jsonx_number(c->money), "money_low", jsonx_number(c->money_low), "money_high",
-	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex", jsonx_number(c->money_capex),
-	                 "currency", c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:o, s:I}", "runs",
+	                 (json_int_t)c->runs, "runs_without_energy", (json_int_t)c->without_energy, "seconds",
+	                 jsonx_number(c->seconds), "human_seconds", jsonx_number(c->human_seconds), "flops",
+	                 jsonx_number(c->flops), "joules", jsonx_number(c->joules), "joules_low",
+	                 jsonx_number(c->joules_low), "joules_high", jsonx_number(c->joules_high), "money",
+	                 jsonx_number(c->money), "money_low", jsonx_number(c->money_low), "money_high",
+	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex",
+	                 jsonx_number(c->money_capex), "currency",
+	                 c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
 	                 jsonx_number(c->grams_co2), "in_other_currencies", (json_int_t)c->foreign);
 }
 
@@ -120,7 +133,8 @@ static void add_member(struct family *f, const struct artefact *a)
 /* A piece of the same run: in its directory, before it, and nothing began there anew in between. */
 static bool is_piece(const struct entry *maker, const struct entry *x)
 {
-	return maker->directory && x->directory && !strcmp(maker->directory, x->directory) && maker->machine && x->machine && !strcmp(maker->machine, x->machine) &&
+	return maker->directory && x->directory && !strcmp(maker->directory, x->directory) && maker->machine &&
+	       x->machine && !strcmp(maker->machine, x->machine) &&
 	       (!strcmp(x->status, "stopped") || !strcmp(x->status, "killed") || !strcmp(x->status, "failed"));
 }
 
@@ -201,8 +215,10 @@ static bool is_called(const struct family *f, const struct family_member *m, con
 	size_t n = strlen(what);
 	const struct entry *maker = m->maker < 0 ? NULL : &f->entries->items[m->maker];
 
-	return (n >= 4 && !strncmp(a->hash, what, n)) || (a->path && !strcmp(a->path, what)) || (a->name && !strcmp(a->name, what)) ||
-	       (maker && ((n >= 4 && !strncmp(maker->id, what, n)) || (maker->directory && !strcmp(maker->directory, what))));
+	return (n >= 4 && !strncmp(a->hash, what, n)) || (a->path && !strcmp(a->path, what)) ||
+	       (a->name && !strcmp(a->name, what)) ||
+	       (maker &&
+	        ((n >= 4 && !strncmp(maker->id, what, n)) || (maker->directory && !strcmp(maker->directory, what))));
 }
 
 int family_find(const struct family *f, const char *what)

@@ -1,15 +1,16 @@
 /* family: what an artefact cost along its family tree.
  *
- * Own cost: the run that made it, and the pieces of that run that were stopped or killed in the same directory. Sunk: the own costs of all its ancestors,
- * each once, however many ways lead to them. Use: a later run that takes it in (as model, adapter or data). Of n uses each bears, beside its own
- * cost, (sunk + own) ÷ n: the amortisation. */
+ * Own cost: the run that made it, and the pieces of that run that were stopped or killed in the same directory. Sunk:
+ * the own costs of all its ancestors, each once, however many ways lead to them. Use: a later run that takes it in (as
+ * model, adapter or data). Of n uses each bears, beside its own cost, (sunk + own) ÷ n: the amortisation. */
 #ifndef GAS_FAMILY_H
 #define GAS_FAMILY_H
 
 #include "gas/ledger.h"
 
 struct cost {                      /* sums; NAN while nothing known was added */
-	double seconds, human_seconds, flops, joules, joules_low, joules_high, money, money_low, money_high, money_opex, money_capex, grams_co2;
+	double seconds, human_seconds, flops, joules, joules_low, joules_high, money, money_low, money_high, money_opex,
+		money_capex, grams_co2;
 	char currency[4];              /* of the first sum of money; sums in another are counted in foreign */
 	size_t runs, without_energy, foreign;
 };
@@ -38,7 +39,8 @@ struct family {
 
 void family_build(struct family *f, const struct entries *entries);
 void family_release(struct family *f);
-int64_t family_began(const struct family *f, int64_t maker); /* the run that began what `maker` resumed, or maker itself */
+/* the run that began what `maker` resumed, or maker itself */
+int64_t family_began(const struct family *f, int64_t maker);
 /* By hash or its beginning, name, path, run directory, or a run's id whose result it is; −1: none, −2: several. */
 int family_find(const struct family *f, const char *what);
 /* Ancestors of a member, each once, parents before children; *n of them; in f's arena. */

@@ -7,8 +7,9 @@
 #include "base/mem.h"
 
 const struct forecast_scale forecast_time = { 0.08, 0.02, 0 };      /* seconds */
-/* Bytes. Files are mapped by windows of 16 pages, and where those begin is drawn anew for every process with the places of its libraries: twelve runs of one
- * command deviate by 100 KB (with setarch -R by 16), so a plan and another process's run by 140. A run's own plan shares its layout and does not show it. */
+/* Bytes. Files are mapped by windows of 16 pages, and where those begin is drawn anew for every process with the places
+ * of its libraries: twelve runs of one command deviate by 100 KB (with setarch -R by 16), so a plan and another
+ * process's run by 140. A run's own plan shares its layout and does not show it. */
 const struct forecast_scale forecast_memory = { 0.003, 180 << 10, 140 << 10 };
 const struct forecast_scale forecast_energy = { 0.15, 0.5, 0 };     /* joules */
 
@@ -29,8 +30,10 @@ static size_t collect(double *z, struct forecast_scale scale, const struct forec
 	size_t some = 0;
 
 	for (size_t i = n > FORECAST_LAST ? n - FORECAST_LAST : 0; i < n; i++)
-		if (past[i].predicted > 0 && past[i].actual > 0 && isfinite(past[i].predicted) && isfinite(past[i].actual))
-			z[some++] = (past[i].actual - past[i].predicted) / (past[i].sigma > 0 ? past[i].sigma : forecast_sigma(scale, past[i].predicted));
+		if (past[i].predicted > 0 && past[i].actual > 0 && isfinite(past[i].predicted) &&
+		    isfinite(past[i].actual))
+			z[some++] = (past[i].actual - past[i].predicted) /
+			            (past[i].sigma > 0 ? past[i].sigma : forecast_sigma(scale, past[i].predicted));
 	qsort(z, some, sizeof(*z), by_value);
 	return some;
 }
@@ -43,7 +46,8 @@ static double median(const double *z, size_t n)
 /* Middle: the median drawn towards 0; width: the mean square about it and the prior's 1, pooled. */
 static struct span few(const double *z, size_t n)
 {
-	double weight = (double)n / (double)(n + FORECAST_PRIOR), middle = weight * median(z, n), squares = FORECAST_PRIOR;
+	double weight = (double)n / (double)(n + FORECAST_PRIOR), middle = weight * median(z, n),
+	       squares = FORECAST_PRIOR;
 
 	for (size_t i = 0; i < n; i++)
 		squares += fmin((z[i] - middle) * (z[i] - middle), 25);
@@ -64,7 +68,8 @@ static struct span many(const double *z, size_t n)
 	return (struct span){ median(z, n), quantile(z, n, 0.05), quantile(z, n, 0.95) };
 }
 
-struct span forecast(double predicted, double sigma, struct forecast_scale scale, const struct forecast_past *past, size_t n)
+struct span forecast(double predicted, double sigma, struct forecast_scale scale, const struct forecast_past *past,
+                     size_t n)
 {
 	double z[FORECAST_LAST];
 	size_t some = collect(z, scale, past, n);
@@ -73,5 +78,6 @@ struct span forecast(double predicted, double sigma, struct forecast_scale scale
 	double middle = predicted + sigma * s.mid, low = predicted + sigma * s.low, high = predicted + sigma * s.high;
 	struct span noise = span_error(middle, scale.noise);
 
-	return (struct span){ fmax(middle, least), fmax(fmin(low, noise.low), least), fmax(fmax(high, noise.high), least) };
+	return (struct span){ fmax(middle, least), fmax(fmin(low, noise.low), least),
+		              fmax(fmax(high, noise.high), least) };
 }

@@ -10,7 +10,8 @@
 #include "base/mem.h"
 #include "gas/meter.h"
 
-void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds, const struct energy_total *learnt, struct gas *g)
+void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds,
+                 const struct energy_total *learnt, struct gas *g)
 {
 	struct energy_load load = { seconds, cpu_seconds, NAN };
 	const char *source;
@@ -33,9 +34,11 @@ void gas_predict(const struct energy *e, const struct prices *p, double seconds,
 
 void gas_share(struct gas *g, double share)
 {
-	double *parts[] = { &g->cpu_seconds, &g->energy.joules, &g->energy.low, &g->energy.high, &g->energy.idle, &g->energy.marginal, &g->energy.share,
-	                    &g->money.total, &g->money.low, &g->money.high, &g->money.electricity, &g->money.rent, &g->money.people, &g->money.capex,
-	                    &g->grams_co2, &g->grams_co2_low, &g->grams_co2_high };
+	double *parts[] = { &g->cpu_seconds,   &g->energy.joules,   &g->energy.low,        &g->energy.high,
+		            &g->energy.idle,   &g->energy.marginal, &g->energy.share,      &g->money.total,
+		            &g->money.low,     &g->money.high,      &g->money.electricity, &g->money.rent,
+		            &g->money.people,  &g->money.capex,     &g->grams_co2,         &g->grams_co2_low,
+		            &g->grams_co2_high };
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		*parts[i] *= share;
@@ -57,10 +60,12 @@ static json_t *count_or_null(int64_t n) { return n < 0 ? json_null() : json_inte
 
 json_t *gas_request_json(const struct gas *g)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", jsonx_number(g->seconds), "cpu_seconds", jsonx_number(g->cpu_seconds),
-	                 "tokens_in", count_or_null(g->tokens_in), "tokens_out", count_or_null(g->tokens_out), "flops", jsonx_number(g->flops), "int_ops",
-	                 jsonx_number(g->int_ops), "joules", jsonx_number(g->energy.joules), "joules_low", jsonx_number(g->energy.low), "joules_high",
-	                 jsonx_number(g->energy.high), "money", jsonx_number(g->money.total));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", jsonx_number(g->seconds),
+	                 "cpu_seconds", jsonx_number(g->cpu_seconds), "tokens_in", count_or_null(g->tokens_in),
+	                 "tokens_out", count_or_null(g->tokens_out), "flops", jsonx_number(g->flops), "int_ops",
+	                 jsonx_number(g->int_ops), "joules", jsonx_number(g->energy.joules), "joules_low",
+	                 jsonx_number(g->energy.low), "joules_high", jsonx_number(g->energy.high), "money",
+	                 jsonx_number(g->money.total));
 }
 
 void gas_json(json_t *j, const struct gas *g)
@@ -117,10 +122,12 @@ enum limit_kind { LIMIT_SECONDS, LIMIT_JOULES, LIMIT_MONEY };
 struct unit { const char *name; enum limit_kind kind; double factor; const char *currency; };
 
 static const struct unit units[] = {
-	{ "s", LIMIT_SECONDS, 1, NULL }, { "m", LIMIT_SECONDS, 60, NULL }, { "min", LIMIT_SECONDS, 60, NULL }, { "h", LIMIT_SECONDS, 3600, NULL },
-	{ "d", LIMIT_SECONDS, 86400, NULL }, { "J", LIMIT_JOULES, 1, NULL }, { "kJ", LIMIT_JOULES, 1e3, NULL }, { "MJ", LIMIT_JOULES, 1e6, NULL },
-	{ "GJ", LIMIT_JOULES, 1e9, NULL }, { "Wh", LIMIT_JOULES, 3600, NULL }, { "kWh", LIMIT_JOULES, 3.6e6, NULL }, { "MWh", LIMIT_JOULES, 3.6e9, NULL },
-	{ "€", LIMIT_MONEY, 1, "EUR" }, { "$", LIMIT_MONEY, 1, "USD" }, { "£", LIMIT_MONEY, 1, "GBP" }, { "ct", LIMIT_MONEY, 0.01, "EUR" },
+	{ "s", LIMIT_SECONDS, 1, NULL },    { "m", LIMIT_SECONDS, 60, NULL },     { "min", LIMIT_SECONDS, 60, NULL },
+	{ "h", LIMIT_SECONDS, 3600, NULL }, { "d", LIMIT_SECONDS, 86400, NULL },  { "J", LIMIT_JOULES, 1, NULL },
+	{ "kJ", LIMIT_JOULES, 1e3, NULL },  { "MJ", LIMIT_JOULES, 1e6, NULL },    { "GJ", LIMIT_JOULES, 1e9, NULL },
+	{ "Wh", LIMIT_JOULES, 3600, NULL }, { "kWh", LIMIT_JOULES, 3.6e6, NULL }, { "MWh", LIMIT_JOULES, 3.6e9, NULL },
+	{ "€", LIMIT_MONEY, 1, "EUR" },     { "$", LIMIT_MONEY, 1, "USD" },       { "£", LIMIT_MONEY, 1, "GBP" },
+	{ "ct", LIMIT_MONEY, 0.01, "EUR" },
 };
 
 static const struct unit *find_unit(const char *name)
@@ -133,7 +140,8 @@ static const struct unit *find_unit(const char *name)
 
 static bool is_currency(const char *name)
 {
-	return strlen(name) == 3 && isupper((unsigned char)name[0]) && isupper((unsigned char)name[1]) && isupper((unsigned char)name[2]);
+	return strlen(name) == 3 && isupper((unsigned char)name[0]) && isupper((unsigned char)name[1]) &&
+	       isupper((unsigned char)name[2]);
 }
 
 /* One limit, in a copy that is its own. */
@@ -144,7 +152,8 @@ static int parse_one(struct gas_limit *l, char *text, struct err *e)
 	double amount = strtod(number, &number);
 
 	if (end == text || number != end)
-		return err_set(e, "\"%s\" is no limit: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR", text);
+		return err_set(e, "\"%s\" is no limit: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR",
+		               text);
 	end += strspn(end, " \t");
 	const struct unit *u = find_unit(end);
 	if (!u && is_currency(end)) {
@@ -152,10 +161,16 @@ static int parse_one(struct gas_limit *l, char *text, struct err *e)
 		u = &money;
 	}
 	if (!u)
-		return err_set(e, "\"%s\": the unit \"%s\" is not known; there are s, m, h, d, J, kJ, MJ, Wh, kWh and currencies as EUR", text, end);
+		return err_set(e,
+		               "\"%s\": the unit \"%s\" is not known; there are s, m, h, d, J, kJ, MJ, Wh, kWh and "
+		               "currencies as EUR",
+		               text, end);
 	double *to = u->kind == LIMIT_SECONDS ? &l->seconds : u->kind == LIMIT_JOULES ? &l->joules : &l->money;
 	if (!isnan(*to))
-		return err_set(e, "\"%s\": a second limit of %s", text, u->kind == LIMIT_SECONDS ? "time" : u->kind == LIMIT_JOULES ? "energy" : "money");
+		return err_set(e, "\"%s\": a second limit of %s", text,
+		               u->kind == LIMIT_SECONDS ? "time" :
+		               u->kind == LIMIT_JOULES  ? "energy" :
+		                                          "money");
 	*to = amount * u->factor;
 	if (u->currency)
 		snprintf(l->currency, sizeof(l->currency), "%s", u->currency);
@@ -175,7 +190,8 @@ int gas_limit_parse(struct gas_limit *l, const char *text, struct err *e)
 		status = parse_one(l, one, e);
 	}
 	mem_free(copy);
-	return status || n ? status : err_set(e, "no limit is given: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR");
+	return status || n ? status :
+	                     err_set(e, "no limit is given: a number and a unit were wanted, as 10m, 2 kJ or 0.05 EUR");
 }
 
 bool gas_limit_exceeded(const struct gas_limit *l, const struct gas *g, char out[160])

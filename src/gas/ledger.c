@@ -1,8 +1,9 @@
 /* ledger: opening, schema, and the entries of dead processes. See ledger.h.
  *
- * WAL with synchronous=NORMAL: a killed process corrupts nothing, and a machine that loses power may lose the last entries, never the file. Writers wait for
- * one another up to BUSY_MS. A schema grows by columns: what entry_columns has and the file lacks is added, so that a step of the version needs no
- * code of its own; LEDGER_SCHEMA rises with it, and an older program refuses the newer file. */
+ * WAL with synchronous=NORMAL: a killed process corrupts nothing, and a machine that loses power may lose the last
+ * entries, never the file. Writers wait for one another up to BUSY_MS. A schema grows by columns: what entry_columns
+ * has and the file lacks is added, so that a step of the version needs no code of its own; LEDGER_SCHEMA rises with it,
+ * and an older program refuses the newer file. */
 #include "gas/ledger.h"
 
 #include <fcntl.h>
@@ -98,11 +99,14 @@ static int64_t pragma(const struct ledger *l, const char *sql, int64_t otherwise
 /* --- schema --- */
 
 static const char *const other_tables =
-	"CREATE TABLE IF NOT EXISTS artefact(hash TEXT PRIMARY KEY, kind TEXT, name TEXT, path TEXT, source TEXT, bytes INTEGER, parameters INTEGER, tokens INTEGER);"
-	"CREATE TABLE IF NOT EXISTS artefact_use(run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, artefact TEXT NOT NULL, role TEXT NOT NULL,"
+	"CREATE TABLE IF NOT EXISTS artefact(hash TEXT PRIMARY KEY, kind TEXT, name TEXT, path TEXT, source TEXT, "
+        "bytes INTEGER, parameters INTEGER, tokens INTEGER);"
+	"CREATE TABLE IF NOT EXISTS artefact_use(run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, artefact TEXT "
+        "NOT NULL, role TEXT NOT NULL,"
 	" is_out INTEGER NOT NULL, PRIMARY KEY(run, artefact, role, is_out)) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS artefact_use_by_artefact ON artefact_use(artefact);"
-	"CREATE TABLE IF NOT EXISTS file_hash(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, hash TEXT) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS file_hash(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, hash "
+        "TEXT) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS same(quick TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS machine(id TEXT PRIMARY KEY, idle_watts REAL, idle_source TEXT);";
 
@@ -140,9 +144,14 @@ static int migrate(const struct ledger *l, struct err *e)
 		return -1;
 	int status = 0;
 	if (pragma(l, "PRAGMA user_version", 0) < LEDGER_SCHEMA) {
-		sqlite3_snprintf(sizeof(version), version, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, LEDGER_SCHEMA);
-		status = ledger_exec(l, "CREATE TABLE IF NOT EXISTS run(id TEXT PRIMARY KEY)", e) || add_columns(l, e) || ledger_exec(l, other_tables, e) ||
-		         ledger_exec(l, "CREATE INDEX IF NOT EXISTS run_by_status ON run(status)", e) || ledger_exec(l, version, e) ? -1 : 0;
+		sqlite3_snprintf(sizeof(version), version, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+		                 APPLICATION_ID, LEDGER_SCHEMA);
+		status = ledger_exec(l, "CREATE TABLE IF NOT EXISTS run(id TEXT PRIMARY KEY)", e) ||
+		                         add_columns(l, e) || ledger_exec(l, other_tables, e) ||
+		                         ledger_exec(l, "CREATE INDEX IF NOT EXISTS run_by_status ON run(status)", e) ||
+		                         ledger_exec(l, version, e) ?
+		                 -1 :
+		                 0;
 	}
 	return ledger_end(l, status, e);
 }
@@ -156,11 +165,15 @@ static int check_version(const struct ledger *l, struct err *e)
 	if (application != APPLICATION_ID && (application || pragma(l, "SELECT count(*) FROM sqlite_schema", 0)))
 		return err_set(e, "ledger %s: it is a database of something else", l->path);
 	if (version > LEDGER_SCHEMA)
-		return err_set(e, "ledger %s: its schema is version %lld, this program knows %d: it was written by a newer kungfu", l->path, (long long)version, LEDGER_SCHEMA);
+		return err_set(e,
+		               "ledger %s: its schema is version %lld, this program knows %d: it was written by a "
+		               "newer kungfu",
+		               l->path, (long long)version, LEDGER_SCHEMA);
 	if (version == LEDGER_SCHEMA)
 		return 0;
 	if (!l->writable)
-		return err_set(e, "ledger %s: its schema is version %lld and it cannot be written to make it %d", l->path, (long long)version, LEDGER_SCHEMA);
+		return err_set(e, "ledger %s: its schema is version %lld and it cannot be written to make it %d",
+		               l->path, (long long)version, LEDGER_SCHEMA);
 	return migrate(l, e);
 }
 
@@ -177,7 +190,8 @@ static bool is_dead(sqlite3_stmt *s, const struct self *self)
 		return false;
 	if (strcmp(boot, self->boot))
 		return !strcmp(machine, self->machine);
-	if (!space || !self->space || strcmp(space, self->space)) /* another container's: its process ids mean nothing here */
+	/* another container's: its process ids mean nothing here */
+	if (!space || !self->space || strcmp(space, self->space))
 		return false;
 	return process_start(sqlite3_column_int64(s, 3)) != sqlite3_column_int64(s, 4);
 }
@@ -187,13 +201,19 @@ static void close_dead(const struct ledger *l)
 	struct arena mem = ARENA_INIT;
 	struct err ignored = ERR_INIT;
 	struct self self = { this_machine(&mem), this_boot(&mem), this_pid_space(&mem) };
-	sqlite3_stmt *s = ledger_prepare(l, "SELECT id, machine, boot, pid, pid_start, pid_space FROM run WHERE status = 'running'", &ignored);
+	sqlite3_stmt *s =
+		ledger_prepare(l,
+	                       "SELECT id, machine, boot, pid, pid_start, pid_space FROM run WHERE status = 'running'",
+	                       &ignored);
 
 	while (s && sqlite3_step(s) == SQLITE_ROW) {
 		if (!is_dead(s, &self))
 			continue;
-		sqlite3_stmt *u = ledger_prepare(l, "UPDATE run SET status = 'killed', note = 'its process ended without a word; figures up to its last report'"
-		                                 " WHERE id = ? AND status = 'running'", &ignored);
+		sqlite3_stmt *u = ledger_prepare(l,
+		                                 "UPDATE run SET status = 'killed', note = 'its process ended without "
+		                                 "a word; figures up to its last report'"
+		                                 " WHERE id = ? AND status = 'running'",
+		                                 &ignored);
 		sqlite3_bind_value(u, 1, sqlite3_column_value(s, 0));
 		ledger_finish(l, u, &ignored);
 	}
@@ -250,10 +270,12 @@ static int set_up(struct ledger *l, struct err *e)
 
 	sqlite3_extended_result_codes(l->db, 1);
 	sqlite3_busy_timeout(l->db, BUSY_MS);
-	if (l->writable && (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128", e) < 0))
+	if (l->writable &&
+	    (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128", e) < 0))
 		return -1;
 	/* Only a new file is turned to WAL: the mode is in the file. */
-	if (l->writable && pragma(l, "PRAGMA application_id", -1) == 0 && ledger_exec(l, "PRAGMA journal_mode = WAL", e) < 0)
+	if (l->writable && pragma(l, "PRAGMA application_id", -1) == 0 &&
+	    ledger_exec(l, "PRAGMA journal_mode = WAL", e) < 0)
 		return -1;
 	if (check_version(l, e) < 0)
 		return -1;
@@ -315,8 +337,11 @@ double ledger_idle_watts(struct ledger *l)
 int ledger_set_idle_watts(struct ledger *l, double watts, const char *source, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
-	sqlite3_stmt *s = ledger_prepare(l, "INSERT INTO machine(id, idle_watts, idle_source) VALUES(?, ?, ?)"
-	                                 " ON CONFLICT(id) DO UPDATE SET idle_watts = excluded.idle_watts, idle_source = excluded.idle_source", e);
+	sqlite3_stmt *s = ledger_prepare(
+		l,
+		"INSERT INTO machine(id, idle_watts, idle_source) VALUES(?, ?, ?)"
+		" ON CONFLICT(id) DO UPDATE SET idle_watts = excluded.idle_watts, idle_source = excluded.idle_source",
+		e);
 	int status = -1;
 
 	if (s) {

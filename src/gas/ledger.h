@@ -1,8 +1,10 @@
-/* ledger: the books. One SQLite file that several processes write at once: runs, artefacts by content hash, and who used and made what.
+/* ledger: the books. One SQLite file that several processes write at once: runs, artefacts by content hash, and who
+ * used and made what.
  *
- * A run's entry is written at its start with status "running" and closed at its end; whoever opens the ledger next closes those whose process is
- * dead (by machine, boot, process id and its start time) as "killed". Columns are one table, entry_columns: schema, JSON, CSV and documentation are made
- * from it. An artefact's parents are what its run took in, so the family tree is the runs themselves.
+ * A run's entry is written at its start with status "running" and closed at its end; whoever opens the ledger next
+ * closes those whose process is dead (by machine, boot, process id and its start time) as "killed". Columns are one
+ * table, entry_columns: schema, JSON, CSV and documentation are made from it. An artefact's parents are what its run
+ * took in, so the family tree is the runs themselves.
  *
  * Nothing here may be called inside a step: SQLite allocates. */
 #ifndef GAS_LEDGER_H
@@ -21,7 +23,8 @@ enum { LEDGER_SCHEMA = 2 };
 /* A file or folder by its content. kind: one of artefact_kinds. Integers −1, strings NULL: not known. */
 extern const char *const artefact_kinds[];     /* "model", "adapter", "data", "index", "labels"; ends with NULL */
 struct artefact {
-	const char *hash;              /* 32 hex digits, XXH3-128; "quick:…" of samples, for big files that nobody read whole yet */
+	/* 32 hex digits, XXH3-128; "quick:…" of samples, for big files that nobody read whole yet */
+	const char *hash;
 	const char *kind, *name, *path; /* as last seen */
 	const char *source;            /* where a declared one is from */
 	int64_t bytes, parameters, tokens;
@@ -75,24 +78,30 @@ enum ledger_mode { LEDGER_WRITE, LEDGER_READ };
 
 /* The default file: ${XDG_STATE_HOME:-~/.local/state}/kungfu/ledger.db; mem_free; NULL when neither is set. */
 char *ledger_default_path(void);
-/* Makes it when LEDGER_WRITE; migrates an older schema; refuses a newer one. Closes dead entries in both modes, where it can write. */
+/* Makes it when LEDGER_WRITE; migrates an older schema; refuses a newer one. Closes dead entries in both modes, where
+ * it can write. */
 int ledger_open(struct ledger **l, const char *path, enum ledger_mode mode, struct err *e);
 void ledger_close(struct ledger *l);
 const char *ledger_path(const struct ledger *l);
 
 void entry_init(struct entry *x);              /* nothing known */
 void entry_identify(struct entry *x, struct arena *a); /* id, began, process, machine */
-int ledger_put(struct ledger *l, const struct entry *x, struct err *e); /* inserts, or replaces what has its id; with its uses */
+/* inserts, or replaces what has its id; with its uses */
+int ledger_put(struct ledger *l, const struct entry *x, struct err *e);
 int ledger_remove(struct ledger *l, const char *id, struct err *e);
 /* An artefact's own facts; NULL and −1 leave what is there. */
 int ledger_put_artefact(struct ledger *l, const struct artefact *a, struct err *e);
 
 struct entries { struct arena mem; struct entry *items; size_t n; };
-struct ledger_filter { const char *id /* or a beginning of it */, *command, *status, *since; int64_t limit /* newest first, 0: all */; };
-int ledger_runs(struct ledger *l, const struct ledger_filter *f /* NULL: all */, struct entries *out, struct err *e); /* oldest first, with their uses */
+struct ledger_filter {
+	const char *id /* or a beginning of it */, *command, *status, *since;
+	int64_t limit /* newest first, 0: all */;
+};
+/* oldest first, with their uses */
+int ledger_runs(struct ledger *l, const struct ledger_filter *f /* NULL: all */, struct entries *out, struct err *e);
 void entries_release(struct entries *x);
-/* What finished runs of a command were predicted to take, raw, beside what they took: on the machine and with the kernels of `like`; newest
- * first; at most room. Strings live in a. A ledger that cannot be read has none. */
+/* What finished runs of a command were predicted to take, raw, beside what they took: on the machine and with the
+ * kernels of `like`; newest first; at most room. Strings live in a. A ledger that cannot be read has none. */
 struct ledger_past {
 	const char *kind;
 	double planned_seconds, seconds, sigma, planned_bytes, bytes;
@@ -100,7 +109,8 @@ struct ledger_past {
 	double joules;                 /* as counters had them; NAN: the machine's model, or nothing, had them */
 	const char *energy_method, *energy_source; /* "measured" or "mixed"; which counters; "" else */
 };
-size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a, struct ledger_past *out, size_t room);
+size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a,
+                   struct ledger_past *out, size_t room);
 
 struct artefacts { struct arena mem; struct artefact *items; size_t n; };
 int ledger_artefacts(struct ledger *l, struct artefacts *out, struct err *e);
@@ -113,15 +123,18 @@ int entry_from_json(struct entry *x, const json_t *j, struct arena *a, const cha
 /* Another ledger, a JSONL export or one entry: adds what is not here (by id; artefacts by hash). */
 int ledger_import(struct ledger *l, const char *path, size_t *added, size_t *known, struct err *e);
 /* SQLite's own check and ours; every finding is one say. */
-int ledger_check(struct ledger *l, void (*say)(void *ctx, const char *finding), void *ctx, size_t *findings, struct err *e);
+int ledger_check(struct ledger *l, void (*say)(void *ctx, const char *finding), void *ctx, size_t *findings,
+                 struct err *e);
 
-/* Content hashes, remembered by path, size, time and inode, so that a file is read once. l may be NULL. quick: a file of more than 1 GB
- * that is not remembered is sampled ("quick:…") and not read whole. */
+/* Content hashes, remembered by path, size, time and inode, so that a file is read once. l may be NULL. quick: a file
+ * of more than 1 GB that is not remembered is sampled ("quick:…") and not read whole. */
 int ledger_hash_file(struct ledger *l, const char *path, bool quick, char hex[40], struct err *e);
-/* The artefact at a path: a file, or a folder with a model (all its model*.safetensors), an adapter or data. known: the hash that someone else computed of
- * the weight file or of the data, or NULL. Strings live in a; path is made whole. */
-int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, const char *known, struct arena *a, struct err *e);
-void ledger_remember_hash(struct ledger *l, const char *path, const char *hex); /* that someone else computed; errors are not told */
+/* The artefact at a path: a file, or a folder with a model (all its model*.safetensors), an adapter or data. known: the
+ * hash that someone else computed of the weight file or of the data, or NULL. Strings live in a; path is made whole. */
+int artefact_from_path(struct artefact *x, struct ledger *l, const char *path, const char *known, struct arena *a,
+                       struct err *e);
+/* that someone else computed; errors are not told */
+void ledger_remember_hash(struct ledger *l, const char *path, const char *hex);
 
 /* Idle power of this machine, measured: NAN when not known. */
 double ledger_idle_watts(struct ledger *l);

@@ -1,7 +1,9 @@
-/* ledger_hash: content hashes remembered by path, size, time and inode, so that a file of gigabytes is read once and quick commands stay quick.
+/* ledger_hash: content hashes remembered by path, size, time and inode, so that a file of gigabytes is read once and
+ * quick commands stay quick.
  *
- * A big file that nobody has read whole gets the hash of samples instead: "quick:" and XXH3 of its size, its first and last megabyte and 256 pieces of
- * 4 KB between. When someone hashes it whole, both are told to mean the same, so that its runs are found under one name. */
+ * A big file that nobody has read whole gets the hash of samples instead: "quick:" and XXH3 of its size, its first and
+ * last megabyte and 256 pieces of 4 KB between. When someone hashes it whole, both are told to mean the same, so that
+ * its runs are found under one name. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,12 +18,17 @@
 enum { END = 1 << 20, PIECE = 4096, PIECES = 256 };
 static const int64_t big = 1000000000;
 
-static int64_t mtime_ns(const struct stat *st) { return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec; }
+static int64_t mtime_ns(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
 
 static bool recall(const struct ledger *l, const char *path, const struct stat *st, char hex[40])
 {
 	struct err ignored = ERR_INIT;
-	sqlite3_stmt *s = ledger_prepare(l, "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime = ? AND inode = ?", &ignored);
+	sqlite3_stmt *s =
+		ledger_prepare(l, "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime = ? AND inode = ?",
+	                       &ignored);
 	bool found = false;
 
 	if (!s)
@@ -41,7 +48,10 @@ static bool recall(const struct ledger *l, const char *path, const struct stat *
 static void remember(const struct ledger *l, const char *path, const struct stat *st, const char *hex)
 {
 	struct err ignored = ERR_INIT;
-	sqlite3_stmt *s = ledger_prepare(l, "INSERT OR REPLACE INTO file_hash(path, size, mtime, inode, hash) VALUES(?, ?, ?, ?, ?)", &ignored);
+	sqlite3_stmt *s =
+		ledger_prepare(l,
+	                       "INSERT OR REPLACE INTO file_hash(path, size, mtime, inode, hash) VALUES(?, ?, ?, ?, ?)",
+	                       &ignored);
 
 	if (!s)
 		return;

@@ -1,5 +1,6 @@
-/* ledger_import: another ledger's runs, or a JSONL export, or the entry that a run kept in its own directory. A run's id is a UUID, so what is known
- * already is left as it is, unless here it still stands as running or killed and there it is closed. */
+/* ledger_import: another ledger's runs, or a JSONL export, or the entry that a run kept in its own directory. A run's
+ * id is a UUID, so what is known already is left as it is, unless here it still stands as running or killed and there
+ * it is closed. */
 #include <string.h>
 
 #include "base/io.h"
@@ -57,7 +58,8 @@ static int import_ledger(struct ledger *l, const char *path, size_t *added, size
 	return status;
 }
 
-static int import_object(struct ledger *l, const json_t *j, const char *where, size_t *added, size_t *known, struct err *e)
+static int import_object(struct ledger *l, const json_t *j, const char *where, size_t *added, size_t *known,
+                         struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct entry x;
@@ -69,7 +71,8 @@ static int import_object(struct ledger *l, const json_t *j, const char *where, s
 	return status;
 }
 
-static int import_lines(struct ledger *l, const struct buf *text, const char *path, size_t *added, size_t *known, struct err *e)
+static int import_lines(struct ledger *l, const struct buf *text, const char *path, size_t *added, size_t *known,
+                        struct err *e)
 {
 	int status = 0, number = 0;
 

@@ -20,15 +20,19 @@ const char *this_boot(struct arena *a);
 const char *this_pid_space(struct arena *a);
 int64_t process_start(int64_t pid);            /* ticks since boot, −1: there is no such process */
 
-int ledger_error(const struct ledger *l, const char *what, struct err *e);      /* "ledger FILE: what: SQLite's reason"; −1 */
+/* "ledger FILE: what: SQLite's reason"; −1 */
+int ledger_error(const struct ledger *l, const char *what, struct err *e);
 int ledger_exec(const struct ledger *l, const char *sql, struct err *e);
 sqlite3_stmt *ledger_prepare(const struct ledger *l, const char *sql, struct err *e);
-int ledger_finish(const struct ledger *l, sqlite3_stmt *s, struct err *e);      /* runs a statement without rows, and finalizes it */
-void bind_text(sqlite3_stmt *s, int at, const char *text);                      /* borrowed until finalized; NULL: null */
+/* runs a statement without rows, and finalizes it */
+int ledger_finish(const struct ledger *l, sqlite3_stmt *s, struct err *e);
+/* borrowed until finalized; NULL: null */
+void bind_text(sqlite3_stmt *s, int at, const char *text);
 void bind_count(sqlite3_stmt *s, int at, int64_t n);                            /* −1: null */
 const char *column_text(sqlite3_stmt *s, int at, struct arena *a);              /* NULL: null */
 int64_t column_count(sqlite3_stmt *s, int at);                                  /* −1: null */
 int ledger_begin(const struct ledger *l, struct err *e);                        /* a transaction that may write */
-int ledger_end(const struct ledger *l, int status, struct err *e);              /* commits when status is 0, else undoes; returns −1 unless committed */
+/* commits when status is 0, else undoes; returns −1 unless committed */
+int ledger_end(const struct ledger *l, int status, struct err *e);
 
 #endif

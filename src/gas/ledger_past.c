@@ -4,14 +4,17 @@
 
 #include "gas/ledger_parts.h"
 
-enum { NEWEST = 4000 };                /* rows that are looked through, so that a long ledger costs no more than a short one */
+/* rows that are looked through, so that a long ledger costs no more than a short one */
+enum { NEWEST = 4000 };
 
 static const char *const sql =
 	"SELECT json_extract(prediction, '$.kind'), json_extract(prediction, '$.planned_seconds'), seconds,"
 	" json_extract(prediction, '$.planned_seconds_sigma'), json_extract(prediction, '$.planned_bytes'),"
-	" peak_rss_bytes, threads, joules, energy_method, energy_source FROM (SELECT * FROM run ORDER BY rowid DESC LIMIT ?4)"
+	" peak_rss_bytes, threads, joules, energy_method, energy_source FROM (SELECT * FROM run ORDER BY rowid DESC "
+        "LIMIT ?4)"
 	" WHERE command = ?1 AND machine = ?2 AND kernels = ?3 AND"
-	" status = 'finished' AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND json_extract(prediction, '$.kind') IS NOT NULL"
+	" status = 'finished' AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND "
+        "json_extract(prediction, '$.kind') IS NOT NULL"
 	" ORDER BY began DESC, rowid DESC LIMIT ?5";
 
 /* Only what counters told teaches: the model's own figures would teach the model. */
@@ -19,14 +22,16 @@ static void take_energy(sqlite3_stmt *s, struct arena *a, struct ledger_past *x)
 {
 	const char *method = column_text(s, 8, a), *source = column_text(s, 9, a);
 
-	if (!method || (strcmp(method, "measured") && strcmp(method, "mixed")) || sqlite3_column_type(s, 7) == SQLITE_NULL)
+	if (!method || (strcmp(method, "measured") && strcmp(method, "mixed")) ||
+	    sqlite3_column_type(s, 7) == SQLITE_NULL)
 		return;
 	x->joules = sqlite3_column_double(s, 7);
 	x->energy_method = method;
 	x->energy_source = source ? source : "";
 }
 
-size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a, struct ledger_past *out, size_t room)
+size_t ledger_past(struct ledger *l, const struct entry *like, const char *command, struct arena *a,
+                   struct ledger_past *out, size_t room)
 {
 	struct err ignored = ERR_INIT;
 	sqlite3_stmt *s = ledger_prepare(l, sql, &ignored);
@@ -40,8 +45,16 @@ size_t ledger_past(struct ledger *l, const struct entry *like, const char *comma
 	bind_count(s, 4, NEWEST);
 	bind_count(s, 5, (int64_t)room);
 	while (n < room && sqlite3_step(s) == SQLITE_ROW) {
-		out[n] = (struct ledger_past){ column_text(s, 0, a), sqlite3_column_double(s, 1), sqlite3_column_double(s, 2), sqlite3_column_double(s, 3),
-		                               sqlite3_column_double(s, 4), sqlite3_column_double(s, 5), column_count(s, 6), NAN, "", "" };
+		out[n] = (struct ledger_past){ column_text(s, 0, a),
+			                       sqlite3_column_double(s, 1),
+			                       sqlite3_column_double(s, 2),
+			                       sqlite3_column_double(s, 3),
+			                       sqlite3_column_double(s, 4),
+			                       sqlite3_column_double(s, 5),
+			                       column_count(s, 6),
+			                       NAN,
+			                       "",
+			                       "" };
 		take_energy(s, a, &out[n++]);
 	}
 	sqlite3_finalize(s);

@@ -19,7 +19,8 @@ static char *put_sql(void)
 		buf_addf(&marks, "%s?", comma);
 		buf_addf(&sets, "%s%s = excluded.%s", comma, c->name, c->name);
 	}
-	char *sql = mem_printf("INSERT INTO run(%s) VALUES(%s) ON CONFLICT(id) DO UPDATE SET %s", buf_str(&names), buf_str(&marks), buf_str(&sets));
+	char *sql = mem_printf("INSERT INTO run(%s) VALUES(%s) ON CONFLICT(id) DO UPDATE SET %s", buf_str(&names),
+	                       buf_str(&marks), buf_str(&sets));
 	buf_release(&names);
 	buf_release(&marks);
 	buf_release(&sets);
@@ -66,10 +67,16 @@ static int put_run(const struct ledger *l, const struct entry *x, struct err *e)
 
 int ledger_put_artefact(struct ledger *l, const struct artefact *a, struct err *e)
 {
-	sqlite3_stmt *s = ledger_prepare(l, "INSERT INTO artefact(hash, kind, name, path, source, bytes, parameters, tokens) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
-	                                 " ON CONFLICT(hash) DO UPDATE SET kind = coalesce(excluded.kind, kind), name = coalesce(excluded.name, name),"
-	                                 " path = coalesce(excluded.path, path), source = coalesce(excluded.source, source), bytes = coalesce(excluded.bytes, bytes),"
-	                                 " parameters = coalesce(excluded.parameters, parameters), tokens = coalesce(excluded.tokens, tokens)", e);
+	sqlite3_stmt *s = ledger_prepare(
+		l,
+		"INSERT INTO artefact(hash, kind, name, path, source, bytes, parameters, tokens) VALUES(?, ?, ?, ?, ?, "
+	        "?, ?, ?)"
+		" ON CONFLICT(hash) DO UPDATE SET kind = coalesce(excluded.kind, kind), name = coalesce(excluded.name, "
+	        "name),"
+		" path = coalesce(excluded.path, path), source = coalesce(excluded.source, source), bytes = "
+	        "coalesce(excluded.bytes, bytes),"
+		" parameters = coalesce(excluded.parameters, parameters), tokens = coalesce(excluded.tokens, tokens)",
+		e);
 	if (!s)
 		return -1;
 	bind_text(s, 1, a->hash);
@@ -88,7 +95,9 @@ static int put_use(struct ledger *l, const char *run, const struct artefact_use 
 	sqlite3_stmt *s;
 
 	if (ledger_put_artefact(l, &u->artefact, e) < 0 ||
-	    !(s = ledger_prepare(l, "INSERT OR REPLACE INTO artefact_use(run, artefact, role, is_out) VALUES(?, ?, ?, ?)", e)))
+	    !(s = ledger_prepare(l,
+	                         "INSERT OR REPLACE INTO artefact_use(run, artefact, role, is_out) VALUES(?, ?, ?, ?)",
+	                         e)))
 		return -1;
 	bind_text(s, 1, run);
 	bind_text(s, 2, u->artefact.hash);
@@ -179,7 +188,9 @@ static char *runs_sql(const struct ledger_filter *f)
 	buf_adds(&sql, "SELECT * FROM (SELECT ");
 	for (const struct column *c = entry_columns; c->name; c++)
 		buf_addf(&sql, "%s, ", c->name);
-	buf_adds(&sql, "rowid AS place FROM run WHERE (?1 IS NULL OR substr(id, 1, length(?1)) = ?1) AND (?2 IS NULL OR command = ?2)"
+	buf_adds(&sql,
+	         "rowid AS place FROM run WHERE (?1 IS NULL OR substr(id, 1, length(?1)) = ?1) AND (?2 IS NULL OR "
+	         "command = ?2)"
 	         " AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR began >= ?4) ORDER BY began DESC, place DESC");
 	if (f->limit > 0)
 		buf_addf(&sql, " LIMIT %lld", (long long)f->limit);
@@ -190,17 +201,27 @@ static char *runs_sql(const struct ledger_filter *f)
 static void read_artefact(sqlite3_stmt *s, int at, struct artefact *x, struct arena *a)
 {
 	*x = (struct artefact){
-		.hash = column_text(s, at, a), .kind = column_text(s, at + 1, a), .name = column_text(s, at + 2, a), .path = column_text(s, at + 3, a),
-		.source = column_text(s, at + 4, a), .bytes = column_count(s, at + 5), .parameters = column_count(s, at + 6), .tokens = column_count(s, at + 7),
+		.hash = column_text(s, at, a),
+		.kind = column_text(s, at + 1, a),
+		.name = column_text(s, at + 2, a),
+		.path = column_text(s, at + 3, a),
+		.source = column_text(s, at + 4, a),
+		.bytes = column_count(s, at + 5),
+		.parameters = column_count(s, at + 6),
+		.tokens = column_count(s, at + 7),
 	};
 }
 
 /* Uses of one run; a quick hash whose whole one is known by now is given as that. */
 static int read_uses(const struct ledger *l, struct entry *x, struct arena *a, struct err *e)
 {
-	sqlite3_stmt *s = ledger_prepare(l, "SELECT u.role, u.is_out, coalesce(q.hash, a.hash), a.kind, a.name, a.path, a.source, a.bytes, a.parameters, a.tokens"
-	                                 " FROM artefact_use u JOIN artefact a ON a.hash = u.artefact LEFT JOIN same q ON q.quick = u.artefact"
-	                                 " WHERE u.run = ? ORDER BY u.is_out, u.role, a.hash", e);
+	sqlite3_stmt *s = ledger_prepare(
+		l,
+		"SELECT u.role, u.is_out, coalesce(q.hash, a.hash), a.kind, a.name, a.path, a.source, a.bytes, "
+	        "a.parameters, a.tokens"
+		" FROM artefact_use u JOIN artefact a ON a.hash = u.artefact LEFT JOIN same q ON q.quick = u.artefact"
+		" WHERE u.run = ? ORDER BY u.is_out, u.role, a.hash",
+		e);
 	size_t room = 0;
 
 	if (!s)
@@ -271,8 +292,11 @@ void entries_release(struct entries *x)
 
 int ledger_artefacts(struct ledger *l, struct artefacts *out, struct err *e)
 {
-	sqlite3_stmt *s = ledger_prepare(l, "SELECT hash, kind, name, path, source, bytes, parameters, tokens FROM artefact"
-	                                 " WHERE hash NOT IN (SELECT quick FROM same) ORDER BY hash", e);
+	sqlite3_stmt *s =
+		ledger_prepare(l,
+	                       "SELECT hash, kind, name, path, source, bytes, parameters, tokens FROM artefact"
+	                       " WHERE hash NOT IN (SELECT quick FROM same) ORDER BY hash",
+	                       e);
 	size_t room = 0;
 	int step;
 

@@ -1,4 +1,5 @@
-/* meter: see meter.h. Everything it reads is a system call on a small file; nothing is allocated between meter_begin and meter_end.
+/* meter: see meter.h. Everything it reads is a system call on a small file; nothing is allocated between meter_begin
+ * and meter_end.
  *
  * One lock guards the energy channels and the sums; the thread takes it for the microseconds of a sample. */
 #include "gas/meter.h"
@@ -62,13 +63,15 @@ static void io_now(int64_t *read, int64_t *written)
 	*written = good ? io_field(text, "\nwrite_bytes:") : -1;
 }
 
-/* Busy seconds of all processors: user, nice, system, irq and softirq of the first line (proc(5)); idle, iowait and steal are not busy. */
+/* Busy seconds of all processors: user, nice, system, irq and softirq of the first line (proc(5)); idle, iowait and
+ * steal are not busy. */
 static double machine_cpu_now(const struct meter *m)
 {
 	char text[256];
 	long long t[7];
 	if (!file_text(m->stat_path, text, sizeof(text)) ||
-	    sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6]) != 7)
+	    sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6]) !=
+	            7)
 		return NAN;
 	return (double)(t[0] + t[1] + t[2] + t[5] + t[6]) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -121,7 +124,9 @@ static void read_span(struct meter *m, const struct meter_span *from, struct gas
 	g->cpu_seconds = now.cpu_seconds - from->cpu_seconds;
 	g->suspended_seconds = MAX(now.suspended - from->suspended, 0);
 	g->peak_rss_bytes = (int64_t)mem_rss_peak();
-	g->mean_rss_bytes = now.rss_n > from->rss_n ? (int64_t)((now.rss_sum - from->rss_sum) / (double)(now.rss_n - from->rss_n)) : -1;
+	g->mean_rss_bytes = now.rss_n > from->rss_n ?
+	                            (int64_t)((now.rss_sum - from->rss_sum) / (double)(now.rss_n - from->rss_n)) :
+	                            -1;
 	g->bytes_read = count_since(now.bytes_read, from->bytes_read);
 	g->bytes_written = count_since(now.bytes_written, from->bytes_written);
 	struct energy_load load = { g->seconds, g->cpu_seconds, now.machine_cpu - from->machine_cpu };
@@ -151,7 +156,8 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-/* With every signal blocked, so that Ctrl-C reaches the thread that looks for it. Without the thread only some readings are lost. */
+/* With every signal blocked, so that Ctrl-C reaches the thread that looks for it. Without the thread only some readings
+ * are lost. */
 static void start_thread(struct meter *m)
 {
 	sigset_t all, old;
@@ -255,9 +261,10 @@ json_t *meter_phases(struct meter *m)
 	end_phase(m);
 	for (int i = 0; i < m->n_phases; i++) {
 		const struct phase *p = &m->phases[i];
-		json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:f, s:o, s:o, s:o}", "name", p->name, "count", (json_int_t)p->count, "seconds", p->seconds,
-		                                      "cpu_seconds", p->cpu_seconds, "joules", jsonx_number(p->joules), "joules_low", jsonx_number(p->low),
-		                                      "joules_high", jsonx_number(p->high)));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:f, s:o, s:o, s:o}", "name", p->name, "count",
+		                                      (json_int_t)p->count, "seconds", p->seconds, "cpu_seconds",
+		                                      p->cpu_seconds, "joules", jsonx_number(p->joules), "joules_low",
+		                                      jsonx_number(p->low), "joules_high", jsonx_number(p->high)));
 	}
 	return list;
 }

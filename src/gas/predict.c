@@ -65,9 +65,11 @@ void predict_spans(const struct predicted *p, const struct predict_past *past, s
 
 	out->past = past ? past->n : 0;
 	out->seconds = forecast(p->seconds, sigma, forecast_time, past ? past->seconds : NULL, out->past);
-	out->bytes = forecast(p->bytes, forecast_sigma(forecast_memory, p->bytes), forecast_memory, past ? past->bytes : NULL, out->past);
+	out->bytes = forecast(p->bytes, forecast_sigma(forecast_memory, p->bytes), forecast_memory,
+	                      past ? past->bytes : NULL, out->past);
 	if (out->past < FORECAST_ENOUGH)
-		out->seconds.low = fmin(out->seconds.low, forecast(p->seconds - p->spare_seconds, sigma, forecast_time, NULL, 0).low);
+		out->seconds.low = fmin(out->seconds.low,
+		                        forecast(p->seconds - p->spare_seconds, sigma, forecast_time, NULL, 0).low);
 }
 
 static int by_size(const void *a, const void *b)
@@ -92,7 +94,8 @@ static double joules_sigma(double watts, double seconds, double sigma)
 	return hypot(forecast_sigma(forecast_energy, watts * seconds), watts * sigma);
 }
 
-bool predict_joules(const struct predicted *p, const struct predicted_spans *s, const struct predict_past *past, struct span *out)
+bool predict_joules(const struct predicted *p, const struct predicted_spans *s, const struct predict_past *past,
+                    struct span *out)
 {
 	struct forecast_past joules[FORECAST_LAST];
 
@@ -101,9 +104,11 @@ bool predict_joules(const struct predicted *p, const struct predicted_spans *s, 
 	double watts = median_power(past->joules, past->n_joules);
 	for (size_t i = 0; i < past->n_joules; i++) {
 		const struct forecast_past *x = &past->joules[i];
-		joules[i] = (struct forecast_past){ watts * x->predicted, x->actual, joules_sigma(watts, x->predicted, x->sigma) };
+		joules[i] = (struct forecast_past){ watts * x->predicted, x->actual,
+			                            joules_sigma(watts, x->predicted, x->sigma) };
 	}
-	*out = forecast(watts * p->seconds, joules_sigma(watts, p->seconds, s->sigma), forecast_energy, joules, past->n_joules);
+	*out = forecast(watts * p->seconds, joules_sigma(watts, p->seconds, s->sigma), forecast_energy, joules,
+	                past->n_joules);
 	return true;
 }
 
@@ -115,7 +120,8 @@ static json_t *parts_json(const struct predicted_part *parts, size_t n, const ch
 
 	for (size_t i = 0; i < n; i++) {
 		char *key = mem_printf("%s%s", parts[i].name, suffix);
-		json_object_set_new(j, key, whole ? json_integer((json_int_t)parts[i].amount) : jsonx_number(parts[i].amount));
+		json_object_set_new(j, key,
+		                    whole ? json_integer((json_int_t)parts[i].amount) : jsonx_number(parts[i].amount));
 		mem_free(key);
 	}
 	return j;
@@ -149,11 +155,15 @@ void predict_compare(const struct predicted_spans *s, double seconds, double byt
 	predict_human(seconds, a);
 	predict_human(s->seconds.low, low);
 	predict_human(s->seconds.high, high);
-	snprintf(out, 200, "planned %s to %s, took %s: %s; memory %s to %s, %s: %s", low, high, a, time ? "inside" : "outside",
-	         human_bytes((size_t)s->bytes.low, least), human_bytes((size_t)s->bytes.high, most), human_bytes((size_t)bytes, b), memory ? "inside" : "outside");
+	snprintf(out, 200, "planned %s to %s, took %s: %s; memory %s to %s, %s: %s", low, high, a,
+	         time ? "inside" : "outside", human_bytes((size_t)s->bytes.low, least),
+	         human_bytes((size_t)s->bytes.high, most), human_bytes((size_t)bytes, b),
+	         memory ? "inside" : "outside");
 	if (j)
 		json_object_set_new(j, "prediction",
-		                    json_pack("{s:[f, f], s:f, s:b, s:[I, I], s:I, s:b}", "seconds_interval", s->seconds.low, s->seconds.high, "seconds", seconds,
-		                              "seconds_inside", (int)time, "bytes_interval", (json_int_t)s->bytes.low, (json_int_t)s->bytes.high, "bytes",
-		                              (json_int_t)bytes, "bytes_inside", (int)memory));
+		                    json_pack("{s:[f, f], s:f, s:b, s:[I, I], s:I, s:b}", "seconds_interval",
+		                              s->seconds.low, s->seconds.high, "seconds", seconds, "seconds_inside",
+		                              (int)time, "bytes_interval", (json_int_t)s->bytes.low,
+		                              (json_int_t)s->bytes.high, "bytes", (json_int_t)bytes, "bytes_inside",
+		                              (int)memory));
 }

@@ -23,15 +23,18 @@ const struct opt prices_opts[] = {
 	MONEY("machine-rent", machine_rent, "an hour (OPEX)"),
 	MONEY("machine-price", machine_price, "when bought (CAPEX)"),
 	OPT_FLOAT("machine-years", struct prices, machine_years, "4", 0.1, 50, "of its life"),
-	OPT_FLOAT("machine-utilization", struct prices, machine_utilization, "1", 0.001, 1, "share of those hours in which it works"),
+	OPT_FLOAT("machine-utilization", struct prices, machine_utilization, "1", 0.001, 1,
+	          "share of those hours in which it works"),
 	SOURCE("machine-source", machine_source, "where from, of when"),
 	MONEY("people", people, "an hour of a person's work"),
 	SOURCE("people-source", people_source, "where from, of when"),
 	MONEY("api-tokens-in", api_tokens_in, "a million tokens of prompt, of an API to compare with"),
 	MONEY("api-tokens-out", api_tokens_out, "a million tokens of answer"),
 	SOURCE("api-source", api_source, "where from, of when"),
-	OPT_STRING("region", struct prices, region, NULL, "CODE", "of the grid: a country's three letters (ISO 3166), or WORLD"),
-	OPT_FLOAT("carbon-intensity", struct prices, carbon_intensity, NULL, 0, 2000, "g of CO2 equivalent a kWh, over the region's"),
+	OPT_STRING("region", struct prices, region, NULL, "CODE",
+	           "of the grid: a country's three letters (ISO 3166), or WORLD"),
+	OPT_FLOAT("carbon-intensity", struct prices, carbon_intensity, NULL, 0, 2000,
+	          "g of CO2 equivalent a kWh, over the region's"),
 	SOURCE("carbon-source", carbon_source, "where from, of when"),
 	OPT_LIST("exchange", struct prices, exchange, "CODE=X", "what one of another currency costs in ours"),
 	OPT_END
@@ -41,7 +44,8 @@ const struct opt prices_opts[] = {
 
 static bool is_code(const char *text)
 {
-	return text && strlen(text) == 3 && isupper((unsigned char)text[0]) && isupper((unsigned char)text[1]) && isupper((unsigned char)text[2]);
+	return text && strlen(text) == 3 && isupper((unsigned char)text[0]) && isupper((unsigned char)text[1]) &&
+	       isupper((unsigned char)text[2]);
 }
 
 static const struct region *find_region(const char *code)
@@ -55,9 +59,13 @@ static const struct region *find_region(const char *code)
 static int check(const struct prices *p, const char *where, struct err *e)
 {
 	if (!is_code(p->currency))
-		return err_set(e, "%s: currency: three capital letters were wanted, as EUR, found %s", where, p->currency ? p->currency : "nothing");
+		return err_set(e, "%s: currency: three capital letters were wanted, as EUR, found %s", where,
+		               p->currency ? p->currency : "nothing");
 	if (isnan(p->carbon_intensity) && p->region && !find_region(p->region))
-		return err_set(e, "%s: region %s is not known: a country's three letters (ISO 3166 alpha-3) or WORLD was wanted", where, p->region);
+		return err_set(
+			e,
+			"%s: region %s is not known: a country's three letters (ISO 3166 alpha-3) or WORLD was wanted",
+			where, p->region);
 	for (size_t i = 0; i < p->exchange.n; i++) {
 		const char *is = strchr(p->exchange.items[i], '=');
 		char *end = NULL, code[4] = "";
@@ -82,7 +90,8 @@ int prices_load(struct prices *p, const char *path, struct err *e)
 		if (!opt_given(&p->parse, neutral[i][0]))
 			status = opt_assign(&p->parse, neutral[i][0], neutral[i][1], e);
 	if (!status && !foreign)
-		status = opt_yaml_text(&p->parse, prices_builtin, strlen(prices_builtin), "the built-in prices.yaml", e);
+		status =
+			opt_yaml_text(&p->parse, prices_builtin, strlen(prices_builtin), "the built-in prices.yaml", e);
 	if (!status)
 		status = check(p, path ? path : "prices", e);
 	if (status)
@@ -144,7 +153,8 @@ int prices_convert(const struct prices *p, double amount, const char *currency, 
 		*out = amount * strtod(p->exchange.items[i] + 4, NULL);
 		return 0;
 	}
-	return err_set(e, "prices are in %s and say nothing of %s: add it to prices.yaml, as exchange: [%s=1.1]", p->currency, currency, currency);
+	return err_set(e, "prices are in %s and say nothing of %s: add it to prices.yaml, as exchange: [%s=1.1]",
+	               p->currency, currency, currency);
 }
 
 static void add_known(struct money *m, double part, double low, double high)
@@ -156,7 +166,8 @@ static void add_known(struct money *m, double part, double low, double high)
 	m->high = (isnan(m->high) ? 0 : m->high) + high;
 }
 
-void prices_cost(const struct prices *p, double joules, double low, double high, double seconds, double human_seconds, struct money *m)
+void prices_cost(const struct prices *p, double joules, double low, double high, double seconds, double human_seconds,
+                 struct money *m)
 {
 	double kwh = p->electricity * p->pue / 3.6e6;
 

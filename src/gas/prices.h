@@ -1,7 +1,8 @@
 /* prices: what electricity, machines, people and tokens cost, and how much carbon a kilowatt hour carries.
  *
- * prices.yaml is a flat mapping; the one that comes with the program is built in, names a source and a date for every figure, and a user's file overrides
- * it key by key. All money of a file is in its one currency; `exchange` says what others are worth in it, and without it they are refused. */
+ * prices.yaml is a flat mapping; the one that comes with the program is built in, names a source and a date for every
+ * figure, and a user's file overrides it key by key. All money of a file is in its one currency; `exchange` says what
+ * others are worth in it, and without it they are refused. */
 #ifndef GAS_PRICES_H
 #define GAS_PRICES_H
 
@@ -16,7 +17,8 @@ struct prices {
 	double electricity;            /* a kWh */
 	const char *electricity_source;
 	double pue;                    /* power usage effectiveness: the building's share on top, 1 at home */
-	/* The machine: rent by the hour, or bought: price, years of life, share of those hours in which it works. NAN: not known. */
+	/* The machine: rent by the hour, or bought: price, years of life, share of those hours in which it works. NAN:
+	 * not known. */
 	double machine_rent;
 	double machine_price, machine_years, machine_utilization;
 	const char *machine_source;
@@ -36,12 +38,15 @@ int prices_load(struct prices *p, const char *path /* of a user's file, or NULL 
 void prices_write(const struct prices *p, struct buf *out); /* as YAML, with sources */
 void prices_release(struct prices *p);
 double prices_carbon(const struct prices *p, const char **source); /* g a kWh, NAN; source: where from, borrowed */
-double prices_machine_hour(const struct prices *p);                /* rent, or price ÷ (years × 8766 h × utilization); NAN */
-int prices_convert(const struct prices *p, double amount, const char *currency, double *out, struct err *e); /* to p's own */
+/* rent, or price ÷ (years × 8766 h × utilization); NAN */
+double prices_machine_hour(const struct prices *p);
+/* to p's own */
+int prices_convert(const struct prices *p, double amount, const char *currency, double *out, struct err *e);
 
 /* OPEX and CAPEX apart. NAN: not known. total adds what is known. */
 struct money { double total, low, high, electricity, rent, people, capex; char currency[4]; };
 /* watt seconds with their bounds; machine seconds; people's seconds. */
-void prices_cost(const struct prices *p, double joules, double low, double high, double seconds, double human_seconds, struct money *m);
+void prices_cost(const struct prices *p, double joules, double low, double high, double seconds, double human_seconds,
+                 struct money *m);
 
 #endif

@@ -1,10 +1,11 @@
-/* prices_carbon: a country's mix of electricity, from Our World in Data (CC BY 4.0) as CodeCarbon carries it; countries that generate
- * 5 TWh a year or more. WORLD is their mean, weighted by generation. */
+/* prices_carbon: a country's mix of electricity, from Our World in Data (CC BY 4.0) as CodeCarbon carries it; countries
+ * that generate 5 TWh a year or more. WORLD is their mean, weighted by generation. */
 #include "gas/prices_carbon.h"
 
 #include <stddef.h>
 
-const char *const regions_source = "Our World in Data, carbon intensity of electricity in 2022 or 2023, as CodeCarbon carries it";
+const char *const regions_source =
+	"Our World in Data, carbon intensity of electricity in 2022 or 2023, as CodeCarbon carries it";
 
 const struct region regions[] = {
 	{ "WORLD", 481, 2023 },

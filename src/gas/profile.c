@@ -97,7 +97,8 @@ static int from_json(struct profile *p, const json_t *j, struct err *e)
 	    jsonx_string(j, "date", "", &date, e) < 0 || jsonx_int(j, "threads", 0, &threads, e) < 0 ||
 	    read_rate(j, "sgemm_flops", &p->sgemm_flops, e) < 0 || read_rate(j, "int8_ops", &p->int8_ops, e) < 0 ||
 	    read_rate(j, "read_bytes", &p->read_bytes, e) < 0 || read_rate(j, "copy_bytes", &p->copy_bytes, e) < 0 ||
-	    read_rate(j, "barrier_seconds", &p->barrier_seconds, e) < 0 || read_shares(p, json_object_get(j, "op_shares"), e) < 0)
+	    read_rate(j, "barrier_seconds", &p->barrier_seconds, e) < 0 ||
+	    read_shares(p, json_object_get(j, "op_shares"), e) < 0)
 		return -1;
 	snprintf(p->processor, sizeof(p->processor), "%s", processor);
 	snprintf(p->isa, sizeof(p->isa), "%s", isa);
@@ -108,7 +109,9 @@ static int from_json(struct profile *p, const json_t *j, struct err *e)
 
 struct speeds profile_speeds(const struct profile *p)
 {
-	struct speeds s = { .flops = p->sgemm_flops, .int_ops = p->int8_ops, .bytes = p->read_bytes, .n_ops = p->n_ops };
+	struct speeds s = {
+		.flops = p->sgemm_flops, .int_ops = p->int8_ops, .bytes = p->read_bytes, .n_ops = p->n_ops
+	};
 
 	memcpy(s.op, p->op, sizeof(s.op));
 	return s;
@@ -116,7 +119,8 @@ struct speeds profile_speeds(const struct profile *p)
 
 static bool has_key(const struct profile *p, const char *processor, const char *isa, int threads)
 {
-	return !strncmp(p->processor, processor, sizeof(p->processor) - 1) && !strcmp(p->isa, isa) && p->threads == threads;
+	return !strncmp(p->processor, processor, sizeof(p->processor) - 1) && !strcmp(p->isa, isa) &&
+	       p->threads == threads;
 }
 
 /* --- the file --- */
@@ -138,7 +142,8 @@ static json_t *read_list(const char *path, struct err *e)
 	return list;
 }
 
-int profile_load(struct profile *p, const char *path, const char *processor, const char *isa, int threads, struct err *e)
+int profile_load(struct profile *p, const char *path, const char *processor, const char *isa, int threads,
+                 struct err *e)
 {
 	struct err why = ERR_INIT;
 	json_t *list = read_list(path, &why);

@@ -1,8 +1,8 @@
 /* profile_measure: what the machine can do at best, measured with the kernels that will do the work. See profile.h.
  *
- * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the fastest counts. The same in
- * int8, W in panels of Q4_0, the quickest there are, x quantized on the way.
- * Reading: sums over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only meet. */
+ * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the
+ * fastest counts. The same in int8, W in panels of Q4_0, the quickest there are, x quantized on the way. Reading: sums
+ * over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only meet. */
 #include "gas/profile.h"
 
 #include <stdatomic.h>
@@ -99,7 +99,9 @@ static double fastest(struct bench *b, void (*run)(struct bench *))
 
 static double measure_gemm(struct bench *b, const struct shape *s)
 {
-	struct matrix w = { .dtype = DTYPE_F32, .data = b->floats, .rows = s->n, .cols = s->k, .row_bytes = s->k * sizeof(float) };
+	struct matrix w = {
+		.dtype = DTYPE_F32, .data = b->floats, .rows = s->n, .cols = s->k, .row_bytes = s->k * sizeof(float)
+	};
 	float *a = b->floats + s->n * s->k, *c = a + s->m * s->k;
 
 	b->gemm = (struct gemm){
@@ -142,8 +144,11 @@ static void measure(struct profile *p, struct bench *b)
 int profile_measure(struct profile *p, const struct kernels *k, struct pool *pool, struct err *e)
 {
 	size_t piece = 2 * PIECE * sizeof(float), scratch_bytes = gemm_scratch_bytes(k) * (size_t)pool_threads(pool);
-	size_t least = ROUND_UP(shape_floats(&shapes[0]) * sizeof(float), piece), bytes = MAX(MIN(range_bytes, mem_available() / 4) / piece * piece, least);
-	struct bench b = { .kernels = k, .pool = pool, .n = bytes / sizeof(float), .threads = (unsigned)pool_threads(pool) };
+	size_t least = ROUND_UP(shape_floats(&shapes[0]) * sizeof(float), piece),
+	       bytes = MAX(MIN(range_bytes, mem_available() / 4) / piece * piece, least);
+	struct bench b = {
+		.kernels = k, .pool = pool, .n = bytes / sizeof(float), .threads = (unsigned)pool_threads(pool)
+	};
 	char *processor = profile_processor();
 	void *floats;
 

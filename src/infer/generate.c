@@ -1,7 +1,7 @@
 /* generate: see generate.h.
  *
- * Bytes wait in `raw` until they are certain. Of a new end of it, the longest part that begins a stop string is held back, and what is no whole
- * character yet; at the end everything is given out. */
+ * Bytes wait in `raw` until they are certain. Of a new end of it, the longest part that begins a stop string is held
+ * back, and what is no whole character yet; at the end everything is given out. */
 #include "infer/generate.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static void add_json_ends(const struct model *m, struct tokens *out, const json_
 
 void generate_ends(const struct model *m, struct tokens *out)
 {
-	static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+	static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+		                            "tokenizer.ggml.eom_token_id" };
 	add_end(m, out, tokenizer_eos(m->tokenizer));
 	add_json_ends(m, out, m->source.config);
 	add_json_ends(m, out, m->source.generation_config);
@@ -65,7 +66,8 @@ static size_t find_stop(const struct answer *a, size_t from)
 	size_t found = SIZE_MAX;
 	for (size_t i = 0; i < a->o->n_stop; i++) {
 		size_t n = strlen(a->o->stop[i]);
-		const char *at = n && from < a->raw.len ? memmem(a->raw.data + from, a->raw.len - from, a->o->stop[i], n) : NULL;
+		const char *at =
+			n && from < a->raw.len ? memmem(a->raw.data + from, a->raw.len - from, a->o->stop[i], n) : NULL;
 		if (at)
 			found = MIN(found, (size_t)(at - a->raw.data));
 	}
@@ -85,7 +87,7 @@ static size_t held_back(const struct answer *a)
 	return most;
 }
 
-static void give_out(struct answer *a, size_t end)
+static void flush(struct answer *a, size_t end)
 {
 	size_t before = a->g->text.len;
 	if (end <= a->sent)
@@ -107,7 +109,7 @@ static bool add_text(struct answer *a, int32_t id)
 		return true;
 	}
 	size_t certain = a->raw.len - held_back(a);
-	give_out(a, a->sent + (certain > a->sent ? utf8_complete(a->raw.data + a->sent, certain - a->sent) : 0));
+	flush(a, a->sent + (certain > a->sent ? utf8_complete(a->raw.data + a->sent, certain - a->sent) : 0));
 	return false;
 }
 
@@ -148,13 +150,14 @@ void answer_end(struct answer *a)
 {
 	double now = clock_seconds();
 
-	give_out(a, a->raw.len);
+	flush(a, a->raw.len);
 	a->g->prompt_seconds = (a->g->ids.n ? a->first : now) - a->began;
 	a->g->seconds = now - a->began - a->g->prompt_seconds;
 	buf_release(&a->raw);
 }
 
-int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n, const struct generate_options *o, struct generation *g, struct err *e)
+int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n,
+             const struct generate_options *o, struct generation *g, struct err *e)
 {
 	struct answer a;
 	const float *logits;

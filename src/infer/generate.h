@@ -1,6 +1,7 @@
 /* generate: an answer from a session, token by token, and as text that can be shown while it grows.
  *
- * Text is given out when it is certain: whole characters, nothing that a stop string could still swallow. Bytes that stand alone become U+FFFD. */
+ * Text is given out when it is certain: whole characters, nothing that a stop string could still swallow. Bytes that
+ * stand alone become U+FFFD. */
 #ifndef INFER_GENERATE_H
 #define INFER_GENERATE_H
 
@@ -20,15 +21,18 @@ struct generate_options {
 	size_t n_stop;
 	size_t max_new_tokens;         /* at least 1 */
 	bool logprobs;                 /* generation.logprob is wanted */
-	struct sampler *sampler;       /* what it has seen before counts for its penalties; it sees the prompt and the answer */
+	/* what it has seen before counts for its penalties; it sees the prompt and the answer */
+	struct sampler *sampler;
 	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
-	void (*token)(void *ctx, int32_t id, const float *logits); /* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
+	/* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
+	void (*token)(void *ctx, int32_t id, const float *logits);
 	void *ctx;
 };
 
 struct generation {
 	struct tokens ids;             /* the token that ended it included */
-	float *logprob;                /* [ids.n] of each, given all before it, by the model's own logits; NULL where not asked for */
+	/* [ids.n] of each, given all before it, by the model's own logits; NULL where not asked for */
+	float *logprob;
 	struct buf text;               /* all that was given out; special tokens left out */
 	enum finish finish;
 	bool context_full;             /* why it is FINISH_LENGTH */
@@ -37,10 +41,12 @@ struct generation {
 	double share;                  /* of the time of all steps while it was answered: 1 alone */
 };
 
-/* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and eom. */
+/* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and
+ * eom. */
 void generate_ends(const struct model *m, struct tokens *out);
 /* Goes on after ids[0..n), n ≥ 1, which are fed to s first. */
-int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n, const struct generate_options *o, struct generation *g, struct err *e);
+int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n,
+             const struct generate_options *o, struct generation *g, struct err *e);
 /* The same for whoever feeds the session himself: begin, add every token that was drawn, end. */
 struct answer {
 	const struct tokenizer *tokenizer;
@@ -51,8 +57,10 @@ struct answer {
 	bool cancelled;
 	double began, first;
 };
-void answer_begin(struct answer *a, const struct tokenizer *t, const struct generate_options *o, struct generation *g); /* all borrowed until answer_end */
-bool answer_add(struct answer *a, int32_t id, const float *logits, bool full); /* full: the context has no room for it; true: it was the last */
+/* all borrowed until answer_end */
+void answer_begin(struct answer *a, const struct tokenizer *t, const struct generate_options *o, struct generation *g);
+/* full: the context has no room for it; true: it was the last */
+bool answer_add(struct answer *a, int32_t id, const float *logits, bool full);
 void answer_end(struct answer *a);
 
 double generation_rate(const struct generation *g); /* tokens a second, NAN when one was too little to tell */

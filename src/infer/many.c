@@ -1,5 +1,6 @@
-/* many: see many.h. Sequence 0 holds what all prompts begin with, at most all but a prompt's last token, so that each has something to feed. A step
- * takes one token of every answer that grows and fills up with tokens of the prompts that are read. */
+/* many: see many.h. Sequence 0 holds what all prompts begin with, at most all but a prompt's last token, so that each
+ * has something to feed. A step takes one token of every answer that grows and fills up with tokens of the prompts that
+ * are read. */
 #include "infer/many.h"
 
 #include <string.h>
@@ -46,18 +47,24 @@ size_t many_shared(const struct many_prompt *prompts, size_t n)
 	return same;
 }
 
-int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct many_prompt *prompts,
-                 size_t n, const struct many_options *o, struct err *e)
+int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool,
+                 const struct kernels *k, const struct many_prompt *prompts, size_t n, const struct many_options *o,
+                 struct err *e)
 {
 	size_t limit = (size_t)m->config.n_ctx, longest = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (prompts[i].n >= limit)
-			return err_set(e, "prompt %zu has %zu tokens, the model's context holds %zu: there is no room for an answer", i + 1, prompts[i].n, limit);
+			return err_set(e,
+			               "prompt %zu has %zu tokens, the model's context holds %zu: there is no room for "
+			               "an answer",
+			               i + 1, prompts[i].n, limit);
 		longest = MAX(longest, prompts[i].n);
 	}
 	size_t n_ctx = MIN(limit, longest + o->generate.max_new_tokens);
-	struct session_size size = { .n_ctx = (int)n_ctx, .n_sequences = (int)MIN(n, o->at_once) + 1, .cache = o->cache };
+	struct session_size size = { .n_ctx = (int)n_ctx,
+		                     .n_sequences = (int)MIN(n, o->at_once) + 1,
+		                     .cache = o->cache };
 	return session_new(s, m, a, pool, k, &size, e);
 }
 
@@ -95,7 +102,9 @@ static void make_parts(struct many *m)
 	for (size_t i = 0; i < m->n_slots; i++) {
 		struct slot *slot = &m->slots[i];
 		const struct many_prompt *p = &m->prompts[slot->prompt];
-		struct session_part part = { .sequence = sequence_of(m, slot), .ids = &slot->next, .n = 1, .wanted = true };
+		struct session_part part = {
+			.sequence = sequence_of(m, slot), .ids = &slot->next, .n = 1, .wanted = true
+		};
 		if (!slot->used)
 			continue;
 		if (slot->fed < p->n) {
@@ -141,7 +150,7 @@ static int take_token(struct many *m, struct slot *slot, const float *logits, st
 }
 
 /* A step's time and work, to those that were in it: time by their rows. */
-static void deal_out(struct many *m, double seconds)
+static void distribute(struct many *m, double seconds)
 {
 	double rows = 0;
 
@@ -166,7 +175,7 @@ static int step(struct many *m, struct err *e)
 	if (session_step(m->s, m->parts, m->n_parts, e) < 0)
 		return -1;
 	pool_run(m->pool, (size_t)m->n_parts, draw, m);
-	deal_out(m, clock_seconds() - began);
+	distribute(m, clock_seconds() - began);
 	for (int i = 0; i < m->n_parts && !status; i++)
 		if (m->parts[i].logits)
 			status = take_token(m, m->of_part[i], m->parts[i].logits, e);
@@ -216,7 +225,8 @@ static void end(struct many *m)
 	mem_free(m->of_part);
 }
 
-int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, const struct many_prompt *prompts, size_t n, struct many_options *o, struct err *e)
+int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, const struct many_prompt *prompts,
+             size_t n, struct many_options *o, struct err *e)
 {
 	struct many m = { .s = s, .tokenizer = t, .pool = pool, .prompts = prompts, .n = n, .o = o };
 	struct live work, before = session_work(s);

@@ -1,8 +1,8 @@
 /* sampler: see sampler.h, which has the formulas.
  *
- * Candidates are a list of ids; each step shortens it. Where an order is needed they come out of a heap, the best first and at equal
- * keys the lower id first, so that nothing is sorted that is not looked at. Probabilities are of the candidates that are left, as
- * transformers' warpers have them, each of which sees what the one before left. */
+ * Candidates are a list of ids; each step shortens it. Where an order is needed they come out of a heap, the best first
+ * and at equal keys the lower id first, so that nothing is sorted that is not looked at. Probabilities are of the
+ * candidates that are left, as transformers' warpers have them, each of which sees what the one before left. */
 #include "infer/sampler.h"
 
 #include <math.h>

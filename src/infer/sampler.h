@@ -1,23 +1,24 @@
 /* sampler: from logits to a token.
  *
- * The logits are changed, then candidates are taken away, then one of what is left is drawn. In this order, which is that of
- * transformers:
+ * The logits are changed, then candidates are taken away, then one of what is left is drawn. In this order, which is
+ * that of transformers:
  *
  *     logit_bias           logit += bias of the token
- *     repetition_penalty   of every token seen: logit > 0 ? logit / penalty : logit · penalty             (Keskar et al. 2019)
- *     frequency, presence  logit −= count · frequency + presence, for every token seen                     (OpenAI)
- *     temperature          logit / temperature; 0 takes the largest logit here, at ties the lowest id, and draws nothing
- *     top_k                the k likeliest
- *     top_p                the fewest likeliest whose share reaches p                                      (Holtzman et al. 2019)
- *     min_p                those with at least min_p of the likeliest one's probability                    (Nguyen et al. 2024)
- *     typical_p            those whose −log p is nearest to the entropy, until their share reaches it      (Meister et al. 2022)
+ *     repetition_penalty   of every token seen: logit > 0 ? logit / penalty : logit · penalty             (Keskar et
+ * al. 2019) frequency, presence  logit −= count · frequency + presence, for every token seen (OpenAI) temperature logit
+ * / temperature; 0 takes the largest logit here, at ties the lowest id, and draws nothing top_k                the k
+ * likeliest top_p                the fewest likeliest whose share reaches p (Holtzman et al. 2019) min_p those with at
+ * least min_p of the likeliest one's probability                    (Nguyen et al. 2024) typical_p            those
+ * whose −log p is nearest to the entropy, until their share reaches it      (Meister et al. 2022)
  *
- * llama.cpp differs in three things. Its order is top_k, typical_p, top_p, min_p, temperature: LLAMA_ORDER here. It looks at the last 64
- * tokens for penalties where transformers looks at all: repeat_last_n. It ends top_p and typical_p as soon as the share is
- * passed, which differs from "reached" only where the sum is met exactly. Frequency and presence penalties do not exist in
- * transformers; OpenAI counts the answer's tokens alone, llama.cpp and this file the prompt's too.
+ * llama.cpp differs in three things. Its order is top_k, typical_p, top_p, min_p, temperature: LLAMA_ORDER here. It
+ * looks at the last 64 tokens for penalties where transformers looks at all: repeat_last_n. It ends top_p and typical_p
+ * as soon as the share is passed, which differs from "reached" only where the sum is met exactly. Frequency and
+ * presence penalties do not exist in transformers; OpenAI counts the answer's tokens alone, llama.cpp and this file the
+ * prompt's too.
  *
- * Random numbers are rng(seed, RNG_SAMPLE, index, stream): what one of several answers draws does not depend on the others. */
+ * Random numbers are rng(seed, RNG_SAMPLE, index, stream): what one of several answers draws does not depend on the
+ * others. */
 #ifndef INFER_SAMPLER_H
 #define INFER_SAMPLER_H
 
@@ -28,7 +29,8 @@
 struct logit_bias { int32_t id; float bias; }; /* −INFINITY: never */
 
 struct sampler {
-	/* What is wanted; all zero is greedy with nothing taken away but by top_p, whose 0 leaves the likeliest alone. */
+	/* What is wanted; all zero is greedy with nothing taken away but by top_p, whose 0 leaves the likeliest
+	 * alone. */
 	double temperature;            /* 0: greedy */
 	int top_k;                     /* 0: off */
 	double top_p;                  /* 1: off */
@@ -56,7 +58,8 @@ void sampler_init(struct sampler *s, size_t V);
 void sampler_see(struct sampler *s, const int32_t *ids, size_t n);
 void sampler_forget(struct sampler *s);        /* all that it has seen */
 int32_t sampler_next(struct sampler *s, const float *logits /* V */);
-/* What sampler_next would draw from: n candidates, ids in s->id, probabilities in p[0..n). One of 1 where it is greedy. */
+/* What sampler_next would draw from: n candidates, ids in s->id, probabilities in p[0..n). One of 1 where it is
+ * greedy. */
 size_t sampler_distribution(struct sampler *s, const float *logits, double *p);
 void sampler_release(struct sampler *s);
 

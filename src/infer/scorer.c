@@ -1,5 +1,5 @@
-/* scorer: see scorer.h. The tape is recorded for exactly the maxima that the documents at hand need, and recorded again only when others
- * need more. */
+/* scorer: see scorer.h. The tape is recorded for exactly the maxima that the documents at hand need, and recorded again
+ * only when others need more. */
 #include "infer/scorer.h"
 
 #include <math.h>
@@ -34,16 +34,24 @@ struct scorer {
 	int64_t computed;
 };
 
-int scorer_new(struct scorer **out, struct model *m, const struct adapter *a, const struct params *params, const int *replaced, struct pool *pool,
-               const struct kernels *k, const struct scorer_options *o, struct err *e)
+int scorer_new(struct scorer **out, struct model *m, const struct adapter *a, const struct params *params,
+               const int *replaced, struct pool *pool, const struct kernels *k, const struct scorer_options *o,
+               struct err *e)
 {
 	struct scorer *s = mem_alloc(sizeof(*s));
 
-	*s = (struct scorer){ .model = m, .adapter = a, .params = params, .replaced = replaced, .pool = pool, .kernels = k, .options = *o };
-	s->options.max_rows = MAX(o->max_rows, o->max_length);
+	*s = (struct scorer){ .model = m,
+		              .adapter = a,
+		              .params = params,
+		              .replaced = replaced,
+		              .pool = pool,
+		              .kernels = k,
+		              .options = *o };
+	s->options.max_tokens = MAX(o->max_tokens, o->max_length);
 	if (o->max_length < 1 || o->max_length > m->config.n_ctx) {
 		mem_free(s);
-		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions", o->max_length, m->config.n_ctx);
+		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
+		               o->max_length, m->config.n_ctx);
 	}
 	*out = s;
 	return 0;
@@ -99,14 +107,15 @@ static int take(struct scorer *s, struct err *e)
 
 static struct forest_options packing(const struct scorer *s, bool all)
 {
-	return (struct forest_options){ .max_rows = s->options.max_rows, .share = true, .all_targets = all };
+	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = true, .all_targets = all };
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
 		if (docs[i]->n > s->options.max_length)
-			return err_set(e, "%s:%zu: %d tokens, at most %d can be scored", docs[i]->file, docs[i]->line, docs[i]->n, s->options.max_length);
+			return err_set(e, "%s:%zu: %d tokens, at most %d can be scored", docs[i]->file, docs[i]->line,
+			               docs[i]->n, s->options.max_length);
 	return 0;
 }
 
@@ -120,7 +129,8 @@ static int plan_for(struct scorer *s, const struct document *const *docs, size_t
 
 	if (check_lengths(s, docs, n, e) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i += forest_take(docs + i, n - i, &o, &need, &live, &tokens), batch_cap_max(&cap, &need))
+	for (size_t i = 0; i < n;
+	     i += forest_take(docs + i, n - i, &o, &need, &live, &tokens), batch_cap_max(&cap, &need))
 		;
 	if (s->planned && !memcmp(&cap, &s->cap, sizeof(cap)))
 		return 0;
@@ -135,15 +145,15 @@ int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t 
 }
 
 /* Hands the micro-batch's log-probabilities to their documents. */
-static void deal_out(const struct scorer *s, double *sum, float **each)
+static void distribute(const struct scorer *s, double *sum, float **each)
 {
 	const struct batch *b = &s->batch;
 	const float *logprob = run_f32(&s->run, s->logprob);
 
-	for (int32_t i = 0; i < b->n_pairs; i++) {
-		sum[b->pair_doc[i]] += logprob[i];
+	for (int32_t i = 0; i < b->n_labels; i++) {
+		sum[b->label_doc[i]] += logprob[i];
 		if (each)
-			each[b->pair_doc[i]][b->pos[b->target_row[b->pair_target[i]]] + 1] = logprob[i];
+			each[b->label_doc[i]][b->pos[b->target_row[b->label_target[i]]] + 1] = logprob[i];
 	}
 }
 
@@ -162,7 +172,7 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
 		forest_fill(&s->batch, docs + i, some, &o);
 		run_step(&s->run, &s->batch);
-		deal_out(s, sum + i, each ? each + i : NULL);
+		distribute(s, sum + i, each ? each + i : NULL);
 		double flops, bytes;
 		plan_cost(&s->plan, &live, &flops, &bytes);
 		s->flops += flops;
@@ -184,7 +194,8 @@ struct walk {
 	struct batch_cap cap;          /* of that one */
 };
 
-static void walk(const struct scorer *s, const struct document *const *docs, size_t n, bool all, double mean, struct walk *w)
+static void walk(const struct scorer *s, const struct document *const *docs, size_t n, bool all, double mean,
+                 struct walk *w)
 {
 	struct forest_options o = packing(s, all);
 	double nearest = INFINITY;
@@ -195,7 +206,8 @@ static void walk(const struct scorer *s, const struct document *const *docs, siz
 		struct live live;
 		int64_t tokens;
 		some = forest_take(docs + i, n - i, &o, &cap, &live, &tokens);
-		w->live = (struct live){ w->live.rows + live.rows, w->live.targets + live.targets, w->live.pairs + live.pairs, w->live.visible + live.visible };
+		w->live = (struct live){ w->live.rows + live.rows, w->live.targets + live.targets,
+			                 w->live.labels + live.labels, w->live.visible + live.visible };
 		w->n++;
 		if (fabs(live.rows - mean) < nearest) {
 			nearest = fabs(live.rows - mean);
@@ -208,21 +220,26 @@ static void walk(const struct scorer *s, const struct document *const *docs, siz
 
 static void bind_weights(void *ctx, struct run *r) { graph_bind(ctx, r, NULL); }
 
-static int time_typical(struct scorer *s, const struct document *const *docs, bool all, const struct walk *w, struct timing *out, struct err *e)
+static int time_typical(struct scorer *s, const struct document *const *docs, bool all, const struct walk *w,
+                        struct timing *out, struct err *e)
 {
 	struct forest_options o = packing(s, all);
-	struct live mean = { w->live.rows / w->n, w->live.targets / w->n, w->live.pairs / w->n, w->live.visible / w->n };
+	struct live mean = { w->live.rows / w->n, w->live.targets / w->n, w->live.labels / w->n,
+		             w->live.visible / w->n };
 	struct batch batch;
 
 	batch_init(&batch, &w->cap);
 	forest_fill(&batch, docs + w->first, w->count, &o);
-	struct timing_options how = { .batch = &batch, .mean = mean, .bind = bind_weights, .ctx = &s->graph, .budget = FORECAST_SECONDS };
+	struct timing_options how = {
+		.batch = &batch, .mean = mean, .bind = bind_weights, .ctx = &s->graph, .budget = FORECAST_SECONDS
+	};
 	int status = plan_time(out, &s->plan, s->kernels, s->pool, &how, e);
 	batch_release(&batch);
 	return status;
 }
 
-int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f, struct err *e)
+int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f,
+                    struct err *e)
 {
 	struct timing pass;
 	struct walk w;

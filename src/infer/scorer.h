@@ -1,4 +1,5 @@
-/* scorer: log-probabilities of documents, batched as forests: the forward-only tape behind score, eval and training's evaluation. */
+/* scorer: log-probabilities of documents, batched as forests: the forward-only tape behind score, eval and training's
+ * evaluation. */
 #ifndef INFER_SCORER_H
 #define INFER_SCORER_H
 
@@ -8,24 +9,29 @@
 struct scorer;
 
 struct scorer_options {
-	int32_t max_rows;              /* tokens of a micro-batch; at least max_length is used */
+	int32_t max_tokens;              /* tokens of a micro-batch; at least max_length is used */
 	int32_t max_length;            /* of a document */
 };
 
 /* adapter may be NULL; params and replaced (full tuning) may be NULL. All borrowed until scorer_free. */
-int scorer_new(struct scorer **s, struct model *m, const struct adapter *a, const struct params *params, const int *replaced,
-               struct pool *pool, const struct kernels *k, const struct scorer_options *o, struct err *e);
-/* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know before. */
+int scorer_new(struct scorer **s, struct model *m, const struct adapter *a, const struct params *params,
+               const int *replaced, struct pool *pool, const struct kernels *k, const struct scorer_options *o,
+               struct err *e);
+/* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know
+ * before. */
 int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e);
-/* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`): the sum, and each if `each` is not NULL
- * (each[i] points at n floats; unscored ones are left alone). progress (documents done, of) may be NULL; when it returns other than 0 the run ends. Returns -1 with a
- * sentence on that or on a document that is too long. */
+/* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`):
+ * the sum, and each if `each` is not NULL (each[i] points at n floats; unscored ones are left alone). progress
+ * (documents done, of) may be NULL; when it returns other than 0 the run ends. Returns -1 with a sentence on that or on
+ * a document that is too long. */
 int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
                int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
-/* What scorer_run on these documents would take: operations and bytes of memory exactly, as they are recorded and planned; seconds by timing a little of a typical
- * micro-batch (op/timing.h), taking the memory left out; how fast that goes, bytes/s. Takes no memory but for the moment of timing. */
+/* What scorer_run on these documents would take: operations and bytes of memory exactly, as they are recorded and
+ * planned; seconds by timing a little of a typical micro-batch (op/timing.h), taking the memory left out; how fast that
+ * goes, bytes/s. Takes no memory but for the moment of timing. */
 struct scorer_forecast { double flops, seconds, touch_rate; int64_t computed_tokens; size_t bytes; };
-int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f, struct err *e);
+int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f,
+                    struct err *e);
 double scorer_flops(const struct scorer *s);      /* all operations computed so far */
 double scorer_int_ops(const struct scorer *s);    /* of them: those in int8 */
 int64_t scorer_computed_tokens(const struct scorer *s);

@@ -1,12 +1,14 @@
 /* session: see session.h. A forward-only tape whose attention reads a cache.
  *
- * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole ranges of
- * KV_RANGE keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a multiple of it: position p has
- * key region + p − S. So attention, which goes by ranges of keys, meets the same keys in the same ranges and lanes as in a sequence alone, and
- * a row's bits do not depend on the rows beside it: branches, chunks and one by one give the same logits. The mask is the forest's: shared
- * keys are seen by all rows after them, others to the end of their region.
+ * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole
+ * ranges of KV_RANGE keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a
+ * multiple of it: position p has key region + p − S. So attention, which goes by ranges of keys, meets the same keys in
+ * the same ranges and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches,
+ * chunks and one by one give the same logits. The mask is the forest's: shared keys are seen by all rows after them,
+ * others to the end of their region.
  *
- * Logits are computed for a part's last token alone, where they are wanted. The cache is mapped whole and becomes real as it fills. */
+ * Logits are computed for a part's last token alone, where they are wanted. The cache is mapped whole and becomes real
+ * as it fills. */
 #include "infer/session.h"
 
 #include <string.h>
@@ -47,7 +49,10 @@ static size_t key_count(const struct session *s) { return (size_t)s->n_sequences
 
 static size_t head_count(const struct session *s) { return (size_t)s->model->config.G; }
 
-static size_t key_width(const struct session *s, enum dtype t) { return kv_width(t, head_count(s), (size_t)s->model->config.D); }
+static size_t key_width(const struct session *s, enum dtype t)
+{
+	return kv_width(t, head_count(s), (size_t)s->model->config.D);
+}
 
 static size_t matrix_count(const struct session *s) { return 2 * (size_t)s->model->config.n_layers; }
 
@@ -69,13 +74,16 @@ static void make_cache_tensors(struct session *s)
 
 	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
 	for (int i = 0; i < c->n_layers; i++)
-		s->kv[i] = (struct kv_tensors){ tape_cache(&s->tape, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
-			tape_cache(&s->tape, "v_cache", s->types.v, keys, key_width(s, s->types.v)) };
+		s->kv[i] = (struct kv_tensors){
+			tape_cache(&s->tape, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
+			tape_cache(&s->tape, "v_cache", s->types.v, keys, key_width(s, s->types.v))
+		};
 }
 
 static int record(struct session *s, const struct adapter *a, struct err *e)
 {
-	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx); /* no more are ever there, or touched */
+	/* no more are ever there, or touched */
+	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx);
 	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
 
 	tape_init(&s->tape, &cap, false);
@@ -139,9 +147,11 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 {
 	void *cache;
 
-	if (record(s, a, e) < 0 || plan_make(&s->plan, &s->tape, k, NULL, e) < 0 || run_init(&s->run, &s->plan, k, pool, e) < 0)
+	if (record(s, a, e) < 0 || plan_make(&s->plan, &s->tape, k, NULL, e) < 0 ||
+	    run_init(&s->run, &s->plan, k, pool, e) < 0)
 		return -1;
-	s->cache_bytes = key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
+	s->cache_bytes =
+		key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
 	if (mem_map(&cache, s->cache_bytes, "keys and values", e) < 0)
 		return -1;
 	s->cache = cache;
@@ -150,8 +160,8 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 	return 0;
 }
 
-int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool, const struct kernels *k, const struct session_size *size,
-                struct err *e)
+int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool,
+                const struct kernels *k, const struct session_size *size, struct err *e)
 {
 	int n_ctx = size->n_ctx, n_sequences = size->n_sequences ? size->n_sequences : 1;
 
@@ -161,7 +171,9 @@ int session_new(struct session **out, struct model *m, const struct adapter *a, 
 	if (n_sequences < 1 || n_sequences > SESSION_ROWS || n_sequences > INT32_MAX / region)
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n_sequences, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region, .types = size->cache };
+	*s = (struct session){
+		.model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region, .types = size->cache
+	};
 	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
 	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
 	s->adapter = mem_array((size_t)n_sequences, sizeof(*s->adapter));
@@ -208,12 +220,15 @@ static int check_parts(const struct session *s, const struct session_part *parts
 
 	for (int i = 0; i < n; i++) {
 		const struct session_part *p = &parts[i];
-		if (p->sequence < 0 || p->sequence >= s->n_sequences || (i && p->sequence <= parts[i - 1].sequence) || p->n < 1)
+		if (p->sequence < 0 || p->sequence >= s->n_sequences || (i && p->sequence <= parts[i - 1].sequence) ||
+		    p->n < 1)
 			BUG("part %d: %d tokens for sequence %d of %d", i, p->n, p->sequence, s->n_sequences);
 		if (p->sequence == 0 && s->n_branches)
 			BUG("sequence 0 is fed while it has %d branches", s->n_branches);
 		if (p->n > s->n_ctx - s->length[p->sequence])
-			return err_set(e, "the context is full: %d tokens are in it and %d are to be added, it holds %d", s->length[p->sequence], p->n, s->n_ctx);
+			return err_set(e,
+			               "the context is full: %d tokens are in it and %d are to be added, it holds %d",
+			               s->length[p->sequence], p->n, s->n_ctx);
 		rows += p->n;
 	}
 	if (rows < 1 || rows > s->batch.cap.rows)
@@ -224,7 +239,9 @@ static int check_parts(const struct session *s, const struct session_part *parts
 /* Row i of the part sees what is there and i + 1 rows of its own. */
 static struct live work_of(const struct session *s, const struct session_part *p)
 {
-	return (struct live){ .rows = p->n, .targets = p->wanted, .visible = (double)p->n * (s->length[p->sequence] + 0.5 * (p->n + 1)) };
+	return (struct live){ .rows = p->n,
+		              .targets = p->wanted,
+		              .visible = (double)p->n * (s->length[p->sequence] + 0.5 * (p->n + 1)) };
 }
 
 /* A part's rows, which are a tree of their own. */
@@ -238,8 +255,12 @@ static void put_part(struct session *s, const struct session_part *p)
 		b->pos[row + i] = at + i;
 		b->key[row + i] = key_of(s, p->sequence, at + i);
 	}
-	b->segments[b->n_segments] = (struct segment){ .start = row, .len = p->n, .parent = -1, .pos0 = at, .end = row + p->n,
-	                                                    .adapter = s->adapter[p->sequence] };
+	b->segments[b->n_segments] = (struct segment){ .start = row,
+		                                       .len = p->n,
+		                                       .parent = -1,
+		                                       .pos0 = at,
+		                                       .end = row + p->n,
+		                                       .adapter = s->adapter[p->sequence] };
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	b->n_keys = b->key[b->n_rows - 1] + 1;
@@ -290,7 +311,8 @@ int session_feed(struct session *s, const int32_t *ids, size_t n, const float **
 	if (n == 0)
 		BUG("no tokens");
 	if (n > (size_t)(s->n_ctx - s->length[0]))
-		return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", s->length[0], n, s->n_ctx);
+		return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d",
+		               s->length[0], n, s->n_ctx);
 	for (size_t i = 0; i < n; i += most) {
 		part = (struct session_part){ .ids = ids + i, .n = (int)MIN(n - i, most), .wanted = n - i <= most };
 		if (session_step(s, &part, 1, e) < 0)
@@ -343,7 +365,8 @@ void session_branch(struct session *s, int sequence)
 	move_keys(s, s->shared, key_of(s, sequence, s->shared), length - s->shared);
 }
 
-/* A tile of keys is read whole, so those of the next sequence here begin as zeros: nothing of this one is left, not even what is no number. */
+/* A tile of keys is read whole, so those of the next sequence here begin as zeros: nothing of this one is left, not
+ * even what is no number. */
 void session_drop(struct session *s, int sequence)
 {
 	check_branch(s, sequence, true);
@@ -359,7 +382,8 @@ void session_drop(struct session *s, int sequence)
 void session_use(struct session *s, int sequence, int adapter)
 {
 	if (session_length_of(s, sequence) && s->own_keys && s->adapter[sequence] != adapter)
-		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence], adapter);
+		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence],
+		    adapter);
 	s->adapter[sequence] = adapter;
 }
 
@@ -387,7 +411,8 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
 	size_t rope = s->graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
 
-	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) + batch_bytes(&s->batch.cap) + rope;
+	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) +
+	        batch_bytes(&s->batch.cap) + rope;
 	*cache = s->cache_bytes;
 }
 
@@ -411,7 +436,8 @@ size_t session_fill_bytes(const struct session *s, int first, int n, int length)
 			struct matrix_place m = matrix_place(s, i);
 			size_t at = (size_t)(m.rows - s->cache) + (size_t)key_of(s, k, 0) * m.row_bytes;
 			struct kv_piece p;
-			for (size_t j = 0; p = kv_piece((size_t)MIN(length, s->region), j, head_count(s), m.row_bytes), p.bytes; j++)
+			for (size_t j = 0;
+			     p = kv_piece((size_t)MIN(length, s->region), j, head_count(s), m.row_bytes), p.bytes; j++)
 				sum += resident(s, at + p.at, at + p.at + p.bytes, &end);
 		}
 	return sum;
@@ -431,7 +457,8 @@ static void pretend(struct session *s, int first, int n, int rows, int length)
 	mem_free(ids);
 }
 
-int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops, struct err *e)
+int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops,
+                 struct err *e)
 {
 	struct timing pass;
 	double bytes;
@@ -440,7 +467,12 @@ int session_time(struct session *s, int first, int n, int rows, int length, doub
 		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
 	pretend(s, first, n, rows, length);
 	struct live live = batch_live(&s->batch);
-	struct timing_options how = { .batch = &s->batch, .mean = live, .bind = bind_run, .ctx = s, .whole = n * rows <= FEW_ROWS, .budget = TIME_SECONDS };
+	struct timing_options how = { .batch = &s->batch,
+		                      .mean = live,
+		                      .bind = bind_run,
+		                      .ctx = s,
+		                      .whole = n * rows <= FEW_ROWS,
+		                      .budget = TIME_SECONDS };
 	if (plan_time(&pass, &s->plan, s->run.kernels, s->run.pool, &how, e) < 0)
 		return -1;
 	*seconds = pass.seconds;
@@ -485,8 +517,8 @@ int session_keep(struct session *s, const int32_t *ids, size_t n)
 
 bool session_same_keys(const struct session *a, const struct session *b)
 {
-	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 && a->types.k == b->types.k && a->types.v == b->types.v &&
-		!a->own_keys && !b->own_keys;
+	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 &&
+	       a->types.k == b->types.k && a->types.v == b->types.v && !a->own_keys && !b->own_keys;
 }
 
 void session_copy(struct session *to, const struct session *from)

@@ -1,7 +1,8 @@
 /* arm_neon: the primitives of kernel/lanes.h for Advanced SIMD of 64-bit ARM.
  *
  * gemm: 6 rows × 4 vectors of 4 columns are 24 sums, four registers hold B, one the broadcast of A: 29 of 32.
- * Executed so far under qemu only (tools/arm-test): its results are tested, its speed has never been measured on a processor. */
+ * Executed so far under qemu only (tools/arm-test): its results are tested, its speed has never been measured on a
+ * processor. */
 #include "kernel/kernels.h"
 
 #include <arm_neon.h>
@@ -109,7 +110,8 @@ struct run {
 
 INLINE struct run run_nibbles(const uint8_t *p, int shift)
 {
-	return (struct run){ vreinterpretq_s8_u8(vandq_u8(vshlq_u8(vld1q_u8(p), vdupq_n_s8((int8_t)-shift)), vdupq_n_u8(15))) };
+	return (struct run){ vreinterpretq_s8_u8(
+		vandq_u8(vshlq_u8(vld1q_u8(p), vdupq_n_s8((int8_t)-shift)), vdupq_n_u8(15))) };
 }
 
 INLINE struct run run_signed(const uint8_t *p)
@@ -126,7 +128,8 @@ INLINE uint8x16_t bits_by_lane(void)
 
 INLINE struct run run_fifth(struct run r, uint16_t bits)
 {
-	uint8x16_t set = vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)bits), vdup_n_u8((uint8_t)(bits >> 8))), bits_by_lane());
+	uint8x16_t set =
+		vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)bits), vdup_n_u8((uint8_t)(bits >> 8))), bits_by_lane());
 
 	return (struct run){ vorrq_s8(r.q, vreinterpretq_s8_u8(vandq_u8(set, vdupq_n_u8(16)))) };
 }
@@ -148,7 +151,8 @@ INLINE uint16_t bit_of_bytes(const uint8_t *p, int bit)
 INLINE void run_affine(struct run r, float d, float m, VEC out[4])
 {
 	int16x8_t low = vmovl_s8(vget_low_s8(r.q)), high = vmovl_s8(vget_high_s8(r.q));
-	int32x4_t q[4] = { vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)), vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high)) };
+	int32x4_t q[4] = { vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)), vmovl_s16(vget_low_s16(high)),
+		           vmovl_s16(vget_high_s16(high)) };
 
 	UNROLL(4)
 	for (int v = 0; v < 4; v++)

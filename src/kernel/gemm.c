@@ -1,8 +1,8 @@
 /* gemm: matrix products as items, panels and micro-tiles.
  *
- * C is cut into items of whole micro-tiles: at most ROWS × COLUMNS, and so that few threads, or many, finish together (cut_make). An
- * item walks K in slices; for each slice and each of its column panels it packs (dequantizes) the panel into
- * scratch, then runs all its row strips over it while the panel is in the nearest caches:
+ * C is cut into items of whole micro-tiles: at most ROWS × COLUMNS, and so that few threads, or many, finish together
+ * (cut_make). An item walks K in slices; for each slice and each of its column panels it packs (dequantizes) the panel
+ * into scratch, then runs all its row strips over it while the panel is in the nearest caches:
  *
  *     for slice of K: for panel of the item: pack B[slice, panel]; for strip: tile(A[strip, slice], panel)
  *
@@ -12,9 +12,10 @@
  * goes through them unbroken (a tile starts from the stored sum), so neither slices nor items show in the result.
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
- * A is read in place through its strides: packing it first was slower in nearly every measurement, with either instruction set. The
- * exception is A transposed with a step of a multiple of 4 KB, where all steps of k fall into one set of the nearest cache and several strips share
- * a line: it would be fetched anew for each (a third slower with strips of 6). Then A's slice is packed once an item. */
+ * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
+ * instruction set. The exception is A transposed with a step of a multiple of 4 KB, where all steps of k fall into one
+ * set of the nearest cache and several strips share a line: it would be fetched anew for each (a third slower with
+ * strips of 6). Then A's slice is packed once an item. */
 #include "kernel/gemm.h"
 
 #include <string.h>
@@ -24,7 +25,8 @@
 #include "quant/panels.h"
 
 enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
-enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 }; /* largest slice of K, also where A is transposed; slices begin at runs of blocks */
+/* largest slice of K, also where A is transposed; slices begin at runs of blocks */
+enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 };
 enum { LINE = 16, SET_PERIOD = 1024 };              /* floats a cache line and until its set comes round again */
 
 struct cut {
@@ -38,7 +40,7 @@ struct work {
 	struct cut cut;
 	char *scratch;
 	size_t scratch_bytes;
-	bool turned;                  /* C is written transposed: see turn */
+	bool transposed;                  /* C is written transposed: see turn */
 	struct gemm other;            /* then g */
 };
 
@@ -62,8 +64,9 @@ static size_t rounds(size_t items)
 	return (items + 1) / 2 * 2 + (items + 3) / 4 * 4 + MAX(items, (size_t)16);
 }
 
-/* By shape alone: the fewest and most even items that threads can share. Each item packs its panels anew and reads its rows anew, as dear as PACKING
- * rows or columns of product (rows of one strip are near anyway). The candidates are whole numbers of strips and of panels an item. */
+/* By shape alone: the fewest and most even items that threads can share. Each item packs its panels anew and reads its
+ * rows anew, as dear as PACKING rows or columns of product (rows of one strip are near anyway). The candidates are
+ * whole numbers of strips and of panels an item. */
 static struct cut cut_make(const struct kernels *k, size_t m, size_t n)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr, best = SIZE_MAX;
@@ -120,14 +123,16 @@ static void pack_strips(const struct gemm_term *t, const struct block *b, size_t
 	}
 }
 
-static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some, float *out)
+static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
+                   float *out)
 {
 	const struct matrix *b = &t->b;
 
 	if (b->panel_bytes && !t->transposed)
 		BUG("a product across panels");
 	if (b->panel_bytes)
-		k->pack_panels(b->dtype, (const char *)b->data + j / PANEL_ROWS * b->panel_bytes, b->panel_bytes, n, k0, some, out);
+		k->pack_panels(b->dtype, (const char *)b->data + j / PANEL_ROWS * b->panel_bytes, b->panel_bytes, n, k0,
+		               some, out);
 	else if (t->transposed)
 		k->pack_rows(b->dtype, (const char *)b->data + j * b->row_bytes, b->row_bytes, n, k0, some, out);
 	else
@@ -143,8 +148,8 @@ static bool ready(const struct gemm_term *t)
 }
 
 /* All strips over the columns from j on, packed or, ready, as they lie. */
-static void panel_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t j, size_t n, size_t k0, size_t some,
-                      bool packed)
+static void panel_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t j, size_t n,
+                      size_t k0, size_t some, bool packed)
 {
 	size_t mr = (size_t)k->mr;
 	const char *w = (const char *)t->b.data + (b->j0 + j) / PANEL_ROWS * t->b.panel_bytes;
@@ -154,7 +159,8 @@ static void panel_run(const struct kernels *k, const struct gemm_term *t, const 
 		const float *a = packed ? b->packed + i * some : t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
 		float *c = b->sum + i * b->ld + j;
 		if (ready(t))
-			k->panels_tile(m, n, some, a, a_row, a_col, (const float *)w + k0 * PANEL_ROWS, t->b.panel_bytes, c, b->ld, b->started);
+			k->panels_tile(m, n, some, a, a_row, a_col, (const float *)w + k0 * PANEL_ROWS,
+			               t->b.panel_bytes, c, b->ld, b->started);
 		else
 			k->gemm_tile(m, n, some, a, a_row, a_col, b->panel, c, b->ld, b->started);
 	}
@@ -178,8 +184,9 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 
 	if (few_rows(t, b)) {
 		const struct matrix *w = &t->b;
-		k->panel_rows(w->dtype, b->m, b->n, t->k, t->a + b->i0 * t->a_row, t->a_row, (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes,
-		              w->panel_bytes, b->sum, b->ld);
+		k->panel_rows(w->dtype, b->m, b->n, t->k, t->a + b->i0 * t->a_row, t->a_row,
+		              (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes, w->panel_bytes, b->sum,
+		              b->ld);
 		b->started = true;
 		return;
 	}
@@ -215,7 +222,7 @@ static void epilogue(const struct kernels *k, const struct gemm *g, const struct
 	}
 }
 
-static void put_turned(const struct gemm *g, const struct block *b)
+static void put_transposed(const struct gemm *g, const struct block *b)
 {
 	for (size_t j = 0; j < b->n; j++)
 		for (size_t i = 0; i < b->m; i++) {
@@ -240,7 +247,7 @@ static void item_run(void *ctx, size_t item, int thread)
 	b.n = MIN(to * (size_t)k->nr, g->n) - b.j0;
 
 	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
-	bool buffer = needs_buffer(g) || w->turned;
+	bool buffer = needs_buffer(g) || w->transposed;
 	b.sum = buffer ? b.packed + (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
 	b.ld = buffer ? COLUMNS : g->ldc;
 
@@ -248,25 +255,28 @@ static void item_run(void *ctx, size_t item, int thread)
 		term_run(k, &g->term[t], &b);
 	for (size_t i = 0; !b.started && i < b.m; i++)
 		memset(b.sum + i * b.ld, 0, b.n * sizeof(float));
-	if (w->turned)
-		put_turned(g, &b);
+	if (w->transposed)
+		put_transposed(g, &b);
 	else if (buffer || g->bias || g->residual)
 		epilogue(k, g, &b);
 }
 
 size_t gemm_scratch_bytes(const struct kernels *k)
 {
-	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX), sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
+	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX),
+	       sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
 
 	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
 }
 
-/* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the same chains. */
+/* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the same
+ * chains. */
 static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out)
 {
 	const struct gemm_term *t = &g->term[0];
 
-	if (g->n_terms != 1 || t->a_row != 1 || t->a_col == 1 || t->transposed || t->b.dtype != DTYPE_F32 || t->scale != 1 || g->bias || g->residual)
+	if (g->n_terms != 1 || t->a_row != 1 || t->a_col == 1 || t->transposed || t->b.dtype != DTYPE_F32 ||
+	    t->scale != 1 || g->bias || g->residual)
 		return false;
 	if (g->n > (size_t)k->mr || 2 * g->n > (size_t)k->nr || g->m < (size_t)k->nr)
 		return false;
@@ -275,15 +285,17 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	out->n = g->m;
 	out->term[0].a = t->b.data;
 	out->term[0].a_col = t->b.row_bytes / sizeof(float);
-	out->term[0].b = (struct matrix){ .dtype = DTYPE_F32, .data = t->a, .rows = t->k, .cols = g->m, .row_bytes = t->a_col * sizeof(float) };
+	out->term[0].b = (struct matrix){
+		.dtype = DTYPE_F32, .data = t->a, .rows = t->k, .cols = g->m, .row_bytes = t->a_col * sizeof(float)
+	};
 	return true;
 }
 
 static void work_make(struct work *w, const struct kernels *k, const struct gemm *g, void *scratch)
 {
 	*w = (struct work){ .k = k, .g = g, .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
-	w->turned = turn(k, g, &w->other);
-	if (w->turned)
+	w->transposed = turn(k, g, &w->other);
+	if (w->transposed)
 		w->g = &w->other;
 	w->cut = cut_make(k, w->g->m, w->g->n);
 }
@@ -310,7 +322,10 @@ void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, voi
 /* Nobody shares: the largest items. */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch)
 {
-	struct work w = { .k = k, .g = g, .scratch = scratch, .cut = { .strips = ceil_div(g->m, (size_t)k->mr), .panels = ceil_div(g->n, (size_t)k->nr) } };
+	struct work w = { .k = k,
+		          .g = g,
+		          .scratch = scratch,
+		          .cut = { .strips = ceil_div(g->m, (size_t)k->mr), .panels = ceil_div(g->n, (size_t)k->nr) } };
 
 	w.cut.row_items = ceil_div(w.cut.strips, ROWS / (size_t)k->mr);
 	w.cut.column_items = ceil_div(w.cut.panels, COLUMNS / (size_t)k->nr);

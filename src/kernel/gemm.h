@@ -3,9 +3,9 @@
  *     C[M,N] (+)= Σ_terms scale_t · A_t[M,K_t] · B_t[K_t,N] (+ bias[N]) (+ residual[M,N])
  *
  * Up to GEMM_TERMS products add up in one pass over C (LoRA's B·(A·x) is a second term with K = r). B is a matrix
- * in its storage form: dequantized by cache-sized panels while it is packed, never expanded in memory. Every output element is
- * one chain over ascending k, term after term, so its bits do not depend on M, on the row's place or on threads.
- * Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here. */
+ * in its storage form: dequantized by cache-sized panels while it is packed, never expanded in memory. Every output
+ * element is one chain over ascending k, term after term, so its bits do not depend on M, on the row's place or on
+ * threads. Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here. */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
 
@@ -19,7 +19,8 @@ struct matrix {                 /* row-major [rows][cols] */
 	const void *data;
 	size_t rows, cols;
 	size_t row_bytes;
-	size_t panel_bytes;         /* data are panels of quant/panels.h, of so many bytes each; only y = x·Wᵀ. 0: rows as they lie */
+	/* data are panels of quant/panels.h, of so many bytes each; only y = x·Wᵀ. 0: rows as they lie */
+	size_t panel_bytes;
 };
 
 struct gemm_term {
@@ -45,7 +46,8 @@ struct gemm {
 size_t gemm_scratch_bytes(const struct kernels *k);
 /* scratch: pool_threads × gemm_scratch_bytes, 64-byte aligned. */
 void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, void *scratch);
-/* n products, at most GEMM_TOGETHER, that do not depend on each other, as one list of items. Each has the bits that it has alone. */
+/* n products, at most GEMM_TOGETHER, that do not depend on each other, as one list of items. Each has the bits that it
+ * has alone. */
 void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch);
 /* The same product by one thread without the pool, for use inside a pool item (attention, head). */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch);

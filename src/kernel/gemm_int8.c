@@ -1,6 +1,7 @@
-/* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt out. A panel of 16 columns and
- * all of K fits the nearest caches and meets all rows of the item there; with few rows the weights are read once, one stream a thread, whose parts
- * depend on the number of threads: an element's sum lies within a panel, so its bits do not. */
+/* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt out.
+ * A panel of 16 columns and all of K fits the nearest caches and meets all rows of the item there; with few rows the
+ * weights are read once, one stream a thread, whose parts depend on the number of threads: an element's sum lies within
+ * a panel, so its bits do not. */
 #include "kernel/gemm_int8.h"
 
 #include <string.h>
@@ -73,7 +74,8 @@ static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
 static void item_run(void *ctx, size_t item, int thread)
 {
 	const struct work *w = ctx;
-	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each, end = MIN(w->n_panels, p + w->panels_each);
+	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each,
+	       end = MIN(w->n_panels, p + w->panels_each);
 	(void)thread;
 
 	for (; p < end; p++)
@@ -92,7 +94,9 @@ static size_t panels_each(const struct work *w, bool few, size_t threads)
 
 static struct work work_make(const struct kernels *k, const struct gemm_int8 *g, size_t threads)
 {
-	struct work w = { .k = k, .g = g, .row_bytes = gemm_int8_rows_bytes(1, g->k), .panel_bytes = panel_bytes(g->dtype, g->k) };
+	struct work w = {
+		.k = k, .g = g, .row_bytes = gemm_int8_rows_bytes(1, g->k), .panel_bytes = panel_bytes(g->dtype, g->k)
+	};
 
 	w.n_panels = ceil_div(g->n, PANEL_ROWS);
 	w.panels_each = panels_each(&w, g->m <= FEW, threads);

@@ -1,7 +1,9 @@
-/* gemm_int8: C[M,N] (+)= A·Wᵀ (+ bias + residual) in int8 arithmetic, W quantized in panels (quant/panels.h), A quantized row by row on the way.
+/* gemm_int8: C[M,N] (+)= A·Wᵀ (+ bias + residual) in int8 arithmetic, W quantized in panels (quant/panels.h), A
+ * quantized row by row on the way.
  *
- * A row of A becomes blocks of 32 s8 numbers with a scale each, products of integers are exact, and an output element is one chain over
- * ascending blocks: its bits depend neither on the number of rows nor on threads nor on the instruction set. */
+ * A row of A becomes blocks of 32 s8 numbers with a scale each, products of integers are exact, and an output element
+ * is one chain over ascending blocks: its bits depend neither on the number of rows nor on threads nor on the
+ * instruction set. */
 #ifndef KERNEL_GEMM_INT8_H
 #define KERNEL_GEMM_INT8_H
 
@@ -21,7 +23,8 @@ struct gemm_int8 {
 
 size_t gemm_int8_rows_bytes(size_t m, size_t k);
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g);
-/* n products, at most GEMM_TOGETHER, of the same A and rows, which are quantized once, as one list of items. Each has the bits that it has alone. */
+/* n products, at most GEMM_TOGETHER, of the same A and rows, which are quantized once, as one list of items. Each has
+ * the bits that it has alone. */
 void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n);
 
 #endif

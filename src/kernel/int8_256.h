@@ -1,7 +1,8 @@
 /* int8_256: the int8 product in vectors of 8 columns, two to a panel of 16, for instruction sets of 256 bits.
  *
- * Who includes it defines, before, how many ROWS a tile has, and anywhere block_sums: the integers of one block, the only part in which the sets
- * differ. They are exact, so all tables agree bit for bit. The f32 sums of a tile wait in the nearest cache. */
+ * Who includes it defines, before, how many ROWS a tile has, and anywhere block_sums: the integers of one block, the
+ * only part in which the sets differ. They are exact, so all tables agree bit for bit. The f32 sums of a tile wait in
+ * the nearest cache. */
 #include "kernel/kernels.h"
 
 #include <immintrin.h>
@@ -13,8 +14,10 @@
 
 enum { GROUPS = 8 /* of four numbers in a block */, HALVES = 2 /* vectors of 8 columns */ };
 
-/* n[i][h] = what the block of row i and columns 8h … 8h+7 comes to: Σ u·q, and of Q6_K Σ over both halves of scale·(Σ u·q − 32·Σ q); m ≤ ROWS. */
-INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES]);
+/* n[i][h] = what the block of row i and columns 8h … 8h+7 comes to: Σ u·q, and of Q6_K Σ over both halves of scale·(Σ
+ * u·q − 32·Σ q); m ≤ ROWS. */
+INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       __m256i n[ROWS][HALVES]);
 
 INLINE __m256i load(const uint8_t *p)
 {
@@ -32,9 +35,11 @@ INLINE __m256i bytes_8(const uint8_t *p)
 /* Minus 32·scale·Σ q of both halves of a block of Q6_K: what its numbers' zero comes to. */
 INLINE __m256i zeros_share(const uint8_t *b, const struct q8_block *x, const size_t h)
 {
-	__m256i pairs = _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
+	__m256i pairs =
+		_mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
 
-	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, four(x->half, 0))), 5);
+	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, four(x->half, 0))),
+	                         5);
 }
 
 INLINE __m256 f16_8(const uint8_t *p)
@@ -50,14 +55,17 @@ INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b,
 		*o = _mm256_setzero_ps();
 	} else if (panel_has_head(t)) {
 		*d = _mm256_mul_ps(*d, _mm256_cvtepi32_ps(bytes_8(b + 8 * h)));
-		*o = _mm256_mul_ps(f16_8(head + 2 * PANEL_ROWS + 16 * h), _mm256_cvtepi32_ps(bytes_8(b + PANEL_ROWS + 8 * h)));
+		*o = _mm256_mul_ps(f16_8(head + 2 * PANEL_ROWS + 16 * h),
+		                   _mm256_cvtepi32_ps(bytes_8(b + PANEL_ROWS + 8 * h)));
 		*o = _mm256_mul_ps(_mm256_set1_ps(-1), *o);
 	} else {
-		*o = panel_has_min(t) ? f16_8(b + 2 * PANEL_ROWS + 16 * h) : _mm256_mul_ps(_mm256_set1_ps(-panel_zero(t)), *d);
+		*o = panel_has_min(t) ? f16_8(b + 2 * PANEL_ROWS + 16 * h) :
+		                        _mm256_mul_ps(_mm256_set1_ps(-panel_zero(t)), *d);
 	}
 }
 
-INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *head, const uint8_t *b, float sum[ROWS][PANEL_ROWS])
+INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *head,
+                      const uint8_t *b, float sum[ROWS][PANEL_ROWS])
 {
 	__m256i n[ROWS][HALVES];
 
@@ -69,14 +77,17 @@ INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size
 		UNROLL(8)
 		for (size_t i = 0; i < m; i++) {
 			const struct q8_block *x = (const void *)(a + i * a_ld);
-			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(n[i][h])), s = _mm256_load_ps(sum[i] + 8 * h);
+			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(n[i][h])),
+			       s = _mm256_load_ps(sum[i] + 8 * h);
 			s = _mm256_fmadd_ps(d, p, s);
-			_mm256_store_ps(sum[i] + 8 * h, panel_has_halves(t) ? s : _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), s));
+			_mm256_store_ps(sum[i] + 8 * h,
+			                panel_has_halves(t) ? s : _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), s));
 		}
 	}
 }
 
-INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *panel, float *c, size_t ldc)
+INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld,
+                 const uint8_t *panel, float *c, size_t ldc)
 {
 	_Alignas(32) float sum[ROWS][PANEL_ROWS] = { 0 };
 
@@ -86,7 +97,8 @@ INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, co
 		memcpy(c + i * ldc, sum[i], n * sizeof(float));
 }
 
-INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c, size_t ldc)
+INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                  float *c, size_t ldc)
 {
 	for (; m >= ROWS; m -= ROWS, a += ROWS * a_ld, c += ROWS * ldc)
 		tile(t, ROWS, n, k / PANEL_BLOCK, a, a_ld, b, c, ldc);

@@ -73,9 +73,18 @@ static const struct isa isas[] = {
 	{ "ref", always, "nothing", { NULL } },
 #if defined(__x86_64__)
 	{ "avx2", has_avx2, "AVX2, FMA and F16C", { x86_avx2_install, x86_avx2_int8_install } },
-	{ "avxvnni", has_avxvnni, "AVX2, FMA, F16C and AVX-VNNI", { x86_avx2_install, x86_avx2_int8_install, x86_avxvnni_install } },
-	{ "avx512", has_avx512, "AVX-512 F, BW, VL and DQ", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install } },
-	{ "avx512vnni", has_avx512vnni, "AVX-512 F, BW, VL, DQ and VNNI", { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
+	{ "avxvnni",
+	  has_avxvnni,
+	  "AVX2, FMA, F16C and AVX-VNNI",
+	  { x86_avx2_install, x86_avx2_int8_install, x86_avxvnni_install } },
+	{ "avx512",
+	  has_avx512,
+	  "AVX-512 F, BW, VL and DQ",
+	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install } },
+	{ "avx512vnni",
+	  has_avx512vnni,
+	  "AVX-512 F, BW, VL, DQ and VNNI",
+	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
 #endif
 #if defined(__aarch64__)
 	{ "neon", has_neon, "Advanced SIMD", { arm_neon_install } },
@@ -149,7 +158,8 @@ const struct kernels *kernels_get(const char *name, struct err *e)
 			continue;
 		if (isas[i].usable())
 			return table(i);
-		err_set(e, "kernels '%s' need %s, which this processor lacks; it can use %s", name, isas[i].needs, names);
+		err_set(e, "kernels '%s' need %s, which this processor lacks; it can use %s", name, isas[i].needs,
+		        names);
 		return NULL;
 	}
 	err_set(e, "there are no kernels '%s' in this build (KUNGFU_ISA); this processor can use %s", name, names);

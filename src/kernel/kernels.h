@@ -1,11 +1,13 @@
 /* kernels: the arithmetic, as a table of function pointers per instruction set.
  *
- * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|neon forces one, and a set that this
- * processor cannot execute is refused with a sentence. The table is constant afterwards.
+ * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get
+ * chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|neon forces one, and a set that this processor cannot
+ * execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
- * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit). No libm in here: own exp, so that bits do not
- * depend on the C library. Pointers marked (in place) may be equal, otherwise buffers do not overlap. N rows, C row length. */
+ * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit).
+ * No libm in here: own exp, so that bits do not depend on the C library. Pointers marked (in place) may be equal,
+ * otherwise buffers do not overlap. N rows, C row length. */
 #ifndef KERNEL_KERNELS_H
 #define KERNEL_KERNELS_H
 
@@ -18,7 +20,14 @@
 
 struct adamw_step;
 
-enum { KERNEL_MR_MAX = 16, KERNEL_NR_MAX = 64, KERNEL_FEW = 3, KERNEL_Q8_BYTES = 44, KERNEL_SCORES = 64, KERNEL_SETS = 8 };
+enum {
+	KERNEL_MR_MAX = 16,
+	KERNEL_NR_MAX = 64,
+	KERNEL_FEW = 3,
+	KERNEL_Q8_BYTES = 44,
+	KERNEL_SCORES = 64,
+	KERNEL_SETS = 8
+};
 
 struct kernels {
 	const char *name;   /* "avx512" */
@@ -28,61 +37,84 @@ struct kernels {
 	 * b is a packed panel [k][nr], zero beyond n; C row stride ldc. Reads and writes only m×n of C. */
 	void (*gemm_tile)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
 	                  const float *b, float *c, size_t ldc, bool accumulate);
-	/* Panels for gemm_tile: out[k][nr] = w[j][k0 + k], j < n ≤ nr, zero for j ≥ n. w is rows of `dtype`, row_bytes apart;
-	 * for block types k0 and k are multiples of 16. This is y = x·Wᵀ. */
+	/* Panels for gemm_tile: out[k][nr] = w[j][k0 + k], j < n ≤ nr, zero for j ≥ n. w is rows of `dtype`, row_bytes
+	 * apart; for block types k0 and k are multiples of 16. This is y = x·Wᵀ. */
 	void (*pack_rows)(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out);
-	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. For block types j0 and n are multiples of 16. */
+	/* out[k][nr] = w[k][j0 + j], j < n ≤ nr, zero for j ≥ n: this is dx = dy·W. For block types j0 and n are
+	 * multiples of 16. */
 	void (*pack_cols)(enum dtype t, const void *w, size_t row_bytes, size_t k, size_t j0, size_t n, float *out);
 
-	/* The same from panels (quant/panels.h): w is the panel of column 0, j < n ≤ nr; k0 and k are multiples of 32. */
+	/* The same from panels (quant/panels.h): w is the panel of column 0, j < n ≤ nr; k0 and k are multiples of
+	 * 32. */
 	void (*pack_panels)(enum dtype t, const void *w, size_t panel_bytes, size_t n, size_t k0, size_t k, float *out);
-	/* gemm_tile with B from panels of F32 as they lie, nothing packed: b is number k = 0 of the panel of column 0. */
+	/* gemm_tile with B from panels of F32 as they lie, nothing packed: b is number k = 0 of the panel of column
+	 * 0. */
 	void (*panels_tile)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
 	                    const float *b, size_t panel_bytes, float *c, size_t ldc, bool accumulate);
-	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of gemm_tile, so the same bits. */
-	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t panel_bytes, float *c, size_t ldc);
+	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of
+	 * gemm_tile, so the same bits. */
+	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w,
+	                   size_t panel_bytes, float *c, size_t ldc);
 
-	/* C[m,n] += Σ_k a[i*a_ld + k]·w[k][j] for m ≤ KERNEL_FEW rows and any n, straight from rows of `t` (F32, F16, BF16, Q8_0), row_bytes apart. The same chain. */
-	void (*few_sums)(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w, size_t row_bytes, float *c, size_t ldc);
+	/* C[m,n] += Σ_k a[i*a_ld + k]·w[k][j] for m ≤ KERNEL_FEW rows and any n, straight from rows of `t` (F32, F16,
+	 * BF16, Q8_0), row_bytes apart. The same chain. */
+	void (*few_sums)(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w,
+	                 size_t row_bytes, float *c, size_t ldc);
 
-	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32 × s8 q, with x ≈ d·q,
-	 * d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of the first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
+	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32
+	 * × s8 q, with x ≈ d·q, d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of the
+	 * first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
 	void (*q8_row)(const float *x, size_t n, uint8_t *out);
-	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart. With i = Σ u·q, exact, each block does
-	 *     c = fma(m_j, s, fma(d_j, d·i, c))      Q6_K: i = Σ_halves scale·(Σ u·q − 32·half), c = fma(d_j, d·i, c)
-	 * in this very order, in ref too: all tables agree bit for bit. */
-	void (*q8_tile)(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc);
+	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart.
+	 * With i = Σ u·q, exact, each block does c = fma(m_j, s, fma(d_j, d·i, c))      Q6_K: i = Σ_halves scale·(Σ u·q
+	 * − 32·half), c = fma(d_j, d·i, c) in this very order, in ref too: all tables agree bit for bit. */
+	void (*q8_tile)(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel,
+	                float *c, size_t ldc);
 
 	float (*dot)(const float *a, const float *b, size_t n);
 	void (*axpy)(float *y, float a, const float *x, size_t n);            /* y += a·x */
 	void (*add)(float *y, const float *a, const float *b, size_t n);      /* y = a + b (in place) */
 	void (*scale)(float *y, const float *x, float a, size_t n);           /* y = a·x (in place) */
-	double (*sum_squares)(const float *x, size_t n);                      /* f32 lanes over 64 Ki pieces, summed in double, fixed order */
-	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum); /* y = exp(x − max) (in place), *sum = Σ y */
+	/* f32 lanes over 64 Ki pieces, summed in double, fixed order */
+	double (*sum_squares)(const float *x, size_t n);
+	/* y = exp(x − max) (in place), *sum = Σ y */
+	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum);
 	float (*max)(const float *x, size_t n);                               /* n ≥ 1 */
 
-	/* Attention's softmax on a tile of m rows of KERNEL_SCORES products q·k, one row after the other; scale > 0 makes scores of them. Where bit j of seen[i] is not set,
-	 * whatever stands there becomes 0. soften: most[i] grows to the row's largest score; where it grew, sum[i] and o's row of D numbers shrink with it;
-	 * s = exp(scale·s − most[i]), sum[i] += Σ s. soften_back: p = exp(scale·p − lse[i·lse_ld]); where ds is not NULL, ds = scale·(p·(ds − delta[i])). */
-	void (*soften)(size_t m, float *s, const uint64_t *seen, float scale, float *most, double *sum, float *o, size_t o_ld, size_t D);
-	void (*soften_back)(size_t m, float *p, const uint64_t *seen, float scale, const float *lse, size_t lse_ld, float *ds, const float *delta);
+	/* Attention's softmax on a tile of m rows of KERNEL_SCORES products q·k, one row after the other; scale > 0
+	 * makes scores of them. Where bit j of seen[i] is not set, whatever stands there becomes 0. soften: most[i]
+	 * grows to the row's largest score; where it grew, sum[i] and o's row of D numbers shrink with it; s =
+	 * exp(scale·s − most[i]), sum[i] += Σ s. soften_back: p = exp(scale·p − lse[i·lse_ld]); where ds is not NULL,
+	 * ds = scale·(p·(ds − delta[i])). */
+	void (*soften)(size_t m, float *s, const uint64_t *seen, float scale, float *most, double *sum, float *o,
+	               size_t o_ld, size_t D);
+	void (*soften_back)(size_t m, float *p, const uint64_t *seen, float scale, const float *lse, size_t lse_ld,
+	                    float *ds, const float *delta);
 
 	/* One row each. y may be x. */
 	float (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);           /* returns 1/rms */
 	/* dx (+)= …; dw += dy·x·r when dw is not NULL; g is scratch-free: see op_rmsnorm.c for the formula */
-	void (*rmsnorm_back)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, size_t n, bool accumulate);
-	void (*layernorm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd);
-	void (*layernorm_back)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, size_t n, bool accumulate);
+	void (*rmsnorm_back)(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd,
+	                     size_t n, bool accumulate);
+	void (*layernorm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
+	                  float *rstd);
+	void (*layernorm_back)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w,
+	                       float mean, float rstd, size_t n, bool accumulate);
 
 	void (*swiglu)(float *h, const float *gate, const float *up, size_t n);                     /* silu(gate)·up */
-	void (*swiglu_back)(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n); /* (dgate in gate or dh, dup in up: in place) */
-	void (*gelu)(float *y, const float *x, size_t n);                                           /* tanh form, GPT-2's gelu_new */
-	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);                    /* (in place over dy or x) */
+	/* (dgate in gate or dh, dup in up: in place) */
+	void (*swiglu_back)(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n);
+	/* tanh form, GPT-2's gelu_new */
+	void (*gelu)(float *y, const float *x, size_t n);
+	/* (in place over dy or x) */
+	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);
 
-	/* One head's vector of D at one position: pairs (i, i+D/2) or, interleaved, (2i, 2i+1); cs: [D/2] cos then [D/2] sin; sign −1 rotates back. (in place) */
+	/* One head's vector of D at one position: pairs (i, i+D/2) or, interleaved, (2i, 2i+1); cs: [D/2] cos then
+	 * [D/2] sin; sign −1 rotates back. (in place) */
 	void (*rope)(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign);
 
-	/* torch.optim.AdamW's order: w *= 1 − lr·decay; m, v; w −= step·m / (sqrt(v)·inv_sqrt_bias2 + eps), g used as g·g_scale. */
+	/* torch.optim.AdamW's order: w *= 1 − lr·decay; m, v; w −= step·m / (sqrt(v)·inv_sqrt_bias2 + eps), g used as
+	 * g·g_scale. */
 	void (*adamw)(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s);
 };
 

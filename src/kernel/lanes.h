@@ -1,7 +1,7 @@
 /* lanes: the kernels of every vector instruction set, written once over a handful of primitives.
  *
- * A file such as x86_avx2.c includes kernel/unroll.h, defines the primitives below, includes this text, and installs. The text is
- * compiled with that file's instruction set; everything in it is static. The primitives:
+ * A file such as x86_avx2.c includes kernel/unroll.h, defines the primitives below, includes this text, and installs.
+ * The text is compiled with that file's instruction set; everything in it is static. The primitives:
  *
  *     VEC, LANES           a vector of f32 and its length: 4, 8 or 16
  *     MR, NR               the micro-tile; NR a multiple of 16
@@ -16,11 +16,10 @@
  *     v_sum v_largest      over the lanes, by halves
  *     v_transpose(x)       x[i] lane j ↔ x[j] lane i, LANES vectors
  *     f16_one(p)           the f16 at p, as float
- *     struct run           16 integers; run_nibbles(p, shift), run_signed(p), run_fifth(q, bits): adds 16 where the bit is set,
- *                          run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3), bit_of_bytes(p, bit): 16 bits,
- *                          run_affine(q, d, m, out): d·q + m
- *     run_f16 run_bf16     (p, out): 16 numbers
- *     run_dwords           (p, shift, mask, out): 16 dwords, each shifted right and masked, as floats
+ *     struct run           16 integers; run_nibbles(p, shift), run_signed(p), run_fifth(q, bits): adds 16 where the bit
+ * is set, run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3), bit_of_bytes(p, bit): 16 bits, run_affine(q, d, m, out):
+ * d·q + m run_f16 run_bf16     (p, out): 16 numbers run_dwords           (p, shift, mask, out): 16 dwords, each shifted
+ * right and masked, as floats
  *
  * Sums over a row: four vectors by turns, then (s0 + s1) + (s2 + s3), then the lanes by halves. */
 
@@ -76,9 +75,10 @@ struct columns {
 	size_t step, next;
 };
 
-/* m rows × vs vectors, n columns in all. Rows are reached from every third by one stride: few pointers, one index register. */
-INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c,
-                 size_t ldc, bool accumulate)
+/* m rows × vs vectors, n columns in all. Rows are reached from every third by one stride: few pointers, one index
+ * register. */
+INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
+                 struct columns b, float *c, size_t ldc, bool accumulate)
 {
 	VEC s[MR][VECS], w[VECS];
 	const float *p[(MR + 2) / 3];
@@ -120,8 +120,8 @@ INLINE void tile(const size_t m, const size_t vs, size_t n, size_t k, const floa
 }
 
 /* The compiler makes one loop for each number of rows and of vectors. */
-INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c,
-                      size_t ldc, bool accumulate)
+INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
+                      struct columns b, float *c, size_t ldc, bool accumulate)
 {
 	UNROLL(16)
 	for (size_t i = 1; i <= MR; i++)
@@ -129,7 +129,8 @@ INLINE void tile_rows(const size_t vs, size_t m, size_t n, size_t k, const float
 			tile(i, vs, n, k, a, a_row, a_col, b, c, ldc, accumulate);
 }
 
-INLINE void tile_any(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b, float *c, size_t ldc, bool accumulate)
+INLINE void tile_any(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, struct columns b,
+                     float *c, size_t ldc, bool accumulate)
 {
 	size_t vs = (n + LANES - 1) / LANES;
 
@@ -139,16 +140,17 @@ INLINE void tile_any(size_t m, size_t n, size_t k, const float *a, size_t a_row,
 			tile_rows(v, m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
 }
 
-static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
-                      bool accumulate)
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                      float *c, size_t ldc, bool accumulate)
 {
 	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, NR, PANEL_ROWS }, c, ldc, accumulate);
 }
 
-static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t panel_bytes, float *c,
-                        size_t ldc, bool accumulate)
+static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                        size_t panel_bytes, float *c, size_t ldc, bool accumulate)
 {
-	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, PANEL_ROWS, panel_bytes / sizeof(float) }, c, ldc, accumulate);
+	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, PANEL_ROWS, panel_bytes / sizeof(float) }, c, ldc,
+	         accumulate);
 }
 
 /* --- runs of 16 numbers of any storage type --- */
@@ -163,8 +165,16 @@ INLINE uint16_t read_u16(const uint8_t *p)
 /* dtypes[t].bytes and .block as constants of the compiler. */
 INLINE size_t bytes_of(const enum dtype t)
 {
-	return t == DTYPE_F32 ? 4 : t == DTYPE_F16 || t == DTYPE_BF16 ? 2 : t == DTYPE_Q4_0 ? 18 : t == DTYPE_Q4_1 ? 20 : t == DTYPE_Q5_0 ? 22 :
-	       t == DTYPE_Q5_1 ? 24 : t == DTYPE_Q8_0 ? 34 : t == DTYPE_Q4_K ? 144 : t == DTYPE_Q5_K ? 176 : 210;
+	return t == DTYPE_F32                    ? 4 :
+	       t == DTYPE_F16 || t == DTYPE_BF16 ? 2 :
+	       t == DTYPE_Q4_0                   ? 18 :
+	       t == DTYPE_Q4_1                   ? 20 :
+	       t == DTYPE_Q5_0                   ? 22 :
+	       t == DTYPE_Q5_1                   ? 24 :
+	       t == DTYPE_Q8_0                   ? 34 :
+	       t == DTYPE_Q4_K                   ? 144 :
+	       t == DTYPE_Q5_K                   ? 176 :
+	                                           210;
 }
 
 INLINE size_t block_of(const enum dtype t)
@@ -192,15 +202,20 @@ INLINE void block_run(const enum dtype t, const uint8_t *row, size_t at, VEC out
 	else if (t == DTYPE_Q4_1)
 		run_affine(run_nibbles(b + 4, shift), f16_one(b), f16_one(b + 2), out);
 	else if (t == DTYPE_Q5_0)
-		run_affine(run_fifth(run_nibbles(b + 6, shift), read_u16(b + 2 + 2 * high)), f16_one(b), -16 * f16_one(b), out);
+		run_affine(run_fifth(run_nibbles(b + 6, shift), read_u16(b + 2 + 2 * high)), f16_one(b),
+		           -16 * f16_one(b), out);
 	else if (t == DTYPE_Q5_1)
-		run_affine(run_fifth(run_nibbles(b + 8, shift), read_u16(b + 4 + 2 * high)), f16_one(b), f16_one(b + 2), out);
+		run_affine(run_fifth(run_nibbles(b + 8, shift), read_u16(b + 4 + 2 * high)), f16_one(b), f16_one(b + 2),
+		           out);
 	else if (t == DTYPE_Q8_0)
 		run_affine(run_signed(b + 2 + QUANT_RUN * high), f16_one(b), 0, out);
 	else if (t == DTYPE_Q4_K)
 		k_affine(b, j, run_nibbles(b + 16 + j / 2 * 32 + in32, j_shift), out);
 	else if (t == DTYPE_Q5_K)
-		k_affine(b, j, run_fifth(run_nibbles(b + 48 + j / 2 * 32 + in32, j_shift), bit_of_bytes(b + 16 + in32, (int)j)), out);
+		k_affine(b, j,
+		         run_fifth(run_nibbles(b + 48 + j / 2 * 32 + in32, j_shift),
+		                   bit_of_bytes(b + 16 + in32, (int)j)),
+		         out);
 	else if (t == DTYPE_Q6_K) {
 		size_t half = in256 / 128, g = at % 128 / 32;
 		struct run q = run_nibbles(b + half * 64 + g % 2 * 32 + in32, g / 2 ? 4 : 0);
@@ -236,7 +251,8 @@ INLINE void run_read(const enum dtype t, const uint8_t *row, size_t at, size_t l
 /* --- panels --- */
 
 /* LANES columns of a panel from n ≤ LANES rows of w; numbers k0+q … of each. */
-INLINE void corner_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t at, size_t some, float *out)
+INLINE void corner_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t at, size_t some,
+                        float *out)
 {
 	VEC x[RUN_VECS][LANES], r[RUN_VECS];
 
@@ -265,11 +281,13 @@ INLINE void rows_pack(const enum dtype t, const uint8_t *w, size_t row_bytes, si
 		for (; q + QUANT_RUN <= k && rows == LANES; q += QUANT_RUN)
 			corner_pack(t, w, row_bytes, LANES, k0 + q, QUANT_RUN, out + q * NR + h);
 		for (; q < k; q += QUANT_RUN)
-			corner_pack(t, w, row_bytes, rows, k0 + q, k - q < QUANT_RUN ? k - q : QUANT_RUN, out + q * NR + h);
+			corner_pack(t, w, row_bytes, rows, k0 + q, k - q < QUANT_RUN ? k - q : QUANT_RUN,
+			            out + q * NR + h);
 	}
 }
 
-INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, size_t k, size_t j0, size_t n, float *out)
+INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, size_t k, size_t j0, size_t n,
+                      float *out)
 {
 	VEC r[RUN_VECS];
 
@@ -325,7 +343,8 @@ INLINE void run_bytes(const uint8_t *p, VEC out[RUN_VECS])
 }
 
 /* Scale and offset of a block's 16 columns, of K-quants; half: of numbers 16 … 31. */
-INLINE void headed_scales(const enum dtype t, const struct panel_block b, const size_t half, VEC d[RUN_VECS], VEC m[RUN_VECS])
+INLINE void headed_scales(const enum dtype t, const struct panel_block b, const size_t half, VEC d[RUN_VECS],
+                          VEC m[RUN_VECS])
 {
 	VEC scale[RUN_VECS], min[RUN_VECS];
 
@@ -338,12 +357,14 @@ INLINE void headed_scales(const enum dtype t, const struct panel_block b, const 
 	UNROLL(4)
 	for (size_t v = 0; v < RUN_VECS; v++) {
 		d[v] = v_mul(d[v], scale[v]);
-		m[v] = panel_has_halves(t) ? v_mul(v_set1(-panel_zero(t)), d[v]) : v_mul(v_set1(-1), v_mul(m[v], min[v]));
+		m[v] = panel_has_halves(t) ? v_mul(v_set1(-panel_zero(t)), d[v]) :
+		                             v_mul(v_set1(-1), v_mul(m[v], min[v]));
 	}
 }
 
 /* The scales that are wanted from number k of the block on, if others than before. */
-INLINE void panel_scales(const enum dtype t, const struct panel_block b, const size_t k, VEC d[RUN_VECS], VEC m[RUN_VECS])
+INLINE void panel_scales(const enum dtype t, const struct panel_block b, const size_t k, VEC d[RUN_VECS],
+                         VEC m[RUN_VECS])
 {
 	if (panel_plain_bytes(t) || (k != 0 && !(panel_has_halves(t) && k == QUANT_RUN)))
 		return;
@@ -361,7 +382,8 @@ INLINE void panel_scales(const enum dtype t, const struct panel_block b, const s
 }
 
 /* Number k of a block's 16 columns. */
-INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, const VEC d[RUN_VECS], const VEC m[RUN_VECS], VEC out[RUN_VECS])
+INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, const VEC d[RUN_VECS],
+                          const VEC m[RUN_VECS], VEC out[RUN_VECS])
 {
 	const size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
 	const bool high = panel_has_fifth(t) || panel_has_halves(t);
@@ -408,10 +430,11 @@ INLINE void panels_pack(const enum dtype t, const uint8_t *w, size_t bytes, size
 }
 
 /* m rows times P panels side by side: enough chains to hide an addition's latency. */
-INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_t n, size_t k, const float *x, size_t x_ld, const uint8_t *w, size_t bytes,
-                       float *c, size_t ldc)
+INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_t n, size_t k, const float *x,
+                       size_t x_ld, const uint8_t *w, size_t bytes, float *c, size_t ldc)
 {
-	VEC s[KERNEL_FEW][PANELS_AT_ONCE][RUN_VECS], d[PANELS_AT_ONCE][RUN_VECS], o[PANELS_AT_ONCE][RUN_VECS], y[RUN_VECS];
+	VEC s[KERNEL_FEW][PANELS_AT_ONCE][RUN_VECS], d[PANELS_AT_ONCE][RUN_VECS], o[PANELS_AT_ONCE][RUN_VECS],
+		y[RUN_VECS];
 
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
@@ -426,7 +449,8 @@ INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_
 		for (size_t j = 0; j < PANEL_BLOCK; j++)
 			UNROLL(4)
 			for (size_t p = 0; p < P; p++) {
-				panel_scales(t, (struct panel_block){ b.head + p * bytes, b.at + p * bytes }, j, d[p], o[p]);
+				panel_scales(t, (struct panel_block){ b.head + p * bytes, b.at + p * bytes }, j, d[p],
+			                     o[p]);
 				panel_numbers(t, b.at + p * bytes, j, d[p], o[p], y);
 				UNROLL(4)
 				for (size_t i = 0; i < m; i++)
@@ -441,14 +465,16 @@ INLINE void panels_dot(const enum dtype t, const size_t m, const size_t P, size_
 		for (size_t p = 0; p < P; p++)
 			UNROLL(4)
 			for (size_t v = 0; v < RUN_VECS; v++) {
-				size_t at = p * PANEL_ROWS + v * LANES, some = n < at ? 0 : n - at < LANES ? n - at : LANES;
+				size_t at = p * PANEL_ROWS + v * LANES, some = n < at         ? 0 :
+		                                                               n - at < LANES ? n - at :
+		                                                                                LANES;
 				if (some)
 					v_put(c + i * ldc + at, some, s[i][p][v]);
 			}
 }
 
-INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, const float *x, size_t x_ld, const uint8_t *w, size_t bytes, float *c,
-                        size_t ldc)
+INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, const float *x, size_t x_ld,
+                        const uint8_t *w, size_t bytes, float *c, size_t ldc)
 {
 	const size_t P = m == 1 ? PANELS_AT_ONCE : (PANELS_AT_ONCE + 1) / 2, step = P * PANEL_ROWS;
 
@@ -468,7 +494,8 @@ static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, siz
 	}
 }
 
-static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t bytes, float *c, size_t ldc)
+static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w,
+                       size_t bytes, float *c, size_t ldc)
 {
 	switch (t * 4 + m) {
 #define X(T) \
@@ -484,8 +511,8 @@ static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *
 /* --- a few rows times a matrix as it is stored: lanes are its columns --- */
 
 /* m rows, P runs of columns from j, of which n are wanted. */
-INLINE void sums_of(const enum dtype t, const size_t m, const size_t P, size_t j, size_t n, size_t k, const float *a, size_t a_ld, const uint8_t *w,
-                    size_t row_bytes, float *c, size_t ldc)
+INLINE void sums_of(const enum dtype t, const size_t m, const size_t P, size_t j, size_t n, size_t k, const float *a,
+                    size_t a_ld, const uint8_t *w, size_t row_bytes, float *c, size_t ldc)
 {
 	VEC s[KERNEL_FEW][4 * RUN_VECS], y[RUN_VECS];
 
@@ -502,7 +529,8 @@ INLINE void sums_of(const enum dtype t, const size_t m, const size_t P, size_t j
 			for (size_t v = 0; v < RUN_VECS; v++)
 				UNROLL(4)
 				for (size_t i = 0; i < m; i++)
-					s[i][p * RUN_VECS + v] = v_fma(v_set1(a[i * a_ld + q]), y[v], s[i][p * RUN_VECS + v]);
+					s[i][p * RUN_VECS + v] =
+						v_fma(v_set1(a[i * a_ld + q]), y[v], s[i][p * RUN_VECS + v]);
 		}
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
@@ -512,7 +540,8 @@ INLINE void sums_of(const enum dtype t, const size_t m, const size_t P, size_t j
 				v_put(c + i * ldc + j + v * LANES, lanes_of(n, v), s[i][v]);
 }
 
-INLINE void sums(const enum dtype t, const size_t m, size_t n, size_t k, const float *a, size_t a_ld, const uint8_t *w, size_t row_bytes, float *c, size_t ldc)
+INLINE void sums(const enum dtype t, const size_t m, size_t n, size_t k, const float *a, size_t a_ld, const uint8_t *w,
+                 size_t row_bytes, float *c, size_t ldc)
 {
 	const size_t step = PANELS_AT_ONCE * QUANT_RUN;
 	size_t j = 0;
@@ -523,7 +552,8 @@ INLINE void sums(const enum dtype t, const size_t m, size_t n, size_t k, const f
 		sums_of(t, m, 1, j, n - j < QUANT_RUN ? n - j : QUANT_RUN, k, a, a_ld, w, row_bytes, c, ldc);
 }
 
-static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w, size_t row_bytes, float *c, size_t ldc)
+static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w,
+                     size_t row_bytes, float *c, size_t ldc)
 {
 	switch (t * 4 + m) {
 #define X(T) \
@@ -639,7 +669,8 @@ INLINE VEC seen_or(const bool whole, uint64_t word, const size_t v, VEC x, VEC o
 }
 
 /* NaN among the scores does not enter the largest, but its exponential and the sum. */
-INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, float *most, double *sum, float *o, size_t D)
+INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, float *most, double *sum, float *o,
+                       size_t D)
 {
 	VEC x[SCORE_VECS], largest = v_set1(*most), total = v_zero();
 
@@ -664,7 +695,8 @@ INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, floa
 	*sum += v_sum(total);
 }
 
-static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld, size_t D)
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld,
+                   size_t D)
 {
 	for (size_t i = 0; i < m; i++, s += KERNEL_SCORES)
 		if (~seen[i])
@@ -673,7 +705,8 @@ static void soften(size_t m, float *s, const uint64_t *seen, float by, float *mo
 			soften_row(true, s, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
 }
 
-INLINE void soften_back_row(const bool whole, const bool down, float *p, uint64_t word, float by, float lse, float *ds, float delta)
+INLINE void soften_back_row(const bool whole, const bool down, float *p, uint64_t word, float by, float lse, float *ds,
+                            float delta)
 {
 	UNROLL(16)
 	for (size_t v = 0; v < SCORE_VECS; v++) {
@@ -681,11 +714,14 @@ INLINE void soften_back_row(const bool whole, const bool down, float *p, uint64_
 		VEC x = seen_or(whole, word, v, v_exp(v_sub(v_mul(v_load(p + at), v_set1(by)), v_set1(lse))), v_zero());
 		v_store(p + at, x);
 		if (down)
-			v_store(ds + at, seen_or(whole, word, v, v_mul(v_set1(by), v_mul(x, v_sub(v_load(ds + at), v_set1(delta)))), v_zero()));
+			v_store(ds + at,
+			        seen_or(whole, word, v,
+			                v_mul(v_set1(by), v_mul(x, v_sub(v_load(ds + at), v_set1(delta)))), v_zero()));
 	}
 }
 
-static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds, const float *delta)
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds,
+                        const float *delta)
 {
 	for (size_t i = 0; i < m; i++, p += KERNEL_SCORES, lse += lse_ld) {
 		if (!ds)
@@ -708,7 +744,8 @@ static float rmsnorm(float *y, const float *x, const float *w, size_t n, float e
 	return r;
 }
 
-static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, size_t n, bool accumulate)
+static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float rstd, size_t n,
+                         bool accumulate)
 {
 	VEC s = v_zero(), r = v_set1(rstd);
 
@@ -723,7 +760,8 @@ static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, 
 	);
 }
 
-static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd)
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
+                      float *rstd)
 {
 	VEC s = v_zero(), square = v_zero();
 
@@ -742,8 +780,8 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
 	);
 }
 
-static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float rstd, size_t n,
-                           bool accumulate)
+static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean,
+                           float rstd, size_t n, bool accumulate)
 {
 	VEC sum = v_zero(), product = v_zero(), m = v_set1(mean), r = v_set1(rstd);
 
@@ -821,16 +859,15 @@ static void rope(float *y, const float *x, const float *cs, size_t D, bool inter
 		}
 		return;
 	}
-	EACH(half,
-		VEC a = v_get(x + i, c), b = v_get(x + half + i, c), co = v_get(cs + i, c), si = v_mul(v_set1(sign), v_get(cs + half + i, c));
-		v_put(y + i, c, v_fnma(b, si, v_mul(a, co)));
-		v_put(y + half + i, c, v_fma(a, si, v_mul(b, co)));
-	);
+	EACH(half, VEC a = v_get(x + i, c), b = v_get(x + half + i, c), co = v_get(cs + i, c),
+	     si = v_mul(v_set1(sign), v_get(cs + half + i, c));
+	     v_put(y + i, c, v_fnma(b, si, v_mul(a, co))); v_put(y + half + i, c, v_fma(a, si, v_mul(b, co))););
 }
 
 static void adamw(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s)
 {
-	VEC rest1 = v_set1(s->rest1), rest2 = v_set1(s->rest2), beta2 = v_set1(s->beta2), eps = v_set1(s->eps), shrink = v_set1(s->shrink);
+	VEC rest1 = v_set1(s->rest1), rest2 = v_set1(s->rest2), beta2 = v_set1(s->beta2), eps = v_set1(s->eps),
+	    shrink = v_set1(s->shrink);
 	VEC step = v_set1(s->step), bias2 = v_set1(s->inv_sqrt_bias2), g_scale = v_set1(s->g_scale);
 
 	EACH(n,
@@ -849,12 +886,36 @@ static void lanes_install(struct kernels *k)
 	struct kernels below = *k;
 
 	*k = (struct kernels){
-		.name = below.name, .mr = MR, .nr = NR,
-		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
-		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .few_sums = few_sums, .q8_row = below.q8_row, .q8_tile = below.q8_tile,
-		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
-		.soften = soften, .soften_back = soften_back,
-		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
-		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
+		.name = below.name,
+		.mr = MR,
+		.nr = NR,
+		.gemm_tile = gemm_tile,
+		.pack_rows = pack_rows,
+		.pack_cols = pack_cols,
+		.pack_panels = pack_panels,
+		.panels_tile = panels_tile,
+		.panel_rows = panel_rows,
+		.few_sums = few_sums,
+		.q8_row = below.q8_row,
+		.q8_tile = below.q8_tile,
+		.dot = dot,
+		.axpy = axpy,
+		.add = add,
+		.scale = scale,
+		.sum_squares = sum_squares,
+		.exp_sum = exp_sum,
+		.max = max,
+		.soften = soften,
+		.soften_back = soften_back,
+		.rmsnorm = rmsnorm,
+		.rmsnorm_back = rmsnorm_back,
+		.layernorm = layernorm,
+		.layernorm_back = layernorm_back,
+		.swiglu = swiglu,
+		.swiglu_back = swiglu_back,
+		.gelu = gelu,
+		.gelu_back = gelu_back,
+		.rope = rope,
+		.adamw = adamw,
 	};
 }

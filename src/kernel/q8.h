@@ -27,19 +27,20 @@ static inline int q8_four(const void *a, size_t g)
 
 /* The slot q8_tile, from a function for each format that `tiles` is compiled as. */
 #define Q8_TILE(tiles) \
-static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc) \
-{ \
-	switch (t) { \
-	case DTYPE_Q4_0: tiles(DTYPE_Q4_0, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q4_1: tiles(DTYPE_Q4_1, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break; \
-	case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break; \
-	default: BUG("no int8 product with dtype %d", (int)t); \
-	} \
-}
+	static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, \
+	                    const void *panel, float *c, size_t ldc) \
+	{ \
+		switch (t) { \
+		case DTYPE_Q4_0: tiles(DTYPE_Q4_0, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q4_1: tiles(DTYPE_Q4_1, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q5_0: tiles(DTYPE_Q5_0, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q5_1: tiles(DTYPE_Q5_1, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q8_0: tiles(DTYPE_Q8_0, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break; \
+		default: BUG("no int8 product with dtype %d", (int)t); \
+		} \
+	}
 
 #endif

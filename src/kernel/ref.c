@@ -1,8 +1,8 @@
 /* ref: every kernel in plain C, slot by slot; the judge of the other tables.
  *
  * Nothing here is clever. gemm_tile adds rounded products one after another in ascending k, starting from C or
- * from zero; sums over a row are taken in double and rounded once, so a faster table may differ by its own rounding only.
- * Formulas stand at the functions. */
+ * from zero; sums over a row are taken in double and rounded once, so a faster table may differ by its own rounding
+ * only. Formulas stand at the functions. */
 #include "kernel/kernels.h"
 
 #include <math.h>
@@ -42,8 +42,8 @@ float vec_tanhf(float x)
 
 /* --- gemm --- */
 
-static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, float *c, size_t ldc,
-                      bool accumulate)
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                      float *c, size_t ldc, bool accumulate)
 {
 	for (size_t i = 0; i < m; i++) {
 		float sum[NR] = { 0 };
@@ -96,14 +96,15 @@ static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, siz
 		}
 }
 
-static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b, size_t bytes, float *c, size_t ldc,
-                        bool accumulate)
+static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                        size_t bytes, float *c, size_t ldc, bool accumulate)
 {
 	(void)bytes; /* NR is one panel */
 	gemm_tile(m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
 }
 
-static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w, size_t bytes, float *c, size_t ldc)
+static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w,
+                       size_t bytes, float *c, size_t ldc)
 {
 	float b[PANEL_BLOCK * NR];
 
@@ -117,7 +118,8 @@ static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *
 	}
 }
 
-static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w, size_t row_bytes, float *c, size_t ldc)
+static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w,
+                     size_t row_bytes, float *c, size_t ldc)
 {
 	float run[RUN];
 
@@ -179,7 +181,8 @@ static void q8_add(enum dtype t, const uint8_t *panel, size_t block, size_t j, c
 		*c = fmaf(w.m, a->s, *c);
 }
 
-static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel, float *c, size_t ldc)
+static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel,
+                    float *c, size_t ldc)
 {
 	size_t blocks = k / PANEL_BLOCK;
 
@@ -187,7 +190,8 @@ static void q8_tile(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a
 		for (size_t j = 0; j < n; j++) {
 			c[i * ldc + j] = 0;
 			for (size_t b = 0; b < blocks; b++)
-				q8_add(t, panel, b, j, (const void *)(a + i * a_ld + b * KERNEL_Q8_BYTES), &c[i * ldc + j]);
+				q8_add(t, panel, b, j, (const void *)(a + i * a_ld + b * KERNEL_Q8_BYTES),
+				       &c[i * ldc + j]);
 		}
 }
 
@@ -279,13 +283,15 @@ static void soften_row(float *s, uint64_t word, float by, float *most, double *s
 	}
 }
 
-static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld, size_t D)
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld,
+                   size_t D)
 {
 	for (size_t i = 0; i < m; i++)
 		soften_row(s + i * KERNEL_SCORES, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
 }
 
-static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds, const float *delta)
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds,
+                        const float *delta)
 {
 	for (size_t at = 0; at < m * KERNEL_SCORES; at++) {
 		size_t i = at / KERNEL_SCORES;
@@ -312,7 +318,8 @@ static float rmsnorm(float *y, const float *x, const float *w, size_t n, float e
 }
 
 /* With g = dy·w and x̂ = x·r: dx = r·(g − x̂·mean(g·x̂)); dw += dy·x̂. */
-static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float r, size_t n, bool accumulate)
+static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, const float *w, float r, size_t n,
+                         bool accumulate)
 {
 	double sum = 0;
 
@@ -328,7 +335,8 @@ static void rmsnorm_back(float *dx, float *dw, const float *dy, const float *x, 
 }
 
 /* r = 1/sqrt(mean((x − mean)²) + eps); y = (x − mean)·r·w + b; b may be NULL. */
-static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean, float *rstd)
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps, float *mean,
+                      float *rstd)
 {
 	double sum = 0, square = 0;
 
@@ -344,9 +352,10 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
 	*rstd = r;
 }
 
-/* With g = dy·w and x̂ = (x − mean)·r: dx = r·(g − mean(g) − x̂·mean(g·x̂)); dw += dy·x̂; db += dy. dw and db may be NULL. */
-static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean, float r, size_t n,
-                           bool accumulate)
+/* With g = dy·w and x̂ = (x − mean)·r: dx = r·(g − mean(g) − x̂·mean(g·x̂)); dw += dy·x̂; db += dy. dw and db may be
+ * NULL. */
+static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean,
+                           float r, size_t n, bool accumulate)
 {
 	double sum = 0, product = 0;
 
@@ -431,12 +440,36 @@ static void adamw(float *w, const float *g, float *m, float *v, size_t n, const 
 void ref_install(struct kernels *k)
 {
 	*k = (struct kernels){
-		.name = "ref", .mr = MR, .nr = NR,
-		.gemm_tile = gemm_tile, .pack_rows = pack_rows, .pack_cols = pack_cols,
-		.pack_panels = pack_panels, .panels_tile = panels_tile, .panel_rows = panel_rows, .few_sums = few_sums, .q8_row = q8_row, .q8_tile = q8_tile,
-		.dot = dot, .axpy = axpy, .add = add, .scale = scale, .sum_squares = sum_squares, .exp_sum = exp_sum, .max = max,
-		.soften = soften, .soften_back = soften_back,
-		.rmsnorm = rmsnorm, .rmsnorm_back = rmsnorm_back, .layernorm = layernorm, .layernorm_back = layernorm_back,
-		.swiglu = swiglu, .swiglu_back = swiglu_back, .gelu = gelu, .gelu_back = gelu_back, .rope = rope, .adamw = adamw,
+		.name = "ref",
+		.mr = MR,
+		.nr = NR,
+		.gemm_tile = gemm_tile,
+		.pack_rows = pack_rows,
+		.pack_cols = pack_cols,
+		.pack_panels = pack_panels,
+		.panels_tile = panels_tile,
+		.panel_rows = panel_rows,
+		.few_sums = few_sums,
+		.q8_row = q8_row,
+		.q8_tile = q8_tile,
+		.dot = dot,
+		.axpy = axpy,
+		.add = add,
+		.scale = scale,
+		.sum_squares = sum_squares,
+		.exp_sum = exp_sum,
+		.max = max,
+		.soften = soften,
+		.soften_back = soften_back,
+		.rmsnorm = rmsnorm,
+		.rmsnorm_back = rmsnorm_back,
+		.layernorm = layernorm,
+		.layernorm_back = layernorm_back,
+		.swiglu = swiglu,
+		.swiglu_back = swiglu_back,
+		.gelu = gelu,
+		.gelu_back = gelu_back,
+		.rope = rope,
+		.adamw = adamw,
 	};
 }

@@ -1,4 +1,5 @@
-/* unroll: loops over registers. Such a loop must vanish, or its vectors would live in memory; gcc and clang are asked differently. */
+/* unroll: loops over registers. Such a loop must vanish, or its vectors would live in memory; gcc and clang are asked
+ * differently. */
 #ifndef KERNEL_UNROLL_H
 #define KERNEL_UNROLL_H
 

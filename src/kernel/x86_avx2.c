@@ -50,7 +50,8 @@ INLINE VEC v_first(VEC v, size_t n)
 
 INLINE VEC v_seen(uint32_t bits, VEC v, VEC other)
 {
-	__m256i at = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), at), at);
+	__m256i at = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128),
+		set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), at), at);
 
 	return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(set));
 }
@@ -67,7 +68,8 @@ INLINE VEC v_copysign(VEC magnitude, VEC sign)
 
 INLINE VEC v_shift_exponent(VEC p, VEC n)
 {
-	return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
+	return _mm256_castsi256_ps(
+		_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
 }
 
 INLINE float v_sum(VEC v)
@@ -130,7 +132,8 @@ INLINE struct run run_masked(const uint8_t *p, int shift, int mask)
 	__m128i by = _mm_cvtsi32_si128(shift);
 	__m256i m = _mm256_set1_epi32(mask);
 
-	return (struct run){ { _mm256_and_si256(_mm256_srl_epi32(bytes8(p), by), m), _mm256_and_si256(_mm256_srl_epi32(bytes8(p + 8), by), m) } };
+	return (struct run){ { _mm256_and_si256(_mm256_srl_epi32(bytes8(p), by), m),
+		               _mm256_and_si256(_mm256_srl_epi32(bytes8(p + 8), by), m) } };
 }
 
 INLINE struct run run_nibbles(const uint8_t *p, int shift)
@@ -140,12 +143,14 @@ INLINE struct run run_nibbles(const uint8_t *p, int shift)
 
 INLINE struct run run_signed(const uint8_t *p)
 {
-	return (struct run){ { _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)), _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8))) } };
+	return (struct run){ { _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)),
+		               _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8))) } };
 }
 
 INLINE __m256i fifth(__m256i q, int bits)
 {
-	__m256i at = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits), at), at);
+	__m256i at = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128),
+		set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits), at), at);
 
 	return _mm256_or_si256(q, _mm256_and_si256(set, _mm256_set1_epi32(16)));
 }
@@ -159,7 +164,8 @@ INLINE struct run run_pairs(struct run r, const uint8_t *p, int shift)
 {
 	struct run x = run_masked(p, shift, 3);
 
-	return (struct run){ { _mm256_or_si256(r.q[0], _mm256_slli_epi32(x.q[0], 4)), _mm256_or_si256(r.q[1], _mm256_slli_epi32(x.q[1], 4)) } };
+	return (struct run){ { _mm256_or_si256(r.q[0], _mm256_slli_epi32(x.q[0], 4)),
+		               _mm256_or_si256(r.q[1], _mm256_slli_epi32(x.q[1], 4)) } };
 }
 
 INLINE uint16_t bit_of_bytes(const uint8_t *p, int bit)
@@ -195,7 +201,8 @@ INLINE void run_f16(const uint8_t *p, VEC out[2])
 INLINE void run_bf16(const uint8_t *p, VEC out[2])
 {
 	for (int v = 0; v < 2; v++)
-		out[v] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 16 * v))), 16));
+		out[v] = _mm256_castsi256_ps(
+			_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + 16 * v))), 16));
 }
 
 #include "kernel/lanes.h"

@@ -1,9 +1,10 @@
 /* x86_avx2_int8: the int8 kernels for AVX2 without VNNI.
  *
- * vpmaddubsw multiplies u8 by s8 and adds pairs in 16 bits with saturation, so the unsigned side is taken by halves of a byte: u = low + 16·high.
- * Either half is at most 15 and an activation at most 127 in magnitude: the 16 products that a lane collects over a block stay within
- * 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need the low half alone, which is why they are the fastest. Q6_K's sums are
- * of half a block, 8·15·127, and its scales (16 times them, of the high half: |16·scale| ≤ 2,048) widen them.
+ * vpmaddubsw multiplies u8 by s8 and adds pairs in 16 bits with saturation, so the unsigned side is taken by halves of
+ * a byte: u = low + 16·high. Either half is at most 15 and an activation at most 127 in magnitude: the 16 products that
+ * a lane collects over a block stay within 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need
+ * the low half alone, which is why they are the fastest. Q6_K's sums are of half a block, 8·15·127, and its scales (16
+ * times them, of the high half: |16·scale| ≤ 2,048) widen them.
  *
  * A tile is 4 rows × 16 columns: 8 sums of 16 bits. */
 enum { ROWS = 4 };
@@ -28,9 +29,10 @@ INLINE __m256i half_byte(const enum dtype t, const uint8_t *b, const unsigned g,
 	return _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), low);
 }
 
-/* n[i][h] = Σ over groups from … to−1 of the half bytes times activations, in 16 bits: the dword of a column holds two parts of it. */
-INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, const unsigned from, const unsigned to,
-                       const bool high, __m256i n[ROWS][HALVES])
+/* n[i][h] = Σ over groups from … to−1 of the half bytes times activations, in 16 bits: the dword of a column holds two
+ * parts of it. */
+INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       const unsigned from, const unsigned to, const bool high, __m256i n[ROWS][HALVES])
 {
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
@@ -54,7 +56,8 @@ INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 }
 
 /* n[i][h] = Σ u·q of the block. */
-INLINE void whole_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+INLINE void whole_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       __m256i n[ROWS][HALVES])
 {
 	__m256i high[ROWS][HALVES], one = _mm256_set1_epi16(1), sixteen = _mm256_set1_epi16(16);
 	const bool both = panel_is_byte(t) || panel_has_fifth(t);
@@ -79,7 +82,8 @@ INLINE __m256i twice(__m256i x)
 }
 
 /* n[i][h] = Σ over both halves of the block of scale·(Σ u·q − 32·Σ q): the scales are what widens the sums. Q6_K. */
-INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                        __m256i n[ROWS][HALVES])
 {
 	__m256i part[ROWS][HALVES];
 
@@ -103,7 +107,8 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	}
 }
 
-INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       __m256i n[ROWS][HALVES])
 {
 	if (panel_has_halves(t))
 		scaled_sums(t, m, a, a_ld, b, n);
@@ -154,11 +159,13 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 			q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
 		/* Packing works within halves of the vector; the dwords are put in order afterwards. */
 		__m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-		_mm256_storeu_si256((__m256i *)b->q, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+		_mm256_storeu_si256((__m256i *)b->q,
+		                    _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
 		b->d = most / 127;
 		UNROLL(2)
 		for (int i = 0; i < 2; i++)
-			b->half[i] = (int16_t)_mm256_cvtsi256_si32(by_halves(_mm256_add_epi32(q[2 * i], q[2 * i + 1]), false));
+			b->half[i] = (int16_t)_mm256_cvtsi256_si32(
+				by_halves(_mm256_add_epi32(q[2 * i], q[2 * i + 1]), false));
 		b->s = b->d * (float)(b->half[0] + b->half[1]);
 	}
 }

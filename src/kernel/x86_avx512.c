@@ -62,7 +62,8 @@ INLINE VEC v_copysign(VEC magnitude, VEC sign)
 
 INLINE VEC v_shift_exponent(VEC p, VEC n)
 {
-	return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
+	return _mm512_castsi512_ps(
+		_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
 }
 
 INLINE float v_sum(VEC v)
@@ -81,7 +82,8 @@ INLINE float v_largest(VEC v)
 	return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* Pairs, fours, then quarters of the vector twice: after the second step x[4g + c] holds, in its quarter q, rows 4g … 4g+3 of column 4q + c. */
+/* Pairs, fours, then quarters of the vector twice: after the second step x[4g + c] holds, in its quarter q, rows 4g …
+ * 4g+3 of column 4q + c. */
 INLINE void v_transpose(VEC x[LANES])
 {
 	VEC y[LANES];

@@ -1,8 +1,8 @@
 /* x86_avx512vnni: the int8 kernels for AVX-512 with VNNI.
  *
- * vpdpbusd multiplies 4 unsigned by 4 signed bytes a lane and adds to 32 bits without saturation: panels are the unsigned side, a broadcast of
- * four activations the signed one. A block is 8 such steps. A tile is 8 rows: the block's 8 vectors, expanded once, two vectors of scales
- * and 8 sums stay in registers. */
+ * vpdpbusd multiplies 4 unsigned by 4 signed bytes a lane and adds to 32 bits without saturation: panels are the
+ * unsigned side, a broadcast of four activations the signed one. A block is 8 such steps. A tile is 8 rows: the block's
+ * 8 vectors, expanded once, two vectors of scales and 8 sums stay in registers. */
 #include "kernel/kernels.h"
 
 #include <immintrin.h>
@@ -64,7 +64,8 @@ INLINE __m512i bytes_16(const uint8_t *p)
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
-/* What a block's 16 columns have beside their numbers: number = d·u + m; of Q6_K d·scale·(u − 32), pairs: both scales in 16 bits. */
+/* What a block's 16 columns have beside their numbers: number = d·u + m; of Q6_K d·scale·(u − 32), pairs: both scales
+ * in 16 bits. */
 struct scales {
 	__m512 d, m;
 	__m512i scale[2], pairs;
@@ -83,13 +84,15 @@ INLINE struct scales scales_of(const enum dtype t, const uint8_t *head, const ui
 		s.m = _mm512_mul_ps(f16_16(head + 2 * PANEL_ROWS), _mm512_cvtepi32_ps(bytes_16(b + PANEL_ROWS)));
 		s.m = _mm512_mul_ps(_mm512_set1_ps(-1), s.m);
 	} else {
-		s.m = panel_has_min(t) ? f16_16(b + 2 * PANEL_ROWS) : _mm512_mul_ps(_mm512_set1_ps(-panel_zero(t)), s.d);
+		s.m = panel_has_min(t) ? f16_16(b + 2 * PANEL_ROWS) :
+		                         _mm512_mul_ps(_mm512_set1_ps(-panel_zero(t)), s.d);
 	}
 	return s;
 }
 
 /* c and the block's share: groups 0 … 3 are the first half. */
-INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struct scales *w, const struct q8_block *x, __m512 c)
+INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struct scales *w, const struct q8_block *x,
+                        __m512 c)
 {
 	__m512i n = _mm512_setzero_si512(), second = n;
 
@@ -108,8 +111,8 @@ INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struc
 	return panel_has_halves(t) ? c : _mm512_fmadd_ps(w->m, _mm512_set1_ps(x->s), c);
 }
 
-INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t blocks, const uint8_t *a, size_t a_ld, const uint8_t *panel, float *c,
-                 size_t ldc)
+INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t blocks, const uint8_t *a, size_t a_ld,
+                 const uint8_t *panel, float *c, size_t ldc)
 {
 	__m512 sum[ROWS];
 
@@ -130,7 +133,8 @@ INLINE void tile(const enum dtype t, const size_t m, __mmask16 columns, size_t b
 		_mm512_mask_storeu_ps(c + i * ldc, columns, sum[i]);
 }
 
-INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b, float *c, size_t ldc)
+INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                  float *c, size_t ldc)
 {
 	__mmask16 columns = (__mmask16)((1u << n) - 1);
 
@@ -159,8 +163,9 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 	for (size_t at = 0; at < n; at += PANEL_BLOCK, out += KERNEL_Q8_BYTES) {
 		struct q8_block *b = (void *)out;
 		__m512 v0 = _mm512_loadu_ps(x + at), v1 = _mm512_loadu_ps(x + at + 16);
-		unsigned bits = _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v0), magnitude),
-		                                                         _mm512_and_si512(_mm512_castps_si512(v1), magnitude)));
+		unsigned bits =
+			_mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v0), magnitude),
+		                                                 _mm512_and_si512(_mm512_castps_si512(v1), magnitude)));
 		float most;
 		memcpy(&most, &bits, sizeof(most));
 		if (most < Q8_NOTHING) {

@@ -1,7 +1,8 @@
 /* x86_avxvnni: the int8 product for AVX2 with VNNI in 256 bits, which processors without AVX-512 have too.
  *
- * vpdpbusd multiplies 4 unsigned by 4 signed bytes a lane and adds to 32 bits without saturation, so no byte is taken by halves: half to a quarter of
- * what AVX2 alone takes. A tile is 6 rows × 16 columns: 12 sums, two vectors of weights, one of activations. */
+ * vpdpbusd multiplies 4 unsigned by 4 signed bytes a lane and adds to 32 bits without saturation, so no byte is taken
+ * by halves: half to a quarter of what AVX2 alone takes. A tile is 6 rows × 16 columns: 12 sums, two vectors of
+ * weights, one of activations. */
 enum { ROWS = 6 };
 
 #include "kernel/int8_256.h"
@@ -28,8 +29,8 @@ INLINE __m256i numbers(const enum dtype t, const uint8_t *b, const unsigned g, c
 }
 
 /* n[i][h] = Σ u·q over the groups from … to−1. */
-INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, const unsigned from, const unsigned to,
-                       __m256i n[ROWS][HALVES])
+INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       const unsigned from, const unsigned to, __m256i n[ROWS][HALVES])
 {
 	UNROLL(8)
 	for (size_t i = 0; i < m; i++)
@@ -46,7 +47,8 @@ INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 	}
 }
 
-INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b, __m256i n[ROWS][HALVES])
+INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                       __m256i n[ROWS][HALVES])
 {
 	__m256i part[ROWS][HALVES];
 

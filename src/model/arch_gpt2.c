@@ -4,7 +4,8 @@
  *     x += Wo·attention(q, k, v) + bo      [q k v] = Wqkv·n(x) + bqkv      n: LayerNorm
  *     x += Wdown·gelu(Wup·n(x) + bup) + bdown
  *
- * Hugging Face stores the four matrices of a block as [in][out]. The dropout that the original was trained with is not applied. */
+ * Hugging Face stores the four matrices of a block as [in][out]. The dropout that the original was trained with is not
+ * applied. */
 #include "model/config.h"
 #include "model/graph.h"
 
@@ -38,11 +39,15 @@ static int gpt2_config_hf(struct config *c, const json_t *j, const char *where, 
 	static const char *const gelu[] = { "gelu_new", "gelu_pytorch_tanh", NULL };
 	bool scaled, by_layer;
 
-	if (config_int(j, "n_layer", 12, &c->n_layers, where, e) < 0 || config_int(j, "n_embd", 768, &c->C, where, e) < 0 ||
-	    config_int(j, "n_head", 12, &c->H, where, e) < 0 || config_int(j, "vocab_size", 50257, &c->V, where, e) < 0 ||
-	    config_int(j, "n_positions", 1024, &c->n_ctx, where, e) < 0 || config_int(j, "n_inner", 4 * c->C, &c->F, where, e) < 0 ||
-	    config_real(j, "layer_norm_epsilon", 1e-5, &c->norm_eps, where, e) < 0 || config_word(j, "activation_function", gelu, where, e) < 0 ||
-	    config_flag(j, "tie_word_embeddings", true, &c->tied, where, e) < 0 || config_flag(j, "scale_attn_weights", true, &scaled, where, e) < 0 ||
+	if (config_int(j, "n_layer", 12, &c->n_layers, where, e) < 0 ||
+	    config_int(j, "n_embd", 768, &c->C, where, e) < 0 || config_int(j, "n_head", 12, &c->H, where, e) < 0 ||
+	    config_int(j, "vocab_size", 50257, &c->V, where, e) < 0 ||
+	    config_int(j, "n_positions", 1024, &c->n_ctx, where, e) < 0 ||
+	    config_int(j, "n_inner", 4 * c->C, &c->F, where, e) < 0 ||
+	    config_real(j, "layer_norm_epsilon", 1e-5, &c->norm_eps, where, e) < 0 ||
+	    config_word(j, "activation_function", gelu, where, e) < 0 ||
+	    config_flag(j, "tie_word_embeddings", true, &c->tied, where, e) < 0 ||
+	    config_flag(j, "scale_attn_weights", true, &scaled, where, e) < 0 ||
 	    config_flag(j, "scale_attn_by_inverse_layer_idx", false, &by_layer, where, e) < 0)
 		return -1;
 	if (!scaled || by_layer)
@@ -66,7 +71,8 @@ static uint32_t attention(struct graph *g, uint32_t x)
 	uint32_t h = nn_layernorm(g, x, BLOCK "ln_1.weight", BLOCK "ln_1.bias"), part[3];
 
 	op_split(g->tape, nn_linear(g, h, BLOCK "attn.c_attn.weight", BLOCK "attn.c_attn.bias", TENSOR_NONE), 3, part);
-	return nn_linear(g, nn_attention(g, part[0], part[1], part[2]), BLOCK "attn.c_proj.weight", BLOCK "attn.c_proj.bias", x);
+	return nn_linear(g, nn_attention(g, part[0], part[1], part[2]), BLOCK "attn.c_proj.weight",
+	                 BLOCK "attn.c_proj.bias", x);
 }
 
 static uint32_t gpt2_block(struct graph *g, int layer, uint32_t x)

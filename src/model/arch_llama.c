@@ -4,8 +4,9 @@
  *     x += Wdown·(silu(Wgate·n(x)) ∘ Wup·n(x))
  *     logits = head·n(x), head often the embedding itself
  *
- * Query heads share key-value heads in groups. GGUF's files of this architecture have the rows of Wq and Wk permuted so that the two
- * numbers of a rotated pair are neighbours (config.rope_interleaved). Scaled rotary positions are not computed and so refused. */
+ * Query heads share key-value heads in groups. GGUF's files of this architecture have the rows of Wq and Wk permuted so
+ * that the two numbers of a rotated pair are neighbours (config.rope_interleaved). Scaled rotary positions are not
+ * computed and so refused. */
 #include <math.h>
 #include <string.h>
 
@@ -42,17 +43,23 @@ static int rope_hf(struct config *c, const json_t *j, const char *where, struct 
 	const json_t *parameters = json_object_get(j, "rope_parameters"), *scaling = json_object_get(j, "rope_scaling");
 
 	if (json_is_object(parameters))
-		return config_real(parameters, "rope_theta", 10000, &c->rope_theta, where, e) < 0 ? -1 : config_word(parameters, "rope_type", plain, where, e);
-	if (json_is_object(scaling) && (config_word(scaling, "rope_type", plain, where, e) < 0 || config_word(scaling, "type", plain, where, e) < 0))
+		return config_real(parameters, "rope_theta", 10000, &c->rope_theta, where, e) < 0 ?
+		               -1 :
+		               config_word(parameters, "rope_type", plain, where, e);
+	if (json_is_object(scaling) && (config_word(scaling, "rope_type", plain, where, e) < 0 ||
+	                                config_word(scaling, "type", plain, where, e) < 0))
 		return -1;
 	return config_real(j, "rope_theta", 10000, &c->rope_theta, where, e);
 }
 
 static int sizes_hf(struct config *c, const json_t *j, const char *where, struct err *e)
 {
-	if (config_int(j, "num_hidden_layers", 0, &c->n_layers, where, e) < 0 || config_int(j, "hidden_size", 0, &c->C, where, e) < 0 ||
-	    config_int(j, "num_attention_heads", 0, &c->H, where, e) < 0 || config_int(j, "num_key_value_heads", c->H, &c->G, where, e) < 0 ||
-	    config_int(j, "intermediate_size", 0, &c->F, where, e) < 0 || config_int(j, "vocab_size", 0, &c->V, where, e) < 0)
+	if (config_int(j, "num_hidden_layers", 0, &c->n_layers, where, e) < 0 ||
+	    config_int(j, "hidden_size", 0, &c->C, where, e) < 0 ||
+	    config_int(j, "num_attention_heads", 0, &c->H, where, e) < 0 ||
+	    config_int(j, "num_key_value_heads", c->H, &c->G, where, e) < 0 ||
+	    config_int(j, "intermediate_size", 0, &c->F, where, e) < 0 ||
+	    config_int(j, "vocab_size", 0, &c->V, where, e) < 0)
 		return -1;
 	if (config_int(j, "head_dim", c->C / c->H, &c->D, where, e) < 0)
 		return -1;
@@ -64,9 +71,11 @@ static int llama_config_hf(struct config *c, const json_t *j, const char *where,
 	static const char *const silu[] = { "silu", "swish", NULL };
 	bool mlp_bias;
 
-	if (sizes_hf(c, j, where, e) < 0 || config_real(j, "rms_norm_eps", 1e-6, &c->norm_eps, where, e) < 0 || rope_hf(c, j, where, e) < 0 ||
-	    config_flag(j, "tie_word_embeddings", false, &c->tied, where, e) < 0 || config_flag(j, "attention_bias", false, &c->bias, where, e) < 0 ||
-	    config_flag(j, "mlp_bias", false, &mlp_bias, where, e) < 0 || config_word(j, "hidden_act", silu, where, e) < 0)
+	if (sizes_hf(c, j, where, e) < 0 || config_real(j, "rms_norm_eps", 1e-6, &c->norm_eps, where, e) < 0 ||
+	    rope_hf(c, j, where, e) < 0 || config_flag(j, "tie_word_embeddings", false, &c->tied, where, e) < 0 ||
+	    config_flag(j, "attention_bias", false, &c->bias, where, e) < 0 ||
+	    config_flag(j, "mlp_bias", false, &mlp_bias, where, e) < 0 ||
+	    config_word(j, "hidden_act", silu, where, e) < 0)
 		return -1;
 	if (mlp_bias)
 		return err_set(e, "%s: mlp_bias is true, this architecture is computed without", where);
@@ -82,18 +91,24 @@ static int llama_config_gguf(struct config *c, const struct gguf *g, struct err 
 	if (!embedding || embedding->n_dims != 2 || embedding->dim[1] > CONFIG_MAX)
 		return err_set(e, "%s: no matrix token_embd.weight", g->path);
 	c->V = (int)embedding->dim[1];
-	if (config_gguf_int(g, "block_count", 0, &c->n_layers, e) < 0 || config_gguf_int(g, "embedding_length", 0, &c->C, e) < 0 ||
-	    config_gguf_int(g, "feed_forward_length", 0, &c->F, e) < 0 || config_gguf_int(g, "attention.head_count", 0, &c->H, e) < 0 ||
-	    config_gguf_int(g, "attention.head_count_kv", c->H, &c->G, e) < 0 || config_gguf_int(g, "context_length", 0, &c->n_ctx, e) < 0)
+	if (config_gguf_int(g, "block_count", 0, &c->n_layers, e) < 0 ||
+	    config_gguf_int(g, "embedding_length", 0, &c->C, e) < 0 ||
+	    config_gguf_int(g, "feed_forward_length", 0, &c->F, e) < 0 ||
+	    config_gguf_int(g, "attention.head_count", 0, &c->H, e) < 0 ||
+	    config_gguf_int(g, "attention.head_count_kv", c->H, &c->G, e) < 0 ||
+	    config_gguf_int(g, "context_length", 0, &c->n_ctx, e) < 0)
 		return -1;
-	if (config_gguf_int(g, "attention.key_length", c->C / c->H, &c->D, e) < 0 || config_gguf_int(g, "rope.dimension_count", c->D, &rotated, e) < 0 ||
+	if (config_gguf_int(g, "attention.key_length", c->C / c->H, &c->D, e) < 0 ||
+	    config_gguf_int(g, "rope.dimension_count", c->D, &rotated, e) < 0 ||
 	    config_gguf_real(g, "attention.layer_norm_rms_epsilon", NAN, &c->norm_eps, e) < 0 ||
 	    config_gguf_real(g, "rope.freq_base", 10000, &c->rope_theta, e) < 0)
 		return -1;
 	if (rotated != c->D)
 		return err_set(e, "%s: %d of %d numbers of a head are rotated, wanted all", g->path, rotated, c->D);
-	if (scaling && !(scaling->type == GGUF_STRING && scaling->value.s.len == 4 && !memcmp(scaling->value.s.data, "none", 4)))
-		return err_set(e, "%s: llama.rope.scaling.type is set, rotary positions are computed without scaling", g->path);
+	if (scaling &&
+	    !(scaling->type == GGUF_STRING && scaling->value.s.len == 4 && !memcmp(scaling->value.s.data, "none", 4)))
+		return err_set(e, "%s: llama.rope.scaling.type is set, rotary positions are computed without scaling",
+		               g->path);
 	c->tied = !gguf_find_tensor(g, "output.weight");
 	c->bias = gguf_find_tensor(g, "blk.0.attn_q.bias") != NULL;
 	c->rope_interleaved = true;
@@ -102,10 +117,12 @@ static int llama_config_gguf(struct config *c, const struct gguf *g, struct err 
 
 static json_t *llama_config_json(const struct config *c)
 {
-	return json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:b, s:b}", "architectures", "LlamaForCausalLM",
-	                 "model_type", "llama", "vocab_size", c->V, "hidden_size", c->C, "intermediate_size", c->F, "num_hidden_layers", c->n_layers,
-	                 "num_attention_heads", c->H, "num_key_value_heads", c->G, "head_dim", c->D, "max_position_embeddings", c->n_ctx, "hidden_act", "silu",
-	                 "rms_norm_eps", c->norm_eps, "rope_theta", c->rope_theta, "tie_word_embeddings", c->tied, "attention_bias", c->bias, "mlp_bias", 0);
+	return json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:b, s:b}",
+	                 "architectures", "LlamaForCausalLM", "model_type", "llama", "vocab_size", c->V, "hidden_size",
+	                 c->C, "intermediate_size", c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H,
+	                 "num_key_value_heads", c->G, "head_dim", c->D, "max_position_embeddings", c->n_ctx,
+	                 "hidden_act", "silu", "rms_norm_eps", c->norm_eps, "rope_theta", c->rope_theta,
+	                 "tie_word_embeddings", c->tied, "attention_bias", c->bias, "mlp_bias", 0);
 }
 
 static uint32_t llama_embed(struct graph *g)

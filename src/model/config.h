@@ -12,7 +12,8 @@ int config_flag(const json_t *j, const char *key, bool init, bool *out, const ch
 /* Refuses another value than these: an absent key or null means the first. */
 int config_word(const json_t *j, const char *key, const char *const *allowed, const char *where, struct err *e);
 
-/* GGUF's "<architecture>.<key>", required when init is 0 or NAN. Reals come back as the shortest decimal that is the same f32. */
+/* GGUF's "<architecture>.<key>", required when init is 0 or NAN. Reals come back as the shortest decimal that is the
+ * same f32. */
 int config_gguf_int(const struct gguf *g, const char *key, int init, int *out, struct err *e);
 int config_gguf_real(const struct gguf *g, const char *key, double init, double *out, struct err *e);
 

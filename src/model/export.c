@@ -1,7 +1,8 @@
 /* export: a folder in three steps: what describes the model, the tokenizer, the weights.
  *
- * Weights go out one by one: a piece of 64 KiB is rounded to the dtype, and, for GPT-2's Conv1D, turned back to [in][out] while it
- * is rounded. Nothing as large as the model exists in memory; one weight as f32 may. A tied head is not written: transformers ties it again. */
+ * Weights go out one by one: a piece of 64 KiB is rounded to the dtype, and, for GPT-2's Conv1D, transposed back to
+ * [in][out] while it is rounded. Nothing as large as the model exists in memory; one weight as f32 may. A tied head is
+ * not written: transformers ties it again. */
 #include "model/export.h"
 
 #include <string.h>
@@ -14,8 +15,8 @@ enum { PIECE = 16384 }; /* numbers */
 
 /* What transformers may look for beside the weights. */
 static const char *const tokenizer_files[] = {
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
-	"chat_template.jinja", "chat_template.json",
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",  "vocab.json",
+	"merges.txt",     "tokenizer.model",       "chat_template.jinja",     "chat_template.json",
 };
 
 /* --- config --- */
@@ -73,7 +74,8 @@ static int write_configs(const struct model *m, const char *dir, enum dtype dtyp
 	if (!m->source.is_gguf)
 		return 0;
 	/* what transformers derives from the config when it reads the GGUF itself */
-	json_t *j = json_pack("{s:b, s:b, s:b, s:b}", "_from_model_config", 1, "use_cache", 1, "output_attentions", 0, "output_hidden_states", 0);
+	json_t *j = json_pack("{s:b, s:b, s:b, s:b}", "_from_model_config", 1, "use_cache", 1, "output_attentions", 0,
+	                      "output_hidden_states", 0);
 	set_ids(j, m->tokenizer);
 	return write_json(dir, "generation_config.json", j, e);
 }
@@ -114,7 +116,9 @@ static size_t numbers(const struct weight *w) { return w->n_dims == 2 ? w->dim[0
 static void describe(struct st_tensor *t, const struct weight *w, enum dtype dtype)
 {
 	bool turn = is_transposed(w);
-	*t = (struct st_tensor){ .name = w->name, .dtype = dtype, .n_dims = w->n_dims, .bytes = numbers(w) * dtypes[dtype].bytes };
+	*t = (struct st_tensor){
+		.name = w->name, .dtype = dtype, .n_dims = w->n_dims, .bytes = numbers(w) * dtypes[dtype].bytes
+	};
 	for (int i = 0; i < w->n_dims; i++)
 		t->dim[i] = w->dim[turn ? 1 - i : i];
 }
@@ -148,7 +152,8 @@ static int write_weight(struct io_writer *io, const struct weight *w, enum dtype
 	return 0;
 }
 
-static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get, struct err *e)
+static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get,
+                     struct err *e)
 {
 	void *scratch;
 	int status = 0;
@@ -164,7 +169,8 @@ static int write_all(struct io_writer *io, const struct model *m, enum dtype dty
 	return status;
 }
 
-static int write_weights(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *get, struct err *e)
+static int write_weights(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *get,
+                         struct err *e)
 {
 	static const struct st_meta meta = { "format", "pt" };
 	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
@@ -225,7 +231,8 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 		return x;
 	size_t cols = numbers(w) / w->dim[0];
 	for (size_t row = 0; row < w->dim[0]; row++)
-		memcpy(scratch + rope_row_to_hf(row, (size_t)t->model->config.D) * cols, x + row * cols, cols * sizeof(*x));
+		memcpy(scratch + rope_row_to_hf(row, (size_t)t->model->config.D) * cols, x + row * cols,
+		       cols * sizeof(*x));
 	return scratch;
 }
 
@@ -241,20 +248,22 @@ static int check_space(const struct model *m, const char *dir, enum dtype dtype,
 	return 0;
 }
 
-int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e)
+int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                 struct err *e)
 {
 	if (dtype != DTYPE_F32 && dtype != DTYPE_F16 && dtype != DTYPE_BF16)
 		return err_set(e, "a model is written as f32, f16 or bf16, not as %s", dtypes[dtype].name);
 	bool untied = w->head != NULL;
 	if (untied && !m->config.tied)
 		BUG("a second head for a model that has one of its own");
-	if (check_space(m, dir, dtype, untied, e) < 0 || io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, untied, e) < 0 ||
-	    write_tokenizer(m, dir, e) < 0)
+	if (check_space(m, dir, dtype, untied, e) < 0 || io_mkdirs(dir, e) < 0 ||
+	    write_configs(m, dir, dtype, untied, e) < 0 || write_tokenizer(m, dir, e) < 0)
 		return -1;
 	return write_weights(m, dir, dtype, w, e);
 }
 
-int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e)
+int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                  struct err *e)
 {
 	bool empty;
 	if (io_dir_is_empty(dir, &empty, e) < 0)
@@ -264,7 +273,8 @@ int export_folder(const struct model *m, const char *dir, enum dtype dtype, cons
 	size_t len = strlen(dir);
 	while (len > 1 && dir[len - 1] == '/')
 		len--;
-	char *beside = mem_printf("%.*s.kungfu-tmp", (int)len, dir); /* a name that is nobody else's: what a killed run left there is removed */
+	/* a name that is nobody else's: what a killed run left there is removed */
+	char *beside = mem_printf("%.*s.kungfu-tmp", (int)len, dir);
 	int status = io_remove_tree(beside, e);
 	if (status == 0)
 		status = export_model(m, beside, dtype, w, e);

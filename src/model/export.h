@@ -1,16 +1,18 @@
-/* export: writes a model as a Hugging Face folder that transformers loads: config.json, generation_config.json, the tokenizer's
- * files, model.safetensors. From a Hugging Face source everything but the weights and their dtype is as it was; from a GGUF the
- * files are made so that token ids, template, generation defaults and logits are those of the GGUF.
+/* export: writes a model as a Hugging Face folder that transformers loads: config.json, generation_config.json, the
+ * tokenizer's files, model.safetensors. From a Hugging Face source everything but the weights and their dtype is as it
+ * was; from a GGUF the files are made so that token ids, template, generation defaults and logits are those of the
+ * GGUF.
  *
- * The numbers come from the caller, weight by weight, so merging an adapter and full tuning write through the same code. */
+ * The numbers come from the caller, weight by weight, so merging an adapter and full tuning write through the same
+ * code. */
 #ifndef MODEL_EXPORT_H
 #define MODEL_EXPORT_H
 
 #include "model/model.h"
 
 struct export_weights {
-	/* Weight i of the model as f32 in Hugging Face's order, [out][in] (as model_weight_float gives it): fills scratch, which holds the
-	 * largest weight, and returns it, or returns numbers of its own. */
+	/* Weight i of the model as f32 in Hugging Face's order, [out][in] (as model_weight_float gives it): fills
+	 * scratch, which holds the largest weight, and returns it, or returns numbers of its own. */
 	const float *(*get)(void *ctx, int i, float *scratch);
 	/* A head of its own for a model whose head is the embedding; NULL: the two stay one. */
 	const float *(*head)(void *ctx, float *scratch);
@@ -18,9 +20,11 @@ struct export_weights {
 };
 
 /* Into dir, made if need be: each file beside and renamed, the weights last. dtype: F32, F16 or BF16. */
-int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e);
+int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                 struct err *e);
 /* The same as a whole: into a folder beside, renamed to dir, which must not exist or be empty. */
-int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w, struct err *e);
+int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                  struct err *e);
 
 /* The model's own numbers; ctx is the const struct model *. */
 const float *export_own(void *ctx, int i, float *scratch);

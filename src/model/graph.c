@@ -1,10 +1,10 @@
 /* graph: from a model's weights to the nodes of a tape. See graph.h.
  *
- * A tensor is made when a weight is first used and found again later, so a tied head and embedding are one tensor, whose gradient is
- * the sum of both uses. A weight that is trained stands as a parameter wherever it is used.
+ * A tensor is made when a weight is first used and found again later, so a tied head and embedding are one tensor,
+ * whose gradient is the sum of both uses. A weight that is trained stands as a parameter wherever it is used.
  *
- * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D). The table is computed as PyTorch does: θ's power and the angle
- * rounded to f32, then cosine and sine of that. */
+ * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D). The table is computed as PyTorch does: θ's
+ * power and the angle rounded to f32, then cosine and sine of that. */
 #include "model/graph.h"
 
 #include <math.h>
@@ -27,7 +27,8 @@ static void fill_rope(float *table, size_t positions, size_t D, double theta)
 	}
 }
 
-/* A document lies in one micro-batch or one cache, so no position is beyond either; a cache of several sequences is longer than any of them. */
+/* A document lies in one micro-batch or one cache, so no position is beyond either; a cache of several sequences is
+ * longer than any of them. */
 static void make_rope(struct graph *g)
 {
 	const struct config *c = &g->model->config;
@@ -40,7 +41,8 @@ static void make_rope(struct graph *g)
 	g->rope_tensor = tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, D });
 }
 
-int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params, const struct adapter *a, bool training, struct err *e)
+int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params,
+               const struct adapter *a, bool training, struct err *e)
 {
 	*g = (struct graph){ .tape = t, .model = m, .params = params, .adapter = a, .training = training, .layer = -1 };
 	if (a && params && params != &a->params)
@@ -50,7 +52,7 @@ int graph_init(struct graph *g, struct tape *t, const struct model *m, const str
 		g->replaced = a->replaced;
 	}
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
-	g->turned_tensor = mem_array(m->n_weights, sizeof(*g->turned_tensor));
+	g->transposed_tensor = mem_array(m->n_weights, sizeof(*g->transposed_tensor));
 	g->param_tensor = mem_array(g->params ? g->params->n_items : 0, sizeof(*g->param_tensor));
 	make_rope(g);
 	return 0;
@@ -59,7 +61,7 @@ int graph_init(struct graph *g, struct tape *t, const struct model *m, const str
 void graph_release(struct graph *g)
 {
 	mem_free(g->weight_tensor);
-	mem_free(g->turned_tensor);
+	mem_free(g->transposed_tensor);
 	mem_free(g->param_tensor);
 	mem_free(g->rope);
 	*g = (struct graph){ 0 };
@@ -75,7 +77,7 @@ uint32_t nn_param(struct graph *g, int param)
 }
 
 /* Numbers that an adapter's file has for the weight, or NULL: the model's. */
-static const float *brought(const struct graph *g, int i)
+static const float *base_override(const struct graph *g, int i)
 {
 	return g->adapter ? g->adapter->base[i] : NULL;
 }
@@ -85,7 +87,8 @@ static bool uses_panels(const struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
-	return w->panels && !brought(g, i) && (!g->tape->gradients || (g->model->compute == COMPUTE_INT8 && w->turned));
+	return w->panels && !base_override(g, i) &&
+	       (!g->tape->gradients || (g->model->compute == COMPUTE_INT8 && w->transposed));
 }
 
 static uint32_t own_tensor(struct graph *g, int i)
@@ -93,31 +96,34 @@ static uint32_t own_tensor(struct graph *g, int i)
 	const struct weight *w = &g->model->weights[i];
 
 	if (!g->weight_tensor[i]) {
-		g->weight_tensor[i] = tape_weight(g->tape, w->name, brought(g, i) ? DTYPE_F32 : w->dtype, w->n_dims, w->dim);
+		g->weight_tensor[i] =
+			tape_weight(g->tape, w->name, base_override(g, i) ? DTYPE_F32 : w->dtype, w->n_dims, w->dim);
 		g->tape->tensors[g->weight_tensor[i]].panels = uses_panels(g, i);
 	}
 	return g->weight_tensor[i];
 }
 
-static uint32_t turned_tensor(struct graph *g, int i)
+static uint32_t transposed_tensor(struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
-	if (!g->turned_tensor[i]) {
-		g->turned_tensor[i] = tape_weight(g->tape, w->name, DTYPE_Q8_0, 2, (size_t[]){ w->dim[1], w->dim[0] });
-		g->tape->tensors[g->turned_tensor[i]].panels = true;
+	if (!g->transposed_tensor[i]) {
+		g->transposed_tensor[i] =
+			tape_weight(g->tape, w->name, DTYPE_Q8_0, 2, (size_t[]){ w->dim[1], w->dim[0] });
+		g->tape->tensors[g->transposed_tensor[i]].panels = true;
 	}
-	return g->turned_tensor[i];
+	return g->transposed_tensor[i];
 }
 
 /* The arithmetic of a frozen matrix of the model; a trained one is f32. */
 static void choose_compute(struct graph *g, int i, struct linear *l)
 {
-	if (g->model->compute != COMPUTE_INT8 || l->w == TENSOR_NONE || !g->tape->tensors[l->w].panels || !panels_int8(g->tape->tensors[l->w].dtype))
+	if (g->model->compute != COMPUTE_INT8 || l->w == TENSOR_NONE || !g->tape->tensors[l->w].panels ||
+	    !panels_int8(g->tape->tensors[l->w].dtype))
 		return;
 	l->int8 = true;
-	if (g->tape->gradients && g->model->weights[i].turned)
-		l->wt = turned_tensor(g, i);
+	if (g->tape->gradients && g->model->weights[i].transposed)
+		l->wt = transposed_tensor(g, i);
 }
 
 static uint32_t weight_tensor(struct graph *g, int i)
@@ -138,7 +144,9 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 
 	if (i < 0)
 		BUG("%s: no such weight in layer %d", weight, g->layer);
-	struct linear l = { .x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual };
+	struct linear l = {
+		.x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual
+	};
 	choose_compute(g, i, &l);
 	if (g->adapter)
 		g->adapter->type->linear(g, g->adapter, i, &l);
@@ -242,9 +250,12 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 	for (size_t i = 0; i < g->model->n_weights; i++) {
 		const struct weight *w = &g->model->weights[i];
 		if (g->weight_tensor[i])
-			run_bind(r, g->weight_tensor[i], g->tape->tensors[g->weight_tensor[i]].panels ? w->panels : unconst(brought(g, (int)i) ? brought(g, (int)i) : w->data));
-		if (g->turned_tensor[i])
-			run_bind(r, g->turned_tensor[i], w->turned);
+			run_bind(r, g->weight_tensor[i],
+			         g->tape->tensors[g->weight_tensor[i]].panels ?
+			                 w->panels :
+			                 unconst(base_override(g, (int)i) ? base_override(g, (int)i) : w->data));
+		if (g->transposed_tensor[i])
+			run_bind(r, g->transposed_tensor[i], w->transposed);
 	}
 	for (size_t i = 0; g->params && i < g->params->n_items; i++) {
 		uint32_t x = g->param_tensor[i], dx = tape_grad(g->tape, x);

@@ -1,5 +1,6 @@
-/* graph: what an architecture's forward is recorded with: the tape, the model, what is trainable and which adapter hooks in.
- * nn_* are the only way from a weight to an op, so adapters and full tuning need no line in any architecture. */
+/* graph: what an architecture's forward is recorded with: the tape, the model, what is trainable and which adapter
+ * hooks in. nn_* are the only way from a weight to an op, so adapters and full tuning need no line in any
+ * architecture. */
 #ifndef MODEL_GRAPH_H
 #define MODEL_GRAPH_H
 
@@ -17,7 +18,7 @@ struct graph {
 	const struct adapter *adapter;     /* hooks, or NULL */
 	bool training;                     /* dropout is on, parameters need gradients */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
-	uint32_t *turned_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
+	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
 	uint32_t *param_tensor;            /* [params->n_items] */
 	const int *replaced;               /* [n_weights] param index that replaces the weight, −1; or NULL */
 	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */
@@ -27,13 +28,15 @@ struct graph {
 	uint32_t site;                     /* counter of random sites */
 };
 
-int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params, const struct adapter *a, bool training, struct err *e);
+int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params,
+               const struct adapter *a, bool training, struct err *e);
 void graph_release(struct graph *g);
 
 /* The weight (spec name of the arch's table, at g->layer) as a tensor; TENSOR_NONE for an absent optional one. */
 uint32_t nn_weight(struct graph *g, const char *spec);
 uint32_t nn_param(struct graph *g, int param);                               /* a parameter as a tensor */
-uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */, uint32_t residual /* or none */);
+uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
+                   uint32_t residual /* or none */);
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
@@ -42,7 +45,8 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v);  /* 
 
 /* The whole model: hidden states after the last block [N,C]. */
 uint32_t graph_hidden(struct graph *g);
-uint32_t graph_logprob(struct graph *g, uint32_t hidden);                     /* gather, final norm, head, log p of pairs: M */
+/* gather, final norm, head, log p of pairs: M */
+uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
 /* Binds every tensor that the graph made: weights, parameters, their gradients (grads: flat as params, or NULL). */
 void graph_bind(const struct graph *g, struct run *r, float *grads);

@@ -1,8 +1,8 @@
 /* model: opens a source, finds its architecture and fills the architecture's table of weights.
  *
- * Matrices stay where the file has them; vectors (norms, biases) become f32, and GPT-2's transposed matrices are turned
- * round once. Every tensor of the file must have a row in the table: one that nothing is computed with would make the
- * model another one, silently. */
+ * Matrices stay where the file has them; vectors (norms, biases) become f32, and GPT-2's transposed matrices are
+ * transposed round once. Every tensor of the file must have a row in the table: one that nothing is computed with would
+ * make the model another one, silently. */
 #include "model/model.h"
 
 #include <stdio.h>
@@ -22,7 +22,8 @@ static char *fill_layer(struct arena *mem, const char *pattern, int layer)
 {
 	const char *mark = strstr(pattern, "%d");
 
-	return mark ? arena_printf(mem, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2) : arena_strdup(mem, pattern);
+	return mark ? arena_printf(mem, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2) :
+	              arena_strdup(mem, pattern);
 }
 
 /* Is name the pattern with a layer below n in its place? */
@@ -77,7 +78,8 @@ static int unknown_arch(const char *where, const char *found, bool gguf, struct 
 
 	for (size_t i = 0; arch_table[i]; i++)
 		if (!gguf || arch_table[i]->gguf)
-			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", list[0] ? ", " : "", arch_table[i]->name);
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", list[0] ? ", " : "",
+			         arch_table[i]->name);
 	return err_set(e, "%s: the architecture is \"%s\", wanted one of: %s", where, found, list);
 }
 
@@ -131,17 +133,19 @@ static int find_tensor(const struct model *m, const struct weight *w, struct sou
 
 static int check_tensor(const struct model *m, const struct weight *w, const struct source_tensor *t, struct err *e)
 {
-	bool turned = !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) && w->n_dims == 2;
-	size_t want[2] = { w->dim[turned ? 1 : 0], w->dim[turned ? 0 : 1] };
+	bool transposed = !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) && w->n_dims == 2;
+	size_t want[2] = { w->dim[transposed ? 1 : 0], w->dim[transposed ? 0 : 1] };
 
 	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
-		return err_set(e, "%s: the tensor %s holds %s, which is not computed with", m->source.path, t->name, t->dtype_name);
+		return err_set(e, "%s: the tensor %s holds %s, which is not computed with", m->source.path, t->name,
+		               t->dtype_name);
 	if (t->n_dims == w->n_dims && t->dim[0] == want[0] && (w->n_dims == 1 || t->dim[1] == want[1]))
 		return 0;
 	if (w->n_dims == 1)
-		return err_set(e, "%s: the tensor %s has %d dimensions and %zu rows, wanted %zu numbers", m->source.path, t->name, t->n_dims, t->dim[0], want[0]);
-	return err_set(e, "%s: the tensor %s is %zu x %zu (%d dimensions), wanted %zu x %zu", m->source.path, t->name, t->dim[0],
-	               t->n_dims > 1 ? t->dim[1] : 1, t->n_dims, want[0], want[1]);
+		return err_set(e, "%s: the tensor %s has %d dimensions and %zu rows, wanted %zu numbers",
+		               m->source.path, t->name, t->n_dims, t->dim[0], want[0]);
+	return err_set(e, "%s: the tensor %s is %zu x %zu (%d dimensions), wanted %zu x %zu", m->source.path, t->name,
+	               t->dim[0], t->n_dims > 1 ? t->dim[1] : 1, t->n_dims, want[0], want[1]);
 }
 
 static void take_vector(struct model *m, struct weight *w, const struct source_tensor *t)
@@ -156,7 +160,7 @@ static void take_vector(struct model *m, struct weight *w, const struct source_t
 }
 
 /* [in][out] of the file becomes [out][in], in blocks that fit the nearest cache. */
-static int take_turned(struct weight *w, const struct source_tensor *t, struct err *e)
+static int take_transposed(struct weight *w, const struct source_tensor *t, struct err *e)
 {
 	enum { BLOCK = 32 };
 	size_t size = dtypes[t->dtype].bytes, out = w->dim[0], in = w->dim[1];
@@ -193,7 +197,7 @@ static int take_weight(struct model *m, struct weight *w, struct err *e)
 	w->dtype = t.dtype;
 	w->data = t.data;
 	w->bytes = t.bytes;
-	return !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) ? take_turned(w, &t, e) : 0;
+	return !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) ? take_transposed(w, &t, e) : 0;
 }
 
 static bool is_present(const struct config *c, const struct weight_spec *s)
@@ -243,9 +247,11 @@ static bool is_known(const struct model *m, const char *name)
 	for (const struct weight_spec *s = a->weights; s->hf; s++) {
 		if ((s->flags & WEIGHT_IF_BIAS) && !m->config.bias)
 			continue;
-		if (m->source.is_gguf ? s->gguf && matches(s->gguf, name, m->config.n_layers) : matches(s->hf, name, m->config.n_layers))
+		if (m->source.is_gguf ? s->gguf && matches(s->gguf, name, m->config.n_layers) :
+		                        matches(s->hf, name, m->config.n_layers))
 			return true;
-		if (!m->source.is_gguf && !strncmp(s->hf, a->prefix, strlen(a->prefix)) && matches(s->hf + strlen(a->prefix), name, m->config.n_layers))
+		if (!m->source.is_gguf && !strncmp(s->hf, a->prefix, strlen(a->prefix)) &&
+		    matches(s->hf + strlen(a->prefix), name, m->config.n_layers))
 			return true;
 	}
 	return false;
@@ -257,26 +263,31 @@ static int check_all_known(const struct model *m, struct err *e)
 		struct source_tensor t;
 		source_tensor(&m->source, i, &t);
 		if (!is_known(m, t.name))
-			return err_set(e, "%s: the tensor %s has no place in a %s model of %d layers, which would compute something else without it", m->source.path,
-			               t.name, m->config.arch->name, m->config.n_layers);
+			return err_set(e,
+			               "%s: the tensor %s has no place in a %s model of %d layers, which would compute "
+			               "something else without it",
+			               m->source.path, t.name, m->config.arch->name, m->config.n_layers);
 	}
 	return 0;
 }
 
 static int open_tokenizer(struct model *m, struct err *e)
 {
-	m->tokenizer = m->source.is_gguf ? tokenizer_from_gguf(&m->source.gguf, e) : tokenizer_from_dir(m->source.path, e);
+	m->tokenizer =
+		m->source.is_gguf ? tokenizer_from_gguf(&m->source.gguf, e) : tokenizer_from_dir(m->source.path, e);
 	if (!m->tokenizer)
 		return -1;
 	size_t n = tokenizer_size(m->tokenizer);
 	if (n > (size_t)m->config.V)
-		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %d: they do not belong together", m->source.path, n, m->config.V);
+		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %d: they do not belong together",
+		               m->source.path, n, m->config.V);
 	return 0;
 }
 
 static int open_parts(struct model *m, struct err *e)
 {
-	if ((m->source.is_gguf ? arch_of_gguf(m, e) : arch_of_folder(m, e)) < 0 || config_check(&m->config, m->source.path, e) < 0)
+	if ((m->source.is_gguf ? arch_of_gguf(m, e) : arch_of_folder(m, e)) < 0 ||
+	    config_check(&m->config, m->source.path, e) < 0)
 		return -1;
 	list_weights(m);
 	if (check_all_known(m, e) < 0)
@@ -306,8 +317,8 @@ void model_close(struct model *m)
 			mem_unmap((void *)(uintptr_t)w->data, w->bytes);
 		if (w->panels)
 			mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
-		if (w->turned)
-			mem_unmap(w->turned, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
+		if (w->transposed)
+			mem_unmap(w->transposed, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
 	}
 	if (m->tokenizer)
 		tokenizer_free(m->tokenizer);
@@ -321,7 +332,8 @@ void model_close(struct model *m)
 int model_weight(const struct model *m, const char *spec_hf, int layer)
 {
 	for (size_t i = 0; i < m->n_weights; i++)
-		if ((m->weights[i].layer == layer || m->weights[i].layer < 0) && !strcmp(m->weights[i].spec->hf, spec_hf))
+		if ((m->weights[i].layer == layer || m->weights[i].layer < 0) &&
+		    !strcmp(m->weights[i].spec->hf, spec_hf))
 			return (int)i;
 	return -1;
 }
@@ -383,5 +395,6 @@ void model_weight_float(const struct model *m, int i, float *out)
 		return;
 	}
 	for (size_t row = 0; row < w->dim[0]; row++)
-		dtypes[w->dtype].to_float((const char *)w->data + row * row_bytes, out + rope_row_to_hf(row, (size_t)m->config.D) * cols, cols);
+		dtypes[w->dtype].to_float((const char *)w->data + row * row_bytes,
+		                          out + rope_row_to_hf(row, (size_t)m->config.D) * cols, cols);
 }

@@ -37,7 +37,8 @@ enum weight_flags {
 struct weight_spec {
 	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; %d: the layer */
 	const char *gguf;     /* "blk.%d.attn_q.weight", NULL: not in GGUF */
-	const char *shape;    /* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C"; P: n_ctx. NULL: ignored */
+	/* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C"; P: n_ctx. NULL: ignored */
+	const char *shape;
 	unsigned flags;
 };
 
@@ -48,10 +49,11 @@ struct weight {
 	int n_dims;
 	size_t dim[2];        /* [out][in] for linears, whatever the file's order */
 	enum dtype dtype;
-	const void *data;     /* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
+	/* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
+	const void *data;
 	size_t bytes;
 	bool owned;
-	void *panels, *turned; /* see prepare.h; NULL: not made */
+	void *panels, *transposed; /* see prepare.h; NULL: not made */
 };
 
 enum compute { COMPUTE_F32, COMPUTE_INT8 }; /* arithmetic of products with quantized matrices */
@@ -75,14 +77,16 @@ struct arch {
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	int (*config_hf)(struct config *c, const json_t *j, const char *where, struct err *e);
 	int (*config_gguf)(struct config *c, const struct gguf *g, struct err *e);
-	const struct weight_spec *weights; /* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
+	/* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
+	const struct weight_spec *weights;
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
 	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
 	const char *embedding;
-	/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference. NULL when gguf is. */
+	/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference. NULL when gguf
+	 * is. */
 	json_t *(*config_json)(const struct config *c);
 };
 
@@ -95,10 +99,12 @@ size_t model_count(const struct model *m);                       /* parameters *
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */
 int model_head(const struct model *m);
-/* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the table. */
+/* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the
+ * table. */
 struct weight model_tied_head(const struct model *m);
 
-/* Row r of the file's q or k matrix is row rope_row(r) of Hugging Face's, when the file is interleaved; per head of D. */
+/* Row r of the file's q or k matrix is row rope_row(r) of Hugging Face's, when the file is interleaved; per head of
+ * D. */
 size_t rope_row_to_hf(size_t row, size_t D);
 
 extern const struct arch *const arch_table[];   /* generated from src/model/arch_*.c, NULL-terminated */

@@ -1,5 +1,6 @@
-/* params: a table of names and shapes, then one buffer. Offsets are fixed when a parameter is added, so the order of adding is
- * the order in the buffer, in the optimizer's state and in a checkpoint. The padding between parameters is zero and stays so. */
+/* params: a table of names and shapes, then one buffer. Offsets are fixed when a parameter is added, so the order of
+ * adding is the order in the buffer, in the optimizer's state and in a checkpoint. The padding between parameters is
+ * zero and stays so. */
 #include "model/params.h"
 
 #include <string.h>
@@ -23,7 +24,9 @@ int params_add(struct params *p, const char *name, int n_dims, const size_t *dim
 		p->cap_items = cap;
 	}
 	struct param *x = &p->items[p->n_items];
-	*x = (struct param){ .n_dims = n_dims, .n = 1, .offset = p->n, .decay = decay, .weight = weight, .site = (uint32_t)p->n_items };
+	*x = (struct param){
+		.n_dims = n_dims, .n = 1, .offset = p->n, .decay = decay, .weight = weight, .site = (uint32_t)p->n_items
+	};
 	x->name = arena_strdup(&p->mem, name);
 	for (int i = 0; i < n_dims; i++) {
 		x->dim[i] = dim[i];

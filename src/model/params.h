@@ -1,7 +1,7 @@
 /* params: the trainable numbers of a run, flat.
  *
- * Adapters and full tuning add parameters by name; afterwards params_seal lays them out in one buffer of f32 (each starts at
- * a multiple of 16). Gradient and optimizer state are buffers of the same layout, owned by the trainer. */
+ * Adapters and full tuning add parameters by name; afterwards params_seal lays them out in one buffer of f32 (each
+ * starts at a multiple of 16). Gradient and optimizer state are buffers of the same layout, owned by the trainer. */
 #ifndef MODEL_PARAMS_H
 #define MODEL_PARAMS_H
 
@@ -13,7 +13,8 @@
 #include "base/err.h"
 
 struct param {
-	const char *name;        /* as its file will have it, e.g. base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight */
+	/* as its file will have it, e.g. base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight */
+	const char *name;
 	int n_dims;
 	size_t dim[4];
 	size_t n, offset;        /* numbers; offset in the flat buffer */
@@ -31,7 +32,8 @@ struct params {
 	float *w;                /* [n] after seal; zero */
 };
 
-int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight); /* its index */
+/* its index */
+int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight);
 int params_seal(struct params *p, struct err *e);      /* maps w */
 int params_find(const struct params *p, const char *name); /* −1 */
 size_t params_count(const struct params *p);           /* trainable numbers, without padding */

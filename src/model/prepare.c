@@ -1,5 +1,5 @@
-/* prepare: see prepare.h. Every matrix is a mapping of its own, so that layer after layer is copied and its file pages are dropped: the peak is
- * one matrix more. Items are panels; nothing depends on threads. */
+/* prepare: see prepare.h. Every matrix is a mapping of its own, so that layer after layer is copied and its file pages
+ * are dropped: the peak is one matrix more. Items are panels; nothing depends on threads. */
 #include "model/prepare.h"
 
 #include <string.h>
@@ -49,7 +49,8 @@ static void turn_item(void *ctx, size_t item, int thread)
 {
 	const struct work *w = ctx;
 	const struct weight *from = w->w;
-	size_t i0 = item * PANEL_ROWS, row_bytes = from->bytes / from->dim[0], q8_row = w->cols / PANEL_BLOCK * Q8_BYTES;
+	size_t i0 = item * PANEL_ROWS, row_bytes = from->bytes / from->dim[0],
+	       q8_row = w->cols / PANEL_BLOCK * Q8_BYTES;
 	float *x = w->floats + (size_t)thread * PANEL_ROWS * w->cols, some[PANEL_ROWS];
 	uint8_t *q = w->blocks + (size_t)thread * PANEL_ROWS * q8_row;
 
@@ -82,7 +83,7 @@ static int turn(struct model *m, struct weight *w, struct pool *p, struct err *e
 	struct work k = { .w = w, .rows = w->dim[1], .cols = w->dim[0] };
 	size_t bytes = panels_bytes(DTYPE_Q8_0, k.rows, k.cols), threads = (size_t)pool_threads(p);
 
-	if (w->turned)
+	if (w->transposed)
 		return 0;
 	if (mem_map(&k.out, bytes, w->name, e) < 0)
 		return -1;
@@ -91,7 +92,7 @@ static int turn(struct model *m, struct weight *w, struct pool *p, struct err *e
 	pool_run(p, n_panels(&k), turn_item, &k);
 	mem_free(k.floats);
 	mem_free(k.blocks);
-	w->turned = k.out;
+	w->transposed = k.out;
 	m->prepared_bytes += bytes;
 	return 0;
 }
@@ -99,11 +100,13 @@ static int turn(struct model *m, struct weight *w, struct pool *p, struct err *e
 static bool wanted(const struct model *m, size_t i, enum prepare_for what)
 {
 	const struct weight *w = &m->weights[i];
-	bool head = (int)i == model_head(m), block = (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD);
+	bool head = (int)i == model_head(m),
+	     block = (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD);
 
 	if (w->n_dims != 2 || !panels_fit(w->dtype) || w->dim[1] % PANEL_BLOCK)
 		return false;
-	if (!panels_int8(w->dtype) && (what != PREPARE_GENERATE || w->owned)) /* a copy that is owned would stay beside them */
+	/* a copy that is owned would stay beside them */
+	if (!panels_int8(w->dtype) && (what != PREPARE_GENERATE || w->owned))
 		return false;
 	if (what == PREPARE_TRAIN && w->dim[0] % PANEL_BLOCK)
 		return false;

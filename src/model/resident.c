@@ -1,4 +1,5 @@
-/* resident: see resident.h. The kernel maps a file's pages in stretches of FAULT_AROUND bytes, so a row that is read brings in its neighbours. */
+/* resident: see resident.h. The kernel maps a file's pages in stretches of FAULT_AROUND bytes, so a row that is read
+ * brings in its neighbours. */
 #include "model/resident.h"
 
 #include <math.h>
@@ -40,8 +41,10 @@ size_t model_read_bytes(const struct model *m, const struct model_reads *r, size
 		bool head = model_head(m) == (int)i && !r->own_head && !w->panels, embedding = is_embedding(m, w);
 		if (w->owned)
 			*owned += w->bytes; /* beside its panels, if it has them */
-		else if (w->panels && (!embedding || w->turned))
-			continue; /* counted with what is prepared; its file's pages were given back, and who trains reads no row of them */
+		else if (w->panels && (!embedding || w->transposed))
+			/* counted with what is prepared; its file's pages were given back, and who trains reads no row
+			 * of them */
+			continue;
 		else if (!r->skips || !r->skips(r->ctx, (int)i))
 			sum += embedding && !head && r->token ? rows_bytes(w, r) : w->bytes;
 	}

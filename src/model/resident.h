@@ -1,13 +1,16 @@
-/* resident: what of a model's files computing will have read in, page for page: for plans. What stands in memory of our own is told apart. */
+/* resident: what of a model's files computing will have read in, page for page: for plans. What stands in memory of our
+ * own is told apart. */
 #ifndef MODEL_RESIDENT_H
 #define MODEL_RESIDENT_H
 
 #include "model/model.h"
 
 struct model_reads {
-	bool (*skips)(const void *ctx, int weight); /* a weight that is never read, as something replaces it; NULL: none */
+	/* a weight that is never read, as something replaces it; NULL: none */
+	bool (*skips)(const void *ctx, int weight);
 	const void *ctx;
-	bool own_head;                 /* the head is a matrix of the adapter's, so a tied embedding is an embedding alone */
+	/* the head is a matrix of the adapter's, so a tied embedding is an embedding alone */
+	bool own_head;
 	const uint8_t *token;          /* [V] not 0: the embedding's row is read; NULL: all are */
 	double more_tokens;            /* of any kind, beside those: of answers that are not known yet */
 };

@@ -3,27 +3,27 @@
 
 #include "base/mem.h"
 
-void product_scores(const struct kernels *k, size_t m, size_t K, const float *a, size_t a_row, const float *panels, float *c,
-                           const struct extent *e)
+void product_scores(const struct kernels *k, size_t m, size_t K, const float *a, size_t a_row, const float *panels,
+                    float *c, const struct extent *e)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
 	for (size_t j = 0; j < TILE; j += nr)
 		for (size_t i = 0; i < m; i += mr)
 			if (e->from[i / mr] < j + nr && e->to[i / mr] > j)
-				k->gemm_tile(MIN(mr, m - i), MIN(nr, ROUND_UP(e->to[i / mr] - j, (size_t)16)), K, a + i * a_row, a_row, 1,
-				             panels + j * K, c + i * TILE + j, TILE, false);
+				k->gemm_tile(MIN(mr, m - i), MIN(nr, ROUND_UP(e->to[i / mr] - j, (size_t)16)), K,
+				             a + i * a_row, a_row, 1, panels + j * K, c + i * TILE + j, TILE, false);
 }
 
-void product_add(const struct kernels *k, size_t m, size_t D, size_t K, const float *a, size_t a_row, size_t a_col, const float *panels,
-                        float *c, size_t ldc, const struct extent *e)
+void product_add(const struct kernels *k, size_t m, size_t D, size_t K, const float *a, size_t a_row, size_t a_col,
+                 const float *panels, float *c, size_t ldc, const struct extent *e)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr;
 	for (size_t j = 0; j < D; j += nr)
 		for (size_t i = 0; i < m; i += mr) {
 			size_t from = e->from[i / mr], to = e->to[i / mr];
 			if (from < to)
-				k->gemm_tile(MIN(mr, m - i), MIN(nr, D - j), to - from, a + i * a_row + from * a_col, a_row, a_col,
-				             panels + j * K + from * nr, c + i * ldc + j, ldc, true);
+				k->gemm_tile(MIN(mr, m - i), MIN(nr, D - j), to - from, a + i * a_row + from * a_col,
+				             a_row, a_col, panels + j * K + from * nr, c + i * ldc + j, ldc, true);
 		}
 }
 
@@ -54,7 +54,8 @@ static uint64_t bits_below(size_t n)
 	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
-/* Is there a key that is still seen by rows after `key`? Most tiles of a cache of many sequences have none, so this is to be short. */
+/* Is there a key that is still seen by rows after `key`? Most tiles of a cache of many sequences have none, so this is
+ * to be short. */
 static bool any_lasts(const int32_t *end, size_t n, int32_t key)
 {
 	int32_t any = 0;
@@ -65,14 +66,14 @@ static bool any_lasts(const int32_t *end, size_t n, int32_t key)
 }
 
 /* Neighbouring keys mostly end together, so a row is a few masks, not 64 comparisons. */
-enum sight tile_sight(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE])
+enum tile_mask tile_mask(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE])
 {
 	uint64_t mask[TILE];
 	int32_t end[TILE], least = INT32_MAX;
 	size_t runs = 0;
 
 	if ((size_t)b->key[i1 - 1] < j0 || !any_lasts(b->vis_end + j0, j1 - j0, b->key[i0]))
-		return SIGHT_NONE;
+		return MASK_NONE;
 	for (size_t j = j0; j < j1; j++) {
 		if (runs == 0 || end[runs - 1] != b->vis_end[j]) {
 			end[runs] = b->vis_end[j];
@@ -89,7 +90,7 @@ enum sight tile_sight(const struct batch *b, size_t i0, size_t i1, size_t j0, si
 			w |= end[n] > b->key[i] ? mask[n] : 0;
 		word[i - i0] = key < j0 ? 0 : w & bits_below(key - j0 + 1);
 	}
-	return all ? SIGHT_ALL : SIGHT_SOME;
+	return all ? MASK_ALL : MASK_SOME;
 }
 
 void extent_of_rows(const struct kernels *k, const uint64_t *word, size_t rows, struct extent *e)

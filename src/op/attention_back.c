@@ -95,7 +95,8 @@ static void backward_tile(const struct back *a, const struct backward_scratch *f
 	product_scores(k, rows, D, a->q + at, a->q_ld, f->k_across, f->p, &of_rows);
 	if (down)
 		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
-	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL, f->delta + i0);
+	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL,
+	               f->delta + i0);
 	if (dv.x) {
 		pack_along(k, rows_of(a->d_o, a->q_ld), i0, h * D, rows, D, f->do_along);
 		product_add(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, &of_keys);
@@ -144,7 +145,7 @@ static void backward_item(void *ctx, size_t item, int thread)
 		pack_keys(a, &f, h, j0, j1 - j0);
 		for (size_t i0 = j0; i0 < end; i0 += TILE) {
 			size_t i1 = MIN(i0 + TILE, end);
-			if (tile_sight(a->b, i0, i1, j0, j1, word) != SIGHT_NONE)
+			if (tile_mask(a->b, i0, i1, j0, j1, word) != MASK_NONE)
 				backward_tile(a, &f, h, i0, i1 - i0, j0, j1 - j0, word, dk, dv);
 		}
 	}
@@ -183,7 +184,9 @@ static void sum_item(void *ctx, size_t item, int thread)
 static void attention_back_forward(struct run *r, const struct node *n)
 {
 	const struct attention_attr *attr = n->attr;
-	struct back a = { .kernels = r->kernels, .b = r->batch, .attr = attr, .r = r, .N = (size_t)r->batch->n_rows, .D = attr->D };
+	struct back a = {
+		.kernels = r->kernels, .b = r->batch, .attr = attr, .r = r, .N = (size_t)r->batch->n_rows, .D = attr->D
+	};
 
 	a.q_ld = attr->H * attr->D;
 	a.kv_ld = attr->G * attr->D;
@@ -191,7 +194,8 @@ static void attention_back_forward(struct run *r, const struct node *n)
 	a.k = run_f32(r, n->in[1]);
 	a.v = run_f32(r, n->in[2]);
 	if (a.b->n_keys != a.b->n_rows || (a.N && (size_t)a.b->key[a.N - 1] != a.N - 1))
-		BUG("the gradient of attention wants the batch's own rows as keys: %d rows, %d keys", a.b->n_rows, a.b->n_keys);
+		BUG("the gradient of attention wants the batch's own rows as keys: %d rows, %d keys", a.b->n_rows,
+		    a.b->n_keys);
 	a.out = run_f32(r, n->in[3]);
 	a.lse = run_f32(r, n->in[4]);
 	a.d_o = run_f32(r, n->in[5]);
@@ -208,7 +212,8 @@ static void attention_back_forward(struct run *r, const struct node *n)
 		pool_run(r->pool, (a.N + SUM_ROWS - 1) / SUM_ROWS, sum_item, &a);
 }
 
-static void attention_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void attention_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                                double *bytes)
 {
 	const struct attention_attr *a = n->attr;
 	bool dq = n->out[0], dk = n->out[1], dv = n->out[2];
@@ -219,7 +224,10 @@ static void attention_back_cost(const struct tape *t, const struct node *n, cons
 }
 
 static const struct op attention_back = {
-	.name = "attention_back", .cost = attention_back_cost, .forward = attention_back_forward, .scratch = attention_back_scratch,
+	.name = "attention_back",
+	.cost = attention_back_cost,
+	.forward = attention_back_forward,
+	.scratch = attention_back_scratch,
 };
 
 void attention_backward(struct tape *t, uint32_t i)

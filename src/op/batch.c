@@ -33,10 +33,10 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->segments = carve(base, &at, cap->segments, sizeof(*b->segments));
 	b->tree = carve(base, &at, cap->segments + 1, sizeof(*b->tree)); /* a tree has at least one segment */
 	b->target_row = carve(base, &at, cap->targets, sizeof(*b->target_row));
-	b->pair_target = carve(base, &at, cap->pairs, sizeof(*b->pair_target));
-	b->pair_token = carve(base, &at, cap->pairs, sizeof(*b->pair_token));
-	b->pair_weight = carve(base, &at, cap->pairs, sizeof(*b->pair_weight));
-	b->pair_doc = carve(base, &at, cap->pairs, sizeof(*b->pair_doc));
+	b->label_target = carve(base, &at, cap->labels, sizeof(*b->label_target));
+	b->label_token = carve(base, &at, cap->labels, sizeof(*b->label_token));
+	b->label_weight = carve(base, &at, cap->labels, sizeof(*b->label_weight));
+	b->label_doc = carve(base, &at, cap->labels, sizeof(*b->label_doc));
 	b->work = carve(base, &at, cap->rows + (int64_t)cap->docs * BATCH_WORK_DOC, sizeof(*b->work));
 	return at;
 }
@@ -62,13 +62,15 @@ void batch_release(struct batch *b)
 
 struct live batch_live(const struct batch *b)
 {
-	return (struct live){ .rows = b->n_rows, .targets = b->n_targets, .pairs = b->n_pairs, .visible = b->visible };
+	return (struct live){
+		.rows = b->n_rows, .targets = b->n_targets, .labels = b->n_labels, .visible = b->visible
+	};
 }
 
 void live_add(struct live *to, const struct live *x, double times)
 {
 	to->rows += times * x->rows;
 	to->targets += times * x->targets;
-	to->pairs += times * x->pairs;
+	to->labels += times * x->labels;
 	to->visible += times * x->visible;
 }

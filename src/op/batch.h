@@ -20,17 +20,18 @@ struct segment {
 	int32_t parent;         /* segment number, −1 for a root; always smaller than its own number */
 	int32_t pos0;           /* position of its first token in every document through it */
 	int32_t end;            /* one past the last row of its subtree */
-	int32_t adapter;        /* where several serve one batch (adapt/several.h): which of them its rows go through, −1 for none */
+	/* where several serve one batch (adapt/multi_adapter.h): which of them its rows go through, −1 for none */
+	int32_t adapter;
 };
 
 /* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */
 struct batch_cap {
-	int32_t rows, targets, pairs, segments, docs, keys;
+	int32_t rows, targets, labels, segments, docs, keys;
 };
 
 struct batch {
 	struct batch_cap cap;   /* what the arrays can hold */
-	int32_t n_rows, n_targets, n_pairs, n_segments, n_docs, n_keys, n_trees;
+	int32_t n_rows, n_targets, n_labels, n_segments, n_docs, n_keys, n_trees;
 	int32_t *ids;           /* [n_rows] token */
 	int32_t *pos;           /* [n_rows] position in its document */
 	int32_t *key;           /* [n_rows] the row's own key; ascending */
@@ -38,11 +39,12 @@ struct batch {
 	struct segment *segments;
 	int32_t *tree;          /* [n_trees + 1] first row of each tree, then n_rows */
 	int32_t *target_row;    /* [n_targets] ascending */
-	int32_t *pair_target;   /* [n_pairs] index into target_row, ascending */
-	int32_t *pair_token;    /* [n_pairs] the token to predict */
-	float *pair_weight;     /* [n_pairs] how often it counts in the loss */
-	int32_t *pair_doc;      /* [n_pairs] document of this batch, 0..n_docs-1, in the caller's order */
-	int32_t *work;          /* [cap.rows + cap.docs × BATCH_WORK_DOC] scratch of the packer, which so allocates nothing */
+	int32_t *label_target;   /* [n_labels] index into target_row, ascending */
+	int32_t *label_token;    /* [n_labels] the token to predict */
+	float *label_weight;     /* [n_labels] how often it counts in the loss */
+	int32_t *label_doc;      /* [n_labels] document of this batch, 0..n_docs-1, in the caller's order */
+	/* [cap.rows + cap.docs × BATCH_WORK_DOC] scratch of the packer, which so allocates nothing */
+	int32_t *work;
 	/* Where randomness of this batch comes from (dropout). */
 	uint64_t seed;
 	uint32_t step, micro;
@@ -54,7 +56,7 @@ struct batch {
 
 /* Live counts that decide the cost of a node. */
 struct live {
-	double rows, targets, pairs, visible; /* of one batch, or summed over a run */
+	double rows, targets, labels, visible; /* of one batch, or summed over a run */
 };
 
 /* All arrays in one block of memory at the given capacities. batch_bytes is that block. */

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 
 const struct batch_cap batch_sample_cap = {
-	.rows = SAMPLE_ROWS, .targets = SAMPLE_TARGETS, .pairs = SAMPLE_PAIRS, .segments = SAMPLE_SEGMENTS,
+	.rows = SAMPLE_ROWS, .targets = SAMPLE_TARGETS, .labels = SAMPLE_LABELS, .segments = SAMPLE_SEGMENTS,
 	.docs = SAMPLE_SEGMENTS, .keys = SAMPLE_ROWS,
 };
 
@@ -32,7 +32,8 @@ static void draw_segments(struct batch *b, struct rng_stream *rng, int n_rows, i
 	b->n_segments = b->n_trees = 0;
 	while (row < n_rows) {
 		struct segment *s = &b->segments[b->n_segments];
-		int32_t left = n_rows - row, parent = draw_parent(b, rng), len = 1 + (int32_t)rng_below(rng, (uint32_t)longest);
+		int32_t left = n_rows - row, parent = draw_parent(b, rng),
+			len = 1 + (int32_t)rng_below(rng, (uint32_t)longest);
 		s->start = row;
 		s->len = b->n_segments == max_segments - 1 ? left : MIN(left, len);
 		s->parent = parent;
@@ -94,22 +95,23 @@ static void draw_pair(struct batch *b, struct rng_stream *rng, int32_t row, int3
 {
 	if (b->n_targets == 0 || b->target_row[b->n_targets - 1] != row)
 		b->target_row[b->n_targets++] = row;
-	int32_t i = b->n_pairs++;
-	b->pair_target[i] = b->n_targets - 1;
-	b->pair_token[i] = next_token(b, rng, leaf, row, V);
-	b->pair_weight[i] = rng_below(rng, 2) ? 1.0f : 1.25f + rng_next_float(rng);
-	b->pair_doc[i] = doc;
+	int32_t i = b->n_labels++;
+	b->label_target[i] = b->n_targets - 1;
+	b->label_token[i] = next_token(b, rng, leaf, row, V);
+	b->label_weight[i] = rng_below(rng, 2) ? 1.0f : 1.25f + rng_next_float(rng);
+	b->label_doc[i] = doc;
 }
 
-static void draw_pairs(struct batch *b, struct rng_stream *rng, int V, int max_pairs)
+static void draw_pairs(struct batch *b, struct rng_stream *rng, int V, int max_labels)
 {
-	b->n_targets = b->n_pairs = 0;
+	b->n_targets = b->n_labels = 0;
 	for (int32_t row = 0; row < b->n_rows; row++) {
 		int32_t doc = 0;
 		for (int32_t s = 0; s < b->n_segments; s++) {
 			if (!is_leaf(b, s))
 				continue;
-			if (is_through(b, s, row) && b->n_pairs < max_pairs && (b->n_pairs == 0 || rng_below(rng, 2)))
+			if (is_through(b, s, row) && b->n_labels < max_labels &&
+			    (b->n_labels == 0 || rng_below(rng, 2)))
 				draw_pair(b, rng, row, s, doc, V);
 			doc++;
 		}
@@ -127,14 +129,14 @@ static void count_documents(struct batch *b)
 		}
 }
 
-void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int V, int max_segments, int max_pairs)
+void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int V, int max_segments, int max_labels)
 {
-	if (n_rows < 1 || V < 1 || max_segments < 1 || max_pairs < 1)
-		BUG("a sample batch of %d rows, %d tokens, %d segments, %d pairs", n_rows, V, max_segments, max_pairs);
+	if (n_rows < 1 || V < 1 || max_segments < 1 || max_labels < 1)
+		BUG("a sample batch of %d rows, %d tokens, %d segments, %d pairs", n_rows, V, max_segments, max_labels);
 	draw_segments(b, rng, n_rows, max_segments);
 	fill_rows(b, rng, n_rows, V);
 	count_documents(b);
-	draw_pairs(b, rng, V, max_pairs);
+	draw_pairs(b, rng, V, max_labels);
 	b->seed = rng_next(rng);
 	b->step = rng_below(rng, 1000);
 	b->micro = rng_below(rng, 8);
@@ -144,5 +146,5 @@ void batch_sample(struct batch *b, struct rng_stream *rng, int n_rows, int V)
 {
 	if (n_rows > SAMPLE_ROWS)
 		BUG("a sample batch of %d rows, at most %d", n_rows, SAMPLE_ROWS);
-	batch_sample_sized(b, rng, n_rows, V, SAMPLE_SEGMENTS, SAMPLE_PAIRS);
+	batch_sample_sized(b, rng, n_rows, V, SAMPLE_SEGMENTS, SAMPLE_LABELS);
 }

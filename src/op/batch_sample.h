@@ -5,7 +5,7 @@
 #include "base/rng.h"
 #include "op/batch.h"
 
-enum { SAMPLE_ROWS = 96, SAMPLE_TARGETS = 96, SAMPLE_PAIRS = 192, SAMPLE_SEGMENTS = 64 };
+enum { SAMPLE_ROWS = 96, SAMPLE_TARGETS = 96, SAMPLE_LABELS = 192, SAMPLE_SEGMENTS = 64 };
 
 /* The capacities that batch_sample never exceeds, for n_rows ≤ SAMPLE_ROWS. */
 extern const struct batch_cap batch_sample_cap;
@@ -14,7 +14,8 @@ extern const struct batch_cap batch_sample_cap;
  * document. At least one pair; key[row] = row. */
 void batch_sample(struct batch *b, struct rng_stream *rng, int n_rows, int V);
 
-/* The same within other capacities: at most max_segments segments and max_pairs pairs (n_rows targets, max_segments documents). */
-void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int V, int max_segments, int max_pairs);
+/* The same within other capacities: at most max_segments segments and max_labels pairs (n_rows targets, max_segments
+ * documents). */
+void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int V, int max_segments, int max_labels);
 
 #endif

@@ -1,5 +1,5 @@
-/* fuse: see fuse.h. From the last node back, each takes in those before it that a fusion joins to it; so a node's place is that of its last part,
- * and all that its parts read has been made. */
+/* fuse: see fuse.h. From the last node back, each takes in those before it that a fusion joins to it; so a node's place
+ * is that of its last part, and all that its parts read has been made. */
 #include "op/fuse.h"
 
 #include <string.h>
@@ -25,7 +25,8 @@ static bool has(const uint32_t *list, int n, uint32_t x)
 static bool meets(const struct node *a, const struct node *b)
 {
 	for (int i = 0; i < NODE_OUTPUTS; i++)
-		if (has(b->in, NODE_INPUTS, a->out[i]) || has(b->out, NODE_OUTPUTS, a->out[i]) || has(a->in, NODE_INPUTS, b->out[i]))
+		if (has(b->in, NODE_INPUTS, a->out[i]) || has(b->out, NODE_OUTPUTS, a->out[i]) ||
+		    has(a->in, NODE_INPUTS, b->out[i]))
 			return true;
 	return false;
 }
@@ -48,7 +49,8 @@ static void join_at(struct fuse *f, const struct fusion *fusion, uint32_t late, 
 
 	for (uint32_t i = late; i-- > 0 && f->nodes[i].layer == b->layer;) {
 		const struct node *a = &f->nodes[i];
-		if (f->gone[i] || a->phase != b->phase || !fusion->joins(a, b, f->tensors) || !may_wait(f, fusion, i, late))
+		if (f->gone[i] || a->phase != b->phase || !fusion->joins(a, b, f->tensors) ||
+		    !may_wait(f, fusion, i, late))
 			continue;
 		fusion->join(a, b, mem);
 		f->gone[i] = true;
@@ -68,7 +70,9 @@ static uint32_t close_up(struct fuse *f)
 
 uint32_t fuse_nodes(struct node *nodes, uint32_t n, const struct tensor *tensors, struct arena *mem)
 {
-	struct fuse f = { .nodes = nodes, .gone = mem_array((size_t)n + 1, sizeof(*f.gone)), .n = n, .tensors = tensors };
+	struct fuse f = {
+		.nodes = nodes, .gone = mem_array((size_t)n + 1, sizeof(*f.gone)), .n = n, .tensors = tensors
+	};
 
 	for (int i = 0; fusion_table[i]; i++) {
 		for (uint32_t late = f.n; late-- > 0;)

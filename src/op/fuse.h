@@ -1,8 +1,9 @@
 /* fuse: nodes that are better done together become one: a rewrite of the nodes that a plan will run.
  *
- * A fusion is a row of a table, made from the files src/op/fuse_*.c, so adding one is adding a file. It says which two nodes it joins;
- * whether the earlier may wait for the later (nothing between them looks at what it writes) is found here. Only nodes of one
- * layer and one phase are joined, in an order that what is recomputed does not change: --memory shows in no bit. */
+ * A fusion is a row of a table, made from the files src/op/fuse_*.c, so adding one is adding a file. It says which two
+ * nodes it joins; whether the earlier may wait for the later (nothing between them looks at what it writes) is found
+ * here. Only nodes of one layer and one phase are joined, in an order that what is recomputed does not change: --memory
+ * shows in no bit. */
 #ifndef OP_FUSE_H
 #define OP_FUSE_H
 

@@ -2,9 +2,10 @@
  *
  *     dx (+)= Σ scale·dy·W        over q, k and v, or gate and up, and the low-rank factors A of their adapters
  *
- * A linear's own node may have two terms already, its adapter's du·A being the second. The sum grows in the tiles, where each product would read and write dx
- * anew. It is one chain over the terms
- * in the order of the nodes, where separate products are sums of their own that are added up: equal up to rounding. Products in int8 stay as they are. */
+ * A linear's own node may have two terms already, its adapter's du·A being the second. The sum grows in the tiles,
+ * where each product would read and write dx anew. It is one chain over the terms in the order of the nodes, where
+ * separate products are sums of their own that are added up: equal up to rounding. Products in int8 stay as they
+ * are. */
 #include "op/fuse.h"
 
 #include <string.h>
@@ -22,7 +23,12 @@ static void sum_forward(struct run *r, const struct node *n)
 {
 	const struct sum_attr *attr = n->attr;
 	size_t I = run_tensor(r, n->out[0])->dim[1];
-	struct gemm g = { .m = run_rows(r, n->out[0]), .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = attr->n, .accumulate = attr->accumulate };
+	struct gemm g = { .m = run_rows(r, n->out[0]),
+		          .n = I,
+		          .c = run_f32(r, n->out[0]),
+		          .ldc = I,
+		          .n_terms = attr->n,
+		          .accumulate = attr->accumulate };
 
 	for (int p = 0; p < attr->n; p++)
 		g.term[p] = linear_dx_term(r, n->in[2 * p], n->in[2 * p + 1], attr->scale[p]);
@@ -44,7 +50,9 @@ static void sum_cost(const struct tape *t, const struct node *n, const struct li
 	}
 }
 
-static const struct op linear_dx_sum = { .name = "linear_dx_sum", .cost = sum_cost, .forward = sum_forward, .scratch = linear_scratch };
+static const struct op linear_dx_sum = {
+	.name = "linear_dx_sum", .cost = sum_cost, .forward = sum_forward, .scratch = linear_scratch
+};
 
 static bool is_alone(const struct node *n)
 {
@@ -69,7 +77,9 @@ static struct node alone(const struct node *n, struct sum_attr *attr)
 	const struct linear_back_attr *was = n->attr;
 	struct node made = *n;
 
-	*attr = (struct sum_attr){ .n = terms(n), .accumulate = was->accumulate, .scale = { was->scale, was->low_scale } };
+	*attr = (struct sum_attr){ .n = terms(n),
+		                   .accumulate = was->accumulate,
+		                   .scale = { was->scale, was->low_scale } };
 	made.op = &linear_dx_sum;
 	made.attr = attr;
 	return made;
@@ -92,7 +102,8 @@ static void join(const struct node *early, struct node *late, struct arena *mem)
 /* A sum may be added to what is there after another product was, in int8. */
 static bool commutes(const struct node *early, const struct node *between)
 {
-	return between->op == &op_linear_dx && between->out[0] == early->out[0] && ((const struct linear_back_attr *)early->attr)->accumulate &&
+	return between->op == &op_linear_dx && between->out[0] == early->out[0] &&
+	       ((const struct linear_back_attr *)early->attr)->accumulate &&
 	       ((const struct linear_back_attr *)between->attr)->accumulate;
 }
 

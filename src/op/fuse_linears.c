@@ -1,7 +1,9 @@
-/* fuse_linears: up to three linears over one x become one node: q, k and v, gate and up; and the low-rank factors A of their adapters.
+/* fuse_linears: up to three linears over one x become one node: q, k and v, gate and up; and the low-rank factors A of
+ * their adapters.
  *
- * Their products are one list of items for the threads, where each would be waited for before the next, and in int8 x is quantized once.
- * Every product keeps its own weight (of any dtype), bias and second product u·Uᵀ, its own tiles and so its bits. */
+ * Their products are one list of items for the threads, where each would be waited for before the next, and in int8 x
+ * is quantized once. Every product keeps its own weight (of any dtype), bias and second product u·Uᵀ, its own tiles and
+ * so its bits. */
 #include "op/fuse.h"
 
 #include <string.h>
@@ -58,7 +60,8 @@ static void linears_forward(struct run *r, const struct node *n)
 }
 
 /* x is read once. */
-static void linears_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void linears_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                         double *bytes)
 {
 	const struct linears_attr *attr = n->attr;
 
@@ -88,7 +91,11 @@ static double linears_in_f32(const struct tape *t, const struct node *n, const s
 static bool linears_int8(const struct node *n) { return ((const struct linears_attr *)n->attr)->int8; }
 
 static const struct op linears = {
-	.name = "linears", .cost = linears_cost, .forward = linears_forward, .scratch = linear_scratch, .int8 = linears_int8,
+	.name = "linears",
+	.cost = linears_cost,
+	.forward = linears_forward,
+	.scratch = linear_scratch,
+	.int8 = linears_int8,
 	.in_f32 = linears_in_f32,
 };
 
@@ -109,7 +116,8 @@ static bool joins(const struct node *early, const struct node *late, const struc
 		return false;
 	if (is_alone(late))
 		return !late->in[IN_RESIDUAL] && op_row_linear.int8(early) == op_row_linear.int8(late);
-	return late->op == &linears && ((const struct linears_attr *)late->attr)->n < MOST && op_row_linear.int8(early) == linears_int8(late);
+	return late->op == &linears && ((const struct linears_attr *)late->attr)->n < MOST &&
+	       op_row_linear.int8(early) == linears_int8(late);
 }
 
 /* A linear as the only part of such a node. */

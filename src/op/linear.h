@@ -31,7 +31,8 @@ struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_
 struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, float scale);
 
 void linear_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
-void linear_product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
+void linear_product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                         double *bytes);
 size_t linear_scratch(const struct tape *t, const struct node *n, const struct kernels *k);
 
 #endif

@@ -15,7 +15,8 @@ static int want_vector(const struct tape *t, uint32_t id, size_t C, struct err *
 	const struct tensor *w = tape_tensor(t, id);
 
 	if (w->dtype != DTYPE_F32 || tensor_count(w) != C)
-		return err_set(e, "%s: %zu numbers of %s, %zu of F32 are wanted", w->name, tensor_count(w), dtypes[w->dtype].name, C);
+		return err_set(e, "%s: %zu numbers of %s, %zu of F32 are wanted", w->name, tensor_count(w),
+		               dtypes[w->dtype].name, C);
 	return 0;
 }
 
@@ -25,7 +26,8 @@ int norm_shape(struct tape *t, struct node *n, int n_stats, struct err *e)
 
 	if (x.n_dims != 2)
 		return err_set(e, "%s: %d dimensions, 2 are wanted", x.name, x.n_dims);
-	if (want_vector(t, n->in[IN_W], x.dim[1], e) < 0 || (n->in[IN_B] && want_vector(t, n->in[IN_B], x.dim[1], e) < 0))
+	if (want_vector(t, n->in[IN_W], x.dim[1], e) < 0 ||
+	    (n->in[IN_B] && want_vector(t, n->in[IN_B], x.dim[1], e) < 0))
 		return -1;
 	tape_output(t, n, 0, "norm", x.axis, 2, x.dim);
 	for (int i = 1; i <= n_stats; i++)
@@ -78,8 +80,13 @@ void norm_forward(struct run *r, const struct node *n, void (*f)(const struct no
 {
 	struct work w = { .f = f, .r = r, .N = run_rows(r, n->in[IN_X]) };
 
-	w.row = (struct norm_row){ .k = r->kernels, .attr = n->attr, .x = run_f32(r, n->in[IN_X]), .w = run_f32(r, n->in[IN_W]), .b = run_f32(r, n->in[IN_B]),
-	                           .y = run_f32(r, n->out[0]), .stat = { run_f32(r, n->out[1]), run_f32(r, n->out[2]) } };
+	w.row = (struct norm_row){ .k = r->kernels,
+		                   .attr = n->attr,
+		                   .x = run_f32(r, n->in[IN_X]),
+		                   .w = run_f32(r, n->in[IN_W]),
+		                   .b = run_f32(r, n->in[IN_B]),
+		                   .y = run_f32(r, n->out[0]),
+		                   .stat = { run_f32(r, n->out[1]), run_f32(r, n->out[2]) } };
 	w.row.C = run_tensor(r, n->in[IN_X])->dim[1];
 	pool_run(r->pool, strips_of(w.N), strip_run, &w);
 }
@@ -122,8 +129,13 @@ void norm_back_forward(struct run *r, const struct node *n, void (*f)(const stru
 	const struct norm_attr *attr = n->attr;
 	struct work w = { .f = f, .r = r, .N = run_rows(r, n->in[BACK_X]), .partial = run_f32(r, n->out[OUT_PARTIAL]) };
 
-	w.row = (struct norm_row){ .k = r->kernels, .attr = attr, .dy = run_f32(r, n->in[BACK_DY]), .x = run_f32(r, n->in[BACK_X]), .w = run_f32(r, n->in[BACK_W]),
-	                           .dx = run_f32(r, n->out[OUT_DX]), .stat = { run_f32(r, n->in[BACK_STAT]), run_f32(r, n->in[BACK_STAT + 1]) } };
+	w.row = (struct norm_row){ .k = r->kernels,
+		                   .attr = attr,
+		                   .dy = run_f32(r, n->in[BACK_DY]),
+		                   .x = run_f32(r, n->in[BACK_X]),
+		                   .w = run_f32(r, n->in[BACK_W]),
+		                   .dx = run_f32(r, n->out[OUT_DX]),
+		                   .stat = { run_f32(r, n->in[BACK_STAT]), run_f32(r, n->in[BACK_STAT + 1]) } };
 	w.row.C = run_tensor(r, n->in[BACK_X])->dim[1];
 	w.scratch_dx = !w.row.dx;
 	pool_run(r->pool, strips_of(w.N), strip_run, &w);
@@ -143,7 +155,8 @@ void norm_backward(struct tape *t, uint32_t i, const struct op *back)
 	if (tape_wants(t, n.in[IN_B]))
 		out[OUT_DB] = tape_grad_target(t, n.in[IN_B], &attr.add_b);
 	if (out[OUT_DW] || out[OUT_DB])
-		out[OUT_PARTIAL] = tape_scratch(t, &made, OUT_PARTIAL, "norm_partials", strips_of(x.dim[0]) * 2 * x.dim[1]);
+		out[OUT_PARTIAL] =
+			tape_scratch(t, &made, OUT_PARTIAL, "norm_partials", strips_of(x.dim[0]) * 2 * x.dim[1]);
 	if (tape_wants(t, n.in[IN_X]))
 		out[OUT_DX] = tape_grad_target(t, n.in[IN_X], &attr.add_x);
 	tape_emit(t, back, in, 5, out, 4, &attr, sizeof(attr));

@@ -3,8 +3,8 @@
  * Nodes.  forward: in x (N,C), w (C), b (C) or none; out y (N,C), statistics a row (N) each
  *         backward: in dy, x, w, then the statistics; out dx, dw, db (each or none), partial sums
  *
- * A strip adds its rows' share of dw and db up in a row of partial sums of its own, and those are added in the order of the
- * strips: the same bits with any number of threads. */
+ * A strip adds its rows' share of dw and db up in a row of partial sums of its own, and those are added in the order of
+ * the strips: the same bits with any number of threads. */
 #ifndef OP_NORM_H
 #define OP_NORM_H
 
@@ -34,6 +34,7 @@ void norm_backward(struct tape *t, uint32_t i, const struct op *back);
 void norm_back_forward(struct run *r, const struct node *n, void (*row)(const struct norm_row *row));
 void norm_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
 void norm_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
-size_t norm_back_scratch(const struct tape *t, const struct node *n, const struct kernels *k); /* a row for a dx that nobody wants */
+/* a row for a dx that nobody wants */
+size_t norm_back_scratch(const struct tape *t, const struct node *n, const struct kernels *k);
 
 #endif

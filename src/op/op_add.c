@@ -1,6 +1,7 @@
 /* add: z = a + b, elementwise over the live rows.      a, b, z (N,C)
  *
- * da = dz and db = dz: the first that needs one takes dz over as its gradient, the second gets a copy (or adds it up). */
+ * da = dz and db = dz: the first that needs one takes dz over as its gradient, the second gets a copy (or adds it
+ * up). */
 #include "op/ops.h"
 
 #include "base/mem.h"
@@ -73,7 +74,8 @@ static void accumulate_piece(void *ctx, size_t item, int thread)
 static void accumulate_forward(struct run *r, const struct node *n)
 {
 	const struct accumulate_attr *attr = n->attr;
-	struct accumulate_run a = { r, run_f32(r, n->in[0]), run_f32(r, n->out[0]), pointwise_count(r, n->out[0]), attr->accumulate };
+	struct accumulate_run a = { r, run_f32(r, n->in[0]), run_f32(r, n->out[0]), pointwise_count(r, n->out[0]),
+		                    attr->accumulate };
 	pool_run(r->pool, (a.n + POINTWISE_PIECE - 1) / POINTWISE_PIECE, accumulate_piece, &a);
 }
 

@@ -1,6 +1,7 @@
 /* attention: softmax(scale·Q·Kᵀ + mask)·V for H query heads on G key-value heads, over the forest of op/batch.h.
  *
- *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)      lse (N,H), where a gradient is needed
+ *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)      lse (N,H), where a
+ * gradient is needed
  *
  *     s_ij = scale·q_i·k_j      P_ij = exp(s_ij − lse_i) where j ≤ key_i < vis_end_j, else 0      o_i = Σ_j P_ij·v_j
  *
@@ -9,16 +10,20 @@
  * The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
  * sees need none. Key tiles begin at multiples of 64 keys and are always 64 scores wide.
  *
- * Keys go by ranges of KV_RANGE, at multiples of it. A range begins anew, with m, l and o of its own, which are then folded into those of the ranges before:
+ * Keys go by ranges of KV_RANGE, at multiples of it. A range begins anew, with m, l and o of its own, which are then
+ * folded into those of the ranges before:
  *
  *     m = max(m_a, m_b)      l = l_a·exp(m_a − m) + l_b·exp(m_b − m)      o = o_a·exp(m_a − m) + o_b·exp(m_b − m)
  *
- * So a row's bits depend neither on the rows beside it nor on who computes its ranges: token by token equals all at once. Where there are many rows, a work item
- * is a tile of rows with one key-value head, whose H/G query heads share the packed keys, the packed values and the mask; it goes through the ranges. Where all
- * rows are one tile, as in decoding, an item is one range with one key-value head (Dao et al. 2023 call it flash-decoding), and the folding comes afterwards.
- * A row or two are multiplied with a cache as it is stored, the query heads of a group together: nothing is packed.
+ * So a row's bits depend neither on the rows beside it nor on who computes its ranges: token by token equals all at
+ * once. Where there are many rows, a work item is a tile of rows with one key-value head, whose H/G query heads share
+ * the packed keys, the packed values and the mask; it goes through the ranges. Where all rows are one tile, as in
+ * decoding, an item is one range with one key-value head (Dao et al. 2023 call it flash-decoding), and the folding
+ * comes afterwards. A row or two are multiplied with a cache as it is stored, the query heads of a group together:
+ * nothing is packed.
  *
- * FLOPs are counted for visible (row, key) pairs only: 2·D a product and head, 2 products forward, up to 5 backward (attention_back.c). */
+ * FLOPs are counted for visible (row, key) pairs only: 2·D a product and head, 2 products forward, up to 5 backward
+ * (attention_back.c). */
 #include "op/attention.h"
 
 #include <math.h>
@@ -32,7 +37,8 @@
 #include "op/run.h"
 
 enum {
-	EXTRA_PARTS = 512,          /* a row's share of a range, beyond one for each range: what a few rows with a long context take */
+	/* a row's share of a range, beyond one for each range: what a few rows with a long context take */
+	EXTRA_PARTS = 512,
 	RANGE_TILES = KV_RANGE / TILE,
 	LONE_ROWS = 2,              /* up to which rows are multiplied without packing */
 	CACHE_LINE = 64,
@@ -74,11 +80,15 @@ static size_t width_of(const struct tensor *x, const struct attention_attr *a)
 /* Returns how many floats that is. */
 static size_t parts_at(struct parts *p, float *base, const struct attention_attr *a, size_t ranges, size_t limit)
 {
-	size_t cells = ranges * sizeof(struct cell) / sizeof(float), l = limit * a->H * sizeof(double) / sizeof(float), m = limit * a->H;
+	size_t cells = ranges * sizeof(struct cell) / sizeof(float), l = limit * a->H * sizeof(double) / sizeof(float),
+	       m = limit * a->H;
 
 	if (p)
-		*p = (struct parts){ .cells = (struct cell *)(void *)base, .l = (double *)(void *)(base + cells), .m = base + cells + l,
-			.o = base + cells + l + m, .limit = limit };
+		*p = (struct parts){ .cells = (struct cell *)(void *)base,
+			             .l = (double *)(void *)(base + cells),
+			             .m = base + cells + l,
+			             .o = base + cells + l + m,
+			             .limit = limit };
 	return cells + l + m + limit * a->H * a->D;
 }
 
@@ -97,8 +107,8 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 		return err_set(e, "%s has rows of %zu, %zu query heads on %zu key-value heads do not fit it", q->name,
 		               q->dim[1], a->H, a->G);
 	if (k->dim[1] != width_of(k, a) || v->dim[1] != width_of(v, a) || k->dim[0] != v->dim[0])
-		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name, v->name, a->G,
-		               a->D, k->dim[1], v->dim[1]);
+		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name,
+		               v->name, a->G, a->D, k->dim[1], v->dim[1]);
 	if (gradient && (k->role == ROLE_STATE || v->role == ROLE_STATE))
 		return err_set(e, "%s is a cache, which passes no gradient back", k->name);
 	struct tensor like = *q;
@@ -122,7 +132,8 @@ struct forward_scratch {
 	double *l[2];               /* [H/G][TILE] */
 };
 
-static size_t forward_scratch_at(struct forward_scratch *f, char *base, const struct attention_attr *a, const struct kernels *k)
+static size_t forward_scratch_at(struct forward_scratch *f, char *base, const struct attention_attr *a,
+                                 const struct kernels *k)
 {
 	size_t panel = panel_size(k, a->D), group = a->H / a->G, rows = group * TILE, at = 0;
 	float *x = (float *)(void *)base, **floats[] = { &f->k, &f->v, &f->s, &f->o, &f->m[0], &f->m[1] };
@@ -147,7 +158,8 @@ static size_t attention_scratch(const struct tape *t, const struct node *n, cons
 /* --- one tile of keys --- */
 
 /* Rows of a tile, one key-value head: what is summed up of their H/G query heads. */
-struct sums { float *o; size_t ld; float *m; double *l; };     /* row i, head n of the group: o[i·ld + n·D], m[n·TILE + i] */
+/* row i, head n of the group: o[i·ld + n·D], m[n·TILE + i] */
+struct sums { float *o; size_t ld; float *m; double *l; };
 
 static size_t bits_from(uint64_t word) { return word ? (size_t)__builtin_ctzll(word) : 0; }
 static size_t bits_to(uint64_t word) { return word ? 64 - (size_t)__builtin_clzll(word) : 0; }
@@ -158,17 +170,20 @@ static struct rows cached_rows(const struct attention *a, struct rows x, size_t 
 	return (struct rows){ x.dtype, x.data + kv_at(j, g, a->attr->G, x.bytes), x.bytes / a->attr->G };
 }
 
-/* Panels of keys from a cache's panels; of a head that ends within 32 numbers, which only plain types have, the last are taken one by one. */
+/* Panels of keys from a cache's panels; of a head that ends within 32 numbers, which only plain types have, the last
+ * are taken one by one. */
 static void pack_cached_keys(const struct attention *a, struct rows k, size_t n, float *out)
 {
-	size_t nr = (size_t)a->kernels->nr, D = a->D, whole = panel_plain_bytes(k.dtype) ? D / PANEL_BLOCK * PANEL_BLOCK : D, bytes = PANEL_ROWS * k.bytes;
+	size_t nr = (size_t)a->kernels->nr, D = a->D,
+	       whole = panel_plain_bytes(k.dtype) ? D / PANEL_BLOCK * PANEL_BLOCK : D, bytes = PANEL_ROWS * k.bytes;
 	size_t line = PANEL_ROWS * panel_plain_bytes(k.dtype);
 
 	for (size_t j = 0; j < n; j += nr, out += D * nr) {
 		a->kernels->pack_panels(k.dtype, k.data + j / PANEL_ROWS * bytes, bytes, MIN(nr, n - j), 0, whole, out);
 		for (size_t d = whole; d < D; d++)
 			for (size_t p = 0; p < nr; p += PANEL_ROWS)
-				dtypes[k.dtype].to_float(k.data + (j + p) / PANEL_ROWS * bytes + d * line, out + d * nr + p, PANEL_ROWS);
+				dtypes[k.dtype].to_float(k.data + (j + p) / PANEL_ROWS * bytes + d * line,
+				                         out + d * nr + p, PANEL_ROWS);
 	}
 }
 
@@ -186,8 +201,9 @@ static void pack_tile(const struct attention *a, const struct forward_scratch *f
 }
 
 /* One query head's rows, the first of them at q. */
-static void packed_rows(const struct attention *a, const struct forward_scratch *f, const float *q, size_t rows, size_t keys, const uint64_t *word,
-                        const struct extent *e, float *o, size_t ld, float *m, double *l)
+static void packed_rows(const struct attention *a, const struct forward_scratch *f, const float *q, size_t rows,
+                        size_t keys, const uint64_t *word, const struct extent *e, float *o, size_t ld, float *m,
+                        double *l)
 {
 	const struct kernels *k = a->kernels;
 
@@ -197,7 +213,8 @@ static void packed_rows(const struct attention *a, const struct forward_scratch 
 }
 
 /* The same where they are one row: heads are the rows of a product. */
-static void packed_heads(const struct attention *a, const struct forward_scratch *f, const float *q, size_t heads, size_t keys, uint64_t word, float *o, float *m, double *l)
+static void packed_heads(const struct attention *a, const struct forward_scratch *f, const float *q, size_t heads,
+                         size_t keys, uint64_t word, float *o, float *m, double *l)
 {
 	float most[TILE];
 	double sum[TILE];
@@ -219,9 +236,10 @@ static void packed_heads(const struct attention *a, const struct forward_scratch
 	}
 }
 
-/* Rows i0 … of which those numbered first … end−1 see anything of a tile of keys, for the query heads of key-value head g. */
-static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first, size_t end,
-                         size_t j0, size_t keys, const uint64_t *word, const struct sums *to)
+/* Rows i0 … of which those numbered first … end−1 see anything of a tile of keys, for the query heads of key-value head
+ * g. */
+static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first,
+                         size_t end, size_t j0, size_t keys, const uint64_t *word, const struct sums *to)
 {
 	size_t D = a->D, group = a->attr->H / a->attr->G, rows = end - first;
 	const float *q = a->q + (i0 + first) * a->q_ld + g * group * D;
@@ -232,12 +250,14 @@ static void forward_tile(const struct attention *a, const struct forward_scratch
 	pack_tile(a, f, g, j0, keys);
 	if (rows == 1) {
 		for (size_t n = 0; n < group; n += TILE)
-			packed_heads(a, f, q + n * D, MIN((size_t)TILE, group - n), keys, word[first], o + n * D, m + n * TILE, l + n * TILE);
+			packed_heads(a, f, q + n * D, MIN((size_t)TILE, group - n), keys, word[first], o + n * D,
+			             m + n * TILE, l + n * TILE);
 		return;
 	}
 	extent_of_rows(a->kernels, word + first, rows, &e);
 	for (size_t n = 0; n < group; n++)
-		packed_rows(a, f, q + n * D, rows, keys, word + first, &e, o + n * D, to->ld, m + n * TILE, l + n * TILE);
+		packed_rows(a, f, q + n * D, rows, keys, word + first, &e, o + n * D, to->ld, m + n * TILE,
+		            l + n * TILE);
 }
 
 /* --- a range of keys --- */
@@ -262,10 +282,10 @@ static void ask_for(struct rows x, size_t n)
 		__builtin_prefetch(x.data + at);
 }
 
-/* One row's query heads, at most KERNEL_FEW, which follow each other at q, with one head of a range of the cache as it is stored: k and v begin with its first
- * key. First all keys are read, then all values: two long streams. */
-static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads, const uint64_t word[RANGE_TILES], float *o,
-                       float *m, double *l)
+/* One row's query heads, at most KERNEL_FEW, which follow each other at q, with one head of a range of the cache as it
+ * is stored: k and v begin with its first key. First all keys are read, then all values: two long streams. */
+static void lone_heads(const struct attention *a, float *s, struct rows k, struct rows v, const float *q, size_t heads,
+                       const uint64_t word[RANGE_TILES], float *o, float *m, double *l)
 {
 	const struct kernels *kernel = a->kernels;
 	float most[KERNEL_FEW];
@@ -279,8 +299,10 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 		bool more = t + 1 < RANGE_TILES && word[t + 1];
 		if (!word[t])
 			continue;
-		ask_for(more ? (struct rows){ k.dtype, k.data + (t + 1) * TILE * k.bytes, k.bytes } : v, bits_to(word[more ? t + 1 : 0]));
-		kernel->panel_rows(k.dtype, heads, bits_to(word[t]), a->D, q, a->D, k.data + t * TILE * k.bytes, PANEL_ROWS * k.bytes, s + t * KERNEL_FEW * TILE, TILE);
+		ask_for(more ? (struct rows){ k.dtype, k.data + (t + 1) * TILE * k.bytes, k.bytes } : v,
+		        bits_to(word[more ? t + 1 : 0]));
+		kernel->panel_rows(k.dtype, heads, bits_to(word[t]), a->D, q, a->D, k.data + t * TILE * k.bytes,
+		                   PANEL_ROWS * k.bytes, s + t * KERNEL_FEW * TILE, TILE);
 	}
 	for (size_t t = 0; t < RANGE_TILES; t++, s += KERNEL_FEW * TILE) {
 		uint64_t words[KERNEL_FEW] = { word[t], word[t], word[t] };
@@ -288,7 +310,8 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 		if (!word[t])
 			continue;
 		kernel->soften(heads, s, words, a->attr->scale, most, sum, o, a->D, a->D);
-		kernel->few_sums(v.dtype, heads, a->D, bits_to(word[t]) - from, s + from, TILE, v.data + at * v.bytes, v.bytes, o, a->D);
+		kernel->few_sums(v.dtype, heads, a->D, bits_to(word[t]) - from, s + from, TILE, v.data + at * v.bytes,
+		                 v.bytes, o, a->D);
 	}
 	for (size_t n = 0; n < heads; n++) {
 		m[n * TILE] = most[n];
@@ -297,7 +320,8 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 }
 
 /* Row i, the first of `to`, with keys j0 … j1−1. */
-static bool lone_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i, size_t j0, size_t j1, const struct sums *to)
+static bool lone_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i, size_t j0,
+                       size_t j1, const struct sums *to)
 {
 	size_t D = a->D, group = a->attr->H / a->attr->G;
 	struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
@@ -305,14 +329,14 @@ static bool lone_range(const struct attention *a, const struct forward_scratch *
 	bool any = false;
 
 	for (size_t j = j0; j < j1; j += TILE)
-		if (tile_sight(a->b, i, i + 1, j, MIN(j + TILE, j1), seen) != SIGHT_NONE)
+		if (tile_mask(a->b, i, i + 1, j, MIN(j + TILE, j1), seen) != MASK_NONE)
 			any |= (word[(j - j0) / TILE] = seen[0]) != 0;
 	if (!any)
 		return false;
 	sums_begin(a, to, 0, 1);
 	for (size_t n = 0; n < group; n += KERNEL_FEW)
-		lone_heads(a, f->s, k, v, a->q + i * a->q_ld + (g * group + n) * D, MIN((size_t)KERNEL_FEW, group - n), word, to->o + n * D, to->m + n * TILE,
-		           to->l + n * TILE);
+		lone_heads(a, f->s, k, v, a->q + i * a->q_ld + (g * group + n) * D, MIN((size_t)KERNEL_FEW, group - n),
+		           word, to->o + n * D, to->m + n * TILE, to->l + n * TILE);
 	return true;
 }
 
@@ -323,14 +347,15 @@ static bool is_lone(const struct attention *a, size_t rows)
 }
 
 /* Rows i0 … i1−1 with keys j0 … j1−1 of one range. Returns whether any was seen: else nothing was touched. */
-static bool forward_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1, size_t j0, size_t j1, const struct sums *to)
+static bool forward_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1,
+                          size_t j0, size_t j1, const struct sums *to)
 {
 	uint64_t word[TILE] = { 0 };
 	bool begun = false;
 
 	for (size_t j = j0; j < j1; j += TILE) {
 		size_t last = MIN(j + TILE, j1), first = 0, end = i1 - i0;
-		if (tile_sight(a->b, i0, i1, j, last, word) == SIGHT_NONE)
+		if (tile_mask(a->b, i0, i1, j, last, word) == MASK_NONE)
 			continue;
 		for (; first < end && !word[first]; first++)
 			;
@@ -347,7 +372,8 @@ static bool forward_range(const struct attention *a, const struct forward_scratc
 }
 
 /* The same, or as lone rows; one that sees nothing stays without a score. */
-static bool rows_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1, size_t j0, size_t j1, const struct sums *to)
+static bool rows_range(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t i1,
+                       size_t j0, size_t j1, const struct sums *to)
 {
 	bool any = false;
 
@@ -363,8 +389,10 @@ static bool rows_range(const struct attention *a, const struct forward_scratch *
 	return any;
 }
 
-/* One row's head of a range, into that of the ranges before. A range that it does not see leaves no trace, the first one stays as it is. */
-static void fold(const struct kernels *k, size_t D, float *o, float *m, double *l, const float *o_range, float m_range, double l_range)
+/* One row's head of a range, into that of the ranges before. A range that it does not see leaves no trace, the first
+ * one stays as it is. */
+static void fold(const struct kernels *k, size_t D, float *o, float *m, double *l, const float *o_range, float m_range,
+                 double l_range)
 {
 	if (l_range == 0 && m_range == NO_SCORE)
 		return;
@@ -387,7 +415,8 @@ static void fold(const struct kernels *k, size_t D, float *o, float *m, double *
 	*l += l_range * (double)by;
 }
 
-/* o = O/l and lse = m + log l of head h of row i. Scores that overflowed, and NaN, go through: the loss will show it. */
+/* o = O/l and lse = m + log l of head h of row i. Scores that overflowed, and NaN, go through: the loss will show
+ * it. */
 static void finish(const struct attention *a, size_t i, size_t h, float m, double l)
 {
 	float *o = a->o + i * a->q_ld + h * a->D;
@@ -403,18 +432,21 @@ static void forward_item(void *ctx, size_t item, int thread)
 {
 	const struct attention *a = ctx;
 	size_t G = a->attr->G, group = a->attr->H / G, g = item % G, D = a->D;
-	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE; /* the last rows see most: they begin */
+	/* the last rows see most: they begin */
+	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE;
 	size_t i1 = MIN(i0 + TILE, a->N), keys = (size_t)a->b->key[i1 - 1] + 1;
 	struct forward_scratch f;
 	bool begun = false;
 
 	forward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels);
-	struct sums all = { a->o + i0 * a->q_ld + g * group * D, a->q_ld, f.m[0], f.l[0] }, one = { f.o, group * D, f.m[1], f.l[1] };
+	struct sums all = { a->o + i0 * a->q_ld + g * group * D, a->q_ld, f.m[0], f.l[0] },
+		    one = { f.o, group * D, f.m[1], f.l[1] };
 	for (size_t j = 0; j < keys; j += KV_RANGE) {
 		bool seen = rows_range(a, &f, g, i0, i1, j, MIN(j + KV_RANGE, keys), begun ? &one : &all);
 		for (size_t n = 0; begun && seen && n < group; n++)
 			for (size_t i = 0; i < i1 - i0; i++)
-				fold(a->kernels, D, all.o + i * all.ld + n * D, &all.m[n * TILE + i], &all.l[n * TILE + i], one.o + i * one.ld + n * D, one.m[n * TILE + i],
+				fold(a->kernels, D, all.o + i * all.ld + n * D, &all.m[n * TILE + i],
+				     &all.l[n * TILE + i], one.o + i * one.ld + n * D, one.m[n * TILE + i],
 				     one.l[n * TILE + i]);
 		begun |= seen;
 	}
@@ -476,7 +508,7 @@ static struct cell seen_cell(const struct attention *a, size_t j0, size_t j1)
 	uint64_t word[TILE];
 
 	for (size_t j = j0; j < j1; j += TILE) {
-		if (tile_sight(a->b, 0, a->N, j, MIN(j + TILE, j1), word) == SIGHT_NONE)
+		if (tile_mask(a->b, 0, a->N, j, MIN(j + TILE, j1), word) == MASK_NONE)
 			continue;
 		for (uint32_t i = 0; i < a->N; i++)
 			if (word[i]) {
@@ -517,7 +549,13 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	const struct attention_attr *attr = n->attr;
 	const struct batch *b = r->batch;
 	const struct tensor *k = run_tensor(r, n->in[1]);
-	struct attention a = { .kernels = r->kernels, .b = b, .attr = attr, .r = r, .N = (size_t)b->n_rows, .D = attr->D, .q_ld = attr->H * attr->D };
+	struct attention a = { .kernels = r->kernels,
+		               .b = b,
+		               .attr = attr,
+		               .r = r,
+		               .N = (size_t)b->n_rows,
+		               .D = attr->D,
+		               .q_ld = attr->H * attr->D };
 
 	a.q = run_f32(r, n->in[0]);
 	a.k = stored_rows(r, n->in[1]);
@@ -526,7 +564,8 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	a.o = run_f32(r, n->out[0]);
 	a.lse = run_f32(r, n->out[1]);
 	if (a.cached)
-		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE, parts_limit(k->dim[0] / KV_RANGE));
+		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE,
+		         parts_limit(k->dim[0] / KV_RANGE));
 	if ((size_t)b->n_keys > k->dim[0])
 		BUG("%d keys, %s has %zu", b->n_keys, k->name, k->dim[0]);
 	if (a.N && (b->key[0] < 0 || b->key[a.N - 1] >= b->n_keys))
@@ -546,7 +585,8 @@ static void attention_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (a.N + TILE - 1) / TILE * a.attr->G, forward_item, &a);
 }
 
-static void attention_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void attention_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                           double *bytes)
 {
 	const struct attention_attr *a = n->attr;
 	const struct tensor *k = tape_tensor(t, n->in[1]), *v = tape_tensor(t, n->in[2]);
@@ -554,7 +594,8 @@ static void attention_cost(const struct tape *t, const struct node *n, const str
 	*flops = 4 * live->visible * (double)(a->H * a->D);
 	*bytes = 8 * live->rows * (double)((a->H + a->G) * a->D);
 	if (k->role == ROLE_STATE) /* rows of a tile share what they read of a cache */
-		*bytes += live->visible / fmin(fmax(live->rows, 1), TILE) * (double)(tensor_row_bytes(k) + tensor_row_bytes(v));
+		*bytes += live->visible / fmin(fmax(live->rows, 1), TILE) *
+		          (double)(tensor_row_bytes(k) + tensor_row_bytes(v));
 }
 
 static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
@@ -572,8 +613,15 @@ static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_str
 }
 
 const struct op op_row_attention = {
-	.name = "attention", .shape = attention_shape, .cost = attention_cost, .forward = attention_forward,
-	.backward = attention_backward, .saves = 1 | 2 | 4 | 1 << 8 | 1 << 9, .scratch = attention_scratch, .sample = attention_sample, .sample_count = 4,
+	.name = "attention",
+	.shape = attention_shape,
+	.cost = attention_cost,
+	.forward = attention_forward,
+	.backward = attention_backward,
+	.saves = 1 | 2 | 4 | 1 << 8 | 1 << 9,
+	.scratch = attention_scratch,
+	.sample = attention_sample,
+	.sample_count = 4,
 };
 
 uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, int H, int G, float scale)

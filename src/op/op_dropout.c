@@ -72,15 +72,26 @@ static void dropout_backward(struct tape *t, uint32_t i)
 
 static uint32_t dropout_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t C; float p; } cases[] = { { 1, 3, 0.5F }, { 31, 65, 0.1F }, { 7, 33, 0.9F } };
+	static const struct {
+		int N;
+		size_t C;
+		float p;
+	} cases[] = { { 1, 3, 0.5F }, { 31, 65, 0.1F }, { 7, 33, 0.9F } };
 	batch_sample(b, rng, cases[i].N, 50);
 	uint32_t x = tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].C });
 	return op_dropout(t, x, cases[i].p, (uint32_t)i);
 }
 
 const struct op op_row_dropout = {
-	.name = "dropout", .shape = dropout_shape, .cost = pointwise_cost, .forward = dropout_forward, .backward = dropout_backward,
-	.inplace = 1, .cheap = true, .sample = dropout_sample, .sample_count = 3,
+	.name = "dropout",
+	.shape = dropout_shape,
+	.cost = pointwise_cost,
+	.forward = dropout_forward,
+	.backward = dropout_backward,
+	.inplace = 1,
+	.cheap = true,
+	.sample = dropout_sample,
+	.sample_count = 3,
 };
 
 /* p = 0 changes nothing and records nothing. */

@@ -43,7 +43,8 @@ static int embed_shape(struct tape *t, struct node *n, struct err *e)
 	if (table->n_dims != 2)
 		return err_set(e, "the table %s has %d dimensions, 2 are wanted", table->name, table->n_dims);
 	if (!dtypes[table->dtype].to_float)
-		return err_set(e, "the table %s is of %s, which holds no floats", table->name, dtypes[table->dtype].name);
+		return err_set(e, "the table %s is of %s, which holds no floats", table->name,
+		               dtypes[table->dtype].name);
 	if (dtype_bytes(table->dtype, table->dim[1], &bytes, e) < 0)
 		return err_prefix(e, "%s", table->name);
 	tape_output(t, n, 0, "embed", AXIS_ROWS, 2, (size_t[]){ (size_t)t->cap.rows, table->dim[1] });
@@ -54,7 +55,9 @@ static struct embed_work embed_work(const struct run *r, enum embed_source sourc
 {
 	const struct tensor *x = run_tensor(r, table);
 	const struct batch *b = r->batch;
-	struct embed_work w = { .r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype, .panels = x->panels };
+	struct embed_work w = {
+		.r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype, .panels = x->panels
+	};
 
 	w.index = source == EMBED_IDS ? b->ids : b->pos;
 	w.row_bytes = tensor_row_bytes(x);
@@ -86,7 +89,8 @@ static void embed_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (w.N + EMBED_ROWS - 1) / EMBED_ROWS, embed_rows, &w);
 }
 
-static void embed_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void embed_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                       double *bytes)
 {
 	*flops = 0;
 	*bytes = 8 * tensor_live(tape_tensor(t, n->out[0]), live);
@@ -125,7 +129,8 @@ static void embed_back_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (w.C + EMBED_COLS - 1) / EMBED_COLS, embed_scatter, &w);
 }
 
-static void embed_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void embed_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                            double *bytes)
 {
 	const struct embed_attr *attr = n->attr;
 	*flops = tensor_live(tape_tensor(t, n->in[0]), live);

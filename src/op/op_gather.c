@@ -49,7 +49,8 @@ static void gather_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (w.rows + GATHER_ROWS - 1) / GATHER_ROWS, gather_rows, &w);
 }
 
-static void gather_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void gather_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                        double *bytes)
 {
 	*flops = 0;
 	*bytes = 8 * tensor_live(tape_tensor(t, n->out[0]), live);
@@ -95,13 +96,16 @@ static void gather_back_forward(struct run *r, const struct node *n)
 	pool_run(r->pool, (w.rows + GATHER_ROWS - 1) / GATHER_ROWS, scatter_rows, &w);
 }
 
-static void gather_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void gather_back_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                             double *bytes)
 {
 	*flops = tensor_live(tape_tensor(t, n->in[0]), live);
 	*bytes = 8 * *flops + 4 * tensor_live(tape_tensor(t, n->out[0]), live);
 }
 
-static const struct op gather_back = { .name = "gather_back", .cost = gather_back_cost, .forward = gather_back_forward };
+static const struct op gather_back = { .name = "gather_back",
+	                               .cost = gather_back_cost,
+	                               .forward = gather_back_forward };
 
 static void gather_backward(struct tape *t, uint32_t i)
 {
@@ -121,8 +125,13 @@ static uint32_t gather_sample(struct tape *t, struct batch *b, struct rng_stream
 }
 
 const struct op op_row_gather = {
-	.name = "gather", .shape = gather_shape, .cost = gather_cost, .forward = gather_forward, .backward = gather_backward,
-	.sample = gather_sample, .sample_count = 3,
+	.name = "gather",
+	.shape = gather_shape,
+	.cost = gather_cost,
+	.forward = gather_forward,
+	.backward = gather_backward,
+	.sample = gather_sample,
+	.sample_count = 3,
 };
 
 uint32_t op_gather(struct tape *t, uint32_t x)

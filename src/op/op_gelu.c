@@ -38,7 +38,9 @@ static void gelu_cost(const struct tape *t, const struct node *n, const struct l
 	*bytes = 12 * numbers;
 }
 
-static const struct op gelu_back = { .name = "gelu_back", .cost = gelu_cost, .forward = back_forward, .inplace = 1 | 2 };
+static const struct op gelu_back = {
+	.name = "gelu_back", .cost = gelu_cost, .forward = back_forward, .inplace = 1 | 2
+};
 
 static void gelu_backward(struct tape *t, uint32_t i)
 {

@@ -1,4 +1,5 @@
-/* kv_put: the batch's keys or values into a cache (op/kv_cache.h): cache[key[i]] = x[i], rounded to how the cache stores numbers.
+/* kv_put: the batch's keys or values into a cache (op/kv_cache.h): cache[key[i]] = x[i], rounded to how the cache
+ * stores numbers.
  *
  *     x (N, G·D)      cache (keys, kv_width) in f32, f16, bf16 or q8_0, bound by the caller
  *
@@ -31,20 +32,31 @@ static int kv_put_shape(struct tape *t, struct node *n, struct err *e)
 	if (!kv_keeps(cache->dtype))
 		return err_set(e, "keys and values cannot be kept in %s", d->name);
 	if (d->block > 1 && x->dim[1] / a->G % QUANT_RUN)
-		return err_set(e, "keys and values in blocks want heads of a multiple of %d numbers, these have %zu", QUANT_RUN, x->dim[1] / a->G);
-	if (cache->role != ROLE_STATE || cache->dim[0] % KV_RANGE || cache->dim[1] != kv_width(cache->dtype, a->G, x->dim[1] / a->G))
-		return err_set(e, "%s has rows of %zu, the cache %s has %zu of %zu", x->name, x->dim[1], cache->name, cache->dim[0], cache->dim[1]);
+		return err_set(e, "keys and values in blocks want heads of a multiple of %d numbers, these have %zu",
+		               QUANT_RUN, x->dim[1] / a->G);
+	if (cache->role != ROLE_STATE || cache->dim[0] % KV_RANGE ||
+	    cache->dim[1] != kv_width(cache->dtype, a->G, x->dim[1] / a->G))
+		return err_set(e, "%s has rows of %zu, the cache %s has %zu of %zu", x->name, x->dim[1], cache->name,
+		               cache->dim[0], cache->dim[1]);
 	n->out[0] = n->in[1];
 	return 0;
 }
 
-struct put { const struct put_attr *attr; const struct batch *b; const struct tensor *cache; const float *x; char *data; size_t C, bytes; };
+struct put {
+	const struct put_attr *attr;
+	const struct batch *b;
+	const struct tensor *cache;
+	const float *x;
+	char *data;
+	size_t C, bytes;
+};
 
 /* One head of one row. Numbers go through the dtype by 32, the last padded with zeros where they are blocks. */
 static void put_head(const struct put *p, size_t key, size_t g, const float *x, size_t D)
 {
 	enum dtype t = p->cache->dtype;
-	size_t row = p->attr->values ? key : key / PANEL_ROWS * PANEL_ROWS, plain = panel_plain_bytes(t), block = plain ? plain * PANEL_BLOCK : dtypes[t].bytes;
+	size_t row = p->attr->values ? key : key / PANEL_ROWS * PANEL_ROWS, plain = panel_plain_bytes(t),
+	       block = plain ? plain * PANEL_BLOCK : dtypes[t].bytes;
 	char *to = p->data + kv_at(row, g, p->attr->G, p->bytes);
 
 	if (p->attr->values && D % dtypes[t].block == 0) {
@@ -89,7 +101,9 @@ static void put_item(void *ctx, size_t item, int thread)
 static void kv_put_forward(struct run *r, const struct node *n)
 {
 	const struct tensor *x = run_tensor(r, n->in[0]), *cache = run_tensor(r, n->in[1]);
-	struct put p = { n->attr, r->batch, cache, run_f32(r, n->in[0]), r->data[n->out[0]], x->dim[1], tensor_row_bytes(cache) };
+	struct put p = {
+		n->attr, r->batch, cache, run_f32(r, n->in[0]), r->data[n->out[0]], x->dim[1], tensor_row_bytes(cache)
+	};
 	size_t N = (size_t)r->batch->n_rows;
 
 	if (N > ITEM_ROWS) {
@@ -100,7 +114,8 @@ static void kv_put_forward(struct run *r, const struct node *n)
 		put_row(&p, i);
 }
 
-static void kv_put_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void kv_put_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                        double *bytes)
 {
 	const struct tensor *x = tape_tensor(t, n->in[0]), *cache = tape_tensor(t, n->in[1]);
 
@@ -108,7 +123,9 @@ static void kv_put_cost(const struct tape *t, const struct node *n, const struct
 	*bytes = 4 * tensor_live(x, live) + tensor_live(x, live) / (double)x->dim[1] * (double)tensor_row_bytes(cache);
 }
 
-const struct op op_row_kv_put = { .name = "kv_put", .shape = kv_put_shape, .cost = kv_put_cost, .forward = kv_put_forward };
+const struct op op_row_kv_put = {
+	.name = "kv_put", .shape = kv_put_shape, .cost = kv_put_cost, .forward = kv_put_forward
+};
 
 static uint32_t put(struct tape *t, uint32_t x, uint32_t cache, int G, bool values)
 {

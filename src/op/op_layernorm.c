@@ -1,4 +1,5 @@
-/* layernorm: y = (x − μ)·r·w + b, r = 1/√(mean((x − μ)²) + ε) (Ba et al. 2016).      x, y (N,C)  w, b (C)  μ, r (N), kept for backward
+/* layernorm: y = (x − μ)·r·w + b, r = 1/√(mean((x − μ)²) + ε) (Ba et al. 2016).      x, y (N,C)  w, b (C)  μ, r (N),
+ * kept for backward
  *
  *     g = dy·w    x̂ = (x − μ)·r    dx = r·(g − mean(g) − x̂·mean(g·x̂))    dw = Σ rows dy·x̂    db = Σ rows dy
  *
@@ -27,7 +28,8 @@ static void layernorm_forward(struct run *r, const struct node *n)
 
 static void back_row(const struct norm_row *row)
 {
-	row->k->layernorm_back(row->dx, row->dw, row->db, row->dy, row->x, row->w, *row->stat[0], *row->stat[1], row->C, row->attr->add_x);
+	row->k->layernorm_back(row->dx, row->dw, row->db, row->dy, row->x, row->w, *row->stat[0], *row->stat[1], row->C,
+	                       row->attr->add_x);
 }
 
 static void back_forward(struct run *r, const struct node *n)
@@ -35,7 +37,9 @@ static void back_forward(struct run *r, const struct node *n)
 	norm_back_forward(r, n, back_row);
 }
 
-static const struct op layernorm_back = { .name = "layernorm_back", .cost = norm_back_cost, .forward = back_forward, .scratch = norm_back_scratch };
+static const struct op layernorm_back = {
+	.name = "layernorm_back", .cost = norm_back_cost, .forward = back_forward, .scratch = norm_back_scratch
+};
 
 static void layernorm_backward(struct tape *t, uint32_t i)
 {
@@ -56,8 +60,15 @@ static uint32_t layernorm_sample(struct tape *t, struct batch *b, struct rng_str
 }
 
 const struct op op_row_layernorm = {
-	.name = "layernorm", .shape = layernorm_shape, .cost = norm_cost, .forward = layernorm_forward, .backward = layernorm_backward,
-	.saves = 1 | 2 | 1 << 9 | 1 << 10, .cheap = true, .sample = layernorm_sample, .sample_count = 4,
+	.name = "layernorm",
+	.shape = layernorm_shape,
+	.cost = norm_cost,
+	.forward = layernorm_forward,
+	.backward = layernorm_backward,
+	.saves = 1 | 2 | 1 << 9 | 1 << 10,
+	.cheap = true,
+	.sample = layernorm_sample,
+	.sample_count = 4,
 };
 
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps)

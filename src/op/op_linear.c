@@ -1,15 +1,19 @@
 /* linear: y = scale·x·Wᵀ + u·Uᵀ + bias + residual.      x (N,I)  W (O,I), any dtype  u (N,r)  U (O,r)  y (N,O)
  *
- * The second product is how an adapter adds up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and U = B.
+ * The second product is how an adapter adds up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and
+ * U = B.
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
- * Where u is a linear of the very same x and nobody else reads it, its s·du·A is a second term of dy·W: one pass over dx (not in int8).
+ * Where u is a linear of the very same x and nobody else reads it, its s·du·A is a second term of dy·W: one pass over
+ * dx (not in int8).
  *
- * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of the rows.
+ * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of
+ * the rows.
  *
- * In int8 arithmetic x is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and residual are one pass (kernel/gemm_int8.h) and u·Uᵀ,
- * in f32, is added in a second. dy·W sums over O, where the scales of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
+ * In int8 arithmetic x is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and residual are one pass
+ * (kernel/gemm_int8.h) and u·Uᵀ, in f32, is added in a second. dy·W sums over O, where the scales of W's blocks differ,
+ * so it has a copy of Wᵀ of its own, quantized along O. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -24,7 +28,8 @@
 static int want_matrix(const struct tensor *x, size_t cols, const char *what, struct err *e)
 {
 	if (x->n_dims != 2 || x->dim[1] != cols)
-		return err_set(e, "%s: rows of %zu numbers, %zu are wanted by %s", x->name, x->n_dims == 2 ? x->dim[1] : 0, cols, what);
+		return err_set(e, "%s: rows of %zu numbers, %zu are wanted by %s", x->name,
+		               x->n_dims == 2 ? x->dim[1] : 0, cols, what);
 	return 0;
 }
 
@@ -65,8 +70,12 @@ static struct matrix matrix_of(const struct run *r, uint32_t id)
 {
 	const struct tensor *x = run_tensor(r, id);
 
-	return (struct matrix){ .dtype = x->dtype, .data = r->data[id], .rows = run_rows(r, id), .cols = x->dim[1], .row_bytes = tensor_row_bytes(x),
-	                        .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
+	return (struct matrix){ .dtype = x->dtype,
+		                .data = r->data[id],
+		                .rows = run_rows(r, id),
+		                .cols = x->dim[1],
+		                .row_bytes = tensor_row_bytes(x),
+		                .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
 }
 
 /* A·B with A's rows as they lie (m × k). */
@@ -75,7 +84,9 @@ static struct gemm_term term_of(const struct run *r, uint32_t a, uint32_t b, boo
 	struct matrix B = matrix_of(r, b);
 	size_t k = run_tensor(r, a)->dim[1];
 
-	return (struct gemm_term){ .a = run_f32(r, a), .a_row = k, .a_col = 1, .b = B, .transposed = transposed, .k = k, .scale = scale };
+	return (struct gemm_term){
+		.a = run_f32(r, a), .a_row = k, .a_col = 1, .b = B, .transposed = transposed, .k = k, .scale = scale
+	};
 }
 
 /* c (+)= a·Wᵀ (+ bias + residual), W in panels. */
@@ -83,8 +94,14 @@ static struct gemm_int8 int8_of(const struct run *r, uint32_t a, uint32_t w, uin
 {
 	const struct tensor *W = run_tensor(r, w);
 
-	return (struct gemm_int8){ .m = run_rows(r, out), .n = W->dim[0], .k = W->dim[1], .a = run_f32(r, a), .dtype = W->dtype, .panels = r->data[w],
-	                           .rows = r->data[rows], .c = run_f32(r, out) };
+	return (struct gemm_int8){ .m = run_rows(r, out),
+		                   .n = W->dim[0],
+		                   .k = W->dim[1],
+		                   .a = run_f32(r, a),
+		                   .dtype = W->dtype,
+		                   .panels = r->data[w],
+		                   .rows = r->data[rows],
+		                   .c = run_f32(r, out) };
 }
 
 struct gemm_int8 linear_gemm_int8(const struct run *r, const uint32_t in[N_IN], uint32_t out, uint32_t rows)
@@ -165,7 +182,9 @@ void linear_cost(const struct tape *t, const struct node *n, const struct live *
 /* The adapter's product u·Uᵀ is never done in int8. */
 static double linear_in_f32(const struct tape *t, const struct node *n, const struct live *live)
 {
-	return n->in[IN_U] ? 2 * tensor_live(tape_tensor(t, n->out[0]), live) * (double)tape_tensor(t, n->in[IN_UP])->dim[1] : 0;
+	return n->in[IN_U] ?
+	               2 * tensor_live(tape_tensor(t, n->out[0]), live) * (double)tape_tensor(t, n->in[IN_UP])->dim[1] :
+	               0;
 }
 
 static bool linear_int8(const struct node *n) { return ((const struct linear_attr *)n->attr)->int8; }
@@ -183,7 +202,8 @@ struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, fl
 	return term_of(r, dy, w, false, scale);
 }
 
-/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I); out: dx (N,I), in int8 dy's quantized rows */
+/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I); out: dx (N,I), in int8 dy's quantized
+ * rows */
 static void dx_forward(struct run *r, const struct node *n)
 {
 	const struct linear_back_attr *attr = n->attr;
@@ -207,7 +227,9 @@ static void dw_forward(struct run *r, const struct node *n)
 {
 	const struct linear_back_attr *attr = n->attr;
 	size_t O = run_tensor(r, n->out[0])->dim[0], I = run_tensor(r, n->out[0])->dim[1];
-	struct gemm g = { .m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate };
+	struct gemm g = {
+		.m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate
+	};
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = matrix_of(r, n->in[1]),
 	                                .k = run_rows(r, n->in[0]), .scale = attr->scale };
@@ -215,7 +237,8 @@ static void dw_forward(struct run *r, const struct node *n)
 }
 
 /* The other side of a product costs what the product did. */
-void linear_product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+void linear_product_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                         double *bytes)
 {
 	const struct tensor *b = tape_tensor(t, n->in[1]), *out = tape_tensor(t, n->out[0]);
 	double dy = tensor_live(tape_tensor(t, n->in[0]), live);
@@ -223,13 +246,20 @@ void linear_product_cost(const struct tape *t, const struct node *n, const struc
 	*flops = 2 * dy * (double)out->dim[1];
 	if (n->in[DX_DU])
 		*flops += 2 * tensor_live(tape_tensor(t, n->in[DX_DU]), live) * (double)out->dim[1];
-	*bytes = 4 * (dy + tensor_live(out, live)) + (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
+	*bytes = 4 * (dy + tensor_live(out, live)) +
+	         (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
 }
 
 static bool dx_int8(const struct node *n) { return ((const struct linear_back_attr *)n->attr)->int8; }
 
-const struct op op_linear_dx = { .name = "linear_dx", .cost = linear_product_cost, .forward = dx_forward, .scratch = linear_scratch, .int8 = dx_int8 };
-static const struct op linear_dw = { .name = "linear_dw", .cost = linear_product_cost, .forward = dw_forward, .scratch = linear_scratch };
+const struct op op_linear_dx = { .name = "linear_dx",
+	                         .cost = linear_product_cost,
+	                         .forward = dx_forward,
+	                         .scratch = linear_scratch,
+	                         .int8 = dx_int8 };
+static const struct op linear_dw = {
+	.name = "linear_dw", .cost = linear_product_cost, .forward = dw_forward, .scratch = linear_scratch
+};
 
 enum { BIAS_COLUMNS = 64 };
 
@@ -260,7 +290,12 @@ static void bias_piece(void *ctx, size_t item, int thread)
 static void db_forward(struct run *r, const struct node *n)
 {
 	const struct linear_back_attr *attr = n->attr;
-	struct bias_work w = { r->kernels, run_f32(r, n->in[0]), run_f32(r, n->out[0]), run_rows(r, n->in[0]), run_tensor(r, n->in[0])->dim[1], attr->accumulate };
+	struct bias_work w = { r->kernels,
+		               run_f32(r, n->in[0]),
+		               run_f32(r, n->out[0]),
+		               run_rows(r, n->in[0]),
+		               run_tensor(r, n->in[0])->dim[1],
+		               attr->accumulate };
 
 	pool_run(r->pool, (w.O + BIAS_COLUMNS - 1) / BIAS_COLUMNS, bias_piece, &w);
 }
@@ -316,7 +351,8 @@ static const struct node *inner_linear(const struct tape *t, const struct node *
 	uint32_t made = n->in[IN_U] ? tape_tensor(t, n->in[IN_U])->producer : 0;
 	const struct node *u = made ? &t->nodes[made - 1] : NULL;
 
-	if (!u || u->op != &op_row_linear || u->in[IN_X] != n->in[IN_X] || u->in[IN_U] || u->in[IN_WT] || n->in[IN_WT] || !read_once(t, n->in[IN_U]))
+	if (!u || u->op != &op_row_linear || u->in[IN_X] != n->in[IN_X] || u->in[IN_U] || u->in[IN_WT] ||
+	    n->in[IN_WT] || !read_once(t, n->in[IN_U]))
 		return NULL;
 	return u;
 }
@@ -332,7 +368,8 @@ static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
 	if (attr->dx_given || !tape_wants(t, x))
 		return;
 	if (inner && tape_grad(t, n->in[IN_U])) {
-		struct linear_attr *theirs = (struct linear_attr *)(uintptr_t)inner->attr; /* the tape's copy, an op's to complete */
+		/* the tape's copy, an op's to complete */
+		struct linear_attr *theirs = (struct linear_attr *)(uintptr_t)inner->attr;
 		theirs->dx_given = true;
 		back.low_scale = theirs->scale;
 		in[DX_DU] = tape_grad(t, n->in[IN_U]);
@@ -371,7 +408,8 @@ static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream
 	size_t N = (size_t)cases[i].N;
 	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ N, I }), .scale = cases[i].scale };
 
-	l.w = cases[i].frozen ? tape_weight(t, "w", DTYPE_F32, 2, (size_t[]){ O, I }) : tape_param(t, "w", 2, (size_t[]){ O, I });
+	l.w = cases[i].frozen ? tape_weight(t, "w", DTYPE_F32, 2, (size_t[]){ O, I }) :
+	                        tape_param(t, "w", 2, (size_t[]){ O, I });
 	if (cases[i].bias)
 		l.bias = tape_param(t, "bias", 1, &O);
 	if (cases[i].residual)
@@ -384,15 +422,26 @@ static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream
 }
 
 const struct op op_row_linear = {
-	.name = "linear", .shape = linear_shape, .cost = linear_cost, .forward = linear_forward, .backward = linear_backward,
-	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP, .inplace = 1U << IN_RESIDUAL, .scratch = linear_scratch,
-	.int8 = linear_int8, .in_f32 = linear_in_f32, .sample = linear_sample, .sample_count = 4,
+	.name = "linear",
+	.shape = linear_shape,
+	.cost = linear_cost,
+	.forward = linear_forward,
+	.backward = linear_backward,
+	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP,
+	.inplace = 1U << IN_RESIDUAL,
+	.scratch = linear_scratch,
+	.int8 = linear_int8,
+	.in_f32 = linear_in_f32,
+	.sample = linear_sample,
+	.sample_count = 4,
 };
 
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
 	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8 };
-	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_U] = l->u, [IN_UP] = l->up, [IN_RESIDUAL] = l->residual, [IN_WT] = l->wt };
+	uint32_t in[N_IN] = { [IN_X] = l->x,  [IN_W] = l->w,   [IN_BIAS] = l->bias,
+		              [IN_U] = l->u,  [IN_UP] = l->up, [IN_RESIDUAL] = l->residual,
+		              [IN_WT] = l->wt };
 
 	return tape_record(t, &op_row_linear, in, N_IN, &attr, sizeof(attr));
 }

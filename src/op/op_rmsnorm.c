@@ -35,7 +35,9 @@ static void back_forward(struct run *r, const struct node *n)
 	norm_back_forward(r, n, back_row);
 }
 
-static const struct op rmsnorm_back = { .name = "rmsnorm_back", .cost = norm_back_cost, .forward = back_forward, .scratch = norm_back_scratch };
+static const struct op rmsnorm_back = {
+	.name = "rmsnorm_back", .cost = norm_back_cost, .forward = back_forward, .scratch = norm_back_scratch
+};
 
 static void rmsnorm_backward(struct tape *t, uint32_t i)
 {
@@ -51,12 +53,20 @@ static uint32_t rmsnorm_sample(struct tape *t, struct batch *b, struct rng_strea
 
 	batch_sample(b, rng, cases[i].N, 50);
 	uint32_t x = cases[i].frozen_x ? tape_weight(t, "x", DTYPE_F32, 2, dim) : tape_param(t, "x", 2, dim);
-	return op_rmsnorm(t, x, cases[i].frozen_w ? tape_weight(t, "w", DTYPE_F32, 1, &C) : tape_param(t, "w", 1, &C), 1e-5F);
+	return op_rmsnorm(t, x, cases[i].frozen_w ? tape_weight(t, "w", DTYPE_F32, 1, &C) : tape_param(t, "w", 1, &C),
+	                  1e-5F);
 }
 
 const struct op op_row_rmsnorm = {
-	.name = "rmsnorm", .shape = rmsnorm_shape, .cost = norm_cost, .forward = rmsnorm_forward, .backward = rmsnorm_backward,
-	.saves = 1 | 2 | 1 << 9, .cheap = true, .sample = rmsnorm_sample, .sample_count = 4,
+	.name = "rmsnorm",
+	.shape = rmsnorm_shape,
+	.cost = norm_cost,
+	.forward = rmsnorm_forward,
+	.backward = rmsnorm_backward,
+	.saves = 1 | 2 | 1 << 9,
+	.cheap = true,
+	.sample = rmsnorm_sample,
+	.sample_count = 4,
 };
 
 uint32_t op_rmsnorm(struct tape *t, uint32_t x, uint32_t w, float eps)

@@ -39,8 +39,8 @@ static int rope_shape(struct tape *t, struct node *n, struct err *e)
 	if (x->n_dims != 2 || table->n_dims != 2 || x->dtype != DTYPE_F32 || table->dtype != DTYPE_F32)
 		return err_set(e, "%s and %s must be matrices of floats", x->name, table->name);
 	if (attr->heads < 1 || x->dim[1] != (size_t)attr->heads * table->dim[1] || table->dim[1] % 2)
-		return err_set(e, "%s has rows of %zu, %d heads of an even %zu are wanted", x->name, x->dim[1], attr->heads,
-		               table->dim[1]);
+		return err_set(e, "%s has rows of %zu, %d heads of an even %zu are wanted", x->name, x->dim[1],
+		               attr->heads, table->dim[1]);
 	struct tensor like = *x;
 	tape_output(t, n, 0, "rope", like.axis, 2, like.dim);
 	return 0;
@@ -54,8 +54,8 @@ static void rope_rows(void *ctx, size_t item, int thread)
 	for (size_t i = item * ROPE_ROWS; i < end; i++) {
 		const float *cs = w->table + (size_t)w->r->batch->pos[i] * D;
 		for (size_t h = 0; h < heads; h++)
-			w->r->kernels->rope(w->y + (i * heads + h) * D, w->x + (i * heads + h) * D, cs, D, w->attr->interleaved,
-			                    w->attr->sign);
+			w->r->kernels->rope(w->y + (i * heads + h) * D, w->x + (i * heads + h) * D, cs, D,
+			                    w->attr->interleaved, w->attr->sign);
 	}
 }
 

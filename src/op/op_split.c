@@ -51,13 +51,17 @@ static void split_rows(void *ctx, size_t item, int thread)
 
 	for (size_t i = item * SPLIT_ROWS; i < end; i++)
 		for (int p = 0; p < w->parts; p++)
-			memcpy(w->part[p] + i * w->C, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C, w->C * sizeof(float));
+			memcpy(w->part[p] + i * w->C, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C,
+			       w->C * sizeof(float));
 }
 
 static void split_forward(struct run *r, const struct node *n)
 {
 	const struct split_attr *attr = n->attr;
-	struct split_work w = { .whole = run_f32(r, n->in[0]), .parts = attr->parts, .N = run_rows(r, n->in[0]), .C = run_tensor(r, n->out[0])->dim[1] };
+	struct split_work w = { .whole = run_f32(r, n->in[0]),
+		                .parts = attr->parts,
+		                .N = run_rows(r, n->in[0]),
+		                .C = run_tensor(r, n->out[0])->dim[1] };
 
 	for (int p = 0; p < w.parts; p++)
 		w.part[p] = run_f32(r, n->out[p]);
@@ -82,14 +86,19 @@ static void join_rows(void *ctx, size_t item, int thread)
 
 	for (size_t i = item * SPLIT_ROWS; i < end; i++)
 		for (int p = 0; p < w->parts; p++)
-			join_part(w, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C, w->part[p] ? w->part[p] + i * w->C : NULL);
+			join_part(w, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C,
+			          w->part[p] ? w->part[p] + i * w->C : NULL);
 }
 
 /* in: the parts' gradients, some absent; out: dx */
 static void join_forward(struct run *r, const struct node *n)
 {
 	const struct split_attr *attr = n->attr;
-	struct split_work w = { .k = r->kernels, .whole = run_f32(r, n->out[0]), .parts = attr->parts, .accumulate = attr->accumulate, .N = run_rows(r, n->out[0]) };
+	struct split_work w = { .k = r->kernels,
+		                .whole = run_f32(r, n->out[0]),
+		                .parts = attr->parts,
+		                .accumulate = attr->accumulate,
+		                .N = run_rows(r, n->out[0]) };
 
 	w.C = run_tensor(r, n->out[0])->dim[1] / (size_t)attr->parts;
 	for (int p = 0; p < w.parts; p++)
@@ -98,7 +107,8 @@ static void join_forward(struct run *r, const struct node *n)
 }
 
 /* Every number of the whole is read and written once. */
-static void split_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void split_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                       double *bytes)
 {
 	*flops = 0;
 	*bytes = 8 * tensor_live(tape_tensor(t, n->in[0]), live);
@@ -130,7 +140,8 @@ static uint32_t split_sample(struct tape *t, struct batch *b, struct rng_stream 
 	uint32_t part[NODE_OUTPUTS];
 
 	batch_sample(b, rng, cases[i].N, 50);
-	op_split(t, tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].C * (size_t)cases[i].parts }), cases[i].parts, part);
+	op_split(t, tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].C * (size_t)cases[i].parts }),
+	         cases[i].parts, part);
 	return i == 0 ? part[1] : op_add(t, part[0], part[1]);
 }
 

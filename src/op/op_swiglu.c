@@ -28,7 +28,8 @@ static void swiglu_forward(struct run *r, const struct node *n)
 }
 
 /* An exponential counts as eight. */
-static void swiglu_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void swiglu_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                        double *bytes)
 {
 	double numbers = tensor_live(tape_tensor(t, n->out[0]), live);
 
@@ -55,8 +56,13 @@ static void back_piece(void *ctx, size_t item, int thread)
 
 static void back_forward(struct run *r, const struct node *n)
 {
-	struct back_work w = { r->kernels, run_f32(r, n->in[0]), run_f32(r, n->in[1]), run_f32(r, n->in[2]), run_f32(r, n->out[0]), run_f32(r, n->out[1]),
-	                       pointwise_count(r, n->out[0]) };
+	struct back_work w = { r->kernels,
+		               run_f32(r, n->in[0]),
+		               run_f32(r, n->in[1]),
+		               run_f32(r, n->in[2]),
+		               run_f32(r, n->out[0]),
+		               run_f32(r, n->out[1]),
+		               pointwise_count(r, n->out[0]) };
 
 	pool_run(r->pool, (w.n + POINTWISE_PIECE - 1) / POINTWISE_PIECE, back_piece, &w);
 }
@@ -69,14 +75,17 @@ static void back_cost(const struct tape *t, const struct node *n, const struct l
 	*bytes = 20 * numbers;
 }
 
-static const struct op swiglu_back = { .name = "swiglu_back", .cost = back_cost, .forward = back_forward, .inplace = 1 | 2 };
+static const struct op swiglu_back = {
+	.name = "swiglu_back", .cost = back_cost, .forward = back_forward, .inplace = 1 | 2
+};
 
 static void swiglu_backward(struct tape *t, uint32_t i)
 {
 	struct node n = t->nodes[i], made = { 0 };
 	struct tensor like = *tape_tensor(t, n.out[0]);
 	uint32_t in[3] = { tape_grad(t, n.out[0]), n.in[0], n.in[1] };
-	uint32_t out[2] = { tape_output(t, &made, 0, "d_gate", like.axis, like.n_dims, like.dim), tape_output(t, &made, 1, "d_up", like.axis, like.n_dims, like.dim) };
+	uint32_t out[2] = { tape_output(t, &made, 0, "d_gate", like.axis, like.n_dims, like.dim),
+		            tape_output(t, &made, 1, "d_up", like.axis, like.n_dims, like.dim) };
 
 	tape_emit(t, &swiglu_back, in, 3, out, 2, NULL, 0);
 	for (int j = 0; j < 2; j++)
@@ -94,8 +103,16 @@ static uint32_t swiglu_sample(struct tape *t, struct batch *b, struct rng_stream
 }
 
 const struct op op_row_swiglu = {
-	.name = "swiglu", .shape = swiglu_shape, .cost = swiglu_cost, .forward = swiglu_forward, .backward = swiglu_backward,
-	.saves = 1 | 2, .inplace = 1 | 2, .cheap = true, .sample = swiglu_sample, .sample_count = 3,
+	.name = "swiglu",
+	.shape = swiglu_shape,
+	.cost = swiglu_cost,
+	.forward = swiglu_forward,
+	.backward = swiglu_backward,
+	.saves = 1 | 2,
+	.inplace = 1 | 2,
+	.cheap = true,
+	.sample = swiglu_sample,
+	.sample_count = 3,
 };
 
 uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up)

@@ -3,24 +3,26 @@
  *     x (R,C) target rows      W (V,C) any dtype      u (R,r), U (V,r) what an adapter adds, or none      logp (M)
  *     logits z = x·Wᵀ + u·Uᵀ, never more of them than a tile a thread, or, where the head is trained, a block of rows
  *
- * Rows go by blocks, a block's vocabulary by ranges, the items; a range by tiles of columns, which meet the nearest caches three times: as
- * logits, as e = exp(z − t) with t the largest yet, and as a factor of the gradient. Since w is data the loss −Σ_p w_p·logp_p has its gradient
- * while the tile is there, but for a factor of the row, which is known when all ranges are:
+ * Rows go by blocks, a block's vocabulary by ranges, the items; a range by tiles of columns, which meet the nearest
+ * caches three times: as logits, as e = exp(z − t) with t the largest yet, and as a factor of the gradient. Since w is
+ * data the loss −Σ_p w_p·logp_p has its gradient while the tile is there, but for a factor of the row, which is known
+ * when all ranges are:
  *
  *     P_r = Σ_{v of the range} e_rv·W_v, brought to a later tile's t by exp(t_old − t)
  *     m = max t; L_r = Σ exp(t − m)·Σ e; logp_p = (z_token − m) − log L        (in double, tiles and ranges in order)
  *     G_rv = d loss/d z_rv = (Σ_{p of r} w_p)·exp(z_rv − m)/L_r − Σ_{p of r, token_p = v} w_p
- *     dx_r = Σ_v G_rv·W_v = (Σ_p w_p)/L_r · Σ_ranges exp(t − m)·P_r − Σ_p w_p·W_token        (attention's way, with W as keys and values)
- *     dW_v (+)= Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is trained)
- *     du_r, dU_v likewise from U and u
+ *     dx_r = Σ_v G_rv·W_v = (Σ_p w_p)/L_r · Σ_ranges exp(t − m)·P_r − Σ_p w_p·W_token        (attention's way, with W
+ * as keys and values) dW_v (+)= Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is
+ * trained) du_r, dU_v likewise from U and u
  *
- * In int8 arithmetic (W frozen; what an adapter adds stays f32) x is quantized in blocks of 32 along C, e along V, and P = e·W is taken from a copy of Wᵀ in Q8_0.
- * What matters most is exact: a pair's own logit is a dot product in f32, and its token's share (p_token·Σ_p w_p − w_p)·W_token of dx is in f32 from W
- * itself, its e being 0 in the product. A token that is well learnt has p near 1, and p·W from a copy would not meet −W.
+ * In int8 arithmetic (W frozen; what an adapter adds stays f32) x is quantized in blocks of 32 along C, e along V, and
+ * P = e·W is taken from a copy of Wᵀ in Q8_0. What matters most is exact: a pair's own logit is a dot product in f32,
+ * and its token's share (p_token·Σ_p w_p − w_p)·W_token of dx is in f32 from W itself, its e being 0 in the product. A
+ * token that is well learnt has p near 1, and p·W from a copy would not meet −W.
  *
- * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the gradients are outputs of the
- * forward node; backward only hands dx and du over, and what arrives from above is not asked for: this op starts the gradient. Ranges, tiles and
- * blocks follow from V and R alone. dW and dU add up block after block. */
+ * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the gradients are
+ * outputs of the forward node; backward only hands dx and du over, and what arrives from above is not asked for: this
+ * op starts the gradient. Ranges, tiles and blocks follow from V and R alone. dW and dU add up block after block. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -64,13 +66,14 @@ struct logprob {
 	float *logp;
 	struct factor factor[2];    /* x and W, u and U */
 	bool int8;
-	const uint8_t *turned;      /* Wᵀ [C][V] in panels of Q8_0; with d_rows in int8 */
+	const uint8_t *transposed;      /* Wᵀ [C][V] in panels of Q8_0; with d_rows in int8 */
 	uint8_t *quantized;         /* x of the block [BLOCK_ROWS][q8_bytes(C)] */
 };
 
 /* --- what is kept of a block --- */
 
-/* Rows a multiple of 4 KB apart would fall into one set of the nearest cache, which holds fewer lines than a micro-tile has rows. */
+/* Rows a multiple of 4 KB apart would fall into one set of the nearest cache, which holds fewer lines than a micro-tile
+ * has rows. */
 static size_t padded(size_t n)
 {
 	return n % SET_PERIOD ? n : n + LINE;
@@ -86,7 +89,8 @@ static size_t q8_bytes(size_t n)
 	return n / PANEL_BLOCK * KERNEL_Q8_BYTES;
 }
 
-/* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. quantized: columns of x, in int8. */
+/* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. quantized: columns of x, in
+ * int8. */
 static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t partial[2], size_t quantized)
 {
 	float *q = NULL;
@@ -111,7 +115,9 @@ static size_t lay_out(struct logprob *w, float *at, bool keep, const size_t part
 
 static struct logprob sizes_of(size_t V)
 {
-	return (struct logprob){ .V = V, .tiles = tiles_of(V), .ranges = MIN(tiles_of(V), (size_t)RANGES), .ld = padded(V) };
+	return (struct logprob){
+		.V = V, .tiles = tiles_of(V), .ranges = MIN(tiles_of(V), (size_t)RANGES), .ld = padded(V)
+	};
 }
 
 static int check_adapter(const struct tape *t, const struct node *n, struct err *e)
@@ -119,19 +125,23 @@ static int check_adapter(const struct tape *t, const struct node *n, struct err 
 	const struct tensor *x = tape_tensor(t, n->in[IN_X]), *head = tape_tensor(t, n->in[IN_W]);
 	const struct tensor *u = tape_tensor(t, n->in[IN_U]), *up = tape_tensor(t, n->in[IN_UP]);
 
-	if (u->n_dims != 2 || up->n_dims != 2 || u->dim[0] != x->dim[0] || up->dim[0] != head->dim[0] || u->dim[1] != up->dim[1])
-		return err_set(e, "%s (%zu×%zu) and %s (%zu×%zu) do not add to %s", u->name, u->dim[0], u->dim[1], up->name, up->dim[0], up->dim[1], head->name);
+	if (u->n_dims != 2 || up->n_dims != 2 || u->dim[0] != x->dim[0] || up->dim[0] != head->dim[0] ||
+	    u->dim[1] != up->dim[1])
+		return err_set(e, "%s (%zu×%zu) and %s (%zu×%zu) do not add to %s", u->name, u->dim[0], u->dim[1],
+		               up->name, up->dim[0], up->dim[1], head->name);
 	return 0;
 }
 
 static int check_int8(const struct tape *t, const struct node *n, struct err *e)
 {
-	const struct tensor *head = tape_tensor(t, n->in[IN_W]), *turned = tape_tensor(t, n->in[IN_WT]);
+	const struct tensor *head = tape_tensor(t, n->in[IN_W]), *transposed = tape_tensor(t, n->in[IN_WT]);
 
 	if (!head->panels || !panels_int8(head->dtype) || head->dim[1] % PANEL_BLOCK || tape_wants(t, n->in[IN_W]))
-		return err_set(e, "%s: int8 arithmetic wants a frozen head in panels, its rows of blocks of %d", head->name, PANEL_BLOCK);
-	if (tape_wants(t, n->in[IN_X]) && (!n->in[IN_WT] || !turned->panels || turned->dtype != DTYPE_Q8_0 || turned->dim[0] != head->dim[1] ||
-	                                   turned->dim[1] != head->dim[0] || head->dim[0] % PANEL_BLOCK))
+		return err_set(e, "%s: int8 arithmetic wants a frozen head in panels, its rows of blocks of %d",
+		               head->name, PANEL_BLOCK);
+	if (tape_wants(t, n->in[IN_X]) &&
+	    (!n->in[IN_WT] || !transposed->panels || transposed->dtype != DTYPE_Q8_0 ||
+	     transposed->dim[0] != head->dim[1] || transposed->dim[1] != head->dim[0] || head->dim[0] % PANEL_BLOCK))
 		return err_set(e, "%s: its gradient in int8 wants its transpose in panels of Q8_0", head->name);
 	return 0;
 }
@@ -148,7 +158,7 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 		               head.dim[head.n_dims - 1]);
 	if ((n->in[IN_U] && check_adapter(t, n, e) < 0) || (attr->int8 && check_int8(t, n, e) < 0))
 		return -1;
-	tape_output(t, n, OUT_LOGP, "logprob", AXIS_PAIRS, 1, (size_t[]){ (size_t)t->cap.pairs });
+	tape_output(t, n, OUT_LOGP, "logprob", AXIS_LABELS, 1, (size_t[]){ (size_t)t->cap.labels });
 	if (tape_wants(t, n->in[IN_X])) {
 		partial[0] = x.dim[1];
 		tape_output(t, n, OUT_DX, "d_targets", x.axis, 2, x.dim);
@@ -162,17 +172,20 @@ static int logprob_shape(struct tape *t, struct node *n, struct err *e)
 	}
 	if (tape_wants(t, n->in[IN_UP]))
 		n->out[OUT_DUP] = tape_grad_target(t, n->in[IN_UP], &attr->add_dup);
-	tape_scratch(t, n, OUT_BLOCK, "logits", lay_out(&w, NULL, n->out[OUT_DW] || n->out[OUT_DUP], partial, attr->int8 ? x.dim[1] : 0));
+	tape_scratch(t, n, OUT_BLOCK, "logits",
+	             lay_out(&w, NULL, n->out[OUT_DW] || n->out[OUT_DUP], partial, attr->int8 ? x.dim[1] : 0));
 	return 0;
 }
 
 /* A product's own, and a tile; in int8 a row of W, the tile's e quantized and what a panel of Wᵀ adds. */
 static size_t logprob_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
-	size_t cols = tape_tensor(t, n->in[IN_W])->dim[1], row = MAX(cols, (size_t)BLOCK_ROWS * (TILE + LINE)) * sizeof(float);
+	size_t cols = tape_tensor(t, n->in[IN_W])->dim[1],
+	       row = MAX(cols, (size_t)BLOCK_ROWS * (TILE + LINE)) * sizeof(float);
 	bool int8 = ((const struct logprob_attr *)n->attr)->int8;
 
-	return gemm_scratch_bytes(k) + row + (int8 ? MAX(cols * sizeof(float), BLOCK_ROWS * (q8_bytes(TILE) + PANEL_ROWS * sizeof(float))) : 0);
+	return gemm_scratch_bytes(k) + row +
+	       (int8 ? MAX(cols * sizeof(float), BLOCK_ROWS * (q8_bytes(TILE) + PANEL_ROWS * sizeof(float))) : 0);
 }
 
 static float *thread_tile(const struct logprob *w, int thread)
@@ -189,10 +202,10 @@ static float *thread_more(const struct logprob *w, int thread)
 /* The first pair of target row `target`. */
 static size_t pair_from(const struct batch *b, size_t target)
 {
-	size_t lo = 0, hi = (size_t)b->n_pairs;
+	size_t lo = 0, hi = (size_t)b->n_labels;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if ((size_t)b->pair_target[mid] < target)
+		if ((size_t)b->label_target[mid] < target)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -218,8 +231,13 @@ static void tile_logits(const struct logprob *w, size_t from, size_t v, size_t n
 	for (size_t i = from; i < ARRAY_LEN(w->factor) && w->factor[i].rows; i++) {
 		const struct factor *f = &w->factor[i];
 		size_t k = f->matrix.cols;
-		g.term[g.n_terms++] = (struct gemm_term){ .a = f->rows + w->first * k, .a_row = k, .a_col = 1, .b = some_rows(f->matrix, v, n), .transposed = true,
-		                                          .k = k, .scale = 1 };
+		g.term[g.n_terms++] = (struct gemm_term){ .a = f->rows + w->first * k,
+			                                  .a_row = k,
+			                                  .a_col = 1,
+			                                  .b = some_rows(f->matrix, v, n),
+			                                  .transposed = true,
+			                                  .k = k,
+			                                  .scale = 1 };
 	}
 	if (g.n_terms)
 		gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
@@ -230,7 +248,8 @@ static void tile_logits_int8(const struct logprob *w, size_t v, size_t n, float 
 	const struct matrix *m = &w->factor[0].matrix;
 
 	for (size_t j = 0; j < n; j += PANEL_ROWS)
-		w->r->kernels->q8_tile(m->dtype, w->rows, MIN(n - j, (size_t)PANEL_ROWS), m->cols, w->quantized, q8_bytes(m->cols),
+		w->r->kernels->q8_tile(m->dtype, w->rows, MIN(n - j, (size_t)PANEL_ROWS), m->cols, w->quantized,
+		                       q8_bytes(m->cols),
 		                       (const uint8_t *)m->data + (v + j) / PANEL_ROWS * m->panel_bytes, z + j, ld);
 	tile_logits(w, 1, v, n, z, ld, thread);
 }
@@ -262,10 +281,11 @@ static void tile_pairs(const struct logprob *w, size_t v, size_t n, float *z, si
 	const struct batch *b = w->b;
 	size_t target;
 
-	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
-		size_t token = (size_t)b->pair_token[p];
+	for (size_t p = pair_from(b, w->first);
+	     p < (size_t)b->n_labels && (target = (size_t)b->label_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->label_token[p];
 		if (token >= w->V)
-			BUG("pair %zu predicts token %d of %zu", p, b->pair_token[p], w->V);
+			BUG("pair %zu predicts token %d of %zu", p, b->label_token[p], w->V);
 		if (token < v || token >= v + n)
 			continue;
 		float *own = &z[(target - w->first) * ld + token - v];
@@ -307,12 +327,20 @@ static void tile_exp(const struct logprob *w, size_t range, size_t tile, bool be
 }
 
 /* P (+)= e·W */
-static void tile_gradient(const struct logprob *w, const struct factor *f, size_t range, bool begins, size_t v, size_t n, const float *e, size_t ld, int thread)
+static void tile_gradient(const struct logprob *w, const struct factor *f, size_t range, bool begins, size_t v,
+                          size_t n, const float *e, size_t ld, int thread)
 {
 	size_t k = f->matrix.cols;
-	struct gemm g = { .m = w->rows, .n = k, .n_terms = 1, .c = f->partial + range * BLOCK_ROWS * k, .ldc = k, .accumulate = !begins };
+	struct gemm g = { .m = w->rows,
+		          .n = k,
+		          .n_terms = 1,
+		          .c = f->partial + range * BLOCK_ROWS * k,
+		          .ldc = k,
+		          .accumulate = !begins };
 
-	g.term[0] = (struct gemm_term){ .a = e, .a_row = ld, .a_col = 1, .b = some_rows(f->matrix, v, n), .k = n, .scale = 1 };
+	g.term[0] = (struct gemm_term){
+		.a = e, .a_row = ld, .a_col = 1, .b = some_rows(f->matrix, v, n), .k = n, .scale = 1
+	};
 	gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
 }
 
@@ -322,15 +350,18 @@ static void tile_own(const struct logprob *w, size_t range, size_t v, size_t n, 
 	const struct batch *b = w->b;
 	size_t target;
 
-	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
-		size_t token = (size_t)b->pair_token[p], row = target - w->first;
+	for (size_t p = pair_from(b, w->first);
+	     p < (size_t)b->n_labels && (target = (size_t)b->label_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->label_token[p], row = target - w->first;
 		if (token >= v && token < v + n)
-			e[row * ld + token - v] = back ? exp_below(w->r->kernels, w->logp[p], w->largest[row * RANGES + range]) : 0;
+			e[row * ld + token - v] =
+				back ? exp_below(w->r->kernels, w->logp[p], w->largest[row * RANGES + range]) : 0;
 	}
 }
 
 /* The same in int8, from Wᵀ: of each of its panels the blocks of these columns. */
-static void tile_gradient_int8(const struct logprob *w, size_t range, bool begins, size_t v, size_t n, float *e, size_t ld, float *more)
+static void tile_gradient_int8(const struct logprob *w, size_t range, bool begins, size_t v, size_t n, float *e,
+                               size_t ld, float *more)
 {
 	const struct kernels *k = w->r->kernels;
 	const struct factor *f = &w->factor[0];
@@ -343,7 +374,8 @@ static void tile_gradient_int8(const struct logprob *w, size_t range, bool begin
 		k->q8_row(e + i * ld, n, q + i * row_bytes);
 	tile_own(w, range, v, n, e, ld, true);
 	for (size_t c = 0; c < cols; c += PANEL_ROWS) {
-		const uint8_t *panel = w->turned + c / PANEL_ROWS * panel_bytes(DTYPE_Q8_0, w->V) + panel_block_at(DTYPE_Q8_0, v / PANEL_BLOCK);
+		const uint8_t *panel = w->transposed + c / PANEL_ROWS * panel_bytes(DTYPE_Q8_0, w->V) +
+		                       panel_block_at(DTYPE_Q8_0, v / PANEL_BLOCK);
 		size_t m = MIN(cols - c, (size_t)PANEL_ROWS);
 		if (begins) {
 			k->q8_tile(DTYPE_Q8_0, w->rows, m, n, q, row_bytes, panel, partial + c, cols);
@@ -358,7 +390,8 @@ static void tile_gradient_int8(const struct logprob *w, size_t range, bool begin
 static void range_run(void *ctx, size_t range, int thread)
 {
 	const struct logprob *w = ctx;
-	size_t from = w->tiles * range / w->ranges, to = w->tiles * (range + 1) / w->ranges, ld = w->e ? w->ld : TILE + LINE;
+	size_t from = w->tiles * range / w->ranges, to = w->tiles * (range + 1) / w->ranges,
+	       ld = w->e ? w->ld : TILE + LINE;
 
 	for (size_t tile = from; tile < to; tile++) {
 		size_t v = tile * TILE, n = MIN(w->V - v, (size_t)TILE);
@@ -388,18 +421,20 @@ static void quantize_row(void *ctx, size_t row, int thread)
 	w->r->kernels->q8_row(w->factor[0].rows + (w->first + row) * cols, cols, w->quantized + row * q8_bytes(cols));
 }
 
-/* What a row's gradient has of its token's row of the matrix besides the product: −w_p; where e was taken out, p_token·Σ w too, once for each token. */
+/* What a row's gradient has of its token's row of the matrix besides the product: −w_p; where e was taken out,
+ * p_token·Σ w too, once for each token. */
 static float own_share(const struct logprob *w, size_t p, size_t begin, double weight, bool taken_out)
 {
 	const struct batch *b = w->b;
 	bool first = true;
 
 	for (size_t other = begin; other < p; other++)
-		first &= b->pair_token[other] != b->pair_token[p];
-	return (float)((taken_out && first ? weight * exp((double)w->logp[p]) : 0) - b->pair_weight[p]);
+		first &= b->label_token[other] != b->label_token[p];
+	return (float)((taken_out && first ? weight * exp((double)w->logp[p]) : 0) - b->label_weight[p]);
 }
 
-static void row_gradient(const struct logprob *w, const struct factor *f, size_t row, size_t begin, size_t end, double weight, float *scratch)
+static void row_gradient(const struct logprob *w, const struct factor *f, size_t row, size_t begin, size_t end,
+                         double weight, float *scratch)
 {
 	const struct kernels *k = w->r->kernels;
 	size_t cols = f->matrix.cols;
@@ -414,7 +449,7 @@ static void row_gradient(const struct logprob *w, const struct factor *f, size_t
 			k->scale(d, partial, scale, cols);
 	}
 	for (size_t p = begin; p < end; p++) {
-		matrix_row(&f->matrix, (size_t)w->b->pair_token[p], scratch);
+		matrix_row(&f->matrix, (size_t)w->b->label_token[p], scratch);
 		k->axpy(d, own_share(w, p, begin, weight, w->int8 && f == &w->factor[0]), scratch, cols);
 	}
 }
@@ -430,9 +465,9 @@ static void row_finish(void *ctx, size_t row, int thread)
 
 	for (size_t i = 0; i < w->tiles; i++)
 		sum += (double)w->sum[row * w->tiles + i] * exp_below(w->r->kernels, top[i], max);
-	for (; end < (size_t)b->n_pairs && (size_t)b->pair_target[end] == w->first + row; end++) {
+	for (; end < (size_t)b->n_labels && (size_t)b->label_target[end] == w->first + row; end++) {
 		w->logp[end] = (float)((double)w->logp[end] - max - log(sum));
-		weight += b->pair_weight[end];
+		weight += b->label_weight[end];
 	}
 	w->row_top[row] = max;
 	w->row_scale[row] = (float)(weight / sum);
@@ -454,10 +489,11 @@ static void tile_weigh(const struct logprob *w, size_t tile, size_t v, size_t n)
 		float *z = w->e + i * w->ld + v;
 		k->scale(z, z, w->row_scale[i] * exp_below(k, w->top[i * w->tiles + tile], w->row_top[i]), n);
 	}
-	for (size_t p = pair_from(b, w->first); p < (size_t)b->n_pairs && (target = (size_t)b->pair_target[p]) < w->first + w->rows; p++) {
-		size_t token = (size_t)b->pair_token[p];
+	for (size_t p = pair_from(b, w->first);
+	     p < (size_t)b->n_labels && (target = (size_t)b->label_target[p]) < w->first + w->rows; p++) {
+		size_t token = (size_t)b->label_token[p];
 		if (token >= v && token < v + n)
-			w->e[(target - w->first) * w->ld + token] -= b->pair_weight[p];
+			w->e[(target - w->first) * w->ld + token] -= b->label_weight[p];
 	}
 }
 
@@ -472,9 +508,20 @@ static void tile_matrix(void *ctx, size_t tile, int thread)
 		size_t k = f->matrix.cols;
 		if (!f->d_matrix)
 			continue;
-		struct gemm g = { .m = n, .n = k, .n_terms = 1, .c = f->d_matrix + v * k, .ldc = k, .accumulate = f->add || w->first > 0 };
-		struct matrix rows = { .dtype = DTYPE_F32, .data = f->rows + w->first * k, .rows = w->rows, .cols = k, .row_bytes = k * sizeof(float) };
-		g.term[0] = (struct gemm_term){ .a = w->e + v, .a_row = 1, .a_col = w->ld, .b = rows, .k = w->rows, .scale = 1 };
+		struct gemm g = { .m = n,
+			          .n = k,
+			          .n_terms = 1,
+			          .c = f->d_matrix + v * k,
+			          .ldc = k,
+			          .accumulate = f->add || w->first > 0 };
+		struct matrix rows = { .dtype = DTYPE_F32,
+			               .data = f->rows + w->first * k,
+			               .rows = w->rows,
+			               .cols = k,
+			               .row_bytes = k * sizeof(float) };
+		g.term[0] = (struct gemm_term){
+			.a = w->e + v, .a_row = 1, .a_col = w->ld, .b = rows, .k = w->rows, .scale = 1
+		};
 		gemm_serial(w->r->kernels, &g, run_scratch(w->r, thread));
 	}
 }
@@ -495,9 +542,16 @@ static struct factor factor_of(const struct run *r, const struct node *n, int in
 		return (struct factor){ 0 };
 	const struct tensor *matrix = run_tensor(r, n->in[in + 1]);
 	return (struct factor){
-		.rows = run_f32(r, n->in[in]), .d_rows = run_f32(r, n->out[out]), .d_matrix = run_f32(r, n->out[out + 1]), .add = add,
-		.matrix = { .dtype = matrix->dtype, .data = r->data[n->in[in + 1]], .rows = matrix->dim[0], .cols = matrix->dim[1],
-		            .row_bytes = tensor_row_bytes(matrix), .panel_bytes = matrix->panels ? panel_bytes(matrix->dtype, matrix->dim[1]) : 0 },
+		.rows = run_f32(r, n->in[in]),
+		.d_rows = run_f32(r, n->out[out]),
+		.d_matrix = run_f32(r, n->out[out + 1]),
+		.add = add,
+		.matrix = { .dtype = matrix->dtype,
+		            .data = r->data[n->in[in + 1]],
+		            .rows = matrix->dim[0],
+		            .cols = matrix->dim[1],
+		            .row_bytes = tensor_row_bytes(matrix),
+		            .panel_bytes = matrix->panels ? panel_bytes(matrix->dtype, matrix->dim[1]) : 0 },
 	};
 }
 
@@ -512,9 +566,10 @@ static struct logprob logprob_of(struct run *r, const struct node *n)
 	w.factor[0] = factor_of(r, n, IN_X, OUT_DX, attr->add_dw);
 	w.factor[1] = factor_of(r, n, IN_U, OUT_DU, attr->add_dup);
 	w.int8 = attr->int8;
-	w.turned = n->in[IN_WT] ? r->data[n->in[IN_WT]] : NULL;
+	w.transposed = n->in[IN_WT] ? r->data[n->in[IN_WT]] : NULL;
 	lay_out(&w, run_f32(r, n->out[OUT_BLOCK]), w.factor[0].d_matrix || w.factor[1].d_matrix,
-	        (size_t[]){ w.factor[0].d_rows ? w.factor[0].matrix.cols : 0, w.factor[1].d_rows ? w.factor[1].matrix.cols : 0 },
+	        (size_t[]){ w.factor[0].d_rows ? w.factor[0].matrix.cols : 0,
+	                    w.factor[1].d_rows ? w.factor[1].matrix.cols : 0 },
 	        w.int8 ? w.factor[0].matrix.cols : 0);
 	return w;
 }
@@ -543,11 +598,13 @@ static void logprob_forward(struct run *r, const struct node *n)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(w.factor) && R == 0; i++) /* the first writer stores, also nothing */
 		if (w.factor[i].d_matrix && !w.factor[i].add)
-			pool_run(r->pool, (w.V * w.factor[i].matrix.cols + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece, &w.factor[i]);
+			pool_run(r->pool, (w.V * w.factor[i].matrix.cols + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece,
+			         &w.factor[i]);
 }
 
 /* Of one factor. */
-static void factor_cost(const struct tape *t, const struct node *n, int in, int out, const struct live *live, double *flops, double *bytes)
+static void factor_cost(const struct tape *t, const struct node *n, int in, int out, const struct live *live,
+                        double *flops, double *bytes)
 {
 	const struct tensor *matrix = tape_tensor(t, n->in[in + 1]);
 	double products = 1 + (n->out[out] != TENSOR_NONE) + (n->out[out + 1] != TENSOR_NONE);
@@ -560,7 +617,8 @@ static void factor_cost(const struct tape *t, const struct node *n, int in, int 
 		*bytes += 12 * live->targets * V;
 }
 
-static void logprob_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+static void logprob_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                         double *bytes)
 {
 	*flops = *bytes = 0;
 	factor_cost(t, n, IN_X, OUT_DX, live, flops, bytes);
@@ -591,8 +649,10 @@ static bool logprob_int8(const struct node *n) { return ((const struct logprob_a
 
 static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C, r; bool frozen; } cases[] = {
-		{ 1, 2, 3, 0, false }, { 33, 67, 5, 0, false }, { 96, 31, 9, 0, true }, { 90, 41, 5, 3, true }, { 21, 19, 4, 6, false },
+	static const struct { int N; size_t V, C, r; bool frozen;
+	} cases[] = {
+		{ 1, 2, 3, 0, false },  { 33, 67, 5, 0, false }, { 96, 31, 9, 0, true },
+		{ 90, 41, 5, 3, true }, { 21, 19, 4, 6, false },
 	};
 	size_t dim[2] = { cases[i].V, cases[i].C };
 
@@ -608,13 +668,23 @@ static uint32_t logprob_sample(struct tape *t, struct batch *b, struct rng_strea
 }
 
 const struct op op_row_token_logprob = {
-	.name = "token_logprob", .shape = logprob_shape, .cost = logprob_cost, .forward = logprob_forward, .backward = logprob_backward,
-	.saves = 1U << (8 + OUT_DX) | 1U << (8 + OUT_DU), .starts_gradient = true, .scratch = logprob_scratch, .int8 = logprob_int8, .in_f32 = logprob_in_f32,
-	.sample = logprob_sample, .sample_count = 5,
+	.name = "token_logprob",
+	.shape = logprob_shape,
+	.cost = logprob_cost,
+	.forward = logprob_forward,
+	.backward = logprob_backward,
+	.saves = 1U << (8 + OUT_DX) | 1U << (8 + OUT_DU),
+	.starts_gradient = true,
+	.scratch = logprob_scratch,
+	.int8 = logprob_int8,
+	.in_f32 = logprob_in_f32,
+	.sample = logprob_sample,
+	.sample_count = 5,
 };
 
 uint32_t op_token_logprob(struct tape *t, const struct linear *l)
 {
 	struct logprob_attr attr = { .int8 = l->int8 };
-	return tape_record(t, &op_row_token_logprob, (uint32_t[N_IN]){ l->x, l->w, l->u, l->up, l->wt }, N_IN, &attr, sizeof(attr));
+	return tape_record(t, &op_row_token_logprob, (uint32_t[N_IN]){ l->x, l->w, l->u, l->up, l->wt }, N_IN, &attr,
+	                   sizeof(attr));
 }

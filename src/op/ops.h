@@ -1,5 +1,5 @@
-/* ops: how a model's forward records itself. Each returns the number of its output tensor, or TENSOR_NONE after a mistake
- * (see tape->err). Shapes: N rows of the batch, R target rows, M pairs, C width, H query heads, G key-value
+/* ops: how a model's forward records itself. Each returns the number of its output tensor, or TENSOR_NONE after a
+ * mistake (see tape->err). Shapes: N rows of the batch, R target rows, M pairs, C width, H query heads, G key-value
  * heads, D head size, F hidden, V vocabulary, r rank. The definition of each op is in src/op/op_<name>.c. */
 #ifndef OP_OPS_H
 #define OP_OPS_H
@@ -10,7 +10,8 @@ enum embed_source { EMBED_IDS, EMBED_POSITIONS };
 enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
-void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);                         /* parts × N,C */
+/* parts × N,C */
+void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);
 uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                                                /* same shape */
 uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C */, float eps);
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps);
@@ -25,22 +26,29 @@ struct linear {
 	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels, scale 1 */
 	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };
-uint32_t op_linear(struct tape *t, const struct linear *l);                                             /* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
+/* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
+uint32_t op_linear(struct tape *t, const struct linear *l);
 
-uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads, bool interleaved);
+uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads,
+                 bool interleaved);
 /* The cache (op/kv_cache.h), a state, with row i written as key[i]; G heads. */
 uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, int G);
 uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
-uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G, float scale); /* N,H·D */
+/* N,H·D */
+uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G,
+                      float scale);
 uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
 uint32_t op_gelu(struct tape *t, uint32_t x);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
-uint32_t op_own(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);    /* of a row's columns, its adapter's alone */
-uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);                                               /* R,C: the target rows */
+/* of a row's columns, its adapter's alone */
+uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
+/* R,C: the target rows */
+uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 
-/* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the last two or none. With
- * a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in
- * panels, and for a gradient there is wt; the pairs' own tokens and u·upᵀ stay in f32. */
+/* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the
+ * last two or none. With a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass,
+ * while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is wt; the pairs' own
+ * tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l);
 
 #endif

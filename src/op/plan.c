@@ -7,8 +7,8 @@
  *   2. lifetimes first and last node of every arena tensor; an output may take over an input's place when that is
  *                its last reader, backward and recomputed readers counted;
  *   3. placement offline: largest bytes × life first, into the best gap among placed neighbours in time.
- * The search for a limit drops a growing prefix of the candidates, ordered by cost per byte saved, with the real placement
- * as the oracle, so the peak is exact and includes the transients of recomputation. */
+ * The search for a limit drops a growing prefix of the candidates, ordered by cost per byte saved, with the real
+ * placement as the oracle, so the peak is exact and includes the transients of recomputation. */
 #include "op/plan.h"
 
 #include <stdint.h>
@@ -19,7 +19,7 @@
 #include "base/human.h"
 #include "base/mem.h"
 #include "op/fuse.h"
-#include "op/speeds.h"
+#include "op/roofline.h"
 
 enum { PLAN_ALIGN = 64 };
 
@@ -95,7 +95,9 @@ static void find_readers(struct planner *p)
 static struct live capacity_live(const struct batch_cap *c)
 {
 	double rows = c->rows;
-	return (struct live){ .rows = rows, .targets = c->targets, .pairs = c->pairs, .visible = rows * (rows + 1) / 2 };
+	return (struct live){
+		.rows = rows, .targets = c->targets, .labels = c->labels, .visible = rows * (rows + 1) / 2
+	};
 }
 
 /* The seconds of making x again, with what nobody keeps of its inputs. */
@@ -133,7 +135,8 @@ static void find_candidates(struct planner *p)
 			p->cheap[x] = true;
 		} else if (!p->crosses[x] && n->layer >= 0) {
 			double bytes = (double)tensor_count(&t->tensors[x]) * sizeof(float);
-			p->candidates[p->n_candidates++] = (struct candidate){ x, recompute_cost(p, x, &live) / bytes, n->layer };
+			p->candidates[p->n_candidates++] =
+				(struct candidate){ x, recompute_cost(p, x, &live) / bytes, n->layer };
 		}
 	}
 	qsort(p->candidates, p->n_candidates, sizeof(*p->candidates), by_cost_per_byte);
@@ -258,7 +261,8 @@ static void keep_results(struct life *l, const struct rewrite *w)
 {
 	for (uint32_t i = 0; i < w->n_nodes; i++) {
 		uint32_t x = w->nodes[i].out[0];
-		if (x && w->nodes[i].phase == PHASE_FORWARD && l[x].bytes && l[x].last == i && w->tensors[x].role == ROLE_ACT)
+		if (x && w->nodes[i].phase == PHASE_FORWARD && l[x].bytes && l[x].last == i &&
+		    w->tensors[x].role == ROLE_ACT)
 			l[x].last = w->n_nodes - 1;
 	}
 }
@@ -344,7 +348,8 @@ static size_t lower_bound(struct life *const *roots, size_t n, uint32_t n_nodes)
 /* Sets every life's offset; returns the arena's bytes and the bound. */
 static size_t place_all(struct life *l, uint32_t n_tensors, uint32_t n_nodes, size_t *bound)
 {
-	struct life **roots = mem_array((size_t)n_tensors + 1, sizeof(*roots)), **placed = mem_array((size_t)n_tensors + 1, sizeof(*placed));
+	struct life **roots = mem_array((size_t)n_tensors + 1, sizeof(*roots)),
+		    **placed = mem_array((size_t)n_tensors + 1, sizeof(*placed));
 	size_t n = 0, total = 0;
 
 	for (uint32_t i = 1; i < n_tensors; i++)
@@ -421,8 +426,9 @@ static int search(struct plan *out, const struct planner *p, struct err *e)
 	if (out->arena_bytes > p->options->limit_bytes) {
 		human_bytes(out->arena_bytes, least);
 		plan_release(out);
-		return err_set(e, "the activations need at least %s, %s are allowed; fewer --micro-batch-tokens need less", least,
-		               human_bytes(p->options->limit_bytes, limit));
+		return err_set(e,
+		               "the activations need at least %s, %s are allowed; fewer --micro-batch-tokens need less",
+		               least, human_bytes(p->options->limit_bytes, limit));
 	}
 	while (lo + 1 < hi) { /* hi fits, lo does not */
 		size_t mid = lo + (hi - lo) / 2;
@@ -441,7 +447,8 @@ static int search(struct plan *out, const struct planner *p, struct err *e)
 	return 0;
 }
 
-int plan_make(struct plan *out, const struct tape *t, const struct kernels *k, const struct plan_options *o, struct err *e)
+int plan_make(struct plan *out, const struct tape *t, const struct kernels *k, const struct plan_options *o,
+              struct err *e)
 {
 	static const struct plan_options none;
 	struct planner p = { .tape = t, .kernels = k, .options = o ? o : &none };

@@ -2,8 +2,9 @@
  *
  * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
  * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising cost (the
- * time of their op as it was measured on this machine, op/speeds.h) per byte until the plan fits. A recomputed node is a copy of the forward node: same kernel, same tiles, same bits.
- * What is better done together is then made one node (op/fuse.h). */
+ * time of their op as it was measured on this machine, op/roofline.h) per byte until the plan fits. A recomputed node
+ * is a copy of the forward node: same kernel, same tiles, same bits. What is better done together is then made one node
+ * (op/fuse.h). */
 #ifndef OP_PLAN_H
 #define OP_PLAN_H
 
@@ -15,7 +16,8 @@ struct speeds;
 struct plan {
 	struct arena mem;
 	struct tensor *tensors;   /* the tape's, then copies made for recomputation */
-	struct node *nodes;       /* in the order of the run; their attributes stay in the tape, which outlives the plan */
+	/* in the order of the run; their attributes stay in the tape, which outlives the plan */
+	struct node *nodes;
 	size_t *offset;           /* [n_tensors] in the arena; SIZE_MAX for bound tensors */
 	uint32_t n_tensors, n_nodes;
 	struct batch_cap cap;
@@ -37,10 +39,12 @@ struct plan_options {
 };
 
 /* -1 and the least feasible bytes in the sentence when the limit cannot be met. */
-int plan_make(struct plan *p, const struct tape *t, const struct kernels *k, const struct plan_options *o, struct err *e);
+int plan_make(struct plan *p, const struct tape *t, const struct kernels *k, const struct plan_options *o,
+              struct err *e);
 void plan_release(struct plan *p);
 
-/* FLOPs and bytes moved of one pass over the nodes at these live counts (or their sums over many batches), recomputation included. */
+/* FLOPs and bytes moved of one pass over the nodes at these live counts (or their sums over many batches),
+ * recomputation included. */
 void plan_cost(const struct plan *p, const struct live *live, double *flops, double *bytes);
 /* Of these operations those that are done in int8. */
 double plan_int_ops(const struct plan *p, const struct live *live);

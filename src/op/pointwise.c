@@ -44,12 +44,18 @@ static void run_pieces(struct run *r, struct work *w)
 
 void pointwise_run(struct run *r, const struct node *n, void (*f)(float *y, const float *a, const float *b, size_t n))
 {
-	struct work w = { .f2 = f, .y = run_f32(r, n->out[0]), .a = run_f32(r, n->in[0]), .b = run_f32(r, n->in[1]), .n = pointwise_count(r, n->out[0]) };
+	struct work w = { .f2 = f,
+		          .y = run_f32(r, n->out[0]),
+		          .a = run_f32(r, n->in[0]),
+		          .b = run_f32(r, n->in[1]),
+		          .n = pointwise_count(r, n->out[0]) };
 	run_pieces(r, &w);
 }
 
 void pointwise_run1(struct run *r, const struct node *n, void (*f)(float *y, const float *x, size_t n))
 {
-	struct work w = { .f1 = f, .y = run_f32(r, n->out[0]), .a = run_f32(r, n->in[0]), .n = pointwise_count(r, n->out[0]) };
+	struct work w = {
+		.f1 = f, .y = run_f32(r, n->out[0]), .a = run_f32(r, n->in[0]), .n = pointwise_count(r, n->out[0])
+	};
 	run_pieces(r, &w);
 }

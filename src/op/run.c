@@ -10,7 +10,8 @@ int run_init(struct run *r, const struct plan *p, const struct kernels *k, struc
 	void *arena = NULL, *scratch = NULL;
 	size_t scratch_bytes = p->scratch_bytes * (size_t)pool_threads(pool);
 
-	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0 || mem_map(&scratch, scratch_bytes, "scratch", e) < 0) {
+	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0 ||
+	    mem_map(&scratch, scratch_bytes, "scratch", e) < 0) {
 		if (arena)
 			mem_unmap(arena, p->arena_bytes);
 		*r = (struct run){ 0 };
@@ -56,9 +57,10 @@ static void check_bound(const struct run *r, const struct node *n)
 
 static void check_batch(const struct batch_cap *cap, const struct batch *b)
 {
-	if (b->n_rows > cap->rows || b->n_targets > cap->targets || b->n_pairs > cap->pairs || b->n_segments > cap->segments)
-		BUG("a batch of %d rows, %d targets, %d pairs, %d segments in a plan for %d, %d, %d, %d", b->n_rows, b->n_targets,
-		    b->n_pairs, b->n_segments, cap->rows, cap->targets, cap->pairs, cap->segments);
+	if (b->n_rows > cap->rows || b->n_targets > cap->targets || b->n_labels > cap->labels ||
+	    b->n_segments > cap->segments)
+		BUG("a batch of %d rows, %d targets, %d pairs, %d segments in a plan for %d, %d, %d, %d", b->n_rows,
+		    b->n_targets, b->n_labels, b->n_segments, cap->rows, cap->targets, cap->labels, cap->segments);
 }
 
 void run_step(struct run *r, const struct batch *b)

@@ -1,5 +1,5 @@
-/* run: a plan with memory under it. run_init takes the arena (touched) and the scratch; run_step walks the nodes. Nothing is
- * allocated in a step. One run may serve one batch at a time; several runs may share the pool. */
+/* run: a plan with memory under it. run_init takes the arena (touched) and the scratch; run_step walks the nodes.
+ * Nothing is allocated in a step. One run may serve one batch at a time; several runs may share the pool. */
 #ifndef OP_RUN_H
 #define OP_RUN_H
 

@@ -1,8 +1,9 @@
 /* tape: the record of a computation. See tape.h for the contract.
  *
- * Tensors and nodes grow as arrays; names and attributes live in the tape's arena. The reverse walk is the textbook one: a node
- * whose output has a gradient asks its op to append the gradient of its inputs. Gradients of one tensor with several
- * consumers are summed in the order of the walk, which is the reverse of the record and so always the same. */
+ * Tensors and nodes grow as arrays; names and attributes live in the tape's arena. The reverse walk is the textbook
+ * one: a node whose output has a gradient asks its op to append the gradient of its inputs. Gradients of one tensor
+ * with several consumers are summed in the order of the walk, which is the reverse of the record and so always the
+ * same. */
 #include "op/tape.h"
 
 #include <stdio.h>
@@ -30,7 +31,8 @@ void tape_release(struct tape *t)
 	*t = (struct tape){ 0 };
 }
 
-static uint32_t tensor_add(struct tape *t, const char *name, enum role role, enum axis axis, int n_dims, const size_t *dim)
+static uint32_t tensor_add(struct tape *t, const char *name, enum role role, enum axis axis, int n_dims,
+                           const size_t *dim)
 {
 	if (t->n_tensors == t->cap_tensors) {
 		t->cap_tensors *= 2;
@@ -95,7 +97,8 @@ static struct node *node_add(struct tape *t, const struct op *op, const void *at
 	return n;
 }
 
-uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr, size_t attr_bytes)
+uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr,
+                     size_t attr_bytes)
 {
 	bool needs = false;
 
@@ -121,7 +124,8 @@ uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, in
 	return n->out[0];
 }
 
-uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims, const size_t *dim)
+uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims,
+                     const size_t *dim)
 {
 	char full[56];
 	if (t->layer >= 0)
@@ -161,7 +165,7 @@ size_t tensor_live_rows(const struct tensor *x, const struct batch *b)
 	switch (x->axis) {
 	case AXIS_ROWS: return (size_t)b->n_rows;
 	case AXIS_TARGETS: return (size_t)b->n_targets;
-	case AXIS_PAIRS: return (size_t)b->n_pairs;
+	case AXIS_LABELS: return (size_t)b->n_labels;
 	case AXIS_FIXED: break;
 	}
 	return x->dim[0];
@@ -169,7 +173,10 @@ size_t tensor_live_rows(const struct tensor *x, const struct batch *b)
 
 double tensor_live(const struct tensor *x, const struct live *l)
 {
-	double n = x->axis == AXIS_ROWS ? l->rows : x->axis == AXIS_TARGETS ? l->targets : x->axis == AXIS_PAIRS ? l->pairs : (double)x->dim[0];
+	double n = x->axis == AXIS_ROWS    ? l->rows :
+	           x->axis == AXIS_TARGETS ? l->targets :
+	           x->axis == AXIS_LABELS   ? l->labels :
+	                                     (double)x->dim[0];
 	for (int i = 1; i < x->n_dims; i++)
 		n *= (double)x->dim[i];
 	return n;
@@ -195,7 +202,8 @@ uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate)
 	*accumulate = t->grad[x] != TENSOR_NONE;
 	if (!*accumulate) {
 		snprintf(name, sizeof(name), "d_%.50s", like.name);
-		uint32_t g = tensor_add(t, name, like.role == ROLE_PARAM ? ROLE_GRAD : ROLE_ACT, like.axis, like.n_dims, like.dim);
+		uint32_t g = tensor_add(t, name, like.role == ROLE_PARAM ? ROLE_GRAD : ROLE_ACT, like.axis, like.n_dims,
+		                        like.dim);
 		t->grad[x] = g;
 	}
 	return t->grad[x];
@@ -213,7 +221,8 @@ void tape_grad_pass(struct tape *t, uint32_t x, uint32_t g)
 	accumulate_emit(t, target, g, accumulate);
 }
 
-void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const uint32_t *out, int n_out, const void *attr, size_t attr_bytes)
+void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const uint32_t *out, int n_out,
+               const void *attr, size_t attr_bytes)
 {
 	struct node *n = node_add(t, op, attr, attr_bytes);
 	for (int i = 0; i < n_in; i++)
@@ -238,7 +247,8 @@ static bool node_has_gradient(const struct tape *t, const struct node *n)
 	return above && below;
 }
 
-/* An op's backward may read its declared inputs and outputs, gradients and what is bound, nothing else: the planner relies on it. */
+/* An op's backward may read its declared inputs and outputs, gradients and what is bound, nothing else: the planner
+ * relies on it. */
 static void check_saves(const struct tape *t, const struct node *n, uint32_t first_new)
 {
 	for (uint32_t i = first_new; i < t->n_nodes; i++)
@@ -252,7 +262,8 @@ static void check_saves(const struct tape *t, const struct node *n, uint32_t fir
 			for (int k = 0; k < NODE_OUTPUTS; k++)
 				declared |= (n->op->saves >> (SAVED_INPUTS + k) & 1) && n->out[k] == x;
 			if (!declared && t->grad[n->out[0]] != x)
-				BUG("backward of %s reads %s, which its row does not declare", n->op->name, t->tensors[x].name);
+				BUG("backward of %s reads %s, which its row does not declare", n->op->name,
+				    t->tensors[x].name);
 		}
 }
 
@@ -284,7 +295,8 @@ static void print_tensor(const struct tape *t, uint32_t id, char *line, size_t c
 {
 	const struct tensor *x = tape_tensor(t, id);
 	size_t used = strlen(line);
-	used += (size_t)snprintf(line + used, cap - used, " %s:%s:%s[", x->name, role_names[x->role], dtypes[x->dtype].name);
+	used += (size_t)snprintf(line + used, cap - used, " %s:%s:%s[", x->name, role_names[x->role],
+	                         dtypes[x->dtype].name);
 	for (int i = 0; i < x->n_dims && used < cap; i++)
 		used += (size_t)snprintf(line + used, cap - used, i ? ",%zu" : "%zu", x->dim[i]);
 	if (used < cap)

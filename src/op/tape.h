@@ -31,7 +31,7 @@ enum role {
 	ROLE_STATE,    /* bound, readable and writable: the key-value cache, a caller's buffer */
 };
 
-enum axis { AXIS_FIXED, AXIS_ROWS, AXIS_TARGETS, AXIS_PAIRS }; /* what the first dimension counts */
+enum axis { AXIS_FIXED, AXIS_ROWS, AXIS_TARGETS, AXIS_LABELS }; /* what the first dimension counts */
 
 enum phase { PHASE_FORWARD, PHASE_RECOMPUTE, PHASE_BACKWARD };
 
@@ -68,18 +68,23 @@ struct op {
 	void (*forward)(struct run *r, const struct node *n);
 	/* Appends the gradient's nodes for node number i; NULL: has none, asking for it is an error. */
 	void (*backward)(struct tape *t, uint32_t i);
-	uint32_t saves;           /* what backward reads: bit j for in[j], j < SAVED_INPUTS, bit 8+j for out[j]; anything else is a BUG */
-	uint32_t inplace;         /* bit j: out[0] may take the place of in[j] when this node is its last reader; 0: never */
+	/* what backward reads: bit j for in[j], j < SAVED_INPUTS, bit 8+j for out[j]; anything else is a BUG */
+	uint32_t saves;
+	/* bit j: out[0] may take the place of in[j] when this node is its last reader; 0: never */
+	uint32_t inplace;
 	bool cheap;               /* pointwise: always recomputed in backward rather than kept */
 	bool starts_gradient;     /* a loss: needs no gradient from above */
-	/* Records a small random case for the generic tests; how many there are: sample_count. The op's inputs are made with tape_param or tape_weight.
-	 * Returns the output tensor whose gradient is tested. NULL for ops that only backward uses. */
+	/* Records a small random case for the generic tests; how many there are: sample_count. The op's inputs are made
+	 * with tape_param or tape_weight. Returns the output tensor whose gradient is tested. NULL for ops that only
+	 * backward uses. */
 	uint32_t (*sample)(struct tape *t, struct batch *b, struct rng_stream *rng, int i);
 	int sample_count;
 	/* Bytes of scratch that one thread needs while the node runs; NULL: none. */
 	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
-	bool (*int8)(const struct node *n); /* does it multiply in int8: then cost's flops are such operations; NULL: never */
-	double (*in_f32)(const struct tape *t, const struct node *n, const struct live *live); /* but for these of them: an adapter's product; NULL: none */
+	/* does it multiply in int8: then cost's flops are such operations; NULL: never */
+	bool (*int8)(const struct node *n);
+	/* but for these of them: an adapter's product; NULL: none */
+	double (*in_f32)(const struct tape *t, const struct node *n, const struct live *live);
 };
 
 struct tape {
@@ -102,11 +107,16 @@ void tape_release(struct tape *t);
 uint32_t tape_weight(struct tape *t, const char *name, enum dtype dtype, int n_dims, const size_t *dim);
 uint32_t tape_param(struct tape *t, const char *name, int n_dims, const size_t *dim);
 uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims, const size_t *dim);
-uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width); /* a state of fixed rows that is stored as dtype */
+/* a state of fixed rows that is stored as dtype */
+uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width);
 
 /* For ops. */
-uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr, size_t attr_bytes); /* first output, or TENSOR_NONE */
-uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims, const size_t *dim); /* f32 activation */
+/* first output, or TENSOR_NONE */
+uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr,
+                     size_t attr_bytes);
+/* f32 activation */
+uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims,
+                     const size_t *dim);
 uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats);
 const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
 size_t tensor_row_bytes(const struct tensor *x);                      /* of a matrix */
@@ -116,13 +126,15 @@ double tensor_live(const struct tensor *x, const struct live *l);       /* numbe
 
 /* Gradients, for op->backward. */
 bool tape_wants(const struct tape *t, uint32_t x);                /* does x need a gradient */
-uint32_t tape_grad(const struct tape *t, uint32_t x);             /* the gradient that has arrived at x, or TENSOR_NONE */
+/* the gradient that has arrived at x, or TENSOR_NONE */
+uint32_t tape_grad(const struct tape *t, uint32_t x);
 /* Where a node writes the gradient of x: makes it on first use. *accumulate: add to what is there. */
 uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate);
 /* The gradient of x is the tensor g itself (handed over, not copied) or, when x has one already, g is added to it. */
 void tape_grad_pass(struct tape *t, uint32_t x, uint32_t g);
 /* A backward node: no shape function, outputs given. */
-void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const uint32_t *out, int n_out, const void *attr, size_t attr_bytes);
+void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const uint32_t *out, int n_out,
+               const void *attr, size_t attr_bytes);
 
 /* The caller provides the gradient of `x` (a state tensor of the same shape). */
 void tape_seed(struct tape *t, uint32_t x, uint32_t grad);

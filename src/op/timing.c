@@ -1,5 +1,5 @@
-/* timing: see timing.h. The first repetition warms up (pages of the model's file come in, caches fill); it counts only when it took so long that
- * another would be a nuisance. */
+/* timing: see timing.h. The first repetition warms up (pages of the model's file come in, caches fill); it counts only
+ * when it took so long that another would be a nuisance. */
 #include "op/timing.h"
 
 #include <math.h>
@@ -11,7 +11,8 @@
 
 enum { OF_A_KIND = 2, REPETITIONS = 5 };
 static const double usual_budget = 0.25;  /* seconds of all repetitions after the first */
-static const double flops_per_byte = 5;   /* that weigh the same, on the machines of today; only scales between similar batches */
+/* that weigh the same, on the machines of today; only scales between similar batches */
+static const double flops_per_byte = 5;
 
 struct kind {
 	uint64_t key;
@@ -65,7 +66,8 @@ static uint32_t find_kind(struct timed *t, uint64_t key)
 	return i;
 }
 
-/* Of each kind those at one and two thirds: neither the first layer, whose pages a pass may find warm, nor neighbours. */
+/* Of each kind those at one and two thirds: neither the first layer, whose pages a pass may find warm, nor
+ * neighbours. */
 static void choose(struct timed *t, bool whole)
 {
 	const struct plan *p = t->plan;
@@ -87,9 +89,13 @@ static void choose(struct timed *t, bool whole)
 
 /* --- memory --- */
 
-static bool is_own(const struct tensor *x) { return x->role != ROLE_WEIGHT && x->role != ROLE_ACT && x->role != ROLE_SCRATCH; }
+static bool is_own(const struct tensor *x)
+{
+	return x->role != ROLE_WEIGHT && x->role != ROLE_ACT && x->role != ROLE_SCRATCH;
+}
 
-/* Gives each trainable or bound tensor of the nodes that are run its place in memory (NULL: nothing); returns the bytes that all take. */
+/* Gives each trainable or bound tensor of the nodes that are run its place in memory (NULL: nothing); returns the bytes
+ * that all take. */
 static size_t place_own(const struct timed *t, struct run *r, uint8_t *memory)
 {
 	const struct plan *p = t->plan;
@@ -235,7 +241,8 @@ double timing_touch_rate(double bytes, double seconds)
 	return bytes < 4e6 ? 4e9 : bytes / fmax(seconds, 1e-6);
 }
 
-int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e)
+int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool,
+              const struct timing_options *o, struct err *e)
 {
 	struct timed t = { .plan = p };
 	struct run r = { .plan = p, .kernels = k, .pool = pool };

@@ -1,9 +1,12 @@
-/* timing: how long a pass over a plan takes on this machine, found by running one or two nodes of every kind on the real kernels with a real micro-batch.
+/* timing: how long a pass over a plan takes on this machine, found by running one or two nodes of every kind on the
+ * real kernels with a real micro-batch.
  *
- *     seconds(pass) = Σ over nodes  t(a node of its kind, measured) · work(node at `mean`) / work(node at the measured batch)
+ *     seconds(pass) = Σ over nodes  t(a node of its kind, measured) · work(node at `mean`) / work(node at the measured
+ * batch)
  *
- * Nodes are of one kind when op, phase and all their tensors' types and shapes agree: the layers of a model. So a layer or two are run, not
- * thirty. The arena is mapped and touched only where these nodes write: no more than the job itself will take. Results are thrown away. */
+ * Nodes are of one kind when op, phase and all their tensors' types and shapes agree: the layers of a model. So a layer
+ * or two are run, not thirty. The arena is mapped and touched only where these nodes write: no more than the job itself
+ * will take. Results are thrown away. */
 #ifndef OP_TIMING_H
 #define OP_TIMING_H
 
@@ -18,17 +21,21 @@ struct timing {
 struct timing_options {
 	const struct batch *batch;            /* a typical one */
 	struct live mean;                     /* counts of the pass that is asked for */
-	void (*bind)(void *ctx, struct run *r); /* binds weights (run_bind); what it leaves unbound, and everything trainable, gets memory of its own */
+	/* binds weights (run_bind); what it leaves unbound, and everything trainable, gets memory of its own */
+	void (*bind)(void *ctx, struct run *r);
 	void *ctx;
-	bool whole;                           /* every node is run, for passes that read more than caches hold and compute little */
+	/* every node is run, for passes that read more than caches hold and compute little */
+	bool whole;
 	double budget;                        /* seconds of repetitions, after one that warms up; 0: a quarter */
 };
 
 /* Bytes/s of taking fresh memory, as touched; a usual figure where too little was touched to tell. */
 double timing_touch_rate(double bytes, double seconds);
-#define TIMING_SLOW_RATE 0.65e9  /* the same where a virtual machine must ask its host for each page: 0.61 to 0.66 GB/s were seen */
+#define TIMING_SLOW_RATE \
+	0.65e9 /* the same where a virtual machine must ask its host for each page: 0.61 to 0.66 GB/s were seen */
 #define TIMING_PAGE_RATE 6e9     /* bytes/s at which a file's pages come from the page cache */
 
-int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool, const struct timing_options *o, struct err *e);
+int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool,
+              const struct timing_options *o, struct err *e);
 
 #endif

@@ -58,7 +58,9 @@ void trace_attach(struct trace *t, struct run *r, const char *name)
 {
 	if (t->n_runs == TRACE_RUNS)
 		BUG("more than %d runs in one trace", TRACE_RUNS);
-	t->runs[t->n_runs] = (struct trace_run){ .plan = r->plan, .name = name, .seconds = mem_array(r->plan->n_nodes, sizeof(double)) };
+	t->runs[t->n_runs] = (struct trace_run){ .plan = r->plan,
+		                                 .name = name,
+		                                 .seconds = mem_array(r->plan->n_nodes, sizeof(double)) };
 	r->trace = t;
 	r->traced = t->n_runs++;
 }
@@ -87,7 +89,7 @@ void trace_step(struct trace *t, int run, const struct batch *b)
 	r->steps++;
 	r->live.rows += now.rows;
 	r->live.targets += now.targets;
-	r->live.pairs += now.pairs;
+	r->live.labels += now.labels;
 	r->live.visible += now.visible;
 }
 
@@ -139,14 +141,16 @@ static void shape_of(const struct plan *p, const struct node *n, char out[32])
 		snprintf(out, 32, "%zu x %zu", y->dim[y->n_dims - 1], y->dim[0]);
 	else
 		snprintf(out, 32, "%zu x %zu", columns(p, n->out, NODE_OUTPUTS),
-		         strcmp(n->op->name, "linear_dx_sum") != 0 ? x->dim[x->n_dims - 1] : columns(p, n->in, NODE_INPUTS));
+		         strcmp(n->op->name, "linear_dx_sum") != 0 ? x->dim[x->n_dims - 1] :
+		                                                     columns(p, n->in, NODE_INPUTS));
 }
 
 static void add_row(struct trace_row *rows, size_t *n, const struct trace_row *row)
 {
 	size_t i = 0;
 
-	while (i < *n && (strcmp(rows[i].name, row->name) != 0 || rows[i].phase != row->phase || strcmp(rows[i].shape, row->shape) != 0 || rows[i].int8 != row->int8))
+	while (i < *n && (strcmp(rows[i].name, row->name) != 0 || rows[i].phase != row->phase ||
+	                  strcmp(rows[i].shape, row->shape) != 0 || rows[i].int8 != row->int8))
 		i++;
 	if (i == *n)
 		rows[(*n)++] = (struct trace_row){ .name = row->name, .phase = row->phase, .int8 = row->int8 };
@@ -161,11 +165,16 @@ static void add_run(struct trace_row *rows, size_t *n, const struct trace_run *r
 {
 	struct tape view = { .tensors = r->plan->tensors, .n_tensors = r->plan->n_tensors, .cap = r->plan->cap };
 	double steps = (double)MAX(r->steps, (size_t)1);
-	struct live mean = { r->live.rows / steps, r->live.targets / steps, r->live.pairs / steps, r->live.visible / steps };
+	struct live mean = { r->live.rows / steps, r->live.targets / steps, r->live.labels / steps,
+		             r->live.visible / steps };
 
 	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
 		const struct node *node = &r->plan->nodes[i];
-		struct trace_row row = { .name = node->op->name, .phase = node->phase, .calls = r->steps, .seconds = r->seconds[i], .int8 = node_int8(node) };
+		struct trace_row row = { .name = node->op->name,
+			                 .phase = node->phase,
+			                 .calls = r->steps,
+			                 .seconds = r->seconds[i],
+			                 .int8 = node_int8(node) };
 		shape_of(r->plan, node, row.shape);
 		node->op->cost(&view, node, &mean, &row.flops, &row.bytes);
 		row.flops *= steps;
@@ -192,7 +201,9 @@ struct trace_row *trace_rows(const struct trace *t, size_t *n)
 		add_run(rows, n, &t->runs[i]);
 	for (int i = 0; i < t->n_spans; i++) {
 		const struct trace_sum *s = &t->spans[i];
-		rows[(*n)++] = (struct trace_row){ .name = s->name, .calls = s->calls, .seconds = s->seconds, .flops = s->flops, .bytes = s->bytes };
+		rows[(*n)++] = (struct trace_row){
+			.name = s->name, .calls = s->calls, .seconds = s->seconds, .flops = s->flops, .bytes = s->bytes
+		};
 	}
 	qsort(rows, *n, sizeof(*rows), by_seconds);
 	return rows;

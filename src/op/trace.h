@@ -1,9 +1,10 @@
-/* trace: what the nodes of runs took: sums for a table, events for a picture. Off, it costs a run one comparison a node.
+/* trace: what the nodes of runs took: sums for a table, events for a picture. Off, it costs a run one comparison a
+ * node.
  *
  *     trace_init → trace_attach (each run) → run_step …, trace_span … → trace_rows, trace_write → trace_release
  *
- * Everything is taken at trace_init and trace_attach; in a step nothing is allocated. Sums go on for ever; of the events the first
- * TRACE_EVENTS are kept and the rest counted. One trace at a time watches a pool. */
+ * Everything is taken at trace_init and trace_attach; in a step nothing is allocated. Sums go on for ever; of the
+ * events the first TRACE_EVENTS are kept and the rest counted. One trace at a time watches a pool. */
 #ifndef OP_TRACE_H
 #define OP_TRACE_H
 
@@ -68,7 +69,8 @@ struct trace_row {
 struct trace_row *trace_rows(const struct trace *t, size_t *n);
 const char *phase_name(enum phase p);
 
-/* Chrome's trace events, which Perfetto (ui.perfetto.dev) and chrome://tracing open: a track of steps and layers, one of nodes, one a thread. */
+/* Chrome's trace events, which Perfetto (ui.perfetto.dev) and chrome://tracing open: a track of steps and layers, one
+ * of nodes, one a thread. */
 int trace_write(const struct trace *t, const char *path, struct err *e);
 
 /* For run_step. */

@@ -1,7 +1,7 @@
 /* trace_write: a trace as Chrome's trace events (JSON; format of the Trace Event Profiling Tool), which Perfetto opens.
  *
- * Complete events ("ph":"X") with begin and length in microseconds, on these tracks: blocks (runs of nodes of one layer in one phase), nodes,
- * and one a thread, which shows how evenly a node's items were shared. */
+ * Complete events ("ph":"X") with begin and length in microseconds, on these tracks: blocks (runs of nodes of one layer
+ * in one phase), nodes, and one a thread, which shows how evenly a node's items were shared. */
 #include "op/trace.h"
 
 #include <math.h>
@@ -11,7 +11,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-/* Perfetto takes thread 0, and the one with the process's number, for the main thread and would lay both over each other: tracks begin after them. */
+/* Perfetto takes thread 0, and the one with the process's number, for the main thread and would lay both over each
+ * other: tracks begin after them. */
 enum { PROCESS = 1, TRACK_BLOCKS, TRACK_NODES, TRACK_THREADS, FLUSH_BYTES = 1 << 20 };
 
 struct writer {
@@ -30,14 +31,17 @@ static void separate(struct writer *w)
 static void put_name(struct writer *w, const char *of, int track, const char *name)
 {
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s_name\",\"args\":{\"name\":\"%s\"}}", PROCESS, track, of, name);
+	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s_name\",\"args\":{\"name\":\"%s\"}}",
+	         PROCESS, track, of, name);
 }
 
 static void put_track(struct writer *w, int track, const char *name)
 {
 	put_name(w, "thread", track, name);
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", PROCESS, track, track);
+	buf_addf(&w->text,
+	         "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}",
+	         PROCESS, track, track);
 }
 
 static void put_tracks(struct writer *w)
@@ -53,8 +57,8 @@ static void put_tracks(struct writer *w)
 	}
 }
 
-/* Nanoseconds since the trace began. Ends are rounded as beginnings are, so that what did not overlap does not after rounding: a reader drops slices
- * of one track that overlap without one being inside the other. */
+/* Nanoseconds since the trace began. Ends are rounded as beginnings are, so that what did not overlap does not after
+ * rounding: a reader drops slices of one track that overlap without one being inside the other. */
 static long long nanoseconds(const struct writer *w, double when)
 {
 	return llround((when - w->t->begin) * 1e9);
@@ -66,8 +70,10 @@ static void put_event(struct writer *w, const char *name, const char *category, 
 	long long from = nanoseconds(w, begin), length = nanoseconds(w, begin + seconds) - from;
 
 	separate(w);
-	buf_addf(&w->text, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%lld.%03lld,\"dur\":%lld.%03lld,\"args\":{", PROCESS, track, name,
-	         category, from / 1000, from % 1000, length / 1000, length % 1000);
+	buf_addf(&w->text,
+	         "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"cat\":\"%s\",\"ts\":%lld.%03lld,\"dur\":%lld.%"
+	         "03lld,\"args\":{",
+	         PROCESS, track, name, category, from / 1000, from % 1000, length / 1000, length % 1000);
 }
 
 static void put_node(struct writer *w, const struct trace_event *v)
@@ -76,8 +82,10 @@ static void put_node(struct writer *w, const struct trace_event *v)
 	const struct node *n = &r->plan->nodes[v->node];
 	const char *made = n->out[0] ? r->plan->tensors[n->out[0]].name : "";
 
-	put_event(w, n->op->name, phase_name(n->phase), v->thread < 0 ? TRACK_NODES : TRACK_THREADS + v->thread, v->begin, v->seconds);
-	buf_addf(&w->text, "\"run\":\"%s\",\"node\":%u,\"layer\":%d,\"tensor\":\"%s\"}}", r->name, v->node, n->layer, made);
+	put_event(w, n->op->name, phase_name(n->phase), v->thread < 0 ? TRACK_NODES : TRACK_THREADS + v->thread,
+	          v->begin, v->seconds);
+	buf_addf(&w->text, "\"run\":\"%s\",\"node\":%u,\"layer\":%d,\"tensor\":\"%s\"}}", r->name, v->node, n->layer,
+	         made);
 }
 
 static void put_span(struct writer *w, const struct trace_event *v)

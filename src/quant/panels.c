@@ -1,7 +1,7 @@
 /* panels: from a file's rows to panels and back, see panels.h.
  *
- * GGUF's 4-bit blocks keep number i and number i+16 in the nibbles of byte i, so their dwords move as they are; only Q8_0's sign and the
- * fifth bits are rewritten. K-quants are taken apart into bytes and put together again. */
+ * GGUF's 4-bit blocks keep number i and number i+16 in the nibbles of byte i, so their dwords move as they are; only
+ * Q8_0's sign and the fifth bits are rewritten. K-quants are taken apart into bytes and put together again. */
 #include "quant/panels.h"
 
 #include <string.h>
@@ -14,7 +14,8 @@ bool panels_fit(enum dtype t) { return panels_int8(t) || panel_plain_bytes(t); }
 
 bool panels_int8(enum dtype t)
 {
-	return t == DTYPE_Q4_0 || t == DTYPE_Q4_1 || t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q8_0 || panel_has_head(t);
+	return t == DTYPE_Q4_0 || t == DTYPE_Q4_1 || t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q8_0 ||
+	       panel_has_head(t);
 }
 
 size_t panel_bytes(enum dtype t, size_t cols)
@@ -137,7 +138,8 @@ static void put_headed(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
 
 void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t from, size_t to, void *out)
 {
-	size_t unit = panel_has_head(t) ? PANEL_BLOCK * PANEL_HEADED : PANEL_BLOCK, units = cols / unit, file = dtypes[t].bytes * unit / dtypes[t].block;
+	size_t unit = panel_has_head(t) ? PANEL_BLOCK * PANEL_HEADED : PANEL_BLOCK, units = cols / unit,
+	       file = dtypes[t].bytes * unit / dtypes[t].block;
 	size_t one = panel_bytes(t, cols);
 
 	if (!panels_fit(t) || cols % unit)
@@ -177,7 +179,8 @@ static void scales(enum dtype t, const uint8_t *head, const uint8_t *b, size_t r
 
 void panel_share(enum dtype t, const uint8_t *panel, size_t i, size_t row, struct panel_share *s)
 {
-	const uint8_t *b = panel + panel_block_at(t, i), *q = b + panel_q_at(t) + 4 * row, *h = b + panel_h_at(t) + 4 * row;
+	const uint8_t *b = panel + panel_block_at(t, i), *q = b + panel_q_at(t) + 4 * row,
+		      *h = b + panel_h_at(t) + 4 * row;
 
 	scales(t, panel + panel_head_at(t, i), b, row, s);
 	for (size_t k = 0; k < PANEL_BLOCK; k++) {
@@ -187,7 +190,8 @@ void panel_share(enum dtype t, const uint8_t *panel, size_t i, size_t row, struc
 			high = h[at] >> g & 1;
 		if (panel_has_halves(t))
 			high = h[g / 4 * line + at] >> g % 4 * 2 & 3;
-		s->u[k] = (uint8_t)(panel_is_byte(t) ? q[g * line + at] : (q[g % 4 * line + at] >> g / 4 * 4 & 15) | high << 4);
+		s->u[k] = (uint8_t)(panel_is_byte(t) ? q[g * line + at] :
+		                                       (q[g % 4 * line + at] >> g / 4 * 4 & 15) | high << 4);
 	}
 }
 
@@ -202,7 +206,8 @@ void panel_floats(enum dtype t, const uint8_t *panel, size_t i, size_t row, floa
 		return;
 	panel_share(t, panel, i, row, &s);
 	for (size_t k = 0; k < PANEL_BLOCK; k++) /* the products are exact, as in quant.h */
-		out[k] = panel_has_halves(t) ? s.d * (float)(s.scale[k / 16] * (s.u[k] - 32)) : s.d * (float)s.u[k] + s.m;
+		out[k] = panel_has_halves(t) ? s.d * (float)(s.scale[k / 16] * (s.u[k] - 32)) :
+		                               s.d * (float)s.u[k] + s.m;
 }
 
 void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out)

@@ -1,4 +1,5 @@
-/* Q4_1: 32 numbers in 20 bytes: f16 d, f16 m, 16 bytes of nibbles (byte i: number i low, number i+16 high); w = d·q + m. */
+/* Q4_1: 32 numbers in 20 bytes: f16 d, f16 m, 16 bytes of nibbles (byte i: number i low, number i+16 high); w = d·q +
+ * m. */
 #include "quant/quant.h"
 
 #include "quant/bytes.h"

@@ -1,5 +1,5 @@
-/* Q5_1: 32 numbers in 24 bytes: f16 d, f16 m, u32 of fifth bits (bit j belongs to number j), 16 bytes of nibbles as in Q4_1;
- * w = d·q + m. */
+/* Q5_1: 32 numbers in 24 bytes: f16 d, f16 m, u32 of fifth bits (bit j belongs to number j), 16 bytes of nibbles as in
+ * Q4_1; w = d·q + m. */
 #include "quant/quant.h"
 
 #include "quant/bytes.h"

@@ -1,6 +1,6 @@
-/* Q6_K: 256 numbers in 210 bytes: 128 bytes of low nibbles, 64 bytes of high pairs of bits, 16 signed 8-bit scales, f16 d.
- * Each half of 128 numbers is four groups of 32: group g takes nibble g/2 of low bytes 32·(g%2) + i and bits 2g, 2g+1 of
- * high byte i; a scale covers 16 numbers; w = (d·scale)·(q − 32). */
+/* Q6_K: 256 numbers in 210 bytes: 128 bytes of low nibbles, 64 bytes of high pairs of bits, 16 signed 8-bit scales, f16
+ * d. Each half of 128 numbers is four groups of 32: group g takes nibble g/2 of low bytes 32·(g%2) + i and bits 2g,
+ * 2g+1 of high byte i; a scale covers 16 numbers; w = (d·scale)·(q − 32). */
 #include "quant/quant.h"
 
 #include "quant/bytes.h"

@@ -24,9 +24,11 @@ struct dtype_info {
 	const char *safetensors; /* "F32", "BF16", … or NULL */
 	/* n numbers, n a multiple of block; src and dst do not overlap. NULL for I32. */
 	void (*to_float)(const void *src, float *dst, size_t n);
-	/* Rounds to nearest even (block types: their reference quantizer); NULL where this program never writes the type. */
+	/* Rounds to nearest even (block types: their reference quantizer); NULL where this program never writes the
+	 * type. */
 	void (*from_float)(const float *src, void *dst, size_t n);
-	/* Numbers j0 … j0+n−1 of the row that starts at `row`; j0 and n are multiples of 16 for block types. NULL for I32. */
+	/* Numbers j0 … j0+n−1 of the row that starts at `row`; j0 and n are multiples of 16 for block types. NULL for
+	 * I32. */
 	void (*part)(const void *row, size_t j0, float *dst, size_t n);
 };
 

@@ -14,7 +14,8 @@ enum { TEXT_MAX = 4096 }; /* bounds a search: bytes of text × this */
 int added_put(struct added *a, const struct added_token *token, struct err *e)
 {
 	if (token->n > TEXT_MAX)
-		return err_set(e, "added token %d is %zu bytes long, at most %d are supported", token->id, token->n, TEXT_MAX);
+		return err_set(e, "added token %d is %zu bytes long, at most %d are supported", token->id, token->n,
+		               TEXT_MAX);
 	if (a->n == a->cap) {
 		a->cap = a->cap ? a->cap * 2 : 32;
 		a->token = mem_grow(a->token, a->cap, sizeof(*a->token));
@@ -41,8 +42,9 @@ int added_ready(struct added *a, struct err *e)
 		qsort(a->token, a->n, sizeof(*a->token), by_text);
 	for (size_t i = 0; i < a->n; i++) {
 		if (i && by_text(&a->token[i - 1], &a->token[i]) == 0)
-			return err_set(e, "added token \"%.*s\" is there twice, with ids %d and %d", (int)MIN(a->token[i].n, (size_t)64),
-				a->token[i].text, a->token[i - 1].id, a->token[i].id);
+			return err_set(e, "added token \"%.*s\" is there twice, with ids %d and %d",
+			               (int)MIN(a->token[i].n, (size_t)64), a->token[i].text, a->token[i - 1].id,
+			               a->token[i].id);
 		if (a->token[i].n)
 			a->begins[(uint8_t)a->token[i].text[0]] = true;
 	}
@@ -107,8 +109,8 @@ static bool is_word(uint32_t c)
 
 static bool is_space(uint32_t c)
 {
-	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-		c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+	       (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 /* The character that ends before `at`, and where it begins. */
@@ -142,10 +144,12 @@ static void take_spaces(const struct added_token *t, const char *text, size_t n,
 		m->end += k;
 }
 
-bool added_next(const struct added *a, const char *text, size_t n, bool special, struct added_search *s, struct added_match *m)
+bool added_next(const struct added *a, const char *text, size_t n, bool special, struct added_search *s,
+                struct added_match *m)
 {
 	for (; s->at < n; s->at++) {
-		const struct added_token *t = a->begins[(uint8_t)text[s->at]] ? longest_at(a, text + s->at, n - s->at) : NULL;
+		const struct added_token *t =
+			a->begins[(uint8_t)text[s->at]] ? longest_at(a, text + s->at, n - s->at) : NULL;
 		if (!t)
 			continue;
 		*m = (struct added_match){ s->at, s->at + t->n, t->id };

@@ -29,7 +29,9 @@ void added_release(struct added *a);
 
 struct added_match { size_t begin, end; int32_t id; };
 struct added_search { size_t at, floor; }; /* begins as { 0 } */
-/* The next token in the text; the bytes from the search's floor to its begin are plain text. Special ones only when `special`. */
-bool added_next(const struct added *a, const char *text, size_t n, bool special, struct added_search *s, struct added_match *m);
+/* The next token in the text; the bytes from the search's floor to its begin are plain text. Special ones only when
+ * `special`. */
+bool added_next(const struct added *a, const char *text, size_t n, bool special, struct added_search *s,
+                struct added_match *m);
 
 #endif

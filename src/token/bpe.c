@@ -1,5 +1,6 @@
-/* bpe: merges by a heap of candidate pairs over a linked list of symbols, so a word of n bytes costs n log n, also a word
- * of a megabyte. A candidate is stale when one of its symbols was joined meanwhile; then its pair no longer has its rank. */
+/* bpe: merges by a heap of candidate pairs over a linked list of symbols, so a word of n bytes costs n log n, also a
+ * word of a megabyte. A candidate is stale when one of its symbols was joined meanwhile; then its pair no longer has
+ * its rank. */
 #include "token/bpe.h"
 
 #include <string.h>
@@ -69,8 +70,11 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *ri
 	result = vocab_find(b->vocab, buf_str(&joined), joined.len);
 	buf_release(&joined);
 	if (l < 0 || r < 0 || result < 0)
-		return err_set(e, "merge %zu, \"%.*s\" with \"%.*s\": %s is not in the vocabulary", b->n_merges, (int)MIN(n_left, (size_t)64), left,
-			(int)MIN(n_right, (size_t)64), right, l < 0 ? "the first" : r < 0 ? "the second" : "the joined token");
+		return err_set(e, "merge %zu, \"%.*s\" with \"%.*s\": %s is not in the vocabulary", b->n_merges,
+		               (int)MIN(n_left, (size_t)64), left, (int)MIN(n_right, (size_t)64), right,
+		               l < 0 ? "the first" :
+		               r < 0 ? "the second" :
+		                       "the joined token");
 	if (b->n_merges == b->cap) {
 		b->cap = b->cap ? b->cap * 2 : 1024;
 		b->merge = mem_grow(b->merge, b->cap, sizeof(*b->merge));
@@ -112,7 +116,8 @@ static void scratch_reserve(struct bpe_scratch *s, size_t n)
 	s->cap = MAX(n, MAX(s->cap * 2, (size_t)64));
 	s->symbol = mem_grow(s->symbol, s->cap, sizeof(*s->symbol));
 	s->token = mem_grow(s->token, s->cap, sizeof(*s->token));
-	s->heap = mem_grow(s->heap, 3 * s->cap, sizeof(*s->heap)); /* n − 1 at first, two more after each of n − 1 joins */
+	/* n − 1 at first, two more after each of n − 1 joins */
+	s->heap = mem_grow(s->heap, 3 * s->cap, sizeof(*s->heap));
 }
 
 static bool before(struct candidate a, struct candidate b)
@@ -193,7 +198,8 @@ static void symbols_join(const struct bpe *b, struct bpe_scratch *s)
 	}
 }
 
-const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n, size_t *n_tokens)
+const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
+                                   size_t *n_tokens)
 {
 	size_t k = 0;
 	scratch_reserve(s, MAX(n, (size_t)1));

@@ -1,5 +1,5 @@
-/* bpe: byte pair encoding. A word's bytes become one symbol each; the neighbours with the lowest-ranked merge are joined,
- * leftmost first, until none is left (Sennrich et al. 2016, with GPT-2's bytes). */
+/* bpe: byte pair encoding. A word's bytes become one symbol each; the neighbours with the lowest-ranked merge are
+ * joined, leftmost first, until none is left (Sennrich et al. 2016, with GPT-2's bytes). */
 #ifndef TOKEN_BPE_H
 #define TOKEN_BPE_H
 
@@ -35,6 +35,7 @@ struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);
 /* The tokens of a word (at most 2^30 bytes), valid until the next call. */
-const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n, size_t *n_tokens);
+const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
+                                   size_t *n_tokens);
 
 #endif

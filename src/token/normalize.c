@@ -29,7 +29,8 @@ static int parse_one(struct normalizer *z, const json_t *j, struct err *e)
 	const char *type = json_string_value(json_object_get(j, "type"));
 	int form = type ? form_of(type) : -1;
 	if (form < 0)
-		return err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD are)", type ? type : "without a type");
+		return err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD are)",
+		               type ? type : "without a type");
 	if (z->n == (int)ARRAY_LEN(z->form))
 		return err_set(e, "more than %zu normalizers", ARRAY_LEN(z->form));
 	z->form[z->n++] = form;
@@ -93,11 +94,14 @@ static bool is_ascii(const struct slice *s)
 static int transform(const struct slice *in, int form, utf8proc_int32_t **out, size_t *n, struct err *e)
 {
 	utf8proc_option_t option = (utf8proc_option_t)form;
-	utf8proc_ssize_t need = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, NULL, 0, option), bytes;
+	utf8proc_ssize_t need = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, NULL, 0,
+	                                           option),
+			 bytes;
 	if (need < 0)
 		return err_set(e, "normalizing %zu bytes of text: %s", in->n, utf8proc_errmsg(need));
 	utf8proc_int32_t *characters = mem_array((size_t)need + 1, sizeof(*characters));
-	bytes = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, characters, need, option);
+	bytes = utf8proc_decompose((const utf8proc_uint8_t *)in->text, (utf8proc_ssize_t)in->n, characters, need,
+	                           option);
 	if (bytes >= 0)
 		bytes = utf8proc_reencode(characters, bytes, option);
 	if (bytes < 0) {
@@ -109,7 +113,8 @@ static int transform(const struct slice *in, int form, utf8proc_int32_t **out, s
 	return 0;
 }
 
-int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a, struct err *e)
+int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
+                   struct err *e)
 {
 	*out = *in;
 	for (int i = 0; i < z->n && !is_ascii(out); i++) {

@@ -3,13 +3,12 @@
  * Where they differ, and what is done:
  *   \s \S          PCRE2 counts U+180E as space, Unicode and Oniguruma do not: written out as a class
  *   \w \W          Oniguruma's is Alphabetic, Mark, Nd and Pc; PCRE2's leaves marks out: written out
- *   \p{L} …        characters that Unicode 15 and 16 added, which a PCRE2 10.42 (Unicode 14) does not know yet, are added by
- *                  number, so that the same text is cut the same way with any library; harmless where it knows them
- *   \v \uHHHH      the vertical tab; a character by number
- *   ^ $            match at every line in Ruby's syntax: PCRE2_MULTILINE
- *   x{n,m}+        repeated, not possessive, in Ruby's syntax; refused, as are nested classes, &&, POSIX classes, \b, \h,
- *                  recursion, callouts and named groups: no byte-level tokenizer known to us has them
- * A match that needs absurdly many steps ends in an error (PCRE2's match limit). */
+ *   \p{L} …        characters that Unicode 15 and 16 added, which a PCRE2 10.42 (Unicode 14) does not know yet, are
+ * added by number, so that the same text is cut the same way with any library; harmless where it knows them \v \uHHHH
+ * the vertical tab; a character by number ^ $            match at every line in Ruby's syntax: PCRE2_MULTILINE x{n,m}+
+ * repeated, not possessive, in Ruby's syntax; refused, as are nested classes, &&, POSIX classes, \b, \h, recursion,
+ * callouts and named groups: no byte-level tokenizer known to us has them A match that needs absurdly many steps ends
+ * in an error (PCRE2's match limit). */
 #include "token/pattern.h"
 
 #include <ctype.h>
@@ -35,44 +34,58 @@ struct pattern_scratch {
 enum { STACK_BEGIN = 32 << 10, STACK_MAX = 8 << 20, CAPTURES = 1, NAME_MAX_BYTES = 32 };
 
 #define SPACES "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define NEW_LETTERS "\\x{1C89}-\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D65}" \
+#define NEW_LETTERS \
+	"\\x{1C89}-\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D65}" \
 	"\\x{10D6F}-\\x{10D85}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}" \
 	"\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{11F10}" \
-	"\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}\\x{16D40}-\\x{16D6C}" \
-	"\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{1E5D0}-\\x{1E5ED}" \
+	"\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}\\x{16D40}-" \
+	"\\x{16D6C}" \
+	"\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{1E5D0}-\\x{" \
+	"1E5ED}" \
 	"\\x{1E5F0}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
-#define NEW_MARKS "\\x{897}\\x{CF3}\\x{ECE}\\x{10D69}-\\x{10D6D}\\x{10EFC}-\\x{10EFF}\\x{11241}\\x{113B8}-\\x{113C0}\\x{113C2}" \
-	"\\x{113C5}\\x{113C7}-\\x{113CA}\\x{113CC}-\\x{113D0}\\x{113D2}\\x{113E1}-\\x{113E2}\\x{11F00}-\\x{11F01}\\x{11F03}" \
-	"\\x{11F34}-\\x{11F3A}\\x{11F3E}-\\x{11F42}\\x{11F5A}\\x{13440}\\x{13447}-\\x{13455}\\x{1611E}-\\x{1612F}\\x{1E08F}" \
+#define NEW_MARKS \
+	"\\x{897}\\x{CF3}\\x{ECE}\\x{10D69}-\\x{10D6D}\\x{10EFC}-\\x{10EFF}\\x{11241}\\x{113B8}-\\x{113C0}\\x{113C2}" \
+	"\\x{113C5}\\x{113C7}-\\x{113CA}\\x{113CC}-\\x{113D0}\\x{113D2}\\x{113E1}-\\x{113E2}\\x{11F00}-\\x{11F01}\\x{" \
+	"11F03}" \
+	"\\x{11F34}-\\x{11F3A}\\x{11F3E}-\\x{11F42}\\x{11F5A}\\x{13440}\\x{13447}-\\x{13455}\\x{1611E}-\\x{1612F}\\x{" \
+	"1E08F}" \
 	"\\x{1E4EC}-\\x{1E4EF}\\x{1E5EE}-\\x{1E5EF}"
-#define NEW_DIGITS "\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F50}-\\x{11F59}\\x{16130}-\\x{16139}" \
+#define NEW_DIGITS \
+	"\\x{10D40}-\\x{10D49}\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F50}-\\x{11F59}\\x{16130}-\\x{16139}" \
 	"\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}\\x{1E4F0}-\\x{1E4F9}\\x{1E5F1}-\\x{1E5FA}"
 
 /* What Unicode 15.0, 15.1 and 16.0 added, by general category. */
-static const struct { const char *category, *added; } added_since_14[] = {
+static const struct { const char *category, *added;
+} added_since_14[] = {
 	{ "L", NEW_LETTERS },
 	{ "Lu", "\\x{1C89}\\x{A7CB}-\\x{A7CC}\\x{A7DA}\\x{A7DC}\\x{10D50}-\\x{10D65}" },
 	{ "Ll", "\\x{1C8A}\\x{A7CD}\\x{A7DB}\\x{10D70}-\\x{10D85}\\x{1DF25}-\\x{1DF2A}" },
 	{ "Lm", "\\x{10D4E}\\x{10D6F}\\x{16D40}-\\x{16D42}\\x{16D6B}-\\x{16D6C}\\x{1E030}-\\x{1E06D}\\x{1E4EB}" },
-	{ "Lo", "\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D4D}\\x{10D4F}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}\\x{11380}-\\x{11389}"
-		"\\x{1138B}\\x{1138E}\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}"
-		"\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}"
-		"\\x{16D43}-\\x{16D6A}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1E4D0}-\\x{1E4EA}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}"
-		"\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}" },
+	{ "Lo", "\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D4D}\\x{10D4F}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}\\x{"
+	        "11380}-\\x{11389}"
+	        "\\x{1138B}\\x{1138E}\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}"
+	        "\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{"
+	        "16100}-\\x{1611D}"
+	        "\\x{16D43}-\\x{16D6A}\\x{18CFF}\\x{1B132}\\x{1B155}\\x{1E4D0}-\\x{1E4EA}\\x{1E5D0}-\\x{1E5ED}\\x{"
+	        "1E5F0}\\x{2B739}"
+	        "\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}" },
 	{ "M", NEW_MARKS },
 	{ "N", NEW_DIGITS "\\x{1D2C0}-\\x{1D2D3}" },
 	{ "Nd", NEW_DIGITS },
-	{ "P", "\\x{1B4E}-\\x{1B4F}\\x{1B7F}\\x{10D6E}\\x{113D4}-\\x{113D5}\\x{113D7}-\\x{113D8}\\x{11B00}-\\x{11B09}\\x{11BE1}"
-		"\\x{11F43}-\\x{11F4F}\\x{16D6D}-\\x{16D6F}\\x{1E5FF}" },
-	{ "S", "\\x{2427}-\\x{2429}\\x{2FFC}-\\x{2FFF}\\x{31E4}-\\x{31E5}\\x{31EF}\\x{10D8E}-\\x{10D8F}\\x{1CC00}-\\x{1CCEF}"
-		"\\x{1CD00}-\\x{1CEB3}\\x{1F6DC}\\x{1F774}-\\x{1F776}\\x{1F77B}-\\x{1F77F}\\x{1F7D9}\\x{1F8B2}-\\x{1F8BB}"
-		"\\x{1F8C0}-\\x{1F8C1}\\x{1FA75}-\\x{1FA77}\\x{1FA87}-\\x{1FA89}\\x{1FA8F}\\x{1FAAD}-\\x{1FAAF}\\x{1FABB}-\\x{1FABF}"
-		"\\x{1FAC6}\\x{1FACE}-\\x{1FACF}\\x{1FADA}-\\x{1FADC}\\x{1FADF}\\x{1FAE8}-\\x{1FAE9}\\x{1FAF7}-\\x{1FAF8}"
-		"\\x{1FBCB}-\\x{1FBEF}" },
+	{ "P", "\\x{1B4E}-\\x{1B4F}\\x{1B7F}\\x{10D6E}\\x{113D4}-\\x{113D5}\\x{113D7}-\\x{113D8}\\x{11B00}-\\x{11B09}"
+	       "\\x{11BE1}"
+	       "\\x{11F43}-\\x{11F4F}\\x{16D6D}-\\x{16D6F}\\x{1E5FF}" },
+	{ "S",
+	  "\\x{2427}-\\x{2429}\\x{2FFC}-\\x{2FFF}\\x{31E4}-\\x{31E5}\\x{31EF}\\x{10D8E}-\\x{10D8F}\\x{1CC00}-\\x{1CCEF}"
+	  "\\x{1CD00}-\\x{1CEB3}\\x{1F6DC}\\x{1F774}-\\x{1F776}\\x{1F77B}-\\x{1F77F}\\x{1F7D9}\\x{1F8B2}-\\x{1F8BB}"
+	  "\\x{1F8C0}-\\x{1F8C1}\\x{1FA75}-\\x{1FA77}\\x{1FA87}-\\x{1FA89}\\x{1FA8F}\\x{1FAAD}-\\x{1FAAF}\\x{1FABB}-"
+	  "\\x{1FABF}"
+	  "\\x{1FAC6}\\x{1FACE}-\\x{1FACF}\\x{1FADA}-\\x{1FADC}\\x{1FADF}\\x{1FAE8}-\\x{1FAE9}\\x{1FAF7}-\\x{1FAF8}"
+	  "\\x{1FBCB}-\\x{1FBEF}" },
 };
 
-/* Alphabetic beyond letters are the letter numbers and the circled and squared letters; Oniguruma has Latin-1's superscripts and
- * fractions in \w too. */
+/* Alphabetic beyond letters are the letter numbers and the circled and squared letters; Oniguruma has Latin-1's
+ * superscripts and fractions in \w too. */
 #define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" \
 	"\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}" \
 	NEW_LETTERS NEW_MARKS NEW_DIGITS
@@ -87,8 +100,8 @@ struct translation {
 
 static int refuse(struct translation *t, const char *what)
 {
-	return err_set(t->e, "the regular expression \"%.*s\" has %s at byte %zu, which is not supported", (int)MIN(t->n, (size_t)200),
-		t->source, what, t->at);
+	return err_set(t->e, "the regular expression \"%.*s\" has %s at byte %zu, which is not supported",
+	               (int)MIN(t->n, (size_t)200), t->source, what, t->at);
 }
 
 static bool follows(const struct translation *t, const char *text)
@@ -204,7 +217,8 @@ static int translate_escape(struct translation *t)
 /* What may follow "(?": no recursion, no callout, no name, no flag but i. */
 static int check_group(struct translation *t)
 {
-	static const char *const openings[] = { "(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:", "(?i)", "(?-i)" };
+	static const char *const openings[] = { "(?:",  "(?=",  "(?!",   "(?>",  "(?<=",
+		                                "(?<!", "(?i:", "(?-i:", "(?i)", "(?-i)" };
 	if (follows(t, "(*"))
 		return refuse(t, "(*");
 	if (!follows(t, "(?"))
@@ -290,7 +304,8 @@ struct pattern *pattern_new(const char *source, size_t n, bool literal, struct e
 {
 	struct buf text = BUF_INIT;
 	struct pattern *p = NULL;
-	uint32_t options = literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+	uint32_t options =
+		literal ? PCRE2_UTF | PCRE2_LITERAL : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
 	if (literal)
 		buf_add(&text, source, n);
 	else if (pattern_translate(&text, source, n, e))
@@ -303,7 +318,8 @@ struct pattern *pattern_new(const char *source, size_t n, bool literal, struct e
 		p = NULL;
 		goto out;
 	}
-	pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* where there is no JIT the interpreter does the same, slower */
+	/* where there is no JIT the interpreter does the same, slower */
+	pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
 out:
 	buf_release(&text);
 	return p;
@@ -341,7 +357,8 @@ void pattern_scratch_free(struct pattern_scratch *s)
 	mem_free(s);
 }
 
-int pattern_next(const struct pattern *p, struct pattern_scratch *s, const char *text, size_t n, size_t from, size_t *begin, size_t *end, struct err *e)
+int pattern_next(const struct pattern *p, struct pattern_scratch *s, const char *text, size_t n, size_t from,
+                 size_t *begin, size_t *end, struct err *e)
 {
 	int rc = pcre2_match(p->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, s->data, s->context);
 	if (rc == PCRE2_ERROR_NOMATCH)

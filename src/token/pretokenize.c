@@ -2,8 +2,8 @@
  *
  * Semantics of Hugging Face's tokenizers: a Split cuts every piece at the matches of its expression (which sees that
  * piece alone), and its behaviour says where the matches go; ByteLevel puts a space before every piece when asked to,
- * cuts by GPT-2's expression when asked to, and then writes bytes as characters of the alphabet. That writing matters only
- * to steps that follow (Falcon has some: they see the alphabet, not the text), so it is done only then. */
+ * cuts by GPT-2's expression when asked to, and then writes bytes as characters of the alphabet. That writing matters
+ * only to steps that follow (Falcon has some: they see the alphabet, not the text), so it is done only then. */
 #include "token/pretokenize.h"
 
 #include <string.h>
@@ -52,7 +52,8 @@ struct words {
 
 /* --- parsing --- */
 
-static int add_step(struct pretokenizer *p, enum kind kind, const char *source, size_t n, bool literal, enum behavior behavior, bool invert, struct err *e)
+static int add_step(struct pretokenizer *p, enum kind kind, const char *source, size_t n, bool literal,
+                    enum behavior behavior, bool invert, struct err *e)
 {
 	struct pattern *pattern = NULL;
 	if (p->n == STEPS_MAX)
@@ -65,7 +66,8 @@ static int add_step(struct pretokenizer *p, enum kind kind, const char *source, 
 
 static int parse_behavior(const json_t *j, enum behavior *out, struct err *e)
 {
-	static const char *const names[] = { "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous" };
+	static const char *const names[] = { "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+		                             "Contiguous" };
 	const char *name;
 	if (jsonx_string(j, "behavior", "Isolated", &name, e))
 		return -1;
@@ -75,7 +77,9 @@ static int parse_behavior(const json_t *j, enum behavior *out, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, "behavior \"%.64s\" is not one of Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous", name);
+	return err_set(
+		e, "behavior \"%.64s\" is not one of Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous",
+		name);
 }
 
 static int parse_split(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -124,8 +128,14 @@ static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err 
 
 static int parse_any(struct pretokenizer *p, const json_t *j, int depth, struct err *e)
 {
-	static const struct { const char *type; int (*parse)(struct pretokenizer *, const json_t *, struct err *); } types[] = {
-		{ "Split", parse_split }, { "Digits", parse_digits }, { "Punctuation", parse_punctuation }, { "ByteLevel", parse_byte_level },
+	static const struct {
+		const char *type;
+		int (*parse)(struct pretokenizer *, const json_t *, struct err *);
+	} types[] = {
+		{ "Split", parse_split },
+		{ "Digits", parse_digits },
+		{ "Punctuation", parse_punctuation },
+		{ "ByteLevel", parse_byte_level },
 	};
 	const char *type = json_string_value(json_object_get(j, "type"));
 	const json_t *item;
@@ -139,7 +149,9 @@ static int parse_any(struct pretokenizer *p, const json_t *j, int depth, struct 
 	for (i = 0; type && i < ARRAY_LEN(types); i++)
 		if (strcmp(type, types[i].type) == 0)
 			return types[i].parse(p, j, e);
-	return err_set(e, "pre_tokenizer \"%.64s\" is not supported (Sequence, Split, Digits, Punctuation, ByteLevel are)", type ? type : "without a type");
+	return err_set(e,
+	               "pre_tokenizer \"%.64s\" is not supported (Sequence, Split, Digits, Punctuation, ByteLevel are)",
+	               type ? type : "without a type");
 }
 
 struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e)
@@ -180,7 +192,8 @@ static void spans_add(struct spans *s, size_t begin, size_t end, bool match)
 }
 
 /* All of a piece, matches and what lies between. An empty match cuts without taking anything, as does Oniguruma's. */
-static int find_matches(const struct step *step, struct pattern_scratch *scratch, const char *text, struct span piece, struct spans *out, struct err *e)
+static int find_matches(const struct step *step, struct pattern_scratch *scratch, const char *text, struct span piece,
+                        struct spans *out, struct err *e)
 {
 	size_t n = piece.end - piece.begin, from = 0, done = 0, begin, end;
 	while (from <= n) {
@@ -228,7 +241,8 @@ static void apply_behavior(struct spans *s, size_t first, enum behavior behavior
 	}
 	for (size_t i = first; i < s->n; i++) {
 		struct span span = s->span[i];
-		bool joins = behavior == CONTIGUOUS ? span.match == was_match : behavior == MERGED_WITH_PREVIOUS && span.match && !was_match;
+		bool joins = behavior == CONTIGUOUS ? span.match == was_match :
+		                                      behavior == MERGED_WITH_PREVIOUS && span.match && !was_match;
 		was_match = span.match;
 		if (behavior == REMOVED && span.match)
 			continue;

@@ -1,6 +1,7 @@
 /* pretokenize: text to words, by the steps of a tokenizer.json's `normalizer` and `pre_tokenizer`.
  *
- * A slice is text on its way: bytes, and for each the byte of the original that it came from, since steps change text. */
+ * A slice is text on its way: bytes, and for each the byte of the original that it came from, since steps change
+ * text. */
 #ifndef TOKEN_PRETOKENIZE_H
 #define TOKEN_PRETOKENIZE_H
 
@@ -27,7 +28,8 @@ static inline uint32_t slice_origin(const struct slice *s, size_t at)
 
 static inline struct slice slice_part(const struct slice *s, size_t begin, size_t end)
 {
-	return (struct slice){ s->text + begin, end - begin, s->base + (uint32_t)begin, s->origin ? s->origin + begin : NULL };
+	return (struct slice){ s->text + begin, end - begin, s->base + (uint32_t)begin,
+		               s->origin ? s->origin + begin : NULL };
 }
 
 struct normalizer {
@@ -42,7 +44,8 @@ struct altered {
 	uint32_t *origin;
 };
 /* *out is `in` itself, or lies in `a`. */
-int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a, struct err *e);
+int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
+                   struct err *e);
 void altered_release(struct altered *a);
 
 struct pretokenizer;
@@ -53,7 +56,8 @@ void pretokenizer_free(struct pretokenizer *p);
 struct words;     /* scratch and result, one a thread */
 struct words *words_new(void);
 void words_free(struct words *w);
-/* Cuts a slice; the words are read by words_next, each a slice of bytes (no longer UTF-8 when a step worked on bytes). */
+/* Cuts a slice; the words are read by words_next, each a slice of bytes (no longer UTF-8 when a step worked on
+ * bytes). */
 int pretokenizer_run(const struct pretokenizer *p, const struct slice *in, struct words *w, struct err *e);
 bool words_next(struct words *w, struct slice *word);
 

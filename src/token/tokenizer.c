@@ -108,7 +108,8 @@ static int encode_words(struct encoding *c, const struct slice *text)
 }
 
 /* Splits added tokens off; what is left goes to `rest`. */
-static int encode_added(struct encoding *c, const struct added *a, const struct slice *text, int (*rest)(struct encoding *, const struct slice *))
+static int encode_added(struct encoding *c, const struct added *a, const struct slice *text,
+                        int (*rest)(struct encoding *, const struct slice *))
 {
 	struct added_search s = { 0 };
 	struct added_match m;
@@ -132,7 +133,8 @@ static int encode_normal(struct encoding *c, const struct slice *text)
 	return encode_added(c, &c->t->normal, &normal, encode_words);
 }
 
-int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct tokens *offsets, struct err *e)
+int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                             struct tokens *offsets, struct err *e)
 {
 	size_t bad;
 	if (n > 1u << 30)
@@ -150,7 +152,8 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 	return rc;
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct err *e)
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                     struct err *e)
 {
 	return tokenizer_encode_offsets(t, text, n, flags, out, NULL, e);
 }
@@ -180,12 +183,13 @@ char *tokenizer_hash_text(const struct tokenizer *t)
 	struct buf b = BUF_INIT;
 	char *rules = jsonx_line(t->rules);
 	for (size_t i = 0; i < t->vocab.n; i++)
-		buf_addf(&b, "%zu %d %s\n", i, t->vocab.piece[i].flags, t->vocab.piece[i].text ? t->vocab.piece[i].text : "");
+		buf_addf(&b, "%zu %d %s\n", i, t->vocab.piece[i].flags,
+		         t->vocab.piece[i].text ? t->vocab.piece[i].text : "");
 	for (size_t i = 0; i < t->bpe.n_merges; i++)
 		buf_addf(&b, "%d %d\n", t->bpe.merge[i].left, t->bpe.merge[i].right);
 	for (size_t i = 0; i < t->n_added; i++)
-		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word, t->added[i].lstrip,
-			t->added[i].rstrip, t->added[i].normalized);
+		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word,
+		         t->added[i].lstrip, t->added[i].rstrip, t->added[i].normalized);
 	buf_addf(&b, "bos %d eos %d pad %d add_bos %d\n%s\n", t->bos, t->eos, t->pad, t->add_bos, rules);
 	mem_free(rules);
 	return buf_detach(&b, NULL);

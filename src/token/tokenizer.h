@@ -25,9 +25,11 @@ void tokens_add(struct tokens *t, int32_t id);
 void tokens_release(struct tokens *t);
 
 struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e);
-/* tokenizer.json as parsed; config: tokenizer_config.json or NULL. GPT-2's older vocab.json + merges.txt: tokenizer_from_vocab. */
+/* tokenizer.json as parsed; config: tokenizer_config.json or NULL. GPT-2's older vocab.json + merges.txt:
+ * tokenizer_from_vocab. */
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e);
-struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config, const char *where, struct err *e);
+struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config,
+                                       const char *where, struct err *e);
 /* The above from a folder (tokenizer.json, else vocab.json and merges.txt). */
 struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e);
 void tokenizer_free(struct tokenizer *t);
@@ -38,15 +40,20 @@ int32_t tokenizer_eos(const struct tokenizer *t);                 /* −1: none 
 int32_t tokenizer_pad(const struct tokenizer *t);                 /* −1: none */
 bool tokenizer_add_bos(const struct tokenizer *t);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
-int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n); /* the id whose text is exactly this (special tokens by their text), −1 */
+/* the id whose text is exactly this (special tokens by their text), −1 */
+int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n);
 const char *tokenizer_template(const struct tokenizer *t);        /* the chat template's source, NULL: none */
 
-enum { TOKENIZE_SPECIAL = 1 };  /* flags: recognize special tokens in the text (chat templates); without it their text is plain text.
-                                   Added tokens that are not special are always recognized. */
+enum {
+	TOKENIZE_SPECIAL = 1
+}; /* flags: recognize special tokens in the text (chat templates); without it their text is plain text.
+      Added tokens that are not special are always recognized. */
 /* Appends; no BOS is added here. text must be valid UTF-8, else a sentence with the byte offset. */
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct err *e);
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                     struct err *e);
 /* Also the byte offset in text where each token begins (for masks by character spans); offsets may be NULL. */
-int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out, struct tokens *offsets, struct err *e);
+int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                             struct tokens *offsets, struct err *e);
 /* The raw bytes of one token (special tokens: their text). May be an incomplete UTF-8 sequence. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out);
 /* Bytes of several; special tokens are left out when skip_special. */
@@ -55,6 +62,7 @@ void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bo
 /* Writes tokenizer.json, tokenizer_config.json (template, special tokens, add_bos_token) and
  * special_tokens_map.json so that transformers loads the same tokenizer; from GGUF too. */
 int tokenizer_save(const struct tokenizer *t, const char *dir, struct err *e);
-char *tokenizer_hash_text(const struct tokenizer *t);              /* a canonical text of vocabulary, merges and rules, to be hashed; mem_free */
+/* a canonical text of vocabulary, merges and rules, to be hashed; mem_free */
+char *tokenizer_hash_text(const struct tokenizer *t);
 
 #endif

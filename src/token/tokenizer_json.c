@@ -1,5 +1,5 @@
-/* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or GPT-2's older vocab.json and merges.txt, with
- * tokenizer_config.json beside them (and, in folders, special_tokens_map.json and chat_template.jinja). */
+/* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or GPT-2's older vocab.json and merges.txt,
+ * with tokenizer_config.json beside them (and, in folders, special_tokens_map.json and chat_template.jinja). */
 #include <string.h>
 
 #include "base/io.h"
@@ -30,7 +30,8 @@ static int read_merge_text(struct tokenizer *t, const char *text, size_t n, stru
 	const char *space = memchr(text, ' ', n);
 	size_t left = space ? (size_t)(space - text) : 0;
 	if (!space || left == 0 || left + 1 == n || memchr(space + 1, ' ', n - left - 1))
-		return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", t->bpe.n_merges, (int)MIN(n, (size_t)64), text);
+		return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", t->bpe.n_merges,
+		               (int)MIN(n, (size_t)64), text);
 	return bpe_add_merge(&t->bpe, text, left, space + 1, n - left - 1, e);
 }
 
@@ -47,7 +48,8 @@ static int read_merges(struct tokenizer *t, const json_t *merges, struct err *e)
 				return -1;
 		} else if (json_array_size(item) != 2 || !json_is_string(left) || !json_is_string(right)) {
 			return err_set(e, "merge %zu is neither a text nor a pair of texts", i);
-		} else if (bpe_add_merge(&t->bpe, json_string_value(left), json_string_length(left), json_string_value(right), json_string_length(right), e)) {
+		} else if (bpe_add_merge(&t->bpe, json_string_value(left), json_string_length(left),
+		                         json_string_value(right), json_string_length(right), e)) {
 			return -1;
 		}
 	}
@@ -93,19 +95,26 @@ static json_t *class_rules(const json_t *config, struct err *e)
 	const char *class;
 	int prefix;
 	bool ignore_merges = false, add_bos = false;
-	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &class, e) || jsonx_bool(config, "add_prefix_space", false, &prefix, e))
+	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &class, e) ||
+	    jsonx_bool(config, "add_prefix_space", false, &prefix, e))
 		return NULL;
 	if (strcmp(class, "GPT2Tokenizer") == 0 || strcmp(class, "GPT2TokenizerFast") == 0)
-		return json_pack("{s:n, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer",
-			"pre_tokenizer", "type", "ByteLevel", "add_prefix_space", prefix, "trim_offsets", 1, "use_regex", 1,
-			"post_processor", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1,
-			"decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type", "BPE");
+		return json_pack("{s:n, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}",
+		                 "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", prefix,
+		                 "trim_offsets", 1, "use_regex", 1, "post_processor", "type", "ByteLevel",
+		                 "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1, "decoder", "type",
+		                 "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type",
+		                 "BPE");
 	if (strcmp(class, "Qwen2Tokenizer") == 0 || strcmp(class, "Qwen2TokenizerFast") == 0)
-		return json_pack("{s:{s:s}, s:o, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer", "type", "NFC",
-			"pre_tokenizer", tokenizer_pre("qwen2", &ignore_merges, &add_bos, e),
-			"post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex", 0,
-			"decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex", 0, "model", "type", "BPE");
-	err_set(e, "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and Qwen2Tokenizer can be read", class);
+		return json_pack("{s:{s:s}, s:o, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer",
+		                 "type", "NFC", "pre_tokenizer", tokenizer_pre("qwen2", &ignore_merges, &add_bos, e),
+		                 "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
+		                 "use_regex", 0, "decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+		                 0, "use_regex", 0, "model", "type", "BPE");
+	err_set(e,
+	        "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and "
+	        "Qwen2Tokenizer can be read",
+	        class);
 	return NULL;
 }
 
@@ -113,18 +122,21 @@ static json_t *class_rules(const json_t *config, struct err *e)
 static json_t *class_config(const json_t *config, const json_t *vocab)
 {
 	static const char *const keys[] = { "bos_token", "eos_token", "unk_token" };
-	json_t *out = json_is_object(config) ? json_deep_copy(config) : json_pack("{s:s}", "tokenizer_class", "GPT2Tokenizer");
+	json_t *out = json_is_object(config) ? json_deep_copy(config) :
+	                                       json_pack("{s:s}", "tokenizer_class", "GPT2Tokenizer");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (!json_object_get(out, keys[i]) && json_object_get(vocab, "<|endoftext|>"))
 			json_object_set_new(out, keys[i], json_string("<|endoftext|>"));
 	return out;
 }
 
-struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config, const char *where, struct err *e)
+struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config,
+                                       const char *where, struct err *e)
 {
 	struct tokenizer *t = tokenizer_new();
 	json_t *rules = class_rules(config, e), *full = class_config(config, vocab);
-	if (!rules || read_vocab(t, (json_t *)vocab, e) || read_merges_text(t, merges, n, e) || tokenizer_set_rules(t, rules, full, e)) {
+	if (!rules || read_vocab(t, (json_t *)vocab, e) || read_merges_text(t, merges, n, e) ||
+	    tokenizer_set_rules(t, rules, full, e)) {
 		err_prefix(e, "%s", where);
 		tokenizer_free(t);
 		t = NULL;
@@ -156,7 +168,8 @@ static int load_config(json_t **out, const char *dir, struct err *e)
 	char *path = io_join(dir, "chat_template.jinja");
 	struct buf template = BUF_INIT;
 	int rc = -1;
-	if (load_optional(&config, dir, "tokenizer_config.json", e) || load_optional(&map, dir, "special_tokens_map.json", e))
+	if (load_optional(&config, dir, "tokenizer_config.json", e) ||
+	    load_optional(&map, dir, "special_tokens_map.json", e))
 		goto out;
 	if (!json_is_object(config)) {
 		json_decref(config);

@@ -1,7 +1,7 @@
 /* tokenizer_pre: pre-tokenizers by the name that GGUF files give them (tokenizer.ggml.pre).
  *
- * A GGUF holds no expressions, only a name that llama.cpp's converter chose; the expressions are those of the models' own
- * tokenizer.json. A name that is not here is refused: a wrong pre-tokenizer would go unnoticed and cost quality. */
+ * A GGUF holds no expressions, only a name that llama.cpp's converter chose; the expressions are those of the models'
+ * own tokenizer.json. A name that is not here is refused: a wrong pre-tokenizer would go unnoticed and cost quality. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -9,18 +9,31 @@
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define LLAMA3 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define QWEN2 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define QWEN35 CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3 \
+	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| " \
+	            "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN2 \
+	CONTRACTION \
+		"|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define QWEN35 \
+	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| " \
+	            "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define CASED(after) "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" after "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" after
+#define CASED(after) \
+	"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" after "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*" after
 #define AFTER_CASED "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define TEKKEN CASED("") "|\\p{N}" AFTER_CASED
 #define GPT4O CASED(CONTRACTION "?") "|\\p{N}{1,3}" AFTER_CASED
-#define CJK "[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+"     /* U+4E00–9FA5, 0800–4E00, AC00–D7FF */
-#define CJK_KANA "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+" /* U+4E00–9FA5, 3040–309F, 30A0–30FF */
-#define DEEPSEEK3 "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" \
+#define CJK \
+	"[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+" /* U+4E00–9FA5, 0800–4E00, \
+	                                                                                    AC00–D7FF */
+#define CJK_KANA \
+	"[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+" /* U+4E00–9FA5, 3040–309F, \
+	                                                                                    30A0–30FF */
+#define DEEPSEEK3 \
+	"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| " \
+	"?[\\p{P}\\p{S}]+[\\r\\n]*" \
 	"|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 enum { DIGITS = 1, IGNORE_MERGES = 2, ADD_BOS = 4 }; /* DIGITS: each digit alone, before all else */
@@ -30,7 +43,10 @@ static const struct pre {
 	int flags;
 	const char *regex[5];
 } table[] = {
-	{ "gpt-2 phi-2 mpt olmo jais trillion roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code jina-es jina-de", 0, { GPT2 } },
+	{ "gpt-2 phi-2 mpt olmo jais trillion roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code jina-es "
+	  "jina-de",
+	  0,
+	  { GPT2 } },
 	{ "smollm starcoder refact command-r codeshell exaone minerva-7b", DIGITS, { GPT2 } },
 	{ "llama-bpe llama3 llama-v3 falcon3 pixtral", IGNORE_MERGES | ADD_BOS, { LLAMA3 } },
 	{ "dbrx smaug-bpe", 0, { LLAMA3 } },
@@ -67,8 +83,10 @@ json_t *tokenizer_pre(const char *name, bool *ignore_merges, bool *add_bos, stru
 	if (p->flags & DIGITS)
 		json_array_append_new(steps, json_pack("{s:s,s:b}", "type", "Digits", "individual_digits", 1));
 	for (size_t i = 0; !only_gpt2 && i < ARRAY_LEN(p->regex) && p->regex[i]; i++)
-		json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex", p->regex[i], "behavior", "Isolated", "invert", 0));
-	json_array_append_new(steps, json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", only_gpt2));
+		json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex",
+		                                       p->regex[i], "behavior", "Isolated", "invert", 0));
+	json_array_append_new(steps, json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0,
+	                                       "trim_offsets", 1, "use_regex", only_gpt2));
 	*ignore_merges = p->flags & IGNORE_MERGES;
 	*add_bos = p->flags & ADD_BOS;
 	return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", steps);

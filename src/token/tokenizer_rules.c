@@ -1,5 +1,6 @@
 /* tokenizer_rules: what a tokenizer does besides its vocabulary and merges, read from a tokenizer.json's fields and a
- * tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by its name. */
+ * tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by its
+ * name. */
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -9,7 +10,8 @@
 static int check_empty(const json_t *model, const char *key, struct err *e)
 {
 	const json_t *v = json_object_get(model, key);
-	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) || (json_is_number(v) && json_number_value(v) == 0))
+	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	    (json_is_number(v) && json_number_value(v) == 0))
 		return 0;
 	return err_set(e, "model.%s is set, which is not supported", key);
 }
@@ -24,11 +26,14 @@ int tokenizer_check_model(const json_t *model, struct err *e)
 	if (jsonx_string(model, "type", NULL, &type, e) || jsonx_bool(model, "byte_fallback", false, &fallback, e))
 		return -1;
 	if (!type) /* old files name no type */
-		type = json_is_array(json_object_get(model, "vocab")) ? "Unigram" : json_object_get(model, "merges") ? "BPE" : "WordPiece or WordLevel";
+		type = json_is_array(json_object_get(model, "vocab")) ? "Unigram" :
+		       json_object_get(model, "merges")               ? "BPE" :
+		                                                        "WordPiece or WordLevel";
 	if (strcmp(type, "BPE") != 0)
 		return err_set(e, "a tokenizer of type %.64s is not supported, byte-level BPE is", type);
 	if (fallback)
-		return err_set(e, "a BPE tokenizer with byte_fallback (SentencePiece's kind) is not supported, byte-level BPE is");
+		return err_set(e, "a BPE tokenizer with byte_fallback (SentencePiece's kind) is not supported, "
+		                  "byte-level BPE is");
 	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
 		if (check_empty(model, wanted_empty[i], e))
 			return -1;
@@ -73,7 +78,8 @@ static int add_token(struct tokenizer *t, const struct added_token *token, struc
 	if (token->n == 0)
 		return 0;
 	if (known >= 0 && known != token->id)
-		return err_set(e, "added token \"%.64s\" has the id %d, but %d in the vocabulary", token->text, token->id, known);
+		return err_set(e, "added token \"%.64s\" has the id %d, but %d in the vocabulary", token->text,
+		               token->id, known);
 	if (known < 0 && vocab_put(&t->vocab, token->text, token->n, token->id, flags, e))
 		return -1;
 	if (!t->added || (t->n_added & (t->n_added - 1)) == 0) /* full at 0, 1, 2, 4, 8 … */
@@ -106,8 +112,16 @@ static int parse_added(struct tokenizer *t, const json_t *j, long long id, struc
 		return err_set(e, "an added token without content, or with the id %lld", id);
 	if (find_added(t, text))
 		return 0;
-	return add_token(t, &(struct added_token){ .text = text, .n = strlen(text), .id = (int32_t)id, .special = special, .single_word = single,
-		.lstrip = left, .rstrip = right, .normalized = normalized }, e);
+	return add_token(t,
+	                 &(struct added_token){ .text = text,
+	                                        .n = strlen(text),
+	                                        .id = (int32_t)id,
+	                                        .special = special,
+	                                        .single_word = single,
+	                                        .lstrip = left,
+	                                        .rstrip = right,
+	                                        .normalized = normalized },
+	                 e);
 }
 
 static int apply_added(struct tokenizer *t, const json_t *list, struct err *e)
@@ -241,8 +255,11 @@ static int32_t leading_token(const json_t *j, int depth)
 	if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
 		first = json_array_get(json_object_get(j, "cls"), 1);
 	else {
-		name = json_object_get(json_object_get(json_array_get(json_object_get(j, "single"), 0), "SpecialToken"), "id");
-		item = json_is_string(name) ? json_object_get(json_object_get(j, "special_tokens"), json_string_value(name)) : NULL;
+		name = json_object_get(json_object_get(json_array_get(json_object_get(j, "single"), 0), "SpecialToken"),
+		                       "id");
+		item = json_is_string(name) ?
+		               json_object_get(json_object_get(j, "special_tokens"), json_string_value(name)) :
+		               NULL;
 		first = json_array_get(json_object_get(item, "ids"), 0);
 	}
 	if (!json_is_integer(first) || json_integer_value(first) < 0 || json_integer_value(first) > INT32_MAX)
@@ -304,12 +321,13 @@ int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *
 {
 	t->rules = copy_rules(rules);
 	t->config = json_is_object(config) ? json_deep_copy(config) : json_object();
-	if (apply_model(t, json_object_get(rules, "model"), e) || check_decoder(json_object_get(rules, "decoder"), 0, e) ||
-		normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), e))
+	if (apply_model(t, json_object_get(rules, "model"), e) ||
+	    check_decoder(json_object_get(rules, "decoder"), 0, e) ||
+	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), e))
 		return -1;
 	t->pretokenizer = pretokenizer_parse(json_object_get(rules, "pre_tokenizer"), e);
-	if (!t->pretokenizer || apply_added(t, json_object_get(rules, "added_tokens"), e) || apply_config_tokens(t, e) ||
-		vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_bos(t, e))
+	if (!t->pretokenizer || apply_added(t, json_object_get(rules, "added_tokens"), e) ||
+	    apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_bos(t, e))
 		return -1;
 	return apply_template(t, e);
 }

@@ -1,5 +1,5 @@
-/* tokenizer_save: the three files that transformers reads a tokenizer from. Vocabulary, merges and added tokens are written
- * from the tables, everything else as it was read (or made from GGUF's metadata). */
+/* tokenizer_save: the three files that transformers reads a tokenizer from. Vocabulary, merges and added tokens are
+ * written from the tables, everything else as it was read (or made from GGUF's metadata). */
 #include <stdlib.h>
 
 #include "base/io.h"
@@ -32,8 +32,10 @@ static json_t *added_json(const struct tokenizer *t)
 		qsort(sorted, t->n_added, sizeof(*sorted), by_id);
 	for (size_t i = 0; i < t->n_added; i++)
 		json_array_append_new(list, json_pack("{s:i,s:o,s:b,s:b,s:b,s:b,s:b}", "id", sorted[i].id, "content",
-			piece_json(&t->vocab.piece[sorted[i].id]), "single_word", sorted[i].single_word, "lstrip", sorted[i].lstrip,
-			"rstrip", sorted[i].rstrip, "normalized", sorted[i].normalized, "special", sorted[i].special));
+		                                      piece_json(&t->vocab.piece[sorted[i].id]), "single_word",
+		                                      sorted[i].single_word, "lstrip", sorted[i].lstrip, "rstrip",
+		                                      sorted[i].rstrip, "normalized", sorted[i].normalized, "special",
+		                                      sorted[i].special));
 	mem_free(sorted);
 	return list;
 }
@@ -57,9 +59,11 @@ static json_t *model_json(const struct tokenizer *t)
 
 static json_t *tokenizer_json(const struct tokenizer *t)
 {
-	return json_pack("{s:s,s:n,s:n,s:o,s:O,s:O,s:O,s:O,s:o}", "version", "1.0", "truncation", "padding", "added_tokens", added_json(t),
-		"normalizer", json_object_get(t->rules, "normalizer"), "pre_tokenizer", json_object_get(t->rules, "pre_tokenizer"),
-		"post_processor", json_object_get(t->rules, "post_processor"), "decoder", json_object_get(t->rules, "decoder"), "model", model_json(t));
+	return json_pack("{s:s,s:n,s:n,s:o,s:O,s:O,s:O,s:O,s:o}", "version", "1.0", "truncation", "padding",
+	                 "added_tokens", added_json(t), "normalizer", json_object_get(t->rules, "normalizer"),
+	                 "pre_tokenizer", json_object_get(t->rules, "pre_tokenizer"), "post_processor",
+	                 json_object_get(t->rules, "post_processor"), "decoder", json_object_get(t->rules, "decoder"),
+	                 "model", model_json(t));
 }
 
 static void set_token(json_t *map, const struct tokenizer *t, const char *key, int32_t id)

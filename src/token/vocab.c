@@ -1,7 +1,8 @@
 /* vocab: pieces in an arena, an open hash over their texts.
  *
- * The alphabet (GPT-2, encoder.py, bytes_to_unicode): the 188 bytes that are printable in Latin-1 stand for themselves; the
- * other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142, 173 → U+0143. */
+ * The alphabet (GPT-2, encoder.py, bytes_to_unicode): the 188 bytes that are printable in Latin-1 stand for themselves;
+ * the other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142, 173 →
+ * U+0143. */
 #include "token/vocab.h"
 
 #include <string.h>
@@ -110,13 +111,16 @@ int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int fla
 {
 	int32_t other = vocab_find_any(v, text, n);
 	if (id < 0 || id >= ID_MAX)
-		return err_set(e, "token \"%.*s\" has the id %lld, wanted 0 to %d", (int)MIN(n, (size_t)64), text, id, ID_MAX - 1);
+		return err_set(e, "token \"%.*s\" has the id %lld, wanted 0 to %d", (int)MIN(n, (size_t)64), text, id,
+		               ID_MAX - 1);
 	if (n >= UINT32_MAX)
 		return err_set(e, "the token with id %lld is %zu bytes long", id, n);
 	if (other >= 0)
-		return err_set(e, "token \"%.*s\" is there twice, with ids %d and %lld", (int)MIN(n, (size_t)64), text, other, id);
+		return err_set(e, "token \"%.*s\" is there twice, with ids %d and %lld", (int)MIN(n, (size_t)64), text,
+		               other, id);
 	if ((size_t)id < v->n && v->piece[id].text)
-		return err_set(e, "id %lld belongs to two tokens, \"%.64s\" and \"%.*s\"", id, v->piece[id].text, (int)MIN(n, (size_t)64), text);
+		return err_set(e, "id %lld belongs to two tokens, \"%.64s\" and \"%.*s\"", id, v->piece[id].text,
+		               (int)MIN(n, (size_t)64), text);
 	grow_slots(v);
 	grow_pieces(v, (size_t)id + 1);
 	v->piece[id] = (struct piece){ arena_strndup(&v->mem, text, n), (uint32_t)n, 0, (uint8_t)flags };
@@ -131,7 +135,8 @@ int vocab_check_sparse(const struct vocab *v, struct err *e)
 	if (v->count == 0)
 		return err_set(e, "the vocabulary is empty");
 	if (v->n - v->count > v->count + HOLES_MAX)
-		return err_set(e, "%zu tokens have ids up to %zu: that many holes are no vocabulary", v->count, v->n - 1);
+		return err_set(e, "%zu tokens have ids up to %zu: that many holes are no vocabulary", v->count,
+		               v->n - 1);
 	return 0;
 }
 

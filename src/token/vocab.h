@@ -1,5 +1,6 @@
-/* vocab: the pieces of a tokenizer by id, and ids by piece, in the form that the files hold: byte-level text, where every byte is
- * written as one printable character (GPT-2's alphabet), so that a piece is valid UTF-8 whatever bytes it stands for. */
+/* vocab: the pieces of a tokenizer by id, and ids by piece, in the form that the files hold: byte-level text, where
+ * every byte is written as one printable character (GPT-2's alphabet), so that a piece is valid UTF-8 whatever bytes it
+ * stands for. */
 #ifndef TOKEN_VOCAB_H
 #define TOKEN_VOCAB_H
 
@@ -33,7 +34,8 @@ struct vocab {
 	size_t n_slots;      /* a power of two */
 };
 
-/* The piece with this id; ids may come in any order. An id or a text that is taken, or ids much sparser than pieces, is an error. */
+/* The piece with this id; ids may come in any order. An id or a text that is taken, or ids much sparser than pieces, is
+ * an error. */
 int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e);
 int vocab_check_sparse(const struct vocab *v, struct err *e); /* once all are there */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t n);     /* among the model's pieces; −1 */
@@ -41,7 +43,8 @@ int32_t vocab_find_any(const struct vocab *v, const char *text, size_t n); /* am
 void vocab_release(struct vocab *v);
 
 void alphabet_write(struct buf *out, const char *bytes, size_t n);
-/* Appends the bytes that a text stands for; false, and nothing appended, when one of its characters is not of the alphabet. */
+/* Appends the bytes that a text stands for; false, and nothing appended, when one of its characters is not of the
+ * alphabet. */
 bool alphabet_read(struct buf *out, const char *text, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
-/* driver: runs one fuzz entry without libFuzzer, so that `make check` needs gcc alone: first on every file of its corpus,
- * then on mutations of them, the same ones every time. It is no search for new bugs (that is `make fuzz`); it keeps old
- * ones from coming back. The seconds only bound a slow machine: how many inputs were run is printed.
+/* driver: runs one fuzz entry without libFuzzer, so that `make check` needs gcc alone: first on every file of its
+ * corpus, then on mutations of them, the same ones every time. It is no search for new bugs (that is `make fuzz`); it
+ * keeps old ones from coming back. The seconds only bound a slow machine: how many inputs were run is printed.
  *
  * usage: replay-NAME CORPUS MUTATIONS SECONDS     a sanitizer ends the process where something is wrong */
 #include <stdint.h>
@@ -35,8 +35,28 @@ static void run_one(const char *data, size_t n)
 /* Lengths and counts that break parsers. */
 static uint64_t nasty_number(struct rng_stream *r)
 {
-	static const uint64_t numbers[] = { 0, 1, 2, 7, 8, 31, 32, 127, 128, 255, 256, 65535, 65536, INT32_MAX, 0x80000000u, UINT32_MAX,
-		(uint64_t)1 << 32, (uint64_t)1 << 61, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX - 1, UINT64_MAX };
+	static const uint64_t numbers[] = { 0,
+		                            1,
+		                            2,
+		                            7,
+		                            8,
+		                            31,
+		                            32,
+		                            127,
+		                            128,
+		                            255,
+		                            256,
+		                            65535,
+		                            65536,
+		                            INT32_MAX,
+		                            0x80000000u,
+		                            UINT32_MAX,
+		                            (uint64_t)1 << 32,
+		                            (uint64_t)1 << 61,
+		                            INT64_MAX,
+		                            (uint64_t)1 << 63,
+		                            UINT64_MAX - 1,
+		                            UINT64_MAX };
 	return numbers[rng_below(r, ARRAY_LEN(numbers))];
 }
 
@@ -129,7 +149,8 @@ int main(int argc, char **argv)
 	for (; runs < n; runs++)
 		run_one(corpus[runs].data, corpus[runs].len);
 	while (runs < n + mutations && clock_seconds() < end) {
-		const struct buf *from = &corpus[rng_below(&r, (uint32_t)n)], *other = &corpus[rng_below(&r, (uint32_t)n)];
+		const struct buf *from = &corpus[rng_below(&r, (uint32_t)n)],
+				 *other = &corpus[rng_below(&r, (uint32_t)n)];
 		struct buf b = BUF_INIT;
 		buf_add(&b, from->data, MIN(from->len, (size_t)INPUT_MAX));
 		for (uint32_t changes = 1 + rng_below(&r, CHANGES_MAX); changes > 0; changes--)

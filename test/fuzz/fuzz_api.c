@@ -1,5 +1,6 @@
-/* fuzz_api: any sequence of calls of kungfu.h on the tiny model, with odd arguments: handles that are NULL, freed late, of another kind, lengths and ids
- * beyond their range. Whatever comes, a call returns a status, and a failure has its sentence. A byte chooses the call, those after it its arguments. */
+/* fuzz_api: any sequence of calls of kungfu.h on the tiny model, with odd arguments: handles that are NULL, freed late,
+ * of another kind, lengths and ids beyond their range. Whatever comes, a call returns a status, and a failure has its
+ * sentence. A byte chooses the call, those after it its arguments. */
 #include <kungfu.h>
 #include <math.h>
 #include <string.h>
@@ -47,8 +48,21 @@ static double odd_double(struct input *in)
 
 static const char *odd_text(struct input *in)
 {
-	static const char *const texts[] = { NULL, "", "-", "Is it?", "a\377", MODEL, ROWS, "/nonexistent", "user", "lora-r", "f32",
-		"<|im_start|>", "8", "1e-3", "test/golden/llama-lora" };
+	static const char *const texts[] = { NULL,
+		                             "",
+		                             "-",
+		                             "Is it?",
+		                             "a\377",
+		                             MODEL,
+		                             ROWS,
+		                             "/nonexistent",
+		                             "user",
+		                             "lora-r",
+		                             "f32",
+		                             "<|im_start|>",
+		                             "8",
+		                             "1e-3",
+		                             "test/golden/llama-lora" };
 	return texts[byte(in) % ARRAY_LEN(texts)];
 }
 
@@ -64,7 +78,8 @@ static size_t odd_ids(struct input *in, int32_t ids[IDS_MAX])
 
 static void check(const struct world *w, int status)
 {
-	if (status < KF_STOPPED || status > KF_DONE || status != w->error.status || (status < 0) != (w->error.message[0] != 0))
+	if (status < KF_STOPPED || status > KF_DONE || status != w->error.status ||
+	    (status < 0) != (w->error.message[0] != 0))
 		BUG("status %d, error %d: %s", status, w->error.status, w->error.message);
 }
 
@@ -92,7 +107,10 @@ static void use_text(struct world *w, struct input *in)
 	struct kf_model *m = which & 64 ? NULL : w->model;
 
 	if (which % 3 == 0) {
-		ids_back(w, kf_encode(m, source, which & 8 && source ? strlen(source) : KF_WHOLE, which & 32 ? odd_int(in) : 0, &ids, &n, &w->error), &ids);
+		ids_back(w,
+		         kf_encode(m, source, which & 8 && source ? strlen(source) : KF_WHOLE,
+		                   which & 32 ? odd_int(in) : 0, &ids, &n, &w->error),
+		         &ids);
 	} else if (which % 3 == 1) {
 		n = odd_ids(in, some);
 		check(w, kf_decode(m, some, n, which & 32 ? odd_int(in) : KF_SPECIAL, &text, NULL, &w->error));
@@ -113,10 +131,22 @@ static void use_session(struct world *w, struct input *in)
 	struct kf_bias bias = { odd_int(in), (float)odd_double(in) };
 	uint8_t which = byte(in);
 	struct kf_generate_options o = {
-		.max_new_tokens = 1 + byte(in) % 6, .stop = stop, .n_stop = which >> 7, .on_text = which & 64 ? stop_sometimes : NULL, .ctx = &which,
-		.sampling = { .temperature = odd_double(in), .top_p = odd_double(in), .min_p = odd_double(in), .typical_p = odd_double(in),
-		              .repetition_penalty = odd_double(in), .frequency_penalty = odd_double(in), .presence_penalty = odd_double(in),
-		              .top_k = odd_int(in), .repeat_last_n = odd_int(in), .bias = &bias, .n_bias = which >> 5 & 1 },
+		.max_new_tokens = 1 + byte(in) % 6,
+		.stop = stop,
+		.n_stop = which >> 7,
+		.on_text = which & 64 ? stop_sometimes : NULL,
+		.ctx = &which,
+		.sampling = { .temperature = odd_double(in),
+		              .top_p = odd_double(in),
+		              .min_p = odd_double(in),
+		              .typical_p = odd_double(in),
+		              .repetition_penalty = odd_double(in),
+		              .frequency_penalty = odd_double(in),
+		              .presence_penalty = odd_double(in),
+		              .top_k = odd_int(in),
+		              .repeat_last_n = odd_int(in),
+		              .bias = &bias,
+		              .n_bias = which >> 5 & 1 },
 	};
 
 	if (which % 4 == 0) {
@@ -126,7 +156,9 @@ static void use_session(struct world *w, struct input *in)
 	} else if (which % 4 == 1) {
 		check(w, kf_session_truncate(w->session, odd_int(in), &w->error));
 	} else {
-		check(w, kf_session_generate(w->session, ids, n, which % 4 == 2 ? &o : &(struct kf_generate_options){ .max_new_tokens = 4 }, &g, &w->error));
+		check(w, kf_session_generate(w->session, ids, n,
+		                             which % 4 == 2 ? &o : &(struct kf_generate_options){ .max_new_tokens = 4 },
+		                             &g, &w->error));
 		if (w->error.status == KF_OK && (strlen(g.text) > g.length || g.n == 0))
 			BUG("an answer of %zu tokens, %zu bytes", g.n, g.length);
 	}
@@ -160,30 +192,39 @@ static void use_evaluator(struct world *w, struct input *in)
 static void make(struct world *w, struct input *in)
 {
 	struct kf_settings settings = { .threads = odd_int(in) % 3 };
-	struct kf_evaluator_options eo = { .max_length = odd_int(in), .stride = odd_int(in), .micro_batch_tokens = odd_int(in) };
+	struct kf_evaluator_options eo = { .max_length = odd_int(in),
+		                           .stride = odd_int(in),
+		                           .micro_batch_tokens = odd_int(in) };
 	struct kf_data_options po = { .max_length = odd_int(in), .packing = byte(in) & 1 };
 	bool plain = byte(in) & 3;
 
 	switch (byte(in) % 5) {
 	case 0:
 		kf_adapter_free(w->adapter);
-		check(w, kf_adapter_open(&w->adapter, w->model, plain ? "test/golden/llama-lora" : odd_text(in), &w->error));
+		check(w, kf_adapter_open(&w->adapter, w->model, plain ? "test/golden/llama-lora" : odd_text(in),
+		                         &w->error));
 		break;
 	case 1:
 		kf_session_free(w->session);
-		check(w, kf_session_new(&w->session, w->model, byte(in) & 1 ? w->adapter : NULL, odd_int(in), &settings, &w->error));
+		check(w, kf_session_new(&w->session, w->model, byte(in) & 1 ? w->adapter : NULL, odd_int(in), &settings,
+		                        &w->error));
 		break;
 	case 2:
 		kf_evaluator_free(w->evaluator);
-		check(w, kf_evaluator_new(&w->evaluator, w->model, w->adapter, plain ? NULL : &eo, &settings, &w->error));
+		check(w,
+		      kf_evaluator_new(&w->evaluator, w->model, w->adapter, plain ? NULL : &eo, &settings, &w->error));
 		break;
 	case 3:
 		kf_data_free(w->rows);
 		check(w, kf_data_open(&w->rows, w->model, plain ? ROWS : odd_text(in), plain ? NULL : &po, &w->error));
 		break;
 	default: {
-		struct kf_option options[] = { { "model", plain ? MODEL : odd_text(in) }, { "data", ROWS }, { "max-steps", "2" }, { "batch-size", "2" },
-			{ plain ? NULL : odd_text(in), odd_text(in) }, { NULL, NULL } };
+		struct kf_option options[] = { { "model", plain ? MODEL : odd_text(in) },
+			                       { "data", ROWS },
+			                       { "max-steps", "2" },
+			                       { "batch-size", "2" },
+			                       { plain ? NULL : odd_text(in), odd_text(in) },
+			                       { NULL, NULL } };
 		kf_trainer_free(w->trainer);
 		check(w, kf_trainer_open(&w->trainer, options, &settings, &w->error));
 	}

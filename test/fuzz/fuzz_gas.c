@@ -1,4 +1,5 @@
-/* gas: what it reads from outside: limits as --max-gas takes them, a prices.yaml, a power file, a run's entry, and an export as gas import takes it. */
+/* gas: what it reads from outside: limits as --max-gas takes them, a prices.yaml, a power file, a run's entry, and an
+ * export as gas import takes it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

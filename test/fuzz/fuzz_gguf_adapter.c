@@ -1,4 +1,5 @@
-/* fuzz_gguf_adapter: any bytes as an adapter in GGUF, for a Llama of one layer that exists in memory alone. What is read goes on into an adapter. */
+/* fuzz_gguf_adapter: any bytes as an adapter in GGUF, for a Llama of one layer that exists in memory alone. What is
+ * read goes on into an adapter. */
 #include <string.h>
 
 #include "adapt/gguf_adapter.h"
@@ -14,7 +15,9 @@ static void make_model(struct model *m)
 {
 	for (size_t i = 0; arch_table[i]; i++)
 		if (!strcmp(arch_table[i]->name, "llama"))
-			m->config = (struct config){ .arch = arch_table[i], .n_layers = 1, .D = 2, .tied = true, .rope_interleaved = true };
+			m->config = (struct config){
+				.arch = arch_table[i], .n_layers = 1, .D = 2, .tied = true, .rope_interleaved = true
+			};
 	m->weights = arena_array(&m->mem, 32, sizeof(*m->weights));
 	m->source.path = "model";
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
@@ -22,9 +25,14 @@ static void make_model(struct model *m)
 			continue;
 		const char *at = strstr(s->hf, "%d");
 		struct weight *w = &m->weights[m->n_weights++];
-		*w = (struct weight){ .spec = s, .layer = at ? 0 : -1, .n_dims = s->flags & (WEIGHT_LINEAR | WEIGHT_EMBED) ? 2 : 1, .dim = { WIDTH, WIDTH },
-		                      .dtype = DTYPE_F32, .data = ones };
-		w->name = at ? arena_printf(&m->mem, "%.*s0%s", (int)(at - s->hf), s->hf, at + 2) : arena_strdup(&m->mem, s->hf);
+		*w = (struct weight){ .spec = s,
+			              .layer = at ? 0 : -1,
+			              .n_dims = s->flags & (WEIGHT_LINEAR | WEIGHT_EMBED) ? 2 : 1,
+			              .dim = { WIDTH, WIDTH },
+			              .dtype = DTYPE_F32,
+			              .data = ones };
+		w->name = at ? arena_printf(&m->mem, "%.*s0%s", (int)(at - s->hf), s->hf, at + 2) :
+		               arena_strdup(&m->mem, s->hf);
 		w->bytes = (w->n_dims == 2 ? WIDTH : 1) * WIDTH * sizeof(*ones);
 	}
 }

@@ -1,4 +1,5 @@
-/* fuzz: any JSON is a row to answer or is refused with a sentence; what is accepted has at least one token, and every id is the tokenizer's. */
+/* fuzz: any JSON is a row to answer or is refused with a sentence; what is accepted has at least one token, and every
+ * id is the tokenizer's. */
 #include <stdint.h>
 #include <string.h>
 
@@ -17,9 +18,11 @@ static struct tokenizer *make_tokenizer(void)
 
 	for (char c = 33; c < 127; c++)
 		json_object_set_new(vocab, (char[]){ c, 0 }, json_integer(c - 33));
-	json_t *j = json_pack("{s:n, s:{s:s, s:b, s:b}, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:{s:s}, s:{s:s, s:o, s:[]}}", "normalizer", "pre_tokenizer", "type",
-	                      "ByteLevel", "add_prefix_space", 0, "use_regex", 1, "added_tokens", "id", 94, "content", "</s>", "single_word", 0, "lstrip", 0, "rstrip",
-	                      0, "normalized", 0, "special", 1, "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges");
+	json_t *j = json_pack(
+		"{s:n, s:{s:s, s:b, s:b}, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:{s:s}, s:{s:s, s:o, s:[]}}",
+		"normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 1,
+		"added_tokens", "id", 94, "content", "</s>", "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized",
+		0, "special", 1, "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges");
 	struct tokenizer *t = tokenizer_from_json(j, config, "fuzz", &e);
 	if (!t)
 		BUG("%s", e.msg);
@@ -35,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (!codec.tokenizer) {
 		codec.tokenizer = make_tokenizer();
-		codec.template_ = template_parse("{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}", &e);
+		codec.template_ =
+			template_parse("{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}", &e);
 		if (!codec.template_)
 			BUG("%s", e.msg);
 	}

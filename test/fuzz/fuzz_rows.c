@@ -1,4 +1,5 @@
-/* fuzz: any bytes are rows or are refused with file and line; what was read is made into documents, whose laws must hold. */
+/* fuzz: any bytes are rows or are refused with file and line; what was read is made into documents, whose laws must
+ * hold. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static struct tokenizer *make_tokenizer(void)
 {
 	struct err e = ERR_INIT;
-	json_t *vocab = json_object(), *config = json_pack("{s:s, s:s, s:b}", "bos_token", "<s>", "eos_token", "</s>", "add_bos_token", 1);
+	json_t *vocab = json_object(),
+	       *config = json_pack("{s:s, s:s, s:b}", "bos_token", "<s>", "eos_token", "</s>", "add_bos_token", 1);
 	char letter[3] = { 0 };
 
 	/* GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 and on. */
@@ -45,8 +47,10 @@ static struct tokenizer *make_tokenizer(void)
 static struct template *make_template(void)
 {
 	struct err e = ERR_INIT;
-	struct template *t = template_parse("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}</s>\n{% endfor %}"
-	                                    "{% if add_generation_prompt %}assistant: {% endif %}", &e);
+	struct template *t =
+		template_parse("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}</s>\n{% endfor %}"
+	                       "{% if add_generation_prompt %}assistant: {% endif %}",
+	                       &e);
 	if (!t)
 		BUG("%s", e.msg);
 	return t;

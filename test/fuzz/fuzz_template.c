@@ -1,27 +1,34 @@
-/* fuzz: any text is a template or is refused; one that is a template runs on a conversation with tools to its end or to a
- * sentence, within its bounds; its spans lie in its text, in order. */
+/* fuzz: any text is a template or is refused; one that is a template runs on a conversation with tools to its end or to
+ * a sentence, within its bounds; its spans lie in its text, in order. */
 #include <stdint.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "token/template.h"
+#include "template/template.h"
 
 static const char conversation[] =
-	"{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\\n\"}, {\"role\": \"user\", \"content\": \"Wie gr\\u00fc\\u00dft man? <b>&'\\\"\"},"
-	" {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": \"a1\", \"type\": \"function\", \"function\": {\"name\": \"greet\", \"arguments\": {\"n\": 2, \"x\": 0.5}}}]},"
-	" {\"role\": \"tool\", \"name\": \"greet\", \"content\": \"[1, 2]\"}, {\"role\": \"assistant\", \"content\": \" <think>so</think> Hallo.\"}],"
-	" \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"greet\", \"description\": \"d\", \"parameters\": {\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"integer\"}}}}}],"
-	" \"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_generation_prompt\": true, \"n\": 3, \"f\": 2.5, \"none\": null, \"list\": [3, 1, 2], \"text\": \"one two\"}";
+	"{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\\n\"}, {\"role\": \"user\", \"content\": "
+        "\"Wie gr\\u00fc\\u00dft man? <b>&'\\\"\"},"
+	" {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": \"a1\", \"type\": \"function\", "
+        "\"function\": {\"name\": \"greet\", \"arguments\": {\"n\": 2, \"x\": 0.5}}}]},"
+	" {\"role\": \"tool\", \"name\": \"greet\", \"content\": \"[1, 2]\"}, {\"role\": \"assistant\", \"content\": "
+        "\" <think>so</think> Hallo.\"}],"
+	" \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"greet\", \"description\": \"d\", "
+        "\"parameters\": {\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"integer\"}}}}}],"
+	" \"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_generation_prompt\": true, \"n\": 3, \"f\": 2.5, "
+        "\"none\": null, \"list\": [3, 1, 2], \"text\": \"one two\"}";
 
 static void check_spans(const struct template_output *out)
 {
 	size_t before = 0;
 
 	for (size_t i = 0; i < out->n_spans; i++) {
-		if (out->spans[i].begin > out->spans[i].end || out->spans[i].end > out->text.len || out->spans[i].end < before)
-			BUG("span %zu is %zu..%zu of %zu bytes", i, out->spans[i].begin, out->spans[i].end, out->text.len);
+		if (out->spans[i].begin > out->spans[i].end || out->spans[i].end > out->text.len ||
+		    out->spans[i].end < before)
+			BUG("span %zu is %zu..%zu of %zu bytes", i, out->spans[i].begin, out->spans[i].end,
+			    out->text.len);
 		before = out->spans[i].end;
 	}
 }

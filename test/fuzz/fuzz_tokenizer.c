@@ -1,5 +1,6 @@
-/* fuzz: any bytes as tokenizer.json, then a zero byte and tokenizer_config.json, then a zero byte and a text (each may be missing).
- * What is accepted encodes that text: ids exist, offsets rise within the text, and every piece can be had. */
+/* fuzz: any bytes as tokenizer.json, then a zero byte and tokenizer_config.json, then a zero byte and a text (each may
+ * be missing). What is accepted encodes that text: ids exist, offsets rise within the text, and every piece can be
+ * had. */
 #include <stdint.h>
 #include <string.h>
 
@@ -38,7 +39,8 @@ static void check_encoding(const struct tokenizer *t, struct part text, int flag
 	if (ids.n != offsets.n)
 		BUG("%zu ids, %zu offsets", ids.n, offsets.n);
 	for (size_t i = 0; i < ids.n; i++)
-		if (ids.id[i] < 0 || (size_t)ids.id[i] >= tokenizer_size(t) || offsets.id[i] < 0 || (size_t)offsets.id[i] >= text.n)
+		if (ids.id[i] < 0 || (size_t)ids.id[i] >= tokenizer_size(t) || offsets.id[i] < 0 ||
+		    (size_t)offsets.id[i] >= text.n)
 			BUG("id %d at %d", ids.id[i], offsets.id[i]);
 	tokenizer_decode(t, ids.id, ids.n, true, &back);
 	tokenizer_find(t, text.data, MIN(text.n, (size_t)8));
@@ -52,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct part rest = { (const char *)data, n }, json = take(&rest), config = take(&rest);
 	static const char sample[] = "it's  12345 <s>\n\n\xe6\xbc\xa2 e\xcc\x81 aab ";
 	struct err e = ERR_INIT;
-	json_t *j = jsonx_load(json.data, json.n, "input", &e), *c = config.n ? jsonx_load(config.data, config.n, "config", &e) : NULL;
+	json_t *j = jsonx_load(json.data, json.n, "input", &e),
+	       *c = config.n ? jsonx_load(config.data, config.n, "config", &e) : NULL;
 	struct tokenizer *t = j ? tokenizer_from_json(j, c, "input", &e) : NULL;
 	if (!t && !e.msg[0])
 		BUG("refused without a sentence");

@@ -86,7 +86,8 @@ void fixture_i32s(struct gguf_fixture *f, const char *key, const int32_t *x, siz
 
 static uint32_t alignment(const struct gguf_fixture *f) { return f->alignment ? f->alignment : 32; }
 
-void fixture_tensor(struct gguf_fixture *f, const char *name, int n_dims, const uint64_t *dim, enum dtype dtype, const void *data, size_t bytes)
+void fixture_tensor(struct gguf_fixture *f, const char *name, int n_dims, const uint64_t *dim, enum dtype dtype,
+                    const void *data, size_t bytes)
 {
 	while (f->data.len % alignment(f))
 		buf_addc(&f->data, 0);
@@ -100,7 +101,8 @@ void fixture_tensor(struct gguf_fixture *f, const char *name, int n_dims, const 
 	f->n_tensors++;
 }
 
-void fixture_floats(struct gguf_fixture *f, const char *name, int n_dims, const uint64_t *dim, enum dtype dtype, const float *data)
+void fixture_floats(struct gguf_fixture *f, const char *name, int n_dims, const uint64_t *dim, enum dtype dtype,
+                    const float *data)
 {
 	size_t n = 1;
 	for (int i = 0; i < n_dims; i++)
@@ -172,8 +174,9 @@ static void add_tokenizer(struct gguf_fixture *f)
 	fixture_u32(f, "tokenizer.ggml.bos_token_id", 259);
 	fixture_u32(f, "tokenizer.ggml.eos_token_id", 260);
 	fixture_bool(f, "tokenizer.ggml.add_bos_token", false);
-	fixture_str(f, "tokenizer.chat_template", "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<|im_end|>' }}{% endfor %}"
-	                                           "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
+	fixture_str(f, "tokenizer.chat_template",
+	            "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<|im_end|>' }}{% endfor %}"
+	            "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
 }
 
 static void add_config(struct gguf_fixture *f)
@@ -193,7 +196,8 @@ static void add_config(struct gguf_fixture *f)
 }
 
 /* Random numbers around `mean`. */
-static void add_random(struct gguf_fixture *f, struct rng_stream *r, enum dtype dtype, float mean, uint64_t in, uint64_t out, const char *name)
+static void add_random(struct gguf_fixture *f, struct rng_stream *r, enum dtype dtype, float mean, uint64_t in,
+                       uint64_t out, const char *name)
 {
 	size_t n = in * MAX(out, (uint64_t)1);
 	float *w = mem_array(n, sizeof(*w));
@@ -205,9 +209,16 @@ static void add_random(struct gguf_fixture *f, struct rng_stream *r, enum dtype 
 
 void fixture_llama(struct buf *out, enum dtype dtype, bool tied, uint64_t seed)
 {
-	static const struct { const char *name; int in, out; } part[] = {
-		{ "attn_norm", TINY_C, 0 }, { "attn_q", TINY_C, TINY_H * TINY_D }, { "attn_k", TINY_C, TINY_G * TINY_D }, { "attn_v", TINY_C, TINY_G * TINY_D },
-		{ "attn_output", TINY_H * TINY_D, TINY_C }, { "ffn_norm", TINY_C, 0 }, { "ffn_gate", TINY_C, TINY_F }, { "ffn_up", TINY_C, TINY_F },
+	static const struct { const char *name; int in, out;
+	} part[] = {
+		{ "attn_norm", TINY_C, 0 },
+		{ "attn_q", TINY_C, TINY_H * TINY_D },
+		{ "attn_k", TINY_C, TINY_G * TINY_D },
+		{ "attn_v", TINY_C, TINY_G * TINY_D },
+		{ "attn_output", TINY_H * TINY_D, TINY_C },
+		{ "ffn_norm", TINY_C, 0 },
+		{ "ffn_gate", TINY_C, TINY_F },
+		{ "ffn_up", TINY_C, TINY_F },
 		{ "ffn_down", TINY_F, TINY_C },
 	};
 	struct gguf_fixture f = { 0 };
@@ -219,7 +230,8 @@ void fixture_llama(struct buf *out, enum dtype dtype, bool tied, uint64_t seed)
 	for (int l = 0; l < TINY_LAYERS; l++)
 		for (size_t i = 0; i < ARRAY_LEN(part); i++) {
 			snprintf(name, sizeof(name), "blk.%d.%s.weight", l, part[i].name);
-			add_random(&f, &r, part[i].out ? dtype : DTYPE_F32, part[i].out ? 0 : 1, (uint64_t)part[i].in, (uint64_t)part[i].out, name);
+			add_random(&f, &r, part[i].out ? dtype : DTYPE_F32, part[i].out ? 0 : 1, (uint64_t)part[i].in,
+			           (uint64_t)part[i].out, name);
 		}
 	add_random(&f, &r, DTYPE_F32, 1, TINY_C, 0, "output_norm.weight");
 	if (!tied)

@@ -1,5 +1,5 @@
-/* matrix_sample: random matrices in any storage type, for tests of kernels. Block types are random bytes with scales of ordinary size,
- * so that every bit of a block is exercised. */
+/* matrix_sample: random matrices in any storage type, for tests of kernels. Block types are random bytes with scales of
+ * ordinary size, so that every bit of a block is exercised. */
 #ifndef MATRIX_SAMPLE_H
 #define MATRIX_SAMPLE_H
 

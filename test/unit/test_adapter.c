@@ -1,6 +1,6 @@
-/* test_adapter: LoRA as PEFT writes and reads it, on the tiny models of test/golden: what an adapter is when it is new, that PEFT's own are
- * read and written again without a bit lost (through a GGUF's permuted rows too), what merging adds, modules saved whole, and the
- * sentences of what is refused. That logits are PEFT's is test_golden's. */
+/* test_adapter: LoRA as PEFT writes and reads it, on the tiny models of test/golden: what an adapter is when it is new,
+ * that PEFT's own are read and written again without a bit lost (through a GGUF's permuted rows too), what merging
+ * adds, modules saved whole, and the sentences of what is refused. That logits are PEFT's is test_golden's. */
 #include "../test.h"
 
 #include <math.h>
@@ -58,8 +58,11 @@ static void same_tensors(struct test *t, const struct safetensors *a, const stru
 		if (strstr(x->name, ".base_layer.")) /* the model's own numbers, which we do not write */
 			continue;
 		n++;
-		CHECK_MSG(t, y && x->dtype == y->dtype && x->n_dims == y->n_dims && !memcmp(x->dim, y->dim, sizeof(x->dim)) && x->bytes == y->bytes &&
-		          !memcmp(x->data, y->data, x->bytes), "%s differs", x->name);
+		CHECK_MSG(t,
+		          y && x->dtype == y->dtype && x->n_dims == y->n_dims &&
+		                  !memcmp(x->dim, y->dim, sizeof(x->dim)) && x->bytes == y->bytes &&
+		                  !memcmp(x->data, y->data, x->bytes),
+		          "%s differs", x->name);
 	}
 	CHECK(t, n == b->n_tensors);
 }
@@ -88,7 +91,8 @@ static void check_round_trip(struct test *t, const char *model, const char *adap
 		status = adapter_load(&b, to, &m, &e);
 		CHECK_MSG(t, status == 0, "%s", e.msg);
 		if (status == 0) {
-			CHECK(t, a.params.n == b.params.n && !memcmp(a.params.w, b.params.w, a.params.n * sizeof(float)));
+			CHECK(t,
+			      a.params.n == b.params.n && !memcmp(a.params.w, b.params.w, a.params.n * sizeof(float)));
 			adapter_release(&b);
 		}
 		adapter_release(&a);
@@ -112,7 +116,8 @@ static const float *tensor_floats(const struct safetensors *s, const char *modul
 }
 
 /* Largest |merged − (W + s·B·A)|, from the file's own tensors, so in Hugging Face's order. */
-static double merge_error(struct test *t, const struct model *m, const struct adapter *a, const struct safetensors *s, const char *module, size_t r, double scale)
+static double merge_error(struct test *t, const struct model *m, const struct adapter *a, const struct safetensors *s,
+                          const char *module, size_t r, double scale)
 {
 	char *name = mem_printf("%s.weight", module);
 	int weight = model_weight_by_name(m, name);
@@ -162,12 +167,17 @@ static void check_merge(struct test *t, const char *model, const char *adapter, 
 }
 
 /* The tied Llama's embedding and head from the file's own tensors: W + s·(B·A)ᵀ and W + s·B·A. */
-static double ends_error(const struct model *m, const struct adapter *a, const struct safetensors *s, bool head, double scale)
+static double ends_error(const struct model *m, const struct adapter *a, const struct safetensors *s, bool head,
+                         double scale)
 {
 	size_t V = (size_t)m->config.V, C = (size_t)m->config.C, r = 4;
 	float *own = mem_array(V * C, sizeof(*own)), *merged = mem_array(V * C, sizeof(*merged));
-	const float *A = st_find(s, head ? "base_model.model.lm_head.lora_A.weight" : "base_model.model.model.embed_tokens.lora_embedding_A")->data;
-	const float *B = st_find(s, head ? "base_model.model.lm_head.lora_B.weight" : "base_model.model.model.embed_tokens.lora_embedding_B")->data;
+	const float *A = st_find(s, head ? "base_model.model.lm_head.lora_A.weight" :
+	                                   "base_model.model.model.embed_tokens.lora_embedding_A")
+	                         ->data;
+	const float *B = st_find(s, head ? "base_model.model.lm_head.lora_B.weight" :
+	                                   "base_model.model.model.embed_tokens.lora_embedding_B")
+	                         ->data;
 	double worst = 0;
 	model_weight_float(m, model_head(m), own);
 	if (head)
@@ -214,7 +224,8 @@ static void test_rows(struct test *t)
 	for (size_t i = 0; i < ROWS * COLS; i++)
 		first[i] = w[i] = (float)i;
 	adapter_permute_rows(w, ROWS, COLS, D, true);
-	CHECK(t, w[0] == 0 && w[1 * COLS] == 2 * COLS && w[4 * COLS] == 1 * COLS && w[7 * COLS + 2] == 7 * COLS + 2 && w[9 * COLS] == 10 * COLS);
+	CHECK(t, w[0] == 0 && w[1 * COLS] == 2 * COLS && w[4 * COLS] == 1 * COLS && w[7 * COLS + 2] == 7 * COLS + 2 &&
+	                 w[9 * COLS] == 10 * COLS);
 	adapter_permute_rows(w, ROWS, COLS, D, false);
 	CHECK(t, !memcmp(w, first, sizeof(w)));
 }
@@ -227,7 +238,8 @@ static void tensor_names(struct test *t, const char *dir, bool lora, char *out, 
 	if (open_tensors(t, &s, dir))
 		for (size_t i = 0; i < s.n_tensors; i++)
 			if (lora == (strstr(s.by_name[i]->name, "lora_") != NULL))
-				snprintf(out + strlen(out), size - strlen(out), "%s ", s.by_name[i]->name + strlen("base_model.model."));
+				snprintf(out + strlen(out), size - strlen(out), "%s ",
+				         s.by_name[i]->name + strlen("base_model.model."));
 	st_close(&s);
 }
 
@@ -253,8 +265,12 @@ static void check_new_config(struct test *t, const char *model, const char *gold
 	if (status == 0 && wanted) {
 		CHECK(t, json_object_size(a.config) == json_object_size(wanted));
 		json_object_foreach(wanted, key, value)
-			CHECK_MSG(t, !strcmp(key, "base_model_name_or_path") || (!strcmp(key, "target_modules") && json_array_size(value) == 8) ||
-			          json_equal(value, json_object_get(a.config, key)), "%s", key); /* PEFT lists fewer than 20 modules in full */
+			CHECK_MSG(t,
+			          !strcmp(key, "base_model_name_or_path") ||
+			                  (!strcmp(key, "target_modules") && json_array_size(value) == 8) ||
+			                  /* PEFT lists fewer than 20 modules in full */
+			                  json_equal(value, json_object_get(a.config, key)),
+			          "%s", key);
 		if (open_tensors(t, &s, dir))
 			CHECK_MSG(t, adapter_fit(&a, &m, &s, &e) == 0, "%s", e.msg);
 		st_close(&s);
@@ -276,7 +292,8 @@ static void check_begin(struct test *t, const struct adapter *a, const struct ad
 			most = fmaxf(most, fabsf(w[k]));
 			differs |= w[k] != v[k];
 		}
-		CHECK_MSG(t, most <= bound && most >= 0.8F * bound, "%s: largest %g, bound %g", p->name, (double)most, (double)bound);
+		CHECK_MSG(t, most <= bound && most >= 0.8F * bound, "%s: largest %g, bound %g", p->name, (double)most,
+		          (double)bound);
 	}
 	CHECK(t, differs);
 }
@@ -291,9 +308,12 @@ static void test_new(struct test *t)
 	test_case(t, "A begins uniform in ±1/√in by the seed, B zero");
 	if (!open_golden(t, &m, "llama"))
 		return;
-	CHECK(t, adapter_new(&a, "lora", &m, &plain, &e) == 0 && adapter_new(&b, "lora", &m, &plain, &e) == 0 && adapter_new(&c, "lora", &m, &seed, &e) == 0);
-	CHECK_MSG(t, a.params.n_items == 3 * 7 * 2 && params_count(&a.params) == 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)), "%zu in %zu",
-	          params_count(&a.params), a.params.n_items);
+	CHECK(t, adapter_new(&a, "lora", &m, &plain, &e) == 0 && adapter_new(&b, "lora", &m, &plain, &e) == 0 &&
+	                 adapter_new(&c, "lora", &m, &seed, &e) == 0);
+	CHECK_MSG(t,
+	          a.params.n_items == 3 * 7 * 2 &&
+	                  params_count(&a.params) == 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)),
+	          "%zu in %zu", params_count(&a.params), a.params.n_items);
 	CHECK(t, !memcmp(a.params.w, b.params.w, a.params.n * sizeof(float)));
 	check_begin(t, &a, &c);
 	adapter_release(&a);
@@ -301,7 +321,10 @@ static void test_new(struct test *t)
 	adapter_release(&c);
 	test_case(t, "a path that is no UTF-8 is left out of the config");
 	m.source.path = "dir\xff";
-	CHECK_MSG(t, adapter_new(&a, "lora", &m, &plain, &e) == 0 && json_is_null(json_object_get(a.config, "base_model_name_or_path")), "%s", e.msg);
+	CHECK_MSG(t,
+	          adapter_new(&a, "lora", &m, &plain, &e) == 0 &&
+	                  json_is_null(json_object_get(a.config, "base_model_name_or_path")),
+	          "%s", e.msg);
 	adapter_release(&a);
 	model_close(&m);
 }
@@ -309,11 +332,18 @@ static void test_new(struct test *t)
 /* Embedding: A zero, B normal; a tied head's own pair; what is not asked for is not there. */
 static void test_new_ends(struct test *t)
 {
-	static const struct { const char *model, *targets, *names; } cases[] = { /* PEFT's */
+	static const struct { const char *model, *targets, *names;
+	} cases[] = {
+		/* PEFT's */
 		{ "llama", "lm_head", "lm_head.lora_A.weight lm_head.lora_B.weight " },
-		{ "llama", "model.embed_tokens", "model.embed_tokens.lora_embedding_A model.embed_tokens.lora_embedding_B " },
-		{ "llama-untied", "embed_tokens,lm_head", "lm_head.lora_A.weight lm_head.lora_B.weight model.embed_tokens.lora_embedding_A model.embed_tokens.lora_embedding_B " },
-		{ "gpt2", "wpe,wte", "transformer.wpe.lora_embedding_A transformer.wpe.lora_embedding_B transformer.wte.lora_embedding_A transformer.wte.lora_embedding_B " },
+		{ "llama", "model.embed_tokens",
+		  "model.embed_tokens.lora_embedding_A model.embed_tokens.lora_embedding_B " },
+		{ "llama-untied", "embed_tokens,lm_head",
+		  "lm_head.lora_A.weight lm_head.lora_B.weight model.embed_tokens.lora_embedding_A "
+		  "model.embed_tokens.lora_embedding_B " },
+		{ "gpt2", "wpe,wte",
+		  "transformer.wpe.lora_embedding_A transformer.wpe.lora_embedding_B transformer.wte.lora_embedding_A "
+		  "transformer.wte.lora_embedding_B " },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct model m;
@@ -325,7 +355,8 @@ static void test_new_ends(struct test *t)
 		o.target_modules = cases[i].targets;
 		if (!open_golden(t, &m, cases[i].model))
 			continue;
-		CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0 && adapter_save(&a, &m, dir, &e) == 0, "%s", e.msg);
+		CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0 && adapter_save(&a, &m, dir, &e) == 0, "%s",
+		          e.msg);
 		tensor_names(t, dir, true, names, sizeof(names));
 		CHECK_MSG(t, !strcmp(names, cases[i].names), "%s", names);
 		CHECK(t, adapter_unties(&a) == m.config.tied);
@@ -337,7 +368,8 @@ static void test_new_ends(struct test *t)
 			if (strstr(x->name, "embedding_A"))
 				CHECK(t, square == 0);
 			if (strstr(x->name, "embedding_B"))
-				CHECK_MSG(t, fabs(square / (double)x->n - 1) < 0.35, "%s: variance %g", x->name, square / (double)x->n);
+				CHECK_MSG(t, fabs(square / (double)x->n - 1) < 0.35, "%s: variance %g", x->name,
+				          square / (double)x->n);
 		}
 		adapter_release(&a);
 		model_close(&m);
@@ -347,13 +379,18 @@ static void test_new_ends(struct test *t)
 
 static void test_options(struct test *t)
 {
-	static const struct { const char *target, *saved, *words; } wrong[] = {
-		{ "q_proj,zzz_proj", NULL, "no module 'zzz_proj' in this model; its linears are down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj" },
+	static const struct { const char *target, *saved, *words;
+	} wrong[] = {
+		{ "q_proj,zzz_proj", NULL,
+		  "no module 'zzz_proj' in this model; its linears are down_proj, gate_proj, k_proj, o_proj, q_proj, "
+		  "up_proj, v_proj" },
 		{ "Q_PROJ", NULL, "no module 'Q_PROJ'" },
 		{ "q_proj,\xff", NULL, "not UTF-8" },
-		
+
 		{ "norm", NULL, "'model.norm', which is neither a linear nor an embedding" },
-		{ NULL, "zzz", "modules_to_save: there is no module 'zzz' in this model; it has model.embed_tokens, lm_head and the linears down_proj" },
+		{ NULL, "zzz",
+		  "modules_to_save: there is no module 'zzz' in this model; it has model.embed_tokens, lm_head and the "
+		  "linears down_proj" },
 		{ ",", NULL, "target_modules names nothing" },
 	};
 	struct model m;
@@ -367,7 +404,8 @@ static void test_options(struct test *t)
 		o.target_modules = wrong[i].target;
 		o.modules_to_save = wrong[i].saved;
 		int status = adapter_new(&a, "lora", &m, &o, &e);
-		CHECK_MSG(t, status == -1 && strstr(e.msg, wrong[i].words), "wanted '%s', got %d '%s'", wrong[i].words, status, e.msg);
+		CHECK_MSG(t, status == -1 && strstr(e.msg, wrong[i].words), "wanted '%s', got %d '%s'", wrong[i].words,
+		          status, e.msg);
 		if (status == 0)
 			adapter_release(&a);
 	}
@@ -406,15 +444,21 @@ static int new_saved(struct adapter *a, const struct model *m, const struct save
 
 static void test_saved(struct test *t)
 {
-	static const struct saved_case cases[] = { /* the names are those that PEFT writes for the same config */
+	static const struct saved_case cases[] = {
+		/* the names are those that PEFT writes for the same config */
 		{ "lm_head", false, "lm_head.weight " },
 		{ "embed_tokens", false, "model.embed_tokens.weight " },
 		{ "embed_tokens,lm_head", false, "lm_head.weight model.embed_tokens.weight " },
 		{ "model.embed_tokens", true, "lm_head.weight model.embed_tokens.weight " },
 		{ "model.norm", false, "model.norm.weight " },
-		{ "layers.0.mlp", false, "model.layers.0.mlp.down_proj.weight model.layers.0.mlp.gate_proj.weight model.layers.0.mlp.up_proj.weight " },
-		{ "norm", false, "model.layers.0.input_layernorm.weight model.layers.0.post_attention_layernorm.weight model.layers.1.input_layernorm.weight "
-		  "model.layers.1.post_attention_layernorm.weight model.layers.2.input_layernorm.weight model.layers.2.post_attention_layernorm.weight "
+		{ "layers.0.mlp", false,
+		  "model.layers.0.mlp.down_proj.weight model.layers.0.mlp.gate_proj.weight "
+		  "model.layers.0.mlp.up_proj.weight " },
+		{ "norm", false,
+		  "model.layers.0.input_layernorm.weight model.layers.0.post_attention_layernorm.weight "
+		  "model.layers.1.input_layernorm.weight "
+		  "model.layers.1.post_attention_layernorm.weight model.layers.2.input_layernorm.weight "
+		  "model.layers.2.post_attention_layernorm.weight "
 		  "model.norm.weight " },
 	};
 	struct model m;
@@ -476,11 +520,13 @@ static char *changed_config(const char *adapter, const char *key, const char *va
 {
 	struct buf b = BUF_INIT;
 	struct err e = ERR_INIT;
-	char *dir = mem_printf("%s/changed", test_tmp()), *config = io_join(dir, "adapter_config.json"), *weights = io_join(dir, "adapter_model.safetensors");
+	char *dir = mem_printf("%s/changed", test_tmp()), *config = io_join(dir, "adapter_config.json"),
+	     *weights = io_join(dir, "adapter_model.safetensors");
 	char *from = io_join(test_golden(), adapter), *tensors = io_join(from, "adapter_model.safetensors");
 	json_t *j = read_config(from);
 	json_object_set_new(j, key, json_loads(value, JSON_DECODE_ANY, NULL));
-	if (io_mkdirs(dir, &e) || jsonx_write_file(config, j, &e) || io_read(&b, tensors, &e) || io_write(weights, b.data, b.len, &e))
+	if (io_mkdirs(dir, &e) || jsonx_write_file(config, j, &e) || io_read(&b, tensors, &e) ||
+	    io_write(weights, b.data, b.len, &e))
 		BUG("%s", e.msg);
 	json_decref(j);
 	buf_release(&b);
@@ -491,14 +537,16 @@ static char *changed_config(const char *adapter, const char *key, const char *va
 	return dir;
 }
 
-static void check_config(struct test *t, const struct model *m, const char *adapter, const char *key, const char *value, const char *words)
+static void check_config(struct test *t, const struct model *m, const char *adapter, const char *key, const char *value,
+                         const char *words)
 {
 	struct adapter a;
 	struct err e = ERR_INIT;
 	char *dir = changed_config(adapter, key, value);
 	int status = adapter_load(&a, dir, m, &e);
 	if (words)
-		CHECK_MSG(t, status == -1 && strstr(e.msg, words) && strstr(e.msg, dir), "%s %s: wanted '%s', got %d '%s'", key, value, words, status, e.msg);
+		CHECK_MSG(t, status == -1 && strstr(e.msg, words) && strstr(e.msg, dir),
+		          "%s %s: wanted '%s', got %d '%s'", key, value, words, status, e.msg);
 	else
 		CHECK_MSG(t, status == 0, "%s %s: %s", key, value, e.msg);
 	if (status == 0)
@@ -508,11 +556,15 @@ static void check_config(struct test *t, const struct model *m, const char *adap
 
 static void test_config_refusals(struct test *t)
 {
-	static const struct { const char *key, *value, *words; } cases[] = {
+	static const struct { const char *key, *value, *words;
+	} cases[] = {
 		{ "something_new", "{\"a\": 1}", "\"something_new\" is {\"a\": 1}, which this program does not do" },
 		{ "something_new", "0.5", "\"something_new\"" },
 		{ "something_new", "true", "\"something_new\"" },
-		{ "something_new", "null", NULL }, { "something_new", "false", NULL }, { "something_new", "[]", NULL }, { "something_new", "{}", NULL },
+		{ "something_new", "null", NULL },
+		{ "something_new", "false", NULL },
+		{ "something_new", "[]", NULL },
+		{ "something_new", "{}", NULL },
 		{ "something_new", "\"\"", NULL },
 		{ "use_dora", "true", "\"use_dora\"" },
 		{ "bias", "\"all\"", "\"bias\"" },
@@ -526,11 +578,17 @@ static void test_config_refusals(struct test *t)
 		{ "peft_type", "\"IA3\"", "peft_type is IA3" },
 		{ "peft_type", "null", "peft_type is not there" },
 		{ "r", "8", "is 4×32, this model with this config wants 8×32" },
-		{ "r", "0", "r is 0" }, { "r", "2.5", "r is 2.5" }, { "r", "1e300", "r is 1e+300" }, { "r", "\"4\"", "r" },
-		{ "lora_alpha", "0", NULL }, { "lora_alpha", "0.25", NULL }, { "lora_alpha", "\"8\"", "lora_alpha" },
+		{ "r", "0", "r is 0" },
+		{ "r", "2.5", "r is 2.5" },
+		{ "r", "1e300", "r is 1e+300" },
+		{ "r", "\"4\"", "r" },
+		{ "lora_alpha", "0", NULL },
+		{ "lora_alpha", "0.25", NULL },
+		{ "lora_alpha", "\"8\"", "lora_alpha" },
 		{ "lora_dropout", "1", "lora_dropout is 1" },
 		{ "target_modules", "[\"q_proj\"]", "is for no module that this model has and this config names" },
-		{ "target_modules", "[\"zzz\"]", "target_modules means no module of this model; its linears are down_proj" },
+		{ "target_modules", "[\"zzz\"]",
+		  "target_modules means no module of this model; its linears are down_proj" },
 		{ "target_modules", "\"(\"", "cannot be read" },
 		{ "target_modules", "[1]", "\"target_modules\"" },
 		{ "target_modules", "null", "target_modules names nothing" },
@@ -562,11 +620,14 @@ static void test_ends_refusals(struct test *t)
 	test_case(t, "what a config may say of embedding and head");
 	if (!open_golden(t, &m, "llama"))
 		return;
-	check_config(t, &m, "llama-ends", "target_modules", "[\"embed_tokens\"]", "is for no module that this model has and this config names");
-	check_config(t, &m, "llama-ends", "ensure_weight_tying", "true", "differ, and ensure_weight_tying makes the two one matrix");
+	check_config(t, &m, "llama-ends", "target_modules", "[\"embed_tokens\"]",
+	             "is for no module that this model has and this config names");
+	check_config(t, &m, "llama-ends", "ensure_weight_tying", "true",
+	             "differ, and ensure_weight_tying makes the two one matrix");
 	check_config(t, &m, "llama-tied-ends", "ensure_weight_tying", "false", "is for no module");
 	check_config(t, &m, "llama-tied-ends", "target_modules", "\"(.*q_proj|lm_head)\"", NULL);
-	check_config(t, &m, "llama-tied-ends", "modules_to_save", "[\"lm_head\"]", "one is in modules_to_save, the other in target_modules");
+	check_config(t, &m, "llama-tied-ends", "modules_to_save", "[\"lm_head\"]",
+	             "one is in modules_to_save, the other in target_modules");
 	check_config(t, &m, "llama-tied-ends", "rank_pattern", "{\"lm_head\": 2}", "wants 2×32");
 	model_close(&m);
 }
@@ -574,12 +635,14 @@ static void test_ends_refusals(struct test *t)
 /* A copy of llama-ends in which one number of the embedding's own, and of its shape, is another. */
 static char *changed_base(bool shape)
 {
-	static const char name[] = "base_model.model.model.embed_tokens.base_layer.weight", other[] = "base_model.model.lm_head.base_layer.weight";
+	static const char name[] = "base_model.model.model.embed_tokens.base_layer.weight",
+			  other[] = "base_model.model.lm_head.base_layer.weight";
 	struct err e = ERR_INIT;
 	struct safetensors s;
 	struct st_tensor tensor[16];
 	struct arena mem = ARENA_INIT;
-	char *dir = changed_config("llama-ends", "inference_mode", "true"), *from = io_join(test_golden(), "llama-ends/adapter_model.safetensors");
+	char *dir = changed_config("llama-ends", "inference_mode", "true"),
+	     *from = io_join(test_golden(), "llama-ends/adapter_model.safetensors");
 	char *to = io_join(dir, "adapter_model.safetensors");
 	if (st_open(&s, from, &e) < 0)
 		BUG("%s", e.msg);
@@ -621,15 +684,20 @@ static void test_base(struct test *t)
 	adapter_release(&a);
 	mem_free(dir);
 	dir = changed_base(true);
-	CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == -1 && strstr(e.msg, "is 43×32, this model with this config wants 301×32"), "%s", e.msg);
+	CHECK_MSG(t,
+	          adapter_load(&a, dir, &m, &e) == -1 &&
+	                  strstr(e.msg, "is 43×32, this model with this config wants 301×32"),
+	          "%s", e.msg);
 	mem_free(dir);
 	model_close(&m);
 }
 
 static void test_other_models(struct test *t)
 {
-	static const struct { const char *model, *adapter, *words; } cases[] = {
-		{ "gpt2", "llama-lora", "target_modules means no module of this model; its linears are c_attn, c_fc, c_proj" },
+	static const struct { const char *model, *adapter, *words;
+	} cases[] = {
+		{ "gpt2", "llama-lora",
+		  "target_modules means no module of this model; its linears are c_attn, c_fc, c_proj" },
 		{ "llama", "gpt2-lora", "target_modules means no module of this model; its linears are" },
 		{ "llama", "llama", "no adapter: a folder with adapter_config.json" },
 		{ "llama", "nowhere", "no adapter: a folder with adapter_config.json" },
@@ -642,14 +710,16 @@ static void test_other_models(struct test *t)
 		if (!open_golden(t, &m, cases[i].model))
 			continue;
 		int status = load_golden(&a, cases[i].adapter, &m, &e);
-		CHECK_MSG(t, status == -1 && strstr(e.msg, cases[i].words) && strstr(e.msg, cases[i].adapter), "%d '%s'", status, e.msg);
+		CHECK_MSG(t, status == -1 && strstr(e.msg, cases[i].words) && strstr(e.msg, cases[i].adapter),
+		          "%d '%s'", status, e.msg);
 		if (status == 0)
 			adapter_release(&a);
 		model_close(&m);
 	}
 }
 
-/* Fit is judged by shapes, not by names of models: the tied Llama's adapter fits the untied one, whose blocks are the same. */
+/* Fit is judged by shapes, not by names of models: the tied Llama's adapter fits the untied one, whose blocks are the
+ * same. */
 static void test_fit(struct test *t)
 {
 	struct model m;

@@ -1,5 +1,5 @@
-/* test_api: kungfu.h as a program sees it: mistakes of every kind are error returns, handles are independent, a run steered by its caller is the
- * run of the recipe where it does not steer, and the calling thread is left as it was. */
+/* test_api: kungfu.h as a program sees it: mistakes of every kind are error returns, handles are independent, a run
+ * steered by its caller is the run of the recipe where it does not steer, and the calling thread is left as it was. */
 #include "../test.h"
 
 #include <kungfu.h>
@@ -26,7 +26,8 @@ static char *golden(const char *name) { return io_join(test_golden(), name); }
 /* An error is the status that was wanted and a sentence. */
 static void bad(struct test *t, int wanted, const char *call, int status)
 {
-	CHECK_MSG(t, status == wanted && error.status == wanted && error.message[0], "%s: %d, %d was wanted: %s", call, status, wanted, error.message);
+	CHECK_MSG(t, status == wanted && error.status == wanted && error.message[0], "%s: %d, %d was wanted: %s", call,
+	          status, wanted, error.message);
 	error = (struct kf_error){ 0 };
 }
 
@@ -42,10 +43,9 @@ static struct kf_model *open_model(struct test *t, const char *name)
 static struct kf_trainer *open_trainer(struct test *t, const char *method, const char *more, const char *value)
 {
 	char *model = golden("llama"), *data = golden("rows.jsonl");
-	const struct kf_option options[] = {
-		{ "model", model }, { "data", data }, { "eval-data", data }, { "method", method }, { "max-steps", "6" }, { "batch-size", "2" },
-		{ "learning-rate", "0.01" }, { more, value }, { NULL, NULL }
-	};
+	const struct kf_option options[] = { { "model", model },          { "data", data },     { "eval-data", data },
+		                             { "method", method },        { "max-steps", "6" }, { "batch-size", "2" },
+		                             { "learning-rate", "0.01" }, { more, value },      { NULL, NULL } };
 	struct kf_trainer *tr;
 	GOOD(kf_trainer_open(&tr, options, &one_thread, &error));
 	mem_free(model);
@@ -143,7 +143,8 @@ static void model_mistakes(struct test *t, struct kf_model *m, const int32_t *id
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &many, &error));
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &reserved, &error));
 	BAD(KF_MISUSE, kf_session_new(&s, m, NULL, 0, &(struct kf_settings){ .cache_type_v = 3 }, &error));
-	BAD(KF_FAILED, kf_session_new(&s, m, NULL, 0, &(struct kf_settings){ .cache_type_k = KF_CACHE_Q8_0 }, &error)); /* heads of 8 */
+	/* heads of 8 */
+	BAD(KF_FAILED, kf_session_new(&s, m, NULL, 0, &(struct kf_settings){ .cache_type_k = KF_CACHE_Q8_0 }, &error));
 	BAD(KF_MISUSE, kf_session_new(&s, m, (struct kf_adapter *)m, 0, NULL, &error));
 	CHECK(t, kf_model_describe(m, NULL, NULL) == KF_MISUSE); /* who wants no sentence gets none */
 	kf_model_free(m);
@@ -176,11 +177,15 @@ static void session_mistakes(struct test *t, struct kf_model *m, const int32_t *
 	BAD(KF_MISUSE, kf_session_truncate(s, -1, &error));
 	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, NULL, NULL, &error));
 	BAD(KF_MISUSE, kf_session_generate(s, NULL, 1, NULL, &g, &error));
-	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .stop = stop, .n_stop = 2 }, &g, &error));
+	BAD(KF_MISUSE,
+	    kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .stop = stop, .n_stop = 2 }, &g, &error));
 	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .n_stop = 2 }, &g, &error));
-	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.temperature = NAN }, &g, &error));
-	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.top_p = 1.5 }, &g, &error));
-	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.top_k = -1 }, &g, &error));
+	BAD(KF_MISUSE,
+	    kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.temperature = NAN }, &g, &error));
+	BAD(KF_MISUSE,
+	    kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.top_p = 1.5 }, &g, &error));
+	BAD(KF_MISUSE,
+	    kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .sampling.top_k = -1 }, &g, &error));
 	BAD(KF_MISUSE, kf_session_generate(s, ids, 1, &(struct kf_generate_options){ .reserved = { 1 } }, &g, &error));
 	CHECK(t, kf_session_length(s) == 0);
 	BAD(KF_MISUSE, kf_model_describe((struct kf_model *)s, &(struct kf_model_facts){ 0 }, &error));
@@ -189,7 +194,10 @@ static void session_mistakes(struct test *t, struct kf_model *m, const int32_t *
 	test_case(t, "a call in a call's callback is refused, and a callback ends an answer");
 	GOOD(kf_session_new(&s, m, NULL, 0, &one_thread, &error));
 	inner = s;
-	GOOD(kf_session_generate(s, ids, n, &(struct kf_generate_options){ .on_text = stop_at_once, .ctx = &inner, .max_new_tokens = 40 }, &g, &error));
+	GOOD(kf_session_generate(s, ids, n,
+	                         &(struct kf_generate_options){
+					 .on_text = stop_at_once, .ctx = &inner, .max_new_tokens = 40 },
+	                         &g, &error));
 	CHECK(t, g.finish == KF_FINISH_CANCELLED && !inner);
 	kf_session_free(s);
 }
@@ -207,14 +215,16 @@ static void evaluator_mistakes(struct test *t, struct kf_model *m, const int32_t
 	BAD(KF_MISUSE, kf_evaluator_new(NULL, m, NULL, NULL, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_new(&v, m, NULL, &(struct kf_evaluator_options){ .max_length = 1 }, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_new(&v, m, NULL, &(struct kf_evaluator_options){ .stride = -1 }, NULL, &error));
-	BAD(KF_MISUSE, kf_evaluator_new(&v, m, NULL, &(struct kf_evaluator_options){ .micro_batch_tokens = -4 }, NULL, &error));
+	BAD(KF_MISUSE,
+	    kf_evaluator_new(&v, m, NULL, &(struct kf_evaluator_options){ .micro_batch_tokens = -4 }, NULL, &error));
 	GOOD(kf_evaluator_new(&v, m, NULL, NULL, &one_thread, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, NULL, 1, &sum, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, &d, 1, NULL, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, &d, 1, &sum, &each, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, &(struct kf_document){ .ids = ids }, 1, &sum, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, &(struct kf_document){ .ids = wrong, .n = 2 }, 1, &sum, NULL, &error));
-	BAD(KF_MISUSE, kf_evaluator_score(v, &(struct kf_document){ .ids = ids, .n = 2, .learn = learn }, 1, &sum, NULL, &error));
+	BAD(KF_MISUSE,
+	    kf_evaluator_score(v, &(struct kf_document){ .ids = ids, .n = 2, .learn = learn }, 1, &sum, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(v, &(struct kf_document){ .ids = ids, .n = 1 << 20 }, 1, &sum, NULL, &error));
 	CHECK(t, sum == 7);
 	GOOD(kf_evaluator_score(v, NULL, 0, NULL, NULL, &error));
@@ -237,8 +247,10 @@ static void trainer_mistakes(struct test *t)
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "data", "x" }, { 0 } }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "model", NULL }, { 0 } }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "lora-rr", "8" }, { 0 } }, NULL, &error));
-	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "x" }, { "data", "-" }, { 0 } }, NULL, &error));
-	BAD(KF_FAILED, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "/nonexistent" }, { "data", "x" }, { 0 } }, NULL, &error));
+	BAD(KF_MISUSE,
+	    kf_trainer_open(&tr, (struct kf_option[]){ { "model", "x" }, { "data", "-" }, { 0 } }, NULL, &error));
+	BAD(KF_FAILED, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "/nonexistent" }, { "data", "x" }, { 0 } },
+	                               NULL, &error));
 	CHECK(t, tr == NULL);
 	tr = open_trainer(t, "lora", NULL, NULL);
 	BAD(KF_MISUSE, kf_trainer_step(tr, &step, &error));
@@ -289,12 +301,14 @@ static void run_steps(struct test *t, struct kf_trainer *tr, int from, int to, c
 
 static void rates(struct test *t, const char *method)
 {
-	static const double linear[] = { 0.01 * 6 / 6, 0.01 * 5 / 6, 0.01 * 4 / 6, 0.01 * 3 / 6, 0.01 * 2 / 6, 0.01 * 1 / 6 };
+	static const double linear[] = { 0.01 * 6 / 6, 0.01 * 5 / 6, 0.01 * 4 / 6,
+		                         0.01 * 3 / 6, 0.01 * 2 / 6, 0.01 * 1 / 6 };
 	double scheduled[6], steered[6], continued[6];
 	char *place = io_join(test_tmp(), "api-checkpoint"), *note;
 	struct kf_trainer *tr = open_trainer(t, method, "warmup-steps", "0");
 
-	test_case(t, "%s: the schedule's rates given by the caller, and a checkpoint in between, are the same bits", method);
+	test_case(t, "%s: the schedule's rates given by the caller, and a checkpoint in between, are the same bits",
+	          method);
 	GOOD(kf_trainer_start(tr, &error));
 	run_steps(t, tr, 0, 6, NULL, scheduled);
 	kf_trainer_free(tr);
@@ -313,7 +327,8 @@ static void rates(struct test *t, const char *method)
 	CHECK(t, note && !strcmp(note, "mine: 3") && kf_trainer_steps_done(tr) == 3);
 	kf_free(note);
 	run_steps(t, tr, 3, 6, same, continued);
-	CHECK(t, !memcmp(scheduled, steered, sizeof(scheduled)) && !memcmp(scheduled + 3, continued + 3, 3 * sizeof(*scheduled)));
+	CHECK(t, !memcmp(scheduled, steered, sizeof(scheduled)) &&
+	                 !memcmp(scheduled + 3, continued + 3, 3 * sizeof(*scheduled)));
 	CHECK(t, fabs(linear[1] - same[1]) < 1e-15);
 	kf_trainer_free(tr);
 	mem_free(place);
@@ -335,7 +350,8 @@ static void weights(struct test *t)
 	struct kf_step plain, doubled, first, all;
 	double sum = 0, n = 0, tokens[4];
 
-	test_case(t, "weights: equal ones are none; a loss is the weighted mean of its documents'; all zero is refused");
+	test_case(t,
+	          "weights: equal ones are none; a loss is the weighted mean of its documents'; all zero is refused");
 	first_loss(t, NULL, &plain);
 	first_loss(t, (double[]){ 2, 2, 2, 2 }, &doubled);
 	CHECK(t, plain.loss == doubled.loss && plain.grad_norm == doubled.grad_norm);
@@ -356,7 +372,8 @@ static void weights(struct test *t)
 	}
 	first_loss(t, (double[]){ 1, 2, 3, 4 }, &all);
 	CHECK_MSG(t, fabs(all.loss - sum / n) < 1e-6, "%.9f %.9f", all.loss, sum / n);
-	CHECK(t, isnan(first_loss(t, (double[]){ 0, 0, 0, 0 }, &first)) && error.status == KF_FAILED && strstr(error.message, "weight 0"));
+	CHECK(t, isnan(first_loss(t, (double[]){ 0, 0, 0, 0 }, &first)) && error.status == KF_FAILED &&
+	                 strstr(error.message, "weight 0"));
 	kf_trainer_free(tr);
 }
 
@@ -421,7 +438,8 @@ static void scores(struct test *t, struct kf_model *m)
 		total += sum[i];
 	}
 	GOOD(kf_evaluator_rows(v, path, &e, &error));
-	CHECK_MSG(t, e.rows == 4 && e.exact_match.n == 4 && fabs(e.perplexity.mean - exp(-total / tokens)) < 1e-6, "%g", e.perplexity.mean);
+	CHECK_MSG(t, e.rows == 4 && e.exact_match.n == 4 && fabs(e.perplexity.mean - exp(-total / tokens)) < 1e-6, "%g",
+	          e.perplexity.mean);
 	GOOD(kf_trainer_start(tr, &error));
 	GOOD(kf_trainer_evaluate(tr, &s, &error));
 	CHECK_MSG(t, s.rows == 4 && fabs(s.perplexity - e.perplexity.mean) < 1e-5 && isnan(s.acc), "%g", s.perplexity);
@@ -484,7 +502,8 @@ static void *chatter_main(void *arg)
 
 	for (int i = 0; i < 3; i++) {
 		if (kf_session_new(&s, c->model, NULL, 0, &(struct kf_settings){ .threads = 1 + i }, &e) ||
-		    kf_session_generate(s, c->ids, c->n, &(struct kf_generate_options){ .max_new_tokens = 12 }, &g, &e)) {
+		    kf_session_generate(s, c->ids, c->n, &(struct kf_generate_options){ .max_new_tokens = 12 }, &g,
+		                        &e)) {
 			atomic_fetch_add(&c->wrong, 1);
 			return NULL;
 		}
@@ -529,7 +548,8 @@ static void hear(void *ctx, int level, const char *text)
 {
 	struct heard *h = ctx;
 	h->lines++;
-	h->wrong |= float_state() != h->floats || localeconv()->decimal_point[0] != h->decimal || level < 0 || !text[0] || strchr(text, '\n');
+	h->wrong |= float_state() != h->floats || localeconv()->decimal_point[0] != h->decimal || level < 0 ||
+	            !text[0] || strchr(text, '\n');
 }
 
 /* What is written to standard error while fn runs. */
@@ -554,7 +574,9 @@ static size_t written(struct test *t, void (*fn)(struct test *t, struct heard *h
 static void open_heard(struct test *t, struct heard *h)
 {
 	char *model = golden("llama"), *data = golden("rows.jsonl");
-	const struct kf_option options[] = { { "model", model }, { "data", data }, { "max-length", "4096" }, { NULL, NULL } };
+	const struct kf_option options[] = {
+		{ "model", model }, { "data", data }, { "max-length", "4096" }, { NULL, NULL }
+	};
 	struct kf_trainer *tr;
 
 	GOOD(kf_trainer_open(&tr, options, &(struct kf_settings){ .log = hear, .log_ctx = h }, &error));
@@ -567,10 +589,12 @@ static void open_heard(struct test *t, struct heard *h)
 
 static void guest(struct test *t)
 {
-	locale_t comma = newlocale(LC_ALL_MASK, "de_DE.UTF-8", (locale_t)0), before = uselocale(comma ? comma : LC_GLOBAL_LOCALE);
+	locale_t comma = newlocale(LC_ALL_MASK, "de_DE.UTF-8", (locale_t)0),
+		 before = uselocale(comma ? comma : LC_GLOBAL_LOCALE);
 	struct heard h = { 0 };
 
-	test_case(t, "a guest: nothing on standard error, the log told, floats and locale as they were, in callbacks too");
+	test_case(t,
+	          "a guest: nothing on standard error, the log told, floats and locale as they were, in callbacks too");
 	unsigned long outer = float_state();
 #if defined(__SSE__)
 	float_restore(outer & ~0x8040ul);

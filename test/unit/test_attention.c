@@ -31,7 +31,9 @@ static struct data data_draw(struct rng_stream *rng, struct shape s)
 
 static struct batch_cap cap_for(int rows)
 {
-	return (struct batch_cap){ .rows = rows, .targets = rows, .pairs = 2 * rows, .segments = 64, .docs = 64, .keys = rows };
+	return (struct batch_cap){
+		.rows = rows, .targets = rows, .labels = 2 * rows, .segments = 64, .docs = 64, .keys = rows
+	};
 }
 
 static float scale_of(const struct shape *s)
@@ -145,7 +147,8 @@ static struct result attend(const struct data *x, const struct batch *b, const s
 	struct batch_cap cap = cap_for(x->s.N);
 
 	op_case_init(&c, &cap, wants != 0);
-	uint32_t q = input(&c, "q", wants & 1, N, C), key = input(&c, "k", wants & 2, N, kv), v = input(&c, "v", wants & 4, N, kv);
+	uint32_t q = input(&c, "q", wants & 1, N, C), key = input(&c, "k", wants & 2, N, kv),
+		 v = input(&c, "v", wants & 4, N, kv);
 	uint32_t o = op_attention(&c.t, q, key, v, x->s.H, x->s.G, scale_of(&x->s)), d_o = TENSOR_NONE;
 	for (int i = 1; i < times; i++)
 		o = op_add(&c.t, o, op_attention(&c.t, q, key, v, x->s.H, x->s.G, scale_of(&x->s)));
@@ -171,7 +174,8 @@ static struct result attend(const struct data *x, const struct batch *b, const s
 }
 
 static const struct shape shapes[] = {
-	{ 1, 1, 1, 8 }, { 17, 4, 2, 16 }, { 64, 2, 2, 6 }, { 65, 3, 1, 64 }, { 130, 4, 2, 8 }, { 200, 6, 2, 64 }, { 333, 2, 1, 10 },
+	{ 1, 1, 1, 8 },   { 17, 4, 2, 16 },  { 64, 2, 2, 6 },   { 65, 3, 1, 64 },
+	{ 130, 4, 2, 8 }, { 200, 6, 2, 64 }, { 333, 2, 1, 10 },
 };
 
 static void test_definition(struct test *t, const struct kernels *k, struct pool *pool)
@@ -185,8 +189,8 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		struct data x = data_draw(&rng, shapes[i]);
 		struct wanted w = want(&x, &b);
 		struct result r = attend(&x, &b, k, pool, 7, 1);
-		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments", k->name, x.s.N, x.s.H, x.s.G, x.s.D, b.n_trees,
-		          b.n_segments);
+		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments", k->name, x.s.N, x.s.H, x.s.G, x.s.D,
+		          b.n_trees, b.n_segments);
 		CHECK_MSG(t, worst(r.o, w.o, x.nq) <= 2e-6, "o %g", worst(r.o, w.o, x.nq));
 		CHECK_MSG(t, worst(r.dq, w.dq, x.nq) <= 5e-6, "dq %g", worst(r.dq, w.dq, x.nq));
 		CHECK_MSG(t, worst(r.dk, w.dk, x.nk) <= 5e-6, "dk %g", worst(r.dk, w.dk, x.nk));
@@ -254,7 +258,8 @@ static void test_accumulates(struct test *t, const struct kernels *k, struct poo
 		}
 		struct result r = attend(&x, &b, k, pool, 7, 2);
 		test_case(t, "%s: gradients add up, H %d G %d", k->name, both[i].H, both[i].G);
-		CHECK(t, worst(r.dq, w.dq, x.nq) <= 5e-6 && worst(r.dk, w.dk, x.nk) <= 5e-6 && worst(r.dv, w.dv, x.nk) <= 5e-6);
+		CHECK(t, worst(r.dq, w.dq, x.nq) <= 5e-6 && worst(r.dk, w.dk, x.nk) <= 5e-6 &&
+		                 worst(r.dv, w.dv, x.nk) <= 5e-6);
 		batch_release(&b);
 		arena_release(&mem);
 	}
@@ -355,10 +360,11 @@ static void test_forest(struct test *t, const struct kernels *k, struct pool *po
 enum { CONTEXT = 1024, TOKENS = 600 }; /* three ranges of keys, the last not whole */
 
 /* Feeds the tokens in chunks of the given sizes, ended by 0; o gets all rows. */
-static void feed(const struct data *x, const struct kernels *k, struct pool *pool, enum dtype type, const int *chunks, float *o)
+static void feed(const struct data *x, const struct kernels *k, struct pool *pool, enum dtype type, const int *chunks,
+                 float *o)
 {
 	struct op_case c = { 0 };
-	struct batch_cap cap = { .rows = TOKENS, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = CONTEXT };
+	struct batch_cap cap = { .rows = TOKENS, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = CONTEXT };
 	size_t C = (size_t)(x->s.H * x->s.D), kv = (size_t)(x->s.G * x->s.D);
 	struct batch b;
 
@@ -369,8 +375,8 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	size_t width = kv_width(type, (size_t)x->s.G, (size_t)x->s.D);
 	uint32_t k_cache = tape_cache(&c.t, "k_cache", type, CONTEXT, width);
 	uint32_t v_cache = tape_cache(&c.t, "v_cache", type, CONTEXT, width);
-	uint32_t out = op_attention(&c.t, q, op_put_keys(&c.t, k_new, k_cache, x->s.G), op_put_values(&c.t, v_new, v_cache, x->s.G), x->s.H, x->s.G,
-	                            scale_of(&x->s));
+	uint32_t out = op_attention(&c.t, q, op_put_keys(&c.t, k_new, k_cache, x->s.G),
+	                            op_put_values(&c.t, v_new, v_cache, x->s.G), x->s.H, x->s.G, scale_of(&x->s));
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
 	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
@@ -392,13 +398,19 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	op_case_release(&c);
 }
 
-/* Rows one by one, two, a tile and more together, within a range and across its end; heads that fill blocks of 32 and others; groups that are multiplied
- * as they are stored and one that is packed. */
+/* Rows one by one, two, a tile and more together, within a range and across its end; heads that fill blocks of 32 and
+ * others; groups that are multiplied as they are stored and one that is packed. */
 static void test_session(struct test *t, const struct kernels *k, struct pool *pool)
 {
-	/* What rounding of numbers of about 1 leaves of a weighted mean: the last place of 11 bits, half a step of 127. */
-	static const struct { enum dtype type; double off; } kept[] = { { DTYPE_F32, 2e-6 }, { DTYPE_F16, 2e-3 }, { DTYPE_BF16, 2e-2 }, { DTYPE_Q8_0, 2e-2 } };
-	static const struct shape some[] = { { TOKENS, 6, 2, 16 }, { TOKENS, 3, 1, 64 }, { TOKENS, 8, 1, 32 }, { TOKENS, 2, 2, 80 } };
+	/* What rounding of numbers of about 1 leaves of a weighted mean: the last place of 11 bits, half a step of
+	 * 127. */
+	static const struct {
+		enum dtype type;
+		double off;
+	} kept[] = { { DTYPE_F32, 2e-6 }, { DTYPE_F16, 2e-3 }, { DTYPE_BF16, 2e-2 }, { DTYPE_Q8_0, 2e-2 } };
+	static const struct shape some[] = {
+		{ TOKENS, 6, 2, 16 }, { TOKENS, 3, 1, 64 }, { TOKENS, 8, 1, 32 }, { TOKENS, 2, 2, 80 }
+	};
 	struct pool *three = pool_new(3);
 	struct batch_cap cap = cap_for(TOKENS);
 	struct batch b;
@@ -407,15 +419,20 @@ static void test_session(struct test *t, const struct kernels *k, struct pool *p
 	for (size_t n = 0; n < ARRAY_LEN(some); n++) {
 		struct rng_stream rng = { 31 + n };
 		struct data x = data_draw(&rng, some[n]);
-		float *at_once = arena_array(&mem, x.nq, sizeof(float)), *in_parts = arena_array(&mem, x.nq, sizeof(float));
+		float *at_once = arena_array(&mem, x.nq, sizeof(float)),
+		      *in_parts = arena_array(&mem, x.nq, sizeof(float));
 		struct wanted w = want(&x, &b);
 		for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
 			const char *type = dtypes[kept[i].type].name;
 			feed(&x, k, pool, kept[i].type, (int[]){ TOKENS, 0 }, at_once);
-			feed(&x, k, three, kept[i].type, (int[]){ 70, 1, 1, 1, 3, 64, 1, 9, 100, 2, 1, 2, 2, 1, 1, 64, 64, 64, 64, 1, 58, 2, 17, 1, 1, 5, 0 }, in_parts);
-			test_case(t, "%s: a cache in %s, larger than the text, H %d G %d D %d", k->name, type, x.s.H, x.s.G, x.s.D);
+			feed(&x, k, three, kept[i].type, (int[]){ 70, 1,  1,  1,  3,  64, 1,  9, 100, 2, 1, 2, 2, 1,
+			                                          1,  64, 64, 64, 64, 1,  58, 2, 17,  1, 1, 5, 0 },
+			     in_parts);
+			test_case(t, "%s: a cache in %s, larger than the text, H %d G %d D %d", k->name, type, x.s.H,
+			          x.s.G, x.s.D);
 			CHECK_MSG(t, worst(at_once, w.o, x.nq) <= kept[i].off, "%g", worst(at_once, w.o, x.nq));
-			test_case(t, "%s: in parts and by 3 threads as at once, bit for bit, in %s, H %d G %d D %d", k->name, type, x.s.H, x.s.G, x.s.D);
+			test_case(t, "%s: in parts and by 3 threads as at once, bit for bit, in %s, H %d G %d D %d",
+			          k->name, type, x.s.H, x.s.G, x.s.D);
 			CHECK(t, same(in_parts, at_once, x.nq));
 		}
 		arena_release(&mem);

@@ -39,10 +39,12 @@ static void reading(struct test *t)
 	CHECK(t, io_write(tmp("a.txt"), "hello", 5, &e) == 0 && holds(tmp("a.txt"), "hello"));
 	CHECK(t, io_map(&m, tmp("a.txt"), &e) == 0 && m.size == 5 && memcmp(m.data, "hello", 5) == 0);
 	io_unmap(&m);
-	CHECK(t, io_size(tmp("a.txt"), &size, &e) == 0 && size == 5 && io_exists(tmp("a.txt")) && !io_is_dir(tmp("a.txt")));
+	CHECK(t, io_size(tmp("a.txt"), &size, &e) == 0 && size == 5 && io_exists(tmp("a.txt")) &&
+	                 !io_is_dir(tmp("a.txt")));
 	hash_hex("hello", 5, want);
 	CHECK(t, io_hash(tmp("a.txt"), hex, &e) == 0 && strcmp(hex, want) == 0);
-	CHECK(t, io_write(tmp("empty"), NULL, 0, &e) == 0 && io_map(&m, tmp("empty"), &e) == 0 && m.size == 0 && !m.data);
+	CHECK(t,
+	      io_write(tmp("empty"), NULL, 0, &e) == 0 && io_map(&m, tmp("empty"), &e) == 0 && m.size == 0 && !m.data);
 	io_unmap(&m);
 	test_case(t, "a missing file, a folder, a file too large");
 	CHECK(t, io_map(&m, tmp("nothing"), &e) == -1 && strstr(e.msg, "nothing: No such file"));
@@ -69,7 +71,8 @@ static void writing(struct test *t)
 	CHECK(t, io_list(tmp("w"), &names, &n, &e) == 0 && n == 1 && holds(tmp("w/f"), "old"));
 	io_list_free(names, n);
 	test_case(t, "a committed write replaces it");
-	CHECK(t, io_writer_open(&w, tmp("w/f"), &e) == 0 && io_writer_add(&w, "ne", 2, &e) == 0 && io_writer_add(&w, "w", 1, &e) == 0);
+	CHECK(t, io_writer_open(&w, tmp("w/f"), &e) == 0 && io_writer_add(&w, "ne", 2, &e) == 0 &&
+	                 io_writer_add(&w, "w", 1, &e) == 0);
 	CHECK(t, w.written == 3 && io_writer_commit(&w, &e) == 0);
 	io_writer_abort(&w);
 	CHECK(t, io_list(tmp("w"), &names, &n, &e) == 0 && n == 1 && holds(tmp("w/f"), "new"));
@@ -82,8 +85,10 @@ static void writing(struct test *t)
 	if (access("/dev/full", W_OK) == 0)
 		CHECK(t, io_append("/dev/full", "x", 1, &e) == -1 && strstr(e.msg, "No space left"));
 	test_case(t, "append and shorten");
-	CHECK(t, io_append(tmp("log"), "one\n", 4, &e) == 0 && io_append(tmp("log"), "two\n", 4, &e) == 0 && holds(tmp("log"), "one\ntwo\n"));
-	CHECK(t, io_truncate(tmp("log"), 4, &e) == 0 && holds(tmp("log"), "one\n") && io_truncate(tmp("nothing"), 0, &e) == -1);
+	CHECK(t, io_append(tmp("log"), "one\n", 4, &e) == 0 && io_append(tmp("log"), "two\n", 4, &e) == 0 &&
+	                 holds(tmp("log"), "one\ntwo\n"));
+	CHECK(t, io_truncate(tmp("log"), 4, &e) == 0 && holds(tmp("log"), "one\n") &&
+	                 io_truncate(tmp("nothing"), 0, &e) == -1);
 }
 
 static void inflating(struct test *t)
@@ -96,17 +101,21 @@ static void inflating(struct test *t)
 	for (int i = 0; i < 200000; i++)
 		gzwrite(z, line, (unsigned)snprintf(line, sizeof(line), "line %d\n", i));
 	gzclose(z);
-	CHECK(t, io_read_gz(&b, tmp("z.gz"), &e) == 0 && b.len == 2288890 && strncmp(b.data, "line 0\nline 1\n", 14) == 0);
+	CHECK(t,
+	      io_read_gz(&b, tmp("z.gz"), &e) == 0 && b.len == 2288890 && strncmp(b.data, "line 0\nline 1\n", 14) == 0);
 	CHECK(t, io_read(&raw, tmp("z.gz"), &e) == 0 && raw.len < b.len);
 	CHECK(t, io_append(tmp("z.gz"), raw.data, raw.len, &e) == 0);
 	buf_clear(&b);
 	CHECK(t, io_read_gz(&b, tmp("z.gz"), &e) == 0 && b.len == 2 * 2288890);
 	buf_clear(&b);
-	CHECK(t, io_write(tmp("plain"), "plain", 5, &e) == 0 && io_read_gz(&b, tmp("plain"), &e) == 0 && strcmp(b.data, "plain") == 0);
+	CHECK(t, io_write(tmp("plain"), "plain", 5, &e) == 0 && io_read_gz(&b, tmp("plain"), &e) == 0 &&
+	                 strcmp(b.data, "plain") == 0);
 	test_case(t, "gzip cut short, damaged, or too large");
-	CHECK(t, io_write(tmp("cut.gz"), raw.data, raw.len - 9, &e) == 0 && io_read_gz(&b, tmp("cut.gz"), &e) == -1 && strstr(e.msg, "cut short"));
+	CHECK(t, io_write(tmp("cut.gz"), raw.data, raw.len - 9, &e) == 0 && io_read_gz(&b, tmp("cut.gz"), &e) == -1 &&
+	                 strstr(e.msg, "cut short"));
 	memset(raw.data + raw.len / 2, 0x55, 200);
-	CHECK(t, io_write(tmp("bad.gz"), raw.data, raw.len, &e) == 0 && io_read_gz(&b, tmp("bad.gz"), &e) == -1 && strstr(e.msg, "damaged"));
+	CHECK(t, io_write(tmp("bad.gz"), raw.data, raw.len, &e) == 0 && io_read_gz(&b, tmp("bad.gz"), &e) == -1 &&
+	                 strstr(e.msg, "damaged"));
 	CHECK(t, io_write(tmp("two.gz"), "\x1f\x8b", 2, &e) == 0 && io_read_gz(&b, tmp("two.gz"), &e) == -1);
 	CHECK(t, io_read_gz(&little, tmp("z.gz"), &e) == -1 && strstr(e.msg, "1000 bytes"));
 	buf_release(&b);
@@ -123,8 +132,10 @@ static void folders(struct test *t)
 	test_case(t, "folders: make, list, rename, remove");
 	CHECK(t, io_dir_is_empty(tmp("d"), &empty, &e) == 0 && empty);
 	CHECK(t, io_mkdirs(tmp("d/e//f/"), &e) == 0 && io_mkdirs(tmp("d/e/f"), &e) == 0 && io_is_dir(tmp("d/e/f")));
-	CHECK(t, io_dir_is_empty(tmp("d"), &empty, &e) == 0 && !empty && io_dir_is_empty(tmp("d/e/f"), &empty, &e) == 0 && empty);
-	CHECK(t, io_write(tmp("d/b"), "x", 1, &e) == 0 && io_write(tmp("d/B"), "x", 1, &e) == 0 && io_write(tmp("d/a"), "x", 1, &e) == 0);
+	CHECK(t, io_dir_is_empty(tmp("d"), &empty, &e) == 0 && !empty &&
+	                 io_dir_is_empty(tmp("d/e/f"), &empty, &e) == 0 && empty);
+	CHECK(t, io_write(tmp("d/b"), "x", 1, &e) == 0 && io_write(tmp("d/B"), "x", 1, &e) == 0 &&
+	                 io_write(tmp("d/a"), "x", 1, &e) == 0);
 	CHECK(t, io_list(tmp("d"), &names, &n, &e) == 0 && n == 4);
 	CHECK(t, n == 4 && strcmp(names[0], "B") == 0 && strcmp(names[1], "a") == 0 && strcmp(names[3], "e") == 0);
 	io_list_free(names, n);
@@ -132,7 +143,8 @@ static void folders(struct test *t)
 	CHECK(t, io_mkdirs(link, &e) == 0 && symlink(link, tmp("d/e/link")) == 0);
 	CHECK(t, io_rename_dir(from, tmp("moved"), &e) == 0 && io_exists(tmp("moved/e/f")) && !io_exists(from));
 	CHECK(t, io_rename_dir(from, tmp("again"), &e) == -1 && strstr(e.msg, "cannot rename"));
-	CHECK(t, io_remove_tree(tmp("moved"), &e) == 0 && !io_exists(tmp("moved")) && io_is_dir(link) && io_remove_tree(from, &e) == 0);
+	CHECK(t, io_remove_tree(tmp("moved"), &e) == 0 && !io_exists(tmp("moved")) && io_is_dir(link) &&
+	                 io_remove_tree(from, &e) == 0);
 	mem_free(from);
 	mem_free(link);
 	CHECK(t, io_mkdirs(tmp("a.txt/x"), &e) == -1 && strstr(e.msg, "a.txt"));

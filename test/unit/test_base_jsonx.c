@@ -48,14 +48,22 @@ static void huge_integers(struct test *t)
 	CHECK_MSG(t, j != NULL, "%s", e.msg);
 	json_t *n = json_object_get(j, "n");
 	CHECK(t, json_is_real(json_object_get(j, "model_max_length")) && json_is_integer(json_array_get(n, 0)));
-	CHECK(t, json_is_real(json_array_get(n, 1)) && json_integer_value(json_object_get(json_array_get(n, 2), "k")) == -3);
+	CHECK(t, json_is_real(json_array_get(n, 1)) &&
+	                 json_integer_value(json_object_get(json_array_get(n, 2), "k")) == -3);
 	json_decref(j);
 }
 
 static void printing(struct test *t)
 {
 	static const char *const same[] = {
-		"{\"a\": 1, \"b\": [true, false, null], \"c\": {}}", "[]", "\"q\\\"\\\\\\n\\t\\u0001é😀\"", "0.1", "1e-08", "2.0", "-0.0", "123456789012",
+		"{\"a\": 1, \"b\": [true, false, null], \"c\": {}}",
+		"[]",
+		"\"q\\\"\\\\\\n\\t\\u0001é😀\"",
+		"0.1",
+		"1e-08",
+		"2.0",
+		"-0.0",
+		"123456789012",
 	};
 	struct err e = ERR_INIT;
 	test_case(t, "one line, the same text again");
@@ -72,7 +80,10 @@ static void printing(struct test *t)
 	json_t *j = load("{\"a\": {\"b\": [1, 2]}, \"e\": []}", &e);
 	struct buf b = BUF_INIT;
 	CHECK(t, jsonx_write_file(path, j, &e) == 0 && io_read(&b, path, &e) == 0);
-	CHECK_MSG(t, strcmp(buf_str(&b), "{\n  \"a\": {\n    \"b\": [\n      1,\n      2\n    ]\n  },\n  \"e\": []\n}\n") == 0, "%s", buf_str(&b));
+	CHECK_MSG(t,
+	          strcmp(buf_str(&b),
+	                 "{\n  \"a\": {\n    \"b\": [\n      1,\n      2\n    ]\n  },\n  \"e\": []\n}\n") == 0,
+	          "%s", buf_str(&b));
 	json_t *again = jsonx_load_file(path, &e);
 	CHECK(t, json_equal(j, again));
 	json_decref(j);
@@ -90,7 +101,8 @@ static void doubles(struct test *t)
 		uint64_t bits = rng_next(&r);
 		double x, y;
 		memcpy(&x, &bits, sizeof(x));
-		if ((bits >> 52 & 2047) == 2047 || (bits >> 52 & 2047) == 0) /* by bits: once a pool was made, denormals compare as 0 */
+		/* by bits: once a pool was made, denormals compare as 0 */
+		if ((bits >> 52 & 2047) == 2047 || (bits >> 52 & 2047) == 0)
 			continue;
 		json_t *j = jsonx_number(x);
 		char *line = jsonx_line(j);
@@ -116,12 +128,18 @@ static void fields(struct test *t)
 	json_t *o = load("{\"i\": 7, \"r\": 0.5, \"b\": true, \"s\": \"text\", \"z\": null, \"l\": []}", &e);
 	test_case(t, "typed fields and their defaults");
 	CHECK(t, jsonx_int(o, "i", 1, &n, &e) == 0 && n == 7 && jsonx_int(o, "z", 3, &n, &e) == 0 && n == 3);
-	CHECK(t, jsonx_real(o, "r", 1, &x, &e) == 0 && x == 0.5 && jsonx_real(o, "i", 1, &x, &e) == 0 && x == 7 && jsonx_real(o, "no", 2, &x, &e) == 0 && x == 2);
-	CHECK(t, jsonx_bool(o, "b", 0, &b, &e) == 0 && b == 1 && jsonx_string(o, "s", NULL, &s, &e) == 0 && strcmp(s, "text") == 0);
-	CHECK(t, jsonx_string(o, "no", "d", &s, &e) == 0 && strcmp(s, "d") == 0 && jsonx_int(NULL, "i", 4, &n, &e) == 0 && n == 4);
+	CHECK(t, jsonx_real(o, "r", 1, &x, &e) == 0 && x == 0.5 && jsonx_real(o, "i", 1, &x, &e) == 0 && x == 7 &&
+	                 jsonx_real(o, "no", 2, &x, &e) == 0 && x == 2);
+	CHECK(t, jsonx_bool(o, "b", 0, &b, &e) == 0 && b == 1 && jsonx_string(o, "s", NULL, &s, &e) == 0 &&
+	                 strcmp(s, "text") == 0);
+	CHECK(t, jsonx_string(o, "no", "d", &s, &e) == 0 && strcmp(s, "d") == 0 &&
+	                 jsonx_int(NULL, "i", 4, &n, &e) == 0 && n == 4);
 	test_case(t, "wrong types");
-	CHECK_MSG(t, jsonx_int(o, "r", 1, &n, &e) == -1 && strcmp(e.msg, "\"r\" is a number, an integer was wanted") == 0, "%s", e.msg);
-	CHECK(t, jsonx_real(o, "s", 1, &x, &e) == -1 && jsonx_bool(o, "i", 1, &b, &e) == -1 && jsonx_string(o, "l", "", &s, &e) == -1);
+	CHECK_MSG(t,
+	          jsonx_int(o, "r", 1, &n, &e) == -1 && strcmp(e.msg, "\"r\" is a number, an integer was wanted") == 0,
+	          "%s", e.msg);
+	CHECK(t, jsonx_real(o, "s", 1, &x, &e) == -1 && jsonx_bool(o, "i", 1, &b, &e) == -1 &&
+	                 jsonx_string(o, "l", "", &s, &e) == -1);
 	json_decref(o);
 }
 

@@ -28,8 +28,10 @@ static void small(struct test *t)
 	CHECK(t, strcmp(p, "x 5") == 0);
 	mem_free(p);
 	test_case(t, "products and sums that overflow");
-	CHECK(t, size_mul(1u << 31, 1u << 31, &n) && n == (size_t)1 << 62 && !size_mul((size_t)1 << 33, (size_t)1 << 31, &n));
-	CHECK(t, size_add(SIZE_MAX - 1, 1, &n) && n == SIZE_MAX && !size_add(SIZE_MAX, 1, &n) && size_mul(0, SIZE_MAX, &n) && n == 0);
+	CHECK(t, size_mul(1u << 31, 1u << 31, &n) && n == (size_t)1 << 62 &&
+	                 !size_mul((size_t)1 << 33, (size_t)1 << 31, &n));
+	CHECK(t, size_add(SIZE_MAX - 1, 1, &n) && n == SIZE_MAX && !size_add(SIZE_MAX, 1, &n) &&
+	                 size_mul(0, SIZE_MAX, &n) && n == 0);
 }
 
 static void big(struct test *t)

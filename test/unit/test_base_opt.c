@@ -24,15 +24,18 @@ struct target {
 
 static const struct opt table[] = {
 	OPT_GROUP("First"),
-	{ OPT_TYPE_STRING, "prompt", "p", offsetof(struct target, prompt), NULL, 0, 0, NULL, "TEXT", "what to go on from" },
-	{ OPT_TYPE_FLOAT, "learning-rate", "lr", offsetof(struct target, rate), "2e-4", 0, 1, NULL, "X", "peak learning rate" },
+	{ OPT_TYPE_STRING, "prompt", "p", offsetof(struct target, prompt), NULL, 0, 0, NULL, "TEXT",
+	  "what to go on from" },
+	{ OPT_TYPE_FLOAT, "learning-rate", "lr", offsetof(struct target, rate), "2e-4", 0, 1, NULL, "X",
+	  "peak learning rate" },
 	OPT_INT("lora-r", struct target, lora_r, "8", 1, 4096, "rank of the adapter"),
 	OPT_INT("unset", struct target, unset, NULL, 0, 10, "nothing by default"),
 	OPT_INT("max-steps", struct target, steps, "-1", -1, 1e12, "steps"),
 	OPT_FLOAT("unset-rate", struct target, unset_rate, NULL, -1, 1, "nothing by default either"),
 	OPT_GROUP("Second"),
 	OPT_FLAG("packing", struct target, packing, "false", "join documents"),
-	OPT_FLAG("shuffle", struct target, shuffle, "true", "mix the rows; a long text that says what it is good for, at length, so that it wraps"),
+	OPT_FLAG("shuffle", struct target, shuffle, "true",
+	         "mix the rows; a long text that says what it is good for, at length, so that it wraps"),
 	OPT_CHOICE("method", struct target, method, "lora", "lora|full", "what is trained"),
 	OPT_STRING("target-modules", struct target, modules, "all-linear", "LIST", "where the adapter goes"),
 	OPT_BYTES("memory", struct target, memory, NULL, "limit"),
@@ -60,8 +63,10 @@ static void defaults(struct test *t)
 	test_case(t, "defaults");
 	memset(&o, 0xEE, sizeof(o));
 	CHECK(t, opt_begin(&p, table, &o, &e) == 0);
-	CHECK(t, !o.packing && o.shuffle && o.lora_r == 8 && o.unset == OPT_UNSET_INT && o.steps == -1 && o.rate == 2e-4 && isnan(o.unset_rate));
-	CHECK(t, !o.prompt && strcmp(o.method, "lora") == 0 && o.memory == 0 && o.data.n == 0 && !opt_given(&p, "lora-r"));
+	CHECK(t, !o.packing && o.shuffle && o.lora_r == 8 && o.unset == OPT_UNSET_INT && o.steps == -1 &&
+	                 o.rate == 2e-4 && isnan(o.unset_rate));
+	CHECK(t,
+	      !o.prompt && strcmp(o.method, "lora") == 0 && o.memory == 0 && o.data.n == 0 && !opt_given(&p, "lora-r"));
 	opt_release(&p);
 }
 
@@ -71,16 +76,28 @@ static void arguments(struct test *t)
 	struct opt_parse p;
 	struct err e = ERR_INIT;
 	test_case(t, "options and positionals in any order");
-	CHECK_MSG(t, parse(&p, &o, "model.gguf --lora-r 16 -p hi --learning_rate=1e-3 --packing --no-shuffle - --data a --data=b "
-		"--method full --memory 2G --max-steps -1 -- --lora-r", &e) == 0, "%s", e.msg);
-	CHECK(t, o.lora_r == 16 && strcmp(o.prompt, "hi") == 0 && o.rate == 1e-3 && o.packing && !o.shuffle && o.steps == -1);
-	CHECK(t, o.data.n == 2 && strcmp(o.data.items[1], "b") == 0 && strcmp(o.method, "full") == 0 && o.memory == 2000000000);
-	CHECK(t, p.n_positional == 3 && strcmp(p.positional[0], "model.gguf") == 0 && strcmp(p.positional[1], "-") == 0 && strcmp(p.positional[2], "--lora-r") == 0);
+	CHECK_MSG(t,
+	          parse(&p, &o,
+	                "model.gguf --lora-r 16 -p hi --learning_rate=1e-3 --packing --no-shuffle - --data a --data=b "
+	                "--method full --memory 2G --max-steps -1 -- --lora-r",
+	                &e) == 0,
+	          "%s", e.msg);
+	CHECK(t, o.lora_r == 16 && strcmp(o.prompt, "hi") == 0 && o.rate == 1e-3 && o.packing && !o.shuffle &&
+	                 o.steps == -1);
+	CHECK(t, o.data.n == 2 && strcmp(o.data.items[1], "b") == 0 && strcmp(o.method, "full") == 0 &&
+	                 o.memory == 2000000000);
+	CHECK(t, p.n_positional == 3 && strcmp(p.positional[0], "model.gguf") == 0 &&
+	                 strcmp(p.positional[1], "-") == 0 && strcmp(p.positional[2], "--lora-r") == 0);
 	CHECK(t, opt_given(&p, "lora-r") && opt_given(&p, "lr") && !opt_given(&p, "unset"));
 	opt_release(&p);
 	test_case(t, "other spellings");
-	CHECK_MSG(t, parse(&p, &o, "--lr 0.5 -p=--lora-r --packing=yes --shuffle=off --lora-r=1 --lora-r=2 --unset-rate -1", &e) == 0, "%s", e.msg);
-	CHECK(t, o.rate == 0.5 && strcmp(o.prompt, "--lora-r") == 0 && o.packing && !o.shuffle && o.lora_r == 2 && o.unset_rate == -1);
+	CHECK_MSG(t,
+	          parse(&p, &o,
+	                "--lr 0.5 -p=--lora-r --packing=yes --shuffle=off --lora-r=1 --lora-r=2 --unset-rate -1",
+	                &e) == 0,
+	          "%s", e.msg);
+	CHECK(t, o.rate == 0.5 && strcmp(o.prompt, "--lora-r") == 0 && o.packing && !o.shuffle && o.lora_r == 2 &&
+	                 o.unset_rate == -1);
 	opt_release(&p);
 }
 
@@ -133,19 +150,29 @@ static void yaml(struct test *t)
 	struct err e = ERR_INIT;
 	test_case(t, "YAML fills what is not given");
 	CHECK(t, parse(&p, &o, "--lora-r 4 --data first", &e) == 0);
-	CHECK_MSG(t, read_yaml(&p, "# a recipe\nlora_r: 32\nlr: 1e-3\npacking: yes\nprompt: \"two words: yes\"\ndata: [x, y]\n"
-		"target-modules:\n  - q_proj\n  - v_proj\nunset:\nmemory: 1GiB\nmethod: full\n", &e) == 0, "%s", e.msg);
-	CHECK(t, o.lora_r == 4 && o.rate == 1e-3 && o.packing && strcmp(o.prompt, "two words: yes") == 0 && o.unset == OPT_UNSET_INT);
+	CHECK_MSG(t,
+	          read_yaml(&p,
+	                    "# a recipe\nlora_r: 32\nlr: 1e-3\npacking: yes\nprompt: \"two words: yes\"\ndata: [x, y]\n"
+	                    "target-modules:\n  - q_proj\n  - v_proj\nunset:\nmemory: 1GiB\nmethod: full\n",
+	                    &e) == 0,
+	          "%s", e.msg);
+	CHECK(t, o.lora_r == 4 && o.rate == 1e-3 && o.packing && strcmp(o.prompt, "two words: yes") == 0 &&
+	                 o.unset == OPT_UNSET_INT);
 	CHECK(t, o.data.n == 1 && strcmp(o.data.items[0], "first") == 0 && strcmp(o.modules, "q_proj,v_proj") == 0);
-	CHECK(t, o.memory == 1u << 30 && strcmp(o.method, "full") == 0 && opt_given(&p, "packing") && !opt_given(&p, "unset"));
+	CHECK(t, o.memory == 1u << 30 && strcmp(o.method, "full") == 0 && opt_given(&p, "packing") &&
+	                 !opt_given(&p, "unset"));
 	opt_release(&p);
 	test_case(t, "YAML lists, single items, empty files");
 	opt_begin(&p, table, &o, &e);
 	CHECK_MSG(t, read_yaml(&p, "data:\n- a\n- b\n", &e) == 0 && o.data.n == 2, "%s", e.msg);
 	opt_release(&p);
 	opt_begin(&p, table, &o, &e);
-	CHECK_MSG(t, read_yaml(&p, "data: one\nprompt: 'null'\n", &e) == 0 && o.data.n == 1 && strcmp(o.prompt, "null") == 0, "%s", e.msg);
-	CHECK(t, read_yaml(&p, "", &e) == 0 && read_yaml(&p, "# nothing\n", &e) == 0 && read_yaml(&p, "---\n", &e) == 0);
+	CHECK_MSG(t,
+	          read_yaml(&p, "data: one\nprompt: 'null'\n", &e) == 0 && o.data.n == 1 &&
+	                  strcmp(o.prompt, "null") == 0,
+	          "%s", e.msg);
+	CHECK(t,
+	      read_yaml(&p, "", &e) == 0 && read_yaml(&p, "# nothing\n", &e) == 0 && read_yaml(&p, "---\n", &e) == 0);
 	CHECK(t, opt_yaml(&p, "/no/such.yaml", &e) == -1 && strstr(e.msg, "/no/such.yaml"));
 	opt_release(&p);
 }
@@ -188,16 +215,22 @@ static void records(struct test *t)
 	struct opt_parse p, q;
 	struct err e = ERR_INIT;
 	test_case(t, "a record reads back to the same values");
-	CHECK(t, parse(&p, &o, "--lr 0.30000000000000004 --data a --data b --memory 3G --no-shuffle --method full --unset 7 --lora-r 3", &e) == 0);
+	CHECK(t, parse(&p, &o,
+	               "--lr 0.30000000000000004 --data a --data b --memory 3G --no-shuffle --method full --unset 7 "
+	               "--lora-r 3",
+	               &e) == 0);
 	json_t *record = opt_record(&p);
 	char *line = jsonx_line(record);
 	json_t *read = jsonx_load(line, strlen(line), "record", &e);
 	opt_begin(&q, table, &again, &e);
 	CHECK_MSG(t, opt_json(&q, read, &e) == 0, "%s", e.msg);
-	CHECK(t, again.rate == o.rate && again.data.n == 2 && again.memory == o.memory && !again.shuffle && again.unset == 7 && again.lora_r == 3);
-	CHECK(t, isnan(again.unset_rate) && !again.prompt && !opt_given(&q, "lr") && json_is_null(json_object_get(read, "unset_rate")));
+	CHECK(t, again.rate == o.rate && again.data.n == 2 && again.memory == o.memory && !again.shuffle &&
+	                 again.unset == 7 && again.lora_r == 3);
+	CHECK(t, isnan(again.unset_rate) && !again.prompt && !opt_given(&q, "lr") &&
+	                 json_is_null(json_object_get(read, "unset_rate")));
 	json_t *second = opt_record(&q);
-	CHECK(t, json_equal(record, second) && json_object_get(record, "learning_rate") && !json_object_get(record, "First"));
+	CHECK(t, json_equal(record, second) && json_object_get(record, "learning_rate") &&
+	                 !json_object_get(record, "First"));
 	json_decref(record);
 	json_decref(second);
 	json_decref(read);
@@ -217,7 +250,8 @@ static void records(struct test *t)
 	opt_release(&p);
 	test_case(t, "one value as text");
 	opt_begin(&p, table, &o, &e);
-	CHECK(t, opt_assign(&p, "lora_r", "5", &e) == 0 && o.lora_r == 5 && opt_given(&p, "lora-r") && opt_assign(&p, "nope", "5", &e) == -1);
+	CHECK(t, opt_assign(&p, "lora_r", "5", &e) == 0 && o.lora_r == 5 && opt_given(&p, "lora-r") &&
+	                 opt_assign(&p, "nope", "5", &e) == -1);
 	opt_release(&p);
 }
 

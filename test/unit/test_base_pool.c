@@ -127,7 +127,8 @@ static void many_jobs(struct test *t, int threads)
 		if (job % 500 == 0)
 			usleep(300);
 	}
-	CHECK_MSG(t, count[0] == JOBS && count[1] == JOBS && count[4] == JOBS / 4, "%u %u %u", count[0], count[1], count[4]);
+	CHECK_MSG(t, count[0] == JOBS && count[1] == JOBS && count[4] == JOBS / 4, "%u %u %u", count[0], count[1],
+	          count[4]);
 	pool_free(p);
 }
 

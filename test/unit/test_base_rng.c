@@ -20,7 +20,8 @@ static void known_answers(struct test *t)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		uint32_t out[4];
 		rng_philox(cases[i].counter, cases[i].key, out);
-		CHECK_MSG(t, memcmp(out, cases[i].out, sizeof(out)) == 0, "vector %zu: %08x %08x %08x %08x", i, out[0], out[1], out[2], out[3]);
+		CHECK_MSG(t, memcmp(out, cases[i].out, sizeof(out)) == 0, "vector %zu: %08x %08x %08x %08x", i, out[0],
+		          out[1], out[2], out[3]);
 	}
 }
 
@@ -32,7 +33,8 @@ static void bijections(struct test *t)
 		for (uint64_t epoch = 0; epoch < 3; epoch++) {
 			struct rng_key k = { 42 + s, RNG_SHUFFLE };
 			uint64_t n = sizes[s], twice = 0, fixed = 0;
-			test_case(t, "permutation of %llu, epoch %llu", (unsigned long long)n, (unsigned long long)epoch);
+			test_case(t, "permutation of %llu, epoch %llu", (unsigned long long)n,
+			          (unsigned long long)epoch);
 			memset(seen, 0, sizeof(seen));
 			for (uint64_t i = 0; i < n; i++) {
 				uint64_t j = rng_permute(k, epoch, n, i);
@@ -42,7 +44,8 @@ static void bijections(struct test *t)
 				fixed += i == j;
 			}
 			CHECK_MSG(t, twice == 0, "%llu values come twice", (unsigned long long)twice);
-			CHECK_MSG(t, n < 1000 || fixed < 10, "%llu fixed points", (unsigned long long)fixed); /* Poisson(1) */
+			/* Poisson(1) */
+			CHECK_MSG(t, n < 1000 || fixed < 10, "%llu fixed points", (unsigned long long)fixed);
 		}
 	test_case(t, "large permutations");
 	CHECK(t, rng_permute((struct rng_key){ 1, RNG_SHUFFLE }, 0, UINT64_MAX, UINT64_MAX - 1) < UINT64_MAX);
@@ -99,8 +102,10 @@ static void moments(struct test *t)
 		low = MIN(low, u);
 		high = MAX(high, u);
 	}
-	CHECK_MSG(t, fabs(s1 / N) < 0.01 && fabs(s2 / N - 1) < 0.015 && fabs(s4 / N - 3) < 0.1, "%g %g %g", s1 / N, s2 / N, s4 / N);
-	CHECK_MSG(t, fabs(u1 / N - 0.5) < 0.003 && fabs(u2 / N - 1.0 / 3) < 0.003 && low >= 0 && high < 1, "%g %g", u1 / N, u2 / N);
+	CHECK_MSG(t, fabs(s1 / N) < 0.01 && fabs(s2 / N - 1) < 0.015 && fabs(s4 / N - 3) < 0.1, "%g %g %g", s1 / N,
+	          s2 / N, s4 / N);
+	CHECK_MSG(t, fabs(u1 / N - 0.5) < 0.003 && fabs(u2 / N - 1.0 / 3) < 0.003 && low >= 0 && high < 1, "%g %g",
+	          u1 / N, u2 / N);
 }
 
 static void sequence(struct test *t)

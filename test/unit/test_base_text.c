@@ -106,29 +106,38 @@ static void cursors(struct test *t)
 
 static void numbers(struct test *t)
 {
-	static const struct { size_t bytes; const char *text; } sizes[] = {
-		{ 0, "0 bytes" }, { 999, "999 bytes" }, { 1000, "1 kB" }, { 93000000, "93 MB" }, { 1250000000, "1.25 GB" },
-		{ 999600, "1 MB" }, { 12345678, "12.3 MB" }, { 123456789, "123 MB" }, { SIZE_MAX, "18.4 EB" },
+	static const struct { size_t bytes; const char *text;
+	} sizes[] = {
+		{ 0, "0 bytes" },        { 999, "999 bytes" },      { 1000, "1 kB" },
+		{ 93000000, "93 MB" },   { 1250000000, "1.25 GB" }, { 999600, "1 MB" },
+		{ 12345678, "12.3 MB" }, { 123456789, "123 MB" },   { SIZE_MAX, "18.4 EB" },
 	};
-	static const struct { double n; const char *text; } counts[] = {
-		{ 7, "7" }, { 999.6, "1k" }, { 134515008, "134.5M" }, { 2.1e12, "2.1T" }, { 1.5e9, "1.5B" }, { -3000, "-3k" }, { NAN, "nan" },
+	static const struct { double n; const char *text;
+	} counts[] = {
+		{ 7, "7" },        { 999.6, "1k" },  { 134515008, "134.5M" }, { 2.1e12, "2.1T" },
+		{ 1.5e9, "1.5B" }, { -3000, "-3k" }, { NAN, "nan" },
 	};
-	static const struct { const char *text; size_t bytes; } good[] = {
-		{ "123", 123 }, { "2G", 2000000000 }, { "2GB", 2000000000 }, { "1.5GiB", 1610612736 }, { "800MB", 800000000 },
-		{ "1 KiB", 1024 }, { "3k", 3000 }, { "10b", 10 }, { "0", 0 },
+	static const struct { const char *text; size_t bytes;
+	} good[] = {
+		{ "123", 123 },           { "2G", 2000000000 },   { "2GB", 2000000000 },
+		{ "1.5GiB", 1610612736 }, { "800MB", 800000000 }, { "1 KiB", 1024 },
+		{ "3k", 3000 },           { "10b", 10 },          { "0", 0 },
 	};
-	static const char *const bad[] = { "", "G", "-1", "1X", "0x10", "inf", "1.2.3", "1GiBs", "1e3", "99999999999G", "1 GB x" };
+	static const char *const bad[] = { "",      "G",     "-1",  "1X",           "0x10",  "inf",
+		                           "1.2.3", "1GiBs", "1e3", "99999999999G", "1 GB x" };
 	char out[32];
 	test_case(t, "bytes as people read them");
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-		CHECK_MSG(t, strcmp(human_bytes(sizes[i].bytes, out), sizes[i].text) == 0, "%zu: %s", sizes[i].bytes, out);
+		CHECK_MSG(t, strcmp(human_bytes(sizes[i].bytes, out), sizes[i].text) == 0, "%zu: %s", sizes[i].bytes,
+		          out);
 	test_case(t, "counts as people read them");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		CHECK_MSG(t, strcmp(human_count(counts[i].n, out), counts[i].text) == 0, "%g: %s", counts[i].n, out);
 	test_case(t, "bytes as people write them");
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		size_t n = 1;
-		CHECK_MSG(t, human_parse_bytes(good[i].text, &n) == 0 && n == good[i].bytes, "%s: %zu", good[i].text, n);
+		CHECK_MSG(t, human_parse_bytes(good[i].text, &n) == 0 && n == good[i].bytes, "%s: %zu", good[i].text,
+		          n);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		size_t n;
@@ -156,8 +165,10 @@ static void hashes(struct test *t)
 
 static void times(struct test *t)
 {
-	static const struct { double s; const char *text; } cases[] = {
-		{ 0, "0.0 s" }, { 12.2, "12 s" }, { 59.6, "1 min 00 s" }, { 200, "3 min 20 s" }, { 3900, "1 h 05 min" }, { -1, "?" }, { NAN, "?" },
+	static const struct { double s; const char *text;
+	} cases[] = {
+		{ 0, "0.0 s" },         { 12.2, "12 s" }, { 59.6, "1 min 00 s" }, { 200, "3 min 20 s" },
+		{ 3900, "1 h 05 min" }, { -1, "?" },      { NAN, "?" },
 	};
 	char out[32];
 	test_case(t, "durations");

@@ -52,7 +52,8 @@ static void repairs(struct test *t)
 		{ "plain", "plain" },
 		{ "\x80", "\xEF\xBF\xBD" },
 		{ "a\xC3", "a\xEF\xBF\xBD" },
-		{ "\xE2\x82z", "\xEF\xBF\xBDz" },                                             /* a well begun part is one mark */
+		/* a well begun part is one mark */
+		{ "\xE2\x82z", "\xEF\xBF\xBDz" },
 		{ "\xF0\x9F\x98", "\xEF\xBF\xBD" },
 		{ "\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD" },                                   /* overlong */
 		{ "\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },                   /* a surrogate */
@@ -71,7 +72,8 @@ static void repairs(struct test *t)
 	CHECK(t, utf8_complete("a\xE2\x82", 3) == 1 && utf8_complete("a\x82", 2) == 2 && utf8_complete("", 0) == 0);
 	CHECK(t, utf8_complete("\xF0\x9F\x98\x80\xF0\x9F", 6) == 4 && utf8_complete("\xE0\x80", 2) == 2);
 	CHECK(t, utf8_count("a\xC3\xA9\x80z", 5) == 4);
-	CHECK(t, !utf8_valid("ab\xC3(", 4, &bad) && bad == 2 && utf8_valid("\xC3\xA9", 2, NULL) && utf8_valid("", 0, NULL));
+	CHECK(t, !utf8_valid("ab\xC3(", 4, &bad) && bad == 2 && utf8_valid("\xC3\xA9", 2, NULL) &&
+	                 utf8_valid("", 0, NULL));
 }
 
 static void random_bytes(struct test *t)

@@ -1,5 +1,5 @@
-/* test_chart: ticks are round and rise, hostile texts cannot leave their element or speak to a terminal, gaps stay gaps, and no number, however
- * extreme, makes a picture that a reader refuses. */
+/* test_chart: ticks are round and rise, hostile texts cannot leave their element or speak to a terminal, gaps stay
+ * gaps, and no number, however extreme, makes a picture that a reader refuses. */
 #include "../test.h"
 
 #include <math.h>
@@ -103,7 +103,8 @@ static void draw(struct test *t, const struct chart *c, struct buf *svg)
 		CHECK(t, utf8_valid(buf_str(&text), text.len, NULL));
 		CHECK(t, columns > 50 || !strchr(text.data, '\033'));
 		for (const char *line = text.data; *line && columns <= 50; line += strcspn(line, "\n") + 1)
-			CHECK_MSG(t, term_columns(line, strcspn(line, "\n")) <= (size_t)MAX(columns, 20), "a line too long for %d: %.120s", columns, line);
+			CHECK_MSG(t, term_columns(line, strcspn(line, "\n")) <= (size_t)MAX(columns, 20),
+			          "a line too long for %d: %.120s", columns, line);
 	}
 	buf_release(&text);
 }
@@ -123,7 +124,8 @@ static void check_ticks(struct test *t, double low, double high, bool is_log, co
 		CHECK(t, i == 0 || ticks.at[i] > ticks.at[i - 1]);
 		buf_addf(&got, "%s%s", i > 0 ? " " : "", ticks.text[i]);
 	}
-	CHECK_MSG(t, strcmp(buf_str(&got), wanted) == 0, "from %g to %g: \"%s\", \"%s\" was wanted", low, high, buf_str(&got), wanted);
+	CHECK_MSG(t, strcmp(buf_str(&got), wanted) == 0, "from %g to %g: \"%s\", \"%s\" was wanted", low, high,
+	          buf_str(&got), wanted);
 	buf_release(&got);
 }
 
@@ -139,7 +141,8 @@ static void test_axes(struct test *t)
 	check_ticks(t, 0, 2.5e9, false, "0 0.5G 1G 1.5G 2G 2.5G");
 	check_ticks(t, 1e20, 5e20, false, "1e20 2e20 3e20 4e20 5e20");
 
-	test_case(t, "logarithmic ticks: powers of ten, parts of them where there are few, round numbers where there is none");
+	test_case(t, "logarithmic ticks: powers of ten, parts of them where there are few, round numbers where there "
+	             "is none");
 	check_ticks(t, 1e-3, 1e3, true, "0.001 0.1 10 1000");
 	check_ticks(t, 1, 80, true, "1 2 5 10 20 50");
 	check_ticks(t, 2.1, 3.9, true, "2.5 3.0 3.5");
@@ -167,10 +170,21 @@ static void test_texts(struct test *t)
 	CHECK(t, term_columns("e\u0301", 3) == 1);
 
 	test_case(t, "hostile names stay texts");
-	struct chart_series s[2] = { { .name = "</text><script>alert(1)</script>\"'&\033[2J\xff", .x = (double[]){ 1 }, .y = (double[]){ 1 }, .n = 1 },
-	                             { .name = NULL, .x = (double[]){ 2 }, .y = (double[]){ 2 }, .n = 1 } };
-	struct chart_mark marks[] = { { 1, 1, "<mark>\033]0;x\007" }, { NAN, 2, "漢字" }, { 1, NAN, NULL }, { NAN, NAN, "nowhere" } };
-	struct chart c = { .title = "<title>\xc0", .x_label = "<x>\033", .y_label = "<y>\r", .series = s, .n_series = 2, .marks = marks, .n_marks = 4 };
+	struct chart_series s[2] = { { .name = "</text><script>alert(1)</script>\"'&\033[2J\xff",
+		                       .x = (double[]){ 1 },
+		                       .y = (double[]){ 1 },
+		                       .n = 1 },
+		                     { .name = NULL, .x = (double[]){ 2 }, .y = (double[]){ 2 }, .n = 1 } };
+	struct chart_mark marks[] = {
+		{ 1, 1, "<mark>\033]0;x\007" }, { NAN, 2, "漢字" }, { 1, NAN, NULL }, { NAN, NAN, "nowhere" }
+	};
+	struct chart c = { .title = "<title>\xc0",
+		           .x_label = "<x>\033",
+		           .y_label = "<y>\r",
+		           .series = s,
+		           .n_series = 2,
+		           .marks = marks,
+		           .n_marks = 4 };
 	draw(t, &c, &b);
 	CHECK(t, !strstr(b.data, "<script") && strstr(b.data, "&lt;script&gt;"));
 	buf_release(&b);
@@ -179,7 +193,8 @@ static void test_texts(struct test *t)
 static void test_gaps(struct test *t)
 {
 	struct buf b = BUF_INIT;
-	double x[] = { 0, 1, 2, 3, 4, 5 }, y[] = { 1, 2, NAN, 4, INFINITY, 6 }, low[] = { 0, 1, 1, NAN, 3, 3 }, high[] = { 2, 3, 3, 5, 6, 7 };
+	double x[] = { 0, 1, 2, 3, 4, 5 }, y[] = { 1, 2, NAN, 4, INFINITY, 6 }, low[] = { 0, 1, 1, NAN, 3, 3 },
+	       high[] = { 2, 3, 3, 5, 6, 7 };
 	struct chart_series s = { .x = x, .y = y, .low = low, .high = high, .n = 6 };
 	struct chart c = { .title = "gaps", .series = &s, .n_series = 1 };
 
@@ -195,7 +210,9 @@ static void test_gaps(struct test *t)
 	mem_free(copy);
 
 	test_case(t, "no series, no points, only gaps: no data");
-	struct chart_series none[] = { { .n = 0 }, { .x = x, .y = (double[]){ NAN, NAN }, .n = 2 }, { .x = x, .y = (double[]){ 0, -1 }, .n = 2 } };
+	struct chart_series none[] = { { .n = 0 },
+		                       { .x = x, .y = (double[]){ NAN, NAN }, .n = 2 },
+		                       { .x = x, .y = (double[]){ 0, -1 }, .n = 2 } };
 	for (size_t i = 0; i < 4; i++) {
 		c = (struct chart){ .series = &none[i % 3], .n_series = i < 3, .y_log = true };
 		draw(t, &c, &b);
@@ -206,15 +223,18 @@ static void test_gaps(struct test *t)
 
 static void test_extremes(struct test *t)
 {
-	static const double values[] = { 0, -0.0, 1, -1, 1e-308, 5e-324, -1e308, 1.7e308, 1e15, 1e15 + 1, 0.1, 0.1 + 1e-16, NAN, INFINITY, -INFINITY, 123456789 };
+	static const double values[] = { 0,    -0.0,     1,   -1,          1e-308, 5e-324,   -1e308,    1.7e308,
+		                         1e15, 1e15 + 1, 0.1, 0.1 + 1e-16, NAN,    INFINITY, -INFINITY, 123456789 };
 	struct buf b = BUF_INIT;
 	test_case(t, "any two numbers make a picture, on any axes");
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)
 		for (size_t j = 0; j < ARRAY_LEN(values); j++)
 			for (int kind = 0; kind < 4; kind++) {
 				double v[] = { values[i], values[j] }, w[] = { values[j], values[i] };
-				struct chart_series s[] = { { .name = "a", .x = v, .y = w, .low = v, .high = w, .n = 2, .dashed = true },
-				                            { .name = "b", .x = v, .y = v, .n = 2, .points = true } };
+				struct chart_series s[] = {
+					{ .name = "a", .x = v, .y = w, .low = v, .high = w, .n = 2, .dashed = true },
+					{ .name = "b", .x = v, .y = v, .n = 2, .points = true }
+				};
 				struct chart c = { .series = s, .n_series = 2, .x_log = kind & 1, .y_log = kind >> 1 };
 				draw(t, &c, &b);
 			}
@@ -252,7 +272,8 @@ static void test_braille(struct test *t)
 {
 	struct buf b = BUF_INIT;
 	double x[] = { 0, 1 }, y[] = { 0, 1 };
-	struct chart_series s[] = { { .name = "up", .x = x, .y = y, .n = 2 }, { .name = "down", .x = x, .y = (double[]){ 1, 0 }, .n = 2 } };
+	struct chart_series s[] = { { .name = "up", .x = x, .y = y, .n = 2 },
+		                    { .name = "down", .x = x, .y = (double[]){ 1, 0 }, .n = 2 } };
 	struct chart c = { .title = "cross", .x_label = "x", .series = s, .n_series = 2 };
 
 	test_case(t, "braille: a cross as it should look");

@@ -1,4 +1,5 @@
-/* Documents of every shape of rows, written out with what is learnt between « and »; and the laws that all of them obey. */
+/* Documents of every shape of rows, written out with what is learnt between « and »; and the laws that all of them
+ * obey. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ struct bench {
 static struct tokenizer *load_tokenizer(struct test *t, const char *name, bool add_bos)
 {
 	struct err e = ERR_INIT;
-	char *dir = io_join(test_golden(), name), *path = io_join(dir, "tokenizer.json"), *config_path = io_join(dir, "tokenizer_config.json");
+	char *dir = io_join(test_golden(), name), *path = io_join(dir, "tokenizer.json"),
+	     *config_path = io_join(dir, "tokenizer_config.json");
 	json_t *j = jsonx_load_file(path, &e), *config = jsonx_load_file(config_path, &e);
 	if (add_bos)
 		json_object_set_new(config, "add_bos_token", json_true());
@@ -110,7 +112,8 @@ static void check_documents(struct test *t, struct bench *b, const char *rows, c
 	}
 	for (size_t i = 0; i < out.len; i++)
 		out.data[i] == '\n' ? buf_adds(&shown, "⏎") : buf_addc(&shown, out.data[i]);
-	CHECK_MSG(t, strcmp(buf_str(&shown), wanted) == 0, "%s\n  became %s\n  wanted %s", rows, buf_str(&shown), wanted);
+	CHECK_MSG(t, strcmp(buf_str(&shown), wanted) == 0, "%s\n  became %s\n  wanted %s", rows, buf_str(&shown),
+	          wanted);
 	buf_release(&out);
 	buf_release(&shown);
 }
@@ -118,7 +121,8 @@ static void check_documents(struct test *t, struct bench *b, const char *rows, c
 static void check_refused(struct test *t, struct bench *b, const char *rows, const char *what)
 {
 	CHECK_MSG(t, make(t, b, rows) < 0, "%s was not refused", rows);
-	CHECK_MSG(t, strstr(b->e.msg, "documents.jsonl:1: ") && strstr(b->e.msg, what), "\"%s\", wanted \"%s\"", b->e.msg, what);
+	CHECK_MSG(t, strstr(b->e.msg, "documents.jsonl:1: ") && strstr(b->e.msg, what), "\"%s\", wanted \"%s\"",
+	          b->e.msg, what);
 	CHECK(t, b->docs.n == 0 && !b->docs.items);
 }
 
@@ -130,19 +134,22 @@ static void test_pairs(struct test *t)
 	bench_open(t, &b, "llama", false, NULL);
 
 	test_case(t, "prompt,completion: no template, an EOS");
-	check_documents(t, &b, "{\"prompt\": \"Which section?\", \"completion\": \" games\"}\n", "Which section?« games<|end|>»");
+	check_documents(t, &b, "{\"prompt\": \"Which section?\", \"completion\": \" games\"}\n",
+	                "Which section?« games<|end|>»");
 	check_documents(t, &b, "{\"prompt\": \"a\", \"completion\": \"b<|end|>\"}\n", "a«b<|end|>»");
 	check_documents(t, &b, "{\"prompt\": \"a<|end|>\", \"completion\": \"\"}\n", "a<|end|>«<|end|>»");
 	check_documents(t, &b, "{\"prompt\": \"\", \"completion\": \"nd of\"}\n", "nd« of<|end|>»");
 
 	test_case(t, "the prompt's ids are those of the prompt alone");
-	/* Together " the" would be one token, and "the" begins as " the" does not: the prompt's last token stays by itself. */
+	/* Together " the" would be one token, and "the" begins as " the" does not: the prompt's last token stays by
+	 * itself. */
 	check_documents(t, &b,
 	                "{\"prompt\": \"is \", \"completion\": \"the\"}\n{\"prompt\": \"t\", \"completion\": \"he\"}\n",
 	                "is «the<|end|>»|t«he<|end|>»");
 	struct tokens alone = { 0 };
 	CHECK(t, tokenizer_encode(b.tokenizer, "is ", 3, TOKENIZE_SPECIAL, &alone, &b.e) == 0);
-	CHECK(t, alone.n < (size_t)b.docs.items[0].n && memcmp(alone.id, b.docs.items[0].ids, alone.n * sizeof(*alone.id)) == 0);
+	CHECK(t, alone.n < (size_t)b.docs.items[0].n &&
+	                 memcmp(alone.id, b.docs.items[0].ids, alone.n * sizeof(*alone.id)) == 0);
 	tokens_release(&alone);
 
 	test_case(t, "too long: the head is kept");
@@ -185,7 +192,8 @@ static void test_texts(struct test *t)
 	test_case(t, "packing: rows of exactly max-length, those with nothing to learn left out");
 	b.options.max_length = 4;
 	b.options.packing = true;
-	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"234\"}\n{\"text\": \"5\"}\n", "0«1<|end|>»2|3«4<|end|>»5");
+	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"234\"}\n{\"text\": \"5\"}\n",
+	                "0«1<|end|>»2|3«4<|end|>»5");
 	check_documents(
 		t, &b,
 		"{\"prompt\": \"01234567\", \"completion\": \"89\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n",
@@ -201,7 +209,8 @@ static void test_bos(struct test *t)
 	bench_open(t, &b, "llama", true, NULL);
 
 	test_case(t, "BOS: once, where the tokenizer adds one");
-	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"<|begin|>01\"}\n", "<|begin|>«01<|end|>»|<|begin|>«01<|end|>»");
+	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"<|begin|>01\"}\n",
+	                "<|begin|>«01<|end|>»|<|begin|>«01<|end|>»");
 	check_documents(t, &b, "{\"prompt\": \"0\", \"completion\": \"1\"}\n", "<|begin|>0«1<|end|>»");
 	check_documents(t, &b, "{\"query\": \"0\", \"choices\": [\"1\"], \"gold\": 0}\n", "<|begin|>0« 1<|end|>»");
 	bench_close(&b);
@@ -262,23 +271,30 @@ static void test_choices(struct test *t)
 
 /* --- with a template --- */
 
-static const char chatml[] = "{% for m in messages %}{{ '<|begin|>' + m['role'] + '\n' + m['content'] + '<|end|>' + '\n' }}{% endfor %}"
-                             "{% if add_generation_prompt %}{{ '<|begin|>assistant\n' }}{% endif %}";
+static const char chatml[] =
+	"{% for m in messages %}{{ '<|begin|>' + m['role'] + '\n' + m['content'] + '<|end|>' + '\n' }}{% endfor %}"
+	"{% if add_generation_prompt %}{{ '<|begin|>assistant\n' }}{% endif %}";
 
 static void test_chat(struct test *t)
 {
 	struct bench b;
-	const char *turns = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, "
-	                    "{\"role\": \"user\", \"content\": \"c\"}, {\"role\": \"assistant\", \"content\": \" d \"}]}\n";
+	const char *turns =
+		"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": "
+	        "\"b\"}, "
+		"{\"role\": \"user\", \"content\": \"c\"}, {\"role\": \"assistant\", \"content\": \" d \"}]}\n";
 	bench_open(t, &b, "llama", false, chatml);
 
 	test_case(t, "messages: every answer with its end, not the line break after it");
 	check_documents(t, &b, turns,
 	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«b<|end|>»⏎<|begin|>user⏎c<|end|>⏎<|begin|>"
 	                "assistant⏎« d <|end|>»⏎");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n", "<|begin|>assistant⏎«a<|end|>»⏎");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "<|begin|>user⏎a<|end|>⏎");
-	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"\"}]}\n",
+	check_documents(t, &b, "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}]}\n",
+	                "<|begin|>assistant⏎«a<|end|>»⏎");
+	check_documents(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n",
+	                "<|begin|>user⏎a<|end|>⏎");
+	check_documents(t, &b,
+	                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"\"}]}\n",
 	                "<|begin|>user⏎a<|end|>⏎<|begin|>assistant⏎«<|end|>»⏎");
 	check_documents(t, &b,
 	                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
@@ -336,8 +352,10 @@ static void test_generation_spans(struct test *t)
 	                "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
 	                "\"content\": \"b\"}, {\"role\": \"assistant\", \"content\": \"c\"}]}\n",
 	                "user:a⏎assistant:«b<|end|>»⏎assistant:«c<|end|>»⏎");
-	check_documents(t, &b, "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}], "
-	                       "\"completion\": [{\"role\": \"assistant\", \"content\": \"c\"}]}\n",
+	check_documents(t, &b,
+	                "{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                "\"content\": \"b\"}], "
+	                "\"completion\": [{\"role\": \"assistant\", \"content\": \"c\"}]}\n",
 	                "user:a⏎assistant:b<|end|>⏎assistant:«c<|end|>»⏎");
 	bench_close(&b);
 }
@@ -345,8 +363,9 @@ static void test_generation_spans(struct test *t)
 static void test_rewriting_templates(struct test *t)
 {
 	struct bench b;
-	const char *row = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, "
-	                  "{\"role\": \"user\", \"content\": \"c\"}, {\"role\": \"assistant\", \"content\": \"d\"}]}\n";
+	const char *row = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+	                  "\"content\": \"b\"}, "
+			  "{\"role\": \"user\", \"content\": \"c\"}, {\"role\": \"assistant\", \"content\": \"d\"}]}\n";
 
 	test_case(t, "earlier answers written differently are not learnt, and counted");
 	bench_open(t, &b, "llama", false,
@@ -358,9 +377,10 @@ static void test_rewriting_templates(struct test *t)
 	bench_close(&b);
 
 	test_case(t, "an EOS at the end of every rendering takes no earlier answer away");
-	bench_open(t, &b, "llama", false,
-	           "{% for m in messages %}{{ '<|begin|>' + m.role + ' ' + m.content + '<|end|>\n' }}{% endfor %}"
-	           "{% if add_generation_prompt %}{{ '<|begin|>assistant ' }}{% else %}{{ '<|endoftext|>' }}{% endif %}");
+	bench_open(
+		t, &b, "llama", false,
+		"{% for m in messages %}{{ '<|begin|>' + m.role + ' ' + m.content + '<|end|>\n' }}{% endfor %}"
+		"{% if add_generation_prompt %}{{ '<|begin|>assistant ' }}{% else %}{{ '<|endoftext|>' }}{% endif %}");
 	check_documents(t, &b, row,
 	                "<|begin|>user a<|end|>⏎<|begin|>assistant «b<|end|>»⏎<|begin|>user "
 	                "c<|end|>⏎<|begin|>assistant «d<|end|>⏎<|endoftext|>»");

@@ -48,8 +48,8 @@ void test_dropout(struct test *t)
 		other += y[i] != 0 && y[i] != 1 / (1 - 0.3F);
 	}
 	test_case(t, "keeps 1 - p of the numbers, scaled"); /* 5 standard deviations */
-	CHECK_MSG(t, fabs(kept / (double)NUMBERS - 0.7) < 5 * sqrt(0.21 / NUMBERS) && other == 0, "%d of %d, %d otherwise",
-	          kept, NUMBERS, other);
+	CHECK_MSG(t, fabs(kept / (double)NUMBERS - 0.7) < 5 * sqrt(0.21 / NUMBERS) && other == 0,
+	          "%d of %d, %d otherwise", kept, NUMBERS, other);
 	drop(&b, 3, 0.3F, k, 3, z);
 	test_case(t, "the same mask with 3 threads");
 	CHECK(t, differing(y, z) == 0);

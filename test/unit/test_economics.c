@@ -1,4 +1,5 @@
-/* test_economics: costs against numbers worked out by hand and by scipy, curves against scipy's curve_fit, forecasts against draws whose truth is known. */
+/* test_economics: costs against numbers worked out by hand and by scipy, curves against scipy's curve_fit, forecasts
+ * against draws whose truth is known. */
 #include "../test.h"
 
 #include <math.h>
@@ -81,7 +82,8 @@ static void test_break_even_coverage(struct test *t)
 static void test_pareto(struct test *t)
 {
 	struct offer o[] = {
-		{ { 0.70, 0.66, 0.74 }, { 100, 95, 105 } }, { { 0.72, 0.68, 0.76 }, { 300, 290, 310 } }, /* better and dearer: on */
+		/* better and dearer: on */
+		{ { 0.70, 0.66, 0.74 }, { 100, 95, 105 } }, { { 0.72, 0.68, 0.76 }, { 300, 290, 310 } },
 		{ { 0.69, 0.65, 0.73 }, { 120, 110, 130 } }, /* beaten by the first, but accuracies overlap */
 		{ { 0.50, 0.46, 0.54 }, { 200, 190, 210 } }, /* surely beaten */
 		{ { 0.70, 0.66, 0.74 }, { 100, 95, 105 } },  /* the first again: neither beats the other */
@@ -191,7 +193,9 @@ static void test_curve_coverage(struct test *t)
 		struct curve_point p[6];
 		struct curve c;
 		for (uint32_t j = 0; j < 6; j++)
-			p[j] = (struct curve_point){ n[j], 3 * pow(n[j], -0.5) + 0.2 + 0.015 * (double)rng_normal(key, i, j, 0), 0.015 };
+			p[j] = (struct curve_point){
+				n[j], 3 * pow(n[j], -0.5) + 0.2 + 0.015 * (double)rng_normal(key, i, j, 0), 0.015
+			};
 		CHECK(t, curve_fit(&c, p, 6, false, i, &e) == 0);
 		struct span s = curve_at(&c, 300), far = curve_at(&c, 3200);
 		double truth = 3 * pow(300, -0.5) + 0.2, far_truth = 3 * pow(3200, -0.5) + 0.2;

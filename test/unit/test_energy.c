@@ -1,5 +1,6 @@
-/* What would break: counters that wrap, start again, vanish or cannot be read; domains that lie inside one another counted twice; a figure that is called
- * measured where nothing was; an estimate whose interval is narrower than what is published. All counters are false ones in a folder. */
+/* What would break: counters that wrap, start again, vanish or cannot be read; domains that lie inside one another
+ * counted twice; a figure that is called measured where nothing was; an estimate whose interval is narrower than what
+ * is published. All counters are false ones in a folder. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <math.h>
@@ -38,7 +39,8 @@ static void fresh(const char *name)
 {
 	snprintf(root, sizeof(root), "%s/%s", test_tmp(), name);
 	put("proc/meminfo", "MemTotal:       15625000 kB\nMemFree: 1 kB\n"); /* 16 GB */
-	put("proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC 7742 64-Core\nflags\t: fpu sse\n\nprocessor\t: 1\nmodel name\t: AMD EPYC 7742\nflags\t: fpu\n");
+	put("proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC 7742 64-Core\nflags\t: fpu sse\n\nprocessor\t: "
+	                    "1\nmodel name\t: AMD EPYC 7742\nflags\t: fpu\n");
 }
 
 static void put_zone(const char *zone, const char *name, long long uj, long long range)
@@ -126,7 +128,8 @@ static void check_rapl(struct test *t)
 	test_case(t, "what others did meanwhile is theirs, and the bounds say that this is no measurement");
 	struct energy_load load = { 1, 1, 2 };
 	energy_since(e, &m, &load, &x);
-	CHECK(t, near(x.share, 0.5) && near(x.joules, 8.5) && near(x.machine_joules, 17) && x.low <= 8.5 * 0.75 && x.high >= 8.5 * 1.25);
+	CHECK(t, near(x.share, 0.5) && near(x.joules, 8.5) && near(x.machine_joules, 17) && x.low <= 8.5 * 0.75 &&
+	                 x.high >= 8.5 * 1.25);
 	energy_close(e);
 }
 
@@ -163,13 +166,17 @@ static void check_memory(struct test *t)
 {
 	struct energy_total x;
 
-	test_case(t, "a package without memory's counter: memory is modelled and named, and the whole is not called measured");
+	test_case(t, "a package without memory's counter: memory is modelled and named, and the whole is not called "
+	             "measured");
 	fresh("memory");
 	put_zone("intel-rapl:0", "package-0", 0, 262143000000);
 	struct energy *e = open_here();
 	x = interval(e, "intel-rapl:0", 20000000, 2);
-	CHECK_MSG(t, x.method == ENERGY_MIXED && !strcmp(x.source, "rapl package-0, model: 16 GB of memory"), "%s %s", energy_method_name(x.method), x.source);
-	CHECK_MSG(t, near(x.joules, 20 + 2 * 16 * memory_watts[1]) && x.low <= 19 + 2 * 16 * memory_watts[0] && x.high >= 21 + 2 * 16 * memory_watts[2],
+	CHECK_MSG(t, x.method == ENERGY_MIXED && !strcmp(x.source, "rapl package-0, model: 16 GB of memory"), "%s %s",
+	          energy_method_name(x.method), x.source);
+	CHECK_MSG(t,
+	          near(x.joules, 20 + 2 * 16 * memory_watts[1]) && x.low <= 19 + 2 * 16 * memory_watts[0] &&
+	                  x.high >= 21 + 2 * 16 * memory_watts[2],
 	          "%g, %g to %g", x.joules, x.low, x.high);
 	CHECK(t, energy_counts_processor(e));
 	energy_close(e);
@@ -178,7 +185,8 @@ static void check_memory(struct test *t)
 	put("proc/meminfo", "nothing\n");
 	e = open_here();
 	x = interval(e, "intel-rapl:0", 30000000, 1);
-	CHECK_MSG(t, x.method == ENERGY_MIXED && strstr(x.source, "memory not counted") && near(x.joules, 10), "%g %s", x.joules, x.source);
+	CHECK_MSG(t, x.method == ENERGY_MIXED && strstr(x.source, "memory not counted") && near(x.joules, 10), "%g %s",
+	          x.joules, x.source);
 	energy_close(e);
 
 	test_case(t, "a struct of zeros knows no idle power");
@@ -209,7 +217,8 @@ static void check_stale(struct test *t)
 			energy_mark(e, &m);
 	}
 	x = since(e, &m, 2);
-	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "nobody has rewritten it for 30 s"), "%s: %s", energy_method_name(x.method), x.reason);
+	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "nobody has rewritten it for 30 s"), "%s: %s",
+	          energy_method_name(x.method), x.reason);
 
 	test_case(t, "once it is written again it counts again");
 	put("plug", "50\n");
@@ -217,7 +226,8 @@ static void check_stale(struct test *t)
 	energy_mark(e, &m);
 	energy_sample(e, 4);
 	x = since(e, &m, 1);
-	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 50), "%s %g", energy_method_name(x.method), x.joules);
+	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 50), "%s %g", energy_method_name(x.method),
+	          x.joules);
 
 	test_case(t, "a clock that is set while it runs makes no file old, nor an old one new");
 	faults_clock(86400, 0);
@@ -225,7 +235,8 @@ static void check_stale(struct test *t)
 	faults_clock(-86400, 0);
 	energy_sample(e, 6);
 	x = since(e, &m, 3);
-	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 150), "%s %g %s", energy_method_name(x.method), x.joules, x.reason);
+	CHECK_MSG(t, x.method == ENERGY_MEASURED && near(x.joules, 150), "%s %g %s", energy_method_name(x.method),
+	          x.joules, x.reason);
 	faults_clock(0, 0);
 	energy_close(e);
 
@@ -262,7 +273,8 @@ static void check_vanish(struct test *t)
 	for (int i = 2; i < 10; i++)
 		energy_sample(e, i);
 	x = since(e, &m, 9);
-	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "not counted"), "%s: %s", energy_method_name(x.method), x.reason);
+	CHECK_MSG(t, x.method == ENERGY_ESTIMATED && strstr(x.reason, "not counted"), "%s: %s",
+	          energy_method_name(x.method), x.reason);
 	energy_close(e);
 
 	test_case(t, "a counter that cannot be read, or holds no number, is named with the reason");
@@ -300,7 +312,8 @@ static void check_watts(struct test *t)
 	energy_sample(e, 1);
 	energy_sample(e, 2);
 	x = since(e, &m, 2);
-	CHECK_MSG(t, near(x.joules, 350) && x.method == ENERGY_MEASURED && !strcmp(x.source, "power file"), "%g %s", x.joules, x.source);
+	CHECK_MSG(t, near(x.joules, 350) && x.method == ENERGY_MEASURED && !strcmp(x.source, "power file"), "%g %s",
+	          x.joules, x.source);
 	CHECK(t, energy_period(e) == 0.2);
 	energy_close(e);
 
@@ -351,7 +364,8 @@ static void check_model(struct test *t)
 	struct energy *e = open_here();
 	energy_model(e, &busy, &x);
 	CHECK(t, x.method == ENERGY_ESTIMATED && strstr(x.source, "EPYC 7002") && !strstr(x.source, "virtual"));
-	CHECK_MSG(t, x.low <= 10 * 2 * 1.48 && x.high >= 10 * 2 * 1.99 && x.joules > x.low && x.joules < x.high, "%g, %g to %g", x.joules, x.low, x.high);
+	CHECK_MSG(t, x.low <= 10 * 2 * 1.48 && x.high >= 10 * 2 * 1.99 && x.joules > x.low && x.joules < x.high,
+	          "%g, %g to %g", x.joules, x.low, x.high);
 	CHECK(t, !strcmp(processor_row("Intel(R) Xeon(R) CPU E3-1265L v2 @ 2.50GHz")->name, "Intel Xeon E3"));
 	CHECK(t, near(x.idle, 10 * 2 * 0.42) && near(x.idle + x.marginal, x.joules));
 	energy_model(e, &waiting, &x);
@@ -379,7 +393,8 @@ static const char fake_nvml[] =
 	"int nvmlInit_v2(void) { return 0; }\nint nvmlShutdown(void) { return 0; }\n"
 	"int nvmlDeviceGetCount_v2(unsigned *n) { *n = 2; return 0; }\n"
 	"int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **d) { *d = (void *)(unsigned long)(i + 1); return 0; }\n"
-	"int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *x) { if (d == (void *)2) return 3; *x = mj += 50000; return 0; }\n";
+	"int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *x) { if (d == (void *)2) return 3; *x = "
+        "mj += 50000; return 0; }\n";
 
 static void check_nvml(struct test *t)
 {
@@ -395,8 +410,10 @@ static void check_nvml(struct test *t)
 	struct energy_place p = { .root = root, .nvml = library, .idle_watts = NAN };
 	struct energy *e = energy_open(&p);
 	struct energy_total x = interval(e, NULL, 0, 1);
-	CHECK_MSG(t, x.method == ENERGY_MIXED && near(x.machine_joules, 50) && x.joules > 50 && strstr(x.source, "nvml gpu-0, model"), "%g %g %s",
-	          x.joules, x.machine_joules, x.source);
+	CHECK_MSG(t,
+	          x.method == ENERGY_MIXED && near(x.machine_joules, 50) && x.joules > 50 &&
+	                  strstr(x.source, "nvml gpu-0, model"),
+	          "%g %g %s", x.joules, x.machine_joules, x.source);
 	energy_close(e);
 }
 

@@ -1,5 +1,5 @@
-/* test_evaluate: windows against the recipe they follow, written as it is told; choices, texts and answers of the tiny Llama against scores of
- * documents one by one and against greedy answers of a session. */
+/* test_evaluate: windows against the recipe they follow, written as it is told; choices, texts and answers of the tiny
+ * Llama against scores of documents one by one and against greedy answers of a session. */
 #include "../test.h"
 
 #include <math.h>
@@ -11,12 +11,13 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "infer/generate.h"
-#include "judge/evaluate.h"
-#include "judge/window.h"
+#include "eval/evaluate.h"
+#include "eval/window.h"
 
 /* --- windows --- */
 
-/* for begin in range(0, n, stride): end = min(begin + window, n); the last (end − previous end) are new; a window's first is never scored. */
+/* for begin in range(0, n, stride): end = min(begin + window, n); the last (end − previous end) are new; a window's
+ * first is never scored. */
 static void recipe(int n, int window, int stride, int *count)
 {
 	for (int begin = 0, previous = 0; begin < n; begin += stride) {
@@ -79,7 +80,9 @@ static void bench_open(struct test *t, struct bench *b)
 
 	*b = (struct bench){ .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
 	CHECK_MSG(t, model_open(&b->model, path, &e) == 0, "%s", e.msg);
-	b->options = (struct evaluate_options){ .max_length = 128, .stride = 64, .micro_batch_tokens = 256, .detail = keep, .ctx = b };
+	b->options = (struct evaluate_options){
+		.max_length = 128, .stride = 64, .micro_batch_tokens = 256, .detail = keep, .ctx = b
+	};
 	mem_free(path);
 }
 
@@ -155,16 +158,23 @@ static void test_choices(struct test *t, struct bench *b)
 	double sum[4];
 
 	test_case(t, "choices: sums of log-probabilities of documents one by one, first of the largest");
-	CHECK_MSG(t, bench_run(t, b, "{\"query\": \"Which section?\", \"choices\": [\"games\", \"a much longer answer than that\", \"text\", \"é\"], \"gold\": 1}\n"
-	                             "{\"query\": \"Which?\", \"choices\": [\"one\", \"one\"], \"gold\": 0}\n"
-	                             "{\"query\": \"Which?\", \"choices\": [\"one\", \"one\"], \"gold\": 1}\n", &e) == 0, "%s", e.msg);
+	CHECK_MSG(t,
+	          bench_run(t, b,
+	                    "{\"query\": \"Which section?\", \"choices\": [\"games\", \"a much longer answer than "
+	                    "that\", \"text\", \"é\"], \"gold\": 1}\n"
+	                    "{\"query\": \"Which?\", \"choices\": [\"one\", \"one\"], \"gold\": 0}\n"
+	                    "{\"query\": \"Which?\", \"choices\": [\"one\", \"one\"], \"gold\": 1}\n",
+	                    &e) == 0,
+	          "%s", e.msg);
 	for (size_t i = 0; i < 4; i++) {
 		char text[80];
 		snprintf(text, sizeof(text), "Which section? %s", choices[i]);
 		sum[i] = score_alone(t, b, text, count_tokens(b, "Which section?"));
-		double got = json_number_value(json_array_get(json_object_get(json_array_get(b->lines, 0), "logprobs"), i));
+		double got =
+			json_number_value(json_array_get(json_object_get(json_array_get(b->lines, 0), "logprobs"), i));
 		CHECK_MSG(t, fabs(sum[i] - got) < 1e-4 * fabs(sum[i]), "choice %zu: %g, %g was wanted", i, got, sum[i]);
-		CHECK(t, json_integer_value(json_array_get(json_object_get(json_array_get(b->lines, 0), "characters"), i)) == chars[i]);
+		CHECK(t, json_integer_value(json_array_get(json_object_get(json_array_get(b->lines, 0), "characters"),
+		                                           i)) == chars[i]);
 		best = sum[i] > sum[best] ? i : best;
 		best_norm = sum[i] / chars[i] > sum[best_norm] / chars[best_norm] ? i : best_norm;
 	}
@@ -184,7 +194,8 @@ static void test_choices(struct test *t, struct bench *b)
 
 static void test_texts(struct test *t, struct bench *b)
 {
-	static const char long_text[] = "The plan is a promise, and no step takes more memory than it says; a shorter text would tell less.";
+	static const char long_text[] =
+		"The plan is a promise, and no step takes more memory than it says; a shorter text would tell less.";
 	struct err e = ERR_INIT;
 	char rows[512];
 	int n = count_tokens(b, "The plan is a promise.");
@@ -192,7 +203,8 @@ static void test_texts(struct test *t, struct bench *b)
 
 	test_case(t, "text: the whole within one window");
 	CHECK_MSG(t, bench_run(t, b, "{\"text\": \"The plan is a promise.\"}\n", &e) == 0, "%s", e.msg);
-	CHECK_MSG(t, fabs(b->result.perplexity.mean / exp(-sum / (n - 1)) - 1) < 1e-5, "%g, %g was wanted", b->result.perplexity.mean, exp(-sum / (n - 1)));
+	CHECK_MSG(t, fabs(b->result.perplexity.mean / exp(-sum / (n - 1)) - 1) < 1e-5, "%g, %g was wanted",
+	          b->result.perplexity.mean, exp(-sum / (n - 1)));
 	CHECK(t, b->result.scored_tokens == n - 1 && b->result.perplexity.n == 1);
 
 	test_case(t, "text: windows score every token but the first of each text");
@@ -201,7 +213,8 @@ static void test_texts(struct test *t, struct bench *b)
 	snprintf(rows, sizeof(rows), "{\"text\": \"%s\"}\n{\"text\": \"A\"}\n{\"text\": \"The plan.\"}\n", long_text);
 	CHECK_MSG(t, bench_run(t, b, rows, &e) == 0, "%s", e.msg);
 	CHECK(t, b->result.scored_tokens == count_tokens(b, long_text) - 1 + count_tokens(b, "The plan.") - 1);
-	CHECK(t, json_array_size(b->lines) == 3 && line_number(b, 0, "tokens") == count_tokens(b, long_text) - 1 && line_number(b, 1, "windows") == 0);
+	CHECK(t, json_array_size(b->lines) == 3 && line_number(b, 0, "tokens") == count_tokens(b, long_text) - 1 &&
+	                 line_number(b, 1, "windows") == 0);
 	b->options.max_length = 128;
 	b->options.stride = 64;
 
@@ -223,7 +236,8 @@ static enum finish ask(struct test *t, struct bench *b, const char *prompt, size
 	sampler_init(&greedy, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.end);
 	CHECK(t, tokenizer_encode(b->model.tokenizer, prompt, strlen(prompt), 0, &ids, &e) == 0);
-	CHECK(t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0);
+	CHECK(t,
+	      session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0);
 	CHECK(t, generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, &e) == 0);
 	session_free(s);
 	sampler_release(&greedy);
@@ -240,7 +254,8 @@ static char *make_row(const char *prompt, const char *completion)
 	return line;
 }
 
-/* How many of the answer's first tokens are text by themselves and come before a token that is not among them; 0: none such. */
+/* How many of the answer's first tokens are text by themselves and come before a token that is not among them; 0: none
+ * such. */
 static size_t text_before_another(struct bench *b, const struct generation *g, struct buf *text)
 {
 	for (size_t n = 2; n + 1 < g->ids.n; n++) {
@@ -249,7 +264,8 @@ static size_t text_before_another(struct bench *b, const struct generation *g, s
 			again |= g->ids.id[i] == g->ids.id[n];
 		text->len = 0;
 		tokenizer_decode(b->model.tokenizer, g->ids.id, n, true, text);
-		if (!again && utf8_valid(buf_str(text), text->len, NULL) && strspn(buf_str(text), " \n") < text->len && !memchr(text->data, 0, text->len))
+		if (!again && utf8_valid(buf_str(text), text->len, NULL) && strspn(buf_str(text), " \n") < text->len &&
+		    !memchr(text->data, 0, text->len))
 			return n;
 	}
 	return 0;
@@ -265,7 +281,8 @@ static size_t make_an_end(struct test *t, struct bench *b, char prompt[40], stru
 		ask(t, b, prompt, 24, &g);
 		n = text_before_another(b, &g, answer);
 		if (n)
-			json_object_set_new(b->model.source.generation_config, "eos_token_id", json_pack("[i, i]", 2, g.ids.id[n]));
+			json_object_set_new(b->model.source.generation_config, "eos_token_id",
+			                    json_pack("[i, i]", 2, g.ids.id[n]));
 		generation_release(&g);
 	}
 	return n;
@@ -280,11 +297,14 @@ static void test_answers(struct test *t, struct bench *b)
 	test_case(t, "answers: what the model says by itself is an exact match, anything else is none");
 	CHECK(t, make_an_end(t, b, prompt, &said) > 0);
 	char *spaced = mem_printf(" %s\n", buf_str(&said)), *more = mem_printf("%s and more", buf_str(&said));
-	char *right = make_row(prompt, buf_str(&said)), *wrong = make_row(prompt, more), *padded = make_row(prompt, spaced);
+	char *right = make_row(prompt, buf_str(&said)), *wrong = make_row(prompt, more),
+	     *padded = make_row(prompt, spaced);
 	char *rows = mem_printf("%s\n%s\n%s\n", right, wrong, padded);
 	CHECK_MSG(t, bench_run(t, b, rows, &e) == 0, "%s", e.msg);
-	CHECK(t, line_number(b, 0, "exact_match") == 1 && line_number(b, 1, "exact_match") == 0 && line_number(b, 2, "exact_match") == 1);
-	CHECK(t, fabs(b->result.exact_match.mean - 2.0 / 3) < 1e-12 && b->result.acc.n == 0 && b->result.perplexity.n == 3);
+	CHECK(t, line_number(b, 0, "exact_match") == 1 && line_number(b, 1, "exact_match") == 0 &&
+	                 line_number(b, 2, "exact_match") == 1);
+	CHECK(t, fabs(b->result.exact_match.mean - 2.0 / 3) < 1e-12 && b->result.acc.n == 0 &&
+	                 b->result.perplexity.n == 3);
 	const char *answer = json_string_value(json_object_get(json_array_get(b->lines, 1), "answer"));
 	CHECK_MSG(t, answer && !strcmp(answer, buf_str(&said)), "\"%s\", \"%s\" was wanted", answer, buf_str(&said));
 	mem_free(spaced);

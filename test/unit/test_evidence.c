@@ -1,8 +1,10 @@
-/* What would break: uses in f32 averaged with those in int8, or of other threads and machines, without a word; an interval of one run; a cost that is not known
- * taken for nothing; what all compared things stand on counted for one of them; a use that failed. By hand, over
+/* What would break: uses in f32 averaged with those in int8, or of other threads and machines, without a word; an
+ * interval of one run; a cost that is not known taken for nothing; what all compared things stand on counted for one of
+ * them; a use that failed. By hand, over
  *
  *     base (declared) ── tune 10 J ──▶ lora ── merge 2 J ──▶ merged,  and five evals of lora, oldest first:
- *     elsewhere 16 s · one thread 20 s · f32 8 s, 40 J · f32 12 s, 60 J · int8 2 s, 10 J;  4 rows each, and one that failed */
+ *     elsewhere 16 s · one thread 20 s · f32 8 s, 40 J · f32 12 s, 60 J · int8 2 s, 10 J;  4 rows each, and one that
+ * failed */
 #include <math.h>
 #include <string.h>
 
@@ -13,10 +15,13 @@ enum { BASE, TUNE, MERGE, ELSEWHERE, ONE_THREAD, FIRST, SECOND, INT8, FAILED, RU
 
 static struct artefact_use use(const char *role, bool out, const char *hash, const char *kind)
 {
-	return (struct artefact_use){ role, out, { .hash = hash, .kind = kind, .bytes = -1, .parameters = -1, .tokens = -1 } };
+	return (struct artefact_use){ role,
+		                      out,
+		                      { .hash = hash, .kind = kind, .bytes = -1, .parameters = -1, .tokens = -1 } };
 }
 
-static void put(struct entry *x, const char *id, const char *command, double seconds, double joules, struct artefact_use *uses, size_t n)
+static void put(struct entry *x, const char *id, const char *command, double seconds, double joules,
+                struct artefact_use *uses, size_t n)
 {
 	entry_init(x);
 	x->id = id;
@@ -85,9 +90,11 @@ static void check_ways(struct test *t, struct family *f)
 
 	test_case(t, "runs like the newest are pooled, those in another way are counted and left out");
 	find(t, f, "lora-hash", NULL, &v);
-	CHECK_MSG(t, v.n_runs == 1 && v.runs[0] == INT8 && v.n_others == 4 && v.rows == 4, "%zu, %zu others", v.n_runs, v.n_others);
+	CHECK_MSG(t, v.n_runs == 1 && v.runs[0] == INT8 && v.n_others == 4 && v.rows == 4, "%zu, %zu others", v.n_runs,
+	          v.n_others);
 	find(t, f, "lora-hash", "f32", &v);
-	CHECK_MSG(t, v.n_runs == 2 && v.runs[0] == FIRST && v.runs[1] == SECOND && v.n_others == 3, "%zu, %zu others", v.n_runs, v.n_others);
+	CHECK_MSG(t, v.n_runs == 2 && v.runs[0] == FIRST && v.runs[1] == SECOND && v.n_others == 3, "%zu, %zu others",
+	          v.n_runs, v.n_others);
 	find(t, f, "id-one-thread", NULL, &v);
 	CHECK(t, v.n_runs == 1 && v.runs[0] == ONE_THREAD && v.thing == family_find(f, "lora-hash"));
 	find(t, f, "id-elsewhere", "f32", &v);
@@ -105,7 +112,8 @@ static void check_ways(struct test *t, struct family *f)
 	CHECK_MSG(t, !strcmp(way, ", 2 threads"), "%s", way);
 }
 
-/* Student's t for one degree: 6.3138. Seconds 8, 12: mean 10, its error 2; joules 40, 60: mean 50, error 10, and each between half and twice. */
+/* Student's t for one degree: 6.3138. Seconds 8, 12: mean 10, its error 2; joules 40, 60: mean 50, error 10, and each
+ * between half and twice. */
 static void check_per_use(struct test *t, struct family *f)
 {
 	struct evidence v;
@@ -113,8 +121,10 @@ static void check_per_use(struct test *t, struct family *f)
 	test_case(t, "of two runs: Student's interval, of energy joined with its bounds; never below nothing");
 	find(t, f, "lora-hash", "f32", &v);
 	struct span s = evidence_per_use(f, &v, COST_SECONDS), j = evidence_per_use(f, &v, COST_JOULES);
-	CHECK_MSG(t, s.mid == 2.5 && s.low == 0 && near(s.high, (10 + 6.3138 * 2) / 4), "%g %g %g", s.mid, s.low, s.high);
-	CHECK_MSG(t, j.mid == 12.5 && j.low == 0 && near(j.high, (50 + hypot(63.138, 50)) / 4), "%g %g %g", j.mid, j.low, j.high);
+	CHECK_MSG(t, s.mid == 2.5 && s.low == 0 && near(s.high, (10 + 6.3138 * 2) / 4), "%g %g %g", s.mid, s.low,
+	          s.high);
+	CHECK_MSG(t, j.mid == 12.5 && j.low == 0 && near(j.high, (50 + hypot(63.138, 50)) / 4), "%g %g %g", j.mid,
+	          j.low, j.high);
 
 	test_case(t, "of one run: exact in time, energy's own bounds");
 	find(t, f, "lora-hash", "int8", &v);

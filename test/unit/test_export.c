@@ -1,5 +1,6 @@
-/* test_export: models written as Hugging Face folders and read again: from a folder everything as it was, from a GGUF the same numbers, ids and
- * template; heads that are parted; and that what cannot be written leaves nothing. That transformers reads them alike is tools/check-peft's. */
+/* test_export: models written as Hugging Face folders and read again: from a folder everything as it was, from a GGUF
+ * the same numbers, ids and template; heads that are parted; and that what cannot be written leaves nothing. That
+ * transformers reads them alike is tools/check-peft's. */
 #include "../test.h"
 
 #include <math.h>
@@ -40,7 +41,8 @@ static double weights_differ(struct test *t, const struct model *a, const struct
 	CHECK(t, a->n_weights == b->n_weights);
 	for (size_t i = 0; i < MIN(a->n_weights, b->n_weights); i++) {
 		const struct weight *x = &a->weights[i], *y = &b->weights[i];
-		CHECK_MSG(t, !strcmp(x->name, y->name) && x->n_dims == y->n_dims && numbers(x) == numbers(y), "%s, %s", x->name, y->name);
+		CHECK_MSG(t, !strcmp(x->name, y->name) && x->n_dims == y->n_dims && numbers(x) == numbers(y), "%s, %s",
+		          x->name, y->name);
 		float *v = mem_array(numbers(x), sizeof(*v)), *w = mem_array(MAX(numbers(x), numbers(y)), sizeof(*w));
 		model_weight_float(a, (int)i, v);
 		model_weight_float(b, (int)i, w);
@@ -61,8 +63,10 @@ static void same_tokens(struct test *t, const struct model *a, const struct mode
 	CHECK(t, tokenizer_encode(b->tokenizer, text, strlen(text), TOKENIZE_SPECIAL, &y, NULL) == 0);
 	CHECK(t, x.n == y.n && x.n > 0 && !memcmp(x.id, y.id, x.n * sizeof(*x.id)));
 	CHECK(t, !one == !two && (!one || !strcmp(one, two)));
-	CHECK(t, tokenizer_bos(a->tokenizer) == tokenizer_bos(b->tokenizer) && tokenizer_eos(a->tokenizer) == tokenizer_eos(b->tokenizer));
-	CHECK(t, tokenizer_pad(a->tokenizer) == tokenizer_pad(b->tokenizer) && tokenizer_add_bos(a->tokenizer) == tokenizer_add_bos(b->tokenizer));
+	CHECK(t, tokenizer_bos(a->tokenizer) == tokenizer_bos(b->tokenizer) &&
+	                 tokenizer_eos(a->tokenizer) == tokenizer_eos(b->tokenizer));
+	CHECK(t, tokenizer_pad(a->tokenizer) == tokenizer_pad(b->tokenizer) &&
+	                 tokenizer_add_bos(a->tokenizer) == tokenizer_add_bos(b->tokenizer));
 	tokens_release(&x);
 	tokens_release(&y);
 }
@@ -80,8 +84,9 @@ static void check_round_trip(struct test *t, const char *name, enum dtype dtype,
 		if (open_model(t, &back, dir)) {
 			double worst = weights_differ(t, &m, &back);
 			CHECK_MSG(t, worst <= limit, "%g", worst);
-			CHECK(t, back.config.tied == m.config.tied && back.config.n_ctx == m.config.n_ctx && back.config.rope_theta == m.config.rope_theta &&
-			         back.config.norm_eps == m.config.norm_eps);
+			CHECK(t, back.config.tied == m.config.tied && back.config.n_ctx == m.config.n_ctx &&
+			                 back.config.rope_theta == m.config.rope_theta &&
+			                 back.config.norm_eps == m.config.norm_eps);
 			same_tokens(t, &m, &back);
 			model_close(&back);
 		}
@@ -94,7 +99,8 @@ static bool same_file(const char *a, const char *b, const char *name)
 {
 	struct buf x = BUF_INIT, y = BUF_INIT;
 	char *one = io_join(a, name), *two = io_join(b, name);
-	bool same = io_read(&x, one, NULL) == 0 && io_read(&y, two, NULL) == 0 && x.len == y.len && !memcmp(buf_str(&x), buf_str(&y), x.len);
+	bool same = io_read(&x, one, NULL) == 0 && io_read(&y, two, NULL) == 0 && x.len == y.len &&
+	            !memcmp(buf_str(&x), buf_str(&y), x.len);
 	buf_release(&x);
 	buf_release(&y);
 	mem_free(one);
@@ -129,8 +135,10 @@ static void same_tensors(struct test *t, const char *a, const char *b)
 	CHECK_MSG(t, status == 0 && (status = st_open(&y, two, &e)) == 0 && x.n_tensors == y.n_tensors, "%s", e.msg);
 	for (size_t i = 0; status == 0 && i < x.n_tensors; i++) {
 		const struct st_tensor *p = x.by_name[i], *q = y.by_name[i];
-		CHECK_MSG(t, !strcmp(p->name, q->name) && p->bytes == q->bytes && !memcmp(p->dim, q->dim, sizeof(p->dim)) && !memcmp(p->data, q->data, p->bytes), "%s",
-		          p->name);
+		CHECK_MSG(t,
+		          !strcmp(p->name, q->name) && p->bytes == q->bytes &&
+		                  !memcmp(p->dim, q->dim, sizeof(p->dim)) && !memcmp(p->data, q->data, p->bytes),
+		          "%s", p->name);
 	}
 	st_close(&x);
 	st_close(&y);
@@ -140,7 +148,8 @@ static void same_tensors(struct test *t, const char *a, const char *b)
 
 static void check_files(struct test *t, const char *name)
 {
-	char *from = io_join(test_golden(), name), *to = mem_printf("%s/%s-F32", test_tmp(), name); /* written by the round trip */
+	/* written by the round trip */
+	char *from = io_join(test_golden(), name), *to = mem_printf("%s/%s-F32", test_tmp(), name);
 	test_case(t, "%s: every file as it was", name);
 	if (!io_is_dir(to))
 		check_round_trip(t, name, DTYPE_F32, 0);
@@ -173,7 +182,8 @@ static void check_untied(struct test *t, const char *name)
 		CHECK_MSG(t, export_folder(&m, dir, DTYPE_F32, &w, &e) == 0, "%s", e.msg);
 		if (open_model(t, &back, dir)) {
 			const float *head = back.weights[model_head(&back)].data;
-			CHECK(t, !back.config.tied && back.n_weights == m.n_weights + 1 && head[0] == 0 && head[77] == 77);
+			CHECK(t,
+			      !back.config.tied && back.n_weights == m.n_weights + 1 && head[0] == 0 && head[77] == 77);
 			model_close(&back);
 		}
 		model_close(&m);
@@ -192,16 +202,22 @@ static void test_trained(struct test *t)
 		return;
 	int *param = mem_array(m.n_weights, sizeof(*param));
 	for (size_t i = 0; i < m.n_weights; i++)
-		param[i] = i % 3 == 2 ? -1 : params_add(&p, m.weights[i].name, m.weights[i].n_dims, m.weights[i].dim, true, (int)i);
+		param[i] = i % 3 == 2 ? -1 :
+		                        params_add(&p, m.weights[i].name, m.weights[i].n_dims, m.weights[i].dim, true,
+		                                   (int)i);
 	CHECK(t, params_seal(&p, &e) == 0);
 	for (size_t i = 0; i < m.n_weights; i++)
 		if (param[i] >= 0)
-			dtypes[m.weights[i].dtype].to_float(m.weights[i].data, p.w + p.items[param[i]].offset, numbers(&m.weights[i]));
+			dtypes[m.weights[i].dtype].to_float(m.weights[i].data, p.w + p.items[param[i]].offset,
+			                                    numbers(&m.weights[i]));
 	struct export_trained trained = { .model = &m, .params = &p, .param = param };
 	float *own = mem_alloc(export_scratch(&m)), *scratch = mem_alloc(export_scratch(&m));
 	for (size_t i = 0; i < m.n_weights; i++) {
 		model_weight_float(&m, (int)i, own);
-		CHECK_MSG(t, !memcmp(own, export_from_params(&trained, (int)i, scratch), numbers(&m.weights[i]) * sizeof(*own)), "%s", m.weights[i].name);
+		CHECK_MSG(t,
+		          !memcmp(own, export_from_params(&trained, (int)i, scratch),
+		                  numbers(&m.weights[i]) * sizeof(*own)),
+		          "%s", m.weights[i].name);
 	}
 	mem_free(own);
 	mem_free(scratch);
@@ -228,7 +244,8 @@ static void test_refusals(struct test *t)
 	struct model m;
 	struct err e = ERR_INIT;
 	struct rlimit was, small;
-	char *full = io_join(test_tmp(), "full"), *file = io_join(full, "mine"), *below = io_join(file, "x"), *fresh = io_join(test_tmp(), "fresh");
+	char *full = io_join(test_tmp(), "full"), *file = io_join(full, "mine"), *below = io_join(file, "x"),
+	     *fresh = io_join(test_tmp(), "fresh");
 	if (!open_golden(t, &m, "llama"))
 		return;
 	test_case(t, "a folder that is not empty, a file in the way, a dtype of blocks");

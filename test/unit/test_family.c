@@ -1,5 +1,6 @@
-/* What would break: a cost counted twice along two ways to one ancestor, a piece of a stopped run lost or another's taken, sums over currencies, a use counted
- * as a cost of its own, an artefact found under a name that fits several. The tree here is written by hand:
+/* What would break: a cost counted twice along two ways to one ancestor, a piece of a stopped run lost or another's
+ * taken, sums over currencies, a use counted as a cost of its own, an artefact found under a name that fits several.
+ * The tree here is written by hand:
  *
  *     base (declared 1000 J) ── tune stopped 10 J, resume 5 J ──▶ lora ──┐
  *      │                                                                 ├─ merge 2 J ──▶ merged ── eval 1 J, eval 3 J
@@ -16,10 +17,13 @@ enum { BASE, STOPPED, RESUMED, MERGE, EVAL_1, EVAL_2, OTHER, RUNS };
 
 static struct artefact_use use(const char *role, bool out, const char *hash, const char *kind, const char *name)
 {
-	return (struct artefact_use){ role, out, { .hash = hash, .kind = kind, .name = name, .bytes = -1, .parameters = -1, .tokens = -1 } };
+	return (struct artefact_use){
+		role, out, { .hash = hash, .kind = kind, .name = name, .bytes = -1, .parameters = -1, .tokens = -1 }
+	};
 }
 
-static void put(struct entry *x, const char *id, const char *command, const char *status, const char *directory, double joules, struct artefact_use *uses, size_t n)
+static void put(struct entry *x, const char *id, const char *command, const char *status, const char *directory,
+                double joules, struct artefact_use *uses, size_t n)
 {
 	entry_init(x);
 	x->id = id;
@@ -69,13 +73,17 @@ static void check_costs(struct test *t)
 
 	tree(runs);
 	family_build(&f, &all);
-	int base = family_find(&f, "base-hash"), lora = family_find(&f, "lora-hash"), merged = family_find(&f, "merged-hash"), other = family_find(&f, "other-hash");
+	int base = family_find(&f, "base-hash"), lora = family_find(&f, "lora-hash"),
+	    merged = family_find(&f, "merged-hash"), other = family_find(&f, "other-hash");
 
 	test_case(t, "own: the run that made it and its stopped piece, no other's");
 	CHECK(t, f.n == 4 && base >= 0 && lora >= 0 && merged >= 0 && other >= 0);
-	CHECK_MSG(t, f.members[lora].own.joules == 15 && f.members[lora].own.runs == 2, "%g J of %zu", f.members[lora].own.joules, f.members[lora].own.runs);
-	CHECK(t, f.members[lora].own.joules_low == 7.5 && f.members[lora].own.joules_high == 30 && f.members[lora].own.seconds == 1.5);
-	CHECK(t, f.members[other].own.joules == 7 && f.members[base].own.joules == 1000 && f.members[merged].own.joules == 2);
+	CHECK_MSG(t, f.members[lora].own.joules == 15 && f.members[lora].own.runs == 2, "%g J of %zu",
+	          f.members[lora].own.joules, f.members[lora].own.runs);
+	CHECK(t, f.members[lora].own.joules_low == 7.5 && f.members[lora].own.joules_high == 30 &&
+	                 f.members[lora].own.seconds == 1.5);
+	CHECK(t, f.members[other].own.joules == 7 && f.members[base].own.joules == 1000 &&
+	                 f.members[merged].own.joules == 2);
 
 	test_case(t, "sunk: each ancestor once, by however many ways; a declared one among them");
 	family_sunk(&f, merged, &sunk);
@@ -91,7 +99,8 @@ static void check_costs(struct test *t)
 
 	test_case(t, "who shares ancestors: not the ancestors themselves");
 	list = family_sharers(&f, lora, &n);
-	CHECK_MSG(t, n == 2 && (list[0] == merged || list[1] == merged) && (list[0] == other || list[1] == other), "%zu share", n);
+	CHECK_MSG(t, n == 2 && (list[0] == merged || list[1] == merged) && (list[0] == other || list[1] == other),
+	          "%zu share", n);
 	list = family_sharers(&f, base, &n);
 	CHECK(t, n == 0);
 	family_release(&f);
@@ -121,7 +130,8 @@ static void check_pieces(struct test *t)
 	runs[STOPPED].gas.energy.joules = NAN;
 	family_build(&f, &all);
 	const struct cost *own = &f.members[family_find(&f, "lora-hash")].own;
-	CHECK_MSG(t, own->joules == 5 && own->runs == 2 && own->without_energy == 1, "%g J, %zu without", own->joules, own->without_energy);
+	CHECK_MSG(t, own->joules == 5 && own->runs == 2 && own->without_energy == 1, "%g J, %zu without", own->joules,
+	          own->without_energy);
 	family_release(&f);
 }
 
@@ -131,11 +141,13 @@ static void check_names(struct test *t)
 	struct entries all = { .items = runs, .n = RUNS };
 	struct family f;
 
-	test_case(t, "found by hash, its beginning, name, run, directory; two of one name are told apart by hash alone");
+	test_case(t,
+	          "found by hash, its beginning, name, run, directory; two of one name are told apart by hash alone");
 	tree(runs);
 	family_build(&f, &all);
 	int lora = family_find(&f, "lora-hash");
-	CHECK(t, family_find(&f, "lora") == lora && family_find(&f, "id-resumed") == lora && family_find(&f, "/r") == lora);
+	CHECK(t, family_find(&f, "lora") == lora && family_find(&f, "id-resumed") == lora &&
+	                 family_find(&f, "/r") == lora);
 	CHECK(t, family_find(&f, "base.gguf") == family_find(&f, "base-hash"));
 	CHECK(t, family_find(&f, "run") == -2);
 	CHECK(t, family_find(&f, "nobody") == -1 && family_find(&f, "lor") == -1);
@@ -165,7 +177,9 @@ static void check_money(struct test *t)
 	cost_none(&twice);
 	cost_add(&twice, &c);
 	cost_add(&twice, &c);
-	CHECK_MSG(t, twice.money == 4 && twice.money_low == 2 && twice.money_high == 6 && !strcmp(twice.currency, "EUR"), "%g %s", twice.money, twice.currency);
+	CHECK_MSG(t,
+	          twice.money == 4 && twice.money_low == 2 && twice.money_high == 6 && !strcmp(twice.currency, "EUR"),
+	          "%g %s", twice.money, twice.currency);
 	CHECK(t, twice.foreign == 2 && twice.runs == 4 && twice.without_energy == 4 && isnan(twice.joules));
 	json_t *j = cost_json(&twice);
 	CHECK(t, json_is_null(json_object_get(j, "joules")) && json_number_value(json_object_get(j, "money")) == 4);

@@ -1,5 +1,5 @@
-/* test_forecast: intervals around predictions contain what happens as often as they say, from the first run on, when predictions are biased, and when
- * misses are not normal. */
+/* test_forecast: intervals around predictions contain what happens as often as they say, from the first run on, when
+ * predictions are biased, and when misses are not normal. */
 #include "../test.h"
 
 #include <math.h>
@@ -7,7 +7,8 @@
 #include "base/rng.h"
 #include "gas/forecast.h"
 
-/* Runs of 0.05 to 50 s; predictions off by a factor `bias` and a relative error drawn by `miss`. How many of runs from..to fell into their interval. */
+/* Runs of 0.05 to 50 s; predictions off by a factor `bias` and a relative error drawn by `miss`. How many of runs
+ * from..to fell into their interval. */
 static int covered(double bias, double spread, bool heavy, uint32_t from, uint32_t to, uint64_t seed)
 {
 	struct rng_key key = { seed, RNG_TEST };
@@ -64,17 +65,21 @@ static void test_learning(struct test *t)
 	struct span s = forecast(20, forecast_sigma(forecast_time, 20), forecast_time, past, 40);
 	CHECK_MSG(t, s.mid > 23.5 && s.mid < 25.5 && s.high - s.low < 2, "%g to %g to %g", s.low, s.mid, s.high);
 
-	test_case(t, "runs that always did what their own plan said leave what differs between processes: 1.64 · 140 KB");
+	test_case(t,
+	          "runs that always did what their own plan said leave what differs between processes: 1.64 · 140 KB");
 	for (int i = 0; i < 40; i++)
 		past[i] = (struct forecast_past){ 1e8, 1e8 };
 	s = forecast(1e8, forecast_sigma(forecast_memory, 1e8), forecast_memory, past, 40);
-	CHECK_MSG(t, s.mid == 1e8 && fabs(s.high - 1e8 - 1.645 * 143360) < 500 && fabs(1e8 - s.low - 1.645 * 143360) < 500, "%.0f to %.0f", s.low, s.high);
+	CHECK_MSG(t,
+	          s.mid == 1e8 && fabs(s.high - 1e8 - 1.645 * 143360) < 500 && fabs(1e8 - s.low - 1.645 * 143360) < 500,
+	          "%.0f to %.0f", s.low, s.high);
 
 	test_case(t, "what was learnt is not widened where it is wider");
 	for (int i = 0; i < 40; i++)
 		past[i] = (struct forecast_past){ 1e8, 1e8 + 1e5 * (i - 20) };
 	s = forecast(1e8, forecast_sigma(forecast_memory, 1e8), forecast_memory, past, 40);
-	CHECK_MSG(t, s.low > 1e8 - 2e6 && s.low < 1e8 - 1.7e6 && s.high > 1e8 + 1.6e6 && s.high < 1e8 + 1.9e6, "%.0f to %.0f", s.low, s.high);
+	CHECK_MSG(t, s.low > 1e8 - 2e6 && s.low < 1e8 - 1.7e6 && s.high > 1e8 + 1.6e6 && s.high < 1e8 + 1.9e6,
+	          "%.0f to %.0f", s.low, s.high);
 
 	test_case(t, "nothing is said to take no time");
 	s = forecast(0.01, forecast_sigma(forecast_time, 0.01), forecast_time, NULL, 0);

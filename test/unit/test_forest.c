@@ -1,5 +1,5 @@
-/* Forests against their definition: every document is read back by walking a segment's ancestors, visibility is ancestry,
- * each learnt token is one pair, and what forest_take counted is what forest_fill makes. */
+/* Forests against their definition: every document is read back by walking a segment's ancestors, visibility is
+ * ancestry, each learnt token is one pair, and what forest_take counted is what forest_fill makes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +30,8 @@ static void sample_add(struct sample *s, const int32_t *ids, int32_t n, struct r
 	s->list[s->n++] = d;
 }
 
-/* Documents that copy a random part of an earlier one and go on by themselves: nested prefixes, equal documents, prefixes of others. */
+/* Documents that copy a random part of an earlier one and go on by themselves: nested prefixes, equal documents,
+ * prefixes of others. */
 static void sample_make(struct sample *s, struct rng_stream *rng, int n, uint32_t vocabulary)
 {
 	s->n = 0;
@@ -41,7 +42,10 @@ static void sample_make(struct sample *s, struct rng_stream *rng, int n, uint32_
 			const struct document *d = s->list[rng_below(rng, (uint32_t)s->n)];
 			shared = rng_below(rng, 5) == 0 ? d->n : (int32_t)rng_below(rng, (uint32_t)d->n + 1);
 			memcpy(ids, d->ids, (size_t)shared * sizeof(*ids));
-			len = rng_below(rng, 6) == 0 ? MAX(shared, 1) : MAX(shared, 1) + (int32_t)rng_below(rng, (uint32_t)(MAX_LEN - MAX(shared, 1) + 1));
+			len = rng_below(rng, 6) == 0 ?
+			              MAX(shared, 1) :
+			              MAX(shared, 1) +
+			                      (int32_t)rng_below(rng, (uint32_t)(MAX_LEN - MAX(shared, 1) + 1));
 		}
 		for (int32_t i = shared; i < len; i++)
 			ids[i] = (int32_t)rng_below(rng, vocabulary);
@@ -70,7 +74,8 @@ static void check_structure(struct test *t, const struct batch *b)
 	int32_t row = 0, trees = 0;
 	for (int32_t g = 0; g < b->n_segments; g++) {
 		const struct segment *s = &b->segments[g];
-		CHECK(t, s->start == row && s->len > 0 && s->parent < g && s->end >= s->start + s->len && s->end <= b->n_rows);
+		CHECK(t, s->start == row && s->len > 0 && s->parent < g && s->end >= s->start + s->len &&
+		                 s->end <= b->n_rows);
 		int32_t pos0 = s->parent < 0 ? 0 : b->segments[s->parent].pos0 + b->segments[s->parent].len;
 		CHECK(t, s->pos0 == pos0);
 		if (s->parent < 0)
@@ -105,22 +110,28 @@ static bool row_spells(const struct batch *b, const int32_t *of, const struct do
 		if (row < 0 || b->ids[row] != d->ids[i] || b->pos[row] != i)
 			return false;
 		const struct segment *s = &b->segments[of[row]];
-		row = row > s->start ? row - 1 : s->parent < 0 ? -1 : b->segments[s->parent].start + b->segments[s->parent].len - 1;
+		row = row > s->start ? row - 1 :
+		      s->parent < 0  ? -1 :
+		                       b->segments[s->parent].start + b->segments[s->parent].len - 1;
 	}
 	return row == -1;
 }
 
-static void check_pairs(struct test *t, const struct batch *b, const struct document *const *docs, bool all, const int32_t *of)
+static void check_pairs(struct test *t, const struct batch *b, const struct document *const *docs, bool all,
+                        const int32_t *of)
 {
 	int32_t *seen = mem_array((size_t)b->n_docs * MAX_LEN, sizeof(*seen));
-	for (int32_t p = 0; p < b->n_pairs; p++) {
-		const struct document *d = docs[b->pair_doc[p]];
-		int32_t row = b->target_row[b->pair_target[p]], i = b->pos[row] + 1;
-		CHECK(t, i < d->n && d->ids[i] == b->pair_token[p] && (all || d->learn[i]) && b->pair_weight[p] == 1.0f);
+	for (int32_t p = 0; p < b->n_labels; p++) {
+		const struct document *d = docs[b->label_doc[p]];
+		int32_t row = b->target_row[b->label_target[p]], i = b->pos[row] + 1;
+		CHECK(t,
+		      i < d->n && d->ids[i] == b->label_token[p] && (all || d->learn[i]) && b->label_weight[p] == 1.0f);
 		CHECK(t, row_spells(b, of, d, row, i));
-		seen[b->pair_doc[p] * MAX_LEN + i]++;
+		seen[b->label_doc[p] * MAX_LEN + i]++;
 		if (p > 0)
-			CHECK(t, b->pair_target[p] > b->pair_target[p - 1] || (b->pair_target[p] == b->pair_target[p - 1] && b->pair_doc[p] > b->pair_doc[p - 1]));
+			CHECK(t, b->label_target[p] > b->label_target[p - 1] ||
+			                 (b->label_target[p] == b->label_target[p - 1] &&
+			                  b->label_doc[p] > b->label_doc[p - 1]));
 	}
 	for (int32_t d = 0; d < b->n_docs; d++) {
 		for (int32_t i = 1; i < docs[d]->n; i++)
@@ -128,12 +139,13 @@ static void check_pairs(struct test *t, const struct batch *b, const struct docu
 	}
 	for (int32_t i = 0; i + 1 < b->n_targets; i++)
 		CHECK(t, b->target_row[i] < b->target_row[i + 1]);
-	CHECK(t, b->n_pairs == 0 || b->pair_target[b->n_pairs - 1] == b->n_targets - 1);
+	CHECK(t, b->n_labels == 0 || b->label_target[b->n_labels - 1] == b->n_targets - 1);
 	mem_free(seen);
 }
 
 /* Some row ends each document. */
-static void check_documents(struct test *t, const struct batch *b, const struct document *const *docs, const int32_t *of)
+static void check_documents(struct test *t, const struct batch *b, const struct document *const *docs,
+                            const int32_t *of)
 {
 	for (int32_t d = 0; d < b->n_docs; d++) {
 		bool found = false;
@@ -143,18 +155,20 @@ static void check_documents(struct test *t, const struct batch *b, const struct 
 	}
 }
 
-static void check_batch(struct test *t, const struct document *const *docs, size_t n, const struct forest_options *o, const struct batch_cap *need,
-                        const struct live *live, int64_t tokens)
+static void check_batch(struct test *t, const struct document *const *docs, size_t n, const struct forest_options *o,
+                        const struct batch_cap *need, const struct live *live, int64_t tokens)
 {
 	struct batch b;
 	batch_init(&b, need); /* exactly what take asked for */
 	mem_guard_arm();
 	forest_fill(&b, docs, n, o);
 	mem_guard_disarm();
-	CHECK(t, b.n_rows == need->rows && b.n_targets == need->targets && b.n_pairs == need->pairs && b.n_segments == need->segments &&
-	         b.n_docs == need->docs && b.n_keys == need->keys && b.tokens == tokens);
+	CHECK(t, b.n_rows == need->rows && b.n_targets == need->targets && b.n_labels == need->labels &&
+	                 b.n_segments == need->segments && b.n_docs == need->docs && b.n_keys == need->keys &&
+	                 b.tokens == tokens);
 	struct live l = batch_live(&b);
-	CHECK(t, l.rows == live->rows && l.targets == live->targets && l.pairs == live->pairs && l.visible == live->visible);
+	CHECK(t, l.rows == live->rows && l.targets == live->targets && l.labels == live->labels &&
+	                 l.visible == live->visible);
 	int32_t *of = mem_array((size_t)b.n_rows, sizeof(*of));
 	check_structure(t, &b);
 	check_visibility(t, &b, of);
@@ -173,7 +187,7 @@ static int64_t check_sample(struct test *t, const struct sample *s, const struct
 		struct live live;
 		int64_t tokens;
 		size_t n = forest_take(s->list + at, (size_t)s->n - at, o, &need, &live, &tokens);
-		CHECK(t, n >= 1 && need.rows <= o->max_rows);
+		CHECK(t, n >= 1 && need.rows <= o->max_tokens);
 		if (n == 0)
 			return -1;
 		check_batch(t, s->list + at, n, o, &need, &live, tokens);
@@ -190,7 +204,9 @@ static void test_random(struct test *t)
 	static const int32_t sizes[] = { MAX_LEN, 200, 333, 1024 };
 	for (int round = 0; round < 40; round++) {
 		sample_make(&s, &rng, 1 + (int)rng_below(&rng, 60), round % 3 == 0 ? 2 : 50);
-		struct forest_options o = { .max_rows = sizes[round % 4], .share = round % 5 != 4, .all_targets = round % 2 };
+		struct forest_options o = { .max_tokens = sizes[round % 4],
+			                    .share = round % 5 != 4,
+			                    .all_targets = round % 2 };
 		check_sample(t, &s, &o);
 	}
 }
@@ -234,7 +250,7 @@ static void test_rule(struct test *t)
 	struct rng_stream rng = { 2 };
 	for (int round = 0; round < 60; round++) {
 		sample_make(&s, &rng, 1 + (int)rng_below(&rng, 100), round % 2 ? 2 : 1000);
-		struct forest_options o = { .max_rows = 1 << 20, .share = true };
+		struct forest_options o = { .max_tokens = 1 << 20, .share = true };
 		struct batch_cap need;
 		struct live live;
 		int64_t tokens, copies;
@@ -261,7 +277,7 @@ static struct batch_cap take_family(int32_t prefix, int k, int32_t tail, bool sh
 	struct batch_cap need;
 	struct live live;
 	int64_t tokens;
-	struct forest_options o = { .max_rows = 100000, .share = share };
+	struct forest_options o = { .max_tokens = 100000, .share = share };
 	forest_take(s.list, (size_t)s.n, &o, &need, &live, &tokens);
 	return need;
 }
@@ -282,7 +298,8 @@ static void test_known(struct test *t)
 	CHECK(t, c.rows == 1 + 17 * 5 && c.segments == 18);
 }
 
-/* A supervised token that k documents share gives k pairs of one target; a fork predicts another token for each child. */
+/* A supervised token that k documents share gives k pairs of one target; a fork predicts another token for each
+ * child. */
 static void test_fork(struct test *t)
 {
 	static struct sample s;
@@ -296,7 +313,7 @@ static void test_fork(struct test *t)
 		memset(s.learn[d], 0, sizeof(s.learn[d]));
 		s.learn[d][19] = s.learn[d][20] = 1;
 	}
-	struct forest_options o = { .max_rows = 64, .share = true };
+	struct forest_options o = { .max_tokens = 64, .share = true };
 	struct batch_cap need;
 	struct live live;
 	int64_t tokens;
@@ -304,10 +321,12 @@ static void test_fork(struct test *t)
 	struct batch b;
 	batch_init(&b, &need);
 	forest_fill(&b, s.list, 3, &o);
-	CHECK(t, b.n_rows == 24 && b.n_segments == 3 && b.n_trees == 1 && b.n_targets == 2 && b.n_pairs == 5);
-	static const int32_t row[] = { 18, 18, 18, 19, 19 }, token[] = { 19, 19, 19, 100, 200 }, doc[] = { 0, 1, 2, 0, 1 };
+	CHECK(t, b.n_rows == 24 && b.n_segments == 3 && b.n_trees == 1 && b.n_targets == 2 && b.n_labels == 5);
+	static const int32_t row[] = { 18, 18, 18, 19, 19 }, token[] = { 19, 19, 19, 100, 200 },
+			     doc[] = { 0, 1, 2, 0, 1 };
 	for (int p = 0; p < 5; p++)
-		CHECK(t, b.target_row[b.pair_target[p]] == row[p] && b.pair_token[p] == token[p] && b.pair_doc[p] == doc[p]);
+		CHECK(t, b.target_row[b.label_target[p]] == row[p] && b.label_token[p] == token[p] &&
+		                 b.label_doc[p] == doc[p]);
 	batch_release(&b);
 }
 
@@ -326,7 +345,7 @@ static void test_many(struct test *t)
 			docs[d].ids[i] = i < 20 ? i : (int32_t)rng_below(&rng, 30000);
 		learn[d * LEN + LEN - 1] = 1;
 	}
-	struct forest_options o = { .max_rows = 2048, .share = true };
+	struct forest_options o = { .max_tokens = 2048, .share = true };
 	struct batch_cap need;
 	struct live live;
 	int64_t tokens;

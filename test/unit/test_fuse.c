@@ -1,5 +1,6 @@
-/* test_fuse: what a plan joins computes what was recorded: outputs with the same bits, gradients up to the rounding of one sum, with second products on
- * any of the linears; at any number of threads and whatever is recomputed the same bits; the same operations in fewer nodes. */
+/* test_fuse: what a plan joins computes what was recorded: outputs with the same bits, gradients up to the rounding of
+ * one sum, with second products on any of the linears; at any number of threads and whatever is recomputed the same
+ * bits; the same operations in fewer nodes. */
 #include "../test.h"
 
 #include <math.h>
@@ -25,7 +26,8 @@ static uint32_t weight(struct op_block *b, const struct shape *s, size_t rows, s
 	return s->trained ? tape_param(&b->t, "w", 2, dim) : tape_weight(&b->t, "w", DTYPE_F32, 2, dim);
 }
 
-static uint32_t project(struct op_block *b, const struct shape *s, int i, uint32_t x, size_t to, size_t from, float scale)
+static uint32_t project(struct op_block *b, const struct shape *s, int i, uint32_t x, size_t to, size_t from,
+                        float scale)
 {
 	struct linear l = { .x = x, .w = weight(b, s, to, from), .scale = scale };
 
@@ -45,12 +47,14 @@ static void record(struct op_block *b, const struct shape *s)
 	size_t width = C;
 	uint32_t x = tape_param(&b->t, "x", 2, (size_t[]){ ROWS, C });
 	uint32_t h = op_rmsnorm(&b->t, x, tape_param(&b->t, "norm", 1, &width), 1e-5F);
-	uint32_t q = project(b, s, 0, h, C, C, 1), k = project(b, s, 1, h, C, C, 0.5F), v = project(b, s, 2, h, C, C, 1);
+	uint32_t q = project(b, s, 0, h, C, C, 1), k = project(b, s, 1, h, C, C, 0.5F),
+		 v = project(b, s, 2, h, C, C, 1);
 
 	x = op_add(&b->t, x, op_add(&b->t, q, op_swiglu(&b->t, k, v)));
 	h = op_rmsnorm(&b->t, x, tape_param(&b->t, "norm", 1, &width), 1e-5F);
 	uint32_t gate = project(b, s, 3, h, WIDE, C, 1), up = project(b, s, 4, h, WIDE, C, 1);
-	b->out = op_linear(&b->t, &(struct linear){ .x = op_swiglu(&b->t, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
+	b->out = op_linear(&b->t, &(struct linear){
+					  .x = op_swiglu(&b->t, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
 }
 
 static void bind(struct op_block *b)
@@ -67,9 +71,10 @@ static void bind(struct op_block *b)
 	}
 }
 
-static void begin(struct op_block *b, const struct shape *s, const struct kernels *k, int threads, const struct plan_options *o)
+static void begin(struct op_block *b, const struct shape *s, const struct kernels *k, int threads,
+                  const struct plan_options *o)
 {
-	struct batch_cap cap = { .rows = ROWS, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = ROWS };
+	struct batch_cap cap = { .rows = ROWS, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = ROWS };
 
 	*b = (struct op_block){ .pool = pool_new(threads) };
 	tape_init(&b->t, &cap, true);
@@ -96,8 +101,10 @@ static double gradients_differ(const struct op_block *a, const struct op_block *
 		double off = 0, size = 1e-6;
 		if (a->t.tensors[i].role != ROLE_GRAD)
 			continue;
-		size_t n = tensor_live_rows(&a->t.tensors[i], &a->batch) * (a->t.tensors[i].n_dims > 1 ? a->t.tensors[i].dim[1] : 1);
-		n = a->t.tensors[i].dim[0] == ROWS ? (size_t)a->batch.n_rows * C : n; /* of x, which has the batch's rows */
+		size_t n = tensor_live_rows(&a->t.tensors[i], &a->batch) *
+		           (a->t.tensors[i].n_dims > 1 ? a->t.tensors[i].dim[1] : 1);
+		/* of x, which has the batch's rows */
+		n = a->t.tensors[i].dim[0] == ROWS ? (size_t)a->batch.n_rows * C : n;
 		for (size_t k = 0; k < n; k++) {
 			off = fmax(off, fabs((double)run_f32(&a->r, i)[k] - run_f32(&b->r, i)[k]));
 			size = fmax(size, fabs((double)run_f32(&a->r, i)[k]));
@@ -109,8 +116,12 @@ static double gradients_differ(const struct op_block *a, const struct op_block *
 
 static void test_block(struct test *t, const struct kernels *k, const struct shape *s)
 {
-	static const struct { int threads; struct plan_options o; } ways[] = {
-		{ 1, { 0 } }, { 3, { 0 } }, { 2, { .recompute_all = true } }, { 2, { .keep_all = true, .no_inplace = true } },
+	static const struct { int threads; struct plan_options o;
+	} ways[] = {
+		{ 1, { 0 } },
+		{ 3, { 0 } },
+		{ 2, { .recompute_all = true } },
+		{ 2, { .keep_all = true, .no_inplace = true } },
 	};
 	struct op_block plain, fused, other;
 	double flops[2], bytes[2];
@@ -134,11 +145,12 @@ static void test_block(struct test *t, const struct kernels *k, const struct sha
 }
 
 /* Products in int8 of one x, with and without an adapter, over weights of two types. */
-static void int8_output(struct arena *mem, const struct kernels *k, int rows, bool fused, unsigned lora, float *out, uint32_t *nodes)
+static void int8_output(struct arena *mem, const struct kernels *k, int rows, bool fused, unsigned lora, float *out,
+                        uint32_t *nodes)
 {
 	static const enum dtype types[3] = { DTYPE_Q4_1, DTYPE_Q8_0, DTYPE_Q4_1 };
 	struct shape s = { .lora = lora };
-	struct batch_cap cap = { .rows = rows, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = rows };
+	struct batch_cap cap = { .rows = rows, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = rows };
 	struct op_block b = { .pool = pool_new(2) };
 	struct err e = ERR_INIT;
 	uint32_t y[3], w[3], x;
@@ -152,12 +164,15 @@ static void int8_output(struct arena *mem, const struct kernels *k, int rows, bo
 		l.w = w[i] = tape_weight(&b.t, "w", types[i], 2, (size_t[]){ C, C });
 		b.t.tensors[l.w].panels = true;
 		if (s.lora >> i & 1) {
-			l.u = op_linear(&b.t, &(struct linear){ .x = x, .w = tape_weight(&b.t, "a", DTYPE_F32, 2, (size_t[]){ RANK, C }) });
+			l.u = op_linear(&b.t, &(struct linear){ .x = x,
+			                                        .w = tape_weight(&b.t, "a", DTYPE_F32, 2,
+			                                                         (size_t[]){ RANK, C }) });
 			l.up = tape_weight(&b.t, "b", DTYPE_F32, 2, (size_t[]){ C, RANK });
 		}
 		y[i] = op_linear(&b.t, &l);
 	}
-	if (plan_make(&b.p, &b.t, k, &(struct plan_options){ .no_fusion = !fused }, &e) < 0 || run_init(&b.r, &b.p, k, b.pool, &e) < 0)
+	if (plan_make(&b.p, &b.t, k, &(struct plan_options){ .no_fusion = !fused }, &e) < 0 ||
+	    run_init(&b.r, &b.p, k, b.pool, &e) < 0)
 		BUG("%s", e.msg);
 	bind(&b);
 	for (int i = 0; i < 3; i++) {
@@ -187,7 +202,8 @@ static void test_int8_together(struct test *t, const struct kernels *k)
 		uint32_t nodes[2];
 		int8_output(&mem, k, rows[i / 8], false, i % 8, plain, &nodes[0]);
 		int8_output(&mem, k, rows[i / 8], true, i % 8, fused, &nodes[1]);
-		CHECK_MSG(t, !memcmp(plain, fused, n * sizeof(float)) && nodes[1] <= nodes[0] - 2, "%d rows, adapters %zu", rows[i / 8], i % 8);
+		CHECK_MSG(t, !memcmp(plain, fused, n * sizeof(float)) && nodes[1] <= nodes[0] - 2,
+		          "%d rows, adapters %zu", rows[i / 8], i % 8);
 		arena_release(&mem);
 	}
 }

@@ -1,4 +1,5 @@
-/* gemm against a triple loop in double, for every table and storage type; and the promise that neither threads nor the other rows show.
+/* gemm against a triple loop in double, for every table and storage type; and the promise that neither threads nor the
+ * other rows show.
  *
  * Tolerance: one chain of K rounded steps (two roundings each in ref) errs by at most 2·(K+4)·2⁻²⁴·Σ|a·b|. */
 #include "../test.h"
@@ -33,15 +34,18 @@ static void gemm_judge(const struct gemm *g, const float *c_old, double *out, do
 		for (size_t i = 0; i < g->m; i++)
 			for (size_t j = 0; j < g->n; j++)
 				for (size_t k = 0; k < q->k; k++) {
-					double p = (double)q->a[i * q->a_row + k * q->a_col] * q->scale * b[q->transposed ? j * q->b.cols + k : k * q->b.cols + j];
+					double p = (double)q->a[i * q->a_row + k * q->a_col] * q->scale *
+					           b[q->transposed ? j * q->b.cols + k : k * q->b.cols + j];
 					out[i * g->n + j] += p;
-					tolerance[i * g->n + j] += fabs(p) * 2 * (double)(g->term[0].k + g->term[1].k + 4) * 0x1p-24;
+					tolerance[i * g->n + j] +=
+						fabs(p) * 2 * (double)(g->term[0].k + g->term[1].k + 4) * 0x1p-24;
 				}
 		mem_free(b);
 	}
 	for (size_t i = 0; i < g->m * g->n; i++) {
 		size_t at = i / g->n * g->ldc + i % g->n;
-		double extra[3] = { g->bias ? g->bias[i % g->n] : 0, g->residual ? g->residual[at] : 0, g->accumulate ? c_old[at] : 0 };
+		double extra[3] = { g->bias ? g->bias[i % g->n] : 0, g->residual ? g->residual[at] : 0,
+			            g->accumulate ? c_old[at] : 0 };
 		for (int x = 0; x < 3; x++) {
 			out[i] += extra[x];
 			tolerance[i] += fabs(extra[x]) * 0x1p-22 + fabs(out[i]) * 0x1p-23;
@@ -71,11 +75,17 @@ static void setup_release(struct setup *s)
 	mem_free(s->scratch);
 }
 
-static struct gemm_term term_sample(struct sizes z, enum dtype t, bool transposed, bool a_transposed, float scale, struct rng_stream *rng)
+static struct gemm_term term_sample(struct sizes z, enum dtype t, bool transposed, bool a_transposed, float scale,
+                                    struct rng_stream *rng)
 {
 	return (struct gemm_term){
-		.a = sample_floats(z.m * z.k, rng), .a_row = a_transposed ? 1 : z.k, .a_col = a_transposed ? z.m : 1,
-		.b = sample_matrix(t, transposed ? z.n : z.k, transposed ? z.k : z.n, rng), .transposed = transposed, .k = z.k, .scale = scale,
+		.a = sample_floats(z.m * z.k, rng),
+		.a_row = a_transposed ? 1 : z.k,
+		.a_col = a_transposed ? z.m : 1,
+		.b = sample_matrix(t, transposed ? z.n : z.k, transposed ? z.k : z.n, rng),
+		.transposed = transposed,
+		.k = z.k,
+		.scale = scale,
 	};
 }
 
@@ -91,7 +101,8 @@ static void check_product(struct test *t, const struct setup *s, struct gemm *g)
 	size_t size = g->m * g->ldc;
 	struct rng_stream rng = { 7 };
 	float *c = sample_floats(size, &rng), *old = mem_array(size + 1, sizeof(float));
-	double *want = mem_array(g->m * g->n + 1, sizeof(double)), *tolerance = mem_array(g->m * g->n + 1, sizeof(double));
+	double *want = mem_array(g->m * g->n + 1, sizeof(double)),
+	       *tolerance = mem_array(g->m * g->n + 1, sizeof(double));
 	bool alias = g->residual == c;
 
 	memcpy(old, c, size * sizeof(float));
@@ -102,7 +113,8 @@ static void check_product(struct test *t, const struct setup *s, struct gemm *g)
 		for (size_t j = 0; j < g->n; j++) {
 			double d = fabs(c[i * g->ldc + j] - want[i * g->n + j]);
 			if (!(d <= tolerance[i * g->n + j] + 1e-30)) {
-				CHECK_MSG(t, false, "C[%zu,%zu] = %.9g, wanted %.9g ± %.3g (alias %d)", i, j, c[i * g->ldc + j], want[i * g->n + j], tolerance[i * g->n + j], alias);
+				CHECK_MSG(t, false, "C[%zu,%zu] = %.9g, wanted %.9g ± %.3g (alias %d)", i, j,
+				          c[i * g->ldc + j], want[i * g->n + j], tolerance[i * g->n + j], alias);
 				goto out;
 			}
 		}
@@ -124,7 +136,8 @@ static void test_dtypes(struct test *t, const struct setup *s)
 		for (size_t i = 0; i < ARRAY_LEN(some); i++)
 			for (int transposed = 0; transposed < 2; transposed++) {
 				struct rng_stream rng = { (uint64_t)d * 100 + i };
-				test_case(t, "%s: %s %s, %zu×%zu×%zu", s->k->name, dtypes[d].name, transposed ? "rows" : "columns", some[i].m, some[i].n, some[i].k);
+				test_case(t, "%s: %s %s, %zu×%zu×%zu", s->k->name, dtypes[d].name,
+				          transposed ? "rows" : "columns", some[i].m, some[i].n, some[i].k);
 				struct gemm g = { .m = some[i].m, .n = some[i].n, .ldc = some[i].n, .n_terms = 1 };
 				g.term[0] = term_sample(some[i], (enum dtype)d, transposed, false, 1, &rng);
 				check_product(t, s, &g);
@@ -149,7 +162,8 @@ static void test_small_blocks(struct test *t, const struct setup *s)
 
 static void test_shapes(struct test *t, const struct setup *s)
 {
-	static const size_t ms[] = { 0, 1, 7, 14, 31, 65, 300 }, ns[] = { 0, 1, 8, 17, 33, 300 }, ks[] = { 0, 1, 7, 65, 257, 600 };
+	static const size_t ms[] = { 0, 1, 7, 14, 31, 65, 300 }, ns[] = { 0, 1, 8, 17, 33, 300 },
+			    ks[] = { 0, 1, 7, 65, 257, 600 };
 
 	for (size_t a = 0; a < ARRAY_LEN(ms); a++)
 		for (size_t b = 0; b < ARRAY_LEN(ns); b++)
@@ -159,7 +173,8 @@ static void test_shapes(struct test *t, const struct setup *s)
 				bool transposed = (a + b + c) % 2, a_transposed = (a + b) % 3 == 0;
 				test_case(t, "%s: %zu×%zu×%zu f32", s->k->name, z.m, z.n, z.k);
 				struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n + c % 3, .n_terms = 1 };
-				g.term[0] = term_sample(z, c % 2 ? DTYPE_F16 : DTYPE_F32, transposed, a_transposed, 1, &rng);
+				g.term[0] = term_sample(z, c % 2 ? DTYPE_F16 : DTYPE_F32, transposed, a_transposed, 1,
+				                        &rng);
 				check_product(t, s, &g);
 				term_release(&g.term[0]);
 			}
@@ -242,7 +257,8 @@ static void test_rows_alone(struct test *t, const struct setup *s, bool a_transp
 {
 	static const size_t counts[] = { 1, 2, 5, 13, 40 };
 	struct rng_stream rng = { 13 };
-	struct sizes z = { a_transposed ? 1024 : 300, 160, a_transposed ? 288 : 576 }; /* 1024 apart: A is packed by narrow tables */
+	/* 1024 apart: A is packed by narrow tables */
+	struct sizes z = { a_transposed ? 1024 : 300, 160, a_transposed ? 288 : 576 };
 	float *c = mem_array(z.m * z.n, sizeof(float)), *d = mem_array(z.m * z.n, sizeof(float));
 	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .c = c };
 
@@ -256,7 +272,8 @@ static void test_rows_alone(struct test *t, const struct setup *s, bool a_transp
 		part.m = counts[i];
 		part.term[0].a += first * g.term[0].a_row;
 		setup_run(s, &part);
-		CHECK_MSG(t, memcmp(c + first * z.n, d, part.m * z.n * sizeof(float)) == 0, "%zu rows from %zu", part.m, first);
+		CHECK_MSG(t, memcmp(c + first * z.n, d, part.m * z.n * sizeof(float)) == 0, "%zu rows from %zu", part.m,
+		          first);
 	}
 	term_release(&g.term[0]);
 	mem_free(c);

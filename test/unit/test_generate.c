@@ -1,4 +1,5 @@
-/* test_generate: text given out piece by piece is the text of the tokens, whole characters only, and stop strings are found wherever tokens cut them. */
+/* test_generate: text given out piece by piece is the text of the tokens, whole characters only, and stop strings are
+ * found wherever tokens cut them. */
 #include "../test.h"
 
 #include <string.h>
@@ -26,10 +27,16 @@ static int show(void *ctx, const char *text, size_t n)
 }
 
 /* A sampled answer, so that the tiny model says different things. */
-static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64_t seed, struct generation *g, struct err *e)
+static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64_t seed, struct generation *g,
+               struct err *e)
 {
 	struct sampler sampler = { .temperature = 1, .top_p = 1, .seed = seed };
-	struct generate_options o = { .stop = &stop, .n_stop = stop != NULL, .max_new_tokens = most, .sampler = &sampler, .emit = show, .ctx = b };
+	struct generate_options o = { .stop = &stop,
+		                      .n_stop = stop != NULL,
+		                      .max_new_tokens = most,
+		                      .sampler = &sampler,
+		                      .emit = show,
+		                      .ctx = b };
 	struct tokens ids = { 0 };
 	struct session *s;
 
@@ -38,7 +45,8 @@ static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64
 	sampler_init(&sampler, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.end);
 	CHECK(b->t, tokenizer_encode(b->model.tokenizer, "The plan is", 11, 0, &ids, e) == 0);
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, e) == 0);
+	CHECK(b->t,
+	      session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, e) == 0);
 	int status = generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, e);
 	session_free(s);
 	sampler_release(&sampler);
@@ -64,7 +72,8 @@ static void test_text(struct bench *b)
 		CHECK(t, ask(b, 128, 60, NULL, seed, &g, &e) == 0);
 		tokenizer_decode(b->model.tokenizer, g.ids.id, g.ids.n, true, &bytes);
 		utf8_repair(&wanted, buf_str(&bytes), bytes.len);
-		CHECK(t, is_shown(b, &g) && wanted.len == g.text.len && !memcmp(buf_str(&wanted), buf_str(&g.text), g.text.len));
+		CHECK(t, is_shown(b, &g) && wanted.len == g.text.len &&
+		                 !memcmp(buf_str(&wanted), buf_str(&g.text), g.text.len));
 		CHECK(t, g.finish == FINISH_STOP || (g.finish == FINISH_LENGTH && g.ids.n == 60 && !g.context_full));
 		buf_release(&bytes);
 		buf_release(&wanted);
@@ -88,7 +97,8 @@ static void test_stop(struct bench *b)
 			size_t first = (size_t)(strstr(buf_str(&whole.text), stop) - buf_str(&whole.text));
 			if (utf8_valid(stop, n, NULL) && !strstr(stop, "\xEF\xBF\xBD")) {
 				CHECK(t, ask(b, 128, 40, stop, 3, &g, &e) == 0);
-				CHECK_MSG(t, g.finish == FINISH_STOP && g.text.len == first && is_shown(b, &g), "stop \"%s\": \"%s\"", stop, buf_str(&g.text));
+				CHECK_MSG(t, g.finish == FINISH_STOP && g.text.len == first && is_shown(b, &g),
+				          "stop \"%s\": \"%s\"", stop, buf_str(&g.text));
 				generation_release(&g);
 			}
 			mem_free(stop);

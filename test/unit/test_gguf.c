@@ -47,7 +47,8 @@ static void check_refused(struct test *t, const struct buf *b, const char *words
 	struct err e = ERR_INIT;
 	void *copy;
 	int rc = parse_copy(&g, buf_str(b), b->len, &copy, &e);
-	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, "tiny.gguf"), "wanted a sentence with '%s', got %d '%s'", words, rc, e.msg);
+	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, "tiny.gguf"),
+	          "wanted a sentence with '%s', got %d '%s'", words, rc, e.msg);
 	if (rc == 0)
 		gguf_close(&g);
 	mem_free(copy);
@@ -101,8 +102,10 @@ static void test_reads(struct test *t)
 	test_values(t, &g);
 	test_arrays(t, &g);
 	const struct gguf_tensor *x = gguf_find_tensor(&g, "first"), *y = gguf_find_tensor(&g, "second");
-	CHECK(t, x && x->dtype == DTYPE_Q4_0 && x->n_dims == 2 && x->dim[0] == 32 && x->dim[1] == 2 && x->bytes == 36 && x->offset % 32 == 0);
-	CHECK(t, y && y->dtype == DTYPE_F32 && y->n_dims == 1 && y->dim[0] == 5 && y->bytes == 20 && !gguf_find_tensor(&g, "third"));
+	CHECK(t, x && x->dtype == DTYPE_Q4_0 && x->n_dims == 2 && x->dim[0] == 32 && x->dim[1] == 2 && x->bytes == 36 &&
+	                 x->offset % 32 == 0);
+	CHECK(t, y && y->dtype == DTYPE_F32 && y->n_dims == 1 && y->dim[0] == 5 && y->bytes == 20 &&
+	                 !gguf_find_tensor(&g, "third"));
 	float w[5];
 	memcpy(w, g.data + y->offset, sizeof(w));
 	CHECK(t, w[0] == 1 && w[1] == 2 && w[2] == 3 && w[4] == 0);
@@ -117,7 +120,8 @@ static void test_reads(struct test *t)
 	fixture_floats(&f, "a", 1, (uint64_t[]){ 1 }, DTYPE_F32, (float[]){ 4 });
 	fixture_floats(&f, "b", 1, (uint64_t[]){ 1 }, DTYPE_F32, (float[]){ 5 });
 	fixture_finish(&f, &b);
-	CHECK(t, gguf_parse(&g, b.data, b.len, "tiny.gguf", &e) == 0 && g.tensors[1].offset == g.tensors[0].offset + 64);
+	CHECK(t,
+	      gguf_parse(&g, b.data, b.len, "tiny.gguf", &e) == 0 && g.tensors[1].offset == g.tensors[0].offset + 64);
 	gguf_close(&g);
 	buf_clear(&b);
 	fixture_str(&f, "general.architecture", "llama");
@@ -195,8 +199,10 @@ static void test_values_refused(struct test *t)
 	check_value(t, "k", GGUF_BOOL, "\2", 1, "truth value of 2");
 	check_value(t, "k", GGUF_ARRAY, "\15\0\0\0\1\0\0\0\0\0\0\0", 12, "array of type 13");
 	check_value(t, "k", GGUF_ARRAY, "\11\0\0\0\1\0\0\0\0\0\0\0", 12, "array of arrays");
-	check_value(t, "k", GGUF_ARRAY, "\4\0\0\0\377\377\377\377\377\377\377\377", 12, "array of 18446744073709551615 items");
-	check_value(t, "k", GGUF_ARRAY, "\10\0\0\0\1\0\0\0\0\0\0\0\377\377\377\377\377\377\377\177", 20, "says it has 9223372036854775807 bytes");
+	check_value(t, "k", GGUF_ARRAY, "\4\0\0\0\377\377\377\377\377\377\377\377", 12,
+	            "array of 18446744073709551615 items");
+	check_value(t, "k", GGUF_ARRAY, "\10\0\0\0\1\0\0\0\0\0\0\0\377\377\377\377\377\377\377\177", 20,
+	            "says it has 9223372036854775807 bytes");
 	check_value(t, "k", GGUF_U64, "\1", 1, "inside key 'k'");
 	check_value(t, "", GGUF_U8, "\1", 1, "1 to 65535 were wanted");
 	check_value(t, "a\nb", GGUF_U8, "\1", 1, "control byte 10");
@@ -216,7 +222,8 @@ static void test_values_refused(struct test *t)
 }
 
 /* A file with one good tensor of 64 numbers, and one as described. */
-static void check_tensor(struct test *t, const char *name, int n_dims, const uint64_t *dim, uint32_t type, uint64_t offset, const char *words)
+static void check_tensor(struct test *t, const char *name, int n_dims, const uint64_t *dim, uint32_t type,
+                         uint64_t offset, const char *words)
 {
 	static const float w[64];
 	struct gguf_fixture f = { 0 };
@@ -233,8 +240,10 @@ static void check_tensor(struct test *t, const char *name, int n_dims, const uin
 
 static void test_tensors_refused(struct test *t)
 {
-	static const uint64_t fits[] = { 64 }, zero[] = { 64, 0 }, five[] = { 1, 1, 1, 1, 1 }, wraps[] = { 1ull << 32, 1ull << 32 };
-	static const uint64_t bytes_wrap[] = { 1ull << 62 }, huge[] = { 1ull << 40 }, odd[] = { 40, 2 }, width[] = { 576, 1 };
+	static const uint64_t fits[] = { 64 }, zero[] = { 64, 0 }, five[] = { 1, 1, 1, 1, 1 },
+			      wraps[] = { 1ull << 32, 1ull << 32 };
+	static const uint64_t bytes_wrap[] = { 1ull << 62 }, huge[] = { 1ull << 40 }, odd[] = { 40, 2 },
+			      width[] = { 576, 1 };
 	test_case(t, "tensors that cannot be");
 	check_tensor(t, "good", 1, fits, 0, 0, "'good' is there twice");
 	check_tensor(t, "bad\1", 1, fits, 0, 0, "control byte 1");
@@ -266,7 +275,8 @@ static void test_broken(struct test *t)
 	test_case(t, "cut at every byte");
 	for (size_t n = 0; n < b.len; n++) {
 		struct err e = ERR_INIT;
-		CHECK_MSG(t, parse_copy(&g, b.data, n, &copy, &e) == -1 && e.msg[0], "accepted with %zu of %zu bytes", n, b.len);
+		CHECK_MSG(t, parse_copy(&g, b.data, n, &copy, &e) == -1 && e.msg[0], "accepted with %zu of %zu bytes",
+		          n, b.len);
 		mem_free(copy);
 	}
 	test_case(t, "bits flipped: accepted or refused with a sentence");

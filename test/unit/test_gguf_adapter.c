@@ -1,5 +1,5 @@
-/* test_gguf_adapter: adapters as one GGUF file: those of llama.cpp's converter are the folders they were made of, ours are theirs, what a file
- * can say wrongly is refused with a sentence that names it. */
+/* test_gguf_adapter: adapters as one GGUF file: those of llama.cpp's converter are the folders they were made of, ours
+ * are theirs, what a file can say wrongly is refused with a sentence that names it. */
 #include "../test.h"
 
 #include <math.h>
@@ -51,7 +51,8 @@ static void round_trip(struct test *t, const char *model, const char *adapter, c
 	struct model m;
 	struct adapter peft, file, back;
 	struct err e = ERR_INIT;
-	char *folder = io_join(test_golden(), adapter), *path = gguf ? io_join(test_golden(), gguf) : mem_printf("%s/%s-%s.gguf", test_tmp(), model, adapter);
+	char *folder = io_join(test_golden(), adapter),
+	     *path = gguf ? io_join(test_golden(), gguf) : mem_printf("%s/%s-%s.gguf", test_tmp(), model, adapter);
 	char *again = mem_printf("%s/%s-%s-back", test_tmp(), model, adapter);
 
 	if (open_golden(t, &m, model)) {
@@ -96,15 +97,22 @@ static void test_like_theirs(struct test *t)
 {
 	struct gguf ours, theirs;
 	struct err e = ERR_INIT;
-	char *path = mem_printf("%s/llama-llama-lora.gguf", test_tmp()), *golden = io_join(test_golden(), "llama-lora.gguf");
+	char *path = mem_printf("%s/llama-llama-lora.gguf", test_tmp()),
+	     *golden = io_join(test_golden(), "llama-lora.gguf");
 
 	test_case(t, "what is written is what llama.cpp's converter writes");
 	if (gguf_open(&ours, path, &e) == 0 && gguf_open(&theirs, golden, &e) == 0) {
 		CHECK(t, ours.n_tensors == theirs.n_tensors);
 		for (size_t i = 0; i < ours.n_tensors; i++) {
 			const struct gguf_tensor *x = &ours.tensors[i], *y = gguf_find_tensor(&theirs, x->name);
-			CHECK_MSG(t, y && x->dtype == y->dtype && x->n_dims == y->n_dims && !memcmp(x->dim, y->dim, sizeof(x->dim)), "%s", x->name);
-			CHECK_MSG(t, y && x->bytes == y->bytes && !memcmp(ours.data + x->offset, theirs.data + y->offset, x->bytes), "%s", x->name);
+			CHECK_MSG(t,
+			          y && x->dtype == y->dtype && x->n_dims == y->n_dims &&
+			                  !memcmp(x->dim, y->dim, sizeof(x->dim)),
+			          "%s", x->name);
+			CHECK_MSG(t,
+			          y && x->bytes == y->bytes &&
+			                  !memcmp(ours.data + x->offset, theirs.data + y->offset, x->bytes),
+			          "%s", x->name);
 		}
 		double x, y;
 		gguf_real(&ours, "adapter.lora.alpha", true, 0, &x, &e);
@@ -127,9 +135,12 @@ struct made {
 	const char *first, *second;
 };
 
-static const struct made right = { "llama", "adapter", "lora", 3, 2, 2, 32, "blk.0.attn_v.weight.lora_a", "blk.0.attn_v.weight.lora_b" };
+static const struct made right = {
+	"llama", "adapter", "lora", 3, 2, 2, 32, "blk.0.attn_v.weight.lora_a", "blk.0.attn_v.weight.lora_b"
+};
 
-/* An adapter on one layer's v, 32 → 16. Returns the sentence with which it is refused, "" for none, and what the merged weight gained. */
+/* An adapter on one layer's v, 32 → 16. Returns the sentence with which it is refused, "" for none, and what the merged
+ * weight gained. */
 static const char *try(struct test *t, const struct model *m, const struct made *x, struct err *e, double *gained)
 {
 	struct gguf_fixture f = { 0 };
@@ -198,7 +209,10 @@ static void test_made(struct test *t, const struct model *m)
 	x = right; x.second = NULL; refused(t, m, x, "is without its other half");
 	x = right; x.first = "blk.0.attn_v.weight"; refused(t, m, x, "neither a .lora_a nor a .lora_b");
 	x = right; x.first = "blk.9.attn_v.weight.lora_a"; refused(t, m, x, "is for no weight of");
-	x = right; x.first = "blk.0.attn_norm.weight.lora_a"; x.second = "blk.0.attn_norm.weight.lora_b"; refused(t, m, x, "input_layernorm");
+	x = right;
+	x.first = "blk.0.attn_norm.weight.lora_a";
+	x.second = "blk.0.attn_norm.weight.lora_b";
+	refused(t, m, x, "input_layernorm");
 }
 
 /* An adapter made here with its own scales comes back with them. */
@@ -233,7 +247,8 @@ static void refuses_to_write(struct test *t, const char *model, const char *adap
 
 	if (open_golden(t, &m, model)) {
 		if (load(t, &a, &m, folder)) {
-			CHECK_MSG(t, gguf_adapter_save(&a, &m, path, DTYPE_F32, &e) < 0 && strstr(e.msg, why), "\"%s\"", e.msg);
+			CHECK_MSG(t, gguf_adapter_save(&a, &m, path, DTYPE_F32, &e) < 0 && strstr(e.msg, why), "\"%s\"",
+			          e.msg);
 			CHECK(t, !io_exists(path));
 			adapter_release(&a);
 		}

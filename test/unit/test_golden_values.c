@@ -1,8 +1,10 @@
-/* test_golden_values: the tiny models of test/golden against what PyTorch, transformers and PEFT compute with them (test/golden/README.md).
+/* test_golden_values: the tiny models of test/golden against what PyTorch, transformers and PEFT compute with them
+ * (test/golden/README.md).
  *
- * Tolerances, relative to the largest number of the tensor: logits and log-probabilities 1e-5, gradients 1e-4, losses of ten steps 1e-5 and the
- * weights after them 1e-3 (AdamW's first steps divide a gradient by its own size, so rounding in a small one shows fully). All documents of a case go through
- * one forest with shared prefixes; PyTorch took them one by one. */
+ * Tolerances, relative to the largest number of the tensor: logits and log-probabilities 1e-5, gradients 1e-4, losses
+ * of ten steps 1e-5 and the weights after them 1e-3 (AdamW's first steps divide a gradient by its own size, so rounding
+ * in a small one shows fully). All documents of a case go through one forest with shared prefixes; PyTorch took them
+ * one by one. */
 #include "../test.h"
 
 #include <math.h>
@@ -13,8 +15,8 @@
 #include "base/mem.h"
 #include "infer/scorer.h"
 #include "infer/session.h"
-#include "learn/optim.h"
-#include "learn/schedule.h"
+#include "train/optim.h"
+#include "train/schedule.h"
 
 enum { DOCS = 12, SCORED = 6, STEPS = 10, A_STEP = 4 };
 
@@ -49,7 +51,11 @@ static void read_documents(struct golden *g)
 
 	for (int i = 0, at = 0; i < DOCS; at += lengths[i++]) {
 		struct document *d = &g->docs[i];
-		*d = (struct document){ .ids = (int32_t *)(uintptr_t)(ids + at), .n = lengths[i], .file = "documents", .line = (size_t)i + 1, .choice = -1 };
+		*d = (struct document){ .ids = (int32_t *)(uintptr_t)(ids + at),
+			                .n = lengths[i],
+			                .file = "documents",
+			                .line = (size_t)i + 1,
+			                .choice = -1 };
 		d->learn = arena_alloc(&g->mem, (size_t)d->n);
 		for (int j = 0; j < d->n; j++)
 			d->n_learn += d->learn[j] = learn[at + j] != 0;
@@ -63,7 +69,8 @@ static bool begin(struct golden *g, struct test *t, const char *model, const cha
 	char *path = io_join(test_golden(), model), *adapter_path = adapter ? io_join(test_golden(), adapter) : NULL;
 
 	*g = (struct golden){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
-	bool fine = g->kernels && open_st(g, &g->documents, "documents") && open_st(g, &g->values, values) && model_open(&g->model, path, &e) == 0;
+	bool fine = g->kernels && open_st(g, &g->documents, "documents") && open_st(g, &g->values, values) &&
+	            model_open(&g->model, path, &e) == 0;
 	if (fine && adapter)
 		fine = g->has_adapter = adapter_load(&g->adapter, adapter_path, &g->model, &e) == 0;
 	if (fine)
@@ -103,7 +110,7 @@ static void check_logprobs(struct golden *g, const char *prefix)
 {
 	struct err e = ERR_INIT;
 	struct scorer *s = NULL;
-	struct scorer_options o = { .max_rows = 512, .max_length = 128 };
+	struct scorer_options o = { .max_tokens = 512, .max_length = 128 };
 	float *each[SCORED];
 	double sum[SCORED], worst = 0;
 	const float *want = value(g, prefix, "logprob");
@@ -115,7 +122,8 @@ static void check_logprobs(struct golden *g, const char *prefix)
 	CHECK_MSG(g->t, fine, "%s", e.msg);
 	for (int i = 0, at = 0; want && fine && i < SCORED; at += g->docs[i++].n)
 		for (int j = 1; j < g->docs[i].n; j++)
-			worst = fmax(worst, fabs((double)each[i][j] - want[at + j]) / fmax(1, fabs((double)want[at + j])));
+			worst = fmax(worst,
+			             fabs((double)each[i][j] - want[at + j]) / fmax(1, fabs((double)want[at + j])));
 	CHECK_MSG(g->t, worst <= 1e-5, "log-probabilities are off by %g", worst);
 	CHECK(g->t, fine && scorer_computed_tokens(s) < 214); /* documents 0, 1 and 2 share their beginnings */
 	scorer_free(s);
@@ -131,7 +139,10 @@ static void check_logits(struct golden *g, const char *prefix)
 	size_t V = (size_t)g->model.config.V, row = 0;
 	double off = 0, size = 0;
 
-	CHECK_MSG(g->t, session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0, "%s", e.msg);
+	CHECK_MSG(g->t,
+	          session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 },
+	                      &e) == 0,
+	          "%s", e.msg);
 	for (int i = 0, at = 0; want && i < SCORED; i++) {
 		session_truncate(s, 0);
 		for (int j = 0; j < g->docs[i].n; j++, at++) {
@@ -174,7 +185,8 @@ static void full_params(struct golden *g, struct training *x)
 	x->params = &x->full;
 	x->replaced = arena_array(&g->mem, m->n_weights, sizeof(*x->replaced));
 	for (size_t i = 0; i < m->n_weights; i++)
-		x->replaced[i] = params_add(&x->full, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim, m->weights[i].n_dims > 1, (int)i);
+		x->replaced[i] = params_add(&x->full, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim,
+		                            m->weights[i].n_dims > 1, (int)i);
 	CHECK_MSG(g->t, params_seal(&x->full, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < m->n_weights; i++)
 		memcpy(x->full.w + x->full.items[i].offset, m->weights[i].data, x->full.items[i].n * sizeof(float));
@@ -183,7 +195,7 @@ static void full_params(struct golden *g, struct training *x)
 static bool training_begin(struct golden *g, struct training *x, int most)
 {
 	struct err e = ERR_INIT;
-	struct forest_options o = { .max_rows = 512, .share = true };
+	struct forest_options o = { .max_tokens = 512, .share = true };
 	struct batch_cap cap = { 0 }, need;
 	struct live live;
 	int64_t tokens;
@@ -222,15 +234,15 @@ static void training_end(struct training *x)
 /* −Σ log p over the learnt tokens; how many there are in *count. */
 static double run_documents(struct golden *g, struct training *x, int first, int n, double *count)
 {
-	struct forest_options o = { .max_rows = 512, .share = true };
+	struct forest_options o = { .max_tokens = 512, .share = true };
 	double loss = 0;
 
 	forest_fill(&x->batch, g->pointers + first, (size_t)n, &o);
 	run_step(&x->run, &x->batch);
 	*count = 0;
-	for (int32_t i = 0; i < x->batch.n_pairs; i++) {
-		loss -= (double)x->batch.pair_weight[i] * run_f32(&x->run, x->logprob)[i];
-		*count += x->batch.pair_weight[i];
+	for (int32_t i = 0; i < x->batch.n_labels; i++) {
+		loss -= (double)x->batch.label_weight[i] * run_f32(&x->run, x->logprob)[i];
+		*count += x->batch.label_weight[i];
 	}
 	return loss;
 }
@@ -239,9 +251,10 @@ static double run_documents(struct golden *g, struct training *x, int first, int
 static size_t place(const struct golden *g, const struct params *all, size_t param, size_t i)
 {
 	const struct param *p = &all->items[param];
-	bool turned = g->has_adapter ? g->adapter.place[param].turned : p->n_dims == 2 && (g->model.weights[p->weight].spec->flags & WEIGHT_TRANSPOSED);
+	bool transposed = g->has_adapter ? g->adapter.place[param].transposed :
+	                               p->n_dims == 2 && (g->model.weights[p->weight].spec->flags & WEIGHT_TRANSPOSED);
 
-	return turned ? i % p->dim[1] * p->dim[0] + i / p->dim[1] : i;
+	return transposed ? i % p->dim[1] * p->dim[0] + i / p->dim[1] : i;
 }
 
 /* The worst difference of a flat buffer from the stored tensors, relative to each tensor's largest number. */
@@ -291,10 +304,13 @@ static void check_steps(struct golden *g, const char *prefix, double lr, bool we
 		for (int step = 0; step < STEPS; step++) {
 			double loss = run_documents(g, &x, step * A_STEP % DOCS, A_STEP, &count) / count;
 			double norm = optim_norm(g->kernels, g->pool, x.params, x.gradient, 1 / count, partials);
-			CHECK_MSG(g->t, fabs(loss - losses[step]) <= 1e-5 * losses[step], "step %d: the loss is %.7f, not %.7f", step, loss, losses[step]);
-			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step], "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
-			adamw_update(g->kernels, g->pool, &adamw, x.params, x.gradient, MIN(1.0, 1 / (norm + 1e-6)) / count,
-			             lr * schedule_factor(&schedule, step), step + 1);
+			CHECK_MSG(g->t, fabs(loss - losses[step]) <= 1e-5 * losses[step],
+			          "step %d: the loss is %.7f, not %.7f", step, loss, losses[step]);
+			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step],
+			          "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
+			adamw_update(g->kernels, g->pool, &adamw, x.params, x.gradient,
+			             MIN(1.0, 1 / (norm + 1e-6)) / count, lr * schedule_factor(&schedule, step),
+			             step + 1);
 		}
 		char *final = mem_printf("%sfinal.", prefix);
 		double worst = weights ? worst_of(g, &x, x.params->w, final) : 0;
@@ -313,7 +329,8 @@ static void run_case(struct test *t, const struct golden_case *c)
 {
 	struct golden g;
 
-	test_case(t, "%s%s%s: log-probabilities and logits", c->model, c->adapter ? " with " : "", c->adapter ? c->adapter : "");
+	test_case(t, "%s%s%s: log-probabilities and logits", c->model, c->adapter ? " with " : "",
+	          c->adapter ? c->adapter : "");
 	if (begin(&g, t, c->model, c->adapter, c->values)) {
 		check_logprobs(&g, c->prefix);
 		check_logits(&g, c->prefix);

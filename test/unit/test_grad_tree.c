@@ -2,7 +2,7 @@
 #include "../test.h"
 
 #include "base/mem.h"
-#include "learn/grad_tree.h"
+#include "train/grad_tree.h"
 
 enum { NUMBERS = 70000, LEAVES = 40 };
 
@@ -54,7 +54,8 @@ void test_grad_tree(struct test *t)
 	const struct kernels *k = kernels_get(NULL, NULL);
 
 	test_case(t, "buffers");
-	CHECK(t, grad_tree_buffers(1) == 1 && grad_tree_buffers(2) == 2 && grad_tree_buffers(3) == 2 && grad_tree_buffers(4) == 3);
+	CHECK(t, grad_tree_buffers(1) == 1 && grad_tree_buffers(2) == 2 && grad_tree_buffers(3) == 2 &&
+	                 grad_tree_buffers(4) == 3);
 	CHECK(t, grad_tree_buffers(7) == 3 && grad_tree_buffers(8) == 4);
 	test_case(t, "sums of 1 to %d leaves", LEAVES);
 	for (int leaves = 1; leaves <= LEAVES; leaves++)

@@ -1,5 +1,6 @@
-/* int8: panels hold the file's numbers; products from panels in f32 have the bits of products from rows; int8 kernels have ref's bits, also where
- * 16-bit sums are fullest; a product in int8 is the same for any number of rows and threads, and near the one in f32. */
+/* int8: panels hold the file's numbers; products from panels in f32 have the bits of products from rows; int8 kernels
+ * have ref's bits, also where 16-bit sums are fullest; a product in int8 is the same for any number of rows and
+ * threads, and near the one in f32. */
 #include "../test.h"
 
 #include <math.h>
@@ -10,8 +11,9 @@
 #include "matrix_sample.h"
 #include "quant/panels.h"
 
-static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K },
-                        plain[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+static const enum dtype types[] = { DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1,
+	                            DTYPE_Q8_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K },
+			plain[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
 static uint8_t *panels_of(const struct matrix *m)
 {
@@ -30,7 +32,8 @@ static void test_order(struct test *t, enum dtype d)
 	float want[COLS], got[COLS];
 	bool right = true;
 
-	test_case(t, "panels of %s hold the rows' numbers, and no more bytes%s", dtypes[d].name, panel_has_head(d) ? ", or 3 %" : "");
+	test_case(t, "panels of %s hold the rows' numbers, and no more bytes%s", dtypes[d].name,
+	          panel_has_head(d) ? ", or 3 %" : "");
 	for (size_t i = 0; i < ROWS; i++) {
 		dtypes[d].to_float((const char *)m.data + i * m.row_bytes, want, COLS);
 		panels_row(d, p, i, COLS, got);
@@ -57,9 +60,12 @@ static void test_f32(struct test *t, const struct kernels *k, enum dtype d)
 		struct rng_stream rng = { i };
 		struct matrix w = sample_matrix(d, n, K, &rng);
 		uint8_t *p = panels_of(&w);
-		float *x = sample_floats(m * K, &rng), *want = mem_array(m * n, sizeof(float)), *got = mem_array(m * n, sizeof(float));
+		float *x = sample_floats(m * K, &rng), *want = mem_array(m * n, sizeof(float)),
+		      *got = mem_array(m * n, sizeof(float));
 		struct gemm g = { .m = m, .n = n, .n_terms = 1, .c = want, .ldc = n };
-		g.term[0] = (struct gemm_term){ .a = x, .a_row = K, .a_col = 1, .b = w, .transposed = true, .k = K, .scale = 1 };
+		g.term[0] = (struct gemm_term){
+			.a = x, .a_row = K, .a_col = 1, .b = w, .transposed = true, .k = K, .scale = 1
+		};
 		gemm_run(k, pool, &g, (void *)ROUND_UP((uintptr_t)scratch, 128));
 		g.c = got;
 		g.term[0].b.data = p;
@@ -122,7 +128,11 @@ static void test_tile(struct test *t, const struct kernels *k, const struct kern
 	for (size_t b = 0; extreme && b < blocks; b++) {
 		memset(p + panel_block_at(d, b) + panel_q_at(d), 0xff, panel_block_bytes(d) - panel_q_at(d));
 		if (panel_has_head(d))
-			memset(p + panel_block_at(d, b), d != DTYPE_Q6_K ? 63 : b % 2 ? 128 : 127, 2 * (size_t)PANEL_ROWS);
+			memset(p + panel_block_at(d, b),
+			       d != DTYPE_Q6_K ? 63 :
+			       b % 2           ? 128 :
+			                         127,
+			       2 * (size_t)PANEL_ROWS);
 	}
 	for (size_t m = 1; m <= ROWS; m++)
 		for (size_t n = 5; n <= PANEL_ROWS; n += 11) {
@@ -156,8 +166,11 @@ static void test_product(struct test *t, const struct kernels *k)
 	struct rng_stream rng = { 9 };
 	struct matrix w = sample_matrix(DTYPE_Q4_1, N, K, &rng);
 	uint8_t *p = panels_of(&w), *rows = mem_alloc(gemm_int8_rows_bytes(M, K));
-	float *x = sample_floats(M * K, &rng), *bias = sample_floats(N, &rng), *first = mem_array(M * N, sizeof(float)), *c = mem_array(M * N, sizeof(float));
-	struct gemm_int8 g = { .m = M, .n = N, .k = K, .a = x, .dtype = w.dtype, .panels = p, .rows = rows, .bias = bias, .c = first };
+	float *x = sample_floats(M * K, &rng), *bias = sample_floats(N, &rng), *first = mem_array(M * N, sizeof(float)),
+	      *c = mem_array(M * N, sizeof(float));
+	struct gemm_int8 g = {
+		.m = M, .n = N, .k = K, .a = x, .dtype = w.dtype, .panels = p, .rows = rows, .bias = bias, .c = first
+	};
 
 	test_case(t, "%s: a product in int8 is the same at any number of threads and of rows", k->name);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
@@ -191,7 +204,8 @@ static void test_product(struct test *t, const struct kernels *k)
 	CHECK(t, right);
 	char *scratch = mem_alloc(2 * gemm_scratch_bytes(k) + 128);
 	struct gemm f = { .m = M, .n = N, .n_terms = 1, .c = c, .ldc = N, .bias = bias };
-	f.term[0] = (struct gemm_term){ .a = x, .a_row = K, .a_col = 1, .b = w, .transposed = true, .k = K, .scale = 1 };
+	f.term[0] =
+		(struct gemm_term){ .a = x, .a_row = K, .a_col = 1, .b = w, .transposed = true, .k = K, .scale = 1 };
 	gemm_run(k, pool, &f, (void *)ROUND_UP((uintptr_t)scratch, 128));
 	CHECK_MSG(t, distance(first, c, M * N) < 0.01, "%.4g", distance(first, c, M * N));
 	pool_free(pool);

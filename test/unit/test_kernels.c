@@ -1,9 +1,9 @@
 /* kernels: every table of this processor, slot by slot.
  *
- * exp and tanh are held against libm in double; panels must equal the dequantized numbers exactly; the other slots are compared with ref at
- * odd lengths, from unaligned places, in place where the header allows it, and may not touch what lies beyond n. Tolerance: ref rounds each
- * operation and sums in double, a table fuses some and sums in f32 lanes: pointwise 16 half-units of the result's scale, sums
- * sqrt(n) + 16 of the scale of Σ|terms| (exp's 2 ulp included). */
+ * exp and tanh are held against libm in double; panels must equal the dequantized numbers exactly; the other slots are
+ * compared with ref at odd lengths, from unaligned places, in place where the header allows it, and may not touch what
+ * lies beyond n. Tolerance: ref rounds each operation and sums in double, a table fuses some and sums in f32 lanes:
+ * pointwise 16 half-units of the result's scale, sums sqrt(n) + 16 of the scale of Σ|terms| (exp's 2 ulp included). */
 #include "../test.h"
 
 #include <float.h>
@@ -72,7 +72,8 @@ static void compare(struct test *t, const float *got, const float *want, size_t 
 
 	for (size_t i = 0; i < n; i++)
 		if (!(fabsf(got[i] - want[i]) <= tolerance)) {
-			CHECK_MSG(t, false, "n %zu: [%zu] is %.9g, wanted %.9g ± %.2g", n, i, got[i], want[i], tolerance);
+			CHECK_MSG(t, false, "n %zu: [%zu] is %.9g, wanted %.9g ± %.2g", n, i, got[i], want[i],
+			          tolerance);
 			return;
 		}
 	for (size_t i = n; i < n + 32; i++)
@@ -120,7 +121,8 @@ static void test_scalars(struct test *t)
 		worst_tanh = fmax(worst_tanh, fabs(vec_tanhf(x) - tanh((double)x)));
 	CHECK_MSG(t, worst_exp <= 2 * FLT_EPSILON, "%.3g", worst_exp);
 	CHECK_MSG(t, worst_tanh <= 0x1p-22, "%.3g", worst_tanh);
-	CHECK(t, vec_tanhf(-0.3f) == -vec_tanhf(0.3f) && vec_tanhf(50) == vec_tanhf(9) && isnan(vec_expf(NAN)) && isnan(vec_tanhf(NAN)));
+	CHECK(t, vec_tanhf(-0.3f) == -vec_tanhf(0.3f) && vec_tanhf(50) == vec_tanhf(9) && isnan(vec_expf(NAN)) &&
+	                 isnan(vec_tanhf(NAN)));
 }
 
 /* --- vectors --- */
@@ -135,7 +137,8 @@ static void test_sums(struct test *t, const struct kernels *k, const struct kern
 		buffers_fill(b, n, 2, n);
 		for (size_t i = 0; i < n; i++)
 			absolute += fabs((double)b->in[0][i] * b->in[1][i]);
-		CHECK(t, fabs(k->dot(b->in[0], b->in[1], n) - ref->dot(b->in[0], b->in[1], n)) <= absolute * sum_tolerance(n) * 0x1p-24);
+		CHECK(t, fabs(k->dot(b->in[0], b->in[1], n) - ref->dot(b->in[0], b->in[1], n)) <=
+		                 absolute * sum_tolerance(n) * 0x1p-24);
 		double squares = ref->sum_squares(b->in[0], n);
 		CHECK(t, fabs(k->sum_squares(b->in[0], n) - squares) <= squares * sum_tolerance(n) * 0x1p-24);
 		CHECK(t, k->max(b->in[0], n) == ref->max(b->in[0], n));
@@ -194,7 +197,8 @@ static void softmax_draw(struct rng_stream *rng, uint64_t seen[SOFTEN_ROWS], flo
 
 struct softened { float s[SCORES + 32], most[SOFTEN_ROWS], o[SOFTEN_ROWS * 80]; double sum[SOFTEN_ROWS]; };
 
-static void soften_twice(const struct kernels *k, size_t D, struct softened *x, float scores[2][SCORES], uint64_t seen[2][SOFTEN_ROWS])
+static void soften_twice(const struct kernels *k, size_t D, struct softened *x, float scores[2][SCORES],
+                         uint64_t seen[2][SOFTEN_ROWS])
 {
 	struct rng_stream rng = { D };
 
@@ -228,7 +232,8 @@ static void test_soften(struct test *t, const struct kernels *k, const struct ke
 		soften_twice(ref, sizes[l], &want, scores, seen);
 		soften_twice(k, sizes[l], &got, scores, seen);
 		compare(t, got.s, want.s, SCORES, 1, 16);
-		CHECK(t, memcmp(got.most, want.most, sizeof(want.most)) == 0 && got.sum[0] == 0 && got.most[0] == -1e30f);
+		CHECK(t,
+		      memcmp(got.most, want.most, sizeof(want.most)) == 0 && got.sum[0] == 0 && got.most[0] == -1e30f);
 		for (int i = 0; i < SOFTEN_ROWS; i++) {
 			CHECK(t, fabs(got.sum[i] - want.sum[i]) <= want.sum[i] * sum_tolerance(128) * 0x1p-24);
 			for (int d = 0; d < 80; d++)
@@ -280,11 +285,14 @@ static void test_rmsnorm(struct test *t, const struct kernels *k, const struct k
 			size_t n = lengths[l];
 			bool accumulate = mode & 1;
 			buffers_fill(b, n, 2, n + 1);
-			float r = ref->rmsnorm(b->want[0], b->in[0], b->in[1], n, 1e-5f), s = k->rmsnorm(b->got[0], b->in[0], b->in[1], n, 1e-5f);
+			float r = ref->rmsnorm(b->want[0], b->in[0], b->in[1], n, 1e-5f),
+			      s = k->rmsnorm(b->got[0], b->in[0], b->in[1], n, 1e-5f);
 			CHECK(t, fabsf(r - s) <= r * sum_tolerance(n) * 0x1p-24f);
 			compare(t, b->got[0], b->want[0], n, 0, sum_tolerance(n));
-			ref->rmsnorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, b->in[2], b->in[0], b->in[1], r, n, accumulate);
-			k->rmsnorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, b->in[2], b->in[0], b->in[1], r, n, accumulate);
+			ref->rmsnorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, b->in[2], b->in[0], b->in[1], r, n,
+			                  accumulate);
+			k->rmsnorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, b->in[2], b->in[0], b->in[1], r, n,
+			                accumulate);
 			compare(t, b->got[1], b->want[1], n, r * 8, sum_tolerance(n));
 			compare(t, b->got[2], b->want[2], n, 4, 16);
 			k->rmsnorm(b->in[0], b->in[0], b->in[1], n, 1e-5f);
@@ -304,11 +312,15 @@ static void test_layernorm(struct test *t, const struct kernels *k, const struct
 			ref->layernorm(b->want[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[0], &r[0]);
 			k->layernorm(b->got[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[1], &r[1]);
 			float scale = r[0] * 4;
-			CHECK(t, fabsf(m[0] - m[1]) <= 2 * sum_tolerance(n) * 0x1p-24f && fabsf(r[0] - r[1]) <= r[0] * 4 * sum_tolerance(n) * 0x1p-24f);
+			CHECK(t, fabsf(m[0] - m[1]) <= 2 * sum_tolerance(n) * 0x1p-24f &&
+			                 fabsf(r[0] - r[1]) <= r[0] * 4 * sum_tolerance(n) * 0x1p-24f);
 			compare(t, b->got[0], b->want[0], n, scale, 4 * sum_tolerance(n));
-			ref->layernorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, mode & 2 ? b->want[3] : NULL, b->in[2], b->in[0], b->in[1], m[0], r[0], n, mode & 1);
-			k->layernorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, mode & 2 ? b->got[3] : NULL, b->in[2], b->in[0], b->in[1], m[0], r[0], n, mode & 1);
-			compare(t, b->got[1], b->want[1], n, r[0] * 8 * fmaxf(1, largest(b->want[0], n)), sum_tolerance(n));
+			ref->layernorm_back(b->want[1], mode & 2 ? b->want[2] : NULL, mode & 2 ? b->want[3] : NULL,
+			                    b->in[2], b->in[0], b->in[1], m[0], r[0], n, mode & 1);
+			k->layernorm_back(b->got[1], mode & 2 ? b->got[2] : NULL, mode & 2 ? b->got[3] : NULL, b->in[2],
+			                  b->in[0], b->in[1], m[0], r[0], n, mode & 1);
+			compare(t, b->got[1], b->want[1], n, r[0] * 8 * fmaxf(1, largest(b->want[0], n)),
+			        sum_tolerance(n));
 			compare(t, b->got[2], b->want[2], n, 8, 16);
 			compare(t, b->got[3], b->want[3], n, 4, 16);
 			k->layernorm(b->in[0], b->in[0], b->in[1], bias, n, 1e-5f, &m[0], &r[0]);
@@ -335,9 +347,11 @@ static void test_swiglu(struct test *t, const struct kernels *k, const struct ke
 		memcpy(b->got[3], b->in[2], n * sizeof(float));
 		memcpy(b->want[3], b->in[1], n * sizeof(float));
 		k->swiglu_back(b->got[3], b->want[3], b->got[3], b->in[0], b->want[3], n);
-		CHECK(t, memcmp(b->got[3], b->got[1], n * sizeof(float)) == 0 && memcmp(b->want[3], b->got[2], n * sizeof(float)) == 0);
+		CHECK(t, memcmp(b->got[3], b->got[1], n * sizeof(float)) == 0 &&
+		                 memcmp(b->want[3], b->got[2], n * sizeof(float)) == 0);
 		k->swiglu_back(b->in[0], b->in[1], b->in[2], b->in[0], b->in[1], n);
-		CHECK(t, memcmp(b->in[0], b->got[1], n * sizeof(float)) == 0 && memcmp(b->in[1], b->got[2], n * sizeof(float)) == 0);
+		CHECK(t, memcmp(b->in[0], b->got[1], n * sizeof(float)) == 0 &&
+		                 memcmp(b->in[1], b->got[2], n * sizeof(float)) == 0);
 	}
 }
 
@@ -351,7 +365,8 @@ static void test_gelu(struct test *t, const struct kernels *k, const struct kern
 		k->gelu(b->got[0], b->in[0], n);
 		compare(t, b->got[0], b->want[0], n, 4, 16);
 		for (size_t i = 0; i < n; i++) {
-			double x = b->in[0][i], y = 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+			double x = b->in[0][i],
+			       y = 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
 			CHECK(t, fabs(y - b->got[0][i]) <= 2e-6);
 		}
 		ref->gelu_back(b->want[1], b->in[1], b->in[0], n);
@@ -390,8 +405,15 @@ static void test_rope(struct test *t, const struct kernels *k, const struct kern
 
 static void test_adamw(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
 {
-	struct adamw_step s = { .beta1 = 0.9f, .beta2 = 0.999f, .rest1 = 0.1f, .rest2 = 0.001f, .eps = 1e-8f, .shrink = 1 - 1e-5f, .step = 1e-2f,
-		.inv_sqrt_bias2 = 31.6f, .g_scale = 0.5f };
+	struct adamw_step s = { .beta1 = 0.9f,
+		                .beta2 = 0.999f,
+		                .rest1 = 0.1f,
+		                .rest2 = 0.001f,
+		                .eps = 1e-8f,
+		                .shrink = 1 - 1e-5f,
+		                .step = 1e-2f,
+		                .inv_sqrt_bias2 = 31.6f,
+		                .g_scale = 0.5f };
 
 	test_case(t, "%s: adamw", k->name);
 	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
@@ -456,7 +478,8 @@ static void test_tiles(struct test *t, const struct kernels *k)
 {
 	size_t nr = (size_t)k->nr, ldc = nr + 3, K = 19;
 	struct rng_stream rng = { 9 };
-	float *a = sample_floats((size_t)k->mr * K, &rng), *b = sample_floats(nr * K, &rng), *c = mem_array((size_t)(k->mr + 1) * ldc, sizeof(float));
+	float *a = sample_floats((size_t)k->mr * K, &rng), *b = sample_floats(nr * K, &rng),
+	      *c = mem_array((size_t)(k->mr + 1) * ldc, sizeof(float));
 	float *panels = mem_array(nr * K, sizeof(float));
 
 	for (size_t i = 0; i < nr * K; i++)
@@ -471,13 +494,16 @@ static void test_tiles(struct test *t, const struct kernels *k)
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++)
 					c[i] = 0.5f;
 				if (mode & 4)
-					k->panels_tile(m, n, K, a, a_row, a_col, panels, K * PANEL_ROWS * sizeof(float), c, ldc, accumulate);
+					k->panels_tile(m, n, K, a, a_row, a_col, panels, K * PANEL_ROWS * sizeof(float),
+					               c, ldc, accumulate);
 				else
 					k->gemm_tile(m, n, K, a, a_row, a_col, b, c, ldc, accumulate);
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++) {
 					double sum = accumulate ? 0.5 : 0;
 					for (size_t q = 0; q < K && i / ldc < m && i % ldc < n; q++)
-						sum += (double)a[across ? i / ldc + q * (size_t)k->mr : i / ldc * K + q] * b[q * nr + i % ldc];
+						sum += (double)a[across ? i / ldc + q * (size_t)k->mr :
+						                          i / ldc * K + q] *
+						       b[q * nr + i % ldc];
 					right &= i / ldc < m && i % ldc < n ? fabs(c[i] - sum) < 1e-5 : c[i] == 0.5f;
 				}
 				CHECK_MSG(t, right, "m %zu, n %zu, mode %d", m, n, mode);

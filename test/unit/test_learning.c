@@ -1,6 +1,7 @@
-/* What would break: a curve of runs that differ in more than how much they learnt from, or that were judged on other rows; a run of another seed or folder left
- * out of it; a label's cost out of runs of two machines; what was bought elsewhere taken from the curve's own runs. The ledger here is made by hand: tunes on 2, 4
- * and 8 rows that cost 20 s, 40 s, 80 s, so a label costs 10 s; accuracy 0.5, 0.6, 0.7; before it 0.3. */
+/* What would break: a curve of runs that differ in more than how much they learnt from, or that were judged on other
+ * rows; a run of another seed or folder left out of it; a label's cost out of runs of two machines; what was bought
+ * elsewhere taken from the curve's own runs. The ledger here is made by hand: tunes on 2, 4 and 8 rows that cost 20 s,
+ * 40 s, 80 s, so a label costs 10 s; accuracy 0.5, 0.6, 0.7; before it 0.3. */
 #include "../test.h"
 
 #include <math.h>
@@ -8,13 +9,15 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cmd/gas_learning.h"
+#include "cmd/gas/gas_learning.h"
 
 struct book { struct ledger *l; struct arena mem; struct common options; int n; };
 
 static struct artefact_use use(const char *role, bool out, const char *hash, const char *kind)
 {
-	return (struct artefact_use){ role, out, { .hash = hash, .kind = kind, .name = hash, .bytes = -1, .parameters = -1, .tokens = -1 } };
+	return (struct artefact_use){
+		role, out, { .hash = hash, .kind = kind, .name = hash, .bytes = -1, .parameters = -1, .tokens = -1 }
+	};
 }
 
 static void put(struct test *t, struct book *b, struct entry *x, const char *machine)
@@ -33,7 +36,8 @@ static void put(struct test *t, struct book *b, struct entry *x, const char *mac
 static void put_eval(struct test *t, struct book *b, const char *thing, const char *data, double acc)
 {
 	struct entry x;
-	struct artefact_use uses[3] = { use("model", false, "base-hash", "model"), use("data", false, data, "data"), use("adapter", false, thing, "adapter") };
+	struct artefact_use uses[3] = { use("model", false, "base-hash", "model"), use("data", false, data, "data"),
+		                        use("adapter", false, thing, "adapter") };
 
 	entry_init(&x);
 	x.command = "eval";
@@ -45,10 +49,12 @@ static void put_eval(struct test *t, struct book *b, const char *thing, const ch
 }
 
 /* A tune of `name`, and its evaluation. */
-static void put_tune(struct test *t, struct book *b, const char *name, const char *argv, int documents, double seconds, double acc, const char *machine)
+static void put_tune(struct test *t, struct book *b, const char *name, const char *argv, int documents, double seconds,
+                     double acc, const char *machine)
 {
 	struct entry x;
-	struct artefact_use uses[2] = { use("model", false, "base-hash", "model"), use("result", true, name, "adapter") };
+	struct artefact_use uses[2] = { use("model", false, "base-hash", "model"),
+		                        use("result", true, name, "adapter") };
 
 	entry_init(&x);
 	x.command = "tune";
@@ -70,7 +76,8 @@ static void open_book(struct test *t, struct book *b, const char *name)
 	b->options.ledger = arena_printf(&b->mem, "%s/%s.db", test_tmp(), name);
 	CHECK_MSG(t, ledger_open(&b->l, b->options.ledger, LEDGER_WRITE, &e) == 0, "%s", e.msg);
 	put_eval(t, b, "base-hash", "rows-hash", 0.3);
-	put_tune(t, b, "two", "[\"m\", \"--data\", \"a\", \"--lora-r\", \"4\", \"--out\", \"x\", \"--seed\", \"1\"]", 2, 20, 0.5, "here");
+	put_tune(t, b, "two", "[\"m\", \"--data\", \"a\", \"--lora-r\", \"4\", \"--out\", \"x\", \"--seed\", \"1\"]", 2,
+	         20, 0.5, "here");
 	put_tune(t, b, "four", "[\"m\", \"--out=y\", \"--lora-r=4\", \"--data\", \"b\"]", 4, 40, 0.6, "here");
 }
 
@@ -92,25 +99,34 @@ static void check_curve(struct test *t)
 	put_tune(t, &b, "wider", "[\"m\", \"--lora-r\", \"8\"]", 8, 100, 0.65, "here");
 	put_eval(t, &b, "two", "other-rows", 0.9);
 
-	test_case(t, "the runs that differ in rows, folder, seed and threads are one curve; another rank is elsewhere; the evaluation is that on the rows asked for");
-	CHECK_MSG(t, learning_read(&l, &b.options, "two", "rows-hash", OVER_LABELS, COST_SECONDS, &e) == 0, "%s", e.msg);
+	test_case(t, "the runs that differ in rows, folder, seed and threads are one curve; another rank is elsewhere; "
+	             "the evaluation is that on the rows asked for");
+	CHECK_MSG(t, learning_read(&l, &b.options, "two", "rows-hash", OVER_LABELS, COST_SECONDS, &e) == 0, "%s",
+	          e.msg);
 	CHECK_MSG(t, l.n == 3 && l.n_others == 1, "%zu and %zu", l.n, l.n_others);
 	if (l.n == 3) {
 		CHECK(t, l.points[0].n == 2 && l.points[1].n == 4 && l.points[2].n == 8);
-		CHECK_MSG(t, fabs(l.points[0].err - 0.5) < 1e-12 && fabs(l.points[2].err - 0.3) < 1e-12 && fabs(l.points[0].se - 0.02) < 1e-9, "%g %g", l.points[0].err,
-		          l.points[0].se);
+		CHECK_MSG(t,
+		          fabs(l.points[0].err - 0.5) < 1e-12 && fabs(l.points[2].err - 0.3) < 1e-12 &&
+		                  fabs(l.points[0].se - 0.02) < 1e-9,
+		          "%g %g", l.points[0].err, l.points[0].se);
 	}
 	CHECK_MSG(t, fabs(l.before.mid - 0.7) < 1e-12, "%g", l.before.mid);
 
-	test_case(t, "a label costs what a line through the costs says; what the other bought for half of its gas is half of its gain");
+	test_case(t, "a label costs what a line through the costs says; what the other bought for half of its gas is "
+	             "half of its gain");
 	CHECK_MSG(t, fabs(learning_cost_of_one(&l) - 10) < 1e-9, "%g", learning_cost_of_one(&l));
 	const struct elsewhere *best = learning_best(&l, 50, &bought);
-	CHECK_MSG(t, best && !strcmp(best->name, "wider") && fabs(bought.mid - 0.5 * (0.7 - 0.35)) < 1e-9, "%g", bought.mid);
+	CHECK_MSG(t, best && !strcmp(best->name, "wider") && fabs(bought.mid - 0.5 * (0.7 - 0.35)) < 1e-9, "%g",
+	          bought.mid);
 	learning_release(&l);
 
 	test_case(t, "over steps and tokens the amount is the run's own");
 	l = (struct learning){ 0 };
-	CHECK_MSG(t, learning_read(&l, &b.options, "four", "rows-hash", OVER_STEPS, COST_SECONDS, &e) == 0 && l.points[0].n == 6, "%s", e.msg);
+	CHECK_MSG(t,
+	          learning_read(&l, &b.options, "four", "rows-hash", OVER_STEPS, COST_SECONDS, &e) == 0 &&
+	                  l.points[0].n == 6,
+	          "%s", e.msg);
 	learning_release(&l);
 	close_book(&b);
 }
@@ -126,7 +142,8 @@ static void check_ways(struct test *t)
 
 	test_case(t, "another machine's run is a point of the curve, and its cost is not mixed with this one's");
 	CHECK_MSG(t, learning_read(&l, &b.options, "two", NULL, OVER_LABELS, COST_SECONDS, &e) == 0, "%s", e.msg);
-	CHECK_MSG(t, l.n == 3 && l.cost[0] == 20 && l.cost[1] == 40 && isnan(l.cost[2]), "%zu: %g %g %g", l.n, l.cost[0], l.cost[1], l.cost[2]);
+	CHECK_MSG(t, l.n == 3 && l.cost[0] == 20 && l.cost[1] == 40 && isnan(l.cost[2]), "%zu: %g %g %g", l.n,
+	          l.cost[0], l.cost[1], l.cost[2]);
 	CHECK_MSG(t, fabs(learning_cost_of_one(&l) - 10) < 1e-9, "%g", learning_cost_of_one(&l));
 	l.cost[1] = NAN;
 	CHECK(t, isnan(learning_cost_of_one(&l)));
@@ -142,18 +159,25 @@ static void check_refusals(struct test *t)
 	struct err e = ERR_INIT;
 
 	open_book(t, &b, "few");
-	test_case(t, "two sizes are no curve, and the sentence says what to run; neither is a model that nothing tuned, nor what the ledger does not know");
-	CHECK(t, learning_read(&l, &b.options, "two", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 && strstr(e.msg, "2 runs") && strstr(e.msg, "three"));
+	test_case(t, "two sizes are no curve, and the sentence says what to run; neither is a model that nothing "
+	             "tuned, nor what the ledger does not know");
+	CHECK(t, learning_read(&l, &b.options, "two", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	                 strstr(e.msg, "2 runs") && strstr(e.msg, "three"));
 	learning_release(&l);
 	l = (struct learning){ 0 };
-	CHECK(t, learning_read(&l, &b.options, "base-hash", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 && strstr(e.msg, "no tune"));
+	CHECK(t, learning_read(&l, &b.options, "base-hash", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	                 strstr(e.msg, "no tune"));
 	learning_release(&l);
 	l = (struct learning){ 0 };
-	CHECK(t, learning_read(&l, &b.options, "nothing", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 && strstr(e.msg, "nothing"));
+	CHECK(t, learning_read(&l, &b.options, "nothing", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	                 strstr(e.msg, "nothing"));
 	learning_release(&l);
 
-	test_case(t, "what a run on other rows must have in common: its options but for places and seed, by their first names");
-	CHECK_MSG(t, learning_origin(&r, &b.options, "two", &e) == 0 && !strcmp(r.options, "--lora-r=4\n") && !r.directory, "%s", r.options ? r.options : e.msg);
+	test_case(t, "what a run on other rows must have in common: its options but for places and seed, by their "
+	             "first names");
+	CHECK_MSG(t,
+	          learning_origin(&r, &b.options, "two", &e) == 0 && !strcmp(r.options, "--lora-r=4\n") && !r.directory,
+	          "%s", r.options ? r.options : e.msg);
 	learning_origin_release(&r);
 	close_book(&b);
 }

@@ -1,5 +1,6 @@
-/* What would break: an entry that comes back other than it went in, a file of a newer version or of another program that is written to, an entry of a
- * dead process that stays "running" and one of a living that does not, an import that counts twice, a file that kills corrupt. */
+/* What would break: an entry that comes back other than it went in, a file of a newer version or of another program
+ * that is written to, an entry of a dead process that stays "running" and one of a living that does not, an import that
+ * counts twice, a file that kills corrupt. */
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -29,7 +30,9 @@ static struct ledger *open_at(struct test *t, const char *path)
 static void fill(struct entry *x, struct arena *a)
 {
 	static struct artefact_use uses[] = {
-		{ "model", false, { "0123456789abcdef0123456789abcdef", "model", "a.gguf", "/m/a.gguf", NULL, 100, 7, -1 } },
+		{ "model",
+		  false,
+		  { "0123456789abcdef0123456789abcdef", "model", "a.gguf", "/m/a.gguf", NULL, 100, 7, -1 } },
 		{ "result", true, { "fedcba9876543210fedcba9876543210", "adapter", "run", "/r", NULL, 10, 2, 5 } },
 	};
 	entry_init(x);
@@ -72,7 +75,8 @@ static void check_round_trip(struct test *t)
 	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1);
 	if (all.n == 1) {
 		check_same(t, &x, &all.items[0]);
-		CHECK(t, isnan(all.items[0].gas.flops) && all.items[0].gas.tokens_out == -1 && all.items[0].gas.tokens_in == 0);
+		CHECK(t, isnan(all.items[0].gas.flops) && all.items[0].gas.tokens_out == -1 &&
+		                 all.items[0].gas.tokens_in == 0);
 		json_t *j = entry_json(&all.items[0], true);
 		CHECK_MSG(t, entry_from_json(&back, j, &mem, "here", &e) == 0, "%s", e.msg);
 		check_same(t, &x, &back);
@@ -96,7 +100,8 @@ static void check_refusals(struct test *t)
 {
 	struct err e = ERR_INIT;
 	struct ledger *l;
-	char *newer = file_of("newer.db"), *other = file_of("other.db"), *junk = file_of("junk.db"), *old = file_of("old.db");
+	char *newer = file_of("newer.db"), *other = file_of("other.db"), *junk = file_of("junk.db"),
+	     *old = file_of("old.db");
 
 	test_case(t, "a newer schema, another program's database and what is none are refused, and unchanged");
 	ledger_close(open_at(t, newer));
@@ -111,10 +116,12 @@ static void check_refusals(struct test *t)
 
 	test_case(t, "an older file gets the columns that it lacks");
 	ledger_close(open_at(t, old));
-	exec_at(old, "ALTER TABLE run DROP COLUMN mean_rss_bytes; INSERT INTO run(id, command, status) VALUES('one', 'tune', 'finished'); PRAGMA user_version = 0");
+	exec_at(old, "ALTER TABLE run DROP COLUMN mean_rss_bytes; INSERT INTO run(id, command, status) VALUES('one', "
+	             "'tune', 'finished'); PRAGMA user_version = 0");
 	struct entries all = { 0 };
 	l = open_at(t, old);
-	CHECK_MSG(t, l && ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1 && all.items[0].gas.mean_rss_bytes == -1, "%s", e.msg);
+	CHECK_MSG(t, l && ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1 && all.items[0].gas.mean_rss_bytes == -1,
+	          "%s", e.msg);
 	entries_release(&all);
 	ledger_close(l);
 	mem_free(newer);
@@ -276,7 +283,8 @@ static void check_full_disk(struct test *t)
 	char *path = file_of("full.db"), *kept = file_of("gas.json");
 	size_t findings = 1, added, known;
 
-	test_case(t, "a disk that fills while a run goes on: a sentence, a whole file, and the entry as it was last written");
+	test_case(t, "a disk that fills while a run goes on: a sentence, a whole file, and the entry as it was last "
+	             "written");
 	int status = in_child(fill_disk, path);
 	CHECK_MSG(t, status == 0, "%d", status);
 	struct ledger *l = open_at(t, path);
@@ -284,7 +292,8 @@ static void check_full_disk(struct test *t)
 	CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 1);
 	if (all.n == 1) {
 		struct entry *x = &all.items[0];
-		CHECK_MSG(t, !strcmp(x->status, "killed") && x->gas.seconds == 1.5, "%s, %g s", x->status, x->gas.seconds);
+		CHECK_MSG(t, !strcmp(x->status, "killed") && x->gas.seconds == 1.5, "%s, %g s", x->status,
+		          x->gas.seconds);
 
 		test_case(t, "its entry, kept elsewhere, takes that one's place when it is imported, once and again");
 		x->status = "finished";
@@ -311,7 +320,8 @@ static void check_gone(struct test *t)
 	struct entry x;
 	char *path = file_of("gone.db"), *other = file_of("gone-elsewhere.db");
 
-	test_case(t, "a ledger that is deleted or replaced while a run goes on is noticed: nothing is written where nobody looks");
+	test_case(t, "a ledger that is deleted or replaced while a run goes on is noticed: nothing is written where "
+	             "nobody looks");
 	struct ledger *l = open_at(t, path);
 	fill(&x, &mem);
 	CHECK(t, ledger_put(l, &x, &e) == 0);
@@ -334,7 +344,8 @@ static void check_newer_meanwhile(struct test *t)
 	char *path = file_of("meanwhile.db");
 	size_t added, known;
 
-	test_case(t, "a ledger that a newer program migrates while it is open still takes this run's entry; the next one is refused, imports too");
+	test_case(t, "a ledger that a newer program migrates while it is open still takes this run's entry; the next "
+	             "one is refused, imports too");
 	l = open_at(t, path);
 	fill(&x, &mem);
 	CHECK(t, ledger_put(l, &x, &e) == 0);
@@ -363,7 +374,8 @@ static void check_merge(struct test *t)
 	char *names[2] = { file_of("one.db"), file_of("two.db") };
 	size_t added, known;
 
-	test_case(t, "two machines' ledgers in one, in both directions and twice: each run once, each artefact once, requests with them");
+	test_case(t, "two machines' ledgers in one, in both directions and twice: each run once, each artefact once, "
+	             "requests with them");
 	for (int i = 0; i < 2; i++) {
 		struct ledger *l = open_at(t, names[i]);
 		for (int k = 0; k < 3; k++) {
@@ -383,7 +395,8 @@ static void check_merge(struct test *t)
 	}
 	for (int i = 0; i < 2; i++) {
 		struct ledger *l = open_at(t, names[i]);
-		CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 6 && all.items[0].requests && strstr(all.items[0].requests, "\"request\""));
+		CHECK(t, ledger_runs(l, NULL, &all, &e) == 0 && all.n == 6 && all.items[0].requests &&
+		                 strstr(all.items[0].requests, "\"request\""));
 		CHECK(t, ledger_artefacts(l, &artefacts, &e) == 0 && artefacts.n == 2);
 		entries_release(&all);
 		artefacts_release(&artefacts);
@@ -403,7 +416,11 @@ static void check_kinds(struct test *t)
 	test_case(t, "every kind of artefact is taken and found whole; one that does not exist is found by the check");
 	struct ledger *l = open_at(t, path);
 	for (const char *const *k = artefact_kinds; *k; k++)
-		CHECK(t, ledger_put_artefact(l, &(struct artefact){ .hash = *k, .kind = *k, .bytes = -1, .parameters = -1, .tokens = -1 }, &e) == 0);
+		CHECK(t,
+		      ledger_put_artefact(l,
+		                          &(struct artefact){
+						  .hash = *k, .kind = *k, .bytes = -1, .parameters = -1, .tokens = -1 },
+		                          &e) == 0);
 	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 0);
 	CHECK(t, ledger_put_artefact(l, &(struct artefact){ .hash = "x", .kind = "spoon" }, &e) == 0);
 	CHECK(t, ledger_check(l, say_nothing, NULL, &findings, &e) == 0 && findings == 1);

@@ -1,4 +1,5 @@
-/* Lint: each reason to refuse, by file and line; counts of lengths, duplicates, overlap and sharing against what can be counted by hand. */
+/* Lint: each reason to refuse, by file and line; counts of lengths, duplicates, overlap and sharing against what can be
+ * counted by hand. */
 #include <string.h>
 
 #include "base/io.h"
@@ -20,7 +21,8 @@ static void bench_open(struct test *t, struct bench *b, const char *template_)
 {
 	struct err e = ERR_INIT;
 	char *dir = io_join(test_golden(), "llama");
-	*b = (struct bench){ .tokenizer = tokenizer_from_dir(dir, &e), .options = { .document = { .max_length = 64 }, .vocabulary = 301 } };
+	*b = (struct bench){ .tokenizer = tokenizer_from_dir(dir, &e),
+		             .options = { .document = { .max_length = 64 }, .vocabulary = 301 } };
 	CHECK_MSG(t, b->tokenizer, "%s", e.msg);
 	if (template_)
 		CHECK_MSG(t, (b->template_ = template_parse(template_, &e)) != NULL, "%s", e.msg);
@@ -61,7 +63,8 @@ static void check_refused(struct test *t, struct bench *b, const char *text, siz
 	          b->lint.n_findings, b->e.msg, n, what);
 }
 
-static const char bare[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+static const char bare[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}{% if add_generation_prompt "
+                           "%}assistant:{% endif %}";
 static const char ended[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if "
                             "add_generation_prompt %}assistant:{% endif %}";
 
@@ -88,7 +91,8 @@ static void test_refusals(struct test *t)
 		"lint.jsonl:2: nothing to learn: of its 8 tokens the first 6");
 	CHECK(t, b.lint.n_truncated == 2);
 	b.options.document.packing = true;
-	CHECK(t, lint(t, &b, "{\"prompt\": \"012345\", \"completion\": \"6\"}\n") == 0 && b.lint.n == 1 && b.lint.max == 8);
+	CHECK(t, lint(t, &b, "{\"prompt\": \"012345\", \"completion\": \"6\"}\n") == 0 && b.lint.n == 1 &&
+	                 b.lint.max == 8);
 	b.options.document.packing = false;
 
 	test_case(t, "the end is never supervised");
@@ -101,7 +105,8 @@ static void test_refusals(struct test *t)
 	              "\"1234\"}\n") == 0 &&
 	                 b.lint.n_ended == 1);
 	b.options.document.eval_choices = true;
-	CHECK(t, lint(t, &b, "{\"query\": \"0\", \"choices\": [\"1\", \"2\"], \"gold\": 0}\n") == 0 && b.lint.n_ended == 0);
+	CHECK(t, lint(t, &b, "{\"query\": \"0\", \"choices\": [\"1\", \"2\"], \"gold\": 0}\n") == 0 &&
+	                 b.lint.n_ended == 0);
 	b.options.document = (struct document_options){ .max_length = 64 };
 
 	test_case(t, "a token that the model does not have");
@@ -160,7 +165,8 @@ static void test_lengths(struct test *t)
 	          b.lint.min, b.lint.median, b.lint.p95, b.lint.max);
 	CHECK(t, b.lint.histogram[0] == 0 && b.lint.histogram[1] == 2 && b.lint.histogram[2] == 4 &&
 	                 b.lint.histogram[3] == 8 && b.lint.histogram[4] == 6);
-	CHECK(t, b.lint.n == 20 && b.lint.tokens == 230 && b.lint.learnt == 210 && b.lint.n_ended == 20 && b.lint.n_duplicates == 0);
+	CHECK(t, b.lint.n == 20 && b.lint.tokens == 230 && b.lint.learnt == 210 && b.lint.n_ended == 20 &&
+	                 b.lint.n_duplicates == 0);
 	buf_release(&text);
 	bench_close(&b);
 }
@@ -171,8 +177,11 @@ static void test_duplicates(struct test *t)
 
 	test_case(t, "duplicates: the first row that repeats one, and which");
 	bench_open(t, &b, NULL);
-	CHECK(t, lint(t, &b, "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"b\", \"id\": 1}\n{\"text\": \"a\"}\n{\"text\": \"b\"}\n") == 0);
-	CHECK(t, b.lint.n_duplicates == 3 && b.lint.duplicate.line == 3 && strstr(b.lint.duplicate.text, "lint.jsonl:2"));
+	CHECK(t, lint(t, &b,
+	              "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"b\", \"id\": 1}\n{\"text\": "
+	              "\"a\"}\n{\"text\": \"b\"}\n") == 0);
+	CHECK(t,
+	      b.lint.n_duplicates == 3 && b.lint.duplicate.line == 3 && strstr(b.lint.duplicate.text, "lint.jsonl:2"));
 	CHECK(t,
 	      lint(t, &b,
 	           "{\"prompt\": \"01\", \"completion\": \"2\"}\n{\"prompt\": \"0\", \"completion\": \"12\"}\n") == 0 &&
@@ -198,7 +207,9 @@ static void test_overlap(struct test *t)
 	              "{\"query\": \"When?\", \"choices\": [\"a\", \"b\"], \"gold\": 0}\n") == 0);
 	o = lint_compare(&train.lint, &eval.lint);
 	CHECK_MSG(t, o.documents == 1 && o.prompts == 2, "%zu documents, %zu prompts", o.documents, o.prompts);
-	CHECK(t, lint(t, &eval, "{\"prompt\": \"Which?\", \"completion\": \" b\"}\n{\"prompt\": \"How?\", \"completion\": \" b\"}\n") == 0);
+	CHECK(t, lint(t, &eval,
+	              "{\"prompt\": \"Which?\", \"completion\": \" b\"}\n{\"prompt\": \"How?\", \"completion\": \" "
+	              "b\"}\n") == 0);
 	o = lint_compare(&train.lint, &eval.lint);
 	CHECK_MSG(t, o.documents == 1 && o.prompts == 1, "%zu documents, %zu prompts", o.documents, o.prompts);
 	CHECK(t, lint(t, &eval, "{\"text\": \"Which? a\"}\n{\"text\": \"Which? b\"}\n") == 0);

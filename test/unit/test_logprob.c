@@ -1,16 +1,24 @@
-/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one block, range and tile and in several. */
+/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one block, range and
+ * tile and in several. */
 #include "../test.h"
 
 #include "../op_case.h"
 #include "quant/panels.h"
 #include "quant/quant.h"
 
-struct shape { int N, V, C; enum dtype dtype; bool train_x, train_head; int r; /* of what an adapter adds, 0: nothing */ bool train_low; };
+struct shape {
+	int N, V, C;
+	enum dtype dtype;
+	bool train_x, train_head;
+	int r; /* of what an adapter adds, 0: nothing */
+	bool train_low;
+};
 
 struct data {
 	float *x, *w;               /* w: the head as floats */
 	uint16_t *half;             /* the head in f16, or NULL */
-	void *panels, *turned;      /* of a head in Q8_0, for int8 arithmetic: its panels, and those of its transpose */
+	/* of a head in Q8_0, for int8 arithmetic: its panels, and those of its transpose */
+	void *panels, *transposed;
 	float *u, *up;
 };
 
@@ -22,8 +30,9 @@ static struct arena mem;
 static struct data data_draw(struct rng_stream *rng, const struct shape *s, int R)
 {
 	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C),
-	                  random_floats(&mem, rng, (size_t)s->V * (size_t)s->C), .u = random_floats(&mem, rng, (size_t)R * (size_t)s->r),
-	                  .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r) };
+		          random_floats(&mem, rng, (size_t)s->V * (size_t)s->C),
+		          .u = random_floats(&mem, rng, (size_t)R * (size_t)s->r),
+		          .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r) };
 	if (s->dtype == DTYPE_F16) {
 		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
 		for (size_t i = 0; i < (size_t)s->V * (size_t)s->C; i++) {
@@ -51,16 +60,17 @@ static void data_quantize(struct data *d, const struct shape *s, float scale)
 		for (size_t c = 0; c < C; c++)
 			t[c * V + v] = d->w[v * C + c];
 	q8_0_from_float(t, q, V * C);
-	d->turned = arena_alloc64(&mem, panels_bytes(DTYPE_Q8_0, C, V));
-	panels_make(DTYPE_Q8_0, q, C, V, 0, (C + PANEL_ROWS - 1) / PANEL_ROWS, d->turned);
+	d->transposed = arena_alloc64(&mem, panels_bytes(DTYPE_Q8_0, C, V));
+	panels_make(DTYPE_Q8_0, q, C, V, 0, (C + PANEL_ROWS - 1) / PANEL_ROWS, d->transposed);
 }
 
 static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
 {
 	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
-	struct wanted w = { arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(double)),
-	                    arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)),
-	                    arena_array(&mem, R * K + 1, sizeof(double)), arena_array(&mem, V * K + 1, sizeof(double)) };
+	struct wanted w = { arena_array(&mem, (size_t)b->n_labels + 1, sizeof(double)),
+		            arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)),
+		            arena_array(&mem, R * K + 1, sizeof(double)),
+		            arena_array(&mem, V * K + 1, sizeof(double)) };
 	double *z = arena_array(&mem, V, sizeof(*z));
 
 	for (size_t r = 0; r < R; r++) {
@@ -75,13 +85,13 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 		}
 		for (size_t v = 0; v < V; v++)
 			sum += exp(z[v] - max);
-		for (int p = 0; p < b->n_pairs; p++) {
-			if ((size_t)b->pair_target[p] != r)
+		for (int p = 0; p < b->n_labels; p++) {
+			if ((size_t)b->label_target[p] != r)
 				continue;
-			size_t token = (size_t)b->pair_token[p];
+			size_t token = (size_t)b->label_token[p];
 			w.logp[p] = z[token] - max - log(sum);
 			for (size_t v = 0; v < V; v++) {
-				double g = b->pair_weight[p] * (exp(z[v] - max) / sum - (v == token));
+				double g = b->label_weight[p] * (exp(z[v] - max) / sum - (v == token));
 				for (size_t c = 0; c < C; c++) {
 					w.dx[r * C + c] += g * d->w[v * C + c];
 					w.dw[v * C + c] += g * d->x[r * C + c];
@@ -113,20 +123,25 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 {
 	struct op_case c = { 0 };
 	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
-	struct result r = { .logp = arena_array(&mem, (size_t)b->n_pairs + 1, sizeof(float)) };
+	struct result r = { .logp = arena_array(&mem, (size_t)b->n_labels + 1, sizeof(float)) };
 
 	op_case_init(&c, &b->cap, s->train_x || s->train_head || s->train_low);
 	size_t x_dim[2] = { R, C }, head_dim[2] = { V, C };
 	uint32_t x = s->train_x ? tape_param(&c.t, "x", 2, x_dim) : tape_weight(&c.t, "x", DTYPE_F32, 2, x_dim);
-	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) : tape_weight(&c.t, "head", s->dtype, 2, head_dim);
-	uint32_t u = s->r ? tape_param(&c.t, "u", 2, (size_t[]){ R, K }) : TENSOR_NONE, up = s->r ? tape_param(&c.t, "up", 2, (size_t[]){ V, K }) : TENSOR_NONE;
-	uint32_t turned = s->dtype == DTYPE_Q8_0 ? tape_weight(&c.t, "turned", DTYPE_Q8_0, 2, (size_t[]){ C, V }) : TENSOR_NONE;
+	uint32_t head = s->train_head ? tape_param(&c.t, "head", 2, head_dim) :
+	                                tape_weight(&c.t, "head", s->dtype, 2, head_dim);
+	uint32_t u = s->r ? tape_param(&c.t, "u", 2, (size_t[]){ R, K }) : TENSOR_NONE,
+		 up = s->r ? tape_param(&c.t, "up", 2, (size_t[]){ V, K }) : TENSOR_NONE;
+	uint32_t turned =
+		s->dtype == DTYPE_Q8_0 ? tape_weight(&c.t, "turned", DTYPE_Q8_0, 2, (size_t[]){ C, V }) : TENSOR_NONE;
 	if (turned)
 		c.t.tensors[head].panels = c.t.tensors[turned].panels = true;
-	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head, .u = u, .up = up, .int8 = turned != TENSOR_NONE, .wt = turned });
+	uint32_t logp = op_token_logprob(
+		&c.t,
+		&(struct linear){ .x = x, .w = head, .u = u, .up = up, .int8 = turned != TENSOR_NONE, .wt = turned });
 	op_case_plan(&c, k, pool);
 	if (turned)
-		run_bind(&c.r, turned, d->turned);
+		run_bind(&c.r, turned, d->transposed);
 	if (s->r) {
 		run_bind(&c.r, u, d->u);
 		run_bind(&c.r, up, d->up);
@@ -139,21 +154,28 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	r.dw = bind_grad(&c, head, V * C);
 	run_step(&c.r, b);
 	run_step(&c.r, b);
-	memcpy(r.logp, run_f32(&c.r, logp), (size_t)b->n_pairs * sizeof(float));
+	memcpy(r.logp, run_f32(&c.r, logp), (size_t)b->n_labels * sizeof(float));
 	op_case_release(&c);
 	return r;
 }
 
 static const struct shape shapes[] = {
-	{ 1, 2, 3, DTYPE_F32, true, true },     { 40, 67, 33, DTYPE_F32, true, true },   { 96, 100, 16, DTYPE_F16, true, false },
-	{ 330, 9001, 7, DTYPE_F32, true, true }, { 500, 130, 20, DTYPE_F32, false, true }, { 300, 77, 8, DTYPE_F32, false, false },
+	{ 1, 2, 3, DTYPE_F32, true, true },
+	{ 40, 67, 33, DTYPE_F32, true, true },
+	{ 96, 100, 16, DTYPE_F16, true, false },
+	{ 330, 9001, 7, DTYPE_F32, true, true },
+	{ 500, 130, 20, DTYPE_F32, false, true },
+	{ 300, 77, 8, DTYPE_F32, false, false },
 	{ 600, 1024, 7, DTYPE_F32, true, true },
-	{ 330, 131, 20, DTYPE_F16, true, false, 3, true }, { 40, 67, 33, DTYPE_F32, false, false, 8, true },
+	{ 330, 131, 20, DTYPE_F16, true, false, 3, true },
+	{ 40, 67, 33, DTYPE_F32, false, false, 8, true },
 };
 
 static void batch_for(struct batch *b, struct rng_stream *rng, const struct shape *s)
 {
-	struct batch_cap cap = { .rows = s->N, .targets = s->N, .pairs = 3 * s->N, .segments = 64, .docs = 64, .keys = s->N };
+	struct batch_cap cap = {
+		.rows = s->N, .targets = s->N, .labels = 3 * s->N, .segments = 64, .docs = 64, .keys = s->N
+	};
 	batch_init(b, &cap);
 	batch_sample_sized(b, rng, s->N, s->V, 30, 3 * s->N);
 }
@@ -168,8 +190,8 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		struct data d = data_draw(&rng, s, b.n_targets);
 		struct wanted w = want(s, &d, &b);
 		struct result r = logprob(s, &d, &b, k, pool);
-		double off = worst(r.logp, w.logp, (size_t)b.n_pairs);
-		test_case(t, "%s: %d targets, %d pairs, V %d, C %d", k->name, b.n_targets, b.n_pairs, s->V, s->C);
+		double off = worst(r.logp, w.logp, (size_t)b.n_labels);
+		test_case(t, "%s: %d targets, %d pairs, V %d, C %d", k->name, b.n_targets, b.n_labels, s->V, s->C);
 		CHECK_MSG(t, off <= 1e-6, "log p %g", off);
 		CHECK(t, !r.dx == !s->train_x && !r.dw == !s->train_head);
 		if (r.dx && (off = worst(r.dx, w.dx, (size_t)b.n_targets * (size_t)s->C)) > 3e-6)
@@ -207,8 +229,11 @@ static void test_threads(struct test *t, const struct kernels *k)
 		if (i == 0)
 			first = r;
 		test_case(t, "%s: %d threads", k->name, threads[i]);
-		CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs) && same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) &&
-		      same(r.dw, first.dw, (size_t)(s.V * s.C)) && same(r.du, first.du, (size_t)(b.n_targets * s.r)) && same(r.dup, first.dup, (size_t)(s.V * s.r)));
+		CHECK(t, same(r.logp, first.logp, (size_t)b.n_labels) &&
+		                 same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) &&
+		                 same(r.dw, first.dw, (size_t)(s.V * s.C)) &&
+		                 same(r.du, first.du, (size_t)(b.n_targets * s.r)) &&
+		                 same(r.dup, first.dup, (size_t)(s.V * s.r)));
 		pool_free(pool);
 	}
 	/* Scoring does not know gradients and must say the same. */
@@ -216,7 +241,7 @@ static void test_threads(struct test *t, const struct kernels *k)
 	s.train_x = s.train_head = s.train_low = false;
 	struct result r = logprob(&s, &d, &b, k, pool);
 	test_case(t, "%s: scored as in training", k->name);
-	CHECK(t, same(r.logp, first.logp, (size_t)b.n_pairs));
+	CHECK(t, same(r.logp, first.logp, (size_t)b.n_labels));
 	pool_free(pool);
 	batch_release(&b);
 	arena_release(&mem);
@@ -234,12 +259,16 @@ static double relative(const float *x, const double *want, size_t n)
 	return sqrt(off / size);
 }
 
-/* In int8 near the truth, also where the pairs' tokens are nearly sure and what is left of the gradient is a hundredth of its terms; any threads, same bits. */
+/* In int8 near the truth, also where the pairs' tokens are nearly sure and what is left of the gradient is a hundredth
+ * of its terms; any threads, same bits. */
 static void test_int8_head(struct test *t, const struct kernels *k)
 {
-	static const struct { struct shape s; float scale, sure; double off; } cases[] = {
-		{ { 300, 1120, 64, DTYPE_Q8_0, true, false }, 0.5F, 0, 0.02 }, { { 300, 1120, 64, DTYPE_Q8_0, true, false }, 1, 0.6F, 0.03 },
-		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true }, 0.5F, 0, 0.02 }, { { 40, 32, 32, DTYPE_Q8_0, true, false }, 1, 0, 0.02 },
+	static const struct { struct shape s; float scale, sure; double off;
+	} cases[] = {
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false }, 0.5F, 0, 0.02 },
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false }, 1, 0.6F, 0.03 },
+		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true }, 0.5F, 0, 0.02 },
+		{ { 40, 32, 32, DTYPE_Q8_0, true, false }, 1, 0, 0.02 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct shape *s = &cases[i].s;
@@ -250,10 +279,13 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 		struct data d = data_draw(&rng, s, b.n_targets);
 		size_t C = (size_t)s->C, n = (size_t)b.n_targets * C;
 		data_quantize(&d, s, cases[i].scale);
-		for (int p = 0; p < b.n_pairs && cases[i].sure > 0; p++) { /* rows look like the one token that they predict */
-			b.pair_token[p] = p && b.pair_target[p] == b.pair_target[p - 1] ? b.pair_token[p - 1] : b.pair_token[p];
+		/* rows look like the one token that they predict */
+		for (int p = 0; p < b.n_labels && cases[i].sure > 0; p++) {
+			b.label_token[p] = p && b.label_target[p] == b.label_target[p - 1] ? b.label_token[p - 1] :
+			                                                                     b.label_token[p];
 			for (size_t c = 0; c < C; c++)
-				d.x[(size_t)b.pair_target[p] * C + c] = cases[i].sure * d.w[(size_t)b.pair_token[p] * C + c];
+				d.x[(size_t)b.label_target[p] * C + c] =
+					cases[i].sure * d.w[(size_t)b.label_token[p] * C + c];
 		}
 		struct wanted w = want(s, &d, &b);
 		for (int threads = 0; threads < 2; threads++) {
@@ -261,14 +293,16 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 			r[threads] = logprob(s, &d, &b, k, pool);
 			pool_free(pool);
 		}
-		test_case(t, "%s: the head in int8, V %d, C %d, rank %d%s", k->name, s->V, s->C, s->r, cases[i].sure > 0 ? ", sure of its tokens" : "");
-		CHECK_MSG(t, worst(r[0].logp, w.logp, (size_t)b.n_pairs) < 0.02, "log p %g", worst(r[0].logp, w.logp, (size_t)b.n_pairs));
+		test_case(t, "%s: the head in int8, V %d, C %d, rank %d%s", k->name, s->V, s->C, s->r,
+		          cases[i].sure > 0 ? ", sure of its tokens" : "");
+		CHECK_MSG(t, worst(r[0].logp, w.logp, (size_t)b.n_labels) < 0.02, "log p %g",
+		          worst(r[0].logp, w.logp, (size_t)b.n_labels));
 		CHECK_MSG(t, relative(r[0].dx, w.dx, n) < cases[i].off, "dx %g", relative(r[0].dx, w.dx, n));
-		CHECK(t, same(r[0].dx, r[1].dx, n) && same(r[0].logp, r[1].logp, (size_t)b.n_pairs));
+		CHECK(t, same(r[0].dx, r[1].dx, n) && same(r[0].logp, r[1].logp, (size_t)b.n_labels));
 		if (s->r) {
 			size_t low = (size_t)(b.n_targets * s->r), up = (size_t)(s->V * s->r);
-			CHECK_MSG(t, relative(r[0].du, w.du, low) < 0.02 && relative(r[0].dup, w.dup, up) < 0.02, "du %g, dU %g", relative(r[0].du, w.du, low),
-			          relative(r[0].dup, w.dup, up));
+			CHECK_MSG(t, relative(r[0].du, w.du, low) < 0.02 && relative(r[0].dup, w.dup, up) < 0.02,
+			          "du %g, dU %g", relative(r[0].du, w.du, low), relative(r[0].dup, w.dup, up));
 			CHECK(t, same(r[0].du, r[1].du, low) && same(r[0].dup, r[1].dup, up));
 		}
 		batch_release(&b);
@@ -284,7 +318,7 @@ static void test_empty(struct test *t, const struct kernels *k, struct pool *poo
 	bool zero = true;
 
 	batch_for(&b, &rng, &s);
-	b.n_targets = b.n_pairs = 0;
+	b.n_targets = b.n_labels = 0;
 	struct data d = data_draw(&rng, &s, 5);
 	struct op_case c = { 0 };
 	op_case_init(&c, &b.cap, true);

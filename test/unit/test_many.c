@@ -1,5 +1,5 @@
-/* test_many: answers beside each other are the answers alone, token for token: prompts that begin alike and not, more of them than sequences, greedy and
- * drawn, with penalties and stop strings, whatever is at once. */
+/* test_many: answers beside each other are the answers alone, token for token: prompts that begin alike and not, more
+ * of them than sequences, greedy and drawn, with penalties and stop strings, whatever is at once. */
 #include "../test.h"
 
 #include <math.h>
@@ -12,8 +12,17 @@
 enum { PROMPTS = 9, MOST = 20 };
 
 static const char *const texts[PROMPTS] = {
-	"The plan is", "The plan is to", "The plan", "The p", "The plan is to begin with a longer text that takes more than sixty-four tokens of this tiny vocabulary, and on",
-	"The plan is to begin with a longer text that takes more than sixty-four tokens of this tiny vocabulary, and on and on", "The", "The plan is", "The end",
+	"The plan is",
+	"The plan is to",
+	"The plan",
+	"The p",
+	"The plan is to begin with a longer text that takes more than sixty-four tokens of this tiny vocabulary, and "
+	"on",
+	"The plan is to begin with a longer text that takes more than sixty-four tokens of this tiny vocabulary, and "
+	"on and on",
+	"The",
+	"The plan is",
+	"The end",
 };
 
 struct bench {
@@ -33,13 +42,14 @@ static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 	struct bench *b = ctx;
 	const struct generation *a = &b->alone[i];
 
-	CHECK_MSG(b->t, a->ids.n == g->ids.n && !memcmp(a->ids.id, g->ids.id, g->ids.n * sizeof(*g->ids.id)), "prompt %zu has another answer: %s", i,
-	          buf_str(&g->text));
+	CHECK_MSG(b->t, a->ids.n == g->ids.n && !memcmp(a->ids.id, g->ids.id, g->ids.n * sizeof(*g->ids.id)),
+	          "prompt %zu has another answer: %s", i, buf_str(&g->text));
 	CHECK(b->t, a->text.len == g->text.len && !memcmp(buf_str(&a->text), buf_str(&g->text), g->text.len));
 	CHECK(b->t, a->finish == g->finish && a->context_full == g->context_full);
 	CHECK(b->t, g->logprob && !memcmp(a->logprob, g->logprob, g->ids.n * sizeof(*g->logprob)));
 	b->operations += g->flops + g->int_ops;
-	CHECK_MSG(b->t, g->flops > 0 && g->share > 0 && g->share < 1 + 1e-9, "%g operations, a share of %g", g->flops, g->share);
+	CHECK_MSG(b->t, g->flops > 0 && g->share > 0 && g->share < 1 + 1e-9, "%g operations, a share of %g", g->flops,
+	          g->share);
 	if (++b->n_done == b->stop_after)
 		return err_set(e, "enough");
 	return 0;
@@ -63,7 +73,8 @@ static void check_operations(struct bench *b, const struct session *s, const str
 	session_operations(s, &twice, &flops2, &int_ops2);
 	CHECK_MSG(b->t, flops2 == 2 * flops && int_ops2 == 2 * int_ops, "twice the work: %g of %g", flops2, flops);
 	double all = b->operations + o->shared_flops + o->shared_int_ops;
-	CHECK_MSG(b->t, fabs(all - flops - int_ops) <= 1e-9 * all && b->begun == PROMPTS, "%.17g of %.17g", all, flops + int_ops);
+	CHECK_MSG(b->t, fabs(all - flops - int_ops) <= 1e-9 * all && b->begun == PROMPTS, "%.17g of %.17g", all,
+	          flops + int_ops);
 }
 
 /* Each prompt by itself. */
@@ -76,8 +87,11 @@ static void answer_alone(struct bench *b, const struct generate_options *o, int 
 		o->sampler->index = 0;
 		o->sampler->stream = b->prompts[i].stream;
 		sampler_forget(o->sampler);
-		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, &e) == 0);
-		CHECK_MSG(b->t, generate(s, b->model.tokenizer, b->prompts[i].ids, b->prompts[i].n, o, &b->alone[i], &e) == 0, "%s", e.msg);
+		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+		                        &(struct session_size){ .n_ctx = n_ctx }, &e) == 0);
+		CHECK_MSG(b->t,
+		          generate(s, b->model.tokenizer, b->prompts[i].ids, b->prompts[i].n, o, &b->alone[i], &e) == 0,
+		          "%s", e.msg);
 		session_free(s);
 	}
 }
@@ -86,9 +100,14 @@ static void compare(struct bench *b, struct sampler sampler, const char *stop, c
 {
 	static const size_t at_once[] = { 1, 2, 4, 16 };
 	struct err e = ERR_INIT;
-	struct many_options o = { .generate = { .stop = &stop, .n_stop = stop != NULL, .max_new_tokens = MOST, .logprobs = true, .sampler = &sampler }, .begun = begin_one,
-	                          .done = take,
-	                          .ctx = b };
+	struct many_options o = { .generate = { .stop = &stop,
+		                                .n_stop = stop != NULL,
+		                                .max_new_tokens = MOST,
+		                                .logprobs = true,
+		                                .sampler = &sampler },
+		                  .begun = begin_one,
+		                  .done = take,
+		                  .ctx = b };
 
 	sampler_init(&sampler, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.generate.end);
@@ -99,14 +118,18 @@ static void compare(struct bench *b, struct sampler sampler, const char *stop, c
 		o.at_once = at_once[i];
 		b->n_done = b->begun = 0;
 		b->operations = 0;
-		CHECK_MSG(b->t, many_session(&s, &b->model, NULL, b->pool, b->kernels, b->prompts, PROMPTS, &o, &e) == 0, "%s", e.msg);
-		CHECK_MSG(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) == 0, "%s", e.msg);
+		CHECK_MSG(b->t,
+		          many_session(&s, &b->model, NULL, b->pool, b->kernels, b->prompts, PROMPTS, &o, &e) == 0,
+		          "%s", e.msg);
+		CHECK_MSG(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) == 0, "%s",
+		          e.msg);
 		CHECK(b->t, b->n_done == PROMPTS && session_length(s) == 0);
 		check_operations(b, s, &o);
 		if (at_once[i] == 4) { /* again in the same session, ended by whoever takes the answers */
 			b->stop_after = 2;
 			b->n_done = 0;
-			CHECK(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) < 0 && !strcmp(e.msg, "enough"));
+			CHECK(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) < 0 &&
+			                    !strcmp(e.msg, "enough"));
 			CHECK(b->t, b->n_done == 2 && session_length(s) == 0);
 			b->stop_after = 0;
 		}
@@ -144,7 +167,10 @@ void test_many(struct test *t)
 	}
 	CHECK(t, b.ids[5].n > 64 && b.ids[5].n < 128);
 	compare(&b, (struct sampler){ 0 }, NULL, "greedy");
-	compare(&b, (struct sampler){ .temperature = 1, .top_p = 0.95, .seed = 3, .repetition_penalty = 1.3, .repeat_last_n = -1 }, "a", "drawn");
+	compare(&b,
+	        (struct sampler){
+			.temperature = 1, .top_p = 0.95, .seed = 3, .repetition_penalty = 1.3, .repeat_last_n = -1 },
+	        "a", "drawn");
 	test_refusal(&b);
 	for (size_t i = 0; i < PROMPTS; i++)
 		tokens_release(&b.ids[i]);

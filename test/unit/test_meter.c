@@ -1,5 +1,6 @@
-/* What would break: seconds that are not the steady clock's, sums of phases beyond the whole, an allocation inside a step by the meter's thread, limits
- * that read another unit or currency than was written, money in a currency that nobody said. */
+/* What would break: seconds that are not the steady clock's, sums of phases beyond the whole, an allocation inside a
+ * step by the meter's thread, limits that read another unit or currency than was written, money in a currency that
+ * nobody said. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,11 +45,14 @@ static void check_meter(struct test *t)
 	double sum = 0;
 	for (size_t i = 0; i < json_array_size(phases); i++)
 		sum += json_number_value(json_object_get(json_array_get(phases, i), "seconds"));
-	CHECK_MSG(t, json_array_size(phases) == 2 && sum <= g.seconds && sum > 0.9 * g.seconds, "%g of %g", sum, g.seconds);
+	CHECK_MSG(t, json_array_size(phases) == 2 && sum <= g.seconds && sum > 0.9 * g.seconds, "%g of %g", sum,
+	          g.seconds);
 	CHECK(t, json_integer_value(json_object_get(json_array_get(phases, 0), "count")) == 2);
-	CHECK_MSG(t, g.seconds >= 0.08 && g.cpu_seconds > 0 && g.cpu_seconds <= 1.05 * g.seconds, "%g %g", g.seconds, g.cpu_seconds);
+	CHECK_MSG(t, g.seconds >= 0.08 && g.cpu_seconds > 0 && g.cpu_seconds <= 1.05 * g.seconds, "%g %g", g.seconds,
+	          g.cpu_seconds);
 	CHECK(t, part.seconds >= 0.05 && part.seconds < g.seconds);
-	CHECK(t, g.peak_rss_bytes > 1000000 && g.mean_rss_bytes > 1000000 && g.mean_rss_bytes <= g.peak_rss_bytes * 11 / 10);
+	CHECK(t, g.peak_rss_bytes > 1000000 && g.mean_rss_bytes > 1000000 &&
+	                 g.mean_rss_bytes <= g.peak_rss_bytes * 11 / 10);
 	CHECK(t, g.suspended_seconds >= 0 && g.suspended_seconds < 0.01);
 	CHECK(t, g.energy.method != ENERGY_NONE && g.energy.low <= g.energy.joules && g.energy.joules <= g.energy.high);
 	json_decref(phases);
@@ -84,11 +88,20 @@ static bool same(double a, double b) { return (isnan(a) && isnan(b)) || fabs(a -
 static void check_limits(struct test *t)
 {
 	static const struct limit_case good[] = {
-		{ "10m, 2 kJ, 0.05 EUR", 600, 2000, 0.05, "EUR" }, { "90s", 90, NAN, NAN, "" }, { "1.5h", 5400, NAN, NAN, "" }, { " 2d ", 172800, NAN, NAN, "" },
-		{ "1 Wh", NAN, 3600, NAN, "" }, { "0.5kWh,30 min", 1800, 1.8e6, NAN, "" }, { "3 USD", NAN, NAN, 3, "USD" }, { "$3", NAN, NAN, NAN, NULL },
-		{ "3 €", NAN, NAN, 3, "EUR" }, { "0 J", NAN, 0, NAN, "" },
+		{ "10m, 2 kJ, 0.05 EUR", 600, 2000, 0.05, "EUR" },
+		{ "90s", 90, NAN, NAN, "" },
+		{ "1.5h", 5400, NAN, NAN, "" },
+		{ " 2d ", 172800, NAN, NAN, "" },
+		{ "1 Wh", NAN, 3600, NAN, "" },
+		{ "0.5kWh,30 min", 1800, 1.8e6, NAN, "" },
+		{ "3 USD", NAN, NAN, 3, "USD" },
+		{ "$3", NAN, NAN, NAN, NULL },
+		{ "3 €", NAN, NAN, 3, "EUR" },
+		{ "0 J", NAN, 0, NAN, "" },
 	};
-	static const char *const bad[] = { "", ",", "10", "m", "-3 s", "1e3 s", "10 parsecs", "nan J", "inf s", "1 s, 2 s", "1 EUR, 2 USD", "0x10 s", "1.2.3 s", "5 eur" };
+	static const char *const bad[] = { "",           ",",     "10",    "m",        "-3 s",         "1e3 s",
+		                           "10 parsecs", "nan J", "inf s", "1 s, 2 s", "1 EUR, 2 USD", "0x10 s",
+		                           "1.2.3 s",    "5 eur" };
 	struct err e = ERR_INIT;
 	struct gas_limit l;
 	char why[160];
@@ -98,7 +111,9 @@ static void check_limits(struct test *t)
 		int status = gas_limit_parse(&l, good[i].text, &e);
 		CHECK_MSG(t, (status == 0) == (good[i].currency != NULL), "%s: %s", good[i].text, e.msg);
 		if (status == 0)
-			CHECK_MSG(t, same(l.seconds, good[i].seconds) && same(l.joules, good[i].joules) && same(l.money, good[i].money) && !strcmp(l.currency, good[i].currency),
+			CHECK_MSG(t,
+			          same(l.seconds, good[i].seconds) && same(l.joules, good[i].joules) &&
+			                  same(l.money, good[i].money) && !strcmp(l.currency, good[i].currency),
 			          "%s: %g %g %g %s", good[i].text, l.seconds, l.joules, l.money, l.currency);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -134,15 +149,22 @@ static void check_prices(struct test *t)
 	CHECK_MSG(t, prices_load(&p, NULL, &e) == 0, "%s", e.msg);
 	prices_cost(&p, 3.6e6, 1.8e6, 7.2e6, 3600, NAN, &m);
 	CHECK(t, p.electricity_source && strstr(p.electricity_source, "20") && !strcmp(m.currency, "EUR"));
-	CHECK(t, same(m.total, p.electricity) && same(m.low, p.electricity / 2) && same(m.high, 2 * p.electricity) && isnan(m.capex) && isnan(m.people));
+	CHECK(t, same(m.total, p.electricity) && same(m.low, p.electricity / 2) && same(m.high, 2 * p.electricity) &&
+	                 isnan(m.capex) && isnan(m.people));
 	CHECK(t, prices_carbon(&p, &source) > 300 && source);
 	CHECK(t, prices_convert(&p, 1, "USD", &x, &e) < 0 && strstr(e.msg, "exchange"));
 	prices_release(&p);
 
 	test_case(t, "a user's file: OPEX and CAPEX apart, carbon by region or number, other currencies");
-	CHECK_MSG(t, load_text(&p, "machine_price: 8766\nmachine_years: 1\nmachine_utilization: 0.5\npeople: 36\nregion: FRA\nexchange: [USD=0.5]\n", &e) == 0, "%s", e.msg);
+	CHECK_MSG(t,
+	          load_text(&p,
+	                    "machine_price: 8766\nmachine_years: 1\nmachine_utilization: 0.5\npeople: 36\nregion: "
+	                    "FRA\nexchange: [USD=0.5]\n",
+	                    &e) == 0,
+	          "%s", e.msg);
 	prices_cost(&p, 0, 0, 0, 3600, 100, &m);
-	CHECK_MSG(t, same(m.capex, 2) && same(m.people, 1) && same(m.total, 3) && isnan(m.rent), "%g %g %g", m.capex, m.people, m.total);
+	CHECK_MSG(t, same(m.capex, 2) && same(m.people, 1) && same(m.total, 3) && isnan(m.rent), "%g %g %g", m.capex,
+	          m.people, m.total);
 	CHECK(t, prices_carbon(&p, &source) == 56);
 	CHECK(t, prices_convert(&p, 4, "USD", &x, &e) == 0 && x == 2);
 	prices_release(&p);

@@ -1,10 +1,9 @@
 /* test_ops: what every row of the op table must satisfy, on the row's own samples.
  *
  *   gradient   along random directions, against central differences of the forward with Richardson's extrapolation,
- *              (4·D(h/2) − D(h))/3: the error is of order h⁴, so h can be large enough for f32 outputs. Loss: Σ c∘output, c random
- *   bits       1, 2, 3 and 7 threads, in place or not, everything kept or recomputed: the same
- *   kernels    every table this machine executes against ref
- *   guard      a step allocates nothing
+ *              (4·D(h/2) − D(h))/3: the error is of order h⁴, so h can be large enough for f32 outputs. Loss: Σ
+ * c∘output, c random bits       1, 2, 3 and 7 threads, in place or not, everything kept or recomputed: the same kernels
+ * every table this machine executes against ref guard      a step allocates nothing
  *
  * Dropout's mask and a batch's forest are drawn once for a sample and stay. */
 #include "../test.h"
@@ -57,7 +56,8 @@ static bool sample_record(struct test *t, struct sample *s)
 	return fine;
 }
 
-/* Numbers of a tensor depend on its number alone, so that two ways of running a sample see the same. Gradients start with rubbish: the first writer stores. */
+/* Numbers of a tensor depend on its number alone, so that two ways of running a sample see the same. Gradients start
+ * with rubbish: the first writer stores. */
 static void sample_bind(struct sample *s)
 {
 	s->n_bound = s->tape.n_tensors;
@@ -72,7 +72,8 @@ static void sample_bind(struct sample *s)
 	}
 }
 
-static bool sample_begin(struct test *t, struct sample *s, const struct op *op, int number, const struct kernels *k, int threads, const struct plan_options *o)
+static bool sample_begin(struct test *t, struct sample *s, const struct op *op, int number, const struct kernels *k,
+                         int threads, const struct plan_options *o)
 {
 	struct err e = ERR_INIT;
 
@@ -120,7 +121,7 @@ static double sample_loss(struct sample *s)
 
 	sample_run(s);
 	for (size_t i = 0; i < live_count(s, s->out); i++)
-		loss += c ? (double)c[i] * y[i] : -(double)s->batch.pair_weight[i] * y[i];
+		loss += c ? (double)c[i] * y[i] : -(double)s->batch.label_weight[i] * y[i];
 	return loss;
 }
 
@@ -145,7 +146,8 @@ static void check_input(struct test *t, struct sample *s, uint32_t x)
 	size_t n = live_count(s, x);
 	uint32_t dx = tape_grad(&s->tape, x);
 	struct rng_stream rng = { 5 + x };
-	float *at = arena_array(&s->mem, n + 1, sizeof(*at)), *gradient = arena_array(&s->mem, n + 1, sizeof(*gradient));
+	float *at = arena_array(&s->mem, n + 1, sizeof(*at)),
+	      *gradient = arena_array(&s->mem, n + 1, sizeof(*gradient));
 
 	CHECK_MSG(t, dx, "%s gets no gradient", s->tape.tensors[x].name);
 	if (!dx)
@@ -161,15 +163,17 @@ static void check_input(struct test *t, struct sample *s, uint32_t x)
 			size += (double)gradient[i] * gradient[i];
 		}
 		double want = (4 * difference(s, x, at, d, step_size / 2) - difference(s, x, at, d, step_size)) / 3;
-		CHECK_MSG(t, fabs(along - want) <= tolerance * sqrt(size) + 1e-3, "along %s: %.6f, by differences %.6f (the gradient's norm is %.4f)",
-		          s->tape.tensors[x].name, along, want, sqrt(size));
+		CHECK_MSG(t, fabs(along - want) <= tolerance * sqrt(size) + 1e-3,
+		          "along %s: %.6f, by differences %.6f (the gradient's norm is %.4f)", s->tape.tensors[x].name,
+		          along, want, sqrt(size));
 	}
 }
 
 static void check_gradients(struct test *t, const struct op *op, int number, const struct kernels *k)
 {
 	struct sample s;
-	struct plan_options keep = { .keep_all = true, .no_inplace = true }; /* the output can be looked at after the step */
+	/* the output can be looked at after the step */
+	struct plan_options keep = { .keep_all = true, .no_inplace = true };
 
 	if (sample_begin(t, &s, op, number, k, 1, &keep))
 		for (uint32_t x = 1; x < s.tape.n_tensors; x++)
@@ -199,8 +203,8 @@ static float *results(struct sample *s, struct arena *mem, size_t *n)
 	return all;
 }
 
-static float *results_of(struct test *t, struct arena *mem, const struct op *op, int number, const struct kernels *k, int threads, const struct plan_options *o,
-                         size_t *n)
+static float *results_of(struct test *t, struct arena *mem, const struct op *op, int number, const struct kernels *k,
+                         int threads, const struct plan_options *o, size_t *n)
 {
 	struct sample s;
 	float *all = NULL;
@@ -213,9 +217,14 @@ static float *results_of(struct test *t, struct arena *mem, const struct op *op,
 
 static void check_bits(struct test *t, const struct op *op, int number, const struct kernels *k)
 {
-	static const struct { int threads; struct plan_options o; const char *what; } ways[] = {
-		{ 2, { 0 }, "2 threads" }, { 3, { 0 }, "3 threads" }, { 7, { 0 }, "7 threads" }, { 1, { .no_inplace = true }, "not in place" },
-		{ 1, { .keep_all = true }, "all kept" }, { 2, { .recompute_all = true }, "all recomputed" },
+	static const struct { int threads; struct plan_options o; const char *what;
+	} ways[] = {
+		{ 2, { 0 }, "2 threads" },
+		{ 3, { 0 }, "3 threads" },
+		{ 7, { 0 }, "7 threads" },
+		{ 1, { .no_inplace = true }, "not in place" },
+		{ 1, { .keep_all = true }, "all kept" },
+		{ 2, { .recompute_all = true }, "all recomputed" },
 	};
 	struct arena mem = ARENA_INIT;
 	size_t n, m;
@@ -223,7 +232,8 @@ static void check_bits(struct test *t, const struct op *op, int number, const st
 
 	for (size_t i = 0; want && i < ARRAY_LEN(ways); i++) {
 		const float *got = results_of(t, &mem, op, number, k, ways[i].threads, &ways[i].o, &m);
-		CHECK_MSG(t, got && m == n && !memcmp(got, want, n * sizeof(*got)), "sample %d: %s: other bits", number, ways[i].what);
+		CHECK_MSG(t, got && m == n && !memcmp(got, want, n * sizeof(*got)), "sample %d: %s: other bits", number,
+		          ways[i].what);
 	}
 	arena_release(&mem);
 }
@@ -240,7 +250,8 @@ static void check_kernels(struct test *t, const struct op *op, int number)
 		double *exact = arena_array(&mem, n + 1, sizeof(*exact));
 		for (size_t k = 0; k < n; k++)
 			exact[k] = want[k];
-		CHECK_MSG(t, got && m == n && worst(got, exact, n) <= 2e-5, "sample %d: %s is off ref by %g", number, all[i]->name, worst(got, exact, n));
+		CHECK_MSG(t, got && m == n && worst(got, exact, n) <= 2e-5, "sample %d: %s is off ref by %g", number,
+		          all[i]->name, worst(got, exact, n));
 	}
 	arena_release(&mem);
 }

@@ -1,12 +1,13 @@
-/* test_optim: AdamW, the norm and the schedules against numbers of torch and transformers (tools/golden/optim_numbers.py). */
+/* test_optim: AdamW, the norm and the schedules against numbers of torch and transformers
+ * (tools/golden/optim_numbers.py). */
 #include "../test.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "learn/optim.h"
-#include "learn/schedule.h"
+#include "train/optim.h"
+#include "train/schedule.h"
 
 static const double step_1[] = { -0.497900009, 0.126975, -0.376925021, 0.247950003, -0.249950007, 0.376925021,
 	-0.501999974, 0.123000003, -0.372999996, 0.805256188 };
@@ -86,9 +87,12 @@ static void test_large(struct test *t, const struct kernels *k)
 	static const int threads[] = { 1, 2, 3, 7 };
 	struct param items[2] = { { .n = MANY, .offset = 0, .decay = true }, { .n = FEW, .offset = MANY } };
 	size_t n = MANY + FEW;
-	float *g = mem_array(n, sizeof(*g)), *w = mem_array(3 * n, sizeof(*w)), *first = mem_array(3 * n, sizeof(*first));
+	float *g = mem_array(n, sizeof(*g)), *w = mem_array(3 * n, sizeof(*w)),
+	      *first = mem_array(3 * n, sizeof(*first));
 	struct params params = { .items = items, .n_items = 2, .n = n, .w = w };
-	struct adamw o = { .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .m = w + n, .v = w + 2 * n };
+	struct adamw o = {
+		.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .m = w + n, .v = w + 2 * n
+	};
 	double *partials = mem_array(optim_partials(&params), sizeof(*partials)), exact = 0, norm = 0;
 
 	for (size_t i = 0; i < n; i++) {

@@ -10,8 +10,10 @@
 
 static void test_layout(struct test *t)
 {
-	static const struct { const char *name; int n_dims; size_t dim[4], n, offset; } items[] = {
-		{ "a", 2, { 3, 5 }, 15, 0 }, { "b", 1, { 1 }, 1, 16 }, { "c", 1, { 16 }, 16, 32 }, { "d", 4, { 2, 3, 1, 3 }, 18, 48 }, { "e", 1, { 7 }, 7, 80 },
+	static const struct { const char *name; int n_dims; size_t dim[4], n, offset;
+	} items[] = {
+		{ "a", 2, { 3, 5 }, 15, 0 },        { "b", 1, { 1 }, 1, 16 }, { "c", 1, { 16 }, 16, 32 },
+		{ "d", 4, { 2, 3, 1, 3 }, 18, 48 }, { "e", 1, { 7 }, 7, 80 },
 	};
 	struct params p = { 0 };
 	struct err e = ERR_INIT;
@@ -21,7 +23,8 @@ static void test_layout(struct test *t)
 	CHECK_MSG(t, params_seal(&p, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < ARRAY_LEN(items); i++) {
 		const struct param *x = &p.items[i];
-		CHECK(t, x->n == items[i].n && x->offset == items[i].offset && x->site == i && x->weight == (int)i - 1 && x->decay == (i == 0));
+		CHECK(t, x->n == items[i].n && x->offset == items[i].offset && x->site == i &&
+		                 x->weight == (int)i - 1 && x->decay == (i == 0));
 		CHECK(t, params_find(&p, items[i].name) == (int)i);
 	}
 	CHECK(t, p.n == 96 && params_count(&p) == 57 && params_find(&p, "z") == -1 && (uintptr_t)p.w % 64 == 0);
@@ -43,7 +46,8 @@ static void test_many(struct test *t)
 		params_add(&p, name, 1, (size_t[]){ (size_t)i + 1 }, false, -1);
 	}
 	memset(name, 0, sizeof(name));
-	CHECK(t, p.n_items == N && params_find(&p, "p0") == 0 && params_find(&p, "p299") == 299 && params_count(&p) == (size_t)N * (N + 1) / 2);
+	CHECK(t, p.n_items == N && params_find(&p, "p0") == 0 && params_find(&p, "p299") == 299 &&
+	                 params_count(&p) == (size_t)N * (N + 1) / 2);
 	for (int i = 1; i < N; i++)
 		CHECK(t, p.items[i].offset >= p.items[i - 1].offset + p.items[i - 1].n && p.items[i].offset % 16 == 0);
 	params_release(&p);

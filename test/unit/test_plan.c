@@ -1,12 +1,13 @@
-/* test_plan: what a plan recomputes under a limit follows what ops cost on the machine that it is told of, and changes no bit; what costs nothing known is
- * weighed by the roofline; and measuring the ops gives a share to each that a model's block has. */
+/* test_plan: what a plan recomputes under a limit follows what ops cost on the machine that it is told of, and changes
+ * no bit; what costs nothing known is weighed by the roofline; and measuring the ops gives a share to each that a
+ * model's block has. */
 #include "../test.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "../op_case.h"
-#include "op/speeds.h"
+#include "op/roofline.h"
 
 enum { ROWS = 96, C = 64, LAYERS = 4 };
 
@@ -66,16 +67,24 @@ static int recomputed(const struct op_block *m, const char *op)
 static bool same(const struct op_block *a, const struct op_block *b)
 {
 	for (uint32_t i = 1; i < a->t.n_tensors; i++)
-		if (a->t.tensors[i].role == ROLE_GRAD && memcmp(run_f32(&a->r, i), run_f32(&b->r, i), tensor_count(&a->t.tensors[i]) * sizeof(float)) != 0)
+		if (a->t.tensors[i].role == ROLE_GRAD &&
+		    memcmp(run_f32(&a->r, i), run_f32(&b->r, i), tensor_count(&a->t.tensors[i]) * sizeof(float)) != 0)
 			return false;
 	return !memcmp(run_f32(&a->r, a->out), run_f32(&b->r, b->out), ROWS * C * sizeof(float));
 }
 
 static void test_choice(struct test *t)
 {
-	static const struct { const char *what, *cheap, *dear; struct speeds speeds; } ways[] = {
-		{ "attention is declared dear", "linear", "attention", { 1e11, 2e11, 1e10, { { "linear", 10 }, { "attention", 0.01 } }, 2 } },
-		{ "products are declared dear", "attention", "linear", { 1e11, 2e11, 1e10, { { "linear", 0.01 }, { "attention", 10 } }, 2 } },
+	static const struct { const char *what, *cheap, *dear; struct speeds speeds;
+	} ways[] = {
+		{ "attention is declared dear",
+		  "linear",
+		  "attention",
+		  { 1e11, 2e11, 1e10, { { "linear", 10 }, { "attention", 0.01 } }, 2 } },
+		{ "products are declared dear",
+		  "attention",
+		  "linear",
+		  { 1e11, 2e11, 1e10, { { "linear", 0.01 }, { "attention", 10 } }, 2 } },
 	};
 	struct op_block kept, limited;
 
@@ -84,8 +93,8 @@ static void test_choice(struct test *t)
 		struct plan_options o = { .limit_bytes = kept.p.arena_bytes - 1, .speeds = &ways[i].speeds };
 		test_case(t, "%s", ways[i].what);
 		begin(&limited, &o);
-		CHECK_MSG(t, recomputed(&limited, ways[i].cheap) > 0 && recomputed(&limited, ways[i].dear) == 0, "%d and %d", recomputed(&limited, ways[i].cheap),
-		          recomputed(&limited, ways[i].dear));
+		CHECK_MSG(t, recomputed(&limited, ways[i].cheap) > 0 && recomputed(&limited, ways[i].dear) == 0,
+		          "%d and %d", recomputed(&limited, ways[i].cheap), recomputed(&limited, ways[i].dear));
 		CHECK(t, limited.p.arena_bytes <= o.limit_bytes && same(&limited, &kept));
 		op_block_release(&limited);
 	}
@@ -95,18 +104,20 @@ static void test_choice(struct test *t)
 /* The rows of a batch may see little of what the capacity allows. */
 static void test_live(struct test *t)
 {
-	struct live few = { .rows = ROWS, .targets = 1, .pairs = 1, .visible = ROWS }, many = few;
+	struct live few = { .rows = ROWS, .targets = 1, .labels = 1, .visible = ROWS }, many = few;
 	struct speeds s = { .flops = 1, .int_ops = 1, .bytes = 1e9 };
 	struct op_block kept, limited;
 
 	many.visible = ROWS * 1e3;
 	begin(&kept, NULL);
 	for (int i = 0; i < 2; i++) {
-		struct plan_options o = { .limit_bytes = kept.p.arena_bytes - 1, .speeds = &s, .live = i ? &many : &few };
+		struct plan_options o = { .limit_bytes = kept.p.arena_bytes - 1,
+			                  .speeds = &s,
+			                  .live = i ? &many : &few };
 		test_case(t, "attention over %s keys", i ? "many" : "few");
 		begin(&limited, &o);
-		CHECK_MSG(t, (recomputed(&limited, "attention") > 0) == !i && (recomputed(&limited, "linear") > 0) == i, "%d and %d",
-		          recomputed(&limited, "attention"), recomputed(&limited, "linear"));
+		CHECK_MSG(t, (recomputed(&limited, "attention") > 0) == !i && (recomputed(&limited, "linear") > 0) == i,
+		          "%d and %d", recomputed(&limited, "attention"), recomputed(&limited, "linear"));
 		op_block_release(&limited);
 	}
 	op_block_release(&kept);
@@ -120,10 +131,12 @@ static void test_seconds(struct test *t)
 
 	test_case(t, "a node's seconds: the roofline over its share");
 	tape_init(&tape, &batch_sample_cap, false);
-	uint32_t x = tape_state(&tape, "x", AXIS_ROWS, 2, (size_t[]){ ROWS, 1000 }), w = tape_weight(&tape, "w", DTYPE_F32, 2, (size_t[]){ 10, 1000 });
+	uint32_t x = tape_state(&tape, "x", AXIS_ROWS, 2, (size_t[]){ ROWS, 1000 }),
+		 w = tape_weight(&tape, "w", DTYPE_F32, 2, (size_t[]){ 10, 1000 });
 	op_linear(&tape, &(struct linear){ .x = x, .w = w });
 	double bytes = 4 * (10 * 1000 + 10 * 1000 + 10 * 10);
-	CHECK_MSG(t, fabs(node_seconds(&s, &tape, &tape.nodes[0], &live) / (bytes / 1e8 / 0.5) - 1) < 1e-9, "%g", node_seconds(&s, &tape, &tape.nodes[0], &live));
+	CHECK_MSG(t, fabs(node_seconds(&s, &tape, &tape.nodes[0], &live) / (bytes / 1e8 / 0.5) - 1) < 1e-9, "%g",
+	          node_seconds(&s, &tape, &tape.nodes[0], &live));
 	s.bytes = 1e12;
 	s.n_ops = 0;
 	CHECK(t, fabs(node_seconds(&s, &tape, &tape.nodes[0], &live) / (2 * 10 * 10 * 1000 / 1e9) - 1) < 1e-9);
@@ -133,7 +146,8 @@ static void test_seconds(struct test *t)
 
 static void test_measuring(struct test *t)
 {
-	static const char *const ops[] = { "linear", "linear int8", "attention", "rope", "rmsnorm", "layernorm", "swiglu", "gelu", "add", "dropout", "split" };
+	static const char *const ops[] = { "linear", "linear int8", "attention", "rope",    "rmsnorm", "layernorm",
+		                           "swiglu", "gelu",        "add",       "dropout", "split" };
 	struct speeds s = { .flops = 1e11, .int_ops = 2e11, .bytes = 1e10 };
 	struct pool *pool = pool_new(2);
 	struct err e = ERR_INIT;

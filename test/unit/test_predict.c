@@ -1,5 +1,6 @@
-/* What would break: parts that do not add up to the whole, an interval that forgets what was learnt or what may not come, a comparison that says inside of what
- * lies outside; a ledger that mixes runs of another kind, machine or number of threads into what is learnt, or forgets their order. */
+/* What would break: parts that do not add up to the whole, an interval that forgets what was learnt or what may not
+ * come, a comparison that says inside of what lies outside; a ledger that mixes runs of another kind, machine or number
+ * of threads into what is learnt, or forgets their order. */
 #include "../test.h"
 
 #include <math.h>
@@ -24,7 +25,8 @@ static void test_adds_up(struct test *t)
 	predict_open(&p, 0.25);
 	CHECK(t, p.seconds == 2.25 && p.bytes == 12e6);
 	predict_spans(&p, NULL, &s);
-	CHECK(t, s.seconds.low < 2.25 && s.seconds.high > 2.25 && s.bytes.low < 12e6 && s.bytes.high > 12e6 && s.past == 0);
+	CHECK(t, s.seconds.low < 2.25 && s.seconds.high > 2.25 && s.bytes.low < 12e6 && s.bytes.high > 12e6 &&
+	                 s.past == 0);
 	json_t *j = json_object();
 	predict_json(j, &p, &s);
 	CHECK(t, json_number_value(json_object_get(json_object_get(j, "seconds_parts"), "open")) == 0.25);
@@ -45,7 +47,8 @@ static void test_what_may_not_come(struct test *t)
 	CHECK(t, s.seconds.low < 1 && s.seconds.high == whole.seconds.high && whole.seconds.low > 8);
 }
 
-/* 2 W by the planned second, always: the middle is that, and the width the prior's alone. One run of 3 W among two of 2: the median is 2. */
+/* 2 W by the planned second, always: the middle is that, and the width the prior's alone. One run of 3 W among two of
+ * 2: the median is 2. */
 static void test_learns_energy(struct test *t)
 {
 	struct predicted p;
@@ -57,10 +60,12 @@ static void test_learns_energy(struct test *t)
 	predict_phase(&p, "score", 30);
 	predict_spans(&p, NULL, &s);
 	CHECK(t, predict_joules(&p, &s, &past, &j));
-	CHECK_MSG(t, fabs(j.mid - 60) < 1e-9 && j.low > 35 && j.low < 55 && j.high > 65 && j.high < 85, "%g to %g to %g", j.low, j.mid, j.high);
+	CHECK_MSG(t, fabs(j.mid - 60) < 1e-9 && j.low > 35 && j.low < 55 && j.high > 65 && j.high < 85,
+	          "%g to %g to %g", j.low, j.mid, j.high);
 	past.joules[2].actual = 120;
 	CHECK(t, predict_joules(&p, &s, &past, &wide));
-	CHECK_MSG(t, wide.mid == 60 && wide.high - wide.low > j.high - j.low, "%g to %g to %g", wide.low, wide.mid, wide.high);
+	CHECK_MSG(t, wide.mid == 60 && wide.high - wide.low > j.high - j.low, "%g to %g to %g", wide.low, wide.mid,
+	          wide.high);
 	past.n_joules = 1;
 	CHECK(t, predict_joules(&p, &s, &past, &j) && fabs(j.mid - 60) < 1e-9);
 	past.n_joules = 0;
@@ -75,12 +80,14 @@ static void test_compares(struct test *t)
 
 	predict_compare(&s, 11.5, 1e6, text, j);
 	const json_t *p = json_object_get(j, "prediction");
-	CHECK(t, json_is_false(json_object_get(p, "seconds_inside")) && json_is_true(json_object_get(p, "bytes_inside")));
+	CHECK(t,
+	      json_is_false(json_object_get(p, "seconds_inside")) && json_is_true(json_object_get(p, "bytes_inside")));
 	CHECK(t, strstr(text, "outside") && strstr(text, "memory"));
 	json_decref(j);
 }
 
-static void put(struct test *t, struct ledger *l, struct arena *a, const char *kind, const char *status, int64_t threads, double seconds)
+static void put(struct test *t, struct ledger *l, struct arena *a, const char *kind, const char *status,
+                int64_t threads, double seconds)
 {
 	struct entry x;
 	struct err e = ERR_INIT;
@@ -96,7 +103,8 @@ static void put(struct test *t, struct ledger *l, struct arena *a, const char *k
 	x.gas.energy.joules = 2 * seconds;
 	x.gas.energy.method = seconds == 4 ? ENERGY_MEASURED : ENERGY_ESTIMATED;
 	snprintf(x.gas.energy.source, sizeof(x.gas.energy.source), "rapl x");
-	x.prediction = arena_printf(a, "{\"kind\": \"%s\", \"planned_seconds\": %g, \"planned_bytes\": 900}", kind, seconds / 2);
+	x.prediction = arena_printf(a, "{\"kind\": \"%s\", \"planned_seconds\": %g, \"planned_bytes\": 900}", kind,
+	                            seconds / 2);
 	CHECK_MSG(t, ledger_put(l, &x, &e) == 0, "%s", e.msg);
 }
 
@@ -120,10 +128,12 @@ static void test_past_of_the_ledger(struct test *t)
 	like.threads = 2;
 	like.kernels = "ref";
 	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 3);
-	CHECK(t, !strcmp(past[1].kind, "eval int8") && past[1].seconds == 6 && past[1].planned_seconds == 3 && past[1].bytes == 1000 && past[1].planned_bytes == 900);
+	CHECK(t, !strcmp(past[1].kind, "eval int8") && past[1].seconds == 6 && past[1].planned_seconds == 3 &&
+	                 past[1].bytes == 1000 && past[1].planned_bytes == 900);
 	CHECK(t, past[0].threads == 1 && past[1].threads == 2 && past[2].seconds == 4);
 	CHECK(t, ledger_past(l, &like, "eval", &a, past, 1) == 1 && past[0].seconds == 1);
-	CHECK(t, isnan(past[0].joules) && isnan(past[1].joules) && past[2].joules == 8 && !strcmp(past[2].energy_method, "measured") && !strcmp(past[2].energy_source, "rapl x"));
+	CHECK(t, isnan(past[0].joules) && isnan(past[1].joules) && past[2].joules == 8 &&
+	                 !strcmp(past[2].energy_method, "measured") && !strcmp(past[2].energy_source, "rapl x"));
 	like.kernels = "avx2";
 	CHECK(t, ledger_past(l, &like, "eval", &a, past, 4) == 0);
 	like.kernels = "ref";

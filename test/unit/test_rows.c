@@ -39,7 +39,8 @@ static void test_shapes(struct test *t)
 	check_shape(t, "{\"query\": \"a\", \"choices\": [\"b\"]}", ROW_NONE);
 
 	test_case(t, "the most specific shape, keys in any order, others kept");
-	check_shape(t, "{\"text\": \"all of it\", \"output\": \"b\", \"instruction\": \"a\", \"id\": 7}", ROW_INSTRUCTION);
+	check_shape(t, "{\"text\": \"all of it\", \"output\": \"b\", \"instruction\": \"a\", \"id\": 7}",
+	            ROW_INSTRUCTION);
 	check_shape(t, "{\"label\": \"a string\", \"completion\": \"b\", \"prompt\": \"a\"}", ROW_COMPLETION);
 	check_shape(t, "{\"text\": \"x\", \"messages\": []}", ROW_MESSAGES);
 	CHECK(t, strcmp(row_shape_name(ROW_COMPLETION), "prompt,completion") == 0);
@@ -74,7 +75,8 @@ static void check_refused(struct test *t, const char *text, size_t n, const char
 	struct rows r;
 	char *path = write_file(t, "bad.jsonl", text, n), *begin = mem_printf("%s:%s: ", path, where);
 	CHECK(t, rows_load(&r, path, &e) < 0);
-	CHECK_MSG(t, strncmp(e.msg, begin, strlen(begin)) == 0 && strstr(e.msg, what), "\"%s\", wanted \"%s…%s\"", e.msg, begin, what);
+	CHECK_MSG(t, strncmp(e.msg, begin, strlen(begin)) == 0 && strstr(e.msg, what), "\"%s\", wanted \"%s…%s\"",
+	          e.msg, begin, what);
 	CHECK(t, r.n == 0 && !r.items);
 	mem_free(begin);
 	mem_free(path);
@@ -109,7 +111,8 @@ static void test_lines(struct test *t)
 	check_refused_text(t, "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 2}\n", "1", "gold is 2");
 	check_refused_text(t, "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": -1}\n", "1", "gold is -1");
 	check_refused_text(t, "{\"query\": \"a\", \"choices\": [], \"gold\": 0}\n", "1", "gold is 0");
-	check_refused_text(t, "{\"query\": \"a\", \"choices\": [\"b\", 3], \"gold\": 0}\n", "1", "choice 1 is not a text");
+	check_refused_text(t, "{\"query\": \"a\", \"choices\": [\"b\", 3], \"gold\": 0}\n", "1",
+	                   "choice 1 is not a text");
 	check_refused(t, "{\"text\": \"a\"}\n\0\0\n", 17, "2", "not JSON");
 }
 
@@ -132,7 +135,10 @@ static const uint8_t gz[] = {
 	0xb2, 0x52, 0x50, 0xaa, 0x52, 0xaa, 0xe5, 0x02, 0x00, 0x23, 0x02, 0x32, 0xa7, 0x0e, 0x00, 0x00, 0x00,
 };
 
-static const char *text_of(const struct rows *r, size_t i) { return json_string_value(json_object_get(r->items[i].json, "text")); }
+static const char *text_of(const struct rows *r, size_t i)
+{
+	return json_string_value(json_object_get(r->items[i].json, "text"));
+}
 
 static void test_folder(struct test *t)
 {

@@ -38,7 +38,8 @@ static void check_refused(struct test *t, const char *header, size_t data, const
 	void *copy;
 	make_file(&b, header, data);
 	int rc = parse_copy(&s, b.data, b.len, &copy, &e);
-	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, "tiny.safetensors"), "%s: wanted '%s', got %d '%s'", header, words, rc, e.msg);
+	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, "tiny.safetensors"),
+	          "%s: wanted '%s', got %d '%s'", header, words, rc, e.msg);
 	if (rc == 0)
 		st_close(&s);
 	mem_free(copy);
@@ -74,8 +75,14 @@ static void test_refusals(struct test *t)
 	check_refused(t, "{\"\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "empty");
 	check_refused(t, "{\"__metadata__\":3}", 0, "__metadata__ is not");
 	check_refused(t, "{\"__metadata__\":{\"a\":3}}", 0, "more than strings");
-	check_refused(t, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "duplicate");
-	check_refused(t, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "inside the tensor before");
+	check_refused(t,
+	              "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\","
+	              "\"shape\":[1],\"data_offsets\":[4,8]}}",
+	              8, "duplicate");
+	check_refused(t,
+	              "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\","
+	              "\"shape\":[1],\"data_offsets\":[4,8]}}",
+	              8, "inside the tensor before");
 }
 
 static void test_lengths(struct test *t)
@@ -84,7 +91,8 @@ static void test_lengths(struct test *t)
 	struct err e = ERR_INIT;
 	test_case(t, "the header's length");
 	CHECK(t, st_parse(&s, "\1\0\0", 3, "x", &e) == -1 && strstr(e.msg, "3 bytes"));
-	CHECK(t, st_parse(&s, "\377\377\377\377\377\377\377\377{}", 10, "x", &e) == -1 && strstr(e.msg, "18446744073709551615 bytes, 2 are left"));
+	CHECK(t, st_parse(&s, "\377\377\377\377\377\377\377\377{}", 10, "x", &e) == -1 &&
+	                 strstr(e.msg, "18446744073709551615 bytes, 2 are left"));
 	CHECK(t, st_parse(&s, "\3\0\0\0\0\0\0\0{}", 10, "x", &e) == -1 && strstr(e.msg, "3 bytes, 2 are left"));
 	CHECK(t, st_parse(&s, "\2\0\0\0\0\0\0\0{}", 10, "x", &e) == 0 && s.n_tensors == 0 && !st_find(&s, "a"));
 	st_close(&s);
@@ -97,13 +105,17 @@ static void test_oddities(struct test *t)
 	struct err e = ERR_INIT;
 	void *copy;
 	test_case(t, "empty tensors, scalars, another program's dtypes, an odd header");
-	make_file(&b, "{\"m\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[0,3]},\"e\":{\"dtype\":\"F16\",\"shape\":[0,7],\"data_offsets\":[3,3]},"
-	              "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[3,7]}}  ", 7);
+	make_file(&b,
+	          "{\"m\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[0,3]},\"e\":{\"dtype\":\"F16\",\"shape\":"
+	          "[0,7],\"data_offsets\":[3,3]},"
+	          "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[3,7]}}  ",
+	          7);
 	CHECK_MSG(t, parse_copy(&s, b.data, b.len, &copy, &e) == 0, "%s", e.msg);
 	const struct st_tensor *x = st_find(&s, "m");
 	CHECK(t, x && x->dtype == DTYPE_COUNT && !strcmp(x->dtype_name, "BOOL") && x->bytes == 3);
 	x = st_find(&s, "s");
-	CHECK(t, x && x->n_dims == 0 && x->bytes == 4 && (uintptr_t)x->data % 4 == 0 && !memcmp(x->data, "\3\4\5\6", 4));
+	CHECK(t,
+	      x && x->n_dims == 0 && x->bytes == 4 && (uintptr_t)x->data % 4 == 0 && !memcmp(x->data, "\3\4\5\6", 4));
 	x = st_find(&s, "e");
 	CHECK(t, x && x->bytes == 0 && x->n_dims == 2);
 	st_close(&s);
@@ -137,17 +149,25 @@ static void test_writes(struct test *t)
 	test_case(t, "what is written comes back, in order, the same bytes each time");
 	snprintf(path, sizeof(path), "%s/a.safetensors", test_tmp());
 	snprintf(other, sizeof(other), "%s/b.safetensors", test_tmp());
-	CHECK_MSG(t, st_write(path, x, 3, &meta, 1, fill, &calls, &e) == 0 && st_write(other, x, 3, &meta, 1, fill, &calls, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t,
+	          st_write(path, x, 3, &meta, 1, fill, &calls, &e) == 0 &&
+	                  st_write(other, x, 3, &meta, 1, fill, &calls, &e) == 0,
+	          "%s", e.msg);
 	CHECK(t, calls == 2);
 	CHECK_MSG(t, st_open(&s, path, &e) == 0, "%s", e.msg);
-	CHECK(t, s.n_tensors == 3 && s.n_meta == 1 && !strcmp(s.meta[0].key, "format") && !strcmp(s.meta[0].value, "pt"));
+	CHECK(t,
+	      s.n_tensors == 3 && s.n_meta == 1 && !strcmp(s.meta[0].key, "format") && !strcmp(s.meta[0].value, "pt"));
 	for (size_t i = 0; i < 3; i++)
-		CHECK(t, !strcmp(s.tensors[i].name, x[i].name) && s.tensors[i].dtype == x[i].dtype && s.tensors[i].n_dims == x[i].n_dims);
-	CHECK(t, !memcmp(st_find(&s, "z.weight")->data, a, sizeof(a)) && !memcmp(st_find(&s, "h\"1")->data, h, sizeof(h)));
+		CHECK(t, !strcmp(s.tensors[i].name, x[i].name) && s.tensors[i].dtype == x[i].dtype &&
+		                 s.tensors[i].n_dims == x[i].n_dims);
+	CHECK(t,
+	      !memcmp(st_find(&s, "z.weight")->data, a, sizeof(a)) && !memcmp(st_find(&s, "h\"1")->data, h, sizeof(h)));
 	const float *made = st_find(&s, "made")->data;
 	CHECK(t, made[0] == 1 && made[1] == 0.5f);
-	CHECK(t, io_read(&one, path, &e) == 0 && io_read(&two, other, &e) == 0 && one.len == two.len && !memcmp(one.data, two.data, one.len));
-	CHECK(t, strstr(one.data + 8, "{\"__metadata__\":{\"format\":\"pt\"},\"z.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}") == one.data + 8);
+	CHECK(t, io_read(&one, path, &e) == 0 && io_read(&two, other, &e) == 0 && one.len == two.len &&
+	                 !memcmp(one.data, two.data, one.len));
+	CHECK(t, strstr(one.data + 8, "{\"__metadata__\":{\"format\":\"pt\"},\"z.weight\":{\"dtype\":\"F32\",\"shape\":"
+	                              "[2,3],\"data_offsets\":[0,24]}") == one.data + 8);
 	st_close(&s);
 	CHECK(t, st_write("/nonexistent/x", x, 1, NULL, 0, NULL, NULL, &e) == -1 && strstr(e.msg, "/nonexistent/x"));
 	buf_release(&one);
@@ -161,11 +181,14 @@ static void test_broken(struct test *t)
 	struct rng_stream r = { 6 };
 	void *copy;
 	test_case(t, "cut at every byte, bits flipped");
-	make_file(&b, "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
-	              "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[16,22]}}", 22);
+	make_file(&b,
+	          "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+	          "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[16,22]}}",
+	          22);
 	for (size_t n = 0; n < b.len; n++) {
 		struct err e = ERR_INIT;
-		CHECK_MSG(t, parse_copy(&s, b.data, n, &copy, &e) == -1 && e.msg[0], "accepted with %zu of %zu bytes", n, b.len);
+		CHECK_MSG(t, parse_copy(&s, b.data, n, &copy, &e) == -1 && e.msg[0], "accepted with %zu of %zu bytes",
+		          n, b.len);
 		mem_free(copy);
 	}
 	for (int i = 0; i < 20000; i++) {
@@ -200,7 +223,9 @@ static void put(const char *name, const char *text)
 static void put_shards(const char *name, const char *a, const char *b, float x)
 {
 	struct err e = ERR_INIT;
-	struct st_tensor w[2] = { { .name = a, .dtype = DTYPE_F32, .n_dims = 1, .dim = { 1 }, .data = &x, .bytes = 4 } };
+	struct st_tensor w[2] = {
+		{ .name = a, .dtype = DTYPE_F32, .n_dims = 1, .dim = { 1 }, .data = &x, .bytes = 4 }
+	};
 	char *path = io_join(folder, name);
 	w[1] = w[0];
 	w[1].name = b;
@@ -216,7 +241,8 @@ static void check_folder(struct test *t, const char *words)
 	struct source s;
 	struct err e = ERR_INIT;
 	int rc = source_open(&s, folder, &e);
-	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, folder), "wanted '%s', got %d '%s'", words, rc, e.msg);
+	CHECK_MSG(t, rc == -1 && strstr(e.msg, words) && strstr(e.msg, folder), "wanted '%s', got %d '%s'", words, rc,
+	          e.msg);
 	if (rc == 0)
 		source_close(&s);
 }
@@ -241,12 +267,14 @@ static void test_folders_refused(struct test *t)
 	check_folder(t, "no name of a .safetensors file");
 	put("model.safetensors.index.json", "{\"weight_map\": {\"a\": 3}}");
 	check_folder(t, "no name of a .safetensors file");
-	put("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"one.safetensors\", \"b\": \"two.safetensors\"}}");
+	put("model.safetensors.index.json",
+	    "{\"weight_map\": {\"a\": \"one.safetensors\", \"b\": \"two.safetensors\"}}");
 	put_shard("one.safetensors", "a", 1);
 	check_folder(t, "two.safetensors");
 	put_shard("two.safetensors", "c", 2);
 	check_folder(t, "lists tensor 'b' in two.safetensors");
-	put("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"one.safetensors\", \"c\": \"two.safetensors\"}}");
+	put("model.safetensors.index.json",
+	    "{\"weight_map\": {\"a\": \"one.safetensors\", \"c\": \"two.safetensors\"}}");
 }
 
 static void test_sharded(struct test *t)
@@ -258,7 +286,8 @@ static void test_sharded(struct test *t)
 	test_case(t, "a sharded folder");
 	CHECK_MSG(t, source_open(&s, folder, &e) == 0, "%s", e.msg);
 	CHECK(t, s.n_shards == 2 && source_count(&s) == 2 && s.config && !s.generation_config && source_bytes(&s) > 8);
-	CHECK(t, source_find(&s, "c", &x) == 0 && x.dtype == DTYPE_F32 && *(const float *)x.data == 2 && source_find(&s, "b", &x) == 1);
+	CHECK(t, source_find(&s, "c", &x) == 0 && x.dtype == DTYPE_F32 && *(const float *)x.data == 2 &&
+	                 source_find(&s, "b", &x) == 1);
 	source_tensor(&s, 1, &x);
 	CHECK(t, !strcmp(x.name, "c"));
 	CHECK(t, source_hash(&s, hex, &e) == 0 && strlen(hex) == 32);
@@ -288,7 +317,8 @@ static void test_gguf_source(struct test *t)
 	snprintf(path, sizeof(path), "%s/tiny.gguf", test_tmp());
 	fixture_llama(&b, DTYPE_Q8_0, false, 1);
 	CHECK(t, io_write(path, b.data, b.len, &e) == 0 && source_open(&s, path, &e) == 0 && s.is_gguf);
-	CHECK(t, source_find(&s, "blk.0.ffn_down.weight", &x) == 0 && x.n_dims == 2 && x.dim[0] == TINY_C && x.dim[1] == TINY_F && x.dtype == DTYPE_Q8_0);
+	CHECK(t, source_find(&s, "blk.0.ffn_down.weight", &x) == 0 && x.n_dims == 2 && x.dim[0] == TINY_C &&
+	                 x.dim[1] == TINY_F && x.dtype == DTYPE_Q8_0);
 	CHECK(t, source_count(&s) == 21 && source_bytes(&s) == b.len && source_hash(&s, hex, &e) == 0);
 	source_close(&s);
 	snprintf(path, sizeof(path), "%s/a.safetensors", test_tmp());

@@ -1,5 +1,5 @@
-/* test_sampler: greedy and its ties, every option's distribution against transformers' (tools/golden/sampler_numbers.py), frequencies of many draws,
- * repeatability. */
+/* test_sampler: greedy and its ties, every option's distribution against transformers'
+ * (tools/golden/sampler_numbers.py), frequencies of many draws, repeatability. */
 #include "../test.h"
 
 #include <math.h>
@@ -33,7 +33,8 @@ static int by_weight(const void *a, const void *b)
 	return x[0] != y[0] ? (x[0] < y[0]) - (x[0] > y[0]) : (x[1] > y[1]) - (x[1] < y[1]);
 }
 
-/* p of every id by the definition: softmax at the temperature, the k likeliest, of those the fewest that reach top_p. */
+/* p of every id by the definition: softmax at the temperature, the k likeliest, of those the fewest that reach
+ * top_p. */
 static void define(const float *logits, size_t V, const struct sampler *s, double *p)
 {
 	double sorted[SOME][2], sum = 0, kept = 0, rest = 0;
@@ -77,7 +78,8 @@ static void test_draws(struct test *t, double temperature, int top_k, double top
 	for (int i = 0; i < SOME; i++) {
 		double error = sqrt(p[i] * (1 - p[i]) / DRAWS);
 		CHECK_MSG(t, p[i] > 0 || count[i] == 0, "id %d was drawn, but is cut off", i);
-		CHECK_MSG(t, fabs((double)count[i] / DRAWS - p[i]) <= 5 * error + 1e-9, "id %d: %d of %d, %g was wanted", i, count[i], DRAWS, p[i]);
+		CHECK_MSG(t, fabs((double)count[i] / DRAWS - p[i]) <= 5 * error + 1e-9,
+		          "id %d: %d of %d, %g was wanted", i, count[i], DRAWS, p[i]);
 	}
 	sampler_release(&s);
 }
@@ -143,10 +145,16 @@ static void ask(const json_t *c, struct logit_bias *bias, struct sampler *s)
 	json_t *v;
 	size_t i;
 
-	*s = (struct sampler){ .temperature = number(c, "temperature", 1), .top_k = (int)number(c, "top_k", 0), .top_p = number(c, "top_p", 1),
-	                       .min_p = number(c, "min_p", 0), .typical_p = number(c, "typical_p", 1), .bias = bias,
-	                       .repetition_penalty = number(c, "repetition_penalty", 1), .frequency_penalty = number(c, "frequency_penalty", 0),
-	                       .presence_penalty = number(c, "presence_penalty", 0), .repeat_last_n = (int)number(c, "repeat_last_n", -1) };
+	*s = (struct sampler){ .temperature = number(c, "temperature", 1),
+		               .top_k = (int)number(c, "top_k", 0),
+		               .top_p = number(c, "top_p", 1),
+		               .min_p = number(c, "min_p", 0),
+		               .typical_p = number(c, "typical_p", 1),
+		               .bias = bias,
+		               .repetition_penalty = number(c, "repetition_penalty", 1),
+		               .frequency_penalty = number(c, "frequency_penalty", 0),
+		               .presence_penalty = number(c, "presence_penalty", 0),
+		               .repeat_last_n = (int)number(c, "repeat_last_n", -1) };
 	s->llama_order = !strcmp(json_string_value(json_object_get(c, "order")), "llama.cpp");
 	json_object_foreach(json_object_get(c, "logit_bias"), key, v)
 		bias[s->n_bias++] = (struct logit_bias){ atoi(key), (float)json_number_value(v) };
@@ -176,8 +184,10 @@ static void test_case_of(struct test *t, const json_t *c)
 		for (i = 0; i < n; i++)
 			by_id[s.id[i]] = p[i];
 		json_array_foreach(json_object_get(c, "p"), i, v)
-			CHECK_MSG(t, fabs(by_id[i] - json_number_value(v)) < 1e-5 && (by_id[i] > 0) == (json_number_value(v) > 0), "id %zu: %g, %g was wanted", i,
-			          by_id[i], json_number_value(v));
+			CHECK_MSG(t,
+			          fabs(by_id[i] - json_number_value(v)) < 1e-5 &&
+			                  (by_id[i] > 0) == (json_number_value(v) > 0),
+			          "id %zu: %g, %g was wanted", i, by_id[i], json_number_value(v));
 	}
 	s.temperature = 0; /* biases and penalties hold for the likeliest too */
 	int32_t best = sampler_next(&s, logits);
@@ -244,8 +254,10 @@ static void test_logprob(struct test *t)
 
 void test_sampler(struct test *t)
 {
-	static const struct { double temperature; int k; double p; } settings[] = {
-		{ 1, 0, 1 }, { 0.5, 0, 1 }, { 1, 5, 1 }, { 1, 0, 0.8 }, { 1.7, 9, 0.6 }, { 1, 23, 0.999 }, { 0.3, 2, 0.99 },
+	static const struct { double temperature; int k; double p;
+	} settings[] = {
+		{ 1, 0, 1 },     { 0.5, 0, 1 },    { 1, 5, 1 },      { 1, 0, 0.8 },
+		{ 1.7, 9, 0.6 }, { 1, 23, 0.999 }, { 0.3, 2, 0.99 },
 	};
 
 	test_greedy(t);

@@ -1,5 +1,5 @@
-/* test_session: sequences of one session have the bits that they have alone: branches of every kind of prompt, in mixed steps, in a place that another
- * one left; and what is kept of a conversation is what its next turn begins with. */
+/* test_session: sequences of one session have the bits that they have alone: branches of every kind of prompt, in mixed
+ * steps, in a place that another one left; and what is kept of a conversation is what its next turn begins with. */
 #include "../test.h"
 
 #include <math.h>
@@ -46,7 +46,8 @@ static void check_part(struct bench *b, const struct session *s, const struct se
 	int n = session_length_of(s, p->sequence);
 	const float *wanted = judge(b, session_ids(s, p->sequence), n);
 
-	CHECK_MSG(b->t, p->logits && !memcmp(p->logits, wanted, b->V * sizeof(float)), "%s: sequence %d, %d tokens: other bits than alone", when, p->sequence, n);
+	CHECK_MSG(b->t, p->logits && !memcmp(p->logits, wanted, b->V * sizeof(float)),
+	          "%s: sequence %d, %d tokens: other bits than alone", when, p->sequence, n);
 }
 
 /* Steps of every length for each branch, beside each other. */
@@ -60,7 +61,9 @@ static void feed_branches(struct bench *b, struct session *s, uint64_t seed, con
 		struct session_part parts[BRANCHES];
 		for (int i = 0; i < BRANCHES; i++) {
 			random_ids(b, seed + 10 * step + (uint64_t)i, ids[i], lengths[step][i]);
-			parts[i] = (struct session_part){ .sequence = i + 1, .ids = ids[i], .n = lengths[step][i], .wanted = true };
+			parts[i] = (struct session_part){
+				.sequence = i + 1, .ids = ids[i], .n = lengths[step][i], .wanted = true
+			};
 		}
 		CHECK_MSG(b->t, session_step(s, parts, BRANCHES, &e) == 0, "%s", e.msg);
 		for (int i = 0; i < BRANCHES; i++)
@@ -75,7 +78,10 @@ static void test_branches(struct bench *b, int prompt)
 	const float *logits;
 
 	test_case(b->t, "branches of %d tokens, stored once, have the bits of sequences alone", prompt);
-	CHECK_MSG(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ CONTEXT, BRANCHES + 1, b->cache }, &e) == 0, "%s", e.msg);
+	CHECK_MSG(b->t,
+	          session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	                      &(struct session_size){ CONTEXT, BRANCHES + 1, b->cache }, &e) == 0,
+	          "%s", e.msg);
 	if (prompt)
 		CHECK(b->t, session_feed(s, b->ids, (size_t)prompt, &logits, &e) == 0);
 	for (int i = 1; i <= BRANCHES; i++)
@@ -92,7 +98,8 @@ static void test_branches(struct bench *b, int prompt)
 		session_drop(s, i);
 
 	session_truncate(s, prompt / 2);
-	CHECK(b->t, session_feed(s, b->ids + prompt / 2, 3, &logits, &e) == 0); /* sequence 0 goes on once its branches are gone */
+	/* sequence 0 goes on once its branches are gone */
+	CHECK(b->t, session_feed(s, b->ids + prompt / 2, 3, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, session_ids(s, 0), prompt / 2 + 3), b->V * sizeof(float)));
 	session_free(s);
 }
@@ -104,7 +111,8 @@ static void test_steps(struct bench *b)
 	const float *logits;
 
 	test_case(b->t, "one by one, in pieces and all at once: the same bits");
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (int i = 0; i < 270; i++)
 		CHECK(b->t, session_feed(s, b->ids + i, 1, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, b->ids, 270), b->V * sizeof(float)));
@@ -121,10 +129,13 @@ static void test_steps(struct bench *b)
 
 	test_case(b->t, "a full context is a sentence with its numbers, and nothing is fed");
 	CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
-	CHECK(b->t, session_feed(s, b->ids, 301, &logits, &e) < 0 && strstr(e.msg, "100 tokens are in it and 301 are to be added, it holds 400"));
+	CHECK(b->t, session_feed(s, b->ids, 301, &logits, &e) < 0 &&
+	                    strstr(e.msg, "100 tokens are in it and 301 are to be added, it holds 400"));
 	CHECK(b->t, session_length(s) == 100);
 	session_free(s);
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 && strstr(e.msg, "513 sequences"));
+	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 &&
+	                    strstr(e.msg, "513 sequences"));
 }
 
 /* An adapter of one module, its B not zero. */
@@ -149,8 +160,10 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 
 	test_case(b->t, "LoRA on %s %s the model's keys", module, shares ? "keeps" : "changes");
 	make_adapter(b, module, &a);
-	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
-	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	base = judge(b, b->ids, 50);
 	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);
 	CHECK(b->t, session_feed(fresh, b->ids, 50, &wanted, &e) == 0);
@@ -173,7 +186,8 @@ static void test_bits(struct bench *b)
 	static const int prompts[] = { 0, 1, 40, 65, 255, 256, 257, 330 };
 	struct err e = ERR_INIT;
 
-	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
 		test_branches(b, prompts[i]);
 	test_steps(b);
@@ -184,10 +198,13 @@ static void test_bits(struct bench *b)
 	session_free(b->alone);
 }
 
-/* The last of 100 tokens' largest logit difference from f32, and the cache's bytes. f16 rounds by 2^-12, which three layers make larger. */
+/* The last of 100 tokens' largest logit difference from f32, and the cache's bytes. f16 rounds by 2^-12, which three
+ * layers make larger. */
 static void test_types(struct bench *b)
 {
-	static const struct cache_types types[] = { { DTYPE_F32, DTYPE_F32 }, { DTYPE_F16, DTYPE_F32 }, { DTYPE_F16, DTYPE_F16 } };
+	static const struct cache_types types[] = { { DTYPE_F32, DTYPE_F32 },
+		                                    { DTYPE_F16, DTYPE_F32 },
+		                                    { DTYPE_F16, DTYPE_F16 } };
 	float *exact = mem_array(b->V, sizeof(*exact));
 	size_t work, bytes, whole = 0;
 	struct err e = ERR_INIT;
@@ -197,7 +214,8 @@ static void test_types(struct bench *b)
 	test_case(b->t, "keys and values in f16: half of the memory, nearly the same logits; blocks want heads of 16");
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		float off = 0;
-		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = CONTEXT, .cache = types[i] }, &e) == 0);
+		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+		                        &(struct session_size){ .n_ctx = CONTEXT, .cache = types[i] }, &e) == 0);
 		CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
 		session_bytes(s, &work, &bytes);
 		if (i == 0) {

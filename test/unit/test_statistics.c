@@ -1,9 +1,10 @@
-/* test_statistics: estimates against numbers of Python's statistics module and of the formulas written out; what a sample cannot tell is NAN. */
+/* test_statistics: estimates against numbers of Python's statistics module and of the formulas written out; what a
+ * sample cannot tell is NAN. */
 #include "../test.h"
 
 #include <math.h>
 
-#include "judge/statistics.h"
+#include "eval/statistics.h"
 
 static void check(struct test *t, double x, double wanted)
 {

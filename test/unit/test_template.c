@@ -1,6 +1,6 @@
-/* The templates' interpreter: what it writes is what Jinja2 3.1 wrote for the same template and variables in the environment
- * that transformers makes (each `want` was written by that program, none by ours); mistakes are a sentence with the template's line;
- * and a template without end, or one that grows without end, is stopped soon. */
+/* The templates' interpreter: what it writes is what Jinja2 3.1 wrote for the same template and variables in the
+ * environment that transformers makes (each `want` was written by that program, none by ours); mistakes are a sentence
+ * with the template's line; and a template without end, or one that grows without end, is stopped soon. */
 #include "../test.h"
 
 #include <stdio.h>
@@ -11,11 +11,17 @@
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "token/template.h"
+#include "template/template.h"
 
-#define MESSAGES "{\"messages\": [{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"U\"}, {\"role\": \"assistant\", \"content\": \"A\"}]}"
-#define VALUES "{\"l\": [3, 1, 2], \"d\": {\"b\": 1, \"a\": [true, null, 0.5]}, \"s\": \"Hello World\", \"n\": 7, \"x\": 2.5, \"none\": null, \"t\": true}"
-#define PEOPLE "{\"p\": [{\"n\": \"a\", \"v\": 1, \"on\": true}, {\"n\": \"B\", \"v\": 3}, {\"n\": \"c\", \"v\": 2, \"on\": false}]}"
+#define MESSAGES \
+	"{\"messages\": [{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"U\"}, " \
+	"{\"role\": \"assistant\", \"content\": \"A\"}]}"
+#define VALUES \
+	"{\"l\": [3, 1, 2], \"d\": {\"b\": 1, \"a\": [true, null, 0.5]}, \"s\": \"Hello World\", \"n\": 7, \"x\": " \
+	"2.5, \"none\": null, \"t\": true}"
+#define PEOPLE \
+	"{\"p\": [{\"n\": \"a\", \"v\": 1, \"on\": true}, {\"n\": \"B\", \"v\": 3}, {\"n\": \"c\", \"v\": 2, \"on\": " \
+	"false}]}"
 
 struct rendering { const char *template, *variables, *want; };
 static const struct rendering renderings[] = {
@@ -51,7 +57,8 @@ static const struct rendering renderings[] = {
 	{ "{% set a, b = 1, 2 %}{{ a + b }}", NULL, "3" },
 	{ "{% set (a, b) = [1, 2] %}{{ b }}", NULL, "2" },
 	{ "{% set a = 1 %}{% for i in [1, 2] %}{% set a = i %}{% endfor %}{{ a }}", NULL, "1" },
-	{ "{% set ns = namespace(a=1) %}{% for i in [1, 2] %}{% set ns.a = ns.a + i %}{% endfor %}{{ ns.a }}", NULL, "4" },
+	{ "{% set ns = namespace(a=1) %}{% for i in [1, 2] %}{% set ns.a = ns.a + i %}{% endfor %}{{ ns.a }}", NULL,
+	  "4" },
 	{ "{% set ns = namespace() %}{% set ns.x = 'y' %}{{ ns.x }}{{ ns.z is defined }}", NULL, "yFalse" },
 	{ "{% set ns = namespace({'a': 2}, b=3) %}{{ ns.a }}{{ ns['b'] }}", NULL, "23" },
 	{ "{% set x %}a{{ 1 }}b{% endset %}[{{ x }}]", NULL, "[a1b]" },
@@ -65,32 +72,41 @@ static const struct rendering renderings[] = {
 	{ "{% with a = 1, b = 2 %}{{ a + b }}{% endwith %}{{ a is defined }}", NULL, "3False" },
 	{ "{% filter upper %}abc{{ 'd' }}{% endfilter %}", NULL, "ABCD" },
 	/* for */
-	{ "{% for m in messages %}{{ m.role }}:{{ m['content'] }};{% endfor %}", MESSAGES, "system:S;user:U;assistant:A;" },
-	{ "{% for i in range(3) %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }} {% endfor %}", NULL,
-	  "1032TrueFalse3 2121FalseFalse3 3210FalseTrue3 " },
+	{ "{% for m in messages %}{{ m.role }}:{{ m['content'] }};{% endfor %}", MESSAGES,
+	  "system:S;user:U;assistant:A;" },
+	{ "{% for i in range(3) %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ "
+	  "loop.first }}{{ loop.last }}{{ loop.length }} {% endfor %}",
+	  NULL, "1032TrueFalse3 2121FalseFalse3 3210FalseTrue3 " },
 	{ "{% for i in [] %}x{% else %}none{% endfor %}", NULL, "none" },
 	{ "{% for i in [1] %}x{% else %}none{% endfor %}", NULL, "x" },
-	{ "{% for i in range(6) if i % 2 %}{{ i }}/{{ loop.index }}/{{ loop.length }} {% endfor %}", NULL, "1/1/3 3/2/3 5/3/3 " },
+	{ "{% for i in range(6) if i % 2 %}{{ i }}/{{ loop.index }}/{{ loop.length }} {% endfor %}", NULL,
+	  "1/1/3 3/2/3 5/3/3 " },
 	{ "{% for i in [1, 2] if i > 5 %}x{% else %}none{% endfor %}", NULL, "none" },
-	{ "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}", NULL,
-	  "013" },
+	{ "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i "
+	  "}}{% endfor %}",
+	  NULL, "013" },
 	{ "{% for a, b in [(1, 2), [3, 4]] %}{{ a }}-{{ b }} {% endfor %}", NULL, "1-2 3-4 " },
 	{ "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}", VALUES, "b=1;a=[True, None, 0.5];" },
 	{ "{% for k in d %}{{ k }}{% endfor %}", VALUES, "ba" },
 	{ "{% for c in 'äb' %}[{{ c }}]{% endfor %}", NULL, "[ä][b]" },
-	{ "{% for i in [1, 2, 3] %}{{ loop.previtem }}<{{ i }}>{{ loop.nextitem }} {% endfor %}", NULL, "<1>2 1<2>3 2<3> " },
+	{ "{% for i in [1, 2, 3] %}{{ loop.previtem }}<{{ i }}>{{ loop.nextitem }} {% endfor %}", NULL,
+	  "<1>2 1<2>3 2<3> " },
 	{ "{% for i in [1, 2, 3] %}{{ loop.cycle('a', 'b') }}{% endfor %}", NULL, "aba" },
-	{ "{% for i in [1, 2] %}{% for j in [1, 2] %}{{ i }}{{ j }}{{ loop.index }} {% endfor %}{{ loop.index }};{% endfor %}", NULL,
-	  "111 122 1;211 222 2;" },
-	{ "{% for i in [1, 2] %}{% for j in [1, 2, 3] %}{% if j == 2 %}{% break %}{% endif %}{{ i }}{{ j }} {% endfor %}x{% endfor %}", NULL,
-	  "11 x21 x" },
-	{ "{% for m in messages[1:] %}{{ m.role }}{% if not loop.last %}, {% endif %}{% endfor %}", MESSAGES, "user, assistant" },
+	{ "{% for i in [1, 2] %}{% for j in [1, 2] %}{{ i }}{{ j }}{{ loop.index }} {% endfor %}{{ loop.index }};{% "
+	  "endfor %}",
+	  NULL, "111 122 1;211 222 2;" },
+	{ "{% for i in [1, 2] %}{% for j in [1, 2, 3] %}{% if j == 2 %}{% break %}{% endif %}{{ i }}{{ j }} {% endfor "
+	  "%}x{% endfor %}",
+	  NULL, "11 x21 x" },
+	{ "{% for m in messages[1:] %}{{ m.role }}{% if not loop.last %}, {% endif %}{% endfor %}", MESSAGES,
+	  "user, assistant" },
 	{ "{% for m in messages | reverse %}{{ m.role[0] }}{% endfor %}", MESSAGES, "aus" },
 	{ "{% for (a, b), c in [((1, 2), 3)] %}{{ a }}{{ b }}{{ c }}{% endfor %}", NULL, "123" },
 	{ "{% for i in missing %}x{% else %}e{% endfor %}", NULL, "e" },
 	{ "{% for i in range(5, 0, -2) %}{{ i }}{% endfor %}", NULL, "531" },
 	{ "{% for i in [1] %}{% break %}{% else %}e{% endfor %}", NULL, "e" },
-	{ "{% for i in [1, 2] %}{% if loop.first %}{% continue %}{% endif %}{{ i }}{% else %}e{% endfor %}", NULL, "2" },
+	{ "{% for i in [1, 2] %}{% if loop.first %}{% continue %}{% endif %}{{ i }}{% else %}e{% endfor %}", NULL,
+	  "2" },
 	/* if */
 	{ "{% if 0 %}a{% elif '' %}b{% elif [] %}c{% elif {} %}d{% elif none %}e{% else %}f{% endif %}", NULL, "f" },
 	{ "{% if 1 %}a{% elif 1 %}b{% endif %}", NULL, "a" },
@@ -102,27 +118,33 @@ static const struct rendering renderings[] = {
 	{ "{{ none or 'x' }}{{ 0 or [] }}{{ 1 and 2 }}{{ 0 and 2 }}{{ not 1 }}", NULL, "x[]20False" },
 	{ "{% if 'a' == 'a' and not (1 > 2 or 3 < 2) %}ok{% endif %}", NULL, "ok" },
 	/* macros */
-	{ "{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(1) }} {{ m(1, 3) }} {{ m(b=5, a=4) }}", NULL, "12 13 45" },
+	{ "{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(1) }} {{ m(1, 3) }} {{ m(b=5, a=4) }}", NULL,
+	  "12 13 45" },
 	{ "{% macro m(a) %}[{{ a is defined }}]{% endmacro %}{{ m() }}", NULL, "[False]" },
 	{ "{% macro m() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, x=3) }}", NULL, "(1, 2){'x': 3}" },
 	{ "{% macro m(a, b=a) %}{{ b }}{% endmacro %}{{ m(7) }}", NULL, "7" },
 	{ "{% macro f(n) %}{{ n }}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(3) }}", NULL, "3210" },
 	{ "{% set x = 1 %}{% macro m() %}{{ x }}{% set x = 2 %}{{ x }}{% endmacro %}{{ m() }}{{ x }}", NULL, "121" },
-	{ "{% macro m(t) %}<{{ t }}>{{ caller() }}</{{ t }}>{% endmacro %}{% call m('b') %}in{% endcall %}", NULL, "<b>in</b>" },
+	{ "{% macro m(t) %}<{{ t }}>{{ caller() }}</{{ t }}>{% endmacro %}{% call m('b') %}in{% endcall %}", NULL,
+	  "<b>in</b>" },
 	{ "{% macro m() %}{{ caller(1, 2) }}{% endmacro %}{% call(a, b) m() %}{{ a + b }}{% endcall %}", NULL, "3" },
 	{ "{% macro m() -%}\n  x\n{%- endmacro %}[{{ m() }}]", NULL, "[x]" },
 	{ "{% macro m() %} a {% endmacro %}{{ m() | trim }}{{ m() ~ 'b' }}{{ m().strip() }}", NULL, "a a ba" },
-	{ "{% macro m(l) %}{% for i in l %}{% if i is iterable %}({{ m(i) }}){% else %}{{ i }}{% endif %}{% endfor %}{% endmacro %}{{ m([1, [2, [3]], 4]) }}", NULL,
-	  "1(2(3))4" },
+	{ "{% macro m(l) %}{% for i in l %}{% if i is iterable %}({{ m(i) }}){% else %}{{ i }}{% endif %}{% endfor "
+	  "%}{% endmacro %}{{ m([1, [2, [3]], 4]) }}",
+	  NULL, "1(2(3))4" },
 	{ "{% macro m(a, b='x') %}{{ a }}{{ b }}{% endmacro %}{{ m(*[1, 2]) }}", NULL, "12" },
-	{ "{% for i in [1, 2] %}{{ m(i) if m is defined }}{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(i) }}{% endfor %}", NULL, "<1><2>" },
+	{ "{% for i in [1, 2] %}{{ m(i) if m is defined }}{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(i) }}{% endfor "
+	  "%}",
+	  NULL, "<1><2>" },
 	/* tojson */
 	{ "{{ d | tojson }}", VALUES, "{\"b\": 1, \"a\": [true, null, 0.5]}" },
 	{ "{{ d | tojson(indent=2) }}", VALUES, "{\n  \"b\": 1,\n  \"a\": [\n    true,\n    null,\n    0.5\n  ]\n}" },
 	{ "{{ l | tojson(indent=4) }}", VALUES, "[\n    3,\n    1,\n    2\n]" },
 	{ "{{ 'ä <b>&\\'\"\\n\\t' | tojson }}", NULL, "\"ä <b>&'\\\"\\n\\t\"" },
 	{ "{{ {} | tojson(indent=2) }}{{ [] | tojson(indent=2) }}", NULL, "{}[]" },
-	{ "{{ {'a': {'b': []}, 'c': [{}]} | tojson(indent=1) }}", NULL, "{\n \"a\": {\n  \"b\": []\n },\n \"c\": [\n  {}\n ]\n}" },
+	{ "{{ {'a': {'b': []}, 'c': [{}]} | tojson(indent=1) }}", NULL,
+	  "{\n \"a\": {\n  \"b\": []\n },\n \"c\": [\n  {}\n ]\n}" },
 	{ "{{ none | tojson }}{{ true | tojson }}{{ 1.0 | tojson }}{{ 1e20 | tojson }}{{ (1, 2) | tojson }}", NULL,
 	  "nulltrue1.01e+20[1, 2]" },
 	{ "{{ {1: 2, none: 3, true: 4} | tojson }}", NULL, "{\"1\": 4, \"null\": 3}" },
@@ -133,8 +155,8 @@ static const struct rendering renderings[] = {
 	/* text filters */
 	{ "{{ '  a b ' | trim }}|{{ 'xxaxx' | trim('x') }}", NULL, "a b|a" },
 	{ "{{ 'aXbX' | replace('X', '-') }}{{ 'aaa' | replace('a', 'b', 2) }}", NULL, "a-b-bba" },
-	{ "{{ 'heLLo wOrld' | capitalize }} {{ 'heLLo wOrld-x y' | title }} {{ 'aß' | upper }} {{ 'ÄB' | lower }}", NULL,
-	  "Hello world Hello World-X Y ASS äb" },
+	{ "{{ 'heLLo wOrld' | capitalize }} {{ 'heLLo wOrld-x y' | title }} {{ 'aß' | upper }} {{ 'ÄB' | lower }}",
+	  NULL, "Hello world Hello World-X Y ASS äb" },
 	{ "{{ 'a\nb\n\nc' | indent }}", NULL, "a\n    b\n\n    c" },
 	{ "{{ 'a\nb' | indent(2, true) }}", NULL, "  a\n  b" },
 	{ "{{ 'a\n\nb' | indent(width=1, blank=true) }}", NULL, "a\n \n b" },
@@ -144,13 +166,15 @@ static const struct rendering renderings[] = {
 	{ "{{ '%5s|%-5s|%05d|%x' | format('a', 'b', 42, 255) }}", NULL, "    a|b    |00042|ff" },
 	{ "{{ 'abc' | length }}{{ 'äöü' | count }}", NULL, "33" },
 	{ "{{ 5 | string ~ 'a' }}", NULL, "5a" },
-	{ "{{ 'abc' | reverse }}{{ 'abc' | first }}{{ 'abc' | last }}{{ 'abc' | list }}", NULL, "cbaac['a', 'b', 'c']" },
+	{ "{{ 'abc' | reverse }}{{ 'abc' | first }}{{ 'abc' | last }}{{ 'abc' | list }}", NULL,
+	  "cbaac['a', 'b', 'c']" },
 	{ "{{ '<a href=\"x\">&\\'</a>' | escape }}", NULL, "&lt;a href=&#34;x&#34;&gt;&amp;&#39;&lt;/a&gt;" },
 	{ "{{ '<' | e ~ '>' }}", NULL, "&lt;>" },
 	{ "{{ ('<' | safe) + '>' }}", NULL, "<&gt;" },
 	{ "{{ '<b>' | safe }}", NULL, "<b>" },
 	{ "{{ 'a,b' | replace(',', '\\n') }}", NULL, "a\nb" },
-	{ "{{ '12' | int + 1 }}{{ 'x' | int(5) }}{{ '3.9' | int }}{{ ' 4 ' | int }}{{ '0x1f' | int(0, 16) }}", NULL, "1353431" },
+	{ "{{ '12' | int + 1 }}{{ 'x' | int(5) }}{{ '3.9' | int }}{{ ' 4 ' | int }}{{ '0x1f' | int(0, 16) }}", NULL,
+	  "1353431" },
 	{ "{{ 'x1' | int('x') }}", NULL, "x" },
 	/* list filters */
 	{ "{{ [1, 2, 3] | join(', ') }}{{ ['a', 'b'] | join }}", NULL, "1, 2, 3ab" },
@@ -160,8 +184,9 @@ static const struct rendering renderings[] = {
 	{ "{{ ['a', 'b'] | map('upper') | join }}", NULL, "AB" },
 	{ "{{ [' a '] | map('trim') | list }}", NULL, "['a']" },
 	{ "{{ ['ab'] | map('replace', 'a', 'x') | first }}", NULL, "xb" },
-	{ "{{ range(5) | select('odd') | list }}{{ range(5) | reject('odd') | list }}{{ [0, 1, none] | select | list }}", NULL,
-	  "[1, 3][0, 2, 4][1]" },
+	{ "{{ range(5) | select('odd') | list }}{{ range(5) | reject('odd') | list }}{{ [0, 1, none] | select | list "
+	  "}}",
+	  NULL, "[1, 3][0, 2, 4][1]" },
 	{ "{{ p | selectattr('on') | map(attribute='n') | list }}", PEOPLE, "['a']" },
 	{ "{{ p | selectattr('n', 'equalto', 'a') | list | length }}", PEOPLE, "1" },
 	{ "{{ p | selectattr('v', 'gt', 1) | map(attribute='v') | sum }}", PEOPLE, "5" },
@@ -169,7 +194,8 @@ static const struct rendering renderings[] = {
 	{ "{{ p | selectattr('n', 'in', ['a', 'c']) | map(attribute='v') | list }}", PEOPLE, "[1, 2]" },
 	{ "{{ l | sort }}{{ l | sort(reverse=true) }}{{ l }}", VALUES, "[1, 2, 3][3, 2, 1][3, 1, 2]" },
 	{ "{{ p | sort(attribute='v', reverse=true) | map(attribute='n') | join }}", PEOPLE, "Bca" },
-	{ "{{ ['b', 'A', 'c'] | sort }}{{ ['b', 'A', 'c'] | sort(case_sensitive=true) }}", NULL, "['A', 'b', 'c']['A', 'b', 'c']" },
+	{ "{{ ['b', 'A', 'c'] | sort }}{{ ['b', 'A', 'c'] | sort(case_sensitive=true) }}", NULL,
+	  "['A', 'b', 'c']['A', 'b', 'c']" },
 	{ "{{ d | dictsort }}", VALUES, "[('a', [True, None, 0.5]), ('b', 1)]" },
 	{ "{{ {'b': 1, 'a': 2} | dictsort(by='value', reverse=true) }}", NULL, "[('a', 2), ('b', 1)]" },
 	{ "{{ d | items | list }}", VALUES, "[('b', 1), ('a', [True, None, 0.5])]" },
@@ -183,46 +209,61 @@ static const struct rendering renderings[] = {
 	{ "{{ [3, 1] | map('string') | sort | join(',') }}", NULL, "1,3" },
 	{ "{{ p | map(attribute='n') | sort(case_sensitive=true) | join }}", PEOPLE, "Bac" },
 	/* number filters and default */
-	{ "{{ 2.5 | round }}{{ 3.5 | round }} {{ 2.345 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | round(method='floor') }}", NULL,
-	  "2.04.0 2.35 3.0 2.0" },
-	{ "{{ 3.7 | int }}{{ -3.7 | int }}{{ '2.5' | float }}{{ 'x' | float }}{{ 'x' | float(1.5) }}{{ true | int }}", NULL,
-	  "3-32.50.01.51" },
+	{ "{{ 2.5 | round }}{{ 3.5 | round }} {{ 2.345 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | "
+	  "round(method='floor') }}",
+	  NULL, "2.04.0 2.35 3.0 2.0" },
+	{ "{{ 3.7 | int }}{{ -3.7 | int }}{{ '2.5' | float }}{{ 'x' | float }}{{ 'x' | float(1.5) }}{{ true | int }}",
+	  NULL, "3-32.50.01.51" },
 	{ "{{ -3 | abs }}{{ -2.5 | abs }}", NULL, "32.5" },
-	{ "{{ missing | default('d') }}{{ none | default('d') }}{{ '' | default('d', true) }}{{ 0 | d(5, boolean=true) }}", NULL,
-	  "dNoned5" },
+	{ "{{ missing | default('d') }}{{ none | default('d') }}{{ '' | default('d', true) }}{{ 0 | d(5, boolean=true) "
+	  "}}",
+	  NULL, "dNoned5" },
 	{ "{{ 7 | round }}{{ 1234.5 | round(-2) }}", NULL, "71200.0" },
 	{ "{{ d.zzz | default('q') }}", VALUES, "q" },
 	/* tests */
-	{ "{{ missing is defined }}{{ missing is undefined }}{{ none is none }}{{ 1 is none }}", NULL, "FalseTrueTrueFalse" },
-	{ "{{ 1 is number }}{{ 1.5 is float }}{{ 1 is integer }}{{ true is integer }}{{ true is boolean }}{{ true is number }}", NULL,
-	  "TrueTrueTrueFalseTrueTrue" },
-	{ "{{ 'a' is string }}{{ [] is string }}{{ {} is mapping }}{{ [] is sequence }}{{ 'a' is iterable }}{{ 5 is iterable }}{{ {} is sequence }}", NULL,
-	  "TrueFalseTrueTrueTrueFalseTrue" },
+	{ "{{ missing is defined }}{{ missing is undefined }}{{ none is none }}{{ 1 is none }}", NULL,
+	  "FalseTrueTrueFalse" },
+	{ "{{ 1 is number }}{{ 1.5 is float }}{{ 1 is integer }}{{ true is integer }}{{ true is boolean }}{{ true is "
+	  "number }}",
+	  NULL, "TrueTrueTrueFalseTrueTrue" },
+	{ "{{ 'a' is string }}{{ [] is string }}{{ {} is mapping }}{{ [] is sequence }}{{ 'a' is iterable }}{{ 5 is "
+	  "iterable }}{{ {} is sequence }}",
+	  NULL, "TrueFalseTrueTrueTrueFalseTrue" },
 	{ "{{ 3 is odd }}{{ 4 is even }}{{ 9 is divisibleby(3) }}{{ 9 is divisibleby 2 }}", NULL, "TrueTrueTrueFalse" },
-	{ "{{ 1 is eq(1) }}{{ 1 is ne 2 }}{{ 1 is lt(2) }}{{ 1 is ge(1) }}{{ 'a' is in(['a']) }}{{ 'a' is sameas 'a' }}", NULL,
-	  "TrueTrueTrueTrueTrueTrue" },
-	{ "{{ true is true }}{{ false is false }}{{ 1 is true }}{{ 'ab' is lower }}{{ 'AB' is upper }}", NULL, "TrueTrueFalseTrueTrue" },
-	{ "{{ 1 is not none }}{{ missing is not defined }}{{ range is callable }}{{ 'x' is callable }}", NULL, "TrueTrueTrueFalse" },
+	{ "{{ 1 is eq(1) }}{{ 1 is ne 2 }}{{ 1 is lt(2) }}{{ 1 is ge(1) }}{{ 'a' is in(['a']) }}{{ 'a' is sameas 'a' "
+	  "}}",
+	  NULL, "TrueTrueTrueTrueTrueTrue" },
+	{ "{{ true is true }}{{ false is false }}{{ 1 is true }}{{ 'ab' is lower }}{{ 'AB' is upper }}", NULL,
+	  "TrueTrueFalseTrueTrue" },
+	{ "{{ 1 is not none }}{{ missing is not defined }}{{ range is callable }}{{ 'x' is callable }}", NULL,
+	  "TrueTrueTrueFalse" },
 	{ "{{ 'upper' is filter }}{{ 'odd' is test }}{{ 'nix' is filter }}", NULL, "TrueTrueFalse" },
 	{ "{{ 1 is defined and 2 is defined }}{{ not 1 is none }}", NULL, "TrueTrue" },
 	{ "{{ none is iterable }}{{ none is defined }}{{ 0 is number }}", NULL, "FalseTrueTrue" },
 	/* text methods */
 	{ "{{ ' a '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}|{{ 'xyax'.strip('yx') }}", NULL, "a|a | a|a" },
-	{ "{{ 'a,b,,c'.split(',') }}{{ ' a  b '.split() }}{{ 'a,b,c'.split(',', 1) }}{{ 'a b c'.split(none, 1) }}{{ 'a-b-c'.rsplit('-', 1) }}", NULL,
-	  "['a', 'b', '', 'c']['a', 'b']['a', 'b,c']['a', 'b c']['a-b', 'c']" },
-	{ "{{ 'abc'.startswith('a') }}{{ 'abc'.endswith('bc') }}{{ 'abc'.startswith(('x', 'a')) }}", NULL, "TrueTrueTrue" },
-	{ "{{ 'abcabc'.find('c') }}{{ 'abcabc'.rfind('c') }}{{ 'abc'.find('z') }}{{ 'äbc'.index('c') }}{{ 'aaa'.count('a') }}", NULL,
-	  "25-123" },
-	{ "{{ 'aXb'.replace('X', '') }}{{ 'aaa'.replace('a', 'b', 1) }}{{ 'ab'.replace('', '-') }}", NULL, "abbaa-a-b-" },
-	{ "{{ 'aBc'.upper() }}{{ 'aBc'.lower() }}{{ 'aBc'.title() }}{{ 'aBc'.capitalize() }}{{ 'aBc'.swapcase() }}", NULL,
-	  "ABCabcAbcAbcAbC" },
+	{ "{{ 'a,b,,c'.split(',') }}{{ ' a  b '.split() }}{{ 'a,b,c'.split(',', 1) }}{{ 'a b c'.split(none, 1) }}{{ "
+	  "'a-b-c'.rsplit('-', 1) }}",
+	  NULL, "['a', 'b', '', 'c']['a', 'b']['a', 'b,c']['a', 'b c']['a-b', 'c']" },
+	{ "{{ 'abc'.startswith('a') }}{{ 'abc'.endswith('bc') }}{{ 'abc'.startswith(('x', 'a')) }}", NULL,
+	  "TrueTrueTrue" },
+	{ "{{ 'abcabc'.find('c') }}{{ 'abcabc'.rfind('c') }}{{ 'abc'.find('z') }}{{ 'äbc'.index('c') }}{{ "
+	  "'aaa'.count('a') }}",
+	  NULL, "25-123" },
+	{ "{{ 'aXb'.replace('X', '') }}{{ 'aaa'.replace('a', 'b', 1) }}{{ 'ab'.replace('', '-') }}", NULL,
+	  "abbaa-a-b-" },
+	{ "{{ 'aBc'.upper() }}{{ 'aBc'.lower() }}{{ 'aBc'.title() }}{{ 'aBc'.capitalize() }}{{ 'aBc'.swapcase() }}",
+	  NULL, "ABCabcAbcAbcAbC" },
 	{ "{{ 'a\\nb\\r\\nc'.splitlines() }}{{ '-'.join(['a', 'b']) }}", NULL, "['a', 'b', 'c']a-b" },
-	{ "{{ 'prefix'.removeprefix('pre') }}{{ 'a.py'.removesuffix('.py') }}{{ 'a=b=c'.partition('=') }}{{ 'a=b=c'.rpartition('=') }}", NULL,
-	  "fixa('a', '=', 'b=c')('a=b', '=', 'c')" },
-	{ "{{ '7'.zfill(3) }}{{ '-7'.zfill(4) }}{{ '{} {x} {1}{{}}'.format('a', 'b', x=1) if false }}{{ '{0}-{name}'.format(1, name='n') }}", NULL,
-	  "007-0071-n" },
-	{ "{{ '12'.isdigit() }}{{ 'a1'.isalnum() }}{{ 'ab'.isalpha() }}{{ ' '.isspace() }}{{ ''.isdigit() }}{{ 'AB'.isupper() }}{{ 'ab'.islower() }}", NULL,
-	  "TrueTrueTrueTrueFalseTrueTrue" },
+	{ "{{ 'prefix'.removeprefix('pre') }}{{ 'a.py'.removesuffix('.py') }}{{ 'a=b=c'.partition('=') }}{{ "
+	  "'a=b=c'.rpartition('=') }}",
+	  NULL, "fixa('a', '=', 'b=c')('a=b', '=', 'c')" },
+	{ "{{ '7'.zfill(3) }}{{ '-7'.zfill(4) }}{{ '{} {x} {1}{{}}'.format('a', 'b', x=1) if false }}{{ "
+	  "'{0}-{name}'.format(1, name='n') }}",
+	  NULL, "007-0071-n" },
+	{ "{{ '12'.isdigit() }}{{ 'a1'.isalnum() }}{{ 'ab'.isalpha() }}{{ ' '.isspace() }}{{ ''.isdigit() }}{{ "
+	  "'AB'.isupper() }}{{ 'ab'.islower() }}",
+	  NULL, "TrueTrueTrueTrueFalseTrueTrue" },
 	{ "{{ 'x'.nope is defined }}", NULL, "False" },
 	/* list and dict methods */
 	{ "{{ l.index(1) }}{{ l.count(3) }}{{ d.get('b') }}{{ d.get('z') }}{{ d.get('z', 'q') }}", VALUES, "111Noneq" },
@@ -244,25 +285,29 @@ static const struct rendering renderings[] = {
 	{ "{{ [[1, 2], [3]][0][1] }}{{ 'abc'[none:2] }}", NULL, "2ab" },
 	{ "{{ [1, 2, 3, 4][-9:9:1] }}{{ [1, 2, 3][2:-9:-1] }}", NULL, "[1, 2, 3, 4][3, 2, 1]" },
 	/* operators */
-	{ "{{ 1 + 2 * 3 - 4 }}{{ 7 // 2 }}{{ -7 // 2 }}{{ 7 % 3 }}{{ -7 % 3 }}{{ 2 ** 10 }}{{ 7 / 2 }}{{ 4 / 2 }}", NULL,
-	  "33-41210243.52.0" },
-	{ "{{ 1 + 1.5 }}{{ 7.5 // 2 }}{{ -7.5 % 2 }}{{ 2 ** -1 }}{{ 2 ** 0.5 }}", NULL, "2.53.00.50.51.4142135623730951" },
+	{ "{{ 1 + 2 * 3 - 4 }}{{ 7 // 2 }}{{ -7 // 2 }}{{ 7 % 3 }}{{ -7 % 3 }}{{ 2 ** 10 }}{{ 7 / 2 }}{{ 4 / 2 }}",
+	  NULL, "33-41210243.52.0" },
+	{ "{{ 1 + 1.5 }}{{ 7.5 // 2 }}{{ -7.5 % 2 }}{{ 2 ** -1 }}{{ 2 ** 0.5 }}", NULL,
+	  "2.53.00.50.51.4142135623730951" },
 	{ "{{ 'a' + 'b' }}{{ 'a' ~ 1 ~ none ~ true ~ 1.0 ~ [1] }}{{ 'ab' * 3 }}{{ [1] * 2 }}{{ 2 * 'x' }}", NULL,
 	  "aba1NoneTrue1.0[1]ababab[1, 1]xx" },
-	{ "{{ 1 < 2 < 3 }}{{ 1 < 3 < 2 }}{{ 1 == 1.0 }}{{ 1 == true }}{{ 'a' < 'b' }}{{ [1, 2] < [1, 3] }}{{ 1 != 2 }}", NULL,
-	  "TrueFalseTrueTrueTrueTrueTrue" },
-	{ "{{ 'a' in 'abc' }}{{ 1 in [1] }}{{ 'k' in {'k': 1} }}{{ 'z' not in 'abc' }}{{ 'a' in missing }}", NULL, "TrueTrueTrueTrueFalse" },
+	{ "{{ 1 < 2 < 3 }}{{ 1 < 3 < 2 }}{{ 1 == 1.0 }}{{ 1 == true }}{{ 'a' < 'b' }}{{ [1, 2] < [1, 3] }}{{ 1 != 2 }}",
+	  NULL, "TrueFalseTrueTrueTrueTrueTrue" },
+	{ "{{ 'a' in 'abc' }}{{ 1 in [1] }}{{ 'k' in {'k': 1} }}{{ 'z' not in 'abc' }}{{ 'a' in missing }}", NULL,
+	  "TrueTrueTrueTrueFalse" },
 	{ "{{ -2 ** 2 }}{{ (-2) ** 2 }}{{ - - 1 }}{{ +1 }}{{ 2 ** 3 ** 2 }}", NULL, "441164" },
 	{ "{{ 'a' ~ 'b' | upper }}{{ ('a' ~ 'b') | upper }}", NULL, "aBAB" },
 	{ "{{ not 1 == 2 }}{{ 1 if not (2 in [1]) else 0 }}", NULL, "True1" },
 	{ "{{ '%s-%s' % ('a', 1) }}{{ 'n: %d' % 5 }}", NULL, "a-1n: 5" },
 	{ "{{ true + 1 }}{{ true and false }}{{ (1, 2) + (3,) }}", NULL, "2False(1, 2, 3)" },
-	{ "{{ 1 == '1' }}{{ none == false }}{{ [] == () }}{{ {'a': 1, 'b': 2} == {'b': 2, 'a': 1} }}", NULL, "FalseFalseFalseTrue" },
+	{ "{{ 1 == '1' }}{{ none == false }}{{ [] == () }}{{ {'a': 1, 'b': 2} == {'b': 2, 'a': 1} }}", NULL,
+	  "FalseFalseFalseTrue" },
 	{ "{{ -1 | abs }}{{ 5 - 3 | abs }}", NULL, "12" },
 	/* what values look like */
 	{ "{{ none }} {{ true }} {{ 1 }} {{ 1.0 }} {{ 1e16 }} {{ 0.1 + 0.2 }} {{ 1e-5 }} {{ 123456789012.5 }}", NULL,
 	  "None True 1 1.0 1e+16 0.30000000000000004 1e-05 123456789012.5" },
-	{ "{{ [1, 'a', none, true, 1.5, 'it\\'s', \"q\\\"\", 'b\\'\\\"'] }}", NULL, "[1, 'a', None, True, 1.5, \"it's\", 'q\"', 'b\\'\"']" },
+	{ "{{ [1, 'a', none, true, 1.5, 'it\\'s', \"q\\\"\", 'b\\'\\\"'] }}", NULL,
+	  "[1, 'a', None, True, 1.5, \"it's\", 'q\"', 'b\\'\"']" },
 	{ "{{ {'a': 'ä', 1: [(), (1,), (1, 2)]} }}", NULL, "{'a': 'ä', 1: [(), (1,), (1, 2)]}" },
 	{ "{{ ['\\n\\t\\\\\\x00\\u200b\\xa0🙂'] }}", NULL, "['\\n\\t\\\\\\x00\\u200b\\xa0🙂']" },
 	{ "[{{ missing }}]", NULL, "[]" },
@@ -274,7 +319,8 @@ static const struct rendering renderings[] = {
 	{ "{{ [missing] | length }}", NULL, "1" },
 	{ "{{ True }}{{ False }}{{ None }}{{ true }}", NULL, "TrueFalseNoneTrue" },
 	/* undefined */
-	{ "{{ missing }}{{ missing | length }}{{ missing | list }}{{ missing == missing }}{{ missing | join }}", NULL, "0[]True" },
+	{ "{{ missing }}{{ missing | length }}{{ missing | list }}{{ missing == missing }}{{ missing | join }}", NULL,
+	  "0[]True" },
 	{ "{{ d.x }}{{ d['x'] }}{{ l[9] }}{{ none_ is defined }}", VALUES, "False" },
 	{ "{{ missing | upper }}|{{ missing | trim }}|{{ missing | tojson if false }}", NULL, "||" },
 	{ "{{ (missing or 'x') ~ missing }}{{ missing is none }}{{ missing != 'a' }}", NULL, "xFalseTrue" },
@@ -282,15 +328,31 @@ static const struct rendering renderings[] = {
 	{ "{% if messages[9] is defined and messages[9].role == 'system' %}y{% else %}n{% endif %}", MESSAGES, "n" },
 };
 
-static const struct { const char *template, *variables, *want; size_t n; size_t spans[4][2]; } generations[] = {
-	{ "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</s>{% endgeneration %}{% else %}{{ m.content }}\n{% endif %}{% endfor %}", MESSAGES, "S\nU\nA</s>", 1, { { 4, 9 } } },
-	{ "ä{% generation %}ö{% endgeneration %}{% generation %}{% endgeneration %}x{% generation %}yz{% endgeneration %}", NULL, "äöxyz", 3, { { 2, 4 }, { 4, 4 }, { 5, 7 } } },
+static const struct { const char *template, *variables, *want; size_t n; size_t spans[4][2];
+} generations[] = {
+	{ "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</s>{% endgeneration "
+	  "%}{% else %}{{ m.content }}\n{% endif %}{% endfor %}",
+	  MESSAGES,
+	  "S\nU\nA</s>",
+	  1,
+	  { { 4, 9 } } },
+	{ "ä{% generation %}ö{% endgeneration %}{% generation %}{% endgeneration %}x{% generation %}yz{% endgeneration "
+	  "%}",
+	  NULL,
+	  "äöxyz",
+	  3,
+	  { { 2, 4 }, { 4, 4 }, { 5, 7 } } },
 	{ "a\n{% generation %}\nb\n{% endgeneration %}\nc", NULL, "a\nb\nc", 1, { { 2, 4 } } },
-	{ "{% generation %}{% set a = 1 %}{{ a }}{% endgeneration %}{{ a is defined }}", NULL, "1False", 1, { { 0, 1 } } },
+	{ "{% generation %}{% set a = 1 %}{{ a }}{% endgeneration %}{{ a is defined }}",
+	  NULL,
+	  "1False",
+	  1,
+	  { { 0, 1 } } },
 };
 
 /* The sentence's beginning. */
-static const struct { const char *template, *want; } mistakes[] = {
+static const struct { const char *template, *want;
+} mistakes[] = {
 	{ "a\n{{ 1 +", "line 2: the end of {{ is missing" },
 	{ "a\n{% nope %}", "line 2: 'nope'" },
 	{ "\n\n{% if true %}x", "line 3: else was wanted before the end of the template" },
@@ -316,7 +378,8 @@ static const struct { const char *template, *want; } mistakes[] = {
 	{ "{{ raise_exception('no system role') }}", "line 1: the template refuses: no system role" },
 	{ "{{ [1].append(2) }}", "line 1: a template must not change a list" },
 	{ "{{ {}.update({}) }}", "line 1: a template must not change a dict" },
-	{ "{% set x = namespace() %}\n{% set y = 1 %}{% set y.a = 2 %}", "line 2: only a namespace's attributes can be set" },
+	{ "{% set x = namespace() %}\n{% set y = 1 %}{% set y.a = 2 %}",
+	  "line 2: only a namespace's attributes can be set" },
 	{ "{{ 5() }}", "line 1: int cannot be called" },
 	{ "{{ [1, 2] | map('nope') | list }}", "line 1: the filter 'nope' is not known here" },
 	{ "{{ [1, 'a'] | sort }}", "line 1: sort: 'int' and 'str' cannot be ordered" },
@@ -360,7 +423,8 @@ static const struct { const char *template, *want; } mistakes[] = {
 	{ "{{ 'a' * 'b' }}", "line 1: * between str and str is not possible" },
 	{ "{{ {}.x.y }}", "line 1: 'x' is undefined" },
 	{ "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}", "line 1: the macro 'm' takes 1 arguments, not 2" },
-	{ "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}", "line 1: the macro 'm' takes no 'b', or has it already" },
+	{ "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}",
+	  "line 1: the macro 'm' takes no 'b', or has it already" },
 	{ "{{ d['x']['y'] }}", "line 1: 'd' is undefined" },
 	{ "{{ [1,2]|sum(start='a') }}", "line 1: sum: int is no number" },
 	{ "{{ 'x' | round }}", "line 1: round wants a number and at most 30 digits, not str" },
@@ -395,7 +459,8 @@ static void check_text(struct test *t, const struct rendering *r)
 		CHECK_MSG(t, false, "%s: %s", r->template, e.msg);
 		return;
 	}
-	CHECK_MSG(t, out.text.len == strlen(r->want) && !memcmp(buf_str(&out.text), r->want, out.text.len), "%s\n  gives %s\n  not   %s", r->template, buf_str(&out.text), r->want);
+	CHECK_MSG(t, out.text.len == strlen(r->want) && !memcmp(buf_str(&out.text), r->want, out.text.len),
+	          "%s\n  gives %s\n  not   %s", r->template, buf_str(&out.text), r->want);
 	CHECK_MSG(t, out.n_spans == 0, "%s: %zu spans", r->template, out.n_spans);
 	template_output_release(&out);
 }
@@ -409,11 +474,15 @@ static void check_spans(struct test *t)
 			CHECK_MSG(t, false, "%s: %s", generations[i].template, e.msg);
 			continue;
 		}
-		CHECK_MSG(t, !strcmp(buf_str(&out.text), generations[i].want), "%s gives %s", generations[i].template, buf_str(&out.text));
+		CHECK_MSG(t, !strcmp(buf_str(&out.text), generations[i].want), "%s gives %s", generations[i].template,
+		          buf_str(&out.text));
 		CHECK_MSG(t, out.n_spans == generations[i].n, "%s: %zu spans", generations[i].template, out.n_spans);
 		for (size_t k = 0; k < out.n_spans && k < generations[i].n; k++)
-			CHECK_MSG(t, out.spans[k].begin == generations[i].spans[k][0] && out.spans[k].end == generations[i].spans[k][1],
-				"%s: span %zu is %zu..%zu", generations[i].template, k, out.spans[k].begin, out.spans[k].end);
+			CHECK_MSG(t,
+			          out.spans[k].begin == generations[i].spans[k][0] &&
+			                  out.spans[k].end == generations[i].spans[k][1],
+			          "%s: span %zu is %zu..%zu", generations[i].template, k, out.spans[k].begin,
+			          out.spans[k].end);
 		template_output_release(&out);
 	}
 }
@@ -434,20 +503,34 @@ static void check_mistake(struct test *t, const char *template, const char *want
 /* Each would run, or fill the memory, for hours. */
 static void bounds(struct test *t)
 {
-	static const struct { const char *template, *want; } greedy[] = {
+	static const struct { const char *template, *want;
+	} greedy[] = {
 		{ "{% macro f() %}{{ f() }}{% endmacro %}\n{{ f() }}", "line 1: calls are nested more than 200 deep" },
-		{ "{% macro f(n) %}{{ f(n + 1) ~ f(n + 1) }}{% endmacro %}\n{{ f(0) }}", "line 1: calls are nested more than 200 deep" },
+		{ "{% macro f(n) %}{{ f(n + 1) ~ f(n + 1) }}{% endmacro %}\n{{ f(0) }}",
+		  "line 1: calls are nested more than 200 deep" },
 		{ "\n{{ range(1000000000) | length }}", "line 2: a range of more than 100000 numbers" },
-		{ "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "line 1: the template " },
-		{ "{% for a in range(99999) %}{% for b in range(99999) %}{{ 'a long text' * 99 }}{% endfor %}{% endfor %}", "line 1: the template " },
+		{ "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+		  "line 1: the template " },
+		{ "{% for a in range(99999) %}{% for b in range(99999) %}{{ 'a long text' * 99 }}{% endfor %}{% endfor "
+		  "%}",
+		  "line 1: the template " },
 		{ "{{ 'x' * 9999999999 }}", "line 1: the template takes more than" },
 		{ "{{ 'xxxxxxxxxxxxxxxx' * 1000 * 1000 * 1000 }}", "line 1: a text of more than 67108864 bytes" },
-		{ "{% set ns = namespace(x='xx') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "line 1: " },
-		{ "{% set ns = namespace(x='xx') %}{% for i in range(99) %}{% set ns.x = ns.x | replace('x', ns.x) %}{% endfor %}", "line 1: a text of more than 67108864 bytes" },
-		{ "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}", "line 1: a value is nested too deep or grows too large" },
-		{ "{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "line 1: a value is nested too deep or grows too large" },
-		{ "{% set ns = namespace(x=[1]) %}{% for i in range(17) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ range(9999) | map('tojson') | list | length }}"
-		  "{% for i in range(9999) %}{{ ns.x == ns.x }}{{ ns.x | tojson(indent=64) | length }}{% endfor %}", "line 1: a text of more than 67108864 bytes" },
+		{ "{% set ns = namespace(x='xx') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+		  "line 1: " },
+		{ "{% set ns = namespace(x='xx') %}{% for i in range(99) %}{% set ns.x = ns.x | replace('x', ns.x) "
+		  "%}{% endfor %}",
+		  "line 1: a text of more than 67108864 bytes" },
+		{ "{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ "
+		  "ns.x }}",
+		  "line 1: a value is nested too deep or grows too large" },
+		{ "{% set ns = namespace(x=[1]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x "
+		  "}}",
+		  "line 1: a value is nested too deep or grows too large" },
+		{ "{% set ns = namespace(x=[1]) %}{% for i in range(17) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ "
+		  "range(9999) | map('tojson') | list | length }}"
+		  "{% for i in range(9999) %}{{ ns.x == ns.x }}{{ ns.x | tojson(indent=64) | length }}{% endfor %}",
+		  "line 1: a text of more than 67108864 bytes" },
 		{ "{% set x = 'a' * 500000 %}{{ (x ~ x).rfind('b' ~ x) }}", "line 1: the template takes more than" },
 		{ "{{ range(99999) | map('string') | unique | list }}", "line 1: the template takes more than" },
 		{ "{{ range(99999) | sort(reverse=true) }}", "line 1: the template takes more than" },
@@ -460,10 +543,13 @@ static void bounds(struct test *t)
 	for (size_t i = 0; i < ARRAY_LEN(greedy); i++) {
 		double from = clock_seconds();
 		check_mistake(t, greedy[i].template, greedy[i].want);
-		CHECK_MSG(t, clock_seconds() - from < 20, "%s takes %.1f s", greedy[i].template, clock_seconds() - from);
+		CHECK_MSG(t, clock_seconds() - from < 20, "%s takes %.1f s", greedy[i].template,
+		          clock_seconds() - from);
 	}
 	test_case(t, "deep nesting is refused");
-	for (const char *const *open = (const char *const[]){ "(", "[", "-", "not ", "{1:", "x[", "f(", "1 if 1 else ", NULL }; *open; open++) {
+	for (const char *const *open =
+	             (const char *const[]){ "(", "[", "-", "not ", "{1:", "x[", "f(", "1 if 1 else ", NULL };
+	     *open; open++) {
 		buf_clear(&deep);
 		buf_adds(&deep, "{{ ");
 		for (int i = 0; i < 100000; i++)
@@ -489,15 +575,20 @@ static void long_conversation(struct test *t)
 	json_t *v = json_object(), *messages = json_array();
 	struct err e = ERR_INIT;
 	struct template_output out = { 0 };
-	struct template *p = template_parse("{% for m in messages %}{% if m.role == 'user' and messages | length > 0 %}<u>{{ m.content | trim }}\n"
-		"{% else %}<a>{% generation %}{{ m.content.split('</think>')[-1][1:] }}{% endgeneration %}\n{% endif %}{% endfor %}", &e);
+	struct template *p = template_parse(
+		"{% for m in messages %}{% if m.role == 'user' and messages | length > 0 %}<u>{{ m.content | trim }}\n"
+		"{% else %}<a>{% generation %}{{ m.content.split('</think>')[-1][1:] }}{% endgeneration %}\n{% endif "
+	        "%}{% endfor %}",
+		&e);
 
 	test_case(t, "a long conversation is within the bounds");
 	for (int i = 0; i < 2000; i++)
-		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", i % 2 ? "assistant" : "user", "content", "Some words, some more words, and an end of them."));
+		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", i % 2 ? "assistant" : "user", "content",
+		                                          "Some words, some more words, and an end of them."));
 	json_object_set_new(v, "messages", messages);
 	CHECK_MSG(t, p && template_run(p, v, &out, &e) == 0, "%s", e.msg);
-	CHECK_MSG(t, out.n_spans == 1000 && out.text.len == 2000 * 48 + 1000 * 6, "%zu spans, %zu bytes", out.n_spans, out.text.len);
+	CHECK_MSG(t, out.n_spans == 1000 && out.text.len == 2000 * 48 + 1000 * 6, "%zu spans, %zu bytes", out.n_spans,
+	          out.text.len);
 	template_output_release(&out);
 	template_free(p);
 	json_decref(v);
@@ -518,7 +609,8 @@ static void today(struct test *t)
 	}
 	now = time(NULL);
 	strftime(after, sizeof(after), "%d %b %Y", localtime(&now));
-	CHECK_MSG(t, !strcmp(buf_str(&out.text), before) || !strcmp(buf_str(&out.text), after), "%s", buf_str(&out.text));
+	CHECK_MSG(t, !strcmp(buf_str(&out.text), before) || !strcmp(buf_str(&out.text), after), "%s",
+	          buf_str(&out.text));
 	template_output_release(&out);
 }
 

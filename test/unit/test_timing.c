@@ -1,4 +1,5 @@
-/* test_timing: a pass is timed by some of its nodes: every op can be run so, alone with rubbish, and a stack of equal layers takes about what it takes when all are run. */
+/* test_timing: a pass is timed by some of its nodes: every op can be run so, alone with rubbish, and a stack of equal
+ * layers takes about what it takes when all are run. */
 #include "../test.h"
 
 #include <math.h>
@@ -55,7 +56,7 @@ enum { LAYERS = 24, WIDTH = 256, ROWS = 64 };
 
 static void test_stack(struct test *t, struct pool *pool, const struct kernels *k)
 {
-	struct batch_cap cap = { .rows = ROWS, .targets = 1, .pairs = 1, .segments = 1, .docs = 1, .keys = ROWS };
+	struct batch_cap cap = { .rows = ROWS, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = ROWS };
 	struct arena mem = ARENA_INIT;
 	struct batch batch;
 	struct op_case c;
@@ -84,7 +85,8 @@ static void test_stack(struct test *t, struct pool *pool, const struct kernels *
 		run_step(&c.r, &batch);
 		best = fmin(best, clock_seconds() - begin);
 	}
-	CHECK_MSG(t, timing.seconds > best / 4, "%g s predicted, %g s at best", timing.seconds, best); /* no upper limit: others may use this machine */
+	/* no upper limit: others may use this machine */
+	CHECK_MSG(t, timing.seconds > best / 4, "%g s predicted, %g s at best", timing.seconds, best);
 	batch_release(&batch);
 	op_case_release(&c);
 	arena_release(&mem);

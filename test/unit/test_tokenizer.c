@@ -1,4 +1,5 @@
-/* test_tokenizer: ids, words and sentences of refusal; what is expected of real texts was computed with Hugging Face's tokenizers. */
+/* test_tokenizer: ids, words and sentences of refusal; what is expected of real texts was computed with Hugging Face's
+ * tokenizers. */
 #include "../test.h"
 
 #include <string.h>
@@ -14,12 +15,16 @@
 #define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"
 #define GPT2 "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
 #define SEQUENCE(steps) "{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]}"
-#define STRING_SPLIT(behavior) SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":\"" behavior "\"}," BYTES)
+#define STRING_SPLIT(behavior) \
+	SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":\"" behavior "\"}," BYTES)
 #define REGEX_SPLIT(regex, rest) SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"}," rest "}," BYTES)
-#define LLAMA3 "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*" \
+#define LLAMA3 \
+	"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| " \
+	"?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*" \
 	"|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 
-/* A tokenizer.json with all bytes as ids 0–255, then `extra` (texts and ids, with a comma before), merges and other fields. */
+/* A tokenizer.json with all bytes as ids 0–255, then `extra` (texts and ids, with a comma before), merges and other
+ * fields. */
 static json_t *make_json(const char *extra, const char *merges, const char *model_fields, const char *fields)
 {
 	struct buf b = BUF_INIT;
@@ -41,10 +46,12 @@ static json_t *make_json(const char *extra, const char *merges, const char *mode
 	return j;
 }
 
-static struct tokenizer *make(const char *extra, const char *merges, const char *model_fields, const char *fields, const char *config)
+static struct tokenizer *make(const char *extra, const char *merges, const char *model_fields, const char *fields,
+                              const char *config)
 {
 	struct err e = ERR_INIT;
-	json_t *j = make_json(extra, merges, model_fields, fields), *c = config ? jsonx_load(config, strlen(config), "config", &e) : NULL;
+	json_t *j = make_json(extra, merges, model_fields, fields),
+	       *c = config ? jsonx_load(config, strlen(config), "config", &e) : NULL;
 	struct tokenizer *k = tokenizer_from_json(j, c, "tiny", &e);
 	if (!k)
 		BUG("%s", e.msg);
@@ -61,7 +68,8 @@ static void check_ids(struct test *t, const struct tokenizer *k, const char *tex
 	int rc = tokenizer_encode(k, text, strlen(text), flags, &ids, &e);
 	for (size_t i = 0; i < ids.n; i++)
 		buf_addf(&got, "%s%d", i ? " " : "", ids.id[i]);
-	CHECK_MSG(t, rc == 0 && strcmp(buf_str(&got), want) == 0, "\"%s\": %s %s, wanted %s", text, buf_str(&got), e.msg, want);
+	CHECK_MSG(t, rc == 0 && strcmp(buf_str(&got), want) == 0, "\"%s\": %s %s, wanted %s", text, buf_str(&got),
+	          e.msg, want);
 	buf_release(&got);
 	tokens_release(&ids);
 }
@@ -99,7 +107,9 @@ static struct tokenizer *load_golden(struct test *t, const char *name)
 
 static void test_goldens(struct test *t)
 {
-	static const struct { const char *name, *cat; } models[] = { { "llama", "298" }, { "llama.gguf", "298" }, { "llama-untied", "298" }, { "gpt2", "299" } };
+	static const struct {
+		const char *name, *cat;
+	} models[] = { { "llama", "298" }, { "llama.gguf", "298" }, { "llama-untied", "298" }, { "gpt2", "299" } };
 	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
 		test_case(t, "golden %s", models[i].name);
 		struct tokenizer *k = load_golden(t, models[i].name);
@@ -107,14 +117,19 @@ static void test_goldens(struct test *t)
 			continue;
 		char *want = mem_printf("86 260 281 %s 9 85 223 19 20 21 223 259 74 75 80 73 85", models[i].cat);
 		check_ids(t, k, "the cat's 123  things", 0, want);
-		check_ids(t, k, "<|begin|>user\nHello  w\xc3\xb6rld <|end|>", TOKENIZE_SPECIAL, "1 87 85 267 201 42 71 78 78 81 223 276 130 117 84 78 70 223 2");
-		check_ids(t, k, "<|begin|>user\nHello  w\xc3\xb6rld <|end|>", 0, "30 94 68 71 73 75 80 94 32 87 85 267 201 42 71 78 78 81 223 276 130 117 84 "
-			"78 70 223 30 94 71 272 94 32");
+		check_ids(t, k, "<|begin|>user\nHello  w\xc3\xb6rld <|end|>", TOKENIZE_SPECIAL,
+		          "1 87 85 267 201 42 71 78 78 81 223 276 130 117 84 78 70 223 2");
+		check_ids(t, k, "<|begin|>user\nHello  w\xc3\xb6rld <|end|>", 0,
+		          "30 94 68 71 73 75 80 94 32 87 85 267 201 42 71 78 78 81 223 276 130 117 84 "
+		          "78 70 223 30 94 71 272 94 32");
 		check_ids(t, k, "  12\t\n\nthe theme", 0, "223 223 19 20 200 201 201 86 260 263 79 71");
 		check_back(t, k, "any text \xf0\x9f\x91\x8d\n\n\t<|end|> 'll \xe6\xbc\xa2");
-		CHECK(t, tokenizer_size(k) == 301 && tokenizer_find(k, "<|end|>", 7) == 2 && tokenizer_find(k, "nothing", 7) == -1);
-		CHECK(t, tokenizer_is_special(k, 2) && !tokenizer_is_special(k, 3) && !tokenizer_is_special(k, -1) && !tokenizer_is_special(k, 301));
-		CHECK(t, !tokenizer_add_bos(k) && tokenizer_eos(k) == (i == 3 ? 0 : 2) && tokenizer_bos(k) == (i == 3 ? 0 : 1));
+		CHECK(t, tokenizer_size(k) == 301 && tokenizer_find(k, "<|end|>", 7) == 2 &&
+		                 tokenizer_find(k, "nothing", 7) == -1);
+		CHECK(t, tokenizer_is_special(k, 2) && !tokenizer_is_special(k, 3) && !tokenizer_is_special(k, -1) &&
+		                 !tokenizer_is_special(k, 301));
+		CHECK(t, !tokenizer_add_bos(k) && tokenizer_eos(k) == (i == 3 ? 0 : 2) &&
+		                 tokenizer_bos(k) == (i == 3 ? 0 : 1));
 		CHECK(t, !tokenizer_template(k) == (i == 3));
 		mem_free(want);
 		tokenizer_free(k);
@@ -149,26 +164,37 @@ static void check_words(struct test *t, const char *json, const char *text, cons
 
 static void test_words(struct test *t)
 {
-	static const struct { const char *json, *text, *want; } cases[] = {
+	static const struct { const char *json, *text, *want;
+	} cases[] = {
 		{ GPT2, "I'll  go, 1234 times\n\n x ", "I|'ll| | go|,| 1234| times|\n\n| x| " },
 		/* U+180E is no space; U+31350 is a letter of Unicode 15 */
-		{ GPT2, "x\xe1\xa0\x8ey\xe3\x80\x80z \xf0\xb1\x8d\x90" "a\xcc\x80", "x|\xe1\xa0\x8e|y|\xe3\x80\x80|z| \xf0\xb1\x8d\x90" "a|\xcc\x80" },
+		{ GPT2,
+		  "x\xe1\xa0\x8ey\xe3\x80\x80z \xf0\xb1\x8d\x90"
+		  "a\xcc\x80",
+		  "x|\xe1\xa0\x8e|y|\xe3\x80\x80|z| \xf0\xb1\x8d\x90"
+		  "a|\xcc\x80" },
 		{ "{\"type\":\"ByteLevel\"}", "a b", " a| b" },
 		{ SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":true}," GPT2), "a12  3 b", "a|1|2|  |3| b" },
 		{ SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":false}," GPT2), "a12  3 b", "a|12|  |3| b" },
-		{ REGEX_SPLIT(LLAMA3, "\"behavior\":\"Isolated\""), "IT'S 12345!\r\n\r\n  it", "IT|'S| |123|45|!\r\n\r\n| | it" },
+		{ REGEX_SPLIT(LLAMA3, "\"behavior\":\"Isolated\""), "IT'S 12345!\r\n\r\n  it",
+		  "IT|'S| |123|45|!\r\n\r\n| | it" },
 		{ STRING_SPLIT("Removed"), " a  b ", "a|b" },
 		{ STRING_SPLIT("MergedWithPrevious"), " a  b ", " |a | |b " },
 		{ STRING_SPLIT("MergedWithNext"), " a  b ", " a| | b| " },
 		{ STRING_SPLIT("Contiguous"), " a  b ", " |a|  |b| " },
-		{ REGEX_SPLIT("\\\\w+", "\"behavior\":\"Removed\",\"invert\":true"), "a\xc2\xb2_b, c!", "a\xc2\xb2_b|c" },
+		{ REGEX_SPLIT("\\\\w+", "\"behavior\":\"Removed\",\"invert\":true"), "a\xc2\xb2_b, c!",
+		  "a\xc2\xb2_b|c" },
 		{ SEQUENCE("{\"type\":\"Punctuation\"}," BYTES), "a+b, c\xe2\x80\xa6", "a|+|b|,| c|\xe2\x80\xa6" },
 		{ REGEX_SPLIT("x*", "\"behavior\":\"Isolated\""), "axxb", "a|xx|b" },
 		{ REGEX_SPLIT("^.", "\"behavior\":\"Removed\""), "ab\ncd", "b\n|d" },
 		/* Falcon's: what follows ByteLevel sees its alphabet, where the byte B2 is a digit */
-		{ SEQUENCE("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}," GPT2 ",{\"type\":\"Digits\",\"individual_digits\":false},"
-			"{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[0-9][0-9][0-9]\"},\"behavior\":\"Isolated\"}"),
-			"\xc3\xa9" "12345\xc3\x9f 6\xc2\xb2!?a", "\xc3\xa9|123|45|\xc3\x9f| |6|\xc2|\xb2|!?|a" },
+		{ SEQUENCE(
+			  "{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}," GPT2
+			  ",{\"type\":\"Digits\",\"individual_digits\":false},"
+			  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[0-9][0-9][0-9]\"},\"behavior\":\"Isolated\"}"),
+		  "\xc3\xa9"
+		  "12345\xc3\x9f 6\xc2\xb2!?a",
+		  "\xc3\xa9|123|45|\xc3\x9f| |6|\xc2|\xb2|!?|a" },
 	};
 	test_case(t, "words");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -179,8 +205,11 @@ static void test_words(struct test *t)
 
 static void test_patterns(struct test *t)
 {
-	static const char *const refused[] = { "[a[b]]", "[a-z&&b]", "a{1,3}+", "a{,3}", "\\b", "\\h", "(?<n>a)", "(?R)", "(?m:.)", "(*ACCEPT)", "[[:alpha:]]",
-		"[\\W]", "\\", "\\p{", "\\pL", "\\p{L", "[a", "[]a]", "\\u12", "a)", "(a", "*", "\\p{Nonsense}", "\\K" };
+	static const char *const refused[] = {
+		"[a[b]]", "[a-z&&b]",  "a{1,3}+",     "a{,3}", "\\b", "\\h",  "(?<n>a)",       "(?R)",
+		"(?m:.)", "(*ACCEPT)", "[[:alpha:]]", "[\\W]", "\\",  "\\p{", "\\pL",          "\\p{L",
+		"[a",     "[]a]",      "\\u12",       "a)",    "(a",  "*",    "\\p{Nonsense}", "\\K"
+	};
 	test_case(t, "patterns refused");
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 		struct err e = ERR_INIT;
@@ -197,7 +226,9 @@ static void test_patterns(struct test *t)
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 2] = '!';
 	text[sizeof(text) - 1] = 0;
-	CHECK_MSG(t, p && pattern_next(p, s, text, sizeof(text) - 1, 0, &begin, &end, &e) == -1 && strstr(e.msg, "limit"), "%s", e.msg);
+	CHECK_MSG(t,
+	          p && pattern_next(p, s, text, sizeof(text) - 1, 0, &begin, &end, &e) == -1 && strstr(e.msg, "limit"),
+	          "%s", e.msg);
 	pattern_scratch_free(s);
 	pattern_free(p);
 }
@@ -213,10 +244,12 @@ static void check_normal(struct test *t, const char *type, const char *text, con
 	struct buf got = BUF_INIT;
 	json_t *j = json_pack("{s:s}", "type", type);
 	CHECK(t, normalizer_parse(&z, j, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
-	CHECK_MSG(t, out.n == strlen(want) && memcmp(out.text, want, out.n) == 0, "%s of \"%s\" is \"%.*s\"", type, text, (int)out.n, out.text);
+	CHECK_MSG(t, out.n == strlen(want) && memcmp(out.text, want, out.n) == 0, "%s of \"%s\" is \"%.*s\"", type,
+	          text, (int)out.n, out.text);
 	for (size_t i = 0; i < out.n; i++)
 		buf_addf(&got, "%s%u", i ? " " : "", slice_origin(&out, i));
-	CHECK_MSG(t, strcmp(buf_str(&got), origins) == 0, "%s of \"%s\": from %s, wanted %s", type, text, buf_str(&got), origins);
+	CHECK_MSG(t, strcmp(buf_str(&got), origins) == 0, "%s of \"%s\": from %s, wanted %s", type, text, buf_str(&got),
+	          origins);
 	buf_release(&got);
 	altered_release(&a);
 	json_decref(j);
@@ -230,7 +263,10 @@ static void test_normal(struct test *t)
 	check_normal(t, "NFD", "x\xc3\xa9y", "xe\xcc\x81y", "0 1 1 1 3");
 	check_normal(t, "NFKC", "\xef\xac\x81!", "fi!", "0 0 3");
 	check_normal(t, "NFC", "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab.", "\xed\x95\x9c.", "0 0 0 9");
-	struct tokenizer *k = make("", "", "", ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"}]},\"pre_tokenizer\":" GPT2, NULL);
+	struct tokenizer *k = make(
+		"", "", "",
+		",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"}]},\"pre_tokenizer\":" GPT2,
+		NULL);
 	check_ids(t, k, "e\xcc\x81", 0, "195 169");
 	tokenizer_free(k);
 }
@@ -240,19 +276,22 @@ static void test_normal(struct test *t)
 static void test_merges(struct test *t)
 {
 	test_case(t, "merges by rank, then from the left");
-	struct tokenizer *k = make(",\"ab\":256,\"bc\":257,\"abc\":258,\"aa\":259", "\"b c\",[\"a\",\"b\"],\"a bc\",\"a a\"", "", ",\"pre_tokenizer\":" GPT2, NULL);
+	struct tokenizer *k = make(",\"ab\":256,\"bc\":257,\"abc\":258,\"aa\":259",
+	                           "\"b c\",[\"a\",\"b\"],\"a bc\",\"a a\"", "", ",\"pre_tokenizer\":" GPT2, NULL);
 	check_ids(t, k, "abc", 0, "258");
 	check_ids(t, k, "abab", 0, "256 256");
 	check_ids(t, k, "aaaaa", 0, "259 259 97");
 	check_ids(t, k, "aabcb", 0, "97 258 98");
-	CHECK(t, tokenizer_find(k, "abc", 3) == 258 && tokenizer_find(k, " ", 1) == 32 && tokenizer_find(k, "", 0) == -1);
+	CHECK(t,
+	      tokenizer_find(k, "abc", 3) == 258 && tokenizer_find(k, " ", 1) == 32 && tokenizer_find(k, "", 0) == -1);
 	test_case(t, "a word of a megabyte");
 	size_t n = 1 << 20;
 	char *text = mem_alloc(n + 1);
 	memset(text, 'a', n);
 	struct tokens ids = { 0 }, offsets = { 0 };
 	struct err e = ERR_INIT;
-	CHECK(t, tokenizer_encode_offsets(k, text, n, 0, &ids, &offsets, &e) == 0 && ids.n == n / 2 && offsets.n == ids.n);
+	CHECK(t,
+	      tokenizer_encode_offsets(k, text, n, 0, &ids, &offsets, &e) == 0 && ids.n == n / 2 && offsets.n == ids.n);
 	CHECK(t, ids.n && ids.id[ids.n - 1] == 259 && offsets.id[ids.n - 1] == (int32_t)n - 2);
 	tokens_release(&ids);
 	tokens_release(&offsets);
@@ -268,11 +307,14 @@ static void test_merges(struct test *t)
 /* A byte that the vocabulary lacks is left out, or becomes the unknown token. */
 static void test_missing_bytes(struct test *t)
 {
-	static const char *const models[] = { "", ",\"unk_token\":\"?\"", ",\"unk_token\":\"?\",\"fuse_unk\":true" }, *const want[] = { "0 1", "0 2 2 1", "0 2 1" };
+	static const char *const models[] = { "", ",\"unk_token\":\"?\"", ",\"unk_token\":\"?\",\"fuse_unk\":true" },
+				 *const want[] = { "0 1", "0 2 2 1", "0 2 1" };
 	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
 		test_case(t, "missing bytes%s", models[i]);
 		struct err e = ERR_INIT;
-		char *text = mem_printf("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"?\":2},\"merges\":[]%s},\"pre_tokenizer\":" BYTES "}", models[i]);
+		char *text = mem_printf("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"?\":2},\"merges\":[]"
+		                        "%s},\"pre_tokenizer\":" BYTES "}",
+		                        models[i]);
 		json_t *j = jsonx_load(text, strlen(text), "test", &e);
 		struct tokenizer *k = tokenizer_from_json(j, NULL, "tiny", &e);
 		CHECK_MSG(t, k, "%s", e.msg);
@@ -288,10 +330,14 @@ static void test_missing_bytes(struct test *t)
 
 static void test_added(struct test *t)
 {
-	static const char fields[] = ",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":["
-		"{\"id\":256,\"content\":\"<s>\",\"special\":true},{\"id\":257,\"content\":\"<l>\",\"lstrip\":true,\"normalized\":false},"
-		"{\"id\":258,\"content\":\"<r>\",\"rstrip\":true,\"normalized\":false},{\"id\":259,\"content\":\"it\",\"single_word\":true},"
-		"{\"id\":260,\"content\":\"<s>>\",\"normalized\":false},{\"id\":261,\"content\":\"\\u03ce\",\"normalized\":true},{\"id\":97,\"content\":\"a\",\"normalized\":true}],"
+	static const char fields[] =
+		",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":["
+		"{\"id\":256,\"content\":\"<s>\",\"special\":true},{\"id\":257,\"content\":\"<l>\",\"lstrip\":true,"
+	        "\"normalized\":false},"
+		"{\"id\":258,\"content\":\"<r>\",\"rstrip\":true,\"normalized\":false},{\"id\":259,\"content\":\"it\","
+	        "\"single_word\":true},"
+		"{\"id\":260,\"content\":\"<s>>\",\"normalized\":false},{\"id\":261,\"content\":\"\\u03ce\","
+	        "\"normalized\":true},{\"id\":97,\"content\":\"a\",\"normalized\":true}],"
 		"\"normalizer\":{\"type\":\"NFC\"}";
 	test_case(t, "added tokens");
 	struct tokenizer *k = make("", "", "", fields, NULL);
@@ -303,11 +349,14 @@ static void test_added(struct test *t)
 	check_ids(t, k, "it bit, it!", 0, "259 32 98 105 116 44 32 259 33");
 	check_ids(t, k, "\xcf\x89\xcc\x81", 0, "261");
 	check_back(t, k, "<s>it \xcf\x8e");
-	CHECK(t, tokenizer_find(k, "<s>>", 4) == 260 && tokenizer_size(k) == 262 && tokenizer_is_special(k, 256) && !tokenizer_is_special(k, 260));
+	CHECK(t, tokenizer_find(k, "<s>>", 4) == 260 && tokenizer_size(k) == 262 && tokenizer_is_special(k, 256) &&
+	                 !tokenizer_is_special(k, 260));
 	struct tokens ids = { 0 }, offsets = { 0 };
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
-	CHECK(t, tokenizer_encode_offsets(k, "b <l>\xcf\x89\xcc\x81 c<s>", 14, TOKENIZE_SPECIAL, &ids, &offsets, &e) == 0 && ids.n == 6);
+	CHECK(t, tokenizer_encode_offsets(k, "b <l>\xcf\x89\xcc\x81 c<s>", 14, TOKENIZE_SPECIAL, &ids, &offsets, &e) ==
+	                         0 &&
+	                 ids.n == 6);
 	static const int32_t want[] = { 0, 1, 5, 9, 10, 11 };
 	CHECK(t, offsets.n == 6 && memcmp(offsets.id, want, sizeof(want)) == 0);
 	tokenizer_decode(k, ids.id, ids.n, true, &text);
@@ -323,14 +372,21 @@ static void test_added(struct test *t)
 
 static void test_bos(struct test *t)
 {
-	static const char plain[] = ",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":[{\"id\":256,\"content\":\"<s>\",\"special\":true}]";
-	static const char template[] = ",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":[{\"id\":256,\"content\":\"<s>\",\"special\":true}],"
-		"\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":\"TemplateProcessing\",\"single\":["
+	static const char plain[] =
+		",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":[{\"id\":256,\"content\":\"<s>\",\"special\":true}]";
+	static const char template[] =
+		",\"pre_tokenizer\":" GPT2 ",\"added_tokens\":[{\"id\":256,\"content\":\"<s>\",\"special\":true}],"
+		"\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"},{\"type\":"
+	        "\"TemplateProcessing\",\"single\":["
 		"{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
 		"\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[256],\"tokens\":[\"<s>\"]}}}]}";
-	static const struct { const char *fields, *config; bool want; } cases[] = {
-		{ plain, "{\"bos_token\":\"<s>\"}", false }, { plain, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", true },
-		{ template, "{\"bos_token\":{\"content\":\"<s>\"}}", true }, { template, "{}", true }, { template, "{\"add_bos_token\":false}", false },
+	static const struct { const char *fields, *config; bool want;
+	} cases[] = {
+		{ plain, "{\"bos_token\":\"<s>\"}", false },
+		{ plain, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", true },
+		{ template, "{\"bos_token\":{\"content\":\"<s>\"}}", true },
+		{ template, "{}", true },
+		{ template, "{\"add_bos_token\":false}", false },
 		{ template, "{\"bos_token\":\"a\"}", false },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -343,10 +399,14 @@ static void test_bos(struct test *t)
 		tokenizer_free(k);
 	}
 	test_case(t, "templates and special tokens of the config");
-	struct tokenizer *k = make("", "", "", plain, "{\"eos_token\":\"z\",\"pad_token\":null,\"extra_special_tokens\":{\"q_token\":\"q\"},"
-		"\"added_tokens_decoder\":{\"257\":{\"content\":\"<new>\",\"special\":true}},"
-		"\"chat_template\":[{\"name\":\"tool\",\"template\":\"T\"},{\"name\":\"default\",\"template\":\"D\"}]}");
-	CHECK(t, k && strcmp(tokenizer_template(k), "D") == 0 && tokenizer_eos(k) == 'z' && tokenizer_pad(k) == -1 && tokenizer_is_special(k, 'q'));
+	struct tokenizer *k =
+		make("", "", "", plain,
+	             "{\"eos_token\":\"z\",\"pad_token\":null,\"extra_special_tokens\":{\"q_token\":\"q\"},"
+	             "\"added_tokens_decoder\":{\"257\":{\"content\":\"<new>\",\"special\":true}},"
+	             "\"chat_template\":[{\"name\":\"tool\",\"template\":\"T\"},{\"name\":\"default\",\"template\":"
+	             "\"D\"}]}");
+	CHECK(t, k && strcmp(tokenizer_template(k), "D") == 0 && tokenizer_eos(k) == 'z' && tokenizer_pad(k) == -1 &&
+	                 tokenizer_is_special(k, 'q'));
 	CHECK(t, k && tokenizer_size(k) == 258 && tokenizer_find(k, "<new>", 5) == 257);
 	tokenizer_free(k);
 }
@@ -356,24 +416,36 @@ static void test_bos(struct test *t)
 static void check_refused(struct test *t, const char *text, const char *config, const char *words)
 {
 	struct err e = ERR_INIT;
-	json_t *j = jsonx_load(text, strlen(text), "test", &e), *c = config ? jsonx_load(config, strlen(config), "config", &e) : NULL;
+	json_t *j = jsonx_load(text, strlen(text), "test", &e),
+	       *c = config ? jsonx_load(config, strlen(config), "config", &e) : NULL;
 	struct tokenizer *k = tokenizer_from_json(j, c, "tiny.json", &e);
-	CHECK_MSG(t, j && !k && strstr(e.msg, words) && strstr(e.msg, "tiny.json"), "%s: wanted a sentence with '%s', got '%s'", text, words, e.msg);
+	CHECK_MSG(t, j && !k && strstr(e.msg, words) && strstr(e.msg, "tiny.json"),
+	          "%s: wanted a sentence with '%s', got '%s'", text, words, e.msg);
 	tokenizer_free(k);
 	json_decref(j);
 	json_decref(c);
 }
 
-#define MODEL(fields) "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}" fields "},\"pre_tokenizer\":" GPT2
+#define MODEL(fields) \
+	"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}" fields "},\"pre_tokenizer\":" GPT2
 static void test_refused(struct test *t)
 {
-	static const struct { const char *json, *config, *words; } cases[] = {
-		{ "[]", NULL, "model" }, { "{}", NULL, "model" }, { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", NULL, "Unigram" },
-		{ "{\"model\":{\"vocab\":[]}}", NULL, "Unigram" }, { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", NULL, "WordPiece" },
-		{ MODEL(",\"merges\":[],\"byte_fallback\":true") "}", NULL, "byte_fallback" }, { MODEL(",\"merges\":[],\"dropout\":0.1") "}", NULL, "dropout" },
+	static const struct { const char *json, *config, *words;
+	} cases[] = {
+		{ "[]", NULL, "model" },
+		{ "{}", NULL, "model" },
+		{ "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", NULL, "Unigram" },
+		{ "{\"model\":{\"vocab\":[]}}", NULL, "Unigram" },
+		{ "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", NULL, "WordPiece" },
+		{ MODEL(",\"merges\":[],\"byte_fallback\":true") "}", NULL, "byte_fallback" },
+		{ MODEL(",\"merges\":[],\"dropout\":0.1") "}", NULL, "dropout" },
 		{ MODEL(",\"merges\":[],\"end_of_word_suffix\":\"</w>\"") "}", NULL, "end_of_word_suffix" },
-		{ MODEL("") "}", NULL, "merges" }, { MODEL(",\"merges\":[\"ab\"]") "}", NULL, "merge 0" }, { MODEL(",\"merges\":[\"a b\",\"b a\"]") "}", NULL, "merge 1" },
-		{ MODEL(",\"merges\":[\"a b c\"]") "}", NULL, "merge 0" }, { MODEL(",\"merges\":[[\"a\"]]") "}", NULL, "merge 0" }, { MODEL(",\"merges\":[1]") "}", NULL, "merge 0" },
+		{ MODEL("") "}", NULL, "merges" },
+		{ MODEL(",\"merges\":[\"ab\"]") "}", NULL, "merge 0" },
+		{ MODEL(",\"merges\":[\"a b\",\"b a\"]") "}", NULL, "merge 1" },
+		{ MODEL(",\"merges\":[\"a b c\"]") "}", NULL, "merge 0" },
+		{ MODEL(",\"merges\":[[\"a\"]]") "}", NULL, "merge 0" },
+		{ MODEL(",\"merges\":[1]") "}", NULL, "merge 0" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", NULL, "empty" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", NULL, "two tokens" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", NULL, "-1" },
@@ -381,16 +453,23 @@ static void test_refused(struct test *t)
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":16000000},\"merges\":[]}}", NULL, "holes" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"0\"},\"merges\":[]}}", NULL, "integer" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", NULL, "pre_tokenizer" },
-		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":\"Metaspace\"}}", NULL, "Metaspace" },
-		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":\"Digits\"}}", NULL, "ByteLevel" },
+		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":"
+		  "\"Metaspace\"}}",
+		  NULL, "Metaspace" },
+		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":"
+		  "\"Digits\"}}",
+		  NULL, "ByteLevel" },
 		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Lowercase\"}}", NULL, "Lowercase" },
 		{ MODEL(",\"merges\":[]") ",\"decoder\":{\"type\":\"WordPiece\"}}", NULL, "WordPiece" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"content\":\"x\"}]}", NULL, "no id" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[7]}", NULL, "added token" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]}", NULL, "two tokens" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":7,\"content\":\"a\"}]}", NULL, "has the id 7" },
-		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":7,\"content\":\"\\u00e9\"},{\"id\":8,\"content\":\"e\\u0301\"}],\"normalizer\":{\"type\":\"NFC\"}}", NULL, "twice" },
-		{ MODEL(",\"merges\":[]") "}", "{\"bos_token\":\"x\"}", "bos_token" }, { MODEL(",\"merges\":[]") "}", "{\"eos_token\":7}", "eos_token" },
+		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":7,\"content\":\"\\u00e9\"},{\"id\":8,\"content\":"
+		                          "\"e\\u0301\"}],\"normalizer\":{\"type\":\"NFC\"}}",
+		  NULL, "twice" },
+		{ MODEL(",\"merges\":[]") "}", "{\"bos_token\":\"x\"}", "bos_token" },
+		{ MODEL(",\"merges\":[]") "}", "{\"eos_token\":7}", "eos_token" },
 		{ MODEL(",\"merges\":[]") "}", "{\"added_tokens_decoder\":{\"x\":{}}}", "added_tokens_decoder" },
 		{ MODEL(",\"merges\":[]") "}", "{\"chat_template\":7}", "chat_template" },
 	};
@@ -408,7 +487,8 @@ static void check_gguf(struct test *t, struct gguf_fixture *f, const char *words
 	CHECK(t, gguf_parse(&g, b.data, b.len, "tiny.gguf", &e) == 0);
 	struct tokenizer *k = tokenizer_from_gguf(&g, &e);
 	if (words)
-		CHECK_MSG(t, !k && strstr(e.msg, words) && strstr(e.msg, "tiny.gguf") == e.msg, "wanted a sentence with '%s', got '%s'", words, e.msg);
+		CHECK_MSG(t, !k && strstr(e.msg, words) && strstr(e.msg, "tiny.gguf") == e.msg,
+		          "wanted a sentence with '%s', got '%s'", words, e.msg);
 	else
 		CHECK_MSG(t, k, "%s", e.msg);
 	tokenizer_free(k);
@@ -418,17 +498,36 @@ static void check_gguf(struct test *t, struct gguf_fixture *f, const char *words
 
 static void test_gguf_refused(struct test *t)
 {
-	static const char *const tokens[] = { "a", "b", "ab", "" }, *const wrong[] = { "a", "a" }, *const invalid[] = { "a", "\xff" };
+	static const char *const tokens[] = { "a", "b", "ab", "" }, *const wrong[] = { "a", "a" },
+				 *const invalid[] = { "a", "\xff" };
 	static const char *const merges[] = { "a b" }, *const bad_merges[] = { "ab" }, *const unknown[] = { "b a" };
 	static const int32_t types[] = { 1, 3, 4, 1 };
-	static const struct { const char *model, *pre; const char *const *tokens; size_t n; const char *const *merges; int n_types; int bos; const char *words; } cases[] = {
-		{ "gpt2", "smollm", tokens, 4, merges, 4, 1, NULL }, { "gpt2", "smollm", tokens, 4, merges, 0, -1, NULL },
-		{ "llama", "default", tokens, 4, merges, 4, 1, "llama" }, { "bert", "x", tokens, 4, merges, 4, 1, "bert" }, { NULL, "x", tokens, 4, merges, 4, 1, "tokenizer.ggml.model" },
-		{ "gpt2", "nobody", tokens, 4, merges, 4, 1, "nobody" }, { "gpt2", NULL, tokens, 4, merges, 4, 1, "tokenizer.ggml.pre" }, { "gpt2", "", tokens, 4, merges, 4, 1, "\"\"" },
-		{ "gpt2", "smollm", NULL, 0, merges, 4, 1, "tokenizer.ggml.tokens" }, { "gpt2", "smollm", tokens, 4, NULL, 4, 1, "tokenizer.ggml.merges" },
-		{ "gpt2", "smollm", wrong, 2, merges, 0, 1, "twice" }, { "gpt2", "smollm", invalid, 2, merges, 0, 1, "UTF-8" },
-		{ "gpt2", "smollm", tokens, 4, bad_merges, 4, 1, "merge 0" }, { "gpt2", "smollm", tokens, 4, unknown, 4, 1, "merge 0" },
-		{ "gpt2", "smollm", tokens, 4, merges, 2, 1, "token_type" }, { "gpt2", "smollm", tokens, 4, merges, 4, 4, "bos_token_id" }, { "gpt2", "smollm", tokens, 4, merges, 4, 3, "bos_token_id" },
+	static const struct {
+		const char *model, *pre;
+		const char *const *tokens;
+		size_t n;
+		const char *const *merges;
+		int n_types;
+		int bos;
+		const char *words;
+	} cases[] = {
+		{ "gpt2", "smollm", tokens, 4, merges, 4, 1, NULL },
+		{ "gpt2", "smollm", tokens, 4, merges, 0, -1, NULL },
+		{ "llama", "default", tokens, 4, merges, 4, 1, "llama" },
+		{ "bert", "x", tokens, 4, merges, 4, 1, "bert" },
+		{ NULL, "x", tokens, 4, merges, 4, 1, "tokenizer.ggml.model" },
+		{ "gpt2", "nobody", tokens, 4, merges, 4, 1, "nobody" },
+		{ "gpt2", NULL, tokens, 4, merges, 4, 1, "tokenizer.ggml.pre" },
+		{ "gpt2", "", tokens, 4, merges, 4, 1, "\"\"" },
+		{ "gpt2", "smollm", NULL, 0, merges, 4, 1, "tokenizer.ggml.tokens" },
+		{ "gpt2", "smollm", tokens, 4, NULL, 4, 1, "tokenizer.ggml.merges" },
+		{ "gpt2", "smollm", wrong, 2, merges, 0, 1, "twice" },
+		{ "gpt2", "smollm", invalid, 2, merges, 0, 1, "UTF-8" },
+		{ "gpt2", "smollm", tokens, 4, bad_merges, 4, 1, "merge 0" },
+		{ "gpt2", "smollm", tokens, 4, unknown, 4, 1, "merge 0" },
+		{ "gpt2", "smollm", tokens, 4, merges, 2, 1, "token_type" },
+		{ "gpt2", "smollm", tokens, 4, merges, 4, 4, "bos_token_id" },
+		{ "gpt2", "smollm", tokens, 4, merges, 4, 3, "bos_token_id" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct gguf_fixture f = { 0 };
@@ -461,13 +560,19 @@ static void test_saved(struct test *t)
 		struct tokens a = { 0 }, b = { 0 };
 		char *dir = mem_printf("%s/saved-%zu", test_tmp(), i);
 		struct tokenizer *k = load_golden(t, models[i]), *again = NULL;
-		CHECK_MSG(t, k && tokenizer_save(k, dir, &e) == 0 && (again = tokenizer_from_dir(dir, &e)), "%s", e.msg);
+		CHECK_MSG(t, k && tokenizer_save(k, dir, &e) == 0 && (again = tokenizer_from_dir(dir, &e)), "%s",
+		          e.msg);
 		if (again) {
-			CHECK(t, tokenizer_encode(k, text, strlen(text), TOKENIZE_SPECIAL, &a, &e) == 0 && tokenizer_encode(again, text, strlen(text), TOKENIZE_SPECIAL, &b, &e) == 0);
+			CHECK(t, tokenizer_encode(k, text, strlen(text), TOKENIZE_SPECIAL, &a, &e) == 0 &&
+			                 tokenizer_encode(again, text, strlen(text), TOKENIZE_SPECIAL, &b, &e) == 0);
 			CHECK(t, a.n == b.n && memcmp(a.id, b.id, a.n * sizeof(*a.id)) == 0);
-			CHECK(t, tokenizer_bos(k) == tokenizer_bos(again) && tokenizer_eos(k) == tokenizer_eos(again) && tokenizer_pad(k) == tokenizer_pad(again) &&
-				tokenizer_add_bos(k) == tokenizer_add_bos(again) && tokenizer_size(k) == tokenizer_size(again));
-			CHECK(t, !tokenizer_template(k) ? !tokenizer_template(again) : strcmp(tokenizer_template(k), tokenizer_template(again)) == 0);
+			CHECK(t, tokenizer_bos(k) == tokenizer_bos(again) && tokenizer_eos(k) == tokenizer_eos(again) &&
+			                 tokenizer_pad(k) == tokenizer_pad(again) &&
+			                 tokenizer_add_bos(k) == tokenizer_add_bos(again) &&
+			                 tokenizer_size(k) == tokenizer_size(again));
+			CHECK(t, !tokenizer_template(k) ?
+			                 !tokenizer_template(again) :
+			                 strcmp(tokenizer_template(k), tokenizer_template(again)) == 0);
 			char *x = tokenizer_hash_text(k), *y = tokenizer_hash_text(again);
 			CHECK(t, strncmp(x, y, 200) == 0 && (i == 0 || strcmp(x, y) == 0));
 			mem_free(x);
@@ -484,21 +589,27 @@ static void test_saved(struct test *t)
 static void test_old_files(struct test *t)
 {
 	struct err e = ERR_INIT;
-	char *dir = mem_printf("%s/old", test_tmp()), *vocab = io_join(dir, "vocab.json"), *merges = io_join(dir, "merges.txt"), *config = io_join(dir, "tokenizer_config.json");
-	static const char vocab_text[] = "{\"a\":0,\"b\":1,\"ab\":2,\"<|endoftext|>\":3}", merges_text[] = "#version: 0.2\na b\n";
+	char *dir = mem_printf("%s/old", test_tmp()), *vocab = io_join(dir, "vocab.json"),
+	     *merges = io_join(dir, "merges.txt"), *config = io_join(dir, "tokenizer_config.json");
+	static const char vocab_text[] = "{\"a\":0,\"b\":1,\"ab\":2,\"<|endoftext|>\":3}",
+			  merges_text[] = "#version: 0.2\na b\n";
 	static const char other[] = "{\"tokenizer_class\":\"BartTokenizer\"}";
 	test_case(t, "vocab.json and merges.txt");
 	CHECK(t, io_mkdirs(dir, &e) == 0 && !tokenizer_from_dir(dir, &e) && strstr(e.msg, "no tokenizer there"));
-	CHECK(t, io_write(vocab, vocab_text, strlen(vocab_text), &e) == 0 && io_write(merges, merges_text, strlen(merges_text), &e) == 0);
+	CHECK(t, io_write(vocab, vocab_text, strlen(vocab_text), &e) == 0 &&
+	                 io_write(merges, merges_text, strlen(merges_text), &e) == 0);
 	struct tokenizer *k = tokenizer_from_dir(dir, &e);
 	CHECK_MSG(t, k, "%s", e.msg);
 	if (k) {
 		check_ids(t, k, "abba<|endoftext|>", TOKENIZE_SPECIAL, "2 1 0 3");
-		CHECK(t, tokenizer_bos(k) == 3 && tokenizer_eos(k) == 3 && tokenizer_pad(k) == -1 && !tokenizer_add_bos(k));
+		CHECK(t, tokenizer_bos(k) == 3 && tokenizer_eos(k) == 3 && tokenizer_pad(k) == -1 &&
+		                 !tokenizer_add_bos(k));
 	}
 	tokenizer_free(k);
-	CHECK(t, io_write(config, other, strlen(other), &e) == 0 && !tokenizer_from_dir(dir, &e) && strstr(e.msg, "BartTokenizer"));
-	CHECK(t, io_write(config, "{", 1, &e) == 0 && !tokenizer_from_dir(dir, &e) && strstr(e.msg, "tokenizer_config.json"));
+	CHECK(t, io_write(config, other, strlen(other), &e) == 0 && !tokenizer_from_dir(dir, &e) &&
+	                 strstr(e.msg, "BartTokenizer"));
+	CHECK(t, io_write(config, "{", 1, &e) == 0 && !tokenizer_from_dir(dir, &e) &&
+	                 strstr(e.msg, "tokenizer_config.json"));
 	mem_free(dir);
 	mem_free(vocab);
 	mem_free(merges);

@@ -46,7 +46,8 @@ static int outer_first(const void *a, const void *b)
 	return x->to > y->to ? -1 : x->to < y->to;
 }
 
-/* Reads the file's slices as a reader of this format does; false when an event lacks something or two of a track cross. */
+/* Reads the file's slices as a reader of this format does; false when an event lacks something or two of a track
+ * cross. */
 static bool well_formed(const json_t *events)
 {
 	struct slice *s = mem_array(json_array_size(events) + 1, sizeof(*s));
@@ -58,14 +59,19 @@ static bool well_formed(const json_t *events)
 		json_t *v = json_array_get(events, i), *ts = json_object_get(v, "ts"), *dur = json_object_get(v, "dur");
 		const char *ph = json_string_value(json_object_get(v, "ph"));
 
-		good = good && ph && json_is_string(json_object_get(v, "name")) && json_is_integer(json_object_get(v, "pid")) && json_is_integer(json_object_get(v, "tid"));
+		good = good && ph && json_is_string(json_object_get(v, "name")) &&
+		       json_is_integer(json_object_get(v, "pid")) && json_is_integer(json_object_get(v, "tid"));
 		if (!ph || strcmp(ph, "X") != 0) {
 			good = good && ph && !strcmp(ph, "M");
 			continue;
 		}
-		good = good && json_integer_value(json_object_get(v, "tid")) > json_integer_value(json_object_get(v, "pid")); /* else it is the main thread */
-		good = good && json_is_number(ts) && json_is_number(dur) && json_number_value(ts) >= 0 && json_number_value(dur) >= 0;
-		long long from = llround(json_number_value(ts) * 1e3), to = from + llround(json_number_value(dur) * 1e3);
+		/* else it is the main thread */
+		good = good &&
+		       json_integer_value(json_object_get(v, "tid")) > json_integer_value(json_object_get(v, "pid"));
+		good = good && json_is_number(ts) && json_is_number(dur) && json_number_value(ts) >= 0 &&
+		       json_number_value(dur) >= 0;
+		long long from = llround(json_number_value(ts) * 1e3),
+			  to = from + llround(json_number_value(dur) * 1e3);
 		s[n++] = (struct slice){ json_integer_value(json_object_get(v, "tid")), from, to };
 	}
 	qsort(s, n, sizeof(*s), outer_first);
@@ -90,7 +96,8 @@ static void writing(struct test *t, struct trace *trace)
 		json_t *j = jsonx_load_file(path, &e);
 		CHECK_MSG(t, json_is_array(json_object_get(j, "traceEvents")), "%s", e.msg);
 		CHECK(t, well_formed(json_object_get(j, "traceEvents")));
-		long long left_out = json_integer_value(json_object_get(json_object_get(j, "otherData"), "events_left_out"));
+		long long left_out =
+			json_integer_value(json_object_get(json_object_get(j, "otherData"), "events_left_out"));
 		CHECK(t, i ? left_out > 0 : left_out == 0);
 		json_decref(j);
 		for (int k = 0; !i && k < TRACE_EVENTS + 5; k++)
@@ -103,7 +110,7 @@ void test_trace(struct test *t)
 {
 	struct op_case c = { 0 };
 	struct batch b;
-	struct batch_cap cap = { .rows = 40, .targets = 40, .pairs = 40, .segments = 64, .docs = 64, .keys = 40 };
+	struct batch_cap cap = { .rows = 40, .targets = 40, .labels = 40, .segments = 64, .docs = 64, .keys = 40 };
 	struct rng_stream rng = { 5 };
 	struct pool *pool = pool_new(2);
 	struct trace trace;

@@ -1,5 +1,5 @@
-/* test_trainer: the promises of a run, on the tiny models of test/golden: threads, accumulation, memory limits and being
- * stopped at any moment change no bit of the result; losses are PyTorch's; a plan is kept. */
+/* test_trainer: the promises of a run, on the tiny models of test/golden: threads, accumulation, memory limits and
+ * being stopped at any moment change no bit of the result; losses are PyTorch's; a plan is kept. */
 #include "../test.h"
 
 #include "../faults.h"
@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
-#include "learn/checkpoint.h"
-#include "learn/fit.h"
+#include "train/checkpoint.h"
+#include "train/train_loop.h"
 
 /* A recipe from option values; strings live in the job. */
 struct job {
@@ -35,7 +35,9 @@ static void job_init(struct test *t, struct job *j, const char *model, const cha
 	struct err e = ERR_INIT;
 	char *words = mem_strdup(assignments), *save = NULL;
 
-	*j = (struct job){ .model = io_join(test_golden(), model), .data = mem_strdup(data), .out = io_join(test_tmp(), "run") };
+	*j = (struct job){ .model = io_join(test_golden(), model),
+		           .data = mem_strdup(data),
+		           .out = io_join(test_tmp(), "run") };
 	opt_begin(&j->parse, recipe_opts, &j->recipe, &e);
 	set(t, j, "model", j->model);
 	set(t, j, "data", j->data);
@@ -73,7 +75,8 @@ static bool session_begin(struct test *t, struct session *s, const struct job *j
 	const struct kernels *k = kernels_get(NULL, &e);
 
 	*s = (struct session){ .pool = pool_new(threads) };
-	bool fine = k && trainer_open(&s->trainer, &j->recipe, s->pool, k, &e) == 0 && trainer_start(s->trainer, &e) == 0;
+	bool fine =
+		k && trainer_open(&s->trainer, &j->recipe, s->pool, k, &e) == 0 && trainer_start(s->trainer, &e) == 0;
 	CHECK_MSG(t, fine, "%s", e.msg);
 	return fine;
 }
@@ -99,8 +102,8 @@ static void steps(struct test *t, struct session *s, int n, double *losses)
 }
 
 /* The weights after all steps of a job. */
-static void train(struct test *t, const char *model, const char *data, const char *assignments, int threads, char hex[33],
-                  struct trainer_plan *plan)
+static void train(struct test *t, const char *model, const char *data, const char *assignments, int threads,
+                  char hex[33], struct trainer_plan *plan)
 {
 	struct job j;
 	struct session s;
@@ -120,7 +123,8 @@ static void train(struct test *t, const char *model, const char *data, const cha
 /* Rows of many lengths, some of which begin alike. */
 static char *write_rows(struct test *t, size_t n)
 {
-	static const char *const words[] = { "plan", "tape", "row", "sum", "bit", "games", "fonts", "mail", "tree", "leaf" };
+	static const char *const words[] = { "plan",  "tape",  "row",  "sum",  "bit",
+		                             "games", "fonts", "mail", "tree", "leaf" };
 	struct rng_stream r = { 11 };
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
@@ -166,7 +170,8 @@ static void test_accumulation(struct test *t, const char *data)
 	for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
 		int batch, times;
 		sscanf(splits[i], "%d %d", &batch, &times);
-		snprintf(options, sizeof(options), SMALL " per-device-train-batch-size=%d gradient-accumulation-steps=%d", batch, times);
+		snprintf(options, sizeof(options),
+		         SMALL " per-device-train-batch-size=%d gradient-accumulation-steps=%d", batch, times);
 		train(t, "llama", data, options, 2, i ? hex : first, NULL);
 		CHECK(t, i == 0 || !strcmp(first, hex));
 	}
@@ -216,7 +221,8 @@ static void test_resume(struct test *t, const char *data, const char *method)
 	struct job j;
 	json_t *mine = json_pack("{s:i}", "answer", 42), *back = NULL;
 
-	snprintf(options, sizeof(options), SMALL " max-steps=6 lora-dropout=%s method=%s", !strcmp(method, "lora") ? "0.1" : "0", method);
+	snprintf(options, sizeof(options), SMALL " max-steps=6 lora-dropout=%s method=%s",
+	         !strcmp(method, "lora") ? "0.1" : "0", method);
 	test_case(t, "%s: 3 + 3 steps with a save between are 6, with other threads too", method);
 	train(t, "llama", data, options, 2, whole, NULL);
 	job_init(t, &j, "llama", data, options);
@@ -262,25 +268,26 @@ static void test_other_recipe(struct test *t, const char *data)
 static long stop_after, looked;
 static bool stop_now(void) { return stop_after >= 0 && looked++ >= stop_after; }
 
-static enum fit_end fit_once(struct test *t, const struct job *j, struct run_dir *dir, int threads, long stop, char hex[33], long *best)
+static enum train_loop_end train_loop_once(struct test *t, const struct job *j, struct run_dir *dir, int threads,
+                                           long stop, char hex[33], long *best)
 {
 	struct err e = ERR_INIT;
 	struct session s;
-	struct fit f;
-	enum fit_end end = FIT_STOPPED;
+	struct train_loop f;
+	enum train_loop_end end = FIT_STOPPED;
 	long step;
 
 	stop_after = stop;
 	looked = 0;
 	if (session_begin(t, &s, j, threads)) {
-		fit_init(&f, s.trainer, &j->recipe, dir);
+		train_loop_init(&f, s.trainer, &j->recipe, dir);
 		f.interrupted = stop_now;
-		bool fine = fit_restore(&f, &step, &e) == 0 && fit_run(&f, &end, &e) == 0;
+		bool fine = train_loop_restore(&f, &step, &e) == 0 && train_loop_run(&f, &end, &e) == 0;
 		CHECK_MSG(t, fine, "%s", e.msg);
 		hash_weights(trainer_params(s.trainer), hex);
 		if (best)
 			*best = f.best_step;
-		fit_release(&f);
+		train_loop_release(&f);
 	}
 	session_end(&s);
 	return end;
@@ -344,17 +351,18 @@ static void test_interrupted(struct test *t, const char *data)
 	struct run_dir d = { 0 };
 	struct job j;
 
-	snprintf(options, sizeof(options), SMALL " max-steps=8 save-steps=2 eval-steps=3 logging-steps=3 save-total-limit=2 eval-data=%s", data);
+	snprintf(options, sizeof(options),
+	         SMALL " max-steps=8 save-steps=2 eval-steps=3 logging-steps=3 save-total-limit=2 eval-data=%s", data);
 	job_init(t, &j, "llama", data, options);
 	test_case(t, "stopped, damaged, half written: the run ends with the same bits and the same metrics");
 	open_run(t, &d, &j);
-	CHECK(t, fit_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
+	CHECK(t, train_loop_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
 	want = metrics_text(&d);
 	CHECK(t, strstr(want, "eval_loss") != NULL);
 	run_dir_release(&d);
 
 	open_run(t, &d, &j);
-	CHECK(t, fit_once(t, &j, &d, 3, 5, hex, NULL) == FIT_STOPPED);
+	CHECK(t, train_loop_once(t, &j, &d, 3, 5, hex, NULL) == FIT_STOPPED);
 	reopen(t, &d, &j);
 	/* What a kill inside a checkpoint's write leaves, and a newest checkpoint with a flipped bit. */
 	char *half = mem_printf("%s/checkpoint-6.tmp", j.out), *last;
@@ -365,7 +373,7 @@ static void test_interrupted(struct test *t, const char *data)
 	damage(t, last, "state.safetensors");
 	reopen(t, &d, &j);
 	CHECK(t, !io_exists(half));
-	CHECK(t, fit_once(t, &j, &d, 1, -1, hex, NULL) == FIT_DONE);
+	CHECK(t, train_loop_once(t, &j, &d, 1, -1, hex, NULL) == FIT_DONE);
 	got = metrics_text(&d);
 	CHECK(t, !strcmp(whole, hex));
 	CHECK_MSG(t, !strcmp(want, got), "metrics:\n%s\nwanted:\n%s", got, want);
@@ -410,18 +418,21 @@ static void test_no_memory(struct test *t, const char *data, const char *method)
 /* One run on a disk that is full after `calls` calls; −1 and the sentence in e when it noticed. */
 static int run_on_full_disk(struct session *s, const struct job *j, long calls, struct err *e)
 {
-	struct fit f;
+	struct train_loop f;
 	struct run_dir d = { 0 };
-	enum fit_end end = FIT_STOPPED;
+	enum train_loop_end end = FIT_STOPPED;
 	json_t *record = recipe_record(&j->recipe), *facts = json_pack("{s:s}", "status", "finished");
 	long step;
 
 	faults_after(calls);
 	int status = run_dir_create(&d, j->out, record, e);
 	if (status == 0) {
-		fit_init(&f, s->trainer, &j->recipe, &d);
-		status = fit_restore(&f, &step, e) < 0 || fit_run(&f, &end, e) < 0 || run_dir_set_facts(&d, facts, e) < 0 ? -1 : 0;
-		fit_release(&f);
+		train_loop_init(&f, s->trainer, &j->recipe, &d);
+		status = train_loop_restore(&f, &step, e) < 0 || train_loop_run(&f, &end, e) < 0 ||
+		                         run_dir_set_facts(&d, facts, e) < 0 ?
+		                 -1 :
+		                 0;
+		train_loop_release(&f);
 		run_dir_release(&d);
 	}
 	faults_after(-1);
@@ -456,25 +467,34 @@ static void test_full_disk(struct test *t, const char *data, const char *method,
 	long calls = 0;
 	int status = -1;
 
-	snprintf(options, sizeof(options), SMALL " max-steps=2 save-steps=1 eval-steps=2 logging-steps=1 save-total-limit=1 target-modules=o_proj method=%s eval-data=%s", method, data);
+	snprintf(options, sizeof(options),
+	         SMALL " max-steps=2 save-steps=1 eval-steps=2 logging-steps=1 save-total-limit=1 "
+	               "target-modules=o_proj method=%s eval-data=%s",
+	         method, data);
 	job_init(t, &j, "llama", data, options);
-	test_case(t, "%s: a disk that fills at any write is a sentence, and the run goes on with the same bits when there is room", method);
+	test_case(t,
+	          "%s: a disk that fills at any write is a sentence, and the run goes on with the same bits when there "
+	          "is room",
+	          method);
 	struct run_dir d = { 0 };
 	open_run(t, &d, &j);
-	CHECK(t, fit_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
+	CHECK(t, train_loop_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
 	for (; status < 0 && calls < 1000; calls += stride) {
 		struct err e = ERR_INIT;
 		struct session s;
 		if (session_begin(t, &s, &j, 2)) {
 			status = run_on_full_disk(&s, &j, calls, &e);
-			CHECK_MSG(t, status == 0 || (strstr(e.msg, "No space left on device") && strstr(e.msg, j.out) && !strchr(e.msg, '\n')), "%ld: '%s'", calls, e.msg);
+			CHECK_MSG(t,
+			          status == 0 || (strstr(e.msg, "No space left on device") && strstr(e.msg, j.out) &&
+			                          !strchr(e.msg, '\n')),
+			          "%ld: '%s'", calls, e.msg);
 			check_checkpoints(t, &s, &j, calls);
 		}
 		session_end(&s);
 		char *recipe = io_join(j.out, "recipe.json");
 		if (io_exists(recipe)) {
 			reopen(t, &d, &j);
-			CHECK(t, fit_once(t, &j, &d, 2, -1, hex, NULL) == FIT_DONE);
+			CHECK(t, train_loop_once(t, &j, &d, 2, -1, hex, NULL) == FIT_DONE);
 			CHECK_MSG(t, !strcmp(whole, hex), "full after %ld calls", calls);
 		}
 		mem_free(recipe);
@@ -495,14 +515,18 @@ static void test_best(struct test *t, const char *data)
 	size_t n = 0;
 
 	/* A rate so high that learning goes up and down. */
-	snprintf(options, sizeof(options), SMALL " max-steps=60 learning-rate=0.5 lr-scheduler-type=constant eval-steps=2 early-stopping-patience=1 "
-	         "load-best-model-at-end=true save-total-limit=1 save-steps=1 eval-data=%s", data);
+	snprintf(options, sizeof(options),
+	         SMALL
+	         " max-steps=60 learning-rate=0.5 lr-scheduler-type=constant eval-steps=2 early-stopping-patience=1 "
+	         "load-best-model-at-end=true save-total-limit=1 save-steps=1 eval-data=%s",
+	         data);
 	job_init(t, &j, "llama", data, options);
 	test_case(t, "early stopping; the best checkpoint is kept and becomes the result");
 	open_run(t, &d, &j);
-	CHECK(t, fit_once(t, &j, &d, 2, -1, hex, &best) == FIT_DONE);
+	CHECK(t, train_loop_once(t, &j, &d, 2, -1, hex, &best) == FIT_DONE);
 	CHECK(t, checkpoint_list(j.out, &saved, &n, &e) == 0 && n == 2);
-	CHECK_MSG(t, n == 2 && saved[0] == best && saved[1] == best + 2 && best < 58, "the best is %ld, %zu checkpoints", best, n);
+	CHECK_MSG(t, n == 2 && saved[0] == best && saved[1] == best + 2 && best < 58,
+	          "the best is %ld, %zu checkpoints", best, n);
 	best_path = checkpoint_path(j.out, best);
 	if (session_begin(t, &s, &j, 1)) {
 		CHECK_MSG(t, trainer_load_weights(s.trainer, best_path, &e) == 0, "%s", e.msg);
@@ -538,7 +562,8 @@ static void test_plan_is_kept(struct test *t, const char *data)
 		}
 		CHECK_MSG(t, fabs(flops / p->planned_flops - 1) < 1e-9, "%g planned, %g done", p->planned_flops, flops);
 		CHECK(t, tokens == p->tokens && computed == p->computed_tokens && computed < tokens);
-		size_t sum = p->weights_bytes + p->state_bytes + p->arena_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
+		size_t sum = p->weights_bytes + p->state_bytes + p->arena_bytes + p->scratch_bytes + p->batch_bytes +
+		             p->eval_bytes + p->base_bytes;
 		CHECK(t, sum == p->planned_bytes);
 	}
 	session_end(&s);
@@ -563,7 +588,8 @@ static void test_golden_losses(struct test *t)
 			steps(t, &s, 10, losses);
 			for (int i = 0; i < 10; i++) {
 				double w = ((const float *)want->data)[i];
-				CHECK_MSG(t, fabs(losses[i] / w - 1) < 1e-5, "step %d: %.7f, transformers %.7f", i + 1, losses[i], w);
+				CHECK_MSG(t, fabs(losses[i] / w - 1) < 1e-5, "step %d: %.7f, transformers %.7f", i + 1,
+				          losses[i], w);
 			}
 			session_end(&s);
 		}

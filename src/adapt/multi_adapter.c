@@ -1,0 +1,201 @@
+/* several: see several.h. The factors of all adapters lie side by side, A of a weight as [Σr,in], B as [out,Σr], so
+ * that the two products of LoRA are done once for all rows, and between them op_adapter_mask leaves of a row's Σr
+ * numbers only those of its adapter. Every row pays for the ranks of all adapters: little beside the weights' own
+ * product, as long as Σr is small against them. Scales are multiplied into A (of an embedding into B), as the products
+ * would have done.
+ *
+ * Only what is multiplied with differs from one adapter alone, not the order of terms, and a term of 0 adds nothing:
+ * hence the same bits. */
+#include "adapt/multi_adapter.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+struct place {             /* what is added to one weight */
+	size_t first[ADAPTERS_MOST + 1]; /* columns of each adapter; the last is Σr */
+	int a, b;              /* parameters */
+	bool embedding;        /* A is [in,Σr] */
+};
+
+struct several {
+	struct place *places;
+	int *place_of;         /* [n_weights + 1], −1 */
+	size_t n;              /* adapters */
+};
+
+struct part { const struct adapter *from; struct adapter_factors *pairs; size_t n; };
+
+static const struct adapter_factors *pair_of(const struct part *p, int weight)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->pairs[i].weight == weight && p->pairs[i].scale != 0)
+			return &p->pairs[i];
+	return NULL;
+}
+
+/* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
+static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
+{
+	bool more = a->head != HEAD_AS_EMBEDDING || !a->type->pairs;
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		more |= a->replaced[i] >= 0 || a->base[i];
+	if (more)
+		return err_set(e,
+		               "%s: it has modules saved whole, and beside other adapters only pairs of low rank "
+		               "(LoRA) are served",
+		               name);
+	for (size_t i = 0; i < a->params.n; i++)
+		if (!isfinite(a->params.w[i]))
+			return err_set(
+				e,
+				"%s: it has a number that is not finite, which would reach the other adapters' answers",
+				name);
+	return 0;
+}
+
+/* --- laying side by side --- */
+
+static bool is_embedding(const struct model *m, int weight)
+{
+	return weight < (int)m->n_weights && (m->weights[weight].spec->flags & WEIGHT_EMBED);
+}
+
+static int add_place(struct adapter *out, const struct model *m, const struct part *parts, int weight, struct place *at)
+{
+	struct several *s = out->own;
+	static const struct file_layout plain = { .rows_of = -1 };
+	size_t sum = 0, rows_a = 0, rows_b = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct adapter_factors *p = pair_of(&parts[i], weight);
+		at->first[i] = sum;
+		if (!p)
+			continue;
+		const struct param *items = parts[i].from->params.items;
+		at->embedding = is_embedding(m, weight);
+		rows_a = items[p->a].dim[!at->embedding];
+		rows_b = items[p->b].dim[0];
+		sum += p->r;
+	}
+	at->first[s->n] = sum;
+	if (!sum)
+		return -1;
+	size_t dim[] = { at->embedding ? rows_a : sum, at->embedding ? sum : rows_a };
+	at->a = adapter_param(out, arena_printf(&out->mem, "several.%d.A", weight), 2, dim, -1, plain);
+	at->b = adapter_param(out, arena_printf(&out->mem, "several.%d.B", weight), 2, (size_t[]){ rows_b, sum }, -1,
+	                      plain);
+	return 0;
+}
+
+/* to [rows][width], its columns from `at` on: those of from [rows][r], times scale. */
+static void put_columns(float *to, size_t width, size_t at, const float *from, size_t rows, size_t r, float scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		for (size_t j = 0; j < r; j++)
+			to[i * width + at + j] = from[i * r + j] * scale;
+}
+
+static void fill_place(struct adapter *out, const struct part *p, const struct place *at, size_t i, int weight)
+{
+	const struct adapter_factors *pair = pair_of(p, weight);
+	const struct param *to = out->params.items, *items = p->from->params.items;
+	size_t width = at->first[((const struct several *)out->own)->n], first = at->first[i];
+
+	if (!pair)
+		return;
+	const float *a = p->from->params.w + items[pair->a].offset, *b = p->from->params.w + items[pair->b].offset;
+	float *A = out->params.w + to[at->a].offset, *B = out->params.w + to[at->b].offset, scale = (float)pair->scale;
+	if (at->embedding)
+		put_columns(A, width, first, a, items[pair->a].dim[0], pair->r, 1);
+	else
+		put_columns(A + first * items[pair->a].dim[1], items[pair->a].dim[1], 0, a, pair->r,
+		            items[pair->a].dim[1], scale);
+	put_columns(B, width, first, b, items[pair->b].dim[0], pair->r, at->embedding ? scale : 1);
+}
+
+static int lay(struct adapter *out, const struct model *m, const struct part *parts, struct err *e)
+{
+	struct several *s = out->own;
+	int n = 0;
+
+	for (int w = 0; w <= (int)m->n_weights; w++)
+		s->place_of[w] = add_place(out, m, parts, w, &s->places[n]) < 0 ? -1 : n++;
+	if (adapter_seal(out, m, e) < 0)
+		return -1;
+	for (int w = 0; w <= (int)m->n_weights; w++)
+		for (size_t i = 0; i < s->n && s->place_of[w] >= 0; i++)
+			fill_place(out, &parts[i], &s->places[s->place_of[w]], i, w);
+	return 0;
+}
+
+/* --- use --- */
+
+static const struct place *place_at(const struct adapter *a, int weight)
+{
+	const struct several *s = a->own;
+	return s->place_of[weight] < 0 ? NULL : &s->places[s->place_of[weight]];
+}
+
+static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+{
+	const struct place *p = place_at(a, w);
+
+	if (!p)
+		return;
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, p->a) });
+	l->u = op_adapter_mask(g->tape, u, p->first, ((const struct several *)a->own)->n);
+	l->up = nn_param(g, p->b);
+}
+
+static uint32_t embed(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y)
+{
+	const struct place *p = place_at(a, w);
+
+	if (!p)
+		return y;
+	uint32_t low = op_adapter_mask(g->tape, op_embed(g->tape, nn_param(g, p->a), source), p->first,
+	                      ((const struct several *)a->own)->n);
+	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, p->b), .residual = y });
+}
+
+static const struct adapter_type type_several = { .name = "several", .linear = linear, .embed = embed };
+
+static void begin(struct adapter *out, const struct model *m, size_t n)
+{
+	*out = (struct adapter){ .type = &type_several, .head = HEAD_AS_EMBEDDING };
+	struct several *s = out->own = arena_alloc(&out->mem, sizeof(*s));
+	*s = (struct several){ .n = n, .places = arena_array(&out->mem, m->n_weights + 1, sizeof(*s->places)),
+	                       .place_of = arena_array(&out->mem, m->n_weights + 1, sizeof(*s->place_of)) };
+	out->replaced = arena_array(&out->mem, m->n_weights, sizeof(*out->replaced));
+	out->base = arena_array(&out->mem, m->n_weights, sizeof(*out->base));
+	for (size_t i = 0; i < m->n_weights; i++)
+		out->replaced[i] = -1;
+}
+
+int multi_adapter_make(struct adapter *out, const struct model *m, const struct adapter *adapters,
+                       const char *const *names, size_t n, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct part *parts = arena_array(&mem, n, sizeof(*parts));
+	int status = n < 1 || n > ADAPTERS_MOST ?
+	                     err_set(e, "%zu adapters beside each other: 1 to %d were wanted", n, ADAPTERS_MOST) :
+	                     0;
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		parts[i] = (struct part){ .from = &adapters[i],
+			                  .pairs = arena_array(&mem, m->n_weights + 1, sizeof(*parts->pairs)) };
+		status = check(&adapters[i], m, names[i], e);
+		if (status == 0)
+			parts[i].n = adapters[i].type->pairs(&adapters[i], parts[i].pairs);
+	}
+	if (status == 0) {
+		begin(out, m, n);
+		status = lay(out, m, parts, e);
+		if (status < 0)
+			adapter_release(out);
+	}
+	arena_release(&mem);
+	return status;
+}

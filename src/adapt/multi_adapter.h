@@ -1,0 +1,16 @@
+/* several: adapters of one model as one, for batches whose sequences have different ones: the model's weights are read
+ * once for all of them. */
+#ifndef ADAPT_SEVERAL_H
+#define ADAPT_SEVERAL_H
+
+#include "adapt/adapter.h"
+
+/* Makes `out` of n (1 to ADAPTERS_MOST) adapters of low rank, whose numbers are copied; a segment's `adapter` says
+ * which one its rows go through (session_use). A row's results are, bit for bit, those that it has with its adapter
+ * alone, or with none. names[i] stands in sentences. What is more than a pair of low rank (modules saved whole, an
+ * embedding or a head of the adapter's own) is refused. Released by adapter_release; it is neither trained nor
+ * saved. */
+int multi_adapter_make(struct adapter *out, const struct model *m, const struct adapter *adapters,
+                       const char *const *names, size_t n, struct err *e);
+
+#endif

@@ -1,0 +1,278 @@
+/* chat_commands: what a line of `chat` that begins with a slash does. A table: adding one is a row and a function. */
+#include <string.h>
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/chat/chat_parts.h"
+#include "data/chat.h"
+#include "data/rows.h"
+
+static const char *role_of(const json_t *messages, size_t i)
+{
+	const char *role = json_string_value(json_object_get(json_array_get(messages, i), "role"));
+	return role ? role : "";
+}
+
+static size_t count(const struct chat *c) { return json_array_size(c->messages); }
+
+static bool is_last(const struct chat *c, const char *role)
+{
+	return count(c) && !strcmp(role_of(c->messages, count(c) - 1), role);
+}
+
+static int no_word(const char *name, const char *arg, struct err *e)
+{
+	return *arg ? err_set(e, "/%s takes nothing, found %.60s", name, arg) : 0;
+}
+
+static int do_reset(struct chat *c, const char *arg, struct err *e)
+{
+	if (no_word("reset", arg, e) < 0)
+		return -1;
+	chat_reset(c);
+	log_say("the conversation begins anew");
+	return 0;
+}
+
+/* Without a text: says what it is. */
+static int do_system(struct chat *c, const char *arg, struct err *e)
+{
+	bool has = count(c) && !strcmp(role_of(c->messages, 0), "system");
+	(void)e;
+
+	if (*arg && has)
+		json_array_remove(c->messages, 0);
+	if (*arg)
+		json_array_insert_new(c->messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", arg));
+	else
+		log_say("system: %s",
+		        has ? json_string_value(json_object_get(json_array_get(c->messages, 0), "content")) :
+		              "(what the template says by itself)");
+	return 0;
+}
+
+static int do_save(struct chat *c, const char *arg, struct err *e)
+{
+	if (!*arg && !c->file)
+		return err_set(e, "/save FILE: where to?");
+	const char *path = *arg ? arg : c->file;
+	if (io_exists(path) && (!c->file || strcmp(path, c->file)))
+		return err_set(e, "%s is there and is not this conversation's: another name was wanted", path);
+	json_t *row = json_pack("{s:O}", "messages", c->messages);
+	char *line = jsonx_line(row), *whole = mem_printf("%s\n", line);
+	int status = io_write(path, whole, strlen(whole), e);
+	if (status == 0) {
+		log_say("%s: %zu messages, a row to train on", path, count(c));
+		char *file = mem_strdup(path);
+		mem_free(c->file);
+		c->file = file;
+	}
+	mem_free(line);
+	mem_free(whole);
+	json_decref(row);
+	return status;
+}
+
+/* The one conversation of a file; new reference. */
+static json_t *read_messages(const char *path, struct err *e)
+{
+	struct rows rows;
+	json_t *messages = NULL;
+
+	if (rows_load_objects(&rows, path, e) < 0)
+		return NULL;
+	const json_t *row = rows.n ? rows.items[0].json : NULL, *list = json_object_get(row, "messages");
+	if (!list && json_object_get(row, "conversations"))
+		list = messages = chat_from_sharegpt(json_object_get(row, "conversations"), e);
+	else
+		messages = json_incref((json_t *)list);
+	size_t n = json_array_size(list);
+	for (size_t i = 0; i < n; i++)
+		if (!json_is_string(json_object_get(json_array_get(list, i), "content")) || !*role_of(list, i))
+			n = 0;
+	if (rows.n != 1)
+		err_set(e, "%s: %zu rows, one conversation was wanted", path, rows.n);
+	else if (n == 0 && !e->msg[0])
+		err_set(e, "%s: messages, a list of {role, content} that are texts, was wanted", path);
+	if (rows.n != 1 || n == 0) {
+		json_decref(messages);
+		messages = NULL;
+	}
+	rows_release(&rows);
+	return messages;
+}
+
+static int do_load(struct chat *c, const char *arg, struct err *e)
+{
+	if (!*arg)
+		return err_set(e, "/load FILE: which one?");
+	json_t *messages = read_messages(arg, e);
+	if (!messages)
+		return -1;
+	json_decref(c->messages);
+	c->messages = messages;
+	mem_free(c->file);
+	c->file = mem_strdup(arg);
+	log_say("%s: %zu messages%s", arg, count(c), is_last(c, "assistant") ? "" : "; /regen answers the last one");
+	return 0;
+}
+
+static int do_regen(struct chat *c, const char *arg, struct err *e)
+{
+	json_t *old = NULL;
+	struct buf text = BUF_INIT;
+
+	if (no_word("regen", arg, e) < 0)
+		return -1;
+	if (is_last(c, "assistant") && count(c) > 1 && !strcmp(role_of(c->messages, count(c) - 2), "user")) {
+		old = json_incref(json_array_get(c->messages, count(c) - 1));
+		json_array_remove(c->messages, count(c) - 1);
+	} else if (!is_last(c, "user")) {
+		return err_set(e, "/regen: nothing was asked yet");
+	}
+	c->sampler.stream++; /* other draws than before; the likeliest stays what it is */
+	int status = chat_answer(c, c->speakers[c->current], &text, e);
+	if (status == 0)
+		chat_push(c, "assistant", buf_str(&text), text.len);
+	else if (old)
+		json_array_append(c->messages, old);
+	json_decref(old);
+	buf_release(&text);
+	return status;
+}
+
+static int do_adapter(struct chat *c, const char *arg, struct err *e)
+{
+	if (*arg && chat_voice(c, arg, &c->current, e) < 0) {
+		c->current = c->current < c->n_speakers ? c->current : 0;
+		return -1;
+	}
+	for (size_t i = 0; i < c->n_speakers && !*arg; i++)
+		log_say("%s %s", i == c->current ? "*" : " ", c->speakers[i]->name);
+	if (*arg)
+		log_say("adapter: %s", c->speakers[c->current]->name);
+	return 0;
+}
+
+static int do_tokens(struct chat *c, const char *arg, struct err *e)
+{
+	const struct speaker *v = c->speakers[c->current];
+	int used = v->session ? session_length(v->session) : 0;
+
+	if (no_word("tokens", arg, e) < 0)
+		return -1;
+	if (c->app->json) {
+		json_t *j = json_pack("{s:i, s:i, s:I, s:I, s:I}", "context_used", used, "context", c->size.n_ctx,
+		                      "prompt_tokens", (json_int_t)c->prompt_tokens, "kept", (json_int_t)c->kept,
+		                      "computed", (json_int_t)c->computed);
+		app_json(j);
+		json_decref(j);
+		return 0;
+	}
+	app_print("context: %d of %d tokens\n", used, c->size.n_ctx);
+	if (c->turns)
+		app_print("last turn: %zu tokens before the answer, %zu of them were there, %zu were computed\n",
+		          c->prompt_tokens, c->kept, c->computed);
+	return 0;
+}
+
+/* Every speaker answers the last question; the conversation goes on with the current one's answer. */
+static int do_compare(struct chat *c, const char *arg, struct err *e)
+{
+	struct buf mine = BUF_INIT;
+	json_t *old = NULL;
+	uint64_t index = c->sampler.index;
+	int status = 0;
+
+	if (*arg) {
+		chat_push(c, "user", arg, strlen(arg));
+	} else if (is_last(c, "assistant") && count(c) > 1 && !strcmp(role_of(c->messages, count(c) - 2), "user")) {
+		old = json_incref(json_array_get(c->messages, count(c) - 1));
+		json_array_remove(c->messages, count(c) - 1);
+	} else if (!is_last(c, "user")) {
+		return err_set(e, "/compare: nothing was asked yet; /compare TEXT asks");
+	}
+	for (size_t i = 0; i < c->n_speakers && status == 0; i++) {
+		struct buf text = BUF_INIT;
+		if (!c->app->json)
+			app_print("--- %s\n", i ? c->speakers[i]->name : "the model alone");
+		c->sampler.index = index; /* the same draws for all */
+		status = chat_answer(c, c->speakers[i], &text, e);
+		if (status == 0 && i == c->current)
+			buf_add(&mine, buf_str(&text), text.len);
+		buf_release(&text);
+	}
+	if (old)
+		json_array_append(c->messages, old);
+	else if (status == 0)
+		chat_push(c, "assistant", buf_str(&mine), mine.len);
+	else if (*arg)
+		json_array_remove(c->messages, count(c) - 1);
+	json_decref(old);
+	buf_release(&mine);
+	return status;
+}
+
+static int do_quit(struct chat *c, const char *arg, struct err *e)
+{
+	c->leave = true;
+	return no_word("quit", arg, e);
+}
+
+static int do_help(struct chat *c, const char *arg, struct err *e);
+
+static const struct {
+	const char *name, *arg, *help;
+	int (*run)(struct chat *c, const char *arg, struct err *e);
+} commands[] = {
+	{ "help", "", "this list", do_help },
+	{ "reset", "", "forget the conversation", do_reset },
+	{ "system", "[TEXT]", "what the system says, or what it said", do_system },
+	{ "save", "FILE", "the conversation, as a row to train on", do_save },
+	{ "load", "FILE", "a conversation that was saved", do_load },
+	{ "regen", "", "another answer to the last question", do_regen },
+	{ "adapter", "[DIR|off]", "who answers; without a name, who there is", do_adapter },
+	{ "compare", "[TEXT]", "the model and every adapter answer, in turn", do_compare },
+	{ "tokens", "", "how full the context is, what was computed", do_tokens },
+	{ "quit", "", "leave, as Ctrl-D does", do_quit },
+};
+
+static int do_help(struct chat *c, const char *arg, struct err *e)
+{
+	(void)c;
+	if (no_word("help", arg, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		char *name = mem_printf("/%s %s", commands[i].name, commands[i].arg);
+		app_print("  %-20s %s\n", name, commands[i].help);
+		mem_free(name);
+	}
+	app_print("Ctrl-C stops an answer. A line that ends in \\ goes on in the next; // begins a question with a "
+	          "slash.\n");
+	return 0;
+}
+
+int chat_command(struct chat *c, const char *line, struct err *e)
+{
+	const char *names[ARRAY_LEN(commands)], *space = " \t\r";
+	size_t n = strcspn(line + 1, space), i = 0;
+	char *name = mem_strndup(line + 1, n), *arg = mem_strdup(line + 1 + n + strspn(line + 1 + n, space));
+	int status;
+
+	for (size_t end = strlen(arg); end && strchr(space, arg[end - 1]); arg[--end] = 0)
+		;
+	for (; i < ARRAY_LEN(commands) && strcmp(commands[i].name, name); i++)
+		names[i] = commands[i].name;
+	if (i < ARRAY_LEN(commands)) {
+		status = commands[i].run(c, arg, e);
+	} else {
+		const char *near = opt_nearest(name, names, ARRAY_LEN(commands));
+		status = err_set(e, "unknown command /%.40s%s%s%s (/help says what there is)", name,
+		                 near ? ", did you mean /" : "", near ? near : "", near ? "?" : "");
+	}
+	mem_free(name);
+	mem_free(arg);
+	return status;
+}

@@ -1,0 +1,60 @@
+/* chat_parts: what the files of `chat` share: the conversation, who may answer in it (cmd_chat.c), and the commands
+ * that begin with a slash (chat_commands.c). */
+#ifndef CMD_CHAT_PARTS_H
+#define CMD_CHAT_PARTS_H
+
+#include "cmd/chat/line_edit.h"
+#include "cmd/model_common.h"
+#include "cmd/generate/sampling.h"
+#include "infer/chat_turn.h"
+
+struct chat_options {
+	struct common common;
+	struct opt_list adapters;
+	const char *system, *compute;
+	bool history;
+	int64_t ctx_size;
+	struct sampling sampling;
+	struct cache_options cache;
+};
+
+/* The model, or the model with an adapter: each has keys and values of its own. */
+struct speaker {
+	char *name;                    /* the adapter's folder; "off" for the model alone */
+	struct adapter adapter;
+	struct session *session;       /* NULL until it first answers */
+};
+
+struct chat {
+	struct app *app;
+	const struct chat_options *o;
+	struct loaded l;
+	struct speaker **speakers;         /* the first is the model alone */
+	size_t n_speakers, current;
+	struct speaker *last;            /* who answered last */
+	json_t *messages;
+	struct session_size size;      /* of every speaker's session */
+	struct sampler sampler;
+	struct generate_options generate;
+	struct line_edit *lines;
+	char *file;                    /* that the conversation was saved to or loaded from */
+	size_t turns, new_tokens, prompt_tokens, kept, computed; /* of the last turn but the first two, of all */
+	size_t read_tokens;            /* of prompts, that went through the model */
+	double operations, int_ops;
+	bool leave;
+};
+
+/* The answer to the last message, by one speaker; shown and counted. *text is to be released. */
+int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e);
+/* A question: answered by the current speaker, and both are part of the conversation then; a question that could not be
+ * answered is not. */
+int chat_ask(struct chat *c, const char *text, struct err *e);
+void chat_push(struct chat *c, const char *role, const char *text, size_t n);
+void chat_reset(struct chat *c);
+/* The speaker of an adapter, loaded when it is new; *index. */
+int chat_voice(struct chat *c, const char *adapter, size_t *index, struct err *e);
+
+/* A line that begins with a slash. */
+int chat_command(struct chat *c, const char *line, struct err *e);
+
+#endif

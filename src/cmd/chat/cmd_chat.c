@@ -1,0 +1,405 @@
+/* chat: a conversation with a model, at a terminal or from a pipe. Each turn the model's template writes the whole
+ * conversation; only the tokens that are not yet in the cache are computed. At a terminal Ctrl-C stops an answer, which
+ * stays as far as it came. From a pipe every line is a question or a command, and the first that fails ends the
+ * chat. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/metering.h"
+#include "cmd/chat/chat_parts.h"
+
+extern const struct command cmd_chat;
+
+enum { TURN_TOKENS = 64 };             /* of a question, for plans */
+
+static const struct opt chat_opts[] = {
+	OPT_GROUP("Conversation"),
+	OPT_LIST("adapter", struct chat_options, adapters, "DIR",
+	         "a LoRA in PEFT's form on top of the model; several can be compared, the first one answers"),
+	OPT_STRING("system", struct chat_options, system, NULL, "TEXT",
+	           "the system's turn that the conversation begins with"),
+	{ OPT_TYPE_INT, "ctx-size", "c", offsetof(struct chat_options, ctx_size), "0", 0, 1 << 24, NULL, "N",
+	  "tokens of the context; 0: all that the model was made for" },
+	OPT_FLAG("history", struct chat_options, history, "true",
+	         "remember the lines that were typed in a terminal, for the next time"),
+	SAMPLING_OPTS(struct chat_options, sampling),
+	COMPUTE_OPT(struct chat_options, compute, "auto"),
+	CACHE_OPTS(struct chat_options, cache),
+	COMMON_OPTS(struct chat_options, common),
+	OPT_END
+};
+
+static volatile sig_atomic_t stopped; /* Ctrl-C while an answer grows */
+
+static void note_stop(int number)
+{
+	(void)number;
+	stopped = 1;
+}
+
+/* --- speakers --- */
+
+static struct speaker *add_speaker(struct chat *c, const char *name)
+{
+	struct speaker *v = mem_alloc(sizeof(*v));
+
+	v->name = mem_strdup(name);
+	c->speakers = mem_grow(c->speakers, c->n_speakers + 1, sizeof(struct speaker *));
+	return c->speakers[c->n_speakers++] = v;
+}
+
+int chat_voice(struct chat *c, const char *adapter, size_t *index, struct err *e)
+{
+	struct adapter loaded;
+
+	for (*index = 0; *index < c->n_speakers; ++*index)
+		if (!strcmp(c->speakers[*index]->name, adapter))
+			return 0;
+	if (adapter_load(&loaded, adapter, &c->l.model, e) < 0)
+		return -1;
+	add_speaker(c, adapter)->adapter = loaded;
+	return 0;
+}
+
+static int give_session(struct chat *c, struct speaker *v, struct err *e)
+{
+	const struct adapter *a = v == c->speakers[0] ? NULL : &v->adapter;
+
+	return v->session ? 0 : session_new(&v->session, &c->l.model, a, c->app->pool, c->app->kernels, &c->size, e);
+}
+
+/* --- answers --- */
+
+static int show_text(void *ctx, const char *text, size_t n)
+{
+	const struct chat *c = ctx;
+	if (!c->app->json)
+		app_print("%.*s", (int)n, text);
+	return stopped;
+}
+
+static void put_turn(const struct chat *c, const struct speaker *v, const struct turn *t, json_t *gas)
+{
+	json_t *j =
+		json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i}", "text",
+	                  json_stringn(buf_str(&t->g.text), t->g.text.len), "finish_reason", finish_name(t->g.finish),
+	                  "prompt_tokens", (json_int_t)t->prompt_tokens, "kept", (json_int_t)t->kept, "computed",
+	                  (json_int_t)t->computed, "new_tokens", (json_int_t)t->g.ids.n, "context_used",
+	                  (json_int_t)session_length(v->session), "context", session_limit(v->session));
+	json_object_set_new(j, "adapter", v == c->speakers[0] ? json_null() : json_string(v->name));
+	json_object_set_new(j, "prompt_seconds", json_real(t->g.prompt_seconds));
+	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(&t->g)));
+	json_object_update(j, gas);
+	app_json(j);
+	json_decref(j);
+}
+
+static void tell_turn(const struct speaker *v, const struct turn *t)
+{
+	const struct generation *g = &t->g;
+	const char *how = g->finish == FINISH_CANCELLED ? ", stopped" :
+	                  g->finish == FINISH_STOP      ? "" :
+	                  g->context_full               ? ", the context is full" :
+	                                                  ", cut at --max-new-tokens";
+
+	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
+		app_print("\n");
+	log_say("[%zu tokens, %.1f tokens/s; context %d of %d%s]", g->ids.n, generation_rate(g),
+	        session_length(v->session), session_limit(v->session), how);
+	if (g->context_full)
+		log_warn("the context of %d tokens is full, the answer was cut. Nothing is lost: /save FILE keeps the "
+		         "conversation, /reset begins anew",
+		         session_limit(v->session));
+}
+
+static void close_turn(struct chat *c, struct metering_request *request, const struct turn *t, json_t *gas)
+{
+	const struct generation *g = &t->g;
+
+	c->read_tokens += t->computed;
+	c->operations += g->flops + g->int_ops;
+	c->int_ops += g->int_ops;
+	metering_request_close(request,
+	                    &(struct request_counts){ (int64_t)c->turns, (int64_t)t->computed, (int64_t)g->ids.n,
+	                                              g->flops, g->int_ops, g->share },
+	                    gas);
+	metering_tick();
+}
+
+int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e)
+{
+	struct turn t = { 0 };
+	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
+
+	stopped = 0;
+	struct metering_request *request = metering_request_open();
+	int status = give_session(c, v, e);
+	if (status == 0 && c->last && c->last != v && session_same_keys(v->session, c->last->session))
+		/* this adapter's keys are the last one's: none is computed twice */
+		session_copy(v->session, c->last->session);
+	if (status == 0)
+		status = chat_turn(v->session, &codec, c->messages, &c->generate, &t, e);
+	if (status == 0) {
+		c->turns++;
+		c->last = v;
+		c->new_tokens += t.g.ids.n;
+		c->prompt_tokens = t.prompt_tokens;
+		c->kept = t.kept;
+		c->computed = t.computed;
+		json_t *gas = json_object();
+		close_turn(c, request, &t, gas);
+		request = NULL;
+		if (c->app->json)
+			put_turn(c, v, &t, gas);
+		else
+			tell_turn(v, &t);
+		json_decref(gas);
+		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
+			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD",
+			        t.g.text.data[i] ? 1 : strlen("\uFFFD"));
+	} else if (t.prompt_tokens >= (size_t)c->size.n_ctx) {
+		bool more = c->size.n_ctx < c->l.model.config.n_ctx;
+		char *whole = mem_printf("%s. Nothing is lost: /save FILE keeps the conversation, /reset begins anew%s",
+		                         e->msg, more ? ", --ctx-size gives more room" : "");
+		status = err_set(e, "%s", whole);
+		mem_free(whole);
+	}
+	mem_free(request);
+	generation_release(&t.g);
+	return status;
+}
+
+void chat_push(struct chat *c, const char *role, const char *text, size_t n)
+{
+	json_array_append_new(c->messages, json_pack("{s:s, s:o}", "role", role, "content", json_stringn(text, n)));
+}
+
+void chat_reset(struct chat *c)
+{
+	json_array_clear(c->messages);
+	if (c->o->system)
+		chat_push(c, "system", c->o->system, strlen(c->o->system));
+}
+
+int chat_ask(struct chat *c, const char *text, struct err *e)
+{
+	struct buf answer = BUF_INIT;
+
+	chat_push(c, "user", text, strlen(text));
+	int status = chat_answer(c, c->speakers[c->current], &answer, e);
+	if (status == 0)
+		chat_push(c, "assistant", buf_str(&answer), answer.len);
+	else
+		json_array_remove(c->messages, json_array_size(c->messages) - 1);
+	buf_release(&answer);
+	return status;
+}
+
+/* --- the chat --- */
+
+/* One line of the person's. */
+static int take_line(struct chat *c, const struct buf *line, struct err *e)
+{
+	const char *text = buf_str(line);
+	size_t bad;
+
+	if (!utf8_valid(text, line->len, &bad))
+		return err_set(e, "not UTF-8: the byte at offset %zu", bad);
+	if (memchr(text, 0, line->len))
+		return err_set(e, "a line with a byte of zero");
+	if (!text[strspn(text, " \t\r\n")])
+		return 0;
+	if (text[0] == '/' && text[1] != '/')
+		return chat_command(c, text, e);
+	return chat_ask(c, text + (text[0] == '/'), e);
+}
+
+static int chat_turn_on(struct chat *c)
+{
+	struct buf line = BUF_INIT;
+	bool terminal = line_edit_terminal(c->lines);
+	int status = EXIT_DONE;
+
+	while (!c->leave && status == EXIT_DONE) {
+		struct err e = ERR_INIT;
+		enum line what = line_edit_read(c->lines, "> ", &line);
+		if (what == LINE_END)
+			break;
+		if (what == LINE_INTERRUPTED)
+			log_say("Ctrl-D or /quit leaves, /help says what else there is");
+		else if (take_line(c, &line, &e) < 0)
+			status = app_fail(&e);
+		if (terminal)
+			status = EXIT_DONE; /* a person tries again */
+	}
+	buf_release(&line);
+	return status;
+}
+
+static void put_summary(const struct chat *c)
+{
+	json_t *j = json_pack("{s:I, s:I, s:I, s:I}", "turns", (json_int_t)c->turns, "new_tokens",
+	                      (json_int_t)c->new_tokens, "messages", (json_int_t)json_array_size(c->messages),
+	                      "peak_rss_bytes", (json_int_t)mem_rss_peak());
+	metering_count((int64_t)c->read_tokens, (int64_t)c->new_tokens, -1, c->operations, c->int_ops);
+	app_summary(c->app, j);
+}
+
+static char *history_path(void)
+{
+	const char *state = env_get("XDG_STATE_HOME"), *home = env_get("HOME");
+
+	if (state)
+		return mem_printf("%s/kungfu/chat_history", state);
+	return home ? mem_printf("%s/.local/state/kungfu/chat_history", home) : NULL;
+}
+
+static int begin(struct chat *c, struct err *e)
+{
+	const struct chat_options *o = c->o;
+	int limit = c->l.model.config.n_ctx;
+	size_t index, bad;
+
+	if (loaded_chat(&c->l, e) < 0)
+		return -1;
+	if (!c->l.chat)
+		return err_set(e, "%s has no chat template; kungfu generate continues a text", c->l.model.source.path);
+	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
+		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
+	if (o->ctx_size > limit)
+		return err_set(e, "--ctx-size %lld: the model was made for %d tokens", (long long)o->ctx_size, limit);
+	c->size = (struct session_size){ .n_ctx = o->ctx_size ? (int)o->ctx_size : limit,
+		                         .cache = cache_types(&o->cache) };
+	add_speaker(c, "off");
+	for (size_t i = 0; i < o->adapters.n; i++)
+		if (chat_voice(c, o->adapters.items[i], &index, e) < 0)
+			return -1;
+	c->current = o->adapters.n ? 1 : 0;
+	if (sampling_begin(&o->sampling, (size_t)c->l.model.config.V, &c->sampler, e) < 0)
+		return -1;
+	generate_ends(&c->l.model, &c->generate.end);
+	c->messages = json_array();
+	chat_reset(c);
+	return 0;
+}
+
+static void end(struct chat *c)
+{
+	for (size_t i = 0; i < c->n_speakers; i++) {
+		session_free(c->speakers[i]->session);
+		if (i)
+			adapter_release(&c->speakers[i]->adapter);
+		mem_free(c->speakers[i]->name);
+		mem_free(c->speakers[i]);
+	}
+	mem_free(c->speakers);
+	json_decref(c->messages);
+	sampling_release(&c->sampler);
+	tokens_release(&c->generate.end);
+	mem_free(c->file);
+}
+
+static int talk(struct chat *c)
+{
+	/* without SA_RESTART: a pipe's chat ends when it waits for a line */
+	struct sigaction a = { .sa_handler = note_stop }, before;
+	char *history = c->o->history ? history_path() : NULL;
+
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGINT, &a, &before);
+	c->lines = line_edit_new(history);
+	if (line_edit_terminal(c->lines))
+		log_say("%s, a context of %d tokens, %s; /help says what there is, Ctrl-D leaves",
+		        c->l.model.source.path, c->size.n_ctx, c->app->compute);
+	metering_phase("chat");
+	int status = chat_turn_on(c);
+	if (status == EXIT_DONE)
+		put_summary(c);
+	line_edit_free(c->lines);
+	sigaction(SIGINT, &before, NULL);
+	mem_free(history);
+	return status;
+}
+
+/* A turn: what is said before it and TURN_TOKENS asked, and the longest answer. How long people think belongs to
+ * nobody's plan, so a chat is neither learnt from nor compared. */
+static int plan_turn(struct chat *c, struct err *e)
+{
+	struct session *s;
+	struct predicted p;
+	double read[2], one[2];
+	size_t work, cache;
+
+	if (session_new(&s, &c->l.model, c->current ? &c->speakers[c->current]->adapter : NULL, c->app->pool,
+	                c->app->kernels, &c->size, e) < 0)
+		return -1;
+	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)),
+	    made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
+	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e);
+	if (status == 0)
+		status = session_time(s, 0, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e);
+	session_bytes(s, &work, &cache);
+	work += session_fill_bytes(s, 0, 1, c->size.n_ctx);
+	session_free(s);
+	if (status < 0)
+		return -1;
+	predict_begin(&p, "%s", "");
+	predict_phase(&p, "start",
+	              loaded_predict(&c->l, &p, &(struct model_reads){ .token = NULL }, work, 0,
+	                             "activations; keys and values of a full context"));
+	predict_phase(&p, "prompt", read[0]);
+	predict_phase(&p, "answer", made * one[0]);
+	p.spare_seconds = made * one[0];
+	p.flops = read[1] + made * one[1];
+	return planned(c->app, &p,
+	               &(struct planned_options){
+			       .facts = json_pack("{s:i, s:i}", "prompt_tokens", asked, "new_tokens", made) },
+	               e);
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct chat_options *o = options;
+	struct chat c = { .app = app, .o = o };
+
+	c.generate = (struct generate_options){ .stop = o->sampling.stop.items,
+		                                .n_stop = o->sampling.stop.n,
+		                                .max_new_tokens = (size_t)o->sampling.max_new_tokens,
+		                                .sampler = &c.sampler,
+		                                .emit = show_text,
+		                                .ctx = &c };
+	if (loaded_open(&c.l, p->positional[0], NULL, e) < 0)
+		return -1;
+	int status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
+	if (status == 0)
+		status = begin(&c, e);
+	if (status == 0 && (app->plans || o->common.max_gas))
+		status = plan_turn(&c, e);
+	if (status == 0)
+		status = talk(&c);
+	end(&c);
+	loaded_close(&c.l);
+	return status;
+}
+
+const struct command cmd_chat = {
+	.name = "chat",
+	.summary = "a conversation with a model, or with several adapters of it",
+	.usage = "MODEL [--adapter DIR …] [options]",
+	.example = "kungfu chat model.gguf --system \"Be brief.\"",
+	.brief = "talk with the model",
+	.plans = true,
+	.order = 21,
+	.opts = chat_opts,
+	.options_size = sizeof(struct chat_options),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.run = run,
+};

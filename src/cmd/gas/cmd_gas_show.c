@@ -1,0 +1,376 @@
+/* gas show: the runs of the ledger, or what one artefact cost along its family tree. */
+#include "cmd/metering.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "cmd/gas/gas_numbers.h"
+#include "gas/evidence.h"
+
+extern const struct command cmd_gas_show;
+
+enum { USES_SHOWN = 1000000 };        /* of an amortised cost: 1, 10 … */
+
+enum { CURVE_PLACES = 61 };
+
+struct show {
+	struct common common;
+	const char *command, *status, *since, *out;
+	int64_t limit;
+	bool whole;                    /* --json without --limit: all */
+};
+
+static const struct opt show_opts[] = {
+	OPT_STRING("command", struct show, command, NULL, "NAME", "only runs of this command"),
+	OPT_CHOICE("status", struct show, status, NULL, "running|finished|failed|stopped|killed|declared",
+	           "only those"),
+	OPT_STRING("since", struct show, since, NULL, "DATE", "only runs that began then or later, as 2026-01-31"),
+	OPT_INT("limit", struct show, limit, "20", 0, 1e9,
+	        "the newest N runs; 0: all; --json shows all unless it is given"),
+	OPT_STRING("out", struct show, out, NULL, "FILE", "an artefact's cost by use as SVG: the amortisation's curve"),
+	COMMON_OPTS(struct show, common),
+	OPT_END
+};
+
+/* --- the list --- */
+
+static void show_run(const struct entry *x)
+{
+	char time[32] = "?", peak[32] = "?", joules[32], money[40] = "", bounds[80] = "";
+	const struct gas *g = &x->gas;
+
+	if (!isnan(g->seconds))
+		clock_human(g->seconds, time);
+	if (g->peak_rss_bytes >= 0)
+		human_bytes((size_t)g->peak_rss_bytes, peak);
+	if (!isnan(g->energy.joules)) {
+		char low[32], high[32];
+		snprintf(bounds, sizeof(bounds), " (%s to %s)", gas_joules(g->energy.low, low),
+		         gas_joules(g->energy.high, high));
+	}
+	if (!isnan(g->money.total))
+		snprintf(money, sizeof(money), "%.2g %s", g->money.total, g->money.currency);
+	app_print("%.8s  %-20.20s %-10s %-9s %13s %9s  %s%s  %s\n", x->id, x->began ? x->began : "", x->command,
+	          x->status, time, peak, gas_joules(g->energy.joules, joules), bounds, money);
+}
+
+static void show_list(const struct app *app, const struct entries *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		if (!app->json) {
+			if (i == 0)
+				app_print("%-8s  %-20s %-10s %-9s %13s %9s  %s\n", "run", "began", "command", "status",
+				          "time", "memory", "energy, money");
+			show_run(&all->items[i]);
+			continue;
+		}
+		json_t *j = entry_json(&all->items[i], false);
+		app_json(j);
+		json_decref(j);
+	}
+	if (!app->json && all->n == 0)
+		app_print("the ledger has no such run\n");
+}
+
+/* --- one artefact --- */
+
+static void cost_text(const struct cost *c, char out[200])
+{
+	char time[32] = "?", joules[32], low[32], high[32], flops[32];
+	int n;
+
+	if (!isnan(c->seconds))
+		clock_human(c->seconds, time);
+	n = snprintf(out, 200, "%s",
+	             c->runs && isnan(c->seconds) ? "time not known" :
+	             c->runs                      ? time :
+	                                            "nothing known");
+	if (!isnan(c->joules))
+		n += snprintf(out + n, 200 - (size_t)n, ", %s (%s to %s)", gas_joules(c->joules, joules),
+		              gas_joules(c->joules_low, low), gas_joules(c->joules_high, high));
+	if (!isnan(c->money))
+		n += snprintf(out + n, 200 - (size_t)n, ", %.2g %s", c->money, c->currency);
+	if (!isnan(c->flops))
+		n += snprintf(out + n, 200 - (size_t)n, ", %s FLOP", human_count(c->flops, flops));
+	if (c->without_energy)
+		snprintf(out + n, 200 - (size_t)n, "; energy of %zu of %zu runs is not known", c->without_energy,
+		         c->runs);
+}
+
+static const char *label(const struct family_member *m, char out[80])
+{
+	snprintf(out, 80, "%.30s %.12s", m->artefact.name ? m->artefact.name : m->artefact.kind, m->artefact.hash);
+	return out;
+}
+
+static json_t *member_json(const struct family_member *m)
+{
+	const struct artefact *a = &m->artefact;
+	return json_pack("{s:s, s:s?, s:s?, s:s?, s:o}", "hash", a->hash, "kind", a->kind, "name", a->name, "source",
+	                 a->source, "own", cost_json(&m->own));
+}
+
+/* What each of n uses bears beside its own cost. */
+static json_t *amortised(const struct cost *sunk, const struct cost *own)
+{
+	json_t *list = json_array();
+	struct cost both = *sunk;
+
+	cost_add(&both, own);
+	for (int n = 1; n <= USES_SHOWN; n *= 10)
+		json_array_append_new(list,
+		                      json_pack("{s:i, s:o, s:o, s:o}", "uses", n, "joules",
+		                                jsonx_number(both.joules / n), "money", jsonx_number(both.money / n),
+		                                "seconds", jsonx_number(both.seconds / n)));
+	return list;
+}
+
+static json_t *members_json(const struct family *f, const int *list, size_t n)
+{
+	json_t *j = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(j, member_json(&f->members[list[i]]));
+	return j;
+}
+
+static void show_members(const char *title, const struct family *f, const int *list, size_t n)
+{
+	char name[80], cost[200];
+	for (size_t i = 0; i < n; i++) {
+		cost_text(&f->members[list[i]].own, cost);
+		app_print("  %-12s %-44s %s\n", i ? "" : title, label(&f->members[list[i]], name), cost);
+	}
+}
+
+static void show_curve(const struct cost *sunk, const struct cost *own)
+{
+	struct cost both = *sunk;
+	char joules[32], time[32];
+
+	cost_add(&both, own);
+	app_print("  amortised    sunk + own, for each of so many uses:\n");
+	for (int n = 1; n <= USES_SHOWN; n *= 10) {
+		clock_human(both.seconds / n, time);
+		app_print("    %9d  %12s  %12s", n, gas_joules(both.joules / n, joules), time);
+		if (!isnan(both.money))
+			app_print("  %.2g %s", both.money / n, both.currency);
+		app_print("\n");
+	}
+}
+
+/* Sunk and own cost over uses, with and without the ancestors, in joules or, where they are not known, in seconds. */
+static int draw_curve(const char *path, const struct family_member *m, const struct cost *sunk, struct err *e)
+{
+	static double x[CURVE_PLACES], y[2][CURVE_PLACES];
+	struct cost both = *sunk;
+
+	cost_add(&both, &m->own);
+	enum cost_unit unit = isnan(both.joules) ? COST_SECONDS : COST_JOULES;
+	if (!(cost_of(&both, unit) > 0))
+		return err_set(e, "--out: nothing is known of what %s cost, so there is no curve to draw",
+		               m->artefact.name ? m->artefact.name : m->artefact.hash);
+	for (int i = 0; i < CURVE_PLACES; i++) {
+		x[i] = pow(10, 6.0 * i / (CURVE_PLACES - 1));
+		y[0][i] = cost_of(&both, unit) / x[i];
+		y[1][i] = cost_of(&m->own, unit) / x[i];
+	}
+	struct chart_series series[] = {
+		{ .name = "sunk + own", .x = x, .y = y[0], .n = CURVE_PLACES },
+		{ .name = "own", .x = x, .y = y[1], .n = CURVE_PLACES, .dashed = true },
+	};
+	struct chart_mark mark = { (double)m->n_uses, NAN, "uses so far" };
+	struct chart c = { .title = "amortised cost",
+		           .x_label = "uses",
+		           .y_label = unit == COST_JOULES ? "joules a use" : "seconds a use",
+		           .x_log = true,
+		           .y_log = true,
+		           .series = series,
+		           .n_series = cost_of(&m->own, unit) > 0 ? 2 : 1,
+		           .marks = &mark,
+		           .n_marks = m->n_uses > 0 };
+	return chart_write(path, &c, e);
+}
+
+/* --- who used it, by the way in which they did --- */
+
+struct way { const struct entry *like; struct cost cost; int64_t rows; /* −1: not known of all */ };
+
+static bool takes_in(const struct entry *x, const char *hash)
+{
+	for (size_t i = 0; i < x->n_uses; i++)
+		if (!x->uses[i].out && !strcmp(x->uses[i].artefact.hash, hash))
+			return true;
+	return false;
+}
+
+static void add_to_way(struct way *ways, size_t *n, const struct entry *x)
+{
+	size_t i = 0;
+	int64_t rows = evidence_rows(x);
+
+	while (i < *n && (strcmp(ways[i].like->command, x->command) || !evidence_same_way(ways[i].like, x)))
+		i++;
+	if (i == *n) {
+		ways[(*n)++] = (struct way){ .like = x };
+		cost_none(&ways[i].cost);
+	}
+	cost_add_run(&ways[i].cost, x);
+	ways[i].rows = rows > 0 && ways[i].rows >= 0 ? ways[i].rows + rows : -1;
+}
+
+/* In f's arena. */
+static struct way *ways_of(struct family *f, int at, size_t *n)
+{
+	struct way *ways = arena_array(&f->mem, f->entries->n, sizeof(*ways));
+
+	*n = 0;
+	for (size_t i = 0; i < f->entries->n; i++)
+		if (takes_in(&f->entries->items[i], f->members[at].artefact.hash))
+			add_to_way(ways, n, &f->entries->items[i]);
+	return ways;
+}
+
+static void show_ways(const struct way *ways, size_t n)
+{
+	char way[80], cost[200], time[32];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct way *w = &ways[i];
+		evidence_way(w->like, way);
+		cost_text(&w->cost, cost);
+		app_print("    %s%s%s%.8s: %zu run%s: %s", w->like->command, way, w->like->machine ? ", machine " : "",
+		          w->like->machine ? w->like->machine : "", w->cost.runs, w->cost.runs == 1 ? "" : "s", cost);
+		if (w->rows > 0)
+			app_print("; %s a row of %lld", predict_human(w->cost.seconds / (double)w->rows, time),
+			          (long long)w->rows);
+		app_print("\n");
+	}
+}
+
+static json_t *ways_json(const struct way *ways, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct entry *like = ways[i].like;
+		const char *compute = evidence_compute(like);
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:o, s:s?, s:s?, s:o, s:o}", "command",
+		                                      like->command, "compute", *compute ? compute : NULL, "threads",
+		                                      like->threads >= 0 ? json_integer(like->threads) : json_null(),
+		                                      "machine", like->machine, "kernels", like->kernels, "rows",
+		                                      ways[i].rows > 0 ? json_integer(ways[i].rows) : json_null(),
+		                                      "cost", cost_json(&ways[i].cost)));
+	}
+	return list;
+}
+
+static void show_artefact(const struct app *app, struct family *f, int at)
+{
+	const struct family_member *m = &f->members[at];
+	size_t n_ancestors, n_sharers, n_ways;
+	struct way *ways = ways_of(f, at, &n_ways);
+	int *ancestors = family_ancestors(f, at, &n_ancestors), *sharers = family_sharers(f, at, &n_sharers);
+	struct cost sunk;
+	char name[80], text[200];
+
+	family_sunk(f, at, &sunk);
+	if (app->json) {
+		json_t *j = member_json(m);
+		json_object_set_new(j, "sunk", cost_json(&sunk));
+		json_object_set_new(j, "uses", json_integer((json_int_t)m->n_uses));
+		json_object_set_new(j, "used", cost_json(&m->uses));
+		json_object_set_new(j, "used_by", ways_json(ways, n_ways));
+		json_object_set_new(j, "made", json_integer((json_int_t)m->made));
+		json_object_set_new(j, "ancestors", members_json(f, ancestors, n_ancestors));
+		json_object_set_new(j, "shared_with", members_json(f, sharers, n_sharers));
+		json_object_set_new(j, "amortised", amortised(&sunk, &m->own));
+		app_json(j);
+		json_decref(j);
+		return;
+	}
+	app_print("%s: %s\n", label(m, name), m->artefact.kind);
+	cost_text(&sunk, text);
+	app_print("  %-12s %s (%zu ancestors)\n", "sunk", n_ancestors ? text : "nothing", n_ancestors);
+	show_members("", f, ancestors, n_ancestors);
+	cost_text(&m->own, text);
+	app_print("  %-12s %s%s\n", "own",
+	          m->maker < 0 ? "not known: no run here made it; kungfu gas declare enters it" : text,
+	          m->made > 1 ? "; made again since" : "");
+	cost_text(&m->uses, text);
+	app_print("  %-12s %zu runs: %s\n", "used by", m->n_uses, m->n_uses ? text : "none yet");
+	show_ways(ways, n_ways);
+	show_members("shared with", f, sharers, n_sharers);
+	show_curve(&sunk, &m->own);
+}
+
+static int show(const struct app *app, const struct show *o, const char *what, struct err *e)
+{
+	struct ledger *l = NULL;
+	struct entries all;
+	struct family f;
+	bool one = what != NULL;
+	struct ledger_filter filter = { .command = one ? NULL : o->command,
+		                        .status = one ? NULL : o->status,
+		                        .since = one ? NULL : o->since,
+		                        .limit = one || o->whole ? 0 : o->limit };
+	char *path = metering_ledger_path(&o->common);
+	int status = path ? ledger_open(&l, path, LEDGER_READ, e) :
+	                    err_set(e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
+
+	mem_free(path);
+	if (status || ledger_runs(l, &filter, &all, e) < 0) {
+		ledger_close(l);
+		return -1;
+	}
+	if (!one) {
+		show_list(app, &all);
+	} else {
+		family_build(&f, &all);
+		int at = evidence_artefact(&f, l, what, e);
+		status = at < 0 ? -1 : 0;
+		if (!status)
+			show_artefact(app, &f, at);
+		if (!status && o->out) {
+			struct cost sunk;
+			family_sunk(&f, at, &sunk);
+			status = draw_curve(o->out, &f.members[at], &sunk, e);
+		}
+		family_release(&f);
+	}
+	entries_release(&all);
+	ledger_close(l);
+	return status;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct show *o = options;
+
+	o->whole = app->json && !opt_given(p, "limit");
+	if (o->out && !p->n_positional)
+		return app_usage(&cmd_gas_show,
+		                 "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
+	return show(app, o, p->n_positional ? p->positional[0] : NULL, e);
+}
+
+const struct command cmd_gas_show = {
+	.name = "gas show",
+	.summary = "the runs of the ledger and what each took, or an artefact's whole cost",
+	.usage = "[ARTEFACT|RUN] [options]",
+	.example = "kungfu gas show",
+	.brief = "what each run took",
+	.order = 70,
+	.looks = true,
+	.opts = show_opts,
+	.options_size = sizeof(struct show),
+	.least = 0, .most = 1, .wanted = "one artefact or run was wanted",
+	.run = run,
+};

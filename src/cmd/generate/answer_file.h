@@ -1,0 +1,26 @@
+/* answer_file: rows with their answers, written in order, a line as soon as it is known, so that the same command goes
+ * on where it was killed.
+ *
+ * Beside FILE stands FILE.resume.json, what was asked for: the rows' hash, the model's, the adapter's, the options. A
+ * line that was cut off is taken away and answered again; lines that are there stay. Whatever does not fit is
+ * refused. */
+#ifndef CMD_ANSWER_FILE_H
+#define CMD_ANSWER_FILE_H
+
+#include "data/rows.h"
+#include "infer/generate.h"
+
+struct answer_file {
+	char *path;
+	int lock;
+	size_t n;                      /* rows that are answered */
+};
+
+/* asked: an object; where a file is there it must have been begun with the same. rows outlive the file. */
+int answer_file_open(struct answer_file *f, const char *path, const json_t *asked, const struct rows *rows,
+                     struct err *e);
+/* Row f->n with its answer: `completion` and `finish_reason` are set. */
+int answer_file_add(struct answer_file *f, const struct rows *rows, const struct generation *g, struct err *e);
+void answer_file_close(struct answer_file *f);
+
+#endif

@@ -1,0 +1,337 @@
+/* generate: an answer to a prompt, shown while it grows. The prompt is a user's turn in the model's own chat template;
+ * with --raw, or where the model has no template, its text is continued as it is (a BOS before it where the tokenizer
+ * adds one). */
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/term.h"
+#include "base/utf8.h"
+#include "cmd/metering.h"
+#include "cmd/generate/generate_parts.h"
+#include "cmd/token_view.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_generate;
+
+static const struct opt generate_opts[] = {
+	OPT_GROUP("Prompt"),
+	{ OPT_TYPE_STRING, "prompt", "p", offsetof(struct generate_command, prompt), NULL, 0, 0, NULL, "TEXT",
+	  "what is asked; - reads standard input" },
+	OPT_STRING("prompt-file", struct generate_command, prompt_file, NULL, "FILE",
+	           "the same, from a file, its bytes as they are; with --out rows"),
+	OPT_STRING("system", struct generate_command, system, NULL, "TEXT", "the system's turn before it"),
+	OPT_FLAG("raw", struct generate_command, raw, "false", "no chat template: the text is continued as it is"),
+	OPT_LIST("adapter", struct generate_command, adapter, "PATH",
+	         "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as "
+	         "NAME=PATH: a row's \"adapter\" names its own"),
+	OPT_GROUP("Many"),
+	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
+	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
+	           "finish_reason; goes on where it was stopped"),
+	OPT_INT("n", struct generate_command, n, "1", 1, 1 << 20, "answers to the prompt, which is computed once"),
+	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1,
+	        "answers beside each other; memory grows with it, results do not change"),
+	SAMPLING_OPTS(struct generate_command, sampling),
+	COMPUTE_OPT(struct generate_command, compute, "auto"),
+	CACHE_OPTS(struct generate_command, cache),
+	OPT_GROUP("Probabilities"),
+	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false",
+	         "the probability of each token: as its colour in a terminal, else in columns"),
+	OPT_INT("top-logprobs", struct generate_command, top_logprobs, "0", 0, 1000,
+	        "beside each token the N likeliest"),
+	OPT_CHOICE("color", struct generate_command, color, "auto", "auto|always|never",
+	           "colours; auto: in a terminal"),
+	OPT_GROUP("Speed"),
+	PROFILE_OPTS(struct generate_command, profiling, "the current folder"),
+	COMMON_OPTS(struct generate_command, common),
+	OPT_END
+};
+
+/* --- the prompt --- */
+
+static int read_prompt(const struct generate_command *o, struct buf *text, struct err *e)
+{
+	bool is_input = o->prompt && !strcmp(o->prompt, "-");
+	const char *path = is_input ? "-" : o->prompt_file;
+	size_t bad;
+
+	if (path && io_read(text, path, e) < 0)
+		return -1;
+	if (!path)
+		buf_adds(text, o->prompt);
+	if (!utf8_valid(buf_str(text), text->len, &bad))
+		return err_set(e, "%s: not UTF-8: the byte at offset %zu",
+		               is_input ? "standard input" :
+		               path     ? path :
+		                          "--prompt",
+		               bad);
+	return 0;
+}
+
+static int make_prompt(const struct generate_command *o, struct loaded *l, struct tokens *ids, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	struct prompt_options how = { .system = o->system, .raw = o->raw };
+	int status = read_prompt(o, &text, e);
+
+	if (status == 0)
+		status = loaded_prompts(l, &how, e);
+	if (status == 0)
+		status = prompt_encode_text(&(struct text_codec){ l->model.tokenizer, l->chat }, buf_str(&text),
+		                            text.len, &how, ids, e);
+	buf_release(&text);
+	return status;
+}
+
+/* --- the answer --- */
+
+struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s)
+{
+	struct generate_options g = { .stop = o->sampling.stop.items,
+		                      .n_stop = o->sampling.stop.n,
+		                      .max_new_tokens = (size_t)o->sampling.max_new_tokens,
+		                      .sampler = s };
+
+	generate_ends(m, &g.end);
+	return g;
+}
+
+json_t *generation_json(const struct generation *g)
+{
+	json_t *ids = json_array();
+
+	for (size_t i = 0; i < g->ids.n; i++)
+		json_array_append_new(ids, json_integer(g->ids.id[i]));
+	return json_pack("{s:o, s:o, s:s}", "text", json_stringn(buf_str(&g->text), g->text.len), "ids", ids,
+	                 "finish_reason", finish_name(g->finish));
+}
+
+static int show_text(void *ctx, const char *text, size_t n)
+{
+	(void)ctx;
+	app_print("%.*s", (int)n, text);
+	return metering_over();
+}
+
+static void show_token(void *ctx, int32_t id, const float *logits) { token_view_add(ctx, id, logits); }
+
+static int go_on(void *ctx, const char *text, size_t n)
+{
+	(void)ctx;
+	(void)text;
+	(void)n;
+	return metering_over();
+}
+
+static void show_end(const struct generation *g, size_t n_prompt, const char *compute, bool newline)
+{
+	char prompt[32], all[32], gas[200];
+
+	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
+		app_print("\n");
+	clock_human(g->prompt_seconds, prompt);
+	clock_human(g->prompt_seconds + g->seconds, all);
+	log_say("%zu tokens of prompt in %s; %zu new ones, %.1f tokens/s; %s in all; %s; %s", n_prompt, prompt,
+	        g->ids.n, generation_rate(g), all, compute,
+	        g->finish == FINISH_STOP ? "ended by itself" :
+	        g->context_full          ? "the context is full" :
+	                                   "cut at --max-new-tokens");
+	metering_text(gas);
+	if (gas[0])
+		log_say("it took %s", gas);
+}
+
+static void put_result(const struct app *app, const struct generation *g, const struct tokens *prompt, int limit,
+                       json_t *logprobs)
+{
+	json_t *j = generation_json(g);
+
+	json_object_set_new(j, "prompt_tokens", json_integer((json_int_t)prompt->n));
+	json_object_set_new(j, "new_tokens", json_integer((json_int_t)g->ids.n));
+	json_object_set_new(j, "context", json_integer(limit));
+	json_object_set_new(j, "compute", json_string(app->compute));
+	json_object_set_new(j, "seconds", json_real(g->prompt_seconds + g->seconds));
+	json_object_set_new(j, "prompt_seconds", json_real(g->prompt_seconds));
+	json_object_set_new(j, "prompt_tokens_per_second", jsonx_number((double)prompt->n / g->prompt_seconds));
+	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(g)));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	if (logprobs)
+		json_object_set(j, "logprobs", logprobs);
+	app_summary(app, j);
+}
+
+static bool is_colored(const struct generate_command *o)
+{
+	return !strcmp(o->color, "auto") ? term_color(STDOUT_FILENO) : !strcmp(o->color, "always");
+}
+
+static int plan_answer(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+                       struct err *e)
+{
+	struct many_prompt one = { prompt->id, prompt->n, 0, 0 };
+	struct sampler sampler;
+
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	int status = generate_planned(app, o, l, &sampler, &one, 1, e);
+	sampling_release(&sampler);
+	return status;
+}
+
+static int answer(struct app *app, struct generate_command *o, struct loaded *l, struct session *s,
+                  const struct tokens *prompt, struct err *e)
+{
+	struct sampler sampler;
+	struct token_view view = { .tokenizer = l->model.tokenizer,
+		                   .V = (size_t)l->model.config.V,
+		                   .top = o->top_logprobs,
+		                   .color = is_colored(o),
+		                   .json = app->json };
+	struct generation result;
+
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	struct generate_options g = generate_options_of(o, &l->model, &sampler);
+	if (o->show_logprobs) {
+		token_view_begin(&view);
+		g.token = show_token;
+		g.ctx = &view;
+	}
+	g.emit = o->show_logprobs || app->json ? go_on : show_text;
+	metering_phase("generate");
+	struct metering_request *request = metering_request_open();
+	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
+	metering_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, result.flops + result.int_ops, result.int_ops);
+	metering_request_close(request,
+	                       &(struct request_counts){ 0, (int64_t)prompt->n, (int64_t)result.ids.n, result.flops,
+	                                                 result.int_ops, 1 },
+	                       NULL);
+	if (status == 0 && !app->json)
+		show_end(&result, prompt->n, app->compute, !o->show_logprobs || view.color);
+	if (status == 0)
+		status = profiling_end(&o->profiling, app, ".", e);
+	if (status == 0)
+		put_result(app, &result, prompt, session_limit(s), view.list);
+	if (result.context_full)
+		log_warn(
+			"the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer",
+			session_limit(s), prompt->n, result.ids.n);
+	if (o->show_logprobs)
+		token_view_end(&view);
+	generation_release(&result);
+	tokens_release(&g.end);
+	sampling_release(&sampler);
+	return status;
+}
+
+static int answer_prompt(struct app *app, struct generate_command *o, struct loaded *l, struct err *e)
+{
+	struct tokens prompt = { 0 };
+	struct session *s = NULL;
+	int status = make_prompt(o, l, &prompt, e);
+	size_t limit = (size_t)l->model.config.n_ctx;
+	struct session_size size = { .n_ctx = (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens),
+		                     .cache = cache_types(&o->cache) };
+
+	if (status == 0 && prompt.n >= limit)
+		status = err_set(
+			e, "the prompt has %zu tokens, the model's context holds %zu: there is no room for an answer",
+			prompt.n, limit);
+	if (status == 0 && o->n > 1) {
+		status = generate_several(app, o, l, &prompt, e);
+	} else if (status == 0) {
+		status = plan_answer(app, o, l, &prompt, e);
+		if (status == 0)
+			status = session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, &size, e);
+		if (status == 0)
+			status = profiling_begin(&o->profiling, app, e);
+		if (status == 0) {
+			session_trace(s, profiling_trace(&o->profiling));
+			status = answer(app, o, l, s, &prompt, e);
+		}
+		profiling_release(&o->profiling);
+	}
+	session_free(s);
+	tokens_release(&prompt);
+	return status;
+}
+
+/* NULL, or what of the options does not go together. */
+static const char *contradiction(const struct generate_command *o)
+{
+	size_t n = o->prompt_file ? strlen(o->prompt_file) : 0;
+
+	if (!o->prompt == !o->prompt_file)
+		return "one prompt was wanted: -p TEXT, -p - (standard input) or --prompt-file FILE";
+	if (o->out && !o->prompt_file)
+		return "--out goes with --prompt-file, a file of rows";
+	if (!o->out && n > 6 && !strcmp(o->prompt_file + n - 6, ".jsonl"))
+		return "--prompt-file of rows goes with --out FILE, where their answers go; a text is read from "
+		       "standard input with -p -";
+	if (o->n > 1 && o->out)
+		return "--n is for one prompt, --out for rows of them";
+	if (o->adapter.n > 1 && !o->out)
+		return "several --adapter go with rows that name theirs: --prompt-file rows.jsonl --out FILE";
+	if (o->show_logprobs && (o->out || o->n > 1))
+		return "--show-logprobs shows one answer";
+	if (o->profiling.on && (o->out || o->n > 1))
+		return "--profile times one answer";
+	if (o->top_logprobs && !o->show_logprobs)
+		return "--top-logprobs goes with --show-logprobs";
+	return NULL;
+}
+
+/* Where rows name theirs they are opened as several, else the one as it is. */
+static int open_model(struct generate_command *o, struct loaded *l, const char *path, struct err *e)
+{
+	struct named_adapters *a = &o->adapters;
+	bool several = a->named && o->out;
+
+	if (loaded_open(l, path, a->n && !several ? a->paths[0] : NULL, e) < 0)
+		return -1;
+	if (!several || loaded_several(l, (const char *const *)a->names, a->paths, a->n, e) == 0)
+		return 0;
+	loaded_close(l);
+	return -1;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct generate_command *o = options;
+	struct loaded l;
+	size_t bad;
+
+	if (contradiction(o))
+		return app_usage(&cmd_generate, "%s", contradiction(o));
+	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
+		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
+	int status = generate_adapters(&o->adapters, &o->adapter, e);
+	if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
+		status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
+		if (status == 0)
+			status = o->out ? generate_rows(app, o, p, &l, e) : answer_prompt(app, o, &l, e);
+		loaded_close(&l);
+	}
+	named_adapters_release(&o->adapters);
+	return status;
+}
+
+const struct command cmd_generate = {
+	.name = "generate",
+	.summary = "answers to a prompt, or to a file of prompts",
+	.usage = "MODEL -p TEXT [--adapter DIR] [options]",
+	.example = "kungfu generate model.gguf -p \"What is a kernel?\"",
+	.brief = "the answer to a prompt",
+	.plans = true,
+	.order = 20,
+	.opts = generate_opts,
+	.options_size = sizeof(struct generate_command),
+	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.run = run,
+};

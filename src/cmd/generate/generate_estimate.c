@@ -1,0 +1,108 @@
+/* generate_plan: what answers will take, before the first token. A prompt's tokens and an answer's are timed on a
+ * session of their own (session_time), which holds what the run's will hold; answers count as long as they may get, and
+ * what would not come if all ended at once is told apart. */
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cmd/generate/generate_parts.h"
+
+enum { DRAWS = 3 };
+#define NEW_WORDS \
+	0.5 /* of an answer's tokens, those that were not there before: their rows of the embedding are read */
+
+struct work {
+	/* tokens of prompts that go through the model, of answers; steps of answers */
+	double fed, made, steps;
+	size_t shared, longest;            /* tokens that all begin with; of the longest prompt */
+	int first, beside;                 /* sequences that answer: from number `first` on, so many */
+};
+
+static struct work count_work(const struct many_prompt *p, size_t n, size_t at_once, size_t new_tokens)
+{
+	struct work w = { .first = n > 1, .beside = (int)MIN(n, at_once), .shared = n > 1 ? many_shared(p, n) : 0 };
+
+	w.fed = (double)w.shared;
+	for (size_t i = 0; i < n; i++) {
+		w.fed += (double)(p[i].n - w.shared);
+		w.longest = MAX(w.longest, p[i].n);
+	}
+	w.made = (double)n * (double)new_tokens;
+	w.steps = ceil((double)n / w.beside) * (double)new_tokens;
+	return w;
+}
+
+/* Seconds of a draw; the sampler is as it was afterwards. */
+static double draw_seconds(struct sampler *s)
+{
+	float *logits = mem_array(s->V, sizeof(*logits));
+	struct rng_key key = { 1, RNG_TEST };
+	uint64_t index = s->index;
+
+	for (size_t i = 0; i < s->V; i++)
+		logits[i] = 4 * rng_normal(key, (uint32_t)i, 0, 0);
+	double begin = clock_seconds();
+	for (int i = 0; i < DRAWS; i++)
+		sampler_next(s, logits);
+	s->index = index;
+	mem_free(logits);
+	return (clock_seconds() - begin) / DRAWS;
+}
+
+static int predict_answers(struct predicted *p, struct session *s, const struct work *w, size_t *work, struct err *e)
+{
+	double read[2], step[2];
+	int limit = session_limit(s), rows = (int)fmin(fmin(w->fed, session_rows(s)), limit), length = (int)w->longest;
+	int middle = (length + limit) / 2;
+	size_t cache;
+
+	if (session_time(s, 0, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read[0], &read[1], e) < 0 ||
+	    session_time(s, w->first, w->beside, 1, MIN(middle, limit - 1), &step[0], &step[1], e) < 0)
+		return -1;
+	predict_phase(p, "prompt", w->fed / rows * read[0]);
+	predict_phase(p, "answer", w->steps * step[0]);
+	p->spare_seconds = w->steps * step[0];
+	p->flops = w->fed / rows * read[1] + w->made / w->beside * step[1];
+	session_bytes(s, work, &cache);
+	*work += session_fill_bytes(s, 0, w->first + w->beside, limit);
+	return 0;
+}
+
+static void mark(uint8_t *token, const struct many_prompt *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < p[i].n; j++)
+			token[p[i].ids[j]] = 1;
+}
+
+int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
+                     const struct many_prompt *prompts, size_t n, struct err *e)
+{
+	struct generate_options g = { .max_new_tokens = (size_t)o->sampling.max_new_tokens, .sampler = sampler };
+	struct many_options many = { .generate = g, .at_once = (size_t)o->parallel, .cache = cache_types(&o->cache) };
+	struct work w = count_work(prompts, n, many.at_once, g.max_new_tokens);
+	struct session *s;
+	struct predicted p;
+	size_t work;
+	struct session_size size = { .n_ctx = (int)MIN((size_t)l->model.config.n_ctx, w.longest + g.max_new_tokens),
+		                     .cache = many.cache };
+
+	if (n > 1 ? many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, n, &many, e) < 0
+	          : session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, &size, e) < 0)
+		return -1;
+	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
+	int status = predict_answers(&p, s, &w, &work, e);
+	session_free(s);
+	if (status < 0)
+		return -1;
+	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
+	mark(token, prompts, n);
+	struct model_reads reads = { .token = token, .more_tokens = w.made * NEW_WORDS };
+	predict_phase(&p, "start", loaded_predict(l, &p, &reads, work, 0, "activations, keys and values"));
+	double drawing = w.made * draw_seconds(sampler) / fmin(w.beside, pool_threads(app->pool));
+	predict_phase(&p, "drawing", drawing);
+	p.spare_seconds = (p.spare_seconds + drawing) * (1 - 1 / (double)g.max_new_tokens);
+	mem_free(token);
+	return planned(app, &p, NULL, e);
+}

@@ -1,0 +1,53 @@
+/* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one
+ * prompt: generate_several.c; a file of rows: generate_rows.c; which adapter: generate_adapters.c; what it will take:
+ * generate_plan.c; tokens with their probabilities: token_view.c. */
+#ifndef CMD_GENERATE_PARTS_H
+#define CMD_GENERATE_PARTS_H
+
+#include "cmd/model_common.h"
+#include "cmd/profiling.h"
+#include "cmd/generate/sampling.h"
+#include "data/prompts.h"
+#include "infer/many.h"
+
+struct named_adapters {
+	char **names;                  /* [n] NULL: it has none */
+	const char **paths;            /* [n] borrowed of the options */
+	size_t n;
+	bool named;                    /* rows of prompts name their own */
+};
+
+struct generate_command {
+	struct common common;
+	struct opt_list adapter;
+	const char *prompt, *prompt_file, *system, *out, *color, *compute;
+	bool raw, show_logprobs;
+	int64_t n, parallel, top_logprobs;
+	struct sampling sampling;
+	struct cache_options cache;
+	struct profiling profiling;    /* of one answer alone */
+	struct named_adapters adapters;
+};
+
+int generate_adapters(struct named_adapters *a, const struct opt_list *list, struct err *e);
+/* its number, −1 */
+int generate_adapter_of(const struct named_adapters *a, const char *name);
+/* see many_prompt */
+int generate_row_adapter(const struct named_adapters *a, const struct row *r, int *which, struct err *e);
+void named_adapters_release(struct named_adapters *a);
+
+/* The answer's part of a generation as JSON: text, ids, finish_reason. */
+json_t *generation_json(const struct generation *g);
+/* What answering these prompts (n ≥ 1) will take: see cmd/estimate.h; sampler: as sampling_begin made it. */
+int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
+                     const struct many_prompt *prompts, size_t n, struct err *e);
+/* Everything but the sampler, which is the caller's. */
+struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
+
+int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+                     struct err *e);
+/* An exit status; a failure's sentence is in e. p: the options as they were given. */
+int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l,
+                  struct err *e);
+
+#endif

@@ -1,0 +1,340 @@
+/* generate_rows: --prompt-file rows.jsonl --out answers.jsonl. Rows are answered beside each other and written in their
+ * order; each has its row's number as its stream of random numbers, so the answers do not depend on what was beside
+ * them, nor on where the command was killed. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/generate/answer_file.h"
+#include "cmd/metering.h"
+#include "cmd/generate/generate_parts.h"
+#include "infer/many.h"
+
+struct work {
+	struct app *app;
+	const struct generate_command *o;
+	struct rows rows;
+	struct tokens *ids;            /* [rows.n] */
+	int *adapter;                  /* [rows.n] see many_prompt */
+	struct answer_file file;
+	size_t first;                  /* rows that were answered before */
+	struct generation *waiting;    /* [rows.n] answered, those before them are not yet */
+	bool *is_waiting;
+	struct metering_request **requests; /* [rows.n] */
+	double operations, int_ops;
+	size_t done, tokens, prompt_tokens;
+	double began;
+};
+
+/* --- what was asked for --- */
+
+static int adapter_hash(const char *path, char hex[33], struct err *e)
+{
+	static const char *const names[] = { "adapter_config.json", "adapter_model.safetensors" };
+	struct buf all = BUF_INIT;
+	int status = 0;
+
+	if (!io_is_dir(path))
+		return io_hash(path, hex, e);
+	for (size_t i = 0; i < ARRAY_LEN(names) && status == 0; i++) {
+		char *file = io_join(path, names[i]);
+		status = io_hash(file, hex, e);
+		buf_add(&all, hex, 32);
+		mem_free(file);
+	}
+	if (status == 0)
+		hash_hex(all.data, all.len, hex);
+	buf_release(&all);
+	return status;
+}
+
+/* Options that say how, not what: how many at once, where to. The common ones, which come last, do too. */
+static bool decides(const struct opt *o)
+{
+	static const char *const how[] = { "prompt", "prompt-file",   "out",          "parallel", "adapter",
+		                           "n",      "show-logprobs", "top-logprobs", "color" };
+	for (size_t i = 0; i < ARRAY_LEN(how); i++)
+		if (!strcmp(how[i], o->name))
+			return false;
+	return true;
+}
+
+static json_t *deciding_options(const struct opt_parse *p)
+{
+	json_t *all = opt_record(p), *some = json_object();
+
+	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
+		if (o->type == OPT_TYPE_GROUP && !strcmp(o->name, "Common"))
+			break;
+		if (o->type == OPT_TYPE_GROUP || !decides(o))
+			continue;
+		char *key = mem_strdup(o->name);
+		for (char *at = key; *at; at++)
+			*at = *at == '-' ? '_' : *at;
+		json_object_set(some, key, json_object_get(all, key));
+		mem_free(key);
+	}
+	json_decref(all);
+	return some;
+}
+
+/* Of named ones: of all their names and hashes. */
+static int adapters_hash(const struct named_adapters *a, char hex[33], struct err *e)
+{
+	struct buf all = BUF_INIT;
+	int status = 0;
+
+	if (!a->named)
+		return a->n ? adapter_hash(a->paths[0], hex, e) : 0;
+	for (size_t i = 0; i < a->n && status == 0; i++) {
+		status = adapter_hash(a->paths[i], hex, e);
+		buf_addf(&all, "%s=%s\n", a->names[i], hex);
+	}
+	if (status == 0)
+		hash_hex(all.data, all.len, hex);
+	buf_release(&all);
+	return status;
+}
+
+static json_t *describe(const struct work *w, const struct opt_parse *p, const struct loaded *l, struct err *e)
+{
+	char model[33] = "", adapter[33] = "";
+
+	if (source_hash(&l->model.source, model, e) < 0 || adapters_hash(&w->o->adapters, adapter, e) < 0)
+		return NULL;
+	return json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model, "adapter",
+	                 adapter, "options", deciding_options(p));
+}
+
+static int encode_rows(struct work *w, struct loaded *l, struct err *e)
+{
+	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw };
+	size_t limit = (size_t)l->model.config.n_ctx;
+
+	if (loaded_prompts(l, &how, e) < 0)
+		return -1;
+	struct text_codec codec = { l->model.tokenizer, l->chat };
+	for (size_t i = 0; i < w->rows.n; i++) {
+		const struct row *r = &w->rows.items[i];
+		if (prompt_encode_row(&codec, r->json, &how, &w->ids[i], e) < 0)
+			return err_prefix(e, "%s:%zu", r->file, r->line);
+		if (generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e) < 0)
+			return -1;
+		if (w->ids[i].n >= limit)
+			return err_set(e,
+			               "%s:%zu: the prompt has %zu tokens, the model's context holds %zu: there is no "
+			               "room for an answer",
+			               r->file, r->line, w->ids[i].n, limit);
+	}
+	return 0;
+}
+
+/* --- answering --- */
+
+static void begun(void *ctx, size_t i)
+{
+	struct work *w = ctx;
+	w->requests[w->first + i] = metering_request_open();
+}
+
+/* Row first + i is answered; it and those that waited for it are written. */
+static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+{
+	struct work *w = ctx;
+	int status = 0;
+
+	w->operations += g->flops + g->int_ops;
+	w->int_ops += g->int_ops;
+	metering_request_close(w->requests[w->first + i],
+	                       &(struct request_counts){ (int64_t)(w->first + i), (int64_t)w->ids[w->first + i].n,
+	                                                 (int64_t)g->ids.n, g->flops, g->int_ops, g->share },
+	                       NULL);
+	w->requests[w->first + i] = NULL;
+	w->waiting[w->first + i] = *g;
+	w->is_waiting[w->first + i] = true;
+	*g = (struct generation){ 0 };
+	w->done++;
+	while (status == 0 && w->file.n < w->rows.n && w->is_waiting[w->file.n]) {
+		size_t row = w->file.n;
+		status = answer_file_add(&w->file, &w->rows, &w->waiting[row], e);
+		generation_release(&w->waiting[row]);
+		w->is_waiting[row] = false;
+	}
+	return status;
+}
+
+static int tell(void *ctx, size_t tokens)
+{
+	struct work *w = ctx;
+	double seconds = clock_seconds() - w->began;
+	char left[32] = "?";
+
+	w->tokens = tokens;
+	if (w->done)
+		clock_human(seconds / (double)w->done * (double)(w->rows.n - w->first - w->done), left);
+	if (seconds > 1)
+		log_live("%zu of %zu rows, %.1f tokens/s, %s left", w->first + w->done, w->rows.n,
+		         (double)tokens / seconds, left);
+	metering_tick();
+	return app_interrupted();
+}
+
+static void put_summary(const struct work *w, bool whole)
+{
+	double seconds = clock_seconds() - w->began;
+	json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f}", "out", w->o->out, "rows", (json_int_t)w->rows.n,
+	                      "answered", (json_int_t)w->file.n, "kept", (json_int_t)w->first, "prompt_tokens",
+	                      (json_int_t)w->prompt_tokens, "new_tokens", (json_int_t)w->tokens, "seconds", seconds);
+
+	json_object_set_new(j, "whole", json_boolean(whole));
+	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	metering_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, w->operations, w->int_ops);
+	app_summary(w->app, j);
+}
+
+static int finish(const struct work *w, int status)
+{
+	char time[32];
+
+	log_live_end();
+	clock_human(clock_seconds() - w->began, time);
+	put_summary(w, status == 0);
+	if (status)
+		log_say("stopped after %zu of %zu rows; the same command goes on", w->file.n, w->rows.n);
+	else if (w->first == w->rows.n)
+		log_say("%s: all %zu rows were answered before", w->o->out, w->rows.n);
+	else
+		log_say("%s: %zu rows%s, %zu new tokens in %s; %s", w->o->out, w->rows.n,
+		        w->first ? " with those that were there" : "", w->tokens, time, w->app->compute);
+	return status ? EXIT_STOPPED : EXIT_DONE;
+}
+
+/* Rows from w->first on. 0 all, 1 interrupted, −1. */
+static int answer_rows(struct work *w, struct loaded *l, struct many_options *many, struct err *e)
+{
+	size_t n = w->rows.n - w->first;
+	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
+	struct session *s = NULL;
+	int status = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct tokens *t = &w->ids[w->first + i];
+		prompts[i] = (struct many_prompt){ t->id, t->n, (uint32_t)(w->first + i), w->adapter[w->first + i] };
+		w->prompt_tokens += t->n;
+	}
+	if (n)
+		status = many_session(&s, &l->model, loaded_adapter(l), w->app->pool, w->app->kernels, prompts, n, many,
+		                      e);
+	if (n && status == 0)
+		status = many_run(s, l->model.tokenizer, w->app->pool, prompts, n, many, e);
+	w->operations += many->shared_flops + many->shared_int_ops;
+	w->int_ops += many->shared_int_ops;
+	session_free(s);
+	mem_free(prompts);
+	return status;
+}
+
+/* Answers that an earlier run has left: whole lines. answer_file_open looks whether they are right. */
+static size_t count_answered(const char *path)
+{
+	struct buf text = { .max = (size_t)16 << 30 };
+	struct err ignored = ERR_INIT;
+	size_t n = 0;
+
+	if (io_exists(path) && io_read(&text, path, &ignored) == 0)
+		for (const char *at = buf_str(&text); (at = memchr(at, '\n', text.len - (size_t)(at - buf_str(&text))));
+		     at++)
+			n++;
+	buf_release(&text);
+	return n;
+}
+
+static int plan_rows(struct work *w, struct loaded *l, struct err *e)
+{
+	size_t first = MIN(count_answered(w->o->out), w->rows.n), n = w->rows.n - first;
+	struct sampler sampler;
+
+	if (n == 0)
+		return 0;
+	if (sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
+		return -1;
+	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
+	for (size_t i = 0; i < n; i++)
+		prompts[i] =
+			(struct many_prompt){ w->ids[first + i].id, w->ids[first + i].n, 0, w->adapter[first + i] };
+	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n, e);
+	mem_free(prompts);
+	sampling_release(&sampler);
+	return status;
+}
+
+static int answer_file(struct work *w, const struct opt_parse *p, struct loaded *l, struct err *e)
+{
+	struct sampler pattern;
+	json_t *asked = describe(w, p, l, e);
+	int status = asked ? answer_file_open(&w->file, w->o->out, asked, &w->rows, e) : -1;
+
+	json_decref(asked);
+	if (status < 0)
+		return -1;
+	w->first = w->file.n;
+	if (w->first)
+		log_say("%s: going on after %zu of %zu rows", w->o->out, w->first, w->rows.n);
+	status = sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &pattern, e);
+	if (status == 0) {
+		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern),
+			                     .at_once = (size_t)w->o->parallel,
+			                     .cache = cache_types(&w->o->cache),
+			                     .begun = begun,
+			                     .done = take,
+			                     .progress = tell,
+			                     .ctx = w };
+		w->began = clock_seconds();
+		metering_phase("generate");
+		status = answer_rows(w, l, &many, e);
+		tokens_release(&many.generate.end);
+		sampling_release(&pattern);
+	}
+	if (status >= 0)
+		status = finish(w, status);
+	answer_file_close(&w->file);
+	return status;
+}
+
+int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l,
+                  struct err *e)
+{
+	struct work w = { .app = app, .o = o };
+
+	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
+		return -1;
+	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
+	w.adapter = mem_array(w.rows.n, sizeof(*w.adapter));
+	w.waiting = mem_array(w.rows.n, sizeof(*w.waiting));
+	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
+	w.requests = mem_array(w.rows.n, sizeof(*w.requests));
+	app_catch_signals();
+	int status = encode_rows(&w, l, e);
+	if (status == 0)
+		status = plan_rows(&w, l, e);
+	if (status == 0)
+		status = answer_file(&w, p, l, e);
+	for (size_t i = 0; i < w.rows.n; i++) {
+		tokens_release(&w.ids[i]);
+		generation_release(&w.waiting[i]);
+		mem_free(w.requests[i]);
+	}
+	mem_free(w.ids);
+	mem_free(w.adapter);
+	mem_free(w.waiting);
+	mem_free(w.is_waiting);
+	mem_free(w.requests);
+	rows_release(&w.rows);
+	return status;
+}

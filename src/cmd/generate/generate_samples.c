@@ -1,0 +1,137 @@
+/* generate_several: --n answers to one prompt, which is computed once; each with a stream of random numbers of its own,
+ * so that the first one is the answer that there is without --n. */
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/metering.h"
+#include "cmd/generate/generate_parts.h"
+#include "infer/many.h"
+
+struct several {
+	struct app *app;
+	struct generation *answers;    /* [n] */
+	struct metering_request **requests; /* [n] */
+	json_t **gas;                  /* [n] what each took, or NULL */
+	size_t prompt_tokens;
+	double operations, int_ops;
+	size_t n, done;
+	double began;
+};
+
+static void begun(void *ctx, size_t i)
+{
+	struct several *s = ctx;
+	s->requests[i] = metering_request_open();
+}
+
+static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+{
+	struct several *s = ctx;
+	(void)e;
+	s->operations += g->flops + g->int_ops;
+	s->int_ops += g->int_ops;
+	s->gas[i] = json_object();
+	metering_request_close(s->requests[i],
+	                       &(struct request_counts){ (int64_t)i, (int64_t)s->prompt_tokens, (int64_t)g->ids.n,
+	                                                 g->flops, g->int_ops, g->share },
+	                       s->gas[i]);
+	s->requests[i] = NULL;
+	s->answers[i] = *g;
+	*g = (struct generation){ 0 };
+	s->done++;
+	return 0;
+}
+
+static int tell(void *ctx, size_t tokens)
+{
+	struct several *s = ctx;
+	double seconds = clock_seconds() - s->began;
+
+	if (seconds > 2)
+		log_live("%zu of %zu answers, %zu tokens, %.1f tokens/s", s->done, s->n, tokens,
+		         (double)tokens / seconds);
+	return app_interrupted();
+}
+
+static void show(struct several *s, size_t prompt_tokens)
+{
+	double seconds = clock_seconds() - s->began;
+	size_t tokens = 0;
+
+	log_live_end();
+	for (size_t i = 0; i < s->n; i++) {
+		const struct generation *g = &s->answers[i];
+		tokens += g->ids.n;
+		if (s->app->json) {
+			json_t *j = generation_json(g);
+			json_object_set_new(j, "index", json_integer((json_int_t)i));
+			json_object_update(j, s->gas[i]);
+			app_json(j);
+			json_decref(j);
+		} else {
+			app_print("--- %zu of %zu (%s)\n%s\n", i + 1, s->n, finish_name(g->finish), buf_str(&g->text));
+		}
+	}
+	if (!s->app->json)
+		log_say("%zu tokens of prompt, computed once; %zu answers of %zu tokens, %.1f tokens/s; %s",
+		        prompt_tokens, s->n, tokens, (double)tokens / seconds, s->app->compute);
+	json_t *j = json_pack("{s:I, s:I, s:I, s:f}", "answers", (json_int_t)s->n, "prompt_tokens",
+	                      (json_int_t)prompt_tokens, "new_tokens", (json_int_t)tokens, "seconds", seconds);
+	json_object_set_new(j, "tokens_per_second", jsonx_number((double)tokens / seconds));
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	metering_count((int64_t)prompt_tokens, (int64_t)tokens, -1, s->operations, s->int_ops);
+	app_summary(s->app, j);
+}
+
+int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+                     struct err *e)
+{
+	struct several several = { .app = app, .n = (size_t)o->n, .prompt_tokens = prompt->n };
+	struct sampler pattern;
+	struct session *s = NULL;
+
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0)
+		return -1;
+	struct many_options many = { .generate = generate_options_of(o, &l->model, &pattern),
+		                     .at_once = (size_t)o->parallel,
+		                     .cache = cache_types(&o->cache),
+		                     .begun = begun,
+		                     .done = take,
+		                     .progress = tell,
+		                     .ctx = &several };
+	struct many_prompt *prompts = mem_array(several.n, sizeof(*prompts));
+	for (size_t i = 0; i < several.n; i++)
+		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i, 0 };
+	several.answers = mem_array(several.n, sizeof(*several.answers));
+	several.requests = mem_array(several.n, sizeof(*several.requests));
+	several.gas = mem_array(several.n, sizeof(*several.gas));
+	metering_phase("generate");
+	app_catch_signals();
+	int status = generate_planned(app, o, l, &pattern, prompts, several.n, e);
+	several.began = clock_seconds();
+	if (status == 0)
+		status = many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, several.n,
+		                      &many, e);
+	if (status == 0 && (status = many_run(s, l->model.tokenizer, app->pool, prompts, several.n, &many, e)) > 0)
+		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
+	several.operations += many.shared_flops + many.shared_int_ops;
+	several.int_ops += many.shared_int_ops;
+	if (status == 0)
+		show(&several, prompt->n);
+	for (size_t i = 0; i < several.n; i++) {
+		generation_release(&several.answers[i]);
+		mem_free(several.requests[i]);
+		json_decref(several.gas[i]);
+	}
+	mem_free(several.answers);
+	mem_free(several.requests);
+	mem_free(several.gas);
+	mem_free(prompts);
+	session_free(s);
+	tokens_release(&many.generate.end);
+	sampling_release(&pattern);
+	return status;
+}

@@ -1,0 +1,63 @@
+/* sampling: see sampling.h. */
+#include "cmd/generate/sampling.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* "15=-2.5" */
+static int parse_bias(const char *text, size_t V, struct logit_bias *b, struct err *e)
+{
+	char *end;
+
+	errno = 0;
+	long id = strtol(text, &end, 10);
+	if (end == text || *end != '=' || errno)
+		return err_set(e, "--logit-bias %s: ID=V was wanted, a token's number and what is added to its logit",
+		               text);
+	if (id < 0 || (size_t)id >= V)
+		return err_set(e, "--logit-bias %s: the model has tokens 0 to %zu", text, V - 1);
+	const char *value = end + 1;
+	b->id = (int32_t)id;
+	b->bias = strtof(value, &end);
+	if (end == value || *end || isnan(b->bias) || b->bias == INFINITY)
+		return err_set(e, "--logit-bias %s: %s is no number", text, *value ? value : "nothing");
+	return 0;
+}
+
+int sampling_begin(const struct sampling *o, size_t V, struct sampler *s, struct err *e)
+{
+	struct logit_bias *bias = mem_array(o->logit_bias.n, sizeof(*bias));
+
+	*s = (struct sampler){ .temperature = o->temperature,
+		               .top_k = (int)o->top_k,
+		               .top_p = o->top_p,
+		               .min_p = o->min_p,
+		               .typical_p = o->typical_p,
+		               .repetition_penalty = o->repetition_penalty,
+		               .frequency_penalty = o->frequency_penalty,
+		               .presence_penalty = o->presence_penalty,
+		               .repeat_last_n = (int)o->repeat_last_n,
+		               .seed = (uint64_t)o->seed,
+		               .bias = bias,
+		               .n_bias = o->logit_bias.n,
+		               .llama_order = !strcmp(o->order, "llama.cpp") };
+	for (size_t i = 0; i < o->logit_bias.n; i++)
+		if (parse_bias(o->logit_bias.items[i], V, &bias[i], e) < 0) {
+			mem_free(bias);
+			s->bias = NULL;
+			return -1;
+		}
+	sampler_init(s, V);
+	return 0;
+}
+
+void sampling_release(struct sampler *s)
+{
+	mem_free((void *)(uintptr_t)s->bias);
+	s->bias = NULL;
+	sampler_release(s);
+}

@@ -1,0 +1,56 @@
+/* books: what a command costs, from its first option to its exit: the meter, the ledger's entry, --max-gas. One process
+ * runs one command, so there is one of it. Commands tell what they took in, made and counted; every call is harmless
+ * where nothing is metered (--gas off) or recorded (--ledger off, or a ledger that cannot be written: the run goes on,
+ * says so, and its entry is kept as gas.json in its own directory).
+ *
+ * None of it may be called inside a step, but metering_over. */
+#ifndef CMD_BOOKS_H
+#define CMD_BOOKS_H
+
+#include "cmd/command.h"
+#include "gas/ledger.h"
+#include "gas/predict.h"
+
+/* −1: a usage error */
+int metering_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e);
+void metering_in(const char *role, const char *path, const char *known /* hash of the weights or the data, or NULL */);
+void metering_out(const char *role, const char *path);
+void metering_directory(const char *path);          /* of the run: where its entry is kept if the ledger fails */
+void metering_seed(int64_t seed);
+/* −1, NAN: not known. operations: all; int_ops: those of them in int8. */
+void metering_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double operations,
+                    double int_ops);
+/* Seconds since the command began. */
+double metering_seconds(void);
+/* What is predicted, with what past runs of its kind teach: its intervals into s, energy and money into gas, all of it
+ * and the command's own facts (or NULL; taken) into *plan, a new reference, which is also kept beside the run. -1 with
+ * a sentence when --max-gas has no room for it. */
+int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas,
+               struct err *e);
+void metering_phase(const char *name);              /* with --gas phases */
+/* What lies between, as of a request (gas/meter.h): for commands that compare what they run. Nothing is known
+ * (gas_none) with --gas off. */
+void metering_open_span(struct meter_span *s);
+void metering_read_span(const struct meter_span *s, struct gas *g);
+/* With --gas requests, one of many that a command answers, in the ledger and, as "gas", in its line of --json; several
+ * may be open at once. NULL where they are not asked for, which metering_request_close takes: it frees r. line may be
+ * NULL. share: of what was computed meanwhile (gas/meter.h). */
+struct metering_request;
+struct request_counts { int64_t number, tokens_in, tokens_out; double flops, int_ops, share; };
+struct metering_request *metering_request_open(void);
+void metering_request_close(struct metering_request *r, const struct request_counts *c, json_t *line);
+/* between steps: at most every few seconds the entry learns what was used so far */
+void metering_tick(void);
+bool metering_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
+/* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
+void metering_summary(json_t *summary);
+void metering_text(char out[200]);                  /* the same in one line; "" when nothing is metered */
+void metering_error(const char *sentence);
+void metering_end(int status);
+
+/* --max-gas in the currency of the prices, for a command that hands it on. */
+int metering_limit(struct gas_limit *l, const struct common *o, struct err *e);
+/* The ledger that --ledger names, or the default one; mem_free; NULL: there is none. */
+char *metering_ledger_path(const struct common *o);
+
+#endif

@@ -1,0 +1,184 @@
+/* evaluate: see evaluate.h. Here is what all shapes share; each shape has a file. */
+#include "eval/evaluate.h"
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "eval/evaluate_parts.h"
+
+/* --- what all shapes share --- */
+
+struct scoring {
+	const struct evaluating *v;
+	const struct document *const *docs;
+	size_t seen;
+	int64_t done, total;
+	double began;
+};
+
+int evaluate_tell(const struct evaluating *v, const char *doing, int64_t done, int64_t total, double began)
+{
+	struct evaluate_progress p = { doing, done, total, clock_seconds() - began };
+	return v->options->progress ? v->options->progress(v->options->ctx, &p) : 0;
+}
+
+static int tell_scoring(void *ctx, size_t done, size_t total)
+{
+	struct scoring *s = ctx;
+	(void)total;
+	while (s->seen < done)
+		s->done += s->docs[s->seen++]->n;
+	return evaluate_tell(s->v, "scoring", s->done, s->total, s->began);
+}
+
+static int64_t count_tokens(struct evaluation *result, const struct document *items, size_t n, int32_t *longest)
+{
+	int64_t tokens = 0;
+	*longest = 1;
+	for (size_t i = 0; i < n; i++) {
+		tokens += items[i].n;
+		result->scored_tokens += items[i].n_learn;
+		*longest = MAX(*longest, items[i].n);
+	}
+	result->tokens += tokens;
+	return tokens;
+}
+
+int evaluate_score(struct evaluating *v, const struct document *items, size_t n, double *sum, float **each,
+                   struct err *e)
+{
+	const struct subject *s = v->subject;
+	struct scorer *scorer;
+	int32_t longest;
+	const struct document **docs = mem_array(n, sizeof(*docs));
+
+	for (size_t i = 0; i < n; i++)
+		docs[i] = &items[i];
+	struct scoring scoring = { .v = v, .docs = docs, .began = clock_seconds() };
+	scoring.total = count_tokens(v->result, items, n, &longest);
+	struct scorer_options o = { .max_tokens = v->options->micro_batch_tokens, .max_length = longest };
+	int status = scorer_new(&scorer, s->model, s->adapter, NULL, NULL, s->pool, s->kernels, &o, e);
+	if (status == 0) {
+		status = scorer_run(scorer, docs, n, false, sum, each, tell_scoring, &scoring, e);
+		v->result->computed_tokens += scorer_computed_tokens(scorer);
+		v->result->flops += scorer_flops(scorer);
+		v->result->int_ops += scorer_int_ops(scorer);
+		scorer_free(scorer);
+	}
+	mem_free(docs);
+	return status;
+}
+
+int evaluate_planned(struct evaluating *v, const struct document *items, size_t n, struct evaluate_forecast *f,
+                     struct err *e)
+{
+	const struct subject *s = v->subject;
+	struct scorer_options o = { .max_tokens = v->options->micro_batch_tokens, .max_length = 1 };
+	struct scorer_forecast score;
+	struct scorer *scorer;
+
+	if (!v->options->planned)
+		return 0;
+	const struct document **docs = mem_array(n, sizeof(*docs));
+	for (size_t i = 0; i < n; i++) {
+		docs[i] = &items[i];
+		o.max_length = MAX(o.max_length, items[i].n);
+	}
+	int status = scorer_new(&scorer, s->model, s->adapter, NULL, NULL, s->pool, s->kernels, &o, e);
+	if (status == 0) {
+		status = scorer_forecast(scorer, docs, n, false, &score, e);
+		scorer_free(scorer);
+	}
+	mem_free(docs);
+	if (status < 0)
+		return -1;
+	f->score_seconds = score.seconds;
+	f->start_seconds += (double)score.bytes / score.touch_rate;
+	f->flops += score.flops;
+	f->bytes = MAX(f->bytes, score.bytes);
+	f->items = items;
+	f->n = n;
+	return v->options->planned(v->options->ctx, f, e);
+}
+
+struct estimate evaluate_perplexity(const struct document *const *docs, const double *sum, size_t n)
+{
+	double *count = mem_array(n, sizeof(*count));
+	for (size_t i = 0; i < n; i++)
+		count[i] = docs[i]->n_learn;
+	struct estimate x = estimate_perplexity(sum, count, n);
+	mem_free(count);
+	return x;
+}
+
+json_t *evaluate_line(const struct document *d)
+{
+	json_t *j = json_object(), *file = json_string(d->file);
+	json_object_set_new(j, "file", file ? file : json_null()); /* a path need not be UTF-8 */
+	json_object_set_new(j, "line", json_integer((json_int_t)d->line));
+	return j;
+}
+
+void evaluate_put(const struct evaluating *v, json_t *line)
+{
+	if (v->options->detail)
+		v->options->detail(v->options->ctx, line);
+	json_decref(line);
+}
+
+int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
+{
+	struct text_codec codec = { v->subject->model->tokenizer, v->subject->chat };
+	struct document_options o = {
+		.max_length = v->options->max_length,
+		.apply_chat_template = v->options->apply_chat_template,
+		.eval_choices = true,
+	};
+
+	if (documents_make(d, v->rows, &codec, &o, e) < 0)
+		return -1;
+	v->result->n_truncated = d->n_truncated;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->items[i].n_learn < 1)
+			return err_set(e, "%s:%zu: no answer to judge within --max-length %d tokens", d->items[i].file,
+			               d->items[i].line, o.max_length);
+	return 0;
+}
+
+/* --- by shape --- */
+
+bool evaluate_wants_template(enum row_shape shape, const struct evaluate_options *o)
+{
+	return shape == ROW_MESSAGES || shape == ROW_CONVERSATIONS || shape == ROW_INSTRUCTION ||
+	       (shape == ROW_CHOICE && o->apply_chat_template);
+}
+
+static int evaluate_shape(struct evaluating *v, struct err *e)
+{
+	switch (v->rows->shape) {
+	case ROW_CHOICE: return evaluate_choices(v, e);
+	case ROW_TEXT: return evaluate_texts(v, e);
+	case ROW_MESSAGES:
+	case ROW_CONVERSATIONS:
+	case ROW_INSTRUCTION:
+	case ROW_COMPLETION: return evaluate_answers(v, e);
+	default:
+		return err_set(e,
+		               "%s: rows of %s; query,choices,gold, text, prompt,completion, messages, conversations "
+		               "or instruction,output can be judged",
+		               v->rows->items[0].file, row_shape_name(v->rows->shape));
+	}
+}
+
+int evaluate(struct evaluation *result, const struct subject *s, const struct rows *r, const struct evaluate_options *o,
+             struct err *e)
+{
+	struct evaluating v = { .subject = s, .rows = r, .options = o, .result = result, .began = clock_seconds() };
+
+	if (r->n == 0)
+		BUG("an evaluation of no rows");
+	*result = (struct evaluation){ .shape = r->shape, .n = r->n };
+	int status = evaluate_shape(&v, e);
+	result->seconds = clock_seconds() - v.began;
+	return status;
+}

@@ -1,0 +1,68 @@
+/* evaluate: how well a model does on rows, with the error of every score. What is measured follows from the shape of
+ * the rows:
+ *
+ *     query,choices,gold     acc: the choice with the largest Σ log p is the gold one; acc_norm: the same divided by
+ * the choice's characters. lm-eval's arithmetic; of equals the first counts. perplexity: of the gold choices text
+ * perplexity, by windows (window.h) prompt,completion · messages · conversations · instruction,output exact_match: the
+ * greedy answer to everything before the last answer is that answer, white space at both ends aside. perplexity: of all
+ * answers */
+#ifndef JUDGE_EVALUATE_H
+#define JUDGE_EVALUATE_H
+
+#include "infer/scorer.h"
+#include "eval/statistics.h"
+
+struct evaluate_progress {
+	const char *doing;                 /* "scoring", "answering" */
+	int64_t done, total;               /* tokens */
+	double seconds;                    /* since this began */
+};
+
+/* What judging will take, known before it begins. */
+struct evaluate_forecast {
+	double score_seconds, answer_seconds, start_seconds; /* answers: as long as they may get; taking memory */
+	double spare_seconds;              /* of answer_seconds: if all answers end at once, it is not taken */
+	double flops;
+	size_t bytes;                      /* of work space, the larger of the two */
+	const struct document *items;      /* [n] what will go through the model */
+	size_t n;
+};
+
+struct evaluate_options {
+	int32_t max_length;                /* of a document, of a window; at most the model's positions */
+	int32_t stride;                    /* of windows */
+	int32_t micro_batch_tokens;
+	bool apply_chat_template;          /* choice rows: the query is the user's turn */
+	/* other than 0 ends it with an error; may be NULL */
+	int (*progress)(void *ctx, const struct evaluate_progress *p);
+	void (*detail)(void *ctx, json_t *line);  /* what came of a row, in order, borrowed; may be NULL */
+	/* Before anything is computed; -1 ends it with that error. NULL: nobody wants to know. */
+	int (*planned)(void *ctx, const struct evaluate_forecast *f, struct err *e);
+	void *ctx;
+};
+
+struct subject {                       /* what is judged, and with what; borrowed */
+	struct model *model;
+	const struct adapter *adapter;     /* or NULL */
+	const struct template *chat;       /* or NULL */
+	struct pool *pool;
+	const struct kernels *kernels;
+};
+
+struct evaluation {
+	enum row_shape shape;
+	size_t n;                          /* rows */
+	struct estimate acc, acc_norm, exact_match, perplexity; /* n is 0 where the shape has none */
+	/* as written; with a log-probability; of which a shared beginning is counted once */
+	int64_t tokens, scored_tokens, computed_tokens;
+	int64_t new_tokens;                /* of greedy answers */
+	size_t n_truncated;                /* documents cut at max_length */
+	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
+};
+
+/* Rows that cannot be judged are refused with file and line. */
+int evaluate(struct evaluation *v, const struct subject *s, const struct rows *r, const struct evaluate_options *o,
+             struct err *e);
+bool evaluate_wants_template(enum row_shape shape, const struct evaluate_options *o);
+
+#endif

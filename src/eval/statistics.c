@@ -1,0 +1,65 @@
+/* statistics: see statistics.h.
+ *
+ *     stderr = √( Σ (x − mean)² / (n − 1) / n )
+ *     Wilson (1927), p of n, z = 1.96:   ( p + z²/2n ± z·√( p(1−p)/n + z²/4n² ) ) / ( 1 + z²/n )
+ *     r = Σ s / Σ t,   stderr(r) = √( n/(n−1) · Σ (s − r·t)² ) / Σ t          (Cochran 1977, ratio estimates)
+ *
+ * Wilson's interval stays inside 0…1 and says something of 0 of n and n of n too. */
+#include "eval/statistics.h"
+
+#include <math.h>
+
+static const double z = 1.96; /* of a normal's middle 95 % */
+
+static double mean_of(const double *x, size_t n)
+{
+	double sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	return n ? sum / (double)n : NAN;
+}
+
+static double stderr_of(const double *x, size_t n, double mean)
+{
+	double sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += (x[i] - mean) * (x[i] - mean);
+	return n > 1 ? sqrt(sum / (double)(n - 1) / (double)n) : NAN;
+}
+
+struct estimate estimate_mean(const double *x, size_t n)
+{
+	double mean = mean_of(x, n), error = stderr_of(x, n, mean);
+	return (struct estimate){
+		.mean = mean, .stderr_ = error, .low = mean - z * error, .high = mean + z * error, .n = n
+	};
+}
+
+struct estimate estimate_proportion(const double *x, size_t n)
+{
+	double p = mean_of(x, n), zz = z * z / (double)n, middle = p + zz / 2;
+	double half = z * sqrt(p * (1 - p) / (double)n + zz / 4 / (double)n);
+	struct estimate s = { .mean = p, .stderr_ = stderr_of(x, n, p), .low = NAN, .high = NAN, .n = n };
+	if (n > 0) {
+		s.low = fmax(0, (middle - half) / (1 + zz));
+		s.high = fmin(1, (middle + half) / (1 + zz));
+	}
+	return s;
+}
+
+struct estimate estimate_perplexity(const double *sum, const double *count, size_t n)
+{
+	double s = 0, t = 0, squares = 0;
+	for (size_t i = 0; i < n; i++) {
+		s -= sum[i];
+		t += count[i];
+	}
+	double rate = s / t; /* NAN without tokens */
+	for (size_t i = 0; i < n; i++)
+		squares += (-sum[i] - rate * count[i]) * (-sum[i] - rate * count[i]);
+	double error = n > 1 ? sqrt((double)n / (double)(n - 1) * squares) / t : NAN;
+	double low = rate < z * error ? 1 : exp(rate - z * error); /* no perplexity is below 1 */
+	return (struct estimate){
+		.mean = exp(rate), .stderr_ = exp(rate) * error, .low = low, .high = exp(rate + z * error), .n = n
+	};
+}

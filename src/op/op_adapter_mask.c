@@ -1,0 +1,95 @@
+/* own: y(i,j) = x(i,j) where column j belongs to the adapter of row i, else 0.      x, y (N,C), or (R,C) of the target
+ * rows
+ *
+ * Columns first[a] … first[a+1]−1 are adapter a's; a row's adapter is that of its segment, −1 has no columns. So one
+ * product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0 adds
+ * nothing, exactly, as terms keep their order.
+ *
+ *     dx(i,j) = dy(i,j) in the same places */
+#include "op/ops.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "op/batch_sample.h"
+#include "op/pointwise.h"
+#include "op/run.h"
+
+struct own_attr {
+	size_t n;
+	uint32_t first[ADAPTERS_MOST + 1];
+};
+
+static int own_shape(struct tape *t, struct node *n, struct err *e)
+{
+	struct tensor like = *tape_tensor(t, n->in[0]);
+	const struct own_attr *attr = n->attr;
+
+	if (like.n_dims != 2 || like.axis == AXIS_LABELS || attr->first[attr->n] != like.dim[1])
+		return err_set(e, "%s: rows of %u numbers are wanted", like.name, attr->first[attr->n]);
+	tape_output(t, n, 0, "own", like.axis, like.n_dims, like.dim);
+	return 0;
+}
+
+/* Segments, rows and target rows ascend together. */
+static void own_forward(struct run *r, const struct node *n)
+{
+	const struct own_attr *attr = n->attr;
+	const struct batch *b = r->batch;
+	size_t rows = run_rows(r, n->out[0]), C = run_tensor(r, n->out[0])->dim[1];
+	const float *x = run_f32(r, n->in[0]);
+	float *y = run_f32(r, n->out[0]);
+	const struct segment *s = b->segments;
+
+	for (size_t i = 0; i < rows; i++, x += C, y += C) {
+		int32_t row = run_tensor(r, n->out[0])->axis == AXIS_TARGETS ? b->target_row[i] : (int32_t)i;
+		while (row >= s->start + s->len)
+			s++;
+		size_t begin = s->adapter < 0 ? 0 : attr->first[s->adapter],
+		       end = s->adapter < 0 ? 0 : attr->first[s->adapter + 1];
+		memmove(y + begin, x + begin, (end - begin) * sizeof(*y));
+		memset(y, 0, begin * sizeof(*y));
+		memset(y + end, 0, (C - end) * sizeof(*y));
+	}
+}
+
+static const struct op own_back = { .name = "own_back", .cost = pointwise_cost, .forward = own_forward, .inplace = 1 };
+
+static void own_backward(struct tape *t, uint32_t i)
+{
+	struct node n = t->nodes[i], made = { 0 };
+	struct tensor like = *tape_tensor(t, n.in[0]);
+	uint32_t dy = tape_grad(t, n.out[0]);
+	uint32_t dx = tape_output(t, &made, 0, "d_own", like.axis, like.n_dims, like.dim);
+
+	tape_emit(t, &own_back, &dy, 1, &dx, 1, n.attr, sizeof(struct own_attr));
+	tape_grad_pass(t, n.in[0], dx);
+}
+
+static uint32_t own_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
+{
+	static const struct { int N; bool targets; size_t n, first[4]; } cases[] = {
+		{ 1, false, 1, { 0, 3 } }, { 31, false, 3, { 0, 4, 4, 33 } }, { 7, true, 2, { 0, 8, 9 } },
+	};
+	batch_sample(b, rng, cases[i].N, 50);
+	for (int32_t s = 0; s < b->n_segments; s++)
+		b->segments[s].adapter = s % ((int32_t)cases[i].n + 1) - 1;
+	uint32_t x = tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].first[cases[i].n] });
+	return op_adapter_mask(t, cases[i].targets ? op_gather(t, x) : x, cases[i].first, cases[i].n);
+}
+
+const struct op op_row_adapter_mask = {
+	.name = "own", .shape = own_shape, .cost = pointwise_cost, .forward = own_forward, .backward = own_backward,
+	.inplace = 1, .cheap = true, .sample = own_sample, .sample_count = 3,
+};
+
+uint32_t op_adapter_mask(struct tape *t, uint32_t x, const size_t *first, size_t n)
+{
+	struct own_attr attr = { .n = n };
+
+	if (n > ADAPTERS_MOST)
+		BUG("%zu adapters, at most %d", n, ADAPTERS_MOST);
+	for (size_t i = 0; i <= n; i++)
+		attr.first[i] = (uint32_t)first[i];
+	return tape_record(t, &op_row_adapter_mask, &x, 1, &attr, sizeof(attr));
+}

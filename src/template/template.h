@@ -1,0 +1,30 @@
+/* template: runs a model's own chat template (Jinja), the subset that real templates use.
+ *
+ * Environment as transformers': trim_blocks, lstrip_blocks, loop controls, `tojson` without HTML escapes,
+ * `raise_exception`, `strftime_now`, `{% generation %}` (whose spans are reported). An unknown construct is an error
+ * with the template's line; nothing is recognized by name and nothing replaced silently. Steps, output and depth are
+ * bounded. */
+#ifndef TOKEN_TEMPLATE_H
+#define TOKEN_TEMPLATE_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct template;
+
+struct template *template_parse(const char *source, struct err *e);   /* NULL and a sentence with the line */
+void template_free(struct template *t);
+
+struct template_span { size_t begin, end; };                          /* bytes of the output inside {% generation %} */
+struct template_output {
+	struct buf text;
+	struct template_span *spans;
+	size_t n_spans;
+};
+/* variables: an object (messages, tools, bos_token, eos_token, add_generation_prompt …), not changed. */
+int template_run(const struct template *t, const json_t *variables, struct template_output *out, struct err *e);
+void template_output_release(struct template_output *o);
+
+#endif

@@ -1,0 +1,800 @@
+/* template_filters: Jinja's filters and tests, as far as chat templates use them; tojson is transformers'. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "template/template_run.h"
+
+/* --- helpers --- */
+
+static struct value as_list(const struct call *c)
+{
+	struct value list;
+	struct err why = ERR_INIT;
+
+	if (v_iterate(&c->r->mem, c->self, &list, &why) < 0)
+		return run_fail(c->r, "%s", why.msg), v_list(&c->r->mem, V_LIST, 0);
+	return list;
+}
+
+/* What Jinja's generators give; nothing for whatever is false. */
+static struct value as_source(const struct call *c)
+{
+	return v_true(c->self) ? as_list(c) : v_list(&c->r->mem, V_LIST, 0);
+}
+
+static struct value lazy(const struct call *c, size_t cap)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, cap);
+	list.list->lazy = true;
+	return list;
+}
+
+/* The same as a method of the value's text. */
+static struct value by_method(const struct call *c, const char *name)
+{
+	struct call m = *c;
+	m.self = run_text(c->r, c->self);
+	return template_method(m.self, name)->call(&m);
+}
+
+static struct value f_upper(const struct call *c) { return by_method(c, "upper"); }
+static struct value f_lower(const struct call *c) { return by_method(c, "lower"); }
+static struct value f_capitalize(const struct call *c) { return by_method(c, "capitalize"); }
+static struct value f_trim(const struct call *c) { return by_method(c, "strip"); }
+static struct value f_replace(const struct call *c) { return by_method(c, "replace"); }
+
+/* Words begin after a space, '-', '(', '{', '[' or '<'. */
+static struct value f_title(const struct call *c)
+{
+	struct value text = by_method(c, "lower"), first = by_method(c, "upper");
+	struct buf out = RUN_TEXT;
+	bool start = true;
+
+	if (text.str.n != first.str.n) /* characters whose cases differ in length */
+		return by_method(c, "title");
+	for (size_t i = 0; i < text.str.n; i++) {
+		bool more = ((uint8_t)text.str.s[i] & 0xc0) == 0x80;
+		buf_addc(&out, start || (more && i && out.data[i - 1] == first.str.s[i - 1] &&
+		                         first.str.s[i - 1] != text.str.s[i - 1]) ?
+		                       first.str.s[i] :
+		                       text.str.s[i]);
+		start = !more && strchr("-({[< \t\n\r\f\v", text.str.s[i]) != NULL;
+	}
+	return run_take(c->r, &out);
+}
+
+static struct value f_length(const struct call *c)
+{
+	size_t n = 0;
+	struct err why = ERR_INIT;
+
+	return v_length(c->self, &n, &why) < 0 ? run_fail(c->r, "length: %s", why.msg) : v_int((int64_t)n);
+}
+
+static struct value f_string(const struct call *c) { return run_text(c->r, c->self); }
+
+static struct value f_safe(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self);
+	text.safe = true;
+	return text;
+}
+
+static struct value f_default(const struct call *c)
+{
+	bool missing =
+		c->self.type == V_UNDEFINED || (v_true(call_arg(c, 1, "boolean", v_bool(false))) && !v_true(c->self));
+	return missing ? call_arg(c, 0, "default_value", v_text("")) : c->self;
+}
+
+/* --- lists --- */
+
+static struct value f_list(const struct call *c)
+{
+	struct value from = as_list(c), list = v_list(&c->r->mem, V_LIST, from.list->n);
+
+	for (size_t i = 0; i < from.list->n; i++)
+		v_push(&c->r->mem, list, from.list->items[i]);
+	return list;
+}
+
+static struct value f_first(const struct call *c)
+{
+	if (c->self.type == V_STRING && c->self.str.n)
+		return run_item(c->r, c->self, v_int(0));
+	struct value list = as_list(c);
+	return list.list->n ? list.list->items[0] : UNDEFINED("the first item of nothing");
+}
+
+static struct value f_last(const struct call *c)
+{
+	if (c->self.type == V_STRING && c->self.str.n)
+		return run_item(c->r, c->self, v_int(-1));
+	struct value list = as_list(c);
+	return list.list->n ? list.list->items[list.list->n - 1] : UNDEFINED("the last item of nothing");
+}
+
+static struct value f_reverse(const struct call *c)
+{
+	struct value from = as_list(c), list = lazy(c, from.list->n);
+	struct buf out = RUN_TEXT;
+
+	for (size_t i = from.list->n; i-- > 0;)
+		v_push(&c->r->mem, list, from.list->items[i]);
+	if (c->self.type != V_STRING)
+		return list;
+	for (size_t i = 0; i < list.list->n; i++)
+		v_print(&out, list.list->items[i]);
+	return run_take(c->r, &out);
+}
+
+/* a.b.0 */
+static struct value path(struct run_state *r, struct value v, struct value name)
+{
+	if (name.type == V_INT)
+		return run_item(r, v, name);
+	if (name.type != V_STRING)
+		return run_fail(r, "an attribute's name is %s, a text was wanted", v_type_name(name));
+	for (const char *s = name.str.s; s && *s && !r->failed;) {
+		size_t n = strcspn(s, ".");
+		struct value key = v_string(&r->mem, s, n);
+		char *end;
+		long index = strtol(key.str.s, &end, 10);
+		v = n && !*end ? run_item(r, v, v_int(index)) : run_item(r, v, key);
+		s += n + (s[n] == '.');
+	}
+	return v;
+}
+
+static struct value f_attr(const struct call *c)
+{
+	struct value name = run_text(c->r, call_arg(c, 0, "name", v_text("")));
+	return c->self.type == V_DICT ? run_method(c->r, c->self, name.str.s) :
+	                                run_attribute(c->r, c->self, name.str.s);
+}
+
+static struct value f_join(const struct call *c)
+{
+	struct value list = as_list(c), by = run_text(c->r, call_arg(c, 0, "d", v_text(""))),
+		     attribute = call_arg(c, 1, "attribute", NONE);
+	struct buf out = RUN_TEXT;
+
+	for (size_t i = 0; i < list.list->n; i++) {
+		buf_add(&out, by.str.s, i ? by.str.n : 0);
+		v_print(&out,
+		        attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute));
+	}
+	return run_take(c->r, &out);
+}
+
+static struct value f_map(const struct call *c)
+{
+	struct value from = as_source(c), list = lazy(c, from.list->n),
+		     attribute = call_arg(c, SIZE_MAX, "attribute", NONE);
+	struct value name = call_arg(c, 0, NULL, NONE),
+		     init = call_arg(c, SIZE_MAX, "default", UNDEFINED("an attribute"));
+
+	if (attribute.type == V_NONE && name.type != V_STRING)
+		return run_fail(c->r, "map wants a filter's name or attribute=");
+	for (size_t i = 0; i < from.list->n && !c->r->failed; i++) {
+		struct value v = from.list->items[i];
+		v = attribute.type != V_NONE ? path(c->r, v, attribute) :
+		                               run_filter(c->r, name.str.s, v, c->args + 1, c->n - 1);
+		v_push(&c->r->mem, list, v.type == V_UNDEFINED ? init : v);
+	}
+	return list;
+}
+
+/* Items for which a test holds; `attribute`: the first argument names what is tested. */
+static struct value choose(const struct call *c, bool attribute, bool want)
+{
+	struct value from = as_source(c), list = lazy(c, from.list->n);
+	size_t skip = attribute ? 1 : 0;
+	struct value test = call_arg(c, skip, NULL, NONE);
+
+	if (attribute && (!c->n || (c->args[0].type != V_STRING && c->args[0].type != V_INT)))
+		return run_fail(c->r, "selectattr and rejectattr want an attribute's name");
+	for (size_t i = 0; i < from.list->n && !c->r->failed; i++) {
+		struct value v = attribute ? path(c->r, from.list->items[i], c->args[0]) : from.list->items[i];
+		bool holds = test.type == V_STRING ?
+		                     run_test(c->r, test.str.s, v, c->args + skip + 1, c->n - skip - 1) :
+		                     v_true(v);
+		if (holds == want)
+			v_push(&c->r->mem, list, from.list->items[i]);
+	}
+	return list;
+}
+
+static struct value f_select(const struct call *c) { return choose(c, false, true); }
+static struct value f_reject(const struct call *c) { return choose(c, false, false); }
+static struct value f_selectattr(const struct call *c) { return choose(c, true, true); }
+static struct value f_rejectattr(const struct call *c) { return choose(c, true, false); }
+
+static struct value sort_key(const struct call *c, struct value v, bool exact)
+{
+	return v.type == V_STRING && !exact ? by_method(&(struct call){ .r = c->r, .self = v }, "lower") : v;
+}
+
+static struct value f_unique(const struct call *c)
+{
+	struct value from = as_list(c), list = lazy(c, from.list->n), keys = v_list(&c->r->mem, V_LIST, from.list->n);
+
+	for (size_t i = 0; i < from.list->n; i++) {
+		struct value key = sort_key(c, from.list->items[i], false);
+		bool seen = false;
+		for (size_t j = 0; j < keys.list->n && !seen && run_steps(c->r, 1 + v_weight(key) / 64); j++)
+			seen = v_equal(keys.list->items[j], key);
+		if (seen)
+			continue;
+		v_push(&c->r->mem, list, from.list->items[i]);
+		v_push(&c->r->mem, keys, key);
+	}
+	return list;
+}
+
+/* Stable insertion sort: lists in templates are short; the run's steps bound it. */
+static void sort_items(const struct call *c, struct value *items, const struct value *keys_of, size_t n, bool down)
+{
+	struct value *keys = arena_array(&c->r->mem, n + 1, sizeof(*keys));
+	struct err why = ERR_INIT;
+
+	memcpy(keys, keys_of, n * sizeof(*keys));
+	for (size_t i = 1; i < n && !c->r->failed; i++) {
+		struct value item = items[i], key = keys[i];
+		size_t j = i;
+		for (int order; j > 0 && run_steps(c->r, 1 + v_weight(key) / 64); j--) {
+			if (v_order(keys[j - 1], key, &order, &why) < 0) {
+				run_fail(c->r, "sort: %s", why.msg);
+				return;
+			}
+			if (down ? order >= 0 : order <= 0)
+				break;
+			items[j] = items[j - 1];
+			keys[j] = keys[j - 1];
+		}
+		items[j] = item;
+		keys[j] = key;
+	}
+}
+
+static struct value f_sort(const struct call *c)
+{
+	struct value list = f_list(c), attribute = call_arg(c, 2, "attribute", NONE);
+	bool down = v_true(call_arg(c, 0, "reverse", v_bool(false))),
+	     exact = v_true(call_arg(c, 1, "case_sensitive", v_bool(false)));
+	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
+
+	for (size_t i = 0; i < list.list->n; i++)
+		keys[i] = sort_key(c,
+		                   attribute.type == V_NONE ? list.list->items[i] :
+		                                              path(c->r, list.list->items[i], attribute),
+		                   exact);
+	sort_items(c, list.list->items, keys, list.list->n, down);
+	return list;
+}
+
+static struct value f_items(const struct call *c)
+{
+	if (c->self.type == V_UNDEFINED)
+		return v_list(&c->r->mem, V_LIST, 0);
+	if (c->self.type != V_DICT)
+		return run_fail(c->r, "items wants a dict, not %s", v_type_name(c->self));
+	return template_method(c->self, "items")->call(&(struct call){ .r = c->r, .self = c->self });
+}
+
+static struct value f_dictsort(const struct call *c)
+{
+	struct value list = f_items(c), by = call_arg(c, 1, "by", v_text("key"));
+	bool exact = v_true(call_arg(c, 0, "case_sensitive", v_bool(false))),
+	     down = v_true(call_arg(c, 2, "reverse", v_bool(false)));
+
+	if (c->r->failed)
+		return list;
+	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
+	for (size_t i = 0; i < list.list->n; i++)
+		keys[i] = sort_key(c, list.list->items[i].list->items[v_equal(by, v_text("value"))], exact);
+	sort_items(c, list.list->items, keys, list.list->n, down);
+	return list;
+}
+
+static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
+
+static struct value f_sum(const struct call *c)
+{
+	struct value list = as_list(c), attribute = call_arg(c, 0, "attribute", NONE),
+		     sum = call_arg(c, 1, "start", v_int(0));
+
+	for (size_t i = 0; i < list.list->n; i++) {
+		struct value v =
+			attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute);
+		if (!v_is_number(v) || !v_is_number(sum))
+			return run_fail(c->r, "sum: %s is no number", v_type_name(v));
+		if (v.type == V_FLOAT || sum.type == V_FLOAT)
+			sum = v_float(v_number(v) + v_number(sum));
+		else if (__builtin_add_overflow(whole(v), whole(sum), &sum.i))
+			return run_fail(c->r, "a whole number grows too large");
+		else
+			sum.type = V_INT;
+	}
+	return sum;
+}
+
+static struct value extreme(const struct call *c, int sign)
+{
+	struct value list = as_list(c), attribute = call_arg(c, 1, "attribute", NONE),
+		     best = UNDEFINED("the best of nothing"), best_key = NONE;
+	struct err why = ERR_INIT;
+
+	for (size_t i = 0; i < list.list->n; i++) {
+		struct value key = sort_key(c,
+		                            attribute.type == V_NONE ? list.list->items[i] :
+		                                                       path(c->r, list.list->items[i], attribute),
+		                            false);
+		int order = -1;
+		if (!run_charge(c->r, best_key, key))
+			return best;
+		if (i && v_order(best_key, key, &order, &why) < 0)
+			return run_fail(c->r, "%s", why.msg);
+		if (!i || order * sign < 0) {
+			best = list.list->items[i];
+			best_key = key;
+		}
+	}
+	return best;
+}
+
+static struct value f_max(const struct call *c) { return extreme(c, 1); }
+static struct value f_min(const struct call *c) { return extreme(c, -1); }
+
+/* --- numbers --- */
+
+static struct value whole_of(const struct call *c, double f)
+{
+	return f > -0x1p63 && f < 0x1p63 ? v_int((int64_t)f) : run_fail(c->r, "%g is too large for a whole number", f);
+}
+
+static struct value f_int(const struct call *c)
+{
+	struct value init = call_arg(c, 0, "default", v_int(0)), base = call_arg(c, 1, "base", v_int(10));
+	char *end;
+
+	if (c->self.type == V_FLOAT)
+		return whole_of(c, c->self.f);
+	if (v_is_number(c->self))
+		return v_int(whole(c->self));
+	if (c->self.type != V_STRING)
+		return init;
+	if (base.type != V_INT || (base.i != 0 && (base.i < 2 || base.i > 36)))
+		return run_fail(c->r, "int: the base is not from 2 to 36");
+	struct value text = by_method(&(struct call){ .r = c->r, .self = c->self }, "strip");
+	errno = 0;
+	long long i = strtoll(text.str.s, &end, (int)base.i);
+	if (text.str.n && !*end)
+		return errno ? run_fail(c->r, "a whole number grows too large") : v_int(i);
+	double real = strtod(text.str.s, &end);
+	return text.str.n && !*end && isfinite(real) ? whole_of(c, real) : init;
+}
+
+static struct value f_float(const struct call *c)
+{
+	struct value init = call_arg(c, 0, "default", v_float(0));
+	char *end;
+
+	if (v_is_number(c->self))
+		return v_float(v_number(c->self));
+	struct value text = c->self.type == V_STRING ?
+	                            by_method(&(struct call){ .r = c->r, .self = c->self }, "strip") :
+	                            v_text("");
+	double real = strtod(text.str.s, &end);
+	return text.str.n && !*end ? v_float(real) : init;
+}
+
+static struct value f_abs(const struct call *c)
+{
+	if (!v_is_number(c->self))
+		return run_fail(c->r, "abs: %s is no number", v_type_name(c->self));
+	if (c->self.type == V_FLOAT)
+		return v_float(fabs(c->self.f));
+	return whole(c->self) == INT64_MIN ? run_fail(c->r, "a whole number grows too large") :
+	                                     v_int(llabs(whole(c->self)));
+}
+
+/* Halves to even, of the exact value, as Python's round(). */
+static double rounded(double x, int64_t digits)
+{
+	char text[400];
+
+	if (digits < 0)
+		return nearbyint(x / pow(10, (double)-digits)) * pow(10, (double)-digits);
+	snprintf(text, sizeof(text), "%.*f", (int)digits, x);
+	return strtod(text, NULL);
+}
+
+static struct value f_round(const struct call *c)
+{
+	struct value precision = call_arg(c, 0, "precision", v_int(0)),
+		     method = call_arg(c, 1, "method", v_text("common"));
+	int64_t digits = v_is_number(precision) && precision.type != V_FLOAT ? whole(precision) : INT64_MAX;
+
+	if (!v_is_number(c->self) || digits > 30 || digits < -30)
+		return run_fail(c->r, "round wants a number and at most 30 digits, not %s", v_type_name(c->self));
+	if (v_equal(method, v_text("common"))) {
+		double x = rounded(v_number(c->self), digits);
+		return c->self.type == V_FLOAT ? v_float(x) : digits >= 0 ? v_int(whole(c->self)) : whole_of(c, x);
+	}
+	if (!v_equal(method, v_text("ceil")) && !v_equal(method, v_text("floor")))
+		return run_fail(c->r, "round: a method common, ceil or floor was wanted");
+	double scale = pow(10, (double)digits), x = v_number(c->self) * scale;
+	return v_float((v_equal(method, v_text("ceil")) ? ceil(x) : floor(x)) / scale);
+}
+
+/* --- JSON --- */
+
+/* The same with the keys of every dict in order. */
+static struct value with_sorted_keys(const struct call *c, struct value v)
+{
+	struct value copy = v;
+
+	if (!run_steps(c->r, 1))
+		return v;
+	if (v_is_list(v)) {
+		copy = v_list(&c->r->mem, v.type, v.list->n);
+		for (size_t i = 0; i < v.list->n; i++)
+			v_push(&c->r->mem, copy, with_sorted_keys(c, v.list->items[i]));
+	} else if (v.type == V_DICT) {
+		struct value keys = v_list(&c->r->mem, V_LIST, v.dict->n);
+		copy = v_dict(&c->r->mem);
+		for (size_t i = 0; i < v.dict->n; i++)
+			v_push(&c->r->mem, keys, v.dict->keys[i]);
+		sort_items(c, keys.list->items, keys.list->items, keys.list->n, false);
+		for (size_t i = 0; i < keys.list->n; i++)
+			v_set(&c->r->mem, copy, keys.list->items[i],
+			      with_sorted_keys(c, *v_get(v, keys.list->items[i])));
+	}
+	return copy;
+}
+
+static const char *json_indent(const struct call *c)
+{
+	struct value indent = call_arg(c, 1, "indent", NONE);
+
+	if (indent.type == V_NONE || indent.type == V_UNDEFINED)
+		return NULL;
+	if (indent.type == V_STRING)
+		return indent.str.s;
+	if (!v_is_number(indent) || indent.type == V_FLOAT || whole(indent) > 64)
+		return run_fail(c->r, "tojson: an indent of at most 64 was wanted"), NULL;
+	return arena_printf(&c->r->mem, "%*s", (int)MAX(whole(indent), 0), "");
+}
+
+/* transformers': tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False). */
+static struct value f_tojson(const struct call *c)
+{
+	struct value separators = call_arg(c, 2, "separators", NONE), self = c->self;
+	struct json_style style = { .indent = json_indent(c),
+		                    .colon = ": ",
+		                    .ascii = v_true(call_arg(c, 0, "ensure_ascii", v_bool(false))) };
+	struct buf out = RUN_TEXT;
+	struct err why = ERR_INIT;
+
+	style.between = style.indent ? "," : ", ";
+	if (v_is_list(separators) && separators.list->n == 2 && separators.list->items[0].type == V_STRING &&
+	    separators.list->items[1].type == V_STRING) {
+		style.between = separators.list->items[0].str.s;
+		style.colon = separators.list->items[1].str.s;
+	} else if (separators.type != V_NONE) {
+		return run_fail(c->r, "tojson: two texts were wanted as separators");
+	}
+	if (v_true(call_arg(c, 3, "sort_keys", v_bool(false))))
+		self = with_sorted_keys(c, self);
+	if (v_json(&out, self, &style, &why) < 0) {
+		buf_release(&out);
+		return run_fail(c->r, "tojson: %s", why.msg);
+	}
+	return run_take(c->r, &out);
+}
+
+/* --- text --- */
+
+static struct value f_escape(const struct call *c)
+{
+	return run_escaped(c->r, run_text(c->r, c->self));
+}
+
+static struct value f_indent(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self), width = call_arg(c, 0, "width", v_int(4));
+	bool first = v_true(call_arg(c, 1, "first", v_bool(false))),
+	     blank = v_true(call_arg(c, 2, "blank", v_bool(false)));
+	struct buf out = RUN_TEXT;
+	struct value by = width.type == V_STRING ? width : v_text("");
+
+	for (size_t at = 0; at < text.str.n || at == 0;) {
+		const char *s = text.str.s + at, *newline = memchr(s, '\n', text.str.n - at);
+		size_t n = newline ? (size_t)(newline - s) : text.str.n - at;
+		if ((at || first) && (n || blank || (at == 0 && first)))
+			buf_addf(&out, "%*s%s", width.type == V_INT ? (int)MIN(MAX(width.i, 0), 256) : 0, "", by.str.s);
+		buf_add(&out, s, n + (newline != NULL));
+		at += n + 1;
+		if (!newline)
+			break;
+	}
+	return run_take(c->r, &out);
+}
+
+static struct value f_wordcount(const struct call *c)
+{
+	struct value words = by_method(c, "split");
+	return v_int((int64_t)words.list->n);
+}
+
+/* One conversion of format: flags and width (spec, without the letter), the letter, the value; false: not possible. */
+static bool format_one(const struct call *c, struct buf *out, const char *spec, char kind, struct value v)
+{
+	char full[24];
+
+	if (kind == 's' || kind == 'r') {
+		struct buf text = RUN_TEXT;
+		(kind == 's' ? v_print : v_repr)(&text, v);
+		struct value shown = run_take(c->r, &text);
+		snprintf(full, sizeof(full), "%ss", spec);
+		if (!strcmp(full, "%s"))
+			buf_add(out, shown.str.s, shown.str.n);
+		else if (v_chars(shown) == shown.str.n) /* C counts bytes */
+			buf_addf(out, full, shown.str.s);
+		else
+			return false;
+		return true;
+	}
+	if (!v_is_number(v) || (kind != 'd' && v.type == V_FLOAT && strchr("ixX", kind)))
+		return false;
+	if (strchr("dixX", kind)) {
+		struct value i = v.type == V_FLOAT ? whole_of(c, v.f) : v_int(whole(v));
+		if (c->r->failed || (i.i < 0 && strchr("xX", kind)))
+			return false;
+		snprintf(full, sizeof(full), "%sll%c", spec, kind);
+		buf_addf(out, full, (long long)i.i);
+		return true;
+	}
+	snprintf(full, sizeof(full), "%s%c", spec, kind);
+	buf_addf(out, full, v_number(v));
+	return true;
+}
+
+/* Flags, width and precision; their numbers have at most three digits. */
+static size_t format_spec(const char *s, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && s[i] && strchr("-+ #0", s[i]))
+		i++;
+	for (int part = 0; part < 2; part++) {
+		for (int digits = 0; digits < 3 && i < n && s[i] >= '0' && s[i] <= '9'; digits++)
+			i++;
+		if (part == 0 && i < n && s[i] == '.')
+			i++;
+		else
+			break;
+	}
+	return i;
+}
+
+/* "%s has %d" | format(a, b): plain conversions alone. */
+static struct value f_format(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self);
+	struct buf out = RUN_TEXT;
+	size_t next = 0;
+
+	for (size_t i = 0; i < text.str.n; i++) {
+		if (text.str.s[i] != '%') {
+			buf_addc(&out, text.str.s[i]);
+			continue;
+		}
+		size_t n = format_spec(text.str.s + i, text.str.n - i);
+		char kind = i + n < text.str.n ? text.str.s[i + n] : 0, spec[20];
+		if (kind == '%') {
+			buf_addc(&out, '%');
+		} else {
+			struct value v = next < c->n ? c->args[next] : UNDEFINED("an argument of format");
+			snprintf(spec, sizeof(spec), "%.*s", (int)n, text.str.s + i);
+			if (n >= 14 || !kind || !strchr("srdixXfeEgG", kind) || next++ >= c->n ||
+			    !format_one(c, &out, spec, kind, v)) {
+				buf_release(&out);
+				return run_fail(c->r, "format: '%s%c' cannot show %s", spec, kind ? kind : '?',
+				                v_type_name(v));
+			}
+		}
+		i += n;
+	}
+	if (next == c->n)
+		return run_take(c->r, &out);
+	buf_release(&out);
+	return run_fail(c->r, "format: %zu values for %zu places", c->n, next);
+}
+
+static const struct function filters[] = {
+	{ "tojson", f_tojson },
+	{ "trim", f_trim },
+	{ "length", f_length },
+	{ "count", f_length },
+	{ "string", f_string },
+	{ "default", f_default },
+	{ "d", f_default },
+	{ "upper", f_upper },
+	{ "lower", f_lower },
+	{ "capitalize", f_capitalize },
+	{ "title", f_title },
+	{ "replace", f_replace },
+	{ "safe", f_safe },
+	{ "list", f_list },
+	{ "first", f_first },
+	{ "last", f_last },
+	{ "reverse", f_reverse },
+	{ "join", f_join },
+	{ "map", f_map },
+	{ "select", f_select },
+	{ "reject", f_reject },
+	{ "selectattr", f_selectattr },
+	{ "rejectattr", f_rejectattr },
+	{ "unique", f_unique },
+	{ "sort", f_sort },
+	{ "items", f_items },
+	{ "dictsort", f_dictsort },
+	{ "sum", f_sum },
+	{ "min", f_min },
+	{ "max", f_max },
+	{ "int", f_int },
+	{ "float", f_float },
+	{ "abs", f_abs },
+	{ "round", f_round },
+	{ "escape", f_escape },
+	{ "e", f_escape },
+	{ "indent", f_indent },
+	{ "wordcount", f_wordcount },
+	{ "attr", f_attr },
+	{ "format", f_format },
+};
+
+/* --- tests --- */
+
+static struct value t_defined(const struct call *c) { return v_bool(c->self.type != V_UNDEFINED); }
+static struct value t_undefined(const struct call *c) { return v_bool(c->self.type == V_UNDEFINED); }
+static struct value t_none(const struct call *c) { return v_bool(c->self.type == V_NONE); }
+static struct value t_boolean(const struct call *c) { return v_bool(c->self.type == V_BOOL); }
+static struct value t_true(const struct call *c) { return v_bool(c->self.type == V_BOOL && c->self.b); }
+static struct value t_false(const struct call *c) { return v_bool(c->self.type == V_BOOL && !c->self.b); }
+static struct value t_integer(const struct call *c) { return v_bool(c->self.type == V_INT); }
+static struct value t_float(const struct call *c) { return v_bool(c->self.type == V_FLOAT); }
+static struct value t_number(const struct call *c) { return v_bool(v_is_number(c->self)); }
+static struct value t_string(const struct call *c) { return v_bool(c->self.type == V_STRING); }
+static struct value t_mapping(const struct call *c) { return v_bool(c->self.type == V_DICT); }
+static struct value t_iterable(const struct call *c)
+{
+	return v_bool(c->self.type == V_STRING || v_is_list(c->self) || c->self.type == V_DICT ||
+	              c->self.type == V_UNDEFINED);
+}
+static struct value t_sequence(const struct call *c)
+{
+	return v_bool(c->self.type == V_STRING || v_is_list(c->self) || c->self.type == V_DICT ||
+	              c->self.type == V_UNDEFINED);
+}
+static struct value t_callable(const struct call *c) { return v_bool(c->self.type >= V_MACRO); }
+
+static struct value t_sameas(const struct call *c)
+{
+	struct value other = call_arg(c, 0, "other", NONE);
+	return v_bool(c->self.type == other.type && run_charge(c->r, c->self, other) && v_equal(c->self, other));
+}
+
+static bool is_equal(const struct call *c)
+{
+	struct value other = call_arg(c, 0, NULL, NONE);
+	return run_charge(c->r, c->self, other) && v_equal(c->self, other);
+}
+
+static struct value t_eq(const struct call *c) { return v_bool(is_equal(c)); }
+static struct value t_ne(const struct call *c) { return v_bool(!is_equal(c)); }
+
+static int order_of(const struct call *c)
+{
+	struct value other = call_arg(c, 0, NULL, NONE);
+	struct err why = ERR_INIT;
+	int order = 0;
+
+	if (run_charge(c->r, c->self, other) && v_order(c->self, other, &order, &why) < 0)
+		run_fail(c->r, "%s", why.msg);
+	return order;
+}
+
+static struct value t_lt(const struct call *c) { return v_bool(order_of(c) < 0); }
+static struct value t_le(const struct call *c) { return v_bool(order_of(c) <= 0); }
+static struct value t_gt(const struct call *c) { return v_bool(order_of(c) > 0); }
+static struct value t_ge(const struct call *c) { return v_bool(order_of(c) >= 0); }
+
+static struct value t_in(const struct call *c)
+{
+	struct value whole = call_arg(c, 0, "seq", NONE);
+	bool found;
+
+	if (!run_charge(c->r, whole, c->self))
+		return v_bool(false);
+	if (!v_contains(whole, c->self, &found))
+		return run_fail(c->r, "in: %s cannot be looked into for %s", v_type_name(whole), v_type_name(c->self));
+	return v_bool(found);
+}
+
+static struct value remainder_is(const struct call *c, int64_t by, int64_t want)
+{
+	if (c->self.type != V_INT || by == 0 || by == -1)
+		return run_fail(c->r, "a whole number was wanted, not %s", v_type_name(c->self));
+	int64_t rest = c->self.i % by;
+	return v_bool((rest < 0 ? -rest : rest) == want);
+}
+
+static struct value t_odd(const struct call *c) { return remainder_is(c, 2, 1); }
+static struct value t_even(const struct call *c) { return remainder_is(c, 2, 0); }
+
+static struct value t_divisibleby(const struct call *c)
+{
+	struct value by = call_arg(c, 0, "num", v_int(0));
+	return remainder_is(c, by.type == V_INT ? by.i : 0, 0);
+}
+
+static struct value t_lower(const struct call *c) { return by_method(c, "islower"); }
+static struct value t_upper(const struct call *c) { return by_method(c, "isupper"); }
+
+static const struct function tests[] = {
+	{ "defined", t_defined },
+	{ "undefined", t_undefined },
+	{ "none", t_none },
+	{ "boolean", t_boolean },
+	{ "true", t_true },
+	{ "false", t_false },
+	{ "integer", t_integer },
+	{ "float", t_float },
+	{ "number", t_number },
+	{ "string", t_string },
+	{ "mapping", t_mapping },
+	{ "iterable", t_iterable },
+	{ "sequence", t_sequence },
+	{ "callable", t_callable },
+	{ "sameas", t_sameas },
+	{ "eq", t_eq },
+	{ "equalto", t_eq },
+	{ "ne", t_ne },
+	{ "lt", t_lt },
+	{ "lessthan", t_lt },
+	{ "le", t_le },
+	{ "gt", t_gt },
+	{ "greaterthan", t_gt },
+	{ "ge", t_ge },
+	{ "in", t_in },
+	{ "odd", t_odd },
+	{ "even", t_even },
+	{ "divisibleby", t_divisibleby },
+	{ "lower", t_lower },
+	{ "upper", t_upper },
+	{ "==", t_eq },
+	{ "!=", t_ne },
+	{ "<", t_lt },
+	{ "<=", t_le },
+	{ ">", t_gt },
+	{ ">=", t_ge },
+};
+
+static const struct function *look_up(const struct function *table, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+const struct function *template_filter(const char *name) { return look_up(filters, ARRAY_LEN(filters), name); }
+const struct function *template_test(const char *name) { return look_up(tests, ARRAY_LEN(tests), name); }

@@ -1,0 +1,676 @@
+/* template_methods: the methods of strings, lists and dictionaries, and the global functions. Python's behaviour;
+ * methods that change their object are refused, as the sandbox that templates normally run in does. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <utf8proc.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "template/template_run.h"
+
+/* --- helpers --- */
+
+bool is_python_space(uint32_t c)
+{
+	return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static struct value text_arg(const struct call *c, size_t i, const char *name)
+{
+	struct value v = call_arg(c, i, name, NONE);
+
+	if (v.type != V_STRING)
+		return run_fail(c->r, "argument %zu is %s, a text was wanted", i + 1, v_type_name(v)), v_text("");
+	return v;
+}
+
+static struct value part(const struct call *c, size_t from, size_t to)
+{
+	return v_string(&c->r->mem, c->self.str.s + from, to > from ? to - from : 0);
+}
+
+static size_t char_at(const char *s, size_t n, uint32_t *c)
+{
+	size_t len = utf8_decode(s, n, c);
+	return len ? len : 1;
+}
+
+/* The character before offset at. */
+static size_t char_before(const char *s, size_t at, uint32_t *c)
+{
+	size_t from = at - 1;
+	while (from > 0 && ((uint8_t)s[from] & 0xc0) == 0x80)
+		from--;
+	char_at(s + from, at - from, c);
+	return at - from;
+}
+
+static bool in_set(const struct value *set, const char *s, size_t n, uint32_t c)
+{
+	return set->type == V_STRING ? memmem(set->str.s, set->str.n, s, n) != NULL : is_python_space(c);
+}
+
+static struct value strip(const struct call *c, bool left, bool right)
+{
+	struct value set = call_arg(c, 0, "chars", NONE);
+	const char *s = c->self.str.s;
+	size_t from = 0, to = c->self.str.n, n;
+	uint32_t ch;
+
+	if (set.type == V_STRING && !run_steps(c->r, to * set.str.n / 1024))
+		return c->self;
+	while (left && from < to && (n = char_at(s + from, to - from, &ch)) && in_set(&set, s + from, n, ch))
+		from += n;
+	while (right && to > from && (n = char_before(s, to, &ch)) && in_set(&set, s + to - n, n, ch))
+		to -= n;
+	return part(c, from, to);
+}
+
+static struct value m_strip(const struct call *c) { return strip(c, true, true); }
+static struct value m_lstrip(const struct call *c) { return strip(c, true, false); }
+static struct value m_rstrip(const struct call *c) { return strip(c, false, true); }
+
+/* --- case --- */
+
+enum { SHARP_S = 0xdf };
+enum letter_case { UPPER, LOWER, TITLE, CAPITAL, SWAP };
+
+static utf8proc_int32_t cased(enum letter_case how, utf8proc_int32_t c, bool first, bool in_word)
+{
+	switch (how) {
+	case UPPER: return utf8proc_toupper(c);
+	case LOWER: return utf8proc_tolower(c);
+	case TITLE: return in_word ? utf8proc_tolower(c) : utf8proc_totitle(c);
+	case CAPITAL: return first ? utf8proc_totitle(c) : utf8proc_tolower(c);
+	case SWAP: return utf8proc_tolower(c) != c ? utf8proc_tolower(c) : utf8proc_toupper(c);
+	}
+	return c;
+}
+
+static bool is_letter(uint32_t c)
+{
+	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+	return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
+}
+
+static struct value recase(const struct call *c, enum letter_case how)
+{
+	struct buf out = RUN_TEXT;
+	bool in_word = false;
+
+	for (size_t at = 0, n; at < c->self.str.n; at += n) {
+		uint32_t ch;
+		char bytes[4];
+		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
+		if (ch == SHARP_S &&
+		    (how == UPPER || how == SWAP || (how == TITLE && !in_word) || (how == CAPITAL && at == 0)))
+			/* the one common character whose other case is two */
+			buf_adds(&out, how == UPPER || how == SWAP ? "SS" : "Ss");
+		else
+			buf_add(&out, bytes,
+			        utf8_encode((uint32_t)cased(how, (utf8proc_int32_t)ch, at == 0, in_word), bytes));
+		in_word = is_letter(ch);
+	}
+	return run_take(c->r, &out);
+}
+
+static struct value m_upper(const struct call *c) { return recase(c, UPPER); }
+static struct value m_lower(const struct call *c) { return recase(c, LOWER); }
+static struct value m_title(const struct call *c) { return recase(c, TITLE); }
+static struct value m_capitalize(const struct call *c) { return recase(c, CAPITAL); }
+static struct value m_swapcase(const struct call *c) { return recase(c, SWAP); }
+
+/* Whether all characters are of a kind, and there is one. */
+static struct value all_are(const struct call *c, bool (*is)(uint32_t c))
+{
+	for (size_t at = 0, n; at < c->self.str.n; at += n) {
+		uint32_t ch;
+		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
+		if (!is(ch))
+			return v_bool(false);
+	}
+	return v_bool(c->self.str.n > 0);
+}
+
+static bool is_digit(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND; }
+static bool is_alnum(uint32_t c)
+{
+	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+	return is_letter(c) || (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
+}
+static struct value m_isdigit(const struct call *c) { return all_are(c, is_digit); }
+static struct value m_isalpha(const struct call *c) { return all_are(c, is_letter); }
+static struct value m_isalnum(const struct call *c) { return all_are(c, is_alnum); }
+static struct value m_isspace(const struct call *c) { return all_are(c, is_python_space); }
+
+static struct value cased_only(const struct call *c, utf8proc_category_t want, utf8proc_category_t other)
+{
+	bool some = false;
+
+	for (size_t at = 0, n; at < c->self.str.n; at += n) {
+		uint32_t ch;
+		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
+		utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)ch);
+		if (k == other || k == UTF8PROC_CATEGORY_LT)
+			return v_bool(false);
+		some |= k == want;
+	}
+	return v_bool(some);
+}
+
+static struct value m_isupper(const struct call *c)
+{
+	return cased_only(c, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LL);
+}
+static struct value m_islower(const struct call *c)
+{
+	return cased_only(c, UTF8PROC_CATEGORY_LL, UTF8PROC_CATEGORY_LU);
+}
+
+/* --- searching --- */
+
+static struct value with(const struct call *c, bool at_end)
+{
+	struct value what = call_arg(c, 0, "prefix", NONE), one = what;
+	size_t n = what.type == V_TUPLE ? what.list->n : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		if (what.type == V_TUPLE)
+			one = what.list->items[i];
+		if (one.type != V_STRING)
+			return run_fail(c->r, "%s: a text was wanted, not %s", at_end ? "endswith" : "startswith",
+			                v_type_name(one));
+		if (one.str.n <= c->self.str.n &&
+		    !memcmp(c->self.str.s + (at_end ? c->self.str.n - one.str.n : 0), one.str.s, one.str.n))
+			return v_bool(true);
+	}
+	return v_bool(false);
+}
+
+static struct value m_startswith(const struct call *c) { return with(c, false); }
+static struct value m_endswith(const struct call *c) { return with(c, true); }
+
+static const char *last_of(const struct call *c, struct value s, struct value what)
+{
+	if (what.str.n > s.str.n || !run_steps(c->r, (s.str.n - what.str.n) / 64 * what.str.n / 64))
+		return NULL;
+	for (size_t at = s.str.n + 1; at-- > 0;)
+		if (at + what.str.n <= s.str.n && !memcmp(s.str.s + at, what.str.s, what.str.n))
+			return s.str.s + at;
+	return NULL;
+}
+
+static struct value find(const struct call *c, bool last)
+{
+	struct value what = text_arg(c, 0, "sub");
+	const char *at =
+		last ? last_of(c, c->self, what) : memmem(c->self.str.s, c->self.str.n, what.str.s, what.str.n);
+
+	return v_int(at ? (int64_t)utf8_count(c->self.str.s, (size_t)(at - c->self.str.s)) : -1);
+}
+
+static struct value m_find(const struct call *c) { return find(c, false); }
+static struct value m_rfind(const struct call *c) { return find(c, true); }
+
+static struct value m_index(const struct call *c)
+{
+	struct value at = find(c, false);
+	return at.i < 0 ? run_fail(c->r, "index: the text is not there") : at;
+}
+
+static struct value m_count(const struct call *c)
+{
+	struct value what = text_arg(c, 0, "sub");
+	const char *s = c->self.str.s, *end = s + c->self.str.n;
+	int64_t n = 0;
+
+	if (!what.str.n)
+		return v_int((int64_t)v_chars(c->self) + 1);
+	for (; (s = memmem(s, (size_t)(end - s), what.str.s, what.str.n)); s += what.str.n)
+		n++;
+	return v_int(n);
+}
+
+static struct value m_replace(const struct call *c)
+{
+	struct value old = text_arg(c, 0, "old"), new = text_arg(c, 1, "new"),
+		     most = call_arg(c, 2, "count", v_int(-1));
+	int64_t left = most.type == V_INT ? most.i : -1;
+	struct buf out = RUN_TEXT;
+	const char *s = c->self.str.s, *end = s + c->self.str.n;
+
+	while (left != 0) {
+		const char *at = old.str.n ? memmem(s, (size_t)(end - s), old.str.s, old.str.n) : s < end ? s : NULL;
+		if (!at)
+			break;
+		buf_add(&out, s, (size_t)(at - s));
+		buf_add(&out, new.str.s, new.str.n);
+		s = at + old.str.n;
+		if (!old.str.n) {
+			uint32_t ch;
+			size_t n = char_at(s, (size_t)(end - s), &ch);
+			buf_add(&out, s, n);
+			s += n;
+		}
+		left -= left > 0;
+	}
+	buf_add(&out, s, (size_t)(end - s));
+	if (!old.str.n && left != 0)
+		buf_add(&out, new.str.s, new.str.n);
+	return run_take(c->r, &out);
+}
+
+/* --- splitting and joining --- */
+
+static struct value split_space(const struct call *c, int64_t most)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, 8);
+	const char *s = c->self.str.s;
+	size_t n = c->self.str.n, at = 0, len;
+	uint32_t ch;
+
+	for (;;) {
+		while (at < n && (len = char_at(s + at, n - at, &ch)) && is_python_space(ch))
+			at += len;
+		if (at >= n)
+			return list;
+		size_t from = at;
+		if (most >= 0 && (int64_t)list.list->n == most) {
+			at = n;
+			while (at > from && (len = char_before(s, at, &ch)) && is_python_space(ch))
+				at -= len;
+			v_push(&c->r->mem, list, part(c, from, at));
+			return list;
+		}
+		while (at < n && (len = char_at(s + at, n - at, &ch)) && !is_python_space(ch))
+			at += len;
+		v_push(&c->r->mem, list, part(c, from, at));
+	}
+}
+
+static struct value m_split(const struct call *c)
+{
+	struct value by = call_arg(c, 0, "sep", NONE), limit = call_arg(c, 1, "maxsplit", v_int(-1));
+	int64_t most = limit.type == V_INT ? limit.i : -1;
+	struct value list = v_list(&c->r->mem, V_LIST, 8);
+	const char *s = c->self.str.s, *end = s + c->self.str.n, *at;
+
+	if (by.type == V_NONE)
+		return split_space(c, most);
+	if (by.type != V_STRING || !by.str.n)
+		return run_fail(c->r, "split: the separator is empty or no text");
+	while ((most < 0 || (int64_t)list.list->n < most) && (at = memmem(s, (size_t)(end - s), by.str.s, by.str.n))) {
+		v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(at - s)));
+		s = at + by.str.n;
+	}
+	v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(end - s)));
+	return list;
+}
+
+static struct value m_rsplit(const struct call *c)
+{
+	struct value by = call_arg(c, 0, "sep", NONE), limit = call_arg(c, 1, "maxsplit", v_int(-1)), rest = c->self,
+		     list, backward;
+
+	if (limit.type != V_INT || limit.i < 0)
+		return m_split(c);
+	if (by.type != V_STRING || !by.str.n)
+		return run_fail(c->r, "rsplit with a limit wants a separator");
+	backward = v_list(&c->r->mem, V_LIST, 8);
+	for (int64_t i = 0; i < limit.i; i++) {
+		const char *at = last_of(c, rest, by);
+		if (!at)
+			break;
+		size_t from = (size_t)(at - rest.str.s) + by.str.n;
+		v_push(&c->r->mem, backward, v_string(&c->r->mem, rest.str.s + from, rest.str.n - from));
+		rest.str.n = (size_t)(at - rest.str.s);
+	}
+	v_push(&c->r->mem, backward, v_string(&c->r->mem, rest.str.s, rest.str.n));
+	list = v_list(&c->r->mem, V_LIST, backward.list->n);
+	for (size_t i = backward.list->n; i-- > 0;)
+		v_push(&c->r->mem, list, backward.list->items[i]);
+	return list;
+}
+
+static struct value m_splitlines(const struct call *c)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, 8);
+	bool keep = v_true(call_arg(c, 0, "keepends", v_bool(false)));
+	const char *s = c->self.str.s, *end = s + c->self.str.n;
+
+	while (s < end) {
+		const char *at = s;
+		while (at < end && *at != '\n' && *at != '\r')
+			at++;
+		size_t n = at == end ? 0 : *at == '\r' && at + 1 < end && at[1] == '\n' ? 2 : 1;
+		v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(at - s) + (keep ? n : 0)));
+		s = at + n;
+	}
+	return list;
+}
+
+static struct value m_join(const struct call *c)
+{
+	struct value list;
+	struct buf out = RUN_TEXT;
+
+	if (v_iterate(&c->r->mem, call_arg(c, 0, "iterable", NONE), &list, c->r->e) < 0)
+		return run_fail(c->r, "join: %s", c->r->e->msg);
+	for (size_t i = 0; i < list.list->n; i++) {
+		if (list.list->items[i].type != V_STRING) {
+			buf_release(&out);
+			return run_fail(c->r, "join: item %zu is %s, a text was wanted", i,
+			                v_type_name(list.list->items[i]));
+		}
+		if (i)
+			buf_add(&out, c->self.str.s, c->self.str.n);
+		v_print(&out, list.list->items[i]);
+	}
+	return run_take(c->r, &out);
+}
+
+static struct value remove_part(const struct call *c, bool at_end)
+{
+	struct value what = text_arg(c, 0, at_end ? "suffix" : "prefix");
+	bool there = what.str.n <= c->self.str.n &&
+	             !memcmp(c->self.str.s + (at_end ? c->self.str.n - what.str.n : 0), what.str.s, what.str.n);
+
+	if (!there)
+		return c->self;
+	return at_end ? part(c, 0, c->self.str.n - what.str.n) : part(c, what.str.n, c->self.str.n);
+}
+
+static struct value m_removeprefix(const struct call *c) { return remove_part(c, false); }
+static struct value m_removesuffix(const struct call *c) { return remove_part(c, true); }
+
+static struct value cut(const struct call *c, bool last)
+{
+	struct value by = text_arg(c, 0, "sep"), t = v_list(&c->r->mem, V_TUPLE, 3), none = v_text("");
+	const char *at = last ? last_of(c, c->self, by) : memmem(c->self.str.s, c->self.str.n, by.str.s, by.str.n);
+	size_t n = at ? (size_t)(at - c->self.str.s) : c->self.str.n;
+
+	v_push(&c->r->mem, t, at || !last ? part(c, 0, n) : none);
+	v_push(&c->r->mem, t, at ? by : none);
+	v_push(&c->r->mem, t, at ? part(c, n + by.str.n, c->self.str.n) : last ? c->self : none);
+	return t;
+}
+
+static struct value m_partition(const struct call *c) { return cut(c, false); }
+static struct value m_rpartition(const struct call *c) { return cut(c, true); }
+
+static struct value m_zfill(const struct call *c)
+{
+	struct value width = call_arg(c, 0, "width", v_int(0));
+	struct buf out = RUN_TEXT;
+	bool sign = c->self.str.n && strchr("+-", c->self.str.s[0]);
+
+	buf_add(&out, c->self.str.s, sign);
+	for (int64_t i = (int64_t)v_chars(c->self); width.type == V_INT && i < width.i && i < 4096; i++)
+		buf_addc(&out, '0');
+	buf_add(&out, c->self.str.s + sign, c->self.str.n - sign);
+	return run_take(c->r, &out);
+}
+
+/* "{} {name}".format(…): plain fields alone. */
+static struct value m_format(const struct call *c)
+{
+	struct buf out = RUN_TEXT;
+	size_t next = 0;
+
+	for (const char *s = c->self.str.s, *end = s + c->self.str.n; s < end; s++) {
+		if ((*s == '{' || *s == '}') && s + 1 < end && s[1] == *s) {
+			buf_addc(&out, *s++);
+		} else if (*s == '{') {
+			const char *close = memchr(s, '}', (size_t)(end - s));
+			char name[64];
+			if (!close || close - s > 60 || memchr(s, ':', (size_t)(close - s)) ||
+			    memchr(s, '!', (size_t)(close - s))) {
+				buf_release(&out);
+				return run_fail(c->r, "format: only fields as {}, {0} and {name} are known here");
+			}
+			snprintf(name, sizeof(name), "%.*s", (int)(close - s - 1), s + 1);
+			size_t index = name[0] >= '0' && name[0] <= '9' ? (size_t)strtoul(name, NULL, 10) :
+			               name[0]                          ? SIZE_MAX :
+			                                                  next++;
+			v_print(&out, call_arg(c, index, name[0] ? name : NULL, UNDEFINED("a field of format")));
+			s = close;
+		} else {
+			buf_addc(&out, *s);
+		}
+	}
+	return run_take(c->r, &out);
+}
+
+static const struct function string_methods[] = {
+	{ "strip", m_strip },
+	{ "lstrip", m_lstrip },
+	{ "rstrip", m_rstrip },
+	{ "upper", m_upper },
+	{ "lower", m_lower },
+	{ "title", m_title },
+	{ "capitalize", m_capitalize },
+	{ "swapcase", m_swapcase },
+	{ "casefold", m_lower },
+	{ "isdigit", m_isdigit },
+	{ "isnumeric", m_isdigit },
+	{ "isdecimal", m_isdigit },
+	{ "isalpha", m_isalpha },
+	{ "isalnum", m_isalnum },
+	{ "isspace", m_isspace },
+	{ "isupper", m_isupper },
+	{ "islower", m_islower },
+	{ "startswith", m_startswith },
+	{ "endswith", m_endswith },
+	{ "find", m_find },
+	{ "rfind", m_rfind },
+	{ "index", m_index },
+	{ "count", m_count },
+	{ "replace", m_replace },
+	{ "split", m_split },
+	{ "rsplit", m_rsplit },
+	{ "splitlines", m_splitlines },
+	{ "join", m_join },
+	{ "removeprefix", m_removeprefix },
+	{ "removesuffix", m_removesuffix },
+	{ "partition", m_partition },
+	{ "rpartition", m_rpartition },
+	{ "zfill", m_zfill },
+	{ "format", m_format },
+};
+
+/* --- lists and dictionaries --- */
+
+static struct value m_list_index(const struct call *c)
+{
+	struct value what = call_arg(c, 0, NULL, NONE);
+
+	for (size_t i = 0; i < c->self.list->n && run_charge(c->r, c->self.list->items[i], NONE); i++)
+		if (v_equal(c->self.list->items[i], what))
+			return v_int((int64_t)i);
+	return run_fail(c->r, "index: the value is not in the list");
+}
+
+static struct value m_list_count(const struct call *c)
+{
+	struct value what = call_arg(c, 0, NULL, NONE);
+	int64_t n = 0;
+
+	for (size_t i = 0; i < c->self.list->n && run_charge(c->r, c->self.list->items[i], NONE); i++)
+		n += v_equal(c->self.list->items[i], what);
+	return v_int(n);
+}
+
+static struct value m_list_copy(const struct call *c)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, c->self.list->n);
+
+	for (size_t i = 0; i < c->self.list->n; i++)
+		v_push(&c->r->mem, list, c->self.list->items[i]);
+	return list;
+}
+
+static struct value refuse_change(const struct call *c)
+{
+	return run_fail(c->r, "a template must not change a %s", v_type_name(c->self));
+}
+
+static const struct function list_methods[] = {
+	{ "index", m_list_index },   { "count", m_list_count },   { "copy", m_list_copy },
+	{ "append", refuse_change }, { "extend", refuse_change }, { "insert", refuse_change },
+	{ "pop", refuse_change },    { "remove", refuse_change }, { "reverse", refuse_change },
+	{ "sort", refuse_change },   { "clear", refuse_change },
+};
+
+static struct value m_get(const struct call *c)
+{
+	const struct value *v = v_get(c->self, call_arg(c, 0, "key", NONE));
+	return v ? *v : call_arg(c, 1, "default", NONE);
+}
+
+static struct value dict_list(const struct call *c, bool keys, bool values)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, c->self.dict->n);
+
+	for (size_t i = 0; i < c->self.dict->n; i++) {
+		struct value item = keys ? c->self.dict->keys[i] : c->self.dict->values[i];
+		if (keys && values) {
+			item = v_list(&c->r->mem, V_TUPLE, 2);
+			v_push(&c->r->mem, item, c->self.dict->keys[i]);
+			v_push(&c->r->mem, item, c->self.dict->values[i]);
+		}
+		v_push(&c->r->mem, list, item);
+	}
+	return list;
+}
+
+static struct value m_items(const struct call *c) { return dict_list(c, true, true); }
+static struct value m_keys(const struct call *c) { return dict_list(c, true, false); }
+static struct value m_values(const struct call *c) { return dict_list(c, false, true); }
+
+static struct value m_dict_copy(const struct call *c)
+{
+	struct value d = v_dict(&c->r->mem);
+
+	for (size_t i = 0; i < c->self.dict->n; i++)
+		v_set(&c->r->mem, d, c->self.dict->keys[i], c->self.dict->values[i]);
+	return d;
+}
+
+static const struct function dict_methods[] = {
+	{ "get", m_get },
+	{ "items", m_items },
+	{ "keys", m_keys },
+	{ "values", m_values },
+	{ "copy", m_dict_copy },
+	{ "pop", refuse_change },
+	{ "popitem", refuse_change },
+	{ "update", refuse_change },
+	{ "setdefault", refuse_change },
+	{ "clear", refuse_change },
+};
+
+/* `loop` is a namespace with its numbers. */
+static struct value m_cycle(const struct call *c)
+{
+	const struct value *at = v_get_text(c->self, "index0");
+
+	if (!at || at->type != V_INT || at->i < 0 || !c->n)
+		return run_fail(c->r, "cycle wants values, and a loop around it");
+	return c->args[(size_t)at->i % c->n];
+}
+
+static const struct function namespace_methods[] = { { "cycle", m_cycle } };
+
+static const struct function *look_up(const struct function *table, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+const struct function *template_method(struct value self, const char *name)
+{
+	switch (self.type) {
+	case V_STRING: return look_up(string_methods, ARRAY_LEN(string_methods), name);
+	case V_LIST: return look_up(list_methods, ARRAY_LEN(list_methods), name);
+	case V_TUPLE: return look_up(list_methods, 2, name);
+	case V_DICT: return look_up(dict_methods, ARRAY_LEN(dict_methods), name);
+	case V_NAMESPACE:
+		return v_get_text(self, "index0") ? look_up(namespace_methods, ARRAY_LEN(namespace_methods), name) :
+		                                    NULL;
+	default: return NULL;
+	}
+}
+
+/* --- global functions --- */
+
+enum { RANGE_MAX = 100000 };
+
+static struct value g_range(const struct call *c)
+{
+	struct value a = call_arg(c, 0, NULL, NONE), b = call_arg(c, 1, NULL, NONE), s = call_arg(c, 2, NULL, v_int(1));
+	int64_t from = c->n > 1 ? a.i : 0, to = c->n > 1 ? b.i : a.i;
+
+	if (!c->n || a.type != V_INT || (c->n > 1 && b.type != V_INT) || s.type != V_INT || s.i == 0)
+		return run_fail(c->r, "range wants whole numbers, and a step that is not 0");
+	struct value list = v_list(&c->r->mem, V_LIST, 8);
+	for (int64_t i = from; s.i > 0 ? i < to : i > to;) {
+		if (list.list->n == RANGE_MAX)
+			return run_fail(c->r, "a range of more than %d numbers", RANGE_MAX);
+		v_push(&c->r->mem, list, v_int(i));
+		if (__builtin_add_overflow(i, s.i, &i))
+			break;
+	}
+	return list;
+}
+
+static struct value make_dict(const struct call *c)
+{
+	struct value d = c->n && c->args[0].type == V_DICT ?
+	                         m_dict_copy(&(struct call){ .r = c->r, .self = c->args[0] }) :
+	                         v_dict(&c->r->mem);
+
+	for (size_t i = 0; i < c->n_named; i++)
+		v_set(&c->r->mem, d, v_text(c->names[i]), c->named[i]);
+	return d;
+}
+
+static struct value g_dict(const struct call *c) { return make_dict(c); }
+
+static struct value g_namespace(const struct call *c)
+{
+	struct value d = make_dict(c);
+	d.type = V_NAMESPACE;
+	return d;
+}
+
+static struct value g_raise_exception(const struct call *c)
+{
+	struct value text = run_text(c->r, call_arg(c, 0, "message", v_text("")));
+	return run_fail(c->r, "the template refuses: %.*s", (int)MIN(text.str.n, (size_t)400), text.str.s);
+}
+
+static struct value g_strftime_now(const struct call *c)
+{
+	struct value format = text_arg(c, 0, "format");
+	char text[512];
+	time_t now = time(NULL);
+	struct tm local;
+
+	localtime_r(&now, &local);
+	size_t n = strftime(text, sizeof(text), format.str.s, &local);
+	return v_string(&c->r->mem, text, n);
+}
+
+static const struct function globals[] = {
+	{ "range", g_range },
+	{ "dict", g_dict },
+	{ "namespace", g_namespace },
+	{ "raise_exception", g_raise_exception },
+	{ "strftime_now", g_strftime_now },
+};
+
+const struct function *template_global(const char *name) { return look_up(globals, ARRAY_LEN(globals), name); }

@@ -1,0 +1,72 @@
+/* template_run: what the interpreter's files share: a run, calls and their arguments, and the tables of methods,
+ * filters, tests and functions.
+ *
+ * After a mistake run->failed is set, e holds the sentence, and every value is undefined; callers go on and look
+ * once. */
+#ifndef TOKEN_TEMPLATE_RUN_H
+#define TOKEN_TEMPLATE_RUN_H
+
+#include "template/template_ast.h"
+
+struct run_state {
+	struct arena mem;
+	struct buf *out;             /* what is printed goes here */
+	int line;                    /* of the statement that runs */
+	long steps;
+	int depth;
+	bool failed;
+	struct err *e;
+};
+
+struct call {
+	struct run_state *r;
+	struct value self;           /* of a method or filter: its object; of a test: what is tested */
+	struct value *args;          /* by position */
+	size_t n;
+	const char **names;          /* by name */
+	struct value *named;
+	size_t n_named;
+};
+
+/* No text may be longer. */
+enum { RUN_TEXT_MAX = 64 << 20 };
+#define RUN_TEXT { .max = RUN_TEXT_MAX }
+
+/* Counts n steps more; false after a mistake, which too many steps are. */
+bool run_steps(struct run_state *r, size_t n);
+/* Counts what comparing within these costs. */
+bool run_charge(struct run_state *r, struct value a, struct value b);
+struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Argument i, or the one with this name, or the default. */
+struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
+bool call_has(const struct call *c, size_t i, const char *name);
+
+struct function { const char *name; struct value (*call)(const struct call *c); };
+struct bound { struct value self; const struct function *method; };
+
+const struct function *template_method(struct value self, const char *name);  /* NULL */
+const struct function *template_global(const char *name);
+const struct function *template_filter(const char *name);
+const struct function *template_test(const char *name);                        /* gives a bool */
+
+/* Calls a filter or test by name on a value; for map, select and their kin. */
+struct value run_filter(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
+bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
+struct value run_attribute(struct run_state *r, struct value object, const char *name);  /* a.name */
+struct value run_item(struct run_state *r, struct value object, struct value key);       /* a[key] */
+/* bound; undefined where there is none */
+struct value run_method(struct run_state *r, struct value object, const char *name);
+struct value run_text(struct run_state *r, struct value v);                              /* str(v) */
+/* as v_take; a mistake where the buffer overflowed */
+struct value run_take(struct run_state *r, struct buf *text);
+/* as HTML, unless it is safe; the result is */
+struct value run_escaped(struct run_state *r, struct value text);
+
+/* a op b: arithmetic, ~; and comparisons, in. */
+struct value run_binary(struct run_state *r, const char *op, struct value a, struct value b);
+bool run_holds(struct run_state *r, const char *op, struct value a, struct value b);
+struct value run_undefined(struct run_state *r, struct value v);                         /* the mistake of using it */
+
+bool is_python_space(uint32_t c);
+
+#endif

@@ -1,0 +1,382 @@
+/* checkpoint: see checkpoint.h.
+ *
+ * The hash in trainer_state.json covers every number of state.safetensors in the order of the parameters (w, m, v of
+ * each), taken from memory when writing and from what was read when reading, so it proves what counts: that the run
+ * goes on with the numbers that it had. A second hash covers trainer_state.json itself. Files are read through a
+ * mapping whose pages are dropped as soon as they are copied, so that resuming needs no more memory than the plan
+ * says. */
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "format/safetensors.h"
+
+enum { CHECKPOINT_FORMAT = 1, PARTS = 3, PIECE = 1 << 18 };
+static const char part_name[PARTS] = { 'w', 'm', 'v' };
+#define PREFIX "checkpoint-"
+#define STATE "state.safetensors"
+#define FACTS "trainer_state.json"
+
+size_t checkpoint_bytes(const struct params *p)
+{
+	return PARTS * params_count(p) * sizeof(float);
+}
+
+static float *part_data(const struct checkpoint *c, int part)
+{
+	return part == 0 ? c->params->w : part == 1 ? c->m : c->v;
+}
+
+static void hash_params(const struct checkpoint *c, int parts, char hex[33])
+{
+	struct hash_stream *h = hash_begin();
+	for (size_t i = 0; i < c->params->n_items; i++)
+		for (int part = 0; part < parts; part++)
+			hash_add(h, part_data(c, part) + c->params->items[i].offset,
+			         c->params->items[i].n * sizeof(float));
+	hash_end(h, hex);
+}
+
+static void hash_facts(const json_t *j, char hex[33])
+{
+	json_t *copy = json_copy((json_t *)j);
+	json_object_del(copy, "hash");
+	char *text = jsonx_line(copy);
+	hash_hex(text, strlen(text), hex);
+	mem_free(text);
+	json_decref(copy);
+}
+
+/* --- writing --- */
+
+static int write_tensors(const char *path, const struct checkpoint *c, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	size_t n = c->params->n_items;
+	struct st_tensor *tensors = arena_array(&mem, PARTS * n, sizeof(*tensors));
+
+	for (int part = 0; part < PARTS; part++)
+		for (size_t i = 0; i < n; i++) {
+			const struct param *p = &c->params->items[i];
+			struct st_tensor *x = &tensors[(size_t)part * n + i];
+			x->name = arena_printf(&mem, "%c.%s", part_name[part], p->name);
+			x->dtype = DTYPE_F32;
+			x->n_dims = p->n_dims;
+			memcpy(x->dim, p->dim, sizeof(x->dim));
+			x->data = part_data(c, part) + p->offset;
+			x->bytes = p->n * sizeof(float);
+		}
+	int status = st_write(path, tensors, PARTS * n, NULL, 0, NULL, NULL, e);
+	arena_release(&mem);
+	return status;
+}
+
+static int write_facts(const char *path, const struct checkpoint *c, struct err *e)
+{
+	char hash[33];
+	json_t *j = json_object();
+
+	json_object_set_new(j, "format", json_integer(CHECKPOINT_FORMAT));
+	json_object_set(j, "facts", c->facts);
+	hash_params(c, 1, hash);
+	json_object_set_new(j, "weights_hash", json_string(hash));
+	hash_params(c, PARTS, hash);
+	json_object_set_new(j, "state_hash", json_string(hash));
+	hash_facts(j, hash);
+	json_object_set_new(j, "hash", json_string(hash));
+	int status = jsonx_write_file(path, j, e);
+	json_decref(j);
+	return status;
+}
+
+static int write_folder(const char *dir, const struct checkpoint *c, struct err *e)
+{
+	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
+	int status = io_mkdirs(dir, e);
+
+	if (!status)
+		status = write_tensors(state, c, e);
+	if (!status && c->beside)
+		status = c->beside(c->ctx, dir, e);
+	if (!status)
+		status = write_facts(facts, c, e);
+	mem_free(state);
+	mem_free(facts);
+	return status;
+}
+
+/* A checkpoint of this step that is there already (a run that fell back to an earlier one comes by again) makes
+ * room. */
+static int move_in(const char *from, const char *dir, struct err *e)
+{
+	char *old = mem_printf("%s.old", dir);
+	int status = 0;
+
+	if (io_exists(dir))
+		status = io_exists(old) && io_remove_tree(old, e) < 0 ? -1 : io_rename_dir(dir, old, e);
+	if (!status)
+		status = io_rename_dir(from, dir, e);
+	if (status && !io_exists(dir) && io_exists(old))
+		io_rename_dir(old, dir, &(struct err){ 0 });
+	else if (!status && io_exists(old))
+		status = io_remove_tree(old, e);
+	mem_free(old);
+	return status;
+}
+
+int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
+{
+	char *temporary = mem_printf("%s.tmp", dir);
+	struct err ignored = ERR_INIT;
+	int status = io_exists(temporary) ? io_remove_tree(temporary, e) : 0;
+
+	if (!status)
+		status = write_folder(temporary, c, e);
+	if (!status)
+		status = move_in(temporary, dir, e);
+	if (status)
+		io_remove_tree(temporary, &ignored);
+	mem_free(temporary);
+	return status;
+}
+
+/* --- reading --- */
+
+/* A parameter's tensor of the file, checked; NULL with a sentence. */
+static const struct st_tensor *find_tensor(const struct safetensors *s, const char *where, const struct param *p,
+                                           char part, struct err *e)
+{
+	char *name = mem_printf("%c.%s", part, p->name);
+	const struct st_tensor *x = st_find(s, name);
+	bool fits = x && x->dtype == DTYPE_F32 && x->n_dims == p->n_dims && x->bytes == p->n * sizeof(float);
+
+	for (int i = 0; fits && i < p->n_dims; i++)
+		fits = x->dim[i] == p->dim[i];
+	if (!fits)
+		err_set(e, "%s: %s %s", where, name, x ? "has another shape than the run's" : "is missing");
+	mem_free(name);
+	return fits ? x : NULL;
+}
+
+/* Hashes or copies a tensor. A piece's pages go before the next comes, so that the file does not raise the peak of a
+ * run that goes on; the piece before goes with it, because a fault maps pages around its own, and for that reason all
+ * of the mapping goes at the end. */
+static void take(const struct safetensors *s, const struct st_tensor *x, struct hash_stream *h, float *to)
+{
+	const char *from = x->data;
+
+	for (size_t at = 0, n; at < x->bytes; at += n) {
+		size_t before = MIN(at, (size_t)PIECE);
+		n = MIN(x->bytes - at, (size_t)PIECE);
+		if (h)
+			hash_add(h, from + at, n);
+		if (to)
+			memcpy((char *)to + at, from + at, n);
+		mem_forget(from + at - before, before + n);
+	}
+	mem_forget(s->map.data, s->map.size);
+}
+
+/* Hashes what the file has. Nothing is copied before all of it is known to be right. */
+static int verify(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts,
+                  const char *wanted, struct err *e)
+{
+	char hash[33];
+	int status = 0;
+	struct hash_stream *h = hash_begin();
+
+	for (size_t i = 0; !status && i < c->params->n_items; i++)
+		for (int part = 0; !status && part < parts; part++) {
+			const struct st_tensor *x = find_tensor(s, path, &c->params->items[i], part_name[part], e);
+			if (!x) {
+				status = -1;
+				break;
+			}
+			take(s, x, h, NULL);
+		}
+	hash_end(h, hash);
+	if (!status && (!wanted || strcmp(wanted, hash)))
+		status = err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
+	return status;
+}
+
+static int copy_tensors(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts,
+                        struct err *e)
+{
+	for (size_t i = 0; i < c->params->n_items; i++)
+		for (int part = 0; part < parts; part++) {
+			const struct param *p = &c->params->items[i];
+			const struct st_tensor *x = find_tensor(s, path, p, part_name[part], e);
+			if (!x)
+				return -1;
+			take(s, x, NULL, part_data(c, part) + p->offset);
+		}
+	return 0;
+}
+
+static int read_tensors(const char *path, const struct checkpoint *c, int parts, const json_t *facts, struct err *e)
+{
+	struct safetensors s;
+	const char *wanted = json_string_value(json_object_get(facts, parts == 1 ? "weights_hash" : "state_hash"));
+
+	if (st_open(&s, path, e) < 0)
+		return -1;
+	int status = verify(&s, path, c, parts, wanted, e);
+	if (!status)
+		status = copy_tensors(&s, path, c, parts, e);
+	st_close(&s);
+	return status;
+}
+
+static json_t *read_facts(const char *path, struct err *e)
+{
+	char hash[33];
+	json_t *j = jsonx_load_file(path, e);
+	const char *stored = json_string_value(json_object_get(j, "hash"));
+
+	if (!j)
+		return NULL;
+	if (json_is_object(j)) {
+		hash_facts(j, hash);
+		if (stored && !strcmp(stored, hash) &&
+		    json_integer_value(json_object_get(j, "format")) == CHECKPOINT_FORMAT &&
+		    json_is_object(json_object_get(j, "facts")))
+			return j;
+	}
+	err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
+	json_decref(j);
+	return NULL;
+}
+
+static int read_parts(const char *dir, struct checkpoint *c, int parts, struct err *e)
+{
+	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
+	int status = -1;
+	json_t *j = read_facts(facts, e);
+
+	if (j && !read_tensors(state, c, parts, j, e)) {
+		c->facts = json_incref(json_object_get(j, "facts"));
+		status = 0;
+	}
+	json_decref(j);
+	mem_free(state);
+	mem_free(facts);
+	return status;
+}
+
+json_t *checkpoint_facts(const char *dir, struct err *e)
+{
+	char *path = io_join(dir, FACTS);
+	json_t *j = read_facts(path, e), *facts = json_incref(json_object_get(j, "facts"));
+	json_decref(j);
+	mem_free(path);
+	return facts;
+}
+
+int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e)
+{
+	return read_parts(dir, c, PARTS, e);
+}
+
+int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e)
+{
+	struct checkpoint c = { .params = params };
+	if (read_parts(dir, &c, 1, e) < 0)
+		return -1;
+	json_decref(c.facts);
+	return 0;
+}
+
+/* --- the folders of a run --- */
+
+char *checkpoint_path(const char *run_dir, long step)
+{
+	return mem_printf("%s/" PREFIX "%ld", run_dir, step);
+}
+
+/* The step of a folder's name, −1 when it is no checkpoint's. */
+static long step_of(const char *name)
+{
+	size_t n = strlen(PREFIX);
+	char *end;
+	if (strncmp(name, PREFIX, n) || name[n] < '0' || name[n] > '9')
+		return -1;
+	long step = strtol(name + n, &end, 10);
+	return *end ? -1 : step;
+}
+
+static int by_step(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+	return x < y ? -1 : x > y;
+}
+
+int checkpoint_list(const char *run_dir, long **steps, size_t *n, struct err *e)
+{
+	char **names;
+	size_t n_names;
+
+	*steps = NULL;
+	*n = 0;
+	if (io_list(run_dir, &names, &n_names, e) < 0)
+		return -1;
+	*steps = mem_array(n_names, sizeof(**steps));
+	for (size_t i = 0; i < n_names; i++)
+		if (step_of(names[i]) >= 0)
+			(*steps)[(*n)++] = step_of(names[i]);
+	qsort(*steps, *n, sizeof(**steps), by_step);
+	io_list_free(names, n_names);
+	return 0;
+}
+
+static bool is_half_written(const char *name)
+{
+	const char *end = strrchr(name, '.');
+	return !strncmp(name, PREFIX, strlen(PREFIX)) && end && (!strcmp(end, ".tmp") || !strcmp(end, ".old"));
+}
+
+int checkpoint_sweep(const char *run_dir, struct err *e)
+{
+	char **names;
+	size_t n;
+	int status = 0;
+
+	if (io_list(run_dir, &names, &n, e) < 0)
+		return -1;
+	for (size_t i = 0; !status && i < n; i++)
+		if (is_half_written(names[i])) {
+			char *path = io_join(run_dir, names[i]);
+			status = io_remove_tree(path, e);
+			mem_free(path);
+		}
+	io_list_free(names, n);
+	return status;
+}
+
+int checkpoint_prune(const char *run_dir, long limit, long keep, struct err *e)
+{
+	long *steps;
+	size_t n;
+	int status = 0;
+
+	if (checkpoint_list(run_dir, &steps, &n, e) < 0)
+		return -1;
+	/* The newest one stays whatever the limit, and so does `keep`. */
+	long most = n && keep >= 0 && keep != steps[n - 1] ? MAX(limit, 2L) : MAX(limit, 1L);
+	long surplus = (long)n - most;
+	for (size_t i = 0; !status && i + 1 < n && surplus > 0; i++)
+		if (steps[i] != keep) {
+			char *path = checkpoint_path(run_dir, steps[i]);
+			status = io_remove_tree(path, e);
+			mem_free(path);
+			surplus--;
+		}
+	mem_free(steps);
+	return status;
+}

@@ -1,0 +1,191 @@
+/* recipe: everything that decides a tuning run, as one table of options (parsing, --help, YAML, recipe.json, docs).
+ *
+ * A recipe written into the run directory is complete: resume reads nothing else. What does not change a bit of the
+ * result (threads, --memory, how often to save or to log) may differ when a run is resumed; everything else may not. */
+#ifndef LEARN_RECIPE_H
+#define LEARN_RECIPE_H
+
+#include "base/buf.h"
+#include "base/opt.h"
+#include "kernel/kernels.h"
+
+struct speeds;
+
+struct recipe {
+	const char *model, *data, *eval_data, *out, *method;          /* method: "full" or an adapter's name */
+	bool overwrite;
+	int64_t lora_r;
+	double lora_alpha, lora_dropout;
+	bool use_rslora;
+	const char *target_modules, *modules_to_save;
+	double learning_rate;                                          /* NAN: the method's own default */
+	double num_train_epochs;
+	/* unset micro_batch_tokens: 1,024 or max_length */
+	int64_t max_steps, batch_size, accumulation, micro_batch_tokens, max_length;
+	int64_t warmup_steps;                                          /* OPT_UNSET_INT: warmup_ratio decides */
+	double warmup_ratio, decay_ratio;
+	const char *lr_scheduler_type;
+	double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, min_lr_ratio;
+	int64_t seed;
+	bool packing, apply_chat_template, gradient_checkpointing;
+	/* eval_, save_steps, limit: OPT_UNSET_INT */
+	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
+	bool load_best_model_at_end;
+	size_t memory;                                                 /* 0: no limit */
+	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
+	const struct speeds *speeds;
+	/* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
+	const char *compute;
+	const char *objective;                                         /* "sft" */
+};
+
+/* The rows, for a struct s whose member f is the recipe. */
+#define RECIPE_OPTS(s, f) \
+	OPT_GROUP("What to do"), \
+		{ OPT_TYPE_STRING, \
+		  "model", \
+		  NULL, \
+		  offsetof(s, f.model), \
+		  NULL, \
+		  0, \
+		  0, \
+		  NULL, \
+		  "MODEL", \
+		  "a GGUF file or a Hugging Face folder; or the first word of the command" }, \
+		{ OPT_TYPE_STRING, \
+		  "data", \
+		  "train-data", \
+		  offsetof(s, f.data), \
+		  NULL, \
+		  0, \
+		  0, \
+		  NULL, \
+		  "FILE", \
+		  "training rows: JSONL, .gz, or a folder of them" }, \
+		OPT_STRING("eval-data", s, f.eval_data, NULL, "FILE", "rows to evaluate on while training"), \
+		{ OPT_TYPE_STRING, \
+		  "out", \
+		  "output-dir", \
+		  offsetof(s, f.out), \
+		  NULL, \
+		  0, \
+		  0, \
+		  NULL, \
+		  "DIR", \
+		  "the run directory; the result lies directly in it" }, \
+		OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
+		OPT_STRING("method", s, f.method, "lora", "NAME", \
+	                   "lora: an adapter beside frozen weights; full: every weight"), \
+		OPT_STRING("objective", s, f.objective, "sft", "NAME", \
+	                   "what is learnt: sft, the next token of answers"), \
+		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
+	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
+	                   "lora only; auto: int8 where this processor is fast in it"), \
+		OPT_GROUP("LoRA"), \
+		{ OPT_TYPE_INT, "lora-r", "r", offsetof(s, f.lora_r), "8", 1, 4096, NULL, "N", "rank" }, \
+		OPT_FLOAT("lora-alpha", s, f.lora_alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"), \
+		OPT_FLOAT("lora-dropout", s, f.lora_dropout, "0", 0, 0.99, \
+	                  "dropout before the adapter; above 0 no prefix is shared"), \
+		OPT_FLAG("use-rslora", s, f.use_rslora, "false", "scale by alpha / sqrt(r)"), \
+		OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", \
+	                   "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) " \
+	                   "only by name"), \
+		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
+	                   "modules trained whole beside the adapter"), \
+		OPT_GROUP("Data"), \
+		{ OPT_TYPE_INT, \
+		  "max-length", \
+		  "max-seq-length", \
+		  offsetof(s, f.max_length), \
+		  "1024", \
+		  2, \
+		  1 << 20, \
+		  NULL, \
+		  "N", \
+		  "longest document in tokens; longer text is cut into several" }, \
+		OPT_FLAG("packing", s, f.packing, "false", "join documents into rows of exactly max-length tokens"), \
+		OPT_FLAG("apply-chat-template", s, f.apply_chat_template, "false", \
+	                 "query,choices,gold rows: the query is the user's turn"), \
+		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, \
+	                "of the order of rows, the adapter's start and dropout"), \
+		OPT_GROUP("Optimization"), \
+		{ OPT_TYPE_FLOAT, \
+		  "learning-rate", \
+		  "lr", \
+		  offsetof(s, f.learning_rate), \
+		  NULL, \
+		  0, \
+		  1e3, \
+		  NULL, \
+		  "X", \
+		  "peak learning rate (default 2e-4 for an adapter, 2e-5 for full)" }, \
+		{ OPT_TYPE_FLOAT, \
+		  "num-train-epochs", \
+		  "epochs", \
+		  offsetof(s, f.num_train_epochs), \
+		  "1", \
+		  0, \
+		  1e6, \
+		  NULL, \
+		  "X", \
+		  "times through the data" }, \
+		OPT_INT("max-steps", s, f.max_steps, "-1", -1, 1e12, \
+	                "steps; above 0 it overrides epochs and repeats the data"), \
+		{ OPT_TYPE_INT, "per-device-train-batch-size", \
+		  "batch-size", offsetof(s, f.batch_size), \
+		  "8",          1, \
+		  1 << 24,      NULL, \
+		  "N",          "documents" }, \
+		OPT_INT("gradient-accumulation-steps", s, f.accumulation, "1", 1, 1 << 24, \
+	                "times as many documents in a step; 4x1 and 1x4 are the same"), \
+		OPT_CHOICE("lr-scheduler-type", s, f.lr_scheduler_type, "linear", "linear|cosine|constant|wsd", \
+	                   "course of the learning rate after the warm-up"), \
+		OPT_FLOAT("warmup-ratio", s, f.warmup_ratio, "0.03", 0, 1, \
+	                  "part of the steps in which the rate rises from 0"), \
+		OPT_INT("warmup-steps", s, f.warmup_steps, NULL, 0, 1e12, \
+	                "the same as a number of steps; overrides the ratio"), \
+		OPT_FLOAT("decay-ratio", s, f.decay_ratio, "0.2", 0, 1, \
+	                  "wsd: part of the steps in which the rate falls"), \
+		OPT_FLOAT("min-lr-ratio", s, f.min_lr_ratio, "0", 0, 1, "where the rate ends, as a part of its peak"), \
+		OPT_FLOAT("weight-decay", s, f.weight_decay, "0", 0, 1e3, \
+	                  "AdamW's, of matrices alone (not norms and biases)"), \
+		OPT_FLOAT("adam-beta1", s, f.adam_beta1, "0.9", 0, 0.9999999, "AdamW"), \
+		OPT_FLOAT("adam-beta2", s, f.adam_beta2, "0.999", 0, 0.9999999, "AdamW"), \
+		OPT_FLOAT("adam-epsilon", s, f.adam_epsilon, "1e-8", 0, 1, "AdamW"), \
+		OPT_FLOAT("max-grad-norm", s, f.max_grad_norm, "1", 0, 1e9, \
+	                  "clip the gradient to this norm; 0: never"), \
+		OPT_GROUP("Evaluating, saving, logging"), \
+		OPT_INT("eval-steps", s, f.eval_steps, NULL, 0, 1e12, \
+	                "evaluate every N steps and at the end (default: every epoch; 0: at the end)"), \
+		OPT_INT("save-steps", s, f.save_steps, NULL, 0, 1e12, \
+	                "checkpoint every N steps; 0: never (default: as often as costs 2 % of the time)"), \
+		OPT_INT("save-total-limit", s, f.save_total_limit, NULL, 1, 1e9, \
+	                "checkpoints to keep (default: all with --save-steps, else 2)"), \
+		OPT_INT("logging-steps", s, f.logging_steps, "1", 1, 1e12, "a line of metrics.jsonl every N steps"), \
+		OPT_INT("early-stopping-patience", s, f.early_stopping_patience, "0", 0, 1e9, \
+	                "stop after N evaluations without a lower eval_loss; 0: never"), \
+		OPT_FLAG("load-best-model-at-end", s, f.load_best_model_at_end, "false", \
+	                 "the result is the state with the lowest eval_loss"), \
+		OPT_GROUP("Memory"), \
+		OPT_INT("micro-batch-tokens", s, f.micro_batch_tokens, NULL, 2, 1 << 22, \
+	                "tokens computed at once; part of the result (default: 1024, or max-length if more)"), \
+		OPT_BYTES("memory", s, f.memory, NULL, \
+	                  "limit of the process's memory, as 2G; changes what is recomputed, not the result"), \
+		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \
+	                 "recompute all that can be; --memory recomputes only what it must")
+
+extern const struct opt recipe_opts[];   /* of struct recipe itself */
+
+/* Fills what depends on other fields (learning rate, micro-batch, limits) and refuses what contradicts itself. */
+int recipe_resolve(struct recipe *r, struct err *e);
+/* auto becomes what it is on this machine, so that a run that is resumed elsewhere keeps its arithmetic. */
+void recipe_settle(struct recipe *r, const struct kernels *k);
+/* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
+json_t *recipe_record(const struct recipe *r);
+int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e);
+/* Options that the user gave (p) and the method does not use, as "--a, --b"; "" when there are none. */
+void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *names);
+/* Refuses, naming the option, when two recipes would not give the same bits. */
+int recipe_same_result(const json_t *before, const json_t *now, struct err *e);
+
+#endif

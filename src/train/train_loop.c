@@ -1,0 +1,381 @@
+/* fit: see fit.h. The order after a step is: its line, the evaluation that is due, the checkpoint that is due, then a
+ * look at whether to stop. A checkpoint knows the last evaluated step, so one that is due twice is made once. */
+#include "train/train_loop.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "train/checkpoint.h"
+
+static const double save_share = 0.02, save_pause = 30; /* seconds between automatic checkpoints at least */
+
+void train_loop_init(struct train_loop *f, struct trainer *t, const struct recipe *r, struct run_dir *dir)
+{
+	*f = (struct train_loop){ .trainer = t,
+		           .recipe = r,
+		           .dir = dir,
+		           .evaluated = -1,
+		           .best_step = -1,
+		           .saved = -1,
+		           .best_loss = INFINITY };
+	f->last_save = clock_seconds();
+}
+
+void train_loop_release(struct train_loop *f)
+{
+	json_decref(f->last_eval);
+	json_decref(f->best_eval);
+	f->last_eval = f->best_eval = NULL;
+}
+
+/* --- what a checkpoint keeps for us --- */
+
+static json_t *state_json(const struct train_loop *f)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "metrics_bytes", json_integer((json_int_t)f->dir->metrics_bytes));
+	json_object_set_new(j, "loss", json_real(f->loss));
+	json_object_set_new(j, "loss_sum", json_real(f->loss_sum));
+	json_object_set_new(j, "window_loss", json_real(f->window_loss));
+	json_object_set_new(j, "window_steps", json_integer(f->window_steps));
+	json_object_set_new(j, "tokens", json_integer(f->tokens));
+	json_object_set_new(j, "computed_tokens", json_integer(f->computed_tokens));
+	json_object_set_new(j, "supervised_tokens", json_integer(f->supervised_tokens));
+	json_object_set_new(j, "flops", json_real(f->flops));
+	json_object_set_new(j, "int_ops", json_real(f->int_ops));
+	json_object_set_new(j, "evaluated", json_integer(f->evaluated));
+	json_object_set_new(j, "best_step", json_integer(f->best_step));
+	json_object_set_new(j, "bad_evals", json_integer(f->bad_evals));
+	json_object_set_new(j, "best_loss", jsonx_number(f->best_loss));
+	json_object_set_new(j, "last_eval", f->last_eval ? json_incref(f->last_eval) : json_null());
+	json_object_set_new(j, "best_eval", f->best_eval ? json_incref(f->best_eval) : json_null());
+	return j;
+}
+
+static long get_long(const json_t *j, const char *key)
+{
+	return (long)json_integer_value(json_object_get(j, key));
+}
+
+static double get_double(const json_t *j, const char *key)
+{
+	return json_number_value(json_object_get(j, key));
+}
+
+static json_t *get_object(const json_t *j, const char *key)
+{
+	json_t *o = json_object_get(j, key);
+	return json_is_object(o) ? json_incref(o) : NULL;
+}
+
+static void state_restore(struct train_loop *f, const json_t *j)
+{
+	f->loss = get_double(j, "loss");
+	f->loss_sum = get_double(j, "loss_sum");
+	f->window_loss = get_double(j, "window_loss");
+	f->window_steps = get_long(j, "window_steps");
+	f->tokens = get_long(j, "tokens");
+	f->computed_tokens = get_long(j, "computed_tokens");
+	f->supervised_tokens = get_long(j, "supervised_tokens");
+	f->flops = get_double(j, "flops");
+	f->int_ops = get_double(j, "int_ops");
+	f->evaluated = get_long(j, "evaluated");
+	f->best_step = get_long(j, "best_step");
+	f->bad_evals = get_long(j, "bad_evals");
+	f->best_loss = json_is_number(json_object_get(j, "best_loss")) ? get_double(j, "best_loss") : INFINITY;
+	f->last_eval = get_object(j, "last_eval");
+	f->best_eval = get_object(j, "best_eval");
+}
+
+static int load_one(struct train_loop *f, long step, struct err *e)
+{
+	char *path = checkpoint_path(f->dir->path, step);
+	json_t *state;
+	int status = trainer_load(f->trainer, path, &state, e);
+
+	mem_free(path);
+	if (status)
+		return -1;
+	status = run_dir_rewind(f->dir, (size_t)get_long(state, "metrics_bytes"), e);
+	state_restore(f, state);
+	json_decref(state);
+	f->restored_tokens = f->tokens;
+	f->saved = step;
+	return status;
+}
+
+int train_loop_restore(struct train_loop *f, long *step, struct err *e)
+{
+	long *steps;
+	size_t n;
+	int status = -1;
+
+	*step = 0;
+	if (checkpoint_list(f->dir->path, &steps, &n, e) < 0)
+		return -1;
+	for (size_t i = n; i-- > 0 && status; ) {
+		status = load_one(f, steps[i], e);
+		*step = steps[i];
+		if (status && i > 0)
+			log_warn("%s; going back to the checkpoint before it", e->msg);
+	}
+	if (n == 0)
+		status = run_dir_rewind(f->dir, 0, e);
+	mem_free(steps);
+	return status;
+}
+
+int fit_restores_at(const char *run_dir, long *step, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	json_t *facts = NULL;
+	long *steps;
+	size_t n;
+
+	*step = 0;
+	if (checkpoint_list(run_dir, &steps, &n, e) < 0)
+		return -1;
+	for (size_t i = n; i-- > 0 && !facts; ) {
+		char *path = checkpoint_path(run_dir, steps[i]);
+		facts = checkpoint_facts(path, &ignored);
+		*step = facts ? steps[i] : 0;
+		mem_free(path);
+	}
+	json_decref(facts);
+	mem_free(steps);
+	return 0;
+}
+
+static void tell_phase(const struct train_loop *f, const char *name)
+{
+	if (f->phase)
+		f->phase(f->ctx, name);
+}
+
+/* --- saving --- */
+
+static long best_to_keep(const struct train_loop *f)
+{
+	return f->recipe->load_best_model_at_end ? f->best_step : -1;
+}
+
+static int save(struct train_loop *f, struct err *e)
+{
+	long step = trainer_steps_done(f->trainer);
+	double begin = clock_seconds();
+	char *path = checkpoint_path(f->dir->path, step);
+	json_t *state = state_json(f);
+	tell_phase(f, "saving");
+	int status = trainer_save(f->trainer, path, state, e);
+
+	json_decref(state);
+	mem_free(path);
+	if (status)
+		return err_prefix(e, "the checkpoint of step %ld could not be written (earlier ones stay good)", step);
+	if (f->recipe->save_total_limit > 0 &&
+	    checkpoint_prune(f->dir->path, (long)f->recipe->save_total_limit, best_to_keep(f), e) < 0)
+		return -1;
+	f->saved = step;
+	f->last_save = clock_seconds();
+	f->save_seconds = f->last_save - begin;
+	return 0;
+}
+
+static bool save_is_due(const struct train_loop *f)
+{
+	long step = trainer_steps_done(f->trainer);
+	int64_t every = f->recipe->save_steps;
+
+	if (step == 0 || f->saved == step)
+		return false;
+	if (f->recipe->load_best_model_at_end && f->best_step == step)
+		return true;
+	if (every != OPT_UNSET_INT)
+		return every > 0 && step % every == 0;
+	return !trainer_done(f->trainer) &&
+	       clock_seconds() - f->last_save > MAX(save_pause, f->save_seconds / save_share);
+}
+
+/* --- evaluating --- */
+
+static bool is_over(const struct train_loop *f)
+{
+	int64_t patience = f->recipe->early_stopping_patience;
+	return trainer_done(f->trainer) || (patience > 0 && f->bad_evals >= patience);
+}
+
+static bool eval_is_due(const struct train_loop *f)
+{
+	long step = trainer_steps_done(f->trainer);
+	int64_t every = f->recipe->eval_steps == OPT_UNSET_INT ? trainer_plan(f->trainer)->steps_per_epoch :
+	                                                         f->recipe->eval_steps;
+
+	if (!trainer_has_eval(f->trainer) || step == 0 || f->evaluated >= step)
+		return false;
+	return trainer_done(f->trainer) || (every > 0 && step % every == 0);
+}
+
+static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *m)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "step", json_integer(trainer_steps_done(f->trainer)));
+	json_object_set_new(j, "epoch",
+	                    json_real((double)trainer_steps_done(f->trainer) /
+	                              (double)trainer_plan(f->trainer)->steps_per_epoch));
+	json_object_set_new(j, "eval_loss", jsonx_number(m->eval_loss));
+	json_object_set_new(j, "eval_perplexity", jsonx_number(m->perplexity));
+	if (!isnan(m->acc)) {
+		json_object_set_new(j, "eval_acc", json_real(m->acc));
+		json_object_set_new(j, "eval_acc_stderr", jsonx_number(m->acc_stderr));
+		json_object_set_new(j, "eval_acc_norm", json_real(m->acc_norm));
+		json_object_set_new(j, "eval_acc_norm_stderr", jsonx_number(m->acc_norm_stderr));
+	}
+	json_object_set_new(j, "eval_n", json_integer(m->n));
+	json_object_set_new(j, "eval_runtime", json_real(m->seconds));
+	return j;
+}
+
+static int put_line(struct train_loop *f, const json_t *line, struct err *e)
+{
+	if (run_dir_metric(f->dir, line, e) < 0)
+		return -1;
+	if (f->line)
+		f->line(f->ctx, line);
+	return 0;
+}
+
+/* *stopped: the user did not want to wait for it. */
+static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
+{
+	struct eval_metrics m;
+
+	*stopped = false;
+	tell_phase(f, "evaluation");
+	if (trainer_eval(f->trainer, &m, f->interrupted, stopped, e) < 0)
+		return *stopped ? 0 : -1;
+	f->evaluated = trainer_steps_done(f->trainer);
+	json_decref(f->last_eval);
+	f->last_eval = eval_line(f, &m);
+	if (m.eval_loss < f->best_loss) {
+		f->best_loss = m.eval_loss;
+		f->best_step = f->evaluated;
+		f->bad_evals = 0;
+		json_decref(f->best_eval);
+		f->best_eval = json_incref(f->last_eval);
+	} else {
+		f->bad_evals++;
+	}
+	return put_line(f, f->last_eval, e);
+}
+
+/* --- steps --- */
+
+static json_t *step_line(const struct train_loop *f, const struct step_metrics *m)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "step", json_integer(m->step));
+	json_object_set_new(j, "loss", jsonx_number(f->window_loss / (double)f->window_steps));
+	json_object_set_new(j, "grad_norm", jsonx_number(m->grad_norm));
+	json_object_set_new(j, "learning_rate", json_real(m->learning_rate));
+	json_object_set_new(j, "epoch", json_real(m->epoch));
+	json_object_set_new(j, "num_tokens", json_integer(f->tokens));
+	json_object_set_new(j, "tokens_per_second", jsonx_number((double)m->tokens / m->seconds));
+	return j;
+}
+
+static void count(struct train_loop *f, const struct step_metrics *m)
+{
+	f->loss = m->loss;
+	f->loss_sum += m->loss;
+	f->window_loss += m->loss;
+	f->window_steps++;
+	f->tokens += m->tokens;
+	f->computed_tokens += m->computed_tokens;
+	f->supervised_tokens += m->supervised_tokens;
+	f->flops += m->flops;
+	f->int_ops += m->int_ops;
+	if (f->first_seconds > 0) {
+		f->timed_seconds += m->seconds;
+		f->timed_tokens += m->tokens;
+		f->timed_computed += m->computed_tokens;
+	} else {
+		f->first_seconds = m->seconds;
+		f->first_tokens = m->tokens;
+		f->first_computed = m->computed_tokens;
+	}
+}
+
+double fit_tokens_per_second(const struct train_loop *f, bool computed)
+{
+	if (f->timed_seconds > 0)
+		return (double)(computed ? f->timed_computed : f->timed_tokens) / f->timed_seconds;
+	return f->first_seconds > 0 ? (double)(computed ? f->first_computed : f->first_tokens) / f->first_seconds : NAN;
+}
+
+static int step(struct train_loop *f, struct err *e)
+{
+	struct step_metrics m;
+	long steps = trainer_plan(f->trainer)->steps;
+
+	tell_phase(f, "steps");
+	if (trainer_step(f->trainer, &m, e) < 0)
+		return -1;
+	count(f, &m);
+	if (m.step % f->recipe->logging_steps == 0 || m.step == steps) {
+		json_t *line = step_line(f, &m);
+		int status = put_line(f, line, e);
+		json_decref(line);
+		f->window_loss = 0;
+		f->window_steps = 0;
+		if (status)
+			return -1;
+	}
+	if (f->progress) {
+		double left = (double)(trainer_plan(f->trainer)->tokens + f->restored_tokens - f->tokens) /
+		              fit_tokens_per_second(f, false);
+		f->progress(f->ctx, &(struct train_loop_progress){ m.step, steps, m.loss,
+		                                                   fit_tokens_per_second(f, false), left });
+	}
+	return 0;
+}
+
+static int finish(struct train_loop *f, struct err *e)
+{
+	tell_phase(f, "saving");
+	if (f->recipe->load_best_model_at_end && f->best_step >= 0 && f->best_step != trainer_steps_done(f->trainer)) {
+		char *path = checkpoint_path(f->dir->path, f->best_step);
+		int status = trainer_load_weights(f->trainer, path, e);
+		mem_free(path);
+		if (status)
+			return -1;
+		log_say("the result is the state of step %ld, whose eval_loss %.4f is the lowest", f->best_step,
+		        f->best_loss);
+	}
+	return trainer_result(f->trainer, f->dir->path, e);
+}
+
+int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e)
+{
+	for (;;) {
+		bool stop = false;
+		if (eval_is_due(f) && evaluate(f, &stop, e) < 0)
+			return -1;
+		if (save_is_due(f) && save(f, e) < 0)
+			return -1;
+		if (!stop && is_over(f))
+			break;
+		if (stop || (f->interrupted && f->interrupted())) {
+			*end = FIT_STOPPED;
+			return trainer_steps_done(f->trainer) == 0 || f->saved == trainer_steps_done(f->trainer) ?
+			               0 :
+			               save(f, e);
+		}
+		if (step(f, e) < 0)
+			return -1;
+	}
+	*end = FIT_DONE;
+	return finish(f, e);
+}

@@ -1,0 +1,59 @@
+/* fit: a whole run around the trainer's steps: logging, evaluating, stopping early, keeping the best, checkpoints, the
+ * result.
+ *
+ * What happens is a function of the recipe and the number of steps done, so a run that was stopped at any moment and
+ * continued from a checkpoint ends with the same files as one in one piece, but for times. Only when to save, if
+ * --save-steps is not given, looks at the clock: as often as costs 2 % of the time, and that shows in no result. */
+#ifndef LEARN_FIT_H
+#define LEARN_FIT_H
+
+#include "train/run_dir.h"
+#include "train/trainer.h"
+
+enum train_loop_end { FIT_DONE, FIT_STOPPED };  /* stopped: on request; a checkpoint of the last step is there */
+
+struct train_loop_progress {
+	long step, steps;
+	double loss, tokens_per_second, seconds_left;
+};
+
+struct train_loop {
+	struct trainer *trainer;
+	const struct recipe *recipe;
+	struct run_dir *dir;
+	bool (*interrupted)(void);                                        /* looked at between steps */
+	void (*line)(void *ctx, const json_t *metrics);                   /* every line of metrics.jsonl */
+	void (*progress)(void *ctx, const struct train_loop_progress *p);        /* after every step */
+	/* "steps", "evaluation", "saving" begin; may be NULL */
+	void (*phase)(void *ctx, const char *name);
+	void *ctx;
+
+	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
+	double loss, loss_sum;             /* of the last step; over all steps */
+	double window_loss;                /* since the last line */
+	long window_steps;
+	int64_t tokens, computed_tokens, supervised_tokens;
+	double flops, int_ops;             /* all operations; of them, those in int8 */
+	long evaluated, best_step, bad_evals; /* step of the last evaluation and of the best one, −1: none */
+	double best_loss;
+	json_t *last_eval, *best_eval;     /* their lines, or NULL */
+
+	/* Of this process. */
+	double timed_seconds, first_seconds, last_save, save_seconds;
+	int64_t timed_tokens, timed_computed, first_tokens, first_computed;
+	long saved;                        /* step of the checkpoint written last, −1 */
+	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
+};
+
+void train_loop_init(struct train_loop *f, struct trainer *t, const struct recipe *r, struct run_dir *dir);
+/* Continues from the newest checkpoint that is whole; *step: its step, 0 when there is none. Damaged ones are named in
+ * a warning. */
+int train_loop_restore(struct train_loop *f, long *step, struct err *e);
+/* Where train_loop_restore will most likely go on: the newest checkpoint whose facts are whole, its numbers are not
+ * looked at; 0: there is none. */
+int fit_restores_at(const char *run_dir, long *step, struct err *e);
+int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e);
+double fit_tokens_per_second(const struct train_loop *f, bool computed);       /* in steps after this process's first */
+void train_loop_release(struct train_loop *f);
+
+#endif

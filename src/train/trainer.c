@@ -1,0 +1,358 @@
+/* trainer: from a recipe to steps. See trainer.h; the dry run is in trainer_plan.c, the data's order in
+ * trainer_order.c, evaluation in trainer_eval.c, checkpoints and the result in trainer_save.c.
+ *
+ * A step: its documents are cut into micro-batches; each is packed, run forward and backward into a leaf of the
+ * gradients' tree; then one norm, one update. Everything a step needs was taken at the start: inside, nothing is
+ * allocated. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "train/trainer_parts.h"
+#include "model/resident.h"
+#include "op/trace.h"
+#include "quant/quant.h"
+
+/* --- opening --- */
+
+static int read_model(struct trainer *t, struct err *e)
+{
+	const char *chat;
+
+	if (model_open(&t->model, t->recipe.model, e) < 0 || source_hash(&t->model.source, t->model_hash, e) < 0)
+		return -1;
+	t->max_length = (int32_t)t->recipe.max_length;
+	if (t->max_length > t->model.config.n_ctx) {
+		log_say("the model has %d positions: documents are at most that long, not %d", t->model.config.n_ctx,
+		        t->max_length);
+		t->max_length = t->model.config.n_ctx;
+	}
+	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e) < 0)
+		return -1;
+	chat = tokenizer_template(t->model.tokenizer);
+	if (chat && !(t->chat = template_parse(chat, e)))
+		return err_prefix(e, "%s: its chat template", t->recipe.model);
+	return 0;
+}
+
+/* Full tuning: a parameter for each weight, rows in the order of the file. Values come at the start. */
+static int add_all_weights(struct trainer *t, struct err *e)
+{
+	bool quantized = false;
+
+	t->replaced = mem_array(t->model.n_weights, sizeof(*t->replaced));
+	for (size_t i = 0; i < t->model.n_weights; i++) {
+		const struct weight *w = &t->model.weights[i];
+		t->replaced[i] = params_add(&t->full, w->name, w->n_dims, w->dim, w->n_dims > 1, (int)i);
+		quantized |= dtypes[w->dtype].block > 1;
+	}
+	if (quantized)
+		log_say("--method full: the quantized weights of %s are converted to f32, trained and written as such",
+		        t->recipe.model);
+	t->params = &t->full;
+	return params_seal(&t->full, e);
+}
+
+static int make_params(struct trainer *t, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+	struct adapter_options o = {
+		.r = (int)r->lora_r, .alpha = r->lora_alpha, .dropout = r->lora_dropout, .rslora = r->use_rslora,
+		.target_modules = r->target_modules, .modules_to_save = r->modules_to_save, .seed = (uint64_t)r->seed,
+	};
+
+	if (!strcmp(r->method, "full"))
+		return add_all_weights(t, e);
+	if (adapter_new(&t->adapter, r->method, &t->model, &o, e) < 0)
+		return -1;
+	if (adapter_unties(&t->adapter))
+		log_warn("embedding and head of this model are one matrix and are tuned apart: merged, they are two");
+	t->has_adapter = true;
+	t->params = &t->adapter.params;
+	return 0;
+}
+
+static int make_schedule(struct trainer *t, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+	double product = (double)r->batch_size * (double)r->accumulation;
+
+	t->global = (size_t)MIN(product, (double)t->train.documents.n);
+	double steps =
+		r->max_steps > 0 ? (double)r->max_steps : ceil(r->num_train_epochs * (double)order_steps_per_epoch(t));
+	if (steps > 1e12)
+		return err_set(e, "%g steps: at most 1e12 are possible", steps);
+	t->schedule =
+		(struct schedule){ .type = r->lr_scheduler_type, .steps = (long)steps, .min_ratio = r->min_lr_ratio };
+	t->totals.first = MIN(t->totals.first, t->schedule.steps);
+	t->schedule.warmup_steps = r->warmup_steps != OPT_UNSET_INT ? (long)r->warmup_steps :
+		MIN((long)ceil(r->warmup_ratio * steps), (long)steps - 1);
+	t->schedule.decay_steps = (long)ceil(r->decay_ratio * steps);
+	return 0;
+}
+
+static int open_parts(struct trainer *t, struct err *e)
+{
+	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
+		return -1;
+	t->forest = (struct forest_options){
+		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
+		.share = !t->has_adapter || adapter_dropout(&t->adapter) == 0,
+	};
+	return trainer_make_plan(t, e);
+}
+
+int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool,
+                    const struct kernels *k, struct err *e)
+{
+	struct trainer *t = mem_alloc(sizeof(*t));
+
+	*out = NULL;
+	t->opened = clock_seconds();
+	t->recipe = *r;
+	t->pool = pool;
+	t->next_rate = NAN;
+	t->kernels = k;
+	t->totals.first = first;
+	t->objective = objective_find(r->objective);
+	if (!t->objective)
+		BUG("the objective %s of a recipe that was not resolved", r->objective);
+	if (open_parts(t, e) < 0) {
+		trainer_close(t);
+		return -1;
+	}
+	*out = t;
+	return 0;
+}
+
+int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool, const struct kernels *k,
+                 struct err *e)
+{
+	return trainer_open_at(out, r, 0, pool, k, e);
+}
+
+/* --- starting --- */
+
+/* Each weight's pages go once it is copied, and all of them again at the end: reading one maps pages of its
+ * neighbours. */
+static void copy_weights(struct trainer *t)
+{
+	for (size_t i = 0; i < t->full.n_items; i++) {
+		const struct param *p = &t->full.items[i];
+		const struct weight *w = &t->model.weights[p->weight];
+		dtypes[w->dtype].to_float(w->data, t->full.w + p->offset, p->n);
+		if (!w->owned)
+			mem_forget(w->data, w->bytes);
+	}
+	model_forget(&t->model);
+}
+
+static int map_floats(float **out, size_t n, const char *what, struct err *e)
+{
+	void *p;
+	if (mem_map(&p, n * sizeof(float), what, e) < 0)
+		return -1;
+	mem_touch(p, n * sizeof(float));
+	*out = p;
+	return 0;
+}
+
+static int take_memory(struct trainer *t, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+
+	t->adamw = (struct adamw){ .lr = r->learning_rate,
+		                   .beta1 = r->adam_beta1,
+		                   .beta2 = r->adam_beta2,
+		                   .eps = r->adam_epsilon,
+		                   .weight_decay = r->weight_decay };
+	if (run_init(&t->run, &t->plan, t->kernels, t->pool, e) < 0 ||
+	    grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
+	    map_floats(&t->adamw.m, t->params->n, "AdamW's first moment", e) < 0 ||
+	    map_floats(&t->adamw.v, t->params->n, "AdamW's second moment", e) < 0)
+		return -1;
+	if (t->trace)
+		trace_attach(t->trace, &t->run, "train");
+	batch_init(&t->batch, &t->dry.cap);
+	t->partials = mem_array(optim_partials(t->params), sizeof(*t->partials));
+	t->taken = mem_array(t->global, sizeof(*t->taken));
+	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
+	t->cut_room = t->dry.cap.docs + 1;
+	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
+	return 0;
+}
+
+int trainer_start(struct trainer *t, struct err *e)
+{
+	if (t->started)
+		BUG("a trainer started twice");
+	if (trainer_check_machine(t, e) < 0)
+		return -1;
+	if (!t->has_adapter)
+		copy_weights(t);
+	if (take_memory(t, e) < 0)
+		return -1;
+	t->started = true;
+	return 0;
+}
+
+/* --- a step --- */
+
+/* How many documents each micro-batch takes. */
+static size_t cut(struct trainer *t, size_t n)
+{
+	size_t micro = 0;
+	for (size_t at = 0; at < n; at += t->cuts[micro++]) {
+		if (micro == (size_t)t->dry.most_micro)
+			BUG("step %ld has more than the %zu micro-batches that were planned", t->step, micro);
+		t->cuts[micro] = forest_count(t->taken + at, n - at, &t->forest, t->cut_work, t->cut_room);
+	}
+	return micro;
+}
+
+static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, uint32_t micro,
+                        struct step_metrics *m, struct live *live)
+{
+	struct batch *b = &t->batch;
+	double begin = clock_seconds();
+
+	forest_fill(b, docs, n, &t->forest);
+	t->weight += trainer_weigh(t, b, docs);
+	trace_span(t->trace, "packing", begin, 0, 0);
+	b->seed = (uint64_t)t->recipe.seed;
+	b->step = (uint32_t)t->step;
+	b->micro = micro;
+	graph_bind(&t->graph, &t->run, grad_tree_leaf(&t->gradients));
+	run_step(&t->run, b);
+	begin = clock_seconds();
+	grad_tree_add(&t->gradients);
+	trace_span(t->trace, "gradient sum", begin, 0, 0);
+	struct live now = batch_live(b);
+	live->rows += now.rows;
+	live->targets += now.targets;
+	live->labels += now.labels;
+	live->visible += now.visible;
+	m->tokens += b->tokens;
+	return t->objective->loss(b, run_f32(&t->run, t->logprob));
+}
+
+/* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
+static int check_finite(const struct step_metrics *m, double weight, struct err *e)
+{
+	if (isfinite(m->loss) && isfinite(m->grad_norm))
+		return 0;
+	if (weight == 0)
+		return err_set(e, "step %ld: every document that it would learn from has weight 0", m->step);
+	return err_set(e,
+	               "step %ld: the %s is %f; training stops before this update, a lower --learning-rate or more "
+	               "warm-up may help",
+	               m->step, isfinite(m->loss) ? "gradient's norm" : "loss",
+	               isfinite(m->loss) ? m->grad_norm : m->loss);
+}
+
+static int update(struct trainer *t, const float *gradient, struct step_metrics *m, struct err *e)
+{
+	double scale = 1.0 / t->weight, clip = t->recipe.max_grad_norm, begin = clock_seconds();
+	double numbers = (double)t->params->n;
+
+	m->grad_norm = optim_norm(t->kernels, t->pool, t->params, gradient, scale, t->partials);
+	trace_span(t->trace, "gradient norm", begin, 2 * numbers, 4 * numbers);
+	if (check_finite(m, t->weight, e) < 0)
+		return -1;
+	begin = clock_seconds();
+	if (clip > 0)
+		scale *= MIN(1.0, clip / (m->grad_norm + 1e-6));
+	adamw_update(t->kernels, t->pool, &t->adamw, t->params, gradient, scale, m->learning_rate, t->step + 1);
+	trace_span(t->trace, "adamw", begin, 12 * numbers, 28 * numbers);
+	return 0;
+}
+
+int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
+{
+	double begin = clock_seconds(), bytes, loss = 0;
+	struct live live = { 0 };
+
+	if (!t->started || t->step >= t->schedule.steps)
+		BUG("a step of a run that is over or not begun");
+	mem_guard_arm();
+	size_t n = order_global_batch(t, t->step, t->taken), micros = cut(t, n), at = 0;
+	*m = (struct step_metrics){ .step = t->step + 1 };
+	m->learning_rate =
+		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
+	t->weight = 0;
+	for (size_t i = 0; i < micros; at += t->cuts[i++])
+		loss += run_micro(t, t->taken + at, t->cuts[i], (uint32_t)i, m, &live);
+	m->supervised_tokens = (int64_t)live.labels;
+	m->computed_tokens = (int64_t)live.rows;
+	m->loss = loss / t->weight;
+	int status = update(t, grad_tree_sum(&t->gradients), m, e);
+	mem_guard_disarm();
+	if (status)
+		return -1;
+	t->step++;
+	t->next_rate = NAN;
+	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
+	plan_cost(&t->plan, &live, &m->flops, &bytes);
+	m->int_ops = plan_int_ops(&t->plan, &live);
+	m->seconds = clock_seconds() - begin;
+	return 0;
+}
+
+/* --- what others ask --- */
+
+void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
+bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
+long trainer_steps_done(const struct trainer *t) { return t->step; }
+const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
+struct model *trainer_model(struct trainer *t) { return &t->model; }
+const struct adapter *trainer_adapter(const struct trainer *t) { return t->has_adapter ? &t->adapter : NULL; }
+const struct params *trainer_params(const struct trainer *t) { return t->params; }
+enum compute trainer_compute(const struct trainer *t) { return t->model.compute; }
+const char *trainer_model_hash(const struct trainer *t) { return t->model_hash; }
+const char *trainer_data_hash(const struct trainer *t, bool eval)
+{
+	return eval ? t->eval.rows.hash : t->train.rows.hash;
+}
+
+static void release_moments(struct trainer *t)
+{
+	if (t->adamw.m)
+		mem_unmap(t->adamw.m, t->params->n * sizeof(float));
+	if (t->adamw.v)
+		mem_unmap(t->adamw.v, t->params->n * sizeof(float));
+}
+
+void trainer_close(struct trainer *t)
+{
+	if (!t)
+		return;
+	run_release(&t->run);
+	batch_release(&t->batch);
+	grad_tree_release(&t->gradients);
+	release_moments(t);
+	scorer_free(t->scorer);
+	plan_release(&t->plan);
+	if (t->recorded) {
+		graph_release(&t->graph);
+		tape_release(&t->tape);
+	}
+	if (t->has_adapter)
+		adapter_release(&t->adapter);
+	params_release(&t->full);
+	dataset_release(&t->train);
+	dataset_release(&t->eval);
+	template_free(t->chat);
+	model_close(&t->model);
+	mem_free(t->replaced);
+	mem_free(t->partials);
+	mem_free(t->taken);
+	mem_free(t->cuts);
+	mem_free(t->cut_work);
+	mem_free(t->eval_sums);
+	mem_free(t->weights);
+	mem_free(t);
+}

@@ -1,0 +1,115 @@
+/* trainer: a pull loop: one call, one optimizer step, metrics back; the caller owns time.
+ *
+ *     trainer_open → trainer_start → [trainer_load] → (trainer_step → [trainer_eval] → [trainer_save])… →
+ * trainer_result → trainer_close
+ *
+ * The gradient of a step is the sum over all supervised tokens of the global batch divided by their number.
+ * Micro-batches in order are the leaves of a fixed binary tree, so nothing about the split shows in the bits. Which
+ * documents a step takes is a function of its number: epoch = step / steps_per_epoch, and a keyed permutation of that
+ * epoch. */
+#ifndef LEARN_TRAINER_H
+#define LEARN_TRAINER_H
+
+#include "adapt/adapter.h"
+#include "base/pool.h"
+#include "data/forest.h"
+#include "train/objective.h"
+#include "train/optim.h"
+#include "train/recipe.h"
+#include "train/schedule.h"
+
+struct trainer;
+struct trace;
+
+struct trainer_plan {               /* the dry run: what the job needs */
+	size_t planned_bytes;           /* peak resident set of the process */
+	/* Its parts; they add up. base: program, libraries, tokenizer, data as read; eval: the evaluation's own
+	 * arena. */
+	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
+	/* of base_bytes: reading and planning had taken so much more than the steps will */
+	size_t past_bytes;
+	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
+	double planned_flops, planned_seconds; /* of the whole command; its parts: */
+	double open_seconds;            /* reading model and data, planning: as it took just now */
+	/* taking memory; all steps; all evaluations; checkpoints and result */
+	double start_seconds, step_seconds, eval_seconds, save_seconds;
+	/* first: steps that an earlier process has done; what follows, and flops and seconds, is of those after it */
+	long steps, first, steps_per_epoch;
+	long micro_batches;
+	double epochs;
+	int64_t documents, tokens, computed_tokens, supervised_tokens; /* documents: rows to learn from */
+	int64_t longest;                /* tokens of the longest document */
+	uint32_t recomputed_nodes;
+	int gradient_buffers;
+	size_t trainable, parameters;
+	size_t least_bytes;             /* planned_bytes if all that can be is recomputed */
+};
+
+struct step_metrics {
+	long step;                      /* steps done, from 1 */
+	double loss, grad_norm, learning_rate, epoch;
+	double seconds;                 /* of this step */
+	int64_t tokens, computed_tokens, supervised_tokens;
+	double flops, int_ops;        /* all operations; of these, those in int8 */
+};
+
+struct eval_metrics {
+	double eval_loss, perplexity, seconds;
+	int64_t tokens;                 /* that the loss is a mean of */
+	double acc, acc_norm, acc_stderr, acc_norm_stderr; /* choice rows; else NAN */
+	int64_t n;                      /* rows */
+};
+
+/* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until
+ * trainer_close. */
+int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e);
+/* The same of a run that has a checkpoint of step `first`: its plan is of the steps that remain. trainer_load takes it
+ * there. */
+int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct pool *pool, const struct kernels *k,
+                    struct err *e);
+/* Before trainer_start: its nodes and what is around them are timed there. */
+void trainer_trace(struct trainer *t, struct trace *trace);
+const struct trainer_plan *trainer_plan(const struct trainer *t);
+/* Dry: planned_bytes if a step were one micro-batch of up to max_tokens tokens and all that can be were recomputed; 0
+ * when that cannot be. */
+size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens);
+/* Takes and touches all memory, after a look at whether the machine has it; step 0. */
+int trainer_start(struct trainer *t, struct err *e);
+/* Continues from a checkpoint; *caller: what was given to trainer_save (new reference). On an error nothing has
+ * changed. */
+int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e);
+/* -1 with a sentence when the loss is not finite; nothing is updated then */
+int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e);
+bool trainer_done(const struct trainer *t);
+long trainer_steps_done(const struct trainer *t);
+/* On --eval-data. interrupted may be NULL; when it says true, -1 and *stopped. */
+int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e);
+bool trainer_has_eval(const struct trainer *t);
+/* a checkpoint folder, atomically */
+int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);
+/* of a checkpoint of this run; the best one, at the end */
+int trainer_load_weights(struct trainer *t, const char *dir, struct err *e);
+/* The adapter or the model, into the run directory. The activations' memory is given back first: no step may follow. */
+int trainer_result(struct trainer *t, const char *dir, struct err *e);
+
+/* For callers with a loop of their own (trainer_steer.c). */
+/* of the next step alone; NAN: as scheduled */
+void trainer_set_learning_rate(struct trainer *t, double rate);
+/* to learn from, in the order of their rows */
+size_t trainer_documents(const struct trainer *t);
+const struct document *trainer_document(const struct trainer *t, size_t i);
+/* How much the tokens of a document count in the loss, from now on; 1 at first. Finite, not negative. */
+void trainer_set_weight(struct trainer *t, size_t document, float weight);
+size_t trainer_global_batch(const struct trainer *t);                         /* documents of a step at most */
+size_t trainer_next(const struct trainer *t, const struct document **out);    /* those of the next step; their number */
+
+struct model *trainer_model(struct trainer *t);
+const struct adapter *trainer_adapter(const struct trainer *t);               /* NULL for full */
+const struct params *trainer_params(const struct trainer *t);
+/* of products with frozen matrices: int8 only where it is used */
+enum compute trainer_compute(const struct trainer *t);
+const char *trainer_model_hash(const struct trainer *t);
+const char *trainer_data_hash(const struct trainer *t, bool eval);            /* "" when there is none */
+void trainer_close(struct trainer *t);
+
+#endif

@@ -1,0 +1,100 @@
+/* trainer_order: which documents a step learns from, and what all steps together need.
+ *
+ * Epoch e has its own keyed permutation of the n documents; a step takes the next `global` of them, the last step of
+ * an epoch what is left. So the cursor of the data is the number of the step, and a resumed run needs no other state. A
+ * step's documents are cut into micro-batches in that order (data/forest.h), which depends on their ids and
+ * --micro-batch-tokens alone. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/trainer_parts.h"
+
+enum { STEPS_A_PIECE = 16 };
+
+long order_steps_per_epoch(const struct trainer *t)
+{
+	return (long)((t->train.documents.n + t->global - 1) / t->global);
+}
+
+size_t order_global_batch(const struct trainer *t, long step, const struct document **out)
+{
+	struct rng_key key = { (uint64_t)t->recipe.seed, RNG_SHUFFLE };
+	long per_epoch = order_steps_per_epoch(t);
+	uint64_t epoch = (uint64_t)(step / per_epoch);
+	size_t n = t->train.documents.n, first = (size_t)(step % per_epoch) * t->global,
+	       count = MIN(t->global, n - first);
+
+	for (size_t i = 0; i < count; i++)
+		out[i] = &t->train.documents.items[rng_permute(key, epoch, n, first + i)];
+	return count;
+}
+
+static void dry_add(struct dry_run *sum, const struct dry_run *d)
+{
+	batch_cap_max(&sum->cap, &d->cap);
+	sum->live.rows += d->live.rows;
+	sum->live.targets += d->live.targets;
+	sum->live.labels += d->live.labels;
+	sum->live.visible += d->live.visible;
+	sum->micro_batches += d->micro_batches;
+	sum->tokens += d->tokens;
+	sum->most_micro = MAX(sum->most_micro, d->most_micro);
+}
+
+/* All sums are of whole numbers below 2^53, so they are exact in any order. A step that was done before is not added,
+ * but takes part in what is the most: a resumed run has the memory, and the bits, of one in one piece. */
+static void dry_step(const struct trainer *t, const struct forest_options *o, long step, const struct document **docs,
+                     struct dry_run *sum)
+{
+	size_t n = order_global_batch(t, step, docs);
+	struct dry_run d = { 0 };
+
+	for (size_t at = 0; at < n; d.micro_batches++) {
+		struct dry_run micro = { 0 };
+		at += forest_take(docs + at, n - at, o, &micro.cap, &micro.live, &micro.tokens);
+		dry_add(&d, &micro);
+	}
+	d.most_micro = d.micro_batches;
+	if (step < t->totals.first)
+		d = (struct dry_run){ .cap = d.cap, .most_micro = d.most_micro };
+	dry_add(sum, &d);
+}
+
+struct walk {
+	const struct trainer *trainer;
+	struct forest_options forest;
+	const struct document **docs;      /* [threads][global] */
+	struct dry_run *sums;              /* [threads] */
+};
+
+static void walk_piece(void *ctx, size_t item, int thread)
+{
+	const struct walk *w = ctx;
+	const struct trainer *t = w->trainer;
+	long first = (long)item * STEPS_A_PIECE, end = MIN(first + STEPS_A_PIECE, t->schedule.steps);
+
+	for (long step = first; step < end; step++)
+		dry_step(t, &w->forest, step, w->docs + (size_t)thread * t->global, &w->sums[thread]);
+}
+
+void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out)
+{
+	size_t threads = (size_t)pool_threads(t->pool);
+	struct walk w = { .trainer = t, .forest = t->forest };
+
+	w.forest.max_tokens = max_tokens;
+	w.docs = mem_array(threads * t->global, sizeof(*w.docs));
+	w.sums = mem_array(threads, sizeof(*w.sums));
+	pool_run(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
+	*out = (struct dry_run){ 0 };
+	for (size_t i = 0; i < threads; i++)
+		dry_add(out, &w.sums[i]);
+	mem_free(w.docs);
+	mem_free(w.sums);
+}
+
+struct live dry_run_mean(const struct dry_run *d)
+{
+	double n = (double)MAX(d->micro_batches, 1);
+
+	return (struct live){ d->live.rows / n, d->live.targets / n, d->live.labels / n, d->live.visible / n };
+}

@@ -1,0 +1,98 @@
+/* trainer_parts: what the files trainer*.c share; nobody else includes it. */
+#ifndef LEARN_TRAINER_PARTS_H
+#define LEARN_TRAINER_PARTS_H
+
+#include "infer/scorer.h"
+#include "train/grad_tree.h"
+#include "train/trainer.h"
+#include "model/prepare.h"
+
+struct dataset {
+	struct rows rows;
+	struct documents documents;
+	const struct document **pointer;   /* [documents.n] */
+	char hash[33];                     /* of what the rows became: ids and which of them are learnt */
+};
+
+/* What a walk over all steps finds out, ids only. */
+struct dry_run {
+	struct batch_cap cap;              /* the largest of every count over all micro-batches */
+	int64_t most_micro;                /* micro-batches of one step */
+	struct live live;                  /* sums over the steps that remain, as the next two */
+	int64_t micro_batches, tokens;
+};
+
+struct trainer {
+	double opened;                     /* clock_seconds() when trainer_open began */
+	struct recipe recipe;
+	struct pool *pool;
+	const struct kernels *kernels;
+	const struct objective *objective;
+
+	struct model model;
+	char model_hash[33];
+	struct template *chat;
+	struct dataset train, eval;
+	bool has_eval;
+
+	/* What is learnt: an adapter's parameters or copies of all weights. */
+	struct adapter adapter;
+	bool has_adapter;
+	struct params full;
+	struct params *params;             /* of the adapter, or &full */
+	int *replaced;                     /* [n_weights] full: the parameter of each weight */
+
+	struct schedule schedule;
+	size_t global;                     /* documents of a step */
+	int32_t max_length;
+	struct forest_options forest;
+	struct dry_run dry;
+	struct trainer_plan totals;
+
+	struct tape tape;
+	struct graph graph;
+	uint32_t logprob;
+	struct plan plan;
+	bool recorded;
+
+	/* From trainer_start on. */
+	bool started;
+	struct run run;
+	struct trace *trace;               /* or NULL */
+	struct batch batch;
+	struct grad_tree gradients;
+	struct adamw adamw;
+	double *partials;
+	const struct document **taken;     /* [global] */
+	size_t *cuts;                      /* [most_micro] */
+	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */
+	struct scorer *scorer;
+	double *eval_sums;
+	long step;                         /* done */
+
+	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
+	double next_rate;
+	float *weights;                    /* [train.documents.n] how much each counts in the loss; NULL: 1 */
+	double weight;                     /* Σ over the pairs of this step */
+};
+
+/* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
+long order_steps_per_epoch(const struct trainer *t);
+size_t order_global_batch(const struct trainer *t, long step, const struct document **out);
+void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
+struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
+/* trainer_data.c */
+int trainer_read_data(struct trainer *t, struct err *e);
+void dataset_release(struct dataset *d);
+/* trainer_steer.c: gives the pairs of a filled micro-batch their documents' weights; the sum. */
+double trainer_weigh(const struct trainer *t, struct batch *b, const struct document *const *docs);
+/* trainer_plan.c */
+int trainer_make_plan(struct trainer *t, struct err *e);
+int trainer_check_machine(const struct trainer *t, struct err *e);
+size_t trainer_state_bytes(const struct trainer *t);
+/* trainer_time.c: the plan's seconds, by running a little of it */
+int trainer_measure_time(struct trainer *t, struct err *e);
+/* trainer_eval.c */
+int trainer_make_scorer(struct trainer *t, struct err *e);
+
+#endif

@@ -1,0 +1,324 @@
+/* trainer_plan: the dry run. What a job needs is read off the same tape, plan and packing that will run.
+ *
+ *     peak resident set = program, libraries, tokenizer, data (measured, now)  + mapped weights that the steps will
+ * read
+ *                       + parameters, gradients, moments  + arena  + scratch · threads  + batch arrays  + evaluation
+ *
+ * What is there already is measured, what will be taken is known exactly, so nothing here is a formula for a model.
+ * --memory bounds the sum; the plan then recomputes what it must (op/plan.h), which changes no bit. */
+#include <math.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "train/checkpoint.h"
+#include "train/trainer_parts.h"
+#include "model/resident.h"
+
+/* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen */
+enum { LATER_BYTES = 96 << 10 };
+
+/* --- recording --- */
+
+struct recording {
+	struct tape tape;
+	struct graph graph;
+	uint32_t logprob;
+};
+
+static void recording_release(struct recording *r)
+{
+	graph_release(&r->graph);
+	tape_release(&r->tape);
+}
+
+static int record(struct trainer *t, const struct batch_cap *cap, struct recording *r, struct err *e)
+{
+	tape_init(&r->tape, cap, true);
+	if (graph_init(&r->graph, &r->tape, &t->model, t->params, t->has_adapter ? &t->adapter : NULL, true, e) < 0) {
+		tape_release(&r->tape);
+		return -1;
+	}
+	if (!t->has_adapter)
+		r->graph.replaced = t->replaced;
+	r->logprob = t->objective->record(&r->graph);
+	if (tape_backward(&r->tape, e) == 0)
+		return 0;
+	recording_release(r);
+	return -1;
+}
+
+/* --- parts of the memory --- */
+
+static bool is_replaced(const void *ctx, int weight)
+{
+	const struct trainer *t = ctx;
+	if (t->has_adapter)
+		return !adapter_reads(&t->adapter, &t->model, weight);
+	return t->replaced && t->replaced[weight] >= 0;
+}
+
+static void mark_tokens(const struct dataset *d, uint8_t *token)
+{
+	for (size_t i = 0; i < d->documents.n; i++)
+		for (int32_t j = 0; j < d->documents.items[i].n; j++)
+			token[d->documents.items[i].ids[j]] = 1;
+}
+
+/* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */
+static size_t mapped_bytes(const struct trainer *t, size_t *owned)
+{
+	uint8_t *token = mem_array((size_t)t->model.config.V, 1);
+	struct model_reads reads = {
+		.skips = is_replaced, .ctx = t, .own_head = t->has_adapter && t->adapter.head >= 0, .token = token
+	};
+
+	mark_tokens(&t->train, token);
+	mark_tokens(&t->eval, token);
+	size_t bytes = model_read_bytes(&t->model, &reads, owned);
+	mem_free(token);
+	return bytes;
+}
+
+static size_t pages(size_t bytes)
+{
+	return ROUND_UP(bytes, (size_t)4096);
+}
+
+size_t trainer_state_bytes(const struct trainer *t)
+{
+	size_t flat = t->params->n * sizeof(float);
+	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + 2 * pages(flat);
+}
+
+/* Everything but the arena, as far as it does not depend on what is recomputed. */
+static size_t fixed_bytes(const struct trainer_plan *p)
+{
+	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
+}
+
+static void measure_memory(struct trainer *t, const struct plan *plan)
+{
+	struct trainer_plan *p = &t->totals;
+	size_t owned, resident;
+
+	p->weights_bytes = mapped_bytes(t, &owned);
+	p->state_bytes = trainer_state_bytes(t);
+	p->scratch_bytes = pages(plan->scratch_bytes * (size_t)pool_threads(t->pool));
+	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
+	if (t->has_adapter)
+		mem_touch(t->params->w, t->params->n * sizeof(float));
+	model_forget(&t->model);
+	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
+	p->weights_bytes += owned;
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES;
+}
+
+static void add_up(struct trainer_plan *p, size_t arena_bytes)
+{
+	size_t sum = fixed_bytes(p) + arena_bytes;
+	/* Reading the data may have taken more than the steps will: then that was the peak. */
+	p->past_bytes = MAX(sum, mem_rss_peak()) - sum;
+	p->base_bytes += p->past_bytes;
+	p->arena_bytes = arena_bytes;
+	p->planned_bytes = fixed_bytes(p) + arena_bytes;
+}
+
+/* --- choosing what is recomputed --- */
+
+/* The arena with everything recomputed, at micro-batches of max_tokens; 0 when that cannot be. */
+static size_t least_arena(struct trainer *t, int32_t max_tokens)
+{
+	struct err ignored = ERR_INIT;
+	struct dry_run dry = t->dry;
+	struct recording r;
+	struct plan plan;
+	size_t bytes = 0;
+
+	if (max_tokens != t->forest.max_tokens)
+		order_dry_run(t, max_tokens, &dry);
+	if (record(t, &dry.cap, &r, &ignored) < 0)
+		return 0;
+	if (plan_make(&plan, &r.tape, t->kernels, &(struct plan_options){ .recompute_all = true }, &ignored) == 0) {
+		bytes = pages(plan.arena_bytes);
+		plan_release(&plan);
+	}
+	recording_release(&r);
+	return bytes;
+}
+
+static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct err *e)
+{
+	char a[32], b[32];
+	struct buf knobs = BUF_INIT;
+	const struct trainer_plan *p = &t->totals;
+	int32_t half = t->forest.max_tokens / 2;
+
+	if (p->longest <= half) {
+		size_t arena = least_arena(t, half), now = least_arena(t, t->forest.max_tokens);
+		if (arena && arena < now)
+			buf_addf(&knobs, "; --micro-batch-tokens %d frees %s", half, human_bytes(now - arena, a));
+	} else {
+		buf_addf(&knobs,
+		         "; a lower --max-length (the longest row has %lld tokens) allows smaller --micro-batch-tokens",
+		         (long long)p->longest);
+	}
+	if (t->has_adapter && t->recipe.lora_r > 1)
+		buf_addf(&knobs, "; --lora-r %lld frees about %s", (long long)t->recipe.lora_r / 2,
+		         human_bytes(p->state_bytes / 2, a));
+	if (!t->has_adapter)
+		buf_addf(&knobs, "; --method lora frees most of the %s of parameters, gradients and moments",
+		         human_bytes(p->state_bytes, a));
+	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with everything recomputed%s",
+	        human_bytes(limit, a), human_bytes(least, b), least, buf_str(&knobs));
+	buf_release(&knobs);
+	return -1;
+}
+
+/* Searching takes memory of its own, which stays with the process: measured again, and searched once more where that
+ * matters. */
+static int train_loop_limit(struct trainer *t, const struct recording *r, size_t limit, struct plan_options *o,
+                     struct plan *plan, struct err *e)
+{
+	for (int again = 1; ; again--) {
+		size_t fixed = fixed_bytes(&t->totals);
+		o->limit_bytes = limit > fixed ? limit - fixed : 1;
+		if (plan_make(plan, &r->tape, t->kernels, o, e) < 0)
+			return -1;
+		measure_memory(t, plan);
+		if (!again || fixed_bytes(&t->totals) + pages(plan->arena_bytes) <= limit)
+			return 0;
+		plan_release(plan);
+	}
+}
+
+static int choose_plan(struct trainer *t, const struct recording *r, size_t limit, struct plan *plan, struct err *e)
+{
+	struct live mean = dry_run_mean(&t->dry);
+	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing,
+		                  .speeds = t->recipe.speeds,
+		                  .live = &mean };
+
+	if (plan_make(plan, &r->tape, t->kernels, &o, e) < 0)
+		return -1;
+	measure_memory(t, plan);
+	size_t fixed = fixed_bytes(&t->totals);
+	if (!limit || fixed + pages(plan->arena_bytes) <= limit)
+		return 0;
+	plan_release(plan);
+	t->totals.least_bytes = fixed + least_arena(t, t->forest.max_tokens);
+	if (t->totals.least_bytes > limit)
+		return say_infeasible(t, limit, t->totals.least_bytes, e);
+	return train_loop_limit(t, r, limit, &o, plan, e);
+}
+
+/* Without --memory the machine's own limit counts; where even recomputing does not help, the start says so. */
+static int choose(struct trainer *t, const struct recording *r, struct plan *plan, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+
+	if (t->recipe.memory)
+		return choose_plan(t, r, t->recipe.memory, plan, e);
+	if (choose_plan(t, r, mem_rss() + mem_available(), plan, &ignored) == 0)
+		return 0;
+	return choose_plan(t, r, 0, plan, e);
+}
+
+/* --- the whole --- */
+
+/* The most that is on disk at once: checkpoints that stay, the one being written, the result. */
+static size_t disk_bytes(const struct trainer *t)
+{
+	const struct recipe *r = &t->recipe;
+	double saves = r->save_steps == 0 ? 1 :
+	               r->save_steps > 0  ? floor((double)t->totals.steps / (double)r->save_steps) + 1 :
+	                                    1e9;
+	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
+	double result = (double)(t->has_adapter ? t->totals.trainable : t->totals.parameters) * sizeof(float);
+	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result +
+	                400.0 * (double)t->totals.steps + (16 << 20));
+}
+
+static void count(struct trainer *t)
+{
+	struct trainer_plan *p = &t->totals;
+
+	p->steps = t->schedule.steps;
+	p->steps_per_epoch = order_steps_per_epoch(t);
+	p->epochs = (double)(p->steps - p->first) / (double)p->steps_per_epoch;
+	p->micro_batches = (long)t->dry.micro_batches;
+	p->documents = (int64_t)t->train.documents.n;
+	p->tokens = t->dry.tokens;
+	p->computed_tokens = (int64_t)t->dry.live.rows;
+	p->supervised_tokens = (int64_t)t->dry.live.labels;
+	for (size_t i = 0; i < t->train.documents.n; i++)
+		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
+	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
+	p->trainable = params_count(t->params);
+	p->parameters = model_count(&t->model);
+	p->checkpoint_bytes = checkpoint_bytes(t->params) + (t->has_adapter ? p->trainable * sizeof(float) : 0);
+	p->disk_bytes = disk_bytes(t);
+}
+
+int trainer_make_plan(struct trainer *t, struct err *e)
+{
+	struct recording r;
+	double bytes;
+
+	order_dry_run(t, t->forest.max_tokens, &t->dry);
+	count(t);
+	if (t->has_eval && trainer_make_scorer(t, e) < 0)
+		return -1;
+	if (record(t, &t->dry.cap, &r, e) < 0)
+		return -1;
+	if (choose(t, &r, &t->plan, e) < 0) {
+		recording_release(&r);
+		return -1;
+	}
+	t->tape = r.tape;
+	t->graph = r.graph;
+	t->graph.tape = &t->tape;
+	t->logprob = r.logprob;
+	t->recorded = true;
+	t->totals.recomputed_nodes = t->plan.n_recomputed;
+	add_up(&t->totals, pages(t->plan.arena_bytes));
+	plan_cost(&t->plan, &t->dry.live, &t->totals.planned_flops, &bytes);
+	return trainer_measure_time(t, e);
+}
+
+size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t flat = t->params->n * sizeof(float), arena = least_arena(t, max_tokens);
+	struct dry_run dry;
+
+	if (!arena)
+		return 0;
+	order_dry_run(t, max_tokens, &dry);
+	size_t state = 3 * pages(flat) + pages(flat * (size_t)grad_tree_buffers(1));
+	return fixed_bytes(p) - p->past_bytes - p->state_bytes - p->batch_bytes + state + pages(batch_bytes(&dry.cap)) +
+	       arena;
+}
+
+int trainer_check_machine(const struct trainer *t, struct err *e)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t memory = mem_rss() + mem_available(), disk;
+	char a[32], b[32];
+
+	if (p->planned_bytes > memory)
+		return err_set(e,
+		               "this job needs %s of memory, the machine has %s; a smaller --micro-batch-tokens or "
+		               "--lora-r needs less",
+		               human_bytes(p->planned_bytes, a), human_bytes(memory, b));
+	if (io_free_space(t->recipe.out, &disk, e) < 0)
+		return -1;
+	if (p->disk_bytes > disk)
+		return err_set(e,
+		               "this job needs %s of disk for checkpoints and result, %s has %s; --save-total-limit "
+		               "needs less",
+		               human_bytes(p->disk_bytes, a), t->recipe.out, human_bytes(disk, b));
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* trainer_save: checkpoints that a run goes on from bit for bit, and its result. */
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "train/checkpoint.h"
+#include "train/trainer_parts.h"
+#include "model/export.h"
+
+static json_t *make_facts(const struct trainer *t, const json_t *caller)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "step", json_integer(t->step));
+	json_object_set_new(j, "version", json_string(KUNGFU_VERSION));
+	json_object_set_new(j, "kernels", json_string(t->kernels->name));
+	json_object_set_new(j, "model_hash", json_string(t->model_hash));
+	json_object_set_new(j, "data_hash", json_string(t->train.rows.hash));
+	json_object_set_new(j, "documents_hash", json_string(t->train.hash));
+	json_object_set_new(j, "eval_data_hash", json_string(t->eval.rows.hash));
+	json_object_set_new(j, "recipe", recipe_record(&t->recipe));
+	json_object_set(j, "caller", (json_t *)caller);
+	return j;
+}
+
+static int save_beside(void *ctx, const char *dir, struct err *e)
+{
+	const struct trainer *t = ctx;
+	return adapter_save(&t->adapter, &t->model, dir, e);
+}
+
+int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e)
+{
+	struct checkpoint c = { .params = t->params, .m = t->adamw.m, .v = t->adamw.v, .ctx = t };
+
+	if (!t->started)
+		BUG("a checkpoint of a run that has not begun");
+	c.facts = make_facts(t, caller);
+	c.beside = t->has_adapter ? save_beside : NULL;
+	int status = checkpoint_write(dir, &c, e);
+	json_decref(c.facts);
+	return status;
+}
+
+static int check_hash(const json_t *facts, const char *key, const char *now, const char *what, struct err *e)
+{
+	const char *then = json_string_value(json_object_get(facts, key));
+	if (then && !strcmp(then, now))
+		return 0;
+	return err_set(e, "%s is not the one that the run began with", what);
+}
+
+static void warn_difference(const json_t *facts, const char *key, const char *now)
+{
+	const char *then = json_string_value(json_object_get(facts, key));
+	if (then && strcmp(then, now) != 0)
+		log_warn("the checkpoint was made with %s %s, this is %s: the bits may differ from a run in one piece",
+		         key, then, now);
+}
+
+/* Evaluation rows decide something only where the best state or the end depends on them. */
+static int check_inputs(const struct trainer *t, const json_t *facts, struct err *e)
+{
+	bool eval_decides = t->recipe.early_stopping_patience > 0 || t->recipe.load_best_model_at_end;
+
+	if (check_hash(facts, "model_hash", t->model_hash, t->recipe.model, e) < 0 ||
+	    check_hash(facts, "data_hash", t->train.rows.hash, t->recipe.data, e) < 0 ||
+	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash, t->recipe.eval_data, e) < 0))
+		return -1;
+	return check_hash(facts, "documents_hash", t->train.hash, "the model's tokenizer or template", e);
+}
+
+static int check_facts(const struct trainer *t, const json_t *facts, struct err *e)
+{
+	json_t *recipe = recipe_record(&t->recipe);
+	json_int_t step = json_integer_value(json_object_get(facts, "step"));
+	int status = check_inputs(t, facts, e);
+
+	if (!status)
+		status = recipe_same_result(json_object_get(facts, "recipe"), recipe, e);
+	if (!status && (step < 0 || step > t->schedule.steps))
+		status = err_set(e, "it is of step %lld, the run has %ld", (long long)step, t->schedule.steps);
+	json_decref(recipe);
+	return status;
+}
+
+/* What belongs to another run is found out before a number of this one is overwritten. */
+int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e)
+{
+	struct checkpoint c = { .params = t->params, .m = t->adamw.m, .v = t->adamw.v };
+	json_t *facts = checkpoint_facts(dir, e);
+
+	if (!t->started)
+		BUG("a checkpoint for a run that has not begun");
+	if (!facts)
+		return -1;
+	if (check_facts(t, facts, e) < 0) {
+		json_decref(facts);
+		return err_prefix(e, "%s", dir);
+	}
+	if (checkpoint_read(dir, &c, e) < 0) {
+		json_decref(facts);
+		return -1;
+	}
+	warn_difference(facts, "kernels", t->kernels->name);
+	warn_difference(facts, "version", KUNGFU_VERSION);
+	t->step = (long)json_integer_value(json_object_get(facts, "step"));
+	*caller = json_incref(json_object_get(facts, "caller"));
+	json_decref(facts);
+	json_decref(c.facts);
+	return 0;
+}
+
+int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
+{
+	return checkpoint_read_weights(dir, t->params, e);
+}
+
+/* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
+static int save_model(struct trainer *t, const char *dir, struct err *e)
+{
+	struct export_trained trained = { .model = &t->model, .params = t->params, .param = t->replaced };
+	struct export_weights weights = { .get = export_from_params, .ctx = &trained };
+	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
+}
+
+int trainer_result(struct trainer *t, const char *dir, struct err *e)
+{
+	if (!t->started)
+		BUG("the result of a run that has not begun");
+	run_release(&t->run);
+	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
+}

@@ -1,0 +1,194 @@
+/* trainer_time: how long the job will take, by running a little of it on this machine, now.
+ *
+ *     seconds = open + start + steps · (forward, backward, gradients' sum, update) + evaluations · evaluation +
+ * checkpoints + result
+ *
+ * of the steps that remain, where a checkpoint has the others; start is then with reading it. open is what opening took
+ * just now, which the run will do again. A pass forward and backward is timed on one micro-batch of this very data by
+ * its kinds of nodes (op/timing.h), the evaluation on a micro-batch of its own (infer/scorer.h), memory by touching
+ * some, which on virtual machines varies most (train/memory_bandwidth.h). How fast the disk takes a checkpoint is not
+ * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to
+ * gas/forecast.h, not here. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "train/memory_bandwidth.h"
+#include "train/trainer_parts.h"
+#include "model/resident.h"
+#include "op/timing.h"
+
+/* bytes/s onto a disk, synced, and of each file's making */
+static const double write_rate = 500e6, write_seconds = 0.02;
+/* bytes/s of a checkpoint that is read, hashed and copied; from the page cache */
+static const double read_rate = 1e9;
+static const double save_pause = 30;          /* seconds between automatic checkpoints: train/train_loop.c */
+enum { STEPS_LOOKED_AT = 4 };
+
+/* --- a typical micro-batch --- */
+
+struct typical {
+	const struct document **docs;
+	size_t n;
+	struct batch_cap cap;
+	double off;                /* of its rows from the mean */
+};
+
+static void keep_nearer(struct typical *best, const struct document *const *docs, size_t n, const struct batch_cap *cap,
+                        double off)
+{
+	if (off >= best->off)
+		return;
+	memcpy(best->docs, docs, n * sizeof(*docs));
+	best->n = n;
+	best->cap = *cap;
+	best->off = off;
+}
+
+static void find_typical(const struct trainer *t, double mean_rows, struct typical *best)
+{
+	const struct document **docs = mem_array(t->global, sizeof(*docs));
+	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
+
+	for (long step = t->totals.first; step < end; step++) {
+		size_t n = order_global_batch(t, step, docs);
+		for (size_t at = 0, some; at < n; at += some) {
+			struct batch_cap cap = { 0 };
+			struct live live;
+			int64_t tokens;
+			some = forest_take(docs + at, n - at, &t->forest, &cap, &live, &tokens);
+			keep_nearer(best, docs + at, some, &cap, fabs(live.rows - mean_rows));
+		}
+	}
+	mem_free(docs);
+}
+
+static void bind_weights(void *ctx, struct run *r)
+{
+	graph_bind(ctx, r, NULL);
+}
+
+static int time_pass(struct trainer *t, const struct live *mean, struct timing *out, struct err *e)
+{
+	struct typical typical = { .docs = mem_array(t->global, sizeof(*typical.docs)), .off = INFINITY };
+	struct batch batch;
+
+	find_typical(t, mean->rows, &typical);
+	batch_init(&batch, &typical.cap);
+	forest_fill(&batch, typical.docs, typical.n, &t->forest);
+	batch.seed = (uint64_t)t->recipe.seed;
+	struct timing_options o = { .batch = &batch, .mean = *mean, .bind = bind_weights, .ctx = &t->graph };
+	int status = plan_time(out, &t->plan, t->kernels, t->pool, &o, e);
+	batch_release(&batch);
+	mem_free(typical.docs);
+	return status;
+}
+
+/* --- the parts --- */
+
+static double remaining(const struct trainer *t) { return (double)(t->totals.steps - t->totals.first); }
+
+/* The update reads and writes w, g, m, v, the norm reads g; each sum of two gradients moves three buffers. */
+static double update_seconds(const struct trainer *t, double copy_rate)
+{
+	const struct trainer_plan *p = &t->totals;
+	double steps = remaining(t), sums = (double)p->micro_batches - steps;
+	return (double)t->params->n * sizeof(float) * (8.0 * steps + 3.0 * sums) / copy_rate;
+}
+
+/* Full tuning takes every weight to f32 first; one thread does it. */
+static double copy_seconds(const struct trainer *t)
+{
+	const struct weight *w = &t->model.weights[0];
+	const struct dtype_info *d = &dtypes[w->dtype];
+	size_t n = MIN(w->bytes / d->bytes * d->block, (size_t)1 << 20);
+	double begin;
+
+	if (t->has_adapter)
+		return 0;
+	float *to = mem_array(n, sizeof(*to));
+	for (int i = 0; i < 2; i++) { /* the first brings the pages in */
+		begin = clock_seconds();
+		d->to_float(w->data, to, n);
+	}
+	double seconds = (clock_seconds() - begin) * (double)params_count(t->params) / (double)n;
+	mem_free(to);
+	return seconds;
+}
+
+static double start_seconds(const struct trainer *t, double bytes, double seconds)
+{
+	const struct trainer_plan *p = &t->totals;
+	double restore = p->first ? (double)p->checkpoint_bytes / read_rate : 0;
+	double taken = memory_touch_seconds((double)(p->state_bytes + p->arena_bytes + p->scratch_bytes), bytes,
+	                                     seconds, NULL);
+	return taken + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t) + restore;
+}
+
+/* How many multiples of `every` the remaining steps reach. */
+static double multiples(const struct trainer *t, int64_t every)
+{
+	return floor((double)t->totals.steps / (double)every) - floor((double)t->totals.first / (double)every);
+}
+
+static double evaluations(const struct trainer *t)
+{
+	const struct trainer_plan *p = &t->totals;
+	int64_t every = t->recipe.eval_steps == OPT_UNSET_INT ? p->steps_per_epoch : t->recipe.eval_steps;
+
+	if (p->first >= p->steps)
+		return 0;
+	return every > 0 ? multiples(t, every) + (p->steps % every != 0) : 1;
+}
+
+static int time_evaluation(struct trainer *t, struct err *e)
+{
+	struct scorer_forecast f;
+
+	if (!t->has_eval)
+		return 0;
+	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
+		return -1;
+	t->totals.eval_seconds = evaluations(t) * f.seconds;
+	t->totals.planned_flops += evaluations(t) * f.flops;
+	return 0;
+}
+
+static double saves(const struct trainer *t, double seconds)
+{
+	const struct recipe *r = &t->recipe;
+	if (r->save_steps == 0)
+		return 0;
+	if (r->save_steps > 0)
+		return multiples(t, r->save_steps);
+	return floor(seconds / save_pause);
+}
+
+static double writing_seconds(const struct trainer *t, double seconds)
+{
+	const struct trainer_plan *p = &t->totals;
+	double result = (double)(t->has_adapter ? p->trainable : p->parameters) * sizeof(float);
+	double each = (double)p->checkpoint_bytes / write_rate + 2 * write_seconds;
+	return saves(t, seconds) * each + result / write_rate + write_seconds;
+}
+
+int trainer_measure_time(struct trainer *t, struct err *e)
+{
+	struct trainer_plan *p = &t->totals;
+	struct live mean = dry_run_mean(&t->dry);
+	struct timing pass = { 0 };
+	struct machine_memory memory;
+
+	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 ||
+	    memory_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
+		return -1;
+	p->step_seconds = (double)p->micro_batches * pass.seconds + update_seconds(t, memory.copy_rate);
+	p->start_seconds =
+		start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
+	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
+	model_forget(&t->model);
+	p->open_seconds = clock_seconds() - t->opened;
+	p->planned_seconds = p->open_seconds + p->start_seconds + p->step_seconds + p->eval_seconds + p->save_seconds;
+	return 0;
+}

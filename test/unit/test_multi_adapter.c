@@ -1,0 +1,244 @@
+/* test_multi_adapter: several adapters in one batch. A sequence has the bits of a session with its adapter alone, or
+ * with none, whatever is beside it: other ranks, other modules, scales that are no power of two, an embedding and a
+ * head, f32 and int8; and prompts answered beside each other get the tokens of each alone. */
+#include "../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "adapt/multi_adapter.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "infer/many.h"
+#include "model/prepare.h"
+
+enum {
+	ADAPTERS = 4,
+	SEQUENCES = ADAPTERS + 2 /* one has none, one shares an adapter with another */,
+	LENGTH = 40,
+	STEPS = 3
+};
+
+static const int adapter_of[SEQUENCES] = { 2, 0, -1, 3, 1, 0 };
+
+struct bench {
+	struct test *t;
+	struct model model;
+	struct pool *pool;
+	const struct kernels *kernels;
+	struct adapter adapters[ADAPTERS], all;
+};
+
+static bool fine(struct bench *b, int status, const struct err *e)
+{
+	CHECK_MSG(b->t, status == 0, "%s", e->msg);
+	return status == 0;
+}
+
+/* Its numbers are not those of a new one, which adds nothing. */
+static int make_odd(struct adapter *a, const struct model *m, struct err *e)
+{
+	struct adapter_options o = { .r = 3, .alpha = 5, .target_modules = "k_proj,up_proj,o_proj", .seed = 9 };
+	struct rng_key key = { 9, RNG_TEST };
+
+	if (adapter_new(a, "lora", m, &o, e) < 0)
+		return -1;
+	for (size_t i = 0; i < a->params.n; i++)
+		a->params.w[i] = 0.2F * rng_normal(key, i, 0, 0);
+	return 0;
+}
+
+/* third: a GGUF's embedding is not the one that PEFT saved beside llama-tied-ends. */
+static bool open_bench(struct bench *b, const char *model, const char *third, enum compute compute)
+{
+	const char *const names[ADAPTERS] = { "llama-lora", "llama-rslora", third, "odd" };
+	struct err e = ERR_INIT;
+	char *path = io_join(test_golden(), model);
+	bool ok = fine(b, model_open(&b->model, path, &e), &e) &&
+	          fine(b, model_prepare(&b->model, b->pool, compute, PREPARE_GENERATE, &e), &e);
+
+	for (int i = 0; i < ADAPTERS && ok; i++) {
+		char *dir = io_join(test_golden(), names[i]);
+		ok = fine(b,
+		          i == ADAPTERS - 1 ? make_odd(&b->adapters[i], &b->model, &e) :
+		                              adapter_load(&b->adapters[i], dir, &b->model, &e),
+		          &e);
+		mem_free(dir);
+	}
+	mem_free(path);
+	return ok && fine(b, multi_adapter_make(&b->all, &b->model, b->adapters, names, ADAPTERS, &e), &e);
+}
+
+static void close_bench(struct bench *b)
+{
+	for (int i = 0; i < ADAPTERS; i++)
+		adapter_release(&b->adapters[i]);
+	adapter_release(&b->all);
+	model_close(&b->model);
+}
+
+static const struct adapter *alone_of(const struct bench *b, int which)
+{
+	return which < 0 ? NULL : &b->adapters[which];
+}
+
+static void compare_alone(struct bench *b, const struct session *s, const struct session_part *p)
+{
+	struct err e = ERR_INIT;
+	struct session *alone;
+	const float *logits;
+	int which = adapter_of[p->sequence - 1], n = session_length_of(s, p->sequence);
+
+	CHECK(b->t, session_new(&alone, &b->model, alone_of(b, which), b->pool, b->kernels,
+	                        &(struct session_size){ .n_ctx = LENGTH }, &e) == 0);
+	CHECK(b->t, session_feed(alone, session_ids(s, p->sequence), (size_t)n, &logits, &e) == 0);
+	CHECK_MSG(b->t, !memcmp(logits, p->logits, (size_t)b->model.config.V * sizeof(float)),
+	          "adapter %d, %d tokens: other bits than alone", which, n);
+	session_free(alone);
+}
+
+static void check_bits(struct bench *b)
+{
+	static const int lengths[STEPS][SEQUENCES] = { { 5, 1, 9, 2, 1, 3 },
+		                                       { 1, 1, 1, 1, 1, 1 },
+		                                       { 1, 4, 1, 1, 2, 1 } };
+	struct err e = ERR_INIT;
+	struct rng_stream rng = { 3 };
+	struct session *s;
+	struct session_part parts[SEQUENCES];
+	int32_t ids[SEQUENCES][16];
+
+	CHECK(b->t, session_new(&s, &b->model, &b->all, b->pool, b->kernels,
+	                        &(struct session_size){ LENGTH, SEQUENCES + 1, { 0 } }, &e) == 0);
+	for (int k = 0; k < SEQUENCES; k++) {
+		session_branch(s, k + 1);
+		session_use(s, k + 1, adapter_of[k]);
+	}
+	for (int step = 0; step < STEPS; step++) {
+		for (int k = 0; k < SEQUENCES; k++) {
+			for (int i = 0; i < lengths[step][k]; i++)
+				ids[k][i] = (int32_t)rng_below(&rng, (uint32_t)b->model.config.V);
+			parts[k] = (struct session_part){
+				.sequence = k + 1, .ids = ids[k], .n = lengths[step][k], .wanted = true
+			};
+		}
+		CHECK(b->t, session_step(s, parts, SEQUENCES, &e) == 0);
+		for (int k = 0; k < SEQUENCES; k++)
+			compare_alone(b, s, &parts[k]);
+	}
+	session_free(s);
+}
+
+/* --- prompts beside each other --- */
+
+struct answers {
+	struct bench *b;
+	struct tokens ids[SEQUENCES];  /* what each was answered */
+};
+
+static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+{
+	struct answers *a = ctx;
+	(void)e;
+	a->ids[i] = g->ids;
+	g->ids = (struct tokens){ 0 };
+	return 0;
+}
+
+static void answer(struct answers *a, const struct adapter *with, const struct many_prompt *prompts, size_t n)
+{
+	struct bench *b = a->b;
+	struct err e = ERR_INIT;
+	struct sampler sampler = { 0 };
+	struct session *s;
+	struct many_options o = {
+		.generate = { .max_new_tokens = 12, .sampler = &sampler }, .at_once = 3, .done = take, .ctx = a
+	};
+
+	sampler_init(&sampler, (size_t)b->model.config.V);
+	generate_ends(&b->model, &o.generate.end);
+	if (fine(b, many_session(&s, &b->model, with, b->pool, b->kernels, prompts, n, &o, &e), &e)) {
+		fine(b, many_run(s, b->model.tokenizer, b->pool, prompts, n, &o, &e), &e);
+		session_free(s);
+	}
+	tokens_release(&o.generate.end);
+	sampler_release(&sampler);
+}
+
+static void check_answers(struct bench *b)
+{
+	static const int32_t ids[] = { 5, 17, 40, 100, 200, 33 };
+	struct many_prompt prompts[SEQUENCES];
+	struct answers beside = { .b = b }, alone = { .b = b };
+	bool differ = false;
+
+	for (int k = 0; k < SEQUENCES; k++)
+		prompts[k] = (struct many_prompt){ .ids = ids, .n = ARRAY_LEN(ids), .adapter = adapter_of[k] };
+	CHECK(b->t, many_shared(prompts, SEQUENCES) == 0 && many_shared(prompts, 1) == ARRAY_LEN(ids) - 1);
+	answer(&beside, &b->all, prompts, SEQUENCES);
+	for (int k = 0; k < SEQUENCES; k++) {
+		struct many_prompt one = { .ids = ids, .n = ARRAY_LEN(ids) };
+		answer(&alone, alone_of(b, adapter_of[k]), &one, 1);
+		const struct tokens *x = &beside.ids[k], *y = &alone.ids[0];
+		CHECK_MSG(b->t, x->n && x->n == y->n && !memcmp(x->id, y->id, x->n * sizeof(*x->id)),
+		          "adapter %d has another answer than alone", adapter_of[k]);
+		differ |= x->n != beside.ids[0].n || memcmp(x->id, beside.ids[0].id, x->n * sizeof(*x->id)) != 0;
+		tokens_release(&alone.ids[0]);
+	}
+	CHECK_MSG(b->t, differ, "all adapters answer alike, so nothing was tested");
+	for (int k = 0; k < SEQUENCES; k++)
+		tokens_release(&beside.ids[k]);
+}
+
+static void check_refusals(struct bench *b)
+{
+	struct err e = ERR_INIT;
+	struct model untied;
+	struct adapter whole, out;
+	static const char *const name = "mine";
+	char *model = io_join(test_golden(), "llama-untied"), *dir = io_join(test_golden(), "llama-untied-whole");
+
+	test_case(b->t, "modules saved whole and numbers that are not finite are refused by name");
+	CHECK(b->t, model_open(&untied, model, &e) == 0 && adapter_load(&whole, dir, &untied, &e) == 0);
+	CHECK_MSG(b->t,
+	          multi_adapter_make(&out, &untied, &whole, &name, 1, &e) < 0 &&
+	                  strstr(e.msg, "mine: it has modules saved whole"),
+	          "%s", e.msg);
+	adapter_release(&whole);
+	model_close(&untied);
+	b->adapters[1].params.w[3] = INFINITY;
+	CHECK_MSG(b->t,
+	          multi_adapter_make(&out, &b->model, &b->adapters[1], &name, 1, &e) < 0 &&
+	                  strstr(e.msg, "mine: it has a number that is not finite"),
+	          "%s", e.msg);
+	mem_free(model);
+	mem_free(dir);
+}
+
+void test_multi_adapter(struct test *t)
+{
+	static const struct { const char *model, *third; enum compute compute;
+	} cases[] = {
+		{ "llama", "llama-tied-ends", COMPUTE_F32 },
+		{ "llama.gguf", "llama-lora.gguf", COMPUTE_F32 },
+		{ "llama.gguf", "llama-lora.gguf", COMPUTE_INT8 },
+	};
+	struct err e = ERR_INIT;
+	struct bench b = { .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		test_case(t, "%s, %s: each sequence has the bits of its adapter alone", cases[i].model,
+		          compute_name(cases[i].compute));
+		if (!open_bench(&b, cases[i].model, cases[i].third, cases[i].compute))
+			break;
+		check_bits(&b);
+		test_case(t, "%s, %s: prompts beside each other have the answers of their adapters alone",
+		          cases[i].model, compute_name(cases[i].compute));
+		check_answers(&b);
+		if (i == 0)
+			check_refusals(&b);
+		close_bench(&b);
+	}
+	pool_free(b.pool);
+}
