@@ -45,6 +45,7 @@ static int check_adapter(const struct tape *t, const struct node *n, size_t O, s
 static int linear_shape(struct tape *t, struct node *n, struct err *e)
 {
 	const struct tensor *x = tape_tensor(t, n->in[IN_X]), *w = tape_tensor(t, n->in[IN_W]);
+	const struct linear_attr *attr = n->attr;
 	enum axis axis = x->axis;
 	size_t dim[2] = { x->dim[0], w->dim[0] };
 
@@ -57,11 +58,13 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 		return -1;
 	if (n->in[IN_RESIDUAL] && want_matrix(tape_tensor(t, n->in[IN_RESIDUAL]), dim[1], "the residual", e) < 0)
 		return -1;
-	if (((const struct linear_attr *)n->attr)->int8 && (!w->panels || x->dim[1] % PANEL_BLOCK))
+	if (attr->int8 && (!w->panels || x->dim[1] % PANEL_BLOCK))
 		return err_set(e, "%s is not in panels, as int8 arithmetic wants", w->name);
+	if (attr->int8 && attr->scale != 1)
+		return err_set(e, "%s: int8 arithmetic has no scale, %g is wanted", w->name, (double)attr->scale);
 	size_t rows = gemm_int8_rows_bytes(x->dim[0], x->dim[1]);
 	tape_output(t, n, 0, "linear", axis, 2, dim);
-	if (((const struct linear_attr *)n->attr)->int8)
+	if (attr->int8)
 		tape_scratch(t, n, 1, "int8_rows", rows / sizeof(float));
 	return 0;
 }

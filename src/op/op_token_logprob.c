@@ -685,6 +685,10 @@ const struct op op_row_token_logprob = {
 uint32_t op_token_logprob(struct tape *t, const struct linear *l)
 {
 	struct logprob_attr attr = { .int8 = l->int8 };
+
+	if (!t->err.msg[0] && (l->bias || l->residual || (l->scale != 0 && l->scale != 1)))
+		err_set(&t->err, "token_logprob: the head %s has a %s, which is not computed here",
+		        tape_tensor(t, l->w)->name, l->bias ? "bias" : l->residual ? "residual" : "scale");
 	return tape_record(t, &op_row_token_logprob, (uint32_t[N_IN]){ l->x, l->w, l->u, l->up, l->wt }, N_IN, &attr,
 	                   sizeof(attr));
 }

@@ -374,12 +374,36 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 	arena_release(&mem);
 }
 
+/* What a head has and is not computed would be dropped in silence. */
+static void test_refused(struct test *t)
+{
+	static const char *const what[] = { "bias", "residual", "scale" };
+
+	for (int i = 0; i < 3; i++) {
+		struct op_case c = { 0 };
+		size_t dim[2] = { 4, 3 };
+		op_case_init(&c, &batch_sample_cap, false);
+		struct linear l = { .x = tape_weight(&c.t, "x", DTYPE_F32, 2, dim),
+			            .w = tape_weight(&c.t, "head", DTYPE_F32, 2, dim) };
+		if (i == 0)
+			l.bias = tape_weight(&c.t, "bias", DTYPE_F32, 1, dim);
+		if (i == 1)
+			l.residual = tape_weight(&c.t, "residual", DTYPE_F32, 2, (size_t[]){ 4, 4 });
+		if (i == 2)
+			l.scale = 2;
+		test_case(t, "a head's %s is refused", what[i]);
+		CHECK(t, !op_token_logprob(&c.t, &l) && strstr(c.t.err.msg, what[i]));
+		tape_release(&c.t);
+	}
+}
+
 void test_logprob(struct test *t)
 {
 	const struct kernels *all[KERNEL_SETS];
 	struct pool *pool = pool_new(2);
 	size_t n = kernels_all(all);
 
+	test_refused(t);
 	for (size_t i = 0; i < n; i++) {
 		test_definition(t, all[i], pool);
 		test_threads(t, all[i]);
