@@ -73,6 +73,22 @@ void io_unmap(struct mapping *m)
 	*m = (struct mapping){ 0 };
 }
 
+bool io_maps(const struct mapping *m, const void *p)
+{
+	return (uintptr_t)p >= (uintptr_t)m->data && (uintptr_t)p - (uintptr_t)m->data < m->size;
+}
+
+void io_forget(const struct mapping *m, const void *p, size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (!n || !io_maps(m, p))
+		return;
+	uintptr_t start = (uintptr_t)m->data, first = (uintptr_t)p / page * page;
+	uintptr_t end = ROUND_UP(MIN((uintptr_t)p + n, start + m->size), page);
+	madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 /* read() that goes on after a signal. */
 static ssize_t read_some(int fd, void *data, size_t n)
 {

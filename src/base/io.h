@@ -17,6 +17,11 @@ struct mapping {
 
 int io_map(struct mapping *m, const char *path, struct err *e);  /* read-only, shared */
 void io_unmap(struct mapping *m);
+/* Does p lie in the mapping? The one question that decides whether bytes are the file's or memory of our own. */
+bool io_maps(const struct mapping *m, const void *p);
+/* Gives back the pages of [p, p+n) that are the mapping's; they are read from the file again when they are wanted.
+ * Bytes elsewhere, a copy on the heap for example, are left alone. */
+void io_forget(const struct mapping *m, const void *p, size_t n);
 int io_read(struct buf *out, const char *path, struct err *e);   /* "-" is stdin */
 /* inflates when the bytes start as gzip, else as they are */
 int io_read_gz(struct buf *out, const char *path, struct err *e);

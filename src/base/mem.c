@@ -177,14 +177,6 @@ void mem_touch(void *p, size_t bytes)
 	}
 }
 
-void mem_forget(const void *p, size_t bytes)
-{
-	size_t page = page_size();
-	uintptr_t first = (uintptr_t)p / page * page, end = ROUND_UP((uintptr_t)p + bytes, page);
-	if (bytes)
-		madvise((void *)first, end - first, MADV_DONTNEED);
-}
-
 /* The number after `name` in a file of "Name:   123 kB" lines, in bytes; 0 when absent. */
 static size_t proc_field(const char *path, const char *name)
 {

@@ -25,9 +25,6 @@ int mem_map(void **out, size_t bytes, const char *what, struct err *e);
 size_t mem_map_granule(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
 void mem_touch(void *p, size_t bytes); /* faults every page in, contents unchanged */
-/* Drops the pages of a read-only file mapping from this process; they come back from the file when they are read
- * again. */
-void mem_forget(const void *p, size_t bytes);
 
 /* a*b and a+b, false on overflow. */
 bool size_mul(size_t a, size_t b, size_t *out);

@@ -104,8 +104,7 @@ int info_memory(struct info_memory *out, struct app *app, struct loaded *l, stru
 		const struct weight *w = &l->model.weights[i];
 		out->weights += w->bytes;
 		owned += w->owned ? w->bytes : 0;
-		if (!w->owned)
-			mem_forget(w->data, w->bytes);
+		source_forget(&l->model.source, w->data, w->bytes);
 	}
 	out->program = mem_rss() - MIN(owned, mem_rss());
 	if (measure_session(out, app, l, e) < 0 || plan_lora(out, app, l, e) < 0)

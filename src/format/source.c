@@ -256,6 +256,22 @@ void source_tensor(const struct source *s, size_t i, struct source_tensor *out)
 	from_st(&s->shards[shard].tensors[i], out);
 }
 
+bool source_maps(const struct source *s, const void *data)
+{
+	bool found = io_maps(&s->gguf.map, data);
+
+	for (size_t i = 0; i < s->n_shards && !found; i++)
+		found = io_maps(&s->shards[i].map, data);
+	return found;
+}
+
+void source_forget(const struct source *s, const void *p, size_t n)
+{
+	io_forget(&s->gguf.map, p, n);
+	for (size_t i = 0; i < s->n_shards; i++)
+		io_forget(&s->shards[i].map, p, n);
+}
+
 size_t source_bytes(const struct source *s)
 {
 	size_t bytes = s->gguf.map.size;

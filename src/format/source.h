@@ -40,6 +40,9 @@ void source_close(struct source *s);
 int source_find(const struct source *s, const char *name, struct source_tensor *out); /* 0 found, 1 not there */
 size_t source_count(const struct source *s);
 void source_tensor(const struct source *s, size_t i, struct source_tensor *out);
+/* Do a tensor's data lie in one of the mapped files? Those of a file that is not aligned are copies. */
+bool source_maps(const struct source *s, const void *data);
+void source_forget(const struct source *s, const void *p, size_t n); /* io_forget in whichever file has them */
 size_t source_bytes(const struct source *s);                          /* of all weight files */
 /* over the weight files; a hash of their hashes where there are several */
 int source_hash(const struct source *s, char hex[33], struct err *e);

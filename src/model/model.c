@@ -160,7 +160,7 @@ static void take_vector(struct model *m, struct weight *w, const struct source_t
 }
 
 /* [in][out] of the file becomes [out][in], in blocks that fit the nearest cache. */
-static int take_transposed(struct weight *w, const struct source_tensor *t, struct err *e)
+static int take_transposed(const struct model *m, struct weight *w, const struct source_tensor *t, struct err *e)
 {
 	enum { BLOCK = 32 };
 	size_t size = dtypes[t->dtype].bytes, out = w->dim[0], in = w->dim[1];
@@ -175,8 +175,8 @@ static int take_transposed(struct weight *w, const struct source_tensor *t, stru
 		for (size_t o = 0; o < out; o++)
 			for (size_t i = i0; i < MIN(i0 + BLOCK, in); i++)
 				memcpy((char *)to + (o * in + i) * size, from + (i * out + o) * size, size);
-	mem_forget(from, t->bytes);
-	w->data = to;
+	source_forget(&m->source, from, t->bytes);
+	w->data = w->copy = to;
 	w->owned = true;
 	return 0;
 }
@@ -197,7 +197,8 @@ static int take_weight(struct model *m, struct weight *w, struct err *e)
 	w->dtype = t.dtype;
 	w->data = t.data;
 	w->bytes = t.bytes;
-	return !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) ? take_transposed(w, &t, e) : 0;
+	w->owned = !source_maps(&m->source, t.data);
+	return !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) ? take_transposed(m, w, &t, e) : 0;
 }
 
 static bool is_present(const struct config *c, const struct weight_spec *s)
@@ -313,8 +314,8 @@ void model_close(struct model *m)
 {
 	for (size_t i = 0; i < m->n_weights; i++) {
 		struct weight *w = &m->weights[i];
-		if (w->owned && w->n_dims == 2)
-			mem_unmap((void *)(uintptr_t)w->data, w->bytes);
+		if (w->copy)
+			mem_unmap(w->copy, w->bytes);
 		if (w->panels)
 			mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
 		if (w->transposed)

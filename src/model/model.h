@@ -52,7 +52,8 @@ struct weight {
 	/* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
 	const void *data;
 	size_t bytes;
-	bool owned;
+	bool owned;           /* data are not in the file's map: converted, transposed, copied from an unaligned file */
+	void *copy;           /* transposed numbers, unmapped by model_close; NULL: none */
 	void *panels, *transposed; /* see prepare.h; NULL: not made */
 };
 

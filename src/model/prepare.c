@@ -126,8 +126,7 @@ int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_
 			continue;
 		if (order(m, w, p, e) < 0 || (what == PREPARE_TRAIN && turn(m, w, p, e) < 0))
 			return -1;
-		if (!w->owned)
-			mem_forget(w->data, w->bytes);
+		source_forget(&m->source, w->data, w->bytes);
 		any |= panels_int8(w->dtype);
 	}
 	m->compute = any ? c : COMPUTE_F32;

@@ -54,6 +54,5 @@ size_t model_read_bytes(const struct model *m, const struct model_reads *r, size
 void model_forget(const struct model *m)
 {
 	for (size_t i = 0; i < m->n_weights; i++)
-		if (!m->weights[i].owned)
-			mem_forget(m->weights[i].data, m->weights[i].bytes);
+		source_forget(&m->source, m->weights[i].data, m->weights[i].bytes);
 }

@@ -178,9 +178,9 @@ static void take(const struct safetensors *s, const struct st_tensor *x, struct 
 			hash_add(h, from + at, n);
 		if (to)
 			memcpy((char *)to + at, from + at, n);
-		mem_forget(from + at - before, before + n);
+		io_forget(&s->map, from + at - before, before + n);
 	}
-	mem_forget(s->map.data, s->map.size);
+	io_forget(&s->map, s->map.data, s->map.size);
 }
 
 /* Hashes what the file has. Nothing is copied before all of it is known to be right. */

@@ -145,8 +145,7 @@ static void copy_weights(struct trainer *t)
 		const struct param *p = &t->full.items[i];
 		const struct weight *w = &t->model.weights[p->weight];
 		dtypes[w->dtype].to_float(w->data, t->full.w + p->offset, p->n);
-		if (!w->owned)
-			mem_forget(w->data, w->bytes);
+		source_forget(&t->model.source, w->data, w->bytes);
 	}
 	model_forget(&t->model);
 }
