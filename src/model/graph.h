@@ -38,6 +38,7 @@ uint32_t nn_param(struct graph *g, int param);                               /* 
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
                    uint32_t residual /* or none */);
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */
+/* x: N,C. A weight of C/parts numbers norms each part of the row by itself: "D" on N,H·D is a norm of every head. */
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads);

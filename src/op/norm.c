@@ -1,4 +1,8 @@
-/* norm: see norm.h. */
+/* norm: RMSNorm's and LayerNorm's walk over rows, forward and backward. See norm.h for the nodes and the order of sums.
+ *
+ * A row of x is `groups` parts of as many numbers as w has; each part is normed by itself, with the same w. What is one
+ * row of numbers to the arithmetic is therefore a part, and there are rows·groups of them; a strip is STRIP rows of x,
+ * with all their parts. */
 #include "op/norm.h"
 
 #include <string.h>
@@ -10,13 +14,23 @@ enum { IN_X, IN_W, IN_B };
 enum { BACK_DY, BACK_X, BACK_W, BACK_STAT };
 enum { OUT_DX, OUT_DW, OUT_DB, OUT_PARTIAL };
 
-static int want_vector(const struct tape *t, uint32_t id, size_t C, struct err *e)
-{
-	const struct tensor *w = tape_tensor(t, id);
+static size_t width_of(const struct tape *t, const struct node *n) { return tensor_count(tape_tensor(t, n->in[IN_W])); }
 
-	if (w->dtype != DTYPE_F32 || tensor_count(w) != C)
-		return err_set(e, "%s: %zu numbers of %s, %zu of F32 are wanted", w->name, tensor_count(w),
+static int want_weight(const struct tensor *w, size_t C, struct err *e)
+{
+	size_t n = tensor_count(w);
+
+	if (w->dtype != DTYPE_F32 || n == 0 || C % n)
+		return err_set(e, "%s: %zu numbers of %s, %zu of F32 are wanted, or a part of as many", w->name, n,
 		               dtypes[w->dtype].name, C);
+	return 0;
+}
+
+static int want_bias(const struct tensor *b, const struct tensor *w, struct err *e)
+{
+	if (b->dtype != DTYPE_F32 || tensor_count(b) != tensor_count(w))
+		return err_set(e, "%s: %zu numbers of %s, %zu of F32 are wanted, as %s has", b->name, tensor_count(b),
+		               dtypes[b->dtype].name, tensor_count(w), w->name);
 	return 0;
 }
 
@@ -26,20 +40,21 @@ int norm_shape(struct tape *t, struct node *n, int n_stats, struct err *e)
 
 	if (x.n_dims != 2)
 		return err_set(e, "%s: %d dimensions, 2 are wanted", x.name, x.n_dims);
-	if (want_vector(t, n->in[IN_W], x.dim[1], e) < 0 ||
-	    (n->in[IN_B] && want_vector(t, n->in[IN_B], x.dim[1], e) < 0))
+	if (want_weight(tape_tensor(t, n->in[IN_W]), x.dim[1], e) < 0 ||
+	    (n->in[IN_B] && want_bias(tape_tensor(t, n->in[IN_B]), tape_tensor(t, n->in[IN_W]), e) < 0))
 		return -1;
+	size_t stat[2] = { x.dim[0], x.dim[1] / width_of(t, n) };
 	tape_output(t, n, 0, "norm", x.axis, 2, x.dim);
 	for (int i = 1; i <= n_stats; i++)
-		tape_output(t, n, i, "norm_stat", x.axis, 1, x.dim);
+		tape_output(t, n, i, "norm_stat", x.axis, 2, stat);
 	return 0;
 }
 
 struct work {
-	struct norm_row row;        /* of row 0 */
+	struct norm_row row;        /* of the first part of row 0 */
 	void (*f)(const struct norm_row *row);
 	struct run *r;
-	size_t N;
+	size_t N, groups;
 	bool scratch_dx;
 	float *partial;             /* [strips][2][C]: dw, db */
 };
@@ -52,12 +67,12 @@ static float *at(const float *base, size_t offset)
 static void strip_run(void *ctx, size_t item, int thread)
 {
 	const struct work *w = ctx;
-	size_t C = w->row.C, end = MIN(w->N, (item + 1) * STRIP);
+	size_t C = w->row.C, end = MIN(w->N, (item + 1) * STRIP) * w->groups;
 	float *own = at(w->partial, item * 2 * C);
 
 	if (own)
 		memset(own, 0, 2 * C * sizeof(float));
-	for (size_t i = item * STRIP; i < end; i++) {
+	for (size_t i = item * STRIP * w->groups; i < end; i++) {
 		struct norm_row row = w->row;
 		row.x += i * C;
 		row.dy = at(row.dy, i * C);
@@ -76,6 +91,12 @@ static size_t strips_of(size_t rows)
 	return (rows + STRIP - 1) / STRIP;
 }
 
+static void set_width(struct work *w, const struct tensor *x, const struct tensor *weight)
+{
+	w->row.C = tensor_count(weight);
+	w->groups = x->dim[1] / w->row.C;
+}
+
 void norm_forward(struct run *r, const struct node *n, void (*f)(const struct norm_row *row))
 {
 	struct work w = { .f = f, .r = r, .N = run_rows(r, n->in[IN_X]) };
@@ -87,7 +108,7 @@ void norm_forward(struct run *r, const struct node *n, void (*f)(const struct no
 		                   .b = run_f32(r, n->in[IN_B]),
 		                   .y = run_f32(r, n->out[0]),
 		                   .stat = { run_f32(r, n->out[1]), run_f32(r, n->out[2]) } };
-	w.row.C = run_tensor(r, n->in[IN_X])->dim[1];
+	set_width(&w, run_tensor(r, n->in[IN_X]), run_tensor(r, n->in[IN_W]));
 	pool_run(r->pool, strips_of(w.N), strip_run, &w);
 }
 
@@ -136,7 +157,7 @@ void norm_back_forward(struct run *r, const struct node *n, void (*f)(const stru
 		                   .w = run_f32(r, n->in[BACK_W]),
 		                   .dx = run_f32(r, n->out[OUT_DX]),
 		                   .stat = { run_f32(r, n->in[BACK_STAT]), run_f32(r, n->in[BACK_STAT + 1]) } };
-	w.row.C = run_tensor(r, n->in[BACK_X])->dim[1];
+	set_width(&w, run_tensor(r, n->in[BACK_X]), run_tensor(r, n->in[BACK_W]));
 	w.scratch_dx = !w.row.dx;
 	pool_run(r->pool, strips_of(w.N), strip_run, &w);
 	sum_partials(r, &w, w.partial, run_f32(r, n->out[OUT_DW]), attr->add_w);
@@ -156,7 +177,7 @@ void norm_backward(struct tape *t, uint32_t i, const struct op *back)
 		out[OUT_DB] = tape_grad_target(t, n.in[IN_B], &attr.add_b);
 	if (out[OUT_DW] || out[OUT_DB])
 		out[OUT_PARTIAL] =
-			tape_scratch(t, &made, OUT_PARTIAL, "norm_partials", strips_of(x.dim[0]) * 2 * x.dim[1]);
+			tape_scratch(t, &made, OUT_PARTIAL, "norm_partials", strips_of(x.dim[0]) * 2 * width_of(t, &n));
 	if (tape_wants(t, n.in[IN_X]))
 		out[OUT_DX] = tape_grad_target(t, n.in[IN_X], &attr.add_x);
 	tape_emit(t, back, in, 5, out, 4, &attr, sizeof(attr));
@@ -183,5 +204,5 @@ void norm_back_cost(const struct tape *t, const struct node *n, const struct liv
 size_t norm_back_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
 	(void)k;
-	return n->out[OUT_DX] ? 0 : tape_tensor(t, n->in[BACK_X])->dim[1] * sizeof(float);
+	return n->out[OUT_DX] ? 0 : tensor_count(tape_tensor(t, n->in[BACK_W])) * sizeof(float);
 }

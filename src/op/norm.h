@@ -1,7 +1,9 @@
 /* norm: what RMSNorm and LayerNorm share: rows in strips of fixed size, forward and backward.
  *
- * Nodes.  forward: in x (N,C), w (C), b (C) or none; out y (N,C), statistics a row (N) each
+ * Nodes.  forward: in x (N,g·W), w (W), b (W) or none; out y (N,g·W), statistics (N,g) each
  *         backward: in dy, x, w, then the statistics; out dx, dw, db (each or none), partial sums
+ * w is as wide as the row, or as a part of it: then each of the g parts is normed by itself, with the same w (Qwen3
+ * norms the heads of its queries so).
  *
  * A strip adds its rows' share of dw and db up in a row of partial sums of its own, and those are added in the order of
  * the strips: the same bits with any number of threads. */
@@ -16,7 +18,7 @@ struct norm_attr {
 	bool add_x, add_w, add_b;   /* backward: to what is there */
 };
 
-/* One row. stat: [2] of the row. dw, db: sums to add to, or NULL. */
+/* One row, or one part of it. stat: [2] of that. dw, db: sums to add to, or NULL. */
 struct norm_row {
 	const struct kernels *k;
 	const struct norm_attr *attr;
@@ -26,7 +28,7 @@ struct norm_row {
 	size_t C;
 };
 
-/* Checks x (N,C) and the vectors, adds y and n_stats statistics. */
+/* Checks x (N,g·W) and the vectors, adds y and n_stats statistics. */
 int norm_shape(struct tape *t, struct node *n, int n_stats, struct err *e);
 void norm_forward(struct run *r, const struct node *n, void (*row)(const struct norm_row *row));
 /* Appends `back` for node number i. bias: the op's input 2, or TENSOR_NONE. */

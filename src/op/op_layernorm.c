@@ -1,5 +1,5 @@
 /* layernorm: y = (x − μ)·r·w + b, r = 1/√(mean((x − μ)²) + ε) (Ba et al. 2016).      x, y (N,C)  w, b (C)  μ, r (N),
- * kept for backward
+ * kept for backward. Where w and b are as wide as a part of the row, C counts the numbers of a part: see norm.h.
  *
  *     g = dy·w    x̂ = (x − μ)·r    dx = r·(g − mean(g) − x̂·mean(g·x̂))    dw = Σ rows dy·x̂    db = Σ rows dy
  *
@@ -48,10 +48,11 @@ static void layernorm_backward(struct tape *t, uint32_t i)
 
 static uint32_t layernorm_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t C; bool frozen_x, frozen_w; } cases[] = {
-		{ 1, 3, false, false }, { 65, 67, false, false }, { 96, 33, true, false }, { 7, 300, false, true },
+	static const struct { int N; size_t C, groups; bool frozen_x, frozen_w; } cases[] = {
+		{ 1, 3, 1, false, false },  { 65, 67, 1, false, false }, { 96, 33, 1, true, false },
+		{ 7, 300, 1, false, true }, { 66, 18, 3, false, false },
 	};
-	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C };
+	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, cases[i].groups * C };
 
 	batch_sample(b, rng, cases[i].N, 50);
 	uint32_t x = cases[i].frozen_x ? tape_weight(t, "x", DTYPE_F32, 2, dim) : tape_param(t, "x", 2, dim);
@@ -68,7 +69,7 @@ const struct op op_row_layernorm = {
 	.saves = 1 | 2 | 1 << 9 | 1 << 10,
 	.cheap = true,
 	.sample = layernorm_sample,
-	.sample_count = 4,
+	.sample_count = 5,
 };
 
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps)

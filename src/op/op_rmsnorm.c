@@ -1,4 +1,5 @@
 /* rmsnorm: y = x·r·w, r = 1/√(mean(x²) + ε) (Zhang & Sennrich 2019).      x, y (N,C)  w (C)  r (N), kept for backward
+ * Where w is as wide as a part of the row, C counts the numbers of a part, and a row has an r for each: see norm.h.
  *
  *     g = dy·w    x̂ = x·r    dx = r·(g − x̂·mean(g·x̂))    dw = Σ rows dy·x̂
  *
@@ -46,10 +47,11 @@ static void rmsnorm_backward(struct tape *t, uint32_t i)
 
 static uint32_t rmsnorm_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t C; bool frozen_x, frozen_w; } cases[] = {
-		{ 1, 2, false, false }, { 65, 67, false, false }, { 96, 33, true, false }, { 7, 300, false, true },
+	static const struct { int N; size_t C, groups; bool frozen_x, frozen_w; } cases[] = {
+		{ 1, 2, 1, false, false },  { 65, 67, 1, false, false }, { 96, 33, 1, true, false },
+		{ 7, 300, 1, false, true }, { 66, 18, 3, false, false }, { 70, 5, 4, true, false },
 	};
-	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C };
+	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, cases[i].groups * C };
 
 	batch_sample(b, rng, cases[i].N, 50);
 	uint32_t x = cases[i].frozen_x ? tape_weight(t, "x", DTYPE_F32, 2, dim) : tape_param(t, "x", 2, dim);
@@ -66,7 +68,7 @@ const struct op op_row_rmsnorm = {
 	.saves = 1 | 2 | 1 << 9,
 	.cheap = true,
 	.sample = rmsnorm_sample,
-	.sample_count = 4,
+	.sample_count = 6,
 };
 
 uint32_t op_rmsnorm(struct tape *t, uint32_t x, uint32_t w, float eps)

@@ -13,7 +13,8 @@ uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed
 /* parts × N,C */
 void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);
 uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                                                /* same shape */
-uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C */, float eps);
+/* Of the row, or, where w is as wide as a part of it, of each part by itself, all with the same w (and b). */
+uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C, or C/parts */, float eps);
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps);
 
 struct linear {
