@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "model/config.h"
-#include "model/graph.h"
+#include "model/decoder.h"
 
-#define BLOCK "model.layers.%d."
+#define BLOCK DECODER_BLOCK
 
 static const struct weight_spec weights[] = {
 	{ "model.embed_tokens.weight", "token_embd.weight", "V,C", WEIGHT_EMBED },
@@ -125,43 +125,6 @@ static json_t *llama_config_json(const struct config *c)
 	                 "tie_word_embeddings", c->tied, "attention_bias", c->bias, "mlp_bias", 0);
 }
 
-static uint32_t llama_embed(struct graph *g)
-{
-	return nn_embed(g, "model.embed_tokens.weight", EMBED_IDS);
-}
-
-static uint32_t attention(struct graph *g, uint32_t x)
-{
-	const struct config *c = &g->model->config;
-	uint32_t h = nn_rmsnorm(g, x, BLOCK "input_layernorm.weight");
-	uint32_t q = nn_linear(g, h, BLOCK "self_attn.q_proj.weight", BLOCK "self_attn.q_proj.bias", TENSOR_NONE);
-	uint32_t k = nn_linear(g, h, BLOCK "self_attn.k_proj.weight", BLOCK "self_attn.k_proj.bias", TENSOR_NONE);
-	uint32_t v = nn_linear(g, h, BLOCK "self_attn.v_proj.weight", BLOCK "self_attn.v_proj.bias", TENSOR_NONE);
-	uint32_t o = nn_attention(g, nn_rope(g, q, c->H), nn_rope(g, k, c->G), v);
-
-	return nn_linear(g, o, BLOCK "self_attn.o_proj.weight", BLOCK "self_attn.o_proj.bias", x);
-}
-
-static uint32_t feed_forward(struct graph *g, uint32_t x)
-{
-	uint32_t h = nn_rmsnorm(g, x, BLOCK "post_attention_layernorm.weight");
-	uint32_t gate = nn_linear(g, h, BLOCK "mlp.gate_proj.weight", NULL, TENSOR_NONE);
-	uint32_t up = nn_linear(g, h, BLOCK "mlp.up_proj.weight", NULL, TENSOR_NONE);
-
-	return nn_linear(g, op_swiglu(g->tape, gate, up), BLOCK "mlp.down_proj.weight", NULL, x);
-}
-
-static uint32_t llama_block(struct graph *g, int layer, uint32_t x)
-{
-	(void)layer;
-	return feed_forward(g, attention(g, x));
-}
-
-static uint32_t llama_norm(struct graph *g, uint32_t x)
-{
-	return nn_rmsnorm(g, x, "model.norm.weight");
-}
-
 const struct arch arch_llama = {
 	.name = "llama",
 	.hf_types = (const char *const[]){ "llama", NULL },
@@ -171,9 +134,9 @@ const struct arch arch_llama = {
 	.config_json = llama_config_json,
 	.weights = weights,
 	.prefix = "model.",
-	.embed = llama_embed,
-	.block = llama_block,
-	.norm = llama_norm,
+	.embed = decoder_embed,
+	.block = decoder_block,
+	.norm = decoder_norm,
 	.head = "lm_head.weight",
 	.embedding = "model.embed_tokens.weight",
 };
