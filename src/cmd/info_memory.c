@@ -3,9 +3,9 @@
 
 #include "base/mem.h"
 #include "infer/session.h"
+#include "model/model_pass.h"
 #include "model/prepare.h"
 #include "op/kv_cache.h"
-#include "op/plan.h"
 
 enum {
 	STATES = 4,             /* parameters, gradient, AdamW's two moments */
@@ -42,24 +42,17 @@ static int plan_step(size_t *bytes, struct app *app, const struct model *m, cons
 		                 .segments = docs,
 		                 .docs = docs,
 		                 .keys = INFO_ROWS };
-	struct tape tape;
-	struct graph graph;
-	struct plan plan;
+	struct model_pass p;
+	int status = -1;
 
-	tape_init(&tape, &cap, true);
-	int status = graph_init(&graph, &tape, m, params, a, true, e);
-	if (status == 0) {
-		if (!a)
-			graph.replaced = replaced;
-		graph_logprob(&graph, graph_hidden(&graph));
-		status = tape_backward(&tape, e);
+	if (model_pass_begin(&p, &cap, m, params, replaced, a, true, e) < 0)
+		return -1;
+	graph_logprob(&p.graph, graph_hidden(&p.graph));
+	if (tape_backward(&p.pass.tape, e) == 0 && pass_plan(&p.pass, app->kernels, NULL, e) == 0) {
+		*bytes = pass_bytes(&p.pass, app->pool);
+		status = 0;
 	}
-	if (status == 0 && (status = plan_make(&plan, &tape, app->kernels, NULL, e)) == 0) {
-		*bytes = plan.arena_bytes + plan.scratch_bytes * (size_t)pool_threads(app->pool) + batch_bytes(&cap);
-		plan_release(&plan);
-	}
-	graph_release(&graph);
-	tape_release(&tape);
+	model_pass_release(&p);
 	return status;
 }
 

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/model_pass.h"
 #include "op/kv_cache.h"
-#include "op/timing.h"
 #include "op/trace.h"
 
 enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
@@ -32,12 +32,7 @@ struct session {
 	bool *branch;                  /* [n_sequences] */
 	int *adapter;                  /* [n_sequences] of several, see session_use */
 	int32_t *ids;                  /* [n_sequences][n_ctx] */
-	struct tape tape;
-	struct graph graph;
-	uint32_t logits;
-	struct plan plan;
-	struct run run;
-	struct batch batch;
+	struct model_pass net;
 	struct kv_tensors *kv;
 	struct cache_types types;
 	char *cache;                   /* [layers][keys, then values][n_sequences·region] rows of G·D numbers */
@@ -62,7 +57,8 @@ struct matrix_place { char *rows; size_t row_bytes; };
 static struct matrix_place matrix_place(const struct session *s, size_t i)
 {
 	const struct kv_tensors *kv = &s->kv[i / 2];
-	size_t k = tensor_row_bytes(tape_tensor(&s->tape, kv->k)), v = tensor_row_bytes(tape_tensor(&s->tape, kv->v));
+	const struct tape *t = &s->net.pass.tape;
+	size_t k = tensor_row_bytes(tape_tensor(t, kv->k)), v = tensor_row_bytes(tape_tensor(t, kv->v));
 
 	return (struct matrix_place){ s->cache + key_count(s) * (i / 2 * (k + v) + i % 2 * k), i % 2 ? v : k };
 }
@@ -70,13 +66,14 @@ static struct matrix_place matrix_place(const struct session *s, size_t i)
 static void make_cache_tensors(struct session *s)
 {
 	const struct config *c = &s->model->config;
+	struct tape *t = &s->net.pass.tape;
 	size_t keys = key_count(s);
 
 	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
 	for (int i = 0; i < c->n_layers; i++)
 		s->kv[i] = (struct kv_tensors){
-			tape_cache(&s->tape, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
-			tape_cache(&s->tape, "v_cache", s->types.v, keys, key_width(s, s->types.v))
+			tape_cache(t, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
+			tape_cache(t, "v_cache", s->types.v, keys, key_width(s, s->types.v))
 		};
 }
 
@@ -85,26 +82,25 @@ static int record(struct session *s, const struct adapter *a, struct err *e)
 	/* no more are ever there, or touched */
 	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx);
 	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
+	struct model_pass *p = &s->net;
 
-	tape_init(&s->tape, &cap, false);
-	batch_init(&s->batch, &cap);
-	make_cache_tensors(s);
-	if (graph_init(&s->graph, &s->tape, s->model, NULL, a, false, e) < 0)
+	if (model_pass_begin(p, &cap, s->model, NULL, NULL, a, false, e) < 0)
 		return -1;
-	s->graph.kv = s->kv;
-	s->logits = graph_logits(&s->graph, graph_hidden(&s->graph));
-	return s->tape.err.msg[0] ? err_set(e, "%s", s->tape.err.msg) : 0;
+	make_cache_tensors(s);
+	p->graph.kv = s->kv;
+	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
+	return 0;
 }
 
 /* Does anything that is written into the cache depend on the adapter's numbers? */
 static bool has_own_keys(const struct session *s)
 {
-	const struct tape *t = &s->tape;
-	const struct params *params = s->graph.params;
+	const struct tape *t = &s->net.pass.tape;
+	const struct params *params = s->net.graph.params;
 	bool *depends = mem_array(t->n_tensors, sizeof(*depends)), own = false;
 
 	for (size_t i = 0; params && i < params->n_items; i++)
-		depends[s->graph.param_tensor[i]] = s->graph.param_tensor[i] != TENSOR_NONE;
+		depends[s->net.graph.param_tensor[i]] = s->net.graph.param_tensor[i] != TENSOR_NONE;
 	for (uint32_t i = 0; i < t->n_nodes; i++) {
 		const struct node *n = &t->nodes[i];
 		bool any = false;
@@ -124,31 +120,24 @@ static bool has_own_keys(const struct session *s)
 static void set_sight(struct session *s, int begin, int end, int until)
 {
 	for (int j = begin; j < end; j++)
-		s->batch.vis_end[j] = until;
+		s->net.pass.batch.vis_end[j] = until;
 }
 
 static void bind_run(void *ctx, struct run *r)
 {
 	const struct session *s = ctx;
 
-	graph_bind(&s->graph, r, NULL);
+	graph_bind(&s->net.graph, r, NULL);
 	for (size_t i = 0; i < matrix_count(s); i++)
 		run_bind(r, i % 2 ? s->kv[i / 2].v : s->kv[i / 2].k, matrix_place(s, i).rows);
 }
 
-static void bind(struct session *s)
-{
-	bind_run(s, &s->run);
-	for (int n = 0; n < s->n_sequences; n++)
-		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
-}
-
 static int build(struct session *s, const struct adapter *a, struct pool *pool, const struct kernels *k, struct err *e)
 {
+	struct pass *p = &s->net.pass;
 	void *cache;
 
-	if (record(s, a, e) < 0 || plan_make(&s->plan, &s->tape, k, NULL, e) < 0 ||
-	    run_init(&s->run, &s->plan, k, pool, e) < 0)
+	if (record(s, a, e) < 0 || pass_plan(p, k, NULL, e) < 0 || pass_start(p, pool, e) < 0)
 		return -1;
 	s->cache_bytes =
 		key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
@@ -156,7 +145,9 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 		return -1;
 	s->cache = cache;
 	s->own_keys = has_own_keys(s);
-	bind(s);
+	bind_run(s, &p->run);
+	for (int n = 0; n < s->n_sequences; n++)
+		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
 	return 0;
 }
 
@@ -192,11 +183,7 @@ void session_free(struct session *s)
 		return;
 	if (s->cache)
 		mem_unmap(s->cache, s->cache_bytes);
-	run_release(&s->run);
-	plan_release(&s->plan);
-	graph_release(&s->graph);
-	tape_release(&s->tape);
-	batch_release(&s->batch);
+	model_pass_release(&s->net);
 	mem_free(s->kv);
 	mem_free(s->length);
 	mem_free(s->branch);
@@ -231,8 +218,8 @@ static int check_parts(const struct session *s, const struct session_part *parts
 			               s->length[p->sequence], p->n, s->n_ctx);
 		rows += p->n;
 	}
-	if (rows < 1 || rows > s->batch.cap.rows)
-		BUG("a step of %d tokens, at most %d", rows, s->batch.cap.rows);
+	if (rows < 1 || rows > s->net.pass.batch.cap.rows)
+		BUG("a step of %d tokens, at most %d", rows, s->net.pass.batch.cap.rows);
 	return 0;
 }
 
@@ -247,7 +234,7 @@ static struct live work_of(const struct session *s, const struct session_part *p
 /* A part's rows, which are a tree of their own. */
 static void put_part(struct session *s, const struct session_part *p)
 {
-	struct batch *b = &s->batch;
+	struct batch *b = &s->net.pass.batch;
 	int32_t row = b->n_rows, at = s->length[p->sequence];
 
 	for (int32_t i = 0; i < p->n; i++) {
@@ -285,7 +272,7 @@ static void end_batch(struct batch *b)
 
 int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
 {
-	struct batch *b = &s->batch;
+	struct batch *b = &s->net.pass.batch;
 	size_t at = 0, V = (size_t)s->model->config.V;
 
 	if (check_parts(s, parts, n, e) < 0)
@@ -297,15 +284,16 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 		put_part(s, &parts[i]);
 	}
 	end_batch(b);
-	run_step(&s->run, b);
+	pass_step(&s->net.pass);
+	const float *logits = model_pass_result(&s->net);
 	for (int i = 0; i < n; i++)
-		parts[i].logits = parts[i].wanted ? run_f32(&s->run, s->logits) + at++ * V : NULL;
+		parts[i].logits = parts[i].wanted ? logits + at++ * V : NULL;
 	return 0;
 }
 
 int session_feed(struct session *s, const int32_t *ids, size_t n, const float **logits, struct err *e)
 {
-	size_t most = (size_t)s->batch.cap.rows;
+	size_t most = (size_t)s->net.pass.batch.cap.rows;
 	struct session_part part = { 0 };
 
 	if (n == 0)
@@ -405,14 +393,13 @@ const int32_t *session_ids(const struct session *s, int sequence)
 
 int session_limit(const struct session *s) { return s->n_ctx; }
 
-int session_rows(const struct session *s) { return s->batch.cap.rows; }
+int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
-	size_t rope = s->graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
+	size_t rope = s->net.graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
 
-	*work = s->plan.arena_bytes + s->plan.scratch_bytes * (size_t)pool_threads(s->run.pool) +
-	        batch_bytes(&s->batch.cap) + rope;
+	*work = pass_bytes(&s->net.pass, s->net.pass.run.pool) + rope;
 	*cache = s->cache_bytes;
 }
 
@@ -447,13 +434,13 @@ static void pretend(struct session *s, int first, int n, int rows, int length)
 {
 	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
 
-	clear_batch(&s->batch);
+	clear_batch(&s->net.pass.batch);
 	for (int k = first; k < first + n; k++) {
 		s->length[k] = length;
 		put_part(s, &(struct session_part){ .sequence = k, .ids = ids, .n = rows, .wanted = true });
 		s->length[k] = 0;
 	}
-	end_batch(&s->batch);
+	end_batch(&s->net.pass.batch);
 	mem_free(ids);
 }
 
@@ -461,22 +448,21 @@ int session_time(struct session *s, int first, int n, int rows, int length, doub
                  struct err *e)
 {
 	struct timing pass;
-	double bytes;
 
 	if (n * rows > session_rows(s) || length + rows > s->n_ctx || s->n_branches)
 		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
 	pretend(s, first, n, rows, length);
-	struct live live = batch_live(&s->batch);
-	struct timing_options how = { .batch = &s->batch,
+	struct live live = batch_live(&s->net.pass.batch);
+	struct timing_options how = { .batch = &s->net.pass.batch,
 		                      .mean = live,
 		                      .bind = bind_run,
 		                      .ctx = s,
 		                      .whole = n * rows <= FEW_ROWS,
 		                      .budget = TIME_SECONDS };
-	if (plan_time(&pass, &s->plan, s->run.kernels, s->run.pool, &how, e) < 0)
+	if (model_pass_time(&pass, &s->net, s->net.pass.run.pool, how, e) < 0)
 		return -1;
 	*seconds = pass.seconds;
-	plan_cost(&s->plan, &live, flops, &bytes);
+	*flops = pass_work(&s->net.pass, &live).flops;
 	return 0;
 }
 
@@ -484,18 +470,19 @@ struct live session_work(const struct session *s) { return s->work; }
 
 void session_operations(const struct session *s, const struct live *work, double *flops, double *int_ops)
 {
-	double bytes;
+	struct work w = pass_work(&s->net.pass, work);
 
-	plan_cost(&s->plan, work, flops, &bytes);
-	*int_ops = plan_int_ops(&s->plan, work);
-	*flops -= *int_ops;
+	*int_ops = w.int_ops;
+	*flops = w.flops - w.int_ops;
 }
 
 void session_trace(struct session *s, struct trace *t)
 {
-	s->run.trace = NULL;
+	struct run *r = &s->net.pass.run;
+
+	r->trace = NULL;
 	if (t)
-		trace_attach(t, &s->run, "session");
+		trace_attach(t, r, "session");
 }
 
 void session_truncate(struct session *s, int length)

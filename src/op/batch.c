@@ -74,3 +74,8 @@ void live_add(struct live *to, const struct live *x, double times)
 	to->labels += times * x->labels;
 	to->visible += times * x->visible;
 }
+
+struct live live_over(const struct live *sum, double n)
+{
+	return (struct live){ sum->rows / n, sum->targets / n, sum->labels / n, sum->visible / n };
+}

@@ -65,5 +65,6 @@ void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
 struct live batch_live(const struct batch *b);
 void live_add(struct live *to, const struct live *x, double times);
+struct live live_over(const struct live *sum, double n); /* each count divided by n */
 
 #endif

@@ -1,6 +1,6 @@
-/* speeds: see speeds.h. The block that is measured is a llama's with what GPT-2 has besides, its numbers zeros: how
- * long a kernel takes does not depend on them. Nodes are run as a step runs them, one after the other, so that what one
- * makes is as near the next as it will be. */
+/* roofline: how fast this machine does the ops of a step. The block that is measured is a llama's with what GPT-2 has
+ * besides, its numbers zeros: how long a kernel takes does not depend on them. Nodes are run as a step runs them, one
+ * after the other, so that what one makes is as near the next as it will be. See roofline.h. */
 #include "op/roofline.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "op/batch_sample.h"
 #include "op/ops.h"
-#include "op/run.h"
+#include "op/pass.h"
 #include "quant/panels.h"
 
 enum {
@@ -102,20 +102,19 @@ static void record(struct tape *t, bool int8)
 }
 
 struct block {
-	struct tape tape;
-	struct plan plan;
-	struct run run;
-	struct batch batch;
+	struct pass pass;
 	struct arena mem;
 	double *best;               /* [n_nodes] seconds */
 };
 
 static void bind(struct block *b)
 {
-	for (uint32_t i = 1; i < b->tape.n_tensors; i++) {
-		const struct tensor *x = &b->tape.tensors[i];
+	struct pass *p = &b->pass;
+
+	for (uint32_t i = 1; i < p->tape.n_tensors; i++) {
+		const struct tensor *x = &p->tape.tensors[i];
 		if (x->role == ROLE_WEIGHT || x->role == ROLE_STATE)
-			run_bind(&b->run, i,
+			run_bind(&p->run, i,
 			         arena_alloc64(&b->mem, x->panels ? panels_bytes(x->dtype, x->dim[0], x->dim[1]) :
 			                                            tensor_count(x) * sizeof(float)));
 	}
@@ -127,27 +126,23 @@ static int block_begin(struct block *b, const struct kernels *k, struct pool *po
 		.rows = ROWS, .targets = ROWS, .labels = ROWS, .segments = 2, .docs = 2, .keys = ROWS
 	};
 	struct rng_stream rng = { 1 };
+	struct pass *p = &b->pass;
 
 	*b = (struct block){ 0 };
-	tape_init(&b->tape, &cap, false);
-	b->tape.layer = 0;
-	record(&b->tape, int8);
-	if (plan_make(&b->plan, &b->tape, k, &(struct plan_options){ .no_fusion = true }, e) < 0 ||
-	    run_init(&b->run, &b->plan, k, pool, e) < 0)
+	pass_begin(p, &cap, false);
+	p->tape.layer = 0;
+	record(&p->tape, int8);
+	if (pass_plan(p, k, &(struct plan_options){ .no_fusion = true }, e) < 0 || pass_start(p, pool, e) < 0)
 		return -1;
-	batch_init(&b->batch, &cap);
-	batch_sample_sized(&b->batch, &rng, ROWS, 2, cap.segments, cap.labels);
-	b->best = arena_array(&b->mem, b->plan.n_nodes, sizeof(*b->best));
+	batch_sample_sized(&p->batch, &rng, ROWS, 2, cap.segments, cap.labels);
+	b->best = arena_array(&b->mem, p->plan.n_nodes, sizeof(*b->best));
 	bind(b);
 	return 0;
 }
 
 static void block_end(struct block *b)
 {
-	run_release(&b->run);
-	plan_release(&b->plan);
-	tape_release(&b->tape);
-	batch_release(&b->batch);
+	pass_release(&b->pass);
 	arena_release(&b->mem);
 }
 
@@ -155,11 +150,12 @@ static void block_end(struct block *b)
 
 static void run_once(struct block *b, bool first)
 {
+	struct pass *p = &b->pass;
 	double last = clock_seconds();
 
-	b->run.batch = &b->batch;
-	for (uint32_t i = 0; i < b->plan.n_nodes; i++) {
-		b->plan.nodes[i].op->forward(&b->run, &b->plan.nodes[i]);
+	p->run.batch = &p->batch;
+	for (uint32_t i = 0; i < p->plan.n_nodes; i++) {
+		p->plan.nodes[i].op->forward(&p->run, &p->plan.nodes[i]);
 		double now = clock_seconds();
 		b->best[i] = first ? now - last : MIN(b->best[i], now - last);
 		last = now;
@@ -178,12 +174,13 @@ static void run_often(struct block *b)
 /* Adds what nodes of every kind took and what the roofline wants; s->op[].share is their quotient in the end. */
 static void sum_up(struct speeds *s, const struct block *b)
 {
-	struct live live = batch_live(&b->batch);
+	const struct pass *p = &b->pass;
+	struct live live = batch_live(&p->batch);
 	double took[SPEEDS_OPS] = { 0 }, want[SPEEDS_OPS] = { 0 };
 	char name[SPEEDS_NAME];
 
-	for (uint32_t i = 0; i < b->plan.n_nodes; i++) {
-		const struct node *n = &b->plan.nodes[i];
+	for (uint32_t i = 0; i < p->plan.n_nodes; i++) {
+		const struct node *n = &p->plan.nodes[i];
 		int at = 0;
 		name_of(n, name);
 		while (at < s->n_ops && strcmp(s->op[at].op, name) != 0)
@@ -193,7 +190,7 @@ static void sum_up(struct speeds *s, const struct block *b)
 		if (at == s->n_ops)
 			memcpy(s->op[s->n_ops++].op, name, sizeof(name));
 		took[at] += b->best[i];
-		want[at] += roofline_seconds(s, &b->tape, n, &live);
+		want[at] += roofline_seconds(s, &p->tape, n, &live);
 	}
 	for (int i = 0; i < s->n_ops; i++)
 		if (took[i] > 0)

@@ -169,14 +169,13 @@ static int take_memory(struct trainer *t, struct err *e)
 		                   .beta2 = r->adam_beta2,
 		                   .eps = r->adam_epsilon,
 		                   .weight_decay = r->weight_decay };
-	if (run_init(&t->run, &t->plan, t->kernels, t->pool, e) < 0 ||
+	if (model_pass_start(&t->net, t->pool, e) < 0 ||
 	    grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
 	    map_floats(&t->adamw.m, t->params->n, "AdamW's first moment", e) < 0 ||
 	    map_floats(&t->adamw.v, t->params->n, "AdamW's second moment", e) < 0)
 		return -1;
 	if (t->trace)
-		trace_attach(t->trace, &t->run, "train");
-	batch_init(&t->batch, &t->dry.cap);
+		trace_attach(t->trace, &t->net.pass.run, "train");
 	t->partials = mem_array(optim_partials(t->params), sizeof(*t->partials));
 	t->taken = mem_array(t->global, sizeof(*t->taken));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
@@ -216,7 +215,7 @@ static size_t cut(struct trainer *t, size_t n)
 static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, uint32_t micro,
                         struct step_metrics *m, struct live *live)
 {
-	struct batch *b = &t->batch;
+	struct batch *b = &t->net.pass.batch;
 	double begin = clock_seconds();
 
 	forest_fill(b, docs, n, &t->forest);
@@ -225,18 +224,15 @@ static double run_micro(struct trainer *t, const struct document *const *docs, s
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
 	b->micro = micro;
-	graph_bind(&t->graph, &t->run, grad_tree_leaf(&t->gradients));
-	run_step(&t->run, b);
+	model_pass_bind(&t->net, grad_tree_leaf(&t->gradients));
+	pass_step(&t->net.pass);
 	begin = clock_seconds();
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
 	struct live now = batch_live(b);
-	live->rows += now.rows;
-	live->targets += now.targets;
-	live->labels += now.labels;
-	live->visible += now.visible;
+	live_add(live, &now, 1);
 	m->tokens += b->tokens;
-	return t->objective->loss(b, run_f32(&t->run, t->logprob));
+	return t->objective->loss(b, model_pass_result(&t->net));
 }
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
@@ -272,7 +268,7 @@ static int update(struct trainer *t, const float *gradient, struct step_metrics 
 
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 {
-	double begin = clock_seconds(), bytes, loss = 0;
+	double begin = clock_seconds(), loss = 0;
 	struct live live = { 0 };
 
 	if (!t->started || t->step >= t->schedule.steps)
@@ -295,8 +291,9 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	t->step++;
 	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
-	plan_cost(&t->plan, &live, &m->flops, &bytes);
-	m->int_ops = plan_int_ops(&t->plan, &live);
+	struct work work = pass_work(&t->net.pass, &live);
+	m->flops = work.flops;
+	m->int_ops = work.int_ops;
 	m->seconds = clock_seconds() - begin;
 	return 0;
 }
@@ -329,16 +326,10 @@ void trainer_close(struct trainer *t)
 {
 	if (!t)
 		return;
-	run_release(&t->run);
-	batch_release(&t->batch);
+	model_pass_release(&t->net);
 	grad_tree_release(&t->gradients);
 	release_moments(t);
 	scorer_free(t->scorer);
-	plan_release(&t->plan);
-	if (t->recorded) {
-		graph_release(&t->graph);
-		tape_release(&t->tape);
-	}
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
 	params_release(&t->full);

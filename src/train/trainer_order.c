@@ -94,7 +94,5 @@ void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *
 
 struct live dry_run_mean(const struct dry_run *d)
 {
-	double n = (double)MAX(d->micro_batches, 1);
-
-	return (struct live){ d->live.rows / n, d->live.targets / n, d->live.labels / n, d->live.visible / n };
+	return live_over(&d->live, (double)MAX(d->micro_batches, 1));
 }

@@ -3,6 +3,7 @@
 #define LEARN_TRAINER_PARTS_H
 
 #include "infer/scorer.h"
+#include "model/model_pass.h"
 #include "train/grad_tree.h"
 #include "train/trainer.h"
 #include "model/prepare.h"
@@ -49,17 +50,11 @@ struct trainer {
 	struct dry_run dry;
 	struct trainer_plan totals;
 
-	struct tape tape;
-	struct graph graph;
-	uint32_t logprob;
-	struct plan plan;
-	bool recorded;
+	struct model_pass net;             /* planned from trainer_open on, memory is taken at the start */
 
 	/* From trainer_start on. */
 	bool started;
-	struct run run;
 	struct trace *trace;               /* or NULL */
-	struct batch batch;
 	struct grad_tree gradients;
 	struct adamw adamw;
 	double *partials;

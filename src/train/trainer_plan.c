@@ -22,32 +22,13 @@ enum { LATER_BYTES = 96 << 10 };
 
 /* --- recording --- */
 
-struct recording {
-	struct tape tape;
-	struct graph graph;
-	uint32_t logprob;
-};
-
-static void recording_release(struct recording *r)
+static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
-	graph_release(&r->graph);
-	tape_release(&r->tape);
-}
-
-static int record(struct trainer *t, const struct batch_cap *cap, struct recording *r, struct err *e)
-{
-	tape_init(&r->tape, cap, true);
-	if (graph_init(&r->graph, &r->tape, &t->model, t->params, t->has_adapter ? &t->adapter : NULL, true, e) < 0) {
-		tape_release(&r->tape);
+	if (model_pass_begin(p, cap, &t->model, t->params, t->replaced, t->has_adapter ? &t->adapter : NULL, true,
+	                     e) < 0)
 		return -1;
-	}
-	if (!t->has_adapter)
-		r->graph.replaced = t->replaced;
-	r->logprob = t->objective->record(&r->graph);
-	if (tape_backward(&r->tape, e) == 0)
-		return 0;
-	recording_release(r);
-	return -1;
+	p->result = t->objective->record(&p->graph);
+	return tape_backward(&p->pass.tape, e);
 }
 
 /* --- parts of the memory --- */
@@ -133,19 +114,15 @@ static size_t least_arena(struct trainer *t, int32_t max_tokens)
 {
 	struct err ignored = ERR_INIT;
 	struct dry_run dry = t->dry;
-	struct recording r;
-	struct plan plan;
+	struct model_pass p;
 	size_t bytes = 0;
 
 	if (max_tokens != t->forest.max_tokens)
 		order_dry_run(t, max_tokens, &dry);
-	if (record(t, &dry.cap, &r, &ignored) < 0)
-		return 0;
-	if (plan_make(&plan, &r.tape, t->kernels, &(struct plan_options){ .recompute_all = true }, &ignored) == 0) {
-		bytes = pages(plan.arena_bytes);
-		plan_release(&plan);
-	}
-	recording_release(&r);
+	if (record(t, &dry.cap, &p, &ignored) == 0 &&
+	    pass_plan(&p.pass, t->kernels, &(struct plan_options){ .recompute_all = true }, &ignored) == 0)
+		bytes = pages(p.pass.plan.arena_bytes);
+	model_pass_release(&p);
 	return bytes;
 }
 
@@ -179,51 +156,51 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 
 /* Searching takes memory of its own, which stays with the process: measured again, and searched once more where that
  * matters. */
-static int train_loop_limit(struct trainer *t, const struct recording *r, size_t limit, struct plan_options *o,
-                     struct plan *plan, struct err *e)
+static int plan_within(struct trainer *t, size_t limit, struct plan_options *o, struct err *e)
 {
+	struct pass *p = &t->net.pass;
+
 	for (int again = 1; ; again--) {
 		size_t fixed = fixed_bytes(&t->totals);
 		o->limit_bytes = limit > fixed ? limit - fixed : 1;
-		if (plan_make(plan, &r->tape, t->kernels, o, e) < 0)
+		if (pass_plan(p, t->kernels, o, e) < 0)
 			return -1;
-		measure_memory(t, plan);
-		if (!again || fixed_bytes(&t->totals) + pages(plan->arena_bytes) <= limit)
+		measure_memory(t, &p->plan);
+		if (!again || fixed_bytes(&t->totals) + pages(p->plan.arena_bytes) <= limit)
 			return 0;
-		plan_release(plan);
 	}
 }
 
-static int choose_plan(struct trainer *t, const struct recording *r, size_t limit, struct plan *plan, struct err *e)
+static int choose_plan(struct trainer *t, size_t limit, struct err *e)
 {
+	struct pass *p = &t->net.pass;
 	struct live mean = dry_run_mean(&t->dry);
 	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing,
 		                  .speeds = t->recipe.speeds,
 		                  .live = &mean };
 
-	if (plan_make(plan, &r->tape, t->kernels, &o, e) < 0)
+	if (pass_plan(p, t->kernels, &o, e) < 0)
 		return -1;
-	measure_memory(t, plan);
+	measure_memory(t, &p->plan);
 	size_t fixed = fixed_bytes(&t->totals);
-	if (!limit || fixed + pages(plan->arena_bytes) <= limit)
+	if (!limit || fixed + pages(p->plan.arena_bytes) <= limit)
 		return 0;
-	plan_release(plan);
 	t->totals.least_bytes = fixed + least_arena(t, t->forest.max_tokens);
 	if (t->totals.least_bytes > limit)
 		return say_infeasible(t, limit, t->totals.least_bytes, e);
-	return train_loop_limit(t, r, limit, &o, plan, e);
+	return plan_within(t, limit, &o, e);
 }
 
 /* Without --memory the machine's own limit counts; where even recomputing does not help, the start says so. */
-static int choose(struct trainer *t, const struct recording *r, struct plan *plan, struct err *e)
+static int choose(struct trainer *t, struct err *e)
 {
 	struct err ignored = ERR_INIT;
 
 	if (t->recipe.memory)
-		return choose_plan(t, r, t->recipe.memory, plan, e);
-	if (choose_plan(t, r, mem_rss() + mem_available(), plan, &ignored) == 0)
+		return choose_plan(t, t->recipe.memory, e);
+	if (choose_plan(t, mem_rss() + mem_available(), &ignored) == 0)
 		return 0;
-	return choose_plan(t, r, 0, plan, e);
+	return choose_plan(t, 0, e);
 }
 
 /* --- the whole --- */
@@ -264,27 +241,17 @@ static void count(struct trainer *t)
 
 int trainer_make_plan(struct trainer *t, struct err *e)
 {
-	struct recording r;
-	double bytes;
+	struct pass *p = &t->net.pass;
 
 	order_dry_run(t, t->forest.max_tokens, &t->dry);
 	count(t);
 	if (t->has_eval && trainer_make_scorer(t, e) < 0)
 		return -1;
-	if (record(t, &t->dry.cap, &r, e) < 0)
+	if (record(t, &t->dry.cap, &t->net, e) < 0 || choose(t, e) < 0)
 		return -1;
-	if (choose(t, &r, &t->plan, e) < 0) {
-		recording_release(&r);
-		return -1;
-	}
-	t->tape = r.tape;
-	t->graph = r.graph;
-	t->graph.tape = &t->tape;
-	t->logprob = r.logprob;
-	t->recorded = true;
-	t->totals.recomputed_nodes = t->plan.n_recomputed;
-	add_up(&t->totals, pages(t->plan.arena_bytes));
-	plan_cost(&t->plan, &t->dry.live, &t->totals.planned_flops, &bytes);
+	t->totals.recomputed_nodes = p->plan.n_recomputed;
+	add_up(&t->totals, pages(p->plan.arena_bytes));
+	t->totals.planned_flops = pass_work(p, &t->dry.live).flops;
 	return trainer_measure_time(t, e);
 }
 

@@ -128,6 +128,6 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 {
 	if (!t->started)
 		BUG("the result of a run that has not begun");
-	run_release(&t->run);
+	pass_stop(&t->net.pass);
 	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
 }

@@ -10,14 +10,13 @@
  * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to
  * gas/forecast.h, not here. */
 #include <math.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "infer/typical.h"
 #include "train/memory_bandwidth.h"
 #include "train/trainer_parts.h"
 #include "model/resident.h"
-#include "op/timing.h"
 
 /* bytes/s onto a disk, synced, and of each file's making */
 static const double write_rate = 500e6, write_seconds = 0.02;
@@ -26,62 +25,18 @@ static const double read_rate = 1e9;
 static const double save_pause = 30;          /* seconds between automatic checkpoints: train/train_loop.c */
 enum { STEPS_LOOKED_AT = 4 };
 
-/* --- a typical micro-batch --- */
-
-struct typical {
-	const struct document **docs;
-	size_t n;
-	struct batch_cap cap;
-	double off;                /* of its rows from the mean */
-};
-
-static void keep_nearer(struct typical *best, const struct document *const *docs, size_t n, const struct batch_cap *cap,
-                        double off)
-{
-	if (off >= best->off)
-		return;
-	memcpy(best->docs, docs, n * sizeof(*docs));
-	best->n = n;
-	best->cap = *cap;
-	best->off = off;
-}
-
-static void find_typical(const struct trainer *t, double mean_rows, struct typical *best)
+static int time_pass(struct trainer *t, const struct live *mean, struct timing *out, struct err *e)
 {
 	const struct document **docs = mem_array(t->global, sizeof(*docs));
 	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
+	struct typical typical;
 
-	for (long step = t->totals.first; step < end; step++) {
-		size_t n = order_global_batch(t, step, docs);
-		for (size_t at = 0, some; at < n; at += some) {
-			struct batch_cap cap = { 0 };
-			struct live live;
-			int64_t tokens;
-			some = forest_take(docs + at, n - at, &t->forest, &cap, &live, &tokens);
-			keep_nearer(best, docs + at, some, &cap, fabs(live.rows - mean_rows));
-		}
-	}
+	typical_init(&typical, t->global, mean->rows);
+	for (long step = t->totals.first; step < end; step++)
+		typical_look(&typical, docs, order_global_batch(t, step, docs), &t->forest);
+	int status = typical_time(&typical, &t->net, t->pool, &t->forest, mean, 0, out, e);
+	typical_release(&typical);
 	mem_free(docs);
-}
-
-static void bind_weights(void *ctx, struct run *r)
-{
-	graph_bind(ctx, r, NULL);
-}
-
-static int time_pass(struct trainer *t, const struct live *mean, struct timing *out, struct err *e)
-{
-	struct typical typical = { .docs = mem_array(t->global, sizeof(*typical.docs)), .off = INFINITY };
-	struct batch batch;
-
-	find_typical(t, mean->rows, &typical);
-	batch_init(&batch, &typical.cap);
-	forest_fill(&batch, typical.docs, typical.n, &t->forest);
-	batch.seed = (uint64_t)t->recipe.seed;
-	struct timing_options o = { .batch = &batch, .mean = *mean, .bind = bind_weights, .ctx = &t->graph };
-	int status = plan_time(out, &t->plan, t->kernels, t->pool, &o, e);
-	batch_release(&batch);
-	mem_free(typical.docs);
 	return status;
 }
 

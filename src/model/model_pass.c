@@ -1,0 +1,57 @@
+/* model_pass: a model's graph and the pass that runs it, made and released together. See model_pass.h. */
+#include "model/model_pass.h"
+
+int model_pass_begin(struct model_pass *p, const struct batch_cap *cap, const struct model *m,
+                     const struct params *params, const int *replaced, const struct adapter *a, bool training,
+                     struct err *e)
+{
+	*p = (struct model_pass){ 0 };
+	pass_begin(&p->pass, cap, training);
+	if (graph_init(&p->graph, &p->pass.tape, m, params, a, training, e) < 0) {
+		model_pass_release(p);
+		return -1;
+	}
+	if (!a)
+		p->graph.replaced = replaced;
+	return 0;
+}
+
+int model_pass_start(struct model_pass *p, struct pool *pool, struct err *e)
+{
+	if (pass_start(&p->pass, pool, e) < 0)
+		return -1;
+	graph_bind(&p->graph, &p->pass.run, NULL);
+	return 0;
+}
+
+void model_pass_bind(struct model_pass *p, float *grads)
+{
+	graph_bind(&p->graph, &p->pass.run, grads);
+}
+
+const float *model_pass_result(const struct model_pass *p)
+{
+	return run_f32(&p->pass.run, p->result);
+}
+
+static void bind_weights(void *ctx, struct run *r)
+{
+	graph_bind(ctx, r, NULL);
+}
+
+int model_pass_time(struct timing *out, struct model_pass *p, struct pool *pool, struct timing_options o,
+                    struct err *e)
+{
+	if (!o.bind) {
+		o.bind = bind_weights;
+		o.ctx = &p->graph;
+	}
+	return plan_time(out, &p->pass.plan, p->pass.kernels, pool, &o, e);
+}
+
+void model_pass_release(struct model_pass *p)
+{
+	graph_release(&p->graph);
+	pass_release(&p->pass);
+	*p = (struct model_pass){ 0 };
+}
