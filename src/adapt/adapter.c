@@ -21,36 +21,14 @@
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/weights.h"
 
 static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.json",
 		  WEIGHTS[] = "adapter_model.safetensors";
 
-/* Whether rows of that weight lie in another order here than in Hugging Face's files. */
-static bool is_permuted(const struct model *m, int weight)
-{
-	return weight >= 0 && m->config.rope_interleaved &&
-	       (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
-}
-
-void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf)
-{
-	float *head = mem_array(D * cols, sizeof(*head));
-	if (rows % D)
-		BUG("%zu rows are no heads of %zu", rows, D);
-	for (size_t first = 0; first < rows; first += D) {
-		float *block = w + first * cols;
-		memcpy(head, block, D * cols * sizeof(*head));
-		for (size_t r = 0; r < D; r++) {
-			size_t hf = rope_row_to_hf(r, D), from = to_hf ? r : hf, to = to_hf ? hf : r;
-			memcpy(block + to * cols, head + from * cols, cols * sizeof(*head));
-		}
-	}
-	mem_free(head);
-}
-
 static void permute_param(const struct model *m, const struct param *p, float *w, bool to_hf)
 {
-	adapter_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
+	weight_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
 }
 
 /* --- parameters --- */
@@ -79,13 +57,6 @@ static bool list_saves(const json_t *modules, const char *module)
 	return false;
 }
 
-/* Without ".weight". */
-static const char *module_of(struct arena *mem, const char *name)
-{
-	const char *dot = strrchr(name, '.');
-	return arena_strndup(mem, name, dot ? (size_t)(dot - name) : strlen(name));
-}
-
 static int check_entries(const struct model *m, const json_t *modules, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
@@ -94,15 +65,15 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 	int status = 0;
 	json_array_foreach(modules, i, entry) {
 		const char *name = json_string_value(entry);
-		bool used = m->config.tied && name && target_saves(name, module_of(&mem, m->config.arch->head));
+		bool used = m->config.tied && name && target_saves(name, weight_module(&mem, m->config.arch->head));
 		for (size_t j = 0; j < m->n_weights && !used; j++)
-			used = target_saves(name, target_module(&mem, &m->weights[j]));
+			used = target_saves(name, weight_module(&mem, m->weights[j].name));
 		if (!used && status == 0)
 			status = err_set(e,
 			                 "modules_to_save: there is no module '%.80s' in this model; it has %s, %s and "
 			                 "the linears %s",
-			                 name ? name : "", module_of(&mem, m->config.arch->embedding),
-			                 module_of(&mem, m->config.arch->head), target_names(&mem, m));
+			                 name ? name : "", weight_module(&mem, m->config.arch->embedding),
+			                 weight_module(&mem, m->config.arch->head), target_names(&mem, m));
 	}
 	arena_release(&mem);
 	return status;
@@ -144,10 +115,10 @@ int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *mo
 	if (check_entries(m, modules, e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights; i++)
-		if (list_saves(modules, target_module(&a->mem, &m->weights[i])))
+		if (list_saves(modules, weight_module(&a->mem, m->weights[i].name)))
 			save_whole(a, m, (int)i);
-	bool head = list_saves(modules, module_of(&a->mem, m->config.arch->head)),
-	     embedding = list_saves(modules, module_of(&a->mem, m->config.arch->embedding));
+	bool head = list_saves(modules, weight_module(&a->mem, m->config.arch->head)),
+	     embedding = list_saves(modules, weight_module(&a->mem, m->config.arch->embedding));
 	if (m->config.tied && (head || embedding))
 		save_head(a, m, head, embedding);
 	return 0;
@@ -162,7 +133,7 @@ int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 		if (p->weight < 0)
 			continue;
 		model_weight_float(m, p->weight, a->params.w + p->offset);
-		if (is_permuted(m, p->weight))
+		if (weight_is_permuted(m, p->weight))
 			permute_param(m, p, a->params.w + p->offset, false);
 	}
 	return 0;
@@ -348,7 +319,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	} else {
 		dtypes[t->dtype].to_float(t->data, w, p->n);
 	}
-	if (is_permuted(m, a->place[i].rows_of))
+	if (weight_is_permuted(m, a->place[i].rows_of))
 		permute_param(m, p, w, false);
 	return 0;
 }
@@ -383,7 +354,7 @@ static void write_param(void *ctx, size_t i, void *out)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
 		memcpy(out, w, p->n * sizeof(float));
-	if (is_permuted(x->m, place.rows_of))
+	if (weight_is_permuted(x->m, place.rows_of))
 		permute_param(x->m, p, out, true);
 }
 
@@ -392,7 +363,7 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 	const struct param *p = &x->a->params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
 	file_shape(x->a, (size_t)param, t->dim);
-	if (!x->a->place[param].transposed && !is_permuted(x->m, x->a->place[param].rows_of))
+	if (!x->a->place[param].transposed && !weight_is_permuted(x->m, x->a->place[param].rows_of))
 		t->data = x->a->params.w + p->offset;
 }
 
@@ -512,7 +483,7 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 	if (replaced >= 0) {
 		const struct param *p = &a->params.items[replaced];
 		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
-		if (is_permuted(m, weight))
+		if (weight_is_permuted(m, weight))
 			permute_param(m, p, w, true);
 		return;
 	}

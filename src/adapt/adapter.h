@@ -92,10 +92,6 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 /* Whether the model's own weight is still computed with: not where it is saved whole, unless as a head that is not. */
 bool adapter_reads(const struct adapter *a, const struct model *m, int weight);
 
-/* q and k parameters are kept in the file's row order; a GGUF's is permuted. In place: toward Hugging Face's order or
- * back. */
-void adapter_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);
-
 /* --- for types --- */
 
 /* Adds a parameter to a->params. */

@@ -21,6 +21,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/weights.h"
 
 enum { RANK_MAX = 65536 };
 
@@ -256,7 +257,7 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, bool both,
                       const struct terms *t, struct err *e)
 {
-	const char *module = target_module(&a->mem, w);
+	const char *module = weight_module(&a->mem, w->name);
 	bool tied = m->config.tied && (i == (int)m->n_weights || i == model_head(m));
 	int hit = both && tied ? 1 : target_hit(a->config, module, w, e);
 	((struct lora *)a->own)->site_of[i] = -1;
@@ -408,11 +409,9 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 		return;
 	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset,
 		    *tall = s->embedding ? A : B;
-	bool permuted = weight < (int)m->n_weights && m->config.rope_interleaved &&
-	                (m->weights[weight].spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
 	size_t rows = s->embedding ? s->in : s->out, cols = s->embedding ? s->out : s->in;
 	for (size_t row = 0; row < rows; row++) {
-		float *to = w + (permuted ? rope_row_to_hf(row, (size_t)m->config.D) : row) * cols;
+		float *to = w + weight_hf_row(m, weight, row) * cols;
 		for (size_t k = 0; k < s->r; k++) {
 			float t = s->scale * tall[row * s->r + k];
 			for (size_t i = 0; i < cols; i++)

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "format/gguf_write.h"
+#include "model/weights.h"
 
 #define PREFIX "base_model.model."
 
@@ -28,25 +29,6 @@ static const struct weight *weight_at(const struct model *m, size_t i, struct we
 		return &m->weights[i];
 	*head = model_tied_head(m);
 	return head;
-}
-
-/* The weight's name in GGUF, NULL: it has none; in mem. */
-static const char *gguf_name(struct arena *mem, const struct weight *w)
-{
-	if (!w->spec->gguf)
-		return NULL;
-	const char *at = strstr(w->spec->gguf, "%d");
-	return at ? arena_printf(mem, "%.*s%d%s", (int)(at - w->spec->gguf), w->spec->gguf, w->layer, at + 2) :
-	            w->spec->gguf;
-}
-
-static bool is_permuted(const struct weight *w) { return (w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K)) != 0; }
-
-/* Hugging Face's module of a weight, in mem. */
-static const char *module_of(struct arena *mem, const struct weight *w)
-{
-	size_t n = strlen(w->name), end = strlen(".weight");
-	return arena_strndup(mem, w->name, n > end && !strcmp(w->name + n - end, ".weight") ? n - end : n);
 }
 
 /* --- reading --- */
@@ -119,8 +101,10 @@ static int pair_tensors(struct reading *r)
 	const char **names = arena_array(&mem, r->m->n_weights + 1, sizeof(*names));
 	int status = 0;
 
-	for (size_t i = 0; i < r->m->n_weights + r->m->config.tied; i++)
-		names[i] = gguf_name(&mem, weight_at(r->m, i, &head));
+	for (size_t i = 0; i < r->m->n_weights + r->m->config.tied; i++) {
+		const struct weight *w = weight_at(r->m, i, &head);
+		names[i] = w->spec->flags & WEIGHT_BIAS ? NULL : weight_gguf_name(&mem, w);
+	}
 	for (size_t i = 0; i < r->g->n_tensors && !status; i++)
 		status = place_tensor(r, names, &r->g->tensors[i]);
 	for (size_t i = 0; i <= r->m->n_weights && !status; i++) {
@@ -154,7 +138,7 @@ static void add_tensor(struct reading *r, const char *name, const struct gguf_te
 	to->data = own;
 	dtypes[t->dtype].to_float(r->g->data + t->offset, own, rows * cols);
 	if (head) {
-		adapter_permute_rows(own, rows, cols, head, true);
+		weight_permute_rows(own, rows, cols, head, true);
 	} else {
 		float *other = arena_array(&r->s->mem, rows * cols, sizeof(*other));
 		for (size_t i = 0; i < rows * cols; i++)
@@ -172,10 +156,10 @@ static int add_pair(struct reading *r, size_t i, const char **module, size_t *ra
 	const struct weight *w = weight_at(r->m, i, &tied);
 	const struct pair *p = &r->pairs[i];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
-	size_t head = is_permuted(w) ? (size_t)r->m->config.D : 0;
+	size_t head = w->spec->flags & WEIGHT_ROPE ? (size_t)r->m->config.D : 0;
 
 	*rank = (size_t)p->b->dim[0];
-	*module = module_of(&r->s->mem, w);
+	*module = weight_module(&r->s->mem, w->name);
 	if (p->a->dim[!embedding] != p->b->dim[0])
 		return err_set(r->e, "%s: '%s' and '%s' do not have one rank", r->g->path, p->a->name, p->b->name);
 	if (head && p->b->dim[1] % head)
@@ -291,9 +275,9 @@ static void fill(void *ctx, size_t i, void *out)
 	memcpy(w, x->a->params.w + param->offset, param->n * sizeof(*w));
 	if (i % 2) {
 		/* From here to Hugging Face's order is where a model from a GGUF has q's and k's rows already. */
-		if (p->weight < (int)x->m->n_weights && is_permuted(&x->m->weights[p->weight]) &&
+		if (p->weight < (int)x->m->n_weights && (x->m->weights[p->weight].spec->flags & WEIGHT_ROPE) &&
 		    !x->m->config.rope_interleaved)
-			adapter_permute_rows(w, param->dim[0], param->n / param->dim[0], (size_t)x->m->config.D, false);
+			weight_permute_rows(w, param->dim[0], param->n / param->dim[0], (size_t)x->m->config.D, false);
 		for (size_t k = 0; k < param->n && factor != 1; k++)
 			w[k] *= factor;
 	}
@@ -327,7 +311,7 @@ static int describe(struct arena *mem, const struct writing *x, size_t n, struct
 		const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
 		struct weight tied;
 		const struct weight *w = weight_at(x->m, (size_t)p->weight, &tied);
-		const char *name = gguf_name(mem, w);
+		const char *name = weight_gguf_name(mem, w);
 		if (x->m->config.tied && (p->weight == (int)x->m->n_weights || p->weight == model_head(x->m)))
 			return refuse(e, "the adapter adds to the embedding or the head of a model that has one matrix "
 			                 "for both");

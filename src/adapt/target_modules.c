@@ -13,6 +13,7 @@
 #include <pcre2.h>
 
 #include "base/mem.h"
+#include "model/weights.h"
 
 enum { PATTERN_MAX = 8192, MATCH_STEPS = 1000000, MATCH_KIBIBYTES = 16384 };
 
@@ -25,12 +26,6 @@ static bool is_weight(const struct weight *w)
 {
 	const char *dot = strrchr(w->name, '.');
 	return dot && !strcmp(dot, ".weight");
-}
-
-const char *target_module(struct arena *mem, const struct weight *w)
-{
-	const char *dot = strrchr(w->name, '.');
-	return arena_strndup(mem, w->name, dot ? (size_t)(dot - w->name) : strlen(w->name));
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -256,10 +251,10 @@ const char *target_unused(const json_t *config, const struct model *m)
 	json_t *entry;
 	json_array_foreach(json_object_get(config, "target_modules"), i, entry) {
 		struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
-		bool used = m->config.tied && is_suffix(target_module(&mem, &head), json_string_value(entry));
+		bool used = m->config.tied && is_suffix(weight_module(&mem, head.name), json_string_value(entry));
 		for (size_t j = 0; j < m->n_weights && !used; j++)
 			used = is_weight(&m->weights[j]) &&
-			       is_suffix(target_module(&mem, &m->weights[j]), json_string_value(entry));
+			       is_suffix(weight_module(&mem, m->weights[j].name), json_string_value(entry));
 		if (!used && !unused)
 			unused = json_string_value(entry);
 	}
@@ -291,14 +286,14 @@ json_t *target_all_linear(const struct model *m)
 	size_t n = 0;
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (is_linear(&m->weights[i]) && is_weight(&m->weights[i])) {
-			full[n] = target_module(&mem, &m->weights[i]);
+			full[n] = weight_module(&mem, m->weights[i].name);
 			last[n] = last_part(full[n]);
 			n++;
 		}
 	json_t *list = sorted_list(last, n);
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (is_weight(&m->weights[i]) && !is_linear(&m->weights[i]) &&
-		    in_list(list, target_module(&mem, &m->weights[i]))) {
+		    in_list(list, weight_module(&mem, m->weights[i].name))) {
 			json_decref(list); /* a last part means more than linears: full names then */
 			list = sorted_list(full, n);
 			break;

@@ -9,9 +9,6 @@
 
 #include "model/model.h"
 
-/* The weight's module, in mem; "…c_attn.bias" has the same as "…c_attn.weight". */
-const char *target_module(struct arena *mem, const struct weight *w);
-
 /* Whether target_modules (a list of names, "all-linear", or one expression for whole names) means the module, after
  * exclude_modules, modules_to_save and layers_to_transform. 1 yes, 0 no, −1 with a sentence. */
 int target_hit(const json_t *config, const char *module, const struct weight *w, struct err *e);

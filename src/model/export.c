@@ -9,6 +9,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/weights.h"
 #include "token/tokenizer.h"
 
 enum { PIECE = 16384 }; /* numbers */
@@ -227,12 +228,10 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 	if (t->param[i] < 0)
 		return export_own((void *)t->model, i, scratch);
 	const float *x = t->params->w + t->params->items[t->param[i]].offset;
-	if (!t->model->config.rope_interleaved || !(w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K)))
+	if (!weight_is_permuted(t->model, i))
 		return x;
-	size_t cols = numbers(w) / w->dim[0];
-	for (size_t row = 0; row < w->dim[0]; row++)
-		memcpy(scratch + rope_row_to_hf(row, (size_t)t->model->config.D) * cols, x + row * cols,
-		       cols * sizeof(*x));
+	memcpy(scratch, x, numbers(w) * sizeof(*x));
+	weight_permute_rows(scratch, w->dim[0], numbers(w) / w->dim[0], (size_t)t->model->config.D, true);
 	return scratch;
 }
 

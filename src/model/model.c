@@ -11,20 +11,13 @@
 
 #include "base/mem.h"
 #include "model/config.h"
+#include "model/weights.h"
 #include "quant/panels.h"
 #include "token/tokenizer.h"
 
 /* --- names and shapes --- */
 
 static bool repeats(const char *pattern) { return strstr(pattern, "%d") != NULL; }
-
-static char *fill_layer(struct arena *mem, const char *pattern, int layer)
-{
-	const char *mark = strstr(pattern, "%d");
-
-	return mark ? arena_printf(mem, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2) :
-	              arena_strdup(mem, pattern);
-}
 
 /* Is name the pattern with a layer below n in its place? */
 static bool matches(const char *pattern, const char *name, int n)
@@ -122,7 +115,7 @@ static int find_tensor(const struct model *m, const struct weight *w, struct sou
 
 	if (m->source.is_gguf) {
 		struct arena names = ARENA_INIT;
-		int status = source_find(&m->source, fill_layer(&names, w->spec->gguf, w->layer), out);
+		int status = source_find(&m->source, weight_name(&names, w->spec->gguf, w->layer), out);
 		arena_release(&names);
 		return status;
 	}
@@ -187,7 +180,7 @@ static int take_weight(struct model *m, struct weight *w, struct err *e)
 
 	if (find_tensor(m, w, &t))
 		return err_set(e, "%s: the tensor %s is missing", m->source.path,
-		               m->source.is_gguf ? fill_layer(&m->mem, w->spec->gguf, w->layer) : w->name);
+		               m->source.is_gguf ? weight_name(&m->mem, w->spec->gguf, w->layer) : w->name);
 	if (check_tensor(m, w, &t, e) < 0)
 		return -1;
 	if (w->n_dims == 1) {
@@ -217,7 +210,7 @@ static void add_weight(struct model *m, const struct weight_spec *s, int layer)
 	m->n_weights++;
 	w->spec = s;
 	w->layer = repeats(s->hf) ? layer : -1;
-	w->name = fill_layer(&m->mem, s->hf, layer);
+	w->name = weight_name(&m->mem, s->hf, layer);
 	shape_of(&m->config, w);
 }
 
@@ -378,24 +371,12 @@ struct weight model_tied_head(const struct model *m)
 	return w;
 }
 
-size_t rope_row_to_hf(size_t row, size_t D)
-{
-	size_t i = row % D;
-
-	return row - i + i / 2 + i % 2 * (D / 2);
-}
-
 void model_weight_float(const struct model *m, int i, float *out)
 {
 	const struct weight *w = &m->weights[i];
-	size_t cols = w->n_dims == 2 ? w->dim[1] : 1, row_bytes = w->bytes / w->dim[0];
-	bool permuted = m->config.rope_interleaved && (w->spec->flags & (WEIGHT_ROPE_Q | WEIGHT_ROPE_K));
+	size_t cols = w->n_dims == 2 ? w->dim[1] : 1;
 
-	if (!permuted) {
-		dtypes[w->dtype].to_float(w->data, out, w->dim[0] * cols);
-		return;
-	}
-	for (size_t row = 0; row < w->dim[0]; row++)
-		dtypes[w->dtype].to_float((const char *)w->data + row * row_bytes,
-		                          out + rope_row_to_hf(row, (size_t)m->config.D) * cols, cols);
+	dtypes[w->dtype].to_float(w->data, out, w->dim[0] * cols);
+	if (weight_is_permuted(m, i))
+		weight_permute_rows(out, w->dim[0], cols, (size_t)m->config.D, true);
 }

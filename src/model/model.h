@@ -28,7 +28,7 @@ struct config {
 enum weight_flags {
 	WEIGHT_LINEAR = 1,    /* a matrix [out][in] used by nn_linear: adapters may attach */
 	WEIGHT_EMBED = 2, WEIGHT_HEAD = 4, WEIGHT_NORM = 8, WEIGHT_BIAS = 16,
-	WEIGHT_ROPE_Q = 32, WEIGHT_ROPE_K = 64, /* rows permuted in GGUF, per head */
+	WEIGHT_ROPE = 32,        /* rows permuted in GGUF, per head (weights.h) */
 	WEIGHT_TRANSPOSED = 128, /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
 	WEIGHT_IF_BIAS = 256,    /* there only when config.bias */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
@@ -103,10 +103,6 @@ int model_head(const struct model *m);
 /* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the
  * table. */
 struct weight model_tied_head(const struct model *m);
-
-/* Row r of the file's q or k matrix is row rope_row(r) of Hugging Face's, when the file is interleaved; per head of
- * D. */
-size_t rope_row_to_hf(size_t row, size_t D);
 
 extern const struct arch *const arch_table[];   /* generated from src/model/arch_*.c, NULL-terminated */
 

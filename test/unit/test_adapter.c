@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/weights.h"
 
 static bool open_golden(struct test *t, struct model *m, const char *name)
 {
@@ -215,7 +216,7 @@ static void check_ends_merge(struct test *t, const char *adapter, bool parts)
 	mem_free(dir);
 }
 
-/* File row r is Hugging Face's row rope_row_to_hf(r): the even rows of a head are its first half. */
+/* File row r is Hugging Face's row weight_hf_row(r): the even rows of a head are its first half. */
 static void test_rows(struct test *t)
 {
 	enum { ROWS = 16, COLS = 3, D = 8 };
@@ -223,10 +224,10 @@ static void test_rows(struct test *t)
 	test_case(t, "a GGUF's rows of q and k, there and back");
 	for (size_t i = 0; i < ROWS * COLS; i++)
 		first[i] = w[i] = (float)i;
-	adapter_permute_rows(w, ROWS, COLS, D, true);
+	weight_permute_rows(w, ROWS, COLS, D, true);
 	CHECK(t, w[0] == 0 && w[1 * COLS] == 2 * COLS && w[4 * COLS] == 1 * COLS && w[7 * COLS + 2] == 7 * COLS + 2 &&
 	                 w[9 * COLS] == 10 * COLS);
-	adapter_permute_rows(w, ROWS, COLS, D, false);
+	weight_permute_rows(w, ROWS, COLS, D, false);
 	CHECK(t, !memcmp(w, first, sizeof(w)));
 }
 
