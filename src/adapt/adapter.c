@@ -44,7 +44,7 @@ int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t 
 		a->place = more;
 	}
 	a->place[n] = place;
-	return params_add(&a->params, name, n_dims, dim, n_dims > 1, weight);
+	return params_add(&a->params, name, n_dims, dim, weight);
 }
 
 static bool list_saves(const json_t *modules, const char *module)
@@ -85,7 +85,9 @@ static int own_param(struct adapter *a, const struct model *m, const char *name,
 	const struct weight *w = &m->weights[weight];
 	struct file_layout place = { .rows_of = weight,
 		                   .transposed = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
-	return adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, name), w->n_dims, w->dim, weight, place);
+	int param = adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, name), w->n_dims, w->dim, weight, place);
+	a->params.items[param].role = weight_role(w);
+	return param;
 }
 
 static void save_whole(struct adapter *a, const struct model *m, int weight)

@@ -212,6 +212,7 @@ static void add_params(struct adapter *a, const struct model *m, struct site *s,
 	if (s->embedding) {
 		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2,
 		                     (size_t[]){ s->in, s->r }, -1, transposed);
+		a->params.items[s->a].role = PARAM_EMBEDDING;
 		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2,
 		                     (size_t[]){ s->out, s->r }, -1, plain);
 	} else {

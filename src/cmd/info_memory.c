@@ -6,11 +6,9 @@
 #include "model/model_pass.h"
 #include "model/prepare.h"
 #include "op/kv_cache.h"
+#include "train/optim.h"
 
-enum {
-	STATES = 4,             /* parameters, gradient, AdamW's two moments */
-	SESSION_MAX = 4096,     /* a longer context is only multiplied, not mapped */
-};
+enum { SESSION_MAX = 4096 /* a longer context is only multiplied, not mapped */ };
 
 static int measure_session(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
 {
@@ -56,6 +54,16 @@ static int plan_step(size_t *bytes, struct app *app, const struct model *m, cons
 	return status;
 }
 
+/* Parameters, gradient, and what the standard optimizer takes. */
+static size_t state_bytes(const struct app *app, const struct params *params)
+{
+	struct optim o;
+	optim_init(&o, optimizer_find(NULL), &(struct optim_settings){ 0 }, params, app->kernels, app->pool);
+	size_t bytes = 2 * params->n * sizeof(float) + o.bytes;
+	optim_release(&o);
+	return bytes;
+}
+
 static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
 {
 	struct adapter_options o = { .r = INFO_RANK, .alpha = 16 };
@@ -65,7 +73,7 @@ static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l,
 	if (adapter_new(&a, "lora", &l->model, &o, e) < 0)
 		return -1;
 	int status = plan_step(&step, app, &l->model, NULL, &a, NULL, e);
-	out->lora = out->weights + out->program + step + STATES * a.params.n * sizeof(float);
+	out->lora = out->weights + out->program + step + state_bytes(app, &a.params);
 	adapter_release(&a);
 	return status;
 }
@@ -78,11 +86,13 @@ static int plan_full(struct info_memory *out, struct app *app, struct loaded *l,
 	int *replaced = mem_array(m->n_weights, sizeof(*replaced));
 	size_t step = 0;
 
-	for (size_t i = 0; i < m->n_weights; i++)
-		replaced[i] = params_add(&params, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim,
-		                         m->weights[i].n_dims > 1, (int)i);
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		replaced[i] = params_add(&params, w->name, w->n_dims, w->dim, (int)i);
+		params.items[replaced[i]].role = weight_role(w);
+	}
 	int status = plan_step(&step, app, m, &params, NULL, replaced, e);
-	out->full = out->program + step + STATES * model_count(m) * sizeof(float);
+	out->full = out->program + step + state_bytes(app, &params);
 	params_release(&params);
 	mem_free(replaced);
 	return status;

@@ -116,7 +116,7 @@ static void predict_tune(struct predicted *out, const struct trainer_plan *p, co
 	out->loose_seconds = hypot((double)(p->state_bytes + p->arena_bytes) / TIMING_SLOW_RATE, p->save_seconds);
 	out->flops = p->planned_flops;
 	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
-	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, moments");
+	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, optimizer");
 	predict_part(out, "arena", (double)p->arena_bytes,
 	             p->recomputed_nodes ? "activations; some are recomputed" : "activations; all are kept");
 	predict_part(out, "scratch", (double)p->scratch_bytes, "of the threads");

@@ -356,6 +356,12 @@ int model_head(const struct model *m)
 	return model_weight(m, m->config.tied ? a->embedding : a->head, -1);
 }
 
+enum param_role weight_role(const struct weight *w)
+{
+	return w->n_dims < 2 ? PARAM_VECTOR : w->spec->flags & WEIGHT_EMBED ? PARAM_EMBEDDING :
+	       w->spec->flags & WEIGHT_HEAD ? PARAM_HEAD : PARAM_MATRIX;
+}
+
 struct weight model_tied_head(const struct model *m)
 {
 	const struct arch *a = m->config.arch;

@@ -100,6 +100,8 @@ size_t model_count(const struct model *m);                       /* parameters *
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */
 int model_head(const struct model *m);
+/* What its parameter is to an optimizer. A tied model's one matrix is its embedding. */
+enum param_role weight_role(const struct weight *w);
 /* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the
  * table. */
 struct weight model_tied_head(const struct model *m);

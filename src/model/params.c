@@ -3,13 +3,14 @@
  * zero and stays so. */
 #include "model/params.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 
 enum { PARAM_ALIGN = 16 }; /* numbers: 64 bytes */
 
-int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight)
+int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, int weight)
 {
 	if (p->w)
 		BUG("parameter %s after the seal", name);
@@ -25,8 +26,9 @@ int params_add(struct params *p, const char *name, int n_dims, const size_t *dim
 	}
 	struct param *x = &p->items[p->n_items];
 	*x = (struct param){
-		.n_dims = n_dims, .n = 1, .offset = p->n, .decay = decay, .weight = weight, .site = (uint32_t)p->n_items
+		.n_dims = n_dims, .n = 1, .offset = p->n, .weight = weight, .site = (uint32_t)p->n_items
 	};
+	x->role = n_dims > 1 ? PARAM_MATRIX : PARAM_VECTOR;
 	x->name = arena_strdup(&p->mem, name);
 	for (int i = 0; i < n_dims; i++) {
 		x->dim[i] = dim[i];
@@ -35,6 +37,23 @@ int params_add(struct params *p, const char *name, int n_dims, const size_t *dim
 	}
 	p->n = ROUND_UP(p->n + x->n, PARAM_ALIGN);
 	return (int)p->n_items++;
+}
+
+int params_add_group(struct params *p, const struct param_group *group)
+{
+	struct param_group *more = arena_array(&p->mem, (size_t)p->n_groups + 1, sizeof(*more));
+	if (p->n_groups)
+		memcpy(more, p->groups, (size_t)p->n_groups * sizeof(*more));
+	more[p->n_groups] = *group;
+	p->groups = more;
+	return ++p->n_groups;
+}
+
+struct param_group params_group(const struct params *p, int group)
+{
+	if (group < 0 || group > p->n_groups)
+		BUG("parameters of group %d of %d", group, p->n_groups);
+	return group ? p->groups[group - 1] : (struct param_group){ .rate = 1, .clip = NAN };
 }
 
 int params_seal(struct params *p, struct err *e)

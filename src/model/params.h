@@ -12,14 +12,24 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+/* What a parameter is in the network. An optimizer may treat roles apart; weights of vectors (norms, biases) do not
+ * decay. */
+enum param_role { PARAM_MATRIX, PARAM_EMBEDDING, PARAM_HEAD, PARAM_VECTOR };
+
+/* What parameters of one group have of their own. Group 0, the plain one, has nothing: { 1, NAN }. */
+struct param_group {
+	double rate;             /* times the run's learning rate */
+	double clip;             /* most norm of its own gradient, 0: any; NAN: clipped with all others by the run's */
+};
+
 struct param {
 	/* as its file will have it, e.g. base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight */
 	const char *name;
 	int n_dims;
 	size_t dim[4];
 	size_t n, offset;        /* numbers; offset in the flat buffer */
-	bool decay;              /* weight decay applies (matrices yes; norms, biases no) */
-	int group;               /* learning-rate group, 0 for now */
+	enum param_role role;    /* by its dimensions, matrix or vector; whoever adds it may know better */
+	int group;               /* 0, or what params_add_group gave */
 	int weight;              /* index of the model's weight that this parameter stands for, −1 */
 	uint32_t site;           /* counter for its initialization */
 };
@@ -29,11 +39,15 @@ struct params {
 	struct param *items;
 	size_t n_items, cap_items;
 	size_t n;                /* numbers in the flat buffer, padding included */
+	struct param_group *groups; /* [n_groups] number 1 and on */
+	int n_groups;
 	float *w;                /* [n] after seal; zero */
 };
 
 /* its index */
-int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, bool decay, int weight);
+int params_add(struct params *p, const char *name, int n_dims, const size_t *dim, int weight);
+int params_add_group(struct params *p, const struct param_group *group); /* its number */
+struct param_group params_group(const struct params *p, int group);
 int params_seal(struct params *p, struct err *e);      /* maps w */
 int params_find(const struct params *p, const char *name); /* −1 */
 size_t params_count(const struct params *p);           /* trainable numbers, without padding */

@@ -1,10 +1,10 @@
-/* checkpoint: see checkpoint.h.
+/* checkpoint: a run's weights and optimizer's state as one file of tensors, and the facts beside it.
  *
- * The hash in trainer_state.json covers every number of state.safetensors in the order of the parameters (w, m, v of
- * each), taken from memory when writing and from what was read when reading, so it proves what counts: that the run
- * goes on with the numbers that it had. A second hash covers trainer_state.json itself. Files are read through a
- * mapping whose pages are dropped as soon as they are copied, so that resuming needs no more memory than the plan
- * says. */
+ * The hash in trainer_state.json covers every number of state.safetensors in the order of the parameters (the weights
+ * of each, then its state), taken from memory when writing and from what was read when reading, so it proves what
+ * counts: that the run goes on with the numbers that it had. A second hash covers trainer_state.json itself. Files are
+ * read through a mapping whose pages are dropped as soon as they are copied, so that resuming needs no more memory than
+ * the plan says. */
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -17,30 +17,71 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 
-enum { CHECKPOINT_FORMAT = 1, PARTS = 3, PIECE = 1 << 18 };
-static const char part_name[PARTS] = { 'w', 'm', 'v' };
+enum { CHECKPOINT_FORMAT = 1, PIECE = 1 << 18 };
 #define PREFIX "checkpoint-"
 #define STATE "state.safetensors"
 #define FACTS "trainer_state.json"
 
-size_t checkpoint_bytes(const struct params *p)
+size_t checkpoint_bytes(const struct params *p, const struct optim *o)
 {
-	return PARTS * params_count(p) * sizeof(float);
+	size_t bytes = params_count(p) * sizeof(float);
+	for (size_t i = 0; i < optim_slots(o); i++)
+		bytes += o->slots[i].bytes;
+	return bytes;
 }
 
-static float *part_data(const struct checkpoint *c, int part)
+/* --- parts of a parameter: 0 is its weights, the others are its state --- */
+
+static int parts_of(const struct checkpoint *c, size_t param)
 {
-	return part == 0 ? c->params->w : part == 1 ? c->m : c->v;
+	return c->optim ? 1 + (int)(c->optim->first[param + 1] - c->optim->first[param]) : 1;
 }
 
-static void hash_params(const struct checkpoint *c, int parts, char hex[33])
+/* Its data are of the memory that a checkpoint is written from and read into. */
+static struct st_tensor part_of(const struct checkpoint *c, size_t param, int part, struct arena *mem)
+{
+	const struct param *p = &c->params->items[param];
+	size_t slot = part ? c->optim->first[param] + (size_t)part - 1 : 0;
+	struct optim_tensor weights = { .name = "w", .dtype = DTYPE_F32, .n_dims = p->n_dims };
+	const struct optim_tensor *x = part ? &c->optim->slots[slot].tensor : &weights;
+	struct st_tensor out = { .name = arena_printf(mem, "%s.%s", x->name, p->name), .dtype = x->dtype,
+		                 .n_dims = x->n_dims };
+
+	memcpy(weights.dim, p->dim, sizeof(weights.dim));
+	memcpy(out.dim, x->dim, sizeof(out.dim));
+	out.data = part ? optim_data(c->optim, slot) : c->params->w + p->offset;
+	out.bytes = part ? c->optim->slots[slot].bytes : p->n * sizeof(float);
+	return out;
+}
+
+/* All parts, those of one parameter beside each other. */
+struct parts { struct arena mem; struct st_tensor *items; size_t n; };
+
+static struct parts list_parts(const struct checkpoint *c)
+{
+	struct parts all = { .mem = ARENA_INIT };
+	all.items = arena_array(&all.mem, (1 + OPTIM_STATES) * c->params->n_items, sizeof(*all.items));
+	for (size_t i = 0; i < c->params->n_items; i++)
+		for (int part = 0; part < parts_of(c, i); part++)
+			all.items[all.n++] = part_of(c, i, part, &all.mem);
+	return all;
+}
+
+static void hash_parts(const struct parts *all, char hex[33])
 {
 	struct hash_stream *h = hash_begin();
-	for (size_t i = 0; i < c->params->n_items; i++)
-		for (int part = 0; part < parts; part++)
-			hash_add(h, part_data(c, part) + c->params->items[i].offset,
-			         c->params->items[i].n * sizeof(float));
+	for (size_t i = 0; i < all->n; i++)
+		hash_add(h, all->items[i].data, all->items[i].bytes);
 	hash_end(h, hex);
+}
+
+static void put_hash(json_t *j, const char *key, const struct checkpoint *c)
+{
+	struct parts all = list_parts(c);
+	char hash[33];
+	hash_parts(&all, hash);
+	json_object_set_new(j, key, json_string(hash));
+	arena_release(&all.mem);
 }
 
 static void hash_facts(const json_t *j, char hex[33])
@@ -57,23 +98,9 @@ static void hash_facts(const json_t *j, char hex[33])
 
 static int write_tensors(const char *path, const struct checkpoint *c, struct err *e)
 {
-	struct arena mem = ARENA_INIT;
-	size_t n = c->params->n_items;
-	struct st_tensor *tensors = arena_array(&mem, PARTS * n, sizeof(*tensors));
-
-	for (int part = 0; part < PARTS; part++)
-		for (size_t i = 0; i < n; i++) {
-			const struct param *p = &c->params->items[i];
-			struct st_tensor *x = &tensors[(size_t)part * n + i];
-			x->name = arena_printf(&mem, "%c.%s", part_name[part], p->name);
-			x->dtype = DTYPE_F32;
-			x->n_dims = p->n_dims;
-			memcpy(x->dim, p->dim, sizeof(x->dim));
-			x->data = part_data(c, part) + p->offset;
-			x->bytes = p->n * sizeof(float);
-		}
-	int status = st_write(path, tensors, PARTS * n, NULL, 0, NULL, NULL, e);
-	arena_release(&mem);
+	struct parts all = list_parts(c);
+	int status = st_write(path, all.items, all.n, NULL, 0, NULL, NULL, e);
+	arena_release(&all.mem);
 	return status;
 }
 
@@ -83,11 +110,10 @@ static int write_facts(const char *path, const struct checkpoint *c, struct err 
 	json_t *j = json_object();
 
 	json_object_set_new(j, "format", json_integer(CHECKPOINT_FORMAT));
+	json_object_set_new(j, "optimizer", json_string(c->optim->row->name));
 	json_object_set(j, "facts", c->facts);
-	hash_params(c, 1, hash);
-	json_object_set_new(j, "weights_hash", json_string(hash));
-	hash_params(c, PARTS, hash);
-	json_object_set_new(j, "state_hash", json_string(hash));
+	put_hash(j, "weights_hash", &(struct checkpoint){ .params = c->params });
+	put_hash(j, "state_hash", c);
 	hash_facts(j, hash);
 	json_object_set_new(j, "hash", json_string(hash));
 	int status = jsonx_write_file(path, j, e);
@@ -148,26 +174,25 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
 
 /* --- reading --- */
 
-/* A parameter's tensor of the file, checked; NULL with a sentence. */
-static const struct st_tensor *find_tensor(const struct safetensors *s, const char *where, const struct param *p,
-                                           char part, struct err *e)
+/* The file's tensor of that name, checked; NULL with a sentence. */
+static const struct st_tensor *find_tensor(const struct safetensors *s, const char *where, const struct st_tensor *want,
+                                           struct err *e)
 {
-	char *name = mem_printf("%c.%s", part, p->name);
-	const struct st_tensor *x = st_find(s, name);
-	bool fits = x && x->dtype == DTYPE_F32 && x->n_dims == p->n_dims && x->bytes == p->n * sizeof(float);
+	const struct st_tensor *x = st_find(s, want->name);
+	bool fits = x && x->dtype == want->dtype && x->n_dims == want->n_dims && x->bytes == want->bytes;
 
-	for (int i = 0; fits && i < p->n_dims; i++)
-		fits = x->dim[i] == p->dim[i];
+	for (int i = 0; fits && i < want->n_dims; i++)
+		fits = x->dim[i] == want->dim[i];
 	if (!fits)
-		err_set(e, "%s: %s %s", where, name, x ? "has another shape than the run's" : "is missing");
-	mem_free(name);
+		err_set(e, "%s: %s %s", where, want->name,
+		        x ? "has another shape or dtype than the run's" : "is missing");
 	return fits ? x : NULL;
 }
 
 /* Hashes or copies a tensor. A piece's pages go before the next comes, so that the file does not raise the peak of a
  * run that goes on; the piece before goes with it, because a fault maps pages around its own, and for that reason all
  * of the mapping goes at the end. */
-static void take(const struct safetensors *s, const struct st_tensor *x, struct hash_stream *h, float *to)
+static void take(const struct safetensors *s, const struct st_tensor *x, struct hash_stream *h, void *to)
 {
 	const char *from = x->data;
 
@@ -184,52 +209,37 @@ static void take(const struct safetensors *s, const struct st_tensor *x, struct 
 }
 
 /* Hashes what the file has. Nothing is copied before all of it is known to be right. */
-static int verify(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts,
-                  const char *wanted, struct err *e)
+static int verify(const struct safetensors *s, const char *path, const struct parts *all, const char *wanted,
+                  struct err *e)
 {
 	char hash[33];
 	int status = 0;
 	struct hash_stream *h = hash_begin();
 
-	for (size_t i = 0; !status && i < c->params->n_items; i++)
-		for (int part = 0; !status && part < parts; part++) {
-			const struct st_tensor *x = find_tensor(s, path, &c->params->items[i], part_name[part], e);
-			if (!x) {
-				status = -1;
-				break;
-			}
+	for (size_t i = 0; !status && i < all->n; i++) {
+		const struct st_tensor *x = find_tensor(s, path, &all->items[i], e);
+		status = x ? 0 : -1;
+		if (x)
 			take(s, x, h, NULL);
-		}
+	}
 	hash_end(h, hash);
 	if (!status && (!wanted || strcmp(wanted, hash)))
 		status = err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
 	return status;
 }
 
-static int copy_tensors(const struct safetensors *s, const char *path, const struct checkpoint *c, int parts,
-                        struct err *e)
-{
-	for (size_t i = 0; i < c->params->n_items; i++)
-		for (int part = 0; part < parts; part++) {
-			const struct param *p = &c->params->items[i];
-			const struct st_tensor *x = find_tensor(s, path, p, part_name[part], e);
-			if (!x)
-				return -1;
-			take(s, x, NULL, part_data(c, part) + p->offset);
-		}
-	return 0;
-}
-
-static int read_tensors(const char *path, const struct checkpoint *c, int parts, const json_t *facts, struct err *e)
+static int read_tensors(const char *path, const struct checkpoint *c, const json_t *facts, struct err *e)
 {
 	struct safetensors s;
-	const char *wanted = json_string_value(json_object_get(facts, parts == 1 ? "weights_hash" : "state_hash"));
+	const char *key = c->optim ? "state_hash" : "weights_hash";
 
 	if (st_open(&s, path, e) < 0)
 		return -1;
-	int status = verify(&s, path, c, parts, wanted, e);
-	if (!status)
-		status = copy_tensors(&s, path, c, parts, e);
+	struct parts all = list_parts(c);
+	int status = verify(&s, path, &all, json_string_value(json_object_get(facts, key)), e);
+	for (size_t i = 0; !status && i < all.n; i++)
+		take(&s, st_find(&s, all.items[i].name), NULL, (void *)(uintptr_t)all.items[i].data);
+	arena_release(&all.mem);
 	st_close(&s);
 	return status;
 }
@@ -254,13 +264,23 @@ static json_t *read_facts(const char *path, struct err *e)
 	return NULL;
 }
 
-static int read_parts(const char *dir, struct checkpoint *c, int parts, struct err *e)
+static int check_optimizer(const char *dir, const struct checkpoint *c, const json_t *j, struct err *e)
+{
+	const char *theirs = json_string_value(json_object_get(j, "optimizer"));
+
+	if (!c->optim || (theirs && !strcmp(theirs, c->optim->row->name)))
+		return 0;
+	return err_set(e, "%s: its state is that of %s, the run's optimizer is %s", dir,
+	               theirs ? theirs : "an unnamed optimizer", c->optim->row->name);
+}
+
+static int read_all(const char *dir, struct checkpoint *c, struct err *e)
 {
 	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
 	int status = -1;
 	json_t *j = read_facts(facts, e);
 
-	if (j && !read_tensors(state, c, parts, j, e)) {
+	if (j && !check_optimizer(dir, c, j, e) && !read_tensors(state, c, j, e)) {
 		c->facts = json_incref(json_object_get(j, "facts"));
 		status = 0;
 	}
@@ -281,13 +301,13 @@ json_t *checkpoint_facts(const char *dir, struct err *e)
 
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e)
 {
-	return read_parts(dir, c, PARTS, e);
+	return read_all(dir, c, e);
 }
 
 int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e)
 {
 	struct checkpoint c = { .params = params };
-	if (read_parts(dir, &c, 1, e) < 0)
+	if (read_all(dir, &c, e) < 0)
 		return -1;
 	json_decref(c.facts);
 	return 0;

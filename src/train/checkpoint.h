@@ -1,8 +1,9 @@
 /* checkpoint: all that a run needs to go on exactly, in a folder DIR/checkpoint-<step>/.
  *
- *     state.safetensors    w.<name>, m.<name>, v.<name> of every parameter: the weights as they are trained (f32, rows
- * in the order of the model's file) and AdamW's moments trainer_state.json   the step, what the caller wants to know
- * again, hashes and what the caller puts beside (an adapter in PEFT's form)
+ *     state.safetensors    w.<name> of every parameter: the weights as they are trained (f32, rows in the order of the
+ *                          model's file); <state>.<name>: its optimizer's state, as the optimizer's row lists it
+ *     trainer_state.json   the step, what the caller wants to know again, the optimizer, hashes
+ *     and what the caller puts beside (an adapter in PEFT's form)
  *
  * Written into checkpoint-<step>.tmp, every file synced, renamed, the parent synced: a crash or a full disk at any
  * moment leaves the checkpoints that were there. The order of data needs no state (it is a function of the step), nor
@@ -12,23 +13,23 @@
 
 #include <jansson.h>
 
-#include "model/params.h"
+#include "train/optim.h"
 
 struct checkpoint {
 	const struct params *params;     /* its w is written, or read into */
-	float *m, *v;                    /* [params->n] */
+	const struct optim *optim;       /* started; its state likewise */
 	json_t *facts;                   /* write: borrowed; read: new */
 	int (*beside)(void *ctx, const char *dir, struct err *e); /* writes more files into dir, or NULL */
 	void *ctx;
 };
 
 int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e);
-/* -1 when anything does not fit or a hash is wrong; nothing was read into params, m and v then. */
+/* -1 when anything does not fit or a hash is wrong; nothing was read into parameters and state then. */
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e);
 json_t *checkpoint_facts(const char *dir, struct err *e);  /* new; NULL when they are damaged */
-/* Only the weights, into params->w; m and v are not looked at. */
+/* Only the weights, into params->w; the state is not looked at. */
 int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e);
-size_t checkpoint_bytes(const struct params *p);  /* of its tensors */
+size_t checkpoint_bytes(const struct params *p, const struct optim *o);  /* of its tensors */
 
 /* Steps of the checkpoints in a run directory, ascending; mem_free. */
 int checkpoint_list(const char *run_dir, long **steps, size_t *n, struct err *e);

@@ -1,36 +1,94 @@
-/* optim: AdamW (Loshchilov & Hutter 2019) in the order of torch.optim.AdamW, and the global norm.
+/* optim: deals a row of the optimizers' table the parameters of a run, and the global norm.
  *
- *     w ← w·(1 − lr·λ)      m ← m + (1 − β₁)(g − m)      v ← β₂·v + (1 − β₂)·g²
- *     w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
+ * Work is cut into pieces of 64 Ki numbers of one parameter, so neither the update nor the norm depends on threads; the
+ * norm is √ of the pieces' sums of squares, added in double in the order of the table. A parameter that its row takes
+ * whole is one item where it has no more numbers than a piece, and then needs scratch for each thread; larger ones come
+ * one after another, each with the whole pool.
  *
- * λ only where the parameter decays. The scalars are made in double once a step and rounded to float, as torch does for
- * float tensors. Work is cut into pieces of 64 Ki numbers of one parameter, so neither the update nor the norm depends
- * on threads; the norm is √ of the pieces' sums of squares, added in double in the order of the table. */
+ * The memory is one mapping: the states in the order of the parameters, each tensor at a multiple of 64 bytes, then
+ * tables and scratch. */
 #include "train/optim.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "kernel/gemm.h"
 
-enum { OPTIM_PIECE = 65536 };
+enum { ALIGN = 64 };
 
-/* The pieces of all parameters, numbered through in table order: `first` of parameter i is where its pieces begin. */
+/* --- the table --- */
+
+static bool means(const struct optimizer *o, const char *name)
+{
+	if (!name)
+		return o->standard;
+	if (!strcmp(o->name, name))
+		return true;
+	for (const char *const *also = o->also; also && *also; also++)
+		if (!strcmp(*also, name))
+			return true;
+	return false;
+}
+
+const struct optimizer *optimizer_find(const char *name)
+{
+	for (size_t i = 0; optimizer_table[i]; i++)
+		if (means(optimizer_table[i], name))
+			return optimizer_table[i];
+	return NULL;
+}
+
+/* --- for rows --- */
+
+int adamw_state(const struct param *p, struct optim_tensor *out)
+{
+	for (int i = 0; i < 2; i++) {
+		out[i] = (struct optim_tensor){ .name = i ? "v" : "m", .dtype = DTYPE_F32, .n_dims = p->n_dims };
+		memcpy(out[i].dim, p->dim, sizeof(p->dim));
+	}
+	return 2;
+}
+
+struct adamw_step adamw_scalars(const struct optim_update *u, double rate)
+{
+	double beta1 = u->settings->beta1, beta2 = u->settings->beta2;
+	return (struct adamw_step){
+		.beta1 = (float)beta1,
+		.beta2 = (float)beta2,
+		.eps = (float)u->settings->epsilon,
+		.shrink = (float)(1 - rate * u->decay),
+		.g_scale = (float)u->g_scale,
+		.rest1 = (float)(1 - beta1),
+		.rest2 = (float)(1 - beta2),
+		.step = (float)(rate / (1 - pow(beta1, (double)u->t))),
+		.inv_sqrt_bias2 = (float)(1 / sqrt(1 - pow(beta2, (double)u->t))),
+	};
+}
+
+struct optim_cost adamw_cost(const struct param *p)
+{
+	return (struct optim_cost){ .flops = 12 * (double)p->n, .bytes = 7 * sizeof(float) * (double)p->n };
+}
+
+/* --- pieces --- */
+
+/* The pieces of all parameters, numbered through in table order. */
 static size_t pieces_of(const struct param *p)
 {
 	return (p->n + OPTIM_PIECE - 1) / OPTIM_PIECE;
 }
 
-/* Which numbers piece `piece` is, given that its parameter is found by walking the table. */
+/* Which numbers piece `piece` is: `at` in its parameter, which is found by walking the table. */
 struct piece { const struct param *param; size_t at, n; };
 
 static struct piece piece_find(const struct params *params, size_t piece)
 {
 	for (size_t i = 0; i < params->n_items; i++) {
 		const struct param *p = &params->items[i];
-		size_t have = pieces_of(p);
+		size_t have = pieces_of(p), at = piece * OPTIM_PIECE;
 		if (piece < have)
-			return (struct piece){ p, p->offset + piece * OPTIM_PIECE,
-				               MIN(p->n - piece * OPTIM_PIECE, (size_t)OPTIM_PIECE) };
+			return (struct piece){ p, at, MIN(p->n - at, (size_t)OPTIM_PIECE) };
 		piece -= have;
 	}
 	BUG("a piece beyond the parameters");
@@ -44,6 +102,8 @@ size_t optim_partials(const struct params *params)
 	return n;
 }
 
+/* --- the norm --- */
+
 struct norm_work {
 	const struct kernels *k;
 	const struct params *params;
@@ -56,7 +116,7 @@ static void norm_piece(void *ctx, size_t item, int thread)
 	const struct norm_work *w = ctx;
 	struct piece p = piece_find(w->params, item);
 	(void)thread;
-	w->partials[item] = w->k->sum_squares(w->g + p.at, p.n);
+	w->partials[item] = w->k->sum_squares(w->g + p.param->offset + p.at, p.n);
 }
 
 double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale,
@@ -72,42 +132,193 @@ double optim_norm(const struct kernels *k, struct pool *p, const struct params *
 	return fabs(scale) * sqrt(sum);
 }
 
+/* Of one group, or of all that have no clip of their own (−1). */
+static double norm_of(const struct optim *o, int group, double scale)
+{
+	const struct params *params = o->params;
+	double sum = 0;
+
+	for (size_t i = 0, piece = 0; i < params->n_items; i++) {
+		const struct param *p = &params->items[i];
+		bool counts = group >= 0 ? p->group == group : isnan(params_group(params, p->group).clip);
+		for (size_t end = piece + pieces_of(p); piece < end; piece++)
+			sum += counts ? o->partials[piece] : 0;
+	}
+	return fabs(scale) * sqrt(sum);
+}
+
+static double clipped(double scale, double norm, double most)
+{
+	return most > 0 ? scale * MIN(1.0, most / (norm + 1e-6)) : scale;
+}
+
+double optim_clip(struct optim *o, const float *g, double scale, double max_norm)
+{
+	double norm = optim_norm(o->kernels, o->pool, o->params, g, scale, o->partials);
+	double common = clipped(scale, norm_of(o, -1, scale), max_norm);
+
+	for (int i = 0; i <= o->params->n_groups; i++) {
+		double clip = params_group(o->params, i).clip;
+		o->scale[i] = isnan(clip) ? common : clipped(scale, norm_of(o, i, scale), clip);
+	}
+	return norm;
+}
+
+/* --- memory --- */
+
+static void list_state(struct optim *o)
+{
+	const struct params *params = o->params;
+	size_t n = 0;
+
+	o->slots = mem_array(params->n_items * OPTIM_STATES, sizeof(*o->slots));
+	o->first = mem_array(params->n_items + 1, sizeof(*o->first));
+	for (size_t i = 0; i < params->n_items; i++) {
+		struct optim_tensor list[OPTIM_STATES];
+		int listed = o->row->state(&params->items[i], list);
+		for (int j = 0; j < listed; j++) {
+			struct optim_slot *s = &o->slots[n++];
+			size_t numbers = 1;
+			*s = (struct optim_slot){ .tensor = list[j], .offset = o->state_bytes };
+			for (int d = 0; d < list[j].n_dims; d++)
+				numbers *= list[j].dim[d];
+			s->bytes = numbers / dtypes[list[j].dtype].block * dtypes[list[j].dtype].bytes;
+			o->state_bytes += ROUND_UP(s->bytes, (size_t)ALIGN);
+		}
+		o->first[i + 1] = n;
+	}
+}
+
+static bool is_whole(const struct optim *o, const struct param *p)
+{
+	return o->row->whole && o->row->whole(p);
+}
+
+static void count_scratch(struct optim *o)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < o->params->n_items; i++) {
+		const struct param *p = &o->params->items[i];
+		if (!is_whole(o, p))
+			continue;
+		size_t bytes = ROUND_UP(o->row->scratch(p), (size_t)ALIGN);
+		size_t *most = p->n > OPTIM_PIECE ? &o->large_bytes : &o->small_bytes;
+		*most = MAX(*most, bytes);
+		any = true;
+	}
+	size_t threads = (size_t)pool_threads(o->pool);
+	o->bytes = o->state_bytes + ROUND_UP(o->row->tables_bytes, (size_t)ALIGN) +
+	           MAX(o->large_bytes, o->small_bytes * threads) + (any ? gemm_scratch_bytes(o->kernels) * threads : 0);
+}
+
+void optim_init(struct optim *o, const struct optimizer *row, const struct optim_settings *s,
+                const struct params *params, const struct kernels *k, struct pool *p)
+{
+	*o = (struct optim){ .row = row, .settings = *s, .params = params, .kernels = k, .pool = p };
+	list_state(o);
+	count_scratch(o);
+	o->partials = mem_array(optim_partials(params), sizeof(*o->partials));
+	o->scale = mem_array((size_t)params->n_groups + 1, sizeof(*o->scale));
+	for (size_t i = 0; i < params->n_items; i++) {
+		struct optim_cost c = row->cost(&params->items[i]);
+		o->norm.flops += 2 * (double)params->items[i].n;
+		o->norm.bytes += sizeof(float) * (double)params->items[i].n;
+		o->update.flops += c.flops;
+		o->update.bytes += c.bytes;
+	}
+}
+
+static char *tables_of(const struct optim *o) { return o->memory + o->state_bytes; }
+static char *scratch_of(const struct optim *o)
+{
+	return tables_of(o) + ROUND_UP(o->row->tables_bytes, (size_t)ALIGN);
+}
+
+int optim_start(struct optim *o, struct err *e)
+{
+	void *memory;
+
+	if (mem_map(&memory, o->bytes, "the optimizer's state", e) < 0)
+		return -1;
+	mem_touch(memory, o->bytes);
+	o->memory = memory;
+	if (o->row->tables)
+		o->row->tables(tables_of(o));
+	return 0;
+}
+
+size_t optim_slots(const struct optim *o) { return o->first[o->params->n_items]; }
+void *optim_data(const struct optim *o, size_t slot) { return o->memory + o->slots[slot].offset; }
+
+void optim_release(struct optim *o)
+{
+	if (o->memory)
+		mem_unmap(o->memory, o->bytes);
+	mem_free(o->slots);
+	mem_free(o->first);
+	mem_free(o->partials);
+	mem_free(o->scale);
+	*o = (struct optim){ 0 };
+}
+
+/* --- the update --- */
+
 struct update_work {
-	const struct kernels *k;
-	const struct params *params;
-	const struct adamw *o;
+	const struct optim *o;
 	const float *g;
-	struct adamw_step plain, decayed;
+	double rate;
+	long t;
 };
+
+static void update_range(const struct update_work *w, const struct param *p, size_t at, size_t n, size_t scratch)
+{
+	const struct optim *o = w->o;
+	size_t i = (size_t)(p - o->params->items), listed = o->first[i + 1] - o->first[i];
+	void *state[OPTIM_STATES] = { 0 };
+
+	for (size_t j = 0; j < listed; j++)
+		state[j] = optim_data(o, o->first[i] + j);
+	struct optim_update u = {
+		.kernels = o->kernels,
+		.pool = o->pool,
+		.settings = &o->settings,
+		.param = p,
+		.w = o->params->w + p->offset,
+		.g = w->g + p->offset,
+		.state = state,
+		.tables = tables_of(o),
+		.g_scale = o->scale[p->group],
+		.rate = w->rate * params_group(o->params, p->group).rate,
+		.decay = p->role == PARAM_VECTOR ? 0 : o->settings.weight_decay,
+		.t = w->t,
+		.scratch = scratch_of(o) + scratch,
+		.gemm_scratch = scratch_of(o) + MAX(o->large_bytes, o->small_bytes * (size_t)pool_threads(o->pool)),
+	};
+	o->row->update(&u, at, n);
+}
 
 static void update_piece(void *ctx, size_t item, int thread)
 {
 	const struct update_work *w = ctx;
-	struct piece p = piece_find(w->params, item);
-	(void)thread;
-	w->k->adamw(w->params->w + p.at, w->g + p.at, w->o->m + p.at, w->o->v + p.at, p.n,
-	            p.param->decay ? &w->decayed : &w->plain);
+	struct piece p = piece_find(w->o->params, item);
+
+	if (!is_whole(w->o, p.param))
+		update_range(w, p.param, p.at, p.n, 0);
+	else if (p.param->n <= OPTIM_PIECE)
+		update_range(w, p.param, 0, p.n, (size_t)thread * w->o->small_bytes);
 }
 
-void adamw_update(const struct kernels *k, struct pool *p, const struct adamw *o, const struct params *params,
-                  const float *g, double g_scale, double lr, long t)
+void optim_step(struct optim *o, const float *g, double rate, long t)
 {
-	struct update_work w = { .k = k, .params = params, .o = o, .g = g };
+	struct update_work w = { .o = o, .g = g, .rate = rate, .t = t };
 
 	if (t < 1)
-		BUG("AdamW's step %ld; they count from 1", t);
-	w.plain = (struct adamw_step){
-		.beta1 = (float)o->beta1,
-		.beta2 = (float)o->beta2,
-		.eps = (float)o->eps,
-		.shrink = 1,
-		.g_scale = (float)g_scale,
-		.rest1 = (float)(1 - o->beta1),
-		.rest2 = (float)(1 - o->beta2),
-		.step = (float)(lr / (1 - pow(o->beta1, (double)t))),
-		.inv_sqrt_bias2 = (float)(1 / sqrt(1 - pow(o->beta2, (double)t))),
-	};
-	w.decayed = w.plain;
-	w.decayed.shrink = (float)(1 - lr * o->weight_decay);
-	pool_run(p, optim_partials(params), update_piece, &w);
+		BUG("an optimizer's step %ld; they count from 1", t);
+	pool_run(o->pool, optim_partials(o->params), update_piece, &w);
+	for (size_t i = 0; i < o->params->n_items; i++) {
+		const struct param *p = &o->params->items[i];
+		if (p->n > OPTIM_PIECE && is_whole(o, p))
+			update_range(&w, p, 0, p->n, 0);
+	}
 }

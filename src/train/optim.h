@@ -1,24 +1,51 @@
-/* optim: the update of flat parameters. AdamW in torch.optim's order; clipping by global norm as
- * torch.nn.utils.clip_grad_norm_. */
-#ifndef LEARN_OPTIM_H
-#define LEARN_OPTIM_H
+/* optim: a run's optimizer: a row of the table (train/optimizer.h) over the run's parameters.
+ *
+ *     optim_init → optim_start → (optim_clip → optim_step)… → optim_release
+ *
+ * Clipping is by global norm as torch.nn.utils.clip_grad_norm_. Parameters belong to groups (model/params.h): a group
+ * has its own factor of the learning rate, and may have a norm and a clip of its own. */
+#ifndef TRAIN_OPTIM_H
+#define TRAIN_OPTIM_H
 
-#include "base/pool.h"
-#include "kernel/kernels.h"
-#include "model/params.h"
+#include "train/optimizer.h"
 
-struct adamw {
-	double lr, beta1, beta2, eps, weight_decay;
-	float *m, *v;              /* [params->n] */
+struct optim_slot {                /* a tensor of a parameter's state, and where it lies */
+	struct optim_tensor tensor;
+	size_t bytes, offset;
 };
+
+struct optim {
+	const struct optimizer *row;
+	struct optim_settings settings;
+	const struct params *params;
+	const struct kernels *kernels;
+	struct pool *pool;
+	struct optim_slot *slots;
+	size_t *first;             /* [n_items + 1] the slots of parameter i are first[i] … first[i+1] − 1 */
+	double *partials, *scale;  /* of the norm's pieces; of each group's gradient */
+	/* What optim_start takes: state, tables, scratch of large matrices and of each thread's small ones, gemm's. */
+	size_t state_bytes, large_bytes, small_bytes, bytes;
+	struct optim_cost norm, update;  /* of one step */
+	char *memory;              /* [bytes] */
+};
+
+/* Lists the state and counts; takes no memory for it yet. All but settings is borrowed; groups are complete. */
+void optim_init(struct optim *o, const struct optimizer *row, const struct optim_settings *s,
+                const struct params *params, const struct kernels *k, struct pool *p);
+int optim_start(struct optim *o, struct err *e);   /* takes and touches it; zero */
+/* Looks at the gradient and settles what it will be multiplied by: `scale`, less where a norm is larger than allowed.
+ * Returns ‖scale·g‖₂ over all parameters. max_norm: of all that have no clip of their own; 0: never. */
+double optim_clip(struct optim *o, const float *g, double scale, double max_norm);
+/* One update of params->w; t counts from 1. */
+void optim_step(struct optim *o, const float *g, double rate, long t);
+size_t optim_slots(const struct optim *o);         /* number of all tensors of the state */
+void *optim_data(const struct optim *o, size_t slot);
+void optim_release(struct optim *o);
 
 /* ‖scale·g‖₂ over all parameters: the sum of squares in table order, pieces of 64 Ki summed in double: same bits for
  * any thread count. */
 double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale,
                   double *partials);
 size_t optim_partials(const struct params *params);  /* doubles that optim_norm needs */
-/* One update; t counts from 1; gradients are used as g·g_scale. */
-void adamw_update(const struct kernels *k, struct pool *p, const struct adamw *o, const struct params *params,
-                  const float *g, double g_scale, double lr, long t);
 
 #endif

@@ -11,6 +11,7 @@
 #include "adapt/adapter.h"
 #include "base/mem.h"
 #include "train/objective.h"
+#include "train/optimizer.h"
 #include "model/prepare.h"
 
 enum { MICRO_BATCH_TOKENS = 1024, AUTOMATIC_SAVES_KEPT = 2 };
@@ -84,16 +85,34 @@ void recipe_settle(struct recipe *r, const struct kernels *k)
 	r->compute = compute_name(compute_from_name(r->compute, k));
 }
 
+static int resolve_optim(struct recipe *r, struct err *e)
+{
+	const struct optimizer *row = optimizer_find(r->optim);
+	struct buf names = BUF_INIT;
+
+	if (row) {
+		r->optim = row->name;
+		return 0;
+	}
+	for (size_t i = 0; optimizer_table[i]; i++)
+		buf_addf(&names, "%s%s", i ? ", " : "", optimizer_table[i]->name);
+	err_set(e, "--optim %s: there is %s", r->optim, buf_str(&names));
+	buf_release(&names);
+	return -1;
+}
+
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_method(r, e) < 0 || check_evaluation(r, e) < 0)
 		return -1;
 	if (!objective_find(r->objective))
 		return err_set(e, "--objective %s: there is no such objective (sft is one)", r->objective);
+	if (resolve_optim(r, e) < 0)
+		return -1;
 	if (is_full(r))
 		r->compute = "f32";
 	if (isnan(r->learning_rate))
-		r->learning_rate = is_full(r) ? 2e-5 : 2e-4;
+		r->learning_rate = (is_full(r) ? 2e-5 : 2e-4) * optimizer_find(r->optim)->rate;
 	if (r->micro_batch_tokens == OPT_UNSET_INT)
 		r->micro_batch_tokens = MAX((int64_t)MICRO_BATCH_TOKENS, r->max_length);
 	if (r->save_total_limit == OPT_UNSET_INT && r->save_steps == OPT_UNSET_INT)

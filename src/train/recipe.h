@@ -25,6 +25,7 @@ struct recipe {
 	int64_t warmup_steps;                                          /* OPT_UNSET_INT: warmup_ratio decides */
 	double warmup_ratio, decay_ratio;
 	const char *lr_scheduler_type;
+	const char *optim;                                             /* NULL: the standard one */
 	double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, min_lr_ratio;
 	int64_t seed;
 	bool packing, apply_chat_template, gradient_checkpointing;
@@ -147,6 +148,7 @@ struct recipe {
 		OPT_FLOAT("decay-ratio", s, f.decay_ratio, "0.2", 0, 1, \
 	                  "wsd: part of the steps in which the rate falls"), \
 		OPT_FLOAT("min-lr-ratio", s, f.min_lr_ratio, "0", 0, 1, "where the rate ends, as a part of its peak"), \
+		OPT_STRING("optim", s, f.optim, NULL, "NAME", "how weights follow gradients"), \
 		OPT_FLOAT("weight-decay", s, f.weight_decay, "0", 0, 1e3, \
 	                  "AdamW's, of matrices alone (not norms and biases)"), \
 		OPT_FLOAT("adam-beta1", s, f.adam_beta1, "0.9", 0, 0.9999999, "AdamW"), \

@@ -47,7 +47,8 @@ static int add_all_weights(struct trainer *t, struct err *e)
 	t->replaced = mem_array(t->model.n_weights, sizeof(*t->replaced));
 	for (size_t i = 0; i < t->model.n_weights; i++) {
 		const struct weight *w = &t->model.weights[i];
-		t->replaced[i] = params_add(&t->full, w->name, w->n_dims, w->dim, w->n_dims > 1, (int)i);
+		t->replaced[i] = params_add(&t->full, w->name, w->n_dims, w->dim, (int)i);
+		t->full.items[t->replaced[i]].role = weight_role(w);
 		quantized |= dtypes[w->dtype].block > 1;
 	}
 	if (quantized)
@@ -95,10 +96,23 @@ static int make_schedule(struct trainer *t, struct err *e)
 	return 0;
 }
 
+static void make_optimizer(struct trainer *t)
+{
+	const struct recipe *r = &t->recipe;
+	struct optim_settings s = { .learning_rate = r->learning_rate, .weight_decay = r->weight_decay,
+		                    .beta1 = r->adam_beta1, .beta2 = r->adam_beta2, .epsilon = r->adam_epsilon };
+	const struct optimizer *row = optimizer_find(r->optim);
+
+	if (!row)
+		BUG("the optimizer %s of a recipe that was not resolved", r->optim);
+	optim_init(&t->optim, row, &s, t->params, t->kernels, t->pool);
+}
+
 static int open_parts(struct trainer *t, struct err *e)
 {
 	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
 		return -1;
+	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !t->has_adapter || adapter_dropout(&t->adapter) == 0,
@@ -150,33 +164,14 @@ static void copy_weights(struct trainer *t)
 	model_forget(&t->model);
 }
 
-static int map_floats(float **out, size_t n, const char *what, struct err *e)
-{
-	void *p;
-	if (mem_map(&p, n * sizeof(float), what, e) < 0)
-		return -1;
-	mem_touch(p, n * sizeof(float));
-	*out = p;
-	return 0;
-}
-
 static int take_memory(struct trainer *t, struct err *e)
 {
-	const struct recipe *r = &t->recipe;
-
-	t->adamw = (struct adamw){ .lr = r->learning_rate,
-		                   .beta1 = r->adam_beta1,
-		                   .beta2 = r->adam_beta2,
-		                   .eps = r->adam_epsilon,
-		                   .weight_decay = r->weight_decay };
 	if (model_pass_start(&t->net, t->pool, e) < 0 ||
 	    grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
-	    map_floats(&t->adamw.m, t->params->n, "AdamW's first moment", e) < 0 ||
-	    map_floats(&t->adamw.v, t->params->n, "AdamW's second moment", e) < 0)
+	    optim_start(&t->optim, e) < 0)
 		return -1;
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");
-	t->partials = mem_array(optim_partials(t->params), sizeof(*t->partials));
 	t->taken = mem_array(t->global, sizeof(*t->taken));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
 	t->cut_room = t->dry.cap.docs + 1;
@@ -251,18 +246,16 @@ static int check_finite(const struct step_metrics *m, double weight, struct err 
 
 static int update(struct trainer *t, const float *gradient, struct step_metrics *m, struct err *e)
 {
-	double scale = 1.0 / t->weight, clip = t->recipe.max_grad_norm, begin = clock_seconds();
-	double numbers = (double)t->params->n;
+	struct optim *o = &t->optim;
+	double begin = clock_seconds();
 
-	m->grad_norm = optim_norm(t->kernels, t->pool, t->params, gradient, scale, t->partials);
-	trace_span(t->trace, "gradient norm", begin, 2 * numbers, 4 * numbers);
+	m->grad_norm = optim_clip(o, gradient, 1.0 / t->weight, t->recipe.max_grad_norm);
+	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->weight, e) < 0)
 		return -1;
 	begin = clock_seconds();
-	if (clip > 0)
-		scale *= MIN(1.0, clip / (m->grad_norm + 1e-6));
-	adamw_update(t->kernels, t->pool, &t->adamw, t->params, gradient, scale, m->learning_rate, t->step + 1);
-	trace_span(t->trace, "adamw", begin, 12 * numbers, 28 * numbers);
+	optim_step(o, gradient, m->learning_rate, t->step + 1);
+	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
 	return 0;
 }
 
@@ -292,7 +285,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
 	struct work work = pass_work(&t->net.pass, &live);
-	m->flops = work.flops;
+	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops;
 	m->int_ops = work.int_ops;
 	m->seconds = clock_seconds() - begin;
 	return 0;
@@ -314,21 +307,13 @@ const char *trainer_data_hash(const struct trainer *t, bool eval)
 	return eval ? t->eval.rows.hash : t->train.rows.hash;
 }
 
-static void release_moments(struct trainer *t)
-{
-	if (t->adamw.m)
-		mem_unmap(t->adamw.m, t->params->n * sizeof(float));
-	if (t->adamw.v)
-		mem_unmap(t->adamw.v, t->params->n * sizeof(float));
-}
-
 void trainer_close(struct trainer *t)
 {
 	if (!t)
 		return;
 	model_pass_release(&t->net);
 	grad_tree_release(&t->gradients);
-	release_moments(t);
+	optim_release(&t->optim);
 	scorer_free(t->scorer);
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
@@ -338,7 +323,6 @@ void trainer_close(struct trainer *t)
 	template_free(t->chat);
 	model_close(&t->model);
 	mem_free(t->replaced);
-	mem_free(t->partials);
 	mem_free(t->taken);
 	mem_free(t->cuts);
 	mem_free(t->cut_work);

@@ -42,6 +42,7 @@ struct trainer {
 	struct params full;
 	struct params *params;             /* of the adapter, or &full */
 	int *replaced;                     /* [n_weights] full: the parameter of each weight */
+	struct optim optim;                /* its memory from trainer_start on */
 
 	struct schedule schedule;
 	size_t global;                     /* documents of a step */
@@ -56,8 +57,6 @@ struct trainer {
 	bool started;
 	struct trace *trace;               /* or NULL */
 	struct grad_tree gradients;
-	struct adamw adamw;
-	double *partials;
 	const struct document **taken;     /* [global] */
 	size_t *cuts;                      /* [most_micro] */
 	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */

@@ -2,7 +2,7 @@
  *
  *     peak resident set = program, libraries, tokenizer, data (measured, now)  + mapped weights that the steps will
  * read
- *                       + parameters, gradients, moments  + arena  + scratch · threads  + batch arrays  + evaluation
+ *                       + parameters, gradients, optimizer  + arena  + scratch · threads  + batch arrays  + evaluation
  *
  * What is there already is measured, what will be taken is known exactly, so nothing here is a formula for a model.
  * --memory bounds the sum; the plan then recomputes what it must (op/plan.h), which changes no bit. */
@@ -71,7 +71,7 @@ static size_t pages(size_t bytes)
 size_t trainer_state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
-	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + 2 * pages(flat);
+	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes);
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -146,7 +146,7 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 		buf_addf(&knobs, "; --lora-r %lld frees about %s", (long long)t->recipe.lora_r / 2,
 		         human_bytes(p->state_bytes / 2, a));
 	if (!t->has_adapter)
-		buf_addf(&knobs, "; --method lora frees most of the %s of parameters, gradients and moments",
+		buf_addf(&knobs, "; --method lora frees most of the %s of parameters, gradients and optimizer",
 		         human_bytes(p->state_bytes, a));
 	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with everything recomputed%s",
 	        human_bytes(limit, a), human_bytes(least, b), least, buf_str(&knobs));
@@ -235,7 +235,9 @@ static void count(struct trainer *t)
 	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
 	p->trainable = params_count(t->params);
 	p->parameters = model_count(&t->model);
-	p->checkpoint_bytes = checkpoint_bytes(t->params) + (t->has_adapter ? p->trainable * sizeof(float) : 0);
+	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
+	if (t->has_adapter)
+		p->checkpoint_bytes += p->trainable * sizeof(float);
 	p->disk_bytes = disk_bytes(t);
 }
 
@@ -251,7 +253,9 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 		return -1;
 	t->totals.recomputed_nodes = p->plan.n_recomputed;
 	add_up(&t->totals, pages(p->plan.arena_bytes));
-	t->totals.planned_flops = pass_work(p, &t->dry.live).flops;
+	t->totals.planned_flops =
+		pass_work(p, &t->dry.live).flops + (double)(t->totals.steps - t->totals.first) *
+		(t->optim.norm.flops + t->optim.update.flops);
 	return trainer_measure_time(t, e);
 }
 
@@ -264,7 +268,7 @@ size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens)
 	if (!arena)
 		return 0;
 	order_dry_run(t, max_tokens, &dry);
-	size_t state = 3 * pages(flat) + pages(flat * (size_t)grad_tree_buffers(1));
+	size_t state = pages(flat) + pages(flat * (size_t)grad_tree_buffers(1)) + pages(t->optim.bytes);
 	return fixed_bytes(p) - p->past_bytes - p->state_bytes - p->batch_bytes + state + pages(batch_bytes(&dry.cap)) +
 	       arena;
 }

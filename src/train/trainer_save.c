@@ -31,7 +31,7 @@ static int save_beside(void *ctx, const char *dir, struct err *e)
 
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .m = t->adamw.m, .v = t->adamw.v, .ctx = t };
+	struct checkpoint c = { .params = t->params, .optim = &t->optim, .ctx = t };
 
 	if (!t->started)
 		BUG("a checkpoint of a run that has not begun");
@@ -87,7 +87,7 @@ static int check_facts(const struct trainer *t, const json_t *facts, struct err 
 /* What belongs to another run is found out before a number of this one is overwritten. */
 int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .m = t->adamw.m, .v = t->adamw.v };
+	struct checkpoint c = { .params = t->params, .optim = &t->optim };
 	json_t *facts = checkpoint_facts(dir, e);
 
 	if (!t->started)

@@ -203,7 +203,7 @@ static void test_trained(struct test *t)
 	int *param = mem_array(m.n_weights, sizeof(*param));
 	for (size_t i = 0; i < m.n_weights; i++)
 		param[i] = i % 3 == 2 ? -1 :
-		                        params_add(&p, m.weights[i].name, m.weights[i].n_dims, m.weights[i].dim, true,
+		                        params_add(&p, m.weights[i].name, m.weights[i].n_dims, m.weights[i].dim,
 		                                   (int)i);
 	CHECK(t, params_seal(&p, &e) == 0);
 	for (size_t i = 0; i < m.n_weights; i++)

@@ -186,7 +186,7 @@ static void full_params(struct golden *g, struct training *x)
 	x->replaced = arena_array(&g->mem, m->n_weights, sizeof(*x->replaced));
 	for (size_t i = 0; i < m->n_weights; i++)
 		x->replaced[i] = params_add(&x->full, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim,
-		                            m->weights[i].n_dims > 1, (int)i);
+		                            (int)i);
 	CHECK_MSG(g->t, params_seal(&x->full, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < m->n_weights; i++)
 		memcpy(x->full.w + x->full.items[i].offset, m->weights[i].data, x->full.items[i].n * sizeof(float));
@@ -294,24 +294,25 @@ static void check_steps(struct golden *g, const char *prefix, double lr, bool we
 {
 	struct training x;
 	struct schedule schedule = { .type = "linear", .steps = STEPS, .warmup_steps = 2 };
-	struct adamw adamw = { .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 };
+	struct optim_settings s = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01 };
 	const float *losses = value(g, prefix, "losses"), *norms = value(g, prefix, "grad_norms");
 
 	if (losses && norms && training_begin(g, &x, A_STEP)) {
-		double *partials = arena_array(&g->mem, optim_partials(x.params), sizeof(*partials)), count;
-		adamw.m = arena_array(&g->mem, x.params->n, sizeof(float));
-		adamw.v = arena_array(&g->mem, x.params->n, sizeof(float));
+		struct err e = ERR_INIT;
+		struct optim optim;
+		double count;
+		optim_init(&optim, optimizer_find(NULL), &s, x.params, g->kernels, g->pool);
+		CHECK_MSG(g->t, optim_start(&optim, &e) == 0, "%s", e.msg);
 		for (int step = 0; step < STEPS; step++) {
 			double loss = run_documents(g, &x, step * A_STEP % DOCS, A_STEP, &count) / count;
-			double norm = optim_norm(g->kernels, g->pool, x.params, x.gradient, 1 / count, partials);
+			double norm = optim_clip(&optim, x.gradient, 1 / count, 1);
 			CHECK_MSG(g->t, fabs(loss - losses[step]) <= 1e-5 * losses[step],
 			          "step %d: the loss is %.7f, not %.7f", step, loss, losses[step]);
 			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step],
 			          "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
-			adamw_update(g->kernels, g->pool, &adamw, x.params, x.gradient,
-			             MIN(1.0, 1 / (norm + 1e-6)) / count, lr * schedule_factor(&schedule, step),
-			             step + 1);
+			optim_step(&optim, x.gradient, lr * schedule_factor(&schedule, step), step + 1);
 		}
+		optim_release(&optim);
 		char *final = mem_printf("%sfinal.", prefix);
 		double worst = weights ? worst_of(g, &x, x.params->w, final) : 0;
 		CHECK_MSG(g->t, worst <= 1e-3, "after ten steps a weight is off by %g of its tensor's largest", worst);

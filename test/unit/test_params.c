@@ -19,12 +19,13 @@ static void test_layout(struct test *t)
 	struct err e = ERR_INIT;
 	test_case(t, "each begins at a multiple of 16, in the order of adding, and all are zero");
 	for (size_t i = 0; i < ARRAY_LEN(items); i++)
-		CHECK(t, params_add(&p, items[i].name, items[i].n_dims, items[i].dim, i == 0, (int)i - 1) == (int)i);
+		CHECK(t, params_add(&p, items[i].name, items[i].n_dims, items[i].dim, (int)i - 1) == (int)i);
 	CHECK_MSG(t, params_seal(&p, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < ARRAY_LEN(items); i++) {
 		const struct param *x = &p.items[i];
 		CHECK(t, x->n == items[i].n && x->offset == items[i].offset && x->site == i &&
-		                 x->weight == (int)i - 1 && x->decay == (i == 0));
+		                 x->weight == (int)i - 1 &&
+		                 x->role == (x->n_dims > 1 ? PARAM_MATRIX : PARAM_VECTOR));
 		CHECK(t, params_find(&p, items[i].name) == (int)i);
 	}
 	CHECK(t, p.n == 96 && params_count(&p) == 57 && params_find(&p, "z") == -1 && (uintptr_t)p.w % 64 == 0);
@@ -43,7 +44,7 @@ static void test_many(struct test *t)
 	test_case(t, "hundreds");
 	for (int i = 0; i < N; i++) {
 		snprintf(name, sizeof(name), "p%d", i);
-		params_add(&p, name, 1, (size_t[]){ (size_t)i + 1 }, false, -1);
+		params_add(&p, name, 1, (size_t[]){ (size_t)i + 1 }, -1);
 	}
 	memset(name, 0, sizeof(name));
 	CHECK(t, p.n_items == N && params_find(&p, "p0") == 0 && params_find(&p, "p299") == 299 &&
@@ -58,7 +59,7 @@ static void test_too_many(struct test *t)
 	struct params p = { 0 };
 	struct err e = ERR_INIT;
 	test_case(t, "more than memory is a sentence");
-	params_add(&p, "all", 2, (size_t[]){ (size_t)1 << 31, (size_t)1 << 30 }, true, -1);
+	params_add(&p, "all", 2, (size_t[]){ (size_t)1 << 31, (size_t)1 << 30 }, -1);
 	CHECK(t, params_seal(&p, &e) == -1 && e.msg[0]);
 	params_release(&p);
 }

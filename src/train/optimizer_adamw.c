@@ -1,0 +1,26 @@
+/* optimizer_adamw: AdamW (Loshchilov & Hutter 2019) in the order of torch.optim.AdamW.
+ *
+ *     w ← w·(1 − lr·λ)      m ← m + (1 − β₁)(g − m)      v ← β₂·v + (1 − β₂)·g²
+ *     w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
+ *
+ * The decay λ is of matrices alone. */
+#include "train/optimizer.h"
+
+static void update(const struct optim_update *u, size_t at, size_t n)
+{
+	struct adamw_step s = adamw_scalars(u, u->rate);
+	u->kernels->adamw(u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n, &s);
+}
+
+static const char *const also[] = { "adamw_torch", "adamw_torch_fused", "adamw_hf", NULL };
+
+const struct optimizer optimizer_adamw = {
+	.name = "adamw",
+	.summary = "two moments in f32",
+	.also = also,
+	.standard = true,
+	.rate = 1,
+	.state = adamw_state,
+	.update = update,
+	.cost = adamw_cost,
+};
