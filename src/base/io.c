@@ -1,20 +1,22 @@
 /* io: files, with errors that name the path and the system's reason.
  *
- * A file is written as `path.tmp<process>-<n>` beside its target, synced, renamed over it, and the folder is synced:
- * after a crash the target is whole, old or new. A killed process can leave its temporary behind, never a half target.
- * Names of folders are UTF-8 or bytes, never interpreted. */
+ * A file is written beside its target, synced, renamed over it, and the folder is synced: after a crash the target is
+ * whole, old or new. Until it is whole it has no name (O_TMPFILE), so a killed process leaves nothing; where the file
+ * system cannot do that it is `target.tmp-<64 random bits>`, made anew (O_EXCL) and never through a link. A link is
+ * followed to its target, which keeps its mode; what is no regular file (a pipe, a device) is written into, not
+ * replaced. Names of folders are UTF-8 or bytes, never interpreted. */
 #include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -223,13 +225,70 @@ static void writer_clear(struct io_writer *w)
 	*w = (struct io_writer){ .fd = -1 };
 }
 
+/* Where a path leads: through links, also one whose target is not there yet. mem_free; NULL with errno. */
+static char *follow(const char *path)
+{
+	enum { LINKS_MOST = 40 };
+	char *at = mem_strdup(path);
+
+	for (int i = 0; i < LINKS_MOST; i++) {
+		char to[PATH_MAX];
+		ssize_t n = readlink(at, to, sizeof(to) - 1);
+		if (n < 0)
+			return at;
+		to[n] = 0;
+		char *parent = parent_of(at), *next = to[0] == '/' ? mem_strdup(to) : io_join(parent, to);
+		mem_free(parent);
+		mem_free(at);
+		at = next;
+	}
+	mem_free(at);
+	errno = ELOOP;
+	return NULL;
+}
+
+/* A file without a name in the target's folder, or under a temporary one; −1 with errno. */
+static int open_temporary(struct io_writer *w, mode_t mode)
+{
+	char *parent = parent_of(w->path);
+	uint64_t random = 0;
+	int fd = access("/proc/self/fd", X_OK) ? -1 : open(parent, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		random = (uint64_t)getpid();
+	w->temporary = mem_printf("%s.tmp-%016llx", w->path, (unsigned long long)random);
+	w->unnamed = fd >= 0;
+	if (fd < 0)
+		fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	mem_free(parent);
+	return fd;
+}
+
+/* /dev/stdout and its kin lead to what the process has open, which is to be written and not replaced. */
+static bool is_open_file(const char *path)
+{
+	return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/", 6);
+}
+
 int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 {
-	static atomic_uint serial;
+	struct stat st;
+	bool there = stat(path, &st) == 0;
+
 	*w = (struct io_writer){ .fd = -1 };
-	w->path = mem_strdup(path);
-	w->temporary = mem_printf("%s.tmp%ld-%u", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-	w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (there && S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+	} else if (there && (!S_ISREG(st.st_mode) || is_open_file(path))) {
+		w->path = mem_strdup(path);
+		w->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	} else if ((w->path = follow(path))) {
+		w->fd = open_temporary(w, 0666);
+		if (there && w->fd >= 0 && fchmod(w->fd, st.st_mode & 07777)) {
+			io_error(e, "keep the mode of", path);
+			io_writer_abort(w);
+			return -1;
+		}
+	}
 	if (w->fd >= 0)
 		return 0;
 	io_error(e, "write", path);
@@ -245,14 +304,32 @@ int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e
 	return 0;
 }
 
+/* The unnamed file gets its temporary name, from which it is renamed: a link does not replace. */
+static int give_name(struct io_writer *w)
+{
+	char fd[40];
+
+	if (!w->unnamed)
+		return 0;
+	snprintf(fd, sizeof(fd), "/proc/self/fd/%d", w->fd);
+	if (linkat(AT_FDCWD, fd, AT_FDCWD, w->temporary, AT_SYMLINK_FOLLOW))
+		return -1;
+	w->unnamed = false;
+	return 0;
+}
+
 static int commit(struct io_writer *w, struct err *e)
 {
 	int fd = w->fd;
-	if (fsync(fd))
+	if (w->temporary && fsync(fd))
 		return io_error(e, "sync", w->path);
+	if (w->temporary && give_name(w))
+		return io_error(e, "name a temporary of", w->path);
 	w->fd = -1;
 	if (close(fd))
 		return io_error(e, "close", w->path);
+	if (!w->temporary)
+		return 0;
 	if (rename(w->temporary, w->path))
 		return io_error(e, "rename a temporary to", w->path);
 	return sync_parent(w->path, e);
@@ -274,7 +351,8 @@ void io_writer_abort(struct io_writer *w)
 		return;
 	if (w->fd >= 0)
 		close(w->fd);
-	unlink(w->temporary);
+	if (w->temporary && !w->unnamed)
+		unlink(w->temporary);
 	writer_clear(w);
 }
 
@@ -309,6 +387,43 @@ int io_lock(const char *path, int *lock, struct err *e)
 		                                    io_error(e, "lock", path);
 		close(fd);
 		return status;
+	}
+	*lock = fd;
+	return 0;
+}
+
+/* Who holds a lock on the file, as the kernel's list has it ("1: FLOCK ADVISORY WRITE 4242 08:01:1234 0 EOF"); 0 when
+ * it cannot be said. */
+static long lock_holder(int fd)
+{
+	struct stat st;
+	char line[256], kind[16];
+	long pid, found = 0;
+	unsigned long long inode;
+	FILE *f = fopen("/proc/locks", "re");
+
+	while (f && !found && fstat(fd, &st) == 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*d: %15s %*s %*s %ld %*x:%*x:%llu", kind, &pid, &inode) == 3 &&
+		    !strcmp(kind, "FLOCK") && inode == (unsigned long long)st.st_ino)
+			found = pid;
+	if (f)
+		fclose(f);
+	return MAX(found, 0);
+}
+
+int io_lock_dir(const char *path, int *lock, struct err *e)
+{
+	char who[48] = "another process";
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return io_error(e, "open the folder", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+		long pid = lock_holder(fd);
+		if (pid)
+			snprintf(who, sizeof(who), "process %ld", pid);
+		close(fd);
+		return err_set(e, "%s: %s is writing it; wait for its end, or stop it", path, who);
 	}
 	*lock = fd;
 	return 0;

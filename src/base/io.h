@@ -26,14 +26,17 @@ int io_read(struct buf *out, const char *path, struct err *e);   /* "-" is stdin
 /* inflates when the bytes start as gzip, else as they are */
 int io_read_gz(struct buf *out, const char *path, struct err *e);
 
-/* Writes the whole file beside and renames it over `path`. */
+/* Writes the whole file beside and renames it over `path`, whose links are followed and whose mode stays; into a pipe
+ * or a device it writes. */
 int io_write(const char *path, const void *data, size_t n, struct err *e);
 
 /* The same in pieces: open, write…, then commit or abort. After a write that failed only abort is legal; an open or
  * commit that failed has done it. */
 struct io_writer {
 	int fd;
-	char *path, *temporary;
+	char *path;          /* what is replaced: links are followed */
+	char *temporary;     /* the name before the last; NULL: path is no regular file and written into */
+	bool unnamed;        /* it has no name yet */
 	size_t written;
 };
 int io_writer_open(struct io_writer *w, const char *path, struct err *e);
@@ -46,6 +49,9 @@ int io_append(const char *path, const void *data, size_t n, struct err *e); /* O
 /* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or
  * the process's end. */
 int io_lock(const char *path, int *lock, struct err *e);
+/* The same of a folder, in which nothing is made for it; the error names the process that holds it. On a file system
+ * that has no locks everybody gets one. */
+int io_lock_dir(const char *path, int *lock, struct err *e);
 void io_unlock(int lock);
 int io_truncate(const char *path, size_t size, struct err *e);
 int io_mkdirs(const char *path, struct err *e);           /* like mkdir -p */

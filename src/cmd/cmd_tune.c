@@ -25,7 +25,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	json_t *plan = NULL;
 	int status;
 
-	if (!app->plans && !old && run_dir_create(&dir, r->out, record, e) < 0)
+	if (!app->plans && !old && run_dir_create(&dir, r->out, r->overwrite, record, e) < 0)
 		return -1;
 	metering_phase("open");
 	if (profiling_begin(&tune->profiling, app, e) < 0) /* first: the plan counts what it takes */
@@ -36,7 +36,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 		trainer_trace(t, profiling_trace(&tune->profiling));
 	if (!plan || trainer_start(t, e) < 0)
 		status = fail_early(&dir);
-	else if (old && run_dir_create(&dir, r->out, record, e) < 0)
+	else if (old && run_dir_create(&dir, r->out, r->overwrite, record, e) < 0)
 		status = -1;
 	else
 		status = tune_run(app, t, r, &dir, json_incref(plan), tune->began, false, &tune->profiling);

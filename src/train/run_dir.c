@@ -41,11 +41,18 @@ static bool is_run_file(const char *name)
 	return end && !strncmp(name, "model-", 6) && !strcmp(end, ".safetensors");
 }
 
-/* What a killed process leaves of a file that it was writing (see base/io.c): recipe.json.tmp123-0. */
+/* What a killed process leaves of one of the run's files that it was writing, where files need a name meanwhile (see
+ * base/io.c): recipe.json.tmp-0123456789abcdef. Other names are nobody's to remove. */
 static bool is_leftover(const char *name)
 {
-	const char *at = strstr(name, ".tmp");
-	return at && at[4] >= '0' && at[4] <= '9' && strspn(at + 4, "0123456789-") == strlen(at + 4);
+	enum { DIGITS = 16 };
+	const char *at = strstr(name, ".tmp-");
+	if (!at || strspn(at + 5, "0123456789abcdef") != DIGITS || at[5 + DIGITS])
+		return false;
+	char *of = mem_strndup(name, (size_t)(at - name));
+	bool ours = is_run_file(of) || !strcmp(of, RECIPE);
+	mem_free(of);
+	return ours;
 }
 
 char *run_dir_file(const struct run_dir *d, const char *name)
@@ -69,7 +76,7 @@ static int is_empty(const char *path, bool *empty, struct err *e)
 	return 0;
 }
 
-int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e)
+static int check(const char *path, bool overwrite, bool *old, struct err *e)
 {
 	bool empty;
 
@@ -92,6 +99,20 @@ int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e)
 		               path, RECIPE);
 	return err_set(e, "%s is not empty; --overwrite replaces the run in it%s", path,
 	               *old ? ", kungfu resume goes on with it" : "");
+}
+
+int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e)
+{
+	int lock;
+
+	if (check(path, overwrite, old, e) < 0)
+		return -1;
+	if (!io_is_dir(path))
+		return 0;
+	if (io_lock_dir(path, &lock, e) < 0)
+		return -1;
+	io_unlock(lock);
+	return 0;
 }
 
 static int remove_file(const char *path, const char *name, struct err *e)
@@ -147,43 +168,61 @@ static int remove_run(const char *path, struct err *e)
 	return remove_file(path, RECIPE, e);
 }
 
-int run_dir_create(struct run_dir *d, const char *path, const json_t *recipe, struct err *e)
+/* Under the lock: what was empty a while ago may be another's run by now. */
+static int take_place(struct run_dir *d, const char *path, bool overwrite, const json_t *recipe, struct err *e)
 {
-	*d = (struct run_dir){ 0 };
-	if (io_mkdirs(path, e) < 0 || remove_run(path, e) < 0 || remove_files(path, is_leftover, e) < 0)
+	bool old;
+
+	if (check(path, overwrite, &old, e) < 0 || remove_run(path, e) < 0 || remove_files(path, is_leftover, e) < 0)
 		return -1;
-	d->path = mem_strdup(path);
-	char *file = run_dir_file(d, RECIPE);
+	char *file = io_join(path, RECIPE);
 	int status = jsonx_write_file(file, recipe, e);
 	mem_free(file);
-	if (status)
-		run_dir_release(d);
+	d->path = mem_strdup(path);
 	return status;
+}
+
+int run_dir_create(struct run_dir *d, const char *path, bool overwrite, const json_t *recipe, struct err *e)
+{
+	*d = (struct run_dir){ 0 };
+	if (io_mkdirs(path, e) < 0 || io_lock_dir(path, &d->lock, e) < 0)
+		return -1;
+	if (take_place(d, path, overwrite, recipe, e) == 0)
+		return 0;
+	run_dir_release(d);
+	return -1;
+}
+
+/* What an earlier process left half done goes; metrics.jsonl's length is known from then on. */
+static int tidy(struct run_dir *d, struct err *e)
+{
+	char *metrics = run_dir_file(d, METRICS);
+	int status = io_exists(metrics) ? io_size(metrics, &d->metrics_bytes, e) : 0;
+
+	mem_free(metrics);
+	return status || checkpoint_sweep(d->path, e) < 0 || remove_files(d->path, is_leftover, e) < 0 ? -1 : 0;
 }
 
 int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct err *e)
 {
 	char *file = io_join(path, RECIPE);
+	bool there = io_exists(file);
 
 	*d = (struct run_dir){ 0 };
 	*recipe = NULL;
-	if (!io_exists(file)) {
+	if (!there)
 		err_set(e, "%s is no run directory: it has no %s", path, RECIPE);
-	} else if ((*recipe = jsonx_load_file(file, e))) {
+	if (there && io_lock_dir(path, &d->lock, e) == 0) {
 		d->path = mem_strdup(path);
-		mem_free(file);
-		file = run_dir_file(d, METRICS);
-		if ((!io_exists(file) || io_size(file, &d->metrics_bytes, e) == 0) && checkpoint_sweep(path, e) == 0 &&
-		    remove_files(path, is_leftover, e) == 0) {
-			mem_free(file);
-			return 0;
+		*recipe = jsonx_load_file(file, e);
+		if (!*recipe || tidy(d, e) < 0) {
+			json_decref(*recipe);
+			*recipe = NULL;
+			run_dir_release(d);
 		}
-		json_decref(*recipe);
-		*recipe = NULL;
-		run_dir_release(d);
 	}
 	mem_free(file);
-	return -1;
+	return *recipe ? 0 : -1;
 }
 
 void run_dir_discard(struct run_dir *d)
@@ -201,6 +240,8 @@ void run_dir_discard(struct run_dir *d)
 
 void run_dir_release(struct run_dir *d)
 {
+	if (d->lock)
+		io_unlock(d->lock);
 	mem_free(d->path);
 	*d = (struct run_dir){ 0 };
 }

@@ -11,15 +11,18 @@
 
 struct run_dir {
 	char *path;
+	int lock;                   /* this process alone writes it, until release */
 	size_t metrics_bytes;       /* length of metrics.jsonl */
 };
 
-/* Refuses a folder that is not empty, unless overwrite; *old: it holds an earlier run's files. Changes nothing. */
+/* Refuses a folder that is not empty, unless overwrite, or that another process writes; *old: it holds an earlier run's
+ * files. Changes nothing. */
 int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e);
-/* Makes the folder and writes its recipe. What an earlier run left there (checkpoints, metrics, result) is removed
- * first; other files stay. */
-int run_dir_create(struct run_dir *d, const char *path, const json_t *recipe, struct err *e);
-/* An existing run's; *recipe: new reference. Half-written checkpoints are removed. */
+/* Makes the folder, which is this process's until release, and writes its recipe; refuses as run_dir_check. What an
+ * earlier run left there (checkpoints, metrics, result) is removed first; other files stay. */
+int run_dir_create(struct run_dir *d, const char *path, bool overwrite, const json_t *recipe, struct err *e);
+/* An existing run's, which is this process's until release; *recipe: new reference. Half-written checkpoints are
+ * removed. */
 int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct err *e);
 /* A run that could not begin leaves nothing behind: what a run writes is removed, and the folder when it is empty
  * then. */

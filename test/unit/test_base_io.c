@@ -1,6 +1,7 @@
 /* Files: whole or not at all, errors that name the path. */
 #include "../test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -164,6 +165,50 @@ static void names(struct test *t)
 	CHECK(t, strcmp(io_basename("/x/y.z"), "y.z") == 0 && strcmp(io_basename("y"), "y") == 0);
 }
 
+/* What stands at the place stays what it is: a link, a mode, a pipe; a temporary is nobody's to guess. */
+static void places(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct io_writer w;
+	struct stat st;
+	char **names, got[8] = "";
+	size_t n;
+
+	test_case(t, "a link is followed, a mode kept, a pipe written into");
+	CHECK(t, io_mkdirs(tmp("places/in"), &e) == 0 && io_write(tmp("places/in/target"), "old", 3, &e) == 0);
+	CHECK(t, chmod(tmp("places/in/target"), 0600) == 0 && symlink("in/target", tmp("places/link")) == 0);
+	CHECK(t, io_write(tmp("places/link"), "new", 3, &e) == 0 && holds(tmp("places/in/target"), "new"));
+	CHECK(t, lstat(tmp("places/link"), &st) == 0 && S_ISLNK(st.st_mode));
+	CHECK(t, stat(tmp("places/link"), &st) == 0 && (st.st_mode & 0777) == 0600);
+	CHECK(t, symlink("in/later", tmp("places/dangling")) == 0 &&
+	                 io_write(tmp("places/dangling"), "x", 1, &e) == 0 && holds(tmp("places/in/later"), "x"));
+	CHECK(t, symlink("circle", tmp("places/circle")) == 0 && io_write(tmp("places/circle"), "x", 1, &e) == -1);
+	CHECK(t, mkfifo(tmp("places/pipe"), 0600) == 0);
+	int fd = open(tmp("places/pipe"), O_RDONLY | O_NONBLOCK);
+	CHECK(t,
+	      io_write(tmp("places/pipe"), "through", 7, &e) == 0 && read(fd, got, 7) == 7 && !strcmp(got, "through"));
+	close(fd);
+	CHECK(t, lstat(tmp("places/pipe"), &st) == 0 && S_ISFIFO(st.st_mode));
+	CHECK(t, io_write(tmp("places/in"), "x", 1, &e) == -1 && strstr(e.msg, "directory"));
+
+	test_case(t, "a folder has one writer, and the second hears who the first is");
+	int lock, second;
+	char pid[32];
+	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
+	CHECK(t, io_lock_dir(tmp("places"), &lock, &e) == 0 && io_lock_dir(tmp("places"), &second, &e) == -1);
+	CHECK_MSG(t, strstr(e.msg, pid), "%s", e.msg);
+	io_unlock(lock);
+	CHECK(t, io_lock_dir(tmp("places"), &lock, &e) == 0);
+	io_unlock(lock);
+
+	test_case(t, "what is not finished has no name that anybody could plant or find");
+	CHECK(t, io_mkdirs(tmp("unfinished"), &e) == 0 && io_writer_open(&w, tmp("unfinished/f"), &e) == 0);
+	CHECK(t, io_writer_add(&w, "half", 4, &e) == 0 && io_list(tmp("unfinished"), &names, &n, &e) == 0);
+	CHECK(t, n == (w.unnamed ? 0 : 1));
+	io_list_free(names, n);
+	io_writer_abort(&w);
+}
+
 void test_base_io(struct test *t)
 {
 	reading(t);
@@ -171,4 +216,5 @@ void test_base_io(struct test *t)
 	inflating(t);
 	folders(t);
 	names(t);
+	places(t);
 }

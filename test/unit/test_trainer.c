@@ -319,7 +319,7 @@ static void open_run(struct test *t, struct run_dir *d, const struct job *j)
 {
 	struct err e = ERR_INIT;
 	json_t *record = recipe_record(&j->recipe);
-	CHECK_MSG(t, run_dir_create(d, j->out, record, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, run_dir_create(d, j->out, true, record, &e) == 0, "%s", e.msg);
 	json_decref(record);
 }
 
@@ -425,7 +425,7 @@ static int run_on_full_disk(struct session *s, const struct job *j, long calls, 
 	long step;
 
 	faults_after(calls);
-	int status = run_dir_create(&d, j->out, record, e);
+	int status = run_dir_create(&d, j->out, true, record, e);
 	if (status == 0) {
 		train_loop_init(&f, s->trainer, &j->recipe, &d);
 		status = train_loop_restore(&f, &step, e) < 0 || train_loop_run(&f, &end, e) < 0 ||
@@ -479,6 +479,7 @@ static void test_full_disk(struct test *t, const char *data, const char *method,
 	struct run_dir d = { 0 };
 	open_run(t, &d, &j);
 	CHECK(t, train_loop_once(t, &j, &d, 2, -1, whole, NULL) == FIT_DONE);
+	run_dir_release(&d);
 	for (; status < 0 && calls < 1000; calls += stride) {
 		struct err e = ERR_INIT;
 		struct session s;
@@ -496,11 +497,11 @@ static void test_full_disk(struct test *t, const char *data, const char *method,
 			reopen(t, &d, &j);
 			CHECK(t, train_loop_once(t, &j, &d, 2, -1, hex, NULL) == FIT_DONE);
 			CHECK_MSG(t, !strcmp(whole, hex), "full after %ld calls", calls);
+			run_dir_release(&d);
 		}
 		mem_free(recipe);
 	}
 	CHECK_MSG(t, status == 0 && calls > 50, "%ld calls", calls);
-	run_dir_release(&d);
 	job_release(&j);
 }
 

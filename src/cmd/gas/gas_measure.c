@@ -400,7 +400,7 @@ static int child(struct measuring *m, const char *said, bool evaluates, struct e
 {
 	char *complaint = io_join(m->dir, "stderr");
 	double began = clock_seconds();
-	pid_t pid;
+	pid_t pid = -1;
 	int result = -1;
 
 	words_end(m);
