@@ -253,3 +253,5 @@ json_t *jsonx_text(const char *bytes, size_t n)
 	buf_release(&text);
 	return j;
 }
+
+json_t *jsonx_path(const char *path) { return jsonx_text(path, strlen(path)); }

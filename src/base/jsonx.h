@@ -26,5 +26,7 @@ int jsonx_string(const json_t *o, const char *key, const char *init, const char 
 json_t *jsonx_number(double x);
 /* Bytes as a string: what is no UTF-8 becomes U+FFFD. */
 json_t *jsonx_text(const char *bytes, size_t n);
+/* The same of a path, whose bytes need not be UTF-8: for eyes, it may not name the file any more. */
+json_t *jsonx_path(const char *path);
 
 #endif

@@ -173,7 +173,7 @@ static int time_model(struct bench *b, struct model *m, struct err *e)
 {
 	int status = 0;
 
-	json_object_set_new(b->summary, "model", json_string(b->path));
+	json_object_set_new(b->summary, "model", jsonx_path(b->path));
 	json_object_set_new(b->summary, "roofline_share", json_object());
 	if (b->prefill || b->decode)
 		status = time_inference(b, m, e);

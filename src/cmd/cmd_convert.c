@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "adapt/gguf_adapter.h"
+#include "base/jsonx.h"
 #include "base/human.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -49,8 +50,9 @@ static void report(const struct app *app, const struct convert *o, const struct 
 	char count[32];
 
 	metering_out("result", o->out);
-	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "out", o->out, "form", is_gguf(o->out) ? "gguf" : "peft", "dtype",
-	                      is_gguf(o->out) ? o->dtype : "f32", "parameters", (json_int_t)params_count(&a->params));
+	json_t *j = json_pack("{s:o, s:s, s:s, s:I}", "out", jsonx_path(o->out), "form",
+	                      is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
+	                      "parameters", (json_int_t)params_count(&a->params));
 	app_summary(app, j);
 	if (app->json)
 		return;

@@ -193,8 +193,8 @@ static void show_text(const struct tokenizer *t, const struct document *d, bool 
 
 static json_t *place(const char *file, size_t line)
 {
-	json_t *j = json_object(), *name = json_string(file);
-	json_object_set_new(j, "file", name ? name : json_null()); /* a path need not be UTF-8 */
+	json_t *j = json_object();
+	json_object_set_new(j, "file", jsonx_path(file));
 	json_object_set_new(j, "line", json_integer((json_int_t)line));
 	return j;
 }

@@ -233,8 +233,8 @@ static void finish(struct comparison *c)
 {
 	long last, first = first_difference(c->a, c->b, &last);
 	if (c->app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:I, s:o}", "a", c->a->path, "b", c->b->path, "differences",
-		                      (json_int_t)c->differences, "first_different_step",
+		json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "a", jsonx_path(c->a->path), "b", jsonx_path(c->b->path),
+		                      "differences", (json_int_t)c->differences, "first_different_step",
 		                      first > 0 ? json_integer(first) : json_null());
 		app_json(j);
 		json_decref(j);

@@ -2,6 +2,7 @@
  * whose tensors do not all lie inside it, or that is another model than it says, is refused here too. */
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/human.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -182,9 +183,9 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 {
 	const struct model *m = &l->model;
 	char *format = format_name(&m->source);
-	json_t *j = config_json(&m->config), *path = json_string(m->source.path);
+	json_t *j = config_json(&m->config);
 
-	json_object_set_new(j, "model", path ? path : json_null());
+	json_object_set_new(j, "model", jsonx_path(m->source.path));
 	json_object_set_new(j, "format", json_string(format));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)model_count(m)));
 	json_object_set_new(j, "file_bytes", json_integer((json_int_t)source_bytes(&m->source)));

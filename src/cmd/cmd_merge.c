@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/jsonx.h"
 #include "base/clock.h"
 #include "base/human.h"
 #include "base/log.h"
@@ -67,8 +68,8 @@ static void report(struct app *app, const struct merge *o, const struct model *m
 	size_t size = export_bytes(m, dtype);
 
 	metering_out("result", o->out);
-	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f}", "out", o->out, "dtype", dtypes[dtype].name, "parameters",
-	                      (json_int_t)model_count(m), "bytes", (json_int_t)size, "seconds", seconds);
+	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f}", "out", jsonx_path(o->out), "dtype", dtypes[dtype].name,
+	                      "parameters", (json_int_t)model_count(m), "bytes", (json_int_t)size, "seconds", seconds);
 	app_summary(app, j);
 	if (app->json)
 		return;

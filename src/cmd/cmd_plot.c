@@ -230,14 +230,15 @@ static void print_json(const struct picture *p)
 				wanted |= !strcmp(p->o->metric.items[j], m->name);
 			if (!wanted)
 				continue;
-			json_t *line = json_pack("{s:s, s:s, s:o, s:o}", "run", run->path, "metric", m->name, "step",
-			                         numbers(m->step, m->n), "value", numbers(m->value, m->n));
+			json_t *line =
+				json_pack("{s:o, s:s, s:o, s:o}", "run", jsonx_path(run->path), "metric", m->name,
+			                  "step", numbers(m->step, m->n), "value", numbers(m->value, m->n));
 			app_json(line);
 			json_decref(line);
 		}
 		json_array_append_new(summary,
-		                      json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "run", run->path, "state", run->state,
-		                                "steps", (json_int_t)run->steps, "planned_steps",
+		                      json_pack("{s:o, s:s, s:I, s:o, s:o, s:o}", "run", jsonx_path(run->path), "state",
+		                                run->state, "steps", (json_int_t)run->steps, "planned_steps",
 		                                run->planned_steps < 0 ? json_null() : json_integer(run->planned_steps),
 		                                "loss", last_value(run, "loss"), "eval_loss",
 		                                last_value(run, "eval_loss")));

@@ -120,8 +120,8 @@ static json_t *describe(const struct run_log *l)
 		                             "joules",  "money",  "currency" };
 	const char *method = json_string_value(json_object_get(l->recipe, "method")),
 		   *model = json_string_value(json_object_get(l->recipe, "model"));
-	json_t *j = json_pack("{s:s, s:s, s:s?, s:s?, s:I, s:o}", "run", l->path, "state", l->state, "method", method,
-	                      "model", model, "steps", (json_int_t)l->steps, "planned_steps",
+	json_t *j = json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o}", "run", jsonx_path(l->path), "state", l->state,
+	                      "method", method, "model", model, "steps", (json_int_t)l->steps, "planned_steps",
 	                      l->planned_steps < 0 ? json_null() : json_integer(l->planned_steps));
 	json_object_set_new(j, "began", *began(l) ? json_string(began(l)) : json_null());
 	json_object_set_new(j, "loss", score(l, "loss", "loss"));

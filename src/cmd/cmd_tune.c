@@ -3,7 +3,11 @@
  * good. */
 #include "cmd/tune_common.h"
 
+#include <string.h>
+
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/machine_profile.h"
 
@@ -47,13 +51,25 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	return status;
 }
 
+/* recipe.json holds the names that resume opens again, and JSON cannot hold bytes that are no UTF-8. */
+static int check_names(const struct recipe *r, struct err *e)
+{
+	const char *const names[] = { r->model, r->data, r->eval_data, r->out };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i] && !utf8_valid(names[i], strlen(names[i]), NULL))
+			return err_set(e, "%s: the name is no UTF-8, so recipe.json could not hold it; give it another",
+			               names[i]);
+	return 0;
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct tune *tune = options;
 	bool old = false;
 
 	app_catch_signals();
-	if (tune_resolve(app, tune, p, e) < 0)
+	if (tune_resolve(app, tune, p, e) < 0 || check_names(&tune->recipe, e) < 0)
 		return app_usage(&cmd_tune, "%s", e->msg);
 	int status = app->plans ? 0 : run_dir_check(tune->recipe.out, tune->recipe.overwrite, &old, e);
 	if (status == 0) {

@@ -127,10 +127,8 @@ static const char *words(const struct app *app, const struct command *c)
 
 	if (app->plans)
 		json_array_append_new(list, json_string(c->name));
-	for (int i = 0; i < app->argc; i++) {
-		json_t *word = json_string(app->argv[i]);
-		json_array_append_new(list, word ? word : json_null());
-	}
+	for (int i = 0; i < app->argc; i++)
+		json_array_append_new(list, jsonx_path(app->argv[i]));
 	char *line = jsonx_line(list);
 	const char *kept = arena_strdup(&books.mem, line);
 	mem_free(line);

@@ -243,7 +243,7 @@ static json_t *summarize(const struct train_loop *f, const struct show *s, const
 
 	json_object_set_new(j, "status", json_string(status));
 	json_object_set_new(j, "compute", json_string(compute_name(trainer_compute(f->trainer))));
-	json_object_set_new(j, "out", json_string(f->dir->path));
+	json_object_set_new(j, "out", jsonx_path(f->dir->path));
 	json_object_set_new(j, "steps", json_integer(steps));
 	json_object_set_new(j, "loss", steps ? jsonx_number(f->loss) : json_null());
 	json_object_set_new(j, "train_loss", steps ? jsonx_number(f->loss_sum / (double)steps) : json_null());
@@ -265,16 +265,14 @@ static json_t *summarize(const struct train_loop *f, const struct show *s, const
 
 static json_t *file_facts(const char *path, const char *hash)
 {
-	return path ? json_pack("{s:s, s:s}", "path", path, "hash", hash) : json_null();
+	return path ? json_pack("{s:o, s:s}", "path", jsonx_path(path), "hash", hash) : json_null();
 }
 
 static json_t *command_words(const struct app *app, const char *name)
 {
 	json_t *words = json_pack("[s, s]", "kungfu", name);
-	for (int i = 0; i < app->argc; i++) {
-		json_t *word = json_string(app->argv[i]);
-		json_array_append_new(words, word ? word : json_null());
-	}
+	for (int i = 0; i < app->argc; i++)
+		json_array_append_new(words, jsonx_path(app->argv[i]));
 	return words;
 }
 

@@ -113,8 +113,8 @@ struct estimate evaluate_perplexity(const struct document *const *docs, const do
 
 json_t *evaluate_line(const struct document *d)
 {
-	json_t *j = json_object(), *file = json_string(d->file);
-	json_object_set_new(j, "file", file ? file : json_null()); /* a path need not be UTF-8 */
+	json_t *j = json_object();
+	json_object_set_new(j, "file", jsonx_path(d->file));
 	json_object_set_new(j, "line", json_integer((json_int_t)d->line));
 	return j;
 }

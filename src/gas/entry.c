@@ -236,7 +236,7 @@ static json_t *column_json(const struct column *c, const struct entry *x)
 		j = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 		return j ? j : json_null();
 	case COLUMN_TEXT:
-		j = text && *text ? json_string(text) : NULL;
+		j = text && *text ? jsonx_path(text) : NULL;
 		return j ? j : json_null();
 	}
 	BUG("column %s has no type", c->name);
@@ -244,7 +244,7 @@ static json_t *column_json(const struct column *c, const struct entry *x)
 
 static void put_text(json_t *j, const char *key, const char *text)
 {
-	json_t *value = text ? json_string(text) : NULL;
+	json_t *value = text ? jsonx_path(text) : NULL;
 	json_object_set_new(j, key, value ? value : json_null());
 }
 

@@ -233,7 +233,7 @@ static void put_method(const struct contest *c, const struct measured *m)
 
 static void put_summary(const struct contest *c)
 {
-	json_t *j = json_pack("{s:s, s:i, s:i}", "model", c->model, "max_length", c->length, "pairs", c->n),
+	json_t *j = json_pack("{s:o, s:i, s:i}", "model", jsonx_path(c->model), "max_length", c->length, "pairs", c->n),
 	       *others = json_array();
 
 	span_put(j, "ratio", ratio_of(c));

@@ -281,7 +281,7 @@ static void put_points(const struct scaling *s)
 static void put_summary(const struct scaling *s)
 {
 	const struct point *one, *most;
-	json_t *j = json_pack("{s:s, s:s, s:I}", "model", s->work.path, "over", s->work.way->name, "points",
+	json_t *j = json_pack("{s:o, s:s, s:I}", "model", jsonx_path(s->work.path), "over", s->work.way->name, "points",
 	                      (json_int_t)s->n);
 
 	span_put(j, "elasticity_seconds", s->in_seconds);

@@ -114,8 +114,8 @@ static const char *label(const struct family_member *m, char out[80])
 static json_t *member_json(const struct family_member *m)
 {
 	const struct artefact *a = &m->artefact;
-	return json_pack("{s:s, s:s?, s:s?, s:s?, s:o}", "hash", a->hash, "kind", a->kind, "name", a->name, "source",
-	                 a->source, "own", cost_json(&m->own));
+	return json_pack("{s:s, s:s?, s:o, s:s?, s:o}", "hash", a->hash, "kind", a->kind, "name",
+	                 a->name ? jsonx_path(a->name) : json_null(), "source", a->source, "own", cost_json(&m->own));
 }
 
 /* What each of n uses bears beside its own cost. */

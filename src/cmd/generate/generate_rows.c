@@ -187,9 +187,10 @@ static int tell(void *ctx, size_t tokens)
 static void put_summary(const struct work *w, bool whole)
 {
 	double seconds = clock_seconds() - w->began;
-	json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f}", "out", w->o->out, "rows", (json_int_t)w->rows.n,
-	                      "answered", (json_int_t)w->file.n, "kept", (json_int_t)w->first, "prompt_tokens",
-	                      (json_int_t)w->prompt_tokens, "new_tokens", (json_int_t)w->tokens, "seconds", seconds);
+	json_t *j = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:f}", "out", jsonx_path(w->o->out), "rows",
+	                      (json_int_t)w->rows.n, "answered", (json_int_t)w->file.n, "kept", (json_int_t)w->first,
+	                      "prompt_tokens", (json_int_t)w->prompt_tokens, "new_tokens", (json_int_t)w->tokens,
+	                      "seconds", seconds);
 
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
