@@ -36,7 +36,7 @@ static void permute_param(const struct model *m, const struct param *p, float *w
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place)
 {
-	size_t n = a->params.n_items;
+	size_t n = a->overlay.params.n_items;
 	if ((n & (n - 1)) == 0) { /* full at powers of two */
 		struct file_layout *more = arena_array(&a->mem, 2 * n + 1, sizeof(*more));
 		if (n)
@@ -44,7 +44,7 @@ int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t 
 		a->place = more;
 	}
 	a->place[n] = place;
-	return params_add(&a->params, name, n_dims, dim, weight);
+	return params_add(&a->overlay.params, name, n_dims, dim, weight);
 }
 
 static bool list_saves(const json_t *modules, const char *module)
@@ -86,13 +86,13 @@ static int own_param(struct adapter *a, const struct model *m, const char *name,
 	struct file_layout place = { .rows_of = weight,
 		                   .transposed = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
 	int param = adapter_param(a, arena_printf(&a->mem, "%s%s", PREFIX, name), w->n_dims, w->dim, weight, place);
-	a->params.items[param].role = weight_role(w);
+	a->overlay.params.items[param].role = weight_role(w);
 	return param;
 }
 
 static void save_whole(struct adapter *a, const struct model *m, int weight)
 {
-	a->replaced[weight] = own_param(a, m, m->weights[weight].name, weight);
+	a->overlay.replaced[weight] = own_param(a, m, m->weights[weight].name, weight);
 }
 
 /* What becomes of a tied model's head, which is no weight of its own. */
@@ -104,7 +104,7 @@ static void save_head(struct adapter *a, const struct model *m, bool head, bool 
 			save_whole(a, m, weight);
 		a->tied_name = arena_printf(&a->mem, "%s%s", PREFIX, m->config.arch->head);
 	} else {
-		a->head = head ? own_param(a, m, m->config.arch->head, weight) : HEAD_OF_MODEL;
+		a->overlay.head = head ? own_param(a, m, m->config.arch->head, weight) : HEAD_OF_MODEL;
 	}
 }
 
@@ -128,15 +128,16 @@ int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *mo
 
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 {
-	if (params_seal(&a->params, e) < 0)
+	a->overlay.ctx = a->own;
+	if (params_seal(&a->overlay.params, e) < 0)
 		return -1;
-	for (size_t i = 0; i < a->params.n_items; i++) {
-		const struct param *p = &a->params.items[i];
+	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
+		const struct param *p = &a->overlay.params.items[i];
 		if (p->weight < 0)
 			continue;
-		model_weight_float(m, p->weight, a->params.w + p->offset);
+		model_weight_float(m, p->weight, a->overlay.params.w + p->offset);
 		if (weight_is_permuted(m, p->weight))
-			permute_param(m, p, a->params.w + p->offset, false);
+			permute_param(m, p, a->overlay.params.w + p->offset, false);
 	}
 	return 0;
 }
@@ -154,7 +155,7 @@ static void shape_text(char *out, size_t size, int n_dims, const size_t *dim)
 /* The parameter's shape as files have it. */
 static void file_shape(const struct adapter *a, size_t param, size_t dim[4])
 {
-	const struct param *p = &a->params.items[param];
+	const struct param *p = &a->overlay.params.items[param];
 	memcpy(dim, p->dim, sizeof(p->dim));
 	if (a->place[param].transposed) {
 		dim[0] = p->dim[1];
@@ -179,7 +180,7 @@ static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim,
 
 static int check_tensor(const struct adapter *a, size_t param, const struct safetensors *s, struct err *e)
 {
-	const struct param *p = &a->params.items[param];
+	const struct param *p = &a->overlay.params.items[param];
 	const struct st_tensor *t = st_find(s, p->name);
 	char wanted[80];
 	size_t dim[4];
@@ -196,8 +197,8 @@ static int check_tensor(const struct adapter *a, size_t param, const struct safe
 /* Whether something is added to the module: a parameter that is not the module saved whole begins with its name. */
 static bool adds_to(const struct adapter *a, const char *module, size_t len)
 {
-	for (size_t i = 0; i < a->params.n_items; i++) {
-		const struct param *p = &a->params.items[i];
+	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
+		const struct param *p = &a->overlay.params.items[i];
 		if (p->weight < 0 && !strncmp(p->name, PREFIX, strlen(PREFIX)) &&
 		    !strncmp(p->name + strlen(PREFIX), module, len) && p->name[strlen(PREFIX) + len] == '.')
 			return true;
@@ -233,7 +234,7 @@ static int fill_base(struct adapter *a, const struct model *m, int weight, const
 	dtypes[t->dtype].to_float(t->data, w, n);
 	model_weight_float(m, weight, own);
 	if (memcmp(own, w, n * sizeof(*w)) != 0)
-		a->base[weight] = w;
+		a->overlay.base[weight] = w;
 	mem_unmap(own, n * sizeof(float));
 	return 0;
 }
@@ -241,8 +242,11 @@ static int fill_base(struct adapter *a, const struct model *m, int weight, const
 /* The model's own numbers, or those that the file brought. */
 static void base_float(const struct adapter *a, const struct model *m, int weight, float *out)
 {
-	if (a->base[weight])
-		memcpy(out, a->base[weight], m->weights[weight].dim[0] * m->weights[weight].dim[1] * sizeof(*out));
+	const float *base = a->overlay.base[weight];
+	const struct weight *w = &m->weights[weight];
+
+	if (base)
+		memcpy(out, base, w->dim[0] * w->dim[1] * sizeof(*out));
 	else
 		model_weight_float(m, weight, out);
 }
@@ -257,7 +261,7 @@ static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
 /* The parameter that is embedding and head both. */
 static int tied_param(const struct adapter *a, const struct model *m)
 {
-	return a->tied_name ? a->replaced[model_head(m)] : -1;
+	return a->tied_name ? a->overlay.replaced[model_head(m)] : -1;
 }
 
 /* A tied pair in the file: the second is there or not, but not different. */
@@ -266,7 +270,7 @@ static int check_pair(const struct adapter *a, const struct model *m, const stru
 	const struct st_tensor *one, *two = a->tied_name ? st_find(s, a->tied_name) : NULL;
 	if (!two)
 		return 0;
-	const char *name = a->params.items[tied_param(a, m)].name;
+	const char *name = a->overlay.params.items[tied_param(a, m)].name;
 	one = st_find(s, name);
 	if (one && same_tensor(one, two))
 		return 0;
@@ -277,7 +281,7 @@ static int check_pair(const struct adapter *a, const struct model *m, const stru
 static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t,
                        const struct safetensors *s, struct err *e)
 {
-	if (params_find(&a->params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
+	if (params_find(&a->overlay.params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
 		return 0;
 	int weight = base_of(a, m, t->name);
 	if (weight >= 0)
@@ -288,7 +292,7 @@ static int check_known(const struct adapter *a, const struct model *m, const str
 
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
 {
-	for (size_t i = 0; i < a->params.n_items; i++)
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		if (check_tensor(a, i, s, e) < 0)
 			return -1;
 	for (size_t i = 0; i < s->n_tensors; i++)
@@ -308,9 +312,9 @@ static void transpose(float *out, const float *in, size_t rows, size_t cols)
 static int fill_param(const struct adapter *a, const struct model *m, size_t i, const struct safetensors *s,
                       struct err *e)
 {
-	const struct param *p = &a->params.items[i];
+	const struct param *p = &a->overlay.params.items[i];
 	const struct st_tensor *t = st_find(s, p->name);
-	float *w = a->params.w + p->offset;
+	float *w = a->overlay.params.w + p->offset;
 	if (a->place[i].transposed) {
 		void *file;
 		if (mem_map(&file, p->n * sizeof(float), p->name, e) < 0)
@@ -328,7 +332,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 
 int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
 {
-	for (size_t i = 0; i < a->params.n_items; i++)
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		if (fill_param(a, m, i, s, e) < 0)
 			return -1;
 	for (size_t i = 0; i < s->n_tensors; i++) {
@@ -349,9 +353,10 @@ struct writing {
 static void write_param(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
-	const struct param *p = &x->a->params.items[x->param[i]];
+	const struct param *p = &x->a->overlay.params.items[x->param[i]];
 	struct file_layout place = x->a->place[x->param[i]];
-	const float *w = x->a->params.w + p->offset;
+	const float *w = x->a->overlay.params.w + p->offset;
+
 	if (place.transposed)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
@@ -362,25 +367,25 @@ static void write_param(void *ctx, size_t i, void *out)
 
 static void describe(struct st_tensor *t, const struct writing *x, const char *name, int param)
 {
-	const struct param *p = &x->a->params.items[param];
+	const struct param *p = &x->a->overlay.params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
 	file_shape(x->a, (size_t)param, t->dim);
 	if (!x->a->place[param].transposed && !weight_is_permuted(x->m, x->a->place[param].rows_of))
-		t->data = x->a->params.w + p->offset;
+		t->data = x->a->overlay.params.w + p->offset;
 }
 
 static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
 {
 	static const struct st_meta meta = { "format", "pt" };
 	struct arena mem = ARENA_INIT;
-	size_t n = a->params.n_items + (a->tied_name != NULL);
+	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
 	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
-		bool second = i == a->params.n_items;
+		bool second = i == a->overlay.params.n_items;
 		param[i] = second ? tied_param(a, m) : (int)i;
-		describe(&t[i], &x, second ? a->tied_name : a->params.items[i].name, param[i]);
+		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
 	int status = st_write(path, t, n, &meta, 1, write_param, &x, e);
 	arena_release(&mem);
@@ -403,13 +408,11 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 
 /* --- life --- */
 
-static void begin(struct adapter *a, const struct model *m, const struct adapter_type *type)
+void adapter_begin(struct adapter *a, const struct model *m, const struct adapter_type *type)
 {
-	*a = (struct adapter){ .type = type, .head = HEAD_AS_EMBEDDING };
-	a->replaced = arena_array(&a->mem, m->n_weights, sizeof(*a->replaced));
-	a->base = arena_array(&a->mem, m->n_weights, sizeof(*a->base));
-	for (size_t i = 0; i < m->n_weights; i++)
-		a->replaced[i] = -1;
+	*a = (struct adapter){ .type = type };
+	overlay_init(&a->overlay, m);
+	a->overlay.hooks = type->hooks;
 }
 
 int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
@@ -421,21 +424,32 @@ int adapter_new(struct adapter *a, const char *type, const struct model *m, cons
 		i++;
 	if (!adapter_type_table[i])
 		return err_set(e, "there is no adapter type '%s'", type);
-	begin(a, m, adapter_type_table[i]);
+	adapter_begin(a, m, adapter_type_table[i]);
 	if (a->type->attach(a, m, o, e) == 0)
 		return 0;
 	adapter_release(a);
 	return -1;
 }
 
-static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)
+const struct adapter_type *adapter_type_of(const json_t *config)
 {
 	const char *name = json_string_value(json_object_get(config, "peft_type"));
+
 	for (size_t i = 0; name && adapter_type_table[i]; i++)
 		if (!strcmp(adapter_type_table[i]->peft_type, name))
 			return adapter_type_table[i];
-	err_set(e, "%s/%s: peft_type is %s, which this program does not do", dir, CONFIG, name ? name : "not there");
 	return NULL;
+}
+
+static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(config, "peft_type"));
+	const struct adapter_type *type = adapter_type_of(config);
+
+	if (!type)
+		err_set(e, "%s/%s: peft_type is %s, which this program does not do", dir, CONFIG,
+		        name ? name : "not there");
+	return type;
 }
 
 static int open_folder(json_t **config, struct safetensors *s, const char *dir, struct err *e)
@@ -467,7 +481,7 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 		gguf_adapter_is(dir) ? gguf_adapter_open(&config, &s, dir, m, e) : open_folder(&config, &s, dir, e);
 	const struct adapter_type *type = status == 0 ? type_of(config, dir, e) : NULL;
 	if (type) {
-		begin(a, m, type);
+		adapter_begin(a, m, type);
 		status = type->load(a, m, config, &s, dir, e);
 		if (status < 0)
 			adapter_release(a);
@@ -477,14 +491,12 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	return type ? status : -1;
 }
 
-double adapter_dropout(const struct adapter *a) { return a->dropout; }
-
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w)
 {
-	int replaced = a->replaced[weight];
+	int replaced = a->overlay.replaced[weight];
 	if (replaced >= 0) {
-		const struct param *p = &a->params.items[replaced];
-		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
+		const struct param *p = &a->overlay.params.items[replaced];
+		memcpy(w, a->overlay.params.w + p->offset, p->n * sizeof(*w));
 		if (weight_is_permuted(m, weight))
 			permute_param(m, p, w, true);
 		return;
@@ -493,26 +505,21 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 	a->type->merge(a, m, weight, w);
 }
 
-bool adapter_unties(const struct adapter *a) { return a->head != HEAD_AS_EMBEDDING || a->parts; }
+bool adapter_unties(const struct adapter *a) { return a->overlay.head != HEAD_AS_EMBEDDING || a->parts; }
 
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)
 {
-	const struct param *p = a->head >= 0 ? &a->params.items[a->head] : NULL;
+	const struct param *p = a->overlay.head >= 0 ? &a->overlay.params.items[a->overlay.head] : NULL;
 	if (p)
-		memcpy(w, a->params.w + p->offset, p->n * sizeof(*w));
+		memcpy(w, a->overlay.params.w + p->offset, p->n * sizeof(*w));
 	else
 		base_float(a, m, model_head(m), w);
 	a->type->merge(a, m, (int)m->n_weights, w);
 }
 
-bool adapter_reads(const struct adapter *a, const struct model *m, int weight)
-{
-	return a->replaced[weight] < 0 || (a->head == HEAD_OF_MODEL && weight == model_head(m));
-}
-
 void adapter_release(struct adapter *a)
 {
-	params_release(&a->params);
+	overlay_release(&a->overlay);
 	json_decref(a->config);
 	arena_release(&a->mem);
 	*a = (struct adapter){ 0 };

@@ -2,7 +2,8 @@
 #ifndef ADAPT_ADAPTER_H
 #define ADAPT_ADAPTER_H
 
-#include "model/graph.h"
+#include "format/safetensors.h"
+#include "model/overlay.h"
 
 struct adapter_type;
 
@@ -16,12 +17,6 @@ struct adapter_options {           /* what the user asked for, or what the file 
 	uint64_t seed;
 };
 
-enum adapter_head {
-	/* whatever stands for the embedding; models that are not tied too: then its own weight or what replaces it */
-	HEAD_AS_EMBEDDING = -1,
-	HEAD_OF_MODEL = -2,            /* the embedding is saved whole, the head is the model's own matrix still */
-};
-
 /* How files have a parameter. */
 struct file_layout {
 	/* the weight whose output rows its rows are (they follow the model's file in order), −1 */
@@ -31,18 +26,13 @@ struct file_layout {
 
 struct adapter {
 	const struct adapter_type *type;
+	struct overlay overlay;        /* its numbers, the modules saved whole, and where it hooks in */
 	struct arena mem;
-	struct params params;          /* its numbers, and the modules saved whole */
-	int *replaced;                 /* [n_weights] param that replaces a weight (modules_to_save), −1 */
-	void *own;                     /* the type's */
+	void *own;                     /* the type's: what its hooks get as overlay.ctx */
 	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
 	json_t *config;
-	double dropout;
-	struct file_layout *place;       /* [params.n_items] */
-	/* [n_weights] numbers that its file has for a weight it adds to, where they are not the model's; else NULL */
-	const float **base;
+	struct file_layout *place;     /* [overlay.params.n_items] */
 	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
-	int head;                      /* the parameter that is a tied model's head, or one of adapter_head */
 	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 	const char *tied_name;
 };
@@ -59,12 +49,7 @@ struct adapter_type {
 	const char *peft_type;         /* "LORA" */
 	/* New, with its parameters added, sealed and initialized. */
 	int (*attach)(struct adapter *a, const struct model *m, const struct adapter_options *o, struct err *e);
-	/* Called by nn_linear and for the head, of weight `w` (n_weights: a tied model's head): may fill l->u, l->up (a
-	 * second product) or change l->x, l->w. */
-	void (*linear)(struct graph *g, const struct adapter *a, int w, struct linear *l);
-	/* Called by nn_embed for weight `w` with the rows y (N,C) that were found in it; returns what goes on. NULL:
-	 * y. */
-	uint32_t (*embed)(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y);
+	const struct overlay_hooks *hooks;
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
 	            const char *dir, struct err *e);
@@ -73,7 +58,6 @@ struct adapter_type {
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
 	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
-	const char *loss_of_sharing;   /* why prefixes cannot be shared, or NULL; e.g. dropout */
 };
 
 int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
@@ -82,24 +66,26 @@ int adapter_new(struct adapter *a, const char *type, const struct model *m, cons
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
 /* adapter_config.json, adapter_model.safetensors */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
-double adapter_dropout(const struct adapter *a);
 void adapter_release(struct adapter *a);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w);
 /* Whether the adapter parts a tied model's head from its embedding; then the head with it, of the embedding's shape. */
 bool adapter_unties(const struct adapter *a);
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w);
-/* Whether the model's own weight is still computed with: not where it is saved whole, unless as a head that is not. */
-bool adapter_reads(const struct adapter *a, const struct model *m, int weight);
 
 /* --- for types --- */
 
-/* Adds a parameter to a->params. */
+/* The type that a PEFT config is of, or NULL. */
+const struct adapter_type *adapter_type_of(const json_t *config);
+/* Nothing yet but the type and its hooks. */
+void adapter_begin(struct adapter *a, const struct model *m, const struct adapter_type *type);
+/* Adds a parameter to a->overlay.params. */
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place);
-/* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and a->replaced. */
+/* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and
+ * a->overlay.replaced. */
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
-/* Takes the memory; modules saved whole begin as the model's own. */
+/* Takes the memory, and a->own as the hooks' ctx; modules saved whole begin as the model's own. */
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
 /* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an
  * embedding or a head that is added to may be there too (base_layer), as PEFT saves them. */

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/weights.h"
+#include "model/graph.h"
 
 enum { RANK_MAX = 65536 };
 
@@ -36,6 +37,7 @@ struct lora {
 	struct site *sites;
 	size_t n;
 	int *site_of;          /* [n_weights + 1], −1 */
+	float dropout;
 };
 
 struct terms { double r, alpha, dropout; bool rslora; };
@@ -212,7 +214,7 @@ static void add_params(struct adapter *a, const struct model *m, struct site *s,
 	if (s->embedding) {
 		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2,
 		                     (size_t[]){ s->in, s->r }, -1, transposed);
-		a->params.items[s->a].role = PARAM_EMBEDDING;
+		a->overlay.params.items[s->a].role = PARAM_EMBEDDING;
 		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2,
 		                     (size_t[]){ s->out, s->r }, -1, plain);
 	} else {
@@ -295,7 +297,8 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct terms t;
 	if (read_terms(a->config, &t, e) < 0 || add_sites(a, m, &t, e) < 0)
 		return -1;
-	a->dropout = t.dropout;
+	((struct lora *)a->own)->dropout = (float)t.dropout;
+	a->overlay.unshared = t.dropout > 0;
 	if (adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e) < 0)
 		return -1;
 	const int *site_of = ((struct lora *)a->own)->site_of;
@@ -312,8 +315,8 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 	if (!m->config.tied || a->parts || o->site_of[m->n_weights] < 0)
 		return 0;
 	const struct site *s = &o->sites[o->site_of[model_head(m)]], *h = &o->sites[o->site_of[m->n_weights]];
-	const struct param *items = a->params.items;
-	const float *w = a->params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset,
+	const struct param *items = a->overlay.params.items;
+	const float *w = a->overlay.params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset,
 		    *head_a = w + items[h->a].offset, *head_b = w + items[h->b].offset;
 	bool same = s->r == h->r && s->scale == h->scale && !memcmp(A, head_b, items[s->a].n * sizeof(*A));
 	for (size_t i = 0; same && i < s->out; i++)
@@ -328,8 +331,8 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 
 static void init_site(const struct adapter *a, const struct site *s, uint64_t seed)
 {
-	const struct param *p = &a->params.items[s->embedding ? s->b : s->a];
-	float *w = a->params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
+	const struct param *p = &a->overlay.params.items[s->embedding ? s->b : s->a];
+	float *w = a->overlay.params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
 	struct rng_key key = { seed, RNG_INIT };
 	for (size_t i = 0; i < p->n; i++)
 		w[i] = s->embedding ? rng_normal(key, i, p->site, 0) :
@@ -373,42 +376,47 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 /* --- use --- */
 
 /* What is added to a weight, NULL: nothing. */
-static const struct site *site_at(const struct adapter *a, int weight)
+static const struct site *site_at(const struct lora *o, int weight)
 {
-	const struct lora *o = a->own;
 	const struct site *s = o->site_of[weight] < 0 ? NULL : &o->sites[o->site_of[weight]];
 	return s && s->scale != 0 ? s : NULL; /* alpha may be 0 */
 }
 
-static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+static void linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
-	const struct site *s = site_at(a, w);
+	const struct lora *lora = o->ctx;
+	const struct site *s = site_at(lora, w);
+	uint32_t x = l->x;
+
 	if (!s)
 		return;
-	uint32_t x = l->x;
-	if (g->training && a->dropout > 0)
-		x = op_dropout(g->tape, x, (float)a->dropout, g->site++);
-	l->u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, s->a), .scale = s->scale });
-	l->up = nn_param(g, s->b);
+	if (g->training && !o->frozen && lora->dropout > 0)
+		x = op_dropout(g->tape, x, lora->dropout, g->site++);
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
+	linear_add(l, u, nn_param(g, o, s->b));
 }
 
-static uint32_t embed(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y)
+static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
 {
-	const struct site *s = site_at(a, w);
+	const struct site *s = site_at(o->ctx, w);
+
 	if (!s)
 		return y;
-	uint32_t low = op_embed(g->tape, nn_param(g, s->a), source);
+	uint32_t low = op_embed(g->tape, nn_param(g, o, s->a), source);
 	return op_linear(g->tape,
-	                 &(struct linear){ .x = low, .w = nn_param(g, s->b), .residual = y, .scale = s->scale });
+	                 &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y, .scale = s->scale });
 }
+
+static const struct overlay_hooks hooks = { .linear = linear, .embed = embed };
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
-	const struct site *s = site_at(a, weight);
+	const struct site *s = site_at(a->own, weight);
 	if (!s)
 		return;
-	const float *A = a->params.w + a->params.items[s->a].offset, *B = a->params.w + a->params.items[s->b].offset,
+	const struct params *p = &a->overlay.params;
+	const float *A = p->w + p->items[s->a].offset, *B = p->w + p->items[s->b].offset,
 		    *tall = s->embedding ? A : B;
 	size_t rows = s->embedding ? s->in : s->out, cols = s->embedding ? s->out : s->in;
 	for (size_t row = 0; row < rows; row++) {
@@ -437,10 +445,8 @@ const struct adapter_type adapter_lora = {
 	.name = "lora",
 	.peft_type = "LORA",
 	.attach = attach,
-	.linear = linear,
-	.embed = embed,
+	.hooks = &hooks,
 	.load = load,
 	.merge = merge,
 	.pairs = pairs,
-	.loss_of_sharing = "dropout draws a mask for each document",
 };

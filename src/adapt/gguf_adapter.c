@@ -270,9 +270,9 @@ static void fill(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
 	const struct adapter_factors *p = &x->pairs[i / 2];
-	const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
+	const struct param *param = &x->a->overlay.params.items[i % 2 ? p->b : p->a];
 	float *w = x->scratch, factor = (float)(p->scale * (double)p->r / x->alpha);
-	memcpy(w, x->a->params.w + param->offset, param->n * sizeof(*w));
+	memcpy(w, x->a->overlay.params.w + param->offset, param->n * sizeof(*w));
 	if (i % 2) {
 		/* From here to Hugging Face's order is where a model from a GGUF has q's and k's rows already. */
 		if (p->weight < (int)x->m->n_weights && (x->m->weights[p->weight].spec->flags & WEIGHT_ROPE) &&
@@ -296,19 +296,19 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 	if (n == 0)
 		return refuse(e, "the adapter is not of low rank");
 	for (size_t i = 0; i < m->n_weights; i++) {
-		if (a->replaced[i] >= 0)
+		if (a->overlay.replaced[i] >= 0)
 			return refuse(e, "the adapter saves modules whole");
-		if (a->base[i])
+		if (a->overlay.base[i])
 			return refuse(e, "the adapter brings numbers of its own for what it adds to");
 	}
-	return a->head != HEAD_AS_EMBEDDING ? refuse(e, "the adapter saves modules whole") : 0;
+	return a->overlay.head != HEAD_AS_EMBEDDING ? refuse(e, "the adapter saves modules whole") : 0;
 }
 
 static int describe(struct arena *mem, const struct writing *x, size_t n, struct gguf_tensor *t, struct err *e)
 {
 	for (size_t i = 0; i < 2 * n; i++) {
 		const struct adapter_factors *p = &x->pairs[i / 2];
-		const struct param *param = &x->a->params.items[i % 2 ? p->b : p->a];
+		const struct param *param = &x->a->overlay.params.items[i % 2 ? p->b : p->a];
 		struct weight tied;
 		const struct weight *w = weight_at(x->m, (size_t)p->weight, &tied);
 		const char *name = weight_gguf_name(mem, w);
@@ -357,13 +357,13 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 int gguf_adapter_save(const struct adapter *a, const struct model *m, const char *path, enum dtype dtype, struct err *e)
 {
 	struct adapter_factors *pairs = mem_array(m->n_weights + 1, sizeof(*pairs));
+	const struct param *items = a->overlay.params.items;
 	size_t n = a->type->pairs ? a->type->pairs(a, pairs) : 0, largest = 0;
 	void *scratch = NULL;
 	int status = check_adapter(a, m, n, e);
 
 	for (size_t i = 0; i < n; i++)
-		largest =
-			MAX(largest, MAX(a->params.items[pairs[i].a].n, a->params.items[pairs[i].b].n) * sizeof(float));
+		largest = MAX(largest, MAX(items[pairs[i].a].n, items[pairs[i].b].n) * sizeof(float));
 	if (status == 0)
 		status = mem_map(&scratch, largest, "a tensor to be written", e);
 	if (status == 0) {

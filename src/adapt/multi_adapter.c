@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "model/graph.h"
 
 struct place {             /* what is added to one weight */
 	size_t first[ADAPTERS_MOST + 1]; /* columns of each adapter; the last is Σr */
@@ -37,17 +38,17 @@ static const struct adapter_factors *pair_of(const struct part *p, int weight)
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
-	bool more = a->head != HEAD_AS_EMBEDDING || !a->type->pairs;
+	bool more = a->overlay.head != HEAD_AS_EMBEDDING || !a->type->pairs;
 
 	for (size_t i = 0; i < m->n_weights; i++)
-		more |= a->replaced[i] >= 0 || a->base[i];
+		more |= a->overlay.replaced[i] >= 0 || a->overlay.base[i];
 	if (more)
 		return err_set(e,
 		               "%s: it has modules saved whole, and beside other adapters only pairs of low rank "
 		               "(LoRA) are served",
 		               name);
-	for (size_t i = 0; i < a->params.n; i++)
-		if (!isfinite(a->params.w[i]))
+	for (size_t i = 0; i < a->overlay.params.n; i++)
+		if (!isfinite(a->overlay.params.w[i]))
 			return err_set(
 				e,
 				"%s: it has a number that is not finite, which would reach the other adapters' answers",
@@ -73,7 +74,7 @@ static int add_place(struct adapter *out, const struct model *m, const struct pa
 		at->first[i] = sum;
 		if (!p)
 			continue;
-		const struct param *items = parts[i].from->params.items;
+		const struct param *items = parts[i].from->overlay.params.items;
 		at->embedding = is_embedding(m, weight);
 		rows_a = items[p->a].dim[!at->embedding];
 		rows_b = items[p->b].dim[0];
@@ -100,13 +101,15 @@ static void put_columns(float *to, size_t width, size_t at, const float *from, s
 static void fill_place(struct adapter *out, const struct part *p, const struct place *at, size_t i, int weight)
 {
 	const struct adapter_factors *pair = pair_of(p, weight);
-	const struct param *to = out->params.items, *items = p->from->params.items;
+	const struct param *to = out->overlay.params.items, *items = p->from->overlay.params.items;
 	size_t width = at->first[((const struct several *)out->own)->n], first = at->first[i];
 
 	if (!pair)
 		return;
-	const float *a = p->from->params.w + items[pair->a].offset, *b = p->from->params.w + items[pair->b].offset;
-	float *A = out->params.w + to[at->a].offset, *B = out->params.w + to[at->b].offset, scale = (float)pair->scale;
+	const float *from = p->from->overlay.params.w;
+	const float *a = from + items[pair->a].offset, *b = from + items[pair->b].offset;
+	float *w = out->overlay.params.w, *A = w + to[at->a].offset, *B = w + to[at->b].offset;
+	float scale = (float)pair->scale;
 	if (at->embedding)
 		put_columns(A, width, first, a, items[pair->a].dim[0], pair->r, 1);
 	else
@@ -132,46 +135,42 @@ static int lay(struct adapter *out, const struct model *m, const struct part *pa
 
 /* --- use --- */
 
-static const struct place *place_at(const struct adapter *a, int weight)
+static const struct place *place_at(const struct several *s, int weight)
 {
-	const struct several *s = a->own;
 	return s->place_of[weight] < 0 ? NULL : &s->places[s->place_of[weight]];
 }
 
-static void linear(struct graph *g, const struct adapter *a, int w, struct linear *l)
+static void linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
-	const struct place *p = place_at(a, w);
+	const struct several *s = o->ctx;
+	const struct place *p = place_at(s, w);
 
 	if (!p)
 		return;
-	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, p->a) });
-	l->u = op_adapter_mask(g->tape, u, p->first, ((const struct several *)a->own)->n);
-	l->up = nn_param(g, p->b);
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, o, p->a) });
+	linear_add(l, op_adapter_mask(g->tape, u, p->first, s->n), nn_param(g, o, p->b));
 }
 
-static uint32_t embed(struct graph *g, const struct adapter *a, int w, enum embed_source source, uint32_t y)
+static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
 {
-	const struct place *p = place_at(a, w);
+	const struct several *s = o->ctx;
+	const struct place *p = place_at(s, w);
 
 	if (!p)
 		return y;
-	uint32_t low = op_adapter_mask(g->tape, op_embed(g->tape, nn_param(g, p->a), source), p->first,
-	                      ((const struct several *)a->own)->n);
-	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, p->b), .residual = y });
+	uint32_t low = op_adapter_mask(g->tape, op_embed(g->tape, nn_param(g, o, p->a), source), p->first, s->n);
+	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, p->b), .residual = y });
 }
 
-static const struct adapter_type type_several = { .name = "several", .linear = linear, .embed = embed };
+static const struct overlay_hooks hooks = { .linear = linear, .embed = embed };
+static const struct adapter_type type_several = { .name = "several", .hooks = &hooks };
 
 static void begin(struct adapter *out, const struct model *m, size_t n)
 {
-	*out = (struct adapter){ .type = &type_several, .head = HEAD_AS_EMBEDDING };
+	adapter_begin(out, m, &type_several);
 	struct several *s = out->own = arena_alloc(&out->mem, sizeof(*s));
 	*s = (struct several){ .n = n, .places = arena_array(&out->mem, m->n_weights + 1, sizeof(*s->places)),
 	                       .place_of = arena_array(&out->mem, m->n_weights + 1, sizeof(*s->place_of)) };
-	out->replaced = arena_array(&out->mem, m->n_weights, sizeof(*out->replaced));
-	out->base = arena_array(&out->mem, m->n_weights, sizeof(*out->base));
-	for (size_t i = 0; i < m->n_weights; i++)
-		out->replaced[i] = -1;
 }
 
 int multi_adapter_make(struct adapter *out, const struct model *m, const struct adapter *adapters,

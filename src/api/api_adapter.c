@@ -37,7 +37,7 @@ void kf_adapter_free(struct kf_adapter *a)
 	mem_free(a);
 }
 
-int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct adapter **out, const char **why)
+int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct overlay **out, const char **why)
 {
 	*out = NULL;
 	if (!a)
@@ -45,7 +45,7 @@ int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struc
 	*why = handle_is(a, KIND_ADAPTER) ? "the adapter belongs to another kf_model" : "adapter is no kf_adapter";
 	if (!handle_is(a, KIND_ADAPTER) || a->model != m)
 		return -1;
-	*out = &a->adapter;
+	*out = &a->adapter.overlay;
 	return 0;
 }
 

@@ -10,7 +10,7 @@ struct kf_evaluator {
 	struct handle handle;
 	struct kf_model *model;       /* shared */
 	struct kf_adapter *adapter;   /* shared, or NULL */
-	const struct adapter *hooks;
+	const struct overlay *overlay;
 	struct kf_evaluator_options options;
 	struct pool *pool;
 	const struct kernels *kernels;
@@ -37,7 +37,7 @@ int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_ad
 {
 	static const struct kf_evaluator_options defaults;
 	struct call c;
-	const struct adapter *a;
+	const struct overlay *o;
 	const char *why;
 
 	if (out)
@@ -47,7 +47,7 @@ int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_ad
 	if (!out || !handle_is(m, KIND_MODEL))
 		return call_misuse(&c, "a %s was wanted", out ? "kf_model" : "place for the evaluator");
 	options = options ? options : &defaults;
-	if (adapter_of(adapter, m, &a, &why) < 0 || (why = wrong_options(options, m->model.config.n_ctx)))
+	if (adapter_of(adapter, m, &o, &why) < 0 || (why = wrong_options(options, m->model.config.n_ctx)))
 		return call_misuse(&c, "%s", why);
 	const struct kernels *k = kernels_get(NULL, &c.err);
 	if (!k)
@@ -56,7 +56,7 @@ int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_ad
 	handle_init(&v->handle, KIND_EVALUATOR, &c);
 	v->model = handle_share(m);
 	v->adapter = handle_share(adapter);
-	v->hooks = a;
+	v->overlay = o;
 	v->options = *options;
 	v->options.micro_batch_tokens = options->micro_batch_tokens ? options->micro_batch_tokens : MICRO_BATCH_TOKENS;
 	v->kernels = k;
@@ -179,7 +179,7 @@ static int make_scorer(struct kf_evaluator *v, int32_t longest, struct err *e)
 	scorer_free(v->scorer);
 	v->scorer = NULL;
 	v->longest = longest;
-	return scorer_new(&v->scorer, &v->model->model, v->hooks, NULL, NULL, v->pool, v->kernels, &o, e);
+	return scorer_new(&v->scorer, &v->model->model, v->overlay, v->pool, v->kernels, &o, e);
 }
 
 int kf_evaluator_score(struct kf_evaluator *v, const struct kf_document *documents, size_t n, double *sum,
@@ -276,7 +276,7 @@ static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j
 		.detail = v->options.row ? pass_row : NULL,
 		.ctx = j,
 	};
-	struct subject s = { &v->model->model, v->hooks, v->model->chat, v->pool, v->kernels };
+	struct subject s = { &v->model->model, v->overlay, v->model->chat, v->pool, v->kernels };
 	struct evaluation result;
 
 	o.stride = v->options.stride ? v->options.stride : MAX(o.max_length / 2, 1);

@@ -22,7 +22,7 @@ static const enum dtype cache_dtypes[] = {
 
 static bool is_cache_type(int32_t t) { return t >= 0 && (size_t)t < ARRAY_LEN(cache_dtypes); }
 
-static int open_session(struct kf_session *s, const struct adapter *a, int context, struct err *e)
+static int open_session(struct kf_session *s, const struct overlay *overlay, int context, struct err *e)
 {
 	const struct kernels *k = kernels_get(NULL, e);
 	const struct kf_settings *o = &s->handle.settings;
@@ -34,14 +34,14 @@ static int open_session(struct kf_session *s, const struct adapter *a, int conte
 	s->pool = handle_pool(&s->handle);
 	sampler_init(&s->sampler, (size_t)s->model->model.config.V);
 	generate_ends(&s->model->model, &s->ends);
-	return session_new(&s->session, &s->model->model, a, s->pool, k, &size, e);
+	return session_new(&s->session, &s->model->model, overlay, s->pool, k, &size, e);
 }
 
 int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context,
                    const struct kf_settings *settings, struct kf_error *error)
 {
 	struct call c;
-	const struct adapter *a;
+	const struct overlay *overlay;
 	const char *why;
 
 	if (out)
@@ -50,7 +50,7 @@ int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapte
 		return KF_MISUSE;
 	if (!out || !handle_is(m, KIND_MODEL))
 		return call_misuse(&c, "a %s was wanted", out ? "kf_model" : "place for the session");
-	if (adapter_of(adapter, m, &a, &why) < 0)
+	if (adapter_of(adapter, m, &overlay, &why) < 0)
 		return call_misuse(&c, "%s", why);
 	if (context < 0 || context > m->model.config.n_ctx)
 		return call_misuse(&c, "context is %d: 0 to %d, the model's, was wanted", context,
@@ -62,7 +62,7 @@ int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapte
 	handle_init(&s->handle, KIND_SESSION, &c);
 	s->model = handle_share(m);
 	s->adapter = handle_share(adapter);
-	if (open_session(s, a, context, &c.err) < 0) {
+	if (open_session(s, overlay, context, &c.err) < 0) {
 		kf_session_free(s);
 		return call_end(&c, -1);
 	}

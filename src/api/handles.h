@@ -20,7 +20,7 @@ struct kf_adapter {
 
 /* The adapter of a model, both as they came from the caller; refuses what is neither NULL nor of this model. -1 and the
  * sentence through *why. */
-int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct adapter **out, const char **why);
+int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct overlay **out, const char **why);
 struct text_codec model_codec(const struct kf_model *m);
 
 /* As the caller sees it; learn and ids stay where they are. */

@@ -129,7 +129,7 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 	int status = 0;
 
 	*out = (struct pass_result){ .tokens = (int64_t)what->n * what->streams };
-	if (session_new(&x.s, m, what->adapter, app->pool, app->kernels, &size, e) < 0)
+	if (session_new(&x.s, m, what->overlay, app->pool, app->kernels, &size, e) < 0)
 		return -1;
 	int32_t *ids = mem_array(all, sizeof(*ids));
 	for (size_t i = 0; i < all; i++)

@@ -25,7 +25,7 @@ struct pass_inference {
 	int n, streams;                    /* tokens; in each of so many sequences beside each other */
 	int depth;                         /* into a context that holds so many tokens, which all sequences share */
 	struct cache_types cache;
-	const struct adapter *adapter;     /* or NULL; where it is several, the k-th sequence has its k-th */
+	const struct overlay *overlay;     /* or NULL; where it is several, the k-th sequence has its k-th */
 };
 /* One prompt, the head for its last token; streams: 1. */
 int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,

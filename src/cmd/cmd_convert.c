@@ -52,18 +52,18 @@ static void report(const struct app *app, const struct convert *o, const struct 
 	metering_out("result", o->out);
 	json_t *j = json_pack("{s:o, s:s, s:s, s:I}", "out", jsonx_path(o->out), "form",
 	                      is_gguf(o->out) ? "gguf" : "peft", "dtype", is_gguf(o->out) ? o->dtype : "f32",
-	                      "parameters", (json_int_t)params_count(&a->params));
+	                      "parameters", (json_int_t)params_count(&a->overlay.params));
 	app_summary(app, j);
 	if (app->json)
 		return;
-	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->params), count),
+	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->overlay.params), count),
 	        o->adapter, is_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
 static int plan_convert(struct app *app, const struct loaded *l, struct err *e)
 {
 	struct predicted p;
-	double bytes = (double)params_count(&l->adapter.params) * sizeof(float);
+	double bytes = (double)params_count(&l->adapter.overlay.params) * sizeof(float);
 
 	predict_begin(&p, "convert");
 	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, tokenizer, the adapter");

@@ -195,7 +195,7 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	if (l->has_adapter)
 		json_object_set_new(j, "adapter",
 		                    json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters",
-		                              (json_int_t)params_count(&l->adapter.params)));
+		                              (json_int_t)params_count(&l->adapter.overlay.params)));
 	app_summary(app, j);
 	mem_free(format);
 }
@@ -240,7 +240,7 @@ static void show(const struct loaded *l, const struct info_memory *x)
 	show_memory(x);
 	if (l->has_adapter)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
-		          human_count((double)params_count(&l->adapter.params), n));
+		          human_count((double)params_count(&l->adapter.overlay.params), n));
 }
 
 /* All that takes time is a plan itself; what is left is to print it. */

@@ -30,8 +30,7 @@ static int measure_session(struct info_memory *out, struct app *app, struct load
 }
 
 /* Arena, scratch and batch of a training step. */
-static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct params *params,
-                     const struct adapter *a, const int *replaced, struct err *e)
+static int plan_step(size_t *bytes, struct app *app, const struct model *m, const struct overlay *o, struct err *e)
 {
 	int32_t docs = INFO_ROWS / m->config.n_ctx + 1;
 	struct batch_cap cap = { .rows = INFO_ROWS,
@@ -43,8 +42,7 @@ static int plan_step(size_t *bytes, struct app *app, const struct model *m, cons
 	struct model_pass p;
 	int status = -1;
 
-	if (model_pass_begin(&p, &cap, m, params, replaced, a, true, e) < 0)
-		return -1;
+	model_pass_begin(&p, &cap, m, o, true);
 	graph_logprob(&p.graph, graph_hidden(&p.graph));
 	if (tape_backward(&p.pass.tape, e) == 0 && pass_plan(&p.pass, app->kernels, NULL, e) == 0) {
 		*bytes = pass_bytes(&p.pass, app->pool);
@@ -72,8 +70,8 @@ static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l,
 
 	if (adapter_new(&a, "lora", &l->model, &o, e) < 0)
 		return -1;
-	int status = plan_step(&step, app, &l->model, NULL, &a, NULL, e);
-	out->lora = out->weights + out->program + step + state_bytes(app, &a.params);
+	int status = plan_step(&step, app, &l->model, &a.overlay, e);
+	out->lora = out->weights + out->program + step + state_bytes(app, &a.overlay.params);
 	adapter_release(&a);
 	return status;
 }
@@ -82,19 +80,14 @@ static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l,
 static int plan_full(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
 {
 	const struct model *m = &l->model;
-	struct params params = { 0 };
-	int *replaced = mem_array(m->n_weights, sizeof(*replaced));
+	struct overlay all;
 	size_t step = 0;
 
-	for (size_t i = 0; i < m->n_weights; i++) {
-		const struct weight *w = &m->weights[i];
-		replaced[i] = params_add(&params, w->name, w->n_dims, w->dim, (int)i);
-		params.items[replaced[i]].role = weight_role(w);
-	}
-	int status = plan_step(&step, app, m, &params, NULL, replaced, e);
-	out->full = out->program + step + state_bytes(app, &params);
-	params_release(&params);
-	mem_free(replaced);
+	overlay_init(&all, m);
+	overlay_replace_all(&all, m);
+	int status = plan_step(&step, app, m, &all, e);
+	out->full = out->program + step + state_bytes(app, &all.params);
+	overlay_release(&all);
 	return status;
 }
 

@@ -78,7 +78,7 @@ int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e)
 	return 0;
 }
 
-const struct adapter *loaded_adapter(const struct loaded *l) { return l->has_adapter ? &l->adapter : NULL; }
+const struct overlay *loaded_overlay(const struct loaded *l) { return l->has_adapter ? &l->adapter.overlay : NULL; }
 
 void loaded_close(struct loaded *l)
 {
@@ -94,7 +94,7 @@ double loaded_predict(const struct loaded *l, struct predicted *p, const struct 
 	struct model_reads how = *reads;
 	size_t owned;
 
-	how.own_head = l->has_adapter && l->adapter.head >= 0;
+	how.own_head = overlays_own_head(loaded_overlay(l));
 	size_t mapped = model_read_bytes(&l->model, &how, &owned);
 	model_forget(&l->model);
 	size_t now = mem_rss(), base = now - MIN(now, owned + taken);

@@ -25,7 +25,7 @@ int loaded_several(struct loaded *l, const char *const *names, const char *const
 int loaded_chat(struct loaded *l, struct err *e);
 /* loaded_chat, and --system and --raw made to fit: without a template a prompt is continued as it is, and said so. */
 int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);
-const struct adapter *loaded_adapter(const struct loaded *l); /* or NULL */
+const struct overlay *loaded_overlay(const struct loaded *l); /* or NULL */
 void loaded_close(struct loaded *l);
 
 /* Adds to a prediction what a command's memory is made of: the model's weights as they will be read, `work` bytes of

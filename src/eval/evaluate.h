@@ -43,7 +43,7 @@ struct evaluate_options {
 
 struct subject {                       /* what is judged, and with what; borrowed */
 	struct model *model;
-	const struct adapter *adapter;     /* or NULL */
+	const struct overlay *overlay;     /* or NULL */
 	const struct template *chat;       /* or NULL */
 	struct pool *pool;
 	const struct kernels *kernels;

@@ -52,7 +52,7 @@ static int open_session(struct answering *a, const struct documents *docs, struc
 		last_answer(&docs->items[i], &begin, &end);
 		longest = MAX(longest, end + SPARE);
 	}
-	return session_new(&a->session, s->model, s->adapter, s->pool, s->kernels,
+	return session_new(&a->session, s->model, s->overlay, s->pool, s->kernels,
 	                   &(struct session_size){ .n_ctx = MIN(longest, s->model->config.n_ctx) }, e);
 }
 

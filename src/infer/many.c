@@ -47,7 +47,7 @@ size_t many_shared(const struct many_prompt *prompts, size_t n)
 	return same;
 }
 
-int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool,
+int many_session(struct session **s, struct model *m, const struct overlay *overlay, struct pool *pool,
                  const struct kernels *k, const struct many_prompt *prompts, size_t n, const struct many_options *o,
                  struct err *e)
 {
@@ -65,7 +65,7 @@ int many_session(struct session **s, struct model *m, const struct adapter *a, s
 	struct session_size size = { .n_ctx = (int)n_ctx,
 		                     .n_sequences = (int)MIN(n, o->at_once) + 1,
 		                     .cache = o->cache };
-	return session_new(s, m, a, pool, k, &size, e);
+	return session_new(s, m, overlay, pool, k, &size, e);
 }
 
 static int sequence_of(const struct many *m, const struct slot *slot) { return (int)(slot - m->slots) + 1; }

@@ -34,7 +34,7 @@ struct many_options {
 size_t many_shared(const struct many_prompt *prompts, size_t n);
 /* A session with room for these prompts and answers; a prompt that leaves no room for an answer is a sentence with its
  * number, from 1. */
-int many_session(struct session **s, struct model *m, const struct adapter *a, struct pool *pool,
+int many_session(struct session **s, struct model *m, const struct overlay *overlay, struct pool *pool,
                  const struct kernels *k, const struct many_prompt *prompts, size_t n, const struct many_options *o,
                  struct err *e);
 /* 0, or −1 and a sentence, or what done or progress returned. The session is empty before and after. */

@@ -11,9 +11,7 @@
 
 struct scorer {
 	struct model *model;
-	const struct adapter *adapter;
-	const struct params *params;
-	const int *replaced;
+	const struct overlay *overlay;
 	struct pool *pool;
 	const struct kernels *kernels;
 	struct scorer_options options;
@@ -25,24 +23,17 @@ struct scorer {
 	int64_t computed;
 };
 
-int scorer_new(struct scorer **out, struct model *m, const struct adapter *a, const struct params *params,
-               const int *replaced, struct pool *pool, const struct kernels *k, const struct scorer_options *o,
-               struct err *e)
+int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, struct pool *pool,
+               const struct kernels *k, const struct scorer_options *options, struct err *e)
 {
 	struct scorer *s = mem_alloc(sizeof(*s));
 
-	*s = (struct scorer){ .model = m,
-		              .adapter = a,
-		              .params = params,
-		              .replaced = replaced,
-		              .pool = pool,
-		              .kernels = k,
-		              .options = *o };
-	s->options.max_tokens = MAX(o->max_tokens, o->max_length);
-	if (o->max_length < 1 || o->max_length > m->config.n_ctx) {
+	*s = (struct scorer){ .model = m, .overlay = o, .pool = pool, .kernels = k, .options = *options };
+	s->options.max_tokens = MAX(options->max_tokens, options->max_length);
+	if (options->max_length < 1 || options->max_length > m->config.n_ctx) {
 		mem_free(s);
 		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
-		               o->max_length, m->config.n_ctx);
+		               options->max_length, m->config.n_ctx);
 	}
 	*out = s;
 	return 0;
@@ -52,8 +43,7 @@ static int make_plan(struct scorer *s, struct err *e)
 {
 	struct model_pass *p = &s->net;
 
-	if (model_pass_begin(p, &s->cap, s->model, s->params, s->replaced, s->adapter, false, e) < 0)
-		return -1;
+	model_pass_begin(p, &s->cap, s->model, s->overlay, false);
 	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
 	return pass_plan(&p->pass, s->kernels, NULL, e);
 }

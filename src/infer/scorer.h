@@ -3,8 +3,8 @@
 #ifndef INFER_SCORER_H
 #define INFER_SCORER_H
 
-#include "adapt/adapter.h"
 #include "data/forest.h"
+#include "model/overlay.h"
 
 struct scorer;
 
@@ -13,10 +13,9 @@ struct scorer_options {
 	int32_t max_length;            /* of a document */
 };
 
-/* adapter may be NULL; params and replaced (full tuning) may be NULL. All borrowed until scorer_free. */
-int scorer_new(struct scorer **s, struct model *m, const struct adapter *a, const struct params *params,
-               const int *replaced, struct pool *pool, const struct kernels *k, const struct scorer_options *o,
-               struct err *e);
+/* o: the topmost overlay (an adapter's, a trainer's), or NULL. All are borrowed until scorer_free. */
+int scorer_new(struct scorer **s, struct model *m, const struct overlay *o, struct pool *pool, const struct kernels *k,
+               const struct scorer_options *options, struct err *e);
 /* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know
  * before. */
 int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e);

@@ -27,7 +27,7 @@ struct session {
 	int region;                    /* keys of a sequence */
 	int shared;                    /* S, while there are branches */
 	int n_branches;
-	bool own_keys;                 /* the adapter changes keys or values */
+	bool own_keys;                 /* an overlay changes keys or values */
 	int *length;                   /* [n_sequences] tokens */
 	bool *branch;                  /* [n_sequences] */
 	int *adapter;                  /* [n_sequences] of several, see session_use */
@@ -77,30 +77,26 @@ static void make_cache_tensors(struct session *s)
 		};
 }
 
-static int record(struct session *s, const struct adapter *a, struct err *e)
+static void record(struct session *s, const struct overlay *o)
 {
 	/* no more are ever there, or touched */
 	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx);
 	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
 	struct model_pass *p = &s->net;
 
-	if (model_pass_begin(p, &cap, s->model, NULL, NULL, a, false, e) < 0)
-		return -1;
+	model_pass_begin(p, &cap, s->model, o, false);
 	make_cache_tensors(s);
 	p->graph.kv = s->kv;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
-	return 0;
 }
 
-/* Does anything that is written into the cache depend on the adapter's numbers? */
+/* Does anything that is written into the cache depend on an overlay's numbers? */
 static bool has_own_keys(const struct session *s)
 {
 	const struct tape *t = &s->net.pass.tape;
-	const struct params *params = s->net.graph.params;
 	bool *depends = mem_array(t->n_tensors, sizeof(*depends)), own = false;
 
-	for (size_t i = 0; params && i < params->n_items; i++)
-		depends[s->net.graph.param_tensor[i]] = s->net.graph.param_tensor[i] != TENSOR_NONE;
+	graph_mark_overlays(&s->net.graph, depends);
 	for (uint32_t i = 0; i < t->n_nodes; i++) {
 		const struct node *n = &t->nodes[i];
 		bool any = false;
@@ -132,12 +128,13 @@ static void bind_run(void *ctx, struct run *r)
 		run_bind(r, i % 2 ? s->kv[i / 2].v : s->kv[i / 2].k, matrix_place(s, i).rows);
 }
 
-static int build(struct session *s, const struct adapter *a, struct pool *pool, const struct kernels *k, struct err *e)
+static int build(struct session *s, const struct overlay *o, struct pool *pool, const struct kernels *k, struct err *e)
 {
 	struct pass *p = &s->net.pass;
 	void *cache;
 
-	if (record(s, a, e) < 0 || pass_plan(p, k, NULL, e) < 0 || pass_start(p, pool, e) < 0)
+	record(s, o);
+	if (pass_plan(p, k, NULL, e) < 0 || pass_start(p, pool, e) < 0)
 		return -1;
 	s->cache_bytes =
 		key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
@@ -151,7 +148,7 @@ static int build(struct session *s, const struct adapter *a, struct pool *pool, 
 	return 0;
 }
 
-int session_new(struct session **out, struct model *m, const struct adapter *a, struct pool *pool,
+int session_new(struct session **out, struct model *m, const struct overlay *o, struct pool *pool,
                 const struct kernels *k, const struct session_size *size, struct err *e)
 {
 	int n_ctx = size->n_ctx, n_sequences = size->n_sequences ? size->n_sequences : 1;
@@ -169,7 +166,7 @@ int session_new(struct session **out, struct model *m, const struct adapter *a, 
 	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
 	s->adapter = mem_array((size_t)n_sequences, sizeof(*s->adapter));
 	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
-	if (build(s, a, pool, k, e) < 0) {
+	if (build(s, o, pool, k, e) < 0) {
 		session_free(s);
 		return -1;
 	}

@@ -8,8 +8,8 @@
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
-#include "adapt/adapter.h"
 #include "infer/sampler.h"
+#include "model/overlay.h"
 
 struct session;
 struct trace;
@@ -24,9 +24,9 @@ struct session_size {
 	struct cache_types cache;
 };
 
-/* model, adapter (or NULL), pool and kernels are borrowed until session_free. Blocks (Q8_0) want heads of a multiple of
- * 16 numbers. */
-int session_new(struct session **s, struct model *m, const struct adapter *a, struct pool *pool,
+/* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays, pool and kernels are borrowed until
+ * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers. */
+int session_new(struct session **s, struct model *m, const struct overlay *o, struct pool *pool,
                 const struct kernels *k, const struct session_size *size, struct err *e);
 void session_free(struct session *s);
 

@@ -10,7 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "adapt/adapter.h"
 #include "base/mem.h"
 #include "quant/panels.h"
 
@@ -41,45 +40,62 @@ static void make_rope(struct graph *g)
 	g->rope_tensor = tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, D });
 }
 
-int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params,
-               const struct adapter *a, bool training, struct err *e)
+/* The overlays, the lowest first. */
+static void lay(struct graph *g, const struct overlay *top)
 {
-	*g = (struct graph){ .tape = t, .model = m, .params = params, .adapter = a, .training = training, .layer = -1 };
-	if (a && params && params != &a->params)
-		return err_set(e, "an adapter cannot be used together with full tuning");
-	if (a) {
-		g->params = &a->params;
-		g->replaced = a->replaced;
-	}
+	for (const struct overlay *o = top; o; o = o->under)
+		g->n_laid++;
+	g->laid = mem_array((size_t)g->n_laid, sizeof(*g->laid));
+	for (int k = g->n_laid - 1; k >= 0; k--, top = top->under)
+		g->laid[k] = (struct laid){ top, mem_array(top->params.n_items, sizeof(*g->laid->param_tensor)) };
+}
+
+void graph_init(struct graph *g, struct tape *t, const struct model *m, const struct overlay *o, bool training)
+{
+	*g = (struct graph){ .tape = t, .model = m, .training = training, .layer = -1 };
+	lay(g, o);
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
 	g->transposed_tensor = mem_array(m->n_weights, sizeof(*g->transposed_tensor));
-	g->param_tensor = mem_array(g->params ? g->params->n_items : 0, sizeof(*g->param_tensor));
 	make_rope(g);
-	return 0;
 }
 
 void graph_release(struct graph *g)
 {
+	for (int k = 0; k < g->n_laid; k++)
+		mem_free(g->laid[k].param_tensor);
+	mem_free(g->laid);
 	mem_free(g->weight_tensor);
 	mem_free(g->transposed_tensor);
-	mem_free(g->param_tensor);
 	mem_free(g->rope);
 	*g = (struct graph){ 0 };
 }
 
-uint32_t nn_param(struct graph *g, int param)
+static uint32_t param_tensor(struct graph *g, struct laid *l, int param)
 {
-	const struct param *p = &g->params->items[param];
+	const struct param *p = &l->overlay->params.items[param];
 
-	if (!g->param_tensor[param])
-		g->param_tensor[param] = tape_param(g->tape, p->name, p->n_dims, p->dim);
-	return g->param_tensor[param];
+	if (!l->param_tensor[param])
+		l->param_tensor[param] = l->overlay->frozen ?
+		                                 tape_weight(g->tape, p->name, DTYPE_F32, p->n_dims, p->dim) :
+		                                 tape_param(g->tape, p->name, p->n_dims, p->dim);
+	return l->param_tensor[param];
 }
 
-/* Numbers that an adapter's file has for the weight, or NULL: the model's. */
+uint32_t nn_param(struct graph *g, const struct overlay *o, int param)
+{
+	for (int k = 0; k < g->n_laid; k++)
+		if (g->laid[k].overlay == o)
+			return param_tensor(g, &g->laid[k], param);
+	BUG("a parameter of an overlay that the graph does not have");
+}
+
+/* Numbers that the topmost overlay has for the weight, or NULL: the model's. */
 static const float *base_override(const struct graph *g, int i)
 {
-	return g->adapter ? g->adapter->base[i] : NULL;
+	for (int k = g->n_laid - 1; k >= 0; k--)
+		if (g->laid[k].overlay->base[i])
+			return g->laid[k].overlay->base[i];
+	return NULL;
 }
 
 /* A tape with gradients multiplies across W too, which in f32 takes the file's rows. */
@@ -126,9 +142,13 @@ static void choose_compute(struct graph *g, int i, struct linear *l)
 		l->wt = transposed_tensor(g, i);
 }
 
+/* What stands for the weight: of the topmost overlay that has something, or the model's own. */
 static uint32_t weight_tensor(struct graph *g, int i)
 {
-	return g->replaced && g->replaced[i] >= 0 ? nn_param(g, g->replaced[i]) : own_tensor(g, i);
+	for (int k = g->n_laid - 1; k >= 0 && !g->laid[k].overlay->base[i]; k--)
+		if (g->laid[k].overlay->replaced[i] >= 0)
+			return param_tensor(g, &g->laid[k], g->laid[k].overlay->replaced[i]);
+	return own_tensor(g, i);
 }
 
 uint32_t nn_weight(struct graph *g, const char *spec)
@@ -136,6 +156,15 @@ uint32_t nn_weight(struct graph *g, const char *spec)
 	int i = model_weight(g->model, spec, g->layer);
 
 	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
+}
+
+static void before_product(struct graph *g, int i, struct linear *l)
+{
+	for (int k = g->n_laid - 1; k >= 0; k--) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->linear)
+			o->hooks->linear(g, o, i, l);
+	}
 }
 
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias, uint32_t residual)
@@ -148,8 +177,7 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 		.x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual
 	};
 	choose_compute(g, i, &l);
-	if (g->adapter)
-		g->adapter->type->linear(g, g->adapter, i, &l);
+	before_product(g, i, &l);
 	return op_linear(g->tape, &l);
 }
 
@@ -160,7 +188,12 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 	if (i < 0)
 		BUG("%s: no such weight", weight);
 	uint32_t y = op_embed(g->tape, weight_tensor(g, i), source);
-	return g->adapter && g->adapter->type->embed ? g->adapter->type->embed(g, g->adapter, i, source, y) : y;
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->embed)
+			y = o->hooks->embed(g, o, i, source, y);
+	}
+	return y;
 }
 
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight)
@@ -202,24 +235,31 @@ uint32_t graph_hidden(struct graph *g)
 	return x;
 }
 
-/* An adapter may part a tied model's head from its embedding. */
+/* What stands for the head: an overlay may part a tied model's from its embedding, and then those over the embedding
+ * alone are none of its own. */
 static uint32_t head_tensor(struct graph *g)
 {
-	int weight = model_head(g->model), own = g->adapter ? g->adapter->head : HEAD_AS_EMBEDDING;
+	int weight = model_head(g->model);
 
-	if (own >= 0)
-		return nn_param(g, own);
-	return own == HEAD_OF_MODEL ? own_tensor(g, weight) : weight_tensor(g, weight);
+	for (int k = g->n_laid - 1; k >= 0; k--) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->head >= 0)
+			return param_tensor(g, &g->laid[k], o->head);
+		if (o->head == HEAD_AS_EMBEDDING && o->replaced[weight] >= 0)
+			return param_tensor(g, &g->laid[k], o->replaced[weight]);
+		if (o->base[weight])
+			break;
+	}
+	return own_tensor(g, weight);
 }
 
-/* The target rows through the final norm, and the head with what an adapter adds to it. */
+/* The target rows through the final norm, and the head with what overlays add to it. */
 static struct linear head(struct graph *g, uint32_t hidden)
 {
 	const struct model *m = g->model;
 	struct linear l = { .x = m->config.arch->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
 
-	if (g->adapter)
-		g->adapter->type->linear(g, g->adapter, m->config.tied ? (int)m->n_weights : model_head(m), &l);
+	before_product(g, m->config.tied ? (int)m->n_weights : model_head(m), &l);
 	return l;
 }
 
@@ -243,7 +283,29 @@ uint32_t graph_logits(struct graph *g, uint32_t hidden)
 	return op_linear(g->tape, &l);
 }
 
+void graph_mark_overlays(const struct graph *g, bool *marked)
+{
+	for (int k = 0; k < g->n_laid; k++)
+		for (size_t i = 0; i < g->laid[k].overlay->params.n_items; i++)
+			marked[g->laid[k].param_tensor[i]] |= g->laid[k].param_tensor[i] != TENSOR_NONE;
+	for (size_t i = 0; i < g->model->n_weights; i++)
+		marked[g->weight_tensor[i]] |= g->weight_tensor[i] && base_override(g, (int)i);
+}
+
 static void *unconst(const void *p) { return (void *)(uintptr_t)p; } /* nodes never write what is bound as a weight */
+
+static void bind_params(const struct graph *g, const struct laid *l, struct run *r, float *grads)
+{
+	const struct params *p = &l->overlay->params;
+
+	for (size_t i = 0; i < p->n_items; i++) {
+		uint32_t x = l->param_tensor[i], dx = tape_grad(g->tape, x);
+		if (x)
+			run_bind(r, x, p->w + p->items[i].offset);
+		if (dx && grads)
+			run_bind(r, dx, grads + p->items[i].offset);
+	}
+}
 
 void graph_bind(const struct graph *g, struct run *r, float *grads)
 {
@@ -257,13 +319,8 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 		if (g->transposed_tensor[i])
 			run_bind(r, g->transposed_tensor[i], w->transposed);
 	}
-	for (size_t i = 0; g->params && i < g->params->n_items; i++) {
-		uint32_t x = g->param_tensor[i], dx = tape_grad(g->tape, x);
-		if (x)
-			run_bind(r, x, g->params->w + g->params->items[i].offset);
-		if (dx && grads)
-			run_bind(r, dx, grads + g->params->items[i].offset);
-	}
+	for (int k = 0; k < g->n_laid; k++)
+		bind_params(g, &g->laid[k], r, grads);
 	if (g->rope_tensor)
 		run_bind(r, g->rope_tensor, g->rope);
 }

@@ -1,26 +1,25 @@
-/* graph: what an architecture's forward is recorded with: the tape, the model, what is trainable and which adapter
- * hooks in. nn_* are the only way from a weight to an op, so adapters and full tuning need no line in any
- * architecture. */
+/* graph: what an architecture's forward is recorded with: the tape, the model, and what lies over it. nn_* are the only
+ * way from a weight to an op, so adapters and full tuning need no line in any architecture. */
 #ifndef MODEL_GRAPH_H
 #define MODEL_GRAPH_H
 
-#include "model/model.h"
-#include "op/ops.h"
-
-struct adapter;
+#include "model/overlay.h"
 
 struct kv_tensors { uint32_t k, v; };   /* cache of one layer: [keys, G·D] */
+
+struct laid {
+	const struct overlay *overlay;
+	uint32_t *param_tensor;            /* [params.n_items] once used */
+};
 
 struct graph {
 	struct tape *tape;
 	const struct model *model;
-	const struct params *params;       /* trainable numbers, or NULL */
-	const struct adapter *adapter;     /* hooks, or NULL */
+	struct laid *laid;                 /* [n_laid] the overlays, the lowest first */
+	int n_laid;
 	bool training;                     /* dropout is on, parameters need gradients */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
 	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
-	uint32_t *param_tensor;            /* [params->n_items] */
-	const int *replaced;               /* [n_weights] param index that replaces the weight, −1; or NULL */
 	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */
 	uint32_t rope_tensor;
 	struct kv_tensors *kv;             /* [n_layers] in sessions; NULL: keys are this batch's rows */
@@ -28,13 +27,14 @@ struct graph {
 	uint32_t site;                     /* counter of random sites */
 };
 
-int graph_init(struct graph *g, struct tape *t, const struct model *m, const struct params *params,
-               const struct adapter *a, bool training, struct err *e);
+/* o: the topmost overlay, or NULL; all of them are borrowed until graph_release. */
+void graph_init(struct graph *g, struct tape *t, const struct model *m, const struct overlay *o, bool training);
 void graph_release(struct graph *g);
 
 /* The weight (spec name of the arch's table, at g->layer) as a tensor; TENSOR_NONE for an absent optional one. */
 uint32_t nn_weight(struct graph *g, const char *spec);
-uint32_t nn_param(struct graph *g, int param);                               /* a parameter as a tensor */
+/* an overlay's parameter as a tensor; the same one wherever it is used */
+uint32_t nn_param(struct graph *g, const struct overlay *o, int param);
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
                    uint32_t residual /* or none */);
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */
@@ -49,7 +49,10 @@ uint32_t graph_hidden(struct graph *g);
 /* gather, final norm, head, log p of pairs: M */
 uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
-/* Binds every tensor that the graph made: weights, parameters, their gradients (grads: flat as params, or NULL). */
+/* Sets marked[i] (by number of the tape's tensors) for each tensor that an overlay's numbers are bound to. */
+void graph_mark_overlays(const struct graph *g, bool *marked);
+/* Binds every tensor that the graph made: weights, parameters, their gradients (grads: NULL, or flat as the params of
+ * the one overlay that is not frozen). */
 void graph_bind(const struct graph *g, struct run *r, float *grads);
 
 #endif

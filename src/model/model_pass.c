@@ -1,19 +1,12 @@
 /* model_pass: a model's graph and the pass that runs it, made and released together. See model_pass.h. */
 #include "model/model_pass.h"
 
-int model_pass_begin(struct model_pass *p, const struct batch_cap *cap, const struct model *m,
-                     const struct params *params, const int *replaced, const struct adapter *a, bool training,
-                     struct err *e)
+void model_pass_begin(struct model_pass *p, const struct batch_cap *cap, const struct model *m,
+                      const struct overlay *o, bool training)
 {
 	*p = (struct model_pass){ 0 };
 	pass_begin(&p->pass, cap, training);
-	if (graph_init(&p->graph, &p->pass.tape, m, params, a, training, e) < 0) {
-		model_pass_release(p);
-		return -1;
-	}
-	if (!a)
-		p->graph.replaced = replaced;
-	return 0;
+	graph_init(&p->graph, &p->pass.tape, m, o, training);
 }
 
 int model_pass_start(struct model_pass *p, struct pool *pool, struct err *e)

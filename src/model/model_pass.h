@@ -14,10 +14,9 @@ struct model_pass {
 	uint32_t result;          /* what the forward is recorded for: log-probabilities, logits */
 };
 
-/* params, a: as graph_init; replaced (or NULL) is the graph's where there is no adapter. training: gradients too. */
-int model_pass_begin(struct model_pass *p, const struct batch_cap *cap, const struct model *m,
-                     const struct params *params, const int *replaced, const struct adapter *a, bool training,
-                     struct err *e);
+/* o: the topmost overlay, or NULL, as graph_init has it. training: gradients too. */
+void model_pass_begin(struct model_pass *p, const struct batch_cap *cap, const struct model *m,
+                      const struct overlay *o, bool training);
 int model_pass_start(struct model_pass *p, struct pool *pool, struct err *e);
 /* Parameters' gradients go to `grads` from now on (flat as params). */
 void model_pass_bind(struct model_pass *p, float *grads);

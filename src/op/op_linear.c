@@ -439,6 +439,14 @@ const struct op op_row_linear = {
 	.sample_count = 4,
 };
 
+void linear_add(struct linear *l, uint32_t u, uint32_t up)
+{
+	if (l->u)
+		BUG("a second term of low rank");
+	l->u = u;
+	l->up = up;
+}
+
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
 	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8 };

@@ -27,6 +27,8 @@ struct linear {
 	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels, scale 1 */
 	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };
+/* Adds a term u·upᵀ. */
+void linear_add(struct linear *l, uint32_t u, uint32_t up);
 /* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
 uint32_t op_linear(struct tape *t, const struct linear *l);
 

@@ -39,23 +39,21 @@ static int read_model(struct trainer *t, struct err *e)
 	return 0;
 }
 
-/* Full tuning: a parameter for each weight, rows in the order of the file. Values come at the start. */
+/* Full tuning. Values come at the start. */
 static int add_all_weights(struct trainer *t, struct err *e)
 {
 	bool quantized = false;
 
-	t->replaced = mem_array(t->model.n_weights, sizeof(*t->replaced));
-	for (size_t i = 0; i < t->model.n_weights; i++) {
-		const struct weight *w = &t->model.weights[i];
-		t->replaced[i] = params_add(&t->full, w->name, w->n_dims, w->dim, (int)i);
-		t->full.items[t->replaced[i]].role = weight_role(w);
-		quantized |= dtypes[w->dtype].block > 1;
-	}
+	overlay_init(&t->full, &t->model);
+	overlay_replace_all(&t->full, &t->model);
+	for (size_t i = 0; i < t->model.n_weights; i++)
+		quantized |= dtypes[t->model.weights[i].dtype].block > 1;
 	if (quantized)
 		log_say("--method full: the quantized weights of %s are converted to f32, trained and written as such",
 		        t->recipe.model);
-	t->params = &t->full;
-	return params_seal(&t->full, e);
+	t->overlay = &t->full;
+	t->params = &t->full.params;
+	return params_seal(t->params, e);
 }
 
 static int make_params(struct trainer *t, struct err *e)
@@ -73,7 +71,8 @@ static int make_params(struct trainer *t, struct err *e)
 	if (adapter_unties(&t->adapter))
 		log_warn("embedding and head of this model are one matrix and are tuned apart: merged, they are two");
 	t->has_adapter = true;
-	t->params = &t->adapter.params;
+	t->overlay = &t->adapter.overlay;
+	t->params = &t->overlay->params;
 	return 0;
 }
 
@@ -115,7 +114,7 @@ static int open_parts(struct trainer *t, struct err *e)
 	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
-		.share = !t->has_adapter || adapter_dropout(&t->adapter) == 0,
+		.share = !overlays_unshared(t->overlay),
 	};
 	return trainer_make_plan(t, e);
 }
@@ -155,10 +154,10 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool
  * neighbours. */
 static void copy_weights(struct trainer *t)
 {
-	for (size_t i = 0; i < t->full.n_items; i++) {
-		const struct param *p = &t->full.items[i];
+	for (size_t i = 0; i < t->params->n_items; i++) {
+		const struct param *p = &t->params->items[i];
 		const struct weight *w = &t->model.weights[p->weight];
-		dtypes[w->dtype].to_float(w->data, t->full.w + p->offset, p->n);
+		dtypes[w->dtype].to_float(w->data, t->params->w + p->offset, p->n);
 		source_forget(&t->model.source, w->data, w->bytes);
 	}
 	model_forget(&t->model);
@@ -298,7 +297,7 @@ bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
 struct model *trainer_model(struct trainer *t) { return &t->model; }
-const struct adapter *trainer_adapter(const struct trainer *t) { return t->has_adapter ? &t->adapter : NULL; }
+const struct overlay *trainer_overlay(const struct trainer *t) { return t->overlay; }
 const struct params *trainer_params(const struct trainer *t) { return t->params; }
 enum compute trainer_compute(const struct trainer *t) { return t->model.compute; }
 const char *trainer_model_hash(const struct trainer *t) { return t->model_hash; }
@@ -317,12 +316,11 @@ void trainer_close(struct trainer *t)
 	scorer_free(t->scorer);
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
-	params_release(&t->full);
+	overlay_release(&t->full);
 	dataset_release(&t->train);
 	dataset_release(&t->eval);
 	template_free(t->chat);
 	model_close(&t->model);
-	mem_free(t->replaced);
 	mem_free(t->taken);
 	mem_free(t->cuts);
 	mem_free(t->cut_work);

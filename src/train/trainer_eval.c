@@ -17,8 +17,7 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	struct scorer_options o = { .max_tokens = (int32_t)t->recipe.micro_batch_tokens, .max_length = t->max_length };
 	size_t before = mem_rss();
 
-	if (scorer_new(&t->scorer, &t->model, t->has_adapter ? &t->adapter : NULL, t->has_adapter ? NULL : &t->full,
-	               t->has_adapter ? NULL : t->replaced, t->pool, t->kernels, &o, e) < 0 ||
+	if (scorer_new(&t->scorer, &t->model, t->overlay, t->pool, t->kernels, &o, e) < 0 ||
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));

@@ -39,9 +39,9 @@ struct trainer {
 	/* What is learnt: an adapter's parameters or copies of all weights. */
 	struct adapter adapter;
 	bool has_adapter;
-	struct params full;
-	struct params *params;             /* of the adapter, or &full */
-	int *replaced;                     /* [n_weights] full: the parameter of each weight */
+	struct overlay full;
+	struct overlay *overlay;           /* the adapter's, or &full */
+	struct params *params;             /* the overlay's */
 	struct optim optim;                /* its memory from trainer_start on */
 
 	struct schedule schedule;

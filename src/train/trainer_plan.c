@@ -24,9 +24,7 @@ enum { LATER_BYTES = 96 << 10 };
 
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
-	if (model_pass_begin(p, cap, &t->model, t->params, t->replaced, t->has_adapter ? &t->adapter : NULL, true,
-	                     e) < 0)
-		return -1;
+	model_pass_begin(p, cap, &t->model, t->overlay, true);
 	p->result = t->objective->record(&p->graph);
 	return tape_backward(&p->pass.tape, e);
 }
@@ -36,9 +34,8 @@ static int record(struct trainer *t, const struct batch_cap *cap, struct model_p
 static bool is_replaced(const void *ctx, int weight)
 {
 	const struct trainer *t = ctx;
-	if (t->has_adapter)
-		return !adapter_reads(&t->adapter, &t->model, weight);
-	return t->replaced && t->replaced[weight] >= 0;
+
+	return !overlays_read(t->overlay, &t->model, weight);
 }
 
 static void mark_tokens(const struct dataset *d, uint8_t *token)
@@ -53,7 +50,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 {
 	uint8_t *token = mem_array((size_t)t->model.config.V, 1);
 	struct model_reads reads = {
-		.skips = is_replaced, .ctx = t, .own_head = t->has_adapter && t->adapter.head >= 0, .token = token
+		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
 	mark_tokens(&t->train, token);

@@ -119,7 +119,7 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 /* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
 static int save_model(struct trainer *t, const char *dir, struct err *e)
 {
-	struct export_trained trained = { .model = &t->model, .params = t->params, .param = t->replaced };
+	struct export_trained trained = { .model = &t->model, .params = t->params, .param = t->overlay->replaced };
 	struct export_weights weights = { .get = export_from_params, .ctx = &trained };
 	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
 }

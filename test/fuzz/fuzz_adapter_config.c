@@ -45,23 +45,22 @@ static void make_model(struct model *m)
 	}
 }
 
-/* The type's own load without a folder: the tensors are those of a file that has none, so all that can be said of the
- * config is said first. */
+/* The type's own load without a folder, of the type that the config names or the first: the tensors are those of a file
+ * that has none, so all that can be said of the config is said first. */
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
                 struct err *e)
 {
-	*a = (struct adapter){ .type = adapter_type_table[0], .head = HEAD_AS_EMBEDDING };
-	a->replaced = arena_array(&a->mem, m->n_weights, sizeof(*a->replaced));
-	for (size_t i = 0; i < m->n_weights; i++)
-		a->replaced[i] = -1;
+	const struct adapter_type *named = adapter_type_of(config);
+
+	adapter_begin(a, m, named ? named : adapter_type_table[0]);
 	return a->type->load(a, m, config, s, "dir", e);
 }
 
 static void check_params(const struct adapter *a)
 {
-	for (size_t i = 0; i < a->params.n_items; i++) {
-		const struct param *p = &a->params.items[i];
-		if (p->n == 0 || p->offset + p->n > a->params.n || (i && p->offset < p[-1].offset + p[-1].n))
+	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
+		const struct param *p = &a->overlay.params.items[i];
+		if (p->n == 0 || p->offset + p->n > a->overlay.params.n || (i && p->offset < p[-1].offset + p[-1].n))
 			BUG("parameter %s lies in another", p->name);
 	}
 }
@@ -70,11 +69,11 @@ static void check_params(const struct adapter *a)
 static size_t make_tensors(struct st_tensor *t, const struct st_tensor **by_name, const struct adapter *a,
                            struct arena *mem)
 {
-	size_t n = a->params.n_items;
-	if (a->params.n > MANY)
+	size_t n = a->overlay.params.n_items;
+	if (a->overlay.params.n > MANY)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct param *p = &a->params.items[i];
+		const struct param *p = &a->overlay.params.items[i];
 		t[i] = (struct st_tensor){ .name = p->name,
 			                   .dtype = DTYPE_F32,
 			                   .n_dims = p->n_dims,
@@ -95,7 +94,7 @@ static void load_again(const struct adapter *first, const struct model *m, const
 	struct arena mem = ARENA_INIT;
 	struct adapter a;
 	struct err e = ERR_INIT;
-	size_t n = first->params.n_items;
+	size_t n = first->overlay.params.n_items;
 	struct safetensors s = { .path = "file",
 		                 .tensors = arena_array(&mem, n + 1, sizeof(*s.tensors)),
 		                 .by_name = arena_array(&mem, n + 1, sizeof(*s.by_name)) };

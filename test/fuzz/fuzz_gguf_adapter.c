@@ -50,11 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (gguf_parse(&g, data, size, "input", &e) < 0)
 		return 0;
 	if (gguf_adapter_read(&config, &s, &g, &m, &e) == 0) {
-		struct adapter a = { .type = adapter_type_table[0], .head = HEAD_AS_EMBEDDING };
-		a.replaced = arena_array(&a.mem, m.n_weights, sizeof(*a.replaced));
-		a.base = arena_array(&a.mem, m.n_weights, sizeof(*a.base));
-		for (size_t i = 0; i < m.n_weights; i++)
-			a.replaced[i] = -1;
+		struct adapter a;
+		adapter_begin(&a, &m, adapter_type_of(config));
 		for (size_t i = 0; i < s.n_tensors; i++)
 			if (st_find(&s, s.tensors[i].name) != &s.tensors[i])
 				BUG("a tensor that is not found by its name");

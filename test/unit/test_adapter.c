@@ -68,6 +68,13 @@ static void same_tensors(struct test *t, const struct safetensors *a, const stru
 	CHECK(t, n == b->n_tensors);
 }
 
+static bool same_numbers(const struct adapter *a, const struct adapter *b)
+{
+	const struct params *p = &a->overlay.params, *q = &b->overlay.params;
+
+	return p->n == q->n && !memcmp(p->w, q->w, p->n * sizeof(float));
+}
+
 /* Loads, saves, and finds what it loaded. */
 static void check_round_trip(struct test *t, const char *model, const char *adapter)
 {
@@ -92,8 +99,7 @@ static void check_round_trip(struct test *t, const char *model, const char *adap
 		status = adapter_load(&b, to, &m, &e);
 		CHECK_MSG(t, status == 0, "%s", e.msg);
 		if (status == 0) {
-			CHECK(t,
-			      a.params.n == b.params.n && !memcmp(a.params.w, b.params.w, a.params.n * sizeof(float)));
+			CHECK(t, same_numbers(&a, &b));
 			adapter_release(&b);
 		}
 		adapter_release(&a);
@@ -285,9 +291,9 @@ static void check_new_config(struct test *t, const char *model, const char *gold
 static void check_begin(struct test *t, const struct adapter *a, const struct adapter *other)
 {
 	bool differs = false;
-	for (size_t i = 0; i < a->params.n_items; i++) {
-		const struct param *p = &a->params.items[i];
-		const float *w = a->params.w + p->offset, *v = other->params.w + p->offset;
+	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
+		const struct param *p = &a->overlay.params.items[i];
+		const float *w = a->overlay.params.w + p->offset, *v = other->overlay.params.w + p->offset;
 		float bound = strstr(p->name, "lora_A") ? 1 / sqrtf((float)p->dim[1]) : 0, most = 0;
 		for (size_t k = 0; k < p->n; k++) {
 			most = fmaxf(most, fabsf(w[k]));
@@ -312,10 +318,10 @@ static void test_new(struct test *t)
 	CHECK(t, adapter_new(&a, "lora", &m, &plain, &e) == 0 && adapter_new(&b, "lora", &m, &plain, &e) == 0 &&
 	                 adapter_new(&c, "lora", &m, &seed, &e) == 0);
 	CHECK_MSG(t,
-	          a.params.n_items == 3 * 7 * 2 &&
-	                  params_count(&a.params) == 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)),
-	          "%zu in %zu", params_count(&a.params), a.params.n_items);
-	CHECK(t, !memcmp(a.params.w, b.params.w, a.params.n * sizeof(float)));
+	          a.overlay.params.n_items == 3 * 7 * 2 &&
+	                  params_count(&a.overlay.params) == 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)),
+	          "%zu in %zu", params_count(&a.overlay.params), a.overlay.params.n_items);
+	CHECK(t, same_numbers(&a, &b));
 	check_begin(t, &a, &c);
 	adapter_release(&a);
 	adapter_release(&b);
@@ -361,11 +367,11 @@ static void test_new_ends(struct test *t)
 		tensor_names(t, dir, true, names, sizeof(names));
 		CHECK_MSG(t, !strcmp(names, cases[i].names), "%s", names);
 		CHECK(t, adapter_unties(&a) == m.config.tied);
-		for (size_t p = 0; p < a.params.n_items; p++) {
-			const struct param *x = &a.params.items[p];
+		for (size_t p = 0; p < a.overlay.params.n_items; p++) {
+			const struct param *x = &a.overlay.params.items[p];
 			double square = 0;
 			for (size_t k = 0; k < x->n; k++)
-				square += (double)a.params.w[x->offset + k] * a.params.w[x->offset + k];
+				square += (double)a.overlay.params.w[x->offset + k] * a.overlay.params.w[x->offset + k];
 			if (strstr(x->name, "embedding_A"))
 				CHECK(t, square == 0);
 			if (strstr(x->name, "embedding_B"))
@@ -431,7 +437,7 @@ static int new_saved(struct adapter *a, const struct model *m, const struct save
 	int status = adapter_new(a, "lora", m, &o, e);
 	if (status == 0) {
 		json_object_set_new(a->config, "ensure_weight_tying", json_true());
-		a->head = HEAD_AS_EMBEDDING;
+		a->overlay.head = HEAD_AS_EMBEDDING;
 		a->tied_name = "base_model.model.lm_head.weight";
 		status = adapter_save(a, m, dir, e);
 		adapter_release(a);
@@ -499,14 +505,15 @@ static void test_saved_values(struct test *t)
 	o.target_modules = "o_proj";
 	o.modules_to_save = "embed_tokens,q_proj,norm";
 	CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0, "%s", e.msg);
-	CHECK(t, a.head == HEAD_OF_MODEL && adapter_unties(&a));
+	CHECK(t, a.overlay.head == HEAD_OF_MODEL && adapter_unties(&a));
 	for (size_t i = 0; i < m.n_weights; i++) {
 		size_t n = m.weights[i].dim[0] * (m.weights[i].n_dims == 2 ? m.weights[i].dim[1] : 1);
 		float *own = mem_array(n, sizeof(*own)), *merged = mem_array(n, sizeof(*merged));
 		model_weight_float(&m, (int)i, own);
 		adapter_merged(&a, &m, (int)i, merged);
 		CHECK_MSG(t, !memcmp(own, merged, n * sizeof(*own)), "%s", m.weights[i].name);
-		CHECK(t, adapter_reads(&a, &m, (int)i) == (a.replaced[i] < 0 || (int)i == model_head(&m)));
+		CHECK(t, overlays_read(&a.overlay, &m, (int)i) ==
+		                 (a.overlay.replaced[i] < 0 || (int)i == model_head(&m)));
 		mem_free(own);
 		mem_free(merged);
 	}
@@ -677,11 +684,13 @@ static void test_base(struct test *t)
 	if (!open_golden(t, &m, "llama"))
 		return;
 	int embedding = model_head(&m);
-	CHECK_MSG(t, load_golden(&a, "llama-ends", &m, &e) == 0 && !a.base[embedding], "the same numbers are not kept");
+	CHECK_MSG(t, load_golden(&a, "llama-ends", &m, &e) == 0 && !a.overlay.base[embedding],
+	          "the same numbers are not kept");
 	adapter_release(&a);
 	char *dir = changed_base(false);
-	CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == 0 && a.base[embedding], "%s", e.msg);
-	CHECK(t, a.base[embedding] && a.base[embedding][5] == ((const float *)m.weights[embedding].data)[5] + 1);
+	CHECK_MSG(t, adapter_load(&a, dir, &m, &e) == 0 && a.overlay.base[embedding], "%s", e.msg);
+	const float *base = a.overlay.base[embedding];
+	CHECK(t, base && base[5] == ((const float *)m.weights[embedding].data)[5] + 1);
 	adapter_release(&a);
 	mem_free(dir);
 	dir = changed_base(true);

@@ -125,7 +125,7 @@ static double score_alone(struct test *t, struct bench *b, const char *text, int
 	for (int i = from; i < d.n; i++)
 		learn[i] = 1;
 	d.n_learn = d.n - from;
-	CHECK(t, scorer_new(&scorer, &b->model, NULL, NULL, NULL, b->pool, b->kernels, &o, &e) == 0);
+	CHECK(t, scorer_new(&scorer, &b->model, NULL, b->pool, b->kernels, &o, &e) == 0);
 	CHECK(t, scorer_run(scorer, (const struct document *[]){ &d }, 1, false, &sum, NULL, NULL, NULL, &e) == 0);
 	scorer_free(scorer);
 	tokens_release(&ids);

@@ -225,8 +225,8 @@ static void test_scales(struct test *t, const struct model *m)
 
 	test_case(t, "rsLoRA's scale becomes an alpha that gives it; numbers as f16");
 	if (adapter_new(&a, "lora", m, &o, &e) == 0) {
-		for (size_t i = 0; i < a.params.n; i++)
-			a.params.w[i] = (float)((double)(i % 13) / 8 - 0.75);
+		for (size_t i = 0; i < a.overlay.params.n; i++)
+			a.overlay.params.w[i] = (float)((double)(i % 13) / 8 - 0.75);
 		CHECK_MSG(t, gguf_adapter_save(&a, m, path, DTYPE_F16, &e) == 0, "%s", e.msg);
 		if (load(t, &b, m, path)) {
 			CHECK_MSG(t, difference(m, &a, &b) < 1e-5, "%g", difference(m, &a, &b));

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapt/adapter.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "infer/scorer.h"
 #include "infer/session.h"
+#include "model/graph.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
@@ -92,7 +94,10 @@ static void end(struct golden *g)
 	pool_free(g->pool);
 }
 
-static const struct adapter *adapter_of(const struct golden *g) { return g->has_adapter ? &g->adapter : NULL; }
+static const struct overlay *overlay_of(const struct golden *g)
+{
+	return g->has_adapter ? &g->adapter.overlay : NULL;
+}
 
 static const float *value(const struct golden *g, const char *prefix, const char *name)
 {
@@ -117,7 +122,7 @@ static void check_logprobs(struct golden *g, const char *prefix)
 
 	for (int i = 0; i < SCORED; i++)
 		each[i] = arena_array(&g->mem, (size_t)g->docs[i].n, sizeof(float));
-	bool fine = scorer_new(&s, &g->model, adapter_of(g), NULL, NULL, g->pool, g->kernels, &o, &e) == 0 &&
+	bool fine = scorer_new(&s, &g->model, overlay_of(g), g->pool, g->kernels, &o, &e) == 0 &&
 	            scorer_run(s, g->pointers, SCORED, true, sum, each, NULL, NULL, &e) == 0;
 	CHECK_MSG(g->t, fine, "%s", e.msg);
 	for (int i = 0, at = 0; want && fine && i < SCORED; at += g->docs[i++].n)
@@ -140,7 +145,7 @@ static void check_logits(struct golden *g, const char *prefix)
 	double off = 0, size = 0;
 
 	CHECK_MSG(g->t,
-	          session_new(&s, &g->model, adapter_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 },
+	          session_new(&s, &g->model, overlay_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 },
 	                      &e) == 0,
 	          "%s", e.msg);
 	for (int i = 0, at = 0; want && i < SCORED; i++) {
@@ -165,9 +170,8 @@ static void check_logits(struct golden *g, const char *prefix)
 
 /* What is trained, and a tape for it. */
 struct training {
-	struct params full;
-	struct params *params;
-	int *replaced;
+	struct overlay full;
+	const struct params *params;
 	struct tape tape;
 	struct graph graph;
 	struct plan plan;
@@ -181,15 +185,13 @@ static void full_params(struct golden *g, struct training *x)
 {
 	struct err e = ERR_INIT;
 	const struct model *m = &g->model;
+	struct params *p = &x->full.params;
 
-	x->params = &x->full;
-	x->replaced = arena_array(&g->mem, m->n_weights, sizeof(*x->replaced));
+	overlay_init(&x->full, m);
+	overlay_replace_all(&x->full, m);
+	CHECK_MSG(g->t, params_seal(p, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < m->n_weights; i++)
-		x->replaced[i] = params_add(&x->full, m->weights[i].name, m->weights[i].n_dims, m->weights[i].dim,
-		                            (int)i);
-	CHECK_MSG(g->t, params_seal(&x->full, &e) == 0, "%s", e.msg);
-	for (size_t i = 0; i < m->n_weights; i++)
-		memcpy(x->full.w + x->full.items[i].offset, m->weights[i].data, x->full.items[i].n * sizeof(float));
+		memcpy(p->w + p->items[i].offset, m->weights[i].data, p->items[i].n * sizeof(float));
 }
 
 static bool training_begin(struct golden *g, struct training *x, int most)
@@ -200,16 +202,17 @@ static bool training_begin(struct golden *g, struct training *x, int most)
 	struct live live;
 	int64_t tokens;
 
-	*x = (struct training){ .params = &g->adapter.params };
+	*x = (struct training){ 0 };
 	if (!g->has_adapter)
 		full_params(g, x);
+	const struct overlay *trained = g->has_adapter ? &g->adapter.overlay : &x->full;
+	x->params = &trained->params;
 	for (int i = 0; i < DOCS; i += most) {
 		CHECK(g->t, forest_take(g->pointers + i, (size_t)most, &o, &need, &live, &tokens) == (size_t)most);
 		batch_cap_max(&cap, &need);
 	}
 	tape_init(&x->tape, &cap, true);
-	graph_init(&x->graph, &x->tape, &g->model, x->params, adapter_of(g), true, &e);
-	x->graph.replaced = g->has_adapter ? g->adapter.replaced : x->replaced;
+	graph_init(&x->graph, &x->tape, &g->model, trained, true);
 	x->logprob = graph_logprob(&x->graph, graph_hidden(&x->graph));
 	bool fine = tape_backward(&x->tape, &e) == 0 && plan_make(&x->plan, &x->tape, g->kernels, NULL, &e) == 0 &&
 	            run_init(&x->run, &x->plan, g->kernels, g->pool, &e) == 0;
@@ -228,7 +231,7 @@ static void training_end(struct training *x)
 	graph_release(&x->graph);
 	tape_release(&x->tape);
 	batch_release(&x->batch);
-	params_release(&x->full);
+	overlay_release(&x->full);
 }
 
 /* −Σ log p over the learnt tokens; how many there are in *count. */

@@ -44,8 +44,8 @@ static int make_odd(struct adapter *a, const struct model *m, struct err *e)
 
 	if (adapter_new(a, "lora", m, &o, e) < 0)
 		return -1;
-	for (size_t i = 0; i < a->params.n; i++)
-		a->params.w[i] = 0.2F * rng_normal(key, i, 0, 0);
+	for (size_t i = 0; i < a->overlay.params.n; i++)
+		a->overlay.params.w[i] = 0.2F * rng_normal(key, i, 0, 0);
 	return 0;
 }
 
@@ -78,9 +78,9 @@ static void close_bench(struct bench *b)
 	model_close(&b->model);
 }
 
-static const struct adapter *alone_of(const struct bench *b, int which)
+static const struct overlay *alone_of(const struct bench *b, int which)
 {
-	return which < 0 ? NULL : &b->adapters[which];
+	return which < 0 ? NULL : &b->adapters[which].overlay;
 }
 
 static void compare_alone(struct bench *b, const struct session *s, const struct session_part *p)
@@ -109,7 +109,7 @@ static void check_bits(struct bench *b)
 	struct session_part parts[SEQUENCES];
 	int32_t ids[SEQUENCES][16];
 
-	CHECK(b->t, session_new(&s, &b->model, &b->all, b->pool, b->kernels,
+	CHECK(b->t, session_new(&s, &b->model, &b->all.overlay, b->pool, b->kernels,
 	                        &(struct session_size){ LENGTH, SEQUENCES + 1, { 0 } }, &e) == 0);
 	for (int k = 0; k < SEQUENCES; k++) {
 		session_branch(s, k + 1);
@@ -146,7 +146,7 @@ static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 	return 0;
 }
 
-static void answer(struct answers *a, const struct adapter *with, const struct many_prompt *prompts, size_t n)
+static void answer(struct answers *a, const struct overlay *with, const struct many_prompt *prompts, size_t n)
 {
 	struct bench *b = a->b;
 	struct err e = ERR_INIT;
@@ -176,7 +176,7 @@ static void check_answers(struct bench *b)
 	for (int k = 0; k < SEQUENCES; k++)
 		prompts[k] = (struct many_prompt){ .ids = ids, .n = ARRAY_LEN(ids), .adapter = adapter_of[k] };
 	CHECK(b->t, many_shared(prompts, SEQUENCES) == 0 && many_shared(prompts, 1) == ARRAY_LEN(ids) - 1);
-	answer(&beside, &b->all, prompts, SEQUENCES);
+	answer(&beside, &b->all.overlay, prompts, SEQUENCES);
 	for (int k = 0; k < SEQUENCES; k++) {
 		struct many_prompt one = { .ids = ids, .n = ARRAY_LEN(ids) };
 		answer(&alone, alone_of(b, adapter_of[k]), &one, 1);
@@ -207,7 +207,7 @@ static void check_refusals(struct bench *b)
 	          "%s", e.msg);
 	adapter_release(&whole);
 	model_close(&untied);
-	b->adapters[1].params.w[3] = INFINITY;
+	b->adapters[1].overlay.params.w[3] = INFINITY;
 	CHECK_MSG(b->t,
 	          multi_adapter_make(&out, &b->model, &b->adapters[1], &name, 1, &e) < 0 &&
 	                  strstr(e.msg, "mine: it has a number that is not finite"),

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "adapt/adapter.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -146,9 +147,9 @@ static void make_adapter(struct bench *b, const char *module, struct adapter *a)
 	struct adapter_options o = { .r = 2, .alpha = 4, .target_modules = module, .seed = 1 };
 
 	CHECK_MSG(b->t, adapter_new(a, "lora", &b->model, &o, &e) == 0, "%s", e.msg);
-	for (size_t i = 0; i < a->params.n_items; i++)
-		for (size_t j = 0; j < a->params.items[i].n; j++)
-			a->params.w[a->params.items[i].offset + j] = rng_next_float(&rng);
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
+		for (size_t j = 0; j < a->overlay.params.items[i].n; j++)
+			a->overlay.params.w[a->overlay.params.items[i].offset + j] = rng_next_float(&rng);
 }
 
 static void test_copy(struct bench *b, const char *module, bool shares)
@@ -160,9 +161,9 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 
 	test_case(b->t, "LoRA on %s %s the model's keys", module, shares ? "keeps" : "changes");
 	make_adapter(b, module, &a);
-	CHECK(b->t, session_new(&with, &b->model, &a, b->pool, b->kernels,
+	CHECK(b->t, session_new(&with, &b->model, &a.overlay, b->pool, b->kernels,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
-	CHECK(b->t, session_new(&fresh, &b->model, &a, b->pool, b->kernels,
+	CHECK(b->t, session_new(&fresh, &b->model, &a.overlay, b->pool, b->kernels,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	base = judge(b, b->ids, 50);
 	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);

@@ -23,20 +23,20 @@ static int new_adapter(const struct scale_work *w, struct adapter *a, struct err
 
 	if (adapter_new(a, "lora", &w->l.model, &o, e) < 0)
 		return -1;
-	for (size_t i = 0; i < a->params.n; i++)
-		a->params.w[i] = 1e-3F * (float)(i % 7);
+	for (size_t i = 0; i < a->overlay.params.n; i++)
+		a->overlay.params.w[i] = 1e-3F * (float)(i % 7);
 	return 0;
 }
 
-/* *a: NULL where the way has none. A single one is what there is without others. */
-static int make_adapters(const struct scale_work *w, int q, struct adapter *out, const struct adapter **a,
+/* *o: NULL where the way has none. A single one is what there is without others. */
+static int make_adapters(const struct scale_work *w, int q, struct adapter *out, const struct overlay **o,
                          struct err *e)
 {
 	struct adapter some[ADAPTERS_MOST] = { 0 };
 	const char *names[ADAPTERS_MOST];
 	int n = w->way->has_adapters ? q : 0, status = 0;
 
-	*a = n ? out : NULL;
+	*o = n ? &out->overlay : NULL;
 	if (n == 1)
 		return new_adapter(w, out, e);
 	for (int i = 0; i < n && status == 0; i++) {
@@ -50,7 +50,7 @@ static int make_adapters(const struct scale_work *w, int q, struct adapter *out,
 	return status;
 }
 
-static int plan_session(struct scale_work *w, const struct adapter *a, int q, double *seconds, double *bytes,
+static int plan_session(struct scale_work *w, const struct overlay *o, int q, double *seconds, double *bytes,
                         struct err *e)
 {
 	int n = (int)w->o->decode;
@@ -59,24 +59,24 @@ static int plan_session(struct scale_work *w, const struct adapter *a, int q, do
 	double one, flops;
 	size_t work, cache;
 
-	if (session_new(&session, &w->l.model, a, w->app->pool, w->app->kernels, &size, e) < 0)
+	if (session_new(&session, &w->l.model, o, w->app->pool, w->app->kernels, &size, e) < 0)
 		return -1;
 	int status = session_time(session, q > 1, q, 1, n / 2, &one, &flops, e);
 	session_bytes(session, &work, &cache);
 	session_free(session);
 	*seconds = status ? 0 : one * n * ((double)w->o->repetitions + 1);
-	*bytes = (double)(work + cache) + (a ? (double)a->params.n * sizeof(float) : 0);
+	*bytes = (double)(work + cache) + (o ? (double)o->params.n * sizeof(float) : 0);
 	return status;
 }
 
 static int plan_decoding(struct scale_work *w, int q, double *seconds, double *bytes, struct err *e)
 {
 	struct adapter own = { 0 };
-	const struct adapter *a;
-	int status = make_adapters(w, q, &own, &a, e);
+	const struct overlay *o;
+	int status = make_adapters(w, q, &own, &o, e);
 
 	if (status == 0)
-		status = plan_session(w, a, q, seconds, bytes, e);
+		status = plan_session(w, o, q, seconds, bytes, e);
 	adapter_release(&own);
 	return status;
 }
@@ -84,11 +84,11 @@ static int plan_decoding(struct scale_work *w, int q, double *seconds, double *b
 static int decode(struct scale_work *w, int q, struct pass_result *r, struct err *e)
 {
 	struct adapter own = { 0 };
-	const struct adapter *a;
-	int status = make_adapters(w, q, &own, &a, e);
+	const struct overlay *o;
+	int status = make_adapters(w, q, &own, &o, e);
 
 	struct pass_inference what = {
-		.n = (int)w->o->decode, .streams = q, .cache = cache_types(&w->o->cache), .adapter = a
+		.n = (int)w->o->decode, .streams = q, .cache = cache_types(&w->o->cache), .overlay = o
 	};
 	if (status == 0)
 		status = pass_decode(w->app, &w->l.model, &what, (int)w->o->repetitions, r, e);

@@ -88,8 +88,8 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
 	struct session_size size = { .n_ctx = (int)MIN((size_t)l->model.config.n_ctx, w.longest + g.max_new_tokens),
 		                     .cache = many.cache };
 
-	if (n > 1 ? many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, n, &many, e) < 0
-	          : session_new(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, &size, e) < 0)
+	if (n > 1 ? many_session(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, prompts, n, &many, e) < 0
+	          : session_new(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, &size, e) < 0)
 		return -1;
 	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
 	int status = predict_answers(&p, s, &w, &work, e);

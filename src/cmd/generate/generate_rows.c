@@ -230,7 +230,7 @@ static int answer_rows(struct work *w, struct loaded *l, struct many_options *ma
 		w->prompt_tokens += t->n;
 	}
 	if (n)
-		status = many_session(&s, &l->model, loaded_adapter(l), w->app->pool, w->app->kernels, prompts, n, many,
+		status = many_session(&s, &l->model, loaded_overlay(l), w->app->pool, w->app->kernels, prompts, n, many,
 		                      e);
 	if (n && status == 0)
 		status = many_run(s, l->model.tokenizer, w->app->pool, prompts, n, many, e);

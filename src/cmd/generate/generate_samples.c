@@ -113,7 +113,7 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	int status = generate_planned(app, o, l, &pattern, prompts, several.n, e);
 	several.began = clock_seconds();
 	if (status == 0)
-		status = many_session(&s, &l->model, loaded_adapter(l), app->pool, app->kernels, prompts, several.n,
+		status = many_session(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, prompts, several.n,
 		                      &many, e);
 	if (status == 0 && (status = many_run(s, l->model.tokenizer, app->pool, prompts, several.n, &many, e)) > 0)
 		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);

@@ -1,0 +1,54 @@
+/* overlay: what does not need a graph: making, and what of the model's own numbers is still read. The rest is where
+ * forwards are recorded, in graph.c. */
+#include "model/overlay.h"
+
+void overlay_init(struct overlay *o, const struct model *m)
+{
+	*o = (struct overlay){ .head = HEAD_AS_EMBEDDING };
+	o->replaced = arena_array(&o->params.mem, m->n_weights, sizeof(*o->replaced));
+	o->base = arena_array(&o->params.mem, m->n_weights, sizeof(*o->base));
+	for (size_t i = 0; i < m->n_weights; i++)
+		o->replaced[i] = -1;
+}
+
+void overlay_replace_all(struct overlay *o, const struct model *m)
+{
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		o->replaced[i] = params_add(&o->params, w->name, w->n_dims, w->dim, (int)i);
+		o->params.items[o->replaced[i]].role = weight_role(w);
+	}
+}
+
+void overlay_release(struct overlay *o)
+{
+	params_release(&o->params);
+	*o = (struct overlay){ 0 };
+}
+
+bool overlays_read(const struct overlay *o, const struct model *m, int weight)
+{
+	bool head = weight == model_head(m);
+
+	for (; o; o = o->under) {
+		if (o->replaced[weight] >= 0 && !(head && o->head == HEAD_OF_MODEL))
+			return false;
+	}
+	return true;
+}
+
+bool overlays_own_head(const struct overlay *o)
+{
+	for (; o; o = o->under)
+		if (o->head >= 0)
+			return true;
+	return false;
+}
+
+bool overlays_unshared(const struct overlay *o)
+{
+	for (; o; o = o->under)
+		if (o->unshared && !o->frozen)
+			return true;
+	return false;
+}

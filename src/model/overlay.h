@@ -1,0 +1,63 @@
+/* overlay: what lies over a model's own numbers while it runs: an adapter's parameters, modules saved whole, every
+ * weight when all are trained.
+ *
+ * It has numbers of its own (params), says which of them stand for a weight of the model, and may hook in where a
+ * forward is recorded. Full tuning is one without hooks. Overlays lie over each other (`under`): the lowest is nearest
+ * to the model, and each finds below it what those under it have made of the model. A frozen adapter under a new one is
+ * such a chain. Graphs, sessions and scorers take the topmost and read the numbers where they lie, so they run what is
+ * being trained without a copy. */
+#ifndef MODEL_OVERLAY_H
+#define MODEL_OVERLAY_H
+
+#include "model/model.h"
+#include "op/ops.h"
+
+struct graph;
+struct overlay;
+
+enum overlay_head {
+	/* whatever stands for the embedding; models that are not tied too: then its own weight or what replaces it */
+	HEAD_AS_EMBEDDING = -1,
+	HEAD_OF_MODEL = -2,            /* the embedding is replaced, the head is still what lies under */
+};
+
+/* Where a forward asks an overlay. `w` is the number of the model's weight; n_weights: the head of a model whose head
+ * is its embedding. A member that is NULL changes nothing. */
+struct overlay_hooks {
+	/* Of an embedding with the rows y (N,C) that were found in it; returns what goes on. */
+	uint32_t (*embed)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y);
+	/* Before a linear layer's product, the head's too: may change l->x and l->w, and add terms (linear_add). Asked
+	 * from the topmost down, so each sees the x that its own product would have. */
+	void (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
+};
+
+struct overlay {
+	const struct overlay *under;   /* or NULL: the model itself */
+	struct params params;
+	/* [n_weights] the parameter that stands for a weight, −1: none */
+	int *replaced;
+	/* [n_weights] numbers that stand for a weight that is added to and is not the model's own (f32); NULL: none */
+	const float **base;
+	int head;                      /* the parameter that is a tied model's head, or one of overlay_head */
+	bool frozen;                   /* its numbers are not trained; those that lie over it may be */
+	/* what it does differs by document (dropout): while it is trained, those that begin alike share nothing */
+	bool unshared;
+	const struct overlay_hooks *hooks; /* or NULL */
+	const void *ctx;               /* the hooks' own */
+};
+
+/* One that changes nothing yet. */
+void overlay_init(struct overlay *o, const struct model *m);
+/* Full tuning: a parameter for each weight, rows in the order of the file. Their numbers are the caller's to fill in
+ * once params are sealed. */
+void overlay_replace_all(struct overlay *o, const struct model *m);
+void overlay_release(struct overlay *o);
+
+/* Of all from `o` (or NULL) down: */
+/* whether the model's own weight is still computed with: it is not replaced, unless as a head that is not */
+bool overlays_read(const struct overlay *o, const struct model *m, int weight);
+/* whether a tied model's head is a parameter, so that its embedding is an embedding alone */
+bool overlays_own_head(const struct overlay *o);
+bool overlays_unshared(const struct overlay *o);
+
+#endif
