@@ -267,7 +267,8 @@ static struct kf_evaluation evaluation_shown(const struct evaluation *v)
 static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out,
                  struct err *e)
 {
-	int32_t most = v->model->model.config.n_ctx, usual = r->shape == ROW_TEXT ? MIN(TEXT_WINDOW, most) : most;
+	int32_t most = v->model->model.config.n_ctx;
+	int32_t usual = r->shape->judged == JUDGED_TEXTS ? MIN(TEXT_WINDOW, most) : most;
 	struct evaluate_options o = {
 		.max_length = v->options.max_length ? v->options.max_length : usual,
 		.micro_batch_tokens = v->options.micro_batch_tokens,

@@ -16,6 +16,7 @@
 #include "cmd/lint_page.h"
 #include "cmd/model_common.h"
 #include "data/lint.h"
+#include "data/shape.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_data_lint;
@@ -174,7 +175,8 @@ static bool next_stretch(const struct tokenizer *t, const struct document *d, in
 	return true;
 }
 
-static void show_text(const struct tokenizer *t, const struct document *d, bool color)
+/* role: of the document in its row, or NULL. */
+static void show_text(const struct tokenizer *t, const struct document *d, const char *role, bool color)
 {
 	struct buf bytes = BUF_INIT, text = BUF_INIT;
 	int32_t i = 0;
@@ -185,8 +187,8 @@ static void show_text(const struct tokenizer *t, const struct document *d, bool 
 		add_visible(&text, &bytes);
 		buf_adds(&text, color ? "\033[0m" : learnt ? "»" : "");
 	}
-	app_print("\n%s:%zu: %d tokens, %d learnt%s\n%s\n", d->file, d->line, d->n, d->n_learn, d->n_cut ? ", cut" : "",
-	          buf_str(&text));
+	app_print("\n%s:%zu: %s%s%d tokens, %d learnt%s\n%s\n", d->file, d->line, role ? role : "", role ? ", " : "",
+	          d->n, d->n_learn, d->n_cut ? ", cut" : "", buf_str(&text));
 	buf_release(&bytes);
 	buf_release(&text);
 }
@@ -199,7 +201,7 @@ static json_t *place(const char *file, size_t line)
 	return j;
 }
 
-static void show_json(const struct tokenizer *t, const struct document *d)
+static void show_json(const struct tokenizer *t, const struct document *d, const char *role)
 {
 	struct buf bytes = BUF_INIT;
 	json_t *j = place(d->file, d->line), *parts = json_array();
@@ -214,6 +216,8 @@ static void show_json(const struct tokenizer *t, const struct document *d)
 		                      json_pack("{s:o, s:b, s:o}", "text", jsonx_text(buf_str(&bytes), bytes.len),
 		                                "learnt", learnt, "ids", ids));
 	}
+	if (role)
+		json_object_set_new(j, "role", json_string(role));
 	json_object_set_new(j, "tokens", json_integer(d->n));
 	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
 	json_object_set_new(j, "parts", parts);
@@ -228,10 +232,11 @@ static void show_examples(const struct linting *x)
 
 	for (size_t i = 0; i < x->train.documents.n && i < (size_t)x->o->show; i++) {
 		const struct document *d = &x->train.documents.items[i];
+		const char *role = shape_role(x->train.rows.shape, d->role);
 		if (x->app->json)
-			show_json(x->codec.tokenizer, d);
+			show_json(x->codec.tokenizer, d, role);
 		else
-			show_text(x->codec.tokenizer, d, color);
+			show_text(x->codec.tokenizer, d, role, color);
 	}
 }
 
@@ -272,7 +277,7 @@ static void say_side(const struct linting *x, const struct side *s)
 	const struct lint *l = &s->lint;
 	const struct documents *d = &s->documents;
 
-	app_print("%s: %zu rows of %s\n", s->path, s->rows.n, row_shape_name(s->rows.shape));
+	app_print("%s: %zu rows of %s\n", s->path, s->rows.n, shape_name(s->rows.shape));
 	app_print("  documents    %zu, %zu tokens, %zu learnt; an end is learnt in %zu\n", l->n, l->tokens, l->learnt,
 	          l->n_ended);
 	if (l->n)
@@ -303,7 +308,7 @@ static json_t *lengths_of(const struct lint *l)
 static json_t *side_json(const struct side *s)
 {
 	const struct lint *l = &s->lint;
-	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", row_shape_name(s->rows.shape), "rows",
+	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", shape_name(s->rows.shape), "rows",
 	                      (json_int_t)s->rows.n, "hash", s->rows.hash, "documents", (json_int_t)l->n, "tokens",
 	                      (json_int_t)l->tokens, "learnt_tokens", (json_int_t)l->learnt, "ends_learnt",
 	                      (json_int_t)l->n_ended);

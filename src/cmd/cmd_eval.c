@@ -86,8 +86,8 @@ static void write_line(void *ctx, json_t *line)
 
 static json_t *summarize(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
 {
-	bool text = v->shape == ROW_TEXT;
-	json_t *j = json_pack("{s:s, s:I}", "shape", row_shape_name(v->shape), "n", (json_int_t)v->n);
+	bool text = v->shape->judged == JUDGED_TEXTS;
+	json_t *j = json_pack("{s:s, s:I}", "shape", shape_name(v->shape), "n", (json_int_t)v->n);
 
 	put_estimate(j, "acc", &v->acc);
 	put_estimate(j, "acc_norm", &v->acc_norm);
@@ -123,12 +123,12 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	char time[32], gas[200];
 
 	clock_human(v->seconds, time);
-	app_print("%s: %zu rows of %s\n", o->data, v->n, row_shape_name(v->shape));
+	app_print("%s: %zu rows of %s\n", o->data, v->n, shape_name(v->shape));
 	show_estimate("acc", &v->acc, "rows");
 	show_estimate("acc_norm", &v->acc_norm, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
-	show_estimate("perplexity", &v->perplexity, v->shape == ROW_TEXT ? "windows" : "answers");
-	if (v->shape == ROW_TEXT)
+	show_estimate("perplexity", &v->perplexity, v->shape->judged == JUDGED_TEXTS ? "windows" : "answers");
+	if (v->shape->judged == JUDGED_TEXTS)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
 	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time,
 	          (double)(v->tokens + v->new_tokens) / v->seconds);
@@ -139,10 +139,10 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 
 /* --- the whole --- */
 
-static int set_lengths(const struct eval *o, const struct model *m, enum row_shape shape, struct evaluate_options *eo,
+static int set_lengths(const struct eval *o, const struct model *m, const struct shape *shape, struct evaluate_options *eo,
                        struct err *e)
 {
-	int32_t most = m->config.n_ctx, usual = shape == ROW_TEXT ? MIN(most, TEXT_WINDOW) : most;
+	int32_t most = m->config.n_ctx, usual = shape->judged == JUDGED_TEXTS ? MIN(most, TEXT_WINDOW) : most;
 
 	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)most);
 	if (o->max_length > most)
@@ -202,7 +202,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	struct evaluation v;
 
 	if (set_lengths(o, &l->model, r->shape, &eo, e) < 0 ||
-	    (evaluate_wants_template(r->shape, &eo) && loaded_chat(l, e) < 0))
+	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->pool, app->kernels };
 	metering_phase("evaluate");

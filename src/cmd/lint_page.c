@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "chart/chart.h"
+#include "data/shape.h"
 
 enum { TOKENS_MAX = 4000, GROUP_MAX = 8, ROLE_TOKENS = 10 };
 
@@ -146,15 +147,18 @@ static void add_warnings(struct buf *out, const struct lint *l, const struct doc
 	}
 }
 
-static void add_document(struct buf *out, const struct lint_page *p, const struct lint *l, const struct document *d)
+static void add_document(struct buf *out, const struct lint_page *p, const struct lint_page_side *s,
+                         const struct document *d)
 {
 	buf_adds(out, "<div class=\"doc\"><div class=\"head\">");
 	add(out, d->file ? d->file : "");
 	buf_addf(out, ":%zu · %d tokens, %d learnt", d->line, d->n, d->n_learn);
-	if (d->choice >= 0)
+	if (shape_role(s->rows->shape, d->role))
+		buf_addf(out, " · %s", shape_role(s->rows->shape, d->role));
+	else if (d->choice >= 0)
 		buf_addf(out, " · choice %d", d->choice);
 	buf_adds(out, "</div>");
-	add_warnings(out, l, d);
+	add_warnings(out, s->lint, d);
 	buf_adds(out, "<div class=\"text\">");
 	add_tokens(out, p->tokenizer, d);
 	buf_adds(out, "</div></div>\n");
@@ -168,7 +172,7 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 		const struct document *d = &s->documents->items[i];
 		if (i >= p->limit && !refusal(s->lint, d) && !is_duplicate(s->lint, d))
 			continue;
-		add_document(&rows, p, s->lint, d);
+		add_document(&rows, p, s, d);
 		shown++;
 	}
 	buf_addf(out,
@@ -198,7 +202,7 @@ static void add_totals(struct buf *out, const struct lint_page_side *s)
 	const struct lint *l = s->lint;
 	char text[128];
 	buf_adds(out, "<table>");
-	add_total(out, "rows", s->rows->n, row_shape_name(s->rows->shape));
+	add_total(out, "rows", s->rows->n, shape_name(s->rows->shape));
 	snprintf(text, sizeof(text), "an end is learnt in %zu", l->n_ended);
 	add_total(out, "documents", l->n, text);
 	add_total(out, "tokens", l->tokens, "");

@@ -15,7 +15,10 @@ struct document {
 	int32_t n_learn;
 	const char *file;
 	size_t line;
-	int32_t choice;             /* of a choice row: which one this document is, else −1 */
+	int32_t role;               /* index into its shape's roles (data/shape.h); 0 where there are none */
+	bool joined;                /* in one group with the document before it: nothing parts them */
+	bool gold;                  /* to be scored: the choice that is right */
+	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */
 	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
 	int32_t n_cut;              /* tokens that max_length took off its end */
 };
@@ -24,7 +27,8 @@ struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
-	/* a choice row gives one document a choice (scored), else the gold one alone (trained) */
+	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
+	 * says which */
 	bool eval_choices;
 };
 
@@ -44,11 +48,12 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 	const struct template *template_; /* NULL: the model has none */
 };
 
-/* Loss on assistant and completion tokens only (all tokens for text), EOS learnt. Errors name file and line. */
-/* Packing too, where it is asked for. */
+/* Each row by its shape: learnt are assistant and completion tokens only (all tokens of text), and EOS. Errors name file
+ * and line. Packing too, where it is asked for; rows whose documents have roles are not packed. */
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
+int documents_packable(const struct rows *r, struct err *e); /* −1: their documents have roles */
 /* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is left
  * at the end is dropped. A document's first token is not learnt from the document before it. Of documents made with a
  * max_length that cut none. */

@@ -1,4 +1,4 @@
-/* lint: see lint.h. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have
+/* lint: a look at every document before anything is learnt. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have
  * the same key with probability 3e-8, and nothing is refused for it. */
 #include "data/lint.h"
 
@@ -10,12 +10,14 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "data/forest.h"
+#include "data/shape.h"
 
 struct linter {
 	struct lint *l;
 	const struct documents *d;
 	const struct tokenizer *tokenizer;
 	const struct lint_options *o;
+	bool asks_only;                 /* rows of which nothing is learnt as they are */
 };
 
 __attribute__((format(printf, 3, 4)))
@@ -60,7 +62,7 @@ static void check_begin(const struct linter *x, const struct document *d)
 
 static void check_learnt(const struct linter *x, const struct document *d)
 {
-	if (d->n_learn > 0)
+	if (d->n_learn > 0 || x->asks_only)
 		return;
 	if (d->n_cut)
 		find(x->l, d,
@@ -91,7 +93,7 @@ static void check_ends(const struct linter *x)
 	const struct document *d = x->d->items;
 	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
 
-	if (l->n_ended || !x->d->n || d->choice >= 0)
+	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only)
 		return;
 	if (l->n_truncated)
 		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents",
@@ -215,7 +217,7 @@ static void take_keys(const struct linter *x)
 		const struct document *d = &x->d->items[i];
 		int32_t prompt = prompt_length(d);
 		l->whole[i] = hash_64(d->ids, (size_t)length_without_end(x->tokenizer, d) * sizeof(*d->ids));
-		if (prompt && d->choice <= 0) /* the choices of a row have one */
+		if (prompt && d->choice <= 0 && !d->joined) /* a row's documents have one */
 			l->prompt[l->n_prompts++] = hash_64(d->ids, (size_t)prompt * sizeof(*d->ids));
 	}
 	qsort(l->whole, x->d->n, sizeof(*l->whole), compare_key);
@@ -263,9 +265,15 @@ int lint_documents(struct lint *l, struct documents *d, const struct rows *r, co
                    const struct lint_options *o, struct err *e)
 {
 	struct document_options unpacked = o->document;
-	struct linter x = { .l = l, .d = d, .tokenizer = c->tokenizer, .o = o };
+	struct linter x = { .l = l,
+		            .d = d,
+		            .tokenizer = c->tokenizer,
+		            .o = o,
+		            .asks_only = r->shape && r->shape->asks_only };
 
 	*l = (struct lint){ 0 };
+	if (o->document.packing && documents_packable(r, e) < 0)
+		return -1;
 	unpacked.packing = false;
 	if (o->document.packing)
 		unpacked.max_length = INT32_MAX;

@@ -1,9 +1,11 @@
-/* prompts: see prompts.h. */
+/* prompts: what is to be answered, as a model is asked it: a text is a user's turn by the chat template, a row asks what
+ * its shape says. See prompts.h. */
 #include "data/prompts.h"
 
 #include <string.h>
 
 #include "data/chat.h"
+#include "data/shape.h"
 
 static int encode_raw(const struct text_codec *c, const char *text, size_t n, struct tokens *ids, struct err *e)
 {
@@ -72,16 +74,37 @@ int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, c
 	return status;
 }
 
+/* New; NULL and a sentence. A prompt beside something unknown is asked all the same. */
+static json_t *asked_of(const json_t *row, struct err *e)
+{
+	json_t *prompt = json_object_get(row, "prompt"), *messages = json_object_get(row, "messages");
+	const struct shape *s = shape_of(row);
+
+	if (prompt && messages) {
+		err_set(e, "prompt or messages was wanted, the row has both");
+		return NULL;
+	}
+	if (s && (s->ask || s->asks))
+		return shape_ask(s, row, e);
+	if (!prompt && !messages)
+		err_set(e, "prompt or messages was wanted, the row has neither");
+	return json_incref(prompt ? prompt : messages);
+}
+
 int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
                       struct err *e)
 {
-	const json_t *prompt = json_object_get(row, "prompt"), *messages = json_object_get(row, "messages");
+	json_t *asked = asked_of(row, e);
+	int status = -1;
 
-	if (!prompt == !messages)
-		return err_set(e, "prompt or messages was wanted, the row has %s", prompt ? "both" : "neither");
-	if (json_is_string(prompt))
-		return prompt_encode_text(c, json_string_value(prompt), json_string_length(prompt), o, ids, e);
-	if (prompt && !json_is_array(prompt))
-		return err_set(e, "prompt is neither a text nor a list of messages");
-	return prompt_encode_messages(c, prompt ? prompt : messages, o, ids, e);
+	if (!asked)
+		return -1;
+	if (json_is_string(asked))
+		status = prompt_encode_text(c, json_string_value(asked), json_string_length(asked), o, ids, e);
+	else if (json_is_array(asked) || json_object_get(row, "messages"))
+		status = prompt_encode_messages(c, asked, o, ids, e);
+	else
+		err_set(e, "prompt is neither a text nor a list of messages");
+	json_decref(asked);
+	return status;
 }

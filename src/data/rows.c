@@ -1,8 +1,7 @@
 /* rows: JSONL into memory, with the shape of the rows recognized. See rows.h.
  *
- * A shape is a set of keys that must be there with the right type; the first that fits in the order below (the most
- * specific first) is the row's. All rows of a set have one shape; the first that differs is named with its line. Empty
- * lines are skipped, as is the byte order mark that some editors put before the first. Everything is held in memory. */
+ * All rows of a set have one shape; the first that differs is named with its line. Empty lines are skipped, as is the
+ * byte order mark that some editors put before the first. Everything is held in memory. */
 #include "data/rows.h"
 
 #include <string.h>
@@ -12,154 +11,22 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "data/shape.h"
 
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 
-/* --- shapes --- */
-
-enum need {
-	NEED_STRING,
-	NEED_ARRAY,
-	NEED_TEXT /* a string, or a list of messages */,
-	NEED_LABEL /* a boolean, or 0 or 1 */,
-	NEED_INDEX
-};
-
-struct shape {
-	enum row_shape shape;
-	const char *name;
-	struct { const char *key; enum need need; } keys[4];
-};
-
-static const struct shape shapes[] = {
-	{ ROW_CHOICE,
-	  "query,choices,gold",
-	  { { "query", NEED_STRING }, { "choices", NEED_ARRAY }, { "gold", NEED_INDEX } } },
-	{ ROW_PREFERENCE,
-	  "prompt,chosen,rejected",
-	  { { "prompt", NEED_TEXT }, { "chosen", NEED_TEXT }, { "rejected", NEED_TEXT } } },
-	{ ROW_LABELLED,
-	  "prompt,completion,label",
-	  { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT }, { "label", NEED_LABEL } } },
-	{ ROW_COMPLETION, "prompt,completion", { { "prompt", NEED_TEXT }, { "completion", NEED_TEXT } } },
-	{ ROW_INSTRUCTION, "instruction,output", { { "instruction", NEED_STRING }, { "output", NEED_STRING } } },
-	{ ROW_MESSAGES, "messages", { { "messages", NEED_ARRAY } } },
-	{ ROW_CONVERSATIONS, "conversations", { { "conversations", NEED_ARRAY } } },
-	{ ROW_TEXT, "text", { { "text", NEED_STRING } } },
-};
-
-static bool satisfies(const json_t *v, enum need need)
-{
-	switch (need) {
-	case NEED_STRING: return json_is_string(v);
-	case NEED_ARRAY: return json_is_array(v);
-	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
-	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
-	case NEED_INDEX: return json_is_integer(v);
-	}
-	return false;
-}
-
-const char *row_shape_name(enum row_shape s)
-{
-	for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
-		if (shapes[i].shape == s)
-			return shapes[i].name;
-	return "no known shape";
-}
-
-enum row_shape row_shape_of(const json_t *row)
-{
-	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		bool fits = true;
-		for (size_t k = 0; k < ARRAY_LEN(shapes[i].keys) && shapes[i].keys[k].key; k++)
-			fits &= satisfies(json_object_get(row, shapes[i].keys[k].key), shapes[i].keys[k].need);
-		if (fits)
-			return shapes[i].shape;
-	}
-	return ROW_NONE;
-}
-
-/* --- loading --- */
-
-/* A row that has all keys of a shape and in one of them a value of another type: which that is. 0: no such row. */
-static int wrong_type(const struct row *r, struct err *e)
-{
-	static const char *const words[] = { [NEED_STRING] = "a string",
-		                             [NEED_ARRAY] = "a list",
-		                             [NEED_TEXT] = "a string or a list of messages",
-		                             [NEED_LABEL] = "true or false",
-		                             [NEED_INDEX] = "the index of a choice, from 0" };
-	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		const char *key = NULL;
-		enum need need = NEED_STRING;
-		bool all = true;
-		for (size_t k = 0; k < ARRAY_LEN(shapes[i].keys) && shapes[i].keys[k].key; k++) {
-			const json_t *v = json_object_get(r->json, shapes[i].keys[k].key);
-			all &= v != NULL;
-			if (!key && !satisfies(v, shapes[i].keys[k].need)) {
-				key = shapes[i].keys[k].key;
-				need = shapes[i].keys[k].need;
-			}
-		}
-		if (!all)
-			continue;
-		char *found = jsonx_line(json_object_get(r->json, key));
-		err_set(e, "%s:%zu: a row of %s, whose %s is %.60s; wanted is %s", r->file, r->line, shapes[i].name,
-		        key, found, words[need]);
-		mem_free(found);
-		return -1;
-	}
-	return 0;
-}
-
-static int unknown_shape(const struct row *r, struct err *e)
-{
-	struct buf keys = BUF_INIT;
-	const char *key;
-	json_t *value;
-
-	if (wrong_type(r, e) < 0)
-		return -1;
-	json_object_foreach(r->json, key, value)
-		if (keys.len < 200)
-			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
-	err_set(e,
-	        "%s:%zu: a row with the keys %s; wanted are text, messages, conversations, instruction,output, "
-	        "prompt,completion, "
-	        "prompt,chosen,rejected, prompt,completion,label or query,choices,gold",
-	        r->file, r->line, keys.len ? buf_str(&keys) : "(none)");
-	buf_release(&keys);
-	return -1;
-}
-
-static int check_gold(const struct row *r, struct err *e)
-{
-	size_t n = json_array_size(json_object_get(r->json, "choices")), i;
-	json_int_t gold = json_integer_value(json_object_get(r->json, "gold"));
-	const json_t *choice;
-
-	json_array_foreach(json_object_get(r->json, "choices"), i, choice)
-		if (!json_is_string(choice) || !json_string_length(choice))
-			return err_set(e, "%s:%zu: choice %zu is not a text", r->file, r->line, i);
-	if (gold < 0 || (size_t)gold >= n)
-		return err_set(e, "%s:%zu: gold is %lld, wanted the index of one of %zu choices, from 0", r->file,
-		               r->line, (long long)gold, n);
-	return 0;
-}
-
 static int check_shape(struct rows *rows, const struct row *r, struct err *e)
 {
-	enum row_shape shape = row_shape_of(r->json);
+	const struct shape *shape = shape_of(r->json);
 
-	if (shape == ROW_NONE)
-		return unknown_shape(r, e);
+	if (!shape)
+		return shape_refuse(r, e);
 	if (rows->n == 1)
 		rows->shape = shape;
 	if (shape != rows->shape)
 		return err_set(e, "%s:%zu: a row of %s among rows of %s; one set has one shape", r->file, r->line,
-		               row_shape_name(shape), row_shape_name(rows->shape));
-	return shape == ROW_CHOICE ? check_gold(r, e) : 0;
+		               shape_name(shape), shape_name(rows->shape));
+	return shape->check ? shape->check(r, e) : 0;
 }
 
 /* NULL and a sentence, in which the line is that of the file. */

@@ -1,4 +1,4 @@
-/* evaluate: see evaluate.h. Here is what all shapes share; each shape has a file. */
+/* evaluate: what every way to judge rows shares; each way has a file. See evaluate.h. */
 #include "eval/evaluate.h"
 
 #include "base/clock.h"
@@ -147,27 +147,36 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 
 /* --- by shape --- */
 
-bool evaluate_wants_template(enum row_shape shape, const struct evaluate_options *o)
+bool evaluate_wants_template(const struct rows *r, const struct evaluate_options *o)
 {
-	return shape == ROW_MESSAGES || shape == ROW_CONVERSATIONS || shape == ROW_INSTRUCTION ||
-	       (shape == ROW_CHOICE && o->apply_chat_template);
+	return r->n && shape_templated(r->shape, r->items[0].json, o->apply_chat_template);
+}
+
+static bool is_judged(const struct shape *s, const void *ctx)
+{
+	(void)ctx;
+	return s->judged != JUDGED_NOT;
+}
+
+static int refuse_shape(const struct rows *r, struct err *e)
+{
+	struct buf names = BUF_INIT;
+
+	shape_list(is_judged, NULL, &names);
+	err_set(e, "%s: rows of %s; %s can be judged", r->items[0].file, shape_name(r->shape), buf_str(&names));
+	buf_release(&names);
+	return -1;
 }
 
 static int evaluate_shape(struct evaluating *v, struct err *e)
 {
-	switch (v->rows->shape) {
-	case ROW_CHOICE: return evaluate_choices(v, e);
-	case ROW_TEXT: return evaluate_texts(v, e);
-	case ROW_MESSAGES:
-	case ROW_CONVERSATIONS:
-	case ROW_INSTRUCTION:
-	case ROW_COMPLETION: return evaluate_answers(v, e);
-	default:
-		return err_set(e,
-		               "%s: rows of %s; query,choices,gold, text, prompt,completion, messages, conversations "
-		               "or instruction,output can be judged",
-		               v->rows->items[0].file, row_shape_name(v->rows->shape));
+	switch (v->rows->shape->judged) {
+	case JUDGED_CHOICES: return evaluate_choices(v, e);
+	case JUDGED_TEXTS: return evaluate_texts(v, e);
+	case JUDGED_ANSWERS: return evaluate_answers(v, e);
+	case JUDGED_NOT: break;
 	}
+	return refuse_shape(v->rows, e);
 }
 
 int evaluate(struct evaluation *result, const struct subject *s, const struct rows *r, const struct evaluate_options *o,

@@ -1,15 +1,18 @@
 /* evaluate: how well a model does on rows, with the error of every score. What is measured follows from the shape of
- * the rows:
+ * the rows (data/shape.h, judged):
  *
- *     query,choices,gold     acc: the choice with the largest Σ log p is the gold one; acc_norm: the same divided by
- * the choice's characters. lm-eval's arithmetic; of equals the first counts. perplexity: of the gold choices text
- * perplexity, by windows (window.h) prompt,completion · messages · conversations · instruction,output exact_match: the
- * greedy answer to everything before the last answer is that answer, white space at both ends aside. perplexity: of all
- * answers */
+ *     choices   query,choices,gold · prompt,chosen,rejected
+ *               acc: the choice with the largest Σ log p is the gold one (the chosen); acc_norm: the same divided by
+ *               the choice's characters. lm-eval's arithmetic; of equals the first counts. perplexity: of the gold ones
+ *     texts     perplexity, by windows (window.h)
+ *     answers   prompt,completion · messages · conversations · instruction,output
+ *               exact_match: the greedy answer to everything before the last answer is that answer, white space at both
+ *               ends aside. perplexity: of all answers */
 #ifndef JUDGE_EVALUATE_H
 #define JUDGE_EVALUATE_H
 
 #include "infer/scorer.h"
+#include "data/shape.h"
 #include "eval/statistics.h"
 
 struct evaluate_progress {
@@ -50,7 +53,7 @@ struct subject {                       /* what is judged, and with what; borrowe
 };
 
 struct evaluation {
-	enum row_shape shape;
+	const struct shape *shape;
 	size_t n;                          /* rows */
 	struct estimate acc, acc_norm, exact_match, perplexity; /* n is 0 where the shape has none */
 	/* as written; with a log-probability; of which a shared beginning is counted once */
@@ -63,6 +66,7 @@ struct evaluation {
 /* Rows that cannot be judged are refused with file and line. */
 int evaluate(struct evaluation *v, const struct subject *s, const struct rows *r, const struct evaluate_options *o,
              struct err *e);
-bool evaluate_wants_template(enum row_shape shape, const struct evaluate_options *o);
+/* Is the chat template needed for them? */
+bool evaluate_wants_template(const struct rows *r, const struct evaluate_options *o);
 
 #endif

@@ -1,5 +1,6 @@
-/* evaluate_choices: rows of query,choices,gold. Every choice is a document whose learnt tokens are the choice's; all of
- * a row share the query, which is computed once. As lm-eval's multiple_choice:
+/* evaluate_choices: rows of query,choices,gold, or of prompt,chosen,rejected, where the chosen one is gold. Every choice
+ * is a document whose learnt tokens are the choice's; all of a row share the query, which is computed once. As lm-eval's
+ * multiple_choice:
  *
  *     acc       argmax Σ log p                    == gold
  *     acc_norm  argmax Σ log p / characters       == gold        (Python's len of the choice) */
@@ -60,20 +61,21 @@ static void put_row(const struct evaluating *v, const struct choices *c, size_t 
 static void judge_row(const struct evaluating *v, struct choices *c, const struct row *row, size_t first, size_t n)
 {
 	const struct document *d = &c->docs->items[first];
-	json_int_t gold = json_integer_value(json_object_get(row->json, "gold"));
 	double *per_char = mem_array(n, sizeof(*per_char));
+	size_t gold = 0;
 
-	if (gold < 0 || (size_t)gold >= n)
-		BUG("%s:%zu: gold is %lld of %zu choices, which rows_load lets pass", row->file, row->line,
-		    (long long)gold, n);
+	while (gold < n && !d[gold].gold)
+		gold++;
+	if (gold == n)
+		BUG("%s:%zu: none of its %zu choices is gold", row->file, row->line, n);
 	for (size_t i = 0; i < n; i++)
 		per_char[i] = c->sum[first + i] / d[i].choice_chars;
 	size_t best = argmax(c->sum + first, n), best_norm = argmax(per_char, n);
-	put_row(v, c, first, n, (size_t)gold, best, best_norm);
-	c->hit[c->n] = best == (size_t)gold;
-	c->hit_norm[c->n] = best_norm == (size_t)gold;
+	put_row(v, c, first, n, gold, best, best_norm);
+	c->hit[c->n] = best == gold;
+	c->hit_norm[c->n] = best_norm == gold;
 	c->gold[c->n] = d + gold;
-	c->gold_sum[c->n++] = c->sum[first + (size_t)gold];
+	c->gold_sum[c->n++] = c->sum[first + gold];
 	mem_free(per_char);
 }
 

@@ -3,11 +3,12 @@
 #define LEARN_OBJECTIVE_H
 
 #include "data/document.h"
+#include "data/shape.h"
 #include "model/graph.h"
 
 struct objective {
 	const char *name;                            /* "sft" */
-	bool (*accepts)(enum row_shape s);           /* rows it can learn from */
+	bool (*accepts)(const struct shape *s);      /* rows it can learn from */
 	const char *wants;                           /* in words, for the sentence */
 	/* Records forward and loss; returns the tensor of per-pair log-probabilities. */
 	uint32_t (*record)(struct graph *g);

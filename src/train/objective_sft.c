@@ -7,9 +7,9 @@
  * split of the global batch shows. Preference rows are for other objectives. */
 #include "train/objective.h"
 
-static bool sft_accepts(enum row_shape s)
+static bool sft_accepts(const struct shape *s)
 {
-	return s != ROW_NONE && s != ROW_PREFERENCE && s != ROW_LABELLED;
+	return !s->roles[0];
 }
 
 static uint32_t sft_record(struct graph *g)

@@ -22,7 +22,7 @@ static int read_rows(struct trainer *t, struct dataset *d, const char *path, str
 	if (d->rows.n == 0)
 		return err_set(e, "%s holds no rows", path);
 	if (!t->objective->accepts(d->rows.shape))
-		return err_set(e, "%s: rows of %s; %s learns from %s", path, row_shape_name(d->rows.shape),
+		return err_set(e, "%s: rows of %s; %s learns from %s", path, shape_name(d->rows.shape),
 		               t->objective->name, t->objective->wants);
 	return 0;
 }
@@ -87,7 +87,7 @@ static void say(const struct dataset *d, const char *path, const char *what)
 {
 	char rows[32], tokens[32], learnt[32];
 	log_say("%s: %s, %s rows of %s: %zu documents, %s tokens, %s learnt", what, path,
-	        human_count((double)d->rows.n, rows), row_shape_name(d->rows.shape), d->documents.n,
+	        human_count((double)d->rows.n, rows), shape_name(d->rows.shape), d->documents.n,
 	        human_count((double)d->documents.tokens, tokens), human_count((double)d->documents.learnt, learnt));
 }
 

@@ -25,18 +25,6 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	return 0;
 }
 
-/* The row that document i was made from; documents come in the order of the rows. */
-static const struct row *row_of(const struct dataset *d, size_t i, size_t *row)
-{
-	const struct document *doc = &d->documents.items[i];
-	while (*row < d->rows.n &&
-	       (d->rows.items[*row].line != doc->line || strcmp(d->rows.items[*row].file, doc->file) != 0))
-		(*row)++;
-	if (*row == d->rows.n)
-		BUG("a document of no row: %s:%zu", doc->file, doc->line);
-	return &d->rows.items[*row];
-}
-
 struct tally {
 	double loss, *hit, *hit_norm;
 	int64_t tokens;
@@ -44,8 +32,7 @@ struct tally {
 };
 
 /* One choice row: documents first..end. */
-static void tally_choices(struct tally *s, const struct dataset *d, const double *sums, size_t first, size_t end,
-                          int64_t gold)
+static void tally_choices(struct tally *s, const struct dataset *d, const double *sums, size_t first, size_t end)
 {
 	size_t best = first, best_norm = first;
 	for (size_t i = first; i < end; i++) {
@@ -54,18 +41,18 @@ static void tally_choices(struct tally *s, const struct dataset *d, const double
 			best = i;
 		if (sums[i] / doc->choice_chars > sums[best_norm] / d->documents.items[best_norm].choice_chars)
 			best_norm = i;
-		if (doc->choice == gold) {
+		if (doc->gold) {
 			s->loss -= sums[i];
 			s->tokens += doc->n_learn;
 		}
 	}
-	s->hit[s->n] = d->documents.items[best].choice == gold;
-	s->hit_norm[s->n++] = d->documents.items[best_norm].choice == gold;
+	s->hit[s->n] = d->documents.items[best].gold;
+	s->hit_norm[s->n++] = d->documents.items[best_norm].gold;
 }
 
 static void tally_all(struct tally *s, const struct dataset *d, const double *sums)
 {
-	size_t row = 0, end;
+	size_t end;
 	for (size_t i = 0; i < d->documents.n; i = end) {
 		const struct document *doc = &d->documents.items[i];
 		end = i + 1;
@@ -75,10 +62,9 @@ static void tally_all(struct tally *s, const struct dataset *d, const double *su
 			s->n++;
 			continue;
 		}
-		const struct row *r = row_of(d, i, &row);
 		while (end < d->documents.n && d->documents.items[end].choice > 0)
 			end++;
-		tally_choices(s, d, sums, i, end, json_integer_value(json_object_get(r->json, "gold")));
+		tally_choices(s, d, sums, i, end);
 	}
 }
 

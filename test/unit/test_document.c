@@ -167,7 +167,21 @@ static void test_pairs(struct test *t)
 	              "\"assistant\", \"content\": \"a\"}]}\n",
 	              "no chat template");
 	check_refused(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "no chat template");
-	check_refused(t, &b, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n", "prompt,chosen,rejected");
+
+	test_case(t, "prompt,chosen,rejected: two documents of one group, the prompt's ids the same in both");
+	b.options.max_length = 1024;
+	check_documents(t, &b, "{\"prompt\": \"is \", \"chosen\": \"the\", \"rejected\": \"a\"}\n",
+	                "is «the<|end|>»|is «a<|end|>»");
+	CHECK(t, b.docs.items[0].role == 0 && b.docs.items[1].role == 1);
+	CHECK(t, !b.docs.items[0].joined && b.docs.items[1].joined && b.docs.items[0].choice < 0);
+	check_refused(t, &b, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": []}\n", "rejected: prompt and");
+	b.options.packing = true;
+	CHECK(t, make(t, &b, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n") < 0);
+	CHECK_MSG(t, strstr(b.e.msg, "prompt,chosen,rejected have roles"), "%s", b.e.msg);
+	b.options.packing = false;
+	check_documents(t, &b, "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": false}\n", "a«b<|end|>»");
+	CHECK(t, b.docs.items[0].role == 1 && !b.docs.items[0].joined);
+	check_documents(t, &b, "{\"prompt\": \"a b\"}\n", "a b");
 	bench_close(&b);
 }
 

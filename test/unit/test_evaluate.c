@@ -321,7 +321,7 @@ static void test_refused(struct test *t, struct bench *b)
 	struct err e = ERR_INIT;
 
 	test_case(t, "rows that cannot be judged");
-	CHECK(t, bench_run(t, b, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n", &e) < 0);
+	CHECK(t, bench_run(t, b, "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": true}\n", &e) < 0);
 	CHECK_MSG(t, strstr(e.msg, "can be judged"), "%s", e.msg);
 }
 

@@ -5,46 +5,49 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "data/rows.h"
+#include "data/shape.h"
 #include "../test.h"
 
 /* --- shapes --- */
 
-static void check_shape(struct test *t, const char *text, enum row_shape wanted)
+/* wanted: NULL for none. */
+static void check_shape(struct test *t, const char *text, const char *wanted)
 {
 	struct err e = ERR_INIT;
 	json_t *j = jsonx_load(text, strlen(text), "row", &e);
 	CHECK_MSG(t, j, "%s", e.msg);
-	enum row_shape got = row_shape_of(j);
-	CHECK_MSG(t, got == wanted, "%s: %s, wanted %s", text, row_shape_name(got), row_shape_name(wanted));
+	const struct shape *got = shape_of(j);
+	CHECK_MSG(t, got ? wanted && !strcmp(got->name, wanted) : !wanted, "%s: %s, wanted %s", text, shape_name(got),
+	          wanted);
 	json_decref(j);
 }
 
 static void test_shapes(struct test *t)
 {
 	test_case(t, "shapes");
-	check_shape(t, "{\"text\": \"a\"}", ROW_TEXT);
-	check_shape(t, "{\"messages\": []}", ROW_MESSAGES);
-	check_shape(t, "{\"conversations\": []}", ROW_CONVERSATIONS);
-	check_shape(t, "{\"instruction\": \"a\", \"output\": \"b\"}", ROW_INSTRUCTION);
-	check_shape(t, "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}", ROW_INSTRUCTION);
-	check_shape(t, "{\"prompt\": \"a\", \"completion\": \"b\"}", ROW_COMPLETION);
-	check_shape(t, "{\"prompt\": [], \"completion\": []}", ROW_COMPLETION);
-	check_shape(t, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}", ROW_PREFERENCE);
-	check_shape(t, "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": true}", ROW_LABELLED);
-	check_shape(t, "{\"query\": \"a\", \"choices\": [\"b\"], \"gold\": 0}", ROW_CHOICE);
-	check_shape(t, "{}", ROW_NONE);
-	check_shape(t, "{\"text\": 1}", ROW_NONE);
-	check_shape(t, "{\"messages\": \"a\"}", ROW_NONE);
-	check_shape(t, "{\"query\": \"a\", \"choices\": [\"b\"]}", ROW_NONE);
+	check_shape(t, "{\"text\": \"a\"}", "text");
+	check_shape(t, "{\"messages\": []}", "messages");
+	check_shape(t, "{\"conversations\": []}", "conversations");
+	check_shape(t, "{\"instruction\": \"a\", \"output\": \"b\"}", "instruction,output");
+	check_shape(t, "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}", "instruction,output");
+	check_shape(t, "{\"prompt\": \"a\", \"completion\": \"b\"}", "prompt,completion");
+	check_shape(t, "{\"prompt\": [], \"completion\": []}", "prompt,completion");
+	check_shape(t, "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}", "prompt,chosen,rejected");
+	check_shape(t, "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": true}", "prompt,completion,label");
+	check_shape(t, "{\"query\": \"a\", \"choices\": [\"b\"], \"gold\": 0}", "query,choices,gold");
+	check_shape(t, "{}", NULL);
+	check_shape(t, "{\"text\": 1}", NULL);
+	check_shape(t, "{\"messages\": \"a\"}", NULL);
+	check_shape(t, "{\"query\": \"a\", \"choices\": [\"b\"]}", NULL);
 
 	test_case(t, "the most specific shape, keys in any order, others kept");
 	check_shape(t, "{\"text\": \"all of it\", \"output\": \"b\", \"instruction\": \"a\", \"id\": 7}",
-	            ROW_INSTRUCTION);
-	check_shape(t, "{\"label\": \"a string\", \"completion\": \"b\", \"prompt\": \"a\"}", ROW_COMPLETION);
-	check_shape(t, "{\"text\": \"x\", \"messages\": []}", ROW_MESSAGES);
-	CHECK(t, strcmp(row_shape_name(ROW_COMPLETION), "prompt,completion") == 0);
-	CHECK(t, strcmp(row_shape_name(ROW_CHOICE), "query,choices,gold") == 0);
+	            "instruction,output");
+	check_shape(t, "{\"label\": \"a string\", \"completion\": \"b\", \"prompt\": \"a\"}", "prompt,completion");
+	check_shape(t, "{\"text\": \"x\", \"messages\": []}", "messages");
+	check_shape(t, "{\"prompt\": \"x\", \"text\": \"a\"}", "text");
+	check_shape(t, "{\"prompt\": \"x\", \"id\": 7}", "prompt");
+	check_shape(t, "{\"prompt\": \"x\", \"completion\": 4}", NULL);
 }
 
 /* --- files --- */
@@ -155,7 +158,7 @@ static void test_folder(struct test *t)
 	mem_free(write_file(t, "rows/README", "not rows", 8));
 	path = write_file(t, "rows/c.jsonl.gz", gz, sizeof(gz));
 	CHECK_MSG(t, rows_load(&r, dir, &e) == 0, "%s", e.msg);
-	CHECK(t, r.n == 4 && r.shape == ROW_TEXT);
+	CHECK(t, r.n == 4 && r.shape == shape_of(r.items[0].json));
 	CHECK(t, r.n == 4 && !strcmp(text_of(&r, 0), "a1") && !strcmp(text_of(&r, 1), "a2") &&
 	                 !strcmp(text_of(&r, 2), "b") && !strcmp(text_of(&r, 3), "z"));
 	CHECK(t, r.n == 4 && r.items[1].line == 2 && r.items[2].line == 1 && strstr(r.items[2].file, "b.jsonl"));

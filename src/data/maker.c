@@ -1,0 +1,318 @@
+/* maker: a row to ids and to what of them is learnt. See maker.h.
+ *
+ * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one (a
+ * template that asks with a space at its end has its text cut there, lest that space and the answer become one token).
+ * After the token that ends a turn white space is not learnt: the line break that templates write there is never
+ * generated. No BOS is put before a template's text: templates write it themselves where the model wants one.
+ *
+ * Where a prompt and its completion are plain strings, the prompt's tokens are those of the prompt alone: generation
+ * sees the same ones, and rows that share a prompt share its tokens. If tokenizing both together changes the prompt's
+ * last tokens, the completion is tokenized by itself (TRL keeps the tokens of both together and learns from where they
+ * first differ: a prompt that generation never sees).
+ *
+ * A text longer than max_length becomes several documents, each beginning with the last token of the one before: every
+ * token but the first is learnt once. Any other row that is too long keeps its head. */
+#include "data/maker.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/chat.h"
+#include "data/shape.h"
+
+/* --- ids --- */
+
+void maker_begin(struct maker *m)
+{
+	m->ids.n = m->learn.n = m->offsets.n = 0;
+}
+
+void maker_put(struct maker *m, int32_t id, bool learn)
+{
+	tokens_add(&m->ids, id);
+	tokens_add(&m->learn, learn);
+}
+
+void maker_bos(struct maker *m, const char *text)
+{
+	const struct tokenizer *t = m->codec->tokenizer;
+	struct buf bos = BUF_INIT;
+
+	if (!tokenizer_add_bos(t) || tokenizer_bos(t) < 0)
+		return;
+	tokenizer_piece(t, tokenizer_bos(t), &bos);
+	if (!bos.len || strncmp(text, buf_str(&bos), bos.len) != 0)
+		maker_put(m, tokenizer_bos(t), false);
+	buf_release(&bos);
+}
+
+static int put_text(struct maker *m, const char *text, size_t n, bool learn, struct err *e)
+{
+	if (tokenizer_encode(m->codec->tokenizer, text, n, TOKENIZE_SPECIAL, &m->ids, e) < 0)
+		return -1;
+	while (m->learn.n < m->ids.n)
+		tokens_add(&m->learn, learn);
+	return 0;
+}
+
+void maker_eos(struct maker *m)
+{
+	int32_t eos = tokenizer_eos(m->codec->tokenizer);
+	size_t n = m->ids.n;
+
+	if (eos >= 0 && (!n || m->ids.id[n - 1] != eos || !m->learn.id[n - 1]))
+		maker_put(m, eos, true);
+}
+
+/* --- documents --- */
+
+struct document *maker_emit_part(struct maker *m, size_t from, size_t n)
+{
+	struct documents *d = m->d;
+
+	if (d->n == d->cap) {
+		d->cap = MAX(256, 2 * d->cap);
+		d->items = mem_grow(d->items, d->cap, sizeof(*d->items));
+	}
+	struct document *doc = &d->items[d->n++];
+	*doc = (struct document){
+		.n = (int32_t)n, .file = m->row->file, .line = m->row->line, .choice = -1,
+		.joined = m->shape && m->shape->roles[0] && m->made > 0,
+	};
+	m->made++;
+	doc->ids = arena_array(&d->mem, n, sizeof(*doc->ids));
+	doc->learn = arena_alloc(&d->mem, n);
+	memcpy(doc->ids, m->ids.id + from, n * sizeof(*doc->ids));
+	for (size_t i = 1; i < n; i++) {
+		doc->learn[i] = m->learn.id[from + i] != 0;
+		doc->n_learn += doc->learn[i];
+	}
+	d->tokens += n;
+	d->learnt += (size_t)doc->n_learn;
+	return doc;
+}
+
+struct document *maker_emit(struct maker *m, struct err *e)
+{
+	size_t n = m->ids.n, max = (size_t)m->o->max_length;
+
+	if (!n) {
+		err_set(e, "an empty row");
+		return NULL;
+	}
+	struct document *doc = maker_emit_part(m, 0, MIN(n, max));
+	doc->n_cut = (int32_t)(n - (size_t)doc->n);
+	m->d->n_truncated += n > max;
+	return doc;
+}
+
+static bool begins_with(const struct tokens *whole, size_t from, const struct tokens *part)
+{
+	return part->n <= whole->n - from &&
+	       (!part->n || !memcmp(whole->id + from, part->id, part->n * sizeof(*part->id)));
+}
+
+/* The prompt's tokens stand before those of the completion whatever they became together. by_count: the completion's
+ * are those of both together after as many as the prompt has alone, if there are any. */
+static int mend_parts(struct maker *m, size_t from, const struct tokens *alone, const char *completion, size_t n,
+                     bool by_count, struct err *e)
+{
+	bool some = m->ids.n - from > alone->n;
+
+	if (by_count && some) {
+		memcpy(m->ids.id + from, alone->id, alone->n * sizeof(*alone->id));
+		return 0;
+	}
+	m->ids.n = from;
+	for (size_t i = 0; i < alone->n; i++)
+		tokens_add(&m->ids, alone->id[i]);
+	return tokenizer_encode(m->codec->tokenizer, completion, n, TOKENIZE_SPECIAL, &m->ids, e);
+}
+
+int maker_parts(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion,
+                bool by_count, struct err *e)
+{
+	struct tokens alone = { 0 };
+	struct buf both = BUF_INIT;
+	size_t from = m->ids.n;
+
+	buf_add(&both, prompt, n_prompt);
+	buf_add(&both, completion, n_completion);
+	int status = tokenizer_encode(m->codec->tokenizer, prompt, n_prompt, TOKENIZE_SPECIAL, &alone, e);
+	if (!status)
+		status = tokenizer_encode(m->codec->tokenizer, buf_str(&both), both.len, TOKENIZE_SPECIAL, &m->ids, e);
+	if (!status && !begins_with(&m->ids, from, &alone))
+		status = mend_parts(m, from, &alone, completion, n_completion, by_count, e);
+	while (!status && m->learn.n < m->ids.n)
+		tokens_add(&m->learn, m->learn.n >= from + alone.n);
+	tokens_release(&alone);
+	buf_release(&both);
+	return status;
+}
+
+/* --- whole documents --- */
+
+int maker_text(struct maker *m, const char *text, size_t n, struct err *e)
+{
+	size_t max = (size_t)m->o->max_length;
+
+	maker_begin(m);
+	maker_bos(m, text);
+	if (put_text(m, text, n, true, e) < 0)
+		return -1;
+	maker_eos(m);
+	if (m->ids.n <= max)
+		return maker_emit(m, e) ? 0 : -1;
+	for (size_t from = 0; from + 1 < m->ids.n; from += max - 1) {
+		maker_emit_part(m, from, MIN(max, m->ids.n - from));
+		m->d->n_split += from > 0;
+	}
+	return 0;
+}
+
+struct document *maker_strings(struct maker *m, const char *prompt, size_t n_prompt, const char *completion,
+                               size_t n_completion, struct err *e)
+{
+	maker_begin(m);
+	maker_bos(m, prompt);
+	if (maker_parts(m, prompt, n_prompt, completion, n_completion, false, e) < 0)
+		return NULL;
+	maker_eos(m);
+	return maker_emit(m, e);
+}
+
+/* --- chat --- */
+
+static bool is_space(char c) { return c && strchr(" \t\n\r\f\v", c); }
+
+/* Where token i ends in a text of n bytes. */
+static size_t token_end(const struct maker *m, size_t i, size_t n)
+{
+	return i + 1 < m->ids.n ? (size_t)m->offsets.id[i + 1] : n;
+}
+
+/* Tokens that lie inside a span of a text of n bytes are learnt, but for white space after the special token that ends
+ * it. */
+static void learn_span(struct maker *m, const char *text, size_t n, const struct template_span *s)
+{
+	size_t begin = 0, end, last, stop;
+
+	while (begin < m->ids.n && (size_t)m->offsets.id[begin] < s->begin)
+		begin++;
+	for (end = begin; end < m->ids.n && token_end(m, end, n) <= s->end; end++)
+		m->learn.id[end] = 1;
+	stop = end > begin ? token_end(m, end - 1, n) : s->begin;
+	while (stop > s->begin && is_space(text[stop - 1]))
+		stop--;
+	for (last = end; last > begin && (size_t)m->offsets.id[last - 1] >= stop; last--)
+		;
+	if (last > begin && tokenizer_is_special(m->codec->tokenizer, m->ids.id[last - 1]))
+		memset(m->learn.id + last, 0, (end - last) * sizeof(*m->learn.id));
+}
+
+/* Does some answer begin inside a token, together with the end of what asks for it? */
+static bool cuts_token(const struct maker *m, const struct template_output *out)
+{
+	for (size_t i = 0, k = 0; i < out->n_spans; i++) {
+		while (k < m->ids.n && (size_t)m->offsets.id[k] < out->spans[i].begin)
+			k++;
+		if (out->spans[i].begin < out->text.len &&
+		    (k == m->ids.n || (size_t)m->offsets.id[k] != out->spans[i].begin))
+			return true;
+	}
+	return false;
+}
+
+static int encode_piece(struct maker *m, const struct buf *text, size_t from, size_t to, struct err *e)
+{
+	size_t first = m->offsets.n;
+
+	if (tokenizer_encode_offsets(m->codec->tokenizer, buf_str(text) + from, to - from, TOKENIZE_SPECIAL, &m->ids,
+	                             &m->offsets, e) < 0)
+		return -1;
+	for (size_t i = first; i < m->offsets.n; i++)
+		m->offsets.id[i] += (int32_t)from;
+	return 0;
+}
+
+/* The text at once; if that joins the end of a question with its answer, in pieces that begin with the answers, as
+ * generation sees them. */
+static int encode_rendered(struct maker *m, const struct template_output *out, struct err *e)
+{
+	size_t from = 0;
+
+	if (encode_piece(m, &out->text, 0, out->text.len, e) < 0)
+		return -1;
+	if (!cuts_token(m, out))
+		return 0;
+	maker_begin(m);
+	for (size_t i = 0; i < out->n_spans; i++) {
+		size_t to = MAX(from, out->spans[i].begin); /* spans may lie in one another */
+		if (encode_piece(m, &out->text, from, to, e) < 0)
+			return -1;
+		from = to;
+	}
+	return encode_piece(m, &out->text, from, out->text.len, e);
+}
+
+static int put_rendered(struct maker *m, const struct chat_text *t, struct err *e)
+{
+	const struct template_output *out = &t->out;
+
+	if (encode_rendered(m, out, e) < 0)
+		return -1;
+	while (m->learn.n < m->ids.n)
+		tokens_add(&m->learn, 0);
+	for (size_t i = 0; i < out->n_spans; i++)
+		learn_span(m, buf_str(&out->text), out->text.len, &out->spans[i]);
+	return 0;
+}
+
+struct document *maker_chat(struct maker *m, const json_t *messages, size_t first, struct err *e)
+{
+	struct chat_text t;
+
+	maker_begin(m);
+	if (chat_render(m->codec, messages, json_object_get(m->row->json, "tools"), first, &t, e) < 0)
+		return NULL;
+	int status = put_rendered(m, &t, e);
+	m->d->n_rewritten += t.n_rewritten;
+	chat_release(&t);
+	return status == 0 ? maker_emit(m, e) : NULL;
+}
+
+struct document *maker_answer(struct maker *m, const json_t *prompt, const json_t *completion, struct err *e)
+{
+	if (json_is_string(prompt) && json_is_string(completion))
+		return maker_strings(m, json_string_value(prompt), json_string_length(prompt),
+		                     json_string_value(completion), json_string_length(completion), e);
+	if (!json_is_array(prompt) || !json_is_array(completion)) {
+		err_set(e, "prompt and completion are a text and a list of messages, wanted both the same");
+		return NULL;
+	}
+	json_t *messages = json_copy((json_t *)prompt);
+	json_array_extend(messages, (json_t *)completion);
+	struct document *d = maker_chat(m, messages, json_array_size(prompt), e);
+	json_decref(messages);
+	return d;
+}
+
+json_t *maker_turns(const char *system, const char *user, const json_t *answer)
+{
+	json_t *messages = json_array();
+
+	if (*system)
+		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system));
+	json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", user));
+	if (answer)
+		json_array_append_new(messages,
+		                      json_pack("{s:s, s:O}", "role", "assistant", "content", (json_t *)answer));
+	return messages;
+}
+
+void maker_release(struct maker *m)
+{
+	tokens_release(&m->ids);
+	tokens_release(&m->learn);
+	tokens_release(&m->offsets);
+}

@@ -1,0 +1,174 @@
+/* shape: recognizes rows by the generated table. See shape.h. */
+#include "data/shape.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+static bool satisfies(const json_t *v, enum need need)
+{
+	switch (need) {
+	case NEED_STRING: return json_is_string(v);
+	case NEED_LIST: return json_is_array(v);
+	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
+	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
+	case NEED_INDEX: return json_is_integer(v);
+	}
+	return false;
+}
+
+static size_t count_columns(const struct shape *s)
+{
+	size_t n = 0;
+
+	while (n < SHAPE_COLUMNS && s->columns[n].key)
+		n++;
+	return n;
+}
+
+static bool fits(const struct shape *s, const json_t *row)
+{
+	for (size_t i = 0; i < count_columns(s); i++)
+		if (!satisfies(json_object_get(row, s->columns[i].key), s->columns[i].need))
+			return false;
+	return true;
+}
+
+/* Is a more specific than b, which comes first in the table? */
+static bool is_before(const struct shape *a, const struct shape *b)
+{
+	size_t n = count_columns(a), m = count_columns(b);
+
+	return n != m ? n > m : !a->asks_only && b->asks_only;
+}
+
+static bool has_keys(const struct shape *s, const json_t *row)
+{
+	for (size_t i = 0; i < count_columns(s); i++)
+		if (!json_object_get(row, s->columns[i].key))
+			return false;
+	return true;
+}
+
+/* A prompt with an answer beside it that is of the wrong type is not a prompt alone. */
+static bool means_another(const struct shape *s, const json_t *row)
+{
+	for (size_t i = 0; shape_table[i]; i++)
+		if (count_columns(shape_table[i]) > count_columns(s) && has_keys(shape_table[i], row))
+			return true;
+	return false;
+}
+
+const struct shape *shape_of(const json_t *row)
+{
+	const struct shape *best = NULL;
+
+	for (size_t i = 0; shape_table[i]; i++)
+		if (fits(shape_table[i], row) && (!best || is_before(shape_table[i], best)))
+			best = shape_table[i];
+	return best && best->asks_only && means_another(best, row) ? NULL : best;
+}
+
+const char *shape_name(const struct shape *s)
+{
+	return s ? s->name : "no known shape";
+}
+
+json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e)
+{
+	if (s->ask)
+		return s->ask(row, e);
+	if (s->asks)
+		return json_incref(json_object_get(row, s->asks));
+	err_set(e, "a row of %s asks nothing", s->name);
+	return NULL;
+}
+
+bool shape_templated(const struct shape *s, const json_t *row, bool apply)
+{
+	if (s->chat == CHAT_IF_LIST)
+		return s->asks && json_is_array(json_object_get(row, s->asks));
+	return s->chat == CHAT_ALWAYS || apply;
+}
+
+void shape_list(bool (*has)(const struct shape *s, const void *ctx), const void *ctx, struct buf *out)
+{
+	size_t n = 0, k = 0;
+
+	for (size_t i = 0; shape_table[i]; i++)
+		n += has(shape_table[i], ctx);
+	for (size_t i = 0; shape_table[i]; i++)
+		if (has(shape_table[i], ctx)) {
+			k++;
+			buf_addf(out, "%s%s", k == 1 ? "" : k == n ? " or " : ", ", shape_table[i]->name);
+		}
+}
+
+const char *shape_role(const struct shape *s, int32_t role)
+{
+	return s->roles[role];
+}
+
+bool shape_has_roles(const struct shape *s, const char *const *roles)
+{
+	size_t i = 0;
+
+	for (; s->roles[i] && roles[i]; i++)
+		if (strcmp(s->roles[i], roles[i]) != 0)
+			return false;
+	return !s->roles[i] && !roles[i];
+}
+
+/* A row that has all keys of a shape and in one of them a value of another type: which that is. 0: no such row. */
+static int wrong_type(const struct row *r, struct err *e)
+{
+	static const char *const words[] = { [NEED_STRING] = "a string",
+		                             [NEED_LIST] = "a list",
+		                             [NEED_TEXT] = "a string or a list of messages",
+		                             [NEED_LABEL] = "true or false",
+		                             [NEED_INDEX] = "the index of a choice, from 0" };
+	const struct shape *best = NULL;
+	size_t at = 0;
+
+	for (size_t i = 0; shape_table[i]; i++) {
+		const struct shape *s = shape_table[i];
+		if (has_keys(s, r->json) && !fits(s, r->json) && (!best || is_before(s, best)))
+			best = s;
+	}
+	if (!best)
+		return 0;
+	while (satisfies(json_object_get(r->json, best->columns[at].key), best->columns[at].need))
+		at++;
+	char *found = jsonx_line(json_object_get(r->json, best->columns[at].key));
+	err_set(e, "%s:%zu: a row of %s, whose %s is %.60s; wanted is %s", r->file, r->line, best->name,
+	        best->columns[at].key, found, words[best->columns[at].need]);
+	mem_free(found);
+	return -1;
+}
+
+static bool is_any(const struct shape *s, const void *ctx)
+{
+	(void)s;
+	(void)ctx;
+	return true;
+}
+
+int shape_refuse(const struct row *r, struct err *e)
+{
+	struct buf keys = BUF_INIT, names = BUF_INIT;
+	const char *key;
+	json_t *value;
+
+	if (wrong_type(r, e) < 0)
+		return -1;
+	json_object_foreach(r->json, key, value)
+		if (keys.len < 200)
+			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
+	shape_list(is_any, NULL, &names);
+	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s", r->file, r->line,
+	        keys.len ? buf_str(&keys) : "(none)", buf_str(&names));
+	buf_release(&keys);
+	buf_release(&names);
+	return -1;
+}

@@ -1,0 +1,73 @@
+/* shape: what a row may look like, and what it becomes. One file shape_x.c a row of the table.
+ *
+ * A shape is a set of columns that must be there with the right type; further ones are kept and not looked at. Of
+ * several that fit, a row has the one with the most columns; of equals one that teaches before one that only asks, then
+ * the one whose file comes first by its name.
+ *
+ * A row becomes documents. They stand alone (an answer, the pieces of a long text), or they have roles and are a group,
+ * which neither the shuffle nor the packer parts: chosen and rejected, say. Which roles there are and in which order
+ * they come is all that an objective asks of a shape (train/objective.h). */
+#ifndef DATA_SHAPE_H
+#define DATA_SHAPE_H
+
+#include "base/buf.h"
+#include "data/rows.h"
+
+struct maker;
+
+enum need {
+	NEED_STRING,
+	NEED_LIST,
+	NEED_TEXT,            /* a string, or a list of messages */
+	NEED_LABEL,           /* true or false, or 1 or 0 */
+	NEED_INDEX            /* a whole number */
+};
+
+enum { SHAPE_COLUMNS = 6, SHAPE_ROLES = 4 };
+
+/* How kungfu eval measures a model on such rows (eval/evaluate.h). */
+enum judged { JUDGED_NOT, JUDGED_TEXTS, JUDGED_ANSWERS, JUDGED_CHOICES };
+
+/* When making the documents takes the model's chat template. */
+enum chat_use {
+	CHAT_IF_LIST,           /* what is asked is a list of messages */
+	CHAT_ALWAYS,
+	CHAT_IF_APPLIED         /* --apply-chat-template was given */
+};
+
+struct shape {
+	const char *name;                                   /* its columns: "prompt,completion" */
+	const char *example;                                /* a row */
+	struct { const char *key; enum need need; } columns[SHAPE_COLUMNS]; /* until one without a key */
+	/* Names of the roles of a row's documents, until NULL; none: each stands alone. document.role is an index into
+	 * them. */
+	const char *roles[SHAPE_ROLES + 1];
+	bool asks_only;                                     /* a prompt: nothing of it is learnt as it is */
+	enum judged judged;
+	/* What types alone do not say, with file and line; NULL: nothing. */
+	int (*check)(const struct row *r, struct err *e);
+	/* Its documents (data/maker.h); the sentence needs no place. */
+	int (*make)(struct maker *m, struct err *e);
+	enum chat_use chat;
+	/* What a model is asked for an answer to, a string or a list of messages: a column, or made (new). Neither:
+	 * such a row asks nothing. */
+	const char *asks;
+	json_t *(*ask)(const json_t *row, struct err *e);
+};
+
+extern const struct shape *const shape_table[];             /* generated, NULL-terminated */
+
+const struct shape *shape_of(const json_t *row);            /* NULL when none fits */
+const char *shape_name(const struct shape *s);              /* NULL: "no known shape" */
+/* No shape fits: −1 and the sentence that says what is missing or of another type. */
+int shape_refuse(const struct row *r, struct err *e);
+/* What the row asks, new; NULL and a sentence. */
+json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e);
+bool shape_templated(const struct shape *s, const json_t *row, bool apply);
+/* "a, b or c": the names of those that `has` says true of. */
+void shape_list(bool (*has)(const struct shape *s, const void *ctx), const void *ctx, struct buf *out);
+/* Of a document; NULL where it stands alone. */
+const char *shape_role(const struct shape *s, int32_t role);
+bool shape_has_roles(const struct shape *s, const char *const *roles /* until NULL */);
+
+#endif

@@ -1,0 +1,143 @@
+/* test_shapes: what every row of the shape table must satisfy, on the row's own example: it is recognized, also beside
+ * columns of others' names; it becomes documents that learn something, with roles that it has, in one group if there are
+ * several; it asks what it says; a column missing or of another type is named. */
+#include <string.h>
+
+#include "../test.h"
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "data/document.h"
+#include "data/shape.h"
+
+struct room {
+	struct tokenizer *tokenizer;
+	struct template *chat;
+};
+
+static void room_open(struct test *t, struct room *r)
+{
+	struct err e = ERR_INIT;
+	char *dir = io_join(test_golden(), "llama"), *path = io_join(dir, "tokenizer.json"),
+	     *config_path = io_join(dir, "tokenizer_config.json");
+	json_t *j = jsonx_load_file(path, &e), *config = jsonx_load_file(config_path, &e);
+
+	r->tokenizer = tokenizer_from_json(j, config, path, &e);
+	CHECK_MSG(t, r->tokenizer, "%s", e.msg);
+	r->chat = template_parse("{% for m in messages %}<|begin|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+	                         "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}",
+	                         &e);
+	CHECK_MSG(t, r->chat, "%s", e.msg);
+	json_decref(j);
+	json_decref(config);
+	mem_free(dir);
+	mem_free(path);
+	mem_free(config_path);
+}
+
+static int load(struct rows *r, const json_t *row, struct err *e)
+{
+	char *path = io_join(test_tmp(), "shape.jsonl"), *line = jsonx_line(row);
+	int status = io_write(path, line, strlen(line), e) < 0 ? -1 : rows_load(r, path, e);
+
+	mem_free(line);
+	mem_free(path);
+	return status;
+}
+
+static void check_documents(struct test *t, const struct room *room, const struct shape *s, const json_t *row,
+                            bool eval)
+{
+	struct text_codec c = { room->tokenizer, room->chat };
+	struct document_options o = { .max_length = 256, .eval_choices = eval };
+	struct err e = ERR_INIT;
+	struct rows rows;
+	struct documents d;
+	size_t n_roles = 0;
+
+	while (s->roles[n_roles])
+		n_roles++;
+	CHECK_MSG(t, load(&rows, row, &e) == 0 && documents_make(&d, &rows, &c, &o, &e) == 0, "%s", e.msg);
+	if (e.msg[0])
+		return;
+	CHECK(t, rows.shape == s && d.n > 0);
+	for (size_t i = 0; i < d.n; i++) {
+		const struct document *x = &d.items[i];
+		CHECK(t, s->asks_only ? x->n_learn == 0 : x->n_learn > 0);
+		CHECK(t, x->role >= 0 && (size_t)x->role < MAX(n_roles, (size_t)1));
+		CHECK(t, x->joined == (n_roles > 0 && i > 0));
+		CHECK(t, (x->choice >= 0) == (eval && s->judged == JUDGED_CHOICES));
+	}
+	documents_release(&d);
+	rows_release(&rows);
+}
+
+/* Without one of its columns, or with one of another type, it is not this shape. */
+static void check_columns(struct test *t, const struct shape *s, const json_t *row)
+{
+	for (size_t i = 0; i < SHAPE_COLUMNS && s->columns[i].key; i++) {
+		json_t *less = json_copy((json_t *)row), *wrong = json_copy((json_t *)row);
+		struct err e = ERR_INIT;
+		struct rows rows;
+
+		json_object_del(less, s->columns[i].key);
+		CHECK(t, shape_of(less) != s);
+		json_object_set_new(wrong, s->columns[i].key, json_real(0.5));
+		CHECK(t, shape_of(wrong) != s);
+		if (!shape_of(wrong)) {
+			CHECK(t, load(&rows, wrong, &e) < 0);
+			CHECK_MSG(t, strstr(e.msg, s->columns[i].key) && strstr(e.msg, "0.5"), "%s", e.msg);
+		}
+		json_decref(less);
+		json_decref(wrong);
+	}
+}
+
+static void check_shape(struct test *t, const struct room *room, const struct shape *s)
+{
+	struct err e = ERR_INIT;
+	json_t *row = jsonx_load(s->example, strlen(s->example), s->name, &e);
+
+	test_case(t, "%s", s->name);
+	CHECK_MSG(t, row, "%s", e.msg);
+	CHECK(t, shape_of(row) == s);
+	check_columns(t, s, row);
+	check_documents(t, room, s, row, false);
+	check_documents(t, room, s, row, true);
+	if (s->ask || s->asks) {
+		json_t *asked = shape_ask(s, row, &e);
+		CHECK_MSG(t, json_is_string(asked) || json_is_array(asked), "%s", e.msg);
+		json_decref(asked);
+	}
+	json_object_set_new(row, "another", json_string("kept"));
+	CHECK(t, shape_of(row) == s);
+	json_decref(row);
+}
+
+static bool is_all(const struct shape *s, const void *ctx)
+{
+	(void)s;
+	return *(const bool *)ctx;
+}
+
+void test_shapes(struct test *t)
+{
+	struct room room;
+	struct buf names = BUF_INIT;
+
+	room_open(t, &room);
+	for (size_t i = 0; shape_table[i]; i++)
+		check_shape(t, &room, shape_table[i]);
+
+	test_case(t, "names in a list");
+	shape_list(is_all, &(bool){ true }, &names);
+	for (size_t i = 0; shape_table[i]; i++)
+		CHECK(t, strstr(buf_str(&names), shape_table[i]->name));
+	buf_clear(&names);
+	shape_list(is_all, &(bool){ false }, &names);
+	CHECK(t, names.len == 0);
+	buf_release(&names);
+	template_free(room.chat);
+	tokenizer_free(room.tokenizer);
+}
