@@ -139,8 +139,8 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 
 /* --- the whole --- */
 
-static int set_lengths(const struct eval *o, const struct model *m, const struct shape *shape, struct evaluate_options *eo,
-                       struct err *e)
+static int set_lengths(const struct eval *o, const struct model *m, const struct shape *shape,
+                       struct evaluate_options *eo, struct err *e)
 {
 	int32_t most = m->config.n_ctx, usual = shape->judged == JUDGED_TEXTS ? MIN(most, TEXT_WINDOW) : most;
 

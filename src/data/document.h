@@ -48,15 +48,15 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 	const struct template *template_; /* NULL: the model has none */
 };
 
-/* Each row by its shape: learnt are assistant and completion tokens only (all tokens of text), and EOS. Errors name file
- * and line. Packing too, where it is asked for; rows whose documents have roles are not packed. */
+/* Each row by its shape: learnt are assistant and completion tokens only (all tokens of text), and EOS. Errors name
+ * file and line. Packing too, where it is asked for; rows whose documents have roles are not packed. */
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
 int documents_packable(const struct rows *r, struct err *e); /* −1: their documents have roles */
-/* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is left
- * at the end is dropped. A document's first token is not learnt from the document before it. Of documents made with a
- * max_length that cut none. */
+/* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is
+ * left at the end is dropped. A document's first token is not learnt from the document before it. Of documents made
+ * with a max_length that cut none. */
 void documents_pack(struct documents *d, int32_t max_length);
 
 /* Chat: the prompt text of messages with the generation prompt, as the model's template writes it. */

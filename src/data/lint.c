@@ -1,5 +1,5 @@
-/* lint: a look at every document before anything is learnt. Documents are compared by 64-bit keys of their ids: among a million rows two different ones have
- * the same key with probability 3e-8, and nothing is refused for it. */
+/* lint: a look at every document before anything is learnt. Documents are compared by 64-bit keys of their ids: among
+ * a million rows two different ones have the same key with probability 3e-8, and nothing is refused for it. */
 #include "data/lint.h"
 
 #include <stdarg.h>

@@ -1,17 +1,17 @@
 /* maker: a row to ids and to what of them is learnt. See maker.h.
  *
- * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one (a
- * template that asks with a space at its end has its text cut there, lest that space and the answer become one token).
- * After the token that ends a turn white space is not learnt: the line break that templates write there is never
- * generated. No BOS is put before a template's text: templates write it themselves where the model wants one.
+ * A text is tokenized whole; what is learnt is a stretch of its characters, so a token is learnt when it lies in one
+ * (a template that asks with a space at its end has its text cut there, lest that space and the answer become one
+ * token). After the token that ends a turn white space is not learnt: the line break that templates write there is
+ * never generated. No BOS is put before a template's text: templates write it themselves where the model wants one.
  *
  * Where a prompt and its completion are plain strings, the prompt's tokens are those of the prompt alone: generation
  * sees the same ones, and rows that share a prompt share its tokens. If tokenizing both together changes the prompt's
- * last tokens, the completion is tokenized by itself (TRL keeps the tokens of both together and learns from where they
- * first differ: a prompt that generation never sees).
+ * last tokens, the completion is tokenized by itself (TRL keeps the tokens of both together and learns from where
+ * they first differ: a prompt that generation never sees).
  *
- * A text longer than max_length becomes several documents, each beginning with the last token of the one before: every
- * token but the first is learnt once. Any other row that is too long keeps its head. */
+ * A text longer than max_length becomes several documents, each beginning with the last token of the one before:
+ * every token but the first is learnt once. Any other row that is too long keeps its head. */
 #include "data/maker.h"
 
 #include <string.h>

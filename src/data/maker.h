@@ -1,8 +1,8 @@
 /* maker: what the files shape_*.c make documents with, one row at a time.
  *
  * Two ways up: whole documents (maker_text, maker_answer, maker_chat), which bring BOS, EOS and what is learnt; or
- * piece by piece, maker_begin, maker_bos, maker_put, maker_parts, maker_eos, then maker_emit. A document that is emitted
- * has role 0 until the shape says otherwise, and stands in its row's group where the shape has roles. */
+ * piece by piece, maker_begin, maker_bos, maker_put, maker_parts, maker_eos, then maker_emit. A document that is
+ * emitted has role 0 until the shape says otherwise, and stands in its row's group where the shape has roles. */
 #ifndef DATA_MAKER_H
 #define DATA_MAKER_H
 

@@ -1,5 +1,5 @@
-/* prompts: what is to be answered, as a model is asked it: a text is a user's turn by the chat template, a row asks what
- * its shape says. See prompts.h. */
+/* prompts: what is to be answered, as a model is asked it: a text is a user's turn by the chat template, a row asks
+ * what its shape says. See prompts.h. */
 #include "data/prompts.h"
 
 #include <string.h>

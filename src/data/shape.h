@@ -1,12 +1,12 @@
 /* shape: what a row may look like, and what it becomes. One file shape_x.c a row of the table.
  *
  * A shape is a set of columns that must be there with the right type; further ones are kept and not looked at. Of
- * several that fit, a row has the one with the most columns; of equals one that teaches before one that only asks, then
- * the one whose file comes first by its name.
+ * several that fit, a row has the one with the most columns; of equals one that teaches before one that only asks,
+ * then the one whose file comes first by its name.
  *
- * A row becomes documents. They stand alone (an answer, the pieces of a long text), or they have roles and are a group,
- * which neither the shuffle nor the packer parts: chosen and rejected, say. Which roles there are and in which order
- * they come is all that an objective asks of a shape (train/objective.h). */
+ * A row becomes documents. They stand alone (an answer, the pieces of a long text), or they have roles and are a
+ * group, which neither the shuffle nor the packer parts: chosen and rejected, say. Which roles there are and in which
+ * order they come is all that an objective asks of a shape (train/objective.h). */
 #ifndef DATA_SHAPE_H
 #define DATA_SHAPE_H
 

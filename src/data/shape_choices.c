@@ -1,9 +1,9 @@
-/* shape_choices: a query, choices, and which of them is right. Learnt is the gold choice; to be scored, each choice is a
- * document without an EOS.
+/* shape_choices: a query, choices, and which of them is right. Learnt is the gold choice; to be scored, each choice
+ * is a document without an EOS.
  *
- * Query and choice are split as lm-eval does: white space at the query's end goes to the answer, and the answer's tokens
- * are those of both together after as many as the query alone has. --apply-chat-template makes the query a user's turn
- * and the choice the answer. */
+ * Query and choice are split as lm-eval does: white space at the query's end goes to the answer, and the answer's
+ * tokens are those of both together after as many as the query alone has. --apply-chat-template makes the query a
+ * user's turn and the choice the answer. */
 #include "data/shape.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
-/* shape_completion: a prompt and its completion, which is learnt: two strings, as they are, or two lists of messages, by
- * the chat template. */
+/* shape_completion: a prompt and its completion, which is learnt: two strings, as they are, or two lists of messages,
+ * by the chat template. */
 #include "data/maker.h"
 #include "data/shape.h"
 

@@ -1,6 +1,6 @@
 /* shape_instruction: instruction, output, and input and system where they are there. With a chat template instruction
- * and input are the user's turn, a line each, as LLaMA-Factory joins them; without one, the wording with which Stanford
- * Alpaca was trained (tatsu-lab/stanford_alpaca, train.py, 2023). */
+ * and input are the user's turn, a line each, as LLaMA-Factory joins them; without one, the wording with which
+ * Stanford Alpaca was trained (tatsu-lab/stanford_alpaca, train.py, 2023). */
 #include "base/jsonx.h"
 #include "data/maker.h"
 #include "data/shape.h"

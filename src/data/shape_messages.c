@@ -1,5 +1,5 @@
-/* shape_messages: a conversation, [{role, content, …}], as the model's chat template writes it; what the assistant says
- * is learnt. `tools` of the row go to the template. */
+/* shape_messages: a conversation, [{role, content, …}], as the model's chat template writes it; what the assistant
+ * says is learnt. `tools` of the row go to the template. */
 #include "data/maker.h"
 #include "data/shape.h"
 

@@ -1,5 +1,6 @@
-/* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of messages
- * by the chat template. Two documents, which begin alike. Judged as a choice between the two, the gold one first. */
+/* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of
+ * messages by the chat template. Two documents, which begin alike. Judged as a choice between the two, the gold one
+ * first. */
 #include "base/utf8.h"
 #include "data/maker.h"
 #include "data/shape.h"

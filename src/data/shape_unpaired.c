@@ -1,5 +1,5 @@
-/* shape_unpaired: a prompt, a completion and whether that was good: TRL's unpaired preference. One document, whose role
- * is its label. */
+/* shape_unpaired: a prompt, a completion and whether that was good: TRL's unpaired preference. One document, whose
+ * role is its label. */
 #include "data/maker.h"
 #include "data/shape.h"
 

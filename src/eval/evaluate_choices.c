@@ -1,6 +1,6 @@
-/* evaluate_choices: rows of query,choices,gold, or of prompt,chosen,rejected, where the chosen one is gold. Every choice
- * is a document whose learnt tokens are the choice's; all of a row share the query, which is computed once. As lm-eval's
- * multiple_choice:
+/* evaluate_choices: rows of query,choices,gold, or of prompt,chosen,rejected, where the chosen one is gold. Every
+ * choice is a document whose learnt tokens are the choice's; all of a row share the query, which is computed once. As
+ * lm-eval's multiple_choice:
  *
  *     acc       argmax Σ log p                    == gold
  *     acc_norm  argmax Σ log p / characters       == gold        (Python's len of the choice) */

@@ -167,9 +167,15 @@ static void test_pairs(struct test *t)
 	              "\"assistant\", \"content\": \"a\"}]}\n",
 	              "no chat template");
 	check_refused(t, &b, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "no chat template");
+	bench_close(&b);
+}
+
+static void test_roles(struct test *t)
+{
+	struct bench b;
+	bench_open(t, &b, "llama", false, NULL);
 
 	test_case(t, "prompt,chosen,rejected: two documents of one group, the prompt's ids the same in both");
-	b.options.max_length = 1024;
 	check_documents(t, &b, "{\"prompt\": \"is \", \"chosen\": \"the\", \"rejected\": \"a\"}\n",
 	                "is «the<|end|>»|is «a<|end|>»");
 	CHECK(t, b.docs.items[0].role == 0 && b.docs.items[1].role == 1);
@@ -457,6 +463,7 @@ static void test_prompt(struct test *t)
 void test_document(struct test *t)
 {
 	test_pairs(t);
+	test_roles(t);
 	test_texts(t);
 	test_bos(t);
 	test_alpaca(t);

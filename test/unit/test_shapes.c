@@ -1,6 +1,6 @@
-/* test_shapes: what every row of the shape table must satisfy, on the row's own example: it is recognized, also beside
- * columns of others' names; it becomes documents that learn something, with roles that it has, in one group if there are
- * several; it asks what it says; a column missing or of another type is named. */
+/* test_shapes: what every row of the shape table must satisfy, on the row's own example: it is recognized, also
+ * beside columns of others' names; it becomes documents that learn something, with roles that it has, in one group if
+ * there are several; it asks what it says; a column missing or of another type is named. */
 #include <string.h>
 
 #include "../test.h"
