@@ -69,22 +69,10 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 	return 0;
 }
 
-static struct matrix matrix_of(const struct run *r, uint32_t id)
-{
-	const struct tensor *x = run_tensor(r, id);
-
-	return (struct matrix){ .dtype = x->dtype,
-		                .data = r->data[id],
-		                .rows = run_rows(r, id),
-		                .cols = x->dim[1],
-		                .row_bytes = tensor_row_bytes(x),
-		                .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
-}
-
 /* A·B with A's rows as they lie (m × k). */
 static struct gemm_term term_of(const struct run *r, uint32_t a, uint32_t b, bool transposed, float scale)
 {
-	struct matrix B = matrix_of(r, b);
+	struct matrix B = run_matrix(r, b);
 	size_t k = run_tensor(r, a)->dim[1];
 
 	return (struct gemm_term){
@@ -234,7 +222,7 @@ static void dw_forward(struct run *r, const struct node *n)
 		.m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate
 	};
 
-	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = matrix_of(r, n->in[1]),
+	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = run_matrix(r, n->in[1]),
 	                                .k = run_rows(r, n->in[0]), .scale = attr->scale };
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }

@@ -48,10 +48,15 @@ uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 
-/* log p(token) of every pair, M, of the logits x·Wᵀ + u·upᵀ: of l, x (R,C), w (V,C), u (R,r) and up (V,r) count, the
- * last two or none. With a gradient: the loss is −Σ weight·logp, unscaled, and its gradient is taken in the same pass,
- * while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is wt; the pairs' own
- * tokens and u·upᵀ stay in f32. */
+/* The head and log p(token) of every label, M, in one: z = scale·x·Wᵀ + u·upᵀ + bias, of l: x (R,C), w (V,C), u (R,k),
+ * up (V,k) and bias (V), the last three or none; a residual is refused. The logits are never there as a whole. With a
+ * gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its gradient is taken in the same
+ * pass, while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is wt; the labels'
+ * own tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l);
+/* The same numbers for a loss that stands on them (differences, ratios, products of log-probabilities): nothing starts
+ * here, the gradient of each logp comes from the ops that read it, and label_weight plays no part. Backward makes the
+ * tiles of logits once more: 2·V·C FLOPs a row forward and 4·V·C backward, against 4·V·C in all. */
+uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l);
 
 #endif

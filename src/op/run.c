@@ -2,7 +2,9 @@
 #include "op/run.h"
 
 #include "base/mem.h"
+#include "kernel/gemm.h"
 #include "op/trace.h"
+#include "quant/panels.h"
 
 int run_init(struct run *r, const struct plan *p, const struct kernels *k, struct pool *pool, struct err *e)
 {
@@ -93,6 +95,18 @@ const struct tensor *run_tensor(const struct run *r, uint32_t tensor)
 size_t run_rows(const struct run *r, uint32_t tensor)
 {
 	return tensor_live_rows(&r->plan->tensors[tensor], r->batch);
+}
+
+struct matrix run_matrix(const struct run *r, uint32_t tensor)
+{
+	const struct tensor *x = run_tensor(r, tensor);
+
+	return (struct matrix){ .dtype = x->dtype,
+		                .data = r->data[tensor],
+		                .rows = run_rows(r, tensor),
+		                .cols = x->dim[1],
+		                .row_bytes = tensor_row_bytes(x),
+		                .panel_bytes = x->panels ? panel_bytes(x->dtype, x->dim[1]) : 0 };
 }
 
 void *run_scratch(const struct run *r, int thread)

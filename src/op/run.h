@@ -7,6 +7,7 @@
 #include "kernel/kernels.h"
 #include "op/plan.h"
 
+struct matrix;
 struct trace;
 
 struct run {
@@ -30,6 +31,8 @@ void run_step(struct run *r, const struct batch *b);          /* every bound ten
 float *run_f32(const struct run *r, uint32_t tensor);         /* NULL for TENSOR_NONE */
 const struct tensor *run_tensor(const struct run *r, uint32_t tensor);
 size_t run_rows(const struct run *r, uint32_t tensor);        /* live rows */
+/* as a factor of a product (kernel/gemm.h): live rows of a tensor of two dimensions */
+struct matrix run_matrix(const struct run *r, uint32_t tensor);
 void *run_scratch(const struct run *r, int thread);
 
 #endif

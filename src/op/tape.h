@@ -20,7 +20,8 @@
 #include "op/batch.h"
 #include "tensor/dtype.h"
 
-enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 8, NODE_OUTPUTS = 6, TENSOR_DIMS = 4 };
+enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 16, NODE_OUTPUTS = 16, TENSOR_DIMS = 4 };
+#define SAVES_OUT(j) (1U << (SAVED_INPUTS + (j))) /* in op->saves */
 
 enum role {
 	ROLE_ACT,      /* in the arena, lives from its first writer to its last reader */
@@ -68,7 +69,7 @@ struct op {
 	void (*forward)(struct run *r, const struct node *n);
 	/* Appends the gradient's nodes for node number i; NULL: has none, asking for it is an error. */
 	void (*backward)(struct tape *t, uint32_t i);
-	/* what backward reads: bit j for in[j], j < SAVED_INPUTS, bit 8+j for out[j]; anything else is a BUG */
+	/* what backward reads: bit j for in[j], SAVES_OUT(j) for out[j]; anything else is a BUG */
 	uint32_t saves;
 	/* bit j: out[0] may take the place of in[j] when this node is its last reader; 0: never */
 	uint32_t inplace;

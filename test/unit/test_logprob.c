@@ -1,5 +1,5 @@
-/* test_logprob: token_logprob against plain double arithmetic over the whole matrix of logits, in one block, range and
- * tile and in several. */
+/* test_logprob: token_logprob, and its second form with the gradient −weight from above, against plain double
+ * arithmetic over the whole matrix of logits, in one block, range and tile and in several. */
 #include "../test.h"
 
 #include "../op_case.h"
@@ -11,7 +11,9 @@ struct shape {
 	enum dtype dtype;
 	bool train_x, train_head;
 	int r; /* of what an adapter adds, 0: nothing */
-	bool train_low;
+	bool train_low, bias;
+	float scale;
+	bool above;
 };
 
 struct data {
@@ -19,11 +21,11 @@ struct data {
 	uint16_t *half;             /* the head in f16, or NULL */
 	/* of a head in Q8_0, for int8 arithmetic: its panels, and those of its transpose */
 	void *panels, *transposed;
-	float *u, *up;
+	float *u, *up, *bias;
 };
 
-struct result { float *logp, *dx, *dw, *du, *dup; };
-struct wanted { double *logp, *dx, *dw, *du, *dup; };
+struct result { float *logp, *dx, *dw, *du, *dup, *db; };
+struct wanted { double *logp, *dx, *dw, *du, *dup, *db; };
 
 static struct arena mem;
 
@@ -32,7 +34,8 @@ static struct data data_draw(struct rng_stream *rng, const struct shape *s, int 
 	struct data d = { random_floats(&mem, rng, (size_t)R * (size_t)s->C),
 		          random_floats(&mem, rng, (size_t)s->V * (size_t)s->C),
 		          .u = random_floats(&mem, rng, (size_t)R * (size_t)s->r),
-		          .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r) };
+		          .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r),
+		          .bias = random_floats(&mem, rng, (size_t)s->V) };
 	if (s->dtype == DTYPE_F16) {
 		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
 		for (size_t i = 0; i < (size_t)s->V * (size_t)s->C; i++) {
@@ -70,15 +73,16 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 	struct wanted w = { arena_array(&mem, (size_t)b->n_labels + 1, sizeof(double)),
 		            arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)),
 		            arena_array(&mem, R * K + 1, sizeof(double)),
-		            arena_array(&mem, V * K + 1, sizeof(double)) };
+		            arena_array(&mem, V * K + 1, sizeof(double)), arena_array(&mem, V, sizeof(double)) };
+	double scale = s->scale == 0 ? 1 : s->scale;
 	double *z = arena_array(&mem, V, sizeof(*z));
 
 	for (size_t r = 0; r < R; r++) {
 		double max = -1e300, sum = 0;
 		for (size_t v = 0; v < V; v++) {
-			z[v] = 0;
+			z[v] = s->bias ? d->bias[v] : 0;
 			for (size_t c = 0; c < C; c++)
-				z[v] += (double)d->x[r * C + c] * d->w[v * C + c];
+				z[v] += scale * d->x[r * C + c] * d->w[v * C + c];
 			for (size_t c = 0; c < K; c++)
 				z[v] += (double)d->u[r * K + c] * d->up[v * K + c];
 			max = fmax(max, z[v]);
@@ -93,9 +97,10 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 			for (size_t v = 0; v < V; v++) {
 				double g = b->label_weight[p] * (exp(z[v] - max) / sum - (v == token));
 				for (size_t c = 0; c < C; c++) {
-					w.dx[r * C + c] += g * d->w[v * C + c];
-					w.dw[v * C + c] += g * d->x[r * C + c];
+					w.dx[r * C + c] += scale * g * d->w[v * C + c];
+					w.dw[v * C + c] += scale * g * d->x[r * C + c];
 				}
+				w.db[v] += g;
 				for (size_t c = 0; c < K; c++) {
 					w.du[r * K + c] += g * d->up[v * K + c];
 					w.dup[v * K + c] += g * d->u[r * K + c];
@@ -114,6 +119,23 @@ static float *bind_grad(struct op_case *c, uint32_t x, size_t n)
 	float *d = arena_array(&mem, n, sizeof(*d));
 	memset(d, 0xFF, n * sizeof(*d));
 	run_bind(&c->r, g, d);
+	return d;
+}
+
+static uint32_t seed_from_above(struct tape *t, uint32_t logp)
+{
+	uint32_t seed = tape_state(t, "seed", AXIS_LABELS, 1, (size_t[]){ (size_t)t->cap.labels });
+
+	tape_seed(t, logp, seed);
+	return seed;
+}
+
+static float *negative_weights(const struct batch *b)
+{
+	float *d = arena_array(&mem, (size_t)b->n_labels + 1, sizeof(*d));
+
+	for (int p = 0; p < b->n_labels; p++)
+		d[p] = -b->label_weight[p];
 	return d;
 }
 
@@ -136,10 +158,14 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 		s->dtype == DTYPE_Q8_0 ? tape_weight(&c.t, "turned", DTYPE_Q8_0, 2, (size_t[]){ C, V }) : TENSOR_NONE;
 	if (turned)
 		c.t.tensors[head].panels = c.t.tensors[turned].panels = true;
-	uint32_t logp = op_token_logprob(
-		&c.t,
-		&(struct linear){ .x = x, .w = head, .u = u, .up = up, .int8 = turned != TENSOR_NONE, .wt = turned });
+	uint32_t bias = s->bias ? tape_param(&c.t, "bias", 1, &V) : TENSOR_NONE;
+	struct linear l = { .x = x, .w = head, .u = u, .up = up, .bias = bias, .scale = s->scale,
+		            .int8 = turned != TENSOR_NONE, .wt = turned };
+	uint32_t logp = s->above ? op_token_logprob_from_above(&c.t, &l) : op_token_logprob(&c.t, &l);
+	uint32_t seed = s->above && c.t.gradients ? seed_from_above(&c.t, logp) : TENSOR_NONE;
 	op_case_plan(&c, k, pool);
+	if (seed)
+		run_bind(&c.r, seed, negative_weights(b));
 	if (turned)
 		run_bind(&c.r, turned, d->transposed);
 	if (s->r) {
@@ -147,6 +173,10 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 		run_bind(&c.r, up, d->up);
 		r.du = bind_grad(&c, u, R * K);
 		r.dup = bind_grad(&c, up, V * K);
+	}
+	if (s->bias) {
+		run_bind(&c.r, bias, d->bias);
+		r.db = bind_grad(&c, bias, V);
 	}
 	run_bind(&c.r, x, d->x);
 	run_bind(&c.r, head, d->panels ? d->panels : d->half ? (void *)d->half : d->w);
@@ -169,7 +199,19 @@ static const struct shape shapes[] = {
 	{ 600, 1024, 7, DTYPE_F32, true, true },
 	{ 330, 131, 20, DTYPE_F16, true, false, 3, true },
 	{ 40, 67, 33, DTYPE_F32, false, false, 8, true },
+	{ 330, 9001, 7, DTYPE_F32, true, true, .bias = true, .scale = 0.5F },
+	{ 330, 1131, 20, DTYPE_F16, true, false, 3, true, .bias = true, .scale = 3 },
+	{ 300, 77, 8, DTYPE_F32, false, false, .bias = true },
 };
+
+/* In both forms. */
+static struct shape shape_of(size_t i)
+{
+	struct shape s = shapes[i / 2];
+
+	s.above = i % 2;
+	return s;
+}
 
 static void batch_for(struct batch *b, struct rng_stream *rng, const struct shape *s)
 {
@@ -182,16 +224,17 @@ static void batch_for(struct batch *b, struct rng_stream *rng, const struct shap
 
 static void test_definition(struct test *t, const struct kernels *k, struct pool *pool)
 {
-	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		const struct shape *s = &shapes[i];
-		struct rng_stream rng = { 40 + i };
+	for (size_t i = 0; i < 2 * ARRAY_LEN(shapes); i++) {
+		struct shape shape = shape_of(i), *s = &shape;
+		struct rng_stream rng = { 40 + i / 2 };
 		struct batch b;
 		batch_for(&b, &rng, s);
 		struct data d = data_draw(&rng, s, b.n_targets);
 		struct wanted w = want(s, &d, &b);
 		struct result r = logprob(s, &d, &b, k, pool);
 		double off = worst(r.logp, w.logp, (size_t)b.n_labels);
-		test_case(t, "%s: %d targets, %d pairs, V %d, C %d", k->name, b.n_targets, b.n_labels, s->V, s->C);
+		test_case(t, "%s: %d targets, %d labels, V %d, C %d%s", k->name, b.n_targets, b.n_labels, s->V, s->C,
+		          s->above ? ", from above" : "");
 		CHECK_MSG(t, off <= 1e-6, "log p %g", off);
 		CHECK(t, !r.dx == !s->train_x && !r.dw == !s->train_head);
 		if (r.dx && (off = worst(r.dx, w.dx, (size_t)b.n_targets * (size_t)s->C)) > 3e-6)
@@ -201,6 +244,9 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		if (r.dup && (off = worst(r.dup, w.dup, (size_t)(s->V * s->r))) > 3e-6)
 			CHECK_MSG(t, 0, "dU %g", off);
 		CHECK(t, !r.du == !s->train_low && !r.dup == !s->train_low);
+		CHECK(t, !r.db == !(s->bias && (s->train_x || s->train_head || s->train_low)));
+		if (r.db && (off = worst(r.db, w.db, (size_t)s->V)) > 3e-6)
+			CHECK_MSG(t, 0, "dbias %g", off);
 		if (r.dw && (off = worst(r.dw, w.dw, (size_t)s->V * (size_t)s->C)) > 3e-6)
 			CHECK_MSG(t, 0, "dW %g", off);
 		batch_release(&b);
@@ -213,10 +259,10 @@ static bool same(const float *a, const float *b, size_t n)
 	return (!a && !b) || memcmp(a, b, n * sizeof(*a)) == 0;
 }
 
-static void test_threads(struct test *t, const struct kernels *k)
+static void test_threads(struct test *t, const struct kernels *k, bool above)
 {
 	static const int threads[] = { 1, 2, 3, 7 };
-	struct shape s = { 330, 9001, 20, DTYPE_F32, true, true, 5, true };
+	struct shape s = { 330, 9001, 20, DTYPE_F32, true, true, 5, true, .bias = true, .above = above };
 	struct rng_stream rng = { 3 };
 	struct batch b;
 	struct result first = { 0 };
@@ -228,12 +274,12 @@ static void test_threads(struct test *t, const struct kernels *k)
 		struct result r = logprob(&s, &d, &b, k, pool);
 		if (i == 0)
 			first = r;
-		test_case(t, "%s: %d threads", k->name, threads[i]);
+		test_case(t, "%s: %d threads%s", k->name, threads[i], above ? ", from above" : "");
 		CHECK(t, same(r.logp, first.logp, (size_t)b.n_labels) &&
 		                 same(r.dx, first.dx, (size_t)(b.n_targets * s.C)) &&
 		                 same(r.dw, first.dw, (size_t)(s.V * s.C)) &&
 		                 same(r.du, first.du, (size_t)(b.n_targets * s.r)) &&
-		                 same(r.dup, first.dup, (size_t)(s.V * s.r)));
+		                 same(r.dup, first.dup, (size_t)(s.V * s.r)) && same(r.db, first.db, (size_t)s.V));
 		pool_free(pool);
 	}
 	/* Scoring does not know gradients and must say the same. */
@@ -269,6 +315,11 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 		{ { 300, 1120, 64, DTYPE_Q8_0, true, false }, 1, 0.6F, 0.03 },
 		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true }, 0.5F, 0, 0.02 },
 		{ { 40, 32, 32, DTYPE_Q8_0, true, false }, 1, 0, 0.02 },
+		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true, .bias = true, .scale = 0.5F }, 1, 0, 0.02 },
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false, .above = true }, 0.5F, 0, 0.02 },
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false, .above = true }, 1, 0.6F, 0.03 },
+		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true, .bias = true, .scale = 2, .above = true },
+		  0.5F, 0, 0.02 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct shape *s = &cases[i].s;
@@ -293,8 +344,8 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 			r[threads] = logprob(s, &d, &b, k, pool);
 			pool_free(pool);
 		}
-		test_case(t, "%s: the head in int8, V %d, C %d, rank %d%s", k->name, s->V, s->C, s->r,
-		          cases[i].sure > 0 ? ", sure of its tokens" : "");
+		test_case(t, "%s: the head in int8, V %d, C %d, rank %d%s%s", k->name, s->V, s->C, s->r,
+		          cases[i].sure > 0 ? ", sure of its tokens" : "", s->above ? ", from above" : "");
 		CHECK_MSG(t, worst(r[0].logp, w.logp, (size_t)b.n_labels) < 0.02, "log p %g",
 		          worst(r[0].logp, w.logp, (size_t)b.n_labels));
 		CHECK_MSG(t, relative(r[0].dx, w.dx, n) < cases[i].off, "dx %g", relative(r[0].dx, w.dx, n));
@@ -305,12 +356,17 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 			          "du %g, dU %g", relative(r[0].du, w.du, low), relative(r[0].dup, w.dup, up));
 			CHECK(t, same(r[0].du, r[1].du, low) && same(r[0].dup, r[1].dup, up));
 		}
+		if (s->bias)
+			CHECK_MSG(t,
+			          relative(r[0].db, w.db, (size_t)s->V) < 0.02 &&
+			                  same(r[0].db, r[1].db, (size_t)s->V),
+			          "dbias %g", relative(r[0].db, w.db, (size_t)s->V));
 		batch_release(&b);
 		arena_release(&mem);
 	}
 }
 
-static void test_empty(struct test *t, const struct kernels *k, struct pool *pool)
+static void test_empty(struct test *t, const struct kernels *k, struct pool *pool, bool above)
 {
 	struct shape s = { 5, 11, 3, DTYPE_F32, false, true };
 	struct rng_stream rng = { 4 };
@@ -324,13 +380,17 @@ static void test_empty(struct test *t, const struct kernels *k, struct pool *poo
 	op_case_init(&c, &b.cap, true);
 	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 });
 	uint32_t head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
-	op_token_logprob(&c.t, &(struct linear){ .x = x, .w = head });
+	struct linear l = { .x = x, .w = head };
+	uint32_t logp = (above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l),
+		 seed = above ? seed_from_above(&c.t, logp) : TENSOR_NONE;
 	op_case_plan(&c, k, pool);
+	if (seed)
+		run_bind(&c.r, seed, negative_weights(&b));
 	run_bind(&c.r, x, d.x);
 	run_bind(&c.r, head, d.w);
 	float *dw = bind_grad(&c, head, 33);
 	run_step(&c.r, &b);
-	test_case(t, "%s: nothing to predict leaves a gradient of zero", k->name);
+	test_case(t, "%s: nothing to predict leaves a gradient of zero%s", k->name, above ? ", from above" : "");
 	for (size_t i = 0; i < 33; i++)
 		zero &= dw[i] == 0;
 	CHECK(t, zero);
@@ -377,22 +437,16 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 /* What a head has and is not computed would be dropped in silence. */
 static void test_refused(struct test *t)
 {
-	static const char *const what[] = { "bias", "residual", "scale" };
-
-	for (int i = 0; i < 3; i++) {
+	for (int above = 0; above < 2; above++) {
 		struct op_case c = { 0 };
 		size_t dim[2] = { 4, 3 };
 		op_case_init(&c, &batch_sample_cap, false);
 		struct linear l = { .x = tape_weight(&c.t, "x", DTYPE_F32, 2, dim),
-			            .w = tape_weight(&c.t, "head", DTYPE_F32, 2, dim) };
-		if (i == 0)
-			l.bias = tape_weight(&c.t, "bias", DTYPE_F32, 1, dim);
-		if (i == 1)
-			l.residual = tape_weight(&c.t, "residual", DTYPE_F32, 2, (size_t[]){ 4, 4 });
-		if (i == 2)
-			l.scale = 2;
-		test_case(t, "a head's %s is refused", what[i]);
-		CHECK(t, !op_token_logprob(&c.t, &l) && strstr(c.t.err.msg, what[i]));
+			            .w = tape_weight(&c.t, "head", DTYPE_F32, 2, dim),
+			            .residual = tape_weight(&c.t, "residual", DTYPE_F32, 2, (size_t[]){ 4, 4 }) };
+		test_case(t, "a head's residual is refused");
+		CHECK(t, !(above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l));
+		CHECK(t, strstr(c.t.err.msg, "residual"));
 		tape_release(&c.t);
 	}
 }
@@ -406,9 +460,11 @@ void test_logprob(struct test *t)
 	test_refused(t);
 	for (size_t i = 0; i < n; i++) {
 		test_definition(t, all[i], pool);
-		test_threads(t, all[i]);
+		test_threads(t, all[i], false);
+		test_threads(t, all[i], true);
 		test_int8_head(t, all[i]);
-		test_empty(t, all[i], pool);
+		test_empty(t, all[i], pool, false);
+		test_empty(t, all[i], pool, true);
 		test_tied(t, all[i], pool);
 	}
 	pool_free(pool);
