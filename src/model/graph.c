@@ -264,15 +264,28 @@ static struct linear head(struct graph *g, uint32_t hidden)
 }
 
 /* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
-uint32_t graph_logprob(struct graph *g, uint32_t hidden)
+static struct linear logprob_head(struct graph *g, uint32_t hidden)
 {
 	struct linear l = head(g, hidden);
 	int weight = model_head(g->model);
 
 	if (g->tape->gradients && l.w == g->weight_tensor[weight])
 		choose_compute(g, weight, &l);
+	return l;
+}
+
+uint32_t graph_logprob(struct graph *g, uint32_t hidden)
+{
+	struct linear l = logprob_head(g, hidden);
 
 	return op_token_logprob(g->tape, &l);
+}
+
+uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)
+{
+	struct linear l = logprob_head(g, hidden);
+
+	return op_token_logprob_from_above(g->tape, &l);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)

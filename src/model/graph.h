@@ -46,8 +46,10 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v);  /* 
 
 /* The whole model: hidden states after the last block [N,C]. */
 uint32_t graph_hidden(struct graph *g);
-/* gather, final norm, head, log p of pairs: M */
+/* gather, final norm, head, log p of labels: M, which starts the gradient of −Σ weight·logp */
 uint32_t graph_logprob(struct graph *g, uint32_t hidden);
+/* the same for a loss that stands on it, from which its gradient comes */
+uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
 /* Sets marked[i] (by number of the tape's tensors) for each tensor that an overlay's numbers are bound to. */
 void graph_mark_overlays(const struct graph *g, bool *marked);
