@@ -39,9 +39,11 @@ static void live_draw(void)
 static void line(const char *before, const char *fmt, va_list ap)
 {
 	live_wipe();
+	char *text = mem_vprintf(fmt, ap);
 	fputs(before, stderr);
-	vfprintf(stderr, fmt, ap);
+	term_write(stderr, text, strlen(text), false);
 	fputc('\n', stderr);
+	mem_free(text);
 	if (live[0] && log_terminal())
 		live_draw();
 }

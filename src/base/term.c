@@ -42,6 +42,54 @@ void term_text(struct buf *out, const char *s, size_t n)
 	buf_release(&whole);
 }
 
+/* Bytes of a style (ESC [ digits and ; m) at s, 0 where there is none. */
+static size_t style_length(const char *s, size_t n)
+{
+	size_t at = 2;
+
+	if (n < 3 || s[0] != '\033' || s[1] != '[')
+		return 0;
+	while (at < n && ((s[at] >= '0' && s[at] <= '9') || s[at] == ';'))
+		at++;
+	return at < n && s[at] == 'm' ? at + 1 : 0;
+}
+
+/* A control's picture: U+2400 and on for those of ASCII, U+2421 for DEL; the others have none. */
+static void add_picture(struct buf *out, uint32_t cp)
+{
+	char picture[4];
+
+	buf_add(out, picture, utf8_encode(cp < 0x20 ? 0x2400 + cp : cp == 0x7F ? 0x2421 : 0xFFFD, picture));
+}
+
+static void add_shown(struct buf *out, const char *s, size_t n, bool styles)
+{
+	for (size_t at = 0, size; at < n; at += size) {
+		uint32_t cp = 0xFFFD;
+		size_t style = styles ? style_length(s + at, n - at) : 0;
+		size = style ? style : utf8_decode(s + at, n - at, &cp);
+		if (style || (size && (!is_control(cp) || cp == '\n' || cp == '\t')))
+			buf_add(out, s + at, size);
+		else
+			add_picture(out, size ? cp : 0xFFFD);
+		size = size ? size : 1;
+	}
+}
+
+int term_write(FILE *to, const char *s, size_t n, bool styles)
+{
+	struct buf shown = BUF_INIT;
+
+	if (term_is(fileno(to))) {
+		add_shown(&shown, s, n, styles);
+		fwrite(buf_str(&shown), 1, shown.len, to);
+		buf_release(&shown);
+	} else {
+		fwrite(s, 1, n, to);
+	}
+	return fflush(to);
+}
+
 /* Bytes and columns of the character at s. */
 static size_t step(const char *s, size_t n, size_t *columns)
 {

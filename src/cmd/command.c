@@ -13,11 +13,13 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/term.h"
 #include "cmd/metering.h"
 #include "cmd/overview.h"
 
 static bool json_only; /* --json: text must not reach stdout */
 static bool plan_shown;
+static int output_errno; /* of the first write to stdout that failed */
 static volatile sig_atomic_t interrupted;
 
 /* --- output --- */
@@ -41,15 +43,23 @@ void app_summary(const struct app *app, json_t *j)
 	json_decref(j);
 }
 
+static void write_out(const char *text, size_t n, bool styles)
+{
+	if (term_write(json_only ? stderr : stdout, text, n, styles) && !output_errno)
+		output_errno = errno;
+}
+
 void app_print(const char *fmt, ...)
 {
-	FILE *to = json_only ? stderr : stdout;
 	va_list ap;
 	va_start(ap, fmt);
-	vfprintf(to, fmt, ap);
+	char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
-	fflush(to);
+	write_out(text, strlen(text), true);
+	mem_free(text);
 }
+
+void app_text(const char *text, size_t n) { write_out(text, n, false); }
 
 int app_fail(const struct err *e)
 {
@@ -57,7 +67,9 @@ int app_fail(const struct err *e)
 		return EXIT_DONE;
 	log_live_end();
 	fflush(stdout);
-	fprintf(stderr, "kungfu: %s%s\n", e->msg, metering_over() ? " (--max-gas is used up)" : "");
+	char *text = mem_printf("kungfu: %s%s\n", e->msg, metering_over() ? " (--max-gas is used up)" : "");
+	term_write(stderr, text, strlen(text), false);
+	mem_free(text);
 	metering_error(e->msg);
 	return EXIT_FAILED;
 }
@@ -67,10 +79,12 @@ void app_plan_shown(void) { plan_shown = true; }
 int app_usage(const struct command *c, const char *fmt, ...)
 {
 	va_list ap;
-	fputs("kungfu: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
+	fputs("kungfu: ", stderr);
+	term_write(stderr, text, strlen(text), false);
+	mem_free(text);
 	fprintf(stderr, " (kungfu %s%s--help says what there is)\n", c ? c->name : "", c ? " " : "");
 	return EXIT_USAGE;
 }
@@ -182,7 +196,7 @@ static int close_output(int status)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	fprintf(stderr, "kungfu: cannot write to standard output: %s\n", strerror(errno));
+	fprintf(stderr, "kungfu: cannot write to standard output: %s\n", strerror(output_errno ? output_errno : errno));
 	return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 

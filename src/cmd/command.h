@@ -87,6 +87,9 @@ int app_usage(const struct command *c, const char *fmt, ...) __attribute__((form
 void app_json(const json_t *j);                 /* one line on stdout */
 /* the command's last word: what it took is added, the ledger keeps it, --json shows it; freed */
 void app_summary(const struct app *app, json_t *j);
+/* Text of a model or a file, to where app_print writes: as it is, zero bytes too; on a terminal nothing in it speaks to
+ * the terminal (term_write). */
+void app_text(const char *text, size_t n);
 /* stdout, the result itself; under --json stderr */
 void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* SIGINT and SIGTERM set a flag that long work looks at. */

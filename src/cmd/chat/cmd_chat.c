@@ -82,7 +82,7 @@ static int show_text(void *ctx, const char *text, size_t n)
 {
 	const struct chat *c = ctx;
 	if (!c->app->json)
-		app_print("%.*s", (int)n, text);
+		app_text(text, n);
 	return stopped;
 }
 

@@ -115,7 +115,7 @@ json_t *generation_json(const struct generation *g)
 static int show_text(void *ctx, const char *text, size_t n)
 {
 	(void)ctx;
-	app_print("%.*s", (int)n, text);
+	app_text(text, n);
 	return metering_over();
 }
 

@@ -72,7 +72,9 @@ static void show(struct several *s, size_t prompt_tokens)
 			app_json(j);
 			json_decref(j);
 		} else {
-			app_print("--- %zu of %zu (%s)\n%s\n", i + 1, s->n, finish_name(g->finish), buf_str(&g->text));
+			app_print("--- %zu of %zu (%s)\n", i + 1, s->n, finish_name(g->finish));
+			app_text(buf_str(&g->text), g->text.len);
+			app_print("\n");
 		}
 	}
 	if (!s->app->json)
