@@ -22,10 +22,10 @@ enum { HEADER_MAX = 100000000, HEADER_ALIGN = 8, ALIGN_MAX = 8 };
 /* The format's dtypes beyond ours, with their bits. */
 static const struct { const char *name; size_t bits;
 } foreign[] = {
-	{ "BOOL", 8 },    { "U8", 8 },      { "I8", 8 },      { "I16", 16 },        { "U16", 16 },
-	{ "U32", 32 },    { "I64", 64 },    { "U64", 64 },    { "F64", 64 },        { "C64", 64 },
-	{ "F8_E4M3", 8 }, { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 },
-	{ "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "F4", 4 },
+	{ "BOOL", 8 },    { "I8", 8 },      { "I16", 16 },    { "U16", 16 },        { "U32", 32 },
+	{ "I64", 64 },    { "U64", 64 },    { "F64", 64 },    { "C64", 64 },        { "F8_E4M3", 8 },
+	{ "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F4", 4 },      { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 },
+	{ "F6_E2M3", 6 }, { "F6_E3M2", 6 },
 };
 
 struct reader {

@@ -162,4 +162,5 @@ const struct dtype_info dtypes[DTYPE_COUNT] = {
 	[DTYPE_Q5_K] = { "Q5_K", 256, 176, 13, NULL, q5_k_to_float, NULL, q5_k_part },
 	[DTYPE_Q6_K] = { "Q6_K", 256, 210, 14, NULL, q6_k_to_float, NULL, q6_k_part },
 	[DTYPE_I32] = { "I32", 1, 4, 26, "I32", NULL, NULL, NULL },
+	[DTYPE_U8] = { "U8", 1, 1, -1, "U8", NULL, NULL, NULL },
 };

@@ -13,7 +13,7 @@
 
 enum dtype {
 	DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0,
-	DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_I32, DTYPE_COUNT
+	DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_I32, DTYPE_U8, DTYPE_COUNT
 };
 
 struct dtype_info {
@@ -22,13 +22,13 @@ struct dtype_info {
 	uint32_t bytes;     /* bytes a block */
 	int gguf;           /* ggml's type number, -1: none */
 	const char *safetensors; /* "F32", "BF16", … or NULL */
-	/* n numbers, n a multiple of block; src and dst do not overlap. NULL for I32. */
+	/* n numbers, n a multiple of block; src and dst do not overlap. NULL for I32, U8. */
 	void (*to_float)(const void *src, float *dst, size_t n);
 	/* Rounds to nearest even (block types: their reference quantizer); NULL where this program never writes the
 	 * type. */
 	void (*from_float)(const float *src, void *dst, size_t n);
 	/* Numbers j0 … j0+n−1 of the row that starts at `row`; j0 and n are multiples of 16 for block types. NULL for
-	 * I32. */
+	 * I32, U8. */
 	void (*part)(const void *row, size_t j0, float *dst, size_t n);
 };
 
