@@ -45,7 +45,7 @@ void test_base_term(struct test *t)
 	FILE *file = tmpfile();
 
 	test_case(t, "on a terminal controls are pictures");
-	check_shown(t, "a\033]0;title\007b", 11, false, "a␛]0;title␇b");
+	check_shown(t, "a\033]0;title\007b", 12, false, "a␛]0;title␇b");
 	check_shown(t, "one\n\ttwo\r", 9, false, "one\n\ttwo␍");
 	check_shown(t, "x\0y", 3, false, "x␀y");
 	check_shown(t, "\x9b" "31m \xc2\x9b \xff", 9, false, "\uFFFD31m \uFFFD \uFFFD");
