@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "cmd/metering.h"
+#include "cmd/output_check.h"
 #include "cmd/overview.h"
 
 static bool json_only; /* --json: text must not reach stdout */
@@ -132,6 +133,8 @@ static int run_with_options(struct app *app, const struct command *c)
 		status--;
 	else if (p.n_positional < c->least || p.n_positional > c->most)
 		status = wrong_words(c, &p);
+	else if (output_check(&p, &e) < 0)
+		status = app_usage(c, "%s", e.msg);
 	else if ((status = c->run(app, options, &p, &e)) < 0)
 		status = app_fail(&e);
 	opt_release(&p);

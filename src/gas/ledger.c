@@ -238,6 +238,15 @@ static char *immutable_uri(const char *path)
 	return buf_detach(&uri, NULL);
 }
 
+/* A new ledger is its owner's alone, and what SQLite lays beside it takes the same mode: it holds command lines. */
+static void make_private(const char *path, enum ledger_mode mode)
+{
+	int fd = mode == LEDGER_WRITE ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0)
+		close(fd);
+}
+
 static int open_file(struct ledger *l, enum ledger_mode mode)
 {
 	int flags = SQLITE_OPEN_READWRITE | (mode == LEDGER_WRITE ? SQLITE_OPEN_CREATE : 0);
@@ -245,6 +254,7 @@ static int open_file(struct ledger *l, enum ledger_mode mode)
 
 	if (!read_only) {
 		l->writable = true;
+		make_private(l->path, mode);
 		return sqlite3_open_v2(l->path, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	}
 	char *uri = immutable_uri(l->path);
