@@ -415,20 +415,56 @@ void adapter_begin(struct adapter *a, const struct model *m, const struct adapte
 	a->overlay.hooks = type->hooks;
 }
 
-int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
-                struct err *e)
+bool adapter_rows(size_t i, struct opt_row *out)
 {
-	size_t i = 0;
-	*a = (struct adapter){ 0 };
-	while (adapter_type_table[i] && strcmp(adapter_type_table[i]->name, type) != 0)
-		i++;
-	if (!adapter_type_table[i])
-		return err_set(e, "there is no adapter type '%s'", type);
-	adapter_begin(a, m, adapter_type_table[i]);
-	if (a->type->attach(a, m, o, e) == 0)
+	const struct adapter_type *t = adapter_type_table[i];
+	if (t)
+		*out = (struct opt_row){ .name = t->name,
+			                 .summary = t->summary,
+			                 .standard = t->standard,
+			                 .opts = t->opts,
+			                 .options_size = t->options_size };
+	return t;
+}
+
+const struct adapter_type *adapter_standard(void)
+{
+	for (size_t i = 0; adapter_type_table[i]; i++)
+		if (adapter_type_table[i]->standard)
+			return adapter_type_table[i];
+	BUG("no adapter type is the standard one");
+}
+
+int adapter_new(struct adapter *a, const struct adapter_type *type, const struct model *m, const void *options,
+                uint64_t seed, struct err *e)
+{
+	adapter_begin(a, m, type);
+	if (type->attach(a, m, options, seed, e) == 0)
 		return 0;
 	adapter_release(a);
 	return -1;
+}
+
+int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
+                      uint64_t seed, struct err *e)
+{
+	static const struct opt none[] = { OPT_END };
+	struct opt_row row;
+	struct opt_parse p;
+	size_t i;
+	int status = 0;
+	*a = (struct adapter){ 0 };
+	if (!opt_row_find(adapter_rows, type, &row, &i))
+		return err_set(e, "there is no adapter type '%s'", type);
+	void *own = mem_alloc(row.options_size);
+	opt_begin(&p, row.opts ? row.opts : none, own, e);
+	for (; *options && status == 0; options += 2)
+		status = opt_assign(&p, options[0], options[1], e);
+	if (status == 0)
+		status = adapter_new(a, adapter_type_table[i], m, own, seed, e);
+	opt_release(&p);
+	mem_free(own);
+	return status;
 }
 
 const struct adapter_type *adapter_type_of(const json_t *config)

@@ -2,20 +2,24 @@
 #ifndef ADAPT_ADAPTER_H
 #define ADAPT_ADAPTER_H
 
+#include "base/opt.h"
 #include "format/safetensors.h"
 #include "model/overlay.h"
 
 struct adapter_type;
 
-struct adapter_options {           /* what the user asked for, or what the file says */
-	int r;
-	double alpha, dropout;
-	bool rslora;
+/* Which modules, for types that ask: a member of the type's own options, and rows of its table. */
+struct adapter_targets {
 	/* "all-linear", or comma-separated suffixes of module names, or NULL (all-linear) */
 	const char *target_modules;
 	const char *modules_to_save;   /* comma-separated, or NULL */
-	uint64_t seed;
 };
+#define ADAPTER_TARGET_OPTS(s, f) \
+	OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", \
+	           "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) only by " \
+	           "name"), \
+		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
+	                   "modules trained whole beside the adapter")
 
 /* How files have a parameter. */
 struct file_layout {
@@ -46,9 +50,16 @@ struct adapter_factors {
 
 struct adapter_type {
 	const char *name;              /* "lora" */
+	const char *summary;           /* half a line, for --help */
+	bool standard;                 /* --method where nobody says another; one type is */
+	double learning_rate;          /* at its peak, where nobody says another */
+	const struct opt *opts;        /* its own options (base/opt.h), or NULL */
+	size_t options_size;           /* of the struct that they fill */
+	/* Its whole number that its parameters grow with, for who must make it smaller; NULL: there is none. */
+	const char *size_option;
 	const char *peft_type;         /* "LORA" */
-	/* New, with its parameters added, sealed and initialized. */
-	int (*attach)(struct adapter *a, const struct model *m, const struct adapter_options *o, struct err *e);
+	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */
+	int (*attach)(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e);
 	const struct overlay_hooks *hooks;
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
@@ -60,8 +71,15 @@ struct adapter_type {
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
 };
 
-int adapter_new(struct adapter *a, const char *type, const struct model *m, const struct adapter_options *o,
-                struct err *e);
+bool adapter_rows(size_t i, struct opt_row *out);   /* the table, for OPT_PICK and OPT_ROWS */
+/* The type that is meant where nobody says another. */
+const struct adapter_type *adapter_standard(void);
+/* options: the type's own struct; NULL where it has none */
+int adapter_new(struct adapter *a, const struct adapter_type *type, const struct model *m, const void *options,
+                uint64_t seed, struct err *e);
+/* The same by names and texts, as { "lora-r", "4", NULL }; what is not there is at its default. */
+int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
+                      uint64_t seed, struct err *e);
 /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
 /* adapter_config.json, adapter_model.safetensors */

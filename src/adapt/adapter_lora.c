@@ -42,6 +42,25 @@ struct lora {
 
 struct terms { double r, alpha, dropout; bool rslora; };
 
+/* --- options --- */
+
+struct options {
+	int64_t r;
+	double alpha, dropout;
+	bool rslora;
+	struct adapter_targets on;
+};
+
+static const struct opt opts[] = {
+	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "8", 1, 4096, NULL, "N", "rank" },
+	OPT_FLOAT("lora-alpha", struct options, alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"),
+	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
+	          "dropout before the adapter; above 0 no prefix is shared"),
+	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
+	ADAPTER_TARGET_OPTS(struct options, on),
+	OPT_END
+};
+
 /* --- the config --- */
 
 /* Keys that PEFT writes and that change nothing once an adapter exists. */
@@ -158,11 +177,11 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 }
 
 /* The config of a new adapter, with PEFT's keys in PEFT's order. peft_version: whose keys these are. */
-static json_t *make_config(const struct model *m, const struct adapter_options *o)
+static json_t *make_config(const struct model *m, const struct options *o)
 {
-	bool all = !o->target_modules || !*o->target_modules || !strcasecmp(o->target_modules, "all-linear");
-	json_t *targets = all ? target_all_linear(m) : target_split(o->target_modules),
-	       *saved = target_split(o->modules_to_save ? o->modules_to_save : "");
+	const char *where = o->on.target_modules, *whole = o->on.modules_to_save;
+	bool all = !where || !*where || !strcasecmp(where, "all-linear");
+	json_t *targets = all ? target_all_linear(m) : target_split(where), *saved = target_split(whole ? whole : "");
 	bool transposed = false;
 	for (size_t i = 0; i < m->n_weights; i++)
 		transposed |= (m->weights[i].spec->flags & WEIGHT_TRANSPOSED) != 0;
@@ -181,7 +200,7 @@ static json_t *make_config(const struct model *m, const struct adapter_options *
 		"{s:n, s:n, s:s, s:o, s:n, s:s, s:s, s:i, s:i, s:{}, s:n, s:o, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:n}",
 		"lora_ga_config", "megatron_config", "megatron_core", "megatron.core", "modules_to_save",
 		json_array_size(saved) ? json_incref(saved) : json_null(), "monteclora_config", "peft_type", "LORA",
-		"peft_version", "0.21.2", "qalora_group_size", 16, "r", o->r, "rank_pattern", "revision",
+		"peft_version", "0.21.2", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern", "revision",
 		"target_modules", targets, "target_parameters", "task_type", "CAUSAL_LM", "trainable_token_indices",
 		"use_bdlora", "use_dora", 0, "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
 	if (!j || !rest)
@@ -344,12 +363,13 @@ static int check_text(const char *what, const char *text, struct err *e)
 	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
 }
 
-static int attach(struct adapter *a, const struct model *m, const struct adapter_options *opt, struct err *e)
+static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
-	if (check_text("target_modules", opt->target_modules, e) < 0 ||
-	    check_text("modules_to_save", opt->modules_to_save, e) < 0)
+	const struct options *asked = options;
+	if (check_text("target_modules", asked->on.target_modules, e) < 0 ||
+	    check_text("modules_to_save", asked->on.modules_to_save, e) < 0)
 		return -1;
-	a->config = make_config(m, opt);
+	a->config = make_config(m, asked);
 	const char *unused = target_unused(a->config, m);
 	if (unused)
 		return err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s",
@@ -358,7 +378,7 @@ static int attach(struct adapter *a, const struct model *m, const struct adapter
 		return -1;
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
-		init_site(a, &o->sites[i], opt->seed);
+		init_site(a, &o->sites[i], seed);
 	return 0;
 }
 
@@ -443,6 +463,12 @@ static size_t pairs(const struct adapter *a, struct adapter_factors *out)
 
 const struct adapter_type adapter_lora = {
 	.name = "lora",
+	.summary = "an adapter beside frozen weights",
+	.standard = true,
+	.learning_rate = 2e-4,
+	.opts = opts,
+	.options_size = sizeof(struct options),
+	.size_option = "lora-r",
 	.peft_type = "LORA",
 	.attach = attach,
 	.hooks = &hooks,

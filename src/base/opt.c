@@ -16,7 +16,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-static bool is_row(const struct opt *o) { return o->type != OPT_TYPE_GROUP; }
+static bool is_row(const struct opt *o) { return o->type != OPT_TYPE_GROUP && o->type != OPT_TYPE_ROWS; }
 
 static bool same_name(const char *a, const char *b)
 {
@@ -26,25 +26,50 @@ static bool same_name(const char *a, const char *b)
 	return *a == *b;
 }
 
+static bool is_called(const struct opt *o, const char *name)
+{
+	return is_row(o) && (same_name(o->name, name) || (o->alias && same_name(o->alias, name)));
+}
+
+/* Among what the rows of another table bring. */
+static const struct opt *find_brought(const struct opt *from, const char *name)
+{
+	struct opt_row row;
+	const struct opt *found = NULL;
+	for (size_t i = 0; !found && from->rows(i, &row); i++)
+		found = row.opts ? opt_find(row.opts, name) : NULL;
+	return found;
+}
+
 const struct opt *opt_find(const struct opt *table, const char *name)
 {
-	for (const struct opt *o = table; o->type != OPT_TYPE_END; o++)
-		if (is_row(o) && (same_name(o->name, name) || (o->alias && same_name(o->alias, name))))
-			return o;
+	for (const struct opt *o = table; o->type != OPT_TYPE_END; o++) {
+		const struct opt *found = is_called(o, name)         ? o :
+		                          o->type == OPT_TYPE_ROWS ? find_brought(o, name) :
+		                                                     NULL;
+		if (found)
+			return found;
+	}
 	return NULL;
 }
 
-static void *field(const struct opt_parse *p, const struct opt *o)
+/* Where an option's value is: in the target, or in the struct of the row that brings it. */
+static void *field(const struct opt_parse *p, const struct opt *o) { return (char *)p->target + o->offset; }
+
+static void *field_of_use(const struct opt_parse *p, const struct opt_use *use)
 {
-	return (char *)p->target + o->offset;
+	void *const *rows = *(void *const *const *)field(p, use->from);
+	return (char *)rows[use->index] + use->as->offset;
+}
+
+static void *own_block(struct opt_parse *p, void *block)
+{
+	p->owned = mem_grow(p->owned, p->n_owned + 1, sizeof(*p->owned));
+	return p->owned[p->n_owned++] = block;
 }
 
 /* A copy of s that lives until opt_release. */
-static const char *own(struct opt_parse *p, const char *s)
-{
-	p->owned = mem_grow(p->owned, p->n_owned + 1, sizeof(*p->owned));
-	return p->owned[p->n_owned++] = mem_strdup(s);
-}
+static const char *own(struct opt_parse *p, const char *s) { return own_block(p, mem_strdup(s)); }
 
 static int out_of_range(const struct opt *o, const char *shown, const char *value, struct err *e)
 {
@@ -115,15 +140,20 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
-static int assign_choice(struct opt_parse *p, const struct opt *o, const char *shown, const char *value, struct err *e)
+static int assign_choice(struct opt_parse *p, const struct opt *o, const char **to, const char *shown,
+                         const char *value, struct err *e)
 {
-	if (!is_choice(o->choices, value)) {
+	struct opt_row row;
+	if (o->rows && opt_row_find(o->rows, value, &row, NULL)) {
+		*to = row.name;
+	} else if (is_choice(o->choices, value)) {
+		*to = own(p, value);
+	} else {
 		char *all = choices_text(o->choices);
 		err_set(e, "%s %s: %s was wanted", shown, value, all);
 		mem_free(all);
 		return -1;
 	}
-	*(const char **)field(p, o) = own(p, value);
 	return 0;
 }
 
@@ -134,33 +164,42 @@ static int assign_bytes(size_t *to, const char *shown, const char *value, struct
 	return 0;
 }
 
-static void assign_item(struct opt_parse *p, const struct opt *o, const char *value)
+static void assign_item(struct opt_parse *p, struct opt_list *list, const char *value)
 {
-	struct opt_list *list = field(p, o);
 	list->items = mem_grow(list->items, list->n + 1, sizeof(*list->items));
 	list->items[list->n++] = own(p, value);
 }
 
 /* `shown` is the option as the user wrote it, for the sentence. */
-static int assign_row(struct opt_parse *p, const struct opt *o, const char *shown, const char *value, struct err *e)
+static int assign_field(struct opt_parse *p, const struct opt *o, void *to, const char *shown, const char *value,
+                        struct err *e)
 {
-	void *to = field(p, o);
 	switch (o->type) {
 	case OPT_TYPE_FLAG: return assign_flag(to, shown, value, e);
 	case OPT_TYPE_INT: return assign_int(o, to, shown, value, e);
 	case OPT_TYPE_FLOAT: return assign_float(o, to, shown, value, e);
 	case OPT_TYPE_BYTES: return assign_bytes(to, shown, value, e);
-	case OPT_TYPE_CHOICE: return assign_choice(p, o, shown, value, e);
+	case OPT_TYPE_CHOICE: return assign_choice(p, o, to, shown, value, e);
 	case OPT_TYPE_STRING: *(const char **)to = own(p, value); return 0;
-	case OPT_TYPE_LIST: assign_item(p, o, value); return 0;
+	case OPT_TYPE_LIST: assign_item(p, to, value); return 0;
 	default: BUG("option %s has type %d", o->name, (int)o->type);
 	}
 }
 
-/* The field's value when nobody gives one and the table has no default. */
-static void clear_row(struct opt_parse *p, const struct opt *o)
+/* To all rows that have the option: which one is in use may be said later. They refuse the same values. */
+static int assign_row(struct opt_parse *p, const struct opt *o, const char *shown, const char *value, struct err *e)
 {
-	void *to = field(p, o);
+	if (!o->uses)
+		return assign_field(p, o, field(p, o), shown, value, e);
+	for (size_t i = 0; i < o->n_uses; i++)
+		if (assign_field(p, o, field_of_use(p, &o->uses[i]), shown, value, e))
+			return -1;
+	return 0;
+}
+
+/* The field's value when nobody gives one and the table has no default. */
+static void clear_field(const struct opt *o, void *to)
+{
 	switch (o->type) {
 	case OPT_TYPE_FLAG: *(bool *)to = false; break;
 	case OPT_TYPE_INT: *(int64_t *)to = OPT_UNSET_INT; break;
@@ -176,22 +215,60 @@ static void clear_row(struct opt_parse *p, const struct opt *o)
 	}
 }
 
+static void clear_row(struct opt_parse *p, const struct opt *o)
+{
+	if (!o->uses)
+		clear_field(o, field(p, o));
+	for (size_t i = 0; i < o->n_uses; i++)
+		clear_field(o, field_of_use(p, &o->uses[i]));
+}
+
+static void begin_field(struct opt_parse *p, const struct opt *o, void *to, const char *init)
+{
+	struct err e = ERR_INIT;
+	if (o->type == OPT_TYPE_LIST)
+		*(struct opt_list *)to = (struct opt_list){ 0 };
+	clear_field(o, to);
+	if (init && assign_field(p, o, to, o->name, init, &e))
+		BUG("the default of option %s: %s", o->name, e.msg);
+}
+
+/* A struct for each row of other tables. */
+static void take_rows(struct opt_parse *p)
+{
+	struct opt_row row;
+	for (const struct opt *o = p->declared; o->type != OPT_TYPE_END; o++) {
+		size_t n = 0;
+		while (o->type == OPT_TYPE_ROWS && o->rows(n, &row))
+			n++;
+		if (o->type != OPT_TYPE_ROWS)
+			continue;
+		void **blocks = own_block(p, mem_array(n + 1, sizeof(*blocks)));
+		for (size_t i = 0; i < n; i++)
+			if (o->rows(i, &row) && row.opts)
+				blocks[i] = own_block(p, mem_alloc(row.options_size));
+		*(void ***)field(p, o) = blocks;
+	}
+}
+
 int opt_begin(struct opt_parse *p, const struct opt *table, void *target, struct err *e)
 {
-	size_t n = 0;
-	*p = (struct opt_parse){ .table = table, .target = target };
-	for (const struct opt *o = table; o->type != OPT_TYPE_END; o++, n++) {
+	(void)e;
+	*p = (struct opt_parse){ .declared = table, .target = target };
+	opt_join(&p->joined, table);
+	p->table = p->joined.rows;
+	take_rows(p);
+	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
 		if (!is_row(o))
 			continue;
-		if (o->type == OPT_TYPE_LIST)
-			*(struct opt_list *)field(p, o) = (struct opt_list){ 0 };
-		if (opt_find(table, o->name) != o || (o->alias && opt_find(table, o->alias) != o))
+		if (opt_find(p->table, o->name) != o || (o->alias && opt_find(p->table, o->alias) != o))
 			BUG("option %s is in the table twice", o->name);
-		clear_row(p, o);
-		if (o->init && assign_row(p, o, o->name, o->init, e))
-			BUG("the default of option %s: %s", o->name, e ? e->msg : "refused");
+		if (!o->uses)
+			begin_field(p, o, field(p, o), o->init);
+		for (size_t i = 0; i < o->n_uses; i++)
+			begin_field(p, o, field_of_use(p, &o->uses[i]), o->uses[i].as->init);
 	}
-	p->set = mem_array(n + 1, sizeof(*p->set));
+	p->set = mem_array(p->joined.n + 1, sizeof(*p->set));
 	return 0;
 }
 
@@ -325,9 +402,8 @@ static char *key_of(const struct opt *o)
 	return key;
 }
 
-static json_t *record_row(const struct opt_parse *p, const struct opt *o)
+static json_t *record_field(const struct opt *o, const void *from)
 {
-	const void *from = field(p, o);
 	switch (o->type) {
 	case OPT_TYPE_FLAG: return json_boolean(*(const bool *)from);
 	case OPT_TYPE_INT:
@@ -351,16 +427,38 @@ static json_t *record_row(const struct opt_parse *p, const struct opt *o)
 	}
 }
 
+/* Where the value of an option that is in use lies, NULL: no row that has it is. */
+static const void *used_field(const struct opt_parse *p, const struct opt *o)
+{
+	if (!o->uses)
+		return field(p, o);
+	for (size_t i = 0; i < o->n_uses; i++)
+		if (opt_use_is_on(&o->uses[i], p->target))
+			return field_of_use(p, &o->uses[i]);
+	return NULL;
+}
+
 json_t *opt_record(const struct opt_parse *p)
 {
 	json_t *record = json_object();
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
-		if (!is_row(o))
+		const void *from = is_row(o) ? used_field(p, o) : NULL;
+		if (!from)
 			continue;
 		char *key = key_of(o);
-		json_object_set_new(record, key, record_row(p, o));
+		json_object_set_new(record, key, record_field(o, from));
 		mem_free(key);
 	}
+	return record;
+}
+
+json_t *opt_record_of(const struct opt *table, const void *target)
+{
+	struct opt_parse p = { .target = (void *)target };
+	opt_join(&p.joined, table);
+	p.table = p.joined.rows;
+	json_t *record = opt_record(&p);
+	opt_join_release(&p.joined);
 	return record;
 }
 
@@ -415,5 +513,6 @@ void opt_release(struct opt_parse *p)
 	mem_free(p->owned);
 	mem_free(p->positional);
 	mem_free(p->set);
+	opt_join_release(&p->joined);
 	*p = (struct opt_parse){ 0 };
 }

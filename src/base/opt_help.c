@@ -39,7 +39,7 @@ static void left_column(struct buf *b, const struct opt *o)
 static void right_column(struct buf *b, const struct opt *o)
 {
 	buf_adds(b, o->help);
-	if (o->type == OPT_TYPE_CHOICE && (o->arg || strlen(o->choices) > SHORT_CHOICES)) {
+	if (o->type == OPT_TYPE_CHOICE && !o->rows && (o->arg || strlen(o->choices) > SHORT_CHOICES)) {
 		buf_adds(b, ": ");
 		for (const char *c = o->choices; *c; c++)
 			buf_adds(b, *c == '|' ? ", " : (char[2]){ *c, 0 });
@@ -93,20 +93,35 @@ static void print_row(const struct opt *o, void (*print)(void *ctx, const char *
 	buf_release(&line);
 }
 
-void opt_help(const struct opt *table, void (*print)(void *ctx, const char *line), void *ctx)
+/* "Memory:" at the left, wrapped. */
+static void print_title(const struct opt *o, void (*print)(void *ctx, const char *line), void *ctx)
 {
-	for (const struct opt *o = table; o->type != OPT_TYPE_END; o++) {
+	struct buf line = BUF_INIT;
+	for (const char *text = o->name; *text;) {
+		size_t n = fitting(text, COLUMNS - 1);
+		const char *next = text + n + strspn(text + n, " ");
+		buf_clear(&line);
+		buf_addf(&line, "%.*s%s", (int)n, text, *next ? "" : ":");
+		print(ctx, line.data);
+		text = next;
+	}
+	buf_release(&line);
+}
+
+void opt_help(const struct opt *declared, void (*print)(void *ctx, const char *line), void *ctx)
+{
+	struct opt_table t;
+	opt_join(&t, declared);
+	for (const struct opt *o = t.rows; o->type != OPT_TYPE_END; o++) {
 		if (o->type != OPT_TYPE_GROUP) {
 			print_row(o, print, ctx);
 			continue;
 		}
-		struct buf title = BUF_INIT;
-		buf_addf(&title, "%s:", o->name);
-		if (o != table)
+		if (o != t.rows)
 			print(ctx, "");
-		print(ctx, buf_str(&title));
-		buf_release(&title);
+		print_title(o, print, ctx);
 	}
+	opt_join_release(&t);
 }
 
 /* --- the nearest word --- */

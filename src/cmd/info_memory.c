@@ -1,6 +1,8 @@
 /* info_memory: see info_memory.h. A job's own figure, with its rows, is what `plan` gives. */
 #include "cmd/info_memory.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "infer/session.h"
 #include "model/model_pass.h"
@@ -64,11 +66,12 @@ static size_t state_bytes(const struct app *app, const struct params *params)
 
 static int plan_lora(struct info_memory *out, struct app *app, struct loaded *l, struct err *e)
 {
-	struct adapter_options o = { .r = INFO_RANK, .alpha = 16 };
+	char rank[16];
 	struct adapter a;
 	size_t step = 0;
 
-	if (adapter_new(&a, "lora", &l->model, &o, e) < 0)
+	snprintf(rank, sizeof(rank), "%d", INFO_RANK);
+	if (adapter_new_named(&a, "lora", &l->model, (const char *const[]){ "lora-r", rank, NULL }, 0, e) < 0)
 		return -1;
 	int status = plan_step(&step, app, &l->model, &a.overlay, e);
 	out->lora = out->weights + out->program + step + state_bytes(app, &a.overlay.params);

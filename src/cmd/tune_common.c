@@ -79,13 +79,13 @@ static void make_absolute(struct tune *t, const char **path)
 		*path = arena_strdup(&t->paths, whole);
 }
 
-static void warn_unused(const struct tune *t, const struct opt_parse *p)
+static void warn_unused(const struct opt_parse *p)
 {
-	struct buf names = BUF_INIT;
-	recipe_unused(&t->recipe, p, &names);
-	if (names.len)
-		log_warn("--method %s does not use %s", t->recipe.method, buf_str(&names));
-	buf_release(&names);
+	struct buf sentence = BUF_INIT;
+	opt_unused(p, &sentence);
+	if (sentence.len)
+		log_warn("%s", buf_str(&sentence));
+	buf_release(&sentence);
 }
 
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e)
@@ -99,7 +99,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	make_absolute(t, &t->recipe.model);
 	make_absolute(t, &t->recipe.data);
 	make_absolute(t, &t->recipe.eval_data);
-	warn_unused(t, p);
+	warn_unused(p);
 	return 0;
 }
 

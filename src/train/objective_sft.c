@@ -27,6 +27,8 @@ static double sft_loss(const struct batch *b, const float *logprob)
 
 const struct objective objective_sft = {
 	.name = "sft",
+	.summary = "the next token of texts and answers",
+	.standard = true,
 	.accepts = sft_accepts,
 	.wants = "text, messages, conversations, instruction,output, prompt,completion or query,choices,gold",
 	.record = sft_record,

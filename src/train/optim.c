@@ -10,6 +10,7 @@
 #include "train/optim.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -18,6 +19,22 @@
 enum { ALIGN = 64 };
 
 /* --- the table --- */
+
+bool optimizer_rows(size_t i, struct opt_row *out)
+{
+	const struct optimizer *o = optimizer_table[i];
+	if (!o)
+		return false;
+	*out = (struct opt_row){ .name = o->name,
+		                 .summary = o->summary,
+		                 .also = o->also,
+		                 .standard = o->standard,
+		                 .opts = o->opts,
+		                 .options_size = o->options_size };
+	if (o->rate != 1)
+		snprintf(out->note, sizeof(out->note), "learning rate times %g", o->rate);
+	return true;
+}
 
 static bool means(const struct optimizer *o, const char *name)
 {

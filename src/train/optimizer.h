@@ -77,6 +77,7 @@ struct optimizer {
 };
 
 extern const struct optimizer *const optimizer_table[];  /* generated, NULL-terminated */
+bool optimizer_rows(size_t i, struct opt_row *out);      /* the table, for OPT_PICK and OPT_ROWS */
 /* By its name or one that means it; NULL: the standard one. NULL for none. */
 const struct optimizer *optimizer_find(const char *name);
 

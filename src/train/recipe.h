@@ -1,4 +1,5 @@
 /* recipe: everything that decides a tuning run, as one table of options (parsing, --help, YAML, recipe.json, docs).
+ * Methods and objectives bring their own options into it (base/opt.h).
  *
  * A recipe written into the run directory is complete: resume reads nothing else. What does not change a bit of the
  * result (threads, --memory, how often to save or to log) may differ when a run is resumed; everything else may not. */
@@ -8,16 +9,18 @@
 #include "base/buf.h"
 #include "base/opt.h"
 #include "kernel/kernels.h"
+#include "train/method.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
 
 struct speeds;
 
 struct recipe {
-	const char *model, *data, *eval_data, *out, *method;          /* method: "full" or an adapter's name */
+	const char *model, *data, *eval_data, *out;
 	bool overwrite;
-	int64_t lora_r;
-	double lora_alpha, lora_dropout;
-	bool use_rslora;
-	const char *target_modules, *modules_to_save;
+	const char *method, *objective, *optim;                        /* rows of their tables */
+	/* of OPT_ROWS: what each row of the tables brings */
+	void **method_options, **objective_options, **optim_options;
 	double learning_rate;                                          /* NAN: the method's own default */
 	double num_train_epochs;
 	/* unset micro_batch_tokens: 1,024 or max_length */
@@ -25,7 +28,6 @@ struct recipe {
 	int64_t warmup_steps;                                          /* OPT_UNSET_INT: warmup_ratio decides */
 	double warmup_ratio, decay_ratio;
 	const char *lr_scheduler_type;
-	const char *optim;                                             /* NULL: the standard one */
 	double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, min_lr_ratio;
 	int64_t seed;
 	bool packing, apply_chat_template, gradient_checkpointing;
@@ -37,7 +39,6 @@ struct recipe {
 	const struct speeds *speeds;
 	/* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
 	const char *compute;
-	const char *objective;                                         /* "sft" */
 };
 
 /* The rows, for a struct s whose member f is the recipe. */
@@ -75,24 +76,15 @@ struct recipe {
 		  "DIR", \
 		  "the run directory; the result lies directly in it" }, \
 		OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
-		OPT_STRING("method", s, f.method, "lora", "NAME", \
-	                   "lora: an adapter beside frozen weights; full: every weight"), \
-		OPT_STRING("objective", s, f.objective, "sft", "NAME", \
-	                   "what is learnt: sft, the next token of answers"), \
+		OPT_PICK("method", s, f.method, method_rows, "what is trained"), \
+		OPT_PICK("objective", s, f.objective, objective_rows, "what is learnt"), \
+		OPT_PICK("optim", s, f.optim, optimizer_rows, "how weights follow gradients"), \
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
 	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
-	                   "lora only; auto: int8 where this processor is fast in it"), \
-		OPT_GROUP("LoRA"), \
-		{ OPT_TYPE_INT, "lora-r", "r", offsetof(s, f.lora_r), "8", 1, 4096, NULL, "N", "rank" }, \
-		OPT_FLOAT("lora-alpha", s, f.lora_alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"), \
-		OPT_FLOAT("lora-dropout", s, f.lora_dropout, "0", 0, 0.99, \
-	                  "dropout before the adapter; above 0 no prefix is shared"), \
-		OPT_FLAG("use-rslora", s, f.use_rslora, "false", "scale by alpha / sqrt(r)"), \
-		OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", \
-	                   "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) " \
-	                   "only by name"), \
-		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
-	                   "modules trained whole beside the adapter"), \
+	                   "not for full; auto: int8 where this processor is fast in it"), \
+		OPT_ROWS("method", s, f.method_options, method_rows), \
+		OPT_ROWS("objective", s, f.objective_options, objective_rows), \
+		OPT_ROWS("optim", s, f.optim_options, optimizer_rows), \
 		OPT_GROUP("Data"), \
 		{ OPT_TYPE_INT, \
 		  "max-length", \
@@ -119,7 +111,7 @@ struct recipe {
 		  1e3, \
 		  NULL, \
 		  "X", \
-		  "peak learning rate (default 2e-4 for an adapter, 2e-5 for full)" }, \
+		  "peak learning rate (default: the method's, as the optimizer wants it)" }, \
 		{ OPT_TYPE_FLOAT, \
 		  "num-train-epochs", \
 		  "epochs", \
@@ -148,7 +140,6 @@ struct recipe {
 		OPT_FLOAT("decay-ratio", s, f.decay_ratio, "0.2", 0, 1, \
 	                  "wsd: part of the steps in which the rate falls"), \
 		OPT_FLOAT("min-lr-ratio", s, f.min_lr_ratio, "0", 0, 1, "where the rate ends, as a part of its peak"), \
-		OPT_STRING("optim", s, f.optim, NULL, "NAME", "how weights follow gradients"), \
 		OPT_FLOAT("weight-decay", s, f.weight_decay, "0", 0, 1e3, \
 	                  "AdamW's, of matrices alone (not norms and biases)"), \
 		OPT_FLOAT("adam-beta1", s, f.adam_beta1, "0.9", 0, 0.9999999, "AdamW"), \
@@ -185,8 +176,6 @@ void recipe_settle(struct recipe *r, const struct kernels *k);
 /* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
 json_t *recipe_record(const struct recipe *r);
 int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e);
-/* Options that the user gave (p) and the method does not use, as "--a, --b"; "" when there are none. */
-void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *names);
 /* Refuses, naming the option, when two recipes would not give the same bits. */
 int recipe_same_result(const json_t *before, const json_t *now, struct err *e);
 

@@ -59,14 +59,12 @@ static int add_all_weights(struct trainer *t, struct err *e)
 static int make_params(struct trainer *t, struct err *e)
 {
 	const struct recipe *r = &t->recipe;
-	struct adapter_options o = {
-		.r = (int)r->lora_r, .alpha = r->lora_alpha, .dropout = r->lora_dropout, .rslora = r->use_rslora,
-		.target_modules = r->target_modules, .modules_to_save = r->modules_to_save, .seed = (uint64_t)r->seed,
-	};
+	const struct adapter_type *type = method_adapter(r->method);
 
-	if (!strcmp(r->method, "full"))
+	if (!type)
 		return add_all_weights(t, e);
-	if (adapter_new(&t->adapter, r->method, &t->model, &o, e) < 0)
+	if (adapter_new(&t->adapter, type, &t->model, opt_row_options(method_rows, r->method_options, r->method),
+	                (uint64_t)r->seed, e) < 0)
 		return -1;
 	if (adapter_unties(&t->adapter))
 		log_warn("embedding and head of this model are one matrix and are tuned apart: merged, they are two");
@@ -100,11 +98,9 @@ static void make_optimizer(struct trainer *t)
 	const struct recipe *r = &t->recipe;
 	struct optim_settings s = { .learning_rate = r->learning_rate, .weight_decay = r->weight_decay,
 		                    .beta1 = r->adam_beta1, .beta2 = r->adam_beta2, .epsilon = r->adam_epsilon };
-	const struct optimizer *row = optimizer_find(r->optim);
 
-	if (!row)
-		BUG("the optimizer %s of a recipe that was not resolved", r->optim);
-	optim_init(&t->optim, row, &s, t->params, t->kernels, t->pool);
+	s.options = opt_row_options(optimizer_rows, r->optim_options, r->optim);
+	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
 }
 
 static int open_parts(struct trainer *t, struct err *e)

@@ -123,6 +123,22 @@ static size_t least_arena(struct trainer *t, int32_t max_tokens)
 	return bytes;
 }
 
+/* The adapter's own number by which it may be made smaller: what half of it frees. */
+static void say_smaller_adapter(const struct trainer *t, struct buf *knobs)
+{
+	const char *name = t->has_adapter ? t->adapter.type->size_option : NULL;
+	const struct opt *o = name ? opt_find(t->adapter.type->opts, name) : NULL;
+	const char *options = opt_row_options(method_rows, t->recipe.method_options, t->recipe.method);
+	char bytes[32];
+
+	if (!o)
+		return;
+	int64_t size = *(const int64_t *)(options + o->offset);
+	if (size > 1)
+		buf_addf(knobs, "; --%s %lld frees about %s", name, (long long)size / 2,
+		         human_bytes(t->totals.state_bytes / 2, bytes));
+}
+
 static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct err *e)
 {
 	char a[32], b[32];
@@ -139,12 +155,10 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 		         "; a lower --max-length (the longest row has %lld tokens) allows smaller --micro-batch-tokens",
 		         (long long)p->longest);
 	}
-	if (t->has_adapter && t->recipe.lora_r > 1)
-		buf_addf(&knobs, "; --lora-r %lld frees about %s", (long long)t->recipe.lora_r / 2,
-		         human_bytes(p->state_bytes / 2, a));
+	say_smaller_adapter(t, &knobs);
 	if (!t->has_adapter)
-		buf_addf(&knobs, "; --method lora frees most of the %s of parameters, gradients and optimizer",
-		         human_bytes(p->state_bytes, a));
+		buf_addf(&knobs, "; --method %s frees most of the %s of parameters, gradients and optimizer",
+		         adapter_standard()->name, human_bytes(p->state_bytes, a));
 	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with everything recomputed%s",
 	        human_bytes(limit, a), human_bytes(least, b), least, buf_str(&knobs));
 	buf_release(&knobs);

@@ -252,7 +252,22 @@ static void tensor_names(struct test *t, const char *dir, bool lora, char *out, 
 
 /* --- new adapters --- */
 
-static const struct adapter_options plain = { .r = 4, .alpha = 8, .seed = 42 };
+/* A LoRA of rank 4 and alpha 8 on these modules (NULL: all linears). */
+static int new_lora(struct adapter *a, const struct model *m, const char *targets, const char *saved, uint64_t seed,
+                    struct err *e)
+{
+	const char *options[9] = { "lora-r", "4", "lora-alpha", "8" };
+	size_t n = 4;
+	if (targets) {
+		options[n++] = "target-modules";
+		options[n++] = targets;
+	}
+	if (saved) {
+		options[n++] = "modules-to-save";
+		options[n++] = saved;
+	}
+	return adapter_new_named(a, "lora", m, options, seed, e);
+}
 
 static void check_new_config(struct test *t, const char *model, const char *golden)
 {
@@ -267,7 +282,7 @@ static void check_new_config(struct test *t, const char *model, const char *gold
 		return;
 	char *dir = io_join(test_golden(), golden);
 	wanted = read_config(dir);
-	int status = adapter_new(&a, "lora", &m, &plain, &e);
+	int status = new_lora(&a, &m, NULL, NULL, 42, &e);
 	CHECK_MSG(t, status == 0 && wanted, "%s", e.msg);
 	if (status == 0 && wanted) {
 		CHECK(t, json_object_size(a.config) == json_object_size(wanted));
@@ -310,13 +325,11 @@ static void test_new(struct test *t)
 	struct model m;
 	struct adapter a, b, c;
 	struct err e = ERR_INIT;
-	struct adapter_options seed = plain;
-	seed.seed = 43;
 	test_case(t, "A begins uniform in ±1/√in by the seed, B zero");
 	if (!open_golden(t, &m, "llama"))
 		return;
-	CHECK(t, adapter_new(&a, "lora", &m, &plain, &e) == 0 && adapter_new(&b, "lora", &m, &plain, &e) == 0 &&
-	                 adapter_new(&c, "lora", &m, &seed, &e) == 0);
+	CHECK(t, new_lora(&a, &m, NULL, NULL, 42, &e) == 0 && new_lora(&b, &m, NULL, NULL, 42, &e) == 0 &&
+	                 new_lora(&c, &m, NULL, NULL, 43, &e) == 0);
 	CHECK_MSG(t,
 	          a.overlay.params.n_items == 3 * 7 * 2 &&
 	                  params_count(&a.overlay.params) == 3 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)),
@@ -329,7 +342,7 @@ static void test_new(struct test *t)
 	test_case(t, "a path that is no UTF-8 is left out of the config");
 	m.source.path = "dir\xff";
 	CHECK_MSG(t,
-	          adapter_new(&a, "lora", &m, &plain, &e) == 0 &&
+	          new_lora(&a, &m, NULL, NULL, 42, &e) == 0 &&
 	                  json_is_null(json_object_get(a.config, "base_model_name_or_path")),
 	          "%s", e.msg);
 	adapter_release(&a);
@@ -356,14 +369,13 @@ static void test_new_ends(struct test *t)
 		struct model m;
 		struct adapter a;
 		struct err e = ERR_INIT;
-		struct adapter_options o = plain;
 		char *dir = mem_printf("%s/ends%zu", test_tmp(), i), names[1024];
 		test_case(t, "target_modules %s of %s", cases[i].targets, cases[i].model);
-		o.target_modules = cases[i].targets;
 		if (!open_golden(t, &m, cases[i].model))
 			continue;
-		CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0 && adapter_save(&a, &m, dir, &e) == 0, "%s",
-		          e.msg);
+		CHECK_MSG(t,
+		          new_lora(&a, &m, cases[i].targets, NULL, 42, &e) == 0 && adapter_save(&a, &m, dir, &e) == 0,
+		          "%s", e.msg);
 		tensor_names(t, dir, true, names, sizeof(names));
 		CHECK_MSG(t, !strcmp(names, cases[i].names), "%s", names);
 		CHECK(t, adapter_unties(&a) == m.config.tied);
@@ -407,17 +419,19 @@ static void test_options(struct test *t)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		struct err e = ERR_INIT;
-		struct adapter_options o = plain;
-		o.target_modules = wrong[i].target;
-		o.modules_to_save = wrong[i].saved;
-		int status = adapter_new(&a, "lora", &m, &o, &e);
+		int status = new_lora(&a, &m, wrong[i].target, wrong[i].saved, 42, &e);
 		CHECK_MSG(t, status == -1 && strstr(e.msg, wrong[i].words), "wanted '%s', got %d '%s'", wrong[i].words,
 		          status, e.msg);
 		if (status == 0)
 			adapter_release(&a);
 	}
 	struct err e = ERR_INIT;
-	CHECK(t, adapter_new(&a, "zzz", &m, &plain, &e) == -1 && strstr(e.msg, "'zzz'"));
+	CHECK(t, adapter_new_named(&a, "zzz", &m, (const char *[]){ NULL }, 42, &e) == -1 && strstr(e.msg, "'zzz'"));
+	e = (struct err)ERR_INIT;
+	CHECK_MSG(t,
+	          adapter_new_named(&a, "lora", &m, (const char *[]){ "lora-q", "4", NULL }, 42, &e) == -1 &&
+	                  strstr(e.msg, "lora-q"),
+	          "%s", e.msg);
 	model_close(&m);
 }
 
@@ -427,14 +441,11 @@ struct saved_case { const char *modules; bool tying; const char *names; };
 
 static int new_saved(struct adapter *a, const struct model *m, const struct saved_case *x, struct err *e)
 {
-	struct adapter_options o = plain;
-	o.target_modules = "q_proj";
-	o.modules_to_save = x->modules;
 	if (!x->tying)
-		return adapter_new(a, "lora", m, &o, e);
+		return new_lora(a, m, "q_proj", x->modules, 42, e);
 	/* no option says so: through the files of one that is saved */
 	char *dir = mem_printf("%s/tying", test_tmp()), *path = io_join(dir, "adapter_config.json");
-	int status = adapter_new(a, "lora", m, &o, e);
+	int status = new_lora(a, m, "q_proj", x->modules, 42, e);
 	if (status == 0) {
 		json_object_set_new(a->config, "ensure_weight_tying", json_true());
 		a->overlay.head = HEAD_AS_EMBEDDING;
@@ -498,13 +509,10 @@ static void test_saved_values(struct test *t)
 	struct model m;
 	struct adapter a;
 	struct err e = ERR_INIT;
-	struct adapter_options o = plain;
 	test_case(t, "modules saved whole begin as the model's own");
 	if (!open_golden(t, &m, "llama.gguf"))
 		return;
-	o.target_modules = "o_proj";
-	o.modules_to_save = "embed_tokens,q_proj,norm";
-	CHECK_MSG(t, adapter_new(&a, "lora", &m, &o, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, new_lora(&a, &m, "o_proj", "embed_tokens,q_proj,norm", 42, &e) == 0, "%s", e.msg);
 	CHECK(t, a.overlay.head == HEAD_OF_MODEL && adapter_unties(&a));
 	for (size_t i = 0; i < m.n_weights; i++) {
 		size_t n = m.weights[i].dim[0] * (m.weights[i].n_dims == 2 ? m.weights[i].dim[1] : 1);

@@ -221,10 +221,12 @@ static void test_scales(struct test *t, const struct model *m)
 	struct adapter a, b;
 	struct err e = ERR_INIT;
 	char *path = mem_printf("%s/scales.gguf", test_tmp());
-	struct adapter_options o = { .r = 4, .alpha = 8, .rslora = true, .target_modules = "q_proj,k_proj", .seed = 3 };
+	const char *options[] = { "lora-r", "4",    "lora-alpha",     "8",
+		                  "use-rslora", "true", "target-modules", "q_proj,k_proj",
+		                  NULL };
 
 	test_case(t, "rsLoRA's scale becomes an alpha that gives it; numbers as f16");
-	if (adapter_new(&a, "lora", m, &o, &e) == 0) {
+	if (adapter_new_named(&a, "lora", m, options, 3, &e) == 0) {
 		for (size_t i = 0; i < a.overlay.params.n; i++)
 			a.overlay.params.w[i] = (float)((double)(i % 13) / 8 - 0.75);
 		CHECK_MSG(t, gguf_adapter_save(&a, m, path, DTYPE_F16, &e) == 0, "%s", e.msg);

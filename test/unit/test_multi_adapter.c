@@ -39,10 +39,10 @@ static bool fine(struct bench *b, int status, const struct err *e)
 /* Its numbers are not those of a new one, which adds nothing. */
 static int make_odd(struct adapter *a, const struct model *m, struct err *e)
 {
-	struct adapter_options o = { .r = 3, .alpha = 5, .target_modules = "k_proj,up_proj,o_proj", .seed = 9 };
+	const char *options[] = { "lora-r", "3", "lora-alpha", "5", "target-modules", "k_proj,up_proj,o_proj", NULL };
 	struct rng_key key = { 9, RNG_TEST };
 
-	if (adapter_new(a, "lora", m, &o, e) < 0)
+	if (adapter_new_named(a, "lora", m, options, 9, e) < 0)
 		return -1;
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		a->overlay.params.w[i] = 0.2F * rng_normal(key, i, 0, 0);

@@ -144,9 +144,9 @@ static void make_adapter(struct bench *b, const char *module, struct adapter *a)
 {
 	struct err e = ERR_INIT;
 	struct rng_stream rng = { 3 };
-	struct adapter_options o = { .r = 2, .alpha = 4, .target_modules = module, .seed = 1 };
+	const char *options[] = { "lora-r", "2", "lora-alpha", "4", "target-modules", module, NULL };
 
-	CHECK_MSG(b->t, adapter_new(a, "lora", &b->model, &o, &e) == 0, "%s", e.msg);
+	CHECK_MSG(b->t, adapter_new_named(a, "lora", &b->model, options, 1, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		for (size_t j = 0; j < a->overlay.params.items[i].n; j++)
 			a->overlay.params.w[a->overlay.params.items[i].offset + j] = rng_next_float(&rng);

@@ -187,12 +187,12 @@ void bash_print(void)
 		printf("_kungfu_of_");
 		put_identifier(all[i]->name);
 		printf("() {\n\tfirst=%d kind=none names='", strchr(all[i]->name, ' ') ? 3 : 2);
-		bash_names(all[i]->opts);
+		bash_names(options_of(all[i]));
 		printf("' positional='");
 		for (size_t j = 0; j < n_words; j++)
 			printf("%s%s", j ? " " : "", bash_kind(v[j]));
 		printf("'\n\tcase $1 in\n");
-		bash_values(all[i]->opts);
+		bash_values(options_of(all[i]));
 		printf("\tesac\n}\n");
 	}
 	bash_load();
@@ -250,7 +250,7 @@ static void zsh_command(const struct command *c)
 	printf("_kungfu_");
 	put_identifier(c->name);
 	printf("() {\n\t_arguments -s \\\n");
-	for (const struct opt *o = c->opts; o->type != OPT_TYPE_END; o++) {
+	for (const struct opt *o = options_of(c); o->type != OPT_TYPE_END; o++) {
 		if (o->type == OPT_TYPE_GROUP)
 			continue;
 		zsh_name(o, o->name);
@@ -329,7 +329,7 @@ static void fish_value(enum value v, const char *choices)
 
 static void fish_names(const struct command *c)
 {
-	for (const struct opt *o = c->opts; o->type != OPT_TYPE_END; o++) {
+	for (const struct opt *o = options_of(c); o->type != OPT_TYPE_END; o++) {
 		if (o->type == OPT_TYPE_GROUP)
 			continue;
 		printf("complete -c kungfu -n '__kungfu_is %s' -l %s", c->name, o->name);

@@ -56,6 +56,18 @@ size_t command_list(const struct command *out[64])
 	return n;
 }
 
+const struct opt *options_of(const struct command *c)
+{
+	static struct opt_table joined[64];
+	const struct command *const *at = command_table;
+	while (*at != c)
+		at++;
+	struct opt_table *t = &joined[at - command_table];
+	if (!t->rows)
+		opt_join(t, c->opts);
+	return t->rows;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "man"))

@@ -86,7 +86,7 @@ static void put_option(FILE *f, const struct opt *o)
 	}
 	fputs("\n", f);
 	put(f, o->help);
-	if (o->type == OPT_TYPE_CHOICE && o->arg) {
+	if (o->type == OPT_TYPE_CHOICE && o->arg && !o->rows) {
 		fputs(": ", f);
 		put(f, o->choices);
 	}
@@ -127,7 +127,7 @@ static void put_command(FILE *f, const struct command *c, const char *date)
 	put_capital(f, c->summary, ".");
 	fputs(".PP\n\\fIMODEL\\fR is a GGUF file or a Hugging Face folder. Options and other words mix in any order;\n"
 	      "\\fB\\-\\-name value\\fR and \\fB\\-\\-name=value\\fR are the same, \\fB\\-\\-no\\-name\\fR clears a flag.\n.SH OPTIONS\n", f);
-	for (const struct opt *o = c->opts; o->type != OPT_TYPE_END; o++) {
+	for (const struct opt *o = options_of(c); o->type != OPT_TYPE_END; o++) {
 		if (o->type != OPT_TYPE_GROUP) {
 			put_option(f, o);
 			continue;

@@ -16,6 +16,7 @@ enum value value_of(const struct opt *o);
 /* What the command's words are that are no options, from its usage; the last one goes for all that follow. */
 size_t positionals(const struct command *c, enum value out[8]);
 size_t command_list(const struct command *out[64]); /* in the order of a person's work */
+const struct opt *options_of(const struct command *c); /* with those that rows of other tables bring; kept to the end */
 
 int man_write(const char *dir, const char *date);
 void bash_print(void);

@@ -19,9 +19,12 @@ enum { ROWS_MOST = 1 << 20 };
 /* With numbers that are none: pages that were never written are not in memory. */
 static int new_adapter(const struct scale_work *w, struct adapter *a, struct err *e)
 {
-	struct adapter_options o = { .r = (int)w->o->lora_r, .alpha = 2 * (double)w->o->lora_r };
+	char rank[24], alpha[24];
+	const char *const options[] = { "lora-r", rank, "lora-alpha", alpha, NULL };
 
-	if (adapter_new(a, "lora", &w->l.model, &o, e) < 0)
+	snprintf(rank, sizeof(rank), "%lld", (long long)w->o->lora_r);
+	snprintf(alpha, sizeof(alpha), "%lld", 2 * (long long)w->o->lora_r);
+	if (adapter_new_named(a, "lora", &w->l.model, options, 0, e) < 0)
 		return -1;
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		a->overlay.params.w[i] = 1e-3F * (float)(i % 7);

@@ -1,0 +1,14 @@
+/* method: what a run changes: every row of the adapters' table, and full, which is all weights themselves. */
+#ifndef TRAIN_METHOD_H
+#define TRAIN_METHOD_H
+
+#include "adapt/adapter.h"
+#include "base/opt.h"
+
+/* For OPT_PICK and OPT_ROWS: the adapters in the order of their table, full last. */
+bool method_rows(size_t i, struct opt_row *out);
+/* The adapter's type; NULL: full. `name` is that of a method. */
+const struct adapter_type *method_adapter(const char *name);
+double method_learning_rate(const char *name);  /* at its peak, where nobody says another */
+
+#endif
