@@ -15,6 +15,7 @@ struct op_case {
 	struct tape t;
 	struct plan p;
 	struct run r;
+	struct device d;
 };
 
 static inline void op_case_init(struct op_case *c, const struct batch_cap *cap, bool gradients)
@@ -25,9 +26,11 @@ static inline void op_case_init(struct op_case *c, const struct batch_cap *cap, 
 static inline void op_case_plan(struct op_case *c, const struct kernels *k, struct pool *pool)
 {
 	struct err e = ERR_INIT;
+
+	c->d = device_cpu(k, pool);
 	if (c->t.gradients && tape_backward(&c->t, &e) < 0)
 		BUG("%s", e.msg);
-	if (plan_make(&c->p, &c->t, k, NULL, &e) < 0 || run_init(&c->r, &c->p, k, pool, &e) < 0)
+	if (plan_make(&c->p, &c->t, k, NULL, &e) < 0 || run_init(&c->r, &c->p, &c->d, &e) < 0)
 		BUG("%s", e.msg);
 }
 
@@ -46,6 +49,7 @@ struct op_block {
 	struct batch batch;
 	struct arena mem;
 	struct pool *pool;
+	struct device d;
 	uint32_t out;                /* where the gradient begins, [rows][cols] */
 };
 
@@ -54,9 +58,10 @@ static inline void op_block_plan(struct op_block *b, size_t rows, size_t cols, c
 {
 	struct err e = ERR_INIT;
 
+	b->d = device_cpu(k, b->pool);
 	tape_seed(&b->t, b->out, tape_state(&b->t, "seed", AXIS_ROWS, 2, (size_t[]){ rows, cols }));
 	if (tape_backward(&b->t, &e) < 0 || plan_make(&b->p, &b->t, k, o, &e) < 0 ||
-	    run_init(&b->r, &b->p, k, b->pool, &e) < 0)
+	    run_init(&b->r, &b->p, &b->d, &e) < 0)
 		BUG("%s", e.msg);
 }
 

@@ -41,13 +41,14 @@ static int plan_step(size_t *bytes, struct app *app, const struct model *m, cons
 		                 .segments = docs,
 		                 .docs = docs,
 		                 .keys = INFO_ROWS };
+	struct device d = device_cpu(app->kernels, app->pool);
 	struct model_pass p;
 	int status = -1;
 
-	model_pass_begin(&p, &cap, m, o, true);
+	model_pass_begin(&p, &d, &cap, m, o, true);
 	graph_logprob(&p.graph, graph_hidden(&p.graph));
-	if (tape_backward(&p.pass.tape, e) == 0 && pass_plan(&p.pass, app->kernels, NULL, e) == 0) {
-		*bytes = pass_bytes(&p.pass, app->pool);
+	if (tape_backward(&p.pass.tape, e) == 0 && pass_plan(&p.pass, NULL, e) == 0) {
+		*bytes = pass_bytes(&p.pass);
 		status = 0;
 	}
 	model_pass_release(&p);

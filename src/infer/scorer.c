@@ -12,8 +12,7 @@
 struct scorer {
 	struct model *model;
 	const struct overlay *overlay;
-	struct pool *pool;
-	const struct kernels *kernels;
+	struct device device;
 	struct scorer_options options;
 
 	struct batch_cap cap;
@@ -28,7 +27,7 @@ int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, st
 {
 	struct scorer *s = mem_alloc(sizeof(*s));
 
-	*s = (struct scorer){ .model = m, .overlay = o, .pool = pool, .kernels = k, .options = *options };
+	*s = (struct scorer){ .model = m, .overlay = o, .device = device_cpu(k, pool), .options = *options };
 	s->options.max_tokens = MAX(options->max_tokens, options->max_length);
 	if (options->max_length < 1 || options->max_length > m->config.n_ctx) {
 		mem_free(s);
@@ -43,9 +42,9 @@ static int make_plan(struct scorer *s, struct err *e)
 {
 	struct model_pass *p = &s->net;
 
-	model_pass_begin(p, &s->cap, s->model, s->overlay, false);
+	model_pass_begin(p, &s->device, &s->cap, s->model, s->overlay, false);
 	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
-	return pass_plan(&p->pass, s->kernels, NULL, e);
+	return pass_plan(&p->pass, NULL, e);
 }
 
 static struct forest_options packing(const struct scorer *s, bool all)
@@ -98,7 +97,7 @@ int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t 
 
 	if (plan_for(s, docs, n, all, &sum, e) < 0)
 		return -1;
-	return s->net.pass.started ? 0 : model_pass_start(&s->net, s->pool, e);
+	return s->net.pass.started ? 0 : model_pass_start(&s->net, NULL, e);
 }
 
 /* Hands the micro-batch's log-probabilities to their documents. */
@@ -155,7 +154,7 @@ int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t
 	struct live mean = live_over(&all_of.live, all_of.batches);
 	typical_init(&typical, n, mean.rows);
 	typical_look(&typical, docs, n, &o);
-	int status = typical_time(&typical, &s->net, s->pool, &o, &mean, FORECAST_SECONDS, &time, e);
+	int status = typical_time(&typical, &s->net, &o, &mean, FORECAST_SECONDS, &time, e);
 	typical_release(&typical);
 	if (status < 0)
 		return -1;
@@ -163,7 +162,7 @@ int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t
 	f->seconds = all_of.batches * time.seconds;
 	f->touch_rate = timing_touch_rate(time.touched_bytes, time.touch_seconds);
 	f->flops = pass_work(&s->net.pass, &all_of.live).flops;
-	f->bytes = pass_bytes(&s->net.pass, s->pool);
+	f->bytes = pass_bytes(&s->net.pass);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 
 struct session {
 	struct model *model;
+	struct device device;
 	int n_ctx, n_sequences;
 	int region;                    /* keys of a sequence */
 	int shared;                    /* S, while there are branches */
@@ -84,7 +85,7 @@ static void record(struct session *s, const struct overlay *o)
 	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
 	struct model_pass *p = &s->net;
 
-	model_pass_begin(p, &cap, s->model, o, false);
+	model_pass_begin(p, &s->device, &cap, s->model, o, false);
 	make_cache_tensors(s);
 	p->graph.kv = s->kv;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
@@ -119,30 +120,27 @@ static void set_sight(struct session *s, int begin, int end, int until)
 		s->net.pass.batch.vis_end[j] = until;
 }
 
-static void bind_run(void *ctx, struct run *r)
+static void bind_cache(const struct session *s, struct run *r)
 {
-	const struct session *s = ctx;
-
-	graph_bind(&s->net.graph, r, NULL);
 	for (size_t i = 0; i < matrix_count(s); i++)
 		run_bind(r, i % 2 ? s->kv[i / 2].v : s->kv[i / 2].k, matrix_place(s, i).rows);
 }
 
-static int build(struct session *s, const struct overlay *o, struct pool *pool, const struct kernels *k, struct err *e)
+static int build(struct session *s, const struct overlay *o, struct err *e)
 {
-	struct pass *p = &s->net.pass;
+	struct device *d = &s->device;
 	void *cache;
 
 	record(s, o);
-	if (pass_plan(p, k, NULL, e) < 0 || pass_start(p, pool, e) < 0)
+	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0)
 		return -1;
 	s->cache_bytes =
 		key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
-	if (mem_map(&cache, s->cache_bytes, "keys and values", e) < 0)
+	if (d->type->alloc(d, &cache, s->cache_bytes, "keys and values", e) < 0)
 		return -1;
 	s->cache = cache;
 	s->own_keys = has_own_keys(s);
-	bind_run(s, &p->run);
+	bind_cache(s, &s->net.pass.run);
 	for (int n = 0; n < s->n_sequences; n++)
 		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
 	return 0;
@@ -165,8 +163,9 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
 	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
 	s->adapter = mem_array((size_t)n_sequences, sizeof(*s->adapter));
+	s->device = device_cpu(k, pool);
 	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
-	if (build(s, o, pool, k, e) < 0) {
+	if (build(s, o, e) < 0) {
 		session_free(s);
 		return -1;
 	}
@@ -179,7 +178,7 @@ void session_free(struct session *s)
 	if (!s)
 		return;
 	if (s->cache)
-		mem_unmap(s->cache, s->cache_bytes);
+		s->device.type->free(&s->device, s->cache, s->cache_bytes);
 	model_pass_release(&s->net);
 	mem_free(s->kv);
 	mem_free(s->length);
@@ -319,15 +318,17 @@ static void check_branch(const struct session *s, int sequence, bool is_branch)
 /* Keys and values of n keys that begin a range, to another place of the cache, or zeros. */
 static void move_keys(struct session *s, int from, int to, int n)
 {
+	struct device *d = &s->device;
+
 	for (size_t i = 0; i < matrix_count(s); i++) {
 		struct matrix_place m = matrix_place(s, i);
 		char *keys = m.rows + (size_t)to * m.row_bytes;
 		struct kv_piece p;
 		for (size_t j = 0; p = kv_piece((size_t)n, j, head_count(s), m.row_bytes), p.bytes; j++) {
 			if (from < 0)
-				memset(keys + p.at, 0, p.bytes);
+				d->type->clear(d, keys + p.at, p.bytes);
 			else
-				memcpy(keys + p.at, m.rows + (size_t)from * m.row_bytes + p.at, p.bytes);
+				d->type->copy(d, keys + p.at, m.rows + (size_t)from * m.row_bytes + p.at, p.bytes);
 		}
 	}
 }
@@ -396,7 +397,7 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
 	size_t rope = s->net.graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
 
-	*work = pass_bytes(&s->net.pass, s->net.pass.run.pool) + rope;
+	*work = pass_bytes(&s->net.pass) + rope;
 	*cache = s->cache_bytes;
 }
 
@@ -452,11 +453,9 @@ int session_time(struct session *s, int first, int n, int rows, int length, doub
 	struct live live = batch_live(&s->net.pass.batch);
 	struct timing_options how = { .batch = &s->net.pass.batch,
 		                      .mean = live,
-		                      .bind = bind_run,
-		                      .ctx = s,
 		                      .whole = n * rows <= FEW_ROWS,
 		                      .budget = TIME_SECONDS };
-	if (model_pass_time(&pass, &s->net, s->net.pass.run.pool, how, e) < 0)
+	if (model_pass_time(&pass, &s->net, how, e) < 0)
 		return -1;
 	*seconds = pass.seconds;
 	*flops = pass_work(&s->net.pass, &live).flops;
@@ -508,6 +507,7 @@ bool session_same_keys(const struct session *a, const struct session *b)
 void session_copy(struct session *to, const struct session *from)
 {
 	int same = 0, n = from->length[0];
+	struct device *d = &to->device;
 
 	if (!session_same_keys(to, from))
 		BUG("keys of another adapter, or of another size");
@@ -518,7 +518,8 @@ void session_copy(struct session *to, const struct session *from)
 		struct matrix_place m = matrix_place(to, i), o = matrix_place(from, i);
 		struct kv_piece p;
 		for (size_t j = 0; p = kv_piece((size_t)n - begin, j, head_count(to), m.row_bytes), p.bytes; j++)
-			memcpy(m.rows + begin * m.row_bytes + p.at, o.rows + begin * m.row_bytes + p.at, p.bytes);
+			d->type->copy(d, m.rows + begin * m.row_bytes + p.at, o.rows + begin * m.row_bytes + p.at,
+			              p.bytes);
 	}
 	memcpy(to->ids + same, from->ids + same, (size_t)(n - same) * sizeof(*to->ids));
 	to->length[0] = n;

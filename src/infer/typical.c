@@ -29,15 +29,15 @@ void typical_look(struct typical *t, const struct document *const *docs, size_t 
 	}
 }
 
-int typical_time(const struct typical *t, struct model_pass *p, struct pool *pool, const struct forest_options *o,
-                 const struct live *mean, double budget, struct timing *out, struct err *e)
+int typical_time(const struct typical *t, struct model_pass *p, const struct forest_options *o, const struct live *mean,
+                 double budget, struct timing *out, struct err *e)
 {
 	struct batch batch;
 
 	batch_init(&batch, &t->cap);
 	forest_fill(&batch, t->docs, t->n, o);
 	struct timing_options how = { .batch = &batch, .mean = *mean, .budget = budget };
-	int status = model_pass_time(out, p, pool, how, e);
+	int status = model_pass_time(out, p, how, e);
 	batch_release(&batch);
 	return status;
 }

@@ -18,8 +18,8 @@ void typical_init(struct typical *t, size_t most, double mean_rows);
 /* Looks at every micro-batch of docs[0..n). */
 void typical_look(struct typical *t, const struct document *const *docs, size_t n, const struct forest_options *o);
 /* Of a planned pass at the counts `mean`; budget as timing_options. */
-int typical_time(const struct typical *t, struct model_pass *p, struct pool *pool, const struct forest_options *o,
-                 const struct live *mean, double budget, struct timing *out, struct err *e);
+int typical_time(const struct typical *t, struct model_pass *p, const struct forest_options *o, const struct live *mean,
+                 double budget, struct timing *out, struct err *e);
 void typical_release(struct typical *t);
 
 #endif

@@ -305,7 +305,15 @@ void graph_mark_overlays(const struct graph *g, bool *marked)
 		marked[g->weight_tensor[i]] |= g->weight_tensor[i] && base_override(g, (int)i);
 }
 
-static void *unconst(const void *p) { return (void *)(uintptr_t)p; } /* nodes never write what is bound as a weight */
+/* The numbers that a weight's tensor stands for. */
+static const void *stored(const struct graph *g, int i)
+{
+	const struct weight *w = &g->model->weights[i];
+
+	if (g->tape->tensors[g->weight_tensor[i]].panels)
+		return w->panels;
+	return base_override(g, i) ? (const void *)base_override(g, i) : w->data;
+}
 
 static void bind_params(const struct graph *g, const struct laid *l, struct run *r, float *grads)
 {
@@ -314,9 +322,9 @@ static void bind_params(const struct graph *g, const struct laid *l, struct run 
 	for (size_t i = 0; i < p->n_items; i++) {
 		uint32_t x = l->param_tensor[i], dx = tape_grad(g->tape, x);
 		if (x)
-			run_bind(r, x, p->w + p->items[i].offset);
+			run_bind_host(r, x, p->w + p->items[i].offset);
 		if (dx && grads)
-			run_bind(r, dx, grads + p->items[i].offset);
+			run_bind_host(r, dx, grads + p->items[i].offset);
 	}
 }
 
@@ -325,15 +333,12 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 	for (size_t i = 0; i < g->model->n_weights; i++) {
 		const struct weight *w = &g->model->weights[i];
 		if (g->weight_tensor[i])
-			run_bind(r, g->weight_tensor[i],
-			         g->tape->tensors[g->weight_tensor[i]].panels ?
-			                 w->panels :
-			                 unconst(base_override(g, (int)i) ? base_override(g, (int)i) : w->data));
+			run_bind_host(r, g->weight_tensor[i], stored(g, (int)i));
 		if (g->transposed_tensor[i])
-			run_bind(r, g->transposed_tensor[i], w->transposed);
+			run_bind_host(r, g->transposed_tensor[i], w->transposed);
 	}
 	for (int k = 0; k < g->n_laid; k++)
 		bind_params(g, &g->laid[k], r, grads);
 	if (g->rope_tensor)
-		run_bind(r, g->rope_tensor, g->rope);
+		run_bind_host(r, g->rope_tensor, g->rope);
 }

@@ -2,33 +2,33 @@
  * measures or only asks for the memory differs in what is recorded and bound, not in this. See pass.h. */
 #include "op/pass.h"
 
-void pass_begin(struct pass *p, const struct batch_cap *cap, bool gradients)
+void pass_begin(struct pass *p, struct device *d, const struct batch_cap *cap, bool gradients)
 {
-	*p = (struct pass){ 0 };
+	*p = (struct pass){ .device = d };
 	tape_init(&p->tape, cap, gradients);
 }
 
-int pass_plan(struct pass *p, const struct kernels *k, const struct plan_options *o, struct err *e)
+int pass_plan(struct pass *p, const struct plan_options *o, struct err *e)
 {
 	if (p->started)
 		BUG("a pass planned again while it runs");
 	plan_release(&p->plan);
 	p->planned = false;
-	p->kernels = k;
 	if (p->tape.err.msg[0])
 		return err_set(e, "%s", p->tape.err.msg);
-	if (plan_make(&p->plan, &p->tape, k, o, e) < 0)
+	if (plan_make(&p->plan, &p->tape, p->device->kernels, o, e) < 0)
 		return -1;
 	p->planned = true;
 	return 0;
 }
 
-int pass_start(struct pass *p, struct pool *pool, struct err *e)
+int pass_start(struct pass *p, struct err *e)
 {
 	if (!p->planned || p->started)
 		BUG("a pass started %s", p->started ? "twice" : "without a plan");
-	if (run_init(&p->run, &p->plan, p->kernels, pool, e) < 0)
+	if (run_init(&p->run, &p->plan, p->device, e) < 0)
 		return -1;
+	run_touch(&p->run);
 	batch_init(&p->batch, &p->plan.cap);
 	p->started = true;
 	return 0;
@@ -54,9 +54,11 @@ void pass_release(struct pass *p)
 	*p = (struct pass){ 0 };
 }
 
-size_t pass_bytes(const struct pass *p, const struct pool *pool)
+size_t pass_bytes(const struct pass *p)
 {
-	return p->plan.arena_bytes + p->plan.scratch_bytes * (size_t)pool_threads(pool) + batch_bytes(&p->plan.cap);
+	size_t scratch = p->plan.scratch_bytes * (size_t)pool_threads(p->device->pool);
+
+	return p->plan.arena_bytes + scratch + batch_bytes(&p->plan.cap);
 }
 
 struct work pass_work(const struct pass *p, const struct live *live)

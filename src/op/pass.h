@@ -2,7 +2,8 @@
  *
  *     pass_begin   the tape is open; the caller records what is computed (op/ops.h, model/graph.h)
  *     pass_plan    every tensor gets its place, no memory is taken yet; may be called again with other options
- *     pass_start   memory is taken; what comes from outside (weights, caches) is then bound to `run`
+ *     pass_start   memory is taken; what comes from outside (weights, caches) is then bound to `run`, and
+ *                  run_ready called
  *     pass_step    runs the batch, as often as wanted; nothing is allocated
  *     pass_stop    gives memory and batch back, the plan stays; pass_release gives everything back
  *
@@ -18,21 +19,20 @@ struct pass {
 	struct plan plan;
 	struct run run;
 	struct batch batch;       /* of the tape's capacities; filled by the caller before each step */
-	const struct kernels *kernels;
+	struct device *device;    /* borrowed */
 	bool planned, started;
 };
 
 /* gradients: whether anything will be trained; such a tape is ended by tape_backward. */
-void pass_begin(struct pass *p, const struct batch_cap *cap, bool gradients);
+void pass_begin(struct pass *p, struct device *d, const struct batch_cap *cap, bool gradients);
 /* Errors: the first mistake of the recording, or a limit that cannot be met (op/plan.h). o: NULL for as it comes. */
-int pass_plan(struct pass *p, const struct kernels *k, const struct plan_options *o, struct err *e);
-int pass_start(struct pass *p, struct pool *pool, struct err *e);
+int pass_plan(struct pass *p, const struct plan_options *o, struct err *e);
+int pass_start(struct pass *p, struct err *e);
 void pass_step(struct pass *p);
 void pass_stop(struct pass *p);
 void pass_release(struct pass *p);
 
-/* What started passes take: arena, scratch of all threads of the pool, batch. */
-size_t pass_bytes(const struct pass *p, const struct pool *pool);
+size_t pass_bytes(const struct pass *p);  /* what it takes when started: arena, scratch of all threads, batch */
 
 struct work { double flops, int_ops; };  /* all operations; of these, those done in int8 */
 

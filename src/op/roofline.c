@@ -12,7 +12,6 @@
 #include "op/batch_sample.h"
 #include "op/ops.h"
 #include "op/pass.h"
-#include "quant/panels.h"
 
 enum {
 	ROWS = 512,
@@ -114,13 +113,11 @@ static void bind(struct block *b)
 	for (uint32_t i = 1; i < p->tape.n_tensors; i++) {
 		const struct tensor *x = &p->tape.tensors[i];
 		if (x->role == ROLE_WEIGHT || x->role == ROLE_STATE)
-			run_bind(&p->run, i,
-			         arena_alloc64(&b->mem, x->panels ? panels_bytes(x->dtype, x->dim[0], x->dim[1]) :
-			                                            tensor_count(x) * sizeof(float)));
+			run_bind_host(&p->run, i, arena_alloc64(&b->mem, tensor_bytes(x)));
 	}
 }
 
-static int block_begin(struct block *b, const struct kernels *k, struct pool *pool, bool int8, struct err *e)
+static int block_begin(struct block *b, struct device *d, bool int8, struct err *e)
 {
 	struct batch_cap cap = {
 		.rows = ROWS, .targets = ROWS, .labels = ROWS, .segments = 2, .docs = 2, .keys = ROWS
@@ -129,15 +126,15 @@ static int block_begin(struct block *b, const struct kernels *k, struct pool *po
 	struct pass *p = &b->pass;
 
 	*b = (struct block){ 0 };
-	pass_begin(p, &cap, false);
+	pass_begin(p, d, &cap, false);
 	p->tape.layer = 0;
 	record(&p->tape, int8);
-	if (pass_plan(p, k, &(struct plan_options){ .no_fusion = true }, e) < 0 || pass_start(p, pool, e) < 0)
+	if (pass_plan(p, &(struct plan_options){ .no_fusion = true }, e) < 0 || pass_start(p, e) < 0)
 		return -1;
 	batch_sample_sized(&p->batch, &rng, ROWS, 2, cap.segments, cap.labels);
 	b->best = arena_array(&b->mem, p->plan.n_nodes, sizeof(*b->best));
 	bind(b);
-	return 0;
+	return run_ready(&p->run, e);
 }
 
 static void block_end(struct block *b)
@@ -155,7 +152,7 @@ static void run_once(struct block *b, bool first)
 
 	p->run.batch = &p->batch;
 	for (uint32_t i = 0; i < p->plan.n_nodes; i++) {
-		p->plan.nodes[i].op->forward(&p->run, &p->plan.nodes[i]);
+		run_node(&p->run, &p->plan.nodes[i]);
 		double now = clock_seconds();
 		b->best[i] = first ? now - last : MIN(b->best[i], now - last);
 		last = now;
@@ -199,12 +196,13 @@ static void sum_up(struct speeds *s, const struct block *b)
 
 int speeds_measure(struct speeds *s, const struct kernels *k, struct pool *pool, struct err *e)
 {
+	struct device d = device_cpu(k, pool);
 	int status = 0;
 
 	s->n_ops = 0;
 	for (int int8 = 0; int8 < 2 && status == 0; int8++) {
 		struct block b;
-		status = block_begin(&b, k, pool, int8, e);
+		status = block_begin(&b, &d, int8, e);
 		if (status == 0) {
 			run_often(&b);
 			sum_up(s, &b);

@@ -1,4 +1,5 @@
-/* run: a plan with memory under it. See run.h. */
+/* run: walks a plan's nodes on a device. Where the device has memory of its own, run_host says what of the host's is
+ * behind a tensor there, and which way it goes: by the tensor's role. See run.h. */
 #include "op/run.h"
 
 #include "base/mem.h"
@@ -6,46 +7,194 @@
 #include "op/trace.h"
 #include "quant/panels.h"
 
-int run_init(struct run *r, const struct plan *p, const struct kernels *k, struct pool *pool, struct err *e)
-{
-	*r = (struct run){ .plan = p, .kernels = k, .pool = pool };
-	void *arena = NULL, *scratch = NULL;
-	size_t scratch_bytes = p->scratch_bytes * (size_t)pool_threads(pool);
+/* Of tensor i: data[i] is the host's address that it is bound to (NULL: it lies on the device alone), copy[i] the
+ * device's memory that was taken for it; result[i] is host memory for what is read after a step. */
+struct run_host {
+	void **data, **copy;
+	float **result;
+	bool ready;
+};
 
-	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0 ||
-	    mem_map(&scratch, scratch_bytes, "scratch", e) < 0) {
+/* --- memory --- */
+
+static bool is_own(const struct run *r) { return !r->device->type->host_memory; }
+
+static size_t scratch_bytes(const struct run *r)
+{
+	return r->plan->scratch_bytes * (size_t)pool_threads(r->pool);
+}
+
+static struct run_host *host_new(size_t n)
+{
+	struct run_host *h = mem_alloc(sizeof(*h));
+
+	h->data = mem_array(n, sizeof(*h->data));
+	h->copy = mem_array(n, sizeof(*h->copy));
+	h->result = mem_array(n, sizeof(*h->result));
+	return h;
+}
+
+int run_init(struct run *r, const struct plan *p, struct device *d, struct err *e)
+{
+	*r = (struct run){ .plan = p, .device = d, .kernels = d->kernels, .pool = d->pool };
+	void *arena = NULL, *scratch = NULL;
+
+	if (d->type->alloc(d, &arena, p->arena_bytes, "activations", e) < 0 ||
+	    d->type->alloc(d, &scratch, scratch_bytes(r), "scratch", e) < 0) {
 		if (arena)
-			mem_unmap(arena, p->arena_bytes);
+			d->type->free(d, arena, p->arena_bytes);
 		*r = (struct run){ 0 };
 		return -1;
 	}
-	mem_touch(arena, p->arena_bytes);
-	mem_touch(scratch, scratch_bytes);
 	r->arena = arena;
 	r->scratch = scratch;
 	r->data = mem_array(p->n_tensors, sizeof(*r->data));
+	if (is_own(r))
+		r->host = host_new(p->n_tensors);
 	for (uint32_t i = 1; i < p->n_tensors; i++)
 		if (p->offset[i] != SIZE_MAX)
 			r->data[i] = r->arena + p->offset[i];
 	return 0;
 }
 
+void run_touch(struct run *r)
+{
+	r->device->type->touch(r->device, r->arena, r->plan->arena_bytes);
+	r->device->type->touch(r->device, r->scratch, scratch_bytes(r));
+}
+
+static void host_release(struct run *r)
+{
+	struct run_host *h = r->host;
+
+	for (uint32_t i = 1; i < r->plan->n_tensors; i++) {
+		if (h->copy[i])
+			r->device->type->free(r->device, h->copy[i], tensor_bytes(&r->plan->tensors[i]));
+		mem_free(h->result[i]);
+	}
+	mem_free(h->data);
+	mem_free(h->copy);
+	mem_free(h->result);
+	mem_free(h);
+}
+
 void run_release(struct run *r)
 {
+	if (r->host)
+		host_release(r);
 	if (r->plan) {
-		mem_unmap(r->arena, r->plan->arena_bytes);
-		mem_unmap(r->scratch, r->plan->scratch_bytes * (size_t)pool_threads(r->pool));
+		r->device->type->free(r->device, r->arena, r->plan->arena_bytes);
+		r->device->type->free(r->device, r->scratch, scratch_bytes(r));
 	}
 	mem_free(r->data);
 	*r = (struct run){ 0 };
 }
 
-void run_bind(struct run *r, uint32_t tensor, void *data)
+/* --- what comes from outside --- */
+
+static void check_binding(const struct run *r, uint32_t tensor)
 {
 	if (tensor == TENSOR_NONE || tensor >= r->plan->n_tensors || r->plan->offset[tensor] != SIZE_MAX)
 		BUG("binding tensor %u, which is not bound from outside", tensor);
-	r->data[tensor] = data;
 }
+
+void run_bind(struct run *r, uint32_t tensor, void *data)
+{
+	check_binding(r, tensor);
+	r->data[tensor] = data;
+	if (r->host)
+		r->host->data[tensor] = NULL;
+}
+
+void run_bind_host(struct run *r, uint32_t tensor, const void *data)
+{
+	void *at = (void *)(uintptr_t)data;
+
+	check_binding(r, tensor);
+	if (!r->host)
+		r->data[tensor] = at;
+	else if (r->host->ready && (!r->host->copy[tensor] || r->plan->tensors[tensor].role == ROLE_WEIGHT) &&
+	         r->host->data[tensor] != at)
+		BUG("%s is bound anew after all was ready", r->plan->tensors[tensor].name);
+	else
+		r->host->data[tensor] = at;
+}
+
+static int bring_over(struct run *r, uint32_t i, struct err *e)
+{
+	const struct tensor *x = &r->plan->tensors[i];
+	struct run_host *h = r->host;
+
+	if (r->device->type->alloc(r->device, &h->copy[i], tensor_bytes(x), x->name, e) < 0)
+		return -1;
+	r->data[i] = h->copy[i];
+	if (x->role == ROLE_WEIGHT)
+		r->device->type->push(r->device, r->data[i], h->data[i], tensor_bytes(x));
+	return 0;
+}
+
+/* Host memory for what somebody will read: made forward, read by no node. */
+static void take_results(struct run *r)
+{
+	const struct plan *p = r->plan;
+	bool *is_read = mem_array(p->n_tensors, sizeof(*is_read));
+
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		for (int j = 0; j < NODE_INPUTS; j++)
+			is_read[p->nodes[i].in[j]] = true;
+	for (uint32_t i = 0; i < p->n_nodes; i++) {
+		uint32_t x = p->nodes[i].out[0];
+		if (x && p->nodes[i].phase == PHASE_FORWARD && p->tensors[x].role == ROLE_ACT && !is_read[x])
+			r->host->result[x] = mem_alloc(tensor_bytes(&p->tensors[x]));
+	}
+	mem_free(is_read);
+}
+
+int run_ready(struct run *r, struct err *e)
+{
+	if (!r->host)
+		return 0;
+	if (r->host->ready)
+		BUG("a run made ready twice");
+	for (uint32_t i = 1; i < r->plan->n_tensors; i++)
+		if (r->host->data[i] && bring_over(r, i, e) < 0)
+			return -1;
+	take_results(r);
+	r->host->ready = true;
+	return 0;
+}
+
+static void push_all(struct run *r)
+{
+	for (uint32_t i = 1; i < r->plan->n_tensors; i++) {
+		const struct tensor *x = &r->plan->tensors[i];
+		if (r->host->data[i] && (x->role == ROLE_PARAM || x->role == ROLE_STATE))
+			r->device->type->push(r->device, r->data[i], r->host->data[i], tensor_bytes(x));
+	}
+}
+
+static void pull_all(struct run *r)
+{
+	for (uint32_t i = 1; i < r->plan->n_tensors; i++) {
+		const struct tensor *x = &r->plan->tensors[i];
+		if (r->host->data[i] && (x->role == ROLE_GRAD || x->role == ROLE_STATE))
+			r->device->type->pull(r->device, r->host->data[i], r->data[i], tensor_bytes(x));
+		if (r->host->result[i])
+			r->device->type->pull(r->device, r->host->result[i], r->data[i],
+			                      tensor_bytes(x) / x->dim[0] * tensor_live_rows(x, r->batch));
+	}
+}
+
+const float *run_read(const struct run *r, uint32_t tensor)
+{
+	if (!r->host)
+		return r->data[tensor];
+	if (!r->host->result[tensor])
+		BUG("%s is no result", r->plan->tensors[tensor].name);
+	return r->host->result[tensor];
+}
+
+/* --- steps --- */
 
 static void check_bound(const struct run *r, const struct node *n)
 {
@@ -61,22 +210,43 @@ static void check_batch(const struct batch_cap *cap, const struct batch *b)
 {
 	if (b->n_rows > cap->rows || b->n_targets > cap->targets || b->n_labels > cap->labels ||
 	    b->n_segments > cap->segments)
-		BUG("a batch of %d rows, %d targets, %d pairs, %d segments in a plan for %d, %d, %d, %d", b->n_rows,
+		BUG("a batch of %d rows, %d targets, %d labels, %d segments in a plan for %d, %d, %d, %d", b->n_rows,
 		    b->n_targets, b->n_labels, b->n_segments, cap->rows, cap->targets, cap->labels, cap->segments);
+}
+
+void run_node(struct run *r, const struct node *n)
+{
+	r->device->type->forward(r->device, r, n);
+	r->device->type->sync(r->device);
+}
+
+static void run_nodes(struct run *r)
+{
+	struct device *d = r->device;
+
+	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
+		const struct node *n = &r->plan->nodes[i];
+		check_bound(r, n);
+		if (!r->trace) {
+			d->type->forward(d, r, n);
+			continue;
+		}
+		double begin = trace_node_begin(r->trace, r->traced, i);
+		run_node(r, n);
+		trace_node_end(r->trace, r->traced, i, begin);
+	}
+	d->type->sync(d);
 }
 
 void run_step(struct run *r, const struct batch *b)
 {
 	check_batch(&r->plan->cap, b);
 	r->batch = b;
-	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
-		const struct node *n = &r->plan->nodes[i];
-		double begin = r->trace ? trace_node_begin(r->trace, r->traced, i) : 0;
-		check_bound(r, n);
-		n->op->forward(r, n);
-		if (r->trace)
-			trace_node_end(r->trace, r->traced, i, begin);
-	}
+	if (r->host)
+		push_all(r);
+	run_nodes(r);
+	if (r->host)
+		pull_all(r);
 	if (r->trace)
 		trace_step(r->trace, r->traced, b);
 	r->batch = NULL;

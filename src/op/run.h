@@ -1,10 +1,15 @@
-/* run: a plan with memory under it. run_init takes the arena (touched) and the scratch; run_step walks the nodes.
- * Nothing is allocated in a step. One run may serve one batch at a time; several runs may share the pool. */
+/* run: a plan with memory under it, on a device (op/device.h). run_init maps the arena and the scratch; run_step walks
+ * the nodes. Nothing is allocated in a step. One run may serve one batch at a time; several runs may share the
+ * device.
+ *
+ * What comes from outside is bound by its tensor's number: what lies on the device by run_bind, what stands in the
+ * host's memory by run_bind_host, then run_ready. On a device whose memory is the host's the two are one. On another,
+ * run_ready takes memory for what is bound from the host and brings weights over, once; a step brings parameters and
+ * states over before its first node, and gradients and states back after its last. */
 #ifndef OP_RUN_H
 #define OP_RUN_H
 
-#include "base/pool.h"
-#include "kernel/kernels.h"
+#include "op/device.h"
 #include "op/plan.h"
 
 struct matrix;
@@ -12,20 +17,29 @@ struct trace;
 
 struct run {
 	const struct plan *plan;
-	const struct kernels *kernels;
+	struct device *device;
+	const struct kernels *kernels; /* the device's, for ops */
 	struct pool *pool;
 	const struct batch *batch; /* of the step that runs now */
-	void **data;               /* [n_tensors] address of each tensor */
+	void **data;               /* [n_tensors] address of each tensor on the device */
 	uint8_t *arena;
 	uint8_t *scratch;          /* pool_threads × plan->scratch_bytes */
+	struct run_host *host;     /* what is bound from the host, and results; NULL where the device's memory is its */
 	struct trace *trace;       /* told of every node, or NULL: see op/trace.h */
 	int traced;                /* the number of this run in it */
 };
 
-int run_init(struct run *r, const struct plan *p, const struct kernels *k, struct pool *pool, struct err *e);
+int run_init(struct run *r, const struct plan *p, struct device *d, struct err *e); /* d is borrowed */
 void run_release(struct run *r);
-void run_bind(struct run *r, uint32_t tensor, void *data);    /* weights, params, grads, states */
-void run_step(struct run *r, const struct batch *b);          /* every bound tensor must be bound: else BUG */
+void run_touch(struct run *r);                                       /* takes arena and scratch now */
+void run_bind(struct run *r, uint32_t tensor, void *data);           /* of the device */
+/* Weights are not written, nor may they change. */
+void run_bind_host(struct run *r, uint32_t tensor, const void *data);
+int run_ready(struct run *r, struct err *e);                         /* when all is bound, once */
+void run_step(struct run *r, const struct batch *b);                 /* every bound tensor must be bound: else BUG */
+void run_node(struct run *r, const struct node *n);                  /* that one alone, to its end; r->batch is set */
+/* The numbers of a result (what a forward node makes and no node reads), in the host's memory until the next step. */
+const float *run_read(const struct run *r, uint32_t tensor);
 
 /* For ops. */
 float *run_f32(const struct run *r, uint32_t tensor);         /* NULL for TENSOR_NONE */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "quant/panels.h"
 #include "op/accumulate.h"
 
 void tape_init(struct tape *t, const struct batch_cap *cap, bool gradients)
@@ -158,6 +159,13 @@ size_t tensor_count(const struct tensor *x)
 	for (int i = 0; i < x->n_dims; i++)
 		n *= x->dim[i];
 	return n;
+}
+
+size_t tensor_bytes(const struct tensor *x)
+{
+	if (x->panels)
+		return panels_bytes(x->dtype, x->dim[0], x->dim[1]);
+	return tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
 }
 
 size_t tensor_live_rows(const struct tensor *x, const struct batch *b)

@@ -122,6 +122,7 @@ uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name
 const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
 size_t tensor_row_bytes(const struct tensor *x);                      /* of a matrix */
 size_t tensor_count(const struct tensor *x);                          /* numbers at capacity */
+size_t tensor_bytes(const struct tensor *x);                          /* as stored, at capacity */
 size_t tensor_live_rows(const struct tensor *x, const struct batch *b); /* first dimension that counts now */
 double tensor_live(const struct tensor *x, const struct live *l);       /* numbers that count now */
 

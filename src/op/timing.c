@@ -109,7 +109,7 @@ static size_t place_own(const struct timed *t, struct run *r, uint8_t *memory)
 				continue;
 			done[id] = true;
 			if (memory)
-				r->data[id] = memory + at;
+				run_bind(r, id, memory + at);
 			at += ROUND_UP(tensor_count(&p->tensors[id]) * sizeof(float), (size_t)64);
 		}
 	mem_free(done);
@@ -126,7 +126,7 @@ static void run_once(struct timed *t, struct run *r)
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		if (!t->is_run[i])
 			continue;
-		p->nodes[i].op->forward(r, &p->nodes[i]);
+		run_node(r, &p->nodes[i]);
 		double now = clock_seconds();
 		t->kinds[t->kind_of[i]].seconds += now - last;
 		last = now;
@@ -187,32 +187,14 @@ static double spread_of(const struct timed *t)
 
 /* --- the whole --- */
 
-static int take(struct run *r, const struct plan *p, struct err *e)
-{
-	void *arena = NULL, *scratch = NULL;
-
-	if (mem_map(&arena, p->arena_bytes, "activations", e) < 0)
-		return -1;
-	r->arena = arena;
-	if (mem_map(&scratch, p->scratch_bytes * (size_t)pool_threads(r->pool), "scratch", e) < 0) {
-		mem_unmap(arena, p->arena_bytes);
-		return -1;
-	}
-	r->scratch = scratch;
-	r->data = mem_array(p->n_tensors, sizeof(*r->data));
-	for (uint32_t i = 1; i < p->n_tensors; i++)
-		if (p->offset[i] != SIZE_MAX)
-			r->data[i] = r->arena + p->offset[i];
-	return 0;
-}
-
 static void touch(struct timing *out, const struct run *r, void *own, size_t own_bytes)
 {
 	size_t scratch = r->plan->scratch_bytes * (size_t)pool_threads(r->pool);
+	struct device *d = r->device;
 	double begin = clock_seconds();
 
-	mem_touch(r->scratch, scratch);
-	mem_touch(own, own_bytes);
+	d->type->touch(d, r->scratch, scratch);
+	d->type->touch(d, own, own_bytes);
 	out->touched_bytes = (double)(scratch + own_bytes);
 	out->touch_seconds = clock_seconds() - begin;
 }
@@ -221,19 +203,23 @@ static int measure(struct timed *t, struct timing *out, struct run *r, const str
 {
 	struct live batch = batch_live(o->batch);
 	size_t own_bytes = MAX(place_own(t, r, NULL), (size_t)64);
+	struct device *d = r->device;
 	void *own;
 
-	if (mem_map(&own, own_bytes, "trained numbers", e) < 0)
+	if (d->type->alloc(d, &own, own_bytes, "trained numbers", e) < 0)
 		return -1;
 	o->bind(o->ctx, r);
 	place_own(t, r, own);
-	touch(out, r, own, own_bytes);
-	r->batch = o->batch;
-	run_all(t, r, o->budget > 0 ? o->budget : usual_budget);
-	out->seconds = sum_up(t, &batch, &o->mean);
-	out->spread = spread_of(t);
-	mem_unmap(own, own_bytes);
-	return 0;
+	int status = run_ready(r, e);
+	if (status == 0) {
+		touch(out, r, own, own_bytes);
+		r->batch = o->batch;
+		run_all(t, r, o->budget > 0 ? o->budget : usual_budget);
+		out->seconds = sum_up(t, &batch, &o->mean);
+		out->spread = spread_of(t);
+	}
+	d->type->free(d, own, own_bytes);
+	return status;
 }
 
 double timing_touch_rate(double bytes, double seconds)
@@ -241,14 +227,13 @@ double timing_touch_rate(double bytes, double seconds)
 	return bytes < 4e6 ? 4e9 : bytes / fmax(seconds, 1e-6);
 }
 
-int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool,
-              const struct timing_options *o, struct err *e)
+int plan_time(struct timing *out, const struct plan *p, struct device *d, const struct timing_options *o, struct err *e)
 {
 	struct timed t = { .plan = p };
-	struct run r = { .plan = p, .kernels = k, .pool = pool };
+	struct run r;
 
 	*out = (struct timing){ 0 };
-	if (take(&r, p, e) < 0)
+	if (run_init(&r, p, d, e) < 0)
 		return -1;
 	t.kinds = mem_array(p->n_nodes, sizeof(*t.kinds));
 	t.kind_of = mem_array(p->n_nodes, sizeof(*t.kind_of));

@@ -21,7 +21,7 @@ struct timing {
 struct timing_options {
 	const struct batch *batch;            /* a typical one */
 	struct live mean;                     /* counts of the pass that is asked for */
-	/* binds weights (run_bind); what it leaves unbound, and everything trainable, gets memory of its own */
+	/* binds weights; what it leaves unbound, and everything trainable, gets memory of its own */
 	void (*bind)(void *ctx, struct run *r);
 	void *ctx;
 	/* every node is run, for passes that read more than caches hold and compute little */
@@ -35,7 +35,7 @@ double timing_touch_rate(double bytes, double seconds);
 	0.65e9 /* the same where a virtual machine must ask its host for each page: 0.61 to 0.66 GB/s were seen */
 #define TIMING_PAGE_RATE 6e9     /* bytes/s at which a file's pages come from the page cache */
 
-int plan_time(struct timing *out, const struct plan *p, const struct kernels *k, struct pool *pool,
-              const struct timing_options *o, struct err *e);
+int plan_time(struct timing *out, const struct plan *p, struct device *d, const struct timing_options *o,
+              struct err *e);
 
 #endif

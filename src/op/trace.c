@@ -87,10 +87,7 @@ void trace_step(struct trace *t, int run, const struct batch *b)
 	struct live now = batch_live(b);
 
 	r->steps++;
-	r->live.rows += now.rows;
-	r->live.targets += now.targets;
-	r->live.labels += now.labels;
-	r->live.visible += now.visible;
+	live_add(&r->live, &now, 1);
 }
 
 void trace_span(struct trace *t, const char *name, double begin, double flops, double bytes)

@@ -126,6 +126,7 @@ int trainer_open_at(struct trainer **out, const struct recipe *r, long first, st
 	t->pool = pool;
 	t->next_rate = NAN;
 	t->kernels = k;
+	t->device = device_cpu(k, pool);
 	t->totals.first = first;
 	t->objective = objective_find(r->objective);
 	if (!t->objective)
@@ -161,9 +162,8 @@ static void copy_weights(struct trainer *t)
 
 static int take_memory(struct trainer *t, struct err *e)
 {
-	if (model_pass_start(&t->net, t->pool, e) < 0 ||
-	    grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
-	    optim_start(&t->optim, e) < 0)
+	if (grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
+	    model_pass_start(&t->net, grad_tree_leaf(&t->gradients), e) < 0 || optim_start(&t->optim, e) < 0)
 		return -1;
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");

@@ -28,6 +28,7 @@ struct trainer {
 	struct recipe recipe;
 	struct pool *pool;
 	const struct kernels *kernels;
+	struct device device;              /* where the steps run */
 	const struct objective *objective;
 
 	struct model model;

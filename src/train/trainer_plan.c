@@ -24,7 +24,7 @@ enum { LATER_BYTES = 96 << 10 };
 
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
-	model_pass_begin(p, cap, &t->model, t->overlay, true);
+	model_pass_begin(p, &t->device, cap, &t->model, t->overlay, true);
 	p->result = t->objective->record(&p->graph);
 	return tape_backward(&p->pass.tape, e);
 }
@@ -117,7 +117,7 @@ static size_t least_arena(struct trainer *t, int32_t max_tokens)
 	if (max_tokens != t->forest.max_tokens)
 		order_dry_run(t, max_tokens, &dry);
 	if (record(t, &dry.cap, &p, &ignored) == 0 &&
-	    pass_plan(&p.pass, t->kernels, &(struct plan_options){ .recompute_all = true }, &ignored) == 0)
+	    pass_plan(&p.pass, &(struct plan_options){ .recompute_all = true }, &ignored) == 0)
 		bytes = pages(p.pass.plan.arena_bytes);
 	model_pass_release(&p);
 	return bytes;
@@ -174,7 +174,7 @@ static int plan_within(struct trainer *t, size_t limit, struct plan_options *o, 
 	for (int again = 1; ; again--) {
 		size_t fixed = fixed_bytes(&t->totals);
 		o->limit_bytes = limit > fixed ? limit - fixed : 1;
-		if (pass_plan(p, t->kernels, o, e) < 0)
+		if (pass_plan(p, o, e) < 0)
 			return -1;
 		measure_memory(t, &p->plan);
 		if (!again || fixed_bytes(&t->totals) + pages(p->plan.arena_bytes) <= limit)
@@ -190,7 +190,7 @@ static int choose_plan(struct trainer *t, size_t limit, struct err *e)
 		                  .speeds = t->recipe.speeds,
 		                  .live = &mean };
 
-	if (pass_plan(p, t->kernels, &o, e) < 0)
+	if (pass_plan(p, &o, e) < 0)
 		return -1;
 	measure_memory(t, &p->plan);
 	size_t fixed = fixed_bytes(&t->totals);

@@ -34,7 +34,7 @@ static int time_pass(struct trainer *t, const struct live *mean, struct timing *
 	typical_init(&typical, t->global, mean->rows);
 	for (long step = t->totals.first; step < end; step++)
 		typical_look(&typical, docs, order_global_batch(t, step, docs), &t->forest);
-	int status = typical_time(&typical, &t->net, t->pool, &t->forest, mean, 0, out, e);
+	int status = typical_time(&typical, &t->net, &t->forest, mean, 0, out, e);
 	typical_release(&typical);
 	mem_free(docs);
 	return status;

@@ -171,8 +171,9 @@ static void int8_output(struct arena *mem, const struct kernels *k, int rows, bo
 		}
 		y[i] = op_linear(&b.t, &l);
 	}
+	b.d = device_cpu(k, b.pool);
 	if (plan_make(&b.p, &b.t, k, &(struct plan_options){ .no_fusion = !fused }, &e) < 0 ||
-	    run_init(&b.r, &b.p, k, b.pool, &e) < 0)
+	    run_init(&b.r, &b.p, &b.d, &e) < 0)
 		BUG("%s", e.msg);
 	bind(&b);
 	for (int i = 0; i < 3; i++) {

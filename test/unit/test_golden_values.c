@@ -177,6 +177,7 @@ struct training {
 	struct plan plan;
 	struct run run;
 	struct batch batch;
+	struct device device;
 	uint32_t logprob;
 	float *gradient;
 };
@@ -214,8 +215,9 @@ static bool training_begin(struct golden *g, struct training *x, int most)
 	tape_init(&x->tape, &cap, true);
 	graph_init(&x->graph, &x->tape, &g->model, trained, true);
 	x->logprob = graph_logprob(&x->graph, graph_hidden(&x->graph));
+	x->device = device_cpu(g->kernels, g->pool);
 	bool fine = tape_backward(&x->tape, &e) == 0 && plan_make(&x->plan, &x->tape, g->kernels, NULL, &e) == 0 &&
-	            run_init(&x->run, &x->plan, g->kernels, g->pool, &e) == 0;
+	            run_init(&x->run, &x->plan, &x->device, &e) == 0;
 	CHECK_MSG(g->t, fine, "%s", e.msg);
 	x->gradient = arena_array(&g->mem, x->params->n, sizeof(float));
 	batch_init(&x->batch, &cap);

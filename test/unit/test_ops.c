@@ -27,6 +27,7 @@ struct sample {
 	struct plan plan;
 	struct run run;
 	struct pool *pool;
+	struct device device;
 	uint32_t out, seed;
 	float **data;                /* [n_tensors] of what is bound */
 	size_t n_bound;
@@ -80,7 +81,8 @@ static bool sample_begin(struct test *t, struct sample *s, const struct op *op, 
 	*s = (struct sample){ .op = op, .number = number, .pool = pool_new(threads) };
 	if (!sample_record(t, s))
 		return false;
-	bool fine = plan_make(&s->plan, &s->tape, k, o, &e) == 0 && run_init(&s->run, &s->plan, k, s->pool, &e) == 0;
+	s->device = device_cpu(k, s->pool);
+	bool fine = plan_make(&s->plan, &s->tape, k, o, &e) == 0 && run_init(&s->run, &s->plan, &s->device, &e) == 0;
 	CHECK_MSG(t, fine, "%s", e.msg);
 	if (fine)
 		sample_bind(s);

@@ -26,6 +26,7 @@ static void time_sample(struct test *t, const struct op *op, int number, struct 
 	struct timing timing;
 	struct err e = ERR_INIT;
 	struct rng_stream rng = { 5 };
+	struct device d = device_cpu(k, pool);
 
 	tape_init(&tape, &batch_sample_cap, true);
 	batch_init(&batch, &batch_sample_cap);
@@ -36,7 +37,7 @@ static void time_sample(struct test *t, const struct op *op, int number, struct 
 	}
 	CHECK_MSG(t, out && tape_backward(&tape, &e) == 0 && plan_make(&plan, &tape, k, NULL, &e) == 0, "%s", e.msg);
 	struct timing_options o = { .batch = &batch, .mean = batch_live(&batch), .bind = bind_weights, .ctx = &mem };
-	CHECK_MSG(t, plan_time(&timing, &plan, k, pool, &o, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, plan_time(&timing, &plan, &d, &o, &e) == 0, "%s", e.msg);
 	CHECK_MSG(t, timing.seconds > 0 && isfinite(timing.seconds), "%s: %g s", op->name, timing.seconds);
 	plan_release(&plan);
 	batch_release(&batch);
@@ -76,7 +77,7 @@ static void test_stack(struct test *t, struct pool *pool, const struct kernels *
 	}
 	op_case_plan(&c, k, pool);
 	struct timing_options o = { .batch = &batch, .mean = batch_live(&batch), .bind = bind_weights, .ctx = &mem };
-	CHECK_MSG(t, plan_time(&timing, &c.p, k, pool, &o, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, plan_time(&timing, &c.p, &c.d, &o, &e) == 0, "%s", e.msg);
 	bind_weights(&mem, &c.r);
 	run_bind(&c.r, input, arena_alloc64(&mem, ROWS * WIDTH * sizeof(float)));
 	double best = INFINITY;
