@@ -413,7 +413,7 @@ static void linear(struct graph *g, const struct overlay *o, int w, struct linea
 	if (g->training && !o->frozen && lora->dropout > 0)
 		x = op_dropout(g->tape, x, lora->dropout, g->site++);
 	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
-	linear_add(l, u, nn_param(g, o, s->b));
+	l->term[0] = (struct linear_term){ u, nn_param(g, o, s->b) };
 }
 
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)

@@ -148,7 +148,7 @@ static void linear(struct graph *g, const struct overlay *o, int w, struct linea
 	if (!p)
 		return;
 	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, o, p->a) });
-	linear_add(l, op_adapter_mask(g->tape, u, p->first, s->n), nn_param(g, o, p->b));
+	l->term[0] = (struct linear_term){ op_adapter_mask(g->tape, u, p->first, s->n), nn_param(g, o, p->b) };
 }
 
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)

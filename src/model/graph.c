@@ -158,12 +158,29 @@ uint32_t nn_weight(struct graph *g, const char *spec)
 	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
 }
 
+static void add_term(struct linear *l, const struct linear_term *term)
+{
+	int k = 0;
+
+	while (k < LINEAR_TERMS && l->term[k].u)
+		k++;
+	if (k == LINEAR_TERMS)
+		BUG("more than %d terms of low rank", LINEAR_TERMS);
+	l->term[k] = *term;
+}
+
 static void before_product(struct graph *g, int i, struct linear *l)
 {
 	for (int k = g->n_laid - 1; k >= 0; k--) {
 		const struct overlay *o = g->laid[k].overlay;
-		if (o->hooks && o->hooks->linear)
-			o->hooks->linear(g, o, i, l);
+		struct linear own = { .x = l->x, .w = l->w };
+		if (!o->hooks || !o->hooks->linear)
+			continue;
+		o->hooks->linear(g, o, i, &own);
+		l->x = own.x;
+		l->w = own.w;
+		for (int j = 0; j < LINEAR_TERMS && own.term[j].u; j++)
+			add_term(l, &own.term[j]);
 	}
 }
 

@@ -26,8 +26,8 @@ enum overlay_head {
 struct overlay_hooks {
 	/* Of an embedding with the rows y (N,C) that were found in it; returns what goes on. */
 	uint32_t (*embed)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y);
-	/* Before a linear layer's product, the head's too: may change l->x and l->w, and add terms (linear_add). Asked
-	 * from the topmost down, so each sees the x that its own product would have. */
+	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms. Asked from the
+	 * topmost down, so each sees the x that its own product would have. */
 	void (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
 };
 

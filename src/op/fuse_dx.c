@@ -2,7 +2,7 @@
  *
  *     dx (+)= Σ scale·dy·W        over q, k and v, or gate and up, and the low-rank factors A of their adapters
  *
- * A linear's own node may have two terms already, its adapter's du·A being the second. The sum grows in the tiles,
+ * A linear's own node may have more terms already, its adapters' du·A. The sum grows in the tiles,
  * where each product would read and write dx anew. It is one chain over the terms in the order of the nodes, where
  * separate products are sums of their own that are added up: equal up to rounding. Products in int8 stay as they
  * are. */
@@ -61,7 +61,13 @@ static bool is_alone(const struct node *n)
 
 static int terms(const struct node *n)
 {
-	return !is_alone(n) ? ((const struct sum_attr *)n->attr)->n : n->in[DX_DU] ? 2 : 1;
+	int k = 0;
+
+	if (!is_alone(n))
+		return ((const struct sum_attr *)n->attr)->n;
+	while (k < DX_PAIRS && n->in[2 * k])
+		k++;
+	return k;
 }
 
 static bool joins(const struct node *early, const struct node *late, const struct tensor *tensors)
@@ -77,9 +83,8 @@ static struct node alone(const struct node *n, struct sum_attr *attr)
 	const struct linear_back_attr *was = n->attr;
 	struct node made = *n;
 
-	*attr = (struct sum_attr){ .n = terms(n),
-		                   .accumulate = was->accumulate,
-		                   .scale = { was->scale, was->low_scale } };
+	*attr = (struct sum_attr){ .n = terms(n), .accumulate = was->accumulate };
+	memcpy(attr->scale, was->scale, sizeof(was->scale));
 	made.op = &linear_dx_sum;
 	made.attr = attr;
 	return made;

@@ -2,15 +2,16 @@
  * their adapters.
  *
  * Their products are one list of items for the threads, where each would be waited for before the next, and in int8 x
- * is quantized once. Every product keeps its own weight (of any dtype), bias and second product u·Uᵀ, its own tiles and
- * so its bits. */
+ * is quantized once. Every product keeps its own weight (of any dtype), bias and term u·Uᵀ, its own tiles and so its
+ * bits. */
 #include "op/fuse.h"
 
 #include <string.h>
 
 #include "op/linear.h"
 
-enum { MOST = 3, PART = 4, OUT_ROWS = MOST }; /* in: x, then W, bias, u, U of each; out: y of each, then x quantized */
+/* in: x, then W, u, U, bias of each; out: y of each, then x quantized */
+enum { MOST = 3, PART = 4, OUT_ROWS = MOST };
 
 struct linears_attr {
 	int n;
@@ -23,7 +24,8 @@ static void inputs_of(const struct node *n, int p, uint32_t in[N_IN])
 {
 	memset(in, 0, N_IN * sizeof(*in));
 	in[IN_X] = n->in[0];
-	memcpy(in + IN_W, n->in + 1 + p * PART, PART * sizeof(*in));
+	memcpy(in + IN_W, n->in + 1 + p * PART, (PART - 1) * sizeof(*in));
+	in[IN_BIAS] = n->in[p * PART + PART];
 }
 
 static void add_products(struct run *r, const struct node *n)
@@ -101,6 +103,12 @@ static const struct op linears = {
 
 static bool is_alone(const struct node *n) { return n->op == &op_row_linear; }
 
+/* A node has room for one term of each. */
+static bool fits(const struct node *n)
+{
+	return !n->in[IN_RESIDUAL] && !n->in[IN_U + 2];
+}
+
 static bool reads(const struct node *n, uint32_t x)
 {
 	for (int i = 0; i < NODE_INPUTS; i++)
@@ -112,10 +120,10 @@ static bool reads(const struct node *n, uint32_t x)
 static bool joins(const struct node *early, const struct node *late, const struct tensor *tensors)
 {
 	(void)tensors;
-	if (!is_alone(early) || early->in[IN_RESIDUAL] || early->in[0] != late->in[0] || reads(late, early->out[0]))
+	if (!is_alone(early) || !fits(early) || early->in[0] != late->in[0] || reads(late, early->out[0]))
 		return false;
 	if (is_alone(late))
-		return !late->in[IN_RESIDUAL] && op_row_linear.int8(early) == op_row_linear.int8(late);
+		return fits(late) && op_row_linear.int8(early) == op_row_linear.int8(late);
 	return late->op == &linears && ((const struct linears_attr *)late->attr)->n < MOST &&
 	       op_row_linear.int8(early) == linears_int8(late);
 }
@@ -128,7 +136,8 @@ static struct node alone(const struct node *n, struct linears_attr *attr)
 
 	*attr = (struct linears_attr){ .n = 1, .int8 = was->int8, .scale = { was->scale } };
 	made.in[0] = n->in[IN_X];
-	memcpy(made.in + 1, n->in + IN_W, PART * sizeof(*made.in));
+	memcpy(made.in + 1, n->in + IN_W, (PART - 1) * sizeof(*made.in));
+	made.in[PART] = n->in[IN_BIAS];
 	made.out[0] = n->out[0];
 	made.out[OUT_ROWS] = n->out[1];
 	return made;

@@ -3,9 +3,11 @@
 #define OP_LINEAR_H
 
 #include "kernel/gemm_int8.h"
+#include "op/ops.h"
 #include "op/run.h"
 
-enum { IN_X, IN_W, IN_BIAS, IN_U, IN_UP, IN_RESIDUAL, IN_WT, N_IN };
+/* Term k is at IN_U + 2·k and the next. */
+enum { IN_X, IN_W, IN_U, IN_UP, IN_BIAS = IN_U + 2 * LINEAR_TERMS, IN_RESIDUAL, IN_WT, N_IN };
 
 struct linear_attr {
 	float scale;
@@ -13,11 +15,11 @@ struct linear_attr {
 	bool dx_given;          /* backward: whoever reads the output gives its share of dx */
 };
 
-/* Backward: in dy and the other factor, for dx perhaps du and A too; out the gradient. */
-enum { DX_DY, DX_W, DX_DU, DX_DOWN };
+/* Backward: in dy and the other factor, for dx perhaps du and A of terms too; out the gradient. */
+enum { DX_DY, DX_W, DX_DU, DX_DOWN, DX_PAIRS = 1 + LINEAR_TERMS };
 
 struct linear_back_attr {
-	float scale, low_scale;
+	float scale[DX_PAIRS];
 	bool accumulate, int8;
 };
 
@@ -25,7 +27,7 @@ extern const struct op op_row_linear, op_linear_dx;
 
 /* The product of a node that has no int8; c, m and n are set. */
 struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t out, float scale);
-/* The same in int8 without its second product, which is added by linear_gemm_up. */
+/* The same in int8 without its terms, which are added by linear_gemm_up. */
 struct gemm_int8 linear_gemm_int8(const struct run *r, const uint32_t in[N_IN], uint32_t out, uint32_t rows);
 struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_t out);
 struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, float scale);

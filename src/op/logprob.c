@@ -75,13 +75,15 @@ static struct logprob sizes_of(size_t V)
 
 void logprob_inputs(struct tape *t, const struct linear *l, uint32_t in[N_IN])
 {
-	if (!t->err.msg[0] && l->residual)
-		err_set(&t->err, "the head %s has a residual, which is not computed here", tape_tensor(t, l->w)->name);
+	const char *more = l->residual ? "a residual" : l->term[1].u ? "two terms of low rank" : NULL;
+
+	if (!t->err.msg[0] && more)
+		err_set(&t->err, "the head %s has %s, which is not computed here", tape_tensor(t, l->w)->name, more);
 	memset(in, 0, N_IN * sizeof(*in));
 	in[IN_X] = l->x;
 	in[IN_W] = l->w;
-	in[IN_U] = l->u;
-	in[IN_UP] = l->up;
+	in[IN_U] = l->term[0].u;
+	in[IN_UP] = l->term[0].up;
 	in[IN_WT] = l->wt;
 	in[IN_BIAS] = l->bias;
 }

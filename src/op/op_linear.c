@@ -1,11 +1,10 @@
-/* linear: y = scale·x·Wᵀ + u·Uᵀ + bias + residual.      x (N,I)  W (O,I), any dtype  u (N,r)  U (O,r)  y (N,O)
+/* linear: y = scale·x·Wᵀ + Σ u·Uᵀ + bias + residual.      x (N,I)  W (O,I), any dtype  u (N,r)  U (O,r)  y (N,O)
  *
- * The second product is how an adapter adds up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and
- * U = B.
+ * The terms are how adapters add up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and U = B.
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
- * Where u is a linear of the very same x and nobody else reads it, its s·du·A is a second term of dy·W: one pass over
+ * Where u is a linear of the very same x and nobody else reads it, its s·du·A is one more term of dy·W: one pass over
  * dx (not in int8).
  *
  * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of
@@ -33,13 +32,36 @@ static int want_matrix(const struct tensor *x, size_t cols, const char *what, st
 	return 0;
 }
 
-static int check_adapter(const struct tape *t, const struct node *n, size_t O, struct err *e)
+static int n_terms(const struct node *n)
 {
-	const struct tensor *u = tape_tensor(t, n->in[IN_U]), *up = tape_tensor(t, n->in[IN_UP]);
+	int k = 0;
 
-	if (up->n_dims != 2 || up->dim[0] != O)
-		return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[0], O);
-	return want_matrix(u, up->dim[1], up->name, e);
+	while (k < LINEAR_TERMS && n->in[IN_U + 2 * k])
+		k++;
+	return k;
+}
+
+static int check_terms(const struct tape *t, const struct node *n, size_t O, struct err *e)
+{
+	for (int k = 0; k < n_terms(n); k++) {
+		const struct tensor *u = tape_tensor(t, n->in[IN_U + 2 * k]);
+		const struct tensor *up = tape_tensor(t, n->in[IN_UP + 2 * k]);
+		if (up->n_dims != 2 || up->dim[0] != O)
+			return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[0], O);
+		if (want_matrix(u, up->dim[1], up->name, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The ranks of all terms. */
+static double rank_sum(const struct tape *t, const struct node *n)
+{
+	double sum = 0;
+
+	for (int k = 0; k < n_terms(n); k++)
+		sum += (double)tape_tensor(t, n->in[IN_UP + 2 * k])->dim[1];
+	return sum;
 }
 
 static int linear_shape(struct tape *t, struct node *n, struct err *e)
@@ -54,7 +76,7 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 	if (n->in[IN_BIAS] && tensor_count(tape_tensor(t, n->in[IN_BIAS])) != dim[1])
 		return err_set(e, "%s: %zu numbers, %zu are wanted", tape_tensor(t, n->in[IN_BIAS])->name,
 		               tensor_count(tape_tensor(t, n->in[IN_BIAS])), dim[1]);
-	if (n->in[IN_U] && check_adapter(t, n, dim[1], e) < 0)
+	if (check_terms(t, n, dim[1], e) < 0)
 		return -1;
 	if (n->in[IN_RESIDUAL] && want_matrix(tape_tensor(t, n->in[IN_RESIDUAL]), dim[1], "the residual", e) < 0)
 		return -1;
@@ -111,12 +133,19 @@ static struct gemm gemm_of(const struct run *r, uint32_t out)
 	return (struct gemm){ .m = run_rows(r, out), .n = O, .c = run_f32(r, out), .ldc = O, .n_terms = 1 };
 }
 
+static void add_terms(const struct run *r, const uint32_t in[N_IN], struct gemm *g)
+{
+	for (int k = 0; k < LINEAR_TERMS && in[IN_U + 2 * k]; k++)
+		g->term[g->n_terms++] = term_of(r, in[IN_U + 2 * k], in[IN_UP + 2 * k], true, 1);
+}
+
 struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_t out)
 {
 	struct gemm g = gemm_of(r, out);
 
 	g.accumulate = true;
-	g.term[0] = term_of(r, in[IN_U], in[IN_UP], true, 1);
+	g.n_terms = 0;
+	add_terms(r, in, &g);
 	return g;
 }
 
@@ -127,8 +156,7 @@ struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t o
 	g.bias = run_f32(r, in[IN_BIAS]);
 	g.residual = run_f32(r, in[IN_RESIDUAL]);
 	g.term[0] = term_of(r, in[IN_X], in[IN_W], true, scale);
-	if (in[IN_U])
-		g.term[g.n_terms++] = term_of(r, in[IN_U], in[IN_UP], true, 1);
+	add_terms(r, in, &g);
 	return g;
 }
 
@@ -164,18 +192,16 @@ void linear_cost(const struct tape *t, const struct node *n, const struct live *
 {
 	const struct tensor *w = tape_tensor(t, n->in[IN_W]);
 	double out = tensor_live(tape_tensor(t, n->out[0]), live);
-	double depth = (double)w->dim[1] + (n->in[IN_U] ? (double)tape_tensor(t, n->in[IN_UP])->dim[1] : 0);
+	double depth = (double)w->dim[1] + rank_sum(t, n);
 
 	*flops = 2 * out * depth;
 	*bytes = stored_bytes(w) + 4 * (out + tensor_live(tape_tensor(t, n->in[IN_X]), live));
 }
 
-/* The adapter's product u·Uᵀ is never done in int8. */
+/* The terms u·Uᵀ are never done in int8. */
 static double linear_in_f32(const struct tape *t, const struct node *n, const struct live *live)
 {
-	return n->in[IN_U] ?
-	               2 * tensor_live(tape_tensor(t, n->out[0]), live) * (double)tape_tensor(t, n->in[IN_UP])->dim[1] :
-	               0;
+	return 2 * tensor_live(tape_tensor(t, n->out[0]), live) * rank_sum(t, n);
 }
 
 static bool linear_int8(const struct node *n) { return ((const struct linear_attr *)n->attr)->int8; }
@@ -193,8 +219,8 @@ struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, fl
 	return term_of(r, dy, w, false, scale);
 }
 
-/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I); out: dx (N,I), in int8 dy's quantized
- * rows */
+/* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I) of terms; out: dx (N,I), in int8 dy's
+ * quantized rows */
 static void dx_forward(struct run *r, const struct node *n)
 {
 	const struct linear_back_attr *attr = n->attr;
@@ -207,9 +233,9 @@ static void dx_forward(struct run *r, const struct node *n)
 	}
 	struct gemm g = gemm_of(r, n->out[0]);
 	g.accumulate = attr->accumulate;
-	g.term[0] = linear_dx_term(r, n->in[DX_DY], n->in[DX_W], attr->scale);
-	if (n->in[DX_DU])
-		g.term[g.n_terms++] = linear_dx_term(r, n->in[DX_DU], n->in[DX_DOWN], attr->low_scale);
+	for (g.n_terms = 0; g.n_terms < DX_PAIRS && n->in[2 * g.n_terms]; g.n_terms++)
+		g.term[g.n_terms] = linear_dx_term(r, n->in[2 * g.n_terms], n->in[2 * g.n_terms + 1],
+		                                   attr->scale[g.n_terms]);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -223,7 +249,7 @@ static void dw_forward(struct run *r, const struct node *n)
 	};
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = run_matrix(r, n->in[1]),
-	                                .k = run_rows(r, n->in[0]), .scale = attr->scale };
+	                                .k = run_rows(r, n->in[0]), .scale = attr->scale[0] };
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -235,8 +261,8 @@ void linear_product_cost(const struct tape *t, const struct node *n, const struc
 	double dy = tensor_live(tape_tensor(t, n->in[0]), live);
 
 	*flops = 2 * dy * (double)out->dim[1];
-	if (n->in[DX_DU])
-		*flops += 2 * tensor_live(tape_tensor(t, n->in[DX_DU]), live) * (double)out->dim[1];
+	for (int k = 1; k < DX_PAIRS && n->in[2 * k]; k++)
+		*flops += 2 * tensor_live(tape_tensor(t, n->in[2 * k]), live) * (double)out->dim[1];
 	*bytes = 4 * (dy + tensor_live(out, live)) +
 	         (b->axis == AXIS_FIXED ? stored_bytes(b) : 4 * tensor_live(b, live));
 }
@@ -302,7 +328,7 @@ static const struct op linear_db = { .name = "linear_db", .cost = db_cost, .forw
 /* Appends op(dy, other) → the gradient of x, if x wants one. */
 static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint32_t dy, uint32_t other, float scale)
 {
-	struct linear_back_attr attr = { .scale = scale };
+	struct linear_back_attr attr = { .scale = { scale } };
 
 	if (!tape_wants(t, x))
 		return;
@@ -313,7 +339,7 @@ static void emit_gradient(struct tape *t, const struct op *op, uint32_t x, uint3
 /* dx in int8 arithmetic, from Wᵀ. */
 static void emit_int8(struct tape *t, uint32_t x, uint32_t dy, uint32_t wt)
 {
-	struct linear_back_attr attr = { .scale = 1, .int8 = true };
+	struct linear_back_attr attr = { .scale = { 1 }, .int8 = true };
 	const struct tensor *d = tape_tensor(t, dy);
 	size_t rows = gemm_int8_rows_bytes(d->dim[0], d->dim[1]);
 	struct node made = { 0 };
@@ -336,38 +362,41 @@ static bool read_once(const struct tape *t, uint32_t x)
 	return readers == 1;
 }
 
-/* The linear that makes u from x alone, when u's whole gradient comes from node n; or NULL. */
-static const struct node *inner_linear(const struct tape *t, const struct node *n)
+/* The linear that makes u of term k from x alone, when u's whole gradient comes from node n; or NULL. */
+static const struct node *inner_linear(const struct tape *t, const struct node *n, int k)
 {
-	uint32_t made = n->in[IN_U] ? tape_tensor(t, n->in[IN_U])->producer : 0;
+	uint32_t made = tape_tensor(t, n->in[IN_U + 2 * k])->producer;
 	const struct node *u = made ? &t->nodes[made - 1] : NULL;
 
 	if (!u || u->op != &op_row_linear || u->in[IN_X] != n->in[IN_X] || u->in[IN_U] || u->in[IN_WT] ||
-	    n->in[IN_WT] || !read_once(t, n->in[IN_U]))
+	    n->in[IN_WT] || !read_once(t, n->in[IN_U + 2 * k]))
 		return NULL;
 	return u;
 }
 
-/* dx from dy·W and, where there is such an inner linear, s·du·A. */
+/* dx from dy·W and, where there are such inner linears, s·du·A. */
 static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
 {
 	const struct linear_attr *attr = n->attr;
-	struct linear_back_attr back = { .scale = attr->scale };
-	const struct node *inner = inner_linear(t, n);
-	uint32_t in[4] = { dy, n->in[IN_W] }, x = n->in[IN_X];
+	struct linear_back_attr back = { .scale = { attr->scale } };
+	uint32_t in[2 * DX_PAIRS] = { dy, n->in[IN_W] }, x = n->in[IN_X];
+	int pairs = 1;
 
 	if (attr->dx_given || !tape_wants(t, x))
 		return;
-	if (inner && tape_grad(t, n->in[IN_U])) {
+	for (int k = 0; k < n_terms(n); k++) {
+		const struct node *inner = inner_linear(t, n, k);
+		if (!inner || !tape_grad(t, n->in[IN_U + 2 * k]))
+			continue;
 		/* the tape's copy, an op's to complete */
 		struct linear_attr *theirs = (struct linear_attr *)(uintptr_t)inner->attr;
 		theirs->dx_given = true;
-		back.low_scale = theirs->scale;
-		in[DX_DU] = tape_grad(t, n->in[IN_U]);
-		in[DX_DOWN] = inner->in[IN_W];
+		back.scale[pairs] = theirs->scale;
+		in[2 * pairs] = tape_grad(t, n->in[IN_U + 2 * k]);
+		in[2 * pairs++ + 1] = inner->in[IN_W];
 	}
 	uint32_t dx = tape_grad_target(t, x, &back.accumulate);
-	tape_emit(t, &op_linear_dx, in, in[DX_DU] ? 4 : 2, &dx, 1, &back, sizeof(back));
+	tape_emit(t, &op_linear_dx, in, 2 * pairs, &dx, 1, &back, sizeof(back));
 }
 
 static void linear_backward(struct tape *t, uint32_t i)
@@ -377,8 +406,10 @@ static void linear_backward(struct tape *t, uint32_t i)
 	uint32_t dy = tape_grad(t, n.out[0]);
 
 	emit_gradient(t, &linear_db, n.in[IN_BIAS], dy, TENSOR_NONE, 1);
-	emit_gradient(t, &linear_dw, n.in[IN_UP], dy, n.in[IN_U], 1);
-	emit_gradient(t, &op_linear_dx, n.in[IN_U], dy, n.in[IN_UP], 1);
+	for (int k = 0; k < n_terms(&n); k++) {
+		emit_gradient(t, &linear_dw, n.in[IN_UP + 2 * k], dy, n.in[IN_U + 2 * k], 1);
+		emit_gradient(t, &op_linear_dx, n.in[IN_U + 2 * k], dy, n.in[IN_UP + 2 * k], 1);
+	}
 	emit_gradient(t, &linear_dw, n.in[IN_W], dy, n.in[IN_X], scale);
 	if (n.in[IN_WT])
 		emit_int8(t, n.in[IN_X], dy, n.in[IN_WT]);
@@ -390,11 +421,17 @@ static void linear_backward(struct tape *t, uint32_t i)
 
 static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t I, O, r; bool bias, residual, frozen; float scale; } cases[] = {
-		{ 1, 1, 1, 0, false, false, false, 0 }, { 33, 70, 67, 0, true, true, false, 0 },
-		{ 65, 48, 65, 3, false, true, true, 0 }, { 7, 300, 129, 8, true, false, false, 0.5F },
+	static const struct {
+		int N;
+		size_t I, O, r[LINEAR_TERMS];
+		bool bias, residual, frozen;
+		float scale;
+	} cases[] = {
+		{ 1, 1, 1, { 0 }, false, false, false, 0 }, { 33, 70, 67, { 0 }, true, true, false, 0 },
+		{ 65, 48, 65, { 3 }, false, true, true, 0 }, { 7, 300, 129, { 8 }, true, false, false, 0.5F },
+		{ 19, 21, 17, { 3, 1, 4 }, true, true, false, 0 },
 	};
-	size_t I = cases[i].I, O = cases[i].O, r = cases[i].r;
+	size_t I = cases[i].I, O = cases[i].O;
 	batch_sample(b, rng, cases[i].N, 50);
 	size_t N = (size_t)cases[i].N;
 	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ N, I }), .scale = cases[i].scale };
@@ -405,10 +442,9 @@ static uint32_t linear_sample(struct tape *t, struct batch *b, struct rng_stream
 		l.bias = tape_param(t, "bias", 1, &O);
 	if (cases[i].residual)
 		l.residual = tape_param(t, "residual", 2, (size_t[]){ N, O });
-	if (r) {
-		l.u = tape_param(t, "u", 2, (size_t[]){ N, r });
-		l.up = tape_param(t, "up", 2, (size_t[]){ O, r });
-	}
+	for (int k = 0; k < LINEAR_TERMS && cases[i].r[k]; k++)
+		l.term[k] = (struct linear_term){ tape_param(t, "u", 2, (size_t[]){ N, cases[i].r[k] }),
+			                          tape_param(t, "up", 2, (size_t[]){ O, cases[i].r[k] }) };
 	return op_linear(t, &l);
 }
 
@@ -418,29 +454,24 @@ const struct op op_row_linear = {
 	.cost = linear_cost,
 	.forward = linear_forward,
 	.backward = linear_backward,
-	.saves = 1U << IN_X | 1U << IN_W | 1U << IN_U | 1U << IN_UP,
+	.saves = (1U << IN_BIAS) - 1, /* x, W and the terms */
 	.inplace = 1U << IN_RESIDUAL,
 	.scratch = linear_scratch,
 	.int8 = linear_int8,
 	.in_f32 = linear_in_f32,
 	.sample = linear_sample,
-	.sample_count = 4,
+	.sample_count = 5,
 };
-
-void linear_add(struct linear *l, uint32_t u, uint32_t up)
-{
-	if (l->u)
-		BUG("a second term of low rank");
-	l->u = u;
-	l->up = up;
-}
 
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
 	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8 };
-	uint32_t in[N_IN] = { [IN_X] = l->x,  [IN_W] = l->w,   [IN_BIAS] = l->bias,
-		              [IN_U] = l->u,  [IN_UP] = l->up, [IN_RESIDUAL] = l->residual,
+	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_RESIDUAL] = l->residual,
 		              [IN_WT] = l->wt };
 
+	for (int k = 0; k < LINEAR_TERMS && l->term[k].u; k++) {
+		in[IN_U + 2 * k] = l->term[k].u;
+		in[IN_UP + 2 * k] = l->term[k].up;
+	}
 	return tape_record(t, &op_row_linear, in, N_IN, &attr, sizeof(attr));
 }

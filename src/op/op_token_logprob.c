@@ -68,8 +68,8 @@ static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, 
 	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ R, cases[i].C }), .scale = cases[i].scale };
 	l.w = cases[i].frozen ? tape_weight(t, "head", DTYPE_F32, 2, dim) : tape_param(t, "head", 2, dim);
 	if (cases[i].r) {
-		l.u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r });
-		l.up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r });
+		l.term[0].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r });
+		l.term[0].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r });
 	}
 	if (cases[i].bias)
 		l.bias = tape_param(t, "bias", 1, dim);

@@ -17,19 +17,21 @@ uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                        
 uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C, or C/parts */, float eps);
 uint32_t op_layernorm(struct tape *t, uint32_t x, uint32_t w, uint32_t b, float eps);
 
+enum { LINEAR_TERMS = 3 };
+
+struct linear_term { uint32_t u, up; }; /* N,r and O,r */
+
 struct linear {
 	uint32_t x;        /* N,I */
 	uint32_t w;        /* O,I any dtype */
 	uint32_t bias;     /* O or none */
-	uint32_t u, up;    /* N,r and O,r: a second product added in the same pass, or none */
+	struct linear_term term[LINEAR_TERMS]; /* products added in the same pass; the first that is none ends */
 	uint32_t residual; /* N,O added to the result, or none */
 	float scale;       /* of x·Wᵀ; 0 means 1 */
 	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels, scale 1 */
 	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };
-/* Adds a term u·upᵀ. */
-void linear_add(struct linear *l, uint32_t u, uint32_t up);
-/* N,O = scale·x·Wᵀ + u·upᵀ + bias + residual */
+/* N,O = scale·x·Wᵀ + Σ u·upᵀ + bias + residual */
 uint32_t op_linear(struct tape *t, const struct linear *l);
 
 uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads,
@@ -48,11 +50,11 @@ uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 
-/* The head and log p(token) of every label, M, in one: z = scale·x·Wᵀ + u·upᵀ + bias, of l: x (R,C), w (V,C), u (R,k),
- * up (V,k) and bias (V), the last three or none; a residual is refused. The logits are never there as a whole. With a
- * gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its gradient is taken in the same
- * pass, while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is wt; the labels'
- * own tokens and u·upᵀ stay in f32. */
+/* The head and log p(token) of every label, M, in one: z = scale·x·Wᵀ + u·upᵀ + bias, of l: x (R,C), w (V,C), one term,
+ * u (R,k) and up (V,k), and bias (V), the last three or none; a residual and a second term are refused. The logits are
+ * never there as a whole. With a gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its
+ * gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a
+ * gradient there is wt; the labels' own tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l);
 /* The same numbers for a loss that stands on them (differences, ratios, products of log-probabilities): nothing starts
  * here, the gradient of each logp comes from the ops that read it, and label_weight plays no part. Backward makes the

@@ -35,8 +35,8 @@ static uint32_t project(struct op_block *b, const struct shape *s, int i, uint32
 		l.bias = tape_param(&b->t, "bias", 1, &to);
 	if (s->lora >> i & 1) {
 		uint32_t a = tape_param(&b->t, "a", 2, (size_t[]){ RANK, from });
-		l.u = op_linear(&b->t, &(struct linear){ .x = x, .w = a, .scale = 2 });
-		l.up = tape_param(&b->t, "b", 2, (size_t[]){ to, RANK });
+		l.term[0].u = op_linear(&b->t, &(struct linear){ .x = x, .w = a, .scale = 2 });
+		l.term[0].up = tape_param(&b->t, "b", 2, (size_t[]){ to, RANK });
 	}
 	return op_linear(&b->t, &l);
 }
@@ -164,10 +164,10 @@ static void int8_output(struct arena *mem, const struct kernels *k, int rows, bo
 		l.w = w[i] = tape_weight(&b.t, "w", types[i], 2, (size_t[]){ C, C });
 		b.t.tensors[l.w].panels = true;
 		if (s.lora >> i & 1) {
-			l.u = op_linear(&b.t, &(struct linear){ .x = x,
+			l.term[0].u = op_linear(&b.t, &(struct linear){ .x = x,
 			                                        .w = tape_weight(&b.t, "a", DTYPE_F32, 2,
 			                                                         (size_t[]){ RANK, C }) });
-			l.up = tape_weight(&b.t, "b", DTYPE_F32, 2, (size_t[]){ C, RANK });
+			l.term[0].up = tape_weight(&b.t, "b", DTYPE_F32, 2, (size_t[]){ C, RANK });
 		}
 		y[i] = op_linear(&b.t, &l);
 	}

@@ -159,7 +159,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	if (turned)
 		c.t.tensors[head].panels = c.t.tensors[turned].panels = true;
 	uint32_t bias = s->bias ? tape_param(&c.t, "bias", 1, &V) : TENSOR_NONE;
-	struct linear l = { .x = x, .w = head, .u = u, .up = up, .bias = bias, .scale = s->scale,
+	struct linear l = { .x = x, .w = head, .term = { { u, up } }, .bias = bias, .scale = s->scale,
 		            .int8 = turned != TENSOR_NONE, .wt = turned };
 	uint32_t logp = s->above ? op_token_logprob_from_above(&c.t, &l) : op_token_logprob(&c.t, &l);
 	uint32_t seed = s->above && c.t.gradients ? seed_from_above(&c.t, logp) : TENSOR_NONE;
