@@ -34,30 +34,22 @@ static const struct weight_spec weights[] = {
 	{ 0 },
 };
 
-static int gpt2_config_hf(struct config *c, const json_t *j, const char *where, struct err *e)
-{
-	static const char *const gelu[] = { "gelu_new", "gelu_pytorch_tanh", NULL };
-	bool scaled, by_layer;
-
-	if (config_int(j, "n_layer", 12, &c->n_layers, where, e) < 0 ||
-	    config_int(j, "n_embd", 768, &c->C, where, e) < 0 || config_int(j, "n_head", 12, &c->H, where, e) < 0 ||
-	    config_int(j, "vocab_size", 50257, &c->V, where, e) < 0 ||
-	    config_int(j, "n_positions", 1024, &c->n_ctx, where, e) < 0 ||
-	    config_int(j, "n_inner", 4 * c->C, &c->F, where, e) < 0 ||
-	    config_real(j, "layer_norm_epsilon", 1e-5, &c->norm_eps, where, e) < 0 ||
-	    config_word(j, "activation_function", gelu, where, e) < 0 ||
-	    config_flag(j, "tie_word_embeddings", true, &c->tied, where, e) < 0 ||
-	    config_flag(j, "scale_attn_weights", true, &scaled, where, e) < 0 ||
-	    config_flag(j, "scale_attn_by_inverse_layer_idx", false, &by_layer, where, e) < 0)
-		return -1;
-	if (!scaled || by_layer)
-		return err_set(e, "%s: attention is scaled in another way than by 1/sqrt(head size)", where);
-	if (c->C % c->H)
-		return err_set(e, "%s: n_embd %d is no multiple of n_head %d", where, c->C, c->H);
-	c->G = c->H;
-	c->D = c->C / c->H;
-	return 0;
-}
+static const struct config_field fields[] = {
+	CONFIG_INT('L', "n_layer", "12", NULL, NULL, struct config, n_layers),
+	CONFIG_INT('C', "n_embd", "768", NULL, NULL, struct config, C),
+	CONFIG_INT('H', "n_head", "12", NULL, NULL, struct config, H),
+	CONFIG_INT('G', NULL, "H", NULL, NULL, struct config, G),
+	CONFIG_INT('D', NULL, "C/H", NULL, NULL, struct config, D),
+	CONFIG_INT('V', "vocab_size", "50257", NULL, NULL, struct config, V),
+	CONFIG_INT('P', "n_positions", "1024", NULL, NULL, struct config, n_ctx),
+	CONFIG_INT('F', "n_inner", "4C", NULL, NULL, struct config, F),
+	CONFIG_REAL("layer_norm_epsilon", "1e-5", NULL, NULL, struct config, norm_eps),
+	CONFIG_IS("activation_function", "gelu_new gelu_pytorch_tanh", NULL, NULL),
+	CONFIG_FLAG(0, "tie_word_embeddings", "true", NULL, NULL, struct config, tied),
+	CONFIG_IS("scale_attn_weights", "true", NULL, NULL),
+	CONFIG_IS("scale_attn_by_inverse_layer_idx", "false", NULL, NULL),
+	{ 0 },
+};
 
 static uint32_t gpt2_embed(struct graph *g)
 {
@@ -93,7 +85,7 @@ static uint32_t gpt2_norm(struct graph *g, uint32_t x)
 const struct arch arch_gpt2 = {
 	.name = "gpt2",
 	.hf_types = (const char *const[]){ "gpt2", NULL },
-	.config_hf = gpt2_config_hf,
+	.fields = (const struct config_field *const[]){ fields, NULL },
 	.weights = weights,
 	.prefix = "transformer.",
 	.embed = gpt2_embed,

@@ -1,4 +1,7 @@
-/* config: see config.h. */
+/* config: walks an architecture's tables over one open file, and back into a config.json. See config.h.
+ *
+ * GGUF's reals are f32; they come back as the shortest decimal that is the same f32, so that 1e-05 of a config.json is
+ * 1e-05 again. */
 #include "model/config.h"
 
 #include <math.h>
@@ -7,71 +10,158 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/mem.h"
+#include "model/weights.h"
 
-static int in_range(long long x, const char *key, const char *where, int *out, struct err *e)
+/* --- tables --- */
+
+static bool same_key(const struct config_field *a, const struct config_field *b)
+{
+	if (a->hf || b->hf)
+		return a->hf && b->hf && !strcmp(a->hf, b->hf);
+	return a->gguf && b->gguf && !strcmp(a->gguf, b->gguf);
+}
+
+static const struct config_field *find_key(const struct config_field *table, const struct config_field *like)
+{
+	while (table->kind && !same_key(table, like))
+		table++;
+	return table->kind ? table : NULL;
+}
+
+/* Row by row, each in the place where its key comes first and as the last table has it; NULL at the end. */
+struct walk {
+	const struct config_field *const *tables;
+	size_t table, row;
+};
+
+static const struct config_field *next_row(struct walk *w)
+{
+	for (; w->tables[w->table]; w->table++, w->row = 0)
+		while (w->tables[w->table][w->row].kind) {
+			const struct config_field *f = &w->tables[w->table][w->row++], *later;
+			bool seen = false;
+			for (size_t i = 0; i < w->table && !seen; i++)
+				seen = find_key(w->tables[i], f) != NULL;
+			for (size_t i = w->table + 1; w->tables[i]; i++)
+				f = (later = find_key(w->tables[i], f)) ? later : f;
+			if (!seen)
+				return f;
+		}
+	return NULL;
+}
+
+static void *place(const struct config *c, const struct config_field *f)
+{
+	return (char *)(f->own ? c->own : (void *)(uintptr_t)c) + f->at;
+}
+
+/* --- expressions --- */
+
+static const struct config_field *find_letter(const struct config *c, char letter)
+{
+	struct walk w = { .tables = c->arch->fields };
+	const struct config_field *f;
+
+	while ((f = next_row(&w)) && f->letter != letter)
+		;
+	return f;
+}
+
+static int64_t letter_value(const struct config *c, char letter)
+{
+	const struct config_field *f = find_letter(c, letter);
+
+	if (!f)
+		return -1;
+	return f->kind == CONFIG_KIND_FLAG ? *(const bool *)place(c, f) : *(const int *)place(c, f);
+}
+
+/* One factor at *at, which goes on behind it. */
+static int64_t factor(const struct config *c, const char *s, size_t n, size_t *at)
+{
+	int64_t x = 0;
+
+	if (s[*at] < '0' || s[*at] > '9')
+		return letter_value(c, s[(*at)++]);
+	for (; *at < n && s[*at] >= '0' && s[*at] <= '9' && x <= CONFIG_MAX; (*at)++)
+		x = 10 * x + (s[*at] - '0');
+	return x;
+}
+
+int64_t config_value(const struct config *c, const char *expression, size_t n)
+{
+	int64_t sum = 0, product = 1;
+
+	for (size_t at = 0; at < n;) {
+		if (expression[at] == '+') {
+			product = 1;
+			at++;
+		}
+		while (at < n && expression[at] != '+') {
+			int64_t x = factor(c, expression, n, &at);
+			if (x < 0)
+				return -1;
+			if (__builtin_mul_overflow(product, x, &product))
+				product = INT64_MAX;
+		}
+		if (__builtin_add_overflow(sum, product, &sum))
+			sum = INT64_MAX;
+	}
+	return sum;
+}
+
+/* The name by which the file's reader knows a quotient's side. */
+static const char *name_of(const struct config *c, const char *side, size_t n)
+{
+	const struct config_field *f = n == 1 ? find_letter(c, *side) : NULL;
+
+	return f && f->hf ? f->hf : "";
+}
+
+static int default_int(const struct config *c, const char *init, const char *where, int64_t *out, struct err *e)
+{
+	const char *slash = strchr(init, '/');
+	size_t n = slash ? (size_t)(slash - init) : strlen(init);
+
+	*out = config_value(c, init, n);
+	if (*out >= 0 && slash) {
+		int64_t by = config_value(c, slash + 1, strlen(slash + 1));
+		if (by > 0 && *out % by)
+			return err_set(e, "%s: %s %lld is no multiple of %s %lld", where, name_of(c, init, n),
+			               (long long)*out, name_of(c, slash + 1, strlen(slash + 1)), (long long)by);
+		*out = by > 0 ? *out / by : -1;
+	}
+	if (*out < 0)
+		BUG("the default %s", init);
+	return 0;
+}
+
+/* --- values --- */
+
+static int in_range(int64_t x, const char *key, const char *where, int *out, struct err *e)
 {
 	if (x < 1 || x > CONFIG_MAX)
-		return err_set(e, "%s: %s is %lld, wanted a number from 1 to %d", where, key, x, CONFIG_MAX);
+		return err_set(e, "%s: %s is %lld, wanted a number from 1 to %d", where, key, (long long)x, CONFIG_MAX);
 	*out = (int)x;
 	return 0;
 }
 
-int config_int(const json_t *j, const char *key, int init, int *out, const char *where, struct err *e)
+static int positive(double x, const char *key, const char *where, double *out, struct err *e)
 {
-	long long x;
-
-	if (jsonx_int(j, key, init, &x, e) < 0)
-		return err_prefix(e, "%s", where);
-	return in_range(x, key, where, out, e);
-}
-
-int config_real(const json_t *j, const char *key, double init, double *out, const char *where, struct err *e)
-{
-	if (jsonx_real(j, key, init, out, e) < 0)
-		return err_prefix(e, "%s", where);
-	if (!(*out > 0) || isinf(*out))
+	if (!(x > 0) || isinf(x))
 		return err_set(e, "%s: %s is missing or not above 0", where, key);
-	return 0;
-}
-
-int config_flag(const json_t *j, const char *key, bool init, bool *out, const char *where, struct err *e)
-{
-	int x;
-
-	if (jsonx_bool(j, key, init, &x, e) < 0)
-		return err_prefix(e, "%s", where);
 	*out = x;
 	return 0;
 }
 
-int config_word(const json_t *j, const char *key, const char *const *allowed, const char *where, struct err *e)
+int config_real(const json_t *j, const char *key, double init, double *out, const char *where, struct err *e)
 {
-	const char *word;
+	double x;
 
-	if (jsonx_string(j, key, allowed[0], &word, e) < 0)
+	if (jsonx_real(j, key, init, &x, e) < 0)
 		return err_prefix(e, "%s", where);
-	for (size_t i = 0; allowed[i]; i++)
-		if (!strcmp(word, allowed[i]))
-			return 0;
-	return err_set(e, "%s: %s is \"%s\", this architecture is computed with \"%s\"", where, key, word, allowed[0]);
-}
-
-static const char *gguf_key(const struct gguf *g, const char *key, char full[128])
-{
-	const struct gguf_kv *arch = gguf_find(g, "general.architecture");
-
-	snprintf(full, 128, "%.*s.%s", (int)arch->value.s.len, arch->value.s.data, key);
-	return full;
-}
-
-int config_gguf_int(const struct gguf *g, const char *key, int init, int *out, struct err *e)
-{
-	char full[128];
-	int64_t x;
-
-	if (gguf_int(g, gguf_key(g, key, full), init == 0, init, &x, e) < 0)
-		return -1;
-	return in_range(x, full, g->path, out, e);
+	return positive(x, key, where, out, e);
 }
 
 static double shortest(double x)
@@ -86,20 +176,190 @@ static double shortest(double x)
 	return x;
 }
 
-int config_gguf_real(const struct gguf *g, const char *key, double init, double *out, struct err *e)
-{
-	char full[128];
-	double x;
+/* --- what is computed in one way only --- */
 
-	if (gguf_real(g, gguf_key(g, key, full), isnan(init), init, &x, e) < 0)
+static bool is_word(const struct config *c, const json_t *value, const char *word, size_t n)
+{
+	char text[64], *end;
+
+	snprintf(text, sizeof(text), "%.*s", (int)n, word);
+	if (json_is_string(value))
+		return !strcmp(json_string_value(value), text);
+	if (json_is_boolean(value))
+		return !strcmp(json_is_true(value) ? "true" : "false", text);
+	double number = strtod(text, &end);
+	return json_is_number(value) &&
+	       json_number_value(value) == (*end ? (double)config_value(c, text, n) : number);
+}
+
+static bool is_any(const struct config *c, const json_t *value, const char *words)
+{
+	for (size_t n; *words; words += n + (words[n] == ' ')) {
+		n = strcspn(words, " ");
+		if (is_word(c, value, words, n))
+			return true;
+	}
+	return false;
+}
+
+static int check_is(const struct config *c, const json_t *value, const char *key, const char *words, const char *where,
+                    struct err *e)
+{
+	int n = (int)strcspn(words, " ");
+	const char *quote = json_is_string(value) ? "\"" : "";
+
+	if (!value || json_is_null(value) || is_any(c, value, words))
+		return 0;
+	char *found = jsonx_line(value);
+	if (!strcmp(words, "false") || !strcmp(words, "true"))
+		err_set(e, "%s: %s is %.80s, this architecture is computed with%s", where, key, found,
+		        *words == 't' ? " it" : "out");
+	else
+		err_set(e, "%s: %s is %.80s, this architecture is computed with %s%.*s%s", where, key, found, quote, n,
+		        words, quote);
+	mem_free(found);
+	return -1;
+}
+
+int config_is(const struct config *c, const json_t *j, const char *key, const char *words, const char *where,
+              struct err *e)
+{
+	return check_is(c, json_object_get(j, key), key, words, where, e);
+}
+
+/* --- config.json --- */
+
+static int read_hf_int(struct config *c, const struct config_field *f, const struct config_source *s,
+                       struct err *e)
+{
+	json_t *value = json_object_get(s->json, f->hf);
+	int64_t init = 0;
+	long long x;
+
+	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
 		return -1;
-	if (!(x > 0) || isinf(x))
-		return err_set(e, "%s: %s is %g, wanted a number above 0", g->path, full, x);
-	*out = shortest(x);
+	if (jsonx_int(s->json, f->hf, init, &x, e) < 0)
+		return err_prefix(e, "%s", s->where);
+	return in_range(x, f->hf, s->where, place(c, f), e);
+}
+
+static int check_each(const struct config *c, const struct config_field *f, const struct config_source *s,
+                      struct err *e)
+{
+	const json_t *list = json_object_get(s->json, f->hf);
+	size_t i;
+	json_t *item;
+
+	if (list && !json_is_null(list) && !json_is_array(list))
+		return err_set(e, "%s: %s is no list", s->where, f->hf);
+	json_array_foreach((json_t *)(uintptr_t)list, i, item)
+		if (check_is(c, item, f->hf, f->hf_init, s->where, e) < 0)
+			return -1;
 	return 0;
 }
 
-int config_check(const struct config *c, const char *where, struct err *e)
+static int read_hf(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
+{
+	int flag;
+
+	switch (f->kind) {
+	case CONFIG_KIND_INT:
+		return read_hf_int(c, f, s, e);
+	case CONFIG_KIND_REAL:
+		return config_real(s->json, f->hf, f->hf_init ? strtod(f->hf_init, NULL) : NAN, place(c, f), s->where,
+		                   e);
+	case CONFIG_KIND_FLAG:
+		if (jsonx_bool(s->json, f->hf, f->hf_init && !strcmp(f->hf_init, "true"), &flag, e) < 0)
+			return err_prefix(e, "%s", s->where);
+		*(bool *)place(c, f) = flag;
+		return 0;
+	case CONFIG_KIND_IS:
+		return config_is(c, s->json, f->hf, f->hf_init, s->where, e);
+	case CONFIG_KIND_EACH:
+		return check_each(c, f, s, e);
+	}
+	BUG("%s: a row of kind %d", f->hf, (int)f->kind);
+}
+
+/* --- GGUF --- */
+
+/* The value as JSON, NULL for an array; new reference. */
+static json_t *value_of(const struct gguf_kv *kv)
+{
+	switch (kv->type) {
+	case GGUF_STRING: return jsonx_text(kv->value.s.data, kv->value.s.len);
+	case GGUF_BOOL: return json_boolean(kv->value.b);
+	case GGUF_F32: case GGUF_F64: return jsonx_number(kv->value.f);
+	case GGUF_I8: case GGUF_I16: case GGUF_I32: case GGUF_I64: return json_integer(kv->value.i);
+	case GGUF_ARRAY: return json_object();
+	default: return json_integer((json_int_t)kv->value.u);
+	}
+}
+
+static int check_gguf_is(const struct config *c, const struct config_field *f, const struct gguf *g, const char *key,
+                         struct err *e)
+{
+	const struct gguf_kv *kv = gguf_find(g, key);
+	json_t *value = kv ? value_of(kv) : NULL;
+	int status = check_is(c, value, key, f->gguf_init, g->path, e);
+
+	json_decref(value);
+	return status;
+}
+
+static int read_gguf(struct config *c, const struct config_field *f, const struct gguf *g, struct err *e)
+{
+	char key[160];
+	int64_t x, init = 0;
+	double real;
+
+	snprintf(key, sizeof(key), "%s.%s", c->arch->gguf, f->gguf);
+	switch (f->kind) {
+	case CONFIG_KIND_INT:
+		if (f->gguf_init && !gguf_find(g, key) && default_int(c, f->gguf_init, g->path, &init, e) < 0)
+			return -1;
+		if (gguf_int(g, key, !f->gguf_init, init, &x, e) < 0)
+			return -1;
+		return in_range(x, key, g->path, place(c, f), e);
+	case CONFIG_KIND_REAL:
+		if (gguf_real(g, key, !f->gguf_init, f->gguf_init ? strtod(f->gguf_init, NULL) : 0, &real, e) < 0)
+			return -1;
+		return positive(shortest(real), key, g->path, place(c, f), e);
+	case CONFIG_KIND_FLAG:
+		*(bool *)place(c, f) = gguf_find_tensor(g, f->gguf) != NULL;
+		return 0;
+	default:
+		return check_gguf_is(c, f, g, key, e);
+	}
+}
+
+/* --- both --- */
+
+/* A fact that this kind of file does not say. */
+static int take_default(struct config *c, const struct config_field *f, const char *init, const char *where,
+                        struct err *e)
+{
+	int64_t x;
+
+	if (!init || f->kind == CONFIG_KIND_IS || f->kind == CONFIG_KIND_EACH)
+		return 0;
+	if (f->kind == CONFIG_KIND_INT)
+		return default_int(c, init, where, &x, e) < 0 ? -1 : in_range(x, init, where, place(c, f), e);
+	if (f->kind == CONFIG_KIND_REAL)
+		*(double *)place(c, f) = strtod(init, NULL);
+	else
+		*(bool *)place(c, f) = !strcmp(init, "true");
+	return 0;
+}
+
+static int read_row(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
+{
+	if (s->gguf)
+		return f->gguf ? read_gguf(c, f, s->gguf, e) : take_default(c, f, f->gguf_init, s->where, e);
+	return f->hf ? read_hf(c, f, s, e) : take_default(c, f, f->hf_init, s->where, e);
+}
+
+static int check(const struct config *c, const char *where, struct err *e)
 {
 	if (c->n_layers > CONFIG_LAYERS_MAX)
 		return err_set(e, "%s: %d layers, at most %d are wanted", where, c->n_layers, CONFIG_LAYERS_MAX);
@@ -110,4 +370,66 @@ int config_check(const struct config *c, const char *where, struct err *e)
 	if ((int64_t)c->H * c->D > CONFIG_MAX)
 		return err_set(e, "%s: %d heads of %d numbers are more than %d", where, c->H, c->D, CONFIG_MAX);
 	return 0;
+}
+
+/* What a GGUF says by its tensors: rows of the vocabulary, and no head where the embedding is one. */
+static int read_tensors(struct config *c, const struct gguf *g, struct err *e)
+{
+	const struct weight_spec *embedding = weight_spec(c->arch, c->arch->embedding),
+	                         *head = weight_spec(c->arch, c->arch->head);
+	const struct gguf_tensor *t = gguf_find_tensor(g, embedding->gguf);
+
+	if (!t || t->n_dims != 2 || t->dim[1] > CONFIG_MAX)
+		return err_set(e, "%s: no matrix %s", g->path, embedding->gguf);
+	c->V = (int)t->dim[1];
+	c->tied = !gguf_find_tensor(g, head->gguf);
+	return 0;
+}
+
+int config_read(struct config *c, const struct config_source *s, struct err *e)
+{
+	struct walk w = { .tables = c->arch->fields };
+	const struct config_field *f;
+
+	while ((f = next_row(&w)))
+		if (read_row(c, f, s, e) < 0)
+			return -1;
+	if (s->gguf && read_tensors(c, s->gguf, e) < 0)
+		return -1;
+	if (c->arch->config && c->arch->config(c, s, e) < 0)
+		return -1;
+	return check(c, s->where, e);
+}
+
+/* --- writing --- */
+
+static json_t *first_word(const char *words)
+{
+	size_t n = strcspn(words, " ");
+
+	if (!strcmp(words, "true") || !strcmp(words, "false"))
+		return json_boolean(*words == 't');
+	return json_stringn(words, n);
+}
+
+static json_t *as_json(const struct config *c, const struct config_field *f)
+{
+	switch (f->kind) {
+	case CONFIG_KIND_INT: return json_integer(*(const int *)place(c, f));
+	case CONFIG_KIND_REAL: return json_real(*(const double *)place(c, f));
+	case CONFIG_KIND_FLAG: return json_boolean(*(const bool *)place(c, f));
+	default: return first_word(f->hf_init);
+	}
+}
+
+json_t *config_json(const struct config *c)
+{
+	json_t *j = json_pack("{s:[s], s:s}", "architectures", c->arch->hf_class, "model_type", c->arch->hf_types[0]);
+	struct walk w = { .tables = c->arch->fields };
+	const struct config_field *f;
+
+	while ((f = next_row(&w)))
+		if (f->hf && f->kind != CONFIG_KIND_EACH)
+			json_object_set_new(j, f->hf, as_json(c, f));
+	return j;
 }

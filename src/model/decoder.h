@@ -4,13 +4,36 @@
  *     x += Wdown·(silu(Wgate·n(x)) ∘ Wup·n(x))
  *
  * (Touvron et al. 2023.) The weights have Hugging Face's names of all these models; a part computes with a bias where
- * the model has one of that name, and without where it has none. Every x is [N][C], a row a token. */
+ * the model has one of that name, and without where it has none. Every x is [N][C], a row a token.
+ *
+ * A cousin lists DECODER_EMBEDDING, its attention's weights, DECODER_FEED_FORWARD and DECODER_HEAD in its table,
+ * decoder_fields before its own facts, and takes the parts that it does not have otherwise: arch_qwen3.c. */
 #ifndef MODEL_DECODER_H
 #define MODEL_DECODER_H
 
+#include "model/config.h"
 #include "model/graph.h"
 
+/* --- facts --- */
+
+/* Sizes, the norms' epsilon, rotary positions, activation and tying: all that Llama says but attention_bias. */
+extern const struct config_field decoder_fields[];
+/* Rotary positions of a config.json, which may be in three places (arch->config). */
+int decoder_config(struct config *c, const struct config_source *s, struct err *e);
+
+/* --- weights --- */
+
 #define DECODER_BLOCK "model.layers.%d."
+#define DECODER_EMBEDDING { "model.embed_tokens.weight", "token_embd.weight", "V,C", WEIGHT_EMBED }
+#define DECODER_FEED_FORWARD \
+	{ DECODER_BLOCK "mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "F,C", WEIGHT_LINEAR }, \
+	{ DECODER_BLOCK "mlp.up_proj.weight", "blk.%d.ffn_up.weight", "F,C", WEIGHT_LINEAR }, \
+	{ DECODER_BLOCK "mlp.down_proj.weight", "blk.%d.ffn_down.weight", "C,F", WEIGHT_LINEAR }
+#define DECODER_HEAD \
+	{ "model.norm.weight", "output_norm.weight", "C", WEIGHT_NORM }, \
+	{ "lm_head.weight", "output.weight", "V,C", WEIGHT_LINEAR | WEIGHT_HEAD }
+
+/* --- forward --- */
 
 uint32_t decoder_embed(struct graph *g);                          /* the rows of the tokens */
 uint32_t decoder_attention(struct graph *g, uint32_t x);          /* x + the attention of its norm */

@@ -9,6 +9,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/config.h"
 #include "model/weights.h"
 #include "token/tokenizer.h"
 
@@ -44,13 +45,13 @@ static json_t *make_config(const struct model *m, enum dtype dtype, bool untied)
 {
 	json_t *j;
 	if (m->source.is_gguf) {
-		j = m->config.arch->config_json(&m->config);
+		j = config_json(&m->config);
 		set_ids(j, m->tokenizer);
 	} else {
 		j = json_deep_copy(m->source.config);
 	}
 	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
-	if (untied)
+	if (untied || (!m->config.tied && json_is_true(json_object_get(j, "tie_word_embeddings"))))
 		json_object_set_new(j, "tie_word_embeddings", json_false());
 	if (json_object_get(j, "torch_dtype")) /* its name before transformers 4.56 */
 		json_object_set_new(j, "torch_dtype", json_string(dtype_word(dtype)));
@@ -112,13 +113,11 @@ static int write_tokenizer(const struct model *m, const char *dir, struct err *e
 
 static bool is_transposed(const struct weight *w) { return w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED); }
 
-static size_t numbers(const struct weight *w) { return w->n_dims == 2 ? w->dim[0] * w->dim[1] : w->dim[0]; }
-
 static void describe(struct st_tensor *t, const struct weight *w, enum dtype dtype)
 {
 	bool turn = is_transposed(w);
 	*t = (struct st_tensor){
-		.name = w->name, .dtype = dtype, .n_dims = w->n_dims, .bytes = numbers(w) * dtypes[dtype].bytes
+		.name = w->name, .dtype = dtype, .n_dims = w->n_dims, .bytes = weight_numbers(w) * dtypes[dtype].bytes
 	};
 	for (int i = 0; i < w->n_dims; i++)
 		t->dim[i] = w->dim[turn ? 1 - i : i];
@@ -136,7 +135,7 @@ static void take_piece(float *piece, const struct weight *w, const float *x, siz
 static int write_weight(struct io_writer *io, const struct weight *w, enum dtype dtype, const float *x, struct err *e)
 {
 	float piece[PIECE], rounded[PIECE];
-	size_t n = numbers(w);
+	size_t n = weight_numbers(w);
 	if (dtype == DTYPE_F32 && !is_transposed(w))
 		return io_writer_add(io, x, n * sizeof(*x), e);
 	for (size_t first = 0; first < n; first += PIECE) {
@@ -203,7 +202,7 @@ size_t export_bytes(const struct model *m, enum dtype dtype)
 {
 	size_t bytes = 0;
 	for (size_t i = 0; i < m->n_weights; i++)
-		bytes += numbers(&m->weights[i]) * dtypes[dtype].bytes;
+		bytes += weight_numbers(&m->weights[i]) * dtypes[dtype].bytes;
 	return bytes;
 }
 
@@ -211,7 +210,7 @@ size_t export_scratch(const struct model *m)
 {
 	size_t largest = 1;
 	for (size_t i = 0; i < m->n_weights; i++)
-		largest = MAX(largest, numbers(&m->weights[i]));
+		largest = MAX(largest, weight_numbers(&m->weights[i]));
 	return largest * sizeof(float);
 }
 
@@ -228,10 +227,8 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 	if (t->param[i] < 0)
 		return export_own((void *)t->model, i, scratch);
 	const float *x = t->params->w + t->params->items[t->param[i]].offset;
-	if (!weight_is_permuted(t->model, i))
-		return x;
-	memcpy(scratch, x, numbers(w) * sizeof(*x));
-	weight_permute_rows(scratch, w->dim[0], numbers(w) / w->dim[0], (size_t)t->model->config.D, true);
+	memcpy(scratch, x, weight_numbers(w) * sizeof(*x));
+	weight_to_hf(t->model, i, scratch);
 	return scratch;
 }
 
@@ -239,7 +236,7 @@ static int check_space(const struct model *m, const char *dir, enum dtype dtype,
 {
 	size_t free_bytes, need = export_bytes(m, dtype);
 	if (untied)
-		need += numbers(&m->weights[model_head(m)]) * dtypes[dtype].bytes;
+		need += weight_numbers(&m->weights[model_head(m)]) * dtypes[dtype].bytes;
 	if (io_free_space(dir, &free_bytes, e) < 0)
 		return -1;
 	if (free_bytes < need)

@@ -1,7 +1,7 @@
 /* model: weights by name, and the architecture that knows what to do with them.
  *
- * An architecture is one file arch_x.c: how its config is read, a table of weights, and the forward of its parts.
- * The table alone drives loading, counting, adapters, saving. Weights stay where the file has them (mapped). */
+ * An architecture is one file arch_x.c: tables of its facts and of its weights, and the forward of its parts. The
+ * tables alone drive reading, loading, counting, adapters and saving. Weights stay where the file has them (mapped). */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -14,43 +14,56 @@
 #include "op/run.h"
 
 struct arch;
+struct config_field;
+struct config_source;
 
+/* What everyone reads of a model; the letter is what shapes call it. The rest is the architecture's own. */
 struct config {
 	const struct arch *arch;
-	int n_layers, C, H, G, D, F, V;
-	int n_ctx;                     /* positions the model was made for */
-	double norm_eps, rope_theta;
+	int n_layers;                  /* L: blocks */
+	int C;                         /* width of the residual stream, [tokens][C] */
+	int H, G;                      /* query heads, and the key-value heads that they share in groups of H/G */
+	int D;                         /* numbers of a head: queries are [tokens][H·D], keys and values [tokens][G·D] */
+	int F;                         /* hidden width of the feed-forward, [tokens][F] */
+	int V;                         /* rows of the embedding and of the head: logits are [tokens][V] */
+	int n_ctx;                     /* P: positions the model was made for */
+	double norm_eps;               /* added to a norm's mean square */
+	double rope_theta;             /* base of the rotary angles; 0: positions are not rotary */
 	bool tied;                     /* head and embedding are one matrix */
 	bool rope_interleaved;         /* GGUF's q and k rows are permuted so that pairs are neighbours */
-	bool bias;                     /* linears of the attention have a bias (Llama's family) */
+	void *own;                     /* [arch->own_bytes] the architecture's own facts */
 };
 
 enum weight_flags {
 	WEIGHT_LINEAR = 1,    /* a matrix [out][in] used by nn_linear: adapters may attach */
 	WEIGHT_EMBED = 2, WEIGHT_HEAD = 4, WEIGHT_NORM = 8, WEIGHT_BIAS = 16,
 	WEIGHT_ROPE = 32,        /* rows permuted in GGUF, per head (weights.h) */
-	WEIGHT_TRANSPOSED = 128, /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
-	WEIGHT_IF_BIAS = 256,    /* there only when config.bias */
+	WEIGHT_TRANSPOSED = 64,  /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
+	WEIGHT_OPTIONAL = 128,   /* there or not, as the file has it: in every layer or in none */
+	WEIGHT_PLUS_ONE = 256,   /* a vector, 1 + what Hugging Face stores; GGUF stores the sum (Gemma's norms) */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 };
 
+/* A row: a weight, or one of each layer where the name has a "%d". */
 struct weight_spec {
-	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; %d: the layer */
-	const char *gguf;     /* "blk.%d.attn_q.weight", NULL: not in GGUF */
-	/* letters of config, outermost first, products allowed: "HD,C" "V,C" "C" "3C"; P: n_ctx. NULL: ignored */
+	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; of experts with a second %d, the expert */
+	const char *gguf;     /* "blk.%d.attn_q.weight", others that files may have behind it; NULL: not in GGUF */
+	/* Sums of products of numbers and letters of the architecture's tables, outermost first: "HD,C" "HD+2GD,C" "V".
+	 * Three are experts' matrices, "E,F,C": with a second %d in the name each is a weight by itself, as GGUF's one
+	 * tensor of three dimensions holds them, else they are one. Where a dimension is 0 there is no such weight:
+	 * "bHD" with a flag b. NULL: ignored. */
 	const char *shape;
 	unsigned flags;
 };
 
 struct weight {
 	const struct weight_spec *spec;
-	int layer;            /* −1 outside the blocks */
-	char *name;           /* Hugging Face's, with the layer filled in */
+	int layer, expert;    /* −1 outside the blocks, of no expert */
+	char *name;           /* Hugging Face's, filled in */
 	int n_dims;
-	size_t dim[2];        /* [out][in] for linears, whatever the file's order */
+	size_t dim[3];        /* [out][in] for linears, whatever the file's order; [expert][out][in] */
 	enum dtype dtype;
-	/* rows of dim[1]; in `owned` memory where it had to be transposed, or converted to f32 (all vectors are) */
-	const void *data;
+	const void *data;     /* rows of the last dimension; all vectors are f32 */
 	size_t bytes;
 	bool owned;           /* data are not in the file's map: converted, transposed, copied from an unaligned file */
 	void *copy;           /* transposed numbers, unmapped by model_close; NULL: none */
@@ -74,10 +87,13 @@ struct graph;
 
 struct arch {
 	const char *name;                /* "llama" */
-	const char *const *hf_types;     /* config.json's model_type, NULL-terminated */
+	const char *const *hf_types;     /* config.json's model_type, NULL-terminated; the first is written */
+	const char *hf_class;            /* "LlamaForCausalLM"; NULL where gguf is */
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
-	int (*config_hf)(struct config *c, const json_t *j, const char *where, struct err *e);
-	int (*config_gguf)(struct config *c, const struct gguf *g, struct err *e);
+	const struct config_field *const *fields; /* config.h's tables, NULL-terminated */
+	size_t own_bytes;                /* of the struct that config.own is, 0: none */
+	/* facts that no row says, after the rows; NULL: none */
+	int (*config)(struct config *c, const struct config_source *s, struct err *e);
 	/* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
 	const struct weight_spec *weights;
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
@@ -86,9 +102,6 @@ struct arch {
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
 	const char *embedding;
-	/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference. NULL when gguf
-	 * is. */
-	json_t *(*config_json)(const struct config *c);
 };
 
 int model_open(struct model *m, const char *path, struct err *e); /* config, weights, tokenizer */

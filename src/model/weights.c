@@ -1,21 +1,66 @@
-/* weights: see weights.h. Row r of a permuted head of D is row r/2 of Hugging Face's, or D/2 further when r is odd. */
+/* weights: a table of weights filled from a file. See weights.h.
+ *
+ * Matrices stay where the file has them; vectors (norms, biases) become f32, and GPT-2's transposed matrices are
+ * transposed round once. Experts' matrices are apart in Hugging Face's files and one tensor of three dimensions in
+ * GGUF's; here each is a weight, a slice of that tensor. Every tensor of the file must have a row in the table: one
+ * that nothing is computed with would make the model another one, silently.
+ *
+ * Row r of a permuted head of D is row r/2 of Hugging Face's, or D/2 further when r is odd. */
 #include "model/weights.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "model/config.h"
+#include "quant/panels.h"
 
-char *weight_name(struct arena *mem, const char *pattern, int layer)
+enum { WEIGHTS_MAX = 1 << 20 };
+
+/* --- names --- */
+
+/* How often "%d" is in the first word. */
+static int marks(const char *pattern)
 {
-	const char *mark = strstr(pattern, "%d");
+	int n = 0;
 
-	return mark ? arena_printf(mem, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2) :
-	              arena_strdup(mem, pattern);
+	for (; *pattern && *pattern != ' '; pattern++)
+		n += pattern[0] == '%' && pattern[1] == 'd';
+	return n;
+}
+
+static const char *next_word(const char *words)
+{
+	words += strcspn(words, " ");
+	return words + strspn(words, " ");
+}
+
+const struct weight_spec *weight_spec(const struct arch *a, const char *hf)
+{
+	for (const struct weight_spec *s = a->weights; s->hf; s++)
+		if (!strcmp(s->hf, hf))
+			return s;
+	return NULL;
+}
+
+char *weight_name(struct arena *mem, const char *pattern, int layer, int expert)
+{
+	char *word = arena_strndup(mem, pattern, strcspn(pattern, " ")), *mark = strstr(word, "%d");
+
+	if (!mark)
+		return word;
+	char *end = mark + 2, *second = strstr(end, "%d");
+	*mark = 0;
+	if (!second)
+		return arena_printf(mem, "%s%d%s", word, layer, end);
+	*second = 0;
+	return arena_printf(mem, "%s%d%s%d%s", word, layer, end, expert, second + 2);
 }
 
 const char *weight_gguf_name(struct arena *mem, const struct weight *w)
 {
-	return w->spec->gguf ? weight_name(mem, w->spec->gguf, w->layer) : NULL;
+	return w->spec->gguf ? weight_name(mem, w->spec->gguf, w->layer, w->expert) : NULL;
 }
 
 const char *weight_module(struct arena *mem, const char *name)
@@ -23,6 +68,348 @@ const char *weight_module(struct arena *mem, const char *name)
 	const char *dot = strrchr(name, '.');
 
 	return arena_strndup(mem, name, dot ? (size_t)(dot - name) : strlen(name));
+}
+
+/* Is name the pattern's first word with a layer and an expert below those in its places? */
+static bool matches(const char *pattern, const char *name, int layers, int64_t experts)
+{
+	int64_t below = layers;
+
+	for (; *pattern && *pattern != ' '; pattern++) {
+		char *end;
+		if (pattern[0] != '%' || pattern[1] != 'd') {
+			if (*pattern != *name++)
+				return false;
+			continue;
+		}
+		if (*name < '0' || *name > '9' || (*name == '0' && name[1] >= '0' && name[1] <= '9') ||
+		    strtoll(name, &end, 10) >= below)
+			return false;
+		name = end;
+		pattern++;
+		below = experts;
+	}
+	return !*name;
+}
+
+/* --- shapes --- */
+
+/* Dimensions of a row's shape; returns their number, 0 where one of them is 0. */
+static int shape_of(const struct config *c, const struct weight_spec *s, size_t dim[3])
+{
+	bool none = false;
+	int n = 0;
+
+	for (const char *at = s->shape, *end; *at; at = *end ? end + 1 : end) {
+		end = at + strcspn(at, ",");
+		int64_t x = config_value(c, at, (size_t)(end - at));
+		if (x < 0 || n == 3)
+			BUG("the shape %s of %s", s->shape, s->hf);
+		none |= x == 0;
+		dim[n++] = (size_t)x;
+	}
+	return none ? 0 : n;
+}
+
+/* Matrices of a row that each are a weight; 0: the row is one weight a layer. */
+static int64_t experts_of(const struct config *c, const struct weight_spec *s)
+{
+	size_t dim[3];
+
+	return s->shape && marks(s->hf) == 2 && shape_of(c, s, dim) == 3 ? (int64_t)dim[0] : 0;
+}
+
+/* --- tensors --- */
+
+/* Expert e's matrix of the tensor that holds all of them. */
+static void take_slice(struct source_tensor *t, size_t experts, int expert)
+{
+	if (t->n_dims != 3 || t->dim[0] != experts)
+		return;
+	t->bytes /= experts;
+	t->data = (const char *)t->data + (size_t)expert * t->bytes;
+	t->n_dims = 2;
+	t->dim[0] = t->dim[1];
+	t->dim[1] = t->dim[2];
+}
+
+static int find_gguf(const struct model *m, const struct weight *w, struct source_tensor *out)
+{
+	struct arena names = ARENA_INIT;
+	int status = 1;
+
+	for (const char *word = w->spec->gguf; word && *word && status; word = next_word(word)) {
+		status = source_find(&m->source, weight_name(&names, word, w->layer, w->expert), out);
+		if (status == 0 && w->expert >= 0 && marks(word) == 1)
+			take_slice(out, (size_t)experts_of(&m->config, w->spec), w->expert);
+	}
+	arena_release(&names);
+	return status;
+}
+
+/* The tensor under its name, or under the one that files of the model without its head use. */
+static int find_tensor(const struct model *m, const struct weight *w, struct source_tensor *out)
+{
+	const char *prefix = m->config.arch->prefix;
+
+	if (m->source.is_gguf)
+		return find_gguf(m, w, out);
+	if (source_find(&m->source, w->name, out) == 0)
+		return 0;
+	return strncmp(w->name, prefix, strlen(prefix)) ? 1 : source_find(&m->source, w->name + strlen(prefix), out);
+}
+
+static int check_tensor(const struct model *m, const struct weight *w, const struct source_tensor *t, struct err *e)
+{
+	bool transposed = !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) && w->n_dims == 2;
+	size_t want[3] = { w->dim[transposed ? 1 : 0], w->dim[transposed ? 0 : 1], w->dim[2] };
+
+	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
+		return err_set(e, "%s: the tensor %s holds %s, which is not computed with", m->source.path, t->name,
+		               t->dtype_name);
+	if (t->n_dims == w->n_dims && !memcmp(t->dim, want, (size_t)w->n_dims * sizeof(*want)))
+		return 0;
+	if (w->n_dims == 1)
+		return err_set(e, "%s: the tensor %s has %d dimensions and %zu rows, wanted %zu numbers",
+		               m->source.path, t->name, t->n_dims, t->dim[0], want[0]);
+	if (w->n_dims == 3)
+		return err_set(e, "%s: the tensor %s is %zu x %zu x %zu (%d dimensions), wanted %zu x %zu x %zu",
+		               m->source.path, t->name, t->dim[0], t->dim[1], t->dim[2], t->n_dims, want[0], want[1],
+		               want[2]);
+	return err_set(e, "%s: the tensor %s is %zu x %zu (%d dimensions), wanted %zu x %zu", m->source.path, t->name,
+	               t->dim[0], t->n_dims > 1 ? t->dim[1] : 1, t->n_dims, want[0], want[1]);
+}
+
+static void take_vector(struct model *m, struct weight *w, const struct source_tensor *t)
+{
+	float *x = arena_alloc64(&m->mem, w->dim[0] * sizeof(*x));
+
+	dtypes[t->dtype].to_float(t->data, x, w->dim[0]);
+	if (!m->source.is_gguf)
+		weight_from_hf(m, (int)(w - m->weights), x);
+	w->dtype = DTYPE_F32;
+	w->data = x;
+	w->bytes = w->dim[0] * sizeof(*x);
+	w->owned = true;
+}
+
+/* [in][out] of the file becomes [out][in], in blocks that fit the nearest cache. */
+static int take_transposed(const struct model *m, struct weight *w, const struct source_tensor *t, struct err *e)
+{
+	enum { BLOCK = 32 };
+	size_t size = dtypes[t->dtype].bytes, out = w->dim[0], in = w->dim[1];
+	const char *from = t->data;
+	void *to;
+
+	if (dtypes[t->dtype].block != 1)
+		BUG("%s: a transposed matrix of blocks", w->name);
+	if (mem_map(&to, t->bytes, w->name, e) < 0)
+		return -1;
+	for (size_t i0 = 0; i0 < in; i0 += BLOCK)
+		for (size_t o = 0; o < out; o++)
+			for (size_t i = i0; i < MIN(i0 + BLOCK, in); i++)
+				memcpy((char *)to + (o * in + i) * size, from + (i * out + o) * size, size);
+	source_forget(&m->source, from, t->bytes);
+	w->data = w->copy = to;
+	w->owned = true;
+	return 0;
+}
+
+static int take_weight(struct model *m, struct weight *w, struct err *e)
+{
+	struct source_tensor t;
+
+	if (find_tensor(m, w, &t))
+		return err_set(e, "%s: the tensor %s is missing", m->source.path,
+		               m->source.is_gguf ? weight_gguf_name(&m->mem, w) : w->name);
+	if (check_tensor(m, w, &t, e) < 0)
+		return -1;
+	if (w->n_dims == 1) {
+		take_vector(m, w, &t);
+		return 0;
+	}
+	w->dtype = t.dtype;
+	w->data = t.data;
+	w->bytes = t.bytes;
+	w->owned = !source_maps(&m->source, t.data);
+	return !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) ? take_transposed(m, w, &t, e) : 0;
+}
+
+/* --- the list --- */
+
+static void fill_weight(struct model *m, struct weight *w, const struct weight_spec *s, int layer, int expert)
+{
+	*w = (struct weight){ .spec = s, .layer = marks(s->hf) ? layer : -1, .expert = expert };
+	w->name = weight_name(&m->mem, s->hf, layer, expert);
+	w->n_dims = shape_of(&m->config, s, w->dim);
+	if (expert < 0)
+		return;
+	w->n_dims = 2;
+	w->dim[0] = w->dim[1];
+	w->dim[1] = w->dim[2];
+	w->dim[2] = 0;
+}
+
+static bool is_in_file(struct model *m, const struct weight_spec *s)
+{
+	struct source_tensor t;
+	struct weight w;
+
+	for (int layer = 0; layer < (marks(s->hf) ? m->config.n_layers : 1); layer++) {
+		fill_weight(m, &w, s, layer, marks(s->hf) == 2 ? 0 : -1);
+		if (find_tensor(m, &w, &t) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is the row a weight of this model? */
+static bool is_present(struct model *m, const struct weight_spec *s)
+{
+	size_t dim[3];
+
+	if ((s->flags & WEIGHT_IGNORED) || ((s->flags & WEIGHT_HEAD) && m->config.tied) ||
+	    !shape_of(&m->config, s, dim))
+		return false;
+	return !(s->flags & WEIGHT_OPTIONAL) || is_in_file(m, s);
+}
+
+static void add_weights(struct model *m, const struct weight_spec *s, int layer)
+{
+	int64_t experts = experts_of(&m->config, s);
+
+	for (int64_t i = 0; i < MAX(experts, 1); i++)
+		fill_weight(m, &m->weights[m->n_weights++], s, layer, experts ? (int)i : -1);
+}
+
+/* Rows in the order of the table; neighbours that repeat go layer by layer. */
+static int list_weights(struct model *m, struct err *e)
+{
+	const struct weight_spec *s = m->config.arch->weights;
+	size_t rows = 0, most = 0;
+
+	while (s[rows].hf)
+		rows++;
+	bool *present = arena_array(&m->mem, rows, sizeof(*present));
+	for (size_t i = 0; i < rows; i++) {
+		present[i] = is_present(m, &s[i]);
+		most += present[i] ? (marks(s[i].hf) ? (size_t)m->config.n_layers : 1) *
+		                             (size_t)MAX(experts_of(&m->config, &s[i]), 1) : 0;
+	}
+	if (most > WEIGHTS_MAX)
+		return err_set(e, "%s: %zu weights, at most %d are wanted", m->source.path, most, WEIGHTS_MAX);
+	m->weights = arena_array(&m->mem, most, sizeof(*m->weights));
+	for (size_t i = 0, end; i < rows; i = end) {
+		for (end = i + 1; marks(s[i].hf) && s[end].hf && marks(s[end].hf);)
+			end++;
+		for (int layer = 0; layer < (marks(s[i].hf) ? m->config.n_layers : 1); layer++)
+			for (size_t row = i; row < end; row++)
+				if (present[row])
+					add_weights(m, &s[row], layer);
+	}
+	return 0;
+}
+
+/* --- tensors that nothing would be computed with --- */
+
+static bool has_name(const struct model *m, const struct weight_spec *s, const char *name)
+{
+	const struct arch *a = m->config.arch;
+	int layers = m->config.n_layers;
+	int64_t experts = experts_of(&m->config, s);
+
+	if (m->source.is_gguf) {
+		for (const char *word = s->gguf; word && *word; word = next_word(word))
+			if (matches(word, name, layers, experts))
+				return true;
+		return false;
+	}
+	return matches(s->hf, name, layers, experts) ||
+	       (!strncmp(s->hf, a->prefix, strlen(a->prefix)) &&
+	        matches(s->hf + strlen(a->prefix), name, layers, experts));
+}
+
+static bool is_known(const struct model *m, const char *name)
+{
+	size_t dim[3];
+
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
+		if (((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)) && has_name(m, s, name))
+			return true;
+	return false;
+}
+
+static int check_all_known(const struct model *m, struct err *e)
+{
+	for (size_t i = 0; i < source_count(&m->source); i++) {
+		struct source_tensor t;
+		source_tensor(&m->source, i, &t);
+		if (!is_known(m, t.name))
+			return err_set(e,
+			               "%s: the tensor %s has no place in a %s model of %d layers, which would compute "
+			               "something else without it",
+			               m->source.path, t.name, m->config.arch->name, m->config.n_layers);
+	}
+	return 0;
+}
+
+/* A folder may say that its head is its embedding and have another head all the same. */
+static void check_tied(struct model *m)
+{
+	const struct arch *a = m->config.arch;
+	struct source_tensor head, embedding;
+	struct weight w[2];
+
+	fill_weight(m, &w[0], weight_spec(a, a->head), -1, -1);
+	fill_weight(m, &w[1], weight_spec(a, a->embedding), -1, -1);
+	if (!m->config.tied || m->source.is_gguf || find_tensor(m, &w[0], &head) || find_tensor(m, &w[1], &embedding))
+		return;
+	bool same = head.dtype == embedding.dtype && head.bytes == embedding.bytes &&
+	            !memcmp(head.data, embedding.data, head.bytes);
+	source_forget(&m->source, head.data, head.bytes);
+	source_forget(&m->source, embedding.data, embedding.bytes);
+	if (same)
+		return;
+	m->config.tied = false;
+	log_warn("%s: tie_word_embeddings is true and %s is not the embedding: it is used as the model's own head",
+	         m->source.path, head.name);
+}
+
+int weights_load(struct model *m, struct err *e)
+{
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
+		m->config.rope_interleaved |= m->source.is_gguf && (s->flags & WEIGHT_ROPE);
+	check_tied(m);
+	if (list_weights(m, e) < 0 || check_all_known(m, e) < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (take_weight(m, &m->weights[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+void weights_release(struct model *m)
+{
+	for (size_t i = 0; i < m->n_weights; i++) {
+		struct weight *w = &m->weights[i];
+		if (w->copy)
+			mem_unmap(w->copy, w->bytes);
+		if (w->panels)
+			mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
+		if (w->transposed)
+			mem_unmap(w->transposed, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
+	}
+}
+
+/* --- numbers --- */
+
+size_t weight_numbers(const struct weight *w)
+{
+	size_t n = 1;
+
+	for (int i = 0; i < w->n_dims; i++)
+		n *= w->dim[i];
+	return n;
 }
 
 static size_t hf_row(size_t row, size_t D)
@@ -58,4 +445,33 @@ void weight_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_h
 		}
 	}
 	mem_free(head);
+}
+
+static void convert(const struct model *m, int i, float *w, bool to_hf)
+{
+	const struct weight *x = &m->weights[i];
+	size_t n = weight_numbers(x);
+
+	if (weight_is_permuted(m, i))
+		weight_permute_rows(w, x->dim[0], n / x->dim[0], (size_t)m->config.D, to_hf);
+	for (size_t k = 0; k < n && (x->spec->flags & WEIGHT_PLUS_ONE); k++)
+		w[k] += to_hf ? -1.0F : 1.0F;
+}
+
+void weight_to_hf(const struct model *m, int i, float *w) { convert(m, i, w, true); }
+
+void weight_from_hf(const struct model *m, int i, float *w) { convert(m, i, w, false); }
+
+void model_weight_float(const struct model *m, int i, float *out)
+{
+	const struct weight *w = &m->weights[i];
+	struct source_tensor t;
+
+	/* 1 + x − 1 is not always x: the file's own number is */
+	if ((w->spec->flags & WEIGHT_PLUS_ONE) && !m->source.is_gguf && find_tensor(m, w, &t) == 0) {
+		dtypes[t.dtype].to_float(t.data, out, weight_numbers(w));
+		return;
+	}
+	dtypes[w->dtype].to_float(w->data, out, weight_numbers(w));
+	weight_to_hf(m, i, out);
 }

@@ -1,22 +1,38 @@
-/* weights: what a weight is called, here and in files, and in which order its rows lie.
+/* weights: an architecture's table of weights, filled from a file; what a weight is called, here and in files, and how
+ * the numbers that are kept differ from those that Hugging Face's files have.
  *
  * A rotation's pair are numbers i and i + D/2 of a head in Hugging Face's files and neighbours in GGUF's, for the
  * architectures whose table says so (WEIGHT_ROPE). Rows are kept as the model's file has them, which is what
  * attention's rotation is told (config.rope_interleaved); everything that is read from or written to another form goes
- * through weight_permute_rows. */
+ * through weight_to_hf, weight_from_hf or, where only rows are alike, weight_permute_rows. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
 #include "model/model.h"
 
-/* The name that a table's row stands for in a layer, in mem; a pattern without %d as it is. */
-char *weight_name(struct arena *mem, const char *pattern, int layer);
-/* The weight's name in GGUF, NULL: it has none there. */
+/* Lists and fills m->weights by m->config.arch's table; m->source is open and m->config read. Every tensor of the file
+ * must have a place, and every weight that is not optional its tensor. A model that says it is tied and whose file has
+ * a head that differs from its embedding is untied (as transformers does since 5). */
+int weights_load(struct model *m, struct err *e);
+void weights_release(struct model *m);
+
+/* --- names --- */
+
+const struct weight_spec *weight_spec(const struct arch *a, const char *hf); /* NULL: the table has no such row */
+/* The pattern's first word with its "%d"s filled in, in mem. */
+char *weight_name(struct arena *mem, const char *pattern, int layer, int expert);
+/* The weight's name in GGUF, NULL: it has none there; an expert's is that of all of them. */
 const char *weight_gguf_name(struct arena *mem, const struct weight *w);
 /* The module that a weight belongs to, as PEFT names it: the name without its last part, in mem;
  * "…c_attn.bias" has the same as "…c_attn.weight". */
 const char *weight_module(struct arena *mem, const char *name);
 
+/* --- numbers --- */
+
+size_t weight_numbers(const struct weight *w);
+/* Weight i's numbers, in place, from those that are kept to Hugging Face's, or back. */
+void weight_to_hf(const struct model *m, int i, float *w);
+void weight_from_hf(const struct model *m, int i, float *w);
 /* Whether rows of weight i lie in another order here than in Hugging Face's files. Not those of a weight that the model
  * has not: −1, or n_weights for a tied model's head. */
 bool weight_is_permuted(const struct model *m, int i);

@@ -4,6 +4,7 @@
 
 #include "adapt/gguf_adapter.h"
 #include "base/mem.h"
+#include "model/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,18 +22,17 @@ static void make_model(struct model *m)
 	m->weights = arena_array(&m->mem, 32, sizeof(*m->weights));
 	m->source.path = "model";
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
-		if (!s->gguf || (s->flags & (WEIGHT_IF_BIAS | WEIGHT_HEAD)))
+		if (!s->gguf || (s->flags & (WEIGHT_BIAS | WEIGHT_HEAD)))
 			continue;
-		const char *at = strstr(s->hf, "%d");
 		struct weight *w = &m->weights[m->n_weights++];
 		*w = (struct weight){ .spec = s,
-			              .layer = at ? 0 : -1,
+			              .layer = strstr(s->hf, "%d") ? 0 : -1,
+			              .expert = -1,
 			              .n_dims = s->flags & (WEIGHT_LINEAR | WEIGHT_EMBED) ? 2 : 1,
 			              .dim = { WIDTH, WIDTH },
 			              .dtype = DTYPE_F32,
 			              .data = ones };
-		w->name = at ? arena_printf(&m->mem, "%.*s0%s", (int)(at - s->hf), s->hf, at + 2) :
-		               arena_strdup(&m->mem, s->hf);
+		w->name = weight_name(&m->mem, s->hf, 0, -1);
 		w->bytes = (w->n_dims == 2 ? WIDTH : 1) * WIDTH * sizeof(*ones);
 	}
 }

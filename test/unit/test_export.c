@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/export.h"
 #include "token/tokenizer.h"
@@ -171,6 +172,26 @@ static const float *other_head(void *ctx, float *scratch)
 	return scratch;
 }
 
+/* The folder once it says that its head is its embedding; weights: how many there are. */
+static void check_claimed(struct test *t, const char *dir, size_t weights, const char *what)
+{
+	struct model m;
+	char *path = io_join(dir, "config.json");
+	json_t *j = jsonx_load_file(path, NULL);
+	test_case(t, "%s", what);
+	json_object_set_new(j, "tie_word_embeddings", json_true());
+	jsonx_write_file(path, j, NULL);
+	const struct log_sink silent = { 0 }, *before = log_lend(&silent); /* that the folder contradicts itself */
+	if (open_model(t, &m, dir)) {
+		bool own = model_weight_by_name(&m, m.config.arch->head) >= 0;
+		CHECK(t, m.n_weights == weights && m.config.tied == !own);
+		model_close(&m);
+	}
+	log_lend(before);
+	json_decref(j);
+	mem_free(path);
+}
+
 static void check_untied(struct test *t, const char *name)
 {
 	struct model m, back;
@@ -186,6 +207,27 @@ static void check_untied(struct test *t, const char *name)
 			      !back.config.tied && back.n_weights == m.n_weights + 1 && head[0] == 0 && head[77] == 77);
 			model_close(&back);
 		}
+		check_claimed(t, dir, m.n_weights + 1, "a folder that says it is tied and has another head");
+		model_close(&m);
+	}
+	mem_free(dir);
+}
+
+static const float *same_head(void *ctx, float *scratch)
+{
+	model_weight_float(ctx, model_head(ctx), scratch);
+	return scratch;
+}
+
+static void check_copied(struct test *t)
+{
+	struct model m;
+	struct err e = ERR_INIT;
+	char *dir = io_join(test_tmp(), "copied");
+	if (open_golden(t, &m, "llama")) {
+		struct export_weights w = { .get = export_own, .head = same_head, .ctx = &m };
+		CHECK_MSG(t, export_folder(&m, dir, DTYPE_F32, &w, &e) == 0, "%s", e.msg);
+		check_claimed(t, dir, m.n_weights, "a folder that says it is tied and has the embedding twice");
 		model_close(&m);
 	}
 	mem_free(dir);
@@ -286,6 +328,7 @@ void test_export(struct test *t)
 	check_files(t, "gpt2");
 	check_untied(t, "llama");
 	check_untied(t, "llama.gguf");
+	check_copied(t);
 	test_trained(t);
 	test_refusals(t);
 }

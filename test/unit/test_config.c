@@ -1,0 +1,199 @@
+/* test_config: facts by table: defaults, a later table's rows, what is refused in which words; Llama's rotary positions
+ * in the three places where a config.json may have them; config.json written back; and of every architecture that its
+ * tables hold together. */
+#include "../test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+struct own {
+	int experts;
+};
+
+static const struct config_field common[] = {
+	CONFIG_INT('L', "layers", NULL, NULL, NULL, struct config, n_layers),
+	CONFIG_INT('C', "width", NULL, NULL, NULL, struct config, C),
+	CONFIG_INT('H', "heads", "4", NULL, NULL, struct config, H),
+	CONFIG_INT('G', "kv_heads", "H", NULL, NULL, struct config, G),
+	CONFIG_INT('D', "head_dim", "C/H", NULL, NULL, struct config, D),
+	CONFIG_INT('F', NULL, "4C+2HD", NULL, NULL, struct config, F),
+	CONFIG_REAL("eps", "1e-6", NULL, NULL, struct config, norm_eps),
+	CONFIG_IS("act", "silu swish", NULL, NULL),
+	CONFIG_IS("window", "false", NULL, NULL),
+	{ 0 },
+};
+
+static const struct config_field cousin[] = {
+	CONFIG_INT('D', "head_dim", "16", NULL, NULL, struct config, D),
+	CONFIG_INT('E', "experts", "8", NULL, NULL, struct own, experts),
+	CONFIG_IS("rotated", "D", NULL, NULL),
+	CONFIG_IS("scaled", "true", NULL, NULL),
+	CONFIG_EACH("layer_types", "full_attention"),
+	{ 0 },
+};
+
+static const struct config_field *const one[] = { common, NULL }, *const both[] = { common, cousin, NULL };
+
+static int read_text(struct config *c, struct own *own, const struct config_field *const *fields, const char *text,
+                     struct err *e)
+{
+	static const char *const types[] = { "x", NULL };
+	static struct arch arch;
+	json_t *j = jsonx_load(text, strlen(text), "config.json", e);
+
+	arch = (struct arch){ .name = "x", .hf_types = types, .hf_class = "X", .fields = fields };
+	*c = (struct config){ .arch = &arch, .own = own };
+	int status = j ? config_read(c, &(struct config_source){ .json = j, .where = "config.json" }, e) : -1;
+	json_decref(j);
+	return status;
+}
+
+static void test_values(struct test *t)
+{
+	struct config c;
+	struct own own;
+	struct err e = ERR_INIT;
+
+	test_case(t, "defaults, null, letters, and a later table in an earlier one's place");
+	int status = read_text(&c, &own, one, "{\"layers\": 2, \"width\": 32, \"kv_heads\": null}", &e);
+	CHECK_MSG(t, status == 0, "%s", e.msg);
+	CHECK(t, c.H == 4 && c.G == 4 && c.D == 8 && c.F == 4 * 32 + 2 * 4 * 8 && c.norm_eps == 1e-6);
+	status = read_text(&c, &own, both, "{\"layers\": 2, \"width\": 32, \"rotated\": 16}", &e);
+	CHECK_MSG(t, status == 0, "%s", e.msg);
+	CHECK(t, c.D == 16 && c.F == 4 * 32 + 2 * 4 * 16 && own.experts == 8);
+	CHECK(t, config_value(&c, "HD+2GD", 6) == 4 * 16 + 2 * 4 * 16 && config_value(&c, "E", 1) == 8);
+	CHECK(t, config_value(&c, "CZ", 2) == -1 && config_value(&c, "12C", 3) == 12 * 32);
+	json_t *j = config_json(&c);
+	CHECK(t, json_integer_value(json_object_get(j, "head_dim")) == 16 && json_object_size(j) == 13 &&
+	                 json_is_false(json_object_get(j, "window")) &&
+	                 !strcmp(json_string_value(json_object_get(j, "act")), "silu"));
+	json_decref(j);
+}
+
+static void refused(struct test *t, const char *text, const char *words)
+{
+	struct config c;
+	struct own own;
+	struct err e = ERR_INIT;
+	char *full = mem_printf("{\"layers\": 2, \"width\": 32%s%s}", *text ? ", " : "", text);
+
+	CHECK_MSG(t, read_text(&c, &own, both, full, &e) < 0 && strstr(e.msg, words),
+	          "%s: '%s' was wanted, '%s' was said", full, words, e.msg);
+	mem_free(full);
+}
+
+static void test_refusals(struct test *t)
+{
+	struct config c;
+	struct own own;
+	struct err e = ERR_INIT;
+
+	test_case(t, "what is refused, in which words");
+	refused(t, "\"act\": \"relu\"", "act is \"relu\", this architecture is computed with \"silu\"");
+	refused(t, "\"act\": 3", "act is 3, this architecture is computed with silu");
+	refused(t, "\"window\": true", "window is true, this architecture is computed without");
+	refused(t, "\"scaled\": false", "scaled is false, this architecture is computed with it");
+	refused(t, "\"rotated\": 8", "rotated is 8, this architecture is computed with D");
+	refused(t, "\"layer_types\": [\"full_attention\", \"sliding\"]", "layer_types is \"sliding\"");
+	refused(t, "\"layer_types\": \"full_attention\"", "layer_types is no list");
+	refused(t, "\"heads\": 0", "heads is 0, wanted a number from 1");
+	refused(t, "\"heads\": \"4\"", "heads");
+	refused(t, "\"eps\": -1", "eps is missing or not above 0");
+	refused(t, "\"heads\": 3, \"kv_heads\": 2", "3 attention heads on 2 key-value heads");
+	refused(t, "\"head_dim\": 7", "heads of 7 numbers");
+	CHECK(t, read_text(&c, &own, one, "{\"layers\": 2, \"width\": 33}", &e) < 0 &&
+	                 strstr(e.msg, "width 33 is no multiple of heads 4"));
+	CHECK(t, read_text(&c, &own, one, "{\"width\": 32}", &e) < 0 && strstr(e.msg, "layers"));
+}
+
+/* --- rotary positions --- */
+
+static const struct arch *find_arch(const char *name)
+{
+	size_t i = 0;
+
+	while (arch_table[i] && strcmp(arch_table[i]->name, name) != 0)
+		i++;
+	return arch_table[i];
+}
+
+/* The base that is read, −1: refused, with these words. */
+static void check_rope(struct test *t, const char *rope, double theta, const char *words)
+{
+	const struct arch *a = find_arch("llama");
+	struct config c = { .arch = a, .own = mem_alloc(a->own_bytes) };
+	struct err e = ERR_INIT;
+	char *text = mem_printf("{\"num_hidden_layers\": 1, \"hidden_size\": 8, \"num_attention_heads\": 2, "
+	                        "\"intermediate_size\": 8, \"vocab_size\": 8, %s}", rope);
+	json_t *j = jsonx_load(text, strlen(text), "config.json", &e);
+	int status = config_read(&c, &(struct config_source){ .json = j, .where = "config.json" }, &e);
+
+	if (theta > 0)
+		CHECK_MSG(t, status == 0 && c.rope_theta == theta, "%s: %g, %s", rope, c.rope_theta, e.msg);
+	else
+		CHECK_MSG(t, status < 0 && strstr(e.msg, words), "%s: '%s' was wanted, '%s' was said", rope, words,
+		          e.msg);
+	json_decref(j);
+	mem_free(text);
+	mem_free(c.own);
+}
+
+static void test_rope(struct test *t)
+{
+	test_case(t, "rope_theta, rope_scaling and rope_parameters, each and together, as transformers takes them");
+	check_rope(t, "\"x\": 0", 10000, NULL);
+	check_rope(t, "\"rope_theta\": 500", 500, NULL);
+	check_rope(t, "\"rope_theta\": 500, \"rope_scaling\": null", 500, NULL);
+	check_rope(t, "\"rope_parameters\": {\"rope_theta\": 500, \"rope_type\": \"default\"}", 500, NULL);
+	check_rope(t, "\"rope_parameters\": {\"rope_type\": \"default\"}, \"rope_theta\": 500", 500, NULL);
+	check_rope(t, "\"rope_parameters\": {\"rope_theta\": 7}, \"rope_theta\": 500", 7, NULL);
+	check_rope(t, "\"rope_scaling\": {\"type\": \"default\"}, \"rope_parameters\": {\"rope_theta\": 7}", 10000,
+	           NULL);
+	check_rope(t, "\"rope_scaling\": {}, \"rope_parameters\": {\"rope_theta\": 7}", 7, NULL);
+	test_case(t, "scaled positions are refused wherever they are named");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}", -1, "type is \"linear\"");
+	check_rope(t, "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4.0}, "
+	              "\"rope_parameters\": {\"rope_theta\": 7, \"rope_type\": \"default\"}",
+	           -1, "rope_type is \"linear\"");
+	check_rope(t, "\"rope_parameters\": {\"rope_theta\": 7, \"rope_type\": \"yarn\"}", -1, "rope_type is \"yarn\"");
+	check_rope(t, "\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 7}}", -1, "full_attention");
+	check_rope(t, "\"rope_parameters\": 3", -1, "rope_parameters is no object");
+}
+
+/* --- every architecture --- */
+
+/* Shapes know their letters, the head and the embedding are in the table, a default is there or the key is. */
+static void test_tables(struct test *t)
+{
+	for (size_t i = 0; arch_table[i]; i++) {
+		const struct arch *a = arch_table[i];
+		test_case(t, "%s: its tables hold together", a->name);
+		struct config c = { .arch = a, .own = mem_alloc(a->own_bytes + 1) };
+		CHECK(t, weight_spec(a, a->head) && weight_spec(a, a->embedding) && a->embed && a->block && a->norm);
+		CHECK(t, weight_spec(a, a->head)->flags & WEIGHT_HEAD);
+		CHECK(t, weight_spec(a, a->embedding)->flags & WEIGHT_EMBED);
+		CHECK(t, !strncmp(a->embedding, a->prefix, strlen(a->prefix)) && a->hf_types[0]);
+		CHECK(t, !a->gguf || a->hf_class);
+		for (const struct weight_spec *s = a->weights; s->hf; s++) {
+			for (const char *at = s->shape; at && *at; at += strcspn(at, ","), at += *at == ',')
+				CHECK_MSG(t, config_value(&c, at, strcspn(at, ",")) >= 0, "%s: %s", s->hf, s->shape);
+			CHECK_MSG(t, s->shape || (s->flags & WEIGHT_IGNORED), "%s has no shape", s->hf);
+			CHECK_MSG(t, !a->gguf || !s->shape || s->gguf, "%s has no name in GGUF", s->hf);
+		}
+		mem_free(c.own);
+	}
+}
+
+void test_config(struct test *t);
+void test_config(struct test *t)
+{
+	test_values(t);
+	test_refusals(t);
+	test_rope(t);
+	test_tables(t);
+}
