@@ -26,9 +26,14 @@
 static const char PREFIX[] = "base_model.model.", CONFIG[] = "adapter_config.json",
 		  WEIGHTS[] = "adapter_model.safetensors";
 
-static void permute_param(const struct model *m, const struct param *p, float *w, bool to_hf)
+/* A parameter's numbers, in place, between those that are kept and those of files: a weight saved whole is what the
+ * model's own would be there, of others rows alone may lie otherwise. */
+static void convert_param(const struct model *m, const struct param *p, int rows_of, float *w, bool to_hf)
 {
-	weight_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
+	if (p->weight >= 0)
+		weight_convert(m, p->weight, w, to_hf);
+	else if (weight_is_permuted(m, rows_of))
+		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
 }
 
 /* --- parameters --- */
@@ -136,8 +141,7 @@ int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 		if (p->weight < 0)
 			continue;
 		model_weight_float(m, p->weight, a->overlay.params.w + p->offset);
-		if (weight_is_permuted(m, p->weight))
-			permute_param(m, p, a->overlay.params.w + p->offset, false);
+		weight_convert(m, p->weight, a->overlay.params.w + p->offset, false);
 	}
 	return 0;
 }
@@ -325,8 +329,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	} else {
 		dtypes[t->dtype].to_float(t->data, w, p->n);
 	}
-	if (weight_is_permuted(m, a->place[i].rows_of))
-		permute_param(m, p, w, false);
+	convert_param(m, p, a->place[i].rows_of, w, false);
 	return 0;
 }
 
@@ -361,8 +364,7 @@ static void write_param(void *ctx, size_t i, void *out)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
 		memcpy(out, w, p->n * sizeof(float));
-	if (weight_is_permuted(x->m, place.rows_of))
-		permute_param(x->m, p, out, true);
+	convert_param(x->m, p, place.rows_of, out, true);
 }
 
 static void describe(struct st_tensor *t, const struct writing *x, const char *name, int param)
@@ -370,7 +372,7 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 	const struct param *p = &x->a->overlay.params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
 	file_shape(x->a, (size_t)param, t->dim);
-	if (!x->a->place[param].transposed && !weight_is_permuted(x->m, x->a->place[param].rows_of))
+	if (!x->a->place[param].transposed && !weight_is_converted(x->m, x->a->place[param].rows_of))
 		t->data = x->a->overlay.params.w + p->offset;
 }
 
@@ -533,8 +535,7 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 	if (replaced >= 0) {
 		const struct param *p = &a->overlay.params.items[replaced];
 		memcpy(w, a->overlay.params.w + p->offset, p->n * sizeof(*w));
-		if (weight_is_permuted(m, weight))
-			permute_param(m, p, w, true);
+		weight_convert(m, weight, w, true);
 		return;
 	}
 	base_float(a, m, weight, w);

@@ -228,7 +228,7 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 		return export_own((void *)t->model, i, scratch);
 	const float *x = t->params->w + t->params->items[t->param[i]].offset;
 	memcpy(scratch, x, weight_numbers(w) * sizeof(*x));
-	weight_to_hf(t->model, i, scratch);
+	weight_convert(t->model, i, scratch, true);
 	return scratch;
 }
 

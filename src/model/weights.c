@@ -186,7 +186,7 @@ static void take_vector(struct model *m, struct weight *w, const struct source_t
 
 	dtypes[t->dtype].to_float(t->data, x, w->dim[0]);
 	if (!m->source.is_gguf)
-		weight_from_hf(m, (int)(w - m->weights), x);
+		weight_convert(m, (int)(w - m->weights), x, false);
 	w->dtype = DTYPE_F32;
 	w->data = x;
 	w->bytes = w->dim[0] * sizeof(*x);
@@ -447,7 +447,7 @@ void weight_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_h
 	mem_free(head);
 }
 
-static void convert(const struct model *m, int i, float *w, bool to_hf)
+void weight_convert(const struct model *m, int i, float *w, bool to_hf)
 {
 	const struct weight *x = &m->weights[i];
 	size_t n = weight_numbers(x);
@@ -458,9 +458,11 @@ static void convert(const struct model *m, int i, float *w, bool to_hf)
 		w[k] += to_hf ? -1.0F : 1.0F;
 }
 
-void weight_to_hf(const struct model *m, int i, float *w) { convert(m, i, w, true); }
-
-void weight_from_hf(const struct model *m, int i, float *w) { convert(m, i, w, false); }
+bool weight_is_converted(const struct model *m, int i)
+{
+	return weight_is_permuted(m, i) ||
+	       (i >= 0 && (size_t)i < m->n_weights && (m->weights[i].spec->flags & WEIGHT_PLUS_ONE));
+}
 
 void model_weight_float(const struct model *m, int i, float *out)
 {
@@ -473,5 +475,5 @@ void model_weight_float(const struct model *m, int i, float *out)
 		return;
 	}
 	dtypes[w->dtype].to_float(w->data, out, weight_numbers(w));
-	weight_to_hf(m, i, out);
+	weight_convert(m, i, out, true);
 }

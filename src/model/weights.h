@@ -4,7 +4,7 @@
  * A rotation's pair are numbers i and i + D/2 of a head in Hugging Face's files and neighbours in GGUF's, for the
  * architectures whose table says so (WEIGHT_ROPE). Rows are kept as the model's file has them, which is what
  * attention's rotation is told (config.rope_interleaved); everything that is read from or written to another form goes
- * through weight_to_hf, weight_from_hf or, where only rows are alike, weight_permute_rows. */
+ * through weight_convert or, where only rows are alike, weight_permute_rows. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
@@ -30,9 +30,9 @@ const char *weight_module(struct arena *mem, const char *name);
 /* --- numbers --- */
 
 size_t weight_numbers(const struct weight *w);
-/* Weight i's numbers, in place, from those that are kept to Hugging Face's, or back. */
-void weight_to_hf(const struct model *m, int i, float *w);
-void weight_from_hf(const struct model *m, int i, float *w);
+/* Weight i's numbers, in place, from those that are kept to Hugging Face's, or back; and whether that changes any. */
+void weight_convert(const struct model *m, int i, float *w, bool to_hf);
+bool weight_is_converted(const struct model *m, int i);
 /* Whether rows of weight i lie in another order here than in Hugging Face's files. Not those of a weight that the model
  * has not: −1, or n_weights for a tied model's head. */
 bool weight_is_permuted(const struct model *m, int i);
