@@ -307,6 +307,20 @@ static void rows_place(struct batch *b)
 	b->tree[b->n_trees] = b->n_rows;
 }
 
+static void groups_place(struct batch *b, const struct document *const *docs)
+{
+	b->n_groups = 0;
+	for (int32_t d = 0; d < b->n_docs; d++) {
+		if (d == 0 || !docs[d]->joined) {
+			b->group_weight[b->n_groups] = 1.0f;
+			b->group_doc[b->n_groups++] = d;
+		}
+		b->doc_group[d] = b->n_groups - 1;
+		b->doc_role[d] = docs[d]->role;
+	}
+	b->group_doc[b->n_groups] = b->n_docs;
+}
+
 static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)
 {
 	return cap->rows >= need->rows && cap->targets >= need->targets && cap->labels >= need->labels &&
@@ -353,19 +367,26 @@ static void room_release(struct room *r)
 	mem_free(r->trie.segment);
 }
 
-/* Adds documents while they fit; how many. */
+/* Adds documents while their groups fit; how many are in whole groups. */
 static int32_t take_grow(struct room *r, size_t n, int32_t max_tokens)
 {
+	const struct document *const *docs = r->trie.docs;
 	int64_t written = 0, most = (int64_t)max_tokens * MAX_REUSE;
-	size_t i = 0;
-	for (; i < n && (i == 0 || written + r->trie.docs[i]->n <= most); i++) {
+	size_t whole = 0;
+
+	for (size_t i = 0; i < n && (i == 0 || docs[i]->joined || written + docs[i]->n <= most); i++) {
 		room_grow(r);
 		trie_add(&r->trie);
 		if (r->trie.nodes[0].cost.rows > max_tokens)
 			break;
-		written += r->trie.docs[i]->n;
+		written += docs[i]->n;
+		if (i + 1 == n || !docs[i + 1]->joined)
+			whole = i + 1;
 	}
-	return (int32_t)i;
+	if (n && !whole)
+		BUG("%s:%zu: its documents together have more than the %d rows of a micro-batch", docs[0]->file,
+		    docs[0]->line, max_tokens);
+	return (int32_t)whole;
 }
 
 /* The exact needs of the documents in the tree. */
@@ -456,6 +477,22 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 	targets_place(b, count);
 	pairs_place(b, &t, o->all_targets, count);
 	rows_place(b);
+	groups_place(b, docs);
+}
+
+int32_t forest_rows(const struct document *const *docs, size_t n, bool share)
+{
+	struct room r = { .trie = { .docs = docs, .share = share } };
+
+	room_grow(&r);
+	trie_init(&r.trie);
+	while ((size_t)r.trie.n_docs < n) {
+		room_grow(&r);
+		trie_add(&r.trie);
+	}
+	int32_t rows = r.trie.nodes[0].cost.rows;
+	room_release(&r);
+	return rows;
 }
 
 void batch_cap_max(struct batch_cap *a, const struct batch_cap *b)
@@ -466,4 +503,5 @@ void batch_cap_max(struct batch_cap *a, const struct batch_cap *b)
 	a->segments = MAX(a->segments, b->segments);
 	a->docs = MAX(a->docs, b->docs);
 	a->keys = MAX(a->keys, b->keys);
+	a->columns = a->columns ? a->columns : b->columns;
 }

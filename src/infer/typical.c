@@ -32,9 +32,11 @@ void typical_look(struct typical *t, const struct document *const *docs, size_t 
 int typical_time(const struct typical *t, struct model_pass *p, const struct forest_options *o, const struct live *mean,
                  double budget, struct timing *out, struct err *e)
 {
+	struct batch_cap cap = t->cap;
 	struct batch batch;
 
-	batch_init(&batch, &t->cap);
+	cap.columns = p->pass.plan.cap.columns;
+	batch_init(&batch, &cap);
 	forest_fill(&batch, t->docs, t->n, o);
 	struct timing_options how = { .batch = &batch, .mean = *mean, .budget = budget };
 	int status = model_pass_time(out, p, how, e);

@@ -22,6 +22,20 @@ static void *carve(char *base, size_t *at, int64_t n, size_t size)
 	return p;
 }
 
+static int32_t column_cap(const struct batch_cap *cap, enum batch_per per)
+{
+	return per == PER_LABEL ? cap->labels : cap->docs;
+}
+
+static void carve_columns(struct batch *b, char *base, size_t *at, const struct batch_cap *cap)
+{
+	for (int i = 0; cap->columns && cap->columns[i].name; i++) {
+		if (i == BATCH_COLUMNS)
+			BUG("a batch with more than %d columns", BATCH_COLUMNS);
+		b->column[i] = carve(base, at, column_cap(cap, cap->columns[i].per), sizeof(*b->column[i]));
+	}
+}
+
 /* Points b's arrays into base (NULL: nowhere) and returns the bytes they take. */
 static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *cap)
 {
@@ -37,6 +51,11 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->label_token = carve(base, &at, cap->labels, sizeof(*b->label_token));
 	b->label_weight = carve(base, &at, cap->labels, sizeof(*b->label_weight));
 	b->label_doc = carve(base, &at, cap->labels, sizeof(*b->label_doc));
+	b->doc_group = carve(base, &at, cap->docs, sizeof(*b->doc_group));
+	b->doc_role = carve(base, &at, cap->docs, sizeof(*b->doc_role));
+	b->group_doc = carve(base, &at, (int64_t)cap->docs + 1, sizeof(*b->group_doc)); /* and a group one document */
+	b->group_weight = carve(base, &at, cap->docs, sizeof(*b->group_weight));
+	carve_columns(b, base, &at, cap);
 	b->work = carve(base, &at, cap->rows + (int64_t)cap->docs * BATCH_WORK_DOC, sizeof(*b->work));
 	return at;
 }
@@ -65,6 +84,21 @@ struct live batch_live(const struct batch *b)
 	return (struct live){
 		.rows = b->n_rows, .targets = b->n_targets, .labels = b->n_labels, .visible = b->visible
 	};
+}
+
+float *batch_column(const struct batch *b, const char *name)
+{
+	const struct batch_column *c = b->cap.columns;
+
+	for (int i = 0; c && c[i].name; i++)
+		if (!strcmp(c[i].name, name))
+			return b->column[i];
+	BUG("a batch without the column %s", name);
+}
+
+int32_t batch_column_count(const struct batch *b, enum batch_per per)
+{
+	return per == PER_LABEL ? b->n_labels : per == PER_DOCUMENT ? b->n_docs : b->n_groups;
 }
 
 void live_add(struct live *to, const struct live *x, double times)

@@ -6,7 +6,11 @@
  * this batch's rows (key[row] = row); in a session they are rows of the cache.
  *
  * What the model predicts is a list of pairs, not a label a row: the last row of a shared prefix predicts another
- * token for each child. Logits are computed once a *target row* (a row that has at least one pair). */
+ * token for each child. Logits are computed once a *target row* (a row that has at least one pair).
+ *
+ * Documents come in groups (a row of the data: one document, or chosen and rejected), which no micro-batch parts. What
+ * an objective has to know besides (log-probabilities of a reference, advantages) stands in columns of numbers that it
+ * names: one a label, a document or a group. */
 #ifndef OP_BATCH_H
 #define OP_BATCH_H
 
@@ -24,14 +28,19 @@ struct segment {
 	int32_t adapter;
 };
 
+enum { BATCH_COLUMNS = 8 };   /* at most */
+enum batch_per { PER_LABEL, PER_DOCUMENT, PER_GROUP };
+struct batch_column { const char *name; enum batch_per per; };
+
 /* Capacities: the declared maxima. Equal struct for plan, arrays and packer. */
 struct batch_cap {
 	int32_t rows, targets, labels, segments, docs, keys;
+	const struct batch_column *columns; /* until one without a name; NULL: none */
 };
 
 struct batch {
 	struct batch_cap cap;   /* what the arrays can hold */
-	int32_t n_rows, n_targets, n_labels, n_segments, n_docs, n_keys, n_trees;
+	int32_t n_rows, n_targets, n_labels, n_segments, n_docs, n_keys, n_trees, n_groups;
 	int32_t *ids;           /* [n_rows] token */
 	int32_t *pos;           /* [n_rows] position in its document */
 	int32_t *key;           /* [n_rows] the row's own key; ascending */
@@ -43,6 +52,11 @@ struct batch {
 	int32_t *label_token;    /* [n_labels] the token to predict */
 	float *label_weight;     /* [n_labels] how often it counts in the loss */
 	int32_t *label_doc;      /* [n_labels] document of this batch, 0..n_docs-1, in the caller's order */
+	int32_t *doc_group;      /* [n_docs] group of this batch, ascending */
+	int32_t *doc_role;       /* [n_docs] index into the roles of its shape (data/shape.h) */
+	int32_t *group_doc;      /* [n_groups + 1] first document of each group, then n_docs */
+	float *group_weight;     /* [n_groups] how often it counts in the loss; label_weight has it for each label */
+	float *column[BATCH_COLUMNS]; /* in the order of cap.columns */
 	/* [cap.rows + cap.docs × BATCH_WORK_DOC] scratch of the packer, which so allocates nothing */
 	int32_t *work;
 	/* Where randomness of this batch comes from (dropout). */
@@ -64,6 +78,10 @@ size_t batch_bytes(const struct batch_cap *cap);
 void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
 struct live batch_live(const struct batch *b);
+/* The numbers of a column; one that the capacities do not name is a BUG. */
+float *batch_column(const struct batch *b, const char *name);
+/* What it counts now. */
+int32_t batch_column_count(const struct batch *b, enum batch_per per);
 void live_add(struct live *to, const struct live *x, double times);
 struct live live_over(const struct live *sum, double n); /* each count divided by n */
 

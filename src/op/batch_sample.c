@@ -127,6 +127,16 @@ static void count_documents(struct batch *b)
 			b->n_docs++;
 			b->tokens += b->segments[s].pos0 + b->segments[s].len;
 		}
+	b->n_groups = 0;
+	for (int32_t d = 0; d < b->n_docs; d++) { /* two a group, but for a last one */
+		if (d % 2 == 0) {
+			b->group_weight[b->n_groups] = 1.0f;
+			b->group_doc[b->n_groups++] = d;
+		}
+		b->doc_group[d] = b->n_groups - 1;
+		b->doc_role[d] = d % 2;
+	}
+	b->group_doc[b->n_groups] = b->n_docs;
 }
 
 void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int V, int max_segments, int max_labels)

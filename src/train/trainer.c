@@ -79,7 +79,7 @@ static int make_schedule(struct trainer *t, struct err *e)
 	const struct recipe *r = &t->recipe;
 	double product = (double)r->batch_size * (double)r->accumulation;
 
-	t->global = (size_t)MIN(product, (double)t->train.documents.n);
+	t->global = (size_t)MIN(product, (double)t->train.n_groups);
 	double steps =
 		r->max_steps > 0 ? (double)r->max_steps : ceil(r->num_train_epochs * (double)order_steps_per_epoch(t));
 	if (steps > 1e12)
@@ -112,7 +112,7 @@ static int open_parts(struct trainer *t, struct err *e)
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay),
 	};
-	return trainer_make_plan(t, e);
+	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
 int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool,
@@ -167,9 +167,10 @@ static int take_memory(struct trainer *t, struct err *e)
 		return -1;
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");
-	t->taken = mem_array(t->global, sizeof(*t->taken));
+	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
+	t->taken_group = mem_array(t->global, sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
-	t->cut_room = t->dry.cap.docs + 1;
+	t->cut_room = t->dry.cap.docs + (int32_t)t->train.most_group;
 	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
 	return 0;
 }
@@ -202,14 +203,16 @@ static size_t cut(struct trainer *t, size_t n)
 	return micro;
 }
 
-static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, uint32_t micro,
+/* The next n documents of the step, whose groups begin at *group. */
+static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
                         struct step_metrics *m, struct live *live)
 {
 	struct batch *b = &t->net.pass.batch;
 	double begin = clock_seconds();
 
 	forest_fill(b, docs, n, &t->forest);
-	t->weight += trainer_weigh(t, b, docs);
+	t->weight += trainer_weigh(t, b, t->taken_group + *group);
+	*group += (size_t)b->n_groups;
 	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
@@ -262,13 +265,13 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	if (!t->started || t->step >= t->schedule.steps)
 		BUG("a step of a run that is over or not begun");
 	mem_guard_arm();
-	size_t n = order_global_batch(t, t->step, t->taken), micros = cut(t, n), at = 0;
+	size_t n = order_step(t, t->step, t->taken_group, t->taken), micros = cut(t, n), at = 0, group = 0;
 	*m = (struct step_metrics){ .step = t->step + 1 };
 	m->learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
 	t->weight = 0;
 	for (size_t i = 0; i < micros; at += t->cuts[i++])
-		loss += run_micro(t, t->taken + at, t->cuts[i], (uint32_t)i, m, &live);
+		loss += run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live);
 	m->supervised_tokens = (int64_t)live.labels;
 	m->computed_tokens = (int64_t)live.rows;
 	m->loss = loss / t->weight;
@@ -318,6 +321,7 @@ void trainer_close(struct trainer *t)
 	template_free(t->chat);
 	model_close(&t->model);
 	mem_free(t->taken);
+	mem_free(t->taken_group);
 	mem_free(t->cuts);
 	mem_free(t->cut_work);
 	mem_free(t->eval_sums);

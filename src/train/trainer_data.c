@@ -6,13 +6,35 @@
 #include "data/lint.h"
 #include "train/trainer_parts.h"
 
-static int check_document(const struct trainer *t, const struct document *d, struct err *e)
+/* Does the group fit into a micro-batch? */
+static int check_group(const struct trainer *t, const struct document *const *docs, size_t n, bool share, struct err *e)
 {
-	if (d->n > t->recipe.micro_batch_tokens)
+	int64_t tokens = 0;
+
+	for (size_t i = 0; i < n; i++)
+		tokens += docs[i]->n;
+	if (tokens > t->recipe.micro_batch_tokens)
+		tokens = forest_rows(docs, n, share);
+	if (tokens > t->recipe.micro_batch_tokens)
 		return err_set(
-			e, "%s:%zu: %d tokens, more than --micro-batch-tokens %lld; raise that or lower --max-length",
-			d->file, d->line, d->n, (long long)t->recipe.micro_batch_tokens);
+			e, "%s:%zu: %lld tokens, more than --micro-batch-tokens %lld; raise that or lower --max-length",
+			docs[0]->file, docs[0]->line, (long long)tokens, (long long)t->recipe.micro_batch_tokens);
 	return 0;
+}
+
+static void find_groups(struct dataset *d)
+{
+	size_t n = d->documents.n;
+
+	d->pointer = mem_array(n, sizeof(*d->pointer));
+	d->group = mem_array(n + 1, sizeof(*d->group));
+	for (size_t i = 0; i < n; i++) {
+		d->pointer[i] = &d->documents.items[i];
+		if (!d->documents.items[i].joined)
+			d->group[d->n_groups++] = i;
+		d->most_group = MAX(d->most_group, i + 1 - d->group[d->n_groups - 1]);
+	}
+	d->group[d->n_groups] = n;
 }
 
 static int read_rows(struct trainer *t, struct dataset *d, const char *path, struct err *e)
@@ -34,6 +56,8 @@ static void hash_documents(const struct documents *d, char hex[33])
 		hash_add(h, &d->items[i].n, sizeof(d->items[i].n));
 		hash_add(h, d->items[i].ids, (size_t)d->items[i].n * sizeof(*d->items[i].ids));
 		hash_add(h, d->items[i].learn, (size_t)d->items[i].n);
+		if (d->items[i].joined || d->items[i].role)
+			hash_add(h, &d->items[i].role, sizeof(d->items[i].role));
 	}
 	hash_end(h, hex);
 }
@@ -73,12 +97,7 @@ static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, co
 	if (d->documents.n == 0)
 		return err_set(e, "%s gives no documents: its rows hold less than one of --max-length %d tokens", path,
 		               t->max_length);
-	d->pointer = mem_array(d->documents.n, sizeof(*d->pointer));
-	for (size_t i = 0; i < d->documents.n; i++) {
-		d->pointer[i] = &d->documents.items[i];
-		if (check_document(t, d->pointer[i], e) < 0)
-			return -1;
-	}
+	find_groups(d);
 	hash_documents(&d->documents, d->hash);
 	return 0;
 }
@@ -118,9 +137,23 @@ int trainer_read_data(struct trainer *t, struct err *e)
 	return status;
 }
 
+static int check_groups(const struct trainer *t, const struct dataset *d, bool share, struct err *e)
+{
+	for (size_t g = 0; g < d->n_groups; g++)
+		if (check_group(t, d->pointer + d->group[g], d->group[g + 1] - d->group[g], share, e) < 0)
+			return -1;
+	return 0;
+}
+
+int trainer_check_groups(const struct trainer *t, struct err *e)
+{
+	return check_groups(t, &t->train, t->forest.share, e) < 0 ? -1 : check_groups(t, &t->eval, true, e);
+}
+
 void dataset_release(struct dataset *d)
 {
 	mem_free(d->pointer);
+	mem_free(d->group);
 	documents_release(&d->documents);
 	rows_release(&d->rows);
 }

@@ -1,9 +1,9 @@
 /* trainer_order: which documents a step learns from, and what all steps together need.
  *
- * Epoch e has its own keyed permutation of the n documents; a step takes the next `global` of them, the last step of
- * an epoch what is left. So the cursor of the data is the number of the step, and a resumed run needs no other state. A
- * step's documents are cut into micro-batches in that order (data/forest.h), which depends on their ids and
- * --micro-batch-tokens alone. */
+ * Epoch e has its own keyed permutation of the n groups of documents (most rows are one document, and that a group); a
+ * step takes the next `global` of them, the last step of an epoch what is left. So the cursor of the data is the
+ * number of the step, and a resumed run needs no other state. A step's documents are cut into micro-batches in that
+ * order (data/forest.h), which depends on their ids and --micro-batch-tokens alone. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/trainer_parts.h"
@@ -12,20 +12,26 @@ enum { STEPS_A_PIECE = 16 };
 
 long order_steps_per_epoch(const struct trainer *t)
 {
-	return (long)((t->train.documents.n + t->global - 1) / t->global);
+	return (long)((t->train.n_groups + t->global - 1) / t->global);
 }
 
-size_t order_global_batch(const struct trainer *t, long step, const struct document **out)
+size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs)
 {
+	const struct dataset *d = &t->train;
 	struct rng_key key = { (uint64_t)t->recipe.seed, RNG_SHUFFLE };
 	long per_epoch = order_steps_per_epoch(t);
 	uint64_t epoch = (uint64_t)(step / per_epoch);
-	size_t n = t->train.documents.n, first = (size_t)(step % per_epoch) * t->global,
-	       count = MIN(t->global, n - first);
+	size_t n = d->n_groups, first = (size_t)(step % per_epoch) * t->global, count = MIN(t->global, n - first),
+	       n_docs = 0;
 
-	for (size_t i = 0; i < count; i++)
-		out[i] = &t->train.documents.items[rng_permute(key, epoch, n, first + i)];
-	return count;
+	for (size_t i = 0; i < count; i++) {
+		size_t g = rng_permute(key, epoch, n, first + i);
+		for (size_t k = d->group[g]; k < d->group[g + 1]; k++)
+			docs[n_docs++] = &d->documents.items[k];
+		if (groups)
+			groups[i] = g;
+	}
+	return n_docs;
 }
 
 static void dry_add(struct dry_run *sum, const struct dry_run *d)
@@ -45,7 +51,7 @@ static void dry_add(struct dry_run *sum, const struct dry_run *d)
 static void dry_step(const struct trainer *t, const struct forest_options *o, long step, const struct document **docs,
                      struct dry_run *sum)
 {
-	size_t n = order_global_batch(t, step, docs);
+	size_t n = order_step(t, step, NULL, docs);
 	struct dry_run d = { 0 };
 
 	for (size_t at = 0; at < n; d.micro_batches++) {
@@ -62,7 +68,7 @@ static void dry_step(const struct trainer *t, const struct forest_options *o, lo
 struct walk {
 	const struct trainer *trainer;
 	struct forest_options forest;
-	const struct document **docs;      /* [threads][global] */
+	const struct document **docs;      /* [threads][trainer_global_batch] */
 	struct dry_run *sums;              /* [threads] */
 };
 
@@ -73,7 +79,7 @@ static void walk_piece(void *ctx, size_t item, int thread)
 	long first = (long)item * STEPS_A_PIECE, end = MIN(first + STEPS_A_PIECE, t->schedule.steps);
 
 	for (long step = first; step < end; step++)
-		dry_step(t, &w->forest, step, w->docs + (size_t)thread * t->global, &w->sums[thread]);
+		dry_step(t, &w->forest, step, w->docs + (size_t)thread * trainer_global_batch(t), &w->sums[thread]);
 }
 
 void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out)
@@ -82,7 +88,7 @@ void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *
 	struct walk w = { .trainer = t, .forest = t->forest };
 
 	w.forest.max_tokens = max_tokens;
-	w.docs = mem_array(threads * t->global, sizeof(*w.docs));
+	w.docs = mem_array(threads * trainer_global_batch(t), sizeof(*w.docs));
 	w.sums = mem_array(threads, sizeof(*w.sums));
 	pool_run(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
 	*out = (struct dry_run){ 0 };

@@ -12,6 +12,8 @@ struct dataset {
 	struct rows rows;
 	struct documents documents;
 	const struct document **pointer;   /* [documents.n] */
+	size_t *group;                     /* [n_groups + 1] first document of each group, then documents.n */
+	size_t n_groups, most_group;       /* the largest has most_group documents */
 	char hash[33];                     /* of what the rows became: ids and which of them are learnt */
 };
 
@@ -46,7 +48,7 @@ struct trainer {
 	struct optim optim;                /* its memory from trainer_start on */
 
 	struct schedule schedule;
-	size_t global;                     /* documents of a step */
+	size_t global;                     /* groups of a step */
 	int32_t max_length;
 	struct forest_options forest;
 	struct dry_run dry;
@@ -58,8 +60,9 @@ struct trainer {
 	bool started;
 	struct trace *trace;               /* or NULL */
 	struct grad_tree gradients;
-	const struct document **taken;     /* [global] */
-	size_t *cuts;                      /* [most_micro] */
+	const struct document **taken;     /* [trainer_global_batch] the documents of this step */
+	size_t *taken_group;               /* [global] and their groups, numbers of `train` */
+	size_t *cuts;                      /* [most_micro] documents */
 	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */
 	struct scorer *scorer;
 	double *eval_sums;
@@ -67,20 +70,22 @@ struct trainer {
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
 	double next_rate;
-	float *weights;                    /* [train.documents.n] how much each counts in the loss; NULL: 1 */
-	double weight;                     /* Σ over the pairs of this step */
+	float *weights;                    /* [train.n_groups] how much each counts in the loss; NULL: 1 */
+	double weight;                     /* what the sums of this step are divided by */
 };
 
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
 long order_steps_per_epoch(const struct trainer *t);
-size_t order_global_batch(const struct trainer *t, long step, const struct document **out);
+/* groups: [global], their numbers, or NULL; docs: [trainer_global_batch]; how many documents. */
+size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs);
 void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
+int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
 void dataset_release(struct dataset *d);
-/* trainer_steer.c: gives the pairs of a filled micro-batch their documents' weights; the sum. */
-double trainer_weigh(const struct trainer *t, struct batch *b, const struct document *const *docs);
+/* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights; the labels' sum. */
+double trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

@@ -1,11 +1,11 @@
 /* trainer_steer: what a caller with a loop of its own may decide between steps: the next step's learning rate, and how
- * much documents count.
+ * much documents count. A document's weight is its group's, so the documents of a row have one.
  *
- *     loss of a step = −Σ weight(document) · log p / Σ weight(document)      over the supervised tokens of its global
- * batch
+ *     loss of a step = −Σ weight · log p / Σ weight      over the supervised tokens of its global batch
  *
- * so equal weights of any size are the loss without weights, and weights of 1 are its bits. Neither is part of a
- * checkpoint: whoever steers a run steers its continuation. */
+ * (an objective over groups: Σ weight · loss of the group / Σ weight), so equal weights of any size are the loss
+ * without weights, and weights of 1 are its bits. Neither is part of a checkpoint: whoever steers a run steers its
+ * continuation. */
 #include "base/mem.h"
 #include "train/trainer_parts.h"
 
@@ -13,36 +13,53 @@ void trainer_set_learning_rate(struct trainer *t, double rate) { t->next_rate = 
 
 size_t trainer_documents(const struct trainer *t) { return t->train.documents.n; }
 const struct document *trainer_document(const struct trainer *t, size_t i) { return &t->train.documents.items[i]; }
-size_t trainer_global_batch(const struct trainer *t) { return t->global; }
+size_t trainer_global_batch(const struct trainer *t) { return t->global * t->train.most_group; }
 
 size_t trainer_next(const struct trainer *t, const struct document **out)
 {
-	return trainer_done(t) ? 0 : order_global_batch(t, t->step, out);
+	return trainer_done(t) ? 0 : order_step(t, t->step, NULL, out);
+}
+
+/* The group that a document is in. */
+static size_t group_of(const struct dataset *d, size_t document)
+{
+	size_t lo = 0, hi = d->n_groups - 1;
+
+	while (lo < hi) { /* the last group that begins at or before it */
+		size_t mid = hi - (hi - lo) / 2;
+		if (d->group[mid] <= document)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	return lo;
 }
 
 void trainer_set_weight(struct trainer *t, size_t document, float weight)
 {
-	size_t n = t->train.documents.n;
+	const struct dataset *d = &t->train;
 
-	if (document >= n || !(weight >= 0))
-		BUG("weight %g of document %zu of %zu", (double)weight, document, n);
+	if (document >= d->documents.n || !(weight >= 0))
+		BUG("weight %g of document %zu of %zu", (double)weight, document, d->documents.n);
 	if (!t->weights) {
-		t->weights = mem_array(n, sizeof(*t->weights));
-		for (size_t i = 0; i < n; i++)
+		t->weights = mem_array(d->n_groups, sizeof(*t->weights));
+		for (size_t i = 0; i < d->n_groups; i++)
 			t->weights[i] = 1;
 	}
-	t->weights[document] = weight;
+	t->weights[group_of(d, document)] = weight;
 }
 
-/* docs are those that b was filled with. */
-double trainer_weigh(const struct trainer *t, struct batch *b, const struct document *const *docs)
+/* groups: the numbers of those that b was filled with. */
+double trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups)
 {
 	double sum = 0;
 
 	if (!t->weights)
 		return b->n_labels;
+	for (int32_t g = 0; g < b->n_groups; g++)
+		b->group_weight[g] = t->weights[groups[g]];
 	for (int32_t i = 0; i < b->n_labels; i++) {
-		b->label_weight[i] = t->weights[docs[b->label_doc[i]] - t->train.documents.items];
+		b->label_weight[i] = b->group_weight[b->doc_group[b->label_doc[i]]];
 		sum += (double)b->label_weight[i];
 	}
 	return sum;

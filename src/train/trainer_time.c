@@ -27,13 +27,14 @@ enum { STEPS_LOOKED_AT = 4 };
 
 static int time_pass(struct trainer *t, const struct live *mean, struct timing *out, struct err *e)
 {
-	const struct document **docs = mem_array(t->global, sizeof(*docs));
+	size_t most = trainer_global_batch(t);
+	const struct document **docs = mem_array(most, sizeof(*docs));
 	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
 	struct typical typical;
 
-	typical_init(&typical, t->global, mean->rows);
+	typical_init(&typical, most, mean->rows);
 	for (long step = t->totals.first; step < end; step++)
-		typical_look(&typical, docs, order_global_batch(t, step, docs), &t->forest);
+		typical_look(&typical, docs, order_step(t, step, NULL, docs), &t->forest);
 	int status = typical_time(&typical, &t->net, &t->forest, mean, 0, out, e);
 	typical_release(&typical);
 	mem_free(docs);

@@ -330,6 +330,77 @@ static void test_fork(struct test *t)
 	batch_release(&b);
 }
 
+/* What a filled batch says of its groups. */
+static void check_groups(struct test *t, const struct batch *b, const struct document *const *docs)
+{
+	int32_t group = -1;
+
+	for (int32_t d = 0; d < b->n_docs; d++) {
+		group += d == 0 || !docs[d]->joined;
+		CHECK(t, b->doc_group[d] == group && b->doc_role[d] == docs[d]->role);
+		CHECK(t, d >= b->group_doc[group] && d < b->group_doc[group + 1]);
+		CHECK(t, b->group_weight[group] == 1.0f);
+	}
+	CHECK(t, b->n_groups == group + 1 && b->group_doc[b->n_groups] == b->n_docs);
+}
+
+static void check_columns(struct test *t, struct batch_cap cap, const struct sample *s, size_t n,
+                          const struct forest_options *o)
+{
+	static const struct batch_column columns[] = {
+		{ "reference", PER_LABEL }, { "length", PER_DOCUMENT }, { "advantage", PER_GROUP }, { 0 }
+	};
+	struct batch b;
+	size_t bare = batch_bytes(&cap);
+
+	cap.columns = columns;
+	CHECK(t, batch_bytes(&cap) >= bare + ((size_t)cap.labels + 2 * (size_t)cap.docs) * sizeof(float));
+	batch_init(&b, &cap);
+	forest_fill(&b, s->list, n, o);
+	for (int i = 0; columns[i].name; i++)
+		for (int32_t k = 0; k < batch_column_count(&b, columns[i].per); k++)
+			batch_column(&b, columns[i].name)[k] = (float)k;
+	check_groups(t, &b, s->list); /* nothing was overwritten */
+	CHECK(t, b.n_labels > 1 && batch_column(&b, "reference")[b.n_labels - 1] == (float)(b.n_labels - 1));
+	batch_release(&b);
+}
+
+/* Groups are never parted, and as many are taken as fit. */
+static void test_groups(struct test *t)
+{
+	static struct sample s;
+	static int32_t work[(MAX_DOCS + 3) * BATCH_WORK_DOC];
+	struct rng_stream rng = { 6 };
+	struct forest_options o = { .max_tokens = 3 * MAX_LEN, .share = true };
+
+	sample_make(&s, &rng, MAX_DOCS, 40);
+	for (int d = 0, size = 0; d < s.n; d++) {
+		s.docs[d].joined = d > 0 && size < 3 && rng_below(&rng, 2);
+		size = s.docs[d].joined ? size + 1 : 1;
+		s.docs[d].role = size - 1;
+	}
+	for (size_t at = 0, n = (size_t)s.n, taken; at < n; at += taken) {
+		struct batch_cap need;
+		struct live live;
+		int64_t tokens;
+		struct batch b;
+		taken = forest_take(s.list + at, n - at, &o, &need, &live, &tokens);
+		size_t next = at + taken + 1;
+		CHECK(t, taken == forest_count(s.list + at, n - at, &o, work, MAX_DOCS + 3));
+		CHECK(t, at + taken == n || !s.docs[at + taken].joined);
+		CHECK(t, need.rows == forest_rows(s.list + at, taken, true) && need.rows <= o.max_tokens);
+		while (next < n && s.docs[next].joined)
+			next++;
+		CHECK(t, at + taken == n || forest_rows(s.list + at, next - at, true) > o.max_tokens);
+		batch_init(&b, &need);
+		forest_fill(&b, s.list + at, taken, &o);
+		check_groups(t, &b, s.list + at);
+		batch_release(&b);
+		if (at == 0)
+			check_columns(t, need, &s, taken, &o);
+	}
+}
+
 static void test_many(struct test *t)
 {
 	enum { N = 20000, LEN = 40 };
@@ -369,6 +440,8 @@ void test_forest(struct test *t)
 	test_random(t);
 	test_case(t, "rows against the rule by recursion");
 	test_rule(t);
+	test_case(t, "groups stay together; columns");
+	test_groups(t);
 	test_case(t, "twenty thousand documents");
 	test_many(t);
 }
