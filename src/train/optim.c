@@ -58,6 +58,9 @@ const struct optimizer *optimizer_find(const char *name)
 
 /* --- for rows --- */
 
+struct adamw_alone { struct adamw_options o; };
+const struct opt adamw_opts[] = { ADAMW_OPTS(struct adamw_alone, o), OPT_END };
+
 int adamw_state(const struct param *p, struct optim_tensor *out)
 {
 	for (int i = 0; i < 2; i++) {
@@ -67,13 +70,13 @@ int adamw_state(const struct param *p, struct optim_tensor *out)
 	return 2;
 }
 
-struct adamw_step adamw_scalars(const struct optim_update *u, double rate)
+struct adamw_step adamw_scalars(const struct optim_update *u, const struct adamw_options *o, double rate)
 {
-	double beta1 = u->settings->beta1, beta2 = u->settings->beta2;
+	double beta1 = o->beta1, beta2 = o->beta2;
 	return (struct adamw_step){
 		.beta1 = (float)beta1,
 		.beta2 = (float)beta2,
-		.eps = (float)u->settings->epsilon,
+		.eps = (float)o->epsilon,
 		.shrink = (float)(1 - rate * u->decay),
 		.g_scale = (float)u->g_scale,
 		.rest1 = (float)(1 - beta1),

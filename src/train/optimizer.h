@@ -20,7 +20,7 @@ enum { OPTIM_PIECE = 65536, OPTIM_STATES = 4 };
 /* What the recipe says to all of them (transformers' TrainingArguments). */
 struct optim_settings {
 	double learning_rate;      /* at its peak */
-	double weight_decay, beta1, beta2, epsilon;
+	double weight_decay;
 	const void *options;       /* the row's own struct, borrowed; NULL where it has none */
 };
 
@@ -83,11 +83,20 @@ const struct optimizer *optimizer_find(const char *name);
 
 /* --- for rows --- */
 
+/* What rows in the manner of AdamW ask for: a member of the row's own struct, and rows of its table. */
+struct adamw_options { double beta1, beta2, epsilon; };
+#define ADAMW_OPTS(s, f) \
+	OPT_FLOAT("adam-beta1", s, f.beta1, "0.9", 0, 0.9999999, "how slowly the first moment follows"), \
+		OPT_FLOAT("adam-beta2", s, f.beta2, "0.999", 0, 0.9999999, "how slowly the second moment follows"), \
+		OPT_FLOAT("adam-epsilon", s, f.epsilon, "1e-8", 0, 1, "added to the second moment's root")
+/* For rows that have no others: of struct adamw_options itself. */
+extern const struct opt adamw_opts[];
+
 /* Lists m and v as the parameter's own shape in f32; 2. */
 int adamw_state(const struct param *p, struct optim_tensor *out);
 /* AdamW's scalars of this step at a learning rate. Made in double and rounded to float, as torch does for float
  * tensors. */
-struct adamw_step adamw_scalars(const struct optim_update *u, double rate);
+struct adamw_step adamw_scalars(const struct optim_update *u, const struct adamw_options *o, double rate);
 /* reads w, g, m, v and writes w, m, v */
 struct optim_cost adamw_cost(const struct param *p);
 

@@ -8,7 +8,7 @@
 
 static void update(const struct optim_update *u, size_t at, size_t n)
 {
-	struct adamw_step s = adamw_scalars(u, u->rate);
+	struct adamw_step s = adamw_scalars(u, u->settings->options, u->rate);
 	u->kernels->adamw(u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n, &s);
 }
 
@@ -20,6 +20,8 @@ const struct optimizer optimizer_adamw = {
 	.also = also,
 	.standard = true,
 	.rate = 1,
+	.opts = adamw_opts,
+	.options_size = sizeof(struct adamw_options),
 	.state = adamw_state,
 	.update = update,
 	.cost = adamw_cost,

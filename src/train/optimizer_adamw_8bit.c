@@ -133,7 +133,7 @@ static int state(const struct param *p, struct optim_tensor *out)
 
 static void update(const struct optim_update *u, size_t at, size_t n)
 {
-	struct adamw_step s = adamw_scalars(u, u->rate);
+	struct adamw_step s = adamw_scalars(u, u->settings->options, u->rate);
 	const struct tables *t = u->tables;
 	float m[BLOCK], v[BLOCK];
 
@@ -170,6 +170,8 @@ const struct optimizer optimizer_adamw_8bit = {
 	.summary = "two moments in 8 bits, as bitsandbytes has them",
 	.also = also,
 	.rate = 1,
+	.opts = adamw_opts,
+	.options_size = sizeof(struct adamw_options),
 	.state = state,
 	.tables_bytes = sizeof(struct tables),
 	.tables = fill_tables,

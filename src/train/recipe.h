@@ -28,7 +28,7 @@ struct recipe {
 	int64_t warmup_steps;                                          /* OPT_UNSET_INT: warmup_ratio decides */
 	double warmup_ratio, decay_ratio;
 	const char *lr_scheduler_type;
-	double weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm, min_lr_ratio;
+	double weight_decay, max_grad_norm, min_lr_ratio;
 	int64_t seed;
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
@@ -78,13 +78,11 @@ struct recipe {
 		OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
 		OPT_PICK("method", s, f.method, method_rows, "what is trained"), \
 		OPT_PICK("objective", s, f.objective, objective_rows, "what is learnt"), \
-		OPT_PICK("optim", s, f.optim, optimizer_rows, "how weights follow gradients"), \
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
 	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
 	                   "not for full; auto: int8 where this processor is fast in it"), \
 		OPT_ROWS("method", s, f.method_options, method_rows), \
 		OPT_ROWS("objective", s, f.objective_options, objective_rows), \
-		OPT_ROWS("optim", s, f.optim_options, optimizer_rows), \
 		OPT_GROUP("Data"), \
 		{ OPT_TYPE_INT, \
 		  "max-length", \
@@ -102,6 +100,7 @@ struct recipe {
 		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, \
 	                "of the order of rows, the adapter's start and dropout"), \
 		OPT_GROUP("Optimization"), \
+		OPT_PICK("optim", s, f.optim, optimizer_rows, "how weights follow gradients"), \
 		{ OPT_TYPE_FLOAT, \
 		  "learning-rate", \
 		  "lr", \
@@ -141,12 +140,10 @@ struct recipe {
 	                  "wsd: part of the steps in which the rate falls"), \
 		OPT_FLOAT("min-lr-ratio", s, f.min_lr_ratio, "0", 0, 1, "where the rate ends, as a part of its peak"), \
 		OPT_FLOAT("weight-decay", s, f.weight_decay, "0", 0, 1e3, \
-	                  "AdamW's, of matrices alone (not norms and biases)"), \
-		OPT_FLOAT("adam-beta1", s, f.adam_beta1, "0.9", 0, 0.9999999, "AdamW"), \
-		OPT_FLOAT("adam-beta2", s, f.adam_beta2, "0.999", 0, 0.9999999, "AdamW"), \
-		OPT_FLOAT("adam-epsilon", s, f.adam_epsilon, "1e-8", 0, 1, "AdamW"), \
+	                  "decoupled, of matrices alone (not norms and biases)"), \
 		OPT_FLOAT("max-grad-norm", s, f.max_grad_norm, "1", 0, 1e9, \
 	                  "clip the gradient to this norm; 0: never"), \
+		OPT_ROWS("optim", s, f.optim_options, optimizer_rows), \
 		OPT_GROUP("Evaluating, saving, logging"), \
 		OPT_INT("eval-steps", s, f.eval_steps, NULL, 0, 1e12, \
 	                "evaluate every N steps and at the end (default: every epoch; 0: at the end)"), \

@@ -96,10 +96,10 @@ static int make_schedule(struct trainer *t, struct err *e)
 static void make_optimizer(struct trainer *t)
 {
 	const struct recipe *r = &t->recipe;
-	struct optim_settings s = { .learning_rate = r->learning_rate, .weight_decay = r->weight_decay,
-		                    .beta1 = r->adam_beta1, .beta2 = r->adam_beta2, .epsilon = r->adam_epsilon };
+	struct optim_settings s = { .learning_rate = r->learning_rate,
+		                    .weight_decay = r->weight_decay,
+		                    .options = opt_row_options(optimizer_rows, r->optim_options, r->optim) };
 
-	s.options = opt_row_options(optimizer_rows, r->optim_options, r->optim);
 	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
 }
 

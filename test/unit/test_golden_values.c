@@ -299,7 +299,8 @@ static void check_steps(struct golden *g, const char *prefix, double lr, bool we
 {
 	struct training x;
 	struct schedule schedule = { .type = "linear", .steps = STEPS, .warmup_steps = 2 };
-	struct optim_settings s = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01 };
+	struct adamw_options adamw = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8 };
+	struct optim_settings s = { .weight_decay = 0.01, .options = &adamw };
 	const float *losses = value(g, prefix, "losses"), *norms = value(g, prefix, "grad_norms");
 
 	if (losses && norms && training_begin(g, &x, A_STEP)) {

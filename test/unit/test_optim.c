@@ -58,7 +58,8 @@ static void test_adamw(struct test *t, const struct kernels *k, struct pool *poo
 		                  { .n_dims = 1, .dim = { 3 }, .n = 3, .offset = 16, .role = PARAM_VECTOR } };
 	float w[32] = { 0 }, g[32] = { 0 };
 	struct params params = { .items = items, .n_items = 2, .n = 32, .w = w };
-	struct optim_settings s = { .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1 };
+	struct adamw_options adamw = { .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8 };
+	struct optim_settings s = { .weight_decay = 0.1, .options = &adamw };
 	struct err e = ERR_INIT;
 	struct optim o;
 

@@ -26,9 +26,7 @@ static const struct {
 	{ "bias", PARAM_VECTOR, 1, { 200001 } },
 };
 
-static const struct optim_settings usual = {
-	.learning_rate = 0.01, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8
-};
+static const struct optim_settings usual = { .learning_rate = 0.01, .weight_decay = 0.1 };
 
 /* A run over all shapes. Weights begin as a function of their place alone. */
 struct bench {
@@ -387,11 +385,19 @@ static void golden_params(struct bench *b, const struct safetensors *s)
 	}
 }
 
-/* "name=value name=value …" */
-static void golden_options(struct bench *b, const char *assignments)
+/* AdamW's, where the row has them, and "name=value name=value …". */
+static void golden_options(struct bench *b, const struct safetensors *s)
 {
-	char *words = mem_strdup(assignments), *save = NULL;
+	static const char *const adamw[][2] = { { "adam-beta1", "beta1" },
+		                                { "adam-beta2", "beta2" },
+		                                { "adam-epsilon", "epsilon" } };
+	char *words = mem_strdup(meta_text(s, "options")), *save = NULL;
 	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(adamw); i++)
+		if (opt_find(b->parse.table, adamw[i][0]))
+			CHECK_MSG(b->t, opt_assign(&b->parse, adamw[i][0], meta_text(s, adamw[i][1]), &e) == 0, "%s",
+			          e.msg);
 
 	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
 		char *is = strchr(w, '=');
@@ -458,13 +464,11 @@ static void golden_run(struct test *t, const struct optimizer *row, const struct
 	double rate = meta_number(s, "learning_rate"), tolerance = meta_number(s, "tolerance");
 	bool of_update = !strcmp(meta_text(s, "of"), "update");
 
-	b.settings = (struct optim_settings){ .learning_rate = rate, .weight_decay = meta_number(s, "weight_decay"),
-		                              .beta1 = meta_number(s, "beta1"), .beta2 = meta_number(s, "beta2"),
-		                              .epsilon = meta_number(s, "epsilon") };
+	b.settings = (struct optim_settings){ .learning_rate = rate, .weight_decay = meta_number(s, "weight_decay") };
 	golden_params(&b, s);
 	bench_begin(&b, row, k, 2);
 	if (b.options)
-		golden_options(&b, meta_text(s, "options"));
+		golden_options(&b, s);
 	for (size_t i = 0; i < b.params.n_items; i++) {
 		const struct param *p = &b.params.items[i];
 		memcpy(b.params.w + p->offset, part(s, "w", p->name)->data, p->n * sizeof(float));
