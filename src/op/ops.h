@@ -44,6 +44,9 @@ uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* key
                       float scale);
 uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
 uint32_t op_gelu(struct tape *t, uint32_t x);
+/* scale∘(x + bias) + residual: each but x or none */
+uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t scale /* C */, uint32_t bias /* C */,
+                          uint32_t residual /* as x */);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 /* of a row's columns, its adapter's alone */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
