@@ -87,7 +87,7 @@ void kf_session_free(struct kf_session *s)
 
 int kf_session_length(const struct kf_session *s)
 {
-	return handle_is(s, KIND_SESSION) ? session_length(s->session) : KF_MISUSE;
+	return handle_is(s, KIND_SESSION) ? session_length(s->session, 0) : KF_MISUSE;
 }
 int kf_session_context(const struct kf_session *s)
 {
@@ -100,10 +100,10 @@ int kf_session_truncate(struct kf_session *s, int length, struct kf_error *error
 
 	if (call_begin(&c, s, KIND_SESSION, error) < 0)
 		return KF_MISUSE;
-	if (length < 0 || length > session_length(s->session))
+	if (length < 0 || length > session_length(s->session, 0))
 		return call_misuse(&c, "length is %d: 0 to %d, what is in the session, was wanted", length,
-		                   session_length(s->session));
-	session_truncate(s->session, length);
+		                   session_length(s->session, 0));
+	session_truncate(s->session, 0, length);
 	return call_end(&c, 0);
 }
 
@@ -133,7 +133,7 @@ int kf_session_feed(struct kf_session *s, const int32_t *ids, size_t n, const fl
 		return KF_MISUSE;
 	if (refuse_ids(&c, s, ids, n))
 		return KF_MISUSE;
-	int status = session_feed(s->session, ids, n, &last, &c.err);
+	int status = session_feed(s->session, 0, ids, n, &last, &c.err);
 	if (logits)
 		*logits = last;
 	return call_end(&c, status);

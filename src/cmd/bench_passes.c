@@ -53,7 +53,7 @@ static int feed_streams(struct infer *x, struct err *e)
 	int status = 0;
 
 	for (int k = 0; k < x->streams; k++) {
-		session_branch(x->s, k + 1);
+		session_branch(x->s, k + 1, 0, x->depth);
 		session_use(x->s, k + 1, k);
 	}
 	for (size_t i = 0; i < x->n && status == 0; i++) {
@@ -73,9 +73,9 @@ static int feed(struct infer *x, struct err *e)
 
 	if (x->streams > 1)
 		return feed_streams(x, e);
-	session_truncate(x->s, x->depth);
+	session_truncate(x->s, 0, x->depth);
 	for (size_t i = 0; i < x->n; i += x->chunk)
-		if (session_feed(x->s, x->ids + i, MIN(x->chunk, x->n - i), &logits, e) < 0)
+		if (session_feed(x->s, 0, x->ids + i, MIN(x->chunk, x->n - i), &logits, e) < 0)
 			return -1;
 	return 0;
 }
@@ -136,7 +136,7 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 		ids[i] = (int32_t)((i * 7919 + 13) % (size_t)m->config.V);
 	x.ids = ids + x.depth;
 	if (x.depth)
-		status = session_feed(x.s, ids, (size_t)x.depth, &logits, e);
+		status = session_feed(x.s, 0, ids, (size_t)x.depth, &logits, e);
 	if (status == 0)
 		status = time_feeds(app, &x, repetitions, out, e);
 	session_free(x.s);

@@ -209,13 +209,13 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 	if (session_new(&s, m, NULL, b->app->pool, b->app->kernels, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
-	int status = session_time(s, 0, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0],
+	int status = session_time(s, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0],
 	                          &read[1], e);
 	if (status == 0)
-		status = session_time(s, streams > 1, streams, 1, depth + tokens / 2, &one[0], &one[1], e);
+		status = session_time(s, streams, 1, depth + tokens / 2, &one[0], &one[1], e);
 	session_bytes(s, &work, &cache);
 	if (depth && streams > 1) /* of which only this becomes real */
-		cache = session_fill_bytes(s, 0, 1, depth) + session_fill_bytes(s, 1, streams, MAX(prompt, tokens));
+		cache = session_fill_bytes(s, streams, depth, depth + MAX(prompt, tokens));
 	*bytes = (double)(work + cache);
 	session_free(s);
 	predict_phase(p, "prefill", read[0] / rows * (passes * prompt + (double)depth * (b->prefill + b->decode)));

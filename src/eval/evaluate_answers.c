@@ -59,10 +59,10 @@ static int open_session(struct answering *a, const struct documents *docs, struc
 /* Keeps what the session has in common with the prompt; one token at least is fed again, for its logits. */
 static int32_t rewind_session(struct answering *a, const int32_t *ids, int32_t n)
 {
-	int32_t same = 0, limit = MIN(n - 1, session_length(a->session));
+	int32_t same = 0, limit = MIN(n - 1, session_length(a->session, 0));
 	while (same < limit && a->fed.id[same] == ids[same])
 		same++;
-	session_truncate(a->session, same);
+	session_truncate(a->session, 0, same);
 	a->fed.n = (size_t)same;
 	return same;
 }
@@ -213,14 +213,14 @@ static int forecast_answers(struct evaluating *v, const struct documents *docs, 
 	int limit = session_limit(a.session),
 	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(a.session)), limit);
 	int middle = (int)MIN((at + made / 2) / n, limit - 1);
-	int status = session_time(a.session, 0, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
+	int status = session_time(a.session, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
 	if (status == 0)
-		status = session_time(a.session, 0, 1, 1, middle, &one[0], &one[1], e);
+		status = session_time(a.session, 1, 1, middle, &one[0], &one[1], e);
 	session_bytes(a.session, &work, &cache);
 	f->answer_seconds = fed / rows * read[0] + (made - n) * one[0];
 	f->spare_seconds = (made - n) * one[0];
 	f->flops = fed / rows * read[1] + (made - n) * one[1];
-	f->bytes = work + session_fill_bytes(a.session, 0, 1, limit);
+	f->bytes = work + session_fill_bytes(a.session, 1, 0, limit);
 	session_free(a.session);
 	return status;
 }

@@ -19,7 +19,7 @@ int chat_turn(struct session *s, const struct text_codec *c, const json_t *messa
 	if (status == 0 && ids.n >= room)
 		status = err_set(e, "the context is full: the conversation has %zu tokens, it holds %zu", ids.n, room);
 	if (status == 0) {
-		turn->kept = (size_t)session_keep(s, ids.id, ids.n);
+		turn->kept = (size_t)session_keep(s, 0, ids.id, ids.n);
 		turn->computed = ids.n - turn->kept;
 		sampler_forget(o->sampler);
 		sampler_see(o->sampler, ids.id, turn->kept);

@@ -165,13 +165,13 @@ int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, s
 	struct live work = session_work(s), before = work;
 	answer_begin(&a, t, o, g);
 	sampler_see(o->sampler, ids, n);
-	int status = session_feed(s, ids, n, &logits, e);
+	int status = session_feed(s, 0, ids, n, &logits, e);
 	while (status == 0) {
 		int32_t id = sampler_next(o->sampler, logits);
-		if (answer_add(&a, id, logits, session_length(s) == session_limit(s)))
+		if (answer_add(&a, id, logits, session_length(s, 0) == session_limit(s)))
 			break;
 		sampler_see(o->sampler, &id, 1);
-		status = session_feed(s, &id, 1, &logits, e);
+		status = session_feed(s, 0, &id, 1, &logits, e);
 	}
 	answer_end(&a);
 	work = session_work(s);

@@ -44,7 +44,7 @@ struct generation {
 /* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and
  * eom. */
 void generate_ends(const struct model *m, struct tokens *out);
-/* Goes on after ids[0..n), n ≥ 1, which are fed to s first. */
+/* Goes on after ids[0..n), n ≥ 1, which are fed to sequence 0 of s first. */
 int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n,
              const struct generate_options *o, struct generation *g, struct err *e);
 /* The same for whoever feeds the session himself: begin, add every token that was drawn, end. */

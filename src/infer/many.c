@@ -81,7 +81,7 @@ static void take_prompt(struct many *m, struct slot *slot)
 	slot->sampler.index = 0;
 	sampler_forget(&slot->sampler);
 	sampler_see(&slot->sampler, p->ids, p->n);
-	session_branch(m->s, sequence_of(m, slot));
+	session_branch(m->s, sequence_of(m, slot), 0, (int)m->shared);
 	session_use(m->s, sequence_of(m, slot), p->adapter);
 	answer_begin(&slot->answer, m->tokenizer, &m->o->generate, &slot->g);
 	slot->work = (struct live){ 0 };
@@ -133,7 +133,7 @@ static void draw(void *ctx, size_t item, int thread)
 static int take_token(struct many *m, struct slot *slot, const float *logits, struct err *e)
 {
 	int sequence = sequence_of(m, slot), status;
-	bool full = session_length_of(m->s, sequence) == session_limit(m->s);
+	bool full = session_length(m->s, sequence) == session_limit(m->s);
 
 	m->tokens++;
 	sampler_see(&slot->sampler, &slot->next, 1);
@@ -219,7 +219,7 @@ static void end(struct many *m)
 		}
 		sampler_release(&slot->sampler);
 	}
-	session_truncate(m->s, 0);
+	session_drop(m->s, 0);
 	mem_free(m->slots);
 	mem_free(m->parts);
 	mem_free(m->of_part);
@@ -241,7 +241,7 @@ int many_run(struct session *s, const struct tokenizer *t, struct pool *pool, co
 	m.shared = many_shared(prompts, n);
 	session_use(s, 0, prompts[0].adapter);
 	if (m.shared)
-		status = session_feed(s, prompts[0].ids, m.shared, &unused, e);
+		status = session_feed(s, 0, prompts[0].ids, m.shared, &unused, e);
 	work = session_work(s);
 	live_add(&work, &before, -1);
 	session_operations(s, &work, &o->shared_flops, &o->shared_int_ops);

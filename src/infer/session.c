@@ -1,19 +1,13 @@
-/* session: see session.h. A forward-only tape whose attention reads a cache.
+/* session: see session.h. A forward-only tape whose attention reads what a memory keeps (infer/memory.h); which tokens
+ * are where is the sequences' (infer/sequences.h). Attention goes by ranges of keys, so it meets the same keys in the
+ * same ranges and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches, chunks
+ * and one by one give the same logits.
  *
- * The cache is cut into one region a sequence. A token at position p of sequence 0 has key p. A branch shares the whole
- * ranges of KV_RANGE keys that sequence 0 has, S keys, and has copies of the rest in its own region, which begins at a
- * multiple of it: position p has key region + p − S. So attention, which goes by ranges of keys, meets the same keys in
- * the same ranges and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches,
- * chunks and one by one give the same logits. The mask is the forest's: shared keys are seen by all rows after them,
- * others to the end of their region.
- *
- * Logits are computed for a part's last token alone, where they are wanted. The cache is mapped whole and becomes real
- * as it fills. */
+ * Logits are computed for a part's last token alone, where they are wanted. */
 #include "infer/session.h"
 
-#include <string.h>
-
 #include "base/mem.h"
+#include "infer/sequences.h"
 #include "model/model_pass.h"
 #include "op/kv_cache.h"
 #include "op/trace.h"
@@ -24,69 +18,46 @@ enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 struct session {
 	struct model *model;
 	struct device device;
-	int n_ctx, n_sequences;
-	int region;                    /* keys of a sequence */
-	int shared;                    /* S, while there are branches */
-	int n_branches;
+	struct sequences sequences;
+	struct memory memory;
 	bool own_keys;                 /* an overlay changes keys or values */
-	int *length;                   /* [n_sequences] tokens */
-	bool *branch;                  /* [n_sequences] */
 	int *adapter;                  /* [n_sequences] of several, see session_use */
-	int32_t *ids;                  /* [n_sequences][n_ctx] */
+	int *order;                    /* [n_sequences] those of a step, as their rows come */
+	struct session_part **part_of; /* [n_sequences] of a step */
 	struct model_pass net;
-	struct kv_tensors *kv;
-	struct cache_types types;
-	char *cache;                   /* [layers][keys, then values][n_sequences·region] rows of G·D numbers */
-	size_t cache_bytes;
+	struct kv_tensors *kv;         /* [n_layers] */
 	struct live work;              /* of all steps */
 };
 
-static size_t key_count(const struct session *s) { return (size_t)s->n_sequences * (size_t)s->region; }
-
-static size_t head_count(const struct session *s) { return (size_t)s->model->config.G; }
-
-static size_t key_width(const struct session *s, enum dtype t)
+static void make_cache_tensors(struct session *s, const struct memory_size *size)
 {
-	return kv_width(t, head_count(s), (size_t)s->model->config.D);
-}
-
-static size_t matrix_count(const struct session *s) { return 2 * (size_t)s->model->config.n_layers; }
-
-/* Of the cache's matrices, which are keys and values in turns, the one with this number. */
-struct matrix_place { char *rows; size_t row_bytes; };
-
-static struct matrix_place matrix_place(const struct session *s, size_t i)
-{
-	const struct kv_tensors *kv = &s->kv[i / 2];
-	const struct tape *t = &s->net.pass.tape;
-	size_t k = tensor_row_bytes(tape_tensor(t, kv->k)), v = tensor_row_bytes(tape_tensor(t, kv->v));
-
-	return (struct matrix_place){ s->cache + key_count(s) * (i / 2 * (k + v) + i % 2 * k), i % 2 ? v : k };
-}
-
-static void make_cache_tensors(struct session *s)
-{
-	const struct config *c = &s->model->config;
+	size_t keys = memory_keys(&memory_kv, size);
+	enum dtype k = size->types.k, v = size->types.v;
 	struct tape *t = &s->net.pass.tape;
-	size_t keys = key_count(s);
 
-	s->kv = mem_array((size_t)c->n_layers, sizeof(*s->kv));
-	for (int i = 0; i < c->n_layers; i++)
+	s->kv = mem_array((size_t)size->n_layers, sizeof(*s->kv));
+	for (int i = 0; i < size->n_layers; i++)
 		s->kv[i] = (struct kv_tensors){
-			tape_cache(t, "k_cache", s->types.k, keys, key_width(s, s->types.k)),
-			tape_cache(t, "v_cache", s->types.v, keys, key_width(s, s->types.v))
+			tape_cache(t, "k_cache", 0, k, keys, kv_width(k, size->G, size->D)),
+			tape_cache(t, "v_cache", 0, v, keys, kv_width(v, size->G, size->D))
 		};
 }
 
-static void record(struct session *s, const struct overlay *o)
+static void record(struct session *s, const struct overlay *o, const struct memory_size *size)
 {
 	/* no more are ever there, or touched */
-	int32_t n = s->n_sequences, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->n_ctx);
-	struct batch_cap cap = { .rows = rows, .targets = n, .segments = n, .docs = n, .keys = (int32_t)key_count(s) };
+	int32_t n = size->n_sequences,
+		rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
+	struct batch_cap cap = { .rows = rows,
+		                 .targets = n,
+		                 .segments = n,
+		                 .docs = n,
+		                 .keys = size->n_ranges * KV_RANGE,
+		                 .memories = 1 };
 	struct model_pass *p = &s->net;
 
 	model_pass_begin(p, &s->device, &cap, s->model, o, false);
-	make_cache_tensors(s);
+	make_cache_tensors(s, size);
 	p->graph.kv = s->kv;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
 }
@@ -113,59 +84,51 @@ static bool has_own_keys(const struct session *s)
 	return own;
 }
 
-/* Keys begin..end-1 are seen by rows whose keys are below `until`. */
-static void set_sight(struct session *s, int begin, int end, int until)
-{
-	for (int j = begin; j < end; j++)
-		s->net.pass.batch.vis_end[j] = until;
-}
-
 static void bind_cache(const struct session *s, struct run *r)
 {
-	for (size_t i = 0; i < matrix_count(s); i++)
-		run_bind(r, i % 2 ? s->kv[i / 2].v : s->kv[i / 2].k, matrix_place(s, i).rows);
+	size_t bytes;
+
+	for (int i = 0; i < s->model->config.n_layers; i++) {
+		run_bind(r, s->kv[i].k, memory_rows(&s->memory, i, false, &bytes));
+		run_bind(r, s->kv[i].v, memory_rows(&s->memory, i, true, &bytes));
+	}
 }
 
-static int build(struct session *s, const struct overlay *o, struct err *e)
+static int build(struct session *s, const struct overlay *o, const struct memory_size *size, struct err *e)
 {
-	struct device *d = &s->device;
-	void *cache;
-
-	record(s, o);
-	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0)
+	record(s, o, size);
+	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0 ||
+	    memory_init(&s->memory, &s->device, &memory_kv, size, e) < 0)
 		return -1;
-	s->cache_bytes =
-		key_count(s) * matrix_count(s) / 2 * (matrix_place(s, 0).row_bytes + matrix_place(s, 1).row_bytes);
-	if (d->type->alloc(d, &cache, s->cache_bytes, "keys and values", e) < 0)
-		return -1;
-	s->cache = cache;
 	s->own_keys = has_own_keys(s);
 	bind_cache(s, &s->net.pass.run);
-	for (int n = 0; n < s->n_sequences; n++)
-		set_sight(s, n * s->region, (n + 1) * s->region, (n + 1) * s->region);
 	return 0;
 }
 
 int session_new(struct session **out, struct model *m, const struct overlay *o, struct pool *pool,
                 const struct kernels *k, const struct session_size *size, struct err *e)
 {
-	int n_ctx = size->n_ctx, n_sequences = size->n_sequences ? size->n_sequences : 1;
+	const struct config *c = &m->config;
+	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1;
 
-	if (n_ctx < 1 || n_ctx > m->config.n_ctx)
-		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, m->config.n_ctx);
-	int region = ROUND_UP(n_ctx, KV_RANGE);
-	if (n_sequences < 1 || n_sequences > SESSION_ROWS || n_sequences > INT32_MAX / region)
-		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n_sequences, n_ctx);
+	if (n_ctx < 1 || n_ctx > c->n_ctx)
+		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, c->n_ctx);
+	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
+		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){
-		.model = m, .n_ctx = n_ctx, .n_sequences = n_sequences, .region = region, .types = size->cache
-	};
-	s->length = mem_array((size_t)n_sequences, sizeof(*s->length));
-	s->branch = mem_array((size_t)n_sequences, sizeof(*s->branch));
-	s->adapter = mem_array((size_t)n_sequences, sizeof(*s->adapter));
-	s->device = device_cpu(k, pool);
-	s->ids = mem_array((size_t)n_sequences * (size_t)n_ctx, sizeof(*s->ids));
-	if (build(s, o, e) < 0) {
+	struct memory_size memory = { .n_layers = c->n_layers,
+		                      .G = (size_t)c->G,
+		                      .D = (size_t)c->D,
+		                      .types = size->cache,
+		                      .n_ranges = sequences_ranges(n, n_ctx),
+		                      .n_sequences = n,
+		                      .rows = SESSION_ROWS };
+	*s = (struct session){ .model = m, .device = device_cpu(k, pool) };
+	sequences_init(&s->sequences, n, n_ctx, &s->memory, 1);
+	s->adapter = mem_array((size_t)n, sizeof(*s->adapter));
+	s->order = mem_array((size_t)n, sizeof(*s->order));
+	s->part_of = mem_array((size_t)n, sizeof(*s->part_of));
+	if (build(s, o, &memory, e) < 0) {
 		session_free(s);
 		return -1;
 	}
@@ -177,42 +140,46 @@ void session_free(struct session *s)
 {
 	if (!s)
 		return;
-	if (s->cache)
-		s->device.type->free(&s->device, s->cache, s->cache_bytes);
 	model_pass_release(&s->net);
+	sequences_release(&s->sequences);
+	memory_release(&s->memory);
 	mem_free(s->kv);
-	mem_free(s->length);
-	mem_free(s->branch);
 	mem_free(s->adapter);
-	mem_free(s->ids);
+	mem_free(s->order);
+	mem_free(s->part_of);
 	mem_free(s);
 }
 
 /* --- steps --- */
 
-static int key_of(const struct session *s, int sequence, int position)
+static void check_sequence(const struct session *s, int sequence)
 {
-	return sequence * s->region + position - (s->branch[sequence] ? s->shared : 0);
+	if (sequence < 0 || sequence >= s->sequences.n)
+		BUG("sequence %d of %d", sequence, s->sequences.n);
 }
 
-static int32_t *ids_of(const struct session *s, int sequence) { return s->ids + (size_t)sequence * (size_t)s->n_ctx; }
+static int check_room(const struct session *s, int sequence, size_t n, struct err *e)
+{
+	int length = session_length(s, sequence);
+
+	if (n <= (size_t)(s->sequences.n_ctx - length))
+		return 0;
+	return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", length, n,
+	               s->sequences.n_ctx);
+}
 
 static int check_parts(const struct session *s, const struct session_part *parts, int n, struct err *e)
 {
 	int rows = 0;
 
+	if (n > s->sequences.n)
+		BUG("%d parts of %d sequences", n, s->sequences.n);
 	for (int i = 0; i < n; i++) {
-		const struct session_part *p = &parts[i];
-		if (p->sequence < 0 || p->sequence >= s->n_sequences || (i && p->sequence <= parts[i - 1].sequence) ||
-		    p->n < 1)
-			BUG("part %d: %d tokens for sequence %d of %d", i, p->n, p->sequence, s->n_sequences);
-		if (p->sequence == 0 && s->n_branches)
-			BUG("sequence 0 is fed while it has %d branches", s->n_branches);
-		if (p->n > s->n_ctx - s->length[p->sequence])
-			return err_set(e,
-			               "the context is full: %d tokens are in it and %d are to be added, it holds %d",
-			               s->length[p->sequence], p->n, s->n_ctx);
-		rows += p->n;
+		if (parts[i].n < 1)
+			BUG("part %d: %d tokens", i, parts[i].n);
+		if (check_room(s, parts[i].sequence, (size_t)parts[i].n, e) < 0)
+			return -1;
+		rows += parts[i].n;
 	}
 	if (rows < 1 || rows > s->net.pass.batch.cap.rows)
 		BUG("a step of %d tokens, at most %d", rows, s->net.pass.batch.cap.rows);
@@ -224,19 +191,20 @@ static struct live work_of(const struct session *s, const struct session_part *p
 {
 	return (struct live){ .rows = p->n,
 		              .targets = p->wanted,
-		              .visible = (double)p->n * (s->length[p->sequence] + 0.5 * (p->n + 1)) };
+		              .visible = (double)p->n *
+		                         (s->sequences.length[p->sequence] + 0.5 * (p->n + 1)) };
 }
 
 /* A part's rows, which are a tree of their own. */
 static void put_part(struct session *s, const struct session_part *p)
 {
 	struct batch *b = &s->net.pass.batch;
-	int32_t row = b->n_rows, at = s->length[p->sequence];
+	int32_t row = b->n_rows, at = s->sequences.length[p->sequence];
 
 	for (int32_t i = 0; i < p->n; i++) {
 		b->ids[row + i] = p->ids[i];
 		b->pos[row + i] = at + i;
-		b->key[row + i] = key_of(s, p->sequence, at + i);
+		b->key[row + i] = s->sequences.key[p->sequence] + at + i;
 	}
 	b->segments[b->n_segments] = (struct segment){ .start = row,
 		                                       .len = p->n,
@@ -246,59 +214,68 @@ static void put_part(struct session *s, const struct session_part *p)
 		                                       .adapter = s->adapter[p->sequence] };
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
-	b->n_keys = b->key[b->n_rows - 1] + 1;
 	b->visible += work_of(s, p).visible;
 	if (p->wanted)
 		b->target_row[b->n_targets++] = b->n_rows - 1;
-	memcpy(ids_of(s, p->sequence) + at, p->ids, (size_t)p->n * sizeof(*p->ids));
-	s->length[p->sequence] += p->n;
 }
 
-static void clear_batch(struct batch *b)
+/* Rows come in the order that sequences_lay gives; so do the logits that are wanted. */
+static void put_parts(struct session *s, struct session_part *parts, int n)
 {
+	struct batch *b = &s->net.pass.batch;
+
 	b->n_rows = b->n_targets = b->n_segments = 0;
 	b->visible = 0;
-}
-
-static void end_batch(struct batch *b)
-{
+	for (int i = 0; i < n; i++)
+		s->part_of[parts[i].sequence] = NULL;
+	for (int i = 0; i < n; i++) {
+		if (s->part_of[parts[i].sequence])
+			BUG("sequence %d is in a step twice", parts[i].sequence);
+		s->part_of[parts[i].sequence] = &parts[i];
+		s->order[i] = parts[i].sequence;
+		sequence_reserve(&s->sequences, parts[i].sequence, parts[i].n);
+	}
+	sequences_lay(&s->sequences, b, s->order, n);
+	for (int i = 0; i < n; i++)
+		put_part(s, s->part_of[s->order[i]]);
 	b->n_docs = b->n_trees = b->n_segments;
 	b->tree[b->n_trees] = b->n_rows;
 }
 
 int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
 {
-	struct batch *b = &s->net.pass.batch;
 	size_t at = 0, V = (size_t)s->model->config.V;
 
 	if (check_parts(s, parts, n, e) < 0)
 		return -1;
-	clear_batch(b);
 	for (int i = 0; i < n; i++) {
 		parts[i].work = work_of(s, &parts[i]);
 		live_add(&s->work, &parts[i].work, 1);
-		put_part(s, &parts[i]);
 	}
-	end_batch(b);
+	put_parts(s, parts, n);
 	pass_step(&s->net.pass);
 	const float *logits = model_pass_result(&s->net);
-	for (int i = 0; i < n; i++)
-		parts[i].logits = parts[i].wanted ? logits + at++ * V : NULL;
+	for (int i = 0; i < n; i++) {
+		struct session_part *p = s->part_of[s->order[i]];
+		sequence_append(&s->sequences, p->sequence, p->ids, p->n);
+		p->logits = p->wanted ? logits + at++ * V : NULL;
+	}
 	return 0;
 }
 
-int session_feed(struct session *s, const int32_t *ids, size_t n, const float **logits, struct err *e)
+int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e)
 {
 	size_t most = (size_t)s->net.pass.batch.cap.rows;
 	struct session_part part = { 0 };
 
 	if (n == 0)
 		BUG("no tokens");
-	if (n > (size_t)(s->n_ctx - s->length[0]))
-		return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d",
-		               s->length[0], n, s->n_ctx);
+	if (check_room(s, sequence, n, e) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i += most) {
-		part = (struct session_part){ .ids = ids + i, .n = (int)MIN(n - i, most), .wanted = n - i <= most };
+		part = (struct session_part){
+			.sequence = sequence, .ids = ids + i, .n = (int)MIN(n - i, most), .wanted = n - i <= most
+		};
 		if (session_step(s, &part, 1, e) < 0)
 			return -1;
 	}
@@ -306,150 +283,126 @@ int session_feed(struct session *s, const int32_t *ids, size_t n, const float **
 	return 0;
 }
 
-/* --- branches --- */
+/* --- sequences --- */
 
-/* Calls that want a sequence other than 0. */
-static void check_branch(const struct session *s, int sequence, bool is_branch)
+int session_branch(struct session *s, int sequence, int parent, int length)
 {
-	if (sequence < 1 || sequence >= s->n_sequences || s->branch[sequence] != is_branch)
-		BUG("sequence %d of %d is %s branch", sequence, s->n_sequences, is_branch ? "no" : "0 or already a");
+	if (session_length(s, sequence) || sequence == parent)
+		BUG("sequence %d has %d tokens, none were wanted", sequence, session_length(s, sequence));
+	if (length < 0 || length > session_length(s, parent))
+		BUG("a branch of %d tokens of %d", length, session_length(s, parent));
+	s->adapter[sequence] = s->adapter[parent];
+	return sequence_branch(&s->sequences, sequence, parent, length);
 }
 
-/* Keys and values of n keys that begin a range, to another place of the cache, or zeros. */
-static void move_keys(struct session *s, int from, int to, int n)
+int session_truncate(struct session *s, int sequence, int length)
 {
-	struct device *d = &s->device;
-
-	for (size_t i = 0; i < matrix_count(s); i++) {
-		struct matrix_place m = matrix_place(s, i);
-		char *keys = m.rows + (size_t)to * m.row_bytes;
-		struct kv_piece p;
-		for (size_t j = 0; p = kv_piece((size_t)n, j, head_count(s), m.row_bytes), p.bytes; j++) {
-			if (from < 0)
-				d->type->clear(d, keys + p.at, p.bytes);
-			else
-				d->type->copy(d, keys + p.at, m.rows + (size_t)from * m.row_bytes + p.at, p.bytes);
-		}
-	}
+	if (length < 0 || length > session_length(s, sequence))
+		BUG("truncating %d tokens to %d", session_length(s, sequence), length);
+	return sequence_truncate(&s->sequences, sequence, length);
 }
 
-void session_branch(struct session *s, int sequence)
+int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n)
 {
-	int length = s->length[0];
+	int same = 0, most = (int)MIN((size_t)session_length(s, sequence), n ? n - 1 : 0);
+	const int32_t *had = sequence_ids(&s->sequences, sequence);
 
-	check_branch(s, sequence, false);
-	if (s->length[sequence])
-		BUG("sequence %d has %d tokens, none were wanted", sequence, s->length[sequence]);
-	if (s->n_branches++ == 0) {
-		s->shared = length / KV_RANGE * KV_RANGE;
-		set_sight(s, 0, s->shared, s->n_sequences * s->region);
-	}
-	s->branch[sequence] = true;
-	s->length[sequence] = length;
-	s->adapter[sequence] = s->adapter[0];
-	memcpy(ids_of(s, sequence), ids_of(s, 0), (size_t)length * sizeof(*s->ids));
-	move_keys(s, s->shared, key_of(s, sequence, s->shared), length - s->shared);
+	while (same < most && had[same] == ids[same])
+		same++;
+	return session_truncate(s, sequence, same);
 }
 
-/* A tile of keys is read whole, so those of the next sequence here begin as zeros: nothing of this one is left, not
- * even what is no number. */
-void session_drop(struct session *s, int sequence)
-{
-	check_branch(s, sequence, true);
-	move_keys(s, -1, key_of(s, sequence, s->shared), s->length[sequence] - s->shared);
-	s->branch[sequence] = false;
-	s->length[sequence] = 0;
-	if (--s->n_branches == 0) {
-		set_sight(s, 0, s->shared, s->region);
-		s->shared = 0;
-	}
-}
+void session_drop(struct session *s, int sequence) { session_truncate(s, sequence, 0); }
 
 void session_use(struct session *s, int sequence, int adapter)
 {
-	if (session_length_of(s, sequence) && s->own_keys && s->adapter[sequence] != adapter)
+	if (session_length(s, sequence) && s->own_keys && s->adapter[sequence] != adapter)
 		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence],
 		    adapter);
 	s->adapter[sequence] = adapter;
 }
 
+bool session_same_keys(const struct session *a, const struct session *b)
+{
+	const struct cache_types *x = &a->memory.size.types, *y = &b->memory.size.types;
+
+	return a->model == b->model && x->k == y->k && x->v == y->v && !a->own_keys && !b->own_keys;
+}
+
+void session_copy(struct session *to, int sequence, const struct session *from, int from_sequence)
+{
+	check_sequence(to, sequence);
+	if (!session_same_keys(to, from) || session_length(from, from_sequence) > to->sequences.n_ctx)
+		BUG("keys of another adapter, or too many");
+	sequence_copy(&to->sequences, sequence, &from->sequences, from_sequence);
+}
+
 /* --- what is there --- */
 
-int session_length(const struct session *s) { return s->length[0]; }
-
-int session_length_of(const struct session *s, int sequence)
+int session_length(const struct session *s, int sequence)
 {
-	if (sequence < 0 || sequence >= s->n_sequences)
-		BUG("sequence %d of %d", sequence, s->n_sequences);
-	return s->length[sequence];
+	check_sequence(s, sequence);
+	return s->sequences.length[sequence];
 }
 
 const int32_t *session_ids(const struct session *s, int sequence)
 {
-	return session_length_of(s, sequence) ? ids_of(s, sequence) : s->ids;
+	check_sequence(s, sequence);
+	return sequence_ids(&s->sequences, sequence);
 }
 
-int session_limit(const struct session *s) { return s->n_ctx; }
+int session_limit(const struct session *s) { return s->sequences.n_ctx; }
+
+int session_sequences(const struct session *s) { return s->sequences.n; }
 
 int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
-	size_t rope = s->net.graph.rope ? (size_t)s->n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
+	size_t rope = s->net.graph.rope ? (size_t)s->sequences.n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
 
 	*work = pass_bytes(&s->net.pass) + rope;
-	*cache = s->cache_bytes;
+	*cache = s->memory.bytes;
 }
 
-/* Bytes that become resident of [from, to) of the cache, what ends at `end` being there. */
-static size_t resident(const struct session *s, size_t from, size_t to, size_t *end)
+size_t session_fill_bytes(const struct session *s, int n, int shared, int length)
 {
-	size_t granule = mem_map_granule(s->cache_bytes);
+	int once = shared / KV_RANGE, each = (length + KV_RANGE - 1) / KV_RANGE - once;
 
-	from = MAX(from / granule * granule, *end);
-	to = MIN(ROUND_UP(to, granule), ROUND_UP(s->cache_bytes, (size_t)4096));
-	*end = MAX(*end, to);
-	return to > from ? to - from : 0;
+	return memory_resident(&s->memory, once + n * each, length % KV_RANGE ? n : 0, length % KV_RANGE);
 }
 
-size_t session_fill_bytes(const struct session *s, int first, int n, int length)
-{
-	size_t sum = 0, end = 0;
-
-	for (size_t i = 0; i < matrix_count(s); i++)
-		for (int k = first; k < first + n; k++) {
-			struct matrix_place m = matrix_place(s, i);
-			size_t at = (size_t)(m.rows - s->cache) + (size_t)key_of(s, k, 0) * m.row_bytes;
-			struct kv_piece p;
-			for (size_t j = 0;
-			     p = kv_piece((size_t)MIN(length, s->region), j, head_count(s), m.row_bytes), p.bytes; j++)
-				sum += resident(s, at + p.at, at + p.at + p.bytes, &end);
-		}
-	return sum;
-}
-
-static void pretend(struct session *s, int first, int n, int rows, int length)
+/* As if n sequences had `length` tokens, the next `rows` of each. */
+static void pretend(struct session *s, int n, int rows, int length)
 {
 	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
+	struct session_part *parts = mem_array((size_t)n, sizeof(*parts));
 
-	clear_batch(&s->net.pass.batch);
-	for (int k = first; k < first + n; k++) {
-		s->length[k] = length;
-		put_part(s, &(struct session_part){ .sequence = k, .ids = ids, .n = rows, .wanted = true });
-		s->length[k] = 0;
+	for (int k = 0; k < n; k++) {
+		sequence_reserve(&s->sequences, k, length);
+		s->sequences.length[k] = length;
+		parts[k] = (struct session_part){ .sequence = k, .ids = ids, .n = rows, .wanted = true };
 	}
-	end_batch(&s->net.pass.batch);
+	put_parts(s, parts, n);
+	for (int k = 0; k < n; k++) {
+		sequence_append(&s->sequences, k, ids, rows); /* whose places will be written */
+		session_drop(s, k);
+	}
 	mem_free(ids);
+	mem_free(parts);
 }
 
-int session_time(struct session *s, int first, int n, int rows, int length, double *seconds, double *flops,
-                 struct err *e)
+int session_time(struct session *s, int n, int rows, int length, double *seconds, double *flops, struct err *e)
 {
 	struct timing pass;
+	int used = 0;
 
-	if (n * rows > session_rows(s) || length + rows > s->n_ctx || s->n_branches)
-		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
-	pretend(s, first, n, rows, length);
+	for (int k = 0; k < s->sequences.n; k++)
+		used += session_length(s, k);
+	if (used || n < 1 || n > s->sequences.n || length < 0 || length + rows > s->sequences.n_ctx ||
+	    n * rows > session_rows(s))
+		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->sequences.n_ctx);
+	pretend(s, n, rows, length);
 	struct live live = batch_live(&s->net.pass.batch);
 	struct timing_options how = { .batch = &s->net.pass.batch,
 		                      .mean = live,
@@ -479,48 +432,4 @@ void session_trace(struct session *s, struct trace *t)
 	r->trace = NULL;
 	if (t)
 		trace_attach(t, r, "session");
-}
-
-void session_truncate(struct session *s, int length)
-{
-	if (length < 0 || length > s->length[0] || s->n_branches)
-		BUG("truncating %d tokens to %d, with %d branches", s->length[0], length, s->n_branches);
-	s->length[0] = length;
-}
-
-int session_keep(struct session *s, const int32_t *ids, size_t n)
-{
-	int same = 0, most = (int)MIN((size_t)s->length[0], n ? n - 1 : 0);
-
-	while (same < most && s->ids[same] == ids[same])
-		same++;
-	session_truncate(s, same);
-	return same;
-}
-
-bool session_same_keys(const struct session *a, const struct session *b)
-{
-	return a->model == b->model && a->n_ctx == b->n_ctx && a->n_sequences == 1 && b->n_sequences == 1 &&
-	       a->types.k == b->types.k && a->types.v == b->types.v && !a->own_keys && !b->own_keys;
-}
-
-void session_copy(struct session *to, const struct session *from)
-{
-	int same = 0, n = from->length[0];
-	struct device *d = &to->device;
-
-	if (!session_same_keys(to, from))
-		BUG("keys of another adapter, or of another size");
-	while (same < MIN(n, to->length[0]) && to->ids[same] == from->ids[same])
-		same++;
-	size_t begin = (size_t)same / KV_RANGE * KV_RANGE;
-	for (size_t i = 0; i < matrix_count(to); i++) {
-		struct matrix_place m = matrix_place(to, i), o = matrix_place(from, i);
-		struct kv_piece p;
-		for (size_t j = 0; p = kv_piece((size_t)n - begin, j, head_count(to), m.row_bytes), p.bytes; j++)
-			d->type->copy(d, m.rows + begin * m.row_bytes + p.at, o.rows + begin * m.row_bytes + p.at,
-			              p.bytes);
-	}
-	memcpy(to->ids + same, from->ids + same, (size_t)(n - same) * sizeof(*to->ids));
-	to->length[0] = n;
 }

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "op/kv_cache.h"
 
 enum { ARRAY_ALIGN = 64 };
 
@@ -44,6 +45,7 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->pos = carve(base, &at, cap->rows, sizeof(*b->pos));
 	b->key = carve(base, &at, cap->rows, sizeof(*b->key));
 	b->vis_end = carve(base, &at, cap->keys, sizeof(*b->vis_end));
+	b->place = carve(base, &at, (int64_t)cap->memories * (cap->keys / KV_RANGE), sizeof(*b->place));
 	b->segments = carve(base, &at, cap->segments, sizeof(*b->segments));
 	b->tree = carve(base, &at, cap->segments + 1, sizeof(*b->tree)); /* a tree has at least one segment */
 	b->target_row = carve(base, &at, cap->targets, sizeof(*b->target_row));
@@ -77,6 +79,11 @@ void batch_release(struct batch *b)
 {
 	mem_free(b->ids);
 	memset(b, 0, sizeof(*b));
+}
+
+const int32_t *batch_places(const struct batch *b, int memory)
+{
+	return b->place + (size_t)memory * (size_t)(b->cap.keys / KV_RANGE);
 }
 
 struct live batch_live(const struct batch *b)

@@ -3,7 +3,9 @@
  * Documents lie end to end as segments in depth-first preorder. A segment that several documents
  * begin with is stored once and is the parent of what follows. The whole attention mask is one integer a key:
  * key j is seen by the rows whose own key i satisfies  j ≤ i < vis_end[j].  In training the keys are
- * this batch's rows (key[row] = row); in a session they are rows of the cache.
+ * this batch's rows (key[row] = row). In a session they are numbered anew for each step: what its sequences hold, by
+ * ranges of KV_RANGE (op/kv_cache.h) in depth-first order of the tree that they are. `place` says where in a memory
+ * such a range is, so that the order of keys is the forest's whatever lies where.
  *
  * What the model predicts is a list of pairs, not a label a row: the last row of a shared prefix predicts another
  * token for each child. Logits are computed once a *target row* (a row that has at least one pair).
@@ -36,6 +38,7 @@ struct batch_column { const char *name; enum batch_per per; };
 struct batch_cap {
 	int32_t rows, targets, labels, segments, docs, keys;
 	const struct batch_column *columns; /* until one without a name; NULL: none */
+	int32_t memories;       /* of a session, else 0; then keys are a multiple of KV_RANGE */
 };
 
 struct batch {
@@ -45,6 +48,9 @@ struct batch {
 	int32_t *pos;           /* [n_rows] position in its document */
 	int32_t *key;           /* [n_rows] the row's own key; ascending */
 	int32_t *vis_end;       /* [n_keys] */
+	/* [memories][cap.keys / KV_RANGE] of each range of keys which range of a memory's caches it is; −1: none, as no
+	 * row sees any of it there */
+	int32_t *place;
 	struct segment *segments;
 	int32_t *tree;          /* [n_trees + 1] first row of each tree, then n_rows */
 	int32_t *target_row;    /* [n_targets] ascending */
@@ -77,6 +83,7 @@ struct live {
 size_t batch_bytes(const struct batch_cap *cap);
 void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
+const int32_t *batch_places(const struct batch *b, int memory); /* its table */
 struct live batch_live(const struct batch *b);
 /* The numbers of a column; one that the capacities do not name is a BUG. */
 float *batch_column(const struct batch *b, const char *name);

@@ -12,7 +12,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "quant/panels.h"
 
@@ -30,6 +32,14 @@ static inline size_t kv_width(enum dtype t, size_t G, size_t D)
 static inline size_t kv_at(size_t j, size_t g, size_t G, size_t row_bytes)
 {
 	return (j / KV_RANGE * G + g) * KV_RANGE * (row_bytes / G) + j % KV_RANGE * (row_bytes / G);
+}
+
+/* Where key j of a batch is in a cache: by the table of its ranges' places (op/batch.h). */
+static inline size_t kv_place(const int32_t *place, size_t j)
+{
+	if (place[j / KV_RANGE] < 0)
+		BUG("key %zu is in a range that its memory has not", j);
+	return (size_t)place[j / KV_RANGE] * KV_RANGE + j % KV_RANGE;
 }
 
 /* Where keys 0 … n−1 are, as pieces of memory in rising order: the i-th; no bytes: there are no more. Panels count

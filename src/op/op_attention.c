@@ -66,6 +66,7 @@ struct attention {
 	const float *q;
 	struct rows k, v;
 	bool cached;
+	const int32_t *place;       /* of ranges of keys, in the cache */
 	float *o, *lse;             /* lse: NULL where nobody wants it */
 	struct parts parts;
 };
@@ -167,7 +168,8 @@ static size_t bits_to(uint64_t word) { return word ? 64 - (size_t)__builtin_clzl
 /* A head's part of the cache that begins at key j. */
 static struct rows cached_rows(const struct attention *a, struct rows x, size_t j, size_t g)
 {
-	return (struct rows){ x.dtype, x.data + kv_at(j, g, a->attr->G, x.bytes), x.bytes / a->attr->G };
+	size_t at = kv_at(kv_place(a->place, j), g, a->attr->G, x.bytes);
+	return (struct rows){ x.dtype, x.data + at, x.bytes / a->attr->G };
 }
 
 /* Panels of keys from a cache's panels; of a head that ends within 32 numbers, which only plain types have, the last
@@ -324,7 +326,6 @@ static bool lone_range(const struct attention *a, const struct forward_scratch *
                        size_t j1, const struct sums *to)
 {
 	size_t D = a->D, group = a->attr->H / a->attr->G;
-	struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
 	uint64_t word[RANGE_TILES] = { 0 }, seen[TILE];
 	bool any = false;
 
@@ -333,6 +334,7 @@ static bool lone_range(const struct attention *a, const struct forward_scratch *
 			any |= (word[(j - j0) / TILE] = seen[0]) != 0;
 	if (!any)
 		return false;
+	struct rows k = cached_rows(a, a->k, j0, g), v = cached_rows(a, a->v, j0, g);
 	sums_begin(a, to, 0, 1);
 	for (size_t n = 0; n < group; n += KERNEL_FEW)
 		lone_heads(a, f->s, k, v, a->q + i * a->q_ld + (g * group + n) * D, MIN((size_t)KERNEL_FEW, group - n),
@@ -564,9 +566,11 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	a.o = run_f32(r, n->out[0]);
 	a.lse = run_f32(r, n->out[1]);
 	if (a.cached)
+		a.place = batch_places(b, k->memory);
+	if (a.cached)
 		parts_at(&a.parts, run_f32(r, n->out[2]), attr, k->dim[0] / KV_RANGE,
 		         parts_limit(k->dim[0] / KV_RANGE));
-	if ((size_t)b->n_keys > k->dim[0])
+	if (a.cached ? b->n_keys > b->cap.keys || k->memory >= b->cap.memories : (size_t)b->n_keys > k->dim[0])
 		BUG("%d keys, %s has %zu", b->n_keys, k->name, k->dim[0]);
 	if (a.N && (b->key[0] < 0 || b->key[a.N - 1] >= b->n_keys))
 		BUG("rows have keys %d to %d of %d", b->key[0], b->key[a.N - 1], b->n_keys);

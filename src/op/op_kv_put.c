@@ -1,5 +1,5 @@
-/* kv_put: the batch's keys or values into a cache (op/kv_cache.h): cache[key[i]] = x[i], rounded to how the cache
- * stores numbers.
+/* kv_put: the batch's keys or values into a cache (op/kv_cache.h): cache[place of key[i]] = x[i], rounded to how the
+ * cache stores numbers.
  *
  *     x (N, G·D)      cache (keys, kv_width) in f32, f16, bf16 or q8_0, bound by the caller
  *
@@ -46,6 +46,7 @@ struct put {
 	const struct put_attr *attr;
 	const struct batch *b;
 	const struct tensor *cache;
+	const int32_t *place;          /* of ranges of keys, in the cache */
 	const float *x;
 	char *data;
 	size_t C, bytes;
@@ -81,10 +82,13 @@ static void put_row(const struct put *p, size_t i)
 {
 	size_t G = p->attr->G, D = p->C / G;
 
-	if (p->b->key[i] < 0 || (size_t)p->b->key[i] >= p->cache->dim[0])
-		BUG("row %zu has key %d, the cache %s has %zu", i, p->b->key[i], p->cache->name, p->cache->dim[0]);
+	if (p->b->key[i] < 0 || p->b->key[i] >= p->b->cap.keys)
+		BUG("row %zu has key %d of %d", i, p->b->key[i], p->b->cap.keys);
+	size_t at = kv_place(p->place, (size_t)p->b->key[i]);
+	if (at >= p->cache->dim[0])
+		BUG("row %zu goes to %zu, the cache %s has %zu", i, at, p->cache->name, p->cache->dim[0]);
 	for (size_t g = 0; g < G; g++)
-		put_head(p, (size_t)p->b->key[i], g, p->x + i * p->C + g * D, D);
+		put_head(p, at, g, p->x + i * p->C + g * D, D);
 }
 
 static void put_item(void *ctx, size_t item, int thread)
@@ -101,9 +105,14 @@ static void put_item(void *ctx, size_t item, int thread)
 static void kv_put_forward(struct run *r, const struct node *n)
 {
 	const struct tensor *x = run_tensor(r, n->in[0]), *cache = run_tensor(r, n->in[1]);
-	struct put p = {
-		n->attr, r->batch, cache, run_f32(r, n->in[0]), r->data[n->out[0]], x->dim[1], tensor_row_bytes(cache)
-	};
+	struct put p = { .attr = n->attr,
+		         .b = r->batch,
+		         .cache = cache,
+		         .place = batch_places(r->batch, cache->memory),
+		         .x = run_f32(r, n->in[0]),
+		         .data = r->data[n->out[0]],
+		         .C = x->dim[1],
+		         .bytes = tensor_row_bytes(cache) };
 	size_t N = (size_t)r->batch->n_rows;
 
 	if (N > ITEM_ROWS) {

@@ -72,10 +72,11 @@ uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims
 	return tensor_add(t, name, ROLE_STATE, axis, n_dims, dim);
 }
 
-uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width)
+uint32_t tape_cache(struct tape *t, const char *name, int memory, enum dtype dtype, size_t rows, size_t width)
 {
 	uint32_t id = tensor_add(t, name, ROLE_STATE, AXIS_FIXED, 2, (size_t[]){ rows, width });
 	t->tensors[id].dtype = dtype;
+	t->tensors[id].memory = memory;
 	return id;
 }
 

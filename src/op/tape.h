@@ -44,6 +44,7 @@ struct tensor {
 	int n_dims;
 	size_t dim[TENSOR_DIMS];  /* row-major; dim[0] is a capacity unless axis is FIXED */
 	bool panels;              /* a weight whose rows were put in the order of quant/panels.h */
+	int memory;               /* a cache: which of the batch's tables of places says where its ranges are */
 	bool needs_grad;
 	uint32_t producer;        /* node number + 1; 0: none */
 };
@@ -108,8 +109,9 @@ void tape_release(struct tape *t);
 uint32_t tape_weight(struct tape *t, const char *name, enum dtype dtype, int n_dims, const size_t *dim);
 uint32_t tape_param(struct tape *t, const char *name, int n_dims, const size_t *dim);
 uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims, const size_t *dim);
-/* a state of fixed rows that is stored as dtype */
-uint32_t tape_cache(struct tape *t, const char *name, enum dtype dtype, size_t rows, size_t width);
+/* a state of fixed rows that is stored as dtype: keys or values (op/kv_cache.h), found by table `memory` of the batch's
+ * places */
+uint32_t tape_cache(struct tape *t, const char *name, int memory, enum dtype dtype, size_t rows, size_t width);
 
 /* For ops. */
 /* first output, or TENSOR_NONE */

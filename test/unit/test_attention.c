@@ -364,7 +364,8 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
                  float *o)
 {
 	struct op_case c = { 0 };
-	struct batch_cap cap = { .rows = TOKENS, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = CONTEXT };
+	struct batch_cap cap = { .rows = TOKENS, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = CONTEXT,
+		                 .memories = 2 };
 	size_t C = (size_t)(x->s.H * x->s.D), kv = (size_t)(x->s.G * x->s.D);
 	struct batch b;
 
@@ -373,14 +374,16 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	uint32_t k_new = tape_state(&c.t, "k", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
 	uint32_t v_new = tape_state(&c.t, "v", AXIS_ROWS, 2, (size_t[]){ TOKENS, kv });
 	size_t width = kv_width(type, (size_t)x->s.G, (size_t)x->s.D);
-	uint32_t k_cache = tape_cache(&c.t, "k_cache", type, CONTEXT, width);
-	uint32_t v_cache = tape_cache(&c.t, "v_cache", type, CONTEXT, width);
+	uint32_t k_cache = tape_cache(&c.t, "k_cache", 1, type, CONTEXT, width);
+	uint32_t v_cache = tape_cache(&c.t, "v_cache", 1, type, CONTEXT, width);
 	uint32_t out = op_attention(&c.t, q, op_put_keys(&c.t, k_new, k_cache, x->s.G),
 	                            op_put_values(&c.t, v_new, v_cache, x->s.G), x->s.H, x->s.G, scale_of(&x->s));
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
 	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
 	batch_init(&b, &cap);
+	for (int r = 0; r < CONTEXT / KV_RANGE; r++) /* ranges in any order */
+		b.place[CONTEXT / KV_RANGE + r] = (r * 3 + 2) % (CONTEXT / KV_RANGE);
 	for (size_t at = 0; *chunks; at += (size_t)*chunks++) {
 		b.n_rows = *chunks;
 		b.n_keys = (int32_t)at + *chunks;

@@ -149,10 +149,10 @@ static void check_logits(struct golden *g, const char *prefix)
 	                      &e) == 0,
 	          "%s", e.msg);
 	for (int i = 0, at = 0; want && i < SCORED; i++) {
-		session_truncate(s, 0);
+		session_drop(s, 0);
 		for (int j = 0; j < g->docs[i].n; j++, at++) {
 			const float *logits;
-			CHECK_MSG(g->t, session_feed(s, &g->docs[i].ids[j], 1, &logits, &e) == 0, "%s", e.msg);
+			CHECK_MSG(g->t, session_feed(s, 0, &g->docs[i].ids[j], 1, &logits, &e) == 0, "%s", e.msg);
 			if (rows[row] != at)
 				continue;
 			for (size_t v = 0; v < V; v++) {

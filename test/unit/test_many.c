@@ -123,14 +123,14 @@ static void compare(struct bench *b, struct sampler sampler, const char *stop, c
 		          "%s", e.msg);
 		CHECK_MSG(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) == 0, "%s",
 		          e.msg);
-		CHECK(b->t, b->n_done == PROMPTS && session_length(s) == 0);
+		CHECK(b->t, b->n_done == PROMPTS && session_length(s, 0) == 0);
 		check_operations(b, s, &o);
 		if (at_once[i] == 4) { /* again in the same session, ended by whoever takes the answers */
 			b->stop_after = 2;
 			b->n_done = 0;
 			CHECK(b->t, many_run(s, b->model.tokenizer, b->pool, b->prompts, PROMPTS, &o, &e) < 0 &&
 			                    !strcmp(e.msg, "enough"));
-			CHECK(b->t, b->n_done == 2 && session_length(s) == 0);
+			CHECK(b->t, b->n_done == 2 && session_length(s, 0) == 0);
 			b->stop_after = 0;
 		}
 		session_free(s);

@@ -88,11 +88,11 @@ static void compare_alone(struct bench *b, const struct session *s, const struct
 	struct err e = ERR_INIT;
 	struct session *alone;
 	const float *logits;
-	int which = adapter_of[p->sequence - 1], n = session_length_of(s, p->sequence);
+	int which = adapter_of[p->sequence - 1], n = session_length(s, p->sequence);
 
 	CHECK(b->t, session_new(&alone, &b->model, alone_of(b, which), b->pool, b->kernels,
 	                        &(struct session_size){ .n_ctx = LENGTH }, &e) == 0);
-	CHECK(b->t, session_feed(alone, session_ids(s, p->sequence), (size_t)n, &logits, &e) == 0);
+	CHECK(b->t, session_feed(alone, 0, session_ids(s, p->sequence), (size_t)n, &logits, &e) == 0);
 	CHECK_MSG(b->t, !memcmp(logits, p->logits, (size_t)b->model.config.V * sizeof(float)),
 	          "adapter %d, %d tokens: other bits than alone", which, n);
 	session_free(alone);
@@ -112,7 +112,7 @@ static void check_bits(struct bench *b)
 	CHECK(b->t, session_new(&s, &b->model, &b->all.overlay, b->pool, b->kernels,
 	                        &(struct session_size){ LENGTH, SEQUENCES + 1, { 0 } }, &e) == 0);
 	for (int k = 0; k < SEQUENCES; k++) {
-		session_branch(s, k + 1);
+		session_branch(s, k + 1, 0, 0);
 		session_use(s, k + 1, adapter_of[k]);
 	}
 	for (int step = 0; step < STEPS; step++) {

@@ -1,5 +1,6 @@
 /* test_session: sequences of one session have the bits that they have alone: branches of every kind of prompt, in mixed
- * steps, in a place that another one left; and what is kept of a conversation is what its next turn begins with. */
+ * steps, in a place that another one left, and whatever was done with them in whatever order; and what is kept of a
+ * conversation is what its next turn begins with. */
 #include "../test.h"
 
 #include <math.h>
@@ -11,7 +12,11 @@
 #include "base/rng.h"
 #include "infer/session.h"
 
-enum { CONTEXT = 400, BRANCHES = 3 }; /* more than a range of keys */
+enum {
+	CONTEXT = 400,                  /* more than a range of keys */
+	BRANCHES = 3,
+	TREE = 6, DEEP = 600, DEEDS = 120,  /* sequences, tokens and what is done with them in a random order */
+};
 
 struct bench {
 	struct test *t;
@@ -37,14 +42,14 @@ static const float *judge(struct bench *b, const int32_t *ids, int n)
 	struct err e = ERR_INIT;
 	const float *logits = NULL;
 
-	session_truncate(b->alone, 0);
-	CHECK_MSG(b->t, session_feed(b->alone, ids, (size_t)n, &logits, &e) == 0, "%s", e.msg);
+	session_drop(b->alone, 0);
+	CHECK_MSG(b->t, session_feed(b->alone, 0, ids, (size_t)n, &logits, &e) == 0, "%s", e.msg);
 	return logits;
 }
 
 static void check_part(struct bench *b, const struct session *s, const struct session_part *p, const char *when)
 {
-	int n = session_length_of(s, p->sequence);
+	int n = session_length(s, p->sequence);
 	const float *wanted = judge(b, session_ids(s, p->sequence), n);
 
 	CHECK_MSG(b->t, p->logits && !memcmp(p->logits, wanted, b->V * sizeof(float)),
@@ -84,25 +89,152 @@ static void test_branches(struct bench *b, int prompt)
 	                      &(struct session_size){ CONTEXT, BRANCHES + 1, b->cache }, &e) == 0,
 	          "%s", e.msg);
 	if (prompt)
-		CHECK(b->t, session_feed(s, b->ids, (size_t)prompt, &logits, &e) == 0);
+		CHECK(b->t, session_feed(s, 0, b->ids, (size_t)prompt, &logits, &e) == 0);
 	for (int i = 1; i <= BRANCHES; i++)
-		session_branch(s, i);
+		CHECK(b->t, session_branch(s, i, 0, prompt) == prompt);
 	feed_branches(b, s, 100, "at first");
 	session_drop(s, 2);
-	session_branch(s, 2);
-	CHECK(b->t, session_length_of(s, 2) == prompt);
+	session_branch(s, 2, 0, prompt);
+	CHECK(b->t, session_length(s, 2) == prompt);
 	int32_t id = 5;
 	struct session_part p = { .sequence = 2, .ids = &id, .n = 1, .wanted = true };
 	CHECK(b->t, session_step(s, &p, 1, &e) == 0);
 	check_part(b, s, &p, "in another's place");
-	for (int i = 1; i <= BRANCHES; i++)
-		session_drop(s, i);
-
-	session_truncate(s, prompt / 2);
-	/* sequence 0 goes on once its branches are gone */
-	CHECK(b->t, session_feed(s, b->ids + prompt / 2, 3, &logits, &e) == 0);
+	session_truncate(s, 0, prompt / 2);
+	/* sequence 0 is cut and goes on beside its branches, which do not notice */
+	CHECK(b->t, session_feed(s, 0, b->ids + prompt / 2, 3, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, session_ids(s, 0), prompt / 2 + 3), b->V * sizeof(float)));
+	session_drop(s, 0);
+	feed_branches(b, s, 500, "after the parent went");
 	session_free(s);
+}
+
+/* --- anything in any order --- */
+
+struct tree {
+	struct bench *b;
+	struct session *s;
+	struct rng_stream rng;
+	int32_t ids[TREE][DEEP];       /* what each sequence should have */
+	int n[TREE];
+	int done[5];                   /* how often each thing was done */
+};
+
+static int draw(struct tree *t, int n) { return (int)rng_below(&t->rng, (uint32_t)n); }
+
+/* Lengths around the ends of ranges are the interesting ones. */
+static int draw_length(struct tree *t, int most)
+{
+	static const int ends[] = { 0, 1, 255, 256, 257, 511, 512, 513 };
+	int n = ends[draw(t, (int)ARRAY_LEN(ends))];
+
+	return draw(t, 2) && n <= most ? n : draw(t, 3) ? draw(t, most + 1) : most;
+}
+
+static void check_tree(struct tree *t, const char *when)
+{
+	for (int k = 0; k < TREE; k++)
+		CHECK_MSG(t->b->t,
+		          session_length(t->s, k) == t->n[k] &&
+		                  !memcmp(session_ids(t->s, k), t->ids[k], (size_t)t->n[k] * sizeof(int32_t)),
+		          "%s: sequence %d has other tokens", when, k);
+}
+
+/* Some sequences, in any order, some tokens each; each of them is as alone. */
+static void grow(struct tree *t)
+{
+	struct session_part parts[TREE];
+	struct err e = ERR_INIT;
+	int n = 0, room = session_rows(t->s), first = draw(t, TREE), step = 1 + 4 * draw(t, 2);
+
+	for (int i = 0; i < TREE; i++) {
+		int k = (first + step * i) % TREE, free = MIN(DEEP - t->n[k], room),
+		    more = draw(t, 2) ? 1 : draw(t, 4) ? 1 + draw(t, 40) : 1 + draw(t, 300);
+		if (free < 1 || draw(t, 3) == 0)
+			continue;
+		more = MIN(more, free);
+		random_ids(t->b, t->rng.state + (uint64_t)k, t->ids[k] + t->n[k], more);
+		parts[n++] = (struct session_part){
+			.sequence = k, .ids = t->ids[k] + t->n[k], .n = more, .wanted = draw(t, 4) > 0
+		};
+		t->n[k] += more;
+		room -= more;
+	}
+	if (n == 0)
+		return;
+	CHECK_MSG(t->b->t, session_step(t->s, parts, n, &e) == 0, "%s", e.msg);
+	for (int i = 0; i < n; i++)
+		if (parts[i].wanted)
+			check_part(t->b, t->s, &parts[i], "among others");
+}
+
+static void branch(struct tree *t)
+{
+	int to = draw(t, TREE), from = draw(t, TREE), length;
+
+	if (to == from)
+		return;
+	session_drop(t->s, to);
+	length = draw_length(t, t->n[from]);
+	CHECK(t->b->t, session_branch(t->s, to, from, length) == length);
+	memcpy(t->ids[to], t->ids[from], (size_t)length * sizeof(int32_t));
+	t->n[to] = length;
+}
+
+static void cut(struct tree *t)
+{
+	int k = draw(t, TREE);
+
+	t->n[k] = draw_length(t, t->n[k]);
+	CHECK(t->b->t, session_truncate(t->s, k, t->n[k]) == t->n[k]);
+}
+
+static void keep(struct tree *t)
+{
+	int k = draw(t, TREE), n = draw_length(t, DEEP), same = MIN(t->n[k], n ? n - 1 : 0), other = draw(t, DEEP);
+	int32_t ids[DEEP];
+
+	memcpy(ids, t->ids[k], sizeof(ids));
+	if (other < same)
+		ids[same = other]++;
+	CHECK(t->b->t, session_keep(t->s, k, ids, (size_t)n) == same);
+	t->n[k] = same;
+}
+
+static void drop(struct tree *t)
+{
+	int k = draw(t, TREE);
+
+	session_drop(t->s, k);
+	t->n[k] = 0;
+}
+
+static void test_trees(struct bench *b, uint64_t seed)
+{
+	static void (*const deeds[])(struct tree *t) = { grow, branch, cut, keep, drop };
+	struct tree t = { .b = b, .rng = { seed } };
+	struct err e = ERR_INIT;
+	int32_t positions = b->model.config.n_ctx;
+
+	test_case(b->t, "fed, branched, cut, kept and dropped in any order (%d), sequences have their bits alone",
+	          (int)seed);
+	b->model.config.n_ctx = DEEP;
+	struct session *before = b->alone;
+	struct session_size size = { DEEP, TREE, b->cache }, one = { DEEP, 1, b->cache };
+	CHECK(b->t, session_new(&t.s, &b->model, NULL, b->pool, b->kernels, &size, &e) == 0);
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels, &one, &e) == 0);
+	for (int i = 0; i < DEEDS; i++) {
+		int deed = draw(&t, 2) ? 0 : draw(&t, (int)ARRAY_LEN(deeds));
+		deeds[deed](&t);
+		t.done[deed]++;
+		check_tree(&t, "at any time");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(deeds); i++)
+		CHECK_MSG(b->t, t.done[i] > 5, "deed %zu was done %d times", i, t.done[i]);
+	session_free(t.s);
+	session_free(b->alone);
+	b->alone = before;
+	b->model.config.n_ctx = positions;
 }
 
 static void test_steps(struct bench *b)
@@ -115,24 +247,24 @@ static void test_steps(struct bench *b)
 	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (int i = 0; i < 270; i++)
-		CHECK(b->t, session_feed(s, b->ids + i, 1, &logits, &e) == 0);
+		CHECK(b->t, session_feed(s, 0, b->ids + i, 1, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, b->ids, 270), b->V * sizeof(float)));
 
 	test_case(b->t, "what a conversation begins with again is kept, the last token at most not");
 	int32_t other[100];
 	memcpy(other, b->ids, sizeof(other));
 	other[70]++;
-	CHECK(b->t, session_keep(s, b->ids, 270) == 269 && session_length(s) == 269);
-	CHECK(b->t, session_keep(s, other, 100) == 70 && session_length(s) == 70);
-	CHECK(b->t, session_feed(s, other + 70, 30, &logits, &e) == 0);
+	CHECK(b->t, session_keep(s, 0, b->ids, 270) == 269 && session_length(s, 0) == 269);
+	CHECK(b->t, session_keep(s, 0, other, 100) == 70 && session_length(s, 0) == 70);
+	CHECK(b->t, session_feed(s, 0, other + 70, 30, &logits, &e) == 0);
 	CHECK(b->t, !memcmp(logits, judge(b, other, 100), b->V * sizeof(float)));
-	CHECK(b->t, session_keep(s, other, 0) == 0 && session_length(s) == 0);
+	CHECK(b->t, session_keep(s, 0, other, 0) == 0 && session_length(s, 0) == 0);
 
 	test_case(b->t, "a full context is a sentence with its numbers, and nothing is fed");
-	CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
-	CHECK(b->t, session_feed(s, b->ids, 301, &logits, &e) < 0 &&
+	CHECK(b->t, session_feed(s, 0, b->ids, 100, &logits, &e) == 0);
+	CHECK(b->t, session_feed(s, 0, b->ids, 301, &logits, &e) < 0 &&
 	                    strstr(e.msg, "100 tokens are in it and 301 are to be added, it holds 400"));
-	CHECK(b->t, session_length(s) == 100);
+	CHECK(b->t, session_length(s, 0) == 100);
 	session_free(s);
 	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 &&
@@ -167,13 +299,13 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	base = judge(b, b->ids, 50);
 	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);
-	CHECK(b->t, session_feed(fresh, b->ids, 50, &wanted, &e) == 0);
+	CHECK(b->t, session_feed(fresh, 0, b->ids, 50, &wanted, &e) == 0);
 	CHECK(b->t, memcmp(base, wanted, b->V * sizeof(float)) != 0); /* the adapter does something */
 	if (shares) {
-		CHECK(b->t, session_feed(with, b->ids, 20, &logits, &e) == 0);
-		session_copy(with, b->alone);
-		CHECK(b->t, session_length(with) == 50 && session_keep(with, b->ids, 50) == 49);
-		CHECK(b->t, session_feed(with, b->ids + 49, 1, &logits, &e) == 0);
+		CHECK(b->t, session_feed(with, 0, b->ids, 20, &logits, &e) == 0);
+		session_copy(with, 0, b->alone, 0);
+		CHECK(b->t, session_length(with, 0) == 50 && session_keep(with, 0, b->ids, 50) == 49);
+		CHECK(b->t, session_feed(with, 0, b->ids + 49, 1, &logits, &e) == 0);
 		CHECK(b->t, !memcmp(logits, wanted, b->V * sizeof(float)));
 	}
 	session_free(with);
@@ -192,6 +324,7 @@ static void test_bits(struct bench *b)
 	for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
 		test_branches(b, prompts[i]);
 	test_steps(b);
+	test_trees(b, (uint64_t)(pool_threads(b->pool) + 10 * (int)b->cache.k));
 	test_copy(b, "layers.2.mlp.down_proj", true);
 	test_copy(b, "layers.2.self_attn.q_proj", true);
 	test_copy(b, "layers.2.self_attn.v_proj", false);
@@ -217,7 +350,7 @@ static void test_types(struct bench *b)
 		float off = 0;
 		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
 		                        &(struct session_size){ .n_ctx = CONTEXT, .cache = types[i] }, &e) == 0);
-		CHECK(b->t, session_feed(s, b->ids, 100, &logits, &e) == 0);
+		CHECK(b->t, session_feed(s, 0, b->ids, 100, &logits, &e) == 0);
 		session_bytes(s, &work, &bytes);
 		if (i == 0) {
 			memcpy(exact, logits, b->V * sizeof(*exact));

@@ -159,7 +159,7 @@ static int do_adapter(struct chat *c, const char *arg, struct err *e)
 static int do_tokens(struct chat *c, const char *arg, struct err *e)
 {
 	const struct speaker *v = c->speakers[c->current];
-	int used = v->session ? session_length(v->session) : 0;
+	int used = v->session ? session_length(v->session, 0) : 0;
 
 	if (no_word("tokens", arg, e) < 0)
 		return -1;

@@ -93,7 +93,7 @@ static void put_turn(const struct chat *c, const struct speaker *v, const struct
 	                  json_stringn(buf_str(&t->g.text), t->g.text.len), "finish_reason", finish_name(t->g.finish),
 	                  "prompt_tokens", (json_int_t)t->prompt_tokens, "kept", (json_int_t)t->kept, "computed",
 	                  (json_int_t)t->computed, "new_tokens", (json_int_t)t->g.ids.n, "context_used",
-	                  (json_int_t)session_length(v->session), "context", session_limit(v->session));
+	                  (json_int_t)session_length(v->session, 0), "context", session_limit(v->session));
 	json_object_set_new(j, "adapter", v == c->speakers[0] ? json_null() : json_string(v->name));
 	json_object_set_new(j, "prompt_seconds", json_real(t->g.prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(&t->g)));
@@ -113,7 +113,7 @@ static void tell_turn(const struct speaker *v, const struct turn *t)
 	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
 		app_print("\n");
 	log_say("[%zu tokens, %.1f tokens/s; context %d of %d%s]", g->ids.n, generation_rate(g),
-	        session_length(v->session), session_limit(v->session), how);
+	        session_length(v->session, 0), session_limit(v->session), how);
 	if (g->context_full)
 		log_warn("the context of %d tokens is full, the answer was cut. Nothing is lost: /save FILE keeps the "
 		         "conversation, /reset begins anew",
@@ -144,7 +144,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 	int status = give_session(c, v, e);
 	if (status == 0 && c->last && c->last != v && session_same_keys(v->session, c->last->session))
 		/* this adapter's keys are the last one's: none is computed twice */
-		session_copy(v->session, c->last->session);
+		session_copy(v->session, 0, c->last->session, 0);
 	if (status == 0)
 		status = chat_turn(v->session, &codec, c->messages, &c->generate, &t, e);
 	if (status == 0) {
@@ -343,11 +343,11 @@ static int plan_turn(struct chat *c, struct err *e)
 		return -1;
 	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)),
 	    made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
-	int status = session_time(s, 0, 1, asked, 0, &read[0], &read[1], e);
+	int status = session_time(s, 1, asked, 0, &read[0], &read[1], e);
 	if (status == 0)
-		status = session_time(s, 0, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e);
+		status = session_time(s, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e);
 	session_bytes(s, &work, &cache);
-	work += session_fill_bytes(s, 0, 1, c->size.n_ctx);
+	work += session_fill_bytes(s, 1, 0, c->size.n_ctx);
 	session_free(s);
 	if (status < 0)
 		return -1;

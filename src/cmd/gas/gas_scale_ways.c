@@ -64,7 +64,7 @@ static int plan_session(struct scale_work *w, const struct overlay *o, int q, do
 
 	if (session_new(&session, &w->l.model, o, w->app->pool, w->app->kernels, &size, e) < 0)
 		return -1;
-	int status = session_time(session, q > 1, q, 1, n / 2, &one, &flops, e);
+	int status = session_time(session, q, 1, n / 2, &one, &flops, e);
 	session_bytes(session, &work, &cache);
 	session_free(session);
 	*seconds = status ? 0 : one * n * ((double)w->o->repetitions + 1);

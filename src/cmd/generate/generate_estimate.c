@@ -57,15 +57,15 @@ static int predict_answers(struct predicted *p, struct session *s, const struct 
 	int middle = (length + limit) / 2;
 	size_t cache;
 
-	if (session_time(s, 0, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read[0], &read[1], e) < 0 ||
-	    session_time(s, w->first, w->beside, 1, MIN(middle, limit - 1), &step[0], &step[1], e) < 0)
+	if (session_time(s, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read[0], &read[1], e) < 0 ||
+	    session_time(s, w->beside, 1, MIN(middle, limit - 1), &step[0], &step[1], e) < 0)
 		return -1;
 	predict_phase(p, "prompt", w->fed / rows * read[0]);
 	predict_phase(p, "answer", w->steps * step[0]);
 	p->spare_seconds = w->steps * step[0];
 	p->flops = w->fed / rows * read[1] + w->made / w->beside * step[1];
 	session_bytes(s, work, &cache);
-	*work += session_fill_bytes(s, 0, w->first + w->beside, limit);
+	*work += session_fill_bytes(s, w->beside, (int)w->shared, limit);
 	return 0;
 }
 
