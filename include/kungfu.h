@@ -319,7 +319,9 @@ KF_API int kf_evaluator_rows(struct kf_evaluator *evaluator, const char *path, s
 /* --- trainer: a pull loop. The caller owns time: one call, one optimizer step, its metrics back --- */
 
 struct kf_option {
-	const char *name, *value;      /* as on kungfu tune's command line: "lora-r", "16"; see kungfu-tune(1) */
+	/* as on kungfu tune's command line: "lora-r", "16"; see kungfu-tune(1). One that the method, the objective or
+	 * the optimizer that is named does not use is KF_MISUSE. */
+	const char *name, *value;
 };
 
 struct kf_plan {                       /* the dry run: what the job needs, read off the very plan that will run */

@@ -24,6 +24,18 @@ struct kf_trainer {
 
 /* --- opening --- */
 
+/* A program cannot be warned. */
+static int refuse_unused(const struct kf_trainer *t, struct err *e)
+{
+	struct buf sentence = BUF_INIT;
+	int status;
+
+	opt_unused(&t->options, &sentence);
+	status = sentence.len ? err_set(e, "%s", buf_str(&sentence)) : 0;
+	buf_release(&sentence);
+	return status;
+}
+
 static int read_options(struct kf_trainer *t, const struct kf_option *options, struct err *e)
 {
 	if (opt_begin(&t->options, recipe_opts, &t->recipe, e) < 0)
@@ -38,7 +50,7 @@ static int read_options(struct kf_trainer *t, const struct kf_option *options, s
 		t->recipe.out = ".";
 	if ((t->recipe.data && !is_path(t->recipe.data)) || (t->recipe.eval_data && !is_path(t->recipe.eval_data)))
 		return err_set(e, "rows are read from files alone, not from standard input");
-	return recipe_resolve(&t->recipe, e);
+	return recipe_resolve(&t->recipe, e) < 0 ? -1 : refuse_unused(t, e);
 }
 
 static int open_trainer(struct kf_trainer *t, struct err *e)

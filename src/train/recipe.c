@@ -102,7 +102,7 @@ static json_int_t global_batch(const json_t *record)
 	       json_integer_value(json_object_get(record, "gradient_accumulation_steps"));
 }
 
-/* Both unset, or of the same value. An option of a row that is not in use is in neither. */
+/* An option of a row that is not in use is in neither. */
 static bool same_value(const json_t *before, const json_t *now, const char *name)
 {
 	char key[64];
@@ -112,10 +112,11 @@ static bool same_value(const json_t *before, const json_t *now, const char *name
 	for (size_t i = 0; i <= n; i++)
 		key[i] = name[i] == '-' ? '_' : name[i];
 	const json_t *a = json_object_get(before, key), *b = json_object_get(now, key);
-	return !b || json_equal(a, b);
+	return (!a && !b) || json_equal(a, b);
 }
 
-int recipe_same_result(const json_t *before, const json_t *now, struct err *e)
+/* The first option by which two complete records differ, or NULL. */
+static const char *difference(const json_t *before, const json_t *now)
 {
 	struct opt_table t;
 	const char *other = NULL;
@@ -125,10 +126,32 @@ int recipe_same_result(const json_t *before, const json_t *now, struct err *e)
 		if (o->type != OPT_TYPE_GROUP && !is_among(o->name, free_options) && !same_value(before, now, o->name))
 			other = o->name;
 	opt_join_release(&t);
+	return other;
+}
+
+/* With what has become an option since then, at its default. */
+static json_t *completed(const json_t *record, struct err *e)
+{
+	struct recipe r;
+	struct opt_parse p;
+	json_t *whole = recipe_load(&r, &p, record, e) < 0 ? NULL : recipe_record(&r);
+	opt_release(&p);
+	return whole;
+}
+
+int recipe_same_result(const json_t *before, const json_t *now, struct err *e)
+{
+	json_t *was = completed(before, e), *is = was ? completed(now, e) : NULL;
+	const char *other = is ? difference(was, is) : NULL;
+	int status = is ? 0 : err_prefix(e, "the recipe of the checkpoint");
+
 	if (other)
-		return err_set(e, "the checkpoint was made with another --%s than the recipe has now", other);
-	if (global_batch(before) != global_batch(now))
-		return err_set(e, "the checkpoint was made with a global batch of %lld documents, the recipe has %lld",
-		               (long long)global_batch(before), (long long)global_batch(now));
-	return 0;
+		status = err_set(e, "the checkpoint was made with another --%s than the recipe has now", other);
+	else if (is && global_batch(was) != global_batch(is))
+		status = err_set(e,
+		                 "the checkpoint was made with a global batch of %lld documents, the recipe has %lld",
+		                 (long long)global_batch(was), (long long)global_batch(is));
+	json_decref(was);
+	json_decref(is);
+	return status;
 }

@@ -247,6 +247,12 @@ static void trainer_mistakes(struct test *t)
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "data", "x" }, { 0 } }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "model", NULL }, { 0 } }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "lora-rr", "8" }, { 0 } }, NULL, &error));
+	const struct kf_option unused[] = { { "model", "x" }, { "data", "x" }, { "method", "full" },
+		                            { "lora-r", "8" }, { 0 } };
+	CHECK_MSG(t,
+	          kf_trainer_open(&tr, unused, NULL, &error) == KF_MISUSE &&
+	                  strstr(error.message, "--method full does not use --lora-r"),
+	          "%s", error.message);
 	BAD(KF_MISUSE,
 	    kf_trainer_open(&tr, (struct kf_option[]){ { "model", "x" }, { "data", "-" }, { 0 } }, NULL, &error));
 	BAD(KF_FAILED, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "/nonexistent" }, { "data", "x" }, { 0 } },
