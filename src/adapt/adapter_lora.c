@@ -402,18 +402,19 @@ static const struct site *site_at(const struct lora *o, int weight)
 	return s && s->scale != 0 ? s : NULL; /* alpha may be 0 */
 }
 
-static void linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
+static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
 	const struct lora *lora = o->ctx;
 	const struct site *s = site_at(lora, w);
 	uint32_t x = l->x;
 
 	if (!s)
-		return;
+		return false;
 	if (g->training && !o->frozen && lora->dropout > 0)
 		x = op_dropout(g->tape, x, lora->dropout, g->site++);
 	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
-	l->term[0] = (struct linear_term){ u, nn_param(g, o, s->b) };
+	l->term[0] = (struct linear_term){ nn_served(g, o, u), nn_param(g, o, s->b) };
+	return false;
 }
 
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
@@ -422,12 +423,12 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 
 	if (!s)
 		return y;
-	uint32_t low = op_embed(g->tape, nn_param(g, o, s->a), source);
+	uint32_t low = nn_served(g, o, op_embed(g->tape, nn_param(g, o, s->a), source));
 	return op_linear(g->tape,
 	                 &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y, .scale = s->scale });
 }
 
-static const struct overlay_hooks hooks = { .linear = linear, .embed = embed };
+static const struct overlay_hooks hooks = { .linear = linear, .embed = embed, .by_row = true };
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)

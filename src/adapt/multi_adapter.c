@@ -140,15 +140,16 @@ static const struct place *place_at(const struct several *s, int weight)
 	return s->place_of[weight] < 0 ? NULL : &s->places[s->place_of[weight]];
 }
 
-static void linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
+static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
 	const struct several *s = o->ctx;
 	const struct place *p = place_at(s, w);
 
 	if (!p)
-		return;
+		return false;
 	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, o, p->a) });
 	l->term[0] = (struct linear_term){ op_adapter_mask(g->tape, u, p->first, s->n), nn_param(g, o, p->b) };
+	return false;
 }
 
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)

@@ -63,8 +63,8 @@ static uint32_t attention(struct graph *g, uint32_t x)
 	uint32_t h = nn_layernorm(g, x, BLOCK "ln_1.weight", BLOCK "ln_1.bias"), part[3];
 
 	op_split(g->tape, nn_linear(g, h, BLOCK "attn.c_attn.weight", BLOCK "attn.c_attn.bias", TENSOR_NONE), 3, part);
-	return nn_linear(g, nn_attention(g, part[0], part[1], part[2]), BLOCK "attn.c_proj.weight",
-	                 BLOCK "attn.c_proj.bias", x);
+	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, nn_attention(g, part[0], part[1], part[2]),
+	                          BLOCK "attn.c_proj.weight", BLOCK "attn.c_proj.bias");
 }
 
 static uint32_t gpt2_block(struct graph *g, int layer, uint32_t x)
@@ -74,7 +74,8 @@ static uint32_t gpt2_block(struct graph *g, int layer, uint32_t x)
 	uint32_t h = nn_layernorm(g, x, BLOCK "ln_2.weight", BLOCK "ln_2.bias");
 	uint32_t up = nn_linear(g, h, BLOCK "mlp.c_fc.weight", BLOCK "mlp.c_fc.bias", TENSOR_NONE);
 
-	return nn_linear(g, op_gelu(g->tape, up), BLOCK "mlp.c_proj.weight", BLOCK "mlp.c_proj.bias", x);
+	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_gelu(g->tape, up), BLOCK "mlp.c_proj.weight",
+	                          BLOCK "mlp.c_proj.bias");
 }
 
 static uint32_t gpt2_norm(struct graph *g, uint32_t x)

@@ -82,7 +82,8 @@ uint32_t decoder_attention(struct graph *g, uint32_t x)
 	uint32_t v = nn_linear(g, h, BLOCK "self_attn.v_proj.weight", BLOCK "self_attn.v_proj.bias", TENSOR_NONE);
 	uint32_t o = nn_attention(g, nn_rope(g, q, c->H), nn_rope(g, k, c->G), v);
 
-	return nn_linear(g, o, BLOCK "self_attn.o_proj.weight", BLOCK "self_attn.o_proj.bias", x);
+	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "self_attn.o_proj.weight",
+	                          BLOCK "self_attn.o_proj.bias");
 }
 
 uint32_t decoder_feed_forward(struct graph *g, uint32_t x)
@@ -91,7 +92,8 @@ uint32_t decoder_feed_forward(struct graph *g, uint32_t x)
 	uint32_t gate = nn_linear(g, h, BLOCK "mlp.gate_proj.weight", NULL, TENSOR_NONE);
 	uint32_t up = nn_linear(g, h, BLOCK "mlp.up_proj.weight", NULL, TENSOR_NONE);
 
-	return nn_linear(g, op_swiglu(g->tape, gate, up), BLOCK "mlp.down_proj.weight", NULL, x);
+	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_swiglu(g->tape, gate, up),
+	                          BLOCK "mlp.down_proj.weight", NULL);
 }
 
 uint32_t decoder_block(struct graph *g, int layer, uint32_t x)

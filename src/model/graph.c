@@ -46,8 +46,13 @@ static void lay(struct graph *g, const struct overlay *top)
 	for (const struct overlay *o = top; o; o = o->under)
 		g->n_laid++;
 	g->laid = mem_array((size_t)g->n_laid, sizeof(*g->laid));
-	for (int k = g->n_laid - 1; k >= 0; k--, top = top->under)
-		g->laid[k] = (struct laid){ top, mem_array(top->params.n_items, sizeof(*g->laid->param_tensor)) };
+	for (int k = g->n_laid - 1; k >= 0; k--, top = top->under) {
+		if (top->serves >= 0 && !(top->hooks && top->hooks->by_row))
+			BUG("an overlay for the rows of adapter %d that would reach all rows", top->serves);
+		g->laid[k] = (struct laid){ .overlay = top,
+			                    .param_tensor = mem_array(top->params.n_items, sizeof(uint32_t)),
+			                    .fixed_tensor = mem_array(top->fixed.n_items, sizeof(uint32_t)) };
+	}
 }
 
 void graph_init(struct graph *g, struct tape *t, const struct model *m, const struct overlay *o, bool training)
@@ -61,8 +66,10 @@ void graph_init(struct graph *g, struct tape *t, const struct model *m, const st
 
 void graph_release(struct graph *g)
 {
-	for (int k = 0; k < g->n_laid; k++)
+	for (int k = 0; k < g->n_laid; k++) {
 		mem_free(g->laid[k].param_tensor);
+		mem_free(g->laid[k].fixed_tensor);
+	}
 	mem_free(g->laid);
 	mem_free(g->weight_tensor);
 	mem_free(g->transposed_tensor);
@@ -81,12 +88,38 @@ static uint32_t param_tensor(struct graph *g, struct laid *l, int param)
 	return l->param_tensor[param];
 }
 
-uint32_t nn_param(struct graph *g, const struct overlay *o, int param)
+static struct laid *laid_of(struct graph *g, const struct overlay *o)
 {
 	for (int k = 0; k < g->n_laid; k++)
 		if (g->laid[k].overlay == o)
-			return param_tensor(g, &g->laid[k], param);
+			return &g->laid[k];
 	BUG("a parameter of an overlay that the graph does not have");
+}
+
+uint32_t nn_param(struct graph *g, const struct overlay *o, int param)
+{
+	return param_tensor(g, laid_of(g, o), param);
+}
+
+uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item)
+{
+	const struct param *p = &o->fixed.items[item];
+	uint32_t *tensor = &laid_of(g, o)->fixed_tensor[item];
+
+	if (!*tensor)
+		*tensor = tape_weight(g->tape, p->name, DTYPE_F32, p->n_dims, p->dim);
+	return *tensor;
+}
+
+uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
+{
+	size_t columns = tape_tensor(g->tape, u)->dim[1], first[ADAPTERS_MOST + 1];
+
+	if (o->serves < 0)
+		return u;
+	for (int a = 0; a <= ADAPTERS_MOST; a++)
+		first[a] = a <= o->serves ? 0 : columns;
+	return op_adapter_mask(g->tape, u, first, ADAPTERS_MOST);
 }
 
 /* Numbers that the topmost overlay has for the weight, or NULL: the model's. */
@@ -158,30 +191,82 @@ uint32_t nn_weight(struct graph *g, const char *spec)
 	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
 }
 
-static void add_term(struct linear *l, const struct linear_term *term)
+/* --- products --- */
+
+/* Every overlay says, from the topmost down, what it does to the product of weight i. */
+static void ask(struct graph *g, int i, struct linear *l)
+{
+	uint32_t w = l->w;
+
+	for (int k = g->n_laid - 1; k >= 0; k--) {
+		struct laid *laid = &g->laid[k];
+		const struct overlay *o = laid->overlay;
+		struct linear own = { .x = l->x, .w = l->w };
+		laid->after = o->hooks && o->hooks->linear && o->hooks->linear(g, o, i, &own);
+		memcpy(laid->term, own.term, sizeof(own.term));
+		l->x = own.x;
+		l->w = own.w;
+	}
+	if (l->w != w) {
+		l->int8 = false;
+		l->wt = TENSOR_NONE;
+	}
+}
+
+/* A product that is still open: its own term, then what was added to it; with none, the residual is all. */
+static uint32_t close(struct graph *g, const struct linear *l)
+{
+	return l->x ? op_linear(g->tape, l) : l->residual;
+}
+
+static struct linear onto(uint32_t y) { return (struct linear){ .residual = y }; }
+
+static void add_term(struct graph *g, struct linear *l, const struct linear_term *term)
 {
 	int k = 0;
 
 	while (k < LINEAR_TERMS && l->term[k].u)
 		k++;
-	if (k == LINEAR_TERMS)
-		BUG("more than %d terms of low rank", LINEAR_TERMS);
-	l->term[k] = *term;
+	if (l->x && k == LINEAR_TERMS)
+		*l = onto(close(g, l));
+	if (l->x) {
+		l->term[k] = *term;
+	} else {
+		l->x = term->u;
+		l->w = term->up;
+	}
 }
 
-static void before_product(struct graph *g, int i, struct linear *l)
+/* What is left of bias and residual, once the product went through hooks. */
+static uint32_t finish(struct graph *g, uint32_t y, const struct linear *rest)
 {
-	for (int k = g->n_laid - 1; k >= 0; k--) {
-		const struct overlay *o = g->laid[k].overlay;
-		struct linear own = { .x = l->x, .w = l->w };
-		if (!o->hooks || !o->hooks->linear)
-			continue;
-		o->hooks->linear(g, o, i, &own);
-		l->x = own.x;
-		l->w = own.w;
-		for (int j = 0; j < LINEAR_TERMS && own.term[j].u; j++)
-			add_term(l, &own.term[j]);
+	if (rest->bias)
+		return op_scale_columns(g->tape, y, TENSOR_NONE, rest->bias, rest->residual);
+	return rest->residual ? op_add(g->tape, rest->residual, y) : y;
+}
+
+/* From the lowest up: terms go up in one pass with the product until an overlay wants to have what is there. */
+static uint32_t product(struct graph *g, int i, struct linear *l)
+{
+	struct linear rest = { .bias = l->bias, .residual = l->residual };
+	bool whole = true;
+
+	ask(g, i, l);
+	l->bias = l->residual = TENSOR_NONE;
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct laid *laid = &g->laid[k];
+		for (int j = 0; j < LINEAR_TERMS && laid->term[j].u; j++)
+			add_term(g, l, &laid->term[j]);
+		if (laid->after) {
+			*l = onto(laid->overlay->hooks->after(g, laid->overlay, i, &rest, close(g, l)));
+			whole = false;
+		}
 	}
+	if (!whole || l->residual)
+		return finish(g, close(g, l), &rest);
+	l->bias = rest.bias;
+	l->residual = rest.residual;
+	return op_linear(g->tape, l);
 }
 
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias, uint32_t residual)
@@ -194,8 +279,21 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 		.x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual
 	};
 	choose_compute(g, i, &l);
-	before_product(g, i, &l);
-	return op_linear(g->tape, &l);
+	return product(g, i, &l);
+}
+
+/* --- the rest of a block --- */
+
+static uint32_t look_up(struct graph *g, int i, enum embed_source source)
+{
+	uint32_t table = weight_tensor(g, i), y = TENSOR_NONE;
+
+	for (int k = g->n_laid - 1; k >= 0 && !y; k--) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->lookup)
+			y = o->hooks->lookup(g, o, i, source, table);
+	}
+	return y ? y : op_embed(g->tape, table, source);
 }
 
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
@@ -204,7 +302,7 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 
 	if (i < 0)
 		BUG("%s: no such weight", weight);
-	uint32_t y = op_embed(g->tape, weight_tensor(g, i), source);
+	uint32_t y = look_up(g, i, source);
 	for (int k = 0; k < g->n_laid; k++) {
 		const struct overlay *o = g->laid[k].overlay;
 		if (o->hooks && o->hooks->embed)
@@ -213,14 +311,29 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 	return y;
 }
 
+static uint32_t after_norm(struct graph *g, const char *weight, uint32_t x, uint32_t y)
+{
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->norm)
+			y = o->hooks->norm(g, o, model_weight(g->model, weight, g->layer), x, y);
+	}
+	return y;
+}
+
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight)
 {
-	return op_rmsnorm(g->tape, x, nn_weight(g, weight), (float)g->model->config.norm_eps);
+	uint32_t y = op_rmsnorm(g->tape, x, nn_weight(g, weight), (float)g->model->config.norm_eps);
+
+	return after_norm(g, weight, x, y);
 }
 
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias)
 {
-	return op_layernorm(g->tape, x, nn_weight(g, weight), nn_weight(g, bias), (float)g->model->config.norm_eps);
+	uint32_t y = op_layernorm(g->tape, x, nn_weight(g, weight), nn_weight(g, bias),
+	                          (float)g->model->config.norm_eps);
+
+	return after_norm(g, weight, x, y);
 }
 
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads)
@@ -232,12 +345,45 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
 {
 	const struct config *c = &g->model->config;
 
+	for (int i = 0; i < g->n_laid; i++) {
+		const struct overlay *o = g->laid[i].overlay;
+		if (o->hooks && o->hooks->attention)
+			o->hooks->attention(g, o, &k, &v);
+	}
 	if (g->kv) {
 		k = op_put_keys(g->tape, k, g->kv[g->layer].k, c->G);
 		v = op_put_values(g->tape, v, g->kv[g->layer].v, c->G);
 	}
 	return op_attention(g->tape, q, k, v, c->H, c->G, (float)(1 / sqrt((double)c->D)));
 }
+
+static bool hooks_sublayer(const struct graph *g)
+{
+	for (int k = 0; k < g->n_laid; k++)
+		if (g->laid[k].overlay->hooks && g->laid[k].overlay->hooks->sublayer)
+			return true;
+	return false;
+}
+
+uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y)
+{
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->sublayer)
+			y = o->hooks->sublayer(g, o, kind, x, h, y);
+	}
+	return op_add(g->tape, x, y);
+}
+
+uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
+                            const char *weight, const char *bias)
+{
+	if (!hooks_sublayer(g))
+		return nn_linear(g, in, weight, bias, x);
+	return nn_sublayer(g, kind, x, h, nn_linear(g, in, weight, bias, TENSOR_NONE));
+}
+
+/* --- the whole --- */
 
 uint32_t graph_hidden(struct graph *g)
 {
@@ -270,24 +416,30 @@ static uint32_t head_tensor(struct graph *g)
 	return own_tensor(g, weight);
 }
 
-/* The target rows through the final norm, and the head with what overlays add to it. */
-static struct linear head(struct graph *g, uint32_t hidden)
+/* The target rows through the final norm, and the head's matrix; *i is the number that overlays know it by. */
+static struct linear head(struct graph *g, uint32_t hidden, int *i)
 {
 	const struct model *m = g->model;
-	struct linear l = { .x = m->config.arch->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
 
-	before_product(g, m->config.tied ? (int)m->n_weights : model_head(m), &l);
-	return l;
+	*i = m->config.tied ? (int)m->n_weights : model_head(m);
+	return (struct linear){ .x = m->config.arch->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
 }
 
 /* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
 static struct linear logprob_head(struct graph *g, uint32_t hidden)
 {
-	struct linear l = head(g, hidden);
-	int weight = model_head(g->model);
+	int weight = model_head(g->model), i;
+	struct linear l = head(g, hidden, &i);
 
 	if (g->tape->gradients && l.w == g->weight_tensor[weight])
 		choose_compute(g, weight, &l);
+	ask(g, i, &l);
+	for (int k = 0; k < g->n_laid; k++) {
+		if (g->laid[k].after)
+			BUG("an overlay that wants the head's product");
+		for (int j = 0; j < LINEAR_TERMS && g->laid[k].term[j].u; j++)
+			add_term(g, &l, &g->laid[k].term[j]);
+	}
 	return l;
 }
 
@@ -307,17 +459,22 @@ uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)
 {
-	struct linear l = head(g, hidden);
+	int i;
+	struct linear l = head(g, hidden, &i);
 
 	choose_compute(g, model_head(g->model), &l);
-	return op_linear(g->tape, &l);
+	return product(g, i, &l);
 }
 
 void graph_mark_overlays(const struct graph *g, bool *marked)
 {
-	for (int k = 0; k < g->n_laid; k++)
-		for (size_t i = 0; i < g->laid[k].overlay->params.n_items; i++)
-			marked[g->laid[k].param_tensor[i]] |= g->laid[k].param_tensor[i] != TENSOR_NONE;
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct laid *l = &g->laid[k];
+		for (size_t i = 0; i < l->overlay->params.n_items; i++)
+			marked[l->param_tensor[i]] |= l->param_tensor[i] != TENSOR_NONE;
+		for (size_t i = 0; i < l->overlay->fixed.n_items; i++)
+			marked[l->fixed_tensor[i]] |= l->fixed_tensor[i] != TENSOR_NONE;
+	}
 	for (size_t i = 0; i < g->model->n_weights; i++)
 		marked[g->weight_tensor[i]] |= g->weight_tensor[i] && base_override(g, (int)i);
 }
@@ -332,17 +489,20 @@ static const void *stored(const struct graph *g, int i)
 	return base_override(g, i) ? (const void *)base_override(g, i) : w->data;
 }
 
-static void bind_params(const struct graph *g, const struct laid *l, struct run *r, float *grads)
+static void bind_overlay(const struct graph *g, const struct laid *l, struct run *r, float *grads)
 {
-	const struct params *p = &l->overlay->params;
+	const struct params *p = &l->overlay->params, *fixed = &l->overlay->fixed;
 
 	for (size_t i = 0; i < p->n_items; i++) {
 		uint32_t x = l->param_tensor[i], dx = tape_grad(g->tape, x);
 		if (x)
-			run_bind_host(r, x, p->w + p->items[i].offset);
+			run_bind(r, x, p->w + p->items[i].offset);
 		if (dx && grads)
-			run_bind_host(r, dx, grads + p->items[i].offset);
+			run_bind(r, dx, grads + p->items[i].offset);
 	}
+	for (size_t i = 0; i < fixed->n_items; i++)
+		if (l->fixed_tensor[i])
+			run_bind(r, l->fixed_tensor[i], fixed->w + fixed->items[i].offset);
 }
 
 void graph_bind(const struct graph *g, struct run *r, float *grads)
@@ -355,7 +515,7 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 			run_bind_host(r, g->transposed_tensor[i], w->transposed);
 	}
 	for (int k = 0; k < g->n_laid; k++)
-		bind_params(g, &g->laid[k], r, grads);
+		bind_overlay(g, &g->laid[k], r, grads);
 	if (g->rope_tensor)
 		run_bind_host(r, g->rope_tensor, g->rope);
 }

@@ -9,7 +9,10 @@ struct kv_tensors { uint32_t k, v; };   /* cache of one layer: [keys, G·D] */
 
 struct laid {
 	const struct overlay *overlay;
-	uint32_t *param_tensor;            /* [params.n_items] once used */
+	uint32_t *param_tensor, *fixed_tensor; /* [params.n_items], [fixed.n_items] once used */
+	/* what it said of the product that is being recorded */
+	struct linear_term term[LINEAR_TERMS];
+	bool after;
 };
 
 struct graph {
@@ -35,6 +38,9 @@ void graph_release(struct graph *g);
 uint32_t nn_weight(struct graph *g, const char *spec);
 /* an overlay's parameter as a tensor; the same one wherever it is used */
 uint32_t nn_param(struct graph *g, const struct overlay *o, int param);
+uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item); /* of o->fixed */
+/* u (rows of the batch, or target rows) where the row is one that the overlay serves, else 0 */
+uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u);
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
                    uint32_t residual /* or none */);
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */
@@ -43,6 +49,11 @@ uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads);
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v);  /* through the cache when there is one */
+/* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */
+uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y);
+/* The same where y is the linear of `in`, as it mostly is: then all is one pass. */
+uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
+                            const char *weight, const char *bias /* or NULL */);
 
 /* The whole model: hidden states after the last block [N,C]. */
 uint32_t graph_hidden(struct graph *g);

@@ -4,7 +4,7 @@
 
 void overlay_init(struct overlay *o, const struct model *m)
 {
-	*o = (struct overlay){ .head = HEAD_AS_EMBEDDING };
+	*o = (struct overlay){ .head = HEAD_AS_EMBEDDING, .serves = -1 };
 	o->replaced = arena_array(&o->params.mem, m->n_weights, sizeof(*o->replaced));
 	o->base = arena_array(&o->params.mem, m->n_weights, sizeof(*o->base));
 	for (size_t i = 0; i < m->n_weights; i++)
@@ -23,6 +23,7 @@ void overlay_replace_all(struct overlay *o, const struct model *m)
 void overlay_release(struct overlay *o)
 {
 	params_release(&o->params);
+	params_release(&o->fixed);
 	*o = (struct overlay){ 0 };
 }
 

@@ -21,25 +21,47 @@ enum overlay_head {
 	HEAD_OF_MODEL = -2,            /* the embedding is replaced, the head is still what lies under */
 };
 
+enum sublayer { SUBLAYER_ATTENTION, SUBLAYER_FEED_FORWARD };
+
 /* Where a forward asks an overlay. `w` is the number of the model's weight; n_weights: the head of a model whose head
- * is its embedding. A member that is NULL changes nothing. */
+ * is its embedding. The layer is g->layer. Each makes of what it gets what goes on, or gives it back as it is; a member
+ * that is NULL does nothing. What hooks record, they record on g->tape, with parameters from nn_param and nn_fixed. */
 struct overlay_hooks {
-	/* Of an embedding with the rows y (N,C) that were found in it; returns what goes on. */
+	/* Rows (N,C) instead of those that would be looked up in `table`; TENSOR_NONE: look them up. The topmost that
+	 * answers is taken. */
+	uint32_t (*lookup)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table);
+	/* The rows y (N,C) of an embedding. */
 	uint32_t (*embed)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y);
-	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms. Asked from the
-	 * topmost down, so each sees the x that its own product would have. */
-	void (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
+	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms that are added.
+	 * Asked from the topmost down, so each sees the x that its own product would have. Returns whether `after` is
+	 * to be asked; of the head it cannot be. */
+	bool (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
+	/* The product y (N,O) with the terms of those under it and its own; from the lowest up. Of rest, bias and
+	 * residual are still to be added: who adds one sets it to none. */
+	uint32_t (*after)(struct graph *g, const struct overlay *o, int w, struct linear *rest, uint32_t y);
+	/* Keys and values (N,G·D) of a layer's attention, rotated, before they are kept. */
+	void (*attention)(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v);
+	/* The norm y of x, by weight w. */
+	uint32_t (*norm)(struct graph *g, const struct overlay *o, int w, uint32_t x, uint32_t y);
+	/* What a half of a block adds to x (N,C): y, made from h, the norm of x or x itself. */
+	uint32_t (*sublayer)(struct graph *g, const struct overlay *o, enum sublayer kind, uint32_t x, uint32_t h,
+	                     uint32_t y);
+	/* All that it adds goes through nn_served, so that it may serve some rows alone. */
+	bool by_row;
 };
 
 struct overlay {
 	const struct overlay *under;   /* or NULL: the model itself */
 	struct params params;
+	struct params fixed;           /* numbers that are never trained: random matrices, what was measured */
 	/* [n_weights] the parameter that stands for a weight, −1: none */
 	int *replaced;
 	/* [n_weights] numbers that stand for a weight that is added to and is not the model's own (f32); NULL: none */
 	const float **base;
 	int head;                      /* the parameter that is a tied model's head, or one of overlay_head */
-	bool frozen;                   /* its numbers are not trained; those that lie over it may be */
+	bool frozen;                   /* its params are not trained; those that lie over it may be */
+	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */
+	int serves;
 	/* what it does differs by document (dropout): while it is trained, those that begin alike share nothing */
 	bool unshared;
 	const struct overlay_hooks *hooks; /* or NULL */
