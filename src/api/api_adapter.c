@@ -76,5 +76,9 @@ int kf_adapter_merge(const struct kf_adapter *a, const char *folder, const char 
 	struct export_weights w = { .get = merged,
 		                    .head = adapter_unties(&a->adapter) ? merged_head : NULL,
 		                    .ctx = (void *)(uintptr_t)a };
-	return call_end(&c, export_folder(&a->model->model, folder, (enum dtype)dtype_from_name(dtype), &w, &c.err));
+	const struct model *m = &a->model->model;
+	int status = m->source.is_gguf ? model_text(a->model, &c.err) : 0;
+	if (status == 0)
+		status = export_folder(m, folder, (enum dtype)dtype_from_name(dtype), &w, &c.err);
+	return call_end(&c, status);
 }

@@ -61,7 +61,7 @@ int kf_data_open(struct kf_data **out, struct kf_model *m, const char *path, con
 	struct kf_data *d = mem_alloc(sizeof(*d));
 	handle_init(&d->handle, KIND_DATA, &c);
 	d->model = handle_share(m);
-	if (read_data(d, path, options, &c.err) < 0) {
+	if (model_text(m, &c.err) < 0 || read_data(d, path, options, &c.err) < 0) {
 		kf_data_free(d);
 		return call_end(&c, -1);
 	}

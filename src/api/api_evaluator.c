@@ -302,7 +302,9 @@ int kf_evaluator_rows(struct kf_evaluator *v, const char *path, struct kf_evalua
 	if (!out || !is_path(path))
 		return call_misuse(&c, "%s was wanted, found %s", out ? "a file of rows" : "a place for the scores",
 		                   out && path ? path : "NULL");
-	int status = rows_load(&rows, path, &c.err);
+	int status = model_text(v->model, &c.err);
+	if (status == 0)
+		status = rows_load(&rows, path, &c.err);
 	if (status == 0)
 		status = rows.n ? judge(v, &rows, &j, out, &c.err) : err_set(&c.err, "%s holds no rows", path);
 	rows_release(&rows);

@@ -19,7 +19,7 @@ int kf_model_open(struct kf_model **out, const char *path, struct kf_error *erro
 	struct kf_model *m = mem_alloc(sizeof(*m));
 	handle_init(&m->handle, KIND_MODEL, &c);
 	int status = model_open(&m->model, path, &c.err);
-	if (status == 0) {
+	if (status == 0 && model_tokenizer(&m->model, &m->no_text) == 0) {
 		const char *source = tokenizer_template(m->model.tokenizer);
 		if (source && !(m->chat = template_parse(source, &c.err)))
 			status = err_prefix(&c.err, "%s: its chat template", path);
@@ -58,14 +58,19 @@ int kf_model_describe(const struct kf_model *m, struct kf_model_facts *facts, st
 		.kv_heads = f->G,
 		.vocabulary = f->V,
 		.context = f->n_ctx,
-		.bos = tokenizer_bos(m->model.tokenizer),
-		.eos = tokenizer_eos(m->model.tokenizer),
+		.bos = m->model.tokenizer ? tokenizer_bos(m->model.tokenizer) : -1,
+		.eos = m->model.tokenizer ? tokenizer_eos(m->model.tokenizer) : -1,
 		.has_template = m->chat != NULL,
 		.tied = f->tied,
 		.parameters = model_count(&m->model),
 		.bytes = source_bytes(&m->model.source),
 	};
 	return call_end(&c, 0);
+}
+
+int model_text(const struct kf_model *m, struct err *e)
+{
+	return m->model.tokenizer ? 0 : err_set(e, "%s", m->no_text.msg);
 }
 
 struct text_codec model_codec(const struct kf_model *m)
@@ -101,9 +106,10 @@ int kf_encode(const struct kf_model *m, const char *text, size_t length, int fla
 		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
 	if (length == KF_WHOLE)
 		length = strlen(text);
-	return give_ids(&c,
-	                tokenizer_encode(m->model.tokenizer, text, length, flags ? TOKENIZE_SPECIAL : 0, &t, &c.err),
-	                &t, ids, n_ids);
+	int status = model_text(m, &c.err);
+	if (status == 0)
+		status = tokenizer_encode(m->model.tokenizer, text, length, flags ? TOKENIZE_SPECIAL : 0, &t, &c.err);
+	return give_ids(&c, status, &t, ids, n_ids);
 }
 
 int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags, char **text, size_t *length,
@@ -121,6 +127,8 @@ int kf_decode(const struct kf_model *m, const int32_t *ids, size_t n, int flags,
 		return call_misuse(&c, "%s is NULL", text ? "ids" : "text");
 	if (flags & ~KF_SPECIAL)
 		return call_misuse(&c, "flags is %d: 0 or KF_SPECIAL was wanted", flags);
+	if (model_text(m, &c.err) < 0)
+		return call_end(&c, -1);
 	int32_t size = (int32_t)tokenizer_size(m->model.tokenizer);
 	if (n && !are_ids(ids, n, size, &wrong))
 		return call_misuse(&c, "ids[%zu] is %d: the tokenizer has 0 to %d", wrong, ids[wrong], size - 1);
@@ -152,7 +160,9 @@ static int render_chat(const struct kf_model *m, const struct kf_message *messag
 	struct text_codec codec = model_codec(m);
 	struct buf text = BUF_INIT;
 	json_t *list = json_array();
-	int status = m->chat ? 0 : err_set(e, "%s has no chat template", m->model.source.path);
+	int status = model_text(m, e);
+	if (status == 0 && !m->chat)
+		status = err_set(e, "%s has no chat template", m->model.source.path);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
 		json_t *j = message_json(&messages[i]);

@@ -255,7 +255,9 @@ int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, cons
 	};
 	set_sampler(&s->sampler, &options->sampling);
 	generation_release(&s->generation);
-	int status = generate(s->session, s->model->model.tokenizer, ids, n, &g, &s->generation, &c.err);
+	int status = model_text(s->model, &c.err);
+	if (status == 0)
+		status = generate(s->session, s->model->model.tokenizer, ids, n, &g, &s->generation, &c.err);
 	if (status == 0)
 		*out = shown(&s->generation);
 	return call_end(&c, status);

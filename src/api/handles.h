@@ -10,6 +10,7 @@ struct kf_model {
 	struct handle handle;
 	struct model model;
 	struct template *chat;        /* NULL: it has none */
+	struct err no_text;           /* why model.tokenizer is NULL */
 };
 
 struct kf_adapter {
@@ -21,6 +22,8 @@ struct kf_adapter {
 /* The adapter of a model, both as they came from the caller; refuses what is neither NULL nor of this model. -1 and the
  * sentence through *why. */
 int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct overlay **out, const char **why);
+/* 0, or −1 with the sentence why the model has no text. */
+int model_text(const struct kf_model *m, struct err *e);
 struct text_codec model_codec(const struct kf_model *m);
 
 /* As the caller sees it; learn and ids stay where they are. */

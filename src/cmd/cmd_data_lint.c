@@ -413,7 +413,7 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	struct loaded l;
 	struct linting x = { .app = app, .o = o, .model = model };
 
-	if (loaded_open(&l, model, NULL, e) < 0)
+	if (loaded_open_facts(&l, model, e) < 0)
 		return -1;
 	int status = loaded_chat(&l, e);
 	if (status == 0) {

@@ -91,6 +91,8 @@ static json_t *specials_json(const struct tokenizer *t)
 
 static json_t *tokenizer_json(const struct tokenizer *t)
 {
+	if (!t)
+		return json_null();
 	json_t *j = json_pack("{s:I, s:b}", "size", (json_int_t)tokenizer_size(t), "add_bos_token",
 	                      (int)tokenizer_add_bos(t));
 	json_object_set_new(j, "bos", token_json(t, tokenizer_bos(t)));
@@ -212,8 +214,10 @@ static void show_config(const struct model *m)
 	          c->rope_theta > 0 ? "rotary positions" : "learnt positions");
 	app_print("  %-14s %d wide\n", "MLP", c->F);
 	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
-	app_print("  %-14s %d rows, %zu tokens; %s\n", "vocabulary", c->V, tokenizer_size(m->tokenizer),
-	          c->tied ? "head and embedding are one" : "a head of its own");
+	app_print("  %-14s %d rows, ", "vocabulary", c->V);
+	if (m->tokenizer)
+		app_print("%zu tokens; ", tokenizer_size(m->tokenizer));
+	app_print("%s\n", c->tied ? "head and embedding are one" : "a head of its own");
 	mem_free(format);
 }
 
@@ -236,7 +240,10 @@ static void show(const struct loaded *l, const struct info_memory *x)
 	show_config(&l->model);
 	show_stored(&l->model.source);
 	app_print("Tokens\n");
-	show_tokenizer(l->model.tokenizer);
+	if (l->model.tokenizer)
+		show_tokenizer(l->model.tokenizer);
+	else
+		app_print("  %-14s none\n", "tokenizer");
 	show_memory(x);
 	if (l->has_adapter)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
@@ -250,7 +257,8 @@ static int plan_info(struct app *app, const struct loaded *l, struct err *e)
 
 	predict_begin(&p, "info");
 	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, the model's tables and tokenizer");
-	predict_phase(&p, "printing", (double)tokenizer_size(l->model.tokenizer) * TOKEN_SECONDS);
+	predict_phase(&p, "printing",
+	              l->model.tokenizer ? (double)tokenizer_size(l->model.tokenizer) * TOKEN_SECONDS : 0);
 	return planned(app, &p, NULL, e);
 }
 
@@ -262,7 +270,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	if (loaded_open(&l, p->positional[0], o->adapter, e) < 0)
 		return -1;
-	int status = info_memory(&memory, app, &l, e);
+	int status = loaded_has_text(&l) ? loaded_text(&l, e) : 0;
+	if (status == 0)
+		status = info_memory(&memory, app, &l, e);
 	if (status == 0)
 		status = plan_info(app, &l, e);
 	if (status == 0 && !app->json)

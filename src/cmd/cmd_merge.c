@@ -141,7 +141,9 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	struct export_weights weights = { .get = merged,
 		                          .head = adapter_unties(&l.adapter) ? merged_head : NULL,
 		                          .ctx = &l };
-	int status = plan_merge(app, &l, dtype, e);
+	int status = l.model.source.is_gguf ? loaded_text(&l, e) : 0;
+	if (status == 0)
+		status = plan_merge(app, &l, dtype, e);
 	metering_phase("write");
 	if (status == 0)
 		status = export_folder(&l.model, o->out, dtype, &weights, e);

@@ -1,9 +1,12 @@
 /* score: the log-probability of every token of a text.
  *
  * The text is a file's bytes as they are; text of special tokens counts as those, as transformers reads it. A BOS goes
- * before it only where the model's tokenizer adds one; it is no line of the result. What is longer than the window is
- * scored in windows (judge/window.h). */
+ * before it only where the model's tokenizer adds one; it is no line of the result. With --ids the file has the tokens'
+ * numbers instead, nothing is added, and no tokenizer is needed. What is longer than the window is scored in windows
+ * (eval/window.h). */
+#include <ctype.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -21,17 +24,21 @@
 
 extern const struct command cmd_score;
 
+#define WANTED "a model and a file (or - for standard input), or --ids FILE, were wanted"
 #define LINE_SECONDS 2.5e-6             /* of writing a token's line; past runs say better */
 
 struct score {
 	struct common common;
-	const char *adapter;
+	const char *adapter, *ids;
 	int64_t window, stride, micro_batch_tokens;
 	const char *compute;
 };
 
 static const struct opt score_opts[] = {
 	ADAPTER_OPT(struct score, adapter),
+	OPT_STRING("ids", struct score, ids, NULL, "FILE",
+	           "score token ids instead of a text: numbers apart by white space (-: standard input); nothing is "
+	           "added"),
 	OPT_INT("window", struct score, window, NULL, 2, 1 << 20,
 	        "a longer text is scored in windows of N tokens (default: the model's context)"),
 	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20,
@@ -53,11 +60,13 @@ struct scored {
 
 /* --- scoring --- */
 
+static const char *name_of(const char *path) { return path[0] == '-' && !path[1] ? "standard input" : path; }
+
 static int read_text(const struct model *m, const char *path, struct scored *s, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	const struct tokenizer *t = m->tokenizer;
-	const char *name = path[0] == '-' && !path[1] ? "standard input" : path;
+	const char *name = name_of(path);
 	int status = io_read(&text, path, e);
 
 	if (status == 0 && tokenizer_add_bos(t) && tokenizer_bos(t) >= 0) {
@@ -68,6 +77,60 @@ static int read_text(const struct model *m, const char *path, struct scored *s, 
 		status = err_prefix(e, "%s", name);
 	if (status == 0 && s->ids.n == s->n_bos)
 		status = err_set(e, "%s is empty: there is nothing to score", name);
+	buf_release(&text);
+	return status;
+}
+
+/* The word of n bytes at `at` as an id below V, −1: it is none. */
+static int32_t id_of(const char *at, size_t n, int V)
+{
+	int64_t id = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (at[i] < '0' || at[i] > '9' || id >= V)
+			return -1;
+		id = 10 * id + (at[i] - '0');
+	}
+	return id < V ? (int32_t)id : -1;
+}
+
+static int parse_ids(const struct buf *text, int V, const char *name, struct tokens *ids, struct err *e)
+{
+	const char *at = buf_str(text), *end = at + text->len;
+	size_t line = 1;
+
+	for (;;) {
+		for (; at < end && isspace((unsigned char)*at); at++)
+			line += *at == '\n';
+		if (at == end)
+			return ids->n ? 0 : err_set(e, "%s holds no ids: there is nothing to score", name);
+		size_t n = 0;
+		while (at + n < end && !isspace((unsigned char)at[n]))
+			n++;
+		int32_t id = id_of(at, n, V);
+		if (id < 0) {
+			json_t *word = jsonx_text(at, MIN(n, (size_t)40));
+			err_set(e, "%s: id %zu, in line %zu, is \"%s\"; the model's are 0 to %d", name, ids->n + 1, line,
+			        json_string_value(word), V - 1);
+			json_decref(word);
+			return -1;
+		}
+		tokens_add(ids, id);
+		at += n;
+	}
+}
+
+/* Text stands beside the ids where the model has a tokenizer. */
+static int read_ids(struct loaded *l, const char *path, struct scored *s, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	struct err why = ERR_INIT;
+	int status = io_read(&text, path, e);
+
+	if (status == 0)
+		status = parse_ids(&text, l->model.config.V, name_of(path), &s->ids, e);
+	if (status == 0 && loaded_has_text(l) && loaded_text(l, &why) < 0)
+		log_warn("ids without their text: %s", why.msg);
 	buf_release(&text);
 	return status;
 }
@@ -193,13 +256,13 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 
 static void show_token(const struct app *app, const struct tokenizer *t, size_t at, int32_t id, float logprob)
 {
-	json_t *text = token_string(t, id);
+	json_t *text = t ? token_string(t, id) : json_null();
 	if (app->json) {
 		json_t *line = json_pack("{s:i, s:O, s:o}", "id", id, "token", text, "logprob", jsonx_number(logprob));
 		app_json(line);
 		json_decref(line);
 	} else {
-		char *quoted = jsonx_line(text); /* line ends and the like made visible */
+		char *quoted = t ? jsonx_line(text) : mem_printf("-"); /* line ends and the like made visible */
 		if (isnan(logprob))
 			app_print("%7zu %7d         -  %s\n", at, id, quoted);
 		else
@@ -231,6 +294,7 @@ static void summarize(const struct app *app, const struct scored *s)
 		app_print("%zu windows of %d tokens, one every %d\n", s->n_windows, s->window, s->stride);
 }
 
+/* path: of a text, NULL with --ids. */
 static int score_file(struct app *app, const struct score *o, const char *model, const char *path, struct scored *s,
                       struct err *e)
 {
@@ -241,8 +305,10 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 	int status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
 	if (status == 0)
 		status = set_windows(o, &l.model, s, e);
-	if (status == 0)
-		status = read_text(&l.model, path, s, e);
+	if (status == 0 && path)
+		status = loaded_text(&l, e) < 0 ? -1 : read_text(&l.model, path, s, e);
+	else if (status == 0)
+		status = read_ids(&l, o->ids, s, e);
 	if (status == 0)
 		status = score_text(app, o, &l, s, e);
 	if (status == 0) {
@@ -259,8 +325,12 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
+	const struct score *o = options;
 	struct scored s = { 0 };
-	int status = score_file(app, options, p->positional[0], p->positional[1], &s, e);
+
+	if (!o->ids == (p->n_positional < 2))
+		return app_usage(&cmd_score, "%s", o->ids ? "--ids FILE stands instead of a file of text" : WANTED);
+	int status = score_file(app, o, p->positional[0], o->ids ? NULL : p->positional[1], &s, e);
 
 	tokens_release(&s.ids);
 	mem_free(s.logprob);
@@ -270,13 +340,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_score = {
 	.name = "score",
 	.summary = "the log-probability of every token of a text",
-	.usage = "MODEL FILE|- [--adapter DIR] [options]",
+	.usage = "MODEL FILE|- [--adapter DIR] [options], or MODEL --ids FILE",
 	.example = "kungfu score model.gguf text.txt",
 	.brief = "how likely each token is",
 	.plans = true,
 	.order = 30,
 	.opts = score_opts,
 	.options_size = sizeof(struct score),
-	.least = 2, .most = 2, .wanted = "a model and a file (or - for standard input) were wanted",
+	.least = 1, .most = 2, .wanted = WANTED,
 	.run = run,
 };

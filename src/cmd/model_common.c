@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "adapt/multi_adapter.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -27,6 +28,34 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	l->has_adapter = true;
 	metering_in("adapter", adapter, NULL);
 	return 0;
+}
+
+int loaded_open_facts(struct loaded *l, const char *model, struct err *e)
+{
+	*l = (struct loaded){ 0 };
+	metering_phase("open");
+	if (model_open_facts(&l->model, model, e) < 0)
+		return -1;
+	metering_in("model", model, NULL);
+	return 0;
+}
+
+int loaded_text(struct loaded *l, struct err *e) { return model_tokenizer(&l->model, e); }
+
+bool loaded_has_text(const struct loaded *l)
+{
+	const struct source *s = &l->model.source;
+	static const char *const names[] = { "tokenizer.json", "vocab.json", "tokenizer.model" };
+	bool there = false;
+
+	if (s->is_gguf)
+		return gguf_find(&s->gguf, "tokenizer.ggml.model") != NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char *path = io_join(s->path, names[i]);
+		there |= io_exists(path);
+		mem_free(path);
+	}
+	return there;
 }
 
 int loaded_several(struct loaded *l, const char *const *names, const char *const *paths, size_t n, struct err *e)
@@ -56,6 +85,8 @@ int model_compute(struct app *app, struct model *m, const char *compute, enum pr
 
 int loaded_chat(struct loaded *l, struct err *e)
 {
+	if (loaded_text(l, e) < 0)
+		return -1;
 	const char *source = tokenizer_template(l->model.tokenizer);
 	if (source && !(l->chat = template_parse(source, e)))
 		return err_prefix(e, "%s: its chat template", l->model.source.path);
@@ -66,7 +97,7 @@ int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e)
 {
 	bool asked = o->raw;
 
-	if (!o->raw && loaded_chat(l, e) < 0)
+	if ((o->raw ? loaded_text : loaded_chat)(l, e) < 0)
 		return -1;
 	if (!o->raw && !l->chat) {
 		log_say("%s has no chat template: a prompt is continued as it is", l->model.source.path);

@@ -19,7 +19,11 @@ struct loaded {
 	struct template *chat;         /* loaded_chat: parsed; NULL when the model has none */
 };
 
+/* Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+int loaded_open_facts(struct loaded *l, const char *model, struct err *e); /* weights need not be there */
+int loaded_text(struct loaded *l, struct err *e);
+bool loaded_has_text(const struct loaded *l); /* a tokenizer is there, whether it can be read or not */
 /* Several adapters as one (adapt/multi_adapter.h), for a model that was opened without: the i-th is paths[i]. */
 int loaded_several(struct loaded *l, const char *const *names, const char *const *paths, size_t n, struct err *e);
 int loaded_chat(struct loaded *l, struct err *e);

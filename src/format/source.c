@@ -136,14 +136,8 @@ static int open_sharded(struct source *s, struct err *e)
 	return status;
 }
 
-static int open_folder(struct source *s, struct err *e)
+static int open_weights(struct source *s, struct err *e)
 {
-	if (!has_file(s->path, "config.json"))
-		return refuse_folder(s->path, e);
-	if (load_json(&s->config, s->path, "config.json", e) < 0 ||
-	    load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
-	    load_json_if_there(&s->tokenizer_config, s->path, "tokenizer_config.json", e) < 0)
-		return -1;
 	if (has_file(s->path, "model.safetensors")) {
 		s->shards = arena_alloc(&s->mem, sizeof(*s->shards));
 		return open_shard(s, "model.safetensors", e);
@@ -151,6 +145,17 @@ static int open_folder(struct source *s, struct err *e)
 	if (has_file(s->path, INDEX))
 		return open_sharded(s, e);
 	return refuse_weights(s->path, e);
+}
+
+static int open_folder(struct source *s, bool weights, struct err *e)
+{
+	if (!has_file(s->path, "config.json"))
+		return refuse_folder(s->path, e);
+	if (load_json(&s->config, s->path, "config.json", e) < 0 ||
+	    load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
+	    load_json_if_there(&s->tokenizer_config, s->path, "tokenizer_config.json", e) < 0)
+		return -1;
+	return weights ? open_weights(s, e) : 0;
 }
 
 static int open_file(struct source *s, struct err *e)
@@ -164,7 +169,7 @@ static int open_file(struct source *s, struct err *e)
 	return gguf_open(&s->gguf, s->path, e);
 }
 
-int source_open(struct source *s, const char *path, struct err *e)
+static int open_path(struct source *s, const char *path, bool weights, struct err *e)
 {
 	*s = (struct source){ 0 };
 	s->path = arena_strdup(&s->mem, path);
@@ -173,11 +178,15 @@ int source_open(struct source *s, const char *path, struct err *e)
 		status =
 			err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder", path);
 	else
-		status = io_is_dir(path) ? open_folder(s, e) : open_file(s, e);
+		status = io_is_dir(path) ? open_folder(s, weights, e) : open_file(s, e);
 	if (status < 0)
 		source_close(s);
 	return status;
 }
+
+int source_open(struct source *s, const char *path, struct err *e) { return open_path(s, path, true, e); }
+
+int source_open_facts(struct source *s, const char *path, struct err *e) { return open_path(s, path, false, e); }
 
 void source_close(struct source *s)
 {

@@ -36,6 +36,8 @@ struct source_tensor {
 
 /* the error says what is missing in a folder and what a model is */
 int source_open(struct source *s, const char *path, struct err *e);
+/* The same without a folder's weights, which need not be there. */
+int source_open_facts(struct source *s, const char *path, struct err *e);
 void source_close(struct source *s);
 int source_find(const struct source *s, const char *name, struct source_tensor *out); /* 0 found, 1 not there */
 size_t source_count(const struct source *s);

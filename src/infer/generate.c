@@ -47,7 +47,8 @@ void generate_ends(const struct model *m, struct tokens *out)
 {
 	static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
 		                            "tokenizer.ggml.eom_token_id" };
-	add_end(m, out, tokenizer_eos(m->tokenizer));
+	if (m->tokenizer)
+		add_end(m, out, tokenizer_eos(m->tokenizer));
 	add_json_ends(m, out, m->source.config);
 	add_json_ends(m, out, m->source.generation_config);
 	for (size_t i = 0; m->source.is_gguf && i < ARRAY_LEN(keys); i++) {

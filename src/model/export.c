@@ -44,6 +44,8 @@ static void set_ids(json_t *j, const struct tokenizer *t)
 static json_t *make_config(const struct model *m, enum dtype dtype, bool untied)
 {
 	json_t *j;
+	if (m->source.is_gguf && !m->tokenizer)
+		BUG("a GGUF is written as a folder before its tokenizer is open");
 	if (m->source.is_gguf) {
 		j = config_json(&m->config);
 		set_ids(j, m->tokenizer);

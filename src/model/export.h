@@ -3,6 +3,8 @@
  * was; from a GGUF the files are made so that token ids, template, generation defaults and logits are those of the
  * GGUF.
  *
+ * A GGUF's tokenizer must be open (model_tokenizer), a folder's files are copied, whatever they say.
+ *
  * The numbers come from the caller, weight by weight, so merging an adapter and full tuning write through the same
  * code. */
 #ifndef MODEL_EXPORT_H

@@ -51,21 +51,8 @@ static int arch_of_folder(struct model *m, const char *where, struct err *e)
 	return unknown_arch(where, type ? type : "(no model_type)", false, e);
 }
 
-static int open_tokenizer(struct model *m, struct err *e)
-{
-	m->tokenizer =
-		m->source.is_gguf ? tokenizer_from_gguf(&m->source.gguf, e) : tokenizer_from_dir(m->source.path, e);
-	if (!m->tokenizer)
-		return -1;
-	size_t n = tokenizer_size(m->tokenizer);
-	if (n > (size_t)m->config.V)
-		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %d: they do not belong together",
-		               m->source.path, n, m->config.V);
-	return 0;
-}
-
 /* Facts, then weights by them. */
-static int open_parts(struct model *m, struct err *e)
+static int open_parts(struct model *m, bool weights, struct err *e)
 {
 	const struct source *s = &m->source;
 	char where[512];
@@ -75,20 +62,43 @@ static int open_parts(struct model *m, struct err *e)
 		return -1;
 	m->config.own = arena_alloc(&m->mem, m->config.arch->own_bytes + 1);
 	struct config_source facts = { .json = s->config, .gguf = s->is_gguf ? &s->gguf : NULL, .where = where };
-	if (config_read(&m->config, &facts, e) < 0 || weights_load(m, e) < 0)
+	if (config_read(&m->config, &facts, e) < 0)
 		return -1;
-	return open_tokenizer(m, e);
+	return weights ? weights_load(m, e) : 0;
 }
 
-int model_open(struct model *m, const char *path, struct err *e)
+static int open_model(struct model *m, const char *path, bool weights, struct err *e)
 {
 	*m = (struct model){ 0 };
-	if (source_open(&m->source, path, e) < 0)
+	if ((weights ? source_open : source_open_facts)(&m->source, path, e) < 0)
 		return -1;
-	if (open_parts(m, e) == 0)
+	if (open_parts(m, weights, e) == 0)
 		return 0;
 	model_close(m);
 	return -1;
+}
+
+int model_open(struct model *m, const char *path, struct err *e) { return open_model(m, path, true, e); }
+
+int model_open_facts(struct model *m, const char *path, struct err *e) { return open_model(m, path, false, e); }
+
+int model_tokenizer(struct model *m, struct err *e)
+{
+	const struct source *s = &m->source;
+
+	if (m->tokenizer)
+		return 0;
+	struct tokenizer *t = s->is_gguf ? tokenizer_from_gguf(&s->gguf, e) : tokenizer_from_dir(s->path, e);
+	if (!t)
+		return -1;
+	size_t n = tokenizer_size(t);
+	if (n > (size_t)m->config.V) {
+		tokenizer_free(t);
+		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %d: they do not belong together",
+		               s->path, n, m->config.V);
+	}
+	m->tokenizer = t;
+	return 0;
 }
 
 void model_close(struct model *m)

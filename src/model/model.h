@@ -78,7 +78,7 @@ struct model {
 	struct source source;
 	struct weight *weights;
 	size_t n_weights;
-	struct tokenizer *tokenizer;
+	struct tokenizer *tokenizer;   /* NULL before model_tokenizer */
 	enum compute compute;
 	size_t prepared_bytes;
 };
@@ -104,7 +104,12 @@ struct arch {
 	const char *embedding;
 };
 
-int model_open(struct model *m, const char *path, struct err *e); /* config, weights, tokenizer */
+/* Facts and weights. What reads or writes text opens the tokenizer too: a model without one is run by ids. */
+int model_open(struct model *m, const char *path, struct err *e);
+/* Facts alone, n_weights is 0: a folder's weights need not be there. */
+int model_open_facts(struct model *m, const char *path, struct err *e);
+/* m->tokenizer, unless it is open already; a model that has none is refused, and one that has another model's. */
+int model_tokenizer(struct model *m, struct err *e);
 void model_close(struct model *m);
 int model_weight(const struct model *m, const char *spec_hf, int layer);  /* index, −1: not there */
 int model_weight_by_name(const struct model *m, const char *name);        /* full name, −1 */

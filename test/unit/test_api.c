@@ -104,6 +104,48 @@ static void null_handles(struct test *t)
 	CHECK(t, kf_abi() == KF_ABI && kf_version()[0]);
 }
 
+/* A folder of facts and weights alone is run by ids. */
+static void without_tokenizer(struct test *t)
+{
+	static const char *const files[] = { "config.json", "model.safetensors" };
+	char *dir = io_join(test_tmp(), "bare");
+	struct kf_model *m;
+	struct kf_model_facts facts;
+	struct kf_session *s;
+	struct kf_data *d;
+	struct kf_generation g;
+	const float *logits;
+	int32_t ids[] = { 3, 5 }, *out;
+	char *text, *rows = golden("rows.jsonl");
+	size_t n;
+
+	test_case(t, "a model without a tokenizer: ids yes, text no");
+	io_mkdirs(dir, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char *from = mem_printf("%s/llama/%s", test_golden(), files[i]), *to = io_join(dir, files[i]);
+		struct buf b = BUF_INIT;
+		CHECK(t, io_read(&b, from, NULL) == 0 && io_write(to, b.data, b.len, NULL) == 0);
+		buf_release(&b);
+		mem_free(from);
+		mem_free(to);
+	}
+	GOOD(kf_model_open(&m, dir, &error));
+	GOOD(kf_model_describe(m, &facts, &error));
+	CHECK(t, facts.bos == -1 && facts.eos == -1 && !facts.has_template && facts.vocabulary == 301);
+	BAD(KF_FAILED, kf_encode(m, "x", 1, 0, &out, &n, &error));
+	BAD(KF_FAILED, kf_decode(m, ids, 2, 0, &text, NULL, &error));
+	BAD(KF_FAILED, kf_chat(m, &(struct kf_message){ "user", "x" }, 1, &out, &n, &error));
+	BAD(KF_FAILED, kf_data_open(&d, m, rows, NULL, &error));
+	GOOD(kf_session_new(&s, m, NULL, 0, &one_thread, &error));
+	GOOD(kf_session_feed(s, ids, 2, &logits, &error));
+	CHECK(t, isfinite(logits[0]));
+	BAD(KF_FAILED, kf_session_generate(s, ids, 2, NULL, &g, &error));
+	kf_session_free(s);
+	kf_model_free(m);
+	mem_free(rows);
+	mem_free(dir);
+}
+
 static void model_mistakes(struct test *t, struct kf_model *m, const int32_t *ids)
 {
 	struct kf_message no_role = { NULL, "x" }, bytes = { "user", "a\377" };
@@ -623,6 +665,7 @@ void test_api(struct test *t)
 	size_t n;
 
 	GOOD(kf_chat(m, &(struct kf_message){ "user", "Is it?" }, 1, &ids, &n, &error));
+	without_tokenizer(t);
 	null_handles(t);
 	model_mistakes(t, m, ids);
 	session_mistakes(t, m, ids, n);

@@ -79,7 +79,7 @@ static void bench_open(struct test *t, struct bench *b)
 	char *path = io_join(test_golden(), "llama");
 
 	*b = (struct bench){ .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
-	CHECK_MSG(t, model_open(&b->model, path, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, model_open(&b->model, path, &e) == 0 && model_tokenizer(&b->model, &e) == 0, "%s", e.msg);
 	b->options = (struct evaluate_options){
 		.max_length = 128, .stride = 64, .micro_batch_tokens = 256, .detail = keep, .ctx = b
 	};

@@ -21,6 +21,7 @@ static bool open_model(struct test *t, struct model *m, const char *path)
 {
 	struct err e = ERR_INIT;
 	int status = model_open(m, path, &e);
+	status = status == 0 ? model_tokenizer(m, &e) : status;
 	CHECK_MSG(t, status == 0, "%s", e.msg);
 	return status == 0;
 }

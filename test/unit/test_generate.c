@@ -143,7 +143,7 @@ void test_generate(struct test *t)
 	char *path = io_join(test_golden(), "llama");
 
 	test_case(t, "the tiny Llama opens");
-	CHECK_MSG(t, model_open(&b.model, path, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, model_open(&b.model, path, &e) == 0 && model_tokenizer(&b.model, &e) == 0, "%s", e.msg);
 	test_text(&b);
 	test_stop(&b);
 	test_ends(&b);

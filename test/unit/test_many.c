@@ -160,7 +160,7 @@ void test_many(struct test *t)
 	char *path = io_join(test_golden(), "llama");
 
 	test_case(t, "the tiny Llama opens");
-	CHECK_MSG(t, model_open(&b.model, path, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, model_open(&b.model, path, &e) == 0 && model_tokenizer(&b.model, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < PROMPTS; i++) {
 		CHECK(t, tokenizer_encode(b.model.tokenizer, texts[i], strlen(texts[i]), 0, &b.ids[i], &e) == 0);
 		b.prompts[i] = (struct many_prompt){ b.ids[i].id, b.ids[i].n, (uint32_t)i };

@@ -55,7 +55,7 @@ static bool open_bench(struct bench *b, const char *model, const char *third, en
 	const char *const names[ADAPTERS] = { "llama-lora", "llama-rslora", third, "odd" };
 	struct err e = ERR_INIT;
 	char *path = io_join(test_golden(), model);
-	bool ok = fine(b, model_open(&b->model, path, &e), &e) &&
+	bool ok = fine(b, model_open(&b->model, path, &e), &e) && fine(b, model_tokenizer(&b->model, &e), &e) &&
 	          fine(b, model_prepare(&b->model, b->pool, compute, PREPARE_GENERATE, &e), &e);
 
 	for (int i = 0; i < ADAPTERS && ok; i++) {
