@@ -385,19 +385,11 @@ static void golden_params(struct bench *b, const struct safetensors *s)
 	}
 }
 
-/* AdamW's, where the row has them, and "name=value name=value …". */
-static void golden_options(struct bench *b, const struct safetensors *s)
+/* "name=value name=value …" */
+static void golden_options(struct bench *b, const char *assignments)
 {
-	static const char *const adamw[][2] = { { "adam-beta1", "beta1" },
-		                                { "adam-beta2", "beta2" },
-		                                { "adam-epsilon", "epsilon" } };
-	char *words = mem_strdup(meta_text(s, "options")), *save = NULL;
+	char *words = mem_strdup(assignments), *save = NULL;
 	struct err e = ERR_INIT;
-
-	for (size_t i = 0; i < ARRAY_LEN(adamw); i++)
-		if (opt_find(b->parse.table, adamw[i][0]))
-			CHECK_MSG(b->t, opt_assign(&b->parse, adamw[i][0], meta_text(s, adamw[i][1]), &e) == 0, "%s",
-			          e.msg);
 
 	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
 		char *is = strchr(w, '=');
@@ -468,7 +460,7 @@ static void golden_run(struct test *t, const struct optimizer *row, const struct
 	golden_params(&b, s);
 	bench_begin(&b, row, k, 2);
 	if (b.options)
-		golden_options(&b, s);
+		golden_options(&b, meta_text(s, "options"));
 	for (size_t i = 0; i < b.params.n_items; i++) {
 		const struct param *p = &b.params.items[i];
 		memcpy(b.params.w + p->offset, part(s, "w", p->name)->data, p->n * sizeof(float));

@@ -15,7 +15,8 @@ import torch
 from bitsandbytes import functional as F
 from optimizers import off, parameters, run, save
 
-SETTINGS = {"learning_rate": 0.003, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-8}
+SETTINGS = {"learning_rate": 0.003, "weight_decay": 0.1}
+BETA1, BETA2, EPSILON = 0.9, 0.98, 1e-8
 STEPS, BLOCK, MIN_8BIT_SIZE = 20, 256, 4096
 MAPS = {"m": F.create_dynamic_map(signed=True), "v": F.create_dynamic_map(signed=False)}
 
@@ -42,12 +43,12 @@ def write(state, k, x, f32):
 def update(name, w, g, state, t, all_f32=False):
     s = SETTINGS
     m, v = read(state, "m", w), read(state, "v", w)
-    m = m * s["beta1"] + g * (1 - s["beta1"])
-    v = v * s["beta2"] + (1 - s["beta2"]) * g * g
-    denominator = v.sqrt() / math.sqrt(1 - s["beta2"] ** t) + s["epsilon"]
+    m = m * BETA1 + g * (1 - BETA1)
+    v = v * BETA2 + (1 - BETA2) * g * g
+    denominator = v.sqrt() / math.sqrt(1 - BETA2 ** t) + EPSILON
     if w.dim() > 1:
         w = w * (1 - s["learning_rate"] * s["weight_decay"])
-    w = w - s["learning_rate"] / (1 - s["beta1"] ** t) * m / denominator
+    w = w - s["learning_rate"] / (1 - BETA1 ** t) * m / denominator
     f32 = all_f32 or in_f32(name, w)
     write(state, "m", m, f32)
     write(state, "v", v, f32)
@@ -59,7 +60,7 @@ def optimizer(name, w, g, state, t):
     if "o" not in state:
         s = SETTINGS
         state["p"] = torch.nn.Parameter(w.clone())
-        state["o"] = bitsandbytes.optim.AdamW8bit([state["p"]], lr=s["learning_rate"], betas=(s["beta1"], s["beta2"]), eps=s["epsilon"],
+        state["o"] = bitsandbytes.optim.AdamW8bit([state["p"]], lr=s["learning_rate"], betas=(BETA1, BETA2), eps=EPSILON,
                                                   weight_decay=s["weight_decay"] if w.dim() > 1 else 0.0,
                                                   min_8bit_size=1 << 60 if in_f32(name, w) else MIN_8BIT_SIZE)
     state["p"].grad = g.clone()
@@ -83,4 +84,5 @@ for name, (w, a, b) in params.items():
         w = optimizer(name, w, a + t * b, state, t)
     theirs[name] = w
 print("beside AdamW8bit of a processor:", off(theirs, last, params))
-save("optimizer_adamw_8bit.safetensors", "adamw_8bit", "bitsandbytes' map and blocks", params, last, SETTINGS, STEPS, 1e-3, "update", first=first)
+save("optimizer_adamw_8bit.safetensors", "adamw_8bit", "bitsandbytes' map and blocks", params, last, SETTINGS, STEPS, 1e-3, "update", first=first,
+     options=f"adam-beta1={BETA1} adam-beta2={BETA2} adam-epsilon={EPSILON}")

@@ -28,7 +28,7 @@ def run(params, update, steps):
         for t in range(1, steps + 1):
             w = update(name, w, a + t * b, state, t)
             if t == 1:
-                first[name] = {k: v.clone() for k, v in state.items()}
+                first[name] = {k: v.clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
         last[name] = w
     return last, first
 
