@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/bench_passes.h"
-#include "cmd/info_memory.h"
 #include "cmd/machine_profile.h"
 #include "cmd/model_common.h"
 #include "infer/session.h"
+#include "train/model_memory.h"
 
 extern const struct command cmd_bench;
 
@@ -227,12 +227,13 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
  * that was measured before, if any was. */
 static int plan_training(struct bench *b, struct loaded *l, struct predicted *p, double *bytes, struct err *e)
 {
-	struct info_memory memory;
+	struct model_memory memory;
+	struct device d = device_cpu(b->app->kernels, b->app->pool);
 	bool full = !strcmp(b->o->train, "full");
 	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx),
 	       flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
 
-	if (info_memory(&memory, b->app, l, e) < 0)
+	if (model_memory(&memory, &l->model, &d, e) < 0)
 		return -1;
 	*bytes = (double)(full ? memory.full : memory.lora);
 	double seconds = ((double)b->o->repetitions + 1) * flops /

@@ -4,11 +4,13 @@
 
 #include "base/jsonx.h"
 #include "base/human.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "cmd/info_memory.h"
+#include "cmd/info_graph.h"
 #include "cmd/token_view.h"
 #include "token/tokenizer.h"
+#include "train/model_memory.h"
 
 extern const struct command cmd_info;
 
@@ -18,10 +20,12 @@ enum { TEMPLATE_LINES = 3, LINE_WIDTH = 76, SPECIALS_SHOWN = 6 };
 struct info {
 	struct common common;
 	const char *adapter;
+	struct info_graph graph;
 };
 
 static const struct opt info_opts[] = {
 	ADAPTER_OPT(struct info, adapter),
+	INFO_GRAPH_OPTS(struct info, graph),
 	COMMON_OPTS(struct info, common),
 	OPT_END
 };
@@ -172,16 +176,16 @@ static json_t *config_json(const struct config *c)
 	return j;
 }
 
-static json_t *memory_json(const struct info_memory *x)
+static json_t *memory_json(const struct model_memory *x)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights,
 	                 "run_bytes", (json_int_t)x->run, "cache_bytes_per_token", (json_int_t)x->cache_token,
 	                 "cache_bytes_full_context", (json_int_t)x->cache, "tune_lora_bytes", (json_int_t)x->lora,
-	                 "tune_full_bytes", (json_int_t)x->full, "tune_micro_batch_tokens", INFO_ROWS, "tune_lora_r",
-	                 INFO_RANK);
+	                 "tune_full_bytes", (json_int_t)x->full, "tune_micro_batch_tokens", MODEL_MEMORY_TOKENS,
+	                 "tune_lora_r", MODEL_MEMORY_RANK);
 }
 
-static void put_info(const struct app *app, const struct loaded *l, const struct info_memory *x)
+static void put_info(const struct app *app, const struct loaded *l, const struct model_memory *x)
 {
 	const struct model *m = &l->model;
 	char *format = format_name(&m->source);
@@ -221,7 +225,7 @@ static void show_config(const struct model *m)
 	mem_free(format);
 }
 
-static void show_memory(const struct info_memory *x)
+static void show_memory(const struct model_memory *x)
 {
 	char a[32], b[32];
 
@@ -229,11 +233,11 @@ static void show_memory(const struct info_memory *x)
 	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a),
 	          human_bytes(x->cache_token, b));
 	app_print("  %-14s %s (LoRA of rank %d, micro-batches of %d tokens)\n", "to tune", human_bytes(x->lora, a),
-	          INFO_RANK, INFO_ROWS);
+	          MODEL_MEMORY_RANK, MODEL_MEMORY_TOKENS);
 	app_print("  %-14s %s (all weights)\n", "", human_bytes(x->full, a));
 }
 
-static void show(const struct loaded *l, const struct info_memory *x)
+static void show(const struct loaded *l, const struct model_memory *x)
 {
 	char n[32];
 
@@ -262,23 +266,46 @@ static int plan_info(struct app *app, const struct loaded *l, struct err *e)
 	return planned(app, &p, NULL, e);
 }
 
+static int run_info(struct app *app, struct loaded *l, struct err *e)
+{
+	struct device d = device_cpu(app->kernels, app->pool);
+	struct model_memory memory;
+
+	if (model_memory(&memory, &l->model, &d, e) < 0 || plan_info(app, l, e) < 0)
+		return -1;
+	if (!app->json)
+		show(l, &memory);
+	put_info(app, l, &memory);
+	return 0;
+}
+
+static int run_graph(struct app *app, struct loaded *l, const struct info *o, struct err *e)
+{
+	if (info_graph_compute(app, &l->model, &o->graph, e) < 0 || plan_info(app, l, e) < 0)
+		return -1;
+	return info_graph(app, &l->model, loaded_overlay(l), &o->graph, e);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
+	static const char *const for_graph[] = { "train", "micro-batch-tokens", "memory", "gradient-checkpointing",
+		                                 "compute" };
 	struct info *o = options;
+	struct buf unused = BUF_INIT;
 	struct loaded l;
-	struct info_memory memory;
 
+	for (size_t i = 0; i < ARRAY_LEN(for_graph) && !o->graph.graph; i++)
+		if (opt_given(p, for_graph[i]))
+			return app_usage(&cmd_info, "--%s is for --graph", for_graph[i]);
+	opt_unused(p, &unused);
+	if (unused.len)
+		log_warn("%s", buf_str(&unused));
+	buf_release(&unused);
 	if (loaded_open(&l, p->positional[0], o->adapter, e) < 0)
 		return -1;
-	int status = loaded_has_text(&l) ? loaded_text(&l, e) : 0;
+	int status = !o->graph.graph && loaded_has_text(&l) ? loaded_text(&l, e) : 0;
 	if (status == 0)
-		status = info_memory(&memory, app, &l, e);
-	if (status == 0)
-		status = plan_info(app, &l, e);
-	if (status == 0 && !app->json)
-		show(&l, &memory);
-	if (status == 0)
-		put_info(app, &l, &memory);
+		status = o->graph.graph ? run_graph(app, &l, o, e) : run_info(app, &l, e);
 	loaded_close(&l);
 	return status;
 }
@@ -286,8 +313,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_info = {
 	.name = "info",
 	.summary = "what a model is: shapes, dtypes, tokens, template, memory",
-	.usage = "MODEL [--adapter DIR]",
-	.example = "kungfu info model.gguf",
+	.usage = "MODEL [--adapter DIR] [--graph [--train METHOD]]",
+	.example = "kungfu info model.gguf --graph --train lora",
 	.brief = "what a model is",
 	.plans = true,
 	.order = 10,

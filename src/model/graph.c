@@ -8,6 +8,7 @@
 #include "model/graph.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -157,8 +158,10 @@ static uint32_t transposed_tensor(struct graph *g, int i)
 	const struct weight *w = &g->model->weights[i];
 
 	if (!g->transposed_tensor[i]) {
+		char name[TENSOR_NAME];
+		snprintf(name, sizeof(name), "%sᵀ", w->name);
 		g->transposed_tensor[i] =
-			tape_weight(g->tape, w->name, DTYPE_Q8_0, 2, (size_t[]){ w->dim[1], w->dim[0] });
+			tape_weight(g->tape, name, DTYPE_Q8_0, 2, (size_t[]){ w->dim[1], w->dim[0] });
 		g->tape->tensors[g->transposed_tensor[i]].panels = true;
 	}
 	return g->transposed_tensor[i];

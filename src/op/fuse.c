@@ -52,7 +52,9 @@ static void join_at(struct fuse *f, const struct fusion *fusion, uint32_t late, 
 		if (f->gone[i] || a->phase != b->phase || !fusion->joins(a, b, f->tensors) ||
 		    !may_wait(f, fusion, i, late))
 			continue;
+		int joined = a->joined + b->joined + 1;
 		fusion->join(a, b, mem);
+		b->joined = joined;
 		f->gone[i] = true;
 	}
 }

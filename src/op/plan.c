@@ -404,10 +404,16 @@ static void probe(struct plan *out, const struct planner *p, size_t n_dropped)
 	out->tensors = arena_array(&out->mem, w.n_tensors, sizeof(*out->tensors));
 	out->nodes = arena_array(&out->mem, w.n_nodes + 1, sizeof(*out->nodes));
 	out->offset = arena_array(&out->mem, w.n_tensors, sizeof(*out->offset));
+	out->original = arena_array(&out->mem, w.n_tensors, sizeof(*out->original));
 	memcpy(out->tensors, w.tensors, w.n_tensors * sizeof(*out->tensors));
 	memcpy(out->nodes, w.nodes, w.n_nodes * sizeof(*out->nodes));
 	for (uint32_t i = 0; i < w.n_tensors; i++)
 		out->offset[i] = l[i].bytes ? l[i].offset : SIZE_MAX;
+	for (uint32_t i = 0; i < w.n_tensors; i++)
+		out->original[i] = i;
+	for (uint32_t i = 0; i < p->tape->n_tensors; i++)
+		if (w.copy[i])
+			out->original[w.copy[i]] = i;
 	mem_free(l);
 	mem_free(dropped);
 	rewrite_release(&w);

@@ -19,6 +19,7 @@ struct plan {
 	/* in the order of the run; their attributes stay in the tape, which outlives the plan */
 	struct node *nodes;
 	size_t *offset;           /* [n_tensors] in the arena; SIZE_MAX for bound tensors */
+	uint32_t *original;       /* [n_tensors] the tensor that it is made again for, itself where it is none */
 	uint32_t n_tensors, n_nodes;
 	struct batch_cap cap;
 	size_t arena_bytes;

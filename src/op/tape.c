@@ -129,7 +129,7 @@ uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, in
 uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims,
                      const size_t *dim)
 {
-	char full[56];
+	char full[TENSOR_NAME];
 	if (t->layer >= 0)
 		snprintf(full, sizeof(full), "%d.%s", t->layer, name);
 	else
@@ -203,14 +203,14 @@ uint32_t tape_grad(const struct tape *t, uint32_t x)
 
 uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate)
 {
-	char name[56];
+	char name[TENSOR_NAME];
 	struct tensor like = *tape_tensor(t, x);
 
 	if (!like.needs_grad)
 		BUG("gradient of %s, which needs none", like.name);
 	*accumulate = t->grad[x] != TENSOR_NONE;
 	if (!*accumulate) {
-		snprintf(name, sizeof(name), "d_%.50s", like.name);
+		snprintf(name, sizeof(name), "d_%.*s", TENSOR_NAME - 3, like.name);
 		uint32_t g = tensor_add(t, name, like.role == ROLE_PARAM ? ROLE_GRAD : ROLE_ACT, like.axis, like.n_dims,
 		                        like.dim);
 		t->grad[x] = g;
@@ -298,35 +298,14 @@ int tape_backward(struct tape *t, struct err *e)
 	return 0;
 }
 
-static const char *const role_names[] = { "act", "scratch", "weight", "param", "grad", "state" };
-
-static void print_tensor(const struct tape *t, uint32_t id, char *line, size_t cap)
+const char *role_name(enum role r)
 {
-	const struct tensor *x = tape_tensor(t, id);
-	size_t used = strlen(line);
-	used += (size_t)snprintf(line + used, cap - used, " %s:%s:%s[", x->name, role_names[x->role],
-	                         dtypes[x->dtype].name);
-	for (int i = 0; i < x->n_dims && used < cap; i++)
-		used += (size_t)snprintf(line + used, cap - used, i ? ",%zu" : "%zu", x->dim[i]);
-	if (used < cap)
-		snprintf(line + used, cap - used, "]");
+	static const char *const names[] = { "activation", "scratch", "weight", "parameter", "gradient", "state" };
+	return names[r];
 }
 
-void tape_print(const struct tape *t, void (*print)(void *ctx, const char *line), void *ctx)
+const char *phase_name(enum phase p)
 {
-	static const char *const phases[] = { "forward", "recompute", "backward" };
-	char line[1024];
-
-	for (uint32_t i = 0; i < t->n_nodes; i++) {
-		const struct node *n = &t->nodes[i];
-		snprintf(line, sizeof(line), "%s %s", phases[n->phase], n->op->name);
-		for (int j = 0; j < NODE_INPUTS; j++)
-			if (n->in[j])
-				print_tensor(t, n->in[j], line, sizeof(line));
-		snprintf(line + strlen(line), sizeof(line) - strlen(line), " ->");
-		for (int j = 0; j < NODE_OUTPUTS; j++)
-			if (n->out[j])
-				print_tensor(t, n->out[j], line, sizeof(line));
-		print(ctx, line);
-	}
+	static const char *const names[] = { "forward", "recompute", "backward" };
+	return names[p];
 }

@@ -20,7 +20,7 @@
 #include "op/batch.h"
 #include "tensor/dtype.h"
 
-enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 16, NODE_OUTPUTS = 16, TENSOR_DIMS = 4 };
+enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 16, NODE_OUTPUTS = 16, TENSOR_DIMS = 4, TENSOR_NAME = 80 };
 #define SAVES_OUT(j) (1U << (SAVED_INPUTS + (j))) /* in op->saves */
 
 enum role {
@@ -37,7 +37,7 @@ enum axis { AXIS_FIXED, AXIS_ROWS, AXIS_TARGETS, AXIS_LABELS }; /* what the firs
 enum phase { PHASE_FORWARD, PHASE_RECOMPUTE, PHASE_BACKWARD };
 
 struct tensor {
-	char name[56];
+	char name[TENSOR_NAME];   /* of an activation: its layer, and what its op calls it: "3.linear" */
 	enum dtype dtype;
 	enum role role;
 	enum axis axis;
@@ -55,6 +55,7 @@ struct node {
 	const void *attr;         /* op's own struct, in the tape's memory */
 	enum phase phase;
 	int layer;                /* −1 outside the blocks */
+	int joined;               /* recorded nodes that it stands for beside itself (op/fuse.h) */
 };
 
 struct kernels;
@@ -144,6 +145,7 @@ void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in
 void tape_seed(struct tape *t, uint32_t x, uint32_t grad);
 int tape_backward(struct tape *t, struct err *e);
 
-void tape_print(const struct tape *t, void (*print)(void *ctx, const char *line), void *ctx);
+const char *role_name(enum role r);
+const char *phase_name(enum phase p);
 
 #endif

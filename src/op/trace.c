@@ -8,12 +8,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-const char *phase_name(enum phase p)
-{
-	static const char *const names[] = { "forward", "recompute", "backward" };
-	return names[p];
-}
-
 /* --- recording --- */
 
 static void put(struct trace *t, const struct trace_event *event)

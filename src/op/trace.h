@@ -67,7 +67,6 @@ struct trace_row {
 };
 /* Dearest first; mem_free. */
 struct trace_row *trace_rows(const struct trace *t, size_t *n);
-const char *phase_name(enum phase p);
 
 /* Chrome's trace events, which Perfetto (ui.perfetto.dev) and chrome://tracing open: a track of steps and layers, one
  * of nodes, one a thread. */

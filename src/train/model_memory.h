@@ -1,0 +1,26 @@
+/* model_memory: what running and tuning a model would need, by the engine's own dry run: tapes are recorded and
+ * planned, not run. A job's own figure, with its rows and options, is what its plan gives (train/trainer.h). */
+#ifndef TRAIN_MODEL_MEMORY_H
+#define TRAIN_MODEL_MEMORY_H
+
+#include "model/model.h"
+#include "op/device.h"
+
+enum { MODEL_MEMORY_TOKENS = 1024, MODEL_MEMORY_RANK = 8 };
+
+struct model_memory {
+	size_t weights;               /* mapped, or taken */
+	/* libraries, tokenizer, the file's tables: this process now, without the model's pages */
+	size_t program;
+	size_t run;                   /* weights, program and a session's work space */
+	size_t cache_token, cache;    /* keys and values of a token, of a full context */
+	/* tuning with LoRA of rank MODEL_MEMORY_RANK on all linears, all weights: micro-batches of MODEL_MEMORY_TOKENS
+	 * tokens, all supervised */
+	size_t lora, full;
+};
+
+/* weights and program alone. The pages of the file that are there are given back. */
+void model_memory_now(struct model_memory *out, const struct model *m);
+int model_memory(struct model_memory *out, struct model *m, struct device *d, struct err *e);
+
+#endif
