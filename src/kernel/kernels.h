@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "kernel/activation.h"
 #include "tensor/dtype.h"
 
 struct adamw_step;
@@ -81,15 +82,21 @@ struct kernels {
 	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum);
 	float (*max)(const float *x, size_t n);                               /* n ≥ 1 */
 
+	/* y = cap·tanh(x/cap) (in place); cap > 0 */
+	void (*soft_cap)(float *y, const float *x, float cap, size_t n);
+	/* dx = dy·(1 − (y/cap)²), y what soft_cap made (in place over dy) */
+	void (*soft_cap_back)(float *dx, const float *dy, const float *y, float cap, size_t n);
+
 	/* Attention's softmax on a tile of m rows of KERNEL_SCORES products q·k, one row after the other; scale > 0
-	 * makes scores of them. Where bit j of seen[i] is not set, whatever stands there becomes 0. soften: most[i]
-	 * grows to the row's largest score; where it grew, sum[i] and o's row of D numbers shrink with it; s =
-	 * exp(scale·s − most[i]), sum[i] += Σ s. soften_back: p = exp(scale·p − lse[i·lse_ld]); where ds is not NULL,
-	 * ds = scale·(p·(ds − delta[i])). */
-	void (*soften)(size_t m, float *s, const uint64_t *seen, float scale, float *most, double *sum, float *o,
-	               size_t o_ld, size_t D);
-	void (*soften_back)(size_t m, float *p, const uint64_t *seen, float scale, const float *lse, size_t lse_ld,
-	                    float *ds, const float *delta);
+	 * makes scores of them, z = scale·s, which a cap that is not 0 bounds: z = cap·tanh(scale·s/cap). Where bit j
+	 * of seen[i] is not set, whatever stands there becomes 0. soften: most[i] grows to the row's largest score;
+	 * where it grew, sum[i] and o's row of D numbers shrink with it; s = exp(z − most[i]), sum[i] += Σ s.
+	 * soften_back: p = exp(z − lse[i·lse_ld]); where ds is not NULL, ds = scale·(p·(ds − delta[i])), with a cap
+	 * times 1 − (z/cap)². */
+	void (*soften)(size_t m, float *s, const uint64_t *seen, float scale, float cap, float *most, double *sum,
+	               float *o, size_t o_ld, size_t D);
+	void (*soften_back)(size_t m, float *p, const uint64_t *seen, float scale, float cap, const float *lse,
+	                    size_t lse_ld, float *ds, const float *delta);
 
 	/* One row each. y may be x. */
 	float (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);           /* returns 1/rms */
@@ -101,13 +108,7 @@ struct kernels {
 	void (*layernorm_back)(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w,
 	                       float mean, float rstd, size_t n, bool accumulate);
 
-	void (*swiglu)(float *h, const float *gate, const float *up, size_t n);                     /* silu(gate)·up */
-	/* (dgate in gate or dh, dup in up: in place) */
-	void (*swiglu_back)(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n);
-	/* tanh form, GPT-2's gelu_new */
-	void (*gelu)(float *y, const float *x, size_t n);
-	/* (in place over dy or x) */
-	void (*gelu_back)(float *dx, const float *dy, const float *x, size_t n);
+	struct activation_kernels act[ACTIVATION_COUNT];
 
 	/* One head's vector of D at one position: pairs (i, i+D/2) or, interleaved, (2i, 2i+1); cs: [D/2] cos then
 	 * [D/2] sin; sign −1 rotates back. (in place) */

@@ -588,6 +588,24 @@ INLINE VEC v_tanh(VEC x)
 	return v_copysign(v_sub(one, v_div(v_set1(2), v_add(v_exp(v_add(a, a)), one))), x);
 }
 
+/* e/(e + 2), e = exp(2x) − 1 = 2^n·(exp(r) − 1) + (2^n − 1): nothing cancels where x is small. */
+INLINE VEC v_tanh_fine(VEC x)
+{
+	VEC a = v_min(v_set1(TANH_LIMIT), v_abs(x)), one = v_set1(1);
+
+	a = v_add(a, a);
+	VEC shifted = v_fma(a, v_set1(EXP_LOG2E), v_set1(EXP_MAGIC)), n = v_sub(shifted, v_set1(EXP_MAGIC));
+	VEC r = v_fnma(n, v_set1(EXP_LN2_LOW), v_fnma(n, v_set1(EXP_LN2_HIGH), a));
+	VEC q = v_fma(v_set1(EXP_C6), r, v_set1(EXP_C5));
+
+	q = v_fma(q, r, v_set1(EXP_C4));
+	q = v_fma(q, r, v_set1(EXP_C3));
+	q = v_fma(q, r, v_set1(EXP_C2));
+	VEC power = v_shift_exponent(one, shifted);
+	VEC e = v_fma(power, v_mul(v_fma(q, r, one), r), v_sub(power, one));
+	return v_copysign(v_div(e, v_add(e, v_set1(2))), x);
+}
+
 INLINE VEC v_sigmoid(VEC x)
 {
 	return v_div(v_set1(1), v_add(v_set1(1), v_exp(v_sub(v_zero(), x))));
@@ -668,15 +686,22 @@ INLINE VEC seen_or(const bool whole, uint64_t word, const size_t v, VEC x, VEC o
 	return whole ? x : v_seen((uint32_t)(word >> (v * LANES)), x, other);
 }
 
+INLINE VEC score_of(const bool capped, VEC product, float by, float cap)
+{
+	VEC z = v_mul(product, v_set1(by));
+
+	return capped ? v_mul(v_set1(cap), v_tanh_fine(v_div(z, v_set1(cap)))) : z;
+}
+
 /* NaN among the scores does not enter the largest, but its exponential and the sum. */
-INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, float *most, double *sum, float *o,
-                       size_t D)
+INLINE void soften_row(const bool whole, const bool capped, float *s, uint64_t word, float by, float cap, float *most,
+                       double *sum, float *o, size_t D)
 {
 	VEC x[SCORE_VECS], largest = v_set1(*most), total = v_zero();
 
 	UNROLL(16)
 	for (size_t v = 0; v < SCORE_VECS; v++) {
-		x[v] = seen_or(whole, word, v, v_mul(v_load(s + v * LANES), v_set1(by)), v_set1(*most));
+		x[v] = seen_or(whole, word, v, score_of(capped, v_load(s + v * LANES), by, cap), v_set1(*most));
 		largest = v_max(x[v], largest);
 	}
 	float m = v_largest(largest);
@@ -695,42 +720,66 @@ INLINE void soften_row(const bool whole, float *s, uint64_t word, float by, floa
 	*sum += v_sum(total);
 }
 
-static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld,
-                   size_t D)
+INLINE void soften_rows(const bool capped, size_t m, float *s, const uint64_t *seen, float by, float cap, float *most,
+                        double *sum, float *o, size_t o_ld, size_t D)
 {
 	for (size_t i = 0; i < m; i++, s += KERNEL_SCORES)
 		if (~seen[i])
-			soften_row(false, s, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+			soften_row(false, capped, s, seen[i], by, cap, &most[i], &sum[i], o + i * o_ld, D);
 		else
-			soften_row(true, s, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+			soften_row(true, capped, s, seen[i], by, cap, &most[i], &sum[i], o + i * o_ld, D);
 }
 
-INLINE void soften_back_row(const bool whole, const bool down, float *p, uint64_t word, float by, float lse, float *ds,
-                            float delta)
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float cap, float *most, double *sum, float *o,
+                   size_t o_ld, size_t D)
+{
+	if (cap == 0)
+		soften_rows(false, m, s, seen, by, 0, most, sum, o, o_ld, D);
+	else
+		soften_rows(true, m, s, seen, by, cap, most, sum, o, o_ld, D);
+}
+
+INLINE void soften_back_row(const bool whole, const bool down, const bool capped, float *p, uint64_t word, float by,
+                            float cap, float lse, float *ds, float delta)
 {
 	UNROLL(16)
 	for (size_t v = 0; v < SCORE_VECS; v++) {
 		size_t at = v * LANES;
-		VEC x = seen_or(whole, word, v, v_exp(v_sub(v_mul(v_load(p + at), v_set1(by)), v_set1(lse))), v_zero());
+		VEC z = score_of(capped, v_load(p + at), by, cap);
+		VEC x = seen_or(whole, word, v, v_exp(v_sub(z, v_set1(lse))), v_zero());
 		v_store(p + at, x);
-		if (down)
-			v_store(ds + at,
-			        seen_or(whole, word, v,
-			                v_mul(v_set1(by), v_mul(x, v_sub(v_load(ds + at), v_set1(delta)))), v_zero()));
+		if (!down)
+			continue;
+		VEC d = v_mul(v_set1(by), v_mul(x, v_sub(v_load(ds + at), v_set1(delta))));
+		if (capped) {
+			VEC part = v_div(z, v_set1(cap));
+			d = v_mul(v_fnma(part, part, v_set1(1)), d);
+		}
+		v_store(ds + at, seen_or(whole, word, v, d, v_zero()));
 	}
 }
 
-static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds,
-                        const float *delta)
+INLINE void soften_back_rows(const bool capped, size_t m, float *p, const uint64_t *seen, float by, float cap,
+                             const float *lse, size_t lse_ld, float *ds, const float *delta)
 {
 	for (size_t i = 0; i < m; i++, p += KERNEL_SCORES, lse += lse_ld) {
+		float *d = ds ? ds + i * KERNEL_SCORES : NULL;
 		if (!ds)
-			soften_back_row(false, false, p, seen[i], by, *lse, NULL, 0);
+			soften_back_row(false, false, capped, p, seen[i], by, cap, *lse, NULL, 0);
 		else if (~seen[i])
-			soften_back_row(false, true, p, seen[i], by, *lse, ds + i * KERNEL_SCORES, delta[i]);
+			soften_back_row(false, true, capped, p, seen[i], by, cap, *lse, d, delta[i]);
 		else
-			soften_back_row(true, true, p, seen[i], by, *lse, ds + i * KERNEL_SCORES, delta[i]);
+			soften_back_row(true, true, capped, p, seen[i], by, cap, *lse, d, delta[i]);
 	}
+}
+
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, float cap, const float *lse, size_t lse_ld,
+                        float *ds, const float *delta)
+{
+	if (cap == 0)
+		soften_back_rows(false, m, p, seen, by, 0, lse, lse_ld, ds, delta);
+	else
+		soften_back_rows(true, m, p, seen, by, cap, lse, lse_ld, ds, delta);
 }
 
 /* --- norms; formulas in ref.c --- */
@@ -802,48 +851,18 @@ static void layernorm_back(float *dx, float *dw, float *db, const float *dy, con
 	);
 }
 
-/* --- activations; formulas in ref.c --- */
+#include "kernel/lanes_act.h"
 
-static void swiglu(float *h, const float *gate, const float *up, size_t n)
+static void soft_cap(float *y, const float *x, float cap, size_t n)
 {
-	EACH(n,
-		VEC g = v_get(gate + i, c);
-		v_put(h + i, c, v_mul(v_div(g, v_add(v_set1(1), v_exp(v_sub(v_zero(), g)))), v_get(up + i, c)));
-	);
+	EACH(n, v_put(y + i, c, v_mul(v_set1(cap), v_tanh_fine(v_div(v_get(x + i, c), v_set1(cap))))););
 }
 
-static void swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n)
+static void soft_cap_back(float *dx, const float *dy, const float *y, float cap, size_t n)
 {
 	EACH(n,
-		VEC g = v_get(gate + i, c), d = v_get(dh + i, c), u = v_get(up + i, c), s = v_sigmoid(g);
-		VEC slope = v_mul(s, v_fma(g, v_sub(v_set1(1), s), v_set1(1)));
-		v_put(dup + i, c, v_mul(d, v_mul(g, s)));
-		v_put(dgate + i, c, v_mul(v_mul(d, u), slope));
-	);
-}
-
-INLINE VEC gelu_tanh(VEC x)
-{
-	VEC cube = v_mul(v_mul(x, x), x);
-
-	return v_tanh(v_mul(v_set1(GELU_SCALE), v_fma(v_set1(GELU_CUBE), cube, x)));
-}
-
-static void gelu(float *y, const float *x, size_t n)
-{
-	EACH(n,
-		VEC v = v_get(x + i, c);
-		v_put(y + i, c, v_mul(v_mul(v_set1(0.5f), v), v_add(v_set1(1), gelu_tanh(v))));
-	);
-}
-
-static void gelu_back(float *dx, const float *dy, const float *x, size_t n)
-{
-	EACH(n,
-		VEC v = v_get(x + i, c), t = gelu_tanh(v), half = v_set1(0.5f), one = v_set1(1);
-		VEC inner = v_mul(v_set1(GELU_SCALE), v_fma(v_set1(3 * GELU_CUBE), v_mul(v, v), one));
-		VEC slope = v_fma(v_mul(v_mul(half, v), v_fnma(t, t, one)), inner, v_mul(half, v_add(one, t)));
-		v_put(dx + i, c, v_mul(v_get(dy + i, c), slope));
+		VEC part = v_div(v_get(y + i, c), v_set1(cap));
+		v_put(dx + i, c, v_mul(v_get(dy + i, c), v_fnma(part, part, v_set1(1))));
 	);
 }
 
@@ -905,16 +924,17 @@ static void lanes_install(struct kernels *k)
 		.sum_squares = sum_squares,
 		.exp_sum = exp_sum,
 		.max = max,
+		.soft_cap = soft_cap,
+		.soft_cap_back = soft_cap_back,
 		.soften = soften,
 		.soften_back = soften_back,
 		.rmsnorm = rmsnorm,
 		.rmsnorm_back = rmsnorm_back,
 		.layernorm = layernorm,
 		.layernorm_back = layernorm_back,
-		.swiglu = swiglu,
-		.swiglu_back = swiglu_back,
-		.gelu = gelu,
-		.gelu_back = gelu_back,
+#define X(NAME, name) .act[ACT_##NAME] = { name##_f, name##_back, name##_gated, name##_gated_back },
+		ACTIVATIONS(X)
+#undef X
 		.rope = rope,
 		.adamw = adamw,
 	};

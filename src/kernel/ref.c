@@ -40,6 +40,22 @@ float vec_tanhf(float x)
 	return copysignf(1 - 2 / (vec_expf(2 * a) + 1), x);
 }
 
+float vec_tanh_finef(float x)
+{
+	union { float f; uint32_t u; } n, power = { .f = 1 };
+	float a = fabsf(x);
+
+	a = 2 * (a > TANH_LIMIT ? TANH_LIMIT : a);
+	n.f = a * EXP_LOG2E + EXP_MAGIC;
+	float whole = n.f - EXP_MAGIC;
+	float r = a - whole * EXP_LN2_HIGH;
+	r = r - whole * EXP_LN2_LOW;
+	float q = (((EXP_C6 * r + EXP_C5) * r + EXP_C4) * r + EXP_C3) * r + EXP_C2;
+	power.u += n.u << 23;
+	float e = power.f * ((q * r + 1) * r) + (power.f - 1);
+	return copysignf(e / (e + 2), x);
+}
+
 /* --- gemm --- */
 
 static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
@@ -264,12 +280,19 @@ static bool is_seen(uint64_t word, int j)
 	return word >> j & 1;
 }
 
-static void soften_row(float *s, uint64_t word, float by, float *most, double *sum, float *o, size_t D)
+static float score_of(float product, float by, float cap)
+{
+	return cap == 0 ? product * by : cap * vec_tanh_finef(product * by / cap);
+}
+
+static void soften_row(float *s, uint64_t word, float by, float cap, float *most, double *sum, float *o, size_t D)
 {
 	float m = *most;
 
-	for (int j = 0; j < KERNEL_SCORES; j++)
-		m = is_seen(word, j) && s[j] * by > m ? s[j] * by : m;
+	for (int j = 0; j < KERNEL_SCORES; j++) {
+		s[j] = score_of(s[j], by, cap);
+		m = is_seen(word, j) && s[j] > m ? s[j] : m;
+	}
 	if (m > *most) {
 		float shrink = vec_expf(*most - m);
 		for (size_t d = 0; d < D; d++)
@@ -278,27 +301,28 @@ static void soften_row(float *s, uint64_t word, float by, float *most, double *s
 		*most = m;
 	}
 	for (int j = 0; j < KERNEL_SCORES; j++) {
-		s[j] = is_seen(word, j) ? vec_expf(s[j] * by - m) : 0;
+		s[j] = is_seen(word, j) ? vec_expf(s[j] - m) : 0;
 		*sum += s[j];
 	}
 }
 
-static void soften(size_t m, float *s, const uint64_t *seen, float by, float *most, double *sum, float *o, size_t o_ld,
-                   size_t D)
+static void soften(size_t m, float *s, const uint64_t *seen, float by, float cap, float *most, double *sum, float *o,
+                   size_t o_ld, size_t D)
 {
 	for (size_t i = 0; i < m; i++)
-		soften_row(s + i * KERNEL_SCORES, seen[i], by, &most[i], &sum[i], o + i * o_ld, D);
+		soften_row(s + i * KERNEL_SCORES, seen[i], by, cap, &most[i], &sum[i], o + i * o_ld, D);
 }
 
-static void soften_back(size_t m, float *p, const uint64_t *seen, float by, const float *lse, size_t lse_ld, float *ds,
-                        const float *delta)
+static void soften_back(size_t m, float *p, const uint64_t *seen, float by, float cap, const float *lse, size_t lse_ld,
+                        float *ds, const float *delta)
 {
 	for (size_t at = 0; at < m * KERNEL_SCORES; at++) {
 		size_t i = at / KERNEL_SCORES;
 		bool is = is_seen(seen[i], (int)(at % KERNEL_SCORES));
-		p[at] = is ? vec_expf(p[at] * by - lse[i * lse_ld]) : 0;
+		float z = score_of(p[at], by, cap), slope = cap == 0 ? 1 : 1 - z / cap * (z / cap);
+		p[at] = is ? vec_expf(z - lse[i * lse_ld]) : 0;
 		if (ds)
-			ds[at] = is ? by * (p[at] * (ds[at] - delta[i])) : 0;
+			ds[at] = is ? slope * (by * (p[at] * (ds[at] - delta[i]))) : 0;
 	}
 }
 
@@ -376,41 +400,93 @@ static void layernorm_back(float *dx, float *dw, float *db, const float *dy, con
 
 /* --- activations --- */
 
-/* silu(g)·u, silu(g) = g/(1 + exp(−g)) */
-static void swiglu(float *h, const float *gate, const float *up, size_t n)
+/* f and f' at x. */
+struct slope { float y, by; };
+
+/* s = σ(x) = 1/(1 + exp(−x)): x·s, s·(1 + x·(1 − s)) */
+static struct slope silu_slope(float x)
+{
+	float s = 1 / (1 + vec_expf(-x));
+
+	return (struct slope){ x * s, s * (1 + x * (1 - s)) };
+}
+
+static float silu(float x) { return x / (1 + vec_expf(-x)); }
+
+/* x·Φ(x), Φ(x) + x·φ(x) */
+static struct slope gelu_slope(float x)
+{
+	float a = fabsf(x), t = 1 / (1 + TAIL_K * a), bell = vec_expf(-0.5f * (a * a));
+	float c = (((((TAIL_C6 * t + TAIL_C5) * t + TAIL_C4) * t + TAIL_C3) * t + TAIL_C2) * t + TAIL_C1) * t + TAIL_C0;
+	float phi = 0.5f + copysignf(0.5f - bell * (t * c), x);
+
+	return (struct slope){ x * phi, phi + NORMAL_DENSITY * (x * bell) };
+}
+
+static float gelu(float x) { return gelu_slope(x).y; }
+
+/* t = tanh(√(2/π)·(x + 0.044715·x³)): x/2·(1 + t), (1 + t)/2 + x/2·(1 − t²)·√(2/π)·(1 + 3·0.044715·x²) */
+static struct slope gelu_tanh_slope(float x)
+{
+	float t = vec_tanhf(GELU_SCALE * (x + GELU_CUBE * x * x * x));
+
+	return (struct slope){ 0.5f * x * (1 + t), 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * GELU_SCALE *
+		                                                            (1 + 3 * GELU_CUBE * x * x) };
+}
+
+static float gelu_tanh(float x) { return gelu_tanh_slope(x).y; }
+
+static float relu(float x) { return x < 0 ? 0 : x; } /* NaN stays */
+static struct slope relu_slope(float x) { return (struct slope){ relu(x), x <= 0 ? 0 : 1 }; }
+
+static struct slope relu2_slope(float x)
+{
+	float y = relu(x);
+
+	return (struct slope){ y * y, 2 * y };
+}
+
+static float relu2(float x) { return relu(x) * relu(x); }
+
+#define X(NAME, name) \
+	static void name##_f(float *y, const float *x, size_t n) \
+	{ \
+		for (size_t i = 0; i < n; i++) \
+			y[i] = name(x[i]); \
+	} \
+	static void name##_back(float *dx, const float *dy, const float *x, size_t n) \
+	{ \
+		for (size_t i = 0; i < n; i++) \
+			dx[i] = dy[i] * name##_slope(x[i]).by; \
+	} \
+	static void name##_gated(float *y, const float *gate, const float *up, size_t n) \
+	{ \
+		for (size_t i = 0; i < n; i++) \
+			y[i] = name(gate[i]) * up[i]; \
+	} \
+	static void name##_gated_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up, \
+	                              size_t n) \
+	{ \
+		for (size_t i = 0; i < n; i++) { \
+			float d = dy[i], u = up[i]; \
+			struct slope s = name##_slope(gate[i]); \
+			dup[i] = d * s.y; \
+			dgate[i] = d * u * s.by; \
+		} \
+	}
+ACTIVATIONS(X)
+#undef X
+
+static void soft_cap(float *y, const float *x, float cap, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		h[i] = gate[i] / (1 + vec_expf(-gate[i])) * up[i];
+		y[i] = cap * vec_tanh_finef(x[i] / cap);
 }
 
-/* s = 1/(1 + exp(−g)): dg = dh·u·s·(1 + g·(1 − s)); du = dh·g·s */
-static void swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, size_t n)
+static void soft_cap_back(float *dx, const float *dy, const float *y, float cap, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		float g = gate[i], d = dh[i], s = 1 / (1 + vec_expf(-g));
-		float dg = d * up[i] * s * (1 + g * (1 - s));
-		dup[i] = d * (g * s);
-		dgate[i] = dg;
-	}
-}
-
-/* t = tanh(√(2/π)·(x + 0.044715·x³)); y = x/2·(1 + t) */
-static void gelu(float *y, const float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		float t = vec_tanhf(GELU_SCALE * (x[i] + GELU_CUBE * x[i] * x[i] * x[i]));
-		y[i] = 0.5f * x[i] * (1 + t);
-	}
-}
-
-/* dy/dx = (1 + t)/2 + x/2·(1 − t²)·√(2/π)·(1 + 3·0.044715·x²) */
-static void gelu_back(float *dx, const float *dy, const float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		float v = x[i], t = vec_tanhf(GELU_SCALE * (v + GELU_CUBE * v * v * v));
-		float slope = 0.5f * (1 + t) + 0.5f * v * (1 - t * t) * GELU_SCALE * (1 + 3 * GELU_CUBE * v * v);
-		dx[i] = dy[i] * slope;
-	}
+	for (size_t i = 0; i < n; i++)
+		dx[i] = dy[i] * (1 - y[i] / cap * (y[i] / cap));
 }
 
 /* (a, b) → (a·cos − b·sin, b·cos + a·sin) for each pair */
@@ -459,16 +535,17 @@ void ref_install(struct kernels *k)
 		.sum_squares = sum_squares,
 		.exp_sum = exp_sum,
 		.max = max,
+		.soft_cap = soft_cap,
+		.soft_cap_back = soft_cap_back,
 		.soften = soften,
 		.soften_back = soften_back,
 		.rmsnorm = rmsnorm,
 		.rmsnorm_back = rmsnorm_back,
 		.layernorm = layernorm,
 		.layernorm_back = layernorm_back,
-		.swiglu = swiglu,
-		.swiglu_back = swiglu_back,
-		.gelu = gelu,
-		.gelu_back = gelu_back,
+#define X(NAME, name) .act[ACT_##NAME] = { name##_f, name##_back, name##_gated, name##_gated_back },
+		ACTIVATIONS(X)
+#undef X
 		.rope = rope,
 		.adamw = adamw,
 	};

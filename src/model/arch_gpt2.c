@@ -74,7 +74,8 @@ static uint32_t gpt2_block(struct graph *g, int layer, uint32_t x)
 	uint32_t h = nn_layernorm(g, x, BLOCK "ln_2.weight", BLOCK "ln_2.bias");
 	uint32_t up = nn_linear(g, h, BLOCK "mlp.c_fc.weight", BLOCK "mlp.c_fc.bias", TENSOR_NONE);
 
-	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_gelu(g->tape, up), BLOCK "mlp.c_proj.weight",
+	up = op_act(g->tape, ACT_GELU_TANH, up, TENSOR_NONE);
+	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, up, BLOCK "mlp.c_proj.weight",
 	                          BLOCK "mlp.c_proj.bias");
 }
 

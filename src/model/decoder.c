@@ -92,7 +92,7 @@ uint32_t decoder_feed_forward(struct graph *g, uint32_t x)
 	uint32_t gate = nn_linear(g, h, BLOCK "mlp.gate_proj.weight", NULL, TENSOR_NONE);
 	uint32_t up = nn_linear(g, h, BLOCK "mlp.up_proj.weight", NULL, TENSOR_NONE);
 
-	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_swiglu(g->tape, gate, up),
+	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_act(g->tape, ACT_SILU, gate, up),
 	                          BLOCK "mlp.down_proj.weight", NULL);
 }
 

@@ -95,8 +95,8 @@ static void backward_tile(const struct back *a, const struct backward_scratch *f
 	product_scores(k, rows, D, a->q + at, a->q_ld, f->k_across, f->p, &of_rows);
 	if (down)
 		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
-	k->soften_back(rows, f->p, word, a->attr->scale, a->lse + i0 * a->attr->H + h, a->attr->H, down ? f->ds : NULL,
-	               f->delta + i0);
+	k->soften_back(rows, f->p, word, a->attr->scale, 0, a->lse + i0 * a->attr->H + h, a->attr->H,
+	               down ? f->ds : NULL, f->delta + i0);
 	if (dv.x) {
 		pack_along(k, rows_of(a->d_o, a->q_ld), i0, h * D, rows, D, f->do_along);
 		product_add(k, keys, D, rows, f->p, 1, TILE, f->do_along, dv.x + j0 * dv.ld, dv.ld, &of_keys);

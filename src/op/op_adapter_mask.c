@@ -1,5 +1,6 @@
-/* own: y(i,j) = x(i,j) where column j belongs to the adapter of row i, else 0.      x, y (N,C), or (R,C) of the target
- * rows
+/* adapter_mask: y(i,j) = x(i,j) where column j belongs to the adapter of row i, else 0.
+ *
+ *     x, y (N,C), or (R,C) of the target rows
  *
  * Columns first[a] … first[a+1]−1 are adapter a's; a row's adapter is that of its segment, −1 has no columns. So one
  * product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0 adds
@@ -15,26 +16,26 @@
 #include "op/pointwise.h"
 #include "op/run.h"
 
-struct own_attr {
+struct mask_attr {
 	size_t n;
 	uint32_t first[ADAPTERS_MOST + 1];
 };
 
-static int own_shape(struct tape *t, struct node *n, struct err *e)
+static int mask_shape(struct tape *t, struct node *n, struct err *e)
 {
 	struct tensor like = *tape_tensor(t, n->in[0]);
-	const struct own_attr *attr = n->attr;
+	const struct mask_attr *attr = n->attr;
 
 	if (like.n_dims != 2 || like.axis == AXIS_LABELS || attr->first[attr->n] != like.dim[1])
 		return err_set(e, "%s: rows of %u numbers are wanted", like.name, attr->first[attr->n]);
-	tape_output(t, n, 0, "own", like.axis, like.n_dims, like.dim);
+	pointwise_output(t, n, "masked");
 	return 0;
 }
 
 /* Segments, rows and target rows ascend together. */
-static void own_forward(struct run *r, const struct node *n)
+static void mask_forward(struct run *r, const struct node *n)
 {
-	const struct own_attr *attr = n->attr;
+	const struct mask_attr *attr = n->attr;
 	const struct batch *b = r->batch;
 	size_t rows = run_rows(r, n->out[0]), C = run_tensor(r, n->out[0])->dim[1];
 	const float *x = run_f32(r, n->in[0]);
@@ -53,20 +54,16 @@ static void own_forward(struct run *r, const struct node *n)
 	}
 }
 
-static const struct op own_back = { .name = "own_back", .cost = pointwise_cost, .forward = own_forward, .inplace = 1 };
+static const struct op mask_back = {
+	.name = "adapter_mask_back", .cost = pointwise_cost, .forward = mask_forward, .inplace = 1
+};
 
-static void own_backward(struct tape *t, uint32_t i)
+static void mask_backward(struct tape *t, uint32_t i)
 {
-	struct node n = t->nodes[i], made = { 0 };
-	struct tensor like = *tape_tensor(t, n.in[0]);
-	uint32_t dy = tape_grad(t, n.out[0]);
-	uint32_t dx = tape_output(t, &made, 0, "d_own", like.axis, like.n_dims, like.dim);
-
-	tape_emit(t, &own_back, &dy, 1, &dx, 1, n.attr, sizeof(struct own_attr));
-	tape_grad_pass(t, n.in[0], dx);
+	pointwise_backward(t, i, &mask_back, 1, NULL, 0, t->nodes[i].attr, sizeof(struct mask_attr));
 }
 
-static uint32_t own_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
+static uint32_t mask_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
 	static const struct { int N; bool targets; size_t n, first[4]; } cases[] = {
 		{ 1, false, 1, { 0, 3 } }, { 31, false, 3, { 0, 4, 4, 33 } }, { 7, true, 2, { 0, 8, 9 } },
@@ -79,13 +76,20 @@ static uint32_t own_sample(struct tape *t, struct batch *b, struct rng_stream *r
 }
 
 const struct op op_row_adapter_mask = {
-	.name = "own", .shape = own_shape, .cost = pointwise_cost, .forward = own_forward, .backward = own_backward,
-	.inplace = 1, .cheap = true, .sample = own_sample, .sample_count = 3,
+	.name = "adapter_mask",
+	.shape = mask_shape,
+	.cost = pointwise_cost,
+	.forward = mask_forward,
+	.backward = mask_backward,
+	.inplace = 1,
+	.cheap = true,
+	.sample = mask_sample,
+	.sample_count = 3,
 };
 
 uint32_t op_adapter_mask(struct tape *t, uint32_t x, const size_t *first, size_t n)
 {
-	struct own_attr attr = { .n = n };
+	struct mask_attr attr = { .n = n };
 
 	if (n > ADAPTERS_MOST)
 		BUG("%zu adapters, at most %d", n, ADAPTERS_MOST);

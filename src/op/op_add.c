@@ -17,8 +17,7 @@ static int add_shape(struct tape *t, struct node *n, struct err *e)
 	const struct tensor *a = tape_tensor(t, n->in[0]), *b = tape_tensor(t, n->in[1]);
 	if (a->axis != b->axis || tensor_count(a) != tensor_count(b))
 		return err_set(e, "%s and %s differ in shape", a->name, b->name);
-	struct tensor like = *a;
-	tape_output(t, n, 0, "sum", like.axis, like.n_dims, like.dim);
+	pointwise_output(t, n, "sum");
 	return 0;
 }
 
@@ -58,13 +57,12 @@ uint32_t op_add(struct tape *t, uint32_t a, uint32_t b)
 
 struct accumulate_attr { bool accumulate; };
 
-struct accumulate_run { const struct run *r; const float *src; float *dst; size_t n; bool accumulate; };
+struct accumulate_run { const struct run *r; const float *src; float *dst; bool accumulate; };
 
-static void accumulate_piece(void *ctx, size_t item, int thread)
+static void accumulate_piece(void *ctx, size_t begin, size_t n)
 {
 	const struct accumulate_run *a = ctx;
-	size_t begin = item * POINTWISE_PIECE, n = MIN(a->n - begin, (size_t)POINTWISE_PIECE);
-	(void)thread;
+
 	if (a->accumulate)
 		a->r->kernels->add(a->dst + begin, a->dst + begin, a->src + begin, n);
 	else
@@ -74,9 +72,9 @@ static void accumulate_piece(void *ctx, size_t item, int thread)
 static void accumulate_forward(struct run *r, const struct node *n)
 {
 	const struct accumulate_attr *attr = n->attr;
-	struct accumulate_run a = { r, run_f32(r, n->in[0]), run_f32(r, n->out[0]), pointwise_count(r, n->out[0]),
-		                    attr->accumulate };
-	pool_run(r->pool, (a.n + POINTWISE_PIECE - 1) / POINTWISE_PIECE, accumulate_piece, &a);
+	struct accumulate_run a = { r, run_f32(r, n->in[0]), run_f32(r, n->out[0]), attr->accumulate };
+
+	pointwise_pieces(r, n->out[0], accumulate_piece, &a);
 }
 
 static const struct op accumulate_row = { .name = "accumulate", .cost = pointwise_cost, .forward = accumulate_forward };

@@ -210,7 +210,7 @@ static void packed_rows(const struct attention *a, const struct forward_scratch 
 	const struct kernels *k = a->kernels;
 
 	product_scores(k, rows, a->D, q, a->q_ld, f->k, f->s, e);
-	k->soften(rows, f->s, word, a->attr->scale, m, l, o, ld, a->D);
+	k->soften(rows, f->s, word, a->attr->scale, 0, m, l, o, ld, a->D);
 	product_add(k, rows, a->D, keys, f->s, TILE, 1, f->v, o, ld, e);
 }
 
@@ -230,7 +230,7 @@ static void packed_heads(const struct attention *a, const struct forward_scratch
 	}
 	extent_of_rows(a->kernels, words, heads, &e);
 	product_scores(a->kernels, heads, a->D, q, a->D, f->k, f->s, &e);
-	a->kernels->soften(heads, f->s, words, a->attr->scale, most, sum, o, a->D, a->D);
+	a->kernels->soften(heads, f->s, words, a->attr->scale, 0, most, sum, o, a->D, a->D);
 	product_add(a->kernels, heads, a->D, keys, f->s, TILE, 1, f->v, o, a->D, &e);
 	for (size_t n = 0; n < heads; n++) {
 		m[n * TILE] = most[n];
@@ -311,7 +311,7 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 		size_t from = bits_from(word[t]), at = t * TILE + from;
 		if (!word[t])
 			continue;
-		kernel->soften(heads, s, words, a->attr->scale, most, sum, o, a->D, a->D);
+		kernel->soften(heads, s, words, a->attr->scale, 0, most, sum, o, a->D, a->D);
 		kernel->few_sums(v.dtype, heads, a->D, bits_to(word[t]) - from, s + from, TILE, v.data + at * v.bytes,
 		                 v.bytes, o, a->D);
 	}

@@ -19,28 +19,26 @@ struct dropout_work {
 	const struct batch *b;
 	const float *x;
 	float *y;
-	size_t n;
 };
 
 static int dropout_shape(struct tape *t, struct node *n, struct err *e)
 {
-	struct tensor like = *tape_tensor(t, n->in[0]);
 	const struct dropout_attr *attr = n->attr;
 
 	if (!(attr->p > 0 && attr->p < 1))
 		return err_set(e, "a probability of %g, between 0 and 1 is wanted", (double)attr->p);
-	tape_output(t, n, 0, "dropout", like.axis, like.n_dims, like.dim);
+	pointwise_output(t, n, "dropout");
 	return 0;
 }
 
-static void dropout_piece(void *ctx, size_t item, int thread)
+static void dropout_piece(void *ctx, size_t begin, size_t n)
 {
 	const struct dropout_work *w = ctx;
-	size_t begin = item * POINTWISE_PIECE, end = MIN(w->n, begin + POINTWISE_PIECE);
+	size_t end = begin + n;
 	struct rng_key key = { .seed = w->b->seed, .purpose = RNG_DROPOUT };
 	uint32_t word[4], least = (uint32_t)((double)w->attr->p * 4294967296.0);
 	float scale = 1 / (1 - w->attr->p);
-	(void)thread;
+
 	for (size_t i = begin; i < end; i += 4) {
 		rng_words(key, (uint64_t)w->b->step << 32 | i / 4, w->b->micro, w->attr->site, word);
 		for (size_t j = 0; j < 4 && i + j < end; j++)
@@ -50,10 +48,10 @@ static void dropout_piece(void *ctx, size_t item, int thread)
 
 static void dropout_forward(struct run *r, const struct node *n)
 {
-	struct dropout_work w = { .attr = n->attr, .b = r->batch, .n = pointwise_count(r, n->out[0]) };
-	w.x = run_f32(r, n->in[0]);
-	w.y = run_f32(r, n->out[0]);
-	pool_run(r->pool, (w.n + POINTWISE_PIECE - 1) / POINTWISE_PIECE, dropout_piece, &w);
+	struct dropout_work w = { .attr = n->attr, .b = r->batch, .x = run_f32(r, n->in[0]),
+		                  .y = run_f32(r, n->out[0]) };
+
+	pointwise_pieces(r, n->out[0], dropout_piece, &w);
 }
 
 static const struct op dropout_back = { .name = "dropout_back", .cost = pointwise_cost, .forward = dropout_forward,
@@ -61,13 +59,7 @@ static const struct op dropout_back = { .name = "dropout_back", .cost = pointwis
 
 static void dropout_backward(struct tape *t, uint32_t i)
 {
-	struct node n = t->nodes[i], made = { 0 };
-	struct tensor like = *tape_tensor(t, n.in[0]);
-	uint32_t dy = tape_grad(t, n.out[0]);
-	uint32_t dx = tape_output(t, &made, 0, "d_dropout", like.axis, like.n_dims, like.dim);
-
-	tape_emit(t, &dropout_back, &dy, 1, &dx, 1, n.attr, sizeof(struct dropout_attr));
-	tape_grad_pass(t, n.in[0], dx);
+	pointwise_backward(t, i, &dropout_back, 1, NULL, 0, t->nodes[i].attr, sizeof(struct dropout_attr));
 }
 
 static uint32_t dropout_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "kernel/kernels.h"
 #include "op/batch_sample.h"
+#include "op/pointwise.h"
 #include "op/run.h"
 
 enum { ROPE_ROWS = 32 };
@@ -86,15 +87,11 @@ static const struct op rope_back = { .name = "rope_back", .cost = rope_cost, .fo
 
 static void rope_backward(struct tape *t, uint32_t i)
 {
-	struct node n = t->nodes[i], made = { 0 };
+	struct node n = t->nodes[i];
 	struct rope_attr attr = *(const struct rope_attr *)n.attr;
-	struct tensor like = *tape_tensor(t, n.in[0]);
-	uint32_t in[2] = { tape_grad(t, n.out[0]), n.in[1] };
-	uint32_t dx = tape_output(t, &made, 0, "d_rope", like.axis, 2, like.dim);
 
 	attr.sign = -attr.sign;
-	tape_emit(t, &rope_back, in, 2, &dx, 1, &attr, sizeof(attr));
-	tape_grad_pass(t, n.in[0], dx);
+	pointwise_backward(t, i, &rope_back, 1, &n.in[1], 1, &attr, sizeof(attr));
 }
 
 static uint32_t rope_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)

@@ -4,6 +4,7 @@
 #ifndef OP_OPS_H
 #define OP_OPS_H
 
+#include "kernel/activation.h"
 #include "op/tape.h"
 
 enum embed_source { EMBED_IDS, EMBED_POSITIONS };
@@ -42,11 +43,13 @@ uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
 /* N,H·D */
 uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G,
                       float scale);
-uint32_t op_swiglu(struct tape *t, uint32_t gate, uint32_t up);                                         /* N,F */
-uint32_t op_gelu(struct tape *t, uint32_t x);
 /* scale∘(x + bias) + residual: each but x or none */
 uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t scale /* C */, uint32_t bias /* C */,
                           uint32_t residual /* as x */);
+/* f(x), or f(x)·up where x is a gate; N,F. The activations: kernel/activation.h */
+uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or none */);
+uint32_t op_scale(struct tape *t, uint32_t x, float by);                        /* by·x */
+uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 /* of a row's columns, its adapter's alone */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);

@@ -95,7 +95,7 @@ static void record(struct tape *t, bool int8)
 	h = op_layernorm(t, x, vector(t, WIDTH), vector(t, WIDTH), 1e-5F);
 	gate = linear(t, h, WIDE, WIDTH, int8, TENSOR_NONE);
 	up = linear(t, h, WIDE, WIDTH, int8, TENSOR_NONE);
-	h = op_add(t, op_swiglu(t, gate, up), op_gelu(t, op_dropout(t, up, 0.1F, 0)));
+	h = op_add(t, op_act(t, ACT_SILU, gate, up), op_dropout(t, up, 0.1F, 0));
 	x = linear(t, h, WIDTH, WIDE, int8, x);
 	op_split(t, x, 2, part);
 }

@@ -50,11 +50,11 @@ static void record(struct op_block *b, const struct shape *s)
 	uint32_t q = project(b, s, 0, h, C, C, 1), k = project(b, s, 1, h, C, C, 0.5F),
 		 v = project(b, s, 2, h, C, C, 1);
 
-	x = op_add(&b->t, x, op_add(&b->t, q, op_swiglu(&b->t, k, v)));
+	x = op_add(&b->t, x, op_add(&b->t, q, op_act(&b->t, ACT_SILU, k, v)));
 	h = op_rmsnorm(&b->t, x, tape_param(&b->t, "norm", 1, &width), 1e-5F);
 	uint32_t gate = project(b, s, 3, h, WIDE, C, 1), up = project(b, s, 4, h, WIDE, C, 1);
 	b->out = op_linear(&b->t, &(struct linear){
-					  .x = op_swiglu(&b->t, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
+					  .x = op_act(&b->t, ACT_SILU, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
 }
 
 static void bind(struct op_block *b)

@@ -25,7 +25,7 @@ static void record(struct op_block *m)
 
 	for (m->t.layer = 0; m->t.layer < LAYERS; m->t.layer++) {
 		uint32_t q = project(&m->t, x, TENSOR_NONE), gate = project(&m->t, x, TENSOR_NONE);
-		x = project(&m->t, op_swiglu(&m->t, gate, op_attention(&m->t, q, q, q, 2, 2, 0.2F)), x);
+		x = project(&m->t, op_act(&m->t, ACT_SILU, gate, op_attention(&m->t, q, q, q, 2, 2, 0.2F)), x);
 	}
 	m->t.layer = -1;
 	m->out = x;
@@ -147,7 +147,7 @@ static void test_seconds(struct test *t)
 static void test_measuring(struct test *t)
 {
 	static const char *const ops[] = { "linear", "linear int8", "attention", "rope",    "rmsnorm", "layernorm",
-		                           "swiglu", "gelu",        "add",       "dropout", "split" };
+		                           "act",    "add",         "dropout",   "split" };
 	struct speeds s = { .flops = 1e11, .int_ops = 2e11, .bytes = 1e10 };
 	struct pool *pool = pool_new(2);
 	struct err e = ERR_INIT;
