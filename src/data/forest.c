@@ -119,11 +119,21 @@ static int32_t edge_first(const struct trie *t, int32_t v)
 	return t->docs[t->nodes[v].doc]->ids[t->nodes[v].from];
 }
 
-/* The link (a child or next field) where a child of v beginning with id is or belongs. */
-static int32_t *trie_link(struct trie *t, int32_t v, int32_t id)
+/* The order of v's children: whether c comes before (−1), takes in (0) or comes after a document that goes on with id.
+ * Documents of different adapters part at the root. */
+static int edge_order(const struct trie *t, int32_t v, int32_t c, const struct document *doc, int32_t id)
+{
+	int32_t adapter = t->docs[t->nodes[c].doc]->adapter, first = edge_first(t, c);
+	if (v == 0 && adapter != doc->adapter)
+		return adapter < doc->adapter ? -1 : 1;
+	return first < id ? -1 : first > id;
+}
+
+/* The link (a child or next field) where v's child for a document that goes on with id is or belongs. */
+static int32_t *trie_link(struct trie *t, int32_t v, const struct document *doc, int32_t id)
 {
 	int32_t *link = &t->nodes[v].child;
-	while (*link >= 0 && edge_first(t, *link) < id)
+	while (*link >= 0 && edge_order(t, v, *link, doc, id) < 0)
 		link = &t->nodes[*link].next;
 	return link;
 }
@@ -160,8 +170,8 @@ static int32_t trie_descend(struct trie *t, int32_t d)
 	const struct document *doc = t->docs[d];
 	int32_t v = 0, depth = 0;
 	while (depth < doc->n) {
-		int32_t *link = trie_link(t, v, doc->ids[depth]), c = *link;
-		if (c < 0 || edge_first(t, c) != doc->ids[depth]) {
+		int32_t *link = trie_link(t, v, doc, doc->ids[depth]), c = *link;
+		if (c < 0 || edge_order(t, v, c, doc, doc->ids[depth]) != 0) {
 			int32_t leaf = trie_node(t, v, d, depth, doc->n - depth);
 			t->nodes[leaf].next = c;
 			*link = leaf;
@@ -190,22 +200,30 @@ static void trie_add(struct trie *t)
 
 /* --- laying it down --- */
 
-static int32_t segment_add(struct segment *s, int32_t *n, int32_t *row, int32_t parent, int32_t pos0, int32_t len)
+struct laying { struct segment *segments; int32_t n, rows; };
+
+/* A segment of `len` rows of that document, under the node `up`. */
+static int32_t segment_add(const struct trie *t, struct laying *l, const struct node *up, int32_t doc, int32_t len)
 {
-	s[*n] = (struct segment){ .start = *row, .len = len, .parent = parent, .pos0 = pos0, .end = *row + len };
-	*row += len;
-	return (*n)++;
+	l->segments[l->n] = (struct segment){ .start = l->rows,
+		                              .len = len,
+		                              .parent = up->segment,
+		                              .pos0 = up->depth,
+		                              .end = l->rows + len,
+		                              .adapter = t->docs[doc]->adapter };
+	l->rows += len;
+	return l->n++;
 }
 
-static void node_lay(struct trie *t, struct node *v, struct segment *s, int32_t *n, int32_t *row)
+static void node_lay(struct trie *t, struct node *v, struct laying *l)
 {
 	const struct node *up = &t->nodes[v->parent];
 	int32_t end = v->from + v->len, len = end - up->depth;
 	bool one = node_is_segment(t, v);
-	v->segment = one ? segment_add(s, n, row, up->segment, up->depth, len) : up->segment;
+	v->segment = one ? segment_add(t, l, up, v->doc, len) : up->segment;
 	v->depth = one ? end : up->depth;
 	for (int32_t d = v->ends; d >= 0; d = t->chain[d])
-		t->segment[d] = one ? v->segment : segment_add(s, n, row, up->segment, up->depth, len);
+		t->segment[d] = one ? v->segment : segment_add(t, l, up, d, len);
 }
 
 /* Preorder without a stack: down to the first child, else to the next sibling of the nearest ancestor that has one. */
@@ -221,19 +239,19 @@ static int32_t trie_next(const struct trie *t, int32_t v)
 /* Writes all segments; returns the rows. */
 static int32_t trie_lay(struct trie *t, struct segment *s)
 {
-	int32_t n = 0, row = 0;
+	struct laying l = { .segments = s };
 	t->nodes[0].segment = -1;
 	t->nodes[0].depth = 0;
 	for (int32_t v = trie_next(t, 0); v >= 0; v = trie_next(t, v))
-		node_lay(t, &t->nodes[v], s, &n, &row);
-	for (int32_t i = n - 1; i >= 0; i--) {
+		node_lay(t, &t->nodes[v], &l);
+	for (int32_t i = l.n - 1; i >= 0; i--) {
 		if (s[i].parent >= 0 && s[s[i].parent].end < s[i].end)
 			s[s[i].parent].end = s[i].end;
 	}
-	if (row != t->nodes[0].cost.rows || n != t->nodes[0].cost.segments)
-		BUG("the forest has %d rows in %d segments, counted were %d in %d", row, n, t->nodes[0].cost.rows,
+	if (l.rows != t->nodes[0].cost.rows || l.n != t->nodes[0].cost.segments)
+		BUG("the forest has %d rows in %d segments, counted were %d in %d", l.rows, l.n, t->nodes[0].cost.rows,
 		    t->nodes[0].cost.segments);
-	return row;
+	return l.rows;
 }
 
 /* --- pairs --- */

@@ -3,7 +3,7 @@
  * Which documents share a micro-batch is a pure function of their order: groups of documents (those that are joined to
  * the one before) are taken in turn while their deduplicated tokens fit, and never parted. Within a micro-batch they
  * are sorted by ids, and a prefix common to neighbours becomes a parent segment when that saves at least
- * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text. */
+ * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents of different adapters share none. */
 #ifndef DATA_FOREST_H
 #define DATA_FOREST_H
 

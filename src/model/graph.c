@@ -501,7 +501,7 @@ static void bind_overlay(const struct graph *g, const struct laid *l, struct run
 		if (x)
 			run_bind(r, x, p->w + p->items[i].offset);
 		if (dx && grads)
-			run_bind(r, dx, grads + p->items[i].offset);
+			run_bind(r, dx, grads + l->overlay->at + p->items[i].offset);
 	}
 	for (size_t i = 0; i < fixed->n_items; i++)
 		if (l->fixed_tensor[i])

@@ -65,7 +65,7 @@ uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /*
 /* Sets marked[i] (by number of the tape's tensors) for each tensor that an overlay's numbers are bound to. */
 void graph_mark_overlays(const struct graph *g, bool *marked);
 /* Binds every tensor that the graph made: weights, parameters, their gradients (grads: NULL, or flat as the params of
- * the one overlay that is not frozen). */
+ * the overlay that is not frozen; of several, as they were joined). */
 void graph_bind(const struct graph *g, struct run *r, float *grads);
 
 #endif

@@ -58,6 +58,7 @@ struct overlay {
 	int *replaced;
 	/* [n_weights] numbers that stand for a weight that is added to and is not the model's own (f32); NULL: none */
 	const float **base;
+	size_t at;                     /* where params begin in the flat buffer of all that is trained (params_join) */
 	int head;                      /* the parameter that is a tied model's head, or one of overlay_head */
 	bool frozen;                   /* its params are not trained; those that lie over it may be */
 	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */

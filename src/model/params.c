@@ -70,6 +70,41 @@ int params_seal(struct params *p, struct err *e)
 	return 0;
 }
 
+static void add_part(struct params *all, const struct params *p, size_t k, int group)
+{
+	for (size_t i = 0; i < p->n_items; i++) {
+		const struct param *x = &p->items[i];
+		char *name = mem_printf("%zu.%s", k, x->name);
+		int added = params_add(all, name, x->n_dims, x->dim, x->weight);
+		struct param *to = &all->items[added];
+		mem_free(name);
+		to->role = x->role;
+		to->group = group;
+		to->site = x->site;
+	}
+}
+
+int params_join(struct params *all, struct params *const *parts, size_t n, double clip, size_t *at, struct err *e)
+{
+	for (size_t k = 0; k < n; k++) {
+		if (!parts[k]->w || parts[k]->joined || parts[k]->n_groups)
+			BUG("parameters to be joined that are not sealed, joined already, or in groups of their own");
+		at[k] = all->n;
+		add_part(all, parts[k], k, params_add_group(all, &(struct param_group){ .rate = 1, .clip = clip }));
+		if (all->n != at[k] + parts[k]->n)
+			BUG("parameters are laid out in another way once joined");
+	}
+	if (params_seal(all, e) < 0)
+		return -1;
+	for (size_t k = 0; k < n; k++) {
+		memcpy(all->w + at[k], parts[k]->w, parts[k]->n * sizeof(float));
+		mem_unmap(parts[k]->w, parts[k]->n * sizeof(float));
+		parts[k]->w = all->w + at[k];
+		parts[k]->joined = true;
+	}
+	return 0;
+}
+
 int params_find(const struct params *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_items; i++)
@@ -88,7 +123,8 @@ size_t params_count(const struct params *p)
 
 void params_release(struct params *p)
 {
-	mem_unmap(p->w, p->n * sizeof(float));
+	if (!p->joined)
+		mem_unmap(p->w, p->n * sizeof(float));
 	arena_release(&p->mem);
 	*p = (struct params){ 0 };
 }

@@ -42,6 +42,7 @@ struct params {
 	struct param_group *groups; /* [n_groups] number 1 and on */
 	int n_groups;
 	float *w;                /* [n] after seal; zero */
+	bool joined;             /* w is a part of another's, see params_join */
 };
 
 /* its index */
@@ -49,6 +50,10 @@ int params_add(struct params *p, const char *name, int n_dims, const size_t *dim
 int params_add_group(struct params *p, const struct param_group *group); /* its number */
 struct param_group params_group(const struct params *p, int group);
 int params_seal(struct params *p, struct err *e);      /* maps w */
+/* Lays sealed params end to end into one flat buffer for who trains them together: the numbers are moved there, their
+ * tables stay what they are, and `all` (empty before) has every item, the k-th's under "k.NAME", in a group of its own
+ * with that clip (param_group). at[k]: where the k-th's numbers begin. `all` is released after them. */
+int params_join(struct params *all, struct params *const *parts, size_t n, double clip, size_t *at, struct err *e);
 int params_find(const struct params *p, const char *name); /* −1 */
 size_t params_count(const struct params *p);           /* trainable numbers, without padding */
 void params_release(struct params *p);
