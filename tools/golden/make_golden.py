@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Makes test/golden: tiny models and what PyTorch, transformers and PEFT compute with them.
 
-    python tools/golden/make_golden.py [test/golden]
+    python tools/golden/make_golden.py [test/golden]           all of it
+    python tools/golden/make_golden.py test/golden qwen2 …     of these model_NAME.py alone, beside the rest
 
 needs torch, transformers, peft, gguf, tokenizers, safetensors. Values are computed in float64 (exact.py) and stored as
 float32; the float32 originals, transformers' own Trainer among them, are compared with them on the way, and a
 difference beyond float32's rounding stops the script. test/golden/README.md says what each file holds."""
 import copy
+import glob
+import importlib
 import json
 import os
 import shutil
 import sys
 import tempfile
 
+import gguf
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -25,6 +29,7 @@ import tiny
 import tiny_gguf
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else "test/golden"
+FULL_LR, LORA_LR = 1e-3, 1e-2
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 
@@ -37,9 +42,10 @@ def i32(x):
     return np.asarray(x, dtype=np.int32)
 
 
-def save(name, tensors):
+def save(name, tensors, **about):
+    """about: model=, adapter=, learning_rate=: whose the values are, for test_golden_values."""
     os.makedirs(f"{OUT}/values", exist_ok=True)
-    save_file({k: tensors[k] for k in sorted(tensors)}, f"{OUT}/values/{name}.safetensors")
+    save_file({k: tensors[k] for k in sorted(tensors)}, f"{OUT}/values/{name}.safetensors", metadata=about or None)
 
 
 def readable():
@@ -110,18 +116,18 @@ def batches_of(docs, learn, size=4):
     return [(docs[i:i + size], learn[i:i + size]) for i in range(0, len(docs), size)]
 
 
-def train_values(model, batches, lr, decay, prefix, keep_weights):
+def train_values(model, batches, lr, decay, keep_weights, prefix=""):
     with exact.float64():
         m = copy.deepcopy(model).double()
         losses, norms = exact.train(m, batches, lr, decay)
     plain = copy.deepcopy(model)
     plain_losses, _ = exact.train(plain, batches, lr, decay)
-    close(prefix + " losses, float32 against float64", plain_losses, losses, 1e-5)
-    out = {prefix + ".losses": f32(losses), prefix + ".grad_norms": f32(norms)}
+    close("losses, float32 against float64", plain_losses, losses, 1e-5)
+    out = {prefix + "losses": f32(losses), prefix + "grad_norms": f32(norms)}
     if keep_weights:
         for n, p in m.named_parameters():
             if p.requires_grad:
-                out[f"{prefix}.final.{peft_name(n)}"] = f32(p)
+                out[f"{prefix}final.{peft_name(n)}"] = f32(p)
     return out
 
 
@@ -196,7 +202,7 @@ def model_values(name, model, docs, learn, keep_weights):
     print(f"{name}: {sum(p.numel() for p in model.parameters())} parameters")
     values = forward_values(model, docs[:6], 8)
     values.update(gradient_values(model, docs[:6], learn[:6]))
-    values.update(train_values(model, batches_of(docs, learn), 1e-3, 0.01, "full", keep_weights))
+    values.update(train_values(model, batches_of(docs, learn), FULL_LR, 0.01, keep_weights))
     return values
 
 
@@ -207,7 +213,7 @@ def lora_values(name, model, docs, learn, targets="all-linear"):
     check_reload(model, f"{OUT}/{name}", m, docs)
     values = forward_values(m, docs[:6], 9)
     values.update(gradient_values(m, docs[:6], learn[:6]))
-    values.update(train_values(m, batches_of(docs, learn), 1e-2, 0.01, "lora", True))
+    values.update(train_values(m, batches_of(docs, learn), LORA_LR, 0.01, True))
     return values
 
 
@@ -233,55 +239,86 @@ def tied_values(name, model, docs):
     return forward_values(apart, docs[:6], 9)
 
 
-def gguf_values(tokenizer, model, docs):
-    print("llama.gguf")
-    stored = tiny_gguf.write(f"{OUT}/llama.gguf", model, tokenizer, tiny.TEMPLATE)
+def gguf_values(name, tokenizer, model, arch):
+    """The file, and the model whose numbers it stands for."""
+    print(f"{name}.gguf")
+    stored = tiny_gguf.write(f"{OUT}/{name}.gguf", model, tokenizer, tiny.TEMPLATE, arch)
     m = copy.deepcopy(model)
     m.load_state_dict(stored)
     with tempfile.TemporaryDirectory() as tmp:
-        shutil.copy(f"{OUT}/llama.gguf", f"{tmp}/llama.gguf")
-        theirs = AutoModelForCausalLM.from_pretrained(tmp, gguf_file="llama.gguf", dtype=torch.float32).eval()
+        shutil.copy(f"{OUT}/{name}.gguf", f"{tmp}/{name}.gguf")
+        theirs = AutoModelForCausalLM.from_pretrained(tmp, gguf_file=f"{name}.gguf", dtype=torch.float32).eval()
     for n, p in theirs.named_parameters():
         close("transformers reads " + n, p, m.state_dict()[n], 0)
-    values = forward_values(m, docs[:6], 9)
+    return m
+
+
+def makers():
+    """tools/golden/model_NAME.py: make(tokenizer) gives the model NAME, GGUF is its architecture there (or None)."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    return sorted(os.path.basename(p)[len("model_"):-len(".py")] for p in glob.glob(f"{here}/model_*.py"))
+
+
+def made_values(name, tok, docs, learn):
+    maker = importlib.import_module(f"model_{name}")
+    model = maker.make(tok)
+    tiny.save_model(model, tok, f"{OUT}/{name}")
+    save(name, model_values(name, model, docs, learn, False), model=name, learning_rate=str(FULL_LR))
+    if maker.GGUF:
+        m = gguf_values(name, tok, model, maker.GGUF)
+        save(f"{name}.gguf", forward_values(m, docs[:6], 9), model=f"{name}.gguf")
+
+
+def llama_gguf_values(tok, model, docs):
+    m = gguf_values("llama", tok, model, gguf.MODEL_ARCH.LLAMA)
+    save("llama.gguf", forward_values(m, docs[:6], 9), model="llama.gguf")
     for name in ("lora", "ends"):  # the second brings the embedding that it was made for
         with_adapter = PeftModel.from_pretrained(copy.deepcopy(m), f"{OUT}/llama-{name}").eval()
-        for k, v in forward_values(with_adapter, docs[:6], 9).items():
-            values[f"{name}.{k}"] = v
-    return values
+        save(f"llama.gguf-{name}", forward_values(with_adapter, docs[:6], 9), model="llama.gguf",
+             adapter=f"llama-{name}")
 
 
-def main():
-    for f in os.listdir(OUT) if os.path.isdir(OUT) else []:
-        if f != "README.md":
-            path = f"{OUT}/{f}"
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-    docs, learn = tiny.make_documents()
-    tok, tok_gpt2 = tiny.make_tokenizer("smollm"), tiny.make_tokenizer("gpt2")
+def row_values(tok, model):
+    print("rows through the whole pipeline")
+    tiny.write_rows(f"{OUT}/rows.jsonl")
+    batch = tiny.row_documents(tok)
+    values = train_values(model, [batch], FULL_LR, 0.01, False, "full.")
+    check_with_trainer(model, batch, values["full.losses"], FULL_LR, 0.01)
+    values.update({"ids": i32(sum(batch[0], [])), "learn": i32(sum(batch[1], [])), "lengths": i32([len(d) for d in batch[0]])})
+    save("rows", values)
+
+
+def make_all(tok, docs, learn):
+    tok_gpt2 = tiny.make_tokenizer("gpt2")
     models = {"llama": tiny.make_llama(True, tok), "llama-untied": tiny.make_llama(False, tok), "gpt2": tiny.make_gpt2(tok_gpt2)}
     for name, model in models.items():
         tiny.save_model(model, tok_gpt2 if name == "gpt2" else tok, f"{OUT}/{name}")
     save("documents", {"ids": i32(sum(docs, [])), "learn": i32(sum(learn, [])), "lengths": i32([len(d) for d in docs])})
     for name, model in models.items():
-        save(name, model_values(name, model, docs, learn, name == "llama"))
-    for name in ("llama", "gpt2"):
-        save(f"{name}-lora", lora_values(f"{name}-lora", models[name], docs, learn))
-    for name, ends in (("llama", ["embed_tokens", "lm_head"]), ("llama-untied", ["embed_tokens", "lm_head", "up_proj"]), ("gpt2", ["wte", "wpe", "lm_head"])):
-        save(f"{name}-ends", lora_values(f"{name}-ends", models[name], docs, learn, ends))
-    save("llama-tied-ends", tied_values("llama-tied-ends", models["llama"], docs))
-    save("llama-rslora", variant_values("llama-rslora", models["llama"], docs, use_rslora=True,
-                                        target_modules=["q_proj", "v_proj", "down_proj"]))
-    save("llama-untied-whole", variant_values("llama-untied-whole", models["llama-untied"], docs, target_modules=["o_proj"],
-                                              modules_to_save=["lm_head", "embed_tokens"]))
-    save("gguf", gguf_values(tok, models["llama"], docs))
+        save(name, model_values(name, model, docs, learn, name == "llama"), model=name, learning_rate=str(FULL_LR))
+    adapter = lambda name, base, values, **about: save(name, values, model=base, adapter=name, **about)
+    rate = {"learning_rate": str(LORA_LR)}
+    for base in ("llama", "gpt2"):
+        adapter(f"{base}-lora", base, lora_values(f"{base}-lora", models[base], docs, learn), **rate)
+    for base, ends in (("llama", ["embed_tokens", "lm_head"]), ("llama-untied", ["embed_tokens", "lm_head", "up_proj"]), ("gpt2", ["wte", "wpe", "lm_head"])):
+        adapter(f"{base}-ends", base, lora_values(f"{base}-ends", models[base], docs, learn, ends), **rate)
+    adapter("llama-tied-ends", "llama", tied_values("llama-tied-ends", models["llama"], docs))
+    adapter("llama-rslora", "llama", variant_values("llama-rslora", models["llama"], docs, use_rslora=True,
+                                                    target_modules=["q_proj", "v_proj", "down_proj"]))
+    adapter("llama-untied-whole", "llama-untied",
+            variant_values("llama-untied-whole", models["llama-untied"], docs, target_modules=["o_proj"],
+                           modules_to_save=["lm_head", "embed_tokens"]))
+    llama_gguf_values(tok, models["llama"], docs)
+    row_values(tok, models["llama"])
 
-    print("rows through the whole pipeline")
-    tiny.write_rows(f"{OUT}/rows.jsonl")
-    batch = tiny.row_documents(tok)
-    values = train_values(models["llama"], [batch], 1e-3, 0.01, "full", False)
-    check_with_trainer(models["llama"], batch, values["full.losses"], 1e-3, 0.01)
-    values.update({"ids": i32(sum(batch[0], [])), "learn": i32(sum(batch[1], [])), "lengths": i32([len(d) for d in batch[0]])})
-    save("rows", values)
+
+def main():
+    docs, learn = tiny.make_documents()
+    tok = tiny.make_tokenizer("smollm")
+    if not sys.argv[2:]:
+        make_all(tok, docs, learn)
+    for name in sys.argv[2:] or makers():
+        made_values(name, tok, docs, learn)
     readable()
 
 

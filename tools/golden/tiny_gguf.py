@@ -1,5 +1,6 @@
-"""The tiny Llama as a GGUF file, written as llama.cpp's converter writes one: q and k rows permuted so that a rotation's
-pair are neighbours, tokenizer in the metadata, and a mixture of storage forms so that each is multiplied once."""
+"""A tiny model as a GGUF file, written as llama.cpp's converter writes one: Llama's q and k rows permuted so that a
+rotation's pair are neighbours, tokenizer in the metadata, and a mixture of storage forms so that each is multiplied
+once."""
 import json
 
 import gguf
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Q
 
+LLAMA = gguf.MODEL_ARCH.LLAMA
 FORMS = [Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1, Q.Q8_0, Q.F16, Q.BF16]
 
 
@@ -44,32 +46,37 @@ def add_config(w, c):
     w.add_head_count_kv(c.num_key_value_heads)
     w.add_layer_norm_rms_eps(c.rms_norm_eps)
     w.add_rope_freq_base(c.rope_parameters["rope_theta"])
-    w.add_rope_dimension_count(c.head_dim)
-    w.add_vocab_size(c.vocab_size)
+    if w.arch == gguf.MODEL_ARCH_NAMES[LLAMA]:
+        w.add_rope_dimension_count(c.head_dim)
+        w.add_vocab_size(c.vocab_size)
+    elif getattr(c, "head_dim", None):
+        w.add_key_length(c.head_dim)
+        w.add_value_length(c.head_dim)
 
 
-def write(path, model, tokenizer, template):
+def write(path, model, tokenizer, template, arch=LLAMA):
     """Returns the state dict that the file stands for."""
     c = model.config
-    w = gguf.GGUFWriter(path, "llama")
+    w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
     w.add_name("tiny")
     add_config(w, c)
     add_tokenizer(w, tokenizer, template)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, c.num_hidden_layers)
+    names = gguf.get_tensor_name_map(arch, c.num_hidden_layers)
     stored, linears = {}, 0
     for name, p in model.named_parameters():
         x = p.detach().numpy()
-        heads = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}.get(name.split(".")[-2], 0)
+        permuted = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads} if arch == LLAMA else {}
+        heads = permuted.get(name.split(".")[-2], 0)
         form = Q.F32
         if x.ndim == 2:
             form = Q.Q8_0 if "embed" in name else FORMS[linears % len(FORMS)]
             linears += "embed" not in name
         x = permute(x, heads) if heads else x
         data = gguf.quants.quantize(np.ascontiguousarray(x), form)
-        w.add_tensor(names.get_name(name, try_suffixes=(".weight",)), data, raw_dtype=form)
+        w.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), data, raw_dtype=form)
         back = gguf.quants.dequantize(data, form).reshape(x.shape).astype(np.float32)
         stored[name] = torch.tensor(unpermute(back, heads) if heads else back)
-    stored["lm_head.weight"] = stored["model.embed_tokens.weight"]
+    stored.setdefault("lm_head.weight", stored["model.embed_tokens.weight"])
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
