@@ -1,4 +1,4 @@
-/* bpe: merges by a heap of candidate pairs over a linked list of symbols, so a word of n bytes costs n log n, also a
+/* bpe: merges by a heap of candidate pairs over a linked list of symbols, so a word of n symbols costs n log n, also a
  * word of a megabyte. A candidate is stale when one of its symbols was joined meanwhile; then its pair no longer has
  * its rank. */
 #include "token/bpe.h"
@@ -18,9 +18,8 @@ struct candidate { int32_t rank, at, result; };
 struct bpe_scratch {
 	struct symbol *symbol;
 	struct candidate *heap;
-	struct bpe_token *token;
-	size_t cap, n_heap; /* room for words of cap bytes */
-	struct buf text;
+	struct token_at *token;
+	size_t cap, n_heap; /* room for words of cap symbols */
 };
 
 static size_t slot_of(const struct bpe *b, int32_t left, int32_t right)
@@ -50,14 +49,7 @@ static void grow_slots(struct bpe *b)
 
 void bpe_begin(struct bpe *b, const struct vocab *v)
 {
-	*b = (struct bpe){ .vocab = v, .unknown = -1 };
-	for (int i = 0; i < 256; i++) {
-		struct buf text = BUF_INIT;
-		char byte = (char)i;
-		alphabet_write(&text, &byte, 1);
-		b->byte_id[i] = vocab_find(v, text.data, text.len);
-		buf_release(&text);
-	}
+	*b = (struct bpe){ .vocab = v };
 	grow_slots(b);
 }
 
@@ -105,19 +97,19 @@ void bpe_scratch_free(struct bpe_scratch *s)
 	mem_free(s->symbol);
 	mem_free(s->heap);
 	mem_free(s->token);
-	buf_release(&s->text);
 	mem_free(s);
 }
 
-static void scratch_reserve(struct bpe_scratch *s, size_t n)
+struct token_at *bpe_symbols(struct bpe_scratch *s, size_t n)
 {
-	if (n <= s->cap)
-		return;
+	if (n <= s->cap && s->cap)
+		return s->token;
 	s->cap = MAX(n, MAX(s->cap * 2, (size_t)64));
 	s->symbol = mem_grow(s->symbol, s->cap, sizeof(*s->symbol));
 	s->token = mem_grow(s->token, s->cap, sizeof(*s->token));
 	/* n − 1 at first, two more after each of n − 1 joins */
 	s->heap = mem_grow(s->heap, 3 * s->cap, sizeof(*s->heap));
+	return s->token;
 }
 
 static bool before(struct candidate a, struct candidate b)
@@ -160,22 +152,12 @@ static void consider(const struct bpe *b, struct bpe_scratch *s, int32_t at)
 		heap_push(s, (struct candidate){ slot->rank, at, slot->result });
 }
 
-static int32_t symbols_begin(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n)
+static void symbols_begin(struct bpe_scratch *s, int32_t n)
 {
-	int32_t count = 0;
-	bool was_unknown = false;
-	for (size_t i = 0; i < n; i++) {
-		int32_t id = b->byte_id[(uint8_t)word[i]];
-		bool unknown = id < 0;
-		if (unknown && (b->unknown < 0 || (was_unknown && b->fuse_unknown)))
-			continue;
-		was_unknown = unknown;
-		s->symbol[count] = (struct symbol){ unknown ? b->unknown : id, (uint32_t)i, count - 1, count + 1 };
-		count++;
-	}
-	if (count)
-		s->symbol[count - 1].next = -1;
-	return count;
+	for (int32_t i = 0; i < n; i++)
+		s->symbol[i] = (struct symbol){ s->token[i].id, s->token[i].begin, i - 1, i + 1 };
+	if (n)
+		s->symbol[n - 1].next = -1;
 }
 
 static void symbols_join(const struct bpe *b, struct bpe_scratch *s)
@@ -198,28 +180,17 @@ static void symbols_join(const struct bpe *b, struct bpe_scratch *s)
 	}
 }
 
-const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
-                                   size_t *n_tokens)
+const struct token_at *bpe_merge(const struct bpe *b, struct bpe_scratch *s, size_t n, size_t *n_tokens)
 {
+	int32_t count = (int32_t)n;
 	size_t k = 0;
-	scratch_reserve(s, MAX(n, (size_t)1));
-	if (b->ignore_merges && n) {
-		buf_clear(&s->text);
-		alphabet_write(&s->text, word, n);
-		int32_t whole = vocab_find(b->vocab, s->text.data, s->text.len);
-		if (whole >= 0) {
-			s->token[0] = (struct bpe_token){ whole, 0 };
-			*n_tokens = 1;
-			return s->token;
-		}
-	}
-	int32_t count = symbols_begin(b, s, word, n);
+	symbols_begin(s, count);
 	s->n_heap = 0;
 	for (int32_t i = 0; i + 1 < count; i++)
 		consider(b, s, i);
 	symbols_join(b, s);
 	for (int32_t i = 0; i >= 0 && i < count; i = s->symbol[i].next)
-		s->token[k++] = (struct bpe_token){ s->symbol[i].id, s->symbol[i].begin };
+		s->token[k++] = (struct token_at){ s->symbol[i].id, s->symbol[i].begin };
 	*n_tokens = k;
 	return s->token;
 }

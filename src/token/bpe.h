@@ -1,13 +1,15 @@
-/* bpe: byte pair encoding. A word's bytes become one symbol each; the neighbours with the lowest-ranked merge are
- * joined, leftmost first, until none is left (Sennrich et al. 2016, with GPT-2's bytes). */
+/* bpe: byte pair encoding, whatever the symbols are: of the neighbours in a word those with the lowest-ranked merge are
+ * joined, leftmost first, until none is left (Sennrich et al. 2016). */
 #ifndef TOKEN_BPE_H
 #define TOKEN_BPE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "format/gguf.h"
 #include "token/vocab.h"
 
 struct merge { int32_t left, right; };
@@ -19,10 +21,6 @@ struct bpe {
 	size_t n_merges, cap;
 	struct bpe_slot *slot;
 	size_t n_slots;            /* a power of two */
-	int32_t byte_id[256];      /* −1: the vocabulary lacks that byte */
-	int32_t unknown;           /* what stands for such a byte; −1: it is left out */
-	bool fuse_unknown;         /* several in a row become one */
-	bool ignore_merges;        /* a word that is a piece is that piece, whatever its merges */
 };
 
 void bpe_begin(struct bpe *b, const struct vocab *v); /* the vocabulary is complete */
@@ -30,12 +28,18 @@ void bpe_begin(struct bpe *b, const struct vocab *v); /* the vocabulary is compl
 int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, struct err *e);
 void bpe_release(struct bpe *b);
 
-struct bpe_token { int32_t id; uint32_t begin; }; /* begin: byte of the word */
+/* Merges as files have them: a tokenizer.json's list ("a b" or ["a", "b"]), merges.txt, tokenizer.ggml.merges. */
+int bpe_read_json(struct bpe *b, const json_t *merges, struct err *e);
+int bpe_read_text(struct bpe *b, const char *text, size_t n, struct err *e);
+int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e);
+json_t *bpe_json(const struct bpe *b);            /* the list, new reference */
+
 struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);
-/* The tokens of a word (at most 2^30 bytes), valid until the next call. */
-const struct bpe_token *bpe_encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
-                                   size_t *n_tokens);
+/* Room for a word of n symbols (at most 2^30), to be filled, in the order of the word. */
+struct token_at *bpe_symbols(struct bpe_scratch *s, size_t n);
+/* The tokens of the n symbols that are there, valid until the next call. */
+const struct token_at *bpe_merge(const struct bpe *b, struct bpe_scratch *s, size_t n, size_t *n_tokens);
 
 #endif

@@ -24,20 +24,40 @@ static int form_of(const char *type)
 	return -1;
 }
 
-static int parse_one(struct normalizer *z, const json_t *j, struct err *e)
+static const struct normalizer_type *find_type(const struct normalizer_type *types, const char *type)
+{
+	for (; types && types->type; types++)
+		if (strcmp(types->type, type) == 0)
+			return types;
+	return NULL;
+}
+
+static int unknown_type(const char *type, const struct normalizer_type *types, struct err *e)
+{
+	struct buf names = BUF_INIT;
+	for (; types && types->type; types++)
+		buf_addf(&names, ", %s", types->type);
+	err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD%s are)", type ? type : "without a type",
+	        buf_str(&names));
+	buf_release(&names);
+	return -1;
+}
+
+static int parse_one(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
 	int form = type ? form_of(type) : -1;
-	if (form < 0)
-		return err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD are)",
-		               type ? type : "without a type");
-	if (z->n == (int)ARRAY_LEN(z->form))
-		return err_set(e, "more than %zu normalizers", ARRAY_LEN(z->form));
-	z->form[z->n++] = form;
-	return 0;
+	const struct normalizer_type *brought = type && form < 0 ? find_type(types, type) : NULL;
+	if (form < 0 && !brought)
+		return unknown_type(type, types, e);
+	if (z->n == NORMALIZERS_MAX)
+		return err_set(e, "more than %d normalizers", NORMALIZERS_MAX);
+	struct normalizer_step *step = &z->step[z->n++];
+	*step = (struct normalizer_step){ .form = form, .type = brought };
+	return brought && brought->parse ? brought->parse(j, &step->own, e) : 0;
 }
 
-int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e)
+int normalizer_parse(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
 	const json_t *item;
@@ -46,11 +66,18 @@ int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e)
 	if (!j || json_is_null(j))
 		return 0;
 	if (!type || strcmp(type, "Sequence") != 0)
-		return parse_one(z, j, e);
+		return parse_one(z, j, types, e);
 	json_array_foreach(json_object_get(j, "normalizers"), i, item)
-		if (parse_one(z, item, e))
+		if (parse_one(z, item, types, e))
 			return -1;
 	return 0;
+}
+
+void normalizer_release(struct normalizer *z)
+{
+	for (int i = 0; i < z->n; i++)
+		mem_free(z->step[i].own);
+	*z = (struct normalizer){ 0 };
 }
 
 static size_t decomposed_count(uint32_t character, int form)
@@ -113,32 +140,65 @@ static int transform(const struct slice *in, int form, utf8proc_int32_t **out, s
 	return 0;
 }
 
+/* One of Unicode's forms; the text may lie in `a`. */
+static int run_form(int form, struct slice *text, struct altered *a, struct err *e)
+{
+	utf8proc_int32_t *characters = NULL;
+	size_t n = 0;
+	if (is_ascii(text))
+		return 0;
+	if (transform(text, form, &characters, &n, e))
+		return -1;
+	const char *changed = (const char *)characters;
+	if (n == text->n && memcmp(changed, text->text, n) == 0) {
+		mem_free(characters);
+		return 0;
+	}
+	uint32_t *origin = mem_array(n, sizeof(*origin));
+	find_origins(text, changed, n, form, origin);
+	buf_clear(&a->text);
+	buf_add(&a->text, changed, n);
+	mem_free(characters);
+	mem_free(a->origin);
+	a->origin = origin;
+	a->cap = n;
+	*text = (struct slice){ buf_str(&a->text), n, 0, origin };
+	return 0;
+}
+
+static void run_brought(const struct normalizer_step *step, struct slice *text, struct altered *a)
+{
+	struct altered out = { 0 };
+	step->type->run(step->own, text, &out);
+	altered_release(a);
+	*a = out;
+	*text = (struct slice){ buf_str(&a->text), a->text.len, 0, a->origin };
+}
+
 int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
                    struct err *e)
 {
 	*out = *in;
-	for (int i = 0; i < z->n && !is_ascii(out); i++) {
-		utf8proc_int32_t *characters = NULL;
-		size_t n = 0;
-		if (transform(out, z->form[i], &characters, &n, e))
+	for (int i = 0; i < z->n; i++) {
+		if (z->step[i].type)
+			run_brought(&z->step[i], out, a);
+		else if (run_form(z->step[i].form, out, a, e))
 			return -1;
-		const char *text = (const char *)characters;
-		if (n == out->n && memcmp(text, out->text, n) == 0) {
-			mem_free(characters);
-			continue;
-		}
-		uint32_t *origin = mem_array(n, sizeof(*origin));
-		find_origins(out, text, n, z->form[i], origin);
-		buf_clear(&a->text);
-		buf_add(&a->text, text, n);
-		mem_free(characters);
-		mem_free(a->origin);
-		a->origin = origin;
 		if (a->text.overflow)
 			return err_set(e, "normalizing %zu bytes of text: it becomes too long", in->n);
-		*out = (struct slice){ buf_str(&a->text), n, 0, origin };
 	}
 	return 0;
+}
+
+void altered_add(struct altered *a, const char *bytes, size_t n, uint32_t origin)
+{
+	if (a->text.len + n > a->cap) {
+		a->cap = MAX(a->cap * 2, MAX(a->text.len + n, (size_t)256));
+		a->origin = mem_grow(a->origin, a->cap, sizeof(*a->origin));
+	}
+	for (size_t i = 0; i < n; i++)
+		a->origin[a->text.len + i] = origin;
+	buf_add(&a->text, bytes, n);
 }
 
 void altered_release(struct altered *a)

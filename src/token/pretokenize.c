@@ -11,14 +11,13 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "token/vocab.h"
+#include "token/alphabet.h"
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 /* Digits is not a regular expression there but Rust's is_numeric, of Unicode 17 */
 #define NUMERIC "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]"
 #define PUNCTUATION "[\\p{P}$+<=>^`|~]"
 
-enum behavior { ISOLATED, REMOVED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS };
 enum kind { STEP_SPLIT, STEP_PREFIX, STEP_ALPHABET };
 enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
 
@@ -32,6 +31,7 @@ struct step {
 struct pretokenizer {
 	struct step step[STEPS_MAX];
 	int n;
+	const struct pretokenizer_type *more; /* beside the common ones */
 	bool has_bytes; /* a ByteLevel was there */
 };
 
@@ -62,6 +62,11 @@ static int add_step(struct pretokenizer *p, enum kind kind, const char *source, 
 		return -1;
 	p->step[p->n++] = (struct step){ kind, pattern, behavior, invert };
 	return 0;
+}
+
+int pretokenizer_split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e)
+{
+	return add_step(p, STEP_SPLIT, regex, strlen(regex), false, behavior, invert, e);
 }
 
 static int parse_behavior(const json_t *j, enum behavior *out, struct err *e)
@@ -100,7 +105,7 @@ static int parse_digits(struct pretokenizer *p, const json_t *j, struct err *e)
 	int individual;
 	if (jsonx_bool(j, "individual_digits", false, &individual, e))
 		return -1;
-	return add_step(p, STEP_SPLIT, NUMERIC, strlen(NUMERIC), false, individual ? ISOLATED : CONTIGUOUS, false, e);
+	return pretokenizer_split(p, NUMERIC, individual ? ISOLATED : CONTIGUOUS, false, e);
 }
 
 static int parse_punctuation(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -108,7 +113,7 @@ static int parse_punctuation(struct pretokenizer *p, const json_t *j, struct err
 	enum behavior behavior = ISOLATED;
 	if (parse_behavior(j, &behavior, e))
 		return -1;
-	return add_step(p, STEP_SPLIT, PUNCTUATION, strlen(PUNCTUATION), false, behavior, false, e);
+	return pretokenizer_split(p, PUNCTUATION, behavior, false, e);
 }
 
 static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -120,23 +125,43 @@ static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err 
 		return -1;
 	if (prefix && add_step(p, STEP_PREFIX, NULL, 0, false, ISOLATED, false, e))
 		return -1;
-	if (regex && add_step(p, STEP_SPLIT, GPT2, strlen(GPT2), false, ISOLATED, false, e))
+	if (regex && pretokenizer_split(p, GPT2, ISOLATED, false, e))
 		return -1;
 	p->has_bytes = true;
 	return add_step(p, STEP_ALPHABET, NULL, 0, false, ISOLATED, false, e);
 }
 
+static const struct pretokenizer_type common[] = {
+	{ "Split", parse_split },
+	{ "Digits", parse_digits },
+	{ "Punctuation", parse_punctuation },
+	{ "ByteLevel", parse_byte_level },
+	{ 0 },
+};
+
+static const struct pretokenizer_type *find_type(const struct pretokenizer_type *types, const char *type)
+{
+	for (; types && types->type; types++)
+		if (strcmp(types->type, type) == 0)
+			return types;
+	return NULL;
+}
+
+static int unknown_type(const struct pretokenizer *p, const char *type, struct err *e)
+{
+	struct buf names = BUF_INIT;
+	for (const struct pretokenizer_type *x = common; x->type; x++)
+		buf_addf(&names, ", %s", x->type);
+	for (const struct pretokenizer_type *x = p->more; x && x->type; x++)
+		buf_addf(&names, ", %s", x->type);
+	err_set(e, "pre_tokenizer \"%.64s\" is not supported (Sequence%s are)", type ? type : "without a type",
+	        buf_str(&names));
+	buf_release(&names);
+	return -1;
+}
+
 static int parse_any(struct pretokenizer *p, const json_t *j, int depth, struct err *e)
 {
-	static const struct {
-		const char *type;
-		int (*parse)(struct pretokenizer *, const json_t *, struct err *);
-	} types[] = {
-		{ "Split", parse_split },
-		{ "Digits", parse_digits },
-		{ "Punctuation", parse_punctuation },
-		{ "ByteLevel", parse_byte_level },
-	};
 	const char *type = json_string_value(json_object_get(j, "type"));
 	const json_t *item;
 	size_t i;
@@ -146,30 +171,25 @@ static int parse_any(struct pretokenizer *p, const json_t *j, int depth, struct 
 				return -1;
 		return 0;
 	}
-	for (i = 0; type && i < ARRAY_LEN(types); i++)
-		if (strcmp(type, types[i].type) == 0)
-			return types[i].parse(p, j, e);
-	return err_set(e,
-	               "pre_tokenizer \"%.64s\" is not supported (Sequence, Split, Digits, Punctuation, ByteLevel are)",
-	               type ? type : "without a type");
+	const struct pretokenizer_type *known = type ? find_type(common, type) : NULL;
+	known = type && !known ? find_type(p->more, type) : known;
+	return known ? known->parse(p, j, e) : unknown_type(p, type, e);
 }
 
-struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e)
+struct pretokenizer *pretokenizer_parse(const json_t *j, const struct pretokenizer_type *types, struct err *e)
 {
 	struct pretokenizer *p = mem_alloc(sizeof(*p));
-	if (!j || json_is_null(j))
-		err_set(e, "there is no pre_tokenizer, so this is no byte-level BPE");
-	else if (parse_any(p, j, 0, e) == 0) {
-		if (p->has_bytes) {
-			if (p->step[p->n - 1].kind == STEP_ALPHABET)
-				p->n--;
-			return p;
-		}
-		err_set(e, "the pre_tokenizer has no ByteLevel, so this is no byte-level BPE");
+	p->more = types;
+	if (j && !json_is_null(j) && parse_any(p, j, 0, e)) {
+		pretokenizer_free(p);
+		return NULL;
 	}
-	pretokenizer_free(p);
-	return NULL;
+	if (p->n && p->step[p->n - 1].kind == STEP_ALPHABET) /* nobody sees the alphabet */
+		p->n--;
+	return p;
 }
+
+bool pretokenizer_has_bytes(const struct pretokenizer *p) { return p->has_bytes; }
 
 void pretokenizer_free(struct pretokenizer *p)
 {
@@ -269,42 +289,29 @@ static int run_split(const struct step *step, struct words *w, struct err *e)
 	return 0;
 }
 
-/* Writes the slice anew, each piece by `write`, which appends to the text and says where its bytes came from. */
-struct rewrite { struct buf text; uint32_t *origin; size_t cap; };
-
-static void rewrite_add(struct rewrite *r, const char *bytes, size_t n, uint32_t origin)
-{
-	if (r->text.len + n > r->cap) {
-		r->cap = MAX(r->cap * 2, MAX(r->text.len + n, (size_t)256));
-		r->origin = mem_grow(r->origin, r->cap, sizeof(*r->origin));
-	}
-	for (size_t i = 0; i < n; i++)
-		r->origin[r->text.len + i] = origin;
-	buf_add(&r->text, bytes, n);
-}
-
+/* Writes the slice anew, each piece with a space before it, or in the alphabet. */
 static int run_rewrite(enum kind kind, struct words *w, struct err *e)
 {
-	struct rewrite r = { 0 };
+	struct altered r = { 0 };
 	struct buf one = BUF_INIT;
 	for (size_t i = 0; i < w->now.n; i++) {
 		struct span *span = &w->now.span[i];
 		size_t begin = r.text.len;
 		if (kind == STEP_PREFIX && w->slice.text[span->begin] != ' ')
-			rewrite_add(&r, " ", 1, slice_origin(&w->slice, span->begin));
+			altered_add(&r, " ", 1, slice_origin(&w->slice, span->begin));
 		for (size_t at = span->begin; at < span->end; at++) {
 			buf_clear(&one);
 			if (kind == STEP_ALPHABET)
 				alphabet_write(&one, w->slice.text + at, 1);
 			else
 				buf_addc(&one, w->slice.text[at]);
-			rewrite_add(&r, one.data, one.len, slice_origin(&w->slice, at));
+			altered_add(&r, one.data, one.len, slice_origin(&w->slice, at));
 		}
 		*span = (struct span){ begin, r.text.len, false };
 	}
 	bool overflow = r.text.overflow;
 	altered_release(&w->altered);
-	w->altered = (struct altered){ r.text, r.origin };
+	w->altered = r;
 	w->slice = (struct slice){ buf_str(&w->altered.text), w->altered.text.len, 0, w->altered.origin };
 	w->alphabet |= kind == STEP_ALPHABET;
 	buf_release(&one);

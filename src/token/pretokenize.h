@@ -32,25 +32,55 @@ static inline struct slice slice_part(const struct slice *s, size_t begin, size_
 		               s->origin ? s->origin + begin : NULL };
 }
 
-struct normalizer {
-	int n;
-	int form[8]; /* utf8proc's flags */
-};
-/* null, NFC, NFD, NFKC, NFKD, or a Sequence of them; anything else is refused by its type. */
-int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e);
-/* What changed text lies in. */
+/* Text that is written anew, with the origin of every byte. */
 struct altered {
 	struct buf text;
-	uint32_t *origin;
+	uint32_t *origin;       /* [text.len] */
+	size_t cap;
 };
+/* Appends n bytes that all came from one place. */
+void altered_add(struct altered *a, const char *bytes, size_t n, uint32_t origin);
+void altered_release(struct altered *a);
+
+/* A step of normalizing that a kind of tokenizer brings (token/token_model.h). */
+struct normalizer_type {
+	const char *type;       /* as a tokenizer.json names it; NULL ends a list */
+	/* Reads the step's fields into what it needs, mem_free'd at the end; NULL where that is nothing. */
+	int (*parse)(const json_t *j, void **own, struct err *e);
+	void (*run)(const void *own, const struct slice *in, struct altered *out);
+};
+
+enum { NORMALIZERS_MAX = 8 };
+struct normalizer {
+	int n;
+	struct normalizer_step {
+		int form;       /* utf8proc's flags, where type is NULL */
+		const struct normalizer_type *type;
+		void *own;
+	} step[NORMALIZERS_MAX];
+};
+/* null, NFC, NFD, NFKC, NFKD, those of `types` (may be NULL), or a Sequence of them; anything else is refused by its
+ * type. */
+int normalizer_parse(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e);
+void normalizer_release(struct normalizer *z);
 /* *out is `in` itself, or lies in `a`. */
 int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
                    struct err *e);
-void altered_release(struct altered *a);
 
 struct pretokenizer;
-/* Sequences of Split, Digits, Punctuation and one ByteLevel; anything else is refused by its type. */
-struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e);
+/* What becomes of the matches of a split. */
+enum behavior { ISOLATED, REMOVED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS };
+/* A pre-tokenizer that a kind of tokenizer brings: adds the splits that it consists of. */
+struct pretokenizer_type {
+	const char *type;       /* as a tokenizer.json names it; NULL ends a list */
+	int (*parse)(struct pretokenizer *p, const json_t *j, struct err *e);
+};
+/* Cuts at the matches of a regular expression; the bytes of `invert` are those between them. */
+int pretokenizer_split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e);
+/* null (a text is one word), Split, Digits, Punctuation, one ByteLevel, those of `types` (may be NULL), or a Sequence
+ * of them; anything else is refused by its type. */
+struct pretokenizer *pretokenizer_parse(const json_t *j, const struct pretokenizer_type *types, struct err *e);
+bool pretokenizer_has_bytes(const struct pretokenizer *p); /* there was a ByteLevel */
 void pretokenizer_free(struct pretokenizer *p);
 
 struct words;     /* scratch and result, one a thread */

@@ -1,8 +1,9 @@
 /* tokenizer: text to ids and back.
  *
  * Encoding: added tokens are split off the text as it is; what is left is normalized; added tokens that are written
- * normalized are split off that; what is left is cut into words; each word goes through byte pair encoding. Every stage
- * knows for each byte where in the original it came from. Decoding is the bytes of the pieces, one after the other. */
+ * normalized are split off that; what is left is cut into words; each word goes through the tokenizer's model
+ * (token/token_model.h). Every stage knows for each byte where in the original it came from. Decoding is the bytes of
+ * the pieces, one after the other. */
 #include "token/tokenizer.h"
 
 #include <string.h>
@@ -27,9 +28,11 @@ void tokens_release(struct tokens *t)
 	*t = (struct tokens){ 0 };
 }
 
-struct tokenizer *tokenizer_new(void)
+struct tokenizer *tokenizer_new(const struct token_model *model)
 {
 	struct tokenizer *t = mem_alloc(sizeof(*t));
+	t->model = model;
+	t->own = mem_alloc(model->own_size);
 	t->bos = t->eos = t->pad = t->unk = -1;
 	return t;
 }
@@ -38,7 +41,10 @@ void tokenizer_free(struct tokenizer *t)
 {
 	if (!t)
 		return;
-	bpe_release(&t->bpe);
+	if (t->model->release)
+		t->model->release(t);
+	mem_free(t->own);
+	normalizer_release(&t->normalizer);
 	vocab_release(&t->vocab);
 	pretokenizer_free(t->pretokenizer);
 	added_release(&t->raw);
@@ -64,15 +70,12 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n)
 {
-	struct buf text = BUF_INIT;
 	int32_t id = vocab_find_any(&t->vocab, piece, n);
-	if (id >= 0 && t->vocab.piece[id].flags & PIECE_ADDED)
-		return id;
-	alphabet_write(&text, piece, n);
-	id = text.len ? vocab_find(&t->vocab, text.data, text.len) : -1;
-	buf_release(&text);
-	return id;
+	return id >= 0 && t->vocab.piece[id].flags & PIECE_ADDED ? id : t->model->find(t, piece, n);
 }
+
+struct vocab *tokenizer_vocab(const struct tokenizer *t) { return (struct vocab *)&t->vocab; }
+void *tokenizer_own(const struct tokenizer *t) { return t->own; }
 
 /* --- encoding --- */
 
@@ -80,7 +83,7 @@ struct encoding {
 	const struct tokenizer *t;
 	bool special;
 	struct words *words;
-	struct bpe_scratch *scratch;
+	void *scratch;
 	struct altered altered;
 	struct tokens *out, *offsets;
 	struct err *e;
@@ -100,7 +103,7 @@ static int encode_words(struct encoding *c, const struct slice *text)
 		return -1;
 	while (words_next(c->words, &word)) {
 		size_t n;
-		const struct bpe_token *token = bpe_encode(&c->t->bpe, c->scratch, word.text, word.n, &n);
+		const struct token_at *token = c->t->model->encode(c->t, c->scratch, word.text, word.n, &n);
 		for (size_t i = 0; i < n; i++)
 			emit(c, token[i].id, slice_origin(&word, token[i].begin));
 	}
@@ -144,10 +147,10 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 	struct encoding c = { .t = t, .special = flags & TOKENIZE_SPECIAL, .out = out, .offsets = offsets, .e = e };
 	struct slice all = { .text = text, .n = n };
 	c.words = words_new();
-	c.scratch = bpe_scratch_new();
+	c.scratch = t->model->scratch_new();
 	int rc = encode_added(&c, &t->raw, &all, encode_normal);
 	altered_release(&c.altered);
-	bpe_scratch_free(c.scratch);
+	t->model->scratch_free(c.scratch);
 	words_free(c.words);
 	return rc;
 }
@@ -160,20 +163,28 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int 
 
 /* --- decoding --- */
 
-void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out)
+static void add_piece(const struct tokenizer *t, int32_t id, bool first, struct buf *out)
 {
 	if (id < 0 || (size_t)id >= t->vocab.n)
 		BUG("token %d of %zu", id, t->vocab.n);
 	const struct piece *p = &t->vocab.piece[id];
-	if (p->text && (p->flags & PIECE_ADDED || !alphabet_read(out, p->text, p->n)))
+	if (p->text && p->flags & PIECE_ADDED)
 		buf_add(out, p->text, p->n);
+	else if (p->text)
+		t->model->piece(t, p, first, out);
 }
+
+void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out) { add_piece(t, id, false, out); }
 
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!skip_special || !tokenizer_is_special(t, id[i]))
-			tokenizer_piece(t, id[i], out);
+	bool first = true;
+	for (size_t i = 0; i < n; i++) {
+		if (skip_special && tokenizer_is_special(t, id[i]))
+			continue;
+		add_piece(t, id[i], first, out);
+		first = false;
+	}
 }
 
 /* --- identity --- */
@@ -185,8 +196,8 @@ char *tokenizer_hash_text(const struct tokenizer *t)
 	for (size_t i = 0; i < t->vocab.n; i++)
 		buf_addf(&b, "%zu %d %s\n", i, t->vocab.piece[i].flags,
 		         t->vocab.piece[i].text ? t->vocab.piece[i].text : "");
-	for (size_t i = 0; i < t->bpe.n_merges; i++)
-		buf_addf(&b, "%d %d\n", t->bpe.merge[i].left, t->bpe.merge[i].right);
+	if (t->model->hash)
+		t->model->hash(t, &b);
 	for (size_t i = 0; i < t->n_added; i++)
 		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word,
 		         t->added[i].lstrip, t->added[i].rstrip, t->added[i].normalized);

@@ -1,7 +1,8 @@
 /* tokenizer: text to ids and back, exactly as the model's own tokenizer does it.
  *
- * Byte-level BPE with its pre-tokenizer (a sequence of PCRE2 splits), added and special tokens split off first.
- * Built from tokenizer.json (Hugging Face) or from GGUF metadata. Thread-safe for reading once built. */
+ * Added and special tokens are split off, what is left is normalized and cut into words (a sequence of PCRE2 splits),
+ * and each word is tokens by the tokenizer's kind, which is a row of a table (token/token_model.h). Built from
+ * tokenizer.json (Hugging Face) or from GGUF metadata. Thread-safe for reading once built. */
 #ifndef TOKEN_TOKENIZER_H
 #define TOKEN_TOKENIZER_H
 
@@ -25,12 +26,9 @@ void tokens_add(struct tokens *t, int32_t id);
 void tokens_release(struct tokens *t);
 
 struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e);
-/* tokenizer.json as parsed; config: tokenizer_config.json or NULL. GPT-2's older vocab.json + merges.txt:
- * tokenizer_from_vocab. */
+/* tokenizer.json as parsed; config: tokenizer_config.json or NULL */
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e);
-struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config,
-                                       const char *where, struct err *e);
-/* The above from a folder (tokenizer.json, else vocab.json and merges.txt). */
+/* The above from a folder; where it has no tokenizer.json, the older files of a kind, as vocab.json and merges.txt. */
 struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
@@ -54,7 +52,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int 
 /* Also the byte offset in text where each token begins (for masks by character spans); offsets may be NULL. */
 int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
                              struct tokens *offsets, struct err *e);
-/* The raw bytes of one token (special tokens: their text). May be an incomplete UTF-8 sequence. */
+/* The raw bytes of one token inside a text (special tokens: their text). May be an incomplete UTF-8 sequence. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out);
 /* Bytes of several; special tokens are left out when skip_special. */
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out);
@@ -62,7 +60,7 @@ void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bo
 /* Writes tokenizer.json, tokenizer_config.json (template, special tokens, add_bos_token) and
  * special_tokens_map.json so that transformers loads the same tokenizer; from GGUF too. */
 int tokenizer_save(const struct tokenizer *t, const char *dir, struct err *e);
-/* a canonical text of vocabulary, merges and rules, to be hashed; mem_free */
+/* a canonical text of vocabulary, what belongs to the kind, and rules, to be hashed; mem_free */
 char *tokenizer_hash_text(const struct tokenizer *t);
 
 #endif

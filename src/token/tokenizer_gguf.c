@@ -6,59 +6,22 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/utf8.h"
+#include "token/gguf_texts.h"
 #include "token/tokenizer_parts.h"
 
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED };
 
-static const struct gguf_kv *find_strings(const struct gguf *g, const char *key, struct err *e)
-{
-	const struct gguf_kv *kv = gguf_find(g, key);
-	if (kv && kv->type == GGUF_ARRAY && kv->item_type == GGUF_STRING)
-		return kv;
-	err_set(e, "%s is %s, wanted a list of texts", key, kv ? "of another type" : "missing");
-	return NULL;
-}
-
-static int check_text(const struct gguf_string *s, const char *what, size_t i, struct err *e)
-{
-	if (!utf8_valid(s->data, s->len, NULL) || (s->len && memchr(s->data, 0, s->len)))
-		return err_set(e, "%s %zu is not valid UTF-8", what, i);
-	return 0;
-}
-
 static int read_tokens(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
-	const struct gguf_kv *kv = find_strings(g, "tokenizer.ggml.tokens", e);
+	const struct gguf_kv *kv = gguf_texts(g, "tokenizer.ggml.tokens", e);
 	if (!kv)
 		return -1;
 	const struct gguf_string *text = kv->items;
 	for (size_t i = 0; i < kv->n_items; i++)
-		if (check_text(&text[i], "token", i, e) ||
+		if (gguf_check_text(&text[i], "token", i, e) ||
 		    vocab_put(&t->vocab, text[i].data ? text[i].data : "", text[i].len, (long long)i, PIECE_MODEL, e))
 			return -1;
-	bpe_begin(&t->bpe, &t->vocab);
 	return vocab_check_sparse(&t->vocab, e);
-}
-
-static int read_merges(struct tokenizer *t, const struct gguf *g, struct err *e)
-{
-	const struct gguf_kv *kv = find_strings(g, "tokenizer.ggml.merges", e);
-	if (!kv)
-		return -1;
-	const struct gguf_string *text = kv->items;
-	for (size_t i = 0; i < kv->n_items; i++) {
-		size_t n = text[i].len;
-		const char *space = n > 2 ? memchr(text[i].data + 1, ' ', n - 2) : NULL;
-		if (!space)
-			return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", i,
-			               (int)MIN(n, (size_t)64), text[i].data ? text[i].data : "");
-		size_t left = (size_t)(space - text[i].data);
-		if (check_text(&text[i], "merge", i, e) ||
-		    bpe_add_merge(&t->bpe, text[i].data, left, space + 1, n - left - 1, e))
-			return -1;
-	}
-	return 0;
 }
 
 /* Those tokens whose type says that they are split off first. */
@@ -133,13 +96,12 @@ static int make_config(json_t *config, const struct tokenizer *t, const struct g
 	return 0;
 }
 
-/* What transformers needs to put the beginning of sequence there itself. */
+/* What transformers needs to put the beginning of sequence there itself; NULL where it is not to be put there. */
 static json_t *post_processor(const struct tokenizer *t, const json_t *config)
 {
 	const char *bos = json_string_value(json_object_get(config, "bos_token"));
 	if (!bos || !json_is_true(json_object_get(config, "add_bos_token")))
-		return json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
-		                 "use_regex", 1);
+		return NULL;
 	json_t *begin = json_pack("{s:{s:s,s:i}}", "SpecialToken", "id", bos, "type_id", 0);
 	json_t *a = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0),
 	       *b = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1);
@@ -151,47 +113,56 @@ static json_t *post_processor(const struct tokenizer *t, const json_t *config)
 
 static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
-	const char *pre;
-	bool ignore_merges = false, add_bos = false;
-	json_t *added = NULL, *steps = NULL, *rules = NULL;
+	bool add_bos = false;
+	json_t *rules = t->model->gguf_rules(g, &add_bos, e), *added = rules ? added_tokens(t, g, e) : NULL;
 	json_t *config =
 		json_pack("{s:s,s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
-	int rc = -1;
-	if (gguf_str(g, "tokenizer.ggml.pre", true, &pre, e) ||
-	    !(steps = tokenizer_pre(pre, &ignore_merges, &add_bos, e)) || !(added = added_tokens(t, g, e)) ||
-	    make_config(config, t, g, add_bos, e))
-		goto out;
-	rules = json_pack("{s:O,s:n,s:O,s:o,s:{s:s,s:b,s:b,s:b},s:{s:s,s:b}}", "added_tokens", added, "normalizer",
-	                  "pre_tokenizer", steps, "post_processor", post_processor(t, config), "decoder", "type",
-	                  "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type", "BPE",
-	                  "ignore_merges", ignore_merges);
-	rc = tokenizer_set_rules(t, rules, config, e);
-out:
+	int rc = !added || make_config(config, t, g, add_bos, e) ? -1 : 0;
+	if (rc == 0) {
+		json_t *begin = post_processor(t, config);
+		if (begin)
+			json_object_set_new(rules, "post_processor", begin);
+		json_object_set(rules, "added_tokens", added);
+		rc = tokenizer_set_rules(t, rules, config, e);
+	}
 	json_decref(added);
-	json_decref(steps);
 	json_decref(rules);
 	json_decref(config);
 	return rc;
 }
 
+static const struct token_model *find_model(const struct gguf *g, struct err *e)
+{
+	static const char *const known[][2] = {
+		{ "llama", "SentencePiece" }, { "bert", "WordPiece" }, { "t5", "Unigram" }
+	};
+	const char *name, *what = NULL;
+	struct buf names = BUF_INIT;
+	if (gguf_str(g, "tokenizer.ggml.model", true, &name, e))
+		return NULL;
+	for (size_t i = 0; token_model_table[i]; i++) {
+		const struct token_model *m = token_model_table[i];
+		if (m->gguf && strcmp(m->gguf, name) == 0) {
+			buf_release(&names);
+			return m;
+		}
+		if (m->gguf)
+			buf_addf(&names, "%s%s (\"%s\")", names.len ? ", " : "", m->name, m->gguf);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		what = strcmp(name, known[i][0]) == 0 ? known[i][1] : what;
+	err_set(e, "a tokenizer of type \"%.64s\"%s%s%s is not supported, %s is", name, what ? " (" : "",
+	        what ? what : "", what ? ")" : "", buf_str(&names));
+	buf_release(&names);
+	return NULL;
+}
+
 struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e)
 {
-	struct tokenizer *t = tokenizer_new();
-	const char *model;
-	if (gguf_str(g, "tokenizer.ggml.model", true, &model, e))
-		goto fail;
-	if (strcmp(model, "gpt2") != 0) {
-		err_set(e, "a tokenizer of type \"%.64s\"%s is not supported, byte-level BPE (\"gpt2\") is", model,
-		        strcmp(model, "llama") == 0 ? " (SentencePiece)" :
-		        strcmp(model, "bert") == 0  ? " (WordPiece)" :
-		        strcmp(model, "t5") == 0    ? " (Unigram)" :
-		                                      "");
-		goto fail;
-	}
-	if (read_tokens(t, g, e) || read_merges(t, g, e) || apply(t, g, e))
-		goto fail;
-	return t;
-fail:
+	const struct token_model *model = find_model(g, e);
+	struct tokenizer *t = model ? tokenizer_new(model) : NULL;
+	if (t && read_tokens(t, g, e) == 0 && model->load_gguf(t, g, e) == 0 && apply(t, g, e) == 0)
+		return t;
 	if (e && strncmp(e->msg, g->path, strlen(g->path)) != 0) /* what reads single keys has said it already */
 		err_prefix(e, "%s", g->path);
 	tokenizer_free(t);

@@ -1,148 +1,56 @@
-/* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or GPT-2's older vocab.json and merges.txt,
- * with tokenizer_config.json beside them (and, in folders, special_tokens_map.json and chat_template.jinja). */
+/* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or the older files of its kind, with
+ * tokenizer_config.json beside them (and, in folders, special_tokens_map.json and chat_template.jinja). */
 #include <string.h>
 
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "token/tokenizer_parts.h"
 
-static int read_vocab(struct tokenizer *t, json_t *vocab, struct err *e)
+/* What a model is, where its file does not say: older ones name no type. */
+static const char *type_of(const json_t *model, const char *type)
 {
-	const char *text;
-	json_t *id;
-	if (!json_is_object(vocab))
-		return err_set(e, "the vocabulary is no object of texts and ids");
-	json_object_foreach(vocab, text, id) {
-		if (!json_is_integer(id))
-			return err_set(e, "token \"%.64s\" has no integer as its id", text);
-		if (vocab_put(&t->vocab, text, strlen(text), json_integer_value(id), PIECE_MODEL, e))
-			return -1;
+	if (type && json_is_true(json_object_get(model, "byte_fallback")))
+		return "BPE with byte_fallback (SentencePiece)";
+	if (type)
+		return type;
+	return json_is_array(json_object_get(model, "vocab")) ? "Unigram" :
+	       json_object_get(model, "merges")               ? "BPE" :
+	                                                        "WordPiece or WordLevel";
+}
+
+static const struct token_model *find_model(const json_t *model, struct err *e)
+{
+	const char *type;
+	struct buf names = BUF_INIT;
+	if (!json_is_object(model)) {
+		err_set(e, "\"model\" is missing");
+		return NULL;
 	}
-	bpe_begin(&t->bpe, &t->vocab);
-	return vocab_check_sparse(&t->vocab, e);
-}
-
-/* "a b", as in merges.txt */
-static int read_merge_text(struct tokenizer *t, const char *text, size_t n, struct err *e)
-{
-	const char *space = memchr(text, ' ', n);
-	size_t left = space ? (size_t)(space - text) : 0;
-	if (!space || left == 0 || left + 1 == n || memchr(space + 1, ' ', n - left - 1))
-		return err_set(e, "merge %zu is \"%.*s\", wanted two texts with a space between them", t->bpe.n_merges,
-		               (int)MIN(n, (size_t)64), text);
-	return bpe_add_merge(&t->bpe, text, left, space + 1, n - left - 1, e);
-}
-
-static int read_merges(struct tokenizer *t, const json_t *merges, struct err *e)
-{
-	const json_t *item;
-	size_t i;
-	if (!json_is_array(merges))
-		return err_set(e, "\"merges\" is no list");
-	json_array_foreach(merges, i, item) {
-		const json_t *left = json_array_get(item, 0), *right = json_array_get(item, 1);
-		if (json_is_string(item)) {
-			if (read_merge_text(t, json_string_value(item), json_string_length(item), e))
-				return -1;
-		} else if (json_array_size(item) != 2 || !json_is_string(left) || !json_is_string(right)) {
-			return err_set(e, "merge %zu is neither a text nor a pair of texts", i);
-		} else if (bpe_add_merge(&t->bpe, json_string_value(left), json_string_length(left),
-		                         json_string_value(right), json_string_length(right), e)) {
-			return -1;
+	if (jsonx_string(model, "type", NULL, &type, e))
+		return NULL;
+	for (size_t i = 0; token_model_table[i]; i++) {
+		if (token_model_table[i]->is(model, type)) {
+			buf_release(&names);
+			return token_model_table[i];
 		}
+		buf_addf(&names, "%s%s", i ? ", " : "", token_model_table[i]->name);
 	}
-	return 0;
+	err_set(e, "a tokenizer of type %.64s is not supported (%s)", type_of(model, type), buf_str(&names));
+	buf_release(&names);
+	return NULL;
 }
 
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e)
 {
-	struct tokenizer *t = tokenizer_new();
-	const json_t *model = json_object_get(j, "model");
-	if (tokenizer_check_model(model, e) || read_vocab(t, json_object_get(model, "vocab"), e) ||
-		read_merges(t, json_object_get(model, "merges"), e) || tokenizer_set_rules(t, j, config, e)) {
+	const json_t *json = json_object_get(j, "model");
+	const struct token_model *model = find_model(json, e);
+	struct tokenizer *t = model ? tokenizer_new(model) : NULL;
+	if (!t || model->load(t, json, e) || tokenizer_set_rules(t, j, config, e)) {
 		err_prefix(e, "%s", where);
 		tokenizer_free(t);
 		return NULL;
 	}
-	return t;
-}
-
-/* --- vocab.json and merges.txt --- */
-
-static int read_merges_text(struct tokenizer *t, const char *text, size_t n, struct err *e)
-{
-	size_t bad;
-	if (!utf8_valid(text, n, &bad))
-		return err_set(e, "merges are not valid UTF-8 at byte %zu", bad);
-	for (size_t at = 0; at < n;) {
-		const char *newline = memchr(text + at, '\n', n - at);
-		size_t end = newline ? (size_t)(newline - text) : n, length = end - at;
-		bool comment = at == 0 && length >= 8 && memcmp(text, "#version", 8) == 0;
-		if (length && text[end - 1] == '\r')
-			length--;
-		if (length && !comment && read_merge_text(t, text + at, length, e))
-			return -1;
-		at = end + 1;
-	}
-	return 0;
-}
-
-/* These files hold no pre-tokenizer; their class, which tokenizer_config.json names, implies it. */
-static json_t *class_rules(const json_t *config, struct err *e)
-{
-	const char *class;
-	int prefix;
-	bool ignore_merges = false, add_bos = false;
-	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &class, e) ||
-	    jsonx_bool(config, "add_prefix_space", false, &prefix, e))
-		return NULL;
-	if (strcmp(class, "GPT2Tokenizer") == 0 || strcmp(class, "GPT2TokenizerFast") == 0)
-		return json_pack("{s:n, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}",
-		                 "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", prefix,
-		                 "trim_offsets", 1, "use_regex", 1, "post_processor", "type", "ByteLevel",
-		                 "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1, "decoder", "type",
-		                 "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type",
-		                 "BPE");
-	if (strcmp(class, "Qwen2Tokenizer") == 0 || strcmp(class, "Qwen2TokenizerFast") == 0)
-		return json_pack("{s:{s:s}, s:o, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer",
-		                 "type", "NFC", "pre_tokenizer", tokenizer_pre("qwen2", &ignore_merges, &add_bos, e),
-		                 "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
-		                 "use_regex", 0, "decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
-		                 0, "use_regex", 0, "model", "type", "BPE");
-	err_set(e,
-	        "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and "
-	        "Qwen2Tokenizer can be read",
-	        class);
-	return NULL;
-}
-
-/* GPT-2's class has <|endoftext|> in every role that the config leaves open. */
-static json_t *class_config(const json_t *config, const json_t *vocab)
-{
-	static const char *const keys[] = { "bos_token", "eos_token", "unk_token" };
-	json_t *out = json_is_object(config) ? json_deep_copy(config) :
-	                                       json_pack("{s:s}", "tokenizer_class", "GPT2Tokenizer");
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (!json_object_get(out, keys[i]) && json_object_get(vocab, "<|endoftext|>"))
-			json_object_set_new(out, keys[i], json_string("<|endoftext|>"));
-	return out;
-}
-
-struct tokenizer *tokenizer_from_vocab(const json_t *vocab, const char *merges, size_t n, const json_t *config,
-                                       const char *where, struct err *e)
-{
-	struct tokenizer *t = tokenizer_new();
-	json_t *rules = class_rules(config, e), *full = class_config(config, vocab);
-	if (!rules || read_vocab(t, (json_t *)vocab, e) || read_merges_text(t, merges, n, e) ||
-	    tokenizer_set_rules(t, rules, full, e)) {
-		err_prefix(e, "%s", where);
-		tokenizer_free(t);
-		t = NULL;
-	}
-	json_decref(rules);
-	json_decref(full);
 	return t;
 }
 
@@ -196,20 +104,47 @@ out:
 	return rc;
 }
 
+static bool has_files(const char *dir, const char *const *files)
+{
+	bool all = files;
+	for (; all && *files; files++) {
+		char *path = io_join(dir, *files);
+		all = io_exists(path);
+		mem_free(path);
+	}
+	return all;
+}
+
+static int no_tokenizer(const char *dir, struct err *e)
+{
+	struct buf wanted = BUF_INIT;
+	for (size_t i = 0; token_model_table[i]; i++)
+		for (const char *const *file = token_model_table[i]->files; file && *file; file++)
+			buf_addf(&wanted, "%s%s", file == token_model_table[i]->files ? ", or " : " and ", *file);
+	err_set(e, "%s: no tokenizer there (wanted tokenizer.json%s)", dir, buf_str(&wanted));
+	buf_release(&wanted);
+	return -1;
+}
+
 static struct tokenizer *from_old_files(const char *dir, const json_t *config, struct err *e)
 {
-	char *vocab_path = io_join(dir, "vocab.json"), *merges_path = io_join(dir, "merges.txt");
-	struct tokenizer *t = NULL;
-	struct buf merges = BUF_INIT;
-	json_t *vocab = NULL;
-	if (!io_exists(vocab_path) || !io_exists(merges_path))
-		err_set(e, "%s: no tokenizer there (wanted tokenizer.json, or vocab.json and merges.txt)", dir);
-	else if ((vocab = jsonx_load_file(vocab_path, e)) && io_read(&merges, merges_path, e) == 0)
-		t = tokenizer_from_vocab(vocab, buf_str(&merges), merges.len, config, dir, e);
-	json_decref(vocab);
-	buf_release(&merges);
-	mem_free(vocab_path);
-	mem_free(merges_path);
+	size_t i = 0;
+	while (token_model_table[i] && !has_files(dir, token_model_table[i]->files))
+		i++;
+	if (!token_model_table[i]) {
+		no_tokenizer(dir, e);
+		return NULL;
+	}
+	struct tokenizer *t = tokenizer_new(token_model_table[i]);
+	json_t *full = json_deep_copy(config), *rules = t->model->load_files(t, dir, full, e);
+	if (!rules || tokenizer_set_rules(t, rules, full, e)) {
+		if (rules)
+			err_prefix(e, "%s", dir);
+		tokenizer_free(t);
+		t = NULL;
+	}
+	json_decref(rules);
+	json_decref(full);
 	return t;
 }
 

@@ -1,73 +1,11 @@
-/* tokenizer_rules: what a tokenizer does besides its vocabulary and merges, read from a tokenizer.json's fields and a
- * tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by its
- * name. */
+/* tokenizer_rules: what a tokenizer does besides its vocabulary and its kind's own, read from a tokenizer.json's fields
+ * and a tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by
+ * its name. */
 #include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "token/tokenizer_parts.h"
-
-static int check_empty(const json_t *model, const char *key, struct err *e)
-{
-	const json_t *v = json_object_get(model, key);
-	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
-	    (json_is_number(v) && json_number_value(v) == 0))
-		return 0;
-	return err_set(e, "model.%s is set, which is not supported", key);
-}
-
-int tokenizer_check_model(const json_t *model, struct err *e)
-{
-	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
-	const char *type;
-	int fallback;
-	if (!json_is_object(model))
-		return err_set(e, "\"model\" is missing");
-	if (jsonx_string(model, "type", NULL, &type, e) || jsonx_bool(model, "byte_fallback", false, &fallback, e))
-		return -1;
-	if (!type) /* old files name no type */
-		type = json_is_array(json_object_get(model, "vocab")) ? "Unigram" :
-		       json_object_get(model, "merges")               ? "BPE" :
-		                                                        "WordPiece or WordLevel";
-	if (strcmp(type, "BPE") != 0)
-		return err_set(e, "a tokenizer of type %.64s is not supported, byte-level BPE is", type);
-	if (fallback)
-		return err_set(e, "a BPE tokenizer with byte_fallback (SentencePiece's kind) is not supported, "
-		                  "byte-level BPE is");
-	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
-		if (check_empty(model, wanted_empty[i], e))
-			return -1;
-	return 0;
-}
-
-static int apply_model(struct tokenizer *t, const json_t *model, struct err *e)
-{
-	const char *unknown;
-	int fuse, ignore;
-	if (tokenizer_check_model(model, e) || jsonx_string(model, "unk_token", NULL, &unknown, e) ||
-		jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e))
-		return -1;
-	t->bpe.unknown = unknown ? vocab_find(&t->vocab, unknown, strlen(unknown)) : -1;
-	t->bpe.fuse_unknown = fuse;
-	t->bpe.ignore_merges = ignore;
-	return 0;
-}
-
-static int check_decoder(const json_t *j, int depth, struct err *e)
-{
-	const char *type = json_string_value(json_object_get(j, "type"));
-	const json_t *item;
-	size_t i;
-	if (!j || json_is_null(j) || (type && strcmp(type, "ByteLevel") == 0))
-		return 0;
-	if (type && strcmp(type, "Sequence") == 0 && depth < 16) {
-		json_array_foreach(json_object_get(j, "decoders"), i, item)
-			if (check_decoder(item, depth + 1, e))
-				return -1;
-		return 0;
-	}
-	return err_set(e, "decoder \"%.64s\" is not supported, ByteLevel is", type ? type : "without a type");
-}
 
 /* --- added tokens --- */
 
@@ -317,16 +255,26 @@ static json_t *copy_rules(const json_t *rules)
 	return out;
 }
 
+/* Words of this kind are bytes, or text. */
+static int check_words(const struct tokenizer *t, const json_t *pre, struct err *e)
+{
+	if (!t->model->bytes || pretokenizer_has_bytes(t->pretokenizer))
+		return 0;
+	if (!pre || json_is_null(pre))
+		return err_set(e, "there is no pre_tokenizer, so this is no %s", t->model->name);
+	return err_set(e, "the pre_tokenizer has no ByteLevel, so this is no %s", t->model->name);
+}
+
 int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *config, struct err *e)
 {
+	const json_t *pre = json_object_get(rules, "pre_tokenizer");
 	t->rules = copy_rules(rules);
 	t->config = json_is_object(config) ? json_deep_copy(config) : json_object();
-	if (apply_model(t, json_object_get(rules, "model"), e) ||
-	    check_decoder(json_object_get(rules, "decoder"), 0, e) ||
-	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), e))
+	if (t->model->rules(t, rules, e) ||
+	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), t->model->normalizers, e))
 		return -1;
-	t->pretokenizer = pretokenizer_parse(json_object_get(rules, "pre_tokenizer"), e);
-	if (!t->pretokenizer || apply_added(t, json_object_get(rules, "added_tokens"), e) ||
+	t->pretokenizer = pretokenizer_parse(pre, t->model->pretokenizers, e);
+	if (!t->pretokenizer || check_words(t, pre, e) || apply_added(t, json_object_get(rules, "added_tokens"), e) ||
 	    apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_bos(t, e))
 		return -1;
 	return apply_template(t, e);

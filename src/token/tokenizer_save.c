@@ -1,4 +1,4 @@
-/* tokenizer_save: the three files that transformers reads a tokenizer from. Vocabulary, merges and added tokens are
+/* tokenizer_save: the three files that transformers reads a tokenizer from. Vocabulary and added tokens are
  * written from the tables, everything else as it was read (or made from GGUF's metadata). */
 #include <stdlib.h>
 
@@ -6,14 +6,6 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "token/tokenizer_parts.h"
-
-static json_t *piece_json(const struct piece *p)
-{
-	json_t *text = json_stringn(p->text, p->n);
-	if (!text)
-		BUG("a piece that is not UTF-8");
-	return text;
-}
 
 static int by_id(const void *a, const void *b)
 {
@@ -42,18 +34,9 @@ static json_t *added_json(const struct tokenizer *t)
 
 static json_t *model_json(const struct tokenizer *t)
 {
-	json_t *model = json_copy(json_object_get(t->rules, "model")), *vocab = json_object(), *merges = json_array();
-	for (size_t i = 0; i < t->vocab.n; i++) {
-		const struct piece *p = &t->vocab.piece[i];
-		if (p->text && p->flags & PIECE_MODEL)
-			json_object_set_new(vocab, p->text, json_integer((json_int_t)i));
-	}
-	for (size_t i = 0; i < t->bpe.n_merges; i++)
-		json_array_append_new(merges, json_pack("[o,o]", piece_json(&t->vocab.piece[t->bpe.merge[i].left]),
-			piece_json(&t->vocab.piece[t->bpe.merge[i].right])));
-	json_object_set_new(model, "type", json_string("BPE"));
-	json_object_set_new(model, "vocab", vocab);
-	json_object_set_new(model, "merges", merges);
+	json_t *model = json_copy(json_object_get(t->rules, "model"));
+	json_object_set_new(model, "type", json_string(t->model->type));
+	t->model->save(t, model);
 	return model;
 }
 

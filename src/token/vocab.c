@@ -1,65 +1,12 @@
-/* vocab: pieces in an arena, an open hash over their texts.
- *
- * The alphabet (GPT-2, encoder.py, bytes_to_unicode): the 188 bytes that are printable in Latin-1 stand for themselves;
- * the other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142, 173 →
- * U+0143. */
+/* vocab: pieces in an arena, an open hash over their texts. */
 #include "token/vocab.h"
 
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 enum { ID_MAX = 1 << 24, HOLES_MAX = 1 << 16 };
-
-static uint32_t character_of(uint8_t byte)
-{
-	if (byte <= 32)
-		return 0x100u + byte;
-	if (byte >= 127 && byte <= 160)
-		return 0x121u + byte - 127;
-	return byte == 173 ? 0x143 : byte;
-}
-
-static int byte_of(uint32_t character)
-{
-	if (character >= 0x100 && character <= 0x120)
-		return (int)(character - 0x100);
-	if (character >= 0x121 && character <= 0x142)
-		return (int)(character - 0x121 + 127);
-	if (character == 0x143)
-		return 173;
-	return character < 0x100 && character_of((uint8_t)character) == character ? (int)character : -1;
-}
-
-void alphabet_write(struct buf *out, const char *bytes, size_t n)
-{
-	char text[4];
-	for (size_t i = 0; i < n; i++) {
-		size_t k = utf8_encode(character_of((uint8_t)bytes[i]), text);
-		buf_add(out, text, k);
-	}
-}
-
-bool alphabet_read(struct buf *out, const char *text, size_t n)
-{
-	size_t begin = out->len;
-	for (size_t i = 0; i < n;) {
-		uint32_t character = 0;
-		size_t k = utf8_decode(text + i, n - i, &character);
-		int byte = k ? byte_of(character) : -1;
-		if (byte < 0) {
-			out->len = begin;
-			if (out->data)
-				out->data[begin] = 0;
-			return false;
-		}
-		buf_addc(out, (char)byte);
-		i += k;
-	}
-	return true;
-}
 
 static size_t slot_of(const struct vocab *v, const char *text, size_t n)
 {
@@ -138,6 +85,38 @@ int vocab_check_sparse(const struct vocab *v, struct err *e)
 		return err_set(e, "%zu tokens have ids up to %zu: that many holes are no vocabulary", v->count,
 		               v->n - 1);
 	return 0;
+}
+
+int vocab_read(struct vocab *v, const json_t *texts, struct err *e)
+{
+	const char *text;
+	json_t *id;
+	if (!json_is_object(texts))
+		return err_set(e, "the vocabulary is no object of texts and ids");
+	json_object_foreach((json_t *)texts, text, id) {
+		if (!json_is_integer(id))
+			return err_set(e, "token \"%.64s\" has no integer as its id", text);
+		if (vocab_put(v, text, strlen(text), json_integer_value(id), PIECE_MODEL, e))
+			return -1;
+	}
+	return vocab_check_sparse(v, e);
+}
+
+json_t *vocab_json(const struct vocab *v)
+{
+	json_t *texts = json_object();
+	for (size_t i = 0; i < v->n; i++)
+		if (v->piece[i].text && v->piece[i].flags & PIECE_MODEL)
+			json_object_set_new(texts, v->piece[i].text, json_integer((json_int_t)i));
+	return texts;
+}
+
+json_t *piece_json(const struct piece *p)
+{
+	json_t *text = json_stringn(p->text, p->n);
+	if (!text)
+		BUG("a piece that is not UTF-8");
+	return text;
 }
 
 void vocab_release(struct vocab *v)

@@ -1,9 +1,9 @@
-/* vocab: the pieces of a tokenizer by id, and ids by piece, in the form that the files hold: byte-level text, where
- * every byte is written as one printable character (GPT-2's alphabet), so that a piece is valid UTF-8 whatever bytes it
- * stands for. */
+/* vocab: the pieces of a tokenizer by id, and ids by piece, in the form that the files hold, which is valid UTF-8
+ * whatever bytes a piece stands for; what that form means is the tokenizer's kind's to say (token/token_model.h). */
 #ifndef TOKEN_VOCAB_H
 #define TOKEN_VOCAB_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +25,9 @@ struct piece {
 	uint8_t flags;
 };
 
+/* A token, and the byte of its word where it begins. */
+struct token_at { int32_t id; uint32_t begin; };
+
 struct vocab {
 	struct arena mem;
 	struct piece *piece; /* [n] */
@@ -40,11 +43,10 @@ int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int fla
 int vocab_check_sparse(const struct vocab *v, struct err *e); /* once all are there */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t n);     /* among the model's pieces; −1 */
 int32_t vocab_find_any(const struct vocab *v, const char *text, size_t n); /* among all; −1 */
+/* From a tokenizer.json's object of texts and ids: all of them, which is checked; and back, a new reference. */
+int vocab_read(struct vocab *v, const json_t *texts, struct err *e);
+json_t *vocab_json(const struct vocab *v);
+json_t *piece_json(const struct piece *p);
 void vocab_release(struct vocab *v);
-
-void alphabet_write(struct buf *out, const char *bytes, size_t n);
-/* Appends the bytes that a text stands for; false, and nothing appended, when one of its characters is not of the
- * alphabet. */
-bool alphabet_read(struct buf *out, const char *text, size_t n);
 
 #endif

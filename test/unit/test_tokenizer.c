@@ -10,7 +10,7 @@
 #include "fixture_gguf.h"
 #include "token/pretokenize.h"
 #include "token/tokenizer.h"
-#include "token/vocab.h"
+#include "token/alphabet.h"
 
 #define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"
 #define GPT2 "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
@@ -142,7 +142,7 @@ static void check_words(struct test *t, const char *json, const char *text, cons
 {
 	struct err e = ERR_INIT;
 	json_t *j = jsonx_load(json, strlen(json), "steps", &e);
-	struct pretokenizer *p = pretokenizer_parse(j, &e);
+	struct pretokenizer *p = pretokenizer_parse(j, NULL, &e);
 	struct words *w = words_new();
 	struct slice in = { .text = text, .n = strlen(text) }, word;
 	struct buf got = BUF_INIT;
@@ -243,7 +243,7 @@ static void check_normal(struct test *t, const char *type, const char *text, con
 	struct slice in = { .text = text, .n = strlen(text) }, out;
 	struct buf got = BUF_INIT;
 	json_t *j = json_pack("{s:s}", "type", type);
-	CHECK(t, normalizer_parse(&z, j, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
+	CHECK(t, normalizer_parse(&z, j, NULL, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
 	CHECK_MSG(t, out.n == strlen(want) && memcmp(out.text, want, out.n) == 0, "%s of \"%s\" is \"%.*s\"", type,
 	          text, (int)out.n, out.text);
 	for (size_t i = 0; i < out.n; i++)

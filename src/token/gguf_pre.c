@@ -1,11 +1,12 @@
-/* tokenizer_pre: pre-tokenizers by the name that GGUF files give them (tokenizer.ggml.pre).
+/* gguf_pre: pre-tokenizers by the name that GGUF files give them (tokenizer.ggml.pre).
  *
  * A GGUF holds no expressions, only a name that llama.cpp's converter chose; the expressions are those of the models'
  * own tokenizer.json. A name that is not here is refused: a wrong pre-tokenizer would go unnoticed and cost quality. */
+#include "token/gguf_pre.h"
+
 #include <string.h>
 
 #include "base/mem.h"
-#include "token/tokenizer_parts.h"
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -68,7 +69,7 @@ static bool is_named(const char *names, const char *name)
 	return false;
 }
 
-json_t *tokenizer_pre(const char *name, bool *ignore_merges, bool *add_bos, struct err *e)
+json_t *gguf_pre(const char *name, bool *ignore_merges, bool *add_bos, struct err *e)
 {
 	const struct pre *p = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(table) && !p; i++)

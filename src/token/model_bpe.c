@@ -1,0 +1,305 @@
+/* model_bpe: byte-level BPE (GPT-2). A word's bytes become one symbol each, written in the alphabet of
+ * token/alphabet.h, and are merged by rank (token/bpe.h).
+ *
+ * In tokenizer.json this is type BPE without byte_fallback (with it, it is SentencePiece's), in GGUF "gpt2". Older
+ * folders hold vocab.json and merges.txt and no pre-tokenizer: their class, which tokenizer_config.json names, implies
+ * it. */
+#include <string.h>
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "token/alphabet.h"
+#include "token/bpe.h"
+#include "token/gguf_pre.h"
+#include "token/token_model.h"
+
+struct byte_bpe {
+	struct bpe bpe;
+	int32_t byte_id[256];      /* −1: the vocabulary lacks that byte */
+	int32_t unknown;           /* what stands for such a byte; −1: it is left out */
+	bool fuse_unknown;         /* several in a row become one */
+	bool ignore_merges;        /* a word that is a piece is that piece, whatever its merges */
+};
+
+struct scratch { struct bpe_scratch *bpe; struct buf text; };
+
+/* --- reading --- */
+
+static bool falls_back(const json_t *model) { return json_is_true(json_object_get(model, "byte_fallback")); }
+
+static bool is(const json_t *model, const char *type)
+{
+	return (type ? !strcmp(type, "BPE") : json_object_get(model, "merges") != NULL) && !falls_back(model);
+}
+
+static int begin(struct tokenizer *t)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	bpe_begin(&b->bpe, tokenizer_vocab(t));
+	for (int i = 0; i < 256; i++) {
+		struct buf text = BUF_INIT;
+		char byte = (char)i;
+		alphabet_write(&text, &byte, 1);
+		b->byte_id[i] = vocab_find(b->bpe.vocab, text.data, text.len);
+		buf_release(&text);
+	}
+	return 0;
+}
+
+static int load(struct tokenizer *t, const json_t *model, struct err *e)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	if (vocab_read(tokenizer_vocab(t), json_object_get(model, "vocab"), e) || begin(t))
+		return -1;
+	return bpe_read_json(&b->bpe, json_object_get(model, "merges"), e);
+}
+
+static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	begin(t);
+	return bpe_read_gguf(&b->bpe, g, e);
+}
+
+static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
+{
+	const char *pre;
+	bool ignore_merges = false;
+	json_t *steps;
+	if (gguf_str(g, "tokenizer.ggml.pre", true, &pre, e) || !(steps = gguf_pre(pre, &ignore_merges, add_bos, e)))
+		return NULL;
+	return json_pack("{s:n,s:o,s:{s:s,s:b,s:b,s:b},s:{s:s,s:b,s:b,s:b},s:{s:s,s:b}}", "normalizer", "pre_tokenizer",
+	                 steps, "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
+	                 "use_regex", 1, "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1,
+	                 "use_regex", 1, "model", "type", "BPE", "ignore_merges", ignore_merges);
+}
+
+/* --- vocab.json and merges.txt --- */
+
+static json_t *class_rules(const json_t *config, struct err *e)
+{
+	const char *class;
+	int prefix;
+	bool ignore_merges = false, add_bos = false;
+	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &class, e) ||
+	    jsonx_bool(config, "add_prefix_space", false, &prefix, e))
+		return NULL;
+	if (strcmp(class, "GPT2Tokenizer") == 0 || strcmp(class, "GPT2TokenizerFast") == 0)
+		return json_pack("{s:n, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}",
+		                 "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", prefix,
+		                 "trim_offsets", 1, "use_regex", 1, "post_processor", "type", "ByteLevel",
+		                 "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1, "decoder", "type",
+		                 "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type",
+		                 "BPE");
+	if (strcmp(class, "Qwen2Tokenizer") == 0 || strcmp(class, "Qwen2TokenizerFast") == 0)
+		return json_pack("{s:{s:s}, s:o, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer",
+		                 "type", "NFC", "pre_tokenizer", gguf_pre("qwen2", &ignore_merges, &add_bos, e),
+		                 "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
+		                 "use_regex", 0, "decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+		                 0, "use_regex", 0, "model", "type", "BPE");
+	err_set(e,
+	        "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and "
+	        "Qwen2Tokenizer can be read",
+	        class);
+	return NULL;
+}
+
+/* GPT-2's class has <|endoftext|> in every role that the config leaves open. */
+static void complete_config(json_t *config, const json_t *vocab)
+{
+	static const char *const keys[] = { "bos_token", "eos_token", "unk_token" };
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (!json_object_get(config, keys[i]) && json_object_get(vocab, "<|endoftext|>"))
+			json_object_set_new(config, keys[i], json_string("<|endoftext|>"));
+}
+
+static int read_old(struct tokenizer *t, const json_t *vocab, const struct buf *merges, struct err *e)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	if (vocab_read(tokenizer_vocab(t), vocab, e) || begin(t))
+		return -1;
+	return bpe_read_text(&b->bpe, buf_str(merges), merges->len, e);
+}
+
+static const char *const files[] = { "vocab.json", "merges.txt", NULL };
+
+static json_t *load_files(struct tokenizer *t, const char *dir, json_t *config, struct err *e)
+{
+	char *vocab_path = io_join(dir, files[0]), *merges_path = io_join(dir, files[1]);
+	struct buf merges = BUF_INIT;
+	json_t *vocab = jsonx_load_file(vocab_path, e), *rules = NULL;
+	if (vocab && io_read(&merges, merges_path, e) == 0 &&
+	    (!(rules = class_rules(config, e)) || read_old(t, vocab, &merges, e))) {
+		err_prefix(e, "%s", dir);
+		json_decref(rules);
+		rules = NULL;
+	}
+	if (rules)
+		complete_config(config, vocab);
+	json_decref(vocab);
+	buf_release(&merges);
+	mem_free(vocab_path);
+	mem_free(merges_path);
+	return rules;
+}
+
+/* --- the rules --- */
+
+static int check_empty(const json_t *model, const char *key, struct err *e)
+{
+	const json_t *v = json_object_get(model, key);
+	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	    (json_is_number(v) && json_number_value(v) == 0))
+		return 0;
+	return err_set(e, "model.%s is set, which is not supported", key);
+}
+
+static int check_decoder(const json_t *j, int depth, struct err *e)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	const json_t *item;
+	size_t i;
+	if (!j || json_is_null(j) || (type && strcmp(type, "ByteLevel") == 0))
+		return 0;
+	if (type && strcmp(type, "Sequence") == 0 && depth < 16) {
+		json_array_foreach(json_object_get(j, "decoders"), i, item)
+			if (check_decoder(item, depth + 1, e))
+				return -1;
+		return 0;
+	}
+	return err_set(e, "decoder \"%.64s\" is not supported, ByteLevel is", type ? type : "without a type");
+}
+
+static int rules(struct tokenizer *t, const json_t *all, struct err *e)
+{
+	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
+	const json_t *model = json_object_get(all, "model");
+	struct byte_bpe *b = tokenizer_own(t);
+	const char *unknown;
+	int fuse, ignore, fallback;
+	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
+		if (check_empty(model, wanted_empty[i], e))
+			return -1;
+	if (jsonx_string(model, "unk_token", NULL, &unknown, e) || jsonx_bool(model, "fuse_unk", false, &fuse, e) ||
+	    jsonx_bool(model, "ignore_merges", false, &ignore, e) ||
+	    jsonx_bool(model, "byte_fallback", false, &fallback, e))
+		return -1;
+	b->unknown = unknown ? vocab_find(tokenizer_vocab(t), unknown, strlen(unknown)) : -1;
+	b->fuse_unknown = fuse;
+	b->ignore_merges = ignore;
+	return check_decoder(json_object_get(all, "decoder"), 0, e);
+}
+
+static void release(struct tokenizer *t) { bpe_release(&((struct byte_bpe *)tokenizer_own(t))->bpe); }
+
+/* --- words and pieces --- */
+
+static void *scratch_new(void)
+{
+	struct scratch *s = mem_alloc(sizeof(*s));
+	s->bpe = bpe_scratch_new();
+	return s;
+}
+
+static void scratch_free(void *scratch)
+{
+	struct scratch *s = scratch;
+	bpe_scratch_free(s->bpe);
+	buf_release(&s->text);
+	mem_free(s);
+}
+
+/* The piece that the word is, −1. */
+static int32_t whole(const struct byte_bpe *b, struct buf *text, const char *word, size_t n)
+{
+	buf_clear(text);
+	alphabet_write(text, word, n);
+	return vocab_find(b->bpe.vocab, text->data, text->len);
+}
+
+static size_t symbols(const struct byte_bpe *b, struct token_at *to, const char *word, size_t n)
+{
+	size_t count = 0;
+	bool was_unknown = false;
+	for (size_t i = 0; i < n; i++) {
+		int32_t id = b->byte_id[(uint8_t)word[i]];
+		bool unknown = id < 0;
+		if (unknown && (b->unknown < 0 || (was_unknown && b->fuse_unknown)))
+			continue;
+		was_unknown = unknown;
+		to[count++] = (struct token_at){ unknown ? b->unknown : id, (uint32_t)i };
+	}
+	return count;
+}
+
+static const struct token_at *encode(const struct tokenizer *t, void *scratch, const char *word, size_t n,
+                                     size_t *n_tokens)
+{
+	const struct byte_bpe *b = tokenizer_own(t);
+	struct scratch *s = scratch;
+	struct token_at *token = bpe_symbols(s->bpe, n);
+	int32_t id = b->ignore_merges && n ? whole(b, &s->text, word, n) : -1;
+	if (id < 0)
+		return bpe_merge(&b->bpe, s->bpe, symbols(b, token, word, n), n_tokens);
+	token[0] = (struct token_at){ id, 0 };
+	*n_tokens = 1;
+	return token;
+}
+
+/* A piece that is not of the alphabet stands for itself. */
+static void piece(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out)
+{
+	(void)t;
+	(void)first;
+	if (!alphabet_read(out, p->text, p->n))
+		buf_add(out, p->text, p->n);
+}
+
+static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
+{
+	struct buf text = BUF_INIT;
+	alphabet_write(&text, bytes, n);
+	int32_t id = text.len ? vocab_find(tokenizer_vocab(t), text.data, text.len) : -1;
+	buf_release(&text);
+	return id;
+}
+
+/* --- writing --- */
+
+static void save(const struct tokenizer *t, json_t *model)
+{
+	const struct byte_bpe *b = tokenizer_own(t);
+	json_object_set_new(model, "vocab", vocab_json(tokenizer_vocab(t)));
+	json_object_set_new(model, "merges", bpe_json(&b->bpe));
+}
+
+static void hash(const struct tokenizer *t, struct buf *out)
+{
+	const struct byte_bpe *b = tokenizer_own(t);
+	for (size_t i = 0; i < b->bpe.n_merges; i++)
+		buf_addf(out, "%d %d\n", b->bpe.merge[i].left, b->bpe.merge[i].right);
+}
+
+const struct token_model token_model_bpe = {
+	.name = "byte-level BPE",
+	.type = "BPE",
+	.gguf = "gpt2",
+	.files = files,
+	.bytes = true,
+	.own_size = sizeof(struct byte_bpe),
+	.is = is,
+	.load = load,
+	.load_gguf = load_gguf,
+	.gguf_rules = gguf_rules,
+	.load_files = load_files,
+	.rules = rules,
+	.release = release,
+	.scratch_new = scratch_new,
+	.scratch_free = scratch_free,
+	.encode = encode,
+	.piece = piece,
+	.find = find,
+	.save = save,
+	.hash = hash,
+};

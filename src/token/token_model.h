@@ -1,0 +1,73 @@
+/* token_model: a kind of tokenizer: what comes after the text was cut into words. One file model_x.c a row of the
+ * table.
+ *
+ * All kinds share what surrounds it: added tokens, which are split off first; the normalizer and the pre-tokenizer of a
+ * tokenizer.json; tokenizer_config.json; the reading of GGUF's tokens and ids of special ones. A row says by what it is
+ * known in files, how it is read from each, how it turns a word into tokens and a token into bytes, and how it is
+ * written. Steps of normalizing and pre-tokenizing that only this kind's files use are the row's too. */
+#ifndef TOKEN_TOKEN_MODEL_H
+#define TOKEN_TOKEN_MODEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "format/gguf.h"
+#include "token/pretokenize.h"
+#include "token/vocab.h"
+
+struct tokenizer;
+
+struct token_model {
+	const char *name;                 /* "byte-level BPE", for sentences */
+	const char *type;                 /* model.type of a tokenizer.json: "BPE" */
+	const char *gguf;                 /* tokenizer.ggml.model: "gpt2"; NULL: GGUF has none of this kind */
+	const char *const *files;         /* older files, all of which a folder without a tokenizer.json has; or NULL */
+	bool bytes;                       /* words are bytes: the pre-tokenizer holds a ByteLevel */
+	/* what only this kind's files have; each ends with a row without a type, NULL: nothing */
+	const struct normalizer_type *normalizers;
+	const struct pretokenizer_type *pretokenizers;
+	size_t own_size;                  /* of the row's own struct, zero at first: tokenizer_own */
+
+	/* Whether `model` (of a tokenizer.json) is of this kind; older files have no type. */
+	bool (*is)(const json_t *model, const char *type);
+	/* From tokenizer.json's model: the vocabulary and the row's own. */
+	int (*load)(struct tokenizer *t, const json_t *model, struct err *e);
+	/* The row's own from GGUF; the vocabulary is there. */
+	int (*load_gguf)(struct tokenizer *t, const struct gguf *g, struct err *e);
+	/* What a tokenizer.json would say beside (normalizer, pre_tokenizer, post_processor where no token is put in
+	 * front, decoder, model without its vocabulary), new reference; *add_bos: where the file does not say. */
+	json_t *(*gguf_rules)(const struct gguf *g, bool *add_bos, struct err *e);
+	/* From a folder that has `files`: vocabulary, the row's own, and these rules; config is completed. */
+	json_t *(*load_files)(struct tokenizer *t, const char *dir, json_t *config, struct err *e);
+	/* Takes model and decoder out of the rules; what would change ids or text and is not done is refused by
+	 * name. */
+	int (*rules)(struct tokenizer *t, const json_t *rules, struct err *e);
+	void (*release)(struct tokenizer *t);
+
+	void *(*scratch_new)(void);       /* one a thread */
+	void (*scratch_free)(void *scratch);
+	/* The tokens of a word (at most 2^30 bytes), valid until the next call. */
+	const struct token_at *(*encode)(const struct tokenizer *t, void *scratch, const char *word, size_t n,
+	                                 size_t *n_tokens);
+	/* The bytes that a token (no added one) adds to a text; first: nothing stands before it. */
+	void (*piece)(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out);
+	/* The id whose bytes inside a text are exactly these, −1. */
+	int32_t (*find)(const struct tokenizer *t, const char *bytes, size_t n);
+	/* Puts vocabulary and the row's own into tokenizer.json's model. */
+	void (*save)(const struct tokenizer *t, json_t *model);
+	/* The row's own as lines of text, for tokenizer_hash_text. */
+	void (*hash)(const struct tokenizer *t, struct buf *out);
+};
+
+extern const struct token_model *const token_model_table[]; /* generated, NULL-terminated */
+
+/* --- for rows --- */
+
+struct vocab *tokenizer_vocab(const struct tokenizer *t);
+void *tokenizer_own(const struct tokenizer *t);
+
+#endif
