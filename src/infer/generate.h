@@ -37,7 +37,8 @@ struct generation {
 	enum finish finish;
 	bool context_full;             /* why it is FINISH_LENGTH */
 	double prompt_seconds, seconds; /* reading the prompt; the tokens after the first */
-	double flops, int_ops;         /* what it computed, by the plan; not what it shares with others (many.h) */
+	size_t kept;                   /* of the prompt's tokens, those that were in the session and not computed */
+	double flops, int_ops;         /* what it computed, by the plan */
 	double share;                  /* of the time of all steps while it was answered: 1 alone */
 };
 

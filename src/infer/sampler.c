@@ -32,6 +32,21 @@ void sampler_release(struct sampler *s)
 	s->n_seen = s->cap_seen = 0;
 }
 
+void sampler_like(struct sampler *s, const struct sampler *wanted)
+{
+	struct sampler own = *s;
+
+	*s = *wanted;
+	s->V = own.V;
+	s->logit = own.logit;
+	s->key = own.key;
+	s->id = own.id;
+	s->count = own.count;
+	s->seen = own.seen;
+	s->cap_seen = own.cap_seen;
+	s->n_seen = 0;
+}
+
 void sampler_see(struct sampler *s, const int32_t *ids, size_t n)
 {
 	if (s->n_seen + n > s->cap_seen) {

@@ -54,6 +54,8 @@ struct sampler {
 };
 
 void sampler_init(struct sampler *s, size_t V);
+/* Wants what another does, which need not have work space; has seen nothing. */
+void sampler_like(struct sampler *s, const struct sampler *wanted);
 /* Tells of tokens: the prompt's, then each of the answer's. Only penalties want to know. */
 void sampler_see(struct sampler *s, const int32_t *ids, size_t n);
 void sampler_forget(struct sampler *s);        /* all that it has seen */

@@ -314,9 +314,15 @@ int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n)
 
 void session_drop(struct session *s, int sequence) { session_truncate(s, sequence, 0); }
 
+bool session_continues(const struct session *s, int sequence, int adapter)
+{
+	check_sequence(s, sequence);
+	return !s->own_keys || s->adapter[sequence] == adapter;
+}
+
 void session_use(struct session *s, int sequence, int adapter)
 {
-	if (session_length(s, sequence) && s->own_keys && s->adapter[sequence] != adapter)
+	if (session_length(s, sequence) && !session_continues(s, sequence, adapter))
 		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence],
 		    adapter);
 	s->adapter[sequence] = adapter;
@@ -352,6 +358,8 @@ const int32_t *session_ids(const struct session *s, int sequence)
 }
 
 int session_limit(const struct session *s) { return s->sequences.n_ctx; }
+
+size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
 
 int session_sequences(const struct session *s) { return s->sequences.n; }
 

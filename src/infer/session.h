@@ -61,10 +61,12 @@ void session_drop(struct session *s, int sequence);    /* forgets all of it */
  * on, −1 for none; at first 0 for all. A sequence that holds tokens keeps its own, unless no adapter changes keys or
  * values; so does a branch that begins with some. */
 void session_use(struct session *s, int sequence, int adapter);
+bool session_continues(const struct session *s, int sequence, int adapter); /* may a branch of it go on with that one */
 
 int session_length(const struct session *s, int sequence);      /* its tokens */
 const int32_t *session_ids(const struct session *s, int sequence); /* [session_length] */
 int session_limit(const struct session *s);            /* tokens that a sequence can hold */
+size_t session_vocabulary(const struct session *s);    /* V */
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 int session_rows(const struct session *s);

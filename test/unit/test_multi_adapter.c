@@ -10,7 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "infer/many.h"
+#include "infer/batcher.h"
 #include "model/prepare.h"
 
 enum {
@@ -137,7 +137,7 @@ struct answers {
 	struct tokens ids[SEQUENCES];  /* what each was answered */
 };
 
-static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+static int take(void *ctx, int64_t i, struct generation *g, struct err *e)
 {
 	struct answers *a = ctx;
 	(void)e;
@@ -146,39 +146,45 @@ static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 	return 0;
 }
 
-static void answer(struct answers *a, const struct overlay *with, const struct many_prompt *prompts, size_t n)
+static void answer(struct answers *a, const struct overlay *with, const struct batcher_request *requests, size_t n)
 {
 	struct bench *b = a->b;
 	struct err e = ERR_INIT;
-	struct sampler sampler = { 0 };
+	struct sampler greedy = { 0 };
 	struct session *s;
-	struct many_options o = {
-		.generate = { .max_new_tokens = 12, .sampler = &sampler }, .at_once = 3, .done = take, .ctx = a
-	};
+	struct session_size size = { .n_ctx = LENGTH, .n_sequences = 3 };
+	struct generate_options o = { .max_new_tokens = 12, .sampler = &greedy };
 
-	sampler_init(&sampler, (size_t)b->model.config.V);
-	generate_ends(&b->model, &o.generate.end);
-	if (fine(b, many_session(&s, &b->model, with, b->pool, b->kernels, prompts, n, &o, &e), &e)) {
-		fine(b, many_run(s, b->model.tokenizer, b->pool, prompts, n, &o, &e), &e);
+	generate_ends(&b->model, &o.end);
+	if (fine(b, session_new(&s, &b->model, with, b->pool, b->kernels, &size, &e), &e)) {
+		struct batcher *x = batcher_new(s, b->model.tokenizer, b->pool);
+		for (size_t i = 0; i < n; i++) {
+			struct batcher_request r = requests[i];
+			r.generate = o;
+			r.done = take;
+			r.ctx = a;
+			CHECK(b->t, batcher_add(x, &r, &e) == (int64_t)i);
+		}
+		while (batcher_busy(x) && fine(b, batcher_step(x, &e), &e))
+			;
+		batcher_free(x);
 		session_free(s);
 	}
-	tokens_release(&o.generate.end);
-	sampler_release(&sampler);
+	tokens_release(&o.end);
 }
 
 static void check_answers(struct bench *b)
 {
 	static const int32_t ids[] = { 5, 17, 40, 100, 200, 33 };
-	struct many_prompt prompts[SEQUENCES];
+	struct batcher_request prompts[SEQUENCES];
 	struct answers beside = { .b = b }, alone = { .b = b };
 	bool differ = false;
 
 	for (int k = 0; k < SEQUENCES; k++)
-		prompts[k] = (struct many_prompt){ .ids = ids, .n = ARRAY_LEN(ids), .adapter = adapter_of[k] };
-	CHECK(b->t, many_shared(prompts, SEQUENCES) == 0 && many_shared(prompts, 1) == ARRAY_LEN(ids) - 1);
+		prompts[k] = (struct batcher_request){ .ids = ids, .n = ARRAY_LEN(ids), .adapter = adapter_of[k] };
 	answer(&beside, &b->all.overlay, prompts, SEQUENCES);
 	for (int k = 0; k < SEQUENCES; k++) {
-		struct many_prompt one = { .ids = ids, .n = ARRAY_LEN(ids) };
+		struct batcher_request one = { .ids = ids, .n = ARRAY_LEN(ids) };
 		answer(&alone, alone_of(b, adapter_of[k]), &one, 1);
 		const struct tokens *x = &beside.ids[k], *y = &alone.ids[0];
 		CHECK_MSG(b->t, x->n && x->n == y->n && !memcmp(x->id, y->id, x->n * sizeof(*x->id)),

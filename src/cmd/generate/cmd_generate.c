@@ -174,7 +174,7 @@ static bool is_colored(const struct generate_command *o)
 static int plan_answer(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                        struct err *e)
 {
-	struct many_prompt one = { prompt->id, prompt->n, 0, 0 };
+	struct generate_prompt one = { prompt->id, prompt->n, 0, 0 };
 	struct sampler sampler;
 
 	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)

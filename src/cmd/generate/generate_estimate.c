@@ -1,4 +1,4 @@
-/* generate_plan: what answers will take, before the first token. A prompt's tokens and an answer's are timed on a
+/* generate_estimate: what answers will take, before the first token. A prompt's tokens and an answer's are timed on a
  * session of their own (session_time), which holds what the run's will hold; answers count as long as they may get, and
  * what would not come if all ended at once is told apart. */
 #include <math.h>
@@ -16,12 +16,12 @@ struct work {
 	/* tokens of prompts that go through the model, of answers; steps of answers */
 	double fed, made, steps;
 	size_t shared, longest;            /* tokens that all begin with; of the longest prompt */
-	int first, beside;                 /* sequences that answer: from number `first` on, so many */
+	int beside;                        /* sequences that answer */
 };
 
-static struct work count_work(const struct many_prompt *p, size_t n, size_t at_once, size_t new_tokens)
+static struct work count_work(const struct generate_prompt *p, size_t n, size_t at_once, size_t new_tokens)
 {
-	struct work w = { .first = n > 1, .beside = (int)MIN(n, at_once), .shared = n > 1 ? many_shared(p, n) : 0 };
+	struct work w = { .beside = (int)MIN(n, at_once), .shared = n > 1 ? generate_shared(p, n) : 0 };
 
 	w.fed = (double)w.shared;
 	for (size_t i = 0; i < n; i++) {
@@ -69,7 +69,7 @@ static int predict_answers(struct predicted *p, struct session *s, const struct 
 	return 0;
 }
 
-static void mark(uint8_t *token, const struct many_prompt *p, size_t n)
+static void mark(uint8_t *token, const struct generate_prompt *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < p[i].n; j++)
@@ -77,19 +77,14 @@ static void mark(uint8_t *token, const struct many_prompt *p, size_t n)
 }
 
 int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
-                     const struct many_prompt *prompts, size_t n, struct err *e)
+                     const struct generate_prompt *prompts, size_t n, struct err *e)
 {
-	struct generate_options g = { .max_new_tokens = (size_t)o->sampling.max_new_tokens, .sampler = sampler };
-	struct many_options many = { .generate = g, .at_once = (size_t)o->parallel, .cache = cache_types(&o->cache) };
-	struct work w = count_work(prompts, n, many.at_once, g.max_new_tokens);
+	size_t new_tokens = (size_t)o->sampling.max_new_tokens, work;
+	struct work w = count_work(prompts, n, (size_t)o->parallel, new_tokens);
 	struct session *s;
 	struct predicted p;
-	size_t work;
-	struct session_size size = { .n_ctx = (int)MIN((size_t)l->model.config.n_ctx, w.longest + g.max_new_tokens),
-		                     .cache = many.cache };
 
-	if (n > 1 ? many_session(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, prompts, n, &many, e) < 0
-	          : session_new(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, &size, e) < 0)
+	if (generate_session(&s, app, o, l, prompts, n, e) < 0)
 		return -1;
 	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
 	int status = predict_answers(&p, s, &w, &work, e);
@@ -102,7 +97,7 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
 	predict_phase(&p, "start", loaded_predict(l, &p, &reads, work, 0, "activations, keys and values"));
 	double drawing = w.made * draw_seconds(sampler) / fmin(w.beside, pool_threads(app->pool));
 	predict_phase(&p, "drawing", drawing);
-	p.spare_seconds = (p.spare_seconds + drawing) * (1 - 1 / (double)g.max_new_tokens);
+	p.spare_seconds = (p.spare_seconds + drawing) * (1 - 1 / (double)new_tokens);
 	mem_free(token);
 	return planned(app, &p, NULL, e);
 }

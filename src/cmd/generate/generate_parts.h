@@ -1,6 +1,7 @@
 /* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one
- * prompt: generate_several.c; a file of rows: generate_rows.c; which adapter: generate_adapters.c; what it will take:
- * generate_plan.c; tokens with their probabilities: token_view.c. */
+ * prompt: generate_samples.c; a file of rows: generate_rows.c; what these two have in common: generate_batch.c; which
+ * adapter: generate_adapters.c; what it will take: generate_estimate.c; tokens with their probabilities:
+ * token_view.c. */
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
@@ -8,7 +9,7 @@
 #include "cmd/profiling.h"
 #include "cmd/generate/sampling.h"
 #include "data/prompts.h"
-#include "infer/many.h"
+#include "infer/batcher.h"
 
 struct named_adapters {
 	char **names;                  /* [n] NULL: it has none */
@@ -29,10 +30,36 @@ struct generate_command {
 	struct named_adapters adapters;
 };
 
+struct generate_prompt {
+	const int32_t *ids;            /* [n], n ≥ 1 */
+	size_t n;
+	uint32_t stream;               /* of random numbers, see sampler.h */
+	int adapter;                   /* see batcher_request */
+};
+
+/* Tokens that all prompts (n ≥ 1) begin with, each prompt's last one left out; none if they have different adapters,
+ * whose keys are not the same. */
+size_t generate_shared(const struct generate_prompt *prompts, size_t n);
+/* A session with room for these prompts and answers, --parallel of them at once. */
+int generate_session(struct session **s, const struct app *app, const struct generate_command *o, struct loaded *l,
+                     const struct generate_prompt *prompts, size_t n, struct err *e);
+
+struct generate_listener {
+	/* see batcher_request; tickets are the prompts' numbers */
+	void (*begun)(void *ctx, int64_t i);
+	int (*done)(void *ctx, int64_t i, struct generation *g, struct err *e);
+	int (*progress)(void *ctx, size_t new_tokens); /* after each step: of all answers; other than 0 ends the run */
+	void *ctx;
+};
+/* Answers them all. 0, or −1 and a sentence, or what done or progress returned. */
+int generate_batch(const struct app *app, const struct generate_command *o, struct loaded *l,
+                   const struct generate_prompt *prompts, size_t n, struct sampler *pattern,
+                   const struct generate_listener *listener, struct err *e);
+
 int generate_adapters(struct named_adapters *a, const struct opt_list *list, struct err *e);
 /* its number, −1 */
 int generate_adapter_of(const struct named_adapters *a, const char *name);
-/* see many_prompt */
+/* see batcher_request */
 int generate_row_adapter(const struct named_adapters *a, const struct row *r, int *which, struct err *e);
 void named_adapters_release(struct named_adapters *a);
 
@@ -40,7 +67,7 @@ void named_adapters_release(struct named_adapters *a);
 json_t *generation_json(const struct generation *g);
 /* What answering these prompts (n ≥ 1) will take: see cmd/estimate.h; sampler: as sampling_begin made it. */
 int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
-                     const struct many_prompt *prompts, size_t n, struct err *e);
+                     const struct generate_prompt *prompts, size_t n, struct err *e);
 /* Everything but the sampler, which is the caller's. */
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
 

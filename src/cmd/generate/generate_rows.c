@@ -13,14 +13,13 @@
 #include "cmd/generate/answer_file.h"
 #include "cmd/metering.h"
 #include "cmd/generate/generate_parts.h"
-#include "infer/many.h"
 
 struct work {
 	struct app *app;
 	const struct generate_command *o;
 	struct rows rows;
 	struct tokens *ids;            /* [rows.n] */
-	int *adapter;                  /* [rows.n] see many_prompt */
+	int *adapter;                  /* [rows.n] see batcher_request */
 	struct answer_file file;
 	size_t first;                  /* rows that were answered before */
 	struct generation *waiting;    /* [rows.n] answered, those before them are not yet */
@@ -136,27 +135,28 @@ static int encode_rows(struct work *w, struct loaded *l, struct err *e)
 
 /* --- answering --- */
 
-static void begun(void *ctx, size_t i)
+static void begun(void *ctx, int64_t i)
 {
 	struct work *w = ctx;
-	w->requests[w->first + i] = metering_request_open();
+	w->requests[w->first + (size_t)i] = metering_request_open();
 }
 
 /* Row first + i is answered; it and those that waited for it are written. */
-static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+static int take(void *ctx, int64_t answered, struct generation *g, struct err *e)
 {
 	struct work *w = ctx;
+	size_t i = w->first + (size_t)answered;
 	int status = 0;
 
 	w->operations += g->flops + g->int_ops;
 	w->int_ops += g->int_ops;
-	metering_request_close(w->requests[w->first + i],
-	                       &(struct request_counts){ (int64_t)(w->first + i), (int64_t)w->ids[w->first + i].n,
+	metering_request_close(w->requests[i],
+	                       &(struct request_counts){ (int64_t)i, (int64_t)w->ids[i].n,
 	                                                 (int64_t)g->ids.n, g->flops, g->int_ops, g->share },
 	                       NULL);
-	w->requests[w->first + i] = NULL;
-	w->waiting[w->first + i] = *g;
-	w->is_waiting[w->first + i] = true;
+	w->requests[i] = NULL;
+	w->waiting[i] = *g;
+	w->is_waiting[i] = true;
 	*g = (struct generation){ 0 };
 	w->done++;
 	while (status == 0 && w->file.n < w->rows.n && w->is_waiting[w->file.n]) {
@@ -216,27 +216,28 @@ static int finish(const struct work *w, int status)
 	return status ? EXIT_STOPPED : EXIT_DONE;
 }
 
-/* Rows from w->first on. 0 all, 1 interrupted, −1. */
-static int answer_rows(struct work *w, struct loaded *l, struct many_options *many, struct err *e)
+/* The last n rows'. */
+static struct generate_prompt *make_prompts(const struct work *w, size_t n)
 {
-	size_t n = w->rows.n - w->first;
-	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
-	struct session *s = NULL;
-	int status = 0;
+	struct generate_prompt *prompts = mem_array(n, sizeof(*prompts));
 
 	for (size_t i = 0; i < n; i++) {
-		const struct tokens *t = &w->ids[w->first + i];
-		prompts[i] = (struct many_prompt){ t->id, t->n, (uint32_t)(w->first + i), w->adapter[w->first + i] };
-		w->prompt_tokens += t->n;
+		size_t row = w->rows.n - n + i;
+		prompts[i] = (struct generate_prompt){ w->ids[row].id, w->ids[row].n, (uint32_t)row, w->adapter[row] };
 	}
-	if (n)
-		status = many_session(&s, &l->model, loaded_overlay(l), w->app->pool, w->app->kernels, prompts, n, many,
-		                      e);
-	if (n && status == 0)
-		status = many_run(s, l->model.tokenizer, w->app->pool, prompts, n, many, e);
-	w->operations += many->shared_flops + many->shared_int_ops;
-	w->int_ops += many->shared_int_ops;
-	session_free(s);
+	return prompts;
+}
+
+/* Rows from w->first on. 0 all, 1 interrupted, −1. */
+static int answer_rows(struct work *w, struct loaded *l, struct sampler *pattern, struct err *e)
+{
+	size_t n = w->rows.n - w->first;
+	struct generate_listener listener = { begun, take, tell, w };
+	struct generate_prompt *prompts = make_prompts(w, n);
+
+	for (size_t i = 0; i < n; i++)
+		w->prompt_tokens += prompts[i].n;
+	int status = generate_batch(w->app, w->o, l, prompts, n, pattern, &listener, e);
 	mem_free(prompts);
 	return status;
 }
@@ -265,10 +266,7 @@ static int plan_rows(struct work *w, struct loaded *l, struct err *e)
 		return 0;
 	if (sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
 		return -1;
-	struct many_prompt *prompts = mem_array(n, sizeof(*prompts));
-	for (size_t i = 0; i < n; i++)
-		prompts[i] =
-			(struct many_prompt){ w->ids[first + i].id, w->ids[first + i].n, 0, w->adapter[first + i] };
+	struct generate_prompt *prompts = make_prompts(w, n);
 	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n, e);
 	mem_free(prompts);
 	sampling_release(&sampler);
@@ -289,17 +287,9 @@ static int answer_file(struct work *w, const struct opt_parse *p, struct loaded 
 		log_say("%s: going on after %zu of %zu rows", w->o->out, w->first, w->rows.n);
 	status = sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &pattern, e);
 	if (status == 0) {
-		struct many_options many = { .generate = generate_options_of(w->o, &l->model, &pattern),
-			                     .at_once = (size_t)w->o->parallel,
-			                     .cache = cache_types(&w->o->cache),
-			                     .begun = begun,
-			                     .done = take,
-			                     .progress = tell,
-			                     .ctx = w };
 		w->began = clock_seconds();
 		metering_phase("generate");
-		status = answer_rows(w, l, &many, e);
-		tokens_release(&many.generate.end);
+		status = answer_rows(w, l, &pattern, e);
 		sampling_release(&pattern);
 	}
 	if (status >= 0)

@@ -1,4 +1,4 @@
-/* generate_several: --n answers to one prompt, which is computed once; each with a stream of random numbers of its own,
+/* generate_samples: --n answers to one prompt, which is computed once; each with a stream of random numbers of its own,
  * so that the first one is the answer that there is without --n. */
 #include <math.h>
 
@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "cmd/generate/generate_parts.h"
-#include "infer/many.h"
 
 struct several {
 	struct app *app;
@@ -21,13 +20,13 @@ struct several {
 	double began;
 };
 
-static void begun(void *ctx, size_t i)
+static void begun(void *ctx, int64_t i)
 {
 	struct several *s = ctx;
 	s->requests[i] = metering_request_open();
 }
 
-static int take(void *ctx, size_t i, struct generation *g, struct err *e)
+static int take(void *ctx, int64_t i, struct generation *g, struct err *e)
 {
 	struct several *s = ctx;
 	(void)e;
@@ -35,7 +34,7 @@ static int take(void *ctx, size_t i, struct generation *g, struct err *e)
 	s->int_ops += g->int_ops;
 	s->gas[i] = json_object();
 	metering_request_close(s->requests[i],
-	                       &(struct request_counts){ (int64_t)i, (int64_t)s->prompt_tokens, (int64_t)g->ids.n,
+	                       &(struct request_counts){ i, (int64_t)s->prompt_tokens, (int64_t)g->ids.n,
 	                                                 g->flops, g->int_ops, g->share },
 	                       s->gas[i]);
 	s->requests[i] = NULL;
@@ -93,20 +92,13 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 {
 	struct several several = { .app = app, .n = (size_t)o->n, .prompt_tokens = prompt->n };
 	struct sampler pattern;
-	struct session *s = NULL;
 
 	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0)
 		return -1;
-	struct many_options many = { .generate = generate_options_of(o, &l->model, &pattern),
-		                     .at_once = (size_t)o->parallel,
-		                     .cache = cache_types(&o->cache),
-		                     .begun = begun,
-		                     .done = take,
-		                     .progress = tell,
-		                     .ctx = &several };
-	struct many_prompt *prompts = mem_array(several.n, sizeof(*prompts));
+	struct generate_listener listener = { begun, take, tell, &several };
+	struct generate_prompt *prompts = mem_array(several.n, sizeof(*prompts));
 	for (size_t i = 0; i < several.n; i++)
-		prompts[i] = (struct many_prompt){ prompt->id, prompt->n, (uint32_t)i, 0 };
+		prompts[i] = (struct generate_prompt){ prompt->id, prompt->n, (uint32_t)i, 0 };
 	several.answers = mem_array(several.n, sizeof(*several.answers));
 	several.requests = mem_array(several.n, sizeof(*several.requests));
 	several.gas = mem_array(several.n, sizeof(*several.gas));
@@ -114,13 +106,9 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	app_catch_signals();
 	int status = generate_planned(app, o, l, &pattern, prompts, several.n, e);
 	several.began = clock_seconds();
-	if (status == 0)
-		status = many_session(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, prompts, several.n,
-		                      &many, e);
-	if (status == 0 && (status = many_run(s, l->model.tokenizer, app->pool, prompts, several.n, &many, e)) > 0)
+	if (status == 0 &&
+	    (status = generate_batch(app, o, l, prompts, several.n, &pattern, &listener, e)) > 0)
 		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
-	several.operations += many.shared_flops + many.shared_int_ops;
-	several.int_ops += many.shared_int_ops;
 	if (status == 0)
 		show(&several, prompt->n);
 	for (size_t i = 0; i < several.n; i++) {
@@ -132,8 +120,6 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	mem_free(several.requests);
 	mem_free(several.gas);
 	mem_free(prompts);
-	session_free(s);
-	tokens_release(&many.generate.end);
 	sampling_release(&pattern);
 	return status;
 }
