@@ -25,15 +25,6 @@ void clock_iso(char out[32])
 	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-void clock_strftime(char *out, size_t n, const char *fmt)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-	localtime_r(&now, &tm);
-	if (n && strftime(out, n, fmt, &tm) == 0)
-		out[0] = 0;
-}
-
 void clock_human(double seconds, char out[32])
 {
 	if (!(seconds >= 0) || seconds > 1e12) {

@@ -9,7 +9,6 @@ double clock_suspended_seconds(void);          /* that the machine has slept sin
 double clock_wall_seconds(void);               /* since 1970; may be set at any time: for ages of files only */
 double clock_cpu_seconds(void);                /* of this process, all threads */
 void clock_iso(char out[32]);                  /* now, UTC, 2026-01-31T12:00:00Z */
-void clock_strftime(char *out, size_t n, const char *fmt); /* local time */
 /* "12 s", "3 min 20 s", "1 h 05 min" */
 void clock_human(double seconds, char out[32]);
 

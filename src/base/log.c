@@ -20,8 +20,7 @@ static bool live_pending;     /* a later one was held back since */
 static _Thread_local const struct log_sink *lent;
 
 void log_set(enum log_level level) { current = level; }
-bool log_terminal(void) { return term_is(STDERR_FILENO); }
-bool log_color(void) { return term_color(STDERR_FILENO); }
+static bool log_terminal(void) { return term_is(STDERR_FILENO); }
 
 static void live_wipe(void)
 {

@@ -22,7 +22,5 @@ struct log_sink {
 	void *ctx;
 };
 const struct log_sink *log_lend(const struct log_sink *sink);
-bool log_color(void);                                                         /* on stderr; term.h decides */
-bool log_terminal(void);
 
 #endif

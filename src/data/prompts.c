@@ -43,7 +43,8 @@ static int check_messages(const json_t *messages, const struct prompt_options *o
 	return 0;
 }
 
-int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
+/* Messages ([{role, content}], the last one not the assistant's). */
+static int encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
                            struct tokens *ids, struct err *e)
 {
 	struct buf rendered = BUF_INIT;
@@ -69,7 +70,7 @@ int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, c
 	if (o->raw)
 		return encode_raw(c, text, n, ids, e);
 	json_t *messages = json_pack("[{s:s, s:o}]", "role", "user", "content", json_stringn(text, n));
-	int status = prompt_encode_messages(c, messages, o, ids, e);
+	int status = encode_messages(c, messages, o, ids, e);
 	json_decref(messages);
 	return status;
 }
@@ -102,7 +103,7 @@ int prompt_encode_row(const struct text_codec *c, const json_t *row, const struc
 	if (json_is_string(asked))
 		status = prompt_encode_text(c, json_string_value(asked), json_string_length(asked), o, ids, e);
 	else if (json_is_array(asked) || json_object_get(row, "messages"))
-		status = prompt_encode_messages(c, asked, o, ids, e);
+		status = encode_messages(c, asked, o, ids, e);
 	else
 		err_set(e, "prompt is neither a text nor a list of messages");
 	json_decref(asked);

@@ -13,9 +13,6 @@ struct prompt_options {
 /* A text: a user's turn. Appends to ids; an empty prompt is a sentence. */
 int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
                        struct tokens *ids, struct err *e);
-/* Messages ([{role, content}], the last one not the assistant's). */
-int prompt_encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
-                           struct tokens *ids, struct err *e);
 /* A row: what its shape asks (data/shape.h): `prompt`, a string or a list of messages, `messages`, … */
 int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
                       struct err *e);

@@ -35,7 +35,7 @@ int ledger_error(const struct ledger *l, const char *what, struct err *e)
 	return err_set(e, "ledger %s: %s: %s", l->path, what, sqlite3_errmsg(l->db));
 }
 
-int ledger_exec(const struct ledger *l, const char *sql, struct err *e)
+static int ledger_exec(const struct ledger *l, const char *sql, struct err *e)
 {
 	return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : ledger_error(l, "cannot be written", e);
 }
@@ -324,8 +324,6 @@ void ledger_close(struct ledger *l)
 	mem_free(l->path);
 	mem_free(l);
 }
-
-const char *ledger_path(const struct ledger *l) { return l->path; }
 
 double ledger_idle_watts(struct ledger *l)
 {

@@ -82,7 +82,6 @@ char *ledger_default_path(void);
  * it can write. */
 int ledger_open(struct ledger **l, const char *path, enum ledger_mode mode, struct err *e);
 void ledger_close(struct ledger *l);
-const char *ledger_path(const struct ledger *l);
 
 void entry_init(struct entry *x);              /* nothing known */
 void entry_identify(struct entry *x, struct arena *a); /* id, began, process, machine */

@@ -22,7 +22,6 @@ int64_t process_start(int64_t pid);            /* ticks since boot, −1: there 
 
 /* "ledger FILE: what: SQLite's reason"; −1 */
 int ledger_error(const struct ledger *l, const char *what, struct err *e);
-int ledger_exec(const struct ledger *l, const char *sql, struct err *e);
 sqlite3_stmt *ledger_prepare(const struct ledger *l, const char *sql, struct err *e);
 /* runs a statement without rows, and finalizes it */
 int ledger_finish(const struct ledger *l, sqlite3_stmt *s, struct err *e);

@@ -15,7 +15,8 @@ extern const char prices_builtin[]; /* made from prices.yaml */
 #define MONEY(name, field, help) OPT_FLOAT(name, struct prices, field, NULL, 0, 1e12, help)
 #define SOURCE(name, field, help) OPT_STRING(name, struct prices, field, NULL, "TEXT", help)
 
-const struct opt prices_opts[] = {
+/* The keys of prices.yaml: names, ranges, what they mean. */
+static const struct opt prices_opts[] = {
 	OPT_STRING("currency", struct prices, currency, NULL, "CODE", "of every figure here, ISO 4217"),
 	MONEY("electricity", electricity, "a kWh"),
 	SOURCE("electricity-source", electricity_source, "where from, of when"),
@@ -105,20 +106,6 @@ void prices_release(struct prices *p)
 	*p = (struct prices){ 0 };
 }
 
-void prices_write(const struct prices *p, struct buf *out)
-{
-	json_t *all = opt_record(&p->parse), *value;
-	const char *key;
-
-	json_object_foreach(all, key, value) {
-		char *line = jsonx_line(value);
-		if (!json_is_null(value) && !(json_is_array(value) && !json_array_size(value)))
-			buf_addf(out, "%s: %s\n", key, line);
-		mem_free(line);
-	}
-	json_decref(all);
-}
-
 /* --- using --- */
 
 double prices_carbon(const struct prices *p, const char **source)
@@ -135,11 +122,6 @@ double prices_carbon(const struct prices *p, const char **source)
 static double capex_hour(const struct prices *p)
 {
 	return p->machine_price / (p->machine_years * 8766 * p->machine_utilization);
-}
-
-double prices_machine_hour(const struct prices *p)
-{
-	return isnan(p->machine_rent) ? capex_hour(p) : p->machine_rent;
 }
 
 int prices_convert(const struct prices *p, double amount, const char *currency, double *out, struct err *e)

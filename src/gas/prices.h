@@ -32,14 +32,10 @@ struct prices {
 	struct opt_list exchange;      /* "USD=0.92": what one of them costs in our currency */
 	struct opt_parse parse;        /* owns the strings */
 };
-extern const struct opt prices_opts[]; /* the keys of prices.yaml: names, ranges, what they mean */
 
 int prices_load(struct prices *p, const char *path /* of a user's file, or NULL */, struct err *e);
-void prices_write(const struct prices *p, struct buf *out); /* as YAML, with sources */
 void prices_release(struct prices *p);
 double prices_carbon(const struct prices *p, const char **source); /* g a kWh, NAN; source: where from, borrowed */
-/* rent, or price ÷ (years × 8766 h × utilization); NAN */
-double prices_machine_hour(const struct prices *p);
 /* to p's own */
 int prices_convert(const struct prices *p, double amount, const char *currency, double *out, struct err *e);
 

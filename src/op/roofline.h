@@ -12,9 +12,6 @@
 
 struct pool;
 
-/* Of a machine that was not measured, in the time of a byte: within a factor of two of today's processors; every op at
- * the roofline. */
-extern const struct speeds speeds_usual;
 
 /* s NULL, or its flops or bytes 0: the usual. An op that was not measured runs at the roofline; without int_ops int8 is
  * as fast as f32. */

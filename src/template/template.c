@@ -104,7 +104,7 @@ static bool enter(struct run_state *r)
 
 /* --- arguments --- */
 
-bool call_has(const struct call *c, size_t i, const char *name)
+static bool call_has(const struct call *c, size_t i, const char *name)
 {
 	for (size_t k = 0; name && k < c->n_named; k++)
 		if (!strcmp(c->names[k], name))

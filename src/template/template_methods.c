@@ -11,7 +11,7 @@
 
 /* --- helpers --- */
 
-bool is_python_space(uint32_t c)
+static bool is_python_space(uint32_t c)
 {
 	return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
 	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;

@@ -39,7 +39,6 @@ bool run_charge(struct run_state *r, struct value a, struct value b);
 struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
-bool call_has(const struct call *c, size_t i, const char *name);
 
 struct function { const char *name; struct value (*call)(const struct call *c); };
 struct bound { struct value self; const struct function *method; };
@@ -67,6 +66,5 @@ struct value run_binary(struct run_state *r, const char *op, struct value a, str
 bool run_holds(struct run_state *r, const char *op, struct value a, struct value b);
 struct value run_undefined(struct run_state *r, struct value v);                         /* the mistake of using it */
 
-bool is_python_space(uint32_t c);
 
 #endif

@@ -274,7 +274,8 @@ static int translate_step(struct translation *t)
 	return 0;
 }
 
-int pattern_translate(struct buf *out, const char *source, size_t n, struct err *e)
+/* The PCRE2 form of an expression. */
+static int pattern_translate(struct buf *out, const char *source, size_t n, struct err *e)
 {
 	struct translation t = { .out = out, .source = source, .n = n, .e = e };
 	while (t.at < n)

@@ -22,7 +22,5 @@ void pattern_scratch_free(struct pattern_scratch *s);
 /* The first match that begins at `from` or later: 1, 0 for none, −1 with a sentence. text: valid UTF-8. */
 int pattern_next(const struct pattern *p, struct pattern_scratch *s, const char *text, size_t n, size_t from,
                  size_t *begin, size_t *end, struct err *e);
-/* The PCRE2 form of an expression (exposed for tests). */
-int pattern_translate(struct buf *out, const char *source, size_t n, struct err *e);
 
 #endif

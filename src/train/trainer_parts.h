@@ -89,7 +89,6 @@ double trainer_weigh(const struct trainer *t, struct batch *b, const size_t *gro
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);
-size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_time.c: the plan's seconds, by running a little of it */
 int trainer_measure_time(struct trainer *t, struct err *e);
 /* trainer_eval.c */

@@ -65,7 +65,7 @@ static size_t pages(size_t bytes)
 	return ROUND_UP(bytes, (size_t)4096);
 }
 
-size_t trainer_state_bytes(const struct trainer *t)
+static size_t state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes);
@@ -83,7 +83,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	size_t owned, resident;
 
 	p->weights_bytes = mapped_bytes(t, &owned);
-	p->state_bytes = trainer_state_bytes(t);
+	p->state_bytes = state_bytes(t);
 	p->scratch_bytes = pages(plan->scratch_bytes * (size_t)pool_threads(t->pool));
 	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
 	if (t->has_adapter)

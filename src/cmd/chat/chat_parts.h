@@ -46,9 +46,6 @@ struct chat {
 
 /* The answer to the last message, by one speaker; shown and counted. *text is to be released. */
 int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e);
-/* A question: answered by the current speaker, and both are part of the conversation then; a question that could not be
- * answered is not. */
-int chat_ask(struct chat *c, const char *text, struct err *e);
 void chat_push(struct chat *c, const char *role, const char *text, size_t n);
 void chat_reset(struct chat *c);
 /* The speaker of an adapter, loaded when it is new; *index. */

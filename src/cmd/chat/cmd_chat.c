@@ -189,7 +189,9 @@ void chat_reset(struct chat *c)
 		chat_push(c, "system", c->o->system, strlen(c->o->system));
 }
 
-int chat_ask(struct chat *c, const char *text, struct err *e)
+/* A question: answered by the current speaker, and both are part of the conversation then; a question that could not be
+ * answered is not. */
+static int chat_ask(struct chat *c, const char *text, struct err *e)
 {
 	struct buf answer = BUF_INIT;
 
