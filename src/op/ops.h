@@ -67,4 +67,12 @@ uint32_t op_token_logprob(struct tape *t, const struct linear *l);
  * tiles of logits once more: 2·V·C FLOPs a row forward and 4·V·C backward, against 4·V·C in all. */
 uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l);
 
+/* A loss that the caller computes, in one thread: of the batch and x, its sum; dx, all of it: the gradient in x. A
+ * function of these and what ctx points at, which must not change while a step runs; it allocates nothing. */
+struct loss {
+	double (*of)(const void *ctx, const struct batch *b, const float *x, float *dx);
+	const void *ctx;
+};
+uint32_t op_loss(struct tape *t, uint32_t x, const struct loss *l);                                     /* 1 */
+
 #endif
