@@ -185,19 +185,28 @@ struct show {
 	double rss_time;
 };
 
+/* Of an evaluation: its loss, and how often it was right or how likely what was said. */
+static void say_evaluation(const json_t *line)
+{
+	const char *name;
+	json_t *value;
+	char more[80] = "";
+
+	json_object_foreach((json_t *)line, name, value)
+		if (!strcmp(name, "eval_acc") || !strcmp(name, "eval_perplexity") || strstr(name, "accurac"))
+			snprintf(more, sizeof(more), ", %s %.3f", name, json_number_value(value));
+	log_say("step %lld: eval_loss %.4f%s", json_integer_value(json_object_get(line, "step")),
+	        json_number_value(json_object_get(line, "eval_loss")), more);
+}
+
 static void show_line(void *ctx, const json_t *line)
 {
 	struct show *s = ctx;
-	const json_t *loss = json_object_get(line, "eval_loss"), *acc = json_object_get(line, "eval_acc");
 
 	if (s->app->json)
 		app_json(line);
-	if (loss && acc)
-		log_say("step %lld: eval_loss %.4f, eval_acc %.3f", json_integer_value(json_object_get(line, "step")),
-		        json_number_value(loss), json_number_value(acc));
-	else if (loss)
-		log_say("step %lld: eval_loss %.4f, perplexity %.2f", json_integer_value(json_object_get(line, "step")),
-		        json_number_value(loss), json_number_value(json_object_get(line, "eval_perplexity")));
+	if (json_object_get(line, "eval_loss"))
+		say_evaluation(line);
 }
 
 static void show_progress(void *ctx, const struct train_loop_progress *p)

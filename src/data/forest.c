@@ -337,6 +337,9 @@ static void groups_place(struct batch *b, const struct document *const *docs)
 		b->doc_role[d] = docs[d]->role;
 	}
 	b->group_doc[b->n_groups] = b->n_docs;
+	memset(b->doc_labels, 0, (size_t)b->n_docs * sizeof(*b->doc_labels));
+	for (int32_t i = 0; i < b->n_labels; i++)
+		b->doc_labels[b->label_doc[i]]++;
 }
 
 static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)

@@ -29,6 +29,7 @@ int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, st
 
 	*s = (struct scorer){ .model = m, .overlay = o, .device = device_cpu(k, pool), .options = *options };
 	s->options.max_tokens = MAX(options->max_tokens, options->max_length);
+	s->cap.columns = options->columns;
 	if (options->max_length < 1 || options->max_length > m->config.n_ctx) {
 		mem_free(s);
 		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
@@ -43,13 +44,16 @@ static int make_plan(struct scorer *s, struct err *e)
 	struct model_pass *p = &s->net;
 
 	model_pass_begin(p, &s->device, &s->cap, s->model, s->overlay, false);
+	p->graph.as_trained = s->options.as_trained;
 	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
 	return pass_plan(&p->pass, NULL, e);
 }
 
 static struct forest_options packing(const struct scorer *s, bool all)
 {
-	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = true, .all_targets = all };
+	return (struct forest_options){
+		.max_tokens = s->options.max_tokens, .share = !s->options.unshared, .all_targets = all
+	};
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)
@@ -91,6 +95,18 @@ static int plan_for(struct scorer *s, const struct document *const *docs, size_t
 	return make_plan(s, e);
 }
 
+void scorer_reserve(struct scorer *s, const struct batch_cap *cap)
+{
+	const struct batch_column *columns = s->cap.columns;
+
+	if (s->net.pass.planned)
+		BUG("room reserved in a scorer that has its plan");
+	batch_cap_max(&s->cap, cap);
+	s->cap.columns = columns;
+}
+
+const struct batch_cap *scorer_cap(const struct scorer *s) { return &s->cap; }
+
 int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e)
 {
 	struct packed sum;
@@ -130,6 +146,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		forest_fill(&p->batch, docs + i, some, &o);
 		pass_step(p);
 		distribute(s, sum + i, each ? each + i : NULL);
+		if (s->options.scored)
+			s->options.scored(s->options.ctx, &p->batch, docs + i, model_pass_result(&s->net));
 		struct work work = pass_work(p, &live);
 		s->work.flops += work.flops;
 		s->work.int_ops += work.int_ops;

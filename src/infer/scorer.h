@@ -11,6 +11,14 @@ struct scorer;
 struct scorer_options {
 	int32_t max_tokens;              /* tokens of a micro-batch; at least max_length is used */
 	int32_t max_length;            /* of a document */
+	/* The bits that a training pass with the same micro-batches has, the head's arithmetic too. */
+	bool as_trained;
+	bool unshared;                 /* documents that begin alike share nothing */
+	/* What each micro-batch has besides (op/batch.h), and what is done with one when it has run: docs are those in
+	 * it. Or NULL. */
+	const struct batch_column *columns;
+	void (*scored)(void *ctx, struct batch *b, const struct document *const *docs, const float *logprob);
+	void *ctx;
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. All are borrowed until scorer_free. */
@@ -19,6 +27,9 @@ int scorer_new(struct scorer **s, struct model *m, const struct overlay *o, stru
 /* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know
  * before. */
 int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e);
+/* Room for micro-batches of these capacities, whatever documents come. */
+void scorer_reserve(struct scorer *s, const struct batch_cap *cap);
+const struct batch_cap *scorer_cap(const struct scorer *s);   /* of its micro-batches */
 /* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`):
  * the sum, and each if `each` is not NULL (each[i] points at n floats; unscored ones are left alone). progress
  * (documents done, of) may be NULL; when it returns other than 0 the run ends. Returns -1 with a sentence on that or on

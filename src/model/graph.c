@@ -132,13 +132,15 @@ static const float *base_override(const struct graph *g, int i)
 	return NULL;
 }
 
+static bool multiplies_as_trained(const struct graph *g) { return g->tape->gradients || g->as_trained; }
+
 /* A tape with gradients multiplies across W too, which in f32 takes the file's rows. */
 static bool uses_panels(const struct graph *g, int i)
 {
 	const struct weight *w = &g->model->weights[i];
 
 	return w->panels && !base_override(g, i) &&
-	       (!g->tape->gradients || (g->model->compute == COMPUTE_INT8 && w->transposed));
+	       (!multiplies_as_trained(g) || (g->model->compute == COMPUTE_INT8 && w->transposed));
 }
 
 static uint32_t own_tensor(struct graph *g, int i)
@@ -434,7 +436,7 @@ static struct linear logprob_head(struct graph *g, uint32_t hidden)
 	int weight = model_head(g->model), i;
 	struct linear l = head(g, hidden, &i);
 
-	if (g->tape->gradients && l.w == g->weight_tensor[weight])
+	if (multiplies_as_trained(g) && l.w == g->weight_tensor[weight])
 		choose_compute(g, weight, &l);
 	ask(g, i, &l);
 	for (int k = 0; k < g->n_laid; k++) {

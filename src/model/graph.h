@@ -21,6 +21,7 @@ struct graph {
 	struct laid *laid;                 /* [n_laid] the overlays, the lowest first */
 	int n_laid;
 	bool training;                     /* dropout is on, parameters need gradients */
+	bool as_trained;                   /* the arithmetic of a tape with gradients, on one without */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
 	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
 	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */

@@ -54,6 +54,7 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->label_weight = carve(base, &at, cap->labels, sizeof(*b->label_weight));
 	b->label_doc = carve(base, &at, cap->labels, sizeof(*b->label_doc));
 	b->doc_group = carve(base, &at, cap->docs, sizeof(*b->doc_group));
+	b->doc_labels = carve(base, &at, cap->docs, sizeof(*b->doc_labels));
 	b->doc_role = carve(base, &at, cap->docs, sizeof(*b->doc_role));
 	b->group_doc = carve(base, &at, (int64_t)cap->docs + 1, sizeof(*b->group_doc)); /* and a group one document */
 	b->group_weight = carve(base, &at, cap->docs, sizeof(*b->group_weight));

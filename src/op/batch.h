@@ -59,6 +59,7 @@ struct batch {
 	float *label_weight;     /* [n_labels] how often it counts in the loss */
 	int32_t *label_doc;      /* [n_labels] document of this batch, 0..n_docs-1, in the caller's order */
 	int32_t *doc_group;      /* [n_docs] group of this batch, ascending */
+	int32_t *doc_labels;     /* [n_docs] how many labels it has */
 	int32_t *doc_role;       /* [n_docs] index into the roles of its shape (data/shape.h) */
 	int32_t *group_doc;      /* [n_groups + 1] first document of each group, then n_docs */
 	float *group_weight;     /* [n_groups] how often it counts in the loss; label_weight has it for each label */

@@ -147,6 +147,10 @@ void batch_sample_sized(struct batch *b, struct rng_stream *rng, int n_rows, int
 	fill_rows(b, rng, n_rows, V);
 	count_documents(b);
 	draw_pairs(b, rng, V, max_labels);
+	for (int32_t d = 0; d < b->n_docs; d++)
+		b->doc_labels[d] = 0;
+	for (int32_t i = 0; i < b->n_labels; i++)
+		b->doc_labels[b->label_doc[i]]++;
 	b->seed = rng_next(rng);
 	b->step = rng_below(rng, 1000);
 	b->micro = rng_below(rng, 8);

@@ -115,16 +115,23 @@ static int check_bias(const struct tape *t, const struct node *n, struct err *e)
 	return 0;
 }
 
+/* For the gradient: Wᵀ of the head. */
+static bool is_transposed(const struct tape *t, uint32_t x, const struct tensor *head)
+{
+	const struct tensor *wt = x ? tape_tensor(t, x) : NULL;
+
+	return wt && wt->panels && wt->dtype == DTYPE_Q8_0 && wt->dim[0] == head->dim[1] &&
+	       wt->dim[1] == head->dim[0] && head->dim[0] % PANEL_BLOCK == 0;
+}
+
 static int check_int8(const struct tape *t, const struct node *n, struct err *e)
 {
-	const struct tensor *head = tape_tensor(t, n->in[IN_W]), *transposed = tape_tensor(t, n->in[IN_WT]);
+	const struct tensor *head = tape_tensor(t, n->in[IN_W]);
 
 	if (!head->panels || !panels_int8(head->dtype) || head->dim[1] % PANEL_BLOCK || tape_wants(t, n->in[IN_W]))
 		return err_set(e, "%s: int8 arithmetic wants a frozen head in panels, its rows of blocks of %d",
 		               head->name, PANEL_BLOCK);
-	if (tape_wants(t, n->in[IN_X]) &&
-	    (!n->in[IN_WT] || !transposed->panels || transposed->dtype != DTYPE_Q8_0 ||
-	     transposed->dim[0] != head->dim[1] || transposed->dim[1] != head->dim[0] || head->dim[0] % PANEL_BLOCK))
+	if (tape_wants(t, n->in[IN_X]) && !is_transposed(t, n->in[IN_WT], head))
 		return err_set(e, "%s: its gradient in int8 wants its transpose in panels of Q8_0", head->name);
 	return 0;
 }

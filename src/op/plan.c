@@ -256,7 +256,8 @@ static void grant_inplace(struct life *l, const struct tensor *tensors, const st
 		}
 }
 
-/* What a forward node makes and no node reads is for whoever runs the tape, who looks when all is over. */
+/* What a forward node makes and no node reads, and what is kept, is for whoever runs the tape, who looks when all is
+ * over. */
 static void keep_results(struct life *l, const struct rewrite *w)
 {
 	for (uint32_t i = 0; i < w->n_nodes; i++) {
@@ -265,6 +266,9 @@ static void keep_results(struct life *l, const struct rewrite *w)
 		    w->tensors[x].role == ROLE_ACT)
 			l[x].last = w->n_nodes - 1;
 	}
+	for (uint32_t x = 1; x < w->n_tensors; x++)
+		if (l[x].bytes && w->tensors[x].kept)
+			l[x].last = w->n_nodes - 1;
 }
 
 static struct life *lifetimes(const struct rewrite *w, bool inplace)

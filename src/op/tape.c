@@ -240,6 +240,12 @@ void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in
 		n->out[i] = out[i];
 }
 
+void tape_keep(struct tape *t, uint32_t x)
+{
+	if (x != TENSOR_NONE)
+		t->tensors[x].kept = true;
+}
+
 void tape_seed(struct tape *t, uint32_t x, uint32_t grad)
 {
 	t->grad[x] = grad;

@@ -46,6 +46,7 @@ struct tensor {
 	bool panels;              /* a weight whose rows were put in the order of quant/panels.h */
 	int memory;               /* a cache: which of the batch's tables of places says where its ranges are */
 	bool needs_grad;
+	bool kept;                /* is looked at when the step is over, whoever read it before */
 	uint32_t producer;        /* node number + 1; 0: none */
 };
 
@@ -147,5 +148,7 @@ int tape_backward(struct tape *t, struct err *e);
 
 const char *role_name(enum role r);
 const char *phase_name(enum phase p);
+/* x is read by whoever runs the tape, after the step. What no node reads is, too. */
+void tape_keep(struct tape *t, uint32_t x);
 
 #endif

@@ -1,7 +1,10 @@
-/* objective: finds a row of the generated table by name. See objective.h. */
+/* objective: the generated table, and what rows and trainer need of it. See objective.h. */
 #include "train/objective.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 bool objective_rows(size_t i, struct opt_row *out)
 {
@@ -21,4 +24,77 @@ const struct objective *objective_find(const char *name)
 		if (!strcmp(objective_table[i]->name, name))
 			return objective_table[i];
 	return NULL;
+}
+
+static const char *const *roles_of(const struct objective *o)
+{
+	static const char *const none[] = { NULL };
+
+	return o->roles ? o->roles : none;
+}
+
+static bool is_accepted(const struct shape *s, const void *ctx)
+{
+	return shape_has_roles(s, roles_of(ctx));
+}
+
+bool objective_accepts(const struct objective *o, const struct shape *s)
+{
+	return is_accepted(s, o);
+}
+
+void objective_shapes(const struct objective *o, struct buf *out)
+{
+	shape_list(is_accepted, o, out);
+}
+
+int objective_n_roles(const struct objective *o)
+{
+	int n = 0;
+
+	while (roles_of(o)[n])
+		n++;
+	return MAX(n, 1);
+}
+
+static double loss_of(const void *ctx, const struct batch *b, const float *x, float *dx)
+{
+	const struct objective_run *o = ctx;
+	struct objective_sums sums = { 0 };
+
+	o->row->loss(o, b, x, dx, &sums);
+	return sums.loss;
+}
+
+uint32_t objective_loss(const struct objective_run *o, struct graph *g, uint32_t x)
+{
+	op_loss(g->tape, x, &(struct loss){ .of = loss_of, .ctx = o });
+	tape_keep(g->tape, x);
+	return x;
+}
+
+void objective_document_sums(const struct batch *b, const float *x, const float *minus, double *out)
+{
+	memset(out, 0, (size_t)b->n_docs * sizeof(*out));
+	for (int32_t i = 0; i < b->n_labels; i++)
+		out[b->label_doc[i]] += (double)x[i] - (minus ? (double)minus[i] : 0);
+}
+
+void objective_sums_add(struct objective_sums *to, const struct objective_sums *s)
+{
+	to->loss += s->loss;
+	to->weight += s->weight;
+	for (int i = 0; i < OBJECTIVE_METRICS; i++) {
+		to->metric[i] += s->metric[i];
+		to->metric_weight[i] += s->metric_weight[i];
+	}
+}
+
+struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s)
+{
+	struct objective_metrics m = { .names = o->metrics };
+
+	for (; o->metrics && o->metrics[m.n]; m.n++)
+		m.value[m.n] = s->metric_weight[m.n] > 0 ? s->metric[m.n] / s->metric_weight[m.n] : NAN;
+	return m;
 }

@@ -1,28 +1,138 @@
-/* objective: what a run learns from its rows. One file objective_x.c a row of the table. */
+/* objective: what a run learns from its rows. One file objective_x.c a row of the table.
+ *
+ * A row says which documents it learns from (by the roles of their group, data/shape.h), how forward and loss are
+ * recorded, which named numbers it wants in a batch, what it tells of a step, and, where it makes its documents
+ * itself, how large they may get. Order, packing, gradients, update, plan, checkpoints and logging are the trainer's.
+ *
+ *     trainer_open    check, open, then the plan: record (several times), loss on numbers that mean nothing
+ *     trainer_start   begin, while the weights are those of the start
+ *     a step          documents (if it makes them); for each micro-batch fill, the tape (record's loss with its
+ *                     gradient), loss once more, for the sums
+ *     evaluation      fill and loss of each micro-batch, or its own eval of the documents' Σ log p
+ *
+ * The gradient is that of Σ loss over all micro-batches; the trainer divides it, and the loss that it tells, by Σ
+ * weight, so no split of the global batch shows. A group's weight (batch.group_weight) multiplies its loss and is in Σ
+ * weight. */
 #ifndef LEARN_OBJECTIVE_H
 #define LEARN_OBJECTIVE_H
 
 #include "base/opt.h"
+#include "base/pool.h"
 #include "data/document.h"
 #include "data/shape.h"
 #include "model/graph.h"
+
+enum { OBJECTIVE_METRICS = 16 };   /* at most */
+
+struct objective;
+
+/* One at work: a trainer has one. */
+struct objective_run {
+	const struct objective *row;
+	const void *options;           /* the row's own struct, or NULL */
+	void *state;                   /* what open made */
+	double *scratch;               /* [docs of a batch] for loss */
+	/* What it works in, borrowed: */
+	struct model *model;
+	const struct overlay *overlay; /* what is trained, with its numbers of this moment */
+	struct pool *pool;
+	const struct kernels *kernels;
+	uint64_t seed;
+	int32_t max_length;            /* of a document */
+};
+
+/* Sums over micro-batches. */
+struct objective_sums {
+	double loss, weight;           /* the loss that is told, and the gradient, are divided by weight */
+	double metric[OBJECTIVE_METRICS], metric_weight[OBJECTIVE_METRICS];
+};
+
+/* The mean of what was measured; NAN where nothing was. */
+struct objective_metrics {
+	const char *const *names;      /* [n] "rewards/margins" */
+	int n;
+	double value[OBJECTIVE_METRICS];
+};
+
+struct eval_metrics {
+	double eval_loss, perplexity, seconds;
+	int64_t tokens;                 /* that the loss is a mean of */
+	double acc, acc_norm, acc_stderr, acc_norm_stderr; /* choice rows; else NAN */
+	int64_t n;                      /* rows */
+	struct objective_metrics metrics;
+};
+
+/* The most that an objective makes of one group of rows' documents. */
+struct objective_maxima {
+	int32_t documents;              /* made of one group */
+	int32_t tokens, labels;         /* of a document; labels: of them, those that are learnt */
+};
 
 struct objective {
 	const char *name;                            /* "sft" */
 	const char *summary;                         /* half a line, for --help */
 	bool standard;                               /* --objective where nobody says another; one row is */
+	double rate;                                 /* its usual learning rate as a multiple of the method's */
 	const struct opt *opts;                      /* its own options (base/opt.h), or NULL */
 	size_t options_size;                         /* of the struct that they fill */
-	bool (*accepts)(const struct shape *s);      /* rows it can learn from */
-	const char *wants;                           /* in words, for the sentence */
-	/* Records forward and loss; returns the tensor of per-pair log-probabilities. */
-	uint32_t (*record)(struct graph *g);
-	/* Loss (a sum, to be divided by the number of supervised tokens) of a finished step. */
-	double (*loss)(const struct batch *b, const float *logprob);
+	const char *const *roles;                    /* of a row's documents, until NULL; NULL: they stand alone */
+	/* Numbers that it wants in a batch, until one without a name; or NULL. */
+	const struct batch_column *columns;
+	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
+	 * the first step will find: made once, kept, and filled in by the trainer. */
+	bool reference;
+	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
+
+	/* Members below may be NULL, but for record and loss. */
+	/* Options that contradict each other. */
+	int (*check)(const void *options, struct err *e);
+	int (*open)(struct objective_run *o, struct err *e);
+	void (*close)(struct objective_run *o);
+	int (*begin)(struct objective_run *o, struct err *e);
+	/* Records what follows the hidden states; returns the tensor that loss reads. Where that is not
+	 * graph_logprob's, whose gradient is its own, the loss is recorded too: objective_loss. */
+	uint32_t (*record)(const struct objective_run *o, struct graph *g, uint32_t hidden);
+	/* Fills the columns of a batch with docs (b->n_docs of them) in it. */
+	void (*fill)(const struct objective_run *o, struct batch *b, const struct document *const *docs);
+	/* Of what record returned (one number a label, say): adds to the sums, writes all of the gradient; either may
+	 * be NULL. A function of its arguments alone; nothing is allocated. */
+	void (*loss)(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
+	             struct objective_sums *s);
+	/* From Σ log p of each document's learnt tokens; NULL: loss is what is told. */
+	void (*eval)(const struct objective_run *o, const struct documents *d, const double *sum,
+	             struct eval_metrics *m);
+	/* Documents that it makes itself, of the groups of a step: what they may need is known before any is. */
+	void (*maxima)(const struct objective_run *o, struct objective_maxima *m);
+	/* Of the documents of `groups` groups: as many groups, in their order, into out (as maxima says, and `joined`
+	 * tells them apart); how many documents. They are the row's, until the next call. May allocate. The weights are
+	 * those before the step, so a run that goes on makes the same. */
+	size_t (*documents)(const struct objective_run *o, long step, const struct document *const *docs, size_t n,
+	                    const struct document **out);
 };
 
 extern const struct objective *const objective_table[];  /* generated, NULL-terminated */
 bool objective_rows(size_t i, struct opt_row *out);     /* the table, for OPT_PICK and OPT_ROWS */
 const struct objective *objective_find(const char *name);
+/* Can it learn from rows of this shape? */
+bool objective_accepts(const struct objective *o, const struct shape *s);
+void objective_shapes(const struct objective *o, struct buf *out);   /* "a, b or c": those that it can */
+int objective_n_roles(const struct objective *o);       /* 1 where documents stand alone */
+
+/* --- for rows --- */
+
+/* The loss that stands on x, recorded; returns x. */
+uint32_t objective_loss(const struct objective_run *o, struct graph *g, uint32_t x);
+/* out[d] = Σ over the labels of document d of x − (minus, where it is not NULL). */
+void objective_document_sums(const struct batch *b, const float *x, const float *minus, double *out);
+static inline void objective_measure(struct objective_sums *s, int metric, double value, double weight)
+{
+	s->metric[metric] += weight * value;
+	s->metric_weight[metric] += weight;
+}
+
+/* --- for the trainer --- */
+
+void objective_sums_add(struct objective_sums *to, const struct objective_sums *s);
+struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s);
 
 #endif

@@ -1,36 +1,117 @@
 /* objective_sft: the next token of what is to be learnt (all of a text, answers and completions alone otherwise).
  *
- *     loss = −Σ weight · log p(token | those before it in its document) / Σ weight      over the pairs of the global
- * batch
+ *     loss = −Σ weight · log p(token | those before it in its document) / Σ weight
+ *
+ * over the labels of the global batch.
  *
  * The gradient of the unscaled sum is taken by token_logprob itself; the division comes with the update, so that no
- * split of the global batch shows. Preference rows are for other objectives. */
+ * split of the global batch shows.
+ *
+ *     eval_loss  = −Σ log p / number, over the supervised tokens (of choice rows: those of the gold choice)
+ *     acc        = share of choice rows whose gold choice has the highest Σ log p; acc_norm: divided by its characters
+ *
+ * Scores and errors are lm-eval's (eval/statistics.h). */
 #include "train/objective.h"
 
-static bool sft_accepts(const struct shape *s)
+#include <math.h>
+
+#include "base/mem.h"
+#include "eval/statistics.h"
+
+static uint32_t sft_record(const struct objective_run *o, struct graph *g, uint32_t hidden)
 {
-	return !s->roles[0];
+	(void)o;
+	return graph_logprob(g, hidden);
 }
 
-static uint32_t sft_record(struct graph *g)
+static void sft_loss(const struct objective_run *o, const struct batch *b, const float *logprob, float *d_logprob,
+                     struct objective_sums *s)
 {
-	return graph_logprob(g, graph_hidden(g));
-}
+	double sum = 0, weight = 0;
+	(void)o;
+	(void)d_logprob; /* token_logprob's own */
 
-static double sft_loss(const struct batch *b, const float *logprob)
-{
-	double sum = 0;
-	for (int32_t i = 0; i < b->n_labels; i++)
+	for (int32_t i = 0; i < b->n_labels; i++) {
 		sum -= (double)b->label_weight[i] * logprob[i];
-	return sum;
+		weight += (double)b->label_weight[i];
+	}
+	s->loss += sum;
+	s->weight += weight;
+}
+
+/* --- evaluation --- */
+
+struct tally {
+	double loss, *hit, *hit_norm;
+	int64_t tokens;
+	size_t n;
+};
+
+/* One choice row: documents first..end. */
+static void tally_choices(struct tally *s, const struct documents *d, const double *sums, size_t first, size_t end)
+{
+	size_t best = first, best_norm = first;
+	for (size_t i = first; i < end; i++) {
+		const struct document *doc = &d->items[i];
+		if (sums[i] > sums[best])
+			best = i;
+		if (sums[i] / doc->choice_chars > sums[best_norm] / d->items[best_norm].choice_chars)
+			best_norm = i;
+		if (doc->gold) {
+			s->loss -= sums[i];
+			s->tokens += doc->n_learn;
+		}
+	}
+	s->hit[s->n] = d->items[best].gold;
+	s->hit_norm[s->n++] = d->items[best_norm].gold;
+}
+
+static void tally_all(struct tally *s, const struct documents *d, const double *sums)
+{
+	size_t end;
+	for (size_t i = 0; i < d->n; i = end) {
+		const struct document *doc = &d->items[i];
+		end = i + 1;
+		if (doc->choice < 0) {
+			s->loss -= sums[i];
+			s->tokens += doc->n_learn;
+			s->n++;
+			continue;
+		}
+		while (end < d->n && d->items[end].choice > 0)
+			end++;
+		tally_choices(s, d, sums, i, end);
+	}
+}
+
+static void sft_eval(const struct objective_run *o, const struct documents *d, const double *sum,
+                     struct eval_metrics *m)
+{
+	struct tally s = { .hit = mem_array(d->n, sizeof(double)), .hit_norm = mem_array(d->n, sizeof(double)) };
+	(void)o;
+
+	tally_all(&s, d, sum);
+	m->eval_loss = s.loss / (double)s.tokens;
+	m->tokens = s.tokens;
+	m->n = (int64_t)s.n;
+	m->perplexity = exp(m->eval_loss);
+	if (d->items[0].choice >= 0) {
+		struct estimate acc = estimate_mean(s.hit, s.n), norm = estimate_mean(s.hit_norm, s.n);
+		m->acc = acc.mean;
+		m->acc_stderr = acc.stderr_;
+		m->acc_norm = norm.mean;
+		m->acc_norm_stderr = norm.stderr_;
+	}
+	mem_free(s.hit);
+	mem_free(s.hit_norm);
 }
 
 const struct objective objective_sft = {
 	.name = "sft",
 	.summary = "the next token of texts and answers",
 	.standard = true,
-	.accepts = sft_accepts,
-	.wants = "text, messages, conversations, instruction,output, prompt,completion or query,choices,gold",
+	.rate = 1,
 	.record = sft_record,
 	.loss = sft_loss,
+	.eval = sft_eval,
 };

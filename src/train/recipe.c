@@ -68,12 +68,17 @@ int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0)
 		return -1;
+	const struct objective *objective = objective_find(r->objective);
+	if (objective->check &&
+	    objective->check(opt_row_options(objective_rows, r->objective_options, r->objective), e) < 0)
+		return -1;
 	if (!method_adapter(r->method))
 		r->compute = "f32";
 	if (isnan(r->learning_rate))
-		r->learning_rate = method_learning_rate(r->method) * optimizer_find(r->optim)->rate;
+		r->learning_rate = method_learning_rate(r->method) * optimizer_find(r->optim)->rate * objective->rate;
 	if (r->micro_batch_tokens == OPT_UNSET_INT)
-		r->micro_batch_tokens = MAX((int64_t)MICRO_BATCH_TOKENS, r->max_length);
+		r->micro_batch_tokens =
+			MAX((int64_t)MICRO_BATCH_TOKENS, objective_n_roles(objective) * r->max_length);
 	if (r->save_total_limit == OPT_UNSET_INT && r->save_steps == OPT_UNSET_INT)
 		r->save_total_limit = AUTOMATIC_SAVES_KEPT;
 	if (r->max_steps == 0)

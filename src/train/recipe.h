@@ -158,7 +158,8 @@ struct recipe {
 	                 "the result is the state with the lowest eval_loss"), \
 		OPT_GROUP("Memory"), \
 		OPT_INT("micro-batch-tokens", s, f.micro_batch_tokens, NULL, 2, 1 << 22, \
-	                "tokens computed at once; part of the result (default: 1024, or max-length if more)"), \
+	                "tokens computed at once; part of the result (default: 1024, or max-length if more, for each " \
+	                "document of a row that belong together)"), \
 		OPT_BYTES("memory", s, f.memory, NULL, \
 	                  "limit of the process's memory, as 2G; changes what is recomputed, not the result"), \
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \

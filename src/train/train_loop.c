@@ -3,6 +3,8 @@
 #include "train/train_loop.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/jsonx.h"
@@ -35,7 +37,10 @@ void train_loop_release(struct train_loop *f)
 
 static json_t *state_json(const struct train_loop *f)
 {
-	json_t *j = json_object();
+	json_t *j = json_object(), *window = json_array();
+	for (int i = 0; i < OBJECTIVE_METRICS; i++)
+		json_array_append_new(window, jsonx_number(f->window_metric[i]));
+	json_object_set_new(j, "window_metric", window);
 	json_object_set_new(j, "metrics_bytes", json_integer((json_int_t)f->dir->metrics_bytes));
 	json_object_set_new(j, "loss", json_real(f->loss));
 	json_object_set_new(j, "loss_sum", json_real(f->loss_sum));
@@ -77,6 +82,10 @@ static void state_restore(struct train_loop *f, const json_t *j)
 	f->loss_sum = get_double(j, "loss_sum");
 	f->window_loss = get_double(j, "window_loss");
 	f->window_steps = get_long(j, "window_steps");
+	for (size_t i = 0; i < OBJECTIVE_METRICS; i++) {
+		const json_t *sum = json_array_get(json_object_get(j, "window_metric"), i);
+		f->window_metric[i] = json_is_null(sum) ? NAN : json_number_value(sum);
+	}
 	f->tokens = get_long(j, "tokens");
 	f->computed_tokens = get_long(j, "computed_tokens");
 	f->supervised_tokens = get_long(j, "supervised_tokens");
@@ -218,6 +227,17 @@ static bool eval_is_due(const struct train_loop *f)
 	return trainer_done(f->trainer) || (every > 0 && step % every == 0);
 }
 
+/* Names of what an objective measures are its own. */
+static void put_metrics(json_t *j, const char *prefix, const struct objective_metrics *m, const double *sum, long n)
+{
+	char name[80];
+
+	for (int i = 0; i < m->n; i++) {
+		snprintf(name, sizeof(name), "%s%s", prefix, m->names[i]);
+		json_object_set_new(j, name, jsonx_number(sum[i] / (double)n));
+	}
+}
+
 static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *m)
 {
 	json_t *j = json_object();
@@ -226,13 +246,15 @@ static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *
 	                    json_real((double)trainer_steps_done(f->trainer) /
 	                              (double)trainer_plan(f->trainer)->steps_per_epoch));
 	json_object_set_new(j, "eval_loss", jsonx_number(m->eval_loss));
-	json_object_set_new(j, "eval_perplexity", jsonx_number(m->perplexity));
+	if (!isnan(m->perplexity))
+		json_object_set_new(j, "eval_perplexity", jsonx_number(m->perplexity));
 	if (!isnan(m->acc)) {
 		json_object_set_new(j, "eval_acc", json_real(m->acc));
 		json_object_set_new(j, "eval_acc_stderr", jsonx_number(m->acc_stderr));
 		json_object_set_new(j, "eval_acc_norm", json_real(m->acc_norm));
 		json_object_set_new(j, "eval_acc_norm_stderr", jsonx_number(m->acc_norm_stderr));
 	}
+	put_metrics(j, "eval_", &m->metrics, m->metrics.value, 1);
 	json_object_set_new(j, "eval_n", json_integer(m->n));
 	json_object_set_new(j, "eval_runtime", json_real(m->seconds));
 	return j;
@@ -279,6 +301,7 @@ static json_t *step_line(const struct train_loop *f, const struct step_metrics *
 	json_object_set_new(j, "step", json_integer(m->step));
 	json_object_set_new(j, "loss", jsonx_number(f->window_loss / (double)f->window_steps));
 	json_object_set_new(j, "grad_norm", jsonx_number(m->grad_norm));
+	put_metrics(j, "", &m->metrics, f->window_metric, f->window_steps);
 	json_object_set_new(j, "learning_rate", json_real(m->learning_rate));
 	json_object_set_new(j, "epoch", json_real(m->epoch));
 	json_object_set_new(j, "num_tokens", json_integer(f->tokens));
@@ -292,6 +315,8 @@ static void count(struct train_loop *f, const struct step_metrics *m)
 	f->loss_sum += m->loss;
 	f->window_loss += m->loss;
 	f->window_steps++;
+	for (int i = 0; i < m->metrics.n; i++)
+		f->window_metric[i] += m->metrics.value[i];
 	f->tokens += m->tokens;
 	f->computed_tokens += m->computed_tokens;
 	f->supervised_tokens += m->supervised_tokens;
@@ -329,6 +354,7 @@ static int step(struct train_loop *f, struct err *e)
 		int status = put_line(f, line, e);
 		json_decref(line);
 		f->window_loss = 0;
+		memset(f->window_metric, 0, sizeof(f->window_metric));
 		f->window_steps = 0;
 		if (status)
 			return -1;

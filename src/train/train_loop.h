@@ -30,7 +30,8 @@ struct train_loop {
 
 	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
 	double loss, loss_sum;             /* of the last step; over all steps */
-	double window_loss;                /* since the last line */
+	double window_loss;                /* since the last line, as the next */
+	double window_metric[OBJECTIVE_METRICS];
 	long window_steps;
 	int64_t tokens, computed_tokens, supervised_tokens;
 	double flops, int_ops;             /* all operations; of them, those in int8 */

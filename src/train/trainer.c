@@ -104,11 +104,27 @@ static void make_optimizer(struct trainer *t)
 	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
 }
 
+/* What the objective works in; its own opening wants model and data. */
+static int open_objective(struct trainer *t, struct err *e)
+{
+	struct objective_run *o = &t->objective;
+
+	o->model = &t->model;
+	o->overlay = t->overlay;
+	o->pool = t->pool;
+	o->kernels = t->kernels;
+	o->seed = (uint64_t)t->recipe.seed;
+	o->max_length = t->max_length;
+	return o->row->open ? o->row->open(o, e) : 0;
+}
+
 static int open_parts(struct trainer *t, struct err *e)
 {
 	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
 		return -1;
 	make_optimizer(t);
+	if (open_objective(t, e) < 0)
+		return -1;
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay),
@@ -116,8 +132,8 @@ static int open_parts(struct trainer *t, struct err *e)
 	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
-int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool,
-                    const struct kernels *k, struct err *e)
+int trainer_open_objective(struct trainer **out, const struct recipe *r, const struct objective *o,
+                           const void *options, long first, struct pool *pool, const struct kernels *k, struct err *e)
 {
 	struct trainer *t = mem_alloc(sizeof(*t));
 
@@ -129,15 +145,25 @@ int trainer_open_at(struct trainer **out, const struct recipe *r, long first, st
 	t->kernels = k;
 	t->device = device_cpu(k, pool);
 	t->totals.first = first;
-	t->objective = objective_find(r->objective);
-	if (!t->objective)
-		BUG("the objective %s of a recipe that was not resolved", r->objective);
+	t->objective.row = o;
+	t->objective.options = options;
 	if (open_parts(t, e) < 0) {
 		trainer_close(t);
 		return -1;
 	}
 	*out = t;
 	return 0;
+}
+
+int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool,
+                    const struct kernels *k, struct err *e)
+{
+	const struct objective *o = objective_find(r->objective);
+
+	if (!o)
+		BUG("the objective %s of a recipe that was not resolved", r->objective);
+	return trainer_open_objective(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective),
+	                              first, pool, k, e);
 }
 
 int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool, const struct kernels *k,
@@ -184,7 +210,8 @@ int trainer_start(struct trainer *t, struct err *e)
 		return -1;
 	if (!t->has_adapter)
 		copy_weights(t);
-	if (take_memory(t, e) < 0)
+	if (trainer_make_reference(t, e) < 0 ||
+	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0)
 		return -1;
 	t->started = true;
 	return 0;
@@ -205,14 +232,15 @@ static size_t cut(struct trainer *t, size_t n)
 }
 
 /* The next n documents of the step, whose groups begin at *group. */
-static double run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
-                        struct step_metrics *m, struct live *live)
+static void run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
+                      struct step_metrics *m, struct live *live)
 {
 	struct batch *b = &t->net.pass.batch;
 	double begin = clock_seconds();
 
 	forest_fill(b, docs, n, &t->forest);
-	t->weight += trainer_weigh(t, b, t->taken_group + *group);
+	trainer_weigh(t, b, t->taken_group + *group);
+	trainer_fill(t, &t->train, b, docs);
 	*group += (size_t)b->n_groups;
 	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
@@ -226,7 +254,7 @@ static double run_micro(struct trainer *t, const struct document *const *docs, s
 	struct live now = batch_live(b);
 	live_add(live, &now, 1);
 	m->tokens += b->tokens;
-	return t->objective->loss(b, model_pass_result(&t->net));
+	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
 }
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
@@ -248,9 +276,9 @@ static int update(struct trainer *t, const float *gradient, struct step_metrics 
 	struct optim *o = &t->optim;
 	double begin = clock_seconds();
 
-	m->grad_norm = optim_clip(o, gradient, 1.0 / t->weight, t->recipe.max_grad_norm);
+	m->grad_norm = optim_clip(o, gradient, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
-	if (check_finite(m, t->weight, e) < 0)
+	if (check_finite(m, t->sums.weight, e) < 0)
 		return -1;
 	begin = clock_seconds();
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
@@ -260,7 +288,7 @@ static int update(struct trainer *t, const float *gradient, struct step_metrics 
 
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 {
-	double begin = clock_seconds(), loss = 0;
+	double begin = clock_seconds();
 	struct live live = { 0 };
 
 	if (!t->started || t->step >= t->schedule.steps)
@@ -270,12 +298,13 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	*m = (struct step_metrics){ .step = t->step + 1 };
 	m->learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
-	t->weight = 0;
+	t->sums = (struct objective_sums){ 0 };
 	for (size_t i = 0; i < micros; at += t->cuts[i++])
-		loss += run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live);
+		run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live);
 	m->supervised_tokens = (int64_t)live.labels;
 	m->computed_tokens = (int64_t)live.rows;
-	m->loss = loss / t->weight;
+	m->loss = t->sums.loss / t->sums.weight;
+	m->metrics = objective_mean(t->objective.row, &t->sums);
 	int status = update(t, grad_tree_sum(&t->gradients), m, e);
 	mem_guard_disarm();
 	if (status)
@@ -292,6 +321,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 
 /* --- what others ask --- */
 
+void trainer_watch(struct trainer *t, bool (*interrupted)(void)) { t->interrupted = interrupted; }
 void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
 bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
@@ -313,6 +343,11 @@ void trainer_close(struct trainer *t)
 	grad_tree_release(&t->gradients);
 	optim_release(&t->optim);
 	scorer_free(t->scorer);
+	scorer_free(t->reference);
+	if (t->objective.row->close)
+		t->objective.row->close(&t->objective);
+	mem_free(t->objective.scratch);
+	mem_free(t->label_at);
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
 	overlay_release(&t->full);

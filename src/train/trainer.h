@@ -31,7 +31,8 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
 	double planned_flops, planned_seconds; /* of the whole command; its parts: */
 	double open_seconds;            /* reading model and data, planning: as it took just now */
-	/* taking memory; all steps; all evaluations; checkpoints and result */
+	/* taking memory, and the reference's log-probabilities where the objective wants them; all steps; all
+	 * evaluations; checkpoints and result */
 	double start_seconds, step_seconds, eval_seconds, save_seconds;
 	/* first: steps that an earlier process has done; what follows, and flops and seconds, is of those after it */
 	long steps, first, steps_per_epoch;
@@ -51,13 +52,7 @@ struct step_metrics {
 	double seconds;                 /* of this step */
 	int64_t tokens, computed_tokens, supervised_tokens;
 	double flops, int_ops;        /* all operations; of these, those in int8 */
-};
-
-struct eval_metrics {
-	double eval_loss, perplexity, seconds;
-	int64_t tokens;                 /* that the loss is a mean of */
-	double acc, acc_norm, acc_stderr, acc_norm_stderr; /* choice rows; else NAN */
-	int64_t n;                      /* rows */
+	struct objective_metrics metrics; /* what the objective tells of it beside the loss */
 };
 
 /* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until
@@ -67,6 +62,11 @@ int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, 
  * there. */
 int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct pool *pool, const struct kernels *k,
                     struct err *e);
+/* The same with an objective that is in no table, whatever the recipe's; options: its own, or NULL. */
+int trainer_open_objective(struct trainer **t, const struct recipe *r, const struct objective *o, const void *options,
+                           long first, struct pool *pool, const struct kernels *k, struct err *e);
+/* Looked at while the start makes what takes long (a reference); NULL: never. */
+void trainer_watch(struct trainer *t, bool (*interrupted)(void));
 /* Before trainer_start: its nodes and what is around them are timed there. */
 void trainer_trace(struct trainer *t, struct trace *trace);
 const struct trainer_plan *trainer_plan(const struct trainer *t);

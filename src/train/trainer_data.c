@@ -37,16 +37,24 @@ static void find_groups(struct dataset *d)
 	d->group[d->n_groups] = n;
 }
 
+static int refuse_shape(const struct trainer *t, const struct dataset *d, const char *path, struct err *e)
+{
+	struct buf shapes = BUF_INIT;
+
+	objective_shapes(t->objective.row, &shapes);
+	err_set(e, "%s: rows of %s; --objective %s learns from %s", path, shape_name(d->rows.shape),
+	        t->objective.row->name, buf_str(&shapes));
+	buf_release(&shapes);
+	return -1;
+}
+
 static int read_rows(struct trainer *t, struct dataset *d, const char *path, struct err *e)
 {
 	if (rows_load(&d->rows, path, e) < 0)
 		return -1;
 	if (d->rows.n == 0)
 		return err_set(e, "%s holds no rows", path);
-	if (!t->objective->accepts(d->rows.shape))
-		return err_set(e, "%s: rows of %s; %s learns from %s", path, shape_name(d->rows.shape),
-		               t->objective->name, t->objective->wants);
-	return 0;
+	return objective_accepts(t->objective.row, d->rows.shape) ? 0 : refuse_shape(t, d, path, e);
 }
 
 static void hash_documents(const struct documents *d, char hex[33])
@@ -154,6 +162,8 @@ void dataset_release(struct dataset *d)
 {
 	mem_free(d->pointer);
 	mem_free(d->group);
+	mem_free(d->reference);
+	mem_free(d->reference_at);
 	documents_release(&d->documents);
 	rows_release(&d->rows);
 }

@@ -91,7 +91,7 @@ void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *
 	w.docs = mem_array(threads * trainer_global_batch(t), sizeof(*w.docs));
 	w.sums = mem_array(threads, sizeof(*w.sums));
 	pool_run(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
-	*out = (struct dry_run){ 0 };
+	*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
 	for (size_t i = 0; i < threads; i++)
 		dry_add(out, &w.sums[i]);
 	mem_free(w.docs);

@@ -12,6 +12,10 @@ struct dataset {
 	struct rows rows;
 	struct documents documents;
 	const struct document **pointer;   /* [documents.n] */
+	/* Where the objective wants a reference: the log-probability of each learnt token, and the first of each
+	 * document. */
+	float *reference;
+	size_t *reference_at;              /* [documents.n] */
 	size_t *group;                     /* [n_groups + 1] first document of each group, then documents.n */
 	size_t n_groups, most_group;       /* the largest has most_group documents */
 	char hash[33];                     /* of what the rows became: ids and which of them are learnt */
@@ -31,7 +35,8 @@ struct trainer {
 	struct pool *pool;
 	const struct kernels *kernels;
 	struct device device;              /* where the steps run */
-	const struct objective *objective;
+	struct objective_run objective;
+	bool (*interrupted)(void);         /* or NULL */
 
 	struct model model;
 	char model_hash[33];
@@ -67,11 +72,16 @@ struct trainer {
 	struct scorer *scorer;
 	double *eval_sums;
 	long step;                         /* done */
+	struct objective_sums sums;        /* of this step, or of an evaluation */
+	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
+	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
+	struct scorer *reference;          /* planned at the opening, gone once the reference is made */
+	size_t reference_bytes;            /* what it takes then */
+	bool keeping;                      /* the evaluation's scorer makes the reference now */
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
 	double next_rate;
 	float *weights;                    /* [train.n_groups] how much each counts in the loss; NULL: 1 */
-	double weight;                     /* what the sums of this step are divided by */
 };
 
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
@@ -84,8 +94,17 @@ struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros wh
 int trainer_read_data(struct trainer *t, struct err *e);
 int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
 void dataset_release(struct dataset *d);
-/* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights; the labels' sum. */
-double trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);
+/* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights. */
+void trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);
+/* trainer_reference.c: plans it; makes it, with the weights of the start; and the columns of a filled micro-batch of d,
+ * the objective's own too. */
+int trainer_plan_reference(struct trainer *t, struct err *e);
+int trainer_make_reference(struct trainer *t, struct err *e);
+void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
+                            const struct document *const *docs, const float *logprob);
+void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
+/* What loss may need of micro-batches of so many documents. */
+void trainer_reserve_documents(struct trainer *t, int32_t docs);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

@@ -25,7 +25,7 @@ enum { LATER_BYTES = 96 << 10 };
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
 	model_pass_begin(p, &t->device, cap, &t->model, t->overlay, true);
-	p->result = t->objective->record(&p->graph);
+	p->result = t->objective.row->record(&t->objective, &p->graph, graph_hidden(&p->graph));
 	return tape_backward(&p->pass.tape, e);
 }
 
@@ -94,11 +94,15 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES;
 }
 
-static void add_up(struct trainer_plan *p, size_t arena_bytes)
+static void add_up(struct trainer *t, size_t arena_bytes)
 {
+	struct trainer_plan *p = &t->totals;
 	size_t sum = fixed_bytes(p) + arena_bytes;
+	/* A reference is made before the memory of the steps is taken. */
+	size_t start = p->weights_bytes + p->eval_bytes + p->base_bytes + pages(t->params->n * sizeof(float)) +
+	               t->reference_bytes;
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
-	p->past_bytes = MAX(sum, mem_rss_peak()) - sum;
+	p->past_bytes = MAX(sum, MAX(start, mem_rss_peak())) - sum;
 	p->base_bytes += p->past_bytes;
 	p->arena_bytes = arena_bytes;
 	p->planned_bytes = fixed_bytes(p) + arena_bytes;
@@ -258,13 +262,14 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 
 	order_dry_run(t, t->forest.max_tokens, &t->dry);
 	count(t);
-	if (t->has_eval && trainer_make_scorer(t, e) < 0)
+	trainer_reserve_documents(t, t->dry.cap.docs);
+	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0)
 		return -1;
 	if (record(t, &t->dry.cap, &t->net, e) < 0 || choose(t, e) < 0)
 		return -1;
 	t->totals.recomputed_nodes = p->plan.n_recomputed;
-	add_up(&t->totals, pages(p->plan.arena_bytes));
-	t->totals.planned_flops =
+	add_up(t, pages(p->plan.arena_bytes));
+	t->totals.planned_flops +=
 		pass_work(p, &t->dry.live).flops + (double)(t->totals.steps - t->totals.first) *
 		(t->optim.norm.flops + t->optim.update.flops);
 	return trainer_measure_time(t, e);

@@ -50,17 +50,12 @@ void trainer_set_weight(struct trainer *t, size_t document, float weight)
 }
 
 /* groups: the numbers of those that b was filled with. */
-double trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups)
+void trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups)
 {
-	double sum = 0;
-
 	if (!t->weights)
-		return b->n_labels;
+		return;
 	for (int32_t g = 0; g < b->n_groups; g++)
 		b->group_weight[g] = t->weights[groups[g]];
-	for (int32_t i = 0; i < b->n_labels; i++) {
+	for (int32_t i = 0; i < b->n_labels; i++)
 		b->label_weight[i] = b->group_weight[b->doc_group[b->label_doc[i]]];
-		sum += (double)b->label_weight[i];
-	}
-	return sum;
 }

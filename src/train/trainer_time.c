@@ -112,8 +112,10 @@ static int time_evaluation(struct trainer *t, struct err *e)
 		return 0;
 	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
 		return -1;
+	double reference = t->objective.row->reference; /* once more, at the start */
 	t->totals.eval_seconds = evaluations(t) * f.seconds;
-	t->totals.planned_flops += evaluations(t) * f.flops;
+	t->totals.start_seconds += reference * f.seconds;
+	t->totals.planned_flops += (evaluations(t) + reference) * f.flops;
 	return 0;
 }
 
@@ -148,7 +150,7 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 		return -1;
 	p->step_seconds = (double)p->micro_batches * pass.seconds +
 	                  update_seconds(t, memory.copy_rate, pass.seconds > 0 ? flops / pass.seconds : 0);
-	p->start_seconds =
+	p->start_seconds +=
 		start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
 	model_forget(&t->model);

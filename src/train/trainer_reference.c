@@ -1,0 +1,160 @@
+/* trainer_reference: what the model said at the start, of each token that is learnt; and the columns of a micro-batch.
+ *
+ * An objective that compares with a reference (the log-ratio of DPO, the KL of others) means the model as the run
+ * begins: an adapter changes nothing yet, so that is the model without it. Its log-probabilities are made once, before
+ * the first step, token by token, and kept (4 bytes a learnt token). They are made in the micro-batches of the first
+ * epoch, in the arithmetic of training, so the first step finds the same bits, and a log-ratio is exactly 0 until a
+ * weight has changed. A run that goes on makes them again from the same weights: the same bits, no state. Those of the
+ * evaluation are made by the evaluation's own scorer.
+ *
+ * Documents that an objective makes while it trains have no reference here. */
+#include "base/mem.h"
+#include "train/trainer_parts.h"
+
+void trainer_reserve_documents(struct trainer *t, int32_t docs)
+{
+	mem_free(t->objective.scratch);
+	mem_free(t->label_at);
+	t->most_docs = MAX(t->most_docs, docs);
+	t->objective.scratch = mem_array((size_t)t->most_docs, sizeof(*t->objective.scratch));
+	t->label_at = mem_array((size_t)t->most_docs, sizeof(*t->label_at));
+}
+
+/* Where the numbers of each document of the batch begin. */
+static void find_numbers(struct trainer *t, const struct dataset *d, const struct batch *b,
+                         const struct document *const *docs)
+{
+	for (int32_t i = 0; i < b->n_docs; i++)
+		t->label_at[i] = (int64_t)d->reference_at[docs[i] - d->documents.items];
+}
+
+void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
+                            const struct document *const *docs, const float *logprob)
+{
+	find_numbers(t, d, b, docs);
+	for (int32_t i = 0; i < b->n_labels; i++) /* those of a document in the order of its tokens */
+		d->reference[t->label_at[b->label_doc[i]]++] = logprob[i];
+}
+
+void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs)
+{
+	const struct objective *row = t->objective.row;
+
+	if (row->reference) {
+		float *to = batch_column(b, "reference");
+		find_numbers(t, d, b, docs);
+		for (int32_t i = 0; i < b->n_labels; i++)
+			to[i] = d->reference[t->label_at[b->label_doc[i]]++];
+	}
+	if (row->fill)
+		row->fill(&t->objective, b, docs);
+}
+
+static void take_numbers(struct dataset *d)
+{
+	size_t n = 0;
+
+	d->reference_at = mem_array(d->documents.n, sizeof(*d->reference_at));
+	for (size_t i = 0; i < d->documents.n; i++) {
+		d->reference_at[i] = n;
+		n += (size_t)d->documents.items[i].n_learn;
+	}
+	d->reference = mem_array(n, sizeof(*d->reference));
+	mem_touch(d->reference, n * sizeof(*d->reference));
+}
+
+/* The steps for whose documents it is made: the first epoch; of a run that has no other, those that remain. */
+static void find_steps(const struct trainer *t, long *from, long *end)
+{
+	long per_epoch = order_steps_per_epoch(t);
+
+	*end = MIN(per_epoch, t->schedule.steps);
+	*from = t->schedule.steps <= per_epoch ? MIN(t->totals.first, *end) : 0;
+}
+
+static void keep(void *ctx, struct batch *b, const struct document *const *docs, const float *logprob)
+{
+	struct trainer *t = ctx;
+
+	trainer_keep_reference(t, &t->train, b, docs, logprob);
+}
+
+static int forecast(struct trainer *t, struct err *e)
+{
+	const struct document **docs = mem_array(t->train.documents.n, sizeof(*docs));
+	struct scorer_forecast f = { 0 };
+	long from, end;
+	size_t n = 0;
+
+	find_steps(t, &from, &end);
+	for (long step = from; step < end; step++)
+		n += order_step(t, step, NULL, docs + n);
+	int status = n ? scorer_forecast(t->reference, docs, n, false, &f, e) : 0;
+	mem_free(docs);
+	t->reference_bytes = f.bytes;
+	t->totals.planned_flops += f.flops;
+	t->totals.start_seconds += f.seconds + (f.bytes ? (double)f.bytes / f.touch_rate : 0);
+	return status;
+}
+
+int trainer_plan_reference(struct trainer *t, struct err *e)
+{
+	int32_t most = t->forest.max_tokens;
+	struct scorer_options o = { .max_tokens = most, .max_length = MIN(t->max_length, most), .as_trained = true,
+		                    .unshared = !t->forest.share, .scored = keep, .ctx = t };
+
+	if (!t->objective.row->reference)
+		return 0;
+	if (t->objective.row->documents)
+		BUG("%s wants a reference of documents that it makes itself", t->objective.row->name);
+	take_numbers(&t->train);
+	if (t->has_eval)
+		take_numbers(&t->eval);
+	if (scorer_new(&t->reference, &t->model, t->overlay, t->pool, t->kernels, &o, e) < 0)
+		return -1;
+	scorer_reserve(t->reference, &t->dry.cap);
+	return forecast(t, e);
+}
+
+static int look_at_interrupt(void *ctx, size_t done, size_t total)
+{
+	const struct trainer *t = ctx;
+	(void)done;
+	(void)total;
+	return t->interrupted && t->interrupted();
+}
+
+static int make_steps(struct trainer *t, struct err *e)
+{
+	size_t most = trainer_global_batch(t);
+	const struct document **docs = mem_array(most, sizeof(*docs));
+	double *sums = mem_array(most, sizeof(*sums));
+	long from, end;
+	int status = 0;
+
+	find_steps(t, &from, &end);
+	for (long step = from; step < end && !status; step++) {
+		size_t n = order_step(t, step, NULL, docs);
+		status = scorer_run(t->reference, docs, n, false, sums, NULL, look_at_interrupt, t, e);
+	}
+	mem_free(docs);
+	mem_free(sums);
+	return status;
+}
+
+int trainer_make_reference(struct trainer *t, struct err *e)
+{
+	const struct dataset *d = &t->eval;
+
+	if (!t->objective.row->reference)
+		return 0;
+	int status = make_steps(t, e);
+	scorer_free(t->reference); /* its memory is for the steps now */
+	t->reference = NULL;
+	t->keeping = true;
+	if (!status && t->has_eval)
+		status = scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, look_at_interrupt,
+		                    t, e);
+	t->keeping = false;
+	return status ? err_prefix(e, "the reference") : 0;
+}
