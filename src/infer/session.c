@@ -380,6 +380,14 @@ size_t session_fill_bytes(const struct session *s, int n, int shared, int length
 	return memory_resident(&s->memory, once + n * each, length % KV_RANGE ? n : 0, length % KV_RANGE);
 }
 
+static void bind_all(void *ctx, struct run *r)
+{
+	const struct session *s = ctx;
+
+	graph_bind(&s->net.graph, r, NULL);
+	bind_cache(s, r);
+}
+
 /* As if n sequences had `length` tokens, the next `rows` of each. */
 static void pretend(struct session *s, int n, int rows, int length)
 {
@@ -414,6 +422,8 @@ int session_time(struct session *s, int n, int rows, int length, double *seconds
 	struct live live = batch_live(&s->net.pass.batch);
 	struct timing_options how = { .batch = &s->net.pass.batch,
 		                      .mean = live,
+		                      .bind = bind_all,
+		                      .ctx = s,
 		                      .whole = n * rows <= FEW_ROWS,
 		                      .budget = TIME_SECONDS };
 	if (model_pass_time(&pass, &s->net, how, e) < 0)

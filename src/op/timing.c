@@ -89,8 +89,13 @@ static void choose(struct timed *t, bool whole)
 
 /* --- memory --- */
 
-static bool is_own(const struct tensor *x)
+/* A cache that is bound is used where it is: what a step touches of it is little. */
+static bool is_own(const struct run *r, uint32_t id)
 {
+	const struct tensor *x = &r->plan->tensors[id];
+
+	if (x->role == ROLE_STATE && r->data[id])
+		return false;
 	return x->role != ROLE_WEIGHT && x->role != ROLE_ACT && x->role != ROLE_SCRATCH;
 }
 
@@ -105,7 +110,7 @@ static size_t place_own(const struct timed *t, struct run *r, uint8_t *memory)
 	for (uint32_t i = 0; i < p->n_nodes; i++)
 		for (int j = 0; t->is_run[i] && j < NODE_INPUTS + NODE_OUTPUTS; j++) {
 			uint32_t id = j < NODE_INPUTS ? p->nodes[i].in[j] : p->nodes[i].out[j - NODE_INPUTS];
-			if (!id || done[id] || p->offset[id] != SIZE_MAX || !is_own(&p->tensors[id]))
+			if (!id || done[id] || p->offset[id] != SIZE_MAX || !is_own(r, id))
 				continue;
 			done[id] = true;
 			if (memory)
@@ -202,13 +207,13 @@ static void touch(struct timing *out, const struct run *r, void *own, size_t own
 static int measure(struct timed *t, struct timing *out, struct run *r, const struct timing_options *o, struct err *e)
 {
 	struct live batch = batch_live(o->batch);
-	size_t own_bytes = MAX(place_own(t, r, NULL), (size_t)64);
 	struct device *d = r->device;
 	void *own;
 
+	o->bind(o->ctx, r);
+	size_t own_bytes = MAX(place_own(t, r, NULL), (size_t)64);
 	if (d->type->alloc(d, &own, own_bytes, "trained numbers", e) < 0)
 		return -1;
-	o->bind(o->ctx, r);
 	place_own(t, r, own);
 	int status = run_ready(r, e);
 	if (status == 0) {

@@ -21,7 +21,7 @@ struct timing {
 struct timing_options {
 	const struct batch *batch;            /* a typical one */
 	struct live mean;                     /* counts of the pass that is asked for */
-	/* binds weights; what it leaves unbound, and everything trainable, gets memory of its own */
+	/* binds weights and caches; what it leaves unbound, and everything trainable, gets memory of its own */
 	void (*bind)(void *ctx, struct run *r);
 	void *ctx;
 	/* every node is run, for passes that read more than caches hold and compute little */
