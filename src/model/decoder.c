@@ -73,6 +73,12 @@ uint32_t decoder_embed(struct graph *g)
 	return nn_embed(g, "model.embed_tokens.weight", EMBED_IDS);
 }
 
+/* x, normed head by head where the model has numbers for that (Qwen3's q_norm). */
+static uint32_t head_norm(struct graph *g, uint32_t x, const char *weight)
+{
+	return model_weight(g->model, weight, g->layer) < 0 ? x : nn_rmsnorm(g, x, weight);
+}
+
 uint32_t decoder_attention(struct graph *g, uint32_t x)
 {
 	const struct config *c = &g->model->config;
@@ -80,7 +86,10 @@ uint32_t decoder_attention(struct graph *g, uint32_t x)
 	uint32_t q = nn_linear(g, h, BLOCK "self_attn.q_proj.weight", BLOCK "self_attn.q_proj.bias", TENSOR_NONE);
 	uint32_t k = nn_linear(g, h, BLOCK "self_attn.k_proj.weight", BLOCK "self_attn.k_proj.bias", TENSOR_NONE);
 	uint32_t v = nn_linear(g, h, BLOCK "self_attn.v_proj.weight", BLOCK "self_attn.v_proj.bias", TENSOR_NONE);
-	uint32_t o = nn_attention(g, nn_rope(g, q, c->H), nn_rope(g, k, c->G), v);
+
+	q = nn_rope(g, head_norm(g, q, BLOCK "self_attn.q_norm.weight"), c->H);
+	k = nn_rope(g, head_norm(g, k, BLOCK "self_attn.k_norm.weight"), c->G);
+	uint32_t o = nn_attention(g, q, k, v);
 
 	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "self_attn.o_proj.weight",
 	                          BLOCK "self_attn.o_proj.bias");

@@ -3,8 +3,9 @@
  *     x += Wo·attention(rope(Wq·n(x)), rope(Wk·n(x)), Wv·n(x))      n: RMSNorm, one a half
  *     x += Wdown·(silu(Wgate·n(x)) ∘ Wup·n(x))
  *
- * (Touvron et al. 2023.) The weights have Hugging Face's names of all these models; a part computes with a bias where
- * the model has one of that name, and without where it has none. Every x is [N][C], a row a token.
+ * (Touvron et al. 2023.) The weights have Hugging Face's names of all these models; a part computes with a bias, or a
+ * norm of each head before its rotation (q_norm, k_norm), where the model has a weight of that name. Every x is [N][C],
+ * a row a token.
  *
  * A cousin lists DECODER_EMBEDDING, its attention's weights, DECODER_FEED_FORWARD and DECODER_HEAD in its table,
  * decoder_fields before its own facts, and takes the parts that it does not have otherwise: arch_qwen3.c. */

@@ -247,7 +247,9 @@ def gguf_values(name, tokenizer, model, arch):
     m.load_state_dict(stored)
     with tempfile.TemporaryDirectory() as tmp:
         shutil.copy(f"{OUT}/{name}.gguf", f"{tmp}/{name}.gguf")
-        theirs = AutoModelForCausalLM.from_pretrained(tmp, gguf_file=f"{name}.gguf", dtype=torch.float32).eval()
+        # its reader leaves out the size of heads of all but Llama's files
+        config = None if arch == gguf.MODEL_ARCH.LLAMA else copy.deepcopy(model.config)
+        theirs = AutoModelForCausalLM.from_pretrained(tmp, gguf_file=f"{name}.gguf", config=config, dtype=torch.float32)
     for n, p in theirs.named_parameters():
         close("transformers reads " + n, p, m.state_dict()[n], 0)
     return m
