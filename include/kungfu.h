@@ -16,7 +16,8 @@
  * Handles. A kf_model is a file of weights, a kf_adapter what was learnt beside them, a kf_session one conversation, a
  * kf_trainer one training run, a kf_evaluator gives scores, a kf_data is rows as a model sees them. All are opaque;
  * each is freed by its kf_…_free, which takes NULL too. A handle keeps alive what it was made from: the order in which
- * handles are freed does not matter.
+ * handles are freed does not matter. One that is freed inside a callback of its own call goes when that call ends; what
+ * the call filled in is then not to be looked at.
  *
  * Threads. kf_model, kf_adapter and kf_data do not change once they are open: any number of threads may use them at
  * once. Every other handle serves one thread at a time; a second one is refused (KF_MISUSE), not made to wait. Each

@@ -67,7 +67,7 @@ int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_ad
 
 void kf_evaluator_free(struct kf_evaluator *v)
 {
-	if (!handle_is(v, KIND_EVALUATOR))
+	if (!handle_is(v, KIND_EVALUATOR) || handle_defer(v))
 		return;
 	v->handle.kind = KIND_NONE;
 	scorer_free(v->scorer);

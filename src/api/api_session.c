@@ -72,7 +72,7 @@ int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapte
 
 void kf_session_free(struct kf_session *s)
 {
-	if (!handle_is(s, KIND_SESSION))
+	if (!handle_is(s, KIND_SESSION) || handle_defer(s))
 		return;
 	s->handle.kind = KIND_NONE;
 	generation_release(&s->generation);

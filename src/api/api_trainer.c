@@ -90,7 +90,7 @@ int kf_trainer_open(struct kf_trainer **out, const struct kf_option *options, co
 
 void kf_trainer_free(struct kf_trainer *t)
 {
-	if (!handle_is(t, KIND_TRAINER))
+	if (!handle_is(t, KIND_TRAINER) || handle_defer(t))
 		return;
 	t->handle.kind = KIND_NONE;
 	trainer_close(t->trainer);

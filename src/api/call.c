@@ -74,6 +74,13 @@ void *handle_share(void *handle)
 	return handle;
 }
 
+bool handle_defer(void *handle)
+{
+	struct handle *h = handle;
+	atomic_store(&h->freed, true);
+	return atomic_exchange(&h->busy, true);
+}
+
 bool handle_drop(void *handle)
 {
 	struct handle *h = handle;
@@ -150,11 +157,27 @@ int call_open(struct call *c, const struct kf_settings *settings, struct kf_erro
 	return 0;
 }
 
+/* What was freed inside its own call, now that the call has ended. */
+static void free_handle(struct handle *h)
+{
+	switch (h->kind) {
+	case KIND_SESSION: kf_session_free((struct kf_session *)h); break;
+	case KIND_EVALUATOR: kf_evaluator_free((struct kf_evaluator *)h); break;
+	case KIND_TRAINER: kf_trainer_free((struct kf_trainer *)h); break;
+	default: BUG("a %s that is busy", kind_name(h->kind));
+	}
+}
+
 static int leave(struct call *c, int status)
 {
+	struct handle *h = c->handle;
+
 	call_outside(c);
-	if (c->handle)
-		atomic_store(&c->handle->busy, false);
+	if (h) {
+		atomic_store(&h->busy, false);
+		if (atomic_load(&h->freed))
+			free_handle(h);
+	}
 	return status;
 }
 

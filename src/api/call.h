@@ -28,7 +28,7 @@ enum kind {
 
 struct handle {                       /* the first member of every handle */
 	uint32_t kind;
-	atomic_bool busy;
+	atomic_bool busy, freed;      /* freed: while it was busy, so that the call's end frees it */
 	atomic_int refs;              /* of shared ones */
 	struct kf_settings settings;
 };
@@ -61,6 +61,8 @@ void handle_init(struct handle *h, enum kind kind, const struct call *c);
 bool handle_is(const void *handle, enum kind kind);
 void *handle_share(void *handle);     /* one more reference; NULL for NULL */
 bool handle_drop(void *handle);       /* one less; true when it was the last */
+/* Of one that serves one call at a time: whether it is in one, whose end will free it then; else it is taken. */
+bool handle_defer(void *handle);
 struct pool *handle_pool(const struct handle *h);
 
 /* For checks. "" and "-" are no paths here. */

@@ -436,6 +436,14 @@ int io_truncate(const char *path, size_t size, struct err *e)
 	return truncate(path, (off_t)size) ? io_error(e, "shorten", path) : 0;
 }
 
+int io_temporary_dir(char *path, struct err *e)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mkdtemp(path) && chmod(path, 0777 & ~mask) == 0 ? 0 : io_error(e, "make the folder", path);
+}
+
 int io_mkdirs(const char *path, struct err *e)
 {
 	char *copy = mem_strdup(path);

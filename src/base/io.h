@@ -54,6 +54,8 @@ int io_lock(const char *path, int *lock, struct err *e);
 int io_lock_dir(const char *path, int *lock, struct err *e);
 void io_unlock(int lock);
 int io_truncate(const char *path, size_t size, struct err *e);
+/* Makes a folder that was not there; the last six characters, XXXXXX, become a name that is nobody else's. */
+int io_temporary_dir(char *path, struct err *e);
 int io_mkdirs(const char *path, struct err *e);           /* like mkdir -p */
 bool io_exists(const char *path);
 bool io_is_dir(const char *path);

@@ -62,13 +62,16 @@ void app_print(const char *fmt, ...)
 
 void app_text(const char *text, size_t n) { write_out(text, n, false); }
 
+/* Whether a command failed because the limit stopped it; one that the limit refused beforehand says so itself. */
+static bool was_limit(const struct err *e) { return metering_over() && strncmp(e->msg, "--max-gas", 9) != 0; }
+
 int app_fail(const struct err *e)
 {
 	if (plan_shown)
 		return EXIT_DONE;
 	log_live_end();
 	fflush(stdout);
-	char *text = mem_printf("kungfu: %s%s\n", e->msg, metering_over() ? " (--max-gas is used up)" : "");
+	char *text = mem_printf("kungfu: %s%s\n", e->msg, was_limit(e) ? " (--max-gas is used up)" : "");
 	term_write(stderr, text, strlen(text), false);
 	mem_free(text);
 	metering_error(e->msg);

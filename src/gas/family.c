@@ -113,16 +113,15 @@ json_t *cost_json(const struct cost *c)
 
 static int member_of(struct family *f, const char *hash)
 {
-	for (size_t i = 0; i < f->n; i++)
-		if (!strcmp(f->members[i].artefact.hash, hash))
-			return (int)i;
-	return -1;
+	const json_t *number = json_object_get(f->index, hash);
+	return number ? (int)json_integer_value(number) : -1;
 }
 
 static void add_member(struct family *f, const struct artefact *a)
 {
 	if (member_of(f, a->hash) >= 0)
 		return;
+	json_object_set_new(f->index, a->hash, json_integer((json_int_t)f->n));
 	f->members = mem_grow(f->members, f->n + 1, sizeof(*f->members));
 	struct family_member *m = &f->members[f->n++];
 	*m = (struct family_member){ .artefact = *a, .maker = -1 };
@@ -193,7 +192,7 @@ static void see_use(struct family *f, size_t run, const struct artefact_use *u)
 
 void family_build(struct family *f, const struct entries *entries)
 {
-	*f = (struct family){ .entries = entries };
+	*f = (struct family){ .entries = entries, .index = json_object() };
 	for (size_t i = 0; i < entries->n; i++)
 		for (size_t j = 0; j < entries->items[i].n_uses; j++)
 			add_member(f, &entries->items[i].uses[j].artefact);
@@ -205,6 +204,7 @@ void family_build(struct family *f, const struct entries *entries)
 void family_release(struct family *f)
 {
 	mem_free(f->members);
+	json_decref(f->index);
 	arena_release(&f->mem);
 	*f = (struct family){ 0 };
 }

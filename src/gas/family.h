@@ -35,6 +35,7 @@ struct family {
 	const struct entries *entries; /* borrowed */
 	struct family_member *members;
 	size_t n;
+	json_t *index;                 /* member number by hash */
 };
 
 void family_build(struct family *f, const struct entries *entries);

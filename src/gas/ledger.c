@@ -74,10 +74,18 @@ int64_t column_count(sqlite3_stmt *s, int at)
 	return sqlite3_column_type(s, at) == SQLITE_NULL ? -1 : sqlite3_column_int64(s, at);
 }
 
-int ledger_begin(const struct ledger *l, struct err *e) { return ledger_exec(l, "BEGIN IMMEDIATE", e); }
-
-int ledger_end(const struct ledger *l, int status, struct err *e)
+int ledger_begin(struct ledger *l, struct err *e)
 {
+	if (l->depth == 0 && ledger_exec(l, "BEGIN IMMEDIATE", e) < 0)
+		return -1;
+	l->depth++;
+	return 0;
+}
+
+int ledger_end(struct ledger *l, int status, struct err *e)
+{
+	if (--l->depth > 0)
+		return status;
 	if (!status)
 		status = ledger_exec(l, "COMMIT", e);
 	if (status)
@@ -136,7 +144,7 @@ static int add_columns(const struct ledger *l, struct err *e)
 }
 
 /* In one transaction, and only by the one process that is first. */
-static int migrate(const struct ledger *l, struct err *e)
+static int migrate(struct ledger *l, struct err *e)
 {
 	char version[64];
 
@@ -156,7 +164,7 @@ static int migrate(const struct ledger *l, struct err *e)
 	return ledger_end(l, status, e);
 }
 
-static int check_version(const struct ledger *l, struct err *e)
+static int check_version(struct ledger *l, struct err *e)
 {
 	int64_t application = pragma(l, "PRAGMA application_id", -1), version = pragma(l, "PRAGMA user_version", -1);
 

@@ -8,18 +8,28 @@
 #include "base/mem.h"
 #include "gas/ledger_parts.h"
 
+/* Whether the run is here, and whether it still stands as not ended; −1: error. */
+static int look_up(struct ledger *l, const char *id, bool *open, struct err *e)
+{
+	sqlite3_stmt *s = ledger_prepare(l, "SELECT status IN ('running', 'killed') FROM run WHERE id = ?", e);
+
+	if (!s)
+		return -1;
+	bind_text(s, 1, id);
+	bool known = sqlite3_step(s) == SQLITE_ROW;
+	*open = known && sqlite3_column_int(s, 0);
+	sqlite3_finalize(s);
+	return known;
+}
+
 /* 1: added, 0: known, −1: error. */
 static int add_entry(struct ledger *l, const struct entry *x, struct err *e)
 {
-	struct entries have;
-	struct ledger_filter f = { .id = x->id };
-
-	if (ledger_runs(l, &f, &have, e) < 0)
+	bool open;
+	int known = look_up(l, x->id, &open, e);
+	if (known < 0)
 		return -1;
-	bool known = have.n > 0;
-	bool open = known && (!strcmp(have.items[0].status, "running") || !strcmp(have.items[0].status, "killed"));
 	bool closed = strcmp(x->status, "running") && strcmp(x->status, "killed");
-	entries_release(&have);
 	if (known && !(open && closed))
 		return 0;
 	return ledger_put(l, x, e) < 0 ? -1 : !known;
@@ -98,9 +108,13 @@ int ledger_import(struct ledger *l, const char *path, size_t *added, size_t *kno
 	json_error_t ignored;
 	int status;
 
-	*added = *known = 0;
+	*added = *known = 0; /* all of it or nothing: one transaction */
 	if (io_read(&text, path, e) < 0)
 		return -1;
+	if (ledger_begin(l, e) < 0) {
+		buf_release(&text);
+		return -1;
+	}
 	json_t *one = text.len ? json_loadb(text.data, text.len, 0, &ignored) : NULL;
 	if (text.len >= sizeof(magic) && !memcmp(text.data, magic, sizeof(magic)))
 		status = import_ledger(l, path, added, known, e);
@@ -110,6 +124,7 @@ int ledger_import(struct ledger *l, const char *path, size_t *added, size_t *kno
 		status = import_lines(l, &text, path, added, known, e);
 	else
 		status = err_set(e, "%s is empty: a ledger, its export or one run's entry was wanted", path);
+	status = ledger_end(l, status, e);
 	json_decref(one);
 	buf_release(&text);
 	return status;

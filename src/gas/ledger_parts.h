@@ -11,6 +11,7 @@ struct ledger {
 	sqlite3 *db;
 	char *path;
 	bool writable;
+	int depth;                     /* of ledger_begin: the outermost is the transaction */
 	uint64_t device, inode;        /* of the file that was opened; 0: not looked at */
 };
 
@@ -30,8 +31,8 @@ void bind_text(sqlite3_stmt *s, int at, const char *text);
 void bind_count(sqlite3_stmt *s, int at, int64_t n);                            /* −1: null */
 const char *column_text(sqlite3_stmt *s, int at, struct arena *a);              /* NULL: null */
 int64_t column_count(sqlite3_stmt *s, int at);                                  /* −1: null */
-int ledger_begin(const struct ledger *l, struct err *e);                        /* a transaction that may write */
+int ledger_begin(struct ledger *l, struct err *e); /* a transaction that may write, or a part of the one that is open */
 /* commits when status is 0, else undoes; returns −1 unless committed */
-int ledger_end(const struct ledger *l, int status, struct err *e);
+int ledger_end(struct ledger *l, int status, struct err *e);
 
 #endif

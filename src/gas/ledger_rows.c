@@ -188,9 +188,9 @@ static char *runs_sql(const struct ledger_filter *f)
 	buf_adds(&sql, "SELECT * FROM (SELECT ");
 	for (const struct column *c = entry_columns; c->name; c++)
 		buf_addf(&sql, "%s, ", c->name);
+	buf_addf(&sql, "rowid AS place FROM run WHERE %s AND (?2 IS NULL OR command = ?2)",
+	         f->id ? "id >= ?1 AND id < ?1 || '~'" : "?1 IS NULL"); /* a beginning, found by the key's index */
 	buf_adds(&sql,
-	         "rowid AS place FROM run WHERE (?1 IS NULL OR substr(id, 1, length(?1)) = ?1) AND (?2 IS NULL OR "
-	         "command = ?2)"
 	         " AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR began >= ?4) ORDER BY began DESC, place DESC");
 	if (f->limit > 0)
 		buf_addf(&sql, " LIMIT %lld", (long long)f->limit);

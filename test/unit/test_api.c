@@ -192,6 +192,14 @@ static void model_mistakes(struct test *t, struct kf_model *m, const int32_t *id
 	kf_model_free(m);
 }
 
+static int free_it(void *ctx, const char *text, size_t n)
+{
+	(void)text;
+	(void)n;
+	kf_session_free(ctx);
+	return 0;
+}
+
 static int stop_at_once(void *ctx, const char *text, size_t n)
 {
 	struct kf_session *s = *(struct kf_session **)ctx;
@@ -242,6 +250,12 @@ static void session_mistakes(struct test *t, struct kf_model *m, const int32_t *
 	                         &g, &error));
 	CHECK(t, g.finish == KF_FINISH_CANCELLED && !inner);
 	kf_session_free(s);
+
+	test_case(t, "a session that is freed in its own callback goes when the call ends");
+	GOOD(kf_session_new(&s, m, NULL, 0, &one_thread, &error));
+	GOOD(kf_session_generate(s, ids, n,
+	                         &(struct kf_generate_options){ .on_text = free_it, .ctx = s, .max_new_tokens = 4 }, &g,
+	                         &error));
 }
 
 static void evaluator_mistakes(struct test *t, struct kf_model *m, const int32_t *ids)

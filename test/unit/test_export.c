@@ -271,15 +271,28 @@ static void test_trained(struct test *t)
 
 /* --- what cannot be written --- */
 
+/* Unfinished folders in the tests' own. */
+static size_t leftovers(void)
+{
+	struct err e = ERR_INIT;
+	char **names;
+	size_t n, found = 0;
+
+	if (io_list(test_tmp(), &names, &n, &e) < 0)
+		return 1;
+	for (size_t i = 0; i < n; i++)
+		found += strstr(names[i], ".kungfu-tmp-") != NULL;
+	io_list_free(names, n);
+	return found;
+}
+
 static void check_refused(struct test *t, const struct model *m, const char *dir, enum dtype dtype, const char *words)
 {
 	struct err e = ERR_INIT;
 	struct export_weights w = { .get = export_own, .ctx = (void *)(uintptr_t)m };
-	char *beside = mem_printf("%s.kungfu-tmp", dir);
 	int status = export_folder(m, dir, dtype, &w, &e);
 	CHECK_MSG(t, status == -1 && strstr(e.msg, words), "wanted '%s', got %d '%s'", words, status, e.msg);
-	CHECK_MSG(t, !io_exists(beside), "%s is left", beside);
-	mem_free(beside);
+	CHECK_MSG(t, !leftovers(), "a temporary folder is left");
 }
 
 static void test_refusals(struct test *t)
@@ -298,6 +311,15 @@ static void test_refusals(struct test *t)
 	check_refused(t, &m, below, DTYPE_F32, "mine");
 	check_refused(t, &m, fresh, DTYPE_Q4_0, "not as Q4_0");
 	CHECK(t, io_exists(file) && !io_exists(fresh));
+	test_case(t, "what a killed process left goes with the next, what only looks alike stays");
+	struct export_weights w = { .get = export_own, .ctx = &m };
+	char *left = io_join(test_tmp(), "next.kungfu-tmp-aB3dE6"), *mine = io_join(test_tmp(), "next.kungfu-tmp"),
+	     *next = io_join(test_tmp(), "next");
+	CHECK(t, io_mkdirs(left, &e) == 0 && io_mkdirs(mine, &e) == 0);
+	CHECK(t, export_folder(&m, next, DTYPE_F32, &w, &e) == 0 && !leftovers() && io_is_dir(mine));
+	mem_free(left);
+	mem_free(mine);
+	mem_free(next);
 	test_case(t, "a disk that ends in the middle of the weights leaves nothing");
 	getrlimit(RLIMIT_FSIZE, &was);
 	small = (struct rlimit){ 100000, was.rlim_max };
