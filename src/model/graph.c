@@ -421,20 +421,26 @@ static uint32_t head_tensor(struct graph *g)
 	return own_tensor(g, weight);
 }
 
-/* The target rows through the final norm, and the head's matrix; *i is the number that overlays know it by. */
-static struct linear head(struct graph *g, uint32_t hidden, int *i)
+/* The target rows through the final norm, the head's matrix and what the architecture says besides; *i is the number
+ * that overlays know it by. */
+static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
 {
 	const struct model *m = g->model;
+	const struct arch *a = m->config.arch;
+	struct linear l = { .x = a->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
 
 	*i = m->config.tied ? (int)m->n_weights : model_head(m);
-	return (struct linear){ .x = m->config.arch->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
+	*cap = 0;
+	if (a->logits)
+		a->logits(g, &l, cap);
+	return l;
 }
 
 /* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
-static struct linear logprob_head(struct graph *g, uint32_t hidden)
+static struct linear logprob_head(struct graph *g, uint32_t hidden, float *cap)
 {
 	int weight = model_head(g->model), i;
-	struct linear l = head(g, hidden, &i);
+	struct linear l = head(g, hidden, &i, cap);
 
 	if (multiplies_as_trained(g) && l.w == g->weight_tensor[weight])
 		choose_compute(g, weight, &l);
@@ -450,25 +456,29 @@ static struct linear logprob_head(struct graph *g, uint32_t hidden)
 
 uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 {
-	struct linear l = logprob_head(g, hidden);
+	float cap;
+	struct linear l = logprob_head(g, hidden, &cap);
 
-	return op_token_logprob(g->tape, &l);
+	return op_token_logprob(g->tape, &l, cap);
 }
 
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)
 {
-	struct linear l = logprob_head(g, hidden);
+	float cap;
+	struct linear l = logprob_head(g, hidden, &cap);
 
-	return op_token_logprob_from_above(g->tape, &l);
+	return op_token_logprob_from_above(g->tape, &l, cap);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)
 {
 	int i;
-	struct linear l = head(g, hidden, &i);
+	float cap;
+	struct linear l = head(g, hidden, &i, &cap);
 
 	choose_compute(g, model_head(g->model), &l);
-	return product(g, i, &l);
+	uint32_t z = product(g, i, &l);
+	return cap == 0 ? z : op_soft_cap(g->tape, z, cap);
 }
 
 void graph_mark_overlays(const struct graph *g, bool *marked)

@@ -84,6 +84,7 @@ struct model {
 };
 
 struct graph;
+struct linear;
 
 struct arch {
 	const char *name;                /* "llama" */
@@ -100,6 +101,8 @@ struct arch {
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
 	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
+	/* adds to the head x·Wᵀ its bias, its scale and the soft cap of its logits; NULL: it has none of them */
+	void (*logits)(struct graph *g, struct linear *head, float *cap);
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
 	const char *embedding;
 };

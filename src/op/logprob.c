@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "quant/panels.h"
 
-enum { ROW_GRAIN = 14, ZERO_PIECE = 65536 };
+enum { ROW_GRAIN = 14, ZERO_PIECE = 65536, CAP_FLOPS = 20 /* a logit: tanh and its slope */ };
 enum { LINE = 16, SET_PERIOD = 1024 }; /* floats a cache line and until its set comes round again */
 
 /* --- what is kept of a block --- */
@@ -35,7 +35,7 @@ static size_t q8_bytes(size_t n)
 }
 
 /* How wide the factors are whose rows want a gradient, and x in int8; 0: not at all. */
-struct widths { size_t partial[LOGPROB_FACTORS], quantized, labels; bool keep; };
+struct widths { size_t partial[LOGPROB_FACTORS], quantized, labels, slopes; bool keep; };
 
 /* Lays out, from `at` (NULL: only counts), the floats that a block needs; returns how many. */
 static size_t lay_out(struct logprob *w, float *at, const struct widths *widths)
@@ -59,6 +59,8 @@ static size_t lay_out(struct logprob *w, float *at, const struct widths *widths)
 		TAKE(w->own, widths->labels);
 		TAKE(w->negated, widths->labels);
 	}
+	if (widths->slopes)
+		TAKE(w->slope, widths->slopes);
 #undef TAKE
 	w->quantized = (uint8_t *)q;
 	return n;
@@ -75,28 +77,30 @@ static struct logprob sizes_of(size_t V)
 
 void logprob_inputs(struct tape *t, const struct linear *l, uint32_t in[N_IN])
 {
-	const char *more = l->residual ? "a residual" : l->term[1].u ? "two terms of low rank" : NULL;
-
-	if (!t->err.msg[0] && more)
-		err_set(&t->err, "the head %s has %s, which is not computed here", tape_tensor(t, l->w)->name, more);
+	if (!t->err.msg[0] && l->residual)
+		err_set(&t->err, "the head %s has a residual, which is not computed here", tape_tensor(t, l->w)->name);
 	memset(in, 0, N_IN * sizeof(*in));
 	in[IN_X] = l->x;
 	in[IN_W] = l->w;
-	in[IN_U] = l->term[0].u;
-	in[IN_UP] = l->term[0].up;
+	for (int k = 0; k < LINEAR_TERMS && l->term[k].u; k++) {
+		in[IN_TERMS + 2 * k] = l->term[k].u;
+		in[IN_TERMS + 2 * k + 1] = l->term[k].up;
+	}
 	in[IN_WT] = l->wt;
 	in[IN_BIAS] = l->bias;
 }
 
-struct logprob_attr logprob_attr_of(const struct linear *l)
+struct logprob_attr logprob_attr_of(const struct linear *l, float cap)
 {
-	return (struct logprob_attr){ .int8 = l->int8, .scale = l->scale == 0 ? 1 : l->scale };
+	return (struct logprob_attr){ .int8 = l->int8, .scale = l->scale == 0 ? 1 : l->scale, .cap = cap };
 }
 
-static int check_adapter(const struct tape *t, const struct node *n, struct err *e)
+static float cap_of(const struct node *n) { return ((const struct logprob_attr *)n->attr)->cap; }
+
+static int check_term(const struct tape *t, const struct node *n, int k, struct err *e)
 {
 	const struct tensor *x = tape_tensor(t, n->in[IN_X]), *head = tape_tensor(t, n->in[IN_W]);
-	const struct tensor *u = tape_tensor(t, n->in[IN_U]), *up = tape_tensor(t, n->in[IN_UP]);
+	const struct tensor *u = tape_tensor(t, n->in[k]), *up = tape_tensor(t, n->in[k + 1]);
 
 	if (u->n_dims != 2 || up->n_dims != 2 || u->dim[0] != x->dim[0] || up->dim[0] != head->dim[0] ||
 	    u->dim[1] != up->dim[1])
@@ -143,8 +147,12 @@ int logprob_check(struct tape *t, const struct node *n, struct err *e)
 	if (x->n_dims != 2 || head->n_dims != 2 || x->dim[1] != head->dim[1])
 		return err_set(e, "%s has rows of %zu, the head %s of %zu", x->name, x->dim[x->n_dims - 1], head->name,
 		               head->dim[head->n_dims - 1]);
-	if ((n->in[IN_U] && check_adapter(t, n, e) < 0) || (n->in[IN_BIAS] && check_bias(t, n, e) < 0) ||
-	    (logprob_int8(n) && check_int8(t, n, e) < 0))
+	for (int k = IN_TERMS; k < IN_WT && n->in[k]; k += 2)
+		if (check_term(t, n, k, e) < 0)
+			return -1;
+	if (!(cap_of(n) >= 0))
+		return err_set(e, "a cap of %g, one above 0 is wanted or none", (double)cap_of(n));
+	if ((n->in[IN_BIAS] && check_bias(t, n, e) < 0) || (logprob_int8(n) && check_int8(t, n, e) < 0))
 		return -1;
 	return 0;
 }
@@ -172,10 +180,15 @@ void logprob_pass(struct tape *t, const struct node *n, const struct node *made)
 			tape_grad_pass(t, n->in[IN_X + 2 * i], made->out[OUT_DX + 2 * i]);
 }
 
+static size_t slopes_of(const struct node *n, int32_t labels)
+{
+	return cap_of(n) > 0 ? (size_t)labels : 0;
+}
+
 void logprob_block(struct tape *t, const struct node *n, struct node *made, bool keep, size_t labels)
 {
 	struct logprob w = sizes_of(tape_tensor(t, n->in[IN_W])->dim[0]);
-	struct widths widths = { .labels = labels, .keep = keep };
+	struct widths widths = { .labels = labels, .keep = keep, .slopes = slopes_of(n, t->cap.labels) };
 
 	for (size_t i = 0; i < LOGPROB_FACTORS; i++)
 		if (made->out[OUT_DX + 2 * i])
@@ -185,13 +198,17 @@ void logprob_block(struct tape *t, const struct node *n, struct node *made, bool
 	tape_scratch(t, made, OUT_BLOCK, "logits", lay_out(&w, NULL, &widths));
 }
 
-/* A product's own, and a tile; in int8 a row of W, the tile's e quantized and what a panel of Wᵀ adds. */
+/* Floats of a tile, or a row of W, whichever is more. */
+static size_t tile_floats(size_t cols) { return MAX(cols, (size_t)LOGPROB_BLOCK * LOGPROB_TILE_LD); }
+
+/* A product's own, and a tile; with a cap its logits; in int8 a row of W, the tile's e quantized and what a panel of Wᵀ
+ * adds. */
 size_t logprob_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
 	size_t cols = tape_tensor(t, n->in[IN_W])->dim[1],
-	       row = MAX(cols, (size_t)LOGPROB_BLOCK * LOGPROB_TILE_LD) * sizeof(float);
+	       tiles = cap_of(n) > 0 ? 2 : 1;
 
-	return gemm_scratch_bytes(k) + row +
+	return gemm_scratch_bytes(k) + tiles * tile_floats(cols) * sizeof(float) +
 	       (logprob_int8(n) ? MAX(cols * sizeof(float),
 	                              LOGPROB_BLOCK * (q8_bytes(LOGPROB_TILE) + PANEL_ROWS * sizeof(float))) :
 	                          0);
@@ -220,9 +237,11 @@ void logprob_cost(const struct tape *t, const struct node *n, const struct live 
 	for (size_t i = 0; i < LOGPROB_FACTORS; i++)
 		if (n->in[IN_X + 2 * i])
 			factor_cost(t, n, i, live, flops, bytes);
+	if (cap_of(n) > 0)
+		*flops += CAP_FLOPS * live->targets * (double)tape_tensor(t, n->in[IN_W])->dim[0];
 }
 
-/* What an adapter adds is never done in int8. */
+/* What an adapter adds is never done in int8, nor what a cap takes. */
 double logprob_in_f32(const struct tape *t, const struct node *n, const struct live *live)
 {
 	double flops = 0, bytes = 0;
@@ -230,6 +249,8 @@ double logprob_in_f32(const struct tape *t, const struct node *n, const struct l
 	for (size_t i = 1; i < LOGPROB_FACTORS; i++)
 		if (n->in[IN_X + 2 * i])
 			factor_cost(t, n, i, live, &flops, &bytes);
+	if (cap_of(n) > 0)
+		flops += CAP_FLOPS * live->targets * (double)tape_tensor(t, n->in[IN_W])->dim[0];
 	return flops;
 }
 
@@ -251,12 +272,13 @@ struct logprob logprob_of(struct run *r, const struct node *n, bool keep, size_t
 {
 	const struct logprob_attr *attr = n->attr;
 	struct logprob w = sizes_of(run_tensor(r, n->in[IN_W])->dim[0]);
-	struct widths widths = { .labels = labels, .keep = keep };
+	struct widths widths = { .labels = labels, .keep = keep, .slopes = slopes_of(n, r->plan->cap.labels) };
 
 	w.r = r;
 	w.b = r->batch;
 	w.weight = w.b->label_weight;
 	w.int8 = attr->int8;
+	w.cap = attr->cap;
 	w.transposed = n->in[IN_WT] ? r->data[n->in[IN_WT]] : NULL;
 	w.bias = run_f32(r, n->in[IN_BIAS]);
 	w.dbias = run_f32(r, n->out[OUT_DBIAS]);
@@ -265,6 +287,9 @@ struct logprob logprob_of(struct run *r, const struct node *n, bool keep, size_t
 		w.factor[i] = factor_of(r, n, i);
 		widths.partial[i] = w.factor[i].d_rows ? w.factor[i].matrix.cols : 0;
 	}
+	for (size_t i = 0; i < LOGPROB_FACTORS; i++)
+		w.bends |= w.cap > 0 && w.factor[i].d_rows;
+	w.bends |= w.cap > 0 && logprob_wants_matrices(&w);
 	widths.quantized = w.int8 ? w.factor[0].matrix.cols : 0;
 	lay_out(&w, run_f32(r, n->out[OUT_BLOCK]), &widths);
 	return w;
@@ -314,10 +339,16 @@ float *logprob_tile(const struct logprob *w, int thread)
 	return (float *)((char *)run_scratch(w->r, thread) + gemm_scratch_bytes(w->r->kernels));
 }
 
+/* A tile's logits beside it, with a cap. */
+static float *thread_logits(const struct logprob *w, int thread)
+{
+	return logprob_tile(w, thread) + tile_floats(w->factor[0].matrix.cols);
+}
+
 /* Where logprob_scratch has what int8 needs besides. */
 static float *thread_more(const struct logprob *w, int thread)
 {
-	return logprob_tile(w, thread) + MAX(w->factor[0].matrix.cols, (size_t)LOGPROB_BLOCK * LOGPROB_TILE_LD);
+	return logprob_tile(w, thread) + (w->cap > 0 ? 2 : 1) * tile_floats(w->factor[0].matrix.cols);
 }
 
 /* The first label of target row `target`. */
@@ -412,8 +443,8 @@ static float exact_logit(const struct logprob *w, size_t target, size_t token, f
 	return z + (w->bias ? w->bias[token] : 0);
 }
 
-/* The labels' own logits, where this tile has them; in int8 they are made exact first. */
-static void own_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, float *scratch)
+/* The labels' own logits, where this tile has them: in int8 made exact, or, at last, kept. */
+static void own_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, bool exact, float *scratch)
 {
 	const struct batch *b = w->b;
 	size_t target;
@@ -426,20 +457,41 @@ static void own_logits(const struct logprob *w, size_t v, size_t n, float *z, si
 		if (token < v || token >= v + n)
 			continue;
 		float *own = &z[(target - w->first) * ld + token - v];
-		if (w->int8)
+		if (exact) {
 			*own = exact_logit(w, target, token, scratch);
+			continue;
+		}
 		w->own[p] = *own;
+		if (w->slope)
+			w->slope[p] = 1 - *own / w->cap * (*own / w->cap);
 	}
 }
 
 void logprob_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread)
 {
-	if (w->int8)
+	if (w->int8) {
 		int8_logits(w, v, n, z, ld, thread);
-	else
+		own_logits(w, v, n, z, ld, true, thread_more(w, thread));
+	} else {
 		factor_logits(w, 0, v, n, z, ld, thread);
-	own_logits(w, v, n, z, ld, thread_more(w, thread));
+	}
+	for (size_t i = 0; i < w->rows && w->cap > 0; i++) {
+		w->r->kernels->soft_cap(z + i * ld, z + i * ld, w->cap, n);
+		if (w->bends)
+			memcpy(thread_logits(w, thread) + i * LOGPROB_TILE_LD, z + i * ld, n * sizeof(*z));
+	}
+	own_logits(w, v, n, z, ld, false, NULL);
 }
+
+void logprob_tile_slope(const struct logprob *w, size_t n, float *e, size_t ld, int thread)
+{
+	for (size_t i = 0; i < w->rows && w->bends; i++)
+		w->r->kernels->soft_cap_back(e + i * ld, e + i * ld, thread_logits(w, thread) + i * LOGPROB_TILE_LD,
+		                             w->cap, n);
+}
+
+/* dz/dy of label p's own logit */
+static float own_slope(const struct logprob *w, size_t p) { return w->slope ? w->slope[p] : 1; }
 
 float logprob_exp(const struct logprob *w, float x, float max)
 {
@@ -478,9 +530,9 @@ static void own_e(const struct logprob *w, size_t range, size_t v, size_t n, flo
 	for (size_t p = label_from(b, w->first);
 	     p < (size_t)b->n_labels && (target = (size_t)b->label_target[p]) < w->first + w->rows; p++) {
 		size_t token = (size_t)b->label_token[p], row = target - w->first;
+		float top = w->largest[row * LOGPROB_RANGES + range];
 		if (token >= v && token < v + n)
-			e[row * ld + token - v] =
-				back ? logprob_exp(w, w->own[p], w->largest[row * LOGPROB_RANGES + range]) : 0;
+			e[row * ld + token - v] = back ? own_slope(w, p) * logprob_exp(w, w->own[p], top) : 0;
 	}
 }
 
@@ -554,7 +606,8 @@ static void row_gradient(const struct logprob *w, const struct factor *f, size_t
 	}
 	for (size_t p = begin; p < end; p++) {
 		matrix_row(&f->matrix, (size_t)w->b->label_token[p], scratch);
-		k->axpy(d, f->scale * own_share(w, p, begin, weight, w->int8 && f == &w->factor[0]), scratch, cols);
+		float share = own_share(w, p, begin, weight, w->int8 && f == &w->factor[0]);
+		k->axpy(d, f->scale * own_slope(w, p) * share, scratch, cols);
 	}
 }
 
@@ -579,7 +632,7 @@ static void weigh(const struct logprob *w, size_t v, size_t n, float *e, size_t 
 	     p < (size_t)b->n_labels && (target = (size_t)b->label_target[p]) < w->first + w->rows; p++) {
 		size_t token = (size_t)b->label_token[p];
 		if (token >= v && token < v + n)
-			e[(target - w->first) * ld + token - v] -= w->weight[p];
+			e[(target - w->first) * ld + token - v] -= own_slope(w, p) * w->weight[p];
 	}
 }
 
@@ -670,6 +723,7 @@ static void forward_range(void *ctx, size_t range, int thread)
 		float *z = w->e ? w->e + v : logprob_tile(w, thread);
 		logprob_logits(w, v, n, z, ld, thread);
 		tile_exp(w, range, tile, tile == from, n, z, ld);
+		logprob_tile_slope(w, n, z, ld, thread);
 		logprob_tile_rows(w, range, tile == from, v, n, z, ld, thread);
 	}
 }

@@ -3,9 +3,9 @@
  *
  * The logits of target row r are a sum of factors, rows·matrixᵀ, and a bias:
  *
- *     z_rv = scale·x_r·W_v + u_r·U_v + bias_v
+ *     y_rv = scale·x_r·W_v + Σ u_r·U_v + bias_v        z = y, or cap·tanh(y/cap)
  *
- * Factor 0 is x (R,C) and W (V,C), the next what an adapter adds: u (R,k) and U (V,k). Rows go by blocks, a block's
+ * Factor 0 is x (R,C) and W (V,C), the others what overlays add: u (R,k) and U (V,k). Rows go by blocks, a block's
  * vocabulary by ranges, the items of the pool; a range by tiles of columns. With t the largest logit that is known and
  * w_p the weights of the labels (the second form's are −d logp_p), a tile is met as logits, as e = exp(z − t), from
  * which a factor's rows get their gradient,
@@ -14,7 +14,8 @@
  *     d_r = scale·((Σ_p w_p)/L · Σ_ranges exp(t − m)·P_r − Σ_p w_p·matrix_token)
  *
  * and as G = (Σ_p w_p)/L·exp(t − m)·e − Σ_{p: token_p = v} w_p, which is the gradient of the logits: dW_v = scale·Σ_r
- * G_rv·x_r, dU_v = Σ_r G_rv·u_r, dbias_v = Σ_r G_rv. Ranges, tiles and blocks follow from V and R alone.
+ * G_rv·x_r, dU_v = Σ_r G_rv·u_r, dbias_v = Σ_r G_rv. With a cap e and the labels' own shares, and with them P and G,
+ * are times dz/dy = 1 − (z/cap)², once the sums over e are taken. Ranges, tiles and blocks follow from V and R alone.
  *
  * Nodes.  in   a factor's rows and matrix, side by side; Wᵀ for a gradient in int8; bias; in the second form's backward
  *              d logp, logp and what was kept of the rows
@@ -27,13 +28,17 @@
 #include "op/ops.h"
 #include "op/run.h"
 
-enum { LOGPROB_FACTORS = 2, LOGPROB_TILE = 512, LOGPROB_RANGES = 16, LOGPROB_BLOCK = 266 /* rows */ };
-enum { IN_X, IN_W, IN_U, IN_UP, IN_WT = 2 * LOGPROB_FACTORS, IN_BIAS, IN_D_LOGP, IN_LOGP, IN_STAT, N_IN };
-enum { OUT_LOGP, OUT_STAT, OUT_BLOCK, OUT_DX, OUT_DW, OUT_DU, OUT_DUP, OUT_DBIAS, N_OUT };
+enum { LOGPROB_FACTORS = 1 + LINEAR_TERMS, LOGPROB_TILE = 512, LOGPROB_RANGES = 16, LOGPROB_BLOCK = 266 /* rows */ };
+enum { IN_X, IN_W, IN_TERMS, IN_WT = 2 * LOGPROB_FACTORS, IN_BIAS, IN_D_LOGP, IN_LOGP, IN_STAT, N_IN };
+enum { OUT_LOGP, OUT_STAT, OUT_BLOCK, OUT_DX, OUT_DW, OUT_DBIAS = OUT_DX + 2 * LOGPROB_FACTORS, N_OUT };
+/* Bits of all factors' rows, in op->saves. */
+#define LOGPROB_SAVES_ROWS (1U << IN_X | 1U << (IN_X + 2) | 1U << (IN_X + 4) | 1U << (IN_X + 6))
+#define LOGPROB_SAVES_D_ROWS (SAVES_OUT(OUT_DX) | SAVES_OUT(OUT_DX + 2) | SAVES_OUT(OUT_DX + 4) | SAVES_OUT(OUT_DX + 6))
 
 struct logprob_attr {
 	bool int8;
 	float scale;                   /* of x·Wᵀ */
+	float cap;                     /* 0: none */
 	bool add[LOGPROB_FACTORS];     /* a matrix' gradient is added to what is there */
 	bool add_bias;
 };
@@ -62,6 +67,9 @@ struct logprob {
 	float *own;                    /* the logits of the labels' tokens [labels] */
 	const float *logp;             /* [labels], of rows that are finished */
 	float *negated;                /* room for weights [labels], in the second form's backward */
+	float cap;                     /* 0: none */
+	bool bends;                    /* gradients go through a cap */
+	float *slope;                  /* dz/dy of the labels' own logits [labels], with a cap */
 	struct factor factor[LOGPROB_FACTORS];
 	const float *bias;             /* V, or NULL */
 	float *dbias;
@@ -75,7 +83,7 @@ struct logprob {
 
 /* The node's inputs; a mistake of the tape where the head has what is not computed. */
 void logprob_inputs(struct tape *t, const struct linear *l, uint32_t in[N_IN]);
-struct logprob_attr logprob_attr_of(const struct linear *l);
+struct logprob_attr logprob_attr_of(const struct linear *l, float cap);
 int logprob_check(struct tape *t, const struct node *n, struct err *e);
 /* Adds to `made` where the gradients of n's inputs go that want one, and says so in attr. */
 void logprob_gradients(struct tape *t, const struct node *n, struct node *made, struct logprob_attr *attr);
@@ -99,9 +107,12 @@ float *logprob_tile(const struct logprob *w, int thread);   /* room for one, row
 enum { LOGPROB_TILE_LD = LOGPROB_TILE + 16 };
 /* The labels of row `row` of the block: from *begin up to the one returned; *weight: the sum of theirs. */
 size_t logprob_labels(const struct logprob *w, size_t row, size_t *begin, double *weight);
-/* Logits of columns v … v+n−1 of the block's rows; the labels' own are exact and kept. */
+/* Logits of columns v … v+n−1 of the block's rows; the labels' own are exact and kept. With a cap they are copied
+ * beside for logprob_tile_slope. */
 void logprob_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread);
 float logprob_exp(const struct logprob *w, float x, float max);
+/* With a cap: e of the same tile times dz/dy. */
+void logprob_tile_slope(const struct logprob *w, size_t n, float *e, size_t ld, int thread);
 /* What a tile of e gives the gradients of the rows. */
 void logprob_tile_rows(const struct logprob *w, size_t range, bool begins, size_t v, size_t n, float *e, size_t ld,
                        int thread);

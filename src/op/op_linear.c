@@ -10,9 +10,9 @@
  * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of
  * the rows.
  *
- * In int8 arithmetic x is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and residual are one pass
- * (kernel/gemm_int8.h) and u·Uᵀ, in f32, is added in a second. dy·W sums over O, where the scales of W's blocks differ,
- * so it has a copy of Wᵀ of its own, quantized along O. */
+ * In int8 arithmetic a scale is one of x, which is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and
+ * residual are one pass (kernel/gemm_int8.h) and u·Uᵀ, in f32, is added in a second. dy·W sums over O, where the scales
+ * of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -82,8 +82,6 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 		return -1;
 	if (attr->int8 && (!w->panels || x->dim[1] % PANEL_BLOCK))
 		return err_set(e, "%s is not in panels, as int8 arithmetic wants", w->name);
-	if (attr->int8 && attr->scale != 1)
-		return err_set(e, "%s: int8 arithmetic has no scale, %g is wanted", w->name, (double)attr->scale);
 	size_t rows = gemm_int8_rows_bytes(x->dim[0], x->dim[1]);
 	tape_output(t, n, 0, "linear", axis, 2, dim);
 	if (attr->int8)
@@ -469,6 +467,10 @@ uint32_t op_linear(struct tape *t, const struct linear *l)
 	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_RESIDUAL] = l->residual,
 		              [IN_WT] = l->wt };
 
+	if (l->int8 && attr.scale != 1) {
+		in[IN_X] = op_scale(t, l->x, attr.scale);
+		attr.scale = 1;
+	}
 	for (int k = 0; k < LINEAR_TERMS && l->term[k].u; k++) {
 		in[IN_U + 2 * k] = l->term[k].u;
 		in[IN_UP + 2 * k] = l->term[k].up;

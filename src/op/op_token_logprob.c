@@ -1,7 +1,7 @@
 /* token_logprob: head and loss in one op: logp[p] = log softmax(z_r)[token_p] for every label p of target row r.
  *
- *     z = scale·x·Wᵀ + u·Uᵀ + bias      x (R,C) target rows      W (V,C) any dtype      logp (M)
- *     u (R,k), U (V,k) what an adapter adds, or none      bias (V) or none
+ *     y = scale·x·Wᵀ + Σ u·Uᵀ + bias      z = y, or cap·tanh(y/cap)
+ *     x (R,C) target rows      W (V,C) any dtype      u (R,k), U (V,k) what overlays add      bias (V)      logp (M)
  *
  * Never more logits are there than a tile a thread, or, where the head is trained, a block of rows. A tile meets the
  * nearest caches three times: as logits, as e = exp(z − t) with t the largest yet, and as a factor of the gradient.
@@ -23,7 +23,14 @@
 
 #include "op/batch_sample.h"
 
-static bool keeps_block(const struct node *n) { return n->out[OUT_DW] || n->out[OUT_DUP] || n->out[OUT_DBIAS]; }
+static bool keeps_block(const struct node *n)
+{
+	bool keeps = n->out[OUT_DBIAS];
+
+	for (int i = 0; i < LOGPROB_FACTORS; i++)
+		keeps |= n->out[OUT_DW + 2 * i] != TENSOR_NONE;
+	return keeps;
+}
 
 static int shape(struct tape *t, struct node *n, struct err *e)
 {
@@ -54,12 +61,13 @@ static void backward(struct tape *t, uint32_t i)
 
 static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C, r; bool frozen, bias; float scale;
+	static const struct { int N; size_t V, C, r[2]; bool frozen, bias; float scale, cap;
 	} cases[] = {
-		{ 1, 2, 3, 0, false, false, 0 },      { 33, 67, 5, 0, false, false, 0 },
-		{ 96, 31, 9, 0, true, false, 0 },     { 90, 41, 5, 3, true, false, 0 },
-		{ 21, 19, 4, 6, false, false, 0 },    { 33, 67, 5, 2, true, true, 0.5F },
-		{ 40, 30, 6, 0, false, true, 1.5F },
+		{ 1, 2, 3, { 0 }, false, false, 0 },      { 33, 67, 5, { 0 }, false, false, 0 },
+		{ 96, 31, 9, { 0 }, true, false, 0 },     { 90, 41, 5, { 3 }, true, false, 0 },
+		{ 21, 19, 4, { 6 }, false, false, 0 },    { 33, 67, 5, { 2 }, true, true, 0.5F },
+		{ 40, 30, 6, { 0 }, false, true, 1.5F },
+		{ 50, 40, 6, { 2, 3 }, true, true, 4, 1.5F }, { 40, 30, 6, { 0 }, false, true, 8, 2 },
 	};
 	size_t dim[2] = { cases[i].V, cases[i].C };
 
@@ -67,13 +75,13 @@ static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, 
 	size_t R = (size_t)b->n_targets;
 	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ R, cases[i].C }), .scale = cases[i].scale };
 	l.w = cases[i].frozen ? tape_weight(t, "head", DTYPE_F32, 2, dim) : tape_param(t, "head", 2, dim);
-	if (cases[i].r) {
-		l.term[0].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r });
-		l.term[0].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r });
+	for (int k = 0; k < 2 && cases[i].r[k]; k++) {
+		l.term[k].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r[k] });
+		l.term[k].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r[k] });
 	}
 	if (cases[i].bias)
 		l.bias = tape_param(t, "bias", 1, dim);
-	return op_token_logprob(t, &l);
+	return op_token_logprob(t, &l, cases[i].cap);
 }
 
 const struct op op_row_token_logprob = {
@@ -82,18 +90,18 @@ const struct op op_row_token_logprob = {
 	.cost = logprob_cost,
 	.forward = forward,
 	.backward = backward,
-	.saves = SAVES_OUT(OUT_DX) | SAVES_OUT(OUT_DU),
+	.saves = LOGPROB_SAVES_D_ROWS,
 	.starts_gradient = true,
 	.scratch = logprob_scratch,
 	.int8 = logprob_int8,
 	.in_f32 = logprob_in_f32,
 	.sample = sample,
-	.sample_count = 7,
+	.sample_count = 9,
 };
 
-uint32_t op_token_logprob(struct tape *t, const struct linear *l)
+uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap)
 {
-	struct logprob_attr attr = logprob_attr_of(l);
+	struct logprob_attr attr = logprob_attr_of(l, cap);
 	uint32_t in[N_IN];
 
 	logprob_inputs(t, l, in);

@@ -67,6 +67,7 @@ static void back_range(void *ctx, size_t range, int thread)
 		logprob_logits(w, v, n, z, ld, thread);
 		for (size_t i = 0; i < w->rows; i++)
 			k->exp_sum(z + i * ld, z + i * ld, w->row_top[i], n, &sum);
+		logprob_tile_slope(w, n, z, ld, thread);
 		logprob_tile_rows(w, range, tile == from, v, n, z, ld, thread);
 		if (logprob_wants_matrices(w))
 			logprob_tile_matrices(w, v, n, z, ld, w->row_top, 1, thread);
@@ -128,11 +129,12 @@ static void backward(struct tape *t, uint32_t i)
 
 static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C, r; bool frozen, bias; float scale;
+	static const struct { int N; size_t V, C, r[2]; bool frozen, bias; float scale, cap;
 	} cases[] = {
-		{ 1, 2, 3, 0, false, false, 0 },   { 33, 67, 5, 0, false, false, 0 },
-		{ 96, 31, 9, 0, true, false, 0 },  { 90, 41, 5, 3, true, false, 0 },
-		{ 33, 67, 5, 2, true, true, 0.5F }, { 40, 30, 6, 0, false, true, 1.5F },
+		{ 1, 2, 3, { 0 }, false, false, 0 },   { 33, 67, 5, { 0 }, false, false, 0 },
+		{ 96, 31, 9, { 0 }, true, false, 0 },  { 90, 41, 5, { 3 }, true, false, 0 },
+		{ 33, 67, 5, { 2 }, true, true, 0.5F }, { 40, 30, 6, { 0 }, false, true, 1.5F },
+		{ 50, 40, 6, { 2, 3 }, true, true, 4, 1.5F }, { 40, 30, 6, { 0 }, false, true, 8, 2 },
 	};
 	size_t dim[2] = { cases[i].V, cases[i].C };
 
@@ -140,13 +142,13 @@ static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, 
 	size_t R = (size_t)b->n_targets;
 	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ R, cases[i].C }), .scale = cases[i].scale };
 	l.w = cases[i].frozen ? tape_weight(t, "head", DTYPE_F32, 2, dim) : tape_param(t, "head", 2, dim);
-	if (cases[i].r) {
-		l.term[0].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r });
-		l.term[0].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r });
+	for (int k = 0; k < 2 && cases[i].r[k]; k++) {
+		l.term[k].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r[k] });
+		l.term[k].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r[k] });
 	}
 	if (cases[i].bias)
 		l.bias = tape_param(t, "bias", 1, dim);
-	return op_token_logprob_from_above(t, &l);
+	return op_token_logprob_from_above(t, &l, cases[i].cap);
 }
 
 const struct op op_row_token_logprob_from_above = {
@@ -155,17 +157,17 @@ const struct op op_row_token_logprob_from_above = {
 	.cost = logprob_cost,
 	.forward = forward,
 	.backward = backward,
-	.saves = 1U << IN_X | 1U << IN_U | SAVES_OUT(OUT_LOGP) | SAVES_OUT(OUT_STAT),
+	.saves = LOGPROB_SAVES_ROWS | SAVES_OUT(OUT_LOGP) | SAVES_OUT(OUT_STAT),
 	.scratch = logprob_scratch,
 	.int8 = logprob_int8,
 	.in_f32 = logprob_in_f32,
 	.sample = sample,
-	.sample_count = 6,
+	.sample_count = 8,
 };
 
-uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l)
+uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l, float cap)
 {
-	struct logprob_attr attr = logprob_attr_of(l);
+	struct logprob_attr attr = logprob_attr_of(l, cap);
 	uint32_t in[N_IN];
 
 	logprob_inputs(t, l, in);

@@ -29,7 +29,7 @@ struct linear {
 	struct linear_term term[LINEAR_TERMS]; /* products added in the same pass; the first that is none ends */
 	uint32_t residual; /* N,O added to the result, or none */
 	float scale;       /* of x·Wᵀ; 0 means 1 */
-	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels, scale 1 */
+	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels */
 	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };
 /* N,O = scale·x·Wᵀ + Σ u·upᵀ + bias + residual */
@@ -56,16 +56,16 @@ uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 
-/* The head and log p(token) of every label, M, in one: z = scale·x·Wᵀ + u·upᵀ + bias, of l: x (R,C), w (V,C), one term,
- * u (R,k) and up (V,k), and bias (V), the last three or none; a residual and a second term are refused. The logits are
- * never there as a whole. With a gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its
- * gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a
- * gradient there is wt; the labels' own tokens and u·upᵀ stay in f32. */
-uint32_t op_token_logprob(struct tape *t, const struct linear *l);
+/* The head and log p(token) of every label, M, in one. Logits z = scale·x·Wᵀ + Σ u·upᵀ + bias of l, x (R,C), w (V,C),
+ * bias (V) or none, and then, where cap is not 0, cap·tanh(z/cap); a residual is refused. The logits are never there as
+ * a whole. With a gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its gradient is
+ * taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is
+ * wt; the labels' own tokens and u·upᵀ stay in f32. */
+uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap);
 /* The same numbers for a loss that stands on them (differences, ratios, products of log-probabilities): nothing starts
  * here, the gradient of each logp comes from the ops that read it, and label_weight plays no part. Backward makes the
  * tiles of logits once more: 2·V·C FLOPs a row forward and 4·V·C backward, against 4·V·C in all. */
-uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l);
+uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l, float cap);
 
 /* A loss that the caller computes, in one thread: of the batch and x, its sum; dx, all of it: the gradient in x. A
  * function of these and what ctx points at, which must not change while a step runs; it allocates nothing. */

@@ -12,8 +12,9 @@ struct shape {
 	bool train_x, train_head;
 	int r; /* of what an adapter adds, 0: nothing */
 	bool train_low, bias;
-	float scale;
+	float scale, cap;
 	bool above;
+	int r2; /* of a second term */
 };
 
 struct data {
@@ -21,11 +22,11 @@ struct data {
 	uint16_t *half;             /* the head in f16, or NULL */
 	/* of a head in Q8_0, for int8 arithmetic: its panels, and those of its transpose */
 	void *panels, *transposed;
-	float *u, *up, *bias;
+	float *u, *up, *u2, *up2, *bias;
 };
 
-struct result { float *logp, *dx, *dw, *du, *dup, *db; };
-struct wanted { double *logp, *dx, *dw, *du, *dup, *db; };
+struct result { float *logp, *dx, *dw, *du, *dup, *db, *du2, *dup2; };
+struct wanted { double *logp, *dx, *dw, *du, *dup, *db, *du2, *dup2; };
 
 static struct arena mem;
 
@@ -35,6 +36,8 @@ static struct data data_draw(struct rng_stream *rng, const struct shape *s, int 
 		          random_floats(&mem, rng, (size_t)s->V * (size_t)s->C),
 		          .u = random_floats(&mem, rng, (size_t)R * (size_t)s->r),
 		          .up = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r),
+		          .u2 = random_floats(&mem, rng, (size_t)R * (size_t)s->r2),
+		          .up2 = random_floats(&mem, rng, (size_t)s->V * (size_t)s->r2),
 		          .bias = random_floats(&mem, rng, (size_t)s->V) };
 	if (s->dtype == DTYPE_F16) {
 		d.half = arena_array(&mem, (size_t)s->V * (size_t)s->C, sizeof(uint16_t));
@@ -69,11 +72,13 @@ static void data_quantize(struct data *d, const struct shape *s, float scale)
 
 static struct wanted want(const struct shape *s, const struct data *d, const struct batch *b)
 {
-	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r, K2 = (size_t)s->r2;
 	struct wanted w = { arena_array(&mem, (size_t)b->n_labels + 1, sizeof(double)),
 		            arena_array(&mem, R * C + 1, sizeof(double)), arena_array(&mem, V * C, sizeof(double)),
 		            arena_array(&mem, R * K + 1, sizeof(double)),
-		            arena_array(&mem, V * K + 1, sizeof(double)), arena_array(&mem, V, sizeof(double)) };
+		            arena_array(&mem, V * K + 1, sizeof(double)), arena_array(&mem, V, sizeof(double)),
+		            arena_array(&mem, R * K2 + 1, sizeof(double)),
+		            arena_array(&mem, V * K2 + 1, sizeof(double)) };
 	double scale = s->scale == 0 ? 1 : s->scale;
 	double *z = arena_array(&mem, V, sizeof(*z));
 
@@ -85,6 +90,10 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 				z[v] += scale * d->x[r * C + c] * d->w[v * C + c];
 			for (size_t c = 0; c < K; c++)
 				z[v] += (double)d->u[r * K + c] * d->up[v * K + c];
+			for (size_t c = 0; c < K2; c++)
+				z[v] += (double)d->u2[r * K2 + c] * d->up2[v * K2 + c];
+			if (s->cap > 0)
+				z[v] = s->cap * tanh(z[v] / s->cap);
 			max = fmax(max, z[v]);
 		}
 		for (size_t v = 0; v < V; v++)
@@ -96,6 +105,7 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 			w.logp[p] = z[token] - max - log(sum);
 			for (size_t v = 0; v < V; v++) {
 				double g = b->label_weight[p] * (exp(z[v] - max) / sum - (v == token));
+				g *= s->cap > 0 ? 1 - pow(z[v] / s->cap, 2) : 1;
 				for (size_t c = 0; c < C; c++) {
 					w.dx[r * C + c] += scale * g * d->w[v * C + c];
 					w.dw[v * C + c] += scale * g * d->x[r * C + c];
@@ -104,6 +114,10 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 				for (size_t c = 0; c < K; c++) {
 					w.du[r * K + c] += g * d->up[v * K + c];
 					w.dup[v * K + c] += g * d->u[r * K + c];
+				}
+				for (size_t c = 0; c < K2; c++) {
+					w.du2[r * K2 + c] += g * d->up2[v * K2 + c];
+					w.dup2[v * K2 + c] += g * d->u2[r * K2 + c];
 				}
 			}
 		}
@@ -144,7 +158,7 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
                              const struct kernels *k, struct pool *pool)
 {
 	struct op_case c = { 0 };
-	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r;
+	size_t V = (size_t)s->V, C = (size_t)s->C, R = (size_t)b->n_targets, K = (size_t)s->r, K2 = (size_t)s->r2;
 	struct result r = { .logp = arena_array(&mem, (size_t)b->n_labels + 1, sizeof(float)) };
 
 	op_case_init(&c, &b->cap, s->train_x || s->train_head || s->train_low);
@@ -161,7 +175,10 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	uint32_t bias = s->bias ? tape_param(&c.t, "bias", 1, &V) : TENSOR_NONE;
 	struct linear l = { .x = x, .w = head, .term = { { u, up } }, .bias = bias, .scale = s->scale,
 		            .int8 = turned != TENSOR_NONE, .wt = turned };
-	uint32_t logp = s->above ? op_token_logprob_from_above(&c.t, &l) : op_token_logprob(&c.t, &l);
+	if (s->r2)
+		l.term[1] = (struct linear_term){ tape_param(&c.t, "u2", 2, (size_t[]){ R, K2 }),
+			                          tape_param(&c.t, "up2", 2, (size_t[]){ V, K2 }) };
+	uint32_t logp = (s->above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l, s->cap);
 	uint32_t seed = s->above && c.t.gradients ? seed_from_above(&c.t, logp) : TENSOR_NONE;
 	op_case_plan(&c, k, pool);
 	if (seed)
@@ -173,6 +190,12 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 		run_bind(&c.r, up, d->up);
 		r.du = bind_grad(&c, u, R * K);
 		r.dup = bind_grad(&c, up, V * K);
+	}
+	if (s->r2) {
+		run_bind(&c.r, l.term[1].u, d->u2);
+		run_bind(&c.r, l.term[1].up, d->up2);
+		r.du2 = bind_grad(&c, l.term[1].u, R * K2);
+		r.dup2 = bind_grad(&c, l.term[1].up, V * K2);
 	}
 	if (s->bias) {
 		run_bind(&c.r, bias, d->bias);
@@ -202,6 +225,10 @@ static const struct shape shapes[] = {
 	{ 330, 9001, 7, DTYPE_F32, true, true, .bias = true, .scale = 0.5F },
 	{ 330, 1131, 20, DTYPE_F16, true, false, 3, true, .bias = true, .scale = 3 },
 	{ 300, 77, 8, DTYPE_F32, false, false, .bias = true },
+	{ 330, 1131, 20, DTYPE_F16, true, false, 3, true, .r2 = 5 },
+	{ 330, 9001, 7, DTYPE_F32, true, true, .cap = 2 },
+	{ 330, 1131, 20, DTYPE_F16, true, false, 3, true, .bias = true, .scale = 3, .cap = 5, .r2 = 2 },
+	{ 300, 77, 8, DTYPE_F32, false, false, .cap = 30 },
 };
 
 /* In both forms. */
@@ -244,6 +271,10 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 		if (r.dup && (off = worst(r.dup, w.dup, (size_t)(s->V * s->r))) > 3e-6)
 			CHECK_MSG(t, 0, "dU %g", off);
 		CHECK(t, !r.du == !s->train_low && !r.dup == !s->train_low);
+		if (r.du2 && (off = worst(r.du2, w.du2, (size_t)(b.n_targets * s->r2))) > 3e-6)
+			CHECK_MSG(t, 0, "du of the second term %g", off);
+		if (r.dup2 && (off = worst(r.dup2, w.dup2, (size_t)(s->V * s->r2))) > 3e-6)
+			CHECK_MSG(t, 0, "dU of the second term %g", off);
 		CHECK(t, !r.db == !(s->bias && (s->train_x || s->train_head || s->train_low)));
 		if (r.db && (off = worst(r.db, w.db, (size_t)s->V)) > 3e-6)
 			CHECK_MSG(t, 0, "dbias %g", off);
@@ -320,6 +351,8 @@ static void test_int8_head(struct test *t, const struct kernels *k)
 		{ { 300, 1120, 64, DTYPE_Q8_0, true, false, .above = true }, 1, 0.6F, 0.03 },
 		{ { 60, 96, 64, DTYPE_Q8_0, true, false, 3, true, .bias = true, .scale = 2, .above = true },
 		  0.5F, 0, 0.02 },
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false, 3, true, .cap = 6 }, 0.5F, 0, 0.02 },
+		{ { 300, 1120, 64, DTYPE_Q8_0, true, false, .bias = true, .cap = 30, .above = true }, 1, 0.6F, 0.03 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct shape *s = &cases[i].s;
@@ -381,7 +414,7 @@ static void test_empty(struct test *t, const struct kernels *k, struct pool *poo
 	uint32_t x = tape_weight(&c.t, "x", DTYPE_F32, 2, (size_t[]){ 5, 3 });
 	uint32_t head = tape_param(&c.t, "head", 2, (size_t[]){ 11, 3 });
 	struct linear l = { .x = x, .w = head };
-	uint32_t logp = (above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l),
+	uint32_t logp = (above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l, 0),
 		 seed = above ? seed_from_above(&c.t, logp) : TENSOR_NONE;
 	op_case_plan(&c, k, pool);
 	if (seed)
@@ -413,7 +446,7 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 	op_case_init(&c, &b.cap, true);
 	uint32_t table = tape_param(&c.t, "table", 2, (size_t[]){ V, C });
 	uint32_t rows = op_gather(&c.t, op_embed(&c.t, table, EMBED_IDS));
-	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = rows, .w = table });
+	uint32_t logp = op_token_logprob(&c.t, &(struct linear){ .x = rows, .w = table }, 0);
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, table, d.w);
 	float *dtable = bind_grad(&c, table, V * C);
@@ -445,7 +478,7 @@ static void test_refused(struct test *t)
 			            .w = tape_weight(&c.t, "head", DTYPE_F32, 2, dim),
 			            .residual = tape_weight(&c.t, "residual", DTYPE_F32, 2, (size_t[]){ 4, 4 }) };
 		test_case(t, "a head's residual is refused");
-		CHECK(t, !(above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l));
+		CHECK(t, !(above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l, 0));
 		CHECK(t, strstr(c.t.err.msg, "residual"));
 		tape_release(&c.t);
 	}
