@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cmd/gas/gas_learning.h"
+#include "cmd/tune_common.h"
+#include "gas/learning_curve.h"
 
-struct book { struct ledger *l; struct arena mem; struct common options; int n; };
+struct book { struct ledger *l; struct arena mem; const char *path; int n; };
 
 static struct artefact_use use(const char *role, bool out, const char *hash, const char *kind)
 {
@@ -73,8 +74,8 @@ static void open_book(struct test *t, struct book *b, const char *name)
 	struct err e = ERR_INIT;
 
 	*b = (struct book){ 0 };
-	b->options.ledger = arena_printf(&b->mem, "%s/%s.db", test_tmp(), name);
-	CHECK_MSG(t, ledger_open(&b->l, b->options.ledger, LEDGER_WRITE, &e) == 0, "%s", e.msg);
+	b->path = arena_printf(&b->mem, "%s/%s.db", test_tmp(), name);
+	CHECK_MSG(t, ledger_open(&b->l, b->path, LEDGER_WRITE, &e) == 0, "%s", e.msg);
 	put_eval(t, b, "base-hash", "rows-hash", 0.3);
 	put_tune(t, b, "two", "[\"m\", \"--data\", \"a\", \"--lora-r\", \"4\", \"--out\", \"x\", \"--seed\", \"1\"]", 2,
 	         20, 0.5, "here");
@@ -101,7 +102,7 @@ static void check_curve(struct test *t)
 
 	test_case(t, "the runs that differ in rows, folder, seed and threads are one curve; another rank is elsewhere; "
 	             "the evaluation is that on the rows asked for");
-	CHECK_MSG(t, learning_read(&l, &b.options, "two", "rows-hash", OVER_LABELS, COST_SECONDS, &e) == 0, "%s",
+	CHECK_MSG(t, learning_read(&l, b.path, tune_opts, "two", "rows-hash", OVER_LABELS, COST_SECONDS, &e) == 0, "%s",
 	          e.msg);
 	CHECK_MSG(t, l.n == 3 && l.n_others == 1, "%zu and %zu", l.n, l.n_others);
 	if (l.n == 3) {
@@ -124,7 +125,7 @@ static void check_curve(struct test *t)
 	test_case(t, "over steps and tokens the amount is the run's own");
 	l = (struct learning){ 0 };
 	CHECK_MSG(t,
-	          learning_read(&l, &b.options, "four", "rows-hash", OVER_STEPS, COST_SECONDS, &e) == 0 &&
+	          learning_read(&l, b.path, tune_opts, "four", "rows-hash", OVER_STEPS, COST_SECONDS, &e) == 0 &&
 	                  l.points[0].n == 6,
 	          "%s", e.msg);
 	learning_release(&l);
@@ -141,7 +142,8 @@ static void check_ways(struct test *t)
 	put_tune(t, &b, "eight", "[\"m\", \"--lora-r\", \"4\"]", 8, 800, 0.7, "there");
 
 	test_case(t, "another machine's run is a point of the curve, and its cost is not mixed with this one's");
-	CHECK_MSG(t, learning_read(&l, &b.options, "two", NULL, OVER_LABELS, COST_SECONDS, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, learning_read(&l, b.path, tune_opts, "two", NULL, OVER_LABELS, COST_SECONDS, &e) == 0, "%s",
+	          e.msg);
 	CHECK_MSG(t, l.n == 3 && l.cost[0] == 20 && l.cost[1] == 40 && isnan(l.cost[2]), "%zu: %g %g %g", l.n,
 	          l.cost[0], l.cost[1], l.cost[2]);
 	CHECK_MSG(t, fabs(learning_cost_of_one(&l) - 10) < 1e-9, "%g", learning_cost_of_one(&l));
@@ -161,22 +163,23 @@ static void check_refusals(struct test *t)
 	open_book(t, &b, "few");
 	test_case(t, "two sizes are no curve, and the sentence says what to run; neither is a model that nothing "
 	             "tuned, nor what the ledger does not know");
-	CHECK(t, learning_read(&l, &b.options, "two", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	CHECK(t, learning_read(&l, b.path, tune_opts, "two", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
 	                 strstr(e.msg, "2 runs") && strstr(e.msg, "three"));
 	learning_release(&l);
 	l = (struct learning){ 0 };
-	CHECK(t, learning_read(&l, &b.options, "base-hash", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	CHECK(t, learning_read(&l, b.path, tune_opts, "base-hash", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
 	                 strstr(e.msg, "no tune"));
 	learning_release(&l);
 	l = (struct learning){ 0 };
-	CHECK(t, learning_read(&l, &b.options, "nothing", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
+	CHECK(t, learning_read(&l, b.path, tune_opts, "nothing", NULL, OVER_LABELS, COST_SECONDS, &e) < 0 &&
 	                 strstr(e.msg, "nothing"));
 	learning_release(&l);
 
 	test_case(t, "what a run on other rows must have in common: its options but for places and seed, by their "
 	             "first names");
 	CHECK_MSG(t,
-	          learning_origin(&r, &b.options, "two", &e) == 0 && !strcmp(r.options, "--lora-r=4\n") && !r.directory,
+	          learning_origin(&r, b.path, tune_opts, "two", &e) == 0 && !strcmp(r.options, "--lora-r=4\n") &&
+	                  !r.directory,
 	          "%s", r.options ? r.options : e.msg);
 	learning_origin_release(&r);
 	close_book(&b);

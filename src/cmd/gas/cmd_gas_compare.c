@@ -6,8 +6,9 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/gas/gas_methods.h"
-#include "cmd/table.h"
+#include "cmd/gas/gas_numbers.h"
+#include "cmd/metering.h"
+#include "gas/methods.h"
 
 extern const struct command cmd_gas_compare;
 
@@ -137,7 +138,7 @@ static void show_sources(const struct method_set *s)
 		const struct method *m = &s->m[i];
 		if (!m->what)
 			continue;
-		const struct entry *newest = &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
+		const struct entry *newest = &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
 		char way[80];
 		evidence_way(newest, way);
 		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld rows%s)", m->name, m->once_runs,
@@ -164,12 +165,12 @@ static void put_evidence(json_t *j, const struct method_set *s, const struct met
 	json_t *runs = json_array();
 
 	for (size_t k = 0; k < m->evidence.n_runs; k++)
-		json_array_append_new(runs, json_string(s->books.all.items[m->evidence.runs[k]].id));
-	json_object_set_new(j, "artefact", json_string(s->books.family.members[m->evidence.thing].artefact.hash));
+		json_array_append_new(runs, json_string(s->view.all.items[m->evidence.runs[k]].id));
+	json_object_set_new(j, "artefact", json_string(s->view.family.members[m->evidence.thing].artefact.hash));
 	json_object_set_new(j, "once_runs", json_integer((json_int_t)m->once_runs));
 	json_object_set_new(j, "use_runs", runs);
 	json_object_set_new(j, "use_rows", json_integer(m->evidence.rows));
-	put_way(j, &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]]);
+	put_way(j, &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]]);
 	json_object_set_new(j, "left_out", json_integer((json_int_t)m->evidence.n_others));
 	if (s->unit != COST_MONEY)
 		return;
@@ -236,7 +237,10 @@ static int compare(const struct app *app, const struct compare *o, const struct 
 	size_t best = 0;
 
 	s->compute = o->compute;
-	if (methods_read(s, &o->common, p->positional, p->n_positional, o->unit, e) < 0)
+	char *ledger = metering_ledger_path(&o->common);
+	int status = methods_read(s, ledger, p->positional, p->n_positional, o->unit, e);
+	mem_free(ledger);
+	if (status < 0)
 		return -1;
 	judge(s->m, s->n, o->uses);
 	if (app->json)

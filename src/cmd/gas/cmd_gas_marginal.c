@@ -9,11 +9,12 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/gas/gas_learning.h"
 #include "cmd/gas/gas_measure.h"
 #include "cmd/gas/gas_numbers.h"
-#include "cmd/table.h"
+#include "cmd/metering.h"
+#include "cmd/tune_common.h"
 #include "data/rows.h"
+#include "gas/learning_curve.h"
 
 extern const struct command cmd_gas_marginal;
 
@@ -312,8 +313,12 @@ static int of_run(const struct app *app, const struct marginal *o, const char *w
 		memcpy(m.data, rows.hash, sizeof(m.data));
 		rows_release(&rows);
 	}
-	if (!status)
-		status = learning_read(l, &o->common, what, m.data[0] ? m.data : NULL, over_of(o), unit_of(o), e);
+	if (!status) {
+		char *ledger = metering_ledger_path(&o->common);
+		status = learning_read(l, ledger, tune_opts, what, m.data[0] ? m.data : NULL, over_of(o), unit_of(o),
+		                       e);
+		mem_free(ledger);
+	}
 	return status ? status : fit(app, o, l, l->points, l->n, e);
 }
 

@@ -21,10 +21,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "cmd/metering.h"
-#include "cmd/gas/gas_learning.h"
 #include "cmd/gas/gas_numbers.h"
+#include "cmd/metering.h"
+#include "cmd/tune_common.h"
 #include "data/rows.h"
+#include "gas/learning_curve.h"
 #include "gas/meter.h"
 #include "train/recipe.h"
 
@@ -518,11 +519,15 @@ static int prepare(struct measuring *m, struct err *e)
 
 	if (!strcmp(c->gas, "off"))
 		return err_set(e, "--measure wants the meter, which --gas off turns off");
-	if (metering_limit(&m->limit, c, e) < 0 || learning_origin(&m->origin, c, m->o->run, e) < 0 ||
-	    read_run(m, e) < 0 || read_rows(m, e) < 0 || choose_sizes(m, e) < 0)
+	char *ledger = metering_ledger_path(c);
+	int status = metering_limit(&m->limit, c, e);
+	if (status == 0)
+		status = learning_origin(&m->origin, ledger, tune_opts, m->o->run, e);
+	mem_free(ledger);
+	if (status < 0 || read_run(m, e) < 0 || read_rows(m, e) < 0 || choose_sizes(m, e) < 0)
 		return -1;
 	char *lock = io_join(m->dir, "lock");
-	int status = io_mkdirs(m->dir, e) < 0 || io_lock(lock, &m->lock, e) < 0 ? -1 : write_recipe(m, e);
+	status = io_mkdirs(m->dir, e) < 0 || io_lock(lock, &m->lock, e) < 0 ? -1 : write_recipe(m, e);
 	mem_free(lock);
 	return status;
 }

@@ -1,10 +1,10 @@
-/* gas_methods: a method as `gas compare` is told of it: figures, the files that --json wrote, or what the ledger
+/* methods: a way to do a task as `gas compare` is told of it: figures, the files that --json wrote, or what the ledger
  * knows. */
-#ifndef CMD_GAS_METHODS_H
-#define CMD_GAS_METHODS_H
+#ifndef GAS_METHODS_H
+#define GAS_METHODS_H
 
-#include "cmd/gas/ledger_view.h"
-#include "cmd/gas/gas_numbers.h"
+#include "gas/ledger_view.h"
+#include "gas/summary.h"
 
 enum { METHODS = 16 };
 
@@ -23,15 +23,15 @@ struct method {
 struct method_set {
 	struct method m[METHODS];
 	size_t n;
-	struct gas_books books;        /* opened when one needs it */
+	struct ledger_view view;       /* opened when one needs it */
 	enum cost_unit unit;
 	char currency[4];              /* of the ledger's money */
 	const char *compute;           /* uses in this arithmetic alone; NULL: in that of the newest */
 };
 
 /* s: all zeroes, but for compute. words: NAME:FIXED,PER_USE[,QUALITY], or [NAME=]RUN|PATH. unit: "seconds", "joules",
- * "money". */
-int methods_read(struct method_set *s, const struct common *o, const char *const *words, size_t n, const char *unit,
+ * "money". ledger: its path, as ledger_view_open; opened when one needs it. */
+int methods_read(struct method_set *s, const char *ledger, const char *const *words, size_t n, const char *unit,
                  struct err *e);
 void methods_release(struct method_set *s);
 

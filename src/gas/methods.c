@@ -1,5 +1,7 @@
-/* gas_methods: see gas_methods.h. */
-#include "cmd/gas/gas_methods.h"
+/* methods: the ways to do a task that are compared, each from its words: figures as they are written, summaries read
+ * from files, or evidence of the ledger: what making the thing cost once, shared with the others where they stand on
+ * the same thing, and what its newest uses cost, each in one arithmetic. See methods.h. */
+#include "gas/methods.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +9,6 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #define FIGURES "NAME:FIXED,PER_USE[,QUALITY]"
@@ -73,14 +74,14 @@ static int read_figures(struct method *m, const char *text, const char *unit, st
 
 /* --- the ledger --- */
 
-static int read_ledger(struct method_set *s, struct method *m, const struct common *o, const char *text, struct err *e)
+static int read_ledger(struct method_set *s, struct method *m, const char *ledger, const char *text, struct err *e)
 {
 	const char *equals = io_exists(text) ? NULL : strchr(text, '=');
 
 	m->what = equals ? equals + 1 : text;
-	if (!s->books.ledger && gas_books_open(&s->books, o, e) < 0)
+	if (!s->view.ledger && ledger_view_open(&s->view, ledger, e) < 0)
 		return err_prefix(e, "%s is none of " FIGURES " and no run", text);
-	if (evidence_find(&m->evidence, &s->books.family, s->books.ledger, m->what, s->compute, e) < 0)
+	if (evidence_find(&m->evidence, &s->view.family, s->view.ledger, m->what, s->compute, e) < 0)
 		return -1;
 	m->name = equals ? mem_strndup(text, (size_t)(equals - text)) : mem_strdup(text);
 	return 0;
@@ -115,7 +116,7 @@ static int check_currency(struct method_set *s, const struct method *m, const st
 static int fill_costs(struct method_set *s, struct method *m, const struct evidence *all, size_t n, size_t which,
                       struct err *e)
 {
-	struct family *f = &s->books.family;
+	struct family *f = &s->view.family;
 	struct cost once, use;
 
 	if (m->evidence.n_runs == 0)
@@ -140,8 +141,8 @@ static int fill_costs(struct method_set *s, struct method *m, const struct evide
 static void fill_quality(const struct method_set *s, struct method *m)
 {
 	struct err none = ERR_INIT;
-	const struct entry *newest = &s->books.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
-	json_t *j = gas_metrics(newest);
+	const struct entry *newest = &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
+	json_t *j = ledger_view_metrics(newest);
 
 	if (summary_quality(&m->quality, j, m->name, &none) < 0)
 		m->quality = span_exact(NAN);
@@ -167,7 +168,7 @@ static int fill_all(struct method_set *s, struct err *e)
 	return 0;
 }
 
-int methods_read(struct method_set *s, const struct common *o, const char *const *words, size_t n, const char *unit,
+int methods_read(struct method_set *s, const char *ledger, const char *const *words, size_t n, const char *unit,
                  struct err *e)
 {
 	for (s->unit = COST_SECONDS; strcmp(unit_names[s->unit], unit) && s->unit < COST_MONEY; s->unit++)
@@ -181,7 +182,7 @@ int methods_read(struct method_set *s, const struct common *o, const char *const
 			              .use_opex = NAN,
 			              .use_capex = NAN };
 		if ((colon && strchr(colon, ',') ? read_figures(m, words[s->n], unit, e) :
-		                                   read_ledger(s, m, o, words[s->n], e)) < 0)
+		                                   read_ledger(s, m, ledger, words[s->n], e)) < 0)
 			return -1;
 	}
 	return fill_all(s, e);
@@ -191,5 +192,5 @@ void methods_release(struct method_set *s)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->m); i++)
 		mem_free(s->m[i].name);
-	gas_books_close(&s->books);
+	ledger_view_close(&s->view);
 }

@@ -1,23 +1,24 @@
-/* gas_learning: a learning curve out of the ledger: the runs that differ from one only in how much they learnt from,
+/* learning_curve: a learning curve out of the ledger: the runs that differ from one only in how much they learnt from,
  * each with its error on the same evaluation rows and its own cost; and what other runs bought on these rows, which is
  * the opportunity that was foregone. */
-#ifndef CMD_GAS_LEARNING_H
-#define CMD_GAS_LEARNING_H
+#ifndef GAS_LEARNING_CURVE_H
+#define GAS_LEARNING_CURVE_H
 
-#include "cmd/gas/ledger_view.h"
+#include "base/opt.h"
 #include "gas/curve.h"
+#include "gas/ledger_view.h"
 
 enum { POINTS = 64 };
 enum learning_over { OVER_LABELS, OVER_TOKENS, OVER_STEPS };
 
 struct elsewhere {                 /* another thing that was evaluated on the same rows */
-	const char *name, *run;        /* borrowed of the books */
+	const char *name, *run;        /* borrowed of the view */
 	struct span error;
 	double cost;
 };
 
 struct learning {
-	struct gas_books books;
+	struct ledger_view view;
 	struct curve_point points[POINTS];
 	/* own, of each point; NAN: not known, or of a run in another way (gas/evidence.h): another machine's */
 	double cost[POINTS];
@@ -28,13 +29,14 @@ struct learning {
 	size_t n_others;
 };
 
-/* what: a run of tune, its folder, its adapter or model. data: hash of the evaluation rows, or NULL: those of its
- * newest evaluation. −1 with a sentence that says what to run. */
-int learning_read(struct learning *l, const struct common *o, const char *what, const char *data,
-                  enum learning_over over, enum cost_unit unit, struct err *e);
-double
-learning_cost_of_one(const struct learning *l); /* what one more label (token, step) costs: slope of a line through the
-                                                 * costs; NAN for one size of those whose cost is known */
+/* ledger: its path, as ledger_view_open. recipe: tune's options, by which the words of a run's command line are
+ * compared. what: a run of tune, its folder, its adapter or model. data: hash of the evaluation rows, or NULL: those of
+ * its newest evaluation. −1 with a sentence that says what to run. */
+int learning_read(struct learning *l, const char *ledger, const struct opt *recipe, const char *what,
+                  const char *data, enum learning_over over, enum cost_unit unit, struct err *e);
+/* What one more label (token, step) costs: slope of a line through the costs; NAN for one size of those whose cost is
+ * known. */
+double learning_cost_of_one(const struct learning *l);
 /* Of those others the one that bought most for this gas, see economics.h; NULL: there is none. */
 const struct elsewhere *learning_best(const struct learning *l, double gas, struct span *bought);
 void learning_release(struct learning *l);
@@ -45,7 +47,8 @@ struct learning_origin {
 	/* "--name" or "--name=value", a line each, but for places, seed and what is common to all commands */
 	char *options;
 };
-int learning_origin(struct learning_origin *r, const struct common *o, const char *what, struct err *e);
+int learning_origin(struct learning_origin *r, const char *ledger, const struct opt *recipe, const char *what,
+                    struct err *e);
 void learning_origin_release(struct learning_origin *r);
 
 #endif

@@ -1,6 +1,8 @@
-/* gas_learning: see gas_learning.h. Two runs are of one curve when they began with the same model and the same options,
- * those apart that say where things lie, how much is learnt from, and the seed. */
-#include "cmd/gas/gas_learning.h"
+/* learning_curve: which runs of a ledger are points of one curve, and where they lie on it. Two runs are of one
+ * curve when they began with the same model and the same options, those apart that say where things lie, how much is
+ * learnt from, and the seed. Options are compared by their first names, so -r 8 and --lora-r=8 are one. See
+ * learning_curve.h. */
+#include "gas/learning_curve.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,8 +10,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/gas/gas_numbers.h"
-#include "cmd/tune_common.h"
+#include "gas/summary.h"
 
 /* --- which runs are of one curve --- */
 
@@ -35,14 +36,15 @@ static int by_text(const void *a, const void *b) { return strcmp(*(char *const *
 
 /* The option that a word of the command line names, with its first name and its value, if the word holds one; mem_free;
  * NULL: it is none. */
-static char *option_of(const char *word, const char *next, bool *took_next, enum learning_over over)
+static char *option_of(const char *word, const char *next, bool *took_next, const struct opt *recipe,
+                       enum learning_over over)
 {
 	if (!word || word[0] != '-' || !word[1])
 		return NULL;
 	const char *begin = word + 1 + (word[1] == '-');
 	size_t length = strcspn(begin, "=");
 	char *name = mem_strndup(begin, length), *option = NULL;
-	const struct opt *o = opt_find(tune_opts, name);
+	const struct opt *o = opt_find(recipe, name);
 	*took_next = o && o->type != OPT_TYPE_FLAG && !begin[length] && next;
 	const char *first = o ? o->name : name;
 	if (!is_outside(first, strlen(first), over))
@@ -52,7 +54,7 @@ static char *option_of(const char *word, const char *next, bool *took_next, enum
 }
 
 /* The options of a run in alphabetical order, a line each; mem_free. */
-static char *recipe_key(const struct entry *x, enum learning_over over)
+static char *recipe_key(const struct entry *x, const struct opt *recipe, enum learning_over over)
 {
 	struct err ignored = ERR_INIT;
 	json_t *words = x->argv ? jsonx_load(x->argv, strlen(x->argv), "argv", &ignored) : NULL;
@@ -63,7 +65,8 @@ static char *recipe_key(const struct entry *x, enum learning_over over)
 	for (size_t i = 0; i < n; i++) {
 		bool took_next = false;
 		char *option = option_of(json_string_value(json_array_get(words, i)),
-		                         json_string_value(json_array_get(words, i + 1)), &took_next, over);
+		                         json_string_value(json_array_get(words, i + 1)), &took_next, recipe,
+		                         over);
 		if (option)
 			list[kept++] = option;
 		i += took_next;
@@ -115,7 +118,7 @@ static bool error_of(const struct family *f, int thing, const char *data, struct
 		if (strcmp(x->command, "eval") || strcmp(x->status, "finished") || strcmp(used(x, "data"), data) ||
 		    evidence_thing(f, x) != thing)
 			continue;
-		json_t *j = gas_metrics(x);
+		json_t *j = ledger_view_metrics(x);
 		bool there = summary_quality(error, j, "", &none) == 0;
 		json_decref(j);
 		*error = (struct span){ 1 - error->mid, 1 - error->high, 1 - error->low };
@@ -129,6 +132,7 @@ struct search {
 	const char *data, *model;
 	const struct entry *began;
 	char *key;
+	const struct opt *recipe;
 	enum learning_over over;
 	enum cost_unit unit;
 };
@@ -148,14 +152,14 @@ static void add_point(struct learning *l, struct curve_point p, double cost)
 
 static void add(struct learning *l, int thing, const struct search *q)
 {
-	const struct family *f = &l->books.family;
+	const struct family *f = &l->view.family;
 	const struct family_member *m = &f->members[thing];
 	const struct entry *began = m->maker < 0 ? NULL : &f->entries->items[family_began(f, m->maker)];
 	struct span error;
 
 	if (!began || strcmp(began->command, "tune") || !error_of(f, thing, q->data, &error))
 		return;
-	char *key = recipe_key(began, q->over);
+	char *key = recipe_key(began, q->recipe, q->over);
 	double n = amount(f, m->maker, q->over), cost = cost_of(&m->own, q->unit);
 	bool mine = !strcmp(key, q->key) && !strcmp(used(began, "model"), q->model) && n > 0;
 	mem_free(key);
@@ -179,11 +183,11 @@ static int is_of_tune(const struct family *f, int thing, const char *what, const
 
 static int find(struct learning *l, const char *what, struct search *q, struct err *e)
 {
-	struct family *f = &l->books.family;
+	struct family *f = &l->view.family;
 	const struct entry *began;
 	struct evidence v;
 
-	if (evidence_find(&v, f, l->books.ledger, what, NULL, e) < 0 || is_of_tune(f, v.thing, what, &began, e) < 0)
+	if (evidence_find(&v, f, l->view.ledger, what, NULL, e) < 0 || is_of_tune(f, v.thing, what, &began, e) < 0)
 		return -1;
 	if (v.n_runs == 0 && !q->data)
 		return err_set(e,
@@ -193,7 +197,7 @@ static int find(struct learning *l, const char *what, struct search *q, struct e
 	q->data = q->data ? q->data : used(&f->entries->items[v.runs[v.n_runs - 1]], "data");
 	q->model = used(began, "model");
 	q->began = began;
-	q->key = recipe_key(began, q->over);
+	q->key = recipe_key(began, q->recipe, q->over);
 	int data = family_find(f, q->data), model = family_find(f, q->model);
 	l->data = data >= 0 && f->members[data].artefact.name ? f->members[data].artefact.name : q->data;
 	if (model < 0 || !error_of(f, model, q->data, &l->before))
@@ -201,15 +205,15 @@ static int find(struct learning *l, const char *what, struct search *q, struct e
 	return 0;
 }
 
-int learning_read(struct learning *l, const struct common *o, const char *what, const char *data,
-                  enum learning_over over, enum cost_unit unit, struct err *e)
+int learning_read(struct learning *l, const char *ledger, const struct opt *recipe, const char *what,
+                  const char *data, enum learning_over over, enum cost_unit unit, struct err *e)
 {
-	struct search q = { .data = data, .over = over, .unit = unit };
-	int status = gas_books_open(&l->books, o, e);
+	struct search q = { .data = data, .recipe = recipe, .over = over, .unit = unit };
+	int status = ledger_view_open(&l->view, ledger, e);
 
 	if (!status)
 		status = find(l, what, &q, e);
-	for (int i = 0; i < (int)l->books.family.n && !status; i++)
+	for (int i = 0; i < (int)l->view.family.n && !status; i++)
 		add(l, i, &q);
 	mem_free(q.key);
 	if (!status && l->n < 3)
@@ -254,21 +258,22 @@ const struct elsewhere *learning_best(const struct learning *l, double gas, stru
 	return best;
 }
 
-void learning_release(struct learning *l) { gas_books_close(&l->books); }
+void learning_release(struct learning *l) { ledger_view_close(&l->view); }
 
-int learning_origin(struct learning_origin *r, const struct common *o, const char *what, struct err *e)
+int learning_origin(struct learning_origin *r, const char *ledger, const struct opt *recipe, const char *what,
+                    struct err *e)
 {
-	struct gas_books books = { 0 };
+	struct ledger_view view = { 0 };
 	const struct entry *began;
-	int status = gas_books_open(&books, o, e);
-	int thing = status ? -1 : evidence_artefact(&books.family, books.ledger, what, e);
+	int status = ledger_view_open(&view, ledger, e);
+	int thing = status ? -1 : evidence_artefact(&view.family, view.ledger, what, e);
 
-	status = thing < 0 ? -1 : is_of_tune(&books.family, thing, what, &began, e);
+	status = thing < 0 ? -1 : is_of_tune(&view.family, thing, what, &began, e);
 	if (!status) {
 		r->directory = began->directory ? mem_strdup(began->directory) : NULL;
-		r->options = recipe_key(began, OVER_LABELS);
+		r->options = recipe_key(began, recipe, OVER_LABELS);
 	}
-	gas_books_close(&books);
+	ledger_view_close(&view);
 	return status;
 }
 
