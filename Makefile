@@ -1,6 +1,6 @@
 # kungfu's Makefile. `make demo` and `make check` are all that a stranger needs; `make help` lists the rest.
 #
-# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, model_*.c (src/token), cmd_*.c and test_*.c are found here and
+# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, model_*.c (src/token), sampler_*.c, cmd_*.c and test_*.c are found here and
 # written into build/gen/. Adding one thing is adding one file.
 
 CC ?= cc
@@ -80,9 +80,10 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
+	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
 	$(call table,token_model,token_model_,$(call names,src/token,model_)); \
 	$(call table,arch,arch_,$(call names,src/model,arch_)); \
 	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \

@@ -12,6 +12,7 @@ struct kf_session {
 	struct pool *pool;
 	struct session *session;
 	struct sampler sampler;
+	struct sampler_choice choice;
 	struct tokens ends;
 	struct generation generation;
 };
@@ -32,6 +33,7 @@ static int open_session(struct kf_session *s, const struct overlay *overlay, int
 	if (!k)
 		return -1;
 	s->pool = handle_pool(&s->handle);
+	sampler_choose(&s->choice);
 	sampler_init(&s->sampler, (size_t)s->model->model.config.V);
 	generate_ends(&s->model->model, &s->ends);
 	return session_new(&s->session, &s->model->model, overlay, s->pool, k, &size, e);
@@ -78,6 +80,7 @@ void kf_session_free(struct kf_session *s)
 	generation_release(&s->generation);
 	session_free(s->session);
 	sampler_release(&s->sampler);
+	sampler_choice_release(&s->choice);
 	tokens_release(&s->ends);
 	pool_free(s->pool);
 	kf_adapter_free(s->adapter);
@@ -173,17 +176,23 @@ static const char *wrong_options(const struct kf_generate_options *o, int32_t V)
 	return is_zero(o->reserved, sizeof(o->reserved)) ? wrong_sampling(&o->sampling, V) : "reserved must be zero";
 }
 
-static void set_sampler(struct sampler *s, const struct kf_sampling *o)
+static void set_sampler(struct kf_session *session, const struct kf_sampling *o)
 {
-	s->temperature = o->temperature;
-	s->top_k = o->top_k;
-	s->top_p = o->top_p > 0 ? o->top_p : 1;
-	s->min_p = o->min_p;
-	s->typical_p = o->typical_p;
-	s->repetition_penalty = o->repetition_penalty;
-	s->frequency_penalty = o->frequency_penalty;
-	s->presence_penalty = o->presence_penalty;
-	s->repeat_last_n = o->repeat_last_n > 0 ? o->repeat_last_n : -1;
+	const struct { const char *option; double value; } numbers[] = {
+		{ "temperature", o->temperature },
+		{ "top-k", o->top_k },
+		{ "top-p", o->top_p > 0 ? o->top_p : 1 },
+		{ "min-p", o->min_p },
+		{ "typical-p", o->typical_p },
+		{ "repetition-penalty", o->repetition_penalty },
+		{ "frequency-penalty", o->frequency_penalty },
+		{ "presence-penalty", o->presence_penalty },
+		{ "repeat-last-n", o->repeat_last_n > 0 ? o->repeat_last_n : -1 },
+	};
+	struct sampler *s = &session->sampler;
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		sampler_choice_set(&session->choice, numbers[i].option, numbers[i].value);
+	s->steps = session->choice.steps;
 	s->bias = (const struct logit_bias *)o->bias; /* the same struct, asserted below */
 	s->n_bias = o->n_bias;
 	s->seed = o->seed;
@@ -253,7 +262,7 @@ int kf_session_generate(struct kf_session *s, const int32_t *ids, size_t n, cons
 		.emit = options->on_text ? pass_text : NULL,
 		.ctx = &listener,
 	};
-	set_sampler(&s->sampler, &options->sampling);
+	set_sampler(s, &options->sampling);
 	generation_release(&s->generation);
 	int status = model_text(s->model, &c.err);
 	if (status == 0)

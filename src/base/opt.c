@@ -305,6 +305,27 @@ int opt_assign(struct opt_parse *p, const char *name, const char *value, struct 
 	return 0;
 }
 
+static void put_field(const struct opt *o, void *to, double value)
+{
+	if (o->type == OPT_TYPE_INT)
+		*(int64_t *)to = (int64_t)value;
+	else if (o->type == OPT_TYPE_FLOAT)
+		*(double *)to = value;
+	else
+		BUG("option %s is no number", o->name);
+}
+
+void opt_put(struct opt_parse *p, const char *name, double value)
+{
+	const struct opt *o = opt_find(p->table, name);
+	if (!o)
+		BUG("no option is called %s", name);
+	if (!o->uses)
+		put_field(o, field(p, o), value);
+	for (size_t i = 0; i < o->n_uses; i++)
+		put_field(o, field_of_use(p, &o->uses[i]), value);
+}
+
 /* --- arguments --- */
 
 /* One argument that starts with a dash, taken apart. */
@@ -324,7 +345,7 @@ static const struct opt *word_row(const struct opt_parse *p, const char *arg, st
 		return NULL;
 	const struct opt *o = opt_find(p->table, w->name);
 	if (o)
-		return (n == 1 && !same_name(o->name, w->name)) == w->is_short ? o : NULL;
+		return !o->name[1] || (n == 1) == w->is_short ? o : NULL; /* a name of one letter has either */
 	if (strncmp(w->name, "no-", 3) == 0 || strncmp(w->name, "no_", 3) == 0)
 		o = opt_find(p->table, w->name + 3);
 	w->no = true;

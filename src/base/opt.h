@@ -154,6 +154,8 @@ int opt_begin(struct opt_parse *p, const struct opt *table, void *target, struct
 int opt_args(struct opt_parse *p, int argc, char **argv, struct err *e);
 /* one value, as text; for --set and YAML */
 int opt_assign(struct opt_parse *p, const char *name, const char *value, struct err *e);
+/* a number that the caller has checked, to an INT or a FLOAT */
+void opt_put(struct opt_parse *p, const char *name, double value);
 /* a flat mapping of names to scalars or lists; errors name the line. Does not override what is already set */
 int opt_yaml(struct opt_parse *p, const char *path, struct err *e);
 int opt_yaml_text(struct opt_parse *p, const char *text, size_t n, const char *where, struct err *e);

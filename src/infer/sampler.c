@@ -1,4 +1,4 @@
-/* sampler: see sampler.h, which has the formulas.
+/* sampler: the candidates, the steps in their order, the draw. See sampler.h.
  *
  * Candidates are a list of ids; each step shortens it. Where an order is needed they come out of a heap, the best first
  * and at equal keys the lower id first, so that nothing is sorted that is not looked at. Probabilities are of the
@@ -102,43 +102,9 @@ static void reverse(int32_t *id, size_t n)
 	}
 }
 
-/* --- logits --- */
+/* --- for steps --- */
 
-static void add_penalties(struct sampler *s)
-{
-	bool repeats = s->repetition_penalty > 0 && s->repetition_penalty != 1;
-	size_t n = s->repeat_last_n < 0 ? s->n_seen : MIN(s->n_seen, (size_t)s->repeat_last_n);
-	const int32_t *seen = s->seen + (s->n_seen - n);
-
-	if (!repeats && s->frequency_penalty == 0 && s->presence_penalty == 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		s->count[seen[i]]++;
-	for (size_t i = 0; i < n; i++) {
-		double count = s->count[seen[i]], x = s->logit[seen[i]];
-		if (count == 0)
-			continue; /* done already */
-		if (repeats)
-			x = x > 0 ? x / s->repetition_penalty : x * s->repetition_penalty;
-		s->logit[seen[i]] = (float)(x - count * s->frequency_penalty - s->presence_penalty);
-		s->count[seen[i]] = 0;
-	}
-}
-
-/* All candidates with their logits; one that is no number is never drawn. */
-static size_t begin(struct sampler *s, const float *logits)
-{
-	for (size_t i = 0; i < s->V; i++) {
-		s->logit[i] = isnan(logits[i]) ? -INFINITY : logits[i];
-		s->id[i] = (int32_t)i;
-	}
-	for (size_t i = 0; i < s->n_bias; i++)
-		s->logit[s->bias[i].id] += s->bias[i].bias;
-	add_penalties(s);
-	return s->V;
-}
-
-static float largest(const struct sampler *s, size_t n)
+float sampler_largest(const struct sampler *s, size_t n)
 {
 	float most = -INFINITY;
 	for (size_t i = 0; i < n; i++)
@@ -146,8 +112,15 @@ static float largest(const struct sampler *s, size_t n)
 	return most;
 }
 
-/* Leaves the likeliest alone. */
-static size_t keep_one(struct sampler *s, size_t n)
+double sampler_total(const struct sampler *s, size_t n, float most)
+{
+	double sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += exp((double)s->logit[s->id[i]] - most);
+	return sum;
+}
+
+size_t sampler_keep_one(struct sampler *s, size_t n)
 {
 	int32_t best = s->id[0];
 	for (size_t i = 1; i < n; i++)
@@ -157,41 +130,16 @@ static size_t keep_one(struct sampler *s, size_t n)
 	return 1;
 }
 
-/* --- what is taken away: each leaves so many of the first n candidates, in front --- */
-
-static size_t temper(struct sampler *s, size_t n)
+size_t sampler_keep_best(struct sampler *s, size_t n, size_t k)
 {
-	float most = largest(s, n);
-
-	if (!(s->temperature > 0) || isinf(most))
-		return keep_one(s, n);
-	for (size_t i = 0; i < n; i++)
-		s->logit[s->id[i]] = (float)((s->logit[s->id[i]] - most) / s->temperature);
-	return n;
-}
-
-static size_t top_k(struct sampler *s, size_t n)
-{
-	if (s->top_k <= 0 || (size_t)s->top_k >= n)
-		return n;
 	heap_make(s->logit, s->id, n);
-	for (size_t i = 0; i < (size_t)s->top_k; i++)
+	for (size_t i = 0; i < k; i++)
 		heap_take(s->logit, s->id, n - i);
 	reverse(s->id, n);
-	return (size_t)s->top_k;
+	return k;
 }
 
-/* Σ exp(logit − largest) of the candidates. */
-static double total_of(const struct sampler *s, size_t n, float most)
-{
-	double sum = 0;
-	for (size_t i = 0; i < n; i++)
-		sum += exp((double)s->logit[s->id[i]] - most);
-	return sum;
-}
-
-/* The best by key, until their probability reaches the share. */
-static size_t take_share(struct sampler *s, size_t n, const float *key, double share, float most, double total)
+size_t sampler_keep_share(struct sampler *s, size_t n, const float *key, double share, float most, double total)
 {
 	double sum = 0;
 	size_t taken = 0;
@@ -203,56 +151,95 @@ static size_t take_share(struct sampler *s, size_t n, const float *key, double s
 	return taken;
 }
 
-static size_t top_p(struct sampler *s, size_t n)
+/* --- the steps --- */
+
+enum { STEPS_MAX = 64 };
+
+struct placed { const struct sampler_step *step; size_t place; }; /* place: in transformers' order */
+
+static int order_of(const struct placed *p, bool llama) { return llama ? p->step->llama_order : p->step->order; }
+
+/* Insertion: few, and equal ones stay as they are. */
+static void sort(struct placed *list, size_t n, bool llama)
 {
-	if (s->top_p >= 1)
-		return n;
-	float most = largest(s, n);
-	return take_share(s, n, s->logit, s->top_p, most, total_of(s, n, most));
-}
-
-static size_t min_p(struct sampler *s, size_t n)
-{
-	size_t kept = 0;
-
-	if (!(s->min_p > 0))
-		return n;
-	double least = largest(s, n) + log(s->min_p);
-	for (size_t i = 0; i < n; i++)
-		if (s->logit[s->id[i]] >= least)
-			s->id[kept++] = s->id[i];
-	return kept ? kept : keep_one(s, n);
-}
-
-/* −log p of the likeliest is small, of the others large; the typical ones have what is expected, H = −Σ p·log p. */
-static size_t typical_p(struct sampler *s, size_t n)
-{
-	double entropy = 0;
-
-	if (!(s->typical_p > 0 && s->typical_p < 1))
-		return n;
-	float most = largest(s, n);
-	double total = total_of(s, n, most), log_total = log(total);
-	for (size_t i = 0; i < n; i++) {
-		double log_p = (double)s->logit[s->id[i]] - most - log_total;
-		entropy -= isinf(log_p) ? 0 : exp(log_p) * log_p;
+	for (size_t i = 1; i < n; i++) {
+		struct placed one = list[i];
+		size_t at = i;
+		for (; at > 0 && order_of(&list[at - 1], llama) > order_of(&one, llama); at--)
+			list[at] = list[at - 1];
+		list[at] = one;
 	}
-	for (size_t i = 0; i < n; i++)
-		s->key[s->id[i]] = (float)-fabs(log_total + most - (double)s->logit[s->id[i]] - entropy);
-	return take_share(s, n, s->key, s->typical_p, most, total);
 }
 
-static size_t candidates(struct sampler *s, const float *logits)
+static size_t place_all(struct placed *list, bool llama)
 {
-	static size_t (*const transformers[])(struct sampler *, size_t) = { temper, top_k, top_p, min_p, typical_p };
-	static size_t (*const llama[])(struct sampler *, size_t) = { top_k, typical_p, top_p, min_p, temper };
-	size_t n = begin(s, logits);
-
-	if (!(s->temperature > 0))
-		return keep_one(s, n);
-	for (size_t i = 0; i < ARRAY_LEN(llama); i++)
-		n = (s->llama_order ? llama : transformers)[i](s, n);
+	size_t n = 0;
+	for (; sampler_step_table[n]; n++) {
+		if (n == STEPS_MAX)
+			BUG("more than %d steps", STEPS_MAX);
+		list[n].step = sampler_step_table[n];
+	}
+	sort(list, n, false);
+	for (size_t i = 0; i < n; i++)
+		list[i].place = i;
+	if (llama)
+		sort(list, n, true);
 	return n;
+}
+
+bool sampler_steps(size_t i, struct opt_row *out)
+{
+	struct placed list[STEPS_MAX];
+	if (i >= place_all(list, false))
+		return false;
+	const struct sampler_step *step = list[i].step;
+	*out = (struct opt_row){ .name = step->name, .opts = step->opts, .options_size = step->options_size };
+	return true;
+}
+
+static const struct opt choice_opts[] = { OPT_ROWS(NULL, struct sampler_choice, steps, sampler_steps), OPT_END };
+
+void sampler_choose(struct sampler_choice *c)
+{
+	struct err e = ERR_INIT;
+	opt_begin(&c->parse, choice_opts, c, &e);
+}
+
+void sampler_choice_set(struct sampler_choice *c, const char *option, double value)
+{
+	opt_put(&c->parse, option, value);
+}
+
+void sampler_choice_release(struct sampler_choice *c) { opt_release(&c->parse); }
+
+/* All candidates with their logits; one that is no number is never drawn. */
+static size_t begin(struct sampler *s, const float *logits)
+{
+	for (size_t i = 0; i < s->V; i++) {
+		s->logit[i] = isnan(logits[i]) ? -INFINITY : logits[i];
+		s->id[i] = (int32_t)i;
+	}
+	for (size_t i = 0; i < s->n_bias; i++)
+		s->logit[s->bias[i].id] += s->bias[i].bias;
+	return s->V;
+}
+
+static size_t candidates(struct sampler *s, const float *logits, bool *greedy)
+{
+	struct placed list[STEPS_MAX];
+	size_t n = begin(s, logits), steps = s->steps ? place_all(list, s->llama_order) : 0;
+
+	*greedy = !s->steps;
+	for (size_t i = 0; i < steps; i++) {
+		const struct sampler_step *step = list[i].step;
+		*greedy |= step->greedy && step->greedy(s->steps[list[i].place]);
+		if (step->logits)
+			n = step->run(s, s->steps[list[i].place], n);
+	}
+	for (size_t i = 0; i < steps && !*greedy; i++)
+		if (!list[i].step->logits)
+			n = list[i].step->run(s, s->steps[list[i].place], n);
+	return *greedy ? sampler_keep_one(s, n) : n;
 }
 
 /* --- drawing --- */
@@ -266,12 +253,13 @@ static double draw(struct sampler *s)
 
 int32_t sampler_next(struct sampler *s, const float *logits)
 {
-	size_t n = candidates(s, logits);
+	bool greedy;
+	size_t n = candidates(s, logits, &greedy);
 
-	if (!(s->temperature > 0))
+	if (greedy)
 		return s->id[0];
-	float most = largest(s, n);
-	double mark = draw(s) * total_of(s, n, most), sum = 0;
+	float most = sampler_largest(s, n);
+	double mark = draw(s) * sampler_total(s, n, most), sum = 0;
 	for (size_t i = 0; i < n; i++) {
 		sum += exp((double)s->logit[s->id[i]] - most);
 		if (sum > mark)
@@ -282,9 +270,10 @@ int32_t sampler_next(struct sampler *s, const float *logits)
 
 size_t sampler_distribution(struct sampler *s, const float *logits, double *p)
 {
-	size_t n = candidates(s, logits);
-	float most = largest(s, n);
-	double total = total_of(s, n, most);
+	bool greedy;
+	size_t n = candidates(s, logits, &greedy);
+	float most = sampler_largest(s, n);
+	double total = sampler_total(s, n, most);
 
 	for (size_t i = 0; i < n; i++)
 		p[i] = n == 1 ? 1 : exp((double)s->logit[s->id[i]] - most) / total;

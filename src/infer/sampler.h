@@ -1,21 +1,19 @@
 /* sampler: from logits to a token.
  *
- * The logits are changed, then candidates are taken away, then one of what is left is drawn. In this order, which is
+ * The logits are changed, then candidates are taken away, then one of what is left is drawn. What is done on the way
+ * are steps, one file sampler_x.c a row of the table, which has the formula, its source and its options. Their order is
  * that of transformers:
  *
  *     logit_bias           logit += bias of the token
- *     repetition_penalty   of every token seen: logit > 0 ? logit / penalty : logit · penalty             (Keskar et
- * al. 2019) frequency, presence  logit −= count · frequency + presence, for every token seen (OpenAI) temperature logit
- * / temperature; 0 takes the largest logit here, at ties the lowest id, and draws nothing top_k                the k
- * likeliest top_p                the fewest likeliest whose share reaches p (Holtzman et al. 2019) min_p those with at
- * least min_p of the likeliest one's probability                    (Nguyen et al. 2024) typical_p            those
- * whose −log p is nearest to the entropy, until their share reaches it      (Meister et al. 2022)
+ *     penalties            of tokens that were seen
+ *     temperature          0: the largest logit is taken here, at ties the lowest id, and nothing is drawn
+ *     top_k, top_p, min_p, typical_p
  *
- * llama.cpp differs in three things. Its order is top_k, typical_p, top_p, min_p, temperature: LLAMA_ORDER here. It
+ * llama.cpp differs in three things. Its order is top_k, typical_p, top_p, min_p, temperature: llama_order here. It
  * looks at the last 64 tokens for penalties where transformers looks at all: repeat_last_n. It ends top_p and typical_p
  * as soon as the share is passed, which differs from "reached" only where the sum is met exactly. Frequency and
- * presence penalties do not exist in transformers; OpenAI counts the answer's tokens alone, llama.cpp and this file the
- * prompt's too.
+ * presence penalties do not exist in transformers; OpenAI counts the answer's tokens alone, llama.cpp and these files
+ * the prompt's too.
  *
  * Random numbers are rng(seed, RNG_SAMPLE, index, stream): what one of several answers draws does not depend on the
  * others. */
@@ -26,19 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/opt.h"
+
 struct logit_bias { int32_t id; float bias; }; /* −INFINITY: never */
 
 struct sampler {
-	/* What is wanted; all zero is greedy with nothing taken away but by top_p, whose 0 leaves the likeliest
-	 * alone. */
-	double temperature;            /* 0: greedy */
-	int top_k;                     /* 0: off */
-	double top_p;                  /* 1: off */
-	double min_p;                  /* 0: off */
-	double typical_p;              /* 0 and 1: off */
-	double repetition_penalty;     /* 0 and 1: off */
-	double frequency_penalty, presence_penalty; /* 0: off */
-	int repeat_last_n;             /* how many tokens the penalties look back at; −1: all */
+	/* What is wanted; all zero takes the likeliest. */
+	void *const *steps;            /* the options of every step (OPT_ROWS with sampler_steps), borrowed; or NULL */
 	const struct logit_bias *bias; /* borrowed, may be NULL */
 	size_t n_bias;
 	bool llama_order;
@@ -69,5 +61,43 @@ void sampler_release(struct sampler *s);
 double logits_logprob(const float *logits, size_t V, int32_t id);
 /* The n likeliest ids, likeliest first, into top[0..n), by s's work space. */
 void sampler_top(struct sampler *s, const float *logits, int32_t *top, size_t n);
+
+/* --- the steps --- */
+
+struct sampler_step {
+	const char *name;              /* "top_k" */
+	/* Its place among the others, in transformers' order and in llama.cpp's: lower comes first. */
+	int order, llama_order;
+	bool logits;                   /* it changes logits: done before all others, also where nothing is drawn */
+	const struct opt *opts;
+	size_t options_size;
+	/* Leaves so many of the first n candidates (s->id), in front; may change their logits. */
+	size_t (*run)(struct sampler *s, const void *options, size_t n);
+	/* Whether with these options the likeliest is taken and nothing drawn; NULL: never. */
+	bool (*greedy)(const void *options);
+};
+
+extern const struct sampler_step *const sampler_step_table[]; /* generated, NULL-terminated */
+bool sampler_steps(size_t i, struct opt_row *out);            /* in transformers' order, for OPT_ROWS */
+
+/* Options of all steps for who has no table to parse them by: at their defaults until they are set. */
+struct sampler_choice {
+	void **steps;                  /* for struct sampler */
+	struct opt_parse parse;
+};
+void sampler_choose(struct sampler_choice *c);
+void sampler_choice_set(struct sampler_choice *c, const char *option, double value); /* checked by the caller */
+void sampler_choice_release(struct sampler_choice *c);
+
+/* --- for steps --- */
+
+float sampler_largest(const struct sampler *s, size_t n);     /* logit of the candidates */
+/* Σ exp(logit − most) of the candidates. */
+double sampler_total(const struct sampler *s, size_t n, float most);
+size_t sampler_keep_one(struct sampler *s, size_t n);         /* leaves the likeliest alone */
+/* The k best of n by key, the best first, at equal keys the lower id; k ≤ n. */
+size_t sampler_keep_best(struct sampler *s, size_t n, size_t k);
+/* The best by key, until their probability reaches the share of total (of sampler_total). */
+size_t sampler_keep_share(struct sampler *s, size_t n, const float *key, double share, float most, double total);
 
 #endif

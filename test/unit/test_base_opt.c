@@ -15,7 +15,7 @@
 
 struct target {
 	bool packing, shuffle;
-	int64_t lora_r, unset, steps;
+	int64_t lora_r, unset, steps, n;
 	double rate, unset_rate;
 	const char *prompt, *method, *modules;
 	size_t memory;
@@ -33,6 +33,7 @@ static const struct opt table[] = {
 	OPT_INT("max-steps", struct target, steps, "-1", -1, 1e12, "steps"),
 	OPT_FLOAT("unset-rate", struct target, unset_rate, NULL, -1, 1, "nothing by default either"),
 	OPT_GROUP("Second"),
+	OPT_INT("n", struct target, n, "1", 1, 9, "how many"),
 	OPT_FLAG("packing", struct target, packing, "false", "join documents"),
 	OPT_FLAG("shuffle", struct target, shuffle, "true",
 	         "mix the rows; a long text that says what it is good for, at length, so that it wraps"),
@@ -89,6 +90,11 @@ static void arguments(struct test *t)
 	CHECK(t, p.n_positional == 3 && strcmp(p.positional[0], "model.gguf") == 0 &&
 	                 strcmp(p.positional[1], "-") == 0 && strcmp(p.positional[2], "--lora-r") == 0);
 	CHECK(t, opt_given(&p, "lora-r") && opt_given(&p, "lr") && !opt_given(&p, "unset"));
+	opt_release(&p);
+	test_case(t, "a name of one letter, as --help shows it and in full");
+	CHECK_MSG(t, parse(&p, &o, "-n 3", &e) == 0 && o.n == 3, "%s", e.msg);
+	opt_release(&p);
+	CHECK_MSG(t, parse(&p, &o, "--n=4", &e) == 0 && o.n == 4, "%s", e.msg);
 	opt_release(&p);
 	test_case(t, "other spellings");
 	CHECK_MSG(t,
@@ -272,6 +278,7 @@ static void help(struct test *t)
 		"  --unset-rate X            nothing by default either\n"
 		"\n"
 		"Second:\n"
+		"  -n N                      how many (default: 1)\n"
 		"  --packing                 join documents\n"
 		"  --shuffle                 mix the rows; a long text that says what it is good\n"
 		"                            for, at length, so that it wraps (default;\n"

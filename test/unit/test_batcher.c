@@ -34,16 +34,18 @@ static const char *const texts[PROMPTS] = {
 
 /* How a request wants to be answered. */
 struct way {
-	struct sampler sampler;
+	struct { const char *option; double value; } set[3]; /* of the sampler */
+	uint64_t seed;
+	uint32_t stream;
 	const char *stop;
 	size_t most;
 };
 
 static const struct way ways[WAYS] = {
 	{ .most = MOST },
-	{ { .temperature = 1, .top_p = 0.95, .seed = 3, .repetition_penalty = 1.3, .repeat_last_n = -1 }, "a", MOST },
-	{ { .temperature = 0.7, .top_k = 40, .seed = 8, .stream = 2 }, NULL, 7 },
-	{ { .frequency_penalty = 0.5, .repeat_last_n = 16 }, "e", 2 * MOST },
+	{ { { "temperature", 1 }, { "top-p", 0.95 }, { "repetition-penalty", 1.3 } }, 3, 0, "a", MOST },
+	{ { { "temperature", 0.7 }, { "top-k", 40 } }, 8, 2, NULL, 7 },
+	{ { { "frequency-penalty", 0.5 }, { "repeat-last-n", 16 } }, 0, 0, "e", 2 * MOST },
 };
 
 struct bench {
@@ -52,6 +54,7 @@ struct bench {
 	struct pool *pool;
 	const struct kernels *kernels;
 	struct tokens end;
+	struct sampler_choice choice[WAYS];
 	struct tokens ids[PROMPTS];
 	struct generation alone[PROMPTS][WAYS];
 };
@@ -74,6 +77,20 @@ struct day {
 	double operations, kept;
 };
 
+static void choose(struct bench *b)
+{
+	for (int w = 0; w < WAYS; w++) {
+		sampler_choose(&b->choice[w]);
+		for (size_t i = 0; i < ARRAY_LEN(ways[w].set) && ways[w].set[i].option; i++)
+			sampler_choice_set(&b->choice[w], ways[w].set[i].option, ways[w].set[i].value);
+	}
+}
+
+static struct sampler sampler_of(const struct bench *b, int w)
+{
+	return (struct sampler){ .steps = b->choice[w].steps, .seed = ways[w].seed, .stream = ways[w].stream };
+}
+
 static struct generate_options options_of(const struct bench *b, int way, struct sampler *sampler)
 {
 	return (struct generate_options){ .end = b->end,
@@ -92,7 +109,7 @@ static void answer_alone(struct bench *b)
 	for (int i = 0; i < PROMPTS; i++)
 		for (int w = 0; w < WAYS; w++) {
 			struct session *s;
-			struct sampler sampler = ways[w].sampler;
+			struct sampler sampler = sampler_of(b, w);
 			sampler_init(&sampler, (size_t)b->model.config.V);
 			struct generate_options o = options_of(b, w, &sampler);
 			CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
@@ -159,7 +176,7 @@ static void ask(struct day *d, int prompt, int way)
 {
 	struct err e = ERR_INIT;
 	struct asked *x = &d->asked[d->n];
-	struct sampler wanted = ways[way].sampler;
+	struct sampler wanted = sampler_of(d->b, way);
 	struct batcher_request r = { .ids = d->b->ids[prompt].id,
 		                     .n = d->b->ids[prompt].n,
 		                     .generate = options_of(d->b, way, &wanted),
@@ -352,6 +369,7 @@ void test_batcher(struct test *t)
 		CHECK(t, tokenizer_encode(b.model.tokenizer, texts[i], strlen(texts[i]), 0, &b.ids[i], &e) == 0);
 	CHECK(t, b.ids[5].n > 64 && b.ids[5].n < CONTEXT);
 	generate_ends(&b.model, &b.end);
+	choose(&b);
 	answer_alone(&b);
 	for (size_t i = 0; i < ARRAY_LEN(slots); i++)
 		test_at_once(&b, slots[i]);
@@ -364,6 +382,8 @@ void test_batcher(struct test *t)
 			generation_release(&b.alone[i][w]);
 		tokens_release(&b.ids[i]);
 	}
+	for (int w = 0; w < WAYS; w++)
+		sampler_choice_release(&b.choice[w]);
 	tokens_release(&b.end);
 	model_close(&b.model);
 	pool_free(b.pool);

@@ -30,7 +30,8 @@ static int show(void *ctx, const char *text, size_t n)
 static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64_t seed, struct generation *g,
                struct err *e)
 {
-	struct sampler sampler = { .temperature = 1, .top_p = 1, .seed = seed };
+	struct sampler_choice choice;
+	struct sampler sampler = { .seed = seed };
 	struct generate_options o = { .stop = &stop,
 		                      .n_stop = stop != NULL,
 		                      .max_new_tokens = most,
@@ -42,6 +43,9 @@ static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64
 
 	b->shown.len = 0;
 	b->pieces = 0;
+	sampler_choose(&choice);
+	sampler_choice_set(&choice, "temperature", 1);
+	sampler.steps = choice.steps;
 	sampler_init(&sampler, (size_t)b->model.config.V);
 	generate_ends(&b->model, &o.end);
 	CHECK(b->t, tokenizer_encode(b->model.tokenizer, "The plan is", 11, 0, &ids, e) == 0);
@@ -50,6 +54,7 @@ static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64
 	int status = generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, e);
 	session_free(s);
 	sampler_release(&sampler);
+	sampler_choice_release(&choice);
 	tokens_release(&o.end);
 	tokens_release(&ids);
 	return status;

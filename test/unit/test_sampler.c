@@ -14,9 +14,26 @@
 
 enum { SOME = 23, DRAWS = 40000 };
 
+/* A sampler with options of its own. */
+struct mine { struct sampler s; struct sampler_choice choice; };
+
+static void begin(struct mine *m, size_t V, double temperature, uint64_t seed)
+{
+	sampler_choose(&m->choice);
+	m->s = (struct sampler){ .steps = m->choice.steps, .seed = seed };
+	sampler_choice_set(&m->choice, "temperature", temperature);
+	sampler_init(&m->s, V);
+}
+
+static void end(struct mine *m)
+{
+	sampler_release(&m->s);
+	sampler_choice_release(&m->choice);
+}
+
 static void test_greedy(struct test *t)
 {
-	struct sampler s = { .temperature = 0 };
+	struct sampler s = { 0 };
 
 	test_case(t, "greedy: the largest, at ties the lowest id, never what is no number");
 	sampler_init(&s, 5);
@@ -35,20 +52,20 @@ static int by_weight(const void *a, const void *b)
 
 /* p of every id by the definition: softmax at the temperature, the k likeliest, of those the fewest that reach
  * top_p. */
-static void define(const float *logits, size_t V, const struct sampler *s, double *p)
+static void define(const float *logits, size_t V, double temperature, int top_k, double top_p, double *p)
 {
 	double sorted[SOME][2], sum = 0, kept = 0, rest = 0;
-	size_t k = s->top_k ? MIN((size_t)s->top_k, V) : V, n = 0;
+	size_t k = top_k ? MIN((size_t)top_k, V) : V, n = 0;
 
 	for (size_t i = 0; i < V; i++) {
-		sorted[i][0] = exp(logits[i] / s->temperature);
+		sorted[i][0] = exp(logits[i] / temperature);
 		sorted[i][1] = (double)i;
 		p[i] = 0;
 	}
 	qsort(sorted, V, sizeof(sorted[0]), by_weight);
 	for (size_t i = 0; i < k; i++)
 		sum += sorted[i][0];
-	for (; n < k && (n == 0 || kept / sum < s->top_p); n++)
+	for (; n < k && (n == 0 || kept / sum < top_p); n++)
 		kept += sorted[n][0];
 	for (size_t i = 0; i < n; i++)
 		rest += sorted[i][0];
@@ -58,78 +75,82 @@ static void define(const float *logits, size_t V, const struct sampler *s, doubl
 
 static void test_draws(struct test *t, double temperature, int top_k, double top_p)
 {
-	struct sampler s = { .temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 7 };
+	struct mine m;
 	struct rng_stream rng = { 5 };
 	float logits[SOME];
 	double p[SOME];
 	int count[SOME] = { 0 };
 
 	test_case(t, "frequencies at temperature %g, top-k %d, top-p %g", temperature, top_k, top_p);
-	sampler_init(&s, SOME);
+	begin(&m, SOME, temperature, 7);
+	sampler_choice_set(&m.choice, "top-k", top_k);
+	sampler_choice_set(&m.choice, "top-p", top_p);
 	for (int i = 0; i < SOME; i++)
 		logits[i] = 3 * rng_next_float(&rng);
-	define(logits, SOME, &s, p);
+	define(logits, SOME, temperature, top_k, top_p, p);
 	for (int i = 0; i < DRAWS; i++) {
-		int32_t id = sampler_next(&s, logits);
+		int32_t id = sampler_next(&m.s, logits);
 		CHECK(t, id >= 0 && id < SOME);
 		count[id]++;
 	}
-	CHECK(t, s.index == DRAWS);
+	CHECK(t, m.s.index == DRAWS);
 	for (int i = 0; i < SOME; i++) {
 		double error = sqrt(p[i] * (1 - p[i]) / DRAWS);
 		CHECK_MSG(t, p[i] > 0 || count[i] == 0, "id %d was drawn, but is cut off", i);
 		CHECK_MSG(t, fabs((double)count[i] / DRAWS - p[i]) <= 5 * error + 1e-9,
 		          "id %d: %d of %d, %g was wanted", i, count[i], DRAWS, p[i]);
 	}
-	sampler_release(&s);
+	end(&m);
 }
 
 static void test_repeats(struct test *t)
 {
-	struct sampler a = { .temperature = 1, .top_p = 0.9, .seed = 3 }, b = a, c = a;
+	struct mine a, b, c;
 	float logits[SOME] = { 0 };
 	int same = 0;
 
 	test_case(t, "a seed repeats its draws from any index, another seed has others");
-	c.seed = 4;
-	sampler_init(&a, SOME);
-	sampler_init(&b, SOME);
-	sampler_init(&c, SOME);
+	begin(&a, SOME, 1, 3);
+	begin(&b, SOME, 1, 3);
+	begin(&c, SOME, 1, 4);
+	sampler_choice_set(&a.choice, "top-p", 0.9);
+	sampler_choice_set(&b.choice, "top-p", 0.9);
+	sampler_choice_set(&c.choice, "top-p", 0.9);
 	int32_t drawn[50];
 	for (int i = 0; i < 50; i++) {
-		drawn[i] = sampler_next(&a, logits);
-		same += drawn[i] == sampler_next(&c, logits);
+		drawn[i] = sampler_next(&a.s, logits);
+		same += drawn[i] == sampler_next(&c.s, logits);
 	}
-	b.index = 20;
+	b.s.index = 20;
 	for (int i = 20; i < 50; i++)
-		CHECK(t, sampler_next(&b, logits) == drawn[i]);
+		CHECK(t, sampler_next(&b.s, logits) == drawn[i]);
 	CHECK(t, same < 15);
-	sampler_release(&a);
-	sampler_release(&b);
-	sampler_release(&c);
+	end(&a);
+	end(&b);
+	end(&c);
 }
 
 static void test_edges(struct test *t)
 {
-	struct sampler s = { .temperature = 1e-6, .top_p = 1, .seed = 3 };
+	struct mine m;
 
 	test_case(t, "a tiny temperature, top-k 1 and top-p 0 are greedy, huge logits are no trouble");
-	sampler_init(&s, 4);
+	begin(&m, 4, 1e-6, 3);
 	for (int i = 0; i < 20; i++)
-		CHECK(t, sampler_next(&s, (float[]){ 1, 3e30F, -3e38F, 2 }) == 1);
-	s.temperature = 5;
-	s.top_k = 1;
+		CHECK(t, sampler_next(&m.s, (float[]){ 1, 3e30F, -3e38F, 2 }) == 1);
+	sampler_choice_set(&m.choice, "temperature", 5);
+	sampler_choice_set(&m.choice, "top-k", 1);
 	for (int i = 0; i < 20; i++)
-		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, 1 }) == 1);
-	s.top_k = 0;
-	s.top_p = 0;
+		CHECK(t, sampler_next(&m.s, (float[]){ 1, 2, 2, 1 }) == 1);
+	sampler_choice_set(&m.choice, "top-k", 0);
+	sampler_choice_set(&m.choice, "top-p", 0);
 	for (int i = 0; i < 20; i++)
-		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, 1 }) == 1);
-	s.top_k = 100;
-	s.top_p = 1;
+		CHECK(t, sampler_next(&m.s, (float[]){ 1, 2, 2, 1 }) == 1);
+	sampler_choice_set(&m.choice, "top-k", 100);
+	sampler_choice_set(&m.choice, "top-p", 1);
 	for (int i = 0; i < 20; i++)
-		CHECK(t, sampler_next(&s, (float[]){ 1, 2, 2, -INFINITY }) != 3);
-	sampler_release(&s);
+		CHECK(t, sampler_next(&m.s, (float[]){ 1, 2, 2, -INFINITY }) != 3);
+	end(&m);
 }
 
 static double number(const json_t *c, const char *key, double init)
@@ -139,26 +160,25 @@ static double number(const json_t *c, const char *key, double init)
 }
 
 /* What a case asks for, with its tokens seen. */
-static void ask(const json_t *c, struct logit_bias *bias, struct sampler *s)
+static void ask(const json_t *c, struct logit_bias *bias, struct mine *m)
 {
+	static const char *const keys[] = { "top_k",         "top_p",
+		                            "min_p",         "typical_p",
+		                            "repetition_penalty", "frequency_penalty",
+		                            "presence_penalty",   "repeat_last_n" };
 	const char *key;
 	json_t *v;
 	size_t i;
+	struct sampler *s = &m->s;
 
-	*s = (struct sampler){ .temperature = number(c, "temperature", 1),
-		               .top_k = (int)number(c, "top_k", 0),
-		               .top_p = number(c, "top_p", 1),
-		               .min_p = number(c, "min_p", 0),
-		               .typical_p = number(c, "typical_p", 1),
-		               .bias = bias,
-		               .repetition_penalty = number(c, "repetition_penalty", 1),
-		               .frequency_penalty = number(c, "frequency_penalty", 0),
-		               .presence_penalty = number(c, "presence_penalty", 0),
-		               .repeat_last_n = (int)number(c, "repeat_last_n", -1) };
+	begin(m, json_array_size(json_object_get(c, "logits")), number(c, "temperature", 1), 0);
+	s->bias = bias;
+	for (i = 0; i < ARRAY_LEN(keys); i++)
+		if ((v = json_object_get(c, keys[i])))
+			sampler_choice_set(&m->choice, keys[i], json_number_value(v));
 	s->llama_order = !strcmp(json_string_value(json_object_get(c, "order")), "llama.cpp");
 	json_object_foreach(json_object_get(c, "logit_bias"), key, v)
 		bias[s->n_bias++] = (struct logit_bias){ atoi(key), (float)json_number_value(v) };
-	sampler_init(s, json_array_size(json_object_get(c, "logits")));
 	json_array_foreach(json_object_get(c, "seen"), i, v)
 		sampler_see(s, (int32_t[]){ (int32_t)json_integer_value(v) }, 1);
 }
@@ -166,7 +186,7 @@ static void ask(const json_t *c, struct logit_bias *bias, struct sampler *s)
 static void test_case_of(struct test *t, const json_t *c)
 {
 	struct logit_bias bias[8];
-	struct sampler s;
+	struct mine m;
 	float logits[64];
 	double p[64], by_id[64] = { 0 };
 	json_t *v;
@@ -175,26 +195,27 @@ static void test_case_of(struct test *t, const json_t *c)
 
 	*strstr(text, "\"logits\"") = 0;
 	test_case(t, "as transformers: %s", text);
-	ask(c, bias, &s);
+	ask(c, bias, &m);
 	json_array_foreach(json_object_get(c, "logits"), i, v)
 		logits[i] = (float)json_number_value(v);
 	for (int again = 0; again < 2; again++) { /* nothing is left behind by the first time */
-		size_t n = sampler_distribution(&s, logits, p);
+		size_t n = sampler_distribution(&m.s, logits, p);
 		memset(by_id, 0, sizeof(by_id));
 		for (i = 0; i < n; i++)
-			by_id[s.id[i]] = p[i];
+			by_id[m.s.id[i]] = p[i];
 		json_array_foreach(json_object_get(c, "p"), i, v)
 			CHECK_MSG(t,
 			          fabs(by_id[i] - json_number_value(v)) < 1e-5 &&
 			                  (by_id[i] > 0) == (json_number_value(v) > 0),
 			          "id %zu: %g, %g was wanted", i, by_id[i], json_number_value(v));
 	}
-	s.temperature = 0; /* biases and penalties hold for the likeliest too */
-	int32_t best = sampler_next(&s, logits);
-	s.temperature = 1, s.top_k = 1;
-	CHECK(t, sampler_next(&s, logits) == best);
+	sampler_choice_set(&m.choice, "temperature", 0); /* biases and penalties hold for the likeliest too */
+	int32_t best = sampler_next(&m.s, logits);
+	sampler_choice_set(&m.choice, "temperature", 1);
+	sampler_choice_set(&m.choice, "top-k", 1);
+	CHECK(t, sampler_next(&m.s, logits) == best);
 	mem_free(text);
-	sampler_release(&s);
+	end(&m);
 }
 
 static void test_golden_distributions(struct test *t)
@@ -213,33 +234,33 @@ static void test_golden_distributions(struct test *t)
 
 static void test_streams(struct test *t)
 {
-	struct sampler s = { .temperature = 1, .top_p = 1, .seed = 3 };
+	struct mine m;
 	float logits[SOME] = { 0 };
 	int32_t drawn[3][20];
 	int same = 0;
 
 	test_case(t, "streams of one seed are different, and each repeats");
-	sampler_init(&s, SOME);
+	begin(&m, SOME, 1, 3);
 	for (int i = 0; i < 60; i++) {
-		s.stream = (uint32_t)(i % 3);
-		s.index = (uint64_t)(i / 3);
-		drawn[i % 3][i / 3] = sampler_next(&s, logits);
+		m.s.stream = (uint32_t)(i % 3);
+		m.s.index = (uint64_t)(i / 3);
+		drawn[i % 3][i / 3] = sampler_next(&m.s, logits);
 	}
-	s.stream = 1;
-	s.index = 0;
+	m.s.stream = 1;
+	m.s.index = 0;
 	for (int i = 0; i < 20; i++) {
-		CHECK(t, sampler_next(&s, logits) == drawn[1][i]);
+		CHECK(t, sampler_next(&m.s, logits) == drawn[1][i]);
 		same += drawn[0][i] == drawn[1][i];
 	}
 	CHECK(t, same < 6);
-	sampler_forget(&s);
-	CHECK(t, s.n_seen == 0);
+	sampler_forget(&m.s);
+	CHECK(t, m.s.n_seen == 0);
 
 	test_case(t, "the likeliest few, in order");
 	int32_t top[3];
-	sampler_top(&s, (float[SOME]){ [4] = 2, [7] = 3, [9] = 2, [12] = NAN }, top, 3);
+	sampler_top(&m.s, (float[SOME]){ [4] = 2, [7] = 3, [9] = 2, [12] = NAN }, top, 3);
 	CHECK(t, top[0] == 7 && top[1] == 4 && top[2] == 9);
-	sampler_release(&s);
+	end(&m);
 }
 
 static void test_logprob(struct test *t)

@@ -32,15 +32,7 @@ int sampling_begin(const struct sampling *o, size_t V, struct sampler *s, struct
 {
 	struct logit_bias *bias = mem_array(o->logit_bias.n, sizeof(*bias));
 
-	*s = (struct sampler){ .temperature = o->temperature,
-		               .top_k = (int)o->top_k,
-		               .top_p = o->top_p,
-		               .min_p = o->min_p,
-		               .typical_p = o->typical_p,
-		               .repetition_penalty = o->repetition_penalty,
-		               .frequency_penalty = o->frequency_penalty,
-		               .presence_penalty = o->presence_penalty,
-		               .repeat_last_n = (int)o->repeat_last_n,
+	*s = (struct sampler){ .steps = o->steps,
 		               .seed = (uint64_t)o->seed,
 		               .bias = bias,
 		               .n_bias = o->logit_bias.n,

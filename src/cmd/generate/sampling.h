@@ -6,8 +6,8 @@
 #include "infer/sampler.h"
 
 struct sampling {
-	int64_t max_new_tokens, top_k, repeat_last_n, seed;
-	double temperature, top_p, min_p, typical_p, repetition_penalty, frequency_penalty, presence_penalty;
+	int64_t max_new_tokens, seed;
+	void **steps;                  /* of sampler_steps */
 	struct opt_list logit_bias, stop;
 	const char *order;
 };
@@ -15,30 +15,7 @@ struct sampling {
 #define SAMPLING_OPTS(s, f) \
 	OPT_GROUP("Answer"), OPT_INT("max-new-tokens", s, f.max_new_tokens, "256", 1, 1 << 24, "longest answer"), \
 		OPT_LIST("stop", s, f.stop, "TEXT", "ends the answer, is not part of it; may be repeated"), \
-		OPT_FLOAT("temperature", s, f.temperature, "0", 0, 100, \
-	                  "0: always the likeliest token; 1: as the model says"), \
-		OPT_INT("top-k", s, f.top_k, "0", 0, 1 << 24, "only the K likeliest tokens; 0: all"), \
-		OPT_FLOAT("top-p", s, f.top_p, "1", 0, 1, "only the likeliest tokens that together reach this share"), \
-		OPT_FLOAT("min-p", s, f.min_p, "0", 0, 1, \
-	                  "only tokens with this share of the likeliest one's probability"), \
-		OPT_FLOAT("typical-p", s, f.typical_p, "1", 0, 1, \
-	                  "only the tokens nearest to what is expected, up to this share"), \
-		{ OPT_TYPE_FLOAT, \
-		  "repetition-penalty", \
-		  "repeat-penalty", \
-		  offsetof(s, f.repetition_penalty), \
-		  "1", \
-		  0.01, \
-		  100, \
-		  NULL, \
-		  "X", \
-		  "divides the logits of tokens that were there; 1: off" }, \
-		OPT_FLOAT("frequency-penalty", s, f.frequency_penalty, "0", -100, 100, \
-	                  "taken from a token's logit each time that it was there"), \
-		OPT_FLOAT("presence-penalty", s, f.presence_penalty, "0", -100, 100, \
-	                  "taken from a token's logit once when it was there"), \
-		OPT_INT("repeat-last-n", s, f.repeat_last_n, "-1", -1, 1 << 24, \
-	                "tokens that penalties look back at, the prompt's too; -1: all"), \
+		OPT_ROWS(NULL, s, f.steps, sampler_steps), \
 		OPT_LIST("logit-bias", s, f.logit_bias, "ID=V", \
 	                 "added to a token's logit; V may be -inf; may be repeated"), \
 		OPT_CHOICE("sampler-order", s, f.order, "transformers", "transformers|llama.cpp", \
