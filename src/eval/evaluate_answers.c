@@ -1,28 +1,32 @@
 /* evaluate_answers: rows with answers. Of a conversation the last answer is asked for, given everything before it as it
  * is written.
  *
- * One session answers all rows: the tokens with which a prompt begins as the one before did (instructions, a system's
- * turn) stay in its cache. An answer may be SPARE tokens longer than the one that is wanted; a longer one would not be
- * equal to it. */
+ * Rows are answered beside each other (infer/batcher.h), so tokens with which a prompt begins as another one did
+ * (instructions, a system's turn) are computed once; what comes of them is told in the rows' order. An answer may be
+ * SPARE tokens longer than the one that is wanted; a longer one would not be equal to it. */
 #include <ctype.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "infer/generate.h"
+#include "infer/batcher.h"
 #include "eval/evaluate_parts.h"
 
-enum { SPARE = 16 };
+enum {
+	SPARE = 16,
+	BESIDE = 8, BESIDE_TOKENS = 4096, /* rows beside each other: as many as hold so many tokens, one at least */
+};
 
 struct answering {
 	struct evaluating *v;
-	struct session *session;
-	struct sampler greedy;
-	struct generate_options generate;
-	struct tokens fed;              /* what the session has */
+	const struct documents *docs;
 	const double *sum;              /* log-probability of each row's answers */
 	double *match;
+	json_t **lines;                 /* [docs.n] of rows that are answered before one ahead of them */
+	size_t n_put, n_done;           /* rows that were told; that were answered */
+	int64_t tokens;
+	double began;
 };
 
 /* Where the last run of learnt tokens is. */
@@ -43,48 +47,19 @@ static int32_t most_new(const struct document *d)
 	return end - begin + SPARE;
 }
 
-static int open_session(struct answering *a, const struct documents *docs, struct err *e)
+static int open_session(struct session **session, const struct subject *s, const struct documents *docs,
+                        struct err *e)
 {
-	const struct subject *s = a->v->subject;
 	int32_t longest = 1, begin, end;
 
 	for (size_t i = 0; i < docs->n; i++) {
 		last_answer(&docs->items[i], &begin, &end);
 		longest = MAX(longest, end + SPARE);
 	}
-	return session_new(&a->session, s->model, s->overlay, s->pool, s->kernels,
-	                   &(struct session_size){ .n_ctx = MIN(longest, s->model->config.n_ctx) }, e);
-}
-
-/* Keeps what the session has in common with the prompt; one token at least is fed again, for its logits. */
-static int32_t rewind_session(struct answering *a, const int32_t *ids, int32_t n)
-{
-	int32_t same = 0, limit = MIN(n - 1, session_length(a->session, 0));
-	while (same < limit && a->fed.id[same] == ids[same])
-		same++;
-	session_truncate(a->session, 0, same);
-	a->fed.n = (size_t)same;
-	return same;
-}
-
-static int answer(struct answering *a, const struct document *d, struct generation *g, struct err *e)
-{
-	int32_t begin, end;
-
-	last_answer(d, &begin, &end);
-	int32_t same = rewind_session(a, d->ids, begin);
-	a->generate.max_new_tokens = (size_t)most_new(d);
-	if (generate(a->session, a->v->subject->model->tokenizer, d->ids + same, (size_t)(begin - same), &a->generate,
-	             g, e) < 0)
-		return err_prefix(e, "%s:%zu", d->file, d->line);
-	for (int32_t i = same; i < begin; i++)
-		tokens_add(&a->fed, d->ids[i]);
-	for (size_t i = 0; i < g->ids.n; i++)
-		tokens_add(&a->fed, g->ids.id[i]); /* the last one was not fed; session_length says so */
-	a->v->result->new_tokens += (int64_t)g->ids.n;
-	a->v->result->flops += g->flops + g->int_ops;
-	a->v->result->int_ops += g->int_ops;
-	return 0;
+	longest = MIN(longest, s->model->config.n_ctx);
+	size_t beside = MIN(docs->n, (size_t)MAX(MIN(BESIDE, BESIDE_TOKENS / longest), 1));
+	struct session_size size = { .n_ctx = longest, .n_sequences = (int)beside };
+	return session_new(session, s->model, s->overlay, s->pool, s->kernels, &size, e);
 }
 
 static void trim(const struct buf *b, const char **text, size_t *n)
@@ -108,9 +83,9 @@ static bool is_equal(const struct buf *a, const struct buf *b)
 	return n == m && !memcmp(x, y, n);
 }
 
-static void put_answer(struct answering *a, size_t i, const struct document *d, const struct generation *g,
-                       const struct buf *wanted)
+static json_t *line_of(const struct answering *a, size_t i, const struct generation *g, const struct buf *wanted)
 {
+	const struct document *d = &a->docs->items[i];
 	json_t *line = evaluate_line(d);
 
 	json_object_set_new(line, "answer", json_stringn(buf_str(&g->text), g->text.len));
@@ -119,67 +94,96 @@ static void put_answer(struct answering *a, size_t i, const struct document *d, 
 	json_object_set_new(line, "finish_reason", json_string(finish_name(g->finish)));
 	json_object_set_new(line, "logprob", json_real(a->sum[i]));
 	json_object_set_new(line, "tokens", json_integer(d->n_learn));
-	evaluate_put(a->v, line);
+	return line;
 }
 
-static int judge_answer(struct answering *a, size_t i, const struct document *d, struct err *e)
+/* Row i is answered: it and those that waited for it are told. */
+static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 {
-	struct generation g;
+	struct answering *a = ctx;
+	size_t i = (size_t)ticket;
+	const struct document *d = &a->docs->items[i];
+	struct evaluation *result = a->v->result;
 	struct buf bytes = BUF_INIT, wanted = BUF_INIT;
 	int32_t begin, end;
-	int status = answer(a, d, &g, e);
 
 	last_answer(d, &begin, &end);
 	tokenizer_decode(a->v->subject->model->tokenizer, d->ids + begin, (size_t)(end - begin), true, &bytes);
 	utf8_repair(&wanted, buf_str(&bytes), bytes.len);
-	if (status == 0) {
-		a->match[i] = is_equal(&g.text, &wanted);
-		put_answer(a, i, d, &g, &wanted);
-	}
-	generation_release(&g);
+	a->match[i] = is_equal(&g->text, &wanted);
+	a->lines[i] = line_of(a, i, g, &wanted);
 	buf_release(&bytes);
 	buf_release(&wanted);
-	return status;
+	for (; a->n_put < a->docs->n && a->lines[a->n_put]; a->n_put++) {
+		evaluate_put(a->v, a->lines[a->n_put]);
+		a->lines[a->n_put] = NULL;
+	}
+	result->new_tokens += (int64_t)g->ids.n;
+	result->flops += g->flops + g->int_ops;
+	result->int_ops += g->int_ops;
+	a->tokens += d->n;
+	a->n_done++;
+	if (evaluate_tell(a->v, "answering", a->tokens, (int64_t)a->docs->tokens, a->began))
+		return err_set(e, "interrupted after %zu of %zu answers", a->n_done, a->docs->n);
+	return 0;
 }
 
-static int answer_all(struct answering *a, const struct documents *docs, struct err *e)
+static int add_all(struct answering *a, struct batcher *b, struct batcher_request *r, struct err *e)
 {
-	double began = clock_seconds();
-	int64_t done = 0;
-
-	for (size_t i = 0; i < docs->n; i++) {
-		if (judge_answer(a, i, &docs->items[i], e) < 0)
-			return -1;
-		done += docs->items[i].n;
-		if (evaluate_tell(a->v, "answering", done, (int64_t)docs->tokens, began))
-			return err_set(e, "interrupted after %zu of %zu answers", i + 1, docs->n);
+	for (size_t i = 0; i < a->docs->n; i++) {
+		const struct document *d = &a->docs->items[i];
+		int32_t begin, end;
+		last_answer(d, &begin, &end);
+		r->ids = d->ids;
+		r->n = (size_t)begin;
+		r->generate.max_new_tokens = (size_t)most_new(d);
+		if (batcher_add(b, r, e) < 0)
+			return err_prefix(e, "%s:%zu", d->file, d->line);
 	}
 	return 0;
 }
 
+static int answer_all(struct answering *a, struct session *s, struct err *e)
+{
+	const struct model *m = a->v->subject->model;
+	struct batcher *b = batcher_new(s, m->tokenizer, a->v->subject->pool);
+	struct sampler greedy = { 0 };
+	struct batcher_request r = { .generate = { .sampler = &greedy }, .done = take, .ctx = a };
+
+	generate_ends(m, &r.generate.end);
+	a->began = clock_seconds();
+	int status = add_all(a, b, &r, e);
+	while (status == 0 && batcher_busy(b))
+		status = batcher_step(b, e);
+	batcher_free(b);
+	tokens_release(&r.generate.end);
+	return status;
+}
+
 static int judge_all(struct evaluating *v, const struct documents *docs, const double *sum, struct err *e)
 {
-	struct answering a = { .v = v, .sum = sum, .match = mem_array(docs->n, sizeof(double)) };
+	struct answering a = { .v = v, .docs = docs, .sum = sum };
+	struct session *s;
+	int status = open_session(&s, v->subject, docs, e);
 
-	a.generate.sampler = &a.greedy;
-	sampler_init(&a.greedy, (size_t)v->subject->model->config.V);
-	generate_ends(v->subject->model, &a.generate.end);
-	int status = open_session(&a, docs, e);
-	if (status == 0)
-		status = answer_all(&a, docs, e);
+	if (status < 0)
+		return -1;
+	a.match = mem_array(docs->n, sizeof(*a.match));
+	a.lines = mem_array(docs->n, sizeof(json_t *));
+	status = answer_all(&a, s, e);
 	if (status == 0)
 		v->result->exact_match = estimate_proportion(a.match, docs->n);
-	session_free(a.session);
-	sampler_release(&a.greedy);
-	tokens_release(&a.generate.end);
-	tokens_release(&a.fed);
+	for (size_t i = 0; i < docs->n; i++)
+		json_decref(a.lines[i]);
+	session_free(s);
 	mem_free(a.match);
+	mem_free(a.lines);
 	return status;
 }
 
 /* --- what it would take --- */
 
-/* Tokens of prompts that are not in the session yet, and of answers as long as they may get. */
+/* Tokens of prompts that the one before does not begin with, and of answers as long as they may get. */
 static void count_tokens(const struct documents *docs, double *fed, double *made, double *at)
 {
 	const struct document *last = NULL;
@@ -197,31 +201,48 @@ static void count_tokens(const struct documents *docs, double *fed, double *made
 	}
 }
 
-/* Prompts of their mean length into a session, then tokens one by one in the middle of the mean answer. */
+/* What all begin with. */
+static int shared(const struct documents *docs)
+{
+	int32_t same = INT32_MAX, begin, end;
+
+	for (size_t i = 0; i < docs->n; i++) {
+		const struct document *d = &docs->items[i];
+		last_answer(d, &begin, &end);
+		same = MIN(same, begin - 1);
+		for (int32_t j = 0; j < same; j++)
+			if (d->ids[j] != docs->items[0].ids[j])
+				same = j;
+	}
+	return same;
+}
+
+/* Prompts of their mean length into a sequence, then tokens of as many as are answered beside each other, one each, in
+ * the middle of the mean answer. */
 static int forecast_answers(struct evaluating *v, const struct documents *docs, struct evaluate_forecast *f,
                             struct err *e)
 {
-	struct answering a = { .v = v };
 	double n = (double)docs->n, fed, made, at, read[2] = { 0 }, one[2] = { 0 };
+	struct session *s;
 	size_t work, cache;
 
 	if (!v->options->planned)
 		return 0;
-	if (open_session(&a, docs, e) < 0)
+	if (open_session(&s, v->subject, docs, e) < 0)
 		return -1;
 	count_tokens(docs, &fed, &made, &at);
-	int limit = session_limit(a.session),
-	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(a.session)), limit);
-	int middle = (int)MIN((at + made / 2) / n, limit - 1);
-	int status = session_time(a.session, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
+	int limit = session_limit(s), beside = session_sequences(s),
+	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(s)), limit),
+	    middle = (int)MIN((at + made / 2) / n, limit - 1);
+	int status = session_time(s, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
 	if (status == 0)
-		status = session_time(a.session, 1, 1, middle, &one[0], &one[1], e);
-	session_bytes(a.session, &work, &cache);
-	f->answer_seconds = fed / rows * read[0] + (made - n) * one[0];
-	f->spare_seconds = (made - n) * one[0];
-	f->flops = fed / rows * read[1] + (made - n) * one[1];
-	f->bytes = work + session_fill_bytes(a.session, 1, 0, limit);
-	session_free(a.session);
+		status = session_time(s, beside, 1, middle, &one[0], &one[1], e);
+	session_bytes(s, &work, &cache);
+	f->answer_seconds = fed / rows * read[0] + (made - n) / beside * one[0];
+	f->spare_seconds = (made - n) / beside * one[0];
+	f->flops = fed / rows * read[1] + (made - n) / beside * one[1];
+	f->bytes = work + session_fill_bytes(s, beside, shared(docs), limit);
+	session_free(s);
 	return status;
 }
 
