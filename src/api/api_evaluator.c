@@ -13,7 +13,7 @@ struct kf_evaluator {
 	const struct overlay *overlay;
 	struct kf_evaluator_options options;
 	struct pool *pool;
-	const struct kernels *kernels;
+	struct device device;
 	struct scorer *scorer;        /* for documents of up to `longest` tokens */
 	int32_t longest;
 };
@@ -59,8 +59,8 @@ int kf_evaluator_new(struct kf_evaluator **out, struct kf_model *m, struct kf_ad
 	v->overlay = o;
 	v->options = *options;
 	v->options.micro_batch_tokens = options->micro_batch_tokens ? options->micro_batch_tokens : MICRO_BATCH_TOKENS;
-	v->kernels = k;
 	v->pool = handle_pool(&v->handle);
+	v->device = device_cpu(k, v->pool);
 	*out = v;
 	return call_end(&c, 0);
 }
@@ -179,7 +179,7 @@ static int make_scorer(struct kf_evaluator *v, int32_t longest, struct err *e)
 	scorer_free(v->scorer);
 	v->scorer = NULL;
 	v->longest = longest;
-	return scorer_new(&v->scorer, &v->model->model, v->overlay, v->pool, v->kernels, &o, e);
+	return scorer_new(&v->scorer, &v->model->model, v->overlay, &v->device, &o, e);
 }
 
 int kf_evaluator_score(struct kf_evaluator *v, const struct kf_document *documents, size_t n, double *sum,
@@ -277,7 +277,7 @@ static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j
 		.detail = v->options.row ? pass_row : NULL,
 		.ctx = j,
 	};
-	struct subject s = { &v->model->model, v->overlay, v->model->chat, v->pool, v->kernels };
+	struct subject s = { &v->model->model, v->overlay, v->model->chat, &v->device };
 	struct evaluation result;
 
 	o.stride = v->options.stride ? v->options.stride : MAX(o.max_length / 2, 1);

@@ -10,6 +10,7 @@ struct kf_session {
 	struct kf_model *model;       /* shared */
 	struct kf_adapter *adapter;   /* shared, or NULL */
 	struct pool *pool;
+	struct device device;
 	struct session *session;
 	struct sampler sampler;
 	struct sampler_choice choice;
@@ -34,9 +35,10 @@ static int open_session(struct kf_session *s, const struct overlay *overlay, int
 		return -1;
 	s->pool = handle_pool(&s->handle);
 	sampler_choose(&s->choice);
+	s->device = device_cpu(k, s->pool);
 	sampler_init(&s->sampler, (size_t)s->model->model.config.V);
 	generate_ends(&s->model->model, &s->ends);
-	return session_new(&s->session, &s->model->model, overlay, s->pool, k, &size, e);
+	return session_new(&s->session, &s->model->model, overlay, &s->device, &size, e);
 }
 
 int kf_session_new(struct kf_session **out, struct kf_model *m, struct kf_adapter *adapter, int context,

@@ -17,6 +17,7 @@ struct kf_trainer {
 	struct recipe recipe;
 	struct opt_parse options;     /* the recipe's strings */
 	struct pool *pool;
+	struct device device;
 	struct trainer *trainer;
 	const struct document **next; /* [documents of a step] */
 	enum state state;
@@ -60,7 +61,8 @@ static int open_trainer(struct kf_trainer *t, struct err *e)
 	if (!k)
 		return -1;
 	t->pool = handle_pool(&t->handle);
-	if (trainer_open(&t->trainer, &t->recipe, t->pool, k, e) < 0)
+	t->device = device_cpu(k, t->pool);
+	if (trainer_open(&t->trainer, &t->recipe, &t->device, e) < 0)
 		return -1;
 	t->next = mem_array(trainer_global_batch(t->trainer), sizeof(*t->next));
 	return 0;

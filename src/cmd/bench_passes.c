@@ -129,7 +129,7 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 	int status = 0;
 
 	*out = (struct pass_result){ .tokens = (int64_t)what->n * what->streams };
-	if (session_new(&x.s, m, what->overlay, app->pool, app->kernels, &size, e) < 0)
+	if (session_new(&x.s, m, what->overlay, app->device, &size, e) < 0)
 		return -1;
 	int32_t *ids = mem_array(all, sizeof(*ids));
 	for (size_t i = 0; i < all; i++)
@@ -241,7 +241,7 @@ static int training_open(struct training *x, struct app *app, const struct pass_
 	if (status == 0)
 		status = make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e);
 	if (status == 0)
-		status = trainer_open(&x->trainer, &x->recipe, app->pool, app->kernels, e);
+		status = trainer_open(&x->trainer, &x->recipe, app->device, e);
 	io_remove_tree(x->data, &ignored);
 	return status;
 }

@@ -206,7 +206,7 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 	struct session *s;
 	size_t work, cache;
 
-	if (session_new(&s, m, NULL, b->app->pool, b->app->kernels, &size, e) < 0)
+	if (session_new(&s, m, NULL, b->app->device, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
 	int status = session_time(s, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0],
@@ -228,12 +228,11 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 static int plan_training(struct bench *b, struct loaded *l, struct predicted *p, double *bytes, struct err *e)
 {
 	struct model_memory memory;
-	struct device d = device_cpu(b->app->kernels, b->app->pool);
 	bool full = !strcmp(b->o->train, "full");
 	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx),
 	       flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
 
-	if (model_memory(&memory, &l->model, &d, e) < 0)
+	if (model_memory(&memory, &l->model, b->app->device, e) < 0)
 		return -1;
 	*bytes = (double)(full ? memory.full : memory.lora);
 	double seconds = ((double)b->o->repetitions + 1) * flops /

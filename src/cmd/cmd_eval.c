@@ -204,7 +204,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	if (loaded_text(l, e) < 0 || set_lengths(o, &l->model, r->shape, &eo, e) < 0 ||
 	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
 		return -1;
-	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->pool, app->kernels };
+	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
 	if (evaluate(&v, &s, r, &eo, e) < 0)
 		return -1;

@@ -268,10 +268,9 @@ static int plan_info(struct app *app, const struct loaded *l, struct err *e)
 
 static int run_info(struct app *app, struct loaded *l, struct err *e)
 {
-	struct device d = device_cpu(app->kernels, app->pool);
 	struct model_memory memory;
 
-	if (model_memory(&memory, &l->model, &d, e) < 0 || plan_info(app, l, e) < 0)
+	if (model_memory(&memory, &l->model, app->device, e) < 0 || plan_info(app, l, e) < 0)
 		return -1;
 	if (!app->json)
 		show(l, &memory);

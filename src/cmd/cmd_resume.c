@@ -44,7 +44,7 @@ static int go_on(struct app *app, struct recipe *r, struct run_dir *dir, struct 
 
 	metering_phase("open");
 	r->speeds = &speeds;
-	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->pool, app->kernels, e) < 0)
+	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->device, e) < 0)
 		return -1;
 	json_t *plan = NULL;
 	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ?

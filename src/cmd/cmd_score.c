@@ -240,7 +240,7 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	windows_add(&w, s->ids.id, s->ids.n, s->window, s->stride, "the text", 1);
 	s->n_windows = w.n;
 	s->n_scored = w.scored;
-	int status = scorer_new(&scorer, &l->model, loaded_overlay(l), app->pool, app->kernels, &so, e);
+	int status = scorer_new(&scorer, &l->model, loaded_overlay(l), app->device, &so, e);
 	if (status == 0) {
 		status = score_windows(app, l, scorer, &w, s, e);
 		s->operations = scorer_flops(scorer);

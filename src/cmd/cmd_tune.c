@@ -36,7 +36,7 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 		return fail_early(&dir);
 	speeds = machine_speeds(app);
 	r->speeds = &speeds;
-	if (trainer_open(&t, r, app->pool, app->kernels, e) == 0 && tune_planned(app, t, r, &plan, e) == 0)
+	if (trainer_open(&t, r, app->device, e) == 0 && tune_planned(app, t, r, &plan, e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
 	if (!plan || trainer_start(t, e) < 0)
 		status = fail_early(&dir);

@@ -17,6 +17,7 @@
 #include "cmd/metering.h"
 #include "cmd/output_check.h"
 #include "cmd/overview.h"
+#include "op/device.h"
 
 static bool json_only; /* --json: text must not reach stdout */
 static bool plan_shown;
@@ -111,6 +112,7 @@ static int begin(struct app *app, const struct command *c, struct common *common
 	app->quiet = common->quiet;
 	log_set(common->quiet ? LOG_QUIET : LOG_NORMAL);
 	app->pool = pool_new((int)common->threads);
+	*app->device = device_cpu(app->kernels, app->pool);
 	if (metering_begin(app, c, common, e) < 0)
 		return app_usage(c, "%s", e->msg) + 1;
 	return 0;
@@ -208,7 +210,8 @@ static int close_output(int status)
 
 static int run_command(const struct command *c, int argc, char **argv)
 {
-	struct app app = { .argc = argc, .argv = argv };
+	struct device device;
+	struct app app = { .argc = argc, .argv = argv, .device = &device };
 	int status = c->instead ? c->instead(&app, &c) : 0;
 
 	if (status == 0)

@@ -21,6 +21,7 @@ struct app {                       /* what every command gets */
 	char **argv;
 	struct pool *pool;             /* made before run, freed after it */
 	const struct kernels *kernels;
+	struct device *device;         /* of these two: where passes run */
 	const char *compute;           /* the arithmetic that was used, for the summary; NULL: the command has none */
 };
 

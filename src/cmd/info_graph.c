@@ -39,7 +39,6 @@ bool info_graph_rows(size_t i, struct opt_row *out)
 struct graph_page {
 	struct app *app;
 	const struct info_graph *options;
-	struct device device;
 	struct adapter adapter;        /* what is trained: one of these two */
 	struct overlay all;
 	bool has_adapter;
@@ -75,7 +74,7 @@ static int make_overlay(struct graph_page *g, const struct model *m, struct err 
 
 static size_t state_bytes(const struct graph_page *g)
 {
-	return g->overlay && g->overlay != g->given ? dry_pass_state_bytes(&g->device, &g->overlay->params) : 0;
+	return g->overlay && g->overlay != g->given ? dry_pass_state_bytes(g->app->device, &g->overlay->params) : 0;
 }
 
 /* What is left for the arena under --memory: the rest of the process does not depend on what is recomputed. */
@@ -106,7 +105,7 @@ static int page_begin(struct graph_page *g, struct model *m, struct err *e)
 	bool training = strcmp(g->options->train, nothing) != 0;
 
 	if (make_overlay(g, m, e) < 0 ||
-	    dry_pass_begin(&g->net, &g->device, m, g->overlay, training, (int32_t)g->options->micro_batch_tokens,
+	    dry_pass_begin(&g->net, g->app->device, m, g->overlay, training, (int32_t)g->options->micro_batch_tokens,
 	                   e) < 0 ||
 	    plan_it(g, m, e) < 0)
 		return -1;
@@ -395,9 +394,7 @@ int info_graph_compute(struct app *app, struct model *m, const struct info_graph
 int info_graph(struct app *app, struct model *m, const struct overlay *given, const struct info_graph *o,
                struct err *e)
 {
-	struct graph_page g = {
-		.app = app, .options = o, .given = given, .device = device_cpu(app->kernels, app->pool)
-	};
+	struct graph_page g = { .app = app, .options = o, .given = given };
 
 	if (given && strcmp(o->train, nothing) != 0)
 		return err_set(e, "--train %s trains something new: --adapter is for a forward", o->train);

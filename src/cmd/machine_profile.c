@@ -45,7 +45,7 @@ int machine_profile(struct app *app, struct profile *p, struct err *e)
 	int status = profile_measure(p, app->kernels, app->pool, e);
 	if (status == 0) {
 		struct speeds s = profile_speeds(p);
-		status = speeds_measure(&s, app->kernels, app->pool, e);
+		status = speeds_measure(&s, app->device, e);
 		memcpy(p->op, s.op, sizeof(p->op));
 		p->n_ops = s.n_ops;
 	}

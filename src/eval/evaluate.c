@@ -57,7 +57,7 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
 	struct scoring scoring = { .v = v, .docs = docs, .began = clock_seconds() };
 	scoring.total = count_tokens(v->result, items, n, &longest);
 	struct scorer_options o = { .max_tokens = v->options->micro_batch_tokens, .max_length = longest };
-	int status = scorer_new(&scorer, s->model, s->overlay, s->pool, s->kernels, &o, e);
+	int status = scorer_new(&scorer, s->model, s->overlay, s->device, &o, e);
 	if (status == 0) {
 		status = scorer_run(scorer, docs, n, false, sum, each, tell_scoring, &scoring, e);
 		v->result->computed_tokens += scorer_computed_tokens(scorer);
@@ -84,7 +84,7 @@ int evaluate_planned(struct evaluating *v, const struct document *items, size_t 
 		docs[i] = &items[i];
 		o.max_length = MAX(o.max_length, items[i].n);
 	}
-	int status = scorer_new(&scorer, s->model, s->overlay, s->pool, s->kernels, &o, e);
+	int status = scorer_new(&scorer, s->model, s->overlay, s->device, &o, e);
 	if (status == 0) {
 		status = scorer_forecast(scorer, docs, n, false, &score, e);
 		scorer_free(scorer);

@@ -48,8 +48,7 @@ struct subject {                       /* what is judged, and with what; borrowe
 	struct model *model;
 	const struct overlay *overlay;     /* or NULL */
 	const struct template *chat;       /* or NULL */
-	struct pool *pool;
-	const struct kernels *kernels;
+	struct device *device;
 };
 
 struct evaluation {

@@ -59,7 +59,7 @@ static int open_session(struct session **session, const struct subject *s, const
 	longest = MIN(longest, s->model->config.n_ctx);
 	size_t beside = MIN(docs->n, (size_t)MAX(MIN(BESIDE, BESIDE_TOKENS / longest), 1));
 	struct session_size size = { .n_ctx = longest, .n_sequences = (int)beside };
-	return session_new(session, s->model, s->overlay, s->pool, s->kernels, &size, e);
+	return session_new(session, s->model, s->overlay, s->device, &size, e);
 }
 
 static void trim(const struct buf *b, const char **text, size_t *n)
@@ -146,7 +146,7 @@ static int add_all(struct answering *a, struct batcher *b, struct batcher_reques
 static int answer_all(struct answering *a, struct session *s, struct err *e)
 {
 	const struct model *m = a->v->subject->model;
-	struct batcher *b = batcher_new(s, m->tokenizer, a->v->subject->pool);
+	struct batcher *b = batcher_new(s, m->tokenizer, a->v->subject->device->pool);
 	struct sampler greedy = { 0 };
 	struct batcher_request r = { .generate = { .sampler = &greedy }, .done = take, .ctx = a };
 

@@ -12,7 +12,7 @@
 struct scorer {
 	struct model *model;
 	const struct overlay *overlay;
-	struct device device;
+	struct device *device;
 	struct scorer_options options;
 
 	struct batch_cap cap;
@@ -22,12 +22,12 @@ struct scorer {
 	int64_t computed;
 };
 
-int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, struct pool *pool,
-               const struct kernels *k, const struct scorer_options *options, struct err *e)
+int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, struct device *d,
+               const struct scorer_options *options, struct err *e)
 {
 	struct scorer *s = mem_alloc(sizeof(*s));
 
-	*s = (struct scorer){ .model = m, .overlay = o, .device = device_cpu(k, pool), .options = *options };
+	*s = (struct scorer){ .model = m, .overlay = o, .device = d, .options = *options };
 	s->options.max_tokens = MAX(options->max_tokens, options->max_length);
 	s->cap.columns = options->columns;
 	if (options->max_length < 1 || options->max_length > m->config.n_ctx) {
@@ -43,7 +43,7 @@ static int make_plan(struct scorer *s, struct err *e)
 {
 	struct model_pass *p = &s->net;
 
-	model_pass_begin(p, &s->device, &s->cap, s->model, s->overlay, false);
+	model_pass_begin(p, s->device, &s->cap, s->model, s->overlay, false);
 	p->graph.as_trained = s->options.as_trained;
 	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
 	return pass_plan(&p->pass, NULL, e);

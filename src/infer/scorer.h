@@ -22,7 +22,7 @@ struct scorer_options {
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. All are borrowed until scorer_free. */
-int scorer_new(struct scorer **s, struct model *m, const struct overlay *o, struct pool *pool, const struct kernels *k,
+int scorer_new(struct scorer **s, struct model *m, const struct overlay *o, struct device *d,
                const struct scorer_options *options, struct err *e);
 /* Takes and touches the memory that scoring these documents needs; scorer_run does it too, but a plan wants to know
  * before. */

@@ -17,7 +17,7 @@ enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 
 struct session {
 	struct model *model;
-	struct device device;
+	struct device *device;
 	struct sequences sequences;
 	struct memory memory;
 	bool own_keys;                 /* an overlay changes keys or values */
@@ -56,7 +56,7 @@ static void record(struct session *s, const struct overlay *o, const struct memo
 		                 .memories = 1 };
 	struct model_pass *p = &s->net;
 
-	model_pass_begin(p, &s->device, &cap, s->model, o, false);
+	model_pass_begin(p, s->device, &cap, s->model, o, false);
 	make_cache_tensors(s, size);
 	p->graph.kv = s->kv;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
@@ -98,15 +98,15 @@ static int build(struct session *s, const struct overlay *o, const struct memory
 {
 	record(s, o, size);
 	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0 ||
-	    memory_init(&s->memory, &s->device, &memory_kv, size, e) < 0)
+	    memory_init(&s->memory, s->device, &memory_kv, size, e) < 0)
 		return -1;
 	s->own_keys = has_own_keys(s);
 	bind_cache(s, &s->net.pass.run);
 	return 0;
 }
 
-int session_new(struct session **out, struct model *m, const struct overlay *o, struct pool *pool,
-                const struct kernels *k, const struct session_size *size, struct err *e)
+int session_new(struct session **out, struct model *m, const struct overlay *o, struct device *d,
+                const struct session_size *size, struct err *e)
 {
 	const struct config *c = &m->config;
 	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1;
@@ -123,7 +123,7 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 		                      .n_ranges = sequences_ranges(n, n_ctx),
 		                      .n_sequences = n,
 		                      .rows = SESSION_ROWS };
-	*s = (struct session){ .model = m, .device = device_cpu(k, pool) };
+	*s = (struct session){ .model = m, .device = d };
 	sequences_init(&s->sequences, n, n_ctx, &s->memory, 1);
 	s->adapter = mem_array((size_t)n, sizeof(*s->adapter));
 	s->order = mem_array((size_t)n, sizeof(*s->order));

@@ -24,10 +24,10 @@ struct session_size {
 	struct cache_types cache;
 };
 
-/* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays, pool and kernels are borrowed until
+/* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
  * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers. */
-int session_new(struct session **s, struct model *m, const struct overlay *o, struct pool *pool,
-                const struct kernels *k, const struct session_size *size, struct err *e);
+int session_new(struct session **s, struct model *m, const struct overlay *o, struct device *d,
+                const struct session_size *size, struct err *e);
 void session_free(struct session *s);
 
 /* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next call.

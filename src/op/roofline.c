@@ -196,15 +196,14 @@ static void sum_up(struct speeds *s, const struct block *b)
 			s->op[i].share = want[i] / took[i];
 }
 
-int speeds_measure(struct speeds *s, const struct kernels *k, struct pool *pool, struct err *e)
+int speeds_measure(struct speeds *s, struct device *d, struct err *e)
 {
-	struct device d = device_cpu(k, pool);
 	int status = 0;
 
 	s->n_ops = 0;
 	for (int int8 = 0; int8 < 2 && status == 0; int8++) {
 		struct block b;
-		status = block_begin(&b, &d, int8, e);
+		status = block_begin(&b, d, int8, e);
 		if (status == 0) {
 			run_often(&b);
 			sum_up(s, &b);

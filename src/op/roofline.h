@@ -10,7 +10,7 @@
 #include "kernel/machine_speeds.h"
 #include "op/tape.h"
 
-struct pool;
+struct device;
 
 
 /* s NULL, or its flops or bytes 0: the usual. An op that was not measured runs at the roofline; without int_ops int8 is
@@ -19,6 +19,6 @@ double node_seconds(const struct speeds *s, const struct tape *t, const struct n
 
 /* Fills s->op: runs the ops of a block of usual width, forward, for about a fifth of a second; the best of several
  * repetitions. s's rates are there already. Takes about 40 MB, given back. */
-int speeds_measure(struct speeds *s, const struct kernels *k, struct pool *pool, struct err *e);
+int speeds_measure(struct speeds *s, struct device *d, struct err *e);
 
 #endif

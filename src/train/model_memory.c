@@ -20,7 +20,7 @@ static int measure_session(struct model_memory *out, struct model *m, struct dev
 	int limit = MIN(m->config.n_ctx, SESSION_MAX);
 	struct session_size size = { .n_ctx = limit, .cache = { DTYPE_F16, DTYPE_F16 } }; /* as commands keep it */
 
-	if (session_new(&s, m, NULL, d->pool, d->kernels, &size, e) < 0)
+	if (session_new(&s, m, NULL, d, &size, e) < 0)
 		return -1;
 	session_bytes(s, &work, &cache);
 	session_free(s);

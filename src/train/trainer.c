@@ -133,17 +133,17 @@ static int open_parts(struct trainer *t, struct err *e)
 }
 
 int trainer_open_objective(struct trainer **out, const struct recipe *r, const struct objective *o,
-                           const void *options, long first, struct pool *pool, const struct kernels *k, struct err *e)
+                           const void *options, long first, struct device *d, struct err *e)
 {
 	struct trainer *t = mem_alloc(sizeof(*t));
 
 	*out = NULL;
 	t->opened = clock_seconds();
 	t->recipe = *r;
-	t->pool = pool;
+	t->device = d;
+	t->pool = d->pool;
 	t->next_rate = NAN;
-	t->kernels = k;
-	t->device = device_cpu(k, pool);
+	t->kernels = d->kernels;
 	t->totals.first = first;
 	t->objective.row = o;
 	t->objective.options = options;
@@ -155,21 +155,19 @@ int trainer_open_objective(struct trainer **out, const struct recipe *r, const s
 	return 0;
 }
 
-int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct pool *pool,
-                    const struct kernels *k, struct err *e)
+int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct device *d, struct err *e)
 {
 	const struct objective *o = objective_find(r->objective);
 
 	if (!o)
 		BUG("the objective %s of a recipe that was not resolved", r->objective);
 	return trainer_open_objective(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective),
-	                              first, pool, k, e);
+	                              first, d, e);
 }
 
-int trainer_open(struct trainer **out, const struct recipe *r, struct pool *pool, const struct kernels *k,
-                 struct err *e)
+int trainer_open(struct trainer **out, const struct recipe *r, struct device *d, struct err *e)
 {
-	return trainer_open_at(out, r, 0, pool, k, e);
+	return trainer_open_at(out, r, 0, d, e);
 }
 
 /* --- starting --- */

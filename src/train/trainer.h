@@ -55,16 +55,15 @@ struct step_metrics {
 	struct objective_metrics metrics; /* what the objective tells of it beside the loss */
 };
 
-/* Reads model and data, records and plans; takes no training memory yet. All arguments are borrowed until
- * trainer_close. */
-int trainer_open(struct trainer **t, const struct recipe *r, struct pool *pool, const struct kernels *k, struct err *e);
+/* Reads model and data, records and plans; takes no training memory yet. The steps run on `d`. All arguments are
+ * borrowed until trainer_close. */
+int trainer_open(struct trainer **t, const struct recipe *r, struct device *d, struct err *e);
 /* The same of a run that has a checkpoint of step `first`: its plan is of the steps that remain. trainer_load takes it
  * there. */
-int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct pool *pool, const struct kernels *k,
-                    struct err *e);
+int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct device *d, struct err *e);
 /* The same with an objective that is in no table, whatever the recipe's; options: its own, or NULL. */
 int trainer_open_objective(struct trainer **t, const struct recipe *r, const struct objective *o, const void *options,
-                           long first, struct pool *pool, const struct kernels *k, struct err *e);
+                           long first, struct device *d, struct err *e);
 /* Looked at while the start makes what takes long (a reference); NULL: never. */
 void trainer_watch(struct trainer *t, bool (*interrupted)(void));
 /* Before trainer_start: its nodes and what is around them are timed there. */

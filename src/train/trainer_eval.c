@@ -26,7 +26,7 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 		                    .columns = t->objective.row->columns, .scored = scored, .ctx = t };
 	size_t before = mem_rss();
 
-	if (scorer_new(&t->scorer, &t->model, t->overlay, t->pool, t->kernels, &o, e) < 0 ||
+	if (scorer_new(&t->scorer, &t->model, t->overlay, t->device, &o, e) < 0 ||
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));

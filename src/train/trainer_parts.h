@@ -34,7 +34,7 @@ struct trainer {
 	struct recipe recipe;
 	struct pool *pool;
 	const struct kernels *kernels;
-	struct device device;              /* where the steps run */
+	struct device *device;             /* where the steps run */
 	struct objective_run objective;
 	bool (*interrupted)(void);         /* or NULL */
 

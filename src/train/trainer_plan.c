@@ -24,7 +24,7 @@ enum { LATER_BYTES = 96 << 10 };
 
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
-	model_pass_begin(p, &t->device, cap, &t->model, t->overlay, true);
+	model_pass_begin(p, t->device, cap, &t->model, t->overlay, true);
 	p->result = t->objective.row->record(&t->objective, &p->graph, graph_hidden(&p->graph));
 	return tape_backward(&p->pass.tape, e);
 }

@@ -70,6 +70,7 @@ static void score(struct bench *b, const struct overlay *o, int threads, int32_t
 {
 	struct err e = ERR_INIT;
 	struct pool *pool = pool_new(threads);
+	struct device d = device_cpu(b->kernels, pool);
 	struct scorer *s = NULL;
 	struct scorer_options so = { .max_tokens = max_tokens, .max_length = LONGEST };
 	double sum[DOCS];
@@ -78,7 +79,7 @@ static void score(struct bench *b, const struct overlay *o, int threads, int32_t
 	memset(out, 0, TOKENS * sizeof(*out));
 	for (int i = 0, at = 0; i < DOCS; at += b->docs[i++].n)
 		each[i] = out + at;
-	int status = scorer_new(&s, &b->model, o, pool, b->kernels, &so, &e);
+	int status = scorer_new(&s, &b->model, o, &d, &so, &e);
 	if (status == 0)
 		status = scorer_run(s, b->pointers, DOCS, true, sum, each, NULL, NULL, &e);
 	CHECK_MSG(b->t, status == 0, "%s", e.msg);
@@ -111,9 +112,10 @@ static void check_session(struct bench *b, const float *want)
 {
 	struct err e = ERR_INIT;
 	struct pool *pool = pool_new(1);
+	struct device d = device_cpu(b->kernels, pool);
 	struct session *s = NULL;
 	double worst = 0;
-	int status = session_new(&s, &b->model, NULL, pool, b->kernels, &(struct session_size){ .n_ctx = LONGEST }, &e);
+	int status = session_new(&s, &b->model, NULL, &d, &(struct session_size){ .n_ctx = LONGEST }, &e);
 
 	for (int i = 0, at = 0; i < DOCS && status == 0; at += b->docs[i++].n) {
 		session_drop(s, 0);

@@ -52,6 +52,7 @@ struct bench {
 	struct test *t;
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct tokens end;
 	struct sampler_choice choice[WAYS];
@@ -112,7 +113,7 @@ static void answer_alone(struct bench *b)
 			struct sampler sampler = sampler_of(b, w);
 			sampler_init(&sampler, (size_t)b->model.config.V);
 			struct generate_options o = options_of(b, w, &sampler);
-			CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+			CHECK(b->t, session_new(&s, &b->model, NULL, &b->device,
 			                        &(struct session_size){ .n_ctx = CONTEXT }, &e) == 0);
 			CHECK_MSG(b->t,
 			          generate(s, b->model.tokenizer, b->ids[i].id, b->ids[i].n, &o, &b->alone[i][w],
@@ -199,7 +200,7 @@ static void day_begin(struct day *d, struct bench *b, int slots)
 	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = slots };
 
 	*d = (struct day){ .b = b };
-	CHECK_MSG(b->t, session_new(&d->s, &b->model, NULL, b->pool, b->kernels, &size, &e) == 0, "%s", e.msg);
+	CHECK_MSG(b->t, session_new(&d->s, &b->model, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
 	d->batcher = batcher_new(d->s, b->model.tokenizer, b->pool);
 }
 
@@ -361,6 +362,7 @@ void test_batcher(struct test *t)
 	static const int slots[] = { 1, 2, 4, 16 };
 	struct err e = ERR_INIT;
 	struct bench b = { .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	b.device = device_cpu(b.kernels, b.pool);
 	char *path = io_join(test_golden(), "llama");
 
 	test_case(t, "the tiny Llama opens");

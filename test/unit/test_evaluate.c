@@ -64,6 +64,7 @@ static void test_windows(struct test *t)
 struct bench {
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct rows rows;
 	struct evaluate_options options;
@@ -79,6 +80,7 @@ static void bench_open(struct test *t, struct bench *b)
 	char *path = io_join(test_golden(), "llama");
 
 	*b = (struct bench){ .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	b->device = device_cpu(b->kernels, b->pool);
 	CHECK_MSG(t, model_open(&b->model, path, &e) == 0 && model_tokenizer(&b->model, &e) == 0, "%s", e.msg);
 	b->options = (struct evaluate_options){
 		.max_length = 128, .stride = 64, .micro_batch_tokens = 256, .detail = keep, .ctx = b
@@ -98,7 +100,7 @@ static void bench_close(struct bench *b)
 static int bench_run(struct test *t, struct bench *b, const char *text, struct err *e)
 {
 	char *path = io_join(test_tmp(), "rows.jsonl");
-	struct subject s = { .model = &b->model, .pool = b->pool, .kernels = b->kernels };
+	struct subject s = { .model = &b->model, .device = &b->device };
 
 	json_decref(b->lines);
 	b->lines = json_array();
@@ -125,7 +127,7 @@ static double score_alone(struct test *t, struct bench *b, const char *text, int
 	for (int i = from; i < d.n; i++)
 		learn[i] = 1;
 	d.n_learn = d.n - from;
-	CHECK(t, scorer_new(&scorer, &b->model, NULL, b->pool, b->kernels, &o, &e) == 0);
+	CHECK(t, scorer_new(&scorer, &b->model, NULL, &b->device, &o, &e) == 0);
 	CHECK(t, scorer_run(scorer, (const struct document *[]){ &d }, 1, false, &sum, NULL, NULL, NULL, &e) == 0);
 	scorer_free(scorer);
 	tokens_release(&ids);
@@ -237,7 +239,7 @@ static enum finish ask(struct test *t, struct bench *b, const char *prompt, size
 	generate_ends(&b->model, &o.end);
 	CHECK(t, tokenizer_encode(b->model.tokenizer, prompt, strlen(prompt), 0, &ids, &e) == 0);
 	CHECK(t,
-	      session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = 128 }, &e) == 0);
+	      session_new(&s, &b->model, NULL, &b->device, &(struct session_size){ .n_ctx = 128 }, &e) == 0);
 	CHECK(t, generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, &e) == 0);
 	session_free(s);
 	sampler_release(&greedy);

@@ -12,6 +12,7 @@
 struct bench {
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct test *t;
 	struct buf shown;
@@ -50,7 +51,7 @@ static int ask(struct bench *b, int n_ctx, size_t most, const char *stop, uint64
 	generate_ends(&b->model, &o.end);
 	CHECK(b->t, tokenizer_encode(b->model.tokenizer, "The plan is", 11, 0, &ids, e) == 0);
 	CHECK(b->t,
-	      session_new(&s, &b->model, NULL, b->pool, b->kernels, &(struct session_size){ .n_ctx = n_ctx }, e) == 0);
+	      session_new(&s, &b->model, NULL, &b->device, &(struct session_size){ .n_ctx = n_ctx }, e) == 0);
 	int status = generate(s, b->model.tokenizer, ids.id, ids.n, &o, g, e);
 	session_free(s);
 	sampler_release(&sampler);
@@ -145,6 +146,7 @@ void test_generate(struct test *t)
 {
 	struct err e = ERR_INIT;
 	struct bench b = { .t = t, .pool = pool_new(1), .kernels = kernels_get(NULL, &e) };
+	b.device = device_cpu(b.kernels, b.pool);
 	char *path = io_join(test_golden(), "llama");
 
 	test_case(t, "the tiny Llama opens");

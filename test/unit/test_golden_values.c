@@ -25,6 +25,7 @@ enum { DOCS = 12, SCORED = 6, STEPS = 10, A_STEP = 4 };
 struct golden {
 	struct test *t;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct safetensors documents, values;
 	struct document docs[DOCS];
@@ -88,6 +89,7 @@ static bool begin(struct golden *g, struct test *t, const char *model, const cha
 	char *path = io_join(test_golden(), model), *adapter_path = adapter ? io_join(test_golden(), adapter) : NULL;
 
 	*g = (struct golden){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	g->device = device_cpu(g->kernels, g->pool);
 	bool fine = g->kernels && open_st(t, &g->documents, "documents") && open_st(t, &g->values, values) &&
 	            model_open(&g->model, path, &e) == 0;
 	if (fine && adapter)
@@ -139,7 +141,7 @@ static void check_logprobs(struct golden *g)
 
 	for (int i = 0; i < SCORED; i++)
 		each[i] = arena_array(&g->mem, (size_t)g->docs[i].n, sizeof(float));
-	bool fine = scorer_new(&s, &g->model, overlay_of(g), g->pool, g->kernels, &o, &e) == 0 &&
+	bool fine = scorer_new(&s, &g->model, overlay_of(g), &g->device, &o, &e) == 0 &&
 	            scorer_run(s, g->pointers, SCORED, true, sum, each, NULL, NULL, &e) == 0;
 	CHECK_MSG(g->t, fine, "%s", e.msg);
 	for (int i = 0, at = 0; want && fine && i < SCORED; at += g->docs[i++].n)
@@ -162,7 +164,7 @@ static void check_logits(struct golden *g)
 	double off = 0, size = 0;
 
 	CHECK_MSG(g->t,
-	          session_new(&s, &g->model, overlay_of(g), g->pool, g->kernels, &(struct session_size){ .n_ctx = 128 },
+	          session_new(&s, &g->model, overlay_of(g), &g->device, &(struct session_size){ .n_ctx = 128 },
 	                      &e) == 0,
 	          "%s", e.msg);
 	for (int i = 0, at = 0; want && i < SCORED; i++) {

@@ -26,6 +26,7 @@ struct bench {
 	struct test *t;
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct adapter adapters[ADAPTERS], all;
 };
@@ -90,7 +91,7 @@ static void compare_alone(struct bench *b, const struct session *s, const struct
 	const float *logits;
 	int which = adapter_of[p->sequence - 1], n = session_length(s, p->sequence);
 
-	CHECK(b->t, session_new(&alone, &b->model, alone_of(b, which), b->pool, b->kernels,
+	CHECK(b->t, session_new(&alone, &b->model, alone_of(b, which), &b->device,
 	                        &(struct session_size){ .n_ctx = LENGTH }, &e) == 0);
 	CHECK(b->t, session_feed(alone, 0, session_ids(s, p->sequence), (size_t)n, &logits, &e) == 0);
 	CHECK_MSG(b->t, !memcmp(logits, p->logits, (size_t)b->model.config.V * sizeof(float)),
@@ -109,7 +110,7 @@ static void check_bits(struct bench *b)
 	struct session_part parts[SEQUENCES];
 	int32_t ids[SEQUENCES][16];
 
-	CHECK(b->t, session_new(&s, &b->model, &b->all.overlay, b->pool, b->kernels,
+	CHECK(b->t, session_new(&s, &b->model, &b->all.overlay, &b->device,
 	                        &(struct session_size){ LENGTH, SEQUENCES + 1, { 0 } }, &e) == 0);
 	for (int k = 0; k < SEQUENCES; k++) {
 		session_branch(s, k + 1, 0, 0);
@@ -156,7 +157,7 @@ static void answer(struct answers *a, const struct overlay *with, const struct b
 	struct generate_options o = { .max_new_tokens = 12, .sampler = &greedy };
 
 	generate_ends(&b->model, &o.end);
-	if (fine(b, session_new(&s, &b->model, with, b->pool, b->kernels, &size, &e), &e)) {
+	if (fine(b, session_new(&s, &b->model, with, &b->device, &size, &e), &e)) {
 		struct batcher *x = batcher_new(s, b->model.tokenizer, b->pool);
 		for (size_t i = 0; i < n; i++) {
 			struct batcher_request r = requests[i];
@@ -232,6 +233,7 @@ void test_multi_adapter(struct test *t)
 	};
 	struct err e = ERR_INIT;
 	struct bench b = { .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	b.device = device_cpu(b.kernels, b.pool);
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		test_case(t, "%s, %s: each sequence has the bits of its adapter alone", cases[i].model,

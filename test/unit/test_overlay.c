@@ -22,6 +22,7 @@ struct bench {
 	struct test *t;
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct arena mem;
 	struct document docs[DOCS];
@@ -41,6 +42,7 @@ static bool open_bench(struct bench *b, struct test *t, const char *model)
 	char *path = io_join(test_golden(), model);
 
 	*b = (struct bench){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
+	b->device = device_cpu(b->kernels, b->pool);
 	bool ok = fine(b, model_open(&b->model, path, &e), &e);
 	mem_free(path);
 	for (int i = 0; ok && i < DOCS; i++) {
@@ -76,7 +78,7 @@ static float *logprobs(struct bench *b, const struct overlay *o)
 
 	for (int i = 0; i < DOCS; i++)
 		each[i] = out + (size_t)i * LENGTH;
-	if (fine(b, scorer_new(&s, &b->model, o, b->pool, b->kernels, &how, &e), &e)) {
+	if (fine(b, scorer_new(&s, &b->model, o, &b->device, &how, &e), &e)) {
 		fine(b, scorer_run(s, b->pointers, DOCS, true, sum, each, NULL, NULL, &e), &e);
 		scorer_free(s);
 	}

@@ -150,10 +150,11 @@ static void test_measuring(struct test *t)
 		                           "act",    "add",         "dropout",   "split" };
 	struct speeds s = { .flops = 1e11, .int_ops = 2e11, .bytes = 1e10 };
 	struct pool *pool = pool_new(2);
+	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
 	struct err e = ERR_INIT;
 
 	test_case(t, "the ops of a block are measured");
-	CHECK_MSG(t, speeds_measure(&s, kernels_get(NULL, NULL), pool, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, speeds_measure(&s, &d, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		int at = 0;
 		while (at < s.n_ops && strcmp(s.op[at].op, ops[i]) != 0)

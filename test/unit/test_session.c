@@ -22,6 +22,7 @@ struct bench {
 	struct test *t;
 	struct model model;
 	struct pool *pool;
+	struct device device;
 	const struct kernels *kernels;
 	struct cache_types cache;
 	struct session *alone;         /* one sequence */
@@ -85,7 +86,7 @@ static void test_branches(struct bench *b, int prompt)
 
 	test_case(b->t, "branches of %d tokens, stored once, have the bits of sequences alone", prompt);
 	CHECK_MSG(b->t,
-	          session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	          session_new(&s, &b->model, NULL, &b->device,
 	                      &(struct session_size){ CONTEXT, BRANCHES + 1, b->cache }, &e) == 0,
 	          "%s", e.msg);
 	if (prompt)
@@ -221,8 +222,8 @@ static void test_trees(struct bench *b, uint64_t seed)
 	b->model.config.n_ctx = DEEP;
 	struct session *before = b->alone;
 	struct session_size size = { DEEP, TREE, b->cache }, one = { DEEP, 1, b->cache };
-	CHECK(b->t, session_new(&t.s, &b->model, NULL, b->pool, b->kernels, &size, &e) == 0);
-	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels, &one, &e) == 0);
+	CHECK(b->t, session_new(&t.s, &b->model, NULL, &b->device, &size, &e) == 0);
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, &b->device, &one, &e) == 0);
 	for (int i = 0; i < DEEDS; i++) {
 		int deed = draw(&t, 2) ? 0 : draw(&t, (int)ARRAY_LEN(deeds));
 		deeds[deed](&t);
@@ -244,7 +245,7 @@ static void test_steps(struct bench *b)
 	const float *logits;
 
 	test_case(b->t, "one by one, in pieces and all at once: the same bits");
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	CHECK(b->t, session_new(&s, &b->model, NULL, &b->device,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (int i = 0; i < 270; i++)
 		CHECK(b->t, session_feed(s, 0, b->ids + i, 1, &logits, &e) == 0);
@@ -266,7 +267,7 @@ static void test_steps(struct bench *b)
 	                    strstr(e.msg, "100 tokens are in it and 301 are to be added, it holds 400"));
 	CHECK(b->t, session_length(s, 0) == 100);
 	session_free(s);
-	CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+	CHECK(b->t, session_new(&s, &b->model, NULL, &b->device,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .n_sequences = SESSION_ROWS + 1 }, &e) < 0 &&
 	                    strstr(e.msg, "513 sequences"));
 }
@@ -293,9 +294,9 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 
 	test_case(b->t, "LoRA on %s %s the model's keys", module, shares ? "keeps" : "changes");
 	make_adapter(b, module, &a);
-	CHECK(b->t, session_new(&with, &b->model, &a.overlay, b->pool, b->kernels,
+	CHECK(b->t, session_new(&with, &b->model, &a.overlay, &b->device,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
-	CHECK(b->t, session_new(&fresh, &b->model, &a.overlay, b->pool, b->kernels,
+	CHECK(b->t, session_new(&fresh, &b->model, &a.overlay, &b->device,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	base = judge(b, b->ids, 50);
 	CHECK(b->t, session_same_keys(with, b->alone) == shares && session_same_keys(b->alone, with) == shares);
@@ -319,7 +320,7 @@ static void test_bits(struct bench *b)
 	static const int prompts[] = { 0, 1, 40, 65, 255, 256, 257, 330 };
 	struct err e = ERR_INIT;
 
-	CHECK(b->t, session_new(&b->alone, &b->model, NULL, b->pool, b->kernels,
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, &b->device,
 	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
 	for (size_t i = 0; i < ARRAY_LEN(prompts); i++)
 		test_branches(b, prompts[i]);
@@ -348,7 +349,7 @@ static void test_types(struct bench *b)
 	test_case(b->t, "keys and values in f16: half of the memory, nearly the same logits; blocks want heads of 16");
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		float off = 0;
-		CHECK(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels,
+		CHECK(b->t, session_new(&s, &b->model, NULL, &b->device,
 		                        &(struct session_size){ .n_ctx = CONTEXT, .cache = types[i] }, &e) == 0);
 		CHECK(b->t, session_feed(s, 0, b->ids, 100, &logits, &e) == 0);
 		session_bytes(s, &work, &bytes);
@@ -363,7 +364,7 @@ static void test_types(struct bench *b)
 		session_free(s);
 	}
 	struct session_size blocks = { .n_ctx = CONTEXT, .cache = { DTYPE_Q8_0, DTYPE_F32 } };
-	CHECK_MSG(b->t, session_new(&s, &b->model, NULL, b->pool, b->kernels, &blocks, &e) < 0, "heads of 8");
+	CHECK_MSG(b->t, session_new(&s, &b->model, NULL, &b->device, &blocks, &e) < 0, "heads of 8");
 	CHECK(b->t, strstr(e.msg, "blocks"));
 	mem_free(exact);
 }
@@ -375,6 +376,7 @@ void test_session(struct test *t)
 
 	for (int threads = 1; threads <= 3; threads += 2) {
 		struct bench b = { .t = t, .pool = pool_new(threads), .kernels = kernels_get(NULL, &e) };
+		b.device = device_cpu(b.kernels, b.pool);
 		test_case(t, "the tiny Llama opens");
 		CHECK_MSG(t, model_open(&b.model, path, &e) == 0, "%s", e.msg);
 		b.model.config.n_ctx = CONTEXT; /* its positions are rotations: there can be as many as one likes */

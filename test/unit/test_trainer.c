@@ -67,7 +67,7 @@ static void hash_weights(const struct params *p, char hex[33])
 	hash_end(h, hex);
 }
 
-struct session { struct pool *pool; struct trainer *trainer; };
+struct session { struct pool *pool; struct device device; struct trainer *trainer; };
 
 static bool session_begin(struct test *t, struct session *s, const struct job *j, int threads)
 {
@@ -75,8 +75,9 @@ static bool session_begin(struct test *t, struct session *s, const struct job *j
 	const struct kernels *k = kernels_get(NULL, &e);
 
 	*s = (struct session){ .pool = pool_new(threads) };
+	s->device = device_cpu(k, s->pool);
 	bool fine =
-		k && trainer_open(&s->trainer, &j->recipe, s->pool, k, &e) == 0 && trainer_start(s->trainer, &e) == 0;
+		k && trainer_open(&s->trainer, &j->recipe, &s->device, &e) == 0 && trainer_start(s->trainer, &e) == 0;
 	CHECK_MSG(t, fine, "%s", e.msg);
 	return fine;
 }
@@ -204,10 +205,11 @@ static void test_too_little_memory(struct test *t, const char *data)
 	struct job j;
 	struct trainer *trainer;
 	struct pool *pool = pool_new(1);
+	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
 
 	test_case(t, "too little memory is a sentence that says how much is needed");
 	job_init(t, &j, "llama", data, SMALL " memory=1MB");
-	CHECK(t, trainer_open(&trainer, &j.recipe, pool, kernels_get(NULL, NULL), &e) < 0);
+	CHECK(t, trainer_open(&trainer, &j.recipe, &d, &e) < 0);
 	CHECK_MSG(t, strstr(e.msg, "needs at least"), "%s", e.msg);
 	job_release(&j);
 	pool_free(pool);
@@ -393,7 +395,7 @@ static void test_no_memory(struct test *t, const char *data, const char *method)
 	char options[512];
 	struct job j;
 	struct pool *pool = pool_new(2);
-	const struct kernels *k = kernels_get(NULL, NULL);
+	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
 	int status = -1;
 	long maps = 0;
 
@@ -404,7 +406,7 @@ static void test_no_memory(struct test *t, const char *data, const char *method)
 		struct err e = ERR_INIT;
 		struct trainer *trainer = NULL;
 		faults_maps_after(maps);
-		status = trainer_open(&trainer, &j.recipe, pool, k, &e) < 0 || trainer_start(trainer, &e) < 0 ? -1 : 0;
+		status = trainer_open(&trainer, &j.recipe, &d, &e) < 0 || trainer_start(trainer, &e) < 0 ? -1 : 0;
 		faults_maps_after(-1);
 		trainer_close(trainer);
 		CHECK_MSG(t, status == 0 || strstr(e.msg, "memory"), "%ld: '%s'", maps, e.msg);

@@ -73,7 +73,7 @@ static int give_session(struct chat *c, struct speaker *v, struct err *e)
 {
 	const struct overlay *o = v == c->speakers[0] ? NULL : &v->adapter.overlay;
 
-	return v->session ? 0 : session_new(&v->session, &c->l.model, o, c->app->pool, c->app->kernels, &c->size, e);
+	return v->session ? 0 : session_new(&v->session, &c->l.model, o, c->app->device, &c->size, e);
 }
 
 /* --- answers --- */
@@ -340,8 +340,8 @@ static int plan_turn(struct chat *c, struct err *e)
 	double read[2], one[2];
 	size_t work, cache;
 
-	if (session_new(&s, &c->l.model, c->current ? &c->speakers[c->current]->adapter.overlay : NULL, c->app->pool,
-	                c->app->kernels, &c->size, e) < 0)
+	if (session_new(&s, &c->l.model, c->current ? &c->speakers[c->current]->adapter.overlay : NULL, c->app->device,
+	                &c->size, e) < 0)
 		return -1;
 	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)),
 	    made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);

@@ -62,7 +62,7 @@ static int plan_session(struct scale_work *w, const struct overlay *o, int q, do
 	double one, flops;
 	size_t work, cache;
 
-	if (session_new(&session, &w->l.model, o, w->app->pool, w->app->kernels, &size, e) < 0)
+	if (session_new(&session, &w->l.model, o, w->app->device, &size, e) < 0)
 		return -1;
 	int status = session_time(session, q, 1, n / 2, &one, &flops, e);
 	session_bytes(session, &work, &cache);

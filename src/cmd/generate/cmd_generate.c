@@ -248,7 +248,7 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 	} else if (status == 0) {
 		status = plan_answer(app, o, l, &prompt, e);
 		if (status == 0)
-			status = session_new(&s, &l->model, loaded_overlay(l), app->pool, app->kernels, &size, e);
+			status = session_new(&s, &l->model, loaded_overlay(l), app->device, &size, e);
 		if (status == 0)
 			status = profiling_begin(&o->profiling, app, e);
 		if (status == 0) {

@@ -27,7 +27,7 @@ int generate_session(struct session **s, const struct app *app, const struct gen
 	struct session_size size = { .n_ctx = (int)n_ctx,
 		                     .n_sequences = (int)MIN(n, (size_t)o->parallel),
 		                     .cache = cache_types(&o->cache) };
-	return session_new(s, &l->model, loaded_overlay(l), app->pool, app->kernels, &size, e);
+	return session_new(s, &l->model, loaded_overlay(l), app->device, &size, e);
 }
 
 static int run(struct batcher *b, const struct generate_listener *listener, struct err *e)
