@@ -4,14 +4,19 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "infer/session.h"
 #include "op/batch_sample.h"
 #include "op/device.h"
 #include "op/ops.h"
 #include "op/pass.h"
 #include "op/table.h"
+#include "train/trainer.h"
 
-enum { REGIONS = 256 };
+enum { REGIONS = 4096 };
 
 /* The processor behind a door: its arithmetic, and pages that are closed but while it works on them. */
 struct walled {
@@ -245,6 +250,124 @@ static void test_nothing_moves(struct test *t, struct device *cpu)
 		}
 }
 
+/* --- sessions --- */
+
+enum { PROMPT = 20, LENGTH = 40, V_MOST = 1024 };
+
+/* What is done with a session, and all logits of it, one after the other. */
+static size_t converse(struct test *t, struct model *m, struct device *d, float *out)
+{
+	struct session_size size = { .n_ctx = 2 * LENGTH, .n_sequences = 3, .cache = { DTYPE_F16, DTYPE_Q8_0 } };
+	struct session *s = NULL, *other = NULL;
+	struct err e = ERR_INIT;
+	const float *logits;
+	int32_t ids[LENGTH];
+	size_t V = (size_t)m->config.V, n = 0;
+	double seconds, flops;
+
+	size.cache.v = m->config.D % 16 ? DTYPE_F32 : DTYPE_Q8_0;
+	for (int i = 0; i < LENGTH; i++)
+		ids[i] = (i * 7919 + 13) % m->config.V;
+	CHECK_MSG(t, session_new(&s, m, NULL, d, &size, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, session_time(s, 2, 1, PROMPT, &seconds, &flops, &e) == 0, "%s", e.msg);
+	CHECK(t, session_feed(s, 0, ids, PROMPT, &logits, &e) == 0);
+	memcpy(out + V * n++, logits, V * sizeof(*out));
+	CHECK(t, session_branch(s, 1, 0, PROMPT - 3) == PROMPT - 3);
+	for (int i = 0; i < 3; i++) {
+		struct session_part parts[2] = { { .sequence = 0, .ids = ids + PROMPT + i, .n = 1, .wanted = true },
+			                         { .sequence = 1, .ids = ids + i, .n = 1, .wanted = true } };
+		CHECK(t, session_step(s, parts, 2, &e) == 0);
+		for (int k = 0; k < 2; k++)
+			memcpy(out + V * n++, parts[k].logits, V * sizeof(*out));
+	}
+	session_truncate(s, 0, 5);
+	session_drop(s, 1);
+	CHECK(t, session_new(&other, m, NULL, d, &size, &e) == 0);
+	session_copy(other, 2, s, 0);
+	CHECK(t, session_feed(other, 2, ids, 2, &logits, &e) == 0);
+	memcpy(out + V * n++, logits, V * sizeof(*out));
+	session_free(other);
+	session_free(s);
+	return n * V;
+}
+
+static void test_session(struct test *t, struct device *cpu, const char *name)
+{
+	struct walled w = { .device = *cpu };
+	char *path = io_join(test_golden(), name);
+	struct err e = ERR_INIT;
+	struct model m;
+	static float want[8 * V_MOST], got[8 * V_MOST];
+
+	test_case(t, "%s: a session, branched, cut, copied and timed, on a device of its own memory", name);
+	w.device.type = &walled_type;
+	CHECK_MSG(t, model_open(&m, path, &e) == 0, "%s", e.msg);
+	size_t n = converse(t, &m, cpu, want);
+	CHECK(t, m.config.V <= V_MOST && converse(t, &m, &w.device, got) == n);
+	CHECK(t, !memcmp(want, got, n * sizeof(*want)));
+	CHECK(t, w.copies > 0 && w.allocs == w.frees);
+	model_close(&m);
+	mem_free(path);
+}
+
+/* --- training --- */
+
+/* The weights after two steps, and the evaluation. */
+static void train(struct test *t, struct device *d, const char *method, char hex[33], double *eval)
+{
+	static const char *const words[] = { "max-steps",          "2",  "batch-size",    "4",  "max-length", "64",
+		                             "micro-batch-tokens", "96", "learning-rate", "0.01" };
+	struct recipe r;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	struct trainer *trainer = NULL;
+	char *model = io_join(test_golden(), "llama"), *data = io_join(test_golden(), "rows.jsonl"),
+	     *out = io_join(test_tmp(), "device");
+	struct step_metrics m;
+	struct eval_metrics metrics = { 0 };
+	bool stopped;
+
+	opt_begin(&p, recipe_opts, &r, &e);
+	opt_assign(&p, "model", model, &e);
+	opt_assign(&p, "data", data, &e);
+	opt_assign(&p, "eval-data", data, &e);
+	opt_assign(&p, "out", out, &e);
+	opt_assign(&p, "method", method, &e);
+	for (size_t i = 0; i < ARRAY_LEN(words); i += 2)
+		opt_assign(&p, words[i], words[i + 1], &e);
+	bool fine = recipe_resolve(&r, &e) == 0 && trainer_open(&trainer, &r, d, &e) == 0 &&
+	            trainer_start(trainer, &e) == 0 && trainer_step(trainer, &m, &e) == 0 &&
+	            trainer_step(trainer, &m, &e) == 0 && trainer_eval(trainer, &metrics, NULL, &stopped, &e) == 0;
+	CHECK_MSG(t, fine, "%s", e.msg);
+	*eval = metrics.eval_loss;
+	hex[0] = 0;
+	if (fine) {
+		const struct params *params = trainer_params(trainer);
+		struct hash_stream *h = hash_begin();
+		hash_add(h, params->w, params->n * sizeof(float));
+		hash_end(h, hex);
+	}
+	trainer_close(trainer);
+	opt_release(&p);
+	mem_free(model);
+	mem_free(data);
+	mem_free(out);
+}
+
+static void test_trainer_on(struct test *t, struct device *cpu, const char *method)
+{
+	struct walled w = { .device = *cpu };
+	char want[33], got[33];
+	double eval, other;
+
+	test_case(t, "training with %s and evaluating on a device of its own memory: the same weights", method);
+	w.device.type = &walled_type;
+	train(t, cpu, method, want, &eval);
+	train(t, &w.device, method, got, &other);
+	CHECK(t, !strcmp(want, got) && eval == other && eval > 0);
+	CHECK(t, w.pushes > 0 && w.pulls > 0 && w.forwards > 0 && w.allocs == w.frees);
+}
+
 void test_device(struct test *t)
 {
 	struct err e = ERR_INIT;
@@ -253,5 +376,11 @@ void test_device(struct test *t)
 
 	test_every_op(t, &cpu);
 	test_nothing_moves(t, &cpu);
+	test_session(t, &cpu, "llama");
+	test_session(t, &cpu, "gpt2");
+	log_set(LOG_QUIET);
+	test_trainer_on(t, &cpu, "lora");
+	test_trainer_on(t, &cpu, "full");
+	log_set(LOG_NORMAL);
 	pool_free(pool);
 }
