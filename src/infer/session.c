@@ -367,9 +367,7 @@ int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
-	size_t rope = s->net.graph.rope ? (size_t)s->sequences.n_ctx * (size_t)s->model->config.D * sizeof(float) : 0;
-
-	*work = pass_bytes(&s->net.pass) + rope;
+	*work = pass_bytes(&s->net.pass) + graph_bytes(&s->net.graph);
 	*cache = s->memory.bytes;
 }
 

@@ -60,9 +60,11 @@ static uint32_t gpt2_embed(struct graph *g)
 
 static uint32_t attention(struct graph *g, uint32_t x)
 {
+	size_t C = (size_t)g->model->config.C;
 	uint32_t h = nn_layernorm(g, x, BLOCK "ln_1.weight", BLOCK "ln_1.bias"), part[3];
+	uint32_t qkv = nn_linear(g, h, BLOCK "attn.c_attn.weight", BLOCK "attn.c_attn.bias", TENSOR_NONE);
 
-	op_split(g->tape, nn_linear(g, h, BLOCK "attn.c_attn.weight", BLOCK "attn.c_attn.bias", TENSOR_NONE), 3, part);
+	op_split(g->tape, qkv, 1, 3, (size_t[]){ C, C, C }, part);
 	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, nn_attention(g, part[0], part[1], part[2]),
 	                          BLOCK "attn.c_proj.weight", BLOCK "attn.c_proj.bias");
 }

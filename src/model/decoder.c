@@ -87,8 +87,9 @@ uint32_t decoder_attention(struct graph *g, uint32_t x)
 	uint32_t k = nn_linear(g, h, BLOCK "self_attn.k_proj.weight", BLOCK "self_attn.k_proj.bias", TENSOR_NONE);
 	uint32_t v = nn_linear(g, h, BLOCK "self_attn.v_proj.weight", BLOCK "self_attn.v_proj.bias", TENSOR_NONE);
 
-	q = nn_rope(g, head_norm(g, q, BLOCK "self_attn.q_norm.weight"), c->H);
-	k = nn_rope(g, head_norm(g, k, BLOCK "self_attn.k_norm.weight"), c->G);
+	struct rope rope = { c->rope_theta, c->D };
+	q = nn_rope(g, head_norm(g, q, BLOCK "self_attn.q_norm.weight"), c->H, rope);
+	k = nn_rope(g, head_norm(g, k, BLOCK "self_attn.k_norm.weight"), c->G, rope);
 	uint32_t o = nn_attention(g, q, k, v);
 
 	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "self_attn.o_proj.weight",

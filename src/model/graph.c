@@ -3,8 +3,8 @@
  * A tensor is made when a weight is first used and found again later, so a tied head and embedding are one tensor,
  * whose gradient is the sum of both uses. A weight that is trained stands as a parameter wherever it is used.
  *
- * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D). The table is computed as PyTorch does: θ's
- * power and the angle rounded to f32, then cosine and sine of that. */
+ * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D), D the numbers of a head that turn. A table
+ * is computed as PyTorch does: θ's power and the angle rounded to f32, then cosine and sine of that. */
 #include "model/graph.h"
 
 #include <math.h>
@@ -29,16 +29,34 @@ static void fill_rope(float *table, size_t positions, size_t D, double theta)
 
 /* A document lies in one micro-batch or one cache, so no position is beyond either; a cache of several sequences is
  * longer than any of them. */
-static void make_rope(struct graph *g)
+static size_t rope_positions(const struct graph *g)
 {
-	const struct config *c = &g->model->config;
-	size_t positions = (size_t)MAX(g->tape->cap.rows, MIN(g->tape->cap.keys, c->n_ctx)), D = (size_t)c->D;
+	return (size_t)MAX(g->tape->cap.rows, MIN(g->tape->cap.keys, g->model->config.n_ctx));
+}
 
-	if (!(c->rope_theta > 0))
-		return;
-	g->rope = mem_array(positions * D, sizeof(*g->rope));
-	fill_rope(g->rope, positions, D, c->rope_theta);
-	g->rope_tensor = tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, D });
+static uint32_t rope_tensor(struct graph *g, struct rope r)
+{
+	size_t positions = rope_positions(g), dims = (size_t)r.dims;
+
+	for (int i = 0; i < g->n_ropes; i++)
+		if (g->rope[i].of.theta == r.theta && g->rope[i].of.dims == r.dims)
+			return g->rope[i].tensor;
+	if (g->n_ropes == ROPE_TABLES)
+		BUG("more than %d tables of positions", ROPE_TABLES);
+	struct rope_table *t = &g->rope[g->n_ropes++];
+	*t = (struct rope_table){ r, mem_array(positions * dims, sizeof(float)),
+		                  tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, dims }) };
+	fill_rope(t->table, positions, dims, r.theta);
+	return t->tensor;
+}
+
+size_t graph_bytes(const struct graph *g)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < g->n_ropes; i++)
+		n += rope_positions(g) * (size_t)g->rope[i].of.dims * sizeof(float);
+	return n;
 }
 
 /* The overlays, the lowest first. */
@@ -62,7 +80,6 @@ void graph_init(struct graph *g, struct tape *t, const struct model *m, const st
 	lay(g, o);
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
 	g->transposed_tensor = mem_array(m->n_weights, sizeof(*g->transposed_tensor));
-	make_rope(g);
 }
 
 void graph_release(struct graph *g)
@@ -74,7 +91,8 @@ void graph_release(struct graph *g)
 	mem_free(g->laid);
 	mem_free(g->weight_tensor);
 	mem_free(g->transposed_tensor);
-	mem_free(g->rope);
+	for (int i = 0; i < g->n_ropes; i++)
+		mem_free(g->rope[i].table);
 	*g = (struct graph){ 0 };
 }
 
@@ -341,9 +359,9 @@ uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const cha
 	return after_norm(g, weight, x, y);
 }
 
-uint32_t nn_rope(struct graph *g, uint32_t x, int heads)
+uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r)
 {
-	return op_rope(g->tape, x, g->rope_tensor, heads, g->model->config.rope_interleaved);
+	return op_rope(g->tape, x, rope_tensor(g, r), heads, g->model->config.rope_interleaved);
 }
 
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
@@ -531,6 +549,6 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 	}
 	for (int k = 0; k < g->n_laid; k++)
 		bind_overlay(g, &g->laid[k], r, grads);
-	if (g->rope_tensor)
-		run_bind_host(r, g->rope_tensor, g->rope);
+	for (int i = 0; i < g->n_ropes; i++)
+		run_bind_host(r, g->rope[i].tensor, g->rope[i].table);
 }

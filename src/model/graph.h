@@ -7,6 +7,16 @@
 
 struct kv_tensors { uint32_t k, v; };   /* cache of one layer: [keys, G·D] */
 
+/* Rotary positions: the first `dims` numbers of each head turn by angles of base θ. */
+struct rope { double theta; int dims; };
+
+enum { ROPE_TABLES = 8 };
+struct rope_table {
+	struct rope of;
+	float *table;                      /* [positions][dims] cos then sin halves */
+	uint32_t tensor;
+};
+
 struct laid {
 	const struct overlay *overlay;
 	uint32_t *param_tensor, *fixed_tensor; /* [params.n_items], [fixed.n_items] once used */
@@ -24,8 +34,8 @@ struct graph {
 	bool as_trained;                   /* the arithmetic of a tape with gradients, on one without */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
 	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
-	float *rope;                       /* [positions][D] cos then sin halves; NULL without rotary positions */
-	uint32_t rope_tensor;
+	struct rope_table rope[ROPE_TABLES]; /* [n_ropes] made as they are first used */
+	int n_ropes;
 	struct kv_tensors *kv;             /* [n_layers] in sessions; NULL: keys are this batch's rows */
 	int layer;
 	uint32_t site;                     /* counter of random sites */
@@ -34,6 +44,7 @@ struct graph {
 /* o: the topmost overlay, or NULL; all of them are borrowed until graph_release. */
 void graph_init(struct graph *g, struct tape *t, const struct model *m, const struct overlay *o, bool training);
 void graph_release(struct graph *g);
+size_t graph_bytes(const struct graph *g);  /* the numbers it has beside the model's: tables of positions */
 
 /* The weight (spec name of the arch's table, at g->layer) as a tensor; TENSOR_NONE for an absent optional one. */
 uint32_t nn_weight(struct graph *g, const char *spec);
@@ -48,7 +59,8 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 /* x: N,C. A weight of C/parts numbers norms each part of the row by itself: "D" on N,H·D is a norm of every head. */
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
-uint32_t nn_rope(struct graph *g, uint32_t x, int heads);
+/* x: N,heads·D; each kind of layer may turn by angles of its own */
+uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r);
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v);  /* through the cache when there is one */
 /* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */
 uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y);

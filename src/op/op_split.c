@@ -1,6 +1,9 @@
-/* split: the columns of x in n equal parts, each a tensor of its own.      x (N, n·C)      parts (N,C)
+/* split: the columns of x in n parts, each a tensor of its own.      x (N, g·Σ size)      part p (N, g·size_p)
  *
- * dx is the parts' gradients side by side; a part that passes none back has zeros there. n ≤ 4. */
+ * The row is g groups alike, each with its share of every part: one group is plain cutting (Q, K and V side by side, of
+ * unequal size or not), as many as heads is a row in which each head has its own q, k and v (GPT-NeoX).
+ *
+ * dx is the parts' gradients side by side; a part that passes none back has zeros there. */
 #include "op/ops.h"
 
 #include <stdio.h>
@@ -16,8 +19,18 @@ enum { SPLIT_ROWS = 32 };
 
 struct split_attr {
 	int parts;
+	size_t groups, size[SPLIT_PARTS];
 	bool accumulate;         /* backward */
 };
+
+static size_t group_size(const struct split_attr *a)
+{
+	size_t n = 0;
+
+	for (int p = 0; p < a->parts; p++)
+		n += a->size[p];
+	return n;
+}
 
 static int split_shape(struct tape *t, struct node *n, struct err *e)
 {
@@ -25,11 +38,12 @@ static int split_shape(struct tape *t, struct node *n, struct err *e)
 	struct tensor x = *tape_tensor(t, n->in[0]);
 	char name[16];
 
-	if (x.n_dims != 2 || x.dim[1] % (size_t)attr->parts)
-		return err_set(e, "%s: rows of %zu numbers cannot be cut into %d parts", x.name, x.dim[1], attr->parts);
-	x.dim[1] /= (size_t)attr->parts;
+	if (x.n_dims != 2 || x.dim[1] != attr->groups * group_size(attr))
+		return err_set(e, "%s: rows of %zu numbers, %zu times %zu are wanted", x.name, x.dim[1], attr->groups,
+		               group_size(attr));
 	for (int i = 0; i < attr->parts; i++) {
 		snprintf(name, sizeof(name), "part%d", i);
+		x.dim[1] = attr->groups * attr->size[i];
 		tape_output(t, n, i, name, x.axis, 2, x.dim);
 	}
 	return 0;
@@ -37,73 +51,74 @@ static int split_shape(struct tape *t, struct node *n, struct err *e)
 
 struct split_work {
 	const struct kernels *k;
-	float *whole, *part[NODE_OUTPUTS];
-	int parts;
-	bool accumulate;
-	size_t N, C;             /* C: of a part */
+	const struct split_attr *attr;
+	float *whole, *part[SPLIT_PARTS];
+	size_t N;
 };
+
+/* One group's share of a part: in the whole and in the part, or NULL there. */
+static void cut(const struct split_work *w, float *whole, float *part, size_t n)
+{
+	(void)w;
+	memcpy(part, whole, n * sizeof(float));
+}
+
+static void join(const struct split_work *w, float *whole, float *part, size_t n)
+{
+	if (w->attr->accumulate && part)
+		w->k->add(whole, whole, part, n);
+	else if (part)
+		memcpy(whole, part, n * sizeof(float));
+	else if (!w->attr->accumulate)
+		memset(whole, 0, n * sizeof(float));
+}
+
+static void each_share(const struct split_work *w, size_t item,
+                       void (*f)(const struct split_work *w, float *whole, float *part, size_t n))
+{
+	const struct split_attr *a = w->attr;
+	size_t end = MIN(w->N, (item + 1) * SPLIT_ROWS) * a->groups, row = group_size(a);
+
+	for (size_t i = item * SPLIT_ROWS * a->groups; i < end; i++) {
+		float *whole = w->whole + i * row;
+		for (int p = 0; p < a->parts; whole += a->size[p++])
+			f(w, whole, w->part[p] ? w->part[p] + i * a->size[p] : NULL, a->size[p]);
+	}
+}
 
 static void split_rows(void *ctx, size_t item, int thread)
 {
-	const struct split_work *w = ctx;
-	size_t end = MIN(w->N, (item + 1) * SPLIT_ROWS);
 	(void)thread;
-
-	for (size_t i = item * SPLIT_ROWS; i < end; i++)
-		for (int p = 0; p < w->parts; p++)
-			memcpy(w->part[p] + i * w->C, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C,
-			       w->C * sizeof(float));
-}
-
-static void split_forward(struct run *r, const struct node *n)
-{
-	const struct split_attr *attr = n->attr;
-	struct split_work w = { .whole = run_f32(r, n->in[0]),
-		                .parts = attr->parts,
-		                .N = run_rows(r, n->in[0]),
-		                .C = run_tensor(r, n->out[0])->dim[1] };
-
-	for (int p = 0; p < w.parts; p++)
-		w.part[p] = run_f32(r, n->out[p]);
-	pool_run(r->pool, (w.N + SPLIT_ROWS - 1) / SPLIT_ROWS, split_rows, &w);
-}
-
-static void join_part(const struct split_work *w, float *to, const float *part)
-{
-	if (w->accumulate && part)
-		w->k->add(to, to, part, w->C);
-	else if (part)
-		memcpy(to, part, w->C * sizeof(float));
-	else if (!w->accumulate)
-		memset(to, 0, w->C * sizeof(float));
+	each_share(ctx, item, cut);
 }
 
 static void join_rows(void *ctx, size_t item, int thread)
 {
-	const struct split_work *w = ctx;
-	size_t end = MIN(w->N, (item + 1) * SPLIT_ROWS);
 	(void)thread;
+	each_share(ctx, item, join);
+}
 
-	for (size_t i = item * SPLIT_ROWS; i < end; i++)
-		for (int p = 0; p < w->parts; p++)
-			join_part(w, w->whole + (i * (size_t)w->parts + (size_t)p) * w->C,
-			          w->part[p] ? w->part[p] + i * w->C : NULL);
+static void run_rows_of(struct run *r, const struct node *n, uint32_t whole, const uint32_t *part,
+                        void (*f)(void *ctx, size_t item, int thread))
+{
+	struct split_work w = {
+		.k = r->kernels, .attr = n->attr, .whole = run_f32(r, whole), .N = run_rows(r, whole)
+	};
+
+	for (int p = 0; p < w.attr->parts; p++)
+		w.part[p] = run_f32(r, part[p]);
+	pool_run(r->pool, (w.N + SPLIT_ROWS - 1) / SPLIT_ROWS, f, &w);
+}
+
+static void split_forward(struct run *r, const struct node *n)
+{
+	run_rows_of(r, n, n->in[0], n->out, split_rows);
 }
 
 /* in: the parts' gradients, some absent; out: dx */
 static void join_forward(struct run *r, const struct node *n)
 {
-	const struct split_attr *attr = n->attr;
-	struct split_work w = { .k = r->kernels,
-		                .whole = run_f32(r, n->out[0]),
-		                .parts = attr->parts,
-		                .accumulate = attr->accumulate,
-		                .N = run_rows(r, n->out[0]) };
-
-	w.C = run_tensor(r, n->out[0])->dim[1] / (size_t)attr->parts;
-	for (int p = 0; p < w.parts; p++)
-		w.part[p] = run_f32(r, n->in[p]);
-	pool_run(r->pool, (w.N + SPLIT_ROWS - 1) / SPLIT_ROWS, join_rows, &w);
+	run_rows_of(r, n, n->out[0], n->in, join_rows);
 }
 
 /* Every number of the whole is read and written once. */
@@ -126,7 +141,7 @@ static void split_backward(struct tape *t, uint32_t i)
 {
 	struct node n = t->nodes[i];
 	struct split_attr attr = *(const struct split_attr *)n.attr;
-	uint32_t dy[NODE_OUTPUTS];
+	uint32_t dy[SPLIT_PARTS];
 
 	for (int p = 0; p < attr.parts; p++)
 		dy[p] = tape_grad(t, n.out[p]);
@@ -136,26 +151,40 @@ static void split_backward(struct tape *t, uint32_t i)
 
 static uint32_t split_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t C; int parts; } cases[] = { { 1, 3, 3 }, { 33, 5, 2 }, { 70, 17, 3 } };
-	uint32_t part[NODE_OUTPUTS];
+	static const struct { int N, groups; size_t size[3]; int parts; } cases[] = {
+		{ 1, 1, { 3, 3, 3 }, 3 },
+		{ 33, 1, { 5, 5 }, 2 },
+		{ 70, 1, { 17, 17, 4 }, 3 },
+		{ 33, 3, { 6, 2, 6 }, 3 },
+	};
+	uint32_t part[SPLIT_PARTS];
+	size_t row = 0;
 
 	batch_sample(b, rng, cases[i].N, 50);
-	op_split(t, tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].C * (size_t)cases[i].parts }),
-	         cases[i].parts, part);
-	return i == 0 ? part[1] : op_add(t, part[0], part[1]);
+	for (int p = 0; p < cases[i].parts; p++)
+		row += (size_t)cases[i].groups * cases[i].size[p];
+	op_split(t, tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, row }), cases[i].groups, cases[i].parts,
+	         cases[i].size, part);
+	return i == 0 ? part[1] : op_add(t, part[0], part[i == 3 ? 2 : 1]);
 }
 
 const struct op op_row_split = {
-	.name = "split", .shape = split_shape, .cost = split_cost, .forward = split_forward, .backward = split_backward,
-	.sample = split_sample, .sample_count = 3,
+	.name = "split",
+	.shape = split_shape,
+	.cost = split_cost,
+	.forward = split_forward,
+	.backward = split_backward,
+	.sample = split_sample,
+	.sample_count = 4,
 };
 
-void op_split(struct tape *t, uint32_t x, int parts, uint32_t *out)
+void op_split(struct tape *t, uint32_t x, int groups, int parts, const size_t *size, uint32_t *out)
 {
-	struct split_attr attr = { .parts = parts };
+	struct split_attr attr = { .parts = parts, .groups = (size_t)groups };
 
-	if (parts < 1 || parts > NODE_OUTPUTS)
-		BUG("%d parts", parts);
+	if (groups < 1 || parts < 1 || parts > SPLIT_PARTS)
+		BUG("%d groups of %d parts", groups, parts);
+	memcpy(attr.size, size, (size_t)parts * sizeof(*size));
 	memset(out, 0, (size_t)parts * sizeof(*out));
 	if (tape_record(t, &op_row_split, &x, 1, &attr, sizeof(attr)))
 		memcpy(out, t->nodes[t->n_nodes - 1].out, (size_t)parts * sizeof(*out));

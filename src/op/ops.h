@@ -9,10 +9,12 @@
 
 enum embed_source { EMBED_IDS, EMBED_POSITIONS };
 enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
+enum { SPLIT_PARTS = 8 };
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
-/* parts × N,C */
-void op_split(struct tape *t, uint32_t x /* N,n·C */, int parts, uint32_t *out);
+/* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
+void op_split(struct tape *t, uint32_t x /* N,groups·Σ size */, int groups, int parts, const size_t *size,
+              uint32_t *out);
 uint32_t op_add(struct tape *t, uint32_t a, uint32_t b);                                                /* same shape */
 /* Of the row, or, where w is as wide as a part of it, of each part by itself, all with the same w (and b). */
 uint32_t op_rmsnorm(struct tape *t, uint32_t x /* N,C */, uint32_t w /* C, or C/parts */, float eps);

@@ -99,7 +99,7 @@ static void record(struct tape *t, bool int8)
 	up = linear(t, h, WIDE, WIDTH, int8, TENSOR_NONE);
 	h = op_add(t, op_act(t, ACT_SILU, gate, up), op_dropout(t, up, 0.1F, 0));
 	x = linear(t, h, WIDTH, WIDE, int8, x);
-	op_split(t, x, 2, part);
+	op_split(t, x, 1, 2, (size_t[]){ WIDTH / 2, WIDTH / 2 }, part);
 }
 
 struct block {
