@@ -134,7 +134,7 @@ static void find_candidates(struct planner *p)
 		if (n->op->cheap && n->out[0] == x && !p->crosses[x]) {
 			p->cheap[x] = true;
 		} else if (!p->crosses[x] && n->layer >= 0) {
-			double bytes = (double)tensor_count(&t->tensors[x]) * sizeof(float);
+			double bytes = (double)tensor_bytes(&t->tensors[x]);
 			p->candidates[p->n_candidates++] =
 				(struct candidate){ x, recompute_cost(p, x, &live) / bytes, n->layer };
 		}
@@ -231,7 +231,7 @@ static void life_see(struct life *l, const struct tensor *tensors, uint32_t x, u
 		return;
 	if (!l[x].bytes) {
 		l[x] = (struct life){ .tensor = x, .first = node, .root = x };
-		l[x].bytes = ROUND_UP(MAX(tensor_count(&tensors[x]), (size_t)1) * sizeof(float), (size_t)PLAN_ALIGN);
+		l[x].bytes = ROUND_UP(MAX(tensor_bytes(&tensors[x]), (size_t)1), (size_t)PLAN_ALIGN);
 	}
 	l[x].last = node;
 }

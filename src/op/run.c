@@ -257,6 +257,11 @@ float *run_f32(const struct run *r, uint32_t tensor)
 	return tensor == TENSOR_NONE ? NULL : r->data[tensor];
 }
 
+int32_t *run_i32(const struct run *r, uint32_t tensor)
+{
+	return tensor == TENSOR_NONE ? NULL : r->data[tensor];
+}
+
 const struct tensor *run_tensor(const struct run *r, uint32_t tensor)
 {
 	return &r->plan->tensors[tensor];

@@ -43,6 +43,7 @@ const float *run_read(const struct run *r, uint32_t tensor);
 
 /* For ops. */
 float *run_f32(const struct run *r, uint32_t tensor);         /* NULL for TENSOR_NONE */
+int32_t *run_i32(const struct run *r, uint32_t tensor);
 const struct tensor *run_tensor(const struct run *r, uint32_t tensor);
 size_t run_rows(const struct run *r, uint32_t tensor);        /* live rows */
 /* as a factor of a product (kernel/gemm.h): live rows of a tensor of two dimensions */

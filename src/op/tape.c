@@ -121,7 +121,7 @@ uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, in
 			struct tensor *x = &t->tensors[n->out[i]];
 			x->producer = t->n_nodes;
 			if (x->role == ROLE_ACT)
-				x->needs_grad = needs;
+				x->needs_grad = needs && x->dtype == DTYPE_F32;
 		}
 	return n->out[0];
 }
@@ -135,6 +135,15 @@ uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name,
 	else
 		snprintf(full, sizeof(full), "%s", name);
 	return n->out[slot] = tensor_add(t, full, ROLE_ACT, axis, n_dims, dim);
+}
+
+uint32_t tape_output_of(struct tape *t, struct node *n, int slot, const char *name, enum dtype dtype, enum axis axis,
+                        int n_dims, const size_t *dim)
+{
+	uint32_t id = tape_output(t, n, slot, name, axis, n_dims, dim);
+
+	t->tensors[id].dtype = dtype;
+	return id;
 }
 
 uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats)

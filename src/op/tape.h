@@ -122,6 +122,9 @@ uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, in
 /* f32 activation */
 uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name, enum axis axis, int n_dims,
                      const size_t *dim);
+/* one of another type: whole numbers (I32, U8) have no gradient */
+uint32_t tape_output_of(struct tape *t, struct node *n, int slot, const char *name, enum dtype dtype, enum axis axis,
+                        int n_dims, const size_t *dim);
 uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats);
 const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
 size_t tensor_row_bytes(const struct tensor *x);                      /* of a matrix */

@@ -115,7 +115,7 @@ static size_t place_own(const struct timed *t, struct run *r, uint8_t *memory)
 			done[id] = true;
 			if (memory)
 				run_bind(r, id, memory + at);
-			at += ROUND_UP(tensor_count(&p->tensors[id]) * sizeof(float), (size_t)64);
+			at += ROUND_UP(tensor_bytes(&p->tensors[id]), (size_t)64);
 		}
 	mem_free(done);
 	return at;

@@ -164,6 +164,87 @@ static void test_measuring(struct test *t)
 	pool_free(pool);
 }
 
+/* --- outputs that are no floats: of every row the column of its largest number, then those numbers --- */
+
+static int largest_shape(struct tape *t, struct node *n, struct err *e)
+{
+	struct tensor x = *tape_tensor(t, n->in[0]);
+	(void)e;
+	tape_output_of(t, n, 0, "column", DTYPE_I32, x.axis, 1, x.dim);
+	tape_output_of(t, n, 1, "is_largest", DTYPE_U8, x.axis, 2, x.dim);
+	return 0;
+}
+
+static void largest_forward(struct run *r, const struct node *n)
+{
+	size_t cols = run_tensor(r, n->in[0])->dim[1];
+	const float *x = run_f32(r, n->in[0]);
+	uint8_t *is = r->data[n->out[1]];
+
+	memset(is, 0, run_rows(r, n->in[0]) * cols);
+	for (size_t i = 0; i < run_rows(r, n->in[0]); i++, x += cols, is += cols) {
+		size_t best = 0;
+		for (size_t j = 1; j < cols; j++)
+			best = x[j] > x[best] ? j : best;
+		run_i32(r, n->out[0])[i] = (int32_t)best;
+		is[best] = 1;
+	}
+}
+
+static int take_shape(struct tape *t, struct node *n, struct err *e)
+{
+	(void)e;
+	tape_output(t, n, 0, "taken", tape_tensor(t, n->in[1])->axis, 1, tape_tensor(t, n->in[1])->dim);
+	return 0;
+}
+
+static void take_forward(struct run *r, const struct node *n)
+{
+	size_t cols = run_tensor(r, n->in[0])->dim[1];
+
+	for (size_t i = 0; i < run_rows(r, n->in[0]); i++) {
+		size_t at = i * cols + (size_t)run_i32(r, n->in[1])[i];
+		run_f32(r, n->out[0])[i] = run_f32(r, n->in[0])[at] * (float)((uint8_t *)r->data[n->in[2]])[at];
+	}
+}
+
+static void no_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
+{
+	(void)t, (void)n, (void)live;
+	*flops = *bytes = 0;
+}
+
+static void test_integers(struct test *t)
+{
+	static const struct op largest = {
+		.name = "largest", .shape = largest_shape, .cost = no_cost, .forward = largest_forward
+	};
+	static const struct op take = { .name = "take", .shape = take_shape, .cost = no_cost, .forward = take_forward };
+	struct op_case c = { 0 };
+	struct arena mem = ARENA_INIT;
+	struct rng_stream rng = { 4 };
+	struct batch b = { .n_rows = ROWS };
+	struct pool *pool = pool_new(1);
+
+	test_case(t, "whole numbers as outputs: as wide as they are, without a gradient");
+	op_case_init(&c, &batch_sample_cap, true);
+	uint32_t x = tape_param(&c.t, "x", 2, (size_t[]){ ROWS, C }), row = tape_record(&c.t, &largest, &x, 1, NULL, 0);
+	uint32_t is = c.t.nodes[0].out[1],
+		 y = tape_record(&c.t, &take, (uint32_t[]){ x, row, is }, 3, NULL, 0);
+	CHECK(t, !tape_wants(&c.t, row) && !tape_wants(&c.t, is) && tape_wants(&c.t, y));
+	c.t.gradients = false;
+	op_case_plan(&c, kernels_get(NULL, NULL), pool);
+	CHECK_MSG(t, c.p.arena_bytes == 2 * ROWS * 4 + ROWS * C, "%zu bytes", c.p.arena_bytes);
+	float *numbers = random_floats(&mem, &rng, ROWS * C);
+	run_bind(&c.r, x, numbers);
+	run_step(&c.r, &b);
+	for (size_t i = 0; i < ROWS; i++)
+		CHECK(t, run_f32(&c.r, y)[i] == kernels_get("ref", NULL)->max(numbers + i * C, C));
+	op_case_release(&c);
+	arena_release(&mem);
+	pool_free(pool);
+}
+
 void test_plan(struct test *t);
 void test_plan(struct test *t)
 {
@@ -171,4 +252,5 @@ void test_plan(struct test *t)
 	test_live(t);
 	test_seconds(t);
 	test_measuring(t);
+	test_integers(t);
 }
