@@ -247,12 +247,12 @@ static const struct token_at *encode(const struct tokenizer *t, void *scratch, c
 	return token;
 }
 
-/* A piece that is not of the alphabet stands for itself. */
+/* An added token and a piece that is not of the alphabet stand for themselves. */
 static void piece(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out)
 {
 	(void)t;
 	(void)first;
-	if (!alphabet_read(out, p->text, p->n))
+	if (p->flags & PIECE_ADDED || !alphabet_read(out, p->text, p->n))
 		buf_add(out, p->text, p->n);
 }
 

@@ -53,7 +53,7 @@ struct token_model {
 	/* The tokens of a word (at most 2^30 bytes), valid until the next call. */
 	const struct token_at *(*encode)(const struct tokenizer *t, void *scratch, const char *word, size_t n,
 	                                 size_t *n_tokens);
-	/* The bytes that a token (no added one) adds to a text; first: nothing stands before it. */
+	/* The bytes that a token, an added one too, adds to a text; first: nothing stands before it. */
 	void (*piece)(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out);
 	/* The id whose bytes inside a text are exactly these, −1. */
 	int32_t (*find)(const struct tokenizer *t, const char *bytes, size_t n);

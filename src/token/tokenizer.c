@@ -163,18 +163,21 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int 
 
 /* --- decoding --- */
 
-static void add_piece(const struct tokenizer *t, int32_t id, bool first, struct buf *out)
+static const struct piece *piece_at(const struct tokenizer *t, int32_t id)
 {
 	if (id < 0 || (size_t)id >= t->vocab.n)
 		BUG("token %d of %zu", id, t->vocab.n);
-	const struct piece *p = &t->vocab.piece[id];
+	return &t->vocab.piece[id];
+}
+
+void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out)
+{
+	const struct piece *p = piece_at(t, id);
 	if (p->text && p->flags & PIECE_ADDED)
 		buf_add(out, p->text, p->n);
 	else if (p->text)
-		t->model->piece(t, p, first, out);
+		t->model->piece(t, p, false, out);
 }
-
-void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out) { add_piece(t, id, false, out); }
 
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out)
 {
@@ -182,7 +185,9 @@ void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bo
 	for (size_t i = 0; i < n; i++) {
 		if (skip_special && tokenizer_is_special(t, id[i]))
 			continue;
-		add_piece(t, id[i], first, out);
+		const struct piece *p = piece_at(t, id[i]);
+		if (p->text)
+			t->model->piece(t, p, first, out);
 		first = false;
 	}
 }

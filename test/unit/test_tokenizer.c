@@ -136,6 +136,73 @@ static void test_goldens(struct test *t)
 	}
 }
 
+/* --- every kind, as its reference does it --- */
+
+static void check_text(struct test *t, const struct tokenizer *k, const json_t *c)
+{
+	struct tokens ids = { 0 }, begins = { 0 };
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	const json_t *in = json_object_get(c, "text"), *out = json_object_get(c, "decoded"),
+		     *want = json_object_get(c, "ids"), *from = json_object_get(c, "begins");
+	CHECK_MSG(t,
+	          tokenizer_encode_offsets(k, json_string_value(in), json_string_length(in), TOKENIZE_SPECIAL, &ids,
+	                                   &begins, &e) == 0,
+	          "%s", e.msg);
+	bool same = ids.n == json_array_size(want) && (!from || begins.n == json_array_size(from));
+	for (size_t i = 0; i < ids.n && same; i++)
+		same = ids.id[i] == json_integer_value(json_array_get(want, i)) &&
+		       (!from || begins.id[i] == json_integer_value(json_array_get(from, i)));
+	CHECK_MSG(t, same, "\"%s\": %zu ids, %zu were wanted, or others, or from elsewhere", json_string_value(in),
+	          ids.n, json_array_size(want));
+	tokenizer_decode(k, ids.id, ids.n, false, &text);
+	CHECK_MSG(t, text.len == json_string_length(out) && !strcmp(buf_str(&text), json_string_value(out)),
+	          "\"%s\" is \"%s\" again, \"%s\" was wanted", json_string_value(in), buf_str(&text),
+	          json_string_value(out));
+	buf_release(&text);
+	tokens_release(&ids);
+	tokens_release(&begins);
+}
+
+static void check_kind(struct test *t, const char *path)
+{
+	struct err e = ERR_INIT;
+	json_t *file = jsonx_load_file(path, &e), *c;
+	struct tokenizer *k = tokenizer_from_json(json_object_get(file, "tokenizer"), NULL, path, &e), *again = NULL;
+	char *dir = mem_printf("%s/kind", test_tmp());
+	size_t i;
+	CHECK_MSG(t, k, "%s", e.msg);
+	if (k) {
+		CHECK_MSG(t, tokenizer_save(k, dir, &e) == 0 && (again = tokenizer_from_dir(dir, &e)), "%s", e.msg);
+		json_array_foreach(json_object_get(file, "texts"), i, c)
+			check_text(t, k, c);
+	}
+	json_array_foreach(again ? json_object_get(file, "texts") : NULL, i, c)
+		check_text(t, again, c); /* what was saved is the same */
+	tokenizer_free(k);
+	tokenizer_free(again);
+	json_decref(file);
+	mem_free(dir);
+}
+
+static void test_kinds(struct test *t)
+{
+	char *folder = io_join(test_golden(), "values"), **names;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	CHECK_MSG(t, io_list(folder, &names, &n, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < n; i++) {
+		char *path = io_join(folder, names[i]);
+		if (!strncmp(names[i], "tokenizer_", 10)) {
+			test_case(t, "%s", names[i]);
+			check_kind(t, path);
+		}
+		mem_free(path);
+	}
+	io_list_free(names, n);
+	mem_free(folder);
+}
+
 /* --- words --- */
 
 static void check_words(struct test *t, const char *json, const char *text, const char *want)
@@ -436,7 +503,7 @@ static void test_refused(struct test *t)
 		{ "{}", NULL, "model" },
 		{ "{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", NULL, "Unigram" },
 		{ "{\"model\":{\"vocab\":[]}}", NULL, "Unigram" },
-		{ "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", NULL, "WordPiece" },
+		{ "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", NULL, "WordLevel" },
 		{ MODEL(",\"merges\":[],\"byte_fallback\":true") "}", NULL, "byte_fallback" },
 		{ MODEL(",\"merges\":[],\"dropout\":0.1") "}", NULL, "dropout" },
 		{ MODEL(",\"merges\":[],\"end_of_word_suffix\":\"</w>\"") "}", NULL, "end_of_word_suffix" },
@@ -619,6 +686,7 @@ static void test_old_files(struct test *t)
 void test_tokenizer(struct test *t)
 {
 	test_goldens(t);
+	test_kinds(t);
 	test_words(t);
 	test_patterns(t);
 	test_normal(t);
