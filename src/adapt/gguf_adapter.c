@@ -1,6 +1,6 @@
-/* gguf_adapter: see gguf_adapter.h. Reading goes through PEFT's form, so that everything that is checked of a PEFT
- * folder is checked of a GGUF file too. Each module is named in full; where ranks differ, rank_pattern says so. An
- * alpha of 0 means a scale of 1 to llama.cpp.
+/* gguf_adapter: a LoRA between llama.cpp's file and ours. Reading goes through PEFT's form, so that everything that
+ * is checked of a PEFT folder is checked of a GGUF file too. Each module is named in full; where ranks differ,
+ * rank_pattern says so. An alpha of 0 means a scale of 1 to llama.cpp.
  *
  * Writing: the file has one alpha. Where the scales of the adapter do not all come from one (rsLoRA with several ranks,
  * alpha_pattern), the rest is multiplied into B. */

@@ -1,8 +1,8 @@
-/* several: see several.h. The factors of all adapters lie side by side, A of a weight as [Σr,in], B as [out,Σr], so
- * that the two products of LoRA are done once for all rows, and between them op_adapter_mask leaves of a row's Σr
- * numbers only those of its adapter. Every row pays for the ranks of all adapters: little beside the weights' own
- * product, as long as Σr is small against them. Scales are multiplied into A (of an embedding into B), as the products
- * would have done.
+/* multi_adapter: several LoRA adapters as one overlay, each row going through its own. The factors of all adapters
+ * lie side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done once for all
+ * rows, and between them op_adapter_mask leaves of a row's Σr numbers only those of its adapter. Every row pays for
+ * the ranks of all adapters: little beside the weights' own product, as long as Σr is small against them. Scales
+ * are multiplied into A (of an embedding into B), as the products would have done.
  *
  * Only what is multiplied with differs from one adapter alone, not the order of terms, and a term of 0 adds nothing:
  * hence the same bits. */

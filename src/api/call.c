@@ -1,4 +1,7 @@
-/* call: see call.h. */
+/* call: the way into the library and out of it. What a caller may get wrong is checked before anything happens: a
+ * handle's kind is a word in it, so a stranger's or a freed one is told from one of ours, and one that is in use
+ * elsewhere is refused. What was changed of the thread (rounding of denormals, locale, log) is put back on the way
+ * out and around callbacks. */
 #include "api/call.h"
 
 #include <math.h>

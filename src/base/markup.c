@@ -1,4 +1,4 @@
-/* markup: see markup.h. */
+/* markup: escapes, character by character. */
 #include "base/markup.h"
 
 #include <string.h>

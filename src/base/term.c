@@ -1,4 +1,5 @@
-/* term: see term.h. Widths are those of utf8proc (East Asian wide characters take two columns, combining ones none). */
+/* term: what a terminal can show, and text made harmless for it. Widths are those of utf8proc (East Asian wide
+ * characters take two columns, combining ones none). */
 #include "base/term.h"
 
 #include <string.h>

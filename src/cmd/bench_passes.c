@@ -1,4 +1,5 @@
-/* bench_passes: see bench_passes.h. What a pass costs is what its tape says, counted on the first, untimed pass. */
+/* bench_passes: prompts, single tokens and training steps, made again and again and timed. What a pass costs is
+ * what its tape says, counted on the first, untimed pass. */
 #include "cmd/bench_passes.h"
 
 #include <stdlib.h>

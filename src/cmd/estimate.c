@@ -1,4 +1,5 @@
-/* planned: see planned.h. */
+/* estimate: a prediction shown, kept, or judged against --max-gas: to a person as lines, under --json as one
+ * object; `plan` ends there. */
 #include "cmd/estimate.h"
 
 #include <math.h>

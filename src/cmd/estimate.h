@@ -1,4 +1,4 @@
-/* planned: the moment in a command between knowing what it will take and taking it. Everything before it only looks
+/* estimate: the moment in a command between knowing what it will take and taking it. Everything before it only looks
  * (opens, reads, records a tape), so `kungfu plan` is the command itself, up to here, and --max-gas refuses here,
  * before any work is done or anything is written. A command that calls it says so in its struct command (plans). */
 #ifndef CMD_PLANNED_H

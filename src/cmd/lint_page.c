@@ -1,6 +1,6 @@
-/* lint_page: see lint_page.h. A token is a span, or several where one character needs them; its class says whether it
- * is learnt, special, and of which role. The role is what the template's own text says: a word such as "user" right
- * after a special token holds until the next.
+/* lint_page: documents as a page of HTML. A token is a span, or several where one character needs them; its class
+ * says whether it is learnt, special, and of which role. The role is what the template's own text says: a word such
+ * as "user" right after a special token holds until the next.
  *
  * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is
  * said. Of the other documents those are there that the lint names: the refused, as many as it keeps, and the first

@@ -1,4 +1,5 @@
-/* machine_profile: see machine_profile.h. */
+/* machine_profile: the profile's file in the user's state folder, one entry for each processor, instruction set and
+ * number of threads. */
 #include "cmd/machine_profile.h"
 
 #include <string.h>

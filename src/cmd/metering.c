@@ -1,4 +1,6 @@
-/* books: see books.h. */
+/* metering: one command's meter and its entry in the ledger, `books`, of which there is one a process. The entry is
+ * put when the options are known and again when the command ends, with what it came to; one that was given wrong
+ * words is taken away again. Phases and requests are spans within the whole. */
 #include "cmd/metering.h"
 
 #include <limits.h>

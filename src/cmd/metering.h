@@ -1,7 +1,7 @@
-/* books: what a command costs, from its first option to its exit: the meter, the ledger's entry, --max-gas. One process
- * runs one command, so there is one of it. Commands tell what they took in, made and counted; every call is harmless
- * where nothing is metered (--gas off) or recorded (--ledger off, or a ledger that cannot be written: the run goes on,
- * says so, and its entry is kept as gas.json in its own directory).
+/* metering: what a command costs, from its first option to its exit: the meter, the ledger's entry, --max-gas. One
+ * process runs one command, so there is one of it. Commands tell what they took in, made and counted; every call is
+ * harmless where nothing is metered (--gas off) or recorded (--ledger off, or a ledger that cannot be written: the
+ * run goes on, says so, and its entry is kept as gas.json in its own directory).
  *
  * None of it may be called inside a step, but metering_over. */
 #ifndef CMD_BOOKS_H

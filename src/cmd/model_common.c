@@ -1,4 +1,5 @@
-/* model_common: see model_common.h. */
+/* model_common: a model opened with an adapter and a template, prepared for its arithmetic, and what that takes, as
+ * several commands do it. */
 #include "cmd/model_common.h"
 
 #include <math.h>

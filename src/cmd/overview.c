@@ -1,5 +1,6 @@
-/* overview: see overview.h. The order of the commands is theirs (struct command); sections are ranges of it. A group of
- * more than two commands of two words is one line of the overview: `kungfu GROUP` lists it. */
+/* overview: what the program says of itself: all commands, one command, a group. The order of the commands is
+ * theirs (struct command); sections are ranges of it. A group of more than two commands of two words is one line of
+ * the overview: `kungfu GROUP` lists it. */
 #include "cmd/overview.h"
 
 #include <stdio.h>

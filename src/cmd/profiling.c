@@ -1,5 +1,6 @@
-/* profiling: see profiling.h. A share is the time that the machine's best product or its memory would have needed, over
- * the time that it took; bytes that came from a cache make it more than 100 %. */
+/* profiling: where the time of a run went, beside what this machine could do. A share is the time that the
+ * machine's best product or its memory would have needed, over the time that it took; bytes that came from a cache
+ * make it more than 100 %. */
 #include "cmd/profiling.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* table: see table.h. */
+/* table: cells are kept until all are there; widths are those of a terminal, not bytes. */
 #include "cmd/table.h"
 
 #include <stdarg.h>

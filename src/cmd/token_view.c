@@ -1,4 +1,5 @@
-/* token_view: see token_view.h. Probabilities are the model's own, before temperature and all that follows it. */
+/* token_view: the tokens of an answer with their probabilities, for eyes and as JSON. Probabilities are the model's
+ * own, before temperature and all that follows it. */
 #include "cmd/token_view.h"
 
 #include <math.h>

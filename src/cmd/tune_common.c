@@ -1,5 +1,5 @@
-/* tune_common: see tune_common.h. The run itself is train/train_loop.c; here is what a person or a script sees of it.
- */
+/* tune_common: the options of tune, and a run as a person or a script sees it. The run itself is
+ * train/train_loop.c; here is what a person or a script sees of it. */
 #include "cmd/tune_common.h"
 
 #include <limits.h>

@@ -1,5 +1,6 @@
-/* chat: see chat.h. The template gets the variables that transformers gives it: messages, tools and documents (none
- * where there are none), add_generation_prompt and the texts of the special tokens. */
+/* chat: messages into a template's text and its tokens, with what of them is learnt. The template gets the
+ * variables that transformers gives it: messages, tools and documents (none where there are none),
+ * add_generation_prompt and the texts of the special tokens. */
 #include "data/chat.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* statistics: see statistics.h.
+/* statistics: means, shares and quotients of sums, each with its error.
  *
  *     stderr = √( Σ (x − mean)² / (n − 1) / n )
  *     Wilson (1927), p of n, z = 1.96:   ( p + z²/2n ± z·√( p(1−p)/n + z²/4n² ) ) / ( 1 + z²/n )

@@ -1,4 +1,4 @@
-/* window: see window.h. */
+/* window: cuts one list of tokens into pieces that overlap, and says of each how many of its tokens count. */
 #include "eval/window.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* gguf_write: see gguf_write.h; gguf.c says what the file is. Little-endian machines only, as everything here. */
+/* gguf_write: a GGUF file from its keys and tensors, in the order in which they were added; gguf.c says what the
+ * file is. Little-endian machines only, as everything here. */
 #include "format/gguf_write.h"
 
 #include <string.h>

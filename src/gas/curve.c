@@ -1,5 +1,5 @@
-/* curve: see curve.h. n is divided by the points' geometric mean inside, which keeps the two columns of the linear part
- * comparable. */
+/* curve: an error that falls with what is learnt from, fitted to points with errors of their own. n is divided by
+ * the points' geometric mean inside, which keeps the two columns of the linear part comparable. */
 #include "gas/curve.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* economics: see economics.h. Intervals of independent numbers are combined as errors of normals are, each side of the
- * middle alone, so an asymmetric interval stays asymmetric; only break-even takes them for symmetric, which Fieller's
- * formula needs. */
+/* economics: sums, quotients and break-even of figures that are intervals. Intervals of independent numbers are
+ * combined as errors of normals are, each side of the middle alone, so an asymmetric interval stays asymmetric;
+ * only break-even takes them for symmetric, which Fieller's formula needs. */
 #include "gas/economics.h"
 
 #include <math.h>

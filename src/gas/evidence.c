@@ -1,4 +1,5 @@
-/* evidence: see evidence.h. */
+/* evidence: finds the thing that a word names (a run, a folder, a hash, a name), the runs that used it, and among
+ * those the ones that are alike. Plain walks over the family and the entries, as a command asks once. */
 #include "gas/evidence.h"
 
 #include <jansson.h>

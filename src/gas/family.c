@@ -1,4 +1,5 @@
-/* family: see family.h. The tree is small beside a run: plain loops over members and entries. */
+/* family: the tree of what a ledger's runs took in and made, and what each thing cost with its ancestors. The tree
+ * is small beside a run: plain loops over members and entries. */
 #include "gas/family.h"
 
 #include <math.h>

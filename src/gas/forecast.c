@@ -1,4 +1,4 @@
-/* forecast: see forecast.h. */
+/* forecast: quantiles of how far past predictions were off, with the prior counted in where there are few. */
 #include "gas/forecast.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* meter: see meter.h. Everything it reads is a system call on a small file; nothing is allocated between meter_begin
- * and meter_end.
+/* meter: time, memory and energy between two moments of this process. Everything it reads is a system call on a
+ * small file; nothing is allocated between meter_begin and meter_end.
  *
  * One lock guards the energy channels and the sums; the thread takes it for the microseconds of a sample. */
 #include "gas/meter.h"

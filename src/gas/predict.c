@@ -1,4 +1,5 @@
-/* predict: see predict.h. */
+/* predict: figures in, lines and JSON with intervals out. Seconds and bytes are the sums of what was given; joules
+ * are the median of what past runs took a planned second, over the seconds planned now. */
 #include "gas/predict.h"
 
 #include <math.h>

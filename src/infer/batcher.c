@@ -1,7 +1,7 @@
-/* batcher: see batcher.h. A slot is a sequence of the session, with the request that has it or with what the last one
- * left there. Which beginning a request takes over is decided when it gets its slot: the longest that any slot has, or
- * will have when its prompt is read. The slot that is given up for it is an empty one, else the one whose answer ended
- * first.
+/* batcher: prompts that come and go, answered beside each other by one session. A slot is a sequence of the
+ * session, with the request that has it or with what the last one left there. Which beginning a request takes over
+ * is decided when it gets its slot: the longest that any slot has, or will have when its prompt is read. The slot
+ * that is given up for it is an empty one, else the one whose answer ended first.
  *
  * A request waits for another's prompt only where that spares it WORTH tokens, as a pass of few rows takes nearly as
  * long as one of many; and only for one that came before it, so none wait for each other. */

@@ -1,5 +1,6 @@
-/* converse: see converse.h. The conversation is written by the template and cut into tokens anew each turn, so that it
- * is always what the template says; what is computed is what differs from the tokens in the cache. */
+/* chat_turn: a conversation's next answer. The conversation is written by the template and cut into tokens anew
+ * each turn, so that it is always what the template says; what is computed is what differs from the tokens in the
+ * cache. */
 #include "infer/chat_turn.h"
 
 #include "data/chat.h"

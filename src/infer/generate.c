@@ -1,4 +1,4 @@
-/* generate: see generate.h.
+/* generate: an answer grows by a token a step: drawn, fed, turned into text.
  *
  * Bytes wait in `raw` until they are certain. Of a new end of it, the longest part that begins a stop string is held
  * back, and what is no whole character yet; at the end everything is given out. */

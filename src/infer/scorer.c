@@ -1,5 +1,5 @@
-/* scorer: see scorer.h. The tape is recorded for exactly the maxima that the documents at hand need, and recorded again
- * only when others need more. */
+/* scorer: log-probabilities of documents, packed as forests. The tape is recorded for exactly the maxima that the
+ * documents at hand need, and recorded again only when others need more. */
 #include "infer/scorer.h"
 
 #include <string.h>

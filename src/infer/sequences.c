@@ -1,4 +1,5 @@
-/* sequences: see sequences.h. */
+/* sequences: lists of range numbers, and of each range how many lists have it. The first that nobody has is taken;
+ * one is dropped when its last list goes; who wants to write into one that others have copies it first. */
 #include "infer/sequences.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
-/* session: see session.h. A forward-only tape whose attention reads what a memory keeps (infer/memory.h); which tokens
- * are where is the sequences' (infer/sequences.h). Attention goes by ranges of keys, so it meets the same keys in the
- * same ranges and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches, chunks
- * and one by one give the same logits.
+/* session: tokens of several sequences through a model, step by step, with what it remembers of them. A
+ * forward-only tape whose attention reads what a memory keeps (infer/memory.h); which tokens are where is the
+ * sequences' (infer/sequences.h). Attention goes by ranges of keys, so it meets the same keys in the same ranges
+ * and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches, chunks and one
+ * by one give the same logits.
  *
  * Logits are computed for a part's last token alone, where they are wanted. */
 #include "infer/session.h"

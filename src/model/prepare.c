@@ -1,5 +1,6 @@
-/* prepare: see prepare.h. Every matrix is a mapping of its own, so that layer after layer is copied and its file pages
- * are dropped: the peak is one matrix more. Items are panels; nothing depends on threads. */
+/* prepare: a model's matrices into the form that its work reads: panels, and transposes for gradients in int8.
+ * Every matrix is a mapping of its own, so that layer after layer is copied and its file pages are dropped: the
+ * peak is one matrix more. Items are panels; nothing depends on threads. */
 #include "model/prepare.h"
 
 #include <string.h>

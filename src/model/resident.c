@@ -1,5 +1,5 @@
-/* resident: see resident.h. The kernel maps a file's pages in stretches of FAULT_AROUND bytes, so a row that is read
- * brings in its neighbours. */
+/* resident: how many bytes of a mapped model its work brings into memory. The kernel maps a file's pages in
+ * stretches of FAULT_AROUND bytes, so a row that is read brings in its neighbours. */
 #include "model/resident.h"
 
 #include <math.h>

@@ -1,4 +1,6 @@
-/* attention: see attention.h. */
+/* attention: tiles of TILE × TILE of scores: which of their keys a row sees, as bits of a word a row; the rows and
+ * keys that a tile has to be computed for; and its products over keys and values in panels, along the head or
+ * across it. */
 #include "op/attention.h"
 
 #include "base/mem.h"

@@ -1,5 +1,6 @@
-/* fuse: see fuse.h. From the last node back, each takes in those before it that a fusion joins to it; so a node's place
- * is that of its last part, and all that its parts read has been made. */
+/* fuse: goes over a plan's nodes and lets each fusion of the table join what it can. From the last node back, each
+ * takes in those before it that a fusion joins to it; so a node's place is that of its last part, and all that its
+ * parts read has been made. */
 #include "op/fuse.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* timing: see timing.h. The first repetition warms up (pages of the model's file come in, caches fill); it counts only
- * when it took so long that another would be a nuisance. */
+/* timing: a pass by running a node or two of each kind. The first repetition warms up (pages of the model's file
+ * come in, caches fill); it counts only when it took so long that another would be a nuisance. */
 #include "op/timing.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* trace: see trace.h. Threads tell the pool's watcher when they worked; the caller's thread says on which node. */
+/* trace: what nodes took, summed up for a table and kept one by one for a picture. Threads tell the pool's watcher
+ * when they worked; the caller's thread says on which node. */
 #include "op/trace.h"
 
 #include <stdio.h>

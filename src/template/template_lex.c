@@ -1,4 +1,4 @@
-/* template_lex: see template_lex.h.
+/* template_lex: cuts a template's source into text, tags and the tokens within them.
  *
  * Whitespace. `-` in a tag takes all whitespace on its side. Else, before a block or comment that only spaces and tabs
  * precede on its line, those go (lstrip_blocks, `{%+` keeps them), and a line break right after a block or comment goes

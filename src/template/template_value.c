@@ -1,4 +1,5 @@
-/* template_value: see template_value.h. What str, repr and json.dumps write follows CPython 3. */
+/* template_value: the values that a template computes with, and how they become text. What str, repr and json.dumps
+ * write follows CPython 3. */
 #include "template/template_value.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* gguf_texts: see gguf_texts.h. What GGUF calls a string is bytes; that they are UTF-8 is checked here, one by one. */
+/* gguf_texts: a GGUF's lists of strings as texts. What GGUF calls a string is bytes; that they are UTF-8 is checked
+ * here, one by one. */
 #include "token/gguf_texts.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
-/* grad_tree: see grad_tree.h. Additions go through the pool in pieces whose size no thread count changes; one float
- * addition a number a node of the tree, so the pieces do not matter to the bits either. */
+/* grad_tree: a step's gradients added up in buffers that are handed on. Additions go through the pool in pieces
+ * whose size no thread count changes; one float addition a number a node of the tree, so the pieces do not matter
+ * to the bits either. */
 #include "train/grad_tree.h"
 
 #include <string.h>

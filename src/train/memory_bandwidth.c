@@ -1,5 +1,5 @@
-/* machine: see machine.h. The best of several repetitions counts: whatever else runs on the machine can only make it
- * slower. */
+/* memory_bandwidth: how fast this machine copies memory and takes fresh pages, tried on some of it. The best of
+ * several repetitions counts: whatever else runs on the machine can only make it slower. */
 #include "train/memory_bandwidth.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* method: see method.h. What full tuning does is the trainer's; here is what the recipe must know of it. */
+/* method: the table of what a run may change, made of the adapters' table and full tuning. What full tuning does is
+ * the trainer's; here is what the recipe must know of it. */
 #include "train/method.h"
 
 #include <stdio.h>

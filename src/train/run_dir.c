@@ -1,5 +1,5 @@
-/* run_dir: see run_dir.h. Only names that a run itself writes are ever removed, and only from a folder that has a
- * recipe.json. */
+/* run_dir: a run's folder: who may write it, what lies in it, which checkpoints stay. Only names that a run itself
+ * writes are ever removed, and only from a folder that has a recipe.json. */
 #include "train/run_dir.h"
 
 #include <string.h>

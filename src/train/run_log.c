@@ -1,5 +1,5 @@
-/* run_log: see run_log.h. A line of metrics.jsonl is complete when its newline is there; what follows the last newline
- * is being written. */
+/* run_log: metrics.jsonl, written as a run goes and read again when it is resumed. A line of metrics.jsonl is
+ * complete when its newline is there; what follows the last newline is being written. */
 #include "train/run_log.h"
 
 #include <errno.h>

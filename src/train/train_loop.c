@@ -1,5 +1,6 @@
-/* fit: see fit.h. The order after a step is: its line, the evaluation that is due, the checkpoint that is due, then a
- * look at whether to stop. A checkpoint knows the last evaluated step, so one that is due twice is made once. */
+/* train_loop: a run from its first step to its result: steps, evaluations, checkpoints, stops. The order after a
+ * step is: its line, the evaluation that is due, the checkpoint that is due, then a look at whether to stop. A
+ * checkpoint knows the last evaluated step, so one that is due twice is made once. */
 #include "train/train_loop.h"
 
 #include <math.h>

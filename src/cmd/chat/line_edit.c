@@ -1,5 +1,5 @@
-/* line_edit: see line_edit.h. Ctrl-C is a key while a line is edited, not a signal: it ends the line, and what was
- * typed is thrown away. */
+/* line_edit: a line typed at the terminal, with libedit. Ctrl-C is a key while a line is edited, not a signal: it
+ * ends the line, and what was typed is thrown away. */
 #include "cmd/chat/line_edit.h"
 
 #include <errno.h>

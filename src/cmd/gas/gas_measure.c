@@ -1,6 +1,7 @@
-/* gas_measure: see gas_measure.h. The largest size is the run itself, of which only the evaluation may be missing. A
- * child's options are those by which gas_learning compares runs; recipe.yaml beside the subsets holds all the rest of
- * the run's recipe, with whole paths. */
+/* gas_measure: the missing points of a run's learning curve, by running them as children of this process. The
+ * largest size is the run itself, of which only the evaluation may be missing. A child's options are those by which
+ * gas_learning compares runs; recipe.yaml beside the subsets holds all the rest of the run's recipe, with whole
+ * paths. */
 #include "cmd/gas/gas_measure.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
-/* gas_scale_ways: see gas_scale.h. Streams are sequences decoded beside each other, one token of each in a step.
- * Adapters are the same, each stream with a LoRA of its own over the one model (adapt/multi_adapter.h); they are made
- * here, as what a LoRA costs does not depend on its numbers. A batch is the rows of a micro-batch of LoRA training: a
- * step of documents of one length, so that more rows are more documents, not longer ones; the optimizer's update is in
- * it. */
+/* gas_scale_ways: what `gas scale` makes larger: streams, a batch, adapters. Streams are sequences decoded beside
+ * each other, one token of each in a step. Adapters are the same, each stream with a LoRA of its own over the one
+ * model (adapt/multi_adapter.h); they are made here, as what a LoRA costs does not depend on its numbers. A batch
+ * is the rows of a micro-batch of LoRA training: a step of documents of one length, so that more rows are more
+ * documents, not longer ones; the optimizer's update is in it. */
 #include "cmd/gas/gas_scale.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* answer_file: see answer_file.h. The description is written before the first answer and stays, so that a finished file
- * says so. */
+/* answer_file: answers a line each in a file that can be gone on with after a stop. The description is written
+ * before the first answer and stays, so that a finished file says so. */
 #include "cmd/generate/answer_file.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* sampling: see sampling.h. */
+/* sampling: the command line's words into a sampler: its steps, its seed and order, biases by token. */
 #include "cmd/generate/sampling.h"
 
 #include <errno.h>
