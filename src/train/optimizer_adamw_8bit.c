@@ -21,10 +21,17 @@
 
 #include "base/mem.h"
 
-enum { BLOCK = 256, CODES = 256, SMALL = 4096, START_SHIFT = 20, STARTS = 1 << (32 - START_SHIFT) };
+enum { BLOCK = 256, CODES = 256, SMALL = 4096, LANES = 8 };
 
-/* start: where looking for the code of a number begins, by the number's upper bits. */
-struct map { float value[CODES]; uint8_t start[STARTS]; };
+/* Numbers of one sign whose upper 16 bits are alike are one class; those under 2⁻²⁴ and from 1 on are one each. A class
+ * is so narrow that at most two codes are in it: the lowest, and the next for numbers over the former's limit. */
+enum { CLASS_SHIFT = 16, FIRST_CLASS = (127 - 24) << (23 - CLASS_SHIFT), CLASSES = (24 << (23 - CLASS_SHIFT)) + 1 };
+
+struct map {
+	float value[CODES];                /* ascending */
+	float limit[CODES];                /* numbers over it are nearer to the next */
+	uint8_t lowest[2][CLASSES];        /* of not negative and of negative numbers */
+};
 struct tables { struct map m, v; };
 
 /* --- the map --- */
@@ -35,18 +42,7 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The smallest number whose upper bits are these. */
-static float lowest_of(uint32_t upper)
-{
-	uint32_t bits = upper << START_SHIFT;
-	float x;
-	if (bits >> 31)
-		bits |= (1u << START_SHIFT) - 1;
-	memcpy(&x, &bits, sizeof(x));
-	return x;
-}
-
-static void fill_map(struct map *map, bool has_sign)
+static void fill_values(float *value, bool has_sign)
 {
 	size_t n = 0;
 
@@ -54,21 +50,50 @@ static void fill_map(struct map *map, bool has_sign)
 		int items = has_sign ? 1 << i : 2 << i;
 		for (int j = 0; j < items; j++) {
 			float x = (float)(pow(10, i - 6) * (0.1 + 0.9 * (j + 0.5) / items));
-			map->value[n++] = x;
+			value[n++] = x;
 			if (has_sign)
-				map->value[n++] = -x;
+				value[n++] = -x;
 		}
 	}
-	map->value[n++] = 0;
-	map->value[n++] = 1;
-	qsort(map->value, n, sizeof(*map->value), ascending);
-	for (uint32_t upper = 0; upper < STARTS; upper++) {
-		float x = lowest_of(upper);
-		int code = 0;
-		while (code < CODES - 1 && map->value[code + 1] <= x)
-			code++;
-		map->start[upper] = (uint8_t)code;
-	}
+	value[n++] = 0;
+	value[n++] = 1;
+	qsort(value, n, sizeof(*value), ascending);
+}
+
+/* The largest float that is not over the middle of two. */
+static float limit_between(float a, float b)
+{
+	double middle = ((double)a + (double)b) / 2;
+	float x = (float)middle;
+	return (double)x > middle ? nextafterf(x, -INFINITY) : x;
+}
+
+/* The lowest number of a class. */
+static float lowest_of(uint32_t class, bool negative)
+{
+	uint32_t bits = (class + FIRST_CLASS) << CLASS_SHIFT;
+	float x;
+
+	if (!negative && class == 0)
+		return 0;
+	if (negative)
+		bits |= 1u << 31 | ((1u << CLASS_SHIFT) - 1);
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+static void fill_map(struct map *map, bool has_sign)
+{
+	fill_values(map->value, has_sign);
+	for (int i = 0; i < CODES; i++)
+		map->limit[i] = i < CODES - 1 ? limit_between(map->value[i], map->value[i + 1]) : INFINITY;
+	for (int negative = 0; negative < 2; negative++)
+		for (uint32_t class = 0; class < CLASSES; class++) {
+			int code = 0;
+			while (lowest_of(class, negative) > map->limit[code])
+				code++;
+			map->lowest[negative][class] = (uint8_t)code;
+		}
 }
 
 static void fill_tables(void *out)
@@ -80,14 +105,13 @@ static void fill_tables(void *out)
 
 static uint8_t code_of(const struct map *map, float x)
 {
-	const float *value = map->value;
-	uint32_t bits;
+	int32_t bits;
 
 	memcpy(&bits, &x, sizeof(bits));
-	int code = map->start[bits >> START_SHIFT];
-	while (code < CODES - 1 && value[code + 1] <= x)
-		code++;
-	return (uint8_t)(code + (code < CODES - 1 && value[code + 1] - x < x - value[code]));
+	int32_t class = ((bits & 0x7fffffff) >> CLASS_SHIFT) - FIRST_CLASS;
+	class = MIN(MAX(class, 0), CLASSES - 1);
+	int code = map->lowest[bits < 0][class];
+	return (uint8_t)(code + (x > map->limit[code]));
 }
 
 /* --- blocks --- */
@@ -98,12 +122,26 @@ static void read_block(const struct map *map, const uint8_t *code, float largest
 		x[i] = map->value[code[i]] * largest;
 }
 
+/* The largest absolute value; by lanes, so that a compiler finds vectors in it. */
+static float largest_of(const float *x, size_t n)
+{
+	float lane[LANES] = { 0 }, most = 0;
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (int j = 0; j < LANES; j++)
+			lane[j] = MAX(lane[j], fabsf(x[i + (size_t)j]));
+	for (; i < n; i++)
+		most = MAX(most, fabsf(x[i]));
+	for (int j = 0; j < LANES; j++)
+		most = MAX(most, lane[j]);
+	return most;
+}
+
 static void write_block(const struct map *map, uint8_t *code, float *largest, const float *x, size_t n)
 {
-	float most = 0;
+	float most = largest_of(x, n);
 
-	for (size_t i = 0; i < n; i++)
-		most = MAX(most, fabsf(x[i]));
 	*largest = most;
 	if (most == 0) {
 		memset(code, 0, n);
