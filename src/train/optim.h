@@ -41,6 +41,9 @@ void optim_step(struct optim *o, const float *g, double rate, long t);
 size_t optim_slots(const struct optim *o);         /* number of all tensors of the state */
 void *optim_data(const struct optim *o, size_t slot);
 void optim_release(struct optim *o);
+/* Of one clip and step: runs a little of them, for some hundredths of a second. o need not be started. copy_rate: bytes
+ * a second of memory read and written. */
+int optim_seconds(const struct optim *o, double copy_rate, double *seconds, struct err *e);
 
 /* ‖scale·g‖₂ over all parameters: the sum of squares in table order, pieces of 64 Ki summed in double: same bits for
  * any thread count. */

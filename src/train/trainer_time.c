@@ -45,18 +45,15 @@ static int time_pass(struct trainer *t, const struct live *mean, struct timing *
 
 static double remaining(const struct trainer *t) { return (double)(t->totals.steps - t->totals.first); }
 
-/* Norm and update move the bytes that the optimizer says, or take as long as its operations would in the pass; each sum
- * of two gradients moves three buffers. */
-static double update_seconds(const struct trainer *t, double copy_rate, double flops_rate)
+/* Of what the steps do beside their passes; each sum of two gradients moves three buffers. */
+static int update_seconds(const struct trainer *t, double copy_rate, double *seconds, struct err *e)
 {
-	const struct trainer_plan *p = &t->totals;
-	const struct optim *o = &t->optim;
-	double steps = remaining(t), sums = (double)p->micro_batches - steps, step = o->update.bytes / copy_rate;
+	double steps = remaining(t), sums = (double)t->totals.micro_batches - steps, step;
 
-	if (flops_rate > 0)
-		step = MAX(step, o->update.flops / flops_rate);
-	return steps * (step + o->norm.bytes / copy_rate) +
-	       3.0 * sums * (double)t->params->n * sizeof(float) / copy_rate;
+	if (optim_seconds(&t->optim, copy_rate, &step, e) < 0)
+		return -1;
+	*seconds = steps * step + 3.0 * sums * (double)t->params->n * sizeof(float) / copy_rate;
+	return 0;
 }
 
 /* Full tuning takes every weight to f32 first; one thread does it. */
@@ -143,13 +140,13 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	struct live mean = dry_run_mean(&t->dry);
 	struct timing pass = { 0 };
 	struct machine_memory memory;
-	double flops = pass_work(&t->net.pass, &mean).flops;
+	double update;
 
 	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 ||
-	    memory_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0)
+	    memory_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0 ||
+	    update_seconds(t, memory.copy_rate, &update, e) < 0)
 		return -1;
-	p->step_seconds = (double)p->micro_batches * pass.seconds +
-	                  update_seconds(t, memory.copy_rate, pass.seconds > 0 ? flops / pass.seconds : 0);
+	p->step_seconds = (double)p->micro_batches * pass.seconds + update;
 	p->start_seconds +=
 		start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);

@@ -129,6 +129,8 @@ static bool all_finite(const struct bench *b)
 static void test_row(struct test *t, const struct optimizer *row, const struct kernels *k)
 {
 	struct bench b;
+	struct err e = ERR_INIT;
+	double seconds = 0;
 	size_t sum = 0;
 
 	bench_new(&b, t, row, k, 3);
@@ -147,6 +149,8 @@ static void test_row(struct test *t, const struct optimizer *row, const struct k
 	CHECK(t, sum <= b.optim.state_bytes && b.optim.state_bytes <= b.optim.bytes);
 	/* at least the gradient and the weights are read, and these written */
 	CHECK(t, b.optim.update.bytes >= 12 * (double)params_count(&b.params) && b.optim.update.flops > 0);
+	CHECK_MSG(t, optim_seconds(&b.optim, 1e10, &seconds, &e) == 0 && seconds > 0 && isfinite(seconds), "%g s %s",
+	          seconds, e.msg);
 	bench_end(&b);
 }
 
