@@ -8,27 +8,12 @@
 #include "infer/session.h"
 
 #include "base/mem.h"
-#include "infer/sequences.h"
-#include "model/model_pass.h"
+#include "infer/session_parts.h"
 #include "op/kv_cache.h"
 #include "op/trace.h"
 
 enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 #define TIME_SECONDS 0.03              /* of repetitions when it is asked how long a step takes */
-
-struct session {
-	struct model *model;
-	struct device *device;
-	struct sequences sequences;
-	struct memory memory;
-	bool own_keys;                 /* an overlay changes keys or values */
-	int *adapter;                  /* [n_sequences] of several, see session_use */
-	int *order;                    /* [n_sequences] those of a step, as their rows come */
-	struct session_part **part_of; /* [n_sequences] of a step */
-	struct model_pass net;
-	struct kv_tensors *kv;         /* [n_layers] */
-	struct live work;              /* of all steps */
-};
 
 static void make_cache_tensors(struct session *s, const struct memory_size *size)
 {

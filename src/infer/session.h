@@ -93,4 +93,12 @@ bool session_same_keys(const struct session *a, const struct session *b);
 /* A sequence of `from` with what was computed of it; session_same_keys, room for its tokens. */
 void session_copy(struct session *to, int sequence, const struct session *from, int from_sequence);
 
+/* A sequence as a file: its tokens, what was computed of them, and what that belongs to. Written beside and renamed. */
+int session_save(const struct session *s, int sequence, const char *path, struct err *e);
+/* Back into a sequence, which is empty and has its adapter (session_use): it goes on with the bits that it would have
+ * gone on with. What was kept in other types, by other arithmetic or by a model or adapter that computes other keys,
+ * what does not fit or is damaged, is a sentence, and the sequence stays empty. The first tokens are computed again, to
+ * see that they are the same. */
+int session_load(struct session *s, int sequence, const char *path, struct err *e);
+
 #endif

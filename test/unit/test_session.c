@@ -118,7 +118,7 @@ struct tree {
 	struct rng_stream rng;
 	int32_t ids[TREE][DEEP];       /* what each sequence should have */
 	int n[TREE];
-	int done[5];                   /* how often each thing was done */
+	int done[6];                   /* how often each thing was done */
 };
 
 static int draw(struct tree *t, int n) { return (int)rng_below(&t->rng, (uint32_t)n); }
@@ -210,14 +210,29 @@ static void drop(struct tree *t)
 	t->n[k] = 0;
 }
 
+/* To a file, and back into another place, or into its own. */
+static void save(struct tree *t)
+{
+	int to = draw(t, TREE), from = draw(t, TREE);
+	struct err e = ERR_INIT;
+	char *path = io_join(test_tmp(), "sequence");
+
+	CHECK_MSG(t->b->t, session_save(t->s, from, path, &e) == 0, "%s", e.msg);
+	session_drop(t->s, to);
+	CHECK_MSG(t->b->t, session_load(t->s, to, path, &e) == 0, "%s", e.msg);
+	memmove(t->ids[to], t->ids[from], (size_t)t->n[from] * sizeof(int32_t));
+	t->n[to] = t->n[from];
+	mem_free(path);
+}
+
 static void test_trees(struct bench *b, uint64_t seed)
 {
-	static void (*const deeds[])(struct tree *t) = { grow, branch, cut, keep, drop };
+	static void (*const deeds[])(struct tree *t) = { grow, branch, cut, keep, drop, save };
 	struct tree t = { .b = b, .rng = { seed } };
 	struct err e = ERR_INIT;
 	int32_t positions = b->model.config.n_ctx;
 
-	test_case(b->t, "fed, branched, cut, kept and dropped in any order (%d), sequences have their bits alone",
+	test_case(b->t, "fed, branched, cut, kept, dropped, saved in any order (%d), sequences have their bits alone",
 	          (int)seed);
 	b->model.config.n_ctx = DEEP;
 	struct session *before = b->alone;
@@ -314,6 +329,63 @@ static void test_copy(struct bench *b, const char *module, bool shares)
 	adapter_release(&a);
 }
 
+/* Loads the file, which is refused with these words; the sequence stays empty. */
+static void check_refusal(struct bench *b, struct model *m, const struct overlay *o, struct session_size size,
+                          const char *path, const char *words)
+{
+	struct err e = ERR_INIT;
+	struct session *s;
+
+	CHECK(b->t, session_new(&s, m, o, &b->device, &size, &e) == 0);
+	CHECK_MSG(b->t, session_load(s, 0, path, &e) < 0 && strstr(e.msg, words) && !strncmp(e.msg, path, strlen(path)),
+	          "%s", e.msg);
+	CHECK(b->t, session_length(s, 0) == 0);
+	session_free(s);
+}
+
+/* A copy of the file with one byte changed, or without its end. */
+static char *spoil(const char *path, size_t at, size_t cut)
+{
+	struct err e = ERR_INIT;
+	struct buf file = BUF_INIT;
+	char *copy = io_join(test_tmp(), "spoilt");
+
+	io_read(&file, path, &e);
+	file.data[at % file.len] ^= 1;
+	io_write(copy, file.data, file.len - MIN(cut, file.len), &e);
+	buf_release(&file);
+	return copy;
+}
+
+static void test_snapshots(struct bench *b)
+{
+	static const struct { size_t at, cut; const char *words; } spoilt[] = {
+		{ 3, 0, "no sequence" },     { 30, 0, "damaged" },     { 1000, 0, "damaged" },
+		{ SIZE_MAX, 0, "damaged" },  { 5000, 1, "damaged" },   { 5000, 20000, "damaged" },
+		{ 0, SIZE_MAX, "no sequence" },
+	};
+	struct session_size size = { .n_ctx = CONTEXT, .cache = b->cache }, small = { .n_ctx = 299, .cache = b->cache },
+			    other = { .n_ctx = CONTEXT, .cache = { DTYPE_F16, DTYPE_F16 } };
+	char *path = io_join(test_tmp(), "sequence");
+	struct err e = ERR_INIT;
+	struct adapter a;
+
+	test_case(b->t, "a file of a sequence is refused where it does not belong, or is damaged");
+	judge(b, b->ids, 300);
+	CHECK_MSG(b->t, session_save(b->alone, 0, path, &e) == 0, "%s", e.msg);
+	check_refusal(b, &b->model, NULL, small, path, "it has 300 tokens, the context holds 299");
+	check_refusal(b, &b->model, NULL, other, path, "cache_type");
+	make_adapter(b, "layers.2.self_attn.v_proj", &a);
+	check_refusal(b, &b->model, &a.overlay, size, path, "not what this model and adapter compute");
+	adapter_release(&a);
+	for (size_t i = 0; i < ARRAY_LEN(spoilt); i++) {
+		char *copy = spoil(path, spoilt[i].at, spoilt[i].cut);
+		check_refusal(b, &b->model, NULL, size, copy, spoilt[i].words);
+		mem_free(copy);
+	}
+	mem_free(path);
+}
+
 /* Whatever keys and values are kept as, a sequence's bits do not depend on what is beside it. */
 static void test_bits(struct bench *b)
 {
@@ -326,6 +398,7 @@ static void test_bits(struct bench *b)
 		test_branches(b, prompts[i]);
 	test_steps(b);
 	test_trees(b, (uint64_t)(pool_threads(b->pool) + 10 * (int)b->cache.k));
+	test_snapshots(b);
 	test_copy(b, "layers.2.mlp.down_proj", true);
 	test_copy(b, "layers.2.self_attn.q_proj", true);
 	test_copy(b, "layers.2.self_attn.v_proj", false);

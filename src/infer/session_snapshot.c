@@ -1,0 +1,296 @@
+/* session_snapshot: a sequence as a file.
+ *
+ *     a line      KUNGFU-SEQUENCE
+ *     a line      an object: format, architecture and its sizes, types of the cache, arithmetic, tokens
+ *     ids         int32 each
+ *     ranges      in order, in each what every memory has of it: a byte, 1 or 0: nothing; then its pieces
+ *     32 letters  the hash (XXH3-128) of all before them
+ *
+ * Numbers are as this machine has them. Whether model and adapter are those that it was written with is not asked of
+ * their files: PROBE tokens are computed once more and their keys and values compared, which proves what counts, and
+ * holds where only what comes after all keys is different (a head, the last layer's MLP). A sequence of fewer tokens is
+ * computed again whole. */
+#include "infer/session_parts.h"
+
+#include <string.h>
+
+#include "base/cursor.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "model/prepare.h"
+#include "op/kv_cache.h"
+
+enum { SNAPSHOT_FORMAT = 1, PROBE = 16, HASH = 32 };
+#define MAGIC "KUNGFU-SEQUENCE\n"
+
+static json_t *describe(const struct session *s, int tokens)
+{
+	const struct config *c = &s->model->config;
+	const struct cache_types *t = &s->memory.size.types;
+
+	return json_pack("{s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:i}", "format", SNAPSHOT_FORMAT,
+	                 "architecture", c->arch->name, "layers", c->n_layers, "heads", c->G, "head_size", c->D,
+	                 "vocabulary", c->V, "cache_type_k", dtypes[t->k].name, "cache_type_v", dtypes[t->v].name,
+	                 "compute", compute_name(s->model->compute), "tokens", tokens);
+}
+
+/* Tokens of a sequence's i-th range. */
+static int tokens_of(int length, int i) { return MIN(length - i * KV_RANGE, KV_RANGE); }
+
+/* --- writing --- */
+
+struct writing {
+	struct io_writer file;
+	struct hash_stream *hash;
+	char *copy;                /* of a piece */
+	size_t cap;
+};
+
+static int put(struct writing *w, const void *data, size_t n, struct err *e)
+{
+	hash_add(w->hash, data, n);
+	return io_writer_add(&w->file, data, n, e);
+}
+
+static int put_range(struct writing *w, const struct session *s, int range, int tokens, struct err *e)
+{
+	const struct memory *m = &s->memory;
+	struct device *d = m->device;
+	uint8_t has = m->place[range] >= 0;
+	size_t bytes;
+	const void *at;
+	int status = put(w, &has, 1, e);
+
+	for (size_t i = 0; status == 0 && (at = m->type->piece(m, range, tokens, i, &bytes)); i++) {
+		if (bytes > w->cap)
+			w->copy = mem_grow(w->copy, w->cap = bytes, 1);
+		d->type->pull(d, w->copy, at, bytes);
+		status = put(w, w->copy, bytes, e);
+	}
+	return status;
+}
+
+static int put_all(struct writing *w, const struct session *s, int sequence, struct err *e)
+{
+	int n = session_length(s, sequence);
+	json_t *j = describe(s, n);
+	char *line = jsonx_line(j), *head = mem_printf("%s%s\n", MAGIC, line), hex[HASH + 1];
+
+	w->hash = hash_begin();
+	int status = put(w, head, strlen(head), e);
+	if (status == 0)
+		status = put(w, session_ids(s, sequence), (size_t)n * sizeof(int32_t), e);
+	for (int i = 0; i * KV_RANGE < n && status == 0; i++)
+		status = put_range(w, s, sequence_range(&s->sequences, sequence, i), tokens_of(n, i), e);
+	hash_end(w->hash, hex);
+	if (status == 0)
+		status = io_writer_add(&w->file, hex, HASH, e);
+	mem_free(line);
+	mem_free(head);
+	json_decref(j);
+	return status;
+}
+
+int session_save(const struct session *s, int sequence, const char *path, struct err *e)
+{
+	struct writing w = { 0 };
+
+	if (io_writer_open(&w.file, path, e) < 0)
+		return -1;
+	int status = put_all(&w, s, sequence, e);
+	if (status == 0)
+		status = io_writer_commit(&w.file, e);
+	else
+		io_writer_abort(&w.file);
+	mem_free(w.copy);
+	return status;
+}
+
+/* --- reading --- */
+
+struct reading {
+	struct cursor c;           /* what follows the head, without the hash */
+	int tokens;
+	int32_t *ids;
+	char *probe;               /* what was computed of the first tokens */
+};
+
+/* The object of the second line; new reference. */
+static json_t *read_head(const struct mapping *m, size_t *end, struct err *e)
+{
+	size_t magic = strlen(MAGIC);
+	const char *text = (const char *)m->data;
+
+	if (m->size < magic || memcmp(text, MAGIC, magic)) {
+		err_set(e, "no sequence that session_save wrote");
+		return NULL;
+	}
+	const char *newline = memchr(text + magic, '\n', m->size - magic);
+	char hex[HASH + 1];
+	hash_hex(text, m->size < HASH ? 0 : m->size - HASH, hex);
+	if (!newline || m->size - (size_t)(newline - text) < HASH + 1 || memcmp(text + m->size - HASH, hex, HASH)) {
+		err_set(e, "damaged: its bytes do not have the hash that they were written with");
+		return NULL;
+	}
+	*end = (size_t)(newline + 1 - text);
+	return jsonx_load(text + magic, (size_t)(newline - text) - magic, "its second line", e);
+}
+
+/* Everything but the number of tokens is as this session would write it. */
+static int compare_head(const struct session *s, const json_t *head, int *tokens, struct err *e)
+{
+	json_t *mine = describe(s, 0);
+	const char *key;
+	json_t *value;
+	int status = 0;
+
+	*tokens = (int)json_integer_value(json_object_get(head, "tokens"));
+	json_object_foreach(mine, key, value) {
+		const json_t *other = json_object_get(head, key);
+		if (status || !strcmp(key, "tokens") || json_equal(other, value))
+			continue;
+		char *was = other ? jsonx_line(other) : mem_strdup("none"), *now = jsonx_line(value);
+		status = err_set(e, "%s is %.60s, this session has %.60s", key, was, now);
+		mem_free(was);
+		mem_free(now);
+	}
+	json_decref(mine);
+	if (status == 0 && (*tokens < 0 || *tokens > session_limit(s)))
+		status = err_set(e, "it has %d tokens, the context holds %d", *tokens, session_limit(s));
+	return status;
+}
+
+static int read_ids(const struct session *s, struct reading *r, struct err *e)
+{
+	size_t bytes = (size_t)r->tokens * sizeof(*r->ids);
+	const void *from = cursor_bytes(&r->c, bytes);
+
+	if (r->c.failed)
+		return err_set(e, "it ends among its tokens");
+	if (bytes)
+		memcpy(r->ids, from, bytes);
+	for (int i = 0; i < r->tokens; i++)
+		if (r->ids[i] < 0 || r->ids[i] >= s->model->config.V)
+			return err_set(e, "token %d is %d, the model has 0 to %d", i, r->ids[i],
+			               s->model->config.V - 1);
+	return 0;
+}
+
+/* The first PROBE tokens of a range, one piece after the other; NULL only counts. */
+static size_t pull_probe(const struct session *s, int range, char *out)
+{
+	struct device *d = s->memory.device;
+	size_t sum = 0, bytes;
+	const void *at;
+
+	for (size_t i = 0; (at = s->memory.type->piece(&s->memory, range, PROBE, i, &bytes)); i++, sum += bytes)
+		if (out)
+			d->type->pull(d, out + sum, at, bytes);
+	return sum;
+}
+
+/* Whether the first tokens as they were read are those that were computed. */
+static bool is_same(const struct session *s, int range, const char *computed)
+{
+	size_t n = pull_probe(s, range, NULL);
+	char *got = mem_array(n, 1);
+
+	pull_probe(s, range, got);
+	bool same = n == 0 || !memcmp(got, computed, n);
+	mem_free(got);
+	return same;
+}
+
+static int read_range(struct session *s, struct reading *r, int range, int tokens, struct err *e)
+{
+	struct memory *m = &s->memory;
+	struct device *d = m->device;
+	size_t bytes;
+	void *to;
+
+	if (!cursor_u8(&r->c))
+		m->type->drop(m, range);
+	for (size_t i = 0; (to = m->type->piece(m, range, tokens, i, &bytes)); i++) {
+		const void *from = cursor_bytes(&r->c, bytes);
+		if (!from)
+			return err_set(e, "it ends among its keys and values");
+		d->type->push(d, to, from, bytes);
+	}
+	return 0;
+}
+
+/* The sequence has its first tokens computed, and room for the others. */
+static int read_ranges(struct session *s, int sequence, struct reading *r, struct err *e)
+{
+	struct sequences *q = &s->sequences;
+
+	for (int i = 0; i * KV_RANGE < r->tokens; i++) {
+		int range = sequence_range(q, sequence, i);
+		if (read_range(s, r, range, tokens_of(r->tokens, i), e) < 0)
+			return -1;
+		if (i == 0 && !is_same(s, range, r->probe))
+			return err_set(e, "what it has of its first %d tokens is not what this model and adapter "
+			                  "compute of them: it was written with others",
+			               PROBE);
+	}
+	if (cursor_left(&r->c))
+		return err_set(e, "it has %zu bytes too many", cursor_left(&r->c));
+	sequence_append(q, sequence, r->ids + PROBE, r->tokens - PROBE);
+	return 0;
+}
+
+static int fill(struct session *s, int sequence, struct reading *r, struct err *e)
+{
+	const float *unused;
+	size_t n = (size_t)MIN(r->tokens, PROBE);
+
+	if (n && session_feed(s, sequence, r->ids, n, &unused, e) < 0)
+		return -1;
+	if (r->tokens <= PROBE)
+		return 0;
+	int range = sequence_range(&s->sequences, sequence, 0);
+	r->probe = mem_array(pull_probe(s, range, NULL), 1);
+	pull_probe(s, range, r->probe);
+	sequence_reserve(&s->sequences, sequence, r->tokens - PROBE);
+	int status = read_ranges(s, sequence, r, e);
+	mem_free(r->probe);
+	return status;
+}
+
+static int load(struct session *s, int sequence, const struct mapping *file, struct err *e)
+{
+	struct reading r = { 0 };
+	size_t at;
+	json_t *head = read_head(file, &at, e);
+	int status = head ? compare_head(s, head, &r.tokens, e) : -1;
+
+	json_decref(head);
+	if (status < 0)
+		return -1;
+	r.c = cursor_make(file->data + at, file->size - HASH - at);
+	r.ids = mem_array((size_t)r.tokens, sizeof(*r.ids));
+	status = read_ids(s, &r, e);
+	if (status == 0)
+		status = fill(s, sequence, &r, e);
+	mem_free(r.ids);
+	return status;
+}
+
+int session_load(struct session *s, int sequence, const char *path, struct err *e)
+{
+	struct mapping file;
+
+	if (session_length(s, sequence))
+		BUG("sequence %d has %d tokens, none were wanted", sequence, session_length(s, sequence));
+	if (io_map(&file, path, e) < 0)
+		return -1;
+	int status = load(s, sequence, &file, e);
+	io_unmap(&file);
+	if (status < 0) {
+		session_drop(s, sequence);
+		return err_prefix(e, "%s", path);
+	}
+	return 0;
+}
