@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
+
 /* Prints x with `decimals`, then drops zeros after the point. */
 static void print_short(char *out, size_t size, double x, int decimals)
 {
@@ -78,6 +80,40 @@ static double unit_factor(const char *s)
 	if (*s && strcasecmp(s, "b") != 0)
 		return 0;
 	return pow(base, (double)(at - prefixes) + 1);
+}
+
+/* Two to three digits, written out. */
+static void short_number(double x, char out[24])
+{
+	double size = fabs(x);
+
+	print_short(out, 24, x, size >= 100 || x == 0 ? 0 : MIN(2 - (int)floor(log10(size)), 6));
+}
+
+const char *human_money(double amount, const char *currency, char out[48])
+{
+	bool small = fabs(amount) < 1e-4 && amount != 0;
+	char number[24];
+
+	short_number(small ? amount * 1e6 : amount, number);
+	if (small && fabs(amount) < 1e-9)
+		snprintf(out, 48, "under 0.001 µ%s", currency);
+	else
+		snprintf(out, 48, "%s %s%s", number, small ? "µ" : "", currency);
+	return out;
+}
+
+const char *human_grams(double grams, char out[32])
+{
+	static const char *const units[] = { "g", "mg", "µg" };
+	char number[24];
+	int i = 0;
+
+	for (; i < 2 && fabs(grams) < 0.1 && grams != 0; i++)
+		grams *= 1000;
+	short_number(grams, number);
+	snprintf(out, 32, "%s %s", number, units[i]);
+	return out;
 }
 
 int human_parse_bytes(const char *s, size_t *out)

@@ -153,12 +153,20 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	return status;
 }
 
+static bool has_ending(const char *path, const char *ending)
+{
+	size_t n = strlen(path), m = strlen(ending);
+	return n >= m && !strcasecmp(path + n - m, ending);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct merge *o = options;
 
 	if (!o->adapter || !o->out)
 		return app_usage(&cmd_merge, "--adapter DIR and --out DIR were wanted");
+	if (has_ending(o->out, ".gguf"))
+		return app_usage(&cmd_merge, "--out %s: merge writes a Hugging Face folder, name one", o->out);
 	return merge(app, o, p->positional[0], e);
 }
 

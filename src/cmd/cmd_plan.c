@@ -2,7 +2,9 @@
  * (cmd/estimate.h). */
 #include <string.h>
 
+#include "base/io.h"
 #include "cmd/command.h"
+#include "cmd/overview.h"
 
 extern const struct command cmd_plan, cmd_tune;
 
@@ -59,6 +61,11 @@ static int instead(struct app *app, const struct command **c)
 	if (*c && !(*c)->plans)
 		return app_usage(&cmd_plan, "%s has no plan: it %s", (*c)->name,
 		                 *c == &cmd_plan ? "is one" : "takes next to nothing");
+	if (!*c && at < app->argc && !io_exists(app->argv[at])) {
+		const char *near = overview_nearest(app->argc - at, app->argv + at);
+		return near ? app_usage(&cmd_plan, "%s is no command, did you mean plan %s?", app->argv[at], near) :
+		              app_usage(&cmd_plan, "%s is no command, and no model either", app->argv[at]);
+	}
 	if (*c)
 		take_out(app, at, words);
 	else

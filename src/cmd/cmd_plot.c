@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -328,6 +329,12 @@ static int open_and_plot(const struct app *app, const struct plot *o, const char
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
+	const struct plot *o = options;
+	size_t n = o->out ? strlen(o->out) : 0;
+
+	if (o->out && (n < 4 || strcasecmp(o->out + n - 4, ".svg")))
+		return app_usage(&cmd_plot, "--out %s: pictures are written as SVG, name one that ends in .svg",
+		                 o->out);
 	return open_and_plot(app, options, p->positional, p->n_positional, e);
 }
 

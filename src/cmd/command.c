@@ -196,6 +196,8 @@ static int unknown_command(int argc, char **argv)
 		   *second = *space ? argv[1] : "";
 	if (near)
 		return app_usage(NULL, "unknown command %s%s%s, did you mean %s?", argv[0], space, second, near);
+	if (*space)
+		return app_usage(NULL, "unknown command %s %s, kungfu %s lists its commands", argv[0], second, argv[0]);
 	return app_usage(NULL, "unknown %s %s", option ? "option" : "command", argv[0]);
 }
 

@@ -202,9 +202,28 @@ void overview_print_group(const char *word)
 /* --- what was meant --- */
 
 /* Near to the first two words, to the first, or beginning with the first. */
+/* Of a group's commands the one whose second word is near; NULL: none. */
+static const char *nearest_in_group(const char *group, const char *second)
+{
+	size_t n = 0, length = strlen(group);
+	const char **names = mem_array(command_count() + 1, sizeof(*names)), *near;
+
+	for (size_t i = 0; command_table[i]; i++)
+		if (in_group(command_table[i], group, length))
+			names[n++] = command_table[i]->name + length + 1;
+	near = opt_nearest(second, names, n);
+	for (size_t i = 0; i < n && !near; i++)
+		if (*second && !strncmp(names[i], second, strlen(second)))
+			near = names[i];
+	mem_free(names);
+	return near ? near - length - 1 : NULL;
+}
+
 const char *overview_nearest(int argc, char **argv)
 {
 	size_t n = command_count(), length = strlen(argv[0]);
+	if (overview_is_group(argv[0]))
+		return nearest_in_group(argv[0], argc > 1 ? argv[1] : "");
 	const char **names = mem_array(n + 1, sizeof(*names)), *near;
 	char *two = mem_printf("%s %s", argv[0], argc > 1 ? argv[1] : "");
 	for (size_t i = 0; i < n; i++)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -99,7 +100,7 @@ const char *gas_joules(double joules, char out[32])
 
 void gas_text(const struct gas *g, char out[200])
 {
-	char joules[32], low[32], high[32];
+	char joules[32], low[32], high[32], money[48], grams[32];
 	int n;
 
 	if (isnan(g->energy.joules)) {
@@ -111,9 +112,9 @@ void gas_text(const struct gas *g, char out[200])
 	gas_joules(g->energy.high, high);
 	n = snprintf(out, 200, "%s (%s to %s, %s)", joules, low, high, energy_method_name(g->energy.method));
 	if (!isnan(g->money.total))
-		n += snprintf(out + n, 200 - (size_t)n, ", %.2g %s", g->money.total, g->money.currency);
+		n += snprintf(out + n, 200 - (size_t)n, ", %s", human_money(g->money.total, g->money.currency, money));
 	if (!isnan(g->grams_co2))
-		snprintf(out + n, 200 - (size_t)n, ", %.2g g CO2e", g->grams_co2);
+		snprintf(out + n, 200 - (size_t)n, ", %s CO2e", human_grams(g->grams_co2, grams));
 }
 
 /* --- limits --- */

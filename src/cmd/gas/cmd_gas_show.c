@@ -44,7 +44,7 @@ static const struct opt show_opts[] = {
 
 static void show_run(const struct entry *x)
 {
-	char time[32] = "?", peak[32] = "?", joules[32], money[40] = "", bounds[80] = "";
+	char time[32] = "?", peak[32] = "?", joules[32], money[48] = "", bounds[80] = "";
 	const struct gas *g = &x->gas;
 
 	if (!isnan(g->seconds))
@@ -57,7 +57,7 @@ static void show_run(const struct entry *x)
 		         gas_joules(g->energy.high, high));
 	}
 	if (!isnan(g->money.total))
-		snprintf(money, sizeof(money), "%.2g %s", g->money.total, g->money.currency);
+		human_money(g->money.total, g->money.currency, money);
 	app_print("%.8s  %-20.20s %-10s %-9s %13s %9s  %s%s  %s\n", x->id, x->began ? x->began : "", x->command,
 	          x->status, time, peak, gas_joules(g->energy.joules, joules), bounds, money);
 }
@@ -84,7 +84,7 @@ static void show_list(const struct app *app, const struct entries *all)
 
 static void cost_text(const struct cost *c, char out[200])
 {
-	char time[32] = "?", joules[32], low[32], high[32], flops[32];
+	char time[32] = "?", joules[32], low[32], high[32], flops[32], money[48];
 	int n;
 
 	if (!isnan(c->seconds))
@@ -97,7 +97,7 @@ static void cost_text(const struct cost *c, char out[200])
 		n += snprintf(out + n, 200 - (size_t)n, ", %s (%s to %s)", gas_joules(c->joules, joules),
 		              gas_joules(c->joules_low, low), gas_joules(c->joules_high, high));
 	if (!isnan(c->money))
-		n += snprintf(out + n, 200 - (size_t)n, ", %.2g %s", c->money, c->currency);
+		n += snprintf(out + n, 200 - (size_t)n, ", %s", human_money(c->money, c->currency, money));
 	if (!isnan(c->flops))
 		n += snprintf(out + n, 200 - (size_t)n, ", %s FLOP", human_count(c->flops, flops));
 	if (c->without_energy)
@@ -153,7 +153,7 @@ static void show_members(const char *title, const struct family *f, const int *l
 static void show_curve(const struct cost *sunk, const struct cost *own)
 {
 	struct cost both = *sunk;
-	char joules[32], time[32];
+	char joules[32], time[32], money[48];
 
 	cost_add(&both, own);
 	app_print("  amortised    sunk + own, for each of so many uses:\n");
@@ -161,7 +161,7 @@ static void show_curve(const struct cost *sunk, const struct cost *own)
 		clock_human(both.seconds / n, time);
 		app_print("    %9d  %12s  %12s", n, gas_joules(both.joules / n, joules), time);
 		if (!isnan(both.money))
-			app_print("  %.2g %s", both.money / n, both.currency);
+			app_print("  %s", human_money(both.money / n, both.currency, money));
 		app_print("\n");
 	}
 }
@@ -350,11 +350,26 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 	return status;
 }
 
+/* As the ledger has them: 2026-01-31T12:00:00Z, or a beginning of that. */
+static bool is_date(const char *s)
+{
+	static const char form[] = "0000-00-00T00:00:00Z";
+	size_t i = 0;
+
+	for (; s[i] && i < strlen(form); i++)
+		if (form[i] == '0' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+			return false;
+	return !s[i] && i >= 4;
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct show *o = options;
 
 	o->whole = app->json && !opt_given(p, "limit");
+	if (o->since && !is_date(o->since))
+		return app_usage(&cmd_gas_show, "--since %s: a date was wanted, as 2026-01-31, or the beginning of one",
+		                 o->since);
 	if (o->out && !p->n_positional)
 		return app_usage(&cmd_gas_show,
 		                 "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
