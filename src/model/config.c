@@ -58,14 +58,14 @@ static void *place(const struct config *c, const struct config_field *f)
 
 /* --- expressions --- */
 
+/* A row that stands in an earlier one's place has its letter too, so any of them will do. */
 static const struct config_field *find_letter(const struct config *c, char letter)
 {
-	struct walk w = { .tables = c->arch->fields };
-	const struct config_field *f;
-
-	while ((f = next_row(&w)) && f->letter != letter)
-		;
-	return f;
+	for (const struct config_field *const *table = c->arch->fields; *table; table++)
+		for (const struct config_field *f = *table; f->kind; f++)
+			if (f->letter == letter)
+				return f;
+	return NULL;
 }
 
 static int64_t letter_value(const struct config *c, char letter)

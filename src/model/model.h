@@ -114,7 +114,8 @@ int model_open_facts(struct model *m, const char *path, struct err *e);
 /* m->tokenizer, unless it is open already; a model that has none is refused, and one that has another model's. */
 int model_tokenizer(struct model *m, struct err *e);
 void model_close(struct model *m);
-int model_weight(const struct model *m, const char *spec_hf, int layer);  /* index, −1: not there */
+/* its index, of experts the first one's (the others follow it); −1: not there */
+int model_weight(const struct model *m, const char *spec_hf, int layer);
 int model_weight_by_name(const struct model *m, const char *name);        /* full name, −1 */
 size_t model_count(const struct model *m);                       /* parameters */
 /* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */

@@ -167,6 +167,20 @@ static void test_rope(struct test *t)
 
 /* --- every architecture --- */
 
+/* A letter is one fact, whichever table's row says it. */
+static void check_letters(struct test *t, const struct arch *a)
+{
+	const struct config_field *seen[128] = { 0 };
+
+	for (const struct config_field *const *table = a->fields; *table; table++)
+		for (const struct config_field *f = *table; f->kind; f++) {
+			const struct config_field **first = &seen[(unsigned char)f->letter & 127];
+			*first = *first && f->letter ? *first : f;
+			CHECK_MSG(t, (*first)->own == f->own && (*first)->at == f->at && (*first)->kind == f->kind, "%c",
+			          f->letter);
+		}
+}
+
 /* Shapes know their letters, the head and the embedding are in the table, a default is there or the key is. */
 static void test_tables(struct test *t)
 {
@@ -174,6 +188,7 @@ static void test_tables(struct test *t)
 		const struct arch *a = arch_table[i];
 		test_case(t, "%s: its tables hold together", a->name);
 		struct config c = { .arch = a, .own = mem_alloc(a->own_bytes + 1) };
+		check_letters(t, a);
 		CHECK(t, weight_spec(a, a->head) && weight_spec(a, a->embedding) && a->embed && a->block && a->norm);
 		CHECK(t, weight_spec(a, a->head)->flags & WEIGHT_HEAD);
 		CHECK(t, weight_spec(a, a->embedding)->flags & WEIGHT_EMBED);
