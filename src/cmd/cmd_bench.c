@@ -12,6 +12,7 @@
 #include "cmd/machine_profile.h"
 #include "cmd/model_common.h"
 #include "infer/session.h"
+#include "train/method.h"
 #include "train/model_memory.h"
 
 extern const struct command cmd_bench;
@@ -32,8 +33,7 @@ static const struct opt bench_opts[] = {
 	OPT_INT("prefill", struct options, prefill, "512", 1, 1 << 20,
 	        "one prompt of N tokens into an empty context, the head for the last"),
 	OPT_INT("decode", struct options, decode, "64", 1, 1 << 20, "N single tokens from an empty context"),
-	OPT_CHOICE("train", struct options, train, "lora", "lora|full",
-	           "training steps of two documents of 512 tokens"),
+	OPT_PICK("train", struct options, train, method_rows, "training steps of two documents of 512 tokens"),
 	OPT_GROUP("How"),
 	OPT_INT("streams", struct options, streams, "1", 1, SESSION_ROWS - 1,
 	        "sequences that are decoded beside each other"),
@@ -155,7 +155,7 @@ static int time_training(struct bench *b, int n_ctx, struct err *e)
 	char what[64];
 
 	snprintf(what, sizeof(what), "training (%s), %s", b->o->train,
-	         strcmp(b->o->train, "full") ? b->app->compute : "f32");
+	         method_adapter(b->o->train) ? b->app->compute : "f32");
 	log_live("%s", what);
 	log_set(LOG_QUIET); /* the trainer's own words about its data */
 	struct pass_training usual = { b->path, b->o->train, b->o->compute, MIN(TRAIN_LENGTH, n_ctx), TRAIN_DOCUMENTS };
@@ -228,13 +228,13 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 static int plan_training(struct bench *b, struct loaded *l, struct predicted *p, double *bytes, struct err *e)
 {
 	struct model_memory memory;
-	bool full = !strcmp(b->o->train, "full");
+	const struct adapter_type *type = method_adapter(b->o->train);
 	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx),
-	       flops = (full ? 6.0 : 4.5) * (double)model_count(&l->model) * tokens;
+	       flops = (type ? 4.5 : 6.0) * (double)model_count(&l->model) * tokens;
 
-	if (model_memory(&memory, &l->model, b->app->device, e) < 0)
+	if (model_memory(&memory, &l->model, type ? type : adapter_standard(), b->app->device, e) < 0)
 		return -1;
-	*bytes = (double)(full ? memory.full : memory.lora);
+	*bytes = (double)(type ? memory.adapter : memory.full);
 	double seconds = ((double)b->o->repetitions + 1) * flops /
 	                 (0.7 * (b->machine.sgemm_flops > 0 ? b->machine.sgemm_flops : USUAL_FLOPS));
 	predict_phase(p, "train", seconds);

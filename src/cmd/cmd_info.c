@@ -176,13 +176,27 @@ static json_t *config_json(const struct config *c)
 	return j;
 }
 
+/* The default of the number that the adapter grows with, as text. */
+static const char *adapter_size(const struct adapter_type *type)
+{
+	return type->size_option ? opt_find(type->opts, type->size_option)->init : "";
+}
+
 static json_t *memory_json(const struct model_memory *x)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights,
-	                 "run_bytes", (json_int_t)x->run, "cache_bytes_per_token", (json_int_t)x->cache_token,
-	                 "cache_bytes_full_context", (json_int_t)x->cache, "tune_lora_bytes", (json_int_t)x->lora,
-	                 "tune_full_bytes", (json_int_t)x->full, "tune_micro_batch_tokens", MODEL_MEMORY_TOKENS,
-	                 "tune_lora_r", MODEL_MEMORY_RANK);
+	const struct adapter_type *type = adapter_standard();
+	char *bytes = mem_printf("tune_%s_bytes", type->name),
+	     *size = mem_printf("tune_%s", type->size_option ? type->size_option : "size");
+	for (char *c = size; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "weights_bytes", (json_int_t)x->weights,
+	                      "run_bytes", (json_int_t)x->run, "cache_bytes_per_token", (json_int_t)x->cache_token,
+	                      "cache_bytes_full_context", (json_int_t)x->cache, bytes, (json_int_t)x->adapter,
+	                      "tune_full_bytes", (json_int_t)x->full, "tune_micro_batch_tokens", MODEL_MEMORY_TOKENS,
+	                      size, atoi(adapter_size(type)));
+	mem_free(bytes);
+	mem_free(size);
+	return j;
 }
 
 static void put_info(const struct app *app, const struct loaded *l, const struct model_memory *x)
@@ -227,13 +241,14 @@ static void show_config(const struct model *m)
 
 static void show_memory(const struct model_memory *x)
 {
+	const struct adapter_type *type = adapter_standard();
 	char a[32], b[32];
 
 	app_print("Memory, as the engine plans it\n");
 	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a),
 	          human_bytes(x->cache_token, b));
-	app_print("  %-14s %s (LoRA of rank %d, micro-batches of %d tokens)\n", "to tune", human_bytes(x->lora, a),
-	          MODEL_MEMORY_RANK, MODEL_MEMORY_TOKENS);
+	app_print("  %-14s %s (%s, %s %s, micro-batches of %d tokens)\n", "to tune", human_bytes(x->adapter, a),
+	          type->name, type->size_option ? type->size_option : "", adapter_size(type), MODEL_MEMORY_TOKENS);
 	app_print("  %-14s %s (all weights)\n", "", human_bytes(x->full, a));
 }
 
@@ -270,7 +285,7 @@ static int run_info(struct app *app, struct loaded *l, struct err *e)
 {
 	struct model_memory memory;
 
-	if (model_memory(&memory, &l->model, app->device, e) < 0 || plan_info(app, l, e) < 0)
+	if (model_memory(&memory, &l->model, adapter_standard(), app->device, e) < 0 || plan_info(app, l, e) < 0)
 		return -1;
 	if (!app->json)
 		show(l, &memory);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char full[] = "full";
+const char method_full[] = "full";
 static const double full_rate = 2e-5;
 
 static size_t adapter_count(void)
@@ -23,7 +23,7 @@ bool method_rows(size_t i, struct opt_row *out)
 	if (i > adapter_count())
 		return false;
 	if (i == adapter_count())
-		*out = (struct opt_row){ .name = full, .summary = "every weight" };
+		*out = (struct opt_row){ .name = method_full, .summary = "every weight" };
 	else if (adapter_rows(i, out))
 		rate = adapter_type_table[i]->learning_rate;
 	snprintf(out->note, sizeof(out->note), "learning rate %g", rate);

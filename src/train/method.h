@@ -5,6 +5,7 @@
 #include "adapt/adapter.h"
 #include "base/opt.h"
 
+extern const char method_full[];                /* the name of the one that is no adapter */
 /* For OPT_PICK and OPT_ROWS: the adapters in the order of their table, full last. */
 bool method_rows(size_t i, struct opt_row *out);
 /* The adapter's type; NULL: full. `name` is that of a method. */

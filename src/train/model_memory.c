@@ -2,9 +2,6 @@
  * step of either kind of tuning (train/dry_pass.h). See model_memory.h. */
 #include "train/model_memory.h"
 
-#include <stdio.h>
-
-#include "adapt/adapter.h"
 #include "base/mem.h"
 #include "infer/session.h"
 #include "model/prepare.h"
@@ -44,17 +41,16 @@ static int measure_step(size_t *bytes, const struct model *m, struct device *d, 
 	return status;
 }
 
-static int measure_lora(struct model_memory *out, const struct model *m, struct device *d, struct err *e)
+static int measure_adapter(struct model_memory *out, const struct model *m, const struct adapter_type *type,
+                           struct device *d, struct err *e)
 {
-	char rank[16];
 	struct adapter a;
 	size_t step = 0;
 
-	snprintf(rank, sizeof(rank), "%d", MODEL_MEMORY_RANK);
-	if (adapter_new_named(&a, "lora", m, (const char *const[]){ "lora-r", rank, NULL }, 0, e) < 0)
+	if (adapter_new_named(&a, type->name, m, (const char *const[]){ NULL }, 0, e) < 0)
 		return -1;
 	int status = measure_step(&step, m, d, &a.overlay, e);
-	out->lora = out->weights + out->program + step;
+	out->adapter = out->weights + out->program + step;
 	adapter_release(&a);
 	return status;
 }
@@ -87,10 +83,11 @@ void model_memory_now(struct model_memory *out, const struct model *m)
 	out->program = mem_rss() - MIN(owned, mem_rss());
 }
 
-int model_memory(struct model_memory *out, struct model *m, struct device *d, struct err *e)
+int model_memory(struct model_memory *out, struct model *m, const struct adapter_type *type, struct device *d,
+                 struct err *e)
 {
 	model_memory_now(out, m);
-	if (measure_session(out, m, d, e) < 0 || measure_lora(out, m, d, e) < 0)
+	if (measure_session(out, m, d, e) < 0 || measure_adapter(out, m, type, d, e) < 0)
 		return -1;
 	return measure_full(out, m, d, e);
 }

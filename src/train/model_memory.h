@@ -3,10 +3,11 @@
 #ifndef TRAIN_MODEL_MEMORY_H
 #define TRAIN_MODEL_MEMORY_H
 
+#include "adapt/adapter.h"
 #include "model/model.h"
 #include "op/device.h"
 
-enum { MODEL_MEMORY_TOKENS = 1024, MODEL_MEMORY_RANK = 8 };
+enum { MODEL_MEMORY_TOKENS = 1024 };
 
 struct model_memory {
 	size_t weights;               /* mapped, or taken */
@@ -14,13 +15,14 @@ struct model_memory {
 	size_t program;
 	size_t run;                   /* weights, program and a session's work space */
 	size_t cache_token, cache;    /* keys and values of a token, of a full context */
-	/* tuning with LoRA of rank MODEL_MEMORY_RANK on all linears, all weights: micro-batches of MODEL_MEMORY_TOKENS
-	 * tokens, all supervised */
-	size_t lora, full;
+	/* tuning with an adapter at its own defaults, and all weights: micro-batches of MODEL_MEMORY_TOKENS tokens, all
+	 * supervised */
+	size_t adapter, full;
 };
 
 /* weights and program alone. The pages of the file that are there are given back. */
 void model_memory_now(struct model_memory *out, const struct model *m);
-int model_memory(struct model_memory *out, struct model *m, struct device *d, struct err *e);
+int model_memory(struct model_memory *out, struct model *m, const struct adapter_type *type, struct device *d,
+                 struct err *e);
 
 #endif

@@ -80,7 +80,7 @@ struct recipe {
 		OPT_PICK("objective", s, f.objective, objective_rows, "what is learnt"), \
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
 	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
-	                   "not for full; auto: int8 where this processor is fast in it"), \
+	                   "not where all weights are trained; auto: int8 where this processor is fast in it"), \
 		OPT_ROWS("method", s, f.method_options, method_rows), \
 		OPT_ROWS("objective", s, f.objective_options, objective_rows), \
 		OPT_GROUP("Data"), \

@@ -14,6 +14,7 @@
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/model_common.h"
 #include "cmd/table.h"
+#include "train/method.h"
 
 extern const struct command cmd_gas_bench;
 
@@ -264,7 +265,7 @@ static int read_length(struct contest *c, struct err *e)
 
 static int contest(struct contest *c, struct err *e)
 {
-	static const char *const names[] = { [LORA] = "lora", [FULL] = "full" };
+	static const char *const names[] = { [LORA] = "lora", [FULL] = method_full };
 
 	if (read_length(c, e) < 0)
 		return -1;

@@ -481,7 +481,7 @@ static int evaluate(struct measuring *m, const char *dir, struct err *e)
 {
 	char *done = mem_printf("%s/%zu-eval-%.8s.json", m->dir, m->sizes[m->at], m->o->data),
 	     *said = mem_printf("%s.new", done);
-	bool full = !strcmp(m->recipe.method, "full");
+	bool full = !method_adapter(m->recipe.method);
 	int status = 0;
 
 	if (!io_exists(done)) {

@@ -19,12 +19,12 @@ enum { ROWS_MOST = 1 << 20 };
 /* With numbers that are none: pages that were never written are not in memory. */
 static int new_adapter(const struct scale_work *w, struct adapter *a, struct err *e)
 {
-	char rank[24], alpha[24];
-	const char *const options[] = { "lora-r", rank, "lora-alpha", alpha, NULL };
+	const struct adapter_type *type = adapter_standard();
+	char size[24];
+	const char *const options[] = { type->size_option, size, NULL };
 
-	snprintf(rank, sizeof(rank), "%lld", (long long)w->o->lora_r);
-	snprintf(alpha, sizeof(alpha), "%lld", 2 * (long long)w->o->lora_r);
-	if (adapter_new_named(a, "lora", &w->l.model, options, 0, e) < 0)
+	snprintf(size, sizeof(size), "%lld", (long long)w->o->lora_r);
+	if (adapter_new_named(a, type->name, &w->l.model, options, 0, e) < 0)
 		return -1;
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		a->overlay.params.w[i] = 1e-3F * (float)(i % 7);
@@ -114,7 +114,7 @@ static void describe_adapters(const struct scale_work *w, char *out, size_t size
 
 static struct pass_training training(const struct scale_work *w, int q)
 {
-	return (struct pass_training){ w->path, "lora", w->o->compute, (int)w->o->max_length,
+	return (struct pass_training){ w->path, adapter_standard()->name, w->o->compute, (int)w->o->max_length,
 		                       q / (int)w->o->max_length };
 }
 
