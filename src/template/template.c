@@ -716,9 +716,10 @@ static void run_for(struct interpreter *x, const struct stmt *s)
 /* The filters of a block around the text that it captured: the innermost subject is the nameless name. */
 static struct value filtered_text(struct interpreter *x, const struct expr *e, struct value text)
 {
-	if (e->type == E_NAME)
+	if (e->type == E_NAME || !enter(&x->r))
 		return text;
 	struct value self = filtered_text(x, e->a, text);
+	x->r.depth--;
 	return x->r.failed ? self : apply(x, e, template_filter(e->value.str.s), self);
 }
 
@@ -788,6 +789,13 @@ static void run_if(struct interpreter *x, const struct stmt *s)
 {
 	bool taken = v_true(eval(x, s->condition));
 
+	/* an if that alone is what is otherwise done, as every elif is */
+	while (!taken && !x->r.failed && s->otherwise && s->otherwise->type == S_IF && !s->otherwise->next &&
+	       step(&x->r)) {
+		s = s->otherwise;
+		x->r.line = s->line;
+		taken = v_true(eval(x, s->condition));
+	}
 	if (!x->r.failed)
 		run_body(x, taken ? s->body : s->otherwise);
 }

@@ -543,7 +543,8 @@ static struct stmt *block_end(struct parser *p, struct stmt *s)
 	return want_end(p) && !p->failed ? s : NULL;
 }
 
-static struct stmt *parse_if(struct parser *p)
+/* The condition and body of an if or elif. */
+static struct stmt *parse_branch(struct parser *p)
 {
 	static const char *const ends[] = { "elif", "else", "endif", NULL };
 	struct stmt *s = statement(p, S_IF);
@@ -552,19 +553,25 @@ static struct stmt *parse_if(struct parser *p)
 	if (!s->condition || !want_end(p))
 		return NULL;
 	s->body = body(p, ends);
-	if (p->failed)
+	return p->failed ? NULL : s;
+}
+
+/* An elif is the only statement of what is otherwise done: a chain, however long, is parsed and run in a loop. */
+static struct stmt *parse_if(struct parser *p)
+{
+	struct stmt *first = parse_branch(p), *last = first;
+
+	while (last && take_word(p, "elif"))
+		last = last->otherwise = parse_branch(p);
+	if (!last)
 		return NULL;
-	if (take_word(p, "elif")) {
-		s->otherwise = parse_if(p);
-		return p->failed ? NULL : s;
-	}
 	if (take_word(p, "else")) {
 		if (!want_end(p))
 			return NULL;
-		s->otherwise = body(p, (const char *const[]){ "endif", NULL });
+		last->otherwise = body(p, (const char *const[]){ "endif", NULL });
 	}
 	p->at += !p->failed;
-	return block_end(p, s);
+	return block_end(p, first);
 }
 
 static struct stmt *parse_for(struct parser *p)

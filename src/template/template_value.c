@@ -95,17 +95,11 @@ const struct value *v_get(struct value dict, struct value key)
 
 const struct value *v_get_text(struct value dict, const char *key) { return v_get(dict, v_text(key)); }
 
-void v_set(struct arena *a, struct value dict, struct value key, struct value item)
+/* A key that is not there yet. */
+static void add_item(struct arena *a, struct vdict *d, struct value key, struct value item)
 {
-	struct vdict *d = dict.dict;
-	struct value *old = (struct value *)(uintptr_t)v_get(dict, key);
-
 	weigh(key, &d->weight, &d->depth);
 	weigh(item, &d->weight, &d->depth);
-	if (old) {
-		*old = item;
-		return;
-	}
 	if (d->n == d->cap) {
 		size_t cap = d->cap ? 2 * d->cap : 8;
 		d->keys = grow(a, d->keys, d->n, cap, sizeof(*d->keys));
@@ -114,6 +108,19 @@ void v_set(struct arena *a, struct value dict, struct value key, struct value it
 	}
 	d->keys[d->n] = key;
 	d->values[d->n++] = item;
+}
+
+void v_set(struct arena *a, struct value dict, struct value key, struct value item)
+{
+	struct vdict *d = dict.dict;
+	struct value *old = (struct value *)(uintptr_t)v_get(dict, key);
+
+	if (!old) {
+		add_item(a, d, key, item);
+		return;
+	}
+	weigh(item, &d->weight, &d->depth);
+	*old = item;
 }
 
 static struct value list_from_json(struct arena *a, const json_t *j)
@@ -134,7 +141,7 @@ static struct value dict_from_json(struct arena *a, const json_t *j)
 	json_t *item;
 
 	json_object_foreach((json_t *)j, key, item)
-		v_set(a, dict, v_string(a, key, strlen(key)), v_from_json(a, item));
+		add_item(a, dict.dict, v_string(a, key, strlen(key)), v_from_json(a, item)); /* JSON's keys differ */
 	return dict;
 }
 

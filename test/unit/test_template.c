@@ -594,6 +594,37 @@ static void long_conversation(struct test *t)
 	json_decref(v);
 }
 
+/* A beginning, a piece 200,000 times, an end. */
+static char *long_template(const char *begin, const char *piece, const char *end)
+{
+	struct buf b = BUF_INIT;
+
+	buf_adds(&b, begin);
+	for (int i = 0; i < 200000; i++)
+		buf_adds(&b, piece);
+	buf_adds(&b, end);
+	return buf_detach(&b, NULL);
+}
+
+/* A model's template may be anybody's: chains end in a text or a sentence, rows of many keys in time. */
+static void long_chains(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct template_output out = { 0 };
+	char *elifs = long_template("{% if false %}", "{% elif false %}x", "{% else %}end{% endif %}");
+	char *filters = long_template("{% filter e", "|e", "%}hi{% endfilter %}");
+	char *sets = long_template("{% set x | e", "|e", "%}hi{% endset %}");
+
+	test_case(t, "chains of any length are a text or a sentence");
+	CHECK(t, render(elifs, NULL, &out, &e) == 0 && !strcmp(buf_str(&out.text), "end"));
+	template_output_release(&out);
+	CHECK(t, render(filters, NULL, &out, &e) == -1 && strstr(e.msg, "nested"));
+	CHECK(t, render(sets, NULL, &out, &e) == -1 && strstr(e.msg, "nested"));
+	mem_free(elifs);
+	mem_free(filters);
+	mem_free(sets);
+}
+
 static void today(struct test *t)
 {
 	struct err e = ERR_INIT;
@@ -626,5 +657,6 @@ void test_template(struct test *t)
 		check_mistake(t, mistakes[i].template, mistakes[i].want);
 	bounds(t);
 	long_conversation(t);
+	long_chains(t);
 	today(t);
 }
