@@ -82,10 +82,11 @@ static void clear(struct memory *m, int place)
 
 /* A tile of keys is read whole, so a range begins as zeros: nothing of another sequence is left in it, not even what is
  * no number. */
-void memory_keys_take(struct memory *m, int range)
+void memory_keys_take(struct memory *m, const struct sequences *q, int range)
 {
 	int place = 0;
 
+	(void)q;
 	while (place < m->n_places && m->used[place])
 		place++;
 	if (place == m->n_places || m->place[range] >= 0)

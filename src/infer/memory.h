@@ -58,7 +58,7 @@ struct memory_type {
 	/* Ranges that such a memory has room for; it never needs more. */
 	int (*places)(const struct memory_size *size);
 	/* A range begins: all zeros. */
-	void (*take)(struct memory *m, int range);
+	void (*take)(struct memory *m, const struct sequences *q, int range);
 	void (*drop)(struct memory *m, int range);
 	/* Its first n tokens become those of a range of `from`, which is of the same type and size of a token. */
 	void (*copy)(struct memory *m, int range, const struct memory *from, int from_range, int n);
@@ -83,7 +83,7 @@ char *memory_rows(const struct memory *m, int layer, bool values, size_t *row_by
 size_t memory_resident(const struct memory *m, int n, int partial, int tokens);
 
 /* For types whose ranges are keys and values. */
-void memory_keys_take(struct memory *m, int range);
+void memory_keys_take(struct memory *m, const struct sequences *q, int range);
 void memory_keys_drop(struct memory *m, int range);
 void memory_keys_copy(struct memory *m, int range, const struct memory *from, int from_range, int n);
 void memory_keys_append(struct memory *m, const struct sequences *q, int sequence, int first);

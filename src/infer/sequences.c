@@ -61,7 +61,7 @@ static int range_take(struct sequences *q)
 		BUG("all %d ranges are taken", r);
 	q->lists[r] = 1;
 	for (int i = 0; i < q->n_memories; i++)
-		q->memories[i].type->take(&q->memories[i], r);
+		q->memories[i].type->take(&q->memories[i], q, r);
 	return r;
 }
 
