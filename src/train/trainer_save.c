@@ -1,4 +1,5 @@
 /* trainer_save: checkpoints that a run goes on from bit for bit, and its result. */
+#include <math.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -29,12 +30,29 @@ static int save_beside(void *ctx, const char *dir, struct err *e)
 	return adapter_save(&t->adapter, &t->model, dir, e);
 }
 
+/* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
+static int check_finite(const struct params *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_items; i++) {
+		const float *w = p->w + p->items[i].offset;
+		for (size_t k = 0; k < p->items[i].n; k++)
+			if (!isfinite(w[k]))
+				return err_set(e,
+				               "%s has numbers that are not finite after the last update, so it is not "
+				               "saved: a lower learning rate or another epsilon may help",
+				               p->items[i].name);
+	}
+	return 0;
+}
+
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e)
 {
 	struct checkpoint c = { .params = t->params, .optim = &t->optim, .ctx = t };
 
 	if (!t->started)
 		BUG("a checkpoint of a run that has not begun");
+	if (check_finite(t->params, e) < 0)
+		return -1;
 	c.facts = make_facts(t, caller);
 	c.beside = t->has_adapter ? save_beside : NULL;
 	int status = checkpoint_write(dir, &c, e);
@@ -128,6 +146,8 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 {
 	if (!t->started)
 		BUG("the result of a run that has not begun");
+	if (check_finite(t->params, e) < 0)
+		return -1;
 	pass_stop(&t->net.pass);
 	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
 }
