@@ -229,6 +229,8 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 	if (t->param[i] < 0)
 		return export_own((void *)t->model, i, scratch);
 	const float *x = t->params->w + t->params->items[t->param[i]].offset;
+	if (!weight_is_converted(t->model, i)) /* a copy would be more memory than was planned */
+		return x;
 	memcpy(scratch, x, weight_numbers(w) * sizeof(*x));
 	weight_convert(t->model, i, scratch, true);
 	return scratch;
