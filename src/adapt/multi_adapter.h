@@ -1,5 +1,5 @@
-/* several: adapters of one model as one, for batches whose sequences have different ones: the model's weights are read
- * once for all of them. */
+/* multi_adapter: adapters of one model as one, for batches whose sequences have different ones: the model's weights
+ * are read once for all of them. */
 #ifndef ADAPT_SEVERAL_H
 #define ADAPT_SEVERAL_H
 

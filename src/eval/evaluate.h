@@ -8,8 +8,8 @@
  *     answers   prompt,completion · messages · conversations · instruction,output
  *               exact_match: the greedy answer to everything before the last answer is that answer, white space at both
  *               ends aside. perplexity: of all answers */
-#ifndef JUDGE_EVALUATE_H
-#define JUDGE_EVALUATE_H
+#ifndef EVAL_EVALUATE_H
+#define EVAL_EVALUATE_H
 
 #include "infer/scorer.h"
 #include "data/shape.h"

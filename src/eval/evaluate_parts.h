@@ -1,6 +1,6 @@
 /* evaluate_parts: what the files evaluate*.c share; nobody else includes it. */
-#ifndef JUDGE_EVALUATE_PARTS_H
-#define JUDGE_EVALUATE_PARTS_H
+#ifndef EVAL_EVALUATE_PARTS_H
+#define EVAL_EVALUATE_PARTS_H
 
 #include "eval/evaluate.h"
 

@@ -1,7 +1,7 @@
 /* statistics: a score with its error. Standard error of a mean as lm-eval: sample standard deviation ÷ √n.
  * What a sample cannot tell (the mean of none, the error of one) is NAN. */
-#ifndef JUDGE_STATISTICS_H
-#define JUDGE_STATISTICS_H
+#ifndef EVAL_STATISTICS_H
+#define EVAL_STATISTICS_H
 
 #include <stddef.h>
 

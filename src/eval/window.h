@@ -5,8 +5,8 @@
  * before it scored, so every token is scored once, given at least window − stride tokens before it where there are as
  * many. The first token of the text is given none and not scored; with stride = window neither is the first of each
  * window. */
-#ifndef JUDGE_WINDOW_H
-#define JUDGE_WINDOW_H
+#ifndef EVAL_WINDOW_H
+#define EVAL_WINDOW_H
 
 #include "data/document.h"
 

@@ -1,4 +1,4 @@
-/* converse: the next answer of a conversation, in a session that keeps what was computed of it. */
+/* chat_turn: the next answer of a conversation, in a session that keeps what was computed of it. */
 #ifndef INFER_CONVERSE_H
 #define INFER_CONVERSE_H
 

@@ -1,5 +1,5 @@
-/* speeds: what a machine can do, as numbers that a plan chooses by. Filled by whoever measured; gas/profile.h keeps
- * them. */
+/* machine_speeds: what a machine can do, as numbers that a plan chooses by. Filled by whoever measured;
+ * gas/profile.h keeps them. */
 #ifndef KERNEL_SPEEDS_H
 #define KERNEL_SPEEDS_H
 

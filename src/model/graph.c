@@ -529,13 +529,13 @@ static void bind_overlay(const struct graph *g, const struct laid *l, struct run
 	for (size_t i = 0; i < p->n_items; i++) {
 		uint32_t x = l->param_tensor[i], dx = tape_grad(g->tape, x);
 		if (x)
-			run_bind(r, x, p->w + p->items[i].offset);
+			run_bind_host(r, x, p->w + p->items[i].offset);
 		if (dx && grads)
-			run_bind(r, dx, grads + l->overlay->at + p->items[i].offset);
+			run_bind_host(r, dx, grads + l->overlay->at + p->items[i].offset);
 	}
 	for (size_t i = 0; i < fixed->n_items; i++)
 		if (l->fixed_tensor[i])
-			run_bind(r, l->fixed_tensor[i], fixed->w + fixed->items[i].offset);
+			run_bind_host(r, l->fixed_tensor[i], fixed->w + fixed->items[i].offset);
 }
 
 void graph_bind(const struct graph *g, struct run *r, float *grads)

@@ -1,4 +1,4 @@
-/* speeds: what a node costs on this machine, and how that is found out. A plan weighs by it what it recomputes
+/* roofline: what a node costs on this machine, and how that is found out. A plan weighs by it what it recomputes
  * (op/plan.h).
  *
  *     seconds(node) = max(operations / speed of the best product in f32 or int8, bytes / speed of memory) / share of

@@ -133,7 +133,13 @@ static int bring_over(struct run *r, uint32_t i, struct err *e)
 	return 0;
 }
 
-/* Host memory for what somebody will read: made forward, read by no node. */
+static void take_result(struct run *r, uint32_t x)
+{
+	if (!r->host->result[x])
+		r->host->result[x] = mem_alloc(tensor_bytes(&r->plan->tensors[x]));
+}
+
+/* Host memory for what somebody will read: what is kept for that, or made forward and read by no node. */
 static void take_results(struct run *r)
 {
 	const struct plan *p = r->plan;
@@ -145,8 +151,11 @@ static void take_results(struct run *r)
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		uint32_t x = p->nodes[i].out[0];
 		if (x && p->nodes[i].phase == PHASE_FORWARD && p->tensors[x].role == ROLE_ACT && !is_read[x])
-			r->host->result[x] = mem_alloc(tensor_bytes(&p->tensors[x]));
+			take_result(r, x);
 	}
+	for (uint32_t x = 1; x < p->n_tensors; x++)
+		if (p->tensors[x].kept && p->offset[x] != SIZE_MAX)
+			take_result(r, x);
 	mem_free(is_read);
 }
 

@@ -38,7 +38,8 @@ void run_bind_host(struct run *r, uint32_t tensor, const void *data);
 int run_ready(struct run *r, struct err *e);                         /* when all is bound, once */
 void run_step(struct run *r, const struct batch *b);                 /* every bound tensor must be bound: else BUG */
 void run_node(struct run *r, const struct node *n);                  /* that one alone, to its end; r->batch is set */
-/* The numbers of a result (what a forward node makes and no node reads), in the host's memory until the next step. */
+/* The numbers of a result (what was kept, tape_keep, or is made forward and read by no node), in the host's memory
+ * until the next step. */
 const float *run_read(const struct run *r, uint32_t tensor);
 
 /* For ops. */

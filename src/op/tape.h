@@ -104,19 +104,25 @@ struct tape {
 	struct err err;           /* the first mistake; "" when all is well */
 };
 
+/* Empty. gradients: something will be trained; then tape_backward ends the recording. */
 void tape_init(struct tape *t, const struct batch_cap *cap, bool gradients);
 void tape_release(struct tape *t);
 
-/* Tensors from outside; bound by number before the run. dims: row-major. */
+/* Tensors from outside; bound by number before the run. dims: row-major. Names are for messages and for who follows the
+ * data; they need not differ. */
+/* never written, of any dtype; in panels where the caller sets that on the tensor (quant/panels.h) */
 uint32_t tape_weight(struct tape *t, const char *name, enum dtype dtype, int n_dims, const size_t *dim);
+/* trained, f32: on a tape with gradients it needs one, whose tensor is tape_grad's after tape_backward */
 uint32_t tape_param(struct tape *t, const char *name, int n_dims, const size_t *dim);
+/* f32, read and written by nodes, and the caller's between steps; its first dimension counts what `axis` says */
 uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims, const size_t *dim);
 /* a state of fixed rows that is stored as dtype: keys or values (op/kv_cache.h), found by table `memory` of the batch's
  * places */
 uint32_t tape_cache(struct tape *t, const char *name, int memory, enum dtype dtype, size_t rows, size_t width);
 
 /* For ops. */
-/* first output, or TENSOR_NONE */
+/* A node: copies inputs and attr, lets the op's `shape` check them and add outputs. The first output, or TENSOR_NONE
+ * once there was a mistake (t->err). */
 uint32_t tape_record(struct tape *t, const struct op *op, const uint32_t *in, int n_in, const void *attr,
                      size_t attr_bytes);
 /* f32 activation */
@@ -125,6 +131,7 @@ uint32_t tape_output(struct tape *t, struct node *n, int slot, const char *name,
 /* one of another type: whole numbers (I32, U8) have no gradient */
 uint32_t tape_output_of(struct tape *t, struct node *n, int slot, const char *name, enum dtype dtype, enum axis axis,
                         int n_dims, const size_t *dim);
+/* lives during the node alone */
 uint32_t tape_scratch(struct tape *t, struct node *n, int slot, const char *name, size_t floats);
 const struct tensor *tape_tensor(const struct tape *t, uint32_t id);
 size_t tensor_row_bytes(const struct tensor *x);                      /* of a matrix */
@@ -147,6 +154,8 @@ void tape_emit(struct tape *t, const struct op *op, const uint32_t *in, int n_in
 
 /* The caller provides the gradient of `x` (a state tensor of the same shape). */
 void tape_seed(struct tape *t, uint32_t x, uint32_t grad);
+/* Appends the gradient's nodes: from the last recorded node back, each op those of its inputs that need one. −1: the
+ * first mistake of the recording, or an op on the way that has no gradient. */
 int tape_backward(struct tape *t, struct err *e);
 
 const char *role_name(enum role r);

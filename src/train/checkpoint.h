@@ -8,8 +8,8 @@
  * Written into checkpoint-<step>.tmp, every file synced, renamed, the parent synced: a crash or a full disk at any
  * moment leaves the checkpoints that were there. The order of data needs no state (it is a function of the step), nor
  * do random numbers (counters) and the learning rate. */
-#ifndef LEARN_CHECKPOINT_H
-#define LEARN_CHECKPOINT_H
+#ifndef TRAIN_CHECKPOINT_H
+#define TRAIN_CHECKPOINT_H
 
 #include <jansson.h>
 

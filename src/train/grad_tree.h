@@ -5,8 +5,8 @@
  * are added from the lowest up. So the order of additions is a function of the number of leaves alone: not of
  * accumulation steps, threads or ranks (a rank would own a whole subtree). Nothing is copied: a buffer is handed on,
  * and 1 + floor(log2 leaves) of them suffice. */
-#ifndef LEARN_GRAD_TREE_H
-#define LEARN_GRAD_TREE_H
+#ifndef TRAIN_GRAD_TREE_H
+#define TRAIN_GRAD_TREE_H
 
 #include "base/err.h"
 #include "base/pool.h"

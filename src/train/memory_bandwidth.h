@@ -1,6 +1,6 @@
-/* machine: how fast this computer's memory is, for the plan's time. */
-#ifndef LEARN_MACHINE_H
-#define LEARN_MACHINE_H
+/* memory_bandwidth: how fast this computer's memory is, for the plan's time. */
+#ifndef TRAIN_MACHINE_H
+#define TRAIN_MACHINE_H
 
 #include "base/pool.h"
 #include "kernel/kernels.h"

@@ -13,8 +13,8 @@
  * The gradient is that of Σ loss over all micro-batches; the trainer divides it, and the loss that it tells, by Σ
  * weight, so no split of the global batch shows. A group's weight (batch.group_weight) multiplies its loss and is in Σ
  * weight. */
-#ifndef LEARN_OBJECTIVE_H
-#define LEARN_OBJECTIVE_H
+#ifndef TRAIN_OBJECTIVE_H
+#define TRAIN_OBJECTIVE_H
 
 #include "base/opt.h"
 #include "base/pool.h"

@@ -3,8 +3,8 @@
  *
  * A recipe written into the run directory is complete: resume reads nothing else. What does not change a bit of the
  * result (threads, --memory, how often to save or to log) may differ when a run is resumed; everything else may not. */
-#ifndef LEARN_RECIPE_H
-#define LEARN_RECIPE_H
+#ifndef TRAIN_RECIPE_H
+#define TRAIN_RECIPE_H
 
 #include "base/buf.h"
 #include "base/opt.h"

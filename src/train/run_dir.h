@@ -1,7 +1,7 @@
 /* run_dir: the folder of a run: recipe.json (what was asked for), run.json (what it ran on and how it ended),
  * metrics.jsonl (a line as things happen), checkpoint-<step>/, and the result directly in it. */
-#ifndef LEARN_RUN_DIR_H
-#define LEARN_RUN_DIR_H
+#ifndef TRAIN_RUN_DIR_H
+#define TRAIN_RUN_DIR_H
 
 #include <jansson.h>
 #include <stdbool.h>

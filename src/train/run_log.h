@@ -1,7 +1,7 @@
 /* run_log: the folder of a run as somebody else reads it, while it runs too: nothing is written, swept or waited
  * for. */
-#ifndef LEARN_RUN_LOG_H
-#define LEARN_RUN_LOG_H
+#ifndef TRAIN_RUN_LOG_H
+#define TRAIN_RUN_LOG_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* schedule: the learning rate as a function of the step, as transformers' get_scheduler: linear warm-up from 0 (step 0
  * has rate 0 when there is a warm-up), then linear | cosine | constant | wsd (warm-up, stable, decay). */
-#ifndef LEARN_SCHEDULE_H
-#define LEARN_SCHEDULE_H
+#ifndef TRAIN_SCHEDULE_H
+#define TRAIN_SCHEDULE_H
 
 struct schedule {
 	const char *type;          /* "linear" "cosine" "constant" "wsd" */

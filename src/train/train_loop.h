@@ -1,11 +1,11 @@
-/* fit: a whole run around the trainer's steps: logging, evaluating, stopping early, keeping the best, checkpoints, the
- * result.
+/* train_loop: a whole run around the trainer's steps: logging, evaluating, stopping early, keeping the best,
+ * checkpoints, the result.
  *
  * What happens is a function of the recipe and the number of steps done, so a run that was stopped at any moment and
  * continued from a checkpoint ends with the same files as one in one piece, but for times. Only when to save, if
  * --save-steps is not given, looks at the clock: as often as costs 2 % of the time, and that shows in no result. */
-#ifndef LEARN_FIT_H
-#define LEARN_FIT_H
+#ifndef TRAIN_FIT_H
+#define TRAIN_FIT_H
 
 #include "train/run_dir.h"
 #include "train/trainer.h"

@@ -7,8 +7,8 @@
  * Micro-batches in order are the leaves of a fixed binary tree, so nothing about the split shows in the bits. Which
  * documents a step takes is a function of its number: epoch = step / steps_per_epoch, and a keyed permutation of that
  * epoch. */
-#ifndef LEARN_TRAINER_H
-#define LEARN_TRAINER_H
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
 
 #include "adapt/adapter.h"
 #include "base/pool.h"

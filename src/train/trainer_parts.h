@@ -1,6 +1,6 @@
 /* trainer_parts: what the files trainer*.c share; nobody else includes it. */
-#ifndef LEARN_TRAINER_PARTS_H
-#define LEARN_TRAINER_PARTS_H
+#ifndef TRAIN_TRAINER_PARTS_H
+#define TRAIN_TRAINER_PARTS_H
 
 #include "infer/scorer.h"
 #include "model/model_pass.h"
