@@ -4,7 +4,7 @@
  * recorded, which named numbers it wants in a batch, what it tells of a step, and, where it makes its documents
  * itself, how large they may get. Order, packing, gradients, update, plan, checkpoints and logging are the trainer's.
  *
- *     trainer_open    check, open, then the plan: record (several times), loss on numbers that mean nothing
+ *     trainer_open    check, open, params, then the plan: record (several times), loss on numbers that mean nothing
  *     trainer_start   begin, while the weights are those of the start
  *     a step          documents (if it makes them); for each micro-batch fill, the tape (record's loss with its
  *                     gradient), loss once more, for the sums
@@ -23,6 +23,7 @@
 #include "model/graph.h"
 
 enum { OBJECTIVE_METRICS = 16 };   /* at most */
+#define OBJECTIVE_FILE "objective.safetensors"
 
 struct objective;
 
@@ -32,9 +33,10 @@ struct objective_run {
 	const void *options;           /* the row's own struct, or NULL */
 	void *state;                   /* what open made */
 	double *scratch;               /* [docs of a batch] for loss */
+	struct overlay own;            /* its parameters, where it has some: nn_param(g, &o->own, i) */
 	/* What it works in, borrowed: */
 	struct model *model;
-	const struct overlay *overlay; /* what is trained, with its numbers of this moment */
+	const struct overlay *overlay; /* all that is trained, with its numbers of this moment */
 	struct pool *pool;
 	const struct kernels *kernels;
 	uint64_t seed;
@@ -62,9 +64,9 @@ struct eval_metrics {
 	struct objective_metrics metrics;
 };
 
-/* The most that an objective makes of one group of rows' documents. */
+/* The most that an objective makes of one group of the data: again a group. */
 struct objective_maxima {
-	int32_t documents;              /* made of one group */
+	int32_t documents;
 	int32_t tokens, labels;         /* of a document; labels: of them, those that are learnt */
 };
 
@@ -88,6 +90,9 @@ struct objective {
 	int (*check)(const void *options, struct err *e);
 	int (*open)(struct objective_run *o, struct err *e);
 	void (*close)(struct objective_run *o);
+	/* Parameters of its own: adds them to p; they begin as 0, or as begin makes them, are trained with the others
+	 * and end in a file beside the result (OBJECTIVE_FILE). */
+	int (*params)(const struct objective_run *o, struct params *p, struct err *e);
 	int (*begin)(struct objective_run *o, struct err *e);
 	/* Records what follows the hidden states; returns the tensor that loss reads. Where that is not
 	 * graph_logprob's, whose gradient is its own, the loss is recorded too: objective_loss. */
@@ -103,11 +108,11 @@ struct objective {
 	             struct eval_metrics *m);
 	/* Documents that it makes itself, of the groups of a step: what they may need is known before any is. */
 	void (*maxima)(const struct objective_run *o, struct objective_maxima *m);
-	/* Of the documents of `groups` groups: as many groups, in their order, into out (as maxima says, and `joined`
-	 * tells them apart); how many documents. They are the row's, until the next call. May allocate. The weights are
-	 * those before the step, so a run that goes on makes the same. */
-	size_t (*documents)(const struct objective_run *o, long step, const struct document *const *docs, size_t n,
-	                    const struct document **out);
+	/* Of a step's documents as the data has them, docs[0..n): as many groups, in their order, into out (of whom
+	 * maxima says the most, and `joined` where groups begin), and *made, how many documents. They stay until the
+	 * next call. May allocate. The weights are those before the step, so a run that goes on makes the same. */
+	int (*documents)(const struct objective_run *o, long step, const struct document *const *docs, size_t n,
+	                 const struct document **out, size_t *made, struct err *e);
 };
 
 extern const struct objective *const objective_table[];  /* generated, NULL-terminated */

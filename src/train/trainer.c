@@ -104,6 +104,42 @@ static void make_optimizer(struct trainer *t)
 	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
 }
 
+/* The objective's own parameters lie over what is trained, in one flat buffer with it. */
+static int add_own_params(struct trainer *t, struct err *e)
+{
+	struct objective_run *o = &t->objective;
+	struct params *parts[2] = { t->params, &o->own.params };
+	size_t at[2];
+
+	overlay_init(&o->own, &t->model);
+	if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0 ||
+	    params_join(&t->joined, parts, 2, NAN, at, e) < 0)
+		return -1;
+	o->own.under = t->overlay;
+	t->overlay->at = at[0];
+	o->own.at = at[1];
+	t->overlay = &o->own;
+	t->params = &t->joined;
+	return 0;
+}
+
+static int check_maxima(struct trainer *t, struct err *e)
+{
+	const struct objective_maxima *m = &t->maxima;
+	int64_t most = (int64_t)m->documents * m->tokens;
+
+	if (m->documents < 1 || m->tokens < 2 || m->labels < 1 || m->labels >= m->tokens || m->tokens > t->max_length)
+		BUG("%s makes %d documents of %d tokens, %d learnt", t->objective.row->name, m->documents, m->tokens,
+		    m->labels);
+	if (most > t->recipe.micro_batch_tokens)
+		return err_set(e,
+		               "--objective %s makes up to %d documents of %d tokens of a row, which stay together: "
+		               "%lld tokens, more than --micro-batch-tokens %lld",
+		               t->objective.row->name, m->documents, m->tokens, (long long)most,
+		               (long long)t->recipe.micro_batch_tokens);
+	return 0;
+}
+
 /* What the objective works in; its own opening wants model and data. */
 static int open_objective(struct trainer *t, struct err *e)
 {
@@ -115,16 +151,22 @@ static int open_objective(struct trainer *t, struct err *e)
 	o->kernels = t->kernels;
 	o->seed = (uint64_t)t->recipe.seed;
 	o->max_length = t->max_length;
-	return o->row->open ? o->row->open(o, e) : 0;
+	if ((o->row->open && o->row->open(o, e) < 0) || (o->row->params && add_own_params(t, e) < 0))
+		return -1;
+	o->overlay = t->overlay;
+	if (!o->row->maxima)
+		return 0;
+	o->row->maxima(o, &t->maxima);
+	return check_maxima(t, e);
 }
 
 static int open_parts(struct trainer *t, struct err *e)
 {
 	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
 		return -1;
-	make_optimizer(t);
 	if (open_objective(t, e) < 0)
 		return -1;
+	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay),
@@ -176,10 +218,12 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct device *d,
  * neighbours. */
 static void copy_weights(struct trainer *t)
 {
-	for (size_t i = 0; i < t->params->n_items; i++) {
-		const struct param *p = &t->params->items[i];
+	const struct params *full = &t->full.params;
+
+	for (size_t i = 0; i < full->n_items; i++) {
+		const struct param *p = &full->items[i];
 		const struct weight *w = &t->model.weights[p->weight];
-		dtypes[w->dtype].to_float(w->data, t->params->w + p->offset, p->n);
+		dtypes[w->dtype].to_float(w->data, full->w + p->offset, p->n);
 		source_forget(&t->model.source, w->data, w->bytes);
 	}
 	model_forget(&t->model);
@@ -193,9 +237,11 @@ static int take_memory(struct trainer *t, struct err *e)
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");
 	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
+	if (t->maxima.documents)
+		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
 	t->taken_group = mem_array(t->global, sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
-	t->cut_room = t->dry.cap.docs + (int32_t)t->train.most_group;
+	t->cut_room = t->dry.cap.docs + (int32_t)MAX(t->train.most_group, (size_t)t->maxima.documents);
 	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
 	return 0;
 }
@@ -291,8 +337,11 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 
 	if (!t->started || t->step >= t->schedule.steps)
 		BUG("a step of a run that is over or not begun");
+	size_t n, at = 0, group = 0;
+	if (order_take(t, &n, e) < 0)
+		return -1;
 	mem_guard_arm();
-	size_t n = order_step(t, t->step, t->taken_group, t->taken), micros = cut(t, n), at = 0, group = 0;
+	size_t micros = cut(t, n);
 	*m = (struct step_metrics){ .step = t->step + 1 };
 	m->learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
@@ -349,12 +398,15 @@ void trainer_close(struct trainer *t)
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
 	overlay_release(&t->full);
+	overlay_release(&t->objective.own);
+	params_release(&t->joined);
 	dataset_release(&t->train);
 	dataset_release(&t->eval);
 	template_free(t->chat);
 	model_close(&t->model);
 	mem_free(t->taken);
 	mem_free(t->taken_group);
+	mem_free(t->asked);
 	mem_free(t->cuts);
 	mem_free(t->cut_work);
 	mem_free(t->eval_sums);

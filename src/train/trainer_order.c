@@ -4,6 +4,8 @@
  * step takes the next `global` of them, the last step of an epoch what is left. So the cursor of the data is the
  * number of the step, and a resumed run needs no other state. A step's documents are cut into micro-batches in that
  * order (data/forest.h), which depends on their ids and --micro-batch-tokens alone. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/trainer_parts.h"
@@ -32,6 +34,42 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 			groups[i] = g;
 	}
 	return n_docs;
+}
+
+/* What the objective has made keeps to what it said. */
+static void check_made(const struct trainer *t, size_t n_groups, size_t n)
+{
+	const struct objective_maxima *m = &t->maxima;
+	size_t groups = 0;
+	int32_t size = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct document *d = t->taken[i];
+		size = d->joined && i ? size + 1 : 1;
+		groups += size == 1;
+		if (size > m->documents || d->n > m->tokens || d->n_learn > m->labels)
+			BUG("%s makes document %d of a row with %d tokens, %d learnt; it said %d of %d, %d",
+			    t->objective.row->name, size, d->n, d->n_learn, m->documents, m->tokens, m->labels);
+	}
+	if (groups != n_groups)
+		BUG("%s makes %zu groups of %zu", t->objective.row->name, groups, n_groups);
+}
+
+int order_take(struct trainer *t, size_t *n, struct err *e)
+{
+	const struct objective_run *o = &t->objective;
+
+	if (!t->maxima.documents) {
+		*n = order_step(t, t->step, t->taken_group, t->taken);
+		return 0;
+	}
+	size_t asked = order_step(t, t->step, t->taken_group, t->asked), groups = 0;
+	for (size_t i = 0; i < asked; i++)
+		groups += i == 0 || !t->asked[i]->joined;
+	if (o->row->documents(o, t->step, t->asked, asked, t->taken, n, e) < 0)
+		return err_prefix(e, "step %ld", t->step + 1);
+	check_made(t, groups, *n);
+	return 0;
 }
 
 static void dry_add(struct dry_run *sum, const struct dry_run *d)
@@ -82,8 +120,32 @@ static void walk_piece(void *ctx, size_t item, int thread)
 		dry_step(t, &w->forest, step, w->docs + (size_t)thread * trainer_global_batch(t), &w->sums[thread]);
 }
 
+/* Of documents that are not there yet: as many and as long as they may get, none of them shared. */
+static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_run *out)
+{
+	const struct objective_maxima *m = &t->maxima;
+	double docs = (double)t->global * m->documents, steps = (double)(t->schedule.steps - t->totals.first),
+	       rows = docs * m->tokens, labels = docs * m->labels;
+	int64_t micros = (int64_t)ceil(rows / max_tokens);
+
+	out->cap.rows = out->cap.keys = (int32_t)MIN(rows, max_tokens);
+	out->cap.docs = (int32_t)docs;
+	out->cap.segments = 2 * out->cap.docs;
+	out->cap.labels = (int32_t)labels;
+	out->cap.targets = MIN(out->cap.rows, out->cap.labels);
+	out->most_micro = (int64_t)t->global;
+	out->micro_batches = (int64_t)steps * micros;
+	out->tokens = (int64_t)(steps * rows);
+	live_add(&out->live, &(struct live){ rows, labels, labels, 0.5 * rows * (m->tokens + 1.0) }, steps);
+}
+
 void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out)
 {
+	if (t->maxima.documents) {
+		*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
+		dry_maxima(t, max_tokens, out);
+		return;
+	}
 	size_t threads = (size_t)pool_threads(t->pool);
 	struct walk w = { .trainer = t, .forest = t->forest };
 

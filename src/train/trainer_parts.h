@@ -36,6 +36,7 @@ struct trainer {
 	const struct kernels *kernels;
 	struct device *device;             /* where the steps run */
 	struct objective_run objective;
+	struct objective_maxima maxima;    /* of the documents that it makes; documents 0: it makes none */
 	bool (*interrupted)(void);         /* or NULL */
 
 	struct model model;
@@ -48,8 +49,9 @@ struct trainer {
 	struct adapter adapter;
 	bool has_adapter;
 	struct overlay full;
-	struct overlay *overlay;           /* the adapter's, or &full */
-	struct params *params;             /* the overlay's */
+	struct params joined;              /* with the objective's own, where it has some */
+	struct overlay *overlay;           /* the topmost: the objective's, the adapter's, or &full */
+	struct params *params;             /* of all that is trained */
 	struct optim optim;                /* its memory from trainer_start on */
 
 	struct schedule schedule;
@@ -66,6 +68,7 @@ struct trainer {
 	struct trace *trace;               /* or NULL */
 	struct grad_tree gradients;
 	const struct document **taken;     /* [trainer_global_batch] the documents of this step */
+	const struct document **asked;     /* and as the data has them, where the objective makes others of them */
 	size_t *taken_group;               /* [global] and their groups, numbers of `train` */
 	size_t *cuts;                      /* [most_micro] documents */
 	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */
@@ -88,6 +91,8 @@ struct trainer {
 long order_steps_per_epoch(const struct trainer *t);
 /* groups: [global], their numbers, or NULL; docs: [trainer_global_batch]; how many documents. */
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs);
+/* The documents that the next step learns from, into taken, and their groups, into taken_group. */
+int order_take(struct trainer *t, size_t *n, struct err *e);
 void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
 /* trainer_data.c */

@@ -53,6 +53,8 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
+	if (t->maxima.documents) /* what it makes may have any */
+		memset(token, 1, (size_t)t->model.config.V);
 	mark_tokens(&t->train, token);
 	mark_tokens(&t->eval, token);
 	size_t bytes = model_read_bytes(&t->model, &reads, owned);
@@ -247,6 +249,7 @@ static void count(struct trainer *t)
 	p->supervised_tokens = (int64_t)t->dry.live.labels;
 	for (size_t i = 0; i < t->train.documents.n; i++)
 		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
+	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens);
 	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
 	p->trainable = params_count(t->params);
 	p->parameters = model_count(&t->model);

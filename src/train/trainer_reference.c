@@ -3,9 +3,9 @@
  * An objective that compares with a reference (the log-ratio of DPO, the KL of others) means the model as the run
  * begins: an adapter changes nothing yet, so that is the model without it. Its log-probabilities are made once, before
  * the first step, token by token, and kept (4 bytes a learnt token). They are made in the micro-batches of the first
- * epoch, in the arithmetic of training, so the first step finds the same bits, and a log-ratio is exactly 0 until a
- * weight has changed. A run that goes on makes them again from the same weights: the same bits, no state. Those of the
- * evaluation are made by the evaluation's own scorer.
+ * epoch, in the arithmetic of training, so there a log-ratio is exactly 0 until a weight has changed; in later epochs
+ * other documents stand beside, and it would be rounding. A run that goes on makes them again from the same weights:
+ * the same bits, no state. Those of the evaluation are made by the evaluation's own scorer.
  *
  * Documents that an objective makes while it trains have no reference here. */
 #include "base/mem.h"

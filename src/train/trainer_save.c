@@ -137,9 +137,31 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 /* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
 static int save_model(struct trainer *t, const char *dir, struct err *e)
 {
-	struct export_trained trained = { .model = &t->model, .params = t->params, .param = t->overlay->replaced };
+	struct export_trained trained = { .model = &t->model,
+		                          .params = &t->full.params,
+		                          .param = t->full.replaced };
 	struct export_weights weights = { .get = export_from_params, .ctx = &trained };
 	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
+}
+
+/* The objective's own parameters, under their names. */
+static int save_own(const struct trainer *t, const char *dir, struct err *e)
+{
+	const struct params *p = &t->objective.own.params;
+	struct st_tensor *tensors = mem_array(p->n_items, sizeof(*tensors));
+	char *path = io_join(dir, OBJECTIVE_FILE);
+
+	for (size_t i = 0; i < p->n_items; i++) {
+		const struct param *x = &p->items[i];
+		tensors[i] = (struct st_tensor){ .name = x->name, .dtype = DTYPE_F32, .n_dims = x->n_dims,
+			                         .data = p->w + x->offset, .bytes = x->n * sizeof(float) };
+		memcpy(tensors[i].dim, x->dim, sizeof(x->dim));
+	}
+	struct st_meta meta = { "objective", t->objective.row->name };
+	int status = st_write(path, tensors, p->n_items, &meta, 1, NULL, NULL, e);
+	mem_free(path);
+	mem_free(tensors);
+	return status;
 }
 
 int trainer_result(struct trainer *t, const char *dir, struct err *e)
@@ -149,5 +171,7 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);
+	if (t->objective.own.params.n_items && save_own(t, dir, e) < 0)
+		return -1;
 	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
 }

@@ -13,7 +13,11 @@ void trainer_set_learning_rate(struct trainer *t, double rate) { t->next_rate = 
 
 size_t trainer_documents(const struct trainer *t) { return t->train.documents.n; }
 const struct document *trainer_document(const struct trainer *t, size_t i) { return &t->train.documents.items[i]; }
-size_t trainer_global_batch(const struct trainer *t) { return t->global * t->train.most_group; }
+size_t trainer_global_batch(const struct trainer *t)
+{
+	return t->global * MAX(t->train.most_group, (size_t)t->maxima.documents);
+}
+
 
 size_t trainer_next(const struct trainer *t, const struct document **out)
 {

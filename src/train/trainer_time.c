@@ -10,6 +10,7 @@
  * tried, because a plan writes nothing: a figure stands for it. How far such forecasts were off before is known to
  * gas/forecast.h, not here. */
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -25,19 +26,66 @@ static const double read_rate = 1e9;
 static const double save_pause = 30;          /* seconds between automatic checkpoints: train/train_loop.c */
 enum { STEPS_LOOKED_AT = 4 };
 
+/* Documents as an objective may make them, as many as fill a micro-batch: the longest there may be, no two alike. */
+struct made { struct document *docs; const struct document **list; int32_t *ids; uint8_t *learn; size_t n; };
+
+static void made_init(struct made *made, const struct trainer *t)
+{
+	const struct objective_maxima *m = &t->maxima;
+	size_t n = (size_t)t->global * (size_t)m->documents, fit = (size_t)(t->forest.max_tokens / m->tokens);
+	size_t length = (size_t)m->tokens, V = (size_t)t->model.config.V;
+
+	made->n = MIN(n, MAX(fit / (size_t)m->documents, (size_t)1) * (size_t)m->documents);
+	made->docs = mem_array(made->n, sizeof(*made->docs));
+	made->list = mem_array(made->n, sizeof(*made->list));
+	made->ids = mem_array(made->n * length, sizeof(*made->ids));
+	made->learn = mem_array(made->n * length, 1);
+	for (size_t i = 0; i < made->n; i++) {
+		struct document *d = &made->docs[i];
+		*d = (struct document){ .ids = made->ids + i * length, .learn = made->learn + i * length,
+			                .n = m->tokens, .n_learn = m->labels, .choice = -1, .adapter = -1,
+			                .joined = i % (size_t)m->documents != 0 };
+		for (size_t k = 0; k < length; k++)
+			d->ids[k] = (int32_t)((i + k * k) % V);
+		memset(d->learn + length - (size_t)m->labels, 1, (size_t)m->labels);
+		made->list[i] = d;
+	}
+}
+
+static void made_release(struct made *made)
+{
+	mem_free(made->docs);
+	mem_free(made->list);
+	mem_free(made->ids);
+	mem_free(made->learn);
+}
+
+static void look(struct trainer *t, struct typical *typical, size_t most)
+{
+	const struct document **docs = mem_array(most, sizeof(*docs));
+	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
+
+	for (long step = t->totals.first; step < end; step++)
+		typical_look(typical, docs, order_step(t, step, NULL, docs), &t->forest);
+	mem_free(docs);
+}
+
 static int time_pass(struct trainer *t, const struct live *mean, struct timing *out, struct err *e)
 {
 	size_t most = trainer_global_batch(t);
-	const struct document **docs = mem_array(most, sizeof(*docs));
-	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
+	struct made made = { 0 };
 	struct typical typical;
 
 	typical_init(&typical, most, mean->rows);
-	for (long step = t->totals.first; step < end; step++)
-		typical_look(&typical, docs, order_step(t, step, NULL, docs), &t->forest);
+	if (t->maxima.documents) {
+		made_init(&made, t);
+		typical_look(&typical, made.list, made.n, &t->forest);
+	} else {
+		look(t, &typical, most);
+	}
 	int status = typical_time(&typical, &t->net, &t->forest, mean, 0, out, e);
 	typical_release(&typical);
-	mem_free(docs);
+	made_release(&made);
 	return status;
 }
 

@@ -3,6 +3,7 @@
 #include "../test.h"
 
 #include "../faults.h"
+#include "fixture_training.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,136 +17,6 @@
 #include "train/checkpoint.h"
 #include "train/train_loop.h"
 
-/* A recipe from option values; strings live in the job. */
-struct job {
-	struct recipe recipe;
-	struct opt_parse parse;
-	char *model, *data, *out;
-};
-
-static void set(struct test *t, struct job *j, const char *name, const char *value)
-{
-	struct err e = ERR_INIT;
-	CHECK_MSG(t, opt_assign(&j->parse, name, value, &e) == 0, "%s", e.msg);
-}
-
-/* assignments: "name=value name=value …" */
-static void job_init(struct test *t, struct job *j, const char *model, const char *data, const char *assignments)
-{
-	struct err e = ERR_INIT;
-	char *words = mem_strdup(assignments), *save = NULL;
-
-	*j = (struct job){ .model = io_join(test_golden(), model),
-		           .data = mem_strdup(data),
-		           .out = io_join(test_tmp(), "run") };
-	opt_begin(&j->parse, recipe_opts, &j->recipe, &e);
-	set(t, j, "model", j->model);
-	set(t, j, "data", j->data);
-	set(t, j, "out", j->out);
-	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-		char *is = strchr(w, '=');
-		*is = 0;
-		set(t, j, w, is + 1);
-	}
-	CHECK_MSG(t, recipe_resolve(&j->recipe, &e) == 0, "%s", e.msg);
-	mem_free(words);
-}
-
-static void job_release(struct job *j)
-{
-	opt_release(&j->parse);
-	mem_free(j->model);
-	mem_free(j->data);
-	mem_free(j->out);
-}
-
-static void hash_weights(const struct params *p, char hex[33])
-{
-	struct hash_stream *h = hash_begin();
-	for (size_t i = 0; i < p->n_items; i++)
-		hash_add(h, p->w + p->items[i].offset, p->items[i].n * sizeof(float));
-	hash_end(h, hex);
-}
-
-struct session { struct pool *pool; struct device device; struct trainer *trainer; };
-
-static bool session_begin(struct test *t, struct session *s, const struct job *j, int threads)
-{
-	struct err e = ERR_INIT;
-	const struct kernels *k = kernels_get(NULL, &e);
-
-	*s = (struct session){ .pool = pool_new(threads) };
-	s->device = device_cpu(k, s->pool);
-	bool fine =
-		k && trainer_open(&s->trainer, &j->recipe, &s->device, &e) == 0 && trainer_start(s->trainer, &e) == 0;
-	CHECK_MSG(t, fine, "%s", e.msg);
-	return fine;
-}
-
-static void session_end(struct session *s)
-{
-	trainer_close(s->trainer);
-	pool_free(s->pool);
-}
-
-static void steps(struct test *t, struct session *s, int n, double *losses)
-{
-	struct err e = ERR_INIT;
-	for (int i = 0; i < n; i++) {
-		struct step_metrics m;
-		if (trainer_step(s->trainer, &m, &e) < 0) {
-			CHECK_MSG(t, false, "%s", e.msg);
-			return;
-		}
-		if (losses)
-			losses[i] = m.loss;
-	}
-}
-
-/* The weights after all steps of a job. */
-static void train(struct test *t, const char *model, const char *data, const char *assignments, int threads,
-                  char hex[33], struct trainer_plan *plan)
-{
-	struct job j;
-	struct session s;
-
-	hex[0] = 0;
-	job_init(t, &j, model, data, assignments);
-	if (session_begin(t, &s, &j, threads)) {
-		steps(t, &s, (int)trainer_plan(s.trainer)->steps, NULL);
-		hash_weights(trainer_params(s.trainer), hex);
-		if (plan)
-			*plan = *trainer_plan(s.trainer);
-	}
-	session_end(&s);
-	job_release(&j);
-}
-
-/* Rows of many lengths, some of which begin alike. */
-static char *write_rows(struct test *t, size_t n)
-{
-	static const char *const words[] = { "plan",  "tape",  "row",  "sum",  "bit",
-		                             "games", "fonts", "mail", "tree", "leaf" };
-	struct rng_stream r = { 11 };
-	struct buf text = BUF_INIT;
-	struct err e = ERR_INIT;
-	char *path = io_join(test_tmp(), "rows.jsonl");
-
-	for (size_t i = 0; i < n; i++) {
-		buf_adds(&text, "{\"prompt\": \"");
-		buf_adds(&text, i % 3 ? "Which of these words comes next? " : "A plan is a promise. ");
-		for (uint32_t j = 1 + rng_below(&r, 9); j-- > 0; )
-			buf_addf(&text, "%s ", words[rng_below(&r, ARRAY_LEN(words))]);
-		buf_adds(&text, "\", \"completion\": \"");
-		for (uint32_t j = 1 + rng_below(&r, 4); j-- > 0; )
-			buf_addf(&text, " %s", words[rng_below(&r, ARRAY_LEN(words))]);
-		buf_adds(&text, "\"}\n");
-	}
-	CHECK_MSG(t, io_write(path, text.data, text.len, &e) == 0, "%s", e.msg);
-	buf_release(&text);
-	return path;
-}
-
 #define SMALL "per-device-train-batch-size=12 micro-batch-tokens=150 max-length=100 max-steps=5 learning-rate=3e-3"
 
 static void test_threads(struct test *t, const char *data, const char *model, const char *method)
@@ -155,9 +26,9 @@ static void test_threads(struct test *t, const char *data, const char *model, co
 
 	snprintf(options, sizeof(options), SMALL " method=%s", method);
 	test_case(t, "%s, %s: 1, 2, 3, 7 threads give the same bits", model, method);
-	train(t, model, data, options, 1, first, NULL);
+	training_run(t, model, data, options, 1, first, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
-		train(t, model, data, options, threads[i], other, NULL);
+		training_run(t, model, data, options, threads[i], other, NULL);
 		CHECK(t, !strcmp(first, other));
 	}
 }
@@ -173,7 +44,7 @@ static void test_accumulation(struct test *t, const char *data)
 		sscanf(splits[i], "%d %d", &batch, &times);
 		snprintf(options, sizeof(options),
 		         SMALL " per-device-train-batch-size=%d gradient-accumulation-steps=%d", batch, times);
-		train(t, "llama", data, options, 2, i ? hex : first, NULL);
+		training_run(t, "llama", data, options, 2, i ? hex : first, NULL);
 		CHECK(t, i == 0 || !strcmp(first, hex));
 	}
 }
@@ -184,15 +55,15 @@ static void test_memory(struct test *t, const char *data)
 	struct trainer_plan plan, limited;
 
 	test_case(t, "three memory limits: three plans, the same bits");
-	train(t, "llama", data, SMALL, 2, all, &plan);
-	train(t, "llama", data, SMALL " gradient-checkpointing=true", 2, hex, &limited);
+	training_run(t, "llama", data, SMALL, 2, all, &plan);
+	training_run(t, "llama", data, SMALL " gradient-checkpointing=true", 2, hex, &limited);
 	CHECK(t, !strcmp(all, hex));
 	CHECK(t, limited.recomputed_nodes > plan.recomputed_nodes && limited.arena_bytes < plan.arena_bytes);
 #ifndef KUNGFU_SANITIZE /* what a sanitizer holds back makes the process grow from run to run */
 	char options[256];
 	size_t least = limited.planned_bytes, between = least + (plan.planned_bytes - least) / 2;
 	snprintf(options, sizeof(options), SMALL " memory=%zu", between);
-	train(t, "llama", data, options, 2, hex, &plan);
+	training_run(t, "llama", data, options, 2, hex, &plan);
 	CHECK(t, !strcmp(all, hex));
 	CHECK_MSG(t, plan.planned_bytes <= between, "%zu planned, %zu allowed", plan.planned_bytes, between);
 	CHECK(t, plan.recomputed_nodes < limited.recomputed_nodes);
@@ -219,28 +90,28 @@ static void test_resume(struct test *t, const char *data, const char *method)
 {
 	char whole[33], hex[33], options[256], *dir = io_join(test_tmp(), "checkpoint-3");
 	struct err e = ERR_INIT;
-	struct session s;
+	struct training s;
 	struct job j;
 	json_t *mine = json_pack("{s:i}", "answer", 42), *back = NULL;
 
 	snprintf(options, sizeof(options), SMALL " max-steps=6 lora-dropout=%s method=%s",
 	         !strcmp(method, "lora") ? "0.1" : "0", method);
 	test_case(t, "%s: 3 + 3 steps with a save between are 6, with other threads too", method);
-	train(t, "llama", data, options, 2, whole, NULL);
+	training_run(t, "llama", data, options, 2, whole, NULL);
 	job_init(t, &j, "llama", data, options);
-	if (session_begin(t, &s, &j, 2)) {
-		steps(t, &s, 3, NULL);
+	if (training_begin(t, &s, &j, 2)) {
+		training_steps(t, &s, 3, NULL);
 		CHECK_MSG(t, trainer_save(s.trainer, dir, mine, &e) == 0, "%s", e.msg);
 	}
-	session_end(&s);
-	if (session_begin(t, &s, &j, 3)) {
+	training_end(&s);
+	if (training_begin(t, &s, &j, 3)) {
 		CHECK_MSG(t, trainer_load(s.trainer, dir, &back, &e) == 0, "%s", e.msg);
 		CHECK(t, json_equal(mine, back) && trainer_steps_done(s.trainer) == 3);
-		steps(t, &s, 3, NULL);
-		hash_weights(trainer_params(s.trainer), hex);
+		training_steps(t, &s, 3, NULL);
+		params_hash(trainer_params(s.trainer), hex);
 		CHECK(t, !strcmp(whole, hex));
 	}
-	session_end(&s);
+	training_end(&s);
 	json_decref(mine);
 	json_decref(back);
 	job_release(&j);
@@ -251,17 +122,17 @@ static void test_other_recipe(struct test *t, const char *data)
 {
 	char *dir = io_join(test_tmp(), "checkpoint-3");
 	struct err e = ERR_INIT;
-	struct session s;
+	struct training s;
 	struct job j;
 	json_t *back;
 
 	test_case(t, "a checkpoint of another recipe is refused, by the option's name");
 	job_init(t, &j, "llama", data, SMALL " max-steps=6 method=full lora-dropout=0 learning-rate=1e-4");
-	if (session_begin(t, &s, &j, 1)) {
+	if (training_begin(t, &s, &j, 1)) {
 		CHECK(t, trainer_load(s.trainer, dir, &back, &e) < 0);
 		CHECK_MSG(t, strstr(e.msg, "--learning-rate"), "%s", e.msg);
 	}
-	session_end(&s);
+	training_end(&s);
 	job_release(&j);
 	mem_free(dir);
 }
@@ -274,24 +145,24 @@ static enum train_loop_end train_loop_once(struct test *t, const struct job *j, 
                                            long stop, char hex[33], long *best)
 {
 	struct err e = ERR_INIT;
-	struct session s;
+	struct training s;
 	struct train_loop f;
 	enum train_loop_end end = FIT_STOPPED;
 	long step;
 
 	stop_after = stop;
 	looked = 0;
-	if (session_begin(t, &s, j, threads)) {
+	if (training_begin(t, &s, j, threads)) {
 		train_loop_init(&f, s.trainer, &j->recipe, dir);
 		f.interrupted = stop_now;
 		bool fine = train_loop_restore(&f, &step, &e) == 0 && train_loop_run(&f, &end, &e) == 0;
 		CHECK_MSG(t, fine, "%s", e.msg);
-		hash_weights(trainer_params(s.trainer), hex);
+		params_hash(trainer_params(s.trainer), hex);
 		if (best)
 			*best = f.best_step;
 		train_loop_release(&f);
 	}
-	session_end(&s);
+	training_end(&s);
 	return end;
 }
 
@@ -418,7 +289,7 @@ static void test_no_memory(struct test *t, const char *data, const char *method)
 #endif
 
 /* One run on a disk that is full after `calls` calls; −1 and the sentence in e when it noticed. */
-static int run_on_full_disk(struct session *s, const struct job *j, long calls, struct err *e)
+static int run_on_full_disk(struct training *s, const struct job *j, long calls, struct err *e)
 {
 	struct train_loop f;
 	struct run_dir d = { 0 };
@@ -444,7 +315,7 @@ static int run_on_full_disk(struct session *s, const struct job *j, long calls, 
 }
 
 /* All checkpoints that the folder names are whole. */
-static void check_checkpoints(struct test *t, struct session *s, const struct job *j, long calls)
+static void check_checkpoints(struct test *t, struct training *s, const struct job *j, long calls)
 {
 	struct err e = ERR_INIT;
 	long *saved = NULL;
@@ -484,8 +355,8 @@ static void test_full_disk(struct test *t, const char *data, const char *method,
 	run_dir_release(&d);
 	for (; status < 0 && calls < 1000; calls += stride) {
 		struct err e = ERR_INIT;
-		struct session s;
-		if (session_begin(t, &s, &j, 2)) {
+		struct training s;
+		if (training_begin(t, &s, &j, 2)) {
 			status = run_on_full_disk(&s, &j, calls, &e);
 			CHECK_MSG(t,
 			          status == 0 || (strstr(e.msg, "No space left on device") && strstr(e.msg, j.out) &&
@@ -493,7 +364,7 @@ static void test_full_disk(struct test *t, const char *data, const char *method,
 			          "%ld: '%s'", calls, e.msg);
 			check_checkpoints(t, &s, &j, calls);
 		}
-		session_end(&s);
+		training_end(&s);
 		char *recipe = io_join(j.out, "recipe.json");
 		if (io_exists(recipe)) {
 			reopen(t, &d, &j);
@@ -513,7 +384,7 @@ static void test_best(struct test *t, const char *data)
 	long best = -1, *saved = NULL;
 	struct run_dir d = { 0 };
 	struct job j;
-	struct session s;
+	struct training s;
 	struct err e = ERR_INIT;
 	size_t n = 0;
 
@@ -531,12 +402,12 @@ static void test_best(struct test *t, const char *data)
 	CHECK_MSG(t, n == 2 && saved[0] == best && saved[1] == best + 2 && best < 58,
 	          "the best is %ld, %zu checkpoints", best, n);
 	best_path = checkpoint_path(j.out, best);
-	if (session_begin(t, &s, &j, 1)) {
+	if (training_begin(t, &s, &j, 1)) {
 		CHECK_MSG(t, trainer_load_weights(s.trainer, best_path, &e) == 0, "%s", e.msg);
-		hash_weights(trainer_params(s.trainer), loaded);
+		params_hash(trainer_params(s.trainer), loaded);
 		CHECK(t, !strcmp(hex, loaded));
 	}
-	session_end(&s);
+	training_end(&s);
 	mem_free(best_path);
 	mem_free(saved);
 	run_dir_release(&d);
@@ -546,14 +417,14 @@ static void test_best(struct test *t, const char *data)
 static void test_plan_is_kept(struct test *t, const char *data)
 {
 	struct job j;
-	struct session s;
+	struct training s;
 	double flops = 0;
 	int64_t tokens = 0, computed = 0;
 	struct err e = ERR_INIT;
 
 	test_case(t, "operations and tokens are as planned");
 	job_init(t, &j, "llama", data, SMALL " max-steps=-1 num-train-epochs=1.5");
-	if (session_begin(t, &s, &j, 2)) {
+	if (training_begin(t, &s, &j, 2)) {
 		const struct trainer_plan *p = trainer_plan(s.trainer);
 		CHECK(t, p->steps == (long)ceil(1.5 * (double)p->steps_per_epoch));
 		while (!trainer_done(s.trainer)) {
@@ -569,7 +440,7 @@ static void test_plan_is_kept(struct test *t, const char *data)
 		             p->eval_bytes + p->base_bytes;
 		CHECK(t, sum == p->planned_bytes);
 	}
-	session_end(&s);
+	training_end(&s);
 	job_release(&j);
 }
 
@@ -579,7 +450,7 @@ static void test_golden_losses(struct test *t)
 	struct err e = ERR_INIT;
 	char *path = io_join(test_golden(), "values/rows.safetensors"), *rows = io_join(test_golden(), "rows.jsonl");
 	double losses[10];
-	struct session s;
+	struct training s;
 	struct job j;
 
 	test_case(t, "ten losses of full tuning, from rows of text to AdamW, are transformers'");
@@ -587,14 +458,14 @@ static void test_golden_losses(struct test *t)
 	         "weight-decay=0.01 warmup-steps=2 micro-batch-tokens=60 max-length=60");
 	if (st_open(&values, path, &e) == 0) {
 		const struct st_tensor *want = st_find(&values, "full.losses");
-		if (want && session_begin(t, &s, &j, 2)) {
-			steps(t, &s, 10, losses);
+		if (want && training_begin(t, &s, &j, 2)) {
+			training_steps(t, &s, 10, losses);
 			for (int i = 0; i < 10; i++) {
 				double w = ((const float *)want->data)[i];
 				CHECK_MSG(t, fabs(losses[i] / w - 1) < 1e-5, "step %d: %.7f, transformers %.7f", i + 1,
 				          losses[i], w);
 			}
-			session_end(&s);
+			training_end(&s);
 		}
 		CHECK(t, want != NULL);
 		st_close(&values);
@@ -609,25 +480,25 @@ static void test_golden_losses(struct test *t)
 static void test_not_finite(struct test *t, const char *data)
 {
 	struct job j;
-	struct session s;
+	struct training s;
 	struct step_metrics m;
 	struct err e = ERR_INIT;
 	char before[33], after[33];
 
 	test_case(t, "a loss that is not finite stops the run and changes nothing");
 	job_init(t, &j, "llama", data, SMALL " method=full");
-	if (session_begin(t, &s, &j, 2)) {
+	if (training_begin(t, &s, &j, 2)) {
 		const struct params *p = trainer_params(s.trainer);
 		p->w[p->items[0].offset + 70] = INFINITY;
 		for (size_t i = 0; i < p->items[0].n; i++)
 			p->w[p->items[0].offset + i] = INFINITY;
-		hash_weights(p, before);
+		params_hash(p, before);
 		CHECK(t, trainer_step(s.trainer, &m, &e) < 0);
 		CHECK_MSG(t, strstr(e.msg, "step 1"), "%s", e.msg);
-		hash_weights(p, after);
+		params_hash(p, after);
 		CHECK(t, !strcmp(before, after) && trainer_steps_done(s.trainer) == 0);
 	}
-	session_end(&s);
+	training_end(&s);
 	job_release(&j);
 }
 

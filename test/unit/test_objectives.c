@@ -1,0 +1,491 @@
+/* test_objectives: what every row of the objective table must satisfy, on rows of a shape that it learns from:
+ *
+ *   gradient    along random directions of all weights, against central differences of its loss with Richardson's
+ *               extrapolation, whatever numbers stand in its columns and whatever the groups weigh
+ *   bits        threads, accumulation, recomputation, stopping and going on
+ *   plan        tokens as planned, memory not above it; what it measures has numbers, in an evaluation too
+ *   reference   where it wants one: its loss is the same at every step while no weight changes
+ *   golden      test/golden/values/objective_*.safetensors, by whoever their metadata say */
+#include "fixture_training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../op_case.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "data/forest.h"
+#include "format/safetensors.h"
+#include "model/model_pass.h"
+
+#define SMALL "per-device-train-batch-size=6 micro-batch-tokens=200 max-length=100 max-steps=4 learning-rate=3e-3"
+
+/* --- rows --- */
+
+static bool is_simple(const struct shape *s)
+{
+	for (size_t i = 0; i < SHAPE_COLUMNS && s->columns[i].key; i++)
+		if (s->columns[i].need == NEED_LIST || s->columns[i].need == NEED_INDEX)
+			return false;
+	return true;
+}
+
+/* A shape of columns that any words may fill. */
+static const struct shape *shape_for(const struct objective *o)
+{
+	for (size_t i = 0; shape_table[i]; i++)
+		if (objective_accepts(o, shape_table[i]) && is_simple(shape_table[i]))
+			return shape_table[i];
+	return NULL;
+}
+
+static void add_words(struct buf *out, struct rng_stream *r, uint32_t most)
+{
+	static const char *const words[] = { "plan",  "tape",  "row",  "sum",  "bit",
+		                             "games", "fonts", "mail", "tree", "leaf" };
+	for (uint32_t j = 1 + rng_below(r, most); j-- > 0; )
+		buf_addf(out, " %s", words[rng_below(r, ARRAY_LEN(words))]);
+}
+
+static char *write_rows_of(struct test *t, const struct shape *s, size_t n)
+{
+	struct rng_stream r = { 13 };
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	char *path = io_join(test_tmp(), "objective.jsonl");
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < SHAPE_COLUMNS && s->columns[k].key; k++) {
+			buf_addf(&text, "%s\"%s\": ", k ? ", " : "{", s->columns[k].key);
+			if (s->columns[k].need == NEED_LABEL) {
+				buf_adds(&text, rng_below(&r, 2) ? "true" : "false");
+				continue;
+			}
+			buf_addf(&text, "\"%s", k ? "" : i % 3 ? "Which of these words comes next?" : "A plan:");
+			add_words(&text, &r, 5);
+			buf_addc(&text, '"');
+		}
+		buf_adds(&text, "}\n");
+	}
+	CHECK_MSG(t, io_write(path, text.data, text.len, &e) == 0, "%s", e.msg);
+	buf_release(&text);
+	return path;
+}
+
+/* --- gradient --- */
+
+struct bench {
+	struct test *t;
+	struct arena mem;
+	struct pool *pool;
+	const struct kernels *kernels;
+	struct model model;
+	struct rows rows;
+	struct documents documents;
+	const struct document **docs;
+	struct overlay full;
+	struct objective_run run;
+	struct opt_parse parse;            /* whose strings the options are */
+	struct device device;
+	struct model_pass net;
+	float *gradient;
+};
+
+static bool fine(const struct bench *b, int status, const struct err *e)
+{
+	CHECK_MSG(b->t, status == 0, "%s", e->msg);
+	return status == 0;
+}
+
+static int open_documents(struct bench *b, const char *path, struct err *e)
+{
+	struct text_codec codec = { .tokenizer = b->model.tokenizer };
+	struct document_options o = { .max_length = 100 };
+
+	if (rows_load(&b->rows, path, e) < 0 || documents_make(&b->documents, &b->rows, &codec, &o, e) < 0)
+		return -1;
+	b->docs = arena_array(&b->mem, b->documents.n, sizeof(*b->docs));
+	for (size_t i = 0; i < b->documents.n; i++)
+		b->docs[i] = &b->documents.items[i];
+	return 0;
+}
+
+static int open_weights(struct bench *b, struct err *e)
+{
+	overlay_init(&b->full, &b->model);
+	overlay_replace_all(&b->full, &b->model);
+	if (params_seal(&b->full.params, e) < 0)
+		return -1;
+	for (size_t i = 0; i < b->full.params.n_items; i++) {
+		const struct param *p = &b->full.params.items[i];
+		model_weight_float(&b->model, p->weight, b->full.params.w + p->offset);
+	}
+	b->gradient = arena_array(&b->mem, b->full.params.n, sizeof(*b->gradient));
+	return 0;
+}
+
+/* Numbers as a reference has them, and any weights. */
+static void fill_columns(struct batch *b, struct rng_stream *r)
+{
+	for (int i = 0; b->cap.columns && b->cap.columns[i].name; i++)
+		for (int32_t k = 0; k < batch_column_count(b, b->cap.columns[i].per); k++)
+			b->column[i][k] = -3 + 2 * rng_next_float(r);
+	for (int32_t g = 0; g < b->n_groups; g++)
+		b->group_weight[g] = 1 + rng_next_float(r);
+	for (int32_t i = 0; i < b->n_labels; i++)
+		b->label_weight[i] = b->group_weight[b->doc_group[b->label_doc[i]]];
+}
+
+static int open_pass(struct bench *b, struct err *e)
+{
+	struct forest_options o = { .max_tokens = 4096, .share = true };
+	struct rng_stream r = { 5 };
+	struct batch_cap cap;
+	struct live live;
+	int64_t tokens;
+
+	forest_take(b->docs, b->documents.n, &o, &cap, &live, &tokens);
+	cap.columns = b->run.row->columns;
+	b->run.scratch = arena_array(&b->mem, b->documents.n, sizeof(*b->run.scratch));
+	b->device = device_cpu(b->kernels, b->pool);
+	model_pass_begin(&b->net, &b->device, &cap, &b->model, &b->full, true);
+	b->net.result = b->run.row->record(&b->run, &b->net.graph, graph_hidden(&b->net.graph));
+	if (tape_backward(&b->net.pass.tape, e) < 0 || pass_plan(&b->net.pass, NULL, e) < 0 ||
+	    model_pass_start(&b->net, b->gradient, e) < 0)
+		return -1;
+	forest_fill(&b->net.pass.batch, b->docs, b->documents.n, &o);
+	fill_columns(&b->net.pass.batch, &r);
+	return 0;
+}
+
+static double loss_now(struct bench *b)
+{
+	struct objective_sums s = { 0 };
+
+	pass_step(&b->net.pass);
+	b->run.row->loss(&b->run, &b->net.pass.batch, model_pass_result(&b->net), NULL, &s);
+	CHECK(b->t, isfinite(s.loss) && s.weight > 0);
+	return s.loss;
+}
+
+static double difference(struct bench *b, const float *at, const float *d, double h)
+{
+	struct params *p = &b->full.params;
+	double loss[2];
+
+	for (int side = 0; side < 2; side++) {
+		for (size_t i = 0; i < p->n; i++)
+			p->w[i] = (float)(at[i] + (side ? -h : h) * d[i]);
+		loss[side] = loss_now(b);
+	}
+	memcpy(p->w, at, p->n * sizeof(*at));
+	return (loss[0] - loss[1]) / (2 * h);
+}
+
+static void check_directions(struct bench *b)
+{
+	const double h = 0.01;
+	struct params *p = &b->full.params;
+	float *at = arena_array(&b->mem, p->n, sizeof(*at)), *g = arena_array(&b->mem, p->n, sizeof(*g));
+	struct rng_stream rng = { 21 };
+
+	memcpy(at, p->w, p->n * sizeof(*at));
+	loss_now(b);
+	memcpy(g, b->gradient, p->n * sizeof(*g));
+	for (int k = 0; k < 4; k++) {
+		float *d = random_floats(&b->mem, &rng, p->n);
+		double along = 0, size = 0;
+		for (size_t i = 0; i < p->n; i++) {
+			along += (double)g[i] * d[i];
+			size += (double)g[i] * g[i];
+		}
+		double want = (4 * difference(b, at, d, h / 2) - difference(b, at, d, h)) / 3;
+		CHECK_MSG(b->t, size > 0 && fabs(along - want) <= 3e-3 * sqrt(size) + 1e-3,
+		          "direction %d: %.6f, by differences %.6f (the gradient's norm is %.4f)", k, along, want,
+		          sqrt(size));
+	}
+}
+
+/* assignment: "name=value", or "". */
+static int set_options(struct bench *b, const struct objective *o, const char *assignment, struct err *e)
+{
+	static const struct opt none[] = { OPT_END };
+	void *options = arena_alloc(&b->mem, o->options_size + 1);
+	const char *is = strchr(assignment, '=');
+	char name[64];
+
+	b->run = (struct objective_run){ .row = o, .options = options };
+	if (opt_begin(&b->parse, o->opts ? o->opts : none, options, e) < 0 || !is)
+		return is ? -1 : 0;
+	snprintf(name, sizeof(name), "%.*s", (int)(is - assignment), assignment);
+	return opt_assign(&b->parse, name, is + 1, e);
+}
+
+static void test_gradient(struct test *t, const struct objective *o, const char *options, const char *path)
+{
+	struct bench b = { .t = t, .mem = ARENA_INIT, .pool = pool_new(2), .kernels = kernels_get(NULL, NULL) };
+	struct err e = ERR_INIT;
+	char *model = io_join(test_golden(), "llama");
+
+	test_case(t, "%s %s: gradient", o->name, options);
+	if (fine(&b, set_options(&b, o, options, &e), &e) && fine(&b, model_open(&b.model, model, &e), &e) &&
+	    fine(&b, model_tokenizer(&b.model, &e), &e) && fine(&b, open_documents(&b, path, &e), &e) &&
+	    fine(&b, open_weights(&b, &e), &e) && fine(&b, open_pass(&b, &e), &e))
+		check_directions(&b);
+	model_pass_release(&b.net);
+	overlay_release(&b.full);
+	documents_release(&b.documents);
+	rows_release(&b.rows);
+	model_close(&b.model);
+	pool_free(b.pool);
+	opt_release(&b.parse);
+	arena_release(&b.mem);
+	mem_free(model);
+}
+
+/* Each choice of its options by itself. */
+static void test_gradients(struct test *t, const struct objective *o, const char *path)
+{
+	char assignment[120], choices[120], *save = NULL;
+
+	test_gradient(t, o, "", path);
+	for (const struct opt *x = o->opts; x && x->type != OPT_TYPE_END; x++) {
+		if (x->type != OPT_TYPE_CHOICE)
+			continue;
+		snprintf(choices, sizeof(choices), "%s", x->choices);
+		for (char *c = strtok_r(choices, "|", &save); c; c = strtok_r(NULL, "|", &save)) {
+			snprintf(assignment, sizeof(assignment), "%s=%s", x->name, c);
+			test_gradient(t, o, assignment, path);
+		}
+	}
+}
+
+/* --- bits --- */
+
+static void test_bits(struct test *t, const struct objective *o, const char *path)
+{
+	static const char *const ways[] = {
+		"", "per-device-train-batch-size=2 gradient-accumulation-steps=3",
+		"per-device-train-batch-size=1 gradient-accumulation-steps=6", "gradient-checkpointing=true",
+	};
+	char first[33], hex[33], options[400];
+
+	test_case(t, "%s: threads, accumulation and recomputation change no bit", o->name);
+	for (int i = 0; i < 6; i++) {
+		snprintf(options, sizeof(options), SMALL " objective=%s %s", o->name, ways[i < 4 ? i : 0]);
+		training_run(t, "llama", path, options, (int[]){ 1, 2, 3, 1, 3, 7 }[i], i ? hex : first, NULL);
+		CHECK_MSG(t, i == 0 || !strcmp(first, hex), "way %d", i);
+	}
+}
+
+static void test_resume(struct test *t, const struct objective *o, const char *path, const char *method)
+{
+	char whole[33], hex[33], options[400], *dir = io_join(test_tmp(), "checkpoint-2");
+	struct err e = ERR_INIT;
+	struct training s;
+	struct job j;
+	json_t *mine = json_object(), *back = NULL;
+
+	snprintf(options, sizeof(options), SMALL " objective=%s method=%s", o->name, method);
+	test_case(t, "%s, %s: 2 + 2 steps with a save between are 4", o->name, method);
+	training_run(t, "llama", path, options, 2, whole, NULL);
+	job_init(t, &j, "llama", path, options);
+	if (training_begin(t, &s, &j, 2)) {
+		training_steps(t, &s, 2, NULL);
+		CHECK_MSG(t, trainer_save(s.trainer, dir, mine, &e) == 0, "%s", e.msg);
+	}
+	training_end(&s);
+	if (training_begin(t, &s, &j, 3)) {
+		CHECK_MSG(t, trainer_load(s.trainer, dir, &back, &e) == 0, "%s", e.msg);
+		training_steps(t, &s, 2, NULL);
+		params_hash(trainer_params(s.trainer), hex);
+		CHECK(t, !strcmp(whole, hex));
+	}
+	training_end(&s);
+	json_decref(mine);
+	json_decref(back);
+	job_release(&j);
+	mem_free(dir);
+}
+
+/* --- plan, what is measured --- */
+
+static void check_metrics(struct test *t, const struct objective *o, const struct objective_metrics *m)
+{
+	int n = 0;
+
+	while (o->metrics && o->metrics[n])
+		n++;
+	CHECK(t, m->n == n);
+	for (int i = 0; i < m->n; i++)
+		CHECK_MSG(t, isfinite(m->value[i]), "%s", m->names[i]);
+}
+
+static void check_run(struct test *t, const struct objective *o, struct training *s)
+{
+	const struct trainer_plan *p = trainer_plan(s->trainer);
+	struct err e = ERR_INIT;
+	struct eval_metrics eval;
+	int64_t tokens = 0, computed = 0, supervised = 0;
+	bool stopped = false;
+
+	while (!trainer_done(s->trainer)) {
+		struct step_metrics m;
+		CHECK_MSG(t, trainer_step(s->trainer, &m, &e) == 0, "%s", e.msg);
+		CHECK(t, isfinite(m.loss) && m.grad_norm > 0);
+		check_metrics(t, o, &m.metrics);
+		tokens += m.tokens;
+		computed += m.computed_tokens;
+		supervised += m.supervised_tokens;
+	}
+	CHECK_MSG(t, tokens == p->tokens && computed == p->computed_tokens && supervised == p->supervised_tokens,
+	          "%lld tokens, planned %lld", (long long)tokens, (long long)p->tokens);
+	CHECK_MSG(t, trainer_eval(s->trainer, &eval, NULL, &stopped, &e) == 0, "%s", e.msg);
+	CHECK(t, isfinite(eval.eval_loss) && eval.n > 0);
+	if (!o->eval)
+		check_metrics(t, o, &eval.metrics);
+#ifndef KUNGFU_SANITIZE
+	CHECK_MSG(t, (double)mem_rss() <= 1.02 * (double)p->planned_bytes, "%zu in use, %zu planned", mem_rss(),
+	          p->planned_bytes);
+#endif
+}
+
+static void test_plan(struct test *t, const struct objective *o, const char *path)
+{
+	char options[400];
+	struct training s;
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " objective=%s eval-data=%s", o->name, path);
+	test_case(t, "%s: as planned, and what it measures has numbers", o->name);
+	job_init(t, &j, "llama", path, options);
+	if (training_begin(t, &s, &j, 2))
+		check_run(t, o, &s);
+	training_end(&s);
+	job_release(&j);
+}
+
+static void test_reference(struct test *t, const struct objective *o, const char *path, const char *model,
+                           const char *method)
+{
+	char options[400];
+	double losses[4];
+	struct training s;
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " objective=%s method=%s learning-rate=0 lora-dropout=%s", o->name,
+	         method, strcmp(method, "full") ? "0.1" : "0");
+	test_case(t, "%s, %s, %s: the reference has the policy's bits while no weight changes", o->name, model, method);
+	job_init(t, &j, model, path, options);
+	if (training_begin(t, &s, &j, 3)) {
+		training_steps(t, &s, 4, losses);
+		for (int i = 1; i < 4; i++)
+			CHECK_MSG(t, losses[i] == losses[0], "step %d: %.17g, %.17g at first", i + 1, losses[i],
+			          losses[0]);
+	}
+	training_end(&s);
+	job_release(&j);
+}
+
+/* --- golden --- */
+
+/* A tensor [steps] is what is measured under its name, or the loss. */
+static void check_golden(struct test *t, const struct safetensors *v, int step, const struct step_metrics *m)
+{
+	for (size_t i = 0; i < v->n_tensors; i++) {
+		const struct st_tensor *x = &v->tensors[i];
+		double want = ((const float *)x->data)[step], got = NAN;
+		if (!strcmp(x->name, "loss"))
+			got = m->loss;
+		else if (!strcmp(x->name, "grad_norm"))
+			got = m->grad_norm;
+		for (int k = 0; k < m->metrics.n; k++)
+			if (!strcmp(x->name, m->metrics.names[k]))
+				got = m->metrics.value[k];
+		CHECK_MSG(t, fabs(got - want) <= 1e-5 * fmax(1, fabs(want)), "step %d, %s: %.7f, wanted %.7f",
+		          step + 1, x->name, got, want);
+	}
+}
+
+static const char *meta_of(const struct safetensors *v, const char *key)
+{
+	for (size_t i = 0; i < v->n_meta; i++)
+		if (!strcmp(v->meta[i].key, key))
+			return v->meta[i].value;
+	BUG("%s has no %s", v->path, key);
+}
+
+static void run_golden(struct test *t, const struct safetensors *v)
+{
+	char *rows = io_join(test_golden(), meta_of(v, "rows")),
+	     *options = mem_printf("objective=%s %s", meta_of(v, "objective"), meta_of(v, "options"));
+	struct err e = ERR_INIT;
+	struct training s;
+	struct job j;
+
+	test_case(t, "%s: as %s", options, meta_of(v, "reference"));
+	job_init(t, &j, meta_of(v, "model"), rows, options);
+	if (training_begin(t, &s, &j, 2)) {
+		for (int i = 0; !trainer_done(s.trainer); i++) {
+			struct step_metrics m;
+			if (trainer_step(s.trainer, &m, &e) < 0)
+				break;
+			check_golden(t, v, i, &m);
+		}
+		CHECK_MSG(t, !e.msg[0], "%s", e.msg);
+	}
+	training_end(&s);
+	job_release(&j);
+	mem_free(options);
+	mem_free(rows);
+}
+
+static void test_golden_files(struct test *t)
+{
+	char *dir = io_join(test_golden(), "values"), **names;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+
+	CHECK_MSG(t, io_list(dir, &names, &n, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < n; i++) {
+		struct safetensors v;
+		if (strncmp(names[i], "objective_", 10) != 0)
+			continue;
+		char *path = io_join(dir, names[i]);
+		int status = st_open(&v, path, &e);
+		CHECK_MSG(t, status == 0, "%s", e.msg);
+		if (status == 0)
+			run_golden(t, &v);
+		st_close(&v);
+		mem_free(path);
+	}
+	io_list_free(names, n);
+	mem_free(dir);
+}
+
+void test_objectives(struct test *t)
+{
+	log_set(LOG_QUIET);
+	for (size_t i = 0; objective_table[i]; i++) {
+		const struct objective *o = objective_table[i];
+		const struct shape *s = shape_for(o);
+		if (!s)
+			BUG("%s learns from no shape that words can fill", o->name);
+		char *path = write_rows_of(t, s, 24);
+		test_gradients(t, o, path);
+		test_bits(t, o, path);
+		test_resume(t, o, path, "lora");
+		test_resume(t, o, path, "full");
+		test_plan(t, o, path);
+		if (o->reference) {
+			test_reference(t, o, path, "llama", "lora");
+			test_reference(t, o, path, "llama", "full");
+			test_reference(t, o, path, "llama.gguf", "lora");
+			test_reference(t, o, path, "gpt2", "full");
+		}
+		mem_free(path);
+	}
+	test_golden_files(t);
+}
