@@ -1,7 +1,7 @@
-/* rows: JSONL into memory, with the shape of the rows recognized. See rows.h.
+/* rows: JSONL, a JSON array or a table into memory, with the shape of the rows recognized.
  *
- * All rows of a set have one shape; the first that differs is named with its line. Empty lines are skipped, as is the
- * byte order mark that some editors put before the first. Everything is held in memory. */
+ * All rows of a set have one shape; the first that differs is named with its line (in an array: its place). Empty lines
+ * are skipped, as is the byte order mark that some editors put before the first. Everything is held in memory. */
 #include "data/rows.h"
 
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "data/csv.h"
 #include "data/shape.h"
 
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
@@ -52,13 +53,9 @@ static json_t *parse_line(const char *file, size_t line, const char *text, size_
 	return j;
 }
 
-static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n,
-                    struct err *e)
+/* Takes the reference. */
+static int add_row(struct rows *rows, bool any, const char *file, size_t line, json_t *j, struct err *e)
 {
-	json_t *j = parse_line(file, line, text, n, e);
-
-	if (!j)
-		return -1;
 	if (rows->n == rows->cap) {
 		rows->cap = MAX(256, 2 * rows->cap);
 		rows->items = mem_grow(rows->items, rows->cap, sizeof(*rows->items));
@@ -66,6 +63,14 @@ static int add_line(struct rows *rows, bool any, const char *file, size_t line, 
 	struct row *r = &rows->items[rows->n++];
 	*r = (struct row){ .json = j, .file = file, .line = line };
 	return any ? 0 : check_shape(rows, r, e);
+}
+
+static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n,
+                    struct err *e)
+{
+	json_t *j = parse_line(file, line, text, n, e);
+
+	return j ? add_row(rows, any, file, line, j, e) : -1;
 }
 
 static bool is_blank(const char *s, size_t n)
@@ -93,6 +98,57 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 	return 0;
 }
 
+/* A whole file that is one array of objects, as most public sets are; a row's line is then its place, from 1. */
+static int add_array(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
+{
+	json_t *all = jsonx_load(buf_str(b), b->len, file, e), *j;
+	size_t i;
+	int status = all ? 0 : -1;
+
+	json_array_foreach(all, i, j) {
+		if (!status && !json_is_object(j))
+			status = err_set(e, "%s: row %zu of the array is no object", file, i + 1);
+		if (!status)
+			status = add_row(rows, any, file, i + 1, json_incref(j), e);
+	}
+	json_decref(all);
+	return status;
+}
+
+static int add_table(struct rows *rows, bool any, const char *file, const struct buf *b, char comma, struct err *e)
+{
+	struct csv table;
+	json_t *row;
+	size_t line;
+	int status = csv_open(&table, buf_str(b), b->len, comma, file, e), found;
+
+	if (status < 0)
+		return -1;
+	while (!status && (found = csv_next(&table, &row, &line, file, e)))
+		status = found < 0 ? -1 : add_row(rows, any, file, line, row, e);
+	csv_close(&table);
+	return status;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+	size_t n = strlen(name), m = strlen(ending);
+	return n > m && !strcmp(name + n - m, ending);
+}
+
+/* The name says what a table is; an array says it itself. */
+static int add_text(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
+{
+	if (has_ending(file, ".csv") || has_ending(file, ".csv.gz"))
+		return add_table(rows, any, file, b, ',', e);
+	if (has_ending(file, ".tsv") || has_ending(file, ".tsv.gz"))
+		return add_table(rows, any, file, b, '\t', e);
+	const char *first = buf_str(b);
+	first += strspn(first, "\xef\xbb\xbf \t\r\n");
+	bool lines = has_ending(file, ".jsonl") || has_ending(file, ".jsonl.gz");
+	return *first == '[' && !lines ? add_array(rows, any, file, b, e) : add_lines(rows, any, file, b, e);
+}
+
 static int add_file(struct rows *rows, bool any, const char *path, struct hash_stream *hash, struct err *e)
 {
 	struct buf b = { .max = MOST_BYTES };
@@ -101,16 +157,10 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 
 	if (!status) {
 		hash_add(hash, buf_str(&b), b.len);
-		status = add_lines(rows, any, file, &b, e);
+		status = add_text(rows, any, file, &b, e);
 	}
 	buf_release(&b);
 	return status;
-}
-
-static bool has_ending(const char *name, const char *ending)
-{
-	size_t n = strlen(name), m = strlen(ending);
-	return n > m && !strcmp(name + n - m, ending);
 }
 
 static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_stream *hash, struct err *e)
@@ -122,8 +172,8 @@ static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_
 	if (status)
 		return status;
 	for (size_t i = 0; i < n && !status; i++) {
-		if (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".jsonl.gz"))
-			continue;
+		if (names[i][0] == '.' || (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".jsonl.gz")))
+			continue; /* hidden ones are other programs' */
 		char *path = io_join(dir, names[i]);
 		status = add_file(rows, any, path, hash, e);
 		mem_free(path);

@@ -1,4 +1,5 @@
-/* rows: JSONL files (also .gz, or a folder of them), one row a line, all of one shape (data/shape.h). */
+/* rows: JSONL files (also .gz, or a folder of them, hidden ones left out), one row a line; a file that is one JSON
+ * array of objects; .csv and .tsv with a header, whose cells are texts. All rows of one shape (data/shape.h). */
 #ifndef DATA_ROWS_H
 #define DATA_ROWS_H
 
@@ -12,7 +13,7 @@ struct shape;
 struct row {
 	json_t *json;
 	const char *file;
-	size_t line;                /* from 1 */
+	size_t line;                /* from 1; in an array the place */
 };
 
 struct rows {
