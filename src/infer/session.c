@@ -15,36 +15,60 @@
 enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 #define TIME_SECONDS 0.03              /* of repetitions when it is asked how long a step takes */
 
-static void make_cache_tensors(struct session *s, const struct memory_size *size)
+static const struct memory_type *type_of(const struct memory_size *size)
 {
-	size_t keys = memory_keys(&memory_kv, size);
-	enum dtype k = size->types.k, v = size->types.v;
-	struct tape *t = &s->net.pass.tape;
-
-	s->kv = mem_array((size_t)size->n_layers, sizeof(*s->kv));
-	for (int i = 0; i < size->n_layers; i++)
-		s->kv[i] = (struct kv_tensors){
-			tape_cache(t, "k_cache", 0, k, keys, kv_width(k, size->G, size->D)),
-			tape_cache(t, "v_cache", 0, v, keys, kv_width(v, size->G, size->D))
-		};
+	return size->window ? &memory_window : &memory_kv;
 }
 
-static void record(struct session *s, const struct overlay *o, const struct memory_size *size)
+/* The memory of layers with this window, a new one where there is none; a window of a whole context is none. */
+static int memory_of(struct session *s, int window)
+{
+	int *n = &s->sequences.n_memories, k = 0;
+
+	window = window < s->sequences.n_ctx ? window : 0;
+	while (k < *n && s->sizes[k].window != window)
+		k++;
+	if (k == MEMORIES)
+		BUG("layers with more than %d kinds of window", MEMORIES);
+	if (k == *n) {
+		s->sizes[(*n)++] = s->size;
+		s->sizes[k].window = window;
+	}
+	return k;
+}
+
+static struct kv_tensors add_layer(void *ctx, int window)
+{
+	struct session *s = ctx;
+	struct tape *t = &s->net.pass.tape;
+	int m = memory_of(s, window);
+	struct memory_size *size = &s->sizes[m];
+	size_t keys = memory_keys(type_of(size), size);
+	enum dtype k = size->types.k, v = size->types.v;
+
+	s->layers = mem_grow(s->layers, (size_t)s->n_layers + 1, sizeof(*s->layers));
+	struct session_layer *layer = &s->layers[s->n_layers++];
+	*layer = (struct session_layer){ .memory = m, .at = size->n_layers++ };
+	layer->kv.k = tape_cache(t, "k_cache", m, k, keys, kv_width(k, size->G, size->D));
+	layer->kv.v = tape_cache(t, "v_cache", m, v, keys, kv_width(v, size->G, size->D));
+	return layer->kv;
+}
+
+static void record(struct session *s, const struct overlay *o)
 {
 	/* no more are ever there, or touched */
-	int32_t n = size->n_sequences,
-		rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
+	int32_t n = s->sequences.n, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
 	struct batch_cap cap = { .rows = rows,
 		                 .targets = n,
 		                 .segments = n,
 		                 .docs = n,
-		                 .keys = size->n_ranges * KV_RANGE,
-		                 .memories = 1 };
+		                 .keys = s->sequences.n_ranges * KV_RANGE,
+		                 .memories = MEMORIES };
 	struct model_pass *p = &s->net;
 
 	model_pass_begin(p, s->device, &cap, s->model, o, false);
-	make_cache_tensors(s, size);
-	p->graph.kv = s->kv;
+	p->graph.caches = add_layer;
+	p->graph.caches_ctx = s;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
 }
 
@@ -64,8 +88,8 @@ static bool has_own_keys(const struct session *s)
 			if (n->out[j] && any)
 				depends[n->out[j]] = true;
 	}
-	for (int i = 0; i < s->model->config.n_layers; i++)
-		own |= depends[s->kv[i].k] || depends[s->kv[i].v];
+	for (int i = 0; i < s->n_layers; i++)
+		own |= depends[s->layers[i].kv.k] || depends[s->layers[i].kv.v];
 	mem_free(depends);
 	return own;
 }
@@ -74,18 +98,21 @@ static void bind_cache(const struct session *s, struct run *r)
 {
 	size_t bytes;
 
-	for (int i = 0; i < s->model->config.n_layers; i++) {
-		run_bind(r, s->kv[i].k, memory_rows(&s->memory, i, false, &bytes));
-		run_bind(r, s->kv[i].v, memory_rows(&s->memory, i, true, &bytes));
+	for (int i = 0; i < s->n_layers; i++) {
+		const struct session_layer *l = &s->layers[i];
+		run_bind(r, l->kv.k, memory_rows(&s->memories[l->memory], l->at, false, &bytes));
+		run_bind(r, l->kv.v, memory_rows(&s->memories[l->memory], l->at, true, &bytes));
 	}
 }
 
-static int build(struct session *s, const struct overlay *o, const struct memory_size *size, struct err *e)
+static int build(struct session *s, const struct overlay *o, struct err *e)
 {
-	record(s, o, size);
-	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0 ||
-	    memory_init(&s->memory, s->device, &memory_kv, size, e) < 0)
+	record(s, o);
+	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0)
 		return -1;
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		if (memory_init(&s->memories[i], s->device, type_of(&s->sizes[i]), &s->sizes[i], e) < 0)
+			return -1;
 	s->own_keys = has_own_keys(s);
 	bind_cache(s, &s->net.pass.run);
 	return 0;
@@ -102,19 +129,18 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	struct memory_size memory = { .n_layers = c->n_layers,
-		                      .G = (size_t)c->G,
-		                      .D = (size_t)c->D,
-		                      .types = size->cache,
-		                      .n_ranges = sequences_ranges(n, n_ctx),
-		                      .n_sequences = n,
-		                      .rows = SESSION_ROWS };
 	*s = (struct session){ .model = m, .device = d };
-	sequences_init(&s->sequences, n, n_ctx, &s->memory, 1);
+	s->size = (struct memory_size){ .G = (size_t)c->G,
+		                        .D = (size_t)c->D,
+		                        .types = size->cache,
+		                        .n_ranges = sequences_ranges(n, n_ctx),
+		                        .n_sequences = n,
+		                        .rows = SESSION_ROWS };
+	sequences_init(&s->sequences, n, n_ctx, s->memories, 0); /* as many as the layers will want */
 	s->adapter = mem_array((size_t)n, sizeof(*s->adapter));
 	s->order = mem_array((size_t)n, sizeof(*s->order));
 	s->part_of = mem_array((size_t)n, sizeof(*s->part_of));
-	if (build(s, o, &memory, e) < 0) {
+	if (build(s, o, e) < 0) {
 		session_free(s);
 		return -1;
 	}
@@ -128,8 +154,9 @@ void session_free(struct session *s)
 		return;
 	model_pass_release(&s->net);
 	sequences_release(&s->sequences);
-	memory_release(&s->memory);
-	mem_free(s->kv);
+	for (int i = 0; i < MEMORIES; i++)
+		memory_release(&s->memories[i]);
+	mem_free(s->layers);
 	mem_free(s->adapter);
 	mem_free(s->order);
 	mem_free(s->part_of);
@@ -316,7 +343,7 @@ void session_use(struct session *s, int sequence, int adapter)
 
 bool session_same_keys(const struct session *a, const struct session *b)
 {
-	const struct cache_types *x = &a->memory.size.types, *y = &b->memory.size.types;
+	const struct cache_types *x = &a->size.types, *y = &b->size.types;
 
 	return a->model == b->model && x->k == y->k && x->v == y->v && !a->own_keys && !b->own_keys;
 }
@@ -354,14 +381,20 @@ int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {
 	*work = pass_bytes(&s->net.pass) + graph_bytes(&s->net.graph);
-	*cache = s->memory.bytes;
+	*cache = 0;
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		*cache += s->memories[i].bytes;
 }
 
 size_t session_fill_bytes(const struct session *s, int n, int shared, int length)
 {
 	int once = shared / KV_RANGE, each = (length + KV_RANGE - 1) / KV_RANGE - once;
 
-	return memory_resident(&s->memory, once + n * each, length % KV_RANGE ? n : 0, length % KV_RANGE);
+	size_t sum = 0;
+
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		sum += memory_resident(&s->memories[i], once + n * each, length % KV_RANGE ? n : 0, length % KV_RANGE);
+	return sum;
 }
 
 static void bind_all(void *ctx, struct run *r)

@@ -6,17 +6,27 @@
 #include "infer/session.h"
 #include "model/model_pass.h"
 
+enum { MEMORIES = 4 };                 /* as many kinds of window as the layers of a model have */
+
+struct session_layer {                 /* one attention, as it was recorded */
+	struct kv_tensors kv;
+	int memory, at;                /* which memory keeps its tokens, as which of its layers */
+};
+
 struct session {
 	struct model *model;
 	struct device *device;
 	struct sequences sequences;
-	struct memory memory;
+	struct memory_size size;       /* of a memory, without layers and window */
+	struct memory memories[MEMORIES];
+	struct memory_size sizes[MEMORIES]; /* [sequences.n_memories] */
 	bool own_keys;                 /* an overlay changes keys or values */
 	int *adapter;                  /* [n_sequences] of several, see session_use */
 	int *order;                    /* [n_sequences] those of a step, as their rows come */
 	struct session_part **part_of; /* [n_sequences] of a step */
 	struct model_pass net;
-	struct kv_tensors *kv;         /* [n_layers] */
+	struct session_layer *layers;  /* [n_layers] */
+	int n_layers;
 	struct live work;              /* of all steps */
 };
 

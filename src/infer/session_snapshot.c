@@ -28,7 +28,7 @@ enum { SNAPSHOT_FORMAT = 1, PROBE = 16, HASH = 32 };
 static json_t *describe(const struct session *s, int tokens)
 {
 	const struct config *c = &s->model->config;
-	const struct cache_types *t = &s->memory.size.types;
+	const struct cache_types *t = &s->size.types;
 
 	return json_pack("{s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:i}", "format", SNAPSHOT_FORMAT,
 	                 "architecture", c->arch->name, "layers", c->n_layers, "heads", c->G, "head_size", c->D,
@@ -54,9 +54,8 @@ static int put(struct writing *w, const void *data, size_t n, struct err *e)
 	return io_writer_add(&w->file, data, n, e);
 }
 
-static int put_range(struct writing *w, const struct session *s, int range, int tokens, struct err *e)
+static int put_range(struct writing *w, const struct memory *m, int range, int tokens, struct err *e)
 {
-	const struct memory *m = &s->memory;
 	struct device *d = m->device;
 	uint8_t has = m->place[range] >= 0;
 	size_t bytes;
@@ -82,8 +81,10 @@ static int put_all(struct writing *w, const struct session *s, int sequence, str
 	int status = put(w, head, strlen(head), e);
 	if (status == 0)
 		status = put(w, session_ids(s, sequence), (size_t)n * sizeof(int32_t), e);
-	for (int i = 0; i * KV_RANGE < n && status == 0; i++)
-		status = put_range(w, s, sequence_range(&s->sequences, sequence, i), tokens_of(n, i), e);
+	for (int i = 0; i * KV_RANGE < n; i++)
+		for (int k = 0; k < s->sequences.n_memories && status == 0; k++)
+			status = put_range(w, &s->memories[k], sequence_range(&s->sequences, sequence, i),
+			                   tokens_of(n, i), e);
 	hash_end(w->hash, hex);
 	if (status == 0)
 		status = io_writer_add(&w->file, hex, HASH, e);
@@ -114,7 +115,7 @@ struct reading {
 	struct cursor c;           /* what follows the head, without the hash */
 	int tokens;
 	int32_t *ids;
-	char *probe;               /* what was computed of the first tokens */
+	char *probe[MEMORIES];     /* what was computed of the first tokens */
 };
 
 /* The object of the second line; new reference. */
@@ -179,33 +180,31 @@ static int read_ids(const struct session *s, struct reading *r, struct err *e)
 }
 
 /* The first PROBE tokens of a range, one piece after the other; NULL only counts. */
-static size_t pull_probe(const struct session *s, int range, char *out)
+static size_t pull_probe(const struct memory *m, int range, char *out)
 {
-	struct device *d = s->memory.device;
 	size_t sum = 0, bytes;
 	const void *at;
 
-	for (size_t i = 0; (at = s->memory.type->piece(&s->memory, range, PROBE, i, &bytes)); i++, sum += bytes)
+	for (size_t i = 0; (at = m->type->piece(m, range, PROBE, i, &bytes)); i++, sum += bytes)
 		if (out)
-			d->type->pull(d, out + sum, at, bytes);
+			m->device->type->pull(m->device, out + sum, at, bytes);
 	return sum;
 }
 
-/* Whether the first tokens as they were read are those that were computed. */
-static bool is_same(const struct session *s, int range, const char *computed)
+/* Whether the first tokens as they were read are those that were computed, where the file has them. */
+static bool is_same(const struct memory *m, int range, const char *computed)
 {
-	size_t n = pull_probe(s, range, NULL);
+	size_t n = pull_probe(m, range, NULL);
 	char *got = mem_array(n, 1);
 
-	pull_probe(s, range, got);
+	pull_probe(m, range, got);
 	bool same = n == 0 || !memcmp(got, computed, n);
 	mem_free(got);
 	return same;
 }
 
-static int read_range(struct session *s, struct reading *r, int range, int tokens, struct err *e)
+static int read_range(struct memory *m, struct reading *r, int range, int tokens, struct err *e)
 {
-	struct memory *m = &s->memory;
 	struct device *d = m->device;
 	size_t bytes;
 	void *to;
@@ -226,15 +225,16 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 {
 	struct sequences *q = &s->sequences;
 
-	for (int i = 0; i * KV_RANGE < r->tokens; i++) {
-		int range = sequence_range(q, sequence, i);
-		if (read_range(s, r, range, tokens_of(r->tokens, i), e) < 0)
-			return -1;
-		if (i == 0 && !is_same(s, range, r->probe))
-			return err_set(e, "what it has of its first %d tokens is not what this model and adapter "
-			                  "compute of them: it was written with others",
-			               PROBE);
-	}
+	for (int i = 0; i * KV_RANGE < r->tokens; i++)
+		for (int k = 0; k < q->n_memories; k++) {
+			int range = sequence_range(q, sequence, i);
+			if (read_range(&q->memories[k], r, range, tokens_of(r->tokens, i), e) < 0)
+				return -1;
+			if (i == 0 && !is_same(&q->memories[k], range, r->probe[k]))
+				return err_set(e, "what it has of its first %d tokens is not what this model and "
+				                  "adapter compute of them: it was written with others",
+				               PROBE);
+		}
 	if (cursor_left(&r->c))
 		return err_set(e, "it has %zu bytes too many", cursor_left(&r->c));
 	sequence_append(q, sequence, r->ids + PROBE, r->tokens - PROBE);
@@ -243,6 +243,7 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 
 static int fill(struct session *s, int sequence, struct reading *r, struct err *e)
 {
+	struct sequences *q = &s->sequences;
 	const float *unused;
 	size_t n = (size_t)MIN(r->tokens, PROBE);
 
@@ -250,12 +251,15 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 		return -1;
 	if (r->tokens <= PROBE)
 		return 0;
-	int range = sequence_range(&s->sequences, sequence, 0);
-	r->probe = mem_array(pull_probe(s, range, NULL), 1);
-	pull_probe(s, range, r->probe);
-	sequence_reserve(&s->sequences, sequence, r->tokens - PROBE);
+	int range = sequence_range(q, sequence, 0);
+	for (int k = 0; k < q->n_memories; k++) {
+		r->probe[k] = mem_array(pull_probe(&q->memories[k], range, NULL), 1);
+		pull_probe(&q->memories[k], range, r->probe[k]);
+	}
+	sequence_reserve(q, sequence, r->tokens - PROBE);
 	int status = read_ranges(s, sequence, r, e);
-	mem_free(r->probe);
+	for (int k = 0; k < q->n_memories; k++)
+		mem_free(r->probe[k]);
 	return status;
 }
 

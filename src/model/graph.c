@@ -373,9 +373,10 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
 		if (o->hooks && o->hooks->attention)
 			o->hooks->attention(g, o, &k, &v);
 	}
-	if (g->kv) {
-		k = op_put_keys(g->tape, k, g->kv[g->layer].k, c->G);
-		v = op_put_values(g->tape, v, g->kv[g->layer].v, c->G);
+	if (g->caches) {
+		struct kv_tensors kept = g->caches(g->caches_ctx, 0);
+		k = op_put_keys(g->tape, k, kept.k, c->G);
+		v = op_put_values(g->tape, v, kept.v, c->G);
 	}
 	return op_attention(g->tape, q, k, v, c->H, c->G, (float)(1 / sqrt((double)c->D)));
 }

@@ -36,7 +36,10 @@ struct graph {
 	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
 	struct rope_table rope[ROPE_TABLES]; /* [n_ropes] made as they are first used */
 	int n_ropes;
-	struct kv_tensors *kv;             /* [n_layers] in sessions; NULL: keys are this batch's rows */
+	/* In sessions: a layer's caches, whose rows see `window` tokens, themselves included (0: all). NULL: keys are
+	 * this batch's rows. */
+	struct kv_tensors (*caches)(void *ctx, int window);
+	void *caches_ctx;
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };
