@@ -10,12 +10,12 @@ struct adapter_type;
 
 /* Which modules, for types that ask: a member of the type's own options, and rows of its table. */
 struct adapter_targets {
-	/* "all-linear", or comma-separated suffixes of module names, or NULL (all-linear) */
+	/* "all-linear", or comma-separated suffixes of module names, or NULL: the type's own default */
 	const char *target_modules;
 	const char *modules_to_save;   /* comma-separated, or NULL */
 };
-#define ADAPTER_TARGET_OPTS(s, f) \
-	OPT_STRING("target-modules", s, f.target_modules, "all-linear", "LIST", \
+#define ADAPTER_TARGET_OPTS(s, f, init) \
+	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
 	           "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) only by " \
 	           "name"), \
 		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
@@ -48,6 +48,7 @@ struct adapter_factors {
 	double scale;
 };
 
+/* A row of the table. What may be NULL says so; what is not there is refused with a sentence where it is asked for. */
 struct adapter_type {
 	const char *name;              /* "lora" */
 	const char *summary;           /* half a line, for --help */
@@ -57,15 +58,16 @@ struct adapter_type {
 	size_t options_size;           /* of the struct that they fill */
 	/* Its whole number that its parameters grow with, for who must make it smaller; NULL: there is none. */
 	const char *size_option;
-	const char *peft_type;         /* "LORA" */
+	const char *peft_type;         /* "LORA"; NULL, as load is: PEFT has none, no file is read as one */
+	const char *gguf_type;         /* adapter.type of llama.cpp's files of this type, or NULL; wants pairs */
 	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */
 	int (*attach)(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e);
-	const struct overlay_hooks *hooks;
+	const struct overlay_hooks *hooks; /* NULL: all that it does is to replace weights */
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
 	            const char *dir, struct err *e);
-	/* w (f32, [out][in], Hugging Face's row order) += what the adapter adds to the weight (n_weights: to a tied
-	 * model's head). */
+	/* Works what the adapter does to weight (n_weights: to a tied model's head) into w (f32, [out][in], Hugging
+	 * Face's order of rows); biases and norms are asked for too. NULL: it cannot be worked into weights. */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
 	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
@@ -85,6 +87,8 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 /* adapter_config.json, adapter_model.safetensors */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
 void adapter_release(struct adapter *a);
+/* −1 and a sentence where it cannot be worked into weights. */
+int adapter_check_merge(const struct adapter *a, struct err *e);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w);
 /* Whether the adapter parts a tied model's head from its embedding; then the head with it, of the embedding's shape. */

@@ -16,11 +16,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "adapt/adapter.h"
+#include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "model/weights.h"
 #include "model/graph.h"
 
@@ -57,157 +56,87 @@ static const struct opt opts[] = {
 	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
-	ADAPTER_TARGET_OPTS(struct options, on),
+	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	OPT_END
 };
 
 /* --- the config --- */
 
-/* Keys that PEFT writes and that change nothing once an adapter exists. */
-static const char *const inert[] = {
-	"auto_mapping",
-	"base_model_name_or_path",
-	"bias",
-	"eva_config",
-	"fan_in_fan_out",
-	"inference_mode",
-	"init_lora_weights",
-	"megatron_core",
-	"peft_type",
-	"peft_version",
-	"qalora_group_size",
-	"revision",
-	"runtime_config",
-	"task_type",
+static const struct peft_keys keys = {
+	.read = (const char *const[]){ "alpha_pattern", "ensure_weight_tying", "layers_pattern", "layers_to_transform",
+	                               "lora_alpha", "lora_dropout", "r", "rank_pattern", "use_rslora", NULL },
+	.inert = (const char *const[]){ "bias", "eva_config", "init_lora_weights", "megatron_core",
+	                                "qalora_group_size", NULL },
 };
-/* Keys that are read here. */
-static const char *const known[] = {
-	"alpha_pattern",  "ensure_weight_tying", "exclude_modules",
-	"layers_pattern", "layers_to_transform", "lora_alpha",
-	"lora_dropout",   "modules_to_save",     "r",
-	"rank_pattern",   "target_modules",      "use_rslora",
-};
-
-static bool is_one_of(const char *word, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(word, list[i]))
-			return true;
-	return false;
-}
-
-static bool is_empty(const json_t *v)
-{
-	return json_is_null(v) || json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) ||
-	       (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
-}
-
-static int refuse_value(const char *key, const json_t *v, struct err *e)
-{
-	char *text = jsonx_line(v);
-	int status = err_set(e, "\"%s\" is %.80s, which this program does not do", key, text);
-	mem_free(text);
-	return status;
-}
 
 /* Ways to begin that leave the model's own weight as it is; the others take the adapter's first value out of it. */
 static bool init_ok(const json_t *v)
 {
 	static const char *const names[] = { "gaussian", "orthogonal", "eva" };
-	return !v || json_is_boolean(v) || json_is_null(v) ||
-	       (json_is_string(v) && is_one_of(json_string_value(v), names, ARRAY_LEN(names)));
+	bool ok = !v || json_is_boolean(v) || json_is_null(v);
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && json_is_string(v); i++)
+		ok |= !strcmp(json_string_value(v), names[i]);
+	return ok;
 }
 
-static int check_keys(const json_t *config, struct err *e)
+static int check_values(const json_t *config, struct err *e)
 {
-	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_lora_weights");
-	const char *key;
-	json_t *value;
-	if (bias && !is_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
-		return refuse_value("bias", bias, e);
-	if (!init_ok(init))
-		return refuse_value("init_lora_weights", init, e);
-	json_object_foreach((json_t *)config, key, value)
-		if (!is_one_of(key, inert, ARRAY_LEN(inert)) && !is_one_of(key, known, ARRAY_LEN(known)) &&
-		    !is_empty(value))
-			return refuse_value(key, value, e);
-	return 0;
-}
-
-/* The types of the keys whose values are looked at by name later. */
-static int check_types(const json_t *config, struct err *e)
-{
-	static const char *const lists[] = { "target_modules", "exclude_modules", "modules_to_save", "layers_pattern" };
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		const json_t *v = json_object_get(config, lists[i]);
-		bool ok = !v || json_is_null(v) || json_is_array(v) ||
-		          (json_is_string(v) && strcmp(lists[i], "modules_to_save") != 0);
-		for (size_t j = 0; j < json_array_size(v); j++)
-			ok &= json_string_length(json_array_get(v, j)) > 0;
-		if (!ok)
-			return refuse_value(lists[i], v, e);
-	}
 	static const char *const patterns[] = { "rank_pattern", "alpha_pattern" };
+	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_lora_weights");
+	const json_t *names = json_object_get(config, "layers_pattern");
+	const json_t *layers = json_object_get(config, "layers_to_transform");
+	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
+
+	if (bias && !peft_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
+		return peft_refuse("bias", bias, e);
+	if (!init_ok(init))
+		return peft_refuse("init_lora_weights", init, e);
+	if (!peft_names(names))
+		return peft_refuse("layers_pattern", names, e);
 	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
 		const json_t *v = json_object_get(config, patterns[i]);
 		if (v && !json_is_null(v) && !json_is_object(v))
-			return refuse_value(patterns[i], v, e);
+			return peft_refuse(patterns[i], v, e);
 	}
-	const json_t *layers = json_object_get(config, "layers_to_transform");
-	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
 	for (size_t i = 0; i < json_array_size(layers); i++)
 		ok &= json_is_integer(json_array_get(layers, i));
-	return ok ? 0 : refuse_value("layers_to_transform", layers, e);
+	return ok ? 0 : peft_refuse("layers_to_transform", layers, e);
 }
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
 	int rslora;
-	if (check_keys(config, e) < 0 || check_types(config, e) < 0 || jsonx_real(config, "r", 8, &t->r, e) < 0 ||
-	    jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 ||
+	if (peft_check(config, &keys, e) < 0 || check_values(config, e) < 0 ||
+	    jsonx_real(config, "r", 8, &t->r, e) < 0 || jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 ||
 	    jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
 	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0)
 		return -1;
 	t->rslora = rslora;
 	if (!(t->dropout >= 0 && t->dropout < 1))
 		return err_set(e, "lora_dropout is %g, 0 to below 1 was wanted", t->dropout);
-	if (is_empty(json_object_get(config, "target_modules")) || !json_object_get(config, "target_modules"))
-		return err_set(e, "target_modules names nothing");
 	return 0;
 }
 
-/* The config of a new adapter, with PEFT's keys in PEFT's order. peft_version: whose keys these are. */
-static json_t *make_config(const struct model *m, const struct options *o)
+/* PEFT's keys for LoRA alone. */
+static json_t *own_config(const struct options *o)
 {
-	const char *where = o->on.target_modules, *whole = o->on.modules_to_save;
-	bool all = !where || !*where || !strcasecmp(where, "all-linear");
-	json_t *targets = all ? target_all_linear(m) : target_split(where), *saved = target_split(whole ? whole : "");
-	bool transposed = false;
-	for (size_t i = 0; i < m->n_weights; i++)
-		transposed |= (m->weights[i].spec->flags & WEIGHT_TRANSPOSED) != 0;
 	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) :
 	                                                                       json_real(o->alpha);
-	json_t *path = json_string(m->source.path); /* NULL where it is no UTF-8 */
-	json_t *j = json_pack("{s:n, s:{}, s:n, s:n, s:o, s:s, s:n, s:b, s:n, s:n, s:b, s:b, s:b, s:n, s:n, s:n, s:n, "
-	                      "s:{}, s:o, s:b, s:f}",
-	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping",
-	                      "base_model_name_or_path", path ? path : json_null(), "bias", "none", "corda_config",
-	                      "ensure_weight_tying", 0, "eva_config", "exclude_modules", "fan_in_fan_out",
-	                      (int)transposed, "inference_mode", 1, "init_lora_weights", 1, "kasa_config",
-	                      "layer_replication", "layers_pattern", "layers_to_transform", "loftq_config",
-	                      "lora_alpha", alpha, "lora_bias", 0, "lora_dropout", o->dropout);
-	json_t *rest = json_pack(
-		"{s:n, s:n, s:s, s:o, s:n, s:s, s:s, s:i, s:i, s:{}, s:n, s:o, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:n}",
-		"lora_ga_config", "megatron_config", "megatron_core", "megatron.core", "modules_to_save",
-		json_array_size(saved) ? json_incref(saved) : json_null(), "monteclora_config", "peft_type", "LORA",
-		"peft_version", "0.21.2", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern", "revision",
-		"target_modules", targets, "target_parameters", "task_type", "CAUSAL_LM", "trainable_token_indices",
-		"use_bdlora", "use_dora", 0, "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
-	if (!j || !rest)
-		BUG("a config that cannot be packed");
-	json_object_update(j, rest);
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
+	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "none",
+	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights", 1,
+	                      "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
+	                      "loftq_config", "lora_alpha", alpha, "lora_bias", 0, "lora_dropout", o->dropout);
+	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
+	                         "lora_ga_config", "megatron_config", "megatron_core", "megatron.core",
+	                         "monteclora_config", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern",
+	                         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", 0,
+	                         "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
+
+	if (j && rest)
+		json_object_update(j, rest);
 	json_decref(rest);
-	json_decref(saved);
 	return j;
 }
 
@@ -221,7 +150,7 @@ static int pattern_number(const json_t *config, const char *key, const char *mod
 	if (target_pattern(json_object_get(config, key), module, &value, e) < 0)
 		return -1;
 	if (value && !json_is_number(value))
-		return refuse_value(key, value, e);
+		return peft_refuse(key, value, e);
 	if (value)
 		*out = json_number_value(value);
 	return 0;
@@ -230,25 +159,22 @@ static int pattern_number(const json_t *config, const char *key, const char *mod
 static void add_params(struct adapter *a, const struct model *m, struct site *s, const char *module)
 {
 	static const struct file_layout plain = { .rows_of = -1 }, transposed = { .rows_of = -1, .transposed = true };
-	if (s->embedding) {
-		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_A", module), 2,
-		                     (size_t[]){ s->in, s->r }, -1, transposed);
+	struct file_layout rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
+	const char *A = peft_name(a, module, s->embedding ? "lora_embedding_A" : "lora_A.weight");
+	const char *B = peft_name(a, module, s->embedding ? "lora_embedding_B" : "lora_B.weight");
+	size_t a_dim[2] = { s->embedding ? s->in : s->r, s->embedding ? s->r : s->in };
+
+	s->a = adapter_param(a, A, 2, a_dim, -1, s->embedding ? transposed : plain);
+	s->b = adapter_param(a, B, 2, (size_t[]){ s->out, s->r }, -1, s->embedding ? plain : rows);
+	if (s->embedding)
 		a->overlay.params.items[s->a].role = PARAM_EMBEDDING;
-		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_embedding_B", module), 2,
-		                     (size_t[]){ s->out, s->r }, -1, plain);
-	} else {
-		struct file_layout rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
-		s->a = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_A.weight", module), 2,
-		                     (size_t[]){ s->r, s->in }, -1, plain);
-		s->b = adapter_param(a, arena_printf(&a->mem, "base_model.model.%s.lora_B.weight", module), 2,
-		                     (size_t[]){ s->out, s->r }, -1, rows);
-	}
 }
 
 static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
-                    const struct terms *t, struct err *e)
+                    void *ctx, struct err *e)
 {
 	struct lora *o = a->own;
+	const struct terms *t = ctx;
 	double r, alpha;
 	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
 		return err_set(e,
@@ -275,56 +201,25 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	return 0;
 }
 
-/* both: a tied model's embedding and head are meant, whatever the names say. */
-static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, bool both,
-                      const struct terms *t, struct err *e)
-{
-	const char *module = weight_module(&a->mem, w->name);
-	bool tied = m->config.tied && (i == (int)m->n_weights || i == model_head(m));
-	int hit = both && tied ? 1 : target_hit(a->config, module, w, e);
-	((struct lora *)a->own)->site_of[i] = -1;
-	return hit > 0 ? add_site(a, m, i, w, module, t, e) : hit;
-}
-
-static int add_sites(struct adapter *a, const struct model *m, const struct terms *t, struct err *e)
-{
-	struct lora *o = arena_alloc(&a->mem, sizeof(*o));
-	int both = m->config.tied ? target_ties(a->config, e) : 0;
-	a->own = o;
-	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
-	o->site_of[m->n_weights] = -1;
-	if (both < 0)
-		return -1;
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (try_weight(a, m, (int)i, &m->weights[i], both, t, e) < 0)
-			return -1;
-	if (m->config.tied) {
-		struct weight head = model_tied_head(m);
-		if (try_weight(a, m, (int)m->n_weights, &head, both, t, e) < 0)
-			return -1;
-		a->parts = !both && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
-	}
-	if (o->n == 0)
-		return err_set(e, "target_modules means no module of this model; its linears are %s",
-		               target_names(&a->mem, m));
-	return 0;
-}
-
 static int build(struct adapter *a, const struct model *m, struct err *e)
 {
 	struct terms t;
-	if (read_terms(a->config, &t, e) < 0 || add_sites(a, m, &t, e) < 0)
+	struct lora *o = a->own = arena_alloc(&a->mem, sizeof(*o));
+	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
+	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
+	for (size_t i = 0; i <= m->n_weights; i++)
+		o->site_of[i] = -1;
+	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
 		return -1;
-	((struct lora *)a->own)->dropout = (float)t.dropout;
+	bool ends = m->config.tied && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
+	a->parts = ends && !target_ties(a->config, e);
+	o->dropout = (float)t.dropout;
 	a->overlay.unshared = t.dropout > 0;
 	if (adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e) < 0)
 		return -1;
-	const int *site_of = ((struct lora *)a->own)->site_of;
-	if (a->tied_name && (site_of[m->n_weights] >= 0 || site_of[model_head(m)] >= 0))
-		return err_set(e, "ensure_weight_tying makes embedding and head one, and one is in modules_to_save, "
-		                  "the other in target_modules");
-	return 0;
+	return a->tied_name && ends ? err_set(e, "ensure_weight_tying makes embedding and head one, and one is in "
+	                                         "modules_to_save, the other in target_modules") :
+	                              0;
 }
 
 /* Under ensure_weight_tying what is added to the head is the transpose of what is added to the embedding. */
@@ -358,23 +253,12 @@ static void init_site(const struct adapter *a, const struct site *s, uint64_t se
 		                      bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
 }
 
-static int check_text(const char *what, const char *text, struct err *e)
-{
-	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
-}
-
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
 	const struct options *asked = options;
-	if (check_text("target_modules", asked->on.target_modules, e) < 0 ||
-	    check_text("modules_to_save", asked->on.modules_to_save, e) < 0)
-		return -1;
-	a->config = make_config(m, asked);
-	const char *unused = target_unused(a->config, m);
-	if (unused)
-		return err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s",
-		               unused, target_names(&a->mem, m));
-	if (build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
+	const struct adapter_targets *on = &asked->on;
+	if (peft_begin(a, m, on->target_modules, on->modules_to_save, own_config(asked), e) < 0 ||
+	    build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
@@ -471,6 +355,7 @@ const struct adapter_type adapter_lora = {
 	.options_size = sizeof(struct options),
 	.size_option = "lora-r",
 	.peft_type = "LORA",
+	.gguf_type = "lora",
 	.attach = attach,
 	.hooks = &hooks,
 	.load = load,

@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapt/peft_config.h"
 #include "base/mem.h"
 #include "format/gguf_write.h"
 #include "model/weights.h"
-
-#define PREFIX "base_model.model."
 
 /* The two halves of what is added to one weight. */
 struct pair {
@@ -36,6 +35,7 @@ static const struct weight *weight_at(const struct model *m, size_t i, struct we
 struct reading {
 	const struct gguf *g;
 	const struct model *m;
+	const struct adapter_type *type;
 	struct pair *pairs;         /* [n_weights + 1], the last a tied model's head */
 	struct safetensors *s;
 	struct err *e;
@@ -61,15 +61,27 @@ static int wants_word(const struct reading *r, const char *key, const char *word
 	                              err_set(r->e, "%s: %s is '%.80s', '%s' was wanted", r->g->path, key, found, word);
 }
 
+static int find_type(struct reading *r)
+{
+	const char *found;
+	if (gguf_str((struct gguf *)r->g, "adapter.type", true, &found, r->e) < 0)
+		return -1;
+	for (size_t i = 0; adapter_type_table[i] && !r->type; i++)
+		if (adapter_type_table[i]->gguf_type && !strcmp(adapter_type_table[i]->gguf_type, found))
+			r->type = adapter_type_table[i];
+	return r->type ? 0 : err_set(r->e, "%s: adapter.type is '%.80s', which this program does not do", r->g->path,
+	                             found);
+}
+
 /* An activated LoRA is added only after certain tokens. */
-static int check_kind(const struct reading *r)
+static int check_kind(struct reading *r)
 {
 	const struct gguf_kv *tokens = gguf_find(r->g, "adapter.alora.invocation_tokens");
 	const char *arch = r->m->config.arch->gguf;
 	if (!arch)
 		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters",
 		               r->g->path, r->m->config.arch->name);
-	if (wants_word(r, "general.type", "adapter") < 0 || wants_word(r, "adapter.type", "lora") < 0 ||
+	if (wants_word(r, "general.type", "adapter") < 0 || find_type(r) < 0 ||
 	    wants_word(r, "general.architecture", arch) < 0)
 		return -1;
 	return tokens && tokens->n_items ?
@@ -166,8 +178,8 @@ static int add_pair(struct reading *r, size_t i, const char **module, size_t *ra
 		return err_set(r->e, "%s: the %llu rows of '%s' are no heads of %zu", r->g->path,
 		               (unsigned long long)p->b->dim[1], p->b->name, head);
 	const char *kind = embedding ? "lora_embedding_" : "lora_", *end = embedding ? "" : ".weight";
-	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, 0);
-	add_tensor(r, arena_printf(&r->s->mem, PREFIX "%s.%sB%s", *module, kind, end), p->b, false, head);
+	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, 0);
+	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sB%s", *module, kind, end), p->b, false, head);
 	return 0;
 }
 
@@ -199,8 +211,8 @@ static json_t *make_config(struct reading *r, double alpha)
 		if (alpha == 0)
 			json_object_set_new(alphas, module, json_integer((json_int_t)rank));
 	}
-	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", "LORA", "task_type",
-	                 "CAUSAL_LM", "base_model_name_or_path", "bias", "none", "inference_mode", 1, "r",
+	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", r->type->peft_type,
+	                 "task_type", "CAUSAL_LM", "base_model_name_or_path", "bias", "none", "inference_mode", 1, "r",
 	                 first ? first : json_integer(1), "lora_alpha", alpha, "lora_dropout", 0.0, "target_modules",
 	                 targets, "rank_pattern", ranks, "alpha_pattern", alphas);
 }
@@ -293,7 +305,7 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 {
 	if (!m->config.arch->gguf)
 		return err_set(e, "models of the kind %s have no GGUF here", m->config.arch->name);
-	if (n == 0)
+	if (!a->type->gguf_type || n == 0)
 		return refuse(e, "the adapter is not of low rank");
 	for (size_t i = 0; i < m->n_weights; i++) {
 		if (a->overlay.replaced[i] >= 0)
@@ -343,7 +355,7 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 	if (status == 0) {
 		gguf_put_str(&meta, "general.architecture", x->m->config.arch->gguf);
 		gguf_put_str(&meta, "general.type", "adapter");
-		gguf_put_str(&meta, "adapter.type", "lora");
+		gguf_put_str(&meta, "adapter.type", x->a->type->gguf_type);
 		gguf_put_f32(&meta, "adapter.lora.alpha", (float)x->alpha);
 		gguf_put_u32(&meta, "general.file_type", x->dtype == DTYPE_F16 ? 1 : 0);
 		gguf_put_u32(&meta, "general.quantization_version", 2);

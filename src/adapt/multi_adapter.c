@@ -38,15 +38,13 @@ static const struct adapter_factors *pair_of(const struct part *p, int weight)
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
-	bool more = a->overlay.head != HEAD_AS_EMBEDDING || !a->type->pairs;
+	bool more = a->overlay.head != HEAD_AS_EMBEDDING;
 
 	for (size_t i = 0; i < m->n_weights; i++)
 		more |= a->overlay.replaced[i] >= 0 || a->overlay.base[i];
-	if (more)
-		return err_set(e,
-		               "%s: it has modules saved whole, and beside other adapters only pairs of low rank "
-		               "(LoRA) are served",
-		               name);
+	if (more || !a->type->pairs)
+		return err_set(e, "%s: it %s %s, and beside other adapters only pairs of low rank are served", name,
+		               more ? "has" : "is of the type", more ? "modules saved whole" : a->type->name);
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		if (!isfinite(a->overlay.params.w[i]))
 			return err_set(

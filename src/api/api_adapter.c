@@ -77,7 +77,9 @@ int kf_adapter_merge(const struct kf_adapter *a, const char *folder, const char 
 		                    .head = adapter_unties(&a->adapter) ? merged_head : NULL,
 		                    .ctx = (void *)(uintptr_t)a };
 	const struct model *m = &a->model->model;
-	int status = m->source.is_gguf ? model_text(a->model, &c.err) : 0;
+	int status = adapter_check_merge(&a->adapter, &c.err);
+	if (status == 0 && m->source.is_gguf)
+		status = model_text(a->model, &c.err);
 	if (status == 0)
 		status = export_folder(m, folder, (enum dtype)dtype_from_name(dtype), &w, &c.err);
 	return call_end(&c, status);

@@ -141,7 +141,9 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	struct export_weights weights = { .get = merged,
 		                          .head = adapter_unties(&l.adapter) ? merged_head : NULL,
 		                          .ctx = &l };
-	int status = l.model.source.is_gguf ? loaded_text(&l, e) : 0;
+	int status = adapter_check_merge(&l.adapter, e);
+	if (status == 0 && l.model.source.is_gguf)
+		status = loaded_text(&l, e);
 	if (status == 0)
 		status = plan_merge(app, &l, dtype, e);
 	metering_phase("write");

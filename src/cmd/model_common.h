@@ -57,6 +57,6 @@ struct cache_types cache_types(const struct cache_options *o);
 
 #define ADAPTER_OPT(s, f) \
 	OPT_STRING("adapter", s, f, NULL, "PATH", \
-	           "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file")
+	           "an adapter on top of the model: a folder of PEFT's form, a run, or a GGUF file")
 
 #endif

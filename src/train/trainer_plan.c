@@ -296,13 +296,15 @@ int trainer_check_machine(const struct trainer *t, struct err *e)
 {
 	const struct trainer_plan *p = &t->totals;
 	size_t memory = mem_rss() + mem_available(), disk;
+	const char *size = t->has_adapter ? t->adapter.type->size_option : NULL;
 	char a[32], b[32];
 
 	if (p->planned_bytes > memory)
 		return err_set(e,
-		               "this job needs %s of memory, the machine has %s; a smaller --micro-batch-tokens or "
-		               "--lora-r needs less",
-		               human_bytes(p->planned_bytes, a), human_bytes(memory, b));
+		               "this job needs %s of memory, the machine has %s; a smaller --micro-batch-tokens%s%s "
+		               "needs less",
+		               human_bytes(p->planned_bytes, a), human_bytes(memory, b), size ? " or --" : "",
+		               size ? size : "");
 	if (io_free_space(t->recipe.out, &disk, e) < 0)
 		return -1;
 	if (p->disk_bytes > disk)

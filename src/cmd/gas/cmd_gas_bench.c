@@ -265,7 +265,7 @@ static int read_length(struct contest *c, struct err *e)
 
 static int contest(struct contest *c, struct err *e)
 {
-	static const char *const names[] = { [LORA] = "lora", [FULL] = method_full };
+	const char *const names[] = { [LORA] = adapter_standard()->name, [FULL] = method_full };
 
 	if (read_length(c, e) < 0)
 		return -1;

@@ -28,7 +28,7 @@ static const struct opt generate_opts[] = {
 	OPT_STRING("system", struct generate_command, system, NULL, "TEXT", "the system's turn before it"),
 	OPT_FLAG("raw", struct generate_command, raw, "false", "no chat template: the text is continued as it is"),
 	OPT_LIST("adapter", struct generate_command, adapter, "PATH",
-	         "a LoRA on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as "
+	         "an adapter on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as "
 	         "NAME=PATH: a row's \"adapter\" names its own"),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",

@@ -1,0 +1,189 @@
+/* peft_config: the keys of PEFT's PeftConfig and those of every tuner that replaces modules (tuners_utils.py), read
+ * from a file and written for a new adapter. Which modules are meant is target_modules.c. */
+#include "adapt/peft_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "adapt/target_modules.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "model/weights.h"
+
+/* Whose keys are written. */
+static const char VERSION[] = "0.21.2";
+
+static const char *const read_of_all[] = { "exclude_modules", "modules_to_save", "target_modules", NULL };
+static const char *const inert_of_all[] = {
+	"auto_mapping", "base_model_name_or_path", "fan_in_fan_out", "inference_mode", "peft_type",
+	"peft_version", "revision",                "runtime_config", "task_type",      NULL,
+};
+
+static bool is_one_of(const char *word, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(word, *list))
+			return true;
+	return false;
+}
+
+bool peft_empty(const json_t *v)
+{
+	return json_is_null(v) || json_is_false(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
+}
+
+int peft_refuse(const char *key, const json_t *v, struct err *e)
+{
+	char *text = jsonx_line(v);
+	int status = err_set(e, "\"%s\" is %.80s, which this program does not do", key, text);
+
+	mem_free(text);
+	return status;
+}
+
+bool peft_names(const json_t *v)
+{
+	bool ok = !v || json_is_null(v) || json_is_array(v) || json_is_string(v);
+
+	for (size_t i = 0; i < json_array_size(v); i++)
+		ok &= json_string_length(json_array_get(v, i)) > 0;
+	return ok;
+}
+
+/* The types of the keys whose values are looked at by name later. */
+static int check_types(const json_t *config, struct err *e)
+{
+	for (size_t i = 0; read_of_all[i]; i++) {
+		const json_t *v = json_object_get(config, read_of_all[i]);
+		bool list = !strcmp(read_of_all[i], "modules_to_save");
+		if (!peft_names(v) || (list && json_is_string(v)))
+			return peft_refuse(read_of_all[i], v, e);
+	}
+	const json_t *targets = json_object_get(config, "target_modules");
+	return !targets || peft_empty(targets) ? err_set(e, "target_modules names nothing") : 0;
+}
+
+int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)config, key, value)
+		if (!is_one_of(key, inert_of_all) && !is_one_of(key, read_of_all) && !is_one_of(key, keys->inert) &&
+		    !is_one_of(key, keys->read) && !peft_empty(value))
+			return peft_refuse(key, value, e);
+	return check_types(config, e);
+}
+
+/* --- a new one --- */
+
+static int key_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The same with its keys in order; takes j. */
+static json_t *sorted(json_t *j)
+{
+	const char **keys = mem_array(json_object_size(j), sizeof(*keys)), *key;
+	json_t *out = json_object(), *value;
+	size_t n = 0;
+
+	json_object_foreach(j, key, value)
+		keys[n++] = key;
+	qsort(keys, n, sizeof(*keys), key_order);
+	for (size_t i = 0; i < n; i++)
+		json_object_set(out, keys[i], json_object_get(j, keys[i]));
+	mem_free(keys);
+	json_decref(j);
+	return out;
+}
+
+static bool has_transposed(const struct model *m)
+{
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (m->weights[i].spec->flags & WEIGHT_TRANSPOSED)
+			return true;
+	return false;
+}
+
+static json_t *keys_of_all(const struct adapter *a, const struct model *m, const char *targets, const char *saved)
+{
+	bool all = !targets || !*targets || !strcasecmp(targets, "all-linear");
+	json_t *on = all ? target_all_linear(m) : target_split(targets), *whole = target_split(saved ? saved : "");
+	json_t *path = json_string(m->source.path); /* NULL where it is no UTF-8 */
+	json_t *j = json_pack("{s:n, s:o, s:n, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
+	                      "base_model_name_or_path", path ? path : json_null(), "exclude_modules", "fan_in_fan_out",
+	                      (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
+	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
+	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
+	                      "task_type", "CAUSAL_LM");
+
+	json_decref(whole);
+	if (!j)
+		BUG("a config that cannot be packed");
+	return j;
+}
+
+static int check_text(const char *what, const char *text, struct err *e)
+{
+	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
+}
+
+int peft_begin(struct adapter *a, const struct model *m, const char *targets, const char *modules_to_save, json_t *own,
+               struct err *e)
+{
+	if (!own)
+		BUG("a config that cannot be packed");
+	if (check_text("target_modules", targets, e) < 0 || check_text("modules_to_save", modules_to_save, e) < 0) {
+		json_decref(own);
+		return -1;
+	}
+	json_t *all = keys_of_all(a, m, targets, modules_to_save);
+	json_object_update(own, all);
+	json_decref(all);
+	a->config = sorted(own);
+	const char *unused = target_unused(a->config, m);
+	return unused ? err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s",
+	                        unused, target_names(&a->mem, m)) :
+	                0;
+}
+
+/* --- modules --- */
+
+static int try_weight(struct adapter *a, const struct model *m, int i, const struct weight *w, int ties,
+                      peft_site *site, void *ctx, struct err *e)
+{
+	const char *module = weight_module(&a->mem, w->name);
+	bool end = m->config.tied && (i == (int)m->n_weights || i == model_head(m));
+	int hit = ties && end ? 1 : target_hit(a->config, module, w, e);
+
+	return hit > 0 && site(a, m, i, w, module, ctx, e) < 0 ? -1 : hit;
+}
+
+int peft_each(struct adapter *a, const struct model *m, peft_site *site, void *ctx, struct err *e)
+{
+	/* a tied model's embedding and head are meant, whatever the names say */
+	int ties = m->config.tied ? target_ties(a->config, e) : 0, n = 0;
+	struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
+
+	if (ties < 0)
+		return -1;
+	for (size_t i = 0; i < m->n_weights + m->config.tied; i++) {
+		const struct weight *w = i < m->n_weights ? &m->weights[i] : &head;
+		int hit = try_weight(a, m, (int)i, w, ties, site, ctx, e);
+		if (hit < 0)
+			return -1;
+		n += hit;
+	}
+	return n ? n : err_set(e, "target_modules means no module of this model; its linears are %s",
+	                       target_names(&a->mem, m));
+}
+
+const char *peft_name(struct adapter *a, const char *module, const char *end)
+{
+	return arena_printf(&a->mem, PEFT_PREFIX "%s.%s", module, end);
+}

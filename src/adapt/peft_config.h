@@ -1,0 +1,35 @@
+/* peft_config: PEFT's adapter_config.json, what is alike in it for all types that work on modules: the keys of all, the
+ * modules that are meant, and the rule by which a key is refused: what has a value, is not read and does not leave the
+ * adapter as it is says something that would not be done. */
+#ifndef ADAPT_PEFT_CONFIG_H
+#define ADAPT_PEFT_CONFIG_H
+
+#include "adapt/adapter.h"
+
+#define PEFT_PREFIX "base_model.model." /* of all names in PEFT's files */
+
+/* A type's own keys beside those of all: that it reads, and that change nothing once an adapter exists. Both end with
+ * NULL. */
+struct peft_keys { const char *const *read, *const *inert; };
+
+/* Refuses unknown keys with a value by name, values of another type, and target_modules that names nothing. */
+int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);
+bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
+int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
+/* Whether the value is a list of names, a name, or nothing. */
+bool peft_names(const json_t *value);
+/* A new adapter's, in PEFT's order, into a->config: own (taken) has the type's keys. targets: as --target-modules has
+ * them. Errors: names of modules that there are not. */
+int peft_begin(struct adapter *a, const struct model *m, const char *targets, const char *modules_to_save, json_t *own,
+               struct err *e);
+
+/* Adds what a type has at one module; w is the weight, `weight` its number (n_weights: a tied model's head). */
+typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
+                      void *ctx, struct err *e);
+/* Calls site for every module that a->config means, in the order of the weights, the head last. Returns how many, −1
+ * with a sentence, also where there is none. */
+int peft_each(struct adapter *a, const struct model *m, peft_site *site, void *ctx, struct err *e);
+/* The name that a parameter has in PEFT's files: "base_model.model.MODULE.END", in a->mem. */
+const char *peft_name(struct adapter *a, const char *module, const char *end);
+
+#endif

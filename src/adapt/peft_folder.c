@@ -1,0 +1,296 @@
+/* peft_folder: an adapter as PEFT keeps it, a folder of adapter_config.json and adapter_model.safetensors: names and
+ * shapes judged, numbers brought from and into the order of Hugging Face's files.
+ *
+ * Beside what is added to an embedding or a head PEFT saves that matrix itself (….base_layer.weight), and reading it
+ * back replaces the model's. Here too; it is never written, which PEFT calls save_embedding_layers=False. */
+#include "adapt/peft_folder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "adapt/peft_config.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "model/weights.h"
+
+static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
+
+/* A parameter's numbers, in place, between those that are kept and those of files: a weight saved whole is what the
+ * model's own would be there, of others rows alone may lie otherwise. */
+static void convert_param(const struct model *m, const struct param *p, int rows_of, float *w, bool to_hf)
+{
+	if (p->weight >= 0)
+		weight_convert(m, p->weight, w, to_hf);
+	else if (weight_is_permuted(m, rows_of))
+		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
+}
+
+/* --- PEFT's tensors --- */
+
+static void shape_text(char *out, size_t size, int n_dims, const size_t *dim)
+{
+	size_t at = 0;
+	snprintf(out, size, "a scalar");
+	for (int i = 0; i < n_dims && at < size; i++)
+		at += (size_t)snprintf(out + at, size - at, "%s%zu", i ? "×" : "", dim[i]);
+}
+
+/* The parameter's shape as files have it. */
+static void file_shape(const struct adapter *a, size_t param, size_t dim[4])
+{
+	const struct param *p = &a->overlay.params.items[param];
+	memcpy(dim, p->dim, sizeof(p->dim));
+	if (a->place[param].transposed) {
+		dim[0] = p->dim[1];
+		dim[1] = p->dim[0];
+	}
+}
+
+static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s,
+                       struct err *e)
+{
+	char wanted[80], found[80];
+	shape_text(wanted, sizeof(wanted), n_dims, dim);
+	shape_text(found, sizeof(found), t->n_dims, t->dim);
+	if (t->n_dims != n_dims || memcmp(t->dim, dim, (size_t)n_dims * sizeof(*dim)) != 0)
+		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, t->name,
+		               found, wanted);
+	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
+		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, t->name,
+		               t->dtype_name);
+	return 0;
+}
+
+static int check_tensor(const struct adapter *a, size_t param, const struct safetensors *s, struct err *e)
+{
+	const struct param *p = &a->overlay.params.items[param];
+	const struct st_tensor *t = st_find(s, p->name);
+	char wanted[80];
+	size_t dim[4];
+	file_shape(a, param, dim);
+	shape_text(wanted, sizeof(wanted), p->n_dims, dim);
+	if (!t)
+		return err_set(e, "%s: no tensor '%s'; this model with this config wants it, as %s", s->path, p->name,
+		               wanted);
+	return check_shape(t, p->n_dims, dim, s, e);
+}
+
+/* --- the numbers that are added to --- */
+
+/* Whether something is added to the module: a parameter that is not the module saved whole begins with its name. */
+static bool adds_to(const struct adapter *a, const char *module, size_t len)
+{
+	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
+		const struct param *p = &a->overlay.params.items[i];
+		if (p->weight < 0 && !strncmp(p->name, PREFIX, strlen(PREFIX)) &&
+		    !strncmp(p->name + strlen(PREFIX), module, len) && p->name[strlen(PREFIX) + len] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* The weight whose own numbers the tensor has, an embedding or a head that is added to; −1: none. */
+static int base_of(const struct adapter *a, const struct model *m, const char *name)
+{
+	static const char end[] = ".base_layer.weight";
+	size_t n = strlen(name), prefix = strlen(PREFIX);
+	if (n <= prefix + strlen(end) || strncmp(name, PREFIX, prefix) != 0 || strcmp(name + n - strlen(end), end) != 0)
+		return -1;
+	size_t len = n - prefix - strlen(end);
+	char *full = mem_printf("%.*s.weight", (int)len, name + prefix);
+	int weight =
+		m->config.tied && !strcmp(full, m->config.arch->head) ? model_head(m) : model_weight_by_name(m, full);
+	mem_free(full);
+	return weight >= 0 && (m->weights[weight].spec->flags & (WEIGHT_EMBED | WEIGHT_HEAD)) &&
+	                       adds_to(a, name + prefix, len) ?
+	               weight :
+	               -1;
+}
+
+static int fill_base(struct adapter *a, const struct model *m, int weight, const struct st_tensor *t, struct err *e)
+{
+	size_t n = m->weights[weight].dim[0] * m->weights[weight].dim[1];
+	float *w = arena_array(&a->mem, n, sizeof(*w));
+	void *own;
+	if (mem_map(&own, n * sizeof(float), t->name, e) < 0)
+		return -1;
+	dtypes[t->dtype].to_float(t->data, w, n);
+	model_weight_float(m, weight, own);
+	if (memcmp(own, w, n * sizeof(*w)) != 0)
+		a->overlay.base[weight] = w;
+	mem_unmap(own, n * sizeof(float));
+	return 0;
+}
+
+/* --- reading and writing --- */
+
+static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
+{
+	return a->dtype == b->dtype && a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes);
+}
+
+/* The parameter that is embedding and head both. */
+static int tied_param(const struct adapter *a, const struct model *m)
+{
+	return a->tied_name ? a->overlay.replaced[model_head(m)] : -1;
+}
+
+/* A tied pair in the file: the second is there or not, but not different. */
+static int check_pair(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	const struct st_tensor *one, *two = a->tied_name ? st_find(s, a->tied_name) : NULL;
+	if (!two)
+		return 0;
+	const char *name = a->overlay.params.items[tied_param(a, m)].name;
+	one = st_find(s, name);
+	if (one && same_tensor(one, two))
+		return 0;
+	return err_set(e, "%s: '%s' and '%s' differ, and ensure_weight_tying makes the two one matrix", s->path, name,
+	               a->tied_name);
+}
+
+static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t,
+                       const struct safetensors *s, struct err *e)
+{
+	if (params_find(&a->overlay.params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
+		return 0;
+	int weight = base_of(a, m, t->name);
+	if (weight >= 0)
+		return check_shape(t, 2, m->weights[weight].dim, s, e);
+	return err_set(e, "%s: tensor '%.200s' is for no module that this model has and this config names", s->path,
+	               t->name);
+}
+
+int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
+		if (check_tensor(a, i, s, e) < 0)
+			return -1;
+	for (size_t i = 0; i < s->n_tensors; i++)
+		if (check_known(a, m, &s->tensors[i], s, e) < 0)
+			return -1;
+	return check_pair(a, m, s, e);
+}
+
+/* rows × cols from [cols][rows]. */
+static void transpose(float *out, const float *in, size_t rows, size_t cols)
+{
+	for (size_t r = 0; r < rows; r++)
+		for (size_t c = 0; c < cols; c++)
+			out[r * cols + c] = in[c * rows + r];
+}
+
+static int fill_param(const struct adapter *a, const struct model *m, size_t i, const struct safetensors *s,
+                      struct err *e)
+{
+	const struct param *p = &a->overlay.params.items[i];
+	const struct st_tensor *t = st_find(s, p->name);
+	float *w = a->overlay.params.w + p->offset;
+	if (a->place[i].transposed) {
+		void *file;
+		if (mem_map(&file, p->n * sizeof(float), p->name, e) < 0)
+			return -1;
+		dtypes[t->dtype].to_float(t->data, file, p->n);
+		transpose(w, file, p->dim[0], p->dim[1]);
+		mem_unmap(file, p->n * sizeof(float));
+	} else {
+		dtypes[t->dtype].to_float(t->data, w, p->n);
+	}
+	convert_param(m, p, a->place[i].rows_of, w, false);
+	return 0;
+}
+
+int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
+		if (fill_param(a, m, i, s, e) < 0)
+			return -1;
+	for (size_t i = 0; i < s->n_tensors; i++) {
+		int weight = base_of(a, m, s->tensors[i].name);
+		if (weight >= 0 && fill_base(a, m, weight, &s->tensors[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct writing {
+	const struct adapter *a;
+	const struct model *m;
+	const int *param; /* [tensors of the file] */
+};
+
+/* A parameter that files have in another order. */
+static void write_param(void *ctx, size_t i, void *out)
+{
+	const struct writing *x = ctx;
+	const struct param *p = &x->a->overlay.params.items[x->param[i]];
+	struct file_layout place = x->a->place[x->param[i]];
+	const float *w = x->a->overlay.params.w + p->offset;
+
+	if (place.transposed)
+		transpose(out, w, p->dim[1], p->dim[0]);
+	else
+		memcpy(out, w, p->n * sizeof(float));
+	convert_param(x->m, p, place.rows_of, out, true);
+}
+
+static void describe(struct st_tensor *t, const struct writing *x, const char *name, int param)
+{
+	const struct param *p = &x->a->overlay.params.items[param];
+	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
+	file_shape(x->a, (size_t)param, t->dim);
+	if (!x->a->place[param].transposed && !weight_is_converted(x->m, x->a->place[param].rows_of))
+		t->data = x->a->overlay.params.w + p->offset;
+}
+
+static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
+{
+	static const struct st_meta meta = { "format", "pt" };
+	struct arena mem = ARENA_INIT;
+	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
+	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
+	int *param = arena_array(&mem, n, sizeof(*param));
+	struct writing x = { .a = a, .m = m, .param = param };
+	for (size_t i = 0; i < n; i++) {
+		bool second = i == a->overlay.params.n_items;
+		param[i] = second ? tied_param(a, m) : (int)i;
+		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
+	}
+	int status = st_write(path, t, n, &meta, 1, write_param, &x, e);
+	arena_release(&mem);
+	return status;
+}
+
+/* The weights come last: a folder that has them is whole. */
+int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+{
+	char *config = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS);
+	int status = io_mkdirs(dir, e);
+	if (status == 0)
+		status = jsonx_write_file(config, a->config, e);
+	if (status == 0)
+		status = save_weights(a, m, weights, e);
+	mem_free(config);
+	mem_free(weights);
+	return status;
+}
+
+int peft_folder_open(json_t **config, struct safetensors *s, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS), *bin = io_join(dir, "adapter_model.bin");
+	int status = -1;
+	*config = NULL;
+	if (!io_is_dir(dir) || !io_exists(path))
+		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
+	else if (!io_exists(weights) && io_exists(bin))
+		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)",
+		        dir, WEIGHTS);
+	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
+		status = st_open(s, weights, e);
+	else if (*config)
+		err_set(e, "%s: not a JSON object", path);
+	mem_free(path);
+	mem_free(weights);
+	mem_free(bin);
+	return status;
+}
