@@ -8,7 +8,8 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/bench_passes.h"
+#include "cmd/metering.h"
+#include "train/bench_passes.h"
 #include "cmd/machine_profile.h"
 #include "cmd/model_common.h"
 #include "infer/session.h"
@@ -75,7 +76,7 @@ static void put_machine(json_t *j, const struct profile *p)
 /* --- the passes --- */
 
 /* Tokens a second at the roofline. */
-static double limit_of(const struct pass_result *r, const struct profile *p)
+static double limit_of(const struct bench_result *r, const struct profile *p)
 {
 	double work = r->flops / p->sgemm_flops + (r->int_ops > 0 ? r->int_ops / p->int8_ops : 0);
 
@@ -83,12 +84,12 @@ static double limit_of(const struct pass_result *r, const struct profile *p)
 }
 
 static void report(json_t *j, const struct profile *p, const char *name, const char *what, bool quiet,
-                   const struct pass_result *r)
+                   const struct bench_result *r)
 {
 	double median, low, high, limit = limit_of(r, p);
 	char key[64];
 
-	pass_rates(r, &median, &low, &high);
+	bench_rates(r, &median, &low, &high);
 	if (!quiet)
 		app_print("%-24s %8.1f tokens/s (%.1f to %.1f), %3.0f %% of the %.0f that the machine could\n", what,
 		          median, low, high, 100 * median / limit, limit);
@@ -119,20 +120,20 @@ static const char *depth_words(const struct options *o, char out[32])
 static int time_inference(struct bench *b, struct model *m, struct err *e)
 {
 	const struct options *o = b->o;
-	struct pass_inference prompt = {
+	struct bench_inference prompt = {
 		.n = (int)o->prefill, .streams = 1, .depth = (int)o->depth, .cache = cache_types(&o->cache)
 	};
-	struct pass_inference single = {
+	struct bench_inference single = {
 		.n = (int)o->decode, .streams = (int)o->streams, .depth = (int)o->depth, .cache = cache_types(&o->cache)
 	};
-	struct pass_result r;
+	struct bench_result r;
 	char what[96], after[32];
 
 	if (b->prefill) {
 		snprintf(what, sizeof(what), "prefill of %lld%s, %s", (long long)o->prefill, depth_words(o, after),
 		         b->app->compute);
 		log_live("%s", what);
-		if (pass_prefill(b->app, m, &prompt, (int)o->repetitions, &r, e) < 0)
+		if (bench_prefill(b->app->device, metering_watch(), m, &prompt, (int)o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "prefill", what, b->app->quiet, &r);
@@ -141,7 +142,7 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 		snprintf(what, sizeof(what), "decoding %lld x %lld%s, %s", (long long)o->decode, (long long)o->streams,
 		         depth_words(o, after), b->app->compute);
 		log_live("%s", what);
-		if (pass_decode(b->app, m, &single, (int)o->repetitions, &r, e) < 0)
+		if (bench_decode(b->app->device, metering_watch(), m, &single, (int)o->repetitions, &r, e) < 0)
 			return -1;
 		log_live_end();
 		report(b->summary, &b->machine, "decode", what, b->app->quiet, &r);
@@ -151,15 +152,16 @@ static int time_inference(struct bench *b, struct model *m, struct err *e)
 
 static int time_training(struct bench *b, int n_ctx, struct err *e)
 {
-	struct pass_result r;
+	struct bench_result r;
 	char what[64];
 
 	snprintf(what, sizeof(what), "training (%s), %s", b->o->train,
 	         method_adapter(b->o->train) ? b->app->compute : "f32");
 	log_live("%s", what);
 	log_set(LOG_QUIET); /* the trainer's own words about its data */
-	struct pass_training usual = { b->path, b->o->train, b->o->compute, MIN(TRAIN_LENGTH, n_ctx), TRAIN_DOCUMENTS };
-	int status = pass_train(b->app, &usual, (int)b->o->repetitions, &r, e);
+	struct bench_training usual = { b->path, b->o->train, b->o->compute, MIN(TRAIN_LENGTH, n_ctx),
+	                                                                         TRAIN_DOCUMENTS };
+	int status = bench_train(b->app->device, metering_watch(), &usual, (int)b->o->repetitions, &r, e);
 	log_set(b->app->quiet ? LOG_QUIET : LOG_NORMAL);
 	log_live_end();
 	if (status == 0) {

@@ -15,6 +15,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/bench_passes.h"
 
 enum { TELL_SECONDS = 2 };
 /* Requests are written again and again while a run goes on; more than this only at its end. */
@@ -384,6 +385,26 @@ void metering_read_span(const struct meter_span *s, struct gas *g)
 	gas_none(g);
 	if (books.on)
 		meter_read_span(books.meter, s, g);
+}
+
+static struct meter_span watched;
+
+static void watch_begin(void *ctx)
+{
+	(void)ctx;
+	metering_open_span(&watched);
+}
+
+static void watch_end(void *ctx, struct gas *gas)
+{
+	(void)ctx;
+	metering_read_span(&watched, gas);
+}
+
+const struct bench_watch *metering_watch(void)
+{
+	static const struct bench_watch watch = { .begin = watch_begin, .end = watch_end, .stop = app_interrupted };
+	return &watch;
 }
 
 /* --- requests --- */

@@ -32,9 +32,12 @@ void metering_phase(const char *name);              /* with --gas phases */
  * (gas_none) with --gas off. */
 void metering_open_span(struct meter_span *s);
 void metering_read_span(const struct meter_span *s, struct gas *g);
+/* The same for passes that are repeated (train/bench_passes.h), which end at a signal; one at a time. */
+const struct bench_watch *metering_watch(void);
 /* With --gas requests, one of many that a command answers, in the ledger and, as "gas", in its line of --json; several
  * may be open at once. NULL where they are not asked for, which metering_request_close takes: it frees r. line may be
  * NULL. share: of what was computed meanwhile (gas/meter.h). */
+struct bench_watch;
 struct metering_request;
 struct request_counts { int64_t number, tokens_in, tokens_out; double flops, int_ops, share; };
 struct metering_request *metering_request_open(void);

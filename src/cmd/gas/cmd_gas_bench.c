@@ -9,7 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/bench_passes.h"
+#include "train/bench_passes.h"
 #include "cmd/metering.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/model_common.h"
@@ -47,7 +47,7 @@ static const struct { double ratio; const char *model, *where; } published[] = {
 enum { LORA, FULL, METHODS };
 
 struct measured {
-	struct pass_training what;
+	struct bench_training what;
 	struct trainer_plan plan;
 	double rate[PAIRS_MAX];                /* tokens a second, of each turn */
 	double joules, joules_low, joules_high, tokens;
@@ -72,7 +72,7 @@ static void hush(const struct contest *c, bool on) { log_set(on || c->app->quiet
 
 /* --- measuring --- */
 
-static void add_turn(struct measured *m, const struct pass_result *r, int pair)
+static void add_turn(struct measured *m, const struct bench_result *r, int pair)
 {
 	double seconds = 0, tokens = (double)r->tokens * r->n;
 
@@ -89,7 +89,7 @@ static void add_turn(struct measured *m, const struct pass_result *r, int pair)
 
 static int take_turns(struct contest *c, struct err *e)
 {
-	static struct pass_result r;
+	static struct bench_result r;
 	double begin = clock_seconds();
 
 	for (int turn = 0; turn < METHODS * c->n; turn++) {
@@ -101,7 +101,7 @@ static int take_turns(struct contest *c, struct err *e)
 		else
 			log_live("pair %d of %d: %s", turn / METHODS + 1, c->n, m->what.method);
 		hush(c, true);
-		int status = pass_train(c->app, &m->what, TURN_STEPS, &r, e);
+		int status = bench_train(c->app->device, metering_watch(), &m->what, TURN_STEPS, &r, e);
 		hush(c, false);
 		if (status < 0)
 			return -1;
@@ -139,7 +139,7 @@ static int plan_contest(struct contest *c, struct err *e)
 	for (int i = 0; i < METHODS; i++) {
 		struct trainer_plan *plan = &c->m[i].plan;
 		hush(c, true);
-		int status = pass_train_plan(c->app, &c->m[i].what, plan, e);
+		int status = bench_train_plan(c->app->device, &c->m[i].what, plan, e);
 		hush(c, false);
 		if (status < 0)
 			return -1;
@@ -155,11 +155,11 @@ static int plan_contest(struct contest *c, struct err *e)
 static int find_largest(struct contest *c, struct err *e)
 {
 	for (int i = 0; i < METHODS; i++) {
-		struct pass_training what = c->m[i].what;
+		struct bench_training what = c->m[i].what;
 		what.documents = c->most;
 		log_live("the largest micro-batch that fits: %s", what.method);
 		hush(c, true);
-		int status = pass_train_largest(c->app, &what, c->memory, &c->m[i].largest, e);
+		int status = bench_train_largest(c->app->device, &what, c->memory, &c->m[i].largest, e);
 		hush(c, false);
 		if (status < 0)
 			return -1;
@@ -270,8 +270,9 @@ static int contest(struct contest *c, struct err *e)
 	if (read_length(c, e) < 0)
 		return -1;
 	for (int i = 0; i < METHODS; i++)
-		c->m[i].what = (struct pass_training){ c->model, names[i], i == FULL ? "f32" : c->o->compute, c->length,
-			                               TRAIN_DOCUMENTS };
+		c->m[i].what = (struct bench_training){
+			c->model, names[i], i == FULL ? "f32" : c->o->compute, c->length, TRAIN_DOCUMENTS
+		};
 	c->most = MAX(TRAIN_DOCUMENTS, MIN((int)DOCUMENTS_MOST, TOKENS_MOST / c->length));
 	c->memory = mem_rss() + mem_available();
 	if (plan_contest(c, e) < 0 || find_largest(c, e) < 0 || take_turns(c, e) < 0)

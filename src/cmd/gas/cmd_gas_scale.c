@@ -93,7 +93,7 @@ static double opex_of(const struct money *m)
 	return sum;
 }
 
-static void take_point(struct scaling *s, struct point *p, const struct pass_result *r)
+static void take_point(struct scaling *s, struct point *p, const struct bench_result *r)
 {
 	double by = KILO / ((double)r->tokens * r->n);
 	struct span pass = span_geometric(r->seconds, (size_t)r->n);
@@ -124,7 +124,7 @@ static struct span elasticity(const struct scaling *s, bool joules)
 
 static int measure(struct scaling *s, struct err *e)
 {
-	static struct pass_result r;
+	static struct bench_result r;
 	char what[160];
 
 	s->work.way->describe(&s->work, what, sizeof(what));

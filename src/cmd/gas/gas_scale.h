@@ -3,7 +3,7 @@
 #ifndef CMD_GAS_SCALE_H
 #define CMD_GAS_SCALE_H
 
-#include "cmd/bench_passes.h"
+#include "train/bench_passes.h"
 #include "cmd/model_common.h"
 
 #define SCALE_WAYS "streams|batch|adapters"
@@ -35,7 +35,7 @@ struct scale_way {
 	/* Seconds that a pass and its opening will take, repetitions and all; bytes: of the process where it trains,
 	 * else what comes to the model. */
 	int (*plan)(struct scale_work *w, int q, double *seconds, double *bytes, struct err *e);
-	int (*pass)(struct scale_work *w, int q, struct pass_result *r, struct err *e);
+	int (*pass)(struct scale_work *w, int q, struct bench_result *r, struct err *e);
 	/* What was done, for eyes: "64 tokens in each stream". */
 	void (*describe)(const struct scale_work *w, char *out, size_t size);
 };

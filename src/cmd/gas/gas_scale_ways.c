@@ -11,6 +11,7 @@
 #include "adapt/multi_adapter.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/metering.h"
 
 enum { ROWS_MOST = 1 << 20 };
 
@@ -84,17 +85,18 @@ static int plan_decoding(struct scale_work *w, int q, double *seconds, double *b
 	return status;
 }
 
-static int decode(struct scale_work *w, int q, struct pass_result *r, struct err *e)
+static int decode(struct scale_work *w, int q, struct bench_result *r, struct err *e)
 {
 	struct adapter own = { 0 };
 	const struct overlay *o;
 	int status = make_adapters(w, q, &own, &o, e);
 
-	struct pass_inference what = {
+	struct bench_inference what = {
 		.n = (int)w->o->decode, .streams = q, .cache = cache_types(&w->o->cache), .overlay = o
 	};
 	if (status == 0)
-		status = pass_decode(w->app, &w->l.model, &what, (int)w->o->repetitions, r, e);
+		status = bench_decode(w->app->device, metering_watch(), &w->l.model, &what, (int)w->o->repetitions, r,
+		                      e);
 	adapter_release(&own);
 	return status;
 }
@@ -112,9 +114,9 @@ static void describe_adapters(const struct scale_work *w, char *out, size_t size
 
 /* --- training --- */
 
-static struct pass_training training(const struct scale_work *w, int q)
+static struct bench_training training(const struct scale_work *w, int q)
 {
-	return (struct pass_training){ w->path, adapter_standard()->name, w->o->compute, (int)w->o->max_length,
+	return (struct bench_training){ w->path, adapter_standard()->name, w->o->compute, (int)w->o->max_length,
 		                       q / (int)w->o->max_length };
 }
 
@@ -128,11 +130,11 @@ static void hush(const struct scale_work *w, bool on) { log_set(on || w->app->qu
 
 static int plan_training(struct scale_work *w, int q, double *seconds, double *bytes, struct err *e)
 {
-	struct pass_training what = training(w, q);
+	struct bench_training what = training(w, q);
 	struct trainer_plan plan;
 
 	hush(w, true);
-	int status = pass_train_plan(w->app, &what, &plan, e);
+	int status = bench_train_plan(w->app->device, &what, &plan, e);
 	hush(w, false);
 	if (status == 0) {
 		*seconds = plan.open_seconds + plan.start_seconds + ((double)w->o->repetitions + 1) * plan.step_seconds;
@@ -141,12 +143,12 @@ static int plan_training(struct scale_work *w, int q, double *seconds, double *b
 	return status;
 }
 
-static int train(struct scale_work *w, int q, struct pass_result *r, struct err *e)
+static int train(struct scale_work *w, int q, struct bench_result *r, struct err *e)
 {
-	struct pass_training what = training(w, q);
+	struct bench_training what = training(w, q);
 
 	hush(w, true);
-	int status = pass_train(w->app, &what, (int)w->o->repetitions, r, e);
+	int status = bench_train(w->app->device, metering_watch(), &what, (int)w->o->repetitions, r, e);
 	hush(w, false);
 	w->app->compute = r->int_ops > 0 ? "int8" : "f32";
 	return status;

@@ -1,6 +1,6 @@
 /* bench_passes: prompts, single tokens and training steps, made again and again and timed. What a pass costs is
  * what its tape says, counted on the first, untimed pass. */
-#include "cmd/bench_passes.h"
+#include "train/bench_passes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "cmd/metering.h"
 #include "infer/session.h"
 #include "op/trace.h"
 
@@ -23,12 +22,12 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void finish(struct pass_result *r)
+static void finish(struct bench_result *r)
 {
 	qsort(r->seconds, (size_t)r->n, sizeof(*r->seconds), by_value);
 }
 
-void pass_rates(const struct pass_result *r, double *median, double *low, double *high)
+void bench_rates(const struct bench_result *r, double *median, double *low, double *high)
 {
 	double middle = (r->seconds[(r->n - 1) / 2] + r->seconds[r->n / 2]) / 2;
 
@@ -81,12 +80,12 @@ static int feed(struct infer *x, struct err *e)
 	return 0;
 }
 
-static int count_cost(struct app *app, struct infer *x, struct pass_result *out, struct err *e)
+static int count_cost(struct pool *pool, struct infer *x, struct bench_result *out, struct err *e)
 {
 	struct trace trace;
 	size_t n;
 
-	if (trace_init(&trace, app->pool, e) < 0)
+	if (trace_init(&trace, pool, e) < 0)
 		return -1;
 	session_trace(x->s, &trace);
 	int status = feed(x, e);
@@ -101,27 +100,28 @@ static int count_cost(struct app *app, struct infer *x, struct pass_result *out,
 	return status;
 }
 
-static int time_feeds(struct app *app, struct infer *x, int repetitions, struct pass_result *out, struct err *e)
+static int time_feeds(struct device *d, const struct bench_watch *w, struct infer *x, int repetitions,
+                      struct bench_result *out, struct err *e)
 {
-	struct meter_span span;
-	int status = count_cost(app, x, out, e);
+	int status = count_cost(d->pool, x, out, e);
 
-	metering_open_span(&span);
-	for (out->n = 0; status == 0 && out->n < repetitions && !app_interrupted(); out->n++) {
+	w->begin(w->ctx);
+	for (out->n = 0; status == 0 && out->n < repetitions && !(w->stop && w->stop()); out->n++) {
 		double begin = clock_seconds();
 		status = feed(x, e);
 		out->seconds[out->n] = clock_seconds() - begin;
 	}
 	if (status == 0 && out->n == 0)
 		status = err_set(e, "interrupted");
-	metering_read_span(&span, &out->gas);
+	w->end(w->ctx, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
 	return status;
 }
 
-static int infer_pass(struct app *app, struct model *m, const struct pass_inference *what, size_t chunk,
-                      int repetitions, struct pass_result *out, struct err *e)
+static int infer_pass(struct device *d, const struct bench_watch *w, struct model *m,
+                      const struct bench_inference *what, size_t chunk, int repetitions, struct bench_result *out,
+                      struct err *e)
 {
 	struct infer x = { .n = (size_t)what->n, .chunk = chunk, .streams = what->streams, .depth = what->depth };
 	struct session_size size = { what->n + what->depth, what->streams > 1 ? what->streams + 1 : 1, what->cache };
@@ -129,8 +129,8 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 	const float *logits;
 	int status = 0;
 
-	*out = (struct pass_result){ .tokens = (int64_t)what->n * what->streams };
-	if (session_new(&x.s, m, what->overlay, app->device, &size, e) < 0)
+	*out = (struct bench_result){ .tokens = (int64_t)what->n * what->streams };
+	if (session_new(&x.s, m, what->overlay, d, &size, e) < 0)
 		return -1;
 	int32_t *ids = mem_array(all, sizeof(*ids));
 	for (size_t i = 0; i < all; i++)
@@ -139,22 +139,22 @@ static int infer_pass(struct app *app, struct model *m, const struct pass_infere
 	if (x.depth)
 		status = session_feed(x.s, 0, ids, (size_t)x.depth, &logits, e);
 	if (status == 0)
-		status = time_feeds(app, &x, repetitions, out, e);
+		status = time_feeds(d, w, &x, repetitions, out, e);
 	session_free(x.s);
 	mem_free(ids);
 	return status;
 }
 
-int pass_prefill(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
-                 struct pass_result *out, struct err *e)
+int bench_prefill(struct device *d, const struct bench_watch *w, struct model *m, const struct bench_inference *what,
+                  int repetitions, struct bench_result *out, struct err *e)
 {
-	return infer_pass(app, m, what, (size_t)what->n, repetitions, out, e);
+	return infer_pass(d, w, m, what, (size_t)what->n, repetitions, out, e);
 }
 
-int pass_decode(struct app *app, struct model *m, const struct pass_inference *what, int repetitions,
-                struct pass_result *out, struct err *e)
+int bench_decode(struct device *d, const struct bench_watch *w, struct model *m, const struct bench_inference *what,
+                 int repetitions, struct bench_result *out, struct err *e)
 {
-	return infer_pass(app, m, what, 1, repetitions, out, e);
+	return infer_pass(d, w, m, what, 1, repetitions, out, e);
 }
 
 /* --- training --- */
@@ -177,7 +177,7 @@ static int write_text(const char *path, uint64_t words, struct err *e)
 	return status;
 }
 
-static int make_recipe(struct recipe *r, struct opt_parse *p, const struct pass_training *what, const char *data,
+static int make_recipe(struct recipe *r, struct opt_parse *p, const struct bench_training *what, const char *data,
                        int micro_documents, int steps, struct err *e)
 {
 	json_t *none = json_object();
@@ -200,9 +200,9 @@ static int make_recipe(struct recipe *r, struct opt_parse *p, const struct pass_
 	return recipe_resolve(r, e);
 }
 
-static int time_steps(struct trainer *t, int repetitions, struct pass_result *out, struct err *e)
+static int time_steps(struct trainer *t, const struct bench_watch *w, int repetitions, struct bench_result *out,
+                      struct err *e)
 {
-	struct meter_span span;
 	struct step_metrics m;
 
 	out->planned_bytes = trainer_plan(t)->planned_bytes;
@@ -211,13 +211,13 @@ static int time_steps(struct trainer *t, int repetitions, struct pass_result *ou
 	out->tokens = m.tokens;
 	out->flops = m.flops - m.int_ops;
 	out->int_ops = m.int_ops;
-	metering_open_span(&span);
-	for (out->n = 0; out->n < repetitions && !app_interrupted(); out->n++) {
+	w->begin(w->ctx);
+	for (out->n = 0; out->n < repetitions && !(w->stop && w->stop()); out->n++) {
 		if (trainer_step(t, &m, e) < 0)
 			return -1;
 		out->seconds[out->n] = m.seconds;
 	}
-	metering_read_span(&span, &out->gas);
+	w->end(w->ctx, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
 	return out->n ? 0 : err_set(e, "interrupted");
@@ -230,7 +230,7 @@ struct training {
 	struct trainer *trainer;
 };
 
-static int training_open(struct training *x, struct app *app, const struct pass_training *what, int micro_documents,
+static int training_open(struct training *x, struct device *d, const struct bench_training *what, int micro_documents,
                          int steps, struct err *e)
 {
 	const char *tmp = env_get("TMPDIR");
@@ -242,7 +242,7 @@ static int training_open(struct training *x, struct app *app, const struct pass_
 	if (status == 0)
 		status = make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e);
 	if (status == 0)
-		status = trainer_open(&x->trainer, &x->recipe, app->device, e);
+		status = trainer_open(&x->trainer, &x->recipe, d, e);
 	io_remove_tree(x->data, &ignored);
 	return status;
 }
@@ -254,23 +254,23 @@ static void training_close(struct training *x)
 	mem_free(x->data);
 }
 
-int pass_train(struct app *app, const struct pass_training *what, int repetitions, struct pass_result *out,
-               struct err *e)
+int bench_train(struct device *d, const struct bench_watch *w, const struct bench_training *what, int repetitions,
+                struct bench_result *out, struct err *e)
 {
 	struct training x;
 
-	*out = (struct pass_result){ 0 };
-	int status = training_open(&x, app, what, what->documents, repetitions + 1, e);
+	*out = (struct bench_result){ 0 };
+	int status = training_open(&x, d, what, what->documents, repetitions + 1, e);
 	if (status == 0)
-		status = time_steps(x.trainer, repetitions, out, e);
+		status = time_steps(x.trainer, w, repetitions, out, e);
 	training_close(&x);
 	return status;
 }
 
-int pass_train_plan(struct app *app, const struct pass_training *what, struct trainer_plan *out, struct err *e)
+int bench_train_plan(struct device *d, const struct bench_training *what, struct trainer_plan *out, struct err *e)
 {
 	struct training x;
-	int status = training_open(&x, app, what, what->documents, 1, e);
+	int status = training_open(&x, d, what, what->documents, 1, e);
 
 	if (status == 0)
 		*out = *trainer_plan(x.trainer);
@@ -285,10 +285,11 @@ static bool fits(struct trainer *t, int length, int documents, size_t memory)
 }
 
 /* Doubled until it does not fit, then halved between the last two. */
-int pass_train_largest(struct app *app, const struct pass_training *what, size_t memory, int *documents, struct err *e)
+int bench_train_largest(struct device *d, const struct bench_training *what, size_t memory, int *documents,
+                        struct err *e)
 {
 	struct training x;
-	int low = 0, high = 1, status = training_open(&x, app, what, 1, 1, e);
+	int low = 0, high = 1, status = training_open(&x, d, what, 1, 1, e);
 
 	for (; status == 0 && high <= what->documents && fits(x.trainer, what->length, high, memory);
 	     high = MIN(2 * high, MAX(what->documents, high + 1)))
