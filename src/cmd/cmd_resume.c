@@ -46,6 +46,7 @@ static int go_on(struct app *app, struct recipe *r, struct run_dir *dir, struct 
 	r->speeds = &speeds;
 	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->device, e) < 0)
 		return -1;
+	trainer_watch(t, app_interrupted);
 	json_t *plan = NULL;
 	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ?
 	                     -1 :

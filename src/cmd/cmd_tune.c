@@ -38,6 +38,8 @@ static int begin(struct app *app, struct tune *tune, bool old, const json_t *rec
 	r->speeds = &speeds;
 	if (trainer_open(&t, r, app->device, e) == 0 && tune_planned(app, t, r, &plan, e) == 0)
 		trainer_trace(t, profiling_trace(&tune->profiling));
+	if (t)
+		trainer_watch(t, app_interrupted);
 	if (!plan || trainer_start(t, e) < 0)
 		status = fail_early(&dir);
 	else if (old && run_dir_create(&dir, r->out, r->overwrite, record, e) < 0)
