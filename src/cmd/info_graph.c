@@ -321,11 +321,10 @@ static struct totals add_up(const struct graph_page *g)
 	const struct plan *p = g->view.plan;
 	struct tape view = { .tensors = p->tensors, .n_tensors = p->n_tensors, .cap = p->cap };
 	double rows = p->cap.rows;
-	struct live live = {
-		.rows = rows, .targets = p->cap.targets, .labels = p->cap.labels, .visible = rows * (rows + 1) / 2
-	};
+	struct live live = { .rows = rows, .targets = p->cap.targets, .labels = p->cap.labels };
 	struct totals t = { 0 };
 
+	live_see(&live, 1, rows);
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		const struct node *n = &p->nodes[i];
 		struct node_view v = plan_view_node(&g->view, i);

@@ -310,16 +310,18 @@ static void rows_place(struct batch *b)
 {
 	b->n_trees = 0;
 	b->visible = 0;
+	memset(b->beyond, 0, sizeof(b->beyond));
 	for (int32_t g = 0; g < b->n_segments; g++) {
 		const struct segment *s = &b->segments[g];
 		if (s->parent < 0)
 			b->tree[b->n_trees++] = s->start;
+		batch_see(b, s->pos0 + 1, s->len);
 		for (int32_t i = 0; i < s->len; i++) {
 			int32_t row = s->start + i;
-			b->pos[row] = s->pos0 + i;
+			b->pos[row] = b->key_pos[row] = s->pos0 + i;
 			b->key[row] = row;
 			b->vis_end[row] = s->end;
-			b->visible += b->pos[row] + 1;
+			b->vis_from[row] = s->start;
 		}
 	}
 	b->tree[b->n_trees] = b->n_rows;
@@ -420,7 +422,7 @@ static void take_measure(struct trie *t, const struct forest_options *o, struct 
 	*need = trie_need(t, count, rows);
 	*live = (struct live){ .rows = rows, .targets = need->targets, .labels = need->labels };
 	for (int32_t g = 0; g < need->segments; g++)
-		live->visible += (double)segments[g].len * (segments[g].pos0 + 0.5 * (segments[g].len + 1.0));
+		live_see(live, segments[g].pos0 + 1, segments[g].len);
 	mem_free(count);
 	mem_free(segments);
 }

@@ -202,6 +202,8 @@ static void open_range(struct sequences *q, struct batch *b, int sequence, int i
 	if (at >= ranges)
 		BUG("a step of more than %d ranges", ranges);
 	q->path[i] = at;
+	for (int j = 0; j < KV_RANGE; j++)
+		b->key_pos[at * KV_RANGE + j] = i * KV_RANGE + j;
 	for (int m = 0; m < q->n_memories; m++)
 		b->place[m * ranges + at] = q->memories[m].place[range];
 }

@@ -7,6 +7,8 @@
  * Logits are computed for a part's last token alone, where they are wanted. */
 #include "infer/session.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "infer/session_parts.h"
 #include "op/kv_cache.h"
@@ -202,10 +204,10 @@ static int check_parts(const struct session *s, const struct session_part *parts
 /* Row i of the part sees what is there and i + 1 rows of its own. */
 static struct live work_of(const struct session *s, const struct session_part *p)
 {
-	return (struct live){ .rows = p->n,
-		              .targets = p->wanted,
-		              .visible = (double)p->n *
-		                         (s->sequences.length[p->sequence] + 0.5 * (p->n + 1)) };
+	struct live l = { .rows = p->n, .targets = p->wanted };
+
+	live_see(&l, s->sequences.length[p->sequence] + 1, p->n);
+	return l;
 }
 
 /* A part's rows, which are a tree of their own. */
@@ -227,7 +229,7 @@ static void put_part(struct session *s, const struct session_part *p)
 		                                       .adapter = s->adapter[p->sequence] };
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
-	b->visible += work_of(s, p).visible;
+	batch_see(b, at + 1, p->n);
 	if (p->wanted)
 		b->target_row[b->n_targets++] = b->n_rows - 1;
 }
@@ -239,6 +241,7 @@ static void put_parts(struct session *s, struct session_part *parts, int n)
 
 	b->n_rows = b->n_targets = b->n_segments = 0;
 	b->visible = 0;
+	memset(b->beyond, 0, sizeof(b->beyond));
 	for (int i = 0; i < n; i++)
 		s->part_of[parts[i].sequence] = NULL;
 	for (int i = 0; i < n; i++) {

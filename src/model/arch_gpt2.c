@@ -65,8 +65,8 @@ static uint32_t attention(struct graph *g, uint32_t x)
 	uint32_t qkv = nn_linear(g, h, BLOCK "attn.c_attn.weight", BLOCK "attn.c_attn.bias", TENSOR_NONE);
 
 	op_split(g->tape, qkv, 1, 3, (size_t[]){ C, C, C }, part);
-	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, nn_attention(g, part[0], part[1], part[2]),
-	                          BLOCK "attn.c_proj.weight", BLOCK "attn.c_proj.bias");
+	uint32_t o = nn_attention(g, part[0], part[1], part[2], (struct attention_spec){ 0 });
+	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "attn.c_proj.weight", BLOCK "attn.c_proj.bias");
 }
 
 static uint32_t gpt2_block(struct graph *g, int layer, uint32_t x)

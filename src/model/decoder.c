@@ -90,7 +90,7 @@ uint32_t decoder_attention(struct graph *g, uint32_t x)
 	struct rope rope = { c->rope_theta, c->D };
 	q = nn_rope(g, head_norm(g, q, BLOCK "self_attn.q_norm.weight"), c->H, rope);
 	k = nn_rope(g, head_norm(g, k, BLOCK "self_attn.k_norm.weight"), c->G, rope);
-	uint32_t o = nn_attention(g, q, k, v);
+	uint32_t o = nn_attention(g, q, k, v, (struct attention_spec){ 0 });
 
 	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "self_attn.o_proj.weight",
 	                          BLOCK "self_attn.o_proj.bias");

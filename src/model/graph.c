@@ -364,7 +364,7 @@ uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r)
 	return op_rope(g->tape, x, rope_tensor(g, r), heads, g->model->config.rope_interleaved);
 }
 
-uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
+uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a)
 {
 	const struct config *c = &g->model->config;
 
@@ -378,7 +378,11 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v)
 		k = op_put_keys(g->tape, k, kept.k, c->G);
 		v = op_put_values(g->tape, v, kept.v, c->G);
 	}
-	return op_attention(g->tape, q, k, v, c->H, c->G, (float)(1 / sqrt((double)c->D)));
+	a.H = c->H;
+	a.G = c->G;
+	if (a.scale == 0)
+		a.scale = (float)(1 / sqrt((double)c->D));
+	return op_attention(g->tape, q, k, v, a);
 }
 
 static bool hooks_sublayer(const struct graph *g)

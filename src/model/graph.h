@@ -64,7 +64,8 @@ uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
 /* x: N,heads·D; each kind of layer may turn by angles of its own */
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r);
-uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v);  /* through the cache when there is one */
+/* Through the cache when there is one. a: the layer's mask and cap; H and G are the model's, scale 0 is 1/√D. */
+uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a);
 /* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */
 uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y);
 /* The same where y is the linear of `in`, as it mostly is: then all is one pass. */

@@ -1,6 +1,10 @@
 /* attention: tiles of TILE × TILE of scores: which of their keys a row sees, as bits of a word a row; the rows and
  * keys that a tile has to be computed for; and its products over keys and values in panels, along the head or
- * across it. */
+ * across it.
+ *
+ * The causal mask follows from the keys' ends; a window is laid over it by positions: a tile whose positions are all
+ * too far apart is nobody's, one whose positions are all near is left as it is, and only those at its edge are compared
+ * pair by pair. */
 #include "op/attention.h"
 
 #include "base/mem.h"
@@ -68,7 +72,8 @@ static bool any_lasts(const int32_t *end, size_t n, int32_t key)
 }
 
 /* Neighbouring keys mostly end together, so a row is a few masks, not 64 comparisons. */
-enum tile_mask tile_mask(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE])
+static enum tile_mask causal_mask(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1,
+                                  uint64_t word[TILE])
 {
 	uint64_t mask[TILE];
 	int32_t end[TILE], least = INT32_MAX;
@@ -93,6 +98,82 @@ enum tile_mask tile_mask(const struct batch *b, size_t i0, size_t i1, size_t j0,
 		word[i - i0] = key < j0 ? 0 : w & bits_below(key - j0 + 1);
 	}
 	return all ? MASK_ALL : MASK_SOME;
+}
+
+/* Documents share nothing, so all keys of one have the same first and last row. */
+static enum tile_mask both_ways_mask(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1,
+                                     uint64_t word[TILE])
+{
+	uint64_t mask[TILE], any = 0, all = ~(uint64_t)0;
+	size_t first[TILE], runs = 0;
+
+	for (size_t j = j0; j < j1; j++) {
+		if (runs == 0 || b->vis_from[first[runs - 1]] != b->vis_from[j]) {
+			first[runs] = j;
+			mask[runs++] = 0;
+		}
+		mask[runs - 1] |= (uint64_t)1 << (j - j0);
+	}
+	for (size_t i = i0; i < i1; i++) {
+		uint64_t w = 0;
+		for (size_t n = 0; n < runs; n++)
+			w |= b->vis_from[first[n]] <= b->key[i] && b->key[i] < b->vis_end[first[n]] ? mask[n] : 0;
+		word[i - i0] = w;
+		any |= w;
+		all &= w;
+	}
+	return !any ? MASK_NONE : all == bits_below(j1 - j0) ? MASK_ALL : MASK_SOME;
+}
+
+struct span { int32_t least, most; };
+
+static struct span span_of(const int32_t *x, size_t from, size_t to)
+{
+	struct span s = { INT32_MAX, INT32_MIN };
+
+	for (size_t i = from; i < to; i++) {
+		s.least = MIN(s.least, x[i]);
+		s.most = MAX(s.most, x[i]);
+	}
+	return s;
+}
+
+/* What a window leaves of a tile by positions alone. */
+static enum tile_mask window_reaches(const struct attention_attr *a, struct span row, struct span key)
+{
+	if (row.least - key.most >= a->window || (a->both_ways && key.least - row.most >= a->window))
+		return MASK_NONE;
+	return row.most - key.least < a->window && (!a->both_ways || key.most - row.least < a->window) ? MASK_ALL :
+	                                                                                                MASK_SOME;
+}
+
+static enum tile_mask cut_by_window(const struct attention_attr *a, const struct batch *b, size_t i0, size_t i1,
+                                    size_t j0, size_t j1, uint64_t word[TILE])
+{
+	uint64_t any = 0;
+
+	for (size_t i = i0; i < i1; i++) {
+		uint64_t w = 0;
+		for (size_t j = j0; j < j1; j++) {
+			int32_t back = b->pos[i] - b->key_pos[j];
+			w |= (uint64_t)(back < a->window && -back < a->window) << (j - j0);
+		}
+		any |= word[i - i0] &= w;
+	}
+	return any ? MASK_SOME : MASK_NONE;
+}
+
+enum tile_mask tile_mask(const struct attention_attr *a, const struct batch *b, size_t i0, size_t i1, size_t j0,
+                         size_t j1, uint64_t word[TILE])
+{
+	enum tile_mask reach = MASK_ALL, seen;
+
+	if (a->window)
+		reach = window_reaches(a, span_of(b->pos, i0, i1), span_of(b->key_pos, j0, j1));
+	if (reach == MASK_NONE)
+		return MASK_NONE;
+	seen = a->both_ways ? both_ways_mask(b, i0, i1, j0, j1, word) : causal_mask(b, i0, i1, j0, j1, word);
+	return seen == MASK_NONE || reach == MASK_ALL ? seen : cut_by_window(a, b, i0, i1, j0, j1, word);
 }
 
 void extent_of_rows(const struct kernels *k, const uint64_t *word, size_t rows, struct extent *e)

@@ -13,7 +13,9 @@ enum { TILE = KERNEL_SCORES };
 
 struct attention_attr {
 	size_t H, G, D;
-	float scale;
+	float scale, cap;
+	int32_t window;           /* 0: none */
+	bool both_ways;
 	bool add_q, add_k, add_v; /* backward: gradients that are added to what is there */
 };
 
@@ -41,7 +43,8 @@ size_t panel_size(const struct kernels *k, size_t D); /* floats that either make
 enum tile_mask { MASK_NONE, MASK_SOME, MASK_ALL };
 /* What rows i0..i1-1 see of keys j0..j1-1 (at most TILE of each); unless it is nothing, bit j of word[i] says whether
  * row i0+i sees key j0+j. */
-enum tile_mask tile_mask(const struct batch *b, size_t i0, size_t i1, size_t j0, size_t j1, uint64_t word[TILE]);
+enum tile_mask tile_mask(const struct attention_attr *a, const struct batch *b, size_t i0, size_t i1, size_t j0,
+                         size_t j1, uint64_t word[TILE]);
 /* What keys each mr rows see, together; what rows see any of each mr keys. */
 void extent_of_rows(const struct kernels *k, const uint64_t *word, size_t rows, struct extent *e);
 void extent_of_keys(const struct kernels *k, const uint64_t *word, size_t rows, size_t keys, struct extent *e);

@@ -3,7 +3,7 @@
  *     Δ_i = Σ_j P_ij·(do_i·v_j) = do_i·o_i
  *     dv_j = Σ_i P_ij·do_i
  *     dS_ij = scale·P_ij·(do_i·v_j − Δ_i)            (softmax: ds = P∘(dP − Σ P∘dP))
- *     dq_i = Σ_j dS_ij·k_j        dk_j = Σ_i dS_ij·q_i
+ *     dq_i = Σ_j dS_ij·k_j        dk_j = Σ_i dS_ij·q_i        (with a cap dS is times 1 − (s/cap)²)
  *
  * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a
  * shared prefix come together in it. A work item is a tree of the forest with one query head, sequential inside: key
@@ -95,7 +95,7 @@ static void backward_tile(const struct back *a, const struct backward_scratch *f
 	product_scores(k, rows, D, a->q + at, a->q_ld, f->k_across, f->p, &of_rows);
 	if (down)
 		product_scores(k, rows, D, a->d_o + at, a->q_ld, f->v_across, f->ds, &of_rows);
-	k->soften_back(rows, f->p, word, a->attr->scale, 0, a->lse + i0 * a->attr->H + h, a->attr->H,
+	k->soften_back(rows, f->p, word, a->attr->scale, a->attr->cap, a->lse + i0 * a->attr->H + h, a->attr->H,
 	               down ? f->ds : NULL, f->delta + i0);
 	if (dv.x) {
 		pack_along(k, rows_of(a->d_o, a->q_ld), i0, h * D, rows, D, f->do_along);
@@ -143,9 +143,9 @@ static void backward_item(void *ctx, size_t item, int thread)
 	for (size_t j0 = begin; j0 < end; j0 += TILE) {
 		size_t j1 = MIN(j0 + TILE, end);
 		pack_keys(a, &f, h, j0, j1 - j0);
-		for (size_t i0 = j0; i0 < end; i0 += TILE) {
+		for (size_t i0 = a->attr->both_ways ? begin : j0; i0 < end; i0 += TILE) {
 			size_t i1 = MIN(i0 + TILE, end);
-			if (tile_mask(a->b, i0, i1, j0, j1, word) != MASK_NONE)
+			if (tile_mask(a->attr, a->b, i0, i1, j0, j1, word) != MASK_NONE)
 				backward_tile(a, &f, h, i0, i1 - i0, j0, j1 - j0, word, dk, dv);
 		}
 	}
@@ -219,7 +219,7 @@ static void attention_back_cost(const struct tape *t, const struct node *n, cons
 	bool dq = n->out[0], dk = n->out[1], dv = n->out[2];
 	double products = 1 + (dq || dk) + dq + dk + dv;
 	(void)t;
-	*flops = 2 * products * live->visible * (double)(a->H * a->D);
+	*flops = 2 * products * live_visible(live, a->window, a->both_ways) * (double)(a->H * a->D);
 	*bytes = 4 * live->rows * (double)((4 * a->H + 4 * a->G) * a->D);
 }
 

@@ -45,6 +45,8 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	b->pos = carve(base, &at, cap->rows, sizeof(*b->pos));
 	b->key = carve(base, &at, cap->rows, sizeof(*b->key));
 	b->vis_end = carve(base, &at, cap->keys, sizeof(*b->vis_end));
+	b->vis_from = carve(base, &at, cap->keys, sizeof(*b->vis_from));
+	b->key_pos = carve(base, &at, cap->keys, sizeof(*b->key_pos));
 	b->place = carve(base, &at, (int64_t)cap->memories * (cap->keys / KV_RANGE), sizeof(*b->place));
 	b->segments = carve(base, &at, cap->segments, sizeof(*b->segments));
 	b->tree = carve(base, &at, cap->segments + 1, sizeof(*b->tree)); /* a tree has at least one segment */
@@ -89,9 +91,48 @@ const int32_t *batch_places(const struct batch *b, int memory)
 
 struct live batch_live(const struct batch *b)
 {
-	return (struct live){
+	struct live l = {
 		.rows = b->n_rows, .targets = b->n_targets, .labels = b->n_labels, .visible = b->visible
 	};
+
+	memcpy(l.beyond, b->beyond, sizeof(l.beyond));
+	return l;
+}
+
+/* Σ max(0, x − w) for x = first, first + 1, …, n of them; whole numbers, so exact below 2^53. */
+static double sum_beyond(double first, double n, double w)
+{
+	double last = first + n - 1, from = first > w ? first : w + 1;
+
+	return last < from ? 0 : (last - from + 1) * ((from - w) + (last - w)) / 2;
+}
+
+static void see(double *visible, double beyond[LIVE_POWERS], double first, double n)
+{
+	*visible += sum_beyond(first, n, 0);
+	for (int k = 0; k < LIVE_POWERS; k++)
+		beyond[k] += sum_beyond(first, n, (double)(1 << k));
+}
+
+void batch_see(struct batch *b, double first, double n) { see(&b->visible, b->beyond, first, n); }
+void live_see(struct live *l, double first, double n) { see(&l->visible, l->beyond, first, n); }
+
+static double cut_off(const struct live *l, int32_t window)
+{
+	int k = 31 - __builtin_clz((uint32_t)window);
+
+	if (k >= LIVE_POWERS - 1)
+		return 0;
+	double part = (double)window / (1 << k) - 1;
+	return l->beyond[k] + part * (l->beyond[k + 1] - l->beyond[k]);
+}
+
+/* Both ways in a document of its own: as many keys after a row as before it, over all its rows. */
+double live_visible(const struct live *l, int32_t window, bool both_ways)
+{
+	double seen = l->visible - (window > 0 ? cut_off(l, window) : 0);
+
+	return both_ways ? 2 * seen - l->rows : seen;
 }
 
 float *batch_column(const struct batch *b, const char *name)
@@ -115,9 +156,15 @@ void live_add(struct live *to, const struct live *x, double times)
 	to->targets += times * x->targets;
 	to->labels += times * x->labels;
 	to->visible += times * x->visible;
+	for (int k = 0; k < LIVE_POWERS; k++)
+		to->beyond[k] += times * x->beyond[k];
 }
 
 struct live live_over(const struct live *sum, double n)
 {
-	return (struct live){ sum->rows / n, sum->targets / n, sum->labels / n, sum->visible / n };
+	struct live mean = { sum->rows / n, sum->targets / n, sum->labels / n, sum->visible / n, { 0 } };
+
+	for (int k = 0; k < LIVE_POWERS; k++)
+		mean.beyond[k] = sum->beyond[k] / n;
+	return mean;
 }

@@ -7,6 +7,10 @@
  * ranges of KV_RANGE (op/kv_cache.h) in depth-first order of the tree that they are. `place` says where in a memory
  * such a range is, so that the order of keys is the forest's whatever lies where.
  *
+ * That is the causal mask, of which a layer may want another (struct attention_spec in op/ops.h): a window looks at the
+ * positions of row and key, which are counted in the document and so hold over branches, too; both ways, a row sees the
+ * key where  vis_from[j] ≤ i < vis_end[j],  which says something only where no document shares its beginning.
+ *
  * What the model predicts is a list of pairs, not a label a row: the last row of a shared prefix predicts another
  * token for each child. Logits are computed once a *target row* (a row that has at least one pair).
  *
@@ -16,10 +20,12 @@
 #ifndef OP_BATCH_H
 #define OP_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { BATCH_WORK_DOC = 40 }; /* words of scratch a document, for the packer */
+enum { LIVE_POWERS = 21 };    /* windows up to 2^20 are told apart */
 
 struct segment {
 	int32_t start, len;     /* rows */
@@ -48,6 +54,8 @@ struct batch {
 	int32_t *pos;           /* [n_rows] position in its document */
 	int32_t *key;           /* [n_rows] the row's own key; ascending */
 	int32_t *vis_end;       /* [n_keys] */
+	int32_t *vis_from;      /* [n_keys] first row of its segment; not in a session */
+	int32_t *key_pos;       /* [n_keys] position in its document */
 	/* [memories][cap.keys / KV_RANGE] of each range of keys which range of a memory's caches it is; −1: none, as no
 	 * row sees any of it there */
 	int32_t *place;
@@ -69,15 +77,17 @@ struct batch {
 	/* Where randomness of this batch comes from (dropout). */
 	uint64_t seed;
 	uint32_t step, micro;
-	/* Σ over rows of the keys that a row sees: what attention costs. */
-	double visible;
+	/* Σ over rows of the keys that a row sees: what attention costs. See struct live. */
+	double visible, beyond[LIVE_POWERS];
 	/* Tokens of the documents as written, shared prefixes counted every time. */
 	int64_t tokens;
 };
 
-/* Live counts that decide the cost of a node. */
+/* Live counts that decide the cost of a node: of one batch, or summed over a run. visible: Σ over rows of the keys that
+ * a row sees with all before it in sight; beyond[k]: Σ of those by which they are more than 2^k, which a window of that
+ * width cuts off. */
 struct live {
-	double rows, targets, labels, visible; /* of one batch, or summed over a run */
+	double rows, targets, labels, visible, beyond[LIVE_POWERS];
 };
 
 /* All arrays in one block of memory at the given capacities. batch_bytes is that block. */
@@ -86,6 +96,12 @@ void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
 const int32_t *batch_places(const struct batch *b, int memory); /* its table */
 struct live batch_live(const struct batch *b);
+/* n rows one after the other, the first of which sees `first` keys. */
+void batch_see(struct batch *b, double first, double n);
+void live_see(struct live *l, double first, double n);
+/* Pairs of row and key under a mask. window 0: none; exact where it is a power of 2, between two by a straight line.
+ * both_ways: documents that share nothing. */
+double live_visible(const struct live *l, int32_t window, bool both_ways);
 /* The numbers of a column; one that the capacities do not name is a BUG. */
 float *batch_column(const struct batch *b, const char *name);
 /* What it counts now. */

@@ -7,6 +7,7 @@
 #include "op/batch_sample.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -52,15 +53,19 @@ static void fill_rows(struct batch *b, struct rng_stream *rng, int n_rows, int V
 {
 	b->n_rows = b->n_keys = n_rows;
 	b->visible = 0;
-	for (int32_t s = 0; s < b->n_segments; s++)
+	memset(b->beyond, 0, sizeof(b->beyond));
+	for (int32_t s = 0; s < b->n_segments; s++) {
+		batch_see(b, b->segments[s].pos0 + 1, b->segments[s].len);
 		for (int32_t i = 0; i < b->segments[s].len; i++) {
 			int32_t row = b->segments[s].start + i;
 			b->ids[row] = (int32_t)rng_below(rng, (uint32_t)V);
 			b->pos[row] = b->segments[s].pos0 + i;
 			b->key[row] = row;
 			b->vis_end[row] = b->segments[s].end;
-			b->visible += b->vis_end[row] - row;
+			b->vis_from[row] = b->segments[s].start;
+			b->key_pos[row] = b->pos[row];
 		}
+	}
 }
 
 /* Has it no children: then a document ends there. */

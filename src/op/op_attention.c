@@ -3,7 +3,15 @@
  *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)      lse (N,H), where a
  * gradient is needed
  *
- *     s_ij = scale·q_i·k_j      P_ij = exp(s_ij − lse_i) where j ≤ key_i < vis_end_j, else 0      o_i = Σ_j P_ij·v_j
+ *     s_ij = scale·q_i·k_j, or cap·tanh(scale·q_i·k_j/cap)
+ *     P_ij = exp(s_ij − lse_i) where i sees j, else 0      o_i = Σ_j P_ij·v_j
+ *
+ * The mask is an attribute of the node, so layers may differ. Row i sees key j
+ *
+ *     causal      where j ≤ key_i < vis_end_j: what lies before it on its document's path
+ *     both ways   where vis_from_j ≤ key_i < vis_end_j: all of its document, which must share nothing with others and
+ *                 lie in the batch itself (a cache has no rows that are to come)
+ *     a window W  where besides |pos_i − key_pos_j| < W, counted in the document, whatever branches lie between
  *
  * Online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the
  * largest score so far, l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log l.
@@ -43,6 +51,7 @@ enum {
 	LONE_ROWS = 2,              /* up to which rows are multiplied without packing */
 	CACHE_LINE = 64,
 	ITEM_HEADS = 64,            /* rows' heads that one item folds */
+	CAP_FLOPS = 16,             /* a score's tanh */
 };
 
 #define NO_SCORE (-1e30F) /* the largest score of a row before its first */
@@ -110,6 +119,11 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 	if (k->dim[1] != width_of(k, a) || v->dim[1] != width_of(v, a) || k->dim[0] != v->dim[0])
 		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name,
 		               v->name, a->G, a->D, k->dim[1], v->dim[1]);
+	if (a->window < 0 || !(a->cap >= 0))
+		return err_set(e, "a window of %d keys and a cap of %g; above 0 is wanted, or none", a->window,
+		               (double)a->cap);
+	if (a->both_ways && (is_cache(k) || is_cache(v)))
+		return err_set(e, "%s is a cache, which has nothing of the rows that are to come", k->name);
 	if (gradient && (k->role == ROLE_STATE || v->role == ROLE_STATE))
 		return err_set(e, "%s is a cache, which passes no gradient back", k->name);
 	struct tensor like = *q;
@@ -210,7 +224,7 @@ static void packed_rows(const struct attention *a, const struct forward_scratch 
 	const struct kernels *k = a->kernels;
 
 	product_scores(k, rows, a->D, q, a->q_ld, f->k, f->s, e);
-	k->soften(rows, f->s, word, a->attr->scale, 0, m, l, o, ld, a->D);
+	k->soften(rows, f->s, word, a->attr->scale, a->attr->cap, m, l, o, ld, a->D);
 	product_add(k, rows, a->D, keys, f->s, TILE, 1, f->v, o, ld, e);
 }
 
@@ -230,7 +244,7 @@ static void packed_heads(const struct attention *a, const struct forward_scratch
 	}
 	extent_of_rows(a->kernels, words, heads, &e);
 	product_scores(a->kernels, heads, a->D, q, a->D, f->k, f->s, &e);
-	a->kernels->soften(heads, f->s, words, a->attr->scale, 0, most, sum, o, a->D, a->D);
+	a->kernels->soften(heads, f->s, words, a->attr->scale, a->attr->cap, most, sum, o, a->D, a->D);
 	product_add(a->kernels, heads, a->D, keys, f->s, TILE, 1, f->v, o, a->D, &e);
 	for (size_t n = 0; n < heads; n++) {
 		m[n * TILE] = most[n];
@@ -311,7 +325,7 @@ static void lone_heads(const struct attention *a, float *s, struct rows k, struc
 		size_t from = bits_from(word[t]), at = t * TILE + from;
 		if (!word[t])
 			continue;
-		kernel->soften(heads, s, words, a->attr->scale, 0, most, sum, o, a->D, a->D);
+		kernel->soften(heads, s, words, a->attr->scale, a->attr->cap, most, sum, o, a->D, a->D);
 		kernel->few_sums(v.dtype, heads, a->D, bits_to(word[t]) - from, s + from, TILE, v.data + at * v.bytes,
 		                 v.bytes, o, a->D);
 	}
@@ -330,7 +344,7 @@ static bool lone_range(const struct attention *a, const struct forward_scratch *
 	bool any = false;
 
 	for (size_t j = j0; j < j1; j += TILE)
-		if (tile_mask(a->b, i, i + 1, j, MIN(j + TILE, j1), seen) != MASK_NONE)
+		if (tile_mask(a->attr, a->b, i, i + 1, j, MIN(j + TILE, j1), seen) != MASK_NONE)
 			any |= (word[(j - j0) / TILE] = seen[0]) != 0;
 	if (!any)
 		return false;
@@ -357,7 +371,7 @@ static bool forward_range(const struct attention *a, const struct forward_scratc
 
 	for (size_t j = j0; j < j1; j += TILE) {
 		size_t last = MIN(j + TILE, j1), first = 0, end = i1 - i0;
-		if (tile_mask(a->b, i0, i1, j, last, word) == MASK_NONE)
+		if (tile_mask(a->attr, a->b, i0, i1, j, last, word) == MASK_NONE)
 			continue;
 		for (; first < end && !word[first]; first++)
 			;
@@ -430,13 +444,21 @@ static void finish(const struct attention *a, size_t i, size_t h, float m, doubl
 
 /* --- many rows: an item goes through all ranges --- */
 
+/* After the last key that rows before i1 see. */
+static size_t keys_of(const struct attention *a, size_t i1)
+{
+	int32_t key = a->b->key[i1 - 1];
+
+	return (size_t)(a->attr->both_ways ? a->b->vis_end[key] : key + 1);
+}
+
 static void forward_item(void *ctx, size_t item, int thread)
 {
 	const struct attention *a = ctx;
 	size_t G = a->attr->G, group = a->attr->H / G, g = item % G, D = a->D;
 	/* the last rows see most: they begin */
 	size_t tiles = (a->N + TILE - 1) / TILE, i0 = (tiles - 1 - item / G) * TILE;
-	size_t i1 = MIN(i0 + TILE, a->N), keys = (size_t)a->b->key[i1 - 1] + 1;
+	size_t i1 = MIN(i0 + TILE, a->N), keys = keys_of(a, i1);
 	struct forward_scratch f;
 	bool begun = false;
 
@@ -510,7 +532,7 @@ static struct cell seen_cell(const struct attention *a, size_t j0, size_t j1)
 	uint64_t word[TILE];
 
 	for (size_t j = j0; j < j1; j += TILE) {
-		if (tile_mask(a->b, 0, a->N, j, MIN(j + TILE, j1), word) == MASK_NONE)
+		if (tile_mask(a->attr, a->b, 0, a->N, j, MIN(j + TILE, j1), word) == MASK_NONE)
 			continue;
 		for (uint32_t i = 0; i < a->N; i++)
 			if (word[i]) {
@@ -581,6 +603,9 @@ static void attention_forward(struct run *r, const struct node *n)
 {
 	struct attention a = attention_of(r, n);
 
+	for (int32_t g = 0; a.attr->both_ways && g < r->batch->n_segments; g++)
+		if (r->batch->segments[g].parent >= 0)
+			BUG("attention both ways over documents that share their beginning");
 	if (a.cached && a.N && a.N <= TILE && find_cells(&a)) {
 		pool_run(r->pool, a.parts.n_cells * a.attr->G, cell_item, &a);
 		pool_run(r->pool, (a.N * a.attr->H + ITEM_HEADS - 1) / ITEM_HEADS, fold_item, &a);
@@ -595,25 +620,56 @@ static void attention_cost(const struct tape *t, const struct node *n, const str
 	const struct attention_attr *a = n->attr;
 	const struct tensor *k = tape_tensor(t, n->in[1]), *v = tape_tensor(t, n->in[2]);
 
-	*flops = 4 * live->visible * (double)(a->H * a->D);
+	double visible = live_visible(live, a->window, a->both_ways);
+
+	*flops = 4 * visible * (double)(a->H * a->D) + (a->cap > 0 ? CAP_FLOPS * visible * (double)a->H : 0);
 	*bytes = 8 * live->rows * (double)((a->H + a->G) * a->D);
 	if (k->role == ROLE_STATE) /* rows of a tile share what they read of a cache */
-		*bytes += live->visible / fmin(fmax(live->rows, 1), TILE) *
+		*bytes += visible / fmin(fmax(live->rows, 1), TILE) *
 		          (double)(tensor_row_bytes(k) + tensor_row_bytes(v));
+}
+
+/* Documents that share nothing: what both ways is defined for. */
+static void part_documents(struct batch *b)
+{
+	b->n_trees = 0;
+	for (int32_t s = 0; s < b->n_segments; s++) {
+		struct segment *g = &b->segments[s];
+		g->parent = -1;
+		g->pos0 = 0;
+		g->end = g->start + g->len;
+		b->tree[b->n_trees++] = g->start;
+		for (int32_t i = g->start; i < g->end; i++) {
+			b->pos[i] = b->key_pos[i] = i - g->start;
+			b->vis_end[i] = g->end;
+		}
+	}
+	b->tree[b->n_trees] = b->n_rows;
 }
 
 static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N, H, G; size_t D; } cases[] = {
-		{ 1, 1, 1, 2 }, { 13, 2, 2, 6 }, { 31, 4, 2, 8 }, { 70, 3, 1, 4 },
+	static const struct { int N; size_t D; struct attention_spec a; } cases[] = {
+		{ 1, 2, { 1, 1 } },
+		{ 13, 6, { 2, 2 } },
+		{ 31, 8, { 4, 2 } },
+		{ 70, 4, { 3, 1 } },
+		{ 70, 4, { 2, 1, .window = 5 } },
+		{ 40, 6, { 2, 2, .cap = 1.5F } },
+		{ 90, 4, { 2, 1, .both_ways = true } },
+		{ 90, 4, { 2, 1, .both_ways = true, .window = 3, .cap = 2 } },
 	};
-	size_t N = (size_t)cases[i].N, H = (size_t)cases[i].H, G = (size_t)cases[i].G, D = cases[i].D;
+	struct attention_spec a = cases[i].a;
+	size_t N = (size_t)cases[i].N, D = cases[i].D, kv = (size_t)a.G * D;
 
 	batch_sample(b, rng, cases[i].N, 50);
-	uint32_t q = tape_param(t, "q", 2, (size_t[]){ N, H * D });
-	uint32_t k = tape_param(t, "k", 2, (size_t[]){ N, G * D });
-	uint32_t v = tape_param(t, "v", 2, (size_t[]){ N, G * D });
-	return op_attention(t, q, k, v, cases[i].H, cases[i].G, 1.0F / sqrtf((float)D));
+	if (a.both_ways)
+		part_documents(b);
+	a.scale = 1.0F / sqrtf((float)D);
+	uint32_t q = tape_param(t, "q", 2, (size_t[]){ N, (size_t)a.H * D });
+	uint32_t k = tape_param(t, "k", 2, (size_t[]){ N, kv });
+	uint32_t v = tape_param(t, "v", 2, (size_t[]){ N, kv });
+	return op_attention(t, q, k, v, a);
 }
 
 const struct op op_row_attention = {
@@ -625,13 +681,19 @@ const struct op op_row_attention = {
 	.saves = 1 | 2 | 4 | SAVES_OUT(0) | SAVES_OUT(1),
 	.scratch = attention_scratch,
 	.sample = attention_sample,
-	.sample_count = 4,
+	.sample_count = 8,
 };
 
-uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, int H, int G, float scale)
+uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a)
 {
-	struct attention_attr attr = { .H = H > 0 ? (size_t)H : 0, .G = G > 0 ? (size_t)G : 0, .scale = scale };
-	if (q != TENSOR_NONE && H > 0)
-		attr.D = tape_tensor(t, q)->dim[1] / (size_t)H;
+	struct attention_attr attr = { .H = a.H > 0 ? (size_t)a.H : 0,
+		                       .G = a.G > 0 ? (size_t)a.G : 0,
+		                       .scale = a.scale,
+		                       .cap = a.cap,
+		                       .window = a.window,
+		                       .both_ways = a.both_ways };
+
+	if (q != TENSOR_NONE && a.H > 0)
+		attr.D = tape_tensor(t, q)->dim[1] / (size_t)a.H;
 	return tape_record(t, &op_row_attention, (uint32_t[]){ q, k, v }, 3, &attr, sizeof(attr));
 }

@@ -42,9 +42,17 @@ uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* 
 /* The cache (op/kv_cache.h), a state, with row i written as key[i]; G heads. */
 uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, int G);
 uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
+/* What a row sees and how, a layer's own. Zeros in the last three: all before it, scores as they are. */
+struct attention_spec {
+	int H, G;
+	float scale;       /* of q·k */
+	float cap;         /* soft cap of the scaled scores, cap·tanh(score/cap); 0: none */
+	int32_t window;    /* only keys less than so many positions away, the row itself counted; 0: any */
+	bool both_ways;    /* the rows after it in its document too; documents share nothing then, there is no cache */
+};
 /* N,H·D */
-uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v, int H, int G,
-                      float scale);
+uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v,
+                      struct attention_spec a);
 /* scale∘(x + bias) + residual: each but x or none */
 uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t scale /* C */, uint32_t bias /* C */,
                           uint32_t residual /* as x */);

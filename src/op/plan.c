@@ -95,9 +95,10 @@ static void find_readers(struct planner *p)
 static struct live capacity_live(const struct batch_cap *c)
 {
 	double rows = c->rows;
-	return (struct live){
-		.rows = rows, .targets = c->targets, .labels = c->labels, .visible = rows * (rows + 1) / 2
-	};
+	struct live l = { .rows = rows, .targets = c->targets, .labels = c->labels };
+
+	live_see(&l, 1, rows);
+	return l;
 }
 
 /* The seconds of making x again, with what nobody keeps of its inputs. */

@@ -91,8 +91,8 @@ static void record(struct tape *t, bool int8)
 	q = linear(t, h, WIDTH, WIDTH, int8, TENSOR_NONE);
 	k = linear(t, h, KV_WIDTH, WIDTH, int8, TENSOR_NONE);
 	v = linear(t, h, KV_WIDTH, WIDTH, int8, TENSOR_NONE);
-	h = op_attention(t, op_rope(t, q, table, HEADS, true), op_rope(t, k, table, KV_HEADS, true), v, HEADS, KV_HEADS,
-	                 0.125F);
+	h = op_attention(t, op_rope(t, q, table, HEADS, true), op_rope(t, k, table, KV_HEADS, true), v,
+	                 (struct attention_spec){ HEADS, KV_HEADS, .scale = 0.125F });
 	x = linear(t, h, WIDTH, WIDTH, int8, x);
 	h = op_layernorm(t, x, vector(t, WIDTH), vector(t, WIDTH), 1e-5F);
 	gate = linear(t, h, WIDE, WIDTH, int8, TENSOR_NONE);

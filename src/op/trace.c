@@ -157,8 +157,7 @@ static void add_run(struct trace_row *rows, size_t *n, const struct trace_run *r
 {
 	struct tape view = { .tensors = r->plan->tensors, .n_tensors = r->plan->n_tensors, .cap = r->plan->cap };
 	double steps = (double)MAX(r->steps, (size_t)1);
-	struct live mean = { r->live.rows / steps, r->live.targets / steps, r->live.labels / steps,
-		             r->live.visible / steps };
+	struct live mean = live_over(&r->live, steps);
 
 	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
 		const struct node *node = &r->plan->nodes[i];

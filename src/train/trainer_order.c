@@ -75,10 +75,7 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 static void dry_add(struct dry_run *sum, const struct dry_run *d)
 {
 	batch_cap_max(&sum->cap, &d->cap);
-	sum->live.rows += d->live.rows;
-	sum->live.targets += d->live.targets;
-	sum->live.labels += d->live.labels;
-	sum->live.visible += d->live.visible;
+	live_add(&sum->live, &d->live, 1);
 	sum->micro_batches += d->micro_batches;
 	sum->tokens += d->tokens;
 	sum->most_micro = MAX(sum->most_micro, d->most_micro);

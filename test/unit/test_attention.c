@@ -1,11 +1,13 @@
 /* test_attention: against plain double arithmetic over all pairs of rows, with the mask from the segments' ancestry
- * (not vis_end). */
+ * (not vis_end): causal, in a window, both ways, and with a cap of the scores. */
 #include "../test.h"
+
+#include <stdlib.h>
 
 #include "../op_case.h"
 #include "op/kv_cache.h"
 
-struct shape { int N, H, G, D; };
+struct shape { int N, H, G, D; int window; bool both_ways; float cap; };
 
 struct data {
 	struct shape s;
@@ -41,6 +43,11 @@ static float scale_of(const struct shape *s)
 	return 1.0F / sqrtf((float)s->D);
 }
 
+static struct attention_spec spec_of(const struct shape *s)
+{
+	return (struct attention_spec){ s->H, s->G, scale_of(s), s->cap, s->window, s->both_ways };
+}
+
 /* --- the definition --- */
 
 static int segment_of(const struct batch *b, int row)
@@ -51,11 +58,14 @@ static int segment_of(const struct batch *b, int row)
 	return -1;
 }
 
-static bool sees(const struct batch *b, int i, int j)
+/* A window counts positions in the document. */
+static bool sees(const struct shape *x, const struct batch *b, int i, int j)
 {
-	if (j > i)
+	int of = segment_of(b, j);
+
+	if ((j > i && !x->both_ways) || (x->window && abs(b->pos[i] - b->pos[j]) >= x->window))
 		return false;
-	for (int s = segment_of(b, i), of = segment_of(b, j); s >= 0; s = b->segments[s].parent)
+	for (int s = segment_of(b, i); s >= 0; s = b->segments[s].parent)
 		if (s == of)
 			return true;
 	return false;
@@ -71,6 +81,11 @@ static double dot(const float *a, const float *b, int D)
 	return sum;
 }
 
+static double capped(const struct shape *s, double score)
+{
+	return s->cap > 0 ? s->cap * tanh(score / s->cap) : score;
+}
+
 /* One row and head: P over all rows, then o and the gradients' terms. */
 static void want_row(const struct data *x, const bool *seen, int i, int h, double *p, struct wanted *w)
 {
@@ -78,22 +93,24 @@ static void want_row(const struct data *x, const bool *seen, int i, int h, doubl
 	const float *q = x->q + i * ldq + h * D, *d_o = x->d_o + i * ldq + h * D;
 	double max = -1e300, sum = 0, delta = 0, scale = scale_of(&x->s);
 
-	for (int j = 0; j <= i; j++) {
-		p[j] = seen[j] ? scale * dot(q, x->k + j * ldk + g * D, D) : -1e300;
+	for (int j = 0; j < x->s.N; j++) {
+		p[j] = seen[j] ? capped(&x->s, scale * dot(q, x->k + j * ldk + g * D, D)) : -1e300;
 		max = fmax(max, p[j]);
 	}
-	for (int j = 0; j <= i; j++) {
+	for (int j = 0; j < x->s.N; j++) {
 		p[j] = seen[j] ? exp(p[j] - max) : 0;
 		sum += p[j];
 	}
-	for (int j = 0; j <= i; j++) {
+	for (int j = 0; j < x->s.N; j++) {
 		p[j] /= sum;
 		delta += p[j] * dot(d_o, x->v + j * ldk + g * D, D);
 		for (int d = 0; d < D; d++)
 			w->o[i * ldq + h * D + d] += p[j] * x->v[j * ldk + g * D + d];
 	}
-	for (int j = 0; j <= i; j++) {
+	for (int j = 0; j < x->s.N; j++) {
 		double ds = scale * p[j] * (dot(d_o, x->v + j * ldk + g * D, D) - delta);
+		if (x->s.cap > 0)
+			ds *= 1 - pow(capped(&x->s, scale * dot(q, x->k + j * ldk + g * D, D)) / x->s.cap, 2);
 		for (int d = 0; d < D; d++) {
 			w->dv[j * ldk + g * D + d] += p[j] * d_o[d];
 			w->dq[i * ldq + h * D + d] += ds * x->k[j * ldk + g * D + d];
@@ -110,8 +127,8 @@ static struct wanted want(const struct data *x, const struct batch *b)
 	bool *seen = arena_array(&mem, (size_t)x->s.N, sizeof(*seen));
 
 	for (int i = 0; i < x->s.N; i++) {
-		for (int j = 0; j <= i; j++)
-			seen[j] = sees(b, i, j);
+		for (int j = 0; j < x->s.N; j++)
+			seen[j] = sees(&x->s, b, i, j);
 		for (int h = 0; h < x->s.H; h++)
 			want_row(x, seen, i, h, p, &w);
 	}
@@ -149,9 +166,9 @@ static struct result attend(const struct data *x, const struct batch *b, const s
 	op_case_init(&c, &cap, wants != 0);
 	uint32_t q = input(&c, "q", wants & 1, N, C), key = input(&c, "k", wants & 2, N, kv),
 		 v = input(&c, "v", wants & 4, N, kv);
-	uint32_t o = op_attention(&c.t, q, key, v, x->s.H, x->s.G, scale_of(&x->s)), d_o = TENSOR_NONE;
+	uint32_t o = op_attention(&c.t, q, key, v, spec_of(&x->s)), d_o = TENSOR_NONE;
 	for (int i = 1; i < times; i++)
-		o = op_add(&c.t, o, op_attention(&c.t, q, key, v, x->s.H, x->s.G, scale_of(&x->s)));
+		o = op_add(&c.t, o, op_attention(&c.t, q, key, v, spec_of(&x->s)));
 	if (wants) {
 		d_o = tape_state(&c.t, "do", AXIS_FIXED, 2, (size_t[]){ N, C });
 		tape_seed(&c.t, o, d_o);
@@ -176,21 +193,65 @@ static struct result attend(const struct data *x, const struct batch *b, const s
 static const struct shape shapes[] = {
 	{ 1, 1, 1, 8 },   { 17, 4, 2, 16 },  { 64, 2, 2, 6 },   { 65, 3, 1, 64 },
 	{ 130, 4, 2, 8 }, { 200, 6, 2, 64 }, { 333, 2, 1, 10 },
+	{ 333, 4, 2, 16, .window = 2 }, { 333, 4, 2, 16, .window = 7 }, { 333, 2, 1, 10, .window = 64 },
+	{ 333, 2, 1, 10, .window = 100 }, { 333, 2, 1, 10, .window = 5000 }, { 200, 6, 2, 64, .cap = 2 },
+	{ 333, 4, 2, 16, .both_ways = true }, { 333, 2, 1, 10, .both_ways = true, .window = 20 },
+	{ 65, 3, 1, 64, .both_ways = true, .cap = 3 }, { 700, 2, 1, 8, .both_ways = true, .window = 130 },
+	{ 700, 2, 2, 8, .window = 130, .cap = 4 },
 };
+
+/* Few long documents, so that a window cuts tiles off; both ways they share nothing. */
+static void batch_for(struct batch *b, struct rng_stream *rng, const struct shape *s)
+{
+	struct batch_cap cap = cap_for(s->N);
+
+	batch_init(b, &cap);
+	batch_sample_sized(b, rng, s->N, 50, s->window || s->both_ways ? 7 : 40, 2 * s->N);
+	for (int32_t g = 0; s->both_ways && g < b->n_segments; g++) {
+		struct segment *own = &b->segments[g];
+		*own = (struct segment){ own->start, own->len, -1, 0, own->start + own->len };
+		b->tree[g] = own->start;
+		for (int32_t i = own->start; i < own->end; i++) {
+			b->pos[i] = b->key_pos[i] = i - own->start;
+			b->vis_end[i] = own->end;
+		}
+	}
+	if (s->both_ways) {
+		b->n_trees = b->n_segments;
+		b->tree[b->n_trees] = s->N;
+	}
+}
+
+/* What the cost counts: exactly the pairs that see each other, where the window is a power of two. */
+static void check_visible(struct test *t, const struct shape *s, const struct batch *b)
+{
+	struct live live = { .rows = s->N };
+	double pairs = 0, counted;
+
+	for (int32_t g = 0; g < b->n_segments; g++)
+		live_see(&live, b->segments[g].pos0 + 1, b->segments[g].len);
+	for (int i = 0; i < s->N; i++)
+		for (int j = 0; j < s->N; j++)
+			pairs += sees(s, b, i, j);
+	counted = live_visible(&live, s->window, s->both_ways);
+	bool exact = !(s->window & (s->window - 1));
+	CHECK_MSG(t, exact ? counted == pairs : counted <= pairs && counted > 0.8 * pairs, "%g counted, %g seen",
+	          counted, pairs);
+}
 
 static void test_definition(struct test *t, const struct kernels *k, struct pool *pool)
 {
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
 		struct rng_stream rng = { 100 + i };
-		struct batch_cap cap = cap_for(shapes[i].N);
 		struct batch b;
-		batch_init(&b, &cap);
-		batch_sample_sized(&b, &rng, shapes[i].N, 50, 40, 2 * shapes[i].N);
+		batch_for(&b, &rng, &shapes[i]);
 		struct data x = data_draw(&rng, shapes[i]);
 		struct wanted w = want(&x, &b);
 		struct result r = attend(&x, &b, k, pool, 7, 1);
-		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments", k->name, x.s.N, x.s.H, x.s.G, x.s.D,
-		          b.n_trees, b.n_segments);
+		test_case(t, "%s: N %d H %d G %d D %d, %d trees, %d segments, window %d%s, cap %g", k->name, x.s.N,
+		          x.s.H, x.s.G, x.s.D, b.n_trees, b.n_segments, x.s.window,
+		          x.s.both_ways ? ", both ways" : "", (double)x.s.cap);
+		check_visible(t, &shapes[i], &b);
 		CHECK_MSG(t, worst(r.o, w.o, x.nq) <= 2e-6, "o %g", worst(r.o, w.o, x.nq));
 		CHECK_MSG(t, worst(r.dq, w.dq, x.nq) <= 5e-6, "dq %g", worst(r.dq, w.dq, x.nq));
 		CHECK_MSG(t, worst(r.dk, w.dk, x.nk) <= 5e-6, "dk %g", worst(r.dk, w.dk, x.nk));
@@ -208,13 +269,12 @@ static bool same(const float *a, const float *b, size_t n)
 /* Any subset of gradients is the same as in the whole, and so is any number of threads. */
 static void test_same_bits(struct test *t, const struct kernels *k, struct pool *pool)
 {
-	struct shape both[] = { { 140, 4, 2, 16 }, { 140, 3, 3, 8 } };
+	struct shape both[] = { { 140, 4, 2, 16 }, { 140, 3, 3, 8 }, { 300, 4, 2, 16, .window = 50 },
+		                { 300, 4, 2, 8, .window = 70, .both_ways = true } };
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		struct rng_stream rng = { 7 };
-		struct batch_cap cap = cap_for(140);
 		struct batch b;
-		batch_init(&b, &cap);
-		batch_sample_sized(&b, &rng, 140, 50, 30, 200);
+		batch_for(&b, &rng, &both[i]);
 		struct data x = data_draw(&rng, both[i]);
 		struct result whole = attend(&x, &b, k, pool, 7, 1);
 		for (unsigned wants = 0; wants < 7; wants++) {
@@ -286,6 +346,7 @@ static void one_document(struct batch *b, const struct batch_cap *cap, int n)
 	b->tree[1] = n;
 	for (int i = 0; i < n; i++) {
 		b->pos[i] = b->key[i] = i;
+		b->key_pos[i] = i;
 		b->vis_end[i] = n;
 	}
 }
@@ -377,7 +438,7 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 	uint32_t k_cache = tape_cache(&c.t, "k_cache", 1, type, CONTEXT, width);
 	uint32_t v_cache = tape_cache(&c.t, "v_cache", 1, type, CONTEXT, width);
 	uint32_t out = op_attention(&c.t, q, op_put_keys(&c.t, k_new, k_cache, x->s.G),
-	                            op_put_values(&c.t, v_new, v_cache, x->s.G), x->s.H, x->s.G, scale_of(&x->s));
+	                            op_put_values(&c.t, v_new, v_cache, x->s.G), spec_of(&x->s));
 	op_case_plan(&c, k, pool);
 	run_bind(&c.r, k_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
 	run_bind(&c.r, v_cache, arena_array(&mem, CONTEXT * width, sizeof(float)));
@@ -388,7 +449,7 @@ static void feed(const struct data *x, const struct kernels *k, struct pool *poo
 		b.n_rows = *chunks;
 		b.n_keys = (int32_t)at + *chunks;
 		for (int i = 0; i < *chunks; i++) {
-			b.key[i] = b.pos[i] = (int32_t)at + i;
+			b.key[i] = b.pos[i] = b.key_pos[at + (size_t)i] = (int32_t)at + i;
 			b.vis_end[at + (size_t)i] = INT32_MAX;
 		}
 		run_bind(&c.r, q, x->q + at * C);
@@ -412,7 +473,9 @@ static void test_session(struct test *t, const struct kernels *k, struct pool *p
 		double off;
 	} kept[] = { { DTYPE_F32, 2e-6 }, { DTYPE_F16, 2e-3 }, { DTYPE_BF16, 2e-2 }, { DTYPE_Q8_0, 2e-2 } };
 	static const struct shape some[] = {
-		{ TOKENS, 6, 2, 16 }, { TOKENS, 3, 1, 64 }, { TOKENS, 8, 1, 32 }, { TOKENS, 2, 2, 80 }
+		{ TOKENS, 6, 2, 16 }, { TOKENS, 3, 1, 64 }, { TOKENS, 8, 1, 32 }, { TOKENS, 2, 2, 80 },
+		{ TOKENS, 3, 1, 64, .window = 5 }, { TOKENS, 6, 2, 16, .window = 300 },
+		{ TOKENS, 3, 1, 64, .window = 130, .cap = 4 }
 	};
 	struct pool *three = pool_new(3);
 	struct batch_cap cap = cap_for(TOKENS);
@@ -431,8 +494,8 @@ static void test_session(struct test *t, const struct kernels *k, struct pool *p
 			feed(&x, k, three, kept[i].type, (int[]){ 70, 1,  1,  1,  3,  64, 1,  9, 100, 2, 1, 2, 2, 1,
 			                                          1,  64, 64, 64, 64, 1,  58, 2, 17,  1, 1, 5, 0 },
 			     in_parts);
-			test_case(t, "%s: a cache in %s, larger than the text, H %d G %d D %d", k->name, type, x.s.H,
-			          x.s.G, x.s.D);
+			test_case(t, "%s: a cache in %s, larger than the text, H %d G %d D %d, window %d",
+			          k->name, type, x.s.H, x.s.G, x.s.D, x.s.window);
 			CHECK_MSG(t, worst(at_once, w.o, x.nq) <= kept[i].off, "%g", worst(at_once, w.o, x.nq));
 			test_case(t, "%s: in parts and by 3 threads as at once, bit for bit, in %s, H %d G %d D %d",
 			          k->name, type, x.s.H, x.s.G, x.s.D);
@@ -452,13 +515,22 @@ static void test_refusals(struct test *t)
 	uint32_t q = tape_param(&tape, "q", 2, (size_t[]){ 4, 12 });
 	uint32_t k = tape_state(&tape, "cache", AXIS_FIXED, 2, (size_t[]){ 4, 12 });
 	test_case(t, "a gradient through a cache is refused");
-	CHECK(t, op_attention(&tape, q, k, k, 2, 2, 1) == TENSOR_NONE && strstr(tape.err.msg, "no gradient"));
+	CHECK(t, op_attention(&tape, q, k, k, (struct attention_spec){ 2, 2, 1 }) == TENSOR_NONE);
+	CHECK(t, strstr(tape.err.msg, "no gradient"));
 	tape_release(&tape);
 	tape_init(&tape, &cap, false);
 	q = tape_param(&tape, "q", 2, (size_t[]){ 4, 12 });
 	k = tape_param(&tape, "k", 2, (size_t[]){ 4, 8 });
 	test_case(t, "heads that do not fit are refused");
-	CHECK(t, op_attention(&tape, q, k, k, 3, 3, 1) == TENSOR_NONE && strstr(tape.err.msg, "rows of 3 heads of 4"));
+	CHECK(t, op_attention(&tape, q, k, k, (struct attention_spec){ 3, 3, 1 }) == TENSOR_NONE);
+	CHECK(t, strstr(tape.err.msg, "rows of 3 heads of 4"));
+	tape_release(&tape);
+	tape_init(&tape, &cap, false);
+	q = tape_state(&tape, "q", AXIS_ROWS, 2, (size_t[]){ 4, 12 });
+	k = tape_cache(&tape, "cache", 0, DTYPE_F32, KV_RANGE, 12);
+	test_case(t, "both ways through a cache is refused");
+	CHECK(t, op_attention(&tape, q, k, k, (struct attention_spec){ 3, 3, 1, .both_ways = true }) == TENSOR_NONE);
+	CHECK(t, strstr(tape.err.msg, "to come"));
 	tape_release(&tape);
 }
 

@@ -21,11 +21,12 @@ static uint32_t project(struct tape *t, uint32_t x, uint32_t residual)
 /* In each layer backward reads two products and what attention made. */
 static void record(struct op_block *m)
 {
+	const struct attention_spec two = { .H = 2, .G = 2, .scale = 0.2F };
 	uint32_t x = tape_param(&m->t, "x", 2, (size_t[]){ ROWS, C });
 
 	for (m->t.layer = 0; m->t.layer < LAYERS; m->t.layer++) {
 		uint32_t q = project(&m->t, x, TENSOR_NONE), gate = project(&m->t, x, TENSOR_NONE);
-		x = project(&m->t, op_act(&m->t, ACT_SILU, gate, op_attention(&m->t, q, q, q, 2, 2, 0.2F)), x);
+		x = project(&m->t, op_act(&m->t, ACT_SILU, gate, op_attention(&m->t, q, q, q, two)), x);
 	}
 	m->t.layer = -1;
 	m->out = x;

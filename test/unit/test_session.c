@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/session.h"
+#include "model/decoder.h"
+#include "model/model_pass.h"
 
 enum {
 	CONTEXT = 400,                  /* more than a range of keys */
@@ -442,6 +444,87 @@ static void test_types(struct bench *b)
 	mem_free(exact);
 }
 
+/* --- layers with a window --- */
+
+enum { WINDOW = 40 };
+
+/* The Llama's block, its first layer with a window, the others without. */
+static uint32_t windowed_block(struct graph *g, int layer, uint32_t x)
+{
+	const struct config *c = &g->model->config;
+	struct rope rope = { c->rope_theta, c->D };
+	uint32_t h = nn_rmsnorm(g, x, DECODER_BLOCK "input_layernorm.weight");
+	uint32_t q = nn_linear(g, h, DECODER_BLOCK "self_attn.q_proj.weight", NULL, TENSOR_NONE);
+	uint32_t k = nn_linear(g, h, DECODER_BLOCK "self_attn.k_proj.weight", NULL, TENSOR_NONE);
+	uint32_t v = nn_linear(g, h, DECODER_BLOCK "self_attn.v_proj.weight", NULL, TENSOR_NONE);
+	uint32_t o = nn_attention(g, nn_rope(g, q, c->H, rope), nn_rope(g, k, c->G, rope), v,
+	                          (struct attention_spec){ .window = layer == 0 ? WINDOW : 0 });
+
+	x = nn_linear(g, o, DECODER_BLOCK "self_attn.o_proj.weight", NULL, x);
+	return decoder_feed_forward(g, x);
+}
+
+/* Logits after all tokens, of one document without a cache. */
+static float *uncached(struct bench *b, int n, struct arena *mem)
+{
+	struct err e = ERR_INIT;
+	struct model_pass p;
+	struct batch_cap cap = { .rows = n, .targets = 1, .labels = 1, .segments = 1, .docs = 1, .keys = n };
+	struct batch *batch = &p.pass.batch;
+	float *logits = arena_array(mem, b->V, sizeof(*logits));
+
+	model_pass_begin(&p, &b->device, &cap, &b->model, NULL, false);
+	p.result = graph_logits(&p.graph, graph_hidden(&p.graph));
+	if (pass_plan(&p.pass, NULL, &e) < 0 || model_pass_start(&p, NULL, &e) < 0)
+		BUG("%s", e.msg);
+	batch->n_rows = batch->n_keys = n;
+	batch->n_segments = batch->n_docs = batch->n_trees = batch->n_targets = 1;
+	batch->segments[0] = (struct segment){ .len = n, .parent = -1, .end = n };
+	batch->tree[0] = 0;
+	batch->tree[1] = n;
+	batch->target_row[0] = n - 1;
+	for (int32_t i = 0; i < n; i++) {
+		batch->ids[i] = b->ids[i];
+		batch->pos[i] = batch->key[i] = batch->key_pos[i] = i;
+		batch->vis_end[i] = n;
+		batch->vis_from[i] = 0;
+	}
+	pass_step(&p.pass);
+	memcpy(logits, model_pass_result(&p), b->V * sizeof(*logits));
+	model_pass_release(&p);
+	return logits;
+}
+
+/* Through the cache as without it, another answer than without the window, and the same bits in every branch. */
+static void test_window(struct bench *b)
+{
+	const struct arch *whole = b->model.config.arch;
+	struct arch windowed = *whole;
+	struct arena mem = ARENA_INIT;
+	struct err e = ERR_INIT;
+	const float *cached = NULL;
+	double off = 0, apart = 0;
+
+	float *without = uncached(b, CONTEXT - 10, &mem);
+	windowed.block = windowed_block;
+	b->model.config.arch = &windowed;
+	float *with = uncached(b, CONTEXT - 10, &mem);
+	test_case(b->t, "a layer with a window of %d, through the cache and without one", WINDOW);
+	CHECK(b->t, session_new(&b->alone, &b->model, NULL, &b->device,
+	                        &(struct session_size){ .n_ctx = CONTEXT, .cache = b->cache }, &e) == 0);
+	CHECK(b->t, session_feed(b->alone, 0, b->ids, 300, &cached, &e) == 0);
+	CHECK(b->t, session_feed(b->alone, 0, b->ids + 300, CONTEXT - 310, &cached, &e) == 0);
+	for (size_t i = 0; i < b->V; i++) {
+		off = fmax(off, fabs((double)cached[i] - (double)with[i]));
+		apart = fmax(apart, fabs((double)without[i] - (double)with[i]));
+	}
+	CHECK_MSG(b->t, off < 1e-4 && apart > 100 * off, "off %g, without the window %g", off, apart);
+	session_free(b->alone);
+	test_bits(b);
+	b->model.config.arch = whole;
+	arena_release(&mem);
+}
+
 void test_session(struct test *t)
 {
 	struct err e = ERR_INIT;
@@ -458,6 +541,7 @@ void test_session(struct test *t)
 		test_types(&b);
 		b.cache = (struct cache_types){ DTYPE_F32, DTYPE_F32 };
 		test_bits(&b);
+		test_window(&b);
 		b.cache = (struct cache_types){ DTYPE_F16, DTYPE_F32 };
 		test_bits(&b);
 		model_close(&b.model);
