@@ -268,6 +268,19 @@ static uint32_t finish(struct graph *g, uint32_t y, const struct linear *rest)
 	return rest->residual ? op_add(g->tape, rest->residual, y) : y;
 }
 
+/* What overlay k makes of what is there; what comes over it must not scale the residual too. */
+static uint32_t after(struct graph *g, int k, int i, struct linear *rest, uint32_t y)
+{
+	const struct overlay *o = g->laid[k].overlay;
+	bool top = k == g->n_laid - 1;
+	struct linear shown = { .bias = rest->bias, .residual = top ? rest->residual : TENSOR_NONE };
+
+	y = o->hooks->after(g, o, i, &shown, y);
+	rest->bias = shown.bias;
+	rest->residual = top ? shown.residual : rest->residual;
+	return y;
+}
+
 /* From the lowest up: terms go up in one pass with the product until an overlay wants to have what is there. */
 static uint32_t product(struct graph *g, int i, struct linear *l)
 {
@@ -281,7 +294,7 @@ static uint32_t product(struct graph *g, int i, struct linear *l)
 		for (int j = 0; j < LINEAR_TERMS && laid->term[j].u; j++)
 			add_term(g, l, &laid->term[j]);
 		if (laid->after) {
-			*l = onto(laid->overlay->hooks->after(g, laid->overlay, i, &rest, close(g, l)));
+			*l = onto(after(g, k, i, &rest, close(g, l)));
 			whole = false;
 		}
 	}

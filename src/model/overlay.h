@@ -37,7 +37,7 @@ struct overlay_hooks {
 	 * to be asked; of the head it cannot be. */
 	bool (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
 	/* The product y (N,O) with the terms of those under it and its own; from the lowest up. Of rest, bias and
-	 * residual are still to be added: who adds one sets it to none. */
+	 * residual are still to be added: who adds one sets it to none. Only the topmost finds the residual there. */
 	uint32_t (*after)(struct graph *g, const struct overlay *o, int w, struct linear *rest, uint32_t y);
 	/* Keys and values (N,G·D) of a layer's attention, rotated, before they are kept. */
 	void (*attention)(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v);

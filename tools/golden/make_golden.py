@@ -185,8 +185,8 @@ def save_adapter(m, path):
             os.remove(f"{path}/{f}")
     with open(f"{path}/adapter_config.json") as f:
         config = json.load(f)
-    for key in ("target_modules", "modules_to_save"):  # sets, in no order
-        config[key] = sorted(config[key]) if config[key] else config[key]
+    for key, value in config.items():  # lists were sets, in no order
+        config[key] = sorted(value) if isinstance(value, list) else value
     with open(f"{path}/adapter_config.json", "w") as f:
         json.dump(config, f, indent=2)
         f.write("\n")
