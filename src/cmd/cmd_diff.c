@@ -10,7 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/table.h"
+#include "cmd/text_table.h"
 #include "train/run_log.h"
 
 extern const struct command cmd_diff;

@@ -13,7 +13,7 @@
 #include "cmd/metering.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/model_common.h"
-#include "cmd/table.h"
+#include "cmd/text_table.h"
 #include "train/method.h"
 
 extern const struct command cmd_gas_bench;

@@ -12,7 +12,7 @@
 #include "cmd/metering.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/gas/gas_scale.h"
-#include "cmd/table.h"
+#include "cmd/text_table.h"
 
 extern const struct command cmd_gas_scale;
 

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "chart/chart.h"
-#include "cmd/table.h"
+#include "cmd/text_table.h"
 #include "gas/summary.h"
 
 void span_text(char out[64], struct span s);               /* "125 (90 to 180)" */

@@ -1,6 +1,6 @@
-/* table: text in columns as wide as their widest cell; controls in cells are made visible. */
-#ifndef CMD_TABLE_H
-#define CMD_TABLE_H
+/* text_table: text in columns as wide as their widest cell; controls in cells are made visible. */
+#ifndef CMD_TEXT_TABLE_H
+#define CMD_TEXT_TABLE_H
 
 #include <stddef.h>
 

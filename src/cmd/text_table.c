@@ -1,5 +1,5 @@
-/* table: cells are kept until all are there; widths are those of a terminal, not bytes. */
-#include "cmd/table.h"
+/* text_table: cells are kept until all are there; widths are those of a terminal, not bytes. */
+#include "cmd/text_table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
