@@ -168,7 +168,7 @@ static void check_batch(struct test *t, const struct document *const *docs, size
 	                 b.tokens == tokens);
 	struct live l = batch_live(&b);
 	CHECK(t, l.rows == live->rows && l.targets == live->targets && l.labels == live->labels &&
-	                 l.visible == live->visible);
+	                 l.visible == live->visible && !memcmp(l.beyond, live->beyond, sizeof(l.beyond)));
 	int32_t *of = mem_array((size_t)b.n_rows, sizeof(*of));
 	check_structure(t, &b);
 	check_visibility(t, &b, of);
