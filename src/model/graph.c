@@ -387,7 +387,7 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 			o->hooks->attention(g, o, &k, &v);
 	}
 	if (g->caches) {
-		struct kv_tensors kept = g->caches(g->caches_ctx, 0);
+		struct kv_tensors kept = g->caches(g->caches_ctx, a.window);
 		k = op_put_keys(g->tape, k, kept.k, c->G);
 		v = op_put_values(g->tape, v, kept.v, c->G);
 	}
