@@ -374,6 +374,7 @@ bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
 struct model *trainer_model(struct trainer *t) { return &t->model; }
+const struct overlay *trainer_overlay(const struct trainer *t) { return t->overlay; }
 const struct params *trainer_params(const struct trainer *t) { return t->params; }
 enum compute trainer_compute(const struct trainer *t) { return t->model.compute; }
 const char *trainer_model_hash(const struct trainer *t) { return t->model_hash; }

@@ -104,6 +104,8 @@ size_t trainer_next(const struct trainer *t, const struct document **out);    /*
 
 struct model *trainer_model(struct trainer *t);
 /* What is trained, as it is at the moment: for a session or a scorer beside it, without a copy. */
+/* What is trained, as it is at the moment: for a session or a scorer beside it, without a copy. */
+const struct overlay *trainer_overlay(const struct trainer *t);
 const struct params *trainer_params(const struct trainer *t);
 /* of products with frozen matrices: int8 only where it is used */
 enum compute trainer_compute(const struct trainer *t);

@@ -3,110 +3,23 @@
  * An overlay on another is what it is on a model that the other was worked into: log-probabilities and gradients, for
  * low rank, scaled inputs and scaled outputs in every order. Hooks that scale are weights that are scaled. Of two that
  * serve different rows each has the bits that it has where the other's documents are not there. */
-#include "../test.h"
+#include "fixture_bench.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "adapt/adapter.h"
-#include "base/io.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "data/forest.h"
-#include "infer/scorer.h"
-#include "model/model_pass.h"
+#include "model/graph.h"
 
-enum { DOCS = 4, LENGTH = 24, MOST = 6 };
-
-struct bench {
-	struct test *t;
-	struct model model;
-	struct pool *pool;
-	struct device device;
-	const struct kernels *kernels;
-	struct arena mem;
-	struct document docs[DOCS];
-	const struct document *pointers[DOCS];
-};
-
-static bool fine(struct bench *b, int status, const struct err *e)
-{
-	CHECK_MSG(b->t, status == 0, "%s", e->msg);
-	return status == 0;
-}
-
-static bool open_bench(struct bench *b, struct test *t, const char *model)
-{
-	struct err e = ERR_INIT;
-	struct rng_key key = { 5, RNG_TEST };
-	char *path = io_join(test_golden(), model);
-
-	*b = (struct bench){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
-	b->device = device_cpu(b->kernels, b->pool);
-	bool ok = fine(b, model_open(&b->model, path, &e), &e);
-	mem_free(path);
-	for (int i = 0; ok && i < DOCS; i++) {
-		struct document *d = &b->docs[i];
-		*d = (struct document){ .n = LENGTH - i, .n_learn = LENGTH - i - 1, .choice = -1, .file = "documents" };
-		d->ids = arena_array(&b->mem, LENGTH, sizeof(*d->ids));
-		d->learn = arena_array(&b->mem, LENGTH, 1);
-		for (int j = 0; j < d->n; j++) {
-			d->ids[j] = (int32_t)(rng_uniform(key, (uint64_t)i, (uint32_t)j, 0) *
-			                      (float)b->model.config.V);
-			d->learn[j] = j > 0;
-		}
-		b->pointers[i] = d;
-	}
-	return ok;
-}
-
-static void close_bench(struct bench *b)
-{
-	model_close(&b->model);
-	pool_free(b->pool);
-	arena_release(&b->mem);
-}
-
-/* The log-probabilities of all tokens; [DOCS·LENGTH], others 0. */
-static float *logprobs(struct bench *b, const struct overlay *o)
-{
-	struct err e = ERR_INIT;
-	struct scorer *s;
-	struct scorer_options how = { .max_tokens = 128, .max_length = LENGTH };
-	float *out = arena_array(&b->mem, (size_t)DOCS * LENGTH, sizeof(*out)), *each[DOCS];
-	double sum[DOCS];
-
-	for (int i = 0; i < DOCS; i++)
-		each[i] = out + (size_t)i * LENGTH;
-	if (fine(b, scorer_new(&s, &b->model, o, &b->device, &how, &e), &e)) {
-		fine(b, scorer_run(s, b->pointers, DOCS, true, sum, each, NULL, NULL, &e), &e);
-		scorer_free(s);
-	}
-	return out;
-}
-
-static double difference(const float *a, const float *b, size_t n)
-{
-	double off = 0;
-
-	for (size_t i = 0; i < n; i++)
-		off = fmax(off, fabs((double)a[i] - b[i]));
-	return off;
-}
-
-static double largest(const float *a, size_t n)
-{
-	double most = 0;
-
-	for (size_t i = 0; i < n; i++)
-		most = fmax(most, fabs((double)a[i]));
-	return most;
-}
+enum { MOST = 6 };
 
 static void check_numbers(struct bench *b, const float *x, const float *y, const char *what)
 {
 	size_t n = (size_t)DOCS * LENGTH;
-	double off = difference(x, y, n), size = largest(y, n), moved = difference(x, logprobs(b, NULL), n);
+	double off = bench_difference(x, y, n), size = bench_largest(y, n);
+	double moved = bench_difference(x, bench_logprobs(b, NULL), n);
 
 	CHECK_MSG(b->t, off <= 5e-6 * size, "%s: log-probabilities are off by %g of %g", what, off, size);
 	CHECK_MSG(b->t, moved > 1e-2, "%s: changes nothing (%g)", what, moved);
@@ -172,7 +85,7 @@ static void make_scales(struct bench *b, struct lain *l)
 	}
 	l->scales.hooks = &scale_hooks[l->kind];
 	l->scales.ctx = l->param;
-	fine(b, params_seal(&l->scales.params, &e), &e);
+	bench_fine(b, params_seal(&l->scales.params, &e), &e);
 }
 
 static void make(struct bench *b, struct lain *l, enum kind kind, uint64_t seed)
@@ -184,7 +97,7 @@ static void make(struct bench *b, struct lain *l, enum kind kind, uint64_t seed)
 
 	*l = (struct lain){ .kind = kind };
 	if (kind == LOW_RANK)
-		fine(b, adapter_new_named(&l->lora, "lora", &b->model, options, seed, &e), &e);
+		bench_fine(b, adapter_new_named(&l->lora, "lora", &b->model, options, seed, &e), &e);
 	else
 		make_scales(b, l);
 	struct params *p = &overlay_of(l)->params;
@@ -211,7 +124,7 @@ static void all_weights(struct bench *b, struct overlay *full)
 
 	overlay_init(full, &b->model);
 	overlay_replace_all(full, &b->model);
-	fine(b, params_seal(&full->params, &e), &e);
+	bench_fine(b, params_seal(&full->params, &e), &e);
 	for (size_t i = 0; i < b->model.n_weights; i++)
 		model_weight_float(&b->model, (int)i, full->params.w + full->params.items[i].offset);
 	full->frozen = true;
@@ -240,33 +153,6 @@ static void work_in(struct bench *b, const struct lain *l, struct overlay *full)
 	}
 }
 
-/* --- gradients --- */
-
-/* d Σ −log p of the documents by every number of the overlays that are not frozen; n of them, flat. */
-static float *gradient(struct bench *b, const struct overlay *o, size_t n, const struct document *const *docs,
-                       size_t n_docs)
-{
-	struct err e = ERR_INIT;
-	struct forest_options how = { .max_tokens = 128, .share = true };
-	struct batch_cap cap = { 0 };
-	struct live live;
-	int64_t tokens;
-	struct model_pass p;
-	float *grads = arena_array(&b->mem, n, sizeof(*grads));
-
-	CHECK(b->t, forest_take(docs, n_docs, &how, &cap, &live, &tokens) == n_docs);
-	struct device d = device_cpu(b->kernels, b->pool);
-	model_pass_begin(&p, &d, &cap, &b->model, o, true);
-	p.result = graph_logprob(&p.graph, graph_hidden(&p.graph));
-	if (fine(b, tape_backward(&p.pass.tape, &e), &e) && fine(b, pass_plan(&p.pass, NULL, &e), &e) &&
-	    fine(b, model_pass_start(&p, grads, &e), &e)) {
-		forest_fill(&p.pass.batch, docs, n_docs, &how);
-		pass_step(&p.pass);
-	}
-	model_pass_release(&p);
-	return grads;
-}
-
 static void test_chain(struct bench *b, enum kind lower, enum kind upper)
 {
 	struct lain under, over;
@@ -284,12 +170,12 @@ static void test_chain(struct bench *b, enum kind lower, enum kind upper)
 	size_t n = top->params.n;
 	parent->frozen = true;
 	top->under = &full;
-	const float *wanted = gradient(b, top, n, b->pointers, DOCS);
-	const float *expected = logprobs(b, top);
+	const float *wanted = bench_gradient(b, top, n, b->pointers, DOCS);
+	const float *expected = bench_logprobs(b, top);
 	top->under = parent;
-	check_numbers(b, logprobs(b, top), expected, what);
-	const float *found = gradient(b, top, n, b->pointers, DOCS);
-	double off = difference(found, wanted, n), size = largest(wanted, n);
+	check_numbers(b, bench_logprobs(b, top), expected, what);
+	const float *found = bench_gradient(b, top, n, b->pointers, DOCS);
+	double off = bench_difference(found, wanted, n), size = bench_largest(wanted, n);
 	CHECK_MSG(b->t, size > 0 && off <= 1e-4 * size, "gradients are off by %g of %g", off, size);
 	overlay_release(&full);
 	release(&over);
@@ -310,7 +196,7 @@ static void test_many(struct bench *b)
 		work_in(b, &lain[i], &full);
 		overlay_of(&lain[i])->under = i ? overlay_of(&lain[i - 1]) : NULL;
 	}
-	check_numbers(b, logprobs(b, overlay_of(&lain[MOST - 1])), logprobs(b, &full), "a chain");
+	check_numbers(b, bench_logprobs(b, overlay_of(&lain[MOST - 1])), bench_logprobs(b, &full), "a chain");
 	for (int i = 0; i < MOST; i++)
 		release(&lain[i]);
 	overlay_release(&full);
@@ -378,7 +264,7 @@ static void test_hooks(struct bench *b, struct test *t)
 		size_t n = (size_t)(i == 2 || i == 3 ? c->G * c->D : c->C);
 		params_add(&o.fixed, (const char *[]){ "a", "b", "c", "d", "e", "f", "g" }[i], 1, &n, -1);
 	}
-	fine(b, params_seal(&o.fixed, &e), &e);
+	bench_fine(b, params_seal(&o.fixed, &e), &e);
 	for (size_t i = 0; i < ARRAY_LEN(factor); i++)
 		for (size_t j = 0; j < o.fixed.items[i].n; j++)
 			o.fixed.w[o.fixed.items[i].offset + j] = factor[i];
@@ -390,7 +276,7 @@ static void test_hooks(struct bench *b, struct test *t)
 			for (size_t j = 0; strstr(b->model.weights[i].name, scaled_weights[k].part) &&
 			                   j < full.params.items[i].n; j++)
 				full.params.w[full.params.items[i].offset + j] *= factor[scaled_weights[k].item];
-	check_numbers(b, logprobs(b, &o), logprobs(b, &full), "hooks");
+	check_numbers(b, bench_logprobs(b, &o), bench_logprobs(b, &full), "hooks");
 	overlay_release(&o);
 	overlay_release(&full);
 }
@@ -404,7 +290,7 @@ static void lora_for(struct bench *b, struct adapter *a, uint64_t seed, int serv
 	struct err e = ERR_INIT;
 	struct rng_key key = { seed, RNG_TEST };
 
-	fine(b, adapter_new_named(a, "lora", &b->model, options, seed, &e), &e);
+	bench_fine(b, adapter_new_named(a, "lora", &b->model, options, seed, &e), &e);
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		a->overlay.params.w[i] = 0.1F * rng_normal(key, i, 0, 0);
 	a->overlay.serves = serves;
@@ -430,17 +316,17 @@ static void test_side_by_side(struct bench *b)
 	for (int i = 0; i < 2; i++) {
 		for (int k = 0; k < DOCS / 2; k++)
 			own[k] = b->pointers[2 * k + i];
-		alone[i] = gradient(b, &a[i].overlay, n, own, DOCS / 2);
-		CHECK(b->t, largest(alone[i], n) > 0);
+		alone[i] = bench_gradient(b, &a[i].overlay, n, own, DOCS / 2);
+		CHECK(b->t, bench_largest(alone[i], n) > 0);
 	}
-	fine(b, params_join(&all, parts, 2, 1, at, &e), &e);
+	bench_fine(b, params_join(&all, parts, 2, 1, at, &e), &e);
 	for (int i = 0; i < 2; i++)
 		a[i].overlay.at = at[i];
 	a[1].overlay.under = &a[0].overlay;
-	const float *both = gradient(b, &a[1].overlay, all.n, b->pointers, DOCS);
+	const float *both = bench_gradient(b, &a[1].overlay, all.n, b->pointers, DOCS);
 	for (int i = 0; i < 2; i++)
 		CHECK_MSG(b->t, !memcmp(both + at[i], alone[i], n * sizeof(float)), "adapter %d: off by %g of %g", i,
-		          difference(both + at[i], alone[i], n), largest(alone[i], n));
+		          bench_difference(both + at[i], alone[i], n), bench_largest(alone[i], n));
 	CHECK(b->t, all.n_groups == 2 && all.items[all.n_items - 1].group == 2 && !strncmp(all.items[0].name, "0.", 2));
 	adapter_release(&a[1]);
 	adapter_release(&a[0]);
@@ -454,8 +340,8 @@ void test_overlay(struct test *t)
 
 	for (size_t i = 0; i < ARRAY_LEN(models); i++) {
 		if (i)
-			close_bench(&b);
-		if (!open_bench(&b, t, models[i]))
+			bench_close(&b);
+		if (!bench_open(&b, t, models[i]))
 			return;
 		for (enum kind lower = 0; lower < KINDS; lower++)
 			for (enum kind upper = 0; upper < KINDS; upper++)
@@ -464,5 +350,5 @@ void test_overlay(struct test *t)
 	}
 	test_hooks(&b, t);
 	test_side_by_side(&b);
-	close_bench(&b);
+	bench_close(&b);
 }
