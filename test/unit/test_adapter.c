@@ -591,7 +591,7 @@ static void test_config_refusals(struct test *t)
 		{ "base_model_name_or_path", "\"another/model\"", NULL },
 		{ "inference_mode", "false", NULL },
 		{ "task_type", "null", NULL },
-		{ "peft_type", "\"IA3\"", "peft_type is IA3" },
+		{ "peft_type", "\"ZZZ\"", "peft_type is ZZZ" },
 		{ "peft_type", "null", "peft_type is not there" },
 		{ "r", "8", "is 4×32, this model with this config wants 8×32" },
 		{ "r", "0", "r is 0" },
