@@ -127,7 +127,7 @@ static const char *const metrics[] = {
 
 const struct objective objective_dpo = {
 	.name = "dpo",
-	.summary = "to prefer chosen answers to rejected ones, beside the model at its start",
+	.summary = "chosen answers over rejected ones, beside the model at its start",
 	.rate = 0.05,
 	.opts = dpo_opts,
 	.options_size = sizeof(struct dpo),
