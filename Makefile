@@ -36,6 +36,9 @@ CMD_SRC := $(wildcard src/cmd/*.c src/cmd/*/*.c) src/main.c
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
 TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c test/faults.c
+# A clock that tests hold: see test/held/held.h.
+HELD_SRC := test/held/held.c
+HELD_LDFLAGS := $(foreach f,clock_seconds clock_cpu_seconds clock_suspended_seconds mem_available device_cpu,-Wl,--wrap=$(f))
 FIXTURE_SRC := $(wildcard test/unit/fixture_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -54,9 +57,16 @@ $(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/
 $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(BUILD)/libfixture.a $(BUILD)/libkungfu.a
+# The program with its clock held, for test/run-cases; it is not installed.
+$(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/counters.c) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -Wl,--wrap=energy_sample -o $@ $^ $(ALL_LDLIBS) \
+		$(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
+
+$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC) $(HELD_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(BUILD)/libfixture.a \
+		$(BUILD)/libkungfu.a | $(BUILD)/kungfu-held
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
 $(BUILD)/%.o: %.c $(BUILD)/.deps-found
 	@mkdir -p $(@D)
@@ -129,7 +139,7 @@ check:
 	tools/install-deps $(PACKAGES) $(CHECK_PACKAGES)
 	+$(MAKE) --no-print-directory $(JOBS) check-now
 
-check-now: $(BUILD)/kungfu $(BUILD)/kungfu-test
+check-now: $(BUILD)/kungfu $(BUILD)/kungfu-held $(BUILD)/kungfu-test
 	test/check $(BUILD)
 
 asan:

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 
 static long allowed = -1, maps = -1;
 static bool halved;
-static double wall_jump, slept;
+static double wall_jump, slept, stopped = -1;
 
 void faults_after(long n)
 {
@@ -28,6 +29,8 @@ void faults_clock(double jump, double sleep)
 	wall_jump = jump;
 	slept = sleep;
 }
+
+void faults_stop(double steady) { stopped = steady; }
 
 /* One of so many more; −1: of any number. */
 static bool is_used_up(long *left)
@@ -50,6 +53,8 @@ int clock_gettime(clockid_t id, struct timespec *t)
 {
 	int status = (int)syscall(SYS_clock_gettime, id, t);
 	double more = id == CLOCK_REALTIME ? wall_jump : id == CLOCK_BOOTTIME ? slept : 0;
+	if (stopped >= 0 && (id == CLOCK_MONOTONIC || id == CLOCK_BOOTTIME))
+		*t = (struct timespec){ (time_t)stopped, lround(1e9 * fmod(stopped, 1)) };
 	t->tv_sec += (time_t)more;
 	return status;
 }

@@ -8,8 +8,10 @@
 void faults_after(long n);
 /* After n more mappings of memory all fail with ENOMEM; −1: none. */
 void faults_maps_after(long n);
-/* From now on the wall clock is so many seconds off, and the machine has slept so many; 0, 0: neither. Steady clocks go
- * on. */
+/* From now on the wall clock is so many seconds off, and the machine has slept so many; 0, 0: neither. */
 void faults_clock(double jump, double slept);
+/* The steady clock stands at so many seconds, sleep apart; below 0: it goes on. Threads
+ * that wait for a moment of it wait for the real one. */
+void faults_stop(double steady);
 
 #endif

@@ -13,6 +13,7 @@ static double seconds_of(clockid_t id)
 }
 
 double clock_seconds(void) { return seconds_of(CLOCK_MONOTONIC); }
+double clock_spin_seconds(void) { return seconds_of(CLOCK_MONOTONIC); }
 double clock_suspended_seconds(void) { return seconds_of(CLOCK_BOOTTIME) - seconds_of(CLOCK_MONOTONIC); }
 double clock_wall_seconds(void) { return seconds_of(CLOCK_REALTIME); }
 double clock_cpu_seconds(void) { return seconds_of(CLOCK_PROCESS_CPUTIME_ID); }

@@ -129,14 +129,14 @@ static bool spin_while(const struct pool *p, atomic_uint *word, unsigned value)
 {
 	if (!p->spin)
 		return atomic_load(word) != value;
-	double end = clock_seconds() + SPIN_SECONDS;
+	double end = clock_spin_seconds() + SPIN_SECONDS;
 	do
 		for (int i = 0; i < 32; i++) {
 			if (atomic_load_explicit(word, memory_order_acquire) != value)
 				return true;
 			relax();
 		}
-	while (clock_seconds() < end);
+	while (clock_spin_seconds() < end);
 	return false;
 }
 

@@ -176,8 +176,8 @@ static void check_dead(struct test *t)
 	mem_free(path);
 }
 
-/* Writes entries until it is killed. */
-static void write_for_ever(const char *path)
+/* Writes entries until it is killed, and tells each by a byte. */
+static void write_for_ever(const char *path, int told)
 {
 	struct err e = ERR_INIT;
 	struct ledger *l;
@@ -189,11 +189,19 @@ static void write_for_ever(const char *path)
 			_exit(1);
 		fill(&x, &mem);
 		for (int i = 0; i < 20; i++)
-			if (ledger_put(l, &x, &e) < 0)
+			if (ledger_put(l, &x, &e) < 0 || write(told, "", 1) != 1)
 				_exit(1);
 		ledger_close(l);
 		arena_release(&mem);
 	}
+}
+
+static void read_bytes(int from, int n)
+{
+	char byte;
+
+	while (n > 0 && read(from, &byte, 1) == 1)
+		n--;
 }
 
 static void say_nothing(void *ctx, const char *finding)
@@ -215,16 +223,19 @@ static void check_torture(struct test *t)
 	fflush(stdout);
 	for (int round = 0; round < 12; round++) {
 		pid_t child[3];
-		int status;
+		int status, told[2];
+		CHECK(t, pipe(told) == 0);
 		for (int i = 0; i < 3; i++)
 			if ((child[i] = fork()) == 0)
-				write_for_ever(path);
-		usleep(20000 + 3000 * (unsigned)round);
+				write_for_ever(path, told[1]);
+		close(told[1]);
+		read_bytes(told[0], 5 + 7 * round);
 		for (int i = 0; i < 3; i++) {
 			kill(child[i], SIGKILL);
 			waitpid(child[i], &status, 0);
 			failed |= !WIFSIGNALED(status);
 		}
+		close(told[0]);
 	}
 	CHECK(t, !failed);
 	struct ledger *l = open_at(t, path);

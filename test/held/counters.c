@@ -1,0 +1,93 @@
+/* counters: kungfu-held is kungfu with its clock held from the first instruction on (held.h), and with counters of
+ * energy that go up by that clock. Where $KUNGFU_COUNTERS names a folder with a file "held", a line of it is
+ *
+ *     intel-rapl:0 20        sys/class/powercap/intel-rapl:0/energy_uj rises by 20 W, from what it holds
+ *     busy 1.5               proc/stat says that all processes together keep 1.5 processors busy beside this one */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/err.h"
+#include "gas/energy.h"
+#include "held.h"
+
+enum { MOST = 8 };
+
+static struct counter { char path[300]; bool is_busy; double rate, first, range; } counters[MOST];
+static int n_counters;
+
+void __real_energy_sample(struct energy *e, double now);
+
+static double number_in(const char *path)
+{
+	double x = NAN;
+	FILE *f = fopen(path, "re");
+
+	if (f && fscanf(f, "%lf", &x) != 1)
+		x = NAN;
+	if (f)
+		fclose(f);
+	return x;
+}
+
+static void add(const char *root, const char *name, double rate)
+{
+	struct counter *c = &counters[n_counters];
+	char range[300];
+
+	if (n_counters++ == MOST)
+		BUG("more than %d held counters", MOST);
+	*c = (struct counter){ .rate = rate, .is_busy = !strcmp(name, "busy") };
+	if (c->is_busy) {
+		snprintf(c->path, sizeof(c->path), "%s/proc/stat", root);
+		return;
+	}
+	snprintf(c->path, sizeof(c->path), "%s/sys/class/powercap/%s/energy_uj", root, name);
+	snprintf(range, sizeof(range), "%s/sys/class/powercap/%s/max_energy_range_uj", root, name);
+	c->first = number_in(c->path);
+	c->range = number_in(range);
+}
+
+static void put(const struct counter *c, double now)
+{
+	FILE *f = fopen(c->path, "we");
+
+	if (!f)
+		BUG("%s cannot be written", c->path);
+	if (c->is_busy) /* in hundredths of a second; idle, waiting and stolen time are no matter */
+		fprintf(f, "cpu %.0f 0 0 0 0 0 0\n", 100 * (c->rate * now + clock_cpu_seconds()));
+	else
+		fprintf(f, "%.0f\n", fmod(c->first + 1e6 * c->rate * now, c->range));
+	fclose(f);
+}
+
+static void put_all(double now)
+{
+	for (int i = 0; i < n_counters; i++)
+		put(&counters[i], now);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *root = env_get("KUNGFU_COUNTERS");
+	char path[300], name[64];
+	double rate;
+
+	held_begin();
+	snprintf(path, sizeof(path), "%s/held", root ? root : "");
+	FILE *f = root ? fopen(path, "re") : NULL;
+	while (f && fscanf(f, "%63s %lf", name, &rate) == 2)
+		add(root, name, rate);
+	if (f)
+		fclose(f);
+	put_all(0);
+}
+
+/* Under the meter's lock: one at a time. */
+void __wrap_energy_sample(struct energy *e, double now)
+{
+	put_all(now);
+	__real_energy_sample(e, now);
+}
