@@ -4,10 +4,10 @@
  * command cases ($HELD). The program itself has no such door, so no figure of a user's can come from a held clock.
  *
  * While it is held, time moves by
- *   - the work of nodes: each takes (operations + 5 · bytes) / HELD_RATE seconds, whatever the processor, and keeps all
- *     threads of its pool busy. A plan's micro-batch and a step thus agree as far as the planner's arithmetic is right;
- *   - readings by the main thread: 1 µs; at a place of the program where neither a node nor held_pass came since the last
- *     reading there, twice as much as then, at most 10 ms. So loops that wait for a budget to be used up end;
+ *   - the work of nodes: each takes (operations + 5 · bytes) / HELD_RATE seconds, whatever the processor, and keeps
+ *     all threads of its pool busy. So a plan and its run agree as far as the planner's arithmetic is right;
+ *   - readings by the main thread: 1 µs; at a place of the program where neither a node nor held_pass came since the
+ *     last reading there, twice as much as then, at most 10 ms. So loops that wait for a budget to be used up end;
  *   - held_pass.
  * Nothing else: no load, no other process, no slower machine. The wall clock (dates) and the waits of threads for each
  * other are left as they are. */
