@@ -98,7 +98,7 @@ static json_t *tokenizer_json(const struct tokenizer *t)
 	if (!t)
 		return json_null();
 	json_t *j = json_pack("{s:I, s:b}", "size", (json_int_t)tokenizer_size(t), "add_bos_token",
-	                      (int)tokenizer_add_bos(t));
+	                      (int)(tokenizer_front(t) >= 0));
 	json_object_set_new(j, "bos", token_json(t, tokenizer_bos(t)));
 	json_object_set_new(j, "eos", token_json(t, tokenizer_eos(t)));
 	json_object_set_new(j, "pad", token_json(t, tokenizer_pad(t)));
@@ -151,7 +151,7 @@ static void show_tokenizer(const struct tokenizer *t)
 	show_token("end", json_object_get(j, "eos"));
 	show_token("padding", json_object_get(j, "pad"));
 	app_print("  %-14s %s\n", "text gets",
-	          tokenizer_add_bos(t) ? "the begin token before it" : "no token before it");
+	          tokenizer_front(t) >= 0 ? "the begin token before it" : "no token before it");
 	show_specials(json_object_get(j, "special_tokens"));
 	show_template(tokenizer_template(t));
 	json_decref(j);

@@ -69,8 +69,8 @@ static int read_text(const struct model *m, const char *path, struct scored *s, 
 	const char *name = name_of(path);
 	int status = io_read(&text, path, e);
 
-	if (status == 0 && tokenizer_add_bos(t) && tokenizer_bos(t) >= 0) {
-		tokens_add(&s->ids, tokenizer_bos(t));
+	if (status == 0 && tokenizer_front(t) >= 0) {
+		tokens_add(&s->ids, tokenizer_front(t));
 		s->n_bos = 1;
 	}
 	if (status == 0 && tokenizer_encode(t, buf_str(&text), text.len, TOKENIZE_SPECIAL, &s->ids, e) < 0)

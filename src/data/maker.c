@@ -38,11 +38,11 @@ void maker_bos(struct maker *m, const char *text)
 	const struct tokenizer *t = m->codec->tokenizer;
 	struct buf bos = BUF_INIT;
 
-	if (!tokenizer_add_bos(t) || tokenizer_bos(t) < 0)
+	if (tokenizer_front(t) < 0)
 		return;
-	tokenizer_piece(t, tokenizer_bos(t), &bos);
+	tokenizer_piece(t, tokenizer_front(t), &bos);
 	if (!bos.len || strncmp(text, buf_str(&bos), bos.len) != 0)
-		maker_put(m, tokenizer_bos(t), false);
+		maker_put(m, tokenizer_front(t), false);
 	buf_release(&bos);
 }
 

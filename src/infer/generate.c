@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "token/gguf_known.h"
 
 const char *finish_name(enum finish f)
 {
@@ -45,18 +46,17 @@ static void add_json_ends(const struct model *m, struct tokens *out, const json_
 
 void generate_ends(const struct model *m, struct tokens *out)
 {
-	static const char *const keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-		                            "tokenizer.ggml.eom_token_id" };
+	struct tokens own = { 0 };
+
 	if (m->tokenizer)
 		add_end(m, out, tokenizer_eos(m->tokenizer));
 	add_json_ends(m, out, m->source.config);
 	add_json_ends(m, out, m->source.generation_config);
-	for (size_t i = 0; m->source.is_gguf && i < ARRAY_LEN(keys); i++) {
-		struct err ignored = ERR_INIT; /* a value of another type is no id */
-		int64_t id = -1;
-		if (gguf_int(&m->source.gguf, keys[i], false, -1, &id, &ignored) == 0)
-			add_end(m, out, id);
-	}
+	if (m->source.is_gguf)
+		gguf_ends(&m->source.gguf, &own);
+	for (size_t i = 0; i < own.n; i++)
+		add_end(m, out, own.id[i]);
+	tokens_release(&own);
 }
 
 /* --- text that grows --- */

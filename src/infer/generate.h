@@ -42,8 +42,8 @@ struct generation {
 	double share;                  /* of the time of all steps while it was answered: 1 alone */
 };
 
-/* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), GGUF's eos, eot and
- * eom. */
+/* The model's own ends: EOS of tokenizer, config.json and generation_config.json (one or a list), in a GGUF those that
+ * llama.cpp takes, by metadata and by text (token/gguf_known.h). */
 void generate_ends(const struct model *m, struct tokens *out);
 /* Goes on after ids[0..n), n ≥ 1, which are fed to sequence 0 of s first. */
 int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n,

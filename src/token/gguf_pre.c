@@ -53,7 +53,7 @@ static const struct pre {
 	{ "dbrx smaug-bpe", 0, { LLAMA3 } },
 	{ "qwen2 stablelm2 deepseek-r1-qwen", 0, { QWEN2 } },
 	{ "qwen35", 0, { QWEN35 } },
-	{ "tekken", IGNORE_MERGES, { TEKKEN } },
+	{ "tekken", IGNORE_MERGES | ADD_BOS, { TEKKEN } },
 	{ "gpt-4o llama4", 0, { GPT4O } },
 	{ "deepseek-coder", 0, { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}" } },
 	{ "deepseek-v3", 0, { "\\p{N}{1,3}", CJK_KANA, DEEPSEEK3 } },

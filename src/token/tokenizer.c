@@ -33,7 +33,7 @@ struct tokenizer *tokenizer_new(const struct token_model *model)
 	struct tokenizer *t = mem_alloc(sizeof(*t));
 	t->model = model;
 	t->own = mem_alloc(model->own_size);
-	t->bos = t->eos = t->pad = t->unk = -1;
+	t->bos = t->eos = t->pad = t->unk = t->front = -1;
 	return t;
 }
 
@@ -60,7 +60,7 @@ size_t tokenizer_size(const struct tokenizer *t) { return t->vocab.n; }
 int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
 int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
-bool tokenizer_add_bos(const struct tokenizer *t) { return t->add_bos; }
+int32_t tokenizer_front(const struct tokenizer *t) { return t->front; }
 const char *tokenizer_template(const struct tokenizer *t) { return t->template; }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
@@ -206,7 +206,7 @@ char *tokenizer_hash_text(const struct tokenizer *t)
 	for (size_t i = 0; i < t->n_added; i++)
 		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word,
 		         t->added[i].lstrip, t->added[i].rstrip, t->added[i].normalized);
-	buf_addf(&b, "bos %d eos %d pad %d add_bos %d\n%s\n", t->bos, t->eos, t->pad, t->add_bos, rules);
+	buf_addf(&b, "bos %d eos %d pad %d front %d\n%s\n", t->bos, t->eos, t->pad, t->front, rules);
 	mem_free(rules);
 	return buf_detach(&b, NULL);
 }

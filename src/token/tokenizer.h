@@ -36,7 +36,9 @@ size_t tokenizer_size(const struct tokenizer *t);                 /* ids are 0..
 int32_t tokenizer_bos(const struct tokenizer *t);                 /* −1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);                 /* −1: none */
 int32_t tokenizer_pad(const struct tokenizer *t);                 /* −1: none */
-bool tokenizer_add_bos(const struct tokenizer *t);
+/* What is put in front of every text, the beginning of sequence as a rule; −1: nothing. A tokenizer.json's
+ * post_processor says it; add_bos_token only where there is none. */
+int32_t tokenizer_front(const struct tokenizer *t);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 /* the id whose text is exactly this (special tokens by their text), −1 */
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n);

@@ -2,10 +2,11 @@
  *
  * From them the fields of a tokenizer.json are made, which the rest reads. GGUF says nothing about normalizing, so
  * nothing is normalized, as in llama.cpp. Control and unknown tokens are special; user-defined ones are added but not
- * special. */
+ * special; what llama.cpp knows by its text is so whatever its type says (gguf_known.h). */
 #include <string.h>
 
 #include "base/mem.h"
+#include "token/gguf_known.h"
 #include "token/gguf_texts.h"
 #include "token/tokenizer_parts.h"
 
@@ -24,7 +25,14 @@ static int read_tokens(struct tokenizer *t, const struct gguf *g, struct err *e)
 	return vocab_check_sparse(&t->vocab, e);
 }
 
-/* Those tokens whose type says that they are split off first. */
+/* The type in any file of a text that llama.cpp knows. */
+static int32_t known_type(const struct piece *p, int32_t type)
+{
+	enum gguf_known known = gguf_known(p->text, p->n);
+	return known == GGUF_KNOWN_NOT ? type : known == GGUF_KNOWN_CONTROL ? TYPE_CONTROL : TYPE_USER_DEFINED;
+}
+
+/* Those tokens whose type, or text, says that they are split off first. */
 static json_t *added_tokens(const struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	const struct gguf_kv *kv = gguf_find(g, "tokenizer.ggml.token_type");
@@ -35,9 +43,11 @@ static json_t *added_tokens(const struct tokenizer *t, const struct gguf *g, str
 		json_decref(list);
 		return NULL;
 	}
-	for (size_t i = 0; kv && i < kv->n_items; i++) {
-		int32_t type;
-		memcpy(&type, (const char *)kv->items + 4 * i, sizeof(type));
+	for (size_t i = 0; i < t->vocab.n; i++) {
+		int32_t type = TYPE_NORMAL;
+		if (kv)
+			memcpy(&type, (const char *)kv->items + 4 * i, sizeof(type));
+		type = known_type(&t->vocab.piece[i], type);
 		if (type == TYPE_UNKNOWN || type == TYPE_CONTROL || type == TYPE_USER_DEFINED)
 			json_array_append_new(list, json_pack("{s:I,s:s,s:b,s:b}", "id", (json_int_t)i, "content",
 			                                      t->vocab.piece[i].text, "special",
@@ -96,21 +106,6 @@ static int make_config(json_t *config, const struct tokenizer *t, const struct g
 	return 0;
 }
 
-/* What transformers needs to put the beginning of sequence there itself; NULL where it is not to be put there. */
-static json_t *post_processor(const struct tokenizer *t, const json_t *config)
-{
-	const char *bos = json_string_value(json_object_get(config, "bos_token"));
-	if (!bos || !json_is_true(json_object_get(config, "add_bos_token")))
-		return NULL;
-	json_t *begin = json_pack("{s:{s:s,s:i}}", "SpecialToken", "id", bos, "type_id", 0);
-	json_t *a = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0),
-	       *b = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1);
-	json_t *begin_b = json_pack("{s:{s:s,s:i}}", "SpecialToken", "id", bos, "type_id", 1);
-	return json_pack("{s:s, s:[O,O], s:[o,o,o,o], s:{s:{s:s,s:[i],s:[s]}}}", "type", "TemplateProcessing", "single",
-	                 begin, a, "pair", begin, a, begin_b, b, "special_tokens", bos, "id", bos, "ids",
-	                 vocab_find(&t->vocab, bos, strlen(bos)), "tokens", bos);
-}
-
 static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	bool add_bos = false;
@@ -119,9 +114,6 @@ static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 		json_pack("{s:s,s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
 	int rc = !added || make_config(config, t, g, add_bos, e) ? -1 : 0;
 	if (rc == 0) {
-		json_t *begin = post_processor(t, config);
-		if (begin)
-			json_object_set_new(rules, "post_processor", begin);
 		json_object_set(rules, "added_tokens", added);
 		rc = tokenizer_set_rules(t, rules, config, e);
 	}

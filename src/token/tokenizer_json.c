@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "token/tokenizer_parts.h"
 
@@ -41,16 +42,31 @@ static const struct token_model *find_model(const json_t *model, struct err *e)
 	return NULL;
 }
 
+/* What is put in front of a text, a tokenizer.json says alone: transformers does not look at the flag beside one. */
+static void tell_flag(const struct tokenizer *t, const json_t *flag, const char *where)
+{
+	if (json_is_boolean(flag) && json_is_true(flag) != (t->front >= 0))
+		log_warn("%s: its post_processor puts %s token in front of a text, whatever add_bos_token of "
+		         "tokenizer_config.json says (%s)",
+		         where, t->front >= 0 ? "a" : "no", json_is_true(flag) ? "true" : "false");
+}
+
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e)
 {
 	const json_t *json = json_object_get(j, "model");
 	const struct token_model *model = find_model(json, e);
 	struct tokenizer *t = model ? tokenizer_new(model) : NULL;
-	if (!t || model->load(t, json, e) || tokenizer_set_rules(t, j, config, e)) {
+	json_t *rest = json_is_object(config) ? json_copy((json_t *)(uintptr_t)config) : json_object();
+	json_object_del(rest, "add_bos_token");
+	json_object_del(rest, "add_eos_token");
+	if (!t || model->load(t, json, e) || tokenizer_set_rules(t, j, rest, e)) {
 		err_prefix(e, "%s", where);
 		tokenizer_free(t);
-		return NULL;
+		t = NULL;
+	} else {
+		tell_flag(t, json_object_get(config, "add_bos_token"), where);
 	}
+	json_decref(rest);
 	return t;
 }
 

@@ -22,7 +22,7 @@ struct tokenizer {
 	struct added_token *added;       /* [n_added] all of them, in the order of the file */
 	size_t n_added;
 	int32_t bos, eos, pad, unk;
-	bool add_bos;
+	int32_t front;                   /* what stands in front of every text, −1: nothing */
 	char *template;
 	json_t *rules;                   /* normalizer, pre_tokenizer, post_processor, decoder, model's flags */
 	json_t *config;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "token/tokenizer_parts.h"
 
@@ -172,51 +173,98 @@ static int sort_added(struct tokenizer *t, struct err *e)
 	return added_ready(&t->raw, e) || added_ready(&t->normal, e) ? -1 : 0;
 }
 
-/* --- beginning of sequence, template --- */
+/* --- tokens around a text, template --- */
 
-/* The id that a post-processor puts in front of a text; −1: none. */
-static int32_t leading_token(const json_t *j, int depth)
+/* Appends a token that a post-processor puts around a text: [text, id]. */
+static void take_pair(const json_t *pair, struct tokens *out)
 {
-	const char *type = json_string_value(json_object_get(j, "type"));
-	const json_t *item, *first, *name;
-	size_t i;
-	if (!type || depth > 16)
-		return -1;
-	if (strcmp(type, "Sequence") == 0) {
-		json_array_foreach(json_object_get(j, "processors"), i, item) {
-			int32_t id = leading_token(item, depth + 1);
-			if (id >= 0)
-				return id;
-		}
-		return -1;
-	}
-	if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)
-		first = json_array_get(json_object_get(j, "cls"), 1);
-	else {
-		name = json_object_get(json_object_get(json_array_get(json_object_get(j, "single"), 0), "SpecialToken"),
-		                       "id");
-		item = json_is_string(name) ?
-		               json_object_get(json_object_get(j, "special_tokens"), json_string_value(name)) :
-		               NULL;
-		first = json_array_get(json_object_get(item, "ids"), 0);
-	}
-	if (!json_is_integer(first) || json_integer_value(first) < 0 || json_integer_value(first) > INT32_MAX)
-		return -1;
-	return (int32_t)json_integer_value(first);
+	const json_t *id = json_array_get(pair, 1);
+	if (json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
+		tokens_add(out, (int32_t)json_integer_value(id));
 }
 
-static int apply_bos(struct tokenizer *t, struct err *e)
+/* The tokens of a template that stand before $A and behind it. */
+static void take_template(const json_t *j, struct tokens *front, struct tokens *back)
 {
-	int32_t leading = leading_token(json_object_get(t->rules, "post_processor"), 0);
-	int add;
-	if (leading >= 0 && ((size_t)leading >= t->vocab.n || !t->vocab.piece[leading].text))
-		return err_set(e, "the post_processor adds token %d, but there are %zu", leading, t->vocab.n);
-	if (t->bos < 0)
-		t->bos = leading;
-	if (jsonx_bool(t->config, "add_bos_token", leading >= 0 && leading == t->bos, &add, e))
-		return -1;
-	t->add_bos = add && t->bos >= 0;
+	const json_t *item;
+	bool behind = false;
+	size_t i, k;
+	json_array_foreach(json_object_get(j, "single"), i, item) {
+		const json_t *token = json_object_get(item, "SpecialToken"), *id;
+		const char *name = json_string_value(json_object_get(token, "id"));
+		behind |= json_object_get(item, "Sequence") != NULL;
+		const json_t *ids =
+			name ? json_object_get(json_object_get(json_object_get(j, "special_tokens"), name), "ids") :
+			       NULL;
+		json_array_foreach(ids, k, id)
+			if (json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
+				tokens_add(behind ? back : front, (int32_t)json_integer_value(id));
+	}
+}
+
+/* What a post-processor puts around a single text. Of several the later ones put theirs further out. */
+static void take_around(const json_t *j, struct tokens *front, struct tokens *back, int depth)
+{
+	const char *type = json_string_value(json_object_get(j, "type"));
+	if (!type || depth > 16)
+		return;
+	if (strcmp(type, "Sequence") == 0) {
+		const json_t *list = json_object_get(j, "processors");
+		for (size_t i = json_array_size(list); i-- > 0;)
+			take_around(json_array_get(list, i), front, back, depth + 1);
+	} else if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
+		take_pair(json_object_get(j, "cls"), front);
+		take_pair(json_object_get(j, "sep"), back);
+	} else {
+		take_template(j, front, back);
+	}
+}
+
+/* A TemplateProcessing that puts the beginning of sequence in front, as add_bos_token asks for where there is no
+ * tokenizer.json that says it. */
+static json_t *bos_template(const struct tokenizer *t)
+{
+	const char *bos = t->vocab.piece[t->bos].text;
+	json_t *begin = json_pack("{s:{s:s,s:i}}", "SpecialToken", "id", bos, "type_id", 0);
+	json_t *a = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "A", "type_id", 0),
+	       *b = json_pack("{s:{s:s,s:i}}", "Sequence", "id", "B", "type_id", 1);
+	json_t *begin_b = json_pack("{s:{s:s,s:i}}", "SpecialToken", "id", bos, "type_id", 1);
+	return json_pack("{s:s, s:[O,O], s:[o,o,o,o], s:{s:{s:s,s:[i],s:[s]}}}", "type", "TemplateProcessing", "single",
+	                 begin, a, "pair", begin, a, begin_b, b, "special_tokens", bos, "id", bos, "ids", t->bos,
+	                 "tokens", bos);
+}
+
+static int check_around(const struct tokenizer *t, const struct tokens *list, struct err *e)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if ((size_t)list->id[i] >= t->vocab.n || !t->vocab.piece[list->id[i]].text)
+			return err_set(e, "the post_processor adds token %d, but there are %zu", list->id[i],
+			               t->vocab.n);
 	return 0;
+}
+
+static int apply_around(struct tokenizer *t, struct err *e)
+{
+	struct tokens front = { 0 }, back = { 0 };
+	int add = 0, rc = jsonx_bool(t->config, "add_bos_token", false, &add, e);
+	if (rc == 0 && add && t->bos >= 0)
+		json_object_set_new(t->rules, "post_processor", bos_template(t));
+	take_around(json_object_get(t->rules, "post_processor"), &front, &back, 0);
+	if (rc == 0)
+		rc = check_around(t, &front, e) || check_around(t, &back, e) ? -1 : 0;
+	if (rc == 0 && front.n > 1)
+		rc = err_set(e, "the post_processor puts %zu tokens in front of a text, at most one is supported",
+		             front.n);
+	if (rc == 0 && front.n)
+		t->front = front.id[0];
+	if (rc == 0 && back.n)
+		log_warn("the post_processor puts \"%s\" behind every text, which is not done here: a text ends as "
+		         "it is", t->vocab.piece[back.id[0]].text);
+	if (t->bos < 0)
+		t->bos = t->front;
+	tokens_release(&front);
+	tokens_release(&back);
+	return rc;
 }
 
 static int apply_template(struct tokenizer *t, struct err *e)
@@ -275,7 +323,7 @@ int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *
 		return -1;
 	t->pretokenizer = pretokenizer_parse(pre, t->model->pretokenizers, e);
 	if (!t->pretokenizer || check_words(t, pre, e) || apply_added(t, json_object_get(rules, "added_tokens"), e) ||
-	    apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_bos(t, e))
+	    apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_around(t, e))
 		return -1;
 	return apply_template(t, e);
 }

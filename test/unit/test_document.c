@@ -25,7 +25,10 @@ static struct tokenizer *load_tokenizer(struct test *t, const char *name, bool a
 	     *config_path = io_join(dir, "tokenizer_config.json");
 	json_t *j = jsonx_load_file(path, &e), *config = jsonx_load_file(config_path, &e);
 	if (add_bos)
-		json_object_set_new(config, "add_bos_token", json_true());
+		json_object_set_new(j, "post_processor",
+		                    json_loads("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+		                               "\"<|begin|>\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{"
+		                               "\"<|begin|>\":{\"ids\":[1]}}}", 0, NULL));
 	struct tokenizer *tokenizer = tokenizer_from_json(j, config, path, &e);
 	CHECK_MSG(t, tokenizer, "%s", e.msg);
 	json_decref(j);

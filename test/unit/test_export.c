@@ -68,7 +68,7 @@ static void same_tokens(struct test *t, const struct model *a, const struct mode
 	CHECK(t, tokenizer_bos(a->tokenizer) == tokenizer_bos(b->tokenizer) &&
 	                 tokenizer_eos(a->tokenizer) == tokenizer_eos(b->tokenizer));
 	CHECK(t, tokenizer_pad(a->tokenizer) == tokenizer_pad(b->tokenizer) &&
-	                 tokenizer_add_bos(a->tokenizer) == tokenizer_add_bos(b->tokenizer));
+	                 tokenizer_front(a->tokenizer) == tokenizer_front(b->tokenizer));
 	tokens_release(&x);
 	tokens_release(&y);
 }

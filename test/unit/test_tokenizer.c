@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "fixture_gguf.h"
 #include "token/pretokenize.h"
+#include "token/gguf_known.h"
 #include "token/tokenizer.h"
 #include "token/alphabet.h"
 
@@ -128,7 +129,7 @@ static void test_goldens(struct test *t)
 		                 tokenizer_find(k, "nothing", 7) == -1);
 		CHECK(t, tokenizer_is_special(k, 2) && !tokenizer_is_special(k, 3) && !tokenizer_is_special(k, -1) &&
 		                 !tokenizer_is_special(k, 301));
-		CHECK(t, !tokenizer_add_bos(k) && tokenizer_eos(k) == (i == 3 ? 0 : 2) &&
+		CHECK(t, tokenizer_front(k) < 0 && tokenizer_eos(k) == (i == 3 ? 0 : 2) &&
 		                 tokenizer_bos(k) == (i == 3 ? 0 : 1));
 		CHECK(t, !tokenizer_template(k) == (i == 3));
 		mem_free(want);
@@ -450,18 +451,18 @@ static void test_bos(struct test *t)
 	static const struct { const char *fields, *config; bool want;
 	} cases[] = {
 		{ plain, "{\"bos_token\":\"<s>\"}", false },
-		{ plain, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", true },
+		{ plain, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", false },
 		{ template, "{\"bos_token\":{\"content\":\"<s>\"}}", true },
 		{ template, "{}", true },
-		{ template, "{\"add_bos_token\":false}", false },
-		{ template, "{\"bos_token\":\"a\"}", false },
+		{ template, "{\"add_bos_token\":false}", true },
+		{ template, "{\"bos_token\":\"a\"}", true },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		test_case(t, "BOS %zu", i);
 		struct tokenizer *k = make("", "", "", cases[i].fields, cases[i].config);
 		if (!k)
 			continue;
-		CHECK(t, tokenizer_add_bos(k) == cases[i].want);
+		CHECK(t, (tokenizer_front(k) == 256) == cases[i].want);
 		check_ids(t, k, "x", TOKENIZE_SPECIAL, "120");
 		tokenizer_free(k);
 	}
@@ -615,6 +616,82 @@ static void test_gguf_refused(struct test *t)
 	}
 }
 
+/* What ends an answer: tokens and, where not −1, ids of eos, eot and fill-in-the-middle's padding, against llama.cpp's
+ * llama_vocab_is_eog of such a file. */
+static void test_gguf_ends(struct test *t)
+{
+	static const struct { const char *tokens[6]; int eos, eot, pad; const char *ends; } cases[] = {
+		{ { "a", "b", "<|im_start|>", "<|im_end|>", "<|endoftext|>" }, 4, -1, -1, "3 4" },
+		{ { "a", "b", "c" }, 1, 2, -1, "1 2" },
+		{ { "a", "b", "c" }, -1, -1, -1, "" },
+		{ { "a", "<eos>", "<end_of_turn>", "<pad>" }, 1, -1, -1, "1 2" },
+		{ { "<|return|>", "<|call|>", "<|end|>", "<|endoftext|>" }, 0, -1, -1, "0 1 3" },
+		{ { "<|return|>", "<|end|>", "a" }, 0, -1, -1, "0 1" },
+		{ { "<|calls|>", "<|flush|>", "<|end|>" }, 0, -1, -1, "0 1" },
+		{ { "</s>", "<|tool_response>", "<turn|>" }, 2, -1, -1, "1 2" },
+		{ { "</s>", "a" }, -1, -1, -1, "0" },
+		{ { "<|fim_pad|>", "<fim_pad>", "<|repo_name|>", "<|file_sep|>", "a" }, 4, -1, -1, "0 2 3 4" },
+		{ { "<|fim_pad|>", "b", "a" }, 2, -1, 1, "1 2" },
+		{ { "a", "b" }, 7, -1, -1, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct gguf_fixture f = { 0 };
+		struct buf b = BUF_INIT, found = BUF_INIT;
+		struct tokens ends = { 0 };
+		struct gguf g;
+		struct err e = ERR_INIT;
+		size_t n = 0;
+		test_case(t, "GGUF ends %zu", i);
+		while (n < ARRAY_LEN(cases[i].tokens) && cases[i].tokens[n])
+			n++;
+		fixture_strings(&f, "tokenizer.ggml.tokens", cases[i].tokens, n);
+		if (cases[i].eos >= 0)
+			fixture_u32(&f, "tokenizer.ggml.eos_token_id", (uint32_t)cases[i].eos);
+		if (cases[i].eot >= 0)
+			fixture_u32(&f, "tokenizer.ggml.eot_token_id", (uint32_t)cases[i].eot);
+		if (cases[i].pad >= 0)
+			fixture_u32(&f, "tokenizer.ggml.fim_pad_token_id", (uint32_t)cases[i].pad);
+		fixture_finish(&f, &b);
+		CHECK(t, gguf_parse(&g, b.data, b.len, "ends.gguf", &e) == 0);
+		gguf_ends(&g, &ends);
+		for (size_t k = 0; k < ends.n; k++)
+			buf_addf(&found, "%s%d", k ? " " : "", ends.id[k]);
+		CHECK_MSG(t, !strcmp(buf_str(&found), cases[i].ends), "%s", buf_str(&found));
+		tokens_release(&ends);
+		buf_release(&found);
+		gguf_close(&g);
+		buf_release(&b);
+	}
+}
+
+/* A text that llama.cpp knows is split off whatever its type says: as special, or, a part of an answer, always. */
+static void test_gguf_known(struct test *t)
+{
+	static const char *const tokens[] = { "a", "b", "<|im_end|>", "<|channel|>" }, *const merges[] = { "a b" };
+	static const int32_t types[] = { 1, 1, 1, 3 };
+	struct gguf_fixture f = { 0 };
+	struct buf b = BUF_INIT;
+	struct gguf g;
+	struct err e = ERR_INIT;
+
+	test_case(t, "GGUF tokens known by their text");
+	fixture_str(&f, "tokenizer.ggml.model", "gpt2");
+	fixture_str(&f, "tokenizer.ggml.pre", "smollm");
+	fixture_strings(&f, "tokenizer.ggml.tokens", tokens, 4);
+	fixture_i32s(&f, "tokenizer.ggml.token_type", types, 4);
+	fixture_strings(&f, "tokenizer.ggml.merges", merges, 0);
+	fixture_finish(&f, &b);
+	CHECK(t, gguf_parse(&g, b.data, b.len, "known.gguf", &e) == 0);
+	struct tokenizer *k = tokenizer_from_gguf(&g, &e);
+	CHECK_MSG(t, k, "%s", e.msg);
+	check_ids(t, k, "a<|im_end|>b<|channel|>", TOKENIZE_SPECIAL, "0 2 1 3");
+	check_ids(t, k, "a<|channel|>b", 0, "0 3 1");
+	tokenizer_free(k);
+	gguf_close(&g);
+	buf_release(&b);
+}
+
 /* --- files --- */
 
 static void test_saved(struct test *t)
@@ -635,7 +712,7 @@ static void test_saved(struct test *t)
 			CHECK(t, a.n == b.n && memcmp(a.id, b.id, a.n * sizeof(*a.id)) == 0);
 			CHECK(t, tokenizer_bos(k) == tokenizer_bos(again) && tokenizer_eos(k) == tokenizer_eos(again) &&
 			                 tokenizer_pad(k) == tokenizer_pad(again) &&
-			                 tokenizer_add_bos(k) == tokenizer_add_bos(again) &&
+			                 tokenizer_front(k) == tokenizer_front(again) &&
 			                 tokenizer_size(k) == tokenizer_size(again));
 			CHECK(t, !tokenizer_template(k) ?
 			                 !tokenizer_template(again) :
@@ -670,7 +747,7 @@ static void test_old_files(struct test *t)
 	if (k) {
 		check_ids(t, k, "abba<|endoftext|>", TOKENIZE_SPECIAL, "2 1 0 3");
 		CHECK(t, tokenizer_bos(k) == 3 && tokenizer_eos(k) == 3 && tokenizer_pad(k) == -1 &&
-		                 !tokenizer_add_bos(k));
+		                 tokenizer_front(k) < 0);
 	}
 	tokenizer_free(k);
 	CHECK(t, io_write(config, other, strlen(other), &e) == 0 && !tokenizer_from_dir(dir, &e) &&
@@ -696,6 +773,8 @@ void test_tokenizer(struct test *t)
 	test_bos(t);
 	test_refused(t);
 	test_gguf_refused(t);
+	test_gguf_ends(t);
+	test_gguf_known(t);
 	test_saved(t);
 	test_old_files(t);
 }
