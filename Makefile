@@ -58,7 +58,7 @@ $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # The program with its clock held, for test/run-cases; it is not installed.
-$(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/counters.c) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
+$(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/program.c) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -Wl,--wrap=energy_sample -o $@ $^ $(ALL_LDLIBS) \
 		$(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)

@@ -17,6 +17,7 @@ static atomic_bool on;
 static _Atomic int64_t steady, cpu;
 static _Atomic int64_t worked;          /* how often time was passed */
 static _Thread_local bool is_main;
+void (*held_passed)(double now);
 /* Where the main thread reads the clock: what the next reading there takes, and `worked` at the last. */
 static struct place { const void *at; int64_t takes, worked; } places[PLACES];
 static int n_places;
@@ -70,12 +71,20 @@ static int64_t reading_takes(const void *at)
 	return takes;
 }
 
+static void tell(void)
+{
+	if (is_main && held_passed)
+		held_passed(1e-9 * (double)atomic_load(&steady));
+}
+
 double __wrap_clock_seconds(void)
 {
 	if (!atomic_load(&on))
 		return __real_clock_seconds();
-	if (is_main)
+	if (is_main) {
 		atomic_fetch_add(&steady, reading_takes(__builtin_return_address(0)));
+		tell();
+	}
 	return 1e-9 * (double)atomic_load(&steady);
 }
 
@@ -109,6 +118,7 @@ static void forward(struct device *d, struct run *r, const struct node *n)
 	real_type->forward(d, r, n);
 	double seconds = held_node_seconds(&view, n, &live);
 	held_pass(seconds, seconds * pool_threads(r->pool));
+	tell();
 }
 
 struct device __wrap_device_cpu(const struct kernels *k, struct pool *pool)

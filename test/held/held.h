@@ -23,6 +23,8 @@
 void held_begin(void);
 void held_pass(double seconds, double cpu_seconds);
 void held_end(void);
+/* Called in the main thread when time has passed; NULL: nobody. */
+extern void (*held_passed)(double now);
 /* What a node takes of it. */
 double held_node_seconds(const struct tape *t, const struct node *n, const struct live *live);
 

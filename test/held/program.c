@@ -1,10 +1,15 @@
-/* counters: kungfu-held is kungfu with its clock held from the first instruction on (held.h), and with counters of
- * energy that go up by that clock. Where $KUNGFU_COUNTERS names a folder with a file "held", a line of it is
+/* program: what makes kungfu-held of kungfu: its clock is held from the first instruction on (held.h), and with it
  *
- *     intel-rapl:0 20        sys/class/powercap/intel-rapl:0/energy_uj rises by 20 W, from what it holds
- *     busy 1.5               proc/stat says that all processes together keep 1.5 processors busy beside this one */
+ *   - counters of energy. Where $KUNGFU_COUNTERS names a folder with a file "held", a line of it is
+ *         intel-rapl:0 20        sys/class/powercap/intel-rapl:0/energy_uj rises by 20 W, from what it holds
+ *         busy 1.5               proc/stat says that other processes keep 1.5 processors busy
+ *   - what happens to it from outside. HELD_AT="12.5 COMMAND" runs a shell's command, once, as soon as 12.5 s have
+ *     passed; the program waits for it, and is $PPID there. So a signal, a disk that fills or a file that is taken away
+ *     comes in a certain step, and no case waits for a moment that may be over. A process that the program starts does
+ *     the same by its own clock. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,6 +22,8 @@ enum { MOST = 8 };
 
 static struct counter { char path[300]; bool is_busy; double rate, first, range; } counters[MOST];
 static int n_counters;
+static const char *command; /* NULL: there is none, or it was run */
+static double command_at;
 
 void __real_energy_sample(struct energy *e, double now);
 
@@ -69,19 +76,49 @@ static void put_all(double now)
 		put(&counters[i], now);
 }
 
-__attribute__((constructor)) static void begin(void)
+static void run_command(double now)
 {
-	const char *root = env_get("KUNGFU_COUNTERS");
+	const char *line = command;
+
+	if (!line || now < command_at)
+		return;
+	command = NULL; /* before it runs: the clock is read while it does */
+	if (system(line) < 0)
+		BUG("%s cannot be run", line);
+}
+
+static void read_command(void)
+{
+	const char *text = env_get("HELD_AT");
+	char *end;
+
+	if (!text)
+		return;
+	command_at = strtod(text, &end);
+	if (end == text || *end != ' ')
+		BUG("HELD_AT=%s: SECONDS COMMAND was wanted", text);
+	command = end + 1;
+	held_passed = run_command;
+}
+
+static void read_counters(const char *root)
+{
 	char path[300], name[64];
 	double rate;
 
-	held_begin();
 	snprintf(path, sizeof(path), "%s/held", root ? root : "");
 	FILE *f = root ? fopen(path, "re") : NULL;
 	while (f && fscanf(f, "%63s %lf", name, &rate) == 2)
 		add(root, name, rate);
 	if (f)
 		fclose(f);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	held_begin();
+	read_command();
+	read_counters(env_get("KUNGFU_COUNTERS"));
 	put_all(0);
 }
 
