@@ -91,11 +91,9 @@ int model_tokenizer(struct model *m, struct err *e)
 	struct tokenizer *t = s->is_gguf ? tokenizer_from_gguf(&s->gguf, e) : tokenizer_from_dir(s->path, e);
 	if (!t)
 		return -1;
-	size_t n = tokenizer_size(t);
-	if (n > (size_t)m->config.V) {
+	if (tokenizer_bound(t, (size_t)m->config.V, s->path, e) < 0) {
 		tokenizer_free(t);
-		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %d: they do not belong together",
-		               s->path, n, m->config.V);
+		return -1;
 	}
 	m->tokenizer = t;
 	return 0;

@@ -33,6 +33,7 @@ struct tokenizer *tokenizer_new(const struct token_model *model)
 	struct tokenizer *t = mem_alloc(sizeof(*t));
 	t->model = model;
 	t->own = mem_alloc(model->own_size);
+	t->rows = SIZE_MAX;
 	t->bos = t->eos = t->pad = t->unk = t->front = -1;
 	return t;
 }
@@ -54,6 +55,23 @@ void tokenizer_free(struct tokenizer *t)
 	json_decref(t->rules);
 	json_decref(t->config);
 	mem_free(t);
+}
+
+int tokenizer_bound(struct tokenizer *t, size_t rows, const char *where, struct err *e)
+{
+	const struct { const char *key; int32_t id; } used[] = { { "bos_token", t->bos }, { "eos_token", t->eos },
+		                                                  { "the post_processor's token", t->front } };
+	if (t->own_n > rows)
+		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %zu: they do not belong together",
+		               where, t->own_n, rows);
+	for (size_t i = 0; i < ARRAY_LEN(used); i++)
+		if (used[i].id >= 0 && (size_t)used[i].id >= rows)
+			return err_set(e,
+			               "%s: %s is \"%.64s\", whose id %d is beyond the %zu rows of the model's "
+			               "embedding",
+			               where, used[i].key, t->vocab.piece[used[i].id].text, used[i].id, rows);
+	t->rows = rows;
+	return 0;
 }
 
 size_t tokenizer_size(const struct tokenizer *t) { return t->vocab.n; }
@@ -81,6 +99,7 @@ void *tokenizer_own(const struct tokenizer *t) { return t->own; }
 
 struct encoding {
 	const struct tokenizer *t;
+	int32_t beyond;              /* a token that the model has no row for, −1 */
 	bool special;
 	struct words *words;
 	void *scratch;
@@ -91,6 +110,8 @@ struct encoding {
 
 static void emit(struct encoding *c, int32_t id, uint32_t offset)
 {
+	if ((size_t)id >= c->t->rows)
+		c->beyond = id;
 	tokens_add(c->out, id);
 	if (c->offsets)
 		tokens_add(c->offsets, (int32_t)offset);
@@ -144,7 +165,8 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 		return err_set(e, "a text of %zu bytes is too long to tokenize at once, %u at most", n, 1u << 30);
 	if (!utf8_valid(text, n, &bad))
 		return err_set(e, "the text is not valid UTF-8 at byte %zu", bad);
-	struct encoding c = { .t = t, .special = flags & TOKENIZE_SPECIAL, .out = out, .offsets = offsets, .e = e };
+	struct encoding c = { .t = t, .beyond = -1, .special = flags & TOKENIZE_SPECIAL, .out = out, .offsets = offsets,
+		              .e = e };
 	struct slice all = { .text = text, .n = n };
 	c.words = words_new();
 	c.scratch = t->model->scratch_new();
@@ -152,6 +174,11 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 	altered_release(&c.altered);
 	t->model->scratch_free(c.scratch);
 	words_free(c.words);
+	if (rc == 0 && c.beyond >= 0)
+		rc = err_set(e,
+		             "the text has the token \"%.64s\", whose id %d is beyond the %zu rows of the model's "
+		             "embedding",
+		             t->vocab.piece[c.beyond].text, c.beyond, t->rows);
 	return rc;
 }
 

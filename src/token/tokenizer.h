@@ -32,6 +32,9 @@ struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, con
 struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
+/* Its model's embedding has so many rows; of more tokens than that a tokenizer is another model's. Tokens that only the
+ * configuration names may lie beyond: a text that has one is refused, and a model that would end or begin with one. */
+int tokenizer_bound(struct tokenizer *t, size_t rows, const char *where, struct err *e);
 size_t tokenizer_size(const struct tokenizer *t);                 /* ids are 0..size-1 */
 int32_t tokenizer_bos(const struct tokenizer *t);                 /* −1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);                 /* −1: none */

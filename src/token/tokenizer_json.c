@@ -1,5 +1,7 @@
 /* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or the older files of its kind, with
- * tokenizer_config.json beside them (and, in folders, special_tokens_map.json and chat_template.jinja). */
+ * tokenizer_config.json beside them (and, in folders, special_tokens_map.json, added_tokens.json and
+ * chat_template.jinja). */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -85,21 +87,62 @@ static int load_optional(json_t **out, const char *dir, const char *name, struct
 	return rc;
 }
 
+/* added_tokens.json, texts and ids, as added_tokens_decoder has them. */
+static json_t *as_decoder(const json_t *added, const json_t *config)
+{
+	json_t *decoder = json_object(), *id, *item;
+	const char *text, *key;
+	size_t i;
+	json_object_foreach((json_t *)(uintptr_t)added, text, id) {
+		bool special = false;
+		char number[32];
+		json_object_foreach((json_t *)(uintptr_t)config, key, item) {
+			const json_t *v = json_is_object(item) ? json_object_get(item, "content") : item;
+			special |= json_is_string(v) && strcmp(json_string_value(v), text) == 0;
+		}
+		json_array_foreach(json_object_get(config, "additional_special_tokens"), i, item)
+			special |= json_is_string(item) && strcmp(json_string_value(item), text) == 0;
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(id));
+		json_object_set_new(decoder, number, json_pack("{s:s,s:b}", "content", text, "special", special));
+	}
+	return decoder;
+}
+
+/* What older versions of transformers keep in files of their own; newer ones read them only where the configuration has
+ * no added_tokens_decoder, and then special_tokens_map.json before the configuration. */
+static int add_older_files(json_t *config, const char *dir, struct err *e)
+{
+	json_t *map = NULL, *added = NULL;
+	int rc = -1;
+	if (json_object_get(config, "added_tokens_decoder"))
+		return 0;
+	if (load_optional(&map, dir, "special_tokens_map.json", e) == 0 &&
+	    load_optional(&added, dir, "added_tokens.json", e) == 0) {
+		json_object_update(config, map);
+		if (json_object_size(added))
+			json_object_set_new(config, "added_tokens_decoder", as_decoder(added, config));
+		rc = 0;
+	}
+	json_decref(map);
+	json_decref(added);
+	return rc;
+}
+
 /* tokenizer_config.json, completed by the files that older and newer versions of transformers keep apart. */
 static int load_config(json_t **out, const char *dir, struct err *e)
 {
-	json_t *config = NULL, *map = NULL;
+	json_t *config = NULL;
 	char *path = io_join(dir, "chat_template.jinja");
 	struct buf template = BUF_INIT;
 	int rc = -1;
-	if (load_optional(&config, dir, "tokenizer_config.json", e) ||
-	    load_optional(&map, dir, "special_tokens_map.json", e))
+	if (load_optional(&config, dir, "tokenizer_config.json", e))
 		goto out;
 	if (!json_is_object(config)) {
 		json_decref(config);
 		config = json_object();
 	}
-	json_object_update_missing(config, map);
+	if (add_older_files(config, dir, e))
+		goto out;
 	if (io_exists(path)) {
 		if (io_read(&template, path, e))
 			goto out;
@@ -114,7 +157,6 @@ static int load_config(json_t **out, const char *dir, struct err *e)
 	rc = 0;
 out:
 	json_decref(config);
-	json_decref(map);
 	buf_release(&template);
 	mem_free(path);
 	return rc;

@@ -20,8 +20,11 @@ struct tokenizer {
 	struct pretokenizer *pretokenizer;
 	struct added raw, normal;        /* looked for in the text as it is, and after normalizing */
 	struct added_token *added;       /* [n_added] all of them, in the order of the file */
-	size_t n_added;
+	size_t n_added, listed;          /* those before listed are of a list, the others named by a key */
+	int32_t next;                    /* what the next token gets that the vocabulary lacks: behind all */
 	int32_t bos, eos, pad, unk;
+	size_t rows;                     /* of the model's embedding, no token beyond them is given out */
+	size_t own_n;                    /* ids below it are the files' own, those above it the configuration's */
 	int32_t front;                   /* what stands in front of every text, −1: nothing */
 	char *template;
 	json_t *rules;                   /* normalizer, pre_tokenizer, post_processor, decoder, model's flags */

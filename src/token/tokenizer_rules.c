@@ -1,6 +1,11 @@
 /* tokenizer_rules: what a tokenizer does besides its vocabulary and its kind's own, read from a tokenizer.json's fields
  * and a tokenizer_config.json (transformers' names). Whatever would change the ids and is not done here is refused by
- * its name. */
+ * its name.
+ *
+ * Tokens that the configuration names and the vocabulary lacks are added with the ids that transformers gives them:
+ * first added_tokens_decoder's in the order of their ids, then the named ones, then the extra ones, each behind the
+ * last added token or behind the model's pieces (tokenizers' AddedVocabulary::add_tokens). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -25,6 +30,7 @@ static int add_token(struct tokenizer *t, const struct added_token *token, struc
 		t->added = mem_grow(t->added, MAX(t->n_added * 2, (size_t)1), sizeof(*t->added));
 	t->vocab.piece[token->id].flags |= (uint8_t)flags;
 	t->vocab.piece[token->id].added = (uint32_t)t->n_added;
+	t->next = MAX(t->next, token->id + 1);
 	t->added[t->n_added] = *token;
 	t->added[t->n_added++].text = t->vocab.piece[token->id].text;
 	return 0;
@@ -37,119 +43,218 @@ static struct added_token *find_added(struct tokenizer *t, const char *text)
 	return id >= 0 && t->vocab.piece[id].flags & PIECE_ADDED ? &t->added[t->vocab.piece[id].added] : NULL;
 }
 
-static int parse_added(struct tokenizer *t, const json_t *j, long long id, struct err *e)
+/* A token as files write it: an object with its attributes, or its text alone, which is special then. */
+static int read_token(const json_t *j, struct added_token *token, struct err *e)
 {
-	const char *text;
-	int special, single, left, right, normalized;
-	if (!json_is_object(j))
+	const char *text = json_string_value(j);
+	int special = text != NULL, single = false, left = false, right = false, normalized = false;
+	if (!text && !json_is_object(j))
 		return err_set(e, "an added token that is not an object");
-	if (jsonx_string(j, "content", NULL, &text, e) || jsonx_bool(j, "special", false, &special, e) ||
-		jsonx_bool(j, "single_word", false, &single, e) || jsonx_bool(j, "lstrip", false, &left, e) ||
-		jsonx_bool(j, "rstrip", false, &right, e) || jsonx_bool(j, "normalized", !special, &normalized, e))
+	if (!text && (jsonx_string(j, "content", NULL, &text, e) || jsonx_bool(j, "special", false, &special, e) ||
+	              jsonx_bool(j, "single_word", false, &single, e) || jsonx_bool(j, "lstrip", false, &left, e) ||
+	              jsonx_bool(j, "rstrip", false, &right, e) ||
+	              jsonx_bool(j, "normalized", !special, &normalized, e)))
 		return -1;
-	if (!text || id < 0 || id > INT32_MAX)
-		return err_set(e, "an added token without content, or with the id %lld", id);
-	if (find_added(t, text))
-		return 0;
-	return add_token(t,
-	                 &(struct added_token){ .text = text,
-	                                        .n = strlen(text),
-	                                        .id = (int32_t)id,
-	                                        .special = special,
-	                                        .single_word = single,
-	                                        .lstrip = left,
-	                                        .rstrip = right,
-	                                        .normalized = normalized },
-	                 e);
+	if (!text)
+		return err_set(e, "an added token without content");
+	*token = (struct added_token){ .text = text, .n = strlen(text), .special = special, .single_word = single,
+		                       .lstrip = left, .rstrip = right, .normalized = normalized };
+	return 0;
 }
 
 static int apply_added(struct tokenizer *t, const json_t *list, struct err *e)
 {
+	struct added_token token;
 	const json_t *item;
 	size_t i;
 	json_array_foreach(list, i, item) {
 		const json_t *id = json_object_get(item, "id");
 		if (!json_is_integer(id))
 			return err_set(e, "added token %zu has no id", i);
-		if (parse_added(t, item, json_integer_value(id), e))
+		if (read_token(item, &token, e))
+			return -1;
+		if (json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+			return err_set(e, "an added token with the id %lld", (long long)json_integer_value(id));
+		token.id = (int32_t)json_integer_value(id);
+		if (!find_added(t, token.text) && add_token(t, &token, e))
 			return -1;
 	}
 	return 0;
 }
 
-/* tokenizer_config.json's own list of them, by id. */
-static int apply_decoder_list(struct tokenizer *t, json_t *list, struct err *e)
-{
-	const char *key;
-	json_t *item;
-	json_object_foreach(list, key, item) {
-		long long id = 0;
-		size_t digits = strspn(key, "0123456789");
-		if (digits == 0 || digits > 9 || key[digits])
-			return err_set(e, "added_tokens_decoder has the key \"%.64s\", wanted an id", key);
-		for (const char *d = key; *d; d++)
-			id = id * 10 + (*d - '0');
-		if (parse_added(t, item, id, e))
-			return err_prefix(e, "added_tokens_decoder");
-	}
-	return 0;
-}
+/* --- tokens that the configuration names --- */
+
+static const char *const named_tokens[] = { "bos_token", "eos_token",  "unk_token", "sep_token",
+	                                    "pad_token", "cls_token", "mask_token" };
 
 static const char *content_of(const json_t *v)
 {
 	return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
-/* A token that the config calls special is so, added or not. */
-static int make_special(struct tokenizer *t, const char *key, const char *text, int32_t *id, struct err *e)
+/* Is it one of those with a name of their own, or one that this model alone has ("image_token")? */
+static bool is_token_key(const char *key, const json_t *v)
 {
-	struct added_token *known = find_added(t, text);
-	*id = known ? known->id : vocab_find(&t->vocab, text, strlen(text));
-	if (*id < 0)
-		return err_set(e, "%s is \"%.64s\", which is not in the vocabulary", key, text);
-	if (known) {
-		known->special = true;
-		t->vocab.piece[*id].flags |= PIECE_SPECIAL;
-		return 0;
-	}
-	return add_token(t, &(struct added_token){ .text = text, .n = strlen(text), .id = *id, .special = true }, e);
+	size_t n = strlen(key), m = strlen("_token");
+	for (size_t i = 0; i < ARRAY_LEN(named_tokens); i++)
+		if (strcmp(key, named_tokens[i]) == 0)
+			return true;
+	return n > m && strcmp(key + n - m, "_token") == 0 && content_of(v);
 }
 
-static int apply_named(struct tokenizer *t, const char *key, const json_t *v, int32_t *id, struct err *e)
+/* Adds a token under the id that it has or is given; of one that was added already `change` sets the attributes. */
+static int put_token(struct tokenizer *t, struct added_token token, bool change, struct err *e)
+{
+	struct added_token *known = find_added(t, token.text);
+	if (token.n == 0)
+		return 0;
+	token.id = known ? known->id : vocab_find(&t->vocab, token.text, token.n);
+	if (!known) {
+		token.id = token.id >= 0 ? token.id : t->next;
+		return add_token(t, &token, e);
+	}
+	token.text = known->text;
+	if (change)
+		*known = token;
+	known->special |= token.special;
+	t->vocab.piece[known->id].flags &= (uint8_t)~PIECE_SPECIAL;
+	t->vocab.piece[known->id].flags |= known->special ? PIECE_SPECIAL : 0;
+	return 0;
+}
+
+/* Does a key of the configuration name this text? */
+static bool is_named(const struct tokenizer *t, const char *text)
+{
+	const char *key;
+	json_t *v;
+	json_object_foreach(t->config, key, v)
+		if (is_token_key(key, v) && content_of(v) && strcmp(content_of(v), text) == 0)
+			return true;
+	return false;
+}
+
+struct listed { long long id; const json_t *token; };
+
+static int by_listed_id(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int put_listed(struct tokenizer *t, const struct listed *l, struct err *e)
+{
+	struct added_token token;
+	if (read_token(l->token, &token, e))
+		return err_prefix(e, "added_tokens_decoder");
+	token.special |= is_named(t, token.text);
+	if (put_token(t, token, true, e))
+		return -1;
+	int32_t id = vocab_find_any(&t->vocab, token.text, token.n);
+	if (id != l->id)
+		log_warn("added_tokens_decoder says %lld for \"%.64s\", which gets the id %d, as transformers counts",
+		         l->id, token.text, id);
+	return 0;
+}
+
+/* tokenizer_config.json's own list of them, by id: their attributes count, and those that are not there are added in
+ * the order of their ids. */
+static int apply_listed(struct tokenizer *t, json_t *list, struct err *e)
+{
+	struct listed *sorted = mem_array(json_object_size(list), sizeof(*sorted));
+	size_t n = 0;
+	int rc = 0;
+	const char *key;
+	json_t *item;
+	json_object_foreach(list, key, item) {
+		size_t digits = strspn(key, "0123456789");
+		if (rc == 0 && (digits == 0 || digits > 9 || key[digits]))
+			rc = err_set(e, "added_tokens_decoder has the key \"%.64s\", wanted an id", key);
+		for (const char *d = key; rc == 0 && *d; d++)
+			sorted[n].id = sorted[n].id * 10 + (*d - '0');
+		sorted[n++].token = item;
+	}
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), by_listed_id);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = put_listed(t, &sorted[i], e);
+	mem_free(sorted);
+	return rc;
+}
+
+/* Was the same value named before? */
+static bool is_repeated(json_t *seen, const json_t *v)
+{
+	char *line = jsonx_line(v);
+	bool repeated = json_object_get(seen, line) != NULL;
+	json_object_set_new(seen, line, json_true());
+	mem_free(line);
+	return repeated;
+}
+
+/* A token that the configuration calls special is so, and is added where the vocabulary lacks it. Of several values
+ * that name one text the last new one has its attributes, unless a list of added tokens has. */
+static int apply_named(struct tokenizer *t, const char *key, const json_t *v, json_t *seen, struct err *e)
 {
 	const char *text = content_of(v);
-	int32_t ignored;
+	const struct added_token *known = text ? find_added(t, text) : NULL;
+	struct added_token token;
 	if (!v || json_is_null(v) || (text && !*text))
 		return 0;
 	if (!text)
 		return err_set(e, "%s is no token", key);
-	return make_special(t, key, text, id ? id : &ignored, e);
+	if (read_token(v, &token, e))
+		return err_prefix(e, "%s", key);
+	token.special = true;
+	if (is_repeated(seen, v))
+		return 0;
+	return put_token(t, token, !known || (size_t)(known - t->added) >= t->listed, e);
 }
 
+/* Those with a name: of every model, then this model's own, then an object's. */
+static int apply_named_tokens(struct tokenizer *t, json_t *object, json_t *seen, struct err *e)
+{
+	const char *key;
+	json_t *item;
+	for (size_t k = 0; k < ARRAY_LEN(named_tokens); k++)
+		if (apply_named(t, named_tokens[k], json_object_get(t->config, named_tokens[k]), seen, e))
+			return -1;
+	json_object_foreach(t->config, key, item)
+		if (is_token_key(key, item) && apply_named(t, key, item, seen, e))
+			return -1;
+	json_object_foreach(object, key, item)
+		if (apply_named(t, key, item, seen, e))
+			return -1;
+	return 0;
+}
+
+static int32_t id_of(const struct tokenizer *t, const char *key)
+{
+	const char *text = content_of(json_object_get(t->config, key));
+	return text && *text ? vocab_find_any(&t->vocab, text, strlen(text)) : -1;
+}
+
+/* In transformers' order, which decides the ids of those that the vocabulary lacks. */
 static int apply_config_tokens(struct tokenizer *t, struct err *e)
 {
-	static const char *const lists[] = { "additional_special_tokens", "extra_special_tokens" };
-	struct { const char *key; int32_t *id; } named[] = {
-		{ "bos_token", &t->bos }, { "eos_token", &t->eos }, { "pad_token", &t->pad }, { "unk_token", &t->unk },
-	};
-	json_t *item;
-	const char *name;
+	json_t *extra = json_object_get(t->config, "extra_special_tokens"), *item, *seen = json_object();
 	size_t i;
-	if (apply_decoder_list(t, json_object_get(t->config, "added_tokens_decoder"), e))
-		return -1;
-	for (size_t k = 0; k < ARRAY_LEN(named); k++)
-		if (apply_named(t, named[k].key, json_object_get(t->config, named[k].key), named[k].id, e))
-			return -1;
-	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
-		json_t *list = json_object_get(t->config, lists[k]);
-		json_array_foreach(list, i, item)
-			if (apply_named(t, lists[k], item, NULL, e))
-				return -1;
-		json_object_foreach(list, name, item)
-			if (apply_named(t, name, item, NULL, e))
-				return -1;
-	}
-	return 0;
+	int rc = apply_listed(t, json_object_get(t->config, "added_tokens_decoder"), e);
+	t->listed = t->n_added;
+	if (!json_object_size(extra) && !json_array_size(extra))
+		extra = json_object_get(t->config, "additional_special_tokens"); /* its older name */
+	if (rc == 0 && extra && !json_is_null(extra) && !json_is_array(extra) && !json_is_object(extra))
+		rc = err_set(e, "extra_special_tokens is neither a list nor an object");
+	if (rc == 0)
+		rc = apply_named_tokens(t, extra, seen, e);
+	json_array_foreach(extra, i, item)
+		if (rc == 0)
+			rc = apply_named(t, "extra_special_tokens", item, seen, e);
+	json_decref(seen);
+	t->bos = id_of(t, "bos_token");
+	t->eos = id_of(t, "eos_token");
+	t->pad = id_of(t, "pad_token");
+	t->unk = id_of(t, "unk_token");
+	return rc;
 }
 
 static int sort_added(struct tokenizer *t, struct err *e)
@@ -315,15 +420,18 @@ static int check_words(const struct tokenizer *t, const json_t *pre, struct err 
 
 int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *config, struct err *e)
 {
-	const json_t *pre = json_object_get(rules, "pre_tokenizer");
+	const json_t *pre = json_object_get(rules, "pre_tokenizer"), *added = json_object_get(rules, "added_tokens");
+	t->next = (int32_t)t->vocab.count;
 	t->rules = copy_rules(rules);
 	t->config = json_is_object(config) ? json_deep_copy(config) : json_object();
 	if (t->model->rules(t, rules, e) ||
 	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), t->model->normalizers, e))
 		return -1;
 	t->pretokenizer = pretokenizer_parse(pre, t->model->pretokenizers, e);
-	if (!t->pretokenizer || check_words(t, pre, e) || apply_added(t, json_object_get(rules, "added_tokens"), e) ||
-	    apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_around(t, e))
+	if (!t->pretokenizer || check_words(t, pre, e) || apply_added(t, added, e))
+		return -1;
+	t->own_n = t->vocab.n;
+	if (apply_config_tokens(t, e) || vocab_check_sparse(&t->vocab, e) || sort_added(t, e) || apply_around(t, e))
 		return -1;
 	return apply_template(t, e);
 }

@@ -186,6 +186,76 @@ static void check_kind(struct test *t, const char *path)
 	mem_free(dir);
 }
 
+/* Writes a case's files beside the golden Llama's tokenizer.json. */
+static char *named_folder(struct test *t, const json_t *files, size_t number)
+{
+	char *from = io_join(test_golden(), "llama/tokenizer.json");
+	char *folder = mem_printf("%s/named%zu", test_tmp(), number), *to = io_join(folder, "tokenizer.json");
+	struct err e = ERR_INIT;
+	const char *name;
+	json_t *file, *json = jsonx_load_file(from, &e);
+	CHECK_MSG(t, io_mkdirs(folder, &e) == 0 && json && jsonx_write_file(to, json, &e) == 0, "%s", e.msg);
+	json_object_foreach((json_t *)(uintptr_t)files, name, file) {
+		char *path = io_join(folder, name);
+		CHECK_MSG(t, jsonx_write_file(path, file, &e) == 0, "%s", e.msg);
+		mem_free(path);
+	}
+	json_decref(json);
+	mem_free(from);
+	mem_free(to);
+	return folder;
+}
+
+static void check_id(struct test *t, const json_t *want, int32_t got)
+{
+	CHECK_MSG(t, got == (json_is_null(want) ? -1 : json_integer_value(want)), "id %d, wanted %lld", got,
+	          (long long)json_integer_value(want));
+}
+
+static void check_named(struct test *t, const json_t *c, size_t number)
+{
+	const json_t *named = json_object_get(c, "named"), *item, *id;
+	char *folder = named_folder(t, json_object_get(c, "files"), number);
+	struct err e = ERR_INIT;
+	struct tokenizer *k = tokenizer_from_dir(folder, &e);
+	size_t i, j;
+
+	CHECK_MSG(t, k, "%s", e.msg);
+	if (k) {
+		CHECK(t, json_integer_value(json_object_get(c, "size")) == (json_int_t)tokenizer_size(k));
+		check_id(t, json_object_get(named, "bos_token"), tokenizer_bos(k));
+		check_id(t, json_object_get(named, "eos_token"), tokenizer_eos(k));
+		check_id(t, json_object_get(named, "pad_token"), tokenizer_pad(k));
+	}
+	json_array_foreach(json_object_get(c, "texts"), i, item) {
+		struct buf want = BUF_INIT;
+		json_array_foreach(json_object_get(item, "ids"), j, id)
+			buf_addf(&want, "%s%lld", j ? " " : "", (long long)json_integer_value(id));
+		check_ids(t, k, json_string_value(json_object_get(item, "text")), TOKENIZE_SPECIAL, buf_str(&want));
+		buf_release(&want);
+	}
+	tokenizer_free(k);
+	mem_free(folder);
+}
+
+/* Tokens that the files beside tokenizer.json name have the ids that transformers gives them. */
+static void test_named(struct test *t)
+{
+	char *path = io_join(test_golden(), "values/named_tokens.json");
+	struct err e = ERR_INIT;
+	json_t *file = jsonx_load_file(path, &e);
+	const json_t *item;
+	size_t i;
+
+	CHECK_MSG(t, file, "%s", e.msg);
+	json_array_foreach(json_object_get(file, "cases"), i, item) {
+		test_case(t, "named tokens %zu", i);
+		check_named(t, item, i);
+	}
+	json_decref(file);
+	mem_free(path);
+}
+
 static void test_kinds(struct test *t)
 {
 	char *folder = io_join(test_golden(), "values"), **names;
@@ -536,7 +606,6 @@ static void test_refused(struct test *t)
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":7,\"content\":\"\\u00e9\"},{\"id\":8,\"content\":"
 		                          "\"e\\u0301\"}],\"normalizer\":{\"type\":\"NFC\"}}",
 		  NULL, "twice" },
-		{ MODEL(",\"merges\":[]") "}", "{\"bos_token\":\"x\"}", "bos_token" },
 		{ MODEL(",\"merges\":[]") "}", "{\"eos_token\":7}", "eos_token" },
 		{ MODEL(",\"merges\":[]") "}", "{\"added_tokens_decoder\":{\"x\":{}}}", "added_tokens_decoder" },
 		{ MODEL(",\"merges\":[]") "}", "{\"chat_template\":7}", "chat_template" },
@@ -764,6 +833,7 @@ void test_tokenizer(struct test *t)
 {
 	test_goldens(t);
 	test_kinds(t);
+	test_named(t);
 	test_words(t);
 	test_patterns(t);
 	test_normal(t);
