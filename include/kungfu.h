@@ -381,7 +381,10 @@ KF_API int kf_trainer_next(struct kf_trainer *trainer, size_t *documents, size_t
 
 /* On eval-data, with the weights of this moment. */
 KF_API int kf_trainer_evaluate(struct kf_trainer *trainer, struct kf_scores *scores, struct kf_error *error);
-/* A checkpoint, written beside and renamed. note: any text of the caller's that shall come back with it, or NULL. */
+/* A checkpoint in a folder of that name. The folder may be missing, empty or a checkpoint, which is replaced: it is
+ * written beside (FOLDER.kungfu-tmp-…) and takes the place in one step, so that a process that is killed at any moment
+ * leaves one there that can be loaded. Any other folder, a file, and a checkpoint beside whose files lies one of yours
+ * are refused and left as they are. note: any text of the caller's that shall come back with it, or NULL. */
 KF_API int kf_trainer_save(struct kf_trainer *trainer, const char *folder, const char *note, struct kf_error *error);
 /* Goes on from it, in a trainer with the same options: the bits are those of a run in one piece. *note: for kf_free,
  * NULL where there was none; note may be NULL. */

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static long allowed = -1, maps = -1;
-static bool halved;
+static long allowed = -1, maps = -1, alive = -1;
+static bool halved, no_exchange;
 static double wall_jump, slept, stopped = -1;
 
 void faults_after(long n)
@@ -23,6 +23,10 @@ void faults_after(long n)
 }
 
 void faults_maps_after(long n) { maps = n; }
+
+void faults_die_after(long n) { alive = n; }
+
+void faults_exchange(bool possible) { no_exchange = !possible; }
 
 void faults_clock(double jump, double sleep)
 {
@@ -41,7 +45,17 @@ static bool is_used_up(long *left)
 	return false;
 }
 
-static bool fails(void) { return is_used_up(&allowed); }
+static void maybe_die(void)
+{
+	if (is_used_up(&alive))
+		_exit(FAULTS_DIED);
+}
+
+static bool fails(void)
+{
+	maybe_die();
+	return is_used_up(&allowed);
+}
 
 static int no_space(void)
 {
@@ -86,6 +100,27 @@ int fsync(int fd)
 int rename(const char *from, const char *to)
 {
 	return fails() ? no_space() : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
+{
+	if (flags && no_exchange) {
+		errno = EINVAL;
+		return -1;
+	}
+	return fails() ? no_space() : (int)syscall(SYS_renameat2, a, from, b, to, flags);
+}
+
+int unlink(const char *path)
+{
+	maybe_die();
+	return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int rmdir(const char *path)
+{
+	maybe_die();
+	return (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 int mkdir(const char *path, mode_t mode)

@@ -40,9 +40,10 @@ $(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(LIBFUZZER)/libkungfu.a
 fuzz: $(FUZZ_ONLY:%=fuzz-run-%)
 
 fuzz-run-%: $(LIBFUZZER)/fuzz-%
-	@mkdir -p $(LIBFUZZER)/corpus/$* && cd $(LIBFUZZER) && \
-	./fuzz-$* -runs=$(FUZZ_RUNS) -max_len=65536 -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix=found-$*- \
-		corpus/$* $(CURDIR)/test/fuzz/corpus/$* > $*.log 2>&1 || { tail -n 60 $*.log; exit 1; }
+	@mkdir -p $(LIBFUZZER)/corpus/$*
+	@$(LIBFUZZER)/fuzz-$* -runs=$(FUZZ_RUNS) -max_len=65536 -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 \
+		-artifact_prefix=$(abspath $(LIBFUZZER))/found-$*- $(abspath $(LIBFUZZER))/corpus/$* $(CURDIR)/test/fuzz/corpus/$* \
+		> $(LIBFUZZER)/$*.log 2>&1 || { tail -n 60 $(LIBFUZZER)/$*.log; exit 1; }
 	@echo "fuzz $*: $$(sed -n 's/^stat::number_of_executed_units: //p' $(LIBFUZZER)/$*.log) executions, nothing found"
 
 .PHONY: fuzz

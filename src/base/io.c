@@ -192,8 +192,7 @@ static int write_all(int fd, const void *data, size_t n)
 	return 0;
 }
 
-/* The folder that a path lies in; mem_free. */
-static char *parent_of(const char *path)
+char *io_parent(const char *path)
 {
 	size_t n = strlen(path);
 	while (n > 1 && path[n - 1] == '/')
@@ -208,7 +207,7 @@ static char *parent_of(const char *path)
 /* Makes a rename durable. File systems that cannot sync a folder say EINVAL; they lose nothing by it. */
 static int sync_parent(const char *path, struct err *e)
 {
-	char *parent = parent_of(path);
+	char *parent = io_parent(path);
 	int rc = 0, fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || (fsync(fd) && errno != EINVAL))
 		rc = io_error(e, "sync the folder", parent);
@@ -225,8 +224,7 @@ static void writer_clear(struct io_writer *w)
 	*w = (struct io_writer){ .fd = -1 };
 }
 
-/* Where a path leads: through links, also one whose target is not there yet. mem_free; NULL with errno. */
-static char *follow(const char *path)
+char *io_follow(const char *path)
 {
 	enum { LINKS_MOST = 40 };
 	char *at = mem_strdup(path);
@@ -237,7 +235,7 @@ static char *follow(const char *path)
 		if (n < 0)
 			return at;
 		to[n] = 0;
-		char *parent = parent_of(at), *next = to[0] == '/' ? mem_strdup(to) : io_join(parent, to);
+		char *parent = io_parent(at), *next = to[0] == '/' ? mem_strdup(to) : io_join(parent, to);
 		mem_free(parent);
 		mem_free(at);
 		at = next;
@@ -250,7 +248,7 @@ static char *follow(const char *path)
 /* A file without a name in the target's folder, or under a temporary one; −1 with errno. */
 static int open_temporary(struct io_writer *w, mode_t mode)
 {
-	char *parent = parent_of(w->path);
+	char *parent = io_parent(w->path);
 	uint64_t random = 0;
 	int fd = access("/proc/self/fd", X_OK) ? -1 : open(parent, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
 
@@ -281,7 +279,7 @@ int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 	} else if (there && (!S_ISREG(st.st_mode) || is_open_file(path))) {
 		w->path = mem_strdup(path);
 		w->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	} else if ((w->path = follow(path))) {
+	} else if ((w->path = io_follow(path))) {
 		w->fd = open_temporary(w, 0666);
 		if (there && w->fd >= 0 && fchmod(w->fd, st.st_mode & 07777)) {
 			io_error(e, "keep the mode of", path);
@@ -495,6 +493,17 @@ int io_rename_dir(const char *from, const char *to, struct err *e)
 	return sync_parent(to, e);
 }
 
+int io_exchange(const char *a, const char *b, struct err *e)
+{
+	if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE)) {
+		int why = errno;
+		err_set(e, "cannot exchange %s and %s: %s", a, b, strerror(why));
+		errno = why;
+		return -1;
+	}
+	return sync_parent(b, e);
+}
+
 int io_remove_tree(const char *path, struct err *e)
 {
 	struct stat st;
@@ -532,7 +541,7 @@ int io_free_space(const char *path, size_t *bytes, struct err *e)
 	struct statvfs v;
 	char *at = mem_strdup(path);
 	while (statvfs(at, &v)) {
-		char *up = parent_of(at);
+		char *up = io_parent(at);
 		bool top = strcmp(up, at) == 0;
 		if (errno != ENOENT || top) {
 			int rc = io_error(e, "ask for the free space of", at);

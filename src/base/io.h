@@ -61,6 +61,11 @@ bool io_exists(const char *path);
 bool io_is_dir(const char *path);
 int io_dir_is_empty(const char *path, bool *empty, struct err *e); /* a missing folder counts as empty */
 int io_rename_dir(const char *from, const char *to, struct err *e); /* fsyncs the parent */
+/* Each gets the other's name, in one step; errno tells a file system that cannot (EINVAL, ENOSYS, EOPNOTSUPP). */
+int io_exchange(const char *a, const char *b, struct err *e);
+/* Where a path leads: through the links of its last part, also one whose target is not there yet. mem_free; NULL with
+ * errno. */
+char *io_follow(const char *path);
 int io_remove_tree(const char *path, struct err *e);
 int io_size(const char *path, size_t *size, struct err *e);
 /* on the file system of the nearest existing parent */
@@ -70,6 +75,7 @@ int io_hash(const char *path, char hex[33], struct err *e);        /* XXH3-128 o
 int io_list(const char *dir, char ***names, size_t *n, struct err *e);
 void io_list_free(char **names, size_t n);
 char *io_join(const char *dir, const char *name);         /* mem_free */
+char *io_parent(const char *path);                        /* the folder that it lies in; mem_free */
 const char *io_basename(const char *path);                /* points into path */
 
 #endif

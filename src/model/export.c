@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "model/config.h"
@@ -262,70 +263,20 @@ int export_model(const struct model *m, const char *dir, enum dtype dtype, const
 	return write_weights(m, dir, dtype, w, e);
 }
 
-#define BESIDE ".kungfu-tmp-"
-
-/* Folders beside that a killed process left unfinished: nobody holds them any more. */
-static void sweep(const char *parent, const char *base)
-{
-	struct err ignored = ERR_INIT;
-	char **names, *begin = mem_printf("%s" BESIDE, base);
-	size_t n = 0, length = strlen(begin);
-	int lock;
-
-	if (io_list(parent, &names, &n, &ignored) < 0) {
-		mem_free(begin);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		char *path = io_join(parent, names[i]);
-		if (!strncmp(names[i], begin, length) && strlen(names[i]) == length + 6 &&
-		    io_lock_dir(path, &lock, &ignored) == 0) {
-			io_remove_tree(path, &ignored);
-			io_unlock(lock);
-		}
-		mem_free(path);
-	}
-	io_list_free(names, n);
-	mem_free(begin);
-}
-
-/* The new folder's name, which no other process has, held against sweepers; mem_free. NULL and a sentence. */
-static char *take_beside(const char *dir, int *lock, struct err *e)
-{
-	size_t len = strlen(dir);
-	while (len > 1 && dir[len - 1] == '/')
-		len--;
-	char *plain = mem_strndup(dir, len), *parent = mem_strndup(dir, (size_t)(io_basename(plain) - plain));
-	char *beside = mem_printf("%s" BESIDE "XXXXXX", plain);
-
-	sweep(*parent ? parent : ".", io_basename(plain));
-	bool made = io_temporary_dir(beside, e) == 0 && io_lock_dir(beside, lock, e) == 0;
-	mem_free(plain);
-	mem_free(parent);
-	if (made)
-		return beside;
-	mem_free(beside);
-	return NULL;
-}
-
 int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                   struct err *e)
 {
+	struct folder f;
 	bool empty;
-	int lock;
+
 	if (io_dir_is_empty(dir, &empty, e) < 0)
 		return -1;
 	if (!empty)
 		return err_set(e, "%s: not an empty folder", dir);
-	char *beside = take_beside(dir, &lock, e);
-	if (!beside)
+	if (folder_begin(&f, dir, e) < 0)
 		return -1;
-	int status = export_model(m, beside, dtype, w, e);
-	if (status == 0)
-		status = io_rename_dir(beside, dir, e);
-	if (status < 0)
-		io_remove_tree(beside, NULL);
-	io_unlock(lock);
-	mem_free(beside);
-	return status;
+	if (export_model(m, f.beside, dtype, w, e) == 0)
+		return folder_place(&f, e);
+	folder_abort(&f);
+	return -1;
 }

@@ -230,20 +230,30 @@ struct training {
 	struct trainer *trainer;
 };
 
+static int open_on_text(struct training *x, struct device *d, const struct bench_training *what, int micro_documents,
+                        int steps, struct err *e)
+{
+	uint64_t words = MAX((uint64_t)TEXT_WORDS, (uint64_t)what->length * (uint64_t)what->documents / 2);
+
+	if (write_text(x->data, words, e) < 0 ||
+	    make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e) < 0)
+		return -1;
+	return trainer_open(&x->trainer, &x->recipe, d, e);
+}
+
 static int training_open(struct training *x, struct device *d, const struct bench_training *what, int micro_documents,
                          int steps, struct err *e)
 {
 	const char *tmp = env_get("TMPDIR");
-	struct err ignored = ERR_INIT;
+	char *place = mem_printf("%s/kungfu-bench-XXXXXX", tmp ? tmp : "/tmp");
+	int status = io_temporary_dir(place, e);
 
-	*x = (struct training){ .data = mem_printf("%s/kungfu-bench-%ld.jsonl", tmp ? tmp : "/tmp", (long)getpid()) };
-	int status = write_text(x->data,
-	                        MAX((uint64_t)TEXT_WORDS, (uint64_t)what->length * (uint64_t)what->documents / 2), e);
-	if (status == 0)
-		status = make_recipe(&x->recipe, &x->parse, what, x->data, micro_documents, steps, e);
-	if (status == 0)
-		status = trainer_open(&x->trainer, &x->recipe, d, e);
-	io_remove_tree(x->data, &ignored);
+	*x = (struct training){ .data = io_join(place, "rows.jsonl") };
+	if (status == 0) {
+		status = open_on_text(x, d, what, micro_documents, steps, e);
+		io_remove_tree(place, NULL);
+	}
+	mem_free(place);
 	return status;
 }
 

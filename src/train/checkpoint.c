@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -94,6 +95,51 @@ static void hash_facts(const json_t *j, char hex[33])
 	json_decref(copy);
 }
 
+static json_t *read_facts(const char *path, struct err *e)
+{
+	char hash[33];
+	json_t *j = jsonx_load_file(path, e);
+	const char *stored = json_string_value(json_object_get(j, "hash"));
+
+	if (!j)
+		return NULL;
+	if (json_is_object(j)) {
+		hash_facts(j, hash);
+		if (stored && !strcmp(stored, hash) &&
+		    json_integer_value(json_object_get(j, "format")) == CHECKPOINT_FORMAT &&
+		    json_is_object(json_object_get(j, "facts")))
+			return j;
+	}
+	err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
+	json_decref(j);
+	return NULL;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *path = io_join(dir, name);
+	bool there = io_exists(path) && !io_is_dir(path);
+
+	mem_free(path);
+	return there;
+}
+
+/* One of the two is enough: the other may have been lost. */
+static bool is_checkpoint(const char *dir) { return has_file(dir, STATE) || has_file(dir, FACTS); }
+
+/* What a process leaves that was killed while it replaced one without io_exchange: the old one is taken back, or
+ * goes. */
+static int settle(const char *dir, struct err *e)
+{
+	char *old = folder_old(dir);
+	int status = 0;
+
+	if (is_checkpoint(old))
+		status = io_exists(dir) ? io_remove_tree(old, e) : io_rename_dir(old, dir, e);
+	mem_free(old);
+	return status;
+}
+
 /* --- writing --- */
 
 static int write_tensors(const char *path, const struct checkpoint *c, struct err *e)
@@ -104,7 +150,23 @@ static int write_tensors(const char *path, const struct checkpoint *c, struct er
 	return status;
 }
 
-static int write_facts(const char *path, const struct checkpoint *c, struct err *e)
+/* What was written beside so far. */
+static json_t *list_files(const char *dir)
+{
+	struct err ignored = ERR_INIT;
+	json_t *list = json_array();
+	char **files;
+	size_t n = 0;
+
+	if (io_list(dir, &files, &n, &ignored) < 0)
+		return list;
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(files[i]));
+	io_list_free(files, n);
+	return list;
+}
+
+static int write_facts(const char *dir, const char *path, const struct checkpoint *c, struct err *e)
 {
 	char hash[33];
 	json_t *j = json_object();
@@ -112,6 +174,7 @@ static int write_facts(const char *path, const struct checkpoint *c, struct err 
 	json_object_set_new(j, "format", json_integer(CHECKPOINT_FORMAT));
 	json_object_set_new(j, "optimizer", json_string(c->optim->row->name));
 	json_object_set(j, "facts", c->facts);
+	json_object_set_new(j, "files", list_files(dir));
 	put_hash(j, "weights_hash", &(struct checkpoint){ .params = c->params });
 	put_hash(j, "state_hash", c);
 	hash_facts(j, hash);
@@ -124,52 +187,88 @@ static int write_facts(const char *path, const struct checkpoint *c, struct err 
 static int write_folder(const char *dir, const struct checkpoint *c, struct err *e)
 {
 	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
-	int status = io_mkdirs(dir, e);
+	int status = write_tensors(state, c, e);
 
-	if (!status)
-		status = write_tensors(state, c, e);
 	if (!status && c->beside)
 		status = c->beside(c->ctx, dir, e);
 	if (!status)
-		status = write_facts(facts, c, e);
+		status = write_facts(dir, facts, c, e);
 	mem_free(state);
 	mem_free(facts);
 	return status;
 }
 
-/* A checkpoint of this step that is there already (a run that fell back to an earlier one comes by again) makes
- * room. */
-static int move_in(const char *from, const char *dir, struct err *e)
+/* What may be replaced: nothing, an empty folder, a checkpoint, also a damaged one. *replace: the last. */
+static int look_at_place(const char *dir, bool *replace, struct err *e)
 {
-	char *old = mem_printf("%s.old", dir);
-	int status = 0;
+	bool empty;
 
-	if (io_exists(dir))
-		status = io_exists(old) && io_remove_tree(old, e) < 0 ? -1 : io_rename_dir(dir, old, e);
-	if (!status)
-		status = io_rename_dir(from, dir, e);
-	if (status && !io_exists(dir) && io_exists(old))
-		io_rename_dir(old, dir, &(struct err){ 0 });
-	else if (!status && io_exists(old))
-		status = io_remove_tree(old, e);
-	mem_free(old);
+	*replace = false;
+	if (!io_exists(dir))
+		return 0;
+	if (!io_is_dir(dir))
+		return err_set(e, "%s is a file, the folder of a checkpoint was wanted", dir);
+	if (io_dir_is_empty(dir, &empty, e) < 0)
+		return -1;
+	*replace = !empty;
+	if (empty || is_checkpoint(dir))
+		return 0;
+	return err_set(e, "%s is neither an empty folder nor a checkpoint, so it is not replaced", dir);
+}
+
+static bool names(const json_t *list, const char *name)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(list, i, item)
+		if (json_is_string(item) && !strcmp(json_string_value(item), name))
+			return true;
+	return false;
+}
+
+/* What neither the old one says to be its own nor the new one has was put there by somebody else. */
+static int check_nothing_lost(const char *old, const char *new, struct err *e)
+{
+	struct err damaged = ERR_INIT;
+	char **files, *path = io_join(old, FACTS);
+	json_t *facts = read_facts(path, &damaged);
+	size_t n;
+	int status = io_list(old, &files, &n, e);
+
+	for (size_t i = 0; !status && i < n; i++)
+		if (!has_file(new, files[i]) && !names(json_object_get(facts, "files"), files[i]))
+			status = err_set(e, "%s holds %s, which no checkpoint wrote, so it is not replaced", old,
+			                 files[i]);
+	if (files)
+		io_list_free(files, n);
+	json_decref(facts);
+	mem_free(path);
+	return status;
+}
+
+/* The folder that a place lies in. */
+static int make_parent(const char *dir, struct err *e)
+{
+	char *parent = io_parent(dir);
+	int status = io_mkdirs(parent, e);
+
+	mem_free(parent);
 	return status;
 }
 
 int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
 {
-	char *temporary = mem_printf("%s.tmp", dir);
-	struct err ignored = ERR_INIT;
-	int status = io_exists(temporary) ? io_remove_tree(temporary, e) : 0;
+	struct folder f;
+	bool replace;
 
-	if (!status)
-		status = write_folder(temporary, c, e);
-	if (!status)
-		status = move_in(temporary, dir, e);
-	if (status)
-		io_remove_tree(temporary, &ignored);
-	mem_free(temporary);
-	return status;
+	if (settle(dir, e) < 0 || look_at_place(dir, &replace, e) < 0 || make_parent(dir, e) < 0 ||
+	    folder_begin(&f, dir, e) < 0)
+		return -1;
+	if (write_folder(f.beside, c, e) == 0 && (!replace || check_nothing_lost(dir, f.beside, e) == 0))
+		return replace ? folder_replace(&f, e) : folder_place(&f, e);
+	folder_abort(&f);
+	return -1;
 }
 
 /* --- reading --- */
@@ -244,26 +343,6 @@ static int read_tensors(const char *path, const struct checkpoint *c, const json
 	return status;
 }
 
-static json_t *read_facts(const char *path, struct err *e)
-{
-	char hash[33];
-	json_t *j = jsonx_load_file(path, e);
-	const char *stored = json_string_value(json_object_get(j, "hash"));
-
-	if (!j)
-		return NULL;
-	if (json_is_object(j)) {
-		hash_facts(j, hash);
-		if (stored && !strcmp(stored, hash) &&
-		    json_integer_value(json_object_get(j, "format")) == CHECKPOINT_FORMAT &&
-		    json_is_object(json_object_get(j, "facts")))
-			return j;
-	}
-	err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
-	json_decref(j);
-	return NULL;
-}
-
 static int check_optimizer(const char *dir, const struct checkpoint *c, const json_t *j, struct err *e)
 {
 	const char *theirs = json_string_value(json_object_get(j, "optimizer"));
@@ -292,6 +371,8 @@ static int read_all(const char *dir, struct checkpoint *c, struct err *e)
 
 json_t *checkpoint_facts(const char *dir, struct err *e)
 {
+	if (!io_exists(dir) && settle(dir, e) < 0)
+		return NULL;
 	char *path = io_join(dir, FACTS);
 	json_t *j = read_facts(path, e), *facts = json_incref(json_object_get(j, "facts"));
 	json_decref(j);
@@ -355,10 +436,29 @@ int checkpoint_list(const char *run_dir, long **steps, size_t *n, struct err *e)
 	return 0;
 }
 
-static bool is_half_written(const char *name)
+/* The place's name is the first n bytes. */
+static bool is_place(const char *name, size_t n)
 {
-	const char *end = strrchr(name, '.');
-	return !strncmp(name, PREFIX, strlen(PREFIX)) && end && (!strcmp(end, ".tmp") || !strcmp(end, ".old"));
+	char *place = mem_strndup(name, n);
+	bool yes = n && step_of(place) >= 0;
+
+	mem_free(place);
+	return yes;
+}
+
+static int sweep_one(const char *run_dir, const char *name, struct err *e)
+{
+	size_t old = folder_is_old(name);
+	char *path = io_join(run_dir, name), *place = mem_strndup(path, strlen(path) - strlen(name) + old);
+	int status = 0;
+
+	if (is_place(name, folder_is_beside(name)))
+		status = io_remove_tree(path, e);
+	else if (is_place(name, old))
+		status = settle(place, e);
+	mem_free(path);
+	mem_free(place);
+	return status;
 }
 
 int checkpoint_sweep(const char *run_dir, struct err *e)
@@ -370,11 +470,7 @@ int checkpoint_sweep(const char *run_dir, struct err *e)
 	if (io_list(run_dir, &names, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; !status && i < n; i++)
-		if (is_half_written(names[i])) {
-			char *path = io_join(run_dir, names[i]);
-			status = io_remove_tree(path, e);
-			mem_free(path);
-		}
+		status = sweep_one(run_dir, names[i], e);
 	io_list_free(names, n);
 	return status;
 }

@@ -5,9 +5,10 @@
  *     trainer_state.json   the step, what the caller wants to know again, the optimizer, hashes
  *     and what the caller puts beside (an adapter in PEFT's form)
  *
- * Written into checkpoint-<step>.tmp, every file synced, renamed, the parent synced: a crash or a full disk at any
- * moment leaves the checkpoints that were there. The order of data needs no state (it is a function of the step), nor
- * do random numbers (counters) and the learning rate. */
+ * Written beside (base/folder.h), every file synced, moved in, the parent synced: a crash or a full disk at any moment
+ * leaves the checkpoints that were there, and one that is replaced is whole under its name, old or
+ * new. The order of data needs no state (it is a function of the step), nor do random numbers (counters) and the
+ * learning rate. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -23,6 +24,8 @@ struct checkpoint {
 	void *ctx;
 };
 
+/* Replaces a checkpoint; a folder that is neither one nor empty, or holds a file that no checkpoint wrote, is
+ * refused. */
 int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e);
 /* -1 when anything does not fit or a hash is wrong; nothing was read into parameters and state then. */
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e);

@@ -1,17 +1,22 @@
 /* fuzz_api: any sequence of calls of kungfu.h on the tiny model, with odd arguments: handles that are NULL, freed late,
  * of another kind, lengths and ids beyond their range. Whatever comes, a call returns a status, and a failure has its
- * sentence. A byte chooses the call, those after it its arguments. */
+ * sentence. A byte chooses the call, those after it its arguments. It begins in the repository's root and then works in
+ * a folder of its own, so that what is saved under odd names goes there. */
 #include <kungfu.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MODEL "test/golden/llama"
-#define ROWS "test/golden/rows.jsonl"
+#define MODEL "golden/llama" /* a link is made to test/golden */
+#define ROWS "golden/rows.jsonl"
 
 enum { CALLS_MAX = 24, IDS_MAX = 24 };
 
@@ -62,7 +67,7 @@ static const char *odd_text(struct input *in)
 		                             "<|im_start|>",
 		                             "8",
 		                             "1e-3",
-		                             "test/golden/llama-lora" };
+		                             "golden/llama-lora" };
 	return texts[byte(in) % ARRAY_LEN(texts)];
 }
 
@@ -201,7 +206,7 @@ static void make(struct world *w, struct input *in)
 	switch (byte(in) % 5) {
 	case 0:
 		kf_adapter_free(w->adapter);
-		check(w, kf_adapter_open(&w->adapter, w->model, plain ? "test/golden/llama-lora" : odd_text(in),
+		check(w, kf_adapter_open(&w->adapter, w->model, plain ? "golden/llama-lora" : odd_text(in),
 		                         &w->error));
 		break;
 	case 1:
@@ -254,12 +259,28 @@ static void use_trainer(struct world *w, struct input *in)
 	kf_free(note);
 }
 
+static char place[] = "/tmp/kungfu-fuzz-XXXXXX";
+
+static void leave(void) { io_remove_tree(place, NULL); }
+
+static void go_to_place(void)
+{
+	char *golden = realpath("test/golden", NULL);
+
+	if (!golden || !mkdtemp(place) || chdir(place) || symlink(golden, "golden"))
+		BUG("the folder %s: is this the repository's root?", place);
+	free(golden);
+	atexit(leave);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct kf_model *model;
 	struct input in = { data, size, 0 };
 	struct world w = { 0 };
 
+	if (!model)
+		go_to_place();
 	if (!model && kf_model_open(&model, MODEL, &w.error) < 0)
 		BUG("%s", w.error.message);
 	w.model = model;

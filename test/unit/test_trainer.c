@@ -238,7 +238,7 @@ static void test_interrupted(struct test *t, const char *data)
 	CHECK(t, train_loop_once(t, &j, &d, 3, 5, hex, NULL) == FIT_STOPPED);
 	reopen(t, &d, &j);
 	/* What a kill inside a checkpoint's write leaves, and a newest checkpoint with a flipped bit. */
-	char *half = mem_printf("%s/checkpoint-6.tmp", j.out), *last;
+	char *half = mem_printf("%s/checkpoint-6.kungfu-tmp-a1b2c3", j.out), *last;
 	long *saved = NULL;
 	size_t n = 0;
 	CHECK(t, io_mkdirs(half, &e) == 0 && checkpoint_list(j.out, &saved, &n, &e) == 0 && n == 2);
