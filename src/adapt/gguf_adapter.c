@@ -130,7 +130,8 @@ static int pair_tensors(struct reading *r)
 }
 
 /* A tensor of `rows` × `cols` for PEFT. Its own bytes where the order is the same, else f32. */
-static void add_tensor(struct reading *r, const char *name, const struct gguf_tensor *t, bool transposed, size_t head)
+static void add_tensor(struct reading *r, const char *name, const struct gguf_tensor *t, bool transposed,
+                       struct row_order order)
 {
 	struct st_tensor *to = &r->s->tensors[r->s->n_tensors++];
 	size_t rows = (size_t)t->dim[1], cols = (size_t)t->dim[0];
@@ -141,6 +142,7 @@ static void add_tensor(struct reading *r, const char *name, const struct gguf_te
 		                  .data = r->g->data + t->offset,
 		                  .bytes = t->bytes,
 		                  .dtype_name = dtypes[t->dtype].name };
+	bool head = order.kind != ROWS_ALIKE;
 	if ((!transposed && !head) || !dtypes[t->dtype].to_float)
 		return;
 	float *own = arena_array(&r->s->mem, rows * cols, sizeof(*own));
@@ -150,7 +152,7 @@ static void add_tensor(struct reading *r, const char *name, const struct gguf_te
 	to->data = own;
 	dtypes[t->dtype].to_float(r->g->data + t->offset, own, rows * cols);
 	if (head) {
-		weight_permute_rows(own, rows, cols, head, true);
+		weight_permute_rows(own, rows, cols, order, true);
 	} else {
 		float *other = arena_array(&r->s->mem, rows * cols, sizeof(*other));
 		for (size_t i = 0; i < rows * cols; i++)
@@ -168,18 +170,18 @@ static int add_pair(struct reading *r, size_t i, const char **module, size_t *ra
 	const struct weight *w = weight_at(r->m, i, &tied);
 	const struct pair *p = &r->pairs[i];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
-	size_t head = w->spec->flags & WEIGHT_ROPE ? (size_t)r->m->config.D : 0;
+	struct row_order order = weight_row_order(r->m, (int)i), alike = { 0 };
 
 	*rank = (size_t)p->b->dim[0];
 	*module = weight_module(&r->s->mem, w->name);
 	if (p->a->dim[!embedding] != p->b->dim[0])
 		return err_set(r->e, "%s: '%s' and '%s' do not have one rank", r->g->path, p->a->name, p->b->name);
-	if (head && p->b->dim[1] % head)
-		return err_set(r->e, "%s: the %llu rows of '%s' are no heads of %zu", r->g->path,
-		               (unsigned long long)p->b->dim[1], p->b->name, head);
+	if (order.kind != ROWS_ALIKE && p->b->dim[1] != w->dim[0])
+		return err_set(r->e, "%s: '%s' has %llu rows, the weight it is for %zu", r->g->path, p->b->name,
+		               (unsigned long long)p->b->dim[1], w->dim[0]);
 	const char *kind = embedding ? "lora_embedding_" : "lora_", *end = embedding ? "" : ".weight";
-	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, 0);
-	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sB%s", *module, kind, end), p->b, false, head);
+	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sA%s", *module, kind, end), p->a, embedding, alike);
+	add_tensor(r, arena_printf(&r->s->mem, PEFT_PREFIX "%s.%sB%s", *module, kind, end), p->b, false, order);
 	return 0;
 }
 
@@ -286,10 +288,10 @@ static void fill(void *ctx, size_t i, void *out)
 	float *w = x->scratch, factor = (float)(p->scale * (double)p->r / x->alpha);
 	memcpy(w, x->a->overlay.params.w + param->offset, param->n * sizeof(*w));
 	if (i % 2) {
-		/* From here to Hugging Face's order is where a model from a GGUF has q's and k's rows already. */
-		if (p->weight < (int)x->m->n_weights && (x->m->weights[p->weight].spec->flags & WEIGHT_ROPE) &&
-		    !x->m->config.rope_interleaved)
-			weight_permute_rows(w, param->dim[0], param->n / param->dim[0], (size_t)x->m->config.D, false);
+		/* A model from a GGUF has its rows in that order already. */
+		struct row_order order = weight_row_order(x->m, p->weight);
+		if (order.kind != ROWS_ALIKE && !x->m->source.is_gguf)
+			weight_permute_rows(w, param->dim[0], param->n / param->dim[0], order, false);
 		for (size_t k = 0; k < param->n && factor != 1; k++)
 			w[k] *= factor;
 	}

@@ -22,7 +22,7 @@ static void convert_param(const struct model *m, const struct param *p, int rows
 	if (p->weight >= 0)
 		weight_convert(m, p->weight, w, to_hf);
 	else if (weight_is_permuted(m, rows_of))
-		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], (size_t)m->config.D, to_hf);
+		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], weight_row_order(m, rows_of), to_hf);
 }
 
 /* --- PEFT's tensors --- */

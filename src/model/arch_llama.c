@@ -31,6 +31,7 @@ static const struct weight_spec weights[] = {
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_FEED_FORWARD,
 	{ ATTENTION "rotary_emb.inv_freq", NULL, NULL, WEIGHT_IGNORED },
+	DECODER_ROPE_FACTORS,
 	DECODER_HEAD,
 	{ 0 },
 };

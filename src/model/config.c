@@ -111,6 +111,11 @@ int64_t config_value(const struct config *c, const char *expression, size_t n)
 	return sum;
 }
 
+static bool none_is_meant(const struct config_field *f, const json_t *value)
+{
+	return f->maybe && json_is_null(value);
+}
+
 /* The name by which the file's reader knows a quotient's side. */
 static const char *name_of(const struct config *c, const char *side, size_t n)
 {
@@ -236,6 +241,10 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	int64_t init = 0;
 	long long x;
 
+	if (none_is_meant(f, value)) {
+		*(int *)place(c, f) = 0;
+		return 0;
+	}
 	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
 		return -1;
 	if (jsonx_int(s->json, f->hf, init, &x, e) < 0)
@@ -258,6 +267,60 @@ static int check_each(const struct config *c, const struct config_field *f, cons
 	return 0;
 }
 
+/* Word number of a value, −1: none of them. */
+static int word_number(const struct config *c, const json_t *value, const char *words)
+{
+	for (int i = 0; *words; i++) {
+		size_t n = strcspn(words, " ");
+		if (is_word(c, value, words, n))
+			return i;
+		words += n + (words[n] == ' ');
+	}
+	return -1;
+}
+
+static void default_layers(struct config *c, const struct config_field *f)
+{
+	int64_t every = config_value(c, f->every, strlen(f->every));
+	uint8_t *kind = place(c, f);
+
+	if (every < 0)
+		BUG("%s: every %s-th layer", f->hf, f->every);
+	for (int i = 0; i < MIN(c->n_layers, CONFIG_LAYERS_MAX); i++)
+		kind[i] = every == 0 || (i + 1) % every != 0;
+}
+
+static int read_layers(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
+{
+	const json_t *list = json_object_get(s->json, f->hf);
+	uint8_t *kind = place(c, f);
+
+	default_layers(c, f);
+	if (!list || json_is_null(list))
+		return 0;
+	if (json_array_size(list) < (size_t)c->n_layers)
+		return err_set(e, "%s: %s is no list of %d words, one for each layer", s->where, f->hf, c->n_layers);
+	for (int i = 0; i < MIN(c->n_layers, CONFIG_LAYERS_MAX); i++) {
+		int word = word_number(c, json_array_get(list, (size_t)i), f->hf_init);
+		if (word < 0)
+			return check_is(c, json_array_get(list, (size_t)i), f->hf, f->hf_init, s->where, e);
+		kind[i] = (uint8_t)word;
+	}
+	return 0;
+}
+
+static int read_hf_real(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
+{
+	double *at = place(c, f), init = f->hf_init ? strtod(f->hf_init, NULL) : NAN;
+
+	if (none_is_meant(f, json_object_get(s->json, f->hf)) ||
+	    (f->maybe && init == 0 && !json_object_get(s->json, f->hf))) {
+		*at = 0;
+		return 0;
+	}
+	return config_real(s->json, f->hf, init, at, s->where, e);
+}
+
 static int read_hf(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
 {
 	int flag;
@@ -266,8 +329,7 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 	case CONFIG_KIND_INT:
 		return read_hf_int(c, f, s, e);
 	case CONFIG_KIND_REAL:
-		return config_real(s->json, f->hf, f->hf_init ? strtod(f->hf_init, NULL) : NAN, place(c, f), s->where,
-		                   e);
+		return read_hf_real(c, f, s, e);
 	case CONFIG_KIND_FLAG:
 		if (jsonx_bool(s->json, f->hf, f->hf_init && !strcmp(f->hf_init, "true"), &flag, e) < 0)
 			return err_prefix(e, "%s", s->where);
@@ -277,6 +339,8 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 		return config_is(c, s->json, f->hf, f->hf_init, s->where, e);
 	case CONFIG_KIND_EACH:
 		return check_each(c, f, s, e);
+	case CONFIG_KIND_LAYERS:
+		return read_layers(c, f, s, e);
 	}
 	BUG("%s: a row of kind %d", f->hf, (int)f->kind);
 }
@@ -307,24 +371,36 @@ static int check_gguf_is(const struct config *c, const struct config_field *f, c
 	return status;
 }
 
+static int read_gguf_int(struct config *c, const struct config_field *f, const struct gguf *g, const char *key,
+                         struct err *e)
+{
+	int64_t x, init = 0;
+
+	if (f->gguf_init && !gguf_find(g, key) && default_int(c, f->gguf_init, g->path, &init, e) < 0)
+		return -1;
+	if (gguf_int(g, key, !f->gguf_init, init, &x, e) < 0)
+		return -1;
+	if (f->maybe && x == 0) {
+		*(int *)place(c, f) = 0;
+		return 0;
+	}
+	return in_range(x, key, g->path, place(c, f), e);
+}
+
 static int read_gguf(struct config *c, const struct config_field *f, const struct gguf *g, struct err *e)
 {
 	char key[160];
-	int64_t x, init = 0;
 	double real;
 
 	snprintf(key, sizeof(key), "%s.%s", c->arch->gguf, f->gguf);
 	switch (f->kind) {
 	case CONFIG_KIND_INT:
-		if (f->gguf_init && !gguf_find(g, key) && default_int(c, f->gguf_init, g->path, &init, e) < 0)
-			return -1;
-		if (gguf_int(g, key, !f->gguf_init, init, &x, e) < 0)
-			return -1;
-		return in_range(x, key, g->path, place(c, f), e);
+		return read_gguf_int(c, f, g, key, e);
 	case CONFIG_KIND_REAL:
 		if (gguf_real(g, key, !f->gguf_init, f->gguf_init ? strtod(f->gguf_init, NULL) : 0, &real, e) < 0)
 			return -1;
-		return positive(shortest(real), key, g->path, place(c, f), e);
+		*(double *)place(c, f) = 0;
+		return f->maybe && real == 0 ? 0 : positive(shortest(real), key, g->path, place(c, f), e);
 	case CONFIG_KIND_FLAG:
 		*(bool *)place(c, f) = gguf_find_tensor(g, f->gguf) != NULL;
 		return 0;
@@ -341,10 +417,16 @@ static int take_default(struct config *c, const struct config_field *f, const ch
 {
 	int64_t x;
 
-	if (!init || f->kind == CONFIG_KIND_IS || f->kind == CONFIG_KIND_EACH)
+	if (f->kind == CONFIG_KIND_LAYERS)
+		default_layers(c, f);
+	if (!init || f->kind == CONFIG_KIND_IS || f->kind == CONFIG_KIND_EACH || f->kind == CONFIG_KIND_LAYERS)
 		return 0;
-	if (f->kind == CONFIG_KIND_INT)
-		return default_int(c, init, where, &x, e) < 0 ? -1 : in_range(x, init, where, place(c, f), e);
+	if (f->kind == CONFIG_KIND_INT) {
+		if (default_int(c, init, where, &x, e) < 0)
+			return -1;
+		*(int *)place(c, f) = 0;
+		return f->maybe && x == 0 ? 0 : in_range(x, init, where, place(c, f), e);
+	}
 	if (f->kind == CONFIG_KIND_REAL)
 		*(double *)place(c, f) = strtod(init, NULL);
 	else
@@ -391,6 +473,7 @@ int config_read(struct config *c, const struct config_source *s, struct err *e)
 	struct walk w = { .tables = c->arch->fields };
 	const struct config_field *f;
 
+	c->rotary = 1;
 	while ((f = next_row(&w)))
 		if (read_row(c, f, s, e) < 0)
 			return -1;
@@ -409,20 +492,43 @@ static json_t *first_word(const char *words)
 
 	if (!strcmp(words, "true") || !strcmp(words, "false"))
 		return json_boolean(*words == 't');
+	if (*words >= '0' && *words <= '9')
+		return json_integer(strtoll(words, NULL, 10));
 	return json_stringn(words, n);
+}
+
+static json_t *layers_json(const struct config *c, const struct config_field *f)
+{
+	const uint8_t *kind = place(c, f);
+	json_t *list = json_array();
+
+	for (int i = 0; i < MIN(c->n_layers, CONFIG_LAYERS_MAX); i++) {
+		const char *word = f->hf_init;
+		for (int k = 0; k < kind[i]; k++)
+			word += strcspn(word, " ") + 1;
+		json_array_append_new(list, first_word(word));
+	}
+	return list;
+}
+
+static json_t *number_or_null(const struct config_field *f, double x)
+{
+	return f->maybe && x == 0 ? json_null() : json_real(x);
 }
 
 static json_t *as_json(const struct config *c, const struct config_field *f)
 {
 	switch (f->kind) {
-	case CONFIG_KIND_INT: return json_integer(*(const int *)place(c, f));
-	case CONFIG_KIND_REAL: return json_real(*(const double *)place(c, f));
+	case CONFIG_KIND_INT:
+		return f->maybe && !*(const int *)place(c, f) ? json_null() : json_integer(*(const int *)place(c, f));
+	case CONFIG_KIND_REAL: return number_or_null(f, *(const double *)place(c, f));
+	case CONFIG_KIND_LAYERS: return layers_json(c, f);
 	case CONFIG_KIND_FLAG: return json_boolean(*(const bool *)place(c, f));
 	default: return first_word(f->hf_init);
 	}
 }
 
-json_t *config_json(const struct config *c)
+json_t *config_json(const struct config *c, struct err *e)
 {
 	json_t *j = json_pack("{s:[s], s:s}", "architectures", c->arch->hf_class, "model_type", c->arch->hf_types[0]);
 	struct walk w = { .tables = c->arch->fields };
@@ -431,5 +537,13 @@ json_t *config_json(const struct config *c)
 	while ((f = next_row(&w)))
 		if (f->hf && f->kind != CONFIG_KIND_EACH)
 			json_object_set_new(j, f->hf, as_json(c, f));
+	if (c->rope_scaling.kind != ROPE_PLAIN) {
+		json_t *rope = rope_json(&c->rope_scaling, c->rope_theta, c->rope.dims, e);
+		if (!rope) {
+			json_decref(j);
+			return NULL;
+		}
+		json_object_set_new(j, "rope_scaling", rope);
+	}
 	return j;
 }

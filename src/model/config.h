@@ -31,6 +31,8 @@ enum config_kind {
 	CONFIG_KIND_FLAG,      /* bool; the key in GGUF is the name of a tensor: whether the file has it */
 	CONFIG_KIND_IS,        /* no place: refused unless it is one of the words of the default */
 	CONFIG_KIND_EACH,      /* the same of each item of a list; not written */
+	CONFIG_KIND_LAYERS,    /* uint8_t[CONFIG_LAYERS_MAX]: a list says a word of the default for each layer, its
+	                        * number there is kept; without a list every `every`-th layer is word 0, the others 1 */
 };
 
 struct config_field {
@@ -38,6 +40,8 @@ struct config_field {
 	char letter;                    /* what shapes and defaults call it (a flag is 0 or 1 there); 0: nothing */
 	const char *hf, *hf_init;       /* key of config.json */
 	const char *gguf, *gguf_init;   /* key after "<architecture>." */
+	const char *every;              /* of layers: an expression */
+	bool maybe;                     /* null, and 0 in GGUF, is a value: none, which is 0 */
 	bool own;                       /* of the architecture's own struct, else of struct config */
 	size_t at;
 };
@@ -49,6 +53,15 @@ struct config_field {
 #define CONFIG_INT(c, h, hi, g, gi, s, m) CONFIG_FIELD(CONFIG_KIND_INT, c, h, hi, g, gi, s, m)
 #define CONFIG_REAL(h, hi, g, gi, s, m) CONFIG_FIELD(CONFIG_KIND_REAL, 0, h, hi, g, gi, s, m)
 #define CONFIG_FLAG(c, h, hi, g, gi, s, m) CONFIG_FIELD(CONFIG_KIND_FLAG, c, h, hi, g, gi, s, m)
+/* What a model may be without. */
+#define CONFIG_INT_OR_NONE(c, h, hi, g, gi, s, m) \
+	{ .kind = CONFIG_KIND_INT, .letter = c, .hf = h, .hf_init = hi, .gguf = g, .gguf_init = gi, .maybe = true, \
+	  .own = _Generic((s *)0, struct config *: false, default: true), .at = offsetof(s, m) }
+#define CONFIG_REAL_OR_NONE(h, hi, g, gi, s, m) \
+	{ .kind = CONFIG_KIND_REAL, .hf = h, .hf_init = hi, .gguf = g, .gguf_init = gi, .maybe = true, \
+	  .own = _Generic((s *)0, struct config *: false, default: true), .at = offsetof(s, m) }
+#define CONFIG_LAYERS(h, words, n, s, m) \
+	{ .kind = CONFIG_KIND_LAYERS, .hf = h, .hf_init = words, .every = n, .own = true, .at = offsetof(s, m) }
 /* What is computed in one way only. Words apart by spaces, the first is meant when the key is absent; a word is
  * compared with a string, true or false, or with a number as a number or an expression of letters. */
 #define CONFIG_IS(h, words, g, gwords) \
@@ -67,8 +80,9 @@ struct config_source {
 int config_read(struct config *c, const struct config_source *s, struct err *e);
 /* Sums of products of letters and numbers, "HD+2GD"; −1 when a letter is unknown. Too large for an int64: INT64_MAX. */
 int64_t config_value(const struct config *c, const char *expression, size_t n);
-/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference. */
-json_t *config_json(const struct config *c);
+/* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference, NULL and a sentence
+ * where a config.json has no word for what the GGUF says. */
+json_t *config_json(const struct config *c, struct err *e);
 
 /* For arch->config: one key as the rows read it. */
 int config_real(const json_t *j, const char *key, double init, double *out, const char *where, struct err *e);

@@ -1,10 +1,11 @@
 /* decoder: Llama's family, its facts and its forward part by part: embedding, attention, gated feed-forward, the two as
  * a block. Query heads share key-value heads in groups; positions turn q and k (graph.c's table).
- *
- * Rotary positions are turned by the same angles for a whole head and at every length: scaled ones are not computed and
- * so refused by their names. */
+ */
 #include "model/decoder.h"
 
+#include <stdio.h>
+
+#include "base/jsonx.h"
 #include "base/mem.h"
 
 #define BLOCK DECODER_BLOCK
@@ -24,46 +25,102 @@ const struct config_field decoder_fields[] = {
 	CONFIG_IS("hidden_act", "silu swish", NULL, NULL),
 	CONFIG_REAL("rms_norm_eps", "1e-6", "attention.layer_norm_rms_epsilon", NULL, struct config, norm_eps),
 	CONFIG_REAL("rope_theta", "10000", "rope.freq_base", "10000", struct config, rope_theta),
-	CONFIG_IS(NULL, NULL, "rope.dimension_count", "D"),
-	CONFIG_IS(NULL, NULL, "rope.scaling.type", "none"),
-	CONFIG_IS(NULL, NULL, "rope.scaling.factor", "1 0"),
-	CONFIG_IS(NULL, NULL, "rope.scale_linear", "1 0"),
 	CONFIG_FLAG(0, "tie_word_embeddings", "false", NULL, NULL, struct config, tied),
 	{ 0 },
 };
 
-/* Plain angles, and no parameters by the kind of a layer. */
-static int check_plain(const struct config *c, const json_t *rope, const char *name, const char *where, struct err *e)
+/* What config.json says of the positions of one kind of layer, or of all: transformers since 5 writes rope_parameters,
+ * before it rope_theta and rope_scaling. It reads all three: rope_scaling before rope_parameters, and rope_theta beside
+ * them where the one that it takes has none. */
+static int find_rope(const struct config_source *s, const char *layers, const json_t **out, struct err *e)
 {
+	static const char *const names[] = { "rope_scaling", "rope_parameters" };
 	const char *key;
 	json_t *value;
 
-	if (config_is(c, rope, "rope_type", "default", where, e) < 0 ||
-	    config_is(c, rope, "type", "default", where, e) < 0)
-		return -1;
-	json_object_foreach((json_t *)(uintptr_t)rope, key, value)
-		if (json_is_object(value))
-			return err_set(e, "%s: %s has parameters of its own for %s, one kind of positions is computed",
-			               where, name, key);
-	return 0;
-}
-
-/* transformers since 5 writes rope_parameters, before it rope_theta and rope_scaling. It reads all three: rope_scaling
- * before rope_parameters, and rope_theta beside them where the one that it takes has none. */
-int decoder_config(struct config *c, const struct config_source *s, struct err *e)
-{
-	static const char *const names[] = { "rope_scaling", "rope_parameters" };
-	const json_t *taken = NULL;
-
+	*out = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const json_t *rope = json_object_get(s->json, names[i]);
 		if (rope && !json_is_null(rope) && !json_is_object(rope))
 			return err_set(e, "%s: %s is no object", s->where, names[i]);
-		if (check_plain(c, rope, names[i], s->where, e) < 0)
-			return -1;
-		taken = !taken && json_object_size(rope) ? rope : taken;
+		const json_t *own = layers ? json_object_get(rope, layers) : NULL;
+		rope = json_is_object(own) ? own : rope;
+		json_object_foreach((json_t *)(uintptr_t)rope, key, value)
+			if (json_is_object(value) && !layers)
+				return err_set(e, "%s: %s has parameters of its own for %s, one kind of positions is "
+				                  "computed",
+				               s->where, names[i], key);
+		*out = !*out && json_object_size(rope) ? rope : *out;
 	}
-	return taken ? config_real(taken, "rope_theta", c->rope_theta, &c->rope_theta, s->where, e) : 0;
+	return 0;
+}
+
+/* Does a share of a head's numbers turn where the file says so? In the others transformers lets all of them turn. */
+static bool turns_a_share(const struct arch *a)
+{
+	for (const struct config_field *const *table = a->fields; *table; table++)
+		for (const struct config_field *f = *table; f->kind; f++)
+			if (!f->own && f->kind == CONFIG_KIND_REAL && f->at == offsetof(struct config, rotary))
+				return true;
+	return false;
+}
+
+static int read_rope_json(struct config *c, const struct config_source *s, const char *layers, double *theta,
+                          struct rope_scaling *scaling, struct err *e)
+{
+	const json_t *rope;
+	long long original;
+
+	if (!turns_a_share(c->arch) &&
+	    config_real(s->json, "partial_rotary_factor", 1, &c->rotary, s->where, e) < 0)
+		return -1;
+	if (find_rope(s, layers, &rope, e) < 0 ||
+	    rope_scaling_json(scaling, rope, theta, &c->rotary, c->D, s->where, e) < 0)
+		return -1;
+	if (c->rotary != 1 && !turns_a_share(c->arch))
+		return err_set(e, "%s: partial_rotary_factor is %g, this architecture is computed with 1", s->where,
+		               c->rotary);
+	if (jsonx_int(s->json, "original_max_position_embeddings", 0, &original, e) < 0)
+		return err_prefix(e, "%s", s->where);
+	scaling->original = original > 0 ? (double)original : scaling->original; /* Phi-3's place for it goes first */
+	return 0;
+}
+
+static int read_rope_gguf(struct config *c, const struct config_source *s, struct rope_scaling *scaling, struct err *e)
+{
+	char key[160];
+	int64_t dims;
+
+	snprintf(key, sizeof(key), "%s.rope.dimension_count", c->arch->gguf);
+	if (gguf_int(s->gguf, key, false, c->D, &dims, e) < 0)
+		return -1;
+	if (dims < 2 || dims > c->D)
+		return err_set(e, "%s: %s is %lld, wanted from 2 to the head's %d", s->where, key, (long long)dims,
+		               c->D);
+	c->rotary = (double)dims / c->D;
+	return rope_scaling_gguf(scaling, s->gguf, c->arch->gguf, (int)dims / 2, e);
+}
+
+int decoder_rope(struct config *c, const struct config_source *s, const char *layers, double *theta,
+                 struct rope_scaling *scaling, struct rope *out, struct err *e)
+{
+	if ((s->gguf ? read_rope_gguf(c, s, scaling, e) : read_rope_json(c, s, layers, theta, scaling, e)) < 0)
+		return -1;
+	int dims = (int)(c->D * c->rotary);
+	if (dims < 2 || dims % 2 || dims > c->D || dims / 2 > ROPE_PAIRS)
+		return err_set(e, "%s: of a head's %d numbers %d turn, wanted an even number up to %d", s->where, c->D,
+		               dims, 2 * ROPE_PAIRS);
+	if (scaling->original == 0)
+		scaling->original = c->n_ctx;
+	rope_make(out, scaling, *theta, dims, c->n_ctx);
+	if (scaling->kind == ROPE_LONG)
+		c->n_ctx = MIN(c->n_ctx, (int)scaling->original);
+	return 0;
+}
+
+int decoder_config(struct config *c, const struct config_source *s, struct err *e)
+{
+	return decoder_rope(c, s, NULL, &c->rope_theta, &c->rope_scaling, &c->rope, e);
 }
 
 /* --- forward --- */
@@ -73,43 +130,54 @@ uint32_t decoder_embed(struct graph *g)
 	return nn_embed(g, "model.embed_tokens.weight", EMBED_IDS);
 }
 
-/* x, normed head by head where the model has numbers for that (Qwen3's q_norm). */
+/* x, normed head by head where the model has numbers for that (Qwen3's q_norm),
+ * or the whole row where it has as many as that (OLMo 2's). */
 static uint32_t head_norm(struct graph *g, uint32_t x, const char *weight)
 {
 	return model_weight(g->model, weight, g->layer) < 0 ? x : nn_rmsnorm(g, x, weight);
 }
 
-uint32_t decoder_attention(struct graph *g, uint32_t x)
+uint32_t decoder_heads(struct graph *g, uint32_t h, const struct rope *r, struct attention_spec a)
 {
 	const struct config *c = &g->model->config;
-	uint32_t h = nn_rmsnorm(g, x, BLOCK "input_layernorm.weight");
 	uint32_t q = nn_linear(g, h, BLOCK "self_attn.q_proj.weight", BLOCK "self_attn.q_proj.bias", TENSOR_NONE);
 	uint32_t k = nn_linear(g, h, BLOCK "self_attn.k_proj.weight", BLOCK "self_attn.k_proj.bias", TENSOR_NONE);
 	uint32_t v = nn_linear(g, h, BLOCK "self_attn.v_proj.weight", BLOCK "self_attn.v_proj.bias", TENSOR_NONE);
 
-	struct rope rope = { c->rope_theta, c->D };
-	q = nn_rope(g, head_norm(g, q, BLOCK "self_attn.q_norm.weight"), c->H, rope);
-	k = nn_rope(g, head_norm(g, k, BLOCK "self_attn.k_norm.weight"), c->G, rope);
-	uint32_t o = nn_attention(g, q, k, v, (struct attention_spec){ 0 });
+	q = head_norm(g, q, BLOCK "self_attn.q_norm.weight");
+	k = head_norm(g, k, BLOCK "self_attn.k_norm.weight");
+	return nn_attention(g, r ? nn_rope(g, q, c->H, r) : q, r ? nn_rope(g, k, c->G, r) : k, v, a);
+}
+
+uint32_t decoder_attention(struct graph *g, uint32_t x, const struct rope *r, struct attention_spec a)
+{
+	uint32_t h = nn_rmsnorm(g, x, BLOCK "input_layernorm.weight");
+	uint32_t o = decoder_heads(g, h, r, a);
 
 	return nn_sublayer_linear(g, SUBLAYER_ATTENTION, x, h, o, BLOCK "self_attn.o_proj.weight",
 	                          BLOCK "self_attn.o_proj.bias");
 }
 
+uint32_t decoder_gated(struct graph *g, uint32_t h, enum activation f)
+{
+	uint32_t gate = nn_linear(g, h, BLOCK "mlp.gate_proj.weight", BLOCK "mlp.gate_proj.bias", TENSOR_NONE);
+	uint32_t up = nn_linear(g, h, BLOCK "mlp.up_proj.weight", BLOCK "mlp.up_proj.bias", TENSOR_NONE);
+
+	return op_act(g->tape, f, gate, up);
+}
+
 uint32_t decoder_feed_forward(struct graph *g, uint32_t x)
 {
 	uint32_t h = nn_rmsnorm(g, x, BLOCK "post_attention_layernorm.weight");
-	uint32_t gate = nn_linear(g, h, BLOCK "mlp.gate_proj.weight", NULL, TENSOR_NONE);
-	uint32_t up = nn_linear(g, h, BLOCK "mlp.up_proj.weight", NULL, TENSOR_NONE);
 
-	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, op_act(g->tape, ACT_SILU, gate, up),
-	                          BLOCK "mlp.down_proj.weight", NULL);
+	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, x, h, decoder_gated(g, h, ACT_SILU),
+	                          BLOCK "mlp.down_proj.weight", BLOCK "mlp.down_proj.bias");
 }
 
 uint32_t decoder_block(struct graph *g, int layer, uint32_t x)
 {
 	(void)layer;
-	return decoder_feed_forward(g, decoder_attention(g, x));
+	return decoder_feed_forward(g, decoder_attention(g, x, &g->model->config.rope, (struct attention_spec){ 0 }));
 }
 
 uint32_t decoder_norm(struct graph *g, uint32_t x)

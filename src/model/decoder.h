@@ -19,8 +19,13 @@
 
 /* Sizes, the norms' epsilon, rotary positions, activation and tying: all that Llama says but attention_bias. */
 extern const struct config_field decoder_fields[];
-/* Rotary positions of a config.json, which may be in three places (arch->config). */
+/* Rotary positions, which config.json may have in three places: arch->config. */
 int decoder_config(struct config *c, const struct config_source *s, struct err *e);
+/* The same of one kind of layers, whose parameters may stand under a name of their own ("sliding_attention"; NULL:
+ * there is one kind). *theta is the base that holds where none is said; c->rotary is that share as well and is read
+ * too, and c->n_ctx is cut to what longrope's short factors are for. */
+int decoder_rope(struct config *c, const struct config_source *s, const char *layers, double *theta,
+                 struct rope_scaling *scaling, struct rope *out, struct err *e);
 
 /* --- weights --- */
 
@@ -30,6 +35,8 @@ int decoder_config(struct config *c, const struct config_source *s, struct err *
 	{ DECODER_BLOCK "mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "F,C", WEIGHT_LINEAR }, \
 	{ DECODER_BLOCK "mlp.up_proj.weight", "blk.%d.ffn_up.weight", "F,C", WEIGHT_LINEAR }, \
 	{ DECODER_BLOCK "mlp.down_proj.weight", "blk.%d.ffn_down.weight", "C,F", WEIGHT_LINEAR }
+/* divisors of angles that a GGUF of scaled positions has: rope.h reads them */
+#define DECODER_ROPE_FACTORS { "rope_freqs.weight", "rope_freqs.weight", NULL, WEIGHT_IGNORED }
 #define DECODER_HEAD \
 	{ "model.norm.weight", "output_norm.weight", "C", WEIGHT_NORM }, \
 	{ "lm_head.weight", "output.weight", "V,C", WEIGHT_LINEAR | WEIGHT_HEAD }
@@ -37,9 +44,13 @@ int decoder_config(struct config *c, const struct config_source *s, struct err *
 /* --- forward --- */
 
 uint32_t decoder_embed(struct graph *g);                          /* the rows of the tokens */
-uint32_t decoder_attention(struct graph *g, uint32_t x);          /* x + the attention of its norm */
+/* h's attention before Wo. r: NULL, positions do not turn; a: mask and cap as nn_attention has them */
+uint32_t decoder_heads(struct graph *g, uint32_t h, const struct rope *r, struct attention_spec a);
+uint32_t decoder_gated(struct graph *g, uint32_t h, enum activation f); /* f(Wgate·h) ∘ Wup·h */
+/* x + the attention of its norm, r and a as there */
+uint32_t decoder_attention(struct graph *g, uint32_t x, const struct rope *r, struct attention_spec a);
 uint32_t decoder_feed_forward(struct graph *g, uint32_t x);       /* x + the gated feed-forward of its norm */
-uint32_t decoder_block(struct graph *g, int layer, uint32_t x);   /* both, one after the other */
+uint32_t decoder_block(struct graph *g, int layer, uint32_t x);   /* both, the model's positions, all seen */
 uint32_t decoder_norm(struct graph *g, uint32_t x);               /* the final norm */
 
 #endif

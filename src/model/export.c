@@ -42,13 +42,17 @@ static void set_ids(json_t *j, const struct tokenizer *t)
 	set_id(j, "pad_token_id", tokenizer_pad(t));
 }
 
-static json_t *make_config(const struct model *m, enum dtype dtype, bool untied)
+static json_t *make_config(const struct model *m, enum dtype dtype, bool untied, struct err *e)
 {
 	json_t *j;
 	if (m->source.is_gguf && !m->tokenizer)
 		BUG("a GGUF is written as a folder before its tokenizer is open");
 	if (m->source.is_gguf) {
-		j = config_json(&m->config);
+		j = config_json(&m->config, e);
+		if (!j) {
+			err_prefix(e, "%s", m->source.path);
+			return NULL;
+		}
 		set_ids(j, m->tokenizer);
 	} else {
 		j = json_deep_copy(m->source.config);
@@ -72,7 +76,9 @@ static int write_json(const char *dir, const char *name, json_t *j, struct err *
 
 static int write_configs(const struct model *m, const char *dir, enum dtype dtype, bool untied, struct err *e)
 {
-	if (write_json(dir, "config.json", make_config(m, dtype, untied), e) < 0)
+	json_t *config = make_config(m, dtype, untied, e);
+
+	if (!config || write_json(dir, "config.json", config, e) < 0)
 		return -1;
 	if (m->source.generation_config)
 		return write_json(dir, "generation_config.json", json_incref(m->source.generation_config), e);

@@ -2,9 +2,7 @@
  *
  * A tensor is made when a weight is first used and found again later, so a tied head and embedding are one tensor,
  * whose gradient is the sum of both uses. A weight that is trained stands as a parameter wherever it is used.
- *
- * Rotary positions (Su et al. 2021): pair i of D/2 turns by pos·θ^(−2i/D), D the numbers of a head that turn. A table
- * is computed as PyTorch does: θ's power and the angle rounded to f32, then cosine and sine of that. */
+ */
 #include "model/graph.h"
 
 #include <math.h>
@@ -14,19 +12,6 @@
 #include "base/mem.h"
 #include "quant/panels.h"
 
-static void fill_rope(float *table, size_t positions, size_t D, double theta)
-{
-	for (size_t i = 0; i < D / 2; i++) {
-		float exponent = (float)(2 * i) / (float)D;
-		float frequency = 1.0F / (float)pow((double)(float)theta, (double)exponent);
-		for (size_t p = 0; p < positions; p++) {
-			float angle = (float)p * frequency;
-			table[p * D + i] = (float)cos((double)angle);
-			table[p * D + D / 2 + i] = (float)sin((double)angle);
-		}
-	}
-}
-
 /* A document lies in one micro-batch or one cache, so no position is beyond either; a cache of several sequences is
  * longer than any of them. */
 static size_t rope_positions(const struct graph *g)
@@ -34,19 +19,19 @@ static size_t rope_positions(const struct graph *g)
 	return (size_t)MAX(g->tape->cap.rows, MIN(g->tape->cap.keys, g->model->config.n_ctx));
 }
 
-static uint32_t rope_tensor(struct graph *g, struct rope r)
+static uint32_t rope_tensor(struct graph *g, const struct rope *r)
 {
-	size_t positions = rope_positions(g), dims = (size_t)r.dims;
+	size_t positions = rope_positions(g), dims = (size_t)r->dims;
 
 	for (int i = 0; i < g->n_ropes; i++)
-		if (g->rope[i].of.theta == r.theta && g->rope[i].of.dims == r.dims)
+		if (!memcmp(g->rope[i].of, r, sizeof(*r)))
 			return g->rope[i].tensor;
 	if (g->n_ropes == ROPE_TABLES)
 		BUG("more than %d tables of positions", ROPE_TABLES);
 	struct rope_table *t = &g->rope[g->n_ropes++];
 	*t = (struct rope_table){ r, mem_array(positions * dims, sizeof(float)),
 		                  tape_weight(g->tape, "rope", DTYPE_F32, 2, (size_t[]){ positions, dims }) };
-	fill_rope(t->table, positions, dims, r.theta);
+	rope_fill(t->table, positions, r);
 	return t->tensor;
 }
 
@@ -55,7 +40,7 @@ size_t graph_bytes(const struct graph *g)
 	size_t n = 0;
 
 	for (int i = 0; i < g->n_ropes; i++)
-		n += rope_positions(g) * (size_t)g->rope[i].of.dims * sizeof(float);
+		n += rope_positions(g) * (size_t)g->rope[i].of->dims * sizeof(float);
 	return n;
 }
 
@@ -372,7 +357,7 @@ uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const cha
 	return after_norm(g, weight, x, y);
 }
 
-uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r)
+uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r)
 {
 	return op_rope(g->tape, x, rope_tensor(g, r), heads, g->model->config.rope_interleaved);
 }

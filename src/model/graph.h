@@ -7,12 +7,9 @@
 
 struct kv_tensors { uint32_t k, v; };   /* cache of one layer: [keys, G·D] */
 
-/* Rotary positions: the first `dims` numbers of each head turn by angles of base θ. */
-struct rope { double theta; int dims; };
-
 enum { ROPE_TABLES = 8 };
 struct rope_table {
-	struct rope of;
+	const struct rope *of;
 	float *table;                      /* [positions][dims] cos then sin halves */
 	uint32_t tensor;
 };
@@ -62,8 +59,8 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 /* x: N,C. A weight of C/parts numbers norms each part of the row by itself: "D" on N,H·D is a norm of every head. */
 uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight);
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias);
-/* x: N,heads·D; each kind of layer may turn by angles of its own */
-uint32_t nn_rope(struct graph *g, uint32_t x, int heads, struct rope r);
+/* x: N,heads·D; each kind of layer may turn by angles of its own. r: the model's, borrowed until graph_release */
+uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r);
 /* Through the cache when there is one. a: the layer's mask and cap; H and G are the model's, scale 0 is 1/√D. */
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a);
 /* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */

@@ -11,6 +11,7 @@
 #include "format/source.h"
 #include "kernel/gemm.h"
 #include "model/params.h"
+#include "model/rope.h"
 #include "op/run.h"
 
 struct arch;
@@ -29,8 +30,12 @@ struct config {
 	int n_ctx;                     /* P: positions the model was made for */
 	double norm_eps;               /* added to a norm's mean square */
 	double rope_theta;             /* base of the rotary angles; 0: positions are not rotary */
+	double rotary;                 /* share of a head's numbers that turn, from 0 to 1 */
+	struct rope_scaling rope_scaling; /* what the file says of them */
+	struct rope rope;              /* and the angles that this makes */
 	bool tied;                     /* head and embedding are one matrix */
 	bool rope_interleaved;         /* GGUF's q and k rows are permuted so that pairs are neighbours */
+	bool qkv_apart;                /* GGUF's rows of one matrix of q, k and v are all of q, then k, then v */
 	void *own;                     /* [arch->own_bytes] the architecture's own facts */
 };
 
@@ -41,6 +46,7 @@ enum weight_flags {
 	WEIGHT_TRANSPOSED = 64,  /* Hugging Face stores [in][out] (GPT-2's Conv1D) */
 	WEIGHT_OPTIONAL = 128,   /* there or not, as the file has it: in every layer or in none */
 	WEIGHT_PLUS_ONE = 256,   /* a vector, 1 + what Hugging Face stores; GGUF stores the sum (Gemma's norms) */
+	WEIGHT_QKV = 1024,       /* q, k and v in one, whose rows GGUF has in another order (weights.h) */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 };
 

@@ -377,8 +377,10 @@ static void check_tied(struct model *m)
 
 int weights_load(struct model *m, struct err *e)
 {
-	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
-		m->config.rope_interleaved |= m->source.is_gguf && (s->flags & WEIGHT_ROPE);
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf && m->source.is_gguf; s++) {
+		m->config.rope_interleaved |= (s->flags & WEIGHT_ROPE) != 0;
+		m->config.qkv_apart |= (s->flags & WEIGHT_QKV) != 0;
+	}
 	check_tied(m);
 	if (list_weights(m, e) < 0 || check_all_known(m, e) < 0)
 		return -1;
@@ -412,39 +414,50 @@ size_t weight_numbers(const struct weight *w)
 	return n;
 }
 
-static size_t hf_row(size_t row, size_t D)
+static size_t hf_row(struct row_order o, size_t row)
 {
-	size_t i = row % D;
+	size_t D = o.D, i = row % D;
 
-	return row - i + i / 2 + i % 2 * (D / 2);
+	if (o.kind == ROWS_ROTATED)
+		return row - i + i / 2 + i % 2 * (D / 2);
+	return o.kind == ROWS_QKV ? row / D % o.H * 3 * D + row / D / o.H * D + i : row;
+}
+
+struct row_order weight_row_order(const struct model *m, int i)
+{
+	const struct config *c = &m->config;
+	unsigned flags = i >= 0 && (size_t)i < m->n_weights ? m->weights[i].spec->flags : 0;
+
+	return (struct row_order){ flags & WEIGHT_ROPE ? ROWS_ROTATED : flags & WEIGHT_QKV ? ROWS_QKV : ROWS_ALIKE,
+		                   (size_t)c->D, (size_t)c->H };
 }
 
 bool weight_is_permuted(const struct model *m, int i)
 {
-	return m->config.rope_interleaved && i >= 0 && (size_t)i < m->n_weights &&
-	       (m->weights[i].spec->flags & WEIGHT_ROPE);
+	return m->source.is_gguf && weight_row_order(m, i).kind != ROWS_ALIKE;
 }
 
 size_t weight_hf_row(const struct model *m, int i, size_t row)
 {
-	return weight_is_permuted(m, i) ? hf_row(row, (size_t)m->config.D) : row;
+	return weight_is_permuted(m, i) ? hf_row(weight_row_order(m, i), row) : row;
 }
 
-void weight_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf)
+void weight_permute_rows(float *w, size_t rows, size_t cols, struct row_order o, bool to_hf)
 {
-	float *head = mem_array(D * cols, sizeof(*head));
+	size_t block = o.kind == ROWS_QKV ? 3 * o.H * o.D : o.D;
+	float *was = mem_array(block * cols, sizeof(*was));
 
-	if (rows % D)
-		BUG("%zu rows are no heads of %zu", rows, D);
-	for (size_t first = 0; first < rows; first += D) {
-		float *block = w + first * cols;
-		memcpy(head, block, D * cols * sizeof(*head));
-		for (size_t r = 0; r < D; r++) {
-			size_t hf = hf_row(r, D), from = to_hf ? r : hf, to = to_hf ? hf : r;
-			memcpy(block + to * cols, head + from * cols, cols * sizeof(*head));
+	if (rows % block)
+		BUG("%zu rows are no blocks of %zu", rows, block);
+	for (size_t first = 0; first < rows; first += block) {
+		float *at = w + first * cols;
+		memcpy(was, at, block * cols * sizeof(*was));
+		for (size_t r = 0; r < block; r++) {
+			size_t hf = hf_row(o, r), from = to_hf ? r : hf, to = to_hf ? hf : r;
+			memcpy(at + to * cols, was + from * cols, cols * sizeof(*was));
 		}
 	}
-	mem_free(head);
+	mem_free(was);
 }
 
 void weight_convert(const struct model *m, int i, float *w, bool to_hf)
@@ -453,7 +466,7 @@ void weight_convert(const struct model *m, int i, float *w, bool to_hf)
 	size_t n = weight_numbers(x);
 
 	if (weight_is_permuted(m, i))
-		weight_permute_rows(w, x->dim[0], n / x->dim[0], (size_t)m->config.D, to_hf);
+		weight_permute_rows(w, x->dim[0], n / x->dim[0], weight_row_order(m, i), to_hf);
 	for (size_t k = 0; k < n && (x->spec->flags & WEIGHT_PLUS_ONE); k++)
 		w[k] += to_hf ? -1.0F : 1.0F;
 }

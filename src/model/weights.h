@@ -3,8 +3,9 @@
  *
  * A rotation's pair are numbers i and i + D/2 of a head in Hugging Face's files and neighbours in GGUF's, for the
  * architectures whose table says so (WEIGHT_ROPE). Rows are kept as the model's file has them, which is what
- * attention's rotation is told (config.rope_interleaved); everything that is read from or written to another form goes
- * through weight_convert or, where only rows are alike, weight_permute_rows. */
+ * attention's rotation is told (config.rope_interleaved). So are the rows of one matrix of q, k and v, head by head in
+ * Hugging Face's files and one after the other in GGUF's (WEIGHT_QKV, config.qkv_apart). Everything that is read from
+ * or written to another form goes through weight_convert or, where only rows are alike, weight_permute_rows. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
@@ -38,7 +39,14 @@ bool weight_is_converted(const struct model *m, int i);
 bool weight_is_permuted(const struct model *m, int i);
 /* Hugging Face's row of row `row` of weight i. */
 size_t weight_hf_row(const struct model *m, int i, size_t row);
-/* rows × cols, heads of D rows, in place: from the permuted order toward Hugging Face's, or back. */
-void weight_permute_rows(float *w, size_t rows, size_t cols, size_t D, bool to_hf);
+/* How GGUF's rows lie otherwise than Hugging Face's. */
+struct row_order {
+	enum { ROWS_ALIKE, ROWS_ROTATED, ROWS_QKV } kind;
+	size_t D, H;          /* rows of a head; heads */
+};
+/* Weight i's (none of −1 and n_weights), whichever kind of file the model came from. */
+struct row_order weight_row_order(const struct model *m, int i);
+/* rows × cols in place: from GGUF's order toward Hugging Face's, or back. */
+void weight_permute_rows(float *w, size_t rows, size_t cols, struct row_order o, bool to_hf);
 
 #endif

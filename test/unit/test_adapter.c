@@ -226,14 +226,15 @@ static void check_ends_merge(struct test *t, const char *adapter, bool parts)
 static void test_rows(struct test *t)
 {
 	enum { ROWS = 16, COLS = 3, D = 8 };
+	const struct row_order rotated = { ROWS_ROTATED, .D = D };
 	float w[ROWS * COLS], first[ROWS * COLS];
 	test_case(t, "a GGUF's rows of q and k, there and back");
 	for (size_t i = 0; i < ROWS * COLS; i++)
 		first[i] = w[i] = (float)i;
-	weight_permute_rows(w, ROWS, COLS, D, true);
+	weight_permute_rows(w, ROWS, COLS, rotated, true);
 	CHECK(t, w[0] == 0 && w[1 * COLS] == 2 * COLS && w[4 * COLS] == 1 * COLS && w[7 * COLS + 2] == 7 * COLS + 2 &&
 	                 w[9 * COLS] == 10 * COLS);
-	weight_permute_rows(w, ROWS, COLS, D, false);
+	weight_permute_rows(w, ROWS, COLS, rotated, false);
 	CHECK(t, !memcmp(w, first, sizeof(w)));
 }
 

@@ -68,7 +68,7 @@ static void test_values(struct test *t)
 	CHECK(t, c.D == 16 && c.F == 4 * 32 + 2 * 4 * 16 && own.experts == 8);
 	CHECK(t, config_value(&c, "HD+2GD", 6) == 4 * 16 + 2 * 4 * 16 && config_value(&c, "E", 1) == 8);
 	CHECK(t, config_value(&c, "CZ", 2) == -1 && config_value(&c, "12C", 3) == 12 * 32);
-	json_t *j = config_json(&c);
+	json_t *j = config_json(&c, &e);
 	CHECK(t, json_integer_value(json_object_get(j, "head_dim")) == 16 && json_object_size(j) == 13 &&
 	                 json_is_false(json_object_get(j, "window")) &&
 	                 !strcmp(json_string_value(json_object_get(j, "act")), "silu"));
@@ -155,12 +155,18 @@ static void test_rope(struct test *t)
 	check_rope(t, "\"rope_scaling\": {\"type\": \"default\"}, \"rope_parameters\": {\"rope_theta\": 7}", 10000,
 	           NULL);
 	check_rope(t, "\"rope_scaling\": {}, \"rope_parameters\": {\"rope_theta\": 7}", 7, NULL);
-	test_case(t, "scaled positions are refused wherever they are named");
-	check_rope(t, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}", -1, "type is \"linear\"");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}", 10000, NULL);
 	check_rope(t, "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4.0}, "
 	              "\"rope_parameters\": {\"rope_theta\": 7, \"rope_type\": \"default\"}",
-	           -1, "rope_type is \"linear\"");
-	check_rope(t, "\"rope_parameters\": {\"rope_theta\": 7, \"rope_type\": \"yarn\"}", -1, "rope_type is \"yarn\"");
+	           10000, NULL);
+	test_case(t, "a scaling that lacks what it needs, or is of no known kind, is refused by name");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"linear\"}", -1, "without a factor");
+	check_rope(t, "\"rope_parameters\": {\"rope_type\": \"mrope\"}", -1, "rope_type is \"mrope\"");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, "
+	              "\"high_freq_factor\": 1}", -1, "low_freq_factor below");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1], \"long_factor\": [1]}", -1,
+	           "short_factor");
+	check_rope(t, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", -1, "factor is 0");
 	check_rope(t, "\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 7}}", -1, "full_attention");
 	check_rope(t, "\"rope_parameters\": 3", -1, "rope_parameters is no object");
 }

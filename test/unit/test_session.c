@@ -452,12 +452,11 @@ enum { WINDOW = 40 };
 static uint32_t windowed_block(struct graph *g, int layer, uint32_t x)
 {
 	const struct config *c = &g->model->config;
-	struct rope rope = { c->rope_theta, c->D };
 	uint32_t h = nn_rmsnorm(g, x, DECODER_BLOCK "input_layernorm.weight");
 	uint32_t q = nn_linear(g, h, DECODER_BLOCK "self_attn.q_proj.weight", NULL, TENSOR_NONE);
 	uint32_t k = nn_linear(g, h, DECODER_BLOCK "self_attn.k_proj.weight", NULL, TENSOR_NONE);
 	uint32_t v = nn_linear(g, h, DECODER_BLOCK "self_attn.v_proj.weight", NULL, TENSOR_NONE);
-	uint32_t o = nn_attention(g, nn_rope(g, q, c->H, rope), nn_rope(g, k, c->G, rope), v,
+	uint32_t o = nn_attention(g, nn_rope(g, q, c->H, &c->rope), nn_rope(g, k, c->G, &c->rope), v,
 	                          (struct attention_spec){ .window = layer == 0 ? WINDOW : 0 });
 
 	x = nn_linear(g, o, DECODER_BLOCK "self_attn.o_proj.weight", NULL, x);

@@ -15,9 +15,11 @@ def _rotary(self, x, position_ids):
     dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     theta = c.rope_parameters["rope_theta"] if getattr(c, "rope_parameters", None) else c.rope_theta
     inv = 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    if self.rope_type != "default":  # scaled by transformers' own function, whose frequencies are float32
+        inv = self.inv_freq.double()
     angle = position_ids[..., None].double() * inv
     angle = torch.cat((angle, angle), -1)
-    return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    return (angle.cos() * self.attention_scaling).to(x.dtype), (angle.sin() * self.attention_scaling).to(x.dtype)
 
 
 @contextlib.contextmanager

@@ -239,12 +239,15 @@ def tied_values(name, model, docs):
     return forward_values(apart, docs[:6], 9)
 
 
-def gguf_values(name, tokenizer, model, arch):
+def gguf_values(name, tokenizer, model, arch, maker=None):
     """The file, and the model whose numbers it stands for."""
     print(f"{name}.gguf")
-    stored = tiny_gguf.write(f"{OUT}/{name}.gguf", model, tokenizer, tiny.TEMPLATE, arch)
+    stored = tiny_gguf.write(f"{OUT}/{name}.gguf", model, tokenizer, tiny.TEMPLATE, arch, tiny_gguf.Twin(maker))
     m = copy.deepcopy(model)
     m.load_state_dict(stored)
+    tiny_gguf.Twin(maker).change(m)
+    if not getattr(maker, "GGUF_READ", True):  # their reader does not know this architecture's files
+        return m
     with tempfile.TemporaryDirectory() as tmp:
         shutil.copy(f"{OUT}/{name}.gguf", f"{tmp}/{name}.gguf")
         # its reader leaves out the size of heads of all but Llama's files
@@ -265,9 +268,11 @@ def made_values(name, tok, docs, learn):
     maker = importlib.import_module(f"model_{name}")
     model = maker.make(tok)
     tiny.save_model(model, tok, f"{OUT}/{name}")
-    save(name, model_values(name, model, docs, learn, False), model=name, learning_rate=str(FULL_LR))
+    saved = getattr(maker, "SAVED_AS", {})  # names of files where the class has others
+    values = {saved.get(k, k): v for k, v in model_values(name, model, docs, learn, False).items()}
+    save(name, values, model=name, learning_rate=str(FULL_LR))
     if maker.GGUF:
-        m = gguf_values(name, tok, model, maker.GGUF)
+        m = gguf_values(name, tok, model, maker.GGUF, maker)
         save(f"{name}.gguf", forward_values(m, docs[:6], 9), model=f"{name}.gguf")
 
 

@@ -43,40 +43,60 @@ def add_config(w, c):
     w.add_block_count(c.num_hidden_layers)
     w.add_feed_forward_length(c.intermediate_size)
     w.add_head_count(c.num_attention_heads)
-    w.add_head_count_kv(c.num_key_value_heads)
-    w.add_layer_norm_rms_eps(c.rms_norm_eps)
-    w.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    if hasattr(c, "num_key_value_heads"):
+        w.add_head_count_kv(c.num_key_value_heads)
+    if hasattr(c, "rms_norm_eps"):
+        w.add_layer_norm_rms_eps(c.rms_norm_eps)
+    if "rope_theta" in c.rope_parameters:
+        w.add_rope_freq_base(c.rope_parameters["rope_theta"])
     if w.arch == gguf.MODEL_ARCH_NAMES[LLAMA]:
         w.add_rope_dimension_count(c.head_dim)
         w.add_vocab_size(c.vocab_size)
-    elif getattr(c, "head_dim", None):
+    if getattr(c, "head_dim", None) and (w.arch != "llama" or c.head_dim * c.num_attention_heads != c.hidden_size):
         w.add_key_length(c.head_dim)
         w.add_value_length(c.head_dim)
 
 
-def write(path, model, tokenizer, template, arch=LLAMA):
+class Twin:
+    """What a maker may say of its GGUF: facts of its own, whether q and k are permuted, and how numbers differ there."""
+    def __init__(self, maker):
+        self.add = getattr(maker, "gguf_config", lambda w, c: None)
+        self.permuted = getattr(maker, "GGUF_PERMUTED", False)
+        self.to = getattr(maker, "gguf_from", lambda name, x, c: x)
+        self.back = getattr(maker, "gguf_back", lambda name, x, c: x)
+        self.change = getattr(maker, "gguf_change", lambda model: None)  # what its facts cannot say
+        self.only = getattr(maker, "gguf_only", lambda c: {})  # tensors that Hugging Face's files have not
+
+
+def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
     """Returns the state dict that the file stands for."""
     c = model.config
     w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
     w.add_name("tiny")
     add_config(w, c)
+    twin.add(w, c)
     add_tokenizer(w, tokenizer, template)
     names = gguf.get_tensor_name_map(arch, c.num_hidden_layers)
     stored, linears = {}, 0
     for name, p in model.named_parameters():
         x = p.detach().numpy()
-        permuted = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads} if arch == LLAMA else {}
+        permuted = {}
+        if arch == LLAMA or twin.permuted:
+            permuted = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}
         heads = permuted.get(name.split(".")[-2], 0)
         form = Q.F32
         if x.ndim == 2:
             form = Q.Q8_0 if "embed" in name else FORMS[linears % len(FORMS)]
             linears += "embed" not in name
-        x = permute(x, heads) if heads else x
+        x = permute(x, heads) if heads else np.asarray(twin.to(name, x, c), np.float32)
         data = gguf.quants.quantize(np.ascontiguousarray(x), form)
         w.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), data, raw_dtype=form)
         back = gguf.quants.dequantize(data, form).reshape(x.shape).astype(np.float32)
-        stored[name] = torch.tensor(unpermute(back, heads) if heads else back)
-    stored.setdefault("lm_head.weight", stored["model.embed_tokens.weight"])
+        stored[name] = torch.tensor(unpermute(back, heads) if heads else twin.back(name, back, c))
+    for name, x in twin.only(c).items():
+        w.add_tensor(name, np.asarray(x, np.float32))
+    if c.tie_word_embeddings:
+        stored.setdefault("lm_head.weight", stored["model.embed_tokens.weight"])
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

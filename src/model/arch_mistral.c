@@ -1,0 +1,54 @@
+/* mistral: Mistral (Jiang et al. 2023): Llama's decoder, whose layers all may see a window of positions only. GGUF's
+ * files of it are llama's, which say no window. */
+#include "model/decoder.h"
+
+#define ATTENTION DECODER_BLOCK "self_attn."
+
+struct mistral {
+	int window;      /* 0: none */
+};
+
+static const struct config_field fields[] = {
+	CONFIG_INT('G', "num_key_value_heads", "8", NULL, NULL, struct config, G),
+	CONFIG_INT('P', "max_position_embeddings", "131072", NULL, NULL, struct config, n_ctx),
+	CONFIG_INT_OR_NONE(0, "sliding_window", "4096", NULL, NULL, struct mistral, window),
+	CONFIG_EACH("layer_types", "full_attention sliding_attention"),
+	{ 0 },
+};
+
+static const struct weight_spec weights[] = {
+	DECODER_EMBEDDING,
+	{ DECODER_BLOCK "input_layernorm.weight", NULL, "C", WEIGHT_NORM },
+	{ ATTENTION "q_proj.weight", NULL, "HD,C", WEIGHT_LINEAR },
+	{ ATTENTION "k_proj.weight", NULL, "GD,C", WEIGHT_LINEAR },
+	{ ATTENTION "v_proj.weight", NULL, "GD,C", WEIGHT_LINEAR },
+	{ ATTENTION "o_proj.weight", NULL, "C,HD", WEIGHT_LINEAR },
+	{ DECODER_BLOCK "post_attention_layernorm.weight", NULL, "C", WEIGHT_NORM },
+	DECODER_FEED_FORWARD,
+	DECODER_HEAD,
+	{ 0 },
+};
+
+static uint32_t mistral_block(struct graph *g, int layer, uint32_t x)
+{
+	const struct mistral *own = g->model->config.own;
+	(void)layer;
+	x = decoder_attention(g, x, &g->model->config.rope, (struct attention_spec){ .window = own->window });
+	return decoder_feed_forward(g, x);
+}
+
+const struct arch arch_mistral = {
+	.name = "mistral",
+	.hf_types = (const char *const[]){ "mistral", NULL },
+	.hf_class = "MistralForCausalLM",
+	.fields = (const struct config_field *const[]){ decoder_fields, fields, NULL },
+	.own_bytes = sizeof(struct mistral),
+	.config = decoder_config,
+	.weights = weights,
+	.prefix = "model.",
+	.embed = decoder_embed,
+	.block = mistral_block,
+	.norm = decoder_norm,
+	.head = "lm_head.weight",
+	.embedding = "model.embed_tokens.weight",
+};
