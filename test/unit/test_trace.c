@@ -7,6 +7,7 @@
 #include "../held/held.h"
 #include "../op_case.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "op/trace.h"
 
@@ -88,24 +89,46 @@ static bool well_formed(const json_t *events)
 	return good && n > 0;
 }
 
+/* Of a file that is long to be read as JSON: one object, its braces and events, how many were left out. */
+static void check_full(struct test *t, const char *text)
+{
+	static const char event[] = "\"ph\":\"X\"", left_out[] = "\"events_left_out\":";
+	long depth = 0, most = 0;
+	size_t events = 0;
+
+	for (const char *at = text; *at; at++) {
+		depth += *at == '{' ? 1 : *at == '}' ? -1 : 0;
+		most = MAX(most, depth);
+		events += *at == '"' && !strncmp(at, event, sizeof(event) - 1);
+		CHECK(t, depth > 0 || at[strspn(at, "}\n")] == 0);
+	}
+	CHECK_MSG(t, depth == 0 && most >= 2 && events >= TRACE_EVENTS, "%ld deep at the end, %zu events", depth,
+	          events);
+	const char *told = strstr(text, left_out);
+	CHECK(t, told && strtol(told + sizeof(left_out) - 1, NULL, 10) > 0);
+}
+
 static void writing(struct test *t, struct trace *trace)
 {
 	char *path = mem_printf("%s/trace.json", test_tmp());
 	struct err e = ERR_INIT;
+	struct buf text = BUF_INIT;
 
-	test_case(t, "the file is one JSON object of events that do not cross, also when events were left out");
-	for (int i = 0; i < 2; i++) {
-		CHECK_MSG(t, trace_write(trace, path, &e) == 0, "%s", e.msg);
-		json_t *j = jsonx_load_file(path, &e);
-		CHECK_MSG(t, json_is_array(json_object_get(j, "traceEvents")), "%s", e.msg);
-		CHECK(t, well_formed(json_object_get(j, "traceEvents")));
-		long long left_out =
-			json_integer_value(json_object_get(json_object_get(j, "otherData"), "events_left_out"));
-		CHECK(t, i ? left_out > 0 : left_out == 0);
-		json_decref(j);
-		for (int k = 0; !i && k < TRACE_EVENTS + 5; k++)
-			trace_span(trace, "span", clock_seconds(), 0, 0);
-	}
+	test_case(t, "the file is one JSON object of events that do not cross");
+	CHECK_MSG(t, trace_write(trace, path, &e) == 0, "%s", e.msg);
+	json_t *j = jsonx_load_file(path, &e);
+	CHECK_MSG(t, json_is_array(json_object_get(j, "traceEvents")), "%s", e.msg);
+	CHECK(t, well_formed(json_object_get(j, "traceEvents")));
+	json_t *left_out = json_object_get(json_object_get(j, "otherData"), "events_left_out");
+	CHECK(t, json_is_integer(left_out) && json_integer_value(left_out) == 0);
+	json_decref(j);
+
+	test_case(t, "also when there were more events than it keeps");
+	for (int k = 0; k < TRACE_EVENTS + 5; k++)
+		trace_span(trace, "span", 0, 0, 0);
+	CHECK_MSG(t, trace_write(trace, path, &e) == 0 && io_read(&text, path, &e) == 0, "%s", e.msg);
+	check_full(t, buf_str(&text));
+	buf_release(&text);
 	mem_free(path);
 }
 
