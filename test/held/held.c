@@ -10,7 +10,7 @@
 #include "op/device.h"
 #include "op/run.h"
 
-enum { READING_LEAST = 1000, READING_MOST = 10000000, PLACES = 1024 }; /* ns; in the program */
+enum { READING_LEAST = 1000, READING_MOST = 50000000, PLACES = 1024 }; /* ns; in the program */
 static const double flops_per_byte = 5; /* as op/timing.c weighs them */
 
 static atomic_bool on;
@@ -18,6 +18,7 @@ static _Atomic int64_t steady, cpu;
 static _Atomic int64_t worked;          /* how often time was passed */
 static _Thread_local bool is_main;
 void (*held_passed)(double now);
+size_t held_memory = (size_t)4 << 30;
 /* Where the main thread reads the clock: what the next reading there takes, and `worked` at the last. */
 static struct place { const void *at; int64_t takes, worked; } places[PLACES];
 static int n_places;
@@ -67,7 +68,7 @@ static int64_t reading_takes(const void *at)
 		*p = (struct place){ at, READING_LEAST, now };
 	n_places = MAX(n_places, (int)(p - places) + 1);
 	int64_t takes = p->takes;
-	p->takes = MIN(2 * takes, (int64_t)READING_MOST);
+	p->takes = MIN(4 * takes, (int64_t)READING_MOST);
 	return takes;
 }
 
@@ -98,7 +99,7 @@ double __wrap_clock_suspended_seconds(void)
 	return atomic_load(&on) ? 0 : __real_clock_suspended_seconds();
 }
 
-size_t __wrap_mem_available(void) { return atomic_load(&on) ? HELD_MEMORY : __real_mem_available(); }
+size_t __wrap_mem_available(void) { return atomic_load(&on) ? held_memory : __real_mem_available(); }
 
 /* --- in the place of op/device.h's --- */
 

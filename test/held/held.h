@@ -7,7 +7,7 @@
  *   - the work of nodes: each takes (operations + 5 · bytes) / HELD_RATE seconds, whatever the processor, and keeps
  *     all threads of its pool busy. So a plan and its run agree as far as the planner's arithmetic is right;
  *   - readings by the main thread: 1 µs; at a place of the program where neither a node nor held_pass came since the
- *     last reading there, twice as much as then, at most 10 ms. So loops that wait for a budget to be used up end;
+ *     last reading there, four times as much as then, at most 50 ms. So loops that wait for a budget to be used up end;
  *   - held_pass.
  * Nothing else: no load, no other process, no slower machine. The wall clock (dates) and the waits of threads for each
  * other are left as they are. */
@@ -17,7 +17,8 @@
 #include "op/tape.h"
 
 #define HELD_RATE 1e7              /* of nodes' work, a second */
-#define HELD_MEMORY ((size_t)4 << 30) /* bytes that mem_available says */
+
+extern size_t held_memory;         /* bytes that mem_available says; 4 GiB at first */
 
 /* From here on time is held, at 0. Devices that are made from now on move it. */
 void held_begin(void);

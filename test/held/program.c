@@ -3,6 +3,7 @@
  *   - counters of energy. Where $KUNGFU_COUNTERS names a folder with a file "held", a line of it is
  *         intel-rapl:0 20        sys/class/powercap/intel-rapl:0/energy_uj rises by 20 W, from what it holds
  *         busy 1.5               proc/stat says that other processes keep 1.5 processors busy
+ *   - free memory: HELD_MEMORY=BYTES, where 4 GiB are too much or too little for a case
  *   - what happens to it from outside. HELD_AT="12.5 COMMAND" runs a shell's command, once, as soon as 12.5 s have
  *     passed; the program waits for it, and is $PPID there. So a signal, a disk that fills or a file that is taken away
  *     comes in a certain step, and no case waits for a moment that may be over. A process that the program starts does
@@ -116,7 +117,10 @@ static void read_counters(const char *root)
 
 __attribute__((constructor)) static void begin(void)
 {
+	const char *memory = env_get("HELD_MEMORY");
+
 	held_begin();
+	held_memory = memory ? strtoull(memory, NULL, 10) : held_memory;
 	read_command();
 	read_counters(env_get("KUNGFU_COUNTERS"));
 	put_all(0);
