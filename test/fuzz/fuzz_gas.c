@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "gas/ledger.h"
@@ -54,14 +55,35 @@ static void read_power(const char *path)
 	energy_close(e);
 }
 
+static char folder[] = "/dev/shm/kungfu-fuzz.XXXXXX";
+
+static void remove_folder(void)
+{
+	struct err ignored = ERR_INIT;
+	io_remove_tree(folder, &ignored);
+}
+
+static struct ledger *new_ledger(void)
+{
+	struct err e = ERR_INIT;
+	struct ledger *l;
+
+	if (!mkdtemp(folder) || atexit(remove_folder))
+		abort();
+	char *path = io_join(folder, "ledger.db");
+	if (ledger_open(&l, path, LEDGER_WRITE, &e) < 0)
+		abort();
+	mem_free(path);
+	return l;
+}
+
 static void read_import(const char *path)
 {
 	static struct ledger *l;
 	struct err e = ERR_INIT;
 	size_t added, known;
 
-	if (!l && ledger_open(&l, ":memory:", LEDGER_WRITE, &e) < 0)
-		abort();
+	l = l ? l : new_ledger();
 	ledger_import(l, path, &added, &known, &e);
 }
 
