@@ -1,15 +1,14 @@
 /* driver: runs one fuzz entry without libFuzzer, so that `make check` needs gcc alone: first on every file of its
  * corpus, then on mutations of them, the same ones every time. It is no search for new bugs (that is `make fuzz`); it
- * keeps old ones from coming back. The seconds only bound a slow machine: how many inputs were run is printed.
+ * keeps old ones from coming back.
  *
- * usage: replay-NAME CORPUS MUTATIONS SECONDS     a sanitizer ends the process where something is wrong */
+ * usage: replay-NAME CORPUS MUTATIONS     a sanitizer ends the process where something is wrong */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -139,16 +138,15 @@ static struct buf *load_corpus(const char *folder, size_t *n)
 int main(int argc, char **argv)
 {
 	size_t n, runs = 0;
-	if (argc != 4)
+	if (argc != 3)
 		return 2;
 	log_set(LOG_QUIET);
 	struct buf *corpus = load_corpus(argv[1], &n);
 	size_t mutations = strtoul(argv[2], NULL, 10);
-	double end = clock_seconds() + strtod(argv[3], NULL);
 	struct rng_stream r = { hash_64(argv[1], strlen(argv[1])) };
 	for (; runs < n; runs++)
 		run_one(corpus[runs].data, corpus[runs].len);
-	while (runs < n + mutations && clock_seconds() < end) {
+	while (runs < n + mutations) {
 		const struct buf *from = &corpus[rng_below(&r, (uint32_t)n)],
 				 *other = &corpus[rng_below(&r, (uint32_t)n)];
 		struct buf b = BUF_INIT;
