@@ -5,6 +5,7 @@
 static const struct config_field fields[] = {
 	CONFIG_INT('P', "max_position_embeddings", "8192", "context_length", NULL, struct config, n_ctx),
 	CONFIG_INT('e', NULL, "2", NULL, "2", struct gemma, every),
+	CONFIG_HARMLESS("sliding_window_size", NULL, "sliding_window counts"),
 	CONFIG_LAYERS("layer_types", "full_attention sliding_attention", "e", struct gemma, slides),
 	CONFIG_REAL_OR_NONE("attn_logit_softcapping", "50", "attn_logit_softcapping", "50", struct gemma, score_cap),
 	CONFIG_REAL_OR_NONE("final_logit_softcapping", "30", "final_logit_softcapping", "30", struct gemma, logit_cap),

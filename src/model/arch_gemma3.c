@@ -6,6 +6,7 @@
 static const struct config_field fields[] = {
 	CONFIG_INT('P', "max_position_embeddings", "131072", "context_length", NULL, struct config, n_ctx),
 	CONFIG_INT('e', "sliding_window_pattern", "6", NULL, "6", struct gemma, every),
+	CONFIG_HARMLESS("_sliding_window_pattern", NULL, "sliding_window_pattern or layer_types count"),
 	CONFIG_LAYERS("layer_types", "full_attention sliding_attention", "e", struct gemma, slides),
 	CONFIG_REAL("rope_theta", "1000000", "rope.freq_base", "1000000", struct config, rope_theta),
 	CONFIG_REAL("rope_local_base_freq", "10000", "rope.freq_base_swa", "10000", struct gemma, local_theta),

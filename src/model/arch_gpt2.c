@@ -48,6 +48,15 @@ static const struct config_field fields[] = {
 	CONFIG_FLAG(0, "tie_word_embeddings", "true", NULL, NULL, struct config, tied),
 	CONFIG_IS("scale_attn_weights", "true", NULL, NULL),
 	CONFIG_IS("scale_attn_by_inverse_layer_idx", "false", NULL, NULL),
+	CONFIG_ALSO("hidden_size", "n_embd"),
+	CONFIG_ALSO("max_position_embeddings", "n_positions"),
+	CONFIG_ALSO("num_attention_heads", "n_head"),
+	CONFIG_ALSO("num_hidden_layers", "n_layer"),
+	CONFIG_HARMLESS("n_ctx", NULL, "n_positions is used"),
+	CONFIG_HARMLESS("reorder_and_upcast_attn", NULL, "the order of the same operations"),
+	CONFIG_HARMLESS("resid_pdrop", NULL, "of pretraining"),
+	CONFIG_HARMLESS("embd_pdrop", NULL, "of pretraining"),
+	CONFIG_HARMLESS("attn_pdrop", NULL, "of pretraining"),
 	{ 0 },
 };
 

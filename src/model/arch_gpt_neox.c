@@ -31,10 +31,13 @@ static const struct config_field fields[] = {
 	CONFIG_REAL("layer_norm_eps", "1e-5", "attention.layer_norm_epsilon", NULL, struct config, norm_eps),
 	CONFIG_REAL("rotary_emb_base", "10000", "rope.freq_base", "10000", struct config, rope_theta),
 	CONFIG_REAL("rotary_pct", "0.25", NULL, "1", struct config, rotary),
+	CONFIG_HARMLESS("rope_theta", NULL, "rotary_emb_base counts"),
+	CONFIG_HARMLESS("partial_rotary_factor", NULL, "rotary_pct counts"),
 	CONFIG_FLAG(0, "tie_word_embeddings", "false", NULL, NULL, struct config, tied),
 	CONFIG_FLAG(0, "use_parallel_residual", "true", NULL, "true", struct gpt_neox, parallel),
 	CONFIG_IS("hidden_act", "gelu", NULL, NULL),
 	CONFIG_IS("attention_bias", "true", NULL, NULL),
+	CONFIG_IS(NULL, NULL, "use_parallel_residual", "true"),
 	{ 0 },
 };
 

@@ -20,6 +20,8 @@ static const struct config_field fields[] = {
 	           struct phi3, original),
 	CONFIG_REAL("rms_norm_eps", "1e-5", "attention.layer_norm_rms_epsilon", NULL, struct config, norm_eps),
 	CONFIG_REAL("partial_rotary_factor", "1", NULL, "1", struct config, rotary),
+	CONFIG_HARMLESS("full_attn_mod", NULL, "nobody reads it"),
+	CONFIG_HARMLESS("interpolate_factor", NULL, "nobody reads it"),
 	CONFIG_INT_OR_NONE(0, "sliding_window", "0", "attention.sliding_window", "0", struct phi3, window),
 	{ 0 },
 };

@@ -7,7 +7,8 @@
 static const struct config_field fields[] = {
 	CONFIG_INT('P', "max_position_embeddings", "32768", "context_length", NULL, struct config, n_ctx),
 	CONFIG_IS("use_sliding_window", "false", NULL, NULL),
-	CONFIG_EACH("layer_types", "full_attention"),
+	CONFIG_HARMLESS("sliding_window", NULL, "use_sliding_window is off"),
+	CONFIG_HARMLESS("attention_bias", NULL, "q, k and v have a bias whatever it says"),
 	{ 0 },
 };
 

@@ -10,7 +10,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('D', "head_dim", "128", "attention.key_length", NULL, struct config, D),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),
 	CONFIG_IS("use_sliding_window", "false", NULL, NULL),
-	CONFIG_EACH("layer_types", "full_attention"),
+	CONFIG_HARMLESS("sliding_window", NULL, "use_sliding_window is off"),
 	{ 0 },
 };
 

@@ -18,6 +18,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('e', "no_rope_layer_interval", "4", NULL, "4", struct smollm3, every),
 	CONFIG_LAYERS("no_rope_layers", "0 1", "e", struct smollm3, turns),
 	CONFIG_IS("use_sliding_window", "false", NULL, NULL),
+	CONFIG_HARMLESS("sliding_window", NULL, "use_sliding_window is off"),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),
 	CONFIG_IS("mlp_bias", "false", NULL, NULL),
 	CONFIG_EACH("layer_types", "full_attention"),

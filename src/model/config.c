@@ -11,6 +11,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/config_known.h"
 #include "model/weights.h"
 
 /* --- tables --- */
@@ -183,18 +184,15 @@ static double shortest(double x)
 
 /* --- what is computed in one way only --- */
 
+/* A word that is no number is an expression to a number. */
 static bool is_word(const struct config *c, const json_t *value, const char *word, size_t n)
 {
-	char text[64], *end;
+	char *end;
 
-	snprintf(text, sizeof(text), "%.*s", (int)n, word);
-	if (json_is_string(value))
-		return !strcmp(json_string_value(value), text);
-	if (json_is_boolean(value))
-		return !strcmp(json_is_true(value) ? "true" : "false", text);
-	double number = strtod(text, &end);
-	return json_is_number(value) &&
-	       json_number_value(value) == (*end ? (double)config_value(c, text, n) : number);
+	if (setting_is_word(value, word, n))
+		return true;
+	strtod(word, &end);
+	return json_is_number(value) && end < word + n && json_number_value(value) == (double)config_value(c, word, n);
 }
 
 static bool is_any(const struct config *c, const json_t *value, const char *words)
@@ -216,9 +214,13 @@ static int check_is(const struct config *c, const json_t *value, const char *key
 	if (!value || json_is_null(value) || is_any(c, value, words))
 		return 0;
 	char *found = jsonx_line(value);
+	int64_t number = json_is_number(value) ? config_value(c, words, (size_t)n) : -1;
 	if (!strcmp(words, "false") || !strcmp(words, "true"))
 		err_set(e, "%s: %s is %.80s, this architecture is computed with%s", where, key, found,
 		        *words == 't' ? " it" : "out");
+	else if (number >= 0)
+		err_set(e, "%s: %s is %.80s, this architecture is computed with %lld", where, key, found,
+		        (long long)number);
 	else
 		err_set(e, "%s: %s is %.80s, this architecture is computed with %s%.*s%s", where, key, found, quote, n,
 		        words, quote);
@@ -234,10 +236,24 @@ int config_is(const struct config *c, const json_t *j, const char *key, const ch
 
 /* --- config.json --- */
 
+/* The name by which the file calls a fact: the last of its other names that it has, else its own. */
+static const char *key_of(const struct config *c, const struct config_field *f, const json_t *j)
+{
+	const char *key = f->hf;
+
+	for (const struct config_field *const *table = c->arch->fields; *table; table++)
+		for (const struct config_field *other = *table; other->kind; other++)
+			if (other->kind == CONFIG_KIND_ALSO && !strcmp(other->hf_init, f->hf) &&
+			    json_object_get(j, other->hf))
+				key = other->hf;
+	return key;
+}
+
 static int read_hf_int(struct config *c, const struct config_field *f, const struct config_source *s,
                        struct err *e)
 {
-	json_t *value = json_object_get(s->json, f->hf);
+	const char *key = key_of(c, f, s->json);
+	const json_t *value = json_object_get(s->json, key);
 	int64_t init = 0;
 	long long x;
 
@@ -247,9 +263,9 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	}
 	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
 		return -1;
-	if (jsonx_int(s->json, f->hf, init, &x, e) < 0)
+	if (jsonx_int(s->json, key, init, &x, e) < 0)
 		return err_prefix(e, "%s", s->where);
-	return in_range(x, f->hf, s->where, place(c, f), e);
+	return in_range(x, key, s->where, place(c, f), e);
 }
 
 static int check_each(const struct config *c, const struct config_field *f, const struct config_source *s,
@@ -341,13 +357,15 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 		return check_each(c, f, s, e);
 	case CONFIG_KIND_LAYERS:
 		return read_layers(c, f, s, e);
+	case CONFIG_KIND_ALSO: case CONFIG_KIND_HARMLESS:
+		return 0;
 	}
 	BUG("%s: a row of kind %d", f->hf, (int)f->kind);
 }
 
 /* --- GGUF --- */
 
-/* The value as JSON, NULL for an array; new reference. */
+/* The value as JSON, of an array how many it has; new reference. */
 static json_t *value_of(const struct gguf_kv *kv)
 {
 	switch (kv->type) {
@@ -355,7 +373,7 @@ static json_t *value_of(const struct gguf_kv *kv)
 	case GGUF_BOOL: return json_boolean(kv->value.b);
 	case GGUF_F32: case GGUF_F64: return jsonx_number(kv->value.f);
 	case GGUF_I8: case GGUF_I16: case GGUF_I32: case GGUF_I64: return json_integer(kv->value.i);
-	case GGUF_ARRAY: return json_object();
+	case GGUF_ARRAY: return kv->n_items ? json_sprintf("a list of %zu", kv->n_items) : json_array();
 	default: return json_integer((json_int_t)kv->value.u);
 	}
 }
@@ -404,6 +422,8 @@ static int read_gguf(struct config *c, const struct config_field *f, const struc
 	case CONFIG_KIND_FLAG:
 		*(bool *)place(c, f) = gguf_find_tensor(g, f->gguf) != NULL;
 		return 0;
+	case CONFIG_KIND_ALSO: case CONFIG_KIND_HARMLESS:
+		return 0;
 	default:
 		return check_gguf_is(c, f, g, key, e);
 	}
@@ -419,7 +439,7 @@ static int take_default(struct config *c, const struct config_field *f, const ch
 
 	if (f->kind == CONFIG_KIND_LAYERS)
 		default_layers(c, f);
-	if (!init || f->kind == CONFIG_KIND_IS || f->kind == CONFIG_KIND_EACH || f->kind == CONFIG_KIND_LAYERS)
+	if (!init || f->kind >= CONFIG_KIND_IS)
 		return 0;
 	if (f->kind == CONFIG_KIND_INT) {
 		if (default_int(c, init, where, &x, e) < 0)
@@ -468,6 +488,62 @@ static int read_tensors(struct config *c, const struct gguf *g, struct err *e)
 	return 0;
 }
 
+/* --- keys that are no facts --- */
+
+static bool is_fact(const struct config *c, const char *key, bool gguf)
+{
+	for (const struct config_field *const *table = c->arch->fields; *table; table++)
+		for (const struct config_field *f = *table; f->kind; f++) {
+			const char *own = gguf ? f->gguf : f->hf;
+			if (own && !strcmp(own, key))
+				return true;
+		}
+	return false;
+}
+
+/* Keys of other programs' name spaces ("quantize.", "mradermacher.") are theirs. */
+static int judge_kv(const struct config *c, struct settings *arch, struct settings *other, const struct gguf_kv *kv,
+                    struct err *e)
+{
+	size_t n = strlen(c->arch->gguf);
+	bool own = !strncmp(kv->key, c->arch->gguf, n) && kv->key[n] == '.';
+	const char *key = own ? kv->key + n + 1 : kv->key;
+
+	if (own ? is_fact(c, key, true) : !setting_find(gguf_other_known, key) && strncmp(key, "tokenizer.", 10))
+		return 0;
+	json_t *value = value_of(kv);
+	int status = settings_judge(own ? arch : other, key, value, e);
+	json_decref(value);
+	return status;
+}
+
+static int judge_gguf(const struct config *c, const struct gguf *g, struct err *e)
+{
+	struct settings arch = { .where = g->path, .table = gguf_arch_known, .numbers = true },
+	                other = { .where = g->path, .table = gguf_other_known };
+	int status = 0;
+
+	for (size_t i = 0; i < g->n_kv && status == 0; i++)
+		status = judge_kv(c, &arch, &other, &g->kv[i], e);
+	settings_tell(&arch);
+	settings_tell(&other);
+	return status;
+}
+
+static int judge_json(const struct config *c, const struct config_source *s, struct err *e)
+{
+	struct settings known = { .where = s->where, .table = config_known, .numbers = true };
+	const char *key;
+	json_t *value;
+	int status = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)s->json, key, value)
+		if (status == 0 && !is_fact(c, key, false))
+			status = settings_judge(&known, key, value, e);
+	settings_tell(&known);
+	return status;
+}
+
 int config_read(struct config *c, const struct config_source *s, struct err *e)
 {
 	struct walk w = { .tables = c->arch->fields };
@@ -481,7 +557,9 @@ int config_read(struct config *c, const struct config_source *s, struct err *e)
 		return -1;
 	if (c->arch->config && c->arch->config(c, s, e) < 0)
 		return -1;
-	return check(c, s->where, e);
+	if (check(c, s->where, e) < 0)
+		return -1;
+	return s->gguf ? judge_gguf(c, s->gguf, e) : judge_json(c, s, e);
 }
 
 /* --- writing --- */
@@ -535,7 +613,7 @@ json_t *config_json(const struct config *c, struct err *e)
 	const struct config_field *f;
 
 	while ((f = next_row(&w)))
-		if (f->hf && f->kind != CONFIG_KIND_EACH)
+		if (f->hf && f->kind < CONFIG_KIND_EACH)
 			json_object_set_new(j, f->hf, as_json(c, f));
 	if (c->rope_scaling.kind != ROPE_PLAIN) {
 		json_t *rope = rope_json(&c->rope_scaling, c->rope_theta, c->rope.dims, e);

@@ -16,6 +16,9 @@
  *     	{ 0 },
  *     };
  *
+ * A key that no row has is judged by the tables of config_known.h, and one that is not there either by the rule of
+ * format/settings.h: so no setting is ignored in silence.
+ *
  * The same rows write the config.json of a model that came from GGUF. Source of the keys: transformers'
  * configuration_*.py, gguf-py's constants.py. */
 #ifndef MODEL_CONFIG_H
@@ -33,6 +36,8 @@ enum config_kind {
 	CONFIG_KIND_EACH,      /* the same of each item of a list; not written */
 	CONFIG_KIND_LAYERS,    /* uint8_t[CONFIG_LAYERS_MAX]: a list says a word of the default for each layer, its
 	                        * number there is kept; without a list every `every`-th layer is word 0, the others 1 */
+	CONFIG_KIND_ALSO,      /* another name of the key that hf_init is, read before it; not written */
+	CONFIG_KIND_HARMLESS,  /* changes no number, hf_init or gguf_init says why; not written */
 };
 
 struct config_field {
@@ -67,6 +72,10 @@ struct config_field {
 #define CONFIG_IS(h, words, g, gwords) \
 	{ .kind = CONFIG_KIND_IS, .hf = h, .hf_init = words, .gguf = g, .gguf_init = gwords }
 #define CONFIG_EACH(h, words) { .kind = CONFIG_KIND_EACH, .hf = h, .hf_init = words }
+/* transformers' attribute_map: a config.json may call `key` so too, and its value is taken where both are there. */
+#define CONFIG_ALSO(h, key) { .kind = CONFIG_KIND_ALSO, .hf = h, .hf_init = key }
+#define CONFIG_HARMLESS(h, g, why) \
+	{ .kind = CONFIG_KIND_HARMLESS, .hf = h, .hf_init = why, .gguf = g, .gguf_init = why }
 
 /* One open file's facts. */
 struct config_source {

@@ -7,6 +7,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/config_known.h"
 
 #define BLOCK DECODER_BLOCK
 
@@ -25,9 +26,21 @@ const struct config_field decoder_fields[] = {
 	CONFIG_IS("hidden_act", "silu swish", NULL, NULL),
 	CONFIG_REAL("rms_norm_eps", "1e-6", "attention.layer_norm_rms_epsilon", NULL, struct config, norm_eps),
 	CONFIG_REAL("rope_theta", "10000", "rope.freq_base", "10000", struct config, rope_theta),
+	CONFIG_EACH("layer_types", "full_attention attention"),
 	CONFIG_FLAG(0, "tie_word_embeddings", "false", NULL, NULL, struct config, tied),
 	{ 0 },
 };
+
+static int judge_rope(const json_t *rope, const char *name, const char *where, struct err *e)
+{
+	char inside[640];
+	struct settings known = { .where = inside, .table = rope_known };
+
+	snprintf(inside, sizeof(inside), "%s: %s", where, name);
+	int status = settings_judge_all(&known, rope, e);
+	settings_tell(&known);
+	return status;
+}
 
 /* What config.json says of the positions of one kind of layer, or of all: transformers since 5 writes rope_parameters,
  * before it rope_theta and rope_scaling. It reads all three: rope_scaling before rope_parameters, and rope_theta beside
@@ -50,6 +63,8 @@ static int find_rope(const struct config_source *s, const char *layers, const js
 				return err_set(e, "%s: %s has parameters of its own for %s, one kind of positions is "
 				                  "computed",
 				               s->where, names[i], key);
+		if (judge_rope(rope, names[i], s->where, e) < 0)
+			return -1;
 		*out = !*out && json_object_size(rope) ? rope : *out;
 	}
 	return 0;

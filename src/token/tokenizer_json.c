@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "token/tokenizer_known.h"
 #include "token/tokenizer_parts.h"
 
 /* What a model is, where its file does not say: older ones name no type. */
@@ -44,6 +45,14 @@ static const struct token_model *find_model(const json_t *model, struct err *e)
 	return NULL;
 }
 
+static int judge(const json_t *object, const struct setting *table, const char *where, struct err *e)
+{
+	struct settings known = { .where = where, .table = table };
+	int rc = settings_judge_all(&known, object, e);
+	settings_tell(&known);
+	return rc;
+}
+
 /* What is put in front of a text, a tokenizer.json says alone: transformers does not look at the flag beside one. */
 static void tell_flag(const struct tokenizer *t, const json_t *flag, const char *where)
 {
@@ -63,6 +72,9 @@ struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, con
 	json_object_del(rest, "add_eos_token");
 	if (!t || model->load(t, json, e) || tokenizer_set_rules(t, j, rest, e)) {
 		err_prefix(e, "%s", where);
+		tokenizer_free(t);
+		t = NULL;
+	} else if (judge(j, tokenizer_json_known, where, e)) {
 		tokenizer_free(t);
 		t = NULL;
 	} else {
@@ -210,8 +222,8 @@ struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e)
 {
 	struct tokenizer *t = NULL;
 	json_t *config = NULL, *j = NULL;
-	char *path = io_join(dir, "tokenizer.json");
-	if (load_config(&config, dir, e))
+	char *path = io_join(dir, "tokenizer.json"), *config_path = io_join(dir, "tokenizer_config.json");
+	if (load_config(&config, dir, e) || judge(config, tokenizer_config_known, config_path, e))
 		goto out;
 	if (!io_exists(path))
 		t = from_old_files(dir, config, e);
@@ -221,5 +233,6 @@ out:
 	json_decref(config);
 	json_decref(j);
 	mem_free(path);
+	mem_free(config_path);
 	return t;
 }

@@ -351,7 +351,10 @@ static int check_around(const struct tokenizer *t, const struct tokens *list, st
 static int apply_around(struct tokenizer *t, struct err *e)
 {
 	struct tokens front = { 0 }, back = { 0 };
-	int add = 0, rc = jsonx_bool(t->config, "add_bos_token", false, &add, e);
+	int add = 0, end = 0, rc = 0;
+	if (jsonx_bool(t->config, "add_bos_token", false, &add, e) ||
+	    jsonx_bool(t->config, "add_eos_token", false, &end, e))
+		rc = -1;
 	if (rc == 0 && add && t->bos >= 0)
 		json_object_set_new(t->rules, "post_processor", bos_template(t));
 	take_around(json_object_get(t->rules, "post_processor"), &front, &back, 0);
@@ -362,9 +365,11 @@ static int apply_around(struct tokenizer *t, struct err *e)
 		             front.n);
 	if (rc == 0 && front.n)
 		t->front = front.id[0];
+	if (rc == 0 && end && t->eos >= 0)
+		tokens_add(&back, t->eos);
 	if (rc == 0 && back.n)
-		log_warn("the post_processor puts \"%s\" behind every text, which is not done here: a text ends as "
-		         "it is", t->vocab.piece[back.id[0]].text);
+		log_warn("the tokenizer puts \"%s\" behind every text, which is not done here: a text ends as it is",
+		         t->vocab.piece[back.id[0]].text);
 	if (t->bos < 0)
 		t->bos = t->front;
 	tokens_release(&front);

@@ -98,7 +98,7 @@ static void test_refusals(struct test *t)
 	refused(t, "\"act\": 3", "act is 3, this architecture is computed with silu");
 	refused(t, "\"window\": true", "window is true, this architecture is computed without");
 	refused(t, "\"scaled\": false", "scaled is false, this architecture is computed with it");
-	refused(t, "\"rotated\": 8", "rotated is 8, this architecture is computed with D");
+	refused(t, "\"rotated\": 8", "rotated is 8, this architecture is computed with 16");
 	refused(t, "\"layer_types\": [\"full_attention\", \"sliding\"]", "layer_types is \"sliding\"");
 	refused(t, "\"layer_types\": \"full_attention\"", "layer_types is no list");
 	refused(t, "\"heads\": 0", "heads is 0, wanted a number from 1");

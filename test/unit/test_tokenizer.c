@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "fixture_gguf.h"
 #include "token/pretokenize.h"
@@ -241,6 +242,7 @@ static void check_named(struct test *t, const json_t *c, size_t number)
 /* Tokens that the files beside tokenizer.json name have the ids that transformers gives them. */
 static void test_named(struct test *t)
 {
+	const struct log_sink silent = { 0 }, *before = log_lend(&silent); /* ids that the list has otherwise */
 	char *path = io_join(test_golden(), "values/named_tokens.json");
 	struct err e = ERR_INIT;
 	json_t *file = jsonx_load_file(path, &e);
@@ -252,6 +254,7 @@ static void test_named(struct test *t)
 		test_case(t, "named tokens %zu", i);
 		check_named(t, item, i);
 	}
+	log_lend(before);
 	json_decref(file);
 	mem_free(path);
 }
