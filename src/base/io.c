@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +25,20 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/stop.h"
 
 /* a piece is taken from the heap and stays with the process: a small one, so that reading a few bytes takes few */
-enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30 };
+enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30, LOOK_MS = 200 };
 
 static int io_error(struct err *e, const char *what, const char *path)
 {
 	return err_set(e, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
+/* A pipe that nobody writes to is not waited for here but where it is read. */
 static int open_read(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd < 0 ? io_error(e, "open", path) : fd;
 }
 
@@ -91,14 +94,23 @@ void io_forget(const struct mapping *m, const void *p, size_t n)
 	madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
-/* read() that goes on after a signal. */
+/* read() that waits, in pieces of time: until there is something, the end, or somebody wants to stop (0 bytes). */
 static ssize_t read_some(int fd, void *data, size_t n)
 {
-	ssize_t got;
-	do
-		got = read(fd, data, n);
-	while (got < 0 && errno == EINTR);
-	return got;
+	struct pollfd one = { .fd = fd, .events = POLLIN };
+
+	while (!stop_asked()) {
+		int there = poll(&one, 1, LOOK_MS);
+		ssize_t got = there > 0 ? read(fd, data, n) : there;
+		if (got > 0 || (got == 0 && there > 0) || (got < 0 && errno != EINTR && errno != EAGAIN))
+			return got;
+	}
+	return 0;
+}
+
+static int look(const char *path, struct err *e)
+{
+	return stop_asked() ? err_set(e, "interrupted while %s was read", path) : 0;
 }
 
 /* Everything that fd still has, appended to out in pieces. */
@@ -108,7 +120,7 @@ static int read_all(int fd, struct buf *out, const char *path, struct err *e)
 	ssize_t n;
 	while ((n = read_some(fd, piece, PIECE)) > 0 && !out->overflow)
 		buf_add(out, piece, (size_t)n);
-	int rc = n < 0 ? io_error(e, "read", path) : 0;
+	int rc = n < 0 ? io_error(e, "read", path) : look(path, e);
 	mem_free(piece);
 	if (out->overflow)
 		rc = err_set(e, "cannot read %s: it is larger than %zu bytes", path,
@@ -137,7 +149,7 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 	int status = Z_OK;
 	if (inflateInit2(&z, 15 + 16) != Z_OK)
 		BUG("zlib: inflateInit2");
-	while (status == Z_OK && !out->overflow) {
+	while (status == Z_OK && !out->overflow && !stop_asked()) {
 		if (z.avail_in == 0) {
 			z.avail_in = (uInt)MIN(in->len - pos, (size_t)PIECE);
 			z.next_in = (Bytef *)in->data + pos;
@@ -155,6 +167,8 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 	if (out->overflow)
 		return err_set(e, "cannot read %s: it inflates to more than %zu bytes", path,
 		               out->max ? out->max : (size_t)1 << 30);
+	if (look(path, e) < 0)
+		return -1;
 	if (status != Z_STREAM_END)
 		return err_set(e, "cannot read %s: its gzip data is %s", path,
 		               status == Z_BUF_ERROR ? "cut short" : "damaged");
@@ -567,7 +581,7 @@ int io_hash(const char *path, char hex[33], struct err *e)
 	ssize_t n;
 	while ((n = read_some(fd, piece, PIECE)) > 0)
 		hash_add(h, piece, (size_t)n);
-	int rc = n < 0 ? io_error(e, "read", path) : 0;
+	int rc = n < 0 ? io_error(e, "read", path) : look(path, e);
 	hash_end(h, hex);
 	mem_free(piece);
 	close(fd);

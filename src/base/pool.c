@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/stop.h"
 
 #define SPIN_SECONDS 30e-6
 #define JOB_ITEMS_MAX ((size_t)0xfffffffe)
@@ -52,6 +53,7 @@ struct pool {
 	/* the job; written only while the ticket is closed */
 	_Atomic(item_fn *) fn;
 	_Atomic(void *) ctx;
+	atomic_bool gives_up; /* items are left out when a stop is asked for; changed between jobs only */
 	atomic_bool guarded; /* the caller may not allocate, so nobody may who works for it */
 	atomic_size_t first; /* item 0 of this job is item `first` of the caller's list */
 	atomic_uint items;
@@ -140,6 +142,11 @@ static bool spin_while(const struct pool *p, atomic_uint *word, unsigned value)
 	return false;
 }
 
+static bool gives_up(const struct pool *p)
+{
+	return atomic_load_explicit(&p->gives_up, memory_order_relaxed) && stop_asked();
+}
+
 /* Runs items until none is left. */
 static void work(struct pool *p, int thread)
 {
@@ -161,7 +168,8 @@ static void work(struct pool *p, int thread)
 		/* an item is ours: the job's fields cannot change before it is done */
 		if (!finished && (seen = p->seen))
 			begin = clock_seconds();
-		fn(ctx, first + item, thread);
+		if (!gives_up(p))
+			fn(ctx, first + item, thread);
 		finished++;
 		t = atomic_load(&p->ticket);
 	}
@@ -232,7 +240,7 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int t
 {
 	flush_denormals();
 	if (inside || p->threads == 1 || n <= 1) {
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n && !gives_up(p); i++)
 			fn(ctx, i, current_thread);
 		return;
 	}
@@ -245,6 +253,17 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int t
 	}
 	inside = false;
 	atomic_store(&p->busy, false);
+}
+
+bool pool_give_up(struct pool *p, bool on) { return atomic_exchange(&p->gives_up, on); }
+
+bool pool_try(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx)
+{
+	bool before = pool_give_up(p, true);
+
+	pool_run(p, n, fn, ctx);
+	pool_give_up(p, before);
+	return !stop_asked();
 }
 
 struct lists {

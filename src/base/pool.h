@@ -6,6 +6,7 @@
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct pool;
@@ -16,6 +17,13 @@ int pool_threads(const struct pool *p);
 
 /* Calls fn(ctx, item, thread) for every item in 0..n-1, thread in 0..pool_threads-1; returns when all are done. */
 void pool_run(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx);
+
+/* The same for work that may be given up: from the moment that somebody asks (base/stop.h) items are left out. What
+ * they would have made is not there then. false: some were. */
+bool pool_try(struct pool *p, size_t n, void (*fn)(void *ctx, size_t item, int thread), void *ctx);
+/* From here on pool_run is so too, until `on` is false: for a list of jobs that are given up together. Whether that was
+ * so before. */
+bool pool_give_up(struct pool *p, bool on);
 
 struct pool_list { void *ctx; size_t n; };
 /* The same for the items of several lists as one: fn(lists[i].ctx, item of that list, thread). Lists do not depend on

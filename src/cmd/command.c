@@ -13,6 +13,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/term.h"
 #include "cmd/metering.h"
 #include "cmd/output_check.h"
@@ -151,6 +152,7 @@ static void note_signal(int number)
 {
 	(void)number;
 	interrupted = 1;
+	stop_ask();
 }
 
 void app_catch_signals(void)

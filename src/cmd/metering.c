@@ -15,6 +15,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "train/bench_passes.h"
 
 enum { TELL_SECONDS = 2 };
@@ -593,6 +594,7 @@ static void close_entry(int status)
 
 void metering_end(int status)
 {
+	stop_heard(); /* what an interrupted command took is recorded too */
 	if (books.on)
 		close_entry(status);
 	books.on = false;

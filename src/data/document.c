@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "data/maker.h"
 #include "data/shape.h"
 
@@ -66,7 +67,7 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 	for (size_t i = 0; i < r->n && !status; i++) {
 		m.row = &r->items[i];
 		m.made = 0;
-		status = r->shape->make(&m, e);
+		status = stop_look(e, "documents were made") < 0 ? -1 : r->shape->make(&m, e);
 	}
 	if (status) {
 		err_prefix(e, "%s:%zu", m.row->file, m.row->line);

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/utf8.h"
 #include "data/csv.h"
 #include "data/shape.h"
@@ -89,6 +90,8 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 	if (b->len >= strlen(mark) && !memcmp(at, mark, strlen(mark)))
 		at += strlen(mark);
 	for (size_t line = 1; at < end; line++) {
+		if (stop_look(e, "rows were read") < 0)
+			return -1;
 		const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline : end;
 		if (!is_blank(at, (size_t)(stop - at)) &&
 		    add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
@@ -108,6 +111,8 @@ static int add_array(struct rows *rows, bool any, const char *file, const struct
 	json_array_foreach(all, i, j) {
 		if (!status && !json_is_object(j))
 			status = err_set(e, "%s: row %zu of the array is no object", file, i + 1);
+		if (!status)
+			status = stop_look(e, "rows were read");
 		if (!status)
 			status = add_row(rows, any, file, i + 1, json_incref(j), e);
 	}

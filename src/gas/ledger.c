@@ -15,9 +15,10 @@
 #include "base/env.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "gas/ledger_parts.h"
 
-enum { APPLICATION_ID = 0x6b756e67 /* "kung" */, BUSY_MS = 5000 };
+enum { APPLICATION_ID = 0x6b756e67 /* "kung" */, BUSY_MS = 5000, WAIT_MS = 20 };
 
 char *ledger_default_path(void)
 {
@@ -282,12 +283,22 @@ static int make_folder(const char *path, struct err *e)
 	return status;
 }
 
+/* Others write: is it worth to wait on? Somebody who wants to stop does not. */
+static int wait_for_others(void *ctx, int waited)
+{
+	(void)ctx;
+	if (stop_asked() || waited * WAIT_MS >= BUSY_MS)
+		return 0;
+	sqlite3_sleep(WAIT_MS);
+	return 1;
+}
+
 static int set_up(struct ledger *l, struct err *e)
 {
 	struct stat st;
 
 	sqlite3_extended_result_codes(l->db, 1);
-	sqlite3_busy_timeout(l->db, BUSY_MS);
+	sqlite3_busy_handler(l->db, wait_for_others, NULL);
 	if (l->writable &&
 	    (ledger_exec(l, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -128", e) < 0))
 		return -1;

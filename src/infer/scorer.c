@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "infer/typical.h"
 
 #define FORECAST_SECONDS 0.05      /* of repetitions when it is asked how long a micro-batch takes */
@@ -84,6 +85,8 @@ static int plan_for(struct scorer *s, const struct document *const *docs, size_t
 	if (check_lengths(s, docs, n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; sum->batches++) {
+		if (stop_look(e, "documents were packed") < 0)
+			return -1;
 		i += forest_take(docs + i, n - i, &o, &need, &live, &tokens);
 		batch_cap_max(&cap, &need);
 		live_add(&sum->live, &live, 1);
@@ -144,7 +147,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 	for (size_t i = 0, some; i < n; i += some) {
 		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
 		forest_fill(&p->batch, docs + i, some, &o);
-		pass_step(p);
+		if (pass_step(p) < 0)
+			return err_set(e, "interrupted while document %zu of %zu was scored", i + 1, n);
 		distribute(s, sum + i, each ? each + i : NULL);
 		if (s->options.scored)
 			s->options.scored(s->options.ctx, &p->batch, docs + i, model_pass_result(&s->net));

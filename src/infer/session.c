@@ -269,7 +269,8 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 		live_add(&s->work, &parts[i].work, 1);
 	}
 	put_parts(s, parts, n);
-	pass_step(&s->net.pass);
+	if (pass_step(&s->net.pass) < 0)
+		return err_set(e, "interrupted while tokens were computed");
 	const float *logits = model_pass_result(&s->net);
 	for (int i = 0; i < n; i++) {
 		struct session_part *p = s->part_of[s->order[i]];

@@ -64,6 +64,12 @@ static void turn_item(void *ctx, size_t item, int thread)
 	panels_make(DTYPE_Q8_0, q, PANEL_ROWS, w->cols, 0, 1, (char *)w->out + item * panel_bytes(DTYPE_Q8_0, w->cols));
 }
 
+static int given_up(void *out, size_t bytes, struct err *e)
+{
+	mem_unmap(out, bytes);
+	return err_set(e, "interrupted while the model's matrices were put in order");
+}
+
 static int order(struct model *m, struct weight *w, struct pool *p, struct err *e)
 {
 	struct work k = { .w = w, .rows = w->dim[0], .cols = w->dim[1] };
@@ -73,7 +79,8 @@ static int order(struct model *m, struct weight *w, struct pool *p, struct err *
 		return 0;
 	if (mem_map(&k.out, bytes, w->name, e) < 0)
 		return -1;
-	pool_run(p, (n_panels(&k) + PANELS_EACH - 1) / PANELS_EACH, order_item, &k);
+	if (!pool_try(p, (n_panels(&k) + PANELS_EACH - 1) / PANELS_EACH, order_item, &k))
+		return given_up(k.out, bytes, e);
 	w->panels = k.out;
 	m->prepared_bytes += bytes;
 	return 0;
@@ -90,9 +97,11 @@ static int turn(struct model *m, struct weight *w, struct pool *p, struct err *e
 		return -1;
 	k.floats = mem_array(threads * PANEL_ROWS * k.cols, sizeof(float));
 	k.blocks = mem_array(threads * PANEL_ROWS * k.cols / PANEL_BLOCK, Q8_BYTES);
-	pool_run(p, n_panels(&k), turn_item, &k);
+	bool all = pool_try(p, n_panels(&k), turn_item, &k);
 	mem_free(k.floats);
 	mem_free(k.blocks);
+	if (!all)
+		return given_up(k.out, bytes, e);
 	w->transposed = k.out;
 	m->prepared_bytes += bytes;
 	return 0;

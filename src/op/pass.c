@@ -34,9 +34,9 @@ int pass_start(struct pass *p, struct err *e)
 	return 0;
 }
 
-void pass_step(struct pass *p)
+int pass_step(struct pass *p)
 {
-	run_step(&p->run, &p->batch);
+	return run_step(&p->run, &p->batch);
 }
 
 void pass_stop(struct pass *p)

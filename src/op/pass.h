@@ -28,7 +28,7 @@ void pass_begin(struct pass *p, struct device *d, const struct batch_cap *cap, b
 /* Errors: the first mistake of the recording, or a limit that cannot be met (op/plan.h). o: NULL for as it comes. */
 int pass_plan(struct pass *p, const struct plan_options *o, struct err *e);
 int pass_start(struct pass *p, struct err *e);
-void pass_step(struct pass *p);
+int pass_step(struct pass *p);            /* −1: given up (op/run.h) */
 void pass_stop(struct pass *p);
 void pass_release(struct pass *p);
 

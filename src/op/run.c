@@ -3,6 +3,7 @@
 #include "op/run.h"
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "kernel/gemm.h"
 #include "op/trace.h"
 #include "quant/panels.h"
@@ -233,7 +234,7 @@ static void run_nodes(struct run *r)
 {
 	struct device *d = r->device;
 
-	for (uint32_t i = 0; i < r->plan->n_nodes; i++) {
+	for (uint32_t i = 0; i < r->plan->n_nodes && !stop_asked(); i++) {
 		const struct node *n = &r->plan->nodes[i];
 		check_bound(r, n);
 		if (!r->trace) {
@@ -247,18 +248,22 @@ static void run_nodes(struct run *r)
 	d->type->sync(d);
 }
 
-void run_step(struct run *r, const struct batch *b)
+int run_step(struct run *r, const struct batch *b)
 {
 	check_batch(&r->plan->cap, b);
+	bool before = pool_give_up(r->pool, true);
 	r->batch = b;
 	if (r->host)
 		push_all(r);
 	run_nodes(r);
+	int status = stop_asked() ? -1 : 0;
+	pool_give_up(r->pool, before);
 	if (r->host)
 		pull_all(r);
 	if (r->trace)
 		trace_step(r->trace, r->traced, b);
 	r->batch = NULL;
+	return status;
 }
 
 float *run_f32(const struct run *r, uint32_t tensor)

@@ -36,7 +36,9 @@ void run_bind(struct run *r, uint32_t tensor, void *data);           /* of the d
 /* Weights are not written, nor may they change. */
 void run_bind_host(struct run *r, uint32_t tensor, const void *data);
 int run_ready(struct run *r, struct err *e);                         /* when all is bound, once */
-void run_step(struct run *r, const struct batch *b);                 /* every bound tensor must be bound: else BUG */
+/* Every bound tensor must be bound: else BUG. −1: given up, because a stop was asked for (base/stop.h): what it makes
+ * is not there. */
+int run_step(struct run *r, const struct batch *b);
 void run_node(struct run *r, const struct node *n);                  /* that one alone, to its end; r->batch is set */
 /* The numbers of a result (what was kept, tape_keep, or is made forward and read by no node), in the host's memory
  * until the next step. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/stop.h"
 
 enum { OF_A_KIND = 2, REPETITIONS = 5 };
 static const double usual_budget = 0.25;  /* seconds of all repetitions after the first */
@@ -128,7 +129,7 @@ static void run_once(struct timed *t, struct run *r)
 	const struct plan *p = t->plan;
 	double begin = clock_seconds(), last = begin;
 
-	for (uint32_t i = 0; i < p->n_nodes; i++) {
+	for (uint32_t i = 0; i < p->n_nodes && !stop_asked(); i++) {
 		if (!t->is_run[i])
 			continue;
 		run_node(r, &p->nodes[i]);
@@ -152,7 +153,7 @@ static void run_all(struct timed *t, struct run *r, double budget)
 	begin = clock_seconds();
 	do
 		run_once(t, r);
-	while (t->n_passes < REPETITIONS && clock_seconds() - begin < budget);
+	while (t->n_passes < REPETITIONS && clock_seconds() - begin < budget && !stop_asked());
 }
 
 static double work_of(const struct tape *view, const struct node *n, const struct live *live)
@@ -219,7 +220,12 @@ static int measure(struct timed *t, struct timing *out, struct run *r, const str
 	if (status == 0) {
 		touch(out, r, own, own_bytes);
 		r->batch = o->batch;
+		bool before = pool_give_up(r->pool, true);
 		run_all(t, r, o->budget > 0 ? o->budget : usual_budget);
+		pool_give_up(r->pool, before);
+		status = stop_look(e, "a pass was timed");
+	}
+	if (status == 0) {
 		out->seconds = sum_up(t, &batch, &o->mean);
 		out->spread = spread_of(t);
 	}

@@ -115,6 +115,8 @@ float *grad_tree_sum(struct grad_tree *g)
 	return sum;
 }
 
+void grad_tree_forget(struct grad_tree *g) { spare_all(g); }
+
 void grad_tree_release(struct grad_tree *g)
 {
 	if (g->memory)

@@ -34,6 +34,7 @@ int grad_tree_init(struct grad_tree *g, size_t n, long max_leaves, const struct 
 float *grad_tree_leaf(struct grad_tree *g);
 void grad_tree_add(struct grad_tree *g);     /* the leaf is full */
 float *grad_tree_sum(struct grad_tree *g);   /* of all leaves since the last sum; valid until the next leaf */
+void grad_tree_forget(struct grad_tree *g);  /* the leaves of a step that is given up */
 void grad_tree_release(struct grad_tree *g);
 
 #endif

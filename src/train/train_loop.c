@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "train/checkpoint.h"
 
 static const double save_share = 0.02, save_pause = 30; /* seconds between automatic checkpoints at least */
@@ -179,6 +180,7 @@ static int save(struct train_loop *f, struct err *e)
 	char *path = checkpoint_path(f->dir->path, step);
 	json_t *state = state_json(f);
 	tell_phase(f, "saving");
+	stop_heard(); /* what is saved is to be whole */
 	int status = trainer_save(f->trainer, path, state, e);
 
 	json_decref(state);
@@ -372,6 +374,7 @@ static int step(struct train_loop *f, struct err *e)
 static int finish(struct train_loop *f, struct err *e)
 {
 	tell_phase(f, "saving");
+	stop_heard();
 	if (f->recipe->load_best_model_at_end && f->best_step >= 0 && f->best_step != trainer_steps_done(f->trainer)) {
 		char *path = checkpoint_path(f->dir->path, f->best_step);
 		int status = trainer_load_weights(f->trainer, path, e);
@@ -386,9 +389,8 @@ static int finish(struct train_loop *f, struct err *e)
 
 int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
-	for (;;) {
-		bool stop = false;
-		if (eval_is_due(f) && evaluate(f, &stop, e) < 0)
+	for (bool stop = false;;) {
+		if (!stop && eval_is_due(f) && evaluate(f, &stop, e) < 0)
 			return -1;
 		if (save_is_due(f) && save(f, e) < 0)
 			return -1;
@@ -400,7 +402,7 @@ int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e
 			               0 :
 			               save(f, e);
 		}
-		if (step(f, e) < 0)
+		if (step(f, e) < 0 && !(stop = stop_ended(e)))
 			return -1;
 	}
 	*end = FIT_DONE;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "train/trainer_parts.h"
 #include "model/resident.h"
 #include "op/trace.h"
@@ -216,17 +217,20 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct device *d,
 
 /* Each weight's pages go once it is copied, and all of them again at the end: reading one maps pages of its
  * neighbours. */
-static void copy_weights(struct trainer *t)
+static int copy_weights(struct trainer *t, struct err *e)
 {
 	const struct params *full = &t->full.params;
 
 	for (size_t i = 0; i < full->n_items; i++) {
 		const struct param *p = &full->items[i];
 		const struct weight *w = &t->model.weights[p->weight];
+		if (stop_look(e, "the model was read") < 0)
+			return -1;
 		dtypes[w->dtype].to_float(w->data, full->w + p->offset, p->n);
 		source_forget(&t->model.source, w->data, w->bytes);
 	}
 	model_forget(&t->model);
+	return 0;
 }
 
 static int take_memory(struct trainer *t, struct err *e)
@@ -252,9 +256,7 @@ int trainer_start(struct trainer *t, struct err *e)
 		BUG("a trainer started twice");
 	if (trainer_check_machine(t, e) < 0)
 		return -1;
-	if (!t->has_adapter)
-		copy_weights(t);
-	if (trainer_make_reference(t, e) < 0 ||
+	if ((!t->has_adapter && copy_weights(t, e) < 0) || trainer_make_reference(t, e) < 0 ||
 	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0)
 		return -1;
 	t->started = true;
@@ -275,9 +277,9 @@ static size_t cut(struct trainer *t, size_t n)
 	return micro;
 }
 
-/* The next n documents of the step, whose groups begin at *group. */
-static void run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
-                      struct step_metrics *m, struct live *live)
+/* The next n documents of the step, whose groups begin at *group. −1: given up. */
+static int run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
+                     struct step_metrics *m, struct live *live)
 {
 	struct batch *b = &t->net.pass.batch;
 	double begin = clock_seconds();
@@ -291,7 +293,8 @@ static void run_micro(struct trainer *t, const struct document *const *docs, siz
 	b->step = (uint32_t)t->step;
 	b->micro = micro;
 	model_pass_bind(&t->net, grad_tree_leaf(&t->gradients));
-	pass_step(&t->net.pass);
+	if (pass_step(&t->net.pass) < 0)
+		return -1;
 	begin = clock_seconds();
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
@@ -299,6 +302,7 @@ static void run_micro(struct trainer *t, const struct document *const *docs, siz
 	live_add(live, &now, 1);
 	m->tokens += b->tokens;
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
+	return 0;
 }
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
@@ -347,7 +351,11 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
 	t->sums = (struct objective_sums){ 0 };
 	for (size_t i = 0; i < micros; at += t->cuts[i++])
-		run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live);
+		if (run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live) < 0) {
+			grad_tree_forget(&t->gradients);
+			mem_guard_disarm();
+			return err_set(e, "interrupted while step %ld was computed", m->step);
+		}
 	m->supervised_tokens = (int64_t)live.labels;
 	m->computed_tokens = (int64_t)live.rows;
 	m->loss = t->sums.loss / t->sums.weight;

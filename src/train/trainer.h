@@ -77,7 +77,8 @@ int trainer_start(struct trainer *t, struct err *e);
 /* Continues from a checkpoint; *caller: what was given to trainer_save (new reference). On an error nothing has
  * changed. */
 int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e);
-/* -1 with a sentence when the loss is not finite; nothing is updated then */
+/* -1 with a sentence when the loss is not finite, or when a stop is asked for (base/stop.h); nothing is updated then,
+ * and the step may be done again. */
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e);
 bool trainer_done(const struct trainer *t);
 long trainer_steps_done(const struct trainer *t);

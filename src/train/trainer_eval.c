@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "train/trainer_parts.h"
 
 static void scored(void *ctx, struct batch *b, const struct document *const *docs, const float *logprob)
@@ -57,7 +58,7 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 	t->sums = (struct objective_sums){ 0 };
 	if (scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, watch_progress, &watch, e) <
 	    0) {
-		*stopped = watch.stopped;
+		*stopped = watch.stopped || stop_asked();
 		return -1;
 	}
 	*m = (struct eval_metrics){ .n = (int64_t)d->n_groups, .tokens = (int64_t)d->documents.learnt };

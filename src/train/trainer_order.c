@@ -136,12 +136,12 @@ static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_r
 	live_add(&out->live, &(struct live){ rows, labels, labels, 0.5 * rows * (m->tokens + 1.0) }, steps);
 }
 
-void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out)
+int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e)
 {
 	if (t->maxima.documents) {
 		*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
 		dry_maxima(t, max_tokens, out);
-		return;
+		return 0;
 	}
 	size_t threads = (size_t)pool_threads(t->pool);
 	struct walk w = { .trainer = t, .forest = t->forest };
@@ -149,12 +149,13 @@ void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *
 	w.forest.max_tokens = max_tokens;
 	w.docs = mem_array(threads * trainer_global_batch(t), sizeof(*w.docs));
 	w.sums = mem_array(threads, sizeof(*w.sums));
-	pool_run(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
+	bool all = pool_try(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
 	*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
 	for (size_t i = 0; i < threads; i++)
 		dry_add(out, &w.sums[i]);
 	mem_free(w.docs);
 	mem_free(w.sums);
+	return all ? 0 : err_set(e, "interrupted while the steps were planned");
 }
 
 struct live dry_run_mean(const struct dry_run *d)

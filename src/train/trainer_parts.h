@@ -93,7 +93,8 @@ long order_steps_per_epoch(const struct trainer *t);
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs);
 /* The documents that the next step learns from, into taken, and their groups, into taken_group. */
 int order_take(struct trainer *t, size_t *n, struct err *e);
-void order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
+/* −1: interrupted, of many steps */
+int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e);
 struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);

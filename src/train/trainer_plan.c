@@ -120,8 +120,8 @@ static size_t least_arena(struct trainer *t, int32_t max_tokens)
 	struct model_pass p;
 	size_t bytes = 0;
 
-	if (max_tokens != t->forest.max_tokens)
-		order_dry_run(t, max_tokens, &dry);
+	if (max_tokens != t->forest.max_tokens && order_dry_run(t, max_tokens, &dry, &ignored) < 0)
+		return 0;
 	if (record(t, &dry.cap, &p, &ignored) == 0 &&
 	    pass_plan(&p.pass, &(struct plan_options){ .recompute_all = true }, &ignored) == 0)
 		bytes = pages(p.pass.plan.arena_bytes);
@@ -263,7 +263,8 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 {
 	struct pass *p = &t->net.pass;
 
-	order_dry_run(t, t->forest.max_tokens, &t->dry);
+	if (order_dry_run(t, t->forest.max_tokens, &t->dry, e) < 0)
+		return -1;
 	count(t);
 	trainer_reserve_documents(t, t->dry.cap.docs);
 	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0)
@@ -282,11 +283,11 @@ size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens)
 {
 	const struct trainer_plan *p = &t->totals;
 	size_t flat = t->params->n * sizeof(float), arena = least_arena(t, max_tokens);
+	struct err ignored = ERR_INIT;
 	struct dry_run dry;
 
-	if (!arena)
+	if (!arena || order_dry_run(t, max_tokens, &dry, &ignored) < 0)
 		return 0;
-	order_dry_run(t, max_tokens, &dry);
 	size_t state = pages(flat) + pages(flat * (size_t)grad_tree_buffers(1)) + pages(t->optim.bytes);
 	return fixed_bytes(p) - p->past_bytes - p->state_bytes - p->batch_bytes + state + pages(batch_bytes(&dry.cap)) +
 	       arena;

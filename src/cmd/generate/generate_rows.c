@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "cmd/generate/answer_file.h"
 #include "cmd/metering.h"
 #include "cmd/generate/generate_parts.h"
@@ -239,7 +240,7 @@ static int answer_rows(struct work *w, struct loaded *l, struct sampler *pattern
 		w->prompt_tokens += prompts[i].n;
 	int status = generate_batch(w->app, w->o, l, prompts, n, pattern, &listener, e);
 	mem_free(prompts);
-	return status;
+	return status < 0 && stop_ended(e) ? 1 : status;
 }
 
 /* Answers that an earlier run has left: whole lines. answer_file_open looks whether they are right. */
