@@ -139,7 +139,7 @@ static void add_tensor(struct reading *r, const char *name, const struct gguf_te
 		                  .dtype = t->dtype,
 		                  .n_dims = 2,
 		                  .dim = { rows, cols },
-		                  .data = r->g->data + t->offset,
+		                  .data = t->data,
 		                  .bytes = t->bytes,
 		                  .dtype_name = dtypes[t->dtype].name };
 	bool head = order.kind != ROWS_ALIKE;
@@ -150,7 +150,7 @@ static void add_tensor(struct reading *r, const char *name, const struct gguf_te
 	to->dtype_name = "F32";
 	to->bytes = rows * cols * sizeof(*own);
 	to->data = own;
-	dtypes[t->dtype].to_float(r->g->data + t->offset, own, rows * cols);
+	dtypes[t->dtype].to_float(t->data, own, rows * cols);
 	if (head) {
 		weight_permute_rows(own, rows, cols, order, true);
 	} else {

@@ -318,7 +318,22 @@ static int place_tensors(struct reader *r, size_t alignment)
 			               "whose tensors have %zu bytes",
 			               r->where, t->name, t->bytes, t->offset, g->size - base);
 		t->offset += base;
+		t->data = g->data + t->offset;
 	}
+	return 0;
+}
+
+int gguf_sort_names(struct gguf *g, struct err *e)
+{
+	const struct gguf_tensor **t = arena_array(&g->mem, g->n_tensors, sizeof(*t));
+	for (size_t i = 0; i < g->n_tensors; i++)
+		t[i] = &g->tensors[i];
+	if (g->n_tensors)
+		qsort(t, g->n_tensors, sizeof(*t), name_order);
+	for (size_t i = 1; i < g->n_tensors; i++)
+		if (!strcmp(t[i - 1]->name, t[i]->name))
+			return err_set(e, "%s: tensor '%.80s' is there twice", g->path, t[i]->name);
+	g->by_name = t;
 	return 0;
 }
 
@@ -333,12 +348,7 @@ static int check_tensors(struct reader *r)
 		if (t[i - 1]->offset + t[i - 1]->bytes > t[i]->offset)
 			return err_set(r->e, "%s: tensors '%.80s' and '%.80s' overlap", r->where, t[i - 1]->name,
 			               t[i]->name);
-	qsort(t, g->n_tensors, sizeof(*t), name_order);
-	for (size_t i = 1; i < g->n_tensors; i++)
-		if (!strcmp(t[i - 1]->name, t[i]->name))
-			return err_set(r->e, "%s: tensor '%.80s' is there twice", r->where, t[i]->name);
-	g->by_name = t;
-	return 0;
+	return gguf_sort_names(g, r->e);
 }
 
 static int parse(struct reader *r)
@@ -368,7 +378,7 @@ int gguf_parse(struct gguf *g, const void *data, size_t size, const char *where,
 	return -1;
 }
 
-int gguf_open(struct gguf *g, const char *path, struct err *e)
+int gguf_open_file(struct gguf *g, const char *path, struct err *e)
 {
 	struct mapping map;
 	*g = (struct gguf){ 0 };
@@ -382,8 +392,20 @@ int gguf_open(struct gguf *g, const char *path, struct err *e)
 	return 0;
 }
 
+int gguf_open(struct gguf *g, const char *path, struct err *e)
+{
+	if (gguf_open_file(g, path, e) < 0)
+		return -1;
+	if (gguf_open_parts(g, e) == 0)
+		return 0;
+	gguf_close(g);
+	return -1;
+}
+
 void gguf_close(struct gguf *g)
 {
+	for (size_t i = 0; i < g->n_parts; i++)
+		gguf_close(&g->parts[i]);
 	io_unmap(&g->map);
 	arena_release(&g->mem);
 	*g = (struct gguf){ 0 };

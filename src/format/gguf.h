@@ -48,7 +48,8 @@ struct gguf_tensor {
 	enum dtype dtype;
 	int n_dims;
 	uint64_t dim[4];            /* GGUF's order: dim[0] is the contiguous one */
-	size_t offset, bytes;       /* in the file */
+	size_t offset, bytes;       /* in its file */
+	const uint8_t *data;        /* where they are mapped */
 };
 
 struct gguf {
@@ -63,9 +64,18 @@ struct gguf {
 	struct gguf_tensor *tensors;
 	size_t n_tensors;
 	const struct gguf_tensor **by_name; /* [n_tensors] sorted */
+	struct gguf *parts;         /* [n_parts] the further files of a model that is split, for their maps */
+	size_t n_parts;
 };
 
+/* A model that is split over files (llama.cpp's NAME-00001-of-00003.gguf) is opened by the first of them, whose keys
+ * count, with the tensors of all. */
 int gguf_open(struct gguf *g, const char *path, struct err *e);
+/* Only this file, a part or a whole. */
+int gguf_open_file(struct gguf *g, const char *path, struct err *e);
+/* Opens the further parts of g, if it is a first one, and takes their tensors. */
+int gguf_open_parts(struct gguf *g, struct err *e);
+int gguf_sort_names(struct gguf *g, struct err *e);   /* by_name; no name may be there twice */
 int gguf_parse(struct gguf *g, const void *data, size_t size, const char *where, struct err *e); /* data outlive g */
 void gguf_close(struct gguf *g);
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* NULL */

@@ -202,12 +202,12 @@ void source_close(struct source *s)
 }
 
 /* GGUF counts dimensions from the contiguous one; here the outermost comes first. */
-static void from_gguf(const struct gguf *g, const struct gguf_tensor *t, struct source_tensor *out)
+static void from_gguf(const struct gguf_tensor *t, struct source_tensor *out)
 {
 	*out = (struct source_tensor){ .name = t->name,
 		                       .dtype = t->dtype,
 		                       .n_dims = t->n_dims,
-		                       .data = g->data + t->offset,
+		                       .data = t->data,
 		                       .bytes = t->bytes,
 		                       .dtype_name = dtypes[t->dtype].name };
 	for (int i = 0; i < t->n_dims; i++)
@@ -230,7 +230,7 @@ int source_find(const struct source *s, const char *name, struct source_tensor *
 	if (s->is_gguf) {
 		const struct gguf_tensor *t = gguf_find_tensor(&s->gguf, name);
 		if (t)
-			from_gguf(&s->gguf, t, out);
+			from_gguf(t, out);
 		return !t;
 	}
 	for (size_t i = 0; i < s->n_shards; i++) {
@@ -256,7 +256,7 @@ void source_tensor(const struct source *s, size_t i, struct source_tensor *out)
 	if (i >= source_count(s))
 		BUG("tensor %zu of %zu", i, source_count(s));
 	if (s->is_gguf) {
-		from_gguf(&s->gguf, &s->gguf.tensors[i], out);
+		from_gguf(&s->gguf.tensors[i], out);
 		return;
 	}
 	size_t shard = 0;
@@ -269,6 +269,8 @@ bool source_maps(const struct source *s, const void *data)
 {
 	bool found = io_maps(&s->gguf.map, data);
 
+	for (size_t i = 0; i < s->gguf.n_parts && !found; i++)
+		found = io_maps(&s->gguf.parts[i].map, data);
 	for (size_t i = 0; i < s->n_shards && !found; i++)
 		found = io_maps(&s->shards[i].map, data);
 	return found;
@@ -277,6 +279,8 @@ bool source_maps(const struct source *s, const void *data)
 void source_forget(const struct source *s, const void *p, size_t n)
 {
 	io_forget(&s->gguf.map, p, n);
+	for (size_t i = 0; i < s->gguf.n_parts; i++)
+		io_forget(&s->gguf.parts[i].map, p, n);
 	for (size_t i = 0; i < s->n_shards; i++)
 		io_forget(&s->shards[i].map, p, n);
 }
@@ -284,23 +288,32 @@ void source_forget(const struct source *s, const void *p, size_t n)
 size_t source_bytes(const struct source *s)
 {
 	size_t bytes = s->gguf.map.size;
+	for (size_t i = 0; i < s->gguf.n_parts; i++)
+		bytes += s->gguf.parts[i].map.size;
 	for (size_t i = 0; i < s->n_shards; i++)
 		bytes += s->shards[i].map.size;
 	return bytes;
 }
 
+/* Weight file i of them. */
+static const char *file_of(const struct source *s, size_t i)
+{
+	if (!s->is_gguf)
+		return s->shards[i].path;
+	return i ? s->gguf.parts[i - 1].path : s->path;
+}
+
 /* Reads the files rather than the mappings, so that hashing does not make every page of the weights resident. */
 int source_hash(const struct source *s, char hex[33], struct err *e)
 {
-	if (s->is_gguf)
-		return io_hash(s->path, hex, e);
+	size_t n = s->is_gguf ? s->gguf.n_parts + 1 : s->n_shards;
 	struct buf all = BUF_INIT;
 	int status = 0;
-	for (size_t i = 0; i < s->n_shards && status == 0; i++) {
-		status = io_hash(s->shards[i].path, hex, e);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		status = io_hash(file_of(s, i), hex, e);
 		buf_add(&all, hex, 32);
 	}
-	if (s->n_shards > 1)
+	if (n > 1)
 		hash_hex(all.data, all.len, hex);
 	buf_release(&all);
 	return status;

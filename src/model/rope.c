@@ -131,7 +131,7 @@ static int read_divisors(const struct gguf *g, const char *name, float *out, int
 		return 0;
 	if (t->dtype != DTYPE_F32 || t->n_dims != 1 || t->dim[0] != (uint64_t)pairs)
 		return err_set(e, "%s: %s is no vector of %d numbers, one for each pair", g->path, name, pairs);
-	memcpy(out, g->data + t->offset, (size_t)pairs * sizeof(*out));
+	memcpy(out, t->data, (size_t)pairs * sizeof(*out));
 	for (int i = 0; i < pairs; i++)
 		if (!(out[i] > 0) || isinf(out[i]))
 			return err_set(e, "%s: number %d of %s is not above 0", g->path, i + 1, name);
