@@ -108,3 +108,9 @@ void utf8_repair(struct buf *out, const char *s, size_t n)
 			buf_adds(out, "\xEF\xBF\xBD");
 	}
 }
+
+bool utf8_is_space(uint32_t c)
+{
+	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+	       (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}

@@ -16,6 +16,7 @@ bool utf8_valid(const char *s, size_t n, size_t *bad);      /* *bad: offset of t
 size_t utf8_count(const char *s, size_t n);                 /* characters; an invalid byte counts as one */
 /* Length of the longest prefix that does not end inside a character: what a stream may print now. */
 size_t utf8_complete(const char *s, size_t n);
+bool utf8_is_space(uint32_t cp);                            /* Unicode's White_Space, which Rust goes by */
 void utf8_repair(struct buf *out, const char *s, size_t n); /* appends; invalid bytes become U+FFFD */
 
 #endif

@@ -3,6 +3,7 @@
  * its rank. */
 #include "token/bpe.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -53,6 +54,18 @@ void bpe_begin(struct bpe *b, const struct vocab *v)
 	grow_slots(b);
 }
 
+/* of a pair that comes twice the later rank holds, as in Hugging Face's tokenizers */
+static void add(struct bpe *b, int32_t left, int32_t right, int32_t result, int32_t rank)
+{
+	if (b->n_merges == b->cap) {
+		b->cap = b->cap ? b->cap * 2 : 1024;
+		b->merge = mem_grow(b->merge, b->cap, sizeof(*b->merge));
+	}
+	grow_slots(b);
+	b->slot[slot_of(b, left, right)] = (struct bpe_slot){ left, right, result, rank };
+	b->merge[b->n_merges++] = (struct merge){ left, right };
+}
+
 int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, struct err *e)
 {
 	struct buf joined = BUF_INIT;
@@ -67,14 +80,71 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *ri
 		               l < 0 ? "the first" :
 		               r < 0 ? "the second" :
 		                       "the joined token");
-	if (b->n_merges == b->cap) {
-		b->cap = b->cap ? b->cap * 2 : 1024;
-		b->merge = mem_grow(b->merge, b->cap, sizeof(*b->merge));
+	add(b, l, r, result, (int32_t)b->n_merges);
+	return 0;
+}
+
+/* --- scores --- */
+
+struct scored { float score; int32_t id; };
+
+/* The highest first, and of one score the lowest id. */
+static int by_score(const void *a, const void *b)
+{
+	const struct scored *x = a, *y = b;
+	return x->score != y->score ? (x->score < y->score ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
+}
+
+/* Every cut of the piece, between characters, into two pieces. */
+static void add_cuts(struct bpe *b, int32_t id, int32_t rank)
+{
+	const struct piece *p = &b->vocab->piece[id];
+	for (uint32_t at = 1; at < p->n; at++) {
+		if (((unsigned char)p->text[at] & 0xC0) == 0x80)
+			continue;
+		int32_t left = vocab_find(b->vocab, p->text, at);
+		int32_t right = left < 0 ? -1 : vocab_find(b->vocab, p->text + at, p->n - at);
+		if (right >= 0)
+			add(b, left, right, id, rank);
 	}
-	grow_slots(b);
-	/* of a pair that comes twice the later rank holds, as in Hugging Face's tokenizers */
-	b->slot[slot_of(b, l, r)] = (struct bpe_slot){ l, r, result, (int32_t)b->n_merges };
-	b->merge[b->n_merges++] = (struct merge){ l, r };
+}
+
+int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e)
+{
+	const struct gguf_kv *kv = gguf_find(g, "tokenizer.ggml.scores");
+	size_t n = b->vocab->n;
+	if (!kv || kv->type != GGUF_ARRAY || kv->item_type != GGUF_F32 || kv->n_items != n)
+		return err_set(e, "tokenizer.ggml.scores is not a list of %zu 32-bit floats", n);
+	struct scored *list = mem_array(n, sizeof(*list));
+	for (size_t i = 0; i < n; i++) {
+		list[i].id = (int32_t)i;
+		memcpy(&list[i].score, (const char *)kv->items + 4 * i, sizeof(float));
+	}
+	qsort(list, n, sizeof(*list), by_score);
+	for (size_t i = 0, rank = 0; i < n; i++) {
+		rank = i && list[i].score != list[i - 1].score ? i : rank;
+		if (b->vocab->piece[list[i].id].text)
+			add_cuts(b, list[i].id, (int32_t)rank);
+	}
+	mem_free(list);
+	return 0;
+}
+
+static int check_empty(const json_t *model, const char *key, struct err *e)
+{
+	const json_t *v = json_object_get(model, key);
+	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+	    (json_is_number(v) && json_number_value(v) == 0))
+		return 0;
+	return err_set(e, "model.%s is set, which is not supported", key);
+}
+
+int bpe_check(const json_t *model, struct err *e)
+{
+	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
+	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
+		if (check_empty(model, wanted_empty[i], e))
+			return -1;
 	return 0;
 }
 
@@ -168,7 +238,8 @@ static void symbols_join(const struct bpe *b, struct bpe_scratch *s)
 		if (left->id < 0 || left->next < 0)
 			continue;
 		struct symbol *right = &s->symbol[left->next];
-		if (b->slot[slot_of(b, left->id, right->id)].rank != c.rank)
+		const struct bpe_slot *slot = &b->slot[slot_of(b, left->id, right->id)];
+		if (slot->rank != c.rank || slot->result != c.result)
 			continue;
 		left->id = c.result;
 		right->id = -1;

@@ -32,6 +32,11 @@ void bpe_release(struct bpe *b);
 int bpe_read_json(struct bpe *b, const json_t *merges, struct err *e);
 int bpe_read_text(struct bpe *b, const char *text, size_t n, struct err *e);
 int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e);
+/* Or scores, tokenizer.ggml.scores, as SentencePiece has them: every two pieces whose joined text is a piece may be
+ * joined, those first whose joined piece has the highest score. Such merges may share a rank. */
+int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e);
+/* What a tokenizer.json's model may say of merging that is not done here must not be said. */
+int bpe_check(const json_t *model, struct err *e);
 json_t *bpe_json(const struct bpe *b);            /* the list, new reference */
 
 struct bpe_scratch;                               /* one a thread */

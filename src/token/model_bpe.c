@@ -146,15 +146,6 @@ static json_t *load_files(struct tokenizer *t, const char *dir, json_t *config, 
 
 /* --- the rules --- */
 
-static int check_empty(const json_t *model, const char *key, struct err *e)
-{
-	const json_t *v = json_object_get(model, key);
-	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
-	    (json_is_number(v) && json_number_value(v) == 0))
-		return 0;
-	return err_set(e, "model.%s is set, which is not supported", key);
-}
-
 static int check_decoder(const json_t *j, int depth, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
@@ -173,16 +164,12 @@ static int check_decoder(const json_t *j, int depth, struct err *e)
 
 static int rules(struct tokenizer *t, const json_t *all, struct err *e)
 {
-	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
 	const json_t *model = json_object_get(all, "model");
 	struct byte_bpe *b = tokenizer_own(t);
 	const char *unknown;
 	int fuse, ignore, fallback;
-	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
-		if (check_empty(model, wanted_empty[i], e))
-			return -1;
-	if (jsonx_string(model, "unk_token", NULL, &unknown, e) || jsonx_bool(model, "fuse_unk", false, &fuse, e) ||
-	    jsonx_bool(model, "ignore_merges", false, &ignore, e) ||
+	if (bpe_check(model, e) || jsonx_string(model, "unk_token", NULL, &unknown, e) ||
+	    jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e) ||
 	    jsonx_bool(model, "byte_fallback", false, &fallback, e))
 		return -1;
 	b->unknown = unknown ? vocab_find(tokenizer_vocab(t), unknown, strlen(unknown)) : -1;

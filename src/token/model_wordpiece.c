@@ -46,12 +46,6 @@ static int parse_normalizer(const json_t *j, void **own, struct err *e)
 	return 0;
 }
 
-static bool is_space(uint32_t c)
-{
-	return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-	       (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 /* Categories C but for what is not assigned, tab and line ends. */
 static bool is_control(uint32_t c)
 {
@@ -105,15 +99,16 @@ static void put_bare(struct altered *out, const struct bert *b, uint32_t c, uint
 	}
 }
 
-static void run_normalizer(const void *own, const struct slice *in, struct altered *out)
+static int run_normalizer(const void *own, const struct slice *in, struct altered *out, struct err *e)
 {
 	const struct bert *b = own;
 	uint32_t c;
+	(void)e;
 	for (size_t at = 0, k; at < in->n && (k = utf8_decode(in->text + at, in->n - at, &c)); at += k) {
 		uint32_t origin = slice_origin(in, at);
 		if (b->clean && (c == 0 || c == 0xFFFD || is_control(c)))
 			continue;
-		if (b->clean && is_space(c))
+		if (b->clean && utf8_is_space(c))
 			c = ' ';
 		bool apart = b->chinese && is_chinese(c);
 		if (apart)
@@ -127,6 +122,7 @@ static void run_normalizer(const void *own, const struct slice *in, struct alter
 		if (apart)
 			put(out, ' ', origin);
 	}
+	return 0;
 }
 
 static int parse_pretokenizer(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -136,7 +132,8 @@ static int parse_pretokenizer(struct pretokenizer *p, const json_t *j, struct er
 	       pretokenizer_split(p, "[!-/:-@\\[-`{-~\\p{P}]", ISOLATED, false, e);
 }
 
-static const struct normalizer_type normalizers[] = { { "BertNormalizer", parse_normalizer, run_normalizer }, { 0 } };
+static const struct normalizer_type normalizers[] = { { "BertNormalizer", parse_normalizer, run_normalizer, NULL },
+	                                              { 0 } };
 static const struct pretokenizer_type pretokenizers[] = { { "BertPreTokenizer", parse_pretokenizer }, { 0 } };
 
 /* --- reading --- */

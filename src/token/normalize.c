@@ -35,6 +35,8 @@ static const struct normalizer_type *find_type(const struct normalizer_type *typ
 static int unknown_type(const char *type, const struct normalizer_type *types, struct err *e)
 {
 	struct buf names = BUF_INIT;
+	for (const struct normalizer_type *x = normalizer_common; x->type; x++)
+		buf_addf(&names, ", %s", x->type);
 	for (; types && types->type; types++)
 		buf_addf(&names, ", %s", types->type);
 	err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD%s are)", type ? type : "without a type",
@@ -48,6 +50,8 @@ static int parse_one(struct normalizer *z, const json_t *j, const struct normali
 	const char *type = json_string_value(json_object_get(j, "type"));
 	int form = type ? form_of(type) : -1;
 	const struct normalizer_type *brought = type && form < 0 ? find_type(types, type) : NULL;
+	if (type && form < 0 && !brought)
+		brought = find_type(normalizer_common, type);
 	if (form < 0 && !brought)
 		return unknown_type(type, types, e);
 	if (z->n == NORMALIZERS_MAX)
@@ -75,8 +79,11 @@ int normalizer_parse(struct normalizer *z, const json_t *j, const struct normali
 
 void normalizer_release(struct normalizer *z)
 {
-	for (int i = 0; i < z->n; i++)
+	for (int i = 0; i < z->n; i++) {
+		if (z->step[i].own && z->step[i].type->release)
+			z->step[i].type->release(z->step[i].own);
 		mem_free(z->step[i].own);
+	}
 	*z = (struct normalizer){ 0 };
 }
 
@@ -166,13 +173,14 @@ static int run_form(int form, struct slice *text, struct altered *a, struct err 
 	return 0;
 }
 
-static void run_brought(const struct normalizer_step *step, struct slice *text, struct altered *a)
+static int run_brought(const struct normalizer_step *step, struct slice *text, struct altered *a, struct err *e)
 {
 	struct altered out = { 0 };
-	step->type->run(step->own, text, &out);
+	int rc = step->type->run(step->own, text, &out, e);
 	altered_release(a);
 	*a = out;
 	*text = (struct slice){ buf_str(&a->text), a->text.len, 0, a->origin };
+	return rc;
 }
 
 int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
@@ -180,9 +188,7 @@ int normalizer_run(const struct normalizer *z, const struct slice *in, struct sl
 {
 	*out = *in;
 	for (int i = 0; i < z->n; i++) {
-		if (z->step[i].type)
-			run_brought(&z->step[i], out, a);
-		else if (run_form(z->step[i].form, out, a, e))
+		if (z->step[i].type ? run_brought(&z->step[i], out, a, e) : run_form(z->step[i].form, out, a, e))
 			return -1;
 		if (a->text.overflow)
 			return err_set(e, "normalizing %zu bytes of text: it becomes too long", in->n);

@@ -18,7 +18,8 @@
 #define NUMERIC "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]"
 #define PUNCTUATION "[\\p{P}$+<=>^`|~]"
 
-enum kind { STEP_SPLIT, STEP_PREFIX, STEP_ALPHABET };
+enum kind { STEP_SPLIT, STEP_PREFIX, STEP_ALPHABET, STEP_MARK };
+enum scheme { MARK_ALWAYS, MARK_FIRST, MARK_NEVER };
 enum { STEPS_MAX = 64, DEPTH_MAX = 16 };
 
 struct step {
@@ -26,6 +27,8 @@ struct step {
 	struct pattern *pattern;
 	enum behavior behavior;
 	bool invert;
+	char mark[8];            /* of STEP_MARK: what a space becomes */
+	enum scheme scheme;      /* and before which pieces one is put */
 };
 
 struct pretokenizer {
@@ -131,11 +134,50 @@ static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err 
 	return add_step(p, STEP_ALPHABET, NULL, 0, false, ISOLATED, false, e);
 }
 
+/* Spaces become a mark, a piece may get one in front, and words begin with it (SentencePiece). */
+static int parse_metaspace(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	static const char *const schemes[] = { "always", "first", "never" };
+	const char *mark, *scheme;
+	int split, prefix;
+	size_t k = 0;
+	if (jsonx_string(j, "replacement", "\xe2\x96\x81", &mark, e) || jsonx_bool(j, "split", true, &split, e) ||
+	    jsonx_bool(j, "add_prefix_space", true, &prefix, e) ||
+	    jsonx_string(j, "prepend_scheme", prefix ? "always" : "never", &scheme, e))
+		return -1;
+	while (k < ARRAY_LEN(schemes) && strcmp(scheme, schemes[k]) != 0)
+		k++;
+	if (k == ARRAY_LEN(schemes) || !*mark || strlen(mark) > 4)
+		return err_set(e, "a Metaspace with prepend_scheme \"%.64s\" and replacement \"%.64s\", wanted always, "
+		                  "first or never and one character",
+		               scheme, mark);
+	if (add_step(p, STEP_MARK, NULL, 0, false, ISOLATED, false, e))
+		return -1;
+	strcpy(p->step[p->n - 1].mark, mark);
+	p->step[p->n - 1].scheme = (enum scheme)k;
+	return split ? add_step(p, STEP_SPLIT, mark, strlen(mark), true, MERGED_WITH_NEXT, false, e) : 0;
+}
+
+static int parse_whitespace_split(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	(void)j;
+	return pretokenizer_split(p, "\\s", REMOVED, false, e);
+}
+
+static int parse_whitespace(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	(void)j;
+	return pretokenizer_split(p, "\\w+|[^\\w\\s]+", REMOVED, true, e);
+}
+
 static const struct pretokenizer_type common[] = {
 	{ "Split", parse_split },
 	{ "Digits", parse_digits },
 	{ "Punctuation", parse_punctuation },
 	{ "ByteLevel", parse_byte_level },
+	{ "Metaspace", parse_metaspace },
+	{ "WhitespaceSplit", parse_whitespace_split },
+	{ "Whitespace", parse_whitespace },
 	{ 0 },
 };
 
@@ -289,22 +331,42 @@ static int run_split(const struct step *step, struct words *w, struct err *e)
 	return 0;
 }
 
-/* Writes the slice anew, each piece with a space before it, or in the alphabet. */
-static int run_rewrite(enum kind kind, struct words *w, struct err *e)
+/* What goes before a piece. */
+static void put_front(const struct step *step, struct altered *r, const struct slice *s, const struct span *span)
+{
+	const char *text = s->text + span->begin;
+	uint32_t origin = slice_origin(s, span->begin);
+	size_t n = strlen(step->mark);
+	if (step->kind == STEP_PREFIX && *text != ' ')
+		altered_add(r, " ", 1, origin);
+	if (step->kind == STEP_MARK && *text != ' ' &&
+	    !(span->end - span->begin >= n && !memcmp(text, step->mark, n)) &&
+	    (step->scheme == MARK_ALWAYS || (step->scheme == MARK_FIRST && origin == 0)))
+		altered_add(r, step->mark, n, origin);
+}
+
+static void put_byte(const struct step *step, struct buf *one, const char *byte)
+{
+	if (step->kind == STEP_ALPHABET)
+		alphabet_write(one, byte, 1);
+	else if (step->kind == STEP_MARK && *byte == ' ')
+		buf_adds(one, step->mark);
+	else
+		buf_addc(one, *byte);
+}
+
+/* Writes the slice anew: each piece with a space before it, or in the alphabet, or with marks for spaces. */
+static int run_rewrite(const struct step *step, struct words *w, struct err *e)
 {
 	struct altered r = { 0 };
 	struct buf one = BUF_INIT;
 	for (size_t i = 0; i < w->now.n; i++) {
 		struct span *span = &w->now.span[i];
 		size_t begin = r.text.len;
-		if (kind == STEP_PREFIX && w->slice.text[span->begin] != ' ')
-			altered_add(&r, " ", 1, slice_origin(&w->slice, span->begin));
+		put_front(step, &r, &w->slice, span);
 		for (size_t at = span->begin; at < span->end; at++) {
 			buf_clear(&one);
-			if (kind == STEP_ALPHABET)
-				alphabet_write(&one, w->slice.text + at, 1);
-			else
-				buf_addc(&one, w->slice.text[at]);
+			put_byte(step, &one, w->slice.text + at);
 			altered_add(&r, one.data, one.len, slice_origin(&w->slice, at));
 		}
 		*span = (struct span){ begin, r.text.len, false };
@@ -313,7 +375,7 @@ static int run_rewrite(enum kind kind, struct words *w, struct err *e)
 	altered_release(&w->altered);
 	w->altered = r;
 	w->slice = (struct slice){ buf_str(&w->altered.text), w->altered.text.len, 0, w->altered.origin };
-	w->alphabet |= kind == STEP_ALPHABET;
+	w->alphabet |= step->kind == STEP_ALPHABET;
 	buf_release(&one);
 	return overflow ? err_set(e, "the text becomes too long with its prefix spaces") : 0;
 }
@@ -327,7 +389,7 @@ int pretokenizer_run(const struct pretokenizer *p, const struct slice *in, struc
 		spans_add(&w->now, 0, in->n, false);
 	for (int i = 0; i < p->n; i++) {
 		const struct step *step = &p->step[i];
-		if (step->kind == STEP_SPLIT ? run_split(step, w, e) : run_rewrite(step->kind, w, e))
+		if (step->kind == STEP_SPLIT ? run_split(step, w, e) : run_rewrite(step, w, e))
 			return -1;
 	}
 	return 0;

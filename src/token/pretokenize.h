@@ -47,7 +47,8 @@ struct normalizer_type {
 	const char *type;       /* as a tokenizer.json names it; NULL ends a list */
 	/* Reads the step's fields into what it needs, mem_free'd at the end; NULL where that is nothing. */
 	int (*parse)(const json_t *j, void **own, struct err *e);
-	void (*run)(const void *own, const struct slice *in, struct altered *out);
+	int (*run)(const void *own, const struct slice *in, struct altered *out, struct err *e);
+	void (*release)(void *own);  /* beside mem_free; NULL: nothing */
 };
 
 enum { NORMALIZERS_MAX = 8 };
@@ -59,8 +60,10 @@ struct normalizer {
 		void *own;
 	} step[NORMALIZERS_MAX];
 };
-/* null, NFC, NFD, NFKC, NFKD, those of `types` (may be NULL), or a Sequence of them; anything else is refused by its
- * type. */
+/* Steps that any kind of tokenizer may have beside Unicode's forms (normalizers.c). */
+extern const struct normalizer_type normalizer_common[];
+/* null, NFC, NFD, NFKC, NFKD, the common ones, those of `types` (may be NULL), or a Sequence of them; anything else is
+ * refused by its type. */
 int normalizer_parse(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e);
 void normalizer_release(struct normalizer *z);
 /* *out is `in` itself, or lies in `a`. */
@@ -77,8 +80,8 @@ struct pretokenizer_type {
 };
 /* Cuts at the matches of a regular expression; the bytes of `invert` are those between them. */
 int pretokenizer_split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e);
-/* null (a text is one word), Split, Digits, Punctuation, one ByteLevel, those of `types` (may be NULL), or a Sequence
- * of them; anything else is refused by its type. */
+/* null (a text is one word), Split, Digits, Punctuation, one ByteLevel, Metaspace, Whitespace(Split), those of `types`
+ * (may be NULL), or a Sequence of them; anything else is refused by its type. */
 struct pretokenizer *pretokenizer_parse(const json_t *j, const struct pretokenizer_type *types, struct err *e);
 bool pretokenizer_has_bytes(const struct pretokenizer *p); /* there was a ByteLevel */
 void pretokenizer_free(struct pretokenizer *p);

@@ -125,9 +125,7 @@ static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 
 static const struct token_model *find_model(const struct gguf *g, struct err *e)
 {
-	static const char *const known[][2] = {
-		{ "llama", "SentencePiece" }, { "bert", "WordPiece" }, { "t5", "Unigram" }
-	};
+	static const char *const known[][2] = { { "bert", "WordPiece" }, { "t5", "Unigram" } };
 	const char *name, *what = NULL;
 	struct buf names = BUF_INIT;
 	if (gguf_str(g, "tokenizer.ggml.model", true, &name, e))

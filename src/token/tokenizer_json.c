@@ -14,8 +14,6 @@
 /* What a model is, where its file does not say: older ones name no type. */
 static const char *type_of(const json_t *model, const char *type)
 {
-	if (type && json_is_true(json_object_get(model, "byte_fallback")))
-		return "BPE with byte_fallback (SentencePiece)";
 	if (type)
 		return type;
 	return json_is_array(json_object_get(model, "vocab")) ? "Unigram" :

@@ -1,0 +1,171 @@
+/* normalizers: the steps of a tokenizer.json's normalizer that are no forms of Unicode: what stands in front of a text,
+ * one text for another, white space at the ends, capitals, accents. As Hugging Face's tokenizers do them. */
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "token/charsmap.h"
+#include "token/pretokenize.h"
+
+/* --- Prepend --- */
+
+static int parse_prepend(const json_t *j, void **own, struct err *e)
+{
+	const char *text;
+	if (jsonx_string(j, "prepend", "", &text, e))
+		return -1;
+	*own = mem_strdup(text);
+	return 0;
+}
+
+static void copy(const struct slice *in, size_t begin, size_t end, struct altered *out)
+{
+	for (size_t at = begin; at < end; at++)
+		altered_add(out, in->text + at, 1, slice_origin(in, at));
+}
+
+static int run_prepend(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	(void)e;
+	if (in->n)
+		altered_add(out, own, strlen(own), slice_origin(in, 0));
+	copy(in, 0, in->n, out);
+	return 0;
+}
+
+/* --- Replace --- */
+
+struct replace { struct pattern *pattern; char *to; };
+
+static int parse_replace(const json_t *j, void **own, struct err *e)
+{
+	const json_t *pattern = json_object_get(j, "pattern"), *regex = json_object_get(pattern, "Regex");
+	const json_t *from = regex ? regex : json_object_get(pattern, "String"), *to = json_object_get(j, "content");
+	if (!json_is_string(from) || !json_string_length(from) || !json_is_string(to))
+		return err_set(e, "a Replace whose pattern is neither {\"Regex\": …} nor {\"String\": …}, or without "
+		                  "content");
+	struct replace r = { pattern_new(json_string_value(from), json_string_length(from), !regex, e), NULL };
+	if (!r.pattern)
+		return -1;
+	r.to = mem_strdup(json_string_value(to));
+	*own = mem_alloc(sizeof(r));
+	memcpy(*own, &r, sizeof(r));
+	return 0;
+}
+
+static void release_replace(void *own)
+{
+	struct replace *r = own;
+	pattern_free(r->pattern);
+	mem_free(r->to);
+}
+
+/* Where the last character of bytes begin to end came from: what stands in their place is said to come from there. */
+static uint32_t last_origin(const struct slice *in, size_t begin, size_t end)
+{
+	while (--end > begin && ((unsigned char)in->text[end] & 0xC0) == 0x80)
+		;
+	return slice_origin(in, end);
+}
+
+static int run_replace(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	const struct replace *r = own;
+	struct pattern_scratch *scratch = pattern_scratch_new();
+	size_t from = 0, begin, end, n = strlen(r->to);
+	int rc = 0;
+	while (from < in->n && (rc = pattern_next(r->pattern, scratch, in->text, in->n, from, &begin, &end, e)) > 0) {
+		copy(in, from, begin, out);
+		if (begin == end && begin < in->n) /* nothing was taken: on behind the next byte */
+			copy(in, begin, ++end, out);
+		else
+			altered_add(out, r->to, n, begin < end ? last_origin(in, begin, end) : slice_origin(in, begin));
+		from = end;
+	}
+	copy(in, from, in->n, out);
+	pattern_scratch_free(scratch);
+	return rc < 0 ? -1 : 0;
+}
+
+/* --- Strip --- */
+
+struct strip { int left, right; };
+
+static int parse_strip(const json_t *j, void **own, struct err *e)
+{
+	struct strip s;
+	if (jsonx_bool(j, "strip_left", true, &s.left, e) || jsonx_bool(j, "strip_right", true, &s.right, e))
+		return -1;
+	*own = mem_alloc(sizeof(s));
+	memcpy(*own, &s, sizeof(s));
+	return 0;
+}
+
+static int run_strip(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	const struct strip *s = own;
+	size_t begin = 0, end = in->n, last = 0;
+	uint32_t c;
+	(void)e;
+	for (size_t k; s->left && begin < in->n; begin += k) {
+		k = utf8_decode(in->text + begin, in->n - begin, &c);
+		if (!utf8_is_space(c))
+			break;
+	}
+	for (size_t at = begin, k; s->right && at < in->n; at += k) {
+		k = utf8_decode(in->text + at, in->n - at, &c);
+		last = utf8_is_space(c) ? last : at + k;
+	}
+	if (s->right)
+		end = MAX(begin, last);
+	copy(in, begin, end, out);
+	return 0;
+}
+
+/* --- Lowercase, StripAccents --- */
+
+static void put(struct altered *out, uint32_t c, uint32_t origin)
+{
+	char text[4];
+	altered_add(out, text, utf8_encode(c, text), origin);
+}
+
+static int run_lowercase(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	uint32_t c;
+	(void)own;
+	(void)e;
+	for (size_t at = 0, k; at < in->n; at += k) {
+		k = utf8_decode(in->text + at, in->n - at, &c);
+		uint32_t origin = slice_origin(in, at);
+		put(out, c == 0x130 ? 'i' : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c), origin);
+		if (c == 0x130) /* the one that becomes two */
+			put(out, 0x307, origin);
+	}
+	return 0;
+}
+
+static int run_strip_accents(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	uint32_t c;
+	(void)own;
+	(void)e;
+	for (size_t at = 0, k; at < in->n; at += k) {
+		k = utf8_decode(in->text + at, in->n - at, &c);
+		if (utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_MN)
+			put(out, c, slice_origin(in, at));
+	}
+	return 0;
+}
+
+const struct normalizer_type normalizer_common[] = {
+	{ "Prepend", parse_prepend, run_prepend, NULL },
+	{ "Replace", parse_replace, run_replace, release_replace },
+	{ "Strip", parse_strip, run_strip, NULL },
+	{ "Lowercase", NULL, run_lowercase, NULL },
+	{ "StripAccents", NULL, run_strip_accents, NULL },
+	{ "Precompiled", charsmap_parse, charsmap_run, charsmap_release },
+	{ 0 },
+};
