@@ -1,8 +1,8 @@
 /* int8_256: the int8 product in vectors of 8 columns, two to a panel of 16, for instruction sets of 256 bits.
  *
- * Who includes it defines, before, how many ROWS a tile has, and anywhere block_sums: the integers of one block, the
- * only part in which the sets differ. They are exact, so all tables agree bit for bit. The f32 sums of a tile wait in
- * the nearest cache. */
+ * Who includes it defines, before, how many ROWS a tile has, and anywhere block_sums: the integers of one block, in
+ * which the sets differ. They are exact, so all tables agree bit for bit. The f32 sums of a tile wait in the nearest
+ * cache. `tiles` is a whole product, for Q8_TILE. */
 #include "kernel/kernels.h"
 
 #include <immintrin.h>
@@ -32,14 +32,39 @@ INLINE __m256i bytes_8(const uint8_t *p)
 	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
+/* The numbers of group g, columns 8h … 8h+7, as unsigned bytes. */
+INLINE __m256i numbers(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h)
+{
+	const uint8_t *q = b + panel_q_at(t) + 32 * h, *above = b + panel_h_at(t) + 32 * h;
+
+	if (panel_is_byte(t))
+		return load(q + 64 * g);
+	__m256i x = load(q + 64 * (g % 4)), bits;
+	x = _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), _mm256_set1_epi8(15));
+	if (panel_has_fifth(t)) {
+		bits = g < 4 ? _mm256_slli_epi32(load(above), 4 - (int)g) : _mm256_srli_epi32(load(above), (int)g - 4);
+		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(16)));
+	}
+	if (panel_has_halves(t)) {
+		bits = load(above + 64 * (g / 4));
+		bits = g % 4 < 3 ? _mm256_slli_epi32(bits, 4 - 2 * (int)(g % 4)) : _mm256_srli_epi32(bits, 2);
+		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(48)));
+	}
+	return x;
+}
+
+/* The signed scales of both halves of a block of Q6_K, side by side in a column's dword. */
+INLINE __m256i scale_pairs(const uint8_t *b, const size_t h)
+{
+	return _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
+}
+
 /* Minus 32·scale·Σ q of both halves of a block of Q6_K: what its numbers' zero comes to. */
 INLINE __m256i zeros_share(const uint8_t *b, const struct q8_block *x, const size_t h)
 {
-	__m256i pairs =
-		_mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
+	__m256i sums = _mm256_madd_epi16(scale_pairs(b, h), four(x->half, 0));
 
-	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), _mm256_madd_epi16(pairs, four(x->half, 0))),
-	                         5);
+	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), sums), 5);
 }
 
 INLINE __m256 f16_8(const uint8_t *p)
@@ -64,26 +89,34 @@ INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b,
 	}
 }
 
+/* sum += o·s + d·(x's scale)·n, in the order that kernels.h gives */
+INLINE void add_scaled(const bool offset, const size_t m, const uint8_t *a, size_t a_ld, const __m256i n[ROWS][HALVES],
+                       const __m256 d[HALVES], const __m256 o[HALVES], float sum[ROWS][PANEL_ROWS])
+{
+	UNROLL(8)
+	for (size_t i = 0; i < m; i++) {
+		const struct q8_block *x = (const void *)(a + i * a_ld);
+		__m256 by = _mm256_set1_ps(x->d), s = _mm256_set1_ps(x->s);
+		UNROLL(2)
+		for (size_t h = 0; h < HALVES; h++) {
+			__m256 c = _mm256_load_ps(sum[i] + 8 * h);
+			c = _mm256_fmadd_ps(d[h], _mm256_mul_ps(by, _mm256_cvtepi32_ps(n[i][h])), c);
+			_mm256_store_ps(sum[i] + 8 * h, offset ? _mm256_fmadd_ps(o[h], s, c) : c);
+		}
+	}
+}
+
 INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *head,
                       const uint8_t *b, float sum[ROWS][PANEL_ROWS])
 {
 	__m256i n[ROWS][HALVES];
+	__m256 d[HALVES], o[HALVES];
 
 	block_sums(t, m, a, a_ld, b, n);
 	UNROLL(2)
-	for (size_t h = 0; h < HALVES; h++) {
-		__m256 d, o;
-		scales_of(t, head, b, h, &d, &o);
-		UNROLL(8)
-		for (size_t i = 0; i < m; i++) {
-			const struct q8_block *x = (const void *)(a + i * a_ld);
-			__m256 p = _mm256_mul_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(n[i][h])),
-			       s = _mm256_load_ps(sum[i] + 8 * h);
-			s = _mm256_fmadd_ps(d, p, s);
-			_mm256_store_ps(sum[i] + 8 * h,
-			                panel_has_halves(t) ? s : _mm256_fmadd_ps(o, _mm256_set1_ps(x->s), s));
-		}
-	}
+	for (size_t h = 0; h < HALVES; h++)
+		scales_of(t, head, b, h, &d[h], &o[h]);
+	add_scaled(!panel_has_halves(t), m, a, a_ld, n, d, o, sum);
 }
 
 INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld,
@@ -107,5 +140,3 @@ INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_
 		if (m == i)
 			tile(t, i, n, k / PANEL_BLOCK, a, a_ld, b, c, ldc);
 }
-
-Q8_TILE(tiles)

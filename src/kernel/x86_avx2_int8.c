@@ -1,78 +1,133 @@
 /* x86_avx2_int8: the int8 kernels for AVX2 without VNNI.
  *
- * vpmaddubsw multiplies u8 by s8 and adds pairs in 16 bits with saturation, so the unsigned side is taken by halves of
- * a byte: u = low + 16·high. Either half is at most 15 and an activation at most 127 in magnitude: the 16 products that
- * a lane collects over a block stay within 16·15·127 = 30,480 < 2¹⁵, and only then are they widened. 4-bit numbers need
- * the low half alone, which is why they are the fastest. Q6_K's sums are of half a block, 8·15·127, and its scales (16
- * times them, of the high half: |16·scale| ≤ 2,048) widen them.
+ * vpmaddubsw multiplies u8 by s8 and adds pairs in 16 bits with saturation, so a format's numbers decide how many of
+ * its sums fit there before they are widened, with activations of at most 127 in magnitude:
  *
- * A tile is 4 rows × 16 columns: 8 sums of 16 bits. */
-enum { ROWS = 4 };
+ *     4 bits    16·15·127 = 30,480 < 2¹⁵         all 16 products that a lane collects over a block
+ *     5 bits     8·31·127 = 31,496               half a block
+ *     6 bits     4·63·127 = 32,004               two groups of four; Q6_K's scales (words) widen them
+ *     8 bits    2·128·127 = 32,512               one: |w|·(q with w's sign), w = u − 128; then Σ u·q = Σ w·q + 128·Σ q
+ *
+ * With many rows a panel's blocks are first opened into the nearest cache, at most SLICE of them at a time: scales as
+ * floats, a byte for each number. Fewer rows read the panel as it lies.
+ *
+ * A tile is 4 rows × 16 columns: 8 sums. What limits it is how many instructions begin in a cycle, not how many
+ * multiply: the other thread of a core may take half of them. */
+enum { ROWS = 4, SLICE = 24, OPENED_LEAST = 24 /* rows */ };
 
 #include "kernel/int8_256.h"
 
 #define PIN(v) __asm__("" : "+x"(v))
 
-/* The low four bits (or what is above them) of the bytes of group g, columns 8h … 8h+7. */
-INLINE __m256i half_byte(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h, const bool high)
-{
-	const uint8_t *q = b + panel_q_at(t) + 32 * h, *above = b + panel_h_at(t) + 32 * h;
-	__m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1), three = _mm256_set1_epi8(3);
+struct opened {
+	float d[PANEL_ROWS], o[PANEL_ROWS];
+	uint8_t q[GROUPS][4 * PANEL_ROWS];               /* u; of Q8_0 u − 128 */
+	int16_t scale[2][2 * PANEL_ROWS];                /* Q6_K: of each half, twice */
+	int16_t zero[2 * PANEL_ROWS];                    /* Q6_K: −32 times the scales of both halves */
+};
 
-	if (panel_is_byte(t))
-		return _mm256_and_si256(high ? _mm256_srli_epi32(load(q + 64 * g), 4) : load(q + 64 * g), low);
-	if (high && panel_has_halves(t))
-		return _mm256_and_si256(_mm256_srli_epi32(load(above + 64 * (g / 4)), (int)(g % 4 * 2)), three);
-	if (high)
-		return _mm256_and_si256(_mm256_srli_epi32(load(above), (int)g), one);
-	__m256i x = load(q + 64 * (g % 4));
-	return _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), low);
+/* A block of 16 columns: opened (u), or in its panel (b). */
+struct columns {
+	bool opened;
+	const uint8_t *b;
+	const struct opened *u;
+};
+
+INLINE __m256i get(const void *p) { return _mm256_load_si256(p); }
+
+INLINE const struct q8_block *row_at(const uint8_t *a, size_t a_ld, size_t i) { return (const void *)(a + i * a_ld); }
+
+/* The numbers of group g, columns 8h … 8h+7, as bytes: of Q8_0 signed. */
+INLINE __m256i group(const enum dtype t, const struct columns w, const unsigned g, const size_t h)
+{
+	if (w.opened)
+		return get(w.u->q[g] + 32 * h);
+	__m256i u = numbers(t, w.b, g, h);
+	return panel_is_byte(t) ? _mm256_xor_si256(u, _mm256_set1_epi8((char)128)) : u;
 }
 
-/* n[i][h] = Σ over groups from … to−1 of the half bytes times activations, in 16 bits: the dword of a column holds two
- * parts of it. */
-INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
-                       const unsigned from, const unsigned to, const bool high, __m256i n[ROWS][HALVES])
+/* Without this the compiler keeps some of the sums in memory. */
+INLINE void pin(const size_t m, __m256i n[ROWS][HALVES])
 {
 	UNROLL(4)
-	for (size_t i = 0; i < m; i++)
-		n[i][0] = n[i][1] = _mm256_setzero_si256();
-	UNROLL(8)
-	for (unsigned g = from; g < to; g++) {
-		__m256i u0 = half_byte(t, b, g, 0, high), u1 = half_byte(t, b, g, 1, high);
-		UNROLL(4)
-		for (size_t i = 0; i < m; i++) {
-			__m256i y = four(((const struct q8_block *)(const void *)(a + i * a_ld))->q, g);
-			n[i][0] = _mm256_add_epi16(n[i][0], _mm256_maddubs_epi16(u0, y));
-			n[i][1] = _mm256_add_epi16(n[i][1], _mm256_maddubs_epi16(u1, y));
-		}
-		/* Without this the compiler keeps some of the sums in memory. */
-		UNROLL(4)
-		for (size_t i = 0; i < m; i++) {
-			PIN(n[i][0]);
-			PIN(n[i][1]);
-		}
+	for (size_t i = 0; i < m; i++) {
+		PIN(n[i][0]);
+		PIN(n[i][1]);
 	}
 }
 
-/* n[i][h] = Σ u·q of the block. */
-INLINE void whole_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
-                       __m256i n[ROWS][HALVES])
+/* n[i][h] = Σ u·q over groups from … to−1 in 16 bits: the dword of a column holds two parts of it. */
+INLINE void narrow_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
+                        const unsigned from, const unsigned to, __m256i n[ROWS][HALVES])
 {
-	__m256i high[ROWS][HALVES], one = _mm256_set1_epi16(1), sixteen = _mm256_set1_epi16(16);
-	const bool both = panel_is_byte(t) || panel_has_fifth(t);
+	UNROLL(8)
+	for (unsigned g = from; g < to; g++) {
+		__m256i u[HALVES] = { group(t, w, g, 0), group(t, w, g, 1) };
+		UNROLL(4)
+		for (size_t i = 0; i < m; i++) {
+			__m256i y = four(row_at(a, a_ld, i)->q, g);
+			UNROLL(2)
+			for (size_t h = 0; h < HALVES; h++) {
+				__m256i p = _mm256_maddubs_epi16(u[h], y);
+				n[i][h] = g == from ? p : _mm256_add_epi16(n[i][h], p);
+			}
+		}
+		pin(m, n);
+	}
+}
 
-	group_sums(t, m, a, a_ld, b, 0, GROUPS, false, n);
-	if (both)
-		group_sums(t, m, a, a_ld, b, 0, GROUPS, true, high);
+/* Both parts of a column as one. */
+INLINE __m256i widen(__m256i x)
+{
+	return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
+}
+
+/* Of 4 and 5 bits. */
+INLINE void sums_of_few_bits(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
+                             __m256i n[ROWS][HALVES])
+{
+	const unsigned fit = panel_has_fifth(t) ? GROUPS / 2 : GROUPS;
+	__m256i s[ROWS][HALVES];
+
+	narrow_sums(t, m, a, a_ld, w, 0, fit, n);
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
 		UNROLL(2)
-		for (size_t h = 0; h < HALVES; h++) {
-			n[i][h] = _mm256_madd_epi16(n[i][h], one);
-			if (both)
-				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(high[i][h], sixteen));
+		for (size_t h = 0; h < HALVES; h++)
+			n[i][h] = widen(n[i][h]);
+	if (fit == GROUPS)
+		return;
+	narrow_sums(t, m, a, a_ld, w, fit, GROUPS, s);
+	UNROLL(4)
+	for (size_t i = 0; i < m; i++)
+		UNROLL(2)
+		for (size_t h = 0; h < HALVES; h++)
+			n[i][h] = _mm256_add_epi32(n[i][h], widen(s[i][h]));
+}
+
+/* Of Q8_0. */
+INLINE void sums_of_bytes(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
+                          __m256i n[ROWS][HALVES])
+{
+	UNROLL(4)
+	for (size_t i = 0; i < m; i++)
+		n[i][0] = n[i][1] =
+			_mm256_madd_epi16(four(row_at(a, a_ld, i)->half, 0), _mm256_set1_epi16(128));
+	UNROLL(8)
+	for (unsigned g = 0; g < GROUPS; g++) {
+		__m256i x[HALVES] = { group(t, w, g, 0), group(t, w, g, 1) };
+		__m256i magnitude[HALVES] = { _mm256_abs_epi8(x[0]), _mm256_abs_epi8(x[1]) };
+		UNROLL(4)
+		for (size_t i = 0; i < m; i++) {
+			__m256i y = four(row_at(a, a_ld, i)->q, g);
+			UNROLL(2)
+			for (size_t h = 0; h < HALVES; h++) {
+				__m256i p = _mm256_maddubs_epi16(magnitude[h], _mm256_sign_epi8(y, x[h]));
+				n[i][h] = _mm256_add_epi32(n[i][h], widen(p));
+			}
 		}
+		pin(m, n);
+	}
 }
 
 /* The same 16 bits twice in each dword. */
@@ -81,40 +136,150 @@ INLINE __m256i twice(__m256i x)
 	return _mm256_blend_epi16(x, _mm256_slli_epi32(x, 16), 0xaa);
 }
 
-/* n[i][h] = Σ over both halves of the block of scale·(Σ u·q − 32·Σ q): the scales are what widens the sums. Q6_K. */
-INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
+INLINE __m256i half_scale(const uint8_t *b, const size_t half, const size_t h)
+{
+	return twice(bytes_8(b + half * PANEL_ROWS + 8 * h));
+}
+
+INLINE __m256i scale_of(const struct columns w, const size_t half, const size_t h)
+{
+	return w.opened ? get(w.u->scale[half] + 16 * h) : half_scale(w.b, half, h);
+}
+
+INLINE __m256i zero_of(const struct columns w, const struct q8_block *x, const size_t h)
+{
+	return w.opened ? _mm256_madd_epi16(get(w.u->zero + 16 * h), four(x->half, 0)) : zeros_share(w.b, x, h);
+}
+
+/* Of Q6_K: Σ over both halves of the block of scale·(Σ u·q − 32·Σ q). */
+INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
                         __m256i n[ROWS][HALVES])
 {
-	__m256i part[ROWS][HALVES];
-
-	UNROLL(2)
-	for (size_t h = 0; h < HALVES; h++)
-		UNROLL(4)
-		for (size_t i = 0; i < m; i++)
-			n[i][h] = zeros_share(b, (const void *)(a + i * a_ld), h);
 	UNROLL(4)
-	for (unsigned s = 0; s < 4; s++) {
-		const unsigned half = s / 2, high = s % 2;
-		group_sums(t, m, a, a_ld, b, half * GROUPS / 2, (half + 1) * GROUPS / 2, high, part);
+	for (size_t i = 0; i < m; i++)
 		UNROLL(2)
-		for (size_t h = 0; h < HALVES; h++) {
-			__m256i scale = twice(bytes_8(b + half * PANEL_ROWS + 8 * h));
-			scale = high ? _mm256_slli_epi16(scale, 4) : scale;
-			UNROLL(4)
-			for (size_t i = 0; i < m; i++)
-				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(part[i][h], scale));
+		for (size_t h = 0; h < HALVES; h++)
+			n[i][h] = zero_of(w, row_at(a, a_ld, i), h);
+	UNROLL(4)
+	for (unsigned g = 0; g < GROUPS; g += 2) {
+		UNROLL(4)
+		for (size_t i = 0; i < m; i++) {
+			const int8_t *q = row_at(a, a_ld, i)->q;
+			__m256i y = four(q, g), z = four(q, g + 1);
+			UNROLL(2)
+			for (size_t h = 0; h < HALVES; h++) {
+				__m256i s = _mm256_add_epi16(_mm256_maddubs_epi16(group(t, w, g, h), y),
+				                             _mm256_maddubs_epi16(group(t, w, g + 1, h), z));
+				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(s, scale_of(w, g / 4, h)));
+			}
 		}
+		pin(m, n);
 	}
+}
+
+INLINE void columns_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
+                         __m256i n[ROWS][HALVES])
+{
+	if (panel_has_halves(t))
+		scaled_sums(t, m, a, a_ld, w, n);
+	else if (panel_is_byte(t))
+		sums_of_bytes(t, m, a, a_ld, w, n);
+	else
+		sums_of_few_bits(t, m, a, a_ld, w, n);
 }
 
 INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
                        __m256i n[ROWS][HALVES])
 {
-	if (panel_has_halves(t))
-		scaled_sums(t, m, a, a_ld, b, n);
-	else
-		whole_sums(t, m, a, a_ld, b, n);
+	columns_sums(t, m, a, a_ld, (struct columns){ .b = b }, n);
 }
+
+/* --- opened panels --- */
+
+INLINE void open_block(const enum dtype t, const uint8_t *head, const uint8_t *b, struct opened *u)
+{
+	UNROLL(2)
+	for (size_t h = 0; h < HALVES; h++) {
+		__m256 d, o;
+		scales_of(t, head, b, h, &d, &o);
+		_mm256_store_ps(u->d + 8 * h, d);
+		_mm256_store_ps(u->o + 8 * h, o);
+		UNROLL(8)
+		for (unsigned g = 0; g < GROUPS; g++)
+			_mm256_store_si256((void *)(u->q[g] + 32 * h), group(t, (struct columns){ .b = b }, g, h));
+		if (!panel_has_halves(t))
+			continue;
+		_mm256_store_si256((void *)(u->zero + 16 * h),
+		                   _mm256_mullo_epi16(scale_pairs(b, h), _mm256_set1_epi16(-32)));
+		for (size_t half = 0; half < 2; half++)
+			_mm256_store_si256((void *)(u->scale[half] + 16 * h), half_scale(b, half, h));
+	}
+}
+
+/* m rows × some blocks on top of what C holds, or, at first, of nothing. */
+INLINE void strip(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld,
+                  const struct opened *u, float *c, size_t ldc, bool first)
+{
+	_Alignas(32) float sum[ROWS][PANEL_ROWS] = { 0 };
+
+	for (size_t i = 0; !first && i < m; i++)
+		memcpy(sum[i], c + i * ldc, n * sizeof(float));
+	for (size_t j = 0; j < blocks; j++, u++, a += KERNEL_Q8_BYTES) {
+		__m256i s[ROWS][HALVES];
+		columns_sums(t, m, a, a_ld, (struct columns){ true, .u = u }, s);
+		__m256 d[HALVES] = { _mm256_load_ps(u->d), _mm256_load_ps(u->d + 8) },
+		       o[HALVES] = { _mm256_load_ps(u->o), _mm256_load_ps(u->o + 8) };
+		add_scaled(!panel_has_halves(t), m, a, a_ld, s, d, o, sum);
+	}
+	for (size_t i = 0; i < m; i++)
+		memcpy(c + i * ldc, sum[i], n * sizeof(float));
+}
+
+/* Opened, a block is only of a number of bits: one type stands for all of them. */
+#define STRIPS(name, t) \
+	static void name(size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const struct opened *u, \
+	                 float *c, size_t ldc, bool first) \
+	{ \
+		for (; m >= ROWS; m -= ROWS, a += ROWS * a_ld, c += ROWS * ldc) \
+			strip(t, ROWS, n, blocks, a, a_ld, u, c, ldc, first); \
+		UNROLL(4) \
+		for (size_t i = 1; i < ROWS; i++) \
+			if (m == i) \
+				strip(t, i, n, blocks, a, a_ld, u, c, ldc, first); \
+	}
+
+STRIPS(strips_4_bits, DTYPE_Q4_0)
+STRIPS(strips_5_bits, DTYPE_Q5_0)
+STRIPS(strips_6_bits, DTYPE_Q6_K)
+STRIPS(strips_8_bits, DTYPE_Q8_0)
+
+INLINE void opened_tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld,
+                         const uint8_t *panel, float *c, size_t ldc)
+{
+	_Alignas(64) struct opened u[SLICE];
+	const size_t blocks = k / PANEL_BLOCK, slices = (blocks + SLICE - 1) / SLICE;
+
+	for (size_t s = 0, from = 0, to; s < slices; s++, from = to) {
+		to = blocks * (s + 1) / slices;
+		for (size_t j = from; j < to; j++)
+			open_block(t, panel + panel_head_at(t, j), panel + panel_block_at(t, j), &u[j - from]);
+		(panel_has_halves(t) ? strips_6_bits :
+		 panel_is_byte(t)    ? strips_8_bits :
+		 panel_has_fifth(t)  ? strips_5_bits :
+		                       strips_4_bits)(m, n, to - from, a + from * KERNEL_Q8_BYTES, a_ld, u, c, ldc, !s);
+	}
+}
+
+INLINE void product(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const uint8_t *b,
+                    float *c, size_t ldc)
+{
+	if (m < OPENED_LEAST)
+		tiles(t, m, n, k, a, a_ld, b, c, ldc);
+	else
+		opened_tiles(t, m, n, k, a, a_ld, b, c, ldc);
+}
+
+Q8_TILE(product)
 
 /* --- activations --- */
 

@@ -7,27 +7,6 @@ enum { ROWS = 6 };
 
 #include "kernel/int8_256.h"
 
-/* The numbers of group g, columns 8h … 8h+7, as unsigned bytes. */
-INLINE __m256i numbers(const enum dtype t, const uint8_t *b, const unsigned g, const size_t h)
-{
-	const uint8_t *q = b + panel_q_at(t) + 32 * h, *above = b + panel_h_at(t) + 32 * h;
-
-	if (panel_is_byte(t))
-		return load(q + 64 * g);
-	__m256i x = load(q + 64 * (g % 4)), bits;
-	x = _mm256_and_si256(g < 4 ? x : _mm256_srli_epi32(x, 4), _mm256_set1_epi8(15));
-	if (panel_has_fifth(t)) {
-		bits = g < 4 ? _mm256_slli_epi32(load(above), 4 - (int)g) : _mm256_srli_epi32(load(above), (int)g - 4);
-		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(16)));
-	}
-	if (panel_has_halves(t)) {
-		bits = load(above + 64 * (g / 4));
-		bits = g % 4 < 3 ? _mm256_slli_epi32(bits, 4 - 2 * (int)(g % 4)) : _mm256_srli_epi32(bits, 2);
-		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(48)));
-	}
-	return x;
-}
-
 /* n[i][h] = Σ u·q over the groups from … to−1. */
 INLINE void group_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
                        const unsigned from, const unsigned to, __m256i n[ROWS][HALVES])
@@ -70,6 +49,8 @@ INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 		}
 	}
 }
+
+Q8_TILE(tiles)
 
 void x86_avxvnni_install(struct kernels *k)
 {
