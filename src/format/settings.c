@@ -74,7 +74,13 @@ static bool is_off(const json_t *v)
 
 bool setting_is(const json_t *value, const char *words)
 {
+	bool each = json_array_size(value) > 0;
+
 	if (!value || json_is_null(value))
+		return true;
+	for (size_t i = 0; i < json_array_size(value) && each; i++)
+		each = setting_is(json_array_get(value, i), words);
+	if (each)
 		return true;
 	for (size_t n; *words; words += n + (words[n] == ' ')) {
 		n = strcspn(words, " ");

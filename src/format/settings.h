@@ -42,7 +42,7 @@ struct settings {
 };
 
 const struct setting *setting_find(const struct setting *table, const char *key);   /* NULL: no row has it */
-/* Is the value one of the words (texts, truth values, numbers), null or NULL? */
+/* Is the value one of the words (texts, truth values, numbers; "empty": nothing in it), a list of such, or null? */
 bool setting_is(const json_t *value, const char *words);
 /* One of the words, of n bytes, where a number is compared as a number. */
 bool setting_is_word(const json_t *value, const char *word, size_t n);

@@ -37,7 +37,7 @@ const struct setting config_known[] = {
 	{ "max_window_layers", HARMLESS, "of use_sliding_window, without which it says nothing", NULL },
 	{ "use_sliding_window", IS, "false", NULL },
 	{ "sliding_window attention_chunk_size", IS, "empty", "attention to all tokens" },
-	{ "layer_types", IS, "empty", NULL },
+	{ "layer_types", IS, "full_attention attention", NULL },
 	{ "no_rope_layers", IS, "empty", NULL },
 	{ "rope_scaling rope_parameters partial_rotary_factor original_max_position_embeddings", USED,
 	  "the architecture's positions, if they are rotary", NULL },

@@ -26,7 +26,6 @@ const struct config_field decoder_fields[] = {
 	CONFIG_IS("hidden_act", "silu swish", NULL, NULL),
 	CONFIG_REAL("rms_norm_eps", "1e-6", "attention.layer_norm_rms_epsilon", NULL, struct config, norm_eps),
 	CONFIG_REAL("rope_theta", "10000", "rope.freq_base", "10000", struct config, rope_theta),
-	CONFIG_EACH("layer_types", "full_attention attention"),
 	CONFIG_FLAG(0, "tie_word_embeddings", "false", NULL, NULL, struct config, tied),
 	{ 0 },
 };
