@@ -60,7 +60,7 @@ $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 # The program with its clock held, for test/run-cases; it is not installed.
 $(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/program.c) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -Wl,--wrap=energy_sample -o $@ $^ $(ALL_LDLIBS) \
+	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -Wl,--wrap=energy_sample -Wl,--wrap=pool_new -o $@ $^ $(ALL_LDLIBS) \
 		$(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
 $(BUILD)/kungfu-test: $(call obj,$(TEST_SRC) $(HELD_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(BUILD)/libfixture.a \

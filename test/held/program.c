@@ -3,7 +3,7 @@
  *   - counters of energy. Where $KUNGFU_COUNTERS names a folder with a file "held", a line of it is
  *         intel-rapl:0 20        sys/class/powercap/intel-rapl:0/energy_uj rises by 20 W, from what it holds
  *         busy 1.5               proc/stat says that other processes keep 1.5 processors busy
- *   - free memory: HELD_MEMORY=BYTES, where 4 GiB are too much or too little for a case
+ *   - the machine's size: two threads where nobody says a number, and 4 GiB of free memory, or HELD_MEMORY=BYTES
  *   - what happens to it from outside. HELD_AT="12.5 COMMAND" runs a shell's command, once, as soon as 12.5 s have
  *     passed; the program waits for it, and is $PPID there. So a signal, a disk that fills or a file that is taken away
  *     comes in a certain step, and no case waits for a moment that may be over. A process that the program starts does
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/env.h"
 #include "base/err.h"
+#include "base/pool.h"
 #include "gas/energy.h"
 #include "held.h"
 
@@ -27,6 +28,7 @@ static const char *command; /* NULL: there is none, or it was run */
 static double command_at;
 
 void __real_energy_sample(struct energy *e, double now);
+struct pool *__real_pool_new(int threads);
 
 static double number_in(const char *path)
 {
@@ -125,6 +127,8 @@ __attribute__((constructor)) static void begin(void)
 	read_counters(env_get("KUNGFU_COUNTERS"));
 	put_all(0);
 }
+
+struct pool *__wrap_pool_new(int threads) { return __real_pool_new(threads > 0 ? threads : 2); }
 
 /* Under the meter's lock: one at a time. */
 void __wrap_energy_sample(struct energy *e, double now)
