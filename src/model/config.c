@@ -544,15 +544,23 @@ static int judge_json(const struct config *c, const struct config_source *s, str
 	return status;
 }
 
-int config_read(struct config *c, const struct config_source *s, struct err *e)
+/* What is said of each layer comes last: its default may be an expression of any letter. */
+static int read_rows(struct config *c, const struct config_source *s, bool layers, struct err *e)
 {
 	struct walk w = { .tables = c->arch->fields };
 	const struct config_field *f;
 
-	c->rotary = 1;
 	while ((f = next_row(&w)))
-		if (read_row(c, f, s, e) < 0)
+		if ((f->kind == CONFIG_KIND_LAYERS) == layers && read_row(c, f, s, e) < 0)
 			return -1;
+	return 0;
+}
+
+int config_read(struct config *c, const struct config_source *s, struct err *e)
+{
+	c->rotary = 1;
+	if (read_rows(c, s, false, e) < 0 || read_rows(c, s, true, e) < 0)
+		return -1;
 	if (s->gguf && read_tensors(c, s->gguf, e) < 0)
 		return -1;
 	if (c->arch->config && c->arch->config(c, s, e) < 0)
