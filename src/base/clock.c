@@ -33,7 +33,10 @@ void clock_human(double seconds, char out[32])
 		return;
 	}
 	unsigned long long s = (unsigned long long)llround(seconds);
-	if (seconds < 9.95)
+	if (seconds > 0 && seconds < 0.0495)
+		snprintf(out, 32, seconds < 1e-6 ? "%.3g ns" : seconds < 1e-3 ? "%.3g µs" : "%.3g ms",
+		         seconds * (seconds < 1e-6 ? 1e9 : seconds < 1e-3 ? 1e6 : 1e3));
+	else if (seconds < 9.95)
 		snprintf(out, 32, "%.1f s", seconds);
 	else if (s < 60)
 		snprintf(out, 32, "%llu s", s);

@@ -92,7 +92,7 @@ static void short_number(double x, char out[24])
 
 const char *human_money(double amount, const char *currency, char out[48])
 {
-	bool small = fabs(amount) < 1e-4 && amount != 0;
+	bool small = fabs(amount) < 1e-3 && amount != 0;
 	char number[24];
 
 	short_number(small ? amount * 1e6 : amount, number);

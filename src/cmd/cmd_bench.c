@@ -202,7 +202,8 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 	int prompt = b->prefill ? (int)b->o->prefill : 0, tokens = b->decode ? (int)b->o->decode : 0,
 	    streams = (int)b->o->streams, depth = (int)b->o->depth;
 	int rows = MIN(MAX(MAX(prompt, depth), 1), SESSION_ROWS);
-	double one[2] = { 0 }, read[2] = { 0 }, passes = (double)b->o->repetitions + 2;
+	struct work work_of;
+	double one = 0, read = 0, passes = (double)b->o->repetitions + 2;
 	struct session_size size = { MAX(MAX(prompt, tokens) + depth, 2), streams > 1 ? streams + 1 : 1,
 		                     cache_types(&b->o->cache) };
 	struct session *s;
@@ -211,17 +212,17 @@ static int plan_inference(struct bench *b, struct model *m, struct predicted *p,
 	if (session_new(&s, m, NULL, b->app->device, &size, e) < 0)
 		return -1;
 	rows = MIN(rows, session_rows(s));
-	int status = session_time(s, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read[0],
-	                          &read[1], e);
+	int status = session_time(s, 1, rows, MIN(depth + MAX(prompt - rows, 0) / 2, size.n_ctx - rows), &read,
+	                          &work_of, e);
 	if (status == 0)
-		status = session_time(s, streams, 1, depth + tokens / 2, &one[0], &one[1], e);
+		status = session_time(s, streams, 1, depth + tokens / 2, &one, &work_of, e);
 	session_bytes(s, &work, &cache);
 	if (depth && streams > 1) /* of which only this becomes real */
 		cache = session_fill_bytes(s, streams, depth, depth + MAX(prompt, tokens));
 	*bytes = (double)(work + cache);
 	session_free(s);
-	predict_phase(p, "prefill", read[0] / rows * (passes * prompt + (double)depth * (b->prefill + b->decode)));
-	predict_phase(p, "decode", passes * one[0] * tokens);
+	predict_phase(p, "prefill", read / rows * (passes * prompt + (double)depth * (b->prefill + b->decode)));
+	predict_phase(p, "decode", passes * one * tokens);
 	return status;
 }
 

@@ -120,7 +120,7 @@ static void show_estimate(const char *name, const struct estimate *x, const char
 
 static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
 {
-	char time[32], gas[200];
+	char time[32], gas[400];
 
 	clock_human(v->seconds, time);
 	app_print("%s: %zu rows of %s\n", o->data, v->n, shape_name(v->shape));
@@ -188,7 +188,7 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	predict_phase(&p, "answering", f->answer_seconds);
 	p.loose_seconds = (double)f->bytes / TIMING_SLOW_RATE;
 	p.spare_seconds = f->spare_seconds;
-	p.flops = f->flops;
+	predict_operations(&p, f->flops, f->int_ops);
 	return planned(d->app, &p, NULL, e);
 }
 

@@ -116,8 +116,9 @@ static void put_result(json_t *line, const struct run_log *l, const char *name)
 
 static json_t *describe(const struct run_log *l)
 {
-	static const char *const costs[] = { "seconds", "tokens", "flops",   "peak_rss_bytes",
-		                             "joules",  "money",  "currency" };
+	static const char *const costs[] = { "seconds",        "cpu_seconds", "tokens",     "flops",      "int_ops",
+		                             "peak_rss_bytes", "joules",      "joules_low", "joules_high", "money",
+		                             "money_is",       "currency",    "grams_co2" };
 	const char *method = json_string_value(json_object_get(l->recipe, "method")),
 		   *model = json_string_value(json_object_get(l->recipe, "model"));
 	json_t *j = json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o}", "run", jsonx_path(l->path), "state", l->state,

@@ -178,7 +178,7 @@ static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *
 		                      loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
 		predict_phase(&p, "scoring", f.seconds);
 		predict_phase(&p, "writing", tokens * LINE_SECONDS);
-		p.flops = f.flops;
+		predict_operations(&p, f.flops, f.int_ops);
 		status = planned(app, &p, NULL, e);
 	}
 	mem_free(token);

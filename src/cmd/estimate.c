@@ -25,7 +25,7 @@ static void print_line(const char *fmt, ...)
 
 static void show_sums(const struct predicted *p, const struct predicted_spans *s, say_fn *say)
 {
-	char bytes[32], time[32], low[32], high[32], count[32];
+	char bytes[32], time[32], low[32], high[32], count[120];
 
 	human_bytes((size_t)p->bytes, bytes);
 	predict_human(s->seconds.mid, time);
@@ -34,8 +34,8 @@ static void show_sums(const struct predicted *p, const struct predicted_spans *s
 	if (isnan(p->flops))
 		say("  %s of memory, about %s (90 %%: %s to %s)", bytes, time, low, high);
 	else
-		say("  %s of memory, about %s (90 %%: %s to %s), %s floating-point operations", bytes, time, low, high,
-		    human_count(p->flops, count));
+		say("  %s of memory, about %s (90 %%: %s to %s), %s", bytes, time, low, high,
+		    gas_operations(p->flops, p->int_ops, count));
 	human_bytes((size_t)s->bytes.low, low);
 	human_bytes((size_t)s->bytes.high, high);
 	if (s->past)
@@ -66,7 +66,7 @@ static void show_parts(const struct predicted *p, say_fn *say)
 static void show(const struct app *app, const struct predicted *p, const struct predicted_spans *s, const struct gas *g,
                  const struct planned_options *o, say_fn *say)
 {
-	char text[200];
+	char text[400];
 
 	if (o->lines)
 		o->lines(o->ctx, say);

@@ -269,7 +269,8 @@ static void past_of(const char *kind, struct predict_past *out)
 	}
 }
 
-/* Of the newest of its kind whose joules were counted, and of those before it by the same counters. */
+/* Of the newest of its kind whose joules were counted, and of those before it by the same counters: the whole
+ * machine's, of which the plan takes its own share. */
 static const struct ledger_past *counted_of(const char *kind, bool any, struct predict_past *out)
 {
 	const struct ledger_past *newest = NULL;
@@ -281,15 +282,54 @@ static const struct ledger_past *counted_of(const char *kind, bool any, struct p
 		    (newest && strcmp(x->energy_source, newest->energy_source)))
 			continue;
 		newest = newest ? newest : x;
-		out->joules[n++] = (struct forecast_past){ x->planned_seconds, x->joules, x->sigma };
+		out->joules[n++] = (struct forecast_past){ x->planned_seconds,
+			                                   x->joules / (x->share > 0 ? x->share : 1), x->sigma };
 	}
 	out->n_joules = n;
 	return newest;
 }
 
+/* The load that is expected beside others who are as busy as they were while it was planned; and where they are half as
+ * busy, and half as busy again. */
+struct expected { struct energy_load mid, few, many; };
+
+/* Of its threads those that past runs of its kind kept busy; where there were none all of them, or half. */
+static struct span busy_threads(const char *kind)
+{
+	double threads = (double)books.entry.threads, sum = 0, n = 0;
+	struct span s = { threads, fmax(1, threads / 2), threads };
+
+	for (size_t i = 0; i < books.n_past; i++) {
+		const struct ledger_past *x = &books.past[i];
+		double busy = x->cpu_seconds / x->seconds;
+		if (!is_past(x, kind, false) || !(busy > 0))
+			continue;
+		sum += busy;
+		s.low = n++ > 0 ? fmin(s.low, 0.9 * busy) : 0.9 * busy;
+	}
+	if (n > 0)
+		s.mid = sum / n;
+	return s;
+}
+
+static void expect(const struct predicted *p, double seconds, struct expected *x)
+{
+	const struct energy *e = meter_energy(books.meter);
+	struct span threads = busy_threads(p->kind);
+	double others, doubt, open = p->phase[0].amount;
+
+	meter_others(books.meter, &others, &doubt);
+	x->mid = energy_expect(e, seconds, open, threads.mid, others);
+	x->few = energy_expect(e, seconds, open, threads.high, fmax(0, others / 2 - doubt));
+	x->many = energy_expect(e, seconds, open, threads.low, 1.5 * others + doubt);
+	if (isnan(others))
+		x->few = x->many = x->mid;
+}
+
 /* Energy from runs whose joules were counted, with as many threads if there was one; false: there was none, and the
  * model is what there is. */
-static bool learn_energy(const struct predicted *p, const struct predicted_spans *s, struct energy_total *out)
+static bool learn_energy(const struct predicted *p, const struct predicted_spans *s, const struct expected *x,
+                         struct energy_total *out)
 {
 	struct predict_past past = { 0 };
 	struct span joules;
@@ -298,9 +338,14 @@ static bool learn_energy(const struct predicted *p, const struct predicted_spans
 	like = like ? like : counted_of(p->kind, true, &past);
 	if (!like || !predict_joules(p, s, &past, &joules))
 		return false;
-	*out = (struct energy_total){ joules.mid,  joules.low,      joules.high,
-		                      .idle = NAN, .marginal = NAN, .machine_joules = NAN,
-		                      .share = NAN };
+	double share = energy_share(&x->mid);
+	*out = (struct energy_total){ joules.mid * share,
+		                      joules.low * energy_share(&x->many),
+		                      joules.high * energy_share(&x->few),
+		                      .idle = NAN,
+		                      .marginal = NAN,
+		                      .machine_joules = joules.mid,
+		                      .share = share };
 	out->method = strcmp(like->energy_method, "mixed") ? ENERGY_MEASURED : ENERGY_MIXED;
 	snprintf(out->source, sizeof(out->source), "%zu past runs: %.90s", past.n_joules, like->energy_source);
 	return true;
@@ -311,6 +356,18 @@ static bool learn_energy(const struct predicted *p, const struct predicted_spans
 static double both(double power, double time)
 {
 	return exp(hypot(log(power), log(time)));
+}
+
+static void spread_by_others(struct gas *g, const struct expected *x)
+{
+	struct gas few, many;
+
+	gas_predict(meter_energy(books.meter), &books.prices, &x->few, NULL, &few);
+	gas_predict(meter_energy(books.meter), &books.prices, &x->many, NULL, &many);
+	g->energy.low = fmin(g->energy.low, many.energy.low);
+	g->energy.high = fmax(g->energy.high, few.energy.high);
+	g->money.low = fmin(g->money.low, many.money.low);
+	g->money.high = fmax(g->money.high, few.money.high);
 }
 
 static void spread_by_time(struct gas *g, struct span t)
@@ -336,6 +393,10 @@ static void put_gas(json_t *plan, const struct gas *g)
 	json_object_set_new(plan, "planned_money", jsonx_number(g->money.total));
 	json_object_set_new(plan, "planned_money_low", jsonx_number(g->money.low));
 	json_object_set_new(plan, "planned_money_high", jsonx_number(g->money.high));
+	unsigned parts = isnan(g->money.total) ? 0 : money_parts(&g->money);
+	char is[120];
+	money_parts_text(parts, parts, is);
+	json_object_set_new(plan, "planned_money_is", parts ? json_string(is) : json_null());
 	json_object_set_new(plan, "currency", json_string(g->money.currency));
 }
 
@@ -357,10 +418,14 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
 	books.predicted = p->kind[0] != 0;
 	books.spans = *s;
 	struct energy_total learnt;
-	bool knows = learn_energy(p, s, &learnt);
-	gas_predict(meter_energy(books.meter), &books.prices, s->seconds.mid,
-	            s->seconds.mid * (double)books.entry.threads, knows ? &learnt : NULL, gas);
+	struct expected x;
+	expect(p, s->seconds.mid, &x);
+	bool knows = learn_energy(p, s, &x, &learnt);
+	gas_predict(meter_energy(books.meter), &books.prices, &x.mid, knows ? &learnt : NULL, gas);
+	if (!knows)
+		spread_by_others(gas, &x);
 	spread_by_time(gas, s->seconds);
+	s->joules = books.spans.joules = (struct span){ gas->energy.joules, gas->energy.low, gas->energy.high };
 	put_gas(*plan, gas);
 	books.entry.prediction = kept_json(*plan);
 	put();
@@ -504,19 +569,19 @@ static void keep_metrics(const json_t *summary)
 
 void metering_summary(json_t *summary)
 {
-	char compared[200];
+	char compared[400];
 
 	if (!books.on)
 		return;
 	meter_read(books.meter, &books.entry.gas);
 	gas_json(summary, &books.entry.gas);
 	if (books.predicted)
-		predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes, compared,
-		                summary);
+		predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes,
+		                books.entry.gas.energy.joules, compared, summary);
 	keep_metrics(summary);
 }
 
-void metering_text(char out[200])
+void metering_text(char out[400])
 {
 	out[0] = 0;
 	if (!books.on)
@@ -555,11 +620,12 @@ static void keep_beside(void)
 /* What was predicted beside what it took, where that is long enough to be of interest. */
 static void say_compared(void)
 {
-	char compared[200];
+	char compared[400];
 
 	if (books.entry.gas.seconds < TELL_SECONDS)
 		return;
-	predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes, compared, NULL);
+	predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes,
+	                books.entry.gas.energy.joules, compared, NULL);
 	log_say("%s", compared);
 }
 

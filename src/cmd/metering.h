@@ -47,7 +47,7 @@ void metering_tick(void);
 bool metering_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
 /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void metering_summary(json_t *summary);
-void metering_text(char out[200]);                  /* the same in one line; "" when nothing is metered */
+void metering_text(char out[400]);                  /* the same in one line; "" when nothing is metered */
 void metering_error(const char *sentence);
 void metering_end(int status);
 

@@ -114,7 +114,7 @@ static void predict_tune(struct predicted *out, const struct trainer_plan *p, co
 	predict_phase(out, "evaluations", p->eval_seconds);
 	predict_phase(out, "saving", p->save_seconds);
 	out->loose_seconds = hypot((double)(p->state_bytes + p->arena_bytes) / TIMING_SLOW_RATE, p->save_seconds);
-	out->flops = p->planned_flops;
+	predict_operations(out, p->planned_flops, p->planned_int_ops);
 	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
 	predict_part(out, "state", (double)p->state_bytes, "parameters, gradients, optimizer");
 	predict_part(out, "arena", (double)p->arena_bytes,
@@ -330,7 +330,7 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 static void say_end(const struct train_loop *f, const struct show *s, enum train_loop_end end)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
-	char time[32], planned[32], peak[32], gas[200];
+	char time[32], planned[32], peak[32], gas[400];
 
 	log_live_end();
 	if (end == FIT_STOPPED) {

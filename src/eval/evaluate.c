@@ -95,6 +95,7 @@ int evaluate_planned(struct evaluating *v, const struct document *items, size_t 
 	f->score_seconds = score.seconds;
 	f->start_seconds += (double)score.bytes / score.touch_rate;
 	f->flops += score.flops;
+	f->int_ops += score.int_ops;
 	f->bytes = MAX(f->bytes, score.bytes);
 	f->items = items;
 	f->n = n;

@@ -25,7 +25,7 @@ struct evaluate_progress {
 struct evaluate_forecast {
 	double score_seconds, answer_seconds, start_seconds; /* answers: as long as they may get; taking memory */
 	double spare_seconds;              /* of answer_seconds: if all answers end at once, it is not taken */
-	double flops;
+	double flops, int_ops;             /* all operations; of them, those in int8 */
 	size_t bytes;                      /* of work space, the larger of the two */
 	const struct document *items;      /* [n] what will go through the model */
 	size_t n;

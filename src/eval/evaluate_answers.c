@@ -222,7 +222,8 @@ static int shared(const struct documents *docs)
 static int forecast_answers(struct evaluating *v, const struct documents *docs, struct evaluate_forecast *f,
                             struct err *e)
 {
-	double n = (double)docs->n, fed, made, at, read[2] = { 0 }, one[2] = { 0 };
+	double n = (double)docs->n, fed, made, at, read = 0, one = 0;
+	struct work of_read = { 0 }, of_one = { 0 };
 	struct session *s;
 	size_t work, cache;
 
@@ -234,13 +235,14 @@ static int forecast_answers(struct evaluating *v, const struct documents *docs, 
 	int limit = session_limit(s), beside = session_sequences(s),
 	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(s)), limit),
 	    middle = (int)MIN((at + made / 2) / n, limit - 1);
-	int status = session_time(s, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read[0], &read[1], e);
+	int status = session_time(s, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read, &of_read, e);
 	if (status == 0)
-		status = session_time(s, beside, 1, middle, &one[0], &one[1], e);
+		status = session_time(s, beside, 1, middle, &one, &of_one, e);
 	session_bytes(s, &work, &cache);
-	f->answer_seconds = fed / rows * read[0] + (made - n) / beside * one[0];
-	f->spare_seconds = (made - n) / beside * one[0];
-	f->flops = fed / rows * read[1] + (made - n) / beside * one[1];
+	f->answer_seconds = fed / rows * read + (made - n) / beside * one;
+	f->spare_seconds = (made - n) / beside * one;
+	f->flops = fed / rows * of_read.flops + (made - n) / beside * of_one.flops;
+	f->int_ops = fed / rows * of_read.int_ops + (made - n) / beside * of_one.int_ops;
 	f->bytes = work + session_fill_bytes(s, beside, shared(docs), limit);
 	session_free(s);
 	return status;

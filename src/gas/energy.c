@@ -215,6 +215,19 @@ double energy_idle_watts(const struct energy *e)
 	return !isnan(e->place.idle_watts) ? e->place.idle_watts : e->processors * e->row.idle[1];
 }
 
+/* Beside packages whose memory no counter has. */
+static bool models_memory(const struct energy *e)
+{
+	bool package = false, memory = false;
+
+	for (size_t i = 0; i < e->n_channels; i++) {
+		const struct channel *c = &e->channels[i];
+		package |= c->used && c->part == PART_PACKAGE;
+		memory |= c->used && (c->part == PART_DRAM || c->part == PART_MACHINE);
+	}
+	return package && !memory;
+}
+
 void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *name, bool used, const char *what),
                      void *ctx)
 {
@@ -233,12 +246,13 @@ void energy_describe(const struct energy *e, void (*say)(void *ctx, const char *
 		snprintf(what, sizeof(what),
 		         "%s, %d logical processors of %.2g to %.2g W idle, %.2g to %.2g W busy (%.90s)", e->row.name,
 		         e->processors, e->row.idle[0], e->row.idle[2], e->row.busy[0], e->row.busy[2], e->row.source);
-		say(ctx, e->is_virtual ? "model of a virtual machine's share" : "model", false, what);
+		say(ctx, e->is_virtual ? "model of a virtual machine's share" : "model", !energy_counts_processor(e),
+		    what);
 	}
 	if (e->memory_gb > 0) {
 		snprintf(what, sizeof(what), "%.3g GB of %.2g to %.2g W (%.80s), beside a counter that leaves it out",
 		         e->memory_gb, memory_watts[0], memory_watts[2], memory_source);
-		say(ctx, "model of memory", false, what);
+		say(ctx, "model of memory", models_memory(e), what);
 	}
 }
 
@@ -300,12 +314,28 @@ static void add_memory(const struct energy *e, double seconds, struct sum *s, st
 	snprintf(out->source + at, sizeof(out->source) - at, ", model: %.3g GB of memory", e->memory_gb);
 }
 
-static double share_of(const struct energy_load *load)
+double energy_share(const struct energy_load *load)
 {
 	double all = load->machine_cpu_seconds;
 	if (isnan(all) || all <= load->cpu_seconds)
 		return 1;
 	return load->cpu_seconds / all;
+}
+
+struct energy_load energy_expect(const struct energy *e, double seconds, double single, double threads, double others)
+{
+	struct energy_load load = { .seconds = seconds };
+	double there = e && e->processors ? e->processors : (double)sysconf(_SC_NPROCESSORS_ONLN);
+	const double want[] = { 1, threads }, takes[] = { fmin(single, seconds), fmax(seconds - single, 0) };
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		double rest = isnan(others) ? 0 : others, gets = fmin(1, there / (want[i] + rest));
+		load.cpu_seconds += takes[i] * want[i] * gets;
+		load.machine_cpu_seconds += takes[i] * (want[i] + rest) * gets;
+	}
+	if (isnan(others))
+		load.machine_cpu_seconds = NAN;
+	return load;
 }
 
 /* Our share of the machine's energy, and how far it may be off. The counter tells the whole; who caused what is split
@@ -338,7 +368,7 @@ void energy_since(const struct energy *e, const struct energy_mark *from, const 
 		                      .idle = NAN,
 		                      .marginal = NAN,
 		                      .machine_joules = NAN,
-		                      .share = share_of(load) };
+		                      .share = energy_share(load) };
 	for (size_t i = 0; i < e->n_channels; i++)
 		if (e->channels[i].used)
 			add_channel(&e->channels[i], e->channels[i].joules - from->joules[i],

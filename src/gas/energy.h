@@ -52,6 +52,13 @@ enum { ENERGY_CHANNELS = 32 };
 struct energy_mark { double time, joules[ENERGY_CHANNELS], covered[ENERGY_CHANNELS]; };
 
 struct energy;
+/* Of all processes' busy processor time, this one's: 1 where the others' is not known. What a meter reads and what a
+ * plan expects are the same share: cpu_seconds / machine_cpu_seconds. */
+double energy_share(const struct energy_load *load);
+/* What a plan expects: `single` of the seconds on one thread, the others on `threads`, beside others who want to keep
+ * `others` processors busy (NAN: not known). Where all want more than there is, each gets its part of what it wants. */
+struct energy_load energy_expect(const struct energy *e, double seconds, double single, double threads, double others);
+
 struct energy *energy_open(const struct energy_place *p /* NULL: this machine */);
 /* reads every source; now in seconds, steady; one caller at a time */
 void energy_sample(struct energy *e, double now);

@@ -98,9 +98,7 @@ bool energy_memory(const struct energy *e, double seconds, double out[3])
 
 void energy_model(const struct energy *e, const struct energy_load *load, struct energy_total *out)
 {
-	double share = isnan(load->machine_cpu_seconds) || load->machine_cpu_seconds <= load->cpu_seconds ?
-	                       1 :
-	                       load->cpu_seconds / load->machine_cpu_seconds;
+	double share = energy_share(load);
 
 	*out = (struct energy_total){ .joules = NAN,
 		                      .low = NAN,

@@ -215,6 +215,19 @@ void entry_identify(struct entry *x, struct arena *a)
 	x->status = "running";
 }
 
+/* --- uses --- */
+
+bool entry_is_use(const struct entry *x)
+{
+	static const char *const only_ask[] = { "plan",      "info",      "data lint", "bench",
+		                                "gas bench", "gas scale", "data",      "gas marginal" };
+
+	for (size_t i = 0; i < ARRAY_LEN(only_ask); i++)
+		if (!strcmp(x->command, only_ask[i]))
+			return false;
+	return true;
+}
+
 /* --- JSON --- */
 
 static json_t *column_json(const struct column *c, const struct entry *x)

@@ -16,6 +16,8 @@ void cost_none(struct cost *c)
 	*c = (struct cost){ .seconds = NAN,
 		            .human_seconds = NAN,
 		            .flops = NAN,
+		            .int_ops = NAN,
+		            .money_all = ~0u,
 		            .joules = NAN,
 		            .joules_low = NAN,
 		            .joules_high = NAN,
@@ -47,6 +49,8 @@ static void add_money(struct cost *c, const struct cost *more)
 	sum(&c->money_high, more->money_high);
 	sum(&c->money_opex, more->money_opex);
 	sum(&c->money_capex, more->money_capex);
+	c->money_any |= more->money_any;
+	c->money_all &= more->money_all;
 }
 
 static void add_run_money(struct cost *c, const struct money *m)
@@ -59,6 +63,7 @@ static void add_run_money(struct cost *c, const struct money *m)
 	one.money_low = m->low;
 	one.money_high = m->high;
 	one.money_capex = m->capex;
+	one.money_any = one.money_all = money_parts(m);
 	sum(&one.money_opex, m->electricity);
 	sum(&one.money_opex, m->rent);
 	sum(&one.money_opex, m->people);
@@ -74,6 +79,7 @@ void cost_add_run(struct cost *c, const struct entry *x)
 	sum(&c->seconds, g->seconds);
 	sum(&c->human_seconds, g->human_seconds);
 	sum(&c->flops, g->flops);
+	sum(&c->int_ops, g->int_ops);
 	sum(&c->joules, g->energy.joules);
 	sum(&c->joules_low, g->energy.low);
 	sum(&c->joules_high, g->energy.high);
@@ -89,6 +95,7 @@ void cost_add(struct cost *c, const struct cost *more)
 	sum(&c->seconds, more->seconds);
 	sum(&c->human_seconds, more->human_seconds);
 	sum(&c->flops, more->flops);
+	sum(&c->int_ops, more->int_ops);
 	sum(&c->joules, more->joules);
 	sum(&c->joules_low, more->joules_low);
 	sum(&c->joules_high, more->joules_high);
@@ -98,16 +105,25 @@ void cost_add(struct cost *c, const struct cost *more)
 
 json_t *cost_json(const struct cost *c)
 {
-	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:o, s:I}", "runs",
-	                 (json_int_t)c->runs, "runs_without_energy", (json_int_t)c->without_energy, "seconds",
-	                 jsonx_number(c->seconds), "human_seconds", jsonx_number(c->human_seconds), "flops",
-	                 jsonx_number(c->flops), "joules", jsonx_number(c->joules), "joules_low",
-	                 jsonx_number(c->joules_low), "joules_high", jsonx_number(c->joules_high), "money",
-	                 jsonx_number(c->money), "money_low", jsonx_number(c->money_low), "money_high",
-	                 jsonx_number(c->money_high), "money_opex", jsonx_number(c->money_opex), "money_capex",
-	                 jsonx_number(c->money_capex), "currency",
-	                 c->currency[0] ? json_string(c->currency) : json_null(), "grams_co2",
-	                 jsonx_number(c->grams_co2), "in_other_currencies", (json_int_t)c->foreign);
+	const struct { const char *name; double value; } all[] = {
+		{ "seconds", c->seconds }, { "human_seconds", c->human_seconds },
+		{ "flops", c->flops }, { "int_ops", c->int_ops },
+		{ "joules", c->joules }, { "joules_low", c->joules_low },
+		{ "joules_high", c->joules_high }, { "money", c->money },
+		{ "money_low", c->money_low }, { "money_high", c->money_high },
+		{ "money_opex", c->money_opex }, { "money_capex", c->money_capex },
+		{ "grams_co2", c->grams_co2 },
+	};
+	json_t *j = json_pack("{s:I, s:I, s:I}", "runs", (json_int_t)c->runs, "runs_without_energy",
+	                      (json_int_t)c->without_energy, "in_other_currencies", (json_int_t)c->foreign);
+	char is[120];
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		json_object_set_new(j, all[i].name, jsonx_number(all[i].value));
+	money_parts_text(c->money_any, c->money_all, is);
+	json_object_set_new(j, "money_is", c->money_any ? json_string(is) : json_null());
+	json_object_set_new(j, "currency", c->currency[0] ? json_string(c->currency) : json_null());
+	return j;
 }
 
 /* --- the tree --- */
@@ -179,6 +195,8 @@ static void see_use(struct family *f, size_t run, const struct artefact_use *u)
 	struct family_member *m = &f->members[member_of(f, u->artefact.hash)];
 
 	if (!u->out) {
+		if (!entry_is_use(&f->entries->items[run]))
+			return;
 		m->n_uses++;
 		cost_add_run(&m->uses, &f->entries->items[run]);
 		return;

@@ -9,8 +9,9 @@
 #include "gas/ledger.h"
 
 struct cost {                      /* sums; NAN while nothing known was added */
-	double seconds, human_seconds, flops, joules, joules_low, joules_high, money, money_low, money_high, money_opex,
-		money_capex, grams_co2;
+	double seconds, human_seconds, flops, int_ops, joules, joules_low, joules_high, money, money_low, money_high,
+		money_opex, money_capex, grams_co2;
+	unsigned money_any, money_all; /* parts of money (gas/prices.h) that some and that all of them have */
 	char currency[4];              /* of the first sum of money; sums in another are counted in foreign */
 	size_t runs, without_energy, foreign;
 };
@@ -24,7 +25,7 @@ struct family_member {
 	struct cost own;
 	int64_t maker;                 /* index into entries: the run that made it first; −1: nobody here did */
 	size_t made;                   /* runs that made this very content */
-	size_t n_uses;                 /* runs that took it in */
+	size_t n_uses;                 /* runs that used it (entry_is_use) */
 	struct cost uses;              /* theirs, and only theirs */
 	int *parents;                  /* indexes of members; what the maker took in */
 	size_t n_parents;

@@ -11,22 +11,21 @@
 #include "base/mem.h"
 #include "gas/meter.h"
 
-void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds,
+void gas_predict(const struct energy *e, const struct prices *p, const struct energy_load *load,
                  const struct energy_total *learnt, struct gas *g)
 {
-	struct energy_load load = { seconds, cpu_seconds, NAN };
 	const char *source;
 
 	gas_none(g);
-	g->seconds = seconds;
-	g->cpu_seconds = cpu_seconds;
+	g->seconds = load->seconds;
+	g->cpu_seconds = load->cpu_seconds;
 	if (learnt)
 		g->energy = *learnt;
 	else if (e)
-		energy_model(e, &load, &g->energy);
+		energy_model(e, load, &g->energy);
 	if (!p)
 		return;
-	prices_cost(p, g->energy.joules, g->energy.low, g->energy.high, seconds, NAN, &g->money);
+	prices_cost(p, g->energy.joules, g->energy.low, g->energy.high, load->seconds, NAN, &g->money);
 	double grams = prices_carbon(p, &source) * p->pue / 3.6e6;
 	g->grams_co2 = g->energy.joules * grams;
 	g->grams_co2_low = g->energy.low * grams;
@@ -71,6 +70,9 @@ json_t *gas_request_json(const struct gas *g)
 
 void gas_json(json_t *j, const struct gas *g)
 {
+	unsigned parts = isnan(g->money.total) ? 0 : money_parts(&g->money);
+	char is[120];
+
 	put_new(j, "cpu_seconds", jsonx_number(g->cpu_seconds));
 	put_new(j, "flops", jsonx_number(g->flops));
 	put_new(j, "int_ops", jsonx_number(g->int_ops));
@@ -81,40 +83,70 @@ void gas_json(json_t *j, const struct gas *g)
 	put_new(j, "energy_source", text_or_null(g->energy.source));
 	put_new(j, "energy_reason", text_or_null(g->energy.reason));
 	put_new(j, "money", jsonx_number(g->money.total));
+	put_new(j, "money_is", text_or_null(money_parts_text(parts, parts, is)));
 	put_new(j, "currency", text_or_null(g->money.currency));
 	put_new(j, "grams_co2", jsonx_number(g->grams_co2));
 }
 
 const char *gas_joules(double joules, char out[32])
 {
-	static const char *const units[] = { "J", "kJ", "MJ", "GJ", "TJ", "PJ" };
-	size_t i = 0;
+	static const char *const units[] = { "nJ", "µJ", "mJ", "J", "kJ", "MJ", "GJ", "TJ", "PJ" };
+	size_t i = 3;
 
 	if (isnan(joules))
 		return memcpy(out, "?", sizeof("?"));
 	for (; fabs(joules) >= 999.5 && i + 1 < ARRAY_LEN(units); i++)
 		joules /= 1000;
+	for (; fabs(joules) < 0.0995 && joules != 0 && i > 0; i--)
+		joules *= 1000;
+	if (fabs(joules) < 0.001 && joules != 0)
+		return memcpy(out, "under 0.001 nJ", sizeof("under 0.001 nJ"));
 	snprintf(out, 32, "%.3g %s", joules, units[i]);
 	return out;
 }
 
-void gas_text(const struct gas *g, char out[200])
+static const char *many(double n, char out[40])
 {
-	char joules[32], low[32], high[32], money[48], grams[32];
+	int power = n > 0 ? 3 * (int)floor(log10(n) / 3) : 0;
+
+	if (n < 1e15)
+		return human_count(n, out);
+	snprintf(out, 40, "%.4g × 10^%d", n / pow(10, power), power);
+	return out;
+}
+
+const char *gas_operations(double flops, double int_ops, char out[120])
+{
+	char a[40], b[40], c[40];
+
+	out[0] = 0;
+	if (isnan(flops))
+		return out;
+	if (int_ops > 0)
+		snprintf(out, 120, "%s operations (%s floating-point, %s integer)", many(flops + int_ops, a),
+		         many(flops, b), many(int_ops, c));
+	else
+		snprintf(out, 120, "%s floating-point operations", many(flops, a));
+	return out;
+}
+
+void gas_text(const struct gas *g, char out[400])
+{
+	char joules[32], low[32], high[32], money[200], grams[32];
+	unsigned parts = money_parts(&g->money);
 	int n;
 
-	if (isnan(g->energy.joules)) {
-		snprintf(out, 200, "energy not known: %.160s", g->energy.reason);
-		return;
-	}
-	gas_joules(g->energy.joules, joules);
-	gas_joules(g->energy.low, low);
-	gas_joules(g->energy.high, high);
-	n = snprintf(out, 200, "%s (%s to %s, %s)", joules, low, high, energy_method_name(g->energy.method));
+	if (isnan(g->energy.joules))
+		n = snprintf(out, 400, "energy not known: %.160s", g->energy.reason);
+	else
+		n = snprintf(out, 400, "%s (%s to %s, %s)", gas_joules(g->energy.joules, joules),
+		             gas_joules(g->energy.low, low), gas_joules(g->energy.high, high),
+		             energy_method_name(g->energy.method));
 	if (!isnan(g->money.total))
-		n += snprintf(out + n, 200 - (size_t)n, ", %s", human_money(g->money.total, g->money.currency, money));
+		n += snprintf(out + n, 400 - (size_t)n, ", %s",
+		              money_text(g->money.total, g->money.currency, parts, parts, money));
 	if (!isnan(g->grams_co2))
-		snprintf(out + n, 200 - (size_t)n, ", %s CO2e", human_grams(g->grams_co2, grams));
+		snprintf(out + n, 400 - (size_t)n, ", %s CO2e", human_grams(g->grams_co2, grams));
 }
 
 /* --- limits --- */
@@ -197,7 +229,7 @@ int gas_limit_parse(struct gas_limit *l, const char *text, struct err *e)
 
 bool gas_limit_exceeded(const struct gas_limit *l, const struct gas *g, char out[160])
 {
-	char a[32], b[32];
+	char a[32], b[32], money[48], most[48];
 
 	if (g->seconds > l->seconds) {
 		clock_human(g->seconds, a);
@@ -210,7 +242,8 @@ bool gas_limit_exceeded(const struct gas_limit *l, const struct gas *g, char out
 		return true;
 	}
 	if (g->money.total > l->money) {
-		snprintf(out, 160, "%.3g %s of at most %.3g", g->money.total, g->money.currency, l->money);
+		human_money(g->money.total, g->money.currency, money);
+		snprintf(out, 160, "%s of at most %s", money, human_money(l->money, g->money.currency, most));
 		return true;
 	}
 	return false;

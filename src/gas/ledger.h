@@ -62,6 +62,9 @@ struct entry {
 	size_t n_uses;
 };
 
+/* Does a run use what it took in? Plans, lints and looks do not: they only ask. */
+bool entry_is_use(const struct entry *x);
+
 enum column_type { COLUMN_TEXT, COLUMN_JSON, COLUMN_INT, COLUMN_REAL, COLUMN_METHOD };
 struct column {
 	const char *name;
@@ -105,6 +108,8 @@ struct ledger_past {
 	const char *kind;
 	double planned_seconds, seconds, sigma, planned_bytes, bytes;
 	int64_t threads;
+	double cpu_seconds;            /* NAN: not known */
+	double share;                  /* of the machine's busy time; 1 where it is not known */
 	double joules;                 /* as counters had them; NAN: the machine's model, or nothing, had them */
 	const char *energy_method, *energy_source; /* "measured" or "mixed"; which counters; "" else */
 };

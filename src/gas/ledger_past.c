@@ -10,8 +10,8 @@ enum { NEWEST = 4000 };
 static const char *const sql =
 	"SELECT json_extract(prediction, '$.kind'), json_extract(prediction, '$.planned_seconds'), seconds,"
 	" json_extract(prediction, '$.planned_seconds_sigma'), json_extract(prediction, '$.planned_bytes'),"
-	" peak_rss_bytes, threads, joules, energy_method, energy_source FROM (SELECT * FROM run ORDER BY rowid DESC "
-        "LIMIT ?4)"
+	" peak_rss_bytes, threads, joules, energy_method, energy_source, share, cpu_seconds"
+	" FROM (SELECT * FROM run ORDER BY rowid DESC LIMIT ?4)"
 	" WHERE command = ?1 AND machine = ?2 AND kernels = ?3 AND"
 	" status = 'finished' AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND "
         "json_extract(prediction, '$.kind') IS NOT NULL"
@@ -26,6 +26,7 @@ static void take_energy(sqlite3_stmt *s, struct arena *a, struct ledger_past *x)
 	    sqlite3_column_type(s, 7) == SQLITE_NULL)
 		return;
 	x->joules = sqlite3_column_double(s, 7);
+	x->share = sqlite3_column_type(s, 10) == SQLITE_NULL ? 1 : sqlite3_column_double(s, 10);
 	x->energy_method = method;
 	x->energy_source = source ? source : "";
 }
@@ -53,8 +54,12 @@ size_t ledger_past(struct ledger *l, const struct entry *like, const char *comma
 			                       sqlite3_column_double(s, 5),
 			                       column_count(s, 6),
 			                       NAN,
+			                       1,
+			                       NAN,
 			                       "",
 			                       "" };
+		if (sqlite3_column_type(s, 11) != SQLITE_NULL)
+			out[n].cpu_seconds = sqlite3_column_double(s, 11);
 		take_energy(s, a, &out[n++]);
 	}
 	sqlite3_finalize(s);

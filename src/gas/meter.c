@@ -215,6 +215,17 @@ void meter_read_span(struct meter *m, const struct meter_span *s, struct gas *g)
 
 void meter_read(struct meter *m, struct gas *g) { meter_read_span(m, &m->begin, g); }
 
+void meter_others(struct meter *m, double *others, double *doubt)
+{
+	struct meter_span now;
+
+	meter_open_span(m, &now);
+	double seconds = fmax(now.seconds - m->begin.seconds, 1e-3),
+	       all = now.machine_cpu - m->begin.machine_cpu, own = now.cpu_seconds - m->begin.cpu_seconds;
+	*others = isnan(all) ? NAN : fmax(all - own, 0) / seconds;
+	*doubt = 2 / (double)sysconf(_SC_CLK_TCK) / seconds;
+}
+
 const struct energy *meter_energy(const struct meter *m) { return m->energy; }
 
 static void end_phase(struct meter *m)

@@ -62,18 +62,25 @@ void meter_read_span(struct meter *m, const struct meter_span *s, struct gas *g)
 void gas_share(struct gas *g, double share);
 /* A request as --json and the ledger have it: seconds, cpu_seconds, tokens, operations, joules, money. */
 json_t *gas_request_json(const struct gas *g);
+/* Processors that other processes kept busy since the beginning, on average, and how far that may be off (the clock of
+ * proc(5) ticks a hundred times a second); NAN: not known. */
+void meter_others(struct meter *m, double *others, double *doubt);
 const struct energy *meter_energy(const struct meter *m);
 /* stops the thread and frees, the words too to which a gas that was read points; m may be NULL */
 void meter_end(struct meter *m);
 
-/* What a plan's numbers would cost here: energy as learnt, or by the model; money and carbon by prices. */
-void gas_predict(const struct energy *e, const struct prices *p, double seconds, double cpu_seconds,
+/* What a plan's numbers would cost here: energy as learnt, or by the model; money and carbon by prices. The load is
+ * energy_expect's, so the joules are the same share of the machine that the meter will count. */
+void gas_predict(const struct energy *e, const struct prices *p, const struct energy_load *load,
                  const struct energy_total *learnt /* or NULL */, struct gas *g);
 
 /* "seconds", "joules", … as every summary has them; adds to j. */
 void gas_json(json_t *j, const struct gas *g);
 const char *gas_joules(double joules, char out[32]);  /* "2.1 kJ"; "?" for NAN */
-void gas_text(const struct gas *g, char out[200]);  /* "2.1 kJ (1.2 to 4.0, estimated), 0.0002 EUR, 0.2 g CO2e" */
+/* "2.1 kJ (1.2 to 4.0, estimated), 0.0002 EUR of electricity, 0.2 g CO2e" */
+void gas_text(const struct gas *g, char out[400]);
+/* "348.5M operations (277.1M floating-point, 71.4M integer)"; "12 × 10^18 floating-point operations"; "" for NAN */
+const char *gas_operations(double flops, double int_ops, char out[120]);
 
 /* --max-gas "10m, 2 kJ, 0.05 EUR": limits of one run, each at most once. */
 struct gas_limit { double seconds, joules, money; char currency[4]; }; /* NAN: no limit; currency "" with no money */

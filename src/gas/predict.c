@@ -11,6 +11,7 @@
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "gas/meter.h"
 
 static void add_part(struct predicted_part *parts, size_t *n, struct predicted_part part)
 {
@@ -31,6 +32,12 @@ void predict_open(struct predicted *p, double seconds)
 	p->phase[0].amount = seconds;
 }
 
+void predict_operations(struct predicted *p, double all, double in_int8)
+{
+	p->flops = all - in_int8;
+	p->int_ops = in_int8;
+}
+
 void predict_part(struct predicted *p, const char *name, double bytes, const char *why)
 {
 	add_part(p->part, &p->n_parts, (struct predicted_part){ name, bytes, why });
@@ -41,7 +48,7 @@ void predict_begin(struct predicted *p, const char *kind, ...)
 {
 	va_list ap;
 
-	*p = (struct predicted){ .flops = NAN };
+	*p = (struct predicted){ .flops = NAN, .int_ops = NAN };
 	va_start(ap, kind);
 	vsnprintf(p->kind, sizeof(p->kind), kind, ap);
 	va_end(ap);
@@ -50,7 +57,9 @@ void predict_begin(struct predicted *p, const char *kind, ...)
 
 const char *predict_human(double seconds, char out[32])
 {
-	if (seconds < 1)
+	if (seconds > 0 && seconds < 0.0095)
+		clock_human(seconds, out);
+	else if (seconds < 1)
 		snprintf(out, 32, "%.0f ms", 1000 * seconds);
 	else if (seconds < 10)
 		snprintf(out, 32, "%.2f s", seconds);
@@ -65,6 +74,7 @@ void predict_spans(const struct predicted *p, const struct predict_past *past, s
 	double sigma = out->sigma = hypot(forecast_sigma(forecast_time, p->seconds), p->loose_seconds / 2);
 
 	out->past = past ? past->n : 0;
+	out->joules = span_exact(NAN);
 	out->seconds = forecast(p->seconds, sigma, forecast_time, past ? past->seconds : NULL, out->past);
 	out->bytes = forecast(p->bytes, forecast_sigma(forecast_memory, p->bytes), forecast_memory,
 	                      past ? past->bytes : NULL, out->past);
@@ -134,6 +144,7 @@ void predict_json(json_t *j, const struct predicted *p, const struct predicted_s
 	json_object_set_new(j, "planned_seconds", jsonx_number(p->seconds));
 	json_object_set_new(j, "planned_flops", jsonx_number(p->flops));
 	json_object_set_new(j, "parts", parts_json(p->part, p->n_parts, "_bytes", true));
+	json_object_set_new(j, "planned_int_ops", jsonx_number(p->int_ops));
 	json_object_set_new(j, "seconds_parts", parts_json(p->phase, p->n_phases, "", false));
 	json_object_set_new(j, "planned_seconds_low", jsonx_number(s->seconds.low));
 	json_object_set_new(j, "planned_seconds_middle", jsonx_number(s->seconds.mid));
@@ -148,23 +159,45 @@ void predict_json(json_t *j, const struct predicted *p, const struct predicted_s
 
 static bool inside(struct span s, double x) { return x >= s.low && x <= s.high; }
 
-void predict_compare(const struct predicted_spans *s, double seconds, double bytes, char out[200], json_t *j)
+/* What is not known, of the plan or of the run, is not judged. */
+static void compare_joules(const struct predicted_spans *s, double joules, char *out, size_t size, json_t *j)
+{
+	bool known = !isnan(s->joules.low) && !isnan(s->joules.high) && !isnan(joules);
+	char low[32], high[32], took[32];
+
+	if (known)
+		snprintf(out, size, "; energy %s to %s, %s: %s", gas_joules(s->joules.low, low),
+		         gas_joules(s->joules.high, high), gas_joules(joules, took),
+		         inside(s->joules, joules) ? "inside" : "outside");
+	json_object_set_new(j, "joules_interval",
+	                    known ? json_pack("[f, f]", s->joules.low, s->joules.high) : json_null());
+	json_object_set_new(j, "joules", jsonx_number(joules));
+	json_object_set_new(j, "joules_inside", known ? json_boolean(inside(s->joules, joules)) : json_null());
+}
+
+void predict_compare(const struct predicted_spans *s, double seconds, double bytes, double joules, char out[400],
+                     json_t *j)
 {
 	char a[32], low[32], high[32], b[32], least[32], most[32];
+	json_t *said = json_object();
 	bool time = inside(s->seconds, seconds), memory = inside(s->bytes, bytes);
 
 	predict_human(seconds, a);
 	predict_human(s->seconds.low, low);
 	predict_human(s->seconds.high, high);
-	snprintf(out, 200, "planned %s to %s, took %s: %s; memory %s to %s, %s: %s", low, high, a,
+	int n = snprintf(out, 400, "planned %s to %s, took %s: %s; memory %s to %s, %s: %s", low, high, a,
 	         time ? "inside" : "outside", human_bytes((size_t)s->bytes.low, least),
 	         human_bytes((size_t)s->bytes.high, most), human_bytes((size_t)bytes, b),
 	         memory ? "inside" : "outside");
+	json_object_set_new(said, "seconds_interval", json_pack("[f, f]", s->seconds.low, s->seconds.high));
+	json_object_set_new(said, "seconds", jsonx_number(seconds));
+	json_object_set_new(said, "seconds_inside", json_boolean(time));
+	json_object_set_new(said, "bytes_interval",
+	                    json_pack("[I, I]", (json_int_t)s->bytes.low, (json_int_t)s->bytes.high));
+	json_object_set_new(said, "bytes", json_integer((json_int_t)bytes));
+	json_object_set_new(said, "bytes_inside", json_boolean(memory));
+	compare_joules(s, joules, out + n, 400 - (size_t)n, said);
 	if (j)
-		json_object_set_new(j, "prediction",
-		                    json_pack("{s:[f, f], s:f, s:b, s:[I, I], s:I, s:b}", "seconds_interval",
-		                              s->seconds.low, s->seconds.high, "seconds", seconds, "seconds_inside",
-		                              (int)time, "bytes_interval", (json_int_t)s->bytes.low,
-		                              (json_int_t)s->bytes.high, "bytes", (json_int_t)bytes, "bytes_inside",
-		                              (int)memory));
+		json_object_set(j, "prediction", said);
+	json_decref(said);
 }

@@ -20,7 +20,7 @@ struct predicted {
 	/* runs of one kind learn from each other: "tune full f32"; "": it is neither learnt from nor compared */
 	char kind[64];
 	double seconds, bytes;         /* of the whole command; peak resident set: sums of the parts */
-	double flops;                  /* exact; NAN: not known */
+	double flops, int_ops;         /* exact: floating-point; in int8; NAN: not known */
 	/* of seconds: what differs most between runs (taking memory, writing), by half of it */
 	double loose_seconds;
 	double spare_seconds;          /* of seconds: what may not come at all, as an answer that ends early */
@@ -33,6 +33,8 @@ struct predicted {
 void predict_begin(struct predicted *p, const char *kind, ...) __attribute__((format(printf, 2, 3)));
 const char *predict_human(double seconds, char out[32]);  /* "72 ms", "1.31 s", "3 min 20 s" */
 void predict_open(struct predicted *p, double seconds);
+/* All operations, and of them those in int8, as plans have them (op/pass.h). */
+void predict_operations(struct predicted *p, double all, double in_int8);
 /* adds to the sum; 0 seconds: kept all the same */
 void predict_phase(struct predicted *p, const char *name, double seconds);
 /* "weights", …, why: for eyes */
@@ -48,7 +50,7 @@ struct predict_past {
 };
 
 struct predicted_spans {
-	struct span seconds, bytes;
+	struct span seconds, bytes, joules; /* joules: NAN until whoever plans knows them */
 	size_t past;
 	double sigma /* of the seconds, before anything is learnt */;
 };
@@ -65,8 +67,10 @@ bool predict_joules(const struct predicted *p, const struct predicted_spans *s, 
 /* "planned_seconds", "planned_seconds_low" …, "parts", "seconds_parts": adds to j. */
 void predict_json(json_t *j, const struct predicted *p, const struct predicted_spans *s);
 
-/* Was it within? Writes what a summary shows of it: "12.4 s (planned 11 to 13), 815 MB (808 to 818): as planned"; and
- * adds to j (may be NULL) under "prediction": seconds_inside, bytes_inside. */
-void predict_compare(const struct predicted_spans *s, double seconds, double bytes, char out[200], json_t *j);
+/* Was it within? Writes what a summary shows of it: "planned 11 s to 13 s, took 12.4 s: inside; memory 808 MB to 818
+ * MB, 815 MB: inside; energy 0.6 J to 2.2 J, 0.9 J: inside"; and adds to j (may be NULL) under "prediction":
+ * seconds_inside, bytes_inside, joules_inside (null where either is not known). */
+void predict_compare(const struct predicted_spans *s, double seconds, double bytes, double joules, char out[400],
+                     json_t *j);
 
 #endif

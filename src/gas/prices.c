@@ -3,9 +3,11 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "gas/prices_carbon.h"
@@ -163,4 +165,44 @@ void prices_cost(const struct prices *p, double joules, double low, double high,
 	add_known(m, m->rent, m->rent, m->rent);
 	add_known(m, m->capex, m->capex, m->capex);
 	add_known(m, m->people, m->people, m->people);
+}
+
+/* --- saying --- */
+
+unsigned money_parts(const struct money *m)
+{
+	return (isnan(m->electricity) ? 0 : MONEY_ELECTRICITY) | (isnan(m->rent) ? 0 : MONEY_RENT) |
+	       (isnan(m->capex) ? 0 : MONEY_MACHINE) | (isnan(m->people) ? 0 : MONEY_PEOPLE);
+}
+
+static int put_names(char *out, size_t size, unsigned parts)
+{
+	static const char *const names[] = { "electricity", "rent", "the machine", "people" };
+	int n = 0;
+
+	out[0] = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (parts >> i & 1)
+			n += snprintf(out + n, size - (size_t)n, "%s%s", n ? ", " : "", names[i]);
+	return n;
+}
+
+const char *money_parts_text(unsigned any, unsigned all, char out[120])
+{
+	char some[60];
+	int n = put_names(out, 60, any & all);
+
+	if (put_names(some, sizeof(some), any & ~all))
+		snprintf(out + n, 120 - (size_t)n, n ? " (%s of some runs only)" : "%s of some runs only", some);
+	return out;
+}
+
+const char *money_text(double amount, const char *currency, unsigned any, unsigned all, char out[200])
+{
+	char sum[48], parts[120];
+
+	human_money(amount, currency, sum);
+	money_parts_text(any, all, parts);
+	snprintf(out, 200, "%s%s%s", sum, parts[0] ? " of " : "", parts);
+	return out;
 }

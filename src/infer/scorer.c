@@ -183,7 +183,9 @@ int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t
 	f->computed_tokens = (int64_t)all_of.live.rows;
 	f->seconds = all_of.batches * time.seconds;
 	f->touch_rate = timing_touch_rate(time.touched_bytes, time.touch_seconds);
-	f->flops = pass_work(&s->net.pass, &all_of.live).flops;
+	struct work work = pass_work(&s->net.pass, &all_of.live);
+	f->flops = work.flops;
+	f->int_ops = work.int_ops;
 	f->bytes = pass_bytes(&s->net.pass);
 	return 0;
 }

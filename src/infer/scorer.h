@@ -39,7 +39,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 /* What scorer_run on these documents would take: operations and bytes of memory exactly, as they are recorded and
  * planned; seconds by timing a little of a typical micro-batch (op/timing.h), taking the memory left out; how fast that
  * goes, bytes/s. Takes no memory but for the moment of timing. */
-struct scorer_forecast { double flops, seconds, touch_rate; int64_t computed_tokens; size_t bytes; };
+/* flops: all operations; int_ops: of them those in int8 */
+struct scorer_forecast { double flops, int_ops, seconds, touch_rate; int64_t computed_tokens; size_t bytes; };
 int scorer_forecast(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct scorer_forecast *f,
                     struct err *e);
 double scorer_flops(const struct scorer *s);      /* all operations computed so far */

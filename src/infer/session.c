@@ -429,7 +429,7 @@ static void pretend(struct session *s, int n, int rows, int length)
 	mem_free(parts);
 }
 
-int session_time(struct session *s, int n, int rows, int length, double *seconds, double *flops, struct err *e)
+int session_time(struct session *s, int n, int rows, int length, double *seconds, struct work *work, struct err *e)
 {
 	struct timing pass;
 	int used = 0;
@@ -450,7 +450,7 @@ int session_time(struct session *s, int n, int rows, int length, double *seconds
 	if (model_pass_time(&pass, &s->net, how, e) < 0)
 		return -1;
 	*seconds = pass.seconds;
-	*flops = pass_work(&s->net.pass, &live).flops;
+	*work = pass_work(&s->net.pass, &live);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "infer/memory.h"
 #include "infer/sampler.h"
 #include "model/overlay.h"
+#include "op/pass.h"
 
 struct session;
 struct trace;
@@ -78,7 +79,8 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache);
 size_t session_fill_bytes(const struct session *s, int n, int shared, int length);
 /* Seconds and operations of a step that feeds `rows` tokens to each of n sequences when it holds `length`, logits
  * wanted; by timing a little of it (op/timing.h). All sequences are to be empty. */
-int session_time(struct session *s, int n, int rows, int length, double *seconds, double *flops, struct err *e);
+int session_time(struct session *s, int n, int rows, int length, double *seconds, struct work *work,
+                 struct err *e);
 /* All that its steps have computed so far, and what such work (or a difference, or a part's) takes: floating-point and
  * integer operations, by the plan. */
 struct live session_work(const struct session *s);

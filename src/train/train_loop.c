@@ -272,6 +272,16 @@ static int put_line(struct train_loop *f, const json_t *line, struct err *e)
 	return 0;
 }
 
+/* What was computed beside the steps since the last look. */
+static void count_scored(struct train_loop *f)
+{
+	struct work w = trainer_scored(f->trainer);
+
+	f->flops += w.flops - f->scored.flops;
+	f->int_ops += w.int_ops - f->scored.int_ops;
+	f->scored = w;
+}
+
 /* *stopped: the user did not want to wait for it. */
 static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 {
@@ -279,7 +289,9 @@ static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 
 	*stopped = false;
 	tell_phase(f, "evaluation");
-	if (trainer_eval(f->trainer, &m, f->interrupted, stopped, e) < 0)
+	int status = trainer_eval(f->trainer, &m, f->interrupted, stopped, e);
+	count_scored(f);
+	if (status < 0)
 		return *stopped ? 0 : -1;
 	f->evaluated = trainer_steps_done(f->trainer);
 	json_decref(f->last_eval);
@@ -389,6 +401,7 @@ static int finish(struct train_loop *f, struct err *e)
 
 int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
+	count_scored(f);
 	for (bool stop = false;;) {
 		if (!stop && eval_is_due(f) && evaluate(f, &stop, e) < 0)
 			return -1;

@@ -34,7 +34,8 @@ struct train_loop {
 	double window_metric[OBJECTIVE_METRICS];
 	long window_steps;
 	int64_t tokens, computed_tokens, supervised_tokens;
-	double flops, int_ops;             /* all operations; of them, those in int8 */
+	/* all operations, those of evaluations and of the reference too; of them, those in int8 */
+	double flops, int_ops;
 	long evaluated, best_step, bad_evals; /* step of the last evaluation and of the best one, −1: none */
 	double best_loss;
 	json_t *last_eval, *best_eval;     /* their lines, or NULL */
@@ -42,6 +43,7 @@ struct train_loop {
 	/* Of this process. */
 	double timed_seconds, first_seconds, last_save, save_seconds;
 	int64_t timed_tokens, timed_computed, first_tokens, first_computed;
+	struct work scored;                /* of flops and int_ops: evaluations' and the reference's */
 	long saved;                        /* step of the checkpoint written last, −1 */
 	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
 };

@@ -15,6 +15,7 @@
 #include "data/forest.h"
 #include "train/objective.h"
 #include "train/optim.h"
+#include "op/pass.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
 
@@ -29,7 +30,8 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	/* of base_bytes: reading and planning had taken so much more than the steps will */
 	size_t past_bytes;
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
-	double planned_flops, planned_seconds; /* of the whole command; its parts: */
+	/* of the whole command: all operations, of them those in int8; seconds, whose parts follow */
+	double planned_flops, planned_int_ops, planned_seconds;
 	double open_seconds;            /* reading model and data, planning: as it took just now */
 	/* taking memory, and the reference's log-probabilities where the objective wants them; all steps; all
 	 * evaluations; checkpoints and result */
@@ -85,6 +87,8 @@ long trainer_steps_done(const struct trainer *t);
 /* On --eval-data. interrupted may be NULL; when it says true, -1 and *stopped. */
 int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e);
 bool trainer_has_eval(const struct trainer *t);
+/* All operations beside the steps so far: the reference's and the evaluations', also of one that was interrupted. */
+struct work trainer_scored(const struct trainer *t);
 /* a checkpoint folder, atomically */
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);
 /* of a checkpoint of this run; the best one, at the end */

@@ -73,6 +73,17 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 	return 0;
 }
 
+struct work trainer_scored(const struct trainer *t)
+{
+	struct work w = t->reference_work;
+
+	if (t->scorer) {
+		w.flops += scorer_flops(t->scorer);
+		w.int_ops += scorer_int_ops(t->scorer);
+	}
+	return w;
+}
+
 bool trainer_has_eval(const struct trainer *t)
 {
 	return t->has_eval;

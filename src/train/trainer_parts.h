@@ -80,6 +80,7 @@ struct trainer {
 	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
 	struct scorer *reference;          /* planned at the opening, gone once the reference is made */
 	size_t reference_bytes;            /* what it takes then */
+	struct work reference_work;        /* what making it took */
 	bool keeping;                      /* the evaluation's scorer makes the reference now */
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */

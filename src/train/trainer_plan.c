@@ -273,9 +273,10 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 		return -1;
 	t->totals.recomputed_nodes = p->plan.n_recomputed;
 	add_up(t, pages(p->plan.arena_bytes));
-	t->totals.planned_flops +=
-		pass_work(p, &t->dry.live).flops + (double)(t->totals.steps - t->totals.first) *
-		(t->optim.norm.flops + t->optim.update.flops);
+	struct work steps = pass_work(p, &t->dry.live);
+	t->totals.planned_flops += steps.flops + (double)(t->totals.steps - t->totals.first) *
+	                                                 (t->optim.norm.flops + t->optim.update.flops);
+	t->totals.planned_int_ops += steps.int_ops;
 	return trainer_measure_time(t, e);
 }
 

@@ -93,6 +93,7 @@ static int forecast(struct trainer *t, struct err *e)
 	mem_free(docs);
 	t->reference_bytes = f.bytes;
 	t->totals.planned_flops += f.flops;
+	t->totals.planned_int_ops += f.int_ops;
 	t->totals.start_seconds += f.seconds + (f.bytes ? (double)f.bytes / f.touch_rate : 0);
 	return status;
 }
@@ -149,6 +150,7 @@ int trainer_make_reference(struct trainer *t, struct err *e)
 	if (!t->objective.row->reference)
 		return 0;
 	int status = make_steps(t, e);
+	t->reference_work = (struct work){ scorer_flops(t->reference), scorer_int_ops(t->reference) };
 	scorer_free(t->reference); /* its memory is for the steps now */
 	t->reference = NULL;
 	t->keeping = true;

@@ -161,6 +161,7 @@ static int time_evaluation(struct trainer *t, struct err *e)
 	t->totals.eval_seconds = evaluations(t) * f.seconds;
 	t->totals.start_seconds += reference * f.seconds;
 	t->totals.planned_flops += (evaluations(t) + reference) * f.flops;
+	t->totals.planned_int_ops += (evaluations(t) + reference) * f.int_ops;
 	return 0;
 }
 

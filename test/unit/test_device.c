@@ -278,13 +278,14 @@ static size_t converse(struct test *t, struct model *m, struct device *d, float 
 	const float *logits;
 	int32_t ids[LENGTH];
 	size_t V = (size_t)m->config.V, n = 0;
-	double seconds, flops;
+	double seconds;
+	struct work work;
 
 	size.cache.v = m->config.D % 16 ? DTYPE_F32 : DTYPE_Q8_0;
 	for (int i = 0; i < LENGTH; i++)
 		ids[i] = (i * 7919 + 13) % m->config.V;
 	CHECK_MSG(t, session_new(&s, m, NULL, d, &size, &e) == 0, "%s", e.msg);
-	CHECK_MSG(t, session_time(s, 2, 1, PROMPT, &seconds, &flops, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, session_time(s, 2, 1, PROMPT, &seconds, &work, &e) == 0, "%s", e.msg);
 	CHECK(t, session_feed(s, 0, ids, PROMPT, &logits, &e) == 0);
 	memcpy(out + V * n++, logits, V * sizeof(*out));
 	CHECK(t, session_branch(s, 1, 0, PROMPT - 3) == PROMPT - 3);

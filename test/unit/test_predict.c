@@ -74,15 +74,21 @@ static void test_learns_energy(struct test *t)
 
 static void test_compares(struct test *t)
 {
-	struct predicted_spans s = { { 10, 9, 11 }, { 1e6, 9e5, 1.1e6 }, 0 };
-	char text[200];
+	struct predicted_spans s = { { 10, 9, 11 }, { 1e6, 9e5, 1.1e6 }, { 2, 1, 3 }, 0 };
+	char text[400];
 	json_t *j = json_object();
 
-	predict_compare(&s, 11.5, 1e6, text, j);
+	predict_compare(&s, 11.5, 1e6, 3.5, text, j);
 	const json_t *p = json_object_get(j, "prediction");
 	CHECK(t,
 	      json_is_false(json_object_get(p, "seconds_inside")) && json_is_true(json_object_get(p, "bytes_inside")));
-	CHECK(t, strstr(text, "outside") && strstr(text, "memory"));
+	CHECK_MSG(t, strstr(text, "outside; memory") && strstr(text, "inside; energy 1 J to 3 J, 3.5 J: outside"), "%s",
+	          text);
+	CHECK(t, json_is_false(json_object_get(p, "joules_inside")));
+	s.joules = span_exact(NAN);
+	predict_compare(&s, 10, 1e6, 3.5, text, j);
+	p = json_object_get(j, "prediction");
+	CHECK(t, !strstr(text, "energy") && json_is_null(json_object_get(p, "joules_inside")));
 	json_decref(j);
 }
 

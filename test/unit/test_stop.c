@@ -135,7 +135,7 @@ static int prepare(struct bench *b, struct err *e)
 	return status;
 }
 
-static const struct work {
+static const struct stopped_work {
 	const char *name;
 	long least;               /* looks */
 	int (*run)(struct bench *b, struct err *e);
@@ -150,7 +150,7 @@ static const struct work {
 	{ "matrices put in order", 2, prepare },
 };
 
-static void test_work(struct bench *b, const struct work *w)
+static void test_work(struct bench *b, const struct stopped_work *w)
 {
 	struct err e = ERR_INIT;
 	char want[33];

@@ -337,7 +337,8 @@ static int plan_turn(struct chat *c, struct err *e)
 {
 	struct session *s;
 	struct predicted p;
-	double read[2], one[2];
+	double read, one;
+	struct work of_read, of_one;
 	size_t work, cache;
 
 	if (session_new(&s, &c->l.model, c->current ? &c->speakers[c->current]->adapter.overlay : NULL, c->app->device,
@@ -345,9 +346,9 @@ static int plan_turn(struct chat *c, struct err *e)
 		return -1;
 	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)),
 	    made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
-	int status = session_time(s, 1, asked, 0, &read[0], &read[1], e);
+	int status = session_time(s, 1, asked, 0, &read, &of_read, e);
 	if (status == 0)
-		status = session_time(s, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one[0], &one[1], e);
+		status = session_time(s, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one, &of_one, e);
 	session_bytes(s, &work, &cache);
 	work += session_fill_bytes(s, 1, 0, c->size.n_ctx);
 	session_free(s);
@@ -357,10 +358,10 @@ static int plan_turn(struct chat *c, struct err *e)
 	predict_phase(&p, "start",
 	              loaded_predict(&c->l, &p, &(struct model_reads){ .token = NULL }, work, 0,
 	                             "activations; keys and values of a full context"));
-	predict_phase(&p, "prompt", read[0]);
-	predict_phase(&p, "answer", made * one[0]);
-	p.spare_seconds = made * one[0];
-	p.flops = read[1] + made * one[1];
+	predict_phase(&p, "prompt", read);
+	predict_phase(&p, "answer", made * one);
+	p.spare_seconds = made * one;
+	predict_operations(&p, of_read.flops + made * of_one.flops, of_read.int_ops + made * of_one.int_ops);
 	return planned(c->app, &p,
 	               &(struct planned_options){
 			       .facts = json_pack("{s:i, s:i}", "prompt_tokens", asked, "new_tokens", made) },

@@ -82,26 +82,27 @@ static void show_list(const struct app *app, const struct entries *all)
 
 /* --- one artefact --- */
 
-static void cost_text(const struct cost *c, char out[200])
+static void cost_text(const struct cost *c, char out[400])
 {
-	char time[32] = "?", joules[32], low[32], high[32], flops[32], money[48];
+	char time[32] = "?", joules[32], low[32], high[32], operations[120], money[200];
 	int n;
 
 	if (!isnan(c->seconds))
 		clock_human(c->seconds, time);
-	n = snprintf(out, 200, "%s",
+	n = snprintf(out, 400, "%s",
 	             c->runs && isnan(c->seconds) ? "time not known" :
 	             c->runs                      ? time :
 	                                            "nothing known");
 	if (!isnan(c->joules))
-		n += snprintf(out + n, 200 - (size_t)n, ", %s (%s to %s)", gas_joules(c->joules, joules),
+		n += snprintf(out + n, 400 - (size_t)n, ", %s (%s to %s)", gas_joules(c->joules, joules),
 		              gas_joules(c->joules_low, low), gas_joules(c->joules_high, high));
 	if (!isnan(c->money))
-		n += snprintf(out + n, 200 - (size_t)n, ", %s", human_money(c->money, c->currency, money));
+		n += snprintf(out + n, 400 - (size_t)n, ", %s",
+		              money_text(c->money, c->currency, c->money_any, c->money_all, money));
 	if (!isnan(c->flops))
-		n += snprintf(out + n, 200 - (size_t)n, ", %s FLOP", human_count(c->flops, flops));
+		n += snprintf(out + n, 400 - (size_t)n, ", %s", gas_operations(c->flops, c->int_ops, operations));
 	if (c->without_energy)
-		snprintf(out + n, 200 - (size_t)n, "; energy of %zu of %zu runs is not known", c->without_energy,
+		snprintf(out + n, 400 - (size_t)n, "; energy of %zu of %zu runs is not known", c->without_energy,
 		         c->runs);
 }
 
@@ -143,7 +144,7 @@ static json_t *members_json(const struct family *f, const int *list, size_t n)
 
 static void show_members(const char *title, const struct family *f, const int *list, size_t n)
 {
-	char name[80], cost[200];
+	char name[80], cost[400];
 	for (size_t i = 0; i < n; i++) {
 		cost_text(&f->members[list[i]].own, cost);
 		app_print("  %-12s %-44s %s\n", i ? "" : title, label(&f->members[list[i]], name), cost);
@@ -205,7 +206,7 @@ struct way { const struct entry *like; struct cost cost; int64_t rows; /* −1: 
 
 static bool takes_in(const struct entry *x, const char *hash)
 {
-	for (size_t i = 0; i < x->n_uses; i++)
+	for (size_t i = 0; entry_is_use(x) && i < x->n_uses; i++)
 		if (!x->uses[i].out && !strcmp(x->uses[i].artefact.hash, hash))
 			return true;
 	return false;
@@ -240,7 +241,7 @@ static struct way *ways_of(struct family *f, int at, size_t *n)
 
 static void show_ways(const struct way *ways, size_t n)
 {
-	char way[80], cost[200], time[32];
+	char way[80], cost[400], time[32];
 
 	for (size_t i = 0; i < n; i++) {
 		const struct way *w = &ways[i];
@@ -279,7 +280,7 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	struct way *ways = ways_of(f, at, &n_ways);
 	int *ancestors = family_ancestors(f, at, &n_ancestors), *sharers = family_sharers(f, at, &n_sharers);
 	struct cost sunk;
-	char name[80], text[200];
+	char name[80], text[400];
 
 	family_sunk(f, at, &sunk);
 	if (app->json) {

@@ -60,12 +60,13 @@ static int plan_session(struct scale_work *w, const struct overlay *o, int q, do
 	int n = (int)w->o->decode;
 	struct session_size size = { MAX(n, 2), q > 1 ? q + 1 : 1, cache_types(&w->o->cache) };
 	struct session *session;
-	double one, flops;
+	struct work of_one;
+	double one;
 	size_t work, cache;
 
 	if (session_new(&session, &w->l.model, o, w->app->device, &size, e) < 0)
 		return -1;
-	int status = session_time(session, q, 1, n / 2, &one, &flops, e);
+	int status = session_time(session, q, 1, n / 2, &one, &of_one, e);
 	session_bytes(session, &work, &cache);
 	session_free(session);
 	*seconds = status ? 0 : one * n * ((double)w->o->repetitions + 1);

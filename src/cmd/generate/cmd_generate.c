@@ -131,7 +131,7 @@ static int go_on(void *ctx, const char *text, size_t n)
 
 static void show_end(const struct generation *g, size_t n_prompt, const char *compute, bool newline)
 {
-	char prompt[32], all[32], gas[200];
+	char prompt[32], all[32], gas[400];
 
 	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
 		app_print("\n");

@@ -12,16 +12,16 @@ enum { DRAWS = 3 };
 #define NEW_WORDS \
 	0.5 /* of an answer's tokens, those that were not there before: their rows of the embedding are read */
 
-struct work {
+struct workload {
 	/* tokens of prompts that go through the model, of answers; steps of answers */
 	double fed, made, steps;
 	size_t shared, longest;            /* tokens that all begin with; of the longest prompt */
 	int beside;                        /* sequences that answer */
 };
 
-static struct work count_work(const struct generate_prompt *p, size_t n, size_t at_once, size_t new_tokens)
+static struct workload count_work(const struct generate_prompt *p, size_t n, size_t at_once, size_t new_tokens)
 {
-	struct work w = { .beside = (int)MIN(n, at_once), .shared = n > 1 ? generate_shared(p, n) : 0 };
+	struct workload w = { .beside = (int)MIN(n, at_once), .shared = n > 1 ? generate_shared(p, n) : 0 };
 
 	w.fed = (double)w.shared;
 	for (size_t i = 0; i < n; i++) {
@@ -50,20 +50,23 @@ static double draw_seconds(struct sampler *s)
 	return (clock_seconds() - begin) / DRAWS;
 }
 
-static int predict_answers(struct predicted *p, struct session *s, const struct work *w, size_t *work, struct err *e)
+static int predict_answers(struct predicted *p, struct session *s, const struct workload *w, size_t *work,
+                           struct err *e)
 {
-	double read[2], step[2];
+	double read, step;
+	struct work of_read, of_step;
 	int limit = session_limit(s), rows = (int)fmin(fmin(w->fed, session_rows(s)), limit), length = (int)w->longest;
 	int middle = (length + limit) / 2;
 	size_t cache;
 
-	if (session_time(s, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read[0], &read[1], e) < 0 ||
-	    session_time(s, w->beside, 1, MIN(middle, limit - 1), &step[0], &step[1], e) < 0)
+	if (session_time(s, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read, &of_read, e) < 0 ||
+	    session_time(s, w->beside, 1, MIN(middle, limit - 1), &step, &of_step, e) < 0)
 		return -1;
-	predict_phase(p, "prompt", w->fed / rows * read[0]);
-	predict_phase(p, "answer", w->steps * step[0]);
-	p->spare_seconds = w->steps * step[0];
-	p->flops = w->fed / rows * read[1] + w->made / w->beside * step[1];
+	predict_phase(p, "prompt", w->fed / rows * read);
+	predict_phase(p, "answer", w->steps * step);
+	p->spare_seconds = w->steps * step;
+	predict_operations(p, w->fed / rows * of_read.flops + w->made / w->beside * of_step.flops,
+	                   w->fed / rows * of_read.int_ops + w->made / w->beside * of_step.int_ops);
 	session_bytes(s, work, &cache);
 	*work += session_fill_bytes(s, w->beside, (int)w->shared, limit);
 	return 0;
@@ -80,7 +83,7 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
                      const struct generate_prompt *prompts, size_t n, struct err *e)
 {
 	size_t new_tokens = (size_t)o->sampling.max_new_tokens, work;
-	struct work w = count_work(prompts, n, (size_t)o->parallel, new_tokens);
+	struct workload w = count_work(prompts, n, (size_t)o->parallel, new_tokens);
 	struct session *s;
 	struct predicted p;
 

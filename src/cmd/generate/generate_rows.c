@@ -15,7 +15,7 @@
 #include "cmd/metering.h"
 #include "cmd/generate/generate_parts.h"
 
-struct work {
+struct answering {
 	struct app *app;
 	const struct generate_command *o;
 	struct rows rows;
@@ -101,7 +101,7 @@ static int adapters_hash(const struct named_adapters *a, char hex[33], struct er
 	return status;
 }
 
-static json_t *describe(const struct work *w, const struct opt_parse *p, const struct loaded *l, struct err *e)
+static json_t *describe(const struct answering *w, const struct opt_parse *p, const struct loaded *l, struct err *e)
 {
 	char model[33] = "", adapter[33] = "";
 
@@ -111,7 +111,7 @@ static json_t *describe(const struct work *w, const struct opt_parse *p, const s
 	                 adapter, "options", deciding_options(p));
 }
 
-static int encode_rows(struct work *w, struct loaded *l, struct err *e)
+static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 {
 	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw };
 	size_t limit = (size_t)l->model.config.n_ctx;
@@ -138,14 +138,14 @@ static int encode_rows(struct work *w, struct loaded *l, struct err *e)
 
 static void begun(void *ctx, int64_t i)
 {
-	struct work *w = ctx;
+	struct answering *w = ctx;
 	w->requests[w->first + (size_t)i] = metering_request_open();
 }
 
 /* Row first + i is answered; it and those that waited for it are written. */
 static int take(void *ctx, int64_t answered, struct generation *g, struct err *e)
 {
-	struct work *w = ctx;
+	struct answering *w = ctx;
 	size_t i = w->first + (size_t)answered;
 	int status = 0;
 
@@ -171,7 +171,7 @@ static int take(void *ctx, int64_t answered, struct generation *g, struct err *e
 
 static int tell(void *ctx, size_t tokens)
 {
-	struct work *w = ctx;
+	struct answering *w = ctx;
 	double seconds = clock_seconds() - w->began;
 	char left[32] = "?";
 
@@ -185,7 +185,7 @@ static int tell(void *ctx, size_t tokens)
 	return app_interrupted();
 }
 
-static void put_summary(const struct work *w, bool whole)
+static void put_summary(const struct answering *w, bool whole)
 {
 	double seconds = clock_seconds() - w->began;
 	json_t *j = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:f}", "out", jsonx_path(w->o->out), "rows",
@@ -200,7 +200,7 @@ static void put_summary(const struct work *w, bool whole)
 	app_summary(w->app, j);
 }
 
-static int finish(const struct work *w, int status)
+static int finish(const struct answering *w, int status)
 {
 	char time[32];
 
@@ -218,7 +218,7 @@ static int finish(const struct work *w, int status)
 }
 
 /* The last n rows'. */
-static struct generate_prompt *make_prompts(const struct work *w, size_t n)
+static struct generate_prompt *make_prompts(const struct answering *w, size_t n)
 {
 	struct generate_prompt *prompts = mem_array(n, sizeof(*prompts));
 
@@ -230,7 +230,7 @@ static struct generate_prompt *make_prompts(const struct work *w, size_t n)
 }
 
 /* Rows from w->first on. 0 all, 1 interrupted, −1. */
-static int answer_rows(struct work *w, struct loaded *l, struct sampler *pattern, struct err *e)
+static int answer_rows(struct answering *w, struct loaded *l, struct sampler *pattern, struct err *e)
 {
 	size_t n = w->rows.n - w->first;
 	struct generate_listener listener = { begun, take, tell, w };
@@ -258,7 +258,7 @@ static size_t count_answered(const char *path)
 	return n;
 }
 
-static int plan_rows(struct work *w, struct loaded *l, struct err *e)
+static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 {
 	size_t first = MIN(count_answered(w->o->out), w->rows.n), n = w->rows.n - first;
 	struct sampler sampler;
@@ -274,7 +274,7 @@ static int plan_rows(struct work *w, struct loaded *l, struct err *e)
 	return status;
 }
 
-static int answer_file(struct work *w, const struct opt_parse *p, struct loaded *l, struct err *e)
+static int answer_file(struct answering *w, const struct opt_parse *p, struct loaded *l, struct err *e)
 {
 	struct sampler pattern;
 	json_t *asked = describe(w, p, l, e);
@@ -302,7 +302,7 @@ static int answer_file(struct work *w, const struct opt_parse *p, struct loaded 
 int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l,
                   struct err *e)
 {
-	struct work w = { .app = app, .o = o };
+	struct answering w = { .app = app, .o = o };
 
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
 		return -1;
