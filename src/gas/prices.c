@@ -183,7 +183,8 @@ static int put_names(char *out, size_t size, unsigned parts)
 	out[0] = 0;
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
 		if (parts >> i & 1)
-			n += snprintf(out + n, size - (size_t)n, "%s%s", n ? ", " : "", names[i]);
+			n += snprintf(out + n, size - (size_t)n, "%s%s", !n ? "" : parts >> i > 1 ? ", " : " and ",
+			              names[i]);
 	return n;
 }
 
