@@ -44,7 +44,7 @@ struct money { double total, low, high, electricity, rent, people, capex; char c
 /* What of it is known, of one sum or of several that were added: a sum of electricity alone is called that. */
 enum money_part { MONEY_ELECTRICITY = 1, MONEY_RENT = 2, MONEY_MACHINE = 4, MONEY_PEOPLE = 8 };
 unsigned money_parts(const struct money *m);
-/* "electricity", "electricity and rent (people of some runs only)": those in every sum, and those in some; "" where none is. */
+/* "electricity", "electricity and rent (people of some runs only)": those in every sum, and those in some; "": none. */
 const char *money_parts_text(unsigned any, unsigned all, char out[120]);
 /* "0.04 µEUR of electricity", "1.2 EUR of electricity and rent" */
 const char *money_text(double amount, const char *currency, unsigned any, unsigned all, char out[200]);
