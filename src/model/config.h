@@ -33,9 +33,9 @@ enum config_kind {
 	CONFIG_KIND_REAL,      /* double, above 0 and finite */
 	CONFIG_KIND_FLAG,      /* bool; the key in GGUF is the name of a tensor: whether the file has it */
 	CONFIG_KIND_IS,        /* no place: refused unless it is one of the words of the default */
-	CONFIG_KIND_EACH,      /* the same of each item of a list; not written */
 	CONFIG_KIND_LAYERS,    /* uint8_t[CONFIG_LAYERS_MAX]: a list says a word of the default for each layer, its
 	                        * number there is kept; without a list every `every`-th layer is word 0, the others 1 */
+	CONFIG_KIND_EACH,      /* the same of each item of a list; not written */
 	CONFIG_KIND_ALSO,      /* another name of the key that hf_init is, read before it; not written */
 	CONFIG_KIND_HARMLESS,  /* changes no number, hf_init or gguf_init says why; not written */
 };
