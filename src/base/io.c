@@ -276,8 +276,7 @@ static int open_temporary(struct io_writer *w, mode_t mode)
 	return fd;
 }
 
-/* /dev/stdout and its kin lead to what the process has open, which is to be written and not replaced. */
-static bool is_open_file(const char *path)
+bool io_is_open_file(const char *path)
 {
 	return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/", 6);
 }
@@ -290,7 +289,7 @@ int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 	*w = (struct io_writer){ .fd = -1 };
 	if (there && S_ISDIR(st.st_mode)) {
 		errno = EISDIR;
-	} else if (there && (!S_ISREG(st.st_mode) || is_open_file(path))) {
+	} else if (there && (!S_ISREG(st.st_mode) || io_is_open_file(path))) {
 		w->path = mem_strdup(path);
 		w->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	} else if ((w->path = io_follow(path))) {

@@ -57,6 +57,8 @@ int io_truncate(const char *path, size_t size, struct err *e);
 /* Makes a folder that was not there; the last six characters, XXXXXX, become a name that is nobody else's. */
 int io_temporary_dir(char *path, struct err *e);
 int io_mkdirs(const char *path, struct err *e);           /* like mkdir -p */
+/* /dev/stdout and its kin lead to what the process has open, which is to be written and not replaced. */
+bool io_is_open_file(const char *path);
 bool io_exists(const char *path);
 bool io_is_dir(const char *path);
 int io_dir_is_empty(const char *path, bool *empty, struct err *e); /* a missing folder counts as empty */

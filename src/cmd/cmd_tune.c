@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/metering.h"
+#include "cmd/output_check.h"
 #include "cmd/machine_profile.h"
 
 extern const struct command cmd_tune;
@@ -73,7 +74,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (tune_resolve(app, tune, p, e) < 0 || check_names(&tune->recipe, e) < 0)
 		return app_usage(&cmd_tune, "%s", e->msg);
-	int status = app->plans ? 0 : run_dir_check(tune->recipe.out, tune->recipe.overwrite, &old, e);
+	int status = app->plans ? 0 : output_place("out", tune->recipe.out, OUTPUT_FOLDER, true, e);
+	if (!status && !app->plans)
+		status = run_dir_check(tune->recipe.out, tune->recipe.overwrite, &old, e);
 	if (status == 0) {
 		json_t *record = recipe_record(&tune->recipe);
 		status = begin(app, tune, old, record, e);

@@ -141,7 +141,7 @@ static int run_with_options(struct app *app, const struct command *c)
 		status = wrong_words(c, &p);
 	else if (output_check(&p, &e) < 0)
 		status = app_usage(c, "%s", e.msg);
-	else if ((status = c->run(app, options, &p, &e)) < 0)
+	else if (output_places(&p, !app->plans, &e) < 0 || (status = c->run(app, options, &p, &e)) < 0)
 		status = app_fail(&e);
 	opt_release(&p);
 	mem_free(options);

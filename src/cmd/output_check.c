@@ -1,10 +1,13 @@
-/* output_check: compares by device and inode what a command writes with what it reads, before any work. It looks at the
- * table of options alone, so it holds for every command: an option of one of the names below is an output, all other
- * words are inputs, if they are files at all. */
+/* output_check: what a command will write, before any work: is there a place for it, may this process write there, and,
+ * compared by device and inode, is it something that the command reads? It looks at the table of options alone, so it
+ * holds for every command: an option of one of the names below is an output, a file's or a folder's by the word that
+ * help has for it, all other words are inputs, if they are files at all. */
 #include "cmd/output_check.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -70,6 +73,76 @@ static int against_inputs(const struct opt_parse *p, const char *option, const c
 	return status;
 }
 
+static int refuse_folder(const char *option, const char *path, const char *parent, struct err *e)
+{
+	return errno == ENOENT ? err_set(e, "--%s %s: the folder %s does not exist", option, path, parent) :
+	                         err_set(e, "--%s %s: %s: %s", option, path, parent, strerror(errno));
+}
+
+/* Of what is missing at the end of a name one part is made, where `make`. */
+static int check_missing(const char *option, const char *path, const char *parent, bool make, struct err *e)
+{
+	char *above = io_parent(parent);
+	int status = 0;
+
+	if (access(above, W_OK | X_OK))
+		status = refuse_folder(option, path, errno == ENOENT ? parent : above, e);
+	else if (make && mkdir(parent, 0777) && errno != EEXIST)
+		status = refuse_folder(option, path, parent, e);
+	mem_free(above);
+	return status;
+}
+
+/* The folder that something new is to lie in. */
+static int check_parent(const char *option, const char *path, bool make, struct err *e)
+{
+	struct stat st;
+	char *parent = io_parent(path);
+	int status = 0;
+
+	if (stat(parent, &st))
+		status = errno == ENOENT ? check_missing(option, path, parent, make, e) :
+		                           refuse_folder(option, path, parent, e);
+	else if (!S_ISDIR(st.st_mode))
+		status = err_set(e, "--%s %s: %s is no folder", option, path, parent);
+	else if (access(parent, W_OK | X_OK))
+		status = refuse_folder(option, path, parent, e);
+	mem_free(parent);
+	return status;
+}
+
+int output_place(const char *option, const char *path, enum output_kind kind, bool make, struct err *e)
+{
+	struct stat st;
+
+	if (!*path)
+		return err_set(e, "--%s: an empty name", option);
+	bool there = stat(path, &st) == 0;
+	if (!there && errno != ENOENT)
+		return err_set(e, "--%s %s: %s", option, path, strerror(errno));
+	if (there && kind == OUTPUT_FILE && S_ISDIR(st.st_mode))
+		return err_set(e, "--%s %s is a folder, the name of a file was wanted", option, path);
+	if (there && kind == OUTPUT_FOLDER && !S_ISDIR(st.st_mode))
+		return err_set(e, "--%s %s is a file, the name of a folder was wanted", option, path);
+	if (there && access(path, W_OK))
+		return err_set(e, "--%s %s cannot be written: %s", option, path, strerror(errno));
+	/* A folder is written into, a pipe or a device too; a file is made beside the one that it replaces. */
+	if (there && (!S_ISREG(st.st_mode) || io_is_open_file(path)))
+		return 0;
+	char *target = io_follow(path);
+	int status = check_parent(option, target ? target : path, make, e);
+	mem_free(target);
+	return status;
+}
+
+/* The word for the value says it: FILE, FILE.svg; DIR; PATH is either. */
+static enum output_kind kind_of(const struct opt *o)
+{
+	const char *word = o->arg ? o->arg : "";
+
+	return !strncmp(word, "FILE", 4) ? OUTPUT_FILE : !strcmp(word, "DIR") ? OUTPUT_FOLDER : OUTPUT_EITHER;
+}
+
 int output_check(const struct opt_parse *p, struct err *e)
 {
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
@@ -77,6 +150,18 @@ int output_check(const struct opt_parse *p, struct err *e)
 			continue;
 		const char *path = *(const char *const *)((const char *)p->target + o->offset);
 		if (path && against_inputs(p, o->name, path, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int output_places(const struct opt_parse *p, bool make, struct err *e)
+{
+	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
+		if (o->type != OPT_TYPE_STRING || !is_output(o))
+			continue;
+		const char *path = *(const char *const *)((const char *)p->target + o->offset);
+		if (path && output_place(o->name, path, kind_of(o), make, e) < 0)
 			return -1;
 	}
 	return 0;
