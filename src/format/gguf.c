@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -502,4 +503,16 @@ int gguf_str(const struct gguf *g, const char *key, bool required, const char **
 		return err_set(e, "%s: the key '%s' is a string with a zero byte in it", g->path, key);
 	*out = arena_strndup((struct arena *)&g->mem, kv->value.s.data, kv->value.s.len);
 	return 0;
+}
+
+json_t *gguf_json(const struct gguf_kv *kv)
+{
+	switch (kv->type) {
+	case GGUF_STRING: return jsonx_text(kv->value.s.data, kv->value.s.len);
+	case GGUF_BOOL: return json_boolean(kv->value.b);
+	case GGUF_F32: case GGUF_F64: return jsonx_number(kv->value.f);
+	case GGUF_I8: case GGUF_I16: case GGUF_I32: case GGUF_I64: return json_integer(kv->value.i);
+	case GGUF_ARRAY: return kv->n_items ? json_sprintf("a list of %zu", kv->n_items) : json_array();
+	default: return json_integer((json_int_t)kv->value.u);
+	}
 }

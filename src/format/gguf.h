@@ -6,6 +6,7 @@
 #ifndef FORMAT_GGUF_H
 #define FORMAT_GGUF_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,6 +87,8 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *nam
 int gguf_int(const struct gguf *g, const char *key, bool required, int64_t init, int64_t *out, struct err *e);
 int gguf_real(const struct gguf *g, const char *key, bool required, double init, double *out, struct err *e);
 int gguf_bool(const struct gguf *g, const char *key, bool required, bool init, bool *out, struct err *e);
+/* Any value, new reference: of an array how many items it has; what is not finite is null. */
+json_t *gguf_json(const struct gguf_kv *kv);
 /* NUL-terminated copy in g->mem, or NULL */
 int gguf_str(const struct gguf *g, const char *key, bool required, const char **out, struct err *e);
 

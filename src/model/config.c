@@ -365,24 +365,11 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 
 /* --- GGUF --- */
 
-/* The value as JSON, of an array how many it has; new reference. */
-static json_t *value_of(const struct gguf_kv *kv)
-{
-	switch (kv->type) {
-	case GGUF_STRING: return jsonx_text(kv->value.s.data, kv->value.s.len);
-	case GGUF_BOOL: return json_boolean(kv->value.b);
-	case GGUF_F32: case GGUF_F64: return jsonx_number(kv->value.f);
-	case GGUF_I8: case GGUF_I16: case GGUF_I32: case GGUF_I64: return json_integer(kv->value.i);
-	case GGUF_ARRAY: return kv->n_items ? json_sprintf("a list of %zu", kv->n_items) : json_array();
-	default: return json_integer((json_int_t)kv->value.u);
-	}
-}
-
 static int check_gguf_is(const struct config *c, const struct config_field *f, const struct gguf *g, const char *key,
                          struct err *e)
 {
 	const struct gguf_kv *kv = gguf_find(g, key);
-	json_t *value = kv ? value_of(kv) : NULL;
+	json_t *value = kv ? gguf_json(kv) : NULL;
 	int status = check_is(c, value, key, f->gguf_init, g->path, e);
 
 	json_decref(value);
@@ -511,7 +498,7 @@ static int judge_kv(const struct config *c, struct settings *arch, struct settin
 
 	if (own ? is_fact(c, key, true) : !setting_find(gguf_other_known, key) && strncmp(key, "tokenizer.", 10))
 		return 0;
-	json_t *value = value_of(kv);
+	json_t *value = gguf_json(kv);
 	int status = settings_judge(own ? arch : other, key, value, e);
 	json_decref(value);
 	return status;

@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "infer/generate_known.h"
 #include "model/config.h"
 #include "model/config_known.h"
 #include "token/tokenizer_known.h"
@@ -303,6 +304,53 @@ static void test_archs_count(struct test *t)
 	io_list_free(names, n);
 }
 
+/* --- what files ask of generating --- */
+
+static bool is_given(const void *ctx, const char *option) { return ctx && strcmp(ctx, option) == 0; }
+
+static void check_asks(struct test *t, const struct model *m, const char *given, const char *want)
+{
+	struct buf asks = BUF_INIT;
+
+	generate_asks(m, &(struct generate_given){ is_given, given }, &asks);
+	CHECK_MSG(t, !strcmp(buf_str(&asks), want), "'%s', wanted '%s'", buf_str(&asks), want);
+	buf_release(&asks);
+}
+
+static void test_asks(struct test *t)
+{
+	static const struct { const char *config, *given, *want; } cases[] = {
+		{ "{}", NULL, "" },
+		{ "{\"temperature\": 0.6, \"top_p\": 0.9}", NULL, "" },
+		{ "{\"do_sample\": true}", NULL, "--temperature 1 --top-k 50" },
+		{ "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95}", NULL,
+		  "--temperature 0.6 --top-k 20 --top-p 0.95" },
+		{ "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 0, \"top_p\": 1}", NULL,
+		  "--temperature 0.6" },
+		{ "{\"do_sample\": true, \"top_k\": 20, \"repetition_penalty\": 1.1}", "temperature",
+		  "--repetition-penalty 1.1" },
+		{ "{\"repetition_penalty\": 1.1}", NULL, "--repetition-penalty 1.1" },
+		{ "{\"repetition_penalty\": 1.1}", "repetition-penalty", "" },
+		{ "{\"repetition_penalty\": 1.0}", NULL, "" },
+	};
+	struct gguf_kv kv[] = {
+		{ .key = "general.sampling.temp", .type = GGUF_F32, .value.f = 0.5 },
+		{ .key = "general.sampling.top_k", .type = GGUF_I32, .value.i = 7 },
+		{ .key = "general.sampling.penalty_last_n", .type = GGUF_I32, .value.i = 64 },
+	};
+	struct model gguf = { .source = { .is_gguf = true, .gguf = { .kv = kv, .n_kv = ARRAY_LEN(kv) } } };
+
+	test_case(t, "what generation_config.json asks for, as options");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct model m = { .source.generation_config = json_loads(cases[i].config, 0, NULL) };
+		check_asks(t, &m, cases[i].given, cases[i].want);
+		json_decref(m.source.generation_config);
+	}
+	test_case(t, "what a GGUF asks for, as options");
+	check_asks(t, &gguf, NULL, "--temperature 0.5 --top-k 7 --repeat-last-n 64");
+	check_asks(t, &gguf, "temperature", "--repeat-last-n 64");
+}
+
 void test_settings(struct test *t)
 {
 	check_table(t, "config.json", config_known);
@@ -311,7 +359,10 @@ void test_settings(struct test *t)
 	check_table(t, "GGUF's other keys", gguf_other_known);
 	check_table(t, "tokenizer_config.json", tokenizer_config_known);
 	check_table(t, "tokenizer.json", tokenizer_json_known);
+	check_table(t, "generation_config.json", generate_known);
+	check_table(t, "GGUF's sampling", generate_gguf_known);
 	test_rule(t);
+	test_asks(t);
 	test_archs_count(t);
 	buf_release(&said);
 }

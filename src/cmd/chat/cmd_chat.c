@@ -381,7 +381,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                                .ctx = &c };
 	if (loaded_open(&c.l, p->positional[0], NULL, e) < 0)
 		return -1;
-	int status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
+	int status = sampling_tell(&c.l.model, p, e);
+	if (status == 0)
+		status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
 	if (status == 0)
 		status = begin(&c, e);
 	if (status == 0 && (app->plans || o->common.max_gas))

@@ -313,7 +313,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
 	if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
-		status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
+		status = sampling_tell(&l.model, p, e);
+		if (status == 0)
+			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
 		if (status == 0)
 			status = o->out ? generate_rows(app, o, p, &l, e) : answer_prompt(app, o, &l, e);
 		loaded_close(&l);

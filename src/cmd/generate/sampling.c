@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "infer/generate_known.h"
 
 /* "15=-2.5" */
 static int parse_bias(const char *text, size_t V, struct logit_bias *b, struct err *e)
@@ -26,6 +27,13 @@ static int parse_bias(const char *text, size_t V, struct logit_bias *b, struct e
 	if (end == value || *end || isnan(b->bias) || b->bias == INFINITY)
 		return err_set(e, "--logit-bias %s: %s is no number", text, *value ? value : "nothing");
 	return 0;
+}
+
+static bool is_given(const void *p, const char *option) { return opt_given(p, option); }
+
+int sampling_tell(const struct model *m, const struct opt_parse *p, struct err *e)
+{
+	return generate_tell(m, &(struct generate_given){ is_given, p }, e);
 }
 
 int sampling_begin(const struct sampling *o, size_t V, struct sampler *s, struct err *e)
