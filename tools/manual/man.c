@@ -143,6 +143,24 @@ static void put_command(FILE *f, const struct command *c, const char *date)
 	fputs(".SH SEE ALSO\n.BR kungfu (1)\n", f);
 }
 
+static void put_files(FILE *f)
+{
+	static const char *const files[][2] = {
+		{ "~/.local/state/kungfu/ledger.db", "What every command took: SQLite, readable by its owner alone. \\fB\\-\\-ledger\\fR names another, or off." },
+		{ "~/.local/state/kungfu/machine.json", "What this machine can do, as \\fBkungfu bench\\fR measured it; plans rest on it." },
+		{ "~/.local/state/kungfu/chat_history", "Lines typed in \\fBkungfu chat\\fR." },
+		{ "\\fIRUN\\fR/recipe.json", "The options that a run was made with, all of them." },
+		{ "\\fIRUN\\fR/metrics.jsonl", "A line for each step and evaluation." },
+		{ "\\fIRUN\\fR/run.json", "What the run took in all, and how it ended." },
+		{ "\\fIRUN\\fR/checkpoint\\-\\fIN\\fR", "What \\fBkungfu resume\\fR goes on from." },
+		{ "\\fIRUN\\fR/adapter_model.safetensors, adapter_config.json", "The adapter, in PEFT's form; of all weights a model's folder." },
+		{ "\\fIOUT\\fR.resume.json", "Beside \\fBgenerate \\-\\-out\\fR: what was asked for, so that it can go on." },
+	};
+	fputs(".SH FILES\n", f);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		fprintf(f, ".TP\n\\fI%s\\fR\n%s\n", files[i][0], files[i][1]);
+}
+
 static void put_program(FILE *f, const char *date)
 {
 	const struct command *all[64];
@@ -163,7 +181,11 @@ static void put_program(FILE *f, const char *date)
 	}
 	fputs(".SH ENVIRONMENT\n.TP\n\\fBKUNGFU_ISA\\fR\nKernels to compute with instead of the best that the processor has: ref, avx2, avx512, neon.\n"
 	      ".TP\n\\fBNO_COLOR\\fR\nNo colours, whatever its value.\n"
-	      ".TP\n\\fBXDG_STATE_HOME\\fR\nWhere what is kept between runs lies, in a folder kungfu; ~/.local/state where it is not set.\n", f);
+	      ".TP\n\\fBTERM\\fR\nA terminal called dumb gets no colours and no moving lines.\n"
+	      ".TP\n\\fBTMPDIR\\fR\nWhere \\fBkungfu bench\\fR writes what it measures writing with; /tmp where it is not set.\n"
+	      ".TP\n\\fBXDG_STATE_HOME\\fR\nWhere what is kept between runs lies, in a folder kungfu; ~/.local/state where it is not set.\n"
+	      ".TP\n\\fBHOME\\fR\nThe home folder, for the places below.\n", f);
+	put_files(f);
 	put_end(f);
 	fputs(".SH EXAMPLE\n.EX\n", f);
 	for (size_t i = 0; i < n; i++) {
