@@ -104,17 +104,13 @@ static bool has_word(const char *key, const char *const *words, size_t count)
 	return false;
 }
 
-static void note(struct buf *list, const char *what)
-{
-	buf_addf(list, "%s%s", list->len ? ", " : "", what);
-}
-
 static int judge_unknown(struct settings *s, const char *key, const json_t *value, struct err *e)
 {
 	if (is_off(value))
 		return 0;
 	if (!s->numbers || !has_word(key, number_words, ARRAY_LEN(number_words))) {
-		note(&s->unknown, key);
+		if (s->n_unknown++ < SETTINGS_NAMED)
+			buf_addf(&s->unknown, "%s%.80s", s->unknown.len ? ", " : "", key);
 		return 0;
 	}
 	if (has_word(key, factors, ARRAY_LEN(factors)) && setting_is(value, "1"))
@@ -135,9 +131,9 @@ int settings_judge(struct settings *s, const char *key, const json_t *value, str
 	if (row->kind == SETTING_USED || row->kind == SETTING_HARMLESS || setting_is(value, row->words))
 		return 0;
 	char *found = jsonx_line(value);
-	if (row->kind == SETTING_TOLD)
+	if (row->kind == SETTING_TOLD && s->n_told++ < SETTINGS_NAMED)
 		buf_addf(&s->told, "%s%s is %.80s: %s", s->told.len ? "; " : "", key, found, row->why);
-	else
+	else if (row->kind == SETTING_IS)
 		err_set(e, "%s: %s is %.80s, wanted %s", s->where, key, found,
 		        row->why ? row->why : strcmp(row->words, "empty") ? row->words : "nothing");
 	mem_free(found);
@@ -159,6 +155,8 @@ void settings_tell(struct settings *s)
 {
 	if (s->told.len)
 		log_warn("%s: %s", s->where, buf_str(&s->told));
+	if (s->n_unknown > SETTINGS_NAMED)
+		buf_addf(&s->unknown, " and %zu more", s->n_unknown - SETTINGS_NAMED);
 	if (s->unknown.len)
 		log_warn("%s: not known and not used: %s", s->where, buf_str(&s->unknown));
 	buf_release(&s->told);

@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+enum { SETTINGS_NAMED = 32 };
 enum setting_kind { SETTING_USED = 1, SETTING_IS, SETTING_TOLD, SETTING_HARMLESS };
 
 struct setting {
@@ -39,6 +40,7 @@ struct settings {
 	const struct setting *table; /* ends with a row without keys */
 	bool numbers;              /* an unknown key may change numbers: the rule refuses by name */
 	struct buf unknown, told;
+	size_t n_unknown, n_told;
 };
 
 const struct setting *setting_find(const struct setting *table, const char *key);   /* NULL: no row has it */
@@ -49,6 +51,7 @@ bool setting_is_word(const json_t *value, const char *word, size_t n);
 /* Judges one key, or all of an object. */
 int settings_judge(struct settings *s, const char *key, const json_t *value, struct err *e);
 int settings_judge_all(struct settings *s, const json_t *object, struct err *e);
-void settings_tell(struct settings *s);        /* the warnings; releases what was found */
+/* The warnings, of the first SETTINGS_NAMED each; releases what was found. */
+void settings_tell(struct settings *s);
 
 #endif

@@ -97,24 +97,35 @@ static int load_optional(json_t **out, const char *dir, const char *name, struct
 	return rc;
 }
 
+/* The texts that the configuration names, by a key or in its list, as the keys of an object; new reference. */
+static json_t *named_texts(const json_t *config)
+{
+	json_t *texts = json_object(), *item;
+	const char *key;
+	size_t i;
+	json_object_foreach((json_t *)(uintptr_t)config, key, item) {
+		const json_t *v = json_is_object(item) ? json_object_get(item, "content") : item;
+		if (json_is_string(v))
+			json_object_set_new(texts, json_string_value(v), json_true());
+	}
+	json_array_foreach(json_object_get(config, "additional_special_tokens"), i, item)
+		if (json_is_string(item))
+			json_object_set_new(texts, json_string_value(item), json_true());
+	return texts;
+}
+
 /* added_tokens.json, texts and ids, as added_tokens_decoder has them. */
 static json_t *as_decoder(const json_t *added, const json_t *config)
 {
-	json_t *decoder = json_object(), *id, *item;
-	const char *text, *key;
-	size_t i;
+	json_t *decoder = json_object(), *named = named_texts(config), *id;
+	const char *text;
 	json_object_foreach((json_t *)(uintptr_t)added, text, id) {
-		bool special = false;
 		char number[32];
-		json_object_foreach((json_t *)(uintptr_t)config, key, item) {
-			const json_t *v = json_is_object(item) ? json_object_get(item, "content") : item;
-			special |= json_is_string(v) && strcmp(json_string_value(v), text) == 0;
-		}
-		json_array_foreach(json_object_get(config, "additional_special_tokens"), i, item)
-			special |= json_is_string(item) && strcmp(json_string_value(item), text) == 0;
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(id));
-		json_object_set_new(decoder, number, json_pack("{s:s,s:b}", "content", text, "special", special));
+		json_object_set_new(decoder, number, json_pack("{s:s,s:b}", "content", text, "special",
+		                                               json_object_get(named, text) != NULL));
 	}
+	json_decref(named);
 	return decoder;
 }
 

@@ -122,15 +122,16 @@ static int put_token(struct tokenizer *t, struct added_token token, bool change,
 	return 0;
 }
 
-/* Does a key of the configuration name this text? */
-static bool is_named(const struct tokenizer *t, const char *text)
+/* The texts that keys of the configuration name, as the keys of an object; new reference. */
+static json_t *named_texts(const struct tokenizer *t)
 {
+	json_t *texts = json_object();
 	const char *key;
 	json_t *v;
 	json_object_foreach(t->config, key, v)
-		if (is_token_key(key, v) && content_of(v) && strcmp(content_of(v), text) == 0)
-			return true;
-	return false;
+		if (is_token_key(key, v) && content_of(v))
+			json_object_set_new(texts, content_of(v), json_true());
+	return texts;
 }
 
 struct listed { long long id; const json_t *token; };
@@ -141,12 +142,12 @@ static int by_listed_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-static int put_listed(struct tokenizer *t, const struct listed *l, struct err *e)
+static int put_listed(struct tokenizer *t, const struct listed *l, const json_t *named, struct err *e)
 {
 	struct added_token token;
 	if (read_token(l->token, &token, e))
 		return err_prefix(e, "added_tokens_decoder");
-	token.special |= is_named(t, token.text);
+	token.special |= json_object_get(named, token.text) != NULL;
 	if (put_token(t, token, true, e))
 		return -1;
 	int32_t id = vocab_find_any(&t->vocab, token.text, token.n);
@@ -161,6 +162,7 @@ static int put_listed(struct tokenizer *t, const struct listed *l, struct err *e
 static int apply_listed(struct tokenizer *t, json_t *list, struct err *e)
 {
 	struct listed *sorted = mem_array(json_object_size(list), sizeof(*sorted));
+	json_t *named = named_texts(t);
 	size_t n = 0;
 	int rc = 0;
 	const char *key;
@@ -176,7 +178,8 @@ static int apply_listed(struct tokenizer *t, json_t *list, struct err *e)
 	if (n)
 		qsort(sorted, n, sizeof(*sorted), by_listed_id);
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = put_listed(t, &sorted[i], e);
+		rc = put_listed(t, &sorted[i], named, e);
+	json_decref(named);
 	mem_free(sorted);
 	return rc;
 }
