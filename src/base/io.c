@@ -24,11 +24,12 @@
 #include <zlib.h>
 
 #include "base/hash.h"
+#include "base/human.h"
 #include "base/mem.h"
 #include "base/stop.h"
 
 /* a piece is taken from the heap and stays with the process: a small one, so that reading a few bytes takes few */
-enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30, LOOK_MS = 200 };
+enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30, LOOK_MS = 200, LARGE = 1 << 26 };
 
 static int io_error(struct err *e, const char *what, const char *path)
 {
@@ -113,18 +114,36 @@ static int look(const char *path, struct err *e)
 	return stop_asked() ? err_set(e, "interrupted while %s was read", path) : 0;
 }
 
+/* A file may fill half of the memory that is free when it turns out to be large; *room: 0 at first. */
+static bool has_room(const struct buf *b, size_t *room)
+{
+	if (b->len >= LARGE && !*room)
+		*room = b->len + mem_available() / 2;
+	return b->len < LARGE || b->len < *room;
+}
+
+static int too_large(const char *path, const char *is, const struct buf *b, size_t room, struct err *e)
+{
+	char size[32];
+	size_t max = b->max ? b->max : (size_t)1 << 30;
+
+	return b->overflow ? err_set(e, "cannot read %s: it %s more than %zu bytes", path, is, max) :
+	                     err_set(e, "cannot read %s: it %s more than %s, half of the memory that is free", path, is,
+	                             human_bytes(room, size));
+}
+
 /* Everything that fd still has, appended to out in pieces. */
 static int read_all(int fd, struct buf *out, const char *path, struct err *e)
 {
 	char *piece = mem_alloc(PIECE);
+	size_t room = 0;
 	ssize_t n;
-	while ((n = read_some(fd, piece, PIECE)) > 0 && !out->overflow)
+	while ((n = read_some(fd, piece, PIECE)) > 0 && !out->overflow && has_room(out, &room))
 		buf_add(out, piece, (size_t)n);
 	int rc = n < 0 ? io_error(e, "read", path) : look(path, e);
 	mem_free(piece);
-	if (out->overflow)
-		rc = err_set(e, "cannot read %s: it is larger than %zu bytes", path,
-		             out->max ? out->max : (size_t)1 << 30);
+	if (out->overflow || !has_room(out, &room))
+		rc = too_large(path, "has", out, room, e);
 	return rc;
 }
 
@@ -145,11 +164,11 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 {
 	z_stream z = { 0 };
 	char *piece = mem_alloc(PIECE);
-	size_t pos = 0;
+	size_t pos = 0, room = 0;
 	int status = Z_OK;
 	if (inflateInit2(&z, 15 + 16) != Z_OK)
 		BUG("zlib: inflateInit2");
-	while (status == Z_OK && !out->overflow && !stop_asked()) {
+	while (status == Z_OK && !out->overflow && has_room(out, &room) && !stop_asked()) {
 		if (z.avail_in == 0) {
 			z.avail_in = (uInt)MIN(in->len - pos, (size_t)PIECE);
 			z.next_in = (Bytef *)in->data + pos;
@@ -164,9 +183,8 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 	}
 	inflateEnd(&z);
 	mem_free(piece);
-	if (out->overflow)
-		return err_set(e, "cannot read %s: it inflates to more than %zu bytes", path,
-		               out->max ? out->max : (size_t)1 << 30);
+	if (out->overflow || !has_room(out, &room))
+		return too_large(path, "inflates to", out, room, e);
 	if (look(path, e) < 0)
 		return -1;
 	if (status != Z_STREAM_END)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
@@ -128,6 +129,33 @@ static void *map_pages(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* The number after `name` in a file of "Name:   123 kB" lines, in bytes; 0 when absent. */
+static size_t proc_field(const char *path, const char *name)
+{
+	char text[8192];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	char *at = strstr(text, name);
+	return at ? (size_t)strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static size_t left_of(int which, const char *used)
+{
+	struct rlimit r;
+
+	if (getrlimit((__rlimit_resource_t)which, &r) || r.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	size_t now = proc_field("/proc/self/status", used);
+	return r.rlim_cur > now ? (size_t)r.rlim_cur - now : 0;
+}
+
+/* What ulimit leaves to this process; SIZE_MAX: it sets no limit. */
+static size_t limit_left(void) { return MIN(left_of(RLIMIT_AS, "VmSize:"), left_of(RLIMIT_DATA, "VmData:")); }
+
 /* Maps too much, then gives back what lies outside the aligned part. */
 static void *map_huge(size_t bytes)
 {
@@ -147,11 +175,15 @@ int mem_map(void **out, size_t bytes, const char *what, struct err *e)
 	size_t length = map_length(bytes);
 	char want[32], have[32];
 	guard_check(bytes);
-	*out = length == 0 ? NULL : length >= HUGE_FROM ? map_huge(length) : map_pages(length);
+	*out = length >= HUGE_FROM ? map_huge(length) : NULL;
+	if (!*out && length)
+		*out = map_pages(length); /* also where there is just no room to align it */
 	if (*out)
 		return 0;
-	return err_set(e, "no memory for %s: %s wanted, %s available", what, human_bytes(bytes, want),
-	               human_bytes(mem_available(), have));
+	size_t left = limit_left();
+	return err_set(e, "no memory for %s: %s wanted, %s available%s", what, human_bytes(bytes, want),
+	               human_bytes(mem_available(), have),
+	               left < bytes ? " under this process's limit (ulimit -v, -d)" : "");
 }
 
 size_t mem_map_granule(size_t bytes)
@@ -184,20 +216,6 @@ void mem_touch(void *p, size_t bytes)
 	}
 }
 
-/* The number after `name` in a file of "Name:   123 kB" lines, in bytes; 0 when absent. */
-static size_t proc_field(const char *path, const char *name)
-{
-	char text[8192];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	char *at = strstr(text, name);
-	return at ? (size_t)strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
-}
-
 size_t mem_rss(void) { return proc_field("/proc/self/status", "VmRSS:"); }
 size_t mem_rss_peak(void) { return proc_field("/proc/self/status", "VmHWM:"); }
 
@@ -206,5 +224,5 @@ size_t mem_available(void)
 	size_t machine = proc_field("/proc/meminfo", "MemAvailable:"), group = cgroup_memory_left(NULL);
 	if (machine == 0)
 		machine = (size_t)sysconf(_SC_AVPHYS_PAGES) * page_size();
-	return MIN(machine, group);
+	return MIN(MIN(machine, group), limit_left());
 }

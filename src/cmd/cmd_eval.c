@@ -113,9 +113,16 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 
 static void show_estimate(const char *name, const struct estimate *x, const char *unit)
 {
-	if (x->n)
-		app_print("  %-12s %8.4f  ± %.4f  (95 %%: %.4f to %.4f; %zu %s)\n", name, x->mean, x->stderr_, x->low,
-		          x->high, x->n, unit);
+	char error[32] = "", interval[64] = "";
+
+	if (!x->n)
+		return;
+	if (isfinite(x->stderr_)) /* of one alone it is not known */
+		snprintf(error, sizeof(error), "± %.4f  ", x->stderr_);
+	if (isfinite(x->low) && isfinite(x->high))
+		snprintf(interval, sizeof(interval), "95 %%: %.4f to %.4f; ", x->low, x->high);
+	app_print("  %-12s %8.4f  %s(%s%zu %.*s)\n", name, x->mean, error, interval, x->n,
+	          (int)strlen(unit) - (x->n == 1), unit);
 }
 
 static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)

@@ -81,6 +81,10 @@ static size_t make_tensors(struct st_tensor *t, const struct st_tensor **by_name
 			                   .dtype_name = "F32",
 			                   .data = arena_alloc(mem, p->n * sizeof(float)) };
 		memcpy(t[i].dim, p->dim, sizeof(p->dim));
+		if (a->place[i].transposed) { /* as files have it */
+			t[i].dim[0] = p->dim[1];
+			t[i].dim[1] = p->dim[0];
+		}
 		size_t at = i;
 		for (; at > 0 && strcmp(by_name[at - 1]->name, p->name) > 0; at--)
 			by_name[at] = by_name[at - 1];

@@ -53,7 +53,7 @@ static void reading(struct test *t)
 	CHECK(t, io_map(&m, test_tmp(), &e) == -1 && strstr(e.msg, "not a regular file"));
 	CHECK(t, io_read(&b, test_tmp(), &e) == -1 && strstr(e.msg, "Is a directory"));
 	CHECK(t, io_hash(test_tmp(), hex, &e) == -1 && io_size(tmp("nothing"), &size, &e) == -1);
-	CHECK(t, io_read(&little, tmp("a.txt"), &e) == -1 && strstr(e.msg, "larger than 3 bytes"));
+	CHECK(t, io_read(&little, tmp("a.txt"), &e) == -1 && strstr(e.msg, "has more than 3 bytes"));
 	buf_release(&little);
 	buf_release(&b);
 }

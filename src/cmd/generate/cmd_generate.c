@@ -131,14 +131,16 @@ static int go_on(void *ctx, const char *text, size_t n)
 
 static void show_end(const struct generation *g, size_t n_prompt, const char *compute, bool newline)
 {
-	char prompt[32], all[32], gas[400];
+	char prompt[32], all[32], gas[400], rate[40] = "";
 
 	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
 		app_print("\n");
 	clock_human(g->prompt_seconds, prompt);
 	clock_human(g->prompt_seconds + g->seconds, all);
-	log_say("%zu tokens of prompt in %s; %zu new ones, %.1f tokens/s; %s in all; %s; %s", n_prompt, prompt,
-	        g->ids.n, generation_rate(g), all, compute,
+	if (isfinite(generation_rate(g))) /* the first token comes with the prompt */
+		snprintf(rate, sizeof(rate), ", %.1f tokens/s", generation_rate(g));
+	log_say("%zu tokens of prompt in %s; %zu new one%s%s; %s in all; %s; %s", n_prompt, prompt, g->ids.n,
+	        g->ids.n == 1 ? "" : "s", rate, all, compute,
 	        g->finish == FINISH_STOP ? "ended by itself" :
 	        g->context_full          ? "the context is full" :
 	                                   "cut at --max-new-tokens");
