@@ -93,6 +93,11 @@ static int load_optional(json_t **out, const char *dir, const char *name, struct
 		*out = jsonx_load_file(path, e);
 		rc = *out ? 0 : -1;
 	}
+	if (*out && !json_is_object(*out)) {
+		rc = err_set(e, "%s: not a JSON object", path);
+		json_decref(*out);
+		*out = NULL;
+	}
 	mem_free(path);
 	return rc;
 }
@@ -114,13 +119,19 @@ static json_t *named_texts(const json_t *config)
 	return texts;
 }
 
-/* added_tokens.json, texts and ids, as added_tokens_decoder has them. */
-static json_t *as_decoder(const json_t *added, const json_t *config)
+/* added_tokens.json, texts and ids, as added_tokens_decoder has them; NULL and a sentence. */
+static json_t *as_decoder(const json_t *added, const json_t *config, const char *dir, struct err *e)
 {
 	json_t *decoder = json_object(), *named = named_texts(config), *id;
 	const char *text;
 	json_object_foreach((json_t *)(uintptr_t)added, text, id) {
 		char number[32];
+		if (!json_is_integer(id) || json_integer_value(id) < 0) {
+			err_set(e, "%s/added_tokens.json: \"%.64s\" has no integer as its id", dir, text);
+			json_decref(decoder);
+			decoder = NULL;
+			break;
+		}
 		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(id));
 		json_object_set_new(decoder, number, json_pack("{s:s,s:b}", "content", text, "special",
 		                                               json_object_get(named, text) != NULL));
@@ -140,9 +151,10 @@ static int add_older_files(json_t *config, const char *dir, struct err *e)
 	if (load_optional(&map, dir, "special_tokens_map.json", e) == 0 &&
 	    load_optional(&added, dir, "added_tokens.json", e) == 0) {
 		json_object_update(config, map);
-		if (json_object_size(added))
-			json_object_set_new(config, "added_tokens_decoder", as_decoder(added, config));
-		rc = 0;
+		json_t *decoder = json_object_size(added) ? as_decoder(added, config, dir, e) : NULL;
+		if (decoder)
+			json_object_set_new(config, "added_tokens_decoder", decoder);
+		rc = json_object_size(added) && !decoder ? -1 : 0;
 	}
 	json_decref(map);
 	json_decref(added);
@@ -158,10 +170,8 @@ static int load_config(json_t **out, const char *dir, struct err *e)
 	int rc = -1;
 	if (load_optional(&config, dir, "tokenizer_config.json", e))
 		goto out;
-	if (!json_is_object(config)) {
-		json_decref(config);
+	if (!config)
 		config = json_object();
-	}
 	if (add_older_files(config, dir, e))
 		goto out;
 	if (io_exists(path)) {
