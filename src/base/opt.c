@@ -15,6 +15,7 @@
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/opt_others.h"
 
 static bool is_row(const struct opt *o) { return o->type != OPT_TYPE_GROUP && o->type != OPT_TYPE_ROWS; }
 
@@ -287,8 +288,10 @@ static int unknown_option(const struct opt_parse *p, const char *dash, const cha
 		if (o->alias && o->alias[1])
 			words[n++] = o->alias;
 	}
-	const char *near = opt_nearest(name, words, n);
+	const char *note = opt_note_of_others(p->table, name), *near = opt_nearest(name, words, n);
 	mem_free(words);
+	if (note)
+		return err_set(e, "unknown option %s%s: %s", dash, name, note);
 	if (near)
 		return err_set(e, "unknown option %s%s, did you mean %s%s?", dash, name, *dash ? "--" : "", near);
 	return err_set(e, "unknown option %s%s", dash, name);
@@ -296,7 +299,7 @@ static int unknown_option(const struct opt_parse *p, const char *dash, const cha
 
 int opt_assign(struct opt_parse *p, const char *name, const char *value, struct err *e)
 {
-	const struct opt *o = opt_find(p->table, name);
+	const struct opt *o = opt_find_called(p->table, name);
 	if (!o)
 		return unknown_option(p, "", name, e);
 	if (assign_row(p, o, name, value, e))
@@ -347,9 +350,11 @@ static const struct opt *word_row(const struct opt_parse *p, const char *arg, st
 	if (o)
 		return !o->name[1] || (n == 1) == w->is_short ? o : NULL; /* a name of one letter has either */
 	if (strncmp(w->name, "no-", 3) == 0 || strncmp(w->name, "no_", 3) == 0)
-		o = opt_find(p->table, w->name + 3);
-	w->no = true;
-	return o && o->type == OPT_TYPE_FLAG && !w->is_short ? o : NULL;
+		o = opt_find_called(p->table, w->name + 3);
+	w->no = o != NULL;
+	if (!o)
+		return w->is_short || n > 1 ? opt_find_called(p->table, w->name) : NULL;
+	return o->type == OPT_TYPE_FLAG && !w->is_short ? o : NULL;
 }
 
 /* Does the argument after one that wants a value look like a forgotten value? */

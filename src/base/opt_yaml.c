@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/opt_others.h"
 
 enum { YAML_BYTES_MAX = 1 << 20 };
 
@@ -103,7 +104,7 @@ out:
 static int read_value(struct reader *r, const char *name, bool keep)
 {
 	const char *text;
-	const struct opt *o = opt_find(r->p->table, name);
+	const struct opt *o = opt_find_called(r->p->table, name);
 	if (next(r))
 		return -1;
 	if (r->event.type == YAML_SEQUENCE_START_EVENT)
@@ -118,7 +119,7 @@ static int read_value(struct reader *r, const char *name, bool keep)
 /* Checks a key: a name of the table, seen for the first time. *seen has a flag per row. */
 static const struct opt *key_row(struct reader *r, const char *name, bool *seen)
 {
-	const struct opt *o = opt_find(r->p->table, name);
+	const struct opt *o = opt_find_called(r->p->table, name);
 	if (!o) {
 		opt_assign(r->p, name, "", r->e); /* says what it may have meant */
 		prefix_at(r, &r->event.start_mark);

@@ -315,6 +315,6 @@ const struct command cmd_bench = {
 	.order = 90,
 	.opts = bench_opts,
 	.options_size = sizeof(struct options),
-	.least = 0, .most = 1, .wanted = "one model was wanted",
+	.least = 0, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

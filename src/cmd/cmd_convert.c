@@ -117,6 +117,6 @@ const struct command cmd_convert = {
 	.order = 62,
 	.opts = convert_opts,
 	.options_size = sizeof(struct convert),
-	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

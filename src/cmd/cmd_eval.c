@@ -283,6 +283,6 @@ const struct command cmd_eval = {
 	.order = 40,
 	.opts = eval_opts,
 	.options_size = sizeof(struct eval),
-	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

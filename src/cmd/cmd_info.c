@@ -334,6 +334,6 @@ const struct command cmd_info = {
 	.order = 10,
 	.opts = info_opts,
 	.options_size = sizeof(struct info),
-	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

@@ -182,6 +182,6 @@ const struct command cmd_merge = {
 	.order = 60,
 	.opts = merge_opts,
 	.options_size = sizeof(struct merge),
-	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

@@ -80,6 +80,7 @@ const struct command cmd_plan = {
 	.usage = "COMMAND [its arguments and options]",
 	.example = "kungfu plan tune recipe.yaml",
 	.brief = "time, memory, cost of it",
+	.about = overview_print_planned,
 	.order = 45,
 	.opts = plan_opts,
 	.options_size = sizeof(struct plan),

@@ -96,6 +96,6 @@ const struct command cmd_tune = {
 	.order = 50,
 	.opts = tune_opts,
 	.options_size = sizeof(struct tune),
-	.most = 1, .wanted = "one model or recipe.yaml was wanted",
+	.most = 1, .wanted = "one model or recipe.yaml was wanted (rows are given by --data FILE)",
 	.run = run,
 };

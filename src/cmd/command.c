@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -97,13 +98,19 @@ int app_usage(const struct command *c, const char *fmt, ...)
 
 /* --- one command --- */
 
+/* `kungfu tune help`; a file of that name is a file. */
+static bool asks_by_word(const struct app *app)
+{
+	return app->argc == 1 && !strcmp(app->argv[0], "help") && !io_exists("help");
+}
+
 /* Options, --help, log, kernels, pool and books. 0 to go on, else the exit status + 1. */
 static int begin(struct app *app, const struct command *c, struct common *common, struct opt_parse *p, struct err *e)
 {
 	opt_begin(p, c->opts, common, e);
 	if (opt_args(p, app->argc, app->argv, e))
 		return app_usage(c, "%s", e->msg) + 1;
-	if (common->help) {
+	if (common->help || asks_by_word(app)) {
 		overview_print_help(c);
 		return EXIT_DONE + 1;
 	}
@@ -196,6 +203,11 @@ static int unknown_command(int argc, char **argv)
 	bool option = argv[0][0] == '-', group = overview_is_group(argv[0]);
 	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "",
 		   *second = *space ? argv[1] : "";
+	if (!strcmp(argv[0], "serve") || !strcmp(argv[0], "server"))
+		return app_usage(NULL, "there is no server: chat talks, generate answers a file of prompts, and the library "
+		                       "answers other programs");
+	if (!strcmp(argv[0], "pull") || !strcmp(argv[0], "download"))
+		return app_usage(NULL, "nothing is fetched: a model is a GGUF file or a Hugging Face folder of this machine");
 	if (near)
 		return app_usage(NULL, "unknown command %s%s%s, did you mean %s?", argv[0], space, second, near);
 	if (*space)
@@ -238,7 +250,7 @@ static int answer(int argc, char **argv)
 
 	if (c)
 		overview_print_help(c);
-	else if (strcmp(word, "--version") == 0)
+	else if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0)
 		printf("kungfu " KUNGFU_VERSION "\n");
 	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 		overview_print();

@@ -67,6 +67,7 @@ struct command {
 	size_t options_size;
 	size_t least, most;            /* words that are no options */
 	const char *wanted;            /* when there are others: "one model was wanted"; NULL: none is taken */
+	void (*about)(void);           /* --help says it after the summary; NULL: nothing more */
 	/* For plan alone: which command is to run with these words, or an exit status when none is. */
 	int (*instead)(struct app *app, const struct command **c);
 	/* the exit status, or −1 and a sentence in e */

@@ -65,6 +65,8 @@ void overview_print_help(const struct command *c)
 	printf("\n");
 	print_wrapped("", c->summary);
 	printf("\n");
+	if (c->about)
+		c->about();
 	if (c->opts->type != OPT_TYPE_GROUP)
 		print_line(NULL, "Options:");
 	opt_help(c->opts, print_line, NULL);
@@ -150,6 +152,22 @@ static void print_example(const struct command *c)
 		printf("%.*s%s\n", (int)brief_length(c->summary), c->summary, plain());
 }
 
+void overview_print_planned(void)
+{
+	size_t n;
+	const struct command **sorted = sorted_commands(&n);
+	print_line(NULL, "Commands:");
+	for (size_t i = 0; i < n; i++) {
+		if (!sorted[i]->plans)
+			continue;
+		char *name = mem_printf("  %-*s", NAME_COLUMNS, sorted[i]->name);
+		print_wrapped(name, sorted[i]->summary);
+		mem_free(name);
+	}
+	printf("\n");
+	mem_free(sorted);
+}
+
 static void print_group_line(const char *word, size_t n)
 {
 	char *example = mem_printf("kungfu %.*s …", (int)n, word);
@@ -201,7 +219,28 @@ void overview_print_group(const char *word)
 
 /* --- what was meant --- */
 
-/* Near to the first two words, to the first, or beginning with the first. */
+/* What commands are called in other tools. */
+static const struct { const char *theirs, *ours; } synonyms[] = {
+	{ "train", "tune" },       { "finetune", "tune" },      { "fine-tune", "tune" },   { "fit", "tune" },
+	{ "sft", "tune" },         { "dpo", "tune" },           { "lora", "tune" },        { "adapt", "tune" },
+	{ "run", "chat" },         { "talk", "chat" },          { "ask", "generate" },     { "infer", "generate" },
+	{ "inference", "generate" }, { "predict", "generate" }, { "complete", "generate" }, { "completion", "generate" },
+	{ "cli", "generate" },     { "evaluate", "eval" },      { "test", "eval" },        { "perplexity", "score" },
+	{ "benchmark", "bench" },  { "list", "runs" },          { "ls", "runs" },          { "ps", "runs" },
+	{ "history", "runs" },     { "show", "info" },          { "inspect", "info" },     { "export", "convert" },
+	{ "fuse", "merge" },       { "merge-lora", "merge" },   { "continue", "resume" },  { "lint", "data lint" },
+	{ "validate", "data lint" }, { "check", "data lint" },  { "estimate", "plan" },    { "cost", "gas show" },
+	{ "costs", "gas show" },   { "ledger", "gas show" },    { "compare", "gas compare" },
+};
+
+static const char *synonym(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(synonyms); i++)
+		if (!strcmp(synonyms[i].theirs, word))
+			return synonyms[i].ours;
+	return NULL;
+}
+
 /* Of a group's commands the one whose second word is near; NULL: none. */
 static const char *nearest_in_group(const char *group, const char *second)
 {
@@ -219,11 +258,14 @@ static const char *nearest_in_group(const char *group, const char *second)
 	return near ? near - length - 1 : NULL;
 }
 
+/* By what it is called elsewhere, near to the first two words, to the first, or beginning with the first. */
 const char *overview_nearest(int argc, char **argv)
 {
 	size_t n = command_count(), length = strlen(argv[0]);
 	if (overview_is_group(argv[0]))
 		return nearest_in_group(argv[0], argc > 1 ? argv[1] : "");
+	if (synonym(argv[0]))
+		return synonym(argv[0]);
 	const char **names = mem_array(n + 1, sizeof(*names)), *near;
 	char *two = mem_printf("%s %s", argv[0], argc > 1 ? argv[1] : "");
 	for (size_t i = 0; i < n; i++)

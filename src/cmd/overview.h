@@ -8,6 +8,7 @@
 void overview_print(void);                        /* all of them, a line each, in the order of a person's work */
 bool overview_is_group(const char *word);         /* the first word of commands of two words, and no command itself */
 void overview_print_group(const char *word);
+void overview_print_planned(void);                /* those that `plan` plans */
 void overview_print_help(const struct command *c);
 const char *overview_nearest(int argc, char **argv); /* the command that was probably meant, NULL for none */
 

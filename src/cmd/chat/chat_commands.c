@@ -236,7 +236,7 @@ static const struct {
 	{ "adapter", "[DIR|off]", "who answers; without a name, who there is", do_adapter },
 	{ "compare", "[TEXT]", "the model and every adapter answer, in turn", do_compare },
 	{ "tokens", "", "how full the context is, what was computed", do_tokens },
-	{ "quit", "", "leave, as Ctrl-D does", do_quit },
+	{ "quit", "", "leave, as /bye, exit and Ctrl-D do", do_quit },
 };
 
 static int do_help(struct chat *c, const char *arg, struct err *e)
@@ -254,6 +254,37 @@ static int do_help(struct chat *c, const char *arg, struct err *e)
 	return 0;
 }
 
+/* The same under the names that ollama, llama.cpp and others have. */
+static const struct { const char *theirs, *ours; } habits[] = {
+	{ "bye", "quit" },   { "exit", "quit" },  { "q", "quit" },       { "?", "help" },
+	{ "h", "help" },     { "clear", "reset" }, { "new", "reset" },   { "regenerate", "regen" },
+	{ "retry", "regen" }, { "lora", "adapter" }, { "context", "tokens" },
+};
+
+static const char *by_habit(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(habits); i++)
+		if (!strcmp(habits[i].theirs, name))
+			return habits[i].ours;
+	return name;
+}
+
+/* What is done otherwise here, NULL: nothing is known of it. */
+static const char *done_otherwise(const char *name)
+{
+	static const struct { const char *name, *how; } ways[] = {
+		{ "set", "options are given at the start (kungfu chat --help); /system sets the system's turn" },
+		{ "show", "kungfu info MODEL shows what a model is; /tokens how full the context is" },
+		{ "read", "a text from a file is asked by kungfu generate MODEL --prompt-file FILE" },
+		{ "file", "a text from a file is asked by kungfu generate MODEL --prompt-file FILE" },
+		{ "list", "/adapter lists who can answer; kungfu runs lists runs" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++)
+		if (!strcmp(ways[i].name, name))
+			return ways[i].how;
+	return NULL;
+}
+
 int chat_command(struct chat *c, const char *line, struct err *e)
 {
 	const char *names[ARRAY_LEN(commands)], *space = " \t\r";
@@ -263,10 +294,12 @@ int chat_command(struct chat *c, const char *line, struct err *e)
 
 	for (size_t end = strlen(arg); end && strchr(space, arg[end - 1]); arg[--end] = 0)
 		;
-	for (; i < ARRAY_LEN(commands) && strcmp(commands[i].name, name); i++)
+	for (; i < ARRAY_LEN(commands) && strcmp(commands[i].name, by_habit(name)); i++)
 		names[i] = commands[i].name;
 	if (i < ARRAY_LEN(commands)) {
 		status = commands[i].run(c, arg, e);
+	} else if (done_otherwise(name)) {
+		status = err_set(e, "unknown command /%s: %s", name, done_otherwise(name));
 	} else {
 		const char *near = opt_nearest(name, names, ARRAY_LEN(commands));
 		status = err_set(e, "unknown command /%.40s%s%s%s (/help says what there is)", name,

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/env.h"
 #include "base/jsonx.h"
@@ -207,6 +208,20 @@ static int chat_ask(struct chat *c, const char *text, struct err *e)
 
 /* --- the chat --- */
 
+/* What people type who come from other programs; a question that is one of these words alone is none. */
+static bool is_farewell(const char *text)
+{
+	static const char *const words[] = { "exit", "quit", "exit()", "quit()", ":q", ":q!", "bye" };
+	size_t n = strlen(text);
+
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		n--;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strlen(words[i]) == n && !strncasecmp(words[i], text, n))
+			return true;
+	return false;
+}
+
 /* One line of the person's. */
 static int take_line(struct chat *c, const struct buf *line, struct err *e)
 {
@@ -219,6 +234,10 @@ static int take_line(struct chat *c, const struct buf *line, struct err *e)
 		return err_set(e, "a line with a byte of zero");
 	if (!text[strspn(text, " \t\r\n")])
 		return 0;
+	if (is_farewell(text + strspn(text, " \t"))) {
+		c->leave = true;
+		return 0;
+	}
 	if (text[0] == '/' && text[1] != '/')
 		return chat_command(c, text, e);
 	return chat_ask(c, text + (text[0] == '/'), e);
@@ -405,6 +424,6 @@ const struct command cmd_chat = {
 	.order = 21,
 	.opts = chat_opts,
 	.options_size = sizeof(struct chat_options),
-	.least = 1, .most = 1, .wanted = "one model was wanted",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };
