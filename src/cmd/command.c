@@ -204,10 +204,11 @@ static int unknown_command(int argc, char **argv)
 	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "",
 		   *second = *space ? argv[1] : "";
 	if (!strcmp(argv[0], "serve") || !strcmp(argv[0], "server"))
-		return app_usage(NULL, "there is no server: chat talks, generate answers a file of prompts, and the library "
-		                       "answers other programs");
+		return app_usage(NULL, "there is no server: chat talks, generate answers a file of prompts, and "
+		                       "the library answers other programs");
 	if (!strcmp(argv[0], "pull") || !strcmp(argv[0], "download"))
-		return app_usage(NULL, "nothing is fetched: a model is a GGUF file or a Hugging Face folder of this machine");
+		return app_usage(NULL, "nothing is fetched: a model is a GGUF file or a Hugging Face folder of "
+		                       "this machine");
 	if (near)
 		return app_usage(NULL, "unknown command %s%s%s, did you mean %s?", argv[0], space, second, near);
 	if (*space)

@@ -336,6 +336,6 @@ const struct command cmd_generate = {
 	.order = 20,
 	.opts = generate_opts,
 	.options_size = sizeof(struct generate_command),
-	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder (a prompt is given by -p TEXT)",
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a folder (a prompt is given by -p TEXT)",
 	.run = run,
 };
