@@ -3,6 +3,7 @@
 
 #include "api/handles.h"
 #include "base/mem.h"
+#include "data/chat.h"
 #include "base/utf8.h"
 
 int kf_model_open(struct kf_model **out, const char *path, struct kf_error *error)
@@ -20,9 +21,9 @@ int kf_model_open(struct kf_model **out, const char *path, struct kf_error *erro
 	handle_init(&m->handle, KIND_MODEL, &c);
 	int status = model_open(&m->model, path, &c.err);
 	if (status == 0 && model_tokenizer(&m->model, &m->no_text) == 0) {
-		const char *source = tokenizer_template(m->model.tokenizer);
-		if (source && !(m->chat = template_parse(source, &c.err)))
-			status = err_prefix(&c.err, "%s: its chat template", path);
+		status = chat_template(&m->chat, m->model.tokenizer, &c.err);
+		if (status < 0)
+			err_prefix(&c.err, "%s: its chat template", path);
 	}
 	if (status < 0) {
 		kf_model_free(m);
@@ -169,7 +170,7 @@ static int render_chat(const struct kf_model *m, const struct kf_message *messag
 		status = j ? json_array_append_new(list, j) : err_set(e, "message %zu is not UTF-8", i);
 	}
 	if (status == 0)
-		status = chat_prompt(&codec, list, t, &text, e);
+		status = chat_prompt(&codec, &(struct conversation){ .messages = list }, t, &text, e);
 	buf_release(&text);
 	json_decref(list);
 	return status;

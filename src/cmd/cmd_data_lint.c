@@ -267,6 +267,13 @@ static void say_losses(const struct side *s)
 		app_print(
 			"  not learnt   %zu assistant turns that the template writes differently once others follow\n",
 			l->n_rewritten);
+	for (size_t i = 0; i < s->documents.columns.n; i++) {
+		char line[400];
+		if (!column_unread(&s->documents.columns.items[i]))
+			continue;
+		column_say(&s->documents.columns.items[i], line, sizeof(line));
+		app_print("  not read     %s\n", line);
+	}
 	if (l->n_duplicates)
 		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file,
 		          l->duplicate.line, l->duplicate.text);
@@ -305,6 +312,21 @@ static json_t *lengths_of(const struct lint *l)
 	                 "histogram", histogram);
 }
 
+static json_t *unread_json(const struct columns *c)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (!column_unread(&c->items[i]))
+			continue;
+		json_t *j = place(c->items[i].file, c->items[i].line);
+		json_object_set_new(j, "column", json_string(c->items[i].name));
+		json_object_set_new(j, "rows", json_integer((json_int_t)c->items[i].rows));
+		json_array_append_new(all, j);
+	}
+	return all;
+}
+
 static json_t *side_json(const struct side *s)
 {
 	const struct lint *l = &s->lint;
@@ -316,6 +338,7 @@ static json_t *side_json(const struct side *s)
 	json_object_set_new(j, "truncated", json_integer((json_int_t)l->n_truncated));
 	json_object_set_new(j, "split", json_integer((json_int_t)l->n_split));
 	json_object_set_new(j, "rewritten_turns", json_integer((json_int_t)l->n_rewritten));
+	json_object_set_new(j, "not_read", unread_json(&s->documents.columns));
 	json_object_set_new(j, "duplicates", json_integer((json_int_t)l->n_duplicates));
 	json_object_set_new(j, "lengths", lengths_of(l));
 	json_object_set_new(j, "trained_rows", json_integer((json_int_t)s->documents.n));

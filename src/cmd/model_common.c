@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/chat.h"
 #include "cmd/metering.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
@@ -88,8 +89,7 @@ int loaded_chat(struct loaded *l, struct err *e)
 {
 	if (loaded_text(l, e) < 0)
 		return -1;
-	const char *source = tokenizer_template(l->model.tokenizer);
-	if (source && !(l->chat = template_parse(source, e)))
+	if (chat_template(&l->chat, l->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", l->model.source.path);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #ifndef DATA_CHAT_H
 #define DATA_CHAT_H
 
+#include "data/conversation.h"
 #include "data/document.h"
 
 struct chat_text {
@@ -14,18 +15,22 @@ struct chat_text {
 	size_t n_rewritten;              /* assistants' turns that are not: see chat_render */
 };
 
-/* messages: a list of {role, content, …}; tools may be NULL. Messages before `first` are not learnt. A template that
- * writes earlier turns differently once later ones follow (without their thoughts, say) has only those learnt that it
- * writes the same; when the last one is not, a sentence. */
-int chat_render(const struct text_codec *c, const json_t *messages, const json_t *tools, size_t first,
-                struct chat_text *out, struct err *e);
-/* The text that asks for an answer to messages. */
-int chat_render_prompt(const struct text_codec *c, const json_t *messages, const json_t *tools, struct buf *text,
-                       struct err *e);
+/* The conversation, as a template takes it (data/chat_fit.h). Answers before its `first` and those with weight 0 are
+ * not learnt. A template that writes earlier turns differently once later ones follow (without their thoughts, say) has
+ * only those learnt that it writes the same; when the last one is not, a sentence. A template that fails at a content
+ * that is no text: a sentence that names the message. */
+int chat_render(const struct text_codec *c, const struct conversation *x, struct chat_text *out, struct err *e);
+/* The text that asks for an answer. */
+int chat_render_prompt(const struct text_codec *c, const struct conversation *x, struct buf *text, struct err *e);
+/* The text of the first n messages. */
+int chat_write(const struct text_codec *c, const struct conversation *x, size_t n, bool prompt, struct buf *text,
+               struct err *e);
+/* chat_render_prompt, and its tokens. */
+int chat_prompt(const struct text_codec *c, const struct conversation *x, struct tokens *out, struct buf *text,
+                struct err *e);
 void chat_release(struct chat_text *t);
 
-/* ShareGPT's [{from, value}] as [{role, content}]; lists that are already so come back as they are. New reference; NULL
- * and a sentence. */
-json_t *chat_from_sharegpt(const json_t *conversations, struct err *e);
+/* The model's template, with that for tools where it has one; NULL where it has none. */
+int chat_template(struct template **out, const struct tokenizer *t, struct err *e);
 
 #endif

@@ -22,7 +22,8 @@ static void pack_row(struct maker *m)
 
 void documents_pack(struct documents *d, int32_t max_length)
 {
-	struct documents packed = { .n_truncated = d->n_truncated,
+	struct documents packed = { .columns = d->columns,
+		                    .n_truncated = d->n_truncated,
 		                    .n_split = d->n_split,
 		                    .n_rewritten = d->n_rewritten };
 	struct row row = { 0 };
@@ -38,6 +39,7 @@ void documents_pack(struct documents *d, int32_t max_length)
 		}
 	}
 	maker_release(&m);
+	d->columns = (struct columns){ 0 };
 	documents_release(d);
 	*d = packed;
 }
@@ -48,6 +50,13 @@ int documents_packable(const struct rows *r, struct err *e)
 		return 0;
 	return err_set(e, "%s: --packing joins documents, those of rows of %s have roles", r->items[0].file,
 	               r->shape->name);
+}
+
+/* Does a template write it? */
+static bool row_templated(const struct row *r, const struct shape *s, const struct text_codec *c,
+                          const struct document_options *o)
+{
+	return c->template_ && shape_templated(s, r->json, o->apply_chat_template);
 }
 
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
@@ -67,6 +76,8 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 	for (size_t i = 0; i < r->n && !status; i++) {
 		m.row = &r->items[i];
 		m.made = 0;
+		m.whole = o->eval_choices && r->shape->judged == JUDGED_CHOICES;
+		columns_look(&d->columns, r->shape, m.row, row_templated(m.row, r->shape, c, o), NULL);
 		status = stop_look(e, "documents were made") < 0 ? -1 : r->shape->make(&m, e);
 	}
 	if (status) {
@@ -83,5 +94,6 @@ void documents_release(struct documents *d)
 {
 	arena_release(&d->mem);
 	mem_free(d->items);
+	columns_release(&d->columns);
 	*d = (struct documents){ 0 };
 }

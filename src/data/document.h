@@ -3,6 +3,7 @@
 #define DATA_DOCUMENT_H
 
 #include "base/arena.h"
+#include "data/columns.h"
 #include "data/rows.h"
 #include "template/template.h"
 #include "token/tokenizer.h"
@@ -43,6 +44,7 @@ struct documents {
 	size_t n_truncated, n_split; /* documents that lost their end; documents beyond the first of a text */
 	/* assistants' turns not learnt, as the template writes them differently once others follow */
 	size_t n_rewritten;
+	struct columns columns;     /* which columns the rows have that their shape alone does not tell to be read */
 };
 
 struct text_codec {             /* what turning a row into ids needs; borrowed */
@@ -60,9 +62,5 @@ int documents_packable(const struct rows *r, struct err *e); /* −1: their docu
  * left at the end is dropped. A document's first token is not learnt from the document before it. Of documents made
  * with a max_length that cut none. */
 void documents_pack(struct documents *d, int32_t max_length);
-
-/* Chat: the prompt text of messages with the generation prompt, as the model's template writes it. */
-int chat_prompt(const struct text_codec *c, const json_t *messages, struct tokens *out, struct buf *text,
-                struct err *e);
 
 #endif

@@ -11,13 +11,14 @@
  * they first differ: a prompt that generation never sees).
  *
  * A text longer than max_length becomes several documents, each beginning with the last token of the one before:
- * every token but the first is learnt once. Any other row that is too long keeps its head. */
+ * every token but the first is learnt once. Any other row that is too long keeps its head; a choice that is scored is
+ * never cut, as half of it has no score. This is the only place where something is cut. */
 #include "data/maker.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "data/chat.h"
+#include "data/chat_fit.h"
 #include "data/shape.h"
 
 /* --- ids --- */
@@ -98,6 +99,11 @@ struct document *maker_emit(struct maker *m, struct err *e)
 
 	if (!n) {
 		err_set(e, "an empty row");
+		return NULL;
+	}
+	if (m->whole && n > max) {
+		err_set(e, "choice %zu has %zu tokens with what it answers, --max-length is %zu: a choice is never cut",
+		        m->made, n, max);
 		return NULL;
 	}
 	struct document *doc = maker_emit_part(m, 0, MIN(n, max));
@@ -268,17 +274,48 @@ static int put_rendered(struct maker *m, const struct chat_text *t, struct err *
 	return 0;
 }
 
+/* The conversation as the template takes it. */
+static int open_conversation(struct maker *m, const json_t *messages, size_t first, struct conversation *x,
+                             struct err *e)
+{
+	if (conversation_make(x, m->shape, shape_with(m->shape, m->row->json), messages, first, e) < 0)
+		return -1;
+	if (chat_fit(m->codec, x, e) == 0)
+		return 0;
+	conversation_release(x);
+	return -1;
+}
+
 struct document *maker_chat(struct maker *m, const json_t *messages, size_t first, struct err *e)
 {
+	struct conversation x;
 	struct chat_text t;
 
 	maker_begin(m);
-	if (chat_render(m->codec, messages, json_object_get(m->row->json, "tools"), first, &t, e) < 0)
+	if (open_conversation(m, messages, first, &x, e) < 0)
 		return NULL;
-	int status = put_rendered(m, &t, e);
-	m->d->n_rewritten += t.n_rewritten;
-	chat_release(&t);
+	int status = chat_render(m->codec, &x, &t, e);
+	if (!status) {
+		chat_watch(m->codec, &x, false, &t.out.text, m->row, &m->d->columns);
+		status = put_rendered(m, &t, e);
+		m->d->n_rewritten += t.n_rewritten;
+		chat_release(&t);
+	}
+	conversation_release(&x);
 	return status == 0 ? maker_emit(m, e) : NULL;
+}
+
+int maker_asked(struct maker *m, const json_t *messages, struct buf *text, struct err *e)
+{
+	struct conversation x;
+
+	if (open_conversation(m, messages, 0, &x, e) < 0)
+		return -1;
+	int status = chat_render_prompt(m->codec, &x, text, e);
+	if (!status)
+		chat_watch(m->codec, &x, true, text, m->row, &m->d->columns);
+	conversation_release(&x);
+	return status;
 }
 
 struct document *maker_answer(struct maker *m, const json_t *prompt, const json_t *completion, struct err *e)
@@ -297,17 +334,9 @@ struct document *maker_answer(struct maker *m, const json_t *prompt, const json_
 	return d;
 }
 
-json_t *maker_turns(const char *system, const char *user, const json_t *answer)
+json_t *maker_turn(const char *role, const json_t *content)
 {
-	json_t *messages = json_array();
-
-	if (*system)
-		json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system));
-	json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", user));
-	if (answer)
-		json_array_append_new(messages,
-		                      json_pack("{s:s, s:O}", "role", "assistant", "content", (json_t *)answer));
-	return messages;
+	return json_pack("{s:s, s:O}", "role", role, "content", (json_t *)content);
 }
 
 void maker_release(struct maker *m)

@@ -15,6 +15,7 @@ struct maker {
 	const struct row *row;
 	const struct shape *shape;
 	size_t made;                          /* documents of this row so far */
+	bool whole;                           /* they are choices to be scored: none is cut */
 	struct tokens ids, learn, offsets;    /* of the document that is being made */
 };
 
@@ -25,10 +26,13 @@ int maker_text(struct maker *m, const char *text, size_t n, struct err *e);
 struct document *maker_answer(struct maker *m, const json_t *prompt, const json_t *completion, struct err *e);
 struct document *maker_strings(struct maker *m, const char *prompt, size_t n_prompt, const char *completion,
                                size_t n_completion, struct err *e);
-/* Messages by the chat template, with the row's tools: the assistant's from number `first` on are learnt. */
+/* Messages by the chat template, with what the row has beside them (data/conversation.h): the assistant's from number
+ * `first` on are learnt. */
 struct document *maker_chat(struct maker *m, const json_t *messages, size_t first, struct err *e);
-/* A user's turn with a system's before it where there is one, and the answer, or none (to ask with); new. */
-json_t *maker_turns(const char *system, const char *user, const json_t *answer);
+/* The text that asks for an answer to messages, by the chat template with the row's columns. */
+int maker_asked(struct maker *m, const json_t *messages, struct buf *text, struct err *e);
+/* {role, content}; new. */
+json_t *maker_turn(const char *role, const json_t *content);
 
 void maker_begin(struct maker *m);
 void maker_put(struct maker *m, int32_t id, bool learn);
@@ -39,7 +43,8 @@ void maker_bos(struct maker *m, const char *text);  /* where the tokenizer adds 
 int maker_parts(struct maker *m, const char *prompt, size_t n_prompt, const char *completion, size_t n_completion,
                 bool by_count, struct err *e);
 void maker_eos(struct maker *m);                    /* after what is learnt, unless it ends with one */
-/* The document; what is longer than max_length loses its end. NULL: there is nothing in it. */
+/* The document; what is longer than max_length loses its end, or is refused where it must be whole. NULL: that, or
+ * there is nothing in it. */
 struct document *maker_emit(struct maker *m, struct err *e);
 void maker_release(struct maker *m);
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "data/chat.h"
+#include "data/chat_fit.h"
 #include "data/shape.h"
 
 static int encode_raw(const struct text_codec *c, const char *text, size_t n, struct tokens *ids, struct err *e)
@@ -43,36 +43,54 @@ static int check_messages(const json_t *messages, const struct prompt_options *o
 	return 0;
 }
 
-/* Messages ([{role, content}], the last one not the assistant's). */
-static int encode_messages(const struct text_codec *c, const json_t *messages, const struct prompt_options *o,
-                           struct tokens *ids, struct err *e)
+/* A row beside whose columns the messages stand. */
+struct beside {
+	const struct shape *shape;     /* or NULL */
+	const struct row *row;         /* or NULL: there are no columns */
+	struct columns *seen;
+};
+
+/* Messages, the last one not the assistant's. */
+static int encode_messages(const struct text_codec *c, const json_t *messages, const struct beside *b,
+                           const struct prompt_options *o, struct tokens *ids, struct err *e)
 {
 	struct buf rendered = BUF_INIT;
+	struct conversation x;
 	size_t before = ids->n;
 
-	if (check_messages(messages, o, e) < 0)
+	if (conversation_make(&x, b->shape, b->row ? shape_with(b->shape, b->row->json) : NULL, messages, 0, e) < 0)
 		return -1;
-	json_t *all = json_array();
-	if (o->system)
-		json_array_append_new(all, json_pack("{s:s, s:s}", "role", "system", "content", o->system));
-	json_array_extend(all, (json_t *)messages);
-	int status = chat_prompt(c, all, ids, &rendered, e);
-	json_decref(all);
+	int status = check_messages(x.messages, o, e);
+	if (status == 0 && o->system)
+		json_array_insert_new(x.messages, 0, json_pack("{s:s, s:s}", "role", "system", "content", o->system));
+	if (status == 0)
+		status = chat_fit(c, &x, e);
+	if (status == 0)
+		status = chat_prompt(c, &x, ids, &rendered, e);
+	if (status == 0 && b->row)
+		chat_watch(c, &x, true, &rendered, b->row, b->seen);
+	conversation_release(&x);
 	buf_release(&rendered);
 	if (status == 0 && ids->n == before)
 		return err_set(e, "the chat template makes nothing of the messages");
 	return status;
 }
 
-int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
-                       struct tokens *ids, struct err *e)
+static int encode_text(const struct text_codec *c, const char *text, size_t n, const struct beside *b,
+                       const struct prompt_options *o, struct tokens *ids, struct err *e)
 {
 	if (o->raw)
 		return encode_raw(c, text, n, ids, e);
 	json_t *messages = json_pack("[{s:s, s:o}]", "role", "user", "content", json_stringn(text, n));
-	int status = encode_messages(c, messages, o, ids, e);
+	int status = encode_messages(c, messages, b, o, ids, e);
 	json_decref(messages);
 	return status;
+}
+
+int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
+                       struct tokens *ids, struct err *e)
+{
+	return encode_text(c, text, n, &(struct beside){ 0 }, o, ids, e);
 }
 
 /* New; NULL and a sentence. A prompt beside something unknown is asked all the same. */
@@ -92,18 +110,21 @@ static json_t *asked_of(const json_t *row, struct err *e)
 	return json_incref(prompt ? prompt : messages);
 }
 
-int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
-                      struct err *e)
+int prompt_encode_row(const struct text_codec *c, const struct row *row, const struct prompt_options *o,
+                      struct tokens *ids, struct columns *seen, struct err *e)
 {
-	json_t *asked = asked_of(row, e);
+	static const char *const also[] = { "adapter", NULL };
+	struct beside b = { shape_of(row->json), row, seen };
+	json_t *asked = asked_of(row->json, e);
 	int status = -1;
 
 	if (!asked)
 		return -1;
+	columns_look(seen, b.shape, row, !o->raw, also);
 	if (json_is_string(asked))
-		status = prompt_encode_text(c, json_string_value(asked), json_string_length(asked), o, ids, e);
-	else if (json_is_array(asked) || json_object_get(row, "messages"))
-		status = encode_messages(c, asked, o, ids, e);
+		status = encode_text(c, json_string_value(asked), json_string_length(asked), &b, o, ids, e);
+	else if (json_is_array(asked) || json_object_get(row->json, "messages"))
+		status = encode_messages(c, asked, &b, o, ids, e);
 	else
 		err_set(e, "prompt is neither a text nor a list of messages");
 	json_decref(asked);

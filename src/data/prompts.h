@@ -2,6 +2,7 @@
 #ifndef DATA_PROMPTS_H
 #define DATA_PROMPTS_H
 
+#include "data/columns.h"
 #include "data/document.h"
 
 struct prompt_options {
@@ -13,8 +14,10 @@ struct prompt_options {
 /* A text: a user's turn. Appends to ids; an empty prompt is a sentence. */
 int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
                        struct tokens *ids, struct err *e);
-/* A row: what its shape asks (data/shape.h): `prompt`, a string or a list of messages, `messages`, … */
-int prompt_encode_row(const struct text_codec *c, const json_t *row, const struct prompt_options *o, struct tokens *ids,
-                      struct err *e);
+/* A row: what its shape asks (data/shape.h): `prompt`, a string or a list of messages, `messages`, … with the columns
+ * that a conversation takes beside them. A text is a user's turn too, so it takes them as well. What nobody reads is
+ * met in `seen`. */
+int prompt_encode_row(const struct text_codec *c, const struct row *row, const struct prompt_options *o,
+                      struct tokens *ids, struct columns *seen, struct err *e);
 
 #endif

@@ -14,6 +14,8 @@ static bool satisfies(const json_t *v, enum need need)
 	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
 	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
 	case NEED_INDEX: return json_is_integer(v);
+	case NEED_TURN: return json_is_string(v) || json_is_array(v) || json_is_object(v);
+	case NEED_OBJECT: return json_is_object(v);
 	}
 	return false;
 }
@@ -75,6 +77,22 @@ const char *shape_name(const struct shape *s)
 	return s ? s->name : "no known shape";
 }
 
+bool shape_reads(const struct shape *s, const char *key)
+{
+	for (size_t i = 0; i < count_columns(s); i++)
+		if (!strcmp(s->columns[i].key, key))
+			return true;
+	for (size_t i = 0; s->more && s->more[i]; i++)
+		if (!strcmp(s->more[i], key))
+			return true;
+	return false;
+}
+
+const json_t *shape_with(const struct shape *s, const json_t *row)
+{
+	return s && s->with ? json_object_get(row, s->with) : row;
+}
+
 json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e)
 {
 	if (s->ask)
@@ -127,7 +145,9 @@ static int wrong_type(const struct row *r, struct err *e)
 		                             [NEED_LIST] = "a list",
 		                             [NEED_TEXT] = "a string or a list of messages",
 		                             [NEED_LABEL] = "true or false",
-		                             [NEED_INDEX] = "the index of a choice, from 0" };
+		                             [NEED_INDEX] = "the index of a choice, from 0",
+		                             [NEED_TURN] = "a string, a message or a list of messages",
+		                             [NEED_OBJECT] = "an object" };
 	const struct shape *best = NULL;
 	size_t at = 0;
 

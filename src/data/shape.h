@@ -1,6 +1,7 @@
 /* shape: what a row may look like, and what it becomes. One file shape_x.c a row of the table.
  *
- * A shape is a set of columns that must be there with the right type; further ones are kept and not looked at. Of
+ * A shape is a set of columns that must be there with the right type, and of some that are read where they are there; a
+ * conversation takes some beside its messages (data/conversation.h). Others are named once (data/columns.h). Of
  * several that fit, a row has the one with the most columns; of equals one that teaches before one that only asks,
  * then the one whose file comes first by its name.
  *
@@ -20,7 +21,9 @@ enum need {
 	NEED_LIST,
 	NEED_TEXT,            /* a string, or a list of messages */
 	NEED_LABEL,           /* true or false, or 1 or 0 */
-	NEED_INDEX            /* a whole number */
+	NEED_INDEX,           /* a whole number */
+	NEED_TURN,            /* a string, a message, or a list of messages */
+	NEED_OBJECT
 };
 
 enum { SHAPE_COLUMNS = 6, SHAPE_ROLES = 4 };
@@ -39,6 +42,9 @@ struct shape {
 	const char *name;                                   /* its columns: "prompt,completion" */
 	const char *example;                                /* a row */
 	struct { const char *key; enum need need; } columns[SHAPE_COLUMNS]; /* until one without a key */
+	const char *const *more;                            /* columns that may be there, until NULL; or NULL */
+	bool bare_tools;                                    /* tools are {name, parameters}, as LLaMA-Factory's */
+	const char *with;                                   /* the column in which all the others are, or NULL */
 	/* Names of the roles of a row's documents, until NULL; none: each stands alone. document.role is an index into
 	 * them. */
 	const char *roles[SHAPE_ROLES + 1];
@@ -63,6 +69,9 @@ const char *shape_name(const struct shape *s);              /* NULL: "no known s
 int shape_refuse(const struct row *r, struct err *e);
 /* What the row asks, new; NULL and a sentence. */
 json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e);
+bool shape_reads(const struct shape *s, const char *key);
+/* The object that the shape's further columns are in; s may be NULL. */
+const json_t *shape_with(const struct shape *s, const json_t *row);
 bool shape_templated(const struct shape *s, const json_t *row, bool apply);
 /* "a, b or c": the names of those that `has` says true of. */
 void shape_list(bool (*has)(const struct shape *s, const void *ctx), const void *ctx, struct buf *out);

@@ -9,7 +9,6 @@
 #include <ctype.h>
 
 #include "base/utf8.h"
-#include "data/chat.h"
 #include "data/maker.h"
 
 static int check(const struct row *r, struct err *e)
@@ -44,7 +43,8 @@ static int put_choice(struct maker *m, const struct context *c, const json_t *ch
 	while (n && isspace((unsigned char)c->text[n - 1]))
 		n--;
 	buf_add(&answer, c->text + n, c->n - n);
-	buf_addf(&answer, "%s%s", c->rendered ? "" : " ", json_string_value(choice));
+	buf_adds(&answer, c->rendered ? "" : " ");
+	buf_add(&answer, json_string_value(choice), json_string_length(choice));
 	maker_begin(m);
 	if (!c->rendered)
 		maker_bos(m, c->text);
@@ -75,8 +75,8 @@ static int score_choices(struct maker *m, const struct context *c, struct err *e
 static int score_asked(struct maker *m, const json_t *query, struct err *e)
 {
 	struct buf asked = BUF_INIT;
-	json_t *messages = maker_turns("", json_string_value(query), NULL);
-	int status = chat_render_prompt(m->codec, messages, NULL, &asked, e);
+	json_t *messages = json_pack("[o]", maker_turn("user", query));
+	int status = maker_asked(m, messages, &asked, e);
 
 	if (!status)
 		status = score_choices(m, &(struct context){ buf_str(&asked), asked.len, true }, e);
@@ -91,7 +91,7 @@ static int learn_gold(struct maker *m, const json_t *query, const json_t *gold, 
 	struct context c = { json_string_value(query), json_string_length(query), false };
 
 	if (m->o->apply_chat_template) {
-		json_t *messages = maker_turns("", json_string_value(query), gold);
+		json_t *messages = json_pack("[o, o]", maker_turn("user", query), maker_turn("assistant", gold));
 		const struct document *d = maker_chat(m, messages, 1, e);
 		json_decref(messages);
 		return d ? 0 : -1;

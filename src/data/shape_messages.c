@@ -1,5 +1,5 @@
 /* shape_messages: a conversation, [{role, content, …}], as the model's chat template writes it; what the assistant
- * says is learnt. `tools` of the row go to the template. */
+ * says is learnt. What else the template gets of the row is data/conversation.h's. */
 #include "data/maker.h"
 #include "data/shape.h"
 

@@ -1,55 +1,41 @@
-/* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of
- * messages by the chat template. Two documents, which begin alike. Judged as a choice between the two, the gold one
- * first. */
-#include "base/utf8.h"
-#include "data/maker.h"
+/* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of messages
+ * by the chat template. Where the prompt is a text and the completions are conversations that begin with it as the
+ * user's turn (as UltraFeedback has them), their common beginning is the prompt. */
+#include "data/preference.h"
 #include "data/shape.h"
 
-enum { CHOSEN, REJECTED };
-
-/* Characters of what it says. */
-static size_t count_chars(const json_t *completion)
+static bool repeats_prompt(const json_t *prompt, const json_t *common)
 {
-	const json_t *message;
-	size_t n = 0, i;
+	const json_t *last = json_array_get(common, json_array_size(common) - 1);
 
-	if (json_is_string(completion))
-		return utf8_count(json_string_value(completion), json_string_length(completion));
-	json_array_foreach((json_t *)completion, i, message) {
-		const json_t *content = json_object_get(message, "content");
-		if (json_is_string(content))
-			n += utf8_count(json_string_value(content), json_string_length(content));
-	}
-	return n;
-}
-
-static int make_one(struct maker *m, const char *key, int32_t role, struct err *e)
-{
-	const json_t *prompt = json_object_get(m->row->json, "prompt"),
-	             *completion = json_object_get(m->row->json, key);
-	struct document *d = maker_answer(m, prompt, completion, e);
-
-	if (!d)
-		return err_prefix(e, "%s", key);
-	d->role = role;
-	if (m->o->eval_choices) {
-		d->choice = role;
-		d->gold = role == CHOSEN;
-		d->choice_chars = (int32_t)count_chars(completion);
-	}
-	return 0;
+	return json_is_string(prompt) && json_array_size(common) &&
+	       json_equal(json_object_get(last, "content"), (json_t *)prompt);
 }
 
 static int make(struct maker *m, struct err *e)
 {
-	return make_one(m, "chosen", CHOSEN, e) < 0 ? -1 : make_one(m, "rejected", REJECTED, e);
+	const json_t *row = m->row->json, *prompt = json_object_get(row, "prompt"),
+	             *chosen = json_object_get(row, "chosen"), *rejected = json_object_get(row, "rejected");
+	json_t *common = json_is_array(chosen) ? preference_prompt(chosen, rejected) : NULL;
+	int status;
+
+	if (repeats_prompt(prompt, common)) {
+		json_t *good = preference_rest(chosen, common), *bad = preference_rest(rejected, common);
+		status = preference_make(m, common, good, bad, e);
+		json_decref(good);
+		json_decref(bad);
+	} else {
+		status = preference_make(m, prompt, chosen, rejected, e);
+	}
+	json_decref(common);
+	return status;
 }
 
 const struct shape shape_preference = {
 	.name = "prompt,chosen,rejected",
 	.example = "{\"prompt\": \"2 + 2 =\", \"chosen\": \" 4\", \"rejected\": \" 5\"}",
 	.columns = { { "prompt", NEED_TEXT }, { "chosen", NEED_TEXT }, { "rejected", NEED_TEXT } },
-	.roles = { [CHOSEN] = "chosen", [REJECTED] = "rejected" },
+	.roles = PREFERENCE_ROLES,
 	.judged = JUDGED_CHOICES,
 	.make = make,
 	.asks = "prompt",

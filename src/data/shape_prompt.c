@@ -1,14 +1,15 @@
 /* shape_prompt: a prompt alone, a string or a list of messages: something to answer. Nothing of it is learnt as it is;
  * an objective that makes its own answers begins with it. */
-#include "data/chat.h"
 #include "data/maker.h"
 #include "data/shape.h"
 
 static int put_asked(struct maker *m, const json_t *messages, struct err *e)
 {
 	struct buf text = BUF_INIT;
-	int status = chat_prompt(m->codec, messages, &m->ids, &text, e);
+	int status = maker_asked(m, messages, &text, e);
 
+	if (!status)
+		status = tokenizer_encode(m->codec->tokenizer, buf_str(&text), text.len, TOKENIZE_SPECIAL, &m->ids, e);
 	while (m->learn.n < m->ids.n)
 		tokens_add(&m->learn, 0);
 	buf_release(&text);

@@ -138,6 +138,7 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 
 	if (documents_make(d, v->rows, &codec, &o, e) < 0)
 		return -1;
+	columns_warn(&d->columns);
 	v->result->n_truncated = d->n_truncated;
 	for (size_t i = 0; i < d->n; i++)
 		if (d->items[i].n_learn < 1)

@@ -123,24 +123,11 @@ static int judge_all(struct evaluating *v, const struct documents *docs, struct 
 	return status;
 }
 
-/* Half a choice has no score. */
-static int check_whole(const struct evaluating *v, const struct documents *docs, struct err *e)
-{
-	for (size_t i = 0; i < docs->n; i++)
-		if (docs->items[i].n_cut)
-			return err_set(e, "%s:%zu: choice %d has %d tokens with its query, at most %d can be scored",
-			               docs->items[i].file, docs->items[i].line, docs->items[i].choice,
-			               docs->items[i].n + docs->items[i].n_cut, v->options->max_length);
-	return 0;
-}
-
 int evaluate_choices(struct evaluating *v, struct err *e)
 {
 	struct documents docs = { 0 };
 	int status = evaluate_documents(v, &docs, e);
 
-	if (status == 0)
-		status = check_whole(v, &docs, e);
 	if (status == 0)
 		status = judge_all(v, &docs, e);
 	documents_release(&docs);

@@ -2,6 +2,7 @@
  * no EOS after it. */
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/columns.h"
 #include "eval/evaluate_parts.h"
 #include "eval/window.h"
 
@@ -63,20 +64,25 @@ int evaluate_texts(struct evaluating *v, struct err *e)
 {
 	struct tokens *ids = mem_array(v->rows->n, sizeof(*ids));
 	struct windows w = { 0 };
+	struct columns seen = { 0 };
 	int status = 0;
 
 	for (size_t i = 0; i < v->rows->n && status == 0; i++) {
 		const struct row *row = &v->rows->items[i];
+		columns_look(&seen, v->rows->shape, row, false, NULL);
 		status = add_text(v, row, &ids[i], e);
 		windows_add(&w, ids[i].id, ids[i].n, v->options->max_length, v->options->stride, row->file, row->line);
 	}
 	if (status == 0 && w.n == 0)
 		status = err_set(e, "%s: no text has two tokens, nothing is predicted", v->rows->items[0].file);
 	if (status == 0)
+		columns_warn(&seen);
+	if (status == 0)
 		status = score_windows(v, &w, e);
 	for (size_t i = 0; i < v->rows->n; i++)
 		tokens_release(&ids[i]);
 	mem_free(ids);
+	columns_release(&seen);
 	windows_release(&w);
 	return status;
 }

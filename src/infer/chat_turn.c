@@ -13,7 +13,7 @@ int chat_turn(struct session *s, const struct text_codec *c, const json_t *messa
 	size_t room = (size_t)session_limit(s);
 
 	*turn = (struct turn){ 0 };
-	int status = chat_prompt(c, messages, &ids, &text, e);
+	int status = chat_prompt(c, &(struct conversation){ .messages = (json_t *)messages }, &ids, &text, e);
 	turn->prompt_tokens = ids.n;
 	if (status == 0 && ids.n == 0)
 		status = err_set(e, "the chat template makes nothing of the messages");

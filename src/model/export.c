@@ -103,6 +103,29 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return status;
 }
 
+/* additional_chat_templates, where there are some. */
+static int copy_templates(const struct model *m, const char *dir, struct err *e)
+{
+	char *from = io_join(m->source.path, TEMPLATE_FOLDER), *to = io_join(dir, TEMPLATE_FOLDER), **names = NULL;
+	size_t n = 0;
+	int status = 0;
+
+	if (io_is_dir(from))
+		status = io_list(from, &names, &n, e) < 0 || io_mkdirs(to, e) < 0 ? -1 : 0;
+	for (size_t i = 0; i < n && status == 0; i++) {
+		char *old = io_join(from, names[i]), *new = io_join(to, names[i]);
+		if (names[i][0] != '.')
+			status = copy_file(old, new, e);
+		mem_free(old);
+		mem_free(new);
+	}
+	if (names)
+		io_list_free(names, n);
+	mem_free(from);
+	mem_free(to);
+	return status;
+}
+
 static int write_tokenizer(const struct model *m, const char *dir, struct err *e)
 {
 	int status = 0;
@@ -115,7 +138,7 @@ static int write_tokenizer(const struct model *m, const char *dir, struct err *e
 		mem_free(from);
 		mem_free(to);
 	}
-	return status;
+	return status == 0 ? copy_templates(m, dir, e) : status;
 }
 
 /* --- weights --- */

@@ -18,6 +18,8 @@ static const size_t memory_max = 256 << 20;
 struct template {
 	struct arena mem;
 	struct stmt *body;
+	struct template *with_tools;   /* or NULL: it writes these too */
+	bool tools_only;
 };
 
 struct variable { const char *name; struct value value; };
@@ -862,8 +864,28 @@ void template_free(struct template *t)
 {
 	if (!t)
 		return;
+	template_free(t->with_tools);
 	arena_release(&t->mem);
 	mem_free(t);
+}
+
+struct template *template_parse_both(const char *source, const char *with_tools, struct err *e)
+{
+	struct template *t = template_parse(source ? source : with_tools, e), *more;
+
+	if (!t || !with_tools)
+		return t;
+	if (!source) {
+		t->tools_only = true;
+		return t;
+	}
+	if (!(more = template_parse(with_tools, e))) {
+		err_prefix(e, "tool_use");
+		template_free(t);
+		return NULL;
+	}
+	t->with_tools = more;
+	return t;
 }
 
 int template_run(const struct template *t, const json_t *variables, struct template_output *out, struct err *e)
@@ -873,7 +895,13 @@ int template_run(const struct template *t, const json_t *variables, struct templ
 	const char *name;
 	json_t *v;
 
+	bool tools = !json_is_null(json_object_get(variables, "tools")) && json_object_get(variables, "tools");
+
 	*out = (struct template_output){ .text = { .max = 2 * (size_t)RUN_TEXT_MAX } };
+	if (t->with_tools && tools)
+		t = t->with_tools;
+	if (t->tools_only && !tools)
+		return err_set(e, "the model has a chat template for tools alone, and there are none");
 	x.top = push_scope(&x);
 	json_object_foreach((json_t *)variables, name, v)
 		set_in(&x, x.top, name, v_from_json(&x.r.mem, v));

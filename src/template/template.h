@@ -15,6 +15,9 @@
 struct template;
 
 struct template *template_parse(const char *source, struct err *e);   /* NULL and a sentence with the line */
+/* Two, of which the second (or NULL) writes conversations with tools, as transformers takes "tool_use". Without the
+ * first (NULL) there is no text where there are no tools. */
+struct template *template_parse_both(const char *source, const char *with_tools, struct err *e);
 void template_free(struct template *t);
 
 struct template_span { size_t begin, end; };                          /* bytes of the output inside {% generation %} */

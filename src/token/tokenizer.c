@@ -52,6 +52,7 @@ void tokenizer_free(struct tokenizer *t)
 	added_release(&t->normal);
 	mem_free(t->added);
 	mem_free(t->template);
+	mem_free(t->tool_template);
 	json_decref(t->rules);
 	json_decref(t->config);
 	mem_free(t);
@@ -80,6 +81,8 @@ int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
 int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
 int32_t tokenizer_front(const struct tokenizer *t) { return t->front; }
 const char *tokenizer_template(const struct tokenizer *t) { return t->template; }
+
+const char *tokenizer_tool_template(const struct tokenizer *t) { return t->tool_template; }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 {

@@ -45,7 +45,9 @@ int32_t tokenizer_front(const struct tokenizer *t);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 /* the id whose text is exactly this (special tokens by their text), −1 */
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n);
+#define TEMPLATE_FOLDER "additional_chat_templates" /* of NAME.jinja, in a model's folder */
 const char *tokenizer_template(const struct tokenizer *t);        /* the chat template's source, NULL: none */
+const char *tokenizer_tool_template(const struct tokenizer *t);   /* that named tool_use, NULL: none */
 
 enum {
 	TOKENIZE_SPECIAL = 1

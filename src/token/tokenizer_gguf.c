@@ -87,21 +87,28 @@ static int add_length(json_t *config, const struct gguf *g, struct err *e)
 
 static int make_config(json_t *config, const struct tokenizer *t, const struct gguf *g, bool add_bos, struct err *e)
 {
-	const char *template;
+	const char *template, *tools;
 	bool add;
 	if (add_named(config, "bos_token", t, g, "tokenizer.ggml.bos_token_id", e) ||
 	    add_named(config, "eos_token", t, g, "tokenizer.ggml.eos_token_id", e) ||
 	    add_named(config, "pad_token", t, g, "tokenizer.ggml.padding_token_id", e) ||
 	    add_named(config, "unk_token", t, g, "tokenizer.ggml.unknown_token_id", e) || add_length(config, g, e) ||
 	    gguf_bool(g, "tokenizer.ggml.add_bos_token", false, add_bos, &add, e) ||
-	    gguf_str(g, "tokenizer.chat_template", false, &template, e))
+	    gguf_str(g, "tokenizer.chat_template", false, &template, e) ||
+	    gguf_str(g, "tokenizer.chat_template.tool_use", false, &tools, e))
 		return -1;
 	json_object_set_new(config, "add_bos_token", json_boolean(add));
-	if (!template)
+	if (!template && !tools)
 		return 0;
-	json_t *text = json_string(template);
-	if (!text)
+	json_t *text = template && !tools ? json_string(template) : json_array();
+	if (tools && template)
+		json_array_append_new(text, json_pack("{s:s, s:s}", "name", "default", "template", template));
+	if (tools)
+		json_array_append_new(text, json_pack("{s:s, s:s}", "name", "tool_use", "template", tools));
+	if (!text || (tools && json_array_size(text) < 1 + (template != NULL))) {
+		json_decref(text);
 		return err_set(e, "tokenizer.chat_template is not valid UTF-8");
+	}
 	json_object_set_new(config, "chat_template", text);
 	return 0;
 }

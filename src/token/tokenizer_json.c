@@ -161,35 +161,73 @@ static int add_older_files(json_t *config, const char *dir, struct err *e)
 	return rc;
 }
 
+static json_t *read_template(const char *path, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	json_t *j = NULL;
+	if (io_read(&text, path, e) == 0 && !(j = json_stringn(buf_str(&text), text.len)))
+		err_set(e, "%s: not valid UTF-8", path);
+	buf_release(&text);
+	return j;
+}
+
+/* additional_chat_templates/NAME.jinja, appended to a list of {name, template}. */
+static int add_named_templates(json_t *list, const char *dir, struct err *e)
+{
+	static const char ending[] = ".jinja";
+	char *folder = io_join(dir, TEMPLATE_FOLDER), **names = NULL;
+	size_t count = 0;
+	int rc = io_is_dir(folder) ? io_list(folder, &names, &count, e) : 0;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		size_t n = strlen(names[i]), m = strlen(ending);
+		if (n <= m || names[i][0] == '.' || strcmp(names[i] + n - m, ending) != 0)
+			continue;
+		char *path = io_join(folder, names[i]);
+		json_t *text = read_template(path, e);
+		rc = text ? json_array_append_new(list, json_pack("{s:s#, s:o}", "name", names[i], (int)(n - m),
+		                                                  "template", text)) :
+		            -1;
+		mem_free(path);
+	}
+	if (names)
+		io_list_free(names, count);
+	mem_free(folder);
+	return rc;
+}
+
+/* chat_template.jinja is the one named default; it and the named ones stand before the configuration's. */
+static int add_templates(json_t *config, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, "chat_template.jinja");
+	json_t *text = io_exists(path) ? read_template(path, e) : json_incref(json_object_get(config, "chat_template")),
+	       *list = json_array();
+	int rc = !text && io_exists(path) ? -1 : add_named_templates(list, dir, e);
+	if (rc == 0 && json_array_size(list) && json_is_string(text))
+		json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", text));
+	if (rc == 0 && json_array_size(list) && json_is_array(text))
+		json_array_extend(list, text);
+	if (rc == 0 && (json_array_size(list) || text))
+		json_object_set(config, "chat_template", json_array_size(list) ? list : text);
+	json_decref(text);
+	json_decref(list);
+	mem_free(path);
+	return rc;
+}
+
 /* tokenizer_config.json, completed by the files that older and newer versions of transformers keep apart. */
 static int load_config(json_t **out, const char *dir, struct err *e)
 {
 	json_t *config = NULL;
-	char *path = io_join(dir, "chat_template.jinja");
-	struct buf template = BUF_INIT;
 	int rc = -1;
 	if (load_optional(&config, dir, "tokenizer_config.json", e))
-		goto out;
+		return -1;
 	if (!config)
 		config = json_object();
-	if (add_older_files(config, dir, e))
-		goto out;
-	if (io_exists(path)) {
-		if (io_read(&template, path, e))
-			goto out;
-		json_t *text = json_stringn(buf_str(&template), template.len);
-		if (!text) {
-			err_set(e, "%s: not valid UTF-8", path);
-			goto out;
-		}
-		json_object_set_new(config, "chat_template", text);
+	if (add_older_files(config, dir, e) == 0 && add_templates(config, dir, e) == 0) {
+		*out = json_incref(config);
+		rc = 0;
 	}
-	*out = json_incref(config);
-	rc = 0;
-out:
 	json_decref(config);
-	buf_release(&template);
-	mem_free(path);
 	return rc;
 }
 

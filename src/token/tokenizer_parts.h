@@ -26,7 +26,7 @@ struct tokenizer {
 	size_t rows;                     /* of the model's embedding, no token beyond them is given out */
 	size_t own_n;                    /* ids below it are the files' own, those above it the configuration's */
 	int32_t front;                   /* what stands in front of every text, −1: nothing */
-	char *template;
+	char *template, *tool_template;
 	json_t *rules;                   /* normalizer, pre_tokenizer, post_processor, decoder, model's flags */
 	json_t *config;
 };

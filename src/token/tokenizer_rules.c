@@ -380,19 +380,27 @@ static int apply_around(struct tokenizer *t, struct err *e)
 	return rc;
 }
 
+/* A text, or a list of {name, template}: "default", and "tool_use" where there are tools (transformers). */
 static int apply_template(struct tokenizer *t, struct err *e)
 {
 	const json_t *v = json_object_get(t->config, "chat_template"), *item;
-	const char *text = json_string_value(v), *name;
+	const char *text = json_string_value(v), *with_tools = NULL;
 	size_t i;
+
 	json_array_foreach(v, i, item) {
-		name = json_string_value(json_object_get(item, "name"));
-		if (name && strcmp(name, "default") == 0)
-			text = json_string_value(json_object_get(item, "template"));
+		const char *name = json_string_value(json_object_get(item, "name")),
+			   *source = json_string_value(json_object_get(item, "template"));
+		if (!name || !source)
+			return err_set(e, "chat_template: number %zu has no name or no template", i + 1);
+		if (!strcmp(name, "default"))
+			text = source;
+		if (!strcmp(name, "tool_use"))
+			with_tools = source;
 	}
 	if (!text && v && !json_is_null(v) && !json_is_array(v))
 		return err_set(e, "chat_template is neither a text nor a list");
 	t->template = text ? mem_strdup(text) : NULL;
+	t->tool_template = with_tools ? mem_strdup(with_tools) : NULL;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "data/chat.h"
 #include "train/trainer_parts.h"
 #include "model/resident.h"
 #include "op/trace.h"
@@ -22,8 +23,6 @@
 
 static int read_model(struct trainer *t, struct err *e)
 {
-	const char *chat;
-
 	if (model_open(&t->model, t->recipe.model, e) < 0 || model_tokenizer(&t->model, e) < 0 ||
 	    source_hash(&t->model.source, t->model_hash, e) < 0)
 		return -1;
@@ -35,8 +34,7 @@ static int read_model(struct trainer *t, struct err *e)
 	}
 	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e) < 0)
 		return -1;
-	chat = tokenizer_template(t->model.tokenizer);
-	if (chat && !(t->chat = template_parse(chat, e)))
+	if (chat_template(&t->chat, t->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
 	return 0;
 }

@@ -84,6 +84,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 
 	if (lint_documents(l, &d->documents, &d->rows, &codec, &o, e) < 0 || lint_refuse(l, e) < 0)
 		return -1;
+	columns_warn(&d->documents.columns);
 	if (l->n_truncated)
 		log_warn("%zu of %zu documents are longer than %d tokens and lose their end", l->n_truncated, l->n,
 		         t->max_length);

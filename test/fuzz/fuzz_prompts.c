@@ -46,15 +46,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	json_t *row = jsonx_load((const char *)data, n, "row", &e);
 	for (int how = 0; row && how < 4; how++) {
 		struct tokens ids = { 0 };
+		struct columns seen = { 0 };
 		struct prompt_options o = { .raw = how & 1, .system = how & 2 ? "Be brief." : NULL };
 		e.msg[0] = 0;
-		int status = prompt_encode_row(&codec, row, &o, &ids, &e);
+		int status = prompt_encode_row(&codec, &(struct row){ row, "row", 1 }, &o, &ids, &seen, &e);
 		if (status < 0 ? !e.msg[0] : ids.n == 0)
 			BUG("status %d with %zu tokens: \"%s\"", status, ids.n, e.msg);
 		for (size_t i = 0; i < ids.n; i++)
 			if (ids.id[i] < 0 || (size_t)ids.id[i] >= tokenizer_size(codec.tokenizer))
 				BUG("token %d", ids.id[i]);
 		tokens_release(&ids);
+		columns_release(&seen);
 	}
 	json_decref(row);
 	return 0;

@@ -6,7 +6,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "data/document.h"
+#include "data/chat.h"
 #include "../test.h"
 
 struct bench {
@@ -334,8 +334,8 @@ static void test_chat(struct test *t)
 	              "\"b\"}]}\n",
 	              "turn 2: from is \"bird\"");
 	check_refused(t, &b, "{\"conversations\": [{\"from\": \"human\"}]}\n", "turn 1");
-	check_refused(t, &b, "{\"conversations\": [7]}\n", "turn 1: no from");
-	check_refused(t, &b, "{\"messages\": [7]}\n", "message 1 has no role");
+	check_refused(t, &b, "{\"conversations\": [7]}\n", "message 1 is 7");
+	check_refused(t, &b, "{\"messages\": [7]}\n", "message 1 is 7");
 	check_refused(t, &b, "{\"messages\": []}\n", "a list of messages");
 
 	test_case(t, "instruction: instruction and input are the user's turn");
@@ -449,7 +449,8 @@ static void test_prompt(struct test *t)
 	test_case(t, "the prompt of generation is the beginning of what was learnt");
 	bench_open(t, &b, "llama", false, chatml);
 	struct text_codec c = { b.tokenizer, b.template_ };
-	CHECK_MSG(t, chat_prompt(&c, messages, &ids, &text, &e) == 0, "%s", e.msg);
+	struct conversation asked = { .messages = messages };
+	CHECK_MSG(t, chat_prompt(&c, &asked, &ids, &text, &e) == 0, "%s", e.msg);
 	CHECK(t, strcmp(buf_str(&text), "<|begin|>user\nWhich section has games?<|end|>\n<|begin|>assistant\n") == 0);
 	CHECK(t, make(t, &b,
 	              "{\"messages\": [{\"role\": \"user\", \"content\": \"Which section has games?\"}, {\"role\": "

@@ -85,7 +85,7 @@ static json_t *read_messages(const char *path, struct err *e)
 		return NULL;
 	const json_t *row = rows.n ? rows.items[0].json : NULL, *list = json_object_get(row, "messages");
 	if (!list && json_object_get(row, "conversations"))
-		list = messages = chat_from_sharegpt(json_object_get(row, "conversations"), e);
+		list = messages = messages_from(json_object_get(row, "conversations"), e);
 	else
 		messages = json_incref((json_t *)list);
 	size_t n = json_array_size(list);

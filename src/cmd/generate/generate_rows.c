@@ -119,19 +119,24 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 	if (loaded_prompts(l, &how, e) < 0)
 		return -1;
 	struct text_codec codec = { l->model.tokenizer, l->chat };
-	for (size_t i = 0; i < w->rows.n; i++) {
+	struct columns seen = { 0 };
+	int status = 0;
+	for (size_t i = 0; i < w->rows.n && status == 0; i++) {
 		const struct row *r = &w->rows.items[i];
-		if (prompt_encode_row(&codec, r->json, &how, &w->ids[i], e) < 0)
-			return err_prefix(e, "%s:%zu", r->file, r->line);
-		if (generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e) < 0)
-			return -1;
-		if (w->ids[i].n >= limit)
-			return err_set(e,
-			               "%s:%zu: the prompt has %zu tokens, the model's context holds %zu: there is no "
-			               "room for an answer",
-			               r->file, r->line, w->ids[i].n, limit);
+		status = prompt_encode_row(&codec, r, &how, &w->ids[i], &seen, e);
+		if (status < 0)
+			err_prefix(e, "%s:%zu", r->file, r->line);
+		else if ((status = generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e)) == 0 &&
+		         w->ids[i].n >= limit)
+			status = err_set(e,
+			                 "%s:%zu: the prompt has %zu tokens, the model's context holds %zu: there is "
+			                 "no room for an answer",
+			                 r->file, r->line, w->ids[i].n, limit);
 	}
-	return 0;
+	if (status == 0)
+		columns_warn(&seen);
+	columns_release(&seen);
+	return status;
 }
 
 /* --- answering --- */

@@ -1,0 +1,95 @@
+/* preference: pairs of answers to one prompt. See preference.h. */
+#include "data/preference.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "data/conversation.h"
+
+/* Characters of what it says. */
+static size_t count_chars(const json_t *completion)
+{
+	const json_t *message;
+	size_t n = 0, i;
+
+	if (json_is_string(completion))
+		return utf8_count(json_string_value(completion), json_string_length(completion));
+	json_array_foreach((json_t *)completion, i, message) {
+		const json_t *content = json_object_get(message, "content");
+		if (json_is_string(content))
+			n += utf8_count(json_string_value(content), json_string_length(content));
+	}
+	return n;
+}
+
+void preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer)
+{
+	d->role = role;
+	if (!m->o->eval_choices)
+		return;
+	d->choice = role;
+	d->gold = role == CHOSEN;
+	d->choice_chars = (int32_t)count_chars(answer);
+}
+
+/* After messages a text is the assistant's turn; a message alone is a list of one. */
+static json_t *as_answer(const json_t *prompt, const json_t *answer, struct err *e)
+{
+	if (json_is_array(prompt) && json_is_string(answer))
+		return json_pack("[o]", maker_turn("assistant", answer));
+	return json_is_string(answer) ? json_incref((json_t *)answer) : messages_from(answer, e);
+}
+
+static int make_one(struct maker *m, const json_t *prompt, const json_t *answer, int32_t role, struct err *e)
+{
+	json_t *whole = as_answer(prompt, answer, e);
+	struct document *d = whole ? maker_answer(m, prompt, whole, e) : NULL;
+
+	if (d)
+		preference_mark(m, d, role, whole);
+	json_decref(whole);
+	return d ? 0 : err_prefix(e, "%s", role == CHOSEN ? "chosen" : "rejected");
+}
+
+int preference_make(struct maker *m, const json_t *prompt, const json_t *chosen, const json_t *rejected, struct err *e)
+{
+	return make_one(m, prompt, chosen, CHOSEN, e) < 0 ? -1 : make_one(m, prompt, rejected, REJECTED, e);
+}
+
+static json_t *common_text(const json_t *a, const json_t *b)
+{
+	const char *x = json_string_value(a), *y = json_string_value(b);
+	size_t n = 0, most = MIN(json_string_length(a), json_string_length(b));
+
+	while (n < most && x[n] == y[n])
+		n++;
+	while (n && n < most && ((unsigned char)x[n] & 0xc0) == 0x80)
+		n--;
+	return json_stringn(x, n && x[n - 1] == ' ' ? n - 1 : n);
+}
+
+json_t *preference_prompt(const json_t *chosen, const json_t *rejected)
+{
+	json_t *out = json_array();
+	size_t n = MIN(json_array_size(chosen), json_array_size(rejected));
+
+	if (json_is_string(chosen) && json_is_string(rejected)) {
+		json_decref(out);
+		return common_text(chosen, rejected);
+	}
+	for (size_t i = 0; i + 1 < n && json_equal(json_array_get(chosen, i), json_array_get(rejected, i)); i++)
+		json_array_append(out, json_array_get(chosen, i));
+	return out;
+}
+
+json_t *preference_rest(const json_t *answer, const json_t *prompt)
+{
+	size_t n = json_is_string(prompt) ? json_string_length(prompt) : json_array_size(prompt);
+	json_t *out;
+
+	if (json_is_string(answer))
+		return json_stringn(json_string_value(answer) + n, json_string_length(answer) - n);
+	out = json_array();
+	for (size_t i = n; i < json_array_size(answer); i++)
+		json_array_append(out, json_array_get(answer, i));
+	return out;
+}
