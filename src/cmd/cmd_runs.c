@@ -170,7 +170,8 @@ static void show(const struct app *app, const struct found *f, const char *state
 {
 	static const char *const heads[] = { "RUN",       "STATE", "METHOD", "STEPS", "LOSS",
 		                             "EVAL_LOSS", "ACC",   "TIME",   "BEGAN" };
-	struct table t = { .columns = ARRAY_LEN(heads), .right = 0xF8 };
+	static const int narrow[] = { 8, 2, 4, 3, -1 };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0xF8, .drop = narrow };
 	struct buf text = BUF_INIT;
 	size_t n = 0;
 

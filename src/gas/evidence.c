@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "gas/forecast.h"
 
 /* --- finding --- */
 
@@ -94,9 +95,17 @@ void evidence_way(const struct entry *run, char out[80])
 		         run->threads == 1 ? "" : "s");
 }
 
-static bool is_use(const struct entry *x)
+static size_t adapters(const struct entry *x)
 {
-	return !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) &&
+	size_t n = 0;
+	for (size_t i = 0; i < x->n_uses; i++)
+		n += !x->uses[i].out && !strcmp(x->uses[i].role, "adapter");
+	return n;
+}
+
+bool evidence_is_use(const struct entry *x)
+{
+	return adapters(x) <= 1 && !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) &&
 	       evidence_rows(x) > 0;
 }
 
@@ -108,11 +117,22 @@ static size_t inputs(const struct entry *x)
 	return n;
 }
 
-/* The same command on the same content. */
+bool evidence_same_length(const struct entry *a, const struct entry *b, bool one_model)
+{
+	bool answers = !strcmp(a->command, "generate");
+	int64_t read[] = { a->gas.tokens_in, b->gas.tokens_in }, wrote[] = { a->gas.tokens_out, b->gas.tokens_out };
+
+	if ((answers || one_model) && read[0] >= 0 && read[1] >= 0 && read[0] != read[1])
+		return false;
+	return !answers || wrote[0] < 0 || wrote[1] < 0 ||
+	       (double)MAX(wrote[0], wrote[1]) <= 1.1 * (double)MIN(wrote[0], wrote[1]);
+}
+
+/* The same command on the same content, as long. */
 static bool is_same_work(const struct entry *a, const struct entry *b)
 {
-	if (!is_use(b) || strcmp(a->command, b->command) || inputs(a) != inputs(b) ||
-	    evidence_rows(a) != evidence_rows(b))
+	if (!evidence_is_use(b) || strcmp(a->command, b->command) || inputs(a) != inputs(b) ||
+	    evidence_rows(a) != evidence_rows(b) || !evidence_same_length(a, b, true))
 		return false;
 	for (size_t i = 0; i < a->n_uses; i++) {
 		bool there = a->uses[i].out;
@@ -125,11 +145,12 @@ static bool is_same_work(const struct entry *a, const struct entry *b)
 	return true;
 }
 
-static void take_like(struct evidence *v, struct family *f, int64_t newest)
+void evidence_take(struct evidence *v, struct family *f, int64_t newest)
 {
 	const struct entries *all = f->entries;
 
 	v->rows = evidence_rows(&all->items[newest]);
+	v->n_runs = v->n_others = 0;
 	v->runs = arena_array(&f->mem, all->n, sizeof(*v->runs));
 	for (size_t i = 0; i < all->n; i++) {
 		if (!is_same_work(&all->items[newest], &all->items[i]))
@@ -148,7 +169,7 @@ static int64_t find_use(const struct entries *all, const char *what)
 	size_t n = strlen(what);
 
 	for (size_t i = 0; i < all->n && n >= 4; i++)
-		if (!strncmp(all->items[i].id, what, n) && is_use(&all->items[i]))
+		if (!strncmp(all->items[i].id, what, n) && evidence_is_use(&all->items[i]))
 			found = found == -1 ? (int64_t)i : -2;
 	return found;
 }
@@ -164,7 +185,7 @@ static int64_t newest_use(const struct family *f, int thing, const char *compute
 	const struct entry *all = f->entries->items;
 
 	for (size_t i = f->entries->n; i-- > 0;)
-		if (is_use(&all[i]) && evidence_thing(f, &all[i]) == thing && is_in(&all[i], compute))
+		if (evidence_is_use(&all[i]) && evidence_thing(f, &all[i]) == thing && is_in(&all[i], compute))
 			return (int64_t)i;
 	return -1;
 }
@@ -181,12 +202,13 @@ int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const 
 		return err_set(e, "%s: this run was not done in %s", what, compute);
 	if (run >= 0) {
 		v->thing = evidence_thing(f, &f->entries->items[run]);
+		v->named = true;
 	} else {
 		v->thing = evidence_artefact(f, l, what, e);
 		run = v->thing >= 0 ? newest_use(f, v->thing, compute) : -1;
 	}
 	if (v->thing >= 0 && run >= 0)
-		take_like(v, f, run);
+		evidence_take(v, f, run);
 	return v->thing >= 0 ? 0 : e->msg[0] ? -1 : err_set(e, "%s: the ledger does not know what it used", what);
 }
 
@@ -258,6 +280,15 @@ void evidence_use(const struct family *f, const struct evidence *v, struct cost 
 		cost_add_run(out, &f->entries->items[v->runs[i]]);
 }
 
+/* What was measured once may be as far off as a plan's time. */
+static struct span of_one_run(double x, double seconds)
+{
+	struct span t = forecast(seconds, forecast_sigma(forecast_time, seconds), forecast_time, NULL, 0);
+
+	return isnan(seconds) ? (struct span){ x, NAN, NAN } :
+	                        (struct span){ x, x * t.low / seconds, x * t.high / seconds };
+}
+
 struct span evidence_per_use(const struct family *f, const struct evidence *v, enum cost_unit unit)
 {
 	double *x = mem_array(v->n_runs, sizeof(*x));
@@ -270,7 +301,7 @@ struct span evidence_per_use(const struct family *f, const struct evidence *v, e
 		x[i] = cost_of(&one, unit);
 	}
 	evidence_use(f, v, &sum);
-	struct span mean = span_mean(x, v->n_runs), bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
+	struct span mean = v->n_runs > 1 ? span_mean(x, v->n_runs) : of_one_run(x[0], sum.seconds), bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
 	mem_free(x);
 	struct span both = { mean.mid, mean.mid - hypot(mean.mid - mean.low, bound.mid - bound.low),
 		             mean.mid + hypot(mean.high - mean.mid, bound.high - bound.mid) };

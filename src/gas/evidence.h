@@ -21,6 +21,7 @@ struct evidence {
 	size_t n_runs;
 	int64_t rows;                  /* that each of them answered */
 	size_t n_others;               /* runs of the same work done in another way */
+	bool named;                    /* by the id of a run that used it: that use is meant */
 };
 
 /* The artefact at a path by its content, or by hash, name, run directory, a run's id or its beginning. −1 with a
@@ -33,13 +34,21 @@ int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const 
                   struct err *e);
 /* The thing that a run used: its adapter, or its model; −1: neither. */
 int evidence_thing(const struct family *f, const struct entry *run);
+/* An eval or generate that finished and answered, of one thing. */
+bool evidence_is_use(const struct entry *run);
+/* As many tokens read (asked of evaluations only of one model, for another may cut words differently), and of `generate`
+ * within a tenth as many written; what is not known is taken for the same. */
+bool evidence_same_length(const struct entry *a, const struct entry *b, bool one_model);
+/* Makes this run's use the one that v tells, with those that are like it. */
+void evidence_take(struct evidence *v, struct family *f, int64_t run);
 int64_t evidence_rows(const struct entry *run);  /* that it answered; 0: not known */
 const char *evidence_compute(const struct entry *run);                 /* "f32", "int8"; "": not known */
 bool evidence_same_way(const struct entry *a, const struct entry *b);  /* arithmetic, threads, kernels, machine */
 void evidence_way(const struct entry *run, char out[80]);              /* ", int8, 2 threads", of what is known of it */
 
 void evidence_once(struct family *f, const struct evidence *all, size_t n, size_t which, struct cost *out);
-/* of one row; n_runs > 0. Several runs: Student's interval of their mean, joined with the energy's own bounds. */
+/* of one row; n_runs > 0. Several runs: Student's interval of their mean; one: the interval that a plan would have of
+ * such a run (gas/forecast.h), for nothing says how far the next one may be off. Joined with the energy's own bounds. */
 struct span evidence_per_use(const struct family *f, const struct evidence *v, enum cost_unit unit);
 void evidence_use(const struct family *f, const struct evidence *v, struct cost *out); /* sum over the runs */
 

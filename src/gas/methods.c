@@ -87,22 +87,6 @@ static int read_ledger(struct method_set *s, struct method *m, const char *ledge
 	return 0;
 }
 
-/* How a person gets what is missing. */
-static int say_missing(const struct method *m, const struct family *f, const char *compute, struct err *e)
-{
-	const struct artefact *a = &f->members[m->evidence.thing].artefact;
-	bool adapter = !strcmp(a->kind, "adapter");
-
-	return err_set(e,
-	               "%s: no eval or generate of the ledger used it%s%s, so nothing says what a use costs; kungfu "
-	               "eval %s --data FILE%s%s measures it",
-	               m->what, compute ? " in " : "", compute ? compute : "",
-	               adapter ? "MODEL --adapter DIR" :
-	               a->path ? a->path :
-	                         "MODEL",
-	               compute ? " --compute " : "", compute ? compute : "");
-}
-
 static int check_currency(struct method_set *s, const struct method *m, const struct cost *c, struct err *e)
 {
 	if (c->foreign || (c->currency[0] && s->currency[0] && strcmp(c->currency, s->currency)))
@@ -119,8 +103,6 @@ static int fill_costs(struct method_set *s, struct method *m, const struct evide
 	struct family *f = &s->view.family;
 	struct cost once, use;
 
-	if (m->evidence.n_runs == 0)
-		return say_missing(m, f, s->compute, e);
 	evidence_once(f, all, n, which, &once);
 	evidence_use(f, &m->evidence, &use);
 	double uses = (double)m->evidence.rows * (double)m->evidence.n_runs;
@@ -135,18 +117,45 @@ static int fill_costs(struct method_set *s, struct method *m, const struct evide
 	m->once_capex = once.runs ? once.money_capex : 0;
 	m->use_opex = use.money_opex / uses;
 	m->use_capex = use.money_capex / uses;
+	s->money_any |= once.money_any | use.money_any;
+	s->money_all &= once.money_all & use.money_all;
 	return check_currency(s, m, &once, e) < 0 || check_currency(s, m, &use, e) < 0 ? -1 : 0;
 }
 
+/* Of a use that was named its own; else on the rows of the others. */
 static void fill_quality(const struct method_set *s, struct method *m)
 {
-	struct err none = ERR_INIT;
 	const struct entry *newest = &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
+	struct err none = ERR_INIT;
 	json_t *j = ledger_view_metrics(newest);
 
-	if (summary_quality(&m->quality, j, m->name, &none) < 0)
-		m->quality = span_exact(NAN);
+	m->quality = span_exact(NAN);
+	if (m->evidence.named && summary_quality(&m->quality, j, m->name, &none) == 0)
+		m->judged = newest;
+	else
+		comparable_quality(&s->view.family, m->evidence.thing, s->rows, &m->quality, &m->judged);
 	json_decref(j);
+}
+
+/* Uses that may be compared, and the rows on which qualities are. */
+static int choose(struct method_set *s, struct err *e)
+{
+	struct evidence *v[METHODS];
+	const struct evidence *things[METHODS];
+	const char *names[METHODS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->m[i].what)
+			continue;
+		names[n] = s->m[i].name;
+		things[n] = &s->m[i].evidence;
+		v[n++] = &s->m[i].evidence;
+	}
+	if (n && comparable_choose(v, names, n, &s->view.family, s->compute, &s->ways_differ, e) < 0)
+		return -1;
+	s->rows = !n ? NULL : comparable_rows(things, n, &s->view.family);
+	return 0;
 }
 
 /* What is once depends on what the others stand on too. */
@@ -155,6 +164,9 @@ static int fill_all(struct method_set *s, struct err *e)
 	struct evidence all[METHODS];
 	size_t n = 0, which = 0;
 
+	s->money_all = ~0u;
+	if (choose(s, e) < 0)
+		return -1;
 	for (size_t i = 0; i < s->n; i++)
 		if (s->m[i].what)
 			all[n++] = s->m[i].evidence;

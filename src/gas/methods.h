@@ -3,6 +3,7 @@
 #ifndef GAS_METHODS_H
 #define GAS_METHODS_H
 
+#include "gas/comparable.h"
 #include "gas/ledger_view.h"
 #include "gas/summary.h"
 
@@ -18,6 +19,7 @@ struct method {
 	const char *what;              /* asked of the ledger; NULL: figures or files */
 	struct evidence evidence;
 	size_t once_runs;
+	const struct entry *judged;    /* the run that told the quality; NULL: none */
 };
 
 struct method_set {
@@ -26,6 +28,9 @@ struct method_set {
 	struct ledger_view view;       /* opened when one needs it */
 	enum cost_unit unit;
 	char currency[4];              /* of the ledger's money */
+	unsigned money_any, money_all; /* its parts (gas/prices.h) */
+	const char *rows;              /* hash of those that qualities are on; NULL: none */
+	bool ways_differ;              /* not all uses were done in the same way */
 	const char *compute;           /* uses in this arithmetic alone; NULL: in that of the newest */
 };
 

@@ -58,6 +58,23 @@ json_t *summary_load(const char *path, struct err *e)
 	return j;
 }
 
+/* A share of n rows. All or none of them right has an error of 0 by the usual formula and is not exact: then Wilson's
+ * interval (1927); where neither error nor n is known there is no interval. */
+static struct span share_of(double mean, double error, double n)
+{
+	double z = SPAN_Z * SPAN_Z;
+
+	if (!(error > 0) && n > 0) {
+		double middle = (mean + z / (2 * n)) / (1 + z / n),
+		       half = SPAN_Z / (1 + z / n) * sqrt(mean * (1 - mean) / n + z / (4 * n * n));
+		return (struct span){ mean, fmin(mean, middle - half), fmax(mean, middle + half) };
+	}
+	if (!(error > 0))
+		return (struct span){ mean, NAN, NAN };
+	struct span s = span_error(mean, error);
+	return (struct span){ mean, fmax(s.low, 0), fmin(s.high, 1) };
+}
+
 int summary_quality(struct span *s, const json_t *summary, const char *path, struct err *e)
 {
 	static const char *const names[] = { "acc", "exact_match", "acc_norm" };
@@ -69,8 +86,8 @@ int summary_quality(struct span *s, const json_t *summary, const char *path, str
 		if (!json_is_number(mean))
 			continue;
 		const json_t *error = json_object_get(summary, key);
-		*s = json_is_number(error) ? span_error(json_number_value(mean), json_number_value(error)) :
-		                             span_exact(json_number_value(mean));
+		*s = share_of(json_number_value(mean), json_is_number(error) ? json_number_value(error) : NAN,
+		              json_number_value(json_object_get(summary, "n")));
 		return 0;
 	}
 	return err_set(e, "%s: no acc, exact_match or acc_norm in it; kungfu eval --json has one", path);

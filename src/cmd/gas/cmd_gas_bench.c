@@ -198,7 +198,7 @@ static void show_table(const struct contest *c)
 
 static void show(const struct contest *c)
 {
-	char text[64], bytes[32];
+	char text[96], bytes[32];
 
 	app_print("context %d, micro-batches of %d x %d tokens, %d pairs of turns; energy is %s, the largest "
 	          "micro-batch that of %s\n",

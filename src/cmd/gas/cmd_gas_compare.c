@@ -2,6 +2,7 @@
  * pays with every use (the long prompts of few-shot). The arithmetic is gas/economics, where a method's figures come
  * from is gas_methods. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -58,7 +59,7 @@ static void say_pair(const struct app *app, const struct method *a, const struct
 {
 	struct break_even x = break_even(&a->cost, &b->cost);
 	const char *few = x.few == CHEAPER_A ? a->name : b->name, *many = x.many == CHEAPER_A ? a->name : b->name;
-	char uses[64];
+	char uses[96];
 
 	if (app->json) {
 		json_t *j = json_pack("{s:s, s:s, s:b}", "a", a->name, "b", b->name, "crosses", x.crosses);
@@ -76,7 +77,7 @@ static void say_pair(const struct app *app, const struct method *a, const struct
 	else if (x.few == CHEAPER_NEITHER)
 		app_print("%s and %s cost the same\n", a->name, b->name);
 	else
-		app_print("%s is never dearer than %s\n", few, few == a->name ? b->name : a->name);
+		app_print("%s never costs more than %s\n", few, few == a->name ? b->name : a->name);
 }
 
 static const char *unit_text(const struct compare *o, const struct method_set *s)
@@ -93,16 +94,19 @@ static bool has_parts(const struct method_set *s)
 	return any && s->unit == COST_MONEY;
 }
 
-static void part_cells(struct table *t, double opex, double capex)
+static void part_cells(struct table *t, double opex, double capex, const char *unit)
 {
-	table_cell(t, isnan(opex) ? "-" : "%.4g", opex);
-	table_cell(t, isnan(capex) ? "-" : "%.4g", capex);
+	amount_cell(t, opex, unit);
+	amount_cell(t, capex, unit);
 }
 
 static void show_table(const struct app *app, const struct compare *o, const struct method_set *s)
 {
 	bool parts = has_parts(s);
-	struct table t = { .columns = parts ? 11 : 7, .right = parts ? 0x1fe : 0x3e };
+	static const int with_parts[] = { 5, 6, 2, 3, 8, -1 }, plain[] = { 4, -1 };
+	struct table t = { .columns = parts ? 11 : 7,
+		           .right = parts ? 0x1fe : 0x3e,
+		           .drop = parts ? with_parts : plain };
 	static const char *const heads[] = { "method", "once",  "OPEX",      "CAPEX",   "per use", "OPEX",
 		                             "CAPEX",  "total", "amortised", "quality", "front" };
 	struct buf text = BUF_INIT;
@@ -113,22 +117,54 @@ static void show_table(const struct app *app, const struct compare *o, const str
 	for (size_t i = 0; i < s->n; i++) {
 		const struct method *m = &s->m[i];
 		table_cell(&t, "%s", m->name);
-		span_cell(&t, m->cost.fixed);
+		span_unit_cell(&t, m->cost.fixed, unit_text(o, s));
 		if (parts)
-			part_cells(&t, m->once_opex, m->once_capex);
-		span_cell(&t, m->cost.per_use);
+			part_cells(&t, m->once_opex, m->once_capex, unit_text(o, s));
+		span_unit_cell(&t, m->cost.per_use, unit_text(o, s));
 		if (parts)
-			part_cells(&t, m->use_opex, m->use_capex);
-		span_cell(&t, m->total);
-		span_cell(&t, m->amortised);
+			part_cells(&t, m->use_opex, m->use_capex, unit_text(o, s));
+		span_unit_cell(&t, m->total, unit_text(o, s));
+		span_unit_cell(&t, m->amortised, unit_text(o, s));
 		span_cell(&t, m->quality);
 		table_cell(&t, "%s", front_name(m));
 	}
 	table_write(&text, &t, "");
+	char is[120];
+	money_parts_text(s->money_any, s->money_all, is);
 	if (!app->json)
-		app_print("costs in %s, of %.6g uses\n%s", unit_text(o, s), o->uses, buf_str(&text));
+		app_print("costs in %s%s%s, of %.6g uses\n%s", unit_text(o, s), s->money_any ? " of " : "",
+		          s->money_any ? is : "", o->uses, buf_str(&text));
 	buf_release(&text);
 	table_release(&t);
+}
+
+/* How long its rows were, of what is known. */
+static void length_text(const struct entry *x, char out[80])
+{
+	double rows = (double)evidence_rows(x);
+
+	out[0] = 0;
+	if (x->gas.tokens_in >= 0 && rows > 0)
+		snprintf(out, 80, "; %.4g tokens read and %.4g written a row", (double)x->gas.tokens_in / rows,
+		         (double)MAX(x->gas.tokens_out, 0) / rows);
+}
+
+/* Where a quality is from, if not from the use itself; how to know it, if nothing tells. */
+static void show_quality(const struct method_set *s, const struct method *m)
+{
+	const struct entry *newest = &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
+	char command[400];
+
+	if (!m->judged) {
+		comparable_command(&s->view.family, m->evidence.thing, s->rows, NULL, command);
+		app_print("%s: its quality is not known; %s measures it\n", m->name, command);
+		return;
+	}
+	for (size_t i = 0; i < m->evidence.n_runs; i++)
+		if (m->judged == &s->view.all.items[m->evidence.runs[i]])
+			return;
+	app_print("%s: its quality is of %s %.8s%s\n", m->name, m->judged->command, m->judged->id,
+	          strcmp(m->judged->command, newest->command) ? "" : ", another use");
 }
 
 /* Where the ledger's figures come from. */
@@ -139,16 +175,24 @@ static void show_sources(const struct method_set *s)
 		if (!m->what)
 			continue;
 		const struct entry *newest = &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]];
-		char way[80];
+		char way[80], length[80];
 		evidence_way(newest, way);
-		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld rows%s)", m->name, m->once_runs,
+		length_text(newest, length);
+		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld row%s%s)", m->name, m->once_runs,
 		          m->once_runs == 1 ? "" : "s", m->evidence.n_runs, newest->id, newest->command,
-		          (long long)m->evidence.rows, way);
+		          (long long)m->evidence.rows, m->evidence.rows == 1 ? "" : "s", way);
 		if (m->evidence.n_others)
 			app_print("; %zu in other arithmetic, with other threads or elsewhere left out",
 			          m->evidence.n_others);
+		if (m->evidence.n_runs == 1)
+			app_print("; measured once: the interval is that of a plan");
+		app_print("%s", length);
 		app_print("\n");
+		show_quality(s, m);
 	}
+	if (s->ways_differ)
+		app_print("these were not all done in the same way (arithmetic, threads, machine), which is part of the "
+		          "difference\n");
 }
 
 static void put_way(json_t *j, const struct entry *use)
@@ -163,6 +207,7 @@ static void put_way(json_t *j, const struct entry *use)
 static void put_evidence(json_t *j, const struct method_set *s, const struct method *m)
 {
 	json_t *runs = json_array();
+	char is[120];
 
 	for (size_t k = 0; k < m->evidence.n_runs; k++)
 		json_array_append_new(runs, json_string(s->view.all.items[m->evidence.runs[k]].id));
@@ -172,8 +217,11 @@ static void put_evidence(json_t *j, const struct method_set *s, const struct met
 	json_object_set_new(j, "use_rows", json_integer(m->evidence.rows));
 	put_way(j, &s->view.all.items[m->evidence.runs[m->evidence.n_runs - 1]]);
 	json_object_set_new(j, "left_out", json_integer((json_int_t)m->evidence.n_others));
+	json_object_set_new(j, "quality_run", m->judged ? json_string(m->judged->id) : json_null());
 	if (s->unit != COST_MONEY)
 		return;
+	money_parts_text(s->money_any, s->money_all, is);
+	json_object_set_new(j, "money_is", s->money_any ? json_string(is) : json_null());
 	json_object_set_new(j, "currency", s->currency[0] ? json_string(s->currency) : json_null());
 	json_object_set_new(j, "fixed_opex", jsonx_number(m->once_opex));
 	json_object_set_new(j, "fixed_capex", jsonx_number(m->once_capex));

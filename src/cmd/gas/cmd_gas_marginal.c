@@ -208,7 +208,7 @@ static void show_points(const struct marginal *o, const struct curve *c, const s
 
 static void show_ledger(const struct marginal *o, const struct answer *a, const struct learning *l)
 {
-	char text[64];
+	char text[96];
 
 	app_print("learning from the next %.6g %s takes %.4g %s\n", o->next, o->over, a->next_cost, o->unit);
 	span_text(text, a->bought);
@@ -226,7 +226,7 @@ static void show_ledger(const struct marginal *o, const struct answer *a, const 
 
 static void show(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
 {
-	char text[64], more[64];
+	char text[96], more[96];
 
 	if (l->n) {
 		app_print("%zu runs of the ledger, evaluated on %s\n", l->n, l->data);

@@ -176,7 +176,8 @@ static int plan_scaling(struct scaling *s, struct err *e)
 static void show_table(const struct scaling *s)
 {
 	const char *const heads[] = { s->work.way->axis, "tokens/s", "seconds", "joules", "OPEX", "CAPEX", "memory" };
-	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x7f };
+	static const int narrow[] = { 5, 4, 6, -1 };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x7f, .drop = narrow };
 	struct buf text = BUF_INIT;
 	char bytes[32];
 
@@ -186,10 +187,10 @@ static void show_table(const struct scaling *s)
 		const struct point *p = &s->p[i];
 		table_cell(&t, "%d", p->q);
 		span_cell(&t, p->rate);
-		span_cell(&t, p->seconds);
-		span_cell(&t, p->joules);
-		table_cell(&t, isnan(p->opex) ? "-" : "%.3g", p->opex);
-		table_cell(&t, isnan(p->capex) ? "-" : "%.3g", p->capex);
+		span_unit_cell(&t, p->seconds, "seconds");
+		span_unit_cell(&t, p->joules, "joules");
+		amount_cell(&t, p->opex, s->currency);
+		amount_cell(&t, p->capex, s->currency);
 		table_cell(&t, "%s", human_bytes(p->bytes, bytes));
 	}
 	table_write(&text, &t, "");
@@ -210,7 +211,7 @@ static const char *verdict(struct span s)
 
 static void show_elasticity(const char *axis, const char *unit, struct span s)
 {
-	char text[64];
+	char text[96];
 
 	if (isnan(s.mid)) {
 		app_print("elasticity in %s: not known\n", unit);

@@ -4,28 +4,72 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/mem.h"
 
-void span_text(char out[64], struct span s)
+/* Four digits, never as a power of ten. */
+static const char *digits(double x, char out[32])
 {
-	if (isnan(s.mid))
-		snprintf(out, 64, "not known");
-	else if (isnan(s.low) || (s.low == s.mid && s.high == s.mid))
-		snprintf(out, 64, "%.4g", s.mid);
-	else if (isinf(s.high))
-		snprintf(out, 64, "%.4g (%.4g or more)", s.mid, s.low);
+	double size = fabs(x);
+
+	if (size >= 9999.5 || x == 0)
+		snprintf(out, 32, "%.0f", x);
+	else if (size >= 1e-4)
+		snprintf(out, 32, "%.4g", x);
 	else
-		snprintf(out, 64, "%.4g (%.4g to %.4g)", s.mid, s.low, s.high);
+		snprintf(out, 32, "%.*f", MIN(3 - (int)floor(log10(size)), 12), x);
+	return out;
 }
 
-void span_cell(struct table *t, struct span s)
+/* What small amounts are told in: in millionths of the unit. */
+static const char *millionths(const char *unit)
 {
-	char text[64];
-	span_text(text, s);
+	return !unit ? NULL : !strcmp(unit, "seconds") ? "µs" : !strcmp(unit, "joules") ? "µJ" : unit;
+}
+
+static bool is_small(struct span s, const char *unit) { return unit && s.mid != 0 && fabs(s.mid) < 1e-3; }
+
+void span_unit_text(char out[96], struct span s, const char *unit)
+{
+	bool small = is_small(s, unit);
+	double by = small ? 1e6 : 1;
+	const char *micro = millionths(unit), *sign = small && micro == unit ? "µ" : "";
+	char mid[32], low[32], high[32], of[16] = "";
+
+	if (small)
+		snprintf(of, sizeof(of), " %s%.8s", sign, micro);
+	digits(by * s.mid, mid);
+	if (isnan(s.mid))
+		snprintf(out, 96, "not known");
+	else if (isnan(s.low) || (s.low == s.mid && s.high == s.mid))
+		snprintf(out, 96, "%s%s", mid, of);
+	else if (isinf(s.high))
+		snprintf(out, 96, "%s%s (%s or more)", mid, of, digits(by * s.low, low));
+	else
+		snprintf(out, 96, "%s%s (%s to %s)", mid, of, digits(by * s.low, low), digits(by * s.high, high));
+}
+
+void span_text(char out[96], struct span s) { span_unit_text(out, s, NULL); }
+
+void span_unit_cell(struct table *t, struct span s, const char *unit)
+{
+	char text[96];
+	span_unit_text(text, s, unit);
 	table_cell(t, "%s", text);
 }
+
+void amount_cell(struct table *t, double x, const char *unit)
+{
+	if (isnan(x))
+		table_cell(t, "-");
+	else
+		span_unit_cell(t, span_exact(x), unit);
+}
+
+void span_cell(struct table *t, struct span s) { span_unit_cell(t, s, NULL); }
 
 int chart_write(const char *path, const struct chart *c, struct err *e)
 {

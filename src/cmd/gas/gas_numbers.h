@@ -7,8 +7,13 @@
 #include "cmd/text_table.h"
 #include "gas/summary.h"
 
-void span_text(char out[64], struct span s);               /* "125 (90 to 180)" */
+void span_text(char out[96], struct span s);               /* "125 (90 to 180)" */
 void span_cell(struct table *t, struct span s);            /* the same as a table's next cell */
+/* The same of "seconds", "joules" or a currency: what is below a thousandth is told in millionths,
+ * "333 µEUR (263 to 419)". */
+void span_unit_text(char out[96], struct span s, const char *unit);
+void span_unit_cell(struct table *t, struct span s, const char *unit);
+void amount_cell(struct table *t, double x, const char *unit);  /* without an interval; "-" for NAN */
 int chart_write(const char *path, const struct chart *c, struct err *e);
 
 #endif
