@@ -523,17 +523,28 @@ static void put_requests(void)
 
 /* --- while it goes on --- */
 
-void metering_tick(void)
+json_t *metering_so_far(void)
 {
-	double now = clock_seconds();
+	struct gas g;
 
-	if (!books.on || now - books.last_tick < tick_seconds)
-		return;
-	books.last_tick = now;
+	gas_none(&g);
+	g.seconds = metering_seconds();
+	if (!books.on)
+		return gas_keep(&g);
+	books.last_tick = clock_seconds();
 	meter_read(books.meter, &books.entry.gas);
 	if (books.requests.len < REQUESTS_BYTES)
 		put_requests();
 	put();
+	return gas_keep(&books.entry.gas);
+}
+
+bool metering_tick(void)
+{
+	if (!books.on || clock_seconds() - books.last_tick < tick_seconds)
+		return false;
+	json_decref(metering_so_far());
+	return true;
 }
 
 bool metering_over(void)

@@ -42,8 +42,11 @@ struct metering_request;
 struct request_counts { int64_t number, tokens_in, tokens_out; double flops, int_ops, share; };
 struct metering_request *metering_request_open(void);
 void metering_request_close(struct metering_request *r, const struct request_counts *c, json_t *line);
-/* between steps: at most every few seconds the entry learns what was used so far */
-void metering_tick(void);
+/* Between steps: at most every few seconds the entry learns what was used so far; true when it did. */
+bool metering_tick(void);
+/* What this process took so far, as gas_keep has it: its seconds also where nothing is metered. The entry learns it
+ * too. New reference. */
+json_t *metering_so_far(void);
 bool metering_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
 /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void metering_summary(json_t *summary);

@@ -1,8 +1,8 @@
 /* text_table: cells are kept until all are there; widths are those of a terminal, not bytes.
  *
  * Where the columns are wider than the terminal, the widest are made narrower, down to their longest word, and their
- * cells broken at spaces into lines below each other. Where that is not enough, columns that may be left out are, in the
- * order of `drop`, and a last line names them; at the very end words are broken. */
+ * cells broken at spaces into lines below each other. Where that is not enough, columns that may be left out are, in
+ * the order of `drop`, and a last line names them; at the very end words are broken. */
 #include "cmd/text_table.h"
 
 #include <stdarg.h>

@@ -181,6 +181,9 @@ struct show {
 	struct app *app;
 	struct profiling *profiling;     /* or NULL */
 	double began;
+	json_t *facts;                   /* run.json */
+	const struct train_loop *loop;
+	struct train_loop restored;      /* what earlier processes had done */
 	size_t rss;                      /* asked for once a second at most */
 	double rss_time;
 };
@@ -209,6 +212,42 @@ static void show_line(void *ctx, const json_t *line)
 		say_evaluation(line);
 }
 
+/* What this process did: not the pieces before it, which have entries of their own. */
+static void tell_counts(const struct show *s)
+{
+	const struct train_loop *f = s->loop, *before = &s->restored;
+
+	metering_count(f->tokens - before->tokens, 0, f->supervised_tokens - before->supervised_tokens,
+	               f->flops - before->flops, f->int_ops - before->int_ops);
+}
+
+/* run.json knows what each process of the run took, also one that is killed later. */
+static void keep_gas(const struct show *s)
+{
+	struct err ignored = ERR_INIT;
+	json_t *all = json_object_get(s->facts, "processes"), *own = json_array_get(all, json_array_size(all) - 1);
+
+	json_object_set_new(own, "gas", metering_so_far());
+	run_dir_set_facts(s->loop->dir, s->facts, &ignored);
+}
+
+/* The sum over the run's processes; *unknown: how many of them told nothing. */
+static size_t whole_run(const struct show *s, struct gas *g, size_t *unknown)
+{
+	const json_t *all = json_object_get(s->facts, "processes");
+	size_t n = json_array_size(all);
+
+	gas_none(g);
+	*unknown = 0;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *gas = json_object_get(json_array_get(all, i), "gas");
+		*unknown += !gas;
+		if (gas)
+			gas_add_kept(g, gas);
+	}
+	return n;
+}
+
 static void show_progress(void *ctx, const struct train_loop_progress *p)
 {
 	struct show *s = ctx;
@@ -219,7 +258,9 @@ static void show_progress(void *ctx, const struct train_loop_progress *p)
 		s->rss = mem_rss();
 		s->rss_time = now;
 	}
-	metering_tick();
+	tell_counts(s);
+	if (metering_tick())
+		keep_gas(s);
 	clock_human(p->seconds_left, left);
 	log_live("step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss,
 	         p->tokens_per_second, left, human_bytes(s->rss, memory));
@@ -227,8 +268,13 @@ static void show_progress(void *ctx, const struct train_loop_progress *p)
 
 static void note_phase(void *ctx, const char *name)
 {
-	(void)ctx;
+	const struct show *s = ctx;
+
 	metering_phase(name);
+	if (!strcmp(name, "saving")) {
+		tell_counts(s);
+		keep_gas(s);
+	}
 }
 
 static void put_eval(json_t *summary, const json_t *eval)
@@ -331,6 +377,7 @@ static void say_end(const struct train_loop *f, const struct show *s, enum train
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
 	char time[32], planned[32], peak[32], gas[400];
+	struct gas whole;
 
 	log_live_end();
 	if (end == FIT_STOPPED) {
@@ -338,25 +385,56 @@ static void say_end(const struct train_loop *f, const struct show *s, enum train
 		        p->steps, f->dir->path);
 		return;
 	}
-	clock_human(clock_seconds() - s->began, time);
+	size_t unknown, n = whole_run(s, &whole, &unknown);
+	clock_human(n > 1 ? whole.seconds : clock_seconds() - s->began, time);
 	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
 	        trainer_steps_done(f->trainer), f->loss, fit_tokens_per_second(f, false), time,
 	        compute_name(trainer_compute(f->trainer)), human_bytes(p->planned_bytes, planned),
 	        human_bytes(mem_rss_peak(), peak));
 	metering_text(gas);
 	if (gas[0])
-		log_say("it took %s", gas);
+		log_say("%s took %s", n > 1 ? "this process" : "it", gas);
+	if (gas[0] && n > 1) {
+		gas_text(&whole, gas);
+		log_say("the whole run, of %zu processes, took %s%s%s", n, unknown ? "at least " : "", gas,
+		        unknown ? ": not all of them are known" : "");
+	}
 	log_say("the result is in %s", f->dir->path);
 }
 
-/* What this process did: not the pieces before it, which have entries of their own. */
-static void tell_books(const struct train_loop *f, const struct train_loop *restored, json_t *summary,
-                       enum train_loop_end end)
+/* Of a run of several processes the sums are the whole run's, as is the plan. */
+static void put_whole_run(const struct show *s, json_t *summary)
 {
-	metering_count(f->tokens - restored->tokens, 0, f->supervised_tokens - restored->supervised_tokens,
-	            f->flops - restored->flops, f->int_ops - restored->int_ops);
+	const json_t *plan = json_object_get(s->facts, "plan");
+	struct gas whole;
+	size_t unknown, n = whole_run(s, &whole, &unknown);
+
+	if (n < 2)
+		return;
+	json_object_set_new(summary, "processes", json_integer((json_int_t)n));
+	json_object_set_new(summary, "processes_unknown", json_integer((json_int_t)unknown));
+	json_object_set_new(summary, "seconds", jsonx_number(whole.seconds));
+	json_object_set_new(summary, "peak_rss_bytes", json_integer((json_int_t)whole.peak_rss_bytes));
+	if (json_object_get(plan, "planned_seconds")) {
+		json_object_set(summary, "planned_seconds", json_object_get(plan, "planned_seconds"));
+		json_object_set(summary, "planned_bytes", json_object_get(plan, "planned_bytes"));
+	}
+	json_t *gas = json_object();
+	gas_json(gas, &whole);
+	json_object_del(gas, "flops");
+	json_object_del(gas, "int_ops");
+	json_object_del(gas, "energy_source");
+	json_object_update(summary, gas);
+	json_decref(gas);
+}
+
+static void tell_books(const struct show *s, json_t *summary, enum train_loop_end end)
+{
+	tell_counts(s);
 	if (end == FIT_DONE)
-		metering_out("result", f->dir->path);
+		metering_out("result", s->loop->dir->path);
+	keep_gas(s);
+	put_whole_run(s, summary);
 	metering_summary(summary);
 }
 
@@ -368,12 +446,12 @@ static int run_steps(struct train_loop *f, struct show *s, json_t *facts, enum t
 		return -1;
 	if (step)
 		log_say("going on after step %ld of %ld", step, trainer_plan(f->trainer)->steps);
-	const struct train_loop restored = *f;
+	s->restored = *f;
 	if (train_loop_run(f, end, e) < 0 || (s->profiling && profiling_end(s->profiling, s->app, f->dir->path, e) < 0))
 		return -1;
 	const char *status = *end == FIT_DONE ? "finished" : "stopped";
 	json_t *summary = summarize(f, s, status);
-	tell_books(f, &restored, summary, *end);
+	tell_books(s, summary, *end);
 	int rc = set_status(f->dir, facts, status, summary, e);
 	say_end(f, s, *end);
 	if (s->app->json && !rc)
@@ -393,6 +471,8 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 	json_t *facts = make_facts(app, t, r, dir, plan, resume);
 	metering_directory(dir->path);
 	train_loop_init(&fit, t, r, dir);
+	show.facts = facts;
+	show.loop = &fit;
 	fit.interrupted = app_interrupted;
 	fit.line = show_line;
 	fit.progress = show_progress;
@@ -403,6 +483,7 @@ int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct 
 		status = run_steps(&fit, &show, facts, &end, &e);
 	if (status) {
 		log_live_end();
+		keep_gas(&show);
 		set_status(dir, facts, "failed", NULL, &ignored);
 	}
 	train_loop_release(&fit);

@@ -105,7 +105,8 @@ static size_t adapters(const struct entry *x)
 
 bool evidence_is_use(const struct entry *x)
 {
-	return adapters(x) <= 1 && !strcmp(x->status, "finished") && (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) &&
+	return adapters(x) <= 1 && !strcmp(x->status, "finished") &&
+	       (!strcmp(x->command, "eval") || !strcmp(x->command, "generate")) &&
 	       evidence_rows(x) > 0;
 }
 
@@ -301,7 +302,8 @@ struct span evidence_per_use(const struct family *f, const struct evidence *v, e
 		x[i] = cost_of(&one, unit);
 	}
 	evidence_use(f, v, &sum);
-	struct span mean = v->n_runs > 1 ? span_mean(x, v->n_runs) : of_one_run(x[0], sum.seconds), bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
+	struct span mean = v->n_runs > 1 ? span_mean(x, v->n_runs) : of_one_run(x[0], sum.seconds);
+	struct span bound = span_scale(cost_span(&sum, unit), 1 / (double)v->n_runs);
 	mem_free(x);
 	struct span both = { mean.mid, mean.mid - hypot(mean.mid - mean.low, bound.mid - bound.low),
 		             mean.mid + hypot(mean.high - mean.mid, bound.high - bound.mid) };

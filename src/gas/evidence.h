@@ -36,8 +36,8 @@ int evidence_find(struct evidence *v, struct family *f, struct ledger *l, const 
 int evidence_thing(const struct family *f, const struct entry *run);
 /* An eval or generate that finished and answered, of one thing. */
 bool evidence_is_use(const struct entry *run);
-/* As many tokens read (asked of evaluations only of one model, for another may cut words differently), and of `generate`
- * within a tenth as many written; what is not known is taken for the same. */
+/* As many tokens read (asked of evaluations only of one model, for another may cut words differently), and of
+ * `generate` within a tenth as many written; what is not known is taken for the same. */
 bool evidence_same_length(const struct entry *a, const struct entry *b, bool one_model);
 /* Makes this run's use the one that v tells, with those that are like it. */
 void evidence_take(struct evidence *v, struct family *f, int64_t run);
@@ -48,7 +48,7 @@ void evidence_way(const struct entry *run, char out[80]);              /* ", int
 
 void evidence_once(struct family *f, const struct evidence *all, size_t n, size_t which, struct cost *out);
 /* of one row; n_runs > 0. Several runs: Student's interval of their mean; one: the interval that a plan would have of
- * such a run (gas/forecast.h), for nothing says how far the next one may be off. Joined with the energy's own bounds. */
+ * such a run (gas/forecast.h), for nothing says how far the next one may be off. Joined with energy's own bounds. */
 struct span evidence_per_use(const struct family *f, const struct evidence *v, enum cost_unit unit);
 void evidence_use(const struct family *f, const struct evidence *v, struct cost *out); /* sum over the runs */
 

@@ -1,6 +1,7 @@
 /* gas: what something cost as JSON and as text, a plan's cost, and limits. See meter.h. */
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,65 @@ void gas_json(json_t *j, const struct gas *g)
 	put_new(j, "money_is", text_or_null(money_parts_text(parts, parts, is)));
 	put_new(j, "currency", text_or_null(g->money.currency));
 	put_new(j, "grams_co2", jsonx_number(g->grams_co2));
+}
+
+/* --- the sum of a run's processes --- */
+
+static const struct { const char *name; size_t offset; } kept_sums[] = {
+	{ "seconds", offsetof(struct gas, seconds) },
+	{ "cpu_seconds", offsetof(struct gas, cpu_seconds) },
+	{ "joules", offsetof(struct gas, energy.joules) },
+	{ "joules_low", offsetof(struct gas, energy.low) },
+	{ "joules_high", offsetof(struct gas, energy.high) },
+	{ "money", offsetof(struct gas, money.total) },
+	{ "money_electricity", offsetof(struct gas, money.electricity) },
+	{ "money_rent", offsetof(struct gas, money.rent) },
+	{ "money_people", offsetof(struct gas, money.people) },
+	{ "money_capex", offsetof(struct gas, money.capex) },
+	{ "grams_co2", offsetof(struct gas, grams_co2) },
+};
+
+json_t *gas_keep(const struct gas *g)
+{
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(kept_sums); i++)
+		json_object_set_new(j, kept_sums[i].name,
+		                    jsonx_number(*(const double *)((const char *)g + kept_sums[i].offset)));
+	json_object_set_new(j, "energy_method", json_string(energy_method_name(g->energy.method)));
+	json_object_set_new(j, "currency", text_or_null(g->money.currency));
+	json_object_set_new(j, "peak_rss_bytes", count_or_null(g->peak_rss_bytes));
+	return j;
+}
+
+static enum energy_method method_of(const json_t *kept)
+{
+	const char *name = json_string_value(json_object_get(kept, "energy_method"));
+
+	for (enum energy_method m = ENERGY_MEASURED; name && m <= ENERGY_ESTIMATED; m++)
+		if (!strcmp(name, energy_method_name(m)))
+			return m;
+	return ENERGY_NONE;
+}
+
+void gas_add_kept(struct gas *sum, const json_t *kept)
+{
+	enum energy_method m = method_of(kept);
+	const char *currency = json_string_value(json_object_get(kept, "currency"));
+	bool foreign = currency && sum->money.currency[0] && strcmp(currency, sum->money.currency);
+
+	for (size_t i = 0; i < ARRAY_LEN(kept_sums); i++) {
+		double *x = (double *)((char *)sum + kept_sums[i].offset);
+		const json_t *more = json_object_get(kept, kept_sums[i].name);
+		if (json_is_number(more) && !(foreign && !strncmp(kept_sums[i].name, "money", 5)))
+			*x = (isnan(*x) ? 0 : *x) + json_number_value(more);
+	}
+	if (m != ENERGY_NONE)
+		sum->energy.method = sum->energy.method == ENERGY_NONE || sum->energy.method == m ? m : ENERGY_MIXED;
+	if (currency && !sum->money.currency[0] && strlen(currency) < sizeof(sum->money.currency))
+		memcpy(sum->money.currency, currency, strlen(currency) + 1);
+	sum->peak_rss_bytes = MAX(sum->peak_rss_bytes,
+	                          (int64_t)json_integer_value(json_object_get(kept, "peak_rss_bytes")));
 }
 
 const char *gas_joules(double joules, char out[32])

@@ -76,6 +76,10 @@ void gas_predict(const struct energy *e, const struct prices *p, const struct en
 
 /* "seconds", "joules", … as every summary has them; adds to j. */
 void gas_json(json_t *j, const struct gas *g);
+/* What a process of a run took, kept for the sum of the whole run; and added to such a sum (gas_none at first): what is
+ * not known is not added. */
+json_t *gas_keep(const struct gas *g);
+void gas_add_kept(struct gas *sum, const json_t *kept);
 const char *gas_joules(double joules, char out[32]);  /* "2.1 kJ"; "?" for NAN */
 /* "2.1 kJ (1.2 to 4.0, estimated), 0.0002 EUR of electricity, 0.2 g CO2e" */
 void gas_text(const struct gas *g, char out[400]);

@@ -191,7 +191,7 @@ static void show_sources(const struct method_set *s)
 		show_quality(s, m);
 	}
 	if (s->ways_differ)
-		app_print("these were not all done in the same way (arithmetic, threads, machine), which is part of the "
+		app_print("these were not all done in the same way (arithmetic, threads, machine): that is part of the "
 		          "difference\n");
 }
 
