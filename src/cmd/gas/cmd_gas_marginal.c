@@ -121,6 +121,8 @@ struct answer {
 	double most, next_cost;        /* NAN: figures have none */
 	const struct curve_point *points; /* [n] all of them, those that were not fitted too */
 	size_t n;
+	bool falls;                    /* the error at the most labels lies below that at the fewest */
+	const struct curve_point *few, *many;
 	struct span bought;
 	const struct elsewhere *best;
 };
@@ -130,6 +132,11 @@ static void ask(struct answer *a, const struct marginal *o, const struct curve *
 	a->now = curve_at(c, a->most);
 	a->gain = curve_gain(c, a->most, a->most + o->next);
 	a->stop = a->worth = a->bought = span_exact(NAN);
+	a->next_cost = NAN;
+	if (!a->falls) { /* nothing to go on with */
+		a->gain = span_exact(NAN);
+		return;
+	}
 	if (o->value > 0 && o->label_cost > 0)
 		a->stop = curve_stop(c, o->value, o->label_cost);
 	if (o->value > 0)
@@ -168,6 +175,7 @@ static void put_answer(const struct marginal *o, const struct curve *c, const st
 	json_object_set_new(j, "misfit", jsonx_number(c->misfit));
 	json_object_set_new(j, "points", points_json(o, c, a, l));
 	span_put(j, "error", a->now);
+	json_object_set_new(j, "falls", json_boolean(a->falls));
 	span_put(j, "gain", a->gain);
 	span_put(j, "worth", a->worth);
 	span_put(j, "stop", a->stop);
@@ -224,6 +232,24 @@ static void show_ledger(const struct marginal *o, const struct answer *a, const 
 		app_print("opportunity cost: no other run of the ledger was evaluated on %s\n", l->data);
 }
 
+/* More did not help: no power law says what still more would do. */
+static void show_no_fall(const struct marginal *o, const struct answer *a)
+{
+	struct span few = error_of(a->few), many = error_of(a->many);
+	char first[96], last[96];
+	bool apart = many.low > few.high;
+
+	span_text(first, few);
+	span_text(last, many);
+	app_print("more %s did not lower the error: %s at %.6g, %s at %.6g. No curve goes on from there, so nothing is "
+	          "said of the next %.6g.\n",
+	          o->over, first, a->few->n, last, a->many->n, o->next);
+	app_print(apart ? "It rose by more than chance: what is learnt is not what is asked, or the recipe harms "
+	                  "(learning rate, steps, rows of another kind); kungfu plot shows the losses\n" :
+	                  "The errors cannot be told apart: more rows to evaluate on, or more seeds, would; until then "
+	                  "no label is known to be worth its cost\n");
+}
+
 static void show(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
 {
 	char text[96], more[96];
@@ -231,6 +257,10 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 	if (l->n) {
 		app_print("%zu runs of the ledger, evaluated on %s\n", l->n, l->data);
 		show_points(o, c, a, l);
+	}
+	if (!a->falls) {
+		show_no_fall(o, a);
+		return;
 	}
 	app_print("error = %.4g · %s^-%.4g + %.4g\n", c->a, o->over, c->b, c->c);
 	if (c->misfit > MISFIT)
@@ -277,9 +307,12 @@ static int fit(const struct app *app, const struct marginal *o, struct learning 
 	for (size_t i = 0; i < some; i++) {
 		least = MIN(least, kept[i].n);
 		a.most = MAX(a.most, kept[i].n);
+		a.few = !a.few || kept[i].n < a.few->n ? &kept[i] : a.few;
+		a.many = !a.many || kept[i].n > a.many->n ? &kept[i] : a.many;
 	}
 	if (curve_fit(&c, kept, some, o->no_floor, (uint64_t)o->seed, e) < 0)
 		return -1;
+	a.falls = c.a > 0 && a.many->err < a.few->err;
 	ask(&a, o, &c, l);
 	if (app->json)
 		put_answer(o, &c, &a, l);

@@ -42,42 +42,153 @@ static const struct opt show_opts[] = {
 
 /* --- the list --- */
 
-static void show_run(const struct entry *x)
+static const char *input_name(const struct entry *x, const char *role)
 {
-	char time[32] = "?", peak[32] = "?", joules[32], money[48] = "", bounds[80] = "";
-	const struct gas *g = &x->gas;
+	for (size_t i = 0; i < x->n_uses; i++)
+		if (!x->uses[i].out && !strcmp(x->uses[i].role, role))
+			return x->uses[i].artefact.name ? x->uses[i].artefact.name : x->uses[i].artefact.hash;
+	return "-";
+}
 
+/* The words of the command line as they were typed, with blanks between. */
+static void put_arguments(struct buf *out, const struct entry *x)
+{
+	struct err ignored = ERR_INIT;
+	json_t *words = x->argv ? jsonx_load(x->argv, strlen(x->argv), "argv", &ignored) : NULL, *word;
+	size_t i;
+
+	json_array_foreach(words, i, word)
+		buf_addf(out, "%s%s", i ? " " : "", json_is_string(word) ? json_string_value(word) : "?");
+	json_decref(words);
+}
+
+static void energy_text(const struct gas *g, char out[128])
+{
+	char joules[32], low[32], high[32];
+
+	if (isnan(g->energy.joules))
+		snprintf(out, 128, "-");
+	else
+		snprintf(out, 128, "%s (%s to %s)", gas_joules(g->energy.joules, joules),
+		         gas_joules(g->energy.low, low), gas_joules(g->energy.high, high));
+}
+
+static void add_run(struct table *t, const struct entry *x)
+{
+	char text[200] = "-";
+	const struct gas *g = &x->gas;
+	unsigned parts = money_parts(&g->money);
+	struct buf words = BUF_INIT;
+
+	table_cell(t, "%.8s", x->id);
+	table_cell(t, "%.20s", x->began ? x->began : "");
+	table_cell(t, "%s", x->command);
+	table_cell(t, "%s", x->status);
 	if (!isnan(g->seconds))
-		clock_human(g->seconds, time);
-	if (g->peak_rss_bytes >= 0)
-		human_bytes((size_t)g->peak_rss_bytes, peak);
-	if (!isnan(g->energy.joules)) {
-		char low[32], high[32];
-		snprintf(bounds, sizeof(bounds), " (%s to %s)", gas_joules(g->energy.low, low),
-		         gas_joules(g->energy.high, high));
-	}
-	if (!isnan(g->money.total))
-		human_money(g->money.total, g->money.currency, money);
-	app_print("%.8s  %-20.20s %-10s %-9s %13s %9s  %s%s  %s\n", x->id, x->began ? x->began : "", x->command,
-	          x->status, time, peak, gas_joules(g->energy.joules, joules), bounds, money);
+		clock_human(g->seconds, text);
+	table_cell(t, "%s", text);
+	table_cell(t, "%s", g->peak_rss_bytes >= 0 ? human_bytes((size_t)g->peak_rss_bytes, text) : "-");
+	energy_text(g, text);
+	table_cell(t, "%s", text);
+	table_cell(t, "%s", isnan(g->money.total) ?
+	                            "-" :
+	                            money_text(g->money.total, g->money.currency, parts, parts, text));
+	table_cell(t, "%s", input_name(x, "model"));
+	table_cell(t, "%s", input_name(x, "data"));
+	put_arguments(&words, x);
+	table_cell(t, "%.900s", buf_str(&words));
+	buf_release(&words);
 }
 
 static void show_list(const struct app *app, const struct entries *all)
 {
+	static const char *const heads[] = { "run",    "began", "command", "status", "time",     "memory",
+		                             "energy", "money", "model",   "data",   "arguments" };
+	static const int narrow[] = { 5, 7, 8, 9, 1, 3, -1 };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x30, .drop = narrow };
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		table_cell(&t, "%s", heads[i]);
 	for (size_t i = 0; i < all->n; i++) {
-		if (!app->json) {
-			if (i == 0)
-				app_print("%-8s  %-20s %-10s %-9s %13s %9s  %s\n", "run", "began", "command", "status",
-				          "time", "memory", "energy, money");
-			show_run(&all->items[i]);
-			continue;
-		}
-		json_t *j = entry_json(&all->items[i], false);
-		app_json(j);
+		json_t *j = app->json ? entry_json(&all->items[i], false) : NULL;
+		if (j)
+			app_json(j);
+		else
+			add_run(&t, &all->items[i]);
 		json_decref(j);
 	}
 	if (!app->json && all->n == 0)
 		app_print("the ledger has no such run\n");
+	else if (!app->json)
+		table_write(&text, &t, "");
+	app_print("%s", buf_str(&text));
+	buf_release(&text);
+	table_release(&t);
+}
+
+/* --- one run --- */
+
+static void show_column(const struct entry *x, const struct column *c, const json_t *v)
+{
+	char *line;
+
+	if (!strcmp(c->name, "argv")) {
+		struct buf words = BUF_INIT;
+		put_arguments(&words, x);
+		app_print("  %-18s %s\n", "arguments", buf_str(&words));
+		buf_release(&words);
+		return;
+	}
+	line = json_is_string(v) ? mem_strdup(json_string_value(v)) :
+	       json_is_real(v)   ? mem_printf("%.6g", json_real_value(v)) :
+	                           jsonx_line(v);
+	app_print("  %-18s %s%s%s\n", c->name, line, c->unit ? " " : "", c->unit ? c->unit : "");
+	mem_free(line);
+}
+
+/* Everything that the ledger knows of it; the large figures in words first. */
+static void show_run(const struct app *app, const struct entry *x)
+{
+	char gas[400], time[32] = "?", operations[120];
+	json_t *j = entry_json(x, false);
+
+	if (app->json) {
+		app_json(j);
+		json_decref(j);
+		return;
+	}
+	if (!isnan(x->gas.seconds))
+		clock_human(x->gas.seconds, time);
+	gas_text(&x->gas, gas);
+	gas_operations(x->gas.flops, x->gas.int_ops, operations);
+	app_print("run %s: %s, %s\n  %s, %s%s%s\n", x->id, x->command, x->status, time, gas, operations[0] ? ", " : "",
+	          operations);
+	for (const struct column *c = entry_columns; c->name; c++) {
+		const json_t *v = json_object_get(j, c->name);
+		if (v && !json_is_null(v))
+			show_column(x, c, v);
+	}
+	for (size_t i = 0; i < x->n_uses; i++) {
+		const struct artefact *a = &x->uses[i].artefact;
+		app_print("  %-18s %s %.12s  %s\n", x->uses[i].out ? "made" : x->uses[i].role, a->kind, a->hash,
+		          a->path ? a->path : a->name ? a->name : "");
+	}
+	json_decref(j);
+}
+
+/* By its id or a beginning of it; NULL: none or several. */
+static const struct entry *find_run(const struct entries *all, const char *what)
+{
+	const struct entry *found = NULL;
+	size_t n = strlen(what), some = 0;
+
+	for (size_t i = 0; i < all->n && n >= 4; i++)
+		if (!strncmp(all->items[i].id, what, n)) {
+			found = &all->items[i];
+			some++;
+		}
+	return some == 1 ? found : NULL;
 }
 
 /* --- one artefact --- */
@@ -312,6 +423,14 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	show_curve(&sunk, &m->own);
 }
 
+static bool makes(const struct entry *x)
+{
+	for (size_t i = 0; i < x->n_uses; i++)
+		if (x->uses[i].out)
+			return true;
+	return false;
+}
+
 static int show(const struct app *app, const struct show *o, const char *what, struct err *e)
 {
 	struct ledger *l = NULL;
@@ -335,8 +454,17 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 		show_list(app, &all);
 	} else {
 		family_build(&f, &all);
-		int at = evidence_artefact(&f, l, what, e);
+		const struct entry *run = io_exists(what) ? NULL : find_run(&all, what);
+		if (run)
+			show_run(app, run);
+		int at = run && !makes(run) ? -1 : evidence_artefact(&f, l, what, e);
 		status = at < 0 ? -1 : 0;
+		if (run && at < 0 && !o->out) {
+			family_release(&f);
+			entries_release(&all);
+			ledger_close(l);
+			return 0;
+		}
 		if (!status)
 			show_artefact(app, &f, at);
 		if (!status && o->out) {
