@@ -1,5 +1,6 @@
 /* arena: a list of chunks, the newest first. An allocation bumps within the newest chunk or opens another, at least as
- * large as all before together (up to 1 MiB), so the number of chunks stays small. Chunks come zeroed. */
+ * large as all before together (up to 1 MiB), so the number of chunks stays small. Chunks come zeroed. Blocks are
+ * allocations of their own in a ring of two-way links, so that one can be resized wherever it stands. */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -18,12 +19,27 @@ struct arena_chunk {
 	_Alignas(ARENA_ALIGN) char data[];
 };
 
+struct arena_block {
+	struct arena_block *next, *before;
+	size_t size; /* of data */
+	_Alignas(ARENA_ALIGN) char data[];
+};
+
+/* Counts `more` bytes instead of `less`; does not return where that is beyond the limit. */
+static void hold(struct arena *a, size_t less, size_t more)
+{
+	if (a->limit && more > less && more - less > a->limit - MIN(a->held, a->limit))
+		a->full(a->who);
+	a->held += more - less;
+}
+
 static void chunk_add(struct arena *a, size_t need)
 {
 	size_t size = MIN(MAX(a->total_bytes, (size_t)CHUNK_MIN), (size_t)CHUNK_MAX), bytes;
 	size = MAX(size, need);
 	if (!size_add(size, sizeof(struct arena_chunk), &bytes))
 		BUG("an arena chunk of %zu bytes", size);
+	hold(a, 0, bytes);
 	struct arena_chunk *c = mem_alloc(bytes);
 	c->size = size;
 	c->next = a->head;
@@ -85,11 +101,41 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	return out;
 }
 
+void *arena_resize(struct arena *a, void *block, size_t bytes)
+{
+	struct arena_block *old = block ? (struct arena_block *)(void *)((char *)block - sizeof(*old)) : NULL, *b;
+	struct arena_block *before = old ? old->before : NULL, *next = old ? old->next : a->blocks;
+
+	if (bytes > SIZE_MAX / 2)
+		BUG("an arena block of %zu bytes", bytes);
+	hold(a, old ? old->size + sizeof(*old) : 0, bytes ? bytes + sizeof(*old) : 0);
+	if (bytes) {
+		b = mem_grow(old, bytes + sizeof(*b), 1);
+		b->next = next;
+		b->before = before;
+		b->size = bytes;
+	} else {
+		mem_free(old);
+		b = next;
+	}
+	if (before)
+		before->next = b;
+	else
+		a->blocks = b;
+	if (next)
+		next->before = bytes ? b : before;
+	return bytes ? b->data : NULL;
+}
+
 void arena_release(struct arena *a)
 {
+	for (struct arena_block *b = a->blocks, *next; b; b = next) {
+		next = b->next;
+		mem_free(b);
+	}
 	for (struct arena_chunk *c = a->head, *next; c; c = next) {
 		next = c->next;
 		mem_free(c);
 	}
-	*a = (struct arena)ARENA_INIT;
+	*a = (struct arena){ .limit = a->limit, .full = a->full, .who = a->who };
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -20,8 +21,9 @@ static bool reserve(struct buf *b, size_t n)
 		return false;
 	}
 	if (b->len + n + 1 > b->cap) {
-		b->cap = MAX(MAX(b->cap * 2, b->len + n + 1), (size_t)FIRST_BYTES);
-		b->data = mem_grow(b->data, b->cap, 1);
+		size_t cap = MAX(MAX(MIN(b->cap * 2, max + 1), b->len + n + 1), (size_t)FIRST_BYTES);
+		b->data = b->arena ? arena_resize(b->arena, b->data, cap) : mem_grow(b->data, cap, 1);
+		b->cap = cap;
 	}
 	return true;
 }
@@ -59,10 +61,10 @@ const char *buf_str(const struct buf *b) { return b->data ? b->data : ""; }
 
 char *buf_detach(struct buf *b, size_t *len)
 {
-	char *data = b->data ? b->data : mem_alloc(1);
+	char *data = b->data ? b->data : b->arena ? arena_alloc(b->arena, 1) : mem_alloc(1);
 	if (len)
 		*len = b->len;
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){ .max = b->max, .arena = b->arena };
 	return data;
 }
 
@@ -76,6 +78,9 @@ void buf_clear(struct buf *b)
 
 void buf_release(struct buf *b)
 {
-	mem_free(b->data);
-	*b = (struct buf){ .max = b->max };
+	if (b->arena && b->data)
+		arena_resize(b->arena, b->data, 0);
+	else
+		mem_free(b->data);
+	*b = (struct buf){ .max = b->max, .arena = b->arena };
 }

@@ -3,6 +3,7 @@
  * not. */
 #include "template/template.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,14 +68,29 @@ bool run_steps(struct run_state *r, size_t n)
 		run_fail(r, "the template takes more than %d steps", STEPS_MAX);
 	else if (r->out->len > RUN_TEXT_MAX)
 		run_fail(r, "the template writes more than %d bytes", RUN_TEXT_MAX);
-	else if (r->mem.total_bytes > memory_max)
-		run_fail(r, "the template needs more than %zu bytes of memory", memory_max);
 	return !r->failed;
 }
 
 bool run_charge(struct run_state *r, struct value a, struct value b)
 {
 	return run_steps(r, (v_weight(a) + v_weight(b)) / 64);
+}
+
+/* The arena asked for more than there may be: nobody goes on, wherever that was. */
+static void memory_full(void *out) { longjmp(*(jmp_buf *)out, 1); }
+
+/* f(x), or false where it wanted more than memory_max bytes of the arena. */
+static bool within_memory(struct arena *a, void (*f)(void *x), void *x)
+{
+	jmp_buf out;
+
+	a->limit = memory_max;
+	a->full = memory_full;
+	a->who = &out;
+	if (setjmp(out))
+		return false;
+	f(x);
+	return true;
 }
 
 static bool step(struct run_state *r) { return run_steps(r, 1); }
@@ -217,28 +233,40 @@ static struct value item_at(struct run_state *r, struct value object, int64_t i)
 	return v_string(&r->mem, object.str.s + at, v_char_at(object, (size_t)i + 1) - at);
 }
 
+static bool is_range(struct value v) { return v.type == V_LIST && v.list->kind == LIST_RANGE; }
+
 struct value run_item(struct run_state *r, struct value object, struct value key)
 {
 	if (object.type == V_UNDEFINED)
 		return run_undefined(r, object);
 	if (object.type == V_DICT || object.type == V_NAMESPACE) {
+		if (!v_hashable(key))
+			return UNDEFINED("an item");
 		const struct value *v = v_get(object, key);
 		if (v)
 			return *v;
 		return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 	}
-	if ((key.type == V_INT || key.type == V_BOOL) && (object.type == V_STRING || v_is_list(object)))
+	if ((key.type == V_INT || key.type == V_BOOL) && (object.type == V_STRING || v_is_plain(object) || is_range(object)))
 		return item_at(r, object, key.type == V_INT ? key.i : key.b);
 	return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 }
 
+void run_print(struct run_state *r, struct buf *out, struct value v)
+{
+	if (v_opaque(v))
+		run_fail(r, "%s is not printed here", v_type_name(v));
+	else
+		v_print(out, v);
+}
+
 struct value run_text(struct run_state *r, struct value v)
 {
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(r);
 
 	if (v.type == V_STRING)
 		return v;
-	v_print(&out, v);
+	run_print(r, &out, v);
 	return run_take(r, &out);
 }
 
@@ -253,7 +281,7 @@ struct value run_take(struct run_state *r, struct buf *text)
 
 struct value run_escaped(struct run_state *r, struct value text)
 {
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(r);
 
 	if (text.safe)
 		return text;
@@ -291,7 +319,7 @@ static struct value make_dict(struct interpreter *x, const struct expr *items)
 
 	for (; items && !x->r.failed; items = items->next->next) {
 		struct value key = eval(x, items), item = eval(x, items->next);
-		if (key.type == V_LIST || key.type == V_DICT)
+		if (!v_hashable(key))
 			run_fail(&x->r, "a %s cannot be a key", v_type_name(key));
 		v_set(&x->r.mem, d, key, item);
 	}
@@ -330,7 +358,7 @@ static struct value slice_text(struct interpreter *x, struct value s, int64_t fr
 	                     0);
 	struct value chars;
 	struct err why = ERR_INIT;
-	struct buf text = RUN_TEXT;
+	struct buf text = RUN_TEXT(&x->r);
 
 	if (by == 1 || !n)
 		return whole;
@@ -348,7 +376,7 @@ static struct value slice(struct interpreter *x, const struct expr *e)
 
 	if (object.type == V_UNDEFINED)
 		return run_undefined(&x->r, object);
-	if (object.type != V_STRING && !v_is_list(object))
+	if (object.type != V_STRING && !v_is_plain(object) && !is_range(object))
 		return run_fail(&x->r, "%s cannot be sliced", v_type_name(object));
 	if (!run_steps(&x->r, cost(object)) ||
 	    !slice_bounds(x, e, object.type == V_STRING ? v_chars(object) : object.list->n, &from, &to, &by))
@@ -356,6 +384,7 @@ static struct value slice(struct interpreter *x, const struct expr *e)
 	if (object.type == V_STRING)
 		return slice_text(x, object, from, to, by);
 	struct value list = v_list(&x->r.mem, object.type, 8);
+	list.list->kind = object.list->kind;
 	for (int64_t i = from; (by > 0 ? i < to : i > to) && step(&x->r); i += by)
 		v_push(&x->r.mem, list, object.list->items[i]);
 	return list;
@@ -394,6 +423,9 @@ static void add_arg(struct interpreter *x, struct call *c, const struct expr *ar
 {
 	struct value v = eval(x, arg), spread = NONE;
 
+	for (size_t k = 0; arg->keyword && k < c->n_named; k++)
+		if (!strcmp(c->names[k], arg->keyword))
+			run_fail(&x->r, "the argument '%.60s' is given twice", arg->keyword);
 	if (arg->keyword) {
 		c->names[c->n_named] = arg->keyword;
 		c->named[c->n_named++] = v;
@@ -469,7 +501,7 @@ static void bind_args(struct interpreter *x, const struct macro *m, const struct
 /* What a body prints, as a value. */
 static struct value captured(struct interpreter *x, const struct stmt *body)
 {
-	struct buf text = RUN_TEXT, *outer = x->r.out;
+	struct buf text = RUN_TEXT(&x->r), *outer = x->r.out;
 
 	x->r.out = &text;
 	run_body(x, body);
@@ -492,16 +524,21 @@ static struct value call_macro(struct interpreter *x, const struct closure *f, c
 	return text;
 }
 
+static struct value call_builtin(const struct function *f, const struct call *c)
+{
+	return charge(c) && call_fits(c, f) ? f->call(c) : UNDEFINED(NULL);
+}
+
 static struct value call_value(struct interpreter *x, struct value f, struct call *c)
 {
 	if (!charge(c))
 		return UNDEFINED(NULL);
 	switch (f.type) {
 	case V_MACRO: return call_macro(x, (const struct closure *)(const void *)f.macro, c);
-	case V_FUNCTION: return f.function->call(c);
+	case V_FUNCTION: return call_builtin(f.function, c);
 	case V_METHOD:
 		c->self = f.bound->self;
-		return charge(c) ? f.bound->method->call(c) : UNDEFINED(NULL);
+		return call_builtin(f.bound->method, c);
 	case V_UNDEFINED: return run_undefined(&x->r, f);
 	default: return run_fail(&x->r, "%s cannot be called", v_type_name(f));
 	}
@@ -517,20 +554,30 @@ static struct value call(struct interpreter *x, const struct expr *e)
 	return x->r.failed ? UNDEFINED(NULL) : call_value(x, f, &c);
 }
 
-struct value run_filter(struct run_state *r, const char *name, struct value self, struct value *args, size_t n)
+static struct call with_rest(const struct call *c, struct value self, size_t skip)
 {
-	const struct function *f = template_filter(name);
-	struct call c = { .r = r, .self = self, .args = args, .n = n };
+	struct call rest = *c;
 
-	return f && charge(&c) ? f->call(&c) : run_fail(r, "the filter '%.60s' is not known here", name);
+	rest.self = self;
+	rest.args += skip;
+	rest.n -= skip;
+	return rest;
 }
 
-bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n)
+struct value run_filter(const struct call *c, const char *name, struct value self, size_t skip)
+{
+	const struct function *f = template_filter(name);
+	struct call rest = with_rest(c, self, skip);
+
+	return f ? call_builtin(f, &rest) : run_fail(c->r, "the filter '%.60s' is not known here", name);
+}
+
+bool run_test(const struct call *c, const char *name, struct value self, size_t skip)
 {
 	const struct function *f = template_test(name);
-	struct call c = { .r = r, .self = self, .args = args, .n = n };
+	struct call rest = with_rest(c, self, skip);
 
-	return v_true(f && charge(&c) ? f->call(&c) : run_fail(r, "the test '%.60s' is not known here", name));
+	return v_true(f ? call_builtin(f, &rest) : run_fail(c->r, "the test '%.60s' is not known here", name));
 }
 
 /* A filter or a test with its subject. */
@@ -542,7 +589,7 @@ static struct value apply(struct interpreter *x, const struct expr *e, const str
 		return run_fail(&x->r, "the %s '%.60s' is not known here", e->type == E_FILTER ? "filter" : "test",
 		                e->value.str.s);
 	c.self = self;
-	return x->r.failed || !charge(&c) ? UNDEFINED(NULL) : f->call(&c);
+	return x->r.failed ? UNDEFINED(NULL) : call_builtin(f, &c);
 }
 
 static struct value filter(struct interpreter *x, const struct expr *e)
@@ -754,7 +801,7 @@ static void run_call(struct interpreter *x, const struct stmt *s)
 	c.names[c.n_named] = "caller";
 	c.named[c.n_named++] = make_closure(x, &s->macro);
 	struct value text = call_value(x, f, &c);
-	v_print(x->r.out, text);
+	run_print(&x->r, x->r.out, text);
 }
 
 static void run_with(struct interpreter *x, const struct stmt *s)
@@ -806,14 +853,14 @@ static void run_statement(struct interpreter *x, const struct stmt *s)
 {
 	switch (s->type) {
 	case S_TEXT: buf_add(x->r.out, s->text.str.s, s->text.str.n); break;
-	case S_PRINT: v_print(x->r.out, eval(x, s->expr)); break;
+	case S_PRINT: run_print(&x->r, x->r.out, eval(x, s->expr)); break;
 	case S_IF: run_if(x, s); break;
 	case S_FOR: run_for(x, s); break;
 	case S_SET: assign(x, s->target, eval(x, s->expr)); break;
 	case S_SET_BLOCK: assign(x, s->target, filtered_text(x, s->expr, captured_inside(x, s->body))); break;
 	case S_MACRO: set_in(x, x->scope, s->macro.name, make_closure(x, &s->macro)); break;
 	case S_CALL: run_call(x, s); break;
-	case S_FILTER: v_print(x->r.out, filtered_text(x, s->expr, captured_inside(x, s->body))); break;
+	case S_FILTER: run_print(&x->r, x->r.out, filtered_text(x, s->expr, captured_inside(x, s->body))); break;
 	case S_GENERATION: run_generation(x, s); break;
 	case S_WITH: run_with(x, s); break;
 	case S_BREAK: x->flow = FLOW_BREAK; break;
@@ -843,19 +890,27 @@ static int line_of(const char *source, size_t at)
 	return line;
 }
 
+struct parsing { struct template *t; const char *source; struct err why; };
+
+static void parse_all(void *parsing)
+{
+	struct parsing *p = parsing;
+	p->t->body = template_body(&p->t->mem, p->source, &p->why);
+}
+
 struct template *template_parse(const char *source, struct err *e)
 {
 	struct template *t = mem_alloc(sizeof(*t));
-	struct err why = ERR_INIT;
+	struct parsing p = { t, source, ERR_INIT };
 	size_t bad;
 
-	if (utf8_valid(source, strlen(source), &bad))
-		t->body = template_body(&t->mem, source, &why);
-	else
-		err_set(&why, "line %d: the template is not UTF-8", line_of(source, bad));
-	if (t->body || !why.msg[0])
+	if (!utf8_valid(source, strlen(source), &bad))
+		err_set(&p.why, "line %d: the template is not UTF-8", line_of(source, bad));
+	else if (!within_memory(&t->mem, parse_all, &p))
+		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory", memory_max);
+	if (t->body || !p.why.msg[0])
 		return t;
-	err_set(e, "%s", why.msg);
+	err_set(e, "%s", p.why.msg);
 	template_free(t);
 	return NULL;
 }
@@ -888,27 +943,37 @@ struct template *template_parse_both(const char *source, const char *with_tools,
 	return t;
 }
 
-int template_run(const struct template *t, const json_t *variables, struct template_output *out, struct err *e)
+struct running { struct interpreter x; const struct template *t; const json_t *variables; };
+
+static void run_all(void *running)
 {
-	struct err why = ERR_INIT;
-	struct interpreter x = { .r = { .out = &out->text, .e = &why }, .output = out };
+	struct running *all = running;
+	struct interpreter *x = &all->x;
 	const char *name;
 	json_t *v;
 
+	x->top = push_scope(x);
+	json_object_foreach((json_t *)(uintptr_t)all->variables, name, v)
+		set_in(x, x->top, name, v_from_json(&x->r.mem, v));
+	push_scope(x);
+	run_body(x, all->t->body);
+}
+
+int template_run(const struct template *t, const json_t *variables, struct template_output *out, struct err *e)
+{
+	struct err why = ERR_INIT;
 	bool tools = !json_is_null(json_object_get(variables, "tools")) && json_object_get(variables, "tools");
+	struct running all = { { .r = { .out = &out->text, .line = 1, .e = &why }, .output = out },
+		               t->with_tools && tools ? t->with_tools : t, variables };
+	struct run_state *r = &all.x.r;
 
 	*out = (struct template_output){ .text = { .max = 2 * (size_t)RUN_TEXT_MAX } };
-	if (t->with_tools && tools)
-		t = t->with_tools;
-	if (t->tools_only && !tools)
+	if (all.t->tools_only && !tools)
 		return err_set(e, "the model has a chat template for tools alone, and there are none");
-	x.top = push_scope(&x);
-	json_object_foreach((json_t *)variables, name, v)
-		set_in(&x, x.top, name, v_from_json(&x.r.mem, v));
-	push_scope(&x);
-	run_body(&x, t->body);
-	arena_release(&x.r.mem);
-	if (!x.r.failed)
+	if (!within_memory(&r->mem, run_all, &all))
+		run_fail(r, "the template needs more than %zu bytes of memory", memory_max);
+	arena_release(&r->mem);
+	if (!r->failed)
 		return 0;
 	template_output_release(out);
 	return err_set(e, "%s", why.msg);

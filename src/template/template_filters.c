@@ -11,6 +11,8 @@
 
 /* --- helpers --- */
 
+static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
+
 static struct value as_list(const struct call *c)
 {
 	struct value list;
@@ -30,7 +32,7 @@ static struct value as_source(const struct call *c)
 static struct value lazy(const struct call *c, size_t cap)
 {
 	struct value list = v_list(&c->r->mem, V_LIST, cap);
-	list.list->lazy = true;
+	list.list->kind = LIST_GENERATOR;
 	return list;
 }
 
@@ -46,13 +48,20 @@ static struct value f_upper(const struct call *c) { return by_method(c, "upper")
 static struct value f_lower(const struct call *c) { return by_method(c, "lower"); }
 static struct value f_capitalize(const struct call *c) { return by_method(c, "capitalize"); }
 static struct value f_trim(const struct call *c) { return by_method(c, "strip"); }
-static struct value f_replace(const struct call *c) { return by_method(c, "replace"); }
+
+static struct value f_replace(const struct call *c)
+{
+	struct value count = call_arg(c, 2, "count", NONE),
+		     args[3] = { run_text(c->r, call_arg(c, 0, "old", NONE)),
+		                 run_text(c->r, call_arg(c, 1, "new", NONE)), count.type == V_NONE ? v_int(-1) : count };
+	return by_method(&(struct call){ .r = c->r, .self = c->self, .args = args, .n = 3 }, "replace");
+}
 
 /* Words begin after a space, '-', '(', '{', '[' or '<'. */
 static struct value f_title(const struct call *c)
 {
 	struct value text = by_method(c, "lower"), first = by_method(c, "upper");
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	bool start = true;
 
 	if (text.str.n != first.str.n) /* characters whose cases differ in length */
@@ -122,14 +131,14 @@ static struct value f_last(const struct call *c)
 static struct value f_reverse(const struct call *c)
 {
 	struct value from = as_list(c), list = lazy(c, from.list->n);
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 
 	for (size_t i = from.list->n; i-- > 0;)
 		v_push(&c->r->mem, list, from.list->items[i]);
 	if (c->self.type != V_STRING)
 		return list;
 	for (size_t i = 0; i < list.list->n; i++)
-		v_print(&out, list.list->items[i]);
+		run_print(c->r, &out, list.list->items[i]);
 	return run_take(c->r, &out);
 }
 
@@ -162,11 +171,11 @@ static struct value f_join(const struct call *c)
 {
 	struct value list = as_list(c), by = run_text(c->r, call_arg(c, 0, "d", v_text(""))),
 		     attribute = call_arg(c, 1, "attribute", NONE);
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 
 	for (size_t i = 0; i < list.list->n; i++) {
 		buf_add(&out, by.str.s, i ? by.str.n : 0);
-		v_print(&out,
+		run_print(c->r, &out,
 		        attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute));
 	}
 	return run_take(c->r, &out);
@@ -179,13 +188,17 @@ static struct value f_map(const struct call *c)
 	struct value name = call_arg(c, 0, NULL, NONE),
 		     init = call_arg(c, SIZE_MAX, "default", UNDEFINED("an attribute"));
 
-	if (attribute.type == V_NONE && name.type != V_STRING)
-		return run_fail(c->r, "map wants a filter's name or attribute=");
+	bool by_attribute = c->n == 0 && c->n_named && attribute.type != V_NONE;
+	for (size_t k = 0; by_attribute && k < c->n_named; k++)
+		if (strcmp(c->names[k], "attribute") != 0 && strcmp(c->names[k], "default") != 0)
+			return run_fail(c->r, "map takes no argument '%.60s' beside attribute", c->names[k]);
+	if (!by_attribute && name.type != V_STRING)
+		return run_fail(c->r, "map wants a filter's name or attribute= alone");
 	for (size_t i = 0; i < from.list->n && !c->r->failed; i++) {
 		struct value v = from.list->items[i];
-		v = attribute.type != V_NONE ? path(c->r, v, attribute) :
-		                               run_filter(c->r, name.str.s, v, c->args + 1, c->n - 1);
-		v_push(&c->r->mem, list, v.type == V_UNDEFINED ? init : v);
+		v = by_attribute ? path(c->r, v, attribute) :
+		                               run_filter(c, name.str.s, v, 1);
+		v_push(&c->r->mem, list, by_attribute && v.type == V_UNDEFINED ? init : v);
 	}
 	return list;
 }
@@ -199,10 +212,14 @@ static struct value choose(const struct call *c, bool attribute, bool want)
 
 	if (attribute && (!c->n || (c->args[0].type != V_STRING && c->args[0].type != V_INT)))
 		return run_fail(c->r, "selectattr and rejectattr want an attribute's name");
+	if (c->n > skip && test.type != V_STRING)
+		return run_fail(c->r, "a test's name is %s, a text was wanted", v_type_name(test));
+	if (c->n <= skip && c->n_named)
+		return run_fail(c->r, "'%.60s' is an argument of no test", c->names[0]);
 	for (size_t i = 0; i < from.list->n && !c->r->failed; i++) {
 		struct value v = attribute ? path(c->r, from.list->items[i], c->args[0]) : from.list->items[i];
 		bool holds = test.type == V_STRING ?
-		                     run_test(c->r, test.str.s, v, c->args + skip + 1, c->n - skip - 1) :
+		                     run_test(c, test.str.s, v, skip + 1) :
 		                     v_true(v);
 		if (holds == want)
 			v_push(&c->r->mem, list, from.list->items[i]);
@@ -220,12 +237,22 @@ static struct value sort_key(const struct call *c, struct value v, bool exact)
 	return v.type == V_STRING && !exact ? by_method(&(struct call){ .r = c->r, .self = v }, "lower") : v;
 }
 
+/* Key i of what is compared: the item or its attribute, texts in small letters unless case_sensitive. */
+static struct value key_of(const struct call *c, struct value item, struct value attribute, struct value exact)
+{
+	return sort_key(c, attribute.type == V_NONE ? item : path(c->r, item, attribute), v_true(exact));
+}
+
 static struct value f_unique(const struct call *c)
 {
 	struct value from = as_list(c), list = lazy(c, from.list->n), keys = v_list(&c->r->mem, V_LIST, from.list->n);
+	struct value exact = call_arg(c, 0, "case_sensitive", v_bool(false)),
+		     attribute = call_arg(c, 1, "attribute", NONE);
 
-	for (size_t i = 0; i < from.list->n; i++) {
-		struct value key = sort_key(c, from.list->items[i], false);
+	for (size_t i = 0; i < from.list->n && !c->r->failed; i++) {
+		struct value key = key_of(c, from.list->items[i], attribute, exact);
+		if (!v_hashable(key))
+			return run_fail(c->r, "unique: a %s cannot be hashed", v_type_name(key));
 		bool seen = false;
 		for (size_t j = 0; j < keys.list->n && !seen && run_steps(c->r, 1 + v_weight(key) / 64); j++)
 			seen = v_equal(keys.list->items[j], key);
@@ -262,6 +289,21 @@ static void sort_items(const struct call *c, struct value *items, const struct v
 	}
 }
 
+/* The key of sort: an attribute may name several, with commas, of which a tuple is made. */
+static struct value sort_keys(const struct call *c, struct value item, struct value attribute, bool exact)
+{
+	if (attribute.type != V_STRING || !memchr(attribute.str.s, ',', attribute.str.n))
+		return key_of(c, item, attribute, v_bool(exact));
+	struct value key = v_list(&c->r->mem, V_TUPLE, 2);
+	for (const char *s = attribute.str.s;; s++) {
+		size_t n = strcspn(s, ",");
+		v_push(&c->r->mem, key, key_of(c, item, v_string(&c->r->mem, s, n), v_bool(exact)));
+		s += n;
+		if (!*s)
+			return key;
+	}
+}
+
 static struct value f_sort(const struct call *c)
 {
 	struct value list = f_list(c), attribute = call_arg(c, 2, "attribute", NONE);
@@ -270,10 +312,7 @@ static struct value f_sort(const struct call *c)
 	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
 
 	for (size_t i = 0; i < list.list->n; i++)
-		keys[i] = sort_key(c,
-		                   attribute.type == V_NONE ? list.list->items[i] :
-		                                              path(c->r, list.list->items[i], attribute),
-		                   exact);
+		keys[i] = sort_keys(c, list.list->items[i], attribute, exact);
 	sort_items(c, list.list->items, keys, list.list->n, down);
 	return list;
 }
@@ -281,10 +320,12 @@ static struct value f_sort(const struct call *c)
 static struct value f_items(const struct call *c)
 {
 	if (c->self.type == V_UNDEFINED)
-		return v_list(&c->r->mem, V_LIST, 0);
+		return lazy(c, 0);
 	if (c->self.type != V_DICT)
 		return run_fail(c->r, "items wants a dict, not %s", v_type_name(c->self));
-	return template_method(c->self, "items")->call(&(struct call){ .r = c->r, .self = c->self });
+	struct value list = template_method(c->self, "items")->call(&(struct call){ .r = c->r, .self = c->self });
+	list.list->kind = LIST_GENERATOR;
+	return list;
 }
 
 static struct value f_dictsort(const struct call *c)
@@ -293,16 +334,17 @@ static struct value f_dictsort(const struct call *c)
 	bool exact = v_true(call_arg(c, 0, "case_sensitive", v_bool(false))),
 	     down = v_true(call_arg(c, 2, "reverse", v_bool(false)));
 
+	if (!v_equal(by, v_text("key")) && !v_equal(by, v_text("value")))
+		return run_fail(c->r, "dictsort: by is key or value");
 	if (c->r->failed)
 		return list;
+	list = f_list(&(struct call){ .r = c->r, .self = list });
 	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
 	for (size_t i = 0; i < list.list->n; i++)
 		keys[i] = sort_key(c, list.list->items[i].list->items[v_equal(by, v_text("value"))], exact);
 	sort_items(c, list.list->items, keys, list.list->n, down);
 	return list;
 }
-
-static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
 
 static struct value f_sum(const struct call *c)
 {
@@ -327,14 +369,11 @@ static struct value f_sum(const struct call *c)
 static struct value extreme(const struct call *c, int sign)
 {
 	struct value list = as_list(c), attribute = call_arg(c, 1, "attribute", NONE),
-		     best = UNDEFINED("the best of nothing"), best_key = NONE;
+		     exact = call_arg(c, 0, "case_sensitive", v_bool(false)), best = UNDEFINED("the best of nothing"), best_key = NONE;
 	struct err why = ERR_INIT;
 
 	for (size_t i = 0; i < list.list->n; i++) {
-		struct value key = sort_key(c,
-		                            attribute.type == V_NONE ? list.list->items[i] :
-		                                                       path(c->r, list.list->items[i], attribute),
-		                            false);
+		struct value key = key_of(c, list.list->items[i], attribute, exact);
 		int order = -1;
 		if (!run_charge(c->r, best_key, key))
 			return best;
@@ -479,7 +518,7 @@ static struct value f_tojson(const struct call *c)
 	struct json_style style = { .indent = json_indent(c),
 		                    .colon = ": ",
 		                    .ascii = v_true(call_arg(c, 0, "ensure_ascii", v_bool(false))) };
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	struct err why = ERR_INIT;
 
 	style.between = style.indent ? "," : ", ";
@@ -511,7 +550,7 @@ static struct value f_indent(const struct call *c)
 	struct value text = run_text(c->r, c->self), width = call_arg(c, 0, "width", v_int(4));
 	bool first = v_true(call_arg(c, 1, "first", v_bool(false))),
 	     blank = v_true(call_arg(c, 2, "blank", v_bool(false)));
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	struct value by = width.type == V_STRING ? width : v_text("");
 
 	for (size_t at = 0; at < text.str.n || at == 0;) {
@@ -539,7 +578,9 @@ static bool format_one(const struct call *c, struct buf *out, const char *spec, 
 	char full[24];
 
 	if (kind == 's' || kind == 'r') {
-		struct buf text = RUN_TEXT;
+		struct buf text = RUN_TEXT(c->r);
+		if (v_opaque(v))
+			run_fail(c->r, "%s is not printed here", v_type_name(v));
 		(kind == 's' ? v_print : v_repr)(&text, v);
 		struct value shown = run_take(c->r, &text);
 		snprintf(full, sizeof(full), "%ss", spec);
@@ -588,7 +629,7 @@ static size_t format_spec(const char *s, size_t n)
 static struct value f_format(const struct call *c)
 {
 	struct value text = run_text(c->r, c->self);
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	size_t next = 0;
 
 	for (size_t i = 0; i < text.str.n; i++) {
@@ -619,46 +660,46 @@ static struct value f_format(const struct call *c)
 }
 
 static const struct function filters[] = {
-	{ "tojson", f_tojson },
-	{ "trim", f_trim },
-	{ "length", f_length },
-	{ "count", f_length },
-	{ "string", f_string },
-	{ "default", f_default },
-	{ "d", f_default },
-	{ "upper", f_upper },
-	{ "lower", f_lower },
-	{ "capitalize", f_capitalize },
-	{ "title", f_title },
-	{ "replace", f_replace },
-	{ "safe", f_safe },
-	{ "list", f_list },
-	{ "first", f_first },
-	{ "last", f_last },
-	{ "reverse", f_reverse },
-	{ "join", f_join },
-	{ "map", f_map },
-	{ "select", f_select },
-	{ "reject", f_reject },
-	{ "selectattr", f_selectattr },
-	{ "rejectattr", f_rejectattr },
-	{ "unique", f_unique },
-	{ "sort", f_sort },
-	{ "items", f_items },
-	{ "dictsort", f_dictsort },
-	{ "sum", f_sum },
-	{ "min", f_min },
-	{ "max", f_max },
-	{ "int", f_int },
-	{ "float", f_float },
-	{ "abs", f_abs },
-	{ "round", f_round },
-	{ "escape", f_escape },
-	{ "e", f_escape },
-	{ "indent", f_indent },
-	{ "wordcount", f_wordcount },
-	{ "attr", f_attr },
-	{ "format", f_format },
+	{ "tojson", f_tojson, "ensure_ascii:a? indent:nis? separators:nl? sort_keys:a?" },
+	{ "trim", f_trim, "chars:sn?" },
+	{ "length", f_length, NULL },
+	{ "count", f_length, NULL },
+	{ "string", f_string, NULL },
+	{ "default", f_default, "default_value:a? boolean:a?" },
+	{ "d", f_default, "default_value:a? boolean:a?" },
+	{ "upper", f_upper, NULL },
+	{ "lower", f_lower, NULL },
+	{ "capitalize", f_capitalize, NULL },
+	{ "title", f_title, NULL },
+	{ "replace", f_replace, "old:a new:a count:in?" },
+	{ "safe", f_safe, NULL },
+	{ "list", f_list, NULL },
+	{ "first", f_first, NULL },
+	{ "last", f_last, NULL },
+	{ "reverse", f_reverse, NULL },
+	{ "join", f_join, "d:a? attribute:nsi?" },
+	{ "map", f_map, "* **" },
+	{ "select", f_select, "* **" },
+	{ "reject", f_reject, "* **" },
+	{ "selectattr", f_selectattr, "* **" },
+	{ "rejectattr", f_rejectattr, "* **" },
+	{ "unique", f_unique, "case_sensitive:a? attribute:nsi?" },
+	{ "sort", f_sort, "reverse:i? case_sensitive:a? attribute:nsi?" },
+	{ "items", f_items, NULL },
+	{ "dictsort", f_dictsort, "case_sensitive:a? by:s? reverse:i?" },
+	{ "sum", f_sum, "attribute:nsi? start:a?" },
+	{ "min", f_min, "case_sensitive:a? attribute:nsi?" },
+	{ "max", f_max, "case_sensitive:a? attribute:nsi?" },
+	{ "int", f_int, "default:a? base:i?" },
+	{ "float", f_float, "default:a?" },
+	{ "abs", f_abs, NULL },
+	{ "round", f_round, "precision:i? method:s?" },
+	{ "escape", f_escape, NULL },
+	{ "e", f_escape, NULL },
+	{ "indent", f_indent, "width:is? first:a? blank:a?" },
+	{ "wordcount", f_wordcount, NULL },
+	{ "attr", f_attr, "name:a" },
+	{ "format", f_format, "* **" },
 };
 
 /* --- tests --- */
@@ -681,7 +722,8 @@ static struct value t_iterable(const struct call *c)
 }
 static struct value t_sequence(const struct call *c)
 {
-	return v_bool(c->self.type == V_STRING || v_is_list(c->self) || c->self.type == V_DICT ||
+	return v_bool(c->self.type == V_STRING || v_is_plain(c->self) ||
+	              (c->self.type == V_LIST && c->self.list->kind == LIST_RANGE) || c->self.type == V_DICT ||
 	              c->self.type == V_UNDEFINED);
 }
 static struct value t_callable(const struct call *c) { return v_bool(c->self.type >= V_MACRO); }
@@ -724,68 +766,66 @@ static struct value t_in(const struct call *c)
 
 	if (!run_charge(c->r, whole, c->self))
 		return v_bool(false);
+	if (whole.type == V_DICT && !v_hashable(c->self))
+		return run_fail(c->r, "a %s cannot be a key", v_type_name(c->self));
 	if (!v_contains(whole, c->self, &found))
 		return run_fail(c->r, "in: %s cannot be looked into for %s", v_type_name(whole), v_type_name(c->self));
 	return v_bool(found);
 }
 
-static struct value remainder_is(const struct call *c, int64_t by, int64_t want)
+static struct value remainder_is(const struct call *c, struct value by, int64_t want)
 {
-	if (c->self.type != V_INT || by == 0 || by == -1)
-		return run_fail(c->r, "a whole number was wanted, not %s", v_type_name(c->self));
-	int64_t rest = c->self.i % by;
-	return v_bool((rest < 0 ? -rest : rest) == want);
+	if (!v_is_number(c->self))
+		return run_fail(c->r, "a number was wanted, not %s", v_type_name(c->self));
+	return v_bool(v_equal(run_binary(c->r, "%", c->self, by), v_int(want)));
 }
 
-static struct value t_odd(const struct call *c) { return remainder_is(c, 2, 1); }
-static struct value t_even(const struct call *c) { return remainder_is(c, 2, 0); }
-
-static struct value t_divisibleby(const struct call *c)
-{
-	struct value by = call_arg(c, 0, "num", v_int(0));
-	return remainder_is(c, by.type == V_INT ? by.i : 0, 0);
-}
+static struct value t_odd(const struct call *c) { return remainder_is(c, v_int(2), 1); }
+static struct value t_even(const struct call *c) { return remainder_is(c, v_int(2), 0); }
+static struct value t_divisibleby(const struct call *c) { return remainder_is(c, call_arg(c, 0, "num", NONE), 0); }
+static struct value t_escaped(const struct call *c) { return v_bool(c->self.type == V_STRING && c->self.safe); }
 
 static struct value t_lower(const struct call *c) { return by_method(c, "islower"); }
 static struct value t_upper(const struct call *c) { return by_method(c, "isupper"); }
 
 static const struct function tests[] = {
-	{ "defined", t_defined },
-	{ "undefined", t_undefined },
-	{ "none", t_none },
-	{ "boolean", t_boolean },
-	{ "true", t_true },
-	{ "false", t_false },
-	{ "integer", t_integer },
-	{ "float", t_float },
-	{ "number", t_number },
-	{ "string", t_string },
-	{ "mapping", t_mapping },
-	{ "iterable", t_iterable },
-	{ "sequence", t_sequence },
-	{ "callable", t_callable },
-	{ "sameas", t_sameas },
-	{ "eq", t_eq },
-	{ "equalto", t_eq },
-	{ "ne", t_ne },
-	{ "lt", t_lt },
-	{ "lessthan", t_lt },
-	{ "le", t_le },
-	{ "gt", t_gt },
-	{ "greaterthan", t_gt },
-	{ "ge", t_ge },
-	{ "in", t_in },
-	{ "odd", t_odd },
-	{ "even", t_even },
-	{ "divisibleby", t_divisibleby },
-	{ "lower", t_lower },
-	{ "upper", t_upper },
-	{ "==", t_eq },
-	{ "!=", t_ne },
-	{ "<", t_lt },
-	{ "<=", t_le },
-	{ ">", t_gt },
-	{ ">=", t_ge },
+	{ "defined", t_defined, NULL },
+	{ "undefined", t_undefined, NULL },
+	{ "none", t_none, NULL },
+	{ "boolean", t_boolean, NULL },
+	{ "true", t_true, NULL },
+	{ "false", t_false, NULL },
+	{ "integer", t_integer, NULL },
+	{ "float", t_float, "default:a?" },
+	{ "number", t_number, NULL },
+	{ "string", t_string, NULL },
+	{ "mapping", t_mapping, NULL },
+	{ "iterable", t_iterable, NULL },
+	{ "sequence", t_sequence, NULL },
+	{ "callable", t_callable, NULL },
+	{ "sameas", t_sameas, "other:a" },
+	{ "eq", t_eq, "/other:a" },
+	{ "equalto", t_eq, "/other:a" },
+	{ "ne", t_ne, "/other:a" },
+	{ "lt", t_lt, "/other:a" },
+	{ "lessthan", t_lt, "/other:a" },
+	{ "le", t_le, "/other:a" },
+	{ "gt", t_gt, "/other:a" },
+	{ "greaterthan", t_gt, "/other:a" },
+	{ "ge", t_ge, "/other:a" },
+	{ "in", t_in, "seq:a" },
+	{ "odd", t_odd, NULL },
+	{ "even", t_even, NULL },
+	{ "divisibleby", t_divisibleby, "num:if" },
+	{ "lower", t_lower, NULL },
+	{ "upper", t_upper, NULL },
+	{ "escaped", t_escaped, NULL },
+	{ "==", t_eq, "/other:a" },
+	{ "!=", t_ne, "/other:a" },
+	{ "<", t_lt, "/other:a" },
+	{ "<=", t_le, "/other:a" },
+	{ ">", t_gt, "/other:a" },
+	{ ">=", t_ge, "/other:a" },
 };
 
 static const struct function *look_up(const struct function *table, size_t n, const char *name)

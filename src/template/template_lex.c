@@ -146,7 +146,7 @@ static int escape(struct lexer *x, struct buf *out)
 static int lex_string(struct lexer *x)
 {
 	char quote = *x->at++;
-	struct buf text = BUF_INIT;
+	struct buf text = { .arena = x->mem };
 	int line = x->line, status = 0;
 
 	while (x->at < x->end && *x->at != quote && !status) {
@@ -351,7 +351,7 @@ static int lex_piece(struct lexer *x)
 /* Line breaks become \n, and the last one goes. */
 static const char *clean(struct arena *a, const char *source)
 {
-	struct buf b = BUF_INIT;
+	struct buf b = { .arena = a };
 
 	for (const char *s = source; *s; s++)
 		if (*s != '\r')

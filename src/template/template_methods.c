@@ -26,6 +26,8 @@ static struct value text_arg(const struct call *c, size_t i, const char *name)
 	return v;
 }
 
+static int64_t whole(struct value v) { return v.type == V_INT ? v.i : v.b; }
+
 static struct value part(const struct call *c, size_t from, size_t to)
 {
 	return v_string(&c->r->mem, c->self.str.s + from, to > from ? to - from : 0);
@@ -97,7 +99,7 @@ static bool is_letter(uint32_t c)
 
 static struct value recase(const struct call *c, enum letter_case how)
 {
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	bool in_word = false;
 
 	for (size_t at = 0, n; at < c->self.str.n; at += n) {
@@ -171,22 +173,49 @@ static struct value m_islower(const struct call *c)
 
 /* --- searching --- */
 
+/* The piece of self between the arguments 1 and 2, cut to its ends as Python cuts; false where it begins behind its
+ * end, which is not even an empty piece. *first: the character where it begins. */
+static bool window(const struct call *c, struct value *piece, int64_t *first)
+{
+	struct value start = call_arg(c, 1, NULL, NONE), end = call_arg(c, 2, NULL, NONE);
+	int64_t n = start.type == V_NONE && end.type == V_NONE ? 0 : (int64_t)v_chars(c->self), to = n;
+
+	*piece = c->self;
+	*first = 0;
+	if (start.type == V_NONE && end.type == V_NONE)
+		return true;
+	if (start.type != V_NONE)
+		*first = whole(start) < 0 ? MAX(whole(start) + n, 0) : whole(start);
+	if (end.type != V_NONE)
+		to = whole(end) < 0 ? MAX(whole(end) + n, 0) : MIN(whole(end), n);
+	if (*first > to)
+		return false;
+	size_t from = v_char_at(c->self, (size_t)*first);
+	*piece = part(c, from, v_char_at(c->self, (size_t)to));
+	return true;
+}
+
+static bool has_end(struct value text, struct value what, bool at_end)
+{
+	return what.str.n <= text.str.n &&
+	       !memcmp(text.str.s + (at_end ? text.str.n - what.str.n : 0), what.str.s, what.str.n);
+}
+
 static struct value with(const struct call *c, bool at_end)
 {
-	struct value what = call_arg(c, 0, "prefix", NONE), one = what;
+	struct value what = c->args[0], piece;
 	size_t n = what.type == V_TUPLE ? what.list->n : 1;
+	int64_t first;
+	bool found = false, there = window(c, &piece, &first);
 
-	for (size_t i = 0; i < n; i++) {
-		if (what.type == V_TUPLE)
-			one = what.list->items[i];
+	for (size_t i = 0; i < n && !found; i++) {
+		struct value one = what.type == V_TUPLE ? what.list->items[i] : what;
 		if (one.type != V_STRING)
 			return run_fail(c->r, "%s: a text was wanted, not %s", at_end ? "endswith" : "startswith",
 			                v_type_name(one));
-		if (one.str.n <= c->self.str.n &&
-		    !memcmp(c->self.str.s + (at_end ? c->self.str.n - one.str.n : 0), one.str.s, one.str.n))
-			return v_bool(true);
+		found = there && has_end(piece, one, at_end);
 	}
-	return v_bool(false);
+	return v_bool(found);
 }
 
 static struct value m_startswith(const struct call *c) { return with(c, false); }
@@ -202,32 +231,42 @@ static const char *last_of(const struct call *c, struct value s, struct value wh
 	return NULL;
 }
 
+static const char *first_of(struct value s, struct value what)
+{
+	return what.str.n ? memmem(s.str.s, s.str.n, what.str.s, what.str.n) : s.str.s;
+}
+
 static struct value find(const struct call *c, bool last)
 {
-	struct value what = text_arg(c, 0, "sub");
-	const char *at =
-		last ? last_of(c, c->self, what) : memmem(c->self.str.s, c->self.str.n, what.str.s, what.str.n);
+	struct value what = c->args[0], piece;
+	int64_t first;
 
-	return v_int(at ? (int64_t)utf8_count(c->self.str.s, (size_t)(at - c->self.str.s)) : -1);
+	if (!window(c, &piece, &first))
+		return v_int(-1);
+	const char *at = last ? last_of(c, piece, what) : first_of(piece, what);
+	return v_int(at ? first + (int64_t)utf8_count(piece.str.s, (size_t)(at - piece.str.s)) : -1);
+}
+
+static struct value must_be(const struct call *c, struct value at)
+{
+	return at.i < 0 ? run_fail(c->r, "index: the text is not there") : at;
 }
 
 static struct value m_find(const struct call *c) { return find(c, false); }
 static struct value m_rfind(const struct call *c) { return find(c, true); }
-
-static struct value m_index(const struct call *c)
-{
-	struct value at = find(c, false);
-	return at.i < 0 ? run_fail(c->r, "index: the text is not there") : at;
-}
+static struct value m_index(const struct call *c) { return must_be(c, find(c, false)); }
+static struct value m_rindex(const struct call *c) { return must_be(c, find(c, true)); }
 
 static struct value m_count(const struct call *c)
 {
-	struct value what = text_arg(c, 0, "sub");
-	const char *s = c->self.str.s, *end = s + c->self.str.n;
-	int64_t n = 0;
+	struct value what = c->args[0], piece;
+	int64_t n = 0, first;
 
+	if (!window(c, &piece, &first))
+		return v_int(0);
 	if (!what.str.n)
-		return v_int((int64_t)v_chars(c->self) + 1);
+		return v_int((int64_t)v_chars(piece) + 1);
+	const char *s = piece.str.s, *end = s + piece.str.n;
 	for (; (s = memmem(s, (size_t)(end - s), what.str.s, what.str.n)); s += what.str.n)
 		n++;
 	return v_int(n);
@@ -237,8 +276,8 @@ static struct value m_replace(const struct call *c)
 {
 	struct value old = text_arg(c, 0, "old"), new = text_arg(c, 1, "new"),
 		     most = call_arg(c, 2, "count", v_int(-1));
-	int64_t left = most.type == V_INT ? most.i : -1;
-	struct buf out = RUN_TEXT;
+	int64_t left = whole(most);
+	struct buf out = RUN_TEXT(c->r);
 	const char *s = c->self.str.s, *end = s + c->self.str.n;
 
 	while (left != 0) {
@@ -293,14 +332,14 @@ static struct value split_space(const struct call *c, int64_t most)
 static struct value m_split(const struct call *c)
 {
 	struct value by = call_arg(c, 0, "sep", NONE), limit = call_arg(c, 1, "maxsplit", v_int(-1));
-	int64_t most = limit.type == V_INT ? limit.i : -1;
+	int64_t most = whole(limit);
 	struct value list = v_list(&c->r->mem, V_LIST, 8);
 	const char *s = c->self.str.s, *end = s + c->self.str.n, *at;
 
 	if (by.type == V_NONE)
 		return split_space(c, most);
-	if (by.type != V_STRING || !by.str.n)
-		return run_fail(c->r, "split: the separator is empty or no text");
+	if (!by.str.n)
+		return run_fail(c->r, "split: the separator is empty");
 	while ((most < 0 || (int64_t)list.list->n < most) && (at = memmem(s, (size_t)(end - s), by.str.s, by.str.n))) {
 		v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(at - s)));
 		s = at + by.str.n;
@@ -309,17 +348,55 @@ static struct value m_split(const struct call *c)
 	return list;
 }
 
+/* The list of what was found from the end on, in the order of the text. */
+static struct value turned(const struct call *c, struct value backward)
+{
+	struct value list = v_list(&c->r->mem, V_LIST, backward.list->n);
+
+	for (size_t i = backward.list->n; i-- > 0;)
+		v_push(&c->r->mem, list, backward.list->items[i]);
+	return list;
+}
+
+static struct value rsplit_space(const struct call *c, int64_t most)
+{
+	struct value backward = v_list(&c->r->mem, V_LIST, 8);
+	const char *s = c->self.str.s;
+	size_t at = c->self.str.n, n, from;
+	uint32_t ch;
+
+	for (;;) {
+		while (at && (n = char_before(s, at, &ch)) && is_python_space(ch))
+			at -= n;
+		if (!at)
+			return turned(c, backward);
+		from = at;
+		if ((int64_t)backward.list->n == most) {
+			for (from = 0; (n = char_at(s + from, at - from, &ch)) && is_python_space(ch);)
+				from += n;
+			v_push(&c->r->mem, backward, part(c, from, at));
+			return turned(c, backward);
+		}
+		while (from && (n = char_before(s, from, &ch)) && !is_python_space(ch))
+			from -= n;
+		v_push(&c->r->mem, backward, part(c, from, at));
+		at = from;
+	}
+}
+
 static struct value m_rsplit(const struct call *c)
 {
-	struct value by = call_arg(c, 0, "sep", NONE), limit = call_arg(c, 1, "maxsplit", v_int(-1)), rest = c->self,
-		     list, backward;
+	struct value by = call_arg(c, 0, "sep", NONE), rest = c->self, backward;
+	int64_t most = whole(call_arg(c, 1, "maxsplit", v_int(-1)));
 
-	if (limit.type != V_INT || limit.i < 0)
+	if (most < 0)
 		return m_split(c);
-	if (by.type != V_STRING || !by.str.n)
-		return run_fail(c->r, "rsplit with a limit wants a separator");
+	if (by.type == V_NONE)
+		return rsplit_space(c, most);
+	if (!by.str.n)
+		return run_fail(c->r, "rsplit: the separator is empty");
 	backward = v_list(&c->r->mem, V_LIST, 8);
-	for (int64_t i = 0; i < limit.i; i++) {
+	for (int64_t i = 0; i < most; i++) {
 		const char *at = last_of(c, rest, by);
 		if (!at)
 			break;
@@ -328,10 +405,13 @@ static struct value m_rsplit(const struct call *c)
 		rest.str.n = (size_t)(at - rest.str.s);
 	}
 	v_push(&c->r->mem, backward, v_string(&c->r->mem, rest.str.s, rest.str.n));
-	list = v_list(&c->r->mem, V_LIST, backward.list->n);
-	for (size_t i = backward.list->n; i-- > 0;)
-		v_push(&c->r->mem, list, backward.list->items[i]);
-	return list;
+	return turned(c, backward);
+}
+
+/* The breaks of Python's splitlines. */
+static bool is_line_break(uint32_t c)
+{
+	return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
 static struct value m_splitlines(const struct call *c)
@@ -342,9 +422,11 @@ static struct value m_splitlines(const struct call *c)
 
 	while (s < end) {
 		const char *at = s;
-		while (at < end && *at != '\n' && *at != '\r')
-			at++;
-		size_t n = at == end ? 0 : *at == '\r' && at + 1 < end && at[1] == '\n' ? 2 : 1;
+		size_t n = 0;
+		uint32_t ch;
+		for (; at < end && (n = char_at(at, (size_t)(end - at), &ch)) && !is_line_break(ch); at += n)
+			;
+		n = at == end ? 0 : *at == '\r' && at + 1 < end && at[1] == '\n' ? 2 : n;
 		v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(at - s) + (keep ? n : 0)));
 		s = at + n;
 	}
@@ -354,7 +436,7 @@ static struct value m_splitlines(const struct call *c)
 static struct value m_join(const struct call *c)
 {
 	struct value list;
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 
 	if (v_iterate(&c->r->mem, call_arg(c, 0, "iterable", NONE), &list, c->r->e) < 0)
 		return run_fail(c->r, "join: %s", c->r->e->msg);
@@ -373,11 +455,9 @@ static struct value m_join(const struct call *c)
 
 static struct value remove_part(const struct call *c, bool at_end)
 {
-	struct value what = text_arg(c, 0, at_end ? "suffix" : "prefix");
-	bool there = what.str.n <= c->self.str.n &&
-	             !memcmp(c->self.str.s + (at_end ? c->self.str.n - what.str.n : 0), what.str.s, what.str.n);
+	struct value what = c->args[0];
 
-	if (!there)
+	if (!has_end(c->self, what, at_end))
 		return c->self;
 	return at_end ? part(c, 0, c->self.str.n - what.str.n) : part(c, what.str.n, c->self.str.n);
 }
@@ -387,7 +467,10 @@ static struct value m_removesuffix(const struct call *c) { return remove_part(c,
 
 static struct value cut(const struct call *c, bool last)
 {
-	struct value by = text_arg(c, 0, "sep"), t = v_list(&c->r->mem, V_TUPLE, 3), none = v_text("");
+	struct value by = c->args[0], t = v_list(&c->r->mem, V_TUPLE, 3), none = v_text("");
+
+	if (!by.str.n)
+		return run_fail(c->r, "partition: the separator is empty");
 	const char *at = last ? last_of(c, c->self, by) : memmem(c->self.str.s, c->self.str.n, by.str.s, by.str.n);
 	size_t n = at ? (size_t)(at - c->self.str.s) : c->self.str.n;
 
@@ -400,23 +483,86 @@ static struct value cut(const struct call *c, bool last)
 static struct value m_partition(const struct call *c) { return cut(c, false); }
 static struct value m_rpartition(const struct call *c) { return cut(c, true); }
 
+/* How many characters are wanting to a width; beyond what a text may have is a mistake. */
+static int64_t missing_to(const struct call *c, int64_t width)
+{
+	int64_t n = (int64_t)v_chars(c->self);
+
+	if (width > RUN_TEXT_MAX)
+		run_fail(c->r, "a text of more than %d bytes", RUN_TEXT_MAX);
+	return c->r->failed ? 0 : MAX(width - n, 0);
+}
+
+static void fill(struct buf *out, struct value with, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		buf_add(out, with.str.s, with.str.n);
+}
+
 static struct value m_zfill(const struct call *c)
 {
-	struct value width = call_arg(c, 0, "width", v_int(0));
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	bool sign = c->self.str.n && strchr("+-", c->self.str.s[0]);
 
 	buf_add(&out, c->self.str.s, sign);
-	for (int64_t i = (int64_t)v_chars(c->self); width.type == V_INT && i < width.i && i < 4096; i++)
-		buf_addc(&out, '0');
+	fill(&out, v_text("0"), missing_to(c, whole(c->args[0])));
 	buf_add(&out, c->self.str.s + sign, c->self.str.n - sign);
+	return run_take(c->r, &out);
+}
+
+/* Filled up on the left by what `left` says of n: all, nothing, or half as Python rounds it. */
+static struct value filled(const struct call *c, int64_t left, int64_t n)
+{
+	struct value with = call_arg(c, 1, NULL, v_text(" "));
+	struct buf out = RUN_TEXT(c->r);
+
+	if (v_chars(with) != 1)
+		return run_fail(c->r, "one character was wanted to fill with, not %zu", v_chars(with));
+	fill(&out, with, left);
+	buf_add(&out, c->self.str.s, c->self.str.n);
+	fill(&out, with, n - left);
+	return run_take(c->r, &out);
+}
+
+static struct value m_center(const struct call *c)
+{
+	int64_t width = whole(c->args[0]), n = missing_to(c, width);
+	return filled(c, n / 2 + (n & width & 1), n);
+}
+
+static struct value m_ljust(const struct call *c) { return filled(c, 0, missing_to(c, whole(c->args[0]))); }
+
+static struct value m_rjust(const struct call *c)
+{
+	int64_t n = missing_to(c, whole(c->args[0]));
+	return filled(c, n, n);
+}
+
+static struct value m_expandtabs(const struct call *c)
+{
+	int64_t size = whole(call_arg(c, 0, "tabsize", v_int(8))), column = 0;
+	struct buf out = RUN_TEXT(c->r);
+
+	for (size_t i = 0; i < c->self.str.n && !out.overflow; i++) {
+		char ch = c->self.str.s[i];
+		if (ch == '\t') {
+			int64_t n = size > 0 ? size - column % size : 0;
+			if (n > RUN_TEXT_MAX)
+				return run_fail(c->r, "a text of more than %d bytes", RUN_TEXT_MAX);
+			fill(&out, v_text(" "), n);
+			column += n;
+			continue;
+		}
+		buf_addc(&out, ch);
+		column = ch == '\n' || ch == '\r' ? 0 : column + (((uint8_t)ch & 0xc0) != 0x80);
+	}
 	return run_take(c->r, &out);
 }
 
 /* "{} {name}".format(…): plain fields alone. */
 static struct value m_format(const struct call *c)
 {
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(c->r);
 	size_t next = 0;
 
 	for (const char *s = c->self.str.s, *end = s + c->self.str.n; s < end; s++) {
@@ -444,51 +590,60 @@ static struct value m_format(const struct call *c)
 }
 
 static const struct function string_methods[] = {
-	{ "strip", m_strip },
-	{ "lstrip", m_lstrip },
-	{ "rstrip", m_rstrip },
-	{ "upper", m_upper },
-	{ "lower", m_lower },
-	{ "title", m_title },
-	{ "capitalize", m_capitalize },
-	{ "swapcase", m_swapcase },
-	{ "casefold", m_lower },
-	{ "isdigit", m_isdigit },
-	{ "isnumeric", m_isdigit },
-	{ "isdecimal", m_isdigit },
-	{ "isalpha", m_isalpha },
-	{ "isalnum", m_isalnum },
-	{ "isspace", m_isspace },
-	{ "isupper", m_isupper },
-	{ "islower", m_islower },
-	{ "startswith", m_startswith },
-	{ "endswith", m_endswith },
-	{ "find", m_find },
-	{ "rfind", m_rfind },
-	{ "index", m_index },
-	{ "count", m_count },
-	{ "replace", m_replace },
-	{ "split", m_split },
-	{ "rsplit", m_rsplit },
-	{ "splitlines", m_splitlines },
-	{ "join", m_join },
-	{ "removeprefix", m_removeprefix },
-	{ "removesuffix", m_removesuffix },
-	{ "partition", m_partition },
-	{ "rpartition", m_rpartition },
-	{ "zfill", m_zfill },
-	{ "format", m_format },
+	{ "strip", m_strip, "/chars:sn?" },
+	{ "lstrip", m_lstrip, "/chars:sn?" },
+	{ "rstrip", m_rstrip, "/chars:sn?" },
+	{ "upper", m_upper, NULL },
+	{ "lower", m_lower, NULL },
+	{ "title", m_title, NULL },
+	{ "capitalize", m_capitalize, NULL },
+	{ "swapcase", m_swapcase, NULL },
+	{ "casefold", m_lower, NULL },
+	{ "isdigit", m_isdigit, NULL },
+	{ "isnumeric", m_isdigit, NULL },
+	{ "isdecimal", m_isdigit, NULL },
+	{ "isalpha", m_isalpha, NULL },
+	{ "isalnum", m_isalnum, NULL },
+	{ "isspace", m_isspace, NULL },
+	{ "isupper", m_isupper, NULL },
+	{ "islower", m_islower, NULL },
+	{ "startswith", m_startswith, "/prefix:st /start:in? /end:in?" },
+	{ "endswith", m_endswith, "/suffix:st /start:in? /end:in?" },
+	{ "find", m_find, "/sub:s /start:in? /end:in?" },
+	{ "rfind", m_rfind, "/sub:s /start:in? /end:in?" },
+	{ "index", m_index, "/sub:s /start:in? /end:in?" },
+	{ "rindex", m_rindex, "/sub:s /start:in? /end:in?" },
+	{ "count", m_count, "/sub:s /start:in? /end:in?" },
+	{ "replace", m_replace, "/old:s /new:s /count:i?" },
+	{ "split", m_split, "sep:sn? maxsplit:i?" },
+	{ "rsplit", m_rsplit, "sep:sn? maxsplit:i?" },
+	{ "splitlines", m_splitlines, "keepends:i?" },
+	{ "join", m_join, "/iterable:a" },
+	{ "removeprefix", m_removeprefix, "/prefix:s" },
+	{ "removesuffix", m_removesuffix, "/suffix:s" },
+	{ "partition", m_partition, "/sep:s" },
+	{ "rpartition", m_rpartition, "/sep:s" },
+	{ "zfill", m_zfill, "/width:i" },
+	{ "center", m_center, "/width:i /fillchar:s?" },
+	{ "ljust", m_ljust, "/width:i /fillchar:s?" },
+	{ "rjust", m_rjust, "/width:i /fillchar:s?" },
+	{ "expandtabs", m_expandtabs, "tabsize:i?" },
+	{ "format", m_format, "* **" },
 };
 
 /* --- lists and dictionaries --- */
 
 static struct value m_list_index(const struct call *c)
 {
-	struct value what = call_arg(c, 0, NULL, NONE);
+	struct value what = c->args[0];
+	int64_t n = (int64_t)c->self.list->n, from = whole(call_arg(c, 1, NULL, v_int(0))),
+		to = whole(call_arg(c, 2, NULL, v_int(n)));
 
-	for (size_t i = 0; i < c->self.list->n && run_charge(c->r, c->self.list->items[i], NONE); i++)
+	from = from < 0 ? MAX(from + n, 0) : from;
+	to = to < 0 ? to + n : MIN(to, n);
+	for (int64_t i = from; i < to && run_charge(c->r, c->self.list->items[i], NONE); i++)
 		if (v_equal(c->self.list->items[i], what))
-			return v_int((int64_t)i);
+			return v_int(i);
 	return run_fail(c->r, "index: the value is not in the list");
 }
 
@@ -517,15 +672,24 @@ static struct value refuse_change(const struct call *c)
 }
 
 static const struct function list_methods[] = {
-	{ "index", m_list_index },   { "count", m_list_count },   { "copy", m_list_copy },
-	{ "append", refuse_change }, { "extend", refuse_change }, { "insert", refuse_change },
-	{ "pop", refuse_change },    { "remove", refuse_change }, { "reverse", refuse_change },
-	{ "sort", refuse_change },   { "clear", refuse_change },
+	{ "index", m_list_index, "/value:a /start:i? /stop:i?" },
+	{ "count", m_list_count, "/value:a" },
+	{ "copy", m_list_copy, NULL },
+	{ "append", refuse_change, "* **" },
+	{ "extend", refuse_change, "* **" },
+	{ "insert", refuse_change, "* **" },
+	{ "pop", refuse_change, "* **" },
+	{ "remove", refuse_change, "* **" },
+	{ "reverse", refuse_change, "* **" },
+	{ "sort", refuse_change, "* **" },
+	{ "clear", refuse_change, "* **" },
 };
 
 static struct value m_get(const struct call *c)
 {
-	const struct value *v = v_get(c->self, call_arg(c, 0, "key", NONE));
+	if (!v_hashable(c->args[0]))
+		return run_fail(c->r, "get: a %s cannot be a key", v_type_name(c->args[0]));
+	const struct value *v = v_get(c->self, c->args[0]);
 	return v ? *v : call_arg(c, 1, "default", NONE);
 }
 
@@ -545,9 +709,15 @@ static struct value dict_list(const struct call *c, bool keys, bool values)
 	return list;
 }
 
-static struct value m_items(const struct call *c) { return dict_list(c, true, true); }
-static struct value m_keys(const struct call *c) { return dict_list(c, true, false); }
-static struct value m_values(const struct call *c) { return dict_list(c, false, true); }
+static struct value as_view(struct value list, enum list_kind kind)
+{
+	list.list->kind = kind;
+	return list;
+}
+
+static struct value m_items(const struct call *c) { return as_view(dict_list(c, true, true), LIST_ITEMS); }
+static struct value m_keys(const struct call *c) { return as_view(dict_list(c, true, false), LIST_KEYS); }
+static struct value m_values(const struct call *c) { return as_view(dict_list(c, false, true), LIST_VALUES); }
 
 static struct value m_dict_copy(const struct call *c)
 {
@@ -559,16 +729,16 @@ static struct value m_dict_copy(const struct call *c)
 }
 
 static const struct function dict_methods[] = {
-	{ "get", m_get },
-	{ "items", m_items },
-	{ "keys", m_keys },
-	{ "values", m_values },
-	{ "copy", m_dict_copy },
-	{ "pop", refuse_change },
-	{ "popitem", refuse_change },
-	{ "update", refuse_change },
-	{ "setdefault", refuse_change },
-	{ "clear", refuse_change },
+	{ "get", m_get, "/key:a /default:a?" },
+	{ "items", m_items, NULL },
+	{ "keys", m_keys, NULL },
+	{ "values", m_values, NULL },
+	{ "copy", m_dict_copy, NULL },
+	{ "pop", refuse_change, "* **" },
+	{ "popitem", refuse_change, "* **" },
+	{ "update", refuse_change, "* **" },
+	{ "setdefault", refuse_change, "* **" },
+	{ "clear", refuse_change, "* **" },
 };
 
 /* `loop` is a namespace with its numbers. */
@@ -581,7 +751,7 @@ static struct value m_cycle(const struct call *c)
 	return c->args[(size_t)at->i % c->n];
 }
 
-static const struct function namespace_methods[] = { { "cycle", m_cycle } };
+static const struct function namespace_methods[] = { { "cycle", m_cycle, "*" } };
 
 static const struct function *look_up(const struct function *table, size_t n, const char *name)
 {
@@ -595,7 +765,10 @@ const struct function *template_method(struct value self, const char *name)
 {
 	switch (self.type) {
 	case V_STRING: return look_up(string_methods, ARRAY_LEN(string_methods), name);
-	case V_LIST: return look_up(list_methods, ARRAY_LEN(list_methods), name);
+	case V_LIST:
+		return self.list->kind == LIST_PLAIN ? look_up(list_methods, ARRAY_LEN(list_methods), name) :
+		       self.list->kind == LIST_RANGE ? look_up(list_methods, 2, name) :
+		                                       NULL;
 	case V_TUPLE: return look_up(list_methods, 2, name);
 	case V_DICT: return look_up(dict_methods, ARRAY_LEN(dict_methods), name);
 	case V_NAMESPACE:
@@ -611,28 +784,39 @@ enum { RANGE_MAX = 100000 };
 
 static struct value g_range(const struct call *c)
 {
-	struct value a = call_arg(c, 0, NULL, NONE), b = call_arg(c, 1, NULL, NONE), s = call_arg(c, 2, NULL, v_int(1));
-	int64_t from = c->n > 1 ? a.i : 0, to = c->n > 1 ? b.i : a.i;
+	int64_t a = whole(c->args[0]), from = c->n > 1 ? a : 0, to = c->n > 1 ? whole(c->args[1]) : a,
+		by = c->n > 2 ? whole(c->args[2]) : 1;
 
-	if (!c->n || a.type != V_INT || (c->n > 1 && b.type != V_INT) || s.type != V_INT || s.i == 0)
-		return run_fail(c->r, "range wants whole numbers, and a step that is not 0");
+	if (by == 0)
+		return run_fail(c->r, "range wants a step that is not 0");
 	struct value list = v_list(&c->r->mem, V_LIST, 8);
-	for (int64_t i = from; s.i > 0 ? i < to : i > to;) {
+	for (int64_t i = from; by > 0 ? i < to : i > to;) {
 		if (list.list->n == RANGE_MAX)
 			return run_fail(c->r, "a range of more than %d numbers", RANGE_MAX);
 		v_push(&c->r->mem, list, v_int(i));
-		if (__builtin_add_overflow(i, s.i, &i))
+		if (__builtin_add_overflow(i, by, &i))
 			break;
 	}
+	list.list->kind = LIST_RANGE;
 	return list;
 }
 
+/* dict(pairs or a dict, name=…). */
 static struct value make_dict(const struct call *c)
 {
-	struct value d = c->n && c->args[0].type == V_DICT ?
-	                         m_dict_copy(&(struct call){ .r = c->r, .self = c->args[0] }) :
-	                         v_dict(&c->r->mem);
+	struct value from = call_arg(c, 0, NULL, UNDEFINED(NULL)), d = v_dict(&c->r->mem), items, pair;
+	struct err why = ERR_INIT;
 
+	if (from.type == V_DICT)
+		d = m_dict_copy(&(struct call){ .r = c->r, .self = from });
+	else if (v_iterate(&c->r->mem, from, &items, &why) < 0)
+		return run_fail(c->r, "dict: %s", why.msg);
+	for (size_t i = 0; from.type != V_DICT && i < items.list->n; i++) {
+		if (v_iterate(&c->r->mem, items.list->items[i], &pair, &why) < 0 || pair.list->n != 2 ||
+		    !v_hashable(pair.list->items[0]))
+			return run_fail(c->r, "dict: item %zu is no pair of a key and a value", i);
+		v_set(&c->r->mem, d, pair.list->items[0], pair.list->items[1]);
+	}
 	for (size_t i = 0; i < c->n_named; i++)
 		v_set(&c->r->mem, d, v_text(c->names[i]), c->named[i]);
 	return d;
@@ -649,7 +833,7 @@ static struct value g_namespace(const struct call *c)
 
 static struct value g_raise_exception(const struct call *c)
 {
-	struct value text = run_text(c->r, call_arg(c, 0, "message", v_text("")));
+	struct value text = run_text(c->r, call_arg(c, 0, "message", NONE));
 	return run_fail(c->r, "the template refuses: %.*s", (int)MIN(text.str.n, (size_t)400), text.str.s);
 }
 
@@ -666,11 +850,11 @@ static struct value g_strftime_now(const struct call *c)
 }
 
 static const struct function globals[] = {
-	{ "range", g_range },
-	{ "dict", g_dict },
-	{ "namespace", g_namespace },
-	{ "raise_exception", g_raise_exception },
-	{ "strftime_now", g_strftime_now },
+	{ "range", g_range, "/start:i /stop:i? /step:i?" },
+	{ "dict", g_dict, "/from:a? **" },
+	{ "namespace", g_namespace, "/from:a? **" },
+	{ "raise_exception", g_raise_exception, "message:a" },
+	{ "strftime_now", g_strftime_now, "format:s" },
 };
 
 const struct function *template_global(const char *name) { return look_up(globals, ARRAY_LEN(globals), name); }

@@ -15,10 +15,10 @@ static struct value wrong_operands(struct run_state *r, const char *op, struct v
 
 static struct value join_text(struct run_state *r, struct value a, struct value b)
 {
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(r);
 
-	v_print(&out, a);
-	v_print(&out, b);
+	run_print(r, &out, a);
+	run_print(r, &out, b);
 	return run_take(r, &out);
 }
 
@@ -30,7 +30,7 @@ static struct value add(struct run_state *r, struct value a, struct value b)
 		text.safe = safe;
 		return text;
 	}
-	if (!v_is_list(a) || a.type != b.type)
+	if (!v_is_plain(a) || !v_is_plain(b) || a.type != b.type)
 		return wrong_operands(r, "+", a, b);
 	struct value list = v_list(&r->mem, a.type, a.list->n + b.list->n);
 	for (size_t i = 0; i < a.list->n; i++)
@@ -43,7 +43,7 @@ static struct value add(struct run_state *r, struct value a, struct value b)
 static struct value repeat(struct run_state *r, struct value a, int64_t times)
 {
 	struct value list = v_is_list(a) ? v_list(&r->mem, a.type, 8) : NONE;
-	struct buf out = RUN_TEXT;
+	struct buf out = RUN_TEXT(r);
 
 	for (int64_t i = 0; i < times && run_steps(r, 1) && !out.overflow; i++) {
 		if (a.type == V_STRING)
@@ -135,13 +135,15 @@ struct value run_binary(struct run_state *r, const char *op, struct value a, str
 		                                                whole_operation(r, op, whole(a), whole(b));
 	if (!strcmp(op, "+"))
 		return add(r, a, b);
-	if (!strcmp(op, "*") && (a.type == V_STRING || v_is_list(a)) && (b.type == V_INT || b.type == V_BOOL))
+	if (!strcmp(op, "*") && (a.type == V_STRING || v_is_plain(a)) && (b.type == V_INT || b.type == V_BOOL))
 		return repeat(r, a, whole(b));
-	if (!strcmp(op, "*") && (b.type == V_STRING || v_is_list(b)) && (a.type == V_INT || a.type == V_BOOL))
+	if (!strcmp(op, "*") && (b.type == V_STRING || v_is_plain(b)) && (a.type == V_INT || a.type == V_BOOL))
 		return repeat(r, b, whole(a));
 	if (!strcmp(op, "%") && a.type == V_STRING)
-		return run_filter(r, "format", a, b.type == V_TUPLE ? b.list->items : &b,
-		                  b.type == V_TUPLE ? b.list->n : 1);
+		return run_filter(&(struct call){ .r = r,
+		                                  .args = b.type == V_TUPLE ? b.list->items : &b,
+		                                  .n = b.type == V_TUPLE ? b.list->n : 1 },
+		                  "format", a, 0);
 	return wrong_operands(r, op, a, b);
 }
 
@@ -158,7 +160,9 @@ bool run_holds(struct run_state *r, const char *op, struct value a, struct value
 	if (!strcmp(op, "!="))
 		return !v_equal(a, b);
 	if (!strcmp(op, "in") || !strcmp(op, "not in")) {
-		if (!v_contains(b, a, &found))
+		if (b.type == V_DICT && !v_hashable(a))
+			run_fail(r, "a %s cannot be a key", v_type_name(a));
+		else if (!v_contains(b, a, &found))
 			run_fail(r, "%s cannot be looked into for %s", v_type_name(b), v_type_name(a));
 		return found == (*op == 'i');
 	}

@@ -33,7 +33,7 @@ static void *fail(struct parser *p, const char *what)
 
 static void *unexpected(struct parser *p, const char *wanted)
 {
-	struct buf found = BUF_INIT;
+	struct buf found = { .arena = p->mem };
 
 	if (p->failed)
 		return NULL;
@@ -177,7 +177,7 @@ static struct expr *bracketed(struct parser *p)
 
 static struct expr *string(struct parser *p)
 {
-	struct buf text = BUF_INIT;
+	struct buf text = { .arena = p->mem };
 
 	for (; p->at->type == TOKEN_STRING; p->at++)
 		buf_add(&text, p->at->value.str.s, p->at->value.str.n);

@@ -1,6 +1,9 @@
 /* template_run: what the interpreter's files share: a run, calls and their arguments, and the tables of methods,
  * filters, tests and functions.
  *
+ * All memory is of the run's arena, texts that are being written too (RUN_TEXT): its limit holds whatever a builtin
+ * does, and where it is reached the run ends there and then.
+ *
  * After a mistake run->failed is set, e holds the sentence, and every value is undefined; callers go on and look
  * once. */
 #ifndef TOKEN_TEMPLATE_RUN_H
@@ -30,17 +33,22 @@ struct call {
 
 /* No text may be longer. */
 enum { RUN_TEXT_MAX = 64 << 20 };
-#define RUN_TEXT { .max = RUN_TEXT_MAX }
+#define RUN_TEXT(r) { .max = RUN_TEXT_MAX, .arena = &(r)->mem }
 
 /* Counts n steps more; false after a mistake, which too many steps are. */
 bool run_steps(struct run_state *r, size_t n);
 /* Counts what comparing within these costs. */
 bool run_charge(struct run_state *r, struct value a, struct value b);
 struct value run_fail(struct run_state *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool call_fits(const struct call *c, const struct function *f);  /* false after a mistake */
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
 
-struct function { const char *name; struct value (*call)(const struct call *c); };
+struct function {
+	const char *name;
+	struct value (*call)(const struct call *c);
+	const char *takes;           /* its arguments: see template_args; NULL: none */
+};
 struct bound { struct value self; const struct function *method; };
 
 const struct function *template_method(struct value self, const char *name);  /* NULL */
@@ -48,14 +56,17 @@ const struct function *template_global(const char *name);
 const struct function *template_filter(const char *name);
 const struct function *template_test(const char *name);                        /* gives a bool */
 
-/* Calls a filter or test by name on a value; for map, select and their kin. */
-struct value run_filter(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
-bool run_test(struct run_state *r, const char *name, struct value self, struct value *args, size_t n);
+/* Calls a filter or test by name on a value, with the arguments of c after the first `skip`; for map, select and their
+ * kin. */
+struct value run_filter(const struct call *c, const char *name, struct value self, size_t skip);
+bool run_test(const struct call *c, const char *name, struct value self, size_t skip);
 struct value run_attribute(struct run_state *r, struct value object, const char *name);  /* a.name */
 struct value run_item(struct run_state *r, struct value object, struct value key);       /* a[key] */
 /* bound; undefined where there is none */
 struct value run_method(struct run_state *r, struct value object, const char *name);
 struct value run_text(struct run_state *r, struct value v);                              /* str(v) */
+/* str(v) behind what out has; a mistake where Python would print an address */
+void run_print(struct run_state *r, struct buf *out, struct value v);
 /* as v_take; a mistake where the buffer overflowed */
 struct value run_take(struct run_state *r, struct buf *text);
 /* as HTML, unless it is safe; the result is */

@@ -27,9 +27,19 @@ struct value v_string(struct arena *a, const char *s, size_t n)
 	return (struct value){ .type = V_STRING, .str = { copy, n } };
 }
 
+/* A text of so many bytes stays in the block where it was written; shorter ones are copied beside each other. */
+enum { OWN_BLOCK = 4096 };
+
 struct value v_take(struct arena *a, struct buf *b)
 {
-	struct value v = v_string(a, buf_str(b), b->len);
+	struct value v = { .type = V_STRING, .str = { .n = b->len } };
+
+	if (b->arena == a && b->len >= OWN_BLOCK) {
+		v.str.s = arena_resize(a, b->data, b->len + 1);
+		b->data = NULL;
+	} else {
+		v = v_string(a, buf_str(b), b->len);
+	}
 	buf_release(b);
 	return v;
 }
@@ -64,6 +74,26 @@ int v_depth(struct value v)
 	return v.type == V_LIST || v.type == V_TUPLE ? v.list->depth : v.type == V_DICT ? v.dict->depth : 0;
 }
 
+bool v_opaque(struct value v)
+{
+	switch (v.type) {
+	case V_LIST: return v.list->opaque || v.list->kind == LIST_GENERATOR || v.list->kind == LIST_RANGE;
+	case V_TUPLE: return v.list->opaque;
+	case V_DICT: return v.dict->opaque;
+	case V_NAMESPACE: case V_MACRO: case V_FUNCTION: case V_METHOD: return true;
+	default: return false;
+	}
+}
+
+bool v_hashable(struct value v)
+{
+	bool hashable = v.type != V_LIST || v.list->kind == LIST_GENERATOR || v.list->kind == LIST_RANGE;
+
+	for (size_t i = 0; v.type == V_TUPLE && hashable && i < v.list->n; i++)
+		hashable = v_hashable(v.list->items[i]);
+	return hashable && v.type != V_DICT;
+}
+
 static void weigh(struct value item, size_t *weight, int *depth)
 {
 	if (__builtin_add_overflow(*weight, v_weight(item), weight))
@@ -77,6 +107,7 @@ void v_push(struct arena *a, struct value list, struct value item)
 	if (l->n == l->cap)
 		l->items = grow(a, l->items, l->n, l->cap = l->cap ? 2 * l->cap : 8, sizeof(*l->items));
 	l->items[l->n++] = item;
+	l->opaque |= v_opaque(item);
 	weigh(item, &l->weight, &l->depth);
 }
 
@@ -100,6 +131,7 @@ static void add_item(struct arena *a, struct vdict *d, struct value key, struct 
 {
 	weigh(key, &d->weight, &d->depth);
 	weigh(item, &d->weight, &d->depth);
+	d->opaque |= v_opaque(key) || v_opaque(item);
 	if (d->n == d->cap) {
 		size_t cap = d->cap ? 2 * d->cap : 8;
 		d->keys = grow(a, d->keys, d->n, cap, sizeof(*d->keys));
@@ -120,6 +152,7 @@ void v_set(struct arena *a, struct value dict, struct value key, struct value it
 		return;
 	}
 	weigh(item, &d->weight, &d->depth);
+	d->opaque |= v_opaque(item);
 	*old = item;
 }
 
@@ -163,6 +196,7 @@ struct value v_from_json(struct arena *a, const json_t *j)
 /* --- asking --- */
 
 bool v_is_list(struct value v) { return v.type == V_LIST || v.type == V_TUPLE; }
+bool v_is_plain(struct value v) { return v_is_list(v) && v.list->kind == LIST_PLAIN; }
 bool v_is_number(struct value v) { return v.type == V_INT || v.type == V_FLOAT || v.type == V_BOOL; }
 double v_number(struct value v) { return v.type == V_FLOAT ? v.f : v.type == V_INT ? (double)v.i : v.b; }
 
@@ -174,15 +208,33 @@ bool v_true(struct value v)
 	case V_INT: return v.i != 0;
 	case V_FLOAT: return v.f != 0;
 	case V_STRING: return v.str.n > 0;
-	case V_LIST: case V_TUPLE: return v.list->n > 0 || v.list->lazy;
+	case V_LIST: case V_TUPLE: return v.list->n > 0 || v.list->kind == LIST_GENERATOR;
 	case V_DICT: return v.dict->n > 0;
 	case V_NAMESPACE: case V_MACRO: case V_FUNCTION: case V_METHOD: break;
 	}
 	return true;
 }
 
+/* Every item of a is one of b; for the views of dicts, which are sets. */
+static bool within(const struct vlist *a, const struct vlist *b)
+{
+	for (size_t i = 0, j; i < a->n; i++) {
+		for (j = 0; j < b->n && !v_equal(a->items[i], b->items[j]); j++)
+			;
+		if (j == b->n)
+			return false;
+	}
+	return a->n == b->n;
+}
+
 static bool lists_equal(const struct vlist *a, const struct vlist *b)
 {
+	bool sets = (a->kind == LIST_KEYS || a->kind == LIST_ITEMS) && (b->kind == LIST_KEYS || b->kind == LIST_ITEMS);
+
+	if (sets)
+		return within(a, b);
+	if (a->kind != b->kind || a->kind == LIST_GENERATOR || a->kind == LIST_VALUES)
+		return a == b;
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
@@ -224,7 +276,9 @@ const char *v_type_name(struct value v)
 {
 	static const char *const names[] = { "Undefined", "NoneType", "bool",      "int",   "float",    "str",   "list",
 		                             "tuple",     "dict",     "Namespace", "Macro", "function", "method" };
-	return names[v.type];
+	static const char *const kinds[] = { "list",      "generator",   "range",
+		                             "dict_keys", "dict_values", "dict_items" };
+	return v.type == V_LIST ? kinds[v.list->kind] : names[v.type];
 }
 
 /* UTF-8 sorts bytewise as its code points do. */
@@ -254,7 +308,7 @@ int v_order(struct value a, struct value b, int *order, struct err *e)
 		*order = order_strings(a, b);
 		return 0;
 	}
-	if (v_is_list(a) && a.type == b.type)
+	if (v_is_plain(a) && v_is_plain(b) && a.type == b.type)
 		return order_lists(a.list, b.list, order, e);
 	return err_set(e, "'%s' and '%s' cannot be ordered", v_type_name(a), v_type_name(b));
 }
@@ -275,7 +329,7 @@ int v_length(struct value v, size_t *n, struct err *e)
 {
 	switch (v.type) {
 	case V_STRING: *n = v_chars(v); return 0;
-	case V_LIST: case V_TUPLE: *n = v.list->n; return v.list->lazy ? err_set(e, "a generator has no length") : 0;
+	case V_LIST: case V_TUPLE: *n = v.list->n; return v.list->kind == LIST_GENERATOR ? err_set(e, "a generator has no length") : 0;
 	case V_DICT: *n = v.dict->n; return 0;
 	case V_UNDEFINED: *n = 0; return 0;
 	default: return err_set(e, "object of type '%s' has no length", v_type_name(v));
@@ -300,7 +354,10 @@ static struct value characters(struct arena *a, struct value s)
 int v_iterate(struct arena *a, struct value v, struct value *list, struct err *e)
 {
 	switch (v.type) {
-	case V_LIST: case V_TUPLE: *list = v; return 0;
+	case V_LIST: case V_TUPLE:
+		*list = v.type == V_LIST && v.list->spent ? v_list(a, V_LIST, 0) : v;
+		v.list->spent = v.list->kind == LIST_GENERATOR;
+		return 0;
 	case V_STRING:
 		if (v_chars(v) > CHARACTERS_MAX)
 			return err_set(e, "a text of more than %d characters is not taken apart", CHARACTERS_MAX);
@@ -424,9 +481,11 @@ void v_repr(struct buf *out, struct value v)
 	case V_DICT: repr_dict(out, v.dict); break;
 	case V_UNDEFINED: buf_adds(out, "Undefined"); break;
 	case V_LIST:
+		if (v.list->kind != LIST_PLAIN)
+			buf_addf(out, "%s(", v_type_name(v));
 		buf_addc(out, '[');
 		repr_items(out, v.list);
-		buf_addc(out, ']');
+		buf_adds(out, v.list->kind != LIST_PLAIN ? "])" : "]");
 		break;
 	case V_TUPLE:
 		buf_addc(out, '(');
@@ -504,7 +563,7 @@ static int json_list(const struct json_writer *w, const struct vlist *l, int dep
 
 static int json_key(const struct json_writer *w, struct value key)
 {
-	struct buf text = BUF_INIT;
+	struct buf text = { .arena = w->out->arena };
 
 	if (key.type == V_BOOL || key.type == V_NONE)
 		buf_adds(&text, key.type == V_NONE ? "null" : key.b ? "true" : "false");
@@ -548,8 +607,8 @@ static int json_value(const struct json_writer *w, struct value v, int depth)
 		return 0;
 	case V_STRING: json_string_to(w->out, v.str.s, v.str.n, w->style->ascii); return 0;
 	case V_LIST: case V_TUPLE:
-		return v.list->lazy ? err_set(w->e, "a generator cannot be written as JSON; make it a list") :
-		                      json_list(w, v.list, depth);
+		return !v_is_plain(v) ? err_set(w->e, "%s cannot be written as JSON; make it a list", v_type_name(v)) :
+		                        json_list(w, v.list, depth);
 	case V_DICT: return json_dict(w, v.dict, depth);
 	default: return err_set(w->e, "object of type %s cannot be written as JSON", v_type_name(v));
 	}

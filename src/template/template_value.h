@@ -34,9 +34,12 @@ struct value;
 
 /* weight: how much there is to print or compare within, at least; depth: of what is nested. Both are kept by v_push and
  * v_set. */
-/* lazy: Python has a generator there, which has no length and is always true */
-struct vlist { struct value *items; size_t n, cap, weight; int depth; bool lazy; };
-struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; }; /* in the order of insertion */
+/* What Python has there: a generator has no length, is always true and gives its items once; the others are told apart
+ * where they are printed, indexed and compared. */
+enum list_kind { LIST_PLAIN, LIST_GENERATOR, LIST_RANGE, LIST_KEYS, LIST_VALUES, LIST_ITEMS };
+/* spent: a generator that gave its items; opaque: Python would print the address of something within */
+struct vlist { struct value *items; size_t n, cap, weight; int depth; enum list_kind kind; bool spent, opaque; };
+struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; bool opaque; }; /* in the order of insertion */
 
 struct macro;
 struct function;
@@ -78,7 +81,10 @@ const struct value *v_get(struct value dict, struct value key);  /* NULL */
 const struct value *v_get_text(struct value dict, const char *key);
 struct value v_from_json(struct arena *a, const json_t *j);
 
-bool v_is_list(struct value v);                                 /* list or tuple */
+bool v_is_list(struct value v);                                 /* list or tuple, and what iterates like one */
+bool v_is_plain(struct value v);                                /* list or tuple, as Python has them */
+bool v_hashable(struct value v);                                /* may be a key */
+bool v_opaque(struct value v);                                  /* printed by Python with an address */
 bool v_is_number(struct value v);                               /* bool counts, as in Python */
 double v_number(struct value v);
 bool v_true(struct value v);

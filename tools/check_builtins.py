@@ -1,0 +1,158 @@
+"""Calls every method, filter, test and global function of a chat template with 0 to 4 arguments and with keywords on many
+values, in Jinja2 as transformers sets it up and here, and compares: the same text, or a mistake on both sides. What
+Jinja2 computes and kungfu refuses is counted by name; what both compute must be equal, and what Jinja2 refuses must be
+refused.
+
+    tools/check-builtins PYTHON [BUILD] [--golden FILE] [--most N]     --golden: writes a part of them, for test_template; --most: tries N of them
+"""
+import inspect
+import itertools
+import json
+import random
+import subprocess
+import sys
+
+from jinja2 import filters, tests
+from transformers.utils import chat_template_utils
+
+RENDER = sys.argv[1]
+GOLDEN = sys.argv[sys.argv.index("--golden") + 1] if "--golden" in sys.argv else None
+VARIABLES = {
+    "s": "Hello, World", "u": " ßtraße \u00a0ΟΔΟΣ\u2003İ٣\u2028x\n", "e": "", "l": [3, 1, 2], "m": ["b", "A", "a"], "k": [], "d": {"b": 1, "a": [True, None]},
+    "o": {}, "i": 7, "z": -3, "f": 2.5, "t": True, "n": None, "p": [{"x": 1, "y": "b"}, {"x": 2, "y": "a"}], "c": "one\ttwo  three\r\nfour",
+}
+VALUES = ["s", "u", "e", "l", "m", "k", "d", "o", "i", "z", "f", "t", "n", "p", "c", "w", "range(3)", "(1, 'a')", "d.items()", "d.keys()", "d.values()", "(l|map('string'))", "'12'", "' 7 '", "1.0", "'<a&b>'", "'a-b_c'", "[[1, 2], [0]]"]
+WORDS = ["'o'", "' '", "''", "'x'", "none", "0", "1", "-1", "3", "true", "2.5", "['a', 'b']", "('H', 'a')", "missing", "'upper'", "'x,y'", "{'a': 1}"]
+KEYWORDS = ["sep", "maxsplit", "chars", "count", "old", "new", "keepends", "start", "end", "default", "attribute", "reverse", "case_sensitive", "width", "first", "indent", "sort_keys", "boolean",
+            "by", "base", "precision", "method", "d", "fillchar", "tabsize", "x", "separators", "ensure_ascii", "fill_with", "key"]
+MOST = int(sys.argv[sys.argv.index("--most") + 1]) if "--most" in sys.argv else 0
+LEVEL = 1
+ENVIRONMENT = chat_template_utils._compile_jinja_template("").environment
+
+
+def methods_of(value):
+    return [n for n in dir(value) if not n.startswith("_")]
+
+
+def arguments(rng):
+    """Lists of arguments: none, each word, and some of two to four, with keywords."""
+    yield ""
+    for a in WORDS:
+        yield a
+    for n in (2, 3, 4):
+        for _ in range(10 * LEVEL):
+            yield ", ".join(rng.choice(WORDS) for _ in range(n))
+    for k in KEYWORDS:
+        yield f"{k}={rng.choice(WORDS)}"
+    for _ in range(8 * LEVEL):
+        a, b = rng.sample(KEYWORDS, 2)
+        yield f"{rng.choice(WORDS)}, {a}={rng.choice(WORDS)}"
+        yield f"{a}={rng.choice(WORDS)}, {b}={rng.choice(WORDS)}"
+    for _ in range(6 * LEVEL):
+        yield f"{rng.choice(WORDS)}, {rng.choice(WORDS)}, {rng.choice(KEYWORDS)}={rng.choice(WORDS)}"
+
+
+def named(function, rng):
+    """Keywords that the function itself has."""
+    try:
+        names = [p.name for p in inspect.signature(function).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    except ValueError:
+        return
+    for k in names:
+        for a in WORDS:
+            yield f"{k}={a}"
+    for _ in range(10 * LEVEL):
+        some = rng.sample(names, rng.randint(1, len(names))) if names else []
+        yield ", ".join(f"{k}={rng.choice(WORDS)}" for k in some)
+
+
+def cases():
+    rng = random.Random(7)
+    seen = {"s": "", "l": [], "d": {}, "i": 1, "f": 1.5, "t": True, "(1, 'a')": (1,), "range(3)": range(3), "n": None, "d.items()": {}.items(), "d.keys()": {}.keys(), "d.values()": {}.values()}
+    for value, python in seen.items():
+        for m in methods_of(python):
+            for a in itertools.chain(arguments(rng), named(getattr(python, m), rng) if callable(getattr(python, m)) else ()):
+                for v in [value] + (rng.sample(["u", "e", "c", "'12'", "'a-b_c'"], 2) if value == "s" else ["o"] if value == "d" else ["m"] if value == "l" else []):
+                    yield f"{type(python).__name__}.{m}", f"({v}).{m}({a})"
+            yield f"{type(python).__name__}.{m}", f"({value}).{m} is defined"
+            yield f"{type(python).__name__}.{m}", f"({value}).{m}"
+    for f, function in filters.FILTERS.items():
+        for v in VALUES:
+            some = list(itertools.chain(arguments(rng), named(function, rng)))
+            for a in [""] + rng.sample(some, min(len(some), 30 * LEVEL)):
+                yield "|" + f, f"{v} | {f}({a})"
+                yield "|" + f, f"{v} | {f}({a}) | list"
+            for test in ("'upper'", "'replace', 'o', 'x'", "attribute='x'", "attribute='x', default=3", "'default', 'z', boolean=true", "'odd'", "'x'", "'x', 'gt', 1", "'y', 'in', ['a']", "'divisibleby', num=3"):
+                yield "|" + f, f"{v} | {f}({test}) | list"
+    for t in tests.TESTS:
+        for v in VALUES:
+            if t.isalpha():
+                for a in rng.sample(list(arguments(rng)), 12 * LEVEL) + [""] + VALUES[:8]:
+                    yield "is " + t, f"{v} is {t}({a})"
+    for g in ("range", "dict", "namespace", "cycler", "joiner", "raise_exception", "lipsum"):
+        for a in arguments(rng):
+            for tail in ("", " | list"):
+                yield g, f"{g}({a}){tail}"
+        yield g, f"{g} is defined"
+    for v in VALUES:
+        for k in WORDS + ["0:2", "::2", "::-1", "-2:", ":-1", "'keys'", "'upper'", "'items'"]:
+            yield "[]", f"({v})[{k}]"
+        for w in VALUES:
+            for op in ("+", "*", "%", "~", "==", "<", "in", "//", "-", "**", "/", "and"):
+                if rng.random() < 0.5:
+                    yield op, f"({v}) {op} ({w})"
+
+
+def theirs(text):
+    try:
+        return ENVIRONMENT.from_string(text).render(**json.loads(json.dumps(VARIABLES)))
+    except Exception:
+        return None
+
+
+def ours(texts):
+    jobs = "".join(json.dumps({"template": t, "variables": VARIABLES}) + "\n" for t in texts)
+    for line in subprocess.run([RENDER], input=jobs, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]:
+        yield json.loads(line)
+
+
+def usable(want):
+    return want is None or not (" at 0x" in want or "lorem" in want.lower())
+
+
+def main():
+    all_cases = list(dict.fromkeys((name, "{{ " + text + " }}") for name, text in cases()))
+    if MOST and MOST < len(all_cases):
+        all_cases = random.Random(MOST).sample(all_cases, MOST)
+    wants = [theirs(t) for _, t in all_cases]
+    wrong, refused, same, shown, golden = 0, {}, 0, {}, {}
+    for (name, text), want, got in zip(all_cases, wants, ours([t for _, t in all_cases])):
+        if not usable(want):
+            want = None if "error" in got else want
+        text_here = got.get("text")
+        if want == text_here:
+            same += 1
+            golden.setdefault(name, {}).setdefault("error" if want is None else "text", []).append((text, want))
+        elif text_here is None:
+            refused.setdefault(name, []).append((text, want, got["error"]))
+        else:
+            wrong += 1
+            shown[name] = shown.get(name, 0) + 1
+            if shown[name] <= 3:
+                print(f"{text}\n  Jinja2: {want!r}\n  here:   {text_here!r}")
+    for name, some in sorted(refused.items(), key=lambda x: -len(x[1])):
+        print(f"refused here {len(some):5} {name}: {some[0][0]} = {some[0][1]!r:.60}: {some[0][2]:.90}")
+    print(f"{len(all_cases)} calls: {same} the same ({sum(w is None for w in wants)} mistakes in Jinja2), {sum(map(len, refused.values()))} refused here alone, {wrong} differ: {shown}")
+    if GOLDEN:
+        rng = random.Random(1)
+        with open(GOLDEN, "w") as f:
+            f.write(json.dumps(VARIABLES, ensure_ascii=False) + "\n")
+            for name, kinds in golden.items():
+                for kind, n in (("text", 14), ("error", 6)):
+                    some = kinds.get(kind, [])
+                    for case in sorted(rng.sample(some, min(n, len(some)))):
+                        f.write(json.dumps(case, ensure_ascii=False) + "\n")
+    return wrong != 0
+
+
+sys.exit(main())
