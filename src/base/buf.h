@@ -1,6 +1,7 @@
 /* buf: a growable string of bytes, always NUL-terminated after the first append.
  * `max` bounds its growth (0: 1 GiB); growing past it sets `overflow` and drops the bytes, so
- * that a hostile input can be noticed once at the end. With an arena the memory is a block of it, and its limit holds. */
+ * that a hostile input can be noticed once at the end. With an arena the memory is a block of it, and its limit
+ * holds. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -22,7 +23,7 @@ void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *buf_str(const struct buf *b);           /* "" while empty */
-char *buf_detach(struct buf *b, size_t *len);       /* the caller frees with mem_free, if not of an arena; len may be NULL */
+char *buf_detach(struct buf *b, size_t *len);       /* freed by mem_free where no arena is; len may be NULL */
 void buf_clear(struct buf *b);                      /* len 0, memory kept */
 void buf_release(struct buf *b);
 

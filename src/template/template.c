@@ -247,7 +247,8 @@ struct value run_item(struct run_state *r, struct value object, struct value key
 			return *v;
 		return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 	}
-	if ((key.type == V_INT || key.type == V_BOOL) && (object.type == V_STRING || v_is_plain(object) || is_range(object)))
+	if ((key.type == V_INT || key.type == V_BOOL) && 
+	    (object.type == V_STRING || v_is_plain(object) || is_range(object)))
 		return item_at(r, object, key.type == V_INT ? key.i : key.b);
 	return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 }
@@ -604,8 +605,11 @@ static struct value test(struct interpreter *x, const struct expr *e)
 
 	if (x->r.failed)
 		return self;
+	if (e->args && (!strcmp(e->value.str.s, "filter") || !strcmp(e->value.str.s, "test")))
+		return run_fail(&x->r, "%s takes no arguments", e->value.str.s);
 	if (!strcmp(e->value.str.s, "filter") || !strcmp(e->value.str.s, "test")) /* is there one of this name? */
-		return v_bool(self.type == V_STRING &&
+		return !v_hashable(self) ? run_fail(&x->r, "%s cannot be a name", v_type_name(self)) :
+		       v_bool(self.type == V_STRING &&
 		              (e->value.str.s[0] == 'f' ? template_filter(self.str.s) : template_test(self.str.s)));
 	return apply(x, e, template_test(e->value.str.s), self);
 }

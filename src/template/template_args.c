@@ -51,7 +51,8 @@ static bool fits(struct value v, char type)
 static const char *word_of(char type)
 {
 	static const char letters[] = "sifnltd";
-	static const char *const words[] = { "a text", "a whole number", "a number", "none", "a list", "a tuple", "a dict" };
+	static const char *const words[] = { "a text", "a whole number", "a number", "none",
+		                             "a list", "a tuple",        "a dict" };
 	return words[strchr(letters, type) - letters];
 }
 

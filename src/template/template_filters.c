@@ -53,7 +53,8 @@ static struct value f_replace(const struct call *c)
 {
 	struct value count = call_arg(c, 2, "count", NONE),
 		     args[3] = { run_text(c->r, call_arg(c, 0, "old", NONE)),
-		                 run_text(c->r, call_arg(c, 1, "new", NONE)), count.type == V_NONE ? v_int(-1) : count };
+		                 run_text(c->r, call_arg(c, 1, "new", NONE)),
+		                 count.type == V_NONE ? v_int(-1) : count };
 	return by_method(&(struct call){ .r = c->r, .self = c->self, .args = args, .n = 3 }, "replace");
 }
 
@@ -162,7 +163,7 @@ static struct value path(struct run_state *r, struct value v, struct value name)
 
 static struct value f_attr(const struct call *c)
 {
-	struct value name = run_text(c->r, call_arg(c, 0, "name", v_text("")));
+	struct value name = c->n ? c->args[0] : c->named[0];
 	return c->self.type == V_DICT ? run_method(c->r, c->self, name.str.s) :
 	                                run_attribute(c->r, c->self, name.str.s);
 }
@@ -369,7 +370,8 @@ static struct value f_sum(const struct call *c)
 static struct value extreme(const struct call *c, int sign)
 {
 	struct value list = as_list(c), attribute = call_arg(c, 1, "attribute", NONE),
-		     exact = call_arg(c, 0, "case_sensitive", v_bool(false)), best = UNDEFINED("the best of nothing"), best_key = NONE;
+		     exact = call_arg(c, 0, "case_sensitive", v_bool(false)),
+		     best = UNDEFINED("the best of nothing"), best_key = NONE;
 	struct err why = ERR_INIT;
 
 	for (size_t i = 0; i < list.list->n; i++) {
@@ -547,12 +549,14 @@ static struct value f_escape(const struct call *c)
 
 static struct value f_indent(const struct call *c)
 {
-	struct value text = run_text(c->r, c->self), width = call_arg(c, 0, "width", v_int(4));
+	struct value text = c->self, width = call_arg(c, 0, "width", v_int(4));
 	bool first = v_true(call_arg(c, 1, "first", v_bool(false))),
 	     blank = v_true(call_arg(c, 2, "blank", v_bool(false)));
 	struct buf out = RUN_TEXT(c->r);
 	struct value by = width.type == V_STRING ? width : v_text("");
 
+	if (text.type != V_STRING)
+		return run_fail(c->r, "indent: a text was wanted, not %s", v_type_name(text));
 	for (size_t at = 0; at < text.str.n || at == 0;) {
 		const char *s = text.str.s + at, *newline = memchr(s, '\n', text.str.n - at);
 		size_t n = newline ? (size_t)(newline - s) : text.str.n - at;
@@ -632,6 +636,9 @@ static struct value f_format(const struct call *c)
 	struct buf out = RUN_TEXT(c->r);
 	size_t next = 0;
 
+	if (c->n_named)
+		return run_fail(c->r, "format: values by name are not known here");
+
 	for (size_t i = 0; i < text.str.n; i++) {
 		if (text.str.s[i] != '%') {
 			buf_addc(&out, text.str.s[i]);
@@ -698,7 +705,7 @@ static const struct function filters[] = {
 	{ "e", f_escape, NULL },
 	{ "indent", f_indent, "width:is? first:a? blank:a?" },
 	{ "wordcount", f_wordcount, NULL },
-	{ "attr", f_attr, "name:a" },
+	{ "attr", f_attr, "name:s" },
 	{ "format", f_format, "* **" },
 };
 
@@ -796,7 +803,7 @@ static const struct function tests[] = {
 	{ "true", t_true, NULL },
 	{ "false", t_false, NULL },
 	{ "integer", t_integer, NULL },
-	{ "float", t_float, "default:a?" },
+	{ "float", t_float, NULL },
 	{ "number", t_number, NULL },
 	{ "string", t_string, NULL },
 	{ "mapping", t_mapping, NULL },

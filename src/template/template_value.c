@@ -329,7 +329,9 @@ int v_length(struct value v, size_t *n, struct err *e)
 {
 	switch (v.type) {
 	case V_STRING: *n = v_chars(v); return 0;
-	case V_LIST: case V_TUPLE: *n = v.list->n; return v.list->kind == LIST_GENERATOR ? err_set(e, "a generator has no length") : 0;
+	case V_LIST: case V_TUPLE: 
+		*n = v.list->n;
+		return v.list->kind == LIST_GENERATOR ? err_set(e, "a generator has no length") : 0;
 	case V_DICT: *n = v.dict->n; return 0;
 	case V_UNDEFINED: *n = 0; return 0;
 	default: return err_set(e, "object of type '%s' has no length", v_type_name(v));

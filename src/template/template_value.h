@@ -38,8 +38,15 @@ struct value;
  * where they are printed, indexed and compared. */
 enum list_kind { LIST_PLAIN, LIST_GENERATOR, LIST_RANGE, LIST_KEYS, LIST_VALUES, LIST_ITEMS };
 /* spent: a generator that gave its items; opaque: Python would print the address of something within */
-struct vlist { struct value *items; size_t n, cap, weight; int depth; enum list_kind kind; bool spent, opaque; };
-struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; bool opaque; }; /* in the order of insertion */
+struct vlist {
+	struct value *items;
+	size_t n, cap, weight;
+	int depth;
+	enum list_kind kind;
+	bool spent, opaque;
+};
+/* in the order of insertion */
+struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; bool opaque; };
 
 struct macro;
 struct function;
