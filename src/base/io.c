@@ -159,7 +159,14 @@ int io_read(struct buf *out, const char *path, struct err *e)
 	return rc;
 }
 
-/* Inflates all members of a gzip file, one after another, as gzip -d does. */
+static bool is_zero(const struct buf *in, size_t from)
+{
+	while (from < in->len && !in->data[from])
+		from++;
+	return from == in->len;
+}
+
+/* Inflates all members of a gzip file, one after another, as gzip -d does; zeros behind the last are padding. */
 static int inflate_all(struct buf *out, const struct buf *in, const char *path, struct err *e)
 {
 	z_stream z = { 0 };
@@ -178,7 +185,7 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 		z.avail_out = PIECE;
 		status = inflate(&z, Z_NO_FLUSH);
 		buf_add(out, piece, PIECE - z.avail_out);
-		if (status == Z_STREAM_END && (z.avail_in || pos < in->len))
+		if (status == Z_STREAM_END && !is_zero(in, pos - z.avail_in))
 			status = inflateReset(&z);
 	}
 	inflateEnd(&z);

@@ -36,13 +36,13 @@ static json_t *integers_again(json_t *v)
 	return json_incref(v);
 }
 
-json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e)
+static json_t *load(const char *text, size_t n, size_t flags, const char *where, struct err *e)
 {
 	json_error_t error;
-	json_t *j = json_loadb(text, n, LOAD_FLAGS, &error);
+	json_t *j = json_loadb(text, n, flags, &error);
 	if (!j && json_error_code(&error) == json_error_numeric_overflow) {
 		json_error_t again;
-		json_t *reals = json_loadb(text, n, LOAD_FLAGS | JSON_DECODE_INT_AS_REAL, &again);
+		json_t *reals = json_loadb(text, n, flags | JSON_DECODE_INT_AS_REAL, &again);
 		if (reals) {
 			j = integers_again(reals);
 			json_decref(reals);
@@ -51,6 +51,16 @@ json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e)
 	if (!j)
 		err_set(e, "%s: line %d column %d: %s", where, error.line, error.column, error.text);
 	return j;
+}
+
+json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e)
+{
+	return load(text, n, LOAD_FLAGS, where, e);
+}
+
+json_t *jsonx_load_nul(const char *text, size_t n, const char *where, struct err *e)
+{
+	return load(text, n, LOAD_FLAGS | JSON_ALLOW_NUL, where, e);
 }
 
 json_t *jsonx_load_file(const char *path, struct err *e)

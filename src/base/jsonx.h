@@ -10,6 +10,8 @@
 
 /* NULL and "where: line 3 column 7: …" */
 json_t *jsonx_load(const char *text, size_t n, const char *where, struct err *e);
+/* The same; strings may hold \u0000, so json_string_length says where they end. */
+json_t *jsonx_load_nul(const char *text, size_t n, const char *where, struct err *e);
 json_t *jsonx_load_file(const char *path, struct err *e);
 /* indent 2, atomic, newline at the end */
 int jsonx_write_file(const char *path, const json_t *j, struct err *e);

@@ -32,7 +32,7 @@ struct options {
 
 static const struct opt lint_opts[] = {
 	{ OPT_TYPE_STRING, "data", "train-data", offsetof(struct options, data), NULL, 0, 0, NULL, "FILE",
-	  "training rows: JSONL, .gz, or a folder of them" },
+	  "training rows: JSONL, a JSON array, .csv, .tsv; a .txt is one document; .gz, or a folder" },
 	OPT_STRING("eval-data", struct options, eval_data, NULL, "FILE",
 	           "rows to evaluate on: looked at too, and for what both have"),
 	OPT_INT("show", struct options, show, "0", 0, 1e6,

@@ -29,7 +29,7 @@ struct eval {
 static const struct opt eval_opts[] = {
 	OPT_GROUP("What to judge"),
 	OPT_STRING("data", struct eval, data, NULL, "FILE",
-	           "rows: JSONL, .gz, or a folder of them; their shape says what is measured"),
+	           "rows, as tune takes them; their shape says what is measured"),
 	ADAPTER_OPT(struct eval, adapter),
 	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
 	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false",

@@ -27,7 +27,6 @@
 enum {
 	/* Tokens as written, over rows: beyond that a micro-batch of equal documents would have pairs without bound. */
 	MAX_REUSE = 256,
-	MAX_ROWS = 1 << 22,
 };
 
 /* What a subtree costs: segments that hang from whatever stands above it, its rows, its segments in all. */
@@ -435,9 +434,9 @@ size_t forest_take(const struct document *const *docs, size_t n, const struct fo
 	*tokens = 0;
 	if (n == 0)
 		return 0;
-	if (o->max_tokens < 1 || o->max_tokens > MAX_ROWS || docs[0]->n > o->max_tokens)
+	if (o->max_tokens < 1 || o->max_tokens > FOREST_MAX_ROWS || docs[0]->n > o->max_tokens)
 		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d)", docs[0]->n, o->max_tokens,
-		    MAX_ROWS);
+		    FOREST_MAX_ROWS);
 	struct room r = { .trie = { .docs = docs, .share = o->share } };
 	room_grow(&r);
 	trie_init(&r.trie);

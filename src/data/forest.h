@@ -12,7 +12,10 @@
 #include "data/document.h"
 #include "op/batch.h"
 
-enum { FOREST_MIN_SHARE = 16 };
+enum {
+	FOREST_MIN_SHARE = 16,
+	FOREST_MAX_ROWS = 1 << 22,    /* of a micro-batch; who takes lengths from outside refuses more */
+};
 
 struct forest_options {
 	int32_t max_tokens;           /* --micro-batch-tokens */

@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/utf8.h"
+#include "data/conversation.h"
 #include "data/csv.h"
+#include "data/not_number.h"
 #include "data/shape.h"
 
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
@@ -31,27 +33,64 @@ static int check_shape(struct rows *rows, const struct row *r, struct err *e)
 	return shape->check ? shape->check(r, e) : 0;
 }
 
+/* As JSON, \u0000 and NaN and what is like it included; *bad: which columns hold these, or NULL. */
+static json_t *load_json(const char *text, size_t n, int depth, const char *where, json_t **bad, struct err *e)
+{
+	struct err inner = ERR_INIT, again = ERR_INIT;
+	struct buf mended = BUF_INIT;
+	json_t *j = jsonx_load_nul(text, n, where, &inner);
+
+	*bad = j ? NULL : not_numbers(text, n, depth, &mended);
+	if (*bad)
+		j = jsonx_load_nul(buf_str(&mended), mended.len, where, &again);
+	buf_release(&mended);
+	if (!j)
+		err_set(e, "%s", *bad ? again.msg : inner.msg);
+	return j;
+}
+
+/* A column that is read holds a number that is none. */
+static int check_numbers(const json_t *row, json_int_t i, const json_t *bad, const char *file, size_t line,
+                         struct err *e)
+{
+	const struct shape *s = bad ? shape_of(row) : NULL;
+	const json_t *pair;
+	size_t k;
+
+	json_array_foreach((json_t *)bad, k, pair) {
+		const char *name = json_string_value(json_array_get(pair, 1));
+		if (json_integer_value(json_array_get(pair, 0)) != i || (s && !shape_reads(s, name) &&
+		                                                         !conversation_takes(name)))
+			continue;
+		return err_set(e, "%s:%zu: \"%.80s\" holds NaN or Infinity, which is no value", file, line, name);
+	}
+	return 0;
+}
+
 /* NULL and a sentence, in which the line is that of the file. */
 static json_t *parse_line(const char *file, size_t line, const char *text, size_t n, struct err *e)
 {
 	static const char first[] = ": line 1 ";
 	struct err inner = ERR_INIT;
+	json_t *bad_numbers = NULL;
 	size_t bad;
 
 	if (!utf8_valid(text, n, &bad)) {
 		err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", file, line, bad + 1);
 		return NULL;
 	}
-	json_t *j = jsonx_load(text, n, "", &inner);
+	json_t *j = load_json(text, n, 1, "", &bad_numbers, &inner);
+	bool right = j && json_is_object(j) && check_numbers(j, 0, bad_numbers, file, line, e) == 0;
 	if (!j) {
 		bool skip = !strncmp(inner.msg, first, strlen(first));
 		err_set(e, "%s:%zu: not JSON: %s", file, line, inner.msg + (skip ? strlen(first) : 0));
 	} else if (!json_is_object(j)) {
-		json_decref(j);
-		j = NULL;
 		err_set(e, "%s:%zu: one JSON object a line was wanted", file, line);
 	}
-	return j;
+	if (!right)
+		json_decref(j);
+	json_decref(bad_numbers);
+	return right ? j : NULL;
 }
 
 /* Takes the reference. */
@@ -104,7 +143,7 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 /* A whole file that is one array of objects, as most public sets are; a row's line is then its place, from 1. */
 static int add_array(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
-	json_t *all = jsonx_load(buf_str(b), b->len, file, e), *j;
+	json_t *bad, *all = load_json(buf_str(b), b->len, 2, file, &bad, e), *j;
 	size_t i;
 	int status = all ? 0 : -1;
 
@@ -112,12 +151,41 @@ static int add_array(struct rows *rows, bool any, const char *file, const struct
 		if (!status && !json_is_object(j))
 			status = err_set(e, "%s: row %zu of the array is no object", file, i + 1);
 		if (!status)
+			status = check_numbers(j, (json_int_t)i, bad, file, i + 1, e);
+		if (!status)
 			status = stop_look(e, "rows were read");
 		if (!status)
 			status = add_row(rows, any, file, i + 1, json_incref(j), e);
 	}
 	json_decref(all);
+	json_decref(bad);
 	return status;
+}
+
+/* A whole file is one text, its line ends as \n. */
+static int add_document(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t from = b->len >= strlen(mark) && !memcmp(b->data, mark, strlen(mark)) ? strlen(mark) : 0, bad;
+	struct buf text = BUF_INIT;
+
+	if (!utf8_valid(buf_str(b), b->len, &bad))
+		return err_set(e, "%s: invalid UTF-8 at byte %zu", file, bad + 1);
+	for (size_t i = from; i < b->len; i++)
+		if (b->data[i] != '\r' || i + 1 == b->len || b->data[i + 1] != '\n')
+			buf_addc(&text, b->data[i]);
+	json_t *row = json_pack("{s:o}", "text", json_stringn(buf_str(&text), text.len));
+	buf_release(&text);
+	return add_row(rows, any, file, 1, row, e);
+}
+
+/* Semicolons, where the header has no comma (as spreadsheets write it where a comma is in numbers). */
+static char comma_of(const struct buf *b)
+{
+	const char *text = buf_str(b), *end = memchr(text, '\n', b->len);
+	size_t n = end ? (size_t)(end - text) : b->len;
+
+	return !memchr(text, ',', n) && memchr(text, ';', n) ? ';' : ',';
 }
 
 static int add_table(struct rows *rows, bool any, const char *file, const struct buf *b, char comma, struct err *e)
@@ -145,9 +213,11 @@ static bool has_ending(const char *name, const char *ending)
 static int add_text(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
 	if (has_ending(file, ".csv") || has_ending(file, ".csv.gz"))
-		return add_table(rows, any, file, b, ',', e);
+		return add_table(rows, any, file, b, comma_of(b), e);
 	if (has_ending(file, ".tsv") || has_ending(file, ".tsv.gz"))
 		return add_table(rows, any, file, b, '\t', e);
+	if (has_ending(file, ".txt") || has_ending(file, ".txt.gz"))
+		return add_document(rows, any, file, b, e);
 	const char *first = buf_str(b);
 	first += strspn(first, "\xef\xbb\xbf \t\r\n");
 	bool lines = has_ending(file, ".jsonl") || has_ending(file, ".jsonl.gz");
@@ -168,25 +238,37 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 	return status;
 }
 
+static bool is_kind(const char *name, const char *kind)
+{
+	char *packed = mem_printf("%s.gz", kind);
+	bool is = name[0] != '.' && (has_ending(name, kind) || has_ending(name, packed)); /* hidden: other programs' */
+
+	mem_free(packed);
+	return is;
+}
+
+/* The files of one kind: the first of these that the folder has. */
 static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_stream *hash, struct err *e)
 {
+	static const char *const kinds[] = { ".jsonl", ".txt", ".csv", ".tsv", ".json" };
 	char **names;
 	size_t n, used = 0;
 	int status = io_list(dir, &names, &n, e);
 
 	if (status)
 		return status;
-	for (size_t i = 0; i < n && !status; i++) {
-		if (names[i][0] == '.' || (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".jsonl.gz")))
-			continue; /* hidden ones are other programs' */
-		char *path = io_join(dir, names[i]);
-		status = add_file(rows, any, path, hash, e);
-		mem_free(path);
-		used++;
-	}
+	for (size_t k = 0; k < ARRAY_LEN(kinds) && !used && !status; k++)
+		for (size_t i = 0; i < n && !status; i++) {
+			if (!is_kind(names[i], kinds[k]))
+				continue;
+			char *path = io_join(dir, names[i]);
+			status = add_file(rows, any, path, hash, e);
+			mem_free(path);
+			used++;
+		}
 	io_list_free(names, n);
 	if (!status && !used)
-		return err_set(e, "%s: the folder has no .jsonl or .jsonl.gz file", dir);
+		return err_set(e, "%s: the folder has no .jsonl, .txt, .csv, .tsv or .json file (or .gz)", dir);
 	return status;
 }
 

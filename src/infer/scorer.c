@@ -36,6 +36,12 @@ int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, st
 		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
 		               options->max_length, m->config.n_ctx);
 	}
+	if (s->options.max_tokens > FOREST_MAX_ROWS) {
+		int32_t most = s->options.max_tokens;
+		mem_free(s);
+		return err_set(e, "documents or micro-batches of %d tokens cannot be scored, at most %d can", most,
+		               FOREST_MAX_ROWS);
+	}
 	*out = s;
 	return 0;
 }

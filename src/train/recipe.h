@@ -63,7 +63,7 @@ struct recipe {
 		  0, \
 		  NULL, \
 		  "FILE", \
-		  "training rows: JSONL, .gz, or a folder of them" }, \
+		  "training rows: JSONL, a JSON array, .csv, .tsv; a .txt is one document; .gz, or a folder" }, \
 		OPT_STRING("eval-data", s, f.eval_data, NULL, "FILE", "rows to evaluate on while training"), \
 		{ OPT_TYPE_STRING, \
 		  "out", \

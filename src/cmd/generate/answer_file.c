@@ -57,7 +57,7 @@ static int count_answers(struct answer_file *f, const struct buf *text, const st
 	     *size = (size_t)(newline - text->data) + 1, f->n++) {
 		if (f->n == rows->n)
 			return err_set(e, "%s: more answers than the %zu rows", f->path, rows->n);
-		/* An answer may have a byte of zero, which rows may not. */
+		/* An answer may have a byte of zero, as rows may. */
 		json_t *line = json_loadb(text->data + *size, (size_t)(newline - text->data) - *size,
 		                          JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 		bool right = line && is_answer_to(line, rows->items[f->n].json);
