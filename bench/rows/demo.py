@@ -15,7 +15,7 @@ def cases(b):
     common = ["--per-device-train-batch-size", "16", "--learning-rate", "1e-3", "--warmup-steps", "10", "--max-length", "512", "--threads", str(b.threads)]
 
     def ours():
-        asked = ["--max-steps", str(OUR_STEPS)] if b.quick else ["--eval-data", test, "--eval-steps", "0"]
+        asked = ["--max-steps", str(OUR_STEPS)] if b.quick else ["--eval-data", test, "--eval-steps", "0", "--no-eval-on-start"]
         with tempfile.TemporaryDirectory() as out:
             s = b.kungfu("tune", b.model, "--data", train, "--out", os.path.join(out, "run"), "--save-steps", "0", *common, *asked)
         seconds = s["tokens"] / s["tokens_per_second"] / s["steps"] * STEPS

@@ -12,6 +12,7 @@
 #include "train/method.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/tensorboard.h"
 
 struct speeds;
 
@@ -33,7 +34,7 @@ struct recipe {
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
-	bool load_best_model_at_end;
+	bool load_best_model_at_end, eval_on_start, tensorboard;
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
@@ -147,6 +148,8 @@ struct recipe {
 		OPT_GROUP("Evaluating, saving, logging"), \
 		OPT_INT("eval-steps", s, f.eval_steps, NULL, 0, 1e12, \
 	                "evaluate every N steps and at the end (default: every epoch; 0: at the end)"), \
+		OPT_FLAG("eval-on-start", s, f.eval_on_start, "true", \
+	                 "evaluate before the first step too, so that the gain has a start"), \
 		OPT_INT("save-steps", s, f.save_steps, NULL, 0, 1e12, \
 	                "checkpoint every N steps; 0: never (default: as often as costs 2 % of the time)"), \
 		OPT_INT("save-total-limit", s, f.save_total_limit, NULL, 1, 1e9, \
@@ -156,6 +159,8 @@ struct recipe {
 	                "stop after N evaluations without a lower eval_loss; 0: never"), \
 		OPT_FLAG("load-best-model-at-end", s, f.load_best_model_at_end, "false", \
 	                 "the result is the state with the lowest eval_loss"), \
+		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
+	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \
 		OPT_GROUP("Memory"), \
 		OPT_INT("micro-batch-tokens", s, f.micro_batch_tokens, NULL, 2, 1 << 22, \
 	                "tokens computed at once; part of the result (default: 1024, or max-length if more, for each " \

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "train/tensorboard.h"
 
 #define RECIPE "recipe.json"
 #define RUN "run.json"
@@ -17,6 +18,7 @@
 /* Besides checkpoints, and shards as model-00001-of-00002.safetensors. */
 static const char *const run_files[] = { RUN,
 	                                 METRICS,
+	                                 TENSORBOARD_FILE,
 	                                 "gas.json",
 	                                 "adapter_config.json",
 	                                 "adapter_model.safetensors",

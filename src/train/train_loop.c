@@ -24,7 +24,8 @@ void train_loop_init(struct train_loop *f, struct trainer *t, const struct recip
 		           .evaluated = -1,
 		           .best_step = -1,
 		           .saved = -1,
-		           .best_loss = INFINITY };
+		           .best_loss = INFINITY,
+		           .eval_seconds = NAN };
 	f->last_save = clock_seconds();
 }
 
@@ -33,6 +34,7 @@ void train_loop_release(struct train_loop *f)
 	json_decref(f->last_eval);
 	json_decref(f->best_eval);
 	f->last_eval = f->best_eval = NULL;
+	tensorboard_release(&f->events);
 }
 
 /* --- what a checkpoint keeps for us --- */
@@ -44,6 +46,7 @@ static json_t *state_json(const struct train_loop *f)
 		json_array_append_new(window, jsonx_number(f->window_metric[i]));
 	json_object_set_new(j, "window_metric", window);
 	json_object_set_new(j, "metrics_bytes", json_integer((json_int_t)f->dir->metrics_bytes));
+	json_object_set_new(j, "tensorboard_bytes", json_integer((json_int_t)f->events.bytes));
 	json_object_set_new(j, "loss", json_real(f->loss));
 	json_object_set_new(j, "loss_sum", json_real(f->loss_sum));
 	json_object_set_new(j, "window_loss", json_real(f->window_loss));
@@ -80,6 +83,7 @@ static json_t *get_object(const json_t *j, const char *key)
 
 static void state_restore(struct train_loop *f, const json_t *j)
 {
+	f->events.bytes = (size_t)get_long(j, "tensorboard_bytes");
 	f->loss = get_double(j, "loss");
 	f->loss_sum = get_double(j, "loss_sum");
 	f->window_loss = get_double(j, "window_loss");
@@ -135,6 +139,8 @@ int train_loop_restore(struct train_loop *f, long *step, struct err *e)
 	}
 	if (n == 0)
 		status = run_dir_rewind(f->dir, 0, e);
+	if (status == 0 && f->recipe->tensorboard)
+		status = tensorboard_open(&f->events, f->dir->path, f->events.bytes, e);
 	mem_free(steps);
 	return status;
 }
@@ -225,8 +231,10 @@ static bool eval_is_due(const struct train_loop *f)
 	int64_t every = f->recipe->eval_steps == OPT_UNSET_INT ? trainer_plan(f->trainer)->steps_per_epoch :
 	                                                         f->recipe->eval_steps;
 
-	if (!trainer_has_eval(f->trainer) || step == 0 || f->evaluated >= step)
+	if (!trainer_has_eval(f->trainer) || f->evaluated >= step)
 		return false;
+	if (step == 0)
+		return f->recipe->eval_on_start;
 	return trainer_done(f->trainer) || (every > 0 && step % every == 0);
 }
 
@@ -265,7 +273,7 @@ static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *
 
 static int put_line(struct train_loop *f, const json_t *line, struct err *e)
 {
-	if (run_dir_metric(f->dir, line, e) < 0)
+	if (run_dir_metric(f->dir, line, e) < 0 || (f->events.path && tensorboard_line(&f->events, line, e) < 0))
 		return -1;
 	if (f->line)
 		f->line(f->ctx, line);
@@ -296,6 +304,9 @@ static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 	f->evaluated = trainer_steps_done(f->trainer);
 	json_decref(f->last_eval);
 	f->last_eval = eval_line(f, &m);
+	f->eval_seconds = m.seconds;
+	if (f->evaluated == 0) /* where it began: neither the best nor a bad one */
+		return put_line(f, f->last_eval, e);
 	if (m.eval_loss < f->best_loss) {
 		f->best_loss = m.eval_loss;
 		f->best_step = f->evaluated;
@@ -355,6 +366,19 @@ double fit_tokens_per_second(const struct train_loop *f, bool computed)
 	return f->first_seconds > 0 ? (double)(computed ? f->first_computed : f->first_tokens) / f->first_seconds : NAN;
 }
 
+/* Steps at the rate so far; evaluations as the last one took, or as planned; of the planned savings the share of the
+ * steps that are left. */
+static double seconds_left(const struct train_loop *f)
+{
+	const struct trainer_plan *p = trainer_plan(f->trainer);
+	long done = trainer_steps_done(f->trainer);
+	double evals = trainer_evaluations_after(f->trainer, done), all = trainer_evaluations_after(f->trainer, p->first),
+	       each = isnan(f->eval_seconds) ? (all > 0 ? p->eval_seconds / all : 0) : f->eval_seconds;
+
+	return (double)(p->tokens + f->restored_tokens - f->tokens) / fit_tokens_per_second(f, false) + evals * each +
+	       p->save_seconds * (double)(p->steps - done) / (double)MAX(p->steps - p->first, 1L);
+}
+
 static int step(struct train_loop *f, struct err *e)
 {
 	struct step_metrics m;
@@ -374,12 +398,9 @@ static int step(struct train_loop *f, struct err *e)
 		if (status)
 			return -1;
 	}
-	if (f->progress) {
-		double left = (double)(trainer_plan(f->trainer)->tokens + f->restored_tokens - f->tokens) /
-		              fit_tokens_per_second(f, false);
-		f->progress(f->ctx, &(struct train_loop_progress){ m.step, steps, m.loss,
-		                                                   fit_tokens_per_second(f, false), left });
-	}
+	if (f->progress)
+		f->progress(f->ctx, &(struct train_loop_progress){ m.step, steps, m.loss, m.learning_rate,
+		                                                   fit_tokens_per_second(f, false), seconds_left(f) });
 	return 0;
 }
 

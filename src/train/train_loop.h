@@ -8,13 +8,15 @@
 #define TRAIN_FIT_H
 
 #include "train/run_dir.h"
+#include "train/tensorboard.h"
 #include "train/trainer.h"
 
 enum train_loop_end { FIT_DONE, FIT_STOPPED };  /* stopped: on request; a checkpoint of the last step is there */
 
 struct train_loop_progress {
 	long step, steps;
-	double loss, tokens_per_second, seconds_left;
+	double loss, learning_rate, tokens_per_second;
+	double seconds_left;               /* of steps, evaluations and savings */
 };
 
 struct train_loop {
@@ -41,6 +43,8 @@ struct train_loop {
 	json_t *last_eval, *best_eval;     /* their lines, or NULL */
 
 	/* Of this process. */
+	struct tensorboard events;         /* with --tensorboard; else its path is NULL */
+	double eval_seconds;               /* of the last evaluation, NAN before */
 	double timed_seconds, first_seconds, last_save, save_seconds;
 	int64_t timed_tokens, timed_computed, first_tokens, first_computed;
 	struct work scored;                /* of flops and int_ops: evaluations' and the reference's */
@@ -49,7 +53,7 @@ struct train_loop {
 };
 
 void train_loop_init(struct train_loop *f, struct trainer *t, const struct recipe *r, struct run_dir *dir);
-/* Continues from the newest checkpoint that is whole; *step: its step, 0 when there is none. Damaged ones are named in
+/* Before train_loop_run, of every run. Continues from the newest checkpoint that is whole; *step: its step, 0 when there is none. Damaged ones are named in
  * a warning. */
 int train_loop_restore(struct train_loop *f, long *step, struct err *e);
 /* Where train_loop_restore will most likely go on: the newest checkpoint whose facts are whole, its numbers are not

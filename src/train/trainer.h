@@ -87,6 +87,8 @@ long trainer_steps_done(const struct trainer *t);
 /* On --eval-data. interrupted may be NULL; when it says true, -1 and *stopped. */
 int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e);
 bool trainer_has_eval(const struct trainer *t);
+/* How many evaluations the recipe has after this step, the one at the start and the one at the end included. */
+double trainer_evaluations_after(const struct trainer *t, long step);
 /* All operations beside the steps so far: the reference's and the evaluations', also of one that was interrupted. */
 struct work trainer_scored(const struct trainer *t);
 /* a checkpoint folder, atomically */

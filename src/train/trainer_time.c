@@ -133,20 +133,21 @@ static double start_seconds(const struct trainer *t, double bytes, double second
 	return taken + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t) + restore;
 }
 
-/* How many multiples of `every` the remaining steps reach. */
-static double multiples(const struct trainer *t, int64_t every)
+/* How many multiples of `every` the steps after `step` reach. */
+static double multiples(const struct trainer *t, int64_t every, long step)
 {
-	return floor((double)t->totals.steps / (double)every) - floor((double)t->totals.first / (double)every);
+	return floor((double)t->totals.steps / (double)every) - floor((double)step / (double)every);
 }
 
-static double evaluations(const struct trainer *t)
+double trainer_evaluations_after(const struct trainer *t, long step)
 {
 	const struct trainer_plan *p = &t->totals;
 	int64_t every = t->recipe.eval_steps == OPT_UNSET_INT ? p->steps_per_epoch : t->recipe.eval_steps;
 
-	if (p->first >= p->steps)
+	if (!t->has_eval || step >= p->steps)
 		return 0;
-	return every > 0 ? multiples(t, every) + (p->steps % every != 0) : 1;
+	return (every > 0 ? multiples(t, every, step) + (p->steps % every != 0) : 1) +
+	       (step == 0 && t->recipe.eval_on_start);
 }
 
 static int time_evaluation(struct trainer *t, struct err *e)
@@ -158,10 +159,11 @@ static int time_evaluation(struct trainer *t, struct err *e)
 	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
 		return -1;
 	double reference = t->objective.row->reference; /* once more, at the start */
-	t->totals.eval_seconds = evaluations(t) * f.seconds;
+	double times = trainer_evaluations_after(t, t->totals.first);
+	t->totals.eval_seconds = times * f.seconds;
 	t->totals.start_seconds += reference * f.seconds;
-	t->totals.planned_flops += (evaluations(t) + reference) * f.flops;
-	t->totals.planned_int_ops += (evaluations(t) + reference) * f.int_ops;
+	t->totals.planned_flops += (times + reference) * f.flops;
+	t->totals.planned_int_ops += (times + reference) * f.int_ops;
 	return 0;
 }
 
@@ -171,7 +173,7 @@ static double saves(const struct trainer *t, double seconds)
 	if (r->save_steps == 0)
 		return 0;
 	if (r->save_steps > 0)
-		return multiples(t, r->save_steps);
+		return multiples(t, r->save_steps, t->totals.first);
 	return floor(seconds / save_pause);
 }
 
