@@ -372,7 +372,8 @@ static double seconds_left(const struct train_loop *f)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
 	long done = trainer_steps_done(f->trainer);
-	double evals = trainer_evaluations_after(f->trainer, done), all = trainer_evaluations_after(f->trainer, p->first),
+	double evals = trainer_evaluations_after(f->trainer, done),
+	       all = trainer_evaluations_after(f->trainer, p->first),
 	       each = isnan(f->eval_seconds) ? (all > 0 ? p->eval_seconds / all : 0) : f->eval_seconds;
 
 	return (double)(p->tokens + f->restored_tokens - f->tokens) / fit_tokens_per_second(f, false) + evals * each +

@@ -53,8 +53,8 @@ struct train_loop {
 };
 
 void train_loop_init(struct train_loop *f, struct trainer *t, const struct recipe *r, struct run_dir *dir);
-/* Before train_loop_run, of every run. Continues from the newest checkpoint that is whole; *step: its step, 0 when there is none. Damaged ones are named in
- * a warning. */
+/* Before train_loop_run, of every run. Continues from the newest checkpoint that is whole; *step: its step, 0 when
+ * there is none. Damaged ones are named in a warning. */
 int train_loop_restore(struct train_loop *f, long *step, struct err *e);
 /* Where train_loop_restore will most likely go on: the newest checkpoint whose facts are whole, its numbers are not
  * looked at; 0: there is none. */

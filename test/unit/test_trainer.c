@@ -225,7 +225,8 @@ static void test_interrupted(struct test *t, const char *data)
 	struct job j;
 
 	snprintf(options, sizeof(options),
-	         SMALL " max-steps=8 save-steps=2 eval-steps=3 logging-steps=3 save-total-limit=2 eval-data=%s", data);
+	         SMALL " max-steps=8 save-steps=2 eval-steps=3 logging-steps=3 save-total-limit=2 eval-on-start=false "
+	         "eval-data=%s", data);
 	job_init(t, &j, "llama", data, options);
 	test_case(t, "stopped, damaged, half written: the run ends with the same bits and the same metrics");
 	open_run(t, &d, &j);
