@@ -129,6 +129,27 @@ static void show_list(const struct app *app, const struct entries *all)
 
 /* --- one run --- */
 
+/* In the unit that a person reads; never as a power of ten. */
+static void number_text(const struct entry *x, const struct column *c, double v, char out[48])
+{
+	const char *unit = c->unit ? c->unit : "";
+
+	if (!strncmp(c->name, "money", 5))
+		human_money(v, x->gas.money.currency, out);
+	else if (!strcmp(unit, "s"))
+		predict_human(v, out);
+	else if (!strcmp(unit, "J"))
+		gas_joules(v, out);
+	else if (!strcmp(unit, "B"))
+		human_bytes((size_t)v, out);
+	else if (!strncmp(c->name, "grams", 5))
+		human_grams(v, out);
+	else if (!strcmp(c->name, "flops") || !strcmp(c->name, "int_ops"))
+		human_count(v, out);
+	else
+		snprintf(out, 48, c->type == COLUMN_INT ? "%.0f%s%s" : "%.4g%s%s", v, *unit ? " " : "", unit);
+}
+
 static void show_column(const struct entry *x, const struct column *c, const json_t *v)
 {
 	char *line;
@@ -140,10 +161,14 @@ static void show_column(const struct entry *x, const struct column *c, const jso
 		buf_release(&words);
 		return;
 	}
-	line = json_is_string(v) ? mem_strdup(json_string_value(v)) :
-	       json_is_real(v)   ? mem_printf("%.6g", json_real_value(v)) :
-	                           jsonx_line(v);
-	app_print("  %-18s %s%s%s\n", c->name, line, c->unit ? " " : "", c->unit ? c->unit : "");
+	char number[48];
+	if (json_is_number(v)) {
+		number_text(x, c, json_number_value(v), number);
+		app_print("  %-18s %s\n", c->name, number);
+		return;
+	}
+	line = json_is_string(v) ? mem_strdup(json_string_value(v)) : jsonx_line(v);
+	app_print("  %-18s %s\n", c->name, line);
 	mem_free(line);
 }
 
@@ -265,10 +290,12 @@ static void show_members(const char *title, const struct family *f, const int *l
 static void show_curve(const struct cost *sunk, const struct cost *own)
 {
 	struct cost both = *sunk;
-	char joules[32], time[32], money[48];
+	char joules[32], time[32], money[48], is[120];
 
 	cost_add(&both, own);
-	app_print("  amortised    sunk + own, for each of so many uses:\n");
+	money_parts_text(both.money_any, both.money_all, is);
+	app_print("  amortised    sunk + own, for each of so many uses%s%s:\n", isnan(both.money) ? "" : "; money of ",
+	          isnan(both.money) ? "" : is);
 	for (int n = 1; n <= USES_SHOWN; n *= 10) {
 		clock_human(both.seconds / n, time);
 		app_print("    %9d  %12s  %12s", n, gas_joules(both.joules / n, joules), time);
