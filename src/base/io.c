@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,49 @@ static int open_read(const char *path, struct err *e)
 	return fd < 0 ? io_error(e, "open", path) : fd;
 }
 
+/* Names of what is mapped, for io_mapped_at, which a signal's handler calls: a slot is taken while `data` is not NULL,
+ * and whole once `ready`. More maps than slots have no names. */
+enum { NAMED_MAPS = 64, NAME_BYTES = 200 };
+static struct named_map {
+	_Atomic(const uint8_t *) data;
+	atomic_bool ready;
+	size_t size;
+	char path[NAME_BYTES];
+} named[NAMED_MAPS];
+
+static void name_map(const struct mapping *m, const char *path)
+{
+	for (int i = 0; i < NAMED_MAPS; i++) {
+		const uint8_t *none = NULL;
+		if (!atomic_compare_exchange_strong(&named[i].data, &none, m->data))
+			continue;
+		named[i].size = m->size;
+		snprintf(named[i].path, sizeof(named[i].path), "%s", path);
+		atomic_store(&named[i].ready, true);
+		return;
+	}
+}
+
+static void forget_name(const struct mapping *m)
+{
+	for (int i = 0; i < NAMED_MAPS; i++)
+		if (atomic_load(&named[i].data) == m->data) {
+			atomic_store(&named[i].ready, false);
+			atomic_store(&named[i].data, NULL);
+		}
+}
+
+const char *io_mapped_at(const void *p)
+{
+	for (int i = 0; i < NAMED_MAPS; i++) {
+		const uint8_t *data = atomic_load(&named[i].data);
+		if (data && atomic_load(&named[i].ready) && (const uint8_t *)p >= data &&
+		    (size_t)((const uint8_t *)p - data) < ROUND_UP(named[i].size, (size_t)1 << 16))
+			return named[i].path;
+	}
+	return NULL;
+}
+
 int io_map(struct mapping *m, const char *path, struct err *e)
 {
 	struct stat st;
@@ -65,6 +109,7 @@ int io_map(struct mapping *m, const char *path, struct err *e)
 			goto out;
 		}
 		*m = (struct mapping){ .data = p, .size = (size_t)st.st_size };
+		name_map(m, path);
 	}
 	rc = 0;
 out:
@@ -74,8 +119,10 @@ out:
 
 void io_unmap(struct mapping *m)
 {
-	if (m->data)
+	if (m->data) {
+		forget_name(m);
 		munmap((void *)m->data, m->size);
+	}
 	*m = (struct mapping){ 0 };
 }
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/io.h"
@@ -162,6 +163,35 @@ static void note_signal(int number)
 	stop_ask();
 }
 
+static void say(const char *text)
+{
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
+		_exit(EXIT_FAILED);
+}
+
+/* A file got shorter than it was when it was opened. What is not that is a fault of ours, and ends as one. */
+static void note_bus(int number, siginfo_t *info, void *context)
+{
+	const char *path = io_mapped_at(info->si_addr);
+
+	(void)context;
+	if (!path) {
+		signal(number, SIG_DFL);
+		return;
+	}
+	say("kungfu: ");
+	say(path);
+	say(": cannot be read any more: it was shortened while it was in use, or its disk fails\n");
+	_exit(EXIT_FAILED);
+}
+
+static void catch_bus(void)
+{
+	struct sigaction a = { .sa_sigaction = note_bus, .sa_flags = SA_SIGINFO };
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGBUS, &a, NULL);
+}
+
 void app_catch_signals(void)
 {
 	/* The handler serves once: a second Ctrl-C ends the process at once. */
@@ -266,6 +296,7 @@ int command_main(int argc, char **argv)
 {
 	int words, status;
 	const struct command *c = command_find(argc - 1, argv + 1, &words);
+	catch_bus();
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, told in a sentence */
 	if (c)
 		status = run_command(c, argc - 1 - words, argv + 1 + words);
