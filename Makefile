@@ -142,8 +142,18 @@ check:
 check-now: $(BUILD)/kungfu $(BUILD)/kungfu-held $(BUILD)/kungfu-test
 	test/check $(BUILD)
 
+# With clang too where it is there: its UBSan sees arithmetic on NULL. Kernels are built for every instruction set that this machine has, AVX-512 too.
+ASAN := -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE
 asan:
-	+$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 CFLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE" check-now
+	+$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 CFLAGS="$(ASAN)" check-now
+	+command -v clang >/dev/null || exit 0; $(MAKE) BUILD=$(BUILD)/asan-clang CC=clang OPT=-O1 CFLAGS="$(ASAN)" $(BUILD)/asan-clang/kungfu-test && \
+		$(BUILD)/asan-clang/kungfu-test
+
+# Groups in which threads meet. The pool's and everything that runs on it, handles of the library, the meter.
+TSAN_GROUPS ?= base_pool stop api session batcher generate trainer evaluate gemm int8 attention optimizers meter ledger
+tsan:
+	+$(MAKE) BUILD=$(BUILD)/tsan OPT=-O1 CFLAGS="-g -fsanitize=thread -fno-omit-frame-pointer -DKUNGFU_SANITIZE" $(BUILD)/tsan/kungfu-test
+	$(BUILD)/tsan/kungfu-test $(TSAN_GROUPS)
 
 lint:
 	tools/lint
@@ -160,6 +170,7 @@ help:
 	@echo "make check   sets up what it needs and passes every test"
 	@echo "make         the program, build/kungfu     make deps    the Debian packages it needs"
 	@echo "make asan    the tests under ASan, UBSan   make fuzz    the parsers under libFuzzer"
+	@echo "make tsan    tests of threads under TSan"
 	@echo "make install  (PREFIX, DESTDIR) program, library, man pages, completions; make uninstall"
 	@echo "make deb     Debian packages          make memory-check  the examples under valgrind, ASan"
 	@echo "make lint    layers, sizes, clang-tidy     make bench   speed beside the peers"
@@ -169,4 +180,4 @@ include tools/library.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 force:
-.PHONY: all deps demo check check-now asan lint bench clean help force
+.PHONY: all deps demo check check-now asan tsan lint bench clean help force

@@ -17,8 +17,8 @@ struct mapping {
 
 int io_map(struct mapping *m, const char *path, struct err *e);  /* read-only, shared */
 void io_unmap(struct mapping *m);
-/* The file that is mapped there, or NULL; for a signal's handler: a file that somebody shortens has pages that cannot be
- * read any more (SIGBUS). */
+/* The file that is mapped there, or NULL; for a signal's handler: a file that somebody shortens has pages that cannot
+ * be read any more (SIGBUS). */
 const char *io_mapped_at(const void *p);
 /* Does p lie in the mapping? The one question that decides whether bytes are the file's or memory of our own. */
 bool io_maps(const struct mapping *m, const void *p);

@@ -27,10 +27,10 @@ static size_t run(struct sampler *s, const void *options, size_t n)
 	const struct options *o = options;
 	bool repeats = o->repetition > 0 && o->repetition != 1;
 	size_t back = o->last < 0 ? s->n_seen : MIN(s->n_seen, (size_t)o->last);
-	const int32_t *seen = s->seen + (s->n_seen - back);
 
-	if (!repeats && o->frequency == 0 && o->presence == 0)
+	if ((!repeats && o->frequency == 0 && o->presence == 0) || back == 0)
 		return n;
+	const int32_t *seen = s->seen + (s->n_seen - back);
 	for (size_t i = 0; i < back; i++)
 		s->count[seen[i]]++;
 	for (size_t i = 0; i < back; i++) {

@@ -705,9 +705,10 @@ static void tile_exp(const struct logprob *w, size_t range, size_t tile, bool be
 			continue;
 		for (size_t j = 0; j < LOGPROB_FACTORS; j++) {
 			const struct factor *f = &w->factor[j];
+			if (!f->partial)
+				continue;
 			float *partial = f->partial + (range * LOGPROB_BLOCK + i) * f->matrix.cols;
-			if (f->partial)
-				k->scale(partial, partial, logprob_exp(w, old, most), f->matrix.cols);
+			k->scale(partial, partial, logprob_exp(w, old, most), f->matrix.cols);
 		}
 	}
 }
