@@ -197,6 +197,9 @@ struct value run_method(struct run_state *r, struct value object, const char *na
 
 	if (!m)
 		return UNDEFINED(name);
+	if (m->takes && !strcmp(m->takes, ATTRIBUTE))
+		return m->call ? m->call(&(struct call){ .r = r, .self = object }) :
+		                 run_fail(r, "'%s' of %s is not known here", name, v_type_name(object));
 	struct bound *b = arena_alloc(&r->mem, sizeof(*b));
 	*b = (struct bound){ object, m };
 	return (struct value){ .type = V_METHOD, .bound = b };
@@ -527,6 +530,8 @@ static struct value call_macro(struct interpreter *x, const struct closure *f, c
 
 static struct value call_builtin(const struct function *f, const struct call *c)
 {
+	if (!f->call)
+		return run_fail(c->r, "'%s' is not known here", f->name);
 	return charge(c) && call_fits(c, f) ? f->call(c) : UNDEFINED(NULL);
 }
 
@@ -570,7 +575,8 @@ struct value run_filter(const struct call *c, const char *name, struct value sel
 	const struct function *f = template_filter(name);
 	struct call rest = with_rest(c, self, skip);
 
-	return f ? call_builtin(f, &rest) : run_fail(c->r, "the filter '%.60s' is not known here", name);
+	return f && f->call ? call_builtin(f, &rest) :
+	                      run_fail(c->r, "the filter '%.60s' is not known here", name);
 }
 
 bool run_test(const struct call *c, const char *name, struct value self, size_t skip)
@@ -586,7 +592,7 @@ static struct value apply(struct interpreter *x, const struct expr *e, const str
 {
 	struct call c = evaluate_args(x, e->args);
 
-	if (!f)
+	if (!f || !f->call)
 		return run_fail(&x->r, "the %s '%.60s' is not known here", e->type == E_FILTER ? "filter" : "test",
 		                e->value.str.s);
 	c.self = self;

@@ -150,13 +150,12 @@ static struct value path(struct run_state *r, struct value v, struct value name)
 		return run_item(r, v, name);
 	if (name.type != V_STRING)
 		return run_fail(r, "an attribute's name is %s, a text was wanted", v_type_name(name));
-	for (const char *s = name.str.s; s && *s && !r->failed;) {
-		size_t n = strcspn(s, ".");
-		struct value key = v_string(&r->mem, s, n);
-		char *end;
-		long index = strtol(key.str.s, &end, 10);
-		v = n && !*end ? run_item(r, v, v_int(index)) : run_item(r, v, key);
-		s += n + (s[n] == '.');
+	for (const char *s = name.str.s; !r->failed; s++) {
+		size_t n = strcspn(s, "."), digits = strspn(s, "0123456789");
+		v = run_item(r, v, n && digits == n ? v_int(strtol(s, NULL, 10)) : v_string(&r->mem, s, n));
+		s += n;
+		if (!*s)
+			break;
 	}
 	return v;
 }
@@ -335,6 +334,8 @@ static struct value f_dictsort(const struct call *c)
 	bool exact = v_true(call_arg(c, 0, "case_sensitive", v_bool(false))),
 	     down = v_true(call_arg(c, 2, "reverse", v_bool(false)));
 
+	if (c->self.type == V_UNDEFINED)
+		return run_undefined(c->r, c->self);
 	if (!v_equal(by, v_text("key")) && !v_equal(by, v_text("value")))
 		return run_fail(c->r, "dictsort: by is key or value");
 	if (c->r->failed)
@@ -409,7 +410,7 @@ static struct value f_int(const struct call *c)
 	if (v_is_number(c->self))
 		return v_int(whole(c->self));
 	if (c->self.type != V_STRING)
-		return init;
+		return c->self.type == V_UNDEFINED ? run_undefined(c->r, c->self) : init;
 	if (base.type != V_INT || (base.i != 0 && (base.i < 2 || base.i > 36)))
 		return run_fail(c->r, "int: the base is not from 2 to 36");
 	struct value text = by_method(&(struct call){ .r = c->r, .self = c->self }, "strip");
@@ -428,6 +429,8 @@ static struct value f_float(const struct call *c)
 
 	if (v_is_number(c->self))
 		return v_float(v_number(c->self));
+	if (c->self.type == V_UNDEFINED)
+		return run_undefined(c->r, c->self);
 	struct value text = c->self.type == V_STRING ?
 	                            by_method(&(struct call){ .r = c->r, .self = c->self }, "strip") :
 	                            v_text("");
@@ -485,6 +488,7 @@ static struct value with_sorted_keys(const struct call *c, struct value v)
 		return v;
 	if (v_is_list(v)) {
 		copy = v_list(&c->r->mem, v.type, v.list->n);
+		copy.list->kind = v.list->kind;
 		for (size_t i = 0; i < v.list->n; i++)
 			v_push(&c->r->mem, copy, with_sorted_keys(c, v.list->items[i]));
 	} else if (v.type == V_DICT) {
@@ -547,25 +551,26 @@ static struct value f_escape(const struct call *c)
 	return run_escaped(c->r, run_text(c->r, c->self));
 }
 
+/* Lines as Python's splitlines has them, joined by \n; the first and empty ones as the arguments say. */
 static struct value f_indent(const struct call *c)
 {
-	struct value text = c->self, width = call_arg(c, 0, "width", v_int(4));
+	struct value width = call_arg(c, 0, "width", v_int(4)), by = width;
 	bool first = v_true(call_arg(c, 1, "first", v_bool(false))),
 	     blank = v_true(call_arg(c, 2, "blank", v_bool(false)));
 	struct buf out = RUN_TEXT(c->r);
-	struct value by = width.type == V_STRING ? width : v_text("");
 
-	if (text.type != V_STRING)
-		return run_fail(c->r, "indent: a text was wanted, not %s", v_type_name(text));
-	for (size_t at = 0; at < text.str.n || at == 0;) {
-		const char *s = text.str.s + at, *newline = memchr(s, '\n', text.str.n - at);
-		size_t n = newline ? (size_t)(newline - s) : text.str.n - at;
-		if ((at || first) && (n || blank || (at == 0 && first)))
-			buf_addf(&out, "%*s%s", width.type == V_INT ? (int)MIN(MAX(width.i, 0), 256) : 0, "", by.str.s);
-		buf_add(&out, s, n + (newline != NULL));
-		at += n + 1;
-		if (!newline)
-			break;
+	if (c->self.type != V_STRING)
+		return run_fail(c->r, "indent: a text was wanted, not %s", v_type_name(c->self));
+	if (width.type != V_STRING)
+		by = run_binary(c->r, "*", v_text(" "), width);
+	struct value text = run_binary(c->r, "~", c->self, v_text("\n")),
+		     lines = by_method(&(struct call){ .r = c->r, .self = text }, "splitlines");
+	for (size_t i = 0; i < lines.list->n && !c->r->failed; i++) {
+		struct value line = lines.list->items[i];
+		buf_adds(&out, i ? "\n" : "");
+		if (i ? blank || line.str.n : first)
+			buf_add(&out, by.str.s, by.str.n);
+		buf_add(&out, line.str.s, line.str.n);
 	}
 	return run_take(c->r, &out);
 }
@@ -707,6 +712,20 @@ static const struct function filters[] = {
 	{ "wordcount", f_wordcount, NULL },
 	{ "attr", f_attr, "name:s" },
 	{ "format", f_format, "* **" },
+	{ "batch", NULL, NULL },
+	{ "center", NULL, NULL },
+	{ "filesizeformat", NULL, NULL },
+	{ "forceescape", NULL, NULL },
+	{ "groupby", NULL, NULL },
+	{ "pprint", NULL, NULL },
+	{ "random", NULL, NULL },
+	{ "slice", NULL, NULL },
+	{ "striptags", NULL, NULL },
+	{ "truncate", NULL, NULL },
+	{ "urlencode", NULL, NULL },
+	{ "urlize", NULL, NULL },
+	{ "wordwrap", NULL, NULL },
+	{ "xmlattr", NULL, NULL },
 };
 
 /* --- tests --- */
@@ -733,7 +752,10 @@ static struct value t_sequence(const struct call *c)
 	              (c->self.type == V_LIST && c->self.list->kind == LIST_RANGE) || c->self.type == V_DICT ||
 	              c->self.type == V_UNDEFINED);
 }
-static struct value t_callable(const struct call *c) { return v_bool(c->self.type >= V_MACRO); }
+static struct value t_callable(const struct call *c)
+{
+	return v_bool(c->self.type >= V_MACRO || c->self.type == V_UNDEFINED); /* as Jinja has it */
+}
 
 static struct value t_sameas(const struct call *c)
 {
@@ -835,7 +857,7 @@ static const struct function tests[] = {
 	{ ">=", t_ge, "/other:a" },
 };
 
-static const struct function *look_up(const struct function *table, size_t n, const char *name)
+const struct function *run_look_up(const struct function *table, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(table[i].name, name))
@@ -843,5 +865,5 @@ static const struct function *look_up(const struct function *table, size_t n, co
 	return NULL;
 }
 
-const struct function *template_filter(const char *name) { return look_up(filters, ARRAY_LEN(filters), name); }
-const struct function *template_test(const char *name) { return look_up(tests, ARRAY_LEN(tests), name); }
+const struct function *template_filter(const char *name) { return run_look_up(filters, ARRAY_LEN(filters), name); }
+const struct function *template_test(const char *name) { return run_look_up(tests, ARRAY_LEN(tests), name); }

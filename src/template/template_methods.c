@@ -1,5 +1,6 @@
 /* template_methods: the methods of strings, lists and dictionaries, and the global functions. Python's behaviour;
  * methods that change their object are refused, as the sandbox that templates normally run in does. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -629,6 +630,14 @@ static const struct function string_methods[] = {
 	{ "rjust", m_rjust, "/width:i /fillchar:s?" },
 	{ "expandtabs", m_expandtabs, "tabsize:i?" },
 	{ "format", m_format, "* **" },
+	{ "encode", NULL, NULL },
+	{ "format_map", NULL, NULL },
+	{ "isascii", NULL, NULL },
+	{ "isidentifier", NULL, NULL },
+	{ "isprintable", NULL, NULL },
+	{ "istitle", NULL, NULL },
+	{ "maketrans", NULL, NULL },
+	{ "translate", NULL, NULL },
 };
 
 /* --- lists and dictionaries --- */
@@ -739,6 +748,68 @@ static const struct function dict_methods[] = {
 	{ "update", refuse_change, "* **" },
 	{ "setdefault", refuse_change, "* **" },
 	{ "clear", refuse_change, "* **" },
+	{ "fromkeys", NULL, NULL },
+};
+
+static const struct function range_methods[] = {
+	{ "index", m_list_index, "/value:a" },
+	{ "count", m_list_count, "/value:a" },
+	{ "start", NULL, ATTRIBUTE },
+	{ "stop", NULL, ATTRIBUTE },
+	{ "step", NULL, ATTRIBUTE },
+};
+
+static const struct function view_methods[] = { { "mapping", NULL, ATTRIBUTE }, { "isdisjoint", NULL, NULL } };
+static const struct function generator_methods[] = {
+	{ "close", NULL, NULL },
+	{ "send", NULL, NULL },
+	{ "throw", NULL, NULL },
+};
+
+/* --- numbers --- */
+
+static struct value a_real(const struct call *c)
+{
+	return c->self.type == V_BOOL ? v_int(c->self.b) : c->self;
+}
+
+static struct value a_imag(const struct call *c) { return c->self.type == V_FLOAT ? v_float(0) : v_int(0); }
+static struct value a_denominator(const struct call *c) { (void)c; return v_int(1); }
+
+static struct value m_is_integer(const struct call *c)
+{
+	return v_bool(c->self.type != V_FLOAT || (isfinite(c->self.f) && c->self.f == floor(c->self.f)));
+}
+
+static struct value m_bit_length(const struct call *c)
+{
+	int64_t i = whole(c->self);
+	uint64_t size = i < 0 ? -(uint64_t)i : (uint64_t)i;
+	return v_int(size ? 64 - __builtin_clzll(size) : 0);
+}
+
+static const struct function float_methods[] = {
+	{ "real", a_real, ATTRIBUTE },
+	{ "imag", a_imag, ATTRIBUTE },
+	{ "conjugate", a_real, NULL },
+	{ "is_integer", m_is_integer, NULL },
+	{ "as_integer_ratio", NULL, NULL },
+	{ "hex", NULL, NULL },
+	{ "fromhex", NULL, NULL },
+};
+
+static const struct function int_methods[] = {
+	{ "real", a_real, ATTRIBUTE },
+	{ "imag", a_imag, ATTRIBUTE },
+	{ "numerator", a_real, ATTRIBUTE },
+	{ "denominator", a_denominator, ATTRIBUTE },
+	{ "conjugate", a_real, NULL },
+	{ "is_integer", m_is_integer, NULL },
+	{ "bit_length", m_bit_length, NULL },
+	{ "as_integer_ratio", NULL, NULL },
+	{ "bit_count", NULL, NULL },
+	{ "to_bytes", NULL, NULL },
+	{ "from_bytes", NULL, NULL },
 };
 
 /* `loop` is a namespace with its numbers. */
@@ -753,26 +824,29 @@ static struct value m_cycle(const struct call *c)
 
 static const struct function namespace_methods[] = { { "cycle", m_cycle, "*" } };
 
-static const struct function *look_up(const struct function *table, size_t n, const char *name)
+static const struct function *of_list(enum list_kind kind, const char *name)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(table[i].name, name))
-			return &table[i];
-	return NULL;
+	switch (kind) {
+	case LIST_PLAIN: return run_look_up(list_methods, ARRAY_LEN(list_methods), name);
+	case LIST_RANGE: return run_look_up(range_methods, ARRAY_LEN(range_methods), name);
+	case LIST_GENERATOR: return run_look_up(generator_methods, ARRAY_LEN(generator_methods), name);
+	case LIST_KEYS: case LIST_VALUES: case LIST_ITEMS: break;
+	}
+	const struct function *f = run_look_up(view_methods, ARRAY_LEN(view_methods), name);
+	return f && kind == LIST_VALUES && f != view_methods ? NULL : f; /* values are no set */
 }
 
 const struct function *template_method(struct value self, const char *name)
 {
 	switch (self.type) {
-	case V_STRING: return look_up(string_methods, ARRAY_LEN(string_methods), name);
-	case V_LIST:
-		return self.list->kind == LIST_PLAIN ? look_up(list_methods, ARRAY_LEN(list_methods), name) :
-		       self.list->kind == LIST_RANGE ? look_up(list_methods, 2, name) :
-		                                       NULL;
-	case V_TUPLE: return look_up(list_methods, 2, name);
-	case V_DICT: return look_up(dict_methods, ARRAY_LEN(dict_methods), name);
+	case V_STRING: return run_look_up(string_methods, ARRAY_LEN(string_methods), name);
+	case V_LIST: return of_list(self.list->kind, name);
+	case V_BOOL: case V_INT: return run_look_up(int_methods, ARRAY_LEN(int_methods), name);
+	case V_FLOAT: return run_look_up(float_methods, ARRAY_LEN(float_methods), name);
+	case V_TUPLE: return run_look_up(list_methods, 2, name);
+	case V_DICT: return run_look_up(dict_methods, ARRAY_LEN(dict_methods), name);
 	case V_NAMESPACE:
-		return v_get_text(self, "index0") ? look_up(namespace_methods, ARRAY_LEN(namespace_methods), name) :
+		return v_get_text(self, "index0") ? run_look_up(namespace_methods, ARRAY_LEN(namespace_methods), name) :
 		                                    NULL;
 	default: return NULL;
 	}
@@ -855,6 +929,9 @@ static const struct function globals[] = {
 	{ "namespace", g_namespace, "/from:a? **" },
 	{ "raise_exception", g_raise_exception, "message:a" },
 	{ "strftime_now", g_strftime_now, "format:s" },
+	{ "cycler", NULL, NULL },
+	{ "joiner", NULL, NULL },
+	{ "lipsum", NULL, NULL },
 };
 
-const struct function *template_global(const char *name) { return look_up(globals, ARRAY_LEN(globals), name); }
+const struct function *template_global(const char *name) { return run_look_up(globals, ARRAY_LEN(globals), name); }

@@ -44,10 +44,13 @@ bool call_fits(const struct call *c, const struct function *f);  /* false after 
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
 
+#define ATTRIBUTE "="
+
+/* What Python or Jinja has and we have not is a row too, with no call: it is there, and using it is refused by name. */
 struct function {
 	const char *name;
 	struct value (*call)(const struct call *c);
-	const char *takes;           /* its arguments: see template_args; NULL: none */
+	const char *takes;           /* its arguments: see template_args; NULL: none; ATTRIBUTE: a value, no method */
 };
 struct bound { struct value self; const struct function *method; };
 
@@ -55,6 +58,8 @@ const struct function *template_method(struct value self, const char *name);  /*
 const struct function *template_global(const char *name);
 const struct function *template_filter(const char *name);
 const struct function *template_test(const char *name);                        /* gives a bool */
+/* of texts and lists of functions: NULL where none has this name */
+const struct function *run_look_up(const struct function *table, size_t n, const char *name);
 
 /* Calls a filter or test by name on a value, with the arguments of c after the first `skip`; for map, select and their
  * kin. */
