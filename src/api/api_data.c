@@ -113,8 +113,8 @@ int kf_data_lint(const struct kf_data *d, struct kf_lint *lint, struct kf_error 
 		.truncated = l->n_truncated,
 		.split = l->n_split,
 		.rewritten = l->n_rewritten,
-		.duplicates = l->n_duplicates,
-		.refused = l->n_findings,
+		.duplicates = l->duplicates.n,
+		.refused = l->refused.n,
 		.shortest = l->min,
 		.median = l->median,
 		.p95 = l->p95,
@@ -129,10 +129,10 @@ int kf_data_finding(const struct kf_data *d, size_t i, struct kf_finding *findin
 
 	if (call_begin(&c, d, KIND_DATA, error) < 0)
 		return KF_MISUSE;
-	size_t kept = MIN(d->lint.n_findings, (size_t)LINT_KEPT);
+	size_t kept = findings_kept(&d->lint.refused);
 	if (!finding || i >= kept)
 		return finding ? call_misuse(&c, "finding %zu of %zu", i, kept) : call_misuse(&c, "finding is NULL");
-	const struct lint_finding *f = &d->lint.findings[i];
+	const struct finding *f = &d->lint.refused.first[i];
 	*finding = (struct kf_finding){ .file = f->file, .text = f->text, .line = f->line };
 	return call_end(&c, 0);
 }

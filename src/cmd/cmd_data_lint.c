@@ -21,7 +21,7 @@
 
 extern const struct command cmd_data_lint;
 
-enum { MICRO_BATCH = 1024, BAR = 40, PAGE_DOCUMENTS = 200, TRIED_ROWS = 200 };
+enum { MICRO_BATCH = 1024, BAR = 40, PAGE_DOCUMENTS = 200, TRIED_ROWS = 200, TOLD = 10 };
 
 struct options {
 	struct common common;
@@ -54,6 +54,7 @@ struct side {                          /* the training rows, or those to evaluat
 	struct rows rows;
 	struct documents documents;
 	struct lint lint;
+	struct findings refused;       /* broken rows, those that give no documents, and what the lint refuses */
 	int64_t computed;              /* tokens, shared prefixes once; −1: not counted */
 };
 
@@ -68,13 +69,14 @@ struct linting {
 
 /* --- looking --- */
 
-static struct lint_options options_of(const struct linting *x, const struct side *s)
+static struct lint_options options_of(const struct linting *x, const struct side *s, struct findings *bad)
 {
 	return (struct lint_options){
 		.document = { .max_length = x->max_length,
 		              .apply_chat_template = x->o->apply_chat_template,
 		              .packing = x->o->packing && s == &x->train,
-		              .eval_choices = s == &x->eval },
+		              .eval_choices = s == &x->eval,
+		              .bad = bad },
 		.vocabulary = x->vocabulary,
 	};
 }
@@ -83,9 +85,9 @@ static int load(struct side *s, const char *path, struct err *e)
 {
 	s->path = path;
 	s->computed = -1;
-	if (path && rows_load(&s->rows, path, e) < 0)
+	if (path && rows_load_good(&s->rows, path, &s->refused, e) < 0)
 		return -1;
-	return path && !s->rows.n ? err_set(e, "%s holds no rows", path) : 0;
+	return path && !s->rows.n && !s->refused.n ? err_set(e, "%s holds no rows", path) : 0;
 }
 
 /* What looking at the rows takes, by looking at the first of them. */
@@ -94,7 +96,8 @@ static int try_side(const struct linting *x, const struct side *s, double *secon
 	struct rows some = s->rows;
 	struct lint lint = { 0 };
 	struct documents documents = { 0 };
-	struct lint_options o = options_of(x, s);
+	struct findings bad = { 0 };
+	struct lint_options o = options_of(x, s, &bad);
 	double began = clock_seconds(), before = (double)mem_rss();
 
 	some.n = MIN(some.n, (size_t)TRIED_ROWS);
@@ -105,6 +108,7 @@ static int try_side(const struct linting *x, const struct side *s, double *secon
 	*bytes += ((double)mem_rss() - before) * (double)s->rows.n / (double)some.n;
 	lint_release(&lint);
 	documents_release(&documents);
+	findings_release(&bad);
 	return status;
 }
 
@@ -126,19 +130,21 @@ static int plan_lint(struct app *app, const struct linting *x, struct err *e)
 
 static int look(const struct linting *x, struct side *s, struct err *e)
 {
-	struct lint_options o = options_of(x, s);
+	struct lint_options o = options_of(x, s, &s->refused);
 
 	if (!s->path)
 		return 0;
 	if (lint_documents(&s->lint, &s->documents, &s->rows, &x->codec, &o, e) < 0)
 		return -1;
-	if (!s->lint.n_findings)
+	findings_join(&s->refused, &s->lint.refused);
+	if (!s->refused.n && s->documents.n)
 		s->computed = lint_computed(&s->documents, MAX(MICRO_BATCH, x->max_length));
 	return 0;
 }
 
 static void side_release(struct side *s)
 {
+	findings_release(&s->refused);
 	lint_release(&s->lint);
 	documents_release(&s->documents);
 	rows_release(&s->rows);
@@ -274,9 +280,16 @@ static void say_losses(const struct side *s)
 		column_say(&s->documents.columns.items[i], line, sizeof(line));
 		app_print("  not read     %s\n", line);
 	}
-	if (l->n_duplicates)
-		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->n_duplicates, l->duplicate.file,
-		          l->duplicate.line, l->duplicate.text);
+	if (l->n_untemplated)
+		app_print("  no template  %zu rows train without the model's chat template, which chat and generate "
+		          "apply\n",
+		          l->n_untemplated);
+	if (l->empty.n)
+		app_print("  empty        %zu answers; the first: %s:%zu\n", l->empty.n, l->empty.first->file,
+		          l->empty.first->line);
+	if (l->duplicates.n)
+		app_print("  duplicates   %zu; the first: %s:%zu repeats %s\n", l->duplicates.n,
+		          l->duplicates.first->file, l->duplicates.first->line, l->duplicates.first->text);
 }
 
 static void say_side(const struct linting *x, const struct side *s)
@@ -339,30 +352,47 @@ static json_t *side_json(const struct side *s)
 	json_object_set_new(j, "split", json_integer((json_int_t)l->n_split));
 	json_object_set_new(j, "rewritten_turns", json_integer((json_int_t)l->n_rewritten));
 	json_object_set_new(j, "not_read", unread_json(&s->documents.columns));
-	json_object_set_new(j, "duplicates", json_integer((json_int_t)l->n_duplicates));
+	json_object_set_new(j, "duplicates", json_integer((json_int_t)l->duplicates.n));
+	json_object_set_new(j, "empty_answers", json_integer((json_int_t)l->empty.n));
+	json_object_set_new(j, "untemplated_rows", json_integer((json_int_t)l->n_untemplated));
 	json_object_set_new(j, "lengths", lengths_of(l));
 	json_object_set_new(j, "trained_rows", json_integer((json_int_t)s->documents.n));
 	json_object_set_new(j, "trained_tokens", json_integer((json_int_t)s->documents.tokens));
 	json_object_set_new(j, "computed_tokens",
 	                    s->computed < 0 ? json_null() : json_integer((json_int_t)s->computed));
-	json_object_set_new(j, "refused", json_integer((json_int_t)l->n_findings));
+	json_object_set_new(j, "refused", json_integer((json_int_t)s->refused.n));
 	return j;
 }
 
-/* What is refused, a line each. */
-static void tell_findings(const struct linting *x, const struct lint *l)
+/* A line each, as many as are kept and at most that many, and how many more there are. */
+static void tell_findings(const struct linting *x, const struct findings *all, const char *what, size_t most)
 {
-	for (size_t i = 0; i < MIN(l->n_findings, (size_t)LINT_KEPT); i++) {
-		const struct lint_finding *f = &l->findings[i];
+	size_t n = MIN(findings_kept(all), most);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct finding *f = &all->first[i];
 		if (x->app->json) {
 			json_t *j = place(f->file, f->line);
-			json_object_set_new(j, "refused", json_string(f->text));
+			json_object_set_new(j, what, json_string(f->text));
 			app_json(j);
 			json_decref(j);
 		} else {
-			app_print("%s:%zu: refused: %s\n", f->file, f->line, f->text);
+			app_print("%s:%zu: %s: %s\n", f->file, f->line, what, f->text);
 		}
 	}
+	if (all->n > n && !x->app->json)
+		app_print("… and %zu rows more: %s\n", all->n - n, what);
+}
+
+static void tell_side(const struct linting *x, const struct side *s)
+{
+	size_t told = x->app->json ? FINDINGS_KEPT : TOLD;
+
+	tell_findings(x, &s->refused, "refused", FINDINGS_KEPT);
+	if (s->lint.empty.n > 1 || x->app->json)
+		tell_findings(x, &s->lint.empty, "empty", told);
+	if (s->lint.duplicates.n > 1 || x->app->json)
+		tell_findings(x, &s->lint.duplicates, "repeats", told);
 }
 
 static void report(const struct linting *x)
@@ -401,7 +431,7 @@ static int write_page(const struct linting *x, struct err *e)
 
 	for (size_t i = 0; i < page.n_sides; i++)
 		sides[i] = (struct lint_page_side){ all[i]->path, &all[i]->rows, &all[i]->documents, &all[i]->lint,
-			                            all[i]->computed };
+			                            &all[i]->refused, all[i]->computed };
 	lint_page_write(&text, &page);
 	int status = text.overflow ? err_set(e, "%s: the page would be larger than 1 GB; --show N makes it smaller",
 	                                     x->o->html) :
@@ -424,11 +454,11 @@ static int lint_data(struct app *app, struct linting *x, struct err *e)
 		return -1;
 	if (!x->o->html)
 		show_examples(x);
-	tell_findings(x, &x->train.lint);
-	tell_findings(x, &x->eval.lint);
+	tell_side(x, &x->train);
+	tell_side(x, &x->eval);
 	if (x->app->json)
 		report(x);
-	return lint_refuse(&x->train.lint, e) < 0 || lint_refuse(&x->eval.lint, e) < 0 ? -1 : 0;
+	return findings_refuse(&x->train.refused, e) < 0 || findings_refuse(&x->eval.refused, e) < 0 ? -1 : 0;
 }
 
 static int lint_with(struct app *app, const struct options *o, const char *model, struct err *e)

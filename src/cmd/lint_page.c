@@ -3,8 +3,8 @@
  * as "user" right after a special token holds until the next.
  *
  * A page is for looking, so it is a sample: the first documents, and of each only the first tokens; what is left out is
- * said. Of the other documents those are there that the lint names: the refused, as many as it keeps, and the first
- * that repeats another. */
+ * said. Of the other documents those are there that the lint names: the refused, the empty and those that repeat
+ * another, as many as it keeps. */
 #include "cmd/lint_page.h"
 
 #include <math.h>
@@ -111,40 +111,44 @@ static void add_tokens(struct buf *out, const struct tokenizer *t, const struct 
 
 /* --- documents --- */
 
-static bool same_place(const struct lint_finding *f, const struct document *d)
+static bool same_place(const struct finding *f, const struct document *d)
 {
 	return f->line == d->line && f->file && d->file && !strcmp(f->file, d->file);
 }
 
-static bool is_duplicate(const struct lint *l, const struct document *d)
+/* The first that speaks of its row, NULL for none. */
+static const struct finding *found(const struct findings *all, const struct document *d)
 {
-	return l->n_duplicates && same_place(&l->duplicate, d);
-}
-
-/* The first reason to refuse its row, NULL for none. */
-static const struct lint_finding *refusal(const struct lint *l, const struct document *d)
-{
-	for (size_t i = 0; i < MIN(l->n_findings, (size_t)LINT_KEPT); i++)
-		if (same_place(&l->findings[i], d))
-			return &l->findings[i];
+	for (size_t i = 0; i < findings_kept(all); i++)
+		if (same_place(&all->first[i], d))
+			return &all->first[i];
 	return NULL;
 }
 
-static void add_warnings(struct buf *out, const struct lint *l, const struct document *d)
+static bool is_told(const struct lint_page_side *s, const struct document *d)
 {
-	const struct lint_finding *f = refusal(l, d);
-	if (f) {
-		buf_adds(out, "<div><span class=\"refused\">refused: ");
-		add(out, f->text);
-		buf_adds(out, "</span></div>");
-	}
+	return found(s->refused, d) || found(&s->lint->duplicates, d) || found(&s->lint->empty, d);
+}
+
+static void add_warning(struct buf *out, const char *class, const char *what, const struct finding *f)
+{
+	if (!f)
+		return;
+	buf_addf(out, "<div><span class=\"%s\">%s", class, what);
+	add(out, f->text);
+	buf_adds(out, "</span></div>");
+}
+
+static void add_warnings(struct buf *out, const struct lint_page *p, const struct lint_page_side *s,
+                         const struct document *d)
+{
+	add_warning(out, "refused", "refused: ", found(s->refused, d));
 	if (d->n_cut)
 		buf_addf(out, "<div><span class=\"warn\">cut: its last %d tokens are not seen</span></div>", d->n_cut);
-	if (is_duplicate(l, d)) {
-		buf_adds(out, "<div><span class=\"warn\">repeats ");
-		add(out, l->duplicate.text);
-		buf_adds(out, "</span></div>");
-	}
+	add_warning(out, "warn", "", found(&s->lint->empty, d));
+	add_warning(out, "warn", "repeats ", found(&s->lint->duplicates, d));
+	if (s != p->sides && lint_has(p->sides->lint, p->tokenizer, d))
+		buf_adds(out, "<div><span class=\"warn\">among the training rows, too</span></div>");
 }
 
 static void add_document(struct buf *out, const struct lint_page *p, const struct lint_page_side *s,
@@ -158,7 +162,7 @@ static void add_document(struct buf *out, const struct lint_page *p, const struc
 	else if (d->choice >= 0)
 		buf_addf(out, " · choice %d", d->choice);
 	buf_adds(out, "</div>");
-	add_warnings(out, s->lint, d);
+	add_warnings(out, p, s, d);
 	buf_adds(out, "<div class=\"text\">");
 	add_tokens(out, p->tokenizer, d);
 	buf_adds(out, "</div></div>\n");
@@ -170,14 +174,14 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 	struct buf rows = BUF_INIT;
 	for (size_t i = 0; i < s->documents->n; i++) {
 		const struct document *d = &s->documents->items[i];
-		if (i >= p->limit && !refusal(s->lint, d) && !is_duplicate(s->lint, d))
+		if (i >= p->limit && !is_told(s, d))
 			continue;
 		add_document(&rows, p, s, d);
 		shown++;
 	}
 	buf_addf(out,
-	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused "
-	         "or, the first, repeated. ",
+	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused, "
+	         "empty or repeated. ",
 	         shown, s->documents->n, MIN(p->limit, s->documents->n));
 	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t "
 	              "s\">special token</span> "
@@ -197,7 +201,24 @@ static void add_total(struct buf *out, const char *what, size_t n, const char *r
 	buf_adds(out, "</td></tr>");
 }
 
-static void add_totals(struct buf *out, const struct lint_page_side *s)
+/* All of them: also rows that never became a document. */
+static void add_refused(struct buf *out, const struct lint_page_side *s)
+{
+	size_t kept = findings_kept(s->refused);
+
+	for (size_t i = 0; i < kept; i++) {
+		const struct finding *f = &s->refused->first[i];
+		buf_adds(out, "<div><span class=\"refused\">");
+		add(out, f->file);
+		buf_addf(out, ":%zu: ", f->line);
+		add(out, f->text);
+		buf_adds(out, "</span></div>\n");
+	}
+	if (s->refused->n > kept)
+		buf_addf(out, "<div>… and %zu rows more are refused</div>\n", s->refused->n - kept);
+}
+
+static void add_totals(struct buf *out, const struct lint_page *p, const struct lint_page_side *s)
 {
 	const struct lint *l = s->lint;
 	char text[128];
@@ -214,8 +235,13 @@ static void add_totals(struct buf *out, const struct lint_page_side *s)
 		         (double)s->documents->tokens / (double)s->computed);
 		add_total(out, "computed", (size_t)s->computed, text);
 	}
-	if (l->n_findings)
-		add_total(out, "refused", l->n_findings, "training would not begin");
+	if (s->refused->n)
+		add_total(out, "refused", s->refused->n, "training would not begin");
+	if (l->n_untemplated)
+		add_total(out, "no template", l->n_untemplated,
+		          "rows train without the model's chat template, which chat and generate apply");
+	if (l->empty.n)
+		add_total(out, "empty", l->empty.n, "answers of which only the end is learnt");
 	if (l->n_truncated)
 		add_total(out, "truncated", l->n_truncated, "documents lost their end");
 	if (l->n_split)
@@ -223,9 +249,15 @@ static void add_totals(struct buf *out, const struct lint_page_side *s)
 	if (l->n_rewritten)
 		add_total(out, "not learnt", l->n_rewritten,
 		          "assistant turns that the template writes differently once others follow");
-	if (l->n_duplicates)
-		add_total(out, "duplicates", l->n_duplicates, "");
+	if (l->duplicates.n)
+		add_total(out, "duplicates", l->duplicates.n, "");
+	if (s != p->sides) {
+		struct lint_overlap both = lint_compare(p->sides->lint, l);
+		snprintf(text, sizeof(text), "documents are among the training rows, and %zu prompts", both.prompts);
+		add_total(out, "overlap", both.documents, text);
+	}
 	buf_adds(out, "</table>\n");
+	add_refused(out, s);
 }
 
 /* Steps over the buckets, whose borders are powers of two. */
@@ -273,7 +305,7 @@ void lint_page_write(struct buf *out, const struct lint_page *p)
 		buf_addf(out, "<h2>%s: ", i ? "Evaluation" : "Training");
 		add(out, s->path);
 		buf_adds(out, "</h2>\n");
-		add_totals(out, s);
+		add_totals(out, p, s);
 		add_histogram(out, s->lint, p->max_length);
 		add_documents(out, p, s);
 	}

@@ -10,6 +10,7 @@ struct lint_page_side {
 	const struct rows *rows;
 	const struct documents *documents;
 	const struct lint *lint;
+	const struct findings *refused;
 	int64_t computed;         /* tokens, shared prefixes once; −1: not counted */
 };
 

@@ -59,6 +59,24 @@ static bool row_templated(const struct row *r, const struct shape *s, const stru
 	return c->template_ && shape_templated(s, r->json, o->apply_chat_template);
 }
 
+/* A row's documents; where it gives none and that is told elsewhere, nothing of it stays. */
+static int make_row(struct maker *m, const struct rows *r, struct err *e)
+{
+	struct documents *d = m->d, before = *d;
+
+	if (r->shape->make(m, e) == 0)
+		return 0;
+	if (!findings_take(m->o->bad, m->row->file, m->row->line, e))
+		return -1;
+	d->n = before.n;
+	d->tokens = before.tokens;
+	d->learnt = before.learnt;
+	d->n_truncated = before.n_truncated;
+	d->n_split = before.n_split;
+	d->n_rewritten = before.n_rewritten;
+	return 0;
+}
+
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct document_options *o, struct err *e)
 {
@@ -78,7 +96,7 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 		m.made = 0;
 		m.whole = o->eval_choices && r->shape->judged == JUDGED_CHOICES;
 		columns_look(&d->columns, r->shape, m.row, row_templated(m.row, r->shape, c, o), NULL);
-		status = stop_look(e, "documents were made") < 0 ? -1 : r->shape->make(&m, e);
+		status = stop_look(e, "documents were made") < 0 ? -1 : make_row(&m, r, e);
 	}
 	if (status) {
 		err_prefix(e, "%s:%zu", m.row->file, m.row->line);

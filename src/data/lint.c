@@ -2,8 +2,6 @@
  * a million rows two different ones have the same key with probability 3e-8, and nothing is refused for it. */
 #include "data/lint.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,22 +15,11 @@ struct linter {
 	const struct documents *d;
 	const struct tokenizer *tokenizer;
 	const struct lint_options *o;
+	bool is_text;                   /* all of a row is learnt */
 	bool asks_only;                 /* rows of which nothing is learnt as they are */
 };
 
-__attribute__((format(printf, 3, 4)))
-static void find(struct lint *l, const struct document *d, const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-
-	if (l->n_findings++ >= LINT_KEPT)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	l->findings[l->n_findings - 1] = (struct lint_finding){ d->file, d->line, arena_strdup(&l->mem, line) };
-}
+#define find(l, d, ...) findings_add(&(l)->refused, (d)->file, (d)->line, __VA_ARGS__)
 
 /* --- what is refused --- */
 
@@ -102,6 +89,49 @@ static void check_ends(const struct linter *x)
 		find(l, d, "EOS is never supervised, in no row: the model would not learn to stop%s", hint);
 }
 
+/* --- what is told --- */
+
+/* Is what is learnt from token *i on, to the next that is not, an end and white space alone? */
+static bool next_is_empty(const struct linter *x, const struct document *d, int32_t *i)
+{
+	struct buf text = BUF_INIT;
+	int32_t from = x->is_text ? 0 : *i;
+
+	while (*i < d->n && d->learn[*i])
+		++*i;
+	tokenizer_decode(x->tokenizer, d->ids + from, (size_t)(*i - from), true, &text);
+	bool empty = strspn(buf_str(&text), " \t\r\n") == text.len;
+	buf_release(&text);
+	return empty;
+}
+
+/* The pieces of a long text have no answers of their own. */
+static bool is_piece(const struct documents *d, size_t i)
+{
+	const struct document *a = &d->items[i], *b = i ? &d->items[i - 1] : NULL;
+
+	return b && !a->joined && a->choice < 0 && a->line == b->line && a->file == b->file;
+}
+
+/* Of a text all is learnt but its first token, which counts here, too. */
+static void check_empty(const struct linter *x, const struct document *d)
+{
+	for (int32_t i = 0; i < d->n; i++)
+		if (d->learn[i] && next_is_empty(x, d, &i)) {
+			findings_add(&x->l->empty, d->file, d->line, "an answer without text: only its end is trained on");
+			return;
+		}
+}
+
+static size_t count_untemplated(const struct rows *r, const struct text_codec *c, const struct lint_options *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n && c->template_; i++)
+		n += !shape_templated(r->shape, r->items[i].json, o->document.apply_chat_template);
+	return n;
+}
+
 /* --- lengths --- */
 
 static int compare_int(const void *a, const void *b)
@@ -155,30 +185,25 @@ static uint64_t key_of(const struct document *d)
 	return hash_64(half, sizeof(half));
 }
 
-static void count_duplicates(struct lint *l, const struct documents *d)
+static void find_duplicates(struct lint *l, const struct documents *d)
 {
 	struct keyed *keys = mem_array(d->n, sizeof(*keys));
-	size_t first = d->n, of = 0;
+	size_t *of = mem_array(d->n, sizeof(*of));
 
 	for (size_t i = 0; i < d->n; i++)
 		keys[i] = (struct keyed){ key_of(&d->items[i]), i };
 	qsort(keys, d->n, sizeof(*keys), compare_keyed);
-	for (size_t i = 1, begin = 0; i < d->n; i++) {
-		if (keys[i].key != keys[i - 1].key) {
+	for (size_t i = 0, begin = 0; i < d->n; i++) {
+		if (keys[i].key != keys[begin].key)
 			begin = i;
-			continue;
-		}
-		l->n_duplicates++;
-		if (keys[i].index < first) {
-			first = keys[i].index;
-			of = keys[begin].index;
-		}
+		of[keys[i].index] = keys[begin].index;
 	}
-	if (l->n_duplicates) {
-		const struct document *a = &d->items[first], *b = &d->items[of];
-		l->duplicate =
-			(struct lint_finding){ a->file, a->line, arena_printf(&l->mem, "%s:%zu", b->file, b->line) };
+	for (size_t i = 0; i < d->n; i++) {
+		const struct document *a = &d->items[i], *b = &d->items[of[i]];
+		if (of[i] != i)
+			findings_add(&l->duplicates, a->file, a->line, "%s:%zu", b->file, b->line);
 	}
+	mem_free(of);
 	mem_free(keys);
 }
 
@@ -207,6 +232,11 @@ static int32_t prompt_length(const struct document *d)
 	return n;
 }
 
+static uint64_t key_whole(const struct tokenizer *t, const struct document *d)
+{
+	return hash_64(d->ids, (size_t)length_without_end(t, d) * sizeof(*d->ids));
+}
+
 static void take_keys(const struct linter *x)
 {
 	struct lint *l = x->l;
@@ -216,7 +246,7 @@ static void take_keys(const struct linter *x)
 	for (size_t i = 0; i < x->d->n; i++) {
 		const struct document *d = &x->d->items[i];
 		int32_t prompt = prompt_length(d);
-		l->whole[i] = hash_64(d->ids, (size_t)length_without_end(x->tokenizer, d) * sizeof(*d->ids));
+		l->whole[i] = key_whole(x->tokenizer, d);
 		if (prompt && d->choice <= 0 && !d->joined) /* a row's documents have one */
 			l->prompt[l->n_prompts++] = hash_64(d->ids, (size_t)prompt * sizeof(*d->ids));
 	}
@@ -251,13 +281,15 @@ static void lint_all(const struct linter *x)
 		check_begin(x, &d->items[i]);
 		check_learnt(x, &d->items[i]);
 		l->n_ended += learns_end(x, &d->items[i]);
+		if (!is_piece(d, i))
+			check_empty(x, &d->items[i]);
 	}
 	if (!d->n)
 		return;
-	if (!l->n_findings)
+	if (!l->refused.n)
 		check_ends(x);
 	measure(l, d);
-	count_duplicates(l, d);
+	find_duplicates(l, d);
 	take_keys(x);
 }
 
@@ -269,6 +301,7 @@ int lint_documents(struct lint *l, struct documents *d, const struct rows *r, co
 		            .d = d,
 		            .tokenizer = c->tokenizer,
 		            .o = o,
+		            .is_text = r->shape && r->shape->judged == JUDGED_TEXTS,
 		            .asks_only = r->shape && r->shape->asks_only };
 
 	*l = (struct lint){ 0 };
@@ -280,20 +313,19 @@ int lint_documents(struct lint *l, struct documents *d, const struct rows *r, co
 	if (documents_make(d, r, c, &unpacked, e) < 0)
 		return -1;
 	lint_all(&x);
+	l->n_untemplated = count_untemplated(r, c, o);
 	if (o->document.packing)
 		documents_pack(d, o->document.max_length);
 	return 0;
 }
 
-int lint_refuse(const struct lint *l, struct err *e)
-{
-	const struct lint_finding *f = l->findings;
+int lint_refuse(const struct lint *l, struct err *e) { return findings_refuse(&l->refused, e); }
 
-	if (!l->n_findings)
-		return 0;
-	if (l->n_findings == 1)
-		return err_set(e, "%s:%zu: %s", f->file, f->line, f->text);
-	return err_set(e, "%s:%zu: %s (and %zu more rows are refused)", f->file, f->line, f->text, l->n_findings - 1);
+bool lint_has(const struct lint *train, const struct tokenizer *t, const struct document *d)
+{
+	uint64_t key = key_whole(t, d);
+
+	return train->n && bsearch(&key, train->whole, train->n, sizeof(key), compare_key);
 }
 
 struct lint_overlap lint_compare(const struct lint *train, const struct lint *eval)
@@ -326,6 +358,9 @@ int64_t lint_computed(const struct documents *d, int32_t max_tokens)
 
 void lint_release(struct lint *l)
 {
+	findings_release(&l->refused);
+	findings_release(&l->duplicates);
+	findings_release(&l->empty);
 	arena_release(&l->mem);
 	*l = (struct lint){ 0 };
 }

@@ -102,7 +102,13 @@ static int add_row(struct rows *rows, bool any, const char *file, size_t line, j
 	}
 	struct row *r = &rows->items[rows->n++];
 	*r = (struct row){ .json = j, .file = file, .line = line };
-	return any ? 0 : check_shape(rows, r, e);
+	int status = any ? 0 : check_shape(rows, r, e);
+	if (status && findings_take(rows->bad, file, line, e)) {
+		rows->n--;
+		json_decref(j);
+		status = 0;
+	}
+	return status;
 }
 
 static int add_line(struct rows *rows, bool any, const char *file, size_t line, const char *text, size_t n,
@@ -110,7 +116,9 @@ static int add_line(struct rows *rows, bool any, const char *file, size_t line, 
 {
 	json_t *j = parse_line(file, line, text, n, e);
 
-	return j ? add_row(rows, any, file, line, j, e) : -1;
+	if (j)
+		return add_row(rows, any, file, line, j, e);
+	return findings_take(rows->bad, file, line, e) ? 0 : -1;
 }
 
 static bool is_blank(const char *s, size_t n)
@@ -148,14 +156,16 @@ static int add_array(struct rows *rows, bool any, const char *file, const struct
 	int status = all ? 0 : -1;
 
 	json_array_foreach(all, i, j) {
-		if (!status && !json_is_object(j))
-			status = err_set(e, "%s: row %zu of the array is no object", file, i + 1);
-		if (!status)
+		if (status || (status = stop_look(e, "rows were read")))
+			break;
+		if (!json_is_object(j))
+			status = err_set(e, "%s:%zu: this row of the array is no object", file, i + 1);
+		else
 			status = check_numbers(j, (json_int_t)i, bad, file, i + 1, e);
 		if (!status)
-			status = stop_look(e, "rows were read");
-		if (!status)
 			status = add_row(rows, any, file, i + 1, json_incref(j), e);
+		else if (findings_take(rows->bad, file, i + 1, e))
+			status = 0;
 	}
 	json_decref(all);
 	json_decref(bad);
@@ -272,21 +282,27 @@ static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_
 	return status;
 }
 
-static int load(struct rows *r, bool any, const char *path, struct err *e)
+static int load(struct rows *r, bool any, const char *path, struct findings *bad, struct err *e)
 {
 	struct hash_stream *hash = hash_begin();
 
-	*r = (struct rows){ 0 };
+	*r = (struct rows){ .bad = bad };
 	int status = io_is_dir(path) ? add_folder(r, any, path, hash, e) : add_file(r, any, path, hash, e);
 	hash_end(hash, r->hash);
+	r->bad = NULL;
 	if (status)
 		rows_release(r);
 	return status;
 }
 
-int rows_load(struct rows *r, const char *path, struct err *e) { return load(r, false, path, e); }
+int rows_load(struct rows *r, const char *path, struct err *e) { return load(r, false, path, NULL, e); }
 
-int rows_load_objects(struct rows *r, const char *path, struct err *e) { return load(r, true, path, e); }
+int rows_load_objects(struct rows *r, const char *path, struct err *e) { return load(r, true, path, NULL, e); }
+
+int rows_load_good(struct rows *r, const char *path, struct findings *bad, struct err *e)
+{
+	return load(r, false, path, bad, e);
+}
 
 void rows_release(struct rows *r)
 {

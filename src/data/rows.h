@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
-#include "base/err.h"
+#include "data/finding.h"
 
 struct shape;
 
@@ -23,9 +23,12 @@ struct rows {
 	size_t n, cap;
 	const struct shape *shape;  /* NULL: any objects, or no rows */
 	char hash[33];              /* of the bytes of all files, in order */
+	struct findings *bad;       /* while they are read: see rows_load_good */
 };
 
 int rows_load(struct rows *r, const char *path, struct err *e); /* a broken line: "file:line: …" */
+/* the same, but rows that are wrong are left out and told in bad; a file that cannot be read is an error as ever */
+int rows_load_good(struct rows *r, const char *path, struct findings *bad, struct err *e);
 /* the same, whatever keys the objects have; the shape is NULL */
 int rows_load_objects(struct rows *r, const char *path, struct err *e);
 void rows_release(struct rows *r);

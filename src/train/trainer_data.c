@@ -92,23 +92,22 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		log_warn("%zu assistant turns are not learnt: the chat template writes them differently once others "
 		         "follow",
 		         l->n_rewritten);
-	if (l->n_duplicates && !eval)
-		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->n_duplicates,
-		        l->duplicate.file, l->duplicate.line, l->duplicate.text);
+	if (l->duplicates.n && !eval)
+		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->duplicates.n,
+		        l->duplicates.first->file, l->duplicates.first->line, l->duplicates.first->text);
+	if (l->empty.n && !eval)
+		log_warn("%zu answers are empty, only their end is learnt; the first: %s:%zu", l->empty.n,
+		         l->empty.first->file, l->empty.first->line);
 	return 0;
 }
 
 /* chat puts the template around what is asked; rows that are learnt without it teach another form. */
-static void warn_untemplated(const struct trainer *t, const struct dataset *d)
+static void warn_untemplated(const struct lint *l, const struct dataset *d)
 {
-	size_t plain = 0;
-
-	for (size_t i = 0; i < d->rows.n; i++)
-		plain += !shape_templated(d->rows.shape, d->rows.items[i].json, t->recipe.apply_chat_template);
-	if (t->chat && plain)
+	if (l->n_untemplated)
 		log_warn("%zu of %zu rows train without the model's chat template, which chat and generate apply: ask "
 		         "with generate --raw, or write rows as {\"messages\": …}",
-		         plain, d->rows.n);
+		         l->n_untemplated, d->rows.n);
 }
 
 static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, const char *path, bool eval,
@@ -137,7 +136,7 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	if (read_dataset(t, &t->train, train, t->recipe.data, false, e) < 0)
 		return -1;
 	say(&t->train, t->recipe.data, "training rows");
-	warn_untemplated(t, &t->train);
+	warn_untemplated(train, &t->train);
 	if (!t->recipe.eval_data)
 		return 0;
 	if (read_dataset(t, &t->eval, eval, t->recipe.eval_data, true, e) < 0)

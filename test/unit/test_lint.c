@@ -59,8 +59,8 @@ static int lint(struct test *t, struct bench *b, const char *text)
 static void check_refused(struct test *t, struct bench *b, const char *text, size_t n, const char *what)
 {
 	CHECK_MSG(t, lint(t, b, text) < 0, "%s was not refused", text);
-	CHECK_MSG(t, b->lint.n_findings == n && strstr(b->e.msg, what), "%zu findings, \"%s\", wanted %zu, \"%s\"",
-	          b->lint.n_findings, b->e.msg, n, what);
+	CHECK_MSG(t, b->lint.refused.n == n && strstr(b->e.msg, what), "%zu findings, \"%s\", wanted %zu, \"%s\"",
+	          b->lint.refused.n, b->e.msg, n, what);
 }
 
 static const char bare[] = "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}{% if add_generation_prompt "
@@ -137,10 +137,10 @@ static void test_many(struct test *t)
 
 	test_case(t, "of many findings the first are kept, all are counted");
 	bench_open(t, &b, NULL);
-	for (int i = 0; i < LINT_KEPT + 50; i++)
+	for (int i = 0; i < FINDINGS_KEPT + 50; i++)
 		buf_adds(&text, "{\"text\": \"\"}\n");
-	check_refused(t, &b, buf_str(&text), LINT_KEPT + 50, "(and 149 more");
-	CHECK(t, b.lint.findings[LINT_KEPT - 1].line == LINT_KEPT);
+	check_refused(t, &b, buf_str(&text), FINDINGS_KEPT + 50, "(and 149 more");
+	CHECK(t, b.lint.refused.first[FINDINGS_KEPT - 1].line == FINDINGS_KEPT);
 	buf_release(&text);
 	bench_close(&b);
 }
@@ -166,7 +166,7 @@ static void test_lengths(struct test *t)
 	CHECK(t, b.lint.histogram[0] == 0 && b.lint.histogram[1] == 2 && b.lint.histogram[2] == 4 &&
 	                 b.lint.histogram[3] == 8 && b.lint.histogram[4] == 6);
 	CHECK(t, b.lint.n == 20 && b.lint.tokens == 230 && b.lint.learnt == 210 && b.lint.n_ended == 20 &&
-	                 b.lint.n_duplicates == 0);
+	                 b.lint.duplicates.n == 0);
 	buf_release(&text);
 	bench_close(&b);
 }
@@ -181,11 +181,11 @@ static void test_duplicates(struct test *t)
 	              "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"b\", \"id\": 1}\n{\"text\": "
 	              "\"a\"}\n{\"text\": \"b\"}\n") == 0);
 	CHECK(t,
-	      b.lint.n_duplicates == 3 && b.lint.duplicate.line == 3 && strstr(b.lint.duplicate.text, "lint.jsonl:2"));
+	      b.lint.duplicates.n == 3 && b.lint.duplicates.first[0].line == 3 && strstr(b.lint.duplicates.first[0].text, "lint.jsonl:2"));
 	CHECK(t,
 	      lint(t, &b,
 	           "{\"prompt\": \"01\", \"completion\": \"2\"}\n{\"prompt\": \"0\", \"completion\": \"12\"}\n") == 0 &&
-	              b.lint.n_duplicates == 0);
+	              b.lint.duplicates.n == 0);
 	bench_close(&b);
 }
 
