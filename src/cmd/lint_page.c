@@ -180,8 +180,8 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 		shown++;
 	}
 	buf_addf(out,
-	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found refused, "
-	         "empty or repeated. ",
+	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found "
+	         "refused, empty or repeated. ",
 	         shown, s->documents->n, MIN(p->limit, s->documents->n));
 	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t "
 	              "s\">special token</span> "

@@ -33,7 +33,7 @@ struct document_options {
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */
 	bool eval_choices;
-	struct findings *bad;       /* rows that give no documents are told here and left out; NULL: they are an error */
+	struct findings *bad;       /* rows that give no documents are told here; NULL: they are an error */
 };
 
 struct documents {

@@ -118,7 +118,8 @@ static void check_empty(const struct linter *x, const struct document *d)
 {
 	for (int32_t i = 0; i < d->n; i++)
 		if (d->learn[i] && next_is_empty(x, d, &i)) {
-			findings_add(&x->l->empty, d->file, d->line, "an answer without text: only its end is trained on");
+			findings_add(&x->l->empty, d->file, d->line,
+			             "an answer without text: only its end is trained on");
 			return;
 		}
 }
