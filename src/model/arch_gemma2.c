@@ -15,10 +15,7 @@ static const struct config_field fields[] = {
 static const struct weight_spec weights[] = {
 	DECODER_EMBEDDING,
 	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", GEMMA_NORM },
-	{ GEMMA_ATTENTION "q_proj.weight", "blk.%d.attn_q.weight", "HD,C", WEIGHT_LINEAR },
-	{ GEMMA_ATTENTION "k_proj.weight", "blk.%d.attn_k.weight", "GD,C", WEIGHT_LINEAR },
-	{ GEMMA_ATTENTION "v_proj.weight", "blk.%d.attn_v.weight", "GD,C", WEIGHT_LINEAR },
-	{ GEMMA_ATTENTION "o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR },
+	DECODER_ATTENTION(0),
 	GEMMA_NORMS_AND_FEED_FORWARD,
 	{ 0 },
 };

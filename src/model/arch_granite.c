@@ -2,8 +2,6 @@
  * q·k, and what the logits are divided by. GGUF permutes q and k as llama's files do. */
 #include "model/decoder.h"
 
-#define ATTENTION DECODER_BLOCK "self_attn."
-
 struct granite {
 	double embedding, residual, attention, logits;
 };
@@ -21,10 +19,7 @@ static const struct config_field fields[] = {
 static const struct weight_spec weights[] = {
 	DECODER_EMBEDDING,
 	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
-	{ ATTENTION "q_proj.weight", "blk.%d.attn_q.weight", "HD,C", WEIGHT_LINEAR | WEIGHT_ROPE },
-	{ ATTENTION "k_proj.weight", "blk.%d.attn_k.weight", "GD,C", WEIGHT_LINEAR | WEIGHT_ROPE },
-	{ ATTENTION "v_proj.weight", "blk.%d.attn_v.weight", "GD,C", WEIGHT_LINEAR },
-	{ ATTENTION "o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR },
+	DECODER_ATTENTION(WEIGHT_ROPE),
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_FEED_FORWARD,
 	DECODER_ROPE_FACTORS,
@@ -52,7 +47,7 @@ static uint32_t granite_block(struct graph *g, int layer, uint32_t x)
 	struct attention_spec a = { .scale = (float)own_of(g)->attention };
 	uint32_t h = nn_rmsnorm(g, x, DECODER_BLOCK "input_layernorm.weight");
 	(void)layer;
-	x = add(g, SUBLAYER_ATTENTION, x, h, decoder_heads(g, h, &g->model->config.rope, a), ATTENTION "o_proj.weight");
+	x = add(g, SUBLAYER_ATTENTION, x, h, decoder_heads(g, h, &g->model->config.rope, a), DECODER_BLOCK "self_attn.o_proj.weight");
 	h = nn_rmsnorm(g, x, DECODER_BLOCK "post_attention_layernorm.weight");
 	return add(g, SUBLAYER_FEED_FORWARD, x, h, decoder_gated(g, h, ACT_SILU), DECODER_BLOCK "mlp.down_proj.weight");
 }

@@ -2,8 +2,6 @@
  * files of it are llama's, which say no window. */
 #include "model/decoder.h"
 
-#define ATTENTION DECODER_BLOCK "self_attn."
-
 struct mistral {
 	int window;      /* 0: none */
 };
@@ -18,12 +16,9 @@ static const struct config_field fields[] = {
 
 static const struct weight_spec weights[] = {
 	DECODER_EMBEDDING,
-	{ DECODER_BLOCK "input_layernorm.weight", NULL, "C", WEIGHT_NORM },
-	{ ATTENTION "q_proj.weight", NULL, "HD,C", WEIGHT_LINEAR },
-	{ ATTENTION "k_proj.weight", NULL, "GD,C", WEIGHT_LINEAR },
-	{ ATTENTION "v_proj.weight", NULL, "GD,C", WEIGHT_LINEAR },
-	{ ATTENTION "o_proj.weight", NULL, "C,HD", WEIGHT_LINEAR },
-	{ DECODER_BLOCK "post_attention_layernorm.weight", NULL, "C", WEIGHT_NORM },
+	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
+	DECODER_ATTENTION(0),
+	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_FEED_FORWARD,
 	DECODER_HEAD,
 	{ 0 },

@@ -3,8 +3,6 @@
  * says nothing of the layers: they are every fourth there. */
 #include "model/decoder.h"
 
-#define ATTENTION DECODER_BLOCK "self_attn."
-
 struct smollm3 {
 	int every;                         /* e: layers from one without positions to the next */
 	uint8_t turns[CONFIG_LAYERS_MAX];  /* 1: q and k turn by their positions */
@@ -28,10 +26,7 @@ static const struct config_field fields[] = {
 static const struct weight_spec weights[] = {
 	DECODER_EMBEDDING,
 	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
-	{ ATTENTION "q_proj.weight", "blk.%d.attn_q.weight", "HD,C", WEIGHT_LINEAR | WEIGHT_ROPE },
-	{ ATTENTION "k_proj.weight", "blk.%d.attn_k.weight", "GD,C", WEIGHT_LINEAR | WEIGHT_ROPE },
-	{ ATTENTION "v_proj.weight", "blk.%d.attn_v.weight", "GD,C", WEIGHT_LINEAR },
-	{ ATTENTION "o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR },
+	DECODER_ATTENTION(WEIGHT_ROPE),
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_FEED_FORWARD,
 	DECODER_ROPE_FACTORS,

@@ -31,6 +31,12 @@ int decoder_rope(struct config *c, const struct config_source *s, const char *la
 
 #define DECODER_BLOCK "model.layers.%d."
 #define DECODER_EMBEDDING { "model.embed_tokens.weight", "token_embd.weight", "V,C", WEIGHT_EMBED }
+/* the attention's four products without biases; flags: WEIGHT_ROPE where GGUF permutes q and k, or 0 */
+#define DECODER_ATTENTION(flags) \
+	{ DECODER_BLOCK "self_attn.q_proj.weight", "blk.%d.attn_q.weight", "HD,C", WEIGHT_LINEAR | (flags) }, \
+	{ DECODER_BLOCK "self_attn.k_proj.weight", "blk.%d.attn_k.weight", "GD,C", WEIGHT_LINEAR | (flags) }, \
+	{ DECODER_BLOCK "self_attn.v_proj.weight", "blk.%d.attn_v.weight", "GD,C", WEIGHT_LINEAR }, \
+	{ DECODER_BLOCK "self_attn.o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR }
 #define DECODER_FEED_FORWARD \
 	{ DECODER_BLOCK "mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "F,C", WEIGHT_LINEAR }, \
 	{ DECODER_BLOCK "mlp.up_proj.weight", "blk.%d.ffn_up.weight", "F,C", WEIGHT_LINEAR }, \

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "format/gguf.h"
 #include "token/vocab.h"
@@ -37,7 +38,9 @@ int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e);
 int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e);
 /* What a tokenizer.json's model may say of merging that is not done here must not be said. */
 int bpe_check(const json_t *model, struct err *e);
-json_t *bpe_json(const struct bpe *b);            /* the list, new reference */
+/* token_model's save and hash of what merges: vocabulary and merges into tokenizer.json's model; merges as lines */
+void bpe_save(const struct bpe *b, json_t *model);
+void bpe_hash(const struct bpe *b, struct buf *out);
 
 struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);

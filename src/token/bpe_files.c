@@ -78,11 +78,18 @@ int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e)
 	return 0;
 }
 
-json_t *bpe_json(const struct bpe *b)
+void bpe_save(const struct bpe *b, json_t *model)
 {
 	json_t *merges = json_array();
 	for (size_t i = 0; i < b->n_merges; i++)
 		json_array_append_new(merges, json_pack("[o,o]", piece_json(&b->vocab->piece[b->merge[i].left]),
 		                                        piece_json(&b->vocab->piece[b->merge[i].right])));
-	return merges;
+	json_object_set_new(model, "vocab", vocab_json(b->vocab));
+	json_object_set_new(model, "merges", merges);
+}
+
+void bpe_hash(const struct bpe *b, struct buf *out)
+{
+	for (size_t i = 0; i < b->n_merges; i++)
+		buf_addf(out, "%d %d\n", b->merge[i].left, b->merge[i].right);
 }

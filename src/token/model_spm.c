@@ -139,16 +139,12 @@ static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
 
 static void save(const struct tokenizer *t, json_t *model)
 {
-	const struct spm *s = tokenizer_own(t);
-	json_object_set_new(model, "vocab", vocab_json(tokenizer_vocab(t)));
-	json_object_set_new(model, "merges", bpe_json(&s->bpe));
+	bpe_save(&((const struct spm *)tokenizer_own(t))->bpe, model);
 }
 
 static void hash(const struct tokenizer *t, struct buf *out)
 {
-	const struct spm *s = tokenizer_own(t);
-	for (size_t i = 0; i < s->bpe.n_merges; i++)
-		buf_addf(out, "%d %d\n", s->bpe.merge[i].left, s->bpe.merge[i].right);
+	bpe_hash(&((const struct spm *)tokenizer_own(t))->bpe, out);
 }
 
 const struct token_model token_model_spm = {
