@@ -47,7 +47,8 @@ static uint32_t granite_block(struct graph *g, int layer, uint32_t x)
 	struct attention_spec a = { .scale = (float)own_of(g)->attention };
 	uint32_t h = nn_rmsnorm(g, x, DECODER_BLOCK "input_layernorm.weight");
 	(void)layer;
-	x = add(g, SUBLAYER_ATTENTION, x, h, decoder_heads(g, h, &g->model->config.rope, a), DECODER_BLOCK "self_attn.o_proj.weight");
+	x = add(g, SUBLAYER_ATTENTION, x, h, decoder_heads(g, h, &g->model->config.rope, a),
+	        DECODER_BLOCK "self_attn.o_proj.weight");
 	h = nn_rmsnorm(g, x, DECODER_BLOCK "post_attention_layernorm.weight");
 	return add(g, SUBLAYER_FEED_FORWARD, x, h, decoder_gated(g, h, ACT_SILU), DECODER_BLOCK "mlp.down_proj.weight");
 }
