@@ -13,13 +13,17 @@ struct adapter_targets {
 	/* "all-linear", or comma-separated suffixes of module names, or NULL: the type's own default */
 	const char *target_modules;
 	const char *modules_to_save;   /* comma-separated, or NULL */
+	const char *base;              /* what adapter_config.json calls the model, or NULL: peft_base's word */
 };
 #define ADAPTER_TARGET_OPTS(s, f, init) \
 	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
 	           "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) only by " \
 	           "name"), \
 		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
-	                   "modules trained whole beside the adapter")
+	                   "modules trained whole beside the adapter"), \
+		OPT_STRING("base-model-name-or-path", s, f.base, NULL, "NAME", \
+	                   "what adapter_config.json calls the model, as ORG/NAME; else what the model says of " \
+	                   "itself, else its path")
 
 /* How files have a parameter. */
 struct file_layout {

@@ -181,7 +181,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		                  "its linears are %s", target_names(&a->mem, m));
 	if (ff && !utf8_valid(ff, strlen(ff), NULL))
 		return err_set(e, "feedforward_modules: the names are not UTF-8");
-	if (peft_begin(a, m, targets, asked->on.modules_to_save, json_pack("{s:b}", "init_ia3_weights", 1), e) < 0)
+	if (peft_begin(a, m, targets, &asked->on, json_pack("{s:b}", "init_ia3_weights", 1), e) < 0)
 		return -1;
 	json_t *list = ff ? target_split(ff) : usual_feedforward(json_object_get(a->config, "target_modules"));
 	json_object_set_new(a->config, "feedforward_modules", list);

@@ -257,7 +257,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *asked = options;
 	const struct adapter_targets *on = &asked->on;
-	if (peft_begin(a, m, on->target_modules, on->modules_to_save, own_config(asked), e) < 0 ||
+	if (peft_begin(a, m, on->target_modules, on, own_config(asked), e) < 0 ||
 	    build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct lora *o = a->own;

@@ -213,10 +213,11 @@ static json_t *make_config(struct reading *r, double alpha)
 		if (alpha == 0)
 			json_object_set_new(alphas, module, json_integer((json_int_t)rank));
 	}
-	return json_pack("{s:s, s:s, s:n, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", r->type->peft_type,
-	                 "task_type", "CAUSAL_LM", "base_model_name_or_path", "bias", "none", "inference_mode", 1, "r",
-	                 first ? first : json_integer(1), "lora_alpha", alpha, "lora_dropout", 0.0, "target_modules",
-	                 targets, "rank_pattern", ranks, "alpha_pattern", alphas);
+	return json_pack("{s:s, s:s, s:s?, s:s, s:b, s:o, s:f, s:f, s:o, s:o, s:o}", "peft_type", r->type->peft_type,
+	                 "task_type", "CAUSAL_LM", "base_model_name_or_path", peft_base(&r->s->mem, r->m), "bias",
+	                 "none", "inference_mode", 1, "r", first ? first : json_integer(1), "lora_alpha", alpha,
+	                 "lora_dropout", 0.0, "target_modules", targets, "rank_pattern", ranks, "alpha_pattern",
+	                 alphas);
 }
 
 static int read_adapter(struct reading *r, json_t **config)

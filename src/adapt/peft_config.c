@@ -110,13 +110,77 @@ static bool has_transposed(const struct model *m)
 	return false;
 }
 
-static json_t *keys_of_all(const struct adapter *a, const struct model *m, const char *targets, const char *saved)
+/* ORG/NAME of an address https://HOST/ORG/NAME, or the text itself where it is such a name; NULL: neither. In mem. */
+static const char *hub_name(struct arena *mem, const char *text)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	const char *host = strstr(text, "://"), *at = host ? strchr(host + 3, '/') : NULL;
+	const char *name = host ? at ? at + 1 : "" : text;
+	size_t org = strspn(name, letters), rest = name[org] == '/' ? strspn(name + org + 1, letters) : 0;
+	const char *end = name + org + 1 + rest;
+
+	if (!org || !rest || name[0] == '.' || (*end && (!host || strcmp(end, "/"))))
+		return NULL;
+	return arena_printf(mem, "%.*s", (int)(end - name), name);
+}
+
+/* A folder of the hub's own cache: …/models--ORG--NAME/snapshots/REVISION. */
+static const char *cached_name(struct arena *mem, const char *path)
+{
+	static const char mark[] = "models--";
+	const char *at = strstr(path, mark), *org = at ? at + strlen(mark) : NULL;
+	const char *name = org ? strstr(org, "--") : NULL;
+	const char *end = name ? strstr(name, "/snapshots/") : NULL;
+
+	if (!end || memchr(org, '/', (size_t)(end - org)))
+		return NULL;
+	return arena_printf(mem, "%.*s/%.*s", (int)(name - org), org, (int)(end - name - 2), name + 2);
+}
+
+/* llama.cpp's keys: where the file's weights are from, before what these were trained from. */
+static const char *gguf_name(struct arena *mem, const struct gguf *g)
+{
+	static const char *const keys[] = { "general.source.huggingface.repository", "general.source.repo_url",
+		                            "general.repo_url", "general.base_model.0.repo_url" };
+	const char *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(keys) && !found; i++) {
+		const struct gguf_kv *kv = gguf_find(g, keys[i]);
+		json_t *v = kv ? gguf_json(kv) : NULL;
+		found = json_is_string(v) ? hub_name(mem, json_string_value(v)) : NULL;
+		json_decref(v);
+	}
+	return found;
+}
+
+const char *peft_base(struct arena *mem, const struct model *m)
+{
+	const struct source *s = &m->source;
+	const char *says = json_string_value(json_object_get(s->config, "_name_or_path"));
+	const char *name = s->is_gguf ? gguf_name(mem, &s->gguf) : cached_name(mem, s->path);
+
+	if (!name && says)
+		name = hub_name(mem, says);
+	if (name)
+		return name;
+	return utf8_valid(s->path, strlen(s->path), NULL) ? s->path : NULL;
+}
+
+static json_t *base_of(struct adapter *a, const struct model *m, const struct adapter_targets *on)
+{
+	const char *base = on->base ? on->base : peft_base(&a->mem, m);
+
+	return base ? json_string(base) : json_null();
+}
+
+static json_t *keys_of_all(struct adapter *a, const struct model *m, const char *targets,
+                           const struct adapter_targets *with)
+{
+	const char *saved = with->modules_to_save;
 	bool all = !targets || !*targets || !strcasecmp(targets, "all-linear");
 	json_t *on = all ? target_all_linear(m) : target_split(targets), *whole = target_split(saved ? saved : "");
-	json_t *path = json_string(m->source.path); /* NULL where it is no UTF-8 */
 	json_t *j = json_pack("{s:n, s:o, s:n, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
-	                      "base_model_name_or_path", path ? path : json_null(), "exclude_modules", "fan_in_fan_out",
+	                      "base_model_name_or_path", base_of(a, m, with), "exclude_modules", "fan_in_fan_out",
 	                      (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
 	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
 	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
@@ -133,16 +197,17 @@ static int check_text(const char *what, const char *text, struct err *e)
 	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
 }
 
-int peft_begin(struct adapter *a, const struct model *m, const char *targets, const char *modules_to_save, json_t *own,
-               struct err *e)
+int peft_begin(struct adapter *a, const struct model *m, const char *targets, const struct adapter_targets *on,
+               json_t *own, struct err *e)
 {
 	if (!own)
 		BUG("a config that cannot be packed");
-	if (check_text("target_modules", targets, e) < 0 || check_text("modules_to_save", modules_to_save, e) < 0) {
+	if (check_text("target_modules", targets, e) < 0 || check_text("modules_to_save", on->modules_to_save, e) < 0 ||
+	    check_text("base_model_name_or_path", on->base, e) < 0) {
 		json_decref(own);
 		return -1;
 	}
-	json_t *all = keys_of_all(a, m, targets, modules_to_save);
+	json_t *all = keys_of_all(a, m, targets, on);
 	json_object_update(own, all);
 	json_decref(all);
 	a->config = sorted(own);

@@ -18,10 +18,13 @@ bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
 int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
 /* Whether the value is a list of names, a name, or nothing. */
 bool peft_names(const json_t *value);
+/* What a new adapter's base_model_name_or_path is where nobody says it, in mem: the name on a hub that the model has
+ * for itself, else its path; NULL where that is no UTF-8. */
+const char *peft_base(struct arena *mem, const struct model *m);
 /* A new adapter's, in PEFT's order, into a->config: own (taken) has the type's keys. targets: as --target-modules has
  * them. Errors: names of modules that there are not. */
-int peft_begin(struct adapter *a, const struct model *m, const char *targets, const char *modules_to_save, json_t *own,
-               struct err *e);
+int peft_begin(struct adapter *a, const struct model *m, const char *targets, const struct adapter_targets *on,
+               json_t *own, struct err *e);
 
 /* Adds what a type has at one module; w is the weight, `weight` its number (n_weights: a tied model's head). */
 typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,

@@ -164,6 +164,22 @@ static int save_own(const struct trainer *t, const char *dir, struct err *e)
 	return status;
 }
 
+/* The result that others load: PEFT looks for the model where its file says. */
+static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
+{
+	const char *base = json_string_value(json_object_get(t->adapter.config, "base_model_name_or_path"));
+
+	if (adapter_save(&t->adapter, &t->model, dir, e) < 0)
+		return -1;
+	if (base && !strcmp(base, t->recipe.model))
+		log_say("adapter_config.json names %s as its base, a path that others cannot load it from: "
+		        "--base-model-name-or-path ORG/NAME says theirs",
+		        base);
+	else if (base)
+		log_say("adapter_config.json names %s as its base", base);
+	return 0;
+}
+
 int trainer_result(struct trainer *t, const char *dir, struct err *e)
 {
 	if (!t->started)
@@ -173,5 +189,5 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 	pass_stop(&t->net.pass);
 	if (t->objective.own.params.n_items && save_own(t, dir, e) < 0)
 		return -1;
-	return t->has_adapter ? adapter_save(&t->adapter, &t->model, dir, e) : save_model(t, dir, e);
+	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);
 }
