@@ -18,9 +18,11 @@
 struct chart_series {
 	const char *name;           /* for the legend, which is there when there are several series; may be NULL */
 	const double *x, *y;        /* [n] each, in the order in which they are joined */
-	const double *low, *high;   /* [n] each: a band drawn under the line; both NULL for none */
+	const double *low, *high;   /* [n] each: a band drawn under the line, or bars; both NULL for none */
 	size_t n;
 	bool points, dashed;        /* points: dots instead of a line */
+	bool bars;                  /* low to high as a bar through a dot at each point */
+	bool faint;                 /* stands behind another, which says the same smoothed */
 	int color;                  /* 1…8: that colour of the palette; 0: the one of its place */
 };
 

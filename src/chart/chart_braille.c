@@ -135,16 +135,29 @@ static void draw_mark(const struct canvas *v, const struct chart_mark *m)
 		           row, m->text);
 }
 
+static void draw_bars(const struct canvas *v, const struct chart_series *s, uint8_t ink)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		double x = x_dot(v, s->x[i]), low = y_dot(v, s->low[i]), high = y_dot(v, s->high[i]);
+		if (!isnan(x) && !isnan(low) && !isnan(high))
+			draw_line(v, (int)lround(x), (int)lround(low), (int)lround(x), (int)lround(high), 1, ink);
+	}
+}
+
 static void draw(const struct canvas *v)
 {
 	for (size_t i = 0; i < v->c->n_series; i++) {
 		const struct chart_series *s = &v->c->series[i];
 		uint8_t ink = (uint8_t)(chart_color(v->c, i) + 1);
-		if (s->low && s->high) {
+		if (s->bars) {
+			draw_bars(v, s, ink);
+		} else if (s->low && s->high) {
 			draw_curve(v, s, s->low, false, 3, ink);
 			draw_curve(v, s, s->high, false, 3, ink);
 		}
-		draw_curve(v, s, s->y, s->points, s->dashed ? 2 : 1, ink);
+		draw_curve(v, s, s->y, s->points, s->faint ? 3 : s->dashed ? 2 : 1, ink);
+		if (s->bars)
+			draw_curve(v, s, s->y, true, 1, ink);
 	}
 	for (size_t i = 0; i < v->c->n_marks; i++)
 		draw_mark(v, &v->c->marks[i]);

@@ -42,7 +42,8 @@ static void add_style(struct buf *out)
 	              "round;stroke-linecap:round}"
 	              ".kc-text{font:12px system-ui,sans-serif}.kc-title{font:600 14px "
 	              "system-ui,sans-serif}.kc-dash{stroke-dasharray:5 4}"
-	              ".kc-band{fill-opacity:.18;stroke:none}");
+	              ".kc-band{fill-opacity:.18;stroke:none}.kc-faint{stroke-opacity:.35}.kc-bar{fill:none;"
+	              "stroke-width:1.2}");
 	for (int i = 0; i < CHART_COLORS; i++)
 		buf_addf(out, ".kc-s%d{stroke:%s}.kc-f%d{fill:%s}", i, light[i], i, light[i]);
 	buf_adds(out, "@media(prefers-color-scheme:dark){.kc-bg{fill:#14171c}.kc-ink{fill:#e6e9ed}.kc-dim{fill:#9aa4af}"
@@ -74,8 +75,8 @@ static void add_sample(struct buf *out, const struct chart_series *s, size_t col
 	if (s->points)
 		buf_addf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" class=\"kc-f%zu\"/>", x + 11, y - 4, color);
 	else
-		buf_addf(out, "<path d=\"M%.1f %.1fh22\" class=\"kc-line kc-s%zu%s\"/>", x, y - 4, color,
-		         s->dashed ? " kc-dash" : "");
+		buf_addf(out, "<path d=\"M%.1f %.1fh22\" class=\"kc-line kc-s%zu%s%s\"/>", x, y - 4, color,
+		         s->dashed ? " kc-dash" : "", s->faint ? " kc-faint" : "");
 }
 
 /* The lines that the legend takes; drawn from y on, where out is given. */
@@ -152,7 +153,8 @@ static void add_line(const struct view *v, const struct chart_series *s, size_t 
 			buf_adds(v->out, "h0");
 		i = last;
 	}
-	buf_addf(v->out, "\" class=\"kc-line kc-s%zu%s\"/>\n", color, s->dashed ? " kc-dash" : "");
+	buf_addf(v->out, "\" class=\"kc-line kc-s%zu%s%s\"/>\n", color, s->dashed ? " kc-dash" : "",
+	         s->faint ? " kc-faint" : "");
 }
 
 static void add_dots(const struct view *v, const struct chart_series *s, size_t color)
@@ -166,6 +168,19 @@ static void add_dots(const struct view *v, const struct chart_series *s, size_t 
 		last_x = x;
 		last_y = y;
 	}
+}
+
+/* From low to high with a short line across each end, and the point itself. */
+static void add_bars(const struct view *v, const struct chart_series *s, size_t color)
+{
+	buf_adds(v->out, "<path d=\"");
+	for (size_t i = 0; i < s->n; i++) {
+		double x = x_pixel(v, s->x[i]), low = y_pixel(v, s->low[i]), high = y_pixel(v, s->high[i]);
+		if (!isnan(x) && !isnan(low) && !isnan(high))
+			buf_addf(v->out, "M%.1f %.1fV%.1fm-3 0h6M%.1f %.1fh6", x, low, high, x - 3, low);
+	}
+	buf_addf(v->out, "\" class=\"kc-bar kc-s%zu\"/>\n", color);
+	add_dots(v, s, color);
 }
 
 static bool in_band(const struct view *v, const struct chart_series *s, size_t i)
@@ -309,7 +324,7 @@ static void add_chart(struct buf *out, const struct chart *c, double y)
 	add_axes(&v);
 	for (size_t i = 0; i < c->n_series; i++)
 		if (c->series[i].low && c->series[i].high)
-			add_band(&v, &c->series[i], chart_color(c, i));
+			(c->series[i].bars ? add_bars : add_band)(&v, &c->series[i], chart_color(c, i));
 	for (size_t i = 0; i < c->n_series; i++)
 		(c->series[i].points ? add_dots : add_line)(&v, &c->series[i], chart_color(c, i));
 	for (size_t i = 0; i < c->n_marks; i++)

@@ -1,6 +1,9 @@
 /* plot: the numbers of one or several runs as curves, in the terminal or as an SVG file. A chart is a metric, a curve
  * is a run; a run still going is drawn as far as it has come. Evaluation losses stand beside the training's, dashed; a
- * metric with a standard error has a band of 95 %. */
+ * metric with a standard error has bars of 95 %, or a band where there are many.
+ *
+ * --smoothing draws beside what was measured its exponential mean as TensorBoard draws it, without the bias of the
+ * beginning: s ← w s + (1 − w) v, shown is s / (1 − wⁱ). */
 #include "cmd/command.h"
 
 #include <math.h>
@@ -25,6 +28,7 @@ struct plot {
 	const char *out, *x;
 	struct opt_list metric;
 	int64_t smooth, columns, rows;
+	double smoothing;
 	bool log;
 };
 
@@ -35,6 +39,8 @@ static const struct opt plot_opts[] = {
 	         "tokens_per_second and what was evaluated"),
 	OPT_CHOICE("x-axis", struct plot, x, "step", "step|epoch|tokens", "what runs to the right"),
 	OPT_INT("smooth", struct plot, smooth, "1", 1, 1000000, "each point is the mean of the last N; 1: as it is"),
+	OPT_FLOAT("smoothing", struct plot, smoothing, "0", 0, 0.9999,
+	         "beside each curve its exponential mean with this weight of what was, as TensorBoard's"),
 	OPT_FLAG("log", struct plot, log, "false", "a logarithmic axis for losses"),
 	OPT_INT("columns", struct plot, columns, "0", 0, 1000, "width in characters; 0: the terminal's"),
 	OPT_INT("rows", struct plot, rows, "0", 0, 1000, "height of a chart in lines; 0: what suits the terminal"),
@@ -42,7 +48,7 @@ static const struct opt plot_opts[] = {
 	OPT_END
 };
 
-enum { CHARTS_MAX = 32, ROWS_LEAST = 10, ROWS_MOST = 18 };
+enum { CHARTS_MAX = 32, ROWS_LEAST = 10, ROWS_MOST = 18, BARS_MOST = 60 };
 
 /* What is being drawn; all that the charts point to lies in the arena. */
 struct picture {
@@ -104,6 +110,21 @@ static const double *smoothed(struct picture *p, const double *v, size_t n)
 	return out;
 }
 
+/* TensorBoard's: see above. What is no number stays so. */
+static double *exponential_mean(const struct picture *p, const double *v, size_t n, struct arena *mem)
+{
+	double w = p->o->smoothing, sum = 0, weight = 0, *out = arena_array(mem, n, sizeof(*out));
+
+	for (size_t i = 0; i < n; i++) {
+		if (isfinite(v[i])) {
+			sum = w * sum + (1 - w) * v[i];
+			weight = w * weight + 1 - w;
+		}
+		out[i] = isfinite(v[i]) ? sum / weight : v[i];
+	}
+	return out;
+}
+
 /* A band of 95 % where the run knows the standard error of each value. */
 static void add_band(struct picture *p, struct chart_series *s, const struct run_log *run, const struct run_metric *m)
 {
@@ -118,6 +139,21 @@ static void add_band(struct picture *p, struct chart_series *s, const struct run
 	}
 	s->low = low;
 	s->high = high;
+	s->bars = m->n <= BARS_MOST;
+}
+
+/* The curve stands behind it, in its colour. */
+static void add_mean(struct picture *p, struct chart *c, struct chart_series *raw)
+{
+	struct chart_series *s = (struct chart_series *)c->series + c->n_series++;
+
+	raw->faint = true;
+	raw->color = raw->color ? raw->color : 1;
+	*s = (struct chart_series){ .name = arena_printf(&p->arena, "%s, smoothed", raw->name),
+		                    .x = raw->x,
+		                    .y = exponential_mean(p, raw->y, raw->n, &p->arena),
+		                    .n = raw->n,
+		                    .color = raw->color };
 }
 
 static void add_curve(struct picture *p, struct chart *c, size_t run, const char *metric, const char *name, bool dashed)
@@ -135,6 +171,8 @@ static void add_curve(struct picture *p, struct chart *c, size_t run, const char
 	s->y = dashed ? m->value : smoothed(p, m->value, m->n);
 	add_band(p, s, &p->runs[run], m);
 	c->n_series++;
+	if (!dashed && p->o->smoothing > 0 && m->n > 1)
+		add_mean(p, c, s);
 }
 
 static const char *unit_of(const char *metric)
@@ -154,7 +192,7 @@ static void add_chart(struct picture *p, const char *metric)
 		             .x_label = p->o->x,
 		             .y_label = unit_of(metric),
 		             .y_log = p->o->log && ends_in(metric, "loss") };
-	c->series = arena_array(&p->arena, 2 * p->n_runs, sizeof(*c->series));
+	c->series = arena_array(&p->arena, 3 * p->n_runs, sizeof(*c->series));
 	for (size_t i = 0; i < p->n_runs; i++) {
 		const char *run = p->runs[i].path;
 		add_curve(p, c, i, metric, p->n_runs > 1 ? run : metric, false);
@@ -218,6 +256,16 @@ static json_t *last_value(const struct run_log *run, const char *name)
 	return m && m->n ? jsonx_number(m->value[m->n - 1]) : json_null();
 }
 
+static void add_mean_json(const struct picture *p, json_t *line, const struct run_metric *m)
+{
+	struct arena mem = { 0 };
+
+	if (p->o->smoothing > 0)
+		json_object_set_new(line, "smoothed",
+		                    numbers(exponential_mean(p, m->value, m->n, &mem), m->n));
+	arena_release(&mem);
+}
+
 /* A line for each curve, at last what the runs are. */
 static void print_json(const struct picture *p)
 {
@@ -234,6 +282,7 @@ static void print_json(const struct picture *p)
 			json_t *line =
 				json_pack("{s:o, s:s, s:o, s:o}", "run", jsonx_path(run->path), "metric", m->name,
 			                  "step", numbers(m->step, m->n), "value", numbers(m->value, m->n));
+			add_mean_json(p, line, m);
 			app_json(line);
 			json_decref(line);
 		}
@@ -335,6 +384,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->out && (n < 4 || strcasecmp(o->out + n - 4, ".svg")))
 		return app_usage(&cmd_plot, "--out %s: pictures are written as SVG, name one that ends in .svg",
 		                 o->out);
+	if (o->smoothing > 0 && o->smooth > 1)
+		return app_usage(&cmd_plot,
+		                 "--smooth draws the mean instead of the curve, --smoothing beside it: "
+		                 "one of them");
 	return open_and_plot(app, options, p->positional, p->n_positional, e);
 }
 
