@@ -120,6 +120,18 @@ def usable(want):
     return want is None or not (" at 0x" in want or "lorem" in want.lower())
 
 
+def write_golden(golden, refused):
+    """The variables, then a line for each builtin: what is the same here, and what is refused here alone."""
+    rng = random.Random(1)
+    few = lambda cases, n: [[t[3:-3], w] for t, w in sorted(rng.sample(cases, min(n, len(cases))))]
+    with open(GOLDEN, "w") as f:
+        f.write(json.dumps(VARIABLES, ensure_ascii=False) + "\n")
+        for name in sorted(golden | refused):
+            kinds = golden.get(name, {})
+            f.write(json.dumps({"name": name, "same": few(kinds.get("text", []), 10) + few(kinds.get("error", []), 5), "refused": few(refused.get(name, []), 2)},
+                               ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
 def main():
     all_cases = list(dict.fromkeys((name, "{{ " + text + " }}") for name, text in cases()))
     if MOST and MOST < len(all_cases):
@@ -144,14 +156,7 @@ def main():
         print(f"refused here {len(some):5} {name}: {some[0][0]} = {some[0][1]!r:.60}: {some[0][2]:.90}")
     print(f"{len(all_cases)} calls: {same} the same ({sum(w is None for w in wants)} mistakes in Jinja2), {sum(map(len, refused.values()))} refused here alone, {wrong} differ: {shown}")
     if GOLDEN:
-        rng = random.Random(1)
-        with open(GOLDEN, "w") as f:
-            f.write(json.dumps(VARIABLES, ensure_ascii=False) + "\n")
-            for name, kinds in golden.items():
-                for kind, n in (("text", 14), ("error", 6)):
-                    some = kinds.get(kind, [])
-                    for case in sorted(rng.sample(some, min(n, len(some)))):
-                        f.write(json.dumps(case, ensure_ascii=False) + "\n")
+        write_golden(golden, {name: [(t, w) for t, w, _ in some] for name, some in refused.items()})
     return wrong != 0
 
 

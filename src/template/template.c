@@ -200,6 +200,8 @@ struct value run_method(struct run_state *r, struct value object, const char *na
 	if (m->takes && !strcmp(m->takes, ATTRIBUTE))
 		return m->call ? m->call(&(struct call){ .r = r, .self = object }) :
 		                 run_fail(r, "'%s' of %s is not known here", name, v_type_name(object));
+	if (m->takes && !strcmp(m->takes, CHANGES))
+		return UNDEFINED(arena_printf(&r->mem, "%s, which would change a %s,", name, v_type_name(object)));
 	struct bound *b = arena_alloc(&r->mem, sizeof(*b));
 	*b = (struct bound){ object, m };
 	return (struct value){ .type = V_METHOD, .bound = b };
@@ -214,7 +216,7 @@ struct value run_attribute(struct run_state *r, struct value object, const char 
 		return v ? *v : run_method(r, object, name);
 	}
 	struct value m = run_method(r, object, name);
-	if (m.type != V_UNDEFINED || object.type != V_DICT)
+	if (object.type != V_DICT || template_method(object, name))
 		return m;
 	const struct value *v = v_get_text(object, name);
 	return v ? *v : UNDEFINED(name);

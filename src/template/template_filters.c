@@ -353,6 +353,8 @@ static struct value f_sum(const struct call *c)
 	struct value list = as_list(c), attribute = call_arg(c, 0, "attribute", NONE),
 		     sum = call_arg(c, 1, "start", v_int(0));
 
+	if (sum.type == V_STRING)
+		return run_fail(c->r, "sum: texts are not summed, but joined");
 	for (size_t i = 0; i < list.list->n; i++) {
 		struct value v =
 			attribute.type == V_NONE ? list.list->items[i] : path(c->r, list.list->items[i], attribute);
@@ -575,10 +577,23 @@ static struct value f_indent(const struct call *c)
 	return run_take(c->r, &out);
 }
 
+/* Runs of letters, digits and _, as \w+ finds them. */
 static struct value f_wordcount(const struct call *c)
 {
-	struct value words = by_method(c, "split");
-	return v_int((int64_t)words.list->n);
+	struct value text = run_text(c->r, c->self), one = text;
+	const struct function *isalnum = template_method(text, "isalnum");
+	bool in_word = false;
+	int64_t n = 0;
+
+	for (size_t at = 0; at < text.str.n; at += one.str.n) {
+		uint32_t ch;
+		one.str.s = text.str.s + at;
+		one.str.n = MAX(utf8_decode(one.str.s, text.str.n - at, &ch), (size_t)1);
+		bool is = *one.str.s == '_' || isalnum->call(&(struct call){ .r = c->r, .self = one }).b;
+		n += is && !in_word;
+		in_word = is;
+	}
+	return v_int(n);
 }
 
 /* One conversion of format: flags and width (spec, without the letter), the letter, the value; false: not possible. */
@@ -790,16 +805,7 @@ static struct value t_ge(const struct call *c) { return v_bool(order_of(c) >= 0)
 
 static struct value t_in(const struct call *c)
 {
-	struct value whole = call_arg(c, 0, "seq", NONE);
-	bool found;
-
-	if (!run_charge(c->r, whole, c->self))
-		return v_bool(false);
-	if (whole.type == V_DICT && !v_hashable(c->self))
-		return run_fail(c->r, "a %s cannot be a key", v_type_name(c->self));
-	if (!v_contains(whole, c->self, &found))
-		return run_fail(c->r, "in: %s cannot be looked into for %s", v_type_name(whole), v_type_name(c->self));
-	return v_bool(found);
+	return v_bool(run_holds(c->r, "in", c->self, call_arg(c, 0, "seq", NONE)));
 }
 
 static struct value remainder_is(const struct call *c, struct value by, int64_t want)

@@ -675,23 +675,18 @@ static struct value m_list_copy(const struct call *c)
 	return list;
 }
 
-static struct value refuse_change(const struct call *c)
-{
-	return run_fail(c->r, "a template must not change a %s", v_type_name(c->self));
-}
-
 static const struct function list_methods[] = {
 	{ "index", m_list_index, "/value:a /start:i? /stop:i?" },
 	{ "count", m_list_count, "/value:a" },
 	{ "copy", m_list_copy, NULL },
-	{ "append", refuse_change, "* **" },
-	{ "extend", refuse_change, "* **" },
-	{ "insert", refuse_change, "* **" },
-	{ "pop", refuse_change, "* **" },
-	{ "remove", refuse_change, "* **" },
-	{ "reverse", refuse_change, "* **" },
-	{ "sort", refuse_change, "* **" },
-	{ "clear", refuse_change, "* **" },
+	{ "append", NULL, CHANGES },
+	{ "extend", NULL, CHANGES },
+	{ "insert", NULL, CHANGES },
+	{ "pop", NULL, CHANGES },
+	{ "remove", NULL, CHANGES },
+	{ "reverse", NULL, CHANGES },
+	{ "sort", NULL, CHANGES },
+	{ "clear", NULL, CHANGES },
 };
 
 static struct value m_get(const struct call *c)
@@ -743,11 +738,11 @@ static const struct function dict_methods[] = {
 	{ "keys", m_keys, NULL },
 	{ "values", m_values, NULL },
 	{ "copy", m_dict_copy, NULL },
-	{ "pop", refuse_change, "* **" },
-	{ "popitem", refuse_change, "* **" },
-	{ "update", refuse_change, "* **" },
-	{ "setdefault", refuse_change, "* **" },
-	{ "clear", refuse_change, "* **" },
+	{ "pop", NULL, CHANGES },
+	{ "popitem", NULL, CHANGES },
+	{ "update", NULL, CHANGES },
+	{ "setdefault", NULL, CHANGES },
+	{ "clear", NULL, CHANGES },
 	{ "fromkeys", NULL, NULL },
 };
 

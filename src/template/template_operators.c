@@ -160,7 +160,7 @@ bool run_holds(struct run_state *r, const char *op, struct value a, struct value
 	if (!strcmp(op, "!="))
 		return !v_equal(a, b);
 	if (!strcmp(op, "in") || !strcmp(op, "not in")) {
-		if (b.type == V_DICT && !v_hashable(a))
+		if ((b.type == V_DICT || (b.type == V_LIST && b.list->kind == LIST_KEYS)) && !v_hashable(a))
 			run_fail(r, "a %s cannot be a key", v_type_name(a));
 		else if (!v_contains(b, a, &found))
 			run_fail(r, "%s cannot be looked into for %s", v_type_name(b), v_type_name(a));

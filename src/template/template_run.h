@@ -45,12 +45,15 @@ bool call_fits(const struct call *c, const struct function *f);  /* false after 
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
 
 #define ATTRIBUTE "="
+#define CHANGES "!"
 
 /* What Python or Jinja has and we have not is a row too, with no call: it is there, and using it is refused by name. */
 struct function {
 	const char *name;
 	struct value (*call)(const struct call *c);
-	const char *takes;           /* its arguments: see template_args; NULL: none; ATTRIBUTE: a value, no method */
+	const char *takes;           /* its arguments: see template_args; NULL: none; ATTRIBUTE: a value, no method;
+	                             * CHANGES: a method that would change its object: undefined, in the sandbox that
+	                             * templates run in elsewhere too */
 };
 struct bound { struct value self; const struct function *method; };
 

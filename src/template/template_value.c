@@ -9,6 +9,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -116,8 +117,57 @@ struct value v_dict(struct arena *a)
 	return (struct value){ .type = V_DICT, .dict = arena_alloc(a, sizeof(struct vdict)) };
 }
 
+/* Of what is equal the same: whole and other numbers, tuples by their items. */
+static uint64_t hash_of(struct value v)
+{
+	uint64_t h[2] = { v.type, 0 };
+
+	if (v_is_number(v)) {
+		double d = v_number(v) + 0.0; /* no negative zero */
+		return hash_64(&d, sizeof(d));
+	}
+	if (v.type == V_STRING)
+		return hash_64(v.str.s, v.str.n);
+	for (size_t i = 0; v.type == V_TUPLE && i < v.list->n; i++) {
+		h[1] = hash_of(v.list->items[i]);
+		h[0] = hash_64(h, sizeof(h));
+	}
+	return h[0];
+}
+
+/* The slot of a key, or the free one where it would stand. */
+static uint32_t *slot_of(const struct vdict *d, struct value key)
+{
+	size_t i = hash_of(key) & (d->n_slots - 1);
+
+	while (d->slots[i] && !v_equal(d->keys[d->slots[i] - 1], key))
+		i = (i + 1) & (d->n_slots - 1);
+	return &d->slots[i];
+}
+
+enum { FEW_KEYS = 8 };
+
+/* Key number n - 1 is new. */
+static void index_key(struct arena *a, struct vdict *d)
+{
+	if (d->n <= FEW_KEYS)
+		return;
+	if (2 * d->n <= d->n_slots) {
+		*slot_of(d, d->keys[d->n - 1]) = (uint32_t)d->n;
+		return;
+	}
+	d->n_slots = d->n_slots ? 2 * d->n_slots : 4 * FEW_KEYS;
+	d->slots = arena_array(a, d->n_slots, sizeof(*d->slots));
+	for (size_t i = 0; i < d->n; i++)
+		*slot_of(d, d->keys[i]) = (uint32_t)i + 1;
+}
+
 const struct value *v_get(struct value dict, struct value key)
 {
+	if (dict.dict->n_slots) {
+		uint32_t at = *slot_of(dict.dict, key);
+		return at ? &dict.dict->values[at - 1] : NULL;
+	}
 	for (size_t i = 0; i < dict.dict->n; i++)
 		if (v_equal(dict.dict->keys[i], key))
 			return &dict.dict->values[i];
@@ -140,6 +190,7 @@ static void add_item(struct arena *a, struct vdict *d, struct value key, struct 
 	}
 	d->keys[d->n] = key;
 	d->values[d->n++] = item;
+	index_key(a, d);
 }
 
 void v_set(struct arena *a, struct value dict, struct value key, struct value item)

@@ -45,8 +45,15 @@ struct vlist {
 	enum list_kind kind;
 	bool spent, opaque;
 };
-/* in the order of insertion */
-struct vdict { struct value *keys, *values; size_t n, cap, weight; int depth; bool opaque; };
+/* in the order of insertion; slots: where there are many, a table of their places + 1 by hash, at most half full */
+struct vdict {
+	struct value *keys, *values;
+	size_t n, cap, weight;
+	uint32_t *slots;
+	size_t n_slots;                                         /* a power of two */
+	int depth;
+	bool opaque;
+};
 
 struct macro;
 struct function;
