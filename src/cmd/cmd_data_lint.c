@@ -36,10 +36,10 @@ static const struct opt lint_opts[] = {
 	OPT_STRING("eval-data", struct options, eval_data, NULL, "FILE",
 	           "rows to evaluate on: looked at too, and for what both have"),
 	OPT_INT("show", struct options, show, "0", 0, 1e6,
-	        "print N documents, what is learnt in them coloured (in a terminal) or in «»"),
+	        "print N documents, what is trained on in them coloured (in a terminal) or in «»"),
 	OPT_STRING("html", struct options, html, NULL, "FILE",
 	           "write a page for a browser: totals, lengths, and the first 200 documents (or --show N), what is "
-	           "learnt coloured"),
+	           "trained on coloured"),
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,
 	  "N", "longest document in tokens; longer text is cut into several" },
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
@@ -193,7 +193,8 @@ static void show_text(const struct tokenizer *t, const struct document *d, const
 		add_visible(&text, &bytes);
 		buf_adds(&text, color ? "\033[0m" : learnt ? "»" : "");
 	}
-	app_print("\n%s:%zu: %s%s%d tokens, %d learnt%s\n%s\n", d->file, d->line, role ? role : "", role ? ", " : "",
+	app_print("\n%s:%zu: %s%s%d tokens, %d trained on%s\n%s\n", d->file, d->line,
+	          role ? role : "", role ? ", " : "",
 	          d->n, d->n_learn, d->n_cut ? ", cut" : "", buf_str(&text));
 	buf_release(&bytes);
 	buf_release(&text);
@@ -220,12 +221,12 @@ static void show_json(const struct tokenizer *t, const struct document *d, const
 			json_array_append_new(ids, json_integer(d->ids[k]));
 		json_array_append_new(parts,
 		                      json_pack("{s:o, s:b, s:o}", "text", jsonx_text(buf_str(&bytes), bytes.len),
-		                                "learnt", learnt, "ids", ids));
+		                                "supervised", learnt, "ids", ids));
 	}
 	if (role)
 		json_object_set_new(j, "role", json_string(role));
 	json_object_set_new(j, "tokens", json_integer(d->n));
-	json_object_set_new(j, "learnt_tokens", json_integer(d->n_learn));
+	json_object_set_new(j, "supervised_tokens", json_integer(d->n_learn));
 	json_object_set_new(j, "parts", parts);
 	app_json(j);
 	json_decref(j);
@@ -271,7 +272,7 @@ static void say_losses(const struct side *s)
 		app_print("  split        into %zu documents more\n", l->n_split);
 	if (l->n_rewritten)
 		app_print(
-			"  not learnt   %zu assistant turns that the template writes differently once others follow\n",
+			"  not trained  %zu assistant turns that the template writes differently once others follow\n",
 			l->n_rewritten);
 	for (size_t i = 0; i < s->documents.columns.n; i++) {
 		char line[400];
@@ -298,8 +299,8 @@ static void say_side(const struct linting *x, const struct side *s)
 	const struct documents *d = &s->documents;
 
 	app_print("%s: %zu rows of %s\n", s->path, s->rows.n, shape_name(s->rows.shape));
-	app_print("  documents    %zu, %zu tokens, %zu learnt; an end is learnt in %zu\n", l->n, l->tokens, l->learnt,
-	          l->n_ended);
+	app_print("  documents    %zu, %zu tokens, %zu trained on; an end is trained on in %zu\n", l->n, l->tokens,
+	          l->learnt, l->n_ended);
 	if (l->n)
 		app_print("  lengths      min %d, median %d, p95 %d, max %d\n", l->min, l->median, l->p95, l->max);
 	say_histogram(l);
@@ -345,7 +346,7 @@ static json_t *side_json(const struct side *s)
 	const struct lint *l = &s->lint;
 	json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "shape", shape_name(s->rows.shape), "rows",
 	                      (json_int_t)s->rows.n, "hash", s->rows.hash, "documents", (json_int_t)l->n, "tokens",
-	                      (json_int_t)l->tokens, "learnt_tokens", (json_int_t)l->learnt, "ends_learnt",
+	                      (json_int_t)l->tokens, "supervised_tokens", (json_int_t)l->learnt, "ends_supervised",
 	                      (json_int_t)l->n_ended);
 
 	json_object_set_new(j, "truncated", json_integer((json_int_t)l->n_truncated));
@@ -495,7 +496,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_data_lint = {
 	.name = "data lint",
-	.summary = "what the model sees and learns of your rows, and what is wrong",
+	.summary = "what the model sees of your rows, is trained on, and what is wrong",
 	.usage = "MODEL --data FILE [--eval-data FILE] [--show N] [options]",
 	.example = "kungfu data lint model.gguf --data train.jsonl",
 	.brief = "what your rows teach",

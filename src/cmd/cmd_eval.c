@@ -27,7 +27,7 @@ struct eval {
 };
 
 static const struct opt eval_opts[] = {
-	OPT_GROUP("What to judge"),
+	OPT_GROUP("What to evaluate"),
 	OPT_STRING("data", struct eval, data, NULL, "FILE",
 	           "rows, as tune takes them; their shape says what is measured"),
 	ADAPTER_OPT(struct eval, adapter),

@@ -229,7 +229,7 @@ static void show_config(const struct model *m)
 	app_print("  %-14s %s, %s parameters, %d layers of width %d\n", "architecture", c->arch->name,
 	          human_count((double)model_count(m), n), c->n_layers, c->C);
 	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G,
-	          c->rope_theta > 0 ? "rotary positions" : "learnt positions");
+	          c->rope_theta > 0 ? "rotary positions" : "learned positions");
 	app_print("  %-14s %d wide\n", "MLP", c->F);
 	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
 	app_print("  %-14s %d rows, ", "vocabulary", c->V);

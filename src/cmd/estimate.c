@@ -39,7 +39,7 @@ static void show_sums(const struct predicted *p, const struct predicted_spans *s
 	human_bytes((size_t)s->bytes.low, low);
 	human_bytes((size_t)s->bytes.high, high);
 	if (s->past)
-		say("  memory 90 %%: %s to %s; learnt from %zu past runs", low, high, s->past);
+		say("  memory 90 %%: %s to %s; fitted to %zu past runs", low, high, s->past);
 }
 
 static void show_phases(const struct predicted *p, say_fn *say)

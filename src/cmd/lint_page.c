@@ -99,7 +99,7 @@ static void add_tokens(struct buf *out, const struct tokenizer *t, const struct 
 			buf_addf(out, "<span class=\"r\">%s</span>", says);
 		role = says ? says : role;
 		buf_addf(out, "<span class=\"t %c%s\" title=\"%d%s%s\">", d->learn[i] ? 'l' : 'p', special ? " s" : "",
-		         d->ids[i], d->learn[i] ? ", learnt" : "", special ? ", special" : "");
+		         d->ids[i], d->learn[i] ? ", trained on" : "", special ? ", special" : "");
 		add_shown(out, &text);
 		buf_adds(out, "</span>");
 		after_special = special;
@@ -156,7 +156,7 @@ static void add_document(struct buf *out, const struct lint_page *p, const struc
 {
 	buf_adds(out, "<div class=\"doc\"><div class=\"head\">");
 	add(out, d->file ? d->file : "");
-	buf_addf(out, ":%zu · %d tokens, %d learnt", d->line, d->n, d->n_learn);
+	buf_addf(out, ":%zu · %d tokens, %d trained on", d->line, d->n, d->n_learn);
 	if (shape_role(s->rows->shape, d->role))
 		buf_addf(out, " · %s", shape_role(s->rows->shape, d->role));
 	else if (d->choice >= 0)
@@ -183,9 +183,9 @@ static void add_documents(struct buf *out, const struct lint_page *p, const stru
 	         "<h2>Rows</h2><p>%zu of %zu documents are shown: the first %zu, and of the others those found "
 	         "refused, empty or repeated. ",
 	         shown, s->documents->n, MIN(p->limit, s->documents->n));
-	buf_adds(out, "<span class=\"t l\">learnt</span> <span class=\"t p\">seen, not learnt</span> <span class=\"t "
-	              "s\">special token</span> "
-	              "<span class=\"t l s\">special token, learnt</span></p>\n");
+	buf_adds(out, "<span class=\"t l\">trained on</span> <span class=\"t p\">seen, not trained "
+	              "on</span> <span class=\"t s\">special token</span> "
+	              "<span class=\"t l s\">special token, trained on</span></p>\n");
 	buf_add(out, buf_str(&rows), rows.len);
 	buf_release(&rows);
 }
@@ -224,12 +224,12 @@ static void add_totals(struct buf *out, const struct lint_page *p, const struct 
 	char text[128];
 	buf_adds(out, "<table>");
 	add_total(out, "rows", s->rows->n, shape_name(s->rows->shape));
-	snprintf(text, sizeof(text), "an end is learnt in %zu", l->n_ended);
+	snprintf(text, sizeof(text), "an end is trained on in %zu", l->n_ended);
 	add_total(out, "documents", l->n, text);
 	add_total(out, "tokens", l->tokens, "");
 	snprintf(text, sizeof(text), "%.1f %% of the tokens",
 	         l->tokens ? 100.0 * (double)l->learnt / (double)l->tokens : 0);
-	add_total(out, "learnt", l->learnt, text);
+	add_total(out, "supervised", l->learnt, text);
 	if (s->computed > 0) {
 		snprintf(text, sizeof(text), "%.2f times fewer, as shared beginnings are computed once",
 		         (double)s->documents->tokens / (double)s->computed);
@@ -241,13 +241,13 @@ static void add_totals(struct buf *out, const struct lint_page *p, const struct 
 		add_total(out, "no template", l->n_untemplated,
 		          "rows train without the model's chat template, which chat and generate apply");
 	if (l->empty.n)
-		add_total(out, "empty", l->empty.n, "answers of which only the end is learnt");
+		add_total(out, "empty", l->empty.n, "answers of which only the end is trained on");
 	if (l->n_truncated)
 		add_total(out, "truncated", l->n_truncated, "documents lost their end");
 	if (l->n_split)
 		add_total(out, "split", l->n_split, "documents more");
 	if (l->n_rewritten)
-		add_total(out, "not learnt", l->n_rewritten,
+		add_total(out, "not trained on", l->n_rewritten,
 		          "assistant turns that the template writes differently once others follow");
 	if (l->duplicates.n)
 		add_total(out, "duplicates", l->duplicates.n, "");

@@ -191,7 +191,7 @@ static int find_answers(const struct text_codec *c, const struct conversation *x
 	if (last < n)
 		return err_set(e,
 		               "the chat template writes message %zu, the assistant's last, differently than it asks "
-		               "for it: what to learn cannot be told; "
+		               "for it: what to train on cannot be told; "
 		               "mark it with {%% generation %%} in the template",
 		               last + 1);
 	return 0;

@@ -129,7 +129,7 @@ static int check_weight(const json_t *m, struct err *e)
 	           (json_is_number(weight) && (json_number_value(weight) == 0 || json_number_value(weight) == 1));
 
 	if (message_is_assistant(m) && !one)
-		return refuse(e, "weight", weight, "0, not learnt, or 1");
+		return refuse(e, "weight", weight, "0, not trained on, or 1");
 	if (message_is_assistant(m) && train && !json_is_null(train) && !json_is_boolean(train))
 		return refuse(e, "train", train, "true or false");
 	return 0;

@@ -53,11 +53,11 @@ static void check_learnt(const struct linter *x, const struct document *d)
 		return;
 	if (d->n_cut)
 		find(x->l, d,
-		     "nothing to learn: of its %d tokens the first %d are kept, and no answer begins in them; "
+		     "nothing to train on: of its %d tokens the first %d are kept, and no answer begins in them; "
 		     "--max-length is too small for it",
 		     d->n + d->n_cut, d->n);
 	else
-		find(x->l, d, "nothing to learn: no token of this row is supervised");
+		find(x->l, d, "nothing to train on: no token of this row is supervised");
 }
 
 /* Is a token learnt that ends an answer: EOS, or the special token that closes a turn? */

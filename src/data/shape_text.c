@@ -11,7 +11,7 @@ static int make(struct maker *m, struct err *e)
 
 const struct shape shape_text = {
 	.name = "text",
-	.example = "{\"text\": \"All of it is learnt.\"}",
+	.example = "{\"text\": \"All of it is trained on.\"}",
 	.columns = { { "text", NEED_STRING } },
 	.judged = JUDGED_TEXTS,
 	.make = make,

@@ -142,7 +142,7 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 	v->result->n_truncated = d->n_truncated;
 	for (size_t i = 0; i < d->n; i++)
 		if (d->items[i].n_learn < 1)
-			return err_set(e, "%s:%zu: no answer to judge within --max-length %d tokens", d->items[i].file,
+			return err_set(e, "%s:%zu: no answer to score within --max-length %d tokens", d->items[i].file,
 			               d->items[i].line, o.max_length);
 	return 0;
 }
@@ -165,7 +165,7 @@ static int refuse_shape(const struct rows *r, struct err *e)
 	struct buf names = BUF_INIT;
 
 	shape_list(is_judged, NULL, &names);
-	err_set(e, "%s: rows of %s; %s can be judged", r->items[0].file, shape_name(r->shape), buf_str(&names));
+	err_set(e, "%s: rows of %s; %s can be evaluated", r->items[0].file, shape_name(r->shape), buf_str(&names));
 	buf_release(&names);
 	return -1;
 }

@@ -45,7 +45,7 @@ const struct column entry_columns[] = {
 	INT("bytes_written", gas.bytes_written, "B", "to storage"),
 	INT("tokens_in", gas.tokens_in, NULL, "tokens read: prompts, documents"),
 	INT("tokens_out", gas.tokens_out, NULL, "tokens generated"),
-	INT("tokens_supervised", gas.tokens_supervised, NULL, "tokens that were learnt or scored"),
+	INT("tokens_supervised", gas.tokens_supervised, NULL, "tokens that were trained on or scored"),
 	REAL("flops", gas.flops, NULL, "floating-point operations, from the plan of what was run"),
 	REAL("int_ops", gas.int_ops, NULL, "integer operations of int8 arithmetic"),
 	REAL("human_seconds", gas.human_seconds, "s", "of people who labelled, as told"),

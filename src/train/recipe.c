@@ -84,7 +84,7 @@ int recipe_resolve(struct recipe *r, struct err *e)
 		r->save_total_limit = AUTOMATIC_SAVES_KEPT;
 	if (r->max_steps == 0)
 		return err_set(
-			e, "--max-steps 0: nothing would be learnt; 1 or more is wanted, or -1 for --num-train-epochs");
+			e, "--max-steps 0: nothing would be trained; 1 or more is wanted, or -1 for --num-train-epochs");
 	if (r->max_steps < 0 && !(r->num_train_epochs > 0))
 		return err_set(e, "--num-train-epochs %g: more than 0 is wanted", r->num_train_epochs);
 	return 0;

@@ -78,7 +78,7 @@ struct recipe {
 		  "the run directory; the result lies directly in it" }, \
 		OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
 		OPT_PICK("method", s, f.method, method_rows, "what is trained"), \
-		OPT_PICK("objective", s, f.objective, objective_rows, "what is learnt"), \
+		OPT_PICK("objective", s, f.objective, objective_rows, "what is trained on"), \
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
 	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
 	                   "not where all weights are trained; auto: int8 where this processor is fast in it"), \

@@ -309,7 +309,7 @@ static int check_finite(const struct step_metrics *m, double weight, struct err 
 	if (isfinite(m->loss) && isfinite(m->grad_norm))
 		return 0;
 	if (weight == 0)
-		return err_set(e, "step %ld: every document that it would learn from has weight 0", m->step);
+		return err_set(e, "step %ld: every document that it would train on has weight 0", m->step);
 	return err_set(e,
 	               "step %ld: the %s is %f; training stops before this update, a lower --learning-rate or more "
 	               "warm-up may help",

@@ -42,7 +42,7 @@ static int refuse_shape(const struct trainer *t, const struct dataset *d, const 
 	struct buf shapes = BUF_INIT;
 
 	objective_shapes(t->objective.row, &shapes);
-	err_set(e, "%s: rows of %s; --objective %s learns from %s", path, shape_name(d->rows.shape),
+	err_set(e, "%s: rows of %s; --objective %s trains on %s", path, shape_name(d->rows.shape),
 	        t->objective.row->name, buf_str(&shapes));
 	buf_release(&shapes);
 	return -1;
@@ -89,14 +89,14 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		log_warn("%zu of %zu documents are longer than %d tokens and lose their end", l->n_truncated, l->n,
 		         t->max_length);
 	if (l->n_rewritten)
-		log_warn("%zu assistant turns are not learnt: the chat template writes them differently once others "
-		         "follow",
+		log_warn("%zu assistant turns are not trained on: the chat template writes them differently once "
+		         "others follow",
 		         l->n_rewritten);
 	if (l->duplicates.n && !eval)
 		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->duplicates.n,
 		        l->duplicates.first->file, l->duplicates.first->line, l->duplicates.first->text);
 	if (l->empty.n && !eval)
-		log_warn("%zu answers are empty, only their end is learnt; the first: %s:%zu", l->empty.n,
+		log_warn("%zu answers are empty, only their end is trained on; the first: %s:%zu", l->empty.n,
 		         l->empty.first->file, l->empty.first->line);
 	return 0;
 }
@@ -126,7 +126,7 @@ static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, co
 static void say(const struct dataset *d, const char *path, const char *what)
 {
 	char rows[32], tokens[32], learnt[32];
-	log_say("%s: %s, %s rows of %s: %zu documents, %s tokens, %s learnt", what, path,
+	log_say("%s: %s, %s rows of %s: %zu documents, %s tokens, %s trained on", what, path,
 	        human_count((double)d->rows.n, rows), shape_name(d->rows.shape), d->documents.n,
 	        human_count((double)d->documents.tokens, tokens), human_count((double)d->documents.learnt, learnt));
 }
@@ -145,7 +145,7 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	t->has_eval = true;
 	size_t common = lint_compare(train, eval).documents;
 	if (common)
-		log_warn("%zu of the evaluation's documents are among those to learn from", common);
+		log_warn("%zu of the evaluation's documents are among the training rows", common);
 	return 0;
 }
 

@@ -212,7 +212,7 @@ static void test_texts(struct test *t)
 	b.options.max_length = 2;
 	check_documents(t, &b, "{\"text\": \"01\"}\n", "0«1»|1«<|end|>»");
 
-	test_case(t, "packing: rows of exactly max-length, those with nothing to learn left out");
+	test_case(t, "packing: rows of exactly max-length, those with nothing to train on left out");
 	b.options.max_length = 4;
 	b.options.packing = true;
 	check_documents(t, &b, "{\"text\": \"01\"}\n{\"text\": \"234\"}\n{\"text\": \"5\"}\n",

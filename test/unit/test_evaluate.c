@@ -324,7 +324,7 @@ static void test_refused(struct test *t, struct bench *b)
 
 	test_case(t, "rows that cannot be judged");
 	CHECK(t, bench_run(t, b, "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": true}\n", &e) < 0);
-	CHECK_MSG(t, strstr(e.msg, "can be judged"), "%s", e.msg);
+	CHECK_MSG(t, strstr(e.msg, "can be evaluated"), "%s", e.msg);
 }
 
 void test_evaluate(struct test *t)

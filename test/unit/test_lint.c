@@ -79,16 +79,16 @@ static void test_refusals(struct test *t)
 	check_refused(t, &b,
 	              "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n{\"messages\": [{\"role\": "
 	              "\"assistant\", \"content\": \"a\"}]}\n",
-	              1, "lint.jsonl:1: nothing to learn");
+	              1, "lint.jsonl:1: nothing to train on");
 	check_refused(t, &b, "{\"text\": \"a\"}\n{\"text\": \"\"}\n\n{\"text\": \"\"}\n", 2,
-	              "lint.jsonl:2: nothing to learn: no token of this row is supervised (and 1 more");
+	              "lint.jsonl:2: nothing to train on: no token of this row is supervised (and 1 more");
 
 	test_case(t, "truncation takes the answer");
 	b.options.document.max_length = 6;
 	check_refused(
 		t, &b,
 		"{\"prompt\": \"01234\", \"completion\": \"5\"}\n{\"prompt\": \"012345\", \"completion\": \"6\"}\n", 1,
-		"lint.jsonl:2: nothing to learn: of its 8 tokens the first 6");
+		"lint.jsonl:2: nothing to train on: of its 8 tokens the first 6");
 	CHECK(t, b.lint.n_truncated == 2);
 	b.options.document.packing = true;
 	CHECK(t, lint(t, &b, "{\"prompt\": \"012345\", \"completion\": \"6\"}\n") == 0 && b.lint.n == 1 &&

@@ -1,4 +1,4 @@
-/* test_objectives: what every row of the objective table must satisfy, on rows of a shape that it learns from:
+/* test_objectives: what every row of the objective table must satisfy, on rows of a shape that it trains on:
  *
  *   gradient    along random directions of all weights, against central differences of its loss with Richardson's
  *               extrapolation, whatever numbers stand in its columns and whatever the groups weigh
@@ -472,7 +472,7 @@ void test_objectives(struct test *t)
 		const struct objective *o = objective_table[i];
 		const struct shape *s = shape_for(o);
 		if (!s)
-			BUG("%s learns from no shape that words can fill", o->name);
+			BUG("%s trains on no shape that words can fill", o->name);
 		char *path = write_rows_of(t, s, 24);
 		test_gradients(t, o, path);
 		test_bits(t, o, path);

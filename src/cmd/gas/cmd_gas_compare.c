@@ -108,7 +108,7 @@ static void show_table(const struct app *app, const struct compare *o, const str
 		           .right = parts ? 0x1fe : 0x3e,
 		           .drop = parts ? with_parts : plain };
 	static const char *const heads[] = { "method", "once",  "OPEX",      "CAPEX",   "per use", "OPEX",
-		                             "CAPEX",  "total", "amortised", "quality", "front" };
+		                             "CAPEX",  "total", "amortised", "quality", "Pareto" };
 	struct buf text = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
@@ -239,7 +239,7 @@ static void put_methods(const struct compare *o, const struct method_set *s)
 		span_put(j, "total", m->total);
 		span_put(j, "amortised", m->amortised);
 		span_put(j, "quality", m->quality);
-		json_object_set_new(j, "front", isnan(m->quality.mid) ? json_null() : json_string(front_name(m)));
+		json_object_set_new(j, "pareto", isnan(m->quality.mid) ? json_null() : json_string(front_name(m)));
 		if (m->what)
 			put_evidence(j, s, m);
 		app_json(j);

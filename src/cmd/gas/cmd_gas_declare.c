@@ -132,7 +132,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_gas_declare = {
 	.name = "gas declare",
-	.summary = "enter what a model or data set cost before it came here",
+	.summary = "enter into the ledger what a model or data set cost elsewhere",
 	.usage = "MODEL|DATA --source TEXT [--tokens D --params N] [options]",
 	.example = "kungfu gas declare m.gguf --flops 1e21 --source x",
 	.brief = "a model's pretraining",

@@ -37,7 +37,7 @@ static const struct opt marginal_opts[] = {
 	OPT_FLOAT("label-cost", struct marginal, label_cost, NULL, 0, 1e18,
 	          "cost of one more label, its training included"),
 	OPT_FLOAT("from", struct marginal, from, "0", 0, 1e15,
-	          "points of fewer labels are shown and not fitted: a power law begins where something is learnt"),
+	          "points of fewer labels are shown and not fitted: a power law begins where something is learned"),
 	OPT_FLAG("no-floor", struct marginal, no_floor, "false",
 	         "the error goes to 0 in the end: two points are enough"),
 	OPT_INT("seed", struct marginal, seed, "42", 0, 9007199254740991.0, "of the band's draws"),
@@ -244,7 +244,7 @@ static void show_no_fall(const struct marginal *o, const struct answer *a)
 	app_print("more %s did not lower the error: %s at %.6g, %s at %.6g. No curve goes on from there, so nothing is "
 	          "said of the next %.6g.\n",
 	          o->over, first, a->few->n, last, a->many->n, o->next);
-	app_print(apart ? "It rose by more than chance: what is learnt is not what is asked, or the recipe harms "
+	app_print(apart ? "It rose by more than chance: what is trained is not what is asked, or the recipe harms "
 	                  "(learning rate, steps, rows of another kind); kungfu plot shows the losses\n" :
 	                  "The errors cannot be told apart: more rows to evaluate on, or more seeds, would; until then "
 	                  "no label is known to be worth its cost\n");
@@ -266,7 +266,7 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 	if (c->misfit > MISFIT)
 		app_print("the points lie %.2g times as far off it as their errors allow, so the band is as much "
 		          "wider; --from N leaves out sizes at which little was "
-		          "learnt yet\n",
+		          "learned yet\n",
 		          c->misfit);
 	span_text(text, a->now);
 	app_print("at %.6g %s the curve is at %s%s\n", a->most, o->over, text,

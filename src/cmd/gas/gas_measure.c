@@ -77,7 +77,7 @@ static int told_sizes(struct measuring *m, const char *at, struct err *e)
 		if (n == 0 || (*end && (*end != ',' || !end[1])))
 			return err_set(e, "--at %s: numbers of rows were wanted, as 100,200,400", at);
 		if (n > m->rows.n)
-			return err_set(e, "--at %lu: %s learnt from %zu rows", n, m->o->run, m->rows.n);
+			return err_set(e, "--at %lu: %s was trained on %zu rows", n, m->o->run, m->rows.n);
 		if (m->n == POINTS)
 			return err_set(e, "--at: at most %d sizes were wanted", POINTS - 1);
 		m->sizes[m->n++] = n;
@@ -101,8 +101,8 @@ static int choose_sizes(struct measuring *m, struct err *e)
 	m->n = kept;
 	if (m->n < 3)
 		return err_set(e,
-		               "%s: it learnt from %zu rows, and a curve wants at least two smaller sizes; --at N,N,… "
-		               "names them",
+		               "%s: it was trained on %zu rows, and a curve wants at least two smaller sizes; --at "
+		               "N,N,… names them",
 		               m->o->run, m->rows.n);
 	return 0;
 }
@@ -336,7 +336,7 @@ static void show(const struct measuring *m, bool evaluates, double since)
 		seconds += at_rate(&m->tunes, foretold(m, i)) + (m->evals.of > 0 ? m->evals.seconds / m->evals.of : 0);
 	clock_human(seconds, text);
 	log_live("%zu of %zu: %s %zu rows%s%s%s", m->at + 1, m->n,
-	         evaluates ? "evaluating what was learnt from" : "learning from", m->sizes[m->at],
+	         evaluates ? "evaluating what was trained on" : "learning from", m->sizes[m->at],
 	         isnan(seconds) ? "" : ", ", isnan(seconds) ? "" : text, isnan(seconds) ? "" : " left");
 }
 
