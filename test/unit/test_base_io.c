@@ -171,8 +171,8 @@ static void places(struct test *t)
 	struct err e = ERR_INIT;
 	struct io_writer w;
 	struct stat st;
-	char **names, got[8] = "";
-	size_t n;
+	char **names = NULL, got[8] = "";
+	size_t n = 0;
 
 	test_case(t, "a link is followed, a mode kept, a pipe written into");
 	CHECK(t, io_mkdirs(tmp("places/in"), &e) == 0 && io_write(tmp("places/in/target"), "old", 3, &e) == 0);
