@@ -90,7 +90,8 @@ void pointwise_backward(struct tape *t, uint32_t i, const struct op *back, int n
 	uint32_t in[NODE_INPUTS] = { tape_grad(t, n.out[0]) };
 	char name[sizeof(((struct tensor *)0)->name)];
 
-	memcpy(in + 1, also, (size_t)n_also * sizeof(*in));
+	for (int j = 0; j < n_also; j++)
+		in[1 + j] = also[j];
 	for (int j = 0; j < n_grads; j++) {
 		struct tensor like = *tape_tensor(t, n.in[j]);
 		snprintf(name, sizeof(name), "d_%s", n.op->name);
