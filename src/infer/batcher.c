@@ -102,7 +102,8 @@ void batcher_free(struct batcher *b)
 static void enqueue(struct batcher *b, struct request *r)
 {
 	if (b->head + b->n_queue == b->cap_queue) {
-		memmove(b->queue, b->queue + b->head, b->n_queue * sizeof(struct request *));
+		if (b->n_queue)
+			memmove(b->queue, b->queue + b->head, b->n_queue * sizeof(struct request *));
 		b->head = 0;
 		b->cap_queue = MAX(2 * b->n_queue, (size_t)16);
 		b->queue = mem_grow(b->queue, b->cap_queue, sizeof(struct request *));
