@@ -14,7 +14,7 @@
 
 /* A step is about a tenth of a microsecond of work; a long conversation takes less than a hundred thousand. */
 enum { STEPS_MAX = 2000000, DEPTH_MAX = 200, VALUE_DEPTH_MAX = 1000, VALUE_WEIGHT_MAX = RUN_TEXT_MAX / 16 };
-static const size_t memory_max = 256 << 20;
+size_t template_memory_max = 256 << 20;
 
 struct template {
 	struct arena mem;
@@ -79,12 +79,12 @@ bool run_charge(struct run_state *r, struct value a, struct value b)
 /* The arena asked for more than there may be: nobody goes on, wherever that was. */
 static void memory_full(void *out) { longjmp(*(jmp_buf *)out, 1); }
 
-/* f(x), or false where it wanted more than memory_max bytes of the arena. */
+/* f(x), or false where it wanted more than template_memory_max bytes of the arena. */
 static bool within_memory(struct arena *a, void (*f)(void *x), void *x)
 {
 	jmp_buf out;
 
-	a->limit = memory_max;
+	a->limit = template_memory_max;
 	a->full = memory_full;
 	a->who = &out;
 	if (setjmp(out))
@@ -919,7 +919,7 @@ struct template *template_parse(const char *source, struct err *e)
 	if (!utf8_valid(source, strlen(source), &bad))
 		err_set(&p.why, "line %d: the template is not UTF-8", line_of(source, bad));
 	else if (!within_memory(&t->mem, parse_all, &p))
-		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory", memory_max);
+		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory", template_memory_max);
 	if (t->body || !p.why.msg[0])
 		return t;
 	err_set(e, "%s", p.why.msg);
@@ -983,7 +983,7 @@ int template_run(const struct template *t, const json_t *variables, struct templ
 	if (all.t->tools_only && !tools)
 		return err_set(e, "the model has a chat template for tools alone, and there are none");
 	if (!within_memory(&r->mem, run_all, &all))
-		run_fail(r, "the template needs more than %zu bytes of memory", memory_max);
+		run_fail(r, "the template needs more than %zu bytes of memory", template_memory_max);
 	arena_release(&r->mem);
 	if (!r->failed)
 		return 0;

@@ -33,6 +33,8 @@ struct call {
 
 /* No text may be longer. */
 enum { RUN_TEXT_MAX = 64 << 20 };
+/* Nor may a run or a parsed template hold more; tests set less. */
+extern size_t template_memory_max;
 #define RUN_TEXT(r) { .max = RUN_TEXT_MAX, .arena = &(r)->mem }
 
 /* Counts n steps more; false after a mistake, which too many steps are. */

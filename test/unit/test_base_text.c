@@ -1,6 +1,7 @@
 /* Errors, buffers, arenas, cursors, numbers as people read them, hashes, time: the small things. */
 #include "../test.h"
 
+#include <setjmp.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -64,6 +65,41 @@ static void buffers(struct test *t)
 	buf_release(&small);
 	CHECK(t, small.max == 10 && !small.data);
 	buf_release(&b);
+}
+
+static void leave(void *out) { longjmp(*(jmp_buf *)out, 1); }
+
+/* Blocks in any order grow, shrink and go; what is held is counted and never more than the limit. */
+static void arena_blocks(struct test *t)
+{
+	jmp_buf out;
+	struct arena a = { .limit = 64 << 10, .full = leave, .who = &out };
+	char *block[3] = { NULL };
+	volatile size_t asked = 1000;
+
+	test_case(t, "arena: blocks and a limit");
+	for (size_t i = 0; i < 9; i++) {
+		block[i % 3] = arena_resize(&a, block[i % 3], 100 * (i + 1));
+		memset(block[i % 3], 'a' + (int)(i % 3), 100 * (i + 1));
+	}
+	block[1] = arena_resize(&a, block[1], 10);
+	CHECK(t, block[0][699] == 'a' && block[1][9] == 'b' && block[2][899] == 'c');
+	block[1] = arena_resize(&a, block[1], 0);
+	CHECK(t, !block[1] && a.held >= 1600 && a.held < 2000);
+	if (!setjmp(out)) {
+		for (;; asked *= 2)
+			block[0] = arena_resize(&a, block[0], asked);
+	}
+	CHECK_MSG(t, asked == 128000 && a.held <= a.limit, "%zu asked, %zu held", asked, a.held);
+	block[0] = arena_resize(&a, block[0], 0);
+	if (!setjmp(out)) {
+		for (asked = 0; asked < 1000; asked++)
+			arena_alloc(&a, 1000);
+	}
+	CHECK_MSG(t, asked > 10 && asked < 64 && a.held <= a.limit, "%zu taken, %zu held", asked, a.held);
+	arena_release(&a);
+	CHECK(t, a.held == 0 && a.limit == 64 << 10 && arena_alloc(&a, 1000));
+	arena_release(&a);
 }
 
 static void arenas(struct test *t)
@@ -191,6 +227,7 @@ void test_base_text(struct test *t)
 	errors(t);
 	buffers(t);
 	arenas(t);
+	arena_blocks(t);
 	cursors(t);
 	numbers(t);
 	hashes(t);

@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "template/template.h"
+#include "template/template_run.h"
 
 #define MESSAGES \
 	"{\"messages\": [{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"U\"}, " \
@@ -702,6 +703,101 @@ static void golden_builtins(struct test *t)
 		fclose(f);
 }
 
+/* Values a hundred times as large as those of the golden file, under the same names. */
+static json_t *large_values(void)
+{
+	json_t *v = json_object(), *list = json_array(), *dict = json_object();
+	struct buf text = BUF_INIT;
+	char key[16];
+
+	for (int i = 0; i < 800; i++) {
+		buf_adds(&text, "a text, of\nsome\twords. ");
+		json_array_append_new(list, json_integer(i));
+		snprintf(key, sizeof(key), "k%d", i);
+		json_object_set_new(dict, key, json_string("a value of some length"));
+	}
+	for (const char *name = "seuc"; *name; name++)
+		json_object_set_new(v, (char[]){ *name, 0 }, json_string(buf_str(&text)));
+	for (const char *name = "lmkp"; *name; name++)
+		json_object_set(v, (char[]){ *name, 0 }, list);
+	json_object_set(v, "d", dict);
+	json_object_set(v, "o", dict);
+	json_object_set_new(v, "i", json_integer(99999));
+	json_object_set_new(v, "z", json_integer(-99999));
+	buf_release(&text);
+	json_decref(list);
+	json_decref(dict);
+	return v;
+}
+
+/* Every call of the golden file on large values ends in a text or a sentence. */
+static void large_receivers(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct buf path = BUF_INIT, source = BUF_INIT;
+	json_t *v = large_values();
+	char *line = NULL;
+	size_t cap = 0, full = 0, texts = 0;
+
+	buf_addf(&path, "%s/values/builtins.jsonl", test_golden());
+	FILE *f = fopen(buf_str(&path), "r");
+	for (ssize_t n; f && (n = getline(&line, &cap, f)) > 0;) {
+		json_t *j = jsonx_load(line, (size_t)n, "builtins.jsonl", &e);
+		const json_t *same = json_object_get(j, "same");
+		for (size_t i = 0; i < json_array_size(same); i++) {
+			struct template_output out;
+			buf_clear(&source);
+			buf_addf(&source, "{{ %s }}", json_string_value(json_array_get(json_array_get(same, i), 0)));
+			struct template *p = template_parse(buf_str(&source), &e);
+			bool done = p && template_run(p, v, &out, &e) == 0;
+			texts += done;
+			full += !done && strstr(e.msg, "bytes of memory");
+			if (done)
+				template_output_release(&out);
+			template_free(p);
+		}
+		json_decref(j);
+	}
+	CHECK_MSG(t, full > 0 && texts > 100, "%zu full, %zu texts", full, texts);
+	buf_release(&path);
+	buf_release(&source);
+	json_decref(v);
+	free(line);
+	if (f)
+		fclose(f);
+}
+
+/* No builtin takes more memory than a run may: each of these would take ten times as much. */
+static void memory(struct test *t)
+{
+	static const char *const bombs[] = {
+		"{{ ('a' * 60000).split('a') | length }}",
+		"{{ ('a ' * 60000).split() | length }}",
+		"{{ ('\\n' * 60000).splitlines() | length }}",
+		"{{ ('a' * 60000) | list | length }}",
+		"{% for c in 'a' * 60000 %}{% endfor %}",
+		"{% macro f(n, s) %}{{ s }}{{ f(n + 1, s) if n < 40 }}{% endmacro %}{{ f(0, 'x' * 60000) | length }}",
+		"{% set ns = namespace(x=[0]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+		"{{ ('a' * 60000) | replace('a', 'a long text instead of it') | length }}",
+		"{{ ('a' * 60000).rjust(9000000) | length }}",
+		"{{ ([1] * 9000) | map('string') | join(', and another long one, ') | upper | length }}",
+	};
+	size_t before = template_memory_max;
+	char want[80];
+
+	test_case(t, "memory is bounded, whatever a builtin makes");
+	template_memory_max = 512 << 10;
+	snprintf(want, sizeof(want), "line 1: the template needs more than %zu bytes of memory", template_memory_max);
+	for (size_t i = 0; i < ARRAY_LEN(bombs); i++)
+		check_mistake(t, bombs[i], want);
+	char *long_one = long_template("", "{{ 1 }}", "");
+	check_mistake(t, long_one, "line 1: reading the template needs more than");
+	mem_free(long_one);
+	template_memory_max = 1 << 20;
+	large_receivers(t);
+	template_memory_max = before;
+}
+
 /* A message may have any number of keys: looking them all up is not quadratic, as minutes of the test would tell. */
 static void many_keys(struct test *t)
 {
@@ -742,6 +838,7 @@ void test_template(struct test *t)
 	long_conversation(t);
 	long_chains(t);
 	many_keys(t);
+	memory(t);
 	golden_builtins(t);
 	today(t);
 }
