@@ -919,7 +919,8 @@ struct template *template_parse(const char *source, struct err *e)
 	if (!utf8_valid(source, strlen(source), &bad))
 		err_set(&p.why, "line %d: the template is not UTF-8", line_of(source, bad));
 	else if (!within_memory(&t->mem, parse_all, &p))
-		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory", template_memory_max);
+		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory",
+		        template_memory_max);
 	if (t->body || !p.why.msg[0])
 		return t;
 	err_set(e, "%s", p.why.msg);

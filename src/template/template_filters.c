@@ -392,6 +392,47 @@ static struct value extreme(const struct call *c, int sign)
 	return best;
 }
 
+/* Rows of so many items, the last one filled up. */
+static struct value f_batch(const struct call *c)
+{
+	struct value from = as_list(c), rows = lazy(c, 8), row = v_list(&c->r->mem, V_LIST, 8),
+		     with = call_arg(c, 1, "fill_with", NONE);
+	int64_t width = whole(call_arg(c, 0, "linecount", NONE));
+
+	for (size_t i = 0; i < from.list->n && run_steps(c->r, 1); i++) {
+		if ((int64_t)row.list->n == width) {
+			v_push(&c->r->mem, rows, row);
+			row = v_list(&c->r->mem, V_LIST, 8);
+		}
+		v_push(&c->r->mem, row, from.list->items[i]);
+	}
+	while (row.list->n && with.type != V_NONE && (int64_t)row.list->n < width && run_steps(c->r, 1))
+		v_push(&c->r->mem, row, with);
+	if (row.list->n)
+		v_push(&c->r->mem, rows, row);
+	return rows;
+}
+
+/* So many columns, the first ones longer by one where it does not come out even, or the others filled up. */
+static struct value f_slice(const struct call *c)
+{
+	struct value from = as_list(c), columns = lazy(c, 8), with = call_arg(c, 1, "fill_with", NONE);
+	int64_t n = whole(call_arg(c, 0, "slices", NONE)), size = (int64_t)from.list->n;
+	size_t at = 0;
+
+	if (n == 0)
+		return run_fail(c->r, "slice: no columns");
+	for (int64_t k = 0; k < n && run_steps(c->r, 1); k++) {
+		struct value column = v_list(&c->r->mem, V_LIST, 8);
+		for (int64_t i = 0; i < size / n + (k < size % n) && run_steps(c->r, 1); i++)
+			v_push(&c->r->mem, column, from.list->items[at++]);
+		if (with.type != V_NONE && k >= size % n)
+			v_push(&c->r->mem, column, with);
+		v_push(&c->r->mem, columns, column);
+	}
+	return columns;
+}
+
 static struct value f_max(const struct call *c) { return extreme(c, 1); }
 static struct value f_min(const struct call *c) { return extreme(c, -1); }
 
@@ -551,6 +592,56 @@ static struct value f_tojson(const struct call *c)
 static struct value f_escape(const struct call *c)
 {
 	return run_escaped(c->r, run_text(c->r, c->self));
+}
+
+static struct value f_forceescape(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self);
+	text.safe = false;
+	return run_escaped(c->r, text);
+}
+
+static struct value f_center(const struct call *c)
+{
+	struct value width = call_arg(c, 0, "width", v_int(80));
+	return by_method(&(struct call){ .r = c->r, .self = c->self, .args = &width, .n = 1 }, "center");
+}
+
+/* A text that is longer than length + leeway is cut before a space, or anywhere where words may be killed. */
+static struct value f_truncate(const struct call *c)
+{
+	struct value end = call_arg(c, 2, "end", v_text("...")), slack = call_arg(c, 3, "leeway", NONE), text = c->self;
+	int64_t length = whole(call_arg(c, 0, "length", v_int(255))), leeway = slack.type == V_NONE ? 5 : whole(slack),
+		room = length - (int64_t)v_chars(end);
+
+	if (text.type != V_STRING || text.safe)
+		return run_fail(c->r, "truncate: a plain text was wanted, not %s", v_type_name(text));
+	if (room < 0 || leeway < 0)
+		return run_fail(c->r, "truncate: the length is less than that of the end, or the leeway negative");
+	if ((int64_t)v_chars(text) - length <= leeway)
+		return text;
+	text.str.n = v_char_at(text, (size_t)room);
+	const char *space = memrchr(text.str.s, ' ', text.str.n);
+	if (space && !v_true(call_arg(c, 1, "killwords", v_bool(false))))
+		text.str.n = (size_t)(space - text.str.s);
+	return run_binary(c->r, "~", v_string(&c->r->mem, text.str.s, text.str.n), end);
+}
+
+/* %XX for what is no letter, digit or one of _.-~/ */
+static struct value f_urlencode(const struct call *c)
+{
+	struct buf out = RUN_TEXT(c->r);
+
+	if (v_is_list(c->self) || c->self.type == V_DICT)
+		return run_fail(c->r, "urlencode: only texts and numbers are known here, not %s", v_type_name(c->self));
+	struct value text = run_text(c->r, c->self);
+	for (size_t i = 0; i < text.str.n; i++) {
+		uint8_t b = (uint8_t)text.str.s[i];
+		bool plain = b < 128 && b && (strchr("_.-~/", b) || (b >= '0' && b <= '9') ||
+		                              ((b | 32) >= 'a' && (b | 32) <= 'z'));
+		buf_addf(&out, plain ? "%c" : "%%%02X", b);
+	}
+	return run_take(c->r, &out);
 }
 
 /* Lines as Python's splitlines has them, joined by \n; the first and empty ones as the arguments say. */
@@ -727,17 +818,17 @@ static const struct function filters[] = {
 	{ "wordcount", f_wordcount, NULL },
 	{ "attr", f_attr, "name:s" },
 	{ "format", f_format, "* **" },
-	{ "batch", NULL, NULL },
-	{ "center", NULL, NULL },
+	{ "batch", f_batch, "linecount:i fill_with:a?" },
+	{ "center", f_center, "width:i?" },
 	{ "filesizeformat", NULL, NULL },
-	{ "forceescape", NULL, NULL },
+	{ "forceescape", f_forceescape, NULL },
 	{ "groupby", NULL, NULL },
 	{ "pprint", NULL, NULL },
 	{ "random", NULL, NULL },
-	{ "slice", NULL, NULL },
+	{ "slice", f_slice, "slices:i fill_with:a?" },
 	{ "striptags", NULL, NULL },
-	{ "truncate", NULL, NULL },
-	{ "urlencode", NULL, NULL },
+	{ "truncate", f_truncate, "length:i? killwords:a? end:s? leeway:in?" },
+	{ "urlencode", f_urlencode, NULL },
 	{ "urlize", NULL, NULL },
 	{ "wordwrap", NULL, NULL },
 	{ "xmlattr", NULL, NULL },
