@@ -107,6 +107,10 @@ static const char bash_end[] =
 	"	esac\n"
 	"}\n"
 	"_kungfu() {\n"
+	"	if [ \"${COMP_WORDS[1]}\" = plan ] && [ \"$COMP_CWORD\" -gt 2 ] && [[ ${COMP_WORDS[2]} != -* ]]; then # as the planned command's\n"
+	"		local -a planned=(kungfu \"${COMP_WORDS[@]:2}\")\n"
+	"		local COMP_CWORD=$((COMP_CWORD - 1)) COMP_WORDS=(\"${planned[@]}\")\n"
+	"	fi\n"
 	"	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} first=2 names='' positional='' kind=none words='' command i at=0\n"
 	"	COMPREPLY=()\n"
 	"	if [ \"$COMP_CWORD\" = 1 ]; then\n"
@@ -272,7 +276,10 @@ void zsh_print(void)
 		zsh_command(all[i]);
 	printf("_kungfu() {\n\tlocal -a commands\n\tcommands=(");
 	put_first_words();
-	printf(")\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase \"$words[2] $words[3]\" in\n");
+	printf(")\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
+	       "\tif [[ $words[2] == plan && $words[3] != -* ]] && (( CURRENT > 3 )); then # as the planned command's\n"
+	       "\t\tshift 1 words; words[1]=kungfu; (( CURRENT -= 1 ))\n\tfi\n"
+	       "\tcase \"$words[2] $words[3]\" in\n");
 	for (size_t i = 0; i < n; i++)
 		if (strchr(all[i]->name, ' ')) {
 			printf("\t\t'%s') (( CURRENT > 3 )) && { shift 2 words; (( CURRENT -= 2 )); _kungfu_", all[i]->name);
@@ -364,6 +371,8 @@ void fish_print(void)
 
 	printf("# fish completion for kungfu, made from its tables of options\n"
 	       "function __kungfu_is\n\tset -l words (commandline -opc)[2..-1]\n\tset -l n (count $argv)\n"
+	       "\tif test (count $words) -gt 1; and test \"$words[1]\" = plan; and not string match -q -- '-*' $words[2]\n"
+	       "\t\tset words $words[2..-1] # as the planned command's\n\tend\n"
 	       "\ttest (count $words) -ge $n; and test \"$words[1..$n]\" = \"$argv\"\nend\n"
 	       "function __kungfu_models\n\tset -l word (commandline -ct)\n\tfor name in $word*.gguf $word*.yaml $word*/\n\t\techo $name\n\tend\nend\n"
 	       "function __kungfu_first\n\ttest (count (commandline -opc)) -eq 1\nend\n"
