@@ -7,6 +7,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 
 static void set_token(json_t *variables, const char *key, const struct tokenizer *t, int32_t id)
 {
@@ -124,15 +125,13 @@ static size_t common_length(const struct buf *a, const struct buf *b)
 /* Has the text from begin to end all that the message says? */
 static bool says(const struct buf *text, size_t begin, size_t end, const json_t *message)
 {
-	static const char space[] = " \t\n\r\f\v";
 	const char *content = json_string_value(json_object_get(message, "content"));
 	size_t n;
 
 	if (!content || begin > end)
 		return false;
-	content += strspn(content, space); /* templates trim */
-	for (n = strlen(content); n && strchr(space, content[n - 1]); n--)
-		;
+	n = strlen(content);
+	unicode_strip(&content, &n); /* templates trim */
 	return n && memmem(buf_str(text) + begin, end - begin, content, n);
 }
 

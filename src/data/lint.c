@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "data/forest.h"
 #include "data/shape.h"
 
@@ -100,7 +101,7 @@ static bool next_is_empty(const struct linter *x, const struct document *d, int3
 	while (*i < d->n && d->learn[*i])
 		++*i;
 	tokenizer_decode(x->tokenizer, d->ids + from, (size_t)(*i - from), true, &text);
-	bool empty = strspn(buf_str(&text), " \t\r\n") == text.len;
+	bool empty = !text.len || unicode_all(buf_str(&text), text.len, unicode_is_space);
 	buf_release(&text);
 	return empty;
 }

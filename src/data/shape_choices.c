@@ -6,8 +6,7 @@
  * user's turn and the choice the answer. */
 #include "data/shape.h"
 
-#include <ctype.h>
-
+#include "base/unicode.h"
 #include "base/utf8.h"
 #include "data/maker.h"
 
@@ -40,8 +39,7 @@ static int put_choice(struct maker *m, const struct context *c, const json_t *ch
 	size_t n = c->n;
 	int32_t bos = tokenizer_bos(m->codec->tokenizer), first = bos >= 0 ? bos : tokenizer_eos(m->codec->tokenizer);
 
-	while (n && isspace((unsigned char)c->text[n - 1]))
-		n--;
+	unicode_rstrip(c->text, &n);
 	buf_add(&answer, c->text + n, c->n - n);
 	buf_adds(&answer, c->rendered ? "" : " ");
 	buf_add(&answer, json_string_value(choice), json_string_length(choice));

@@ -4,11 +4,11 @@
  * Rows are answered beside each other (infer/batcher.h), so tokens with which a prompt begins as another one did
  * (instructions, a system's turn) are computed once; what comes of them is told in the rows' order. An answer may be
  * SPARE tokens longer than the one that is wanted; a longer one would not be equal to it. */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 #include "infer/batcher.h"
 #include "eval/evaluate_parts.h"
@@ -62,24 +62,13 @@ static int open_session(struct session **session, const struct subject *s, const
 	return session_new(session, s->model, s->overlay, s->device, &size, e);
 }
 
-static void trim(const struct buf *b, const char **text, size_t *n)
-{
-	*text = buf_str(b);
-	*n = b->len;
-	while (*n && isspace((unsigned char)(*text)[*n - 1]))
-		(*n)--;
-	while (*n && isspace((unsigned char)**text)) {
-		(*text)++;
-		(*n)--;
-	}
-}
-
 static bool is_equal(const struct buf *a, const struct buf *b)
 {
-	const char *x, *y;
-	size_t n, m;
-	trim(a, &x, &n);
-	trim(b, &y, &m);
+	const char *x = buf_str(a), *y = buf_str(b);
+	size_t n = a->len, m = b->len;
+
+	unicode_strip(&x, &n);
+	unicode_strip(&y, &m);
 	return n == m && !memcmp(x, y, n);
 }
 

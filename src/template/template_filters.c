@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 #include "template/template_run.h"
 
@@ -58,22 +59,22 @@ static struct value f_replace(const struct call *c)
 	return by_method(&(struct call){ .r = c->r, .self = c->self, .args = args, .n = 3 }, "replace");
 }
 
-/* Words begin after a space, '-', '(', '{', '[' or '<'. */
+static bool between_words(uint32_t c) { return unicode_is_space(c) || (c && c < 0x80 && strchr("-({[<", (char)c)); }
+
+/* Words begin after white space, '-', '(', '{', '[' or '<'; each goes through upper and lower alone. */
 static struct value f_title(const struct call *c)
 {
-	struct value text = by_method(c, "lower"), first = by_method(c, "upper");
+	struct value text = run_text(c->r, c->self);
 	struct buf out = RUN_TEXT(c->r);
-	bool start = true;
+	uint32_t ch;
 
-	if (text.str.n != first.str.n) /* characters whose cases differ in length */
-		return by_method(c, "title");
-	for (size_t i = 0; i < text.str.n; i++) {
-		bool more = ((uint8_t)text.str.s[i] & 0xc0) == 0x80;
-		buf_addc(&out, start || (more && i && out.data[i - 1] == first.str.s[i - 1] &&
-		                         first.str.s[i - 1] != text.str.s[i - 1]) ?
-		                       first.str.s[i] :
-		                       text.str.s[i]);
-		start = !more && strchr("-({[< \t\n\r\f\v", text.str.s[i]) != NULL;
+	for (size_t at = 0, from, n; at < text.str.n;) {
+		const char *s = text.str.s;
+		n = MAX(utf8_decode(s + at, text.str.n - at, &ch), (size_t)1);
+		unicode_recase(&out, s + at, n, UNICODE_UPPER);
+		for (from = at += n; !between_words(ch) && at < text.str.n; at += between_words(ch) ? 0 : n)
+			n = MAX(utf8_decode(s + at, text.str.n - at, &ch), (size_t)1);
+		unicode_recase(&out, s + from, at - from, UNICODE_LOWER);
 	}
 	return run_take(c->r, &out);
 }
@@ -443,6 +444,40 @@ static struct value whole_of(const struct call *c, double f)
 	return f > -0x1p63 && f < 0x1p63 ? v_int((int64_t)f) : run_fail(c->r, "%g is too large for a whole number", f);
 }
 
+/* May '_' stand between them? Between digits, which in a base of int() may be letters. */
+static bool are_digits(uint32_t a, uint32_t b, int64_t base)
+{
+	return base == 10 ? unicode_is_decimal(a) && unicode_is_decimal(b) :
+	                    unicode_is_alnum(a) && unicode_is_alnum(b);
+}
+
+/* A text's number as C reads it: without white space at its ends, Unicode's digits as ASCII's, and no '_' between two
+ * digits. Empty where C would take what Python refuses: nan(x), 0x1p3, the separators U+001C to U+001F at the ends. */
+static struct value number_text(const struct call *c, int64_t base)
+{
+	struct buf out = RUN_TEXT(c->r);
+	const char *s = c->self.str.s;
+	size_t n = c->self.str.n;
+	uint32_t ch = 0, last = 0, following = 0;
+	bool bad = false;
+
+	for (size_t i = 0; i < n; i++)
+		bad |= (s[i] >= 0x1C && s[i] <= 0x1F) || !s[i] || s[i] == '(' ||
+		       (base == 10 && (s[i] == 'x' || s[i] == 'X'));
+	unicode_strip(&s, &n);
+	for (size_t at = 0, k; at < n && !bad; at += k, last = ch) {
+		k = MAX(utf8_decode(s + at, n - at, &ch), (size_t)1);
+		if (ch == '_' && at + k < n && utf8_decode(s + at + k, n - at - k, &following) &&
+		    are_digits(last, following, base))
+			continue;
+		if (unicode_is_decimal(ch))
+			buf_addc(&out, (char)('0' + unicode_decimal_value(ch)));
+		else
+			buf_add(&out, s + at, k);
+	}
+	return run_take(c->r, &out);
+}
+
 static struct value f_int(const struct call *c)
 {
 	struct value init = call_arg(c, 0, "default", v_int(0)), base = call_arg(c, 1, "base", v_int(10));
@@ -456,11 +491,12 @@ static struct value f_int(const struct call *c)
 		return c->self.type == V_UNDEFINED ? run_undefined(c->r, c->self) : init;
 	if (base.type != V_INT || (base.i != 0 && (base.i < 2 || base.i > 36)))
 		return run_fail(c->r, "int: the base is not from 2 to 36");
-	struct value text = by_method(&(struct call){ .r = c->r, .self = c->self }, "strip");
+	struct value text = number_text(c, base.i);
 	errno = 0;
 	long long i = strtoll(text.str.s, &end, (int)base.i);
 	if (text.str.n && !*end)
 		return errno ? run_fail(c->r, "a whole number grows too large") : v_int(i);
+	text = number_text(c, 10);
 	double real = strtod(text.str.s, &end);
 	return text.str.n && !*end && isfinite(real) ? whole_of(c, real) : init;
 }
@@ -474,9 +510,7 @@ static struct value f_float(const struct call *c)
 		return v_float(v_number(c->self));
 	if (c->self.type == V_UNDEFINED)
 		return run_undefined(c->r, c->self);
-	struct value text = c->self.type == V_STRING ?
-	                            by_method(&(struct call){ .r = c->r, .self = c->self }, "strip") :
-	                            v_text("");
+	struct value text = c->self.type == V_STRING ? number_text(c, 10) : v_text("");
 	double real = strtod(text.str.s, &end);
 	return text.str.n && !*end ? v_float(real) : init;
 }
@@ -668,23 +702,20 @@ static struct value f_indent(const struct call *c)
 	return run_take(c->r, &out);
 }
 
-/* Runs of letters, digits and _, as \w+ finds them. */
+/* Runs of what regular expressions call \w. */
 static struct value f_wordcount(const struct call *c)
 {
-	struct value text = run_text(c->r, c->self), one = text;
-	const struct function *isalnum = template_method(text, "isalnum");
-	bool in_word = false;
-	int64_t n = 0;
+	struct value text = run_text(c->r, c->self);
+	bool in_word = false, is;
+	uint32_t ch = 0;
+	int64_t words = 0;
 
-	for (size_t at = 0; at < text.str.n; at += one.str.n) {
-		uint32_t ch;
-		one.str.s = text.str.s + at;
-		one.str.n = MAX(utf8_decode(one.str.s, text.str.n - at, &ch), (size_t)1);
-		bool is = *one.str.s == '_' || isalnum->call(&(struct call){ .r = c->r, .self = one }).b;
-		n += is && !in_word;
-		in_word = is;
+	for (size_t at = 0; at < text.str.n; in_word = is) {
+		at += MAX(utf8_decode(text.str.s + at, text.str.n - at, &ch), (size_t)1);
+		is = ch == '_' || unicode_is_alnum(ch);
+		words += is && !in_word;
 	}
-	return v_int(n);
+	return v_int(words);
 }
 
 /* One conversion of format: flags and width (spec, without the letter), the letter, the value; false: not possible. */

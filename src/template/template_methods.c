@@ -4,19 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <utf8proc.h>
 
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 #include "template/template_run.h"
 
 /* --- helpers --- */
-
-static bool is_python_space(uint32_t c)
-{
-	return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
 
 static struct value text_arg(const struct call *c, size_t i, const char *name)
 {
@@ -52,7 +46,7 @@ static size_t char_before(const char *s, size_t at, uint32_t *c)
 
 static bool in_set(const struct value *set, const char *s, size_t n, uint32_t c)
 {
-	return set->type == V_STRING ? memmem(set->str.s, set->str.n, s, n) != NULL : is_python_space(c);
+	return set->type == V_STRING ? memmem(set->str.s, set->str.n, s, n) != NULL : unicode_is_space(c);
 }
 
 static struct value strip(const struct call *c, bool left, bool right)
@@ -77,100 +71,47 @@ static struct value m_rstrip(const struct call *c) { return strip(c, false, true
 
 /* --- case --- */
 
-enum { SHARP_S = 0xdf };
-enum letter_case { UPPER, LOWER, TITLE, CAPITAL, SWAP };
-
-static utf8proc_int32_t cased(enum letter_case how, utf8proc_int32_t c, bool first, bool in_word)
-{
-	switch (how) {
-	case UPPER: return utf8proc_toupper(c);
-	case LOWER: return utf8proc_tolower(c);
-	case TITLE: return in_word ? utf8proc_tolower(c) : utf8proc_totitle(c);
-	case CAPITAL: return first ? utf8proc_totitle(c) : utf8proc_tolower(c);
-	case SWAP: return utf8proc_tolower(c) != c ? utf8proc_tolower(c) : utf8proc_toupper(c);
-	}
-	return c;
-}
-
-static bool is_letter(uint32_t c)
-{
-	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-	return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
-}
-
-static struct value recase(const struct call *c, enum letter_case how)
+static struct value recase(const struct call *c, enum unicode_case how)
 {
 	struct buf out = RUN_TEXT(c->r);
-	bool in_word = false;
 
-	for (size_t at = 0, n; at < c->self.str.n; at += n) {
-		uint32_t ch;
-		char bytes[4];
-		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
-		if (ch == SHARP_S &&
-		    (how == UPPER || how == SWAP || (how == TITLE && !in_word) || (how == CAPITAL && at == 0)))
-			/* the one common character whose other case is two */
-			buf_adds(&out, how == UPPER || how == SWAP ? "SS" : "Ss");
-		else
-			buf_add(&out, bytes,
-			        utf8_encode((uint32_t)cased(how, (utf8proc_int32_t)ch, at == 0, in_word), bytes));
-		in_word = is_letter(ch);
-	}
+	unicode_recase(&out, c->self.str.s, c->self.str.n, how);
 	return run_take(c->r, &out);
 }
 
-static struct value m_upper(const struct call *c) { return recase(c, UPPER); }
-static struct value m_lower(const struct call *c) { return recase(c, LOWER); }
-static struct value m_title(const struct call *c) { return recase(c, TITLE); }
-static struct value m_capitalize(const struct call *c) { return recase(c, CAPITAL); }
-static struct value m_swapcase(const struct call *c) { return recase(c, SWAP); }
+static struct value m_upper(const struct call *c) { return recase(c, UNICODE_UPPER); }
+static struct value m_lower(const struct call *c) { return recase(c, UNICODE_LOWER); }
+static struct value m_title(const struct call *c) { return recase(c, UNICODE_TITLE); }
+static struct value m_capitalize(const struct call *c) { return recase(c, UNICODE_CAPITALIZE); }
+static struct value m_swapcase(const struct call *c) { return recase(c, UNICODE_SWAPCASE); }
+static struct value m_casefold(const struct call *c) { return recase(c, UNICODE_CASEFOLD); }
 
 /* Whether all characters are of a kind, and there is one. */
 static struct value all_are(const struct call *c, bool (*is)(uint32_t c))
 {
-	for (size_t at = 0, n; at < c->self.str.n; at += n) {
-		uint32_t ch;
-		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
-		if (!is(ch))
-			return v_bool(false);
-	}
-	return v_bool(c->self.str.n > 0);
+	return v_bool(unicode_all(c->self.str.s, c->self.str.n, is));
 }
 
-static bool is_digit(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND; }
-static bool is_alnum(uint32_t c)
-{
-	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-	return is_letter(c) || (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
-}
-static struct value m_isdigit(const struct call *c) { return all_are(c, is_digit); }
-static struct value m_isalpha(const struct call *c) { return all_are(c, is_letter); }
-static struct value m_isalnum(const struct call *c) { return all_are(c, is_alnum); }
-static struct value m_isspace(const struct call *c) { return all_are(c, is_python_space); }
+static bool is_ascii(uint32_t c) { return c < 0x80; }
 
-static struct value cased_only(const struct call *c, utf8proc_category_t want, utf8proc_category_t other)
-{
-	bool some = false;
+static struct value m_isascii(const struct call *c) { return v_bool(!c->self.str.n || v_true(all_are(c, is_ascii))); }
+static struct value m_isdecimal(const struct call *c) { return all_are(c, unicode_is_decimal); }
+static struct value m_isdigit(const struct call *c) { return all_are(c, unicode_is_digit); }
+static struct value m_isnumeric(const struct call *c) { return all_are(c, unicode_is_numeric); }
+static struct value m_isalpha(const struct call *c) { return all_are(c, unicode_is_alpha); }
+static struct value m_isalnum(const struct call *c) { return all_are(c, unicode_is_alnum); }
+static struct value m_isspace(const struct call *c) { return all_are(c, unicode_is_space); }
+static struct value m_isprintable(const struct call *c) { return all_are(c, unicode_is_printable); }
 
-	for (size_t at = 0, n; at < c->self.str.n; at += n) {
-		uint32_t ch;
-		n = char_at(c->self.str.s + at, c->self.str.n - at, &ch);
-		utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)ch);
-		if (k == other || k == UTF8PROC_CATEGORY_LT)
-			return v_bool(false);
-		some |= k == want;
-	}
-	return v_bool(some);
+static struct value text_is(const struct call *c, bool (*is)(const char *s, size_t n))
+{
+	return v_bool(is(c->self.str.s, c->self.str.n));
 }
 
-static struct value m_isupper(const struct call *c)
-{
-	return cased_only(c, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LL);
-}
-static struct value m_islower(const struct call *c)
-{
-	return cased_only(c, UTF8PROC_CATEGORY_LL, UTF8PROC_CATEGORY_LU);
-}
+static struct value m_isupper(const struct call *c) { return text_is(c, unicode_text_is_upper); }
+static struct value m_islower(const struct call *c) { return text_is(c, unicode_text_is_lower); }
+static struct value m_istitle(const struct call *c) { return text_is(c, unicode_text_is_title); }
+static struct value m_isidentifier(const struct call *c) { return text_is(c, unicode_text_is_identifier); }
 
 /* --- searching --- */
 
@@ -312,19 +253,16 @@ static struct value split_space(const struct call *c, int64_t most)
 	uint32_t ch;
 
 	for (;;) {
-		while (at < n && (len = char_at(s + at, n - at, &ch)) && is_python_space(ch))
+		while (at < n && (len = char_at(s + at, n - at, &ch)) && unicode_is_space(ch))
 			at += len;
 		if (at >= n)
 			return list;
 		size_t from = at;
 		if (most >= 0 && (int64_t)list.list->n == most) {
-			at = n;
-			while (at > from && (len = char_before(s, at, &ch)) && is_python_space(ch))
-				at -= len;
-			v_push(&c->r->mem, list, part(c, from, at));
+			v_push(&c->r->mem, list, part(c, from, n)); /* with the space at its end */
 			return list;
 		}
-		while (at < n && (len = char_at(s + at, n - at, &ch)) && !is_python_space(ch))
+		while (at < n && (len = char_at(s + at, n - at, &ch)) && !unicode_is_space(ch))
 			at += len;
 		v_push(&c->r->mem, list, part(c, from, at));
 	}
@@ -367,18 +305,16 @@ static struct value rsplit_space(const struct call *c, int64_t most)
 	uint32_t ch;
 
 	for (;;) {
-		while (at && (n = char_before(s, at, &ch)) && is_python_space(ch))
+		while (at && (n = char_before(s, at, &ch)) && unicode_is_space(ch))
 			at -= n;
 		if (!at)
 			return turned(c, backward);
 		from = at;
 		if ((int64_t)backward.list->n == most) {
-			for (from = 0; (n = char_at(s + from, at - from, &ch)) && is_python_space(ch);)
-				from += n;
-			v_push(&c->r->mem, backward, part(c, from, at));
+			v_push(&c->r->mem, backward, part(c, 0, at)); /* with the space at its beginning */
 			return turned(c, backward);
 		}
-		while (from && (n = char_before(s, from, &ch)) && !is_python_space(ch))
+		while (from && (n = char_before(s, from, &ch)) && !unicode_is_space(ch))
 			from -= n;
 		v_push(&c->r->mem, backward, part(c, from, at));
 		at = from;
@@ -409,12 +345,6 @@ static struct value m_rsplit(const struct call *c)
 	return turned(c, backward);
 }
 
-/* The breaks of Python's splitlines. */
-static bool is_line_break(uint32_t c)
-{
-	return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
 static struct value m_splitlines(const struct call *c)
 {
 	struct value list = v_list(&c->r->mem, V_LIST, 8);
@@ -425,7 +355,7 @@ static struct value m_splitlines(const struct call *c)
 		const char *at = s;
 		size_t n = 0;
 		uint32_t ch;
-		for (; at < end && (n = char_at(at, (size_t)(end - at), &ch)) && !is_line_break(ch); at += n)
+		for (; at < end && (n = char_at(at, (size_t)(end - at), &ch)) && !unicode_is_line_break(ch); at += n)
 			;
 		n = at == end ? 0 : *at == '\r' && at + 1 < end && at[1] == '\n' ? 2 : n;
 		v_push(&c->r->mem, list, v_string(&c->r->mem, s, (size_t)(at - s) + (keep ? n : 0)));
@@ -599,15 +529,19 @@ static const struct function string_methods[] = {
 	{ "title", m_title, NULL },
 	{ "capitalize", m_capitalize, NULL },
 	{ "swapcase", m_swapcase, NULL },
-	{ "casefold", m_lower, NULL },
+	{ "casefold", m_casefold, NULL },
 	{ "isdigit", m_isdigit, NULL },
-	{ "isnumeric", m_isdigit, NULL },
-	{ "isdecimal", m_isdigit, NULL },
+	{ "isnumeric", m_isnumeric, NULL },
+	{ "isdecimal", m_isdecimal, NULL },
 	{ "isalpha", m_isalpha, NULL },
 	{ "isalnum", m_isalnum, NULL },
 	{ "isspace", m_isspace, NULL },
 	{ "isupper", m_isupper, NULL },
 	{ "islower", m_islower, NULL },
+	{ "istitle", m_istitle, NULL },
+	{ "isascii", m_isascii, NULL },
+	{ "isprintable", m_isprintable, NULL },
+	{ "isidentifier", m_isidentifier, NULL },
 	{ "startswith", m_startswith, "/prefix:st /start:in? /end:in?" },
 	{ "endswith", m_endswith, "/suffix:st /start:in? /end:in?" },
 	{ "find", m_find, "/sub:s /start:in? /end:in?" },
@@ -632,10 +566,6 @@ static const struct function string_methods[] = {
 	{ "format", m_format, "* **" },
 	{ "encode", NULL, NULL },
 	{ "format_map", NULL, NULL },
-	{ "isascii", NULL, NULL },
-	{ "isidentifier", NULL, NULL },
-	{ "isprintable", NULL, NULL },
-	{ "istitle", NULL, NULL },
 	{ "maketrans", NULL, NULL },
 	{ "translate", NULL, NULL },
 };

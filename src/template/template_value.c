@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 
 /* --- making --- */
@@ -463,27 +463,13 @@ static void print_float(struct buf *out, double f)
 	}
 }
 
-static bool is_printable(uint32_t c)
-{
-	switch (utf8proc_category((utf8proc_int32_t)c)) {
-	case UTF8PROC_CATEGORY_CC:
-	case UTF8PROC_CATEGORY_CF:
-	case UTF8PROC_CATEGORY_CS:
-	case UTF8PROC_CATEGORY_CO:
-	case UTF8PROC_CATEGORY_CN:
-	case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: return false;
-	case UTF8PROC_CATEGORY_ZS: return c == ' ';
-	default: return true;
-	}
-}
-
 static void repr_char(struct buf *out, uint32_t c, const char *bytes, size_t n, char quote)
 {
 	if (c == '\n' || c == '\r' || c == '\t')
 		buf_adds(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
 	else if (c == '\\' || c == (uint32_t)quote)
 		buf_addf(out, "\\%c", (char)c);
-	else if (is_printable(c))
+	else if (unicode_is_printable(c))
 		buf_add(out, bytes, n);
 	else
 		buf_addf(out, c < 256 ? "\\x%02x" : c < 65536 ? "\\u%04x" : "\\U%08x", c);

@@ -298,7 +298,8 @@ static void test_answers(struct test *t, struct bench *b)
 
 	test_case(t, "answers: what the model says by itself is an exact match, anything else is none");
 	CHECK(t, make_an_end(t, b, prompt, &said) > 0);
-	char *spaced = mem_printf(" %s\n", buf_str(&said)), *more = mem_printf("%s and more", buf_str(&said));
+	char *spaced = mem_printf("\xC2\xA0%s\xE3\x80\x80\n", buf_str(&said));
+	char *more = mem_printf("%s and more", buf_str(&said));
 	char *right = make_row(prompt, buf_str(&said)), *wrong = make_row(prompt, more),
 	     *padded = make_row(prompt, spaced);
 	char *rows = mem_printf("%s\n%s\n%s\n", right, wrong, padded);

@@ -121,12 +121,38 @@ static bool is_all(const struct shape *s, const void *ctx)
 	return *(const bool *)ctx;
 }
 
+/* lm-eval's split: what str.rstrip() takes from the query belongs to the answer. */
+static void check_query_end(struct test *t, const struct room *room)
+{
+	struct text_codec c = { room->tokenizer, NULL };
+	struct document_options o = { .max_length = 256, .eval_choices = true };
+	struct err e = ERR_INIT;
+	struct rows rows;
+	struct documents d;
+	struct buf said = BUF_INIT;
+	json_t *row = json_pack("{s:s, s:[ss], s:i}", "query", "Which?\xC2\xA0", "choices", "one", "two", "gold", 0);
+
+	test_case(t, "choices: Unicode's white space at the query's end goes before the choice");
+	CHECK_MSG(t, load(&rows, row, &e) == 0 && documents_make(&d, &rows, &c, &o, &e) == 0, "%s", e.msg);
+	json_decref(row);
+	if (e.msg[0])
+		return;
+	const struct document *x = &d.items[0];
+	int32_t from = x->n - x->n_learn;
+	tokenizer_decode(room->tokenizer, x->ids + from, (size_t)x->n_learn, true, &said);
+	CHECK_MSG(t, !strcmp(buf_str(&said), "\xC2\xA0 one"), "\"%s\"", buf_str(&said));
+	buf_release(&said);
+	documents_release(&d);
+	rows_release(&rows);
+}
+
 void test_shapes(struct test *t)
 {
 	struct room room;
 	struct buf names = BUF_INIT;
 
 	room_open(t, &room);
+	check_query_end(t, &room);
 	for (size_t i = 0; shape_table[i]; i++)
 		check_shape(t, &room, shape_table[i]);
 

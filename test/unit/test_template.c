@@ -266,6 +266,27 @@ static const struct rendering renderings[] = {
 	  "'AB'.isupper() }}{{ 'ab'.islower() }}",
 	  NULL, "TrueTrueTrueTrueFalseTrueTrue" },
 	{ "{{ 'x'.nope is defined }}", NULL, "False" },
+	/* Unicode's white space, digits and case */
+	{ "{{ 'straße ﬁn'.upper() }}|{{ 'ΟΔΟΣ ΑΣ.'.lower() }}|{{ 'ŉ ǆ ß'.title() }}|{{ 'ßA'.capitalize() "
+	  "}}|{{ 'ßΣ'.swapcase() }}|{{ 'Straße'.casefold() }}",
+	  NULL, "STRASSE FIN|οδος ας.|ʼN ǅ Ss|Ssa|SSς|strasse" },
+	{ "{{ 'straße (über-ﬁn) ΑΣ\\u00a0x1a' | title }}|{{ 'straße' | upper }}|{{ 'ﬁ' | capitalize "
+	  "}}",
+	  NULL, "Straße (Über-FIn) Ασ X1a|STRASSE|Fi" },
+	{ "{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ '٣'.isdecimal() }}{{ '½'.isdigit() }}{{ '½五'.isnumeric() "
+	  "}}{{ '½'.isalnum() }}{{ 'Ⅷ'.isupper() }}{{ 'ª'.islower() }}{{ 'ǅ' is upper }}",
+	  NULL, "TrueFalseTrueFalseTrueTrueTrueTrueFalse" },
+	{ "{{ 'Ab Cd'.istitle() }}{{ 'AB'.istitle() }}{{ 'é'.isascii() }}{{ ''.isascii() }}{{ 'a\\u00a0'.isprintable() "
+	  "}}{{ 'é_1'.isidentifier() }}{{ '1a'.isidentifier() }}",
+	  NULL, "TrueFalseFalseTrueFalseTrueFalse" },
+	{ "{{ [' a  b c '.split(none, 1), ' a  b c '.rsplit(none, 1), 'a\\u00a0b\\u3000c'.split(), "
+	  "'\\u2003x\\u200b'.strip()] }}",
+	  NULL, "[['a', 'b c '], [' a  b', 'c'], ['a', 'b', 'c'], 'x\\u200b']" },
+	{ "{{ 'a\\u2028b\\x1cc\\x1fd\\x85e'.splitlines() }}{{ 'a-b c_d é' | wordcount }}",
+	  NULL, "['a', 'b', 'c\\x1fd', 'e']4" },
+	{ "{{ '\\u00a0١٢_3 ' | int }}|{{ '١.٥' | float }}|{{ '1__0' | int(7) }}|{{ '0x10' | int(8) "
+	  "}}|{{ '0x1p3' | float }}|{{ 'f_f' | int(base=16) }}|{{ '\\x1f3' | int(9) }}",
+	  NULL, "123|1.5|7|8|0.0|255|9" },
 	/* list and dict methods */
 	{ "{{ l.index(1) }}{{ l.count(3) }}{{ d.get('b') }}{{ d.get('z') }}{{ d.get('z', 'q') }}", VALUES, "111Noneq" },
 	{ "{{ d.keys() | list }}{{ d.values() | list }}{{ d.items() | list }}", VALUES,
