@@ -59,8 +59,8 @@ static int show_progress(void *ctx, const struct evaluate_progress *p)
 	if (p->seconds < 2 || app_interrupted())
 		return app_interrupted();
 	clock_human((double)(p->total - p->done) / rate, left);
-	log_live("%s: %.0f %%  %.0f tokens/s  %s left", p->doing, 100.0 * (double)p->done / (double)p->total, rate,
-	         left);
+	log_live("%s: %.0f %%  %.0f tokens/s  %s left  %s", p->doing, 100.0 * (double)p->done / (double)p->total, rate,
+	         left, metering_live());
 	return 0;
 }
 

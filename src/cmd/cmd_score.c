@@ -154,7 +154,7 @@ static int show_progress(void *ctx, size_t done, size_t n)
 	if (seconds < 2)
 		return metering_over();
 	clock_human((double)(x->total - x->done) / rate, left);
-	log_live("window %zu of %zu  %.0f tokens/s  %s left", done, n, rate, left);
+	log_live("window %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
 	return metering_over();
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/env.h"
+#include "base/human.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -599,6 +600,22 @@ void metering_text(char out[400])
 		return;
 	meter_read(books.meter, &books.entry.gas);
 	gas_text(&books.entry.gas, out);
+}
+
+const char *metering_live(void)
+{
+	static char text[440];
+	static double looked = -INFINITY;
+	char gas[400], memory[32];
+	double now = clock_seconds();
+
+	if (now - looked < 1)
+		return text;
+	looked = now;
+	metering_text(gas);
+	gas[strcspn(gas, "(,")] = 0; /* the energy alone, without its interval */
+	snprintf(text, sizeof(text), "%s%s%s", human_bytes(mem_rss(), memory), gas[0] ? "  " : "", gas);
+	return text;
 }
 
 void metering_error(const char *sentence)

@@ -51,6 +51,8 @@ bool metering_over(void);                           /* --max-gas is used up: sto
 /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void metering_summary(json_t *summary);
 void metering_text(char out[400]);                  /* the same in one line; "" when nothing is metered */
+/* For a line of progress: memory and energy so far, "10.7 MB  0.192 J", looked at once a second at most. */
+const char *metering_live(void);
 void metering_error(const char *sentence);
 void metering_end(int status);
 

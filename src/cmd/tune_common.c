@@ -184,9 +184,6 @@ struct show {
 	json_t *facts;                   /* run.json */
 	const struct train_loop *loop;
 	struct train_loop restored;      /* what earlier processes had done */
-	size_t rss;                      /* asked for once a second at most */
-	double rss_time;
-	char gas[400];                   /* asked for as often */
 };
 
 /* Of an evaluation: its loss, and how often it was right or how likely what was said. */
@@ -252,22 +249,14 @@ static size_t whole_run(const struct show *s, struct gas *g, size_t *unknown)
 static void show_progress(void *ctx, const struct train_loop_progress *p)
 {
 	struct show *s = ctx;
-	char left[32], memory[32];
-	double now = clock_seconds();
+	char left[32];
 
-	if (now - s->rss_time > 1) {
-		s->rss = mem_rss();
-		s->rss_time = now;
-		metering_text(s->gas);
-		s->gas[strcspn(s->gas, "(,")] = 0; /* the energy alone, without its interval */
-	}
 	tell_counts(s);
 	if (metering_tick())
 		keep_gas(s);
 	clock_human(p->seconds_left, left);
-	log_live("step %ld/%ld  loss %.4f  lr %.3g  %.0f tokens/s  %s left  %s%s%s", p->step, p->steps, p->loss,
-	         p->learning_rate, p->tokens_per_second, left, human_bytes(s->rss, memory), s->gas[0] ? "  " : "",
-	         s->gas);
+	log_live("step %ld/%ld  loss %.4f  lr %.3g  %.0f tokens/s  %s left  %s", p->step, p->steps, p->loss,
+	         p->learning_rate, p->tokens_per_second, left, metering_live());
 }
 
 static void note_phase(void *ctx, const char *name)

@@ -184,8 +184,8 @@ static int tell(void *ctx, size_t tokens)
 	if (w->done)
 		clock_human(seconds / (double)w->done * (double)(w->rows.n - w->first - w->done), left);
 	if (seconds > 1)
-		log_live("%zu of %zu rows, %.1f tokens/s, %s left", w->first + w->done, w->rows.n,
-		         (double)tokens / seconds, left);
+		log_live("%zu of %zu rows, %.1f tokens/s, %s left  %s", w->first + w->done, w->rows.n,
+		         (double)tokens / seconds, left, metering_live());
 	metering_tick();
 	return app_interrupted();
 }

@@ -50,8 +50,8 @@ static int tell(void *ctx, size_t tokens)
 	double seconds = clock_seconds() - s->began;
 
 	if (seconds > 2)
-		log_live("%zu of %zu answers, %zu tokens, %.1f tokens/s", s->done, s->n, tokens,
-		         (double)tokens / seconds);
+		log_live("%zu of %zu answers, %zu tokens, %.1f tokens/s  %s", s->done, s->n, tokens,
+		         (double)tokens / seconds, metering_live());
 	return app_interrupted();
 }
 
