@@ -780,7 +780,6 @@ static struct value f_format(const struct call *c)
 
 	if (c->n_named)
 		return run_fail(c->r, "format: values by name are not known here");
-
 	for (size_t i = 0; i < text.str.n; i++) {
 		if (text.str.s[i] != '%') {
 			buf_addc(&out, text.str.s[i]);
@@ -889,15 +888,18 @@ static struct value t_sequence(const struct call *c)
 	              (c->self.type == V_LIST && c->self.list->kind == LIST_RANGE) || c->self.type == V_DICT ||
 	              c->self.type == V_UNDEFINED);
 }
-static struct value t_callable(const struct call *c)
-{
-	return v_bool(c->self.type >= V_MACRO || c->self.type == V_UNDEFINED); /* as Jinja has it */
-}
+static bool is_called(struct value v) { return v.type >= V_MACRO || v.type == V_UNDEFINED; } /* as Jinja has it */
+static struct value t_callable(const struct call *c) { return v_bool(is_called(c->self)); }
 
 static struct value t_sameas(const struct call *c)
 {
 	struct value other = call_arg(c, 0, "other", NONE);
-	return v_bool(c->self.type == other.type && run_charge(c->r, c->self, other) && v_equal(c->self, other));
+
+	if (c->self.type != other.type || c->self.type == V_UNDEFINED)
+		return v_bool(false);
+	if (c->self.type == V_LIST || c->self.type == V_DICT)
+		return v_bool(v_is_list(c->self) ? c->self.list == other.list : c->self.dict == other.dict);
+	return v_bool(run_charge(c->r, c->self, other) && v_equal(c->self, other));
 }
 
 static bool is_equal(const struct call *c)

@@ -242,6 +242,10 @@ static const struct rendering renderings[] = {
 	{ "{{ 1 is defined and 2 is defined }}{{ not 1 is none }}", NULL, "TrueTrue" },
 	{ "{{ none is iterable }}{{ none is defined }}{{ 0 is number }}", NULL, "FalseTrueTrue" },
 	/* text methods */
+	{ "{{ ' a  b  c \n'.split(none, 1) }}{{ ' a  b  c \n'.rsplit(none, 1) }}", NULL,
+	  "['a', 'b  c \\n'][' a  b', 'c']" },
+	{ "{{ missing is sameas(gone) }}{{ [1] is sameas([1]) }}{% set l = [1] %}{{ l is sameas(l) }}", NULL,
+	  "FalseFalseTrue" },
 	{ "{{ ' a '.strip() }}|{{ ' a '.lstrip() }}|{{ ' a '.rstrip() }}|{{ 'xyax'.strip('yx') }}", NULL, "a|a | a|a" },
 	{ "{{ 'a,b,,c'.split(',') }}{{ ' a  b '.split() }}{{ 'a,b,c'.split(',', 1) }}{{ 'a b c'.split(none, 1) }}{{ "
 	  "'a-b-c'.rsplit('-', 1) }}",
