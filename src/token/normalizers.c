@@ -147,6 +147,13 @@ static int run_lowercase(const void *own, const struct slice *in, struct altered
 	return 0;
 }
 
+/* All marks, those that take space of their own too; BertNormalizer drops Mn alone. */
+static bool is_mark(uint32_t c)
+{
+	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+	return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+}
+
 static int run_strip_accents(const void *own, const struct slice *in, struct altered *out, struct err *e)
 {
 	uint32_t c;
@@ -154,7 +161,7 @@ static int run_strip_accents(const void *own, const struct slice *in, struct alt
 	(void)e;
 	for (size_t at = 0, k; at < in->n; at += k) {
 		k = utf8_decode(in->text + at, in->n - at, &c);
-		if (utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_MN)
+		if (!is_mark(c))
 			put(out, c, slice_origin(in, at));
 	}
 	return 0;

@@ -398,6 +398,9 @@ static void check_normal(struct test *t, const char *type, const char *text, con
 
 static void test_normal(struct test *t)
 {
+	test_case(t, "StripAccents takes marks of every kind; Lowercase knows no final sigma");
+	check_normal(t, "StripAccents", "a\u0301\u0903\u0488b", "ab", "0 8");
+	check_normal(t, "Lowercase", "\u0130\u1E9E\u03A3", "i\u0307\u00DF\u03C3", "0 0 0 2 2 5 5");
 	test_case(t, "normal forms");
 	check_normal(t, "NFC", "plain", "plain", "0 1 2 3 4");
 	check_normal(t, "NFC", "xe\xcc\x81y", "x\xc3\xa9y", "0 1 1 4");
