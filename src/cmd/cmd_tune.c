@@ -72,8 +72,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	bool old = false;
 
 	app_catch_signals();
-	if (tune_resolve(app, tune, p, e) < 0 || check_names(&tune->recipe, e) < 0)
+	if (tune_resolve(app, tune, p, e) < 0 || check_names(&tune->recipe, e) < 0) {
+		arena_release(&tune->paths);
 		return app_usage(&cmd_tune, "%s", e->msg);
+	}
 	int status = app->plans ? 0 : output_place("out", tune->recipe.out, OUTPUT_FOLDER, true, e);
 	if (!status && !app->plans)
 		status = run_dir_check(tune->recipe.out, tune->recipe.overwrite, &old, e);
