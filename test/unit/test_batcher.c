@@ -157,7 +157,7 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	bool whole = g->ids.n == a->ids.n, stopped = x->cancelled && g->finish == FINISH_CANCELLED;
 
 	CHECK_MSG(t, (whole || (stopped && g->ids.n < a->ids.n)) &&
-	                     !memcmp(a->ids.id, g->ids.id, g->ids.n * sizeof(*g->ids.id)),
+	                     (g->ids.n == 0 || !memcmp(a->ids.id, g->ids.id, g->ids.n * sizeof(*g->ids.id))),
 	          "prompt %d, way %d has another answer: %s", x->prompt, x->way, buf_str(&g->text));
 	CHECK(t, g->ids.n == 0 || !memcmp(a->logprob, g->logprob, g->ids.n * sizeof(*g->logprob)));
 	CHECK(t, stopped || (a->text.len == g->text.len && !memcmp(buf_str(&a->text), buf_str(&g->text), g->text.len)));
