@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Four digits, never as a power of ten. */
+/* Four digits of a number, never as a power of ten. */
 static const char *digits(double x, char out[32])
 {
 	double size = fabs(x);
@@ -39,12 +39,14 @@ void span_unit_text(char out[96], struct span s, const char *unit)
 	const char *micro = millionths(unit), *sign = small && micro == unit ? "µ" : "";
 	char mid[32], low[32], high[32], of[16] = "";
 
+	if (isnan(s.mid)) {
+		snprintf(out, 96, "not known");
+		return;
+	}
 	if (small)
 		snprintf(of, sizeof(of), " %s%.8s", sign, micro);
 	digits(by * s.mid, mid);
-	if (isnan(s.mid))
-		snprintf(out, 96, "not known");
-	else if (isnan(s.low) || (s.low == s.mid && s.high == s.mid))
+	if (isnan(s.low) || (s.low == s.mid && s.high == s.mid))
 		snprintf(out, 96, "%s%s", mid, of);
 	else if (isinf(s.high))
 		snprintf(out, 96, "%s%s (%s or more)", mid, of, digits(by * s.low, low));
