@@ -87,7 +87,8 @@ static void short_number(double x, char out[24])
 {
 	double size = fabs(x);
 
-	print_short(out, 24, x, size >= 100 || x == 0 ? 0 : MIN(2 - (int)floor(log10(size)), 6));
+	/* what is no number has no digits */
+	print_short(out, 24, x, size > 0 && size < 100 ? MIN(2 - (int)floor(log10(size)), 6) : 0);
 }
 
 const char *human_money(double amount, const char *currency, char out[48])

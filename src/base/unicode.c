@@ -312,7 +312,7 @@ void unicode_recase(struct buf *out, const char *s, size_t n, enum unicode_case 
 	bool in_word = false;
 
 	for (size_t at = 0, end, k = 0; at < n; at = end) {
-		uint32_t c, to[3];
+		uint32_t c, to[3] = { 0 };
 		end = at + next(s + at, n - at, &c);
 		bool final = c == SIGMA && is_final(s, at, end, n);
 		switch (how) {

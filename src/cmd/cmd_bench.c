@@ -113,7 +113,9 @@ struct bench {
 
 static const char *depth_words(const struct options *o, char out[32])
 {
-	snprintf(out, 32, o->depth ? " after %lld" : "", (long long)o->depth);
+	out[0] = 0;
+	if (o->depth)
+		snprintf(out, 32, " after %lld", (long long)o->depth);
 	return out;
 }
 

@@ -110,8 +110,8 @@ static int parse_ids(const struct buf *text, int V, const char *name, struct tok
 		int32_t id = id_of(at, n, V);
 		if (id < 0) {
 			json_t *word = jsonx_text(at, MIN(n, (size_t)40));
-			err_set(e, "%s: id %zu, in line %zu, is \"%s\"; the model's are 0 to %d", name, ids->n + 1, line,
-			        json_string_value(word), V - 1);
+			err_set(e, "%s: id %zu, in line %zu, is \"%s\"; the model's are 0 to %d", name, ids->n + 1,
+			        line, json_string_value(word), V - 1);
 			json_decref(word);
 			return -1;
 		}

@@ -62,7 +62,8 @@ static const json_t *part_text(const json_t *part)
 
 	if (json_is_string(part))
 		return part;
-	return json_is_string(text) && (!type || !strcmp(json_string_value(type), "text")) ? text : NULL;
+	bool of_text = !type || (json_is_string(type) && !strcmp(json_string_value(type), "text"));
+	return json_is_string(text) && of_text ? text : NULL;
 }
 
 static int check_parts(const json_t *m, size_t i, struct err *e)

@@ -8,15 +8,15 @@
 #include "format/gguf.h"
 
 /* "-00001-of-00003.gguf" */
-static void ending(char out[40], int64_t part, int64_t count)
+static void ending(char out[64], int64_t part, int64_t count)
 {
-	snprintf(out, 40, "-%05lld-of-%05lld.gguf", (long long)part, (long long)count);
+	snprintf(out, 64, "-%05lld-of-%05lld.gguf", (long long)part, (long long)count);
 }
 
 /* A name for part `part` (from 1) in the place of this one, NULL: it is not named as a part. */
 static char *name_of(const char *path, int64_t this, int64_t part, int64_t count)
 {
-	char own[40], other[40];
+	char own[64], other[64];
 	size_t n = strlen(path);
 
 	ending(own, this, count);

@@ -187,22 +187,45 @@ static int check_used(struct evidence **v, const char *const *names, size_t n, c
 	return 0;
 }
 
+/* Uses that were tried as what the others are to be like: one that is comparable with them cannot do better, so a
+ * ledger of very many uses is walked once for each kind of work in it. */
+struct tried { const struct entry **items; size_t n; };
+
+static bool tries(struct tried *t, const struct entry *x)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (comparable(x, t->items[i]) && evidence_same_way(x, t->items[i]))
+			return false;
+	if ((t->n & (t->n - 1)) == 0) /* full at 0, 1, 2, 4, 8 … */
+		t->items = mem_grow(t->items, MAX(2 * t->n, (size_t)1), sizeof(*t->items));
+	t->items[t->n++] = x;
+	return true;
+}
+
+/* The newest evaluation, else the newest answer, that every method has one like. */
+static bool choose_any(struct evidence **v, size_t n, struct family *f, const char *compute, bool *differs)
+{
+	static const char *const commands[] = { "eval", "generate" };
+	struct tried t = { 0 };
+	bool found = false;
+
+	for (size_t c = 0; c < ARRAY_LEN(commands) && !found; c++)
+		for (size_t i = f->entries->n; i-- > 0 && !found;) {
+			const struct entry *x = &f->entries->items[i];
+			found = !strcmp(x->command, commands[c]) && is_of_one(v, n, f, x, compute) && tries(&t, x) &&
+			        choose_like(v, n, f, x, compute, differs);
+		}
+	mem_free(t.items);
+	return found;
+}
+
 int comparable_choose(struct evidence **v, const char *const *names, size_t n, struct family *f, const char *compute,
                       bool *differs, struct err *e)
 {
-	static const char *const commands[] = { "eval", "generate" };
-
 	*differs = false;
 	if (check_used(v, names, n, f, compute, e) < 0)
 		return -1;
-	for (size_t c = 0; c < ARRAY_LEN(commands); c++)
-		for (size_t i = f->entries->n; i-- > 0;) {
-			const struct entry *x = &f->entries->items[i];
-			if (!strcmp(x->command, commands[c]) && is_of_one(v, n, f, x, compute) &&
-			    choose_like(v, n, f, x, compute, differs))
-				return 0;
-		}
-	return refuse(v, names, n, f, compute, e);
+	return choose_any(v, n, f, compute, differs) ? 0 : refuse(v, names, n, f, compute, e);
 }
 
 /* --- quality --- */
@@ -285,19 +308,35 @@ static size_t known_on(const struct evidence *const *v, size_t n, const struct f
 	return known;
 }
 
+/* Sets of rows that were looked at. */
+struct seen { const char **rows; size_t n; };
+
+static bool is_new(struct seen *s, const char *rows)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!strcmp(rows, s->rows[i]))
+			return false;
+	if ((s->n & (s->n - 1)) == 0)
+		s->rows = mem_grow(s->rows, MAX(2 * s->n, (size_t)1), sizeof(*s->rows));
+	s->rows[s->n++] = rows;
+	return true;
+}
+
 const char *comparable_rows(const struct evidence *const *v, size_t n, const struct family *f)
 {
 	const char *best = NULL;
+	struct seen seen = { 0 };
 	size_t most = 0;
 
 	for (size_t i = f->entries->n; i-- > 0 && most < n;)
 		for (size_t k = 0; k < n; k++) {
 			const char *rows = judged_on(f, &f->entries->items[i], v[k]->thing);
-			size_t known = rows && (!best || strcmp(rows, best)) ? known_on(v, n, f, rows) : 0;
+			size_t known = rows && is_new(&seen, rows) ? known_on(v, n, f, rows) : 0;
 			if (known > most) {
 				most = known;
 				best = rows;
 			}
 		}
+	mem_free(seen.rows);
 	return best;
 }

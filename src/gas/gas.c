@@ -167,10 +167,9 @@ const char *gas_joules(double joules, char out[32])
 
 static const char *many(double n, char out[40])
 {
-	int power = n > 0 ? 3 * (int)floor(log10(n) / 3) : 0;
-
-	if (n < 1e15)
+	if (!(n >= 1e15) || isinf(n))
 		return human_count(n, out);
+	int power = 3 * (int)floor(log10(n) / 3);
 	snprintf(out, 40, "%.4g × 10^%d", n / pow(10, power), power);
 	return out;
 }
@@ -183,7 +182,7 @@ const char *gas_operations(double flops, double int_ops, char out[120])
 	if (isnan(flops))
 		return out;
 	if (int_ops > 0)
-		snprintf(out, 120, "%s operations (%s floating-point, %s integer)", many(flops + int_ops, a),
+		snprintf(out, 120, "%.24s operations (%.24s floating-point, %.24s integer)", many(flops + int_ops, a),
 		         many(flops, b), many(int_ops, c));
 	else
 		snprintf(out, 120, "%s floating-point operations", many(flops, a));

@@ -147,7 +147,7 @@ static size_t resident(const struct memory *m, size_t from, size_t to, size_t *e
 
 size_t memory_resident(const struct memory *m, int n, int partial, int tokens)
 {
-	size_t sum = 0, end = 0, bytes, heads = tokens % KV_RANGE ? m->size.G : 1;
+	size_t sum = 0, end = 0, bytes = 0, heads = tokens % KV_RANGE ? m->size.G : 1;
 	int whole = MIN(n, m->n_places) - MIN(partial, m->n_places);
 
 	for (size_t matrix = 0; matrix < 2 * (size_t)m->size.n_layers; matrix++) {

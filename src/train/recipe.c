@@ -83,8 +83,8 @@ int recipe_resolve(struct recipe *r, struct err *e)
 	if (r->save_total_limit == OPT_UNSET_INT && r->save_steps == OPT_UNSET_INT)
 		r->save_total_limit = AUTOMATIC_SAVES_KEPT;
 	if (r->max_steps == 0)
-		return err_set(
-			e, "--max-steps 0: nothing would be trained; 1 or more is wanted, or -1 for --num-train-epochs");
+		return err_set(e, "--max-steps 0: nothing would be trained; 1 or more is wanted, or -1 for "
+		                  "--num-train-epochs");
 	if (r->max_steps < 0 && !(r->num_train_epochs > 0))
 		return err_set(e, "--num-train-epochs %g: more than 0 is wanted", r->num_train_epochs);
 	return 0;

@@ -51,7 +51,8 @@ void span_unit_text(char out[96], struct span s, const char *unit)
 	else if (isinf(s.high))
 		snprintf(out, 96, "%s%s (%s or more)", mid, of, digits(by * s.low, low));
 	else
-		snprintf(out, 96, "%s%s (%s to %s)", mid, of, digits(by * s.low, low), digits(by * s.high, high));
+		snprintf(out, 96, "%.24s%s (%.24s to %.24s)", mid, of, digits(by * s.low, low),
+		         digits(by * s.high, high));
 }
 
 void span_text(char out[96], struct span s) { span_unit_text(out, s, NULL); }
