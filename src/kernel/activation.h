@@ -6,13 +6,15 @@
  *     gelu        x·Φ(x), Φ the normal distribution         (Hendrycks & Gimpel 2016)
  *     gelu_tanh   ½x(1 + tanh(√(2/π)(x + 0.044715x³)))      GPT-2's gelu_new; gated: GeGLU
  *     relu        max(x, 0)
- *     relu2       max(x, 0)²                                (So et al. 2021) */
+ *     relu2       max(x, 0)²                                (So et al. 2021)
+ *     tanh, sigmoid                                         a BERT's pooler; gates: σ(x) = 1/(1 + exp(−x)) */
 #ifndef KERNEL_ACTIVATION_H
 #define KERNEL_ACTIVATION_H
 
 #include <stddef.h>
 
-#define ACTIVATIONS(X) X(SILU, silu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(RELU, relu) X(RELU2, relu2)
+#define ACTIVATIONS(X) X(SILU, silu) X(GELU, gelu) X(GELU_TANH, gelu_tanh) X(RELU, relu) X(RELU2, relu2) \
+	X(TANH, tanh_act) X(SIGMOID, sigmoid)
 
 enum activation {
 #define X(NAME, name) ACT_##NAME,

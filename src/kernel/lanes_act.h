@@ -67,6 +67,24 @@ INLINE struct slope relu2_slope(VEC x)
 	return (struct slope){ v_mul(y, y), v_add(y, y) };
 }
 
+INLINE VEC tanh_act(VEC x) { return v_tanh_fine(x); }
+
+INLINE struct slope tanh_act_slope(VEC x)
+{
+	VEC y = v_tanh_fine(x);
+
+	return (struct slope){ y, v_fnma(y, y, v_set1(1)) };
+}
+
+INLINE VEC sigmoid(VEC x) { return v_sigmoid(x); }
+
+INLINE struct slope sigmoid_slope(VEC x)
+{
+	VEC y = v_sigmoid(x);
+
+	return (struct slope){ y, v_mul(y, v_sub(v_set1(1), y)) };
+}
+
 #define X(NAME, name) \
 	static void name##_f(float *y, const float *x, size_t n) \
 	{ \

@@ -448,6 +448,24 @@ static struct slope relu2_slope(float x)
 
 static float relu2(float x) { return relu(x) * relu(x); }
 
+static float tanh_act(float x) { return vec_tanh_finef(x); }
+
+static struct slope tanh_act_slope(float x)
+{
+	float y = tanh_act(x);
+
+	return (struct slope){ y, 1 - y * y };
+}
+
+static float sigmoid(float x) { return 1 / (1 + vec_expf(-x)); }
+
+static struct slope sigmoid_slope(float x)
+{
+	float y = sigmoid(x);
+
+	return (struct slope){ y, y * (1 - y) };
+}
+
 #define X(NAME, name) \
 	static void name##_f(float *y, const float *x, size_t n) \
 	{ \

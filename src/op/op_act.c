@@ -24,6 +24,8 @@ static const struct { const char *name; double forward, backward; } activations[
 	[ACT_GELU_TANH] = { "gelu_tanh", 18, 18 },
 	[ACT_RELU] = { "relu", 1, 2 },
 	[ACT_RELU2] = { "relu2", 2, 3 },
+	[ACT_TANH] = { "tanh", 14, 17 },
+	[ACT_SIGMOID] = { "sigmoid", 10, 13 },
 };
 
 static enum activation kind_of(const struct node *n) { return ((const struct act_attr *)n->attr)->f; }
@@ -117,7 +119,7 @@ static uint32_t act_sample(struct tape *t, struct batch *b, struct rng_stream *r
 		{ 70, 300, ACT_GELU_TANH, false }, { 31, 65, ACT_GELU_TANH, true },
 		{ 70, 300, ACT_GELU, false },    { 31, 65, ACT_GELU, true },  { 31, 65, ACT_SILU, false },
 		{ 31, 65, ACT_RELU2, false },    { 31, 65, ACT_RELU2, true },
-		{ 31, 65, ACT_RELU, true },
+		{ 31, 65, ACT_RELU, true },      { 31, 65, ACT_TANH, false }, { 31, 65, ACT_SIGMOID, true },
 	};
 	size_t dim[2] = { (size_t)cases[i].N, cases[i].F };
 
@@ -136,7 +138,7 @@ const struct op op_row_act = {
 	.inplace = 1 | 2,
 	.cheap = true,
 	.sample = act_sample,
-	.sample_count = 13,
+	.sample_count = 15,
 };
 
 uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up)

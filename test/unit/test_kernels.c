@@ -345,6 +345,8 @@ static double activation_of(enum activation a, double x, double *slope)
 		return x / 2 * (1 + t);
 	case ACT_RELU: *slope = x > 0; return fmax(x, 0);
 	case ACT_RELU2: *slope = 2 * fmax(x, 0); return fmax(x, 0) * fmax(x, 0);
+	case ACT_TANH: *slope = 1 - tanh(x) * tanh(x); return tanh(x);
+	case ACT_SIGMOID: *slope = s * (1 - s); return s;
 	case ACTIVATION_COUNT: break;
 	}
 	return NAN;
