@@ -51,7 +51,7 @@ static const struct opt score_opts[] = {
 
 struct scored {
 	struct tokens ids;
-	size_t n_bos;              /* 1 when a BOS was put before the text */
+	size_t n_bos;              /* tokens that were put before the text, a BOS as a rule */
 	float *logprob;            /* [ids.n], NAN where nothing was scored */
 	int32_t window, stride;
 	size_t n_windows, n_scored;
@@ -69,10 +69,9 @@ static int read_text(const struct model *m, const char *path, struct scored *s, 
 	const char *name = name_of(path);
 	int status = io_read(&text, path, e);
 
-	if (status == 0 && tokenizer_front(t) >= 0) {
-		tokens_add(&s->ids, tokenizer_front(t));
-		s->n_bos = 1;
-	}
+	if (status == 0)
+		tokenizer_begin(t, &s->ids);
+	s->n_bos = s->ids.n;
 	if (status == 0 && tokenizer_encode(t, buf_str(&text), text.len, TOKENIZE_SPECIAL, &s->ids, e) < 0)
 		status = err_prefix(e, "%s", name);
 	if (status == 0 && s->ids.n == s->n_bos)

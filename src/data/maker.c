@@ -42,8 +42,9 @@ void maker_bos(struct maker *m, const char *text)
 	if (tokenizer_front(t) < 0)
 		return;
 	tokenizer_piece(t, tokenizer_front(t), &bos);
-	if (!bos.len || strncmp(text, buf_str(&bos), bos.len) != 0)
-		maker_put(m, tokenizer_front(t), false);
+	struct around around = tokenizer_around(t);
+	for (size_t i = bos.len && strncmp(text, buf_str(&bos), bos.len) == 0; i < around.n_front; i++)
+		maker_put(m, around.front[i], false);
 	buf_release(&bos);
 }
 

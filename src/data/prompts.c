@@ -11,8 +11,7 @@ static int encode_raw(const struct text_codec *c, const char *text, size_t n, st
 {
 	size_t before = ids->n;
 
-	if (tokenizer_front(c->tokenizer) >= 0)
-		tokens_add(ids, tokenizer_front(c->tokenizer));
+	tokenizer_begin(c->tokenizer, ids);
 	if (tokenizer_encode(c->tokenizer, text, n, TOKENIZE_SPECIAL, ids, e) < 0)
 		return err_prefix(e, "the prompt");
 	if (ids->n == before)

@@ -11,8 +11,7 @@ static int add_text(const struct evaluating *v, const struct row *row, struct to
 	const struct tokenizer *t = v->subject->model->tokenizer;
 	const json_t *text = json_object_get(row->json, "text");
 
-	if (tokenizer_front(t) >= 0)
-		tokens_add(ids, tokenizer_front(t));
+	tokenizer_begin(t, ids);
 	if (tokenizer_encode(t, json_string_value(text), json_string_length(text), TOKENIZE_SPECIAL, ids, e) < 0)
 		return err_prefix(e, "%s:%zu", row->file, row->line);
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -96,6 +97,10 @@ int model_tokenizer(struct model *m, struct err *e)
 		return -1;
 	}
 	m->tokenizer = t;
+	struct around around = tokenizer_around(t);
+	if (around.n_back)
+		log_warn("the tokenizer puts \"%s\" behind every text, which is not done here: a text ends as it is",
+		         tokenizer_text(t, around.back[0]));
 	return 0;
 }
 

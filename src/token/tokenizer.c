@@ -34,7 +34,7 @@ struct tokenizer *tokenizer_new(const struct token_model *model)
 	t->model = model;
 	t->own = mem_alloc(model->own_size);
 	t->rows = SIZE_MAX;
-	t->bos = t->eos = t->pad = t->unk = t->front = -1;
+	t->bos = t->eos = t->pad = t->unk = -1;
 	return t;
 }
 
@@ -50,6 +50,8 @@ void tokenizer_free(struct tokenizer *t)
 	pretokenizer_free(t->pretokenizer);
 	added_release(&t->raw);
 	added_release(&t->normal);
+	tokens_release(&t->front);
+	tokens_release(&t->back);
 	mem_free(t->added);
 	mem_free(t->template);
 	mem_free(t->tool_template);
@@ -61,7 +63,7 @@ void tokenizer_free(struct tokenizer *t)
 int tokenizer_bound(struct tokenizer *t, size_t rows, const char *where, struct err *e)
 {
 	const struct { const char *key; int32_t id; } used[] = { { "bos_token", t->bos }, { "eos_token", t->eos },
-		                                                  { "the post_processor's token", t->front } };
+		                                                  { "the post_processor's token", tokenizer_front(t) } };
 	if (t->own_n > rows)
 		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %zu: they do not belong together",
 		               where, t->own_n, rows);
@@ -79,10 +81,26 @@ size_t tokenizer_size(const struct tokenizer *t) { return t->vocab.n; }
 int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
 int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
-int32_t tokenizer_front(const struct tokenizer *t) { return t->front; }
+int32_t tokenizer_front(const struct tokenizer *t) { return t->front.n ? t->front.id[0] : -1; }
 const char *tokenizer_template(const struct tokenizer *t) { return t->template; }
 
 const char *tokenizer_tool_template(const struct tokenizer *t) { return t->tool_template; }
+
+struct around tokenizer_around(const struct tokenizer *t)
+{
+	return (struct around){ t->front.id, t->back.id, t->front.n, t->back.n };
+}
+
+void tokenizer_begin(const struct tokenizer *t, struct tokens *ids)
+{
+	for (size_t i = 0; i < t->front.n; i++)
+		tokens_add(ids, t->front.id[i]);
+}
+
+const char *tokenizer_text(const struct tokenizer *t, int32_t id)
+{
+	return id >= 0 && (size_t)id < t->vocab.n ? t->vocab.piece[id].text : NULL;
+}
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 {
@@ -107,17 +125,43 @@ struct encoding {
 	struct words *words;
 	void *scratch;
 	struct altered altered;
-	struct tokens *out, *offsets;
+	struct tokens *out, *offsets, *ends;
+	const char *text;            /* all of it */
+	size_t n;
 	struct err *e;
 };
 
-static void emit(struct encoding *c, int32_t id, uint32_t offset)
+/* Where bytes [begin, end) of a slice end in the text: behind the character that the last of them came from, or where
+ * the next byte came from if that is nearer. */
+static uint32_t end_of(const struct encoding *c, const struct slice *s, size_t begin, size_t end)
+{
+	uint32_t character, last = slice_origin(s, end - 1);
+	if (!s->origin || end == begin)
+		return end == begin ? slice_origin(s, begin) : last + 1;
+	size_t k = last < c->n ? utf8_decode(c->text + last, c->n - last, &character) : 0;
+	uint32_t behind = last + (uint32_t)MAX(k, (size_t)1), next = end < s->n ? slice_origin(s, end) : behind;
+	return next > last ? MIN(next, behind) : behind;
+}
+
+/* The token of bytes [begin, end) of a slice. */
+static void emit(struct encoding *c, int32_t id, const struct slice *s, size_t begin, size_t end)
 {
 	if ((size_t)id >= c->t->rows)
 		c->beyond = id;
 	tokens_add(c->out, id);
 	if (c->offsets)
-		tokens_add(c->offsets, (int32_t)offset);
+		tokens_add(c->offsets, (int32_t)slice_origin(s, begin));
+	if (c->ends)
+		tokens_add(c->ends, (int32_t)end_of(c, s, begin, end));
+}
+
+/* Where token i of a word ends: where the next begins that does not begin at the same character. */
+static size_t token_end(const struct token_at *token, size_t i, size_t n, size_t end)
+{
+	size_t k = i + 1;
+	while (k < n && token[k].begin == token[i].begin)
+		k++;
+	return k < n ? token[k].begin : end;
 }
 
 static int encode_words(struct encoding *c, const struct slice *text)
@@ -129,7 +173,7 @@ static int encode_words(struct encoding *c, const struct slice *text)
 		size_t n;
 		const struct token_at *token = c->t->model->encode(c->t, c->scratch, word.text, word.n, &n);
 		for (size_t i = 0; i < n; i++)
-			emit(c, token[i].id, slice_origin(&word, token[i].begin));
+			emit(c, token[i].id, &word, token[i].begin, c->ends ? token_end(token, i, n, word.n) : 0);
 	}
 	return 0;
 }
@@ -145,7 +189,7 @@ static int encode_added(struct encoding *c, const struct added *a, const struct 
 		part = slice_part(text, s.floor, m.begin);
 		if (m.begin > s.floor && rest(c, &part))
 			return -1;
-		emit(c, m.id, slice_origin(text, m.begin));
+		emit(c, m.id, text, m.begin, m.end);
 		s.floor = MAX(s.floor, m.end);
 	}
 	part = slice_part(text, s.floor, text->n);
@@ -160,16 +204,16 @@ static int encode_normal(struct encoding *c, const struct slice *text)
 	return encode_added(c, &c->t->normal, &normal, encode_words);
 }
 
-int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
-                             struct tokens *offsets, struct err *e)
+int tokenizer_encode_spans(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                           struct tokens *begins, struct tokens *ends, struct err *e)
 {
 	size_t bad;
 	if (n > 1u << 30)
 		return err_set(e, "a text of %zu bytes is too long to tokenize at once, %u at most", n, 1u << 30);
 	if (!utf8_valid(text, n, &bad))
 		return err_set(e, "the text is not valid UTF-8 at byte %zu", bad);
-	struct encoding c = { .t = t, .beyond = -1, .special = flags & TOKENIZE_SPECIAL, .out = out, .offsets = offsets,
-		              .e = e };
+	struct encoding c = { .t = t, .beyond = -1, .special = flags & TOKENIZE_SPECIAL, .out = out,
+		              .offsets = begins, .ends = ends, .text = text, .n = n, .e = e };
 	struct slice all = { .text = text, .n = n };
 	c.words = words_new();
 	c.scratch = t->model->scratch_new();
@@ -183,6 +227,12 @@ int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t
 		             "embedding",
 		             t->vocab.piece[c.beyond].text, c.beyond, t->rows);
 	return rc;
+}
+
+int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                             struct tokens *offsets, struct err *e)
+{
+	return tokenizer_encode_spans(t, text, n, flags, out, offsets, NULL, e);
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
@@ -236,7 +286,7 @@ char *tokenizer_hash_text(const struct tokenizer *t)
 	for (size_t i = 0; i < t->n_added; i++)
 		buf_addf(&b, "added %d %d%d%d%d%d\n", t->added[i].id, t->added[i].special, t->added[i].single_word,
 		         t->added[i].lstrip, t->added[i].rstrip, t->added[i].normalized);
-	buf_addf(&b, "bos %d eos %d pad %d front %d\n%s\n", t->bos, t->eos, t->pad, t->front, rules);
+	buf_addf(&b, "bos %d eos %d pad %d front %d\n%s\n", t->bos, t->eos, t->pad, tokenizer_front(t), rules);
 	mem_free(rules);
 	return buf_detach(&b, NULL);
 }

@@ -30,6 +30,8 @@ struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e);
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e);
 /* The above from a folder; where it has no tokenizer.json, the older files of a kind, as vocab.json and merges.txt. */
 struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e);
+/* Whatever it is: a folder, a GGUF, or one file of a tokenizer alone. */
+struct tokenizer *tokenizer_open(const char *path, struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
 /* Its model's embedding has so many rows; of more tokens than that a tokenizer is another model's. Tokens that only the
@@ -42,6 +44,11 @@ int32_t tokenizer_pad(const struct tokenizer *t);                 /* −1: none 
 /* What is put in front of every text, the beginning of sequence as a rule; −1: nothing. A tokenizer.json's
  * post_processor says it; add_bos_token only where there is none. */
 int32_t tokenizer_front(const struct tokenizer *t);
+/* All of what is put in front of a text, and behind it, as a model's inference code does; transformers' and llama.cpp's
+ * add_special_tokens. What trains or scores a text puts nothing behind it. Valid while t is. */
+struct around { const int32_t *front, *back; size_t n_front, n_back; };
+struct around tokenizer_around(const struct tokenizer *t);
+void tokenizer_begin(const struct tokenizer *t, struct tokens *ids); /* appends those in front */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 /* the id whose text is exactly this (special tokens by their text), −1 */
 int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n);
@@ -59,6 +66,12 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, int 
 /* Also the byte offset in text where each token begins (for masks by character spans); offsets may be NULL. */
 int tokenizer_encode_offsets(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
                              struct tokens *offsets, struct err *e);
+/* Also where each ends: behind the last character that it is made of. A character in several tokens, each of which has
+ * some of its bytes, belongs to each whole where the text was normalized or the tokens are bytes of SentencePiece's. */
+int tokenizer_encode_spans(const struct tokenizer *t, const char *text, size_t n, int flags, struct tokens *out,
+                           struct tokens *begins, struct tokens *ends, struct err *e);
+/* A token as the vocabulary writes it ("Ġthe", "▁the", "##s"), NULL for an id that is none. */
+const char *tokenizer_text(const struct tokenizer *t, int32_t id);
 /* The raw bytes of one token inside a text (special tokens: their text). May be an incomplete UTF-8 sequence. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out);
 /* Bytes of several; special tokens are left out when skip_special. */

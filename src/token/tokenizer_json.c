@@ -54,10 +54,10 @@ static int judge(const json_t *object, const struct setting *table, const char *
 /* What is put in front of a text, a tokenizer.json says alone: transformers does not look at the flag beside one. */
 static void tell_flag(const struct tokenizer *t, const json_t *flag, const char *where)
 {
-	if (json_is_boolean(flag) && json_is_true(flag) != (t->front >= 0))
+	if (json_is_boolean(flag) && json_is_true(flag) != (tokenizer_front(t) >= 0))
 		log_warn("%s: its post_processor puts %s token in front of a text, whatever add_bos_token of "
 		         "tokenizer_config.json says (%s)",
-		         where, t->front >= 0 ? "a" : "no", json_is_true(flag) ? "true" : "false");
+		         where, tokenizer_front(t) >= 0 ? "a" : "no", json_is_true(flag) ? "true" : "false");
 }
 
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e)
@@ -291,5 +291,36 @@ out:
 	json_decref(j);
 	mem_free(path);
 	mem_free(config_path);
+	return t;
+}
+
+/* A tokenizer.json; a tokenizer_config.json beside it counts if it is called so itself. */
+static struct tokenizer *from_json_file(const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+	struct tokenizer *t = NULL;
+	json_t *j = NULL;
+	if (strcmp(name, "tokenizer.json") == 0)
+		t = tokenizer_from_dir(*dir ? dir : "/", e);
+	else if ((j = jsonx_load_file(path, e)))
+		t = tokenizer_from_json(j, NULL, path, e);
+	json_decref(j);
+	mem_free(dir);
+	return t;
+}
+
+struct tokenizer *tokenizer_open(const char *path, struct err *e)
+{
+	size_t n = strlen(path);
+	struct gguf g;
+	if (io_is_dir(path))
+		return tokenizer_from_dir(path, e);
+	if (n > 5 && strcmp(path + n - 5, ".json") == 0)
+		return from_json_file(path, e);
+	if (gguf_open(&g, path, e))
+		return NULL;
+	struct tokenizer *t = tokenizer_from_gguf(&g, e);
+	gguf_close(&g);
 	return t;
 }

@@ -25,7 +25,7 @@ struct tokenizer {
 	int32_t bos, eos, pad, unk;
 	size_t rows;                     /* of the model's embedding, no token beyond them is given out */
 	size_t own_n;                    /* ids below it are the files' own, those above it the configuration's */
-	int32_t front;                   /* what stands in front of every text, −1: nothing */
+	struct tokens front, back;       /* what is put around every text */
 	char *template, *tool_template;
 	json_t *rules;                   /* normalizer, pre_tokenizer, post_processor, decoder, model's flags */
 	json_t *config;

@@ -287,45 +287,57 @@ static int sort_added(struct tokenizer *t, struct err *e)
 static void take_pair(const json_t *pair, struct tokens *out)
 {
 	const json_t *id = json_array_get(pair, 1);
-	if (json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
+	if (out && json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
 		tokens_add(out, (int32_t)json_integer_value(id));
 }
 
 /* The tokens of a template that stand before $A and behind it. */
-static void take_template(const json_t *j, struct tokens *front, struct tokens *back)
+static int take_template(const json_t *j, struct tokens *front, struct tokens *back, struct err *e)
 {
-	const json_t *item;
-	bool behind = false;
-	size_t i, k;
+	const json_t *item, *known = json_object_get(j, "special_tokens");
+	size_t i, k, texts = 0;
 	json_array_foreach(json_object_get(j, "single"), i, item) {
 		const json_t *token = json_object_get(item, "SpecialToken"), *id;
 		const char *name = json_string_value(json_object_get(token, "id"));
-		behind |= json_object_get(item, "Sequence") != NULL;
-		const json_t *ids =
-			name ? json_object_get(json_object_get(json_object_get(j, "special_tokens"), name), "ids") :
-			       NULL;
+		const json_t *ids = name ? json_object_get(json_object_get(known, name), "ids") : NULL;
+		texts += json_object_get(item, "Sequence") != NULL;
+		if (token && !ids)
+			return err_set(e, "the post_processor's template has \"%.64s\", which its special_tokens lack",
+			               name ? name : "");
+		struct tokens *to = texts ? back : front;
 		json_array_foreach(ids, k, id)
-			if (json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
-				tokens_add(behind ? back : front, (int32_t)json_integer_value(id));
+			if (to && json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
+				tokens_add(to, (int32_t)json_integer_value(id));
 	}
+	if (texts != 1)
+		return err_set(e, "the post_processor's template has the text %zu times, wanted once", texts);
+	return 0;
 }
 
-/* What a post-processor puts around a single text. Of several the later ones put theirs further out. */
-static void take_around(const json_t *j, struct tokens *front, struct tokens *back, int depth)
+/* What a post-processor puts around a single text, of which one is wanted: `front` or `back`, the other is NULL. Of several
+ * processors the later ones put theirs further out. */
+static int take_around(const json_t *j, struct tokens *front, struct tokens *back, int depth, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
-	if (!type || depth > 16)
-		return;
-	if (strcmp(type, "Sequence") == 0) {
+	if (!j || json_is_null(j) || (type && strcmp(type, "ByteLevel") == 0)) /* it changes offsets alone */
+		return 0;
+	if (type && strcmp(type, "Sequence") == 0 && depth < 16) {
 		const json_t *list = json_object_get(j, "processors");
-		for (size_t i = json_array_size(list); i-- > 0;)
-			take_around(json_array_get(list, i), front, back, depth + 1);
-	} else if (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0) {
+		for (size_t i = 0, n = json_array_size(list); i < n; i++)
+			if (take_around(json_array_get(list, back ? i : n - 1 - i), front, back, depth + 1, e))
+				return -1;
+		return 0;
+	}
+	if (type && (strcmp(type, "RobertaProcessing") == 0 || strcmp(type, "BertProcessing") == 0)) {
 		take_pair(json_object_get(j, "cls"), front);
 		take_pair(json_object_get(j, "sep"), back);
-	} else {
-		take_template(j, front, back);
+		return 0;
 	}
+	if (type && strcmp(type, "TemplateProcessing") == 0)
+		return take_template(j, front, back, e);
+	return err_set(e, "post_processor \"%.64s\" is not supported (TemplateProcessing, BertProcessing, "
+	                  "RobertaProcessing, ByteLevel, Sequence are)",
+	               type ? type : "without a type");
 }
 
 /* A TemplateProcessing that puts the beginning of sequence in front, as add_bos_token asks for where there is no
@@ -353,31 +365,21 @@ static int check_around(const struct tokenizer *t, const struct tokens *list, st
 
 static int apply_around(struct tokenizer *t, struct err *e)
 {
-	struct tokens front = { 0 }, back = { 0 };
-	int add = 0, end = 0, rc = 0;
+	int add = 0, end = 0;
 	if (jsonx_bool(t->config, "add_bos_token", false, &add, e) ||
 	    jsonx_bool(t->config, "add_eos_token", false, &end, e))
-		rc = -1;
-	if (rc == 0 && add && t->bos >= 0)
+		return -1;
+	if (add && t->bos >= 0)
 		json_object_set_new(t->rules, "post_processor", bos_template(t));
-	take_around(json_object_get(t->rules, "post_processor"), &front, &back, 0);
-	if (rc == 0)
-		rc = check_around(t, &front, e) || check_around(t, &back, e) ? -1 : 0;
-	if (rc == 0 && front.n > 1)
-		rc = err_set(e, "the post_processor puts %zu tokens in front of a text, at most one is supported",
-		             front.n);
-	if (rc == 0 && front.n)
-		t->front = front.id[0];
-	if (rc == 0 && end && t->eos >= 0)
-		tokens_add(&back, t->eos);
-	if (rc == 0 && back.n)
-		log_warn("the tokenizer puts \"%s\" behind every text, which is not done here: a text ends as it is",
-		         t->vocab.piece[back.id[0]].text);
+	const json_t *processor = json_object_get(t->rules, "post_processor");
+	if (take_around(processor, &t->front, NULL, 0, e) || take_around(processor, NULL, &t->back, 0, e) ||
+	    check_around(t, &t->front, e) || check_around(t, &t->back, e))
+		return -1;
+	if (end && t->eos >= 0)
+		tokens_add(&t->back, t->eos);
 	if (t->bos < 0)
-		t->bos = t->front;
-	tokens_release(&front);
-	tokens_release(&back);
-	return rc;
+		t->bos = tokenizer_front(t);
+	return 0;
 }
 
 /* A text, or a list of {name, template}: "default", and "tool_use" where there are tools (transformers). */

@@ -73,7 +73,7 @@ static json_t *config_json(const struct tokenizer *t)
 	json_decref(map);
 	if (!json_object_get(config, "tokenizer_class"))
 		json_object_set_new(config, "tokenizer_class", json_string("PreTrainedTokenizerFast"));
-	json_object_set_new(config, "add_bos_token", json_boolean(t->front >= 0));
+	json_object_set_new(config, "add_bos_token", json_boolean(tokenizer_front(t) >= 0));
 	return config;
 }
 
