@@ -1,6 +1,6 @@
 /* tokenize: a text as a model sees it: its tokens, their ids, and where in the text each stands; and ids as a text.
  *
- * Of a model only its tokenizer is read: a folder that has no more than that, a GGUF, or one file of a tokenizer will do.
+ * Of a model only its tokenizer is read: a folder that has no more than that, a GGUF, or one file of a tokenizer.
  * Offsets count from 0, the end is behind the last byte or character; of a character that is in several tokens each has
  * the whole, where its bytes are not told apart. */
 #include <stdio.h>
@@ -30,8 +30,8 @@ static const struct opt tokenize_opts[] = {
 	OPT_FLAG("count", struct tokenize, count, "false", "only how many tokens there are"),
 	OPT_FLAG("decode", struct tokenize, decode, "false",
 	         "the way back: ids, apart by white space or commas, to their text"),
-	{ OPT_TYPE_FLAG, "add-special-tokens", "special-tokens", offsetof(struct tokenize, add_special), "true", 0, 0, NULL,
-	  NULL, "what the tokenizer puts around every text, as a beginning of sequence" },
+	{ OPT_TYPE_FLAG, "add-special-tokens", "special-tokens", offsetof(struct tokenize, add_special), "true", 0, 0,
+	  NULL, NULL, "what the tokenizer puts around every text, as a beginning of sequence" },
 	OPT_FLAG("parse-special", struct tokenize, parse_special, "true",
 	         "the text of a special token is that token; if not, it is text as any other"),
 	OPT_FLAG("skip-special-tokens", struct tokenize, skip_special, "false", "--decode leaves special tokens out"),
@@ -43,7 +43,7 @@ struct tokenized {
 	const struct tokenizer *t;
 	struct buf text;
 	struct tokens ids, begins, ends;
-	struct around around;      /* of no tokens where none are added */
+	struct around around; /* of no tokens where none are added */
 };
 
 /* A file where there is one of this name, else the words themselves. */
@@ -57,12 +57,15 @@ static int read_input(struct tokenized *s, const char *from, struct err *e)
 
 /* --- ids to text --- */
 
+#define APART " \t\r\n,[]"
+
 static int read_id(const char **at, const struct tokenizer *t, int32_t *id, struct err *e)
 {
-	size_t n = strcspn(*at, " \t\r\n,[]"), digits = strspn(*at, "0123456789"), size = tokenizer_size(t);
+	size_t n = strcspn(*at, APART), digits = strspn(*at, "0123456789"), size = tokenizer_size(t);
 	*id = digits == n && n < 10 ? (int32_t)strtol(*at, NULL, 10) : -1;
 	if (*id < 0 || !tokenizer_text(t, *id))
-		return err_set(e, "\"%.*s\" is no id: the tokenizer has %zu tokens", (int)MIN(n, (size_t)40), *at, size);
+		return err_set(e, "\"%.*s\" is no id: the tokenizer has %zu tokens", (int)MIN(n, (size_t)40), *at,
+		               size);
 	*at += n;
 	return 0;
 }
@@ -73,7 +76,7 @@ static int decode(const struct app *app, const struct tokenize *o, struct tokeni
 	struct buf out = BUF_INIT;
 	int32_t id;
 
-	for (at += strspn(at, " \t\r\n,[]"); *at; at += strspn(at, " \t\r\n,[]")) {
+	for (at += strspn(at, APART); *at; at += strspn(at, APART)) {
 		if (read_id(&at, s->t, &id, e) < 0)
 			return -1;
 		tokens_add(&s->ids, id);
@@ -94,7 +97,10 @@ static int decode(const struct app *app, const struct tokenize *o, struct tokeni
 /* --- text to ids --- */
 
 /* Numbers of bytes as numbers of characters; they never fall far behind each other. */
-struct counter { const char *text; size_t byte, character; };
+struct counter {
+	const char *text;
+	size_t byte, character;
+};
 
 static size_t characters(struct counter *c, size_t byte)
 {
@@ -180,14 +186,14 @@ static void summarize(const struct app *app, const struct tokenize *o, const str
 {
 	size_t n = s->ids.n + s->around.n_front + s->around.n_back;
 	size_t letters = utf8_count(buf_str(&s->text), s->text.len);
-	json_t *j = json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)n, "bytes", (json_int_t)s->text.len, "characters",
-	                      (json_int_t)letters);
+	json_t *j = json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)n, "bytes", (json_int_t)s->text.len,
+	                      "characters", (json_int_t)letters);
 
 	if (app->json && o->ids) {
 		json_t *list = json_array();
 		for (size_t i = 0; i < n; i++) {
 			const struct around *a = &s->around;
-			int32_t id = i < a->n_front              ? a->front[i] :
+			int32_t id = i < a->n_front            ? a->front[i] :
 			             i - a->n_front < s->ids.n ? s->ids.id[i - a->n_front] :
 			                                         a->back[i - a->n_front - s->ids.n];
 			json_array_append_new(list, json_integer(id));
@@ -246,11 +252,13 @@ const struct command cmd_tokenize = {
 	.summary = "the tokens of a text, their ids and where each stands; ids as a text",
 	.usage = "MODEL TEXT|FILE|- [options]",
 	.example = "kungfu tokenize model.gguf \"Hello, world\"",
-	.brief = "a text as a model reads it",
+	.brief = "text as a model reads it",
 	.order = 32,
 	.looks = true,
 	.opts = tokenize_opts,
 	.options_size = sizeof(struct tokenize),
-	.least = 2, .most = 2, .wanted = WANTED,
+	.least = 2,
+	.most = 2,
+	.wanted = WANTED,
 	.run = run,
 };

@@ -62,8 +62,9 @@ void tokenizer_free(struct tokenizer *t)
 
 int tokenizer_bound(struct tokenizer *t, size_t rows, const char *where, struct err *e)
 {
+	int32_t front = tokenizer_front(t);
 	const struct { const char *key; int32_t id; } used[] = { { "bos_token", t->bos }, { "eos_token", t->eos },
-		                                                  { "the post_processor's token", tokenizer_front(t) } };
+		                                                  { "the post_processor's token", front } };
 	if (t->own_n > rows)
 		return err_set(e, "%s: the tokenizer has %zu tokens, the model only %zu: they do not belong together",
 		               where, t->own_n, rows);

@@ -283,12 +283,16 @@ static int sort_added(struct tokenizer *t, struct err *e)
 
 /* --- tokens around a text, template --- */
 
+static void take_id(const json_t *id, struct tokens *out)
+{
+	if (out && json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
+		tokens_add(out, (int32_t)json_integer_value(id));
+}
+
 /* Appends a token that a post-processor puts around a text: [text, id]. */
 static void take_pair(const json_t *pair, struct tokens *out)
 {
-	const json_t *id = json_array_get(pair, 1);
-	if (out && json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
-		tokens_add(out, (int32_t)json_integer_value(id));
+	take_id(json_array_get(pair, 1), out);
 }
 
 /* The tokens of a template that stand before $A and behind it. */
@@ -304,18 +308,16 @@ static int take_template(const json_t *j, struct tokens *front, struct tokens *b
 		if (token && !ids)
 			return err_set(e, "the post_processor's template has \"%.64s\", which its special_tokens lack",
 			               name ? name : "");
-		struct tokens *to = texts ? back : front;
 		json_array_foreach(ids, k, id)
-			if (to && json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) <= INT32_MAX)
-				tokens_add(to, (int32_t)json_integer_value(id));
+			take_id(id, texts ? back : front);
 	}
 	if (texts != 1)
 		return err_set(e, "the post_processor's template has the text %zu times, wanted once", texts);
 	return 0;
 }
 
-/* What a post-processor puts around a single text, of which one is wanted: `front` or `back`, the other is NULL. Of several
- * processors the later ones put theirs further out. */
+/* What a post-processor puts around a single text, of which one is wanted: `front` or `back`, the other is NULL. Of
+ * several processors the later ones put theirs further out. */
 static int take_around(const json_t *j, struct tokens *front, struct tokens *back, int depth, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
