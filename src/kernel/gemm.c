@@ -15,7 +15,7 @@
  * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
  * instruction set. The exception is A transposed with a step of a multiple of 4 KB, where all steps of k fall into one
  * set of the nearest cache and several strips share a line: it would be fetched anew for each (a third slower with
- * strips of 6). Then A's slice is packed once an item. */
+ * strips of 6). Then A's slice is packed once an item, and so it is where A's rows are picked by number. */
 #include "kernel/gemm.h"
 
 #include <string.h>
@@ -101,26 +101,47 @@ static void share(size_t n, size_t parts, size_t p, size_t *from, size_t *to)
 
 static bool needs_buffer(const struct gemm *g)
 {
-	return g->accumulate || g->residual == g->c;
+	return g->accumulate || g->residual == g->c || g->c_rows;
+}
+
+static bool picked(const struct gemm_term *t) { return t->a_rows || t->a_ks; }
+
+static const float *a_at(const struct gemm_term *t, size_t i, size_t k)
+{
+	size_t row = t->a_rows ? (size_t)t->a_rows[i] : i, col = t->a_ks ? (size_t)t->a_ks[k] : k;
+
+	return t->a + row * t->a_row + col * t->a_col;
 }
 
 static bool worth_packing(const struct kernels *k, const struct gemm_term *t, const struct block *b)
 {
-	return t->a_col != 1 && t->a_col % SET_PERIOD == 0 && k->mr * 2 <= LINE && b->n > (size_t)k->nr;
+	return picked(t) ||
+	       ( t->a_col != 1 && t->a_col % SET_PERIOD == 0 && k->mr * 2 <= LINE && b->n > (size_t)k->nr);
+}
+
+/* m rows from the first on, of numbers k0 … of A, as [k][mr]. */
+static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t mr, size_t k0, size_t some, float *out)
+{
+	if (!t->a_rows) {
+		for (size_t q = 0; q < some; q++) {
+			const float *a = a_at(t, first, k0 + q);
+			for (size_t r = 0; r < m; r++)
+				out[q * mr + r] = a[r * t->a_row];
+		}
+		return;
+	}
+	for (size_t r = 0; r < m; r++) {
+		const float *a = a_at(t, first + r, k0);
+		for (size_t q = 0; q < some; q++)
+			out[q * mr + r] = a[q * t->a_col];
+	}
 }
 
 /* Strips of [k][mr], one after another. */
 static void pack_strips(const struct gemm_term *t, const struct block *b, size_t mr, size_t k0, size_t some)
 {
-	float *out = b->packed;
-
-	for (size_t i = 0; i < b->m; i += mr, out += mr * some) {
-		const float *a = t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
-		size_t m = MIN(mr, b->m - i);
-		for (size_t q = 0; q < some; q++)
-			for (size_t r = 0; r < m; r++)
-				out[q * mr + r] = a[r * t->a_row + q * t->a_col];
-	}
+	for (size_t i = 0; i < b->m; i += mr)
+		pack_strip(t, b->i0 + i, MIN(mr, b->m - i), mr, k0, some, b->packed + i * some);
 }
 
 static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
@@ -135,6 +156,10 @@ static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j,
 		               some, out);
 	else if (t->transposed)
 		k->pack_rows(b->dtype, (const char *)b->data + j * b->row_bytes, b->row_bytes, n, k0, some, out);
+	else if (t->b_ks)
+		for (size_t q = 0; q < some; q++)
+			k->pack_cols(b->dtype, (const char *)b->data + (size_t)t->b_ks[k0 + q] * b->row_bytes,
+			             b->row_bytes, 1, j, n, out + q * (size_t)k->nr);
 	else
 		k->pack_cols(b->dtype, (const char *)b->data + k0 * b->row_bytes, b->row_bytes, some, j, n, out);
 	if (t->scale != 1)
@@ -184,14 +209,16 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 
 	if (few_rows(t, b)) {
 		const struct matrix *w = &t->b;
-		k->panel_rows(w->dtype, b->m, b->n, t->k, t->a + b->i0 * t->a_row, t->a_row,
-		              (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes, w->panel_bytes, b->sum,
-		              b->ld);
+		size_t each = t->a_rows ? 1 : b->m;
+		for (size_t i = 0; i < b->m; i += each)
+			k->panel_rows(w->dtype, each, b->n, t->k, a_at(t, b->i0 + i, 0), t->a_row,
+			              (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes, w->panel_bytes,
+			              b->sum + i * b->ld, b->ld);
 		b->started = true;
 		return;
 	}
 	bool packed = worth_packing(k, t, b);
-	size_t slice = slice_of(t->k, t->a_col != 1 ? SLICE_ACROSS : SLICE);
+	size_t slice = slice_of(t->k, t->a_col != 1 || packed ? SLICE_ACROSS : SLICE);
 
 	for (size_t k0 = 0; k0 < t->k; k0 += slice) {
 		size_t some = MIN(slice, t->k - k0);
@@ -210,7 +237,8 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 static void epilogue(const struct kernels *k, const struct gemm *g, const struct block *b)
 {
 	for (size_t i = 0; i < b->m; i++) {
-		float *c = g->c + (b->i0 + i) * g->ldc + b->j0, *s = b->sum + i * b->ld;
+		size_t row = g->c_rows ? (size_t)g->c_rows[b->i0 + i] : b->i0 + i;
+		float *c = g->c + row * g->ldc + b->j0, *s = b->sum + i * b->ld;
 		if (g->bias)
 			k->add(s, s, g->bias + b->j0, b->n);
 		if (g->residual)
@@ -276,7 +304,7 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	const struct gemm_term *t = &g->term[0];
 
 	if (g->n_terms != 1 || t->a_row != 1 || t->a_col == 1 || t->transposed || t->b.dtype != DTYPE_F32 ||
-	    t->scale != 1 || g->bias || g->residual)
+	    t->scale != 1 || g->bias || g->residual || g->c_rows)
 		return false;
 	if (g->n > (size_t)k->mr || 2 * g->n > (size_t)k->nr || g->m < (size_t)k->nr)
 		return false;
@@ -285,6 +313,8 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	out->n = g->m;
 	out->term[0].a = t->b.data;
 	out->term[0].a_col = t->b.row_bytes / sizeof(float);
+	out->term[0].a_ks = t->b_ks;
+	out->term[0].b_ks = t->a_ks;
 	out->term[0].b = (struct matrix){
 		.dtype = DTYPE_F32, .data = t->a, .rows = t->k, .cols = g->m, .row_bytes = t->a_col * sizeof(float)
 	};

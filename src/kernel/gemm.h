@@ -5,14 +5,17 @@
  * Up to GEMM_TERMS products add up in one pass over C (LoRA's B·(A·x) is a second term with K = r). B is a matrix
  * in its storage form: dequantized by cache-sized panels while it is packed, never expanded in memory. Every output
  * element is one chain over ascending k, term after term, so its bits do not depend on M, on the row's place or on
- * threads. Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here. */
+ * threads. Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here.
+ *
+ * Rows may be picked by number instead of lying one after the other (experts, op/op_experts.c): those of A and of C, or
+ * those of A and B that a sum goes over. Such rows of A are packed, the bits are those of rows that lie together. */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
 
 #include "base/pool.h"
 #include "kernel/kernels.h"
 
-enum { GEMM_TERMS = 6, GEMM_TOGETHER = 4 };
+enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16 };
 
 struct matrix {                 /* row-major [rows][cols] */
 	enum dtype dtype;
@@ -30,6 +33,9 @@ struct gemm_term {
 	bool transposed;
 	size_t k;                   /* K of this term */
 	float scale;                /* multiplies this term: B's panel is scaled while it is packed; 1 costs nothing */
+	/* or NULL: i is i. [M]: A(i,k) = a[a_rows[i]*a_row + k*a_col]; [K]: A(i,k) = a[i*a_row + a_ks[k]*a_col], and
+	 * of B, which is f32 then, k's row is b_ks[k]; one of the two kinds alone */
+	const int32_t *a_rows, *a_ks, *b_ks;
 };
 
 struct gemm {
@@ -40,6 +46,7 @@ struct gemm {
 	const float *residual;      /* [M,N] row stride ldc, or NULL; may be c itself */
 	float *c;                   /* may not overlap A */
 	size_t ldc;
+	const int32_t *c_rows;      /* [M] where a row of C lies, or NULL; then there is no residual */
 	bool accumulate;            /* add to what C holds */
 };
 

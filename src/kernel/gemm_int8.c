@@ -28,22 +28,39 @@ static size_t ceil_div(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
+struct quantize {
+	const struct kernels *k;
+	const float *a;
+	const int32_t *a_rows;
+	size_t m, width, row_bytes;
+	uint8_t *rows;
+};
+
 static void quantize_item(void *ctx, size_t item, int thread)
 {
-	const struct work *w = ctx;
-	const struct gemm_int8 *g = w->g;
-	size_t end = MIN(g->m, (item + 1) * ROWS_QUANTIZED);
+	const struct quantize *w = ctx;
+	size_t end = MIN(w->m, (item + 1) * ROWS_QUANTIZED);
 	(void)thread;
 
-	for (size_t i = item * ROWS_QUANTIZED; i < end; i++)
-		w->k->q8_row(g->a + i * g->k, g->k, g->rows + i * w->row_bytes);
+	for (size_t i = item * ROWS_QUANTIZED; i < end; i++) {
+		size_t row = w->a_rows ? (size_t)w->a_rows[i] : i;
+		w->k->q8_row(w->a + row * w->width, w->width, w->rows + i * w->row_bytes);
+	}
+}
+
+void gemm_int8_quantize(const struct kernels *k, struct pool *p, const float *a, const int32_t *a_rows, size_t m,
+                        size_t width, uint8_t *rows)
+{
+	struct quantize w = { k, a, a_rows, m, width, gemm_int8_rows_bytes(1, width), rows };
+
+	pool_run(p, ceil_div(m, ROWS_QUANTIZED), quantize_item, &w);
 }
 
 /* ((Σ + bias) + residual) + what C held */
 static void put_row(const struct work *w, float *sum, size_t i, size_t j, size_t n)
 {
 	const struct gemm_int8 *g = w->g;
-	float *c = g->c + i * g->n + j;
+	float *c = g->c + (g->c_rows ? (size_t)g->c_rows[i] : i) * g->n + j;
 
 	if (g->bias)
 		w->k->add(sum, sum, g->bias + j, n);
@@ -62,7 +79,7 @@ static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
 	const uint8_t *panel = (const uint8_t *)g->panels + p * w->panel_bytes, *rows = g->rows + i0 * w->row_bytes;
 	float sum[ROWS][PANEL_ROWS];
 
-	if (!g->bias && !g->residual && !g->accumulate) {
+	if (!g->bias && !g->residual && !g->accumulate && !g->c_rows) {
 		w->k->q8_tile(g->dtype, m, n, g->k, rows, w->row_bytes, panel, g->c + i0 * g->n + j, g->n);
 		return;
 	}
@@ -104,7 +121,7 @@ static struct work work_make(const struct kernels *k, const struct gemm_int8 *g,
 	return w;
 }
 
-void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n)
+void gemm_int8_products(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n)
 {
 	struct work work[GEMM_TOGETHER];
 	struct pool_list lists[GEMM_TOGETHER];
@@ -115,8 +132,13 @@ void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gem
 		work[i] = work_make(k, &g[i], (size_t)pool_threads(p));
 		lists[i] = (struct pool_list){ &work[i], ceil_div(g[i].m, ROWS) * work[i].column_items };
 	}
-	pool_run(p, ceil_div(g->m, ROWS_QUANTIZED), quantize_item, &work[0]);
 	pool_run_lists(p, lists, n, item_run);
+}
+
+void gemm_int8_run_all(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n)
+{
+	gemm_int8_quantize(k, p, g->a, NULL, g->m, g->k, g->rows);
+	gemm_int8_products(k, p, g, n);
 }
 
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g)

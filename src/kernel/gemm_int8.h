@@ -18,10 +18,16 @@ struct gemm_int8 {
 	const float *bias;          /* [N] or NULL */
 	const float *residual;      /* [M,N] like c, or NULL; may be c itself */
 	float *c;                   /* [M][N]; not a */
+	const int32_t *c_rows;      /* [M] where a row of C lies, or NULL; then there is no residual */
 	bool accumulate;            /* add to what C holds */
 };
 
 size_t gemm_int8_rows_bytes(size_t m, size_t k);
+/* m rows of a, or those that a_rows numbers, one after the other into `rows`. */
+void gemm_int8_quantize(const struct kernels *k, struct pool *p, const float *a, const int32_t *a_rows, size_t m,
+                        size_t width, uint8_t *rows);
+/* n products, at most GEMM_TOGETHER, of rows that are there already; a is not looked at. */
+void gemm_int8_products(const struct kernels *k, struct pool *p, const struct gemm_int8 *g, int n);
 void gemm_int8_run(const struct kernels *k, struct pool *p, const struct gemm_int8 *g);
 /* n products, at most GEMM_TOGETHER, of the same A and rows, which are quantized once, as one list of items. Each has
  * the bits that it has alone. */

@@ -10,6 +10,7 @@
 enum embed_source { EMBED_IDS, EMBED_POSITIONS };
 enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
 enum { SPLIT_PARTS = 8 };
+enum { EXPERTS_MOST = 1024 };      /* of a layer */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
@@ -36,6 +37,35 @@ struct linear {
 };
 /* N,O = scale·x·Wᵀ + Σ u·upᵀ + bias + residual */
 uint32_t op_linear(struct tape *t, const struct linear *l);
+
+/* Which experts a row goes to: the k of the largest logits. */
+struct route_spec {
+	int k;
+	bool of_chosen;    /* weights are a softmax of the chosen logits alone, whose sum is 1; else of all, as it falls */
+};
+/* Slot n·k + j is the j-th expert of row n, its experts ascending. */
+struct routing {
+	uint32_t weights;  /* N,k */
+	uint32_t chosen;   /* N,k: the experts */
+	/* N·k slots expert by expert, each expert's ascending, and the rows that they are of; E+1: where each begins */
+	uint32_t slots, rows, first;
+	int k;
+};
+uint32_t op_route(struct tape *t, uint32_t logits /* N,E */, struct route_spec spec, struct routing *out);
+
+struct experts {
+	uint32_t x;        /* N,I: of all experts of a row; or N,k·I: each slot its own */
+	uint32_t w;        /* a stack of E times O,I any dtype; where it has a gap, 0 comes out */
+	uint32_t bias;     /* E,O or none */
+	struct linear_term term[LINEAR_TERMS]; /* u (N,k·r), up a stack of E times O,r */
+	struct routing to;
+	float scale;       /* of x·Wᵀ; 0 means 1 */
+	bool int8;         /* as in op_linear, all matrices are in panels */
+	uint32_t wt;       /* a stack of E times I,O, or none */
+};
+/* N,k·O: of each slot, scale·x·Wᵀ + Σ u·upᵀ + bias of its expert */
+uint32_t op_experts(struct tape *t, const struct experts *l);
+uint32_t op_combine(struct tape *t, uint32_t x /* N,k·C */, uint32_t p /* N,k */);                      /* N,C */
 
 uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* P,D: cos then sin halves */, int heads,
                  bool interleaved);

@@ -206,13 +206,23 @@ const float *run_read(const struct run *r, uint32_t tensor)
 
 /* --- steps --- */
 
+static bool is_there(const struct run *r, uint32_t x)
+{
+	const struct tensor *t = &r->plan->tensors[x];
+	bool all = true;
+
+	for (size_t i = 0; t->parts && i < t->dim[0]; i++)
+		all &= !t->parts[i] || r->data[t->parts[i]];
+	return t->parts ? all : r->data[x] != NULL;
+}
+
 static void check_bound(const struct run *r, const struct node *n)
 {
 	for (int i = 0; i < NODE_INPUTS; i++)
-		if (n->in[i] && !r->data[n->in[i]])
+		if (n->in[i] && !is_there(r, n->in[i]))
 			BUG("%s reads %s, which is not bound", n->op->name, r->plan->tensors[n->in[i]].name);
 	for (int i = 0; i < NODE_OUTPUTS; i++)
-		if (n->out[i] && !r->data[n->out[i]])
+		if (n->out[i] && !is_there(r, n->out[i]))
 			BUG("%s writes %s, which is not bound", n->op->name, r->plan->tensors[n->out[i]].name);
 }
 

@@ -80,6 +80,33 @@ uint32_t tape_cache(struct tape *t, const char *name, int memory, enum dtype dty
 	return id;
 }
 
+uint32_t tape_stack(struct tape *t, const char *name, const uint32_t *parts, size_t n)
+{
+	size_t dim[TENSOR_DIMS] = { n }, first = 0;
+
+	while (first < n && !parts[first])
+		first++;
+	if (first == n || t->err.msg[0])
+		return TENSOR_NONE;
+	struct tensor like = t->tensors[parts[first]];
+	if (like.n_dims >= TENSOR_DIMS)
+		BUG("a stack of tensors of %d dimensions", like.n_dims);
+	memcpy(dim + 1, like.dim, (size_t)like.n_dims * sizeof(*dim));
+	uint32_t id = tensor_add(t, name, ROLE_STACK, AXIS_FIXED, like.n_dims + 1, dim), *copy;
+	copy = arena_array(&t->mem, n, sizeof(*copy));
+	memcpy(copy, parts, n * sizeof(*copy));
+	struct tensor *x = &t->tensors[id];
+	x->parts = copy;
+	x->dtype = like.dtype;
+	for (size_t i = 0; i < n; i++) {
+		const struct tensor *part = &t->tensors[parts[i]];
+		if (parts[i] && (part->n_dims != like.n_dims || memcmp(part->dim, like.dim, sizeof(like.dim)) != 0))
+			BUG("%s and %s in one stack differ in shape", like.name, part->name);
+		x->needs_grad |= parts[i] && part->needs_grad;
+	}
+	return id;
+}
+
 static struct node *node_add(struct tape *t, const struct op *op, const void *attr, size_t attr_bytes)
 {
 	if (t->n_nodes == t->cap_nodes) {
@@ -227,6 +254,26 @@ uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate)
 	return t->grad[x];
 }
 
+uint32_t tape_grad_stack(struct tape *t, uint32_t stack, bool *accumulate)
+{
+	size_t n = tape_tensor(t, stack)->dim[0], wanted = 0, added = 0;
+	uint32_t *grads = arena_array(&t->mem, n, sizeof(*grads));
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t part = t->tensors[stack].parts[i];
+		bool there;
+		if (!tape_wants(t, part))
+			continue;
+		grads[i] = tape_grad_target(t, part, &there);
+		added += there;
+		wanted++;
+	}
+	if (added != 0 && added != wanted)
+		BUG("%s: some parts have a gradient already", t->tensors[stack].name);
+	*accumulate = added > 0;
+	return tape_stack(t, "gradients", grads, n);
+}
+
 void tape_grad_pass(struct tape *t, uint32_t x, uint32_t g)
 {
 	bool accumulate;
@@ -315,7 +362,8 @@ int tape_backward(struct tape *t, struct err *e)
 
 const char *role_name(enum role r)
 {
-	static const char *const names[] = { "activation", "scratch", "weight", "parameter", "gradient", "state" };
+	static const char *const names[] = { "activation", "scratch", "weight", "parameter", "gradient", "state",
+		                              "stack" };
 	return names[r];
 }
 

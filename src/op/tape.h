@@ -30,6 +30,7 @@ enum role {
 	ROLE_PARAM,    /* trainable f32, bound */
 	ROLE_GRAD,     /* gradient of a parameter, bound; the first node stores, later ones add */
 	ROLE_STATE,    /* bound, readable and writable: the key-value cache, a caller's buffer */
+	ROLE_STACK,    /* other tensors as one, such as all experts' matrices: it has no numbers of its own */
 };
 
 enum axis { AXIS_FIXED, AXIS_ROWS, AXIS_TARGETS, AXIS_LABELS }; /* what the first dimension counts */
@@ -48,6 +49,7 @@ struct tensor {
 	bool needs_grad;
 	bool kept;                /* is looked at when the step is over, whoever read it before */
 	uint32_t producer;        /* node number + 1; 0: none */
+	const uint32_t *parts;    /* [dim[0]] of a stack: bound tensors, TENSOR_NONE where it has a gap; the tape's */
 };
 
 struct node {
@@ -119,6 +121,9 @@ uint32_t tape_state(struct tape *t, const char *name, enum axis axis, int n_dims
 /* a state of fixed rows that is stored as dtype: keys or values (op/kv_cache.h), found by table `memory` of the batch's
  * places */
 uint32_t tape_cache(struct tape *t, const char *name, int memory, enum dtype dtype, size_t rows, size_t width);
+/* n bound tensors of one shape, each of its own dtype, as one tensor of a dimension more, for ops that read some of
+ * them by what the batch says; TENSOR_NONE among them is a gap, in all is refused. Bound are the parts. */
+uint32_t tape_stack(struct tape *t, const char *name, const uint32_t *parts, size_t n);
 
 /* For ops. */
 /* A node: copies inputs and attr, lets the op's `shape` check them and add outputs. The first output, or TENSOR_NONE
@@ -146,6 +151,9 @@ bool tape_wants(const struct tape *t, uint32_t x);                /* does x need
 uint32_t tape_grad(const struct tape *t, uint32_t x);
 /* Where a node writes the gradient of x: makes it on first use. *accumulate: add to what is there. */
 uint32_t tape_grad_target(struct tape *t, uint32_t x, bool *accumulate);
+/* The same of a stack: a stack of the gradients of those parts that want one. All of them begin here, or all are added
+ * to. */
+uint32_t tape_grad_stack(struct tape *t, uint32_t stack, bool *accumulate);
 /* The gradient of x is the tensor g itself (handed over, not copied) or, when x has one already, g is added to it. */
 void tape_grad_pass(struct tape *t, uint32_t x, uint32_t g);
 /* A backward node: no shape function, outputs given. */

@@ -67,6 +67,16 @@ static uint32_t find_kind(struct timed *t, uint64_t key)
 	return i;
 }
 
+/* Whole numbers say to others where to look: they must be there. */
+static bool guides(const struct plan *p, const struct node *n)
+{
+	bool whole_numbers = false;
+
+	for (int j = 0; j < NODE_OUTPUTS; j++)
+		whole_numbers |= n->out[j] && p->tensors[n->out[j]].dtype == DTYPE_I32;
+	return whole_numbers;
+}
+
 /* Of each kind those at one and two thirds: neither the first layer, whose pages a pass may find warm, nor
  * neighbours. */
 static void choose(struct timed *t, bool whole)
@@ -82,7 +92,7 @@ static void choose(struct timed *t, bool whole)
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct kind *k = &t->kinds[t->kind_of[i]];
 		uint32_t at = seen[t->kind_of[i]]++;
-		t->is_run[i] = whole || at == k->n / 3 || (OF_A_KIND > 1 && at == 2 * k->n / 3);
+		t->is_run[i] = whole || guides(p, &p->nodes[i]) || at == k->n / 3 || (OF_A_KIND > 1 && at == 2 * k->n / 3);
 		k->run += t->is_run[i];
 	}
 	mem_free(seen);
@@ -97,7 +107,22 @@ static bool is_own(const struct run *r, uint32_t id)
 
 	if (x->role == ROLE_STATE && r->data[id])
 		return false;
-	return x->role != ROLE_WEIGHT && x->role != ROLE_ACT && x->role != ROLE_SCRATCH;
+	return x->role != ROLE_WEIGHT && x->role != ROLE_ACT && x->role != ROLE_SCRATCH && x->role != ROLE_STACK;
+}
+
+/* A tensor's place, if it has none yet, a stack's parts' places. */
+static void place_one(struct run *r, uint32_t id, bool *done, uint8_t *memory, size_t *at)
+{
+	const struct tensor *x = &r->plan->tensors[id];
+
+	for (size_t e = 0; x->parts && e < x->dim[0]; e++)
+		place_one(r, x->parts[e], done, memory, at);
+	if (!id || done[id] || r->plan->offset[id] != SIZE_MAX || !is_own(r, id))
+		return;
+	done[id] = true;
+	if (memory)
+		run_bind(r, id, memory + *at);
+	*at += ROUND_UP(tensor_bytes(x), (size_t)64);
 }
 
 /* Gives each trainable or bound tensor of the nodes that are run its place in memory (NULL: nothing); returns the bytes
@@ -111,12 +136,7 @@ static size_t place_own(const struct timed *t, struct run *r, uint8_t *memory)
 	for (uint32_t i = 0; i < p->n_nodes; i++)
 		for (int j = 0; t->is_run[i] && j < NODE_INPUTS + NODE_OUTPUTS; j++) {
 			uint32_t id = j < NODE_INPUTS ? p->nodes[i].in[j] : p->nodes[i].out[j - NODE_INPUTS];
-			if (!id || done[id] || p->offset[id] != SIZE_MAX || !is_own(r, id))
-				continue;
-			done[id] = true;
-			if (memory)
-				run_bind(r, id, memory + at);
-			at += ROUND_UP(tensor_bytes(&p->tensors[id]), (size_t)64);
+			place_one(r, id, done, memory, &at);
 		}
 	mem_free(done);
 	return at;

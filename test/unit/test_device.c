@@ -98,8 +98,13 @@ static void wall_clear(struct device *d, void *p, size_t bytes)
 /* A tensor's address is the device's, not the host's. */
 static void check_inside(const struct walled *w, const struct run *r, uint32_t x)
 {
+	const struct tensor *of = run_tensor(r, x);
 	const char *at = r->data[x];
 
+	for (size_t i = 0; x && of->parts && i < of->dim[0]; i++)
+		check_inside(w, r, of->parts[i]);
+	if (of->parts)
+		return;
 	for (int i = 0; x && i < w->n_regions; i++)
 		if (at >= (char *)w->region[i].p && at < (char *)w->region[i].p + w->region[i].bytes)
 			return;
@@ -179,7 +184,7 @@ static void sample_run(struct test *t, struct sample *s, const struct op *op)
 	for (uint32_t i = 1; i < tape->n_tensors; i++) {
 		struct rng_stream numbers = { 77 + i };
 		if (s->pass.plan.offset[i] != SIZE_MAX || tape->tensors[i].role == ROLE_ACT ||
-		    tape->tensors[i].role == ROLE_SCRATCH)
+		    tape->tensors[i].role == ROLE_SCRATCH || tape->tensors[i].role == ROLE_STACK)
 			continue;
 		s->bound[i] = arena_array(&s->mem, tensor_count(&tape->tensors[i]) + 1, sizeof(float));
 		for (size_t j = 0; j < tensor_count(&tape->tensors[i]); j++)

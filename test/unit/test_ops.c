@@ -35,7 +35,7 @@ struct sample {
 
 static bool is_bound(const struct tensor *x)
 {
-	return x->role != ROLE_ACT && x->role != ROLE_SCRATCH;
+	return x->role != ROLE_ACT && x->role != ROLE_SCRATCH && x->role != ROLE_STACK;
 }
 
 static bool sample_record(struct test *t, struct sample *s)
