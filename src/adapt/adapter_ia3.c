@@ -136,6 +136,9 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	if (!(w->spec->flags & WEIGHT_LINEAR) || w->n_dims != 2)
 		return err_set(e, "target_modules means '%s', which is no linear: only their inputs and outputs are "
 		                  "scaled", module);
+	if (w->expert >= 0)
+		return err_set(e, "target_modules means '%s', an expert's matrix: experts are not scaled by (IA)3 here",
+		               module);
 	if (head && !input)
 		return err_set(e, "target_modules means the head '%s', whose logits are not scaled", module);
 	size_t dim[2] = { input ? 1 : w->dim[0], input ? w->dim[1] : 1 };

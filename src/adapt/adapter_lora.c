@@ -201,6 +201,21 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	return 0;
 }
 
+/* The experts of a layer go up in one product: all those that are adapted are so alike. */
+static int check_experts(const struct lora *o, const struct model *m, struct err *e)
+{
+	for (size_t i = 1; i < o->n; i++) {
+		const struct site *s = &o->sites[i], *last = &o->sites[i - 1];
+		const struct weight *w = &m->weights[MIN((size_t)s->weight, m->n_weights - 1)],
+				    *before = &m->weights[MIN((size_t)last->weight, m->n_weights - 1)];
+		if (w->expert > 0 && before->spec == w->spec && before->layer == w->layer &&
+		    (s->r != last->r || s->scale != last->scale))
+			return err_set(e, "rank_pattern or alpha_pattern give %s another rank or scale than %s; the "
+			                  "experts of a layer have one", w->name, before->name);
+	}
+	return 0;
+}
+
 static int build(struct adapter *a, const struct model *m, struct err *e)
 {
 	struct terms t;
@@ -209,7 +224,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
 	for (size_t i = 0; i <= m->n_weights; i++)
 		o->site_of[i] = -1;
-	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
+	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0 || check_experts(o, m, e) < 0)
 		return -1;
 	bool ends = m->config.tied && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
 	a->parts = ends && !target_ties(a->config, e);
@@ -301,6 +316,32 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	return false;
 }
 
+static void experts(struct graph *g, const struct overlay *o, int w, struct experts *l)
+{
+	const struct lora *lora = o->ctx;
+	size_t n = tape_tensor(g->tape, l->w)->dim[0];
+	uint32_t *a = mem_array(n, sizeof(*a)), *b = mem_array(n, sizeof(*b)), x = l->x;
+	const struct site *any = NULL;
+
+	for (size_t e = 0; e < n; e++) {
+		const struct site *s = site_at(lora, w + (int)e);
+		a[e] = s ? nn_param(g, o, s->a) : TENSOR_NONE;
+		b[e] = s ? nn_param(g, o, s->b) : TENSOR_NONE;
+		any = s ? s : any;
+	}
+	if (any && g->training && !o->frozen && lora->dropout > 0)
+		x = op_dropout(g->tape, x, lora->dropout, g->site++);
+	if (any) {
+		struct experts low = {
+			.x = x, .w = tape_stack(g->tape, "lora_A", a, n), .to = l->to, .scale = any->scale
+		};
+		l->term[0] = (struct linear_term){ nn_served(g, o, op_experts(g->tape, &low)),
+			                           tape_stack(g->tape, "lora_B", b, n) };
+	}
+	mem_free(a);
+	mem_free(b);
+}
+
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
 {
 	const struct site *s = site_at(o->ctx, w);
@@ -312,7 +353,9 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 	                 &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y, .scale = s->scale });
 }
 
-static const struct overlay_hooks hooks = { .linear = linear, .embed = embed, .by_row = true };
+static const struct overlay_hooks hooks = {
+	.linear = linear, .experts = experts, .embed = embed, .by_row = true
+};
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)

@@ -35,6 +35,20 @@ static const struct adapter_factors *pair_of(const struct part *p, int weight)
 	return NULL;
 }
 
+/* The same, or of an expert that has none the one of another of its layer: side by side all experts are alike. */
+static const struct adapter_factors *pair_like(const struct part *p, const struct model *m, int weight)
+{
+	const struct adapter_factors *own = pair_of(p, weight);
+	const struct weight *w = weight < (int)m->n_weights ? &m->weights[weight] : NULL;
+
+	for (size_t i = 0; i < p->n && !own && w && w->expert >= 0; i++) {
+		const struct weight *other = &m->weights[MIN((size_t)p->pairs[i].weight, m->n_weights - 1)];
+		if (other->spec == w->spec && other->layer == w->layer && p->pairs[i].scale != 0)
+			own = &p->pairs[i];
+	}
+	return own;
+}
+
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
@@ -68,7 +82,7 @@ static int add_place(struct adapter *out, const struct model *m, const struct pa
 	size_t sum = 0, rows_a = 0, rows_b = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		const struct adapter_factors *p = pair_of(&parts[i], weight);
+		const struct adapter_factors *p = pair_like(&parts[i], m, weight);
 		at->first[i] = sum;
 		if (!p)
 			continue;
@@ -150,6 +164,27 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	return false;
 }
 
+static void experts(struct graph *g, const struct overlay *o, int w, struct experts *l)
+{
+	const struct several *s = o->ctx;
+	size_t n = tape_tensor(g->tape, l->w)->dim[0];
+	const struct place *p = place_at(s, w);
+	uint32_t *a = mem_array(n, sizeof(*a)), *b = mem_array(n, sizeof(*b));
+
+	for (size_t e = 0; e < n && p; e++) {
+		a[e] = nn_param(g, o, place_at(s, w + (int)e)->a);
+		b[e] = nn_param(g, o, place_at(s, w + (int)e)->b);
+	}
+	if (p) {
+		struct experts low = { .x = l->x, .w = tape_stack(g->tape, "several.A", a, n), .to = l->to };
+		uint32_t u = op_experts(g->tape, &low);
+		l->term[0] = (struct linear_term){ op_adapter_mask(g->tape, u, p->first, s->n),
+			                           tape_stack(g->tape, "several.B", b, n) };
+	}
+	mem_free(a);
+	mem_free(b);
+}
+
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
 {
 	const struct several *s = o->ctx;
@@ -161,7 +196,7 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, p->b), .residual = y });
 }
 
-static const struct overlay_hooks hooks = { .linear = linear, .embed = embed };
+static const struct overlay_hooks hooks = { .linear = linear, .experts = experts, .embed = embed };
 static const struct adapter_type type_several = { .name = "several", .hooks = &hooks };
 
 static void begin(struct adapter *out, const struct model *m, size_t n)

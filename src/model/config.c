@@ -263,6 +263,10 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	}
 	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
 		return -1;
+	if (f->maybe && !value && f->hf_init && init == 0) {
+		*(int *)place(c, f) = 0;
+		return 0;
+	}
 	if (jsonx_int(s->json, key, init, &x, e) < 0)
 		return err_prefix(e, "%s", s->where);
 	return in_range(x, key, s->where, place(c, f), e);

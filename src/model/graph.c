@@ -303,6 +303,74 @@ uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *
 	return product(g, i, &l);
 }
 
+/* --- experts --- */
+
+/* Weight i and those of the other experts as one tensor, each as `of` has it. */
+static uint32_t stack_of(struct graph *g, int i, size_t experts, uint32_t (*of)(struct graph *g, int i))
+{
+	uint32_t *parts = mem_array(experts, sizeof(*parts));
+
+	for (size_t e = 0; e < experts; e++)
+		parts[e] = of(g, i + (int)e);
+	uint32_t stack = tape_stack(g->tape, g->model->weights[i].spec->hf, parts, experts);
+	mem_free(parts);
+	return stack;
+}
+
+/* int8 where all of them would be. */
+static void choose_experts_compute(struct graph *g, int i, size_t experts, struct experts *l)
+{
+	size_t own = 0, turned = 0;
+
+	for (size_t e = 0; e < experts && l->w; e++) {
+		struct linear one = { .w = g->tape->tensors[l->w].parts[e] };
+		choose_compute(g, i + (int)e, &one);
+		own += one.int8;
+		turned += one.wt != TENSOR_NONE;
+	}
+	l->int8 = own == experts;
+	if (l->int8 && turned == experts)
+		l->wt = stack_of(g, i, experts, transposed_tensor);
+}
+
+/* Terms that have no room go up in a product of their own. */
+static uint32_t add_expert_terms(struct graph *g, const struct experts *l, uint32_t y, const struct linear_term *more)
+{
+	for (int k = 0; k < LINEAR_TERMS && more[k].u; k++)
+		y = op_add(g->tape, y, op_experts(g->tape, &(struct experts){ .x = more[k].u, .w = more[k].up,
+		                                                              .to = l->to }));
+	return y;
+}
+
+uint32_t nn_experts(struct graph *g, uint32_t x, const char *weight, const char *bias, const struct routing *to)
+{
+	int i = model_weight(g->model, weight, g->layer), room = 0;
+
+	if (i < 0 || g->model->weights[i].expert != 0)
+		BUG("%s: no experts of that name in layer %d", weight, g->layer);
+	if (g->tape->err.msg[0])
+		return TENSOR_NONE;
+	size_t experts = tape_tensor(g->tape, to->first)->dim[0] - 1;
+	struct experts l = { .x = x, .w = stack_of(g, i, experts, weight_tensor), .to = *to,
+		             .bias = bias ? nn_weight(g, bias) : TENSOR_NONE };
+	choose_experts_compute(g, i, experts, &l);
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		struct experts own = { .x = x, .w = l.w, .to = *to };
+		if (o->hooks && o->hooks->experts)
+			o->hooks->experts(g, o, i, &own);
+		memcpy(g->laid[k].term, own.term, sizeof(own.term));
+		for (int j = 0; j < LINEAR_TERMS && own.term[j].u && room < LINEAR_TERMS; j++) {
+			l.term[room++] = own.term[j];
+			g->laid[k].term[j] = (struct linear_term){ 0 };
+		}
+	}
+	uint32_t y = op_experts(g->tape, &l);
+	for (int k = 0; k < g->n_laid; k++)
+		y = add_expert_terms(g, &l, y, g->laid[k].term);
+	return y;
+}
+
 /* --- the rest of a block --- */
 
 static uint32_t look_up(struct graph *g, int i, enum embed_source source)

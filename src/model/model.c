@@ -24,6 +24,19 @@ static int unknown_arch(const char *where, const char *found, bool gguf, struct 
 	return err_set(e, "%s: the architecture is \"%s\", wanted one of: %s", where, found, list);
 }
 
+/* Is the file one of the architecture's? */
+static bool is_of(const struct gguf *g, const char *name, const struct arch *a, bool with)
+{
+	struct err e = ERR_INIT;
+	char key[160];
+	int64_t n = 0;
+
+	if (!a->gguf || strcmp(a->gguf, name) != 0 || (a->gguf_with != NULL) != with)
+		return false;
+	snprintf(key, sizeof(key), "%s.%s", name, with ? a->gguf_with : "");
+	return !with || (gguf_int(g, key, false, 0, &n, &e) == 0 && n > 0);
+}
+
 static int arch_of_gguf(struct model *m, struct err *e)
 {
 	const struct gguf *g = &m->source.gguf;
@@ -31,11 +44,12 @@ static int arch_of_gguf(struct model *m, struct err *e)
 
 	if (gguf_str(g, "general.architecture", true, &name, e) < 0)
 		return -1;
-	for (size_t i = 0; arch_table[i]; i++)
-		if (arch_table[i]->gguf && !strcmp(arch_table[i]->gguf, name)) {
-			m->config.arch = arch_table[i];
-			return 0;
-		}
+	for (int with = 1; with >= 0; with--)
+		for (size_t i = 0; arch_table[i]; i++)
+			if (is_of(g, name, arch_table[i], with)) {
+				m->config.arch = arch_table[i];
+				return 0;
+			}
 	return unknown_arch(g->path, name, true, e);
 }
 

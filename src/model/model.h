@@ -97,6 +97,8 @@ struct arch {
 	const char *const *hf_types;     /* config.json's model_type, NULL-terminated; the first is written */
 	const char *hf_class;            /* "LlamaForCausalLM"; NULL where gguf is */
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
+	/* where two share that name: its files have a number above 0 under this key after "<gguf>.", the other's not */
+	const char *gguf_with;
 	const struct config_field *const *fields; /* config.h's tables, NULL-terminated */
 	size_t own_bytes;                /* of the struct that config.own is, 0: none */
 	/* facts that no row says, after the rows; NULL: none */

@@ -36,6 +36,9 @@ struct overlay_hooks {
 	 * Asked from the topmost down, so each sees the x that its own product would have. Returns whether `after` is
 	 * to be asked; of the head it cannot be. */
 	bool (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
+	/* The same of all experts' matrices of a layer, weights w … w + E − 1, but that only terms may be filled in:
+	 * who would do something else to one refuses where it is made. */
+	void (*experts)(struct graph *g, const struct overlay *o, int w, struct experts *l);
 	/* The product y (N,O) with the terms of those under it and its own; from the lowest up. Of rest, bias and
 	 * residual are still to be added: who adds one sets it to none. Only the topmost finds the residual there. */
 	uint32_t (*after)(struct graph *g, const struct overlay *o, int w, struct linear *rest, uint32_t y);

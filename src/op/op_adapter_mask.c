@@ -6,6 +6,8 @@
  * product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0 adds
  * nothing, exactly, as terms keep their order.
  *
+ * A row that is several parts alike, as many numbers each (a row's experts), is masked part by part.
+ *
  *     dx(i,j) = dy(i,j) in the same places */
 #include "op/ops.h"
 
@@ -26,7 +28,8 @@ static int mask_shape(struct tape *t, struct node *n, struct err *e)
 	struct tensor like = *tape_tensor(t, n->in[0]);
 	const struct mask_attr *attr = n->attr;
 
-	if (like.n_dims != 2 || like.axis == AXIS_LABELS || attr->first[attr->n] != like.dim[1])
+	if (like.n_dims != 2 || like.axis == AXIS_LABELS || !attr->first[attr->n] ||
+	    like.dim[1] % attr->first[attr->n])
 		return err_set(e, "%s: rows of %u numbers are wanted", like.name, attr->first[attr->n]);
 	pointwise_output(t, n, "masked");
 	return 0;
@@ -37,20 +40,23 @@ static void mask_forward(struct run *r, const struct node *n)
 {
 	const struct mask_attr *attr = n->attr;
 	const struct batch *b = r->batch;
-	size_t rows = run_rows(r, n->out[0]), C = run_tensor(r, n->out[0])->dim[1];
+	size_t rows = run_rows(r, n->out[0]), C = attr->first[attr->n],
+	       parts = run_tensor(r, n->out[0])->dim[1] / C;
 	const float *x = run_f32(r, n->in[0]);
 	float *y = run_f32(r, n->out[0]);
 	const struct segment *s = b->segments;
 
-	for (size_t i = 0; i < rows; i++, x += C, y += C) {
+	for (size_t i = 0; i < rows; i++) {
 		int32_t row = run_tensor(r, n->out[0])->axis == AXIS_TARGETS ? b->target_row[i] : (int32_t)i;
 		while (row >= s->start + s->len)
 			s++;
 		size_t begin = s->adapter < 0 ? 0 : attr->first[s->adapter],
 		       end = s->adapter < 0 ? 0 : attr->first[s->adapter + 1];
-		memmove(y + begin, x + begin, (end - begin) * sizeof(*y));
-		memset(y, 0, begin * sizeof(*y));
-		memset(y + end, 0, (C - end) * sizeof(*y));
+		for (size_t j = 0; j < parts; j++, x += C, y += C) {
+			memmove(y + begin, x + begin, (end - begin) * sizeof(*y));
+			memset(y, 0, begin * sizeof(*y));
+			memset(y + end, 0, (C - end) * sizeof(*y));
+		}
 	}
 }
 
@@ -65,13 +71,14 @@ static void mask_backward(struct tape *t, uint32_t i)
 
 static uint32_t mask_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; bool targets; size_t n, first[4]; } cases[] = {
-		{ 1, false, 1, { 0, 3 } }, { 31, false, 3, { 0, 4, 4, 33 } }, { 7, true, 2, { 0, 8, 9 } },
+	static const struct { int N; bool targets; size_t n, first[4], parts; } cases[] = {
+		{ 1, false, 1, { 0, 3 }, 1 }, { 31, false, 3, { 0, 4, 4, 33 }, 1 }, { 7, true, 2, { 0, 8, 9 }, 1 },
+		{ 31, false, 3, { 0, 4, 6, 7 }, 3 },
 	};
 	batch_sample(b, rng, cases[i].N, 50);
 	for (int32_t s = 0; s < b->n_segments; s++)
 		b->segments[s].adapter = s % ((int32_t)cases[i].n + 1) - 1;
-	uint32_t x = tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].first[cases[i].n] });
+	uint32_t x = tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].first[cases[i].n] * cases[i].parts });
 	return op_adapter_mask(t, cases[i].targets ? op_gather(t, x) : x, cases[i].first, cases[i].n);
 }
 
@@ -84,7 +91,7 @@ const struct op op_row_adapter_mask = {
 	.inplace = 1,
 	.cheap = true,
 	.sample = mask_sample,
-	.sample_count = 3,
+	.sample_count = 4,
 };
 
 uint32_t op_adapter_mask(struct tape *t, uint32_t x, const size_t *first, size_t n)

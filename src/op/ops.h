@@ -91,7 +91,7 @@ uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or
 uint32_t op_scale(struct tape *t, uint32_t x, float by);                        /* by·x */
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
-/* of a row's columns, its adapter's alone */
+/* of a row's columns, its adapter's alone; of each of its parts where x is several times first[n] wide */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);

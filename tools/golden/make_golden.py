@@ -20,7 +20,7 @@ import gguf
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -217,6 +217,21 @@ def lora_values(name, model, docs, learn, targets="all-linear"):
     return values
 
 
+def expert_lora_values(name, base, model, maker, docs, learn):
+    """LoRA on experts that are linears by themselves, named as files have them; PEFT reads it onto the fused ones."""
+    print(f"{name}: LoRA on separate experts")
+    m = lora(maker.with_modules(model), r=4, lora_alpha=8, lora_dropout=0.0, target_modules=maker.LORA)
+    save_adapter(m, f"{OUT}/{name}")
+    path = f"{OUT}/{name}/adapter_model.safetensors"
+    named = lambda values: dict(pair for k, v in values.items() for pair in maker.saved(k, v).items())
+    save_file(named(load_file(path)), path, metadata={"format": "pt"})
+    check_reload(model, f"{OUT}/{name}", m, docs)
+    values = forward_values(m, docs[:6], 9)
+    values.update(gradient_values(m, docs[:6], learn[:6]))
+    values.update(train_values(m, batches_of(docs, learn), LORA_LR, 0.01, True))
+    save(name, named(values), model=base, adapter=name, learning_rate=str(LORA_LR))
+
+
 def variant_values(name, model, docs, **options):
     print(f"{name}")
     m = lora(model, r=4, lora_alpha=8, **options)
@@ -268,9 +283,12 @@ def made_values(name, tok, docs, learn):
     maker = importlib.import_module(f"model_{name}")
     model = maker.make(tok)
     tiny.save_model(model, tok, f"{OUT}/{name}")
-    saved = getattr(maker, "SAVED_AS", {})  # names of files where the class has others
-    values = {saved.get(k, k): v for k, v in model_values(name, model, docs, learn, False).items()}
-    save(name, values, model=name, learning_rate=str(FULL_LR))
+    names = getattr(maker, "SAVED_AS", {})  # names of files where the class has others
+    saved = getattr(maker, "saved", lambda key, x: {names.get(key, key): x})
+    values = [saved(k, v).items() for k, v in model_values(name, model, docs, learn, False).items()]
+    save(name, dict(pair for some in values for pair in some), model=name, learning_rate=str(FULL_LR))
+    if hasattr(maker, "LORA"):
+        expert_lora_values(f"{name}-lora", name, model, maker, docs, learn)
     if maker.GGUF:
         m = gguf_values(name, tok, model, maker.GGUF, maker)
         save(f"{name}.gguf", forward_values(m, docs[:6], 9), model=f"{name}.gguf")

@@ -64,6 +64,8 @@ def scale_weights(model, seed):
             elif p.dim() == 2:
                 n_in = p.shape[0] if ".c_" in name else p.shape[1]  # Conv1D keeps [in][out]
                 x *= 1.1 / n_in ** 0.5
+            elif p.dim() == 3:  # experts, each [out][in]
+                x *= 1.1 / p.shape[2] ** 0.5
             elif name.endswith("bias"):
                 x *= 0.1
             else:

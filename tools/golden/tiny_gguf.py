@@ -66,6 +66,8 @@ class Twin:
         self.back = getattr(maker, "gguf_back", lambda name, x, c: x)
         self.change = getattr(maker, "gguf_change", lambda model: None)  # what its facts cannot say
         self.only = getattr(maker, "gguf_only", lambda c: {})  # tensors that Hugging Face's files have not
+        self.tensors = getattr(maker, "gguf_tensors", lambda name, x: {name: x})  # of one parameter
+        self.joined = getattr(maker, "gguf_joined", lambda stored: stored)  # and back
 
 
 def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
@@ -78,14 +80,14 @@ def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
     add_tokenizer(w, tokenizer, template)
     names = gguf.get_tensor_name_map(arch, c.num_hidden_layers)
     stored, linears = {}, 0
-    for name, p in model.named_parameters():
-        x = p.detach().numpy()
+    tensors = [t for name, p in model.named_parameters() for t in twin.tensors(name, p.detach().numpy()).items()]
+    for name, x in tensors:
         permuted = {}
         if arch == LLAMA or twin.permuted:
             permuted = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}
         heads = permuted.get(name.split(".")[-2], 0)
         form = Q.F32
-        if x.ndim == 2:
+        if x.ndim >= 2:
             form = Q.Q8_0 if "embed" in name else FORMS[linears % len(FORMS)]
             linears += "embed" not in name
         x = permute(x, heads) if heads else np.asarray(twin.to(name, x, c), np.float32)
@@ -93,6 +95,7 @@ def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
         w.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), data, raw_dtype=form)
         back = gguf.quants.dequantize(data, form).reshape(x.shape).astype(np.float32)
         stored[name] = torch.tensor(unpermute(back, heads) if heads else twin.back(name, back, c))
+    stored = twin.joined(stored)
     for name, x in twin.only(c).items():
         w.add_tensor(name, np.asarray(x, np.float32))
     if c.tie_word_embeddings:
