@@ -332,6 +332,8 @@ static int describe(struct arena *mem, const struct writing *x, size_t n, struct
 			                 "for both");
 		if (!name)
 			return err_set(e, "%s has no name in GGUF", w->name);
+		if (w->expert >= 0)
+			return refuse(e, "the adapter adds to experts");
 		t[i] = (struct gguf_tensor){ .name = arena_printf(mem, "%s.lora_%c", name, i % 2 ? 'b' : 'a'),
 			                     .dtype = x->dtype,
 			                     .n_dims = 2,

@@ -235,7 +235,7 @@ static int plan_training(struct bench *b, struct loaded *l, struct predicted *p,
 	struct model_memory memory;
 	const struct adapter_type *type = method_adapter(b->o->train);
 	double tokens = MIN(2 * 512, 2 * l->model.config.n_ctx),
-	       flops = (type ? 4.5 : 6.0) * (double)model_count(&l->model) * tokens;
+	       flops = (type ? 4.5 : 6.0) * (double)model_count_active(&l->model) * tokens;
 
 	if (model_memory(&memory, &l->model, type ? type : adapter_standard(), b->app->device, e) < 0)
 		return -1;

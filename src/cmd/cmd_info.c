@@ -208,6 +208,7 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "model", jsonx_path(m->source.path));
 	json_object_set_new(j, "format", json_string(format));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)model_count(m)));
+	json_object_set_new(j, "active_parameters", json_integer((json_int_t)model_count_active(m)));
 	json_object_set_new(j, "file_bytes", json_integer((json_int_t)source_bytes(&m->source)));
 	json_object_set_new(j, "dtypes", stored_json(&m->source));
 	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
@@ -220,17 +221,33 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	mem_free(format);
 }
 
+/* The width of an expert is that of its first matrix. */
+static void show_mlp(const struct model *m)
+{
+	int of, k = model_experts(m, &of), width = m->config.F;
+
+	for (size_t i = m->n_weights; i-- > 0 && k;)
+		width = m->weights[i].expert == 0 ? (int)m->weights[i].dim[0] : width;
+	if (k)
+		app_print("  %-14s %d of %d experts a token, %d wide\n", "MLP", k, of, width);
+	else
+		app_print("  %-14s %d wide\n", "MLP", width);
+}
+
 static void show_config(const struct model *m)
 {
 	const struct config *c = &m->config;
-	char n[32], bytes[32], *format = format_name(&m->source);
+	char n[32], active[32], bytes[32], *format = format_name(&m->source);
 
 	app_print("%s: %s, %s\n", m->source.path, format, human_bytes(source_bytes(&m->source), bytes));
-	app_print("  %-14s %s, %s parameters, %d layers of width %d\n", "architecture", c->arch->name,
-	          human_count((double)model_count(m), n), c->n_layers, c->C);
+	bool some = model_count_active(m) != model_count(m);
+	app_print("  %-14s %s, %s parameters%s%s%s, %d layers of width %d\n", "architecture", c->arch->name,
+	          human_count((double)model_count(m), n), some ? " (" : "",
+	          some ? human_count((double)model_count_active(m), active) : "", some ? " at work on a token)" : "",
+	          c->n_layers, c->C);
 	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G,
 	          c->rope_theta > 0 ? "rotary positions" : "learned positions");
-	app_print("  %-14s %d wide\n", "MLP", c->F);
+	show_mlp(m);
 	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
 	app_print("  %-14s %d rows, ", "vocabulary", c->V);
 	if (m->tokenizer)

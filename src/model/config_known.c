@@ -17,7 +17,8 @@ const struct setting config_known[] = {
 	  "what it is called and what made it", NULL },
 	{ "bos_token_id pad_token_id unk_token_id sep_token_id decoder_start_token_id prefix", HARMLESS,
 	  "the tokenizer's are used", NULL },
-	{ "output_router_logits", TOLD, "false", "transformers adds a loss that balances experts, which is not added here" },
+	{ "output_router_logits", TOLD, "false",
+	  "transformers adds a loss that balances experts, which is not added here" },
 	{ "router_jitter_noise", TOLD, "0", "of pretraining, and not applied when tuning" },
 	{ "return_dict output_* use_return_dict use_cache _attn_implementation* attn_implementation "
 	  "_experts_implementation* experts_implementation _flash_attn_2_enabled use_flash_attn use_kernels "

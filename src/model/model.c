@@ -156,6 +156,24 @@ size_t model_count(const struct model *m)
 	return n;
 }
 
+int model_experts(const struct model *m, int *of)
+{
+	int64_t k = config_value(&m->config, "K", 1), n = config_value(&m->config, "E", 1);
+
+	*of = n > 0 ? (int)n : 0;
+	return *of && k > 0 ? (int)k : 0;
+}
+
+size_t model_count_active(const struct model *m)
+{
+	size_t all = 0, experts = 0;
+	int of, k = model_experts(m, &of);
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		*(m->weights[i].expert < 0 ? &all : &experts) += weight_numbers(&m->weights[i]);
+	return all + (of ? experts / (size_t)of * (size_t)k : experts);
+}
+
 int model_head(const struct model *m)
 {
 	const struct arch *a = m->config.arch;

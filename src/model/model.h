@@ -126,6 +126,10 @@ void model_close(struct model *m);
 int model_weight(const struct model *m, const char *spec_hf, int layer);
 int model_weight_by_name(const struct model *m, const char *name);        /* full name, −1 */
 size_t model_count(const struct model *m);                       /* parameters */
+/* Those that are at work on a token: of experts, the share K of E that is chosen. */
+size_t model_count_active(const struct model *m);
+/* How many experts a row goes to, the table's letter K, of how many, its E; 0 where there are none. */
+int model_experts(const struct model *m, int *of);
 /* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */

@@ -78,7 +78,8 @@ static uint32_t mask_sample(struct tape *t, struct batch *b, struct rng_stream *
 	batch_sample(b, rng, cases[i].N, 50);
 	for (int32_t s = 0; s < b->n_segments; s++)
 		b->segments[s].adapter = s % ((int32_t)cases[i].n + 1) - 1;
-	uint32_t x = tape_param(t, "x", 2, (size_t[]){ (size_t)cases[i].N, cases[i].first[cases[i].n] * cases[i].parts });
+	size_t dim[2] = { (size_t)cases[i].N, cases[i].first[cases[i].n] * cases[i].parts };
+	uint32_t x = tape_param(t, "x", 2, dim);
 	return op_adapter_mask(t, cases[i].targets ? op_gather(t, x) : x, cases[i].first, cases[i].n);
 }
 

@@ -524,7 +524,8 @@ static void experts_backward(struct tape *t, uint32_t i)
 
 /* --- samples --- */
 
-static uint32_t stack_sample(struct tape *t, const char *name, size_t E, size_t rows, size_t cols, bool frozen, bool gap)
+static uint32_t stack_sample(struct tape *t, const char *name, size_t E, size_t rows, size_t cols, bool frozen,
+                             bool gap)
 {
 	uint32_t parts[8] = { 0 };
 

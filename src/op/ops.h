@@ -41,7 +41,7 @@ uint32_t op_linear(struct tape *t, const struct linear *l);
 /* Which experts a row goes to: the k of the largest logits. */
 struct route_spec {
 	int k;
-	bool of_chosen;    /* weights are a softmax of the chosen logits alone, whose sum is 1; else of all, as it falls */
+	bool of_chosen;    /* weights are a softmax of the chosen logits alone, whose sum is 1; else of all */
 };
 /* Slot n·k + j is the j-th expert of row n, its experts ascending. */
 struct routing {

@@ -92,7 +92,8 @@ static void choose(struct timed *t, bool whole)
 	for (uint32_t i = 0; i < p->n_nodes; i++) {
 		struct kind *k = &t->kinds[t->kind_of[i]];
 		uint32_t at = seen[t->kind_of[i]]++;
-		t->is_run[i] = whole || guides(p, &p->nodes[i]) || at == k->n / 3 || (OF_A_KIND > 1 && at == 2 * k->n / 3);
+		t->is_run[i] = whole || guides(p, &p->nodes[i]) || at == k->n / 3 ||
+			       (OF_A_KIND > 1 && at == 2 * k->n / 3);
 		k->run += t->is_run[i];
 	}
 	mem_free(seen);

@@ -304,7 +304,8 @@ static void check_gradients(struct bench *b, const char *name)
 			for (int k = 0; k < 4 && !(off <= 0.01); k++)
 				off = slope_off(b, &x, &p->items[i], first + p->items[i].offset, steps[k]);
 			/* one that jumps within each of them says nothing here; golden gradients judge it */
-			CHECK_MSG(b->t, off <= 0.01 || isnan(off), "%s: the slope is off by %.3g", p->items[i].name, off);
+			CHECK_MSG(b->t, off <= 0.01 || isnan(off), "%s: the slope is off by %.3g", p->items[i].name,
+			          off);
 		}
 		mem_free(first);
 	}
