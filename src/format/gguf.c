@@ -34,12 +34,9 @@ static const struct { const char *name; size_t bytes;
 	[GGUF_F64] = { "f64", 8 },
 };
 
-/* Names of ggml's types that this program does not read, for its sentences. */
+/* Names of ggml's types that are no weights of a model, for a sentence. */
 static const char *const ggml_types[] = {
-	[10] = "Q2_K",    [11] = "Q3_K",  [15] = "Q8_K",   [16] = "IQ2_XXS", [17] = "IQ2_XS",
-	[18] = "IQ3_XXS", [19] = "IQ1_S", [20] = "IQ4_NL", [21] = "IQ3_S",   [22] = "IQ2_S",
-	[23] = "IQ4_XS",  [24] = "I8",    [25] = "I16",    [27] = "I64",     [28] = "F64",
-	[29] = "IQ1_M",   [34] = "TQ1_0", [35] = "TQ2_0",  [39] = "MXFP4",
+	[9] = "Q8_1", [15] = "Q8_K", [24] = "I8", [25] = "I16", [27] = "I64", [28] = "F64",
 };
 
 struct reader {
@@ -176,9 +173,7 @@ static int set_dtype(struct reader *r, struct gguf_tensor *t, uint32_t type)
 	int dtype = dtype_from_gguf(type);
 	if (dtype < 0) {
 		const char *name = type < ARRAY_LEN(ggml_types) && ggml_types[type] ? ggml_types[type] : "unknown";
-		return err_set(r->e,
-		               "%s: tensor '%.80s' is stored as type %u (%s); F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, "
-		               "Q8_0, Q4_K, Q5_K and Q6_K are read",
+		return err_set(r->e, "%s: tensor '%.80s' is stored as type %u (%s), which no weight of a model has",
 		               r->where, t->name, type, name);
 	}
 	t->dtype = dtype;

@@ -14,8 +14,8 @@
 
 enum { GROUPS = 8 /* of four numbers in a block */, HALVES = 2 /* vectors of 8 columns */ };
 
-/* n[i][h] = what the block of row i and columns 8h … 8h+7 comes to: Σ u·q, and of Q6_K Σ over both halves of scale·(Σ
- * u·q − 32·Σ q); m ≤ ROWS. */
+/* n[i][h] = what the block of row i and columns 8h … 8h+7 comes to: Σ u·q, and of forms with halves Σ over both of
+ * scale·(Σ u·q − zero·Σ q); m ≤ ROWS. */
 INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const uint8_t *b,
                        __m256i n[ROWS][HALVES]);
 
@@ -45,7 +45,7 @@ INLINE __m256i numbers(const enum dtype t, const uint8_t *b, const unsigned g, c
 		bits = g < 4 ? _mm256_slli_epi32(load(above), 4 - (int)g) : _mm256_srli_epi32(load(above), (int)g - 4);
 		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(16)));
 	}
-	if (panel_has_halves(t)) {
+	if (panel_has_pairs(t)) {
 		bits = load(above + 64 * (g / 4));
 		bits = g % 4 < 3 ? _mm256_slli_epi32(bits, 4 - 2 * (int)(g % 4)) : _mm256_srli_epi32(bits, 2);
 		return _mm256_or_si256(x, _mm256_and_si256(bits, _mm256_set1_epi8(48)));
@@ -53,18 +53,18 @@ INLINE __m256i numbers(const enum dtype t, const uint8_t *b, const unsigned g, c
 	return x;
 }
 
-/* The signed scales of both halves of a block of Q6_K, side by side in a column's dword. */
+/* The signed scales of both halves of a block, side by side in a column's dword. */
 INLINE __m256i scale_pairs(const uint8_t *b, const size_t h)
 {
 	return _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
 }
 
-/* Minus 32·scale·Σ q of both halves of a block of Q6_K: what its numbers' zero comes to. */
-INLINE __m256i zeros_share(const uint8_t *b, const struct q8_block *x, const size_t h)
+/* Minus zero·scale·Σ q of both halves of a block: what its numbers' zero (32 or 128) comes to. */
+INLINE __m256i zeros_share(const enum dtype t, const uint8_t *b, const struct q8_block *x, const size_t h)
 {
 	__m256i sums = _mm256_madd_epi16(scale_pairs(b, h), four(x->half, 0));
 
-	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), sums), 5);
+	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), sums), panel_is_byte(t) ? 7 : 5);
 }
 
 INLINE __m256 f16_8(const uint8_t *p)
@@ -75,7 +75,8 @@ INLINE __m256 f16_8(const uint8_t *p)
 /* Scale and offset of columns 8h … 8h+7. */
 INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b, const size_t h, __m256 *d, __m256 *o)
 {
-	*d = f16_8((panel_has_head(t) ? head : b) + 16 * h);
+	*d = panel_is_wide(t) ? _mm256_loadu_ps((const float *)head + 8 * h) :
+	                        f16_8((panel_has_head(t) ? head : b) + 16 * h);
 	if (panel_has_halves(t)) {
 		*o = _mm256_setzero_ps();
 	} else if (panel_has_head(t)) {

@@ -305,13 +305,36 @@ INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, 
 
 #define FOR_DTYPES(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
 
+/* The other block types, whose files read them. */
+static void rows_pack_slowly(enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t k0, size_t k,
+                             float *out)
+{
+	float run[QUANT_RUN];
+
+	memset(out, 0, k * NR * sizeof(float));
+	for (size_t j = 0; j < n; j++)
+		for (size_t q = 0; q < k; q += QUANT_RUN) {
+			dtypes[t].part(w + j * row_bytes, k0 + q, run, QUANT_RUN);
+			for (size_t i = 0; i < QUANT_RUN; i++)
+				out[(q + i) * NR + j] = run[i];
+		}
+}
+
+static void cols_pack_slowly(enum dtype t, const uint8_t *row, size_t row_bytes, size_t k, size_t j0, size_t n,
+                             float *out)
+{
+	memset(out, 0, k * NR * sizeof(float));
+	for (; k; k--, row += row_bytes, out += NR)
+		dtypes[t].part(row, j0, out, n);
+}
+
 static void pack_rows(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out)
 {
 	switch (t) {
 #define X(T) case DTYPE_##T: rows_pack(DTYPE_##T, w, row_bytes, n, k0, k, out); break;
 	FOR_DTYPES(X)
 #undef X
-	default: BUG("no panels of dtype %d", (int)t);
+	default: rows_pack_slowly(t, w, row_bytes, n, k0, k, out);
 	}
 }
 
@@ -321,7 +344,7 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 #define X(T) case DTYPE_##T: cols_pack(DTYPE_##T, w, row_bytes, k, j0, n, out); break;
 	FOR_DTYPES(X)
 #undef X
-	default: BUG("no panels of dtype %d", (int)t);
+	default: cols_pack_slowly(t, w, row_bytes, k, j0, n, out);
 	}
 }
 
@@ -348,7 +371,12 @@ INLINE void headed_scales(const enum dtype t, const struct panel_block b, const 
 {
 	VEC scale[RUN_VECS], min[RUN_VECS];
 
-	run_f16(b.head, d);
+	if (panel_is_wide(t))
+		UNROLL(4)
+		for (size_t v = 0; v < RUN_VECS; v++)
+			d[v] = v_load((const float *)b.head + v * LANES);
+	else
+		run_f16(b.head, d);
 	run_bytes(b.at + (panel_has_halves(t) ? half * PANEL_ROWS : 0), scale);
 	if (!panel_has_halves(t)) {
 		run_f16(b.head + 2 * PANEL_ROWS, m);
@@ -386,7 +414,7 @@ INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, 
                           const VEC m[RUN_VECS], VEC out[RUN_VECS])
 {
 	const size_t g = k / 4, at = k % 4, line = 4 * PANEL_ROWS;
-	const bool high = panel_has_fifth(t) || panel_has_halves(t);
+	const bool high = panel_has_fifth(t) || panel_has_pairs(t);
 	VEC h[RUN_VECS];
 
 	if (panel_plain_bytes(t)) {
@@ -399,7 +427,7 @@ INLINE void panel_numbers(const enum dtype t, const uint8_t *b, const size_t k, 
 		run_dwords(b + panel_q_at(t) + g % 4 * line, (int)(8 * at + g / 4 * 4), 15, out);
 	if (panel_has_fifth(t))
 		run_dwords(b + panel_h_at(t), (int)(8 * at + g), 1, h);
-	if (panel_has_halves(t))
+	if (panel_has_pairs(t))
 		run_dwords(b + panel_h_at(t) + g / 4 * line, (int)(8 * at + g % 4 * 2), 3, h);
 	UNROLL(4)
 	for (size_t v = 0; v < RUN_VECS; v++) {
@@ -484,11 +512,14 @@ INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, 
 		panels_dot(t, m, 1, n, k, x, x_ld, w, bytes, c, ldc);
 }
 
+/* Forms of panels alone: rows of these types are read slowly. */
+#define FOR_FORMS(X) FOR_DTYPES(X) X(IQ4_XS)
+
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {
 	switch (t) {
 #define X(T) case DTYPE_##T: panels_pack(DTYPE_##T, w, bytes, n, k0, k, out); break;
-	FOR_DTYPES(X)
+	FOR_FORMS(X)
 #undef X
 	default: BUG("no panels of dtype %d", (int)t);
 	}
@@ -502,7 +533,7 @@ static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *
 	case DTYPE_##T * 4 + 1: panels_rows(DTYPE_##T, 1, n, k, x, x_ld, w, bytes, c, ldc); break; \
 	case DTYPE_##T * 4 + 2: panels_rows(DTYPE_##T, 2, n, k, x, x_ld, w, bytes, c, ldc); break; \
 	case DTYPE_##T * 4 + 3: panels_rows(DTYPE_##T, 3, n, k, x, x_ld, w, bytes, c, ldc); break;
-	FOR_DTYPES(X)
+	FOR_FORMS(X)
 #undef X
 	default: BUG("no product of %zu rows with panels of dtype %d", m, (int)t);
 	}

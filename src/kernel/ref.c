@@ -187,7 +187,7 @@ static void q8_row(const float *x, size_t n, uint8_t *out)
 static void q8_add(enum dtype t, const uint8_t *panel, size_t block, size_t j, const struct q8_block *a, float *c)
 {
 	struct panel_share w;
-	int zero = panel_has_halves(t) ? 32 : 0, sum = 0;
+	int zero = panel_has_halves(t) ? (int)panel_zero(t) : 0, sum = 0;
 
 	panel_share(t, panel, block, j, &w);
 	for (int k = 0; k < PANEL_BLOCK; k++)

@@ -6,7 +6,8 @@
  *     4 bits    16·15·127 = 30,480 < 2¹⁵         all 16 products that a lane collects over a block
  *     5 bits     8·31·127 = 31,496               half a block
  *     6 bits     4·63·127 = 32,004               two groups of four; Q6_K's scales (words) widen them
- *     8 bits    2·128·127 = 32,512               one: |w|·(q with w's sign), w = u − 128; then Σ u·q = Σ w·q + 128·Σ q
+ *     8 bits    2·128·127 = 32,512               one: |w|·(q with w's sign), w = u − 128; then Σ u·q = Σ w·q + 128·Σ q; IQ4_XS's
+ *                                                scales (words) widen them
  *
  * With many rows a panel's blocks are first opened into the nearest cache, at most SLICE of them at a time: scales as
  * floats, a byte for each number. Fewer rows read the panel as it lies.
@@ -21,8 +22,8 @@ enum { ROWS = 4, SLICE = 24, OPENED_LEAST = 24 /* rows */ };
 
 struct opened {
 	float d[PANEL_ROWS], o[PANEL_ROWS];
-	uint8_t q[GROUPS][4 * PANEL_ROWS];               /* u; of Q8_0 u − 128 */
-	int16_t scale[2][2 * PANEL_ROWS];                /* Q6_K: of each half, twice */
+	uint8_t q[GROUPS][4 * PANEL_ROWS];               /* u; of bytes u − 128 */
+	int16_t scale[2][2 * PANEL_ROWS];                /* with halves: of each, twice */
 	int16_t zero[2 * PANEL_ROWS];                    /* Q6_K: −32 times the scales of both halves */
 };
 
@@ -37,7 +38,7 @@ INLINE __m256i get(const void *p) { return _mm256_load_si256(p); }
 
 INLINE const struct q8_block *row_at(const uint8_t *a, size_t a_ld, size_t i) { return (const void *)(a + i * a_ld); }
 
-/* The numbers of group g, columns 8h … 8h+7, as bytes: of Q8_0 signed. */
+/* The numbers of group g, columns 8h … 8h+7, as bytes: those of 8 bits signed. */
 INLINE __m256i group(const enum dtype t, const struct columns w, const unsigned g, const size_t h)
 {
 	if (w.opened)
@@ -148,7 +149,8 @@ INLINE __m256i scale_of(const struct columns w, const size_t half, const size_t 
 
 INLINE __m256i zero_of(const struct columns w, const struct q8_block *x, const size_t h)
 {
-	return w.opened ? _mm256_madd_epi16(get(w.u->zero + 16 * h), four(x->half, 0)) : zeros_share(w.b, x, h);
+	return w.opened ? _mm256_madd_epi16(get(w.u->zero + 16 * h), four(x->half, 0)) :
+	                  zeros_share(DTYPE_Q6_K, w.b, x, h);
 }
 
 /* Of Q6_K: Σ over both halves of the block of scale·(Σ u·q − 32·Σ q). */
@@ -177,11 +179,37 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	}
 }
 
+/* Of IQ4_XS: Σ over both halves of the block of scale·Σ w·q. */
+INLINE void scaled_sums_of_bytes(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld,
+                                 const struct columns w, __m256i n[ROWS][HALVES])
+{
+	UNROLL(4)
+	for (size_t i = 0; i < m; i++)
+		n[i][0] = n[i][1] = _mm256_setzero_si256();
+	UNROLL(8)
+	for (unsigned g = 0; g < GROUPS; g++) {
+		__m256i x[HALVES] = { group(t, w, g, 0), group(t, w, g, 1) };
+		__m256i magnitude[HALVES] = { _mm256_abs_epi8(x[0]), _mm256_abs_epi8(x[1]) };
+		UNROLL(4)
+		for (size_t i = 0; i < m; i++) {
+			__m256i y = four(row_at(a, a_ld, i)->q, g);
+			UNROLL(2)
+			for (size_t h = 0; h < HALVES; h++) {
+				__m256i p = _mm256_maddubs_epi16(magnitude[h], _mm256_sign_epi8(y, x[h]));
+				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(p, scale_of(w, g / 4, h)));
+			}
+		}
+		pin(m, n);
+	}
+}
+
 INLINE void columns_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
                          __m256i n[ROWS][HALVES])
 {
-	if (panel_has_halves(t))
+	if (panel_has_pairs(t))
 		scaled_sums(t, m, a, a_ld, w, n);
+	else if (panel_has_halves(t))
+		scaled_sums_of_bytes(t, m, a, a_ld, w, n);
 	else if (panel_is_byte(t))
 		sums_of_bytes(t, m, a, a_ld, w, n);
 	else
@@ -252,6 +280,7 @@ STRIPS(strips_4_bits, DTYPE_Q4_0)
 STRIPS(strips_5_bits, DTYPE_Q5_0)
 STRIPS(strips_6_bits, DTYPE_Q6_K)
 STRIPS(strips_8_bits, DTYPE_Q8_0)
+STRIPS(strips_scaled_bytes, DTYPE_IQ4_XS)
 
 INLINE void opened_tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld,
                          const uint8_t *panel, float *c, size_t ldc)
@@ -263,7 +292,8 @@ INLINE void opened_tiles(const enum dtype t, size_t m, size_t n, size_t k, const
 		to = blocks * (s + 1) / slices;
 		for (size_t j = from; j < to; j++)
 			open_block(t, panel + panel_head_at(t, j), panel + panel_block_at(t, j), &u[j - from]);
-		(panel_has_halves(t) ? strips_6_bits :
+		(panel_has_pairs(t)  ? strips_6_bits :
+		 panel_has_halves(t) ? strips_scaled_bytes :
 		 panel_is_byte(t)    ? strips_8_bits :
 		 panel_has_fifth(t)  ? strips_5_bits :
 		                       strips_4_bits)(m, n, to - from, a + from * KERNEL_Q8_BYTES, a_ld, u, c, ldc, !s);

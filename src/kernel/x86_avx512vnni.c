@@ -51,7 +51,7 @@ INLINE void expand(const enum dtype t, const uint8_t *b, __m512i u[GROUPS])
 		u[g] = _mm512_and_si512(g < 4 ? x : _mm512_srli_epi32(x, 4), low);
 		if (panel_has_fifth(t))
 			u[g] = _mm512_or_si512(u[g], fifth(_mm512_loadu_si512(b + panel_h_at(t)), g));
-		if (panel_has_halves(t))
+		if (panel_has_pairs(t))
 			u[g] = _mm512_or_si512(u[g], sixth(b + panel_h_at(t), g));
 	}
 }
@@ -64,8 +64,8 @@ INLINE __m512i bytes_16(const uint8_t *p)
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
-/* What a block's 16 columns have beside their numbers: number = d·u + m; of Q6_K d·scale·(u − 32), pairs: both scales
- * in 16 bits. */
+/* What a block's 16 columns have beside their numbers: number = d·u + m; with halves d·scale·(u − zero), pairs: both
+ * scales in 16 bits. */
 struct scales {
 	__m512 d, m;
 	__m512i scale[2], pairs;
@@ -73,7 +73,7 @@ struct scales {
 
 INLINE struct scales scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b)
 {
-	struct scales s = { .d = f16_16(panel_has_head(t) ? head : b) };
+	struct scales s = { .d = panel_is_wide(t) ? _mm512_loadu_ps(head) : f16_16(panel_has_head(t) ? head : b) };
 
 	if (panel_has_halves(t)) {
 		s.scale[0] = bytes_16(b);
@@ -103,7 +103,7 @@ INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struc
 		else
 			n = _mm512_dpbusd_epi32(n, u[g], four(x->q, g));
 	if (panel_has_halves(t)) {
-		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)), 5);
+		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)), panel_is_byte(t) ? 7 : 5);
 		n = _mm512_add_epi32(_mm512_mullo_epi32(w->scale[0], n), _mm512_mullo_epi32(w->scale[1], second));
 		n = _mm512_sub_epi32(n, zero);
 	}

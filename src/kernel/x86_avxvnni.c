@@ -43,7 +43,7 @@ INLINE void block_sums(const enum dtype t, const size_t m, const uint8_t *a, siz
 			__m256i scale = bytes_8(b + half * PANEL_ROWS + 8 * h);
 			UNROLL(8)
 			for (size_t i = 0; i < m; i++) {
-				__m256i so_far = half ? n[i][h] : zeros_share(b, (const void *)(a + i * a_ld), h);
+				__m256i so_far = half ? n[i][h] : zeros_share(t, b, (const void *)(a + i * a_ld), h);
 				n[i][h] = _mm256_add_epi32(so_far, _mm256_mullo_epi32(part[i][h], scale));
 			}
 		}

@@ -151,9 +151,10 @@ static uint32_t own_tensor(struct graph *g, int i)
 	const struct weight *w = &g->model->weights[i];
 
 	if (!g->weight_tensor[i]) {
-		g->weight_tensor[i] =
-			tape_weight(g->tape, w->name, base_override(g, i) ? DTYPE_F32 : w->dtype, w->n_dims, w->dim);
-		g->tape->tensors[g->weight_tensor[i]].panels = uses_panels(g, i);
+		bool panels = uses_panels(g, i);
+		enum dtype dtype = base_override(g, i) ? DTYPE_F32 : panels ? panel_form(w->dtype) : w->dtype;
+		g->weight_tensor[i] = tape_weight(g->tape, w->name, dtype, w->n_dims, w->dim);
+		g->tape->tensors[g->weight_tensor[i]].panels = panels;
 	}
 	return g->weight_tensor[i];
 }

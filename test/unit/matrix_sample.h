@@ -13,8 +13,29 @@
 /* Where a block's f16 fields stand; −1: none. */
 static inline void sample_scales(enum dtype t, int at[2])
 {
-	at[0] = t == DTYPE_Q6_K ? 208 : t >= DTYPE_Q4_0 && t <= DTYPE_Q6_K ? 0 : -1;
-	at[1] = t == DTYPE_Q4_1 || t == DTYPE_Q5_1 || t == DTYPE_Q4_K || t == DTYPE_Q5_K ? 2 : -1;
+	at[0] = dtypes[t].block == 1 || t == DTYPE_IQ1_M || t == DTYPE_MXFP4 || t == DTYPE_NVFP4 ? -1 :
+	        t == DTYPE_Q6_K                                                                  ? 208 :
+	        t == DTYPE_Q2_K                                                                  ? 80 :
+	        t == DTYPE_Q3_K                                                                  ? 108 :
+	        t == DTYPE_TQ1_0                                                                 ? 52 :
+	        t == DTYPE_TQ2_0                                                                 ? 64 :
+	                                                                                           0;
+	at[1] = t == DTYPE_Q4_1 || t == DTYPE_Q5_1 || t == DTYPE_Q4_K || t == DTYPE_Q5_K ? 2 :
+	        t == DTYPE_Q2_K                                                          ? 82 :
+	                                                                                   -1;
+}
+
+/* Scales that are no f16 in one piece. */
+static inline void sample_odd_scale(enum dtype t, uint8_t *b, struct rng_stream *rng)
+{
+	uint16_t h = f16_from_float(rng_next_float(rng) * 0.1f);
+
+	for (int i = 0; t == DTYPE_IQ1_M && i < 4; i++)
+		b[49 + 2 * i] = (uint8_t)((b[49 + 2 * i] & 15) | (h >> 4 * i & 15) << 4);
+	if (t == DTYPE_MXFP4)
+		b[0] = (uint8_t)(110 + rng_below(rng, 20));
+	for (int i = 0; t == DTYPE_NVFP4 && i < 4; i++)
+		b[i] &= 63;
 }
 
 static inline struct matrix sample_matrix(enum dtype t, size_t rows, size_t cols, struct rng_stream *rng)
@@ -28,14 +49,16 @@ static inline struct matrix sample_matrix(enum dtype t, size_t rows, size_t cols
 	uint8_t *data = mem_array(rows + 1, m.row_bytes);
 	m.data = data;
 	sample_scales(t, at);
-	for (size_t i = 0; at[0] >= 0 && i < rows * m.row_bytes; i++)
+	for (size_t i = 0; dtypes[t].block > 1 && i < rows * m.row_bytes; i++)
 		data[i] = (uint8_t)rng_next(rng);
 	for (int s = 0; s < 2; s++)
 		for (size_t i = 0; at[s] >= 0 && i < rows * m.row_bytes; i += dtypes[t].bytes) {
 			uint16_t h = f16_from_float(rng_next_float(rng) * 0.1f);
 			memcpy(data + i + at[s], &h, 2);
 		}
-	for (size_t i = 0; at[0] < 0 && i < rows * cols; i++) {
+	for (size_t i = 0; dtypes[t].block > 1 && i < rows * m.row_bytes; i += dtypes[t].bytes)
+		sample_odd_scale(t, data + i, rng);
+	for (size_t i = 0; dtypes[t].block == 1 && i < rows * cols; i++) {
 		float x = rng_next_float(rng);
 		dtypes[t].from_float(&x, data + i * dtypes[t].bytes, 1);
 	}
