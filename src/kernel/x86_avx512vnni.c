@@ -103,7 +103,8 @@ INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struc
 		else
 			n = _mm512_dpbusd_epi32(n, u[g], four(x->q, g));
 	if (panel_has_halves(t)) {
-		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)), panel_is_byte(t) ? 7 : 5);
+		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)),
+		                                 panel_is_byte(t) ? 7 : 5);
 		n = _mm512_add_epi32(_mm512_mullo_epi32(w->scale[0], n), _mm512_mullo_epi32(w->scale[1], second));
 		n = _mm512_sub_epi32(n, zero);
 	}

@@ -1,8 +1,8 @@
 /* panels: from a file's rows to panels and back, see panels.h.
  *
  * GGUF's 4-bit blocks keep number i and number i+16 in the nibbles of byte i, so their dwords move as they are; only
- * Q8_0's sign and the fifth bits are rewritten. K-quants are taken apart into bytes and put together again; a type in another's form is dequantized and divided by its
- * scales, which is exact. */
+ * Q8_0's sign and the fifth bits are rewritten. K-quants are taken apart into bytes and put together again; a type in
+ * another's form is dequantized and divided by its scales, which is exact. */
 #include "quant/panels.h"
 
 #include <string.h>

@@ -2,8 +2,8 @@
  * half of the scale.
  *
  *     MXFP4     32 numbers in 17 bytes: the scale 2^(e − 127) as its exponent e, nibbles as Q4_0 has them
- *     NVFP4     64 numbers in 36 bytes: four scales as unsigned floats of 4 bits of exponent and 3 of mantissa, each for
- *               16 numbers in eight bytes (byte i: number i low, number i+8 high)
+ *     NVFP4     64 numbers in 36 bytes: four scales as unsigned floats of 4 bits of exponent and 3 of mantissa, each
+ *               for 16 numbers in eight bytes (byte i: number i low, number i+8 high)
  *
  * Sources: OCP Microscaling Formats 1.0, 5.3 and 6.3; ggml-common.h for the order of the bytes. */
 #include "quant/runs.h"

@@ -49,7 +49,8 @@ static void test_order(struct test *t, enum dtype d)
 static void test_f32(struct test *t, const struct kernels *k, enum dtype d)
 {
 	static const size_t rows[] = { 1, 2, 3, 4, 17 }, columns[] = { 5, 16, 100, 192 };
-	const size_t K = dtypes[d].block > 32 ? 768 : 96; /* slices of the packed product begin within a head's blocks */
+	/* slices of the packed product begin within a head's blocks */
+	const size_t K = dtypes[d].block > 32 ? 768 : 96;
 	struct pool *pool = pool_new(2);
 	char *scratch = mem_alloc(2 * gemm_scratch_bytes(k) + 128);
 	bool right = true;
