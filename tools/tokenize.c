@@ -1,7 +1,7 @@
 /* tokenize: ids of texts, for tools/check-tokenizer to compare. Reads JSON texts, one a line, and writes for each a line of ids.
  *
- * usage: tokenize MODEL special|plain < TEXTS     MODEL: a folder or a GGUF
- *        tokenize MODEL save DIR                  writes the tokenizer there */
+ * usage: tokenize MODEL special|plain [decoded] < TEXTS     MODEL: as `kungfu tokenize` takes it; decoded: each line is {"ids", "text"}
+ *        tokenize MODEL save DIR                            writes the tokenizer there */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,20 +11,8 @@
 #include "base/mem.h"
 #include "token/tokenizer.h"
 
-static struct tokenizer *load(const char *model, struct err *e)
-{
-	struct gguf g;
-	if (io_is_dir(model))
-		return tokenizer_from_dir(model, e);
-	if (gguf_open(&g, model, e))
-		return NULL;
-	struct tokenizer *t = tokenizer_from_gguf(&g, e);
-	gguf_close(&g);
-	return t;
-}
-
 /* "lossy" stands before the ids when they do not give the text back: the vocabulary lacks one of its bytes. */
-static int encode_line(const struct tokenizer *t, const char *line, size_t n, int flags, double *seconds, size_t *bytes, struct err *e)
+static int encode_line(const struct tokenizer *t, const char *line, size_t n, int flags, bool decoded, double *seconds, size_t *bytes, struct err *e)
 {
 	struct tokens ids = { 0 }, offsets = { 0 };
 	struct buf back = BUF_INIT;
@@ -37,11 +25,18 @@ static int encode_line(const struct tokenizer *t, const char *line, size_t n, in
 	*bytes += json_string_length(text);
 	tokenizer_decode(t, ids.id, ids.n, false, &back);
 	bool lossy = back.len != json_string_length(text) || memcmp(buf_str(&back), json_string_value(text), back.len) != 0;
-	printf("%s", lossy ? "lossy" : "");
+	printf("%s", decoded ? "{\"ids\": [" : lossy ? "lossy" : "");
 	for (size_t i = 0; i < ids.n; i++) {
-		printf(" %d", ids.id[i]);
+		printf("%s%d", decoded && !i ? "" : decoded ? ", " : " ", ids.id[i]);
 		if (i && offsets.id[i] < offsets.id[i - 1])
 			rc = err_set(e, "offsets fall at token %zu of %.*s", i, (int)n, line);
+	}
+	if (decoded) {
+		json_t *again = jsonx_text(buf_str(&back), back.len);
+		char *quoted = jsonx_line(again);
+		printf("], \"text\": %s}", quoted);
+		mem_free(quoted);
+		json_decref(again);
 	}
 	putchar('\n');
 	buf_release(&back);
@@ -55,7 +50,7 @@ int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
 	struct buf in = BUF_INIT;
-	struct tokenizer *t = argc >= 3 ? load(argv[1], &e) : NULL;
+	struct tokenizer *t = argc >= 3 ? tokenizer_open(argv[1], &e) : NULL;
 	double seconds = 0;
 	size_t bytes = 0;
 	int rc = t ? 0 : -1;
@@ -68,7 +63,7 @@ int main(int argc, char **argv)
 	for (size_t at = 0; rc == 0 && at < in.len;) {
 		const char *newline = memchr(in.data + at, '\n', in.len - at);
 		size_t end = newline ? (size_t)(newline - in.data) : in.len;
-		rc = encode_line(t, in.data + at, end - at, strcmp(argv[2], "special") == 0 ? TOKENIZE_SPECIAL : 0, &seconds, &bytes, &e);
+		rc = encode_line(t, in.data + at, end - at, strcmp(argv[2], "special") == 0 ? TOKENIZE_SPECIAL : 0, argc > 3, &seconds, &bytes, &e);
 		at = end + 1;
 	}
 	if (rc)

@@ -103,7 +103,7 @@ static void flush(struct answer *a, size_t end)
 static bool add_text(struct answer *a, int32_t id)
 {
 	if ((size_t)id < tokenizer_size(a->tokenizer)) /* rows of the head beyond it fill a table up and have no text */
-		tokenizer_decode(a->tokenizer, &id, 1, true, &a->raw);
+		tokenizer_decode_next(a->tokenizer, id, true, a->raw.len == 0, &a->raw);
 	size_t stop = find_stop(a, a->sent);
 	if (stop != SIZE_MAX) {
 		a->raw.len = stop;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
 
 struct symbol {
@@ -48,12 +49,6 @@ static void grow_slots(struct bpe *b)
 	mem_free(old);
 }
 
-void bpe_begin(struct bpe *b, const struct vocab *v)
-{
-	*b = (struct bpe){ .vocab = v };
-	grow_slots(b);
-}
-
 /* of a pair that comes twice the later rank holds, as in Hugging Face's tokenizers */
 static void add(struct bpe *b, int32_t left, int32_t right, int32_t result, int32_t rank)
 {
@@ -70,8 +65,10 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *ri
 {
 	struct buf joined = BUF_INIT;
 	int32_t l = vocab_find(b->vocab, left, n_left), r = vocab_find(b->vocab, right, n_right), result;
+	size_t head = strlen(b->prefix);
+	bool has = head && n_right >= head && memcmp(right, b->prefix, head) == 0;
 	buf_add(&joined, left, n_left);
-	buf_add(&joined, right, n_right);
+	buf_add(&joined, right + (has ? head : 0), n_right - (has ? head : 0));
 	result = vocab_find(b->vocab, buf_str(&joined), joined.len);
 	buf_release(&joined);
 	if (l < 0 || r < 0 || result < 0)
@@ -109,17 +106,12 @@ static void add_cuts(struct bpe *b, int32_t id, int32_t rank)
 	}
 }
 
-int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e)
+void bpe_read_scores(struct bpe *b, const float *score)
 {
-	const struct gguf_kv *kv = gguf_find(g, "tokenizer.ggml.scores");
 	size_t n = b->vocab->n;
-	if (!kv || kv->type != GGUF_ARRAY || kv->item_type != GGUF_F32 || kv->n_items != n)
-		return err_set(e, "tokenizer.ggml.scores is not a list of %zu 32-bit floats", n);
 	struct scored *list = mem_array(n, sizeof(*list));
-	for (size_t i = 0; i < n; i++) {
-		list[i].id = (int32_t)i;
-		memcpy(&list[i].score, (const char *)kv->items + 4 * i, sizeof(float));
-	}
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct scored){ score[i], (int32_t)i };
 	qsort(list, n, sizeof(*list), by_score);
 	for (size_t i = 0, rank = 0; i < n; i++) {
 		rank = i && list[i].score != list[i - 1].score ? i : rank;
@@ -127,25 +119,31 @@ int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e)
 			add_cuts(b, list[i].id, (int32_t)rank);
 	}
 	mem_free(list);
+}
+
+static int read_affix(const json_t *model, const char *key, char to[32], struct err *e)
+{
+	const char *text;
+	if (jsonx_string(model, key, "", &text, e))
+		return -1;
+	if (strlen(text) >= 32)
+		return err_set(e, "model.%s has %zu bytes, at most 31 are supported", key, strlen(text));
+	strcpy(to, text);
 	return 0;
 }
 
-static int check_empty(const json_t *model, const char *key, struct err *e)
+int bpe_begin(struct bpe *b, const struct vocab *v, const json_t *model, struct err *e)
 {
-	const json_t *v = json_object_get(model, key);
-	if (!v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
-	    (json_is_number(v) && json_number_value(v) == 0))
+	double dropout;
+	*b = (struct bpe){ .vocab = v };
+	grow_slots(b);
+	if (!model)
 		return 0;
-	return err_set(e, "model.%s is set, which is not supported", key);
-}
-
-int bpe_check(const json_t *model, struct err *e)
-{
-	static const char *const wanted_empty[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
-	for (size_t i = 0; i < ARRAY_LEN(wanted_empty); i++)
-		if (check_empty(model, wanted_empty[i], e))
-			return -1;
-	return 0;
+	if (jsonx_real(model, "dropout", 0, &dropout, e) ||
+	    read_affix(model, "continuing_subword_prefix", b->prefix, e) ||
+	    read_affix(model, "end_of_word_suffix", b->suffix, e))
+		return -1;
+	return dropout != 0 ? err_set(e, "model.dropout is set, which is not supported") : 0;
 }
 
 void bpe_release(struct bpe *b)

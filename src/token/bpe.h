@@ -22,10 +22,15 @@ struct bpe {
 	size_t n_merges, cap;
 	struct bpe_slot *slot;
 	size_t n_slots;            /* a power of two */
+	/* What a piece has in front that does not begin a word, and behind that ends one; "": nothing. The model's
+	 * continuing_subword_prefix and end_of_word_suffix. */
+	char prefix[32], suffix[32];
 };
 
-void bpe_begin(struct bpe *b, const struct vocab *v); /* the vocabulary is complete */
-/* The next merge, by the texts of its parts; they and the joined text must be pieces. */
+/* The vocabulary is complete; model: of a tokenizer.json, or NULL. What it may say of merging that is not done here
+ * must not be said. */
+int bpe_begin(struct bpe *b, const struct vocab *v, const json_t *model, struct err *e);
+/* The next merge, by the texts of its parts; they and the joined text, without the second's prefix, must be pieces. */
 int bpe_add_merge(struct bpe *b, const char *left, size_t n_left, const char *right, size_t n_right, struct err *e);
 void bpe_release(struct bpe *b);
 
@@ -33,14 +38,15 @@ void bpe_release(struct bpe *b);
 int bpe_read_json(struct bpe *b, const json_t *merges, struct err *e);
 int bpe_read_text(struct bpe *b, const char *text, size_t n, struct err *e);
 int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e);
-/* Or scores, tokenizer.ggml.scores, as SentencePiece has them: every two pieces whose joined text is a piece may be
- * joined, those first whose joined piece has the highest score. Such merges may share a rank. */
-int bpe_read_scores(struct bpe *b, const struct gguf *g, struct err *e);
-/* What a tokenizer.json's model may say of merging that is not done here must not be said. */
-int bpe_check(const json_t *model, struct err *e);
+/* Or a score for each piece, as SentencePiece has them: every two pieces whose joined text is a piece may be joined,
+ * those first whose joined piece has the highest score. Such merges may share a rank. */
+void bpe_read_scores(struct bpe *b, const float *score);
 /* token_model's save and hash of what merges: vocabulary and merges into tokenizer.json's model; merges as lines */
 void bpe_save(const struct bpe *b, json_t *model);
 void bpe_hash(const struct bpe *b, struct buf *out);
+
+/* Whether a tokenizer.json of type BPE is one of bytes: it has a ByteLevel among its pre-tokenizers. */
+bool bpe_is_bytes(const json_t *j);
 
 struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);

@@ -1,7 +1,9 @@
 /* model_bpe: byte-level BPE (GPT-2). A word's bytes become one symbol each, written in the alphabet of
- * token/alphabet.h, and are merged by rank (token/bpe.h).
+ * token/alphabet.h, and are merged by rank (token/bpe.h). Where the model has a prefix for what goes on in a word, or a
+ * suffix for what ends it (CLIP's "</w>"), the symbols of a word's bytes have it too.
  *
- * In tokenizer.json this is type BPE without byte_fallback (with it, it is SentencePiece's), in GGUF "gpt2". Older
+ * In tokenizer.json this is type BPE with a ByteLevel among its pre-tokenizers (without, it is model_spm's), in GGUF
+ * "gpt2". Older
  * folders hold vocab.json and merges.txt and no pre-tokenizer: their class, which tokenizer_config.json names, implies
  * it. */
 #include <string.h>
@@ -16,7 +18,8 @@
 
 struct byte_bpe {
 	struct bpe bpe;
-	int32_t byte_id[256];      /* −1: the vocabulary lacks that byte */
+	/* by place in a word: + 1 where it ends it, + 2 where it does not begin it; −1: the vocabulary lacks it */
+	int32_t byte_id[4][256];
 	int32_t unknown;           /* what stands for such a byte; −1: it is left out */
 	bool fuse_unknown;         /* several in a row become one */
 	bool ignore_merges;        /* a word that is a piece is that piece, whatever its merges */
@@ -26,22 +29,36 @@ struct scratch { struct bpe_scratch *bpe; struct buf text; };
 
 /* --- reading --- */
 
-static bool falls_back(const json_t *model) { return json_is_true(json_object_get(model, "byte_fallback")); }
-
-static bool is(const json_t *model, const char *type)
+static bool has_byte_level(const json_t *pre, int depth)
 {
-	return (type ? !strcmp(type, "BPE") : json_object_get(model, "merges") != NULL) && !falls_back(model);
+	const char *type = json_string_value(json_object_get(pre, "type"));
+	const json_t *item;
+	size_t i;
+	json_array_foreach(depth ? json_object_get(pre, "pretokenizers") : NULL, i, item)
+		if (has_byte_level(item, depth - 1))
+			return true;
+	return type && !strcmp(type, "ByteLevel");
 }
 
-static int begin(struct tokenizer *t)
+bool bpe_is_bytes(const json_t *j) { return has_byte_level(json_object_get(j, "pre_tokenizer"), 16); }
+
+static bool is(const json_t *j, const json_t *model, const char *type)
+{
+	return (type ? !strcmp(type, "BPE") : json_object_get(model, "merges") != NULL) && bpe_is_bytes(j);
+}
+
+static int begin(struct tokenizer *t, const json_t *model, struct err *e)
 {
 	struct byte_bpe *b = tokenizer_own(t);
-	bpe_begin(&b->bpe, tokenizer_vocab(t));
-	for (int i = 0; i < 256; i++) {
+	if (bpe_begin(&b->bpe, tokenizer_vocab(t), model, e))
+		return -1;
+	for (int i = 0; i < 4 * 256; i++) {
 		struct buf text = BUF_INIT;
-		char byte = (char)i;
+		char byte = (char)(i % 256);
+		buf_adds(&text, i / 512 ? b->bpe.prefix : "");
 		alphabet_write(&text, &byte, 1);
-		b->byte_id[i] = vocab_find(b->bpe.vocab, text.data, text.len);
+		buf_adds(&text, i / 256 % 2 ? b->bpe.suffix : "");
+		b->byte_id[i / 256][i % 256] = vocab_find(b->bpe.vocab, text.data, text.len);
 		buf_release(&text);
 	}
 	return 0;
@@ -50,16 +67,24 @@ static int begin(struct tokenizer *t)
 static int load(struct tokenizer *t, const json_t *model, struct err *e)
 {
 	struct byte_bpe *b = tokenizer_own(t);
-	if (vocab_read(tokenizer_vocab(t), json_object_get(model, "vocab"), e) || begin(t))
+	if (vocab_read(tokenizer_vocab(t), json_object_get(model, "vocab"), e) || begin(t, model, e))
 		return -1;
 	return bpe_read_json(&b->bpe, json_object_get(model, "merges"), e);
+}
+
+static int load_scores(struct tokenizer *t, const float *score, struct err *e)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	if (begin(t, NULL, e))
+		return -1;
+	bpe_read_scores(&b->bpe, score);
+	return 0;
 }
 
 static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	struct byte_bpe *b = tokenizer_own(t);
-	begin(t);
-	return bpe_read_gguf(&b->bpe, g, e);
+	return begin(t, NULL, e) || bpe_read_gguf(&b->bpe, g, e) ? -1 : 0;
 }
 
 static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
@@ -117,7 +142,7 @@ static void complete_config(json_t *config, const json_t *vocab)
 static int read_old(struct tokenizer *t, const json_t *vocab, const struct buf *merges, struct err *e)
 {
 	struct byte_bpe *b = tokenizer_own(t);
-	if (vocab_read(tokenizer_vocab(t), vocab, e) || begin(t))
+	if (vocab_read(tokenizer_vocab(t), vocab, e) || begin(t, NULL, e))
 		return -1;
 	return bpe_read_text(&b->bpe, buf_str(merges), merges->len, e);
 }
@@ -146,36 +171,24 @@ static json_t *load_files(struct tokenizer *t, const char *dir, json_t *config, 
 
 /* --- the rules --- */
 
-static int check_decoder(const json_t *j, int depth, struct err *e)
-{
-	const char *type = json_string_value(json_object_get(j, "type"));
-	const json_t *item;
-	size_t i;
-	if (!j || json_is_null(j) || (type && strcmp(type, "ByteLevel") == 0))
-		return 0;
-	if (type && strcmp(type, "Sequence") == 0 && depth < 16) {
-		json_array_foreach(json_object_get(j, "decoders"), i, item)
-			if (check_decoder(item, depth + 1, e))
-				return -1;
-		return 0;
-	}
-	return err_set(e, "decoder \"%.64s\" is not supported, ByteLevel is", type ? type : "without a type");
-}
-
 static int rules(struct tokenizer *t, const json_t *all, struct err *e)
 {
 	const json_t *model = json_object_get(all, "model");
 	struct byte_bpe *b = tokenizer_own(t);
 	const char *unknown;
-	int fuse, ignore, fallback;
-	if (bpe_check(model, e) || jsonx_string(model, "unk_token", NULL, &unknown, e) ||
+	int fuse, ignore, fallback, missing = 0;
+	if (jsonx_string(model, "unk_token", NULL, &unknown, e) ||
 	    jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e) ||
 	    jsonx_bool(model, "byte_fallback", false, &fallback, e))
 		return -1;
 	b->unknown = unknown ? vocab_find(tokenizer_vocab(t), unknown, strlen(unknown)) : -1;
 	b->fuse_unknown = fuse;
 	b->ignore_merges = ignore;
-	return check_decoder(json_object_get(all, "decoder"), 0, e);
+	for (int i = 0; i < 256; i++)
+		missing += b->byte_id[0][i] < 0;
+	return fallback && missing ?
+	               err_set(e, "model.byte_fallback is set beside ByteLevel, and the vocabulary lacks bytes") :
+	               0;
 }
 
 static void release(struct tokenizer *t) { bpe_release(&((struct byte_bpe *)tokenizer_own(t))->bpe); }
@@ -210,7 +223,7 @@ static size_t symbols(const struct byte_bpe *b, struct token_at *to, const char 
 	size_t count = 0;
 	bool was_unknown = false;
 	for (size_t i = 0; i < n; i++) {
-		int32_t id = b->byte_id[(uint8_t)word[i]];
+		int32_t id = b->byte_id[(i > 0) * 2 + (i + 1 == n)][(uint8_t)word[i]];
 		bool unknown = id < 0;
 		if (unknown && (b->unknown < 0 || (was_unknown && b->fuse_unknown)))
 			continue;
@@ -232,15 +245,6 @@ static const struct token_at *encode(const struct tokenizer *t, void *scratch, c
 	token[0] = (struct token_at){ id, 0 };
 	*n_tokens = 1;
 	return token;
-}
-
-/* An added token and a piece that is not of the alphabet stand for themselves. */
-static void piece(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out)
-{
-	(void)t;
-	(void)first;
-	if (p->flags & PIECE_ADDED || !alphabet_read(out, p->text, p->n))
-		buf_add(out, p->text, p->n);
 }
 
 static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
@@ -273,6 +277,7 @@ const struct token_model token_model_bpe = {
 	.own_size = sizeof(struct byte_bpe),
 	.is = is,
 	.load = load,
+	.load_scores = load_scores,
 	.load_gguf = load_gguf,
 	.gguf_rules = gguf_rules,
 	.load_files = load_files,
@@ -281,7 +286,6 @@ const struct token_model token_model_bpe = {
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.encode = encode,
-	.piece = piece,
 	.find = find,
 	.save = save,
 	.hash = hash,

@@ -34,8 +34,9 @@ struct scratch {
 
 /* --- reading --- */
 
-static bool is(const json_t *model, const char *type)
+static bool is(const json_t *j, const json_t *model, const char *type)
 {
+	(void)j;
 	return type ? !strcmp(type, "Unigram") : json_is_array(json_object_get(model, "vocab"));
 }
 
@@ -71,11 +72,6 @@ static int load(struct tokenizer *t, const json_t *model, struct err *e)
 		return err_set(e, "model.unk_id is missing, or none of the %zu pieces", tokenizer_vocab(t)->n);
 	marks_find_bytes(&u->marks, tokenizer_vocab(t));
 	return jsonx_bool(model, "byte_fallback", false, &u->fallback, e);
-}
-
-static int rules(struct tokenizer *t, const json_t *all, struct err *e)
-{
-	return marks_read(&((struct unigram *)tokenizer_own(t))->marks, json_object_get(all, "decoder"), e);
 }
 
 static void release(struct tokenizer *t) { mem_free(((struct unigram *)tokenizer_own(t))->score); }
@@ -176,14 +172,9 @@ static const struct token_at *encode(const struct tokenizer *t, void *scratch, c
 	return s->token;
 }
 
-static void piece(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out)
-{
-	marks_piece(&((const struct unigram *)tokenizer_own(t))->marks, p, first, out);
-}
-
 static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
 {
-	return marks_find(&((const struct unigram *)tokenizer_own(t))->marks, tokenizer_vocab(t), bytes, n);
+	return marks_find(t, &((const struct unigram *)tokenizer_own(t))->marks, bytes, n);
 }
 
 /* --- writing --- */
@@ -213,12 +204,10 @@ const struct token_model token_model_unigram = {
 	.own_size = sizeof(struct unigram),
 	.is = is,
 	.load = load,
-	.rules = rules,
 	.release = release,
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.encode = encode,
-	.piece = piece,
 	.find = find,
 	.save = save,
 	.hash = hash,

@@ -24,57 +24,51 @@ static int form_of(const char *type)
 	return -1;
 }
 
-static const struct normalizer_type *find_type(const struct normalizer_type *types, const char *type)
+static const struct normalizer_type *find_type(const char *type)
 {
-	for (; types && types->type; types++)
-		if (strcmp(types->type, type) == 0)
-			return types;
+	for (const struct normalizer_type *x = normalizer_table; x->type; x++)
+		if (strcmp(x->type, type) == 0)
+			return x;
 	return NULL;
 }
 
-static int unknown_type(const char *type, const struct normalizer_type *types, struct err *e)
+static int unknown_type(const char *type, struct err *e)
 {
 	struct buf names = BUF_INIT;
-	for (const struct normalizer_type *x = normalizer_common; x->type; x++)
+	for (const struct normalizer_type *x = normalizer_table; x->type; x++)
 		buf_addf(&names, ", %s", x->type);
-	for (; types && types->type; types++)
-		buf_addf(&names, ", %s", types->type);
 	err_set(e, "normalizer \"%.64s\" is not supported (NFC, NFD, NFKC, NFKD%s are)", type ? type : "without a type",
 	        buf_str(&names));
 	buf_release(&names);
 	return -1;
 }
 
-static int parse_one(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e)
-{
-	const char *type = json_string_value(json_object_get(j, "type"));
-	int form = type ? form_of(type) : -1;
-	const struct normalizer_type *brought = type && form < 0 ? find_type(types, type) : NULL;
-	if (type && form < 0 && !brought)
-		brought = find_type(normalizer_common, type);
-	if (form < 0 && !brought)
-		return unknown_type(type, types, e);
-	if (z->n == NORMALIZERS_MAX)
-		return err_set(e, "more than %d normalizers", NORMALIZERS_MAX);
-	struct normalizer_step *step = &z->step[z->n++];
-	*step = (struct normalizer_step){ .form = form, .type = brought };
-	return brought && brought->parse ? brought->parse(j, &step->own, e) : 0;
-}
-
-int normalizer_parse(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e)
+static int parse_any(struct normalizer *z, const json_t *j, int depth, struct err *e)
 {
 	const char *type = json_string_value(json_object_get(j, "type"));
 	const json_t *item;
 	size_t i;
-	*z = (struct normalizer){ 0 };
-	if (!j || json_is_null(j))
+	if (type && strcmp(type, "Sequence") == 0 && depth < NORMALIZERS_MAX) {
+		json_array_foreach(json_object_get(j, "normalizers"), i, item)
+			if (parse_any(z, item, depth + 1, e))
+				return -1;
 		return 0;
-	if (!type || strcmp(type, "Sequence") != 0)
-		return parse_one(z, j, types, e);
-	json_array_foreach(json_object_get(j, "normalizers"), i, item)
-		if (parse_one(z, item, types, e))
-			return -1;
-	return 0;
+	}
+	int form = type ? form_of(type) : -1;
+	const struct normalizer_type *known = type && form < 0 ? find_type(type) : NULL;
+	if (form < 0 && !known)
+		return unknown_type(type, e);
+	if (z->n == NORMALIZERS_MAX)
+		return err_set(e, "more than %d normalizers", NORMALIZERS_MAX);
+	struct normalizer_step *step = &z->step[z->n++];
+	*step = (struct normalizer_step){ .form = form, .type = known };
+	return known && known->parse ? known->parse(j, &step->own, e) : 0;
+}
+
+int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e)
+{
+	*z = (struct normalizer){ 0 };
+	return j && !json_is_null(j) ? parse_any(z, j, 0, e) : 0;
 }
 
 void normalizer_release(struct normalizer *z)

@@ -6,6 +6,8 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "token/alphabet.h"
+#include "token/bert.h"
 #include "token/charsmap.h"
 #include "token/pretokenize.h"
 
@@ -167,12 +169,50 @@ static int run_strip_accents(const void *own, const struct slice *in, struct alt
 	return 0;
 }
 
-const struct normalizer_type normalizer_common[] = {
+/* --- Nmt, ByteLevel --- */
+
+/* What SentencePiece's "nmt" does beside NFKC: controls go, white space and marks of none become spaces. */
+static int run_nmt(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	uint32_t c;
+	(void)own;
+	(void)e;
+	for (size_t at = 0, k; at < in->n; at += k) {
+		k = utf8_decode(in->text + at, in->n - at, &c);
+		bool gone = (c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F ||
+		            c == 0x9F;
+		bool space = c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 ||
+		             (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF ||
+		             c == 0xFFFD;
+		if (!gone)
+			put(out, space ? ' ' : c, slice_origin(in, at));
+	}
+	return 0;
+}
+
+static int run_alphabet(const void *own, const struct slice *in, struct altered *out, struct err *e)
+{
+	struct buf one = BUF_INIT;
+	(void)own;
+	(void)e;
+	for (size_t at = 0; at < in->n; at++) {
+		buf_clear(&one);
+		alphabet_write(&one, in->text + at, 1);
+		altered_add(out, one.data, one.len, slice_origin(in, at));
+	}
+	buf_release(&one);
+	return 0;
+}
+
+const struct normalizer_type normalizer_table[] = {
 	{ "Prepend", parse_prepend, run_prepend, NULL },
 	{ "Replace", parse_replace, run_replace, release_replace },
 	{ "Strip", parse_strip, run_strip, NULL },
 	{ "Lowercase", NULL, run_lowercase, NULL },
 	{ "StripAccents", NULL, run_strip_accents, NULL },
 	{ "Precompiled", charsmap_parse, charsmap_run, charsmap_release },
+	{ "BertNormalizer", bert_parse, bert_run, NULL },
+	{ "Nmt", NULL, run_nmt, NULL },
+	{ "ByteLevel", NULL, run_alphabet, NULL },
 	{ 0 },
 };

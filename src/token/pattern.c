@@ -132,7 +132,7 @@ static int translate_property(struct translation *t)
 		at++;
 	}
 	for (; at < t->n && t->source[at] != '}' && k + 1 < sizeof(name); at++) {
-		if (!isalnum((unsigned char)t->source[at]) && t->source[at] != '_')
+		if (!isalnum((unsigned char)t->source[at]) && !strchr("_:", t->source[at]))
 			return refuse(t, "an odd property name");
 		name[k++] = t->source[at];
 	}

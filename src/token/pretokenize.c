@@ -6,6 +6,7 @@
  * only to steps that follow (Falcon has some: they see the alphabet, not the text), so it is done only then. */
 #include "token/pretokenize.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -16,6 +17,10 @@
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 /* Digits is not a regular expression there but Rust's is_numeric, of Unicode 17 */
 #define NUMERIC "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]"
+/* \w of Rust's expressions */
+#define WORD \
+	"\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-" \
+	"\\x{1F169}\\x{1F170}-\\x{1F189}"
 #define PUNCTUATION "[\\p{P}$+<=>^`|~]"
 
 enum kind { STEP_SPLIT, STEP_PREFIX, STEP_ALPHABET, STEP_MARK };
@@ -27,27 +32,32 @@ struct step {
 	struct pattern *pattern;
 	enum behavior behavior;
 	bool invert;
-	char mark[8];            /* of STEP_MARK: what a space becomes */
-	enum scheme scheme;      /* and before which pieces one is put */
+	char mark[8];       /* of STEP_MARK: what a space becomes */
+	enum scheme scheme; /* and before which pieces one is put */
 };
 
 struct pretokenizer {
 	struct step step[STEPS_MAX];
 	int n;
-	const struct pretokenizer_type *more; /* beside the common ones */
 	bool has_bytes; /* a ByteLevel was there */
 };
 
-struct span { size_t begin, end; bool match; };
-struct spans { struct span *span; size_t n, cap; };
+struct span {
+	size_t begin, end;
+	bool match;
+};
+struct spans {
+	struct span *span;
+	size_t n, cap;
+};
 
 struct words {
 	struct pattern_scratch *scratch;
 	struct spans now, next;
-	struct slice slice;      /* what the spans cut */
-	bool alphabet;           /* its bytes are written as characters */
+	struct slice slice; /* what the spans cut */
+	bool alphabet;      /* its bytes are written as characters */
 	struct altered altered;
-	struct buf bytes;        /* of one word, read back from the alphabet */
+	struct buf bytes; /* of one word, read back from the alphabet */
 	uint32_t *bytes_origin;
 	size_t cap_origin;
 	size_t at;
@@ -67,7 +77,7 @@ static int add_step(struct pretokenizer *p, enum kind kind, const char *source, 
 	return 0;
 }
 
-int pretokenizer_split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e)
+static int split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e)
 {
 	return add_step(p, STEP_SPLIT, regex, strlen(regex), false, behavior, invert, e);
 }
@@ -108,7 +118,7 @@ static int parse_digits(struct pretokenizer *p, const json_t *j, struct err *e)
 	int individual;
 	if (jsonx_bool(j, "individual_digits", false, &individual, e))
 		return -1;
-	return pretokenizer_split(p, NUMERIC, individual ? ISOLATED : CONTIGUOUS, false, e);
+	return split(p, NUMERIC, individual ? ISOLATED : CONTIGUOUS, false, e);
 }
 
 static int parse_punctuation(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -116,7 +126,7 @@ static int parse_punctuation(struct pretokenizer *p, const json_t *j, struct err
 	enum behavior behavior = ISOLATED;
 	if (parse_behavior(j, &behavior, e))
 		return -1;
-	return pretokenizer_split(p, PUNCTUATION, behavior, false, e);
+	return split(p, PUNCTUATION, behavior, false, e);
 }
 
 static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err *e)
@@ -128,7 +138,7 @@ static int parse_byte_level(struct pretokenizer *p, const json_t *j, struct err 
 		return -1;
 	if (prefix && add_step(p, STEP_PREFIX, NULL, 0, false, ISOLATED, false, e))
 		return -1;
-	if (regex && pretokenizer_split(p, GPT2, ISOLATED, false, e))
+	if (regex && split(p, GPT2, ISOLATED, false, e))
 		return -1;
 	p->has_bytes = true;
 	return add_step(p, STEP_ALPHABET, NULL, 0, false, ISOLATED, false, e);
@@ -139,38 +149,104 @@ static int parse_metaspace(struct pretokenizer *p, const json_t *j, struct err *
 {
 	static const char *const schemes[] = { "always", "first", "never" };
 	const char *mark, *scheme;
-	int split, prefix;
+	int apart, prefix;
 	size_t k = 0;
-	if (jsonx_string(j, "replacement", "\xe2\x96\x81", &mark, e) || jsonx_bool(j, "split", true, &split, e) ||
+	if (jsonx_string(j, "replacement", "\xe2\x96\x81", &mark, e) || jsonx_bool(j, "split", true, &apart, e) ||
 	    jsonx_bool(j, "add_prefix_space", true, &prefix, e) ||
 	    jsonx_string(j, "prepend_scheme", prefix ? "always" : "never", &scheme, e))
 		return -1;
 	while (k < ARRAY_LEN(schemes) && strcmp(scheme, schemes[k]) != 0)
 		k++;
 	if (k == ARRAY_LEN(schemes) || !*mark || strlen(mark) > 4)
-		return err_set(e, "a Metaspace with prepend_scheme \"%.64s\" and replacement \"%.64s\", wanted always, "
-		                  "first or never and one character",
+		return err_set(e,
+		               "a Metaspace with prepend_scheme \"%.64s\" and replacement \"%.64s\", wanted always, "
+		               "first or never and one character",
 		               scheme, mark);
 	if (add_step(p, STEP_MARK, NULL, 0, false, ISOLATED, false, e))
 		return -1;
 	strcpy(p->step[p->n - 1].mark, mark);
 	p->step[p->n - 1].scheme = (enum scheme)k;
-	return split ? add_step(p, STEP_SPLIT, mark, strlen(mark), true, MERGED_WITH_NEXT, false, e) : 0;
+	return apart ? add_step(p, STEP_SPLIT, mark, strlen(mark), true, MERGED_WITH_NEXT, false, e) : 0;
 }
 
 static int parse_whitespace_split(struct pretokenizer *p, const json_t *j, struct err *e)
 {
 	(void)j;
-	return pretokenizer_split(p, "\\s", REMOVED, false, e);
+	return split(p, "\\s", REMOVED, false, e);
 }
 
 static int parse_whitespace(struct pretokenizer *p, const json_t *j, struct err *e)
 {
 	(void)j;
-	return pretokenizer_split(p, "\\w+|[^\\w\\s]+", REMOVED, true, e);
+	return split(p, "[" WORD "]+|[^" WORD "\\s]+", REMOVED, true, e);
 }
 
-static const struct pretokenizer_type common[] = {
+static int parse_bert(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	(void)j;
+	return split(p, "\\s", REMOVED, false, e) || split(p, "[!-/:-@\\[-`{-~\\p{P}]", ISOLATED, false, e) ? -1 : 0;
+}
+
+static int parse_delimiter(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	const char *delimiter;
+	if (jsonx_string(j, "delimiter", "", &delimiter, e))
+		return -1;
+	if (!*delimiter)
+		return err_set(e, "a CharDelimiterSplit without a delimiter");
+	return add_step(p, STEP_SPLIT, delimiter, strlen(delimiter), true, REMOVED, false, e);
+}
+
+static int parse_fixed_length(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	char regex[48];
+	long long length;
+	if (jsonx_int(j, "length", 5, &length, e))
+		return -1;
+	if (length < 1 || length > 65535)
+		return err_set(e, "a FixedLength of %lld, wanted 1 to 65535", length);
+	snprintf(regex, sizeof(regex), "[\\s\\S]{1,%lld}", length);
+	return split(p, regex, ISOLATED, false, e);
+}
+
+/* The scripts of Unicode 10, which tokenizers' table knows. Japanese writes in three, which count as one; a space, and
+ * what has no script, goes with what stands before it. */
+static const char scripts[] =
+	"Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali "
+	"Bhaiksuki Bopomofo Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian "
+	"Chakma Cham Cherokee Common Coptic Cuneiform Cypriot Cyrillic Deseret Devanagari Duployan "
+	"Egyptian_Hieroglyphs Elbasan Ethiopic Georgian Glagolitic Gothic Grantha Greek Gujarati Gurmukhi "
+	"Hangul Hanunoo Hatran Hebrew Imperial_Aramaic Inherited Inscriptional_Pahlavi Inscriptional_Parthian "
+	"Javanese Kaithi Kannada Kayah_Li Kharoshthi Khmer Khojki Khudawadi Lao Latin Lepcha Limbu Linear_A "
+	"Linear_B Lisu Lycian Lydian Mahajani Malayalam Mandaic Manichaean Marchen Meetei_Mayek Mende_Kikakui "
+	"Meroitic_Cursive Meroitic_Hieroglyphs Miao Modi Mongolian Mro Multani Myanmar Nabataean New_Tai_Lue "
+	"Newa Nko Ogham Ol_Chiki Old_Hungarian Old_Italic Old_North_Arabian Old_Permic Old_Persian "
+	"Old_South_Arabian Old_Turkic Oriya Osage Osmanya Pahawh_Hmong Palmyrene Pau_Cin_Hau Phags_Pa "
+	"Phoenician Psalter_Pahlavi Rejang Runic Samaritan Saurashtra Sharada Shavian Siddham SignWriting "
+	"Sinhala Sora_Sompeng Sundanese Syloti_Nagri Syriac Tagalog Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri "
+	"Tamil Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta Ugaritic Vai Warang_Citi Yi";
+
+#define JAPANESE "\\p{sc:Han}\\p{sc:Hiragana}\\p{sc:Katakana}\\x{30FC}"
+
+static int parse_scripts(struct pretokenizer *p, const json_t *j, struct err *e)
+{
+	struct buf regex = BUF_INIT;
+	(void)j;
+	buf_adds(&regex, "[" JAPANESE "][" JAPANESE " \\p{Cn}]*");
+	for (const char *at = scripts; *at; at += strspn(at, " ")) {
+		int n = (int)strcspn(at, " ");
+		buf_addf(&regex, "|(?=[^ \\x{30FC}])\\p{sc:%.*s}(?:(?!\\x{30FC})[\\p{sc:%.*s} \\p{Cn}])*", n, at, n, at);
+		at += n;
+	}
+	int rc = add_step(p, STEP_SPLIT, regex.data, regex.len, false, REMOVED, true, e);
+	buf_release(&regex);
+	return rc;
+}
+
+static const struct {
+	const char *type;
+	int (*parse)(struct pretokenizer *p, const json_t *j, struct err *e);
+} types[] = {
 	{ "Split", parse_split },
 	{ "Digits", parse_digits },
 	{ "Punctuation", parse_punctuation },
@@ -178,24 +254,17 @@ static const struct pretokenizer_type common[] = {
 	{ "Metaspace", parse_metaspace },
 	{ "WhitespaceSplit", parse_whitespace_split },
 	{ "Whitespace", parse_whitespace },
-	{ 0 },
+	{ "BertPreTokenizer", parse_bert },
+	{ "CharDelimiterSplit", parse_delimiter },
+	{ "FixedLength", parse_fixed_length },
+	{ "UnicodeScripts", parse_scripts },
 };
 
-static const struct pretokenizer_type *find_type(const struct pretokenizer_type *types, const char *type)
-{
-	for (; types && types->type; types++)
-		if (strcmp(types->type, type) == 0)
-			return types;
-	return NULL;
-}
-
-static int unknown_type(const struct pretokenizer *p, const char *type, struct err *e)
+static int unknown_type(const char *type, struct err *e)
 {
 	struct buf names = BUF_INIT;
-	for (const struct pretokenizer_type *x = common; x->type; x++)
-		buf_addf(&names, ", %s", x->type);
-	for (const struct pretokenizer_type *x = p->more; x && x->type; x++)
-		buf_addf(&names, ", %s", x->type);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		buf_addf(&names, ", %s", types[i].type);
 	err_set(e, "pre_tokenizer \"%.64s\" is not supported (Sequence%s are)", type ? type : "without a type",
 	        buf_str(&names));
 	buf_release(&names);
@@ -208,20 +277,20 @@ static int parse_any(struct pretokenizer *p, const json_t *j, int depth, struct 
 	const json_t *item;
 	size_t i;
 	if (type && strcmp(type, "Sequence") == 0 && depth < DEPTH_MAX) {
-		json_array_foreach(json_object_get(j, "pretokenizers"), i, item)
+		json_array_foreach (json_object_get(j, "pretokenizers"), i, item)
 			if (parse_any(p, item, depth + 1, e))
 				return -1;
 		return 0;
 	}
-	const struct pretokenizer_type *known = type ? find_type(common, type) : NULL;
-	known = type && !known ? find_type(p->more, type) : known;
-	return known ? known->parse(p, j, e) : unknown_type(p, type, e);
+	for (i = 0; type && i < ARRAY_LEN(types); i++)
+		if (strcmp(type, types[i].type) == 0)
+			return types[i].parse(p, j, e);
+	return unknown_type(type, e);
 }
 
-struct pretokenizer *pretokenizer_parse(const json_t *j, const struct pretokenizer_type *types, struct err *e)
+struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e)
 {
 	struct pretokenizer *p = mem_alloc(sizeof(*p));
-	p->more = types;
 	if (j && !json_is_null(j) && parse_any(p, j, 0, e)) {
 		pretokenizer_free(p);
 		return NULL;

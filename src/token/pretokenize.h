@@ -42,7 +42,7 @@ struct altered {
 void altered_add(struct altered *a, const char *bytes, size_t n, uint32_t origin);
 void altered_release(struct altered *a);
 
-/* A step of normalizing that a kind of tokenizer brings (token/token_model.h). */
+/* A step of normalizing that is none of Unicode's forms. */
 struct normalizer_type {
 	const char *type;       /* as a tokenizer.json names it; NULL ends a list */
 	/* Reads the step's fields into what it needs, mem_free'd at the end; NULL where that is nothing. */
@@ -51,7 +51,7 @@ struct normalizer_type {
 	void (*release)(void *own);  /* beside mem_free; NULL: nothing */
 };
 
-enum { NORMALIZERS_MAX = 8 };
+enum { NORMALIZERS_MAX = 32 };
 struct normalizer {
 	int n;
 	struct normalizer_step {
@@ -60,11 +60,9 @@ struct normalizer {
 		void *own;
 	} step[NORMALIZERS_MAX];
 };
-/* Steps that any kind of tokenizer may have beside Unicode's forms (normalizers.c). */
-extern const struct normalizer_type normalizer_common[];
-/* null, NFC, NFD, NFKC, NFKD, the common ones, those of `types` (may be NULL), or a Sequence of them; anything else is
- * refused by its type. */
-int normalizer_parse(struct normalizer *z, const json_t *j, const struct normalizer_type *types, struct err *e);
+extern const struct normalizer_type normalizer_table[]; /* normalizers.c */
+/* null, NFC, NFD, NFKC, NFKD, those of the table, or a Sequence of them; anything else is refused by its type. */
+int normalizer_parse(struct normalizer *z, const json_t *j, struct err *e);
 void normalizer_release(struct normalizer *z);
 /* *out is `in` itself, or lies in `a`. */
 int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
@@ -73,16 +71,9 @@ int normalizer_run(const struct normalizer *z, const struct slice *in, struct sl
 struct pretokenizer;
 /* What becomes of the matches of a split. */
 enum behavior { ISOLATED, REMOVED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS };
-/* A pre-tokenizer that a kind of tokenizer brings: adds the splits that it consists of. */
-struct pretokenizer_type {
-	const char *type;       /* as a tokenizer.json names it; NULL ends a list */
-	int (*parse)(struct pretokenizer *p, const json_t *j, struct err *e);
-};
-/* Cuts at the matches of a regular expression; the bytes of `invert` are those between them. */
-int pretokenizer_split(struct pretokenizer *p, const char *regex, enum behavior behavior, bool invert, struct err *e);
-/* null (a text is one word), Split, Digits, Punctuation, one ByteLevel, Metaspace, Whitespace(Split), those of `types`
- * (may be NULL), or a Sequence of them; anything else is refused by its type. */
-struct pretokenizer *pretokenizer_parse(const json_t *j, const struct pretokenizer_type *types, struct err *e);
+/* null (a text is one word), one of tokenizers' pre-tokenizers, ByteLevel at most once, or a Sequence of them; anything
+ * else is refused by its type. */
+struct pretokenizer *pretokenizer_parse(const json_t *j, struct err *e);
 bool pretokenizer_has_bytes(const struct pretokenizer *p); /* there was a ByteLevel */
 void pretokenizer_free(struct pretokenizer *p);
 

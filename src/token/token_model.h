@@ -4,7 +4,7 @@
  * All kinds share what surrounds it: added tokens, which are split off first; the normalizer and the pre-tokenizer of a
  * tokenizer.json; tokenizer_config.json; the reading of GGUF's tokens and ids of special ones. A row says by what it is
  * known in files, how it is read from each, how it turns a word into tokens and a token into bytes, and how it is
- * written. Steps of normalizing and pre-tokenizing that only this kind's files use are the row's too. */
+ * written. */
 #ifndef TOKEN_TOKEN_MODEL_H
 #define TOKEN_TOKEN_MODEL_H
 
@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "format/gguf.h"
+#include "token/decoder.h"
 #include "token/pretokenize.h"
 #include "token/vocab.h"
 
@@ -27,24 +28,22 @@ struct token_model {
 	const char *gguf;                 /* tokenizer.ggml.model: "gpt2"; NULL: GGUF has none of this kind */
 	const char *const *files;         /* older files, all of which a folder without a tokenizer.json has; or NULL */
 	bool bytes;                       /* words are bytes: the pre-tokenizer holds a ByteLevel */
-	/* what only this kind's files have; each ends with a row without a type, NULL: nothing */
-	const struct normalizer_type *normalizers;
-	const struct pretokenizer_type *pretokenizers;
 	size_t own_size;                  /* of the row's own struct, zero at first: tokenizer_own */
 
-	/* Whether `model` (of a tokenizer.json) is of this kind; older files have no type. */
-	bool (*is)(const json_t *model, const char *type);
+	/* Whether a tokenizer.json, with this model in it, is of this kind; older files have no type. */
+	bool (*is)(const json_t *j, const json_t *model, const char *type);
 	/* From tokenizer.json's model: the vocabulary and the row's own. */
 	int (*load)(struct tokenizer *t, const json_t *model, struct err *e);
-	/* The row's own from GGUF; the vocabulary is there. */
+	/* The row's own from a score for each piece of the vocabulary, which is there; NULL: it has no use for one. */
+	int (*load_scores)(struct tokenizer *t, const float *score, struct err *e);
+	/* The row's own from GGUF where that is more than tokenizer.ggml.scores; the vocabulary is there. */
 	int (*load_gguf)(struct tokenizer *t, const struct gguf *g, struct err *e);
 	/* What a tokenizer.json would say beside (normalizer, pre_tokenizer, post_processor where no token is put in
 	 * front, decoder, model without its vocabulary), new reference; *add_bos: where the file does not say. */
 	json_t *(*gguf_rules)(const struct gguf *g, bool *add_bos, struct err *e);
 	/* From a folder that has `files`: vocabulary, the row's own, and these rules; config is completed. */
 	json_t *(*load_files)(struct tokenizer *t, const char *dir, json_t *config, struct err *e);
-	/* Takes model and decoder out of the rules; what would change ids or text and is not done is refused by
-	 * name. */
+	/* Takes the model out of the rules, NULL: nothing; what would change ids and is not done is refused by name. */
 	int (*rules)(struct tokenizer *t, const json_t *rules, struct err *e);
 	void (*release)(struct tokenizer *t);
 
@@ -53,8 +52,6 @@ struct token_model {
 	/* The tokens of a word (at most 2^30 bytes), valid until the next call. */
 	const struct token_at *(*encode)(const struct tokenizer *t, void *scratch, const char *word, size_t n,
 	                                 size_t *n_tokens);
-	/* The bytes that a token, an added one too, adds to a text; first: nothing stands before it. */
-	void (*piece)(const struct tokenizer *t, const struct piece *p, bool first, struct buf *out);
 	/* The id whose bytes inside a text are exactly these, −1. */
 	int32_t (*find)(const struct tokenizer *t, const char *bytes, size_t n);
 	/* Puts vocabulary and the row's own into tokenizer.json's model. */
@@ -69,5 +66,6 @@ extern const struct token_model *const token_model_table[]; /* generated, NULL-t
 
 struct vocab *tokenizer_vocab(const struct tokenizer *t);
 void *tokenizer_own(const struct tokenizer *t);
+const struct decoder *tokenizer_decoder(const struct tokenizer *t); /* once rules are read */
 
 #endif

@@ -2,8 +2,8 @@
  *
  * Encoding: added tokens are split off the text as it is; what is left is normalized; added tokens that are written
  * normalized are split off that; what is left is cut into words; each word goes through the tokenizer's model
- * (token/token_model.h). Every stage knows for each byte where in the original it came from. Decoding is the bytes of
- * the pieces, one after the other. */
+ * (token/token_model.h). Every stage knows for each byte where in the original it came from. Decoding is
+ * the rules' (token/decoder.h). */
 #include "token/tokenizer.h"
 
 #include <string.h>
@@ -48,6 +48,7 @@ void tokenizer_free(struct tokenizer *t)
 	normalizer_release(&t->normalizer);
 	vocab_release(&t->vocab);
 	pretokenizer_free(t->pretokenizer);
+	decoder_free(t->decoder);
 	added_release(&t->raw);
 	added_release(&t->normal);
 	tokens_release(&t->front);
@@ -116,6 +117,7 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n)
 
 struct vocab *tokenizer_vocab(const struct tokenizer *t) { return (struct vocab *)&t->vocab; }
 void *tokenizer_own(const struct tokenizer *t) { return t->own; }
+const struct decoder *tokenizer_decoder(const struct tokenizer *t) { return t->decoder; }
 
 /* --- encoding --- */
 
@@ -251,26 +253,40 @@ static const struct piece *piece_at(const struct tokenizer *t, int32_t id)
 	return &t->vocab.piece[id];
 }
 
+static void put_piece(const struct tokenizer *t, int32_t id, struct texts *out)
+{
+	const struct piece *p = piece_at(t, id);
+	if (p->text)
+		texts_add(out, p->text, p->n, p->flags & PIECE_ADDED);
+}
+
 void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out)
 {
 	const struct piece *p = piece_at(t, id);
-	if (p->text && p->flags & PIECE_ADDED)
+	if (p->text && p->flags & PIECE_SPECIAL)
 		buf_add(out, p->text, p->n);
-	else if (p->text)
-		t->model->piece(t, p, false, out);
+	else
+		tokenizer_decode_next(t, id, false, false, out);
+}
+
+void tokenizer_decode_next(const struct tokenizer *t, int32_t id, bool skip_special, bool first, struct buf *out)
+{
+	struct texts list = { 0 };
+	if (!skip_special || !tokenizer_is_special(t, id))
+		put_piece(t, id, &list);
+	if (list.n)
+		decoder_run(t->decoder, &list, first, false, out);
+	texts_release(&list);
 }
 
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out)
 {
-	bool first = true;
-	for (size_t i = 0; i < n; i++) {
-		if (skip_special && tokenizer_is_special(t, id[i]))
-			continue;
-		const struct piece *p = piece_at(t, id[i]);
-		if (p->text)
-			t->model->piece(t, p, first, out);
-		first = false;
-	}
+	struct texts list = { 0 };
+	for (size_t i = 0; i < n; i++)
+		if (!skip_special || !tokenizer_is_special(t, id[i]))
+			put_piece(t, id[i], &list);
+	decoder_run(t->decoder, &list, true, true, out);
+	texts_release(&list);
 }
 
 /* --- identity --- */

@@ -74,6 +74,8 @@ int tokenizer_encode_spans(const struct tokenizer *t, const char *text, size_t n
 const char *tokenizer_text(const struct tokenizer *t, int32_t id);
 /* The raw bytes of one token inside a text (special tokens: their text). May be an incomplete UTF-8 sequence. */
 void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out);
+/* What one token adds to a text that grows; first: it begins it, and may lose the space before it. */
+void tokenizer_decode_next(const struct tokenizer *t, int32_t id, bool skip_special, bool first, struct buf *out);
 /* Bytes of several; special tokens are left out when skip_special. */
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out);
 

@@ -154,11 +154,27 @@ static const struct token_model *find_model(const struct gguf *g, struct err *e)
 	return NULL;
 }
 
+/* The row's own, from tokenizer.ggml.scores where that says it all. */
+static int load_own(struct tokenizer *t, const struct gguf *g, struct err *e)
+{
+	const struct gguf_kv *kv = gguf_find(g, "tokenizer.ggml.scores");
+	size_t n = t->vocab.n;
+	if (t->model->load_gguf)
+		return t->model->load_gguf(t, g, e);
+	if (!kv || kv->type != GGUF_ARRAY || kv->item_type != GGUF_F32 || kv->n_items != n)
+		return err_set(e, "tokenizer.ggml.scores is not a list of %zu 32-bit floats", n);
+	float *score = mem_array(n, sizeof(*score));
+	memcpy(score, kv->items, n * sizeof(*score));
+	int rc = t->model->load_scores(t, score, e);
+	mem_free(score);
+	return rc;
+}
+
 struct tokenizer *tokenizer_from_gguf(const struct gguf *g, struct err *e)
 {
 	const struct token_model *model = find_model(g, e);
 	struct tokenizer *t = model ? tokenizer_new(model) : NULL;
-	if (t && read_tokens(t, g, e) == 0 && model->load_gguf(t, g, e) == 0 && apply(t, g, e) == 0)
+	if (t && read_tokens(t, g, e) == 0 && load_own(t, g, e) == 0 && apply(t, g, e) == 0)
 		return t;
 	if (e && strncmp(e->msg, g->path, strlen(g->path)) != 0) /* what reads single keys has said it already */
 		err_prefix(e, "%s", g->path);

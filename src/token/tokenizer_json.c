@@ -21,7 +21,7 @@ static const char *type_of(const json_t *model, const char *type)
 	                                                        "WordPiece or WordLevel";
 }
 
-static const struct token_model *find_model(const json_t *model, struct err *e)
+static const struct token_model *find_model(const json_t *j, const json_t *model, struct err *e)
 {
 	const char *type;
 	struct buf names = BUF_INIT;
@@ -32,7 +32,7 @@ static const struct token_model *find_model(const json_t *model, struct err *e)
 	if (jsonx_string(model, "type", NULL, &type, e))
 		return NULL;
 	for (size_t i = 0; token_model_table[i]; i++) {
-		if (token_model_table[i]->is(model, type)) {
+		if (token_model_table[i]->is(j, model, type)) {
 			buf_release(&names);
 			return token_model_table[i];
 		}
@@ -63,7 +63,7 @@ static void tell_flag(const struct tokenizer *t, const json_t *flag, const char 
 struct tokenizer *tokenizer_from_json(const json_t *j, const json_t *config, const char *where, struct err *e)
 {
 	const json_t *json = json_object_get(j, "model");
-	const struct token_model *model = find_model(json, e);
+	const struct token_model *model = find_model(j, json, e);
 	struct tokenizer *t = model ? tokenizer_new(model) : NULL;
 	json_t *rest = json_is_object(config) ? json_copy((json_t *)(uintptr_t)config) : json_object();
 	json_object_del(rest, "add_bos_token");

@@ -18,6 +18,7 @@ struct tokenizer {
 	struct vocab vocab;
 	struct normalizer normalizer;
 	struct pretokenizer *pretokenizer;
+	struct decoder *decoder;
 	struct added raw, normal;        /* looked for in the text as it is, and after normalizing */
 	struct added_token *added;       /* [n_added] all of them, in the order of the file */
 	size_t n_added, listed;          /* those before listed are of a list, the others named by a key */

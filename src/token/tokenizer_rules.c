@@ -444,10 +444,11 @@ int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *
 	t->next = (int32_t)t->vocab.count;
 	t->rules = copy_rules(rules);
 	t->config = json_is_object(config) ? json_deep_copy(config) : json_object();
-	if (t->model->rules(t, rules, e) ||
-	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), t->model->normalizers, e))
+	t->decoder = decoder_parse(json_object_get(rules, "decoder"), t->model->bytes, e);
+	if (!t->decoder || (t->model->rules && t->model->rules(t, rules, e)) ||
+	    normalizer_parse(&t->normalizer, json_object_get(rules, "normalizer"), e))
 		return -1;
-	t->pretokenizer = pretokenizer_parse(pre, t->model->pretokenizers, e);
+	t->pretokenizer = pretokenizer_parse(pre, e);
 	if (!t->pretokenizer || check_words(t, pre, e) || apply_added(t, added, e))
 		return -1;
 	t->own_n = t->vocab.n;

@@ -283,7 +283,7 @@ static void check_words(struct test *t, const char *json, const char *text, cons
 {
 	struct err e = ERR_INIT;
 	json_t *j = jsonx_load(json, strlen(json), "steps", &e);
-	struct pretokenizer *p = pretokenizer_parse(j, NULL, &e);
+	struct pretokenizer *p = pretokenizer_parse(j, &e);
 	struct words *w = words_new();
 	struct slice in = { .text = text, .n = strlen(text) }, word;
 	struct buf got = BUF_INIT;
@@ -384,7 +384,7 @@ static void check_normal(struct test *t, const char *type, const char *text, con
 	struct slice in = { .text = text, .n = strlen(text) }, out;
 	struct buf got = BUF_INIT;
 	json_t *j = json_pack("{s:s}", "type", type);
-	CHECK(t, normalizer_parse(&z, j, NULL, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
+	CHECK(t, normalizer_parse(&z, j, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
 	CHECK_MSG(t, out.n == strlen(want) && memcmp(out.text, want, out.n) == 0, "%s of \"%s\" is \"%.*s\"", type,
 	          text, (int)out.n, out.text);
 	for (size_t i = 0; i < out.n; i++)
@@ -582,10 +582,12 @@ static void test_refused(struct test *t)
 		{ "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",-1]]}}", NULL, "unk_id" },
 		{ "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", NULL, "piece 0" },
 		{ "{\"model\":{\"vocab\":[]}}", NULL, "empty" },
-		{ "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", NULL, "WordLevel" },
-		{ MODEL(",\"merges\":[],\"byte_fallback\":true") ",\"decoder\":{\"type\":\"CTC\"}}", NULL, "CTC" },
+		{ "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", NULL, "empty" },
+		{ "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", NULL, "unk_token" },
+		{ "{\"model\":{\"type\":\"Other\",\"vocab\":{\"a\":0}}}", NULL, "type Other" },
+		{ MODEL(",\"merges\":[],\"byte_fallback\":true") "}", NULL, "byte_fallback" },
 		{ MODEL(",\"merges\":[],\"dropout\":0.1") "}", NULL, "dropout" },
-		{ MODEL(",\"merges\":[],\"end_of_word_suffix\":\"</w>\"") "}", NULL, "end_of_word_suffix" },
+		{ MODEL(",\"merges\":[],\"end_of_word_suffix\":7") "}", NULL, "end_of_word_suffix" },
 		{ MODEL("") "}", NULL, "merges" },
 		{ MODEL(",\"merges\":[\"ab\"]") "}", NULL, "merge 0" },
 		{ MODEL(",\"merges\":[\"a b\",\"b a\"]") "}", NULL, "merge 1" },
@@ -598,18 +600,17 @@ static void test_refused(struct test *t)
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":9000000000},\"merges\":[]}}", NULL, "9000000000" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":16000000},\"merges\":[]}}", NULL, "holes" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"0\"},\"merges\":[]}}", NULL, "integer" },
-		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", NULL, "pre_tokenizer" },
 		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":"
-		  "\"UnicodeScripts\"}}",
+		  "\"Other\"}}",
 		  NULL, "UnicodeScripts" },
-		{ "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"pre_tokenizer\":{\"type\":"
-		  "\"Digits\"}}",
-		  NULL, "ByteLevel" },
-		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Nmt\"}}", NULL, "Nmt" },
+		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Other\"}}", NULL, "Nmt" },
 		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA=\"}"
 		                          "}",
 		  NULL, "precompiled_charsmap" },
-		{ MODEL(",\"merges\":[]") ",\"decoder\":{\"type\":\"WordPiece\"}}", NULL, "WordPiece" },
+		{ MODEL(",\"merges\":[]") ",\"decoder\":{\"type\":\"Other\"}}", NULL, "WordPiece" },
+		{ MODEL(",\"merges\":[]") ",\"post_processor\":{\"type\":\"Other\"}}", NULL, "TemplateProcessing" },
+		{ MODEL(",\"merges\":[]") ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}}", NULL,
+		  "0 times" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"content\":\"x\"}]}", NULL, "no id" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[7]}", NULL, "added token" },
 		{ MODEL(",\"merges\":[]") ",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]}", NULL, "two tokens" },
