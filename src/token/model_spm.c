@@ -73,7 +73,8 @@ static int rules(struct tokenizer *t, const json_t *all, struct err *e)
 	const char *unknown;
 	int fuse, ignore, fallback;
 	if (jsonx_bool(model, "byte_fallback", false, &fallback, e) ||
-	    jsonx_string(model, "unk_token", NULL, &unknown, e) || jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e))
+	    jsonx_string(model, "unk_token", NULL, &unknown, e) ||
+	    jsonx_bool(model, "fuse_unk", false, &fuse, e) || jsonx_bool(model, "ignore_merges", false, &ignore, e))
 		return -1;
 	s->unknown = unknown ? vocab_find(tokenizer_vocab(t), unknown, strlen(unknown)) : -1;
 	s->fuse_unknown = fuse;

@@ -235,7 +235,8 @@ static int parse_scripts(struct pretokenizer *p, const json_t *j, struct err *e)
 	buf_adds(&regex, "[" JAPANESE "][" JAPANESE " \\p{Cn}]*");
 	for (const char *at = scripts; *at; at += strspn(at, " ")) {
 		int n = (int)strcspn(at, " ");
-		buf_addf(&regex, "|(?=[^ \\x{30FC}])\\p{sc:%.*s}(?:(?!\\x{30FC})[\\p{sc:%.*s} \\p{Cn}])*", n, at, n, at);
+		buf_addf(&regex, "|(?=[^ \\x{30FC}])\\p{sc:%.*s}(?:(?!\\x{30FC})[\\p{sc:%.*s} \\p{Cn}])*", n, at, n,
+		         at);
 		at += n;
 	}
 	int rc = add_step(p, STEP_SPLIT, regex.data, regex.len, false, REMOVED, true, e);
