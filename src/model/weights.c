@@ -169,6 +169,8 @@ static int check_tensor(const struct model *m, const struct weight *w, const str
 		               t->dtype_name);
 	if (t->n_dims == w->n_dims && !memcmp(t->dim, want, (size_t)w->n_dims * sizeof(*want)))
 		return 0;
+	if (m->source.is_gguf && w->n_dims == 2 && w->dim[0] == 1 && t->n_dims == 1 && t->dim[0] == w->dim[1])
+		return 0; /* a matrix of one row is a vector there */
 	if (w->n_dims == 1)
 		return err_set(e, "%s: the tensor %s has %d dimensions and %zu rows, wanted %zu numbers",
 		               m->source.path, t->name, t->n_dims, t->dim[0], want[0]);
