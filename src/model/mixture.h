@@ -1,0 +1,41 @@
+/* mixture: what models share whose feed-forward is a choice among experts.
+ *
+ *     y = Σ_e p_e·Wdown_e·(silu(Wgate_e·h) ∘ Wup_e·h)      e over the k experts that a router chooses for the row
+ *       + σ(w·h)·Wdown·(silu(Wgate·h) ∘ Wup·h)              one that all rows share, in some
+ *
+ * (Shazeer et al. 2017; Jiang et al. 2024; Qwen Team 2024.) The router is a linear, logits h·Wrouterᵀ; op/op_route.c
+ * says what is chosen and how it is weighted. Nothing is dropped: an expert takes as many rows as chose it. */
+#ifndef MODEL_MIXTURE_H
+#define MODEL_MIXTURE_H
+
+#include "model/decoder.h"
+
+/* Names in the table of weights, the last three with the expert as their second "%d"; what a model is without is
+ * NULL. */
+struct mixture {
+	const char *router, *router_bias;
+	const char *gate, *up, *down;
+	struct route_spec route;
+	const char *shared_router, *shared_gate, *shared_up, *shared_down;
+};
+
+/* The names of most: a linear "mlp.gate" and modules "mlp.experts.N". */
+#define MIXTURE_BLOCK DECODER_BLOCK "mlp."
+#define MIXTURE_EXPERTS MIXTURE_BLOCK "experts.%d."
+#define MIXTURE_NAMES \
+	.router = MIXTURE_BLOCK "gate.weight", .gate = MIXTURE_EXPERTS "gate_proj.weight", \
+	.up = MIXTURE_EXPERTS "up_proj.weight", .down = MIXTURE_EXPERTS "down_proj.weight"
+/* Their rows, width a letter of the table. */
+#define MIXTURE_WEIGHTS(width) \
+	{ MIXTURE_BLOCK "gate.weight", "blk.%d.ffn_gate_inp.weight", "E,C", WEIGHT_LINEAR }, \
+	{ MIXTURE_EXPERTS "gate_proj.weight", "blk.%d.ffn_gate_exps.weight", "E," width ",C", WEIGHT_LINEAR }, \
+	{ MIXTURE_EXPERTS "up_proj.weight", "blk.%d.ffn_up_exps.weight", "E," width ",C", WEIGHT_LINEAR }, \
+	{ MIXTURE_EXPERTS "down_proj.weight", "blk.%d.ffn_down_exps.weight", "E,C," width, WEIGHT_LINEAR }
+
+
+/* The experts' y (N,C) of h. */
+uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x);
+/* x + that of its norm */
+uint32_t mixture_feed_forward(struct graph *g, uint32_t x, const struct mixture *m);
+
+#endif
