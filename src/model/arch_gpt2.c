@@ -4,46 +4,46 @@
  *     x += Wo·attention(q, k, v) + bo      [q k v] = Wqkv·n(x) + bqkv      n: LayerNorm
  *     x += Wdown·gelu(Wup·n(x) + bup) + bdown
  *
- * Hugging Face stores the four matrices of a block as [in][out]. The dropout that the original was trained with is not
- * applied. */
+ * Hugging Face stores the four matrices of a block as [in][out], GGUF as [out][in]. The dropout that the original was
+ * trained with is not applied. */
 #include "model/config.h"
 #include "model/graph.h"
 
 #define BLOCK "transformer.h.%d."
 
 static const struct weight_spec weights[] = {
-	{ "transformer.wte.weight", NULL, "V,C", WEIGHT_EMBED },
-	{ "transformer.wpe.weight", NULL, "P,C", WEIGHT_EMBED },
-	{ BLOCK "ln_1.weight", NULL, "C", WEIGHT_NORM },
-	{ BLOCK "ln_1.bias", NULL, "C", WEIGHT_BIAS },
-	{ BLOCK "attn.c_attn.weight", NULL, "3C,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
-	{ BLOCK "attn.c_attn.bias", NULL, "3C", WEIGHT_BIAS },
-	{ BLOCK "attn.c_proj.weight", NULL, "C,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
-	{ BLOCK "attn.c_proj.bias", NULL, "C", WEIGHT_BIAS },
-	{ BLOCK "ln_2.weight", NULL, "C", WEIGHT_NORM },
-	{ BLOCK "ln_2.bias", NULL, "C", WEIGHT_BIAS },
-	{ BLOCK "mlp.c_fc.weight", NULL, "F,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
-	{ BLOCK "mlp.c_fc.bias", NULL, "F", WEIGHT_BIAS },
-	{ BLOCK "mlp.c_proj.weight", NULL, "C,F", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
-	{ BLOCK "mlp.c_proj.bias", NULL, "C", WEIGHT_BIAS },
+	{ "transformer.wte.weight", "token_embd.weight", "V,C", WEIGHT_EMBED },
+	{ "transformer.wpe.weight", "position_embd.weight", "P,C", WEIGHT_EMBED },
+	{ BLOCK "ln_1.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
+	{ BLOCK "ln_1.bias", "blk.%d.attn_norm.bias", "C", WEIGHT_BIAS },
+	{ BLOCK "attn.c_attn.weight", "blk.%d.attn_qkv.weight", "3C,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
+	{ BLOCK "attn.c_attn.bias", "blk.%d.attn_qkv.bias", "3C", WEIGHT_BIAS },
+	{ BLOCK "attn.c_proj.weight", "blk.%d.attn_output.weight", "C,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
+	{ BLOCK "attn.c_proj.bias", "blk.%d.attn_output.bias", "C", WEIGHT_BIAS },
+	{ BLOCK "ln_2.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
+	{ BLOCK "ln_2.bias", "blk.%d.ffn_norm.bias", "C", WEIGHT_BIAS },
+	{ BLOCK "mlp.c_fc.weight", "blk.%d.ffn_up.weight", "F,C", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
+	{ BLOCK "mlp.c_fc.bias", "blk.%d.ffn_up.bias", "F", WEIGHT_BIAS },
+	{ BLOCK "mlp.c_proj.weight", "blk.%d.ffn_down.weight", "C,F", WEIGHT_LINEAR | WEIGHT_TRANSPOSED },
+	{ BLOCK "mlp.c_proj.bias", "blk.%d.ffn_down.bias", "C", WEIGHT_BIAS },
 	{ BLOCK "attn.bias", NULL, NULL, WEIGHT_IGNORED },
 	{ BLOCK "attn.masked_bias", NULL, NULL, WEIGHT_IGNORED },
-	{ "transformer.ln_f.weight", NULL, "C", WEIGHT_NORM },
-	{ "transformer.ln_f.bias", NULL, "C", WEIGHT_BIAS },
-	{ "lm_head.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD },
+	{ "transformer.ln_f.weight", "output_norm.weight", "C", WEIGHT_NORM },
+	{ "transformer.ln_f.bias", "output_norm.bias", "C", WEIGHT_BIAS },
+	{ "lm_head.weight", "output.weight", "V,C", WEIGHT_LINEAR | WEIGHT_HEAD },
 	{ 0 },
 };
 
 static const struct config_field fields[] = {
-	CONFIG_INT('L', "n_layer", "12", NULL, NULL, struct config, n_layers),
-	CONFIG_INT('C', "n_embd", "768", NULL, NULL, struct config, C),
-	CONFIG_INT('H', "n_head", "12", NULL, NULL, struct config, H),
-	CONFIG_INT('G', NULL, "H", NULL, NULL, struct config, G),
-	CONFIG_INT('D', NULL, "C/H", NULL, NULL, struct config, D),
+	CONFIG_INT('L', "n_layer", "12", "block_count", NULL, struct config, n_layers),
+	CONFIG_INT('C', "n_embd", "768", "embedding_length", NULL, struct config, C),
+	CONFIG_INT('H', "n_head", "12", "attention.head_count", NULL, struct config, H),
+	CONFIG_INT('G', NULL, "H", NULL, "H", struct config, G),
+	CONFIG_INT('D', NULL, "C/H", NULL, "C/H", struct config, D),
 	CONFIG_INT('V', "vocab_size", "50257", NULL, NULL, struct config, V),
-	CONFIG_INT('P', "n_positions", "1024", NULL, NULL, struct config, n_ctx),
-	CONFIG_INT('F', "n_inner", "4C", NULL, NULL, struct config, F),
-	CONFIG_REAL("layer_norm_epsilon", "1e-5", NULL, NULL, struct config, norm_eps),
+	CONFIG_INT('P', "n_positions", "1024", "context_length", NULL, struct config, n_ctx),
+	CONFIG_INT('F', "n_inner", "4C", "feed_forward_length", NULL, struct config, F),
+	CONFIG_REAL("layer_norm_epsilon", "1e-5", "attention.layer_norm_epsilon", NULL, struct config, norm_eps),
 	CONFIG_IS("activation_function", "gelu_new gelu_pytorch_tanh", NULL, NULL),
 	CONFIG_FLAG(0, "tie_word_embeddings", "true", NULL, NULL, struct config, tied),
 	CONFIG_IS("scale_attn_weights", "true", NULL, NULL),
@@ -98,6 +98,8 @@ static uint32_t gpt2_norm(struct graph *g, uint32_t x)
 const struct arch arch_gpt2 = {
 	.name = "gpt2",
 	.hf_types = (const char *const[]){ "gpt2", NULL },
+	.hf_class = "GPT2LMHeadModel",
+	.gguf = "gpt2",
 	.fields = (const struct config_field *const[]){ fields, NULL },
 	.weights = weights,
 	.prefix = "transformer.",

@@ -1,5 +1,6 @@
 /* mistral: Mistral (Jiang et al. 2023): Llama's decoder, whose layers all may see a window of positions only. GGUF's
- * files of it are llama's, which say no window. */
+ * files of it are llama's, which say no window: up to its length all is the same. */
+#include "base/log.h"
 #include "model/decoder.h"
 
 struct mistral {
@@ -32,10 +33,29 @@ static uint32_t mistral_block(struct graph *g, int layer, uint32_t x)
 	return decoder_feed_forward(g, x);
 }
 
+extern const struct arch arch_llama;
+
+static int mistral_to_gguf(const struct config *c, struct config *out, struct arena *mem, const char *where,
+                           struct err *e)
+{
+	const struct mistral *own = c->own;
+
+	(void)e;
+	out->arch = &arch_llama;
+	out->own = arena_alloc(mem, arch_llama.own_bytes + 1);
+	if (own->window == 0 || own->window >= c->n_ctx)
+		return 0;
+	log_warn("%s: GGUF's files of mistral say no sliding_window: their context_length is the window, %d, up to "
+	         "which it changes nothing", where, own->window);
+	out->n_ctx = own->window;
+	return 0;
+}
+
 const struct arch arch_mistral = {
 	.name = "mistral",
 	.hf_types = (const char *const[]){ "mistral", NULL },
 	.hf_class = "MistralForCausalLM",
+	.to_gguf = mistral_to_gguf,
 	.fields = (const struct config_field *const[]){ decoder_fields, fields, NULL },
 	.own_bytes = sizeof(struct mistral),
 	.config = decoder_config,

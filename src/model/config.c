@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "model/config_known.h"
+#include "model/config_rows.h"
 #include "model/weights.h"
 
 /* --- tables --- */
@@ -30,13 +31,7 @@ static const struct config_field *find_key(const struct config_field *table, con
 	return table->kind ? table : NULL;
 }
 
-/* Row by row, each in the place where its key comes first and as the last table has it; NULL at the end. */
-struct walk {
-	const struct config_field *const *tables;
-	size_t table, row;
-};
-
-static const struct config_field *next_row(struct walk *w)
+const struct config_field *config_next(struct config_walk *w)
 {
 	for (; w->tables[w->table]; w->table++, w->row = 0)
 		while (w->tables[w->table][w->row].kind) {
@@ -52,7 +47,7 @@ static const struct config_field *next_row(struct walk *w)
 	return NULL;
 }
 
-static void *place(const struct config *c, const struct config_field *f)
+void *config_place(const struct config *c, const struct config_field *f)
 {
 	return (char *)(f->own ? c->own : (void *)(uintptr_t)c) + f->at;
 }
@@ -75,7 +70,7 @@ static int64_t letter_value(const struct config *c, char letter)
 
 	if (!f)
 		return -1;
-	return f->kind == CONFIG_KIND_FLAG ? *(const bool *)place(c, f) : *(const int *)place(c, f);
+	return f->kind == CONFIG_KIND_FLAG ? *(const bool *)config_place(c, f) : *(const int *)config_place(c, f);
 }
 
 /* One factor at *at, which goes on behind it. */
@@ -170,7 +165,7 @@ int config_real(const json_t *j, const char *key, double init, double *out, cons
 	return positive(x, key, where, out, e);
 }
 
-static double shortest(double x)
+double config_shortest(double x)
 {
 	char text[40];
 
@@ -258,7 +253,7 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	long long x;
 
 	if (none_is_meant(f, value)) {
-		*(int *)place(c, f) = 0;
+		*(int *)config_place(c, f) = 0;
 		return 0;
 	}
 	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
@@ -269,7 +264,7 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	}
 	if (jsonx_int(s->json, key, init, &x, e) < 0)
 		return err_prefix(e, "%s", s->where);
-	return in_range(x, key, s->where, place(c, f), e);
+	return in_range(x, key, s->where, config_place(c, f), e);
 }
 
 static int check_each(const struct config *c, const struct config_field *f, const struct config_source *s,
@@ -302,7 +297,7 @@ static int word_number(const struct config *c, const json_t *value, const char *
 static void default_layers(struct config *c, const struct config_field *f)
 {
 	int64_t every = config_value(c, f->every, strlen(f->every));
-	uint8_t *kind = place(c, f);
+	uint8_t *kind = config_place(c, f);
 
 	if (every < 0)
 		BUG("%s: every %s-th layer", f->hf, f->every);
@@ -313,7 +308,7 @@ static void default_layers(struct config *c, const struct config_field *f)
 static int read_layers(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
 {
 	const json_t *list = json_object_get(s->json, f->hf);
-	uint8_t *kind = place(c, f);
+	uint8_t *kind = config_place(c, f);
 
 	default_layers(c, f);
 	if (!list || json_is_null(list))
@@ -331,7 +326,7 @@ static int read_layers(struct config *c, const struct config_field *f, const str
 
 static int read_hf_real(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
 {
-	double *at = place(c, f), init = f->hf_init ? strtod(f->hf_init, NULL) : NAN;
+	double *at = config_place(c, f), init = f->hf_init ? strtod(f->hf_init, NULL) : NAN;
 
 	if (none_is_meant(f, json_object_get(s->json, f->hf)) ||
 	    (f->maybe && init == 0 && !json_object_get(s->json, f->hf))) {
@@ -353,7 +348,7 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 	case CONFIG_KIND_FLAG:
 		if (jsonx_bool(s->json, f->hf, f->hf_init && !strcmp(f->hf_init, "true"), &flag, e) < 0)
 			return err_prefix(e, "%s", s->where);
-		*(bool *)place(c, f) = flag;
+		*(bool *)config_place(c, f) = flag;
 		return 0;
 	case CONFIG_KIND_IS:
 		return config_is(c, s->json, f->hf, f->hf_init, s->where, e);
@@ -390,10 +385,10 @@ static int read_gguf_int(struct config *c, const struct config_field *f, const s
 	if (gguf_int(g, key, !f->gguf_init, init, &x, e) < 0)
 		return -1;
 	if (f->maybe && x == 0) {
-		*(int *)place(c, f) = 0;
+		*(int *)config_place(c, f) = 0;
 		return 0;
 	}
-	return in_range(x, key, g->path, place(c, f), e);
+	return in_range(x, key, g->path, config_place(c, f), e);
 }
 
 static int read_gguf(struct config *c, const struct config_field *f, const struct gguf *g, struct err *e)
@@ -408,10 +403,10 @@ static int read_gguf(struct config *c, const struct config_field *f, const struc
 	case CONFIG_KIND_REAL:
 		if (gguf_real(g, key, !f->gguf_init, f->gguf_init ? strtod(f->gguf_init, NULL) : 0, &real, e) < 0)
 			return -1;
-		*(double *)place(c, f) = 0;
-		return f->maybe && real == 0 ? 0 : positive(shortest(real), key, g->path, place(c, f), e);
+		*(double *)config_place(c, f) = 0;
+		return f->maybe && real == 0 ? 0 : positive(config_shortest(real), key, g->path, config_place(c, f), e);
 	case CONFIG_KIND_FLAG:
-		*(bool *)place(c, f) = gguf_find_tensor(g, f->gguf) != NULL;
+		*(bool *)config_place(c, f) = gguf_find_tensor(g, f->gguf) != NULL;
 		return 0;
 	case CONFIG_KIND_ALSO: case CONFIG_KIND_HARMLESS:
 		return 0;
@@ -435,13 +430,13 @@ static int take_default(struct config *c, const struct config_field *f, const ch
 	if (f->kind == CONFIG_KIND_INT) {
 		if (default_int(c, init, where, &x, e) < 0)
 			return -1;
-		*(int *)place(c, f) = 0;
-		return f->maybe && x == 0 ? 0 : in_range(x, init, where, place(c, f), e);
+		*(int *)config_place(c, f) = 0;
+		return f->maybe && x == 0 ? 0 : in_range(x, init, where, config_place(c, f), e);
 	}
 	if (f->kind == CONFIG_KIND_REAL)
-		*(double *)place(c, f) = strtod(init, NULL);
+		*(double *)config_place(c, f) = strtod(init, NULL);
 	else
-		*(bool *)place(c, f) = !strcmp(init, "true");
+		*(bool *)config_place(c, f) = !strcmp(init, "true");
 	return 0;
 }
 
@@ -538,10 +533,10 @@ static int judge_json(const struct config *c, const struct config_source *s, str
 /* What is said of each layer comes last: its default may be an expression of any letter. */
 static int read_rows(struct config *c, const struct config_source *s, bool layers, struct err *e)
 {
-	struct walk w = { .tables = c->arch->fields };
+	struct config_walk w = { .tables = c->arch->fields };
 	const struct config_field *f;
 
-	while ((f = next_row(&w)))
+	while ((f = config_next(&w)))
 		if ((f->kind == CONFIG_KIND_LAYERS) == layers && read_row(c, f, s, e) < 0)
 			return -1;
 	return 0;
@@ -563,7 +558,7 @@ int config_read(struct config *c, const struct config_source *s, struct err *e)
 
 /* --- writing --- */
 
-static json_t *first_word(const char *words)
+json_t *config_first_word(const char *words)
 {
 	size_t n = strcspn(words, " ");
 
@@ -576,14 +571,14 @@ static json_t *first_word(const char *words)
 
 static json_t *layers_json(const struct config *c, const struct config_field *f)
 {
-	const uint8_t *kind = place(c, f);
+	const uint8_t *kind = config_place(c, f);
 	json_t *list = json_array();
 
 	for (int i = 0; i < MIN(c->n_layers, CONFIG_LAYERS_MAX); i++) {
 		const char *word = f->hf_init;
 		for (int k = 0; k < kind[i]; k++)
 			word += strcspn(word, " ") + 1;
-		json_array_append_new(list, first_word(word));
+		json_array_append_new(list, config_first_word(word));
 	}
 	return list;
 }
@@ -593,27 +588,28 @@ static json_t *number_or_null(const struct config_field *f, double x)
 	return f->maybe && x == 0 ? json_null() : json_real(x);
 }
 
-static json_t *as_json(const struct config *c, const struct config_field *f)
+json_t *config_value_json(const struct config *c, const struct config_field *f)
 {
 	switch (f->kind) {
 	case CONFIG_KIND_INT:
-		return f->maybe && !*(const int *)place(c, f) ? json_null() : json_integer(*(const int *)place(c, f));
-	case CONFIG_KIND_REAL: return number_or_null(f, *(const double *)place(c, f));
+		return f->maybe && !*(const int *)config_place(c, f) ? json_null() :
+		                                                       json_integer(*(const int *)config_place(c, f));
+	case CONFIG_KIND_REAL: return number_or_null(f, *(const double *)config_place(c, f));
 	case CONFIG_KIND_LAYERS: return layers_json(c, f);
-	case CONFIG_KIND_FLAG: return json_boolean(*(const bool *)place(c, f));
-	default: return first_word(f->hf_init);
+	case CONFIG_KIND_FLAG: return json_boolean(*(const bool *)config_place(c, f));
+	default: return config_first_word(f->hf_init);
 	}
 }
 
 json_t *config_json(const struct config *c, struct err *e)
 {
 	json_t *j = json_pack("{s:[s], s:s}", "architectures", c->arch->hf_class, "model_type", c->arch->hf_types[0]);
-	struct walk w = { .tables = c->arch->fields };
+	struct config_walk w = { .tables = c->arch->fields };
 	const struct config_field *f;
 
-	while ((f = next_row(&w)))
+	while ((f = config_next(&w)))
 		if (f->hf && f->kind < CONFIG_KIND_EACH)
-			json_object_set_new(j, f->hf, as_json(c, f));
+			json_object_set_new(j, f->hf, config_value_json(c, f));
 	if (c->rope_scaling.kind != ROPE_PLAIN) {
 		json_t *rope = rope_json(&c->rope_scaling, c->rope_theta, c->rope.dims, e);
 		if (!rope) {

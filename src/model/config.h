@@ -93,6 +93,17 @@ int64_t config_value(const struct config *c, const char *expression, size_t n);
  * where a config.json has no word for what the GGUF says. */
 json_t *config_json(const struct config *c, struct err *e);
 
+struct gguf_meta;
+/* A model's facts as the GGUF metadata that config_read finds them in; c->arch has a name in GGUF.
+ * What GGUF has no word for is left out: config_check_alike says whether that was anything. */
+void config_put_gguf(struct gguf_meta *meta, const struct config *c);
+/* Are two configs of one architecture the same model? The sentence names the first fact of `read` that is not as
+ * `wanted` has it. */
+int config_check_alike(const struct config *wanted, const struct config *read, const char *where, struct err *e);
+
+/* The shortest decimal that is the same f32. */
+double config_shortest(double x);
+
 /* For arch->config: one key as the rows read it. */
 int config_real(const json_t *j, const char *key, double init, double *out, const char *where, struct err *e);
 int config_is(const struct config *c, const json_t *j, const char *key, const char *words, const char *where,

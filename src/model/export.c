@@ -12,9 +12,18 @@
 #include "base/mem.h"
 #include "model/config.h"
 #include "model/weights.h"
+#include "token/gguf_known.h"
 #include "token/tokenizer.h"
 
 enum { PIECE = 16384 }; /* numbers */
+
+const struct export_wish export_wishes[EXPORT_WISHES] = {
+	{ "temperature", "general.sampling.temp", false, true },
+	{ "top_k", "general.sampling.top_k", true, true },
+	{ "top_p", "general.sampling.top_p", false, true },
+	{ "min_p", "general.sampling.min_p", false, true },
+	{ "repetition_penalty", "general.sampling.penalty_repeat", false, false },
+};
 
 /* What transformers may look for beside the weights. */
 static const char *const tokenizer_files[] = {
@@ -40,6 +49,44 @@ static void set_ids(json_t *j, const struct tokenizer *t)
 	set_id(j, "bos_token_id", tokenizer_bos(t));
 	set_id(j, "eos_token_id", tokenizer_eos(t));
 	set_id(j, "pad_token_id", tokenizer_pad(t));
+}
+
+/* All tokens with which a GGUF's answers end, its eos first. */
+static void set_ends(json_t *j, const struct model *m)
+{
+	int32_t eos = tokenizer_eos(m->tokenizer);
+	struct tokens ends = { 0 };
+	json_t *list = json_array();
+
+	gguf_ends(&m->source.gguf, &ends);
+	if (eos >= 0)
+		json_array_append_new(list, json_integer(eos));
+	for (size_t i = 0; i < ends.n; i++)
+		if (ends.id[i] != eos)
+			json_array_append_new(list, json_integer(ends.id[i]));
+	if (json_array_size(list) > 1)
+		json_object_set(j, "eos_token_id", list);
+	json_decref(list);
+	tokens_release(&ends);
+}
+
+/* What general.sampling says, by transformers' names; with any of them answers are drawn. */
+static void set_sampling(json_t *j, const struct gguf *g)
+{
+	struct err ignored = ERR_INIT; /* a value of another type is none */
+
+	for (size_t i = 0; i < ARRAY_LEN(export_wishes); i++) {
+		const struct gguf_kv *kv = gguf_find(g, export_wishes[i].gguf);
+		int64_t whole = 0;
+		double real = 0;
+		if (!kv || (export_wishes[i].whole ? gguf_int(g, kv->key, true, 0, &whole, &ignored) :
+		                                     gguf_real(g, kv->key, true, 0, &real, &ignored)) < 0)
+			continue;
+		json_object_set_new(j, export_wishes[i].json,
+		                    export_wishes[i].whole ? json_integer(whole) : json_real(config_shortest(real)));
+		if (export_wishes[i].draws)
+			json_object_set_new(j, "do_sample", json_true());
+	}
 }
 
 static json_t *make_config(const struct model *m, enum dtype dtype, bool untied, struct err *e)
@@ -88,6 +135,8 @@ static int write_configs(const struct model *m, const char *dir, enum dtype dtyp
 	json_t *j = json_pack("{s:b, s:b, s:b, s:b}", "_from_model_config", 1, "use_cache", 1, "output_attentions", 0,
 	                      "output_hidden_states", 0);
 	set_ids(j, m->tokenizer);
+	set_ends(j, m);
+	set_sampling(j, &m->source.gguf);
 	return write_json(dir, "generation_config.json", j, e);
 }
 

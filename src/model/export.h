@@ -38,6 +38,15 @@ struct export_trained {
 };
 const float *export_from_params(void *ctx, int i, float *scratch); /* ctx is a struct export_trained * */
 
+/* What a model asks of generating, by transformers' names and by GGUF's. */
+enum { EXPORT_WISHES = 5 };
+struct export_wish {
+	const char *json, *gguf;
+	bool whole;                     /* an integer */
+	bool draws;                     /* of no use where an answer is not drawn */
+};
+extern const struct export_wish export_wishes[EXPORT_WISHES];
+
 size_t export_bytes(const struct model *m, enum dtype dtype);   /* of model.safetensors, its header left out */
 size_t export_scratch(const struct model *m);                   /* bytes of scratch that get() may touch */
 

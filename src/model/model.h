@@ -99,6 +99,8 @@ struct arch {
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	/* where two share that name: its files have a number above 0 under this key after "<gguf>.", the other's not */
 	const char *gguf_with;
+	/* Facts as another architecture's GGUF files have them, own in mem; NULL: gguf's, as they are. */
+	int (*to_gguf)(const struct config *c, struct config *out, struct arena *mem, const char *where, struct err *e);
 	const struct config_field *const *fields; /* config.h's tables, NULL-terminated */
 	size_t own_bytes;                /* of the struct that config.own is, 0: none */
 	/* facts that no row says, after the rows; NULL: none */

@@ -9,7 +9,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "format/gguf.h"
+#include "format/gguf_write.h"
 
 enum { FAST = 32, SLOW = 1, LLAMA3_LOW = 1, LLAMA3_HIGH = 4, LLAMA3_ORIGINAL = 8192 };
 
@@ -17,6 +17,8 @@ static const struct { const char *word; enum rope_kind kind; } words[] = {
 	{ "default", ROPE_PLAIN }, { "linear", ROPE_LINEAR }, { "dynamic", ROPE_DYNAMIC }, { "llama3", ROPE_LLAMA3 },
 	{ "yarn", ROPE_YARN }, { "longrope", ROPE_LONG }, { "su", ROPE_LONG }, /* Phi-3's first name for it */
 };
+
+static double log_scale(double factor, double by) { return factor <= 1 ? 1 : 0.1 * by * log(factor) + 1; }
 
 /* --- config.json --- */
 
@@ -197,6 +199,8 @@ int rope_scaling_gguf(struct rope_scaling *s, const struct gguf *g, const char *
 	if (gguf_int(g, key, false, 0, &original, e) < 0)
 		return -1;
 	s->original = (double)original;
+	if (s->kind == ROPE_YARN)
+		s->attention *= log_scale(s->factor, 1);
 	if (multiplier != 0)
 		return err_set(e, "%s: %s.rope.scaling.yarn_log_multiplier is %g, which is not computed", g->path, arch,
 		               multiplier);
@@ -258,8 +262,6 @@ static void yarn(struct rope *r, const struct rope_scaling *s, double theta, int
 		r->frequency[i] = 1 / ((float)factor * power) * (1 - own) + 1 / power * own;
 	}
 }
-
-static double log_scale(double factor, double by) { return factor <= 1 ? 1 : 0.1 * by * log(factor) + 1; }
 
 /* Cosines and sines by what, where the file does not say it. */
 static double attention(const struct rope_scaling *s, int n_ctx)
@@ -336,6 +338,12 @@ static json_t *list_json(const float *x, int n)
 	return list;
 }
 
+/* A count of positions is an integer to transformers. */
+static json_t *number_json(double x, const char *key)
+{
+	return !strcmp(key, "original_max_position_embeddings") ? json_integer((json_int_t)x) : jsonx_number(x);
+}
+
 json_t *rope_json(const struct rope_scaling *s, double theta, int dims, struct err *e)
 {
 	struct rope_scaling meta;
@@ -358,10 +366,74 @@ json_t *rope_json(const struct rope_scaling *s, double theta, int dims, struct e
 			json_object_set_new(j, "rope_type", json_string(words[i].word));
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (numbers[i].x > 0 && (i == 0 || s->kind != ROPE_PLAIN))
-			json_object_set_new(j, numbers[i].key, jsonx_number(numbers[i].x));
+			json_object_set_new(j, numbers[i].key, number_json(numbers[i].x, numbers[i].key));
 	if (s->kind == ROPE_LONG) {
 		json_object_set_new(j, "short_factor", list_json(s->short_factor, dims / 2));
 		json_object_set_new(j, "long_factor", list_json(s->long_factor, dims / 2));
 	}
 	return j;
+}
+
+static void put_real(struct gguf_meta *meta, const char *arch, const char *name, double x)
+{
+	char key[160];
+
+	snprintf(key, sizeof(key), "%s.rope.%s", arch, name);
+	if (x > 0)
+		gguf_put_f32(meta, key, (float)x);
+}
+
+static void put_whole(struct gguf_meta *meta, const char *arch, const char *name, double x)
+{
+	char key[160];
+
+	snprintf(key, sizeof(key), "%s.rope.%s", arch, name);
+	if (x > 0)
+		gguf_put_u32(meta, key, (uint32_t)x);
+}
+
+void rope_put_gguf(struct gguf_meta *meta, const char *arch, const struct rope_scaling *s, const struct rope *r,
+                   bool with_original, int n_ctx)
+{
+	char key[160];
+
+	put_whole(meta, arch, "dimension_count", r->dims);
+	snprintf(key, sizeof(key), "%s.rope.scaling.type", arch);
+	if (s->kind == ROPE_LONG)
+		put_real(meta, arch, "scaling.attn_factor", (double)r->scale);
+	if (s->kind == ROPE_LONG && with_original)
+		put_whole(meta, arch, "scaling.original_context_length", s->original);
+	if (s->kind != ROPE_LINEAR && s->kind != ROPE_YARN)
+		return;
+	gguf_put_str(meta, key, s->kind == ROPE_YARN ? "yarn" : "linear");
+	put_real(meta, arch, "scaling.factor", s->kind == ROPE_YARN ? yarn_factor(s, n_ctx) : s->factor);
+	if (s->kind == ROPE_LINEAR)
+		return;
+	if (with_original)
+		put_whole(meta, arch, "scaling.original_context_length", s->original > 0 ? s->original : n_ctx);
+	put_real(meta, arch, "scaling.yarn_beta_fast", s->fast);
+	put_real(meta, arch, "scaling.yarn_beta_slow", s->slow);
+	double rest = (double)r->scale / log_scale(yarn_factor(s, n_ctx), 1);
+	if (fabs(rest - 1) > 1e-6)
+		put_real(meta, arch, "scaling.attn_factor", rest);
+}
+
+int rope_divisors(struct rope_divisors out[2], const struct rope_scaling *s, const struct rope *r, double theta)
+{
+	struct rope plain;
+
+	if (s->kind == ROPE_LONG) {
+		out[0].name = "rope_factors_long.weight";
+		out[1].name = "rope_factors_short.weight";
+		memcpy(out[0].x, s->long_factor, sizeof(out[0].x));
+		memcpy(out[1].x, s->short_factor, sizeof(out[1].x));
+		return 2;
+	}
+	if (s->kind != ROPE_LLAMA3 && s->kind != ROPE_FACTORS)
+		return 0;
+	rope_make(&plain, &(struct rope_scaling){ .kind = ROPE_PLAIN }, theta, r->dims, 1);
+	out[0].name = "rope_freqs.weight";
+	for (int i = 0; i < r->dims / 2; i++)
+		out[0].x[i] = plain.frequency[i] / r->frequency[i];
+	return 1;
 }

@@ -14,7 +14,8 @@
  *     longrope    f/short_factor[i]; cosines and sines times attention_factor    (Ding et al. 2024)
  *
  * longrope's long factors belong to documents beyond P: they are kept to be written, and a model has P positions here.
- * GGUF says llama3 by a tensor of divisors, rope_freqs.weight: `factors` here. */
+ * GGUF says llama3 by a tensor of divisors, rope_freqs.weight: `factors` here; and yarn's attention_factor as what
+ * is left of it after 0.1·ln(factor) + 1, which llama.cpp multiplies in by itself. */
 #ifndef MODEL_ROPE_H
 #define MODEL_ROPE_H
 
@@ -57,6 +58,14 @@ int rope_scaling_json(struct rope_scaling *s, const json_t *j, double *theta, do
 int rope_scaling_gguf(struct rope_scaling *s, const struct gguf *g, const char *arch, int pairs, struct err *e);
 /* As config.json has it, θ included; new reference, NULL and a sentence where it has no word for it. */
 json_t *rope_json(const struct rope_scaling *s, double theta, int dims, struct err *e);
+struct gguf_meta;
+/* The metadata that rope_scaling_gguf reads; r: what s makes. with_original: the context that the model was first made
+ * for is written too. */
+void rope_put_gguf(struct gguf_meta *meta, const char *arch, const struct rope_scaling *s, const struct rope *r,
+                   bool with_original, int n_ctx);
+/* GGUF's tensors of divisors: fills a row of names and [dims/2] numbers each; returns how many, at most 2. */
+struct rope_divisors { const char *name; float x[ROPE_PAIRS]; };
+int rope_divisors(struct rope_divisors out[2], const struct rope_scaling *s, const struct rope *r, double theta);
 /* n_ctx is max_position_embeddings. */
 void rope_make(struct rope *r, const struct rope_scaling *s, double theta, int dims, int n_ctx);
 /* cosines then sines of every pair, [positions][dims], as PyTorch computes them: the angle rounded to f32 */

@@ -425,13 +425,15 @@ static size_t hf_row(struct row_order o, size_t row)
 	return o.kind == ROWS_QKV ? row / D % o.H * 3 * D + row / D / o.H * D + i : row;
 }
 
-struct row_order weight_row_order(const struct model *m, int i)
+static struct row_order order_of(const struct config *c, unsigned flags)
 {
-	const struct config *c = &m->config;
-	unsigned flags = i >= 0 && (size_t)i < m->n_weights ? m->weights[i].spec->flags : 0;
-
 	return (struct row_order){ flags & WEIGHT_ROPE ? ROWS_ROTATED : flags & WEIGHT_QKV ? ROWS_QKV : ROWS_ALIKE,
 		                   (size_t)c->D, (size_t)c->H };
+}
+
+struct row_order weight_row_order(const struct model *m, int i)
+{
+	return order_of(&m->config, i >= 0 && (size_t)i < m->n_weights ? m->weights[i].spec->flags : 0);
 }
 
 bool weight_is_permuted(const struct model *m, int i)
@@ -471,6 +473,17 @@ void weight_convert(const struct model *m, int i, float *w, bool to_hf)
 		weight_permute_rows(w, x->dim[0], n / x->dim[0], weight_row_order(m, i), to_hf);
 	for (size_t k = 0; k < n && (x->spec->flags & WEIGHT_PLUS_ONE); k++)
 		w[k] += to_hf ? -1.0F : 1.0F;
+}
+
+void weight_to_gguf(const struct config *c, const struct weight_spec *s, const struct weight *w, float *x)
+{
+	struct row_order o = order_of(c, s->flags);
+	size_t n = weight_numbers(w);
+
+	if (o.kind != ROWS_ALIKE)
+		weight_permute_rows(x, w->dim[0], n / w->dim[0], o, false);
+	for (size_t k = 0; k < n && (s->flags & WEIGHT_PLUS_ONE); k++)
+		x[k] += 1.0F;
 }
 
 bool weight_is_converted(const struct model *m, int i)

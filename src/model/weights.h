@@ -49,4 +49,8 @@ struct row_order weight_row_order(const struct model *m, int i);
 /* rows × cols in place: from GGUF's order toward Hugging Face's, or back. */
 void weight_permute_rows(float *w, size_t rows, size_t cols, struct row_order o, bool to_hf);
 
+/* x, weight w's numbers in Hugging Face's order, becomes what GGUF's files of c's architecture hold; s is w's row of
+ * that architecture's table. */
+void weight_to_gguf(const struct config *c, const struct weight_spec *s, const struct weight *w, float *x);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "format/gguf_write.h"
 
 struct symbol {
 	int32_t id;         /* −1: joined into its left neighbour */
@@ -130,6 +131,52 @@ static int read_affix(const json_t *model, const char *key, char to[32], struct 
 		return err_set(e, "model.%s has %zu bytes, at most 31 are supported", key, strlen(text));
 	strcpy(to, text);
 	return 0;
+}
+
+/* A cut of the piece into two pieces that are never joined, though scores would join them? */
+static bool has_more_cuts(const struct bpe *b, int32_t id)
+{
+	const struct piece *p = &b->vocab->piece[id];
+
+	for (uint32_t at = 1; at < p->n; at++) {
+		if (((unsigned char)p->text[at] & 0xC0) == 0x80)
+			continue;
+		int32_t left = vocab_find(b->vocab, p->text, at);
+		int32_t right = left < 0 ? -1 : vocab_find(b->vocab, p->text + at, p->n - at);
+		if (right >= 0 && b->slot[slot_of(b, left, right)].rank < 0)
+			return true;
+	}
+	return false;
+}
+
+/* The piece that the i-th merge makes. */
+static int32_t result_of(const struct bpe *b, size_t i)
+{
+	return b->slot[slot_of(b, b->merge[i].left, b->merge[i].right)].result;
+}
+
+int bpe_put_scores(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	size_t n = MAX(b->vocab->n, rows);
+	float *score = mem_array(n, sizeof(*score));
+	int32_t last = -1, made;
+	int status = 0;
+
+	for (size_t i = 0; i < n; i++)
+		score[i] = -(float)(b->n_merges + 1);
+	for (size_t i = 0; i < b->n_merges && status == 0; i++, last = made) {
+		made = result_of(b, i);
+		if (made == last)
+			continue;
+		if (score[made] > -(float)b->n_merges || has_more_cuts(b, made))
+			status = err_set(e, "its merges are no order of pieces, such as SentencePiece's scores are (at "
+			                    "\"%.64s\")", b->vocab->piece[made].text);
+		score[made] = -(float)i;
+	}
+	if (status == 0)
+		gguf_put_numbers(meta, "tokenizer.ggml.scores", GGUF_F32, score, rows);
+	mem_free(score);
+	return status;
 }
 
 int bpe_begin(struct bpe *b, const struct vocab *v, const json_t *model, struct err *e)

@@ -47,6 +47,11 @@ void bpe_hash(const struct bpe *b, struct buf *out);
 
 /* Whether a tokenizer.json of type BPE is one of bytes: it has a ByteLevel among its pre-tokenizers. */
 bool bpe_is_bytes(const json_t *j);
+/* Back into GGUF: merges as texts, of pieces below `rows`; or a score for each piece, by which bpe_read_scores makes
+ * the same merges, where there are such. */
+struct gguf_meta;
+int bpe_put_merges(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e);
+int bpe_put_scores(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e);
 
 struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);

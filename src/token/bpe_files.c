@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "format/gguf_write.h"
 #include "token/gguf_texts.h"
 
 /* "a b" */
@@ -92,4 +93,29 @@ void bpe_hash(const struct bpe *b, struct buf *out)
 {
 	for (size_t i = 0; i < b->n_merges; i++)
 		buf_addf(out, "%d %d\n", b->merge[i].left, b->merge[i].right);
+}
+
+/* --- GGUF --- */
+
+int bpe_put_merges(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct gguf_string *text = arena_array(&mem, b->n_merges + 1, sizeof(*text));
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n_merges; i++) {
+		const struct piece *left = &b->vocab->piece[b->merge[i].left],
+		                   *right = &b->vocab->piece[b->merge[i].right];
+		if (memchr(left->text, ' ', left->n) || memchr(right->text, ' ', right->n)) {
+			arena_release(&mem);
+			return err_set(e, "merge %zu has a space in one of its texts, which GGUF cannot say", i);
+		}
+		if ((size_t)b->merge[i].left >= rows || (size_t)b->merge[i].right >= rows)
+			continue;
+		text[n].data = arena_printf(&mem, "%s %s", left->text, right->text);
+		text[n++].len = left->n + right->n + 1;
+	}
+	gguf_put_strings(meta, "tokenizer.ggml.merges", text, n);
+	arena_release(&mem);
+	return 0;
 }

@@ -66,6 +66,8 @@ enum gguf_known gguf_known(const char *text, size_t n)
 	return role == ROLES ? GGUF_KNOWN_NOT : role == PART ? GGUF_KNOWN_USER_DEFINED : GGUF_KNOWN_CONTROL;
 }
 
+bool gguf_is_end(const char *text, size_t n) { return role_of(&(struct gguf_string){ text, n }) == END; }
+
 /* --- ends --- */
 
 /* An id of metadata, −1: none that is a token. */

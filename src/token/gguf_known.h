@@ -14,4 +14,6 @@ enum gguf_known gguf_known(const char *text, size_t n);
  * separator), and those by text. Ids outside of the vocabulary are none. Appends, each once, in the order of ids. */
 void gguf_ends(const struct gguf *g, struct tokens *out);
 
+bool gguf_is_end(const char *text, size_t n);   /* a text that ends an answer in any file */
+
 #endif

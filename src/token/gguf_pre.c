@@ -4,9 +4,12 @@
  * own tokenizer.json. A name that is not here is refused: a wrong pre-tokenizer would go unnoticed and cost quality. */
 #include "token/gguf_pre.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "token/pretokenize.h"
+#include "token/tokenizer_put.h"
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -91,4 +94,71 @@ json_t *gguf_pre(const char *name, bool *ignore_merges, bool *add_bos, struct er
 	*ignore_merges = p->flags & IGNORE_MERGES;
 	*add_bos = p->flags & ADD_BOS;
 	return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", steps);
+}
+
+/* --- the name of a pre-tokenizer --- */
+
+static bool cuts_alike(const struct pretokenizer *a, const struct pretokenizer *b, const struct buf *text)
+{
+	struct slice in = { .text = text->data, .n = text->len }, x, y;
+	struct words *wa = words_new(), *wb = words_new();
+	struct err ignored = ERR_INIT;
+	bool alike = pretokenizer_run(a, &in, wa, &ignored) == 0 && pretokenizer_run(b, &in, wb, &ignored) == 0;
+
+	while (alike) {
+		bool more = words_next(wa, &x);
+		if (more != words_next(wb, &y) || !more) {
+			alike = !more && !words_next(wb, &y);
+			break;
+		}
+		alike = x.n == y.n && !memcmp(x.text, y.text, x.n);
+	}
+	words_free(wa);
+	words_free(wb);
+	return alike;
+}
+
+static bool is_pre(const char *name, const struct pretokenizer *own)
+{
+	bool ignore_merges, add_bos, alike;
+	struct err ignored = ERR_INIT;
+	json_t *rules = gguf_pre(name, &ignore_merges, &add_bos, &ignored);
+	struct pretokenizer *theirs = rules ? pretokenizer_parse(rules, NULL, &ignored) : NULL;
+
+	alike = theirs != NULL;
+	for (size_t i = 0; i < PROBES && alike; i++) {
+		struct buf text = BUF_INIT;
+		probe_text(&text, i, false);
+		alike = cuts_alike(own, theirs, &text);
+		buf_release(&text);
+	}
+	pretokenizer_free(theirs);
+	json_decref(rules);
+	return alike;
+}
+
+const char *gguf_pre_name(const json_t *pre_tokenizer, bool ignore_merges, struct err *e)
+{
+	static _Thread_local char name[64];
+	struct pretokenizer *own = pretokenizer_parse(pre_tokenizer, NULL, e);
+	bool cuts = false;
+
+	if (!own)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(table[i].names, " "), table[i].names);
+		bool alike = is_pre(name, own);
+		cuts |= alike;
+		if (!alike || !(table[i].flags & IGNORE_MERGES) != !ignore_merges)
+			continue;
+		pretokenizer_free(own);
+		return name;
+	}
+	pretokenizer_free(own);
+	if (cuts)
+		err_set(e, "its pre_tokenizer has a name in GGUF, but not with ignore_merges %s",
+		        ignore_merges ? "true" : "false");
+	else
+		err_set(e, "no name in GGUF (tokenizer.ggml.pre) stands for its pre_tokenizer");
+	return NULL;
 }

@@ -11,4 +11,8 @@
  * sentence. */
 json_t *gguf_pre(const char *name, bool *ignore_merges, bool *add_bos, struct err *e);
 
+/* The name of the pre-tokenizer that cuts texts of all kinds as this one does (and keeps whole words as ignore_merges
+ * says), NULL and a sentence: llama.cpp has none. */
+const char *gguf_pre_name(const json_t *pre_tokenizer, bool ignore_merges, struct err *e);
+
 #endif

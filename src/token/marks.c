@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "token/tokenizer.h"
 
 void marks_find_bytes(struct marks *m, const struct vocab *v)
 {
@@ -58,4 +59,16 @@ json_t *marks_gguf_rules(const struct gguf *g, struct err *e)
 		                                          1, "stop", 0));
 	return json_pack("{s:{s:s,s:o},s:n,s:n,s:{s:s,s:o}}", "normalizer", "type", "Sequence", "normalizers", steps,
 	                 "pre_tokenizer", "post_processor", "decoder", "type", "Sequence", "decoders", decoders);
+}
+
+int marks_front(const struct tokenizer *t, struct err *e)
+{
+	struct tokens ids = { 0 };
+	int status = tokenizer_encode(t, "a", 1, 0, &ids, e);
+	const struct piece *p = status == 0 && ids.n ? &tokenizer_vocab(t)->piece[ids.id[0]] : NULL;
+	size_t n = strlen(MARK);
+	bool front = p && p->n >= n && !memcmp(p->text, MARK, n);
+
+	tokens_release(&ids);
+	return status < 0 ? -1 : front;
 }

@@ -21,4 +21,7 @@ int32_t marks_find(const struct tokenizer *t, const struct marks *m, const char 
 /* Rules of a GGUF, without its model: what is put in front, marks for spaces, the decoder; new reference. */
 json_t *marks_gguf_rules(const struct gguf *g, struct err *e);
 
+/* 1: a mark is put in front of a text, 0: not; −1 and a sentence. */
+int marks_front(const struct tokenizer *t, struct err *e);
+
 #endif

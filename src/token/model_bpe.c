@@ -10,7 +10,9 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "format/gguf_write.h"
 #include "token/alphabet.h"
 #include "token/bpe.h"
 #include "token/gguf_pre.h"
@@ -263,6 +265,25 @@ static void save(const struct tokenizer *t, json_t *model)
 	bpe_save(&((const struct byte_bpe *)tokenizer_own(t))->bpe, model);
 }
 
+static int put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	const struct byte_bpe *b = tokenizer_own(t);
+	const json_t *rules = tokenizer_rules(t), *normalizer = json_object_get(rules, "normalizer");
+	const char *type = json_string_value(json_object_get(normalizer, "type")), *pre;
+
+	if (normalizer && !json_is_null(normalizer) && (!type || strcmp(type, "NFC")))
+		return err_set(e, "GGUF has no word for the normalizer %.64s", type ? type : "without a type");
+	if (b->unknown >= 0)
+		return err_set(e, "GGUF has no word for the unk_token of a byte-level BPE");
+	if (!(pre = gguf_pre_name(json_object_get(rules, "pre_tokenizer"), b->ignore_merges, e)))
+		return -1;
+	if (type)
+		log_warn("the tokenizer composes letters and their marks (NFC), which GGUF has no word for: a text "
+		         "that is not composed gets other ids");
+	gguf_put_str(meta, "tokenizer.ggml.pre", pre);
+	return bpe_put_merges(&b->bpe, meta, rows, e);
+}
+
 static void hash(const struct tokenizer *t, struct buf *out)
 {
 	bpe_hash(&((const struct byte_bpe *)tokenizer_own(t))->bpe, out);
@@ -288,5 +309,6 @@ const struct token_model token_model_bpe = {
 	.encode = encode,
 	.find = find,
 	.save = save,
+	.put_gguf = put_gguf,
 	.hash = hash,
 };

@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "format/gguf_write.h"
 #include "token/bpe.h"
 #include "token/marks.h"
 
@@ -184,6 +185,18 @@ static void save(const struct tokenizer *t, json_t *model)
 	bpe_save(&((const struct spm *)tokenizer_own(t))->bpe, model);
 }
 
+static int put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	const struct spm *s = tokenizer_own(t);
+	int prefix = marks_front(t, e);
+
+	if (prefix < 0)
+		return -1;
+	gguf_put_str(meta, "tokenizer.ggml.pre", "default");
+	gguf_put_bool(meta, "tokenizer.ggml.add_space_prefix", prefix);
+	return bpe_put_scores(&s->bpe, meta, rows, e);
+}
+
 static void hash(const struct tokenizer *t, struct buf *out)
 {
 	bpe_hash(&((const struct spm *)tokenizer_own(t))->bpe, out);
@@ -205,5 +218,6 @@ const struct token_model token_model_spm = {
 	.encode = encode,
 	.find = find,
 	.save = save,
+	.put_gguf = put_gguf,
 	.hash = hash,
 };

@@ -21,6 +21,7 @@
 #include "token/vocab.h"
 
 struct tokenizer;
+struct gguf_meta;
 
 struct token_model {
 	const char *name;                 /* "byte-level BPE", for sentences */
@@ -56,6 +57,8 @@ struct token_model {
 	int32_t (*find)(const struct tokenizer *t, const char *bytes, size_t n);
 	/* Puts vocabulary and the row's own into tokenizer.json's model. */
 	void (*save)(const struct tokenizer *t, json_t *model);
+	/* The row's own as GGUF's metadata, for a model of `rows` tokens; NULL: GGUF has no word for this kind. */
+	int (*put_gguf)(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, struct err *e);
 	/* The row's own as lines of text, for tokenizer_hash_text. */
 	void (*hash)(const struct tokenizer *t, struct buf *out);
 };
@@ -67,5 +70,6 @@ extern const struct token_model *const token_model_table[]; /* generated, NULL-t
 struct vocab *tokenizer_vocab(const struct tokenizer *t);
 void *tokenizer_own(const struct tokenizer *t);
 const struct decoder *tokenizer_decoder(const struct tokenizer *t); /* once rules are read */
+const json_t *tokenizer_rules(const struct tokenizer *t);   /* a tokenizer.json's, without its vocabulary */
 
 #endif

@@ -118,6 +118,7 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *piece, size_t n)
 struct vocab *tokenizer_vocab(const struct tokenizer *t) { return (struct vocab *)&t->vocab; }
 void *tokenizer_own(const struct tokenizer *t) { return t->own; }
 const struct decoder *tokenizer_decoder(const struct tokenizer *t) { return t->decoder; }
+const json_t *tokenizer_rules(const struct tokenizer *t) { return t->rules; }
 
 /* --- encoding --- */
 

@@ -286,5 +286,4 @@ void test_gguf_adapter(struct test *t)
 	test_case(t, "what llama.cpp has no place for is refused with the reason");
 	refuses_to_write(t, "llama", "llama-ends", "one matrix for both");
 	refuses_to_write(t, "llama-untied", "llama-untied-whole", "saves modules whole");
-	refuses_to_write(t, "gpt2", "gpt2-lora", "gpt2");
 }

@@ -27,6 +27,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import exact
 import tiny
 import tiny_gguf
+import twin_gpt2
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else "test/golden"
 FULL_LR, LORA_LR = 1e-3, 1e-2
@@ -303,6 +304,11 @@ def llama_gguf_values(tok, model, docs):
              adapter=f"llama-{name}")
 
 
+def gpt2_gguf_values(tok, model, docs):
+    m = gguf_values("gpt2", tok, model, twin_gpt2.GGUF, twin_gpt2)
+    save("gpt2.gguf", forward_values(m, docs[:6], 9), model="gpt2.gguf")
+
+
 def row_values(tok, model):
     print("rows through the whole pipeline")
     tiny.write_rows(f"{OUT}/rows.jsonl")
@@ -334,6 +340,7 @@ def make_all(tok, docs, learn):
             variant_values("llama-untied-whole", models["llama-untied"], docs, target_modules=["o_proj"],
                            modules_to_save=["lm_head", "embed_tokens"]))
     llama_gguf_values(tok, models["llama"], docs)
+    gpt2_gguf_values(tok_gpt2, models["gpt2"], docs)
     row_values(tok, models["llama"])
 
 
