@@ -259,7 +259,7 @@ static int read_hf_int(struct config *c, const struct config_field *f, const str
 	if ((!value || json_is_null(value)) && f->hf_init && default_int(c, f->hf_init, s->where, &init, e) < 0)
 		return -1;
 	if (f->maybe && !value && f->hf_init && init == 0) {
-		*(int *)place(c, f) = 0;
+		*(int *)config_place(c, f) = 0;
 		return 0;
 	}
 	if (jsonx_int(s->json, key, init, &x, e) < 0)

@@ -123,7 +123,7 @@ static bool is_pre(const char *name, const struct pretokenizer *own)
 	bool ignore_merges, add_bos, alike;
 	struct err ignored = ERR_INIT;
 	json_t *rules = gguf_pre(name, &ignore_merges, &add_bos, &ignored);
-	struct pretokenizer *theirs = rules ? pretokenizer_parse(rules, NULL, &ignored) : NULL;
+	struct pretokenizer *theirs = rules ? pretokenizer_parse(rules, &ignored) : NULL;
 
 	alike = theirs != NULL;
 	for (size_t i = 0; i < PROBES && alike; i++) {
@@ -140,7 +140,7 @@ static bool is_pre(const char *name, const struct pretokenizer *own)
 const char *gguf_pre_name(const json_t *pre_tokenizer, bool ignore_merges, struct err *e)
 {
 	static _Thread_local char name[64];
-	struct pretokenizer *own = pretokenizer_parse(pre_tokenizer, NULL, e);
+	struct pretokenizer *own = pretokenizer_parse(pre_tokenizer, e);
 	bool cuts = false;
 
 	if (!own)

@@ -273,6 +273,9 @@ static int put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t ro
 
 	if (normalizer && !json_is_null(normalizer) && (!type || strcmp(type, "NFC")))
 		return err_set(e, "GGUF has no word for the normalizer %.64s", type ? type : "without a type");
+	if (*b->bpe.prefix || *b->bpe.suffix)
+		return err_set(e, "GGUF has no word for a prefix or suffix of words' parts (\"%.16s\")",
+		               *b->bpe.prefix ? b->bpe.prefix : b->bpe.suffix);
 	if (b->unknown >= 0)
 		return err_set(e, "GGUF has no word for the unk_token of a byte-level BPE");
 	if (!(pre = gguf_pre_name(json_object_get(rules, "pre_tokenizer"), b->ignore_merges, e)))

@@ -136,15 +136,28 @@ static void put_templates(const struct tokenizer *t, struct gguf_meta *meta)
 
 /* --- all --- */
 
+/* What is put around a text: GGUF has bos in front and eos behind. */
+static int check_around(const struct tokenizer *t, const char *where, struct err *e)
+{
+	const struct { const struct tokens *list; int32_t role; const char *side, *name; } sides[] = {
+		{ &t->front, t->bos, "in front of", "bos_token" }, { &t->back, t->eos, "behind", "eos_token" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++)
+		if (sides[i].list->n > 1 || (sides[i].list->n && sides[i].list->id[0] != sides[i].role))
+			return err_set(e, "%s: the tokenizer puts \"%.64s\" %s a text, where GGUF has a word for one %s "
+			                  "alone", where, t->vocab.piece[sides[i].list->id[0]].text, sides[i].side,
+			               sides[i].name);
+	return 0;
+}
+
 int tokenizer_put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, const struct tokens *ends,
                        const char *where, struct err *e)
 {
 	if (!t->model->gguf || !t->model->put_gguf)
 		return err_set(e, "%s: GGUF has no word for its kind of tokenizer, %s", where, t->model->name);
-	if (t->front >= 0 && t->front != t->bos)
-		return err_set(e,
-		               "%s: the tokenizer puts \"%.64s\" in front of a text, which is not its bos_token: GGUF "
-		               "has no word for that", where, t->vocab.piece[t->front].text);
+	if (check_around(t, where, e) < 0)
+		return -1;
 	gguf_put_str(meta, "tokenizer.ggml.model", t->model->gguf);
 	if (t->model->put_gguf(t, meta, rows, e) < 0) {
 		err_prefix(e, "%s", where);
@@ -155,8 +168,8 @@ int tokenizer_put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t
 	put_ends(t, meta, rows, ends, where);
 	put_id(meta, "tokenizer.ggml.unknown_token_id", t->unk, rows);
 	put_id(meta, "tokenizer.ggml.padding_token_id", t->pad, rows);
-	gguf_put_bool(meta, "tokenizer.ggml.add_bos_token", t->front >= 0);
-	gguf_put_bool(meta, "tokenizer.ggml.add_eos_token", false);
+	gguf_put_bool(meta, "tokenizer.ggml.add_bos_token", t->front.n > 0);
+	gguf_put_bool(meta, "tokenizer.ggml.add_eos_token", t->back.n > 0);
 	put_templates(t, meta);
 	tell_attributes(t, where);
 	return 0;
