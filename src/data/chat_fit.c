@@ -378,11 +378,9 @@ static void watch_more(const struct watch *w)
 static void take_away(json_t *m, const void *key) { json_object_del(m, key); }
 
 /* Read by us, or by every template. */
-static bool is_own(const json_t *m, const char *key)
+static bool is_own(const char *key)
 {
-	bool answer = message_is_assistant(m) && (!strcmp(key, "weight") || !strcmp(key, "train"));
-
-	return answer || !strcmp(key, "role") || !strcmp(key, "content");
+	return message_weighs(key) || !strcmp(key, "role") || !strcmp(key, "content");
 }
 
 static void watch_messages(const struct watch *w)
@@ -393,7 +391,7 @@ static void watch_messages(const struct watch *w)
 
 	json_array_foreach(w->x->messages, i, m)
 		json_object_foreach(m, key, v) {
-			if (column_is_empty(v) || is_own(m, key))
+			if (column_is_empty(v) || is_own(key))
 				continue;
 			char *name = mem_printf("messages: %s", key);
 			struct conversation other = *w->x;

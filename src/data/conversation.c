@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "data/columns.h"
+#include "data/message_parts.h"
 #include "data/shape.h"
 
 const char *message_role(const json_t *message)
@@ -16,12 +17,25 @@ const char *message_role(const json_t *message)
 
 bool message_is_assistant(const json_t *message) { return !strcmp(message_role(message), "assistant"); }
 
+/* OpenAI's, LLaMA-Factory's, Axolotl's. */
+static const char *const weights[] = { "weight", "loss_weight", "train" };
+
+bool message_weighs(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(weights); i++)
+		if (!strcmp(weights[i], key))
+			return true;
+	return false;
+}
+
 bool message_is_learnt(const json_t *message)
 {
-	const json_t *weight = json_object_get(message, "weight");
-
-	return !(json_is_number(weight) && json_number_value(weight) == 0) && !json_is_false(weight) &&
-	       !json_is_false(json_object_get(message, "train"));
+	for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
+		const json_t *w = json_object_get(message, weights[i]);
+		if (json_is_false(w) || (json_is_number(w) && json_number_value(w) == 0))
+			return false;
+	}
+	return true;
 }
 
 static int refuse(struct err *e, const char *what, const json_t *found, const char *wanted)
@@ -84,15 +98,15 @@ static int read_calls(json_t *message, const json_t *value, struct err *e)
 }
 
 /* {from, value} → {role, content}; further keys stay. */
-static json_t *from_turn(const json_t *turn, size_t i, struct err *e)
+static json_t *from_turn(const json_t *turn, struct err *e)
 {
 	const char *from = json_string_value(json_object_get(turn, "from")), *role = from ? role_of(from) : NULL;
 	json_t *value = json_object_get(turn, "value"), *out;
 
 	if (!role || (!json_is_string(value) && !json_is_array(value))) {
-		err_set(e, "turn %zu: %s%.40s%s, wanted from (human, gpt, observation, function_call, system or tool) "
-		           "and value, a text",
-		        i + 1, from ? "from is \"" : "no from or no value", from ? from : "", from ? "\"" : "");
+		err_set(e, "%s%.40s%s, wanted from (human, gpt, observation, function_call, system or tool) and "
+		           "value, a text",
+		        from ? "from is \"" : "no from or no value", from ? from : "", from ? "\"" : "");
 		return NULL;
 	}
 	out = json_copy((json_t *)turn);
@@ -101,7 +115,6 @@ static json_t *from_turn(const json_t *turn, size_t i, struct err *e)
 	json_object_set_new(out, "role", json_string(role));
 	json_object_set(out, "content", value);
 	if (!strcmp(from, "function_call") && json_is_string(value) && read_calls(out, value, e) < 0) {
-		err_prefix(e, "turn %zu", i + 1);
 		json_decref(out);
 		return NULL;
 	}
@@ -122,41 +135,53 @@ static json_t *from_openai(const json_t *message)
 	return out;
 }
 
-static int check_weight(const json_t *m, struct err *e)
+/* A question's weight may say no more than that it is not trained on. */
+static int check_weights(const json_t *m, struct err *e)
 {
-	const json_t *weight = json_object_get(m, "weight"), *train = json_object_get(m, "train");
-	bool one = !weight || json_is_null(weight) || json_is_boolean(weight) ||
-	           (json_is_number(weight) && (json_number_value(weight) == 0 || json_number_value(weight) == 1));
+	bool answer = message_is_assistant(m);
 
-	if (message_is_assistant(m) && !one)
-		return refuse(e, "weight", weight, "0, not trained on, or 1");
-	if (message_is_assistant(m) && train && !json_is_null(train) && !json_is_boolean(train))
-		return refuse(e, "train", train, "true or false");
+	for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
+		const json_t *w = json_object_get(m, weights[i]);
+		double v = json_is_number(w) ? json_number_value(w) : json_is_true(w);
+		bool told = json_is_number(w) || json_is_boolean(w);
+		if (!w || json_is_null(w) || (told && v == 0) || (answer && told && v == 1))
+			continue;
+		return refuse(e, weights[i], w, answer ? "0, not trained on, or 1" :
+		                                         "0: only an assistant's message is trained on");
+	}
 	return 0;
+}
+
+/* New. */
+static json_t *message_of_role(const json_t *m, struct err *e)
+{
+	if (!json_is_string(json_object_get(m, "role"))) {
+		err_set(e, "it has no role");
+		return NULL;
+	}
+	if (message_has_values(m))
+		return message_from_values(m, e);
+	return json_object_get(m, "function_call") || !strcmp(message_role(m), "function") ? from_openai(m) :
+	                                                                                      json_incref((json_t *)m);
 }
 
 /* New. */
 static json_t *message_from(const json_t *m, size_t i, struct err *e)
 {
+	bool turn = json_is_object(m) && !json_object_get(m, "role") && json_object_get(m, "from");
 	char name[48];
 
-	if (json_is_object(m) && !json_object_get(m, "role") && json_object_get(m, "from"))
-		return from_turn(m, i, e);
-	snprintf(name, sizeof(name), "message %zu", i + 1);
+	snprintf(name, sizeof(name), "%s %zu", turn ? "turn" : "message", i + 1);
 	if (!json_is_object(m)) {
 		refuse(e, name, m, "an object with role and content");
 		return NULL;
 	}
-	if (!json_is_string(json_object_get(m, "role"))) {
-		err_set(e, "%s has no role", name);
-		return NULL;
-	}
-	if (check_weight(m, e) < 0) {
-		err_prefix(e, "%s", name);
-		return NULL;
-	}
-	return json_object_get(m, "function_call") || !strcmp(message_role(m), "function") ? from_openai(m) :
-	                                                                                      json_incref((json_t *)m);
+	json_t *out = turn ? from_turn(m, e) : message_of_role(m, e);
+	if (out && check_weights(out, e) == 0)
+		return out;
+	json_decref(out);
+	err_prefix(e, "%s", name);
+	return NULL;
 }
 
 json_t *messages_from(const json_t *list, struct err *e)

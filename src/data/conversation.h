@@ -2,13 +2,14 @@
  * them. One place for the forms that others write:
  *
  *     TRL, transformers   messages {role, content, tool_calls, …}; tools; chat_template_kwargs: variables by name
- *     LLaMA-Factory       turns {from: human, gpt, observation, function_call or system; value}; system; tools
+ *     LLaMA-Factory       turns {from: human, gpt, observation, function_call or system; value}; system; tools;
+ *                         parts {type, value} (data/message_parts.h), loss_weight
  *     OpenAI              functions, function_call; parallel_tool_calls; weight of an answer, 0 or 1
  *
  * `system` becomes the first turn where the messages have none of their own. tools, chat_template_kwargs are a list
  * and an object, or that as JSON text; an empty list of tools is none. In rows of LLaMA-Factory's shapes and in
  * `functions` a bare {name, parameters} becomes {type: function, function: …}, as LLaMA-Factory has it. An answer with
- * weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as it is. */
+ * weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as it is. */
 #ifndef DATA_CONVERSATION_H
 #define DATA_CONVERSATION_H
 
@@ -38,8 +39,9 @@ void conversation_release(struct conversation *c);
 
 /* Messages in any of those forms as [{role, content, …}], new; one alone (an object) as a list. NULL and a sentence. */
 json_t *messages_from(const json_t *list, struct err *e);
-/* Is an answer learnt: has it weight 0? */
+/* Is an answer learnt, or has it weight 0? */
 bool message_is_learnt(const json_t *message);
+bool message_weighs(const char *key);            /* is this the key of such a weight? */
 bool message_is_assistant(const json_t *message);
 const char *message_role(const json_t *message); /* "" where there is none */
 

@@ -5,6 +5,21 @@
 #include "base/utf8.h"
 #include "data/conversation.h"
 
+static size_t count_text(const json_t *text)
+{
+	return json_is_string(text) ? utf8_count(json_string_value(text), json_string_length(text)) : 0;
+}
+
+static size_t count_content(const json_t *content)
+{
+	const json_t *part;
+	size_t n = count_text(content), i;
+
+	json_array_foreach((json_t *)content, i, part)
+		n += count_text(json_is_string(part) ? part : json_object_get(part, "text"));
+	return n;
+}
+
 /* Characters of what it says. */
 static size_t count_chars(const json_t *completion)
 {
@@ -12,12 +27,9 @@ static size_t count_chars(const json_t *completion)
 	size_t n = 0, i;
 
 	if (json_is_string(completion))
-		return utf8_count(json_string_value(completion), json_string_length(completion));
-	json_array_foreach((json_t *)completion, i, message) {
-		const json_t *content = json_object_get(message, "content");
-		if (json_is_string(content))
-			n += utf8_count(json_string_value(content), json_string_length(content));
-	}
+		return count_text(completion);
+	json_array_foreach((json_t *)completion, i, message)
+		n += count_content(json_object_get(message, "content"));
 	return n;
 }
 
@@ -92,4 +104,29 @@ json_t *preference_rest(const json_t *answer, const json_t *prompt)
 	for (size_t i = n; i < json_array_size(answer); i++)
 		json_array_append(out, json_array_get(answer, i));
 	return out;
+}
+
+json_t *preference_ask(const json_t *chosen, const json_t *rejected, struct err *e)
+{
+	json_t *prompt = preference_prompt(chosen, rejected);
+
+	if (json_is_string(prompt) ? json_string_length(prompt) : json_array_size(prompt))
+		return prompt;
+	json_decref(prompt);
+	err_set(e, "chosen and rejected do not begin alike, so there is no prompt");
+	return NULL;
+}
+
+int preference_make_whole(struct maker *m, const json_t *chosen, const json_t *rejected, struct err *e)
+{
+	json_t *prompt = preference_ask(chosen, rejected, e);
+
+	if (!prompt)
+		return -1;
+	json_t *good = preference_rest(chosen, prompt), *bad = preference_rest(rejected, prompt);
+	int status = preference_make(m, prompt, good, bad, e);
+	json_decref(good);
+	json_decref(bad);
+	json_decref(prompt);
+	return status;
 }

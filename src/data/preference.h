@@ -15,6 +15,10 @@ int preference_make(struct maker *m, const json_t *prompt, const json_t *chosen,
 json_t *preference_prompt(const json_t *chosen, const json_t *rejected);
 /* What follows a prompt of n messages, or of n bytes; new. */
 json_t *preference_rest(const json_t *answer, const json_t *prompt);
+/* preference_prompt where there is one; NULL and a sentence where they do not begin alike. */
+json_t *preference_ask(const json_t *chosen, const json_t *rejected, struct err *e);
+/* Two whole texts or conversations: what they begin with alike, and the rest of each. */
+int preference_make_whole(struct maker *m, const json_t *chosen, const json_t *rejected, struct err *e);
 /* document: one of the pair. */
 void preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer);
 

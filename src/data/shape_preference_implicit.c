@@ -5,29 +5,14 @@
 
 static json_t *ask(const json_t *row, struct err *e)
 {
-	json_t *prompt = preference_prompt(json_object_get(row, "chosen"), json_object_get(row, "rejected"));
-
-	if (json_is_string(prompt) ? json_string_length(prompt) : json_array_size(prompt))
-		return prompt;
-	json_decref(prompt);
-	err_set(e, "chosen and rejected do not begin alike, so there is no prompt");
-	return NULL;
+	return preference_ask(json_object_get(row, "chosen"), json_object_get(row, "rejected"), e);
 }
 
 static int make(struct maker *m, struct err *e)
 {
-	const json_t *chosen = json_object_get(m->row->json, "chosen"),
-	             *rejected = json_object_get(m->row->json, "rejected");
-	json_t *prompt = ask(m->row->json, e);
+	const json_t *row = m->row->json;
 
-	if (!prompt)
-		return -1;
-	json_t *good = preference_rest(chosen, prompt), *bad = preference_rest(rejected, prompt);
-	int status = preference_make(m, prompt, good, bad, e);
-	json_decref(good);
-	json_decref(bad);
-	json_decref(prompt);
-	return status;
+	return preference_make_whole(m, json_object_get(row, "chosen"), json_object_get(row, "rejected"), e);
 }
 
 const struct shape shape_preference_implicit = {
