@@ -202,12 +202,17 @@ json_t *messages_from(const json_t *list, struct err *e)
 
 /* --- what stands beside them --- */
 
-static const char *const taken[] = { "system", "tools", "functions", "parallel_tool_calls", "chat_template_kwargs" };
+const char *const conversation_columns[] = { "system",
+	                                     "tools",
+	                                     "functions",
+	                                     "parallel_tool_calls",
+	                                     "chat_template_kwargs",
+	                                     NULL };
 
 bool conversation_takes(const char *key)
 {
-	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-		if (!strcmp(taken[i], key))
+	for (size_t i = 0; conversation_columns[i]; i++)
+		if (!strcmp(conversation_columns[i], key))
 			return true;
 	return false;
 }

@@ -9,7 +9,8 @@
  * `system` becomes the first turn where the messages have none of their own. tools, chat_template_kwargs are a list
  * and an object, or that as JSON text; an empty list of tools is none. In rows of LLaMA-Factory's shapes and in
  * `functions` a bare {name, parameters} becomes {type: function, function: …}, as LLaMA-Factory has it. An answer with
- * weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as it is. */
+ * weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as it
+ * is. */
 #ifndef DATA_CONVERSATION_H
 #define DATA_CONVERSATION_H
 
@@ -29,7 +30,8 @@ struct conversation {
 	bool owns_system;           /* the messages have a system's turn, so the column's is not read */
 };
 
-/* Columns that a conversation takes beside its messages: "tools", … */
+/* Columns that a conversation takes beside its messages: "tools", …, until NULL. */
+extern const char *const conversation_columns[];
 bool conversation_takes(const char *key);
 /* with: the object whose columns stand beside the messages; s may be NULL. The sentence needs no place. To be
  * released. */

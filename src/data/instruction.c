@@ -1,6 +1,6 @@
 /* instruction: Alpaca's columns as LLaMA-Factory joins them: instruction and input are one turn, a line each; history
  * is [[question, answer], …] before it. Without a template, the wording of Stanford Alpaca (tatsu-lab/stanford_alpaca,
- * train.py, 2023), which knows no history. */
+ * train.py, 2023), which knows no history: then that is a column that nobody reads. */
 #include "data/instruction.h"
 
 #include "base/jsonx.h"
@@ -82,6 +82,8 @@ static struct document *make_alpaca(struct maker *m, const json_t *answer, struc
 	if (read_text(m->row->json, "instruction", &instruction, e) < 0 ||
 	    read_text(m->row->json, "input", &input, e) < 0)
 		return NULL;
+	if (!column_is_empty(json_object_get(m->row->json, "history")))
+		columns_meet(&m->d->columns, "history", m->row, NULL);
 	buf_addf(&prompt,
 	         "Below is an instruction that describes a task%s. Write a response that appropriately completes the "
 	         "request.\n\n### Instruction:\n",

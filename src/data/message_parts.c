@@ -77,8 +77,9 @@ static int sort_parts(struct sorted *s, const json_t *parts, struct err *e)
 		if (sort_part(s, part) == 0)
 			continue;
 		char *found = jsonx_line(part);
-		err_set(e, "part %zu of its content is %.60s; wanted is {type, value}: a text, reasoning, or a tool_call, "
-		           "{name, arguments} as JSON text",
+		err_set(e,
+		        "part %zu of its content is %.60s; wanted is {type, value}: a text, reasoning, or a tool_call, "
+		        "{name, arguments} as JSON text",
 		        i + 1, found);
 		mem_free(found);
 		return -1;

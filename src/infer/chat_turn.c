@@ -5,15 +5,15 @@
 
 #include "data/chat.h"
 
-int chat_turn(struct session *s, const struct text_codec *c, const json_t *messages, const struct generate_options *o,
-             struct turn *turn, struct err *e)
+int chat_turn(struct session *s, const struct text_codec *c, const struct conversation *x,
+              const struct generate_options *o, struct turn *turn, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	struct tokens ids = { 0 };
 	size_t room = (size_t)session_limit(s);
 
 	*turn = (struct turn){ 0 };
-	int status = chat_prompt(c, &(struct conversation){ .messages = (json_t *)messages }, &ids, &text, e);
+	int status = chat_prompt(c, x, &ids, &text, e);
 	turn->prompt_tokens = ids.n;
 	if (status == 0 && ids.n == 0)
 		status = err_set(e, "the chat template makes nothing of the messages");

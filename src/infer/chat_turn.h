@@ -2,6 +2,7 @@
 #ifndef INFER_CONVERSE_H
 #define INFER_CONVERSE_H
 
+#include "data/conversation.h"
 #include "data/document.h"
 #include "infer/generate.h"
 
@@ -11,10 +12,10 @@ struct turn {
 	size_t kept, computed;         /* of them: were in the session; went through the model now */
 };
 
-/* The answer to messages ([{role, content}, …]). The session may hold anything: what it has in common with this
- * conversation stays. A conversation that leaves no room is a sentence with both numbers, and nothing changes. turn is
+/* The answer to a conversation, in the form that the template takes (data/chat_fit.h). The session may hold anything:
+ * what it has in common with this conversation stays. A conversation that leaves no room is a sentence with both numbers, and nothing changes. turn is
  * to be released (generation_release) in any case. */
-int chat_turn(struct session *s, const struct text_codec *c, const json_t *messages, const struct generate_options *o,
-             struct turn *turn, struct err *e);
+int chat_turn(struct session *s, const struct text_codec *c, const struct conversation *x,
+              const struct generate_options *o, struct turn *turn, struct err *e);
 
 #endif

@@ -8,12 +8,15 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/conversation.h"
 #include "data/document.h"
+#include "data/prompts.h"
 #include "data/shape.h"
 
 struct room {
 	struct tokenizer *tokenizer;
 	struct template *chat;
+	struct template *all;          /* writes whatever a conversation may have */
 };
 
 static void room_open(struct test *t, struct room *r)
@@ -29,6 +32,11 @@ static void room_open(struct test *t, struct room *r)
 	                         "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}",
 	                         &e);
 	CHECK_MSG(t, r->chat, "%s", e.msg);
+	r->all = template_parse("{{ tools | tojson }}{{ mode }}{{ parallel_tool_calls }}"
+	                        "{% for m in messages %}<|begin|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+	                        "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}",
+	                        &e);
+	CHECK_MSG(t, r->all, "%s", e.msg);
 	json_decref(j);
 	json_decref(config);
 	mem_free(dir);
@@ -115,6 +123,133 @@ static void check_shape(struct test *t, const struct room *room, const struct sh
 	json_decref(row);
 }
 
+/* --- every column in every shape: used, or named --- */
+
+/* What stands in a column that is there. */
+static json_t *sample_of(const char *key)
+{
+	if (!strcmp(key, "tools") || !strcmp(key, "functions"))
+		return json_pack("[{s:s, s:{}}]", "name", "tool", "parameters");
+	if (!strcmp(key, "chat_template_kwargs"))
+		return json_pack("{s:s}", "mode", "slow");
+	if (!strcmp(key, "history"))
+		return json_pack("[[s, s]]", "before", "answered");
+	if (!strcmp(key, "parallel_tool_calls"))
+		return json_true();
+	return json_string("sample");
+}
+
+struct seen {
+	char *ids;                     /* of all documents, or of what asks, as a text */
+	bool named;                    /* the column is told to be read by nobody */
+	bool refused;
+};
+
+static void add_ids(struct buf *out, const int32_t *ids, const uint8_t *learn, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addf(out, "%d%s ", ids[i], learn && learn[i] ? "!" : "");
+}
+
+static bool is_named(const struct columns *c, const char *key)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!strncmp(c->items[i].name, key, strlen(key)) && column_unread(&c->items[i]))
+			return true;
+	return false;
+}
+
+static struct seen see_documents(const struct text_codec *c, const json_t *row, const char *name, bool eval)
+{
+	struct document_options o = { .max_length = 256, .eval_choices = eval };
+	struct err e = ERR_INIT;
+	struct rows rows = { 0 };
+	struct documents d = { 0 };
+	struct buf ids = BUF_INIT;
+	struct seen s = { .refused = true };
+
+	if (load(&rows, row, &e) == 0 && documents_make(&d, &rows, c, &o, &e) == 0) {
+		for (size_t i = 0; i < d.n; i++)
+			add_ids(&ids, d.items[i].ids, d.items[i].learn, (size_t)d.items[i].n);
+		s = (struct seen){ mem_strdup(buf_str(&ids)), is_named(&d.columns, name), false };
+		documents_release(&d);
+	}
+	rows_release(&rows);
+	buf_release(&ids);
+	return s;
+}
+
+static struct seen see_asked(const struct text_codec *c, const json_t *row, const char *name, bool raw)
+{
+	struct row r = { .json = (json_t *)row, .file = "row", .line = 1 };
+	struct err e = ERR_INIT;
+	struct tokens ids = { 0 };
+	struct columns columns = { 0 };
+	struct buf text = BUF_INIT;
+	struct seen s = { .refused = true };
+
+	if (prompt_encode_row(c, &r, &(struct prompt_options){ .raw = raw }, &ids, &columns, &e) == 0) {
+		add_ids(&text, ids.id, NULL, ids.n);
+		s = (struct seen){ mem_strdup(buf_str(&text)), is_named(&columns, name), false };
+	}
+	tokens_release(&ids);
+	columns_release(&columns);
+	buf_release(&text);
+	return s;
+}
+
+static void check_seen(struct test *t, const char *how, const struct shape *s, const char *name, struct seen without,
+                       struct seen with)
+{
+	bool used = with.ids && without.ids && strcmp(with.ids, without.ids) != 0;
+
+	if (!without.refused)
+		CHECK_MSG(t, with.refused || used != with.named, "%s, %s, %s: %s", how, s->name, name,
+		          used ? "used, and named as unread" : "neither used nor named");
+	mem_free(with.ids);
+	mem_free(without.ids);
+}
+
+static void check_column(struct test *t, const struct room *room, const struct shape *s, const char *key)
+{
+	struct err e = ERR_INIT;
+	struct text_codec chat = { room->tokenizer, room->all }, bare = { room->tokenizer, NULL };
+	json_t *row = jsonx_load(s->example, strlen(s->example), s->name, &e), *more = json_deep_copy(row);
+	char *name = s->with ? mem_printf("%s.%s", s->with, key) : mem_strdup(key);
+
+	json_object_set_new(s->with ? json_object_get(more, s->with) : more, key, sample_of(key));
+	if (json_object_get(s->with ? json_object_get(row, s->with) : row, key) == NULL && shape_of(more) == s) {
+		check_seen(t, "documents", s, key, see_documents(&chat, row, name, false),
+		           see_documents(&chat, more, name, false));
+		check_seen(t, "documents to be scored", s, key, see_documents(&chat, row, name, true),
+		           see_documents(&chat, more, name, true));
+		check_seen(t, "documents without a template", s, key, see_documents(&bare, row, name, false),
+		           see_documents(&bare, more, name, false));
+		check_seen(t, "what asks", s, key, see_asked(&chat, row, name, false),
+		           see_asked(&chat, more, name, false));
+		check_seen(t, "what asks, raw", s, key, see_asked(&chat, row, name, true),
+		           see_asked(&chat, more, name, true));
+	}
+	mem_free(name);
+	json_decref(row);
+	json_decref(more);
+}
+
+/* All columns that any shape or any conversation reads, and one that none does. */
+static void check_every_column(struct test *t, const struct room *room)
+{
+	test_case(t, "every column in every shape is used or named, whoever reads the row");
+	for (size_t i = 0; shape_table[i]; i++) {
+		const struct shape *s = shape_table[i];
+		check_column(t, room, s, "another");
+		for (size_t k = 0; conversation_columns[k]; k++)
+			check_column(t, room, s, conversation_columns[k]);
+		for (size_t j = 0; shape_table[j]; j++)
+			for (size_t k = 0; shape_table[j]->more && shape_table[j]->more[k]; k++)
+				check_column(t, room, s, shape_table[j]->more[k]);
+	}
+}
+
 static bool is_all(const struct shape *s, const void *ctx)
 {
 	(void)s;
@@ -155,6 +290,7 @@ void test_shapes(struct test *t)
 	check_query_end(t, &room);
 	for (size_t i = 0; shape_table[i]; i++)
 		check_shape(t, &room, shape_table[i]);
+	check_every_column(t, &room);
 
 	test_case(t, "names in a list");
 	shape_list(is_all, &(bool){ true }, &names);
@@ -165,5 +301,6 @@ void test_shapes(struct test *t)
 	CHECK(t, names.len == 0);
 	buf_release(&names);
 	template_free(room.chat);
+	template_free(room.all);
 	tokenizer_free(room.tokenizer);
 }

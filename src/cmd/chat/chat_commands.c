@@ -6,8 +6,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/chat/chat_parts.h"
-#include "data/chat.h"
+#include "data/chat_fit.h"
 #include "data/rows.h"
+#include "data/shape.h"
 
 static const char *role_of(const json_t *messages, size_t i)
 {
@@ -61,6 +62,10 @@ static int do_save(struct chat *c, const char *arg, struct err *e)
 	if (io_exists(path) && (!c->file || strcmp(path, c->file)))
 		return err_set(e, "%s is there and is not this conversation's: another name was wanted", path);
 	json_t *row = json_pack("{s:O}", "messages", c->messages);
+	if (c->tools)
+		json_object_set(row, "tools", c->tools);
+	if (c->variables)
+		json_object_set(row, "chat_template_kwargs", c->variables);
 	char *line = jsonx_line(row), *whole = mem_printf("%s\n", line);
 	int status = io_write(path, whole, strlen(whole), e);
 	if (status == 0) {
@@ -75,47 +80,83 @@ static int do_save(struct chat *c, const char *arg, struct err *e)
 	return status;
 }
 
-/* The one conversation of a file; new reference. */
-static json_t *read_messages(const char *path, struct err *e)
+/* Columns of the row that the template writes nothing of are named. */
+static void tell_unread(const struct text_codec *codec, const struct conversation *x, const struct row *r)
+{
+	const struct shape *s = shape_of(r->json);
+	struct columns seen = { 0 };
+	struct buf text = BUF_INIT;
+	struct err ignored = ERR_INIT;
+
+	columns_look(&seen, s, r, true, NULL);
+	if (chat_write(codec, x, json_array_size(x->messages), false, &text, &ignored) == 0)
+		chat_watch(codec, x, false, &text, r, &seen);
+	columns_warn(&seen);
+	columns_release(&seen);
+	buf_release(&text);
+}
+
+static int check_texts(const json_t *messages, struct err *e)
+{
+	const json_t *m;
+	size_t i;
+
+	json_array_foreach((json_t *)messages, i, m)
+		if (!json_is_string(json_object_get(m, "content")) && !json_object_get(m, "tool_calls"))
+			return err_set(e, "messages, a list of {role, content} that are texts, was wanted");
+	return 0;
+}
+
+/* A row's conversation, with its tools and variables, as the template takes it. */
+static int read_row(const struct chat *c, const struct row *r, struct conversation *x, struct err *e)
+{
+	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
+	json_t *list = json_object_get(r->json, "messages");
+
+	list = list ? list : json_object_get(r->json, "conversations");
+	if (!json_array_size(list))
+		return err_set(e, "messages, a list of {role, content} that are texts, was wanted");
+	if (conversation_make(x, shape_of(r->json), r->json, list, 0, e) < 0)
+		return -1;
+	if (chat_fit(&codec, x, e) == 0 && check_texts(x->messages, e) == 0) {
+		tell_unread(&codec, x, r);
+		return 0;
+	}
+	conversation_release(x);
+	return -1;
+}
+
+/* The one conversation of a file. */
+static int read_conversation(const struct chat *c, const char *path, struct conversation *x, struct err *e)
 {
 	struct rows rows;
-	json_t *messages = NULL;
 
 	if (rows_load_objects(&rows, path, e) < 0)
-		return NULL;
-	const json_t *row = rows.n ? rows.items[0].json : NULL, *list = json_object_get(row, "messages");
-	if (!list && json_object_get(row, "conversations"))
-		list = messages = messages_from(json_object_get(row, "conversations"), e);
-	else
-		messages = json_incref((json_t *)list);
-	size_t n = json_array_size(list);
-	for (size_t i = 0; i < n; i++)
-		if (!json_is_string(json_object_get(json_array_get(list, i), "content")) || !*role_of(list, i))
-			n = 0;
-	if (rows.n != 1)
-		err_set(e, "%s: %zu rows, one conversation was wanted", path, rows.n);
-	else if (n == 0 && !e->msg[0])
-		err_set(e, "%s: messages, a list of {role, content} that are texts, was wanted", path);
-	if (rows.n != 1 || n == 0) {
-		json_decref(messages);
-		messages = NULL;
-	}
+		return -1;
+	int status = rows.n == 1 ? read_row(c, &rows.items[0], x, e) :
+	                           err_set(e, "%zu rows, one conversation was wanted", rows.n);
 	rows_release(&rows);
-	return messages;
+	return status ? err_prefix(e, "%s", path) : 0;
 }
 
 static int do_load(struct chat *c, const char *arg, struct err *e)
 {
+	struct conversation x;
+
 	if (!*arg)
 		return err_set(e, "/load FILE: which one?");
-	json_t *messages = read_messages(arg, e);
-	if (!messages)
+	if (read_conversation(c, arg, &x, e) < 0)
 		return -1;
 	json_decref(c->messages);
-	c->messages = messages;
+	json_decref(c->tools);
+	json_decref(c->variables);
+	c->messages = x.messages;
+	c->tools = x.tools;
+	c->variables = x.more;
 	mem_free(c->file);
 	c->file = mem_strdup(arg);
-	log_say("%s: %zu messages%s", arg, count(c), is_last(c, "assistant") ? "" : "; /regen answers the last one");
+	log_say("%s: %zu messages%s%s", arg, count(c), c->tools ? " and its tools" : "",
+	        is_last(c, "assistant") ? "" : "; /regen answers the last one");
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct chat {
 	size_t n_speakers, current;
 	struct speaker *last;            /* who answered last */
 	json_t *messages;
+	json_t *tools, *variables;     /* of a row that was loaded, for the template; or NULL */
 	struct session_size size;      /* of every speaker's session */
 	struct sampler sampler;
 	struct generate_options generate;

@@ -139,6 +139,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 {
 	struct turn t = { 0 };
 	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
+	struct conversation talk = { .messages = c->messages, .tools = c->tools, .more = c->variables };
 
 	stopped = 0;
 	struct metering_request *request = metering_request_open();
@@ -147,7 +148,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		/* this adapter's keys are the last one's: none is computed twice */
 		session_copy(v->session, 0, c->last->session, 0);
 	if (status == 0)
-		status = chat_turn(v->session, &codec, c->messages, &c->generate, &t, e);
+		status = chat_turn(v->session, &codec, &talk, &c->generate, &t, e);
 	if (status == 0) {
 		c->turns++;
 		c->last = v;
@@ -186,6 +187,9 @@ void chat_push(struct chat *c, const char *role, const char *text, size_t n)
 void chat_reset(struct chat *c)
 {
 	json_array_clear(c->messages);
+	json_decref(c->tools);
+	json_decref(c->variables);
+	c->tools = c->variables = NULL;
 	if (c->o->system)
 		chat_push(c, "system", c->o->system, strlen(c->o->system));
 }
@@ -323,6 +327,8 @@ static void end(struct chat *c)
 	}
 	mem_free(c->speakers);
 	json_decref(c->messages);
+	json_decref(c->tools);
+	json_decref(c->variables);
 	sampling_release(&c->sampler);
 	tokens_release(&c->generate.end);
 	mem_free(c->file);
