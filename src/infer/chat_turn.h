@@ -13,8 +13,8 @@ struct turn {
 };
 
 /* The answer to a conversation, in the form that the template takes (data/chat_fit.h). The session may hold anything:
- * what it has in common with this conversation stays. A conversation that leaves no room is a sentence with both numbers, and nothing changes. turn is
- * to be released (generation_release) in any case. */
+ * what it has in common with this conversation stays. A conversation that leaves no room is a sentence with both
+ * numbers, and nothing changes. turn is to be released (generation_release) in any case. */
 int chat_turn(struct session *s, const struct text_codec *c, const struct conversation *x,
               const struct generate_options *o, struct turn *turn, struct err *e);
 
