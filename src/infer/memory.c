@@ -1,6 +1,6 @@
-/* memory: what memories of keys and values have in common. The caches of all layers are one mapping, [n_layers][keys,
- * then values][n_places·KV_RANGE] rows of G heads, each cache as op/kv_cache.h has it. The lowest free place is taken,
- * so that what a session with few tokens touches is little and lies together. */
+/* memory: what memories have in common. All layers are one mapping: of keys and values [n_layers][keys, then
+ * values][n_places·KV_RANGE] rows of G heads, each cache as op/kv_cache.h has it. The lowest free place is taken, so
+ * that what a session with few tokens touches is little and lies together. */
 #include "infer/memory.h"
 
 #include "base/mem.h"
@@ -14,6 +14,11 @@ static size_t row_bytes(const struct memory_size *s, bool values)
 	return kv_width(t, s->G, s->D) / dtypes[t].block * dtypes[t].bytes;
 }
 
+size_t memory_keys_bytes(const struct memory_size *size)
+{
+	return KV_RANGE * (row_bytes(size, false) + row_bytes(size, true));
+}
+
 size_t memory_keys(const struct memory_type *type, const struct memory_size *size)
 {
 	return (size_t)type->places(size) * KV_RANGE;
@@ -25,8 +30,8 @@ int memory_init(struct memory *m, struct device *d, const struct memory_type *ty
 	void *data;
 
 	*m = (struct memory){ .device = d, .type = type, .size = *size, .n_places = type->places(size) };
-	m->bytes = (size_t)size->n_layers * memory_keys(type, size) * (row_bytes(size, false) + row_bytes(size, true));
-	if (d->type->alloc(d, &data, m->bytes, "keys and values", e) < 0)
+	m->bytes = (size_t)size->n_layers * (size_t)m->n_places * type->range_bytes(size);
+	if (d->type->alloc(d, &data, m->bytes, type->states ? "states" : "keys and values", e) < 0)
 		return -1;
 	m->data = data;
 	m->place = mem_array((size_t)size->n_ranges, sizeof(*m->place));
@@ -53,6 +58,25 @@ char *memory_rows(const struct memory *m, int layer, bool values, size_t *bytes)
 
 	*bytes = values ? v : k;
 	return m->data + (size_t)m->n_places * KV_RANGE * ((size_t)layer * (k + v) + (values ? k : 0));
+}
+
+int memory_take(struct memory *m, int range)
+{
+	int place = 0;
+
+	while (place < m->n_places && m->used[place])
+		place++;
+	if (place == m->n_places || m->place[range] >= 0)
+		BUG("range %d of %d: %s", range, m->n_places, place == m->n_places ? "no place" : "it has one");
+	m->used[place] = true;
+	return m->place[range] = place;
+}
+
+void memory_drop(struct memory *m, int range)
+{
+	if (m->place[range] >= 0)
+		m->used[m->place[range]] = false;
+	m->place[range] = -1;
 }
 
 /* --- ranges of keys --- */
@@ -84,23 +108,8 @@ static void clear(struct memory *m, int place)
  * no number. */
 void memory_keys_take(struct memory *m, const struct sequences *q, int range)
 {
-	int place = 0;
-
 	(void)q;
-	while (place < m->n_places && m->used[place])
-		place++;
-	if (place == m->n_places || m->place[range] >= 0)
-		BUG("range %d of %d: %s", range, m->n_places, place == m->n_places ? "no place" : "it has one");
-	m->used[place] = true;
-	m->place[range] = place;
-	clear(m, place);
-}
-
-void memory_keys_drop(struct memory *m, int range)
-{
-	if (m->place[range] >= 0)
-		m->used[m->place[range]] = false;
-	m->place[range] = -1;
+	clear(m, memory_take(m, range));
 }
 
 void memory_keys_copy(struct memory *m, int range, const struct memory *from, int from_range, int n)
@@ -110,7 +119,7 @@ void memory_keys_copy(struct memory *m, int range, const struct memory *from, in
 	char *at;
 
 	if (other < 0) {
-		memory_keys_drop(m, range);
+		memory_drop(m, range);
 		return;
 	}
 	for (size_t i = 0; (at = piece_at(m, place, n, i, &bytes)); i++)
@@ -134,8 +143,7 @@ void *memory_keys_piece(const struct memory *m, int range, int n, size_t i, size
 
 /* --- what becomes real --- */
 
-/* Bytes that become resident of [from, to), what ends at `end` being there. */
-static size_t resident(const struct memory *m, size_t from, size_t to, size_t *end)
+size_t memory_pages(const struct memory *m, size_t from, size_t to, size_t *end)
 {
 	size_t granule = mem_map_granule(m->bytes);
 
@@ -147,6 +155,11 @@ static size_t resident(const struct memory *m, size_t from, size_t to, size_t *e
 
 size_t memory_resident(const struct memory *m, int n, int partial, int tokens)
 {
+	return m->type->resident(m, n, partial, tokens);
+}
+
+size_t memory_keys_resident(const struct memory *m, int n, int partial, int tokens)
+{
 	size_t sum = 0, end = 0, bytes = 0, heads = tokens % KV_RANGE ? m->size.G : 1;
 	int whole = MIN(n, m->n_places) - MIN(partial, m->n_places);
 
@@ -157,7 +170,7 @@ size_t memory_resident(const struct memory *m, int n, int partial, int tokens)
 				const char *at = piece_at(m, place, is_whole ? KV_RANGE : tokens,
 				                          matrix * (is_whole ? 1 : heads) + i, &bytes);
 				size_t from = (size_t)(at - m->data);
-				sum += resident(m, from, from + bytes, &end);
+				sum += memory_pages(m, from, from + bytes, &end);
 			}
 		}
 	}

@@ -61,10 +61,12 @@ static int reach(const struct memory *m, const struct sequences *q, int sequence
 const struct memory_type memory_window = {
 	.name = "window",
 	.places = places,
+	.range_bytes = memory_keys_bytes,
 	.take = take,
-	.drop = memory_keys_drop,
+	.drop = memory_drop,
 	.copy = memory_keys_copy,
 	.append = memory_keys_append,
 	.reach = reach,
 	.piece = memory_keys_piece,
+	.resident = memory_keys_resident,
 };

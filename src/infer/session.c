@@ -19,41 +19,60 @@ enum { FEW_ROWS = 16 /* whose step is bound by reading the weights */ };
 
 static const struct memory_type *type_of(const struct memory_size *size)
 {
-	return size->window ? &memory_window : &memory_kv;
+	return size->state ? &memory_state : size->window ? &memory_window : &memory_kv;
 }
 
-/* The memory of layers with this window, a new one where there is none; a window of a whole context is none. */
-static int memory_of(struct session *s, int window)
+/* The memory of layers with this window, or states of so many numbers, a new one where there is none; a window of a
+ * whole context is none. */
+static int memory_of(struct session *s, int window, size_t state)
 {
 	int *n = &s->sequences.n_memories, k = 0;
 
 	window = window < s->sequences.n_ctx ? window : 0;
-	while (k < *n && s->sizes[k].window != window)
+	while (k < *n && (s->sizes[k].window != window || s->sizes[k].state != state))
 		k++;
 	if (k == MEMORIES)
-		BUG("layers with more than %d kinds of window", MEMORIES);
+		BUG("layers with more than %d kinds of windows and states", MEMORIES);
 	if (k == *n) {
 		s->sizes[(*n)++] = s->size;
 		s->sizes[k].window = window;
+		s->sizes[k].state = state;
 	}
 	return k;
+}
+
+/* One more of what the layers keep, in memory m. */
+static struct session_layer *new_layer(struct session *s, int m)
+{
+	s->layers = mem_grow(s->layers, (size_t)s->n_layers + 1, sizeof(*s->layers));
+	s->layers[s->n_layers] = (struct session_layer){ .memory = m, .at = s->sizes[m].n_layers++ };
+	return &s->layers[s->n_layers++];
 }
 
 static struct kv_tensors add_layer(void *ctx, int window)
 {
 	struct session *s = ctx;
 	struct tape *t = &s->net.pass.tape;
-	int m = memory_of(s, window);
+	int m = memory_of(s, window, 0);
 	struct memory_size *size = &s->sizes[m];
 	size_t keys = memory_keys(type_of(size), size);
 	enum dtype k = size->types.k, v = size->types.v;
 
-	s->layers = mem_grow(s->layers, (size_t)s->n_layers + 1, sizeof(*s->layers));
-	struct session_layer *layer = &s->layers[s->n_layers++];
-	*layer = (struct session_layer){ .memory = m, .at = size->n_layers++ };
+	struct session_layer *layer = new_layer(s, m);
 	layer->kv.k = tape_cache(t, "k_cache", m, k, keys, kv_width(k, size->G, size->D));
 	layer->kv.v = tape_cache(t, "v_cache", m, v, keys, kv_width(v, size->G, size->D));
 	return layer->kv;
+}
+
+static uint32_t add_state(void *ctx, size_t numbers)
+{
+	struct session *s = ctx;
+	int m = memory_of(s, 0, numbers);
+	struct session_layer *layer = new_layer(s, m);
+
+	layer->kv.k = tape_cache(&s->net.pass.tape, "state", m, DTYPE_F32, (size_t)memory_state.places(&s->sizes[m]),
+	                         numbers);
+	return layer->kv.k;
 }
 
 static void record(struct session *s, const struct overlay *o)
@@ -70,6 +89,7 @@ static void record(struct session *s, const struct overlay *o)
 
 	model_pass_begin(p, s->device, &cap, s->model, o, false);
 	p->graph.caches = add_layer;
+	p->graph.states = add_state;
 	p->graph.caches_ctx = s;
 	p->result = graph_logits(&p->graph, graph_hidden(&p->graph));
 }
@@ -102,8 +122,11 @@ static void bind_cache(const struct session *s, struct run *r)
 
 	for (int i = 0; i < s->n_layers; i++) {
 		const struct session_layer *l = &s->layers[i];
-		run_bind(r, l->kv.k, memory_rows(&s->memories[l->memory], l->at, false, &bytes));
-		run_bind(r, l->kv.v, memory_rows(&s->memories[l->memory], l->at, true, &bytes));
+		const struct memory *m = &s->memories[l->memory];
+		run_bind(r, l->kv.k, m->type->states ? (void *)memory_states(m, l->at)
+		                                     : memory_rows(m, l->at, false, &bytes));
+		if (l->kv.v)
+			run_bind(r, l->kv.v, memory_rows(m, l->at, true, &bytes));
 	}
 }
 

@@ -6,10 +6,10 @@
 #include "infer/session.h"
 #include "model/model_pass.h"
 
-enum { MEMORIES = 4 };                 /* as many kinds of window as the layers of a model have */
+enum { MEMORIES = 4 };                 /* as many kinds of windows and states as the layers of a model have */
 
-struct session_layer {                 /* one attention, as it was recorded */
-	struct kv_tensors kv;
+struct session_layer {                 /* one attention, or one state, as it was recorded */
+	struct kv_tensors kv;          /* v: none where k is a state */
 	int memory, at;                /* which memory keeps its tokens, as which of its layers */
 };
 

@@ -7,9 +7,9 @@
  *     32 letters  the hash (XXH3-128) of all before them
  *
  * Numbers are as this machine has them. Whether model and adapter are those that it was written with is not asked of
- * their files: PROBE tokens are computed once more and their keys and values compared, which proves what counts, and
- * holds where only what comes after all keys is different (a head, the last layer's MLP). A sequence of fewer tokens is
- * computed again whole. */
+ * their files: PROBE tokens (where a memory has states, the first range of them) are computed once more and their keys
+ * and values compared, which proves what counts, and holds where only what comes after all keys is different (a head,
+ * the last layer's MLP). A sequence of fewer tokens is computed again whole. */
 #include "infer/session_parts.h"
 
 #include <string.h>
@@ -113,7 +113,7 @@ int session_save(const struct session *s, int sequence, const char *path, struct
 
 struct reading {
 	struct cursor c;           /* what follows the head, without the hash */
-	int tokens;
+	int tokens, first;         /* of all; that are computed again */
 	int32_t *ids;
 	char *probe[MEMORIES];     /* what was computed of the first tokens */
 };
@@ -179,25 +179,25 @@ static int read_ids(const struct session *s, struct reading *r, struct err *e)
 	return 0;
 }
 
-/* The first PROBE tokens of a range, one piece after the other; NULL only counts. */
-static size_t pull_probe(const struct memory *m, int range, char *out)
+/* The first n tokens of a range, one piece after the other; NULL only counts. */
+static size_t pull_probe(const struct memory *m, int range, int n, char *out)
 {
 	size_t sum = 0, bytes;
 	const void *at;
 
-	for (size_t i = 0; (at = m->type->piece(m, range, PROBE, i, &bytes)); i++, sum += bytes)
+	for (size_t i = 0; (at = m->type->piece(m, range, n, i, &bytes)); i++, sum += bytes)
 		if (out)
 			m->device->type->pull(m->device, out + sum, at, bytes);
 	return sum;
 }
 
 /* Whether the first tokens as they were read are those that were computed, where the file has them. */
-static bool is_same(const struct memory *m, int range, const char *computed)
+static bool is_same(const struct memory *m, int range, int tokens, const char *computed)
 {
-	size_t n = pull_probe(m, range, NULL);
+	size_t n = pull_probe(m, range, tokens, NULL);
 	char *got = mem_array(n, 1);
 
-	pull_probe(m, range, got);
+	pull_probe(m, range, tokens, got);
 	bool same = n == 0 || !memcmp(got, computed, n);
 	mem_free(got);
 	return same;
@@ -230,14 +230,14 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 			int range = sequence_range(q, sequence, i);
 			if (read_range(&q->memories[k], r, range, tokens_of(r->tokens, i), e) < 0)
 				return -1;
-			if (i == 0 && !is_same(&q->memories[k], range, r->probe[k]))
+			if (i == 0 && !is_same(&q->memories[k], range, r->first, r->probe[k]))
 				return err_set(e, "what it has of its first %d tokens is not what this model and "
 				                  "adapter compute of them: it was written with others",
-				               PROBE);
+				               r->first);
 		}
 	if (cursor_left(&r->c))
 		return err_set(e, "it has %zu bytes too many", cursor_left(&r->c));
-	sequence_append(q, sequence, r->ids + PROBE, r->tokens - PROBE);
+	sequence_append(q, sequence, r->ids + r->first, r->tokens - r->first);
 	return 0;
 }
 
@@ -245,18 +245,21 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 {
 	struct sequences *q = &s->sequences;
 	const float *unused;
-	size_t n = (size_t)MIN(r->tokens, PROBE);
 
-	if (n && session_feed(s, sequence, r->ids, n, &unused, e) < 0)
+	r->first = MIN(r->tokens, PROBE);
+	for (int k = 0; k < q->n_memories; k++)
+		if (q->memories[k].type->states)
+			r->first = MIN(r->tokens, KV_RANGE);
+	if (r->first && session_feed(s, sequence, r->ids, (size_t)r->first, &unused, e) < 0)
 		return -1;
-	if (r->tokens <= PROBE)
+	if (r->tokens == r->first)
 		return 0;
 	int range = sequence_range(q, sequence, 0);
 	for (int k = 0; k < q->n_memories; k++) {
-		r->probe[k] = mem_array(pull_probe(&q->memories[k], range, NULL), 1);
-		pull_probe(&q->memories[k], range, r->probe[k]);
+		r->probe[k] = mem_array(pull_probe(&q->memories[k], range, r->first, NULL), 1);
+		pull_probe(&q->memories[k], range, r->first, r->probe[k]);
 	}
-	sequence_reserve(q, sequence, r->tokens - PROBE);
+	sequence_reserve(q, sequence, r->tokens - r->first);
 	int status = read_ranges(s, sequence, r, e);
 	for (int k = 0; k < q->n_memories; k++)
 		mem_free(r->probe[k]);

@@ -452,6 +452,11 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 	return op_attention(g->tape, q, k, v, a);
 }
 
+uint32_t nn_state(struct graph *g, size_t numbers)
+{
+	return g->states ? g->states(g->caches_ctx, numbers) : TENSOR_NONE;
+}
+
 static bool hooks_sublayer(const struct graph *g)
 {
 	for (int k = 0; k < g->n_laid; k++)
@@ -485,6 +490,7 @@ uint32_t graph_hidden(struct graph *g)
 	const struct arch *a = g->model->config.arch;
 	uint32_t x = a->embed(g);
 
+	g->carried = TENSOR_NONE;
 	for (int layer = 0; layer < g->model->config.n_layers; layer++) {
 		g->layer = g->tape->layer = layer;
 		x = a->block(g, layer, x);

@@ -36,7 +36,10 @@ struct graph {
 	/* In sessions: a layer's caches, whose rows see `window` tokens, themselves included (0: all). NULL: keys are
 	 * this batch's rows. */
 	struct kv_tensors (*caches)(void *ctx, int window);
+	/* A recurrent state of `numbers` that the layer has for itself: [places, numbers], see op/state.h. */
+	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;
+	uint32_t carried;                  /* the architecture's own, from one block to the next; none before the first */
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };
@@ -66,6 +69,8 @@ uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const cha
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r);
 /* Through the cache when there is one. a: the layer's mask and cap; H and G are the model's, scale 0 is 1/√D. */
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a);
+/* A state of the layer, none where rows begin with nothing: in batches that are no session's. */
+uint32_t nn_state(struct graph *g, size_t numbers);
 /* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */
 uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y);
 /* The same where y is the linear of `in`, as it mostly is: then all is one pass. */

@@ -47,6 +47,7 @@ enum weight_flags {
 	WEIGHT_OPTIONAL = 128,   /* there or not, as the file has it: in every layer or in none */
 	WEIGHT_PLUS_ONE = 256,   /* a vector, 1 + what Hugging Face stores; GGUF stores the sum (Gemma's norms) */
 	WEIGHT_QKV = 1024,       /* q, k and v in one, whose rows GGUF has in another order (weights.h) */
+	WEIGHT_LATER = 2048,     /* not of layer 0, whose tensor, if there is one, nothing is computed with */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 };
 

@@ -159,6 +159,15 @@ static int find_tensor(const struct model *m, const struct weight *w, struct sou
 	return strncmp(w->name, prefix, strlen(prefix)) ? 1 : source_find(&m->source, w->name + strlen(prefix), out);
 }
 
+static size_t numbers_of(const struct source_tensor *t)
+{
+	size_t n = 1;
+
+	for (int i = 0; i < t->n_dims; i++)
+		n *= t->dim[i];
+	return n;
+}
+
 static int check_tensor(const struct model *m, const struct weight *w, const struct source_tensor *t, struct err *e)
 {
 	bool transposed = !m->source.is_gguf && (w->spec->flags & WEIGHT_TRANSPOSED) && w->n_dims == 2;
@@ -167,6 +176,8 @@ static int check_tensor(const struct model *m, const struct weight *w, const str
 	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
 		return err_set(e, "%s: the tensor %s holds %s, which is not computed with", m->source.path, t->name,
 		               t->dtype_name);
+	if (w->n_dims == 1 && t->n_dims > 1 && numbers_of(t) == want[0])
+		return 0; /* with dimensions of 1, or several vectors in one */
 	if (t->n_dims == w->n_dims && !memcmp(t->dim, want, (size_t)w->n_dims * sizeof(*want)))
 		return 0;
 	if (m->source.is_gguf && w->n_dims == 2 && w->dim[0] == 1 && t->n_dims == 1 && t->dim[0] == w->dim[1])
@@ -306,7 +317,7 @@ static int list_weights(struct model *m, struct err *e)
 			end++;
 		for (int layer = 0; layer < (marks(s[i].hf) ? m->config.n_layers : 1); layer++)
 			for (size_t row = i; row < end; row++)
-				if (present[row])
+				if (present[row] && (layer || !(s[row].flags & WEIGHT_LATER)))
 					add_weights(m, &s[row], layer);
 	}
 	return 0;

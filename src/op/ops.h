@@ -72,6 +72,19 @@ uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* 
 /* The cache (op/kv_cache.h), a state, with row i written as key[i]; G heads. */
 uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, int G);
 uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
+/* out[p], p < n: x + (x of the row before − x)∘mix[p]; state: a session's, which has the row before (op/state.h), or
+ * none */
+void op_token_shift(struct tape *t, uint32_t x /* N,C */, uint32_t mix /* n·C */, uint32_t state /* places,C */,
+                    size_t n, uint32_t *out /* N,C */);
+/* RWKV-7's mixing along time, but for its products: op_rwkv7.c */
+struct rwkv7 {
+	uint32_t r, w, k, v, a, g;                /* N,C: receptance, decay, key, value, rate, gate */
+	uint32_t k_k, k_a, r_k, ln_w, ln_b;       /* C */
+	uint32_t state;                           /* places,H·D·D: a session's; or none */
+	size_t D;                                 /* numbers of a head */
+	float eps;                                /* of the norm of heads */
+};
+uint32_t op_rwkv7(struct tape *t, const struct rwkv7 *x);                                               /* N,C */
 /* What a row sees and how, a layer's own. Zeros in the last three: all before it, scores as they are. */
 struct attention_spec {
 	int H, G;
@@ -90,6 +103,8 @@ uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t 
 uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or none */);
 uint32_t op_scale(struct tape *t, uint32_t x, float by);                        /* by·x */
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
+/* a + (b − a)∘σ(gate), all alike */
+uint32_t op_blend(struct tape *t, uint32_t a, uint32_t b, uint32_t gate);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 /* of a row's columns, its adapter's alone; of each of its parts where x is several times first[n] wide */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);

@@ -283,6 +283,11 @@ def makers():
 def made_values(name, tok, docs, learn):
     maker = importlib.import_module(f"model_{name}")
     model = maker.make(tok)
+    if getattr(maker, "GGUF_ONLY", False):
+        maker.write_gguf(f"{OUT}/{name}.gguf", model, tok)
+        save(f"{name}.gguf", model_values(name, model, docs, learn, False), model=f"{name}.gguf",
+             learning_rate=str(FULL_LR))
+        return
     tiny.save_model(model, tok, f"{OUT}/{name}")
     names = getattr(maker, "SAVED_AS", {})  # names of files where the class has others
     saved = getattr(maker, "saved", lambda key, x: {names.get(key, key): x})
