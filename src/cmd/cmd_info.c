@@ -245,8 +245,11 @@ static void show_config(const struct model *m)
 	          human_count((double)model_count(m), n), some ? " (" : "",
 	          some ? human_count((double)model_count_active(m), active) : "", some ? " at work on a token)" : "",
 	          c->n_layers, c->C);
-	app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G,
-	          c->rope_theta > 0 ? "rotary positions" : "learned positions");
+	if (c->arch->state)
+		app_print("  %-14s %s\n", "attention", c->arch->state);
+	else
+		app_print("  %-14s %d heads of %d on %d of keys and values; %s\n", "attention", c->H, c->D, c->G,
+		          c->rope_theta > 0 ? "rotary positions" : "learned positions");
 	show_mlp(m);
 	app_print("  %-14s %d tokens\n", "context", c->n_ctx);
 	app_print("  %-14s %d rows, ", "vocabulary", c->V);
@@ -256,14 +259,15 @@ static void show_config(const struct model *m)
 	mem_free(format);
 }
 
-static void show_memory(const struct model_memory *x)
+static void show_memory(const struct model_memory *x, bool states)
 {
 	const struct adapter_type *type = adapter_standard();
 	char a[32], b[32];
 
 	app_print("Memory, as the engine plans it\n");
-	app_print("  %-14s %s, and %s a token of context\n", "to run", human_bytes(x->run, a),
-	          human_bytes(x->cache_token, b));
+	app_print("  %-14s %s, and %s %s\n", "to run", human_bytes(x->run, a),
+	          human_bytes(states ? x->cache : x->cache_token, b),
+	          states ? "of states for a sequence" : "a token of context");
 	app_print("  %-14s %s (%s, %s %s, micro-batches of %d tokens)\n", "to tune", human_bytes(x->adapter, a),
 	          type->name, type->size_option ? type->size_option : "", adapter_size(type), MODEL_MEMORY_TOKENS);
 	app_print("  %-14s %s (all weights)\n", "", human_bytes(x->full, a));
@@ -280,7 +284,7 @@ static void show(const struct loaded *l, const struct model_memory *x)
 		show_tokenizer(l->model.tokenizer);
 	else
 		app_print("  %-14s none\n", "tokenizer");
-	show_memory(x);
+	show_memory(x, l->model.config.arch->state);
 	if (l->has_adapter)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
 		          human_count((double)params_count(&l->adapter.overlay.params), n));

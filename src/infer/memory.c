@@ -72,6 +72,28 @@ int memory_take(struct memory *m, int range)
 	return m->place[range] = place;
 }
 
+void memory_make_room(struct memory *m, const struct sequences *q,
+                      int (*first)(const struct memory *m, int length), bool with_0)
+{
+	int used = 0;
+
+	for (int i = 0; i < m->n_places; i++)
+		used += m->used[i];
+	if (used < m->n_places)
+		return;
+	for (int i = 0; i < m->n_places; i++)
+		m->used[i] = false;
+	for (int s = 0; s < q->n; s++)
+		for (int i = 0; i < q->held[s]; i++) {
+			int place = m->place[sequence_range(q, s, i)];
+			if (place >= 0 && (i >= first(m, q->length[s]) || (with_0 && i == 0)))
+				m->used[place] = true;
+		}
+	for (int r = 0; r < q->n_ranges; r++)
+		if (m->place[r] >= 0 && !m->used[m->place[r]])
+			m->place[r] = -1;
+}
+
 void memory_drop(struct memory *m, int range)
 {
 	if (m->place[range] >= 0)

@@ -13,7 +13,7 @@
  *     state    a recurrent state: a place holds the state after the last token of its range so far. A step's rows
  *              begin with the state of the place before theirs and leave theirs at each range's end (op/state.h);
  *              `copy` copies the state, and a sequence can go back to where one is: to its end, or to a multiple of
- *              KV_RANGE
+ *              KV_RANGE not long before
  *
  * A session has as many memories as its layers want; the places of a memory are one table of the batch
  * (op/batch.h). What a memory holds makes no bit of a logit different, only what must be computed again. */
@@ -93,6 +93,11 @@ size_t memory_resident(const struct memory *m, int n, int partial, int tokens);
 /* Ranges get and leave their places: the lowest free one. */
 int memory_take(struct memory *m, int range);            /* which it is */
 void memory_drop(struct memory *m, int range);
+
+/* Where no place is free: those of ranges before the first that a sequence of `length` tokens still needs are, but
+ * (with_0) for the range that it begins with. */
+void memory_make_room(struct memory *m, const struct sequences *q,
+                      int (*first)(const struct memory *m, int length), bool with_0);
 
 /* For types whose ranges are keys and values. */
 size_t memory_keys_bytes(const struct memory_size *size);

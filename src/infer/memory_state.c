@@ -1,13 +1,26 @@
 /* memory_state: recurrent states, a place of [n_layers][n_places][state] numbers for each range: the state after the
  * last token of it so far. What is written is never older than that, because a range in several lists is copied before
- * it goes on; so a sequence can go on at its end, where its last range stands, or after any whole range. */
+ * it goes on; so a sequence can go on at its end, where its last range stands, or after a whole range whose place is
+ * still there. A state is large and the next token wants the last one alone, so earlier places are given back when
+ * another is wanted: but for the first, which tells a file's model (session_snapshot.c). */
 #include "infer/sequences.h"
 
 #include "base/mem.h"
 #include "op/device.h"
 #include "op/kv_cache.h"
 
-static int places(const struct memory_size *size) { return size->n_ranges; }
+/* Of one sequence: the first range, the last two, those that a step's rows reach, and one while it is copied. */
+static int places(const struct memory_size *size)
+{
+	return size->n_sequences * MIN(size->n_ranges / size->n_sequences, size->rows / KV_RANGE + 4);
+}
+
+/* Rows from position `length` on begin with the state of the range before theirs, or of their own. */
+static int first_needed(const struct memory *m, int length)
+{
+	(void)m;
+	return MAX(length / KV_RANGE - 1, 0);
+}
 
 static size_t range_bytes(const struct memory_size *size) { return size->state * sizeof(float); }
 
@@ -19,7 +32,7 @@ float *memory_states(const struct memory *m, int layer)
 /* A state begins as zeros only at position 0, which its op knows (op/state.h). */
 static void take(struct memory *m, const struct sequences *q, int range)
 {
-	(void)q;
+	memory_make_room(m, q, first_needed, true);
 	memory_take(m, range);
 }
 
@@ -31,6 +44,10 @@ static float *state_of(const struct memory *m, int range, int layer)
 static void copy(struct memory *m, int range, const struct memory *from, int from_range, int n)
 {
 	(void)n;
+	if (from->place[from_range] < 0) {
+		memory_drop(m, range);
+		return;
+	}
 	for (int i = 0; i < m->size.n_layers; i++)
 		m->device->type->copy(m->device, state_of(m, range, i), state_of(from, from_range, i),
 		                      range_bytes(&m->size));
@@ -46,8 +63,12 @@ static void append(struct memory *m, const struct sequences *q, int sequence, in
 
 static int reach(const struct memory *m, const struct sequences *q, int sequence, int length)
 {
-	(void)m;
-	return length == q->length[sequence] ? length : length / KV_RANGE * KV_RANGE;
+	if (length == q->length[sequence])
+		return length;
+	int whole = length / KV_RANGE;
+	while (whole > 0 && m->place[sequence_range(q, sequence, whole - 1)] < 0)
+		whole--;
+	return whole * KV_RANGE;
 }
 
 static void *piece(const struct memory *m, int range, int n, size_t i, size_t *bytes)

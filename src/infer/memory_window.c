@@ -24,29 +24,9 @@ static int first_seen(const struct memory *m, int length)
 	return MAX(length - m->size.window + 1, 0) / KV_RANGE;
 }
 
-static void give_back(struct memory *m, const struct sequences *q)
-{
-	for (int i = 0; i < m->n_places; i++)
-		m->used[i] = false;
-	for (int s = 0; s < q->n; s++)
-		for (int i = first_seen(m, q->length[s]); i < q->held[s]; i++) {
-			int place = m->place[sequence_range(q, s, i)];
-			if (place >= 0)
-				m->used[place] = true;
-		}
-	for (int r = 0; r < q->n_ranges; r++)
-		if (m->place[r] >= 0 && !m->used[m->place[r]])
-			m->place[r] = -1;
-}
-
 static void take(struct memory *m, const struct sequences *q, int range)
 {
-	int used = 0;
-
-	for (int i = 0; i < m->n_places; i++)
-		used += m->used[i];
-	if (used == m->n_places)
-		give_back(m, q);
+	memory_make_room(m, q, first_seen, false);
 	memory_keys_take(m, q, range);
 }
 

@@ -327,9 +327,18 @@ static int check_space(const struct model *m, const char *dir, enum dtype dtype,
 	return 0;
 }
 
+int export_possible(const struct model *m, struct err *e)
+{
+	if (m->config.arch->hf_types[0])
+		return 0;
+	return err_set(e, "transformers has no %s: it cannot be written as a folder", m->config.arch->name);
+}
+
 int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                  struct err *e)
 {
+	if (export_possible(m, e) < 0)
+		return -1;
 	if (dtype != DTYPE_F32 && dtype != DTYPE_F16 && dtype != DTYPE_BF16)
 		return err_set(e, "a model is written as f32, f16 or bf16, not as %s", dtypes[dtype].name);
 	bool untied = w->head != NULL;

@@ -21,6 +21,8 @@ struct export_weights {
 	void *ctx;
 };
 
+/* 0, or −1 and why there can be no such folder. */
+int export_possible(const struct model *m, struct err *e);
 /* Into dir, made if need be: each file beside and renamed, the weights last. dtype: F32, F16 or BF16. */
 int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                  struct err *e);

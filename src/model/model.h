@@ -95,7 +95,8 @@ struct linear;
 
 struct arch {
 	const char *name;                /* "llama" */
-	const char *const *hf_types;     /* config.json's model_type, NULL-terminated; the first is written */
+	/* config.json's model_type, NULL-terminated; the first is written; none: transformers has no such model */
+	const char *const *hf_types;
 	const char *hf_class;            /* "LlamaForCausalLM"; NULL where gguf is */
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	/* where two share that name: its files have a number above 0 under this key after "<gguf>.", the other's not */
@@ -116,6 +117,8 @@ struct arch {
 	void (*logits)(struct graph *g, struct linear *head, float *cap);
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
 	const char *embedding;
+	/* what stands in the place of keys and values, in words; NULL: they are there */
+	const char *state;
 };
 
 /* Facts and weights. What reads or writes text opens the tokenizer too: a model without one is run by ids. */

@@ -22,6 +22,10 @@ static int measure_session(struct model_memory *out, struct model *m, struct dev
 	session_bytes(s, &work, &cache);
 	session_free(s);
 	out->run = out->weights + model_prepare_growth(m) + out->program + work;
+	if (m->config.arch->state) { /* of one size whatever the context */
+		out->cache = cache;
+		return 0;
+	}
 	out->cache_token = cache / ROUND_UP((size_t)limit, (size_t)KV_RANGE);
 	out->cache = out->cache_token * (size_t)m->config.n_ctx;
 	return 0;

@@ -14,10 +14,11 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "data/chat.h"
-#include "train/trainer_parts.h"
+#include "model/export.h"
 #include "model/resident.h"
 #include "op/trace.h"
 #include "quant/quant.h"
+#include "train/trainer_parts.h"
 
 /* --- opening --- */
 
@@ -44,6 +45,8 @@ static int add_all_weights(struct trainer *t, struct err *e)
 {
 	bool quantized = false;
 
+	if (export_possible(&t->model, e) < 0)
+		return err_prefix(e, "--method full of %s", t->recipe.model);
 	overlay_init(&t->full, &t->model);
 	overlay_replace_all(&t->full, &t->model);
 	for (size_t i = 0; i < t->model.n_weights; i++)

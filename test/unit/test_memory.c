@@ -15,7 +15,7 @@ enum { N = 5, CONTEXT = 3000, ROWS = 300, DEEDS = 3000 };
 struct bench {
 	struct test *t;
 	struct sequences q;
-	struct memory memories[2];     /* all tokens, and a window */
+	struct memory memories[3];     /* all tokens, a window, and states of one number */
 	int window;
 	struct rng_stream rng;
 	int32_t next;                  /* no token is there twice */
@@ -33,7 +33,9 @@ static float *value_at(const struct memory *m, int range, int i)
 	return (float *)(void *)(rows + ((size_t)m->place[range] * KV_RANGE + (size_t)i) * bytes);
 }
 
-/* As kv_put does it. */
+static float *state_at(const struct memory *m, int range) { return memory_states(m, 0) + m->place[range]; }
+
+/* As kv_put does it, and an op whose state is the last token. */
 static void put(struct bench *b, int sequence, int n)
 {
 	int32_t ids[ROWS];
@@ -45,12 +47,27 @@ static void put(struct bench *b, int sequence, int n)
 		ids[i] = b->next++;
 		for (int k = 0; k < 2; k++)
 			*value_at(&b->memories[k], range, (at + i) % KV_RANGE) = (float)ids[i];
+		*state_at(&b->memories[2], range) = (float)ids[i];
 	}
 	sequence_append(&b->q, sequence, ids, n);
 }
 
+/* Every sequence can go on: the state after its last token is there. */
+static void check_states(struct bench *b, const char *when)
+{
+	const struct memory *m = &b->memories[2];
+
+	for (int s = 0; s < N; s++) {
+		int length = b->q.length[s], range = length ? sequence_range(&b->q, s, (length - 1) / KV_RANGE) : -1;
+		bool fine = length == 0 || (m->place[range] >= 0 &&
+		                            *state_at(m, range) == (float)sequence_ids(&b->q, s)[length - 1]);
+		CHECK_MSG(b->t, fine, "%s: sequence %d: the state after %d tokens is gone", when, s, length);
+	}
+}
+
 static void check(struct bench *b, const char *when)
 {
+	check_states(b, when);
 	for (int s = 0; s < N; s++)
 		for (int k = 0; k < 2; k++) {
 			int length = b->q.length[s], from = k ? MAX(length - b->window + 1, 0) : 0;
@@ -109,7 +126,9 @@ static void bench_begin(struct bench *b, struct device *d)
 	CHECK_MSG(b->t, memory_init(&b->memories[0], d, &memory_kv, &size, &e) == 0, "%s", e.msg);
 	size.window = b->window;
 	CHECK_MSG(b->t, memory_init(&b->memories[1], d, &memory_window, &size, &e) == 0, "%s", e.msg);
-	sequences_init(&b->q, N, CONTEXT, b->memories, 2);
+	size.state = 1;
+	CHECK_MSG(b->t, memory_init(&b->memories[2], d, &memory_state, &size, &e) == 0, "%s", e.msg);
+	sequences_init(&b->q, N, CONTEXT, b->memories, 3);
 }
 
 static void bench_end(struct bench *b)
@@ -117,6 +136,7 @@ static void bench_end(struct bench *b)
 	sequences_release(&b->q);
 	memory_release(&b->memories[0]);
 	memory_release(&b->memories[1]);
+	memory_release(&b->memories[2]);
 }
 
 void test_memory(struct test *t)
@@ -130,7 +150,7 @@ void test_memory(struct test *t)
 	for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
 		struct bench b = { .t = t, .window = windows[i], .rng = { 5 + i }, .next = 1 };
 		struct bench other = { .t = t, .window = windows[i], .rng = { 7 }, .next = 1 << 20 };
-		test_case(t, "what is seen again is kept, by all tokens and by a window of %d", windows[i]);
+		test_case(t, "what is seen again is kept, by all tokens, by a window of %d and as states", windows[i]);
 		bench_begin(&b, &d);
 		for (int k = 0; k < DEEDS; k++) {
 			deed(&b);
