@@ -39,7 +39,7 @@ struct graph {
 	/* A recurrent state of `numbers` that the layer has for itself: [places, numbers], see op/state.h. */
 	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;
-	uint32_t carried;                  /* the architecture's own, from one block to the next; none before the first */
+	uint32_t carried;                  /* the architecture's own, from block to block; none before the first */
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };
