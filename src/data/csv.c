@@ -1,5 +1,6 @@
 /* csv: records of a table, one at a time. A cell is taken character by character, so a line break in quotes is part of
- * it and lines are counted as an editor counts them. What it does not do: guess types; every cell is a text. */
+ * it and lines are counted as an editor counts them. What it does not do: know types (shape_take_cells); every cell is
+ * a text. */
 #include "data/csv.h"
 
 #include <string.h>

@@ -207,8 +207,11 @@ static int add_table(struct rows *rows, bool any, const char *file, const struct
 
 	if (status < 0)
 		return -1;
-	while (!status && (found = csv_next(&table, &row, &line, file, e)))
+	while (!status && (found = csv_next(&table, &row, &line, file, e))) {
+		if (found > 0)
+			shape_take_cells(row);
 		status = found < 0 ? -1 : add_row(rows, any, file, line, row, e);
+	}
 	csv_close(&table);
 	return status;
 }

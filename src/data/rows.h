@@ -1,6 +1,7 @@
 /* rows: JSONL files (also .gz, or a folder of them, hidden ones left out), one row a line; a file that is one JSON
- * array of objects; .csv and .tsv with a header, whose cells are texts; a .txt, which is one row {text}. Of a folder
- * those of one kind: .jsonl, else .txt, .csv, .tsv, .json. All rows of one shape (data/shape.h). */
+ * array of objects; .csv and .tsv with a header, whose cells are what their column wants (shape_take_cells); a .txt,
+ * which is one row {text}. Of a folder those of one kind: .jsonl, else .txt, .csv, .tsv, .json. All rows of one shape
+ * (data/shape.h). */
 #ifndef DATA_ROWS_H
 #define DATA_ROWS_H
 

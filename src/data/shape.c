@@ -53,6 +53,75 @@ static bool has_keys(const struct shape *s, const json_t *row)
 	return true;
 }
 
+/* --- cells of tables --- */
+
+static bool is_messages(const json_t *v)
+{
+	const json_t *m;
+	size_t i;
+
+	if (json_is_object(v))
+		return json_object_get(v, "role") || json_object_get(v, "from");
+	json_array_foreach((json_t *)v, i, m)
+		if (!json_is_object(m) || !is_messages(m))
+			return false;
+	return json_array_size(v) > 0;
+}
+
+/* What a cell means where this is needed: new, or NULL: the text. */
+static json_t *cell_means(const json_t *cell, enum need need)
+{
+	static const char *const truths[][2] = { { "True", "true" }, { "TRUE", "true" }, { "False", "false" },
+		                                 { "FALSE", "false" } };
+	const char *text = json_string_value(cell);
+	struct err ignored = ERR_INIT;
+
+	if (need == NEED_STRING || !json_string_length(cell))
+		return NULL;
+	for (size_t i = 0; need == NEED_LABEL && i < ARRAY_LEN(truths); i++)
+		text = strcmp(text, truths[i][0]) ? text : truths[i][1];
+	json_t *v = jsonx_load(text, strlen(text), "cell", &ignored);
+	bool either = need == NEED_TEXT || need == NEED_TURN; /* then a text may be meant */
+	if (v && !json_is_string(v) && satisfies(v, need) && (!either || is_messages(v)))
+		return v;
+	json_decref(v);
+	return NULL;
+}
+
+/* A copy of the row as this shape wants it. */
+static json_t *taken_as(const struct shape *s, const json_t *row)
+{
+	json_t *out = json_copy((json_t *)row);
+
+	for (size_t i = 0; i < count_columns(s); i++) {
+		json_t *v = cell_means(json_object_get(row, s->columns[i].key), s->columns[i].need);
+		if (v)
+			json_object_set_new(out, s->columns[i].key, v);
+	}
+	return out;
+}
+
+void shape_take_cells(json_t *row)
+{
+	const struct shape *best = NULL;
+	json_t *as_best = NULL;
+
+	for (size_t i = 0; shape_table[i]; i++) {
+		const struct shape *s = shape_table[i];
+		if (!has_keys(s, row) || (best && !is_before(s, best)))
+			continue;
+		json_t *taken = taken_as(s, row);
+		if (fits(s, taken)) {
+			json_decref(as_best);
+			as_best = json_incref(taken);
+			best = s;
+		}
+		json_decref(taken);
+	}
+	json_object_update(row, as_best);
+	json_decref(as_best);
+}
+
 /* A prompt with an answer beside it that is of the wrong type is not a prompt alone. */
 static bool means_another(const struct shape *s, const json_t *row)
 {

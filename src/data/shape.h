@@ -64,6 +64,10 @@ struct shape {
 extern const struct shape *const shape_table[];             /* generated, NULL-terminated */
 
 const struct shape *shape_of(const json_t *row);            /* NULL when none fits */
+/* A table's row, whose cells are texts: those of the best shape's columns that mean something else become that: a
+ * number, true or false, a list or an object as JSON; messages as JSON where a text may stand. What is none stays a
+ * text. */
+void shape_take_cells(json_t *row);
 const char *shape_name(const struct shape *s);              /* NULL: "no known shape" */
 /* No shape fits: −1 and the sentence that says what is missing or of another type. */
 int shape_refuse(const struct row *r, struct err *e);

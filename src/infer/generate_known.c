@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -114,6 +115,47 @@ static int judge(const struct model *m, struct settings *s, struct err *e)
 	return status;
 }
 
+/* An end that no answer can have is named, one that is no id is a mistake. */
+static int check_end(const struct model *m, const char *file, const json_t *id, struct err *e)
+{
+	if (json_is_integer(id) && json_integer_value(id) >= 0 && json_integer_value(id) < m->config.V)
+		return 0;
+	char *found = jsonx_line(id);
+	int status = 0;
+	if (json_is_integer(id))
+		log_warn("%s%s: eos_token_id %.40s is none of the %d tokens: no answer ends with it", m->source.path,
+		         file, found, m->config.V);
+	else
+		status = err_set(e, "%s%s: eos_token_id is %.60s; wanted is a token's number or a list of them",
+		                 m->source.path, file, found);
+	mem_free(found);
+	return status;
+}
+
+static int check_ends(const struct model *m, const char *file, const json_t *config, struct err *e)
+{
+	const json_t *v = json_object_get(config, "eos_token_id"), *id;
+	int status = 0;
+	size_t i;
+
+	if (!v || json_is_null(v))
+		return 0;
+	if (!json_is_array(v))
+		return check_end(m, file, v, e);
+	json_array_foreach((json_t *)v, i, id)
+		status = status ? status : check_end(m, file, id, e);
+	return status;
+}
+
+int generate_tell_ends(const struct model *m, struct err *e)
+{
+	if (m->source.is_gguf)
+		return 0;
+	return check_ends(m, "/config.json", m->source.config, e) < 0 ?
+	               -1 :
+	               check_ends(m, "/generation_config.json", m->source.generation_config, e);
+}
+
 int generate_tell(const struct model *m, const struct generate_given *given, struct err *e)
 {
 	char where[512];
@@ -123,6 +165,8 @@ int generate_tell(const struct model *m, const struct generate_given *given, str
 	snprintf(where, sizeof(where), "%s%s", m->source.path, m->source.is_gguf ? "" : "/generation_config.json");
 	int status = judge(m, &s, e);
 	settings_tell(&s);
+	if (status == 0)
+		status = generate_tell_ends(m, e);
 	generate_asks(m, given, &asks);
 	if (status == 0 && asks.len)
 		log_warn("%s asks for %s, which is done where it is given as options; without --temperature the "

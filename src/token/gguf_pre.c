@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/opt.h"
 #include "token/pretokenize.h"
 #include "token/tokenizer_put.h"
 
@@ -40,6 +41,9 @@
 	"?[\\p{P}\\p{S}]+[\\r\\n]*" \
 	"|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define ENDS "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define NO_MARKS " ?[^(\\s|.,!?…。，、।۔،)]+"
+
 enum { DIGITS = 1, IGNORE_MERGES = 2, ADD_BOS = 4 }; /* DIGITS: each digit alone, before all else */
 
 static const struct pre {
@@ -48,19 +52,29 @@ static const struct pre {
 	const char *regex[5];
 } table[] = {
 	{ "gpt-2 phi-2 mpt olmo jais trillion roberta-bpe jina-v1-en jina-v2-es jina-v2-de jina-v2-code jina-es "
-	  "jina-de",
+	  "jina-de gigachat a.x-4.0 mellum modern-bert exaone4 granite-docling",
 	  0,
 	  { GPT2 } },
-	{ "smollm starcoder refact command-r codeshell exaone minerva-7b", DIGITS, { GPT2 } },
-	{ "llama-bpe llama3 llama-v3 falcon3 pixtral", IGNORE_MERGES | ADD_BOS, { LLAMA3 } },
-	{ "dbrx smaug-bpe", 0, { LLAMA3 } },
-	{ "qwen2 stablelm2 deepseek-r1-qwen", 0, { QWEN2 } },
+	{ "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", DIGITS, { GPT2 } },
+	{ "llama-bpe llama3 llama-v3 falcon3 pixtral falcon-h1 midm-2.0 lfm2 jina-v5-nano",
+	  IGNORE_MERGES | ADD_BOS, { LLAMA3 } },
+	{ "dbrx smaug-bpe glm4 chatglm-bpe", 0, { LLAMA3 } },
+	{ "qwen2 stablelm2 deepseek-r1-qwen kormo f2llmv2 megrez hunyuan solar-open grok-2", 0, { QWEN2 } },
 	{ "qwen35", 0, { QWEN35 } },
 	{ "tekken", IGNORE_MERGES | ADD_BOS, { TEKKEN } },
-	{ "gpt-4o llama4", 0, { GPT4O } },
+	{ "gpt-4o llama4 kanana2 talkie minimax-m2", 0, { GPT4O } },
 	{ "deepseek-coder", 0, { "[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}" } },
-	{ "deepseek-v3", 0, { "\\p{N}{1,3}", CJK_KANA, DEEPSEEK3 } },
+	{ "deepseek-v3 hunyuan-dense joyai-llm hy_v4", 0, { "\\p{N}{1,3}", CJK_KANA, DEEPSEEK3 } },
 	{ "falcon", 0, { "[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]" } },
+	{ "ufakzeka", 0, { "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" ENDS } },
+	{ "seed-coder", 0,
+	  { CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" ENDS } },
+	{ "bailingmoe bailingmoe2 llada-moe", 0,
+	  { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|"
+	    "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+" } },
+	{ "tiny_aya cohere2moe", 0, { "\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O } },
+	{ "poro-chat bloom gpt3-finnish", 0, { NO_MARKS } },
+	{ "viking", 0, { NO_MARKS, "\\p{N}" } },
 };
 
 static bool is_named(const char *names, const char *name)
@@ -72,6 +86,32 @@ static bool is_named(const char *names, const char *name)
 	return false;
 }
 
+enum { MOST_NAMES = 128, LONGEST = 32 };
+
+/* Every name of the table; returns how many. */
+static size_t list_names(char (*names)[LONGEST], const char **list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		for (const char *at = table[i].names; *at && n < MOST_NAMES; n++) {
+			snprintf(names[n], LONGEST, "%.*s", (int)strcspn(at, " "), at);
+			list[n] = names[n];
+			at += strcspn(at, " ");
+			at += strspn(at, " ");
+		}
+	return n;
+}
+
+static int refuse(const char *name, struct err *e)
+{
+	char names[MOST_NAMES][LONGEST];
+	const char *list[MOST_NAMES], *near = opt_nearest(name, list, list_names(names, list));
+
+	return err_set(e, "the pre-tokenizer \"%.64s\" (tokenizer.ggml.pre) is not known%s%s%s", name,
+	               near ? "; the nearest that is: \"" : "", near ? near : "", near ? "\"" : "");
+}
+
 json_t *gguf_pre(const char *name, bool *ignore_merges, bool *add_bos, struct err *e)
 {
 	const struct pre *p = NULL;
@@ -79,7 +119,7 @@ json_t *gguf_pre(const char *name, bool *ignore_merges, bool *add_bos, struct er
 		if (is_named(table[i].names, name))
 			p = &table[i];
 	if (!p) {
-		err_set(e, "the pre-tokenizer \"%.64s\" (tokenizer.ggml.pre) is not known", name);
+		refuse(name, e);
 		return NULL;
 	}
 	bool only_gpt2 = strcmp(p->regex[0], GPT2) == 0;
