@@ -3,6 +3,7 @@
  * its rank. */
 #include "token/bpe.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,7 +117,7 @@ void bpe_read_scores(struct bpe *b, const float *score)
 	qsort(list, n, sizeof(*list), by_score);
 	for (size_t i = 0, rank = 0; i < n; i++) {
 		rank = i && list[i].score != list[i - 1].score ? i : rank;
-		if (b->vocab->piece[list[i].id].text)
+		if (b->vocab->piece[list[i].id].text && list[i].score > -INFINITY)
 			add_cuts(b, list[i].id, (int32_t)rank);
 	}
 	mem_free(list);

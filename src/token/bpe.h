@@ -39,7 +39,8 @@ int bpe_read_json(struct bpe *b, const json_t *merges, struct err *e);
 int bpe_read_text(struct bpe *b, const char *text, size_t n, struct err *e);
 int bpe_read_gguf(struct bpe *b, const struct gguf *g, struct err *e);
 /* Or a score for each piece, as SentencePiece has them: every two pieces whose joined text is a piece may be joined,
- * those first whose joined piece has the highest score. Such merges may share a rank. */
+ * those first whose joined piece has the highest score. Such merges may share a rank.
+ * Nothing is joined to a piece whose score is −INFINITY. */
 void bpe_read_scores(struct bpe *b, const float *score);
 /* token_model's save and hash of what merges: vocabulary and merges into tokenizer.json's model; merges as lines */
 void bpe_save(const struct bpe *b, json_t *model);
@@ -52,6 +53,10 @@ bool bpe_is_bytes(const json_t *j);
 struct gguf_meta;
 int bpe_put_merges(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e);
 int bpe_put_scores(const struct bpe *b, struct gguf_meta *meta, size_t rows, struct err *e);
+
+struct tokenizer;
+/* The own of a tokenizer of bytes, from its vocabulary and merges.txt. */
+int byte_bpe_read(struct tokenizer *t, const char *merges, size_t n, struct err *e);
 
 struct bpe_scratch;                               /* one a thread */
 struct bpe_scratch *bpe_scratch_new(void);

@@ -1,9 +1,10 @@
-/* charsmap: base64, the trie, clusters. */
+/* charsmap: the trie, clusters. */
 #include "token/charsmap.h"
 
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -15,63 +16,33 @@ struct charsmap {
 	size_t n_units;
 	const char *texts;         /* ends with NUL */
 	size_t n_texts;
+	bool longest;              /* of several keys; else the shortest, of clusters */
 };
 
 /* --- reading --- */
-
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Bytes of base64 text in out; −1 where a character is none of it. */
-static long long read_base64(const char *text, size_t n, uint8_t *out)
-{
-	uint32_t bits = 0;
-	long long k = 0;
-	int have = 0;
-
-	while (n && text[n - 1] == '=')
-		n--;
-	for (size_t i = 0; i < n; i++) {
-		int d = digit(text[i]);
-		if (d < 0)
-			return -1;
-		bits = bits << 6 | (uint32_t)d;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			out[k++] = (uint8_t)(bits >> have);
-		}
-	}
-	return k;
-}
 
 static uint32_t u32(const uint8_t *at) { return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24; }
 
 int charsmap_parse(const json_t *j, void **own, struct err *e)
 {
 	const json_t *text = json_object_get(j, "precompiled_charsmap");
+	struct buf data = BUF_INIT;
 
 	if (!json_is_string(text))
 		return err_set(e, "a Precompiled without precompiled_charsmap");
-	struct charsmap m = { .data = mem_alloc(json_string_length(text) + 1) };
-	long long n = read_base64(json_string_value(text), json_string_length(text), m.data);
+	int rc = base64_read(&data, json_string_value(text), json_string_length(text));
+	size_t n = data.len;
+	struct charsmap m = { .data = (uint8_t *)buf_detach(&data, NULL),
+		              .longest = json_is_true(json_object_get(j, "longest")) };
 	uint32_t size = n >= 4 ? u32(m.data) : 1;
-	if (n < 4 || size % 4 || size > (size_t)n - 4 || ((size_t)n > size + 4u && m.data[n - 1])) {
+	if (rc || n < 4 || size % 4 || size > n - 4 || (n > size + 4u && m.data[n - 1])) {
 		mem_free(m.data);
 		return err_set(e, "precompiled_charsmap is no map of SentencePiece's");
 	}
 	m.units = m.data + 4;
 	m.n_units = size / 4;
 	m.texts = (const char *)m.data + 4 + size;
-	m.n_texts = (size_t)n - 4 - size;
+	m.n_texts = n - 4 - size;
 	*own = mem_alloc(sizeof(m));
 	memcpy(*own, &m, sizeof(m));
 	return 0;
@@ -85,31 +56,36 @@ static uint32_t unit_at(const struct charsmap *m, size_t at) { return at < m->n_
 
 static size_t offset_of(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 1U << 9) >> 6); }
 
-/* The place in texts of what the shortest key becomes with which these bytes begin; −1: none. */
-static long long find(const struct charsmap *m, const char *key, size_t n)
+/* The place in texts of what a key becomes with which these bytes begin, −1: none; *length: of that key. */
+static long long find(const struct charsmap *m, const char *key, size_t n, size_t *length)
 {
 	uint32_t unit = unit_at(m, 0);
 	size_t at = offset_of(unit);
+	long long found = -1;
 
 	for (size_t i = 0; i < n && key[i]; i++) {
 		at ^= (uint8_t)key[i];
 		unit = unit_at(m, at);
 		if ((unit & (1U << 31 | 0xFF)) != (uint8_t)key[i])
-			return -1;
+			return found;
 		at ^= offset_of(unit);
 		if (unit >> 8 & 1) {
 			uint32_t value = unit_at(m, at) & ~(1U << 31);
-			return value < m->n_texts ? (long long)value : -1;
+			*length = i + 1;
+			found = value < m->n_texts ? (long long)value : -1;
+			if (!m->longest)
+				return found;
 		}
 	}
-	return -1;
+	return found;
 }
 
 /* --- running --- */
 
 static bool put(const struct charsmap *m, const struct slice *in, size_t at, size_t n, struct altered *out)
 {
-	long long to = find(m, in->text + at, n);
+	size_t length;
+	long long to = find(m, in->text + at, n, &length);
 
 	if (to >= 0)
 		altered_add(out, m->texts + to, strlen(m->texts + to), slice_origin(in, at));
@@ -133,11 +109,30 @@ static size_t cluster_end(const struct slice *in, size_t at)
 	return end;
 }
 
+/* As SentencePiece has it: the longest key, wherever it ends. */
+static int run_longest(const struct charsmap *m, const struct slice *in, struct altered *out)
+{
+	uint32_t c;
+
+	for (size_t at = 0, k; at < in->n; at += k) {
+		long long to = find(m, in->text + at, in->n - at, &k);
+		if (to >= 0) {
+			altered_add(out, m->texts + to, strlen(m->texts + to), slice_origin(in, at));
+		} else {
+			k = utf8_decode(in->text + at, in->n - at, &c);
+			altered_add(out, in->text + at, k, slice_origin(in, at));
+		}
+	}
+	return 0;
+}
+
 int charsmap_run(const void *own, const struct slice *in, struct altered *out, struct err *e)
 {
 	const struct charsmap *m = own;
 	uint32_t c;
 	(void)e;
+	if (m->longest)
+		return run_longest(m, in, out);
 	for (size_t at = 0, end; at < in->n; at = end) {
 		end = cluster_end(in, at);
 		if (end - at <= CLUSTER_MOST && put(m, in, at, end - at, out))

@@ -3,7 +3,8 @@
  *
  * The map is base64 of: the trie's size in bytes (u32), its units (u32 each), and texts that end with NUL. As in
  * Hugging Face's tokenizers: a cluster of characters (Unicode's grapheme) of fewer than six bytes is looked up whole,
- * then each character by itself; of the keys that it begins with the shortest counts; what has none stays. */
+ * then each character by itself; of the keys that it begins with the shortest counts; what has none stays.
+ * With "longest", as SentencePiece does it itself: from place to place the longest key, whatever clusters there are. */
 #ifndef TOKEN_CHARSMAP_H
 #define TOKEN_CHARSMAP_H
 

@@ -17,7 +17,10 @@
 /* Texts one behind the other. */
 struct texts {
 	struct buf all;
-	struct text_end { size_t end; bool raw; } *item; /* raw: an added token, whose characters are no alphabet */
+	struct text_end {
+		size_t end;
+		bool raw;
+	} * item; /* raw: an added token, whose characters are no alphabet */
 	size_t n, cap;
 };
 void texts_add(struct texts *t, const char *text, size_t n, bool raw);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "token/sentencepiece.h"
 #include "token/tokenizer.h"
 
 void marks_find_bytes(struct marks *m, const struct vocab *v)
@@ -34,31 +35,23 @@ int32_t marks_find(const struct tokenizer *t, const struct marks *m, const char 
 
 /* --- GGUF --- */
 
-json_t *marks_gguf_rules(const struct gguf *g, struct err *e)
+json_t *marks_gguf_rules(const struct gguf *g, bool squeezes, struct err *e)
 {
-	bool prefix, squeeze;
+	const struct gguf_kv *map = gguf_find(g, "tokenizer.ggml.precompiled_charsmap");
+	struct sentencepiece s = { .every = true };
 
-	if (gguf_bool(g, "tokenizer.ggml.add_space_prefix", false, true, &prefix, e) ||
-	    gguf_bool(g, "tokenizer.ggml.remove_extra_whitespaces", false, false, &squeeze, e))
+	if (gguf_bool(g, "tokenizer.ggml.add_space_prefix", false, true, &s.dummy_prefix, e) ||
+	    gguf_bool(g, "tokenizer.ggml.remove_extra_whitespaces", false, false, &s.squeeze, e))
 		return NULL;
-	if (squeeze) {
+	if (s.squeeze && !squeezes) {
 		err_set(e, "tokenizer.ggml.remove_extra_whitespaces is true, which is not supported here");
 		return NULL;
 	}
-	json_t *steps = json_array(), *decoders = json_array();
-	if (prefix)
-		json_array_append_new(steps, json_pack("{s:s,s:s}", "type", "Prepend", "prepend", MARK));
-	json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", " ",
-	                                       "content", MARK));
-	json_array_append_new(decoders, json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", MARK,
-	                                          "content", " "));
-	json_array_append_new(decoders, json_pack("{s:s}", "type", "ByteFallback"));
-	json_array_append_new(decoders, json_pack("{s:s}", "type", "Fuse"));
-	if (prefix)
-		json_array_append_new(decoders, json_pack("{s:s,s:s,s:i,s:i}", "type", "Strip", "content", " ", "start",
-		                                          1, "stop", 0));
-	return json_pack("{s:{s:s,s:o},s:n,s:n,s:{s:s,s:o}}", "normalizer", "type", "Sequence", "normalizers", steps,
-	                 "pre_tokenizer", "post_processor", "decoder", "type", "Sequence", "decoders", decoders);
+	if (map && squeezes && map->type == GGUF_ARRAY && (map->item_type == GGUF_U8 || map->item_type == GGUF_I8)) {
+		s.charsmap = map->items;
+		s.n_charsmap = map->n_items;
+	}
+	return sentencepiece_rules(&s);
 }
 
 int marks_front(const struct tokenizer *t, struct err *e)

@@ -3,9 +3,7 @@
  * suffix for what ends it (CLIP's "</w>"), the symbols of a word's bytes have it too.
  *
  * In tokenizer.json this is type BPE with a ByteLevel among its pre-tokenizers (without, it is model_spm's), in GGUF
- * "gpt2". Older
- * folders hold vocab.json and merges.txt and no pre-tokenizer: their class, which tokenizer_config.json names, implies
- * it. */
+ * "gpt2"; vocab.json and merges.txt: vocab_json.c. */
 #include <string.h>
 
 #include "base/io.h"
@@ -83,6 +81,12 @@ static int load_scores(struct tokenizer *t, const float *score, struct err *e)
 	return 0;
 }
 
+int byte_bpe_read(struct tokenizer *t, const char *merges, size_t n, struct err *e)
+{
+	struct byte_bpe *b = tokenizer_own(t);
+	return begin(t, NULL, e) || bpe_read_text(&b->bpe, merges, n, e) ? -1 : 0;
+}
+
 static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	struct byte_bpe *b = tokenizer_own(t);
@@ -100,75 +104,6 @@ static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
 	                 steps, "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
 	                 "use_regex", 1, "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1,
 	                 "use_regex", 1, "model", "type", "BPE", "ignore_merges", ignore_merges);
-}
-
-/* --- vocab.json and merges.txt --- */
-
-static json_t *class_rules(const json_t *config, struct err *e)
-{
-	const char *class;
-	int prefix;
-	bool ignore_merges = false, add_bos = false;
-	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &class, e) ||
-	    jsonx_bool(config, "add_prefix_space", false, &prefix, e))
-		return NULL;
-	if (strcmp(class, "GPT2Tokenizer") == 0 || strcmp(class, "GPT2TokenizerFast") == 0)
-		return json_pack("{s:n, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}",
-		                 "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", prefix,
-		                 "trim_offsets", 1, "use_regex", 1, "post_processor", "type", "ByteLevel",
-		                 "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1, "decoder", "type",
-		                 "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type",
-		                 "BPE");
-	if (strcmp(class, "Qwen2Tokenizer") == 0 || strcmp(class, "Qwen2TokenizerFast") == 0)
-		return json_pack("{s:{s:s}, s:o, s:{s:s,s:b,s:b,s:b}, s:{s:s,s:b,s:b,s:b}, s:{s:s}}", "normalizer",
-		                 "type", "NFC", "pre_tokenizer", gguf_pre("qwen2", &ignore_merges, &add_bos, e),
-		                 "post_processor", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
-		                 "use_regex", 0, "decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
-		                 0, "use_regex", 0, "model", "type", "BPE");
-	err_set(e,
-	        "vocab.json and merges.txt are of a %.64s; without a tokenizer.json only GPT2Tokenizer and "
-	        "Qwen2Tokenizer can be read",
-	        class);
-	return NULL;
-}
-
-/* GPT-2's class has <|endoftext|> in every role that the config leaves open. */
-static void complete_config(json_t *config, const json_t *vocab)
-{
-	static const char *const keys[] = { "bos_token", "eos_token", "unk_token" };
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (!json_object_get(config, keys[i]) && json_object_get(vocab, "<|endoftext|>"))
-			json_object_set_new(config, keys[i], json_string("<|endoftext|>"));
-}
-
-static int read_old(struct tokenizer *t, const json_t *vocab, const struct buf *merges, struct err *e)
-{
-	struct byte_bpe *b = tokenizer_own(t);
-	if (vocab_read(tokenizer_vocab(t), vocab, e) || begin(t, NULL, e))
-		return -1;
-	return bpe_read_text(&b->bpe, buf_str(merges), merges->len, e);
-}
-
-static const char *const files[] = { "vocab.json", "merges.txt", NULL };
-
-static json_t *load_files(struct tokenizer *t, const char *dir, json_t *config, struct err *e)
-{
-	char *vocab_path = io_join(dir, files[0]), *merges_path = io_join(dir, files[1]);
-	struct buf merges = BUF_INIT;
-	json_t *vocab = jsonx_load_file(vocab_path, e), *rules = NULL;
-	if (vocab && io_read(&merges, merges_path, e) == 0 &&
-	    (!(rules = class_rules(config, e)) || read_old(t, vocab, &merges, e))) {
-		err_prefix(e, "%s", dir);
-		json_decref(rules);
-		rules = NULL;
-	}
-	if (rules)
-		complete_config(config, vocab);
-	json_decref(vocab);
-	buf_release(&merges);
-	mem_free(vocab_path);
-	mem_free(merges_path);
-	return rules;
 }
 
 /* --- the rules --- */
@@ -296,7 +231,6 @@ const struct token_model token_model_bpe = {
 	.name = "byte-level BPE",
 	.type = "BPE",
 	.gguf = "gpt2",
-	.files = files,
 	.bytes = true,
 	.own_size = sizeof(struct byte_bpe),
 	.is = is,
@@ -304,7 +238,6 @@ const struct token_model token_model_bpe = {
 	.load_scores = load_scores,
 	.load_gguf = load_gguf,
 	.gguf_rules = gguf_rules,
-	.load_files = load_files,
 	.rules = rules,
 	.release = release,
 	.scratch_new = scratch_new,

@@ -13,6 +13,7 @@
 #include "format/gguf_write.h"
 #include "token/bpe.h"
 #include "token/marks.h"
+#include "token/sentencepiece.h"
 
 struct spm {
 	struct bpe bpe;
@@ -57,13 +58,10 @@ static int load_scores(struct tokenizer *t, const float *score, struct err *e)
 
 static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
 {
-	json_t *rules = marks_gguf_rules(g, e);
+	json_t *rules = marks_gguf_rules(g, false, e);
 	*add_bos = true;
 	if (rules)
-		json_object_set_new(rules, "model",
-		                    json_pack("{s:s,s:n,s:s,s:n,s:n,s:b,s:b,s:b}", "type", "BPE", "dropout",
-		                              "unk_token", "<unk>", "continuing_subword_prefix", "end_of_word_suffix",
-		                              "fuse_unk", 1, "byte_fallback", 1, "ignore_merges", 0));
+		json_object_set_new(rules, "model", sentencepiece_bpe(true, "<unk>"));
 	return rules;
 }
 

@@ -3,8 +3,11 @@
  * that is no piece costs the lowest score and ten more, and several in a row are one unknown token, or with
  * byte_fallback their bytes.
  *
- * In tokenizer.json this is type Unigram. GGUF's "t5" is refused: its files say less than that. */
+ * In tokenizer.json this is type Unigram, in GGUF "t5". */
 #include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -12,6 +15,7 @@
 #include "base/utf8.h"
 #include "token/marks.h"
 
+#define LEAST (-1e30) /* instead of −infinity, which JSON cannot hold */
 #define UNKNOWN_COST 10.0 /* below the lowest score; SentencePiece's kUnkPenalty */
 
 struct unigram {
@@ -40,6 +44,32 @@ static bool is(const json_t *j, const json_t *model, const char *type)
 	return type ? !strcmp(type, "Unigram") : json_is_array(json_object_get(model, "vocab"));
 }
 
+/* The double that tokenizers reads of a score's text, whose parser rounds twice where there are more digits than a
+ * double has: ties of sums are decided by it. */
+static double as_read(double x)
+{
+	char text[40];
+	unsigned long long digits = 0;
+	int places = 0, n = 15;
+	do
+		snprintf(text, sizeof(text), "%.*g", n, x);
+	while (strtod(text, NULL) != x && ++n <= 17);
+	bool point = false;
+	for (const char *at = text; *at; at++) {
+		if (*at == 'e' || *at == 'n' || *at == 'i')
+			return x;
+		point |= *at == '.';
+		if (*at >= '0' && *at <= '9') {
+			digits = digits * 10 + (unsigned long long)(*at - '0');
+			places += point;
+		}
+	}
+	double power = 1;
+	for (int i = 0; i < places; i++)
+		power *= 10;
+	return (*text == '-' ? -1 : 1) * ((double)digits / power);
+}
+
 static int read_pieces(struct tokenizer *t, const json_t *list, struct err *e)
 {
 	struct unigram *u = tokenizer_own(t);
@@ -53,8 +83,9 @@ static int read_pieces(struct tokenizer *t, const json_t *list, struct err *e)
 		if (vocab_put(tokenizer_vocab(t), json_string_value(text), json_string_length(text), (long long)i,
 		              PIECE_MODEL, e))
 			return -1;
-		u->score[i] = json_number_value(score);
-		u->lowest = MIN(u->lowest, u->score[i]);
+		u->score[i] = as_read(json_number_value(score));
+		if (u->score[i] > LEAST)
+			u->lowest = MIN(u->lowest, u->score[i]);
 		u->most = MAX(u->most, json_string_length(text));
 	}
 	return vocab_check_sparse(tokenizer_vocab(t), e);
@@ -64,14 +95,49 @@ static int load(struct tokenizer *t, const json_t *model, struct err *e)
 {
 	struct unigram *u = tokenizer_own(t);
 	u->lowest = DBL_MAX;
-	if (read_pieces(t, json_object_get(model, "vocab"), e))
-		return -1;
-	const json_t *unknown = json_object_get(model, "unk_id");
+	return read_pieces(t, json_object_get(model, "vocab"), e);
+}
+
+static int load_scores(struct tokenizer *t, const float *score, struct err *e)
+{
+	struct unigram *u = tokenizer_own(t);
+	const struct vocab *v = tokenizer_vocab(t);
+	(void)e;
+	u->lowest = DBL_MAX;
+	u->score = mem_array(v->n, sizeof(*u->score));
+	for (size_t i = 0; i < v->n; i++) {
+		u->score[i] = v->piece[i].text ? (double)score[i] : -INFINITY;
+		if (score[i] > -INFINITY)
+			u->lowest = MIN(u->lowest, u->score[i]);
+		u->most = MAX(u->most, v->piece[i].n);
+	}
+	return 0;
+}
+
+static int rules(struct tokenizer *t, const json_t *all, struct err *e)
+{
+	const json_t *model = json_object_get(all, "model"), *unknown = json_object_get(model, "unk_id");
+	struct unigram *u = tokenizer_own(t);
 	u->unknown = json_is_integer(unknown) ? json_integer_value(unknown) : -1;
 	if (u->unknown < 0 || (size_t)u->unknown >= tokenizer_vocab(t)->n)
 		return err_set(e, "model.unk_id is missing, or none of the %zu pieces", tokenizer_vocab(t)->n);
 	marks_find_bytes(&u->marks, tokenizer_vocab(t));
 	return jsonx_bool(model, "byte_fallback", false, &u->fallback, e);
+}
+
+static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
+{
+	json_t *all = marks_gguf_rules(g, true, e);
+	int64_t unknown;
+	*add_bos = false;
+	if (all && gguf_int(g, "tokenizer.ggml.unknown_token_id", false, 2, &unknown, e)) {
+		json_decref(all);
+		return NULL;
+	}
+	if (all)
+		json_object_set_new(all, "model", json_pack("{s:s,s:I,s:b}", "type", "Unigram", "unk_id",
+		                                            (json_int_t)unknown, "byte_fallback", 0));
+	return all;
 }
 
 static void release(struct tokenizer *t) { mem_free(((struct unigram *)tokenizer_own(t))->score); }
@@ -186,7 +252,8 @@ static void save(const struct tokenizer *t, json_t *model)
 	json_t *list = json_array();
 	for (size_t i = 0; i < v->n; i++)
 		if (v->piece[i].flags & PIECE_MODEL)
-			json_array_append_new(list, json_pack("[o, f]", piece_json(&v->piece[i]), u->score[i]));
+			json_array_append_new(list,
+			                      json_pack("[o, f]", piece_json(&v->piece[i]), MAX(u->score[i], LEAST)));
 	json_object_set_new(model, "vocab", list);
 }
 
@@ -201,9 +268,14 @@ static void hash(const struct tokenizer *t, struct buf *out)
 const struct token_model token_model_unigram = {
 	.name = "Unigram",
 	.type = "Unigram",
+	.gguf = "t5",
+	.only_normal = true,
 	.own_size = sizeof(struct unigram),
 	.is = is,
 	.load = load,
+	.load_scores = load_scores,
+	.gguf_rules = gguf_rules,
+	.rules = rules,
 	.release = release,
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,

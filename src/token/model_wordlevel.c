@@ -5,14 +5,16 @@
 #include "base/mem.h"
 #include "token/token_model.h"
 
-struct wordlevel { int32_t unknown; };
+struct wordlevel {
+	int32_t unknown;
+};
 
 static bool is(const json_t *j, const json_t *model, const char *type)
 {
 	(void)j;
 	return type ? !strcmp(type, "WordLevel") :
 	              json_is_object(json_object_get(model, "vocab")) && !json_object_get(model, "merges") &&
-	                      !json_object_get(model, "continuing_subword_prefix");
+	                       !json_object_get(model, "continuing_subword_prefix");
 }
 
 static int load(struct tokenizer *t, const json_t *model, struct err *e)

@@ -7,7 +7,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "token/token_model.h"
+#include "token/marks.h"
 
 struct wordpiece {
 	char prefix[32];           /* of what continues a word */
@@ -27,15 +27,9 @@ static bool is(const json_t *j, const json_t *model, const char *type)
 	              json_object_get(model, "continuing_subword_prefix") && !json_object_get(model, "merges");
 }
 
-static int load(struct tokenizer *t, const json_t *model, struct err *e)
+static int begin(struct tokenizer *t, const char *prefix, const char *unknown, struct err *e)
 {
 	struct wordpiece *w = tokenizer_own(t);
-	const char *prefix, *unknown;
-	if (vocab_read(tokenizer_vocab(t), json_object_get(model, "vocab"), e) ||
-	    jsonx_string(model, "continuing_subword_prefix", "##", &prefix, e) ||
-	    jsonx_string(model, "unk_token", "[UNK]", &unknown, e) ||
-	    jsonx_int(model, "max_input_chars_per_word", 100, &w->longest, e))
-		return -1;
 	if (strlen(prefix) >= sizeof(w->prefix))
 		return err_set(e, "model.continuing_subword_prefix is \"%.64s\", at most %zu bytes are supported",
 		               prefix, sizeof(w->prefix) - 1);
@@ -46,6 +40,56 @@ static int load(struct tokenizer *t, const json_t *model, struct err *e)
 	if (w->unknown < 0)
 		return err_set(e, "model.unk_token is \"%.64s\", which is not in the vocabulary", unknown);
 	return 0;
+}
+
+static int load(struct tokenizer *t, const json_t *model, struct err *e)
+{
+	struct wordpiece *w = tokenizer_own(t);
+	const char *prefix, *unknown;
+	if (vocab_read(tokenizer_vocab(t), json_object_get(model, "vocab"), e) ||
+	    jsonx_string(model, "continuing_subword_prefix", "##", &prefix, e) ||
+	    jsonx_string(model, "unk_token", "[UNK]", &unknown, e) ||
+	    jsonx_int(model, "max_input_chars_per_word", 100, &w->longest, e))
+		return -1;
+	return begin(t, prefix, unknown, e);
+}
+
+/* --- GGUF: what begins a word has a mark in front, what goes on in it has nothing --- */
+
+static int gguf_text(const char *text, size_t n, bool control, struct buf *out)
+{
+	size_t mark = strlen(MARK);
+	bool begins = n > mark && memcmp(text, MARK, mark) == 0;
+	if (!control && !begins)
+		buf_adds(out, "##");
+	buf_add(out, text + (begins ? mark : 0), n - (begins ? mark : 0));
+	return 0;
+}
+
+static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
+{
+	struct wordpiece *w = tokenizer_own(t);
+	int64_t unknown;
+	if (gguf_int(g, "tokenizer.ggml.unknown_token_id", false, 100, &unknown, e))
+		return -1;
+	if (unknown < 0 || (uint64_t)unknown >= tokenizer_vocab(t)->n || !tokenizer_vocab(t)->piece[unknown].text)
+		return err_set(e, "tokenizer.ggml.unknown_token_id is %lld, none of the %zu tokens", (long long)unknown,
+		               tokenizer_vocab(t)->n);
+	w->longest = 1 << 20; /* llama.cpp has no bound */
+	return begin(t, "##", tokenizer_vocab(t)->piece[unknown].text, e);
+}
+
+/* Of a file's own normalizing llama.cpp keeps nothing: capitals and accents always go. */
+static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
+{
+	(void)g;
+	(void)e;
+	*add_bos = true;
+	return json_pack("{s:{s:s,s:b,s:b,s:b,s:b},s:{s:s},s:n,s:{s:s,s:s,s:b},s:{s:s,s:s,s:s,s:i}}", "normalizer",
+	                 "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1, "strip_accents", 1,
+	                 "lowercase", 1, "pre_tokenizer", "type", "BertPreTokenizer", "post_processor", "decoder",
+	                 "type", "WordPiece", "prefix", "##", "cleanup", 1, "model", "type", "WordPiece", "unk_token",
+	                 "[UNK]", "continuing_subword_prefix", "##", "max_input_chars_per_word", 1 << 20);
 }
 
 /* --- words and pieces --- */
@@ -128,9 +172,13 @@ static void save(const struct tokenizer *t, json_t *model)
 const struct token_model token_model_wordpiece = {
 	.name = "WordPiece",
 	.type = "WordPiece",
+	.gguf = "bert",
 	.own_size = sizeof(struct wordpiece),
 	.is = is,
 	.load = load,
+	.gguf_text = gguf_text,
+	.load_gguf = load_gguf,
+	.gguf_rules = gguf_rules,
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.encode = encode,

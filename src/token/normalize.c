@@ -167,9 +167,11 @@ static int run_form(int form, struct slice *text, struct altered *a, struct err 
 	return 0;
 }
 
-static int run_brought(const struct normalizer_step *step, struct slice *text, struct altered *a, struct err *e)
+static int run_step(const struct normalizer_step *step, bool begins, struct slice *text, struct altered *a,
+                    struct err *e)
 {
 	struct altered out = { 0 };
+	text->begins = begins;
 	int rc = step->type->run(step->own, text, &out, e);
 	altered_release(a);
 	*a = out;
@@ -180,9 +182,10 @@ static int run_brought(const struct normalizer_step *step, struct slice *text, s
 int normalizer_run(const struct normalizer *z, const struct slice *in, struct slice *out, struct altered *a,
                    struct err *e)
 {
+	bool begins = in->n && slice_origin(in, 0) == 0;
 	*out = *in;
 	for (int i = 0; i < z->n; i++) {
-		if (z->step[i].type ? run_brought(&z->step[i], out, a, e) : run_form(z->step[i].form, out, a, e))
+		if (z->step[i].type ? run_step(&z->step[i], begins, out, a, e) : run_form(z->step[i].form, out, a, e))
 			return -1;
 		if (a->text.overflow)
 			return err_set(e, "normalizing %zu bytes of text: it becomes too long", in->n);

@@ -13,14 +13,21 @@
 
 /* --- Prepend --- */
 
+struct prepend { int first; char *text; }; /* first: only where the text begins (token/sentencepiece.h) */
+
 static int parse_prepend(const json_t *j, void **own, struct err *e)
 {
+	struct prepend p;
 	const char *text;
-	if (jsonx_string(j, "prepend", "", &text, e))
+	if (jsonx_string(j, "prepend", "", &text, e) || jsonx_bool(j, "first", false, &p.first, e))
 		return -1;
-	*own = mem_strdup(text);
+	p.text = mem_strdup(text);
+	*own = mem_alloc(sizeof(p));
+	memcpy(*own, &p, sizeof(p));
 	return 0;
 }
+
+static void release_prepend(void *own) { mem_free(((struct prepend *)own)->text); }
 
 static void copy(const struct slice *in, size_t begin, size_t end, struct altered *out)
 {
@@ -30,9 +37,10 @@ static void copy(const struct slice *in, size_t begin, size_t end, struct altere
 
 static int run_prepend(const void *own, const struct slice *in, struct altered *out, struct err *e)
 {
+	const struct prepend *p = own;
 	(void)e;
-	if (in->n)
-		altered_add(out, own, strlen(own), slice_origin(in, 0));
+	if (in->n && (!p->first || in->begins))
+		altered_add(out, p->text, strlen(p->text), slice_origin(in, 0));
 	copy(in, 0, in->n, out);
 	return 0;
 }
@@ -205,7 +213,7 @@ static int run_alphabet(const void *own, const struct slice *in, struct altered 
 }
 
 const struct normalizer_type normalizer_table[] = {
-	{ "Prepend", parse_prepend, run_prepend, NULL },
+	{ "Prepend", parse_prepend, run_prepend, release_prepend },
 	{ "Replace", parse_replace, run_replace, release_replace },
 	{ "Strip", parse_strip, run_strip, NULL },
 	{ "Lowercase", NULL, run_lowercase, NULL },

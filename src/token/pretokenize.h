@@ -19,6 +19,7 @@ struct slice {
 	size_t n;
 	uint32_t base;          /* byte i came from base + i … */
 	const uint32_t *origin; /* … or from origin[i], where this is set */
+	bool begins;            /* to a step of normalizing: the whole text begins here */
 };
 
 static inline uint32_t slice_origin(const struct slice *s, size_t at)

@@ -27,7 +27,7 @@ struct token_model {
 	const char *name;                 /* "byte-level BPE", for sentences */
 	const char *type;                 /* model.type of a tokenizer.json: "BPE" */
 	const char *gguf;                 /* tokenizer.ggml.model: "gpt2"; NULL: GGUF has none of this kind */
-	const char *const *files;         /* older files, all of which a folder without a tokenizer.json has; or NULL */
+	bool only_normal;                 /* of a GGUF's scores only normal tokens' count; others get −INFINITY */
 	bool bytes;                       /* words are bytes: the pre-tokenizer holds a ByteLevel */
 	size_t own_size;                  /* of the row's own struct, zero at first: tokenizer_own */
 
@@ -35,6 +35,8 @@ struct token_model {
 	bool (*is)(const json_t *j, const json_t *model, const char *type);
 	/* From tokenizer.json's model: the vocabulary and the row's own. */
 	int (*load)(struct tokenizer *t, const json_t *model, struct err *e);
+	/* A token as a GGUF has it, in the form of the vocabulary; control: it is a control token. NULL: as it is. */
+	int (*gguf_text)(const char *text, size_t n, bool control, struct buf *out);
 	/* The row's own from a score for each piece of the vocabulary, which is there; NULL: it has no use for one. */
 	int (*load_scores)(struct tokenizer *t, const float *score, struct err *e);
 	/* The row's own from GGUF where that is more than tokenizer.ggml.scores; the vocabulary is there. */
@@ -42,8 +44,6 @@ struct token_model {
 	/* What a tokenizer.json would say beside (normalizer, pre_tokenizer, post_processor where no token is put in
 	 * front, decoder, model without its vocabulary), new reference; *add_bos: where the file does not say. */
 	json_t *(*gguf_rules)(const struct gguf *g, bool *add_bos, struct err *e);
-	/* From a folder that has `files`: vocabulary, the row's own, and these rules; config is completed. */
-	json_t *(*load_files)(struct tokenizer *t, const char *dir, json_t *config, struct err *e);
 	/* Takes the model out of the rules, NULL: nothing; what would change ids and is not done is refused by name. */
 	int (*rules)(struct tokenizer *t, const json_t *rules, struct err *e);
 	void (*release)(struct tokenizer *t);

@@ -3,6 +3,7 @@
  * From them the fields of a tokenizer.json are made, which the rest reads. GGUF says nothing about normalizing, so
  * nothing is normalized, as in llama.cpp. Control and unknown tokens are special; user-defined ones are added but not
  * special; what llama.cpp knows by its text is so whatever its type says (gguf_known.h). */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,15 +13,40 @@
 
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED };
 
+/* The type of token i, NORMAL where the file says none. */
+static int32_t type_of(const struct gguf *g, size_t i)
+{
+	const struct gguf_kv *kv = gguf_find(g, "tokenizer.ggml.token_type");
+	int32_t type = TYPE_NORMAL;
+	if (kv && kv->type == GGUF_ARRAY && (kv->item_type == GGUF_I32 || kv->item_type == GGUF_U32) && i < kv->n_items)
+		memcpy(&type, (const char *)kv->items + 4 * i, sizeof(type));
+	return type;
+}
+
+static int read_token(struct tokenizer *t, const struct gguf *g, const struct gguf_string *s, size_t i, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	if (gguf_check_text(s, "token", i, e))
+		return -1;
+	int rc = 0;
+	if (!t->model->gguf_text)
+		buf_add(&text, s->data, s->len);
+	else if (t->model->gguf_text(s->data ? s->data : "", s->len, type_of(g, i) == TYPE_CONTROL, &text))
+		rc = err_set(e, "token %zu is \"%.*s\", which is none of a tokenizer of this kind", i,
+		             (int)MIN(s->len, (size_t)64), s->data);
+	if (rc == 0)
+		rc = vocab_put(&t->vocab, buf_str(&text), text.len, (long long)i, PIECE_MODEL, e);
+	buf_release(&text);
+	return rc;
+}
+
 static int read_tokens(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	const struct gguf_kv *kv = gguf_texts(g, "tokenizer.ggml.tokens", e);
 	if (!kv)
 		return -1;
-	const struct gguf_string *text = kv->items;
 	for (size_t i = 0; i < kv->n_items; i++)
-		if (gguf_check_text(&text[i], "token", i, e) ||
-		    vocab_put(&t->vocab, text[i].data ? text[i].data : "", text[i].len, (long long)i, PIECE_MODEL, e))
+		if (read_token(t, g, (const struct gguf_string *)kv->items + i, i, e))
 			return -1;
 	return vocab_check_sparse(&t->vocab, e);
 }
@@ -44,10 +70,7 @@ static json_t *added_tokens(const struct tokenizer *t, const struct gguf *g, str
 		return NULL;
 	}
 	for (size_t i = 0; i < t->vocab.n; i++) {
-		int32_t type = TYPE_NORMAL;
-		if (kv)
-			memcpy(&type, (const char *)kv->items + 4 * i, sizeof(type));
-		type = known_type(&t->vocab.piece[i], type);
+		int32_t type = known_type(&t->vocab.piece[i], type_of(g, i));
 		if (type == TYPE_UNKNOWN || type == TYPE_CONTROL || type == TYPE_USER_DEFINED)
 			json_array_append_new(list, json_pack("{s:I,s:s,s:b,s:b}", "id", (json_int_t)i, "content",
 			                                      t->vocab.piece[i].text, "special",
@@ -132,8 +155,7 @@ static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 
 static const struct token_model *find_model(const struct gguf *g, struct err *e)
 {
-	static const char *const known[][2] = { { "bert", "WordPiece" }, { "t5", "Unigram" } };
-	const char *name, *what = NULL;
+	const char *name;
 	struct buf names = BUF_INIT;
 	if (gguf_str(g, "tokenizer.ggml.model", true, &name, e))
 		return NULL;
@@ -146,10 +168,7 @@ static const struct token_model *find_model(const struct gguf *g, struct err *e)
 		if (m->gguf)
 			buf_addf(&names, "%s%s (\"%s\")", names.len ? ", " : "", m->name, m->gguf);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		what = strcmp(name, known[i][0]) == 0 ? known[i][1] : what;
-	err_set(e, "a tokenizer of type \"%.64s\"%s%s%s is not supported, %s is", name, what ? " (" : "",
-	        what ? what : "", what ? ")" : "", buf_str(&names));
+	err_set(e, "a tokenizer of type \"%.64s\" is not supported, %s is", name, buf_str(&names));
 	buf_release(&names);
 	return NULL;
 }
@@ -165,6 +184,8 @@ static int load_own(struct tokenizer *t, const struct gguf *g, struct err *e)
 		return err_set(e, "tokenizer.ggml.scores is not a list of %zu 32-bit floats", n);
 	float *score = mem_array(n, sizeof(*score));
 	memcpy(score, kv->items, n * sizeof(*score));
+	for (size_t i = 0; t->model->only_normal && i < n; i++)
+		score[i] = type_of(g, i) == TYPE_NORMAL ? score[i] : -INFINITY;
 	int rc = t->model->load_scores(t, score, e);
 	mem_free(score);
 	return rc;

@@ -1,6 +1,7 @@
 /* tokenizer_json: tokenizers from Hugging Face's files: tokenizer.json, or the older files of its kind, with
  * tokenizer_config.json beside them (and, in folders, special_tokens_map.json, added_tokens.json and
  * chat_template.jinja). */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "token/tokenizer_files.h"
 #include "token/tokenizer_known.h"
 #include "token/tokenizer_parts.h"
 
@@ -231,46 +233,13 @@ static int load_config(json_t **out, const char *dir, struct err *e)
 	return rc;
 }
 
-static bool has_files(const char *dir, const char *const *files)
-{
-	bool all = files;
-	for (; all && *files; files++) {
-		char *path = io_join(dir, *files);
-		all = io_exists(path);
-		mem_free(path);
-	}
-	return all;
-}
-
-static int no_tokenizer(const char *dir, struct err *e)
-{
-	struct buf wanted = BUF_INIT;
-	for (size_t i = 0; token_model_table[i]; i++)
-		for (const char *const *file = token_model_table[i]->files; file && *file; file++)
-			buf_addf(&wanted, "%s%s", file == token_model_table[i]->files ? ", or " : " and ", *file);
-	err_set(e, "%s: no tokenizer there (wanted tokenizer.json%s)", dir, buf_str(&wanted));
-	buf_release(&wanted);
-	return -1;
-}
-
 static struct tokenizer *from_old_files(const char *dir, const json_t *config, struct err *e)
 {
-	size_t i = 0;
-	while (token_model_table[i] && !has_files(dir, token_model_table[i]->files))
-		i++;
-	if (!token_model_table[i]) {
-		no_tokenizer(dir, e);
-		return NULL;
-	}
-	struct tokenizer *t = tokenizer_new(token_model_table[i]);
-	json_t *full = json_deep_copy(config), *rules = t->model->load_files(t, dir, full, e);
-	if (!rules || tokenizer_set_rules(t, rules, full, e)) {
-		if (rules)
-			err_prefix(e, "%s", dir);
-		tokenizer_free(t);
-		t = NULL;
-	}
-	json_decref(rules);
+	json_t *full = json_deep_copy(config);
+	bool found;
+	struct tokenizer *t = tokenizer_files_dir(dir, full, &found, e);
+	if (!t && !found)
+		err_set(e, "%s: no tokenizer there (wanted %s)", dir, tokenizer_files_wanted);
 	json_decref(full);
 	return t;
 }
@@ -294,30 +263,46 @@ out:
 	return t;
 }
 
-/* A tokenizer.json; a tokenizer_config.json beside it counts if it is called so itself. */
-static struct tokenizer *from_json_file(const char *path, struct err *e)
+/* A file alone; the tokenizer_config.json of its folder counts if it is called as files in a model's folder are. */
+static struct tokenizer *from_file(const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+	char *dir = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
+	bool is_json = fnmatch("*.json", name, 0) == 0;
+	json_t *config = json_object(), *j = is_json ? jsonx_load_file(path, e) : NULL;
 	struct tokenizer *t = NULL;
-	json_t *j = NULL;
-	if (strcmp(name, "tokenizer.json") == 0)
-		t = tokenizer_from_dir(*dir ? dir : "/", e);
-	else if ((j = jsonx_load_file(path, e)))
+	if (strcmp(name, "tokenizer.json") == 0 || strcmp(name, "tokenizer.model") == 0 ||
+	    strcmp(name, "vocab.txt") == 0 || strcmp(name, "vocab.json") == 0)
+		t = tokenizer_from_dir(dir, e);
+	else if (json_is_object(json_object_get(j, "model")))
 		t = tokenizer_from_json(j, NULL, path, e);
+	else if (j || !is_json)
+		t = tokenizer_files_open(path, config, e);
 	json_decref(j);
+	json_decref(config);
 	mem_free(dir);
 	return t;
 }
 
+static bool is_gguf(const char *path)
+{
+	struct mapping m;
+	struct err ignored = ERR_INIT; /* who opens it says what is wrong */
+	bool is = io_map(&m, path, &ignored) == 0;
+	if (is) {
+		is = m.size >= 4 && memcmp(m.data, "GGUF", 4) == 0;
+		io_unmap(&m);
+	}
+	return is;
+}
+
 struct tokenizer *tokenizer_open(const char *path, struct err *e)
 {
-	size_t n = strlen(path);
 	struct gguf g;
 	if (io_is_dir(path))
 		return tokenizer_from_dir(path, e);
-	if (n > 5 && strcmp(path + n - 5, ".json") == 0)
-		return from_json_file(path, e);
+	if (!is_gguf(path))
+		return from_file(path, e);
 	if (gguf_open(&g, path, e))
 		return NULL;
 	struct tokenizer *t = tokenizer_from_gguf(&g, e);
