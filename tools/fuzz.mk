@@ -9,33 +9,27 @@
 FUZZ_RUNS ?= 1000000
 FUZZ_ONLY ?= $(patsubst fuzz_%,%,$(basename $(notdir $(wildcard test/fuzz/fuzz_*.c))))
 FUZZ_REPLAY := $(patsubst test/fuzz/fuzz_%.c,$(BUILD)/fuzz/replay-%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_SANITIZE := -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE
 
 # --- replay ---
 check-now: $(FUZZ_REPLAY)
 
 $(BUILD)/fuzz/libkungfu.a: force
-	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(FUZZ_SANITIZE)" $@
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(SANITIZE)" $@
 
 $(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(BUILD)/fuzz/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # --- libFuzzer ---
 FUZZ_CLANG ?= clang
 LIBFUZZER := $(BUILD)/libfuzzer
 
-# No kernel reads bytes from outside, and compilers take minutes (clang a quarter of an hour) to instrument their unrolled loops; make asan does.
-ifneq ($(filter fuzz libfuzzer,$(notdir $(BUILD))),)
-$(BUILD)/src/kernel/%.o: EXTRA_CFLAGS += -fno-sanitize=all
-endif
-
 $(LIBFUZZER)/libkungfu.a: force
 	@command -v $(FUZZ_CLANG) >/dev/null || { echo "make fuzz needs clang (Debian: clang)" >&2; exit 1; }
-	+@$(MAKE) --no-print-directory BUILD=$(LIBFUZZER) CC=$(FUZZ_CLANG) OPT=-O1 CFLAGS="$(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link" $@
+	+@$(MAKE) --no-print-directory BUILD=$(LIBFUZZER) CC=$(FUZZ_CLANG) OPT=-O1 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link" $@
 
 $(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(LIBFUZZER)/libkungfu.a
-	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(FUZZ_SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 fuzz: $(FUZZ_ONLY:%=fuzz-run-%)
 

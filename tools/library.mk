@@ -110,7 +110,7 @@ examples: $(EXAMPLES) $(EXAMPLES_CXX) $(BUILD)/examples/score-static
 check-now: library manual examples
 
 memory-check: examples
-	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 CFLAGS="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DKUNGFU_SANITIZE" \
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 CFLAGS="$(SANITIZE)" \
 		library examples
 	test/check-library memory $(BUILD) $(BUILD)/asan
 

@@ -4,6 +4,7 @@
 
 #include "adapt/gguf_adapter.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/jsonx.h"
 #include "base/human.h"
 #include "base/io.h"
@@ -75,13 +76,26 @@ static int plan_adapter(struct app *app, const struct loaded *l, struct err *e)
 	return planned(app, &p, NULL, e);
 }
 
+/* The folder appears whole, or what was there stays. */
+static int write_folder(const char *dir, const struct loaded *l, struct err *e)
+{
+	struct folder f;
+
+	if (folder_begin(&f, dir, e) < 0)
+		return -1;
+	if (adapter_save(&l->adapter, &l->model, f.beside, e) == 0)
+		return folder_place(&f, e);
+	folder_abort(&f);
+	return -1;
+}
+
 static int write_adapter(const struct convert *o, struct loaded *l, struct err *e)
 {
 	metering_phase("write");
 	if (names_gguf(o->out))
 		return gguf_adapter_save(&l->adapter, &l->model, o->out,
 		                         !strcmp(adapter_dtype(o), "f16") ? DTYPE_F16 : DTYPE_F32, e);
-	return adapter_save(&l->adapter, &l->model, o->out, e);
+	return write_folder(o->out, l, e);
 }
 
 static int convert_adapter(struct app *app, const struct convert *o, struct loaded *l, struct err *e)
@@ -129,6 +143,7 @@ static int convert(struct app *app, const struct convert *o, const char *model, 
 	struct loaded l;
 	int status = names_gguf(o->out) ? 0 : check_folder(o->out, e);
 
+	app_catch_signals();
 	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	status = o->adapter ? convert_adapter(app, o, &l, e) : convert_model(app, o, &l, e);

@@ -63,6 +63,7 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	struct loaded l;
 	double began = clock_seconds();
 
+	app_catch_signals();
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	struct export_weights weights = { .get = merged,

@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "token/gguf_known.h"
@@ -213,12 +214,19 @@ static void take_piece(float *piece, const struct weight *w, const float *x, siz
 	}
 }
 
-static int write_weight(struct io_writer *io, const struct weight *w, enum dtype dtype, const float *x, struct err *e)
+/* What is being written, and whether a wish to stop ends it. */
+struct output { struct io_writer io; bool stops; };
+
+static int look(const struct output *o, struct err *e) { return o->stops ? stop_look(e, "the weights were written") : 0; }
+
+static int write_weight(struct output *o, const struct weight *w, enum dtype dtype, const float *x, struct err *e)
 {
 	float piece[PIECE], rounded[PIECE];
 	size_t n = weight_numbers(w);
+	if (look(o, e) < 0)
+		return -1;
 	if (dtype == DTYPE_F32 && !is_transposed(w))
-		return io_writer_add(io, x, n * sizeof(*x), e);
+		return io_writer_add(&o->io, x, n * sizeof(*x), e);
 	for (size_t first = 0; first < n; first += PIECE) {
 		size_t count = MIN((size_t)PIECE, n - first);
 		const float *from = x + first;
@@ -227,13 +235,13 @@ static int write_weight(struct io_writer *io, const struct weight *w, enum dtype
 			from = piece;
 		}
 		dtypes[dtype].from_float(from, rounded, count);
-		if (io_writer_add(io, rounded, count * dtypes[dtype].bytes, e) < 0)
+		if (io_writer_add(&o->io, rounded, count * dtypes[dtype].bytes, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int write_all(struct io_writer *io, const struct model *m, enum dtype dtype, const struct export_weights *get,
+static int write_all(struct output *o, const struct model *m, enum dtype dtype, const struct export_weights *get,
                      struct err *e)
 {
 	void *scratch;
@@ -241,36 +249,38 @@ static int write_all(struct io_writer *io, const struct model *m, enum dtype dty
 	if (mem_map(&scratch, export_scratch(m), "a weight to be written", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights && status == 0; i++)
-		status = write_weight(io, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+		status = write_weight(o, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
 	if (status == 0 && get->head) {
 		struct weight head = model_tied_head(m);
-		status = write_weight(io, &head, dtype, get->head(get->ctx, scratch), e);
+		status = write_weight(o, &head, dtype, get->head(get->ctx, scratch), e);
 	}
 	mem_unmap(scratch, export_scratch(m));
 	return status;
 }
 
 static int write_weights(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *get,
-                         struct err *e)
+                         bool stops, struct err *e)
 {
 	static const struct st_meta meta = { "format", "pt" };
 	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
 	char *path = io_join(dir, "model.safetensors");
 	struct weight head;
-	struct io_writer io;
+	struct output o = { .stops = stops };
 	for (size_t i = 0; i < m->n_weights; i++)
 		describe(&t[i], &m->weights[i], dtype);
 	if (get->head) { /* the tied model with a head of its own has one matrix more, of the embedding's shape */
 		head = model_tied_head(m);
 		describe(&t[m->n_weights], &head, dtype);
 	}
-	int status = st_writer_open(&io, path, t, m->n_weights + (get->head != NULL), &meta, 1, e);
+	int status = st_writer_open(&o.io, path, t, m->n_weights + (get->head != NULL), &meta, 1, e);
 	if (status == 0) {
-		status = write_all(&io, m, dtype, get, e);
+		status = write_all(&o, m, dtype, get, e);
 		if (status == 0)
-			status = io_writer_commit(&io, e);
+			status = look(&o, e);
+		if (status == 0)
+			status = io_writer_commit(&o.io, e);
 		if (status < 0)
-			io_writer_abort(&io);
+			io_writer_abort(&o.io);
 	}
 	mem_free(path);
 	mem_free(t);
@@ -334,8 +344,8 @@ int export_possible(const struct model *m, struct err *e)
 	return err_set(e, "transformers has no %s: it cannot be written as a folder", m->config.arch->name);
 }
 
-int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
-                 struct err *e)
+static int write_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                       bool stops, struct err *e)
 {
 	if (export_possible(m, e) < 0)
 		return -1;
@@ -347,7 +357,13 @@ int export_model(const struct model *m, const char *dir, enum dtype dtype, const
 	if (check_space(m, dir, dtype, untied, e) < 0 || io_mkdirs(dir, e) < 0 ||
 	    write_configs(m, dir, dtype, untied, e) < 0 || write_tokenizer(m, dir, e) < 0)
 		return -1;
-	return write_weights(m, dir, dtype, w, e);
+	return write_weights(m, dir, dtype, w, stops, e);
+}
+
+int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                 struct err *e)
+{
+	return write_model(m, dir, dtype, w, false, e);
 }
 
 int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
@@ -362,7 +378,7 @@ int export_folder(const struct model *m, const char *dir, enum dtype dtype, cons
 		return err_set(e, "%s: not an empty folder", dir);
 	if (folder_begin(&f, dir, e) < 0)
 		return -1;
-	if (export_model(m, f.beside, dtype, w, e) == 0)
+	if (write_model(m, f.beside, dtype, w, true, e) == 0)
 		return folder_place(&f, e);
 	folder_abort(&f);
 	return -1;

@@ -26,7 +26,8 @@ int export_possible(const struct model *m, struct err *e);
 /* Into dir, made if need be: each file beside and renamed, the weights last. dtype: F32, F16 or BF16. */
 int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                  struct err *e);
-/* The same as a whole: into a folder beside, renamed to dir, which must not exist or be empty. */
+/* The same as a whole: into a folder beside, renamed to dir, which must not exist or be empty. It looks at base/stop.h
+ * and leaves nothing then; export_model goes on, for whoever saves what he has when he is asked to stop. */
 int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                   struct err *e);
 
