@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "kernel/gemm_int8.h"
 #include "quant/panels.h"
 
@@ -79,7 +80,7 @@ static void meet(void *ctx, size_t item, int thread)
 static void run_barriers(struct bench *b)
 {
 	atomic_store(&b->here, 0);
-	for (int i = 0; i < BARRIERS; i++)
+	for (int i = 0; i < BARRIERS && !stop_asked(); i++)
 		pool_run(b->pool, b->threads, meet, b);
 }
 
@@ -93,7 +94,7 @@ static double fastest(struct bench *b, void (*run)(struct bench *))
 		double last = clock_seconds();
 		run(b);
 		best = MIN(best, clock_seconds() - last);
-	} while (clock_seconds() - begin < budget);
+	} while (clock_seconds() - begin < budget && !stop_asked());
 	return MAX(best, 1e-9);
 }
 
@@ -134,7 +135,7 @@ static void measure(struct profile *p, struct bench *b)
 	p->read_bytes = bytes / fastest(b, run_read);
 	p->copy_bytes = bytes / fastest(b, run_copy);
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
-		if (shape_floats(&shapes[i]) <= b->n) {
+		if (shape_floats(&shapes[i]) <= b->n && !stop_asked()) {
 			p->sgemm_flops = MAX(p->sgemm_flops, measure_gemm(b, &shapes[i]));
 			p->int8_ops = MAX(p->int8_ops, measure_int8(b, &shapes[i]));
 		}
@@ -169,5 +170,5 @@ int profile_measure(struct profile *p, const struct kernels *k, struct pool *poo
 	measure(p, &b);
 	mem_unmap(floats, bytes);
 	mem_unmap(b.scratch, scratch_bytes);
-	return 0;
+	return stop_look(e, "the machine was measured");
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "op/batch_sample.h"
 #include "op/ops.h"
 #include "op/pass.h"
@@ -153,7 +154,7 @@ static void run_once(struct block *b, bool first)
 	double last = clock_seconds();
 
 	p->run.batch = &p->batch;
-	for (uint32_t i = 0; i < p->plan.n_nodes; i++) {
+	for (uint32_t i = 0; i < p->plan.n_nodes && !stop_asked(); i++) {
 		run_node(&p->run, &p->plan.nodes[i]);
 		double now = clock_seconds();
 		b->best[i] = first ? now - last : MIN(b->best[i], now - last);
@@ -206,8 +207,10 @@ int speeds_measure(struct speeds *s, struct device *d, struct err *e)
 		status = block_begin(&b, d, int8, e);
 		if (status == 0) {
 			run_often(&b);
-			sum_up(s, &b);
+			status = stop_look(e, "the machine was measured");
 		}
+		if (status == 0)
+			sum_up(s, &b);
 		block_end(&b);
 	}
 	return status;

@@ -112,7 +112,7 @@ static int time_feeds(struct device *d, const struct bench_watch *w, struct infe
 		out->seconds[out->n] = clock_seconds() - begin;
 	}
 	if (status == 0 && out->n == 0)
-		status = err_set(e, "interrupted");
+		status = err_set(e, "interrupted while passes were timed");
 	w->end(w->ctx, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
@@ -220,7 +220,7 @@ static int time_steps(struct trainer *t, const struct bench_watch *w, int repeti
 	w->end(w->ctx, &out->gas);
 	out->used_bytes = mem_rss();
 	finish(out);
-	return out->n ? 0 : err_set(e, "interrupted");
+	return out->n ? 0 : err_set(e, "interrupted while passes were timed");
 }
 
 struct training {

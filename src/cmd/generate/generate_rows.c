@@ -123,6 +123,8 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 	int status = 0;
 	for (size_t i = 0; i < w->rows.n && status == 0; i++) {
 		const struct row *r = &w->rows.items[i];
+		if ((status = stop_look(e, "prompts were read")) < 0)
+			break;
 		status = prompt_encode_row(&codec, r, &how, &w->ids[i], &seen, e);
 		if (status < 0)
 			err_prefix(e, "%s:%zu", r->file, r->line);
@@ -309,6 +311,7 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 {
 	struct answering w = { .app = app, .o = o };
 
+	app_catch_signals();
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
 		return -1;
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
@@ -316,7 +319,6 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	w.waiting = mem_array(w.rows.n, sizeof(*w.waiting));
 	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
 	w.requests = mem_array(w.rows.n, sizeof(*w.requests));
-	app_catch_signals();
 	int status = encode_rows(&w, l, e);
 	if (status == 0)
 		status = plan_rows(&w, l, e);
