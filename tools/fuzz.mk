@@ -4,7 +4,8 @@
 #                           finds worth keeping stays in $(BUILD)/libfuzzer/corpus; FUZZ_ONLY=NAME runs one
 #   make check (and asan)   with $(CC): replay-NAME, the corpus of test/fuzz/corpus/NAME and mutations of it
 #
-# The library is built a second time for each, with the sanitizers inside.
+# The library is built a second time for each, with the sanitizers inside. A target may hold the clock (test/held/held.h), so that what the
+# library measures of a machine takes no time.
 
 FUZZ_RUNS ?= 1000000
 FUZZ_ONLY ?= $(patsubst fuzz_%,%,$(basename $(notdir $(wildcard test/fuzz/fuzz_*.c))))
@@ -16,9 +17,9 @@ check-now: $(FUZZ_REPLAY)
 $(BUILD)/fuzz/libkungfu.a: force
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(SANITIZE)" $@
 
-$(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(BUILD)/fuzz/libkungfu.a
+$(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(HELD_SRC) $(BUILD)/fuzz/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 # --- libFuzzer ---
 FUZZ_CLANG ?= clang
@@ -28,8 +29,8 @@ $(LIBFUZZER)/libkungfu.a: force
 	@command -v $(FUZZ_CLANG) >/dev/null || { echo "make fuzz needs clang (Debian: clang)" >&2; exit 1; }
 	+@$(MAKE) --no-print-directory BUILD=$(LIBFUZZER) CC=$(FUZZ_CLANG) OPT=-O1 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link" $@
 
-$(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(LIBFUZZER)/libkungfu.a
-	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+$(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(HELD_SRC) $(LIBFUZZER)/libkungfu.a
+	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 fuzz: $(FUZZ_ONLY:%=fuzz-run-%)
 
