@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "token/gguf_known.h"
@@ -409,6 +410,8 @@ static int write_expert(struct writing *x, const struct export_tensor *t, int ex
 	const struct weight *w = weight_of(x->l, t, expert, &head);
 	size_t bytes = expert_bytes(t, t->dtype), cols = t->dim[t->n_dims - 1], rows = rows_of(t);
 
+	if (stop_look(e, "the weights were written") < 0)
+		return -1;
 	if (t->as_is && t->dtype == w->dtype)
 		return io_writer_add(&x->io, w->data, bytes, e);
 	const float *from = numbers_of(x, t, expert, w);
