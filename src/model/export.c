@@ -217,7 +217,10 @@ static void take_piece(float *piece, const struct weight *w, const float *x, siz
 /* What is being written, and whether a wish to stop ends it. */
 struct output { struct io_writer io; bool stops; };
 
-static int look(const struct output *o, struct err *e) { return o->stops ? stop_look(e, "the weights were written") : 0; }
+static int look(const struct output *o, struct err *e)
+{
+	return o->stops ? stop_look(e, "the weights were written") : 0;
+}
 
 static int write_weight(struct output *o, const struct weight *w, enum dtype dtype, const float *x, struct err *e)
 {
