@@ -246,7 +246,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	metering_in("data", o->data, r->hash);
-	if (model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
+	if (model_want_causal(&l.model, e) < 0 || model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
 		loaded_close(&l);
 		return -1;
 	}

@@ -255,7 +255,9 @@ static void show_config(const struct model *m)
 	app_print("  %-14s %d rows, ", "vocabulary", c->V);
 	if (m->tokenizer)
 		app_print("%zu tokens; ", tokenizer_size(m->tokenizer));
-	app_print("%s\n", c->tied ? "head and embedding are one" : "a head of its own");
+	app_print("%s\n", !model_predicts(m) ? "no head" :
+	                  c->tied           ? "head and embedding are one" :
+	                                      "a head of its own");
 	mem_free(format);
 }
 
@@ -265,6 +267,11 @@ static void show_memory(const struct model_memory *x, bool states)
 	char a[32], b[32];
 
 	app_print("Memory, as the engine plans it\n");
+	if (!x->cache) { /* an encoder */
+		app_print("  %-14s %s (embedding micro-batches of %d tokens)\n", "to run", human_bytes(x->run, a),
+		          MODEL_MEMORY_TOKENS);
+		return;
+	}
 	app_print("  %-14s %s, and %s %s\n", "to run", human_bytes(x->run, a),
 	          human_bytes(states ? x->cache : x->cache_token, b),
 	          states ? "of states for a sequence" : "a token of context");

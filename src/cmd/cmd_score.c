@@ -301,7 +301,9 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
-	int status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
+	int status = model_want_causal(&l.model, e);
+	if (status == 0)
+		status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
 	if (status == 0)
 		status = set_windows(o, &l.model, s, e);
 	if (status == 0 && path)

@@ -19,6 +19,7 @@ struct document {
 	int32_t role;               /* index into its shape's roles (data/shape.h); 0 where there are none */
 	/* where adapters are run or trained side by side (overlay.serves): the one it goes through, −1: none */
 	int32_t adapter;
+	int32_t second;             /* where a pair's second text begins, whose tokens have type 1; 0: it is none */
 	bool joined;                /* in one group with the document before it: nothing parts them */
 	bool gold;                  /* to be scored: the choice that is right */
 	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */

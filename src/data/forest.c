@@ -255,24 +255,27 @@ static int32_t trie_lay(struct trie *t, struct segment *s)
 
 /* --- pairs --- */
 
-static bool is_target(const struct document *d, int32_t i, bool all)
+/* The token that row number `row` of a document predicts, −1: none. */
+static int32_t target_of(const struct document *d, int32_t row, const struct forest_options *o)
 {
-	return i > 0 && i < d->n && (all || d->learn[i]);
+	int32_t i = o->own_rows ? row : row + 1;
+
+	return i < d->n && (o->all_targets || d->learn[i]) ? i : -1;
 }
 
 /* count[row] = pairs of that row. */
-static void pairs_count(const struct trie *t, const struct segment *s, bool all, int32_t *count)
+static void pairs_count(const struct trie *t, const struct segment *s, const struct forest_options *o, int32_t *count)
 {
 	for (int32_t d = 0; d < t->n_docs; d++) {
 		for (int32_t g = t->segment[d]; g >= 0; g = s[g].parent) {
 			for (int32_t i = 0; i < s[g].len; i++)
-				count[s[g].start + i] += is_target(t->docs[d], s[g].pos0 + i + 1, all);
+				count[s[g].start + i] += target_of(t->docs[d], s[g].pos0 + i, o) >= 0;
 		}
 	}
 }
 
 /* The same walk: ids of every row, and each pair into its row's next place, which keeps documents in order. */
-static void pairs_place(struct batch *b, const struct trie *t, bool all, int32_t *place)
+static void pairs_place(struct batch *b, const struct trie *t, const struct forest_options *o, int32_t *place)
 {
 	for (int32_t d = 0; d < t->n_docs; d++) {
 		const struct document *doc = t->docs[d];
@@ -280,10 +283,12 @@ static void pairs_place(struct batch *b, const struct trie *t, bool all, int32_t
 			const struct segment *s = &b->segments[g];
 			memcpy(b->ids + s->start, doc->ids + s->pos0, (size_t)s->len * sizeof(*b->ids));
 			for (int32_t i = 0; i < s->len; i++) {
-				if (!is_target(doc, s->pos0 + i + 1, all))
+				int32_t target = target_of(doc, s->pos0 + i, o);
+				b->type[s->start + i] = doc->second > 0 && s->pos0 + i >= doc->second;
+				if (target < 0)
 					continue;
 				int32_t pair = place[s->start + i]++;
-				b->label_token[pair] = doc->ids[s->pos0 + i + 1];
+				b->label_token[pair] = doc->ids[target];
 				b->label_doc[pair] = d;
 				b->label_weight[pair] = 1.0f;
 			}
@@ -417,7 +422,7 @@ static void take_measure(struct trie *t, const struct forest_options *o, struct 
 	struct segment *segments = mem_array((size_t)t->nodes[0].cost.segments, sizeof(*segments));
 	int32_t rows = trie_lay(t, segments);
 	int32_t *count = mem_array((size_t)rows, sizeof(*count));
-	pairs_count(t, segments, o->all_targets, count);
+	pairs_count(t, segments, o, count);
 	*need = trie_need(t, count, rows);
 	*live = (struct live){ .rows = rows, .targets = need->targets, .labels = need->labels };
 	for (int32_t g = 0; g < need->segments; g++)
@@ -491,13 +496,13 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
 	int32_t *count = b->work;
 	memset(count, 0, (size_t)b->n_rows * sizeof(*count));
-	pairs_count(&t, b->segments, o->all_targets, count);
+	pairs_count(&t, b->segments, o, count);
 	struct batch_cap need = trie_need(&t, count, b->n_rows);
 	if (!cap_holds(&b->cap, &need))
 		BUG("%d pairs of %d targets for a batch of at most %d of %d", need.labels, need.targets, b->cap.labels,
 		    b->cap.targets);
 	targets_place(b, count);
-	pairs_place(b, &t, o->all_targets, count);
+	pairs_place(b, &t, o, count);
 	rows_place(b);
 	groups_place(b, docs);
 }

@@ -21,6 +21,7 @@ struct forest_options {
 	int32_t max_tokens;           /* --micro-batch-tokens */
 	bool share;                 /* false with dropout */
 	bool all_targets;           /* score every token (score, perplexity) instead of the learnt ones */
+	bool own_rows;              /* a row predicts its own token (masked models), not the one after it */
 };
 
 /* How many of docs[0..n), whole groups, go into the next micro-batch (≥ 1 when n ≥ 1; a single group of more than

@@ -26,6 +26,8 @@ struct scorer {
 int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, struct device *d,
                const struct scorer_options *options, struct err *e)
 {
+	if (!options->states && !options->own_tokens && model_want_causal(m, e) < 0)
+		return -1;
 	struct scorer *s = mem_alloc(sizeof(*s));
 
 	*s = (struct scorer){ .model = m, .overlay = o, .device = d, .options = *options };
@@ -52,15 +54,17 @@ static int make_plan(struct scorer *s, struct err *e)
 
 	model_pass_begin(p, s->device, &s->cap, s->model, s->overlay, false);
 	p->graph.as_trained = s->options.as_trained;
-	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
+	uint32_t hidden = graph_hidden(&p->graph);
+	p->result = s->options.states ? graph_states(&p->graph, hidden) : graph_logprob(&p->graph, hidden);
 	return pass_plan(&p->pass, NULL, e);
 }
 
 static struct forest_options packing(const struct scorer *s, bool all)
 {
-	return (struct forest_options){
-		.max_tokens = s->options.max_tokens, .share = !s->options.unshared, .all_targets = all
-	};
+	bool encoder = s->model->config.arch->encoder;
+
+	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = !s->options.unshared && !encoder,
+		                        .all_targets = all, .own_rows = encoder || s->options.states };
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)
@@ -130,11 +134,12 @@ static void distribute(const struct scorer *s, double *sum, float **each)
 {
 	const struct batch *b = &s->net.pass.batch;
 	const float *logprob = model_pass_result(&s->net);
+	int next = !s->model->config.arch->encoder;
 
 	for (int32_t i = 0; i < b->n_labels; i++) {
 		sum[b->label_doc[i]] += logprob[i];
 		if (each)
-			each[b->label_doc[i]][b->pos[b->target_row[b->label_target[i]]] + 1] = logprob[i];
+			each[b->label_doc[i]][b->pos[b->target_row[b->label_target[i]]] + next] = logprob[i];
 	}
 }
 
@@ -155,7 +160,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		forest_fill(&p->batch, docs + i, some, &o);
 		if (pass_step(p) < 0)
 			return err_set(e, "interrupted while document %zu of %zu was scored", i + 1, n);
-		distribute(s, sum + i, each ? each + i : NULL);
+		if (!s->options.states)
+			distribute(s, sum + i, each ? each + i : NULL);
 		if (s->options.scored)
 			s->options.scored(s->options.ctx, &p->batch, docs + i, model_pass_result(&s->net));
 		struct work work = pass_work(p, &live);

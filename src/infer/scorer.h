@@ -14,10 +14,16 @@ struct scorer_options {
 	/* The bits that a training pass with the same micro-batches has, the head's arithmetic too. */
 	bool as_trained;
 	bool unshared;                 /* documents that begin alike share nothing */
+	/* Of an encoder, which is refused else: the log-probability of each row's own token, given all of its
+	 * document. */
+	bool own_tokens;
+	/* Not log-probabilities but each row's state after the final norm is computed, [rows][C], and handed to
+	 * `scored`. Labels are of the document's own rows that are learnt, and sums stay 0. */
+	bool states;
 	/* What each micro-batch has besides (op/batch.h), and what is done with one when it has run: docs are those in
 	 * it. Or NULL. */
 	const struct batch_column *columns;
-	void (*scored)(void *ctx, struct batch *b, const struct document *const *docs, const float *logprob);
+	void (*scored)(void *ctx, struct batch *b, const struct document *const *docs, const float *result);
 	void *ctx;
 };
 

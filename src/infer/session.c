@@ -149,6 +149,8 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	const struct config *c = &m->config;
 	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1;
 
+	if (model_want_causal(m, e) < 0)
+		return -1;
 	if (n_ctx < 1 || n_ctx > c->n_ctx)
 		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, c->n_ctx);
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))

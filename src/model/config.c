@@ -470,7 +470,7 @@ static int read_tensors(struct config *c, const struct gguf *g, struct err *e)
 	if (!t || t->n_dims != 2 || t->dim[1] > CONFIG_MAX)
 		return err_set(e, "%s: no matrix %s", g->path, embedding->gguf);
 	c->V = (int)t->dim[1];
-	c->tied = !gguf_find_tensor(g, head->gguf);
+	c->tied = !head->gguf || !gguf_find_tensor(g, head->gguf);
 	return 0;
 }
 

@@ -499,6 +499,8 @@ uint32_t graph_hidden(struct graph *g)
 	return x;
 }
 
+uint32_t graph_states(struct graph *g, uint32_t hidden) { return g->model->config.arch->norm(g, hidden); }
+
 /* What stands for the head: an overlay may part a tied model's from its embedding, and then those over the embedding
  * alone are none of its own. */
 static uint32_t head_tensor(struct graph *g)
@@ -525,6 +527,8 @@ static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
 	const struct arch *a = m->config.arch;
 	struct linear l = { .x = a->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
 
+	if (a->transform)
+		l.x = a->transform(g, l.x);
 	*i = m->config.tied ? (int)m->n_weights : model_head(m);
 	*cap = 0;
 	if (a->logits)

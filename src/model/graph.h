@@ -79,6 +79,8 @@ uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uin
 
 /* The whole model: hidden states after the last block [N,C]. */
 uint32_t graph_hidden(struct graph *g);
+/* What a model says of each row's token, after the final norm [N,C]: what embeddings are pooled from. */
+uint32_t graph_states(struct graph *g, uint32_t hidden);
 /* gather, final norm, head, log p of labels: M, which starts the gradient of −Σ weight·logp */
 uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 /* the same for a loss that stands on it, from which its gradient comes */

@@ -147,6 +147,29 @@ int model_weight_by_name(const struct model *m, const char *name)
 	return -1;
 }
 
+bool model_has_part(const struct model *m, unsigned part)
+{
+	for (size_t i = 0; i < m->n_weights; i++)
+		if ((m->weights[i].spec->flags & WEIGHT_PARTS) == part)
+			return true;
+	return false;
+}
+
+bool model_predicts(const struct model *m)
+{
+	return !m->config.arch->encoder || model_has_part(m, WEIGHT_OF_HEAD);
+}
+
+int model_want_causal(const struct model *m, struct err *e)
+{
+	const struct arch *a = m->config.arch;
+
+	if (!a->encoder)
+		return 0;
+	return err_set(e, "%s: an encoder (%s) sees a text both ways and predicts no next token: it is for embeddings "
+	                  "(kungfu embed)", m->source.path, a->name);
+}
+
 size_t model_count(const struct model *m)
 {
 	size_t n = 0;

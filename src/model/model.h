@@ -49,11 +49,19 @@ enum weight_flags {
 	WEIGHT_QKV = 1024,       /* q, k and v in one, whose rows GGUF has in another order (weights.h) */
 	WEIGHT_LATER = 2048,     /* not of layer 0, whose tensor, if there is one, nothing is computed with */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
+	/* Parts that a model may be without, each there as a whole or not at all. A row of several is there where one
+	 * of them is, and alone says of none. */
+	WEIGHT_OF_HEAD = 4096,       /* of masked tokens */
+	WEIGHT_OF_POOLER = 8192,     /* a linear on the first token's state */
+	WEIGHT_OF_CLASSIFIER = 16384,
+	WEIGHT_PARTS = WEIGHT_OF_HEAD | WEIGHT_OF_POOLER | WEIGHT_OF_CLASSIFIER,
 };
 
 /* A row: a weight, or one of each layer where the name has a "%d". */
 struct weight_spec {
-	const char *hf;       /* "model.layers.%d.self_attn.q_proj.weight"; of experts with a second %d, the expert */
+	/* "model.layers.%d.self_attn.q_proj.weight", others that files may have behind it; of experts with a second
+	 * %d, the expert */
+	const char *hf;
 	const char *gguf;     /* "blk.%d.attn_q.weight", others that files may have behind it; NULL: not in GGUF */
 	/* Sums of products of numbers and letters of the architecture's tables, outermost first: "HD,C" "HD+2GD,C" "V".
 	 * Three are experts' matrices, "E,F,C": with a second %d in the name each is a weight by itself, as GGUF's one
@@ -112,7 +120,11 @@ struct arch {
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
 	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
-	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm */
+	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm; x where there is none */
+	/* Attention goes both ways and a row predicts its own token, which is masked; `transform` is what that head
+	 * does before its matrix. */
+	bool encoder;
+	uint32_t (*transform)(struct graph *g, uint32_t x);       /* R,C */
 	/* adds to the head x·Wᵀ its bias, its scale and the soft cap of its logits; NULL: it has none of them */
 	void (*logits)(struct graph *g, struct linear *head, float *cap);
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
@@ -140,6 +152,11 @@ int model_experts(const struct model *m, int *of);
 void model_weight_float(const struct model *m, int i, float *out);
 /* The head's weight index (the embedding's when tied). */
 int model_head(const struct model *m);
+/* Whether it predicts tokens: an encoder's file may be without its head. */
+bool model_predicts(const struct model *m);
+bool model_has_part(const struct model *m, unsigned part);       /* one of WEIGHT_PARTS */
+/* Refuses an encoder where a next token is wanted, and says what it is and what it is for. */
+int model_want_causal(const struct model *m, struct err *e);
 /* What its parameter is to an optimizer. A tied model's one matrix is its embedding. */
 enum param_role weight_role(const struct weight *w);
 /* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the

@@ -133,6 +133,23 @@ static void take_slice(struct source_tensor *t, size_t experts, int expert)
 	t->dim[1] = t->dim[2];
 }
 
+/* Under any of its names, each also as files of the model without its head have it. */
+static int find_hf(const struct model *m, const struct weight *w, struct source_tensor *out)
+{
+	const char *prefix = m->config.arch->prefix;
+	struct arena names = ARENA_INIT;
+	int status = 1;
+
+	for (const char *word = w->spec->hf; *word && status; word = next_word(word)) {
+		const char *name = weight_name(&names, word, w->layer, w->expert);
+		status = source_find(&m->source, name, out);
+		if (status && !strncmp(name, prefix, strlen(prefix)))
+			status = source_find(&m->source, name + strlen(prefix), out);
+	}
+	arena_release(&names);
+	return status;
+}
+
 static int find_gguf(const struct model *m, const struct weight *w, struct source_tensor *out)
 {
 	struct arena names = ARENA_INIT;
@@ -147,16 +164,9 @@ static int find_gguf(const struct model *m, const struct weight *w, struct sourc
 	return status;
 }
 
-/* The tensor under its name, or under the one that files of the model without its head use. */
 static int find_tensor(const struct model *m, const struct weight *w, struct source_tensor *out)
 {
-	const char *prefix = m->config.arch->prefix;
-
-	if (m->source.is_gguf)
-		return find_gguf(m, w, out);
-	if (source_find(&m->source, w->name, out) == 0)
-		return 0;
-	return strncmp(w->name, prefix, strlen(prefix)) ? 1 : source_find(&m->source, w->name + strlen(prefix), out);
+	return (m->source.is_gguf ? find_gguf : find_hf)(m, w, out);
 }
 
 static size_t numbers_of(const struct source_tensor *t)
@@ -276,6 +286,19 @@ static bool is_in_file(struct model *m, const struct weight_spec *s)
 	return false;
 }
 
+/* Whether the file has a weight that is of one of these parts alone. */
+static bool part_is_in_file(struct model *m, unsigned parts)
+{
+	size_t dim[3];
+
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
+		unsigned of = s->flags & WEIGHT_PARTS;
+		if ((of & parts) && !(of & (of - 1)) && shape_of(&m->config, s, dim) && is_in_file(m, s))
+			return true;
+	}
+	return false;
+}
+
 /* Is the row a weight of this model? */
 static bool is_present(struct model *m, const struct weight_spec *s)
 {
@@ -283,6 +306,8 @@ static bool is_present(struct model *m, const struct weight_spec *s)
 
 	if ((s->flags & WEIGHT_IGNORED) || ((s->flags & WEIGHT_HEAD) && m->config.tied) ||
 	    !shape_of(&m->config, s, dim))
+		return false;
+	if ((s->flags & WEIGHT_PARTS) && !part_is_in_file(m, s->flags & WEIGHT_PARTS))
 		return false;
 	return !(s->flags & WEIGHT_OPTIONAL) || is_in_file(m, s);
 }
@@ -337,9 +362,12 @@ static bool has_name(const struct model *m, const struct weight_spec *s, const c
 				return true;
 		return false;
 	}
-	return matches(s->hf, name, layers, experts) ||
-	       (!strncmp(s->hf, a->prefix, strlen(a->prefix)) &&
-	        matches(s->hf + strlen(a->prefix), name, layers, experts));
+	for (const char *word = s->hf; *word; word = next_word(word))
+		if (matches(word, name, layers, experts) ||
+		    (!strncmp(word, a->prefix, strlen(a->prefix)) &&
+		     matches(word + strlen(a->prefix), name, layers, experts)))
+			return true;
+	return false;
 }
 
 static bool is_known(const struct model *m, const char *name)

@@ -43,6 +43,7 @@ static size_t batch_layout(struct batch *b, char *base, const struct batch_cap *
 	size_t at = 0;
 	b->ids = carve(base, &at, cap->rows, sizeof(*b->ids));
 	b->pos = carve(base, &at, cap->rows, sizeof(*b->pos));
+	b->type = carve(base, &at, cap->rows, sizeof(*b->type));
 	b->key = carve(base, &at, cap->rows, sizeof(*b->key));
 	b->vis_end = carve(base, &at, cap->keys, sizeof(*b->vis_end));
 	b->vis_from = carve(base, &at, cap->keys, sizeof(*b->vis_from));

@@ -52,6 +52,7 @@ struct batch {
 	int32_t n_rows, n_targets, n_labels, n_segments, n_docs, n_keys, n_trees, n_groups;
 	int32_t *ids;           /* [n_rows] token */
 	int32_t *pos;           /* [n_rows] position in its document */
+	int32_t *type;          /* [n_rows] 1: of a pair's second text, else 0; not in a session */
 	int32_t *key;           /* [n_rows] the row's own key; ascending */
 	int32_t *vis_end;       /* [n_keys] */
 	int32_t *vis_from;      /* [n_keys] first row of its segment; not in a session */

@@ -60,6 +60,7 @@ static void fill_rows(struct batch *b, struct rng_stream *rng, int n_rows, int V
 			int32_t row = b->segments[s].start + i;
 			b->ids[row] = (int32_t)rng_below(rng, (uint32_t)V);
 			b->pos[row] = b->segments[s].pos0 + i;
+			b->type[row] = s % 2;
 			b->key[row] = row;
 			b->vis_end[row] = b->segments[s].end;
 			b->vis_from[row] = b->segments[s].start;

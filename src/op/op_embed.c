@@ -1,4 +1,4 @@
-/* embed: y[i] = table[s[i]], s the tokens or the positions of the batch's rows.      table (V,C) any dtype, y (N,C) f32
+/* embed: y[i] = table[s[i]], s the tokens, types or positions of the batch's rows.      table (V,C) any dtype, y (N,C)
  *
  * The rows that are asked for are dequantized as they are read. Backward, for a trainable table (f32):
  *
@@ -27,6 +27,7 @@ struct embed_attr {
 struct embed_work {
 	const struct run *r;
 	const int32_t *index;      /* [N] */
+	int32_t first;             /* is added to each */
 	size_t N, V, C, row_bytes;
 	enum dtype dtype;
 	const char *table;
@@ -51,6 +52,11 @@ static int embed_shape(struct tape *t, struct node *n, struct err *e)
 	return 0;
 }
 
+static size_t row_of(const struct embed_work *w, size_t i)
+{
+	return (size_t)(w->index[i] + w->first);
+}
+
 static struct embed_work embed_work(const struct run *r, enum embed_source source, uint32_t table)
 {
 	const struct tensor *x = run_tensor(r, table);
@@ -59,11 +65,12 @@ static struct embed_work embed_work(const struct run *r, enum embed_source sourc
 		.r = r, .N = (size_t)b->n_rows, .V = x->dim[0], .C = x->dim[1], .dtype = x->dtype, .panels = x->panels
 	};
 
-	w.index = source == EMBED_IDS ? b->ids : b->pos;
+	w.index = source == EMBED_IDS ? b->ids : source == EMBED_TYPES ? b->type : b->pos;
+	w.first = source > EMBED_POSITIONS ? (int32_t)source - EMBED_POSITIONS : 0;
 	w.row_bytes = tensor_row_bytes(x);
 	for (size_t i = 0; i < w.N; i++)
-		if (w.index[i] < 0 || (size_t)w.index[i] >= w.V)
-			BUG("row %zu asks for row %d of %s, which has %zu", i, w.index[i], x->name, w.V);
+		if (w.index[i] < 0 || row_of(&w, i) >= w.V)
+			BUG("row %zu asks for row %zu of %s, which has %zu", i, row_of(&w, i), x->name, w.V);
 	return w;
 }
 
@@ -74,9 +81,9 @@ static void embed_rows(void *ctx, size_t item, int thread)
 	(void)thread;
 	for (size_t i = item * EMBED_ROWS; i < end; i++)
 		if (w->panels)
-			panels_row(w->dtype, w->table, (size_t)w->index[i], w->C, w->y + i * w->C);
+			panels_row(w->dtype, w->table, row_of(w, i), w->C, w->y + i * w->C);
 		else
-			dtypes[w->dtype].to_float(w->table + (size_t)w->index[i] * w->row_bytes, w->y + i * w->C, w->C);
+			dtypes[w->dtype].to_float(w->table + row_of(w, i) * w->row_bytes, w->y + i * w->C, w->C);
 }
 
 static void embed_forward(struct run *r, const struct node *n)
@@ -112,7 +119,7 @@ static void embed_scatter(void *ctx, size_t item, int thread)
 	size_t begin = item * EMBED_COLS, n = MIN(w->C - begin, (size_t)EMBED_COLS);
 	(void)thread;
 	for (size_t i = 0; i < w->N; i++) {
-		float *d = w->dtable + (size_t)w->index[i] * w->C + begin;
+		float *d = w->dtable + row_of(w, i) * w->C + begin;
 		w->r->kernels->add(d, d, w->dy + i * w->C + begin, n);
 	}
 }
@@ -151,15 +158,18 @@ static void embed_backward(struct tape *t, uint32_t i)
 
 static uint32_t embed_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C; } cases[] = { { 1, 3, 5 }, { 37, 11, 70 }, { 65, 97, 7 } };
+	static const struct { int N; size_t V, C; int source; } cases[] = {
+		{ 1, 3, 5, EMBED_IDS },   { 37, 11, 70, EMBED_IDS },           { 65, 97, 7, EMBED_IDS },
+		{ 65, 2, 7, EMBED_TYPES }, { 65, 69, 7, EMBED_POSITIONS + 2 },
+	};
 	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
 	uint32_t table = tape_param(t, "table", 2, (size_t[]){ cases[i].V, cases[i].C });
-	return op_embed(t, table, EMBED_IDS);
+	return op_embed(t, table, (enum embed_source)cases[i].source);
 }
 
 const struct op op_row_embed = {
 	.name = "embed", .shape = embed_shape, .cost = embed_cost, .forward = embed_forward, .backward = embed_backward,
-	.sample = embed_sample, .sample_count = 3,
+	.sample = embed_sample, .sample_count = 5,
 };
 
 uint32_t op_embed(struct tape *t, uint32_t table, enum embed_source source)

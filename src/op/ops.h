@@ -7,7 +7,9 @@
 #include "kernel/activation.h"
 #include "op/tape.h"
 
-enum embed_source { EMBED_IDS, EMBED_POSITIONS };
+/* Which numbers of the batch's rows pick a table's: tokens, types, positions. EMBED_POSITIONS + k: positions counted
+ * from k, whose table has k rows before the first. */
+enum embed_source { EMBED_IDS, EMBED_TYPES, EMBED_POSITIONS };
 enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
 enum { SPLIT_PARTS = 8 };
 enum { EXPERTS_MOST = 1024 };      /* of a layer */

@@ -16,7 +16,13 @@ int dry_pass_begin(struct model_pass *p, struct device *d, const struct model *m
 		                 .keys = tokens };
 
 	model_pass_begin(p, d, &cap, m, o, training);
-	p->result = graph_logprob(&p->graph, graph_hidden(&p->graph));
+	if (training && !model_predicts(m)) {
+		model_pass_release(p);
+		return err_set(e, "%s: an encoder without its head of masked tokens has nothing to learn by",
+		               m->source.path);
+	}
+	uint32_t hidden = graph_hidden(&p->graph);
+	p->result = model_predicts(m) ? graph_logprob(&p->graph, hidden) : graph_states(&p->graph, hidden);
 	if (!training || tape_backward(&p->pass.tape, e) == 0)
 		return 0;
 	model_pass_release(p);

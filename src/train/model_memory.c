@@ -1,5 +1,5 @@
-/* model_memory: weights and program as they are now, everything else from dry passes: a session made and freed, and a
- * step of either kind of tuning (train/dry_pass.h). See model_memory.h. */
+/* model_memory: weights and program as they are now, everything else from dry passes: a session made and freed, or an
+ * encoder's micro-batch, and a step of either kind of tuning (train/dry_pass.h). See model_memory.h. */
 #include "train/model_memory.h"
 
 #include "base/mem.h"
@@ -87,10 +87,26 @@ void model_memory_now(struct model_memory *out, const struct model *m)
 	out->program = mem_rss() - MIN(owned, mem_rss());
 }
 
+/* An encoder has no session: micro-batches are embedded. */
+static int measure_forward(struct model_memory *out, const struct model *m, struct device *d, struct err *e)
+{
+	struct model_pass p;
+
+	if (dry_pass_begin(&p, d, m, NULL, false, MODEL_MEMORY_TOKENS, e) < 0)
+		return -1;
+	int status = pass_plan(&p.pass, NULL, e);
+	if (status == 0)
+		out->run = out->weights + out->program + pass_bytes(&p.pass);
+	model_pass_release(&p);
+	return status;
+}
+
 int model_memory(struct model_memory *out, struct model *m, const struct adapter_type *type, struct device *d,
                  struct err *e)
 {
 	model_memory_now(out, m);
+	if (m->config.arch->encoder)
+		return measure_forward(out, m, d, e);
 	if (measure_session(out, m, d, e) < 0 || measure_adapter(out, m, type, d, e) < 0)
 		return -1;
 	return measure_full(out, m, d, e);

@@ -13,10 +13,10 @@ struct model_memory {
 	size_t weights;               /* mapped, or taken */
 	/* libraries, tokenizer, the file's tables: this process now, without the model's pages */
 	size_t program;
-	size_t run;                   /* weights, program and a session's work space */
+	size_t run;                   /* weights, program and a session's work space, or an encoder's micro-batch */
 	size_t cache_token, cache;    /* keys and values of a token, of a full context */
 	/* tuning with an adapter at its own defaults, and all weights: micro-batches of MODEL_MEMORY_TOKENS tokens, all
-	 * supervised */
+	 * supervised; 0 of an encoder */
 	size_t adapter, full;
 };
 

@@ -24,7 +24,8 @@
 
 static int read_model(struct trainer *t, struct err *e)
 {
-	if (model_open(&t->model, t->recipe.model, e) < 0 || model_tokenizer(&t->model, e) < 0 ||
+	if (model_open(&t->model, t->recipe.model, e) < 0 || model_want_causal(&t->model, e) < 0 ||
+	    model_tokenizer(&t->model, e) < 0 ||
 	    source_hash(&t->model.source, t->model_hash, e) < 0)
 		return -1;
 	t->max_length = (int32_t)t->recipe.max_length;

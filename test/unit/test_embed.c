@@ -28,10 +28,12 @@ static void read_table(struct test *t, enum dtype dtype, enum embed_source sourc
 	run_bind(&c.r, w, table);
 	run_step(&c.r, &b);
 	for (int i = 0; i < b.n_rows; i++) {
-		dtypes[dtype].to_float(table + (size_t)(source == EMBED_IDS ? b.ids[i] : b.pos[i]) * bytes, want, C);
+		const int32_t *index = source == EMBED_IDS ? b.ids : source == EMBED_TYPES ? b.type : b.pos;
+		dtypes[dtype].to_float(table + (size_t)index[i] * bytes, want, C);
 		equal &= memcmp(want, run_f32(&c.r, y) + (size_t)i * C, sizeof(want)) == 0;
 	}
-	test_case(t, "%s by %s", dtypes[dtype].name, source == EMBED_IDS ? "token" : "position");
+	static const char *const by[] = { "token", "type", "position" };
+	test_case(t, "%s by %s", dtypes[dtype].name, by[source]);
 	CHECK(t, equal);
 	op_case_release(&c);
 	batch_release(&b);

@@ -4,6 +4,7 @@ import contextlib
 
 import torch
 from transformers.models.llama import modeling_llama as L
+from transformers.models.modernbert import modeling_modernbert as M
 
 
 def _norm(self, x):
@@ -22,23 +23,54 @@ def _rotary(self, x, position_ids):
     return (angle.cos() * self.attention_scaling).to(x.dtype), (angle.sin() * self.attention_scaling).to(x.dtype)
 
 
+def _rotary_of_layers(self, x, position_ids, layer_type):
+    c = self.config
+    dim = c.hidden_size // c.num_attention_heads
+    inv = 1.0 / c.rope_parameters[layer_type]["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angle = position_ids[..., None].double() * inv
+    angle = torch.cat((angle, angle), -1)
+    return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+
+
+def _turn(q, k, cos, sin, unsqueeze_dim=1):
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return q * cos + M.rotate_half(q) * sin, k * cos + M.rotate_half(k) * sin
+
+
 @contextlib.contextmanager
 def float64():
     old = L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward
+    old_layers = M.ModernBertRotaryEmbedding.forward, M.apply_rotary_pos_emb
     L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward = _norm, _rotary
+    M.ModernBertRotaryEmbedding.forward, M.apply_rotary_pos_emb = _rotary_of_layers, _turn
     try:
         yield
     finally:
         L.LlamaRMSNorm.forward, L.LlamaRotaryEmbedding.forward = old
+        M.ModernBertRotaryEmbedding.forward, M.apply_rotary_pos_emb = old_layers
+
+
+def is_encoder(model):
+    """Attention both ways: a row predicts its own token, or nothing."""
+    return "Bert" in type(model).__name__ or "Roberta" in type(model).__name__
 
 
 def logits_of(model, ids):
-    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+    options = {} if is_encoder(model) else {"use_cache": False}
+    return model(input_ids=torch.tensor([ids]), **options).logits[0]
+
+
+def states_of(model, ids):
+    """After the final norm."""
+    base = getattr(model, model.base_model_prefix, model)
+    return base(input_ids=torch.tensor([ids])).last_hidden_state[0]
 
 
 def token_logprobs(model, ids):
-    """[n]: of token j given those before it; 0 for the first."""
+    """[n]: of token j given those before it; 0 for the first. Of an encoder, of each given all."""
     out = logits_of(model, ids)
+    if is_encoder(model):
+        return torch.log_softmax(out, -1).gather(1, torch.tensor(ids)[:, None])[:, 0]
     lp = torch.log_softmax(out[:-1], -1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
     return torch.cat((torch.zeros(1, dtype=lp.dtype), lp))
 

@@ -82,7 +82,20 @@ def forward_values(model, docs, every):
         plain = torch.cat([exact.logits_of(model, d) for d in docs])
     close("logits, float32 against float64", plain, logits, 1e-5)
     rows = logit_rows(docs, every)
-    return {"logit_rows": i32(rows), "logits": f32(logits[rows]), "logprob": f32(logprob)}
+    return {"logit_rows": i32(rows), "logits": f32(logits[rows]), "logprob": f32(logprob)} | state_values(model, docs)
+
+
+def state_values(model, docs):
+    """An encoder's state of every row, after the final norm, in float64; checked against plain float32."""
+    if not exact.is_encoder(model):
+        return {}
+    with torch.no_grad():
+        with exact.float64():
+            m = copy.deepcopy(model).double()
+            states = torch.cat([exact.states_of(m, d) for d in docs])
+        plain = torch.cat([exact.states_of(model, d) for d in docs])
+    close("states, float32 against float64", plain, states, 1e-5)
+    return {"states": f32(states)}
 
 
 def gradient_values(model, docs, learn, prefix="grad."):
@@ -99,7 +112,8 @@ def gradient_values(model, docs, learn, prefix="grad."):
                 continue
             key = prefix + peft_name(n)
             if double:
-                out[key] = f32(p.grad)
+                # a bias of keys shifts all scores of a row alike: what is there is rounding
+                out[key] = f32(p.grad if p.grad.abs().max() > 1e-10 else torch.zeros_like(p))
             elif (out[key] != 0).any():
                 worst = (p.grad - torch.tensor(out[key])).abs().max() / np.abs(out[key]).max()
                 assert worst < 1e-4, (n, worst)
@@ -296,8 +310,9 @@ def made_values(name, tok, docs, learn):
     if hasattr(maker, "LORA"):
         expert_lora_values(f"{name}-lora", name, model, maker, docs, learn)
     if maker.GGUF:
-        m = gguf_values(name, tok, model, maker.GGUF, maker)
-        save(f"{name}.gguf", forward_values(m, docs[:6], 9), model=f"{name}.gguf")
+        headless = exact.is_encoder(model)  # GGUF has no head of masked tokens
+        m = gguf_values(name, tok, model.base_model if headless else model, maker.GGUF, maker)
+        save(f"{name}.gguf", state_values(m, docs[:6]) if headless else forward_values(m, docs[:6], 9), model=f"{name}.gguf")
 
 
 def llama_gguf_values(tok, model, docs):

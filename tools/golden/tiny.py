@@ -79,6 +79,7 @@ def make(model_class, config_class, tokenizer, seed, **options):
     options = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
                    max_position_embeddings=128, bos_token_id=tokenizer.bos_token_id,
                    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id) | options
+    options = {k: v for k, v in options.items() if v is not None}
     cfg = config_class(**options)
     cfg._attn_implementation = options.get("attn_implementation", "eager")
     model = scale_weights(model_class(cfg), seed).eval()

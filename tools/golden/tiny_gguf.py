@@ -103,8 +103,9 @@ def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
     stored = twin.joined(stored)
     for name, x in twin.only(c).items():
         w.add_tensor(name, np.asarray(x, np.float32))
-    if c.tie_word_embeddings:
-        stored.setdefault("lm_head.weight", stored[next(n for n in stored if "embed_tokens" in n or "wte" in n)])
+    embedding = next((n for n in stored if "embed_tokens" in n or "wte" in n), None)
+    if c.tie_word_embeddings and embedding:
+        stored.setdefault("lm_head.weight", stored[embedding])
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

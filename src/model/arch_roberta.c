@@ -1,0 +1,90 @@
+/* roberta: RoBERTa and XLM-RoBERTa (Liu et al. 2019; Conneau et al. 2020): encoder.h with names of its own, and
+ * positions that are counted from one behind the padding token's number, so that the table's first rows are not used.
+ * Their GGUF is "bert". A padding token inside a text has a position like any other; in transformers it has none.
+ *
+ * What classifies is a linear, tanh and a linear on the first token's state. */
+#include "base/jsonx.h"
+#include "model/encoder.h"
+
+static const struct config_field fields[] = {
+	CONFIG_INT('V', "vocab_size", "50265", NULL, NULL, struct config, V),
+	CONFIG_HARMLESS("pad_token_id", NULL, "it is read beside: positions are counted from behind it"),
+	{ 0 },
+};
+
+static const struct weight_spec weights[] = {
+	ENCODER_TABLES("roberta."),
+	ENCODER_BLOCK("roberta."),
+	ENCODER_HF_LINEAR("roberta.pooler.dense", "C", "C", WEIGHT_OF_POOLER),
+	ENCODER_HF_LINEAR("classifier.dense", "C", "C", WEIGHT_OF_CLASSIFIER),
+	ENCODER_HF_LINEAR("classifier.out_proj", "K", "C", WEIGHT_OF_CLASSIFIER),
+	ENCODER_HF_LINEAR("lm_head.dense", "C", "C", WEIGHT_OF_HEAD),
+	ENCODER_HF_NORM("lm_head.layer_norm", WEIGHT_OF_HEAD),
+	{ "lm_head.bias lm_head.decoder.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
+	{ "lm_head.decoder.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD | WEIGHT_OF_HEAD },
+	{ 0 },
+};
+
+static const struct encoder_names names = ENCODER_NAMES("roberta.");
+
+static int roberta_config(struct config *c, const struct config_source *s, struct err *e)
+{
+	struct encoder *own = c->own;
+	long long padding;
+
+	if (jsonx_int(s->json, "pad_token_id", 1, &padding, e) < 0)
+		return err_prefix(e, "%s", s->where);
+	if (padding < 0 || padding >= own->positions)
+		return err_set(e, "%s: pad_token_id is %lld, wanted from 0 to max_position_embeddings %d", s->where,
+		               padding, own->positions);
+	own->first = (int)padding + 1;
+	return encoder_config(c, s, e);
+}
+
+static uint32_t roberta_embed(struct graph *g)
+{
+	static const struct encoder_linear norm = ENCODER_NORM_PAIR("roberta.embeddings.LayerNorm");
+
+	return encoder_embed(g, "roberta.embeddings.word_embeddings.weight",
+	                     "roberta.embeddings.token_type_embeddings.weight",
+	                     "roberta.embeddings.position_embeddings.weight", &norm);
+}
+
+static uint32_t roberta_block(struct graph *g, int layer, uint32_t x)
+{
+	(void)layer;
+	return encoder_block(g, &names, x);
+}
+
+static uint32_t roberta_transform(struct graph *g, uint32_t x)
+{
+	static const struct encoder_linear dense = ENCODER_PAIR("lm_head.dense"),
+	                                   norm = ENCODER_NORM_PAIR("lm_head.layer_norm");
+
+	return encoder_transform(g, x, &dense, &norm);
+}
+
+static void roberta_logits(struct graph *g, struct linear *head, float *cap)
+{
+	(void)cap;
+	head->bias = nn_weight(g, "lm_head.bias lm_head.decoder.bias");
+}
+
+const struct arch arch_roberta = {
+	.name = "roberta",
+	.hf_types = (const char *const[]){ "roberta", "xlm-roberta", "camembert", NULL },
+	.hf_class = "RobertaModel",
+	.fields = (const struct config_field *const[]){ encoder_fields, fields, NULL },
+	.own_bytes = sizeof(struct encoder),
+	.config = roberta_config,
+	.weights = weights,
+	.prefix = "roberta.",
+	.embed = roberta_embed,
+	.block = roberta_block,
+	.norm = encoder_norm,
+	.encoder = true,
+	.transform = roberta_transform,
+	.logits = roberta_logits,
+	.head = "lm_head.decoder.weight",
+	.embedding = "roberta.embeddings.word_embeddings.weight",
+};
