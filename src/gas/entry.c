@@ -225,7 +225,7 @@ bool entry_is_use(const struct entry *x)
 	for (size_t i = 0; i < ARRAY_LEN(only_ask); i++)
 		if (!strcmp(x->command, only_ask[i]))
 			return false;
-	return true;
+	return !strcmp(x->status, "finished") || !strcmp(x->status, "stopped");
 }
 
 /* --- JSON --- */

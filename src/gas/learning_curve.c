@@ -216,7 +216,11 @@ int learning_read(struct learning *l, const char *ledger, const struct opt *reci
 	for (int i = 0; i < (int)l->view.family.n && !status; i++)
 		add(l, i, &q);
 	mem_free(q.key);
-	if (!status && l->n < 3)
+	if (!status && l->n < 3 && !*l->data)
+		status = err_set(e, "%s: nothing in the ledger says which rows it was evaluated on; kungfu eval on a file "
+		                    "of rows does",
+		                 what);
+	else if (!status && l->n < 3)
 		status = err_set(e,
 		                 "%s: the ledger has %zu run%s of this recipe that %s evaluated on %s; tune and eval "
 		                 "it on at least three nested subsets of the rows",

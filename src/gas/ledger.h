@@ -62,7 +62,8 @@ struct entry {
 	size_t n_uses;
 };
 
-/* Does a run use what it took in? Plans, lints and looks do not: they only ask. */
+/* Does a run use what it took in? Plans, lints and looks do not: they only ask; nor does one that failed, was killed or
+ * still runs, of which it is not known what it took. */
 bool entry_is_use(const struct entry *x);
 
 enum column_type { COLUMN_TEXT, COLUMN_JSON, COLUMN_INT, COLUMN_REAL, COLUMN_METHOD };

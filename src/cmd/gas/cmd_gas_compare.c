@@ -129,11 +129,11 @@ static void show_table(const struct app *app, const struct compare *o, const str
 		table_cell(&t, "%s", front_name(m));
 	}
 	table_write(&text, &t, "");
-	char is[120];
+	char is[120], uses[32];
 	money_parts_text(s->money_any, s->money_all, is);
 	if (!app->json)
-		app_print("costs in %s%s%s, of %.6g uses\n%s", unit_text(o, s), s->money_any ? " of " : "",
-		          s->money_any ? is : "", o->uses, buf_str(&text));
+		app_print("costs in %s%s%s, of %s uses\n%s", unit_text(o, s), s->money_any ? " of " : "",
+		          s->money_any ? is : "", digits_text(o->uses, uses), buf_str(&text));
 	buf_release(&text);
 	table_release(&t);
 }
@@ -142,11 +142,13 @@ static void show_table(const struct app *app, const struct compare *o, const str
 static void length_text(const struct entry *x, char out[80])
 {
 	double rows = (double)evidence_rows(x);
+	char in[32], made[32];
 
 	out[0] = 0;
 	if (x->gas.tokens_in >= 0 && rows > 0)
-		snprintf(out, 80, "; %.4g tokens read and %.4g written a row", (double)x->gas.tokens_in / rows,
-		         (double)MAX(x->gas.tokens_out, 0) / rows);
+		snprintf(out, 80, "; %s tokens read and %s written a row",
+		         digits_text((double)x->gas.tokens_in / rows, in),
+		         digits_text((double)MAX(x->gas.tokens_out, 0) / rows, made));
 }
 
 /* Where a quality is from, if not from the use itself; how to know it, if nothing tells. */
@@ -252,14 +254,21 @@ static int draw(const struct compare *o, const struct method_set *s, struct err 
 	static double x[PLACES], y[METHODS][3][PLACES];
 	struct chart_series series[METHODS];
 
+	double least = INFINITY;
+	for (size_t i = 0; i < s->n; i++) {
+		struct span once = cost_total(&s->m[i].cost, 1);
+		least = once.mid > 0 ? fmin(least, once.mid) : least;
+	}
+	char unit[48];
+	double by = chart_unit(least, unit_text(o, s), unit);
 	for (int p = 0; p < PLACES; p++)
 		x[p] = pow(o->uses * 4, (double)p / (PLACES - 1));
 	for (size_t i = 0; i < s->n; i++) {
 		for (int p = 0; p < PLACES; p++) {
 			struct span total = cost_total(&s->m[i].cost, x[p]);
-			y[i][0][p] = total.mid;
-			y[i][1][p] = total.low;
-			y[i][2][p] = total.high;
+			y[i][0][p] = by * total.mid;
+			y[i][1][p] = by * total.low;
+			y[i][2][p] = by * total.high;
 		}
 		series[i] = (struct chart_series){
 			.name = s->m[i].name, .x = x, .y = y[i][0], .low = y[i][1], .high = y[i][2], .n = PLACES
@@ -268,7 +277,7 @@ static int draw(const struct compare *o, const struct method_set *s, struct err 
 	struct chart_mark mark = { o->uses, NAN, "uses asked for" };
 	struct chart c = { .title = "total cost",
 		           .x_label = "uses",
-		           .y_label = unit_text(o, s),
+		           .y_label = unit,
 		           .x_log = true,
 		           .y_log = true,
 		           .series = series,

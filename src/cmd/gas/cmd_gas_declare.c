@@ -84,7 +84,7 @@ static int declare(const struct app *app, const struct declare *o, const char *w
 	struct ledger *l = NULL;
 	struct artefact_use use = { .role = "result", .out = true };
 	struct entry x;
-	char *path = metering_ledger_path(&o->common), n[32], joules[32];
+	char *path = metering_ledger_path(&o->common), n[120], joules[32];
 	int status = path ? ledger_open(&l, path, LEDGER_WRITE, e) :
 	                    err_set(e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
 
@@ -107,9 +107,9 @@ static int declare(const struct app *app, const struct declare *o, const char *w
 		app_json(j);
 		json_decref(j);
 	} else if (!status) {
-		log_say("%s is declared: %s operations, energy %s", what,
-		        isnan(x.gas.flops) ? "unknown" : human_count(x.gas.flops, n),
-		        gas_joules(x.gas.energy.joules, joules));
+		log_say("%s is declared: %s, energy %s", what,
+		        isnan(x.gas.flops) ? "operations not known" : gas_operations(x.gas.flops, NAN, n),
+		        isnan(x.gas.energy.joules) ? "not known" : gas_joules(x.gas.energy.joules, joules));
 	}
 	ledger_close(l);
 	arena_release(&mem);

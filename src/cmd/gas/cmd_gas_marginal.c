@@ -190,23 +190,33 @@ static void put_answer(const struct marginal *o, const struct curve *c, const st
 	json_decref(j);
 }
 
+/* The ledger's currency, where costs are money. */
+static const char *unit_shown(const struct marginal *o, const struct learning *l)
+{
+	for (size_t i = 0; i < l->view.all.n && !strcmp(o->unit, "money"); i++)
+		if (l->view.all.items[i].gas.money.currency[0])
+			return l->view.all.items[i].gas.money.currency;
+	return o->unit;
+}
+
 static void show_points(const struct marginal *o, const struct curve *c, const struct answer *a,
                         const struct learning *l)
 {
 	const char *const heads[] = { o->over, "error", "curve", "to learn, " };
 	struct table t = { .columns = ARRAY_LEN(heads), .right = 0xf };
 	struct buf text = BUF_INIT;
+	char number[32];
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(&t, "%s%s", heads[i], i + 1 < ARRAY_LEN(heads) ? "" : o->unit);
+		table_cell(&t, "%s%s", heads[i], i + 1 < ARRAY_LEN(heads) ? "" : unit_shown(o, l));
 	for (size_t i = 0; i < a->n; i++) {
-		table_cell(&t, "%.6g", a->points[i].n);
+		table_cell(&t, "%s", digits_text(a->points[i].n, number));
 		span_cell(&t, error_of(&a->points[i]));
 		if (a->points[i].n < o->from)
 			table_cell(&t, "not fitted");
 		else
-			table_cell(&t, "%.4g", curve_at(c, a->points[i].n).mid);
-		table_cell(&t, isnan(l->cost[i]) ? "-" : "%.4g", l->cost[i]);
+			span_cell(&t, span_exact(curve_at(c, a->points[i].n).mid));
+		amount_cell(&t, l->cost[i], unit_shown(o, l));
 	}
 	table_write(&text, &t, "");
 	app_print("%s", buf_str(&text));
@@ -216,14 +226,15 @@ static void show_points(const struct marginal *o, const struct curve *c, const s
 
 static void show_ledger(const struct marginal *o, const struct answer *a, const struct learning *l)
 {
-	char text[96];
+	char text[96], next[32], cost[128];
 
-	app_print("learning from the next %.6g %s takes %.4g %s\n", o->next, o->over, a->next_cost, o->unit);
+	app_print("learning from the next %s %s takes %s\n", digits_text(o->next, next), o->over,
+	          amount_text(a->next_cost, unit_shown(o, l), cost));
 	span_text(text, a->bought);
 	if (a->best)
 		app_print("opportunity cost: elsewhere as much gas lowered the error by %s: %s (run %.8s), which took "
-		          "%.4g in all\n",
-		          text, a->best->name, a->best->run, a->best->cost);
+		          "%s in all\n",
+		          text, a->best->name, a->best->run, amount_text(a->best->cost, unit_shown(o, l), cost));
 	else if (isnan(l->before.mid))
 		app_print("opportunity cost: not known; kungfu eval of the model as it is on %s tells from where the "
 		          "others began\n",
@@ -236,14 +247,15 @@ static void show_ledger(const struct marginal *o, const struct answer *a, const 
 static void show_no_fall(const struct marginal *o, const struct answer *a)
 {
 	struct span few = error_of(a->few), many = error_of(a->many);
-	char first[96], last[96];
+	char first[96], last[96], small[32], most[32], next[32];
 	bool apart = many.low > few.high;
 
 	span_text(first, few);
 	span_text(last, many);
-	app_print("more %s did not lower the error: %s at %.6g, %s at %.6g. No curve goes on from there, so nothing is "
-	          "said of the next %.6g.\n",
-	          o->over, first, a->few->n, last, a->many->n, o->next);
+	app_print("more %s did not lower the error: %s at %s, %s at %s. No curve goes on from there, so nothing is said "
+	          "of the next %s.\n",
+	          o->over, first, digits_text(a->few->n, small), last, digits_text(a->many->n, most),
+	          digits_text(o->next, next));
 	app_print(apart ? "It rose by more than chance: what is trained is not what is asked, or the recipe harms "
 	                  "(learning rate, steps, rows of another kind); kungfu plot shows the losses\n" :
 	                  "The errors cannot be told apart: more rows to evaluate on, or more seeds, would; until then "
@@ -252,7 +264,7 @@ static void show_no_fall(const struct marginal *o, const struct answer *a)
 
 static void show(const struct marginal *o, const struct curve *c, const struct answer *a, const struct learning *l)
 {
-	char text[96], more[96];
+	char text[96], more[96], number[3][32];
 
 	if (l->n) {
 		app_print("%zu runs of the ledger, evaluated on %s\n", l->n, l->data);
@@ -262,18 +274,19 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 		show_no_fall(o, a);
 		return;
 	}
-	app_print("error = %.4g · %s^-%.4g + %.4g\n", c->a, o->over, c->b, c->c);
+	app_print("error = %s · %s^-%s + %s\n", digits_text(c->a, number[0]), o->over, digits_text(c->b, number[1]),
+	          digits_text(c->c, number[2]));
 	if (c->misfit > MISFIT)
 		app_print("the points lie %.2g times as far off it as their errors allow, so the band is as much "
 		          "wider; --from N leaves out sizes at which little was "
 		          "learned yet\n",
 		          c->misfit);
 	span_text(text, a->now);
-	app_print("at %.6g %s the curve is at %s%s\n", a->most, o->over, text,
+	app_print("at %s %s the curve is at %s%s\n", digits_text(a->most, number[0]), o->over, text,
 	          c->has_band ? "" : " (too few points for a band)");
 	span_text(text, a->gain);
 	span_text(more, a->worth);
-	app_print("the next %.6g %s lower it by %s%s%s\n", o->next, o->over, text,
+	app_print("the next %s %s lower it by %s%s%s\n", digits_text(o->next, number[0]), o->over, text,
 	          isnan(a->worth.mid) ? "" : ", worth ", isnan(a->worth.mid) ? "" : more);
 	if (l->n)
 		show_ledger(o, a, l);

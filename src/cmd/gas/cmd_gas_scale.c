@@ -211,15 +211,15 @@ static const char *verdict(struct span s)
 
 static void show_elasticity(const char *axis, const char *unit, struct span s)
 {
-	char text[96];
+	char text[96], times[32];
 
 	if (isnan(s.mid)) {
 		app_print("elasticity in %s: not known\n", unit);
 		return;
 	}
 	span_text(text, s);
-	app_print("elasticity in %s: %s, so twice the %s cost %.3g times as much a step: %s\n", unit, text, axis,
-	          pow(2, s.mid), verdict(s));
+	app_print("elasticity in %s: %s, so twice the %s cost %s times as much a step: %s\n", unit, text, axis,
+	          digits_text(pow(2, s.mid), times), verdict(s));
 }
 
 /* Adapters in processes of their own, each with a model: the memory of one, so often, and the cost of one, as they take
@@ -234,14 +234,15 @@ static bool apart(const struct scaling *s, const struct point **one, const struc
 static void show_apart(const struct scaling *s)
 {
 	const struct point *one, *most;
-	char all[32], each[32];
+	char all[32], each[32], seconds[2][32];
 
 	if (!apart(s, &one, &most))
 		return;
 	human_bytes((size_t)most->q * one->bytes, all);
-	app_print("%d processes with a model each would take %s instead of %s, and in turns %.3g s for 1,000 tokens "
-	          "instead of %.3g\n",
-	          most->q, all, human_bytes(most->bytes, each), one->seconds.mid, most->seconds.mid);
+	app_print("%d processes with a model each would take %s instead of %s, and in turns %s s for 1,000 tokens instead "
+	          "of %s\n",
+	          most->q, all, human_bytes(most->bytes, each), digits_text(one->seconds.mid, seconds[0]),
+	          digits_text(most->seconds.mid, seconds[1]));
 }
 
 static void show(const struct scaling *s)

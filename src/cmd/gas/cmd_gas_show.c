@@ -42,23 +42,57 @@ static const struct opt show_opts[] = {
 
 /* --- the list --- */
 
+/* What it took in as a model or as data; what was declared is its result. */
 static const char *input_name(const struct entry *x, const char *role)
 {
-	for (size_t i = 0; i < x->n_uses; i++)
-		if (!x->uses[i].out && !strcmp(x->uses[i].role, role))
-			return x->uses[i].artefact.name ? x->uses[i].artefact.name : x->uses[i].artefact.hash;
+	for (size_t i = 0; i < x->n_uses; i++) {
+		const struct artefact *a = &x->uses[i].artefact;
+		bool is = x->uses[i].out ? !strcmp(x->status, "declared") && !strcmp(a->kind, role) :
+		                           !strcmp(x->uses[i].role, role);
+		if (is)
+			return a->name ? a->name : a->hash;
+	}
 	return "-";
 }
 
-/* The words of the command line as they were typed, with blanks between. */
+/* As a shell reads it: what is not plain stands in quotes, a control in $'…'. */
+static void put_word(struct buf *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%^";
+	size_t n = strlen(word), i = strspn(word, plain);
+	bool control = false;
+
+	if (n && i == n) {
+		buf_adds(out, word);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		control |= (unsigned char)word[i] < ' ' || word[i] == 0x7f;
+	buf_adds(out, control ? "$'" : "'");
+	for (i = 0; i < n; i++) {
+		if (word[i] == '\n' && control)
+			buf_adds(out, "\\n");
+		else if ((unsigned char)word[i] < ' ' || word[i] == 0x7f)
+			buf_addf(out, "\\x%02x", (unsigned char)word[i]);
+		else if (word[i] == '\'' || (word[i] == '\\' && control))
+			buf_adds(out, word[i] == '\\' ? "\\\\" : control ? "\\'" : "'\\''");
+		else
+			buf_addc(out, word[i]);
+	}
+	buf_addc(out, '\'');
+}
+
+/* The words of the command line, as one could type them again. */
 static void put_arguments(struct buf *out, const struct entry *x)
 {
 	struct err ignored = ERR_INIT;
 	json_t *words = x->argv ? jsonx_load(x->argv, strlen(x->argv), "argv", &ignored) : NULL, *word;
 	size_t i;
 
-	json_array_foreach(words, i, word)
-		buf_addf(out, "%s%s", i ? " " : "", json_is_string(word) ? json_string_value(word) : "?");
+	json_array_foreach(words, i, word) {
+		buf_adds(out, i ? " " : "");
+		put_word(out, json_is_string(word) ? json_string_value(word) : "?");
+	}
 	json_decref(words);
 }
 
@@ -293,6 +327,8 @@ static void show_curve(const struct cost *sunk, const struct cost *own)
 	char joules[32], time[32], money[48], is[120];
 
 	cost_add(&both, own);
+	if (isnan(both.joules) && isnan(both.seconds) && isnan(both.money))
+		return;
 	money_parts_text(both.money_any, both.money_all, is);
 	app_print("  amortised    sunk + own, for each of so many uses%s%s:\n", isnan(both.money) ? "" : "; money of ",
 	          isnan(both.money) ? "" : is);
@@ -316,10 +352,13 @@ static int draw_curve(const char *path, const struct family_member *m, const str
 	if (!(cost_of(&both, unit) > 0))
 		return err_set(e, "--out: nothing is known of what %s cost, so there is no curve to draw",
 		               m->artefact.name ? m->artefact.name : m->artefact.hash);
+	char of[48];
+	double by = chart_unit(cost_of(&both, unit) / 1e6, unit == COST_JOULES ? "joules" : "seconds", of);
+	char *y_label = mem_printf("%s a use", of);
 	for (int i = 0; i < CURVE_PLACES; i++) {
 		x[i] = pow(10, 6.0 * i / (CURVE_PLACES - 1));
-		y[0][i] = cost_of(&both, unit) / x[i];
-		y[1][i] = cost_of(&m->own, unit) / x[i];
+		y[0][i] = by * cost_of(&both, unit) / x[i];
+		y[1][i] = by * cost_of(&m->own, unit) / x[i];
 	}
 	struct chart_series series[] = {
 		{ .name = "sunk + own", .x = x, .y = y[0], .n = CURVE_PLACES },
@@ -328,14 +367,16 @@ static int draw_curve(const char *path, const struct family_member *m, const str
 	struct chart_mark mark = { (double)m->n_uses, NAN, "uses so far" };
 	struct chart c = { .title = "amortised cost",
 		           .x_label = "uses",
-		           .y_label = unit == COST_JOULES ? "joules a use" : "seconds a use",
+		           .y_label = y_label,
 		           .x_log = true,
 		           .y_log = true,
 		           .series = series,
 		           .n_series = cost_of(&m->own, unit) > 0 ? 2 : 1,
 		           .marks = &mark,
 		           .n_marks = m->n_uses > 0 };
-	return chart_write(path, &c, e);
+	int status = chart_write(path, &c, e);
+	mem_free(y_label);
+	return status;
 }
 
 /* --- who used it, by the way in which they did --- */

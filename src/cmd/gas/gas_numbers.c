@@ -10,8 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Four digits of a number, never as a power of ten. */
-static const char *digits(double x, char out[32])
+const char *digits_text(double x, char out[32])
 {
 	double size = fabs(x);
 
@@ -45,14 +44,14 @@ void span_unit_text(char out[96], struct span s, const char *unit)
 	}
 	if (small)
 		snprintf(of, sizeof(of), " %s%.8s", sign, micro);
-	digits(by * s.mid, mid);
+	digits_text(by * s.mid, mid);
 	if (isnan(s.low) || (s.low == s.mid && s.high == s.mid))
 		snprintf(out, 96, "%s%s", mid, of);
 	else if (isinf(s.high))
-		snprintf(out, 96, "%s%s (%s or more)", mid, of, digits(by * s.low, low));
+		snprintf(out, 96, "%s%s (%s or more)", mid, of, digits_text(by * s.low, low));
 	else
-		snprintf(out, 96, "%.24s%s (%.24s to %.24s)", mid, of, digits(by * s.low, low),
-		         digits(by * s.high, high));
+		snprintf(out, 96, "%.24s%s (%.24s to %.24s)", mid, of, digits_text(by * s.low, low),
+		         digits_text(by * s.high, high));
 }
 
 void span_text(char out[96], struct span s) { span_unit_text(out, s, NULL); }
@@ -73,6 +72,25 @@ void amount_cell(struct table *t, double x, const char *unit)
 }
 
 void span_cell(struct table *t, struct span s) { span_unit_cell(t, s, NULL); }
+
+const char *amount_text(double x, const char *unit, char out[128])
+{
+	char text[96];
+
+	span_unit_text(text, span_exact(x), unit);
+	snprintf(out, 128, "%s%s%.20s", text, isnan(x) || is_small(span_exact(x), unit) ? "" : " ",
+	         isnan(x) || is_small(span_exact(x), unit) ? "" : unit);
+	return out;
+}
+
+double chart_unit(double least, const char *unit, char out[48])
+{
+	const char *micro = millionths(unit);
+	bool small = least > 0 && least < 1e-3;
+
+	snprintf(out, 48, "%s%.20s", small && micro == unit ? "µ" : "", small ? micro : unit);
+	return small ? 1e6 : 1;
+}
 
 int chart_write(const char *path, const struct chart *c, struct err *e)
 {
