@@ -217,8 +217,9 @@ int learning_read(struct learning *l, const char *ledger, const struct opt *reci
 		add(l, i, &q);
 	mem_free(q.key);
 	if (!status && l->n < 3 && !*l->data)
-		status = err_set(e, "%s: nothing in the ledger says which rows it was evaluated on; kungfu eval on a file "
-		                    "of rows does",
+		status = err_set(e,
+		                 "%s: nothing in the ledger says which rows it was evaluated on; kungfu eval on a file "
+		                 "of rows does",
 		                 what);
 	else if (!status && l->n < 3)
 		status = err_set(e,

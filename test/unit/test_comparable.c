@@ -61,7 +61,8 @@ static void put_use(struct entry runs[RUNS], int i, const char *id, const char *
 
 static void fill(struct entry runs[RUNS])
 {
-	static const char half[] = "{\"n\": 8, \"compute\": \"f32\", \"acc\": 0.5, \"acc_low\": 0.2, \"acc_high\": 0.8}",
+	static const char half[] = "{\"n\": 8, \"compute\": \"f32\", \"acc\": 0.5, \"acc_low\": 0.2, "
+				   "\"acc_high\": 0.8}",
 			  three[] = "{\"n\": 8, \"compute\": \"f32\", \"acc\": 0.75, \"acc_low\": 0.4, "
 				    "\"acc_high\": 0.9}",
 			  says[] = "{\"n\": 2, \"compute\": \"f32\"}";

@@ -252,8 +252,8 @@ static void show_no_fall(const struct marginal *o, const struct answer *a)
 
 	span_text(first, few);
 	span_text(last, many);
-	app_print("more %s did not lower the error: %s at %s, %s at %s. No curve goes on from there, so nothing is said "
-	          "of the next %s.\n",
+	app_print("more %s did not lower the error: %s at %s, %s at %s. No curve goes on from there, so nothing is "
+	          "said of the next %s.\n",
 	          o->over, first, digits_text(a->few->n, small), last, digits_text(a->many->n, most),
 	          digits_text(o->next, next));
 	app_print(apart ? "It rose by more than chance: what is trained is not what is asked, or the recipe harms "

@@ -239,8 +239,8 @@ static void show_apart(const struct scaling *s)
 	if (!apart(s, &one, &most))
 		return;
 	human_bytes((size_t)most->q * one->bytes, all);
-	app_print("%d processes with a model each would take %s instead of %s, and in turns %s s for 1,000 tokens instead "
-	          "of %s\n",
+	app_print("%d processes with a model each would take %s instead of %s, and in turns %s s for 1,000 tokens "
+	          "instead of %s\n",
 	          most->q, all, human_bytes(most->bytes, each), digits_text(one->seconds.mid, seconds[0]),
 	          digits_text(most->seconds.mid, seconds[1]));
 }
