@@ -77,11 +77,10 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# -g1: gcc gives up to track the variables of unrolled loops, and says so, after a long while. KERNEL_SANITIZE: what of the sanitizers looks
-# at these loops. clang takes a quarter of an hour to put its UBSan into them: gcc's must do there; no kernel reads bytes from outside, so make fuzz has none.
-KERNEL_SANITIZE := $(if $(findstring clang,$(CC)),-fno-sanitize=undefined)
-KERNEL_SANITIZE := $(if $(filter fuzz libfuzzer,$(notdir $(BUILD))),-fno-sanitize=all,$(KERNEL_SANITIZE))
-$(BUILD)/src/kernel/x86_%.o $(BUILD)/src/kernel/arm_%.o: EXTRA_CFLAGS += $(KERNEL_SANITIZE)
+# -g1: gcc gives up to track the variables of unrolled loops, and says so, after a long while. clang takes a quarter of an hour to put sanitizers
+# into them: gcc's must do there. No kernel reads bytes from outside, so make fuzz has none.
+KERNEL_BARE := $(if $(findstring clang,$(CC))$(filter fuzz libfuzzer,$(notdir $(BUILD))),-fno-sanitize=all)
+$(BUILD)/src/kernel/x86_%.o $(BUILD)/src/kernel/arm_%.o: EXTRA_CFLAGS += $(KERNEL_BARE)
 $(BUILD)/src/kernel/x86_%.o: EXTRA_CFLAGS += -g1
 $(BUILD)/src/kernel/x86_avx2.o $(BUILD)/src/kernel/x86_avx2_int8.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/src/kernel/x86_avxvnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavxvnni
