@@ -4,6 +4,7 @@
 #include "cmd/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,12 +30,17 @@ static volatile sig_atomic_t interrupted;
 
 /* --- output --- */
 
+/* The reason counts that the first failure has. */
+static void note_output(bool failed)
+{
+	if (failed && !output_errno)
+		output_errno = errno;
+}
+
 void app_json(const json_t *j)
 {
 	char *line = jsonx_line(j);
-	fputs(line, stdout);
-	fputc('\n', stdout);
-	fflush(stdout);
+	note_output(fputs(line, stdout) < 0 || fputc('\n', stdout) < 0 || fflush(stdout));
 	mem_free(line);
 }
 
@@ -50,8 +56,7 @@ void app_summary(const struct app *app, json_t *j)
 
 static void write_out(const char *text, size_t n, bool styles)
 {
-	if (term_write(json_only ? stderr : stdout, text, n, styles) && !output_errno)
-		output_errno = errno;
+	note_output(term_write(json_only ? stderr : stdout, text, n, styles));
 }
 
 void app_print(const char *fmt, ...)
@@ -292,10 +297,20 @@ static int answer(int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/* A standard stream that is closed must not be the next file that is opened, into which messages would go then. Reading
+ * or writing it fails as it would. */
+static void hold_closed_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			return;
+}
+
 int command_main(int argc, char **argv)
 {
 	int words, status;
 	const struct command *c = command_find(argc - 1, argv + 1, &words);
+	hold_closed_streams();
 	catch_bus();
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, told in a sentence */
 	if (c)

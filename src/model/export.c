@@ -328,10 +328,11 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 	return scratch;
 }
 
-static int check_space(const struct model *m, const char *dir, enum dtype dtype, bool untied, struct err *e)
+static int check_space(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
+                       struct err *e)
 {
 	size_t free_bytes, need = export_bytes(m, dtype);
-	if (untied)
+	if (w->head)
 		need += weight_numbers(&m->weights[model_head(m)]) * dtypes[dtype].bytes;
 	if (io_free_space(dir, &free_bytes, e) < 0)
 		return -1;
@@ -357,8 +358,7 @@ static int write_model(const struct model *m, const char *dir, enum dtype dtype,
 	bool untied = w->head != NULL;
 	if (untied && !m->config.tied)
 		BUG("a second head for a model that has one of its own");
-	if (check_space(m, dir, dtype, untied, e) < 0 || io_mkdirs(dir, e) < 0 ||
-	    write_configs(m, dir, dtype, untied, e) < 0 || write_tokenizer(m, dir, e) < 0)
+	if (io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, untied, e) < 0 || write_tokenizer(m, dir, e) < 0)
 		return -1;
 	return write_weights(m, dir, dtype, w, stops, e);
 }
@@ -366,7 +366,7 @@ static int write_model(const struct model *m, const char *dir, enum dtype dtype,
 int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                  struct err *e)
 {
-	return write_model(m, dir, dtype, w, false, e);
+	return check_space(m, dir, dtype, w, e) < 0 ? -1 : write_model(m, dir, dtype, w, false, e);
 }
 
 int export_folder(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
@@ -379,7 +379,7 @@ int export_folder(const struct model *m, const char *dir, enum dtype dtype, cons
 		return -1;
 	if (!empty)
 		return err_set(e, "%s: not an empty folder", dir);
-	if (folder_begin(&f, dir, e) < 0)
+	if (check_space(m, dir, dtype, w, e) < 0 || folder_begin(&f, dir, e) < 0)
 		return -1;
 	if (write_model(m, f.beside, dtype, w, true, e) == 0)
 		return folder_place(&f, e);
