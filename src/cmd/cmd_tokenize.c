@@ -235,9 +235,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct tokenizer *t = tokenizer_open(p->positional[0], e);
 	int status = t ? read_input(&s, p->positional[1], e) : -1;
 	s.t = t;
-	if (status == 0)
-		status = o->decode ? decode(app, o, &s, e) : encode(app, o, &s, e);
-	if (status < 0 && t && !o->decode)
+	if (status == 0 && o->decode)
+		status = decode(app, o, &s, e);
+	else if (status == 0 && (status = encode(app, o, &s, e)) < 0)
 		err_prefix(e, "%.200s", p->positional[1]);
 	buf_release(&s.text);
 	tokens_release(&s.ids);

@@ -6,6 +6,7 @@
  * name. */
 #include "format/source.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -42,8 +43,21 @@ static int load_json_if_there(json_t **out, const char *dir, const char *name, s
 	return has_file(dir, name) ? load_json(out, dir, name, e) : 0;
 }
 
+/* A folder that we may not look into hides what it has. */
+static bool is_hidden(const char *dir, struct err *e)
+{
+	size_t size;
+	char *path = io_join(dir, "config.json");
+	bool hidden = io_size(path, &size, e) < 0 && errno == EACCES;
+
+	mem_free(path);
+	return hidden;
+}
+
 static int refuse_folder(const char *dir, struct err *e)
 {
+	if (is_hidden(dir, e))
+		return -1;
 	if (has_file(dir, "adapter_config.json"))
 		return err_set(
 			e, "%s: an adapter, not a model; give the model that it was made for, and this as --adapter",
