@@ -82,6 +82,17 @@ static void flush_denormals(void)
 #endif
 }
 
+void float_keep_denormals(void)
+{
+#if defined(__SSE__)
+	_mm_setcsr(_mm_getcsr() & ~0x8040u);
+#elif defined(__aarch64__)
+	uint64_t fpcr;
+	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+	__asm__ volatile("msr fpcr, %0" : : "r"(fpcr & ~((uint64_t)1 << 24)));
+#endif
+}
+
 unsigned long float_state(void)
 {
 #if defined(__SSE__)

@@ -40,5 +40,7 @@ int cpu_count(void); /* what pool_new(0) would use */
 /* How the calling thread rounds and flushes floats: as it is, and back to that. */
 unsigned long float_state(void);
 void float_restore(unsigned long state);
+/* From now on, in the calling thread, denormals are numbers: for who makes what others make with them. */
+void float_keep_denormals(void);
 
 #endif
