@@ -1,6 +1,7 @@
 /* quantize: a model as a GGUF file of fewer bits, and what that did to it: the file is opened again and, with --data,
  * compared with its source token by token. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,6 +16,7 @@
 #include "eval/agreement.h"
 #include "format/quantize_gguf.h"
 #include "infer/scorer.h"
+#include "quant/quantize.h"
 #include "quant/quantize_matrix.h"
 
 extern const struct command cmd_quantize;
@@ -77,7 +79,10 @@ static int type_named(const char *option, const char *name, enum dtype *out, str
 	int d = name ? dtype_from_name(name) : DTYPE_COUNT;
 
 	if (d < 0 || (name && dtypes[d].gguf < 0))
-		return err_set(e, "--%s: '%.40s' is no type of GGUF, as q4_k, q6_k, q8_0, iq4_nl, f16 are", option, name);
+		return err_set(e, "--%s: '%.40s' is no type of GGUF, as q4_k, q6_k, q8_0, iq4_nl, f16 are", option,
+		               name);
+	if (name && !quantize_writes((enum dtype)d))
+		return err_set(e, "--%s: %s is only read, not written", option, dtypes[d].name);
 	*out = (enum dtype)d;
 	return 0;
 }
@@ -134,8 +139,10 @@ static int list_folder(struct quantizing *q, struct err *e)
 	int experts;
 	model_experts(m, &experts);
 	const struct config *c = &q->export.as;
-	struct quant_mix_facts f = { .architecture = c->arch->gguf, .layers = c->n_layers, .heads = c->H, .kv_heads = c->G,
-		                   .experts = experts };
+	struct quant_mix_facts f = {
+		.architecture = c->arch->gguf, .layers = c->n_layers, .heads = c->H, .kv_heads = c->G,
+		.experts = experts,
+	};
 	q->list = (struct quantize_list){ .t = mem_array(q->export.n + 1, sizeof(*q->list.t)), .n = q->export.n };
 	for (size_t i = 0; i < q->export.n; i++) {
 		const struct export_tensor *x = &q->export.tensor[i];
@@ -287,6 +294,7 @@ static int show_progress(void *ctx, const struct quant_mix_tensor *t, size_t don
 	double seconds = clock_seconds() - q->began;
 	char left[32];
 
+	model_forget(&q->source.model); /* what is written already is not wanted again */
 	metering_tick();
 	if (seconds < 2 || done == 0 || app_interrupted() || metering_over())
 		return app_interrupted() || metering_over();
@@ -306,6 +314,7 @@ static int pack(void *ctx, const struct export_tensor *t, int expert, const floa
 
 	if (app_interrupted() || metering_over())
 		return err_set(e, "interrupted before '%.80s' was written", t->name);
+	model_forget(&q->source.model);
 	metering_tick();
 	return quantize_matrix(q->app->pool, &m, e);
 }
@@ -400,18 +409,32 @@ static json_t *summarize(const struct quantizing *q)
 	return j;
 }
 
+/* ", low to high", or nothing where one window cannot tell. */
+static const char *span(const struct estimate *x, double by, const char *format, char out[64])
+{
+	char low[24], high[24];
+
+	out[0] = 0;
+	if (!isfinite(x->low) || !isfinite(x->high))
+		return out;
+	snprintf(low, sizeof(low), format, by * x->low);
+	snprintf(high, sizeof(high), format, by * x->high);
+	snprintf(out, 64, ", %s to %s", low, high);
+	return out;
+}
+
 static void show_agreement(const struct quantizing *q)
 {
 	const struct agreement *a = &q->agreement;
+	char s[64];
 
-	app_print("  compared with its source on %zu tokens of %s, in %zu windows\n", a->tokens, q->o->data,
-	          q->documents.n);
-	app_print("  KL divergence    %.5f nats a token, %.5f to %.5f; the largest %.3f\n", a->kl.mean,
-	          fmax(a->kl.low, 0), a->kl.high, a->kl_most);
-	app_print("  same next token  %.2f %%, %.2f to %.2f\n", 100 * a->same_top.mean, 100 * a->same_top.low,
-	          100 * a->same_top.high);
-	app_print("  perplexity       %.3f, before %.3f: times %.4f, %.4f to %.4f\n", a->second.mean, a->first.mean,
-	          a->change.mean, a->change.low, a->change.high);
+	app_print("  compared with its source on %zu tokens of %s, in windows of at most %d\n", a->tokens, q->o->data,
+	          agreement_length(&q->source.model));
+	app_print("  KL divergence    %.5f nats a token%s; the largest %.3f\n", a->kl.mean, span(&a->kl, 1, "%.5f", s),
+	          a->kl_most);
+	app_print("  same next token  %.2f %%%s\n", 100 * a->same_top.mean, span(&a->same_top, 100, "%.2f", s));
+	app_print("  perplexity       %.3f, before %.3f: times %.4f%s\n", a->second.mean, a->first.mean,
+	          a->change.mean, span(&a->change, 1, "%.4f", s));
 }
 
 static void show(const struct quantizing *q)
@@ -444,7 +467,7 @@ static void report(const struct quantizing *q)
 	metering_count(q->o->data ? (int64_t)q->documents.tokens * 2 : 0, 0, (int64_t)q->agreement.tokens,
 	               q->agreement.flops, q->agreement.int_ops);
 	app_summary(q->app, j);
-	if (!q->app->json)
+	if (!q->app->json && (q->o->data || !q->app->quiet))
 		show(q);
 }
 

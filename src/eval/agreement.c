@@ -148,21 +148,29 @@ static int run_document(struct agreement *a, struct passes *s, const struct agre
 	return 0;
 }
 
-/* A mean over tokens whose error is that of documents: of the logarithm, a perplexity's. */
+/* A mean over tokens whose error is that of documents, as a perplexity has it; that is never below 1, so what is asked
+ * for is the logarithm of one, moved far up and back. */
 static struct estimate mean_by_document(const double *sum, const double *count, size_t n)
 {
-	struct estimate x = estimate_perplexity(sum, count, n);
-	double mean = -log(x.mean);
+	enum { UP = 20 };
+	double *moved = mem_array(n + 1, sizeof(*moved));
 
-	return (struct estimate){ mean, x.stderr_ / x.mean, -log(x.high), -log(x.low), x.n };
+	for (size_t i = 0; i < n; i++)
+		moved[i] = -sum[i] - UP * count[i];
+	struct estimate x = estimate_perplexity(moved, count, n);
+	mem_free(moved);
+	return (struct estimate){ log(x.mean) - UP, x.stderr_ / x.mean, log(x.low) - UP, log(x.high) - UP, x.n };
 }
 
 static void conclude(struct agreement *a, const struct sums *s, size_t n)
 {
+	struct estimate less = mean_by_document(s->apart, s->count, n); /* log-probability that was gained */
+
 	a->kl = mean_by_document(s->kl, s->count, n);
 	a->first = estimate_perplexity(s->first, s->count, n);
 	a->second = estimate_perplexity(s->second, s->count, n);
-	a->change = estimate_perplexity(s->apart, s->count, n);
+	a->change = (struct estimate){ exp(-less.mean), exp(-less.mean) * less.stderr_, exp(-less.high),
+		                       exp(-less.low), less.n };
 	a->same_top = estimate_proportion(s->same, a->tokens);
 }
 

@@ -1,5 +1,5 @@
-/* quant_mix: the rules one by one, see quant_mix.h. Counters go over the tensors in their order, as llama.cpp has them: the
- * n-th of the values is the n-th that comes along, whatever its layer is called. */
+/* quant_mix: the rules one by one, see quant_mix.h. Counters go over the tensors in their order, as llama.cpp has them:
+ * the n-th of the values is the n-th that comes along, whatever its layer is called. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "format/quant_mix.h"
 
@@ -243,7 +243,9 @@ static enum dtype fallback(struct quant_mix_tensor *t, enum dtype type)
 	case DTYPE_Q4_K: to = DTYPE_Q5_0; break;
 	case DTYPE_Q5_K: to = DTYPE_Q5_1; break;
 	case DTYPE_Q6_K: to = DTYPE_Q8_0; break;
-	default: break;
+	default:
+		if (dtypes[type].block > 32) /* none is known; check() names it */
+			return type;
 	}
 	return t->dim[0] % dtypes[to].block ? DTYPE_F16 : to;
 }
@@ -326,8 +328,8 @@ static int choose_all(struct state *s, struct quant_mix_tensor *t, size_t n, str
 	return 0;
 }
 
-int quant_mix_choose(const struct quant_mix_wish *w, const struct quant_mix_facts *f, struct quant_mix_tensor *t, size_t n,
-                   struct err *e)
+int quant_mix_choose(const struct quant_mix_wish *w, const struct quant_mix_facts *f, struct quant_mix_tensor *t,
+                     size_t n, struct err *e)
 {
 	static const char *const strange[] = { "falcon", "glm5-next", "bailingmoe3" };
 	bool llama = !strcmp(f->architecture, "llama"), qwen2 = !strcmp(f->architecture, "qwen2");

@@ -55,7 +55,7 @@ struct quant_mix_tensor {
 void quant_mix_sort(struct quant_mix_tensor *t, size_t n);
 /* Fills `to` of all, which are sorted. Errors: an expression that is none, a type that no row fits or that is not
  * written, a mixture that wants an importance matrix. */
-int quant_mix_choose(const struct quant_mix_wish *w, const struct quant_mix_facts *f, struct quant_mix_tensor *t, size_t n,
-                   struct err *e);
+int quant_mix_choose(const struct quant_mix_wish *w, const struct quant_mix_facts *f, struct quant_mix_tensor *t,
+                     size_t n, struct err *e);
 
 #endif

@@ -51,8 +51,8 @@ static int check_weights(const struct quantize_how *how, const struct quant_mix_
 		l->n_unweighted++;
 	if (!x || x->n == t->dim[0] * t->dim[2] || !strcmp(t->name, "token_embd.weight"))
 		return 0;
-	return err_set(e, "%s: '%.80s' has %zu numbers, the model's matrix wants %llu", how->imatrix_path, t->name, x->n,
-	               (unsigned long long)(t->dim[0] * t->dim[2]));
+	return err_set(e, "%s: '%.80s' has %zu numbers, the model's matrix wants %llu", how->imatrix_path, t->name,
+	               x->n, (unsigned long long)(t->dim[0] * t->dim[2]));
 }
 
 static size_t bytes_as(const struct quant_mix_tensor *t, enum dtype d)
@@ -90,7 +90,9 @@ int quantize_list_gguf(struct quantize_list *l, const struct gguf *g, const stru
 	*l = (struct quantize_list){ .t = mem_array(g->n_tensors + 1, sizeof(*l->t)), .n = g->n_tensors };
 	for (size_t i = 0; i < g->n_tensors; i++) {
 		const struct gguf_tensor *t = &g->tensors[i];
-		l->t[i] = (struct quant_mix_tensor){ .name = t->name, .n_dims = t->n_dims, .dtype = t->dtype, .index = i };
+		l->t[i] = (struct quant_mix_tensor){
+			.name = t->name, .n_dims = t->n_dims, .dtype = t->dtype, .index = i
+		};
 		memcpy(l->t[i].dim, t->dim, sizeof(t->dim));
 	}
 	if (facts_of(g, &f, e) == 0 && quantize_list_choose(l, &f, how, g->path, e) == 0)

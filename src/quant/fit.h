@@ -19,8 +19,8 @@ float fit_signed(int n, int most, const float *x, const float *w, int8_t *q);
 /* x ≈ scale·(q − most) with w = x²: from the same start each q in turn moves to where it is best, up to five rounds. */
 float fit_signed_by_turns(int n, int most, const float *x, int8_t *q);
 
-/* x ≈ scale·q − *minus, q from 0 to most, *minus ≥ 0: the least squares for the q that each of `steps` + 1 scales gives,
- * (first + step·i + most) / (largest − least). */
+/* x ≈ scale·q − *minus, q from 0 to most, *minus ≥ 0: the least squares for the q that each of `steps` + 1 scales
+ * gives, (first + step·i + most) / (largest − least). */
 struct fit_affine {
 	int most;
 	float first, step;

@@ -124,7 +124,7 @@ void quantize_mxfp4(const float *x, size_t n, const float *weights, uint8_t *out
 	}
 }
 
-/* An unsigned float of 4 bits of exponent and 3 of mantissa, at most 448, the mantissa's last place by the bit below. */
+/* An unsigned float of 4 bits of exponent and 3 of mantissa, at most 448, rounded by the bit below the mantissa. */
 static uint8_t ue4m3_from_float(float x)
 {
 	uint32_t bits;
