@@ -130,14 +130,6 @@ static bool call_has(const struct call *c, size_t i, const char *name)
 	return i < c->n;
 }
 
-struct value call_arg(const struct call *c, size_t i, const char *name, struct value init)
-{
-	for (size_t k = 0; name && k < c->n_named; k++)
-		if (!strcmp(c->names[k], name))
-			return c->named[k];
-	return i < c->n ? c->args[i] : init;
-}
-
 /* --- names --- */
 
 static struct variable *find_in(const struct scope *s, const char *name)
@@ -425,16 +417,18 @@ static struct value sign(struct interpreter *x, const struct expr *e)
 
 /* --- calls --- */
 
-static void add_arg(struct interpreter *x, struct call *c, const struct expr *arg, size_t *cap)
+static void add_arg(struct interpreter *x, struct call *c, const struct expr *arg, size_t *cap, size_t *named_cap)
 {
 	struct value v = eval(x, arg), spread = NONE;
 
-	for (size_t k = 0; arg->keyword && k < c->n_named; k++)
-		if (!strcmp(c->names[k], arg->keyword))
-			run_fail(&x->r, "the argument '%.60s' is given twice", arg->keyword);
+	if (x->r.failed)
+		return;
 	if (arg->keyword) {
-		c->names[c->n_named] = arg->keyword;
-		c->named[c->n_named++] = v;
+		call_add_named(c, arg->keyword, v, named_cap);
+		return;
+	}
+	if (arg->named) {
+		call_add_dict(c, v, named_cap);
 		return;
 	}
 	if (arg->spread && v_iterate(&x->r.mem, v, &spread, x->r.e) < 0)
@@ -456,11 +450,12 @@ static struct call evaluate_args(struct interpreter *x, const struct expr *args)
 
 	for (const struct expr *a = args; a; a = a->next)
 		n++;
+	size_t named = n;
 	c.args = arena_array(&x->r.mem, n, sizeof(*c.args));
 	c.named = arena_array(&x->r.mem, n, sizeof(*c.named));
 	c.names = arena_array(&x->r.mem, n, sizeof(*c.names));
 	for (; args && !x->r.failed; args = args->next)
-		add_arg(x, &c, args, &n);
+		add_arg(x, &c, args, &n, &named);
 	return c;
 }
 

@@ -101,3 +101,43 @@ bool call_fits(const struct call *c, const struct function *f)
 			return run_fail(c->r, "%s takes no argument '%.60s'", f->name, c->names[k]), false;
 	return true;
 }
+
+struct value call_arg(const struct call *c, size_t i, const char *name, struct value init)
+{
+	for (size_t k = 0; name && k < c->n_named; k++)
+		if (!strcmp(c->names[k], name))
+			return c->named[k];
+	return i < c->n ? c->args[i] : init;
+}
+
+void call_add_named(struct call *c, const char *name, struct value v, size_t *cap)
+{
+	for (size_t k = 0; k < c->n_named; k++)
+		if (!strcmp(c->names[k], name))
+			run_fail(c->r, "the argument '%.60s' is given twice", name);
+	if (c->n_named + 2 > *cap) {
+		const char **names = arena_array(&c->r->mem, *cap = 2 * *cap + 2, sizeof(*names));
+		struct value *named = arena_array(&c->r->mem, *cap, sizeof(*named));
+		memcpy(names, c->names, c->n_named * sizeof(*names));
+		memcpy(named, c->named, c->n_named * sizeof(*named));
+		c->names = names;
+		c->named = named;
+	}
+	c->names[c->n_named] = name;
+	c->named[c->n_named++] = v;
+}
+
+void call_add_dict(struct call *c, struct value v, size_t *cap)
+{
+	if (v.type != V_DICT)
+		run_fail(c->r, "**: %s is no dict", v_type_name(v));
+	for (size_t i = 0; v.type == V_DICT && i < v.dict->n && run_steps(c->r, 1 + c->n_named / 16); i++) {
+		struct value key = v.dict->keys[i];
+		if (key.type != V_STRING || memchr(key.str.s, 0, key.str.n)) {
+			run_fail(c->r, "**: a name was wanted, not %s", v_type_name(key));
+			return;
+		}
+		const char *name = arena_printf(&c->r->mem, "%.*s", (int)key.str.n, key.str.s);
+		call_add_named(c, name, v.dict->values[i], cap);
+	}
+}

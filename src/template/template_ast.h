@@ -35,7 +35,7 @@ struct expr {
 	/* arguments or items, linked by next; a dictionary's are key, value, key, value … */
 	struct expr *args, *next;
 	const char *keyword;         /* of an argument name=… */
-	bool spread;                 /* of an argument *list */
+	bool spread, named;          /* of an argument *list, of one **dict */
 };
 
 enum stmt_type {

@@ -229,7 +229,7 @@ static struct expr *arguments(struct parser *p)
 	struct expr *first = NULL, **last = &first;
 
 	while (!p->failed && !take_op(p, ")")) {
-		bool spread = take_op(p, "*");
+		bool named = take_op(p, "**"), spread = !named && take_op(p, "*");
 		const char *keyword = p->at->type == TOKEN_NAME && is_text(p->at + 1, TOKEN_OPERATOR, "=") ?
 		                              p->at->value.str.s :
 		                              NULL;
@@ -240,6 +240,7 @@ static struct expr *arguments(struct parser *p)
 			return NULL;
 		x->keyword = keyword;
 		x->spread = spread;
+		x->named = named;
 		last = &x->next;
 		if (!is_op(p, ")") && !want_op(p, ","))
 			return NULL;

@@ -46,6 +46,12 @@ bool call_fits(const struct call *c, const struct function *f);  /* false after 
 /* Argument i, or the one with this name, or the default. */
 struct value call_arg(const struct call *c, size_t i, const char *name, struct value init);
 
+/* One more by name, for which names and named have *cap places; there is room for one more after it, which is a block's
+ * caller. Twice the same is a mistake. */
+void call_add_named(struct call *c, const char *name, struct value v, size_t *cap);
+/* All of a dict: **v. */
+void call_add_dict(struct call *c, struct value v, size_t *cap);
+
 #define ATTRIBUTE "="
 #define CHANGES "!"
 
