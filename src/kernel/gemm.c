@@ -13,11 +13,16 @@
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
  * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
- * instruction set. The exception is A transposed with a step of a multiple of 4 KB, where all steps of k fall into one
- * set of the nearest cache and several strips share a line: it would be fetched anew for each (a third slower with
- * strips of 6). Then A's slice is packed once an item, and so it is where A's rows are picked by number. */
+ * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short: several share a line, and steps
+ * of k fall into few sets of the nearest cache, so lines would be fetched anew for each strip. Then A's slice is packed
+ * once an item, in higher and shorter slices, and items are as large as the threads allow; so it is, in items like the
+ * others, where A's rows are picked by number.
+ *
+ * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows are
+ * read in place, a few at a time and in long runs. */
 #include "kernel/gemm.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -25,9 +30,13 @@
 #include "quant/panels.h"
 
 enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
-/* largest slice of K, also where A is transposed; slices begin at runs of blocks */
-enum { SLICE = 576, SLICE_ACROSS = 256, RUN = 32 };
-enum { LINE = 16, SET_PERIOD = 1024 };              /* floats a cache line and until its set comes round again */
+/* the same where A is packed */
+enum { ROWS_PACKED = 384, PACKING_PACKED = 40 };
+/* largest slice of K, also where A is transposed, is packed, is few rows; slices begin at runs of blocks */
+enum { SLICE = 576, SLICE_ACROSS = 256, SLICE_PACKED = 192, SLICE_SKINNY = 32, RUN = 32 };
+enum { SKINNY_STRIPS = 2, LINE = 16 /* floats a cache line */, PACKED_RUN = 8, USUAL_MR = 6 };
+
+#define PACKED_SIZE ((size_t)SLICE_PACKED * (ROWS_PACKED + KERNEL_MR_MAX)) /* floats: A's slice */
 
 struct cut {
 	size_t strips, panels;        /* of the whole C */
@@ -53,35 +62,52 @@ struct block {
 	bool started;                 /* the sums hold something */
 };
 
+/* A's slice: row i, which begins a strip, at a + i·next; then as a tile has it. */
+struct left {
+	const float *a;
+	size_t next, row, col;
+	bool strips;                  /* packed so, each of mr rows */
+};
+
 static size_t ceil_div(size_t a, size_t b)
 {
 	return (a + b - 1) / b;
 }
 
-/* The time of items of one size, summed over 2, 4 and 16 threads that deal them out; with 16, many items even out. */
-static size_t rounds(size_t items)
+/* The time of items of one size, dealt out to so many threads; 0: summed over 2, 4 and 16, and with 16, many items even
+ * out. */
+static size_t rounds(size_t items, size_t threads)
 {
+	if (threads)
+		return ROUND_UP(items, threads) + threads / 2;
 	return (items + 1) / 2 * 2 + (items + 3) / 4 * 4 + MAX(items, (size_t)16);
 }
 
-/* By shape alone: the fewest and most even items that threads can share. Each item packs its panels anew and reads its
- * rows anew, as dear as PACKING rows or columns of product (rows of one strip are near anyway). The candidates are
- * whole numbers of strips and of panels an item. */
-static struct cut cut_make(const struct kernels *k, size_t m, size_t n)
+/* The largest item, what packing costs in rows of product, threads as for rounds. */
+struct limits {
+	size_t rows, columns, packing, threads;
+};
+
+/* The fewest and most even items that threads can share. Each item packs its panels anew and reads its rows anew, as
+ * dear as PACKING rows or columns of product (rows of one strip are near anyway). The candidates are whole numbers of
+ * strips and of panels an item. */
+static struct cut cut_by(const struct kernels *k, size_t m, size_t n, struct limits l)
 {
 	size_t mr = (size_t)k->mr, nr = (size_t)k->nr, best = SIZE_MAX;
 	struct cut c = { .strips = ceil_div(m, mr), .panels = ceil_div(n, nr) };
 	size_t again = c.strips > 1 ? PACKING : 0;
 
-	for (size_t strips = MIN(c.strips, ROWS / mr), rows = 0; strips; strips--) {
+	for (size_t strips = MIN(c.strips, l.rows / mr), rows = 0; strips; strips--) {
 		if (rows == ceil_div(c.strips, strips) || (rows && strips < STRIPS_LEAST))
 			continue;
 		rows = ceil_div(c.strips, strips);
-		for (size_t panels = MIN(c.panels, COLUMNS / nr), columns = 0; panels; panels--) {
+		size_t most = MIN(l.columns, (size_t)ROWS * COLUMNS / (strips * mr)) / nr;
+		for (size_t panels = MIN(c.panels, most), columns = 0; panels; panels--) {
 			if (columns == ceil_div(c.panels, panels))
 				continue;
 			columns = ceil_div(c.panels, panels);
-			size_t time = rounds(rows * columns) * (strips * mr + PACKING) * (panels * nr + again);
+			size_t time = rounds(rows * columns, l.threads) * (strips * mr + l.packing) *
+			              (panels * nr + again);
 			if (time >= best)
 				continue;
 			best = time;
@@ -113,20 +139,38 @@ static const float *a_at(const struct gemm_term *t, size_t i, size_t k)
 	return t->a + row * t->a_row + col * t->a_col;
 }
 
-static bool worth_packing(const struct kernels *k, const struct gemm_term *t, const struct block *b)
+/* By a power of two A may be multiplied as well as B. */
+static bool scales_exactly(float scale)
 {
-	return picked(t) ||
-	       ( t->a_col != 1 && t->a_col % SET_PERIOD == 0 && k->mr * 2 <= LINE && b->n > (size_t)k->nr);
+	int exponent;
+
+	return frexpf(scale, &exponent) == 0.5F;
+}
+
+/* So few rows that a panel is not worth packing: B's rows are read in place, a few at a time and in long runs. */
+static bool skinny(const struct kernels *k, const struct gemm_term *t, size_t m)
+{
+	return m <= SKINNY_STRIPS * (size_t)k->mr && !t->transposed && !t->b.panel_bytes && !picked(t) &&
+	       t->b.dtype == DTYPE_F32 && scales_exactly(t->scale);
+}
+
+static bool across(const struct kernels *k, const struct gemm_term *t, size_t m, size_t n)
+{
+	return t->a_col != 1 && t->a_row == 1 && k->mr * 2 <= LINE && n > (size_t)k->nr && !picked(t) &&
+	       !skinny(k, t, m);
 }
 
 /* m rows from the first on, of numbers k0 … of A, as [k][mr]. */
 static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t mr, size_t k0, size_t some, float *out)
 {
 	if (!t->a_rows) {
-		for (size_t q = 0; q < some; q++) {
+		for (size_t q = 0; q < some; q++, out += mr) {
 			const float *a = a_at(t, first, k0 + q);
-			for (size_t r = 0; r < m; r++)
-				out[q * mr + r] = a[r * t->a_row];
+			if (t->a_row == 1 && m == USUAL_MR)
+				memcpy(out, a, USUAL_MR * sizeof(float));
+			else
+				for (size_t r = 0; r < m; r++)
+					out[r] = a[r * t->a_row];
 		}
 		return;
 	}
@@ -137,15 +181,34 @@ static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t
 	}
 }
 
-/* Strips of [k][mr], one after another. */
+/* Strips of [k][mr], one after another; a few k at a time, so that A is read in long runs. */
 static void pack_strips(const struct gemm_term *t, const struct block *b, size_t mr, size_t k0, size_t some)
 {
-	for (size_t i = 0; i < b->m; i += mr)
-		pack_strip(t, b->i0 + i, MIN(mr, b->m - i), mr, k0, some, b->packed + i * some);
+	for (size_t q0 = 0; q0 < some; q0 += PACKED_RUN)
+		for (size_t i = 0; i < b->m; i += mr)
+			pack_strip(t, b->i0 + i, MIN(mr, b->m - i), mr, k0 + q0, MIN(some - q0, (size_t)PACKED_RUN),
+			           b->packed + i * some + q0 * mr);
 }
 
-static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
-                   float *out)
+static struct left left_of(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t k0,
+                           size_t some)
+{
+	const float *a = t->a + b->i0 * t->a_row + k0 * t->a_col;
+
+	if (picked(t) || across(k, t, b->m, b->n)) {
+		pack_strips(t, b, (size_t)k->mr, k0, some);
+		return (struct left){ b->packed, some, 1, (size_t)k->mr, true };
+	}
+	if (!skinny(k, t, b->m) || t->scale == 1)
+		return (struct left){ a, t->a_row, t->a_row, t->a_col, false };
+	for (size_t q = 0; q < some; q++)
+		for (size_t i = 0; i < b->m; i++)
+			b->packed[q * b->m + i] = t->scale * a[i * t->a_row + q * t->a_col];
+	return (struct left){ b->packed, 1, 1, b->m, false };
+}
+
+static void pack_b(const struct kernels *k, const struct gemm_term *t, float scale, size_t j, size_t n, size_t k0,
+                   size_t some, float *out)
 {
 	const struct matrix *b = &t->b;
 
@@ -162,8 +225,8 @@ static void pack_b(const struct kernels *k, const struct gemm_term *t, size_t j,
 			             b->row_bytes, 1, j, n, out + q * (size_t)k->nr);
 	else
 		k->pack_cols(b->dtype, (const char *)b->data + k0 * b->row_bytes, b->row_bytes, some, j, n, out);
-	if (t->scale != 1)
-		k->scale(out, out, t->scale, some * (size_t)k->nr);
+	if (scale != 1)
+		k->scale(out, out, scale, some * (size_t)k->nr);
 }
 
 /* Panels of F32 are what packing would make of them. */
@@ -172,22 +235,44 @@ static bool ready(const struct gemm_term *t)
 	return t->b.panel_bytes && t->b.dtype == DTYPE_F32 && t->scale == 1;
 }
 
-/* All strips over the columns from j on, packed or, ready, as they lie. */
-static void panel_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, size_t j, size_t n,
-                      size_t k0, size_t some, bool packed)
+/* All strips over the columns from j on, as they lie at w or, where that is NULL, packed. */
+static void panel_run(const struct kernels *k, const struct block *b, const struct left *l, size_t j, size_t n,
+                      size_t some, const float *w, size_t step, size_t next)
 {
 	size_t mr = (size_t)k->mr;
-	const char *w = (const char *)t->b.data + (b->j0 + j) / PANEL_ROWS * t->b.panel_bytes;
 
+	if (!l->strips)
+		mr = ceil_div(b->m, ceil_div(b->m, mr)); /* even ones */
 	for (size_t i = 0; i < b->m; i += mr) {
-		size_t m = MIN(mr, b->m - i), a_row = packed ? 1 : t->a_row, a_col = packed ? mr : t->a_col;
-		const float *a = packed ? b->packed + i * some : t->a + (b->i0 + i) * t->a_row + k0 * t->a_col;
+		size_t m = MIN(mr, b->m - i);
+		const float *a = l->a + i * l->next;
 		float *c = b->sum + i * b->ld + j;
-		if (ready(t))
-			k->panels_tile(m, n, some, a, a_row, a_col, (const float *)w + k0 * PANEL_ROWS,
-			               t->b.panel_bytes, c, b->ld, b->started);
+		if (w)
+			k->tile_in_place(m, n, some, a, l->row, l->col, w, step, next, c, b->ld, b->started);
 		else
-			k->gemm_tile(m, n, some, a, a_row, a_col, b->panel, c, b->ld, b->started);
+			k->gemm_tile(m, n, some, a, l->row, l->col, b->panel, c, b->ld, b->started);
+	}
+}
+
+/* The columns from j on. */
+static void columns_run(const struct kernels *k, const struct gemm_term *t, const struct block *b, const struct left *l,
+                        size_t j, size_t n, size_t k0, size_t some)
+{
+	size_t step = t->b.row_bytes / sizeof(float);
+	const char *panel = (const char *)t->b.data + (b->j0 + j) / PANEL_ROWS * t->b.panel_bytes;
+	const float *rows = (const float *)t->b.data + k0 * step + b->j0 + j;
+	bool few = skinny(k, t, b->m); /* A has the scale */
+
+	if (ready(t)) {
+		panel_run(k, b, l, j, n, some, (const float *)panel + k0 * PANEL_ROWS, PANEL_ROWS,
+		          t->b.panel_bytes / sizeof(float));
+	} else if (few && n % PANEL_ROWS == 0) {
+		for (size_t q = some; q < MIN(2 * some, t->k - k0); q++)
+			__builtin_prefetch(rows + q * step);
+		panel_run(k, b, l, j, n, some, rows, step, PANEL_ROWS);
+	} else {
+		pack_b(k, t, few ? 1 : t->scale, b->j0 + j, n, k0, some, b->panel);
+		panel_run(k, b, l, j, n, some, NULL, 0, 0);
 	}
 }
 
@@ -201,6 +286,15 @@ static size_t slice_of(size_t k, size_t most)
 static bool few_rows(const struct gemm_term *t, const struct block *b)
 {
 	return t->b.panel_bytes && b->m <= KERNEL_FEW && t->a_col == 1 && t->scale == 1 && !b->started;
+}
+
+static size_t slice_most(const struct kernels *k, const struct gemm_term *t, const struct block *b)
+{
+	if (skinny(k, t, b->m))
+		return SLICE_SKINNY;
+	if (across(k, t, b->m, b->n))
+		return SLICE_PACKED;
+	return t->a_col != 1 || picked(t) ? SLICE_ACROSS : SLICE;
 }
 
 static void term_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
@@ -217,19 +311,13 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 		b->started = true;
 		return;
 	}
-	bool packed = worth_packing(k, t, b);
-	size_t slice = slice_of(t->k, t->a_col != 1 || packed ? SLICE_ACROSS : SLICE);
+	size_t slice = slice_of(t->k, slice_most(k, t, b));
 
 	for (size_t k0 = 0; k0 < t->k; k0 += slice) {
 		size_t some = MIN(slice, t->k - k0);
-		if (packed)
-			pack_strips(t, b, (size_t)k->mr, k0, some);
-		for (size_t j = 0; j < b->n; j += nr) {
-			size_t n = MIN(nr, b->n - j);
-			if (!ready(t))
-				pack_b(k, t, b->j0 + j, n, k0, some, b->panel);
-			panel_run(k, t, b, j, n, k0, some, packed);
-		}
+		struct left l = left_of(k, t, b, k0, some);
+		for (size_t j = 0; j < b->n; j += nr)
+			columns_run(k, t, b, &l, j, MIN(nr, b->n - j), k0, some);
 		b->started = true;
 	}
 }
@@ -276,8 +364,8 @@ static void item_run(void *ctx, size_t item, int thread)
 
 	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
 	bool buffer = needs_buffer(g) || w->transposed;
-	b.sum = buffer ? b.packed + (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX) : g->c + b.i0 * g->ldc + b.j0;
-	b.ld = buffer ? COLUMNS : g->ldc;
+	b.sum = buffer ? b.packed + PACKED_SIZE : g->c + b.i0 * g->ldc + b.j0;
+	b.ld = buffer ? ROUND_UP(b.n, (size_t)LINE) : g->ldc;
 
 	for (int t = 0; t < g->n_terms; t++)
 		term_run(k, &g->term[t], &b);
@@ -291,10 +379,9 @@ static void item_run(void *ctx, size_t item, int thread)
 
 size_t gemm_scratch_bytes(const struct kernels *k)
 {
-	size_t panel = (size_t)SLICE * (size_t)k->nr, packed = (size_t)SLICE_ACROSS * (ROWS + KERNEL_MR_MAX),
-	       sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
+	size_t panel = (size_t)SLICE * (size_t)k->nr, sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
 
-	return ROUND_UP((panel + packed + sums) * sizeof(float), 128);
+	return ROUND_UP((panel + PACKED_SIZE + sums) * sizeof(float), 128);
 }
 
 /* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the same
@@ -306,7 +393,7 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	if (g->n_terms != 1 || t->a_row != 1 || t->a_col == 1 || t->transposed || t->b.dtype != DTYPE_F32 ||
 	    t->scale != 1 || g->bias || g->residual || g->c_rows)
 		return false;
-	if (g->n > (size_t)k->mr || 2 * g->n > (size_t)k->nr || g->m < (size_t)k->nr)
+	if (g->n > SKINNY_STRIPS * (size_t)k->mr || 2 * g->n > (size_t)k->nr || g->m < (size_t)k->nr)
 		return false;
 	*out = *g;
 	out->m = g->n;
@@ -321,13 +408,24 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
 	return true;
 }
 
-static void work_make(struct work *w, const struct kernels *k, const struct gemm *g, void *scratch)
+/* By shape alone, but where large items are worth more: an element's sum lies within an item, so its bits do not
+ * depend on where items begin. */
+static struct cut cut_make(const struct kernels *k, const struct gemm *g, size_t threads)
+{
+	struct limits l = { ROWS, COLUMNS, PACKING, 0 };
+
+	if (across(k, &g->term[0], g->m, g->n))
+		l = (struct limits){ ROWS_PACKED, COLUMNS, PACKING_PACKED, threads };
+	return cut_by(k, g->m, g->n, l);
+}
+
+static void work_make(struct work *w, const struct kernels *k, const struct gemm *g, size_t threads, void *scratch)
 {
 	*w = (struct work){ .k = k, .g = g, .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
 	w->transposed = turn(k, g, &w->other);
 	if (w->transposed)
 		w->g = &w->other;
-	w->cut = cut_make(k, w->g->m, w->g->n);
+	w->cut = cut_make(k, w->g, threads);
 }
 
 void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch)
@@ -338,7 +436,7 @@ void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g,
 	if (n > GEMM_TOGETHER)
 		BUG("%d products together", n);
 	for (int i = 0; i < n; i++) {
-		work_make(&work[i], k, &g[i], scratch);
+		work_make(&work[i], k, &g[i], (size_t)pool_threads(p), scratch);
 		lists[i] = (struct pool_list){ &work[i], work[i].cut.row_items * work[i].cut.column_items };
 	}
 	pool_run_lists(p, lists, n, item_run);

@@ -48,10 +48,10 @@ struct kernels {
 	/* The same from panels (quant/panels.h): w is the panel of column 0, j < n ≤ nr; k0 and k are multiples of
 	 * 32. */
 	void (*pack_panels)(enum dtype t, const void *w, size_t panel_bytes, size_t n, size_t k0, size_t k, float *out);
-	/* gemm_tile with B from panels of F32 as they lie, nothing packed: b is number k = 0 of the panel of column
-	 * 0. */
-	void (*panels_tile)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
-	                    const float *b, size_t panel_bytes, float *c, size_t ldc, bool accumulate);
+	/* gemm_tile with B as it lies in f32, nothing packed: 16 columns of number k at b + k·step, the 16 after them
+	 * `next` floats further. Where n is no multiple of 16, up to 16 columns of B are read. */
+	void (*tile_in_place)(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
+	                      const float *b, size_t step, size_t next, float *c, size_t ldc, bool accumulate);
 	/* C[m,n] = Σ_k x[i*x_ld + k]·W(j,k) for m ≤ KERNEL_FEW rows and any n, straight from panels. The chain of
 	 * gemm_tile, so the same bits. */
 	void (*panel_rows)(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w,

@@ -146,11 +146,10 @@ static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row
 	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, NR, PANEL_ROWS }, c, ldc, accumulate);
 }
 
-static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
-                        size_t panel_bytes, float *c, size_t ldc, bool accumulate)
+static void tile_in_place(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                          size_t step, size_t next, float *c, size_t ldc, bool accumulate)
 {
-	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, PANEL_ROWS, panel_bytes / sizeof(float) }, c, ldc,
-	         accumulate);
+	tile_any(m, n, k, a, a_row, a_col, (struct columns){ b, step, next }, c, ldc, accumulate);
 }
 
 /* --- runs of 16 numbers of any storage type --- */
@@ -943,7 +942,7 @@ static void lanes_install(struct kernels *k)
 		.pack_rows = pack_rows,
 		.pack_cols = pack_cols,
 		.pack_panels = pack_panels,
-		.panels_tile = panels_tile,
+		.tile_in_place = tile_in_place,
 		.panel_rows = panel_rows,
 		.few_sums = few_sums,
 		.q8_row = below.q8_row,

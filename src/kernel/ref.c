@@ -58,9 +58,10 @@ float vec_tanh_finef(float x)
 
 /* --- gemm --- */
 
-static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
-                      float *c, size_t ldc, bool accumulate)
+static void tile_in_place(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                          size_t step, size_t next, float *c, size_t ldc, bool accumulate)
 {
+	(void)next; /* NR is 16 */
 	for (size_t i = 0; i < m; i++) {
 		float sum[NR] = { 0 };
 		if (accumulate)
@@ -68,10 +69,16 @@ static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row
 		for (size_t q = 0; q < k; q++) {
 			float x = a[i * a_row + q * a_col];
 			for (size_t j = 0; j < NR; j++)
-				sum[j] += x * b[q * NR + j];
+				sum[j] += x * b[q * step + j];
 		}
 		memcpy(c + i * ldc, sum, n * sizeof(float));
 	}
+}
+
+static void gemm_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                      float *c, size_t ldc, bool accumulate)
+{
+	tile_in_place(m, n, k, a, a_row, a_col, b, NR, 0, c, ldc, accumulate);
 }
 
 static void pack_rows(enum dtype t, const void *w, size_t row_bytes, size_t n, size_t k0, size_t k, float *out)
@@ -110,13 +117,6 @@ static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, siz
 			for (size_t i = 0; i < PANEL_BLOCK; i++)
 				out[(q + i) * NR + j] = x[i];
 		}
-}
-
-static void panels_tile(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
-                        size_t bytes, float *c, size_t ldc, bool accumulate)
-{
-	(void)bytes; /* NR is one panel */
-	gemm_tile(m, n, k, a, a_row, a_col, b, c, ldc, accumulate);
 }
 
 static void panel_rows(enum dtype t, size_t m, size_t n, size_t k, const float *x, size_t x_ld, const void *w,
@@ -541,7 +541,7 @@ void ref_install(struct kernels *k)
 		.pack_rows = pack_rows,
 		.pack_cols = pack_cols,
 		.pack_panels = pack_panels,
-		.panels_tile = panels_tile,
+		.tile_in_place = tile_in_place,
 		.panel_rows = panel_rows,
 		.few_sums = few_sums,
 		.q8_row = q8_row,

@@ -180,6 +180,27 @@ static void test_shapes(struct test *t, const struct setup *s)
 			}
 }
 
+/* dA = duᵀ·x and dW = dyᵀ·x: few rows over B's rows in place, whose last columns are packed; many, for which A is. The
+ * scale is A's where that is exact. */
+static void test_across(struct test *t, const struct setup *s)
+{
+	static const struct sizes sizes[] = { { 8, 200, 100 }, { 12, 64, 33 }, { 200, 8, 70 }, { 401, 150, 393 } };
+	static const float scales[] = { 1, 2, 0.37f };
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		for (size_t j = 0; j < ARRAY_LEN(scales); j++)
+			for (int accumulate = 0; accumulate < 2; accumulate++) {
+				struct rng_stream rng = { i + 10 * j };
+				struct sizes z = sizes[i];
+				test_case(t, "%s: across %zu×%zu×%zu, scale %g", s->k->name, z.m, z.n, z.k,
+				          (double)scales[j]);
+				struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .accumulate = accumulate };
+				g.term[0] = term_sample(z, DTYPE_F32, false, true, scales[j], &rng);
+				check_product(t, s, &g);
+				term_release(&g.term[0]);
+			}
+}
+
 static void test_epilogues(struct test *t, const struct setup *s)
 {
 	for (int bits = 0; bits < 16; bits++) {
@@ -222,21 +243,22 @@ static void test_residual_in_place(struct test *t, const struct setup *s)
 	mem_free(d);
 }
 
-static void test_threads(struct test *t, const struct kernels *k)
+/* Items of dW = dyᵀ·x depend on the number of threads. */
+static void test_threads(struct test *t, const struct kernels *k, bool across)
 {
 	static const int threads[] = { 2, 3, 7 };
 	struct rng_stream rng = { 11 };
-	struct sizes z = { 147, 192, 320 };
+	struct sizes z = { across ? 402 : 147, 192, 320 };
 	float *c = mem_array(z.m * z.n, sizeof(float)), *d = mem_array(z.m * z.n, sizeof(float));
 	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .c = c };
 	struct setup one = setup_make(k, 1);
 
-	g.term[0] = term_sample(z, DTYPE_Q4_0, true, false, 1, &rng);
+	g.term[0] = term_sample(z, across ? DTYPE_F32 : DTYPE_Q4_0, !across, across, 1, &rng);
 	setup_run(&one, &g);
 	g.c = d;
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
 		struct setup many = setup_make(k, threads[i]);
-		test_case(t, "%s: %d threads, the same bits", k->name, threads[i]);
+		test_case(t, "%s: %d threads, the same bits%s", k->name, threads[i], across ? ", A transposed" : "");
 		memset(d, 0xff, z.m * z.n * sizeof(float));
 		setup_run(&many, &g);
 		CHECK(t, memcmp(c, d, z.m * z.n * sizeof(float)) == 0);
@@ -313,12 +335,14 @@ void test_gemm(struct test *t)
 		test_dtypes(t, &s);
 		test_small_blocks(t, &s);
 		test_shapes(t, &s);
+		test_across(t, &s);
 		test_epilogues(t, &s);
 		test_residual_in_place(t, &s);
 		test_rows_alone(t, &s, false);
 		test_rows_alone(t, &s, true);
 		setup_release(&s);
-		test_threads(t, all[i]);
+		test_threads(t, all[i], false);
+		test_threads(t, all[i], true);
 	}
 	test_tables_agree(t, all, n);
 }

@@ -539,7 +539,7 @@ static void test_panels(struct test *t, const struct kernels *k)
 	mem_free(y);
 }
 
-/* Every m and n of the micro-tile, B packed and from panels; C's surroundings stay. */
+/* Every m and n of the micro-tile, B packed, from panels and from rows; C's surroundings stay. */
 static void test_tiles(struct test *t, const struct kernels *k)
 {
 	size_t nr = (size_t)k->nr, ldc = nr + 3, K = 19;
@@ -554,14 +554,17 @@ static void test_tiles(struct test *t, const struct kernels *k)
 	test_case(t, "%s: gemm_tile of every size", k->name);
 	for (size_t m = 1; m <= (size_t)k->mr; m++)
 		for (size_t n = 1; n <= nr; n++)
-			for (int mode = 0; mode < 8; mode++) {
+			for (int mode = 0; mode < 12; mode++) {
 				bool across = mode & 1, accumulate = mode & 2, right = true;
 				size_t a_row = across ? 1 : K, a_col = across ? (size_t)k->mr : 1;
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++)
 					c[i] = 0.5f;
 				if (mode & 4)
-					k->panels_tile(m, n, K, a, a_row, a_col, panels, K * PANEL_ROWS * sizeof(float),
-					               c, ldc, accumulate);
+					k->tile_in_place(m, n, K, a, a_row, a_col, panels, PANEL_ROWS, K * PANEL_ROWS,
+					                 c, ldc, accumulate);
+				else if (mode & 8)
+					k->tile_in_place(m, n, K, a, a_row, a_col, b, nr, PANEL_ROWS, c, ldc,
+					                 accumulate);
 				else
 					k->gemm_tile(m, n, K, a, a_row, a_col, b, c, ldc, accumulate);
 				for (size_t i = 0; i < (size_t)(k->mr + 1) * ldc; i++) {
