@@ -3,8 +3,8 @@
 #include "cmd/generate/answer_file.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
-#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 
@@ -89,13 +89,26 @@ static int go_on(struct answer_file *f, const char *description, const json_t *a
 	return status;
 }
 
+bool answer_file_streams(const char *path)
+{
+	struct stat st;
+
+	return io_is_open_file(path) || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 int answer_file_open(struct answer_file *f, const char *path, const json_t *asked, const struct rows *rows,
                      struct err *e)
 {
-	char *description = mem_printf("%s.resume.json", path);
 	struct buf text = { .max = (size_t)16 << 30 };
 
 	*f = (struct answer_file){ .path = mem_strdup(path), .lock = -1 };
+	if (answer_file_streams(path)) {
+		f->streams = io_writer_open(&f->stream, path, e) == 0;
+		if (!f->streams)
+			answer_file_close(f);
+		return f->streams ? 0 : -1;
+	}
+	char *description = mem_printf("%s.resume.json", path);
 	int status = io_lock(path, &f->lock, e);
 	if (status == 0)
 		status = io_read(&text, path, e);
@@ -116,7 +129,8 @@ int answer_file_add(struct answer_file *f, const struct rows *rows, const struct
 	json_object_set_new(row, "completion", json_stringn(buf_str(&g->text), g->text.len));
 	json_object_set_new(row, "finish_reason", json_string(finish_name(g->finish)));
 	char *line = jsonx_line(row), *whole = mem_printf("%s\n", line);
-	int status = io_append(f->path, whole, strlen(whole), e);
+	int status = f->streams ? io_writer_add(&f->stream, whole, strlen(whole), e) :
+	                          io_append(f->path, whole, strlen(whole), e);
 	mem_free(line);
 	mem_free(whole);
 	json_decref(row);
@@ -126,6 +140,9 @@ int answer_file_add(struct answer_file *f, const struct rows *rows, const struct
 
 void answer_file_close(struct answer_file *f)
 {
+	if (f->streams)
+		io_writer_abort(&f->stream); /* what is in a pipe is there */
+	f->streams = false;
 	if (f->lock >= 0)
 		io_unlock(f->lock);
 	f->lock = -1;

@@ -257,7 +257,7 @@ static size_t count_answered(const char *path)
 	struct err ignored = ERR_INIT;
 	size_t n = 0;
 
-	if (io_exists(path) && io_read(&text, path, &ignored) == 0)
+	if (!answer_file_streams(path) && io_exists(path) && io_read(&text, path, &ignored) == 0)
 		for (const char *at = buf_str(&text); (at = memchr(at, '\n', text.len - (size_t)(at - buf_str(&text))));
 		     at++)
 			n++;
