@@ -1,5 +1,5 @@
-/* fuzz_imatrix: any bytes as an importance matrix, of either form; every mean that is read is looked at and found by its
- * name. */
+/* fuzz_imatrix: any bytes as an importance matrix, of either form; every mean that is read is looked at and found by
+ * its name. */
 #include <math.h>
 
 #include "base/err.h"
