@@ -101,8 +101,6 @@ static const char processor[] = "it computes on the processor; there is nothing 
 static const char masks[] = "answers alone are trained on, and text rows whole; kungfu data lint --show 1 shows it";
 static const char one_go[] = "kungfu chat is the conversation, kungfu generate the single answer";
 static const char resumes[] = "kungfu resume DIR goes on with a run";
-static const char reports[] = "metrics.jsonl has every number without being asked, --tensorboard writes event files "
-                              "beside it; nothing is sent to anybody, so there is nothing to turn off";
 static const char local[] = "nothing is fetched or sent: models and rows are files of this machine";
 
 /* with: a name of ours that the command must have for the sentence to be right, NULL: it is of all commands. */
@@ -151,7 +149,6 @@ static const struct { const char *theirs, *with, *note; } notes[] = {
 	{ "per-device-eval-batch-size", "micro-batch-tokens", "--micro-batch-tokens says how much at a time" },
 	{ "eval-batch-size", "micro-batch-tokens", "--micro-batch-tokens says how much at a time" },
 	{ "group-by-length", "micro-batch-tokens", "nothing is padded; there is nothing to group" },
-	{ "report-to", "tensorboard", reports },
 	{ "run-name", "tensorboard", "a run's name is its folder, --out" },
 	{ "logging-dir", "tensorboard",
 	  "the run's folder has all its logs; --tensorboard writes the event files there" },

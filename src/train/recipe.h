@@ -35,6 +35,7 @@ struct recipe {
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard;
+	const char *report_to;
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
@@ -161,6 +162,8 @@ struct recipe {
 	                 "the result is the state with the lowest eval_loss"), \
 		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
 	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \
+		OPT_CHOICE("report-to", s, f.report_to, "none", "none|tensorboard", \
+	                   "as transformers has it: tensorboard is --tensorboard; nothing is ever sent"), \
 		OPT_GROUP("Memory"), \
 		OPT_INT("micro-batch-tokens", s, f.micro_batch_tokens, NULL, 2, 1 << 22, \
 	                "tokens computed at once; part of the result (default: 1024, or max-length if more, for each " \

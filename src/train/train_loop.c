@@ -139,7 +139,7 @@ int train_loop_restore(struct train_loop *f, long *step, struct err *e)
 	}
 	if (n == 0)
 		status = run_dir_rewind(f->dir, 0, e);
-	if (status == 0 && f->recipe->tensorboard)
+	if (status == 0 && (f->recipe->tensorboard || !strcmp(f->recipe->report_to, "tensorboard")))
 		status = tensorboard_open(&f->events, f->dir->path, f->events.bytes, e);
 	mem_free(steps);
 	return status;
