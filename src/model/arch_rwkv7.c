@@ -113,7 +113,9 @@ static uint32_t time_mixing(struct graph *g, uint32_t x)
 	size_t C = (size_t)g->model->config.C, D = (size_t)g->model->config.D;
 	uint32_t h = nn_layernorm(g, x, BLOCK "attn_norm.weight", BLOCK "attn_norm.bias"), p[SHARES];
 
-	op_token_shift(g->tape, h, nn_weight(g, ATTN "x_rwkvag"), nn_state(g, C), SHARES, p);
+	uint32_t shares = nn_weight(g, ATTN "x_rwkvag");
+
+	op_token_shift(g->tape, h, (struct shares){ &shares, 1, false }, nn_state(g, C), SHARES, p);
 	uint32_t y = op_rwkv7(g->tape, &(struct rwkv7){
 		.r = nn_linear(g, p[SHARE_R], ATTN "r_proj.weight", NULL, TENSOR_NONE),
 		.w = low_rank(g, p[SHARE_W], ATTN "w" LOW, &decay, ATTN "w" HIGH, ATTN "w" HIGH_BIAS),
@@ -137,9 +139,11 @@ static uint32_t rwkv7_block(struct graph *g, int layer, uint32_t x)
 {
 	uint32_t y = time_mixing(g, x), shifted;
 	uint32_t h = nn_layernorm(g, y, BLOCK "ffn_norm.weight", BLOCK "ffn_norm.bias");
+	uint32_t share = nn_weight(g, FFN "x_k");
 	(void)layer;
 
-	op_token_shift(g->tape, h, nn_weight(g, FFN "x_k"), nn_state(g, (size_t)g->model->config.C), 1, &shifted);
+	op_token_shift(g->tape, h, (struct shares){ &share, 1, false }, nn_state(g, (size_t)g->model->config.C), 1,
+	               &shifted);
 	uint32_t up = op_act(g->tape, ACT_RELU2, nn_linear(g, shifted, FFN "key.weight", NULL, TENSOR_NONE),
 	                     TENSOR_NONE);
 	return nn_sublayer_linear(g, SUBLAYER_FEED_FORWARD, y, h, up, FFN "value.weight", NULL);

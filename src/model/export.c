@@ -203,6 +203,11 @@ static void describe(struct st_tensor *t, const struct weight *w, enum dtype dty
 	};
 	for (int i = 0; i < w->n_dims; i++)
 		t->dim[i] = w->dim[turn ? 1 - i : i];
+	if (w->spec->flags & WEIGHT_ROW) {
+		t->n_dims = 3;
+		t->dim[2] = t->dim[0];
+		t->dim[0] = t->dim[1] = 1;
+	}
 }
 
 /* Numbers first … first+n of the file's tensor, from [out][in]. */

@@ -74,10 +74,15 @@ uint32_t op_rope(struct tape *t, uint32_t x /* N,heads·D */, uint32_t table /* 
 /* The cache (op/kv_cache.h), a state, with row i written as key[i]; G heads. */
 uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, int G);
 uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
-/* out[p], p < n: x + (x of the row before − x)∘mix[p]; state: a session's, which has the row before (op/state.h), or
+/* n vectors: of as many tensors (C), or of one (n·C); own: shares of the row itself, else of the one before */
+struct shares { const uint32_t *tensor; size_t n; bool own; };
+/* out[p], p < n: x + (x of the row before − x)∘share p; state: a session's, which has the row before (op/state.h), or
  * none */
-void op_token_shift(struct tape *t, uint32_t x /* N,C */, uint32_t mix /* n·C */, uint32_t state /* places,C */,
-                    size_t n, uint32_t *out /* N,C */);
+void op_token_shift(struct tape *t, uint32_t x /* N,C */, struct shares mix, uint32_t state /* places,C */, size_t n,
+                    uint32_t *out /* N,C */);
+/* RWKV-4's mixing along time: op_wkv4.c */
+uint32_t op_wkv4(struct tape *t, uint32_t k /* N,C */, uint32_t v /* N,C */, uint32_t decay /* C */,
+                 uint32_t first /* C */, uint32_t state /* places,3C; or none */);                     /* N,C */
 /* RWKV-7's mixing along time, but for its products: op_rwkv7.c */
 struct rwkv7 {
 	uint32_t r, w, k, v, a, g;                /* N,C: receptance, decay, key, value, rate, gate */

@@ -609,5 +609,11 @@ void test_session(struct test *t)
 		b.states = true;
 		test_states(&b);
 		close_bench(&b);
+		open_bench(&b, t, "rwkv", threads);
+		b.states = true;
+		begin_alone(&b);
+		test_orders(&b);
+		session_free(b.alone);
+		close_bench(&b);
 	}
 }
