@@ -13,7 +13,8 @@
 #include "template/template_run.h"
 
 /* A step is about a tenth of a microsecond of work; a long conversation takes less than a hundred thousand. */
-enum { STEPS_MAX = 2000000, DEPTH_MAX = 200, VALUE_DEPTH_MAX = 1000, VALUE_WEIGHT_MAX = RUN_TEXT_MAX / 16 };
+enum { DEPTH_MAX = 200, VALUE_DEPTH_MAX = 1000, VALUE_WEIGHT_MAX = RUN_TEXT_MAX / 16 };
+long template_steps_max = 2000000;
 size_t template_memory_max = 256 << 20;
 
 struct template {
@@ -63,9 +64,9 @@ struct value run_fail(struct run_state *r, const char *fmt, ...)
 
 bool run_steps(struct run_state *r, size_t n)
 {
-	r->steps += (long)MIN(n, (size_t)STEPS_MAX);
-	if (r->steps > STEPS_MAX)
-		run_fail(r, "the template takes more than %d steps", STEPS_MAX);
+	r->steps += (long)MIN(n, (size_t)template_steps_max);
+	if (r->steps > template_steps_max)
+		run_fail(r, "the template takes more than %ld steps", template_steps_max);
 	else if (r->out->len > RUN_TEXT_MAX)
 		run_fail(r, "the template writes more than %d bytes", RUN_TEXT_MAX);
 	return !r->failed;

@@ -33,7 +33,8 @@ struct call {
 
 /* No text may be longer. */
 enum { RUN_TEXT_MAX = 64 << 20 };
-/* Nor may a run or a parsed template hold more; tests set less. */
+/* Nor may a run take more steps, or a run or a parsed template hold more bytes; tests set less. */
+extern long template_steps_max;
 extern size_t template_memory_max;
 #define RUN_TEXT(r) { .max = RUN_TEXT_MAX, .arena = &(r)->mem }
 
