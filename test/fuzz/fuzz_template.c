@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "template/template.h"
 #include "template/template_run.h"
 
 static const char conversation[] =
