@@ -33,7 +33,7 @@ enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
 /* the same where A is packed */
 enum { ROWS_PACKED = 384, PACKING_PACKED = 40 };
 /* largest slice of K, also where A is transposed, is packed, is few rows; slices begin at runs of blocks */
-enum { SLICE = 576, SLICE_ACROSS = 256, SLICE_PACKED = 192, SLICE_SKINNY = 32, RUN = 32 };
+enum { SLICE = GEMM_SLICE, SLICE_ACROSS = 256, SLICE_PACKED = 192, SLICE_SKINNY = 32, RUN = 32 };
 enum { SKINNY_STRIPS = 2, LINE = 16 /* floats a cache line */, PACKED_RUN = 8, USUAL_MR = 6 };
 
 #define PACKED_SIZE ((size_t)SLICE_PACKED * (ROWS_PACKED + KERNEL_MR_MAX)) /* floats: A's slice */
@@ -227,6 +227,12 @@ static void pack_b(const struct kernels *k, const struct gemm_term *t, float sca
 		k->pack_cols(b->dtype, (const char *)b->data + k0 * b->row_bytes, b->row_bytes, some, j, n, out);
 	if (scale != 1)
 		k->scale(out, out, scale, some * (size_t)k->nr);
+}
+
+void gemm_pack(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
+               float *out)
+{
+	pack_b(k, t, t->scale, j, n, k0, some, out);
 }
 
 /* Panels of F32 are what packing would make of them. */

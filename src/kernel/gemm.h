@@ -15,7 +15,7 @@
 #include "base/pool.h"
 #include "kernel/kernels.h"
 
-enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16 };
+enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16, GEMM_SLICE = 576 /* most k of a panel */ };
 
 struct matrix {                 /* row-major [rows][cols] */
 	enum dtype dtype;
@@ -49,6 +49,10 @@ struct gemm {
 	const int32_t *c_rows;      /* [M] where a row of C lies, or NULL; then there is no residual */
 	bool accumulate;            /* add to what C holds */
 };
+
+/* A panel for gemm_tile of a term's B: columns j … j+n−1, numbers k0 … k0+some−1, scaled. */
+void gemm_pack(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
+               float *out);
 
 size_t gemm_scratch_bytes(const struct kernels *k);
 /* scratch: pool_threads × gemm_scratch_bytes, 64-byte aligned. */

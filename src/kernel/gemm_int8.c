@@ -72,6 +72,28 @@ static void put_row(const struct work *w, float *sum, size_t i, size_t j, size_t
 		memcpy(c, sum, n * sizeof(float));
 }
 
+/* C += Σ u·Uᵀ */
+static void up_add(const struct work *w, float *panel, size_t i0, size_t m, size_t j, size_t n)
+{
+	const struct gemm_int8 *g = w->g;
+	size_t mr = (size_t)w->k->mr;
+	float sum[ROWS][PANEL_ROWS];
+	bool started = false;
+
+	for (const struct gemm_term *t = g->up; t < g->up + g->n_up; t++)
+		for (size_t k0 = 0, some; k0 < t->k; k0 += some, started = true) {
+			some = MIN(t->k - k0, (size_t)GEMM_SLICE);
+			gemm_pack(w->k, t, j, n, k0, some, panel);
+			for (size_t i = 0; i < m; i += mr)
+				w->k->gemm_tile(MIN(mr, m - i), n, some, t->a + (i0 + i) * t->a_row + k0, t->a_row, 1,
+				                panel, sum[i], PANEL_ROWS, started);
+		}
+	for (size_t i = 0; started && i < m; i++) {
+		float *c = g->c + (i0 + i) * g->n + j;
+		w->k->add(c, sum[i], c, n);
+	}
+}
+
 static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
 {
 	const struct gemm_int8 *g = w->g;
@@ -93,10 +115,13 @@ static void item_run(void *ctx, size_t item, int thread)
 	const struct work *w = ctx;
 	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each,
 	       end = MIN(w->n_panels, p + w->panels_each);
-	(void)thread;
-
-	for (; p < end; p++)
-		panel_item(w, p, i0, MIN(w->g->m - i0, (size_t)ROWS));
+	for (; p < end; p++) {
+		size_t m = MIN(w->g->m - i0, (size_t)ROWS), j = p * PANEL_ROWS;
+		panel_item(w, p, i0, m);
+		if (w->g->n_up)
+			up_add(w, (float *)((char *)w->g->scratch + (size_t)thread * gemm_scratch_bytes(w->k)), i0, m, j,
+			       MIN(w->g->n - j, (size_t)PANEL_ROWS));
+	}
 }
 
 /* With few rows the weights are a stream from memory, and each item is a new one: equal parts, a long one a thread. */

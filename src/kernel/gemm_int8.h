@@ -1,5 +1,5 @@
-/* gemm_int8: C[M,N] (+)= A·Wᵀ (+ bias + residual) in int8 arithmetic, W quantized in panels (quant/panels.h), A
- * quantized row by row on the way.
+/* gemm_int8: C[M,N] (+)= A·Wᵀ (+ bias + residual) (+ Σ u·Uᵀ) in int8 arithmetic, W quantized in panels
+ * (quant/panels.h), A quantized row by row on the way; the last, an adapter's terms, in f32.
  *
  * A row of A becomes blocks of 32 s8 numbers with a scale each, products of integers are exact, and an output element
  * is one chain over ascending blocks: its bits depend neither on the number of rows nor on threads nor on the
@@ -8,6 +8,8 @@
 #define KERNEL_GEMM_INT8_H
 
 #include "kernel/gemm.h"
+
+enum { GEMM_INT8_UP = 3 };
 
 struct gemm_int8 {
 	size_t m, n, k;             /* k: a multiple of 32 */
@@ -20,6 +22,10 @@ struct gemm_int8 {
 	float *c;                   /* [M][N]; not a */
 	const int32_t *c_rows;      /* [M] where a row of C lies, or NULL; then there is no residual */
 	bool accumulate;            /* add to what C holds */
+	/* Σ u·Uᵀ, a chain from 0 as gemm.h has it, is added to all of this while C is near; then there are no c_rows */
+	struct gemm_term up[GEMM_INT8_UP];
+	int n_up;
+	void *scratch;              /* as for gemm_run; NULL where n_up is 0 */
 };
 
 size_t gemm_int8_rows_bytes(size_t m, size_t k);

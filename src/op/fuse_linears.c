@@ -28,37 +28,24 @@ static void inputs_of(const struct node *n, int p, uint32_t in[N_IN])
 	in[IN_BIAS] = n->in[p * PART + PART];
 }
 
-static void add_products(struct run *r, const struct node *n)
-{
-	const struct linears_attr *attr = n->attr;
-	struct gemm g[MOST];
-	uint32_t in[N_IN];
-	int some = 0;
-
-	for (int p = 0; p < attr->n; p++) {
-		inputs_of(n, p, in);
-		if (!attr->int8)
-			g[some++] = linear_gemm(r, in, n->out[p], attr->scale[p]);
-		else if (in[IN_U])
-			g[some++] = linear_gemm_up(r, in, n->out[p]);
-	}
-	if (some)
-		gemm_run_all(r->kernels, r->pool, g, some, run_scratch(r, 0));
-}
-
 static void linears_forward(struct run *r, const struct node *n)
 {
 	const struct linears_attr *attr = n->attr;
-	struct gemm_int8 g[MOST];
+	struct gemm_int8 q[MOST];
+	struct gemm g[MOST];
 	uint32_t in[N_IN];
 
-	for (int p = 0; attr->int8 && p < attr->n; p++) {
+	for (int p = 0; p < attr->n; p++) {
 		inputs_of(n, p, in);
-		g[p] = linear_gemm_int8(r, in, n->out[p], n->out[OUT_ROWS]);
+		if (attr->int8)
+			q[p] = linear_gemm_int8(r, in, n->out[p], n->out[OUT_ROWS]);
+		else
+			g[p] = linear_gemm(r, in, n->out[p], attr->scale[p]);
 	}
 	if (attr->int8)
-		gemm_int8_run_all(r->kernels, r->pool, g, attr->n);
-	add_products(r, n);
+		gemm_int8_run_all(r->kernels, r->pool, q, attr->n);
+	else
+		gemm_run_all(r->kernels, r->pool, g, attr->n, run_scratch(r, 0));
 }
 
 /* x is read once. */

@@ -27,9 +27,8 @@ extern const struct op op_row_linear, op_linear_dx;
 
 /* The product of a node that has no int8; c, m and n are set. */
 struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t out, float scale);
-/* The same in int8 without its terms, which are added by linear_gemm_up. */
+/* The same in int8. */
 struct gemm_int8 linear_gemm_int8(const struct run *r, const uint32_t in[N_IN], uint32_t out, uint32_t rows);
-struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_t out);
 struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, float scale);
 
 void linear_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);

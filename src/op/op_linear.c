@@ -11,8 +11,8 @@
  * the rows.
  *
  * In int8 arithmetic a scale is one of x, which is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and
- * residual are one pass (kernel/gemm_int8.h) and u·Uᵀ, in f32, is added in a second. dy·W sums over O, where the scales
- * of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
+ * residual are one pass (kernel/gemm_int8.h), to which u·Uᵀ, in f32, is added while it is near. dy·W sums over O, where
+ * the scales of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -115,12 +115,26 @@ static struct gemm_int8 int8_of(const struct run *r, uint32_t a, uint32_t w, uin
 		                   .c = run_f32(r, out) };
 }
 
+_Static_assert((int)LINEAR_TERMS <= (int)GEMM_INT8_UP, "a linear's terms are one pass in int8");
+
+/* The terms u·Uᵀ. */
+static int terms_of(const struct run *r, const uint32_t in[N_IN], struct gemm_term t[LINEAR_TERMS])
+{
+	int k = 0;
+
+	for (; k < LINEAR_TERMS && in[IN_U + 2 * k]; k++)
+		t[k] = term_of(r, in[IN_U + 2 * k], in[IN_UP + 2 * k], true, 1);
+	return k;
+}
+
 struct gemm_int8 linear_gemm_int8(const struct run *r, const uint32_t in[N_IN], uint32_t out, uint32_t rows)
 {
 	struct gemm_int8 g = int8_of(r, in[IN_X], in[IN_W], out, rows);
 
 	g.bias = run_f32(r, in[IN_BIAS]);
 	g.residual = run_f32(r, in[IN_RESIDUAL]);
+	g.n_up = terms_of(r, in, g.up);
+	g.scratch = run_scratch(r, 0);
 	return g;
 }
 
@@ -131,22 +145,6 @@ static struct gemm gemm_of(const struct run *r, uint32_t out)
 	return (struct gemm){ .m = run_rows(r, out), .n = O, .c = run_f32(r, out), .ldc = O, .n_terms = 1 };
 }
 
-static void add_terms(const struct run *r, const uint32_t in[N_IN], struct gemm *g)
-{
-	for (int k = 0; k < LINEAR_TERMS && in[IN_U + 2 * k]; k++)
-		g->term[g->n_terms++] = term_of(r, in[IN_U + 2 * k], in[IN_UP + 2 * k], true, 1);
-}
-
-struct gemm linear_gemm_up(const struct run *r, const uint32_t in[N_IN], uint32_t out)
-{
-	struct gemm g = gemm_of(r, out);
-
-	g.accumulate = true;
-	g.n_terms = 0;
-	add_terms(r, in, &g);
-	return g;
-}
-
 struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t out, float scale)
 {
 	struct gemm g = gemm_of(r, out);
@@ -154,19 +152,8 @@ struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t o
 	g.bias = run_f32(r, in[IN_BIAS]);
 	g.residual = run_f32(r, in[IN_RESIDUAL]);
 	g.term[0] = term_of(r, in[IN_X], in[IN_W], true, scale);
-	add_terms(r, in, &g);
+	g.n_terms += terms_of(r, in, g.term + 1);
 	return g;
-}
-
-static void linear_forward_int8(struct run *r, const struct node *n)
-{
-	struct gemm_int8 g = linear_gemm_int8(r, n->in, n->out[0], n->out[1]);
-
-	gemm_int8_run(r->kernels, r->pool, &g);
-	if (n->in[IN_U]) {
-		struct gemm u = linear_gemm_up(r, n->in, n->out[0]);
-		gemm_run(r->kernels, r->pool, &u, run_scratch(r, 0));
-	}
 }
 
 static void linear_forward(struct run *r, const struct node *n)
@@ -174,7 +161,8 @@ static void linear_forward(struct run *r, const struct node *n)
 	const struct linear_attr *attr = n->attr;
 
 	if (attr->int8) {
-		linear_forward_int8(r, n);
+		struct gemm_int8 q = linear_gemm_int8(r, n->in, n->out[0], n->out[1]);
+		gemm_int8_run(r->kernels, r->pool, &q);
 		return;
 	}
 	struct gemm g = linear_gemm(r, n->in, n->out[0], attr->scale);

@@ -163,6 +163,33 @@ static double distance(const float *a, const float *b, size_t n)
 	return sqrt(error / size);
 }
 
+/* An adapter's terms in the product's pass, or in one of their own: the same bits. g has been run, into c. */
+static void test_terms(struct test *t, const struct kernels *k, struct pool *pool, struct gemm_int8 g, void *scratch)
+{
+	static const size_t ranks[] = { 8, GEMM_SLICE + 3 };
+	struct rng_stream rng = { 10 };
+	size_t bytes = g.m * g.n * sizeof(float);
+	float *once = mem_array(g.m * g.n, sizeof(float));
+	struct gemm up = { .m = g.m, .n = g.n, .c = g.c, .ldc = g.n, .accumulate = true };
+
+	test_case(t, "%s: an adapter's terms are added in the same pass", k->name);
+	for (size_t i = 0; i < ARRAY_LEN(ranks); i++)
+		g.up[g.n_up++] = up.term[up.n_terms++] = (struct gemm_term){
+			.a = sample_floats(g.m * ranks[i], &rng), .a_row = ranks[i], .a_col = 1,
+			.b = sample_matrix(DTYPE_F32, g.n, ranks[i], &rng), .transposed = true, .k = ranks[i], .scale = 1
+		};
+	gemm_run(k, pool, &up, scratch);
+	g.c = once;
+	g.scratch = scratch;
+	gemm_int8_run(k, pool, &g);
+	CHECK(t, !memcmp(once, up.c, bytes));
+	for (int i = 0; i < g.n_up; i++) {
+		mem_free((void *)g.up[i].a);
+		mem_free((void *)g.up[i].b.data);
+	}
+	mem_free(once);
+}
+
 static void test_product(struct test *t, const struct kernels *k)
 {
 	enum { M = 150, N = 200, K = 320 };
@@ -207,6 +234,9 @@ static void test_product(struct test *t, const struct kernels *k)
 		right &= c[i] == first[i] + (first[i] + first[i]);
 	CHECK(t, right);
 	char *scratch = mem_alloc(2 * gemm_scratch_bytes(k) + 128);
+	g.accumulate = false;
+	gemm_int8_run(k, pool, &g);
+	test_terms(t, k, pool, g, (void *)ROUND_UP((uintptr_t)scratch, 128));
 	struct gemm f = { .m = M, .n = N, .n_terms = 1, .c = c, .ldc = N, .bias = bias };
 	f.term[0] =
 		(struct gemm_term){ .a = x, .a_row = K, .a_col = 1, .b = w, .transposed = true, .k = K, .scale = 1 };
