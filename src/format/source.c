@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "format/hub_cache.h"
 
 static const char INDEX[] = "model.safetensors.index.json";
 
@@ -183,16 +184,20 @@ static int open_file(struct source *s, struct err *e)
 	return gguf_open(&s->gguf, s->path, e);
 }
 
-static int open_path(struct source *s, const char *path, bool weights, struct err *e)
+static int open_path(struct source *s, const char *name, bool weights, struct err *e)
 {
 	*s = (struct source){ 0 };
+	char *path = hub_resolve(name, e);
+	if (!path)
+		return -1;
 	s->path = arena_strdup(&s->mem, path);
+	mem_free(path);
 	int status;
-	if (!io_exists(path))
-		status =
-			err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder", path);
+	if (!io_exists(s->path))
+		status = err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder",
+		                 s->path);
 	else
-		status = io_is_dir(path) ? open_folder(s, weights, e) : open_file(s, e);
+		status = io_is_dir(s->path) ? open_folder(s, weights, e) : open_file(s, e);
 	if (status < 0)
 		source_close(s);
 	return status;

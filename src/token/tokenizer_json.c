@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "format/hub_cache.h"
 #include "token/tokenizer_files.h"
 #include "token/tokenizer_known.h"
 #include "token/tokenizer_parts.h"
@@ -296,7 +297,7 @@ static bool is_gguf(const char *path)
 	return is;
 }
 
-struct tokenizer *tokenizer_open(const char *path, struct err *e)
+static struct tokenizer *open_path(const char *path, struct err *e)
 {
 	struct gguf g;
 	if (io_is_dir(path))
@@ -307,5 +308,13 @@ struct tokenizer *tokenizer_open(const char *path, struct err *e)
 		return NULL;
 	struct tokenizer *t = tokenizer_from_gguf(&g, e);
 	gguf_close(&g);
+	return t;
+}
+
+struct tokenizer *tokenizer_open(const char *model, struct err *e)
+{
+	char *path = hub_resolve(model, e);
+	struct tokenizer *t = path ? open_path(path, e) : NULL;
+	mem_free(path);
 	return t;
 }
