@@ -59,9 +59,17 @@ INLINE __m256i scale_pairs(const uint8_t *b, const size_t h)
 	return _mm256_blend_epi16(bytes_8(b + 8 * h), _mm256_slli_epi32(bytes_8(b + PANEL_ROWS + 8 * h), 16), 0xaa);
 }
 
+/* The minima of both halves of a block of Q2_K, as scale_pairs. */
+INLINE __m256i min_pairs(const enum dtype t, const uint8_t *b, const size_t h)
+{
+	return panel_has_half_mins(t) ? scale_pairs(b + 2 * PANEL_ROWS, h) : _mm256_setzero_si256();
+}
+
 /* Minus zero·scale·Σ q of both halves of a block: what its numbers' zero (32 or 128) comes to. */
 INLINE __m256i zeros_share(const enum dtype t, const uint8_t *b, const struct q8_block *x, const size_t h)
 {
+	if (panel_zero(t) == 0)
+		return _mm256_setzero_si256();
 	__m256i sums = _mm256_madd_epi16(scale_pairs(b, h), four(x->half, 0));
 
 	return _mm256_slli_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), sums), panel_is_byte(t) ? 7 : 5);
@@ -77,7 +85,9 @@ INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b,
 {
 	*d = panel_is_wide(t) ? _mm256_loadu_ps((const float *)head + 8 * h) :
 	                        f16_8((panel_has_head(t) ? head : b) + 16 * h);
-	if (panel_has_halves(t)) {
+	if (panel_has_half_mins(t)) {
+		*o = _mm256_mul_ps(_mm256_set1_ps(-1), f16_8(head + 2 * PANEL_ROWS + 16 * h));
+	} else if (panel_has_halves(t)) {
 		*o = _mm256_setzero_ps();
 	} else if (panel_has_head(t)) {
 		*d = _mm256_mul_ps(*d, _mm256_cvtepi32_ps(bytes_8(b + 8 * h)));
@@ -90,9 +100,10 @@ INLINE void scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b,
 	}
 }
 
-/* sum += o·s + d·(x's scale)·n, in the order that kernels.h gives */
-INLINE void add_scaled(const bool offset, const size_t m, const uint8_t *a, size_t a_ld, const __m256i n[ROWS][HALVES],
-                       const __m256 d[HALVES], const __m256 o[HALVES], float sum[ROWS][PANEL_ROWS])
+/* sum += o·s + d·(x's scale)·n, in the order that kernels.h gives; of Q2_K with Σ min·half in the place of Σ q */
+INLINE void add_scaled(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const __m256i n[ROWS][HALVES],
+                       const __m256 d[HALVES], const __m256 o[HALVES], const __m256i mins[HALVES],
+                       float sum[ROWS][PANEL_ROWS])
 {
 	UNROLL(8)
 	for (size_t i = 0; i < m; i++) {
@@ -102,7 +113,13 @@ INLINE void add_scaled(const bool offset, const size_t m, const uint8_t *a, size
 		for (size_t h = 0; h < HALVES; h++) {
 			__m256 c = _mm256_load_ps(sum[i] + 8 * h);
 			c = _mm256_fmadd_ps(d[h], _mm256_mul_ps(by, _mm256_cvtepi32_ps(n[i][h])), c);
-			_mm256_store_ps(sum[i] + 8 * h, offset ? _mm256_fmadd_ps(o[h], s, c) : c);
+			if (panel_has_half_mins(t)) {
+				__m256i least = _mm256_madd_epi16(mins[h], four(x->half, 0));
+				c = _mm256_fmadd_ps(o[h], _mm256_mul_ps(by, _mm256_cvtepi32_ps(least)), c);
+			} else if (!panel_has_halves(t)) {
+				c = _mm256_fmadd_ps(o[h], s, c);
+			}
+			_mm256_store_ps(sum[i] + 8 * h, c);
 		}
 	}
 }
@@ -111,13 +128,14 @@ INLINE void block_add(const enum dtype t, const size_t m, const uint8_t *a, size
                       const uint8_t *b, float sum[ROWS][PANEL_ROWS])
 {
 	__m256i n[ROWS][HALVES];
+	__m256i mins[HALVES] = { min_pairs(t, b, 0), min_pairs(t, b, 1) };
 	__m256 d[HALVES], o[HALVES];
 
 	block_sums(t, m, a, a_ld, b, n);
 	UNROLL(2)
 	for (size_t h = 0; h < HALVES; h++)
 		scales_of(t, head, b, h, &d[h], &o[h]);
-	add_scaled(!panel_has_halves(t), m, a, a_ld, n, d, o, sum);
+	add_scaled(t, m, a, a_ld, n, d, o, mins, sum);
 }
 
 INLINE void tile(const enum dtype t, const size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld,

@@ -69,7 +69,7 @@ struct kernels {
 	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart.
 	 * With i = Σ u·q, exact, each block does c = fma(m_j, s, fma(d_j, d·i, c))      with halves: i = Σ_halves
 	 * scale·(Σ u·q − zero·half), c = fma(d_j, d·i, c) in this very order, in ref too: all tables agree bit for
-	 * bit. */
+	 * bit. Q2_K also adds its minima, c = fma(−dmin_j, d·Σ_halves minimum·half, c). */
 	void (*q8_tile)(enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld, const void *panel,
 	                float *c, size_t ldc);
 

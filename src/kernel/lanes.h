@@ -377,15 +377,15 @@ INLINE void headed_scales(const enum dtype t, const struct panel_block b, const 
 	else
 		run_f16(b.head, d);
 	run_bytes(b.at + (panel_has_halves(t) ? half * PANEL_ROWS : 0), scale);
-	if (!panel_has_halves(t)) {
+	const bool least = !panel_has_halves(t) || panel_has_half_mins(t);
+	if (least) {
 		run_f16(b.head + 2 * PANEL_ROWS, m);
-		run_bytes(b.at + PANEL_ROWS, min);
+		run_bytes(b.at + (panel_has_half_mins(t) ? 2 + half : 1) * PANEL_ROWS, min);
 	}
 	UNROLL(4)
 	for (size_t v = 0; v < RUN_VECS; v++) {
 		d[v] = v_mul(d[v], scale[v]);
-		m[v] = panel_has_halves(t) ? v_mul(v_set1(-panel_zero(t)), d[v]) :
-		                             v_mul(v_set1(-1), v_mul(m[v], min[v]));
+		m[v] = least ? v_mul(v_set1(-1), v_mul(m[v], min[v])) : v_mul(v_set1(-panel_zero(t)), d[v]);
 	}
 }
 
@@ -512,7 +512,7 @@ INLINE void panels_rows(const enum dtype t, const size_t m, size_t n, size_t k, 
 }
 
 /* Forms of panels alone: rows of these types are read slowly. */
-#define FOR_FORMS(X) FOR_DTYPES(X) X(IQ4_XS)
+#define FOR_FORMS(X) FOR_DTYPES(X) X(IQ4_XS) X(Q2_K)
 
 static void pack_panels(enum dtype t, const void *w, size_t bytes, size_t n, size_t k0, size_t k, float *out)
 {

@@ -39,6 +39,7 @@ static inline int q8_four(const void *a, size_t g)
 		case DTYPE_Q4_K: tiles(DTYPE_Q4_K, m, n, k, a, a_ld, panel, c, ldc); break; \
 		case DTYPE_Q5_K: tiles(DTYPE_Q5_K, m, n, k, a, a_ld, panel, c, ldc); break; \
 		case DTYPE_Q6_K: tiles(DTYPE_Q6_K, m, n, k, a, a_ld, panel, c, ldc); break; \
+		case DTYPE_Q2_K: tiles(DTYPE_Q2_K, m, n, k, a, a_ld, panel, c, ldc); break; \
 		case DTYPE_IQ4_XS: tiles(DTYPE_IQ4_XS, m, n, k, a, a_ld, panel, c, ldc); break; \
 		default: BUG("no int8 product with dtype %d", (int)t); \
 		} \

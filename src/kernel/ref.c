@@ -193,7 +193,9 @@ static void q8_add(enum dtype t, const uint8_t *panel, size_t block, size_t j, c
 	for (int k = 0; k < PANEL_BLOCK; k++)
 		sum += w.scale[k / 16] * (w.u[k] - zero) * a->q[k];
 	*c = fmaf(w.d, a->d * (float)sum, *c);
-	if (!panel_has_halves(t))
+	if (panel_has_half_mins(t))
+		*c = fmaf(w.m, a->d * (float)(w.min[0] * a->half[0] + w.min[1] * a->half[1]), *c);
+	else if (!panel_has_halves(t))
 		*c = fmaf(w.m, a->s, *c);
 }
 

@@ -24,7 +24,7 @@ struct opened {
 	float d[PANEL_ROWS], o[PANEL_ROWS];
 	uint8_t q[GROUPS][4 * PANEL_ROWS];               /* u; of bytes u − 128 */
 	int16_t scale[2][2 * PANEL_ROWS];                /* with halves: of each, twice */
-	int16_t zero[2 * PANEL_ROWS];                    /* Q6_K: −32 times the scales of both halves */
+	int16_t zero[2 * PANEL_ROWS];                    /* Q6_K: −32 times the scales of both halves; Q2_K: minima */
 };
 
 /* A block of 16 columns: opened (u), or in its panel (b). */
@@ -147,13 +147,14 @@ INLINE __m256i scale_of(const struct columns w, const size_t half, const size_t 
 	return w.opened ? get(w.u->scale[half] + 16 * h) : half_scale(w.b, half, h);
 }
 
-INLINE __m256i zero_of(const struct columns w, const struct q8_block *x, const size_t h)
+INLINE __m256i zero_of(const enum dtype t, const struct columns w, const struct q8_block *x, const size_t h)
 {
-	return w.opened ? _mm256_madd_epi16(get(w.u->zero + 16 * h), four(x->half, 0)) :
-	                  zeros_share(DTYPE_Q6_K, w.b, x, h);
+	if (panel_zero(t) == 0)
+		return _mm256_setzero_si256();
+	return w.opened ? _mm256_madd_epi16(get(w.u->zero + 16 * h), four(x->half, 0)) : zeros_share(t, w.b, x, h);
 }
 
-/* Of Q6_K: Σ over both halves of the block of scale·(Σ u·q − 32·Σ q). */
+/* Of Q6_K: Σ over both halves of the block of scale·(Σ u·q − 32·Σ q); of Q2_K nothing is taken off. */
 INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
                         __m256i n[ROWS][HALVES])
 {
@@ -161,7 +162,7 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	for (size_t i = 0; i < m; i++)
 		UNROLL(2)
 		for (size_t h = 0; h < HALVES; h++)
-			n[i][h] = zero_of(w, row_at(a, a_ld, i), h);
+			n[i][h] = zero_of(t, w, row_at(a, a_ld, i), h);
 	UNROLL(4)
 	for (unsigned g = 0; g < GROUPS; g += 2) {
 		UNROLL(4)
@@ -206,7 +207,7 @@ INLINE void scaled_sums_of_bytes(const enum dtype t, const size_t m, const uint8
 INLINE void columns_sums(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
                          __m256i n[ROWS][HALVES])
 {
-	if (panel_has_pairs(t))
+	if (panel_has_pairs(t) || panel_has_half_mins(t))
 		scaled_sums(t, m, a, a_ld, w, n);
 	else if (panel_has_halves(t))
 		scaled_sums_of_bytes(t, m, a, a_ld, w, n);
@@ -238,7 +239,9 @@ INLINE void open_block(const enum dtype t, const uint8_t *head, const uint8_t *b
 		if (!panel_has_halves(t))
 			continue;
 		_mm256_store_si256((void *)(u->zero + 16 * h),
-		                   _mm256_mullo_epi16(scale_pairs(b, h), _mm256_set1_epi16(-32)));
+		                   panel_has_half_mins(t) ?
+		                           min_pairs(t, b, h) :
+		                           _mm256_mullo_epi16(scale_pairs(b, h), _mm256_set1_epi16(-32)));
 		for (size_t half = 0; half < 2; half++)
 			_mm256_store_si256((void *)(u->scale[half] + 16 * h), half_scale(b, half, h));
 	}
@@ -257,7 +260,8 @@ INLINE void strip(const enum dtype t, const size_t m, size_t n, size_t blocks, c
 		columns_sums(t, m, a, a_ld, (struct columns){ true, .u = u }, s);
 		__m256 d[HALVES] = { _mm256_load_ps(u->d), _mm256_load_ps(u->d + 8) },
 		       o[HALVES] = { _mm256_load_ps(u->o), _mm256_load_ps(u->o + 8) };
-		add_scaled(!panel_has_halves(t), m, a, a_ld, s, d, o, sum);
+		__m256i mins[HALVES] = { get(u->zero), get(u->zero + 16) }; /* of Q2_K */
+		add_scaled(t, m, a, a_ld, s, d, o, mins, sum);
 	}
 	for (size_t i = 0; i < m; i++)
 		memcpy(c + i * ldc, sum[i], n * sizeof(float));
@@ -281,6 +285,20 @@ STRIPS(strips_5_bits, DTYPE_Q5_0)
 STRIPS(strips_6_bits, DTYPE_Q6_K)
 STRIPS(strips_8_bits, DTYPE_Q8_0)
 STRIPS(strips_scaled_bytes, DTYPE_IQ4_XS)
+STRIPS(strips_2_bits, DTYPE_Q2_K)
+
+typedef void strips_fn(size_t m, size_t n, size_t blocks, const uint8_t *a, size_t a_ld, const struct opened *u,
+                       float *c, size_t ldc, bool first);
+
+INLINE strips_fn *strips_of(const enum dtype t)
+{
+	return panel_has_pairs(t)     ? strips_6_bits :
+	       panel_has_half_mins(t) ? strips_2_bits :
+	       panel_has_halves(t)    ? strips_scaled_bytes :
+	       panel_is_byte(t)       ? strips_8_bits :
+	       panel_has_fifth(t)     ? strips_5_bits :
+	                                strips_4_bits;
+}
 
 INLINE void opened_tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_t *a, size_t a_ld,
                          const uint8_t *panel, float *c, size_t ldc)
@@ -292,11 +310,7 @@ INLINE void opened_tiles(const enum dtype t, size_t m, size_t n, size_t k, const
 		to = blocks * (s + 1) / slices;
 		for (size_t j = from; j < to; j++)
 			open_block(t, panel + panel_head_at(t, j), panel + panel_block_at(t, j), &u[j - from]);
-		(panel_has_pairs(t)  ? strips_6_bits :
-		 panel_has_halves(t) ? strips_scaled_bytes :
-		 panel_is_byte(t)    ? strips_8_bits :
-		 panel_has_fifth(t)  ? strips_5_bits :
-		                       strips_4_bits)(m, n, to - from, a + from * KERNEL_Q8_BYTES, a_ld, u, c, ldc, !s);
+		strips_of(t)(m, n, to - from, a + from * KERNEL_Q8_BYTES, a_ld, u, c, ldc, !s);
 	}
 }
 

@@ -65,11 +65,17 @@ INLINE __m512i bytes_16(const uint8_t *p)
 }
 
 /* What a block's 16 columns have beside their numbers: number = d·u + m; with halves d·scale·(u − zero), pairs: both
- * scales in 16 bits. */
+ * scales in 16 bits, mins: both minima. */
 struct scales {
 	__m512 d, m;
-	__m512i scale[2], pairs;
+	__m512i scale[2], pairs, mins;
 };
+
+/* Two numbers of each column, which stand in bytes, side by side. */
+INLINE __m512i pairs_of(const uint8_t *b)
+{
+	return _mm512_mask_blend_epi16(0xaaaaaaaa, bytes_16(b), _mm512_slli_epi32(bytes_16(b + PANEL_ROWS), 16));
+}
 
 INLINE struct scales scales_of(const enum dtype t, const uint8_t *head, const uint8_t *b)
 {
@@ -78,7 +84,11 @@ INLINE struct scales scales_of(const enum dtype t, const uint8_t *head, const ui
 	if (panel_has_halves(t)) {
 		s.scale[0] = bytes_16(b);
 		s.scale[1] = bytes_16(b + PANEL_ROWS);
-		s.pairs = _mm512_mask_blend_epi16(0xaaaaaaaa, s.scale[0], _mm512_slli_epi32(s.scale[1], 16));
+		s.pairs = pairs_of(b);
+		if (panel_has_half_mins(t)) {
+			s.mins = pairs_of(b + 2 * PANEL_ROWS);
+			s.m = _mm512_mul_ps(_mm512_set1_ps(-1), f16_16(head + 2 * PANEL_ROWS));
+		}
 	} else if (panel_has_head(t)) {
 		s.d = _mm512_mul_ps(s.d, _mm512_cvtepi32_ps(bytes_16(b)));
 		s.m = _mm512_mul_ps(f16_16(head + 2 * PANEL_ROWS), _mm512_cvtepi32_ps(bytes_16(b + PANEL_ROWS)));
@@ -106,9 +116,14 @@ INLINE __m512 block_add(const enum dtype t, const __m512i u[GROUPS], const struc
 		__m512i zero = _mm512_slli_epi32(_mm512_madd_epi16(w->pairs, four(x->half, 0)),
 		                                 panel_is_byte(t) ? 7 : 5);
 		n = _mm512_add_epi32(_mm512_mullo_epi32(w->scale[0], n), _mm512_mullo_epi32(w->scale[1], second));
-		n = _mm512_sub_epi32(n, zero);
+		if (panel_zero(t) != 0)
+			n = _mm512_sub_epi32(n, zero);
 	}
 	c = _mm512_fmadd_ps(w->d, _mm512_mul_ps(_mm512_set1_ps(x->d), _mm512_cvtepi32_ps(n)), c);
+	if (panel_has_half_mins(t)) {
+		__m512 least = _mm512_cvtepi32_ps(_mm512_madd_epi16(w->mins, four(x->half, 0)));
+		return _mm512_fmadd_ps(w->m, _mm512_mul_ps(_mm512_set1_ps(x->d), least), c);
+	}
 	return panel_has_halves(t) ? c : _mm512_fmadd_ps(w->m, _mm512_set1_ps(x->s), c);
 }
 

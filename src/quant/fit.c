@@ -59,18 +59,21 @@ static struct sums signed_sums(int n, int most, const float *x, const float *w, 
 	struct sums s = { 0, 0 };
 
 	for (int i = 0; i < n; i++)
-		sums_add(&s, w ? w[i] : x[i] * x[i], x[i], signed_at(inverse, x[i], most));
+		sums_add(&s, w[i], x[i], signed_at(inverse, x[i], most));
 	return s;
 }
 
 float fit_signed(int n, int most, const float *x, const float *w, int8_t *q)
 {
-	float at = extreme(n, x), used;
+	float at = extreme(n, x), used, own[MOST_NUMBERS];
 
 	for (int i = 0; i < n; i++)
 		q[i] = 0;
 	if (at == 0)
 		return 0;
+	for (int i = 0; !w && i < n; i++)
+		own[i] = x[i] * x[i];
+	w = w ? w : own;
 	used = (float)-most / at;
 	struct sums s = signed_sums(n, most, x, w, used);
 	float scale = s.qq != 0 ? s.xq / s.qq : 0, best = scale * s.xq;

@@ -23,7 +23,8 @@ enum dtype panel_form(enum dtype t)
 	case DTYPE_IQ1_S: case DTYPE_IQ1_M: case DTYPE_IQ2_XXS: case DTYPE_IQ2_XS: case DTYPE_IQ2_S:
 	case DTYPE_IQ3_XXS: return DTYPE_IQ4_XS;
 	case DTYPE_F32: case DTYPE_F16: case DTYPE_BF16: case DTYPE_Q4_0: case DTYPE_Q4_1: case DTYPE_Q5_0:
-	case DTYPE_Q5_1: case DTYPE_Q8_0: case DTYPE_Q4_K: case DTYPE_Q5_K: case DTYPE_Q6_K: case DTYPE_IQ4_XS:
+	case DTYPE_Q5_1: case DTYPE_Q8_0: case DTYPE_Q2_K: case DTYPE_Q4_K: case DTYPE_Q5_K: case DTYPE_Q6_K:
+	case DTYPE_IQ4_XS:
 		return t;
 	default: return DTYPE_COUNT;
 	}
@@ -198,6 +199,24 @@ static void put_share(enum dtype t, const uint8_t *from, size_t j, size_t row, u
 	put_bits(form, u, row, block);
 }
 
+static void put_q2_k(const uint8_t *b, size_t row, uint8_t *out)
+{
+	uint8_t u[PANEL_BLOCK];
+
+	memcpy(out + 2 * row, b + 80, 2);
+	memcpy(out + 2 * PANEL_ROWS + 2 * row, b + 82, 2);
+	for (size_t j = 0; j < PANEL_HEADED; j++) {
+		uint8_t *block = out + panel_block_at(DTYPE_Q2_K, j);
+		for (size_t half = 0; half < 2; half++) {
+			block[half * PANEL_ROWS + row] = b[2 * j + half] & 15;
+			block[(2 + half) * PANEL_ROWS + row] = b[2 * j + half] >> 4;
+		}
+		for (size_t k = 0; k < PANEL_BLOCK; k++)
+			u[k] = b[16 + j / 4 * PANEL_BLOCK + k] >> j % 4 * 2 & 3;
+		put_bits(DTYPE_Q2_K, u, row, block);
+	}
+}
+
 /* One row of the matrix; a type that is its own form moves as it lies. */
 static void put_row(enum dtype t, const uint8_t *w, size_t cols, size_t row, uint8_t *panel)
 {
@@ -205,7 +224,9 @@ static void put_row(enum dtype t, const uint8_t *w, size_t cols, size_t row, uin
 	       file = dtypes[t].bytes * unit / dtypes[t].block, one = panel_bytes(t, unit);
 
 	for (size_t i = 0; i < units; i++)
-		if (panel_has_head(t))
+		if (panel_has_half_mins(t))
+			put_q2_k(w + i * file, row, panel + i * one);
+		else if (panel_has_head(t))
 			put_headed(t, w + i * file, row, panel + i * one);
 		else
 			panel_put(t, w + i * file, PANEL_BLOCK, row, panel + i * one);
@@ -246,12 +267,16 @@ static void scales(enum dtype t, const uint8_t *head, const uint8_t *b, size_t r
 {
 	const uint8_t *of = b + row, *second = b + PANEL_ROWS + row;
 
-	s->scale[0] = s->scale[1] = 1;
+	s->scale[0] = s->scale[1] = s->min[0] = s->min[1] = 1;
 	s->d = head_d(t, panel_has_head(t) ? head : b, row);
 	if (panel_has_halves(t)) {
 		s->scale[0] = (int8_t)*of;
 		s->scale[1] = (int8_t)*second;
 		s->m = 0;
+		for (size_t half = 0; panel_has_half_mins(t) && half < 2; half++) {
+			s->min[half] = b[(2 + half) * PANEL_ROWS + row];
+			s->m = -read_f16(head + 2 * PANEL_ROWS + 2 * row);
+		}
 	} else if (panel_has_head(t)) {
 		s->d *= (float)*of;
 		s->m = -(read_f16(head + 2 * PANEL_ROWS + 2 * row) * (float)*second);
@@ -289,8 +314,11 @@ void panel_floats(enum dtype t, const uint8_t *panel, size_t i, size_t row, floa
 		return;
 	panel_share(t, panel, i, row, &s);
 	for (size_t k = 0; k < PANEL_BLOCK; k++) /* the products are exact, as in quant.h */
-		out[k] = panel_has_halves(t) ? s.d * (float)(s.scale[k / 16] * (s.u[k] - (int)panel_zero(t))) :
-		                               s.d * (float)s.u[k] + s.m;
+		out[k] = panel_has_half_mins(t) ?
+				 s.d * (float)(s.scale[k / 16] * s.u[k]) + s.m * (float)s.min[k / 16] :
+			 panel_has_halves(t) ?
+				 s.d * (float)(s.scale[k / 16] * (s.u[k] - (int)panel_zero(t))) :
+				 s.d * (float)s.u[k] + s.m;
 }
 
 void panels_row(enum dtype type, const void *panels, size_t row, size_t cols, float *out)

@@ -19,7 +19,8 @@
  *                               Q6_K: signed scales of k < 16 and of k ≥ 16, number = (d·scale)·(u − 32)
  *
  * (the file's 6-bit scales become bytes: 3 % more). IQ4_XS is bytes as Q8_0, with d [16] f32 as its head and signed
- * scales as Q6_K: number = (d·scale)·(u − 128).
+ * scales as Q6_K: number = (d·scale)·(u − 128). Q2_K has s [4][16] bytes, scales and minima of k < 16 and of k ≥ 16,
+ * and its bit pairs in nibbles: number = (d·scale)·u − dmin·minimum.
  *
  * Every other block type goes into the panels of one of these, its form, in which its numbers have a place: those of
  * few values into Q4_0, MXFP4 into Q5_0 (if f16 holds its scales), IQ4_NL into Q8_0, Q3_K and IQ3_S into Q6_K, the
@@ -52,12 +53,12 @@ void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t f
 void panel_put(enum dtype t, const uint8_t *b, size_t n, size_t row, uint8_t *out);
 /* Row `row` of the matrix, as floats. */
 void panels_row(enum dtype t, const void *panels, size_t row, size_t cols, float *out);
-/* One row's share of a block of the types that int8 kernels have: number k is d·scale[k / 16]·u[k] + m, or, of Q6_K,
- * d·scale[k / 16]·(u[k] − 32), of IQ4_XS with 128. */
+/* One row's share of a block of the types that int8 kernels have: number k is
+ * d·scale[k / 16]·u[k] + m·min[k / 16], or, of Q6_K, d·scale[k / 16]·(u[k] − 32), of IQ4_XS with 128. */
 struct panel_share {
 	uint8_t u[PANEL_BLOCK];
 	float d, m;
-	int scale[2];
+	int scale[2], min[2];       /* min: Q2_K's, by which m is multiplied */
 };
 /* Block `i` of a panel: as that, and of every type as floats. */
 void panel_share(enum dtype t, const uint8_t *panel, size_t i, size_t row, struct panel_share *out);
@@ -69,8 +70,12 @@ static inline size_t panel_plain_bytes(enum dtype t)
 {
 	return t == DTYPE_F32 ? 4 : t == DTYPE_F16 || t == DTYPE_BF16 ? 2 : 0;
 }
-/* a scale for each 16 numbers, nothing is added */
-static inline bool panel_has_halves(enum dtype t) { return t == DTYPE_Q6_K || t == DTYPE_IQ4_XS; }
+/* a scale for each 16 numbers, and a minimum; where that is missing nothing is added */
+static inline bool panel_has_half_mins(enum dtype t) { return t == DTYPE_Q2_K; }
+static inline bool panel_has_halves(enum dtype t)
+{
+	return t == DTYPE_Q6_K || t == DTYPE_IQ4_XS || panel_has_half_mins(t);
+}
 static inline bool panel_has_head(enum dtype t)
 {
 	return t == DTYPE_Q4_K || t == DTYPE_Q5_K || panel_has_halves(t);
@@ -88,7 +93,7 @@ static inline size_t panel_head_bytes(enum dtype t)
 {
 	return panel_has_pairs(t) ? 32 : panel_has_head(t) ? 64 : 0;
 }
-static inline size_t panel_q_at(enum dtype t) { return panel_has_min(t) ? 64 : 32; }
+static inline size_t panel_q_at(enum dtype t) { return panel_has_min(t) || panel_has_half_mins(t) ? 64 : 32; }
 static inline size_t panel_h_at(enum dtype t) { return panel_q_at(t) + 256; }
 static inline size_t panel_block_bytes(enum dtype t)
 {

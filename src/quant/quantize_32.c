@@ -36,7 +36,7 @@ static void put_5_bits(const uint8_t q[BLOCK], uint8_t *out)
 
 void quantize_q4_0(const float *x, size_t n, const float *weights, uint8_t *out)
 {
-	float more = quantize_squares(x, n) / (float)n, w[BLOCK];
+	float more = weights ? quantize_squares(x, n) / (float)n : 0, w[BLOCK];
 	int8_t q[BLOCK];
 
 	if (!weights) {
@@ -52,7 +52,7 @@ void quantize_q4_0(const float *x, size_t n, const float *weights, uint8_t *out)
 
 void quantize_q4_1(const float *x, size_t n, const float *weights, uint8_t *out)
 {
-	float more = quantize_squares(x, n) / (float)n, w[BLOCK], minus;
+	float more = weights ? quantize_squares(x, n) / (float)n : 0, w[BLOCK], minus;
 	uint8_t q[BLOCK];
 
 	if (!weights) {
@@ -87,7 +87,7 @@ static void block_q5_0(const float *x, uint8_t *out)
 
 void quantize_q5_0(const float *x, size_t n, const float *weights, uint8_t *out)
 {
-	float more = quantize_squares(x, n) / (float)n, w[BLOCK];
+	float more = weights ? quantize_squares(x, n) / (float)n : 0, w[BLOCK];
 	int8_t q[BLOCK];
 
 	for (size_t i = 0; i < n; i += BLOCK, out += dtypes[DTYPE_Q5_0].bytes) {
@@ -120,7 +120,7 @@ static void block_q5_1(const float *x, uint8_t *out)
 
 void quantize_q5_1(const float *x, size_t n, const float *weights, uint8_t *out)
 {
-	float more = quantize_squares(x, n) / (float)n, w[BLOCK], minus;
+	float more = weights ? quantize_squares(x, n) / (float)n : 0, w[BLOCK], minus;
 	uint8_t q[BLOCK];
 
 	for (size_t i = 0; i < n; i += BLOCK, out += dtypes[DTYPE_Q5_1].bytes) {
