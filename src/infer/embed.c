@@ -160,7 +160,7 @@ int embed_document(struct document *d, struct arena *mem, const struct tokenizer
 	size_t own = MIN(ids.n, (size_t)max_length - fixed);
 	*cut = ids.n - own;
 	if (status == 0 && own + fixed == 0)
-		status = err_set(e, "a text without a token");
+		status = err_set(e, "an empty text has no token, and the tokenizer puts none around it");
 	if (status == 0) {
 		d->ids = arena_array(mem, own + fixed, sizeof(*d->ids));
 		d->learn = arena_array(mem, own + fixed, 1);

@@ -97,7 +97,7 @@ int model_open(struct model *m, const char *path, struct err *e) { return open_m
 
 int model_open_facts(struct model *m, const char *path, struct err *e) { return open_model(m, path, false, e); }
 
-int model_tokenizer(struct model *m, struct err *e)
+int model_tokenizer_whole(struct model *m, struct err *e)
 {
 	const struct source *s = &m->source;
 
@@ -111,10 +111,19 @@ int model_tokenizer(struct model *m, struct err *e)
 		return -1;
 	}
 	m->tokenizer = t;
-	struct around around = tokenizer_around(t);
-	if (around.n_back)
+	return 0;
+}
+
+int model_tokenizer(struct model *m, struct err *e)
+{
+	if (m->tokenizer)
+		return 0;
+	if (model_tokenizer_whole(m, e) < 0)
+		return -1;
+	struct around around = tokenizer_around(m->tokenizer);
+	if (around.n_back && !m->config.arch->encoder) /* which is for what puts it there */
 		log_warn("the tokenizer puts \"%s\" behind every text, which is not done here: a text ends as it is",
-		         tokenizer_text(t, around.back[0]));
+		         tokenizer_text(m->tokenizer, around.back[0]));
 	return 0;
 }
 

@@ -140,6 +140,8 @@ int model_open(struct model *m, const char *path, struct err *e);
 int model_open_facts(struct model *m, const char *path, struct err *e);
 /* m->tokenizer, unless it is open already; a model that has none is refused, and one that has another model's. */
 int model_tokenizer(struct model *m, struct err *e);
+/* The same for who puts around a text all that the tokenizer wants there; model_tokenizer warns that it is not done. */
+int model_tokenizer_whole(struct model *m, struct err *e);
 void model_close(struct model *m);
 /* its index, of experts the first one's (the others follow it); −1: not there */
 int model_weight(const struct model *m, const char *spec_hf, int layer);

@@ -1,0 +1,421 @@
+/* embed: a vector for each text of a file, by the model's own settings (infer/sentence.h) or as options say.
+ *
+ * The file has a text a line, or rows with a column `text` (.jsonl, .json, .csv, .tsv, also .gz, or a folder of them).
+ * --out F.jsonl has each row with `embedding` added, F.npy the vectors alone, float32 [texts][width] in NumPy's format
+ * 1.0. The file appears when it is whole. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/metering.h"
+#include "cmd/model_common.h"
+#include "data/rows.h"
+#include "infer/sentence.h"
+#include "op/timing.h"
+#include "token/tokenizer.h"
+
+extern const struct command cmd_embed;
+
+#define NUMBER_SECONDS 1.5e-7           /* of writing a number of a line; past runs say better */
+
+struct embed {
+	struct common common;
+	const char *out, *adapter, *pooling, *prompt_name, *prompt, *compute;
+	bool normalize;
+	int64_t max_length, limit, micro_batch_tokens;
+};
+
+static const struct opt embed_opts[] = {
+	OPT_GROUP("What"),
+	OPT_STRING("out", struct embed, out, NULL, "FILE",
+	           "F.jsonl: the rows with `embedding` added; F.npy: the vectors alone, float32"),
+	ADAPTER_OPT(struct embed, adapter),
+	OPT_INT("limit", struct embed, limit, NULL, 1, 1e12, "only the first N texts"),
+	OPT_GROUP("How"),
+	OPT_CHOICE("pooling", struct embed, pooling, "auto", "auto|mean|cls|last|max",
+	           "how the tokens' states become one vector; auto: as the model's files say, else an encoder's mean, "
+	           "a decoder's last"),
+	OPT_FLAG("normalize", struct embed, normalize, "false",
+	         "vectors of length 1 (default: as the model's files say)"),
+	OPT_STRING("prompt-name", struct embed, prompt_name, NULL, "NAME",
+	           "one of the model's own prompts, put before every text"),
+	OPT_STRING("prompt", struct embed, prompt, NULL, "TEXT", "put before every text"),
+	OPT_INT("max-length", struct embed, max_length, NULL, 1, 1 << 20,
+	        "most tokens of a text, those around it included (default: as the model's files say)"),
+	OPT_INT("micro-batch-tokens", struct embed, micro_batch_tokens, "2048", 2, 1 << 22, "tokens computed at once"),
+	COMPUTE_OPT(struct embed, compute, "f32"),
+	COMMON_OPTS(struct embed, common),
+	OPT_END
+};
+
+struct job {
+	struct app *app;
+	const struct embed *o;
+	struct loaded l;
+	struct sentence how;
+	const char *prompt;
+	struct rows rows;
+	struct arena mem;
+	struct document *docs;
+	const struct document **pointers;
+	struct embedder *embedder;
+	float *vectors;                 /* [rows.n][width] */
+	struct io_writer file;
+	size_t width, n_cut;
+	int64_t tokens, cut_tokens;
+	double seconds;
+	/* while it runs */
+	double began;
+	size_t seen;
+	int64_t done;
+};
+
+/* --- reading --- */
+
+static bool ends(const char *name, const char *ending)
+{
+	size_t n = strlen(name), m = strlen(ending);
+
+	return n > m && !strcmp(name + n - m, ending);
+}
+
+static bool has_rows(const char *path)
+{
+	static const char *const endings[] = { ".jsonl", ".json", ".csv", ".tsv" };
+	bool is = io_is_dir(path);
+
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		char *packed = mem_printf("%s.gz", endings[i]);
+		is |= ends(path, endings[i]) || ends(path, packed);
+		mem_free(packed);
+	}
+	return is;
+}
+
+static int add_line(struct rows *r, const char *path, const char *text, size_t n, struct err *e)
+{
+	size_t line = r->n + 1, bad;
+
+	if (!utf8_valid(text, n, &bad))
+		return err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", path, line, bad + 1);
+	if (r->n == r->cap) {
+		r->cap = MAX((size_t)256, 2 * r->cap);
+		r->items = mem_grow(r->items, r->cap, sizeof(*r->items));
+	}
+	r->items[r->n++] = (struct row){ json_pack("{s:o}", "text", json_stringn(text, n)), path, line };
+	return 0;
+}
+
+/* Lines end with \n or \r\n; one that is empty is a text too. */
+static int read_lines(struct rows *r, const char *path, struct err *e)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	struct buf b = BUF_INIT;
+	int status = io_read_gz(&b, path, e);
+	const char *at = buf_str(&b), *end = at + b.len;
+
+	if (status == 0 && b.len >= strlen(mark) && !memcmp(at, mark, strlen(mark)))
+		at += strlen(mark);
+	while (status == 0 && at < end) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)((stop ? stop : end) - at);
+		status = add_line(r, path, at, n - (n && at[n - 1] == '\r'), e);
+		at += n + 1;
+	}
+	buf_release(&b);
+	return status;
+}
+
+static int read_texts(struct job *j, const char *path, struct err *e)
+{
+	int status = has_rows(path) ? rows_load_objects(&j->rows, path, e) : read_lines(&j->rows, path, e);
+
+	if (status == 0 && j->o->limit != OPT_UNSET_INT)
+		j->rows.n = MIN(j->rows.n, (size_t)j->o->limit);
+	if (status == 0 && j->rows.n == 0)
+		status = err_set(e, "%s holds no texts", path);
+	for (size_t i = 0; i < j->rows.n && status == 0; i++) {
+		const struct row *r = &j->rows.items[i];
+		if (!json_is_string(json_object_get(r->json, "text")))
+			status = err_set(e, "%s:%zu: no column `text` that is a text", r->file, r->line);
+	}
+	return status;
+}
+
+static int encode(struct job *j, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	int status = 0;
+
+	j->docs = arena_array(&j->mem, j->rows.n, sizeof(*j->docs));
+	j->pointers = arena_array(&j->mem, j->rows.n, sizeof(*j->pointers));
+	for (size_t i = 0; i < j->rows.n && status == 0; i++) {
+		const struct row *r = &j->rows.items[i];
+		const json_t *own = json_object_get(r->json, "text");
+		struct document *d = &j->docs[i];
+		size_t cut;
+		buf_clear(&text);
+		sentence_text(&j->how, j->prompt, json_string_value(own), json_string_length(own), &text);
+		*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
+		status = embed_document(d, &j->mem, j->l.model.tokenizer, buf_str(&text), text.len,
+		                        j->how.max_length, &cut, e);
+		if (status < 0)
+			err_prefix(e, "%s:%zu", r->file, r->line);
+		j->pointers[i] = d;
+		j->tokens += d->n;
+		j->n_cut += cut > 0;
+		j->cut_tokens += (int64_t)cut;
+	}
+	buf_release(&text);
+	return status;
+}
+
+/* --- settings --- */
+
+static int settle(struct job *j, bool normalize_given, struct err *e)
+{
+	const struct embed *o = j->o;
+	struct sentence *s = &j->how;
+	int most = j->l.model.config.n_ctx;
+
+	if (sentence_read(s, &j->l.model, e) < 0)
+		return -1;
+	if (strcmp(o->pooling, "auto") != 0)
+		s->pooling = (enum pooling)pooling_find(o->pooling);
+	if (normalize_given)
+		s->normalize = o->normalize;
+	if (o->max_length != OPT_UNSET_INT && o->max_length > most)
+		return err_set(e, "--max-length %lld: the model has %d positions", (long long)o->max_length, most);
+	if (o->max_length != OPT_UNSET_INT)
+		s->max_length = (int32_t)o->max_length;
+	j->prompt = o->prompt ? o->prompt : sentence_prompt(s, o->prompt_name, e);
+	if (!j->prompt)
+		return -1;
+	if (!utf8_valid(j->prompt, strlen(j->prompt), NULL))
+		return err_set(e, "--prompt is not UTF-8");
+	if (*j->prompt && !s->with_prompt)
+		return err_set(e, "the model's pooling leaves a prompt's tokens out (include_prompt false), which is "
+		                  "not computed");
+	return 0;
+}
+
+/* --- the work --- */
+
+static int show_progress(void *ctx, size_t done, size_t n)
+{
+	struct job *j = ctx;
+	char left[32];
+
+	while (j->seen < done)
+		j->done += j->docs[j->seen++].n;
+	double seconds = clock_seconds() - j->began, rate = (double)j->done / seconds;
+	if (seconds < 2)
+		return metering_over();
+	clock_human((double)(j->tokens - j->done) / rate, left);
+	log_live("text %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
+	return metering_over();
+}
+
+static int plan_embedding(struct job *j, struct err *e)
+{
+	uint8_t *token = mem_array((size_t)j->l.model.config.V, 1);
+	struct model_reads reads = { .token = token };
+	struct scorer_forecast f;
+	struct predicted p;
+	double numbers = (double)j->rows.n * (double)j->width;
+
+	for (size_t i = 0; i < j->rows.n; i++)
+		for (int32_t k = 0; k < j->docs[i].n; k++)
+			token[j->docs[i].ids[k]] = 1;
+	int status = scorer_forecast(embedder_scorer(j->embedder), j->pointers, j->rows.n, false, &f, e);
+	if (status == 0) {
+		predict_begin(&p, "embed %s", compute_name(j->l.model.compute));
+		size_t work = f.bytes + (size_t)numbers * sizeof(float);
+		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
+		predict_phase(&p, "start", (double)f.bytes / f.touch_rate +
+		                                   loaded_predict(&j->l, &p, &reads, work, 0, "activations, vectors"));
+		predict_phase(&p, "embedding", f.seconds);
+		predict_phase(&p, "writing", ends(j->o->out, ".npy") ? 0 : numbers * NUMBER_SECONDS);
+		predict_operations(&p, f.flops, f.int_ops);
+		status = planned(j->app, &p, NULL, e);
+	}
+	mem_free(token);
+	return status;
+}
+
+static int compute(struct job *j, struct err *e)
+{
+	int32_t longest = 1;
+
+	for (size_t i = 0; i < j->rows.n; i++)
+		longest = MAX(longest, j->docs[i].n);
+	struct embed_options eo = { .max_tokens = (int32_t)j->o->micro_batch_tokens, .max_length = longest,
+		                    .pooling = j->how.pooling, .normalize = j->how.normalize };
+	if (embedder_new(&j->embedder, &j->l.model, loaded_overlay(&j->l), j->app->device, &eo, e) < 0)
+		return -1;
+	j->width = embedder_width(j->embedder);
+	if (plan_embedding(j, e) < 0)
+		return -1;
+	metering_phase("embed");
+	j->vectors = mem_array(j->rows.n * j->width, sizeof(*j->vectors));
+	j->began = clock_seconds();
+	int status = embedder_run(j->embedder, j->pointers, j->rows.n, j->vectors, show_progress, j, e);
+	j->seconds = clock_seconds() - j->began;
+	return status;
+}
+
+/* --- writing --- */
+
+static void add_number(struct buf *line, float x)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.9g", (double)x);
+	buf_adds(line, text);
+}
+
+/* The row's own columns, then the vector; nine digits are the same float32 again. */
+static int write_row(struct job *j, size_t i, struct buf *line, struct err *e)
+{
+	const float *x = j->vectors + i * j->width;
+	json_t *row = json_copy(j->rows.items[i].json);
+
+	json_object_del(row, "embedding");
+	char *own = jsonx_line(row);
+	json_decref(row);
+	buf_clear(line);
+	buf_add(line, own, strlen(own) - 1);
+	mem_free(own);
+	buf_adds(line, line->len > 1 ? ", \"embedding\": [" : "\"embedding\": [");
+	for (size_t k = 0; k < j->width; k++) {
+		if (k)
+			buf_adds(line, ", ");
+		if (isfinite(x[k]))
+			add_number(line, x[k]);
+		else
+			buf_adds(line, "null");
+	}
+	buf_adds(line, "]}\n");
+	return io_writer_add(&j->file, buf_str(line), line->len, e);
+}
+
+/* NumPy's format 1.0: magic, version, length of a header that is padded to 64 bytes, numbers. */
+static int write_npy(struct job *j, struct err *e)
+{
+	enum { PREFIX = 10, ALIGN = 64 };
+	struct buf head = BUF_INIT;
+
+	buf_addf(&head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", j->rows.n, j->width);
+	while ((PREFIX + head.len + 1) % ALIGN)
+		buf_addc(&head, ' ');
+	buf_addc(&head, '\n');
+	const unsigned char prefix[PREFIX] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(head.len & 0xFF),
+		                               (unsigned char)(head.len >> 8) };
+	int status = io_writer_add(&j->file, prefix, sizeof(prefix), e);
+	if (status == 0)
+		status = io_writer_add(&j->file, buf_str(&head), head.len, e);
+	buf_release(&head);
+	return status < 0 ? -1 : io_writer_add(&j->file, j->vectors, j->rows.n * j->width * sizeof(float), e);
+}
+
+static int write_all(struct job *j, struct err *e)
+{
+	struct buf line = BUF_INIT;
+	int status = 0;
+
+	metering_phase("write");
+	if (ends(j->o->out, ".npy"))
+		status = write_npy(j, e);
+	else
+		for (size_t i = 0; i < j->rows.n && status == 0; i++)
+			status = metering_over() ? err_set(e, "interrupted while vectors were written") :
+			                           write_row(j, i, &line, e);
+	buf_release(&line);
+	return status < 0 ? -1 : io_writer_commit(&j->file, e);
+}
+
+static void report(struct job *j)
+{
+	struct scorer *s = embedder_scorer(j->embedder);
+	const char *pooling = pooling_names[j->how.pooling];
+	char time[32];
+
+	log_live_end();
+	if (j->n_cut)
+		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends, %lld tokens in all", j->n_cut,
+		         j->rows.n, j->how.max_length, (long long)j->cut_tokens);
+	metering_out("result", j->o->out);
+	metering_count(j->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	json_t *out = json_pack("{s:o, s:I, s:I, s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:f, s:f}", "out",
+	                        jsonx_path(j->o->out), "texts", (json_int_t)j->rows.n, "width", (json_int_t)j->width,
+	                        "pooling", pooling, "normalize", (int)j->how.normalize, "prompt", j->prompt,
+	                        "max_length", j->how.max_length, "truncated", (json_int_t)j->n_cut, "tokens",
+	                        (json_int_t)j->tokens, "computed_tokens", (json_int_t)scorer_computed_tokens(s),
+	                        "seconds", j->seconds, "tokens_per_second", (double)j->tokens / j->seconds);
+	app_summary(j->app, out);
+	if (j->app->json)
+		return;
+	clock_human(j->seconds, time);
+	log_say("%s: %zu vectors of %zu numbers, pooling %s%s%s, %lld tokens in %s, %.0f tokens/s", j->o->out,
+	        j->rows.n, j->width, pooling, j->how.normalize ? ", length 1" : "",
+	        *j->prompt ? ", with a prompt" : "", (long long)j->tokens, time, (double)j->tokens / j->seconds);
+}
+
+/* --- the whole --- */
+
+static int embed(struct job *j, const char *path, bool normalize_given, struct err *e)
+{
+	if (model_compute(j->app, &j->l.model, j->o->compute, PREPARE_SCORE, e) < 0 ||
+	    model_tokenizer_whole(&j->l.model, e) < 0 ||
+	    settle(j, normalize_given, e) < 0 || read_texts(j, path, e) < 0)
+		return -1;
+	metering_in("data", path, j->rows.hash[0] ? j->rows.hash : NULL);
+	if (encode(j, e) < 0 || (!j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) || compute(j, e) < 0 ||
+	    write_all(j, e) < 0)
+		return -1;
+	report(j);
+	return 0;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const struct embed *o = options;
+	struct job j = { .app = app, .o = o };
+
+	app_catch_signals();
+	if (!o->out || !(ends(o->out, ".jsonl") || ends(o->out, ".npy")))
+		return app_usage(&cmd_embed, "--out FILE.jsonl or FILE.npy was wanted");
+	if (o->prompt && o->prompt_name)
+		return app_usage(&cmd_embed, "--prompt and --prompt-name say the same");
+	if (loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
+		return -1;
+	int status = embed(&j, p->positional[1], opt_given(p, "normalize"), e);
+	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
+	embedder_free(j.embedder);
+	mem_free(j.vectors);
+	rows_release(&j.rows);
+	arena_release(&j.mem);
+	sentence_release(&j.how);
+	loaded_close(&j.l);
+	return status;
+}
+
+const struct command cmd_embed = {
+	.name = "embed",
+	.summary = "a vector for each text of a file, as sentence-transformers makes them",
+	.usage = "MODEL FILE --out F.jsonl|F.npy [--pooling P] [--normalize]",
+	.example = "kungfu embed minilm texts.txt --out v.npy",
+	.brief = "texts as vectors",
+	.plans = true,
+	.order = 35,
+	.opts = embed_opts,
+	.options_size = sizeof(struct embed),
+	.least = 2, .most = 2, .wanted = "a model and a file (or - for standard input) were wanted",
+	.run = run,
+};
