@@ -1,6 +1,7 @@
 /* model_writing: the dtype is chosen, the time is tried on a few weights, then all are written. See model_writing.h. */
 #include "cmd/model_writing.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,6 +12,7 @@
 
 enum { TOKEN_BYTES = 440 };            /* of a token while a tokenizer is written: its JSON in memory */
 #define TRY_SECONDS 0.03               /* of trying how long the weights take */
+#define QUIET_SECONDS 2                /* before progress is told */
 #define WRITE_RATE 1e9                 /* bytes/s onto a disk: a plan writes nothing; past runs say better */
 
 bool names_gguf(const char *path)
@@ -35,11 +37,29 @@ static enum dtype stored_dtype(const struct model *m)
 	return most == DTYPE_F16 || most == DTYPE_BF16 ? most : DTYPE_F32;
 }
 
-/* Seconds of making all weights' numbers, by making those of a few, from the largest layer's end on. */
+static size_t numbers_of(const struct weight *x) { return x->n_dims == 2 ? x->dim[0] * x->dim[1] : x->dim[0]; }
+
+/* Is it one that tells what the others take? The largest is the embedding, vectors are too small. */
+static bool is_usual(const struct model *m, const struct weight *x, enum dtype dtype)
+{
+	size_t n = numbers_of(x);
+
+	return x->n_dims == 2 && n * sizeof(float) < export_scratch(m) && n % dtypes[dtype].block == 0;
+}
+
+static void make_one(const struct model_writing *w, enum dtype dtype, size_t i, void *scratch, void *rounded)
+{
+	const float *from = w->weights->get(w->weights->ctx, (int)i, scratch);
+
+	dtypes[dtype].from_float(from, rounded, numbers_of(&w->l->model.weights[i]));
+}
+
+/* Seconds of making all weights' numbers, by making those of a few matrices, the last first, which was made once
+ * before: it may have to be fetched. */
 static int time_weights(const struct model_writing *w, enum dtype dtype, double *seconds, struct err *e)
 {
 	const struct model *m = &w->l->model;
-	double begin = clock_seconds(), done = 0, all = 0;
+	double begin = 0, spent = 0, done = 0, all = 0;
 	void *scratch, *rounded;
 
 	if (mem_map(&scratch, export_scratch(m), "a weight", e) < 0)
@@ -49,17 +69,17 @@ static int time_weights(const struct model_writing *w, enum dtype dtype, double 
 		return -1;
 	}
 	for (size_t i = m->n_weights; i-- > 0;) {
-		const struct weight *x = &m->weights[i];
-		size_t n = x->n_dims == 2 ? x->dim[0] * x->dim[1] : x->dim[0];
-		all += (double)n;
-		if (n * sizeof(float) == export_scratch(m) || clock_seconds() - begin > TRY_SECONDS ||
-		    n % dtypes[dtype].block)
+		all += (double)numbers_of(&m->weights[i]);
+		if (spent > TRY_SECONDS || !is_usual(m, &m->weights[i], dtype))
 			continue;
-		const float *from = w->weights->get(w->weights->ctx, (int)i, scratch);
-		dtypes[dtype].from_float(from, rounded, n);
-		done += (double)n;
+		if (done == 0)
+			make_one(w, dtype, i, scratch, rounded);
+		begin = clock_seconds();
+		make_one(w, dtype, i, scratch, rounded);
+		spent += clock_seconds() - begin;
+		done += (double)numbers_of(&m->weights[i]);
 	}
-	*seconds = done > 0 ? (clock_seconds() - begin) * all / done : 0;
+	*seconds = done > 0 ? spent * all / done : 0;
 	mem_unmap(scratch, export_scratch(m));
 	mem_unmap(rounded, export_scratch(m));
 	return 0;
@@ -101,7 +121,7 @@ static int write_folder(struct app *app, struct model_writing *w, struct err *e)
 	if (dtypes[dtype].block == 1 && plan(app, w, dtype, export_scratch(m), e) < 0)
 		return -1;
 	metering_phase("write");
-	return export_folder(m, w->out, dtype, w->weights, e);
+	return export_folder(m, w->out, dtype, w->watched, e);
 }
 
 static int write_list(struct app *app, struct model_writing *w, struct export_gguf_list *list, struct err *e)
@@ -126,14 +146,61 @@ static int write_gguf(struct app *app, struct model_writing *w, struct err *e)
 
 	if (!w->l->model.source.is_gguf && loaded_text(w->l, e) < 0)
 		return -1;
-	if (export_gguf_list(&list, &w->l->model, w->weights, e) < 0)
+	if (export_gguf_list(&list, &w->l->model, w->watched, e) < 0)
 		return -1;
 	int status = write_list(app, w, &list, e);
 	export_gguf_release(&list);
 	return status;
 }
 
+/* --- progress --- */
+
+struct watch {
+	const struct export_weights *weights;
+	const struct model *model;
+	double began, done, all;               /* seconds; numbers */
+};
+
+static void tell(struct watch *w, int i)
+{
+	w->began = w->began > 0 ? w->began : clock_seconds();
+	double seconds = clock_seconds() - w->began;
+	char left[32];
+
+	metering_tick();
+	if (seconds > QUIET_SECONDS && w->done > 0) {
+		double rest = seconds * fmax(w->all - w->done, 0) / w->done;
+		clock_human(rest < 0.05 ? 0 : rest, left);
+		log_live("writing: %.0f %%  %s left  %s", 100 * fmin(w->done / w->all, 1), left, metering_live());
+	}
+	w->done += (double)numbers_of(&w->model->weights[i]);
+}
+
+static const float *watched(void *ctx, int i, float *scratch)
+{
+	struct watch *w = ctx;
+
+	tell(w, i);
+	return w->weights->get(w->weights->ctx, i, scratch);
+}
+
+static const float *watched_head(void *ctx, float *scratch)
+{
+	struct watch *w = ctx;
+
+	return w->weights->head(w->weights->ctx, scratch);
+}
+
 int model_write(struct app *app, struct model_writing *w, struct err *e)
 {
-	return names_gguf(w->out) ? write_gguf(app, w, e) : write_folder(app, w, e);
+	struct watch watch = { .weights = w->weights, .model = &w->l->model };
+	struct export_weights weights = { watched, w->weights->head ? watched_head : NULL, &watch };
+
+	for (size_t i = 0; i < watch.model->n_weights; i++)
+		watch.all += (double)numbers_of(&watch.model->weights[i]);
+	w->watched = &weights;
+	int status = names_gguf(w->out) ? write_gguf(app, w, e) : write_folder(app, w, e);
+	w->watched = NULL;
+	log_live_end();
+	return status;
 }

@@ -9,7 +9,7 @@
 struct model_writing {
 	struct loaded *l;
 	const char *what, *out;              /* the command, for its ledger family; FILE.gguf or DIR */
-	const struct export_weights *weights;
+	const struct export_weights *weights, *watched; /* watched: own, the same with progress */
 	int dtype;                           /* enum dtype, −1: as stored */
 	bool as_stored;                      /* a GGUF keeps quantized tensors as they are stored */
 	/* filled: */

@@ -14,7 +14,9 @@ const char *digits_text(double x, char out[32])
 {
 	double size = fabs(x);
 
-	if (size >= 9999.5 || x == 0)
+	if (size < 5e-13) /* what is left of a difference */
+		snprintf(out, 32, "0");
+	else if (size >= 9999.5)
 		snprintf(out, 32, "%.0f", x);
 	else if (size >= 1e-4)
 		snprintf(out, 32, "%.4g", x);
