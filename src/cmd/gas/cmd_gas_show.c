@@ -485,7 +485,8 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	          m->maker < 0 ? "not known: no run here made it; kungfu gas declare enters it" : text,
 	          m->made > 1 ? "; made again since" : "");
 	cost_text(&m->uses, text);
-	app_print("  %-12s %zu run%s: %s\n", "used by", m->n_uses, m->n_uses == 1 ? "" : "s", m->n_uses ? text : "none yet");
+	app_print("  %-12s %zu run%s: %s\n", "used by", m->n_uses, m->n_uses == 1 ? "" : "s",
+	          m->n_uses ? text : "none yet");
 	show_ways(ways, n_ways);
 	show_members("shared with", f, sharers, n_sharers);
 	show_curve(&sunk, &m->own);
