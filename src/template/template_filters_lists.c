@@ -50,6 +50,8 @@ static struct value f_last(const struct call *c)
 {
 	if (c->self.type == V_STRING && c->self.str.n)
 		return run_item(c->r, c->self, v_int(-1));
+	if (v_is_list(c->self) && c->self.list->kind == LIST_GENERATOR)
+		return run_fail(c->r, "last: a generator has no end to begin at; list gives it one");
 	struct value list = as_list(c);
 	return list.list->n ? list.list->items[list.list->n - 1] : UNDEFINED("the last item of nothing");
 }
