@@ -806,6 +806,8 @@ static struct value make_dict(const struct call *c)
 	struct value from = call_arg(c, 0, NULL, UNDEFINED(NULL)), d = v_dict(&c->r->mem), items, pair;
 	struct err why = ERR_INIT;
 
+	if (from.type == V_UNDEFINED && c->n)
+		return run_undefined(c->r, from);
 	if (from.type == V_DICT)
 		d = m_dict_copy(&(struct call){ .r = c->r, .self = from });
 	else if (v_iterate(&c->r->mem, from, &items, &why) < 0)

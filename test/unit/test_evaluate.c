@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "data/forest.h"
 #include "infer/generate.h"
 #include "eval/evaluate.h"
 #include "eval/window.h"
@@ -132,6 +133,22 @@ static double score_alone(struct test *t, struct bench *b, const char *text, int
 	scorer_free(scorer);
 	tokens_release(&ids);
 	return sum;
+}
+
+/* A model may say that it has more positions than a micro-batch has rows. */
+static void test_too_long(struct test *t, struct bench *b)
+{
+	struct err e = ERR_INIT;
+	struct model long_model = b->model;
+	struct scorer_options o = { .max_length = FOREST_MAX_ROWS + 1, .max_tokens = 128 };
+	struct scorer *scorer;
+
+	test_case(t, "documents longer than a micro-batch may be are refused by a sentence");
+	CHECK(t, scorer_new(&scorer, &b->model, NULL, &b->device, &o, &e) < 0 && strstr(e.msg, "positions"));
+	long_model.config.n_ctx = 1 << 24;
+	e = (struct err)ERR_INIT;
+	CHECK(t, scorer_new(&scorer, &long_model, NULL, &b->device, &o, &e) < 0);
+	CHECK_MSG(t, strstr(e.msg, "4194305 tokens cannot be scored, at most 4194304"), "%s", e.msg);
 }
 
 static int count_tokens(struct bench *b, const char *text)
@@ -334,6 +351,7 @@ void test_evaluate(struct test *t)
 
 	test_windows(t);
 	bench_open(t, &b);
+	test_too_long(t, &b);
 	test_choices(t, &b);
 	test_texts(t, &b);
 	test_answers(t, &b);
