@@ -88,6 +88,12 @@ struct kernels {
 	/* dx = dy·(1 − (y/cap)²), y what soft_cap made (in place over dy) */
 	void (*soft_cap_back)(float *dx, const float *dy, const float *y, float cap, size_t n);
 
+	/* gpt-oss's gate: g = min(gate, limit), u = up between −limit and limit, y = g·σ(alpha·g)·(u + 1) (in place);
+	 * backward nothing goes through a bound that holds (dgate in gate or dy, dup in up: in place) */
+	void (*clamped_swiglu)(float *y, const float *gate, const float *up, float alpha, float limit, size_t n);
+	void (*clamped_swiglu_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+	                            float alpha, float limit, size_t n);
+
 	/* Attention's softmax on a tile of m rows of KERNEL_SCORES products q·k, one row after the other; scale > 0
 	 * makes scores of them, z = scale·s, which a cap that is not 0 bounds: z = cap·tanh(scale·s/cap). Where bit j
 	 * of seen[i] is not set, whatever stands there becomes 0. soften: most[i] grows to the row's largest score;

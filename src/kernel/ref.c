@@ -509,6 +509,28 @@ static void soft_cap_back(float *dx, const float *dy, const float *y, float cap,
 		dx[i] = dy[i] * (1 - y[i] / cap * (y[i] / cap));
 }
 
+static void clamped_swiglu(float *y, const float *gate, const float *up, float alpha, float limit, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i] > limit ? limit : gate[i];
+		float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+		y[i] = g * sigmoid(alpha * g) * (u + 1);
+	}
+}
+
+static void clamped_swiglu_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                                float alpha, float limit, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i] > limit ? limit : gate[i], s = sigmoid(alpha * g), d = dy[i];
+		float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+		float slope = s * (alpha * g * (1 - s) + 1);
+		bool gate_holds = gate[i] >= limit, up_holds = fabsf(up[i]) >= limit;
+		dup[i] = up_holds ? 0 : d * (g * s);
+		dgate[i] = gate_holds ? 0 : d * (u + 1) * slope;
+	}
+}
+
 /* (a, b) → (a·cos − b·sin, b·cos + a·sin) for each pair */
 static void rope(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign)
 {
@@ -557,6 +579,8 @@ void ref_install(struct kernels *k)
 		.max = max,
 		.soft_cap = soft_cap,
 		.soft_cap_back = soft_cap_back,
+		.clamped_swiglu = clamped_swiglu,
+		.clamped_swiglu_back = clamped_swiglu_back,
 		.soften = soften,
 		.soften_back = soften_back,
 		.rmsnorm = rmsnorm,

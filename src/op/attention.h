@@ -16,7 +16,7 @@ struct attention_attr {
 	float scale, cap;
 	int32_t window;           /* 0: none */
 	bool both_ways;
-	bool add_q, add_k, add_v; /* backward: gradients that are added to what is there */
+	bool add_q, add_k, add_v, add_sinks; /* backward: gradients that are added to what is there */
 };
 
 struct rows { enum dtype dtype; const char *data; size_t bytes; }; /* of a matrix; bytes from one to the next */

@@ -5,6 +5,8 @@
  *     dS_ij = scale·P_ij·(do_i·v_j − Δ_i)            (softmax: ds = P∘(dP − Σ P∘dP))
  *     dq_i = Σ_j dS_ij·k_j        dk_j = Σ_i dS_ij·q_i        (with a cap dS is times 1 − (s/cap)²)
  *
+ *     of a sink b: db = −Σ_i exp(b − lse_i)·Δ_i, rows ascending
+ *
  * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a
  * shared prefix come together in it. A work item is a tree of the forest with one query head, sequential inside: key
  * tiles outside, row tiles inside. With H > G every query head has dk, dv of its own, which are then added up in the
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernel/vecmath.h"
 #include "op/run.h"
 
 enum { SUM_ROWS = 32 };
@@ -230,6 +233,65 @@ static const struct op attention_back = {
 	.scratch = attention_back_scratch,
 };
 
+struct sinks {
+	const struct attention_attr *attr;
+	const struct kernels *k;
+	const float *o, *lse, *d_o, *sinks;
+	float *d;
+	size_t N;
+};
+
+static void sink_item(void *ctx, size_t h, int thread)
+{
+	const struct sinks *w = ctx;
+	size_t H = w->attr->H, D = w->attr->D;
+	double sum = w->attr->add_sinks ? (double)w->d[h] : 0;
+	(void)thread;
+
+	for (size_t i = 0; i < w->N; i++) {
+		size_t at = (i * H + h) * D;
+		sum -= (double)vec_expf(w->sinks[h] - w->lse[i * H + h]) *
+		       (double)w->k->dot(w->d_o + at, w->o + at, D);
+	}
+	w->d[h] = (float)sum;
+}
+
+/* in: o, lse, do, sinks; out: their gradient */
+static void sinks_forward(struct run *r, const struct node *n)
+{
+	struct sinks w = { n->attr,
+		           r->kernels,
+		           run_f32(r, n->in[0]),
+		           run_f32(r, n->in[1]),
+		           run_f32(r, n->in[2]),
+		           run_f32(r, n->in[3]),
+		           run_f32(r, n->out[0]),
+		           (size_t)r->batch->n_rows };
+
+	pool_run(r->pool, w.attr->H, sink_item, &w);
+}
+
+static void sinks_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
+                       double *bytes)
+{
+	*flops = 2 * tensor_live(tape_tensor(t, n->in[0]), live);
+	*bytes = 4 * *flops;
+}
+
+static const struct op attention_sinks_back = {
+	.name = "attention_sinks_back", .cost = sinks_cost, .forward = sinks_forward
+};
+
+static void emit_sinks(struct tape *t, const struct node *n, struct attention_attr attr)
+{
+	uint32_t in[4] = { n->out[0], n->out[1], tape_grad(t, n->out[0]), n->in[3] };
+
+	if (!tape_wants(t, n->in[3]))
+		return;
+	uint32_t d = tape_grad_target(t, n->in[3], &attr.add_sinks);
+	tape_emit(t, &attention_sinks_back, in, 4, &d, 1, &attr, sizeof(attr));
+}
+
 void attention_backward(struct tape *t, uint32_t i)
 {
 	struct node n = t->nodes[i], made = { 0 };
@@ -237,6 +299,9 @@ void attention_backward(struct tape *t, uint32_t i)
 	uint32_t in[6] = { n.in[0], n.in[1], n.in[2], n.out[0], n.out[1], tape_grad(t, n.out[0]) }, out[4] = { 0 };
 	bool *add[3] = { &attr.add_q, &attr.add_k, &attr.add_v };
 
+	emit_sinks(t, &n, attr);
+	if (!tape_wants(t, n.in[0]) && !tape_wants(t, n.in[1]) && !tape_wants(t, n.in[2]))
+		return;
 	for (int j = 0; j < 3; j++)
 		if (tape_wants(t, n.in[j]))
 			out[j] = tape_grad_target(t, n.in[j], add[j]);

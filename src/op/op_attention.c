@@ -6,6 +6,9 @@
  *     s_ij = scale·q_i·k_j, or cap·tanh(scale·q_i·k_j/cap)
  *     P_ij = exp(s_ij − lse_i) where i sees j, else 0      o_i = Σ_j P_ij·v_j
  *
+ * A head may have a sink (Xiao et al. 2023; gpt-oss): a score b that is in the softmax and has no value, so that a row's
+ * P sum up to 1 − exp(b − lse_i), lse_i with it. It comes in where all keys have been summed up.
+ *
  * The mask is an attribute of the node, so layers may differ. Row i sees key j
  *
  *     causal      where j ≤ key_i < vis_end_j: what lies before it on its document's path
@@ -76,6 +79,7 @@ struct attention {
 	struct rows k, v;
 	bool cached;
 	const int32_t *place;       /* of ranges of keys, in the cache */
+	const float *sinks;         /* [H] or NULL */
 	float *o, *lse;             /* lse: NULL where nobody wants it */
 	struct parts parts;
 };
@@ -109,7 +113,8 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 {
 	const struct tensor *q = tape_tensor(t, n->in[0]), *k = tape_tensor(t, n->in[1]), *v = tape_tensor(t, n->in[2]);
 	const struct attention_attr *a = n->attr;
-	bool gradient = tape_wants(t, n->in[0]) || tape_wants(t, n->in[1]) || tape_wants(t, n->in[2]);
+	bool gradient = tape_wants(t, n->in[0]) || tape_wants(t, n->in[1]) || tape_wants(t, n->in[2]) ||
+	                tape_wants(t, n->in[3]);
 
 	if (q->n_dims != 2 || k->n_dims != 2 || v->n_dims != 2)
 		return err_set(e, "%s, %s and %s must be matrices", q->name, k->name, v->name);
@@ -119,6 +124,9 @@ static int attention_shape(struct tape *t, struct node *n, struct err *e)
 	if (k->dim[1] != width_of(k, a) || v->dim[1] != width_of(v, a) || k->dim[0] != v->dim[0])
 		return err_set(e, "%s and %s must have rows of %zu heads of %zu, they have %zu and %zu", k->name,
 		               v->name, a->G, a->D, k->dim[1], v->dim[1]);
+	if (n->in[3] && tensor_count(tape_tensor(t, n->in[3])) != a->H)
+		return err_set(e, "%s has %zu numbers, a sink for each of %zu heads is wanted",
+		               tape_tensor(t, n->in[3])->name, tensor_count(tape_tensor(t, n->in[3])), a->H);
 	if (a->window < 0 || !(a->cap >= 0))
 		return err_set(e, "a window of %d keys and a cap of %g; above 0 is wanted, or none", a->window,
 		               (double)a->cap);
@@ -431,12 +439,27 @@ static void fold(const struct kernels *k, size_t D, float *o, float *m, double *
 	*l += l_range * (double)by;
 }
 
+/* A sink of score b beside what is summed up: it may be the largest. */
+static void add_sink(const struct attention *a, float *o, float *m, double *l, float b)
+{
+	if (b > *m) {
+		float shrink = vec_expf(*m - b);
+		a->kernels->scale(o, o, shrink, a->D);
+		*l = *l * (double)shrink + 1;
+		*m = b;
+		return;
+	}
+	*l += (double)vec_expf(b - *m);
+}
+
 /* o = O/l and lse = m + log l of head h of row i. Scores that overflowed, and NaN, go through: the loss will show
  * it. */
 static void finish(const struct attention *a, size_t i, size_t h, float m, double l)
 {
 	float *o = a->o + i * a->q_ld + h * a->D;
 
+	if (a->sinks)
+		add_sink(a, o, &m, &l, a->sinks[h]);
 	a->kernels->scale(o, o, (float)(1 / l), a->D);
 	if (a->lse)
 		a->lse[i * a->attr->H + h] = (float)((double)m + log(l));
@@ -585,6 +608,7 @@ static struct attention attention_of(const struct run *r, const struct node *n)
 	a.k = stored_rows(r, n->in[1]);
 	a.v = stored_rows(r, n->in[2]);
 	a.cached = is_cache(k);
+	a.sinks = run_f32(r, n->in[3]);
 	a.o = run_f32(r, n->out[0]);
 	a.lse = run_f32(r, n->out[1]);
 	if (a.cached)
@@ -649,7 +673,7 @@ static void part_documents(struct batch *b)
 
 static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t D; struct attention_spec a; } cases[] = {
+	static const struct { int N; size_t D; struct attention_spec a; bool sinks; } cases[] = {
 		{ 1, 2, { 1, 1 } },
 		{ 13, 6, { 2, 2 } },
 		{ 31, 8, { 4, 2 } },
@@ -658,6 +682,8 @@ static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_str
 		{ 40, 6, { 2, 2, .cap = 1.5F } },
 		{ 90, 4, { 2, 1, .both_ways = true } },
 		{ 90, 4, { 2, 1, .both_ways = true, .window = 3, .cap = 2 } },
+		{ 70, 4, { 4, 2 }, true },
+		{ 33, 6, { 2, 2, .window = 4 }, true },
 	};
 	struct attention_spec a = cases[i].a;
 	size_t N = (size_t)cases[i].N, D = cases[i].D, kv = (size_t)a.G * D;
@@ -669,6 +695,8 @@ static uint32_t attention_sample(struct tape *t, struct batch *b, struct rng_str
 	uint32_t q = tape_param(t, "q", 2, (size_t[]){ N, (size_t)a.H * D });
 	uint32_t k = tape_param(t, "k", 2, (size_t[]){ N, kv });
 	uint32_t v = tape_param(t, "v", 2, (size_t[]){ N, kv });
+	if (cases[i].sinks)
+		a.sinks = tape_param(t, "sinks", 1, (size_t[]){ (size_t)a.H });
 	return op_attention(t, q, k, v, a);
 }
 
@@ -681,7 +709,7 @@ const struct op op_row_attention = {
 	.saves = 1 | 2 | 4 | SAVES_OUT(0) | SAVES_OUT(1),
 	.scratch = attention_scratch,
 	.sample = attention_sample,
-	.sample_count = 8,
+	.sample_count = 10,
 };
 
 uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a)
@@ -695,5 +723,5 @@ uint32_t op_attention(struct tape *t, uint32_t q, uint32_t k, uint32_t v, struct
 
 	if (q != TENSOR_NONE && a.H > 0)
 		attr.D = tape_tensor(t, q)->dim[1] / (size_t)a.H;
-	return tape_record(t, &op_row_attention, (uint32_t[]){ q, k, v }, 3, &attr, sizeof(attr));
+	return tape_record(t, &op_row_attention, (uint32_t[]){ q, k, v, a.sinks }, 4, &attr, sizeof(attr));
 }

@@ -99,6 +99,7 @@ struct attention_spec {
 	float cap;         /* soft cap of the scaled scores, cap·tanh(score/cap); 0: none */
 	int32_t window;    /* only keys less than so many positions away, the row itself counted; 0: any */
 	bool both_ways;    /* the rows after it in its document too; documents share nothing then, there is no cache */
+	uint32_t sinks;    /* H: a score of each head that no key has, or none */
 };
 /* N,H·D */
 uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v,
@@ -108,6 +109,8 @@ uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t 
                           uint32_t residual /* as x */);
 /* f(x), or f(x)·up where x is a gate; N,F. The activations: kernel/activation.h */
 uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or none */);
+/* gate·σ(alpha·gate)·(up + 1), gate at most limit, up between −limit and limit; N,F */
+uint32_t op_clamped_swiglu(struct tape *t, uint32_t gate, uint32_t up, float alpha, float limit);
 uint32_t op_scale(struct tape *t, uint32_t x, float by);                        /* by·x */
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
 /* a + (b − a)∘σ(gate), all alike */

@@ -446,6 +446,33 @@ static void test_soft_cap(struct test *t, const struct kernels *k, const struct 
 	}
 }
 
+static void test_clamped_swiglu(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
+{
+	const float alpha = 1.702F, limit = 0.6F;
+
+	test_case(t, "%s: clamped_swiglu and its gradient, also in place", k->name);
+	for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+		size_t n = lengths[l];
+		buffers_fill(b, n, 4, n + 5);
+		const float *gate = b->in[0], *up = b->in[1], *dy = b->in[2];
+		k->clamped_swiglu(b->got[0], gate, up, alpha, limit, n);
+		for (size_t i = 0; i < n; i++) {
+			double g = fmin(gate[i], limit), u = fmax(-limit, fmin(limit, up[i]));
+			CHECK(t, fabs(g / (1 + exp(-(double)alpha * g)) * (u + 1) - b->got[0][i]) <= 1e-6);
+		}
+		ref->clamped_swiglu(b->want[0], gate, up, alpha, limit, n);
+		compare(t, b->got[0], b->want[0], n, 0, 16);
+		ref->clamped_swiglu_back(b->want[1], b->want[2], dy, gate, up, alpha, limit, n);
+		k->clamped_swiglu_back(b->got[1], b->got[2], dy, gate, up, alpha, limit, n);
+		compare(t, b->got[1], b->want[1], n, 16, 16);
+		compare(t, b->got[2], b->want[2], n, 16, 16);
+		k->clamped_swiglu_back(b->in[2], b->in[3], b->in[2], gate, up, alpha, limit, n);
+		CHECK(t, memcmp(b->in[2], b->got[1], n * sizeof(float)) == 0);
+		k->clamped_swiglu(b->in[0], b->in[0], up, alpha, limit, n);
+		CHECK(t, memcmp(b->in[0], b->got[0], n * sizeof(float)) == 0);
+	}
+}
+
 static void test_rope(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
 {
 	static const size_t sizes[] = { 2, 6, 32, 64, 80, 128 };
@@ -618,6 +645,7 @@ void test_kernels(struct test *t)
 		test_layernorm(t, k, ref, &b);
 		test_activations(t, k, ref, &b);
 		test_soft_cap(t, k, ref, &b);
+		test_clamped_swiglu(t, k, ref, &b);
 		test_rope(t, k, ref, &b);
 		test_adamw(t, k, ref, &b);
 		test_panels(t, k);
