@@ -181,6 +181,9 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		               "target_modules means '%s', which is neither a linear nor an embedding; any module can "
 		               "be named in modules_to_save",
 		               module);
+	if (w->spec->fused && w->spec->fused->written)
+		return err_set(e, "target_modules means '%s', which files have as a part of %s: PEFT adds to that by "
+		                  "target_parameters, which is not done here", module, w->spec->fused->hf);
 	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 ||
 	    pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
 		return -1;

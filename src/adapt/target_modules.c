@@ -19,7 +19,9 @@ enum { PATTERN_MAX = 8192, MATCH_STEPS = 1000000, MATCH_KIBIBYTES = 16384 };
 
 static bool is_linear(const struct weight *w)
 {
-	return (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD);
+	bool fused = w->spec->fused && w->spec->fused->written; /* no module of its own */
+
+	return (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD) && !fused;
 }
 
 static bool is_weight(const struct weight *w)

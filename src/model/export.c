@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "model/config.h"
+#include "model/fused.h"
 #include "model/weights.h"
 #include "token/gguf_known.h"
 #include "token/tokenizer.h"
@@ -105,6 +106,7 @@ static json_t *make_config(const struct model *m, enum dtype dtype, bool untied,
 	} else {
 		j = json_deep_copy(m->source.config);
 	}
+	json_object_del(j, "quantization_config"); /* what is written is plain */
 	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
 	if (untied || (!m->config.tied && json_is_true(json_object_get(j, "tie_word_embeddings"))))
 		json_object_set_new(j, "tie_word_embeddings", json_false());
@@ -249,6 +251,33 @@ static int write_weight(struct output *o, const struct weight *w, enum dtype dty
 	return 0;
 }
 
+struct rounding { struct output *o; enum dtype dtype; };
+
+static int put_rounded(void *to, const float *x, size_t n, struct err *e)
+{
+	const struct rounding *r = to;
+	float rounded[PIECE];
+
+	if (look(r->o, e) < 0)
+		return -1;
+	if (r->dtype == DTYPE_F32)
+		return io_writer_add(&r->o->io, x, n * sizeof(*x), e);
+	dtypes[r->dtype].from_float(x, rounded, n);
+	return io_writer_add(&r->o->io, rounded, n * dtypes[r->dtype].bytes, e);
+}
+
+/* Weight i, or the tensor that it is the first of, or nothing where it is another of such. */
+static int write_one(struct output *o, const struct model *m, size_t i, enum dtype dtype,
+                     const struct export_weights *get, float *scratch, struct err *e)
+{
+	struct rounding r = { o, dtype };
+	bool first;
+
+	if (!fused_is_written(m, i, &first))
+		return write_weight(o, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+	return first ? fused_each(m, i, get->get, get->ctx, scratch, put_rounded, &r, e) : 0;
+}
+
 static int write_all(struct output *o, const struct model *m, enum dtype dtype, const struct export_weights *get,
                      struct err *e)
 {
@@ -257,7 +286,7 @@ static int write_all(struct output *o, const struct model *m, enum dtype dtype, 
 	if (mem_map(&scratch, export_scratch(m), "a weight to be written", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights && status == 0; i++)
-		status = write_weight(o, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+		status = write_one(o, m, i, dtype, get, scratch, e);
 	if (status == 0 && get->head) {
 		struct weight head = model_tied_head(m);
 		status = write_weight(o, &head, dtype, get->head(get->ctx, scratch), e);
@@ -273,14 +302,21 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
 	char *path = io_join(dir, "model.safetensors");
 	struct weight head;
+	struct arena mem = ARENA_INIT;
 	struct output o = { .stops = stops };
-	for (size_t i = 0; i < m->n_weights; i++)
-		describe(&t[i], &m->weights[i], dtype);
+	size_t n = 0;
+	for (size_t i = 0; i < m->n_weights; i++) {
+		bool first;
+		if (!fused_is_written(m, i, &first))
+			describe(&t[n++], &m->weights[i], dtype);
+		else if (first)
+			fused_describe(&mem, &t[n++], m, i, dtype);
+	}
 	if (get->head) { /* the tied model with a head of its own has one matrix more, of the embedding's shape */
 		head = model_tied_head(m);
-		describe(&t[m->n_weights], &head, dtype);
+		describe(&t[n++], &head, dtype);
 	}
-	int status = st_writer_open(&o.io, path, t, m->n_weights + (get->head != NULL), &meta, 1, e);
+	int status = st_writer_open(&o.io, path, t, n, &meta, 1, e);
 	if (status == 0) {
 		status = write_all(&o, m, dtype, get, e);
 		if (status == 0)
@@ -290,6 +326,7 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 		if (status < 0)
 			io_writer_abort(&o.io);
 	}
+	arena_release(&mem);
 	mem_free(path);
 	mem_free(t);
 	return status;
@@ -310,7 +347,7 @@ size_t export_scratch(const struct model *m)
 	size_t largest = 1;
 	for (size_t i = 0; i < m->n_weights; i++)
 		largest = MAX(largest, weight_numbers(&m->weights[i]));
-	return largest * sizeof(float);
+	return largest * fused_parts_most(m) * sizeof(float);
 }
 
 const float *export_own(void *ctx, int i, float *scratch)

@@ -66,6 +66,11 @@ static int describe(struct export_gguf_list *l, struct export_tensor *t, const s
 		t->dim[1] = w->dim[0];
 		t->dim[0] = n;
 	}
+	if (w->n_dims == 1 && w->spec->fused) { /* of all experts, a row each */
+		t->n_dims = 2;
+		t->dim[0] = (size_t)config_value(&m->config, "E", 1);
+		t->dim[1] = w->dim[0] / t->dim[0];
+	}
 	t->plain = is_plain(t);
 	t->stored = stored_as(w);
 	t->as_is = m->source.is_gguf && l->weights->get == export_own;

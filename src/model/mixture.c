@@ -18,8 +18,10 @@ uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x)
 	struct routing to;
 
 	op_route(g->tape, logits, x->route, &to);
-	uint32_t gate = nn_experts(g, h, x->gate, NULL, &to), up = nn_experts(g, h, x->up, NULL, &to);
-	uint32_t y = nn_experts(g, op_act(g->tape, ACT_SILU, gate, up), x->down, NULL, &to);
+	uint32_t gate = nn_experts(g, h, x->gate, x->gate_bias, &to), up = nn_experts(g, h, x->up, x->up_bias, &to);
+	uint32_t y = x->limit > 0 ? op_clamped_swiglu(g->tape, gate, up, x->alpha, x->limit) :
+	                            op_act(g->tape, ACT_SILU, gate, up);
+	y = nn_experts(g, y, x->down, x->down_bias, &to);
 	y = op_combine(g->tape, y, to.weights);
 	return x->shared_gate ? op_add(g->tape, y, shared(g, h, x)) : y;
 }

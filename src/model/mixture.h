@@ -15,7 +15,9 @@
 struct mixture {
 	const char *router, *router_bias;
 	const char *gate, *up, *down;
+	const char *gate_bias, *up_bias, *down_bias;
 	struct route_spec route;
+	float alpha, limit;           /* of the clamped gate (op_clamped_swiglu); a limit of 0: silu */
 	const char *shared_router, *shared_gate, *shared_up, *shared_down;
 };
 

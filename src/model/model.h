@@ -58,6 +58,15 @@ enum weight_flags {
 	WEIGHT_PARTS = WEIGHT_OF_HEAD | WEIGHT_OF_POOLER | WEIGHT_OF_CLASSIFIER,
 };
 
+/* The tensor in which Hugging Face's files may have a weight with others of its layer (fused.h). */
+struct weight_fused {
+	const char *hf;       /* "model.layers.%d.mlp.experts.gate_up_proj"; of all experts */
+	int parts, part;      /* it holds the rows of so many weights, of which this one is number `part` */
+	bool alternate;       /* a row of each in turn; else all of one, then all of the next */
+	bool turned;          /* [in][out], which WEIGHT_TRANSPOSED is not asked for */
+	bool written;         /* folders are written so */
+};
+
 /* A row: a weight, or one of each layer where the name has a "%d". */
 struct weight_spec {
 	/* "model.layers.%d.self_attn.q_proj.weight", others that files may have behind it; of experts with a second
@@ -70,6 +79,7 @@ struct weight_spec {
 	 * "bHD" with a flag b. NULL: ignored. */
 	const char *shape;
 	unsigned flags;
+	const struct weight_fused *fused; /* or NULL */
 };
 
 struct weight {

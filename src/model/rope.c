@@ -367,6 +367,8 @@ json_t *rope_json(const struct rope_scaling *s, double theta, int dims, struct e
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (numbers[i].x > 0 && (i == 0 || s->kind != ROPE_PLAIN))
 			json_object_set_new(j, numbers[i].key, number_json(numbers[i].x, numbers[i].key));
+	if (s->kind == ROPE_YARN && !s->whole_pairs)
+		json_object_set_new(j, "truncate", json_false());
 	if (s->kind == ROPE_LONG) {
 		json_object_set_new(j, "short_factor", list_json(s->short_factor, dims / 2));
 		json_object_set_new(j, "long_factor", list_json(s->long_factor, dims / 2));

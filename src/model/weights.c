@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/config.h"
+#include "model/fused.h"
 #include "quant/panels.h"
 
 enum { WEIGHTS_MAX = 1 << 20 };
@@ -111,8 +112,7 @@ static int shape_of(const struct config *c, const struct weight_spec *s, size_t 
 	return none ? 0 : n;
 }
 
-/* Matrices of a row that each are a weight; 0: the row is one weight a layer. */
-static int64_t experts_of(const struct config *c, const struct weight_spec *s)
+int64_t weight_experts(const struct config *c, const struct weight_spec *s)
 {
 	size_t dim[3];
 
@@ -158,7 +158,7 @@ static int find_gguf(const struct model *m, const struct weight *w, struct sourc
 	for (const char *word = w->spec->gguf; word && *word && status; word = next_word(word)) {
 		status = source_find(&m->source, weight_name(&names, word, w->layer, w->expert), out);
 		if (status == 0 && w->expert >= 0 && marks(word) == 1)
-			take_slice(out, (size_t)experts_of(&m->config, w->spec), w->expert);
+			take_slice(out, (size_t)weight_experts(&m->config, w->spec), w->expert);
 	}
 	arena_release(&names);
 	return status;
@@ -242,9 +242,16 @@ static int take_weight(struct model *m, struct weight *w, struct err *e)
 {
 	struct source_tensor t;
 
-	if (find_tensor(m, w, &t))
+	if (find_tensor(m, w, &t)) {
+		int status = fused_take(m, w, e);
+		if (status <= 0)
+			return status;
 		return err_set(e, "%s: the tensor %s is missing", m->source.path,
-		               m->source.is_gguf ? weight_gguf_name(&m->mem, w) : w->name);
+		               m->source.is_gguf ? weight_gguf_name(&m->mem, w) :
+		               w->spec->fused && w->spec->fused->written ?
+		                                  weight_name(&m->mem, w->spec->fused->hf, w->layer, 0) :
+		                                  w->name);
+	}
 	if (check_tensor(m, w, &t, e) < 0)
 		return -1;
 	if (w->n_dims == 1) {
@@ -314,7 +321,7 @@ static bool is_present(struct model *m, const struct weight_spec *s)
 
 static void add_weights(struct model *m, const struct weight_spec *s, int layer)
 {
-	int64_t experts = experts_of(&m->config, s);
+	int64_t experts = weight_experts(&m->config, s);
 
 	for (int64_t i = 0; i < MAX(experts, 1); i++)
 		fill_weight(m, &m->weights[m->n_weights++], s, layer, experts ? (int)i : -1);
@@ -332,7 +339,7 @@ static int list_weights(struct model *m, struct err *e)
 	for (size_t i = 0; i < rows; i++) {
 		present[i] = is_present(m, &s[i]);
 		most += present[i] ? (marks(s[i].hf) ? (size_t)m->config.n_layers : 1) *
-		                             (size_t)MAX(experts_of(&m->config, &s[i]), 1) : 0;
+		                             (size_t)MAX(weight_experts(&m->config, &s[i]), 1) : 0;
 	}
 	if (most > WEIGHTS_MAX)
 		return err_set(e, "%s: %zu weights, at most %d are wanted", m->source.path, most, WEIGHTS_MAX);
@@ -354,7 +361,7 @@ static bool has_name(const struct model *m, const struct weight_spec *s, const c
 {
 	const struct arch *a = m->config.arch;
 	int layers = m->config.n_layers;
-	int64_t experts = experts_of(&m->config, s);
+	int64_t experts = weight_experts(&m->config, s);
 
 	if (m->source.is_gguf) {
 		for (const char *word = s->gguf; word && *word; word = next_word(word))
@@ -375,7 +382,7 @@ static bool is_known(const struct model *m, const char *name)
 	size_t dim[3];
 
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
-		if (has_name(m, s, name) && ((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)))
+		if ((has_name(m, s, name) || fused_is_named(m, s, name)) && ((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)))
 			return true;
 	return false;
 }

@@ -28,6 +28,9 @@ const char *weight_gguf_name(struct arena *mem, const struct weight *w);
  * "…c_attn.bias" has the same as "…c_attn.weight". */
 const char *weight_module(struct arena *mem, const char *name);
 
+/* Matrices of a row that each are a weight; 0: the row is one weight a layer. */
+int64_t weight_experts(const struct config *c, const struct weight_spec *s);
+
 /* --- numbers --- */
 
 size_t weight_numbers(const struct weight *w);

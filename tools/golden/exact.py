@@ -86,7 +86,7 @@ def nll_sum(model, docs, learn):
 
 def decays(name, p):
     """transformers' Trainer decays what is neither bias nor norm; in these models: the matrices."""
-    return p.dim() >= 2
+    return p.dim() >= 2 and "bias" not in name
 
 
 def train(model, batches, lr, decay, steps=10, warmup=2):

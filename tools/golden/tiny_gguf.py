@@ -90,7 +90,7 @@ def write(path, model, tokenizer, template, arch=LLAMA, twin=Twin(None)):
             permuted = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}
         heads = permuted.get(name.split(".")[-2], 0)
         form = Q.F32
-        if x.ndim >= 2 and "wpe" not in name:
+        if x.ndim >= 2 and "wpe" not in name and not name.endswith("bias"):
             form = Q.Q8_0 if "embed" in name or "wte" in name else FORMS[linears % len(FORMS)]
             linears += "embed" not in name and "wte" not in name
         if form != Q.F32 and (x.T if twin.turned(name, x) else x).shape[-1] % 32:
