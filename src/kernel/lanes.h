@@ -896,41 +896,6 @@ static void soft_cap_back(float *dx, const float *dy, const float *y, float cap,
 	);
 }
 
-INLINE VEC v_clamp(VEC x, VEC limit) { return v_max(v_sub(v_zero(), limit), v_min(limit, x)); }
-
-static void clamped_swiglu(float *y, const float *gate, const float *up, float alpha, float limit, size_t n)
-{
-	VEC most = v_set1(limit);
-
-	EACH(n,
-		VEC g = v_min(most, v_get(gate + i, c)), u = v_clamp(v_get(up + i, c), most);
-		v_put(y + i, c, v_mul(v_mul(g, v_sigmoid(v_mul(v_set1(alpha), g))), v_add(u, v_set1(1))));
-	);
-}
-
-/* 1 below the limit, else 0: times 2^126 every positive number is at least 1, but for those that are nearly nothing. */
-INLINE VEC v_below(VEC x, VEC limit)
-{
-	return v_min(v_set1(1), v_mul(v_max(v_zero(), v_sub(limit, x)), v_set1(0x1p126f)));
-}
-
-static void clamped_swiglu_back(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                                float alpha, float limit, size_t n)
-{
-	VEC most = v_set1(limit), one = v_set1(1);
-
-	EACH(n,
-		VEC d = v_get(dy + i, c), g = v_get(gate + i, c), u = v_get(up + i, c);
-		VEC through = v_below(g, most), up_through = v_below(v_abs(u), most);
-		g = v_min(most, g);
-		u = v_clamp(u, most);
-		VEC s = v_sigmoid(v_mul(v_set1(alpha), g));
-		VEC slope = v_mul(s, v_fma(v_mul(v_set1(alpha), g), v_sub(one, s), one));
-		v_put(dup + i, c, v_mul(up_through, v_mul(d, v_mul(g, s))));
-		v_put(dgate + i, c, v_mul(through, v_mul(v_mul(d, v_add(u, one)), slope)));
-	);
-}
-
 static void rope(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign)
 {
 	size_t half = D / 2;

@@ -1,5 +1,5 @@
-/* fused: see fused.h. Row r of part p of P parts with O rows each is row r·P + p of the tensor where they stand in turn,
- * else p·O + r. */
+/* fused: see fused.h. Row r of part p of P parts with O rows each is row r·P + p of the tensor where they stand in
+ * turn, else p·O + r. */
 #include "model/fused.h"
 
 #include <string.h>

@@ -382,7 +382,8 @@ static bool is_known(const struct model *m, const char *name)
 	size_t dim[3];
 
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
-		if ((has_name(m, s, name) || fused_is_named(m, s, name)) && ((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)))
+		if ((has_name(m, s, name) || fused_is_named(m, s, name)) &&
+		    ((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)))
 			return true;
 	return false;
 }

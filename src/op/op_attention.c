@@ -6,8 +6,8 @@
  *     s_ij = scale·q_i·k_j, or cap·tanh(scale·q_i·k_j/cap)
  *     P_ij = exp(s_ij − lse_i) where i sees j, else 0      o_i = Σ_j P_ij·v_j
  *
- * A head may have a sink (Xiao et al. 2023; gpt-oss): a score b that is in the softmax and has no value, so that a row's
- * P sum up to 1 − exp(b − lse_i), lse_i with it. It comes in where all keys have been summed up.
+ * A head may have a sink (Xiao et al. 2023; gpt-oss): a score b that is in the softmax and has no value, so that a
+ * row's P sum up to 1 − exp(b − lse_i), lse_i with it. It comes in where all keys have been summed up.
  *
  * The mask is an attribute of the node, so layers may differ. Row i sees key j
  *
