@@ -17,6 +17,9 @@ static int unknown_arch(const char *where, const char *found, bool gguf, struct 
 {
 	char list[256] = "";
 
+	if (!strncmp(found, "deepseek", 8) && strcmp(found, "deepseek") != 0)
+		return err_set(e, "%s: the architecture is \"%s\", whose latent attention (MLA) is not computed; the "
+		                  "nearest of those that are is qwen2_moe", where, found);
 	for (size_t i = 0; arch_table[i]; i++)
 		if (!gguf || arch_table[i]->gguf)
 			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", list[0] ? ", " : "",

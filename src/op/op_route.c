@@ -4,8 +4,7 @@
  *
  * The first is Switch's and OLMoE's (Fedus et al. 2021), the second Mixtral's, which divides the first by its sum over
  * the chosen, and gpt-oss's: they are the same number. A row's chosen experts stand in ascending order, so that what is
- * summed over them has the order of the experts; among equal z the expert of the lower number is taken, NaN counts as
- * the largest.
+ * summed over them has the order of the experts. Which of equal z are taken is decided as in torch.topk (topk.h).
  *
  *     dz_e = s_e·([e chosen] dp_e − Σ_j dp_j s_j)      e over all, or over the chosen, and 0 elsewhere
  *
@@ -13,16 +12,16 @@
  * expert's ascending: what its matrices multiply is a list of rows. Nothing of that has a gradient. */
 #include "op/ops.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "op/batch_sample.h"
 #include "op/run.h"
+#include "op/topk.h"
 
 extern const struct op op_row_route;
 
-enum { ROUTE_ROWS = 64, WORDS = EXPERTS_MOST / 64 };
+enum { ROUTE_ROWS = 64 };
 enum { OUT_WEIGHTS, OUT_CHOSEN, OUT_SLOTS, OUT_ROWS, OUT_FIRST, OUT_NEXT };
 
 struct route_attr {
@@ -59,24 +58,6 @@ struct route_work {
 	int32_t *chosen;
 };
 
-static bool is_above(float a, float b) { return a > b || (isnan(a) && !isnan(b)); }
-
-static void choose(const float *z, size_t E, size_t top, int32_t *chosen)
-{
-	uint64_t taken[WORDS] = { 0 };
-
-	for (size_t j = 0; j < top; j++) {
-		size_t best = E;
-		for (size_t e = 0; e < E; e++)
-			if (!(taken[e / 64] >> e % 64 & 1) && (best == E || is_above(z[e], z[best])))
-				best = e;
-		taken[best / 64] |= (uint64_t)1 << best % 64;
-	}
-	for (size_t e = 0; e < E; e++)
-		if (taken[e / 64] >> e % 64 & 1)
-			*chosen++ = (int32_t)e;
-}
-
 /* s = softmax(z); n numbers */
 static void softmax(const struct kernels *k, float *s, const float *z, size_t n)
 {
@@ -92,7 +73,7 @@ static void route_row(const struct route_work *w, size_t i)
 	float *p = w->p + i * w->top, s[EXPERTS_MOST];
 	int32_t *chosen = w->chosen + i * w->top;
 
-	choose(z, w->E, w->top, chosen);
+	topk(z, w->E, w->top, chosen);
 	if (!w->attr->spec.of_chosen)
 		softmax(w->k, s, z, w->E);
 	for (size_t j = 0; j < w->top; j++)

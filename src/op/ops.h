@@ -12,7 +12,7 @@
 enum embed_source { EMBED_IDS, EMBED_TYPES, EMBED_POSITIONS };
 enum { ADAPTERS_MOST = 64 };       /* that serve one batch */
 enum { SPLIT_PARTS = 8 };
-enum { EXPERTS_MOST = 1024 };      /* of a layer */
+enum { EXPERTS_MOST = 1024 };      /* of a layer; as many as topk.h takes */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
