@@ -13,7 +13,7 @@
 static void make_odd(struct test *t, const char *from, const char *to)
 {
 	char **names;
-	size_t n;
+	size_t n = 0;
 	struct err e = ERR_INIT;
 
 	CHECK(t, io_mkdirs(to, &e) == 0 && io_list(from, &names, &n, &e) == 0);
