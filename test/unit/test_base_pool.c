@@ -22,13 +22,29 @@ static __attribute__((noinline)) bool denormals_live(void)
 	return tiny * tiny * 1e30f != 0 || tiny * 1e-10f != 0;
 }
 
+/* valgrind forgets the flags that flush denormals. */
+static bool flags_are_obeyed(void)
+{
+	bool obeyed = true;
+#if defined(__SSE__)
+	unsigned long before = float_state();
+
+	float_restore(before | 0x8040ul);
+	obeyed = !denormals_live();
+	float_restore(before);
+#endif
+	return obeyed;
+}
+
+static bool flushes;
+
 static void count_item(void *ctx, size_t item, int thread)
 {
 	struct tally *y = ctx;
 	atomic_fetch_add(&y->times[item], 1);
 	if (thread < 0 || thread >= y->threads)
 		atomic_fetch_add(&y->bad_thread, 1);
-	if (denormals_live())
+	if (flushes && denormals_live())
 		atomic_fetch_add(&y->denormals, 1);
 }
 
@@ -203,7 +219,7 @@ static void float_state_returns(struct test *t)
 	unsigned long plain = float_state();
 	CHECK(t, denormals_live());
 	struct pool *p = pool_new(1);
-	CHECK(t, float_state() != plain && !denormals_live());
+	CHECK(t, !flushes || (float_state() != plain && !denormals_live()));
 	float_restore(plain);
 	CHECK(t, float_state() == plain && denormals_live());
 	pool_free(p);
@@ -214,6 +230,7 @@ static void float_state_returns(struct test *t)
 
 void test_base_pool(struct test *t)
 {
+	flushes = flags_are_obeyed();
 	guard_is_ones_own(t);
 	float_state_returns(t);
 	test_case(t, "as many threads as processors");
