@@ -200,7 +200,8 @@ static void test_tables(struct test *t)
 		CHECK(t, weight_spec(a, a->embedding)->flags & WEIGHT_EMBED);
 		CHECK(t, !strncmp(a->embedding, a->prefix, strlen(a->prefix)));
 		CHECK(t, a->hf_types[0] || a->gguf);
-		CHECK(t, !a->gguf || !a->hf_types[0] || a->hf_class); /* one that GGUF alone has is never written as a folder */
+		/* One that GGUF alone has is never written as a folder. */
+		CHECK(t, !a->gguf || !a->hf_types[0] || a->hf_class);
 		for (const struct weight_spec *s = a->weights; s->hf; s++) {
 			for (const char *at = s->shape; at && *at; at += strcspn(at, ","), at += *at == ',')
 				CHECK_MSG(t, config_value(&c, at, strcspn(at, ",")) >= 0, "%s: %s", s->hf, s->shape);
