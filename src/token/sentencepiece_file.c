@@ -184,27 +184,28 @@ struct numbering {
 	const char *behind[2];
 	int extra_ids;            /* <extra_id_99> … <extra_id_0> behind them */
 	const char *front, *back; /* around a text */
-	bool bos;                 /* add_bos_token where nothing is said */
+	bool every;               /* what follows an added token gets a space in front too */
 };
 
 static const struct numbering numberings[] = {
-	{ .classes = "LlamaTokenizer CodeLlamaTokenizer GemmaTokenizer", .bos = true },
-	{ .classes = "T5Tokenizer MT5Tokenizer", .extra_ids = 100, .back = "</s>" },
+	{ .classes = "LlamaTokenizer CodeLlamaTokenizer GemmaTokenizer" },
+	{ .classes = "T5Tokenizer MT5Tokenizer", .extra_ids = 100, .back = "</s>", .every = true },
 	{ .classes = "XLMRobertaTokenizer",
 	  .before = { "<s>", "<pad>", "</s>", "<unk>" },
 	  .skip = 3,
 	  .behind = { "<mask>" },
 	  .front = "<s>",
-	  .back = "</s>" },
-	{ .classes = "AlbertTokenizer", .front = "[CLS]", .back = "[SEP]" },
+	  .back = "</s>",
+	  .every = true },
+	{ .classes = "AlbertTokenizer", .front = "[CLS]", .back = "[SEP]", .every = true },
 	{ .classes = "" },
 };
 
 static const char others[] =
 	" CamembertTokenizer MBartTokenizer MBart50Tokenizer NllbTokenizer BarthezTokenizer PegasusTokenizer "
-        "XGLMTokenizer "
+	"XGLMTokenizer "
 	"DebertaV2Tokenizer BigBirdTokenizer FNetTokenizer RemBertTokenizer XLNetTokenizer M2M100Tokenizer "
-        "MarianTokenizer "
+	"MarianTokenizer "
 	"SeamlessM4TTokenizer Speech2TextTokenizer PLBartTokenizer CpmTokenizer ErnieMTokenizer ReformerTokenizer "
 	"BertGenerationTokenizer LayoutXLMTokenizer UdopTokenizer ";
 
@@ -320,18 +321,15 @@ static json_t *around(const struct tokenizer *t, const struct numbering *u)
 
 static int set_rules(struct filling *f, struct sp_file *s, const struct numbering *u, json_t *config)
 {
-	int legacy, bos;
+	int legacy;
 	const struct sp_piece *unknown = unknown_of(s) >= 0 ? &s->piece[unknown_of(s)] : NULL;
 	char *name = unknown ? mem_strndup(unknown->text, unknown->n) : NULL;
-	if (jsonx_bool(config, "legacy", false, &legacy, f->e) ||
-	    jsonx_bool(config, "add_bos_token", u->bos, &bos, f->e))
+	if (jsonx_bool(config, "legacy", false, &legacy, f->e))
 		return -1;
-	s->rules.every = legacy;
+	s->rules.every = legacy || u->every;
 	json_t *rules = sentencepiece_rules(&s->rules);
 	if (u->front || u->back)
 		json_object_set_new(rules, "post_processor", around(f->t, u));
-	else if (u->bos)
-		json_object_set_new(config, "add_bos_token", json_boolean(bos));
 	json_object_set(rules, "added_tokens", f->added);
 	json_object_set_new(rules, "model",
 	                    s->model == BPE ? sentencepiece_bpe(s->fallback, name) :
