@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "cmd/info_graph.h"
 #include "cmd/token_view.h"
+#include "infer/sentence.h"
 #include "token/tokenizer.h"
 #include "train/model_memory.h"
 
@@ -157,6 +158,38 @@ static void show_tokenizer(const struct tokenizer *t)
 	json_decref(j);
 }
 
+/* --- embeddings --- */
+
+/* How an encoder's texts become vectors; null of other models, or where its files want what is not computed. */
+static json_t *embeddings_json(const struct model *m)
+{
+	struct err why = ERR_INIT;
+	struct sentence s;
+
+	if (!m->config.arch->encoder)
+		return json_null();
+	if (sentence_read(&s, m, &why) < 0) {
+		log_warn("no embeddings: %s", why.msg);
+		return json_null();
+	}
+	json_t *j = json_pack("{s:s, s:b, s:i}", "pooling", pooling_names[s.pooling], "normalize", (int)s.normalize,
+	                      "max_length", s.max_length);
+	sentence_release(&s);
+	return j;
+}
+
+static void show_embeddings(const struct model *m)
+{
+	json_t *j = embeddings_json(m);
+
+	if (json_is_object(j))
+		app_print("  %-14s pooling %s%s, texts of up to %lld tokens\n", "embeddings",
+		          json_string_value(json_object_get(j, "pooling")),
+		          json_is_true(json_object_get(j, "normalize")) ? ", length 1" : "",
+		          json_integer_value(json_object_get(j, "max_length")));
+	json_decref(j);
+}
+
 /* --- the whole --- */
 
 static char *format_name(const struct source *s)
@@ -211,6 +244,8 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "active_parameters", json_integer((json_int_t)model_count_active(m)));
 	json_object_set_new(j, "file_bytes", json_integer((json_int_t)source_bytes(&m->source)));
 	json_object_set_new(j, "dtypes", stored_json(&m->source));
+	if (m->config.arch->encoder)
+		json_object_set_new(j, "embeddings", embeddings_json(m));
 	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
 	json_object_set_new(j, "memory", memory_json(x));
 	if (l->has_adapter)
@@ -285,6 +320,7 @@ static void show(const struct loaded *l, const struct model_memory *x)
 	char n[32];
 
 	show_config(&l->model);
+	show_embeddings(&l->model);
 	show_stored(&l->model.source);
 	app_print("Tokens\n");
 	if (l->model.tokenizer)
