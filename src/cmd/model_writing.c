@@ -146,8 +146,9 @@ static int write_gguf(struct app *app, struct model_writing *w, struct err *e)
 
 	if (!w->l->model.source.is_gguf && loaded_text(w->l, e) < 0)
 		return -1;
-	if (export_gguf_list(&list, &w->l->model, w->watched, e) < 0)
+	if (export_gguf_list(&list, &w->l->model, w->weights, e) < 0) /* which knows a model's own by its function */
 		return -1;
+	list.weights = w->watched;
 	int status = write_list(app, w, &list, e);
 	export_gguf_release(&list);
 	return status;
