@@ -48,7 +48,7 @@ enum weight_flags {
 	WEIGHT_PLUS_ONE = 256,   /* a vector, 1 + what Hugging Face stores; GGUF stores the sum (Gemma's norms) */
 	WEIGHT_QKV = 1024,       /* q, k and v in one, whose rows GGUF has in another order (weights.h) */
 	WEIGHT_LATER = 2048,     /* not of layer 0, whose tensor, if there is one, nothing is computed with */
-	WEIGHT_ROW = 4096,       /* a vector, [1][1][n] in Hugging Face's files */
+	WEIGHT_ROW = 32768,      /* a vector, [1][1][n] in Hugging Face's files */
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 	/* Parts that a model may be without, each there as a whole or not at all. A row of several is there where one
 	 * of them is, and alone says of none. */
