@@ -11,6 +11,7 @@
 #include "adapt/peft_config.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "format/pytorch.h"
 #include "model/weights.h"
 
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
@@ -282,11 +283,8 @@ int peft_folder_open(json_t **config, struct safetensors *s, const char *dir, st
 	*config = NULL;
 	if (!io_is_dir(dir) || !io_exists(path))
 		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
-	else if (!io_exists(weights) && io_exists(bin))
-		err_set(e, "%s: the weights are in adapter_model.bin; %s was wanted (PEFT's save_pretrained writes it)",
-		        dir, WEIGHTS);
 	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
-		status = st_open(s, weights, e);
+		status = !io_exists(weights) && io_exists(bin) ? pytorch_open(s, bin, e) : st_open(s, weights, e);
 	else if (*config)
 		err_set(e, "%s: not a JSON object", path);
 	mem_free(path);

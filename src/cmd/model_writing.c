@@ -34,6 +34,8 @@ static enum dtype stored_dtype(const struct model *m)
 	for (int t = 0; t < DTYPE_COUNT; t++)
 		if (bytes[t] > bytes[most])
 			most = (enum dtype)t;
+	if (most == DTYPE_F8_E4M3 || most == DTYPE_F8_E5M2)
+		return DTYPE_BF16; /* which holds each of them */
 	return most == DTYPE_F16 || most == DTYPE_BF16 ? most : DTYPE_F32;
 }
 

@@ -23,9 +23,8 @@ enum { HEADER_MAX = 100000000, HEADER_ALIGN = 8, ALIGN_MAX = 8 };
 static const struct { const char *name; size_t bits;
 } foreign[] = {
 	{ "BOOL", 8 },    { "I8", 8 },      { "I16", 16 },    { "U16", 16 },        { "U32", 32 },
-	{ "I64", 64 },    { "U64", 64 },    { "F64", 64 },    { "C64", 64 },        { "F8_E4M3", 8 },
-	{ "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F4", 4 },      { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 },
-	{ "F6_E2M3", 6 }, { "F6_E3M2", 6 },
+	{ "I64", 64 },    { "U64", 64 },    { "C64", 64 },         { "F8_E8M0", 8 },     { "F4", 4 },
+	{ "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 },
 };
 
 struct reader {
@@ -172,7 +171,8 @@ static void sort_names(struct safetensors *s)
 	s->by_name = arena_array(&s->mem, s->n_tensors, sizeof(*s->by_name));
 	for (size_t i = 0; i < s->n_tensors; i++)
 		s->by_name[i] = &s->tensors[i];
-	qsort(s->by_name, s->n_tensors, sizeof(*s->by_name), name_order);
+	if (s->n_tensors)
+		qsort(s->by_name, s->n_tensors, sizeof(*s->by_name), name_order);
 }
 
 static void align_tensors(struct safetensors *s)
@@ -180,12 +180,22 @@ static void align_tensors(struct safetensors *s)
 	for (size_t i = 0; i < s->n_tensors; i++) {
 		struct st_tensor *t = &s->tensors[i];
 		size_t need = t->dtype == DTYPE_COUNT ? ALIGN_MAX : dtypes[t->dtype].bytes;
-		if ((uintptr_t)t->data % need == 0)
+		if (t->bytes == 0 || (uintptr_t)t->data % need == 0)
 			continue;
 		void *copy = arena_alloc(&s->mem, t->bytes);
 		memcpy(copy, t->data, t->bytes);
 		t->data = copy;
 	}
+}
+
+int st_sort(struct safetensors *s, struct err *e)
+{
+	align_tensors(s);
+	sort_names(s);
+	for (size_t i = 1; i < s->n_tensors; i++)
+		if (!strcmp(s->by_name[i - 1]->name, s->by_name[i]->name))
+			return err_set(e, "%s: tensor '%.80s' is there twice", s->path, s->by_name[i]->name);
+	return 0;
 }
 
 static int read_header(struct reader *r, const json_t *j)
@@ -201,9 +211,7 @@ static int read_header(struct reader *r, const json_t *j)
 	}
 	if (check_cover(r) < 0)
 		return -1;
-	align_tensors(s);
-	sort_names(s);
-	return 0;
+	return st_sort(s, r->e);
 }
 
 static int parse(struct safetensors *s, const uint8_t *data, size_t size, const char *where, struct err *e)

@@ -1,7 +1,8 @@
 /* source: opens whichever of the two forms the path is, and finds tensors by name in either.
  *
  * A folder is Hugging Face's: config.json, and the weights in model.safetensors or in the shards that
- * model.safetensors.index.json lists. The names of shards come from outside, so they must be plain names of files in
+ * model.safetensors.index.json lists, or in the same of pytorch_model.bin, or in the one .bin, .pt or .pth that is
+ * there. The names of shards come from outside, so they must be plain names of files in
  * the folder; every tensor that the index lists must be in the shard that it names, and no two shards may hold one
  * name. */
 #include "format/source.h"
@@ -13,8 +14,13 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "format/hub_cache.h"
+#include "format/pytorch.h"
 
-static const char INDEX[] = "model.safetensors.index.json";
+/* What weights may be in, in the order in which they are looked for (transformers'). */
+static const struct { const char *whole, *index; } forms[] = {
+	{ "model.safetensors", "model.safetensors.index.json" },
+	{ "pytorch_model.bin", "pytorch_model.bin.index.json" },
+};
 
 static bool has_file(const char *dir, const char *name)
 {
@@ -71,19 +77,15 @@ static int refuse_folder(const char *dir, struct err *e)
 
 static int refuse_weights(const char *dir, struct err *e)
 {
-	if (has_file(dir, "pytorch_model.bin") || has_file(dir, "pytorch_model.bin.index.json"))
-		return err_set(e,
-		               "%s: the weights are in pytorch_model.bin; model.safetensors was wanted (transformers' "
-		               "save_pretrained writes it)",
-		               dir);
-	return err_set(e, "%s: no model.safetensors and no %s in this folder", dir, INDEX);
+	return err_set(e, "%s: no model.safetensors and no pytorch_model.bin in this folder, and no index of several",
+	               dir);
 }
 
 static int open_shard(struct source *s, const char *name, struct err *e)
 {
 	char *path = io_join(s->path, name);
 	struct safetensors *t = &s->shards[s->n_shards];
-	int status = st_open(t, path, e);
+	int status = pytorch_is_name(name) ? pytorch_open(t, path, e) : st_open(t, path, e);
 	s->n_shards += status == 0;
 	mem_free(path);
 	return status;
@@ -93,14 +95,15 @@ static int open_shard(struct source *s, const char *name, struct err *e)
 static bool shard_name_ok(const char *name)
 {
 	size_t n = strlen(name), m = strlen(".safetensors");
-	return n > m && !strchr(name, '/') && name[0] != '.' && !strcmp(name + n - m, ".safetensors");
+	return !strchr(name, '/') && name[0] != '.' &&
+	       (pytorch_is_name(name) || (n > m && !strcmp(name + n - m, ".safetensors")));
 }
 
 /* The shard's number among those open; opens it if it is new. −1 on error. */
 static int shard_number(struct source *s, const char **names, const char *name, struct err *e)
 {
 	if (!name || !shard_name_ok(name))
-		return err_set(e, "'%.80s' is no name of a .safetensors file in that folder", name ? name : "");
+		return err_set(e, "'%.80s' is no name of a .safetensors or .bin file in that folder", name ? name : "");
 	for (size_t i = 0; i < s->n_shards; i++)
 		if (!strcmp(names[i], name))
 			return (int)i;
@@ -108,7 +111,7 @@ static int shard_number(struct source *s, const char **names, const char *name, 
 	return open_shard(s, name, e) < 0 ? -1 : (int)s->n_shards - 1;
 }
 
-static int open_listed(struct source *s, const json_t *map, struct err *e)
+static int open_listed(struct source *s, const char *index, const json_t *map, struct err *e)
 {
 	size_t n = json_object_size(map);
 	const char **names = arena_array(&s->mem, n, sizeof(*names)), *key;
@@ -117,12 +120,19 @@ static int open_listed(struct source *s, const json_t *map, struct err *e)
 	json_object_foreach((json_t *)map, key, value) {
 		int i = shard_number(s, names, json_string_value(value), e);
 		if (i < 0)
-			return err_prefix(e, "%s/%s", s->path, INDEX);
+			return err_prefix(e, "%s/%s", s->path, index);
 		if (!st_find(&s->shards[i], key))
-			return err_set(e, "%s/%s: lists tensor '%.80s' in %s, which does not have it", s->path, INDEX,
+			return err_set(e, "%s/%s: lists tensor '%.80s' in %s, which does not have it", s->path, index,
 			               key, names[i]);
 	}
 	return 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
 static int check_shards(const struct source *s, struct err *e)
@@ -131,35 +141,61 @@ static int check_shards(const struct source *s, struct err *e)
 		for (size_t j = 0; j < s->shards[i].n_tensors; j++)
 			for (size_t k = 0; k < i; k++)
 				if (st_find(&s->shards[k], s->shards[i].tensors[j].name))
-					return err_set(e, "%s: two of its shards hold tensor '%.80s'", s->path,
+					return err_set(e, "%s: two of its shards, %s and %s, hold tensor '%.80s'",
+					               s->path, base_name(s->shards[k].path), base_name(s->shards[i].path),
 					               s->shards[i].tensors[j].name);
 	return 0;
 }
 
-static int open_sharded(struct source *s, struct err *e)
+static int open_sharded(struct source *s, const char *name, struct err *e)
 {
 	json_t *index;
-	if (load_json(&index, s->path, INDEX, e) < 0)
+	if (load_json(&index, s->path, name, e) < 0)
 		return -1;
 	const json_t *map = json_object_get(index, "weight_map");
 	int status = -1;
 	if (!json_is_object(map) || json_object_size(map) == 0)
-		err_set(e, "%s/%s: no weight_map that says where tensors are", s->path, INDEX);
-	else if (open_listed(s, map, e) == 0)
+		err_set(e, "%s/%s: no weight_map that says where tensors are", s->path, name);
+	else if (open_listed(s, name, map, e) == 0)
 		status = check_shards(s, e);
 	json_decref(index);
 	return status;
 }
 
+/* The one file of a state dict in the folder, in mem, where there is no model.safetensors; NULL: none, or several. */
+static int find_state_dict(struct source *s, const char **out, struct err *e)
+{
+	char **names;
+	size_t n, found = 0;
+
+	if (io_list(s->path, &names, &n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (pytorch_is_name(names[i]) && shard_name_ok(names[i]) && strcmp(names[i], "training_args.bin")) {
+			*out = arena_strdup(&s->mem, names[i]);
+			found++;
+		}
+	io_list_free(names, n);
+	*out = found == 1 ? *out : NULL;
+	return 0;
+}
+
 static int open_weights(struct source *s, struct err *e)
 {
-	if (has_file(s->path, "model.safetensors")) {
-		s->shards = arena_alloc(&s->mem, sizeof(*s->shards));
-		return open_shard(s, "model.safetensors", e);
+	const char *other = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(forms) && !other; i++) {
+		if (has_file(s->path, forms[i].whole))
+			other = forms[i].whole;
+		else if (has_file(s->path, forms[i].index))
+			return open_sharded(s, forms[i].index, e);
 	}
-	if (has_file(s->path, INDEX))
-		return open_sharded(s, e);
-	return refuse_weights(s->path, e);
+	if (!other && find_state_dict(s, &other, e) < 0)
+		return -1;
+	if (!other)
+		return refuse_weights(s->path, e);
+	s->shards = arena_alloc(&s->mem, sizeof(*s->shards));
+	return open_shard(s, other, e);
 }
 
 static int open_folder(struct source *s, bool weights, struct err *e)
@@ -176,7 +212,7 @@ static int open_folder(struct source *s, bool weights, struct err *e)
 static int open_file(struct source *s, struct err *e)
 {
 	size_t n = strlen(s->path), m = strlen(".safetensors");
-	if (n > m && !strcmp(s->path + n - m, ".safetensors"))
+	if ((n > m && !strcmp(s->path + n - m, ".safetensors")) || pytorch_is_name(s->path))
 		return err_set(e,
 		               "%s: weights alone; the Hugging Face folder with config.json was wanted, or a GGUF file",
 		               s->path);

@@ -1,6 +1,7 @@
 /* source: a model on disk, whichever way it is stored, as named matrices and facts.
  *
- * A GGUF file or a Hugging Face folder (config.json, model.safetensors or its sharded index, tokenizer.json …). Nothing
+ * A GGUF file or a Hugging Face folder (config.json, model.safetensors or pytorch_model.bin or the sharded index of
+ * either, tokenizer.json …). Nothing
  * is copied: data point into mappings that live until source_close. */
 #ifndef FORMAT_SOURCE_H
 #define FORMAT_SOURCE_H

@@ -45,7 +45,9 @@ void export_gguf_store(struct export_tensor *t, enum dtype dtype)
 /* As it is stored now, if a GGUF can have it so. */
 static enum dtype stored_as(const struct weight *w)
 {
-	return dtypes[w->dtype].gguf >= 0 && dtypes[w->dtype].to_float ? w->dtype : DTYPE_F32;
+	if (w->dtype == DTYPE_F8_E4M3 || w->dtype == DTYPE_F8_E5M2)
+		return DTYPE_BF16; /* which holds each of them */
+	return w->dtype == DTYPE_F64 || dtypes[w->dtype].gguf < 0 ? DTYPE_F32 : w->dtype;
 }
 
 static int describe(struct export_gguf_list *l, struct export_tensor *t, const struct weight *w, size_t i, size_t n,

@@ -65,6 +65,71 @@ float bf16_to_float(uint16_t h)
 	return float_of((uint32_t)h << 16);
 }
 
+/* Below 2^-126 the place of the last bit is fixed: the significand is shifted and rounded by hand. */
+float f64_to_float(double x)
+{
+	uint64_t u;
+	memcpy(&u, &x, sizeof(u));
+	uint32_t sign = (uint32_t)(u >> 32) & 0x80000000;
+	int e = (int)(u >> 52 & 0x7ff) - 1023;
+	uint64_t m = (u & 0xfffffffffffff) | (uint64_t)1 << 52;
+
+	if (e >= -126)
+		return (float)x;
+	if (e < -151)
+		return float_of(sign);
+	int shift = 29 + (-126 - e);
+	uint64_t rest = m & (((uint64_t)1 << shift) - 1), half = (uint64_t)1 << (shift - 1);
+	m >>= shift;
+	m += rest > half || (rest == half && m & 1);
+	return float_of(sign | (uint32_t)m);
+}
+
+/* OCP's 8-bit floats (Micikevicius et al. 2022). */
+float f8_e4m3_to_float(uint8_t b)
+{
+	uint32_t sign = (uint32_t)(b & 0x80) << 24, e = b >> 3 & 15, m = b & 7;
+
+	if (e == 0)
+		return float_of(sign | bits_of((float)m * 0x1p-9f));
+	if (e == 15 && m == 7)
+		return float_of(sign | 0x7fc00000);
+	return float_of(sign | (e + 120) << 23 | m << 20);
+}
+
+float f8_e5m2_to_float(uint8_t b) { return f16_to_float((uint16_t)(b << 8)); }
+
+static void f64_part(const void *row, size_t j0, float *dst, size_t n)
+{
+	const char *p = (const char *)row + 8 * j0;
+	double x;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&x, p + 8 * i, sizeof(x));
+		dst[i] = f64_to_float(x);
+	}
+}
+
+static void f8_e4m3_part(const void *row, size_t j0, float *dst, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)row + j0;
+
+	for (size_t i = 0; i < n; i++)
+		dst[i] = f8_e4m3_to_float(p[i]);
+}
+
+static void f8_e5m2_part(const void *row, size_t j0, float *dst, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)row + j0;
+
+	for (size_t i = 0; i < n; i++)
+		dst[i] = f8_e5m2_to_float(p[i]);
+}
+
+static void f64_to_floats(const void *src, float *dst, size_t n) { f64_part(src, 0, dst, n); }
+static void f8_e4m3_to_floats(const void *src, float *dst, size_t n) { f8_e4m3_part(src, 0, dst, n); }
+static void f8_e5m2_to_floats(const void *src, float *dst, size_t n) { f8_e5m2_part(src, 0, dst, n); }
+
 static void f32_part(const void *row, size_t j0, float *dst, size_t n)
 {
 	memcpy(dst, (const char *)row + j0 * sizeof(float), n * sizeof(float));
@@ -178,6 +243,9 @@ const struct dtype_info dtypes[DTYPE_COUNT] = {
 	[DTYPE_TQ2_0] = { "TQ2_0", 256, 66, 35, NULL, tq2_0_to_float, NULL, tq2_0_part },
 	[DTYPE_MXFP4] = { "MXFP4", 32, 17, 39, NULL, mxfp4_to_float, NULL, mxfp4_part },
 	[DTYPE_NVFP4] = { "NVFP4", 64, 36, 40, NULL, nvfp4_to_float, NULL, nvfp4_part },
+	[DTYPE_F64] = { "F64", 1, 8, 28, "F64", f64_to_floats, NULL, f64_part },
+	[DTYPE_F8_E4M3] = { "F8_E4M3", 1, 1, -1, "F8_E4M3", f8_e4m3_to_floats, NULL, f8_e4m3_part },
+	[DTYPE_F8_E5M2] = { "F8_E5M2", 1, 1, -1, "F8_E5M2", f8_e5m2_to_floats, NULL, f8_e5m2_part },
 	[DTYPE_I32] = { "I32", 1, 4, 26, "I32", NULL, NULL, NULL },
 	[DTYPE_U8] = { "U8", 1, 1, -1, "U8", NULL, NULL, NULL },
 };

@@ -15,7 +15,7 @@ enum dtype {
 	DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0,
 	DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_Q1_0, DTYPE_Q2_0, DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_IQ1_S, DTYPE_IQ1_M,
 	DTYPE_IQ2_XXS, DTYPE_IQ2_XS, DTYPE_IQ2_S, DTYPE_IQ3_XXS, DTYPE_IQ3_S, DTYPE_IQ4_NL, DTYPE_IQ4_XS, DTYPE_TQ1_0,
-	DTYPE_TQ2_0, DTYPE_MXFP4, DTYPE_NVFP4, DTYPE_I32, DTYPE_U8, DTYPE_COUNT
+	DTYPE_TQ2_0, DTYPE_MXFP4, DTYPE_NVFP4, DTYPE_F64, DTYPE_F8_E4M3, DTYPE_F8_E5M2, DTYPE_I32, DTYPE_U8, DTYPE_COUNT
 };
 
 struct dtype_info {
@@ -47,5 +47,8 @@ uint16_t f16_from_float(float x);
 float f16_to_float(uint16_t h);
 uint16_t bf16_from_float(float x);
 float bf16_to_float(uint16_t h);
+float f64_to_float(double x);          /* to nearest even, tiny results kept */
+float f8_e4m3_to_float(uint8_t b);      /* without infinities: 448 is the largest, 0x7f and 0xff are NaN */
+float f8_e5m2_to_float(uint8_t b);      /* the upper half of binary16 */
 
 #endif

@@ -188,6 +188,33 @@ static void test_quantizers(struct test *t)
 	}
 }
 
+/* Values worked out from the formats' definitions: signs, the smallest, the largest, what is none. */
+static void test_small_floats(struct test *t)
+{
+	static const struct { uint8_t b; float e4m3, e5m2; } rows[] = {
+		{ 0x00, 0, 0 },        { 0x01, 0x1p-9f, 0x1p-16f }, { 0x07, 7 * 0x1p-9f, 0x1.cp-14f },
+		{ 0x08, 0x1p-6f, 0x1p-13f }, { 0x38, 1, 0.5f },     { 0x3c, 1.5f, 1 },
+		{ 0x7e, 448, NAN },    { 0x7f, NAN, NAN },          { 0x7b, 352, 57344 },
+		{ 0x7c, 384, INFINITY }, { 0x80, -0.0f, -0.0f },    { 0xb8, -1, -0.5f },
+	};
+	static const struct { double x; float want; } doubles[] = {
+		{ 0x1p-149, 0x1p-149f }, { 0x1p-150, 0 }, { 0x1.8p-150, 0x1p-149f }, { 0x1.8p-149, 0x1p-148f },
+		{ -0x1.fffffffp-127, -0x1p-126f }, { 1e300, INFINITY }, { 1.0 / 3, 0x1.555556p-2f },
+		{ 1.0 + 0x1p-24, 1 }, { 0x1p-200, 0 },
+	};
+
+	test_case(t, "8-bit floats and doubles, denormals flushed or not");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		float a = f8_e4m3_to_float(rows[i].b), b = f8_e5m2_to_float(rows[i].b);
+		CHECK_MSG(t, !memcmp(&a, &rows[i].e4m3, 4) || (isnan(a) && isnan(rows[i].e4m3)), "%02x: %g",
+		          rows[i].b, (double)a);
+		CHECK_MSG(t, !memcmp(&b, &rows[i].e5m2, 4) || (isnan(b) && isnan(rows[i].e5m2)), "%02x: %g",
+		          rows[i].b, (double)b);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(doubles); i++)
+		CHECK_MSG(t, f64_to_float(doubles[i].x) == doubles[i].want, "%a", doubles[i].x);
+}
+
 static void test_table(struct test *t)
 {
 	struct err e = ERR_INIT;
@@ -200,7 +227,7 @@ static void test_table(struct test *t)
 		CHECK(t, !dtypes[d].safetensors || dtype_from_safetensors(dtypes[d].safetensors) == d);
 	}
 	CHECK(t, dtype_from_name("q4_1") == DTYPE_Q4_1 && dtype_from_name("q4") == -1);
-	CHECK(t, dtype_from_gguf(12) == DTYPE_Q4_K && dtype_from_gguf(4) == -1 && dtype_from_safetensors("F64") == -1);
+	CHECK(t, dtype_from_gguf(12) == DTYPE_Q4_K && dtype_from_gguf(4) == -1 && dtype_from_safetensors("F4") == -1);
 
 	test_case(t, "bytes, and what has none");
 	CHECK(t, dtype_bytes(DTYPE_Q4_K, 512, &bytes, &e) == 0 && bytes == 288);
@@ -215,5 +242,6 @@ void test_dtype(struct test *t)
 	test_bf16(t);
 	test_blocks(t);
 	test_quantizers(t);
+	test_small_floats(t);
 	test_table(t);
 }

@@ -260,13 +260,13 @@ static void test_folders_refused(struct test *t)
 	put("config.json", "{\"model_type\": \"llama\"}");
 	check_folder(t, "no model.safetensors");
 	put("pytorch_model.bin", "x");
-	check_folder(t, "pytorch_model.bin; model.safetensors was wanted");
+	check_folder(t, "pytorch_model.bin: no file of torch.save");
 	put("model.safetensors.index.json", "{\"weight_map\": {}}");
 	check_folder(t, "no weight_map");
 	put("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x.safetensors\"}}");
-	check_folder(t, "no name of a .safetensors file");
+	check_folder(t, "no name of a .safetensors or .bin file");
 	put("model.safetensors.index.json", "{\"weight_map\": {\"a\": 3}}");
-	check_folder(t, "no name of a .safetensors file");
+	check_folder(t, "no name of a .safetensors or .bin file");
 	put("model.safetensors.index.json",
 	    "{\"weight_map\": {\"a\": \"one.safetensors\", \"b\": \"two.safetensors\"}}");
 	put_shard("one.safetensors", "a", 1);
@@ -297,7 +297,7 @@ static void test_sharded(struct test *t)
 	source_close(&s);
 	test_case(t, "two shards with one name, one file instead of shards");
 	put_shards("two.safetensors", "c", "a", 3);
-	check_folder(t, "two of its shards hold tensor 'a'");
+	check_folder(t, "two of its shards, one.safetensors and two.safetensors, hold tensor 'a'");
 	put_shard("model.safetensors", "w", 4);
 	CHECK(t, source_open(&s, folder, &e) == 0 && s.n_shards == 1 && source_find(&s, "w", &x) == 0);
 	source_close(&s);
