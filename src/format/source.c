@@ -8,6 +8,7 @@
 #include "format/source.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -15,6 +16,7 @@
 #include "base/mem.h"
 #include "format/hub_cache.h"
 #include "format/pytorch.h"
+#include "format/quantized.h"
 
 /* What weights may be in, in the order in which they are looked for (transformers'). */
 static const struct { const char *whole, *index; } forms[] = {
@@ -206,7 +208,7 @@ static int open_folder(struct source *s, bool weights, struct err *e)
 	    load_json_if_there(&s->generation_config, s->path, "generation_config.json", e) < 0 ||
 	    load_json_if_there(&s->tokenizer_config, s->path, "tokenizer_config.json", e) < 0)
 		return -1;
-	return weights ? open_weights(s, e) : 0;
+	return weights && (open_weights(s, e) < 0 || quantized_open(s, e) < 0) ? -1 : 0;
 }
 
 static int open_file(struct source *s, struct err *e)
@@ -247,6 +249,7 @@ void source_close(struct source *s)
 {
 	if (s->is_gguf)
 		gguf_close(&s->gguf);
+	quantized_close(s);
 	for (size_t i = 0; i < s->n_shards; i++)
 		st_close(&s->shards[i]);
 	json_decref(s->config);
@@ -280,6 +283,21 @@ static void from_st(const struct st_tensor *t, struct source_tensor *out)
 	memcpy(out->dim, t->dim, sizeof(out->dim));
 }
 
+static int name_order(const void *a, const void *b)
+{
+	return strcmp(((const struct source_tensor *)a)->name, ((const struct source_tensor *)b)->name);
+}
+
+static int find_listed(const struct source *s, const char *name, struct source_tensor *out)
+{
+	struct source_tensor key = { .name = name };
+	const struct source_tensor *t = bsearch(&key, s->list, s->n_list, sizeof(key), name_order);
+
+	if (t)
+		*out = *t;
+	return !t;
+}
+
 int source_find(const struct source *s, const char *name, struct source_tensor *out)
 {
 	if (s->is_gguf) {
@@ -288,6 +306,8 @@ int source_find(const struct source *s, const char *name, struct source_tensor *
 			from_gguf(t, out);
 		return !t;
 	}
+	if (s->list)
+		return find_listed(s, name, out);
 	for (size_t i = 0; i < s->n_shards; i++) {
 		const struct st_tensor *t = st_find(&s->shards[i], name);
 		if (t) {
@@ -301,6 +321,8 @@ int source_find(const struct source *s, const char *name, struct source_tensor *
 size_t source_count(const struct source *s)
 {
 	size_t n = s->gguf.n_tensors;
+	if (s->list)
+		return s->n_list;
 	for (size_t i = 0; i < s->n_shards; i++)
 		n += s->shards[i].n_tensors;
 	return n;
@@ -312,6 +334,10 @@ void source_tensor(const struct source *s, size_t i, struct source_tensor *out)
 		BUG("tensor %zu of %zu", i, source_count(s));
 	if (s->is_gguf) {
 		from_gguf(&s->gguf.tensors[i], out);
+		return;
+	}
+	if (s->list) {
+		*out = s->list[i];
 		return;
 	}
 	size_t shard = 0;

@@ -11,18 +11,6 @@
 #include "format/gguf.h"
 #include "format/safetensors.h"
 
-struct source {
-	const char *path;           /* as the user gave it */
-	bool is_gguf;
-	struct gguf gguf;           /* when is_gguf */
-	json_t *config;             /* HF: config.json; NULL for GGUF */
-	json_t *generation_config;  /* HF: may be NULL */
-	json_t *tokenizer_config;   /* HF: may be NULL */
-	struct safetensors *shards; /* HF */
-	size_t n_shards;
-	struct arena mem;
-};
-
 /* A tensor of the file in row-major order: dim[0] outermost, as PyTorch prints it. */
 struct source_tensor {
 	const char *name;
@@ -33,6 +21,21 @@ struct source_tensor {
 	const void *data;
 	size_t bytes;
 	const char *dtype_name;     /* as the file calls it */
+};
+
+struct source {
+	const char *path;           /* as the user gave it */
+	bool is_gguf;
+	struct gguf gguf;           /* when is_gguf */
+	json_t *config;             /* HF: config.json; NULL for GGUF */
+	json_t *generation_config;  /* HF: may be NULL */
+	json_t *tokenizer_config;   /* HF: may be NULL */
+	struct safetensors *shards; /* HF */
+	size_t n_shards;
+	/* of a quantized folder (quantized.h): all tensors, by name, and those of them that were made; else NULL */
+	struct source_tensor *list, *made;
+	size_t n_list, n_made;
+	struct arena mem;
 };
 
 /* the error says what is missing in a folder and what a model is */

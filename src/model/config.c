@@ -11,6 +11,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "format/quantized.h"
 #include "model/config_known.h"
 #include "model/config_rows.h"
 #include "model/weights.h"
@@ -524,7 +525,9 @@ static int judge_json(const struct config *c, const struct config_source *s, str
 	int status = 0;
 
 	json_object_foreach((json_t *)(uintptr_t)s->json, key, value)
-		if (status == 0 && !is_fact(c, key, false))
+		if (status == 0 && !is_fact(c, key, false) && !strcmp(key, "quantization_config"))
+			status = quantized_check(value, s->where, e);
+		else if (status == 0 && !is_fact(c, key, false))
 			status = settings_judge(&known, key, value, e);
 	settings_tell(&known);
 	return status;
