@@ -12,8 +12,8 @@ MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
 PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
-# What the tests need beside: examples in C++ and Python.
-CHECK_PACKAGES := g++ python3
+# What the tests need beside: examples in C++ and Python, and what fetches models.
+CHECK_PACKAGES := g++ python3 libcurl4
 # The program's alone: the library edits no lines.
 PROGRAM_LIBS := libedit
 
