@@ -38,6 +38,20 @@ static inline void sample_odd_scale(enum dtype t, uint8_t *b, struct rng_stream 
 		b[i] &= 63;
 }
 
+/* Types that are only read: a double, and bytes whose upper exponents are left out, so that all are numbers below 2. */
+static inline void sample_number(enum dtype t, uint8_t *to, struct rng_stream *rng)
+{
+	float x = rng_next_float(rng);
+	double wide = x;
+
+	if (t == DTYPE_F64)
+		memcpy(to, &wide, sizeof(wide));
+	else if (t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2)
+		*to = (uint8_t)(rng_next(rng) & 0xbf);
+	else
+		dtypes[t].from_float(&x, to, 1);
+}
+
 static inline struct matrix sample_matrix(enum dtype t, size_t rows, size_t cols, struct rng_stream *rng)
 {
 	struct matrix m = { .dtype = t, .rows = rows, .cols = cols };
@@ -58,10 +72,8 @@ static inline struct matrix sample_matrix(enum dtype t, size_t rows, size_t cols
 		}
 	for (size_t i = 0; dtypes[t].block > 1 && i < rows * m.row_bytes; i += dtypes[t].bytes)
 		sample_odd_scale(t, data + i, rng);
-	for (size_t i = 0; dtypes[t].block == 1 && i < rows * cols; i++) {
-		float x = rng_next_float(rng);
-		dtypes[t].from_float(&x, data + i * dtypes[t].bytes, 1);
-	}
+	for (size_t i = 0; dtypes[t].block == 1 && i < rows * cols; i++)
+		sample_number(t, data + i * dtypes[t].bytes, rng);
 	return m;
 }
 
