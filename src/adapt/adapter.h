@@ -4,6 +4,7 @@
 
 #include "base/opt.h"
 #include "format/safetensors.h"
+#include "model/export.h"
 #include "model/overlay.h"
 
 struct adapter_type;
@@ -90,6 +91,10 @@ int adapter_new_named(struct adapter *a, const char *type, const struct model *m
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
 /* adapter_config.json, adapter_model.safetensors */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
+/* The same with a head that classifies beside it, as PEFT keeps one (task_type SEQ_CLS, modules_to_save); NULL: none.
+ * The names of the labels, for which PEFT has no place, are the tensors' metadata: id2label. */
+int adapter_save_head(const struct adapter *a, const struct model *m, const struct export_head *h, const char *dir,
+                      struct err *e);
 void adapter_release(struct adapter *a);
 /* −1 and a sentence where it cannot be worked into weights. */
 int adapter_check_merge(const struct adapter *a, struct err *e);

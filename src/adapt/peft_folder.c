@@ -244,12 +244,25 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 		t->data = x->a->overlay.params.w + p->offset;
 }
 
-static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
+/* The head that classifies, and what its labels are called. */
+static void describe_head(struct st_tensor *t, struct st_meta *names, struct arena *mem, const struct export_head *h)
 {
-	static const struct st_meta meta = { "format", "pt" };
+	char *line = jsonx_line(json_object_get(h->config, "id2label"));
+
+	*t = (struct st_tensor){ .name = arena_printf(mem, "%s%s", PREFIX, h->name), .dtype = DTYPE_F32, .n_dims = 2,
+		                 .dim = { h->dim[0], h->dim[1] }, .data = h->w,
+		                 .bytes = h->dim[0] * h->dim[1] * sizeof(float) };
+	*names = (struct st_meta){ "id2label", arena_strdup(mem, line) };
+	mem_free(line);
+}
+
+static int save_weights(const struct adapter *a, const struct model *m, const struct export_head *h, const char *path,
+                        struct err *e)
+{
+	struct st_meta meta[2] = { { "format", "pt" } };
 	struct arena mem = ARENA_INIT;
 	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
-	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
+	struct st_tensor *t = arena_array(&mem, n + 1, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
@@ -257,20 +270,42 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 		param[i] = second ? tied_param(a, m) : (int)i;
 		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
-	int status = st_write(path, t, n, &meta, 1, write_param, &x, e);
+	if (h)
+		describe_head(&t[n], &meta[1], &mem, h);
+	int status = st_write(path, t, n + (h != NULL), meta, 1 + (h != NULL), write_param, &x, e);
 	arena_release(&mem);
 	return status;
 }
 
-/* The weights come last: a folder that has them is whole. */
+/* What adapter_config.json says once there is such a head; new. */
+static json_t *config_with(const struct adapter *a, const struct export_head *h)
+{
+	json_t *config = json_deep_copy(a->config), *saved = json_object_get(config, "modules_to_save");
+
+	saved = json_is_array(saved) ? json_incref(saved) : json_array();
+	json_array_append_new(saved, json_stringn(h->name, strcspn(h->name, ".")));
+	json_object_set_new(config, "modules_to_save", saved);
+	json_object_set_new(config, "task_type", json_string("SEQ_CLS"));
+	return config;
+}
+
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
 {
+	return adapter_save_head(a, m, NULL, dir, e);
+}
+
+/* The weights come last: a folder that has them is whole. */
+int adapter_save_head(const struct adapter *a, const struct model *m, const struct export_head *h, const char *dir,
+                      struct err *e)
+{
+	json_t *with = h ? config_with(a, h) : json_incref(a->config);
 	char *config = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS);
 	int status = io_mkdirs(dir, e);
 	if (status == 0)
-		status = jsonx_write_file(config, a->config, e);
+		status = jsonx_write_file(config, with, e);
 	if (status == 0)
-		status = save_weights(a, m, weights, e);
+		status = save_weights(a, m, h, weights, e);
+	json_decref(with);
 	mem_free(config);
 	mem_free(weights);
 	return status;

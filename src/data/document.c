@@ -44,8 +44,10 @@ void documents_pack(struct documents *d, int32_t max_length)
 	*d = packed;
 }
 
-int documents_packable(const struct rows *r, struct err *e)
+int documents_packable(const struct rows *r, const struct document_options *o, struct err *e)
 {
+	if (o->labelled)
+		return err_set(e, "--packing joins documents, those of a class stand alone");
 	if (!r->n || !r->shape->roles[0])
 		return 0;
 	return err_set(e, "%s: --packing joins documents, those of rows of %s have roles", r->items[0].file,
@@ -89,7 +91,7 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 	if (o->packing)
 		whole.max_length = INT32_MAX;
 	*d = (struct documents){ 0 };
-	if (o->packing && documents_packable(r, e) < 0)
+	if (o->packing && documents_packable(r, o, e) < 0)
 		return -1;
 	for (size_t i = 0; i < r->n && !status; i++) {
 		m.row = &r->items[i];

@@ -22,6 +22,7 @@ struct document {
 	int32_t second;             /* where a pair's second text begins, whose tokens have type 1; 0: it is none */
 	bool joined;                /* in one group with the document before it: nothing parts them */
 	bool gold;                  /* to be scored: the choice that is right */
+	const char *label;          /* its class, by name or number; NULL: it is of none */
 	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */
 	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
 	int32_t n_cut;              /* tokens that max_length took off its end */
@@ -30,6 +31,7 @@ struct document {
 struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
+	bool labelled;              /* rows with a class: their state after the last token is what is learnt from */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */
@@ -59,7 +61,8 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
-int documents_packable(const struct rows *r, struct err *e); /* −1: their documents have roles */
+/* −1: their documents have roles or classes */
+int documents_packable(const struct rows *r, const struct document_options *o, struct err *e);
 /* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is
  * left at the end is dropped. A document's first token is not learnt from the document before it. Of documents made
  * with a max_length that cut none. */

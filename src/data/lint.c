@@ -81,7 +81,7 @@ static void check_ends(const struct linter *x)
 	const struct document *d = x->d->items;
 	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
 
-	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only)
+	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label)
 		return;
 	if (l->n_truncated)
 		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents",
@@ -283,7 +283,7 @@ static void lint_all(const struct linter *x)
 		check_begin(x, &d->items[i]);
 		check_learnt(x, &d->items[i]);
 		l->n_ended += learns_end(x, &d->items[i]);
-		if (!is_piece(d, i))
+		if (!is_piece(d, i) && !d->items[i].label)
 			check_empty(x, &d->items[i]);
 	}
 	if (!d->n)
@@ -307,7 +307,7 @@ int lint_documents(struct lint *l, struct documents *d, const struct rows *r, co
 		            .asks_only = r->shape && r->shape->asks_only };
 
 	*l = (struct lint){ 0 };
-	if (o->document.packing && documents_packable(r, e) < 0)
+	if (o->document.packing && documents_packable(r, &o->document, e) < 0)
 		return -1;
 	unpacked.packing = false;
 	if (o->document.packing)

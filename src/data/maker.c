@@ -177,6 +177,43 @@ int maker_text(struct maker *m, const char *text, size_t n, struct err *e)
 	return 0;
 }
 
+/* Its class as a word, in the documents' memory. */
+static const char *label_word(struct documents *d, const json_t *label)
+{
+	if (json_is_string(label))
+		return arena_printf(&d->mem, "%s", json_string_value(label));
+	return arena_printf(&d->mem, "%lld", (long long)json_integer_value(label));
+}
+
+int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *label, struct err *e)
+{
+	struct around around = tokenizer_around(m->codec->tokenizer);
+	size_t fixed = around.n_front + around.n_back, max = (size_t)m->o->max_length;
+
+	if (fixed >= max)
+		return err_set(e, "documents of %zu tokens: the tokenizer puts %zu around every text", max, fixed);
+	maker_begin(m);
+	for (size_t i = 0; i < around.n_front; i++)
+		maker_put(m, around.front[i], false);
+	if (put_text(m, text, n, false, e) < 0)
+		return -1;
+	size_t cut = m->ids.n - MIN(m->ids.n, max - around.n_back);
+	m->ids.n -= cut;
+	m->learn.n -= cut;
+	for (size_t i = 0; i < around.n_back; i++)
+		maker_put(m, around.back[i], false);
+	struct document *d = maker_emit(m, e);
+	if (!d)
+		return -1;
+	d->n_cut = (int32_t)cut;
+	m->d->n_truncated += cut > 0;
+	d->learn[d->n - 1] = 1;
+	d->n_learn = 1;
+	m->d->learnt++;
+	d->label = label_word(m->d, label);
+	return 0;
+}
+
 struct document *maker_strings(struct maker *m, const char *prompt, size_t n_prompt, const char *completion,
                                size_t n_completion, struct err *e)
 {

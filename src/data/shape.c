@@ -14,6 +14,7 @@ static bool satisfies(const json_t *v, enum need need)
 	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
 	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
 	case NEED_INDEX: return json_is_integer(v);
+	case NEED_CLASS: return json_is_string(v) || json_is_integer(v);
 	case NEED_TURN: return json_is_string(v) || json_is_array(v) || json_is_object(v);
 	case NEED_OBJECT: return json_is_object(v);
 	}
@@ -76,7 +77,7 @@ static json_t *cell_means(const json_t *cell, enum need need)
 	const char *text = json_string_value(cell);
 	struct err ignored = ERR_INIT;
 
-	if (need == NEED_STRING || !json_string_length(cell))
+	if (need == NEED_STRING || need == NEED_CLASS || !json_string_length(cell))
 		return NULL;
 	for (size_t i = 0; need == NEED_LABEL && i < ARRAY_LEN(truths); i++)
 		text = strcmp(text, truths[i][0]) ? text : truths[i][1];
@@ -215,6 +216,7 @@ static int wrong_type(const struct row *r, struct err *e)
 		                             [NEED_TEXT] = "a string or a list of messages",
 		                             [NEED_LABEL] = "true or false",
 		                             [NEED_INDEX] = "the index of a choice, from 0",
+		                             [NEED_CLASS] = "a class, by name or number",
 		                             [NEED_TURN] = "a string, a message or a list of messages",
 		                             [NEED_OBJECT] = "an object" };
 	const struct shape *best = NULL;

@@ -26,7 +26,7 @@ struct scorer {
 int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, struct device *d,
                const struct scorer_options *options, struct err *e)
 {
-	if (!options->states && !options->own_tokens && model_want_causal(m, e) < 0)
+	if (!options->states && !options->record && !options->own_tokens && model_want_causal(m, e) < 0)
 		return -1;
 	struct scorer *s = mem_alloc(sizeof(*s));
 
@@ -55,16 +55,20 @@ static int make_plan(struct scorer *s, struct err *e)
 	model_pass_begin(p, s->device, &s->cap, s->model, s->overlay, false);
 	p->graph.as_trained = s->options.as_trained;
 	uint32_t hidden = graph_hidden(&p->graph);
-	p->result = s->options.states ? graph_states(&p->graph, hidden) : graph_logprob(&p->graph, hidden);
+	p->result = s->options.record ? s->options.record(s->options.ctx, &p->graph, hidden) :
+	            s->options.states ? graph_states(&p->graph, hidden) : graph_logprob(&p->graph, hidden);
 	return pass_plan(&p->pass, NULL, e);
 }
+
+/* What is computed is not a log-probability a label. */
+static bool has_own_form(const struct scorer *s) { return s->options.states || s->options.record; }
 
 static struct forest_options packing(const struct scorer *s, bool all)
 {
 	bool encoder = s->model->config.arch->encoder;
 
 	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = !s->options.unshared && !encoder,
-		                        .all_targets = all, .own_rows = encoder || s->options.states };
+		                        .all_targets = all, .own_rows = encoder || has_own_form(s) };
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)
@@ -160,7 +164,7 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		forest_fill(&p->batch, docs + i, some, &o);
 		if (pass_step(p) < 0)
 			return err_set(e, "interrupted while document %zu of %zu was scored", i + 1, n);
-		if (!s->options.states)
+		if (!has_own_form(s))
 			distribute(s, sum + i, each ? each + i : NULL);
 		if (s->options.scored)
 			s->options.scored(s->options.ctx, &p->batch, docs + i, model_pass_result(&s->net));

@@ -4,7 +4,7 @@
 #define INFER_SCORER_H
 
 #include "data/forest.h"
-#include "model/overlay.h"
+#include "model/graph.h"
 
 struct scorer;
 
@@ -20,6 +20,8 @@ struct scorer_options {
 	/* Not log-probabilities but each row's state after the final norm is computed, [rows][C], and handed to
 	 * `scored`. Labels are of the document's own rows that are learnt, and sums stay 0. */
 	bool states;
+	/* The same of what this records on the hidden states, whatever its form; NULL: nothing else is. */
+	uint32_t (*record)(void *ctx, struct graph *g, uint32_t hidden);
 	/* What each micro-batch has besides (op/batch.h), and what is done with one when it has run: docs are those in
 	 * it. Or NULL. */
 	const struct batch_column *columns;

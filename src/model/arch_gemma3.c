@@ -45,6 +45,7 @@ const struct arch arch_gemma3 = {
 	.name = "gemma3",
 	.hf_types = (const char *const[]){ "gemma3_text", NULL },
 	.hf_class = "Gemma3ForCausalLM",
+	.hf_classifier = "Gemma3TextForSequenceClassification",
 	.gguf = "gemma3",
 	.fields = (const struct config_field *const[]){ decoder_fields, gemma_fields, fields, NULL },
 	.own_bytes = sizeof(struct gemma),

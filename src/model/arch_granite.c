@@ -63,6 +63,7 @@ const struct arch arch_granite = {
 	.name = "granite",
 	.hf_types = (const char *const[]){ "granite", NULL },
 	.hf_class = "GraniteForCausalLM",
+	.hf_classifier = "",
 	.gguf = "granite",
 	.fields = (const struct config_field *const[]){ decoder_fields, fields, NULL },
 	.own_bytes = sizeof(struct granite),

@@ -49,6 +49,7 @@ const struct arch arch_olmoe = {
 	.name = "olmoe",
 	.hf_types = (const char *const[]){ "olmoe", NULL },
 	.hf_class = "OlmoeForCausalLM",
+	.hf_classifier = "",
 	.gguf = "olmoe",
 	.fields = (const struct config_field *const[]){ decoder_fields, fields, NULL },
 	.own_bytes = sizeof(struct olmoe),

@@ -117,6 +117,8 @@ struct arch {
 	/* config.json's model_type, NULL-terminated; the first is written; none: transformers has no such model */
 	const char *const *hf_types;
 	const char *hf_class;            /* "LlamaForCausalLM"; NULL where gguf is */
+	/* its class that classifies, where that is not hf_class with ForSequenceClassification; "": there is none */
+	const char *hf_classifier;
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	/* where two share that name: its files have a number above 0 under this key after "<gguf>.", the other's not */
 	const char *gguf_with;

@@ -35,7 +35,9 @@ static const char *const *roles_of(const struct objective *o)
 
 static bool is_accepted(const struct shape *s, const void *ctx)
 {
-	return shape_has_roles(s, roles_of(ctx));
+	const struct objective *o = ctx;
+
+	return shape_has_roles(s, roles_of(o)) && (!o->labelled || s->labelled);
 }
 
 bool objective_accepts(const struct objective *o, const struct shape *s)

@@ -20,6 +20,7 @@
 #include "base/pool.h"
 #include "data/document.h"
 #include "data/shape.h"
+#include "model/export.h"
 #include "model/graph.h"
 
 enum { OBJECTIVE_METRICS = 16 };   /* at most */
@@ -39,6 +40,7 @@ struct objective_run {
 	const struct overlay *overlay; /* all that is trained, with its numbers of this moment */
 	struct pool *pool;
 	const struct kernels *kernels;
+	const struct documents *documents, *eval_documents; /* of the data; the latter NULL where there is none */
 	uint64_t seed;
 	int32_t max_length;            /* of a document */
 };
@@ -83,6 +85,9 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
+	/* Rows have classes (shape.labelled), and a row of the model is learnt from where its own token is, the
+	 * document's last. */
+	bool labelled;
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 
 	/* Members below may be NULL, but for record and loss. */
@@ -97,6 +102,11 @@ struct objective {
 	/* Records what follows the hidden states; returns the tensor that loss reads. Where that is not
 	 * graph_logprob's, whose gradient is its own, the loss is recorded too: objective_loss. */
 	uint32_t (*record)(const struct objective_run *o, struct graph *g, uint32_t hidden);
+	/* The same tensor without a loss, for evaluations; NULL: graph_logprob's. */
+	uint32_t (*forward)(const struct objective_run *o, struct graph *g, uint32_t hidden);
+	/* Its one parameter is the head of a model that classifies: what config.json says of its labels, new. NULL: it
+	 * is none, and ends in a file of its own. */
+	json_t *(*head)(const struct objective_run *o);
 	/* Fills the columns of a batch with docs (b->n_docs of them) in it. */
 	void (*fill)(const struct objective_run *o, struct batch *b, const struct document *const *docs);
 	/* Of what record returned (one number a label, say): adds to the sums, writes all of the gradient; either may

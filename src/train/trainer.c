@@ -154,6 +154,8 @@ static int open_objective(struct trainer *t, struct err *e)
 	o->kernels = t->kernels;
 	o->seed = (uint64_t)t->recipe.seed;
 	o->max_length = t->max_length;
+	o->documents = &t->train.documents;
+	o->eval_documents = t->has_eval ? &t->eval.documents : NULL;
 	if ((o->row->open && o->row->open(o, e) < 0) || (o->row->params && add_own_params(t, e) < 0))
 		return -1;
 	o->overlay = t->overlay;
@@ -173,6 +175,7 @@ static int open_parts(struct trainer *t, struct err *e)
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay),
+		.own_rows = t->objective.row->labelled,
 	};
 	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }

@@ -78,6 +78,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		.document = { .max_length = t->max_length,
 		              .apply_chat_template = t->recipe.apply_chat_template,
 		              .packing = t->recipe.packing && !eval,
+		              .labelled = t->objective.row->labelled,
 		              .eval_choices = eval },
 		.vocabulary = t->model.config.V,
 	};
@@ -136,6 +137,9 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	if (read_dataset(t, &t->train, train, t->recipe.data, false, e) < 0)
 		return -1;
 	say(&t->train, t->recipe.data, "training rows");
+	if (t->train.rows.shape->labelled && !t->objective.row->labelled)
+		log_warn("--objective %s does not read the column label: --objective classification does",
+		         t->objective.row->name);
 	warn_untemplated(train, &t->train);
 	if (!t->recipe.eval_data)
 		return 0;

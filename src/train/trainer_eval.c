@@ -21,11 +21,20 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 	}
 }
 
+static uint32_t forward(void *ctx, struct graph *g, uint32_t hidden)
+{
+	struct trainer *t = ctx;
+
+	return t->objective.row->forward(&t->objective, g, hidden);
+}
+
 int trainer_make_scorer(struct trainer *t, struct err *e)
 {
 	struct scorer_options o = { .max_tokens = (int32_t)t->recipe.micro_batch_tokens, .max_length = t->max_length,
 		                    .columns = t->objective.row->columns, .scored = scored, .ctx = t };
 	size_t before = mem_rss();
+
+	o.record = t->objective.row->forward ? forward : NULL;
 
 	if (scorer_new(&t->scorer, &t->model, t->overlay, t->device, &o, e) < 0 ||
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)

@@ -86,6 +86,9 @@ struct bench {
 	struct documents documents;
 	const struct document **docs;
 	struct overlay full;
+	struct overlay *top;
+	struct params *params;             /* of all that is trained */
+	struct params joined;              /* with the objective's own */
 	struct objective_run run;
 	struct opt_parse parse;            /* whose strings the options are */
 	struct device device;
@@ -102,7 +105,7 @@ static bool fine(const struct bench *b, int status, const struct err *e)
 static int open_documents(struct bench *b, const char *path, struct err *e)
 {
 	struct text_codec codec = { .tokenizer = b->model.tokenizer };
-	struct document_options o = { .max_length = 100 };
+	struct document_options o = { .max_length = 100, .labelled = b->run.row->labelled };
 
 	if (rows_load(&b->rows, path, e) < 0 || documents_make(&b->documents, &b->rows, &codec, &o, e) < 0)
 		return -1;
@@ -122,7 +125,40 @@ static int open_weights(struct bench *b, struct err *e)
 		const struct param *p = &b->full.params.items[i];
 		model_weight_float(&b->model, p->weight, b->full.params.w + p->offset);
 	}
-	b->gradient = arena_array(&b->mem, b->full.params.n, sizeof(*b->gradient));
+	b->params = &b->full.params;
+	b->top = &b->full;
+	return 0;
+}
+
+/* The objective at work, its own parameters, which begin as anything, over the weights. */
+static int open_run(struct bench *b, struct err *e)
+{
+	struct objective_run *o = &b->run;
+	struct params *parts[2] = { &b->full.params, &o->own.params };
+	struct rng_stream r = { 3 };
+	size_t at[2];
+
+	o->model = &b->model;
+	o->overlay = &b->full;
+	o->documents = &b->documents;
+	o->max_length = 100;
+	if (o->row->open && o->row->open(o, e) < 0)
+		return -1;
+	if (o->row->params) {
+		overlay_init(&o->own, &b->model);
+		if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0 ||
+		    params_join(&b->joined, parts, 2, NAN, at, e) < 0)
+			return -1;
+		for (size_t i = 0; i < o->own.params.n; i++)
+			o->own.params.w[i] = rng_next_float(&r) - 0.5f;
+		o->own.under = &b->full;
+		o->own.at = at[1];
+		b->full.at = at[0];
+		b->top = &o->own;
+		o->overlay = b->top;
+		b->params = &b->joined;
+	}
+	b->gradient = arena_array(&b->mem, b->params->n, sizeof(*b->gradient));
 	return 0;
 }
 
@@ -140,7 +176,7 @@ static void fill_columns(struct batch *b, struct rng_stream *r)
 
 static int open_pass(struct bench *b, struct err *e)
 {
-	struct forest_options o = { .max_tokens = 4096, .share = true };
+	struct forest_options o = { .max_tokens = 4096, .share = true, .own_rows = b->run.row->labelled };
 	struct rng_stream r = { 5 };
 	struct batch_cap cap;
 	struct live live;
@@ -150,13 +186,15 @@ static int open_pass(struct bench *b, struct err *e)
 	cap.columns = b->run.row->columns;
 	b->run.scratch = arena_array(&b->mem, b->documents.n, sizeof(*b->run.scratch));
 	b->device = device_cpu(b->kernels, b->pool);
-	model_pass_begin(&b->net, &b->device, &cap, &b->model, &b->full, true);
+	model_pass_begin(&b->net, &b->device, &cap, &b->model, b->top, true);
 	b->net.result = b->run.row->record(&b->run, &b->net.graph, graph_hidden(&b->net.graph));
 	if (tape_backward(&b->net.pass.tape, e) < 0 || pass_plan(&b->net.pass, NULL, e) < 0 ||
 	    model_pass_start(&b->net, b->gradient, e) < 0)
 		return -1;
 	forest_fill(&b->net.pass.batch, b->docs, b->documents.n, &o);
 	fill_columns(&b->net.pass.batch, &r);
+	if (b->run.row->fill)
+		b->run.row->fill(&b->run, &b->net.pass.batch, b->docs);
 	return 0;
 }
 
@@ -172,7 +210,7 @@ static double loss_now(struct bench *b)
 
 static double difference(struct bench *b, const float *at, const float *d, double h)
 {
-	struct params *p = &b->full.params;
+	struct params *p = b->params;
 	double loss[2];
 
 	for (int side = 0; side < 2; side++) {
@@ -187,7 +225,7 @@ static double difference(struct bench *b, const float *at, const float *d, doubl
 static void check_directions(struct bench *b)
 {
 	const double h = 0.01;
-	struct params *p = &b->full.params;
+	struct params *p = b->params;
 	float *at = arena_array(&b->mem, p->n, sizeof(*at)), *g = arena_array(&b->mem, p->n, sizeof(*g));
 	struct rng_stream rng = { 21 };
 
@@ -232,10 +270,15 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 	test_case(t, "%s %s: gradient", o->name, options);
 	if (fine(&b, set_options(&b, o, options, &e), &e) && fine(&b, model_open(&b.model, model, &e), &e) &&
 	    fine(&b, model_tokenizer(&b.model, &e), &e) && fine(&b, open_documents(&b, path, &e), &e) &&
-	    fine(&b, open_weights(&b, &e), &e) && fine(&b, open_pass(&b, &e), &e))
+	    fine(&b, open_weights(&b, &e), &e) && fine(&b, open_run(&b, &e), &e) &&
+	    fine(&b, open_pass(&b, &e), &e))
 		check_directions(&b);
 	model_pass_release(&b.net);
+	if (o->close)
+		o->close(&b.run);
+	overlay_release(&b.run.own);
 	overlay_release(&b.full);
+	params_release(&b.joined);
 	documents_release(&b.documents);
 	rows_release(&b.rows);
 	model_close(&b.model);
