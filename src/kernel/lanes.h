@@ -304,7 +304,7 @@ INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, 
 
 #define FOR_DTYPES(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
 
-/* The other block types, whose files read them. */
+/* The other types, whose files read them. */
 static void rows_pack_slowly(enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t k0, size_t k,
                              float *out)
 {
@@ -312,9 +312,10 @@ static void rows_pack_slowly(enum dtype t, const uint8_t *w, size_t row_bytes, s
 
 	memset(out, 0, k * NR * sizeof(float));
 	for (size_t j = 0; j < n; j++)
-		for (size_t q = 0; q < k; q += QUANT_RUN) {
-			dtypes[t].part(w + j * row_bytes, k0 + q, run, QUANT_RUN);
-			for (size_t i = 0; i < QUANT_RUN; i++)
+		for (size_t q = 0, some; q < k; q += some) {
+			some = k - q < QUANT_RUN ? k - q : QUANT_RUN;
+			dtypes[t].part(w + j * row_bytes, k0 + q, run, some);
+			for (size_t i = 0; i < some; i++)
 				out[(q + i) * NR + j] = run[i];
 		}
 }
