@@ -47,7 +47,7 @@ void documents_pack(struct documents *d, int32_t max_length)
 int documents_packable(const struct rows *r, const struct document_options *o, struct err *e)
 {
 	if (o->labelled)
-		return err_set(e, "--packing joins documents, those of a class stand alone");
+		return err_set(e, "--packing joins documents, those with labels stand alone");
 	if (!r->n || !r->shape->roles[0])
 		return 0;
 	return err_set(e, "%s: --packing joins documents, those of rows of %s have roles", r->items[0].file,

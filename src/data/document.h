@@ -22,7 +22,7 @@ struct document {
 	int32_t second;             /* where a pair's second text begins, whose tokens have type 1; 0: it is none */
 	bool joined;                /* in one group with the document before it: nothing parts them */
 	bool gold;                  /* to be scored: the choice that is right */
-	const char *label;          /* its class, by name or number; NULL: it is of none */
+	const char *label;          /* its class or number, as the row has it; NULL: it has none */
 	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */
 	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
 	int32_t n_cut;              /* tokens that max_length took off its end */
@@ -31,7 +31,7 @@ struct document {
 struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
-	bool labelled;              /* rows with a class: their state after the last token is what is learnt from */
+	bool labelled;              /* rows with a label: their state after the last token is what is learnt from */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */

@@ -177,12 +177,14 @@ int maker_text(struct maker *m, const char *text, size_t n, struct err *e)
 	return 0;
 }
 
-/* Its class as a word, in the documents' memory. */
+/* The label as a word, in the documents' memory. */
 static const char *label_word(struct documents *d, const json_t *label)
 {
 	if (json_is_string(label))
 		return arena_printf(&d->mem, "%s", json_string_value(label));
-	return arena_printf(&d->mem, "%lld", (long long)json_integer_value(label));
+	if (json_is_integer(label))
+		return arena_printf(&d->mem, "%lld", (long long)json_integer_value(label));
+	return arena_printf(&d->mem, "%.17g", json_real_value(label));
 }
 
 int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *label, struct err *e)

@@ -21,7 +21,7 @@ struct maker {
 
 /* A text, all of it learnt; one longer than max_length becomes several documents. */
 int maker_text(struct maker *m, const char *text, size_t n, struct err *e);
-/* A text between what the tokenizer puts around every text, and its class (a string or a whole number): of it the last
+/* A text between what the tokenizer puts around every text, and its label (a string or a number): of it the last
  * token alone is learnt. */
 int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *label, struct err *e);
 /* A prompt and its completion, which is learnt: both strings, or both lists of messages, written by the chat template.

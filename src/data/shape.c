@@ -14,7 +14,7 @@ static bool satisfies(const json_t *v, enum need need)
 	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
 	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
 	case NEED_INDEX: return json_is_integer(v);
-	case NEED_CLASS: return json_is_string(v) || json_is_integer(v);
+	case NEED_CLASS: return json_is_string(v) || json_is_number(v);
 	case NEED_TURN: return json_is_string(v) || json_is_array(v) || json_is_object(v);
 	case NEED_OBJECT: return json_is_object(v);
 	}
@@ -216,7 +216,7 @@ static int wrong_type(const struct row *r, struct err *e)
 		                             [NEED_TEXT] = "a string or a list of messages",
 		                             [NEED_LABEL] = "true or false",
 		                             [NEED_INDEX] = "the index of a choice, from 0",
-		                             [NEED_CLASS] = "a class, by name or number",
+		                             [NEED_CLASS] = "a class by its name, or a number",
 		                             [NEED_TURN] = "a string, a message or a list of messages",
 		                             [NEED_OBJECT] = "an object" };
 	const struct shape *best = NULL;

@@ -22,7 +22,7 @@ enum need {
 	NEED_TEXT,            /* a string, or a list of messages */
 	NEED_LABEL,           /* true or false, or 1 or 0 */
 	NEED_INDEX,           /* a whole number */
-	NEED_CLASS,           /* the name of a class, or its number */
+	NEED_CLASS,           /* the name of a class, or a number */
 	NEED_TURN,            /* a string, a message, or a list of messages */
 	NEED_OBJECT
 };
@@ -49,7 +49,7 @@ struct shape {
 	/* Names of the roles of a row's documents, until NULL; none: each stands alone. document.role is an index into
 	 * them. */
 	const char *roles[SHAPE_ROLES + 1];
-	bool labelled;                                      /* the column `label` says which class it is of */
+	bool labelled;                                      /* the column `label`: a class or a number */
 	bool asks_only;                                     /* a prompt: nothing of it is learnt as it is */
 	enum judged judged;
 	/* What types alone do not say, with file and line; NULL: nothing. */

@@ -1,5 +1,5 @@
-/* shape_text_label: a text and the class that it is of. For an objective that learns classes it is one document, whose
- * last token stands for it; for any other the text alone, learnt whole. */
+/* shape_text_label: a text and its label, a class or a number. For an objective that learns labels it is one document,
+ * whose last token stands for it; for any other the text alone, learnt whole. */
 #include "data/maker.h"
 #include "data/shape.h"
 

@@ -8,15 +8,13 @@
  * of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0 …; words are sorted
  * by their bytes, as Hugging Face's example sorts them.
  *
- * accuracy: how often the largest z is that of the class. Not here: several classes a text, numbers instead of classes,
- * encoders. */
-#include "train/objective.h"
-
+ * accuracy: how often the largest z is that of the class. Not here: several classes a text, encoders. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/score_head.h"
 
 enum { CLASSES = 1 << 16 };            /* at most */
 enum { ACCURACY };
@@ -95,28 +93,12 @@ static int check_known(const struct classes *c, const struct documents *d, struc
 
 /* --- opening --- */
 
-/* An adapter of the head that is not there any more would be none of what transformers loads. */
-static int check_adapter(const struct objective_run *o, struct err *e)
-{
-	const struct params *p = &o->overlay->params;
-	const char *head = o->model->config.arch->head, *end = strrchr(head, '.');
-	char *module = mem_printf("base_model.model.%.*s.", (int)(end - head), head);
-	bool some = false;
-
-	for (size_t i = 0; i < p->n_items; i++)
-		some |= !strncmp(p->items[i].name, module, strlen(module));
-	mem_free(module);
-	return some ? err_set(e, "--objective classification has a head of its own: %s cannot be trained beside it",
-	                      head) :
-	              0;
-}
-
 static int classification_open(struct objective_run *o, struct err *e)
 {
 	struct classes *c = mem_alloc(sizeof(*c));
 
 	o->state = c;
-	if (export_classifies(o->model, e) < 0 || check_adapter(o, e) < 0)
+	if (score_head_check(o, e) < 0)
 		return -1;
 	find_words(c, o->documents);
 	if (c->n < 2)
@@ -141,24 +123,11 @@ static int classification_params(const struct objective_run *o, struct params *p
 	const struct classes *c = o->state;
 	(void)e;
 
-	int i = params_add(p, "score.weight", 2, (size_t[]){ (size_t)c->n, (size_t)o->model->config.C }, -1);
-	p->items[i].role = PARAM_HEAD;
+	score_head_params(o, p, (size_t)c->n);
 	return 0;
 }
 
 /* --- loss --- */
-
-static uint32_t classification_forward(const struct objective_run *o, struct graph *g, uint32_t hidden)
-{
-	struct linear l = { .x = graph_states(g, op_gather(g->tape, hidden)), .w = nn_param(g, &o->own, 0) };
-
-	return op_linear(g->tape, &l);
-}
-
-static uint32_t classification_record(const struct objective_run *o, struct graph *g, uint32_t hidden)
-{
-	return objective_loss(o, g, classification_forward(o, g, hidden));
-}
 
 static void classification_fill(const struct objective_run *o, struct batch *b, const struct document *const *docs)
 {
@@ -237,8 +206,8 @@ const struct objective objective_classification = {
 	.open = classification_open,
 	.close = classification_close,
 	.params = classification_params,
-	.record = classification_record,
-	.forward = classification_forward,
+	.record = score_head_record,
+	.forward = score_head_forward,
 	.head = classification_head,
 	.fill = classification_fill,
 	.loss = classification_loss,

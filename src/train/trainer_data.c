@@ -138,7 +138,7 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 		return -1;
 	say(&t->train, t->recipe.data, "training rows");
 	if (t->train.rows.shape->labelled && !t->objective.row->labelled)
-		log_warn("--objective %s does not read the column label: --objective classification does",
+		log_warn("--objective %s does not read the column label: --objective classification and regression do",
 		         t->objective.row->name);
 	warn_untemplated(train, &t->train);
 	if (!t->recipe.eval_data)

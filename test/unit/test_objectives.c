@@ -63,6 +63,10 @@ static char *write_rows_of(struct test *t, const struct shape *s, size_t n)
 				buf_adds(&text, rng_below(&r, 2) ? "true" : "false");
 				continue;
 			}
+			if (s->columns[k].need == NEED_CLASS) {
+				buf_addf(&text, "%u", rng_below(&r, 4));
+				continue;
+			}
 			buf_addf(&text, "\"%s", k ? "" : i % 3 ? "Which of these words comes next?" : "A plan:");
 			add_words(&text, &r, 5);
 			buf_addc(&text, '"');

@@ -91,7 +91,8 @@ static void check_columns(struct test *t, const struct shape *s, const json_t *r
 
 		json_object_del(less, s->columns[i].key);
 		CHECK(t, shape_of(less) != s);
-		json_object_set_new(wrong, s->columns[i].key, json_real(0.5));
+		bool number = s->columns[i].need == NEED_CLASS;
+		json_object_set_new(wrong, s->columns[i].key, number ? json_pack("[f]", 0.5) : json_real(0.5));
 		CHECK(t, shape_of(wrong) != s);
 		if (!shape_of(wrong)) {
 			CHECK(t, load(&rows, wrong, &e) < 0);
