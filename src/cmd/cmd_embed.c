@@ -363,7 +363,7 @@ static void report(struct job *j)
 		return;
 	clock_human(j->seconds, time);
 	log_say("%s: %zu vectors of %zu numbers, pooling %s%s%s, %lld tokens in %s, %.0f tokens/s", j->o->out,
-	        j->rows.n, j->width, pooling, j->how.normalize ? ", length 1" : "",
+	        j->rows.n, j->width, pooling, j->how.normalize ? ", normalized" : "",
 	        *j->prompt ? ", with a prompt" : "", (long long)j->tokens, time, (double)j->tokens / j->seconds);
 }
 

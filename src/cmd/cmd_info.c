@@ -185,7 +185,7 @@ static void show_embeddings(const struct model *m)
 	if (json_is_object(j))
 		app_print("  %-14s pooling %s%s, texts of up to %lld tokens\n", "embeddings",
 		          json_string_value(json_object_get(j, "pooling")),
-		          json_is_true(json_object_get(j, "normalize")) ? ", length 1" : "",
+		          json_is_true(json_object_get(j, "normalize")) ? ", normalized" : "",
 		          json_integer_value(json_object_get(j, "max_length")));
 	json_decref(j);
 }
