@@ -18,11 +18,24 @@ const struct adapter_type *adapter_type_of(const json_t *config)
 	return NULL;
 }
 
+/* Trained here (--objective classification), and not run. */
+static int refuse_classifier(const json_t *config, const char *dir, struct err *e)
+{
+	const char *task = json_string_value(json_object_get(config, "task_type"));
+
+	if (!task || strcmp(task, "SEQ_CLS") != 0)
+		return 0;
+	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS): it is written for PEFT, and "
+	               "not run here", dir);
+}
+
 static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)
 {
 	const char *name = json_string_value(json_object_get(config, "peft_type"));
 	const struct adapter_type *type = adapter_type_of(config);
 
+	if (refuse_classifier(config, dir, e) < 0)
+		return NULL;
 	if (!type)
 		err_set(e, "%s/adapter_config.json: peft_type is %s, which this program does not do", dir,
 		        name ? name : "not there");

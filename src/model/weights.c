@@ -388,8 +388,22 @@ static bool is_known(const struct model *m, const char *name)
 	return false;
 }
 
+/* What config.json calls a decoder with a head that classifies in its own one's place; NULL: it is none. */
+static const char *classifier_class(const struct model *m)
+{
+	const json_t *names = m->source.is_gguf ? NULL : json_object_get(m->source.config, "architectures");
+	const char *name = json_string_value(json_array_get(names, 0));
+
+	return name && !m->config.arch->encoder && strstr(name, "ForSequenceClassification") ? name : NULL;
+}
+
 static int check_all_known(const struct model *m, struct err *e)
 {
+	const char *classifier = classifier_class(m);
+
+	if (classifier)
+		return err_set(e, "%s: a %.80s, a model with a head that classifies: it is written for transformers, "
+		               "and not run here", m->source.path, classifier);
 	for (size_t i = 0; i < source_count(&m->source); i++) {
 		struct source_tensor t;
 		source_tensor(&m->source, i, &t);
