@@ -1,6 +1,7 @@
 /* evaluate_texts: rows of text, each scored by itself in windows; a BOS before it where the model's tokenizer adds one,
  * no EOS after it. */
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "data/columns.h"
 #include "eval/evaluate_parts.h"
@@ -76,6 +77,8 @@ int evaluate_texts(struct evaluating *v, struct err *e)
 		status = err_set(e, "%s: no text has two tokens, nothing is predicted", v->rows->items[0].file);
 	if (status == 0)
 		columns_warn(&seen);
+	if (status == 0 && v->rows->shape->labelled)
+		log_warn("the column label is not read: what is measured is the perplexity of the texts");
 	if (status == 0)
 		status = score_windows(v, &w, e);
 	for (size_t i = 0; i < v->rows->n; i++)
