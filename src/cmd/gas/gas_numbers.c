@@ -88,9 +88,9 @@ const char *amount_text(double x, const char *unit, char out[128])
 double chart_unit(double least, const char *unit, char out[48])
 {
 	const char *micro = millionths(unit);
-	bool small = least > 0 && least < 1e-3;
+	bool small = micro && least > 0 && least < 1e-3;
 
-	snprintf(out, 48, "%s%.20s", small && micro == unit ? "µ" : "", small ? micro : unit);
+	snprintf(out, 48, "%s%.20s", small && micro == unit ? "µ" : "", small ? micro : unit ? unit : "");
 	return small ? 1e6 : 1;
 }
 
