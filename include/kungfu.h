@@ -15,9 +15,9 @@
  *
  * Handles. A kf_model is a file of weights, a kf_adapter what was learnt beside them, a kf_session one conversation, a
  * kf_trainer one training run, a kf_evaluator gives scores, a kf_data is rows as a model sees them. All are opaque;
- * each is freed by its kf_…_free, which takes NULL too. A handle keeps alive what it was made from: the order in which
- * handles are freed does not matter. One that is freed inside a callback of its own call goes when that call ends; what
- * the call filled in is then not to be looked at.
+ * each is freed by its kf_…_free, which takes NULL too. A handle keeps alive what it was made from: the order in
+ * which handles are freed does not matter. One that is freed inside a callback of its own call goes when that call
+ * ends; what the call filled in is then not to be looked at.
  *
  * Threads. kf_model, kf_adapter and kf_data do not change once they are open: any number of threads may use them at
  * once. Every other handle serves one thread at a time; a second one is refused (KF_MISUSE), not made to wait. Each
@@ -154,8 +154,9 @@ KF_API void kf_adapter_free(struct kf_adapter *adapter);
 KF_API int kf_session_new(struct kf_session **session, struct kf_model *model, struct kf_adapter *adapter, int context,
                           const struct kf_settings *settings, struct kf_error *error);
 KF_API void kf_session_free(struct kf_session *session);
-/* n ≥ 1 tokens after those that are there. *logits (may be NULL): a number for each token of the vocabulary, what comes
- * next; borrowed until the next call with this session. Tokens that do not fit are an error and nothing is fed. */
+/* n ≥ 1 tokens after those that are there. *logits (may be NULL): a number for each token of the vocabulary, what
+ * comes next; borrowed until the next call with this session. Tokens that do not fit are an error and nothing is
+ * fed. */
 KF_API int kf_session_feed(struct kf_session *session, const int32_t *ids, size_t n, const float **logits,
                            struct kf_error *error);
 KF_API int kf_session_length(const struct kf_session *session);  /* tokens in it; KF_MISUSE for NULL */
@@ -382,9 +383,9 @@ KF_API int kf_trainer_next(struct kf_trainer *trainer, size_t *documents, size_t
 /* On eval-data, with the weights of this moment. */
 KF_API int kf_trainer_evaluate(struct kf_trainer *trainer, struct kf_scores *scores, struct kf_error *error);
 /* A checkpoint in a folder of that name. The folder may be missing, empty or a checkpoint, which is replaced: it is
- * written beside (FOLDER.kungfu-tmp-…) and takes the place in one step, so that a process that is killed at any moment
- * leaves one there that can be loaded. Any other folder, a file, and a checkpoint beside whose files lies one of yours
- * are refused and left as they are. note: any text of the caller's that shall come back with it, or NULL. */
+ * written beside (FOLDER.kungfu-tmp-…) and takes the place in one step, so that a process that is killed at any
+ * moment leaves one there that can be loaded. Any other folder, a file, and a checkpoint beside whose files lies one of
+ * yours are refused and left as they are. note: any text of the caller's that shall come back with it, or NULL. */
 KF_API int kf_trainer_save(struct kf_trainer *trainer, const char *folder, const char *note, struct kf_error *error);
 /* Goes on from it, in a trainer with the same options: the bits are those of a run in one piece. *note: for kf_free,
  * NULL where there was none; note may be NULL. */

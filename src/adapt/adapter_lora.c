@@ -1,18 +1,18 @@
 /* adapter_lora: low-rank adaptation (Hu et al. 2021), y = x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ with A [r,in], B [out,r].
  *
- * s = α/r, or α/√r with rsLoRA (Kalajdzievski 2023). A begins uniform in ±1/√in (PyTorch's kaiming_uniform with a = √5,
- * as PEFT does), B zero. The product with A is scaled (u = s·drop(x)·Aᵀ, N×r, tiny and kept), then B is a second term
- * of the frozen weight's own product, so y is written once.
+ * s = α/r, or α/√r with rsLoRA (Kalajdzievski 2023). A begins uniform in ±1/√in (PyTorch's kaiming_uniform with
+ * a = √5, as PEFT does), B zero. The product with A is scaled (u = s·drop(x)·Aᵀ, N×r, tiny and kept), then B is
+ * a second term of the frozen weight's own product, so y is written once.
  *
  * Everything goes through PEFT's config: options become one, a file's is read, and both build the same way.
  * What the config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication
  * here.
  *
- * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as zero,
- * and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is a
- * table to look up. The head's term goes through the strips of token_logprob. What is added to a tied model's embedding
- * and what is added to its head are two things, as in PEFT; with ensure_weight_tying the file must have the same for
- * both. */
+ * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as
+ * zero, and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is
+ * a table to look up. The head's term goes through the strips of token_logprob. What is added to a tied model's
+ * embedding and what is added to its head are two things, as in PEFT; with ensure_weight_tying the file must have the
+ * same for both. */
 #include <math.h>
 #include <string.h>
 

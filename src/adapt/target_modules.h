@@ -14,8 +14,8 @@
 int target_hit(const json_t *config, const char *module, const struct weight *w, struct err *e);
 
 /* Whether, under ensure_weight_tying, target_modules means a tied model's embedding and head both
- * (tuners_utils._check_tied_modules, which looks for the names embed_tokens and lm_head alone). 1 yes, 0 no, −1 with a
- * sentence. */
+ * (tuners_utils._check_tied_modules, which looks for the names embed_tokens and lm_head alone). 1 yes, 0 no, −1 with
+ * a sentence. */
 int target_ties(const json_t *config, struct err *e);
 
 /* Whether the entry of modules_to_save means this weight's module or one that holds it. */

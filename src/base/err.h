@@ -14,7 +14,8 @@ struct err {
 
 #define ERR_INIT { "" }
 
-/* Writes the sentence (truncated to fit) and returns -1, so that `return err_set(e, …);` reads well. e may be NULL. */
+/* Writes the sentence (truncated to fit) and returns -1, so that `return err_set(e, …);` reads well. e may be
+ * NULL. */
 int err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "context: " in front of the sentence that is there and returns -1. */

@@ -8,9 +8,9 @@
  *
  * `system` becomes the first turn where the messages have none of their own. tools, chat_template_kwargs are a list
  * and an object, or that as JSON text; an empty list of tools is none. In rows of LLaMA-Factory's shapes and in
- * `functions` a bare {name, parameters} becomes {type: function, function: …}, as LLaMA-Factory has it. An answer with
- * weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as it
- * is. */
+ * `functions` a bare {name, parameters} becomes {type: function, function: …}, as LLaMA-Factory has it. An answer
+ * with weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as
+ * it is. */
 #ifndef DATA_CONVERSATION_H
 #define DATA_CONVERSATION_H
 
@@ -39,7 +39,8 @@ int conversation_make(struct conversation *c, const struct shape *s, const json_
                       size_t first, struct err *e);
 void conversation_release(struct conversation *c);
 
-/* Messages in any of those forms as [{role, content, …}], new; one alone (an object) as a list. NULL and a sentence. */
+/* Messages in any of those forms as [{role, content, …}], new; one alone (an object) as a list. NULL and a
+ * sentence. */
 json_t *messages_from(const json_t *list, struct err *e);
 /* Is an answer learnt, or has it weight 0? */
 bool message_is_learnt(const json_t *message);

@@ -4,7 +4,8 @@
  * documents through it have), its children differ in their first id and are kept in its order, and some documents end
  * at it. A node is *shared*, that is, becomes one segment, when c copies of its edge would be needed otherwise and
  *
- *     len · (c − 1) ≥ FOREST_MIN_SHARE,    c = Σ over children (1 if shared, else their own c) + documents that end
+ *     len · (c − 1) ≥ FOREST_MIN_SHARE,
+ *     c = Σ over children (1 if shared, else their own c) + documents that end
  * here.
  *
  * Else its edge is written in front of each of the c segments below it. The decision goes from the leaves up and a
@@ -118,8 +119,8 @@ static int32_t edge_first(const struct trie *t, int32_t v)
 	return t->docs[t->nodes[v].doc]->ids[t->nodes[v].from];
 }
 
-/* The order of v's children: whether c comes before (−1), takes in (0) or comes after a document that goes on with id.
- * Documents of different adapters part at the root. */
+/* The order of v's children: whether c comes before (−1), takes in (0) or comes after a document that goes on with
+ * id. Documents of different adapters part at the root. */
 static int edge_order(const struct trie *t, int32_t v, int32_t c, const struct document *doc, int32_t id)
 {
 	int32_t adapter = t->docs[t->nodes[c].doc]->adapter, first = edge_first(t, c);

@@ -1,6 +1,6 @@
 /* instruction: Alpaca's columns as LLaMA-Factory joins them: instruction and input are one turn, a line each; history
- * is [[question, answer], …] before it. Without a template, the wording of Stanford Alpaca (tatsu-lab/stanford_alpaca,
- * train.py, 2023), which knows no history: then that is a column that nobody reads. */
+ * is [[question, answer], …] before it. Without a template, the wording of Stanford Alpaca
+ * (tatsu-lab/stanford_alpaca, train.py, 2023), which knows no history: then that is a column that nobody reads. */
 #include "data/instruction.h"
 
 #include "base/jsonx.h"

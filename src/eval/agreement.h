@@ -1,7 +1,7 @@
 /* agreement: how near a model is to the one that it was made of, token by token over the same documents.
  *
- *     KL divergence   Σ_v p(v)·(log p(v) − log q(v)) of the distributions of the next token, p the first model's, in
- *                     nats; the mean over tokens, its error by windows
+ *     KL divergence   Σ_v p(v)·(log p(v) − log q(v)) of the distributions of the next token, p the first model's,
+ *                     in nats; the mean over tokens, its error by windows
  *     same top        the share of tokens where both hold the same next token for the likeliest
  *     change          perplexity of the second over that of the first; its error is that of the differences, since both
  *                     read the same text

@@ -2,7 +2,8 @@
  *
  *     stderr = √( Σ (x − mean)² / (n − 1) / n )
  *     Wilson (1927), p of n, z = 1.96:   ( p + z²/2n ± z·√( p(1−p)/n + z²/4n² ) ) / ( 1 + z²/n )
- *     r = Σ s / Σ t,   stderr(r) = √( n/(n−1) · Σ (s − r·t)² ) / Σ t          (Cochran 1977, ratio estimates)
+ *     r = Σ s / Σ t,   stderr(r) = √( n/(n−1) · Σ (s − r·t)² ) / Σ t
+ *     (Cochran 1977, ratio estimates)
  *
  * Wilson's interval stays inside 0…1 and says something of 0 of n and n of n too. */
 #include "eval/statistics.h"

@@ -9,8 +9,8 @@
 struct estimate { double mean, stderr_, low, high; size_t n; };
 struct estimate estimate_mean(const double *x, size_t n);
 struct estimate estimate_proportion(const double *x, size_t n);  /* x is 0 or 1 */
-/* exp(−Σ sum / Σ count): a perplexity of n texts with sum[i] = Σ log p of count[i] tokens. Texts, not tokens, are the
- * independent draws, so the error is that of a ratio of means (linearized), and the interval is symmetric in the
+/* exp(−Σ sum / Σ count): a perplexity of n texts with sum[i] = Σ log p of count[i] tokens. Texts, not tokens, are
+ * the independent draws, so the error is that of a ratio of means (linearized), and the interval is symmetric in the
  * logarithm. n is of texts. */
 struct estimate estimate_perplexity(const double *sum, const double *count, size_t n);
 

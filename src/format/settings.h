@@ -9,10 +9,10 @@
  *     HARMLESS   changes no number and no id, for the reason that the row gives
  *
  * A key that no row has is judged by this rule. Off (null, false, 0, an empty text, list or object) it says nothing.
- * Else, where its name has a word of those that change numbers in models ("scaling", "norm", "rope" …), it is refused;
- * a scale, factor or multiplier of 1 is off too. Every other one is named in one warning for the file. So a setting
- * that is new in transformers or llama.cpp cannot change a result unseen, and one that only notes something does not
- * stop a model. */
+ * Else, where its name has a word of those that change numbers in models ("scaling", "norm", "rope" …), it is
+ * refused; a scale, factor or multiplier of 1 is off too. Every other one is named in one warning for the file. So a
+ * setting that is new in transformers or llama.cpp cannot change a result unseen, and one that only notes something
+ * does not stop a model. */
 #ifndef FORMAT_SETTINGS_H
 #define FORMAT_SETTINGS_H
 

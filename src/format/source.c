@@ -144,8 +144,8 @@ static int check_shards(const struct source *s, struct err *e)
 			for (size_t k = 0; k < i; k++)
 				if (st_find(&s->shards[k], s->shards[i].tensors[j].name))
 					return err_set(e, "%s: two of its shards, %s and %s, hold tensor '%.80s'",
-					               s->path, base_name(s->shards[k].path), base_name(s->shards[i].path),
-					               s->shards[i].tensors[j].name);
+					               s->path, base_name(s->shards[k].path),
+					               base_name(s->shards[i].path), s->shards[i].tensors[j].name);
 	return 0;
 }
 

@@ -33,8 +33,8 @@ int curve_fit(struct curve *c, const struct curve_point *p, size_t n, bool no_fl
 struct span curve_at(const struct curve *c, double n);
 /* err(from) − err(to): what the labels between are worth, in error */
 struct span curve_gain(const struct curve *c, double from, double to);
-/* n at which one more costs what it brings: value · (−err′(n)) = cost, n = (value·a·b / cost)^(1/(b+1)). value: of an
- * error of 1 becoming 0. */
+/* n at which one more costs what it brings: value · (−err′(n)) = cost, n = (value·a·b / cost)^(1/(b+1)). value:
+ * of an error of 1 becoming 0. */
 struct span curve_stop(const struct curve *c, double value, double cost);
 void curve_release(struct curve *c);
 

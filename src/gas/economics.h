@@ -63,8 +63,8 @@ struct offer { struct span quality, cost; };
 /* out[n]; more quality is better, less cost is better. */
 void pareto(const struct offer *offers, size_t n, enum front *out);
 
-/* Cost elasticity of n ≥ 3 measured pairs by least squares in logarithms (exact numbers, no interval, for 2); NAN where
- * x does not vary. */
+/* Cost elasticity of n ≥ 3 measured pairs by least squares in logarithms (exact numbers, no interval, for 2); NAN
+ * where x does not vary. */
 struct span scale_elasticity(const double *quantity, const double *cost, size_t n);
 
 #endif

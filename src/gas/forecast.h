@@ -22,7 +22,8 @@ enum { FORECAST_LAST = 100, FORECAST_PRIOR = 4, FORECAST_ENOUGH = 19 };
 
 /* raw, as made before any correction; σ as it was then, 0: as scale has it; oldest first */
 struct forecast_past { double predicted, actual, sigma; };
-struct forecast_scale { double share, least, noise; };         /* σ(p) = √((share·p)² + least²); noise: a deviation */
+/* σ(p) = √((share·p)² + least²); noise: a deviation */
+struct forecast_scale { double share, least, noise; };
 
 extern const struct forecast_scale forecast_time, forecast_memory, forecast_energy;
 

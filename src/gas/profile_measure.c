@@ -1,8 +1,9 @@
 /* profile_measure: what the machine can do at best, measured with the kernels that will do the work. See profile.h.
  *
- * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step; the
- * fastest counts. The same in int8, W in panels of Q4_0, the quickest there are, x quantized on the way. Reading: sums
- * over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only meet. */
+ * Product: x·Wᵀ with f32 weights in shapes of small and middle-sized models, W packed anew in each, as in a step;
+ * the fastest counts. The same in int8, W in panels of Q4_0, the quickest there are, x quantized on the way. Reading:
+ * sums over a range that no cache holds. Copying: y = x over the same. The barrier: jobs in which the threads only
+ * meet. */
 #include "gas/profile.h"
 
 #include <stdatomic.h>

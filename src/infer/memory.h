@@ -1,7 +1,7 @@
 /* memory: what the layers of a session keep of the tokens that went through them, from one step to the next.
  *
- * Tokens are held by ranges of KV_RANGE (infer/sequences.h): range number r has tokens i·KV_RANGE … of one sequence, or
- * of several that begin alike, which share it. A range that is shared is never written: who wants to go on in it
+ * Tokens are held by ranges of KV_RANGE (infer/sequences.h): range number r has tokens i·KV_RANGE … of one sequence,
+ * or of several that begin alike, which share it. A range that is shared is never written: who wants to go on in it
  * gets a copy of its first tokens. So a memory knows nothing of branches, only of ranges: it takes one, copies the
  * beginning of one, drops one, and says how far back a sequence can go.
  *

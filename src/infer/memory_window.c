@@ -1,7 +1,7 @@
 /* memory_window: keys and values of the last tokens alone, for layers whose rows see no more than `window` tokens,
- * themselves included. The row at position p sees positions from p − window + 1 on; a range before that is nobody's any
- * more once that holds for the next row of every sequence that has it. Its place is given back when another is wanted,
- * so a sequence may still be cut, or branched from, a little before its end:
+ * themselves included. The row at position p sees positions from p − window + 1 on; a range before that is nobody's
+ * any more once that holds for the next row of every sequence that has it. Its place is given back when another is
+ * wanted, so a sequence may still be cut, or branched from, a little before its end:
  *
  *     it can go on after `length` tokens where the ranges of all positions from length − window + 1 on have places
  *

@@ -1,7 +1,7 @@
 /* sampler_typical_p: those whose −log p is nearest to the entropy, until their share reaches p (Meister et al. 2022).
  *
- * −log p of the likeliest is small, of the others large; the typical ones have what is expected, H = −Σ p·log p. 0 and
- * 1 leave all. */
+ * −log p of the likeliest is small, of the others large; the typical ones have what is expected, H = −Σ p·log p.
+ * 0 and 1 leave all. */
 #include <math.h>
 
 #include "infer/sampler.h"

@@ -31,8 +31,8 @@ int session_new(struct session **s, struct model *m, const struct overlay *o, st
                 const struct session_size *size, struct err *e);
 void session_free(struct session *s);
 
-/* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next call.
- * A full context is an error with both numbers, and nothing is fed then. */
+/* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next
+ * call. A full context is an error with both numbers, and nothing is fed then. */
 int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e);
 
 struct session_part {          /* one sequence's share of a step */

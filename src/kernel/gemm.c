@@ -13,13 +13,13 @@
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
  * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
- * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short: several share a line, and steps
- * of k fall into few sets of the nearest cache, so lines would be fetched anew for each strip. Then A's slice is packed
- * once an item, in higher and shorter slices, and items are as large as the threads allow; so it is, in items like the
- * others, where A's rows are picked by number.
+ * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short: several share a line, and
+ * steps of k fall into few sets of the nearest cache, so lines would be fetched anew for each strip. Then A's slice is
+ * packed once an item, in higher and shorter slices, and items are as large as the threads allow; so it is, in items
+ * like the others, where A's rows are picked by number.
  *
- * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows are
- * read in place, a few at a time and in long runs. */
+ * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows
+ * are read in place, a few at a time and in long runs. */
 #include "kernel/gemm.h"
 
 #include <math.h>
@@ -390,8 +390,8 @@ size_t gemm_scratch_bytes(const struct kernels *k)
 	return ROUND_UP((panel + PACKED_SIZE + sums) * sizeof(float), 128);
 }
 
-/* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the same
- * chains. */
+/* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the
+ * same chains. */
 static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out)
 {
 	const struct gemm_term *t = &g->term[0];

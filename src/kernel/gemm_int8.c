@@ -1,7 +1,7 @@
-/* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt out.
- * A panel of 16 columns and all of K fits the nearest caches and meets all rows of the item there; with few rows the
- * weights are read once, one stream a thread, whose parts depend on the number of threads: an element's sum lies within
- * a panel, so its bits do not. */
+/* gemm_int8: see gemm_int8.h. First A's rows are quantized, then items of whole panels × up to ROWS rows are dealt
+ * out. A panel of 16 columns and all of K fits the nearest caches and meets all rows of the item there; with few rows
+ * the weights are read once, one stream a thread, whose parts depend on the number of threads: an element's sum lies
+ * within a panel, so its bits do not. */
 #include "kernel/gemm_int8.h"
 
 #include <string.h>
@@ -119,8 +119,8 @@ static void item_run(void *ctx, size_t item, int thread)
 		size_t m = MIN(w->g->m - i0, (size_t)ROWS), j = p * PANEL_ROWS;
 		panel_item(w, p, i0, m);
 		if (w->g->n_up)
-			up_add(w, (float *)((char *)w->g->scratch + (size_t)thread * gemm_scratch_bytes(w->k)), i0, m, j,
-			       MIN(w->g->n - j, (size_t)PANEL_ROWS));
+			up_add(w, (float *)((char *)w->g->scratch + (size_t)thread * gemm_scratch_bytes(w->k)), i0, m,
+			       j, MIN(w->g->n - j, (size_t)PANEL_ROWS));
 	}
 }
 

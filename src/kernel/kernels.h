@@ -63,8 +63,8 @@ struct kernels {
 	                 size_t row_bytes, float *c, size_t ldc);
 
 	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32
-	 * × s8 q, with x ≈ d·q, d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of the
-	 * first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
+	 * × s8 q, with x ≈ d·q, d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of
+	 * the first and of the last 16. A block that is nearly nothing (< 1e-30) is zero; NaN stays NaN in d. */
 	void (*q8_row)(const float *x, size_t n, uint8_t *out);
 	/* C[m,n] = Σ over blocks, ascending, for one panel (n ≤ 16) and any m rows made by q8_row, a_ld bytes apart.
 	 * With i = Σ u·q, exact, each block does c = fma(m_j, s, fma(d_j, d·i, c))      with halves: i = Σ_halves
@@ -121,8 +121,8 @@ struct kernels {
 	 * [D/2] sin; sign −1 rotates back. (in place) */
 	void (*rope)(float *y, const float *x, const float *cs, size_t D, bool interleaved, float sign);
 
-	/* torch.optim.AdamW's order: w *= 1 − lr·decay; m, v; w −= step·m / (sqrt(v)·inv_sqrt_bias2 + eps), g used as
-	 * g·g_scale. */
+	/* torch.optim.AdamW's order: w *= 1 − lr·decay; m, v; w −= step·m / (sqrt(v)·inv_sqrt_bias2 + eps), g used
+	 * as g·g_scale. */
 	void (*adamw)(float *w, const float *g, float *m, float *v, size_t n, const struct adamw_step *s);
 };
 

@@ -16,10 +16,12 @@
  *     v_sum v_largest      over the lanes, by halves
  *     v_transpose(x)       x[i] lane j ↔ x[j] lane i, LANES vectors
  *     f16_one(p)           the f16 at p, as float
- *     struct run           16 integers; run_nibbles(p, shift), run_signed(p), run_fifth(q, bits): adds 16 where the bit
- * is set, run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3), bit_of_bytes(p, bit): 16 bits, run_affine(q, d, m, out):
- * d·q + m run_f16 run_bf16     (p, out): 16 numbers run_dwords           (p, shift, mask, out): 16 dwords, each shifted
- * right and masked, as floats
+ *     struct run           16 integers; run_nibbles(p, shift), run_signed(p)
+ *     run_fifth(q, bits)   adds 16 where the bit is set; run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3)
+ *     bit_of_bytes(p, bit) 16 bits
+ *     run_affine           (q, d, m, out): d·q + m
+ *     run_f16 run_bf16     (p, out): 16 numbers
+ *     run_dwords           (p, shift, mask, out): 16 dwords, each shifted right and masked, as floats
  *
  * Sums over a row: four vectors by turns, then (s0 + s1) + (s2 + s3), then the lanes by halves. */
 

@@ -378,8 +378,8 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
 	*rstd = r;
 }
 
-/* With g = dy·w and x̂ = (x − mean)·r: dx = r·(g − mean(g) − x̂·mean(g·x̂)); dw += dy·x̂; db += dy. dw and db may be
- * NULL. */
+/* With g = dy·w and x̂ = (x − mean)·r: dx = r·(g − mean(g) − x̂·mean(g·x̂)); dw += dy·x̂; db += dy. dw
+ * and db may be NULL. */
 static void layernorm_back(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, float mean,
                            float r, size_t n, bool accumulate)
 {
@@ -427,7 +427,8 @@ static struct slope gelu_slope(float x)
 
 static float gelu(float x) { return gelu_slope(x).y; }
 
-/* t = tanh(√(2/π)·(x + 0.044715·x³)): x/2·(1 + t), (1 + t)/2 + x/2·(1 − t²)·√(2/π)·(1 + 3·0.044715·x²) */
+/* t = tanh(√(2/π)·(x + 0.044715·x³)): x/2·(1 + t), (1 + t)/2 + x/2
+ * ·(1 − t²)·√(2/π)·(1 + 3·0.044715·x²) */
 static struct slope gelu_tanh_slope(float x)
 {
 	float t = vec_tanhf(GELU_SCALE * (x + GELU_CUBE * x * x * x));

@@ -21,8 +21,8 @@
 #define GELU_SCALE 0.7978845608f  /* sqrt(2/π) */
 #define GELU_CUBE 0.044715f
 
-/* The normal distribution's tail: Φ(−a) = exp(−a²/2)·t·c(t) with t = 1/(1 + k·a), a ≥ 0. c has degree 6 and was fitted
- * to the least largest absolute error of Φ (2·10⁻⁹; 10⁻⁷ in f32). */
+/* The normal distribution's tail: Φ(−a) = exp(−a²/2)·t·c(t) with t = 1/(1 + k·a), a ≥ 0. c has degree 6 and
+ * was fitted to the least largest absolute error of Φ (2·10⁻⁹; 10⁻⁷ in f32). */
 #define TAIL_K 0.45f
 #define TAIL_C0 0x1.6b0d6p-3f
 #define TAIL_C1 0x1.a4a93ep-3f
@@ -34,7 +34,8 @@
 #define NORMAL_DENSITY 0.3989422804f /* 1/sqrt(2π) */
 
 float vec_expf(float x);  /* ref.c: the scalar form */
-float vec_tanhf(float x); /* 1 − 2/(exp(2x) + 1), clamped to |x| ≤ 9; odd by construction; absolute error ≤ 2⁻²² */
+/* 1 − 2/(exp(2x) + 1), clamped to |x| ≤ 9; odd by construction; absolute error ≤ 2⁻²² */
+float vec_tanhf(float x);
 /* e/(e + 2) with e = exp(2x) − 1 from exp's own parts, which do not cancel: relative error ≤ 4 ulp */
 float vec_tanh_finef(float x);
 

@@ -6,7 +6,8 @@
  *     4 bits    16·15·127 = 30,480 < 2¹⁵         all 16 products that a lane collects over a block
  *     5 bits     8·31·127 = 31,496               half a block
  *     6 bits     4·63·127 = 32,004               two groups of four; Q6_K's scales (words) widen them
- *     8 bits    2·128·127 = 32,512               one: |w|·(q with w's sign), w = u − 128; then Σ u·q = Σ w·q + 128·Σ q
+ *     8 bits    2·128·127 = 32,512               one: |w|·(q with w's sign), w = u − 128; then
+ *                                                Σ u·q = Σ w·q + 128·Σ q
  *                                                (IQ4_XS: Σ w·q, which its scales widen)
  *
  * With many rows a panel's blocks are first opened into the nearest cache, at most SLICE of them at a time: scales as

@@ -64,8 +64,8 @@ INLINE __m512i bytes_16(const uint8_t *p)
 	return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
-/* What a block's 16 columns have beside their numbers: number = d·u + m; with halves d·scale·(u − zero), pairs: both
- * scales in 16 bits, mins: both minima. */
+/* What a block's 16 columns have beside their numbers: number = d·u + m; with halves d·scale·(u − zero), pairs:
+ * both scales in 16 bits, mins: both minima. */
 struct scales {
 	__m512 d, m;
 	__m512i scale[2], pairs, mins;

@@ -1,8 +1,8 @@
 /* gpt_neox: GPT-NeoX and Pythia (Black et al. 2022): both halves of a block read the same x, each through a LayerNorm
  * of its own, or, where use_parallel_residual is false, one after the other.
  *
- *     x += Wo·attention(rope(q), rope(k), v) + bo + Wdown·gelu(Wup·n2(x) + bup) + bdown      [q k v] = Wqkv·n1(x) +
- * bqkv
+ *     x += Wo·attention(rope(q), rope(k), v) + bo + Wdown·gelu(Wup·n2(x) + bup) + bdown
+ *     [q k v] = Wqkv·n1(x) + bqkv
  *
  * A part of each head turns. Hugging Face has the rows of Wqkv head by head, GGUF all of q, then k, then v. */
 #include "model/decoder.h"

@@ -2,7 +2,8 @@
  * with a window, YaRN positions, and a feed-forward that is a choice of k among E experts by logits with a bias,
  * weighted by a softmax of the k chosen, each expert with biases and a clamped gate:
  *
- *     y = Σ_e p_e·(Wdown_e·(g·σ(α·g)·(u + 1)) + b)      g = min(Wgate_e·h + b, L)      u = Wup_e·h + b, at most ±L
+ *     y = Σ_e p_e·(Wdown_e·(g·σ(α·g)·(u + 1)) + b)      g = min(Wgate_e·h + b, L)
+ *     u = Wup_e·h + b, at most ±L
  *
  * Hugging Face's files have gate and up as one tensor of all experts, their rows in turn, plain ([in][out]) or in
  * MXFP4; GGUF's have them apart. llama.cpp begins YaRN's ramp at whole pairs; here it is as the model was made,

@@ -2,7 +2,8 @@
  * differs.
  *
  *     x = n(token + type + position)
- *     x = n(x + Wo·attention(q, k, v))       q, k, v = Wq·x, Wk·x, Wv·x, each with a bias; n: LayerNorm, after the sum
+ *     x = n(x + Wo·attention(q, k, v))
+ *     q, k, v = Wq·x, Wk·x, Wv·x, each with a bias; n: LayerNorm, after the sum
  *     x = n(x + Wdown·gelu(Wup·x))
  *
  * A row sees every row of its document. What predicts a masked token is a transform, gelu and a norm, then the

@@ -2,8 +2,8 @@
  * them so (transformers since 5 keeps experts fused; gpt-oss's files always are):
  *
  *     experts.gate_up_proj   [E][2F][C], gate's rows then up's; gpt-oss [E][C][2F], columns in turn
- *     …_blocks, …_scales     the same rows in MXFP4: [E][2F][C/32][16] bytes, number 2j in the low half of byte j, and
- *                            [E][2F][C/32] exponents
+ *     …_blocks, …_scales     the same rows in MXFP4: [E][2F][C/32][16] bytes, number 2j in the low half of byte j,
+ *                            and [E][2F][C/32] exponents
  *     …_bias                 [E][2F]
  *
  * Here each expert's matrix is a weight of its own, [out][in]; a row of the table says where it is (weight_fused). What

@@ -58,7 +58,8 @@ uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item); /* of o->
 uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u);
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
                    uint32_t residual /* or none */);
-/* x (N,C) or each slot's own (N,k·I) times the matrices of its experts, rows of the table with a second "%d": N,k·O */
+/* x (N,C) or each slot's own (N,k·I) times the matrices of its experts, rows of the table with a second "%d":
+ * N,k·O */
 uint32_t nn_experts(struct graph *g, uint32_t x, const char *weight, const char *bias /* E,O or NULL */,
                     const struct routing *to);
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source); /* N,C */

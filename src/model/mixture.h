@@ -1,6 +1,7 @@
 /* mixture: what models share whose feed-forward is a choice among experts.
  *
- *     y = Σ_e p_e·Wdown_e·(silu(Wgate_e·h) ∘ Wup_e·h)      e over the k experts that a router chooses for the row
+ *     y = Σ_e p_e·Wdown_e·(silu(Wgate_e·h) ∘ Wup_e·h)
+ *     e over the k experts that a router chooses for the row
  *       + σ(w·h)·Wdown·(silu(Wgate·h) ∘ Wup·h)              one that all rows share, in some
  *
  * (Shazeer et al. 2017; Jiang et al. 2024; Qwen Team 2024.) The router is a linear, logits h·Wrouterᵀ; op/op_route.c

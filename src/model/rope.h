@@ -1,9 +1,9 @@
 /* rope: the angles by which positions turn heads (Su et al. 2021), and how they are scaled so that a model made for
  * short documents reads longer ones.
  *
- * Of a head's numbers the first `dims` turn. Plain, pair i of dims/2 turns by position · f, f = θ^(−2i/dims). Scaled
- * (transformers' modeling_rope_utils.py, whose names these are; w = 2π/f is a pair's wavelength, P the positions that
- * the model was first made for):
+ * Of a head's numbers the first `dims` turn. Plain, pair i of dims/2 turns by position · f, f = θ^(−2i/dims).
+ * Scaled (transformers' modeling_rope_utils.py, whose names these are; w = 2π/f is a pair's wavelength, P the
+ * positions that the model was first made for):
  *
  *     linear      f/factor                                                       (Chen et al. 2023)
  *     dynamic     f up to max_position_embeddings, beyond which nothing is computed here

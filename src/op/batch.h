@@ -84,9 +84,9 @@ struct batch {
 	int64_t tokens;
 };
 
-/* Live counts that decide the cost of a node: of one batch, or summed over a run. visible: Σ over rows of the keys that
- * a row sees with all before it in sight; beyond[k]: Σ of those by which they are more than 2^k, which a window of that
- * width cuts off. */
+/* Live counts that decide the cost of a node: of one batch, or summed over a run. visible: Σ over rows of the keys
+ * that a row sees with all before it in sight; beyond[k]: Σ of those by which they are more than 2^k, which a window
+ * of that width cuts off. */
 struct live {
 	double rows, targets, labels, visible, beyond[LIVE_POWERS];
 };

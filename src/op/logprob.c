@@ -1,9 +1,9 @@
 /* logprob: blocks, ranges and tiles of the head, forward and for its gradients. See logprob.h for the formulas.
  *
  * In int8 arithmetic (W frozen; what an adapter adds stays f32) x is quantized in blocks of 32 along C, e along V, and
- * P = e·W is taken from a copy of Wᵀ in Q8_0. What matters most is exact: a label's own logit is a dot product in f32,
- * and its token's share (p_token·Σ_p w_p − w_p)·W_token of dx is in f32 from W itself, its e being 0 in the product. A
- * token that is well learnt has p near 1, and p·W from a copy would not meet −W. */
+ * P = e·W is taken from a copy of Wᵀ in Q8_0. What matters most is exact: a label's own logit is a dot product in
+ * f32, and its token's share (p_token·Σ_p w_p − w_p)·W_token of dx is in f32 from W itself, its e being 0 in the
+ * product. A token that is well learnt has p near 1, and p·W from a copy would not meet −W. */
 #include "op/logprob.h"
 
 #include <math.h>
@@ -201,8 +201,8 @@ void logprob_block(struct tape *t, const struct node *n, struct node *made, bool
 /* Floats of a tile, or a row of W, whichever is more. */
 static size_t tile_floats(size_t cols) { return MAX(cols, (size_t)LOGPROB_BLOCK * LOGPROB_TILE_LD); }
 
-/* A product's own, and a tile; with a cap its logits; in int8 a row of W, the tile's e quantized and what a panel of Wᵀ
- * adds. */
+/* A product's own, and a tile; with a cap its logits; in int8 a row of W, the tile's e quantized and what a panel of
+ * Wᵀ adds. */
 size_t logprob_scratch(const struct tape *t, const struct node *n, const struct kernels *k)
 {
 	size_t cols = tape_tensor(t, n->in[IN_W])->dim[1],

@@ -13,12 +13,13 @@
  *     P_r = Σ_{v of the range} e_rv·matrix_v
  *     d_r = scale·((Σ_p w_p)/L · Σ_ranges exp(t − m)·P_r − Σ_p w_p·matrix_token)
  *
- * and as G = (Σ_p w_p)/L·exp(t − m)·e − Σ_{p: token_p = v} w_p, which is the gradient of the logits: dW_v = scale·Σ_r
- * G_rv·x_r, dU_v = Σ_r G_rv·u_r, dbias_v = Σ_r G_rv. With a cap e and the labels' own shares, and with them P and G,
- * are times dz/dy = 1 − (z/cap)², once the sums over e are taken. Ranges, tiles and blocks follow from V and R alone.
+ * and as G = (Σ_p w_p)/L·exp(t − m)·e − Σ_{p: token_p = v} w_p, which is the gradient of the logits: dW_v =
+ * scale·Σ_r G_rv·x_r, dU_v = Σ_r G_rv·u_r, dbias_v = Σ_r G_rv. With a cap e and the labels' own shares, and with
+ * them P and G, are times dz/dy = 1 − (z/cap)², once the sums over e are taken. Ranges, tiles and blocks follow from
+ * V and R alone.
  *
- * Nodes.  in   a factor's rows and matrix, side by side; Wᵀ for a gradient in int8; bias; in the second form's backward
- *              d logp, logp and what was kept of the rows
+ * Nodes.  in   a factor's rows and matrix, side by side; Wᵀ for a gradient in int8; bias;
+ *              in the second form's backward d logp, logp and what was kept of the rows
  *         out  logp, what is kept of the rows (second form), scratch of a block, the gradients of a factor's rows and
  *              matrix, side by side, and of the bias; each may be absent */
 #ifndef OP_LOGPROB_H

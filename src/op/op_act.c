@@ -1,7 +1,8 @@
 /* act: an activation, elementwise, gated or not.      x, up, y (N,F)      the activations: kernel/activation.h
  *
  *     y = f(x)              dx = dy·f'(x)
- *     y = f(x)·up           dx = dy·up·f'(x)      dup = dy·f(x)        (x is the gate: SwiGLU, GeGLU, …; Shazeer 2020)
+ *     y = f(x)·up           dx = dy·up·f'(x)      dup = dy·f(x)
+ *     (x is the gate: SwiGLU, GeGLU, …; Shazeer 2020)
  *
  * Backward reads x and up alone; y is cheap and so never kept: it is made again of what backward needs anyway. */
 #include "op/ops.h"

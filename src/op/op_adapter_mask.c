@@ -2,9 +2,9 @@
  *
  *     x, y (N,C), or (R,C) of the target rows
  *
- * Columns first[a] … first[a+1]−1 are adapter a's; a row's adapter is that of its segment, −1 has no columns. So one
- * product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0 adds
- * nothing, exactly, as terms keep their order.
+ * Columns first[a] … first[a+1]−1 are adapter a's; a row's adapter is that of its segment, −1 has no columns. So
+ * one product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0
+ * adds nothing, exactly, as terms keep their order.
  *
  * A row that is several parts alike, as many numbers each (a row's experts), is masked part by part.
  *

@@ -1,7 +1,7 @@
 /* attention: softmax(scale·Q·Kᵀ + mask)·V for H query heads on G key-value heads, over the forest of op/batch.h.
  *
- *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)      lse (N,H), where a
- * gradient is needed
+ *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)
+ *     lse (N,H), where a gradient is needed
  *
  *     s_ij = scale·q_i·k_j, or cap·tanh(scale·q_i·k_j/cap)
  *     P_ij = exp(s_ij − lse_i) where i sees j, else 0      o_i = Σ_j P_ij·v_j
@@ -17,14 +17,15 @@
  *     a window W  where besides |pos_i − key_pos_j| < W, counted in the document, whatever branches lie between
  *
  * Online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) over tiles of 64 rows × 64 keys: with m the
- * largest score so far, l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log l.
- * The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
+ * largest score so far, l = Σ exp(s − m), and o and l are rescaled when m grows. At the end o /= l and lse = m + log
+ * l. The mask of a tile is one 64-bit word a row; tiles that nobody sees are skipped, tiles that everybody
  * sees need none. Key tiles begin at multiples of 64 keys and are always 64 scores wide.
  *
  * Keys go by ranges of KV_RANGE, at multiples of it. A range begins anew, with m, l and o of its own, which are then
  * folded into those of the ranges before:
  *
- *     m = max(m_a, m_b)      l = l_a·exp(m_a − m) + l_b·exp(m_b − m)      o = o_a·exp(m_a − m) + o_b·exp(m_b − m)
+ *     m = max(m_a, m_b)      l = l_a·exp(m_a − m) + l_b·exp(m_b − m)
+ *     o = o_a·exp(m_a − m) + o_b·exp(m_b − m)
  *
  * So a row's bits depend neither on the rows beside it nor on who computes its ranges: token by token equals all at
  * once. Where there are many rows, a work item is a tile of rows with one key-value head, whose H/G query heads share
@@ -260,8 +261,8 @@ static void packed_heads(const struct attention *a, const struct forward_scratch
 	}
 }
 
-/* Rows i0 … of which those numbered first … end−1 see anything of a tile of keys, for the query heads of key-value head
- * g. */
+/* Rows i0 … of which those numbered first … end−1 see anything of a tile of keys, for the query heads of
+ * key-value head g. */
 static void forward_tile(const struct attention *a, const struct forward_scratch *f, size_t g, size_t i0, size_t first,
                          size_t end, size_t j0, size_t keys, const uint64_t *word, const struct sums *to)
 {

@@ -1,7 +1,8 @@
 /* clamped_swiglu: gpt-oss's gate (OpenAI 2025), elementwise.      gate, up, y (N,F)
  *
  *     g = min(gate, L)  u = up between −L and L      y = g·σ(α·g)·(u + 1)
- *     dgate = dy·(u + 1)·s·(1 + α·g·(1 − s)), s = σ(α·g)      dup = dy·g·s      each 0 where its bound holds
+ *     dgate = dy·(u + 1)·s·(1 + α·g·(1 − s)), s = σ(α·g)      dup = dy·g·s
+ *     each 0 where its bound holds
  *
  * Backward reads gate and up alone; y is cheap and so never kept. */
 #include "op/ops.h"

@@ -1,7 +1,9 @@
-/* layernorm: y = (x − μ)·r·w + b, r = 1/√(mean((x − μ)²) + ε) (Ba et al. 2016).      x, y (N,C)  w, b (C)  μ, r (N),
- * kept for backward. Where w and b are as wide as a part of the row, C counts the numbers of a part: see norm.h.
+/* layernorm: y = (x − μ)·r·w + b, r = 1/√(mean((x − μ)²) + ε) (Ba et al. 2016).
+ * x, y (N,C), w, b (C), μ, r (N), kept for backward. Where w and b are as wide as a part of the row, C counts the
+ * numbers of a part: see norm.h.
  *
- *     g = dy·w    x̂ = (x − μ)·r    dx = r·(g − mean(g) − x̂·mean(g·x̂))    dw = Σ rows dy·x̂    db = Σ rows dy
+ *     g = dy·w    x̂ = (x − μ)·r    dx = r·(g − mean(g) − x̂·mean(g·x̂))    dw = Σ rows dy·x̂
+ *     db = Σ rows dy
  *
  * y is cheap and so never kept: backward of what follows makes it again from x. */
 #include "op/ops.h"

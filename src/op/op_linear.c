@@ -1,18 +1,20 @@
-/* linear: y = scale·x·Wᵀ + Σ u·Uᵀ + bias + residual.      x (N,I)  W (O,I), any dtype  u (N,r)  U (O,r)  y (N,O)
+/* linear: y = scale·x·Wᵀ + Σ u·Uᵀ + bias + residual.
+ *
+ *     x (N,I)      W (O,I), any dtype      u (N,r)      U (O,r)      y (N,O)
  *
  * The terms are how adapters add up in the same pass over y: for LoRA u = s·drop(x)·Aᵀ, another linear, and U = B.
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
- * Where u is a linear of the very same x and nobody else reads it, its s·du·A is one more term of dy·W: one pass over
- * dx (not in int8).
+ * Where u is a linear of the very same x and nobody else reads it, its s·du·A is one more term of dy·W: one pass
+ * over dx (not in int8).
  *
  * W is multiplied from the form in which it is stored, forward and backward. The sums over rows go up in the order of
  * the rows.
  *
  * In int8 arithmetic a scale is one of x, which is quantized in blocks of 32 along I as it comes, x·Wᵀ and bias and
- * residual are one pass (kernel/gemm_int8.h), to which u·Uᵀ, in f32, is added while it is near. dy·W sums over O, where
- * the scales of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
+ * residual are one pass (kernel/gemm_int8.h), to which u·Uᵀ, in f32, is added while it is near. dy·W sums over O,
+ * where the scales of W's blocks differ, so it has a copy of Wᵀ of its own, quantized along O. */
 #include "op/ops.h"
 
 #include <string.h>

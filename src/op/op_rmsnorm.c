@@ -1,4 +1,5 @@
-/* rmsnorm: y = x·r·w, r = 1/√(mean(x²) + ε) (Zhang & Sennrich 2019).      x, y (N,C)  w (C)  r (N), kept for backward
+/* rmsnorm: y = x·r·w, r = 1/√(mean(x²) + ε) (Zhang & Sennrich 2019).
+ * x, y (N,C), w (C), r (N), kept for backward.
  * Where w is as wide as a part of the row, C counts the numbers of a part, and a row has an r for each: see norm.h.
  *
  *     g = dy·w    x̂ = x·r    dx = r·(g − x̂·mean(g·x̂))    dw = Σ rows dy·x̂

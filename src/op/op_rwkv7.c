@@ -17,7 +17,8 @@
  * rows of a segment; from there the chunk's states are made again, one a row. A parent's state collects the gradients
  * of its children's before its own rows are met. With G the gradient in S after a row, P the state before it:
  *
- *     G += do·rᵀ      dr = Sᵀ·do      d decay = diag(PᵀG)      dk' = Gᵀ·v      dv = G·k'      dsa = G·(κ∘α)
+ *     G += do·rᵀ      dr = Sᵀ·do      d decay = diag(PᵀG)      dk' = Gᵀ·v      dv = G·k'
+ *     dsa = G·(κ∘α)
  *     d(κ∘α) = Gᵀ·(−P·κ)      dκ = −Pᵀ·dsa + d(κ∘α)∘α      G = G·diag(decay) − dsa·κᵀ */
 #include "op/ops.h"
 

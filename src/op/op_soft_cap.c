@@ -1,5 +1,5 @@
-/* soft_cap: y = c·tanh(x/c), elementwise: numbers of any size come to lie between −c and c, small ones stay nearly what
- * they are (Gemma 2's logits; Bello et al. 2016).      x, y (N,C)
+/* soft_cap: y = c·tanh(x/c), elementwise: numbers of any size come to lie between −c and c, small ones stay nearly
+ * what they are (Gemma 2's logits; Bello et al. 2016).      x, y (N,C)
  *
  *     dx = dy·(1 − (y/c)²)        from y, which is kept: x may go */
 #include "op/ops.h"

@@ -5,20 +5,21 @@
  *
  * Never more logits are there than a tile a thread, or, where the head is trained, a block of rows. A tile meets the
  * nearest caches three times: as logits, as e = exp(z − t) with t the largest yet, and as a factor of the gradient.
- * Since the weights w_p of labels are data, the loss −Σ_p w_p·logp_p has its gradient while the tile is there, but for
- * a factor of the row, which is known when all ranges are:
+ * Since the weights w_p of labels are data, the loss −Σ_p w_p·logp_p has its gradient while the tile is there, but
+ * for a factor of the row, which is known when all ranges are:
  *
  *     P_r = Σ_{v of the range} e_rv·W_v, brought to a later tile's t by exp(t_old − t)
- *     m = max t; L_r = Σ exp(t − m)·Σ e; logp_p = (z_token − m) − log L        (in double, tiles and ranges in order)
+ *     m = max t; L_r = Σ exp(t − m)·Σ e; logp_p = (z_token − m) − log L
+ *     (in double, tiles and ranges in order)
  *     G_rv = d loss/d z_rv = (Σ_{p of r} w_p)·exp(z_rv − m)/L_r − Σ_{p of r, token_p = v} w_p
  *     dx_r = scale·Σ_v G_rv·W_v, from P        (attention's way, with W as keys and values)
  *     dW_v (+)= scale·Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is trained)
  *     du_r, dU_v likewise from U and u        dbias_v (+)= Σ_r G_rv
  *
- * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the gradients are
- * outputs of the forward node; backward only hands dx and du over, and what arrives from above is not asked for: this
- * op starts the gradient. A loss of another form stands on op_token_logprob_from_above.c. The walk itself is
- * logprob.c's. */
+ * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the
+ * gradients are outputs of the forward node; backward only hands dx and du over, and what arrives from above is not
+ * asked for: this op starts the gradient. A loss of another form stands on op_token_logprob_from_above.c. The walk
+ * itself is logprob.c's. */
 #include "op/logprob.h"
 
 #include "op/batch_sample.h"

@@ -5,9 +5,9 @@
  *     G_rv = −(Σ_{p of r} d logp_p)·exp(z_rv − m_r)/L_r + Σ_{p of r, token_p = v} d logp_p
  *     dx, dW, du, dU, dbias from G as in op_token_logprob.c
  *
- * That is token_logprob's gradient with weights w_p = −d logp_p, so labels' own weights play no part. Backward rebuilds
- * the logits tile by tile: 2·C·V FLOPs a row forward, 4·C·V backward and 2·C·V more with dW. Since m and L are known
- * then, a tile's e is never rescaled, and its share of dW is taken at once. */
+ * That is token_logprob's gradient with weights w_p = −d logp_p, so labels' own weights play no part. Backward
+ * rebuilds the logits tile by tile: 2·C·V FLOPs a row forward, 4·C·V backward and 2·C·V more with dW. Since m and
+ * L are known then, a tile's e is never rescaled, and its share of dW is taken at once. */
 #include "op/logprob.h"
 
 #include "base/mem.h"

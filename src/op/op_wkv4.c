@@ -10,8 +10,8 @@
  * session's from what it keeps (op/state.h); a work item is a block of columns over all rows.
  *
  * Backward goes the other way round. Where a gradient is wanted, forward leaves the state after each row. With p, q the
- * gradients in a and b after a row, x = exp(first + k − n) and y = exp(m − n) of its mean, n its largest exponent, and
- * f = exp(m + w − m'), e = exp(k − m') of its state:
+ * gradients in a and b after a row, x = exp(first + k − n) and y = exp(m − n) of its mean, n its largest exponent,
+ * and f = exp(m + w − m'), e = exp(k − m') of its state:
  *
  *     g = do/(y·b + x)      dv = g·x + p·e      dk = g·(v − o)·x + (p·v + q)·e      dfirst += g·(v − o)·x
  *     dw += (p·a + q·b)·f      p = p·f + g·y      q = q·f − g·o·y      ddecay = w·dw */

@@ -76,8 +76,8 @@ uint32_t op_put_keys(struct tape *t, uint32_t x /* N,G·D */, uint32_t cache, in
 uint32_t op_put_values(struct tape *t, uint32_t x, uint32_t cache, int G);
 /* n vectors: of as many tensors (C), or of one (n·C); own: shares of the row itself, else of the one before */
 struct shares { const uint32_t *tensor; size_t n; bool own; };
-/* out[p], p < n: x + (x of the row before − x)∘share p; state: a session's, which has the row before (op/state.h), or
- * none */
+/* out[p], p < n: x + (x of the row before − x)∘share p; state: a session's, which has the row before (op/state.h),
+ * or none */
 void op_token_shift(struct tape *t, uint32_t x /* N,C */, struct shares mix, uint32_t state /* places,C */, size_t n,
                     uint32_t *out /* N,C */);
 /* RWKV-4's mixing along time: op_wkv4.c */
@@ -121,11 +121,11 @@ uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 
-/* The head and log p(token) of every label, M, in one. Logits z = scale·x·Wᵀ + Σ u·upᵀ + bias of l, x (R,C), w (V,C),
- * bias (V) or none, and then, where cap is not 0, cap·tanh(z/cap); a residual is refused. The logits are never there as
- * a whole. With a gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its gradient is
- * taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a gradient there is
- * wt; the labels' own tokens and u·upᵀ stay in f32. */
+/* The head and log p(token) of every label, M, in one. Logits z = scale·x·Wᵀ + Σ u·upᵀ + bias of l, x (R,C), w
+ * (V,C), bias (V) or none, and then, where cap is not 0, cap·tanh(z/cap); a residual is refused. The logits are never
+ * there as a whole. With a gradient: the loss is −Σ weight·logp with the batch's label_weight, unscaled, and its
+ * gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a
+ * gradient there is wt; the labels' own tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap);
 /* The same numbers for a loss that stands on them (differences, ratios, products of log-probabilities): nothing starts
  * here, the gradient of each logp comes from the ops that read it, and label_weight plays no part. Backward makes the

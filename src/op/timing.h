@@ -1,8 +1,8 @@
 /* timing: how long a pass over a plan takes on this machine, found by running one or two nodes of every kind on the
  * real kernels with a real micro-batch.
  *
- *     seconds(pass) = Σ over nodes  t(a node of its kind, measured) · work(node at `mean`) / work(node at the measured
- * batch)
+ *     seconds(pass) = Σ over nodes of t(a node of its kind, measured)
+ *                     · work(node at `mean`) / work(node at the measured batch)
  *
  * Nodes are of one kind when op, phase and all their tensors' types and shapes agree: the layers of a model. So a layer
  * or two are run, not thirty. The arena is mapped and touched only where these nodes write: no more than the job itself

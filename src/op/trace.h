@@ -1,7 +1,8 @@
 /* trace: what the nodes of runs took: sums for a table, events for a picture. Off, it costs a run one comparison a
  * node.
  *
- *     trace_init → trace_attach (each run) → run_step …, trace_span … → trace_rows, trace_write → trace_release
+ *     trace_init → trace_attach (each run) → run_step …, trace_span …
+ *     → trace_rows, trace_write → trace_release
  *
  * Everything is taken at trace_init and trace_attach; in a step nothing is allocated. Sums go on for ever; of the
  * events the first TRACE_EVENTS are kept and the rest counted. One trace at a time watches a pool. */

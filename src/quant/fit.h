@@ -13,14 +13,15 @@
 int fit_nearest(float x);
 int fit_clamp(int x, int least, int most);
 
-/* x ≈ scale·(q − most), q from 0 to 2·most − 1: the best of 19 scales near −most / (the number of largest magnitude).
- * w NULL: x². */
+/* x ≈ scale·(q − most), q from 0 to 2·most − 1: the best of 19 scales near −most / (the number of largest
+ * magnitude). w NULL: x². */
 float fit_signed(int n, int most, const float *x, const float *w, int8_t *q);
-/* x ≈ scale·(q − most) with w = x²: from the same start each q in turn moves to where it is best, up to five rounds. */
+/* x ≈ scale·(q − most) with w = x²: from the same start each q in turn moves to where it is best, up to five
+ * rounds. */
 float fit_signed_by_turns(int n, int most, const float *x, int8_t *q);
 
-/* x ≈ scale·q − *minus, q from 0 to most, *minus ≥ 0: the least squares for the q that each of `steps` + 1 scales
- * gives, (first + step·i + most) / (largest − least). */
+/* x ≈ scale·q − *minus, q from 0 to most, *minus ≥ 0: the least squares for the q that each of `steps` + 1
+ * scales gives, (first + step·i + most) / (largest − least). */
 struct fit_affine {
 	int most;
 	float first, step;

@@ -19,8 +19,8 @@
  *                               Q6_K: signed scales of k < 16 and of k ≥ 16, number = (d·scale)·(u − 32)
  *
  * (the file's 6-bit scales become bytes: 3 % more). IQ4_XS is bytes as Q8_0, with d [16] f32 as its head and signed
- * scales as Q6_K: number = (d·scale)·(u − 128). Q2_K has s [4][16] bytes, scales and minima of k < 16 and of k ≥ 16,
- * and its bit pairs in nibbles: number = (d·scale)·u − dmin·minimum.
+ * scales as Q6_K: number = (d·scale)·(u − 128). Q2_K has s [4][16] bytes, scales and minima of k < 16 and of k ≥
+ * 16, and its bit pairs in nibbles: number = (d·scale)·u − dmin·minimum.
  *
  * Every other block type goes into the panels of one of these, its form, in which its numbers have a place: those of
  * few values into Q4_0, MXFP4 into Q5_0 (if f16 holds its scales), IQ4_NL into Q8_0, Q3_K and IQ3_S into Q6_K, the

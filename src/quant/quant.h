@@ -1,8 +1,8 @@
 /* quant: the block formats of GGUF, one file each. Pure functions; see tensor/dtype.h for the contract.
  *
  * Every format here stores runs of 16 numbers that can be read alone, most by one affine map w = scale·q + offset, so
- * any multiple of 16 is a place where a row can be entered: x_part reads numbers j0 … j0+n−1 of the row that starts at
- * `row`. The products scale·q are exact in f32 (f16 scales have 11 bits, integers at most 6+8), so there is one
+ * any multiple of 16 is a place where a row can be entered: x_part reads numbers j0 … j0+n−1 of the row that starts
+ * at `row`. The products scale·q are exact in f32 (f16 scales have 11 bits, integers at most 6+8), so there is one
  * rounding or none, and a fused multiply-add gives the same bits as a product and a sum. */
 #ifndef QUANT_QUANT_H
 #define QUANT_QUANT_H

@@ -1,4 +1,5 @@
-/* IQ2: points of eight numbers in a grid of three values, and a sign for each number; w = ±(d·(scale + ½)·¼)·point.
+/* IQ2: points of eight numbers in a grid of three values, and a sign for each number;
+ * w = ±(d·(scale + ½)·¼)·point.
  *
  *     IQ2_XXS   256 numbers in 66 bytes: f16 d, then for each 32 numbers four bytes that name points and a word: four
  *               times seven sign bits (grid_signs), and above them the scale

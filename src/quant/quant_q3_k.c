@@ -7,7 +7,8 @@
 
 enum { BLOCK = 256, BYTES = 110, HALF = 128, GROUP = 32, Q_AT = 32, SCALES_AT = 96, D_AT = 108 };
 
-/* Low nibbles of 0 … 7 and of 8 … 15 share bytes 0 … 7; bytes 8 … 11 have the high pairs of j, j+4, j+8, j+12. */
+/* Low nibbles of 0 … 7 and of 8 … 15 share bytes 0 … 7; bytes 8 … 11 have the high pairs of j, j+4, j+8,
+ * j+12. */
 int q3_k_scale(const unsigned char s[12], int j)
 {
 	return ((s[j % 8] >> (j / 8 * 4) & 15) | (s[8 + j % 4] >> (j / 4 * 2) & 3) << 4) - 32;

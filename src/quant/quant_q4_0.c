@@ -1,4 +1,5 @@
-/* Q4_0: 32 numbers in 18 bytes: f16 d, 16 bytes of nibbles (byte i: number i low, number i+16 high); w = d·(q − 8). */
+/* Q4_0: 32 numbers in 18 bytes: f16 d, 16 bytes of nibbles (byte i: number i low, number i+16 high); w = d·(q −
+ * 8). */
 #include "quant/quant.h"
 
 #include "quant/bytes.h"

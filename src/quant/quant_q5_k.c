@@ -1,6 +1,6 @@
 /* Q5_K: 256 numbers in 176 bytes: f16 d, f16 dmin, 12 bytes of packed 6-bit scales and minima (as in Q4_K), 32 bytes of
- * fifth bits (bit j of byte i belongs to number i of sub-block j), 128 bytes of nibbles as in Q4_K; w = (d·scale_j)·q −
- * dmin·min_j. */
+ * fifth bits (bit j of byte i belongs to number i of sub-block j), 128 bytes of nibbles as in Q4_K; w = (d·scale_j)·q
+ * − dmin·min_j. */
 #include "quant/quant.h"
 
 #include "quant/bytes.h"

@@ -1,8 +1,8 @@
 /* TQ: numbers −1, 0 and 1 times the block's scale; of TQ1_0 five share a byte.
  *
- *     TQ1_0     256 numbers in 54 bytes: 32 bytes of five numbers (i, i+32 …), 16 bytes of five (i, i+16 …), 4 bytes of
- *               four (i, i+4 …), f16 d. A byte is ⌈256·q/243⌉ of five digits of base 3, the first the highest: times
- *               3ⁿ in eight bits, then times 3, the ninth and tenth bit are digit n
+ *     TQ1_0     256 numbers in 54 bytes: 32 bytes of five numbers (i, i+32 …), 16 bytes of five (i, i+16 …),
+ *               4 bytes of four (i, i+4 …), f16 d. A byte is ⌈256·q/243⌉ of five digits of base 3, the first the
+ *               highest: times 3ⁿ in eight bits, then times 3, the ninth and tenth bit are digit n
  *     TQ2_0     256 numbers in 66 bytes: each half of 128 numbers has 32 bytes, its group g of 32 is bits 2g, 2g+1 of
  *               them; f16 d */
 #include "quant/runs.h"

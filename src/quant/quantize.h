@@ -34,7 +34,8 @@ void quantize_tq2_0(const float *x, size_t n, const float *weights, uint8_t *out
 void quantize_mxfp4(const float *x, size_t n, const float *weights, uint8_t *out);
 void quantize_nvfp4(const float *x, size_t n, const float *weights, uint8_t *out);
 
-/* Of the families' use: Σ x², and weights[i]·√(more + x²), what an importance comes to at a number of that size. */
+/* Of the families' use: Σ x², and weights[i]·√(more + x²), what an importance comes to at a number of that
+ * size. */
 float quantize_squares(const float *x, size_t n);
 void quantize_weigh(const float *x, size_t n, const float *weights, float more, float *out);
 

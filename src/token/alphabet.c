@@ -1,6 +1,6 @@
 /* alphabet: GPT-2's bytes_to_unicode (encoder.py): the 188 bytes that are printable in Latin-1 stand for themselves;
- * the other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142, 173 →
- * U+0143. */
+ * the other 68, in order, are U+0100 and on. In closed form: 0–32 → U+0100–U+0120, 127–160 → U+0121–U+0142,
+ * 173 → U+0143. */
 #include "token/alphabet.h"
 
 #include <stdint.h>

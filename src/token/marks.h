@@ -1,5 +1,5 @@
-/* marks: what SentencePiece's kinds of tokenizers have in common: a mark ("▁") stands for a space, a byte that no piece
- * has is a piece "<0x0A>", and decoding turns both back.
+/* marks: what SentencePiece's kinds of tokenizers have in common: a mark ("▁") stands for a space, a byte that no
+ * piece has is a piece "<0x0A>", and decoding turns both back.
  *
  * Decoding is the rules' (token/decoder.h). */
 #ifndef TOKEN_MARKS_H

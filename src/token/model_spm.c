@@ -148,7 +148,8 @@ static size_t symbols(const struct spm *s, struct buf *text, struct token_at *to
 			to[count++] = (struct token_at){ id, (uint32_t)at };
 		} else if (bytes) {
 			for (size_t i = 0; i < k; i++)
-				to[count++] = (struct token_at){ s->marks.byte_id[(uint8_t)word[at + i]], (uint32_t)at };
+				to[count++] = (struct token_at){ s->marks.byte_id[(uint8_t)word[at + i]],
+					                         (uint32_t)at };
 		} else if (s->unknown >= 0 && !(waiting.id >= 0 && s->fuse_unknown)) {
 			count = put_waiting(to, count, &waiting);
 			waiting = (struct token_at){ s->unknown, (uint32_t)at };

@@ -145,8 +145,8 @@ static int check_around(const struct tokenizer *t, const char *where, struct err
 
 	for (size_t i = 0; i < ARRAY_LEN(sides); i++)
 		if (sides[i].list->n > 1 || (sides[i].list->n && sides[i].list->id[0] != sides[i].role))
-			return err_set(e, "%s: the tokenizer puts \"%.64s\" %s a text, where GGUF has a word for one %s "
-			                  "alone", where, t->vocab.piece[sides[i].list->id[0]].text, sides[i].side,
+			return err_set(e, "%s: the tokenizer puts \"%.64s\" %s a text, where GGUF has a word for one "
+			                  "%s alone", where, t->vocab.piece[sides[i].list->id[0]].text, sides[i].side,
 			               sides[i].name);
 	return 0;
 }

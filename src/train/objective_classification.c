@@ -5,8 +5,8 @@
  *     loss = Σ weight · −log softmax(z)[class] / Σ weight     over the documents of the global batch
  *
  * S begins as 0, so the first step's loss is log K; it is trained beside whatever the method trains. Classes are those
- * of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0 …; words are sorted
- * by their bytes, as Hugging Face's example sorts them.
+ * of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0 …; words are
+ * sorted by their bytes, as Hugging Face's example sorts them.
  *
  * accuracy: how often the largest z is that of the class. Not here: several classes a text, encoders. */
 #include <math.h>

@@ -3,7 +3,8 @@
  *
  *     r(y) = Σ over the tokens of y of log π(token) − log π_ref(token)        y: the completion, its end included
  *     Δ = r(chosen) − r(rejected)
- *     sigmoid   −(1 − ε)·log σ(βΔ) − ε·log σ(−βΔ)      ε: --label-smoothing (Mitchell 2023, cDPO; TRL: 0)
+ *     sigmoid   −(1 − ε)·log σ(βΔ) − ε·log σ(−βΔ)
+ *     ε: --label-smoothing (Mitchell 2023, cDPO; TRL: 0)
  *     hinge     max(0, 1 − βΔ)                         (Zhao et al. 2023, SLiC)
  *     ipo       (Δ̄ − 1/(2β))²                          Δ̄: of r / its tokens (Azar et al. 2023, as TRL has it)
  *

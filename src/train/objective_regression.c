@@ -1,7 +1,8 @@
 /* objective_regression: a number for a text, by a head on the state of its last token, as transformers'
  * …ForSequenceClassification have it where there is one label (problem_type "regression").
  *
- *     loss = Σ weight · (z − y)² / Σ weight    over the documents of the global batch; y: the label, z: score_head.h
+ *     loss = Σ weight · (z − y)² / Σ weight
+ *     over the documents of the global batch; y: the label, z: score_head.h
  *
  * mae: the mean of |z − y|. Not here: several numbers a text, correlations. */
 #include <math.h>

@@ -45,8 +45,8 @@ void optim_release(struct optim *o);
  * a second of memory read and written. */
 int optim_seconds(const struct optim *o, double copy_rate, double *seconds, struct err *e);
 
-/* ‖scale·g‖₂ over all parameters: the sum of squares in table order, pieces of 64 Ki summed in double: same bits for
- * any thread count. */
+/* ‖scale·g‖₂ over all parameters: the sum of squares in table order, pieces of 64 Ki summed in double: same bits
+ * for any thread count. */
 double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale,
                   double *partials);
 size_t optim_partials(const struct params *params);  /* doubles that optim_norm needs */

@@ -70,8 +70,8 @@ struct optimizer {
 	/* Whether a parameter is taken whole; NULL: none is. */
 	bool (*whole)(const struct param *p);
 	size_t (*scratch)(const struct param *p);
-	/* Changes numbers at … at+n−1 of the parameter and of its state; those taken whole: 0 … param->n−1. Pieces run
-	 * beside each other. */
+	/* Changes numbers at … at+n−1 of the parameter and of its state; those taken whole: 0 … param->n−1. Pieces
+	 * run beside each other. */
 	void (*update)(const struct optim_update *u, size_t at, size_t n);
 	struct optim_cost (*cost)(const struct param *p);
 };

@@ -2,7 +2,8 @@
  * AdamW8bit stores them: blocks of 256 numbers, each with its largest absolute value in f32, and for a number x the
  * code whose value in the dynamic map is nearest to x/largest (the lower of two).
  *
- *     the map: 10ⁱ⁻⁶·(0.1 + 0.9·(j + ½)/n),  i = 0 … 6,  j < n = 2ⁱ with either sign (m), n = 2ⁱ⁺¹ (v);  0;  1
+ *     the map: 10ⁱ⁻⁶·(0.1 + 0.9·(j + ½)/n),  i = 0 … 6,  j < n;  0;  1
+ *     n = 2ⁱ with either sign (m), n = 2ⁱ⁺¹ (v)
  *
  * A step reads a block's moments, does AdamW's update with them in f32, so that the first step is AdamW's own, and
  * writes their codes. Parameters of less than 4,096 numbers (bitsandbytes' min_8bit_size) keep f32, and so do
@@ -10,8 +11,8 @@
  * rounds to 0 before m does would throw them far.
  *
  * The map is rounded from exact values; torch.linspace, with which bitsandbytes builds it, is off in the last place
- * here and there. bitsandbytes' loops for processors look codes up in steps of 2⁻¹⁵ and so lose the map's small values;
- * its kernels for GPUs are as here, but that an m which rounds to 0 keeps its sign.
+ * here and there. bitsandbytes' loops for processors look codes up in steps of 2⁻¹⁵ and so lose the map's small
+ * values; its kernels for GPUs are as here, but that an m which rounds to 0 keeps its sign.
  */
 #include "train/optimizer.h"
 
@@ -23,8 +24,8 @@
 
 enum { BLOCK = 256, CODES = 256, SMALL = 4096, LANES = 8 };
 
-/* Numbers of one sign whose upper 16 bits are alike are one class; those under 2⁻²⁴ and from 1 on are one each. A class
- * is so narrow that at most two codes are in it: the lowest, and the next for numbers over the former's limit. */
+/* Numbers of one sign whose upper 16 bits are alike are one class; those under 2⁻²⁴ and from 1 on are one each. A
+ * class is so narrow that at most two codes are in it: the lowest, and the next for numbers over the former's limit. */
 enum { CLASS_SHIFT = 16, FIRST_CLASS = (127 - 24) << (23 - CLASS_SHIFT), CLASSES = (24 << (23 - CLASS_SHIFT)) + 1 };
 
 struct map {

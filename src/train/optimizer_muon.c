@@ -2,7 +2,8 @@
  * LoRA's factors among them, are taken whole; embeddings, the head and vectors follow AdamW.
  *
  *     B ← B + (1 − μ)(g − B)      U = g + μ(B − g)  (Nesterov)      X₀ = U / max(‖U‖, 1e-7)
- *     X ← a·X + (b·A + c·A²)·X,  A = X·Xᵀ      five times (Newton–Schulz: the singular values go to about 1)
+ *     X ← a·X + (b·A + c·A²)·X,  A = X·Xᵀ
+ *     five times (Newton–Schulz: the singular values go to about 1)
  *     w ← w·(1 − lr·λ) − lr·s·X
  *
  * a, b, c = 3.4445, −4.7750, 2.0315, in f32, as torch.optim.Muon but for its bfloat16. Where a matrix has more rows

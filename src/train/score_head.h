@@ -1,6 +1,6 @@
 /* score_head: a linear without bias on the state of a text's last token, S·n(h_last), beside whatever a method trains:
- * the head of transformers' …ForSequenceClassification of decoders, "score". It begins as 0. What objectives that learn
- * labels have in common; n is the final norm. */
+ * the head of transformers' …ForSequenceClassification of decoders, "score". It begins as 0. What objectives that
+ * learn labels have in common; n is the final norm. */
 #ifndef TRAIN_SCORE_HEAD_H
 #define TRAIN_SCORE_HEAD_H
 

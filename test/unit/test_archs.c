@@ -42,8 +42,8 @@ static void make_documents(struct bench *b)
 	for (int i = 0; i < DOCS; i++) {
 		for (int j = 0; j < length[i]; j++) {
 			struct rng_key key = { 7, RNG_INIT };
-			b->ids[i][j] = (int32_t)(rng_uniform(key, (uint64_t)(i == 1 && j < 20 ? 0 : i), (uint32_t)j, 1) *
-			                         (float)b->model.config.V);
+			uint64_t like = (uint64_t)(i == 1 && j < 20 ? 0 : i);
+			b->ids[i][j] = (int32_t)(rng_uniform(key, like, (uint32_t)j, 1) * (float)b->model.config.V);
 			b->learn[i][j] = j > 0;
 		}
 		b->docs[i] = (struct document){ .ids = b->ids[i], .n = length[i], .learn = b->learn[i],

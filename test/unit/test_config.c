@@ -182,8 +182,8 @@ static void check_letters(struct test *t, const struct arch *a)
 		for (const struct config_field *f = *table; f->kind; f++) {
 			const struct config_field **first = &seen[(unsigned char)f->letter & 127];
 			*first = *first && f->letter ? *first : f;
-			CHECK_MSG(t, (*first)->own == f->own && (*first)->at == f->at && (*first)->kind == f->kind, "%c",
-			          f->letter);
+			CHECK_MSG(t, (*first)->own == f->own && (*first)->at == f->at && (*first)->kind == f->kind,
+			          "%c", f->letter);
 		}
 }
 

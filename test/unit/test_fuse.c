@@ -54,7 +54,8 @@ static void record(struct op_block *b, const struct shape *s)
 	h = op_rmsnorm(&b->t, x, tape_param(&b->t, "norm", 1, &width), 1e-5F);
 	uint32_t gate = project(b, s, 3, h, WIDE, C, 1), up = project(b, s, 4, h, WIDE, C, 1);
 	b->out = op_linear(&b->t, &(struct linear){
-					  .x = op_act(&b->t, ACT_SILU, gate, up), .w = weight(b, s, C, WIDE), .residual = x });
+					  .x = op_act(&b->t, ACT_SILU, gate, up),
+					  .w = weight(b, s, C, WIDE), .residual = x });
 }
 
 static void bind(struct op_block *b)

@@ -194,7 +194,9 @@ static void test_across(struct test *t, const struct setup *s)
 				struct sizes z = sizes[i];
 				test_case(t, "%s: across %zu×%zu×%zu, scale %g", s->k->name, z.m, z.n, z.k,
 				          (double)scales[j]);
-				struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .accumulate = accumulate };
+				struct gemm g = {
+					.m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .accumulate = accumulate
+				};
 				g.term[0] = term_sample(z, DTYPE_F32, false, true, scales[j], &rng);
 				check_product(t, s, &g);
 				term_release(&g.term[0]);

@@ -176,7 +176,8 @@ static void test_terms(struct test *t, const struct kernels *k, struct pool *poo
 	for (size_t i = 0; i < ARRAY_LEN(ranks); i++)
 		g.up[g.n_up++] = up.term[up.n_terms++] = (struct gemm_term){
 			.a = sample_floats(g.m * ranks[i], &rng), .a_row = ranks[i], .a_col = 1,
-			.b = sample_matrix(DTYPE_F32, g.n, ranks[i], &rng), .transposed = true, .k = ranks[i], .scale = 1
+			.b = sample_matrix(DTYPE_F32, g.n, ranks[i], &rng), .transposed = true, .k = ranks[i],
+			.scale = 1
 		};
 	gemm_run(k, pool, &up, scratch);
 	g.c = once;

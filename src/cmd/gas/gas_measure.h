@@ -18,8 +18,8 @@ struct measure {
 	char data[33];                 /* out: hash of the evaluation rows */
 };
 
-/* 0: all is measured. 1: stopped by a signal or by --max-gas, which was said; the same command goes on. −1: a sentence,
- * a failing child's own among them. */
+/* 0: all is measured. 1: stopped by a signal or by --max-gas, which was said; the same command goes on. −1: a
+ * sentence, a failing child's own among them. */
 int measure_runs(struct measure *o, struct err *e);
 
 #endif
