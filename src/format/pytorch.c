@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "format/pickle.h"
 #include "format/zip.h"
 
-enum { DIMS_MAX = 4 };
+enum { DIMS_MAX = 4, PAIRS_MAX = 1 << 20 /* of all OrderedDicts that are made of lists */,
+       COPIES_MAX = 8 /* bytes of views that are copied, for one of the file */ };
 
 /* PyTorch's dtypes: a storage's class, its name in `torch`, ours, bytes a number. */
 static const struct torch_type {
@@ -58,6 +60,7 @@ struct loader {
 	const struct zip *zip;           /* NULL: the older form */
 	const char *prefix;              /* "NAME/" of the archive's entries */
 	struct storage *storages;
+	size_t pairs;
 };
 
 /* --- the pickle's host --- */
@@ -195,6 +198,11 @@ static struct pickle_value *ordered_dict(struct loader *l, const struct pickle_v
 
 	if (!list)
 		return dict;
+	l->pairs += list->n;
+	if (l->pairs > PAIRS_MAX) {
+		err_set(e, "%s: OrderedDicts of more than %d pairs", l->where, PAIRS_MAX);
+		return NULL;
+	}
 	dict->cap = 2 * list->n;
 	dict->item = arena_array(l->mem, dict->cap + 1, sizeof(struct pickle_value *));
 	for (size_t i = 0; list->kind == PICKLE_LIST && i < list->n; i++) {
@@ -299,25 +307,36 @@ static void gather(const struct view *t, char *to, size_t n)
 	}
 }
 
-static int take(struct safetensors *s, const char *name, const struct view *v, const char *where, struct err *e)
+static int check_name(const struct pickle_value *name, const char *where, struct err *e)
+{
+	if (name->kind != PICKLE_TEXT || name->n == 0 || !utf8_valid(name->text, name->n, NULL))
+		return err_set(e, "%s: a tensor whose name is no text", where);
+	for (size_t i = 0; i < name->n; i++)
+		if ((unsigned char)name->text[i] < 0x20 || name->text[i] == 0x7f)
+			return err_set(e, "%s: a tensor's name holds the control byte %d", where, name->text[i]);
+	return 0;
+}
+
+/* room: bytes that may still be copied; views of one storage could ask for any number of them. */
+static int take(struct safetensors *s, const char *name, const struct view *v, size_t *room, struct err *e)
 {
 	struct st_tensor *t = &s->tensors[s->n_tensors];
 	size_t n = 1;
 
-	for (const char *p = name; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return err_set(e, "%s: a tensor's name holds the control byte %d", where, *p);
 	for (int i = 0; i < v->n_dims; i++)
 		n *= v->dim[i];
 	if (!v->storage->data && n)
-		return err_set(e, "%s: the storage %.40s of '%.80s' is missing", where, v->storage->key, name);
+		return err_set(e, "%s: the storage %.40s of '%.80s' is missing", s->path, v->storage->key, name);
 	*t = (struct st_tensor){ .name = name, .dtype = v->type->dtype, .n_dims = v->n_dims,
 		                 .bytes = n * v->type->bytes };
 	t->dtype_name = v->type->dtype == DTYPE_COUNT ? v->type->name : dtypes[v->type->dtype].safetensors;
 	memcpy(t->dim, v->dim, sizeof(t->dim));
-	if (is_contiguous(v) || !n) {
-		t->data = n ? (const void *)(v->storage->data + v->offset * v->type->bytes) : s->path;
-	} else {
+	t->data = n ? (const void *)(v->storage->data + v->offset * v->type->bytes) : s->path;
+	if (n && (!is_contiguous(v) || !st_is_aligned(t))) {
+		if (t->bytes > *room)
+			return err_set(e, "%s: its tensors are views that would need more than %d times the file's "
+			                  "bytes", s->path, COPIES_MAX);
+		*room -= t->bytes;
 		char *copy = arena_alloc64(&s->mem, t->bytes);
 		gather(v, copy, n);
 		t->data = copy;
@@ -326,20 +345,19 @@ static int take(struct safetensors *s, const char *name, const struct view *v, c
 	return 0;
 }
 
-static int take_all(struct safetensors *s, const struct pickle_value *all, const char *where, struct err *e)
+static int take_all(struct safetensors *s, const struct pickle_value *all, size_t size, struct err *e)
 {
 	const struct pickle_value *dict = find_weights(all);
+	size_t room = size * COPIES_MAX;
 
 	if (!dict)
-		return err_set(e, "%s: no state dict: no dict of names and tensors in this file", where);
+		return err_set(e, "%s: no state dict: no dict of names and tensors in this file", s->path);
 	s->tensors = arena_array(&s->mem, dict->n / 2, sizeof(*s->tensors));
 	for (size_t i = 0; i + 1 < dict->n; i += 2)
-		if (is_tensor(dict->item[i + 1])) {
-			if (dict->item[i]->kind != PICKLE_TEXT || !*dict->item[i]->text)
-				return err_set(e, "%s: a tensor whose name is no text", where);
-			if (take(s, dict->item[i]->text, dict->item[i + 1]->own, where, e) < 0)
-				return -1;
-		}
+		if (is_tensor(dict->item[i + 1]) &&
+		    (check_name(dict->item[i], s->path, e) < 0 ||
+		     take(s, dict->item[i]->text, dict->item[i + 1]->own, &room, e) < 0))
+			return -1;
 	return st_sort(s, e);
 }
 
@@ -369,7 +387,7 @@ static int parse_zip(struct safetensors *s, const uint8_t *data, size_t size, st
 		return err_set(e, "%s: numbers in the byte order of another kind of machine", s->path);
 	if (read_pickle(&l, pickle->data, pickle->bytes, &at, &all, e) < 0)
 		return -1;
-	return take_all(s, all, s->path, e);
+	return take_all(s, all, size, e);
 }
 
 /* Behind the pickle: the keys of storages, then of each how many numbers, and its bytes. */
@@ -417,7 +435,7 @@ static int parse_old(struct safetensors *s, const uint8_t *data, size_t size, st
 	const struct pickle_value *little = pickle_get(part[2], "little_endian");
 	if (little && little->kind == PICKLE_BOOL && !little->i)
 		return err_set(e, "%s: numbers in the byte order of another kind of machine", s->path);
-	return read_storages(&l, data, size, at, e) < 0 ? -1 : take_all(s, part[3], s->path, e);
+	return read_storages(&l, data, size, at, e) < 0 ? -1 : take_all(s, part[3], size, e);
 }
 
 static int parse(struct safetensors *s, const uint8_t *data, size_t size, struct err *e)

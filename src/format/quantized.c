@@ -1,6 +1,7 @@
 /* quantized: matrices of GPTQ, AWQ and 8-bit floats as plain ones. See quantized.h. */
 #include "format/quantized.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum { GROWTH_MAX = 8 /* bytes of memory for one of a file: 4 bits become 16 */ };
 enum method { NONE, GPTQ, AWQ, FLOAT8 };
 
 struct form {
@@ -37,7 +39,7 @@ static int whole(const json_t *j, const char *key, int init)
 {
 	const json_t *x = json_object_get(j, key);
 
-	return json_is_integer(x) ? (int)json_integer_value(x) : init;
+	return json_is_integer(x) ? (int)MAX(MIN(json_integer_value(x), INT_MAX), -1) : init;
 }
 
 static bool says(const json_t *j, const char *key, const char *word)
@@ -169,6 +171,8 @@ static int add_made(struct parts *p, const char *stem, enum dtype dtype, size_t 
 
 	if (!size_mul(rows, cols, &bytes) || !size_mul(bytes, dtypes[dtype].bytes, &bytes))
 		return wrong(p, stem, "is larger than an address can count");
+	if (p->bytes + bytes > GROWTH_MAX * source_bytes(p->s)) /* tensors of a .bin may be the same bytes */
+		return wrong(p, stem, "would need more memory than the bytes of its files could fill");
 	*t = (struct source_tensor){ .name = arena_printf(&p->s->mem, "%s.weight", stem), .dtype = dtype, .n_dims = 2,
 		                     .dim = { rows, cols }, .bytes = bytes, .dtype_name = dtypes[dtype].name };
 	if (mem_map(out, MAX(bytes, (size_t)1), t->name, p->e) < 0)
@@ -253,7 +257,7 @@ static int read_packed(struct parts *p, const char *stem, struct packed *x, stru
 		              .awq = awq };
 	x->group = p->form->group > 0 ? (size_t)p->form->group : MAX(x->in, (size_t)1);
 	if (s->dim[1] != x->out || z->dim[0] != x->groups || z->dim[1] * each != x->out || x->out == 0 ||
-	    (x->in + x->group - 1) / x->group > x->groups)
+	    x->in == 0 || (x->in + x->group - 1) / x->group > x->groups)
 		return wrong(p, stem, "has qweight, qzeros and scales that do not fit each other and group_size");
 	if (index && !awq) {
 		if (!is_int32(index, 1) || index->dim[0] != x->in)
@@ -339,7 +343,7 @@ static int make_float8(struct parts *p, const char *name)
 		return 0;
 	const struct source_tensor *w = take(p, stem, ".weight"), *s = take(p, stem, name + strlen(stem));
 	if (!w || w->n_dims != 2 || (w->dtype != DTYPE_F8_E4M3 && w->dtype != DTYPE_F8_E5M2) || !is_real(s) ||
-	    s->n_dims > 2)
+	    s->n_dims > 2 || w->bytes == 0)
 		return wrong(p, stem, "has a scale and is no matrix of 8-bit floats");
 	if (find_tile(p, stem, w, s, tile) < 0 || add_made(p, stem, DTYPE_BF16, w->dim[0], w->dim[1], &out) < 0)
 		return -1;
@@ -373,7 +377,7 @@ static int make_all(struct parts *p)
 }
 
 /* What was made, and what was not used for it. */
-static void list_all(struct parts *p)
+static int list_all(struct parts *p)
 {
 	struct source *s = p->s;
 
@@ -384,6 +388,11 @@ static void list_all(struct parts *p)
 	for (size_t i = 0; i < p->n_made; i++)
 		s->list[s->n_list++] = p->made[i];
 	qsort(s->list, s->n_list, sizeof(*s->list), by_name);
+	for (size_t i = 1; i < s->n_list; i++)
+		if (!by_name(&s->list[i - 1], &s->list[i]))
+			return err_set(p->e, "%s: '%.120s' is there both quantized and as it is", s->path,
+			               s->list[i].name);
+	return 0;
 }
 
 int quantized_open(struct source *s, struct err *e)
@@ -406,10 +415,8 @@ int quantized_open(struct source *s, struct err *e)
 	int status = make_all(&p);
 	s->made = p.made;
 	s->n_made = p.n_made;
-	if (status == 0) {
-		list_all(&p);
+	if (status == 0 && (status = list_all(&p)) == 0)
 		tell(&p);
-	}
 	return status;
 }
 

@@ -175,12 +175,18 @@ static void sort_names(struct safetensors *s)
 		qsort(s->by_name, s->n_tensors, sizeof(*s->by_name), name_order);
 }
 
+bool st_is_aligned(const struct st_tensor *t)
+{
+	size_t need = t->dtype == DTYPE_COUNT ? ALIGN_MAX : dtypes[t->dtype].bytes;
+
+	return t->bytes == 0 || (uintptr_t)t->data % need == 0;
+}
+
 static void align_tensors(struct safetensors *s)
 {
 	for (size_t i = 0; i < s->n_tensors; i++) {
 		struct st_tensor *t = &s->tensors[i];
-		size_t need = t->dtype == DTYPE_COUNT ? ALIGN_MAX : dtypes[t->dtype].bytes;
-		if (t->bytes == 0 || (uintptr_t)t->data % need == 0)
+		if (st_is_aligned(t))
 			continue;
 		void *copy = arena_alloc(&s->mem, t->bytes);
 		memcpy(copy, t->data, t->bytes);

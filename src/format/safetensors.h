@@ -40,6 +40,7 @@ int st_parse(struct safetensors *s, const void *data, size_t size, const char *w
 void st_close(struct safetensors *s);
 /* For who fills tensors otherwise (pytorch.h): numbers that are not aligned are copied, names are sorted and unique. */
 int st_sort(struct safetensors *s, struct err *e);
+bool st_is_aligned(const struct st_tensor *t); /* or without a byte */
 const struct st_tensor *st_find(const struct safetensors *s, const char *name);
 
 /* Writes all tensors. `fill` is called for each tensor whose data are NULL, to produce `bytes` bytes into a buffer that

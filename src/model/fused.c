@@ -39,12 +39,17 @@ static int wrong(const struct model *m, const struct weight *w, const struct sou
 	               t->name, t->dtype_name, t->n_dims, t->dim[0], w->name);
 }
 
+static bool is_plain(const struct source_tensor *t)
+{
+	return t->dtype != DTYPE_COUNT && dtypes[t->dtype].to_float && dtypes[t->dtype].block == 1;
+}
+
 static int take_vector(struct model *m, struct weight *w, const struct source_tensor *t, struct err *e)
 {
 	const struct weight_fused *f = w->spec->fused;
 	size_t n = w->dim[0], parts = (size_t)f->parts, E = (size_t)MAX(config_value(&m->config, "E", 1), 1);
 
-	if (t->n_dims != 2 || t->dim[0] != E || t->dim[0] * t->dim[1] != n * parts || !dtypes[t->dtype].to_float)
+	if (t->n_dims != 2 || t->dim[0] != E || t->dim[0] * t->dim[1] != n * parts || !is_plain(t))
 		return wrong(m, w, t, e);
 	float *all = mem_array(n * parts, sizeof(*all)), *x = arena_alloc64(&m->mem, n * sizeof(*x));
 	dtypes[t->dtype].to_float(t->data, all, n * parts);
@@ -75,14 +80,14 @@ static void copy_plain(const struct weight *w, const char *from, size_t size, ch
 static int take_matrix(struct model *m, struct weight *w, const struct source_tensor *t, size_t experts, struct err *e)
 {
 	const struct weight_fused *f = w->spec->fused;
-	size_t O = w->dim[0], I = w->dim[1], rows = O * (size_t)f->parts, size = dtypes[t->dtype].bytes;
+	size_t O = w->dim[0], I = w->dim[1], rows = O * (size_t)f->parts;
 	size_t want[3] = { experts, f->turned ? I : rows, f->turned ? rows : I };
 	const char *from = (const char *)t->data + (size_t)w->expert * (t->bytes / MAX(experts, 1));
 	void *to;
 
-	if (t->n_dims != 3 || memcmp(t->dim, want, sizeof(want)) != 0 || t->dtype == DTYPE_COUNT ||
-	    !dtypes[t->dtype].to_float || dtypes[t->dtype].block != 1)
+	if (t->n_dims != 3 || memcmp(t->dim, want, sizeof(want)) != 0 || !is_plain(t))
 		return wrong(m, w, t, e);
+	size_t size = dtypes[t->dtype].bytes;
 	w->dtype = t->dtype;
 	w->bytes = O * I * size;
 	if (!f->turned && (!f->alternate || f->parts == 1)) {

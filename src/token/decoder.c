@@ -1,8 +1,9 @@
 /* decoder: the steps. */
 #include "token/decoder.h"
 
+#include <ctype.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -170,12 +171,11 @@ static void strip(const struct step *s, const char *text, size_t n, struct place
 
 static void byte_fallback(const struct step *s, const char *text, size_t n, struct place at, struct buf *out)
 {
-	unsigned byte;
-	char end;
 	(void)s;
 	(void)at;
-	if (n == 6 && sscanf(text, "<0x%2X%c", &byte, &end) == 2 && end == '>')
-		buf_addc(out, (char)byte);
+	if (n == 6 && !memcmp(text, "<0x", 3) && isxdigit((unsigned char)text[3]) && isxdigit((unsigned char)text[4]) &&
+	    text[5] == '>')
+		buf_addc(out, (char)strtoul(text + 3, NULL, 16));
 	else
 		buf_add(out, text, n);
 }

@@ -254,6 +254,8 @@ static int put(struct filling *f, const char *text, size_t n, float score, enum 
 	size_t id = f->t->vocab.n;
 	if (!utf8_valid(text, n, NULL) || memchr(text, 0, n))
 		return err_set(f->e, "piece %zu is not valid UTF-8", id);
+	if (!isfinite(score))
+		return err_set(f->e, "piece %zu has a score of %g", id, (double)score);
 	if (vocab_put(&f->t->vocab, text, n, (long long)id, PIECE_MODEL, f->e))
 		return -1;
 	if (id >= f->cap) {
@@ -323,9 +325,9 @@ static int set_rules(struct filling *f, struct sp_file *s, const struct numberin
 {
 	int legacy;
 	const struct sp_piece *unknown = unknown_of(s) >= 0 ? &s->piece[unknown_of(s)] : NULL;
-	char *name = unknown ? mem_strndup(unknown->text, unknown->n) : NULL;
 	if (jsonx_bool(config, "legacy", false, &legacy, f->e))
 		return -1;
+	char *name = unknown ? mem_strndup(unknown->text, unknown->n) : NULL;
 	s->rules.every = legacy || u->every;
 	json_t *rules = sentencepiece_rules(&s->rules);
 	if (u->front || u->back)

@@ -184,6 +184,11 @@ static int load_own(struct tokenizer *t, const struct gguf *g, struct err *e)
 		return err_set(e, "tokenizer.ggml.scores is not a list of %zu 32-bit floats", n);
 	float *score = mem_array(n, sizeof(*score));
 	memcpy(score, kv->items, n * sizeof(*score));
+	for (size_t i = 0; i < n; i++)
+		if (isnan(score[i])) {
+			mem_free(score);
+			return err_set(e, "tokenizer.ggml.scores holds no number for token %zu", i);
+		}
 	for (size_t i = 0; t->model->only_normal && i < n; i++)
 		score[i] = type_of(g, i) == TYPE_NORMAL ? score[i] : -INFINITY;
 	int rc = t->model->load_scores(t, score, e);

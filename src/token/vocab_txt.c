@@ -49,11 +49,11 @@ static json_t *text_token(const char *text, const json_t *vocab)
 static json_t *make_json(const json_t *vocab, json_t *config, struct err *e)
 {
 	const json_t *strip = json_object_get(config, "strip_accents");
-	json_t *added = json_array();
 	int lower, chinese;
 	if (jsonx_bool(config, "do_lower_case", true, &lower, e) ||
 	    jsonx_bool(config, "tokenize_chinese_chars", true, &chinese, e))
 		return NULL;
+	json_t *added = json_array();
 	for (size_t i = 0; i < ARRAY_LEN(special); i++) {
 		const json_t *id = json_object_get(vocab, special[i].text);
 		if (!id)

@@ -3,8 +3,10 @@
  * show in a number; anything imported would show as a file that is accepted. */
 #include "../test.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "format/pytorch.h"
 
@@ -131,6 +133,52 @@ static void test_refusals(struct test *t)
 	refuses(t, "", 0, "neither an archive nor its older form");
 }
 
+/* --- pickles by hand: the older form --- */
+
+#define ADD(b, text) buf_add(b, text, sizeof(text) - 1)
+
+enum { SIDE = 64 };
+
+/* A file whose state dict is what `items` puts into it; one storage of SIDE × SIDE numbers, of which memo 1 is the
+ * matrix turned, 2 OrderedDict and 3 (of one list of 2000 pairs). */
+static void check_made(struct test *t, const char *what, size_t n, const char *words)
+{
+	static const float numbers[SIDE * SIDE];
+	const uint64_t count = SIDE * SIDE;
+	struct buf b = BUF_INIT;
+
+	ADD(&b, "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\2M\xe9\3.\x80\2}.\x80\2");
+	ADD(&b, "ccollections\nOrderedDict\nq\2" "0" "]K\0K\0\x86q\4" "0");
+	for (int i = 0; i < 2000; i++)
+		ADD(&b, "h\4a");
+	ADD(&b, "\x85q\3" "0" "ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\nFloatStorage\nU\1" "0"
+	        "U\3cpuM\0\x10" "tQK\0K\x40K\x40\x86K\1K\x40\x86tRq\1" "0}");
+	for (size_t i = 0; i < 1000; i++) {
+		char name[4];
+		snprintf(name, sizeof(name), "%03zu", i);
+		ADD(&b, "U\3");
+		buf_add(&b, name, 3);
+		buf_add(&b, what, n);
+		ADD(&b, "s");
+	}
+	ADD(&b, ".\x80\2]U\1" "0a.");
+	buf_add(&b, &count, sizeof(count));
+	buf_add(&b, numbers, sizeof(numbers));
+	refuses(t, b.data, b.len, words);
+	buf_release(&b);
+}
+
+static void test_growth(struct test *t)
+{
+	test_case(t, "a small file that asks for much memory");
+	check_made(t, "h\1", 2, "more than 8 times the file's bytes");
+	check_made(t, "h\2h\3R", 5, "OrderedDicts of more than 1048576 pairs");
+
+	test_case(t, "a tensor's name that is cut by a zero, or no UTF-8");
+	check_made(t, "0U\3a\0bh\1", 8, "the control byte 0");
+	check_made(t, "0U\1\xffh\1", 6, "whose name is no text");
+}
+
 void test_pytorch(struct test *t);
 void test_pytorch(struct test *t)
 {
@@ -138,4 +186,5 @@ void test_pytorch(struct test *t)
 	test_dtypes(t);
 	test_checkpoints(t);
 	test_refusals(t);
+	test_growth(t);
 }

@@ -157,6 +157,41 @@ static void test_float8(struct test *t)
 	mem_free(dir);
 }
 
+/* Sizes of 0 beside ones that no file could hold, which a loop over rows would never end; a matrix that is there
+ * twice. */
+static void test_hostile(struct test *t)
+{
+	static const char gptq[] = "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 4}";
+	uint32_t q[8] = { 0 }, z[2] = { 0 };
+	uint8_t w[64] = { 0 };
+	float scale[16] = { 0 };
+	struct st_tensor list[] = {
+		words("a.qweight", 1, 8, q), words("a.qzeros", 2, 1, z),
+		{ .name = "a.scales", .dtype = DTYPE_F32, .n_dims = 2, .dim = { 2, 8 }, .data = scale, .bytes = 64 },
+		{ .name = "a.weight", .dtype = DTYPE_F8_E4M3, .n_dims = 2, .dim = { 8, 8 }, .data = w, .bytes = 64 },
+	};
+	test_case(t, "matrices of nothing, and one that is there twice");
+	char *dir = make_folder(t, gptq, list, 4);
+	check_refused(t, dir, "'a.weight' is there both quantized and as it is");
+	mem_free(dir);
+	list[0] = words("a.qweight", 0, (size_t)1 << 59, q);
+	list[1] = words("a.qzeros", 0, (size_t)1 << 56, z);
+	list[2].dim[0] = list[2].bytes = 0;
+	list[2].dim[1] = (size_t)1 << 59;
+	dir = make_folder(t, gptq, list, 3);
+	check_refused(t, dir, "do not fit each other");
+	mem_free(dir);
+
+	struct st_tensor floats[] = {
+		list[3], { .name = "a.weight_scale", .dtype = DTYPE_F32, .data = scale, .bytes = 4 },
+	};
+	floats[0].dim[0] = (size_t)1 << 60;
+	floats[0].dim[1] = floats[0].bytes = 0;
+	dir = make_folder(t, "{\"quant_method\": \"fp8\"}", floats, 2);
+	check_refused(t, dir, "is no matrix of 8-bit floats");
+	mem_free(dir);
+}
+
 static void test_configs(struct test *t)
 {
 	static const char *const refused[][2] = {
@@ -167,6 +202,7 @@ static void test_configs(struct test *t)
 		{ "{\"quant_method\": \"awq\", \"bits\": 4, \"version\": \"gemv\"}", "version is \"gemv\"" },
 		{ "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"}",
 		  "format is \"pack-quantized\"" },
+		{ "{\"quant_method\": \"gptq\", \"bits\": 4294967300}", "bits is 4294967300" },
 		{ "{\"bits\": 4}", "quant_method is missing" },
 	};
 
@@ -185,5 +221,6 @@ void test_quantized(struct test *t)
 	test_gptq(t);
 	test_awq(t);
 	test_float8(t);
+	test_hostile(t);
 	test_configs(t);
 }
