@@ -12,6 +12,7 @@ enum { QUANTIZATION_VERSION = 2, IMATRIX_TEXT = 127 /* bytes that llama.cpp keep
 
 /* --- the list --- */
 
+/* What no model has so much, or less than nothing, of is brought to what an int holds. */
 static int64_t fact(const struct gguf *g, const char *architecture, const char *what)
 {
 	char key[160];
@@ -25,7 +26,7 @@ static int64_t fact(const struct gguf *g, const char *architecture, const char *
 		memcpy(&first, kv->items, sizeof(first));
 		return first;
 	}
-	return kv && gguf_int(g, key, false, 0, &x, &ignored) == 0 ? x : 0;
+	return kv && gguf_int(g, key, false, 0, &x, &ignored) == 0 ? MAX(MIN(x, INT32_MAX), 0) : 0;
 }
 
 static int facts_of(const struct gguf *g, struct quant_mix_facts *f, struct err *e)

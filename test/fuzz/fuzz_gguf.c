@@ -1,9 +1,9 @@
-/* fuzz_gguf: any bytes as a GGUF file; what is accepted is then walked as the loader does, and every number of every
- * tensor is read. */
+/* fuzz_gguf: any bytes as a GGUF file; what is accepted is then walked as the loader does, every number of every
+ * tensor is read, and what each tensor would become as q4_k_m is chosen. */
 #include <string.h>
 
 #include "base/err.h"
-#include "format/gguf.h"
+#include "format/quantize_gguf.h"
 #include "read_tensor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,6 +42,19 @@ static void touch_values(const struct gguf *g)
 	}
 }
 
+static void choose(const struct gguf *g)
+{
+	struct quant_mix_wish wish = { .output = DTYPE_COUNT, .embedding = DTYPE_COUNT };
+	struct quantize_how how = { .wish = &wish, .allow_requantize = true };
+	struct quantize_list l;
+	struct err e = ERR_INIT;
+	wish.mixture = quant_mix_find("q4_k_m", &e);
+	if (quantize_list_gguf(&l, g, &how, &e) == 0)
+		quantize_list_release(&l);
+	else if (!e.msg[0])
+		BUG("refused without a sentence");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct gguf g;
@@ -53,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	touch_values(&g);
 	touch_tensors(&g);
+	choose(&g);
 	gguf_close(&g);
 	return 0;
 }
