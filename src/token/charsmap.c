@@ -14,7 +14,7 @@ struct charsmap {
 	uint8_t *data;
 	const uint8_t *units;      /* little-endian u32, maybe unaligned */
 	size_t n_units;
-	const char *texts;         /* ends with NUL */
+	const char *texts;         /* UTF-8, each ends with NUL */
 	size_t n_texts;
 	bool longest;              /* of several keys; else the shortest, of clusters */
 };
@@ -43,6 +43,10 @@ int charsmap_parse(const json_t *j, void **own, struct err *e)
 	m.n_units = size / 4;
 	m.texts = (const char *)m.data + 4 + size;
 	m.n_texts = n - 4 - size;
+	if (!utf8_valid(m.texts, m.n_texts, NULL)) { /* all that comes after counts on characters */
+		mem_free(m.data);
+		return err_set(e, "precompiled_charsmap holds a text that is not valid UTF-8");
+	}
 	*own = mem_alloc(sizeof(m));
 	memcpy(*own, &m, sizeof(m));
 	return 0;
@@ -55,6 +59,9 @@ void charsmap_release(void *own) { mem_free(((struct charsmap *)own)->data); }
 static uint32_t unit_at(const struct charsmap *m, size_t at) { return at < m->n_units ? u32(m->units + 4 * at) : 0; }
 
 static size_t offset_of(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 1U << 9) >> 6); }
+
+/* A character, or the end of a text? */
+static bool begins(char byte) { return ((unsigned char)byte & 0xC0) != 0x80; }
 
 /* The place in texts of what a key becomes with which these bytes begin, −1: none; *length: of that key. */
 static long long find(const struct charsmap *m, const char *key, size_t n, size_t *length)
@@ -69,10 +76,10 @@ static long long find(const struct charsmap *m, const char *key, size_t n, size_
 		if ((unit & (1U << 31 | 0xFF)) != (uint8_t)key[i])
 			return found;
 		at ^= offset_of(unit);
-		if (unit >> 8 & 1) {
+		if (unit >> 8 & 1 && (i + 1 == n || begins(key[i + 1]))) { /* no key parts a character */
 			uint32_t value = unit_at(m, at) & ~(1U << 31);
 			*length = i + 1;
-			found = value < m->n_texts ? (long long)value : -1;
+			found = value < m->n_texts && begins(m->texts[value]) ? (long long)value : -1;
 			if (!m->longest)
 				return found;
 		}

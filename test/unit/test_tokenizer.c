@@ -396,6 +396,26 @@ static void check_normal(struct test *t, const char *type, const char *text, con
 	json_decref(j);
 }
 
+/* A map whose key is the first byte of a character: whoever takes it stands inside of the character then. */
+static void test_charsmap(struct test *t)
+{
+	static const char text[] = "\xe6\xbc\xa2 \xe6\xbc\xa2";
+	test_case(t, "Precompiled: no key parts a character");
+	for (int longest = 0; longest < 2; longest++) {
+		struct err e = ERR_INIT;
+		struct normalizer z;
+		struct altered a = { 0 };
+		struct slice in = { .text = text, .n = strlen(text) }, out = { 0 };
+		json_t *j = json_pack("{s:s,s:s,s:b}", "type", "Precompiled", "precompiled_charsmap",
+		                      "DAAAAACcAwDmDQAAAAAAgGIA", "longest", longest);
+		CHECK(t, normalizer_parse(&z, j, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
+		CHECK(t, out.n == in.n && memcmp(out.text, text, in.n) == 0);
+		altered_release(&a);
+		normalizer_release(&z);
+		json_decref(j);
+	}
+}
+
 static void test_normal(struct test *t)
 {
 	test_case(t, "StripAccents takes marks of every kind; Lowercase knows no final sigma");
@@ -607,6 +627,9 @@ static void test_refused(struct test *t)
 		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA=\"}"
 		                          "}",
 		  NULL, "precompiled_charsmap" },
+		{ MODEL(",\"merges\":[]") ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
+		                          "\"DAAAAACAAQBhDQAAAAAAgOYA\"}}",
+		  NULL, "a text that is not valid UTF-8" },
 		{ MODEL(",\"merges\":[]") ",\"decoder\":{\"type\":\"Other\"}}", NULL, "WordPiece" },
 		{ MODEL(",\"merges\":[]") ",\"post_processor\":{\"type\":\"Other\"}}", NULL, "TemplateProcessing" },
 		{ MODEL(",\"merges\":[]") ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}}", NULL,
@@ -851,6 +874,7 @@ void test_tokenizer(struct test *t)
 	test_words(t);
 	test_patterns(t);
 	test_normal(t);
+	test_charsmap(t);
 	test_merges(t);
 	test_missing_bytes(t);
 	test_added(t);
