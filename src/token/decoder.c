@@ -96,16 +96,19 @@ static void replace_pattern(const struct step *s, const char *text, size_t n, st
 	struct err e = ERR_INIT; /* an expression that gives up on a text leaves it */
 	struct buf whole = BUF_INIT;
 	size_t from = 0, begin, end;
+	uint32_t c;
 	(void)at;
 	utf8_repair(&whole, text, n);
 	text = buf_str(&whole);
 	n = whole.len;
 	while (from < n && pattern_next(s->pattern, scratch, text, n, from, &begin, &end, &e) > 0) {
 		buf_add(out, text + from, begin - from);
-		if (begin == end)
-			buf_add(out, text + begin, MIN((size_t)1, n - end++));
-		else
+		if (begin == end) { /* nothing was taken: on behind the next character */
+			end += begin < n ? utf8_decode(text + begin, n - begin, &c) : 1;
+			buf_add(out, text + begin, MIN(end, n) - begin);
+		} else {
 			buf_adds(out, s->b);
+		}
 		from = end;
 	}
 	if (from < n)

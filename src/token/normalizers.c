@@ -85,13 +85,16 @@ static int run_replace(const void *own, const struct slice *in, struct altered *
 	const struct replace *r = own;
 	struct pattern_scratch *scratch = pattern_scratch_new();
 	size_t from = 0, begin, end, n = strlen(r->to);
+	uint32_t c;
 	int rc = 0;
 	while (from < in->n && (rc = pattern_next(r->pattern, scratch, in->text, in->n, from, &begin, &end, e)) > 0) {
 		copy(in, from, begin, out);
-		if (begin == end && begin < in->n) /* nothing was taken: on behind the next byte */
-			copy(in, begin, ++end, out);
-		else
+		if (begin == end && begin < in->n) { /* nothing was taken: on behind the next character */
+			end += MAX(utf8_decode(in->text + begin, in->n - begin, &c), (size_t)1);
+			copy(in, begin, end, out);
+		} else {
 			altered_add(out, r->to, n, begin < end ? last_origin(in, begin, end) : slice_origin(in, begin));
+		}
 		from = end;
 	}
 	copy(in, from, in->n, out);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fixture_gguf.h"
+#include "token/decoder.h"
 #include "token/pretokenize.h"
 #include "token/gguf_known.h"
 #include "token/tokenizer.h"
@@ -414,6 +415,34 @@ static void test_charsmap(struct test *t)
 		normalizer_release(&z);
 		json_decref(j);
 	}
+}
+
+/* An expression that takes nothing goes on behind the character, not inside of it. */
+static void test_replace(struct test *t)
+{
+	static const char text[] = "a\xe6\xbc\xa2\xe5\xad\x97", want[] = "a\xe6\xbc\xa2-";
+	struct err e = ERR_INIT;
+	struct normalizer z;
+	struct altered a = { 0 };
+	struct slice in = { .text = text, .n = strlen(text) }, out = { 0 };
+	struct texts texts = { 0 };
+	struct buf back = BUF_INIT;
+	json_t *j = json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "Regex",
+	                      "(?=\xe6\xbc\xa2)|[^a\xe6\xbc\xa2]+", "content", "-");
+	test_case(t, "Replace, of a normalizer and a decoder: a match of nothing");
+	CHECK(t, normalizer_parse(&z, j, &e) == 0 && normalizer_run(&z, &in, &out, &a, &e) == 0);
+	CHECK_MSG(t, out.n == strlen(want) && !memcmp(out.text, want, out.n), "%.*s", (int)out.n, out.text);
+	struct decoder *d = decoder_parse(j, false, &e);
+	texts_add(&texts, text, strlen(text), false);
+	if (d)
+		decoder_run(d, &texts, true, true, &back);
+	CHECK_MSG(t, strcmp(buf_str(&back), want) == 0, "%s", buf_str(&back));
+	decoder_free(d);
+	texts_release(&texts);
+	buf_release(&back);
+	altered_release(&a);
+	normalizer_release(&z);
+	json_decref(j);
 }
 
 static void test_normal(struct test *t)
@@ -875,6 +904,7 @@ void test_tokenizer(struct test *t)
 	test_patterns(t);
 	test_normal(t);
 	test_charsmap(t);
+	test_replace(t);
 	test_merges(t);
 	test_missing_bytes(t);
 	test_added(t);
