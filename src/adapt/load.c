@@ -25,8 +25,9 @@ static int refuse_classifier(const json_t *config, const char *dir, struct err *
 
 	if (!task || strcmp(task, "SEQ_CLS") != 0)
 		return 0;
-	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS): it is written for PEFT, and "
-	               "not run here", dir);
+	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS): PEFT runs it "
+	               "(AutoPeftModelForSequenceClassification), kungfu does not; how well it does is told where it "
+	               "is trained (kungfu tune --eval-data)", dir);
 }
 
 static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)

@@ -225,7 +225,7 @@ static int show_progress(void *ctx, size_t done, size_t n)
 static int plan_embedding(struct job *j, struct err *e)
 {
 	uint8_t *token = mem_array((size_t)j->l.model.config.V, 1);
-	struct model_reads reads = { .token = token };
+	struct model_reads reads = { .token = token, .no_head = true };
 	struct scorer_forecast f;
 	struct predicted p;
 	double numbers = (double)j->rows.n * (double)j->width;

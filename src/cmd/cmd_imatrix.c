@@ -162,8 +162,13 @@ static int plan(struct collecting *c, struct err *e)
 	c->flops = work.flops * times;
 	c->int_ops = work.int_ops * times;
 	predict_begin(&p, "imatrix %s", compute_name(c->l.model.compute));
-	double pages = loaded_predict(&c->l, &p, &(struct model_reads){ .token = NULL }, importance_bytes(&c->sums), 0,
-	                              "activations, sums");
+	uint8_t *token = mem_array((size_t)c->l.model.config.V, 1);
+	struct model_reads reads = { .token = token, .no_head = true };
+	for (size_t i = 0; i < c->n; i++)
+		for (int32_t k = 0; k < c->chunk[i].n; k++)
+			token[c->chunk[i].ids[k]] = 1;
+	double pages = loaded_predict(&c->l, &p, &reads, importance_bytes(&c->sums), 0, "activations, sums");
+	mem_free(token);
 	predict_phase(&p, "start", pages);
 	predict_phase(&p, "chunks", seconds);
 	predict_operations(&p, c->flops, c->int_ops);

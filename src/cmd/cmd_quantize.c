@@ -155,11 +155,26 @@ static int list_folder(struct quantizing *q, struct err *e)
 	return quantize_list_choose(&q->list, &f, &q->how, m->source.path, e);
 }
 
+static void warn_unused_rules(const struct quantizing *q)
+{
+	for (size_t i = 0; i < q->wish.n_rules; i++) {
+		bool used = false;
+		for (size_t k = 0; k < q->list.n; k++)
+			used |= q->list.t[k].rule == &q->wish.rules[i];
+		if (!used)
+			log_warn("--tensor-type %s decides no tensor's type", q->o->rules.items[i]);
+	}
+}
+
 static int make_list(struct quantizing *q, struct err *e)
 {
-	if (!q->source.model.source.is_gguf)
-		return list_folder(q, e);
-	return quantize_list_gguf(&q->list, &q->source.model.source.gguf, &q->how, e);
+	int status = q->source.model.source.is_gguf ?
+	                     quantize_list_gguf(&q->list, &q->source.model.source.gguf, &q->how, e) :
+	                     list_folder(q, e);
+
+	if (status == 0)
+		warn_unused_rules(q);
+	return status;
 }
 
 static int read_data(struct quantizing *q, struct err *e)
@@ -217,15 +232,18 @@ static int time_type(struct quantizing *q, enum dtype to, double *seconds, struc
 	return status;
 }
 
+/* Bytes of the tensor that takes most while it is written: of a file as it is and as it is written; of a folder, expert
+ * by expert, as f32 beside either, as what was read is given back before the other is made. */
 static size_t largest_tensor(const struct quantizing *q)
 {
 	size_t most = 0;
 
 	for (size_t i = 0; i < q->list.n; i++) {
 		const struct quant_mix_tensor *t = &q->list.t[i];
-		size_t n = t->dim[0] * t->dim[1] * t->dim[2];
-		most = MAX(most, n / dtypes[t->to].block * dtypes[t->to].bytes + n / dtypes[t->dtype].block *
-		                                                                        dtypes[t->dtype].bytes);
+		size_t n = t->dim[0] * t->dim[1] * (q->exports ? 1 : t->dim[2]);
+		size_t from = n / dtypes[t->dtype].block * dtypes[t->dtype].bytes;
+		size_t to = n / dtypes[t->to].block * dtypes[t->to].bytes;
+		most = MAX(most, q->exports ? n * sizeof(float) + MAX(from, to) : from + to);
 	}
 	return most;
 }
@@ -274,7 +292,7 @@ static int plan(struct quantizing *q, struct err *e)
 		predict_part(&p, "written", (double)q->list.bytes_to, "the file, opened again");
 	} else {
 		model_forget(&q->source.model);
-		predict_part(&p, "tensor", one, "one as it is and as it is written");
+		predict_part(&p, "tensor", one, "one while it is written");
 		predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, tokenizer");
 	}
 	predict_phase(&p, "quantize", seconds);
@@ -461,8 +479,8 @@ static void report(const struct quantizing *q)
 	log_live_end();
 	metering_out("result", q->o->out);
 	if (q->o->imatrix && q->list.n_unweighted)
-		log_warn("%zu tensors have no entry in %s and were quantized without one", q->list.n_unweighted,
-		         q->o->imatrix);
+		log_warn("tensors that have no entry in %s and were quantized without one: %zu", q->o->imatrix,
+		         q->list.n_unweighted);
 	json_t *j = summarize(q);
 	metering_count(q->o->data ? (int64_t)q->documents.tokens * 2 : 0, 0, (int64_t)q->agreement.tokens,
 	               q->agreement.flops, q->agreement.int_ops);
@@ -493,6 +511,8 @@ static int quantize(struct quantizing *q, const char *model, struct arena *mem, 
 		status = compare(q, e);
 		if (status == 0)
 			report(q);
+		else
+			err_prefix(e, "%s is written and whole; comparing it", q->o->out);
 		loaded_close(&q->written);
 	}
 	if (q->exports)
@@ -513,6 +533,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (!o->to || !o->out)
 		return app_usage(&cmd_quantize, "--to TYPE and --out FILE.gguf were wanted");
+	if (!o->data && o->limit != OPT_UNSET_INT)
+		return app_usage(&cmd_quantize, "--limit is of --data, which was not given");
 	if (!names_gguf(o->out))
 		return app_usage(&cmd_quantize, "--out %s: a name that ends in .gguf was wanted", o->out);
 	int status = quantize(&q, p->positional[0], &mem, e);

@@ -98,8 +98,8 @@ static int plan(struct app *app, const struct model_writing *w, enum dtype dtype
 	predict_begin(&p, "%s %s", w->what, dtypes[dtype].name);
 	double pages = loaded_predict(w->l, &p, &(struct model_reads){ .token = NULL }, scratch, 0,
 	                              "one weight as f32");
-	if (m->source.is_gguf != names_gguf(w->out))
-		predict_part(&p, "tokenizer", (double)m->config.V * TOKEN_BYTES, "written in the other form");
+	if (m->source.is_gguf && !names_gguf(w->out))
+		predict_part(&p, "tokenizer", (double)m->config.V * TOKEN_BYTES, "written as tokenizer.json");
 	predict_phase(&p, "start", pages);
 	predict_phase(&p, "weights", seconds);
 	predict_phase(&p, "writing", writing);

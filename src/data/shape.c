@@ -208,8 +208,7 @@ bool shape_has_roles(const struct shape *s, const char *const *roles)
 	return !s->roles[i] && !roles[i];
 }
 
-/* A row that has all keys of a shape and in one of them a value of another type: which that is. 0: no such row. */
-static int wrong_type(const struct row *r, struct err *e)
+int shape_misfit(const struct row *r, struct err *e)
 {
 	static const char *const words[] = { [NEED_STRING] = "a string",
 		                             [NEED_LIST] = "a list",
@@ -251,7 +250,7 @@ int shape_refuse(const struct row *r, struct err *e)
 	const char *key;
 	json_t *value;
 
-	if (wrong_type(r, e) < 0)
+	if (shape_misfit(r, e) < 0)
 		return -1;
 	json_object_foreach(r->json, key, value)
 		if (keys.len < 200)

@@ -188,7 +188,7 @@ static int run_all(struct agreement *a, struct passes *s, const struct agreement
 		if (status == 0)
 			take(a, sums, i, tokens, some);
 		if (status == 0 && progress && progress(ctx, i + 1, n))
-			status = err_set(e, "interrupted after %zu of %zu documents were compared", i + 1, n);
+			status = err_set(e, "interrupted after %zu of %zu windows were compared", i + 1, n);
 	}
 	mem_free(tokens);
 	return status;

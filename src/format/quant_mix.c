@@ -292,6 +292,7 @@ static enum dtype type_for(struct state *s, struct quant_mix_tensor *t)
 		return w->output;
 	if (dtypes[w->mixture->dtype].block == 1)
 		return w->mixture->dtype;
+	t->rule = rule;
 	if (rule)
 		return fallback(t, rule->dtype);
 	return fallback(t, w->pure ? w->mixture->dtype : by_mixture(s, t, k));
@@ -321,6 +322,7 @@ static int choose_all(struct state *s, struct quant_mix_tensor *t, size_t n, str
 	}
 	for (size_t i = 0; i < n; i++) {
 		t[i].fell_back = false;
+		t[i].rule = NULL;
 		t[i].to = stays(s->w, &t[i]) ? t[i].dtype : type_for(s, &t[i]);
 		if (check(s, &t[i], e) < 0)
 			return -1;

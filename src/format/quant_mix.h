@@ -49,6 +49,7 @@ struct quant_mix_tensor {
 	/* filled: */
 	enum dtype to;
 	bool fell_back;
+	const struct quant_mix_rule *rule;  /* the wish's that said so, or NULL */
 };
 
 /* By layer, then by name: the order in which llama.cpp counts layers and writes files. */

@@ -110,6 +110,8 @@ static uint32_t rwkv_norm(struct graph *g, uint32_t x)
 const struct arch arch_rwkv = {
 	.name = "rwkv",
 	.hf_types = (const char *const[]){ "rwkv", NULL },
+	.hf_class = "RwkvForCausalLM",
+	.hf_classifier = "",
 	.fields = (const struct config_field *const[]){ fields, NULL },
 	.weights = weights,
 	.prefix = "rwkv.",

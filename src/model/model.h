@@ -116,7 +116,7 @@ struct arch {
 	const char *name;                /* "llama" */
 	/* config.json's model_type, NULL-terminated; the first is written; none: transformers has no such model */
 	const char *const *hf_types;
-	const char *hf_class;            /* "LlamaForCausalLM"; NULL where gguf is */
+	const char *hf_class;            /* "LlamaForCausalLM"; NULL: hf_types has none */
 	/* its class that classifies, where that is not hf_class with ForSequenceClassification; "": there is none */
 	const char *hf_classifier;
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */

@@ -38,7 +38,10 @@ size_t model_read_bytes(const struct model *m, const struct model_reads *r, size
 	*owned = model_prepared_bytes(m);
 	for (size_t i = 0; i < m->n_weights; i++) {
 		const struct weight *w = &m->weights[i];
-		bool head = model_head(m) == (int)i && !r->own_head && !w->panels, embedding = is_embedding(m, w);
+		bool is_head = model_head(m) == (int)i, embedding = is_embedding(m, w);
+		bool head = is_head && !r->own_head && !r->no_head && !w->panels;
+		if (is_head && r->no_head && !embedding && !w->owned)
+			continue;
 		if (w->owned)
 			*owned += w->bytes; /* beside its panels, if it has them */
 		else if (w->panels && (!embedding || w->transposed))

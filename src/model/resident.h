@@ -11,6 +11,7 @@ struct model_reads {
 	const void *ctx;
 	/* the head is a matrix of the adapter's, so a tied embedding is an embedding alone */
 	bool own_head;
+	bool no_head;                  /* no token is predicted: the head is read as an embedding, or not at all */
 	const uint8_t *token;          /* [V] not 0: the embedding's row is read; NULL: all are */
 	double more_tokens;            /* of any kind, beside those: of answers that are not known yet */
 };

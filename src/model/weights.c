@@ -402,8 +402,9 @@ static int check_all_known(const struct model *m, struct err *e)
 	const char *classifier = classifier_class(m);
 
 	if (classifier)
-		return err_set(e, "%s: a %.80s, a model with a head that classifies: it is written for transformers, "
-		               "and not run here", m->source.path, classifier);
+		return err_set(e, "%s: a %.80s, a model with a head that classifies: transformers runs it "
+		               "(AutoModelForSequenceClassification), kungfu does not; how well it does is told where "
+		               "it is trained (kungfu tune --eval-data)", m->source.path, classifier);
 	for (size_t i = 0; i < source_count(&m->source); i++) {
 		struct source_tensor t;
 		source_tensor(&m->source, i, &t);

@@ -155,7 +155,8 @@ int tokenizer_put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t
                        const char *where, struct err *e)
 {
 	if (!t->model->gguf || !t->model->put_gguf)
-		return err_set(e, "%s: GGUF has no word for its kind of tokenizer, %s", where, t->model->name);
+		return err_set(e, "%s: its kind of tokenizer, %s, is read, and not written as GGUF", where,
+		               t->model->name);
 	if (check_around(t, where, e) < 0)
 		return -1;
 	gguf_put_str(meta, "tokenizer.ggml.model", t->model->gguf);

@@ -41,6 +41,8 @@ static int refuse_shape(const struct trainer *t, const struct dataset *d, const 
 {
 	struct buf shapes = BUF_INIT;
 
+	if (shape_misfit(&d->rows.items[0], e) < 0) /* which is why they are of a shape of fewer columns */
+		return -1;
 	objective_shapes(t->objective.row, &shapes);
 	err_set(e, "%s: rows of %s; --objective %s trains on %s", path, shape_name(d->rows.shape),
 	        t->objective.row->name, buf_str(&shapes));
@@ -102,10 +104,11 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 	return 0;
 }
 
-/* chat puts the template around what is asked; rows that are learnt without it teach another form. */
-static void warn_untemplated(const struct lint *l, const struct dataset *d)
+/* chat puts the template around what is asked; rows that are learnt without it teach another form. Who
+ * tells classes apart answers nothing. */
+static void warn_untemplated(const struct lint *l, const struct dataset *d, bool labelled)
 {
-	if (l->n_untemplated)
+	if (l->n_untemplated && !labelled)
 		log_warn("%zu of %zu rows train without the model's chat template, which chat and generate apply: ask "
 		         "with generate --raw, or write rows as {\"messages\": …}",
 		         l->n_untemplated, d->rows.n);
@@ -140,7 +143,7 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	if (t->train.rows.shape->labelled && !t->objective.row->labelled)
 		log_warn("--objective %s does not read the column label: --objective classification and regression do",
 		         t->objective.row->name);
-	warn_untemplated(train, &t->train);
+	warn_untemplated(train, &t->train, t->objective.row->labelled);
 	if (!t->recipe.eval_data)
 		return 0;
 	if (read_dataset(t, &t->eval, eval, t->recipe.eval_data, true, e) < 0)
