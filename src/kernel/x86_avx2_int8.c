@@ -107,31 +107,6 @@ INLINE void sums_of_few_bits(const enum dtype t, const size_t m, const uint8_t *
 			n[i][h] = _mm256_add_epi32(n[i][h], widen(s[i][h]));
 }
 
-/* Of Q8_0. */
-INLINE void sums_of_bytes(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
-                          __m256i n[ROWS][HALVES])
-{
-	UNROLL(4)
-	for (size_t i = 0; i < m; i++)
-		n[i][0] = n[i][1] =
-			_mm256_madd_epi16(four(row_at(a, a_ld, i)->half, 0), _mm256_set1_epi16(128));
-	UNROLL(8)
-	for (unsigned g = 0; g < GROUPS; g++) {
-		__m256i x[HALVES] = { group(t, w, g, 0), group(t, w, g, 1) };
-		__m256i magnitude[HALVES] = { _mm256_abs_epi8(x[0]), _mm256_abs_epi8(x[1]) };
-		UNROLL(4)
-		for (size_t i = 0; i < m; i++) {
-			__m256i y = four(row_at(a, a_ld, i)->q, g);
-			UNROLL(2)
-			for (size_t h = 0; h < HALVES; h++) {
-				__m256i p = _mm256_maddubs_epi16(magnitude[h], _mm256_sign_epi8(y, x[h]));
-				n[i][h] = _mm256_add_epi32(n[i][h], widen(p));
-			}
-		}
-		pin(m, n);
-	}
-}
-
 /* The same 16 bits twice in each dword. */
 INLINE __m256i twice(__m256i x)
 {
@@ -181,13 +156,17 @@ INLINE void scaled_sums(const enum dtype t, const size_t m, const uint8_t *a, si
 	}
 }
 
-/* Of IQ4_XS: Σ over both halves of the block of scale·Σ w·q. */
-INLINE void scaled_sums_of_bytes(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld,
-                                 const struct columns w, __m256i n[ROWS][HALVES])
+/* Of Q8_0: Σ w·q, w less 128; of IQ4_XS: Σ over both halves of the block of scale·Σ w·q. */
+INLINE void sums_of_bytes(const enum dtype t, const size_t m, const uint8_t *a, size_t a_ld, const struct columns w,
+                          __m256i n[ROWS][HALVES])
 {
+	const bool scaled = panel_has_halves(t);
+
 	UNROLL(4)
 	for (size_t i = 0; i < m; i++)
-		n[i][0] = n[i][1] = _mm256_setzero_si256();
+		n[i][0] = n[i][1] =
+			scaled ? _mm256_setzero_si256() :
+				 _mm256_madd_epi16(four(row_at(a, a_ld, i)->half, 0), _mm256_set1_epi16(128));
 	UNROLL(8)
 	for (unsigned g = 0; g < GROUPS; g++) {
 		__m256i x[HALVES] = { group(t, w, g, 0), group(t, w, g, 1) };
@@ -198,7 +177,8 @@ INLINE void scaled_sums_of_bytes(const enum dtype t, const size_t m, const uint8
 			UNROLL(2)
 			for (size_t h = 0; h < HALVES; h++) {
 				__m256i p = _mm256_maddubs_epi16(magnitude[h], _mm256_sign_epi8(y, x[h]));
-				n[i][h] = _mm256_add_epi32(n[i][h], _mm256_madd_epi16(p, scale_of(w, g / 4, h)));
+				__m256i sum = scaled ? _mm256_madd_epi16(p, scale_of(w, g / 4, h)) : widen(p);
+				n[i][h] = _mm256_add_epi32(n[i][h], sum);
 			}
 		}
 		pin(m, n);
@@ -210,9 +190,7 @@ INLINE void columns_sums(const enum dtype t, const size_t m, const uint8_t *a, s
 {
 	if (panel_has_pairs(t) || panel_has_half_mins(t))
 		scaled_sums(t, m, a, a_ld, w, n);
-	else if (panel_has_halves(t))
-		scaled_sums_of_bytes(t, m, a, a_ld, w, n);
-	else if (panel_is_byte(t))
+	else if (panel_has_halves(t) || panel_is_byte(t))
 		sums_of_bytes(t, m, a, a_ld, w, n);
 	else
 		sums_of_few_bits(t, m, a, a_ld, w, n);
