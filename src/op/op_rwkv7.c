@@ -200,6 +200,14 @@ static float prepare(const struct work *w, const struct scratch *s, size_t row, 
 	return norm;
 }
 
+/* sum = Σ of a state's rows, each times its number: taken is −S·κ, o is S·r. */
+static void rows_sum(const struct work *w, float *sum, const float *state, float sign, const float *by)
+{
+	memset(sum, 0, w->D * sizeof(float));
+	for (size_t j = 0; j < w->D; j++)
+		w->k->axpy(sum, sign * by[j], state + j * w->D, w->D);
+}
+
 /* state = before·diag(decay) + taken·rateᵀ + v·keyᵀ, o = state·r; state may be before. */
 static void step(const struct work *w, const struct scratch *s, const float *before, float *state, size_t row, size_t h)
 {
@@ -207,10 +215,8 @@ static void step(const struct work *w, const struct scratch *s, const float *bef
 	const struct kernels *k = w->k;
 	size_t D = w->D;
 
-	memset(s->v[V_TAKEN], 0, D * sizeof(float));
+	rows_sum(w, s->v[V_TAKEN], before, -1, s->v[V_KAPPA]);
 	memset(s->v[V_O], 0, D * sizeof(float));
-	for (size_t j = 0; j < D; j++)
-		k->axpy(s->v[V_TAKEN], -s->v[V_KAPPA][j], before + j * D, D);
 	for (size_t j = 0; j < D; j++) {
 		float *x = state + j * D;
 		k->scale(x, before + j * D, s->v[V_DECAY][j], D);
@@ -454,12 +460,8 @@ static void back_chunk(const struct work *w, const struct scratch *x, float *gra
 		const float *before = x->chunk + (size_t)i * numbers, *after = before + numbers;
 		size_t row = (size_t)(first + i);
 		float norm = prepare(w, x, row, h);
-		memset(x->v[V_TAKEN], 0, w->D * sizeof(float));
-		memset(x->v[V_O], 0, w->D * sizeof(float));
-		for (size_t j = 0; j < w->D; j++) {
-			w->k->axpy(x->v[V_TAKEN], -x->v[V_KAPPA][j], before + j * w->D, w->D);
-			w->k->axpy(x->v[V_O], at_row(w, IN_R, row, h)[j], after + j * w->D, w->D);
-		}
+		rows_sum(w, x->v[V_TAKEN], before, -1, x->v[V_KAPPA]);
+		rows_sum(w, x->v[V_O], after, 1, at_row(w, IN_R, row, h));
 		back_output(w, x, row, h);
 		back_step(w, x, before, after, grad, row, h);
 		back_prepare(w, x, norm, row, h);
