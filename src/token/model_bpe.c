@@ -186,11 +186,7 @@ static const struct token_at *encode(const struct tokenizer *t, void *scratch, c
 
 static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
 {
-	struct buf text = BUF_INIT;
-	alphabet_write(&text, bytes, n);
-	int32_t id = text.len ? vocab_find(tokenizer_vocab(t), text.data, text.len) : -1;
-	buf_release(&text);
-	return id;
+	return vocab_find_bytes(tokenizer_vocab(t), bytes, n);
 }
 
 /* --- writing --- */

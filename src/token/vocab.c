@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "token/alphabet.h"
 
 enum { ID_MAX = 1 << 24, HOLES_MAX = 1 << 16 };
 
@@ -29,6 +30,16 @@ int32_t vocab_find(const struct vocab *v, const char *text, size_t n)
 {
 	int32_t id = vocab_find_any(v, text, n);
 	return id >= 0 && v->piece[id].flags & PIECE_MODEL ? id : -1;
+}
+
+int32_t vocab_find_bytes(const struct vocab *v, const char *bytes, size_t n)
+{
+	struct buf text = BUF_INIT;
+
+	alphabet_write(&text, bytes, n);
+	int32_t id = vocab_find(v, buf_str(&text), text.len);
+	buf_release(&text);
+	return id;
 }
 
 static void grow_slots(struct vocab *v)

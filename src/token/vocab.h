@@ -42,6 +42,8 @@ struct vocab {
 int vocab_put(struct vocab *v, const char *text, size_t n, long long id, int flags, struct err *e);
 int vocab_check_sparse(const struct vocab *v, struct err *e); /* once all are there */
 int32_t vocab_find(const struct vocab *v, const char *text, size_t n);     /* among the model's pieces; −1 */
+/* the same, of pieces in token/alphabet.h's characters */
+int32_t vocab_find_bytes(const struct vocab *v, const char *bytes, size_t n);
 int32_t vocab_find_any(const struct vocab *v, const char *text, size_t n); /* among all; −1 */
 /* From a tokenizer.json's object of texts and ids: all of them, which is checked; and back, a new reference. */
 int vocab_read(struct vocab *v, const json_t *texts, struct err *e);
