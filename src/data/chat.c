@@ -168,7 +168,7 @@ static int find_answer(const struct text_codec *c, const struct conversation *x,
 static bool is_learnt(const struct conversation *x, size_t i)
 {
 	const json_t *m = json_array_get(x->messages, i);
-	return i >= x->first && message_is_assistant(m) && message_is_learnt(m);
+	return i >= x->first && message_is_assistant(m) && message_is_trained_on(m);
 }
 
 static int find_answers(const struct text_codec *c, const struct conversation *x, struct chat_text *t, struct err *e)
@@ -228,7 +228,7 @@ static int keep_spans(const struct text_codec *c, const struct conversation *x, 
 	drop_spans(out, 0, to);
 	for (size_t i = x->first; i < json_array_size(x->messages); i++) {
 		const json_t *m = json_array_get(x->messages, i);
-		if (!message_is_assistant(m) || message_is_learnt(m))
+		if (!message_is_assistant(m) || message_is_trained_on(m))
 			continue;
 		if (length_of(c, x, i, &from, e) < 0 || length_of(c, x, i + 1, &to, e) < 0)
 			return -1;

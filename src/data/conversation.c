@@ -28,7 +28,7 @@ bool message_weighs(const char *key)
 	return false;
 }
 
-bool message_is_learnt(const json_t *message)
+bool message_is_trained_on(const json_t *message)
 {
 	for (size_t i = 0; i < ARRAY_LEN(weights); i++) {
 		const json_t *w = json_object_get(message, weights[i]);

@@ -9,8 +9,8 @@
  * `system` becomes the first turn where the messages have none of their own. tools, chat_template_kwargs are a list
  * and an object, or that as JSON text; an empty list of tools is none. In rows of LLaMA-Factory's shapes and in
  * `functions` a bare {name, parameters} becomes {type: function, function: …}, as LLaMA-Factory has it. An answer
- * with weight or loss_weight 0 (or train: false) is not learnt. What a message has beside that goes to the template as
- * it is. */
+ * with weight or loss_weight 0 (or train: false) is not trained on. What a message has beside that goes to the template
+ * as it is. */
 #ifndef DATA_CONVERSATION_H
 #define DATA_CONVERSATION_H
 
@@ -42,8 +42,8 @@ void conversation_release(struct conversation *c);
 /* Messages in any of those forms as [{role, content, …}], new; one alone (an object) as a list. NULL and a
  * sentence. */
 json_t *messages_from(const json_t *list, struct err *e);
-/* Is an answer learnt, or has it weight 0? */
-bool message_is_learnt(const json_t *message);
+/* Is an answer trained on, or has it weight 0? */
+bool message_is_trained_on(const json_t *message);
 bool message_weighs(const char *key);            /* is this the key of such a weight? */
 bool message_is_assistant(const json_t *message);
 const char *message_role(const json_t *message); /* "" where there is none */

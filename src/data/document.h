@@ -31,7 +31,7 @@ struct document {
 struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
-	bool labelled;              /* rows with a label: their state after the last token is what is learnt from */
+	bool labelled;              /* rows with a label: their state after the last token is what is trained on */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */

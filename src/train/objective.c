@@ -82,16 +82,6 @@ void objective_document_sums(const struct batch *b, const float *x, const float 
 		out[b->label_doc[i]] += (double)x[i] - (minus ? (double)minus[i] : 0);
 }
 
-void objective_sums_add(struct objective_sums *to, const struct objective_sums *s)
-{
-	to->loss += s->loss;
-	to->weight += s->weight;
-	for (int i = 0; i < OBJECTIVE_METRICS; i++) {
-		to->metric[i] += s->metric[i];
-		to->metric_weight[i] += s->metric_weight[i];
-	}
-}
-
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s)
 {
 	struct objective_metrics m = { .names = o->metrics };

@@ -85,7 +85,7 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
-	/* Rows have classes (shape.labelled), and a row of the model is learnt from where its own token is, the
+	/* Rows have classes (shape.labelled), and a row of the model is trained on where its own token is, the
 	 * document's last. */
 	bool labelled;
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
@@ -147,7 +147,6 @@ static inline void objective_measure(struct objective_sums *s, int metric, doubl
 
 /* --- for the trainer --- */
 
-void objective_sums_add(struct objective_sums *to, const struct objective_sums *s);
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s);
 
 #endif
