@@ -215,7 +215,7 @@ bool unicode_text_is_identifier(const char *s, size_t n)
 	       (first == n || unicode_all(s + first, n - first, unicode_is_identifier_part));
 }
 
-void unicode_lstrip(const char **s, size_t *n)
+static void unicode_lstrip(const char **s, size_t *n)
 {
 	uint32_t c;
 

@@ -39,7 +39,6 @@ bool unicode_text_is_title(const char *s, size_t n);
 bool unicode_text_is_identifier(const char *s, size_t n);
 
 /* The text without white space at its ends, as str.strip() leaves it: *s and *n move. */
-void unicode_lstrip(const char **s, size_t *n);
 void unicode_rstrip(const char *s, size_t *n);
 void unicode_strip(const char **s, size_t *n);
 

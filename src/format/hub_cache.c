@@ -20,7 +20,8 @@ bool hub_is_name(const char *text)
 	return !*end || (*end == ':' && end[1] && end[1] != '/' && !strstr(end, ".."));
 }
 
-char *hub_cache_dir(void)
+/* mem_free; NULL: there is no home */
+static char *hub_cache_dir(void)
 {
 	const char *hub = env_get("HF_HUB_CACHE"), *home = env_get("HF_HOME"), *cache = env_get("XDG_CACHE_HOME");
 

@@ -147,7 +147,8 @@ static int check_ends(const struct model *m, const char *file, const json_t *con
 	return status;
 }
 
-int generate_tell_ends(const struct model *m, struct err *e)
+/* A warning for each end that is no token of the model; -1 and a sentence for one that is no number. */
+static int generate_tell_ends(const struct model *m, struct err *e)
 {
 	if (m->source.is_gguf)
 		return 0;

@@ -19,8 +19,6 @@ struct generate_given {
 /* Appends the options by which the files would draw ("--temperature 0.6 --top-k 20"), without those that were given;
  * none that draws where --temperature was. */
 void generate_asks(const struct model *m, const struct generate_given *given, struct buf *out);
-/* A warning for each end that is no token of the model; -1 and a sentence for one that is no number. */
-int generate_tell_ends(const struct model *m, struct err *e);
 /* All of it, and the ends, as warnings; -1 and a sentence for a value that is none. */
 int generate_tell(const struct model *m, const struct generate_given *given, struct err *e);
 

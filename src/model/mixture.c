@@ -12,7 +12,8 @@ static uint32_t shared(struct graph *g, uint32_t h, const struct mixture *x)
 	return op_combine(g->tape, y, weight);
 }
 
-uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x)
+/* The experts' y (N,C) of h. */
+static uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x)
 {
 	uint32_t logits = nn_linear(g, h, x->router, x->router_bias, TENSOR_NONE);
 	struct routing to;

@@ -35,9 +35,6 @@ struct mixture {
 	{ MIXTURE_EXPERTS "up_proj.weight", "blk.%d.ffn_up_exps.weight", "E," width ",C", WEIGHT_LINEAR }, \
 	{ MIXTURE_EXPERTS "down_proj.weight", "blk.%d.ffn_down_exps.weight", "E,C," width, WEIGHT_LINEAR }
 
-
-/* The experts' y (N,C) of h. */
-uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x);
 /* x + that of its norm */
 uint32_t mixture_feed_forward(struct graph *g, uint32_t x, const struct mixture *m);
 

@@ -19,7 +19,8 @@ struct work {
 	const float *a, *b;
 };
 
-size_t pointwise_count(const struct run *r, uint32_t tensor)
+/* Live numbers. */
+static size_t pointwise_count(const struct run *r, uint32_t tensor)
 {
 	const struct tensor *x = run_tensor(r, tensor);
 	size_t n = run_rows(r, tensor);

@@ -7,7 +7,6 @@
 
 enum { POINTWISE_PIECE = 16384 };
 
-size_t pointwise_count(const struct run *r, uint32_t tensor);                 /* live numbers */
 /* one FLOP a number */
 void pointwise_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes);
 /* Output 0 is like input 0. */

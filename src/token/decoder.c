@@ -51,7 +51,7 @@ void texts_add(struct texts *t, const char *text, size_t n, bool raw)
 	t->item[t->n++] = (struct text_end){ t->all.len, raw };
 }
 
-void texts_clear(struct texts *t)
+static void texts_clear(struct texts *t)
 {
 	buf_clear(&t->all);
 	t->n = 0;

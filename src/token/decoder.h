@@ -24,7 +24,6 @@ struct texts {
 	size_t n, cap;
 };
 void texts_add(struct texts *t, const char *text, size_t n, bool raw);
-void texts_clear(struct texts *t);
 void texts_release(struct texts *t);
 
 struct decoder;
