@@ -13,6 +13,7 @@
 #include <pcre2.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/weights.h"
 
 enum { PATTERN_MAX = 8192, MATCH_STEPS = 1000000, MATCH_KIBIBYTES = 16384 };
@@ -30,17 +31,11 @@ static bool is_weight(const struct weight *w)
 	return dot && !strcmp(dot, ".weight");
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* The name itself, or the end of it after a dot. */
 static bool is_suffix(const char *module, const char *name)
 {
 	size_t n = strlen(module), m = strlen(name);
-	return m && ends_with(module, name) && (n == m || module[n - m - 1] == '.');
+	return m && text_ends(module, name) && (n == m || module[n - m - 1] == '.');
 }
 
 static int compile(pcre2_code **code, const char *pattern, struct err *e)

@@ -439,6 +439,14 @@ void io_writer_abort(struct io_writer *w)
 	writer_clear(w);
 }
 
+int io_writer_end(struct io_writer *w, int status, struct err *e)
+{
+	if (status == 0)
+		return io_writer_commit(w, e);
+	io_writer_abort(w);
+	return status;
+}
+
 int io_write(const char *path, const void *data, size_t n, struct err *e)
 {
 	struct io_writer w;
@@ -640,6 +648,15 @@ int io_free_space(const char *path, size_t *bytes, struct err *e)
 	*bytes = (size_t)v.f_bavail * v.f_frsize;
 	mem_free(at);
 	return 0;
+}
+
+int io_need_space(const char *path, size_t need, const char *what, struct err *e)
+{
+	size_t room;
+
+	if (io_free_space(path, &room, e) < 0)
+		return -1;
+	return room >= need ? 0 : err_set(e, "%s: %s needs %zu bytes on disk, %zu are free", path, what, need, room);
 }
 
 int io_hash(const char *path, char hex[33], struct err *e)

@@ -45,6 +45,8 @@ struct io_writer {
 int io_writer_open(struct io_writer *w, const char *path, struct err *e);
 int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e);
 int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsync of the folder */
+/* commits where status, what became of the writing, is 0, else aborts; returns what became of it in the end */
+int io_writer_end(struct io_writer *w, int status, struct err *e);
 /* removes the temporary; harmless after commit and after a failed open */
 void io_writer_abort(struct io_writer *w);
 
@@ -75,6 +77,7 @@ int io_remove_tree(const char *path, struct err *e);
 int io_size(const char *path, size_t *size, struct err *e);
 /* on the file system of the nearest existing parent */
 int io_free_space(const char *path, size_t *bytes, struct err *e);
+int io_need_space(const char *path, size_t need, const char *what, struct err *e); /* what: in the sentence */
 int io_hash(const char *path, char hex[33], struct err *e);        /* XXH3-128 of the file's bytes */
 /* Names in a folder, sorted bytewise, "." and ".." left out. Freed by io_list_free. */
 int io_list(const char *dir, char ***names, size_t *n, struct err *e);

@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cmd/text_table.h"
 #include "train/run_log.h"
 
@@ -197,8 +198,7 @@ static void compare_results(struct comparison *c)
 	compare(c, "state", states[0], states[1], 0);
 	compare(c, "steps", steps[0], steps[1], 0);
 	json_object_foreach((json_t *)a, key, value) {
-		size_t n = strlen(key);
-		bool error = n > 7 && !strcmp(key + n - 7, "_stderr"),
+		bool error = text_stem(key, "_stderr"),
 		     skip = error || json_is_object(value) || !json_object_get(b, key);
 		for (size_t k = 0; not_results[k]; k++)
 			skip |= !strcmp(not_results[k], key);

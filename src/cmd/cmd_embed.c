@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -78,23 +79,13 @@ struct job {
 
 /* --- reading --- */
 
-static bool ends(const char *name, const char *ending)
-{
-	size_t n = strlen(name), m = strlen(ending);
-
-	return n > m && !strcmp(name + n - m, ending);
-}
-
 static bool has_rows(const char *path)
 {
 	static const char *const endings[] = { ".jsonl", ".json", ".csv", ".tsv" };
 	bool is = io_is_dir(path);
 
-	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
-		char *packed = mem_printf("%s.gz", endings[i]);
-		is |= ends(path, endings[i]) || ends(path, packed);
-		mem_free(packed);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+		is |= rows_are_named(path, endings[i]);
 	return is;
 }
 
@@ -241,7 +232,7 @@ static int plan_embedding(struct job *j, struct err *e)
 		predict_phase(&p, "start", (double)f.bytes / f.touch_rate +
 		                                   loaded_predict(&j->l, &p, &reads, work, 0, "activations, vectors"));
 		predict_phase(&p, "embedding", f.seconds);
-		predict_phase(&p, "writing", ends(j->o->out, ".npy") ? 0 : numbers * NUMBER_SECONDS);
+		predict_phase(&p, "writing", text_stem(j->o->out, ".npy") ? 0 : numbers * NUMBER_SECONDS);
 		predict_operations(&p, f.flops, f.int_ops);
 		status = planned(j->app, &p, NULL, e);
 	}
@@ -330,7 +321,7 @@ static int write_all(struct job *j, struct err *e)
 	int status = 0;
 
 	metering_phase("write");
-	if (ends(j->o->out, ".npy"))
+	if (text_stem(j->o->out, ".npy"))
 		status = write_npy(j, e);
 	else
 		for (size_t i = 0; i < j->rows.n && status == 0; i++)
@@ -389,7 +380,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct job j = { .app = app, .o = o };
 
 	app_catch_signals();
-	if (!o->out || !(ends(o->out, ".jsonl") || ends(o->out, ".npy")))
+	if (!o->out || !(text_stem(o->out, ".jsonl") || text_stem(o->out, ".npy")))
 		return app_usage(&cmd_embed, "--out FILE.jsonl or FILE.npy was wanted");
 	if (o->prompt && o->prompt_name)
 		return app_usage(&cmd_embed, "--prompt and --prompt-name say the same");

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/term.h"
+#include "base/text.h"
 #include "chart/chart.h"
 #include "train/run_log.h"
 
@@ -62,12 +63,6 @@ struct picture {
 
 /* --- which metrics --- */
 
-static bool ends_in(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* Evaluation's numbers that are worth a chart of their own unasked: scores, not what says the same as the loss or how
  * it was measured. */
 static bool is_score(const char *name)
@@ -77,7 +72,7 @@ static bool is_score(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (!strcmp(name, others[i]))
 			return false;
-	return !strncmp(name, "eval_", 5) && !ends_in(name, "_stderr");
+	return !strncmp(name, "eval_", 5) && !text_ends(name, "_stderr");
 }
 
 static bool any_has(const struct picture *p, const char *name)
@@ -177,7 +172,7 @@ static void add_curve(struct picture *p, struct chart *c, size_t run, const char
 
 static const char *unit_of(const char *metric)
 {
-	if (ends_in(metric, "loss"))
+	if (text_ends(metric, "loss"))
 		return "nats a token";
 	return !strcmp(metric, "tokens_per_second") ? "tokens/s" : NULL;
 }
@@ -191,7 +186,7 @@ static void add_chart(struct picture *p, const char *metric)
 	*c = (struct chart){ .title = metric,
 		             .x_label = p->o->x,
 		             .y_label = unit_of(metric),
-		             .y_log = p->o->log && ends_in(metric, "loss") };
+		             .y_log = p->o->log && text_ends(metric, "loss") };
 	c->series = arena_array(&p->arena, 3 * p->n_runs, sizeof(*c->series));
 	for (size_t i = 0; i < p->n_runs; i++) {
 		const char *run = p->runs[i].path;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "data/conversation.h"
 #include "data/shape.h"
 
@@ -102,18 +103,15 @@ void columns_look(struct columns *c, const struct shape *s, const struct row *r,
 
 bool column_unread(const struct row_column *c) { return !c->read; }
 
-bool column_is_about(const struct row_column *c)
+/* About the row, not for the model: "id", "source", … */
+static bool column_is_about(const struct row_column *c)
 {
-	size_t n = strlen(c->name);
-
 	for (size_t i = 0; i < ARRAY_LEN(about); i++)
 		if (!strcmp(c->name, about[i]))
 			return true;
-	for (size_t i = 0; i < ARRAY_LEN(about_ends); i++) {
-		size_t m = strlen(about_ends[i]);
-		if (n > m && !strcmp(c->name + n - m, about_ends[i]))
+	for (size_t i = 0; i < ARRAY_LEN(about_ends); i++)
+		if (text_stem(c->name, about_ends[i]))
 			return true;
-	}
 	return false;
 }
 

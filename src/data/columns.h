@@ -33,8 +33,6 @@ struct row_column *columns_meet(struct columns *c, const char *name, const struc
 void columns_look(struct columns *c, const struct shape *s, const struct row *r, bool templated,
                   const char *const *also);
 bool column_unread(const struct row_column *c);
-/* About the row, not for the model: "id", "source", … */
-bool column_is_about(const struct row_column *c);
 /* A warning for each that nobody reads, those about the row left out. */
 void columns_warn(const struct columns *c);
 /* What is to be said of one that is not read. */

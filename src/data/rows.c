@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "data/conversation.h"
 #include "data/csv.h"
@@ -216,24 +217,27 @@ static int add_table(struct rows *rows, bool any, const char *file, const struct
 	return status;
 }
 
-static bool has_ending(const char *name, const char *ending)
+bool rows_are_named(const char *file, const char *kind)
 {
-	size_t n = strlen(name), m = strlen(ending);
-	return n > m && !strcmp(name + n - m, ending);
+	char *packed = mem_printf("%s.gz", kind);
+	bool are = text_stem(file, kind) || text_stem(file, packed);
+
+	mem_free(packed);
+	return are;
 }
 
 /* The name says what a table is; an array says it itself. */
 static int add_text(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
-	if (has_ending(file, ".csv") || has_ending(file, ".csv.gz"))
+	if (rows_are_named(file, ".csv"))
 		return add_table(rows, any, file, b, comma_of(b), e);
-	if (has_ending(file, ".tsv") || has_ending(file, ".tsv.gz"))
+	if (rows_are_named(file, ".tsv"))
 		return add_table(rows, any, file, b, '\t', e);
-	if (has_ending(file, ".txt") || has_ending(file, ".txt.gz"))
+	if (rows_are_named(file, ".txt"))
 		return add_document(rows, any, file, b, e);
 	const char *first = buf_str(b);
 	first += strspn(first, "\xef\xbb\xbf \t\r\n");
-	bool lines = has_ending(file, ".jsonl") || has_ending(file, ".jsonl.gz");
+	bool lines = rows_are_named(file, ".jsonl");
 	return *first == '[' && !lines ? add_array(rows, any, file, b, e) : add_lines(rows, any, file, b, e);
 }
 
@@ -251,15 +255,6 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 	return status;
 }
 
-static bool is_kind(const char *name, const char *kind)
-{
-	char *packed = mem_printf("%s.gz", kind);
-	bool is = name[0] != '.' && (has_ending(name, kind) || has_ending(name, packed)); /* hidden: other programs' */
-
-	mem_free(packed);
-	return is;
-}
-
 /* The files of one kind: the first of these that the folder has. */
 static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_stream *hash, struct err *e)
 {
@@ -272,7 +267,7 @@ static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_
 		return status;
 	for (size_t k = 0; k < ARRAY_LEN(kinds) && !used && !status; k++)
 		for (size_t i = 0; i < n && !status; i++) {
-			if (!is_kind(names[i], kinds[k]))
+			if (names[i][0] == '.' || !rows_are_named(names[i], kinds[k])) /* hidden: other programs' */
 				continue;
 			char *path = io_join(dir, names[i]);
 			status = add_file(rows, any, path, hash, e);

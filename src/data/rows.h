@@ -33,5 +33,6 @@ int rows_load_good(struct rows *r, const char *path, struct findings *bad, struc
 /* the same, whatever keys the objects have; the shape is NULL */
 int rows_load_objects(struct rows *r, const char *path, struct err *e);
 void rows_release(struct rows *r);
+bool rows_are_named(const char *file, const char *kind); /* ends in ".csv", say, or in ".csv.gz" */
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "format/gguf.h"
 
 /* "-00001-of-00003.gguf" */
@@ -17,13 +18,10 @@ static void ending(char out[64], int64_t part, int64_t count)
 static char *name_of(const char *path, int64_t this, int64_t part, int64_t count)
 {
 	char own[64], other[64];
-	size_t n = strlen(path);
 
 	ending(own, this, count);
 	ending(other, part, count);
-	if (n < strlen(own) || strcmp(path + n - strlen(own), own) != 0)
-		return NULL;
-	return mem_printf("%.*s%s", (int)(n - strlen(own)), path, other);
+	return text_ends(path, own) ? mem_printf("%.*s%s", (int)text_stem(path, own), path, other) : NULL;
 }
 
 static int check_part(const struct gguf *g, int64_t no, int64_t count, struct err *e)

@@ -189,8 +189,7 @@ int gguf_write(const char *path, const struct gguf_meta *meta, const struct gguf
 	int status = gguf_writer_open(&w, path, meta, tensors, n, e);
 	if (status == 0) {
 		status = write_tensors(&w, tensors, n, scratch, fill, ctx, e);
-		if (status < 0 || (status = io_writer_commit(&w, e)) < 0)
-			io_writer_abort(&w);
+		status = io_writer_end(&w, status, e);
 	}
 	mem_unmap(scratch, largest);
 	return status;

@@ -4,6 +4,8 @@
 
 #include "format/gguf.h"
 
+enum { GGUF_QUANTIZATION_VERSION = 2 };        /* general.quantization_version: how ggml lays out blocks now */
+
 struct gguf_meta {          /* keys in the order in which they were put */
 	struct buf bytes;
 	uint64_t n;

@@ -9,6 +9,7 @@
 #include "base/cursor.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "format/gguf_write.h"
 
@@ -51,17 +52,10 @@ static size_t numbers(const struct gguf_tensor *t)
 	return t->bytes / sizeof(float);
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-	size_t n = strlen(name), k = strlen(end);
-
-	return n > k && !strcmp(name + n - k, end);
-}
-
 /* Of sums and counts of `parts`; where nothing came along, all columns matter alike. */
 static int take_entry(struct imatrix *m, const struct gguf *g, const struct gguf_tensor *sums, struct err *e)
 {
-	size_t stem = strlen(sums->name) - strlen(sums_end);
+	size_t stem = text_stem(sums->name, sums_end);
 	struct imatrix_entry *x = &m->entry[m->n++];
 	x->name = arena_strndup(&m->mem, sums->name, stem);
 	char *name = arena_printf(&m->mem, "%s%s", x->name, counts_end);
@@ -98,7 +92,7 @@ static int read_gguf(struct imatrix *m, const struct gguf *g, struct err *e)
 	}
 	m->entry = arena_array(&m->mem, g->n_tensors, sizeof(*m->entry));
 	for (size_t i = 0; i < g->n_tensors; i++)
-		if (ends_with(g->tensors[i].name, sums_end) && take_entry(m, g, &g->tensors[i], e) < 0)
+		if (text_stem(g->tensors[i].name, sums_end) && take_entry(m, g, &g->tensors[i], e) < 0)
 			return -1;
 	return check_entries(m, g->path, e);
 }

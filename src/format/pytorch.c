@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "format/pickle.h"
 #include "format/zip.h"
@@ -475,10 +476,8 @@ int pytorch_open(struct safetensors *s, const char *path, struct err *e)
 bool pytorch_is_name(const char *name)
 {
 	static const char *const ends[] = { ".bin", ".pt", ".pth" };
-	size_t n = strlen(name);
-
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (n > strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]))
+		if (text_stem(name, ends[i]))
 			return true;
 	return false;
 }

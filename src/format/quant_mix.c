@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "quant/quantize.h"
 
 enum { FILE_TYPE_Q2_K_S = 21, FILE_TYPE_MXFP4_MOE = 38, LAYERS_70B = 80 };
@@ -32,7 +33,8 @@ static const struct { const char *name, *means; } others[] = {
 	{ "q3_k", "q3_k_m" }, { "q4_k", "q4_k_m" }, { "q5_k", "q5_k_m" }, { "mxfp4", "mxfp4_moe" },
 };
 
-const char *quant_mix_names(void)
+/* "q4_0, q4_1, …" */
+static const char *quant_mix_names(void)
 {
 	return "f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1, q4_0, iq4_nl, iq4_xs, "
 	       "q3_k_l, q3_k_m, q3_k_s, q2_k, q2_k_s, tq2_0, tq1_0, q2_0, q1_0, mxfp4_moe";
@@ -96,12 +98,11 @@ static bool stays(const struct quant_mix_wish *w, const struct quant_mix_tensor 
 		"time_mix_lerp_fused.weight", "attn_rel_b.weight", ".position_embd", "sam.pos_embd", "sam.neck.",
 		"sam.net_", ".rel_pos", ".patch_embd", ".patch_merger", "a.rvq.codebook", "mm.a.code_embd",
 	};
-	size_t n = strlen(t->name);
 	int dims = t->n_dims;
 
 	while (dims > 1 && t->dim[dims - 1] == 1)
 		dims--;
-	if (dims < 2 || n < 6 || strcmp(t->name + n - 6, "weight"))
+	if (dims < 2 || !text_ends(t->name, "weight"))
 		return true;
 	if (!strcmp(t->name, "position_embd.weight") || !strcmp(t->name, "token_types.weight"))
 		return true;

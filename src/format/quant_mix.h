@@ -21,7 +21,6 @@ struct quant_mix {
 
 /* By its name, any case; what cannot be written is a sentence that says so. */
 const struct quant_mix *quant_mix_find(const char *name, struct err *e);
-const char *quant_mix_names(void);    /* "q4_0, q4_1, …" */
 
 struct quant_mix_rule { const char *pattern; enum dtype dtype; };  /* an expression, looked for in a tensor's name */
 

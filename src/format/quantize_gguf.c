@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "quant/quantize_matrix.h"
 
-enum { QUANTIZATION_VERSION = 2, IMATRIX_TEXT = 127 /* bytes that llama.cpp keeps of a name */ };
+enum { IMATRIX_TEXT = 127 /* bytes that llama.cpp keeps of a name */ };
 
 /* --- the list --- */
 
@@ -151,7 +151,7 @@ static void put_meta(struct gguf_meta *meta, const struct gguf *g, const struct 
 	for (size_t i = 0; i < g->n_kv; i++)
 		if (!is_dropped(g->kv[i].key))
 			gguf_put_kv(meta, &g->kv[i]);
-	gguf_put_u32(meta, "general.quantization_version", QUANTIZATION_VERSION);
+	gguf_put_u32(meta, "general.quantization_version", GGUF_QUANTIZATION_VERSION);
 	gguf_put_u32(meta, "general.file_type", how->wish->mixture->file_type);
 	quantize_put_keys(how, meta);
 }
@@ -214,11 +214,12 @@ int quantize_gguf(const char *path, const struct gguf *g, const struct quantize_
 		largest = MAX(largest, to[i].bytes);
 	}
 	put_meta(&meta, g, how);
-	int status = mem_map(&scratch, largest, "a tensor to be written", e);
+	int status = io_need_space(path, l->bytes_to, "the model", e);
+	if (status == 0)
+		status = mem_map(&scratch, largest, "a tensor to be written", e);
 	if (status == 0 && (status = gguf_writer_open(&w, path, &meta, to, l->n, e)) == 0) {
 		status = write_tensors(&w, g, l, to, how, p, scratch, e);
-		if (status < 0 || (status = io_writer_commit(&w, e)) < 0)
-			io_writer_abort(&w);
+		status = io_writer_end(&w, status, e);
 	}
 	buf_release(&meta.bytes);
 	mem_unmap(scratch, largest);

@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { GROWTH_MAX = 8 /* bytes of memory for one of a file: 4 bits become 16 */ };
 enum method { NONE, GPTQ, AWQ, FLOAT8 };
@@ -144,9 +145,9 @@ static const struct source_tensor *take(struct parts *p, const char *stem, const
 /* A name without its end, in the source's memory; NULL: it has another end. */
 static char *stem_of(struct parts *p, const char *name, const char *end)
 {
-	size_t n = strlen(name), m = strlen(end);
+	size_t n = text_stem(name, end);
 
-	return n > m && !strcmp(name + n - m, end) ? arena_strndup(&p->s->mem, name, n - m) : NULL;
+	return n ? arena_strndup(&p->s->mem, name, n) : NULL;
 }
 
 static int wrong(struct parts *p, const char *stem, const char *what)

@@ -362,8 +362,7 @@ int st_write(const char *path, const struct st_tensor *tensors, size_t n, const 
 		}
 		status = io_writer_add(&w, data, tensors[i].bytes, e);
 	}
-	if (status < 0 || (status = io_writer_commit(&w, e)) < 0)
-		io_writer_abort(&w);
+	status = io_writer_end(&w, status, e);
 out:
 	mem_unmap(scratch, largest);
 	return status;

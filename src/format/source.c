@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "format/hub_cache.h"
 #include "format/pytorch.h"
 #include "format/quantized.h"
@@ -96,9 +97,7 @@ static int open_shard(struct source *s, const char *name, struct err *e)
 /* A plain name in the model's own folder. */
 static bool shard_name_ok(const char *name)
 {
-	size_t n = strlen(name), m = strlen(".safetensors");
-	return !strchr(name, '/') && name[0] != '.' &&
-	       (pytorch_is_name(name) || (n > m && !strcmp(name + n - m, ".safetensors")));
+	return !strchr(name, '/') && name[0] != '.' && (pytorch_is_name(name) || text_stem(name, ".safetensors"));
 }
 
 /* The shard's number among those open; opens it if it is new. −1 on error. */
@@ -213,8 +212,7 @@ static int open_folder(struct source *s, bool weights, struct err *e)
 
 static int open_file(struct source *s, struct err *e)
 {
-	size_t n = strlen(s->path), m = strlen(".safetensors");
-	if ((n > m && !strcmp(s->path + n - m, ".safetensors")) || pytorch_is_name(s->path))
+	if (text_stem(s->path, ".safetensors") || pytorch_is_name(s->path))
 		return err_set(e,
 		               "%s: weights alone; the Hugging Face folder with config.json was wanted, or a GGUF file",
 		               s->path);

@@ -7,21 +7,16 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "gas/ledger.h"
 
 const char *const artefact_kinds[] = { "model", "adapter", "data", "index", "labels", NULL };
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-	return n >= m && !strcmp(text + n - m, end);
-}
 
 static const char *kind_of_file(const char *name)
 {
 	if (!strcmp(name, "adapter_model.safetensors"))
 		return "adapter";
-	if (ends_with(name, ".gguf") || ends_with(name, ".safetensors"))
+	if (text_ends(name, ".gguf") || text_ends(name, ".safetensors"))
 		return "model";
 	return "data";
 }
@@ -30,7 +25,7 @@ static const char *kind_of_file(const char *name)
 static bool is_weight(const char *name, bool adapter)
 {
 	return adapter ? !strcmp(name, "adapter_model.safetensors") :
-	                 !strncmp(name, "model", 5) && ends_with(name, ".safetensors");
+	                 !strncmp(name, "model", 5) && text_ends(name, ".safetensors");
 }
 
 static int add_file(struct artefact *x, struct ledger *l, const char *file, const char *known, struct buf *hashes,

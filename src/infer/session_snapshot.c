@@ -101,10 +101,7 @@ int session_save(const struct session *s, int sequence, const char *path, struct
 	if (io_writer_open(&w.file, path, e) < 0)
 		return -1;
 	int status = put_all(&w, s, sequence, e);
-	if (status == 0)
-		status = io_writer_commit(&w.file, e);
-	else
-		io_writer_abort(&w.file);
+	status = io_writer_end(&w.file, status, e);
 	mem_free(w.copy);
 	return status;
 }

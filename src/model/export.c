@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "model/config.h"
 #include "model/fused.h"
 #include "model/weights.h"
@@ -128,12 +129,11 @@ static int write_json(const char *dir, const char *name, json_t *j, struct err *
 static size_t class_stem(const char *hf_class)
 {
 	static const char *const ends[] = { "ForCausalLM", "LMHeadModel" };
-	size_t n = strlen(hf_class);
+	size_t stem = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (n > strlen(ends[i]) && !strcmp(hf_class + n - strlen(ends[i]), ends[i]))
-			return n - strlen(ends[i]);
-	return 0;
+	for (size_t i = 0; i < ARRAY_LEN(ends) && !stem; i++)
+		stem = text_stem(hf_class, ends[i]);
+	return stem;
 }
 
 static void set_head(json_t *config, const struct arch *a, const struct export_head *h)
@@ -379,10 +379,7 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 		status = write_all(&o, m, dtype, get, e);
 		if (status == 0)
 			status = look(&o, e);
-		if (status == 0)
-			status = io_writer_commit(&o.io, e);
-		if (status < 0)
-			io_writer_abort(&o.io);
+		status = io_writer_end(&o.io, status, e);
 	}
 	arena_release(&mem);
 	mem_free(path);
@@ -431,14 +428,10 @@ const float *export_from_params(void *ctx, int i, float *scratch)
 static int check_space(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                        struct err *e)
 {
-	size_t free_bytes, need = export_bytes(m, dtype);
+	size_t need = export_bytes(m, dtype);
 	if (w->head)
 		need += weight_numbers(&m->weights[model_head(m)]) * dtypes[dtype].bytes;
-	if (io_free_space(dir, &free_bytes, e) < 0)
-		return -1;
-	if (free_bytes < need)
-		return err_set(e, "%s: the model needs %zu bytes on disk, %zu are free", dir, need, free_bytes);
-	return 0;
+	return io_need_space(dir, need, "the model", e);
 }
 
 int export_possible(const struct model *m, struct err *e)

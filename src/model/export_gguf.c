@@ -8,13 +8,12 @@
 
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "token/gguf_known.h"
 #include "token/tokenizer.h"
 #include "token/tokenizer_put.h"
-
-enum { QUANTIZATION_VERSION = 2 };
 
 /* --- tensors --- */
 
@@ -23,12 +22,11 @@ static bool is_plain(const struct export_tensor *t)
 {
 	static const char *const names[] = { "position_embd.weight", "token_types.weight", ".ffn_gate_inp.weight",
 		                             ".ffn_gate_inp_shexp.weight" };
-	size_t n = strlen(t->name);
 
-	if (t->n_dims < 2 || n < 7 || strcmp(t->name + n - 7, ".weight"))
+	if (t->n_dims < 2 || !text_ends(t->name, ".weight"))
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (n >= strlen(names[i]) && !strcmp(t->name + n - strlen(names[i]), names[i]))
+		if (text_ends(t->name, names[i]))
 			return true;
 	return false;
 }
@@ -338,7 +336,7 @@ static int make_meta(const struct export_gguf_list *l, struct gguf_meta *meta, c
 	}
 	gguf_put_u32(meta, "general.file_type",
 	             (uint32_t)(how->file_type >= 0 ? how->file_type : file_type_of(l)));
-	gguf_put_u32(meta, "general.quantization_version", QUANTIZATION_VERSION);
+	gguf_put_u32(meta, "general.quantization_version", GGUF_QUANTIZATION_VERSION);
 	if (how->keys)
 		how->keys(how->ctx, meta);
 	return 0;
@@ -460,8 +458,7 @@ static int write_file(const struct export_gguf_list *l, const char *path, const 
 		status = gguf_writer_open(&x.io, path, meta, t, l->n, e);
 		if (status == 0) {
 			status = write_tensors(&x, t, e);
-			if (status < 0 || (status = io_writer_commit(&x.io, e)) < 0)
-				io_writer_abort(&x.io);
+			status = io_writer_end(&x.io, status, e);
 		}
 		mem_unmap(x.packed, largest(l));
 	}
@@ -482,16 +479,6 @@ static int check_dtypes(const struct export_gguf_list *l, const struct export_gg
 	return 0;
 }
 
-static int check_space(const struct export_gguf_list *l, const char *path, struct err *e)
-{
-	size_t free_bytes, need = export_gguf_bytes(l);
-
-	if (io_free_space(path, &free_bytes, e) < 0)
-		return -1;
-	return free_bytes >= need ? 0 : err_set(e, "%s: the model needs %zu bytes on disk, %zu are free", path, need,
-	                                        free_bytes);
-}
-
 int export_gguf_write(const struct export_gguf_list *l, const char *path, const struct export_gguf *how,
                       struct err *e)
 {
@@ -501,7 +488,7 @@ int export_gguf_write(const struct export_gguf_list *l, const char *path, const 
 	describe_gguf(l, t);
 	int status = check_dtypes(l, how, e);
 	if (status == 0)
-		status = check_space(l, path, e);
+		status = io_need_space(path, export_gguf_bytes(l), "the model", e);
 	if (status == 0)
 		status = make_meta(l, &meta, how, e);
 	if (status == 0 && !l->model->source.is_gguf)

@@ -163,10 +163,7 @@ int trace_write(const struct trace *t, const char *path, struct err *e)
 	buf_adds(&w.text, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
 	put_tracks(&w);
 	int status = write_events(&w, e);
-	if (status == 0)
-		status = io_writer_commit(&w.file, e);
-	else
-		io_writer_abort(&w.file);
+	status = io_writer_end(&w.file, status, e);
 	buf_release(&w.text);
 	return status;
 }

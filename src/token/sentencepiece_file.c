@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "token/sentencepiece.h"
 #include "token/tokenizer_files.h"
@@ -226,9 +227,9 @@ static const struct numbering *find_numbering(const json_t *config, struct err *
 	if (jsonx_string(config, "tokenizer_class", "", &class, e))
 		return NULL;
 	snprintf(name, sizeof(name), "%s", class);
-	size_t n = strlen(name);
-	if (n > 4 && !strcmp(name + n - 4, "Fast"))
-		name[n - 4] = 0;
+	size_t slow = text_stem(name, "Fast");
+	if (slow)
+		name[slow] = 0;
 	if (is_named(others, name)) {
 		err_set(e, "a %s numbers the pieces in a way of its own, which is known from its tokenizer.json alone",
 		        class);

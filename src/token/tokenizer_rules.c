@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "token/tokenizer_parts.h"
 
 /* --- added tokens --- */
@@ -95,11 +96,10 @@ static const char *content_of(const json_t *v)
 /* Is it one of those with a name of their own, or one that this model alone has ("image_token")? */
 static bool is_token_key(const char *key, const json_t *v)
 {
-	size_t n = strlen(key), m = strlen("_token");
 	for (size_t i = 0; i < ARRAY_LEN(named_tokens); i++)
 		if (strcmp(key, named_tokens[i]) == 0)
 			return true;
-	return n > m && strcmp(key + n - m, "_token") == 0 && content_of(v);
+	return text_stem(key, "_token") && content_of(v);
 }
 
 /* Adds a token under the id that it has or is given; of one that was added already `change` sets the attributes. */

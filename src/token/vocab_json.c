@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "token/bpe.h"
 #include "token/gguf_pre.h"
 #include "token/tokenizer_files.h"
@@ -54,7 +55,7 @@ static const struct class *find_class(const json_t *config, struct err *e)
 	struct buf known = BUF_INIT;
 	if (jsonx_string(config, "tokenizer_class", "GPT2Tokenizer", &name, e))
 		return NULL;
-	size_t n = strlen(name), k = n > 4 && !strcmp(name + n - 4, "Fast") ? n - 4 : n;
+	size_t slow = text_stem(name, "Fast"), k = slow ? slow : strlen(name);
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
 		if (is_named(classes[i].names, name, k)) {
 			buf_release(&known);
@@ -151,12 +152,9 @@ static struct tokenizer *make(const json_t *vocab, const struct buf *merges, jso
 static char *merges_of(const char *path)
 {
 	static const char *const pairs[][2] = { { "vocab.json", "merges.txt" }, { "encoder.json", "vocab.bpe" } };
-	size_t n = strlen(path);
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-		size_t k = strlen(pairs[i][0]);
-		if (n >= k && strcmp(path + n - k, pairs[i][0]) == 0)
-			return mem_printf("%.*s%s", (int)(n - k), path, pairs[i][1]);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		if (text_ends(path, pairs[i][0]))
+			return mem_printf("%.*s%s", (int)text_stem(path, pairs[i][0]), path, pairs[i][1]);
 	return NULL;
 }
 

@@ -152,6 +152,8 @@ static void folders(struct test *t)
 	CHECK(t, io_list(tmp("nothing"), &names, &n, &e) == -1 && io_dir_is_empty(tmp("a.txt"), &empty, &e) == -1);
 	CHECK(t, io_free_space(tmp("not/there/yet"), &space, &e) == 0 && space > 0);
 	CHECK(t, io_free_space("relative", &space, &e) == 0 && space > 0);
+	CHECK(t, io_need_space(tmp("not/there/yet"), 0, "it", &e) == 0);
+	CHECK(t, io_need_space(tmp("not/there/yet"), SIZE_MAX, "it", &e) < 0 && strstr(e.msg, ": it needs 184467440"));
 }
 
 static void names(struct test *t)

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/human.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 static void errors(struct test *t)
 {
@@ -222,6 +223,19 @@ static void times(struct test *t)
 	CHECK(t, env_get("KUNGFU_NO_SUCH_THING") == NULL);
 }
 
+static void endings(struct test *t)
+{
+	static const struct { const char *s, *end; bool ends; size_t stem; } cases[] = {
+		{ "a.gguf", ".gguf", true, 1 }, { ".gguf", ".gguf", true, 0 }, { "a.gguf2", ".gguf", false, 0 },
+		{ "f", ".gguf", false, 0 },     { "", "", true, 0 },           { "name", "", true, 4 },
+	};
+
+	test_case(t, "how a string ends, and what is before that");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		CHECK_MSG(t, text_ends(cases[i].s, cases[i].end) == cases[i].ends &&
+		                     text_stem(cases[i].s, cases[i].end) == cases[i].stem, "%s", cases[i].s);
+}
+
 void test_base_text(struct test *t)
 {
 	errors(t);
@@ -232,4 +246,5 @@ void test_base_text(struct test *t)
 	numbers(t);
 	hashes(t);
 	times(t);
+	endings(t);
 }

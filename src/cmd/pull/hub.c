@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/sha.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "cmd/pull/http.h"
 #include "format/hub_cache.h"
 
@@ -136,12 +137,6 @@ static bool is_hex(const char *text, size_t n)
 	return text && strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
 
-static bool ends(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-	return n >= m && !strcmp(name + n - m, end);
-}
-
 /* What a model is read from, where nobody says: its description, its tokenizer, its weights in one form. */
 static bool is_usual(const char *name, bool safetensors)
 {
@@ -151,7 +146,7 @@ static bool is_usual(const char *name, bool safetensors)
 	if (deep || name[0] == '.')
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (ends(name, kinds[i]))
+		if (text_ends(name, kinds[i]))
 			return true;
 	return !safetensors && fnmatch("pytorch_model*.bin", name, 0) == 0;
 }
@@ -228,9 +223,9 @@ static int choose(struct hub *h, const json_t *list, struct err *e)
 		const char *name = json_string_value(json_object_get(item, "rfilename"));
 		if (!name || !name_ok(name))
 			return err_set(e, "%s: the hub names a file \"%.100s\"", h->endpoint, name ? name : "");
-		safetensors |= ends(name, ".safetensors");
+		safetensors |= text_ends(name, ".safetensors");
 		config |= !strcmp(name, "config.json");
-		only = ends(name, ".gguf") && !ggufs++ ? name : only;
+		only = text_ends(name, ".gguf") && !ggufs++ ? name : only;
 	}
 	bool gguf = !h->w->file && !h->w->include && !safetensors && ggufs;
 	if (gguf && ggufs > 1)

@@ -1,0 +1,12 @@
+/* text: how a string ends. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool text_ends(const char *s, const char *end);        /* a string ends in itself */
+/* Bytes before the ending; 0: s has another ending, or nothing before it. */
+size_t text_stem(const char *s, const char *end);
+
+#endif
