@@ -58,8 +58,11 @@ static void grow_pieces(struct vocab *v, size_t n)
 {
 	if (n > v->cap) {
 		size_t cap = MAX(v->cap * 2, MAX(n, (size_t)1024));
-		v->piece = mem_grow(v->piece, cap, sizeof(*v->piece));
-		memset(v->piece + v->cap, 0, (cap - v->cap) * sizeof(*v->piece));
+		struct piece *piece = mem_array(cap, sizeof(*piece)); /* zero pages: a lone high id costs none */
+		if (v->n)
+			memcpy(piece, v->piece, v->n * sizeof(*piece));
+		mem_free(v->piece);
+		v->piece = piece;
 		v->cap = cap;
 	}
 	v->n = MAX(v->n, n);
