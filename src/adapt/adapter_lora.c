@@ -23,8 +23,6 @@
 #include "model/weights.h"
 #include "model/graph.h"
 
-enum { RANK_MAX = 65536 };
-
 struct site {              /* one adapted linear or embedding */
 	int weight, a, b;      /* the model's weight (n_weights: a tied model's head); parameters */
 	size_t r, in, out;     /* of an embedding: V in, C out */
@@ -82,26 +80,13 @@ static bool init_ok(const json_t *v)
 
 static int check_values(const json_t *config, struct err *e)
 {
-	static const char *const patterns[] = { "rank_pattern", "alpha_pattern" };
 	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_lora_weights");
-	const json_t *names = json_object_get(config, "layers_pattern");
-	const json_t *layers = json_object_get(config, "layers_to_transform");
-	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
 
 	if (bias && !peft_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
 		return peft_refuse("bias", bias, e);
 	if (!init_ok(init))
 		return peft_refuse("init_lora_weights", init, e);
-	if (!peft_names(names))
-		return peft_refuse("layers_pattern", names, e);
-	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
-		const json_t *v = json_object_get(config, patterns[i]);
-		if (v && !json_is_null(v) && !json_is_object(v))
-			return peft_refuse(patterns[i], v, e);
-	}
-	for (size_t i = 0; i < json_array_size(layers); i++)
-		ok &= json_is_integer(json_array_get(layers, i));
-	return ok ? 0 : peft_refuse("layers_to_transform", layers, e);
+	return peft_check_patterns(config, e);
 }
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
@@ -142,20 +127,6 @@ static json_t *own_config(const struct options *o)
 
 /* --- building --- */
 
-static int pattern_number(const json_t *config, const char *key, const char *module, double init, double *out,
-                          struct err *e)
-{
-	const json_t *value;
-	*out = init;
-	if (target_pattern(json_object_get(config, key), module, &value, e) < 0)
-		return -1;
-	if (value && !json_is_number(value))
-		return peft_refuse(key, value, e);
-	if (value)
-		*out = json_number_value(value);
-	return 0;
-}
-
 static void add_params(struct adapter *a, const struct model *m, struct site *s, const char *module)
 {
 	static const struct file_layout plain = { .rows_of = -1 }, transposed = { .rows_of = -1, .transposed = true };
@@ -175,7 +146,8 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 {
 	struct lora *o = a->own;
 	const struct terms *t = ctx;
-	double r, alpha;
+	double alpha;
+	size_t r;
 	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
 		return err_set(e,
 		               "target_modules means '%s', which is neither a linear nor an embedding; any module can "
@@ -184,21 +156,17 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	if (w->spec->fused && w->spec->fused->written)
 		return err_set(e, "target_modules means '%s', which files have as a part of %s: PEFT adds to that by "
 		                  "target_parameters, which is not done here", module, w->spec->fused->hf);
-	if (pattern_number(a->config, "rank_pattern", module, t->r, &r, e) < 0 ||
-	    pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
+	if (peft_rank(a->config, module, t->r, &r, e) < 0 ||
+	    peft_pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
 		return -1;
-	if (!(r >= 1 && r <= RANK_MAX) || r != floor(r))
-		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", r, module, RANK_MAX);
-	if (!isfinite(alpha))
-		return err_set(e, "lora_alpha is %g for '%s', a number was wanted", alpha, module);
 	struct site *s = &o->sites[o->n];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
 	*s = (struct site){ .weight = weight,
-		            .r = (size_t)r,
+		            .r = r,
 		            .embedding = embedding,
 		            .out = w->dim[embedding],
 		            .in = w->dim[!embedding],
-		            .scale = (float)(alpha / (t->rslora ? sqrt(r) : r)) };
+		            .scale = (float)(alpha / (t->rslora ? sqrt((double)r) : (double)r)) };
 	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
 	return 0;

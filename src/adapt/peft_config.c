@@ -2,6 +2,7 @@
  * from a file and written for a new adapter. Which modules are meant is target_modules.c. */
 #include "adapt/peft_config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,8 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "model/weights.h"
+
+enum { RANK_MAX = 65536 };
 
 /* Whose keys are written. */
 static const char VERSION[] = "0.21.2";
@@ -76,6 +79,63 @@ int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e
 		    !is_one_of(key, keys->read) && !peft_empty(value))
 			return peft_refuse(key, value, e);
 	return check_types(config, e);
+}
+
+int peft_check_patterns(const json_t *config, struct err *e)
+{
+	static const char *const patterns[] = { "rank_pattern", "alpha_pattern" };
+	const json_t *names = json_object_get(config, "layers_pattern");
+	const json_t *layers = json_object_get(config, "layers_to_transform");
+	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
+
+	if (!peft_names(names))
+		return peft_refuse("layers_pattern", names, e);
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+		const json_t *v = json_object_get(config, patterns[i]);
+		if (v && !json_is_null(v) && !json_is_object(v))
+			return peft_refuse(patterns[i], v, e);
+	}
+	for (size_t i = 0; i < json_array_size(layers); i++)
+		ok &= json_is_integer(json_array_get(layers, i));
+	return ok ? 0 : peft_refuse("layers_to_transform", layers, e);
+}
+
+int peft_pattern_number(const json_t *config, const char *key, const char *module, double init, double *out,
+                        struct err *e)
+{
+	const json_t *value;
+
+	*out = init;
+	if (target_pattern(json_object_get(config, key), module, &value, e) < 0)
+		return -1;
+	if (value && !json_is_number(value))
+		return peft_refuse(key, value, e);
+	if (value)
+		*out = json_number_value(value);
+	return isfinite(*out) ? 0 : err_set(e, "%s gives '%s' %g, a number was wanted", key, module, *out);
+}
+
+int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e)
+{
+	double x;
+
+	if (peft_pattern_number(config, "rank_pattern", module, init, &x, e) < 0)
+		return -1;
+	if (!(x >= 1 && x <= RANK_MAX) || x != floor(x))
+		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", x, module, RANK_MAX);
+	*r = (size_t)x;
+	return 0;
+}
+
+int peft_want_linear(const struct weight *w, const char *module, struct err *e)
+{
+	if (!(w->spec->flags & WEIGHT_LINEAR) || w->n_dims != 2)
+		return err_set(e, "target_modules means '%s', which is no linear; any module can be named in "
+		                  "modules_to_save", module);
+	if (w->expert >= 0 || (w->spec->fused && w->spec->fused->written))
+		return err_set(e, "target_modules means '%s', %s: only LoRA adds to those here", module,
+		               w->expert >= 0 ? "an expert's matrix" : "which files have as a part of another matrix");
+	return 0;
 }
 
 /* --- a new one --- */

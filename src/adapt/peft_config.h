@@ -16,6 +16,15 @@ struct peft_keys { const char *const *read, *const *inert; };
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);
 bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
 int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
+/* Refuses values of another type: rank_pattern, alpha_pattern, layers_pattern, layers_to_transform. */
+int peft_check_patterns(const json_t *config, struct err *e);
+/* What a module has of a number that is `init` for all: the value of the first entry of `key` that means it. */
+int peft_pattern_number(const json_t *config, const char *key, const char *module, double init, double *out,
+                        struct err *e);
+/* The same of rank_pattern: a whole number from 1. */
+int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e);
+/* That a module is a linear that stands alone, neither an expert's nor a part of one that files have as a whole. */
+int peft_want_linear(const struct weight *w, const char *module, struct err *e);
 /* Whether the value is a list of names, a name, or nothing. */
 bool peft_names(const json_t *value);
 /* What a new adapter's base_model_name_or_path is where nobody says it, in mem: the name on a hub that the model has
