@@ -350,14 +350,14 @@ static bool read_once(const struct tape *t, uint32_t x)
 	return readers == 1;
 }
 
-/* The linear that makes u of term k from x alone, when u's whole gradient comes from node n; or NULL. */
+/* The linear that makes u of term k from x and a bound A alone, when u's whole gradient comes from node n; or NULL. */
 static const struct node *inner_linear(const struct tape *t, const struct node *n, int k)
 {
 	uint32_t made = tape_tensor(t, n->in[IN_U + 2 * k])->producer;
 	const struct node *u = made ? &t->nodes[made - 1] : NULL;
 
 	if (!u || u->op != &op_row_linear || u->in[IN_X] != n->in[IN_X] || u->in[IN_U] || u->in[IN_WT] ||
-	    n->in[IN_WT] || !read_once(t, n->in[IN_U + 2 * k]))
+	    n->in[IN_WT] || tape_tensor(t, u->in[IN_W])->producer || !read_once(t, n->in[IN_U + 2 * k]))
 		return NULL;
 	return u;
 }

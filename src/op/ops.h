@@ -112,6 +112,9 @@ uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or
 /* gate·σ(alpha·gate)·(up + 1), gate at most limit, up between −limit and limit; N,F */
 uint32_t op_clamped_swiglu(struct tape *t, uint32_t gate, uint32_t up, float alpha, float limit);
 uint32_t op_scale(struct tape *t, uint32_t x, float by);                        /* by·x */
+/* Of two matrices (O,r), (O,s) or, across, (r,I), (s,I): each number of one with each of the other in every row or
+ * column, (O,r·s) or (r·s,I); the factors of a product of matrices number by number, op_khatri_rao.c */
+uint32_t op_khatri_rao(struct tape *t, uint32_t a, uint32_t b, bool across);
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
 /* a + (b − a)∘σ(gate), all alike */
 uint32_t op_blend(struct tape *t, uint32_t a, uint32_t b, uint32_t gate);
