@@ -753,9 +753,9 @@ static void run_for(struct interpreter *x, const struct stmt *s)
 	if (s->condition)
 		items = chosen(x, s, items);
 	bool whole_turn = false; /* Jinja runs the else where no turn came to its end */
+	struct value loop = v_dict(&x->r.mem);
+	loop.type = V_NAMESPACE;
 	for (size_t turns = 0; turns < items.list->n && !x->r.failed && x->flow != FLOW_BREAK; turns++) {
-		struct value loop = v_dict(&x->r.mem);
-		loop.type = V_NAMESPACE;
 		push_scope(x);
 		set_loop(x, loop, items.list, turns);
 		set_in(x, x->scope, "loop", loop);

@@ -747,7 +747,21 @@ static struct value m_cycle(const struct call *c)
 	return c->args[(size_t)at->i % c->n];
 }
 
-static const struct function namespace_methods[] = { { "cycle", m_cycle, "*" } };
+/* Whether the values are others than when it was last asked; the loop keeps them, under a name of no template. */
+static struct value m_changed(const struct call *c)
+{
+	struct value now = v_list(&c->r->mem, V_TUPLE, c->n);
+	const struct value *before = v_get_text(c->self, " changed");
+
+	for (size_t i = 0; i < c->n; i++)
+		v_push(&c->r->mem, now, c->args[i]);
+	if (before && (!run_charge(c->r, *before, now) || v_equal(*before, now)))
+		return v_bool(false);
+	v_set(&c->r->mem, c->self, v_text(" changed"), now);
+	return v_bool(true);
+}
+
+static const struct function namespace_methods[] = { { "cycle", m_cycle, "*" }, { "changed", m_changed, "*" } };
 
 static const struct function *of_list(enum list_kind kind, const char *name)
 {

@@ -93,6 +93,12 @@ static const struct rendering renderings[] = {
 	{ "{% for i in [1, 2, 3] %}{{ loop.previtem }}<{{ i }}>{{ loop.nextitem }} {% endfor %}", NULL,
 	  "<1>2 1<2>3 2<3> " },
 	{ "{% for i in [1, 2, 3] %}{{ loop.cycle('a', 'b') }}{% endfor %}", NULL, "aba" },
+	{ "{% for i in [1, 1, 2, 2, 1] %}{{ loop.changed(i) }} {% endfor %}", NULL,
+	  "True False True False True " },
+	{ "{% for i in [1, 2] %}{{ loop.changed() }}{% for j in [3, 3] %}{{ "
+	  "loop.changed(i, j) }}{% endfor %}{% endfor %}", NULL,
+	  "TrueTrueFalseFalseTrueFalse" },
+	{ "{% for i in [1, 2] %}{% set l = loop %}{{ l.index }}{% endfor %}", NULL, "12" },
 	{ "{% for i in [1, 2] %}{% for j in [1, 2] %}{{ i }}{{ j }}{{ loop.index }} {% endfor %}{{ loop.index }};{% "
 	  "endfor %}",
 	  NULL, "111 122 1;211 222 2;" },
