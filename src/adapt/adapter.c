@@ -19,6 +19,8 @@
 
 /* --- parameters --- */
 
+const char *adapter_prefix(const struct adapter *a) { return a->type->plain ? "" : PEFT_PREFIX; }
+
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place)
 {
@@ -65,20 +67,30 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 	return status;
 }
 
-/* The weight's own parameter under a name; GPT-2's Conv1D are transposed in files. */
+/* The weight's own parameter; GPT-2's Conv1D are transposed in files. */
 static int own_param(struct adapter *a, const struct model *m, const char *name, int weight)
 {
 	const struct weight *w = &m->weights[weight];
 	struct file_layout place = { .rows_of = weight,
 		                   .transposed = w->n_dims == 2 && (w->spec->flags & WEIGHT_TRANSPOSED) };
-	int param = adapter_param(a, arena_printf(&a->mem, PEFT_PREFIX "%s", name), w->n_dims, w->dim, weight, place);
+	int param = adapter_param(a, name, w->n_dims, w->dim, weight, place);
 	a->overlay.params.items[param].role = weight_role(w);
 	return param;
 }
 
+void adapter_whole(struct adapter *a, const struct model *m, const char *name, int weight)
+{
+	a->overlay.replaced[weight] = own_param(a, m, name, weight);
+}
+
+static const char *saved_name(struct adapter *a, const char *weight)
+{
+	return arena_printf(&a->mem, "%s%s", adapter_prefix(a), weight);
+}
+
 static void save_whole(struct adapter *a, const struct model *m, int weight)
 {
-	a->overlay.replaced[weight] = own_param(a, m, m->weights[weight].name, weight);
+	adapter_whole(a, m, saved_name(a, m->weights[weight].name), weight);
 }
 
 /* What becomes of a tied model's head, which is no weight of its own. */
@@ -88,9 +100,9 @@ static void save_head(struct adapter *a, const struct model *m, bool head, bool 
 	if (json_is_true(json_object_get(a->config, "ensure_weight_tying"))) {
 		if (!embedding)
 			save_whole(a, m, weight);
-		a->tied_name = arena_printf(&a->mem, PEFT_PREFIX "%s", m->config.arch->head);
+		a->tied_name = saved_name(a, m->config.arch->head);
 	} else {
-		a->overlay.head = head ? own_param(a, m, m->config.arch->head, weight) : HEAD_OF_MODEL;
+		a->overlay.head = head ? own_param(a, m, saved_name(a, m->config.arch->head), weight) : HEAD_OF_MODEL;
 	}
 }
 
@@ -207,6 +219,14 @@ int adapter_check_merge(const struct adapter *a, struct err *e)
 	return a->type->merge ? 0 :
 	                        err_set(e, "an adapter of the type %s cannot be worked into a model's weights",
 	                                a->type->name);
+}
+
+void adapter_merge_none(const struct adapter *a, const struct model *m, int weight, float *w)
+{
+	(void)a;
+	(void)m;
+	(void)weight;
+	(void)w;
 }
 
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w)

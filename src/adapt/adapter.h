@@ -65,6 +65,7 @@ struct adapter_type {
 	const char *size_option;
 	const char *peft_type;         /* "LORA"; NULL, as load is: PEFT has none, no file is read as one */
 	const char *gguf_type;         /* adapter.type of llama.cpp's files of this type, or NULL; wants pairs */
+	bool plain;                    /* in files its tensors have the model's own names, without PEFT's prefix */
 	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */
 	int (*attach)(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e);
 	const struct overlay_hooks *hooks; /* NULL: all that it does is to replace weights */
@@ -110,9 +111,15 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 const struct adapter_type *adapter_type_of(const json_t *config);
 /* Nothing yet but the type and its hooks. */
 void adapter_begin(struct adapter *a, const struct model *m, const struct adapter_type *type);
+/* What stands before the names of tensors in the adapter's files. */
+const char *adapter_prefix(const struct adapter *a);
 /* Adds a parameter to a->overlay.params. */
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place);
+/* The model's weight trained whole: a parameter that files call `name` stands for it, and begins with its numbers. */
+void adapter_whole(struct adapter *a, const struct model *m, const char *name, int weight);
+/* merge of a type that does nothing but to replace weights. */
+void adapter_merge_none(const struct adapter *a, const struct model *m, int weight, float *w);
 /* modules_to_save (a list, or NULL): a parameter for each weight of those modules, and
  * a->overlay.replaced. */
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);

@@ -57,7 +57,7 @@ bool peft_names(const json_t *v)
 }
 
 /* The types of the keys whose values are looked at by name later. */
-static int check_types(const json_t *config, struct err *e)
+static int check_types(const json_t *config, bool all, struct err *e)
 {
 	for (size_t i = 0; read_of_all[i]; i++) {
 		const json_t *v = json_object_get(config, read_of_all[i]);
@@ -66,7 +66,7 @@ static int check_types(const json_t *config, struct err *e)
 			return peft_refuse(read_of_all[i], v, e);
 	}
 	const json_t *targets = json_object_get(config, "target_modules");
-	return !targets || peft_empty(targets) ? err_set(e, "target_modules names nothing") : 0;
+	return !all && (!targets || peft_empty(targets)) ? err_set(e, "target_modules names nothing") : 0;
 }
 
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e)
@@ -78,7 +78,7 @@ int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e
 		if (!is_one_of(key, inert_of_all) && !is_one_of(key, read_of_all) && !is_one_of(key, keys->inert) &&
 		    !is_one_of(key, keys->read) && !peft_empty(value))
 			return peft_refuse(key, value, e);
-	return check_types(config, e);
+	return check_types(config, keys->all, e);
 }
 
 int peft_check_patterns(const json_t *config, struct err *e)

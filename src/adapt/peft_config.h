@@ -10,7 +10,10 @@
 
 /* A type's own keys beside those of all: that it reads, and that change nothing once an adapter exists. Both end with
  * NULL. */
-struct peft_keys { const char *const *read, *const *inert; };
+struct peft_keys {
+	const char *const *read, *const *inert;
+	bool all;                              /* no target_modules is all that the type works on, else it is refused */
+};
 
 /* Refuses unknown keys with a value by name, values of another type, and target_modules that names nothing. */
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);

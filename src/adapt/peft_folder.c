@@ -245,12 +245,13 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 }
 
 /* The head that classifies, and what its labels are called. */
-static void describe_head(struct st_tensor *t, struct st_meta *names, struct arena *mem, const struct export_head *h)
+static void describe_head(struct st_tensor *t, struct st_meta *names, struct arena *mem, const struct adapter *a,
+                          const struct export_head *h)
 {
 	char *line = jsonx_line(json_object_get(h->config, "id2label"));
 
-	*t = (struct st_tensor){ .name = arena_printf(mem, "%s%s", PREFIX, h->name), .dtype = DTYPE_F32, .n_dims = 2,
-		                 .dim = { h->dim[0], h->dim[1] }, .data = h->w,
+	*t = (struct st_tensor){ .name = arena_printf(mem, "%s%s", adapter_prefix(a), h->name),
+		                 .dtype = DTYPE_F32, .n_dims = 2, .dim = { h->dim[0], h->dim[1] }, .data = h->w,
 		                 .bytes = h->dim[0] * h->dim[1] * sizeof(float) };
 	*names = (struct st_meta){ "id2label", arena_strdup(mem, line) };
 	mem_free(line);
@@ -271,7 +272,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const st
 		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
 	if (h)
-		describe_head(&t[n], &meta[1], &mem, h);
+		describe_head(&t[n], &meta[1], &mem, a, h);
 	int status = st_write(path, t, n + (h != NULL), meta, 1 + (h != NULL), write_param, &x, e);
 	arena_release(&mem);
 	return status;

@@ -22,11 +22,38 @@
 
 #define SMALL "per-device-train-batch-size=6 micro-batch-tokens=150 max-length=100 max-steps=4 learning-rate=3e-3"
 
+/* What a type needs said, and where it has nothing to do with the first of the models another of its shape. */
+static const struct type_need {
+	const char *type, *options[3], *models[3];
+} needs[] = {
+	{ "bitfit", { NULL }, { "qwen2", "gpt2", "qwen2.gguf" } },
+};
+
+static const struct type_need *need_of(const char *type)
+{
+	static const struct type_need plain = { NULL, { NULL }, { "llama", "gpt2", "llama.gguf" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(needs); i++)
+		if (!strcmp(needs[i].type, type))
+			return &needs[i];
+	return &plain;
+}
+
 static bool make(struct bench *b, const struct adapter_type *type, struct adapter *a)
 {
 	struct err e = ERR_INIT;
+	const char *const *options = need_of(type->name)->options;
 
-	return bench_fine(b, adapter_new_named(a, type->name, &b->model, (const char *const[]){ NULL }, 3, &e), &e);
+	return bench_fine(b, adapter_new_named(a, type->name, &b->model, options, 3, &e), &e);
+}
+
+/* A run's options: SMALL, the method's own and `more`. */
+static void write_options(char *out, size_t size, const char *method, const char *more)
+{
+	const char *const *own = need_of(method)->options;
+
+	snprintf(out, size, SMALL " %s method=%s%s%s%s%s", more, method, own[0] ? " " : "", own[0] ? own[0] : "",
+	         own[0] ? "=" : "", own[0] ? own[1] : "");
 }
 
 static void shake(struct adapter *a)
@@ -159,12 +186,12 @@ static void test_bits(struct test *t, const struct adapter_type *type, const cha
 {
 	char first[33], other[33], options[256];
 
-	snprintf(options, sizeof(options), SMALL " method=%s", type->name);
+	write_options(options, sizeof(options), type->name, "");
 	test_case(t, "%s, %s: 1 and 3 threads, and recomputing, give the same bits", type->name, model);
 	training_run(t, model, data, options, 1, first, NULL);
 	training_run(t, model, data, options, 3, other, NULL);
 	CHECK(t, !strcmp(first, other));
-	snprintf(options, sizeof(options), SMALL " gradient-checkpointing=true method=%s", type->name);
+	write_options(options, sizeof(options), type->name, "gradient-checkpointing=true");
 	training_run(t, model, data, options, 2, other, NULL);
 	CHECK(t, !strcmp(first, other));
 }
@@ -177,7 +204,7 @@ static void test_resume(struct test *t, const struct adapter_type *type, const c
 	struct job j;
 	json_t *caller = json_object(), *back = NULL;
 
-	snprintf(options, sizeof(options), SMALL " method=%s", type->name);
+	write_options(options, sizeof(options), type->name, "");
 	test_case(t, "%s, %s: stopped and resumed, the same bits", type->name, model);
 	training_run(t, model, data, options, 2, whole, NULL);
 	job_init(t, &j, model, data, options);
@@ -244,7 +271,7 @@ static void test_beside(struct test *t, const char *method, const char *model, c
 	struct training s;
 	struct job j;
 
-	snprintf(options, sizeof(options), SMALL " method=%s", method);
+	write_options(options, sizeof(options), method, "");
 	test_case(t, "%s, %s: a session beside the trainer has its weights of the moment, without a copy", method,
 	          model);
 	job_init(t, &j, model, data, options);
@@ -269,14 +296,14 @@ static void test_beside(struct test *t, const char *method, const char *model, c
 
 void test_adapters(struct test *t)
 {
-	static const char *const models[] = { "llama", "gpt2", "llama.gguf" };
 	char *data = write_rows(t, 12);
 	struct bench b;
 
 	log_set(LOG_QUIET); /* the trainers' words about their rows */
 	for (size_t i = 0; adapter_type_table[i]; i++) {
 		const struct adapter_type *type = adapter_type_table[i];
-		for (size_t k = 0; k < ARRAY_LEN(models); k++) {
+		const char *const *models = need_of(type->name)->models;
+		for (size_t k = 0; k < 3; k++) {
 			if (!bench_open(&b, t, models[k]))
 				continue;
 			test_start(&b, type);
@@ -289,7 +316,7 @@ void test_adapters(struct test *t)
 			test_bits(t, type, models[k], data);
 			test_resume(t, type, models[k], data);
 		}
-		test_beside(t, type->name, "llama", data);
+		test_beside(t, type->name, models[0], data);
 	}
 	test_beside(t, method_full, "llama", data);
 	log_set(LOG_NORMAL);
