@@ -9,22 +9,41 @@
 
 struct adapter_type;
 
-/* Which modules, for types that ask: a member of the type's own options, and rows of its table. */
+/* Which modules, for types that ask: a member of the type's own options, and rows of its table. Texts as options have
+ * them, NULL where nothing was said; peft_begin reads them into the config. */
 struct adapter_targets {
-	/* "all-linear", or comma-separated suffixes of module names, or NULL: the type's own default */
+	/* "all-linear", comma-separated ends of modules' names, or an expression for whole names; NULL: the type's own
+	 * default */
 	const char *target_modules;
-	const char *modules_to_save;   /* comma-separated, or NULL */
-	const char *base;              /* what adapter_config.json calls the model, or NULL: peft_base's word */
+	const char *exclude_modules;   /* the same, without "all-linear" */
+	const char *modules_to_save;   /* comma-separated */
+	const char *base;              /* what adapter_config.json calls the model; NULL: peft_base's word */
+	/* of types that have the rows for them */
+	const char *layers_to_transform, *layers_pattern;
+	const char *rank_pattern, *alpha_pattern;
 };
 #define ADAPTER_TARGET_OPTS(s, f, init) \
 	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
-	           "all-linear, or names as q_proj,v_proj; embeddings and the head (embed_tokens,lm_head) only by " \
-	           "name"), \
+	           "all-linear, or names as q_proj,v_proj, or a regular expression for whole names; embeddings and " \
+	           "the head (embed_tokens,lm_head) only by name"), \
+		OPT_STRING("exclude-modules", s, f.exclude_modules, NULL, "LIST", \
+	                   "of the target modules those that are left alone: names or an expression"), \
 		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
 	                   "modules trained whole beside the adapter"), \
 		OPT_STRING("base-model-name-or-path", s, f.base, NULL, "NAME", \
 	                   "what adapter_config.json calls the model, as ORG/NAME; else what the model says of " \
 	                   "itself, else its path")
+/* Of types whose config in PEFT has these keys. */
+#define ADAPTER_LAYERS_OPTS(s, f) \
+	OPT_STRING("layers-to-transform", s, f.layers_to_transform, NULL, "LIST", \
+	           "of the target modules those of these layers alone, as 0,1,20-29"), \
+		OPT_STRING("layers-pattern", s, f.layers_pattern, NULL, "LIST", \
+	                   "what stands before a layer's number in names of modules, where the model does not say")
+#define ADAPTER_PATTERN_OPTS(s, f) \
+	OPT_STRING("rank-pattern", s, f.rank_pattern, NULL, "LIST", \
+	           "another rank where a module's name ends so: q_proj=16,layers.0.mlp.up_proj=4; keys are " \
+	           "expressions; or a JSON object"), \
+		OPT_STRING("alpha-pattern", s, f.alpha_pattern, NULL, "LIST", "the same of alpha")
 
 /* How files have a parameter. */
 struct file_layout {

@@ -47,7 +47,7 @@ static const struct { const char *name; bool feedforward; } usual[] = {
 static bool has_module(const struct model *m, const char *name)
 {
 	json_t *config = json_pack("{s:[s]}", "target_modules", name);
-	bool has = !target_unused(config, m);
+	bool has = !target_unused(config, "target_modules", m);
 
 	json_decref(config);
 	return has;
@@ -75,13 +75,14 @@ static const char *usual_targets(struct arena *mem, const struct model *m)
 	return names;
 }
 
-/* Which of the targets are feed-forward where nobody says: the usual ones. */
-static json_t *usual_feedforward(const json_t *targets)
+/* Which of the targets, names or an expression, are feed-forward where nobody says: the usual ones. */
+static json_t *usual_feedforward(const struct model *m, const json_t *targets)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
-		if (usual[i].feedforward && is_listed(targets, usual[i].name))
+		if (usual[i].feedforward && (json_is_string(targets) ? has_module(m, usual[i].name) :
+		                                                       is_listed(targets, usual[i].name)))
 			json_array_append_new(list, json_string(usual[i].name));
 	return list;
 }
@@ -186,7 +187,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		return err_set(e, "feedforward_modules: the names are not UTF-8");
 	if (peft_begin(a, m, targets, &asked->on, json_pack("{s:b}", "init_ia3_weights", 1), e) < 0)
 		return -1;
-	json_t *list = ff ? target_split(ff) : usual_feedforward(json_object_get(a->config, "target_modules"));
+	json_t *list = ff ? target_words(ff) : usual_feedforward(m, json_object_get(a->config, "target_modules"));
 	json_object_set_new(a->config, "feedforward_modules", list);
 	if (build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;

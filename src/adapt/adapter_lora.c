@@ -55,6 +55,8 @@ static const struct opt opts[] = {
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
+	ADAPTER_LAYERS_OPTS(struct options, on),
+	ADAPTER_PATTERN_OPTS(struct options, on),
 	OPT_END
 };
 
@@ -157,7 +159,7 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		return err_set(e, "target_modules means '%s', which files have as a part of %s: PEFT adds to that by "
 		                  "target_parameters, which is not done here", module, w->spec->fused->hf);
 	if (peft_rank(a->config, module, t->r, &r, e) < 0 ||
-	    peft_pattern_number(a->config, "alpha_pattern", module, t->alpha, &alpha, e) < 0)
+	    peft_pattern_number(a->config, PEFT_ALPHAS, module, t->alpha, &alpha, e) < 0)
 		return -1;
 	struct site *s = &o->sites[o->n];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "adapt/peft_asked.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -83,7 +84,7 @@ int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e
 
 int peft_check_patterns(const json_t *config, struct err *e)
 {
-	static const char *const patterns[] = { "rank_pattern", "alpha_pattern" };
+	static const char *const patterns[] = { PEFT_RANKS, PEFT_ALPHAS };
 	const json_t *names = json_object_get(config, "layers_pattern");
 	const json_t *layers = json_object_get(config, "layers_to_transform");
 	bool ok = !layers || json_is_null(layers) || json_is_integer(layers) || json_is_array(layers);
@@ -119,7 +120,7 @@ int peft_rank(const json_t *config, const char *module, double init, size_t *r, 
 {
 	double x;
 
-	if (peft_pattern_number(config, "rank_pattern", module, init, &x, e) < 0)
+	if (peft_pattern_number(config, PEFT_RANKS, module, init, &x, e) < 0)
 		return -1;
 	if (!(x >= 1 && x <= RANK_MAX) || x != floor(x))
 		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", x, module, RANK_MAX);
@@ -238,9 +239,10 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
 {
 	const char *saved = with->modules_to_save;
 	bool all = !targets || !*targets || !strcasecmp(targets, "all-linear");
-	json_t *on = all ? target_all_linear(m) : target_split(targets), *whole = target_split(saved ? saved : "");
-	json_t *j = json_pack("{s:n, s:o, s:n, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
-	                      "base_model_name_or_path", base_of(a, m, with), "exclude_modules", "fan_in_fan_out",
+	json_t *on = all ? target_all_linear(m) : target_words(targets), *whole = target_split(saved ? saved : "");
+	json_t *not = with->exclude_modules ? target_words(with->exclude_modules) : json_null();
+	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
+	                      "base_model_name_or_path", base_of(a, m, with), "exclude_modules", not, "fan_in_fan_out",
 	                      (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
 	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
 	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
@@ -252,9 +254,35 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
 	return j;
 }
 
-static int check_text(const char *what, const char *text, struct err *e)
+static int check_texts(const char *targets, const struct adapter_targets *on, struct err *e)
 {
-	return !text || utf8_valid(text, strlen(text), NULL) ? 0 : err_set(e, "%s: the names are not UTF-8", what);
+	const struct { const char *what, *text; } all[] = {
+		{ "target_modules", targets },
+		{ "exclude_modules", on->exclude_modules },
+		{ "modules_to_save", on->modules_to_save },
+		{ "base_model_name_or_path", on->base },
+		{ "layers_pattern", on->layers_pattern },
+		{ "rank_pattern", on->rank_pattern },
+		{ "alpha_pattern", on->alpha_pattern },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i].text && !utf8_valid(all[i].text, strlen(all[i].text), NULL))
+			return err_set(e, "%s: the names are not UTF-8", all[i].what);
+	return 0;
+}
+
+static int check_unused(struct adapter *a, const struct model *m, struct err *e)
+{
+	static const char *const keys[] = { "target_modules", "exclude_modules" };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *unused = target_unused(a->config, keys[i], m);
+		if (unused)
+			return err_set(e, "%s: there is no module '%.80s' in this model; its linears are %s", keys[i],
+			               unused, target_names(&a->mem, m));
+	}
+	return 0;
 }
 
 int peft_begin(struct adapter *a, const struct model *m, const char *targets, const struct adapter_targets *on,
@@ -262,8 +290,7 @@ int peft_begin(struct adapter *a, const struct model *m, const char *targets, co
 {
 	if (!own)
 		BUG("a config that cannot be packed");
-	if (check_text("target_modules", targets, e) < 0 || check_text("modules_to_save", on->modules_to_save, e) < 0 ||
-	    check_text("base_model_name_or_path", on->base, e) < 0) {
+	if (check_texts(targets, on, e) < 0) {
 		json_decref(own);
 		return -1;
 	}
@@ -271,10 +298,7 @@ int peft_begin(struct adapter *a, const struct model *m, const char *targets, co
 	json_object_update(own, all);
 	json_decref(all);
 	a->config = sorted(own);
-	const char *unused = target_unused(a->config, m);
-	return unused ? err_set(e, "target_modules: there is no module '%.80s' in this model; its linears are %s",
-	                        unused, target_names(&a->mem, m)) :
-	                0;
+	return check_unused(a, m, e) < 0 ? -1 : peft_put_asked(a->config, m, on, e);
 }
 
 /* --- modules --- */

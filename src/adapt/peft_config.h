@@ -7,6 +7,8 @@
 #include "adapt/adapter.h"
 
 #define PEFT_PREFIX "base_model.model." /* of all names in PEFT's files */
+#define PEFT_RANKS "rank_pattern"
+#define PEFT_ALPHAS "alpha_pattern"
 
 /* A type's own keys beside those of all: that it reads, and that change nothing once an adapter exists. Both end with
  * NULL. */
@@ -33,8 +35,9 @@ bool peft_names(const json_t *value);
 /* What a new adapter's base_model_name_or_path is where nobody says it, in mem: the name on a hub that the model has
  * for itself, else its path; NULL where that is no UTF-8. */
 const char *peft_base(struct arena *mem, const struct model *m);
-/* A new adapter's, in PEFT's order, into a->config: own (taken) has the type's keys. targets: as --target-modules has
- * them. Errors: names of modules that there are not. */
+/* A new adapter's, in PEFT's order, into a->config: own (taken) has the type's keys, with what nobody asks for as PEFT
+ * has it; what `on` says of layers and patterns stands over that. targets: as --target-modules has them. Errors: names
+ * of modules and layers that there are not. */
 int peft_begin(struct adapter *a, const struct model *m, const char *targets, const struct adapter_targets *on,
                json_t *own, struct err *e);
 

@@ -38,7 +38,7 @@ static bool is_suffix(const char *module, const char *name)
 	return m && text_ends(module, name) && (n == m || module[n - m - 1] == '.');
 }
 
-static int compile(pcre2_code **code, const char *pattern, struct err *e)
+static int compile(pcre2_code **code, const char *pattern, uint32_t options, struct err *e)
 {
 	int number;
 	PCRE2_SIZE at;
@@ -46,7 +46,7 @@ static int compile(pcre2_code **code, const char *pattern, struct err *e)
 	if (strlen(pattern) > PATTERN_MAX)
 		return err_set(e, "an expression for modules has %zu bytes, at most %d were wanted", strlen(pattern),
 		               PATTERN_MAX);
-	*code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &number, &at, NULL);
+	*code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | options, &number, &at, NULL);
 	if (*code)
 		return 0;
 	pcre2_get_error_message(number, text, sizeof(text));
@@ -56,10 +56,10 @@ static int compile(pcre2_code **code, const char *pattern, struct err *e)
 
 /* 1 match, 0 none, −1 on a bad or endless expression. number: what the group "idx" matched, as a number; may be
  * NULL. */
-static int regex_match(const char *pattern, const char *subject, long *number, struct err *e)
+static int regex_match(const char *pattern, uint32_t options, const char *subject, long *number, struct err *e)
 {
 	pcre2_code *code;
-	if (compile(&code, pattern, e) < 0)
+	if (compile(&code, pattern, options, e) < 0)
 		return -1;
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
 	pcre2_match_data *match = pcre2_match_data_create_from_pattern(code, NULL);
@@ -85,10 +85,7 @@ static int regex_match(const char *pattern, const char *subject, long *number, s
 
 static int whole_match(const char *pattern, const char *module, struct err *e)
 {
-	char *whole = mem_printf("^(?:%s)\\z", pattern);
-	int status = regex_match(whole, module, NULL, e);
-	mem_free(whole);
-	return status;
+	return regex_match(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, module, NULL, e);
 }
 
 static bool in_list(const json_t *list, const char *module)
@@ -126,7 +123,7 @@ static int excluded(const json_t *config, const char *module, struct err *e)
 static int layer_by_pattern(const char *pattern, const char *module, long *layer, struct err *e)
 {
 	char *whole = mem_printf("^(?:|.*?\\.)(?:%s)\\.(?P<idx>[0-9]+)\\.", pattern);
-	int status = regex_match(whole, module, layer, e);
+	int status = regex_match(whole, 0, module, layer, e);
 	mem_free(whole);
 	return status;
 }
@@ -228,7 +225,7 @@ int target_pattern(const json_t *patterns, const char *module, const json_t **va
 	*value = NULL;
 	json_object_foreach((json_t *)patterns, key, item) {
 		char *whole = mem_printf("^(?:.*\\.)?(?:%s)$", key);
-		int status = regex_match(whole, module, NULL, e);
+		int status = regex_match(whole, 0, module, NULL, e);
 		mem_free(whole);
 		if (status < 0)
 			return -1;
@@ -240,23 +237,41 @@ int target_pattern(const json_t *patterns, const char *module, const json_t **va
 	return 0;
 }
 
-const char *target_unused(const json_t *config, const struct model *m)
+/* Whether a module of the model is `same` as the name. */
+static bool has_module(const struct model *m, const char *name, bool (*same)(const char *module, const char *name))
 {
 	struct arena mem = ARENA_INIT;
-	const char *unused = NULL;
+	struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
+	bool has = m->config.tied && same(weight_module(&mem, head.name), name);
+
+	for (size_t i = 0; i < m->n_weights && !has; i++)
+		has = is_weight(&m->weights[i]) && same(weight_module(&mem, m->weights[i].name), name);
+	arena_release(&mem);
+	return has;
+}
+
+static bool is_name(const char *module, const char *name) { return !strcmp(module, name); }
+
+const char *target_unused(const json_t *config, const char *key, const struct model *m)
+{
 	size_t i;
 	json_t *entry;
-	json_array_foreach(json_object_get(config, "target_modules"), i, entry) {
-		struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
-		bool used = m->config.tied && is_suffix(weight_module(&mem, head.name), json_string_value(entry));
-		for (size_t j = 0; j < m->n_weights && !used; j++)
-			used = is_weight(&m->weights[j]) &&
-			       is_suffix(weight_module(&mem, m->weights[j].name), json_string_value(entry));
-		if (!used && !unused)
-			unused = json_string_value(entry);
-	}
-	arena_release(&mem);
-	return unused;
+
+	json_array_foreach(json_object_get(config, key), i, entry)
+		if (!has_module(m, json_string_value(entry), is_suffix))
+			return json_string_value(entry);
+	return NULL;
+}
+
+const char *target_in_full(const json_t *config, const struct model *m)
+{
+	size_t i;
+	json_t *entry;
+
+	json_array_foreach(json_object_get(config, "target_modules"), i, entry)
+		if (has_module(m, json_string_value(entry), is_name))
+			return json_string_value(entry);
+	return NULL;
 }
 
 static int text_order(const void *a, const void *b)
@@ -326,4 +341,9 @@ json_t *target_split(const char *text)
 	json_t *list = sorted_list(part, n);
 	arena_release(&mem);
 	return list;
+}
+
+json_t *target_words(const char *text)
+{
+	return strpbrk(text, "\\*+?()[]{}|^$") ? json_string(text) : target_split(text);
 }

@@ -25,8 +25,10 @@ bool target_saves(const char *entry, const char *module);
  * none. −1 on a bad expression. */
 int target_pattern(const json_t *patterns, const char *module, const json_t **value, struct err *e);
 
-/* A name of the list target_modules that means no module of the model, or NULL. */
-const char *target_unused(const json_t *config, const struct model *m);
+/* A name of the list under this key (target_modules, exclude_modules) that means no module of the model, or NULL. */
+const char *target_unused(const json_t *config, const char *key, const struct model *m);
+/* A name of the list target_modules that is a module's whole name, or NULL. */
+const char *target_in_full(const json_t *config, const struct model *m);
 
 /* The shortest sorted list of names that means all linears but the head, new reference. */
 json_t *target_all_linear(const struct model *m);
@@ -36,5 +38,7 @@ const char *target_names(struct arena *mem, const struct model *m);
 
 /* "a, b,c" as a sorted list without repetitions, new reference. */
 json_t *target_split(const char *text);
+/* The same, but that an expression, which no name can be, stays one text. */
+json_t *target_words(const char *text);
 
 #endif

@@ -208,11 +208,18 @@ static void test_lists(struct test *t, const struct model *m)
 	json_decref(wanted);
 	json_decref(all);
 	json_t *config = json_pack("{s:[s, s, s]}", "target_modules", "q_proj", "mlp.up_proj", "x_proj");
-	const char *unused = target_unused(config, m);
+	const char *unused = target_unused(config, "target_modules", m);
 	CHECK(t, unused && !strcmp(unused, "x_proj"));
 	json_array_remove(json_object_get(config, "target_modules"), 2);
-	CHECK(t, !target_unused(config, m));
+	CHECK(t, !target_unused(config, "target_modules", m));
+	CHECK(t, !target_in_full(config, m));
+	json_array_append_new(json_object_get(config, "target_modules"), json_string("model.layers.1.mlp.up_proj"));
+	CHECK(t, target_in_full(config, m) && !target_unused(config, "target_modules", m));
 	json_decref(config);
+	json_t *words = target_words("q_proj,layers.0.mlp"), *expression = target_words(".*\\.[01]\\..*q_proj");
+	CHECK(t, json_array_size(words) == 2 && json_is_string(expression));
+	json_decref(words);
+	json_decref(expression);
 	arena_release(&mem);
 }
 
