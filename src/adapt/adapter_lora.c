@@ -43,7 +43,7 @@ struct terms { double r, alpha, dropout; bool rslora; };
 
 struct options {
 	int64_t r;
-	double alpha, dropout;
+	double alpha, dropout, b_ratio, embedding_rate;
 	bool rslora;
 	struct adapter_targets on;
 };
@@ -54,6 +54,10 @@ static const struct opt opts[] = {
 	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
+	OPT_FLOAT("loraplus-lr-ratio", struct options, b_ratio, "1", 0, 1e6,
+	          "LoRA+: B, biases and norms learn at this many times the rate of A"),
+	OPT_FLOAT("loraplus-lr-embedding", struct options, embedding_rate, "1e-6", 0, 1e3,
+	          "LoRA+: learning rate of adapters of embeddings"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
@@ -241,6 +245,23 @@ static void init_site(const struct adapter *a, const struct site *s, uint64_t se
 		                      bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
 }
 
+/* LoRA+ (Hayou et al. 2024), with the groups of PEFT's create_loraplus_optimizer; a ratio of 1 is LoRA. */
+static void set_rates(struct params *p, const struct options *o)
+{
+	if (o->b_ratio == 1)
+		return;
+	int faster = params_add_group(p, &(struct param_group){ .rate = o->b_ratio, .clip = NAN });
+	int own = params_add_group(p, &(struct param_group){ .peak = o->embedding_rate, .clip = NAN });
+
+	for (size_t i = 0; i < p->n_items; i++) {
+		struct param *x = &p->items[i];
+		if (strstr(x->name, ".lora_embedding_"))
+			x->group = own;
+		else if (strstr(x->name, "lora_B") || x->n_dims == 1)
+			x->group = faster;
+	}
+}
+
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
 	const struct options *asked = options;
@@ -251,6 +272,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
 		init_site(a, &o->sites[i], seed);
+	set_rates(&a->overlay.params, asked);
 	return 0;
 }
 

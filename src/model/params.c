@@ -70,8 +70,22 @@ int params_seal(struct params *p, struct err *e)
 	return 0;
 }
 
-static void add_part(struct params *all, const struct params *p, size_t k, int group)
+/* The part's group 0 becomes a group of `all` with that clip, its own ones follow in their order. */
+static int add_groups(struct params *all, const struct params *p, double clip)
 {
+	int first = params_add_group(all, &(struct param_group){ .rate = 1, .clip = clip });
+
+	if (p->n_groups && !isnan(clip))
+		BUG("parameters in groups of their own, to be clipped together as a part of others");
+	for (int i = 0; i < p->n_groups; i++)
+		params_add_group(all, &p->groups[i]);
+	return first;
+}
+
+static void add_part(struct params *all, const struct params *p, size_t k, double clip)
+{
+	int group = add_groups(all, p, clip);
+
 	for (size_t i = 0; i < p->n_items; i++) {
 		const struct param *x = &p->items[i];
 		char *name = mem_printf("%zu.%s", k, x->name);
@@ -79,7 +93,7 @@ static void add_part(struct params *all, const struct params *p, size_t k, int g
 		struct param *to = &all->items[added];
 		mem_free(name);
 		to->role = x->role;
-		to->group = group;
+		to->group = group + x->group;
 		to->site = x->site;
 	}
 }
@@ -87,10 +101,10 @@ static void add_part(struct params *all, const struct params *p, size_t k, int g
 int params_join(struct params *all, struct params *const *parts, size_t n, double clip, size_t *at, struct err *e)
 {
 	for (size_t k = 0; k < n; k++) {
-		if (!parts[k]->w || parts[k]->joined || parts[k]->n_groups)
-			BUG("parameters to be joined that are not sealed, joined already, or in groups of their own");
+		if (!parts[k]->w || parts[k]->joined)
+			BUG("parameters to be joined that are not sealed, or joined already");
 		at[k] = all->n;
-		add_part(all, parts[k], k, params_add_group(all, &(struct param_group){ .rate = 1, .clip = clip }));
+		add_part(all, parts[k], k, clip);
 		if (all->n != at[k] + parts[k]->n)
 			BUG("parameters are laid out in another way once joined");
 	}

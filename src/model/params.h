@@ -16,9 +16,10 @@
  * decay. */
 enum param_role { PARAM_MATRIX, PARAM_EMBEDDING, PARAM_HEAD, PARAM_VECTOR };
 
-/* What parameters of one group have of their own. Group 0, the plain one, has nothing: { 1, NAN }. */
+/* What parameters of one group have of their own. Group 0, the plain one, has nothing: { 1, 0, NAN }. */
 struct param_group {
 	double rate;             /* times the run's learning rate */
+	double peak;             /* above 0: a learning rate of its own at the run's peak, whatever that is */
 	double clip;             /* most norm of its own gradient, 0: any; NAN: clipped with all others by the run's */
 };
 
@@ -52,7 +53,8 @@ struct param_group params_group(const struct params *p, int group);
 int params_seal(struct params *p, struct err *e);      /* maps w */
 /* Lays sealed params end to end into one flat buffer for who trains them together: the numbers are moved there, their
  * tables stay what they are, and `all` (empty before) has every item, the k-th's under "k.NAME", in a group of its own
- * with that clip (param_group). at[k]: where the k-th's numbers begin. `all` is released after them. */
+ * with that clip (param_group); groups within a part keep their rates, and are clipped with all others (clip NAN is
+ * wanted then). at[k]: where the k-th's numbers begin. `all` is released after them. */
 int params_join(struct params *all, struct params *const *parts, size_t n, double clip, size_t *at, struct err *e);
 int params_find(const struct params *p, const char *name); /* −1 */
 size_t params_count(const struct params *p);           /* trainable numbers, without padding */

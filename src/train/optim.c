@@ -291,6 +291,15 @@ struct update_work {
 	long t;
 };
 
+/* What this step's rate is to a group. */
+static double group_rate(const struct optim *o, int group, double rate)
+{
+	struct param_group g = params_group(o->params, group);
+	double peak = o->settings.learning_rate;
+
+	return g.peak > 0 && peak > 0 ? rate / peak * g.peak : rate * g.rate;
+}
+
 static void update_range(const struct update_work *w, const struct param *p, size_t at, size_t n, size_t scratch)
 {
 	const struct optim *o = w->o;
@@ -309,7 +318,7 @@ static void update_range(const struct update_work *w, const struct param *p, siz
 		.state = state,
 		.tables = tables_of(o),
 		.g_scale = o->scale[p->group],
-		.rate = w->rate * params_group(o->params, p->group).rate,
+		.rate = group_rate(o, p->group, w->rate),
 		.decay = p->role == PARAM_VECTOR ? 0 : o->settings.weight_decay,
 		.t = w->t,
 		.scratch = scratch_of(o) + scratch,

@@ -84,6 +84,29 @@ static void read_documents(struct golden *g)
 	}
 }
 
+/* "NAME=VALUE NAME=VALUE": a new adapter by these options, with the numbers of the folder. */
+static bool make_adapter(struct golden *g, const char *type, const char *options, const char *dir, struct err *e)
+{
+	char *text = arena_strdup(&g->mem, options), *file = io_join(dir, "adapter_model.safetensors");
+	const char *words[2 * 16 + 1] = { 0 };
+	struct safetensors s = { 0 };
+	size_t n = 0;
+
+	for (char *word = strtok(text, " "), *is; word && n < 2 * 16; word = strtok(NULL, " ")) {
+		is = strchr(word, '=');
+		*is = 0;
+		words[n++] = word;
+		words[n++] = is + 1;
+	}
+	bool fine = adapter_new_named(&g->adapter, type, &g->model, words, 1, e) == 0;
+	g->has_adapter = fine;
+	fine = fine && st_open(&s, file, e) == 0 && adapter_fit(&g->adapter, &g->model, &s, e) == 0 &&
+	       adapter_fill(&g->adapter, &g->model, &s, e) == 0;
+	st_close(&s);
+	mem_free(file);
+	return fine;
+}
+
 static bool begin(struct golden *g, struct test *t, const char *model, const char *adapter, const char *values)
 {
 	struct err e = ERR_INIT;
@@ -93,7 +116,9 @@ static bool begin(struct golden *g, struct test *t, const char *model, const cha
 	g->device = device_cpu(g->kernels, g->pool);
 	bool fine = g->kernels && open_st(t, &g->documents, "documents") && open_st(t, &g->values, values) &&
 	            model_open(&g->model, path, &e) == 0;
-	if (fine && adapter)
+	if (fine && adapter && *meta(&g->values, "options"))
+		fine = make_adapter(g, meta(&g->values, "method"), meta(&g->values, "options"), adapter_path, &e);
+	else if (fine && adapter)
 		fine = g->has_adapter = adapter_load(&g->adapter, adapter_path, &g->model, &e) == 0;
 	if (fine)
 		read_documents(g);
@@ -396,7 +421,7 @@ static void check_steps(struct golden *g, double lr)
 	struct training x;
 	struct schedule schedule = { .type = "linear", .steps = STEPS, .warmup_steps = 2 };
 	struct adamw_options adamw = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8 };
-	struct optim_settings s = { .weight_decay = 0.01, .options = &adamw };
+	struct optim_settings s = { .learning_rate = lr, .weight_decay = 0.01, .options = &adamw };
 	const float *losses = value(g, "", "losses"), *norms = value(g, "", "grad_norms");
 
 	if (losses && norms && training_begin(g, &x, A_STEP)) {
