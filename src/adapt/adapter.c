@@ -15,6 +15,7 @@
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "model/weights.h"
 
 /* --- parameters --- */
@@ -137,6 +138,26 @@ int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 		weight_convert(m, p->weight, a->overlay.params.w + p->offset, false);
 	}
 	return 0;
+}
+
+void adapter_init_uniform(struct adapter *a, int param, double bound, uint64_t seed)
+{
+	const struct param *p = &a->overlay.params.items[param];
+	float *w = a->overlay.params.w + p->offset, most = (float)bound;
+	struct rng_key key = { seed, RNG_INIT };
+
+	for (size_t i = 0; i < p->n; i++)
+		w[i] = most * (2 * rng_uniform(key, i, p->site, 0) - 1);
+}
+
+void adapter_init_normal(struct adapter *a, int param, double deviation, uint64_t seed)
+{
+	const struct param *p = &a->overlay.params.items[param];
+	float *w = a->overlay.params.w + p->offset;
+	struct rng_key key = { seed, RNG_INIT };
+
+	for (size_t i = 0; i < p->n; i++)
+		w[i] = (float)deviation * rng_normal(key, i, p->site, 0);
 }
 
 /* --- life --- */

@@ -144,6 +144,9 @@ void adapter_merge_none(const struct adapter *a, const struct model *m, int weig
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
 /* Takes the memory, and a->own as the hooks' ctx; modules saved whole begin as the model's own. */
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
+/* A parameter's numbers as a new one has them, by its own counter: uniform in ±bound, or normal. */
+void adapter_init_uniform(struct adapter *a, int param, double bound, uint64_t seed);
+void adapter_init_normal(struct adapter *a, int param, double deviation, uint64_t seed);
 /* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an
  * embedding or a head that is added to may be there too (base_layer), as PEFT saves them. */
 int adapter_fit(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e);

@@ -112,13 +112,12 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 /* PEFT's keys for LoRA alone. */
 static json_t *own_config(const struct options *o)
 {
-	json_t *alpha = o->alpha == floor(o->alpha) && fabs(o->alpha) < 1e15 ? json_integer((json_int_t)o->alpha) :
-	                                                                       json_real(o->alpha);
 	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
 	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "none",
 	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights", 1,
 	                      "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
-	                      "loftq_config", "lora_alpha", alpha, "lora_bias", 0, "lora_dropout", o->dropout);
+	                      "loftq_config", "lora_alpha", peft_number(o->alpha), "lora_bias", 0,
+	                      "lora_dropout", o->dropout);
 	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
 	                         "lora_ga_config", "megatron_config", "megatron_core", "megatron.core",
 	                         "monteclora_config", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern",
@@ -235,16 +234,6 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 	                      m->config.arch->head);
 }
 
-static void init_site(const struct adapter *a, const struct site *s, uint64_t seed)
-{
-	const struct param *p = &a->overlay.params.items[s->embedding ? s->b : s->a];
-	float *w = a->overlay.params.w + p->offset, bound = (float)(1 / sqrt((double)s->in));
-	struct rng_key key = { seed, RNG_INIT };
-	for (size_t i = 0; i < p->n; i++)
-		w[i] = s->embedding ? rng_normal(key, i, p->site, 0) :
-		                      bound * (2 * rng_uniform(key, i, p->site, 0) - 1);
-}
-
 /* LoRA+ (Hayou et al. 2024), with the groups of PEFT's create_loraplus_optimizer; a ratio of 1 is LoRA. */
 static void set_rates(struct params *p, const struct options *o)
 {
@@ -270,8 +259,13 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	    build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct lora *o = a->own;
-	for (size_t i = 0; i < o->n; i++)
-		init_site(a, &o->sites[i], seed);
+	for (size_t i = 0; i < o->n; i++) {
+		const struct site *s = &o->sites[i];
+		if (s->embedding)
+			adapter_init_normal(a, s->b, 1, seed);
+		else
+			adapter_init_uniform(a, s->a, 1 / sqrt((double)s->in), seed);
+	}
 	set_rates(&a->overlay.params, asked);
 	return 0;
 }

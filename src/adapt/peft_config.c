@@ -57,6 +57,11 @@ bool peft_names(const json_t *v)
 	return ok;
 }
 
+json_t *peft_number(double x)
+{
+	return x == floor(x) && fabs(x) < 1e15 ? json_integer((json_int_t)x) : json_real(x);
+}
+
 /* The types of the keys whose values are looked at by name later. */
 static int check_types(const json_t *config, bool all, struct err *e)
 {
@@ -299,6 +304,21 @@ int peft_begin(struct adapter *a, const struct model *m, const char *targets, co
 	json_decref(all);
 	a->config = sorted(own);
 	return check_unused(a, m, e) < 0 ? -1 : peft_put_asked(a->config, m, on, e);
+}
+
+int peft_new(struct adapter *a, const struct model *m, const struct adapter_targets *on, json_t *own, peft_build *build,
+             struct err *e)
+{
+	return peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, e) < 0 ? -1 : adapter_seal(a, m, e);
+}
+
+int peft_load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
+              const char *dir, peft_build *build, struct err *e)
+{
+	a->config = json_deep_copy(config);
+	if (build(a, m, e) < 0)
+		return err_prefix(e, "%s/adapter_config.json", dir);
+	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
 }
 
 /* --- modules --- */

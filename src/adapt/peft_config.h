@@ -21,6 +21,7 @@ struct peft_keys {
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);
 bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
 int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
+json_t *peft_number(double x);         /* as Python would have it from a person: whole numbers as int; new */
 /* Refuses values of another type: rank_pattern, alpha_pattern, layers_pattern, layers_to_transform. */
 int peft_check_patterns(const json_t *config, struct err *e);
 /* What a module has of a number that is `init` for all: the value of the first entry of `key` that means it. */
@@ -40,6 +41,15 @@ const char *peft_base(struct arena *mem, const struct model *m);
  * of modules and layers that there are not. */
 int peft_begin(struct adapter *a, const struct model *m, const char *targets, const struct adapter_targets *on,
                json_t *own, struct err *e);
+
+/* A type's parameters, from a->config. */
+typedef int peft_build(struct adapter *a, const struct model *m, struct err *e);
+/* A new adapter, all but its first numbers: peft_begin with the modules that were asked for, built, sealed. */
+int peft_new(struct adapter *a, const struct model *m, const struct adapter_targets *on, json_t *own, peft_build *build,
+             struct err *e);
+/* adapter_type's load, of a type that is no more than what it builds. */
+int peft_load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
+              const char *dir, peft_build *build, struct err *e);
 
 /* Adds what a type has at one module; w is the weight, `weight` its number (n_weights: a tied model's head). */
 typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,

@@ -112,6 +112,35 @@ out:
 	mem_free(to);
 }
 
+/* Of every adapter that values were made of. */
+static void test_round_trips(struct test *t)
+{
+	char *folder = io_join(test_golden(), "values"), **names;
+	struct err e = ERR_INIT;
+	size_t n = 0, cases = 0;
+
+	CHECK_MSG(t, io_list(folder, &names, &n, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < n; i++) {
+		const char *about[2] = { NULL }, *const keys[] = { "model", "adapter" };
+		struct safetensors s;
+		char *path = io_join(folder, names[i]);
+		if (strstr(names[i], ".safetensors") && st_open(&s, path, &e) == 0) {
+			for (size_t k = 0; k < s.n_meta; k++)
+				for (int j = 0; j < 2; j++)
+					if (!strcmp(s.meta[k].key, keys[j]))
+						about[j] = s.meta[k].value;
+			if (about[0] && about[1])
+				check_round_trip(t, about[0], about[1]);
+			cases += about[0] && about[1];
+			st_close(&s);
+		}
+		mem_free(path);
+	}
+	CHECK(t, cases >= 13);
+	io_list_free(names, n);
+	mem_free(folder);
+}
+
 /* --- merging --- */
 
 static const float *tensor_floats(const struct safetensors *s, const char *module, const char *which)
@@ -270,7 +299,10 @@ static int new_lora(struct adapter *a, const struct model *m, const char *target
 	return adapter_new_named(a, "lora", m, options, seed, e);
 }
 
-static void check_new_config(struct test *t, const char *model, const char *golden)
+/* A method as --method has it, with these options: what PEFT wrote for the same. */
+struct made { const char *model, *golden, *type, *options[8]; };
+
+static void check_new_config(struct test *t, const struct made *x)
 {
 	struct model m;
 	struct adapter a;
@@ -278,12 +310,12 @@ static void check_new_config(struct test *t, const char *model, const char *gold
 	struct safetensors s = { 0 };
 	const char *key;
 	json_t *value, *wanted;
-	test_case(t, "a new adapter of %s has the config and the tensors that PEFT writes", model);
-	if (!open_golden(t, &m, model))
+	test_case(t, "a new %s of %s has the config and the tensors that PEFT writes", x->type, x->model);
+	if (!open_golden(t, &m, x->model))
 		return;
-	char *dir = io_join(test_golden(), golden);
+	char *dir = io_join(test_golden(), x->golden);
 	wanted = read_config(dir);
-	int status = new_lora(&a, &m, NULL, NULL, 42, &e);
+	int status = adapter_new_named(&a, x->type, &m, x->options, 42, &e);
 	CHECK_MSG(t, status == 0 && wanted, "%s", e.msg);
 	if (status == 0 && wanted) {
 		CHECK(t, json_object_size(a.config) == json_object_size(wanted));
@@ -302,6 +334,18 @@ static void check_new_config(struct test *t, const char *model, const char *gold
 	json_decref(wanted);
 	mem_free(dir);
 	model_close(&m);
+}
+
+static void test_new_configs(struct test *t)
+{
+	static const struct made cases[] = {
+		{ "llama", "llama-lora", "lora", { "lora-r", "4", "lora-alpha", "8" } },
+		{ "gpt2", "gpt2-lora", "lora", { "lora-r", "4", "lora-alpha", "8" } },
+		{ "llama", "llama-loha", "loha", { "r", "4", "alpha", "8" } },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		check_new_config(t, &cases[i]);
 }
 
 static void check_begin(struct test *t, const struct adapter *a, const struct adapter *other)
@@ -755,16 +799,7 @@ static void test_fit(struct test *t)
 void test_adapter(struct test *t);
 void test_adapter(struct test *t)
 {
-	check_round_trip(t, "llama", "llama-lora");
-	check_round_trip(t, "llama", "llama-rslora");
-	check_round_trip(t, "llama.gguf", "llama-lora");
-	check_round_trip(t, "gpt2", "gpt2-lora");
-	check_round_trip(t, "llama-untied", "llama-untied-whole");
-	check_round_trip(t, "llama", "llama-ends");
-	check_round_trip(t, "llama.gguf", "llama-ends");
-	check_round_trip(t, "llama-untied", "llama-untied-ends");
-	check_round_trip(t, "gpt2", "gpt2-ends");
-	check_round_trip(t, "llama", "llama-tied-ends");
+	test_round_trips(t);
 	check_ends_merge(t, "llama-ends", true);
 	check_ends_merge(t, "llama-tied-ends", false);
 	check_merge(t, "llama", "llama-lora", "model.layers.1.mlp.up_proj", 2);
@@ -773,8 +808,7 @@ void test_adapter(struct test *t)
 	check_merge(t, "llama.gguf", "llama-lora", "model.layers.2.self_attn.k_proj", 2);
 	check_merge(t, "gpt2", "gpt2-lora", "transformer.h.1.attn.c_attn", 2);
 	test_rows(t);
-	check_new_config(t, "llama", "llama-lora");
-	check_new_config(t, "gpt2", "gpt2-lora");
+	test_new_configs(t);
 	test_new(t);
 	test_new_ends(t);
 	test_options(t);
