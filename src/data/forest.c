@@ -254,6 +254,16 @@ static int32_t trie_lay(struct trie *t, struct segment *s)
 	return l.rows;
 }
 
+/* How many documents go through each segment. */
+static void documents_count(const struct trie *t, struct segment *s, int32_t n)
+{
+	for (int32_t g = 0; g < n; g++)
+		s[g].docs = 0;
+	for (int32_t d = 0; d < t->n_docs; d++)
+		for (int32_t g = t->segment[d]; g >= 0; g = s[g].parent)
+			s[g].docs++;
+}
+
 /* --- pairs --- */
 
 /* The token that row number `row` of a document predicts, −1: none. */
@@ -495,6 +505,7 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 	b->n_docs = t.n_docs;
 	b->n_segments = all.segments;
 	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
+	documents_count(&t, b->segments, b->n_segments);
 	int32_t *count = b->work;
 	memset(count, 0, (size_t)b->n_rows * sizeof(*count));
 	pairs_count(&t, b->segments, o, count);

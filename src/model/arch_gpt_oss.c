@@ -33,6 +33,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('E', "num_local_experts", "128", "expert_count", NULL, struct gpt_oss, experts),
 	CONFIG_ALSO("num_experts", "num_local_experts"),
 	CONFIG_INT('K', "num_experts_per_tok", "4", "expert_used_count", NULL, struct gpt_oss, k),
+	MIXTURE_LOSS("0.001"),
 	CONFIG_INT_OR_NONE(0, "sliding_window", "128", "attention.sliding_window", "128", struct gpt_oss, window),
 	CONFIG_LAYERS("layer_types", "full_attention sliding_attention", "2", struct gpt_oss, slides),
 	CONFIG_FLAG('b', "attention_bias", "true", "blk.0.attn_q.bias", NULL, struct gpt_oss, bias),

@@ -18,6 +18,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('E', "num_local_experts", "8", "expert_count", NULL, struct mixtral, experts),
 	CONFIG_ALSO("num_experts", "num_local_experts"),
 	CONFIG_INT('K', "num_experts_per_tok", "2", "expert_used_count", NULL, struct mixtral, k),
+	MIXTURE_LOSS("0.001"),
 	{ 0 },
 };
 

@@ -16,6 +16,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('E', "num_experts", "64", "expert_count", NULL, struct olmoe, experts),
 	CONFIG_ALSO("num_local_experts", "num_experts"),
 	CONFIG_INT('K', "num_experts_per_tok", "8", "expert_used_count", NULL, struct olmoe, k),
+	MIXTURE_LOSS("0.01"),
 	CONFIG_FLAG(0, "norm_topk_prob", "false", NULL, "false", struct olmoe, norm),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),
 	{ 0 },

@@ -18,6 +18,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('F', "intermediate_size", "5632", "feed_forward_length", NULL, struct config, F),
 	CONFIG_INT('E', "num_experts", "60", "expert_count", NULL, struct qwen2_moe, experts),
 	CONFIG_INT('K', "num_experts_per_tok", "4", "expert_used_count", NULL, struct qwen2_moe, k),
+	MIXTURE_LOSS("0.001"),
 	CONFIG_INT('M', "moe_intermediate_size", "1408", "expert_feed_forward_length", "F/K", struct qwen2_moe, width),
 	CONFIG_INT('S', "shared_expert_intermediate_size", "5632", "expert_shared_feed_forward_length", "F",
 	           struct qwen2_moe, shared),

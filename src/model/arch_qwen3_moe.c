@@ -17,6 +17,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('E', "num_experts", "128", "expert_count", NULL, struct qwen3_moe, experts),
 	CONFIG_ALSO("num_local_experts", "num_experts"),
 	CONFIG_INT('K', "num_experts_per_tok", "8", "expert_used_count", NULL, struct qwen3_moe, k),
+	MIXTURE_LOSS("0.001"),
 	CONFIG_INT('M', "moe_intermediate_size", "768", "expert_feed_forward_length", NULL, struct qwen3_moe, width),
 	CONFIG_FLAG(0, "norm_topk_prob", "false", NULL, "true", struct qwen3_moe, norm),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),

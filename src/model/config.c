@@ -110,7 +110,8 @@ int64_t config_value(const struct config *c, const char *expression, size_t n)
 
 static bool none_is_meant(const struct config_field *f, const json_t *value)
 {
-	return f->maybe && json_is_null(value);
+	return f->maybe && (json_is_null(value) || (f->kind == CONFIG_KIND_REAL && json_is_number(value) &&
+	                                            json_number_value(value) == 0));
 }
 
 /* The name by which the file's reader knows a quotient's side. */

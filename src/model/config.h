@@ -48,6 +48,7 @@ struct config_field {
 	const char *every;              /* of layers: an expression */
 	bool maybe;                     /* null, and 0 in GGUF, is a value: none, which is 0 */
 	bool own;                       /* of the architecture's own struct, else of struct config */
+	bool training;                  /* of training alone: no number of the forward, and no GGUF has it */
 	size_t at;
 };
 

@@ -17,8 +17,6 @@ const struct setting config_known[] = {
 	  "what it is called and what made it", NULL },
 	{ "bos_token_id pad_token_id unk_token_id sep_token_id decoder_start_token_id prefix", HARMLESS,
 	  "the tokenizer's are used", NULL },
-	{ "output_router_logits", TOLD, "false",
-	  "transformers adds a loss that balances experts, which is not added here" },
 	{ "router_jitter_noise", TOLD, "0", "of pretraining, and not applied when tuning" },
 	{ "return_dict output_* use_return_dict use_cache _attn_implementation* attn_implementation "
 	  "_experts_implementation* experts_implementation _flash_attn_2_enabled use_flash_attn use_kernels "
@@ -27,7 +25,7 @@ const struct setting config_known[] = {
 	{ "id2label label2id num_labels _num_labels problem_type finetuning_task task_specific_params classifier_* "
 	  "summary_*", HARMLESS, "of heads that classify", NULL },
 	{ "initializer_* init_std", HARMLESS, "how weights began", NULL },
-	{ "*_loss_coef *_loss_weight z_loss", HARMLESS, "of pretraining's loss", NULL },
+	{ "*_loss_coef *_loss_weight z_loss", HARMLESS, "of pretraining's loss (a mixture reads its own)", NULL },
 	{ "dropout *_dropout *_dropout_prob *_pdrop", TOLD, "0", "of pretraining, and not applied when tuning" },
 	{ "is_decoder", HARMLESS, "it is one", NULL },
 	{ "is_encoder_decoder add_cross_attention tie_encoder_decoder", IS, "false", NULL },

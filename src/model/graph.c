@@ -490,7 +490,7 @@ uint32_t graph_hidden(struct graph *g)
 	const struct arch *a = g->model->config.arch;
 	uint32_t x = a->embed(g);
 
-	g->carried = TENSOR_NONE;
+	g->carried = g->load = TENSOR_NONE;
 	for (int layer = 0; layer < g->model->config.n_layers; layer++) {
 		g->layer = g->tape->layer = layer;
 		x = a->block(g, layer, x);

@@ -40,6 +40,9 @@ struct graph {
 	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;
 	uint32_t carried;                  /* the architecture's own, from block to block; none before the first */
+	/* Set before graph_hidden: a mixture's layers add up how they spread tokens over experts (op_router_load). */
+	bool balances;
+	uint32_t load;                     /* that of all layers; none before the first */
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };

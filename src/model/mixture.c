@@ -19,6 +19,8 @@ static uint32_t mixture_of(struct graph *g, uint32_t h, const struct mixture *x)
 	struct routing to;
 
 	op_route(g->tape, logits, x->route, &to);
+	if (g->balances)
+		g->load = op_router_load(g->tape, logits, &to, g->load);
 	uint32_t gate = nn_experts(g, h, x->gate, x->gate_bias, &to), up = nn_experts(g, h, x->up, x->up_bias, &to);
 	uint32_t y = x->limit > 0 ? op_clamped_swiglu(g->tape, gate, up, x->alpha, x->limit) :
 	                            op_act(g->tape, ACT_SILU, gate, up);

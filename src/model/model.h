@@ -34,6 +34,10 @@ struct config {
 	struct rope_scaling rope_scaling; /* what the file says of them */
 	struct rope rope;              /* and the angles that this makes */
 	bool tied;                     /* head and embedding are one matrix */
+	/* Of a mixture: whether its config.json wants a loss that balances experts when it is trained, and how much of
+	 * it; no number of the forward. */
+	bool balances;
+	double balance;
 	bool rope_interleaved;         /* GGUF's q and k rows are permuted so that pairs are neighbours */
 	bool qkv_apart;                /* GGUF's rows of one matrix of q, k and v are all of q, then k, then v */
 	void *own;                     /* [arch->own_bytes] the architecture's own facts */

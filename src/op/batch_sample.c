@@ -129,9 +129,13 @@ static void count_documents(struct batch *b)
 	b->n_docs = 0;
 	b->tokens = 0;
 	for (int32_t s = 0; s < b->n_segments; s++)
+		b->segments[s].docs = 0;
+	for (int32_t s = 0; s < b->n_segments; s++)
 		if (is_leaf(b, s)) {
 			b->n_docs++;
 			b->tokens += b->segments[s].pos0 + b->segments[s].len;
+			for (int32_t g = s; g >= 0; g = b->segments[g].parent)
+				b->segments[g].docs++;
 		}
 	b->n_groups = 0;
 	for (int32_t d = 0; d < b->n_docs; d++) { /* two a group, but for a last one */

@@ -55,6 +55,11 @@ struct routing {
 };
 uint32_t op_route(struct tape *t, uint32_t logits /* N,E */, struct route_spec spec, struct routing *out);
 
+/* How a batch's tokens spread over experts, with what earlier layers add up to (`before`, or none): of E experts how
+ * often each was chosen, Σ of its probabilities, then Σ of the rows: 2E + 1 numbers. A row counts for each document
+ * through it. */
+uint32_t op_router_load(struct tape *t, uint32_t logits /* N,E */, const struct routing *to, uint32_t before);
+
 struct experts {
 	uint32_t x;        /* N,I: of all experts of a row; or N,k·I: each slot its own */
 	uint32_t w;        /* a stack of E times O,I any dtype; where it has a gap, 0 comes out */

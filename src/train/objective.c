@@ -82,6 +82,17 @@ void objective_document_sums(const struct batch *b, const float *x, const float 
 		out[b->label_doc[i]] += (double)x[i] - (minus ? (double)minus[i] : 0);
 }
 
+double objective_weight(const struct objective *o, const struct batch *b)
+{
+	double sum = 0;
+
+	if (o->weight)
+		return o->weight(b);
+	for (int32_t i = 0; i < b->n_labels; i++)
+		sum += (double)b->label_weight[i];
+	return sum;
+}
+
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s)
 {
 	struct objective_metrics m = { .names = o->metrics };

@@ -107,6 +107,8 @@ struct objective {
 	/* Its one parameter is the head of a model that classifies: what config.json says of its labels, new. NULL: it
 	 * is none, and ends in a file of its own. */
 	json_t *(*head)(const struct objective_run *o);
+	/* What the loss of a micro-batch is divided by, as `loss` adds it up; NULL: Σ label_weight. */
+	double (*weight)(const struct batch *b);
 	/* Fills the columns of a batch with docs (b->n_docs of them) in it. */
 	void (*fill)(const struct objective_run *o, struct batch *b, const struct document *const *docs);
 	/* Of what record returned (one number a label, say): adds to the sums, writes all of the gradient; either may
@@ -146,6 +148,8 @@ static inline void objective_measure(struct objective_sums *s, int metric, doubl
 }
 
 /* --- for the trainer --- */
+
+double objective_weight(const struct objective *o, const struct batch *b); /* what a micro-batch adds to sums.weight */
 
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s);
 

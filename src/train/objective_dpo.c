@@ -118,6 +118,15 @@ static void dpo_loss(const struct objective_run *o, const struct batch *b, const
 		                  (double)b->group_weight[b->doc_group[i]]);
 }
 
+static double dpo_weight(const struct batch *b)
+{
+	double sum = 0;
+
+	for (int32_t g = 0; g < b->n_groups; g++)
+		sum += (double)b->group_weight[g];
+	return sum;
+}
+
 static const char *const roles[] = { [CHOSEN] = "chosen", [REJECTED] = "rejected", NULL };
 static const struct batch_column columns[] = { { "reference", PER_LABEL }, { 0 } };
 static const char *const metrics[] = {
@@ -138,5 +147,6 @@ const struct objective objective_dpo = {
 	.metrics = metrics,
 	.check = dpo_check,
 	.record = dpo_record,
+	.weight = dpo_weight,
 	.loss = dpo_loss,
 };

@@ -30,6 +30,7 @@ struct recipe {
 	double warmup_ratio, decay_ratio;
 	const char *lr_scheduler_type;
 	double weight_decay, max_grad_norm, min_lr_ratio;
+	double router_aux_loss_coef;                                   /* NAN: what the model's config.json says */
 	int64_t seed;
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
@@ -145,6 +146,9 @@ struct recipe {
 	                  "decoupled, of matrices alone (not norms and biases)"), \
 		OPT_FLOAT("max-grad-norm", s, f.max_grad_norm, "1", 0, 1e9, \
 	                  "clip the gradient to this norm; 0: never"), \
+		OPT_FLOAT("router-aux-loss-coef", s, f.router_aux_loss_coef, NULL, 0, 1e6, \
+	                  "mixtures of experts: how much the loss that balances experts counts; 0: not (default: the " \
+	                  "model's, where its config.json has output_router_logits)"), \
 		OPT_ROWS("optim", s, f.optim_options, optimizer_rows), \
 		OPT_GROUP("Evaluating, saving, logging"), \
 		OPT_INT("eval-steps", s, f.eval_steps, NULL, 0, 1e12, \

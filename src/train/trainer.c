@@ -169,7 +169,7 @@ static int open_parts(struct trainer *t, struct err *e)
 {
 	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
 		return -1;
-	if (open_objective(t, e) < 0)
+	if (open_objective(t, e) < 0 || balance_open(t, e) < 0)
 		return -1;
 	make_optimizer(t);
 	t->forest = (struct forest_options){
@@ -307,6 +307,7 @@ static int run_micro(struct trainer *t, const struct document *const *docs, size
 	live_add(live, &now, 1);
 	m->tokens += b->tokens;
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
+	balance_add(t, b);
 	return 0;
 }
 
@@ -365,6 +366,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	m->computed_tokens = (int64_t)live.rows;
 	m->loss = t->sums.loss / t->sums.weight;
 	m->metrics = objective_mean(t->objective.row, &t->sums);
+	balance_tell(t, &m->metrics);
 	int status = update(t, grad_tree_sum(&t->gradients), m, e);
 	mem_guard_disarm();
 	if (status)

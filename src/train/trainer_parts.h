@@ -29,6 +29,12 @@ struct dry_run {
 	int64_t micro_batches, tokens;
 };
 
+/* The loss that balances a mixture's experts (trainer_balance.c). */
+struct balance {
+	double coef;                       /* 0: there is none */
+	const char *names[OBJECTIVE_METRICS + 1]; /* of what is told of a step: the objective's metrics, then this one's */
+};
+
 struct trainer {
 	double opened;                     /* clock_seconds() when trainer_open began */
 	struct recipe recipe;
@@ -54,6 +60,7 @@ struct trainer {
 	struct params *params;             /* of all that is trained */
 	struct optim optim;                /* its memory from trainer_start on */
 
+	struct balance balance;
 	struct schedule schedule;
 	size_t global;                     /* groups of a step */
 	int32_t max_length;
@@ -112,6 +119,13 @@ void trainer_keep_reference(struct trainer *t, const struct dataset *d, const st
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
 /* What loss may need of micro-batches of so many documents. */
 void trainer_reserve_documents(struct trainer *t, int32_t docs);
+/* trainer_balance.c: how much it counts; before graph_hidden; after it, and after the objective's own; of a micro-batch
+ * that has run, into the sums; and as a metric of the step. */
+int balance_open(struct trainer *t, struct err *e);
+void balance_begin(const struct trainer *t, struct graph *g);
+void balance_record(const struct trainer *t, struct graph *g);
+void balance_add(struct trainer *t, const struct batch *b);
+void balance_tell(const struct trainer *t, struct objective_metrics *m);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

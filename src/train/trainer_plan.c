@@ -25,7 +25,9 @@ enum { LATER_BYTES = 96 << 10 };
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
 	model_pass_begin(p, t->device, cap, &t->model, t->overlay, true);
+	balance_begin(t, &p->graph);
 	p->result = t->objective.row->record(&t->objective, &p->graph, graph_hidden(&p->graph));
+	balance_record(t, &p->graph);
 	return tape_backward(&p->pass.tape, e);
 }
 

@@ -100,6 +100,11 @@ static void check_visibility(struct test *t, const struct batch *b, int32_t *of)
 		}
 	}
 	CHECK(t, visible == b->visible);
+	int64_t tokens = 0;
+	for (int32_t g = 0; g < b->n_segments; g++)
+		tokens += (int64_t)b->segments[g].docs * b->segments[g].len;
+	CHECK_MSG(t, tokens == b->tokens, "documents have %lld tokens, counted by segment %lld", (long long)b->tokens,
+	          (long long)tokens);
 }
 
 /* Is there a chain of segments that spells the document up to row `last`? */

@@ -209,6 +209,7 @@ static double loss_now(struct bench *b)
 	pass_step(&b->net.pass);
 	b->run.row->loss(&b->run, &b->net.pass.batch, model_pass_result(&b->net), NULL, &s);
 	CHECK(b->t, isfinite(s.loss) && s.weight > 0);
+	CHECK(b->t, fabs(s.weight - objective_weight(b->run.row, &b->net.pass.batch)) <= 1e-9 * s.weight);
 	return s.loss;
 }
 
