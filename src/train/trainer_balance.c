@@ -1,7 +1,7 @@
 /* trainer_balance: the loss that keeps a mixture's experts equally busy (Fedus et al. 2021, equations 4 to 6), as
  * transformers' load_balancing_loss_func has it:
  *
- *     B = E·Σ_e f_e·P_e         f_e: how often e was chosen, over the rows of all layers; P_e: its mean probability there
+ *     B = E·Σ_e f_e·P_e      f_e: how often e was chosen, over the rows of all layers; P_e: its mean probability
  *     loss = the objective's + coef·B
  *
  * f has no gradient. Rows are those of all tokens, whether they are learnt or not, a shared prefix once a document.
@@ -31,7 +31,9 @@ int balance_open(struct trainer *t, struct err *e)
 	const char *const *own = t->objective.row->metrics;
 	int n = 0;
 
-	b->coef = !isnan(t->recipe.router_aux_loss_coef) ? t->recipe.router_aux_loss_coef : c->balances ? c->balance : 0;
+	b->coef = t->recipe.router_aux_loss_coef;
+	if (isnan(b->coef))
+		b->coef = c->balances ? c->balance : 0;
 	if (b->coef > 0 && !experts_of(&t->model))
 		return err_set(e, "--router-aux-loss-coef %g: %s has no experts to balance", b->coef, t->recipe.model);
 	for (; own && own[n]; n++)

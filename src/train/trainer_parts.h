@@ -32,7 +32,8 @@ struct dry_run {
 /* The loss that balances a mixture's experts (trainer_balance.c). */
 struct balance {
 	double coef;                       /* 0: there is none */
-	const char *names[OBJECTIVE_METRICS + 1]; /* of what is told of a step: the objective's metrics, then this one's */
+	/* of what is told of a step: the objective's metrics, then this one's */
+	const char *names[OBJECTIVE_METRICS + 1];
 };
 
 struct trainer {
