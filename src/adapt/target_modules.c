@@ -83,9 +83,9 @@ static int regex_match(const char *pattern, uint32_t options, const char *subjec
 	return status;
 }
 
-static int whole_match(const char *pattern, const char *module, struct err *e)
+int target_expression(const char *pattern, const char *name, struct err *e)
 {
-	return regex_match(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, module, NULL, e);
+	return regex_match(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, name, NULL, e);
 }
 
 static bool in_list(const json_t *list, const char *module)
@@ -107,7 +107,7 @@ static int excluded(const json_t *config, const char *module, struct err *e)
 	size_t i;
 	json_t *entry;
 	if (json_string_length(exclude)) {
-		int status = whole_match(json_string_value(exclude), module, e);
+		int status = target_expression(json_string_value(exclude), module, e);
 		if (status)
 			return status;
 	} else if (in_list(exclude, module)) {
@@ -174,7 +174,7 @@ int target_hit(const json_t *config, const char *module, const struct weight *w,
 		return status < 0 ? -1 : 0;
 	if (json_is_string(targets)) {
 		const char *text = json_string_value(targets);
-		return !strcasecmp(text, "all-linear") ? is_linear(w) : whole_match(text, module, e);
+		return !strcasecmp(text, "all-linear") ? is_linear(w) : target_expression(text, module, e);
 	}
 	json_array_foreach(targets, i, entry)
 		if (json_is_string(entry) && !strcmp(json_string_value(entry), module))
@@ -197,7 +197,7 @@ int target_ties(const json_t *config, struct err *e)
 	if (!json_is_true(json_object_get(config, "ensure_weight_tying")))
 		return 0;
 	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-		int hit = json_is_string(targets) ? whole_match(json_string_value(targets), names[k], e) : 0;
+		int hit = json_is_string(targets) ? target_expression(json_string_value(targets), names[k], e) : 0;
 		if (hit)
 			return hit;
 		json_array_foreach(targets, i, entry)

@@ -13,6 +13,9 @@
  * exclude_modules, modules_to_save and layers_to_transform. 1 yes, 0 no, −1 with a sentence. */
 int target_hit(const json_t *config, const char *module, const struct weight *w, struct err *e);
 
+/* Whether the expression is of the whole name. 1 yes, 0 no, −1 with a sentence. */
+int target_expression(const char *pattern, const char *name, struct err *e);
+
 /* Whether, under ensure_weight_tying, target_modules means a tied model's embedding and head both
  * (tuners_utils._check_tied_modules, which looks for the names embed_tokens and lm_head alone). 1 yes, 0 no, −1 with
  * a sentence. */

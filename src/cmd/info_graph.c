@@ -60,10 +60,8 @@ static int make_overlay(struct graph_page *g, const struct model *m, struct err 
 	}
 	type = method_adapter(method);
 	if (!type) {
-		overlay_init(&g->all, m);
-		overlay_replace_all(&g->all, m);
 		g->overlay = &g->all;
-		return 0;
+		return method_full_overlay(&g->all, m, opt_row_options(info_graph_rows, g->options->methods, method), e);
 	}
 	if (adapter_new(&g->adapter, type, m, opt_row_options(info_graph_rows, g->options->methods, method), 0, e) < 0)
 		return -1;
@@ -91,7 +89,7 @@ static int plan_it(struct graph_page *g, const struct model *m, struct err *e)
 	if (!limit)
 		return 0;
 	model_memory_now(&now, m);
-	fixed = now.program + (g->all.replaced ? 0 : now.weights) + pass_bytes(p) - p->plan.arena_bytes;
+	fixed = now.program + (g->all.params.n_items == m->n_weights ? 0 : now.weights) + pass_bytes(p) - p->plan.arena_bytes;
 	fixed += state_bytes(g);
 	o.limit_bytes = limit > fixed ? limit - fixed : 1;
 	if (pass_plan(p, &o, e) < 0)

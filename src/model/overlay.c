@@ -11,14 +11,18 @@ void overlay_init(struct overlay *o, const struct model *m)
 		o->replaced[i] = -1;
 }
 
-void overlay_replace_all(struct overlay *o, const struct model *m)
+void overlay_replace(struct overlay *o, const struct model *m, const bool *which)
 {
 	for (size_t i = 0; i < m->n_weights; i++) {
 		const struct weight *w = &m->weights[i];
+		if (which && !which[i])
+			continue;
 		o->replaced[i] = params_add(&o->params, w->name, w->n_dims, w->dim, (int)i);
 		o->params.items[o->replaced[i]].role = weight_role(w);
 	}
 }
+
+void overlay_replace_all(struct overlay *o, const struct model *m) { overlay_replace(o, m, NULL); }
 
 void overlay_release(struct overlay *o)
 {

@@ -77,6 +77,8 @@ void overlay_init(struct overlay *o, const struct model *m);
 /* Full tuning: a parameter for each weight, rows in the order of the file. Their numbers are the caller's to fill in
  * once params are sealed. */
 void overlay_replace_all(struct overlay *o, const struct model *m);
+/* The same of some: which[n_weights]; NULL: of all. */
+void overlay_replace(struct overlay *o, const struct model *m, const bool *which);
 void overlay_release(struct overlay *o);
 
 /* Of all from `o` (or NULL) down: */

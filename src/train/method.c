@@ -23,7 +23,8 @@ bool method_rows(size_t i, struct opt_row *out)
 	if (i > adapter_count())
 		return false;
 	if (i == adapter_count())
-		*out = (struct opt_row){ .name = method_full, .summary = "every weight" };
+		*out = (struct opt_row){ .name = method_full, .summary = "every weight, or those named",
+			                 .opts = method_full_opts, .options_size = sizeof(struct method_full) };
 	else if (adapter_rows(i, out))
 		rate = adapter_type_table[i]->learning_rate;
 	snprintf(out->note, sizeof(out->note), "learning rate %g", rate);

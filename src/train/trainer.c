@@ -41,20 +41,25 @@ static int read_model(struct trainer *t, struct err *e)
 	return 0;
 }
 
+static bool trains_all(const struct trainer *t) { return t->full.params.n_items == t->model.n_weights; }
+
 /* Full tuning. Values come at the start. */
-static int add_all_weights(struct trainer *t, struct err *e)
+static int add_weights(struct trainer *t, struct err *e)
 {
 	bool quantized = false;
 
 	if (export_possible(&t->model, e) < 0)
 		return err_prefix(e, "--method full of %s", t->recipe.model);
-	overlay_init(&t->full, &t->model);
-	overlay_replace_all(&t->full, &t->model);
+	const struct method_full *options =
+		opt_row_options(method_rows, t->recipe.method_options, method_full);
+	if (method_full_overlay(&t->full, &t->model, options, e) < 0)
+		return -1;
 	for (size_t i = 0; i < t->model.n_weights; i++)
 		quantized |= dtypes[t->model.weights[i].dtype].block > 1;
 	if (quantized)
-		log_say("--method full: the quantized weights of %s are converted to f32, trained and written as such",
-		        t->recipe.model);
+		log_say("--method full: the quantized weights of %s are converted to f32, %s", t->recipe.model,
+		        trains_all(t) ? "trained and written as such" : "trained where they are named, and all written "
+		                                                        "as such");
 	t->overlay = &t->full;
 	t->params = &t->full.params;
 	return params_seal(t->params, e);
@@ -66,7 +71,7 @@ static int make_params(struct trainer *t, struct err *e)
 	const struct adapter_type *type = method_adapter(r->method);
 
 	if (!type)
-		return add_all_weights(t, e);
+		return add_weights(t, e);
 	if (adapter_new(&t->adapter, type, &t->model, opt_row_options(method_rows, r->method_options, r->method),
 	                (uint64_t)r->seed, e) < 0)
 		return -1;

@@ -16,6 +16,7 @@
 #include "train/checkpoint.h"
 #include "train/trainer_parts.h"
 #include "model/resident.h"
+#include "model/weights.h"
 
 /* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen */
 enum { LATER_BYTES = 96 << 10 };
@@ -98,6 +99,18 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES;
 }
 
+/* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. */
+static size_t result_bytes(const struct trainer *t)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t largest = 0;
+
+	for (size_t i = 0; i < t->model.n_weights && !t->has_adapter; i++)
+		if (t->full.replaced[i] < 0)
+			largest = MAX(largest, t->model.weights[i].bytes + weight_numbers(&t->model.weights[i]) * sizeof(float));
+	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
+}
+
 static void add_up(struct trainer *t, size_t arena_bytes)
 {
 	struct trainer_plan *p = &t->totals;
@@ -106,7 +119,7 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	size_t start = p->weights_bytes + p->eval_bytes + p->base_bytes + pages(t->params->n * sizeof(float)) +
 	               t->reference_bytes;
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
-	p->past_bytes = MAX(sum, MAX(start, mem_rss_peak())) - sum;
+	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(start, mem_rss_peak())) - sum;
 	p->base_bytes += p->past_bytes;
 	p->arena_bytes = arena_bytes;
 	p->planned_bytes = fixed_bytes(p) + arena_bytes;

@@ -156,6 +156,18 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 	return checkpoint_read_weights(dir, t->params, e);
 }
 
+/* A trained weight's numbers, or the model's own, whose pages are given back: that is what the plan counts with. */
+static const float *final_numbers(void *ctx, int i, float *scratch)
+{
+	const struct export_trained *t = ctx;
+	const struct weight *w = &t->model->weights[i];
+	const float *x = export_from_params(ctx, i, scratch);
+
+	if (t->param[i] < 0)
+		source_forget(&t->model->source, w->data, w->bytes);
+	return x;
+}
+
 /* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
 static int save_model(struct trainer *t, const char *dir, struct err *e)
 {
@@ -163,7 +175,7 @@ static int save_model(struct trainer *t, const char *dir, struct err *e)
 		                          .params = &t->full.params,
 		                          .param = t->full.replaced };
 	struct export_head head;
-	struct export_weights weights = { .get = export_from_params, .instead = head_of(t, &head), .ctx = &trained };
+	struct export_weights weights = { .get = final_numbers, .instead = head_of(t, &head), .ctx = &trained };
 	int status = export_model(&t->model, dir, DTYPE_F32, &weights, e);
 
 	json_decref(head.config);

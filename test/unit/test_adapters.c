@@ -264,16 +264,16 @@ static void logits_of_result(struct test *t, const char *model, const char *dir,
 	mem_free(path);
 }
 
-static void test_beside(struct test *t, const char *method, const char *model, const char *data)
+static void test_beside(struct test *t, const char *method, const char *model, const char *data, const char *more)
 {
 	char options[256], *dir = io_join(test_tmp(), "trained-result");
 	struct err e = ERR_INIT;
 	struct training s;
 	struct job j;
 
-	write_options(options, sizeof(options), method, "");
-	test_case(t, "%s, %s: a session beside the trainer has its weights of the moment, without a copy", method,
-	          model);
+	write_options(options, sizeof(options), method, more);
+	test_case(t, "%s %s, %s: a session beside the trainer has its weights of the moment, without a copy", method,
+	          more, model);
 	job_init(t, &j, model, data, options);
 	if (training_begin(t, &s, &j, 2)) {
 		struct model *m = trainer_model(s.trainer);
@@ -316,9 +316,11 @@ void test_adapters(struct test *t)
 			test_bits(t, type, models[k], data);
 			test_resume(t, type, models[k], data);
 		}
-		test_beside(t, type->name, models[0], data);
+		test_beside(t, type->name, models[0], data, "");
 	}
-	test_beside(t, method_full, "llama", data);
+	test_beside(t, method_full, "llama", data, "");
+	test_beside(t, method_full, "llama", data, "trainable=norm,layers.1");
+	test_beside(t, method_full, "gpt2", data, "trainable-layers=last:1");
 	log_set(LOG_NORMAL);
 	mem_free(data);
 }

@@ -18,6 +18,7 @@
 #include "infer/scorer.h"
 #include "infer/session.h"
 #include "model/model_pass.h"
+#include "train/method.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 
@@ -305,12 +306,13 @@ static void full_params(struct golden *g, struct training *x)
 	struct err e = ERR_INIT;
 	const struct model *m = &g->model;
 	struct params *p = &x->full.params;
+	const char *names = meta(&g->values, "trainable"), *layers = meta(&g->values, "trainable-layers");
+	struct method_full options = { *names ? names : NULL, *layers ? layers : NULL };
 
-	overlay_init(&x->full, m);
-	overlay_replace_all(&x->full, m);
+	CHECK_MSG(g->t, method_full_overlay(&x->full, m, &options, &e) == 0, "%s", e.msg);
 	CHECK_MSG(g->t, params_seal(p, &e) == 0, "%s", e.msg);
-	for (size_t i = 0; i < m->n_weights; i++)
-		memcpy(p->w + p->items[i].offset, m->weights[i].data, p->items[i].n * sizeof(float));
+	for (size_t i = 0; i < p->n_items; i++)
+		memcpy(p->w + p->items[i].offset, m->weights[p->items[i].weight].data, p->items[i].n * sizeof(float));
 }
 
 static bool training_begin(struct golden *g, struct training *x, int most)
