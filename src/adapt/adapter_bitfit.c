@@ -27,15 +27,23 @@ static const struct peft_keys keys = { .read = none, .inert = none, .all = true 
 static bool is_bias(const struct weight *w) { return (w->spec->flags & WEIGHT_BIAS) && text_ends(w->name, "bias"); }
 
 /* Whether this bias is meant: modules are matched by the names that their weights have. */
-static int is_meant(struct adapter *a, const struct weight *w, struct err *e)
+static int is_meant(struct adapter *a, const json_t *config, const struct weight *w, struct err *e)
 {
 	const char *module = weight_module(&a->mem, w->name);
 	struct weight as = *w;
 
-	if (peft_empty(json_object_get(a->config, "target_modules")))
-		return 1;
 	as.name = arena_printf(&a->mem, "%s.weight", module);
-	return target_hit(a->config, module, &as, e);
+	return target_hit(config, module, &as, e);
+}
+
+/* The config with every module as its target where it names none; new. */
+static json_t *with_targets(const json_t *config)
+{
+	json_t *j = json_copy((json_t *)(uintptr_t)config);
+
+	if (peft_empty(json_object_get(j, "target_modules")))
+		json_object_set_new(j, "target_modules", json_string(".*"));
+	return j;
 }
 
 static int check_some(const struct adapter *a, const struct model *m, bool any, struct err *e)
@@ -51,19 +59,20 @@ static int check_some(const struct adapter *a, const struct model *m, bool any, 
 static int build(struct adapter *a, const struct model *m, struct err *e)
 {
 	bool any = false;
+	int meant = 0;
 
 	if (peft_check(a->config, &keys, e) < 0)
 		return -1;
-	for (size_t i = 0; i < m->n_weights; i++) {
+	json_t *config = with_targets(a->config);
+	for (size_t i = 0; i < m->n_weights && meant >= 0; i++) {
 		const struct weight *w = &m->weights[i];
-		int meant = is_bias(w) ? is_meant(a, w, e) : 0;
-		if (meant < 0)
-			return -1;
+		meant = is_bias(w) ? is_meant(a, config, w, e) : 0;
 		any |= is_bias(w);
-		if (meant)
+		if (meant > 0)
 			adapter_whole(a, m, w->name, (int)i);
 	}
-	if (check_some(a, m, any, e) < 0)
+	json_decref(config);
+	if (meant < 0 || check_some(a, m, any, e) < 0)
 		return -1;
 	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
 }

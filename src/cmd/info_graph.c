@@ -61,7 +61,8 @@ static int make_overlay(struct graph_page *g, const struct model *m, struct err 
 	type = method_adapter(method);
 	if (!type) {
 		g->overlay = &g->all;
-		return method_full_overlay(&g->all, m, opt_row_options(info_graph_rows, g->options->methods, method), e);
+		return method_full_overlay(&g->all, m,
+		                           opt_row_options(info_graph_rows, g->options->methods, method), e);
 	}
 	if (adapter_new(&g->adapter, type, m, opt_row_options(info_graph_rows, g->options->methods, method), 0, e) < 0)
 		return -1;
@@ -89,8 +90,8 @@ static int plan_it(struct graph_page *g, const struct model *m, struct err *e)
 	if (!limit)
 		return 0;
 	model_memory_now(&now, m);
-	fixed = now.program + (g->all.params.n_items == m->n_weights ? 0 : now.weights) + pass_bytes(p) - p->plan.arena_bytes;
-	fixed += state_bytes(g);
+	fixed = now.program + (g->all.params.n_items == m->n_weights ? 0 : now.weights) + state_bytes(g);
+	fixed += pass_bytes(p) - p->plan.arena_bytes;
 	o.limit_bytes = limit > fixed ? limit - fixed : 1;
 	if (pass_plan(p, &o, e) < 0)
 		return err_prefix(e, "%s are not activations, of --memory %s", human_bytes(fixed, a),

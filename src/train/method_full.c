@@ -1,10 +1,10 @@
 /* method_full: full tuning, of every weight or of those that are named; the others are frozen, so they have no gradient
  * and no state, and nothing is computed backward below the lowest that is trained.
  *
- * --trainable is a list of names or one expression. A name means each weight in whose name its parts stand one after the
- * other: "norm" is model.norm.weight and no model.layers.0.input_layernorm.weight, "layers.2" all of that layer, "mlp"
- * every feed-forward, "bias" all biases. What has other characters than names have is an expression (PCRE2, which is
- * Python's in what is in use) for whole names of weights or of modules, as PEFT's target_modules is.
+ * --trainable is a list of names or one expression. A name means each weight in whose name its parts stand one after
+ * the other: "norm" is model.norm.weight and no model.layers.0.input_layernorm.weight, "layers.2" all of that layer,
+ * "mlp" every feed-forward, "bias" all biases. An expression is for whole names of weights or of modules, and known by
+ * its signs, as PEFT's target_modules is.
  * --trainable-layers names layers by their number; both together mean what either means. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +18,12 @@
 
 const struct opt method_full_opts[] = {
 	OPT_STRING("trainable", struct method_full, trainable, NULL, "LIST",
-	           "only these weights, by Hugging Face's names: names or parts of them (norm, layers.2, embed_tokens), "
-	           "or one expression"),
+	           "only these weights, by Hugging Face's names: names or parts of them (norm, layers.2, "
+	           "embed_tokens), or one expression"),
 	OPT_STRING("trainable-layers", struct method_full, layers, NULL, "first:N|last:N",
 	           "only the weights of so many layers"),
 	OPT_END
 };
-
-static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 
 /* --- layers --- */
 
@@ -72,15 +70,16 @@ static int refuse_name(const char *entry, const struct model *m, struct err *e)
 		err_set(e, "--trainable: '%.80s' is the embedding of this model, %s means both", entry,
 		        weight_module(&mem, m->config.arch->embedding));
 	else
-		err_set(e, "--trainable: no weight of this model is called '%.80s'; its first are %s and %s, its linears "
-		           "%s", entry, m->weights[0].name, m->weights[m->n_weights > 1].name, target_names(&mem, m));
+		err_set(e, "--trainable: no weight of this model is called '%.80s'; its first are %s and %s, its "
+		           "linears %s", entry, m->weights[0].name, m->weights[m->n_weights > 1].name,
+		        target_names(&mem, m));
 	arena_release(&mem);
 	return -1;
 }
 
-static int mark_names(const char *text, const struct model *m, bool *which, struct err *e)
+static int mark_names(const json_t *list, const struct model *m, bool *which, struct err *e)
 {
-	json_t *list = target_split(text), *entry;
+	json_t *entry;
 	size_t i;
 	int status = json_array_size(list) ? 0 : err_set(e, "--trainable names nothing");
 
@@ -93,7 +92,6 @@ static int mark_names(const char *text, const struct model *m, bool *which, stru
 		if (!used && status == 0)
 			status = refuse_name(name, m, e);
 	}
-	json_decref(list);
 	return status;
 }
 
@@ -120,6 +118,7 @@ static int mark_expression(const char *text, const struct model *m, bool *which,
 static int mark(const struct method_full *o, const struct model *m, bool *which, struct err *e)
 {
 	const char *text = o->trainable;
+	int status;
 
 	if (o->layers && mark_layers(o->layers, m, which, e) < 0)
 		return -1;
@@ -127,9 +126,10 @@ static int mark(const struct method_full *o, const struct model *m, bool *which,
 		return 0;
 	if (!utf8_valid(text, strlen(text), NULL))
 		return err_set(e, "--trainable: the names are not UTF-8");
-	while (*text && (strchr(letters, *text) || strchr(", \t", *text)))
-		text++;
-	return *text ? mark_expression(o->trainable, m, which, e) : mark_names(o->trainable, m, which, e);
+	json_t *words = target_words(text);
+	status = json_is_string(words) ? mark_expression(text, m, which, e) : mark_names(words, m, which, e);
+	json_decref(words);
+	return status;
 }
 
 int method_full_overlay(struct overlay *o, const struct model *m, const struct method_full *options, struct err *e)

@@ -35,7 +35,7 @@ static bool is_among(const char *name, const char *const *names)
 static int check_compute(const struct recipe *r, struct err *e)
 {
 	if (!method_adapter(r->method) && !strcmp(r->compute, "int8"))
-		return err_set(e, "--compute int8 is for weights that an adapter lies over, --method %s computes in f32",
+		return err_set(e, "--compute int8 is for weights under an adapter, --method %s computes in f32",
 		               r->method);
 	return 0;
 }

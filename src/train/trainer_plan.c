@@ -105,9 +105,11 @@ static size_t result_bytes(const struct trainer *t)
 	const struct trainer_plan *p = &t->totals;
 	size_t largest = 0;
 
-	for (size_t i = 0; i < t->model.n_weights && !t->has_adapter; i++)
+	for (size_t i = 0; i < t->model.n_weights && !t->has_adapter; i++) {
+		const struct weight *w = &t->model.weights[i];
 		if (t->full.replaced[i] < 0)
-			largest = MAX(largest, t->model.weights[i].bytes + weight_numbers(&t->model.weights[i]) * sizeof(float));
+			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
+	}
 	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
 }
 
