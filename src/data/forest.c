@@ -17,6 +17,9 @@
  * parents from there; two walks over all documents count and then place the pairs, in order of (row, document) without
  * a sort.
  *
+ * With virtual tokens the root is a segment of them, on which all others stand; nodes and depths count the documents'
+ * own tokens.
+ *
  * What this does not do: choose which documents come together (the shuffle does), or cut one that is too long. */
 #include "data/forest.h"
 
@@ -49,11 +52,17 @@ _Static_assert(2 * NODE_WORDS + 2 <= BATCH_WORK_DOC,
 struct trie {
 	const struct document *const *docs;
 	bool share;
+	int32_t lead;             /* virtual tokens */
 	struct node *nodes;       /* nodes[0]: the root, with an empty edge */
 	int32_t n_nodes, n_docs;
 	int32_t *chain;           /* [n_docs] the next document that ends at the same node, −1 */
 	int32_t *segment;         /* [n_docs] the segment that the document ends with */
 };
+
+static struct trie trie_of(const struct document *const *docs, const struct forest_options *o)
+{
+	return (struct trie){ .docs = docs, .share = o->share, .lead = o->virtual_tokens };
+}
 
 /* --- the radix tree --- */
 
@@ -107,6 +116,10 @@ static int32_t trie_node(struct trie *t, int32_t parent, int32_t doc, int32_t fr
 	};
 	return v;
 }
+
+static int32_t trie_rows(const struct trie *t) { return t->lead + t->nodes[0].cost.rows; }
+
+static int32_t trie_segments(const struct trie *t) { return (t->lead > 0) + t->nodes[0].cost.segments; }
 
 static void trie_init(struct trie *t)
 {
@@ -208,7 +221,7 @@ static int32_t segment_add(const struct trie *t, struct laying *l, const struct 
 	l->segments[l->n] = (struct segment){ .start = l->rows,
 		                              .len = len,
 		                              .parent = up->segment,
-		                              .pos0 = up->depth,
+		                              .pos0 = t->lead + up->depth,
 		                              .end = l->rows + len,
 		                              .adapter = t->docs[doc]->adapter };
 	l->rows += len;
@@ -239,8 +252,10 @@ static int32_t trie_next(const struct trie *t, int32_t v)
 /* Writes all segments; returns the rows. */
 static int32_t trie_lay(struct trie *t, struct segment *s)
 {
-	struct laying l = { .segments = s };
-	t->nodes[0].segment = -1;
+	struct laying l = { .segments = s, .n = t->lead > 0, .rows = t->lead };
+	if (t->lead)
+		s[0] = (struct segment){ .len = t->lead, .parent = -1, .end = t->lead, .adapter = t->docs[0]->adapter };
+	t->nodes[0].segment = t->lead ? 0 : -1;
 	t->nodes[0].depth = 0;
 	for (int32_t v = trie_next(t, 0); v >= 0; v = trie_next(t, v))
 		node_lay(t, &t->nodes[v], &l);
@@ -248,9 +263,9 @@ static int32_t trie_lay(struct trie *t, struct segment *s)
 		if (s[i].parent >= 0 && s[s[i].parent].end < s[i].end)
 			s[s[i].parent].end = s[i].end;
 	}
-	if (l.rows != t->nodes[0].cost.rows || l.n != t->nodes[0].cost.segments)
-		BUG("the forest has %d rows in %d segments, counted were %d in %d", l.rows, l.n, t->nodes[0].cost.rows,
-		    t->nodes[0].cost.segments);
+	if (l.rows != trie_rows(t) || l.n != trie_segments(t))
+		BUG("the forest has %d rows in %d segments, counted were %d in %d", l.rows, l.n, trie_rows(t),
+		    trie_segments(t));
 	return l.rows;
 }
 
@@ -266,12 +281,12 @@ static void documents_count(const struct trie *t, struct segment *s, int32_t n)
 
 /* --- pairs --- */
 
-/* The token that row number `row` of a document predicts, −1: none. */
+/* The token that row number `row` of a document predicts, −1: none. Virtual tokens' rows have negative numbers. */
 static int32_t target_of(const struct document *d, int32_t row, const struct forest_options *o)
 {
 	int32_t i = o->own_rows ? row : row + 1;
 
-	return i < d->n && (o->all_targets || d->learn[i]) ? i : -1;
+	return row >= 0 && i < d->n && (o->all_targets || d->learn[i]) ? i : -1;
 }
 
 /* count[row] = pairs of that row. */
@@ -280,7 +295,7 @@ static void pairs_count(const struct trie *t, const struct segment *s, const str
 	for (int32_t d = 0; d < t->n_docs; d++) {
 		for (int32_t g = t->segment[d]; g >= 0; g = s[g].parent) {
 			for (int32_t i = 0; i < s[g].len; i++)
-				count[s[g].start + i] += target_of(t->docs[d], s[g].pos0 + i, o) >= 0;
+				count[s[g].start + i] += target_of(t->docs[d], s[g].pos0 - t->lead + i, o) >= 0;
 		}
 	}
 }
@@ -288,14 +303,21 @@ static void pairs_count(const struct trie *t, const struct segment *s, const str
 /* The same walk: ids of every row, and each pair into its row's next place, which keeps documents in order. */
 static void pairs_place(struct batch *b, const struct trie *t, const struct forest_options *o, int32_t *place)
 {
+	for (int32_t i = 0; i < t->lead; i++) {
+		b->ids[i] = o->first_virtual + i;
+		b->type[i] = 0;
+	}
 	for (int32_t d = 0; d < t->n_docs; d++) {
 		const struct document *doc = t->docs[d];
 		for (int32_t g = t->segment[d]; g >= 0; g = b->segments[g].parent) {
 			const struct segment *s = &b->segments[g];
-			memcpy(b->ids + s->start, doc->ids + s->pos0, (size_t)s->len * sizeof(*b->ids));
+			int32_t at = s->pos0 - t->lead; /* in the document; of the virtual tokens it is negative */
+			if (at < 0)
+				break;
+			memcpy(b->ids + s->start, doc->ids + at, (size_t)s->len * sizeof(*b->ids));
 			for (int32_t i = 0; i < s->len; i++) {
-				int32_t target = target_of(doc, s->pos0 + i, o);
-				b->type[s->start + i] = doc->second > 0 && s->pos0 + i >= doc->second;
+				int32_t target = target_of(doc, at + i, o);
+				b->type[s->start + i] = doc->second > 0 && at + i >= doc->second;
 				if (target < 0)
 					continue;
 				int32_t pair = place[s->start + i]++;
@@ -368,7 +390,7 @@ static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)
 static struct batch_cap trie_need(const struct trie *t, const int32_t *count, int32_t n_rows)
 {
 	struct batch_cap need = {
-		.rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = t->nodes[0].cost.segments
+		.rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = trie_segments(t)
 	};
 	for (int32_t row = 0; row < n_rows; row++) {
 		need.targets += count[row] > 0;
@@ -415,7 +437,7 @@ static int32_t take_grow(struct room *r, size_t n, int32_t max_tokens)
 	for (size_t i = 0; i < n && (i == 0 || docs[i]->joined || written + docs[i]->n <= most); i++) {
 		room_grow(r);
 		trie_add(&r->trie);
-		if (r->trie.nodes[0].cost.rows > max_tokens)
+		if (trie_rows(&r->trie) > max_tokens)
 			break;
 		written += docs[i]->n;
 		if (i + 1 == n || !docs[i + 1]->joined)
@@ -430,7 +452,7 @@ static int32_t take_grow(struct room *r, size_t n, int32_t max_tokens)
 /* The exact needs of the documents in the tree. */
 static void take_measure(struct trie *t, const struct forest_options *o, struct batch_cap *need, struct live *live)
 {
-	struct segment *segments = mem_array((size_t)t->nodes[0].cost.segments, sizeof(*segments));
+	struct segment *segments = mem_array((size_t)trie_segments(t), sizeof(*segments));
 	int32_t rows = trie_lay(t, segments);
 	int32_t *count = mem_array((size_t)rows, sizeof(*count));
 	pairs_count(t, segments, o, count);
@@ -450,10 +472,10 @@ size_t forest_take(const struct document *const *docs, size_t n, const struct fo
 	*tokens = 0;
 	if (n == 0)
 		return 0;
-	if (o->max_tokens < 1 || o->max_tokens > FOREST_MAX_ROWS || docs[0]->n > o->max_tokens)
-		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d)", docs[0]->n, o->max_tokens,
-		    FOREST_MAX_ROWS);
-	struct room r = { .trie = { .docs = docs, .share = o->share } };
+	if (o->max_tokens < 1 || o->max_tokens > FOREST_MAX_ROWS || docs[0]->n > o->max_tokens - o->virtual_tokens)
+		BUG("a document of %d tokens for a micro-batch of %d rows (at most %d), %d of them virtual", docs[0]->n,
+		    o->max_tokens, FOREST_MAX_ROWS, o->virtual_tokens);
+	struct room r = { .trie = trie_of(docs, o) };
 	room_grow(&r);
 	trie_init(&r.trie);
 	int32_t taken = take_grow(&r, n, o->max_tokens);
@@ -480,7 +502,7 @@ static void trie_lend(struct trie *t, int32_t *work, int32_t n)
 size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work,
                     int32_t room)
 {
-	struct room r = { .trie = { .docs = docs, .share = o->share }, .cap = room, .fixed = true };
+	struct room r = { .trie = trie_of(docs, o), .cap = room, .fixed = true };
 	trie_lend(&r.trie, work, room);
 	trie_init(&r.trie);
 	return (size_t)take_grow(&r, n, o->max_tokens);
@@ -490,7 +512,7 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 {
 	if (n == 0 || n > (size_t)b->cap.docs)
 		BUG("%zu documents for a batch of at most %d", n, b->cap.docs);
-	struct trie t = { .docs = docs, .share = o->share };
+	struct trie t = trie_of(docs, o);
 	trie_lend(&t, b->work + b->cap.rows, b->cap.docs);
 	trie_init(&t);
 	b->tokens = 0;
@@ -498,12 +520,11 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 		trie_add(&t);
 		b->tokens += docs[t.n_docs - 1]->n;
 	}
-	struct cost all = t.nodes[0].cost;
-	if (all.rows > b->cap.rows || all.segments > b->cap.segments)
-		BUG("%d rows in %d segments for a batch of at most %d in %d", all.rows, all.segments, b->cap.rows,
-		    b->cap.segments);
+	if (trie_rows(&t) > b->cap.rows || trie_segments(&t) > b->cap.segments)
+		BUG("%d rows in %d segments for a batch of at most %d in %d", trie_rows(&t), trie_segments(&t),
+		    b->cap.rows, b->cap.segments);
 	b->n_docs = t.n_docs;
-	b->n_segments = all.segments;
+	b->n_segments = trie_segments(&t);
 	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
 	documents_count(&t, b->segments, b->n_segments);
 	int32_t *count = b->work;

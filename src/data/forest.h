@@ -3,7 +3,10 @@
  * Which documents share a micro-batch is a pure function of their order: groups of documents (those that are joined to
  * the one before) are taken in turn while their deduplicated tokens fit, and never parted. Within a micro-batch they
  * are sorted by ids, and a prefix common to neighbours becomes a parent segment when that saves at least
- * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents of different adapters share none. */
+ * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents of different adapters share none.
+ *
+ * Virtual tokens stand before every document and are in none: one root segment of a micro-batch, whatever else is
+ * shared. Positions count them; nobody predicts them, and the last of them predicts nothing. */
 #ifndef DATA_FOREST_H
 #define DATA_FOREST_H
 
@@ -22,6 +25,7 @@ struct forest_options {
 	bool share;                 /* false with dropout */
 	bool all_targets;           /* score every token (score, perplexity) instead of the learnt ones */
 	bool own_rows;              /* a row predicts its own token (masked models), not the one after it */
+	int32_t virtual_tokens, first_virtual; /* of an adapter (overlay.virtual_tokens): how many, the first one's id */
 };
 
 /* How many of docs[0..n), whole groups, go into the next micro-batch (≥ 1 when n ≥ 1; a single group of more than
@@ -32,7 +36,7 @@ size_t forest_take(const struct document *const *docs, size_t n, const struct fo
  * more than the next micro-batch can take. */
 size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work,
                     int32_t room);
-/* Rows that n documents take in one micro-batch, their shared beginnings once. */
+/* Rows that n documents take in one micro-batch, their shared beginnings once, virtual tokens not counted. */
 int32_t forest_rows(const struct document *const *docs, size_t n, bool share);
 /* Fills b (whose capacities suffice) with docs[0..n); label_doc counts documents in the given order; weights 1 a
  * document. Every (row, token, document) is a pair of its own, never merged. Columns are left as they are. */

@@ -15,6 +15,7 @@ struct scorer {
 	const struct overlay *overlay;
 	struct device *device;
 	struct scorer_options options;
+	int32_t virtual_tokens;       /* before every document */
 
 	struct batch_cap cap;
 	struct model_pass net;        /* for `cap` */
@@ -31,12 +32,17 @@ int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, st
 	struct scorer *s = mem_alloc(sizeof(*s));
 
 	*s = (struct scorer){ .model = m, .overlay = o, .device = d, .options = *options };
-	s->options.max_tokens = MAX(options->max_tokens, options->max_length);
+	s->virtual_tokens = overlays_virtual(o);
+	s->options.max_tokens = MAX(options->max_tokens, options->max_length + s->virtual_tokens);
 	s->cap.columns = options->columns;
-	if (options->max_length < 1 || options->max_length > m->config.n_ctx) {
+	if (options->max_length < 1 || options->max_length > m->config.n_ctx - s->virtual_tokens) {
+		int32_t virtual = s->virtual_tokens;
 		mem_free(s);
-		return err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
-		               options->max_length, m->config.n_ctx);
+		return virtual ? err_set(e, "documents of up to %d tokens after the adapter's %d virtual ones cannot "
+		                            "be scored: the model has %d positions",
+		                         options->max_length, virtual, m->config.n_ctx) :
+		                 err_set(e, "documents of up to %d tokens cannot be scored: the model has %d positions",
+		                         options->max_length, m->config.n_ctx);
 	}
 	if (s->options.max_tokens > FOREST_MAX_ROWS) {
 		int32_t most = s->options.max_tokens;
@@ -68,7 +74,8 @@ static struct forest_options packing(const struct scorer *s, bool all)
 	bool encoder = s->model->config.arch->encoder;
 
 	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = !s->options.unshared && !encoder,
-		                        .all_targets = all, .own_rows = encoder || has_own_form(s) };
+		                        .all_targets = all, .own_rows = encoder || has_own_form(s),
+		                        .virtual_tokens = s->virtual_tokens, .first_virtual = s->model->config.V };
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)
@@ -138,12 +145,12 @@ static void distribute(const struct scorer *s, double *sum, float **each)
 {
 	const struct batch *b = &s->net.pass.batch;
 	const float *logprob = model_pass_result(&s->net);
-	int next = !s->model->config.arch->encoder;
+	int first = !s->model->config.arch->encoder - s->virtual_tokens;
 
 	for (int32_t i = 0; i < b->n_labels; i++) {
 		sum[b->label_doc[i]] += logprob[i];
 		if (each)
-			each[b->label_doc[i]][b->pos[b->target_row[b->label_target[i]]] + next] = logprob[i];
+			each[b->label_doc[i]][b->pos[b->target_row[b->label_target[i]]] + first] = logprob[i];
 	}
 }
 

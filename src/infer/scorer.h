@@ -10,7 +10,7 @@ struct scorer;
 
 struct scorer_options {
 	int32_t max_tokens;              /* tokens of a micro-batch; at least max_length is used */
-	int32_t max_length;            /* of a document */
+	int32_t max_length;            /* of a document, an adapter's virtual tokens not counted */
 	/* The bits that a training pass with the same micro-batches has, the head's arithmetic too. */
 	bool as_trained;
 	bool unshared;                 /* documents that begin alike share nothing */

@@ -78,7 +78,7 @@ static uint32_t add_state(void *ctx, size_t numbers)
 static void record(struct session *s, const struct overlay *o)
 {
 	/* no more are ever there, or touched */
-	int32_t n = s->sequences.n, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
+	int32_t n = s->n, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
 	struct batch_cap cap = { .rows = rows,
 		                 .targets = n,
 		                 .segments = n,
@@ -147,16 +147,21 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
                 const struct session_size *size, struct err *e)
 {
 	const struct config *c = &m->config;
-	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1;
+	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1, virtual = overlays_virtual(o);
 
 	if (model_want_causal(m, e) < 0)
 		return -1;
 	if (n_ctx < 1 || n_ctx > c->n_ctx)
 		return err_set(e, "a context of %d tokens: the model has %d positions", n_ctx, c->n_ctx);
+	if (virtual && virtual > c->n_ctx - 2)
+		return err_set(e, "the adapter's %d virtual tokens leave no room for a prompt and an answer: the model "
+		                  "has %d positions", virtual, c->n_ctx);
+	n_ctx = MIN(n_ctx, c->n_ctx - virtual) + virtual;
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .device = d };
+	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual };
+	n += virtual > 0;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
 		                        .D = (size_t)c->D,
 		                        .types = size->cache,
@@ -194,26 +199,26 @@ void session_free(struct session *s)
 
 static void check_sequence(const struct session *s, int sequence)
 {
-	if (sequence < 0 || sequence >= s->sequences.n)
-		BUG("sequence %d of %d", sequence, s->sequences.n);
+	if (sequence < 0 || sequence >= s->n)
+		BUG("sequence %d of %d", sequence, s->n);
 }
 
 static int check_room(const struct session *s, int sequence, size_t n, struct err *e)
 {
 	int length = session_length(s, sequence);
 
-	if (n <= (size_t)(s->sequences.n_ctx - length))
+	if (n <= (size_t)(session_limit(s) - length))
 		return 0;
 	return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", length, n,
-	               s->sequences.n_ctx);
+	               session_limit(s));
 }
 
 static int check_parts(const struct session *s, const struct session_part *parts, int n, struct err *e)
 {
 	int rows = 0;
 
-	if (n > s->sequences.n)
-		BUG("%d parts of %d sequences", n, s->sequences.n);
+	if (n > s->n)
+		BUG("%d parts of %d sequences", n, s->n);
 	for (int i = 0; i < n; i++) {
 		if (parts[i].n < 1)
 			BUG("part %d: %d tokens", i, parts[i].n);
@@ -283,12 +288,10 @@ static void put_parts(struct session *s, struct session_part *parts, int n)
 	b->tree[b->n_trees] = b->n_rows;
 }
 
-int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
+static int step(struct session *s, struct session_part *parts, int n, struct err *e)
 {
 	size_t at = 0, V = (size_t)s->model->config.V;
 
-	if (check_parts(s, parts, n, e) < 0)
-		return -1;
 	for (int i = 0; i < n; i++) {
 		parts[i].work = work_of(s, &parts[i]);
 		live_add(&s->work, &parts[i].work, 1);
@@ -303,6 +306,42 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 		p->logits = p->wanted ? logits + at++ * V : NULL;
 	}
 	return 0;
+}
+
+/* The virtual tokens, into the sequence that holds them alone. */
+static int feed_virtual(struct session *s, struct err *e)
+{
+	int most = s->net.pass.batch.cap.rows, status = 0;
+	int32_t *ids = mem_array((size_t)s->virtual_tokens, sizeof(*ids));
+
+	for (int i = 0; i < s->virtual_tokens; i++)
+		ids[i] = s->model->config.V + i;
+	for (int i = s->sequences.length[s->n]; i < s->virtual_tokens && status == 0; i = s->sequences.length[s->n])
+		status = step(s, &(struct session_part){ .sequence = s->n, .ids = ids + i,
+		                                         .n = MIN(s->virtual_tokens - i, most) }, 1, e);
+	mem_free(ids);
+	return status;
+}
+
+/* An empty sequence begins. */
+static int begin(struct session *s, int sequence, struct err *e)
+{
+	if (!s->virtual_tokens || s->sequences.length[sequence])
+		return 0;
+	if (feed_virtual(s, e) < 0)
+		return -1;
+	sequence_branch(&s->sequences, sequence, s->n, s->virtual_tokens);
+	return 0;
+}
+
+int session_step(struct session *s, struct session_part *parts, int n, struct err *e)
+{
+	if (check_parts(s, parts, n, e) < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (begin(s, parts[i].sequence, e) < 0)
+			return -1;
+	return step(s, parts, n, e);
 }
 
 int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e)
@@ -327,6 +366,14 @@ int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, 
 
 /* --- sequences --- */
 
+/* Of a sequence that was left with so many tokens: a part of the virtual ones is nothing to go on from. */
+static int settle(struct session *s, int sequence, int left)
+{
+	if (left < s->virtual_tokens)
+		left = sequence_truncate(&s->sequences, sequence, 0);
+	return MAX(left - s->virtual_tokens, 0);
+}
+
 int session_branch(struct session *s, int sequence, int parent, int length)
 {
 	if (session_length(s, sequence) || sequence == parent)
@@ -334,20 +381,24 @@ int session_branch(struct session *s, int sequence, int parent, int length)
 	if (length < 0 || length > session_length(s, parent))
 		BUG("a branch of %d tokens of %d", length, session_length(s, parent));
 	s->adapter[sequence] = s->adapter[parent];
-	return sequence_branch(&s->sequences, sequence, parent, length);
+	if (length)
+		length += s->virtual_tokens;
+	return settle(s, sequence, sequence_branch(&s->sequences, sequence, parent, length));
 }
 
 int session_truncate(struct session *s, int sequence, int length)
 {
 	if (length < 0 || length > session_length(s, sequence))
 		BUG("truncating %d tokens to %d", session_length(s, sequence), length);
-	return sequence_truncate(&s->sequences, sequence, length);
+	if (length)
+		length += s->virtual_tokens;
+	return settle(s, sequence, sequence_truncate(&s->sequences, sequence, length));
 }
 
 int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n)
 {
 	int same = 0, most = (int)MIN((size_t)session_length(s, sequence), n ? n - 1 : 0);
-	const int32_t *had = sequence_ids(&s->sequences, sequence);
+	const int32_t *had = session_ids(s, sequence);
 
 	while (same < most && had[same] == ids[same])
 		same++;
@@ -374,7 +425,8 @@ bool session_same_keys(const struct session *a, const struct session *b)
 {
 	const struct cache_types *x = &a->size.types, *y = &b->size.types;
 
-	return a->model == b->model && x->k == y->k && x->v == y->v && !a->own_keys && !b->own_keys;
+	return a->model == b->model && x->k == y->k && x->v == y->v && !a->own_keys && !b->own_keys &&
+	       !a->virtual_tokens && !b->virtual_tokens;
 }
 
 void session_copy(struct session *to, int sequence, const struct session *from, int from_sequence)
@@ -390,20 +442,22 @@ void session_copy(struct session *to, int sequence, const struct session *from, 
 int session_length(const struct session *s, int sequence)
 {
 	check_sequence(s, sequence);
-	return s->sequences.length[sequence];
+	return MAX(s->sequences.length[sequence] - s->virtual_tokens, 0);
 }
 
 const int32_t *session_ids(const struct session *s, int sequence)
 {
 	check_sequence(s, sequence);
-	return sequence_ids(&s->sequences, sequence);
+	return sequence_ids(&s->sequences, sequence) + s->virtual_tokens;
 }
 
-int session_limit(const struct session *s) { return s->sequences.n_ctx; }
+int session_limit(const struct session *s) { return s->sequences.n_ctx - s->virtual_tokens; }
+
+int session_virtual_tokens(const struct session *s) { return s->virtual_tokens; }
 
 size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
 
-int session_sequences(const struct session *s) { return s->sequences.n; }
+int session_sequences(const struct session *s) { return s->n; }
 
 int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 
@@ -417,12 +471,12 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 size_t session_fill_bytes(const struct session *s, int n, int shared, int length)
 {
-	int once = shared / KV_RANGE, each = (length + KV_RANGE - 1) / KV_RANGE - once;
-
+	int lead = s->virtual_tokens, once = (shared + lead) / KV_RANGE, all = length + lead,
+	    each = (all + KV_RANGE - 1) / KV_RANGE - once, own = lead % KV_RANGE > 0;
 	size_t sum = 0;
 
 	for (int i = 0; i < s->sequences.n_memories; i++)
-		sum += memory_resident(&s->memories[i], once + n * each, length % KV_RANGE ? n : 0, length % KV_RANGE);
+		sum += memory_resident(&s->memories[i], own + once + n * each, all % KV_RANGE ? n : 0, all % KV_RANGE);
 	return sum;
 }
 
@@ -440,6 +494,7 @@ static void pretend(struct session *s, int n, int rows, int length)
 	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
 	struct session_part *parts = mem_array((size_t)n, sizeof(*parts));
 
+	length += s->virtual_tokens;
 	for (int k = 0; k < n; k++) {
 		sequence_reserve(&s->sequences, k, length);
 		s->sequences.length[k] = length;
@@ -459,11 +514,10 @@ int session_time(struct session *s, int n, int rows, int length, double *seconds
 	struct timing pass;
 	int used = 0;
 
-	for (int k = 0; k < s->sequences.n; k++)
+	for (int k = 0; k < s->n; k++)
 		used += session_length(s, k);
-	if (used || n < 1 || n > s->sequences.n || length < 0 || length + rows > s->sequences.n_ctx ||
-	    n * rows > session_rows(s))
-		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->sequences.n_ctx);
+	if (used || n < 1 || n > s->n || length < 0 || length + rows > session_limit(s) || n * rows > session_rows(s))
+		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, session_limit(s));
 	pretend(s, n, rows, length);
 	struct live live = batch_live(&s->net.pass.batch);
 	struct timing_options how = { .batch = &s->net.pass.batch,

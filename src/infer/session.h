@@ -5,7 +5,10 @@
  * once, and goes with the last that has it (infer/sequences.h). Tokens of several go through the model in one step. The
  * logits of a sequence are, bit for bit, those that it would have alone, whatever is beside it and however it came
  * about. Tokens that were fed stay until they are truncated, so that a conversation's next turn computes only what is
- * new (session_keep). */
+ * new (session_keep).
+ *
+ * An adapter's virtual tokens (overlay.virtual_tokens) stand before every sequence's own and are the session's matter:
+ * computed once for all sequences, when the first is fed, and counted in none of the lengths and limits below. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -20,13 +23,14 @@ struct trace;
 enum { SESSION_ROWS = 512 };   /* most tokens of a step, and most sequences of a session */
 
 struct session_size {
-	int n_ctx;                     /* tokens of a sequence */
+	int n_ctx;                     /* tokens of a sequence; virtual ones come beside, as far as there are positions */
 	int n_sequences;               /* 0: one */
 	struct cache_types cache;
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
- * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers. */
+ * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers; virtual tokens, that positions for a prompt and an
+ * answer are left. */
 int session_new(struct session **s, struct model *m, const struct overlay *o, struct device *d,
                 const struct session_size *size, struct err *e);
 void session_free(struct session *s);
@@ -67,6 +71,7 @@ bool session_continues(const struct session *s, int sequence, int adapter); /* m
 int session_length(const struct session *s, int sequence);      /* its tokens */
 const int32_t *session_ids(const struct session *s, int sequence); /* [session_length] */
 int session_limit(const struct session *s);            /* tokens that a sequence can hold */
+int session_virtual_tokens(const struct session *s);   /* an adapter's, before the tokens of each sequence */
 size_t session_vocabulary(const struct session *s);    /* V */
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */

@@ -16,6 +16,10 @@ struct session_layer {                 /* one attention, or one state, as it was
 struct session {
 	struct model *model;
 	struct device *device;
+	int n;                         /* sequences */
+	int virtual_tokens;            /* before the tokens of each */
+	/* those, and one more that holds the virtual tokens alone, of which all others are branches; lengths are with
+	 * them */
 	struct sequences sequences;
 	struct memory_size size;       /* of a memory, without layers and window */
 	struct memory memories[MEMORIES];

@@ -2,14 +2,15 @@
  *
  *     a line      KUNGFU-SEQUENCE
  *     a line      an object: format, architecture and its sizes, types of the cache, arithmetic, tokens
- *     ids         int32 each
+ *     ids         int32 each, an adapter's virtual tokens first
  *     ranges      in order, in each what every memory has of it: a byte, 1 or 0: nothing; then its pieces
  *     32 letters  the hash (XXH3-128) of all before them
  *
  * Numbers are as this machine has them. Whether model and adapter are those that it was written with is not asked of
  * their files: PROBE tokens (where a memory has states, the first range of them) are computed once more and their keys
  * and values compared, which proves what counts, and holds where only what comes after all keys is different (a head,
- * the last layer's MLP). A sequence of fewer tokens is computed again whole. */
+ * the last layer's MLP). A sequence of fewer tokens is computed again whole; virtual tokens are always, and are compared
+ * as far as they stand in the range of the last token that is. */
 #include "infer/session_parts.h"
 
 #include <string.h>
@@ -30,10 +31,14 @@ static json_t *describe(const struct session *s, int tokens)
 	const struct config *c = &s->model->config;
 	const struct cache_types *t = &s->size.types;
 
-	return json_pack("{s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:i}", "format", SNAPSHOT_FORMAT,
-	                 "architecture", c->arch->name, "layers", c->n_layers, "heads", c->G, "head_size", c->D,
-	                 "vocabulary", c->V, "cache_type_k", dtypes[t->k].name, "cache_type_v", dtypes[t->v].name,
-	                 "compute", compute_name(s->model->compute), "tokens", tokens);
+	json_t *j = json_pack("{s:i, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:i}", "format", SNAPSHOT_FORMAT,
+	                      "architecture", c->arch->name, "layers", c->n_layers, "heads", c->G, "head_size", c->D,
+	                      "vocabulary", c->V, "cache_type_k", dtypes[t->k].name, "cache_type_v",
+	                      dtypes[t->v].name, "compute", compute_name(s->model->compute), "tokens", tokens);
+
+	if (s->virtual_tokens)
+		json_object_set_new(j, "virtual_tokens", json_integer(s->virtual_tokens));
+	return j;
 }
 
 /* Tokens of a sequence's i-th range. */
@@ -73,14 +78,14 @@ static int put_range(struct writing *w, const struct memory *m, int range, int t
 
 static int put_all(struct writing *w, const struct session *s, int sequence, struct err *e)
 {
-	int n = session_length(s, sequence);
+	int n = s->sequences.length[sequence];
 	json_t *j = describe(s, n);
 	char *line = jsonx_line(j), *head = mem_printf("%s%s\n", MAGIC, line), hex[HASH + 1];
 
 	w->hash = hash_begin();
 	int status = put(w, head, strlen(head), e);
 	if (status == 0)
-		status = put(w, session_ids(s, sequence), (size_t)n * sizeof(int32_t), e);
+		status = put(w, sequence_ids(&s->sequences, sequence), (size_t)n * sizeof(int32_t), e);
 	for (int i = 0; i * KV_RANGE < n; i++)
 		for (int k = 0; k < s->sequences.n_memories && status == 0; k++)
 			status = put_range(w, &s->memories[k], sequence_range(&s->sequences, sequence, i),
@@ -111,6 +116,7 @@ int session_save(const struct session *s, int sequence, const char *path, struct
 struct reading {
 	struct cursor c;           /* what follows the head, without the hash */
 	int tokens, first;         /* of all; that are computed again */
+	int begin;                 /* of the range where the last of those is */
 	int32_t *ids;
 	char *probe[MEMORIES];     /* what was computed of the first tokens */
 };
@@ -155,8 +161,11 @@ static int compare_head(const struct session *s, const json_t *head, int *tokens
 		mem_free(now);
 	}
 	json_decref(mine);
-	if (status == 0 && (*tokens < 0 || *tokens > session_limit(s)))
-		status = err_set(e, "it has %d tokens, the context holds %d", *tokens, session_limit(s));
+	int virtual = (int)json_integer_value(json_object_get(head, "virtual_tokens"));
+	if (status == 0 && virtual != s->virtual_tokens)
+		status = err_set(e, "virtual_tokens is %d, this session has %d", virtual, s->virtual_tokens);
+	if (status == 0 && (*tokens < 0 || *tokens > s->sequences.n_ctx))
+		status = err_set(e, "it has %d tokens, the context holds %d", *tokens, s->sequences.n_ctx);
 	return status;
 }
 
@@ -170,7 +179,8 @@ static int read_ids(const struct session *s, struct reading *r, struct err *e)
 	if (bytes)
 		memcpy(r->ids, from, bytes);
 	for (int i = 0; i < r->tokens; i++)
-		if (r->ids[i] < 0 || r->ids[i] >= s->model->config.V)
+		if (i < s->virtual_tokens ? r->ids[i] != s->model->config.V + i
+		                          : r->ids[i] < 0 || r->ids[i] >= s->model->config.V)
 			return err_set(e, "token %d is %d, the model has 0 to %d", i, r->ids[i],
 			               s->model->config.V - 1);
 	return 0;
@@ -200,6 +210,17 @@ static bool is_same(const struct memory *m, int range, int tokens, const char *c
 	return same;
 }
 
+/* Past what there is of a range that is not read: it was computed, and others may have it too. */
+static int pass_range(const struct memory *m, struct reading *r, int range, int tokens, struct err *e)
+{
+	size_t bytes;
+
+	if (cursor_u8(&r->c))
+		for (size_t i = 0; m->type->piece(m, range, tokens, i, &bytes); i++)
+			cursor_bytes(&r->c, bytes);
+	return r->c.failed ? err_set(e, "it ends among its keys and values") : 0;
+}
+
 static int read_range(struct memory *m, struct reading *r, int range, int tokens, struct err *e)
 {
 	struct device *d = m->device;
@@ -224,10 +245,12 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 
 	for (int i = 0; i * KV_RANGE < r->tokens; i++)
 		for (int k = 0; k < q->n_memories; k++) {
-			int range = sequence_range(q, sequence, i);
-			if (read_range(&q->memories[k], r, range, tokens_of(r->tokens, i), e) < 0)
+			int range = sequence_range(q, sequence, i), tokens = tokens_of(r->tokens, i);
+			struct memory *m = &q->memories[k];
+			bool computed = (i + 1) * KV_RANGE <= r->begin;
+			if ((computed ? pass_range(m, r, range, tokens, e) : read_range(m, r, range, tokens, e)) < 0)
 				return -1;
-			if (i == 0 && !is_same(&q->memories[k], range, r->first, r->probe[k]))
+			if (i * KV_RANGE == r->begin && !is_same(m, range, r->first - r->begin, r->probe[k]))
 				return err_set(e, "what it has of its first %d tokens is not what this model and "
 				                  "adapter compute of them: it was written with others",
 				               r->first);
@@ -241,20 +264,22 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 static int fill(struct session *s, int sequence, struct reading *r, struct err *e)
 {
 	struct sequences *q = &s->sequences;
+	int lead = s->virtual_tokens;
 	const float *unused;
 
-	r->first = MIN(r->tokens, PROBE);
+	r->first = MIN(r->tokens, lead + PROBE);
 	for (int k = 0; k < q->n_memories; k++)
 		if (q->memories[k].type->states)
-			r->first = MIN(r->tokens, KV_RANGE);
-	if (r->first && session_feed(s, sequence, r->ids, (size_t)r->first, &unused, e) < 0)
+			r->first = MIN(r->tokens, ROUND_UP(lead + 1, KV_RANGE));
+	if (r->first > lead && session_feed(s, sequence, r->ids + lead, (size_t)(r->first - lead), &unused, e) < 0)
 		return -1;
 	if (r->tokens == r->first)
 		return 0;
-	int range = sequence_range(q, sequence, 0);
+	r->begin = (r->first - 1) / KV_RANGE * KV_RANGE;
+	int range = sequence_range(q, sequence, r->begin / KV_RANGE);
 	for (int k = 0; k < q->n_memories; k++) {
-		r->probe[k] = mem_array(pull_probe(&q->memories[k], range, r->first, NULL), 1);
-		pull_probe(&q->memories[k], range, r->first, r->probe[k]);
+		r->probe[k] = mem_array(pull_probe(&q->memories[k], range, r->first - r->begin, NULL), 1);
+		pull_probe(&q->memories[k], range, r->first - r->begin, r->probe[k]);
 	}
 	sequence_reserve(q, sequence, r->tokens - r->first);
 	int status = read_ranges(s, sequence, r, e);

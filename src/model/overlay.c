@@ -57,3 +57,15 @@ bool overlays_unshared(const struct overlay *o)
 			return true;
 	return false;
 }
+
+int overlays_virtual(const struct overlay *o)
+{
+	int n = 0;
+
+	for (; o; o = o->under) {
+		if (n && o->virtual_tokens)
+			BUG("two overlays with virtual tokens");
+		n += o->virtual_tokens;
+	}
+	return n;
+}

@@ -66,6 +66,9 @@ struct overlay {
 	bool frozen;                   /* its params are not trained; those that lie over it may be */
 	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */
 	int serves;
+	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and values,
+	 * are the hooks' own. Nobody counts them among a document's tokens, predicts them or can draw them. */
+	int virtual_tokens;
 	/* what it does differs by document (dropout): while it is trained, those that begin alike share nothing */
 	bool unshared;
 	const struct overlay_hooks *hooks; /* or NULL */
@@ -87,5 +90,6 @@ bool overlays_read(const struct overlay *o, const struct model *m, int weight);
 /* whether a tied model's head is a parameter, so that its embedding is an embedding alone */
 bool overlays_own_head(const struct overlay *o);
 bool overlays_unshared(const struct overlay *o);
+int overlays_virtual(const struct overlay *o);   /* virtual tokens before every document; of one overlay at most */
 
 #endif

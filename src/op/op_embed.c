@@ -6,7 +6,8 @@
  *
  * Columns are dealt out in fixed blocks, each walks all rows in order: no two items meet, and the sum's order is that
  * of the rows. The node that stores zeroes the whole gradient first. A token outside the table is a mistake of the
- * caller, not of the world. */
+ * caller, not of the world; but for `spare` numbers after the table's, whose rows are zeros that others fill in
+ * (op_virtual_rows.c). */
 #include "op/ops.h"
 
 #include <string.h>
@@ -21,6 +22,7 @@ enum { EMBED_ROWS = 32, EMBED_COLS = 64, EMBED_ZERO_ROWS = 1024 };
 
 struct embed_attr {
 	enum embed_source source;
+	size_t spare;
 	bool accumulate; /* of the gradient */
 };
 
@@ -57,8 +59,9 @@ static size_t row_of(const struct embed_work *w, size_t i)
 	return (size_t)(w->index[i] + w->first);
 }
 
-static struct embed_work embed_work(const struct run *r, enum embed_source source, uint32_t table)
+static struct embed_work embed_work(const struct run *r, const struct embed_attr *attr, uint32_t table)
 {
+	enum embed_source source = attr->source;
 	const struct tensor *x = run_tensor(r, table);
 	const struct batch *b = r->batch;
 	struct embed_work w = {
@@ -69,7 +72,7 @@ static struct embed_work embed_work(const struct run *r, enum embed_source sourc
 	w.first = source > EMBED_POSITIONS ? (int32_t)source - EMBED_POSITIONS : 0;
 	w.row_bytes = tensor_row_bytes(x);
 	for (size_t i = 0; i < w.N; i++)
-		if (w.index[i] < 0 || row_of(&w, i) >= w.V)
+		if (w.index[i] < 0 || row_of(&w, i) >= w.V + attr->spare)
 			BUG("row %zu asks for row %zu of %s, which has %zu", i, row_of(&w, i), x->name, w.V);
 	return w;
 }
@@ -80,7 +83,9 @@ static void embed_rows(void *ctx, size_t item, int thread)
 	size_t end = MIN(w->N, (item + 1) * EMBED_ROWS);
 	(void)thread;
 	for (size_t i = item * EMBED_ROWS; i < end; i++)
-		if (w->panels)
+		if (row_of(w, i) >= w->V)
+			memset(w->y + i * w->C, 0, w->C * sizeof(float));
+		else if (w->panels)
 			panels_row(w->dtype, w->table, row_of(w, i), w->C, w->y + i * w->C);
 		else
 			dtypes[w->dtype].to_float(w->table + row_of(w, i) * w->row_bytes, w->y + i * w->C, w->C);
@@ -88,8 +93,7 @@ static void embed_rows(void *ctx, size_t item, int thread)
 
 static void embed_forward(struct run *r, const struct node *n)
 {
-	const struct embed_attr *attr = n->attr;
-	struct embed_work w = embed_work(r, attr->source, n->in[0]);
+	struct embed_work w = embed_work(r, n->attr, n->in[0]);
 
 	w.table = r->data[n->in[0]];
 	w.y = run_f32(r, n->out[0]);
@@ -120,14 +124,15 @@ static void embed_scatter(void *ctx, size_t item, int thread)
 	(void)thread;
 	for (size_t i = 0; i < w->N; i++) {
 		float *d = w->dtable + row_of(w, i) * w->C + begin;
-		w->r->kernels->add(d, d, w->dy + i * w->C + begin, n);
+		if (row_of(w, i) < w->V)
+			w->r->kernels->add(d, d, w->dy + i * w->C + begin, n);
 	}
 }
 
 static void embed_back_forward(struct run *r, const struct node *n)
 {
 	const struct embed_attr *attr = n->attr;
-	struct embed_work w = embed_work(r, attr->source, n->out[0]);
+	struct embed_work w = embed_work(r, attr, n->out[0]);
 
 	w.dtable = run_f32(r, n->out[0]);
 	w.dy = run_f32(r, n->in[0]);
@@ -158,22 +163,29 @@ static void embed_backward(struct tape *t, uint32_t i)
 
 static uint32_t embed_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C; int source; } cases[] = {
-		{ 1, 3, 5, EMBED_IDS },   { 37, 11, 70, EMBED_IDS },           { 65, 97, 7, EMBED_IDS },
-		{ 65, 2, 7, EMBED_TYPES }, { 65, 69, 7, EMBED_POSITIONS + 2 },
+	static const struct { int N; size_t V, C; int source; size_t spare; } cases[] = {
+		{ 1, 3, 5, EMBED_IDS, 0 },    { 37, 11, 70, EMBED_IDS, 0 },           { 65, 97, 7, EMBED_IDS, 0 },
+		{ 65, 2, 7, EMBED_TYPES, 0 }, { 65, 69, 7, EMBED_POSITIONS + 2, 0 }, { 65, 9, 7, EMBED_IDS, 5 },
 	};
-	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
+	batch_sample(b, rng, cases[i].N, (int)(cases[i].V + cases[i].spare));
 	uint32_t table = tape_param(t, "table", 2, (size_t[]){ cases[i].V, cases[i].C });
-	return op_embed(t, table, (enum embed_source)cases[i].source);
+	return cases[i].spare ? op_embed_spare(t, table, cases[i].spare)
+	                      : op_embed(t, table, (enum embed_source)cases[i].source);
 }
 
 const struct op op_row_embed = {
 	.name = "embed", .shape = embed_shape, .cost = embed_cost, .forward = embed_forward, .backward = embed_backward,
-	.sample = embed_sample, .sample_count = 5,
+	.sample = embed_sample, .sample_count = 6,
 };
 
 uint32_t op_embed(struct tape *t, uint32_t table, enum embed_source source)
 {
 	struct embed_attr attr = { .source = source };
+	return tape_record(t, &op_row_embed, &table, 1, &attr, sizeof(attr));
+}
+
+uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare)
+{
+	struct embed_attr attr = { .source = EMBED_IDS, .spare = spare };
 	return tape_record(t, &op_row_embed, &table, 1, &attr, sizeof(attr));
 }

@@ -15,6 +15,10 @@ enum { SPLIT_PARTS = 8 };
 enum { EXPERTS_MOST = 1024 };      /* of a layer; as many as topk.h takes */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
+/* The same of tokens, of which `spare` more than the table has are there: their rows are zeros. */
+uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare);
+/* x, but of each token first + i with i < n columns [column, column + C) of row i of p. */
+uint32_t op_virtual_rows(struct tape *t, uint32_t x /* N,C */, uint32_t p /* n,P */, int32_t first, size_t column);
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
 void op_split(struct tape *t, uint32_t x /* N,groups·Σ size */, int groups, int parts, const size_t *size,
               uint32_t *out);

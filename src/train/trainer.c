@@ -83,6 +83,22 @@ static int make_params(struct trainer *t, struct err *e)
 	return 0;
 }
 
+/* --max-length counts an adapter's virtual tokens: what they leave is the documents'. */
+static int make_room(struct trainer *t, struct err *e)
+{
+	int32_t n = overlays_virtual(t->overlay), most = t->max_length;
+
+	if (n > most - 2)
+		return err_set(e, "%d virtual tokens leave no room for a prompt and an answer: documents are at most %d "
+		                  "tokens long, those included (--max-length, the model's %d positions)",
+		               n, most, t->model.config.n_ctx);
+	if (n)
+		log_say("%d virtual tokens before every document: they take %d of %d places, %d are left for its own",
+		        n, n, most, most - n);
+	t->max_length -= n;
+	return 0;
+}
+
 static int make_schedule(struct trainer *t, struct err *e)
 {
 	const struct recipe *r = &t->recipe;
@@ -139,6 +155,7 @@ static int check_maxima(struct trainer *t, struct err *e)
 	if (m->documents < 1 || m->tokens < 2 || m->labels < 1 || m->labels >= m->tokens || m->tokens > t->max_length)
 		BUG("%s makes %d documents of %d tokens, %d learnt", t->objective.row->name, m->documents, m->tokens,
 		    m->labels);
+	most += overlays_virtual(t->overlay);
 	if (most > t->recipe.micro_batch_tokens)
 		return err_set(e,
 		               "--objective %s makes up to %d documents of %d tokens of a row, which stay together: "
@@ -172,7 +189,8 @@ static int open_objective(struct trainer *t, struct err *e)
 
 static int open_parts(struct trainer *t, struct err *e)
 {
-	if (read_model(t, e) < 0 || trainer_read_data(t, e) < 0 || make_params(t, e) < 0 || make_schedule(t, e) < 0)
+	if (read_model(t, e) < 0 || make_params(t, e) < 0 || make_room(t, e) < 0 || trainer_read_data(t, e) < 0 ||
+	    make_schedule(t, e) < 0)
 		return -1;
 	if (open_objective(t, e) < 0 || balance_open(t, e) < 0)
 		return -1;
@@ -181,6 +199,8 @@ static int open_parts(struct trainer *t, struct err *e)
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay),
 		.own_rows = t->objective.row->labelled,
+		.virtual_tokens = overlays_virtual(t->overlay),
+		.first_virtual = t->model.config.V,
 	};
 	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }

@@ -9,12 +9,12 @@
 /* Does the group fit into a micro-batch? */
 static int check_group(const struct trainer *t, const struct document *const *docs, size_t n, bool share, struct err *e)
 {
-	int64_t tokens = 0;
+	int64_t virtual = overlays_virtual(t->overlay), tokens = virtual;
 
 	for (size_t i = 0; i < n; i++)
 		tokens += docs[i]->n;
 	if (tokens > t->recipe.micro_batch_tokens)
-		tokens = forest_rows(docs, n, share);
+		tokens = virtual + forest_rows(docs, n, share);
 	if (tokens > t->recipe.micro_batch_tokens)
 		return err_set(
 			e, "%s:%zu: %lld tokens, more than --micro-batch-tokens %lld; raise that or lower --max-length",

@@ -123,17 +123,19 @@ static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_r
 	const struct objective_maxima *m = &t->maxima;
 	double docs = (double)t->global * m->documents, steps = (double)(t->schedule.steps - t->totals.first),
 	       rows = docs * m->tokens, labels = docs * m->labels;
-	int64_t micros = (int64_t)ceil(rows / max_tokens);
+	int32_t virtual = t->forest.virtual_tokens;
+	int64_t micros = (int64_t)ceil(rows / (max_tokens - virtual));
 
-	out->cap.rows = out->cap.keys = (int32_t)MIN(rows, max_tokens);
+	out->cap.rows = out->cap.keys = (int32_t)MIN(rows + virtual, max_tokens);
 	out->cap.docs = (int32_t)docs;
-	out->cap.segments = 2 * out->cap.docs;
+	out->cap.segments = 2 * out->cap.docs + (virtual > 0);
 	out->cap.labels = (int32_t)labels;
 	out->cap.targets = MIN(out->cap.rows, out->cap.labels);
 	out->most_micro = (int64_t)t->global;
 	out->micro_batches = (int64_t)steps * micros;
 	out->tokens = (int64_t)(steps * rows);
-	live_add(&out->live, &(struct live){ rows, labels, labels, 0.5 * rows * (m->tokens + 1.0) }, steps);
+	live_add(&out->live, &(struct live){ rows + (double)micros * virtual, labels, labels,
+	                                     rows * (0.5 * (m->tokens + 1.0) + virtual) }, steps);
 }
 
 int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e)

@@ -64,7 +64,7 @@ struct trainer {
 	struct balance balance;
 	struct schedule schedule;
 	size_t global;                     /* groups of a step */
-	int32_t max_length;
+	int32_t max_length;                /* of a document, virtual tokens not counted */
 	struct forest_options forest;
 	struct dry_run dry;
 	struct trainer_plan totals;

@@ -76,7 +76,29 @@ static void keep(void *ctx, struct batch *b, const struct document *const *docs,
 {
 	struct trainer *t = ctx;
 
-	trainer_keep_reference(t, &t->train, b, docs, logprob);
+	trainer_keep_reference(t, t->keeping ? &t->eval : &t->train, b, docs, logprob);
+}
+
+/* The model as it was at the start. Most adapters change nothing there, and have the bits of a step; one with virtual
+ * tokens does, and is left out. */
+static const struct overlay *reference_overlay(const struct trainer *t)
+{
+	return overlays_virtual(t->overlay) ? NULL : t->overlay;
+}
+
+/* Adds what the evaluation's documents take, which the evaluation's own scorer scores else. */
+static int forecast_eval(struct trainer *t, struct scorer_forecast *f, struct err *e)
+{
+	struct scorer_forecast own;
+
+	if (scorer_forecast(t->reference, t->eval.pointer, t->eval.documents.n, false, &own, e) < 0)
+		return -1;
+	f->flops += own.flops;
+	f->int_ops += own.int_ops;
+	f->seconds += own.seconds;
+	f->touch_rate = own.touch_rate;
+	f->bytes = MAX(f->bytes, own.bytes);
+	return 0;
 }
 
 static int forecast(struct trainer *t, struct err *e)
@@ -91,6 +113,8 @@ static int forecast(struct trainer *t, struct err *e)
 		n += order_step(t, step, NULL, docs + n);
 	int status = n ? scorer_forecast(t->reference, docs, n, false, &f, e) : 0;
 	mem_free(docs);
+	if (status == 0 && t->has_eval && !reference_overlay(t))
+		status = forecast_eval(t, &f, e);
 	t->reference_bytes = f.bytes;
 	t->totals.planned_flops += f.flops;
 	t->totals.planned_int_ops += f.int_ops;
@@ -111,7 +135,7 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 	take_numbers(&t->train);
 	if (t->has_eval)
 		take_numbers(&t->eval);
-	if (scorer_new(&t->reference, &t->model, t->overlay, t->device, &o, e) < 0)
+	if (scorer_new(&t->reference, &t->model, reference_overlay(t), t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
 	return forecast(t, e);
@@ -150,13 +174,13 @@ int trainer_make_reference(struct trainer *t, struct err *e)
 	if (!t->objective.row->reference)
 		return 0;
 	int status = make_steps(t, e);
+	t->keeping = true;
+	if (!status && t->has_eval)
+		status = scorer_run(reference_overlay(t) ? t->scorer : t->reference, d->pointer, d->documents.n, false,
+		                    t->eval_sums, NULL, look_at_interrupt, t, e);
+	t->keeping = false;
 	t->reference_work = (struct work){ scorer_flops(t->reference), scorer_int_ops(t->reference) };
 	scorer_free(t->reference); /* its memory is for the steps now */
 	t->reference = NULL;
-	t->keeping = true;
-	if (!status && t->has_eval)
-		status = scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, look_at_interrupt,
-		                    t, e);
-	t->keeping = false;
 	return status ? err_prefix(e, "the reference") : 0;
 }

@@ -32,7 +32,8 @@ struct made { struct document *docs; const struct document **list; int32_t *ids;
 static void made_init(struct made *made, const struct trainer *t)
 {
 	const struct objective_maxima *m = &t->maxima;
-	size_t n = (size_t)t->global * (size_t)m->documents, fit = (size_t)(t->forest.max_tokens / m->tokens);
+	size_t n = (size_t)t->global * (size_t)m->documents, 
+	       fit = (size_t)((t->forest.max_tokens - t->forest.virtual_tokens) / m->tokens);
 	size_t length = (size_t)m->tokens, V = (size_t)t->model.config.V;
 
 	made->n = MIN(n, MAX(fit / (size_t)m->documents, (size_t)1) * (size_t)m->documents);
