@@ -22,6 +22,10 @@ struct adapter_targets {
 	const char *layers_to_transform, *layers_pattern;
 	const char *rank_pattern, *alpha_pattern;
 };
+#define ADAPTER_BASE_OPT(s, f) \
+	OPT_STRING("base-model-name-or-path", s, f, NULL, "NAME", \
+	           "what adapter_config.json calls the model, as ORG/NAME; else what the model says of itself, else " \
+	           "its path")
 #define ADAPTER_TARGET_OPTS(s, f, init) \
 	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
 	           "all-linear, or names as q_proj,v_proj, or a regular expression for whole names; embeddings and " \
@@ -30,9 +34,7 @@ struct adapter_targets {
 	                   "of the target modules those that are left alone: names or an expression"), \
 		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
 	                   "modules trained whole beside the adapter"), \
-		OPT_STRING("base-model-name-or-path", s, f.base, NULL, "NAME", \
-	                   "what adapter_config.json calls the model, as ORG/NAME; else what the model says of " \
-	                   "itself, else its path")
+		ADAPTER_BASE_OPT(s, f.base)
 /* Of types whose config in PEFT has these keys. */
 #define ADAPTER_LAYERS_OPTS(s, f) \
 	OPT_STRING("layers-to-transform", s, f.layers_to_transform, NULL, "LIST", \
@@ -50,6 +52,7 @@ struct file_layout {
 	/* the weight whose output rows its rows are (they follow the model's file in order), −1 */
 	int rows_of;
 	bool transposed;                   /* a matrix with its two dimensions exchanged */
+	bool keys;                         /* in each row, keys and values of layer after layer: soft_prompt.h */
 };
 
 struct adapter {

@@ -25,6 +25,9 @@ static const char *const inert_of_all[] = {
 	"peft_version", "revision",                "runtime_config", "task_type",      NULL,
 };
 
+static const char *const of_prompts[] = { "num_attention_heads", "num_layers",  "num_transformer_submodules",
+	                                  "num_virtual_tokens",  "token_dim",   NULL };
+
 static bool is_one_of(const char *word, const char *const *list)
 {
 	for (; *list; list++)
@@ -144,6 +147,18 @@ int peft_want_linear(const struct weight *w, const char *module, struct err *e)
 	return 0;
 }
 
+int peft_check_prompt(const json_t *config, const struct peft_keys *keys, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)config, key, value)
+		if (!is_one_of(key, inert_of_all) && !is_one_of(key, of_prompts) && !is_one_of(key, keys->inert) &&
+		    !is_one_of(key, keys->read) && !peft_empty(value))
+			return peft_refuse(key, value, e);
+	return 0;
+}
+
 /* --- a new one --- */
 
 static int key_order(const void *a, const void *b)
@@ -232,9 +247,9 @@ const char *peft_base(struct arena *mem, const struct model *m)
 	return utf8_valid(s->path, strlen(s->path), NULL) ? s->path : NULL;
 }
 
-static json_t *base_of(struct adapter *a, const struct model *m, const struct adapter_targets *on)
+static json_t *base_of(struct adapter *a, const struct model *m, const char *given)
 {
-	const char *base = on->base ? on->base : peft_base(&a->mem, m);
+	const char *base = given ? given : peft_base(&a->mem, m);
 
 	return base ? json_string(base) : json_null();
 }
@@ -247,7 +262,7 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
 	json_t *on = all ? target_all_linear(m) : target_words(targets), *whole = target_split(saved ? saved : "");
 	json_t *not = with->exclude_modules ? target_words(with->exclude_modules) : json_null();
 	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
-	                      "base_model_name_or_path", base_of(a, m, with), "exclude_modules", not, "fan_in_fan_out",
+	                      "base_model_name_or_path", base_of(a, m, with->base), "exclude_modules", not, "fan_in_fan_out",
 	                      (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
 	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
 	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
@@ -319,6 +334,19 @@ int peft_load(struct adapter *a, const struct model *m, const json_t *config, co
 	if (build(a, m, e) < 0)
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+}
+
+void peft_begin_prompt(struct adapter *a, const struct model *m, const char *base, json_t *own)
+{
+	json_t *all = json_pack("{s:n, s:o, s:b, s:n, s:s, s:s, s:n, s:s}", "auto_mapping", "base_model_name_or_path",
+	                        base_of(a, m, base), "inference_mode", 1, "modules_to_save", "peft_type",
+	                        a->type->peft_type, "peft_version", VERSION, "revision", "task_type", "CAUSAL_LM");
+
+	if (!own || !all)
+		BUG("a config that cannot be packed");
+	json_object_update(own, all);
+	json_decref(all);
+	a->config = sorted(own);
 }
 
 /* --- modules --- */

@@ -19,6 +19,8 @@ struct peft_keys {
 
 /* Refuses unknown keys with a value by name, values of another type, and target_modules that names nothing. */
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);
+/* The same for types that work on no modules. */
+int peft_check_prompt(const json_t *config, const struct peft_keys *keys, struct err *e);
 bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
 int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
 json_t *peft_number(double x);         /* as Python would have it from a person: whole numbers as int; new */
@@ -50,6 +52,8 @@ int peft_new(struct adapter *a, const struct model *m, const struct adapter_targ
 /* adapter_type's load, of a type that is no more than what it builds. */
 int peft_load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
               const char *dir, peft_build *build, struct err *e);
+/* A new config for types that work on no modules; base: --base-model-name-or-path or NULL. */
+void peft_begin_prompt(struct adapter *a, const struct model *m, const char *base, json_t *own);
 
 /* Adds what a type has at one module; w is the weight, `weight` its number (n_weights: a tied model's head). */
 typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,

@@ -16,14 +16,32 @@
 
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
 
+/* Keys are rotated, and so lie as the rows of the weights that make them. */
+static bool has_permuted_keys(const struct model *m, struct file_layout place)
+{
+	return place.keys && m->config.rope_interleaved;
+}
+
+static void convert_keys(const struct model *m, const struct param *p, float *w, bool to_hf)
+{
+	const struct config *c = &m->config;
+	size_t width = (size_t)c->G * (size_t)c->D;
+	struct row_order order = { ROWS_ROTATED, (size_t)c->D, (size_t)c->G };
+
+	for (size_t at = 0; at < p->n; at += 2 * width) /* keys, then values */
+		weight_permute_rows(w + at, width, 1, order, to_hf);
+}
+
 /* A parameter's numbers, in place, between those that are kept and those of files: a weight saved whole is what the
  * model's own would be there, of others rows alone may lie otherwise. */
-static void convert_param(const struct model *m, const struct param *p, int rows_of, float *w, bool to_hf)
+static void convert_param(const struct model *m, const struct param *p, struct file_layout place, float *w, bool to_hf)
 {
 	if (p->weight >= 0)
 		weight_convert(m, p->weight, w, to_hf);
-	else if (weight_is_permuted(m, rows_of))
-		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], weight_row_order(m, rows_of), to_hf);
+	else if (has_permuted_keys(m, place))
+		convert_keys(m, p, w, to_hf);
+	else if (weight_is_permuted(m, place.rows_of))
+		weight_permute_rows(w, p->dim[0], p->n / p->dim[0], weight_row_order(m, place.rows_of), to_hf);
 }
 
 /* --- PEFT's tensors --- */
@@ -197,7 +215,7 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	} else {
 		dtypes[t->dtype].to_float(t->data, w, p->n);
 	}
-	convert_param(m, p, a->place[i].rows_of, w, false);
+	convert_param(m, p, a->place[i], w, false);
 	return 0;
 }
 
@@ -232,7 +250,7 @@ static void write_param(void *ctx, size_t i, void *out)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
 		memcpy(out, w, p->n * sizeof(float));
-	convert_param(x->m, p, place.rows_of, out, true);
+	convert_param(x->m, p, place, out, true);
 }
 
 static void describe(struct st_tensor *t, const struct writing *x, const char *name, int param)
@@ -240,7 +258,8 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 	const struct param *p = &x->a->overlay.params.items[param];
 	*t = (struct st_tensor){ .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims, .bytes = p->n * sizeof(float) };
 	file_shape(x->a, (size_t)param, t->dim);
-	if (!x->a->place[param].transposed && !weight_is_converted(x->m, x->a->place[param].rows_of))
+	struct file_layout place = x->a->place[param];
+	if (!place.transposed && !has_permuted_keys(x->m, place) && !weight_is_converted(x->m, place.rows_of))
 		t->data = x->a->overlay.params.w + p->offset;
 }
 

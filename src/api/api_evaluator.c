@@ -97,8 +97,10 @@ struct scoring {                      /* one call's */
 static const char *wrong_document(const struct kf_evaluator *v, const struct kf_document *d)
 {
 	size_t wrong;
-	int32_t most = v->options.max_length ? v->options.max_length : v->model->model.config.n_ctx;
+	int32_t most = overlays_context(v->overlay, &v->model->model);
 
+	if (v->options.max_length)
+		most = MIN(most, v->options.max_length);
 	if (!d->ids || d->n == 0)
 		return "has no tokens";
 	if (d->n > (size_t)most)
@@ -267,10 +269,10 @@ static struct kf_evaluation evaluation_shown(const struct evaluation *v)
 static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out,
                  struct err *e)
 {
-	int32_t most = v->model->model.config.n_ctx;
+	int32_t most = overlays_context(v->overlay, &v->model->model);
 	int32_t usual = r->shape->judged == JUDGED_TEXTS ? MIN(TEXT_WINDOW, most) : most;
 	struct evaluate_options o = {
-		.max_length = v->options.max_length ? v->options.max_length : usual,
+		.max_length = v->options.max_length ? MIN(v->options.max_length, most) : usual,
 		.micro_batch_tokens = v->options.micro_batch_tokens,
 		.apply_chat_template = v->options.apply_chat_template,
 		.progress = pass_progress,

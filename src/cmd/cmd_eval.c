@@ -146,14 +146,19 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 
 /* --- the whole --- */
 
-static int set_lengths(const struct eval *o, const struct model *m, const struct shape *shape,
+/* A length that is asked for counts an adapter's virtual tokens, as training's does. */
+static int set_lengths(const struct eval *o, const struct loaded *l, const struct shape *shape,
                        struct evaluate_options *eo, struct err *e)
 {
-	int32_t most = m->config.n_ctx, usual = shape->judged == JUDGED_TEXTS ? MIN(most, TEXT_WINDOW) : most;
+	int32_t all = l->model.config.n_ctx, virtual = overlays_virtual(loaded_overlay(l)), most = all - virtual;
+	int32_t usual = shape->judged == JUDGED_TEXTS ? MIN(most, TEXT_WINDOW) : most;
 
-	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)most);
-	if (o->max_length > most)
-		log_say("the model has %d positions: documents are at most that long, not %lld", m->config.n_ctx,
+	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)all) - virtual;
+	if (eo->max_length < 2)
+		return err_set(e, "--max-length %lld: %d virtual tokens leave no room for a document",
+		               (long long)o->max_length, virtual);
+	if (o->max_length > all)
+		log_say("the model has %d positions: documents are at most that long, not %lld", all,
 		        (long long)o->max_length);
 	eo->stride = o->stride == OPT_UNSET_INT ? MAX(eo->max_length / 2, 1) : (int32_t)o->stride;
 	if (eo->stride > eo->max_length)
@@ -208,7 +213,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	};
 	struct evaluation v;
 
-	if (loaded_text(l, e) < 0 || set_lengths(o, &l->model, r->shape, &eo, e) < 0 ||
+	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
 	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };

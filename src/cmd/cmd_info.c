@@ -250,8 +250,10 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "memory", memory_json(x));
 	if (l->has_adapter)
 		json_object_set_new(j, "adapter",
-		                    json_pack("{s:s, s:I}", "type", l->adapter.type->name, "parameters",
-		                              (json_int_t)params_count(&l->adapter.overlay.params)));
+		                    json_pack("{s:s, s:I, s:i, s:i}", "type", l->adapter.type->name, "parameters",
+		                              (json_int_t)params_count(&l->adapter.overlay.params), "virtual_tokens",
+		                              overlays_virtual(loaded_overlay(l)), "context",
+		                              overlays_context(loaded_overlay(l), m)));
 	app_summary(app, j);
 	mem_free(format);
 }
@@ -317,6 +319,7 @@ static void show_memory(const struct model_memory *x, bool states)
 
 static void show(const struct loaded *l, const struct model_memory *x)
 {
+	int virtual = overlays_virtual(loaded_overlay(l));
 	char n[32];
 
 	show_config(&l->model);
@@ -331,6 +334,11 @@ static void show(const struct loaded *l, const struct model_memory *x)
 	if (l->has_adapter)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
 		          human_count((double)params_count(&l->adapter.overlay.params), n));
+	if (virtual)
+		app_print("  %-14s %d before every text: %d of %d places are left, a first token waits for %d more;\n"
+		          "  %-14s their keys and values take %s, once for all sequences\n", "virtual tokens", virtual,
+		          overlays_context(loaded_overlay(l), &l->model), l->model.config.n_ctx, virtual, "",
+		          human_bytes(x->cache_token * (size_t)virtual, n));
 }
 
 /* All that takes time is a plan itself; what is left is to print it. */

@@ -210,12 +210,13 @@ static int score_windows(struct app *app, const struct loaded *l, struct scorer 
 	return status;
 }
 
-static int set_windows(const struct score *o, const struct model *m, struct scored *s, struct err *e)
+static int set_windows(const struct score *o, const struct loaded *l, struct scored *s, struct err *e)
 {
-	int32_t most = m->config.n_ctx;
+	int32_t most = overlays_context(loaded_overlay(l), &l->model);
 
 	if (o->window != OPT_UNSET_INT && o->window > most)
-		return err_set(e, "--window %lld: the model has %d positions", (long long)o->window, most);
+		return err_set(e, "--window %lld: the model has %d positions%s", (long long)o->window, most,
+		               loaded_virtual(l));
 	s->window = o->window == OPT_UNSET_INT ? most : (int32_t)o->window;
 	s->stride = o->stride == OPT_UNSET_INT ? MAX(s->window / 2, 1) : (int32_t)MIN(o->stride, (int64_t)INT32_MAX);
 	if (s->stride > s->window)
@@ -305,7 +306,7 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 	if (status == 0)
 		status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
 	if (status == 0)
-		status = set_windows(o, &l.model, s, e);
+		status = set_windows(o, &l, s, e);
 	if (status == 0 && path)
 		status = loaded_text(&l, e) < 0 ? -1 : read_text(&l.model, path, s, e);
 	else if (status == 0)

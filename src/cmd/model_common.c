@@ -112,6 +112,15 @@ int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e)
 
 const struct overlay *loaded_overlay(const struct loaded *l) { return l->has_adapter ? &l->adapter.overlay : NULL; }
 
+const char *loaded_virtual(const struct loaded *l)
+{
+	static char text[64];
+	int n = overlays_virtual(loaded_overlay(l));
+
+	snprintf(text, sizeof(text), n ? " beside the adapter's %d virtual tokens" : "", n);
+	return text;
+}
+
 void loaded_close(struct loaded *l)
 {
 	template_free(l->chat);

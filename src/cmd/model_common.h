@@ -30,6 +30,8 @@ int loaded_chat(struct loaded *l, struct err *e);
 /* loaded_chat, and --system and --raw made to fit: without a template a prompt is continued as it is, and said so. */
 int loaded_prompts(struct loaded *l, struct prompt_options *o, struct err *e);
 const struct overlay *loaded_overlay(const struct loaded *l); /* or NULL */
+/* " beside the adapter's 20 virtual tokens", "" where it has none; until the next call */
+const char *loaded_virtual(const struct loaded *l);
 void loaded_close(struct loaded *l);
 
 /* Adds to a prediction what a command's memory is made of: the model's weights as they will be read, `work` bytes of

@@ -141,6 +141,8 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	json_object_set_new(j, "recomputed_nodes", json_integer(p->recomputed_nodes));
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
+	if (p->virtual_tokens)
+		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
 	return j;
 }
 
@@ -308,6 +310,8 @@ static json_t *summarize(const struct train_loop *f, const struct show *s, const
 	json_object_set_new(j, "computed_tokens", json_integer(f->computed_tokens));
 	json_object_set_new(j, "supervised_tokens", json_integer(f->supervised_tokens));
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
+	if (p->virtual_tokens)
+		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
 	put_eval(j, f->recipe->load_best_model_at_end ? f->best_eval : f->last_eval);
 	return j;
 }
@@ -394,6 +398,9 @@ static void say_end(const struct train_loop *f, const struct show *s, enum train
 		        unknown ? ": not all of them are known" : "");
 	}
 	log_say("the result is in %s", f->dir->path);
+	if (p->virtual_tokens)
+		log_say("its %d virtual tokens stand before every text: an answer has as many places less, and waits "
+		        "for them once", p->virtual_tokens);
 }
 
 /* Of a run of several processes the sums are the whole run's, as is the plan. */

@@ -25,7 +25,8 @@ struct forest_options {
 	bool share;                 /* false with dropout */
 	bool all_targets;           /* score every token (score, perplexity) instead of the learnt ones */
 	bool own_rows;              /* a row predicts its own token (masked models), not the one after it */
-	int32_t virtual_tokens, first_virtual; /* of an adapter (overlay.virtual_tokens): how many, the first one's id */
+	/* of an adapter (overlay.virtual_tokens): how many, and the first one's id */
+	int32_t virtual_tokens, first_virtual;
 };
 
 /* How many of docs[0..n), whole groups, go into the next micro-batch (≥ 1 when n ≥ 1; a single group of more than

@@ -56,7 +56,7 @@ static int open_session(struct session **session, const struct subject *s, const
 		last_answer(&docs->items[i], &begin, &end);
 		longest = MAX(longest, end + SPARE);
 	}
-	longest = MIN(longest, s->model->config.n_ctx);
+	longest = MIN(longest, overlays_context(s->overlay, s->model));
 	size_t beside = MIN(docs->n, (size_t)MAX(MIN(BESIDE, BESIDE_TOKENS / longest), 1));
 	struct session_size size = { .n_ctx = longest, .n_sequences = (int)beside };
 	return session_new(session, s->model, s->overlay, s->device, &size, e);

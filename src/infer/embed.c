@@ -99,6 +99,8 @@ static void pooled(void *ctx, struct batch *b, const struct document *const *doc
 int embedder_new(struct embedder **out, struct model *m, const struct overlay *o, struct device *d,
                  const struct embed_options *options, struct err *e)
 {
+	if (overlays_virtual(o))
+		return err_set(e, "an adapter with virtual tokens: no vectors of texts are made with one");
 	struct embedder *x = mem_alloc(sizeof(*x));
 	struct scorer_options so = { .max_tokens = options->max_tokens, .max_length = options->max_length,
 		                     .states = true, .scored = pooled, .ctx = x };

@@ -35,7 +35,7 @@ int scorer_new(struct scorer **out, struct model *m, const struct overlay *o, st
 	s->virtual_tokens = overlays_virtual(o);
 	s->options.max_tokens = MAX(options->max_tokens, options->max_length + s->virtual_tokens);
 	s->cap.columns = options->columns;
-	if (options->max_length < 1 || options->max_length > m->config.n_ctx - s->virtual_tokens) {
+	if (options->max_length < 1 || options->max_length > overlays_context(o, m)) {
 		int32_t virtual = s->virtual_tokens;
 		mem_free(s);
 		return virtual ? err_set(e, "documents of up to %d tokens after the adapter's %d virtual ones cannot "

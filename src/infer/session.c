@@ -156,7 +156,7 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (virtual && virtual > c->n_ctx - 2)
 		return err_set(e, "the adapter's %d virtual tokens leave no room for a prompt and an answer: the model "
 		                  "has %d positions", virtual, c->n_ctx);
-	n_ctx = MIN(n_ctx, c->n_ctx - virtual) + virtual;
+	n_ctx = MIN(n_ctx, overlays_context(o, m)) + virtual;
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));

@@ -23,14 +23,14 @@ struct trace;
 enum { SESSION_ROWS = 512 };   /* most tokens of a step, and most sequences of a session */
 
 struct session_size {
-	int n_ctx;                     /* tokens of a sequence; virtual ones come beside, as far as there are positions */
+	int n_ctx;                     /* tokens of a sequence; virtual ones come beside, while there are positions */
 	int n_sequences;               /* 0: one */
 	struct cache_types cache;
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
- * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers; virtual tokens, that positions for a prompt and an
- * answer are left. */
+ * session_free. Blocks (Q8_0) want heads of a multiple of 16 numbers; virtual tokens, that positions for a prompt and
+ * an answer are left. */
 int session_new(struct session **s, struct model *m, const struct overlay *o, struct device *d,
                 const struct session_size *size, struct err *e);
 void session_free(struct session *s);

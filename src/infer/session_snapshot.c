@@ -9,8 +9,8 @@
  * Numbers are as this machine has them. Whether model and adapter are those that it was written with is not asked of
  * their files: PROBE tokens (where a memory has states, the first range of them) are computed once more and their keys
  * and values compared, which proves what counts, and holds where only what comes after all keys is different (a head,
- * the last layer's MLP). A sequence of fewer tokens is computed again whole; virtual tokens are always, and are compared
- * as far as they stand in the range of the last token that is. */
+ * the last layer's MLP). A sequence of fewer tokens is computed again whole; virtual tokens are always, and are
+ * compared as far as they stand in the range of the last token that is. */
 #include "infer/session_parts.h"
 
 #include <string.h>

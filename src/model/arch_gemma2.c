@@ -42,6 +42,7 @@ const struct arch arch_gemma2 = {
 	.weights = weights,
 	.prefix = "model.",
 	.embed = gemma_embed,
+	.embeds_scaled = true,
 	.block = gemma_block,
 	.norm = decoder_norm,
 	.logits = gemma_logits,

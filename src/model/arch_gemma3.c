@@ -53,6 +53,7 @@ const struct arch arch_gemma3 = {
 	.weights = weights,
 	.prefix = "model.",
 	.embed = gemma_embed,
+	.embeds_scaled = true,
 	.block = gemma_block,
 	.norm = decoder_norm,
 	.logits = gemma_logits,

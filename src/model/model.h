@@ -136,6 +136,8 @@ struct arch {
 	const struct weight_spec *weights;
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
+	/* transformers' embedding itself multiplies its rows by √C; what is put beside them is not multiplied */
+	bool embeds_scaled;
 	uint32_t (*block)(struct graph *g, int layer, uint32_t x); /* N,C → N,C */
 	uint32_t (*norm)(struct graph *g, uint32_t x);            /* the final norm; x where there is none */
 	/* Attention goes both ways and a row predicts its own token, which is masked; `transform` is what that head

@@ -58,6 +58,11 @@ bool overlays_unshared(const struct overlay *o)
 	return false;
 }
 
+int overlays_context(const struct overlay *o, const struct model *m)
+{
+	return m->config.n_ctx - overlays_virtual(o);
+}
+
 int overlays_virtual(const struct overlay *o)
 {
 	int n = 0;

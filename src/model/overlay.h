@@ -66,8 +66,8 @@ struct overlay {
 	bool frozen;                   /* its params are not trained; those that lie over it may be */
 	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */
 	int serves;
-	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and values,
-	 * are the hooks' own. Nobody counts them among a document's tokens, predicts them or can draw them. */
+	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and
+	 * values, are the hooks' own. Nobody counts them among a document's tokens, predicts or can draw them. */
 	int virtual_tokens;
 	/* what it does differs by document (dropout): while it is trained, those that begin alike share nothing */
 	bool unshared;
@@ -91,5 +91,7 @@ bool overlays_read(const struct overlay *o, const struct model *m, int weight);
 bool overlays_own_head(const struct overlay *o);
 bool overlays_unshared(const struct overlay *o);
 int overlays_virtual(const struct overlay *o);   /* virtual tokens before every document; of one overlay at most */
+/* positions that are left for a text's own tokens */
+int overlays_context(const struct overlay *o, const struct model *m);
 
 #endif

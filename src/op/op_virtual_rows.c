@@ -7,8 +7,8 @@
  *     dx[i] = 0 where s[i] ≥ first, else dy[i]
  *
  * Soft prompts (Lester et al. 2021) are such rows of the embedding; prefixes (Li and Liang 2021) such keys and values,
- * of which p has all layers' beside each other. The node that stores dp zeroes all of it first. A token ≥ first + n is
- * a mistake of the caller. */
+ * of which p has all layers' beside each other. The node that stores dp zeroes all of it first. A token ≥ first + n
+ * is a mistake of the caller. */
 #include "op/ops.h"
 
 #include <string.h>

@@ -89,8 +89,8 @@ static int make_room(struct trainer *t, struct err *e)
 	int32_t n = overlays_virtual(t->overlay), most = t->max_length;
 
 	if (n > most - 2)
-		return err_set(e, "%d virtual tokens leave no room for a prompt and an answer: documents are at most %d "
-		                  "tokens long, those included (--max-length, the model's %d positions)",
+		return err_set(e, "%d virtual tokens leave no room for a prompt and an answer: documents are at most "
+		                  "%d tokens long, those included (--max-length, the model's %d positions)",
 		               n, most, t->model.config.n_ctx);
 	if (n)
 		log_say("%d virtual tokens before every document: they take %d of %d places, %d are left for its own",

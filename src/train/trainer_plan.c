@@ -266,7 +266,8 @@ static void count(struct trainer *t)
 	p->supervised_tokens = (int64_t)t->dry.live.labels;
 	for (size_t i = 0; i < t->train.documents.n; i++)
 		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
-	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens);
+	p->virtual_tokens = overlays_virtual(t->overlay);
+	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
 	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
 	p->trainable = params_count(t->params);
 	p->parameters = model_count(&t->model);

@@ -88,7 +88,8 @@ float *bench_gradient(struct bench *b, const struct overlay *o, size_t n, const 
                        size_t n_docs)
 {
 	struct err e = ERR_INIT;
-	struct forest_options how = { .max_tokens = 128, .share = true };
+	struct forest_options how = { .max_tokens = 128, .share = true, .virtual_tokens = overlays_virtual(o),
+		                      .first_virtual = b->model.config.V };
 	struct batch_cap cap = { 0 };
 	struct live live;
 	int64_t tokens;

@@ -77,7 +77,8 @@ static void test_start(struct bench *b, const struct adapter_type *type)
 	if (!make(b, type, &a))
 		return;
 	const float *plain = bench_logprobs(b, NULL), *with = bench_logprobs(b, &a.overlay);
-	CHECK(b->t, bench_difference(plain, with, n) <= 1e-6 * bench_largest(plain, n));
+	if (!a.overlay.virtual_tokens) /* which are seen from the start */
+		CHECK(b->t, bench_difference(plain, with, n) <= 1e-6 * bench_largest(plain, n));
 	shake(&a);
 	CHECK(b->t, bench_difference(plain, bench_logprobs(b, &a.overlay), n) > 1e-3);
 	adapter_release(&a);

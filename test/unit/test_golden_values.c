@@ -149,7 +149,9 @@ static bool is_encoder(const struct golden *g) { return g->model.config.arch->en
 
 static struct forest_options packing(const struct golden *g)
 {
-	return (struct forest_options){ .max_tokens = 512, .share = !is_encoder(g), .own_rows = is_encoder(g) };
+	return (struct forest_options){ .max_tokens = 512, .share = !is_encoder(g), .own_rows = is_encoder(g),
+		                        .virtual_tokens = overlays_virtual(overlay_of(g)),
+		                        .first_virtual = g->model.config.V };
 }
 
 static const float *value(const struct golden *g, const char *prefix, const char *name)
@@ -168,7 +170,8 @@ static void check_logprobs(struct golden *g)
 {
 	struct err e = ERR_INIT;
 	struct scorer *s = NULL;
-	struct scorer_options o = { .max_tokens = 512, .max_length = 128, .own_tokens = true };
+	struct scorer_options o = { .max_tokens = 512, .max_length = 128 - overlays_virtual(overlay_of(g)),
+		                    .own_tokens = true };
 	float *each[SCORED];
 	double sum[SCORED], worst = 0;
 	const float *want = value(g, "", "logprob");

@@ -201,18 +201,19 @@ static int do_tokens(struct chat *c, const char *arg, struct err *e)
 {
 	const struct speaker *v = c->speakers[c->current];
 	int used = v->session ? session_length(v->session, 0) : 0;
+	int limit = v->session ? session_limit(v->session) : c->size.n_ctx;
 
 	if (no_word("tokens", arg, e) < 0)
 		return -1;
 	if (c->app->json) {
-		json_t *j = json_pack("{s:i, s:i, s:I, s:I, s:I}", "context_used", used, "context", c->size.n_ctx,
+		json_t *j = json_pack("{s:i, s:i, s:I, s:I, s:I}", "context_used", used, "context", limit,
 		                      "prompt_tokens", (json_int_t)c->prompt_tokens, "kept", (json_int_t)c->kept,
 		                      "computed", (json_int_t)c->computed);
 		app_json(j);
 		json_decref(j);
 		return 0;
 	}
-	app_print("context: %d of %d tokens\n", used, c->size.n_ctx);
+	app_print("context: %d of %d tokens\n", used, limit);
 	if (c->turns)
 		app_print("last turn: %zu tokens before the answer, %zu of them were there, %zu were computed\n",
 		          c->prompt_tokens, c->kept, c->computed);

@@ -167,7 +167,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
 			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD",
 			        t.g.text.data[i] ? 1 : strlen("\uFFFD"));
-	} else if (t.prompt_tokens >= (size_t)c->size.n_ctx) {
+	} else if (v->session && t.prompt_tokens >= (size_t)session_limit(v->session)) {
 		bool more = c->size.n_ctx < c->l.model.config.n_ctx;
 		char *whole = mem_printf("%s. Nothing is lost: /save FILE keeps the conversation, /reset begins anew%s",
 		                         e->msg, more ? ", --ctx-size gives more room" : "");
@@ -369,13 +369,13 @@ static int plan_turn(struct chat *c, struct err *e)
 	if (session_new(&s, &c->l.model, c->current ? &c->speakers[c->current]->adapter.overlay : NULL, c->app->device,
 	                &c->size, e) < 0)
 		return -1;
-	int asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(c->size.n_ctx / 2, 1)),
-	    made = (int)MIN((size_t)(c->size.n_ctx - asked), c->generate.max_new_tokens);
+	int limit = session_limit(s), asked = MIN(MIN(TURN_TOKENS, session_rows(s)), MAX(limit / 2, 1)),
+	    made = (int)MIN((size_t)(limit - asked), c->generate.max_new_tokens);
 	int status = session_time(s, 1, asked, 0, &read, &of_read, e);
 	if (status == 0)
-		status = session_time(s, 1, 1, MIN(asked + made / 2, c->size.n_ctx - 1), &one, &of_one, e);
+		status = session_time(s, 1, 1, MIN(asked + made / 2, limit - 1), &one, &of_one, e);
 	session_bytes(s, &work, &cache);
-	work += session_fill_bytes(s, 1, 0, c->size.n_ctx);
+	work += session_fill_bytes(s, 1, 0, limit);
 	session_free(s);
 	if (status < 0)
 		return -1;

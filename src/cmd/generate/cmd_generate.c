@@ -237,14 +237,14 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 	struct tokens prompt = { 0 };
 	struct session *s = NULL;
 	int status = make_prompt(o, l, &prompt, e);
-	size_t limit = (size_t)l->model.config.n_ctx;
+	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 	struct session_size size = { .n_ctx = (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens),
 		                     .cache = cache_types(&o->cache) };
 
 	if (status == 0 && prompt.n >= limit)
 		status = err_set(
-			e, "the prompt has %zu tokens, the model's context holds %zu: there is no room for an answer",
-			prompt.n, limit);
+			e, "the prompt has %zu tokens, the model's context holds %zu%s: there is no room for an answer",
+			prompt.n, limit, loaded_virtual(l));
 	if (status == 0 && o->n > 1) {
 		status = generate_several(app, o, l, &prompt, e);
 	} else if (status == 0) {

@@ -23,7 +23,8 @@ int generate_session(struct session **s, const struct app *app, const struct gen
 
 	for (size_t i = 0; i < n; i++)
 		longest = MAX(longest, prompts[i].n);
-	size_t n_ctx = MIN((size_t)l->model.config.n_ctx, longest + (size_t)o->sampling.max_new_tokens);
+	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
+	size_t n_ctx = MIN(limit, longest + (size_t)o->sampling.max_new_tokens);
 	struct session_size size = { .n_ctx = (int)n_ctx,
 		                     .n_sequences = (int)MIN(n, (size_t)o->parallel),
 		                     .cache = cache_types(&o->cache) };

@@ -114,7 +114,7 @@ static json_t *describe(const struct answering *w, const struct opt_parse *p, co
 static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 {
 	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw };
-	size_t limit = (size_t)l->model.config.n_ctx;
+	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 
 	if (loaded_prompts(l, &how, e) < 0)
 		return -1;
@@ -131,9 +131,9 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 		else if ((status = generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e)) == 0 &&
 		         w->ids[i].n >= limit)
 			status = err_set(e,
-			                 "%s:%zu: the prompt has %zu tokens, the model's context holds %zu: there is "
-			                 "no room for an answer",
-			                 r->file, r->line, w->ids[i].n, limit);
+			                 "%s:%zu: the prompt has %zu tokens, the model's context holds %zu%s: there "
+			                 "is no room for an answer",
+			                 r->file, r->line, w->ids[i].n, limit, loaded_virtual(l));
 	}
 	if (status == 0)
 		columns_warn(&seen);
