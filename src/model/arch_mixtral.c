@@ -3,6 +3,7 @@
 #include "model/mixture.h"
 
 #define MOE DECODER_BLOCK "block_sparse_moe."
+#define ROUTER MOE "gate.weight " MIXTURE_BLOCK "gate.weight"
 
 struct mixtral {
 	int experts, k;
@@ -27,10 +28,13 @@ static const struct weight_spec weights[] = {
 	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_ATTENTION(WEIGHT_ROPE),
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
-	{ MOE "gate.weight", "blk.%d.ffn_gate_inp.weight", "E,C", WEIGHT_LINEAR },
-	{ MOE "experts.%d.w1.weight", "blk.%d.ffn_gate_exps.weight blk.%d.ffn_gate.%d.weight", "E,F,C", WEIGHT_LINEAR },
-	{ MOE "experts.%d.w2.weight", "blk.%d.ffn_down_exps.weight blk.%d.ffn_down.%d.weight", "E,C,F", WEIGHT_LINEAR },
-	{ MOE "experts.%d.w3.weight", "blk.%d.ffn_up_exps.weight blk.%d.ffn_up.%d.weight", "E,F,C", WEIGHT_LINEAR },
+	{ ROUTER, "blk.%d.ffn_gate_inp.weight", "E,C", WEIGHT_LINEAR },
+	{ MOE "experts.%d.w1.weight", "blk.%d.ffn_gate_exps.weight blk.%d.ffn_gate.%d.weight", "E,F,C", WEIGHT_LINEAR,
+	  &mixture_gate_in },
+	{ MOE "experts.%d.w2.weight", "blk.%d.ffn_down_exps.weight blk.%d.ffn_down.%d.weight", "E,C,F", WEIGHT_LINEAR,
+	  &mixture_down_in },
+	{ MOE "experts.%d.w3.weight", "blk.%d.ffn_up_exps.weight blk.%d.ffn_up.%d.weight", "E,F,C", WEIGHT_LINEAR,
+	  &mixture_up_in },
 	DECODER_ROPE_FACTORS,
 	DECODER_HEAD,
 	{ 0 },
@@ -39,7 +43,7 @@ static const struct weight_spec weights[] = {
 static uint32_t mixtral_block(struct graph *g, int layer, uint32_t x)
 {
 	const struct mixtral *own = g->model->config.own;
-	const struct mixture experts = { .router = MOE "gate.weight", .gate = MOE "experts.%d.w1.weight",
+	const struct mixture experts = { .router = ROUTER, .gate = MOE "experts.%d.w1.weight",
 		                         .up = MOE "experts.%d.w3.weight", .down = MOE "experts.%d.w2.weight",
 		                         .route = { own->k, true } };
 	(void)layer;

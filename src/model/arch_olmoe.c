@@ -1,6 +1,6 @@
 /* olmoe: OLMoE (Muennighoff et al. 2024): Llama's decoder with norms over the whole rows of q and k before they turn,
  * and a feed-forward that is a choice of k among E experts, weighted by their share of a softmax over all (divided by
- * their sum where norm_topk_prob says so). Clipping of q, k and v is refused. */
+ * their sum where norm_topk_prob says so). Some clip q, k and v at clip_qkv, which GGUF's files have no word for. */
 #include "model/mixture.h"
 
 #define ATTENTION DECODER_BLOCK "self_attn."
@@ -18,6 +18,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('K', "num_experts_per_tok", "8", "expert_used_count", NULL, struct olmoe, k),
 	MIXTURE_LOSS("0.01"),
 	CONFIG_FLAG(0, "norm_topk_prob", "false", NULL, "false", struct olmoe, norm),
+	CONFIG_REAL_OR_NONE("clip_qkv", "0", NULL, "0", struct config, clip_qkv),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),
 	{ 0 },
 };

@@ -1,7 +1,7 @@
 /* qwen2_moe: Qwen1.5-MoE and Qwen2's mixtures of experts (Qwen Team 2024): Qwen2's attention with biases of q, k and v,
  * and a feed-forward that is a choice of k among E experts, weighted by their share of a softmax over all (divided by
  * their sum where norm_topk_prob says so), and an expert of its own width that all rows share, weighted by a sigmoid.
- * Models that mix in dense layers, or see a window, are refused. */
+ * Layers may be dense (mlp_only_layers, decoder_sparse_step), not in GGUF. Models that see a window are refused. */
 #include "model/mixture.h"
 
 #define ATTENTION DECODER_BLOCK "self_attn."
@@ -10,6 +10,8 @@
 struct qwen2_moe {
 	int experts, k, width, shared;
 	bool norm, bias;
+	int step;
+	uint8_t dense[CONFIG_LAYERS_MAX];    /* 1: the layer's feed-forward is no mixture */
 };
 
 static const struct config_field fields[] = {
@@ -24,8 +26,7 @@ static const struct config_field fields[] = {
 	           struct qwen2_moe, shared),
 	CONFIG_FLAG(0, "norm_topk_prob", "false", NULL, "false", struct qwen2_moe, norm),
 	CONFIG_FLAG('b', "qkv_bias", "true", "blk.0.attn_q.bias", NULL, struct qwen2_moe, bias),
-	CONFIG_IS("decoder_sparse_step", "1", NULL, NULL),
-	CONFIG_EACH("mlp_only_layers", "none"),
+	MIXTURE_DENSE_FIELDS(struct qwen2_moe),
 	CONFIG_IS("use_sliding_window", "false", NULL, NULL),
 	CONFIG_HARMLESS("sliding_window", NULL, "use_sliding_window is off"),
 	{ 0 },
@@ -43,13 +44,20 @@ static const struct weight_spec weights[] = {
 	{ ATTENTION "o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR },
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	MIXTURE_WEIGHTS("M"),
-	{ MIXTURE_BLOCK "shared_expert_gate.weight", "blk.%d.ffn_gate_inp_shexp.weight", "1,C", WEIGHT_LINEAR },
-	{ SHARED "gate_proj.weight", "blk.%d.ffn_gate_shexp.weight", "S,C", WEIGHT_LINEAR },
-	{ SHARED "up_proj.weight", "blk.%d.ffn_up_shexp.weight", "S,C", WEIGHT_LINEAR },
-	{ SHARED "down_proj.weight", "blk.%d.ffn_down_shexp.weight", "C,S", WEIGHT_LINEAR },
+	MIXTURE_DENSE,
+	{ MIXTURE_BLOCK "shared_expert_gate.weight", "blk.%d.ffn_gate_inp_shexp.weight", "1,C",
+	  WEIGHT_LINEAR | WEIGHT_OF_EXPERTS },
+	{ SHARED "gate_proj.weight", "blk.%d.ffn_gate_shexp.weight", "S,C", WEIGHT_LINEAR | WEIGHT_OF_EXPERTS },
+	{ SHARED "up_proj.weight", "blk.%d.ffn_up_shexp.weight", "S,C", WEIGHT_LINEAR | WEIGHT_OF_EXPERTS },
+	{ SHARED "down_proj.weight", "blk.%d.ffn_down_shexp.weight", "C,S", WEIGHT_LINEAR | WEIGHT_OF_EXPERTS },
 	DECODER_HEAD,
 	{ 0 },
 };
+
+static bool is_dense(const struct config *c, int layer)
+{
+	return ((const struct qwen2_moe *)c->own)->dense[layer];
+}
 
 static uint32_t qwen2_moe_block(struct graph *g, int layer, uint32_t x)
 {
@@ -60,9 +68,9 @@ static uint32_t qwen2_moe_block(struct graph *g, int layer, uint32_t x)
 		                         .shared_gate = SHARED "gate_proj.weight",
 		                         .shared_up = SHARED "up_proj.weight",
 		                         .shared_down = SHARED "down_proj.weight" };
-	(void)layer;
+
 	x = decoder_attention(g, x, &g->model->config.rope, (struct attention_spec){ 0 });
-	return mixture_feed_forward(g, x, &experts);
+	return own->dense[layer] ? decoder_feed_forward(g, x) : mixture_feed_forward(g, x, &experts);
 }
 
 const struct arch arch_qwen2_moe = {
@@ -74,6 +82,7 @@ const struct arch arch_qwen2_moe = {
 	.own_bytes = sizeof(struct qwen2_moe),
 	.config = decoder_config,
 	.weights = weights,
+	.is_dense = is_dense,
 	.prefix = "model.",
 	.embed = decoder_embed,
 	.block = qwen2_moe_block,

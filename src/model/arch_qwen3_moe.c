@@ -1,7 +1,7 @@
 /* qwen3_moe: Qwen3's mixtures of experts (Yang et al. 2025): Qwen3's attention, each head of q and k normed before it
  * is turned, and a feed-forward that is a choice of k among E experts, weighted by their share of a softmax over all,
- * divided by their sum where norm_topk_prob says so (llama.cpp does always). Models that mix in dense layers are
- * refused. */
+ * divided by their sum where norm_topk_prob says so (llama.cpp does always). Layers may be dense (mlp_only_layers,
+ * decoder_sparse_step), not in GGUF. */
 #include "model/mixture.h"
 
 #define ATTENTION DECODER_BLOCK "self_attn."
@@ -9,6 +9,8 @@
 struct qwen3_moe {
 	int experts, k, width;
 	bool norm;
+	int step;
+	uint8_t dense[CONFIG_LAYERS_MAX];    /* 1: the layer's feed-forward is no mixture */
 };
 
 static const struct config_field fields[] = {
@@ -21,8 +23,7 @@ static const struct config_field fields[] = {
 	CONFIG_INT('M', "moe_intermediate_size", "768", "expert_feed_forward_length", NULL, struct qwen3_moe, width),
 	CONFIG_FLAG(0, "norm_topk_prob", "false", NULL, "true", struct qwen3_moe, norm),
 	CONFIG_IS("attention_bias", "false", NULL, NULL),
-	CONFIG_IS("decoder_sparse_step", "1", NULL, NULL),
-	CONFIG_EACH("mlp_only_layers", "none"),
+	MIXTURE_DENSE_FIELDS(struct qwen3_moe),
 	CONFIG_IS("use_sliding_window", "false", NULL, NULL),
 	CONFIG_HARMLESS("sliding_window", NULL, "use_sliding_window is off"),
 	{ 0 },
@@ -39,17 +40,23 @@ static const struct weight_spec weights[] = {
 	{ ATTENTION "o_proj.weight", "blk.%d.attn_output.weight", "C,HD", WEIGHT_LINEAR },
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	MIXTURE_WEIGHTS("M"),
+	MIXTURE_DENSE,
 	DECODER_HEAD,
 	{ 0 },
 };
+
+static bool is_dense(const struct config *c, int layer)
+{
+	return ((const struct qwen3_moe *)c->own)->dense[layer];
+}
 
 static uint32_t qwen3_moe_block(struct graph *g, int layer, uint32_t x)
 {
 	const struct qwen3_moe *own = g->model->config.own;
 	const struct mixture experts = { MIXTURE_NAMES, .route = { own->k, own->norm } };
-	(void)layer;
+
 	x = decoder_attention(g, x, &g->model->config.rope, (struct attention_spec){ 0 });
-	return mixture_feed_forward(g, x, &experts);
+	return own->dense[layer] ? decoder_feed_forward(g, x) : mixture_feed_forward(g, x, &experts);
 }
 
 const struct arch arch_qwen3_moe = {
@@ -61,6 +68,7 @@ const struct arch arch_qwen3_moe = {
 	.own_bytes = sizeof(struct qwen3_moe),
 	.config = decoder_config,
 	.weights = weights,
+	.is_dense = is_dense,
 	.prefix = "model.",
 	.embed = decoder_embed,
 	.block = qwen3_moe_block,

@@ -296,6 +296,11 @@ static int word_number(const struct config *c, const json_t *value, const char *
 	return -1;
 }
 
+static bool is_of_layers(const struct config_field *f)
+{
+	return f->kind == CONFIG_KIND_LAYERS || f->kind == CONFIG_KIND_THESE;
+}
+
 static void default_layers(struct config *c, const struct config_field *f)
 {
 	int64_t every = config_value(c, f->every, strlen(f->every));
@@ -322,6 +327,26 @@ static int read_layers(struct config *c, const struct config_field *f, const str
 		if (word < 0)
 			return check_is(c, json_array_get(list, (size_t)i), f->hf, f->hf_init, s->where, e);
 		kind[i] = (uint8_t)word;
+	}
+	return 0;
+}
+
+static int read_these(struct config *c, const struct config_field *f, const struct config_source *s, struct err *e)
+{
+	const json_t *list = json_object_get(s->json, f->hf);
+	uint8_t *kind = config_place(c, f);
+	size_t i;
+	json_t *item;
+
+	default_layers(c, f);
+	if (list && !json_is_null(list) && !json_is_array(list))
+		return err_set(e, "%s: %s is no list of layers' numbers", s->where, f->hf);
+	json_array_foreach((json_t *)(uintptr_t)list, i, item) {
+		json_int_t layer = json_integer_value(item);
+		if (!json_is_integer(item))
+			return err_set(e, "%s: %s is no list of layers' numbers", s->where, f->hf);
+		if (layer >= 0 && layer < MIN(c->n_layers, CONFIG_LAYERS_MAX))
+			kind[layer] = 1;
 	}
 	return 0;
 }
@@ -358,6 +383,8 @@ static int read_hf(struct config *c, const struct config_field *f, const struct 
 		return check_each(c, f, s, e);
 	case CONFIG_KIND_LAYERS:
 		return read_layers(c, f, s, e);
+	case CONFIG_KIND_THESE:
+		return read_these(c, f, s, e);
 	case CONFIG_KIND_ALSO: case CONFIG_KIND_HARMLESS:
 		return 0;
 	}
@@ -425,7 +452,7 @@ static int take_default(struct config *c, const struct config_field *f, const ch
 {
 	int64_t x;
 
-	if (f->kind == CONFIG_KIND_LAYERS)
+	if (is_of_layers(f))
 		default_layers(c, f);
 	if (!init || f->kind >= CONFIG_KIND_IS)
 		return 0;
@@ -541,7 +568,7 @@ static int read_rows(struct config *c, const struct config_source *s, bool layer
 	const struct config_field *f;
 
 	while ((f = config_next(&w)))
-		if ((f->kind == CONFIG_KIND_LAYERS) == layers && read_row(c, f, s, e) < 0)
+		if (is_of_layers(f) == layers && read_row(c, f, s, e) < 0)
 			return -1;
 	return 0;
 }
@@ -587,6 +614,17 @@ static json_t *layers_json(const struct config *c, const struct config_field *f)
 	return list;
 }
 
+static json_t *these_json(const struct config *c, const struct config_field *f)
+{
+	const uint8_t *kind = config_place(c, f);
+	json_t *list = json_array();
+
+	for (int i = 0; i < MIN(c->n_layers, CONFIG_LAYERS_MAX); i++)
+		if (kind[i])
+			json_array_append_new(list, json_integer(i));
+	return list;
+}
+
 static json_t *number_or_null(const struct config_field *f, double x)
 {
 	return f->maybe && x == 0 ? json_null() : json_real(x);
@@ -600,6 +638,7 @@ json_t *config_value_json(const struct config *c, const struct config_field *f)
 		                                                       json_integer(*(const int *)config_place(c, f));
 	case CONFIG_KIND_REAL: return number_or_null(f, *(const double *)config_place(c, f));
 	case CONFIG_KIND_LAYERS: return layers_json(c, f);
+	case CONFIG_KIND_THESE: return these_json(c, f);
 	case CONFIG_KIND_FLAG: return json_boolean(*(const bool *)config_place(c, f));
 	default: return config_first_word(f->hf_init);
 	}

@@ -35,6 +35,7 @@ enum config_kind {
 	CONFIG_KIND_IS,        /* no place: refused unless it is one of the words of the default */
 	CONFIG_KIND_LAYERS,    /* uint8_t[CONFIG_LAYERS_MAX]: a list says a word of the default for each layer, its
 	                        * number there is kept; without a list every `every`-th layer is word 0, the others 1 */
+	CONFIG_KIND_THESE,     /* the same of a list of layers' numbers: 1 for those, and for all but each `every`-th */
 	CONFIG_KIND_EACH,      /* the same of each item of a list; not written */
 	CONFIG_KIND_ALSO,      /* another name of the key that hf_init is, read before it; not written */
 	CONFIG_KIND_HARMLESS,  /* changes no number, hf_init or gguf_init says why; not written */
@@ -68,6 +69,8 @@ struct config_field {
 	  .own = _Generic((s *)0, struct config *: false, default: true), .at = offsetof(s, m) }
 #define CONFIG_LAYERS(h, words, n, s, m) \
 	{ .kind = CONFIG_KIND_LAYERS, .hf = h, .hf_init = words, .every = n, .own = true, .at = offsetof(s, m) }
+#define CONFIG_THESE(h, n, s, m) \
+	{ .kind = CONFIG_KIND_THESE, .hf = h, .every = n, .own = true, .at = offsetof(s, m) }
 /* What is computed in one way only. Words apart by spaces, the first is meant when the key is absent; a word is
  * compared with a string, true or false, or with a number as a number or an expression of letters. */
 #define CONFIG_IS(h, words, g, gwords) \

@@ -160,6 +160,11 @@ uint32_t decoder_heads(struct graph *g, uint32_t h, const struct rope *r, struct
 
 	q = head_norm(g, q, BLOCK "self_attn.q_norm.weight");
 	k = head_norm(g, k, BLOCK "self_attn.k_norm.weight");
+	if (c->clip_qkv > 0) {
+		q = op_clamp(g->tape, q, (float)c->clip_qkv);
+		k = op_clamp(g->tape, k, (float)c->clip_qkv);
+		v = op_clamp(g->tape, v, (float)c->clip_qkv);
+	}
 	return nn_attention(g, r ? nn_rope(g, q, c->H, r) : q, r ? nn_rope(g, k, c->G, r) : k, v, a);
 }
 

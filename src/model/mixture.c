@@ -1,6 +1,11 @@
 /* mixture: the experts' half of a block, part by part. See mixture.h. */
 #include "model/mixture.h"
 
+#define FUSED MIXTURE_BLOCK "experts."
+const struct weight_fused mixture_gate_in = { FUSED "gate_up_proj", 2, 0, false, false, false },
+	                  mixture_up_in = { FUSED "gate_up_proj", 2, 1, false, false, false },
+	                  mixture_down_in = { FUSED "down_proj", 1, 0, false, false, false };
+
 static uint32_t shared(struct graph *g, uint32_t h, const struct mixture *x)
 {
 	uint32_t weight = op_act(g->tape, ACT_SIGMOID, nn_linear(g, h, x->shared_router, NULL, TENSOR_NONE),

@@ -28,12 +28,27 @@ struct mixture {
 #define MIXTURE_NAMES \
 	.router = MIXTURE_BLOCK "gate.weight", .gate = MIXTURE_EXPERTS "gate_proj.weight", \
 	.up = MIXTURE_EXPERTS "up_proj.weight", .down = MIXTURE_EXPERTS "down_proj.weight"
+/* How transformers 5 has them in memory, and in folders with save_original_format off: read, not written. */
+extern const struct weight_fused mixture_gate_in, mixture_up_in, mixture_down_in;
 /* Their rows, width a letter of the table. */
 #define MIXTURE_WEIGHTS(width) \
-	{ MIXTURE_BLOCK "gate.weight", "blk.%d.ffn_gate_inp.weight", "E,C", WEIGHT_LINEAR }, \
-	{ MIXTURE_EXPERTS "gate_proj.weight", "blk.%d.ffn_gate_exps.weight", "E," width ",C", WEIGHT_LINEAR }, \
-	{ MIXTURE_EXPERTS "up_proj.weight", "blk.%d.ffn_up_exps.weight", "E," width ",C", WEIGHT_LINEAR }, \
-	{ MIXTURE_EXPERTS "down_proj.weight", "blk.%d.ffn_down_exps.weight", "E,C," width, WEIGHT_LINEAR }
+	{ MIXTURE_BLOCK "gate.weight", "blk.%d.ffn_gate_inp.weight", "E,C", WEIGHT_LINEAR | WEIGHT_OF_EXPERTS }, \
+	{ MIXTURE_EXPERTS "gate_proj.weight", "blk.%d.ffn_gate_exps.weight", "E," width ",C", \
+	  WEIGHT_LINEAR | WEIGHT_OF_EXPERTS, &mixture_gate_in }, \
+	{ MIXTURE_EXPERTS "up_proj.weight", "blk.%d.ffn_up_exps.weight", "E," width ",C", \
+	  WEIGHT_LINEAR | WEIGHT_OF_EXPERTS, &mixture_up_in }, \
+	{ MIXTURE_EXPERTS "down_proj.weight", "blk.%d.ffn_down_exps.weight", "E,C," width, \
+	  WEIGHT_LINEAR | WEIGHT_OF_EXPERTS, &mixture_down_in }
+
+/* The feed-forward of layers that are dense (arch.is_dense), which GGUF's files of mixtures have none of. */
+#define MIXTURE_DENSE \
+	{ MIXTURE_BLOCK "gate_proj.weight", NULL, "F,C", WEIGHT_LINEAR | WEIGHT_OF_DENSE }, \
+	{ MIXTURE_BLOCK "up_proj.weight", NULL, "F,C", WEIGHT_LINEAR | WEIGHT_OF_DENSE }, \
+	{ MIXTURE_BLOCK "down_proj.weight", NULL, "C,F", WEIGHT_LINEAR | WEIGHT_OF_DENSE }
+/* Which those are: own has `int step` and `uint8_t dense[CONFIG_LAYERS_MAX]`. */
+#define MIXTURE_DENSE_FIELDS(s) \
+	CONFIG_INT('z', "decoder_sparse_step", "1", NULL, "1", s, step), \
+	CONFIG_THESE("mlp_only_layers", "z", s, dense)
 
 /* What config.json says of the loss that balances experts while a model is trained; coef: the class's default. */
 #define MIXTURE_LOSS(coef) \

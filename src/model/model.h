@@ -29,6 +29,7 @@ struct config {
 	int V;                         /* rows of the embedding and of the head: logits are [tokens][V] */
 	int n_ctx;                     /* P: positions the model was made for */
 	double norm_eps;               /* added to a norm's mean square */
+	double clip_qkv;               /* q, k and v lie within ± this before they turn; 0: where they do */
 	double rope_theta;             /* base of the rotary angles; 0: positions are not rotary */
 	double rotary;                 /* share of a head's numbers that turn, from 0 to 1 */
 	struct rope_scaling rope_scaling; /* what the file says of them */
@@ -53,6 +54,8 @@ enum weight_flags {
 	WEIGHT_QKV = 1024,       /* q, k and v in one, whose rows GGUF has in another order (weights.h) */
 	WEIGHT_LATER = 2048,     /* not of layer 0, whose tensor, if there is one, nothing is computed with */
 	WEIGHT_ROW = 32768,      /* a vector, [1][1][n] in Hugging Face's files */
+	/* of the layers that are dense among a mixture's, and of the others alone (arch.is_dense) */
+	WEIGHT_OF_DENSE = 65536, WEIGHT_OF_EXPERTS = 131072,
 	WEIGHT_IGNORED = 512,    /* files have it, nothing is computed with it */
 	/* Parts that a model may be without, each there as a whole or not at all. A row of several is there where one
 	 * of them is, and alone says of none. */
@@ -134,6 +137,8 @@ struct arch {
 	int (*config)(struct config *c, const struct config_source *s, struct err *e);
 	/* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
 	const struct weight_spec *weights;
+	/* whether a layer of a mixture has the rows WEIGHT_OF_DENSE, not those WEIGHT_OF_EXPERTS; NULL: none has */
+	bool (*is_dense)(const struct config *c, int layer);
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
 	uint32_t (*embed)(struct graph *g);                       /* N,C */
 	/* transformers' embedding itself multiplies its rows by √C; what is put beside them is not multiplied */

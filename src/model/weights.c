@@ -71,10 +71,19 @@ const char *weight_module(struct arena *mem, const char *name)
 	return arena_strndup(mem, name, dot ? (size_t)(dot - name) : strlen(name));
 }
 
-/* Is name the pattern's first word with a layer and an expert below those in its places? */
-static bool matches(const char *pattern, const char *name, int layers, int64_t experts)
+static bool layer_has(const struct config *c, const struct weight_spec *s, int layer)
 {
-	int64_t below = layers;
+	bool dense = c->arch->is_dense && c->arch->is_dense(c, layer);
+
+	return !((s->flags & WEIGHT_OF_DENSE) && !dense) && !((s->flags & WEIGHT_OF_EXPERTS) && dense);
+}
+
+/* Is name the pattern's first word with a layer that has the row s and an expert below those in its places? */
+static bool matches(const struct config *c, const struct weight_spec *s, const char *pattern, const char *name,
+                    int64_t experts)
+{
+	int64_t below = c->n_layers;
+	bool first = true;
 
 	for (; *pattern && *pattern != ' '; pattern++) {
 		char *end;
@@ -83,12 +92,15 @@ static bool matches(const char *pattern, const char *name, int layers, int64_t e
 				return false;
 			continue;
 		}
-		if (*name < '0' || *name > '9' || (*name == '0' && name[1] >= '0' && name[1] <= '9') ||
-		    strtoll(name, &end, 10) >= below)
+		if (*name < '0' || *name > '9' || (*name == '0' && name[1] >= '0' && name[1] <= '9'))
+			return false;
+		long long number = strtoll(name, &end, 10);
+		if (number >= below || (first && !layer_has(c, s, (int)number)))
 			return false;
 		name = end;
 		pattern++;
 		below = experts;
+		first = false;
 	}
 	return !*name;
 }
@@ -349,7 +361,8 @@ static int list_weights(struct model *m, struct err *e)
 			end++;
 		for (int layer = 0; layer < (marks(s[i].hf) ? m->config.n_layers : 1); layer++)
 			for (size_t row = i; row < end; row++)
-				if (present[row] && (layer || !(s[row].flags & WEIGHT_LATER)))
+				if (present[row] && (layer || !(s[row].flags & WEIGHT_LATER)) &&
+				    layer_has(&m->config, &s[row], layer))
 					add_weights(m, &s[row], layer);
 	}
 	return 0;
@@ -360,19 +373,18 @@ static int list_weights(struct model *m, struct err *e)
 static bool has_name(const struct model *m, const struct weight_spec *s, const char *name)
 {
 	const struct arch *a = m->config.arch;
-	int layers = m->config.n_layers;
 	int64_t experts = weight_experts(&m->config, s);
 
 	if (m->source.is_gguf) {
 		for (const char *word = s->gguf; word && *word; word = next_word(word))
-			if (matches(word, name, layers, experts))
+			if (matches(&m->config, s, word, name, experts))
 				return true;
 		return false;
 	}
 	for (const char *word = s->hf; *word; word = next_word(word))
-		if (matches(word, name, layers, experts) ||
+		if (matches(&m->config, s, word, name, experts) ||
 		    (!strncmp(word, a->prefix, strlen(a->prefix)) &&
-		     matches(word + strlen(a->prefix), name, layers, experts)))
+		     matches(&m->config, s, word + strlen(a->prefix), name, experts)))
 			return true;
 	return false;
 }

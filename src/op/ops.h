@@ -125,6 +125,7 @@ uint32_t op_scale(struct tape *t, uint32_t x, float by);                        
  * column, (O,r·s) or (r·s,I); the factors of a product of matrices number by number, op_khatri_rao.c */
 uint32_t op_khatri_rao(struct tape *t, uint32_t a, uint32_t b, bool across);
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
+uint32_t op_clamp(struct tape *t, uint32_t x, float most);                      /* min(max(x, −most), most) */
 /* a + (b − a)∘σ(gate), all alike */
 uint32_t op_blend(struct tape *t, uint32_t a, uint32_t b, uint32_t gate);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
