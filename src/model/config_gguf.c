@@ -43,8 +43,8 @@ static void put_row(struct gguf_meta *meta, const struct config *c, const struct
 	case CONFIG_KIND_IS:
 		put_word(meta, c, key, f->gguf_init);
 		return;
-	case CONFIG_KIND_FLAG: case CONFIG_KIND_LAYERS: case CONFIG_KIND_THESE: case CONFIG_KIND_EACH: case CONFIG_KIND_ALSO:
-	case CONFIG_KIND_HARMLESS:
+	case CONFIG_KIND_FLAG: case CONFIG_KIND_LAYERS: case CONFIG_KIND_THESE: case CONFIG_KIND_EACH:
+	case CONFIG_KIND_ALSO: case CONFIG_KIND_HARMLESS:
 		return;
 	}
 }
@@ -78,7 +78,8 @@ static bool says_layers(const struct config *c, const struct config_field *row)
 	const struct config_field *f;
 
 	while ((f = config_next(&w)))
-		if ((f->kind == CONFIG_KIND_LAYERS || f->kind == CONFIG_KIND_THESE) && row->letter && f->every && *f->every == row->letter)
+		if ((f->kind == CONFIG_KIND_LAYERS || f->kind == CONFIG_KIND_THESE) && row->letter && f->every &&
+		    *f->every == row->letter)
 			return true;
 	return false;
 }
@@ -93,7 +94,8 @@ static bool is_alike(const struct config *a, const struct config *b, const struc
 	case CONFIG_KIND_INT: return *(const int *)x == *(const int *)y || says_layers(a, f);
 	case CONFIG_KIND_REAL: return near(*(const double *)x, *(const double *)y);
 	case CONFIG_KIND_FLAG: return *(const bool *)x == *(const bool *)y;
-	case CONFIG_KIND_LAYERS: case CONFIG_KIND_THESE: return !memcmp(x, y, (size_t)MIN(a->n_layers, CONFIG_LAYERS_MAX));
+	case CONFIG_KIND_LAYERS: case CONFIG_KIND_THESE:
+		return !memcmp(x, y, (size_t)MIN(a->n_layers, CONFIG_LAYERS_MAX));
 	default: return true;
 	}
 }

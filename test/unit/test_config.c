@@ -206,7 +206,9 @@ static void test_tables(struct test *t)
 			for (const char *at = s->shape; at && *at; at += strcspn(at, ","), at += *at == ',')
 				CHECK_MSG(t, config_value(&c, at, strcspn(at, ",")) >= 0, "%s: %s", s->hf, s->shape);
 			CHECK_MSG(t, s->shape || (s->flags & WEIGHT_IGNORED), "%s has no shape", s->hf);
-			CHECK_MSG(t, !a->gguf || !s->shape || s->gguf || (s->flags & (WEIGHT_OF_HEAD | WEIGHT_OF_DENSE)),
+			CHECK_MSG(t,
+			          !a->gguf || !s->shape || s->gguf ||
+			                  (s->flags & (WEIGHT_OF_HEAD | WEIGHT_OF_DENSE)),
 			          "%s has no name in GGUF", s->hf);
 		}
 		mem_free(c.own);
