@@ -1,0 +1,243 @@
+/* adapter_prefix_tuning: keys and values of n virtual tokens that stand before every text, in each layer (Li and Liang
+ * 2021).
+ *
+ *     k = [P_k; k(text)], v = [P_v; v(text)]    P [n, layers · 2 · G·D]: of each layer the keys, then the values
+ *
+ * Keys are those that attention reads, so they are not rotated any more, and the text begins at position n. PEFT's
+ * PrefixTuningConfig (prefix_tuning/model.py, peft_model.py get_prompt) has P as its embedding, and so do its files.
+ *
+ * The virtual tokens are rows of the batch, because keys are (op/op_attention.c); what the model makes of them is read
+ * by nobody, and no gradient comes from there. They are n rows of a micro-batch, and are fed once to a session.
+ *
+ * P begins as the keys and values that a real text has, or tokens drawn from the vocabulary: random numbers, PEFT's
+ * default, are where no keys are, and learn far worse. */
+#include <string.h>
+
+#include "adapt/soft_prompt.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "kernel/kernels.h"
+#include "model/model_pass.h"
+
+struct options { struct soft_prompt_options prompt; const char *init, *text; };
+
+static const struct opt opts[] = {
+	SOFT_PROMPT_OPTS(struct options, prompt, "20"),
+	OPT_CHOICE("prefix-init", struct options, init, NULL, "text|sample_vocab|random|zero",
+	           "what a prefix begins as: the keys and values of a text, of drawn tokens, N(0, 1), or zeros; with a "
+	           "text that, else sample_vocab"),
+	OPT_STRING("prefix-init-text", struct options, text, NULL, "TEXT",
+	           "a text whose keys and values it begins as, repeated or cut to the number of virtual tokens"),
+	OPT_END
+};
+
+static const struct peft_keys keys = {
+	.read = (const char *const[]){ NULL },
+	.inert = (const char *const[]){ "encoder_hidden_size", "init_weights", "prefix_projection", NULL },
+};
+
+static const char *init_of(const struct options *o)
+{
+	return o->init ? o->init : o->text ? "text" : "sample_vocab";
+}
+
+static int check_options(const struct options *o, struct err *e)
+{
+	bool text = !strcmp(init_of(o), "text");
+
+	if (text && !o->text)
+		return err_set(e, "--prefix-init text wants --prefix-init-text");
+	if (!text && o->text)
+		return err_set(e, "--prefix-init-text goes with --prefix-init text, not %s", o->init);
+	return 0;
+}
+
+/* --- keys and values of real tokens --- */
+
+/* What each layer's attention is given. */
+struct seen { uint32_t *k, *v; int n; };
+
+static void look(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v)
+{
+	struct seen *seen = (struct seen *)(uintptr_t)o->ctx;
+
+	seen->k[seen->n] = *k;
+	seen->v[seen->n++] = *v;
+	tape_keep(g->tape, *k);
+	tape_keep(g->tape, *v);
+}
+
+/* One document of n tokens. */
+static void put_document(struct batch *b, const int32_t *ids, int32_t n)
+{
+	for (int32_t i = 0; i < n; i++) {
+		b->ids[i] = ids[i];
+		b->pos[i] = b->key[i] = b->key_pos[i] = i;
+		b->vis_end[i] = n;
+		b->vis_from[i] = b->type[i] = 0;
+	}
+	b->segments[0] = (struct segment){ .len = n, .parent = -1, .end = n, .adapter = -1 };
+	b->n_rows = b->n_keys = b->tree[1] = n;
+	b->n_segments = b->n_docs = b->n_trees = 1;
+	b->tree[0] = 0;
+	batch_see(b, 1, n);
+}
+
+static void copy_layer(const struct run *r, uint32_t x, float *rows, size_t n, size_t stride)
+{
+	const float *from = run_f32(r, x);
+	size_t width = run_tensor(r, x)->dim[1];
+
+	for (size_t i = 0; i < n; i++)
+		memcpy(rows + i * stride, from + i * width, width * sizeof(*rows));
+}
+
+static int run_tokens(struct model_pass *p, const struct seen *seen, const int32_t *ids, int32_t n, float *rows,
+                      struct err *e)
+{
+	size_t stride = soft_prompt_width(p->graph.model, PROMPT_KEYS), width = stride / 2 / (size_t)seen->n;
+
+	if (pass_plan(&p->pass, NULL, e) < 0 || model_pass_start(p, NULL, e) < 0)
+		return -1;
+	put_document(&p->pass.batch, ids, n);
+	if (pass_step(&p->pass) < 0)
+		return err_set(e, "interrupted while the prefix was begun");
+	for (int l = 0; l < seen->n; l++) {
+		copy_layer(&p->pass.run, seen->k[l], rows + 2 * (size_t)l * width, (size_t)n, stride);
+		copy_layer(&p->pass.run, seen->v[l], rows + (2 * (size_t)l + 1) * width, (size_t)n, stride);
+	}
+	return 0;
+}
+
+/* rows [n, width]: what the model keeps of these tokens. rows NULL: nothing is computed. How many layers have
+ * attention, −1 and a sentence. */
+static int real_keys(const struct model *m, const int32_t *ids, int32_t n, float *rows, struct err *e)
+{
+	static const struct overlay_hooks hooks = { .attention = look };
+	size_t layers = (size_t)m->config.n_layers;
+	struct seen seen = { mem_array(layers, sizeof(uint32_t)), mem_array(layers, sizeof(uint32_t)), 0 };
+	struct batch_cap cap = { n, 1, 1, 1, 1, n, NULL, 0 };
+	const struct kernels *k = kernels_get(NULL, e);
+	struct pool *pool = pool_new(rows ? 0 : 1);
+	struct device d = device_cpu(k, pool);
+	struct model_pass p;
+	struct overlay o;
+	int status = k ? 0 : -1;
+
+	overlay_init(&o, m);
+	o.hooks = &hooks;
+	o.ctx = &seen;
+	if (status == 0) {
+		model_pass_begin(&p, &d, &cap, m, &o, false);
+		p.result = graph_hidden(&p.graph);
+		if (rows && seen.n == (int)layers)
+			status = run_tokens(&p, &seen, ids, n, rows, e);
+		model_pass_release(&p);
+	}
+	overlay_release(&o);
+	pool_free(pool);
+	mem_free(seen.k);
+	mem_free(seen.v);
+	return status < 0 ? -1 : seen.n;
+}
+
+/* --- building --- */
+
+static int check_layers(const struct model *m, struct err *e)
+{
+	int n = real_keys(m, NULL, 1, NULL, e);
+
+	if (n < 0 || n == m->config.n_layers)
+		return MIN(n, 0);
+	return err_set(e, "of the model's %d layers %d have keys and values that a prefix can stand before",
+	               m->config.n_layers, n);
+}
+
+static int begin_real(const struct model *m, const struct options *o, uint64_t seed, float *w, size_t n, struct err *e)
+{
+	int32_t *ids = mem_array(n, sizeof(*ids));
+	int status = 0;
+
+	if (o->text)
+		status = soft_prompt_text(m, o->text, "--prefix-init-text", ids, n, e);
+	else
+		soft_prompt_draw(m, seed, ids, n);
+	if (status == 0)
+		status = MIN(real_keys(m, ids, (int32_t)n, w, e), 0);
+	mem_free(ids);
+	return status;
+}
+
+static int fill(struct adapter *a, const struct model *m, const struct options *o, uint64_t seed, struct err *e)
+{
+	const struct param *p = &a->overlay.params.items[0];
+	float *w = a->overlay.params.w + p->offset;
+	struct rng_key key = { seed, RNG_INIT };
+
+	if (!strcmp(init_of(o), "zero"))
+		return 0;
+	if (strcmp(init_of(o), "random") != 0)
+		return begin_real(m, o, seed, w, p->dim[0], e);
+	for (size_t i = 0; i < p->n; i++)
+		w[i] = rng_normal(key, i, p->site, 0);
+	return 0;
+}
+
+static json_t *own_config(const struct model *m, const struct options *o)
+{
+	json_int_t width = m->config.G * m->config.D;
+
+	return json_pack("{s:I, s:s?, s:b}", "encoder_hidden_size", width, "init_weights",
+	                 strcmp(init_of(o), "zero") ? NULL : "zero", "prefix_projection", 0);
+}
+
+static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
+{
+	const struct options *o = options;
+
+	if (check_options(o, e) < 0)
+		return -1;
+	soft_prompt_begin(a, m, PROMPT_KEYS, &o->prompt, own_config(m, o));
+	if (soft_prompt_check(a, m, PROMPT_KEYS, &keys, e) < 0 || check_layers(m, e) < 0)
+		return -1;
+	soft_prompt_param(a, m, PROMPT_KEYS);
+	return adapter_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
+}
+
+static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
+                const char *dir, struct err *e)
+{
+	return check_layers(m, e) < 0 ? -1 : soft_prompt_load(a, m, PROMPT_KEYS, &keys, config, s, dir, e);
+}
+
+/* --- use --- */
+
+static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
+{
+	return soft_prompt_embed(g, o, w, source, table, TENSOR_NONE);
+}
+
+static void attention(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v)
+{
+	size_t width = (size_t)g->model->config.G * (size_t)g->model->config.D, at = 2 * (size_t)g->layer * width;
+	uint32_t p = nn_param(g, o, 0);
+
+	*k = op_virtual_rows(g->tape, *k, p, g->model->config.V, at);
+	*v = op_virtual_rows(g->tape, *v, p, g->model->config.V, at + width);
+}
+
+static const struct overlay_hooks hooks = { .lookup = lookup, .attention = attention };
+
+const struct adapter_type adapter_prefix_tuning = {
+	.name = "prefix_tuning",
+	.summary = "keys and values for virtual tokens before every text",
+	.learning_rate = 5e-3,
+	.opts = opts,
+	.options_size = sizeof(struct options),
+	.size_option = "num-virtual-tokens",
+	.peft_type = "PREFIX_TUNING",
+	.attach = attach,
+	.hooks = &hooks,
+	.load = load,
+};
