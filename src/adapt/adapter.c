@@ -46,6 +46,12 @@ static bool list_saves(const json_t *modules, const char *module)
 	return false;
 }
 
+/* PEFT names both for every model that classifies, which has one of them. */
+static bool is_optional(const struct model *m, const char *name)
+{
+	return m->labels && name && (!strcmp(name, "score") || !strcmp(name, "classifier"));
+}
+
 static int check_entries(const struct model *m, const json_t *modules, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
@@ -54,7 +60,7 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 	int status = 0;
 	json_array_foreach(modules, i, entry) {
 		const char *name = json_string_value(entry);
-		bool used = m->config.tied && name && target_saves(name, weight_module(&mem, m->config.arch->head));
+		bool used = is_optional(m, name) || (m->config.tied && name && target_saves(name, weight_module(&mem, m->config.arch->head)));
 		for (size_t j = 0; j < m->n_weights && !used; j++)
 			used = target_saves(name, weight_module(&mem, m->weights[j].name));
 		if (!used && status == 0)

@@ -110,14 +110,15 @@ int adapter_new(struct adapter *a, const struct adapter_type *type, const struct
 /* The same by names and texts, as { "lora-r", "4", NULL }; what is not there is at its default. */
 int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
                       uint64_t seed, struct err *e);
+/* Makes of m, over which nothing lies yet, a model that classifies where the adapter in dir is one of such a model
+ * (task_type SEQ_CLS); adapter_load refuses it else. How many labels there are its head says, what they are called the
+ * tensors' metadata, or nobody. */
+int adapter_classify(struct model *m, const char *dir, struct err *e);
 /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
-/* adapter_config.json, adapter_model.safetensors */
+/* adapter_config.json, adapter_model.safetensors; of a model that classifies with its head, as PEFT keeps it (task_type
+ * SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
-/* The same with a head that classifies beside it, as PEFT keeps one (task_type SEQ_CLS, modules_to_save); NULL: none.
- * The names of the labels, for which PEFT has no place, are the tensors' metadata: id2label. */
-int adapter_save_head(const struct adapter *a, const struct model *m, const struct export_head *h, const char *dir,
-                      struct err *e);
 void adapter_release(struct adapter *a);
 /* −1 and a sentence where it cannot be worked into weights. */
 int adapter_check_merge(const struct adapter *a, struct err *e);

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "adapt/gguf_adapter.h"
+#include "adapt/peft_config.h"
 #include "adapt/peft_folder.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
+#include "model/classifier.h"
 
 const struct adapter_type *adapter_type_of(const json_t *config)
 {
@@ -18,30 +21,111 @@ const struct adapter_type *adapter_type_of(const json_t *config)
 	return NULL;
 }
 
-/* Trained here (--objective classification), and not run. */
-static int refuse_classifier(const json_t *config, const char *dir, struct err *e)
+static bool is_classifier(const json_t *config)
 {
 	const char *task = json_string_value(json_object_get(config, "task_type"));
 
-	if (!task || strcmp(task, "SEQ_CLS") != 0)
-		return 0;
-	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS): PEFT runs it "
-	               "(AutoPeftModelForSequenceClassification), kungfu does not; how well it does is told where it "
-	               "is trained (kungfu tune --eval-data)", dir);
+	return task && !strcmp(task, "SEQ_CLS");
 }
 
-static const struct adapter_type *type_of(const json_t *config, const char *dir, struct err *e)
+/* Who lays it over a model as it is, or beside others, has no place for its head. */
+static int refuse_classifier(const json_t *config, const struct model *m, const char *dir, struct err *e)
+{
+	if (!is_classifier(config) || m->labels)
+		return 0;
+	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS), which predicts no next token: "
+	               "it is for kungfu classify and eval, by --adapter", dir);
+}
+
+static const struct adapter_type *type_of(const json_t *config, const struct model *m, const char *dir, struct err *e)
 {
 	const char *name = json_string_value(json_object_get(config, "peft_type"));
 	const struct adapter_type *type = adapter_type_of(config);
 
-	if (refuse_classifier(config, dir, e) < 0)
+	if (refuse_classifier(config, m, dir, e) < 0)
 		return NULL;
 	if (!type)
 		err_set(e, "%s/adapter_config.json: peft_type is %s, which this program does not do", dir,
 		        name ? name : "not there");
 	return type;
 }
+
+/* --- a model that classifies --- */
+
+static const char *meta_of(const struct safetensors *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_meta; i++)
+		if (!strcmp(s->meta[i].key, key))
+			return s->meta[i].value;
+	return NULL;
+}
+
+/* Rows of the tensor that labels come out of. */
+static size_t count_labels(const struct safetensors *s)
+{
+	static const char *const names[] = { "score.weight", "classifier.weight", "classifier.out_proj.weight" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && !n; i++) {
+		char *full = mem_printf(PEFT_PREFIX "%s", names[i]);
+		const struct st_tensor *t = st_find(s, full);
+		n = t && t->n_dims == 2 ? t->dim[0] : 0;
+		mem_free(full);
+	}
+	return n;
+}
+
+static int read_labels(struct labels *l, struct arena *mem, const struct safetensors *s, const char *dir, struct err *e)
+{
+	const char *names = meta_of(s, "id2label"), *type = meta_of(s, "problem_type");
+	size_t n = count_labels(s);
+
+	if (!n || n > LABELS_MOST)
+		return err_set(e, "%s: an adapter of a model that classifies (task_type SEQ_CLS) without the head, a "
+		               "tensor " PEFT_PREFIX "score.weight or classifier.weight of 1 to %d rows", s->path,
+		               LABELS_MOST);
+	json_t *config = json_pack("{s:i, s:o*, s:s*}", "num_labels", (int)n, "id2label",
+	                           names ? jsonx_load(names, strlen(names), s->path, e) : NULL, "problem_type", type);
+	int status = config ? labels_read(l, mem, config, dir, e) : err_set(e, "%s: its metadata are no JSON", s->path);
+	json_decref(config);
+	if (status == 0 && l->n != (int)n)
+		status = err_set(e, "%s: its metadata name %d labels, its head has %zu", s->path, l->n, n);
+	return status;
+}
+
+int adapter_classify(struct model *m, const char *dir, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct safetensors s = { 0 };
+	struct labels l;
+	json_t *config = NULL;
+	int status = 0;
+
+	if (gguf_adapter_is(dir))
+		return 0;
+	status = peft_folder_open(&config, &s, dir, e);
+	if (status == 0 && is_classifier(config)) {
+		status = read_labels(&l, &mem, &s, dir, e);
+		if (status == 0)
+			status = classifier_make(m, &l, 0, e);
+	}
+	st_close(&s);
+	json_decref(config);
+	arena_release(&mem);
+	return status;
+}
+
+/* Of a head that was made for the adapter it must bring all. */
+static int check_head(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+{
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (m->weights[i].made && a->overlay.replaced[i] < 0)
+			return err_set(e, "%s: a head that classifies without its %s, which the model has not either", dir,
+			               m->weights[i].name);
+	return 0;
+}
+
+/* --- the whole --- */
 
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e)
 {
@@ -50,10 +134,12 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	*a = (struct adapter){ 0 };
 	int status = gguf_adapter_is(dir) ? gguf_adapter_open(&config, &s, dir, m, e) :
 	                                    peft_folder_open(&config, &s, dir, e);
-	const struct adapter_type *type = status == 0 ? type_of(config, dir, e) : NULL;
+	const struct adapter_type *type = status == 0 ? type_of(config, m, dir, e) : NULL;
 	if (type) {
 		adapter_begin(a, m, type);
 		status = type->load(a, m, config, &s, dir, e);
+		if (status == 0)
+			status = check_head(a, m, dir, e);
 		if (status < 0)
 			adapter_release(a);
 	}

@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/classifier.h"
 #include "model/weights.h"
 
 enum { RANK_MAX = 65536 };
@@ -254,6 +255,29 @@ static json_t *base_of(struct adapter *a, const struct model *m, const char *giv
 	return base ? json_string(base) : json_null();
 }
 
+/* Of a model that classifies its head is saved whole too, under PEFT's names. */
+static void add_head(json_t *whole, const struct model *m)
+{
+	struct arena mem = ARENA_INIT;
+	size_t k;
+	json_t *entry;
+
+	for (size_t i = 0; i < m->n_weights && m->labels; i++) {
+		const struct weight *w = &m->weights[i];
+		bool there = false, only = (w->spec->flags & WEIGHT_PARTS) == WEIGHT_OF_CLASSIFIER;
+		if (!classifier_owns(w))
+			continue;
+		const char *module = weight_module(&mem, w->name);
+		json_t *name = json_stringn(module, only ? strcspn(module, ".") : strlen(module));
+		json_array_foreach(whole, k, entry)
+			there |= json_equal(entry, name);
+		if (!there)
+			json_array_append(whole, name);
+		json_decref(name);
+	}
+	arena_release(&mem);
+}
+
 static json_t *keys_of_all(struct adapter *a, const struct model *m, const char *targets,
                            const struct adapter_targets *with)
 {
@@ -261,12 +285,13 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
 	bool all = !targets || !*targets || !strcasecmp(targets, "all-linear");
 	json_t *on = all ? target_all_linear(m) : target_words(targets), *whole = target_split(saved ? saved : "");
 	json_t *not = with->exclude_modules ? target_words(with->exclude_modules) : json_null();
+	add_head(whole, m);
 	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
 	                      "base_model_name_or_path", base_of(a, m, with->base), "exclude_modules", not,
 	                      "fan_in_fan_out", (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
 	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
 	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
-	                      "task_type", "CAUSAL_LM");
+	                      "task_type", m->labels ? "SEQ_CLS" : "CAUSAL_LM");
 
 	json_decref(whole);
 	if (!j)

@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "format/pytorch.h"
+#include "model/classifier.h"
 #include "model/weights.h"
 
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
@@ -263,26 +264,25 @@ static void describe(struct st_tensor *t, const struct writing *x, const char *n
 		t->data = x->a->overlay.params.w + p->offset;
 }
 
-/* The head that classifies, and what its labels are called. */
-static void describe_head(struct st_tensor *t, struct st_meta *names, struct arena *mem, const struct adapter *a,
-                          const struct export_head *h)
+/* PEFT has no place for what the labels are; the tensors' metadata have one. */
+static size_t describe_labels(struct st_meta *meta, struct arena *mem, const struct labels *l)
 {
-	char *line = jsonx_line(json_object_get(h->config, "id2label"));
+	json_t *j = labels_json(l);
+	char *names = jsonx_line(json_object_get(j, "id2label"));
 
-	*t = (struct st_tensor){ .name = arena_printf(mem, "%s%s", adapter_prefix(a), h->name),
-		                 .dtype = DTYPE_F32, .n_dims = 2, .dim = { h->dim[0], h->dim[1] }, .data = h->w,
-		                 .bytes = h->dim[0] * h->dim[1] * sizeof(float) };
-	*names = (struct st_meta){ "id2label", arena_strdup(mem, line) };
-	mem_free(line);
+	meta[0] = (struct st_meta){ "id2label", arena_strdup(mem, names) };
+	meta[1] = (struct st_meta){ "problem_type", problem_name(l->problem) };
+	mem_free(names);
+	json_decref(j);
+	return 2;
 }
 
-static int save_weights(const struct adapter *a, const struct model *m, const struct export_head *h, const char *path,
-                        struct err *e)
+static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
 {
-	struct st_meta meta[2] = { { "format", "pt" } };
+	struct st_meta meta[3] = { { "format", "pt" } };
 	struct arena mem = ARENA_INIT;
 	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
-	struct st_tensor *t = arena_array(&mem, n + 1, sizeof(*t));
+	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
@@ -290,42 +290,21 @@ static int save_weights(const struct adapter *a, const struct model *m, const st
 		param[i] = second ? tied_param(a, m) : (int)i;
 		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
-	if (h)
-		describe_head(&t[n], &meta[1], &mem, a, h);
-	int status = st_write(path, t, n + (h != NULL), meta, 1 + (h != NULL), write_param, &x, e);
+	size_t n_meta = 1 + (m->labels ? describe_labels(&meta[1], &mem, m->labels) : 0);
+	int status = st_write(path, t, n, meta, n_meta, write_param, &x, e);
 	arena_release(&mem);
 	return status;
 }
 
-/* What adapter_config.json says once there is such a head; new. */
-static json_t *config_with(const struct adapter *a, const struct export_head *h)
-{
-	json_t *config = json_deep_copy(a->config), *saved = json_object_get(config, "modules_to_save");
-
-	saved = json_is_array(saved) ? json_incref(saved) : json_array();
-	json_array_append_new(saved, json_stringn(h->name, strcspn(h->name, ".")));
-	json_object_set_new(config, "modules_to_save", saved);
-	json_object_set_new(config, "task_type", json_string("SEQ_CLS"));
-	return config;
-}
-
+/* The weights come last: a folder that has them is whole. */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
 {
-	return adapter_save_head(a, m, NULL, dir, e);
-}
-
-/* The weights come last: a folder that has them is whole. */
-int adapter_save_head(const struct adapter *a, const struct model *m, const struct export_head *h, const char *dir,
-                      struct err *e)
-{
-	json_t *with = h ? config_with(a, h) : json_incref(a->config);
 	char *config = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS);
 	int status = io_mkdirs(dir, e);
 	if (status == 0)
-		status = jsonx_write_file(config, with, e);
+		status = jsonx_write_file(config, a->config, e);
 	if (status == 0)
-		status = save_weights(a, m, h, weights, e);
-	json_decref(with);
+		status = save_weights(a, m, weights, e);
 	mem_free(config);
 	mem_free(weights);
 	return status;

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "model/classifier.h"
 #include "model/weights.h"
 
 enum { PATTERN_MAX = 8192, MATCH_STEPS = 1000000, MATCH_KIBIBYTES = 16384 };
@@ -22,7 +23,7 @@ static bool is_linear(const struct weight *w)
 {
 	bool fused = w->spec->fused && w->spec->fused->written; /* no module of its own */
 
-	return (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD) && !fused;
+	return (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD) && !classifier_owns(w) && !fused;
 }
 
 static bool is_weight(const struct weight *w)
@@ -304,7 +305,7 @@ json_t *target_all_linear(const struct model *m)
 		}
 	json_t *list = sorted_list(last, n);
 	for (size_t i = 0; i < m->n_weights; i++)
-		if (is_weight(&m->weights[i]) && !is_linear(&m->weights[i]) &&
+		if (is_weight(&m->weights[i]) && !is_linear(&m->weights[i]) && !classifier_owns(&m->weights[i]) &&
 		    in_list(list, weight_module(&mem, m->weights[i].name))) {
 			json_decref(list); /* a last part means more than linears: full names then */
 			list = sorted_list(full, n);

@@ -285,7 +285,7 @@ static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j
 	o.stride = v->options.stride ? v->options.stride : MAX(o.max_length / 2, 1);
 	if (o.stride > o.max_length)
 		return err_set(e, "stride is %d, longer than the window of %d tokens", o.stride, o.max_length);
-	if (evaluate(&result, &s, r, &o, e) < 0)
+	if (model_want_causal(&v->model->model, e) < 0 || evaluate(&result, &s, r, &o, e) < 0)
 		return -1;
 	*out = evaluation_shown(&result);
 	return 0;

@@ -16,6 +16,7 @@
 #include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/text_rows.h"
 #include "data/rows.h"
 #include "infer/sentence.h"
 #include "op/timing.h"
@@ -79,58 +80,10 @@ struct job {
 
 /* --- reading --- */
 
-static bool has_rows(const char *path)
-{
-	static const char *const endings[] = { ".jsonl", ".json", ".csv", ".tsv" };
-	bool is = io_is_dir(path);
-
-	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
-		is |= rows_are_named(path, endings[i]);
-	return is;
-}
-
-static int add_line(struct rows *r, const char *path, const char *text, size_t n, struct err *e)
-{
-	size_t line = r->n + 1, bad;
-
-	if (!utf8_valid(text, n, &bad))
-		return err_set(e, "%s:%zu: invalid UTF-8 at byte %zu of the line", path, line, bad + 1);
-	if (r->n == r->cap) {
-		r->cap = MAX((size_t)256, 2 * r->cap);
-		r->items = mem_grow(r->items, r->cap, sizeof(*r->items));
-	}
-	r->items[r->n++] = (struct row){ json_pack("{s:o}", "text", json_stringn(text, n)), path, line };
-	return 0;
-}
-
-/* Lines end with \n or \r\n; one that is empty is a text too. */
-static int read_lines(struct rows *r, const char *path, struct err *e)
-{
-	static const char mark[] = "\xef\xbb\xbf";
-	struct buf b = BUF_INIT;
-	int status = io_read_gz(&b, path, e);
-	const char *at = buf_str(&b), *end = at + b.len;
-
-	if (status == 0 && b.len >= strlen(mark) && !memcmp(at, mark, strlen(mark)))
-		at += strlen(mark);
-	while (status == 0 && at < end) {
-		const char *stop = memchr(at, '\n', (size_t)(end - at));
-		size_t n = (size_t)((stop ? stop : end) - at);
-		status = add_line(r, path, at, n - (n && at[n - 1] == '\r'), e);
-		at += n + 1;
-	}
-	buf_release(&b);
-	return status;
-}
-
 static int read_texts(struct job *j, const char *path, struct err *e)
 {
-	int status = has_rows(path) ? rows_load_objects(&j->rows, path, e) : read_lines(&j->rows, path, e);
+	int status = text_rows_read(&j->rows, path, j->o->limit, e);
 
-	if (status == 0 && j->o->limit != OPT_UNSET_INT)
-		j->rows.n = MIN(j->rows.n, (size_t)j->o->limit);
-	if (status == 0 && j->rows.n == 0)
-		status = err_set(e, "%s holds no texts", path);
 	for (size_t i = 0; i < j->rows.n && status == 0; i++) {
 		const struct row *r = &j->rows.items[i];
 		if (!json_is_string(json_object_get(r->json, "text")))

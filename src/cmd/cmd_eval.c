@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "eval/evaluate.h"
@@ -29,7 +30,8 @@ struct eval {
 static const struct opt eval_opts[] = {
 	OPT_GROUP("What to evaluate"),
 	OPT_STRING("data", struct eval, data, NULL, "FILE",
-	           "rows, as tune takes them; their shape says what is measured"),
+	           "rows, as tune takes them; their shape says what is measured, of a model that classifies their "
+	           "labels"),
 	ADAPTER_OPT(struct eval, adapter),
 	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
 	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false",
@@ -84,15 +86,18 @@ static void write_line(void *ctx, json_t *line)
 
 /* --- what came of it --- */
 
-static json_t *summarize(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
+static json_t *summarize(const struct eval *o, const struct evaluation *v, const struct labels *l,
+                         const struct evaluate_options *eo)
 {
-	bool text = v->shape->judged == JUDGED_TEXTS;
+	bool text = v->shape->judged == JUDGED_TEXTS && !l;
 	json_t *j = json_pack("{s:s, s:I}", "shape", shape_name(v->shape), "n", (json_int_t)v->n);
 
 	put_estimate(j, "acc", &v->acc);
 	put_estimate(j, "acc_norm", &v->acc_norm);
 	put_estimate(j, "exact_match", &v->exact_match);
 	put_estimate(j, "perplexity", &v->perplexity);
+	if (l)
+		put_label_scores(j, v, l);
 	json_object_set_new(j, "perplexity_n", json_integer((json_int_t)v->perplexity.n));
 	json_object_set_new(j, "max_length", json_integer(eo->max_length));
 	json_object_set_new(j, "window", text ? json_integer(eo->max_length) : json_null());
@@ -111,22 +116,10 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	return j;
 }
 
-static void show_estimate(const char *name, const struct estimate *x, const char *unit)
+static void show(const struct eval *o, const struct evaluation *v, const struct labels *l,
+                 const struct evaluate_options *eo)
 {
-	char error[32] = "", interval[64] = "";
-
-	if (!x->n)
-		return;
-	if (isfinite(x->stderr_)) /* of one alone it is not known */
-		snprintf(error, sizeof(error), "± %.4f  ", x->stderr_);
-	if (isfinite(x->low) && isfinite(x->high))
-		snprintf(interval, sizeof(interval), "95 %%: %.4f to %.4f; ", x->low, x->high);
-	app_print("  %-12s %8.4f  %s(%s%zu %.*s)\n", name, x->mean, error, interval, x->n,
-	          (int)strlen(unit) - (x->n == 1), unit);
-}
-
-static void show(const struct eval *o, const struct evaluation *v, const struct evaluate_options *eo)
-{
+	bool text = v->shape->judged == JUDGED_TEXTS && !l;
 	char time[32], gas[400];
 
 	clock_human(v->seconds, time);
@@ -134,8 +127,10 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("acc", &v->acc, "rows");
 	show_estimate("acc_norm", &v->acc_norm, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
-	show_estimate("perplexity", &v->perplexity, v->shape->judged == JUDGED_TEXTS ? "windows" : "answers");
-	if (v->shape->judged == JUDGED_TEXTS)
+	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");
+	if (l)
+		show_label_scores(v, l);
+	if (text)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
 	app_print("  %lld tokens in %s, %.0f tokens/s\n", (long long)v->tokens + v->new_tokens, time,
 	          (double)(v->tokens + v->new_tokens) / v->seconds);
@@ -151,7 +146,7 @@ static int set_lengths(const struct eval *o, const struct loaded *l, const struc
                        struct evaluate_options *eo, struct err *e)
 {
 	int32_t all = l->model.config.n_ctx, virtual = overlays_virtual(loaded_overlay(l)), most = all - virtual;
-	int32_t usual = shape->judged == JUDGED_TEXTS ? MIN(most, TEXT_WINDOW) : most;
+	int32_t usual = shape->judged == JUDGED_TEXTS && !l->model.labels ? MIN(most, TEXT_WINDOW) : most;
 
 	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)all) - virtual;
 	if (eo->max_length < 2)
@@ -168,17 +163,17 @@ static int set_lengths(const struct eval *o, const struct loaded *l, const struc
 	return 0;
 }
 
-static void report(const struct app *app, const struct eval *o, const struct evaluation *v,
+static void report(const struct app *app, const struct eval *o, const struct evaluation *v, const struct labels *l,
                    const struct evaluate_options *eo)
 {
 	log_live_end();
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
-	json_t *j = summarize(o, v, eo);
+	json_t *j = summarize(o, v, l, eo);
 	metering_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
 	app_summary(app, j);
 	if (!app->json)
-		show(o, v, eo);
+		show(o, v, l, eo);
 }
 
 static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err *e)
@@ -192,7 +187,7 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	for (size_t i = 0; i < f->n; i++)
 		for (int32_t j = 0; j < f->items[i].n; j++)
 			token[f->items[i].ids[j]] = 1;
-	predict_begin(&p, "eval %s %s", f->answer_seconds > 0 ? "answers" : "scores", compute_name(l->model.compute));
+	predict_begin(&p, "eval %s %s", l->model.labels ? "labels" : f->answer_seconds > 0 ? "answers" : "scores", compute_name(l->model.compute));
 	double pages = loaded_predict(l, &p, &reads, f->bytes, 0, "activations, caches");
 	mem_free(token);
 	predict_phase(&p, "start", pages + f->start_seconds);
@@ -211,21 +206,22 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
 	};
-	struct evaluation v;
 
 	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
 	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
-	if (evaluate(&v, &s, r, &eo, e) < 0)
-		return -1;
-	if (d->failed)
-		return err_set(e, "%s", d->e.msg);
-	if (o->details && io_writer_commit(&d->file, e) < 0)
-		return -1;
-	report(app, o, &v, &eo);
-	return 0;
+	struct evaluation v = { 0 };
+	int status = evaluate(&v, &s, r, &eo, e);
+	if (status == 0 && d->failed)
+		status = err_set(e, "%s", d->e.msg);
+	if (status == 0 && o->details)
+		status = io_writer_commit(&d->file, e);
+	if (status == 0)
+		report(app, o, &v, l->model.labels, &eo);
+	evaluation_release(&v);
+	return status;
 }
 
 /* The file of --details is opened first, so that a place where nothing can be written shows at once. */
@@ -251,7 +247,8 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	if (loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	metering_in("data", o->data, r->hash);
-	if (model_want_causal(&l.model, e) < 0 || model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
+	if ((!l.model.labels && model_want_causal(&l.model, e) < 0) ||
+	    model_compute(app, &l.model, o->compute, PREPARE_SCORE, e) < 0) {
 		loaded_close(&l);
 		return -1;
 	}

@@ -10,6 +10,7 @@
 #include "cmd/info_graph.h"
 #include "cmd/token_view.h"
 #include "infer/sentence.h"
+#include "model/labels.h"
 #include "token/tokenizer.h"
 #include "train/model_memory.h"
 
@@ -178,6 +179,15 @@ static json_t *embeddings_json(const struct model *m)
 	return j;
 }
 
+static void show_labels(const struct labels *l)
+{
+	struct arena mem = ARENA_INIT;
+
+	if (l)
+		app_print("  %-14s %d, %s: %s\n", "labels", l->n, problem_name(l->problem), labels_list(&mem, l));
+	arena_release(&mem);
+}
+
 static void show_embeddings(const struct model *m)
 {
 	json_t *j = embeddings_json(m);
@@ -246,6 +256,7 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "dtypes", stored_json(&m->source));
 	if (m->config.arch->encoder)
 		json_object_set_new(j, "embeddings", embeddings_json(m));
+	json_object_set_new(j, "labels", m->labels ? labels_json(m->labels) : json_null());
 	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
 	json_object_set_new(j, "memory", memory_json(x));
 	if (l->has_adapter)
@@ -292,7 +303,7 @@ static void show_config(const struct model *m)
 	app_print("  %-14s %d rows, ", "vocabulary", c->V);
 	if (m->tokenizer)
 		app_print("%zu tokens; ", tokenizer_size(m->tokenizer));
-	app_print("%s\n", !model_predicts(m) ? "no head" :
+	app_print("%s\n", m->labels ? "a head that classifies" : !model_predicts(m) ? "no head" :
 	                  c->tied           ? "head and embedding are one" :
 	                                      "a head of its own");
 	mem_free(format);
@@ -304,8 +315,8 @@ static void show_memory(const struct model_memory *x, bool states)
 	char a[32], b[32];
 
 	app_print("Memory, as the engine plans it\n");
-	if (!x->cache) { /* an encoder */
-		app_print("  %-14s %s (embedding micro-batches of %d tokens)\n", "to run", human_bytes(x->run, a),
+	if (!x->cache) { /* an encoder, or what classifies */
+		app_print("  %-14s %s (micro-batches of %d tokens)\n", "to run", human_bytes(x->run, a),
 		          MODEL_MEMORY_TOKENS);
 		return;
 	}
@@ -323,6 +334,7 @@ static void show(const struct loaded *l, const struct model_memory *x)
 	char n[32];
 
 	show_config(&l->model);
+	show_labels(l->model.labels);
 	show_embeddings(&l->model);
 	show_stored(&l->model.source);
 	app_print("Tokens\n");

@@ -23,7 +23,7 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	metering_in("model", model, NULL);
 	if (!adapter)
 		return 0;
-	if (adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
+	if (adapter_classify(&l->model, adapter, e) < 0 || adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
 		model_close(&l->model);
 		return -1;
 	}

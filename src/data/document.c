@@ -1,6 +1,8 @@
 /* document: rows to documents, each by its shape (data/shape.h), and documents joined to rows of one length. */
 #include "data/document.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -116,4 +118,12 @@ void documents_release(struct documents *d)
 	mem_free(d->items);
 	columns_release(&d->columns);
 	*d = (struct documents){ 0 };
+}
+
+double document_number(const struct document *d)
+{
+	char *end;
+	double y = strtod(d->label, &end);
+
+	return end == d->label || *end || strpbrk(d->label, "xXnN") ? NAN : y;
 }

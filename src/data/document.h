@@ -32,6 +32,7 @@ struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
 	bool labelled;              /* rows with a label: their state after the last token is what is trained on */
+	bool label_first;           /* after the first one, an encoder's */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */
@@ -61,6 +62,7 @@ struct text_codec {             /* what turning a row into ids needs; borrowed *
 int documents_make(struct documents *d, const struct rows *r, const struct text_codec *c,
                    const struct document_options *o, struct err *e);
 void documents_release(struct documents *d);
+double document_number(const struct document *d);  /* its label; NAN: that is no number */
 /* −1: their documents have roles or classes */
 int documents_packable(const struct rows *r, const struct document_options *o, struct err *e);
 /* All documents end to end, cut into rows of exactly max_length, without a row in which nothing is learnt. What is

@@ -209,7 +209,7 @@ int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *la
 		return -1;
 	d->n_cut = (int32_t)cut;
 	m->d->n_truncated += cut > 0;
-	d->learn[d->n - 1] = 1;
+	d->learn[m->o->label_first ? 0 : d->n - 1] = 1;
 	d->n_learn = 1;
 	m->d->learnt++;
 	d->label = label_word(m->d, label);

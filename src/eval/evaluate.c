@@ -69,12 +69,30 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
 	return status;
 }
 
+int evaluate_planned_by(struct evaluating *v, struct scorer *s, const struct document *items,
+                      const struct document *const *docs, size_t n, struct evaluate_forecast *f, struct err *e)
+{
+	struct scorer_forecast score;
+
+	if (!v->options->planned)
+		return 0;
+	if (scorer_forecast(s, docs, n, false, &score, e) < 0)
+		return -1;
+	f->score_seconds = score.seconds;
+	f->start_seconds += (double)score.bytes / score.touch_rate;
+	f->flops += score.flops;
+	f->int_ops += score.int_ops;
+	f->bytes = MAX(f->bytes, score.bytes);
+	f->items = items;
+	f->n = n;
+	return v->options->planned(v->options->ctx, f, e);
+}
+
 int evaluate_planned(struct evaluating *v, const struct document *items, size_t n, struct evaluate_forecast *f,
                      struct err *e)
 {
 	const struct subject *s = v->subject;
 	struct scorer_options o = { .max_tokens = v->options->micro_batch_tokens, .max_length = 1 };
-	struct scorer_forecast score;
 	struct scorer *scorer;
 
 	if (!v->options->planned)
@@ -86,20 +104,11 @@ int evaluate_planned(struct evaluating *v, const struct document *items, size_t 
 	}
 	int status = scorer_new(&scorer, s->model, s->overlay, s->device, &o, e);
 	if (status == 0) {
-		status = scorer_forecast(scorer, docs, n, false, &score, e);
+		status = evaluate_planned_by(v, scorer, items, docs, n, f, e);
 		scorer_free(scorer);
 	}
 	mem_free(docs);
-	if (status < 0)
-		return -1;
-	f->score_seconds = score.seconds;
-	f->start_seconds += (double)score.bytes / score.touch_rate;
-	f->flops += score.flops;
-	f->int_ops += score.int_ops;
-	f->bytes = MAX(f->bytes, score.bytes);
-	f->items = items;
-	f->n = n;
-	return v->options->planned(v->options->ctx, f, e);
+	return status;
 }
 
 struct estimate evaluate_perplexity(const struct document *const *docs, const double *sum, size_t n)
@@ -134,6 +143,8 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 		.max_length = v->options->max_length,
 		.apply_chat_template = v->options->apply_chat_template,
 		.eval_choices = true,
+		.labelled = v->subject->model->labels != NULL,
+		.label_first = v->subject->model->config.arch->encoder,
 	};
 
 	if (documents_make(d, v->rows, &codec, &o, e) < 0)
@@ -172,6 +183,8 @@ static int refuse_shape(const struct rows *r, struct err *e)
 
 static int evaluate_shape(struct evaluating *v, struct err *e)
 {
+	if (v->subject->model->labels)
+		return evaluate_labels(v, e);
 	switch (v->rows->shape->judged) {
 	case JUDGED_CHOICES: return evaluate_choices(v, e);
 	case JUDGED_TEXTS: return evaluate_texts(v, e);
@@ -192,4 +205,9 @@ int evaluate(struct evaluation *result, const struct subject *s, const struct ro
 	int status = evaluate_shape(&v, e);
 	result->seconds = clock_seconds() - v.began;
 	return status;
+}
+
+void evaluation_release(struct evaluation *v)
+{
+	label_scores_release(&v->labels);
 }

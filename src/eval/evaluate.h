@@ -1,5 +1,5 @@
 /* evaluate: how well a model does on rows, with the error of every score. What is measured follows from the shape of
- * the rows (data/shape.h, judged):
+ * the rows (data/shape.h, judged), and of a model that classifies from its labels: evaluate_labels.c.
  *
  *     choices   query,choices,gold · prompt,chosen,rejected
  *               acc: the choice with the largest Σ log p is the gold one (the chosen); acc_norm: the same divided by
@@ -13,6 +13,7 @@
 
 #include "infer/scorer.h"
 #include "data/shape.h"
+#include "eval/label_scores.h"
 #include "eval/statistics.h"
 
 struct evaluate_progress {
@@ -55,6 +56,8 @@ struct evaluation {
 	const struct shape *shape;
 	size_t n;                          /* rows */
 	struct estimate acc, acc_norm, exact_match, perplexity; /* n is 0 where the shape has none */
+	struct label_scores labels;        /* of a model that classifies: loss of a regression is its mse */
+	struct estimate loss;
 	/* as written; with a log-probability; of which a shared beginning is counted once */
 	int64_t tokens, scored_tokens, computed_tokens;
 	int64_t new_tokens;                /* of greedy answers */
@@ -62,9 +65,10 @@ struct evaluation {
 	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
 };
 
-/* Rows that cannot be judged are refused with file and line. */
+/* Rows that cannot be judged are refused with file and line. The caller releases what came of it. */
 int evaluate(struct evaluation *v, const struct subject *s, const struct rows *r, const struct evaluate_options *o,
              struct err *e);
+void evaluation_release(struct evaluation *v);
 /* Is the chat template needed for them? */
 bool evaluate_wants_template(const struct rows *r, const struct evaluate_options *o);
 

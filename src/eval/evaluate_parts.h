@@ -20,6 +20,9 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
  * know. */
 int evaluate_planned(struct evaluating *v, const struct document *items, size_t n, struct evaluate_forecast *f,
                      struct err *e);
+/* The same of a scorer that is there. */
+int evaluate_planned_by(struct evaluating *v, struct scorer *s, const struct document *items,
+                      const struct document *const *docs, size_t n, struct evaluate_forecast *f, struct err *e);
 int evaluate_tell(const struct evaluating *v, const char *doing, int64_t done, int64_t total, double began);
 /* perplexity of n documents. */
 struct estimate evaluate_perplexity(const struct document *const *docs, const double *sum, size_t n);
@@ -30,7 +33,8 @@ void evaluate_put(const struct evaluating *v, json_t *line);
 /* The documents of all rows, as training would see them; choices apart. */
 int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e);
 
-/* By shape. */
+/* By shape, and by what the model is. */
+int evaluate_labels(struct evaluating *v, struct err *e);
 int evaluate_choices(struct evaluating *v, struct err *e);
 int evaluate_texts(struct evaluating *v, struct err *e);
 int evaluate_answers(struct evaluating *v, struct err *e);

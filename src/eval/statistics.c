@@ -36,16 +36,30 @@ struct estimate estimate_mean(const double *x, size_t n)
 	};
 }
 
-struct estimate estimate_proportion(const double *x, size_t n)
+static struct estimate wilson(double p, double error, size_t n)
 {
-	double p = mean_of(x, n), zz = z * z / (double)n, middle = p + zz / 2;
+	double zz = z * z / (double)n, middle = p + zz / 2;
 	double half = z * sqrt(p * (1 - p) / (double)n + zz / 4 / (double)n);
-	struct estimate s = { .mean = p, .stderr_ = stderr_of(x, n, p), .low = NAN, .high = NAN, .n = n };
+	struct estimate s = { .mean = p, .stderr_ = error, .low = NAN, .high = NAN, .n = n };
 	if (n > 0) {
 		s.low = fmax(0, (middle - half) / (1 + zz));
 		s.high = fmin(1, (middle + half) / (1 + zz));
 	}
 	return s;
+}
+
+struct estimate estimate_proportion(const double *x, size_t n)
+{
+	double p = mean_of(x, n);
+
+	return wilson(p, stderr_of(x, n, p), n);
+}
+
+struct estimate estimate_share(size_t hits, size_t n)
+{
+	double p = n ? (double)hits / (double)n : NAN;
+
+	return wilson(p, n > 1 ? sqrt(p * (1 - p) / (double)(n - 1)) : NAN, n);
 }
 
 struct estimate estimate_perplexity(const double *sum, const double *count, size_t n)

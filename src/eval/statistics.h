@@ -9,6 +9,7 @@
 struct estimate { double mean, stderr_, low, high; size_t n; };
 struct estimate estimate_mean(const double *x, size_t n);
 struct estimate estimate_proportion(const double *x, size_t n);  /* x is 0 or 1 */
+struct estimate estimate_share(size_t hits, size_t n);           /* the same of so many ones */
 /* exp(−Σ sum / Σ count): a perplexity of n texts with sum[i] = Σ log p of count[i] tokens. Texts, not tokens, are
  * the independent draws, so the error is that of a ratio of means (linearized), and the interval is symmetric in the
  * logarithm. n is of texts. */

@@ -10,7 +10,7 @@ static const struct weight_spec weights[] = {
 	ENCODER_TABLES("bert."),
 	ENCODER_BLOCK("bert."),
 	ENCODER_LINEAR("bert.pooler.dense", "cls", "C", "C", WEIGHT_OF_POOLER),
-	ENCODER_LINEAR("classifier", "cls.output", "K", "C", WEIGHT_OF_CLASSIFIER),
+	ENCODER_LINEAR("classifier", "cls.output", "Y", "C", WEIGHT_OF_CLASSIFIER),
 	ENCODER_HF_LINEAR("cls.predictions.transform.dense", "C", "C", WEIGHT_OF_HEAD),
 	ENCODER_HF_NORM("cls.predictions.transform.LayerNorm", WEIGHT_OF_HEAD),
 	{ "cls.predictions.bias cls.predictions.decoder.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
@@ -45,6 +45,14 @@ static uint32_t bert_transform(struct graph *g, uint32_t x)
 	return encoder_transform(g, x, &dense, &norm);
 }
 
+static uint32_t bert_classify(struct graph *g, uint32_t hidden)
+{
+	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "bert.pooler.dense.weight", "bert.pooler.dense.bias",
+	                       TENSOR_NONE);
+
+	return nn_linear(g, op_act(g->tape, ACT_TANH, x, TENSOR_NONE), "classifier.weight", "classifier.bias", TENSOR_NONE);
+}
+
 static void bert_logits(struct graph *g, struct linear *head, float *cap)
 {
 	(void)cap;
@@ -66,6 +74,8 @@ const struct arch arch_bert = {
 	.norm = encoder_norm,
 	.encoder = true,
 	.transform = bert_transform,
+	.classify = bert_classify,
+	.classifier = WEIGHT_OF_POOLER | WEIGHT_OF_CLASSIFIER,
 	.logits = bert_logits,
 	.head = "cls.predictions.decoder.weight",
 	.embedding = "bert.embeddings.word_embeddings.weight",

@@ -15,7 +15,6 @@ static const struct config_field fields[] = {
 	CONFIG_INT('G', NULL, "H", NULL, NULL, struct config, G),
 	CONFIG_INT('D', NULL, "C/H", NULL, NULL, struct config, D),
 	CONFIG_INT('P', "max_position_embeddings", "512", NULL, NULL, struct encoder, positions),
-	CONFIG_INT('K', NULL, "2", NULL, NULL, struct encoder, labels),
 	CONFIG_IS("activation", "gelu", NULL, NULL),
 	CONFIG_FLAG(0, "tie_word_embeddings", "true", NULL, NULL, struct config, tied),
 	CONFIG_ALSO("hidden_size", "dim"),
@@ -43,7 +42,7 @@ static const struct weight_spec weights[] = {
 	ENCODER_HF_LINEAR(BLOCK "ffn.lin2", "C", "F", 0),
 	ENCODER_HF_NORM(BLOCK "output_layer_norm", 0),
 	ENCODER_HF_LINEAR("pre_classifier", "C", "C", WEIGHT_OF_CLASSIFIER),
-	ENCODER_HF_LINEAR("classifier", "K", "C", WEIGHT_OF_CLASSIFIER),
+	ENCODER_HF_LINEAR("classifier", "Y", "C", WEIGHT_OF_CLASSIFIER),
 	ENCODER_HF_LINEAR("vocab_transform", "C", "C", WEIGHT_OF_HEAD),
 	ENCODER_HF_NORM("vocab_layer_norm", WEIGHT_OF_HEAD),
 	{ "vocab_projector.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
@@ -91,6 +90,13 @@ static uint32_t distilbert_transform(struct graph *g, uint32_t x)
 	return encoder_transform(g, x, &dense, &norm);
 }
 
+static uint32_t distilbert_classify(struct graph *g, uint32_t hidden)
+{
+	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "pre_classifier.weight", "pre_classifier.bias", TENSOR_NONE);
+
+	return nn_linear(g, op_act(g->tape, ACT_RELU, x, TENSOR_NONE), "classifier.weight", "classifier.bias", TENSOR_NONE);
+}
+
 static void distilbert_logits(struct graph *g, struct linear *head, float *cap)
 {
 	(void)cap;
@@ -111,6 +117,8 @@ const struct arch arch_distilbert = {
 	.norm = encoder_norm,
 	.encoder = true,
 	.transform = distilbert_transform,
+	.classify = distilbert_classify,
+	.classifier = WEIGHT_OF_CLASSIFIER,
 	.logits = distilbert_logits,
 	.head = "vocab_projector.weight",
 	.embedding = "distilbert.embeddings.word_embeddings.weight",

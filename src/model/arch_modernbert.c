@@ -10,19 +10,21 @@
  *
  * llama.cpp's "modern-bert" has no head of masked tokens. A file with one and neither a bias nor a matrix of its own
  * (decoder_bias false, tied) counts as one without. */
+#include <string.h>
+
 #include "model/decoder.h"
 #include "model/encoder.h"
 
 #define BLOCK "model.layers.%d."
 
 struct modernbert {
-	int labels;                            /* K, of a head that classifies */
 	int window;                            /* local_attention, half of it to each side */
 	int every;
 	uint8_t slides[CONFIG_LAYERS_MAX];     /* 0: all is seen */
 	double local_theta;
 	struct rope_scaling local_scaling;
 	struct rope local;
+	bool mean;                             /* labels are said of the mean of all tokens, else of the first */
 	bool attention_bias, mlp_bias, norm_bias, dense_bias, decoder_bias;
 };
 
@@ -35,7 +37,6 @@ static const struct config_field fields[] = {
 	CONFIG_INT('G', NULL, "H", NULL, "H", struct config, G),
 	CONFIG_INT('D', NULL, "C/H", NULL, "C/H", struct config, D),
 	CONFIG_INT('P', "max_position_embeddings", "8192", "context_length", NULL, struct config, n_ctx),
-	CONFIG_INT('K', NULL, "2", NULL, "2", struct modernbert, labels),
 	CONFIG_REAL("norm_eps", "1e-5", "attention.layer_norm_epsilon", NULL, struct config, norm_eps),
 	CONFIG_INT(0, "local_attention", "128", "attention.sliding_window", "128", struct modernbert, window),
 	CONFIG_INT('e', "global_attn_every_n_layers", "3", "attention.sliding_window_pattern", "3", struct modernbert,
@@ -52,6 +53,7 @@ static const struct config_field fields[] = {
 	CONFIG_IS("hidden_activation", "gelu", "hidden_activation", "gelu"),
 	CONFIG_IS("classifier_activation", "gelu", NULL, NULL),
 	CONFIG_IS(NULL, NULL, "attention.causal", "false"),
+	CONFIG_HARMLESS("classifier_pooling", NULL, "it is read beside: cls or mean"),
 	CONFIG_HARMLESS("layer_norm_eps", NULL, "norm_eps is used"),
 	CONFIG_HARMLESS("position_embedding_type", NULL, "positions turn whatever it says"),
 	CONFIG_HARMLESS("cls_token_id", NULL, "the tokenizer's is used"),
@@ -88,12 +90,22 @@ static const struct weight_spec weights[] = {
 	{ "head.dense.bias", "cls.bias", "dC", WEIGHT_BIAS | WEIGHT_OF_HEAD | WEIGHT_OF_CLASSIFIER },
 	{ "head.norm.weight", "cls.norm.weight", "C", WEIGHT_NORM | WEIGHT_OF_HEAD | WEIGHT_OF_CLASSIFIER },
 	{ "head.norm.bias", "cls.norm.bias", "nC", WEIGHT_BIAS | WEIGHT_OF_HEAD | WEIGHT_OF_CLASSIFIER },
-	{ "classifier.weight", "cls.output.weight", "K,C", WEIGHT_LINEAR | WEIGHT_OF_CLASSIFIER },
-	{ "classifier.bias", "cls.output.bias", "K", WEIGHT_BIAS | WEIGHT_OF_CLASSIFIER },
+	{ "classifier.weight", "cls.output.weight", "Y,C", WEIGHT_LINEAR | WEIGHT_OF_CLASSIFIER },
+	{ "classifier.bias", "cls.output.bias", "Y", WEIGHT_BIAS | WEIGHT_OF_CLASSIFIER },
 	{ "decoder.bias", NULL, "bV", WEIGHT_BIAS | WEIGHT_OF_HEAD },
 	{ "decoder.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD | WEIGHT_OF_HEAD },
 	{ 0 },
 };
+
+static int read_pooling(struct modernbert *own, const struct config_source *s, struct err *e)
+{
+	const json_t *pooling = json_object_get(s->json, "classifier_pooling");
+	const char *word = pooling && !json_is_null(pooling) ? json_string_value(pooling) : "cls";
+
+	own->mean = word && !strcmp(word, "mean");
+	return word && (own->mean || !strcmp(word, "cls")) ? 0 :
+	       err_set(e, "%s: classifier_pooling is \"%.40s\", wanted cls or mean", s->where, word ? word : "(no text)");
+}
 
 static int modernbert_config(struct config *c, const struct config_source *s, struct err *e)
 {
@@ -102,7 +114,7 @@ static int modernbert_config(struct config *c, const struct config_source *s, st
 	for (int i = 0; i < c->n_layers && i < CONFIG_LAYERS_MAX; i++)
 		if (!json_is_array(json_object_get(s->json, "layer_types")))
 			own->slides[i] = i % own->every != 0;
-	if (encoder_labels(&own->labels, s, e) < 0 ||
+	if (read_pooling(own, s, e) < 0 ||
 	    decoder_rope(c, s, "full_attention", &c->rope_theta, &c->rope_scaling, &c->rope, e) < 0)
 		return -1;
 	if (!s->gguf && json_object_get(json_object_get(s->json, "rope_parameters"), "sliding_attention"))
@@ -157,6 +169,14 @@ static uint32_t modernbert_transform(struct graph *g, uint32_t x)
 	return encoder_transform(g, x, &dense, &norm);
 }
 
+static uint32_t modernbert_classify(struct graph *g, uint32_t hidden)
+{
+	const struct modernbert *own = g->model->config.own;
+	uint32_t x = own->mean ? op_mean(g->tape, modernbert_norm(g, hidden)) : modernbert_norm(g, op_gather(g->tape, hidden));
+
+	return nn_linear(g, modernbert_transform(g, x), "classifier.weight", "classifier.bias", TENSOR_NONE);
+}
+
 static void modernbert_logits(struct graph *g, struct linear *head, float *cap)
 {
 	(void)cap;
@@ -178,6 +198,8 @@ const struct arch arch_modernbert = {
 	.norm = modernbert_norm,
 	.encoder = true,
 	.transform = modernbert_transform,
+	.classify = modernbert_classify,
+	.classifier = WEIGHT_OF_CLASSIFIER,
 	.logits = modernbert_logits,
 	.head = "decoder.weight",
 	.embedding = "model.embeddings.tok_embeddings.weight",

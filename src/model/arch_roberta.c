@@ -17,7 +17,7 @@ static const struct weight_spec weights[] = {
 	ENCODER_BLOCK("roberta."),
 	ENCODER_HF_LINEAR("roberta.pooler.dense", "C", "C", WEIGHT_OF_POOLER),
 	ENCODER_HF_LINEAR("classifier.dense", "C", "C", WEIGHT_OF_CLASSIFIER),
-	ENCODER_HF_LINEAR("classifier.out_proj", "K", "C", WEIGHT_OF_CLASSIFIER),
+	ENCODER_HF_LINEAR("classifier.out_proj", "Y", "C", WEIGHT_OF_CLASSIFIER),
 	ENCODER_HF_LINEAR("lm_head.dense", "C", "C", WEIGHT_OF_HEAD),
 	ENCODER_HF_NORM("lm_head.layer_norm", WEIGHT_OF_HEAD),
 	{ "lm_head.bias lm_head.decoder.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
@@ -64,6 +64,15 @@ static uint32_t roberta_transform(struct graph *g, uint32_t x)
 	return encoder_transform(g, x, &dense, &norm);
 }
 
+static uint32_t roberta_classify(struct graph *g, uint32_t hidden)
+{
+	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "classifier.dense.weight", "classifier.dense.bias",
+	                       TENSOR_NONE);
+
+	return nn_linear(g, op_act(g->tape, ACT_TANH, x, TENSOR_NONE), "classifier.out_proj.weight",
+	                 "classifier.out_proj.bias", TENSOR_NONE);
+}
+
 static void roberta_logits(struct graph *g, struct linear *head, float *cap)
 {
 	(void)cap;
@@ -84,6 +93,8 @@ const struct arch arch_roberta = {
 	.norm = encoder_norm,
 	.encoder = true,
 	.transform = roberta_transform,
+	.classify = roberta_classify,
+	.classifier = WEIGHT_OF_CLASSIFIER,
 	.logits = roberta_logits,
 	.head = "lm_head.decoder.weight",
 	.embedding = "roberta.embeddings.word_embeddings.weight",

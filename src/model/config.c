@@ -70,7 +70,7 @@ static int64_t letter_value(const struct config *c, char letter)
 	const struct config_field *f = find_letter(c, letter);
 
 	if (!f)
-		return -1;
+		return letter == 'Y' ? c->labels : -1;
 	return f->kind == CONFIG_KIND_FLAG ? *(const bool *)config_place(c, f) : *(const int *)config_place(c, f);
 }
 

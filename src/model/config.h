@@ -91,7 +91,8 @@ struct config_source {
 /* Fills c, whose arch and own are set, by the architecture's tables and arch->config, and checks what every model must
  * satisfy. */
 int config_read(struct config *c, const struct config_source *s, struct err *e);
-/* Sums of products of letters and numbers, "HD+2GD"; −1 when a letter is unknown. Too large for an int64:
+/* Sums of products of letters and numbers, "HD+2GD"; −1 when a letter is unknown. Y, c's labels, is everyone's. Too
+ * large for an int64:
  * INT64_MAX. */
 int64_t config_value(const struct config *c, const char *expression, size_t n);
 /* config.json for a model that came from GGUF, without ids of tokens and dtype; new reference, NULL and a sentence

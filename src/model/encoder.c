@@ -13,7 +13,6 @@ const struct config_field encoder_fields[] = {
 	CONFIG_INT('D', NULL, "C/H", NULL, "C/H", struct config, D),
 	CONFIG_INT('P', "max_position_embeddings", "512", "context_length", NULL, struct encoder, positions),
 	CONFIG_INT('T', "type_vocab_size", "2", NULL, NULL, struct encoder, types),
-	CONFIG_INT('K', NULL, "2", NULL, "2", struct encoder, labels),
 	CONFIG_REAL("layer_norm_eps", "1e-12", "attention.layer_norm_epsilon", NULL, struct config, norm_eps),
 	CONFIG_IS("hidden_act", "gelu", NULL, NULL),
 	CONFIG_IS("position_embedding_type", "absolute", NULL, NULL),
@@ -29,22 +28,6 @@ const struct config_field encoder_fields[] = {
 	CONFIG_HARMLESS("directionality", NULL, "nobody reads it"),
 	{ 0 },
 };
-
-int encoder_labels(int *labels, const struct config_source *s, struct err *e)
-{
-	const json_t *names = json_object_get(s->json, "id2label");
-	long long n = 2;
-
-	if (s->gguf)
-		return 0;
-	if (jsonx_int(s->json, "num_labels", 2, &n, e) < 0)
-		return err_prefix(e, "%s", s->where);
-	n = json_object_size(names) ? (long long)json_object_size(names) : n;
-	if (n < 1 || n > CONFIG_MAX)
-		return err_set(e, "%s: %lld labels, wanted from 1 to %d", s->where, n, CONFIG_MAX);
-	*labels = (int)n;
-	return 0;
-}
 
 static void read_types(struct encoder *own, const struct gguf *g)
 {
@@ -63,7 +46,7 @@ int encoder_config(struct config *c, const struct config_source *s, struct err *
 		               own->positions, own->first);
 	if (s->gguf)
 		read_types(own, s->gguf);
-	return encoder_labels(&own->labels, s, e);
+	return 0;
 }
 
 static uint32_t linear(struct graph *g, uint32_t x, const struct encoder_linear *l)

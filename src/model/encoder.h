@@ -19,15 +19,12 @@ struct encoder {
 	int types;       /* T: rows of the table of types, 0: there is none */
 	int positions;   /* P: rows of the table of positions */
 	int first;       /* of them before the first that is used */
-	int labels;      /* K: of a head that classifies */
 };
 
 /* --- facts --- */
 
 /* BERT's and RoBERTa's config.json, GGUF's "bert"; own_bytes of struct encoder. */
 extern const struct config_field encoder_fields[];
-/* How many labels a config.json has names for; unchanged where it is none. */
-int encoder_labels(int *labels, const struct config_source *s, struct err *e);
 /* Those; types and positions of a GGUF: arch->config. */
 int encoder_config(struct config *c, const struct config_source *s, struct err *e);
 

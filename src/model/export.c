@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/text.h"
+#include "model/classifier.h"
 #include "model/config.h"
 #include "model/fused.h"
 #include "model/weights.h"
@@ -92,6 +93,17 @@ static void set_sampling(json_t *j, const struct gguf *g)
 	}
 }
 
+static void set_labels(json_t *config, const struct model *m)
+{
+	char *name = classifier_class(m);
+	json_t *labels = labels_json(m->labels);
+
+	json_object_set_new(config, "architectures", json_pack("[s]", name));
+	json_object_update(config, labels);
+	json_decref(labels);
+	mem_free(name);
+}
+
 static json_t *make_config(const struct model *m, enum dtype dtype, bool untied, struct err *e)
 {
 	json_t *j;
@@ -109,8 +121,10 @@ static json_t *make_config(const struct model *m, enum dtype dtype, bool untied,
 	}
 	json_object_del(j, "quantization_config"); /* what is written is plain */
 	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
-	if (untied || (!m->config.tied && json_is_true(json_object_get(j, "tie_word_embeddings"))))
+	if (untied || (!m->labels && !m->config.tied && json_is_true(json_object_get(j, "tie_word_embeddings"))))
 		json_object_set_new(j, "tie_word_embeddings", json_false());
+	if (m->labels && classifier_made(m))
+		set_labels(j, m);
 	if (json_object_get(j, "torch_dtype")) /* its name before transformers 4.56 */
 		json_object_set_new(j, "torch_dtype", json_string(dtype_word(dtype)));
 	return j;
@@ -125,35 +139,9 @@ static int write_json(const char *dir, const char *name, json_t *j, struct err *
 	return status;
 }
 
-/* LlamaForCausalLM, GPT2LMHeadModel: letters before the head's part of the name. */
-static size_t class_stem(const char *hf_class)
-{
-	static const char *const ends[] = { "ForCausalLM", "LMHeadModel" };
-	size_t stem = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(ends) && !stem; i++)
-		stem = text_stem(hf_class, ends[i]);
-	return stem;
-}
-
-static void set_head(json_t *config, const struct arch *a, const struct export_head *h)
-{
-	char *name = a->hf_classifier ? mem_printf("%s", a->hf_classifier) :
-	                                mem_printf("%.*sForSequenceClassification", (int)class_stem(a->hf_class),
-	                                           a->hf_class);
-
-	json_object_set_new(config, "architectures", json_pack("[s]", name));
-	json_object_update(config, h->config);
-	mem_free(name);
-}
-
-static int write_configs(const struct model *m, const char *dir, enum dtype dtype, bool untied,
-                         const struct export_head *instead, struct err *e)
+static int write_configs(const struct model *m, const char *dir, enum dtype dtype, bool untied, struct err *e)
 {
 	json_t *config = make_config(m, dtype, untied, e);
-
-	if (config && instead)
-		set_head(config, m->config.arch, instead);
 
 	if (!config || write_json(dir, "config.json", config, e) < 0)
 		return -1;
@@ -239,12 +227,6 @@ static void describe(struct st_tensor *t, const struct weight *w, enum dtype dty
 	}
 }
 
-static void describe_instead(struct st_tensor *t, const struct export_head *h, enum dtype dtype)
-{
-	*t = (struct st_tensor){ .name = h->name, .dtype = dtype, .n_dims = 2, .dim = { h->dim[0], h->dim[1] },
-		                 .bytes = h->dim[0] * h->dim[1] * dtypes[dtype].bytes };
-}
-
 /* Numbers first … first+n of the file's tensor, from [out][in]. */
 static void take_piece(float *piece, const struct weight *w, const float *x, size_t first, size_t n)
 {
@@ -299,12 +281,6 @@ static int put_rounded(void *to, const float *x, size_t n, struct err *e)
 	return io_writer_add(&r->o->io, rounded, n * dtypes[r->dtype].bytes, e);
 }
 
-/* A head of the model's own, where another stands for it. */
-static bool is_replaced(const struct model *m, size_t i, const struct export_weights *w)
-{
-	return w->instead && !m->config.tied && (int)i == model_head(m);
-}
-
 /* Weight i, or the tensor that it is the first of, or nothing where it is another of such. */
 static int write_one(struct output *o, const struct model *m, size_t i, enum dtype dtype,
                      const struct export_weights *get, float *scratch, struct err *e)
@@ -312,22 +288,9 @@ static int write_one(struct output *o, const struct model *m, size_t i, enum dty
 	struct rounding r = { o, dtype };
 	bool first;
 
-	if (is_replaced(m, i, get))
-		return 0;
 	if (!fused_is_written(m, i, &first))
 		return write_weight(o, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
 	return first ? fused_each(m, i, get->get, get->ctx, scratch, put_rounded, &r, e) : 0;
-}
-
-static int write_instead(struct output *o, const struct export_head *h, enum dtype dtype, struct err *e)
-{
-	struct rounding r = { o, dtype };
-	size_t n = h->dim[0] * h->dim[1];
-	int status = 0;
-
-	for (size_t first = 0; first < n && status == 0; first += PIECE)
-		status = put_rounded(&r, h->w + first, MIN((size_t)PIECE, n - first), e);
-	return status;
 }
 
 static int write_all(struct output *o, const struct model *m, enum dtype dtype, const struct export_weights *get,
@@ -343,8 +306,6 @@ static int write_all(struct output *o, const struct model *m, enum dtype dtype, 
 		struct weight head = model_tied_head(m);
 		status = write_weight(o, &head, dtype, get->head(get->ctx, scratch), e);
 	}
-	if (status == 0 && get->instead)
-		status = write_instead(o, get->instead, dtype, e);
 	mem_unmap(scratch, export_scratch(m));
 	return status;
 }
@@ -353,7 +314,7 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
                          bool stops, struct err *e)
 {
 	static const struct st_meta meta = { "format", "pt" };
-	struct st_tensor *t = mem_array(m->n_weights + 2, sizeof(*t));
+	struct st_tensor *t = mem_array(m->n_weights + 1, sizeof(*t));
 	char *path = io_join(dir, "model.safetensors");
 	struct weight head;
 	struct arena mem = ARENA_INIT;
@@ -361,8 +322,6 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 	size_t n = 0;
 	for (size_t i = 0; i < m->n_weights; i++) {
 		bool first;
-		if (is_replaced(m, i, get))
-			continue;
 		if (!fused_is_written(m, i, &first))
 			describe(&t[n++], &m->weights[i], dtype);
 		else if (first)
@@ -372,8 +331,6 @@ static int write_weights(const struct model *m, const char *dir, enum dtype dtyp
 		head = model_tied_head(m);
 		describe(&t[n++], &head, dtype);
 	}
-	if (get->instead)
-		describe_instead(&t[n++], get->instead, dtype);
 	int status = st_writer_open(&o.io, path, t, n, &meta, 1, e);
 	if (status == 0) {
 		status = write_all(&o, m, dtype, get, e);
@@ -441,15 +398,6 @@ int export_possible(const struct model *m, struct err *e)
 	return err_set(e, "transformers has no %s: it cannot be written as a folder", m->config.arch->name);
 }
 
-int export_classifies(const struct model *m, struct err *e)
-{
-	const struct arch *a = m->config.arch;
-
-	if (a->hf_classifier ? a->hf_classifier[0] != 0 : a->hf_types[0] && class_stem(a->hf_class))
-		return 0;
-	return err_set(e, "transformers has no %s with a head that classifies", a->name);
-}
-
 static int write_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                        bool stops, struct err *e)
 {
@@ -460,7 +408,7 @@ static int write_model(const struct model *m, const char *dir, enum dtype dtype,
 	bool untied = w->head != NULL;
 	if (untied && !m->config.tied)
 		BUG("a second head for a model that has one of its own");
-	if (io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, untied, w->instead, e) < 0 ||
+	if (io_mkdirs(dir, e) < 0 || write_configs(m, dir, dtype, untied, e) < 0 ||
 	    write_tokenizer(m, dir, e) < 0)
 		return -1;
 	return write_weights(m, dir, dtype, w, stops, e);

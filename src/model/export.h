@@ -12,15 +12,6 @@
 
 #include "model/model.h"
 
-/* A head that classifies, which stands where the model's own would: a linear without bias on the final-normed state of
- * a text's last token, as transformers' …ForSequenceClassification have it. */
-struct export_head {
-	const char *name;               /* "score.weight" */
-	size_t dim[2];                  /* labels, C */
-	const float *w;
-	json_t *config;                 /* what config.json says of the labels */
-};
-
 struct export_weights {
 	/* Weight i of the model as f32 in Hugging Face's order, [out][in] (as model_weight_float gives it): fills
 	 * scratch, which holds the largest weight, and returns it, or returns numbers of its own. */
@@ -28,13 +19,10 @@ struct export_weights {
 	/* A head of its own for a model whose head is the embedding; NULL: the two stay one. */
 	const float *(*head)(void *ctx, float *scratch);
 	void *ctx;
-	const struct export_head *instead; /* of the model's own head; NULL: that is written */
 };
 
 /* 0, or −1 and why there can be no such folder. */
 int export_possible(const struct model *m, struct err *e);
-/* 0, or −1: transformers has no class of the model with a head that classifies. */
-int export_classifies(const struct model *m, struct err *e);
 /* Into dir, made if need be: each file beside and renamed, the weights last. dtype: F32, F16 or BF16. */
 int export_model(const struct model *m, const char *dir, enum dtype dtype, const struct export_weights *w,
                  struct err *e);

@@ -581,6 +581,17 @@ uint32_t graph_logits(struct graph *g, uint32_t hidden)
 	return cap == 0 ? z : op_soft_cap(g->tape, z, cap);
 }
 
+uint32_t graph_labels(struct graph *g, uint32_t hidden)
+{
+	const struct arch *a = g->model->config.arch;
+
+	if (!g->model->labels)
+		BUG("labels of a model that does not classify");
+	if (a->encoder)
+		return a->classify(g, hidden);
+	return nn_linear(g, a->norm(g, op_gather(g->tape, hidden)), "score.weight", NULL, TENSOR_NONE);
+}
+
 void graph_mark_overlays(const struct graph *g, bool *marked)
 {
 	for (int k = 0; k < g->n_laid; k++) {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/classifier.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "token/tokenizer.h"
@@ -80,9 +81,9 @@ static int open_parts(struct model *m, bool weights, struct err *e)
 		return -1;
 	m->config.own = arena_alloc(&m->mem, m->config.arch->own_bytes + 1);
 	struct config_source facts = { .json = s->config, .gguf = s->is_gguf ? &s->gguf : NULL, .where = where };
-	if (config_read(&m->config, &facts, e) < 0)
+	if (config_read(&m->config, &facts, e) < 0 || classifier_read(m, where, e) < 0)
 		return -1;
-	return weights ? weights_load(m, e) : 0;
+	return !weights ? 0 : weights_load(m, e) < 0 ? -1 : classifier_open(m, where, e);
 }
 
 static int open_model(struct model *m, const char *path, bool weights, struct err *e)
@@ -169,13 +170,16 @@ bool model_has_part(const struct model *m, unsigned part)
 
 bool model_predicts(const struct model *m)
 {
-	return !m->config.arch->encoder || model_has_part(m, WEIGHT_OF_HEAD);
+	return !m->labels && (!m->config.arch->encoder || model_has_part(m, WEIGHT_OF_HEAD));
 }
 
 int model_want_causal(const struct model *m, struct err *e)
 {
 	const struct arch *a = m->config.arch;
 
+	if (m->labels)
+		return err_set(e, "%s: a model with a head that classifies (%d labels) predicts no next token: it is for "
+		                  "kungfu classify and eval", m->source.path, m->labels->n);
 	if (!a->encoder)
 		return 0;
 	return err_set(e, "%s: an encoder (%s) sees a text both ways and predicts no next token: it is for embeddings "
@@ -218,8 +222,10 @@ int model_head(const struct model *m)
 
 enum param_role weight_role(const struct weight *w)
 {
+	bool head = (w->spec->flags & WEIGHT_HEAD) || (w->spec->flags & WEIGHT_PARTS) == WEIGHT_OF_CLASSIFIER;
+
 	return w->n_dims < 2 ? PARAM_VECTOR : w->spec->flags & WEIGHT_EMBED ? PARAM_EMBEDDING :
-	       w->spec->flags & WEIGHT_HEAD ? PARAM_HEAD : PARAM_MATRIX;
+	       head ? PARAM_HEAD : PARAM_MATRIX;
 }
 
 struct weight model_tied_head(const struct model *m)

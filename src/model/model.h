@@ -15,6 +15,7 @@
 #include "op/run.h"
 
 struct arch;
+struct labels;
 struct config_field;
 struct config_source;
 
@@ -35,6 +36,7 @@ struct config {
 	struct rope_scaling rope_scaling; /* what the file says of them */
 	struct rope rope;              /* and the angles that this makes */
 	bool tied;                     /* head and embedding are one matrix */
+	int labels;                    /* Y: outputs of a head that classifies, where the table has one */
 	/* Of a mixture: whether its config.json wants a loss that balances experts when it is trained, and how much of
 	 * it; no number of the forward. */
 	bool balances;
@@ -99,6 +101,7 @@ struct weight {
 	const void *data;     /* rows of the last dimension; all vectors are f32 */
 	size_t bytes;
 	bool owned;           /* data are not in the file's map: converted, transposed, copied from an unaligned file */
+	bool made;            /* of no file: a head that a new classifier begins with (classifier.h) */
 	void *copy;           /* transposed numbers, unmapped by model_close; NULL: none */
 	void *panels, *transposed; /* see prepare.h; NULL: not made */
 };
@@ -112,6 +115,7 @@ struct model {
 	struct weight *weights;
 	size_t n_weights;
 	struct tokenizer *tokenizer;   /* NULL before model_tokenizer */
+	const struct labels *labels;   /* of a model that classifies (classifier.h), else NULL */
 	enum compute compute;
 	size_t prepared_bytes;
 };
@@ -124,7 +128,8 @@ struct arch {
 	/* config.json's model_type, NULL-terminated; the first is written; none: transformers has no such model */
 	const char *const *hf_types;
 	const char *hf_class;            /* "LlamaForCausalLM"; NULL: hf_types has none */
-	/* its class that classifies, where that is not hf_class with ForSequenceClassification; "": there is none */
+	/* its class that classifies, where that is not hf_class, without its end, and ForSequenceClassification; "":
+	 * there is none */
 	const char *hf_classifier;
 	const char *gguf;                /* general.architecture, NULL: not read from GGUF */
 	/* where two share that name: its files have a number above 0 under this key after "<gguf>.", the other's not */
@@ -149,6 +154,10 @@ struct arch {
 	 * does before its matrix. */
 	bool encoder;
 	uint32_t (*transform)(struct graph *g, uint32_t x);       /* R,C */
+	/* Of an encoder: its labels' outputs, for each text whose first row is a target, from what follows the last
+	 * block; and which of WEIGHT_PARTS its weights are of. NULL: it does not classify. Decoders share one way. */
+	uint32_t (*classify)(struct graph *g, uint32_t hidden);   /* N,C → R,Y */
+	unsigned classifier;
 	/* adds to the head x·Wᵀ its bias, its scale and the soft cap of its logits; NULL: it has none of them */
 	void (*logits)(struct graph *g, struct linear *head, float *cap);
 	const char *head;                /* spec name of the head, and of the embedding that stands in when tied */
@@ -181,7 +190,7 @@ int model_head(const struct model *m);
 /* Whether it predicts tokens: an encoder's file may be without its head. */
 bool model_predicts(const struct model *m);
 bool model_has_part(const struct model *m, unsigned part);       /* one of WEIGHT_PARTS */
-/* Refuses an encoder where a next token is wanted, and says what it is and what it is for. */
+/* Refuses an encoder, and a model that classifies, where a next token is wanted, and says what it is for. */
 int model_want_causal(const struct model *m, struct err *e);
 /* What its parameter is to an optimizer. A tied model's one matrix is its embedding. */
 enum param_role weight_role(const struct weight *w);

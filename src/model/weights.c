@@ -19,6 +19,9 @@
 
 enum { WEIGHTS_MAX = 1 << 20 };
 
+/* What every decoder's table goes on with: its head of labels, in the place of that of tokens. */
+static const struct weight_spec score = { "score.weight", NULL, "Y,C", WEIGHT_LINEAR | WEIGHT_OF_CLASSIFIER };
+
 /* --- names --- */
 
 /* How often "%d" is in the first word. */
@@ -42,7 +45,7 @@ const struct weight_spec *weight_spec(const struct arch *a, const char *hf)
 	for (const struct weight_spec *s = a->weights; s->hf; s++)
 		if (!strcmp(s->hf, hf))
 			return s;
-	return NULL;
+	return !a->encoder && !strcmp(hf, score.hf) ? &score : NULL;
 }
 
 char *weight_name(struct arena *mem, const char *pattern, int layer, int expert)
@@ -107,8 +110,7 @@ static bool matches(const struct config *c, const struct weight_spec *s, const c
 
 /* --- shapes --- */
 
-/* Dimensions of a row's shape; returns their number, 0 where one of them is 0. */
-static int shape_of(const struct config *c, const struct weight_spec *s, size_t dim[3])
+int weight_dims(const struct config *c, const struct weight_spec *s, size_t dim[3])
 {
 	bool none = false;
 	int n = 0;
@@ -128,7 +130,7 @@ int64_t weight_experts(const struct config *c, const struct weight_spec *s)
 {
 	size_t dim[3];
 
-	return s->shape && marks(s->hf) == 2 && shape_of(c, s, dim) == 3 ? (int64_t)dim[0] : 0;
+	return s->shape && marks(s->hf) == 2 && weight_dims(c, s, dim) == 3 ? (int64_t)dim[0] : 0;
 }
 
 /* --- tensors --- */
@@ -283,7 +285,7 @@ static void fill_weight(struct model *m, struct weight *w, const struct weight_s
 {
 	*w = (struct weight){ .spec = s, .layer = marks(s->hf) ? layer : -1, .expert = expert };
 	w->name = weight_name(&m->mem, s->hf, layer, expert);
-	w->n_dims = shape_of(&m->config, s, w->dim);
+	w->n_dims = weight_dims(&m->config, s, w->dim);
 	if (expert < 0)
 		return;
 	w->n_dims = 2;
@@ -312,19 +314,21 @@ static bool part_is_in_file(struct model *m, unsigned parts)
 
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
 		unsigned of = s->flags & WEIGHT_PARTS;
-		if ((of & parts) && !(of & (of - 1)) && shape_of(&m->config, s, dim) && is_in_file(m, s))
+		if ((of & parts) && !(of & (of - 1)) && weight_dims(&m->config, s, dim) && is_in_file(m, s))
 			return true;
 	}
 	return false;
 }
+
+static bool has_score(const struct model *m) { return !m->config.arch->encoder && m->config.labels > 0; }
 
 /* Is the row a weight of this model? */
 static bool is_present(struct model *m, const struct weight_spec *s)
 {
 	size_t dim[3];
 
-	if ((s->flags & WEIGHT_IGNORED) || ((s->flags & WEIGHT_HEAD) && m->config.tied) ||
-	    !shape_of(&m->config, s, dim))
+	if ((s->flags & WEIGHT_IGNORED) || !weight_dims(&m->config, s, dim) ||
+	    ((s->flags & WEIGHT_HEAD) && (m->config.tied || has_score(m))))
 		return false;
 	if ((s->flags & WEIGHT_PARTS) && !part_is_in_file(m, s->flags & WEIGHT_PARTS))
 		return false;
@@ -355,7 +359,7 @@ static int list_weights(struct model *m, struct err *e)
 	}
 	if (most > WEIGHTS_MAX)
 		return err_set(e, "%s: %zu weights, at most %d are wanted", m->source.path, most, WEIGHTS_MAX);
-	m->weights = arena_array(&m->mem, most, sizeof(*m->weights));
+	m->weights = arena_array(&m->mem, most + 1, sizeof(*m->weights));
 	for (size_t i = 0, end; i < rows; i = end) {
 		for (end = i + 1; marks(s[i].hf) && s[end].hf && marks(s[end].hf);)
 			end++;
@@ -365,6 +369,8 @@ static int list_weights(struct model *m, struct err *e)
 				    layer_has(&m->config, &s[row], layer))
 					add_weights(m, &s[row], layer);
 	}
+	if (has_score(m))
+		add_weights(m, &score, -1);
 	return 0;
 }
 
@@ -395,28 +401,13 @@ static bool is_known(const struct model *m, const char *name)
 
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
 		if ((has_name(m, s, name) || fused_is_named(m, s, name)) &&
-		    ((s->flags & WEIGHT_IGNORED) || shape_of(&m->config, s, dim)))
+		    ((s->flags & WEIGHT_IGNORED) || weight_dims(&m->config, s, dim)))
 			return true;
-	return false;
-}
-
-/* What config.json calls a decoder with a head that classifies in its own one's place; NULL: it is none. */
-static const char *classifier_class(const struct model *m)
-{
-	const json_t *names = m->source.is_gguf ? NULL : json_object_get(m->source.config, "architectures");
-	const char *name = json_string_value(json_array_get(names, 0));
-
-	return name && !m->config.arch->encoder && strstr(name, "ForSequenceClassification") ? name : NULL;
+	return has_score(m) && !strcmp(name, score.hf);
 }
 
 static int check_all_known(const struct model *m, struct err *e)
 {
-	const char *classifier = classifier_class(m);
-
-	if (classifier)
-		return err_set(e, "%s: a %.80s, a model with a head that classifies: transformers runs it "
-		               "(AutoModelForSequenceClassification), kungfu does not; how well it does is told where "
-		               "it is trained (kungfu tune --eval-data)", m->source.path, classifier);
 	for (size_t i = 0; i < source_count(&m->source); i++) {
 		struct source_tensor t;
 		source_tensor(&m->source, i, &t);
@@ -466,17 +457,20 @@ int weights_load(struct model *m, struct err *e)
 	return 0;
 }
 
+void weight_release(struct weight *w)
+{
+	if (w->copy)
+		mem_unmap(w->copy, w->bytes);
+	if (w->panels)
+		mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
+	if (w->transposed)
+		mem_unmap(w->transposed, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
+}
+
 void weights_release(struct model *m)
 {
-	for (size_t i = 0; i < m->n_weights; i++) {
-		struct weight *w = &m->weights[i];
-		if (w->copy)
-			mem_unmap(w->copy, w->bytes);
-		if (w->panels)
-			mem_unmap(w->panels, panels_bytes(w->dtype, w->dim[0], w->dim[1]));
-		if (w->transposed)
-			mem_unmap(w->transposed, panels_bytes(DTYPE_Q8_0, w->dim[1], w->dim[0]));
-	}
+	for (size_t i = 0; i < m->n_weights; i++)
+		weight_release(&m->weights[i]);
 }
 
 /* --- numbers --- */

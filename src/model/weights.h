@@ -16,6 +16,7 @@
  * a head that differs from its embedding is untied (as transformers does since 5). */
 int weights_load(struct model *m, struct err *e);
 void weights_release(struct model *m);
+void weight_release(struct weight *w);           /* the memory of its own */
 
 /* --- names --- */
 
@@ -28,6 +29,8 @@ const char *weight_gguf_name(struct arena *mem, const struct weight *w);
  * "…c_attn.bias" has the same as "…c_attn.weight". */
 const char *weight_module(struct arena *mem, const char *name);
 
+/* Dimensions of a row's shape; their number, 0 where one of them is 0: there is no such weight. */
+int weight_dims(const struct config *c, const struct weight_spec *s, size_t dim[3]);
 /* Matrices of a row that each are a weight; 0: the row is one weight a layer. */
 int64_t weight_experts(const struct config *c, const struct weight_spec *s);
 

@@ -133,6 +133,7 @@ uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
+uint32_t op_mean(struct tape *t, uint32_t x /* N,C */);        /* R,C: over the segment of each target row */
 
 /* The head and log p(token) of every label, M, in one. Logits z = scale·x·Wᵀ + Σ u·upᵀ + bias of l, x (R,C), w
  * (V,C), bias (V) or none, and then, where cap is not 0, cap·tanh(z/cap); a residual is refused. The logits are never

@@ -4,6 +4,26 @@
 
 #include "train/optim.h"
 
+static double no_loss(const void *ctx, const struct batch *b, const float *x, float *dx)
+{
+	(void)ctx, (void)b, (void)x, (void)dx;
+	BUG("a dry pass that runs");
+}
+
+/* What the model says, whatever that is. */
+static uint32_t record(struct graph *g, bool training)
+{
+	const struct model *m = g->model;
+	uint32_t hidden = graph_hidden(g);
+
+	if (!m->labels)
+		return model_predicts(m) ? graph_logprob(g, hidden) : graph_states(g, hidden);
+	uint32_t z = graph_labels(g, hidden);
+	if (training)
+		op_loss(g->tape, z, &(struct loss){ .of = no_loss });
+	return z;
+}
+
 int dry_pass_begin(struct model_pass *p, struct device *d, const struct model *m, const struct overlay *o,
                    bool training, int32_t tokens, struct err *e)
 {
@@ -16,13 +36,12 @@ int dry_pass_begin(struct model_pass *p, struct device *d, const struct model *m
 		                 .keys = tokens };
 
 	model_pass_begin(p, d, &cap, m, o, training);
-	if (training && !model_predicts(m)) {
+	if (training && !m->labels && !model_predicts(m)) {
 		model_pass_release(p);
 		return err_set(e, "%s: an encoder without its head of masked tokens has nothing to learn by",
 		               m->source.path);
 	}
-	uint32_t hidden = graph_hidden(&p->graph);
-	p->result = model_predicts(m) ? graph_logprob(&p->graph, hidden) : graph_states(&p->graph, hidden);
+	p->result = record(&p->graph, training);
 	if (!training || tape_backward(&p->pass.tape, e) == 0)
 		return 0;
 	model_pass_release(p);

@@ -87,7 +87,7 @@ void model_memory_now(struct model_memory *out, const struct model *m)
 	out->program = mem_rss() - MIN(owned, mem_rss());
 }
 
-/* An encoder has no session: micro-batches are embedded. */
+/* An encoder has no session, nor has what classifies: micro-batches are computed. */
 static int measure_forward(struct model_memory *out, const struct model *m, struct device *d, struct err *e)
 {
 	struct model_pass p;
@@ -105,7 +105,7 @@ int model_memory(struct model_memory *out, struct model *m, const struct adapter
                  struct err *e)
 {
 	model_memory_now(out, m);
-	if (m->config.arch->encoder)
+	if (m->config.arch->encoder || m->labels)
 		return measure_forward(out, m, d, e);
 	if (measure_session(out, m, d, e) < 0 || measure_adapter(out, m, type, d, e) < 0)
 		return -1;

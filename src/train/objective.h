@@ -4,7 +4,7 @@
  * recorded, which named numbers it wants in a batch, what it tells of a step, and, where it makes its documents
  * itself, how large they may get. Order, packing, gradients, update, plan, checkpoints and logging are the trainer's.
  *
- *     trainer_open    check, open, params, then the plan: record (several times), loss on numbers that mean nothing
+ *     trainer_open    check, open, then what is trained is made, params, then the plan: record (several times), loss on numbers that mean nothing
  *     trainer_start   begin, while the weights are those of the start
  *     a step          documents (if it makes them); for each micro-batch fill, the tape (record's loss with its
  *                     gradient), loss once more, for the sums
@@ -37,7 +37,8 @@ struct objective_run {
 	struct overlay own;            /* its parameters, where it has some: nn_param(g, &o->own, i) */
 	/* What it works in, borrowed: */
 	struct model *model;
-	const struct overlay *overlay; /* all that is trained, with its numbers of this moment */
+	/* all that is trained, with its numbers of this moment; NULL while it opens */
+	const struct overlay *overlay;
 	struct pool *pool;
 	const struct kernels *kernels;
 	const struct documents *documents, *eval_documents; /* of the data; the latter NULL where there is none */
@@ -85,14 +86,15 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
-	/* Rows have classes (shape.labelled), and a row of the model is trained on where its own token is, the
-	 * document's last. */
+	/* Rows have labels (shape.labelled), and the model is made one that classifies (model/classifier.h): a row of it
+	 * is trained on where its own token is, a decoder's last of the document, an encoder's first. */
 	bool labelled;
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 
 	/* Members below may be NULL, but for record and loss. */
 	/* Options that contradict each other. */
 	int (*check)(const void *options, struct err *e);
+	/* Before anything lies over the model, of which it may make one that classifies. */
 	int (*open)(struct objective_run *o, struct err *e);
 	void (*close)(struct objective_run *o);
 	/* Parameters of its own: adds them to p; they begin as 0, or as begin makes them, are trained with the others
@@ -104,9 +106,6 @@ struct objective {
 	uint32_t (*record)(const struct objective_run *o, struct graph *g, uint32_t hidden);
 	/* The same tensor without a loss, for evaluations; NULL: graph_logprob's. */
 	uint32_t (*forward)(const struct objective_run *o, struct graph *g, uint32_t hidden);
-	/* Its one parameter is the head of a model that classifies: what config.json says of its labels, new. NULL: it
-	 * is none, and ends in a file of its own. */
-	json_t *(*head)(const struct objective_run *o);
 	/* What the loss of a micro-batch is divided by, as `loss` adds it up; NULL: Σ label_weight. */
 	double (*weight)(const struct batch *b);
 	/* Fills the columns of a batch with docs (b->n_docs of them) in it. */

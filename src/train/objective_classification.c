@@ -1,28 +1,24 @@
-/* objective_classification: the class that a text is of, by a head on the state of its last token, as transformers'
- * …ForSequenceClassification of decoders have it.
+/* objective_classification: the class that a text is of, by a head on the state of its last token (of an encoder its
+ * first), as transformers' …ForSequenceClassification have it.
  *
- *     z = S·n(h_last)                       S: [K, C], "score", without bias; n: the final norm; K classes
  *     loss = Σ weight · −log softmax(z)[class] / Σ weight     over the documents of the global batch
+ *     z: [K], the outputs of the head (model/classifier.h)
  *
- * S begins as 0, so the first step's loss is log K; it is trained beside whatever the method trains. Classes are those
- * of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0 …; words are
- * sorted by their bytes, as Hugging Face's example sorts them.
+ * What z comes out of begins as 0, so the first step's loss is log K; it is trained beside whatever the method trains.
+ * Classes are those of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0 …;
+ * words are sorted by their bytes, as Hugging Face's example sorts them. A model that has all of them already keeps its
+ * head and its order.
  *
- * accuracy: how often the largest z is that of the class. Not here: several classes a text, encoders. */
+ * accuracy: how often the largest z is that of the class. Not here: several classes a text. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "train/score_head.h"
+#include "train/label_head.h"
 
-enum { CLASSES = 1 << 16 };            /* at most */
 enum { ACCURACY };
-
-struct classes {
-	const char **word;             /* [n] as rows have them, ascending; of numbers NULL */
-	int32_t n;
-};
 
 /* --- classes --- */
 
@@ -41,51 +37,46 @@ static int compare_words(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* −1: it is none of them. */
-static int32_t class_of(const struct classes *c, const char *word)
+/* Those of the rows, ascending, each once, in mem. */
+static const char **find_words(struct arena *mem, const struct documents *d, size_t *n)
 {
-	if (!c->word) {
-		long number = number_of(word);
-		return number < c->n ? (int32_t)number : -1;
-	}
-	const char **found = bsearch(&word, c->word, (size_t)c->n, sizeof(word), compare_words);
-	return found ? (int32_t)(found - c->word) : -1;
-}
+	const char **word = arena_array(mem, d->n, sizeof(*word));
 
-static void find_words(struct classes *c, const struct documents *d)
-{
-	c->word = mem_array(d->n, sizeof(*c->word));
 	for (size_t i = 0; i < d->n; i++)
-		c->word[i] = d->items[i].label;
-	qsort(c->word, d->n, sizeof(*c->word), compare_words);
-	for (size_t i = 0; i < d->n; i++)
-		if (!c->n || strcmp(c->word[c->n - 1], c->word[i]) != 0)
-			c->word[c->n++] = c->word[i];
+		word[i] = d->items[i].label;
+	qsort(word, d->n, sizeof(*word), compare_words);
+	for (size_t i = *n = 0; i < d->n; i++)
+		if (!*n || strcmp(word[*n - 1], word[i]) != 0)
+			word[(*n)++] = word[i];
+	return word;
 }
 
-/* Words that are all numbers are those classes. */
-static int take_numbers(struct classes *c, const struct documents *d, struct err *e)
+/* The largest where all are whole numbers, else −1. */
+static long largest_number(const char *const *word, size_t n)
 {
-	long most = 0;
+	long most = -1;
 
-	for (int32_t i = 0; i < c->n; i++) {
-		long number = number_of(c->word[i]);
-		if (number < 0)
-			return 0;
-		most = MAX(most, number);
+	for (size_t i = 0; i < n; i++) {
+		if (number_of(word[i]) < 0)
+			return -1;
+		most = MAX(most, number_of(word[i]));
 	}
-	if (most >= CLASSES)
-		return err_set(e, "%s: a label is %ld; classes are numbered from 0, and at most %d are possible",
-		               d->items[0].file, most, CLASSES);
-	mem_free(c->word);
-	*c = (struct classes){ .n = (int32_t)most + 1 };
-	return 0;
+	return most;
 }
 
-static int check_known(const struct classes *c, const struct documents *d, struct err *e)
+static bool model_has(const struct model *m, const char *const *word, size_t n)
+{
+	bool all = m->labels && m->labels->problem == PROBLEM_SINGLE_LABEL;
+
+	for (size_t i = 0; i < n && all; i++)
+		all = labels_find(m->labels, word[i]) >= 0;
+	return all;
+}
+
+static int check_known(const struct labels *l, const struct documents *d, struct err *e)
 {
 	for (size_t i = 0; d && i < d->n; i++)
-		if (class_of(c, d->items[i].label) < 0)
+		if (labels_find(l, d->items[i].label) < 0)
 			return err_set(e, "%s:%zu: no training row has the label '%.80s'", d->items[i].file,
 			               d->items[i].line, d->items[i].label);
 	return 0;
@@ -93,38 +84,36 @@ static int check_known(const struct classes *c, const struct documents *d, struc
 
 /* --- opening --- */
 
+static int make_head(const struct objective_run *o, const char *const *word, size_t n, struct err *e)
+{
+	const char *file = o->documents->items[0].file;
+	long most = largest_number(word, n);
+
+	if (model_has(o->model, word, n)) {
+		struct arena mem = ARENA_INIT;
+		log_say("the model's own head goes on: %s", labels_list(&mem, o->model->labels));
+		arena_release(&mem);
+		return 0;
+	}
+	if (n < 2)
+		return err_set(e, "%s: all rows have the label '%.80s': there is nothing to tell apart", file, word[0]);
+	if (n > LABELS_MOST)
+		return err_set(e, "%s: %zu labels, at most %d are possible", file, n, LABELS_MOST);
+	if (most >= LABELS_MOST)
+		return err_set(e, "%s: a label is %ld; classes are numbered from 0, and at most %d are possible", file,
+		               most, LABELS_MOST);
+	return label_head_make(o, most < 0 ? (int)n : (int)most + 1, most < 0 ? word : NULL, PROBLEM_SINGLE_LABEL, e);
+}
+
 static int classification_open(struct objective_run *o, struct err *e)
 {
-	struct classes *c = mem_alloc(sizeof(*c));
+	struct arena mem = ARENA_INIT;
+	size_t n;
+	const char **word = find_words(&mem, o->documents, &n);
+	int status = make_head(o, word, n, e);
 
-	o->state = c;
-	if (score_head_check(o, e) < 0)
-		return -1;
-	find_words(c, o->documents);
-	if (c->n < 2)
-		return err_set(e, "%s: all rows have the label '%.80s': there is nothing to tell apart",
-		               o->documents->items[0].file, c->word[0]);
-	if (c->n > CLASSES)
-		return err_set(e, "%s: %d labels, at most %d are possible", o->documents->items[0].file, c->n, CLASSES);
-	return take_numbers(c, o->documents, e) < 0 ? -1 : check_known(c, o->eval_documents, e);
-}
-
-static void classification_close(struct objective_run *o)
-{
-	struct classes *c = o->state;
-
-	if (c)
-		mem_free(c->word);
-	mem_free(c);
-}
-
-static int classification_params(const struct objective_run *o, struct params *p, struct err *e)
-{
-	const struct classes *c = o->state;
-	(void)e;
-
-	score_head_params(o, p, (size_t)c->n);
-	return 0;
+	arena_release(&mem);
+	return status < 0 ? -1 : check_known(o->model->labels, o->eval_documents, e);
 }
 
 /* --- loss --- */
@@ -134,7 +123,7 @@ static void classification_fill(const struct objective_run *o, struct batch *b, 
 	float *class = batch_column(b, "class");
 
 	for (int32_t i = 0; i < b->n_docs; i++)
-		class[i] = (float)class_of(o->state, docs[i]->label);
+		class[i] = (float)labels_find(o->model->labels, docs[i]->label);
 }
 
 /* log Σ exp z; *largest: whose z is the most. */
@@ -155,7 +144,7 @@ static double log_sum(const float *z, int32_t n, int32_t *largest)
 static void classification_loss(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
                                 struct objective_sums *s)
 {
-	const int32_t n = ((const struct classes *)o->state)->n;
+	const int32_t n = o->model->labels->n;
 	const float *class = batch_column(b, "class");
 
 	if (dx)
@@ -174,41 +163,19 @@ static void classification_loss(const struct objective_run *o, const struct batc
 	}
 }
 
-/* --- files --- */
-
-static json_t *classification_head(const struct objective_run *o)
-{
-	const struct classes *c = o->state;
-	json_t *names = json_object(), *numbers = json_object();
-
-	for (int32_t i = 0; i < c->n; i++) {
-		char *key = mem_printf("%d", i);
-		char *name = c->word ? mem_printf("%s", c->word[i]) : mem_printf("LABEL_%d", i);
-		json_object_set_new(names, key, json_string(name));
-		json_object_set_new(numbers, name, json_integer(i));
-		mem_free(key);
-		mem_free(name);
-	}
-	return json_pack("{s:i, s:o, s:o, s:s}", "num_labels", (int)c->n, "id2label", names, "label2id", numbers,
-	                 "problem_type", "single_label_classification");
-}
-
 static const struct batch_column columns[] = { { "class", PER_DOCUMENT }, { 0 } };
 static const char *const metrics[] = { [ACCURACY] = "accuracy", NULL };
 
 const struct objective objective_classification = {
 	.name = "classification",
-	.summary = "the class of a text, by a head on its last token",
+	.summary = "the class of a text, by a head on its last token (an encoder's: its first)",
 	.rate = 1,
 	.columns = columns,
 	.labelled = true,
 	.metrics = metrics,
 	.open = classification_open,
-	.close = classification_close,
-	.params = classification_params,
-	.record = score_head_record,
-	.forward = score_head_forward,
-	.head = classification_head,
+	.record = label_head_record,
+	.forward = label_head_forward,
 	.fill = classification_fill,
 	.loss = classification_loss,
 };

@@ -2,30 +2,20 @@
  * …ForSequenceClassification have it where there is one label (problem_type "regression").
  *
  *     loss = Σ weight · (z − y)² / Σ weight
- *     over the documents of the global batch; y: the label, z: score_head.h
+ *     over the documents of the global batch; y: the label, z: the head's one output (model/classifier.h)
  *
  * mae: the mean of |z − y|. Not here: several numbers a text, correlations. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "train/score_head.h"
+#include "train/label_head.h"
 
 enum { MAE };
-
-/* NAN: the label is no number. */
-static double number_of(const struct document *d)
-{
-	char *end;
-	double y = strtod(d->label, &end);
-
-	return end == d->label || *end || strpbrk(d->label, "xXnN") ? NAN : y;
-}
 
 static int check_numbers(const struct documents *d, struct err *e)
 {
 	for (size_t i = 0; d && i < d->n; i++)
-		if (!isfinite((float)number_of(&d->items[i])))
+		if (!isfinite((float)document_number(&d->items[i])))
 			return err_set(e, "%s:%zu: the label is '%.80s', --objective regression wants a number",
 			               d->items[i].file, d->items[i].line, d->items[i].label);
 	return 0;
@@ -33,16 +23,9 @@ static int check_numbers(const struct documents *d, struct err *e)
 
 static int regression_open(struct objective_run *o, struct err *e)
 {
-	if (score_head_check(o, e) < 0 || check_numbers(o->documents, e) < 0)
+	if (check_numbers(o->documents, e) < 0 || check_numbers(o->eval_documents, e) < 0)
 		return -1;
-	return check_numbers(o->eval_documents, e);
-}
-
-static int regression_params(const struct objective_run *o, struct params *p, struct err *e)
-{
-	(void)e;
-	score_head_params(o, p, 1);
-	return 0;
+	return label_head_make(o, 1, NULL, PROBLEM_REGRESSION, e);
 }
 
 static void regression_fill(const struct objective_run *o, struct batch *b, const struct document *const *docs)
@@ -51,7 +34,7 @@ static void regression_fill(const struct objective_run *o, struct batch *b, cons
 	(void)o;
 
 	for (int32_t i = 0; i < b->n_docs; i++)
-		number[i] = (float)number_of(docs[i]);
+		number[i] = (float)document_number(docs[i]);
 }
 
 /* Documents that are alike have one z and each their own y. */
@@ -76,28 +59,19 @@ static void regression_loss(const struct objective_run *o, const struct batch *b
 	}
 }
 
-static json_t *regression_head(const struct objective_run *o)
-{
-	(void)o;
-	return json_pack("{s:i, s:{s:s}, s:{s:i}, s:s}", "num_labels", 1, "id2label", "0", "LABEL_0", "label2id",
-	                 "LABEL_0", 0, "problem_type", "regression");
-}
-
 static const struct batch_column columns[] = { { "number", PER_DOCUMENT }, { 0 } };
 static const char *const metrics[] = { [MAE] = "mae", NULL };
 
 const struct objective objective_regression = {
 	.name = "regression",
-	.summary = "a number for a text, by a head on its last token",
+	.summary = "a number for a text, by a head on its last token (an encoder's: its first)",
 	.rate = 1,
 	.columns = columns,
 	.labelled = true,
 	.metrics = metrics,
 	.open = regression_open,
-	.params = regression_params,
-	.record = score_head_record,
-	.forward = score_head_forward,
-	.head = regression_head,
+	.record = label_head_record,
+	.forward = label_head_forward,
 	.fill = regression_fill,
 	.loss = regression_loss,
 };

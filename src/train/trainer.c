@@ -24,8 +24,8 @@
 
 static int read_model(struct trainer *t, struct err *e)
 {
-	if (model_open(&t->model, t->recipe.model, e) < 0 || model_want_causal(&t->model, e) < 0 ||
-	    model_tokenizer(&t->model, e) < 0 ||
+	if (model_open(&t->model, t->recipe.model, e) < 0 ||
+	    (!t->objective.row->labelled && model_want_causal(&t->model, e) < 0) || model_tokenizer(&t->model, e) < 0 ||
 	    source_hash(&t->model.source, t->model_hash, e) < 0)
 		return -1;
 	t->max_length = (int32_t)t->recipe.max_length;
@@ -34,8 +34,6 @@ static int read_model(struct trainer *t, struct err *e)
 		        t->max_length);
 		t->max_length = t->model.config.n_ctx;
 	}
-	if (model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e) < 0)
-		return -1;
 	if (chat_template(&t->chat, t->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
 	return 0;
@@ -165,20 +163,54 @@ static int check_maxima(struct trainer *t, struct err *e)
 	return 0;
 }
 
-/* What the objective works in; its own opening wants model and data. */
+/* Its own opening wants model and data. */
 static int open_objective(struct trainer *t, struct err *e)
 {
 	struct objective_run *o = &t->objective;
 
 	o->model = &t->model;
-	o->overlay = t->overlay;
 	o->pool = t->pool;
 	o->kernels = t->kernels;
 	o->seed = (uint64_t)t->recipe.seed;
 	o->max_length = t->max_length;
 	o->documents = &t->train.documents;
 	o->eval_documents = t->has_eval ? &t->eval.documents : NULL;
-	if ((o->row->open && o->row->open(o, e) < 0) || (o->row->params && add_own_params(t, e) < 0))
+	return o->row->open ? o->row->open(o, e) : 0;
+}
+
+static int prepare(struct trainer *t, struct err *e)
+{
+	return model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e);
+}
+
+/* A head that nothing trains would stay what it began as. */
+static int check_head(const struct trainer *t, struct err *e)
+{
+	for (size_t i = 0; i < t->model.n_weights; i++)
+		if (t->model.weights[i].made && t->overlay->replaced[i] < 0)
+			return err_set(e, "--method %s leaves %s as it is, which is new: --objective %s wants a method that "
+			               "trains it, as lora and full do", t->recipe.method, t->model.weights[i].name,
+			               t->objective.row->name);
+	return 0;
+}
+
+/* Model, data and what is trained. What learns labels takes the model's head from its rows, before anything lies over
+ * it; of others what is trained says how much room is left for a row (virtual tokens). */
+static int open_trained(struct trainer *t, struct err *e)
+{
+	if (t->objective.row->labelled)
+		return trainer_read_data(t, e) < 0 || open_objective(t, e) < 0 || prepare(t, e) < 0 ||
+		                       make_params(t, e) < 0 ? -1 : check_head(t, e);
+	return prepare(t, e) < 0 || make_params(t, e) < 0 || make_room(t, e) < 0 || trainer_read_data(t, e) < 0 ||
+	                       open_objective(t, e) < 0 ? -1 : 0;
+}
+
+/* What it has of its own, over what is trained. */
+static int join_objective(struct trainer *t, struct err *e)
+{
+	struct objective_run *o = &t->objective;
+
+	if (o->row->params && add_own_params(t, e) < 0)
 		return -1;
 	o->overlay = t->overlay;
 	if (!o->row->maxima)
@@ -189,15 +221,13 @@ static int open_objective(struct trainer *t, struct err *e)
 
 static int open_parts(struct trainer *t, struct err *e)
 {
-	if (read_model(t, e) < 0 || make_params(t, e) < 0 || make_room(t, e) < 0 || trainer_read_data(t, e) < 0 ||
-	    make_schedule(t, e) < 0)
-		return -1;
-	if (open_objective(t, e) < 0 || balance_open(t, e) < 0)
+	if (read_model(t, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || join_objective(t, e) < 0 ||
+	    balance_open(t, e) < 0)
 		return -1;
 	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
-		.share = !overlays_unshared(t->overlay),
+		.share = !overlays_unshared(t->overlay) && !t->model.config.arch->encoder,
 		.own_rows = t->objective.row->labelled,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model.config.V,

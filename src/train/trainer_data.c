@@ -81,6 +81,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		              .apply_chat_template = t->recipe.apply_chat_template,
 		              .packing = t->recipe.packing && !eval,
 		              .labelled = t->objective.row->labelled,
+		              .label_first = t->model.config.arch->encoder,
 		              .eval_choices = eval },
 		.vocabulary = t->model.config.V,
 	};

@@ -24,32 +24,11 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 	return j;
 }
 
-/* The head that the objective trains, where it does; the caller's is its config. */
-static const struct export_head *head_of(const struct trainer *t, struct export_head *h)
-{
-	const struct objective *row = t->objective.row;
-	const struct param *p = t->objective.own.params.items;
-
-	*h = (struct export_head){ 0 };
-	if (!row->head)
-		return NULL;
-	*h = (struct export_head){ .name = p->name, .dim = { p->dim[0], p->dim[1] },
-		                   .w = t->objective.own.params.w + p->offset, .config = row->head(&t->objective) };
-	return h;
-}
-
-static int write_adapter(const struct trainer *t, const char *dir, struct err *e)
-{
-	struct export_head head;
-	int status = adapter_save_head(&t->adapter, &t->model, head_of(t, &head), dir, e);
-
-	json_decref(head.config);
-	return status;
-}
-
 static int save_beside(void *ctx, const char *dir, struct err *e)
 {
-	return write_adapter(ctx, dir, e);
+	const struct trainer *t = ctx;
+
+	return adapter_save(&t->adapter, &t->model, dir, e);
 }
 
 /* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
@@ -174,12 +153,9 @@ static int save_model(struct trainer *t, const char *dir, struct err *e)
 	struct export_trained trained = { .model = &t->model,
 		                          .params = &t->full.params,
 		                          .param = t->full.replaced };
-	struct export_head head;
-	struct export_weights weights = { .get = final_numbers, .instead = head_of(t, &head), .ctx = &trained };
-	int status = export_model(&t->model, dir, DTYPE_F32, &weights, e);
+	struct export_weights weights = { .get = final_numbers, .ctx = &trained };
 
-	json_decref(head.config);
-	return status;
+	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
 }
 
 /* The objective's own parameters, under their names. */
@@ -207,7 +183,7 @@ static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
 {
 	const char *base = json_string_value(json_object_get(t->adapter.config, "base_model_name_or_path"));
 
-	if (write_adapter(t, dir, e) < 0)
+	if (adapter_save(&t->adapter, &t->model, dir, e) < 0)
 		return -1;
 	if (base && !strcmp(base, t->recipe.model))
 		log_say("adapter_config.json names %s as its base, a path that others cannot load it from: "
@@ -225,7 +201,7 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);
-	if (t->objective.own.params.n_items && !t->objective.row->head && save_own(t, dir, e) < 0)
+	if (t->objective.own.params.n_items && save_own(t, dir, e) < 0)
 		return -1;
 	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);
 }

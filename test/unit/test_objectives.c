@@ -121,6 +121,8 @@ static int open_documents(struct bench *b, const char *path, struct err *e)
 
 static int open_weights(struct bench *b, struct err *e)
 {
+	struct rng_stream r = { 3 };
+
 	overlay_init(&b->full, &b->model);
 	overlay_replace_all(&b->full, &b->model);
 	if (params_seal(&b->full.params, e) < 0)
@@ -128,13 +130,25 @@ static int open_weights(struct bench *b, struct err *e)
 	for (size_t i = 0; i < b->full.params.n_items; i++) {
 		const struct param *p = &b->full.params.items[i];
 		model_weight_float(&b->model, p->weight, b->full.params.w + p->offset);
+		for (size_t k = 0; k < p->n && b->model.weights[p->weight].made; k++)
+			b->full.params.w[p->offset + k] = rng_next_float(&r) - 0.5f; /* a new head is 0 */
 	}
 	b->params = &b->full.params;
 	b->top = &b->full;
 	return 0;
 }
 
-/* The objective at work, its own parameters, which begin as anything, over the weights. */
+static int open_objective(struct bench *b, struct err *e)
+{
+	struct objective_run *o = &b->run;
+
+	o->model = &b->model;
+	o->documents = &b->documents;
+	o->max_length = 100;
+	return o->row->open ? o->row->open(o, e) : 0;
+}
+
+/* The objective's own parameters, which begin as anything, over the weights. */
 static int open_run(struct bench *b, struct err *e)
 {
 	struct objective_run *o = &b->run;
@@ -142,12 +156,7 @@ static int open_run(struct bench *b, struct err *e)
 	struct rng_stream r = { 3 };
 	size_t at[2];
 
-	o->model = &b->model;
 	o->overlay = &b->full;
-	o->documents = &b->documents;
-	o->max_length = 100;
-	if (o->row->open && o->row->open(o, e) < 0)
-		return -1;
 	if (o->row->params) {
 		overlay_init(&o->own, &b->model);
 		if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0 ||
@@ -275,7 +284,8 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 	test_case(t, "%s %s: gradient", o->name, options);
 	if (fine(&b, set_options(&b, o, options, &e), &e) && fine(&b, model_open(&b.model, model, &e), &e) &&
 	    fine(&b, model_tokenizer(&b.model, &e), &e) && fine(&b, open_documents(&b, path, &e), &e) &&
-	    fine(&b, open_weights(&b, &e), &e) && fine(&b, open_run(&b, &e), &e) &&
+	    fine(&b, open_objective(&b, &e), &e) && fine(&b, open_weights(&b, &e), &e) &&
+	    fine(&b, open_run(&b, &e), &e) &&
 	    fine(&b, open_pass(&b, &e), &e))
 		check_directions(&b);
 	model_pass_release(&b.net);

@@ -1,0 +1,320 @@
+/* classify: what a model with a head that classifies says of each text of a file: its label, and how likely each is.
+ *
+ * The file has a text a line, or rows with a column `text` (cmd/text_rows.h). --out F.jsonl has each row with
+ * `predicted` added (the label's name; of a regression the number; of several labels a list) and `probabilities` (an
+ * object of names, or none of a regression); without --out they are told, a line a text. The file appears when it is
+ * whole. How often the labels of rows are right is `eval`'s. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cmd/metering.h"
+#include "cmd/model_common.h"
+#include "cmd/text_rows.h"
+#include "infer/embed.h"
+#include "infer/labeller.h"
+#include "op/timing.h"
+
+extern const struct command cmd_classify;
+
+#define LINE_SECONDS 4e-6               /* of writing a text's line; past runs say better */
+enum { SHOWN_BYTES = 60 };              /* of a text that is told */
+
+struct classify {
+	struct common common;
+	const char *out, *adapter, *compute;
+	int64_t max_length, limit, micro_batch_tokens;
+};
+
+static const struct opt classify_opts[] = {
+	OPT_GROUP("What"),
+	OPT_STRING("out", struct classify, out, NULL, "F.jsonl",
+	           "the rows with `predicted` and `probabilities` added (default: told, a line a text)"),
+	ADAPTER_OPT(struct classify, adapter),
+	OPT_INT("limit", struct classify, limit, NULL, 1, 1e12, "only the first N texts"),
+	OPT_GROUP("How"),
+	OPT_INT("max-length", struct classify, max_length, NULL, 1, 1 << 20,
+	        "most tokens of a text, those around it included (default: the model's context)"),
+	OPT_INT("micro-batch-tokens", struct classify, micro_batch_tokens, "2048", 2, 1 << 22,
+	        "tokens computed at once"),
+	COMPUTE_OPT(struct classify, compute, "f32"),
+	COMMON_OPTS(struct classify, common),
+	OPT_END
+};
+
+struct job {
+	struct app *app;
+	const struct classify *o;
+	struct loaded l;
+	struct rows rows;
+	struct arena mem;
+	struct document *docs;
+	const struct document **pointers;
+	struct labeller *labeller;
+	float *z;                       /* [rows.n][labels] */
+	struct io_writer file;
+	int32_t max_length, longest;
+	size_t n_cut;
+	int64_t tokens;
+	double seconds;
+	/* while it runs */
+	double began;
+	size_t seen;
+	int64_t done;
+};
+
+/* --- reading --- */
+
+static int encode_row(struct job *j, size_t i, struct err *e)
+{
+	const struct row *r = &j->rows.items[i];
+	const json_t *text = json_object_get(r->json, "text");
+	struct document *d = &j->docs[i];
+	size_t cut = 0;
+
+	*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
+	if (!json_is_string(text))
+		return err_set(e, "%s:%zu: no column `text` that is a text", r->file, r->line);
+	if (embed_document(d, &j->mem, j->l.model.tokenizer, json_string_value(text), json_string_length(text),
+	                   j->max_length, &cut, e) < 0)
+		return err_prefix(e, "%s:%zu", r->file, r->line);
+	d->learn[d->n - 1] = 0;
+	d->learn[j->l.model.config.arch->encoder ? 0 : d->n - 1] = 1;
+	j->pointers[i] = d;
+	j->tokens += d->n;
+	j->longest = MAX(j->longest, d->n);
+	j->n_cut += cut > 0;
+	return 0;
+}
+
+static int encode(struct job *j, struct err *e)
+{
+	int status = 0;
+
+	j->docs = arena_array(&j->mem, j->rows.n, sizeof(*j->docs));
+	j->pointers = arena_array(&j->mem, j->rows.n, sizeof(*j->pointers));
+	for (size_t i = 0; i < j->rows.n && status == 0; i++)
+		status = encode_row(j, i, e);
+	return status;
+}
+
+static int settle(struct job *j, struct err *e)
+{
+	const struct classify *o = j->o;
+	const struct model *m = &j->l.model;
+
+	if (!m->labels)
+		return err_set(e, "%s: a model without a head that classifies; kungfu tune --objective classification "
+		                  "trains one", m->source.path);
+	if (o->max_length != OPT_UNSET_INT && o->max_length > m->config.n_ctx)
+		return err_set(e, "--max-length %lld: the model has %d positions", (long long)o->max_length,
+		               m->config.n_ctx);
+	j->max_length = o->max_length == OPT_UNSET_INT ? m->config.n_ctx : (int32_t)o->max_length;
+	return 0;
+}
+
+/* --- the work --- */
+
+static int show_progress(void *ctx, size_t done, size_t n)
+{
+	struct job *j = ctx;
+	char left[32];
+
+	while (j->seen < done)
+		j->done += j->docs[j->seen++].n;
+	double seconds = clock_seconds() - j->began, rate = (double)j->done / seconds;
+	if (seconds < 2)
+		return metering_over();
+	clock_human((double)(j->tokens - j->done) / rate, left);
+	log_live("text %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
+	return metering_over();
+}
+
+static int plan_labels(struct job *j, struct err *e)
+{
+	uint8_t *token = mem_array((size_t)j->l.model.config.V, 1);
+	struct model_reads reads = { .token = token };
+	struct scorer_forecast f;
+	struct predicted p;
+
+	for (size_t i = 0; i < j->rows.n; i++)
+		for (int32_t k = 0; k < j->docs[i].n; k++)
+			token[j->docs[i].ids[k]] = 1;
+	int status = scorer_forecast(labeller_scorer(j->labeller), j->pointers, j->rows.n, false, &f, e);
+	if (status == 0) {
+		predict_begin(&p, "classify %s", compute_name(j->l.model.compute));
+		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
+		predict_phase(&p, "start", (double)f.bytes / f.touch_rate +
+		                                   loaded_predict(&j->l, &p, &reads, f.bytes, 0, "activations"));
+		predict_phase(&p, "scoring", f.seconds);
+		predict_phase(&p, "writing", (double)j->rows.n * LINE_SECONDS);
+		predict_operations(&p, f.flops, f.int_ops);
+		status = planned(j->app, &p, NULL, e);
+	}
+	mem_free(token);
+	return status;
+}
+
+static int compute(struct job *j, struct err *e)
+{
+	const struct model *m = &j->l.model;
+
+	if (labeller_new(&j->labeller, &j->l.model, loaded_overlay(&j->l), j->app->device,
+	                 (int32_t)j->o->micro_batch_tokens, j->longest, e) < 0 || plan_labels(j, e) < 0)
+		return -1;
+	metering_phase("classify");
+	j->z = mem_array(j->rows.n * (size_t)m->labels->n, sizeof(*j->z));
+	j->began = clock_seconds();
+	int status = labeller_run(j->labeller, j->pointers, j->rows.n, j->z, show_progress, j, e);
+	j->seconds = clock_seconds() - j->began;
+	return status;
+}
+
+/* --- writing --- */
+
+static json_t *row_said(const struct job *j, size_t i)
+{
+	const struct labels *l = j->l.model.labels;
+	const float *z = j->z + i * (size_t)l->n;
+	json_t *row = json_copy(j->rows.items[i].json), *chances = labels_chances(l, z);
+
+	json_object_set_new(row, "predicted", labels_said(l, z));
+	json_object_del(row, "probabilities");
+	if (chances)
+		json_object_set_new(row, "probabilities", chances);
+	return row;
+}
+
+/* The label and how likely it is, or the number, then the text's beginning. */
+static void show_row(const struct job *j, size_t i)
+{
+	const struct labels *l = j->l.model.labels;
+	const float *z = j->z + i * (size_t)l->n;
+	double *p = mem_array((size_t)l->n, sizeof(*p));
+	json_t *said = labels_said(l, z), *text = json_object_get(j->rows.items[i].json, "text");
+	char *word = jsonx_line(said), *line = jsonx_line(text);
+	size_t n = strlen(line);
+
+	labels_probabilities(l, z, p);
+	while (n > SHOWN_BYTES && ((unsigned char)line[n - 1] >= 0x80 || n > SHOWN_BYTES + 4))
+		n--;
+	n = MIN(n, strlen(line));
+	if (l->problem == PROBLEM_SINGLE_LABEL)
+		app_print("%-20s %.4f  %.*s%s\n", json_string_value(said), p[labels_largest(l, z)], (int)n, line,
+		          n < strlen(line) ? "…" : "");
+	else
+		app_print("%-20s  %.*s%s\n", word, (int)n, line, n < strlen(line) ? "…" : "");
+	json_decref(said);
+	mem_free(word);
+	mem_free(line);
+	mem_free(p);
+}
+
+static int write_row(struct job *j, size_t i, struct err *e)
+{
+	json_t *row = row_said(j, i);
+	char *line = j->o->out ? jsonx_line(row) : NULL;
+	int status = 0;
+
+	if (line && (io_writer_add(&j->file, line, strlen(line), e) < 0 || io_writer_add(&j->file, "\n", 1, e) < 0))
+		status = -1;
+	else if (!line && j->app->json)
+		app_json(row);
+	else if (!line)
+		show_row(j, i);
+	mem_free(line);
+	json_decref(row);
+	return status;
+}
+
+static int write_all(struct job *j, struct err *e)
+{
+	int status = 0;
+
+	log_live_end();
+	metering_phase("write");
+	for (size_t i = 0; i < j->rows.n && status == 0; i++)
+		status = metering_over() ? err_set(e, "interrupted while labels were written") : write_row(j, i, e);
+	return status < 0 || !j->o->out ? status : io_writer_commit(&j->file, e);
+}
+
+static void report(struct job *j)
+{
+	struct scorer *s = labeller_scorer(j->labeller);
+	const struct labels *l = j->l.model.labels;
+	char time[32];
+
+	if (j->n_cut)
+		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends", j->n_cut, j->rows.n,
+		         j->max_length);
+	if (j->o->out)
+		metering_out("result", j->o->out);
+	metering_count(j->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	json_t *out = json_pack("{s:o, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:f, s:f}", "out",
+	                        j->o->out ? jsonx_path(j->o->out) : json_null(), "texts", (json_int_t)j->rows.n,
+	                        "num_labels", l->n, "problem_type", problem_name(l->problem), "max_length",
+	                        j->max_length, "truncated", (json_int_t)j->n_cut, "tokens", (json_int_t)j->tokens,
+	                        "computed_tokens", (json_int_t)scorer_computed_tokens(s), "seconds", j->seconds,
+	                        "tokens_per_second", (double)j->tokens / j->seconds);
+	app_summary(j->app, out);
+	if (j->app->json)
+		return;
+	clock_human(j->seconds, time);
+	log_say("%s%s%zu texts, %lld tokens in %s, %.0f tokens/s", j->o->out ? j->o->out : "", j->o->out ? ": " : "",
+	        j->rows.n, (long long)j->tokens, time, (double)j->tokens / j->seconds);
+}
+
+/* --- the whole --- */
+
+static int classify(struct job *j, const char *path, struct err *e)
+{
+	if (settle(j, e) < 0 || model_compute(j->app, &j->l.model, j->o->compute, PREPARE_SCORE, e) < 0 ||
+	    model_tokenizer_whole(&j->l.model, e) < 0 || text_rows_read(&j->rows, path, j->o->limit, e) < 0)
+		return -1;
+	metering_in("data", path, j->rows.hash[0] ? j->rows.hash : NULL);
+	if (encode(j, e) < 0 || (j->o->out && !j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) ||
+	    compute(j, e) < 0 || write_all(j, e) < 0)
+		return -1;
+	report(j);
+	return 0;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const struct classify *o = options;
+	struct job j = { .app = app, .o = o, .longest = 1 };
+
+	app_catch_signals();
+	if (o->out && !text_stem(o->out, ".jsonl"))
+		return app_usage(&cmd_classify, "--out FILE.jsonl was wanted");
+	if (loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
+		return -1;
+	int status = classify(&j, p->positional[1], e);
+	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
+	labeller_free(j.labeller);
+	mem_free(j.z);
+	rows_release(&j.rows);
+	arena_release(&j.mem);
+	loaded_close(&j.l);
+	return status;
+}
+
+const struct command cmd_classify = {
+	.name = "classify",
+	.summary = "the label of each text of a file, by a model with a head that classifies",
+	.usage = "MODEL FILE|- [--adapter DIR] [--out F.jsonl]",
+	.example = "kungfu classify model texts.txt --adapter run",
+	.brief = "labels of texts",
+	.plans = true,
+	.order = 36,
+	.opts = classify_opts,
+	.options_size = sizeof(struct classify),
+	.least = 2, .most = 2, .wanted = "a model and a file (or - for standard input) were wanted",
+	.run = run,
+};

@@ -1,0 +1,202 @@
+/* evaluate_labels: rows with a label by a model that classifies: each row is a document, what the model says of it is
+ * compared with its label (label_scores.h). A label is the name of one of the model's, or its number; of a regression
+ * a number. loss: the mean of −log p(label), of −Σ log σ(±z)/labels where a row may have several, of (z − y)². */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "eval/evaluate_parts.h"
+#include "infer/labeller.h"
+
+struct judging {
+	struct evaluating *v;
+	const struct labels *labels;
+	const struct documents *docs;
+	float *z;                       /* [n][labels] */
+	size_t seen;
+	int64_t done, total;
+	double began;
+};
+
+/* --- what rows say --- */
+
+static int no_label(const struct document *d, const char *word, const struct labels *l, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+
+	err_set(e, "%s:%zu: the label '%.80s' is none of the model's: %s", d->file, d->line, word, labels_list(&mem, l));
+	arena_release(&mem);
+	return -1;
+}
+
+static int read_single(const struct judging *j, int32_t *has, struct err *e)
+{
+	for (size_t i = 0; i < j->docs->n; i++) {
+		const struct document *d = &j->docs->items[i];
+		has[i] = labels_find(j->labels, d->label);
+		if (has[i] < 0)
+			return no_label(d, d->label, j->labels, e);
+	}
+	return 0;
+}
+
+static int read_numbers(const struct judging *j, double *has, struct err *e)
+{
+	for (size_t i = 0; i < j->docs->n; i++) {
+		const struct document *d = &j->docs->items[i];
+		has[i] = document_number(d);
+		if (!isfinite(has[i]))
+			return err_set(e, "%s:%zu: the label is '%.80s', the model says numbers (problem_type regression)",
+			               d->file, d->line, d->label);
+	}
+	return 0;
+}
+
+/* --- details --- */
+
+static void put_rows(const struct judging *j)
+{
+	for (size_t i = 0; i < j->docs->n; i++) {
+		const struct document *d = &j->docs->items[i];
+		const float *z = j->z + i * (size_t)j->labels->n;
+		json_t *line = evaluate_line(d), *chances = labels_chances(j->labels, z);
+		json_object_set_new(line, "label", j->labels->problem == PROBLEM_REGRESSION ?
+		                                           jsonx_number(document_number(d)) : json_string(d->label));
+		json_object_set_new(line, "predicted", labels_said(j->labels, z));
+		if (chances)
+			json_object_set_new(line, "probabilities", chances);
+		evaluate_put(j->v, line);
+	}
+}
+
+/* --- scores --- */
+
+static int judge_single(struct judging *j, struct err *e)
+{
+	size_t n = j->docs->n, k = (size_t)j->labels->n;
+	int32_t *has = mem_array(n, sizeof(*has)), *said = mem_array(n, sizeof(*said));
+	double *loss = mem_array(n, sizeof(*loss)), *p = mem_array(k, sizeof(*p));
+	int status = read_single(j, has, e);
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		const float *z = j->z + i * k;
+		labels_probabilities(j->labels, z, p);
+		said[i] = labels_largest(j->labels, z);
+		loss[i] = log(1 / p[said[i]]) + (double)z[said[i]] - (double)z[has[i]];
+	}
+	if (status == 0) {
+		label_scores_single(&j->v->result->labels, (int)k, has, said, n);
+		j->v->result->loss = estimate_mean(loss, n);
+	}
+	mem_free(has);
+	mem_free(said);
+	mem_free(loss);
+	mem_free(p);
+	return status;
+}
+
+static int judge_numbers(struct judging *j, struct err *e)
+{
+	size_t n = j->docs->n;
+	double *has = mem_array(n, sizeof(*has)), *said = mem_array(n, sizeof(*said));
+	int status = j->labels->n == 1 ? read_numbers(j, has, e) :
+	             err_set(e, "%s: a regression of %d numbers a text; one can be evaluated",
+	                     j->v->subject->model->source.path, j->labels->n);
+
+	for (size_t i = 0; i < n && status == 0; i++)
+		said[i] = (double)j->z[i];
+	if (status == 0)
+		label_scores_numbers(&j->v->result->labels, has, said, n);
+	mem_free(has);
+	mem_free(said);
+	return status;
+}
+
+static int judge(struct judging *j, struct err *e)
+{
+	int status = j->labels->problem == PROBLEM_REGRESSION ? judge_numbers(j, e) : judge_single(j, e);
+
+	if (status == 0)
+		put_rows(j);
+	return status;
+}
+
+/* --- the whole --- */
+
+static int tell(void *ctx, size_t done, size_t total)
+{
+	struct judging *j = ctx;
+	(void)total;
+
+	while (j->seen < done)
+		j->done += j->docs->items[j->seen++].n;
+	return evaluate_tell(j->v, "scoring", j->done, j->total, j->began);
+}
+
+static int run(struct judging *j, struct labeller *x, const struct document **docs, struct err *e)
+{
+	struct scorer *s = labeller_scorer(x);
+	struct evaluation *result = j->v->result;
+
+	if (evaluate_planned_by(j->v, s, j->docs->items, docs, j->docs->n, &(struct evaluate_forecast){ 0 }, e) < 0)
+		return -1;
+	j->began = clock_seconds();
+	if (labeller_run(x, docs, j->docs->n, j->z, tell, j, e) < 0)
+		return -1;
+	result->computed_tokens += scorer_computed_tokens(s);
+	result->flops += scorer_flops(s);
+	result->int_ops += scorer_int_ops(s);
+	return judge(j, e);
+}
+
+static int judge_documents(struct evaluating *v, const struct documents *d, struct err *e)
+{
+	const struct subject *s = v->subject;
+	const struct document **docs = mem_array(d->n, sizeof(*docs));
+	struct judging j = { .v = v, .labels = s->model->labels, .docs = d };
+	struct labeller *x;
+	int32_t longest = 1;
+
+	for (size_t i = 0; i < d->n; i++) {
+		docs[i] = &d->items[i];
+		longest = MAX(longest, d->items[i].n);
+		j.total += d->items[i].n;
+	}
+	v->result->tokens = j.total;
+	j.z = mem_array(d->n * (size_t)j.labels->n, sizeof(*j.z));
+	int status = labeller_new(&x, s->model, s->overlay, s->device, v->options->micro_batch_tokens, longest, e);
+	if (status == 0) {
+		status = run(&j, x, docs, e);
+		labeller_free(x);
+	}
+	mem_free(docs);
+	mem_free(j.z);
+	return status;
+}
+
+static bool is_labelled(const struct shape *s, const void *ctx)
+{
+	(void)ctx;
+	return s->labelled;
+}
+
+int evaluate_labels(struct evaluating *v, struct err *e)
+{
+	struct documents docs = { 0 };
+	struct buf names = BUF_INIT;
+
+	if (!v->rows->shape->labelled) {
+		shape_list(is_labelled, NULL, &names);
+		err_set(e, "%s: rows of %s; a model that classifies is evaluated on %s", v->rows->items[0].file,
+		        shape_name(v->rows->shape), buf_str(&names));
+		buf_release(&names);
+		return -1;
+	}
+	int status = evaluate_documents(v, &docs, e);
+	if (status == 0)
+		status = judge_documents(v, &docs, e);
+	documents_release(&docs);
+	return status;
+}
