@@ -60,7 +60,8 @@ static int check_entries(const struct model *m, const json_t *modules, struct er
 	int status = 0;
 	json_array_foreach(modules, i, entry) {
 		const char *name = json_string_value(entry);
-		bool used = is_optional(m, name) || (m->config.tied && name && target_saves(name, weight_module(&mem, m->config.arch->head)));
+		bool used = is_optional(m, name) ||
+		            (m->config.tied && name && target_saves(name, weight_module(&mem, m->config.arch->head)));
 		for (size_t j = 0; j < m->n_weights && !used; j++)
 			used = target_saves(name, weight_module(&mem, m->weights[j].name));
 		if (!used && status == 0)

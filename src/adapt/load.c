@@ -33,8 +33,8 @@ static int refuse_classifier(const json_t *config, const struct model *m, const 
 {
 	if (!is_classifier(config) || m->labels)
 		return 0;
-	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS), which predicts no next token: "
-	               "it is for kungfu classify and eval, by --adapter", dir);
+	return err_set(e, "%s: an adapter with a head that classifies (task_type SEQ_CLS), which predicts no next "
+	               "token: it is for kungfu classify and eval, by --adapter", dir);
 }
 
 static const struct adapter_type *type_of(const json_t *config, const struct model *m, const char *dir, struct err *e)
@@ -120,8 +120,8 @@ static int check_head(const struct adapter *a, const struct model *m, const char
 {
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (m->weights[i].made && a->overlay.replaced[i] < 0)
-			return err_set(e, "%s: a head that classifies without its %s, which the model has not either", dir,
-			               m->weights[i].name);
+			return err_set(e, "%s: a head that classifies without its %s, which the model has not either",
+			               dir, m->weights[i].name);
 	return 0;
 }
 

@@ -187,7 +187,9 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	for (size_t i = 0; i < f->n; i++)
 		for (int32_t j = 0; j < f->items[i].n; j++)
 			token[f->items[i].ids[j]] = 1;
-	predict_begin(&p, "eval %s %s", l->model.labels ? "labels" : f->answer_seconds > 0 ? "answers" : "scores", compute_name(l->model.compute));
+	predict_begin(&p, "eval %s %s",
+	              l->model.labels ? "labels" : f->answer_seconds > 0 ? "answers" : "scores",
+	              compute_name(l->model.compute));
 	double pages = loaded_predict(l, &p, &reads, f->bytes, 0, "activations, caches");
 	mem_free(token);
 	predict_phase(&p, "start", pages + f->start_seconds);

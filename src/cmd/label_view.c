@@ -48,11 +48,12 @@ static json_t *class_json(const struct label_score *c, const char *name)
 static json_t *matrix_json(const struct label_scores *s)
 {
 	json_t *rows = json_array();
+	size_t n = (size_t)s->n;
 
-	for (int i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		json_t *row = json_array();
-		for (int k = 0; k < s->n; k++)
-			json_array_append_new(row, json_integer((json_int_t)s->confusion[(size_t)i * (size_t)s->n + (size_t)k]));
+		for (size_t k = 0; k < n; k++)
+			json_array_append_new(row, json_integer((json_int_t)s->confusion[i * n + k]));
 		json_array_append_new(rows, row);
 	}
 	return rows;

@@ -1,6 +1,6 @@
 /* evaluate_labels: rows with a label by a model that classifies: each row is a document, what the model says of it is
  * compared with its label (label_scores.h). A label is the name of one of the model's, or its number; of a regression
- * a number. loss: the mean of −log p(label), of −Σ log σ(±z)/labels where a row may have several, of (z − y)². */
+ * a number. loss: the mean of −log p(label), of −Σ log σ(±z)/labels where a row may have several. */
 #include <math.h>
 #include <string.h>
 
@@ -26,7 +26,8 @@ static int no_label(const struct document *d, const char *word, const struct lab
 {
 	struct arena mem = ARENA_INIT;
 
-	err_set(e, "%s:%zu: the label '%.80s' is none of the model's: %s", d->file, d->line, word, labels_list(&mem, l));
+	err_set(e, "%s:%zu: the label '%.80s' is none of the model's: %s", d->file, d->line, word,
+	        labels_list(&mem, l));
 	arena_release(&mem);
 	return -1;
 }
@@ -48,8 +49,8 @@ static int read_numbers(const struct judging *j, double *has, struct err *e)
 		const struct document *d = &j->docs->items[i];
 		has[i] = document_number(d);
 		if (!isfinite(has[i]))
-			return err_set(e, "%s:%zu: the label is '%.80s', the model says numbers (problem_type regression)",
-			               d->file, d->line, d->label);
+			return err_set(e, "%s:%zu: the label is '%.80s', the model says numbers (problem_type "
+			               "regression)", d->file, d->line, d->label);
 	}
 	return 0;
 }

@@ -265,8 +265,9 @@ void label_scores_numbers(struct label_scores *s, const double *has, const doubl
 	s->mse = estimate_mean(square, rows);
 	s->mae = estimate_mean(off, rows);
 	double root = sqrt(s->mse.mean);
-	s->rmse = (struct estimate){ .mean = root, .n = rows, .stderr_ = root > 0 ? s->mse.stderr_ / (2 * root) : s->mse.stderr_,
-		                     .low = isnan(s->mse.low) ? NAN : sqrt(fmax(0, s->mse.low)), .high = sqrt(s->mse.high) };
+	s->rmse = (struct estimate){ .mean = root, .n = rows, .high = sqrt(s->mse.high) };
+	s->rmse.stderr_ = root > 0 ? s->mse.stderr_ / (2 * root) : s->mse.stderr_;
+	s->rmse.low = isnan(s->mse.low) ? NAN : sqrt(fmax(0, s->mse.low));
 	s->pearson = correlation(pearson(has, said, rows), 1, rows);
 	s->spearman = correlation(rho, 1 + rho * rho / 2, rows);
 	mem_free(square);

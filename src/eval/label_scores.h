@@ -8,13 +8,13 @@
  *     F1           2·tp / (rows that have it + rows of which it was said)
  *     macro F1     the mean over the labels that some row has or that was said of one; of several labels a row over all
  *     micro F1     of several labels a row: F1 of all rows' labels together
- *     MCC          Matthews' correlation of several classes (Gorodkin 2004); 0 where all rows, or all that was said, are
- *                  one class
+ *     MCC          Matthews' correlation of several classes (Gorodkin 2004); 0 where all rows, or all that was said,
+ *                  are one class
  *     Pearson, Spearman: of ranks, equal numbers share the mean of theirs; NAN where one side is constant
  *
- * Errors: of shares as statistics.h has them. F1 and MCC are smooth functions of the counts, so theirs follow from how
- * each row moves them: stderr² = n/(n − 1)·Σ (∂T/∂row)², the interval ± 1.96 of it. Correlations: Fisher's z,
- * atanh r ± 1.96·√(c/(n − 3)), c = 1 for Pearson's, 1 + r²/2 for Spearman's (Bonett & Wright 2000). */
+ * Errors: of shares as statistics.h has them. F1 and MCC are smooth functions of the counts, so theirs follow from
+ * how each row moves them: stderr² = n/(n − 1)·Σ (∂T/∂row)², the interval ± 1.96 of it. Correlations: Fisher's
+ * z, atanh r ± 1.96·√(c/(n − 3)), c = 1 for Pearson's, 1 + r²/2 for Spearman's (Bonett & Wright 2000). */
 #ifndef EVAL_LABEL_SCORES_H
 #define EVAL_LABEL_SCORES_H
 

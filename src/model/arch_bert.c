@@ -50,7 +50,8 @@ static uint32_t bert_classify(struct graph *g, uint32_t hidden)
 	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "bert.pooler.dense.weight", "bert.pooler.dense.bias",
 	                       TENSOR_NONE);
 
-	return nn_linear(g, op_act(g->tape, ACT_TANH, x, TENSOR_NONE), "classifier.weight", "classifier.bias", TENSOR_NONE);
+	return nn_linear(g, op_act(g->tape, ACT_TANH, x, TENSOR_NONE), "classifier.weight", "classifier.bias",
+	                 TENSOR_NONE);
 }
 
 static void bert_logits(struct graph *g, struct linear *head, float *cap)

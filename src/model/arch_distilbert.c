@@ -92,9 +92,11 @@ static uint32_t distilbert_transform(struct graph *g, uint32_t x)
 
 static uint32_t distilbert_classify(struct graph *g, uint32_t hidden)
 {
-	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "pre_classifier.weight", "pre_classifier.bias", TENSOR_NONE);
+	uint32_t x = nn_linear(g, op_gather(g->tape, hidden), "pre_classifier.weight", "pre_classifier.bias",
+	                       TENSOR_NONE);
 
-	return nn_linear(g, op_act(g->tape, ACT_RELU, x, TENSOR_NONE), "classifier.weight", "classifier.bias", TENSOR_NONE);
+	return nn_linear(g, op_act(g->tape, ACT_RELU, x, TENSOR_NONE), "classifier.weight", "classifier.bias",
+	                 TENSOR_NONE);
 }
 
 static void distilbert_logits(struct graph *g, struct linear *head, float *cap)

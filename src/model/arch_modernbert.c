@@ -103,8 +103,10 @@ static int read_pooling(struct modernbert *own, const struct config_source *s, s
 	const char *word = pooling && !json_is_null(pooling) ? json_string_value(pooling) : "cls";
 
 	own->mean = word && !strcmp(word, "mean");
-	return word && (own->mean || !strcmp(word, "cls")) ? 0 :
-	       err_set(e, "%s: classifier_pooling is \"%.40s\", wanted cls or mean", s->where, word ? word : "(no text)");
+	if (word && (own->mean || !strcmp(word, "cls")))
+		return 0;
+	return err_set(e, "%s: classifier_pooling is \"%.40s\", wanted cls or mean", s->where,
+	               word ? word : "(no text)");
 }
 
 static int modernbert_config(struct config *c, const struct config_source *s, struct err *e)
@@ -172,7 +174,8 @@ static uint32_t modernbert_transform(struct graph *g, uint32_t x)
 static uint32_t modernbert_classify(struct graph *g, uint32_t hidden)
 {
 	const struct modernbert *own = g->model->config.own;
-	uint32_t x = own->mean ? op_mean(g->tape, modernbert_norm(g, hidden)) : modernbert_norm(g, op_gather(g->tape, hidden));
+	uint32_t x = own->mean ? op_mean(g->tape, modernbert_norm(g, hidden)) :
+	                         modernbert_norm(g, op_gather(g->tape, hidden));
 
 	return nn_linear(g, modernbert_transform(g, x), "classifier.weight", "classifier.bias", TENSOR_NONE);
 }

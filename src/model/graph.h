@@ -90,8 +90,8 @@ uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 /* the same for a loss that stands on it, from which its gradient comes */
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
-/* The outputs of a model that classifies (classifier.h) for the texts whose rows are targets: of a decoder the last one,
- * of an encoder the first. */
+/* The outputs of a model that classifies (classifier.h) for the texts whose rows are targets: of a decoder the last
+ * one, of an encoder the first. */
 uint32_t graph_labels(struct graph *g, uint32_t hidden);                      /* R,Y */
 /* Sets marked[i] (by number of the tape's tensors) for each tensor that an overlay's numbers are bound to. */
 void graph_mark_overlays(const struct graph *g, bool *marked);

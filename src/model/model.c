@@ -178,8 +178,8 @@ int model_want_causal(const struct model *m, struct err *e)
 	const struct arch *a = m->config.arch;
 
 	if (m->labels)
-		return err_set(e, "%s: a model with a head that classifies (%d labels) predicts no next token: it is for "
-		                  "kungfu classify and eval", m->source.path, m->labels->n);
+		return err_set(e, "%s: a model with a head that classifies (%d labels) predicts no next token: it is "
+		                  "for kungfu classify and eval", m->source.path, m->labels->n);
 	if (!a->encoder)
 		return 0;
 	return err_set(e, "%s: an encoder (%s) sees a text both ways and predicts no next token: it is for embeddings "

@@ -4,7 +4,8 @@
  * recorded, which named numbers it wants in a batch, what it tells of a step, and, where it makes its documents
  * itself, how large they may get. Order, packing, gradients, update, plan, checkpoints and logging are the trainer's.
  *
- *     trainer_open    check, open, then what is trained is made, params, then the plan: record (several times), loss on numbers that mean nothing
+ *     trainer_open    check, open, then what is trained is made, params, then the plan: record (several times), loss
+ *                     on numbers that mean nothing
  *     trainer_start   begin, while the weights are those of the start
  *     a step          documents (if it makes them); for each micro-batch fill, the tape (record's loss with its
  *                     gradient), loss once more, for the sums
@@ -86,8 +87,8 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
-	/* Rows have labels (shape.labelled), and the model is made one that classifies (model/classifier.h): a row of it
-	 * is trained on where its own token is, a decoder's last of the document, an encoder's first. */
+	/* Rows have labels (shape.labelled), and the model is made one that classifies (model/classifier.h): a row of
+	 * it is trained on where its own token is, a decoder's last of the document, an encoder's first. */
 	bool labelled;
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 

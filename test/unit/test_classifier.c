@@ -99,7 +99,8 @@ static void check_outputs(struct bench *b)
 	if (!fine(b, labeller_new(&x, &b->model, NULL, &b->device, 64, 60, &e), &e))
 		return;
 	fine(b, labeller_run(x, b->docs, b->documents.n, z, NULL, NULL, &e), &e);
-	CHECK_MSG(b->t, difference(z, want->data, n, 1e-3) <= 1e-5, "outputs off by %g", difference(z, want->data, n, 1e-3));
+	double off = difference(z, want->data, n, 1e-3);
+	CHECK_MSG(b->t, off <= 1e-5, "outputs off by %g", off);
 	labeller_free(x);
 }
 
@@ -178,8 +179,9 @@ static void check_gradients(struct bench *b)
 		float *g = b->gradient + p->offset;
 		turn(b, p, g);
 		seen += want != NULL;
-		CHECK_MSG(b->t, want && want->bytes == p->n * sizeof(float) && difference(g, want->data, p->n, 1e-2) <= 1e-4,
-		          "%s: off by %g", name, want ? difference(g, want->data, p->n, 1e-2) : NAN);
+		bool there = want && want->bytes == p->n * sizeof(float);
+		double off = there ? difference(g, want->data, p->n, 1e-2) : NAN;
+		CHECK_MSG(b->t, off <= 1e-4, "%s: off by %g", name, off);
 		mem_free(name);
 	}
 	CHECK_MSG(b->t, seen + 1 == b->values.n_tensors, "%zu gradients of %zu", seen, b->values.n_tensors - 1);
@@ -267,7 +269,8 @@ static void test_labels(struct test *t)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		struct err e = ERR_INIT;
-		CHECK_MSG(t, read_labels(&l, &mem, wrong[i].text, &e) == -1 && strstr(e.msg, wrong[i].says), "%s", e.msg);
+		CHECK_MSG(t, read_labels(&l, &mem, wrong[i].text, &e) == -1 && strstr(e.msg, wrong[i].says), "%s",
+		          e.msg);
 	}
 	test_case(t, "a label by name before number");
 	labels_make(&l, &mem, 3, (const char *const[]){ "1", "b", "c" }, PROBLEM_SINGLE_LABEL);
