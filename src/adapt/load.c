@@ -69,6 +69,7 @@ static size_t count_labels(const struct safetensors *s)
 	for (size_t i = 0; i < ARRAY_LEN(names) && !n; i++) {
 		char *full = mem_printf(PEFT_PREFIX "%s", names[i]);
 		const struct st_tensor *t = st_find(s, full);
+		t = t ? t : st_find(s, names[i]); /* of a type that PEFT has not */
 		n = t && t->n_dims == 2 ? t->dim[0] : 0;
 		mem_free(full);
 	}

@@ -5,9 +5,9 @@
  *     z: [K], the outputs of the head (model/classifier.h)
  *
  * What z comes out of begins as 0, so the first step's loss is log K; it is trained beside whatever the method trains.
- * Classes are those of the training rows: whole numbers are the classes themselves, 0 … the largest, called LABEL_0
- * …; words are sorted by their bytes, as Hugging Face's example sorts them. A model that has all of them already keeps its
- * head and its order.
+ * Classes are those of the training rows: whole numbers are the classes themselves, 0 to the largest, called
+ * LABEL_0 …; words are sorted by their bytes, as Hugging Face's example sorts them. A model that has all of them
+ * already keeps its head and its order.
  *
  * accuracy: how often the largest z is that of the class. Not here: several classes a text. */
 #include <math.h>
