@@ -14,7 +14,8 @@
  *
  * Errors: of shares as statistics.h has them. F1 and MCC are smooth functions of the counts, so theirs follow from
  * how each row moves them: stderr² = n/(n − 1)·Σ (∂T/∂row)², the interval ± 1.96 of it. Correlations have
- * Fisher's z: atanh r ± 1.96·√(c/(n − 3)), c = 1 for Pearson's, 1 + r²/2 for Spearman's (Bonett & Wright 2000). */
+ * Fisher's z: atanh r ± 1.96·√(c/(n − 3)), c = 1 for Pearson's, 1 + r²/2 for Spearman's (Bonett & Wright
+ * 2000). */
 #ifndef EVAL_LABEL_SCORES_H
 #define EVAL_LABEL_SCORES_H
 
