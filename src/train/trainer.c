@@ -188,9 +188,9 @@ static int check_head(const struct trainer *t, struct err *e)
 {
 	for (size_t i = 0; i < t->model.n_weights; i++)
 		if (t->model.weights[i].made && t->overlay->replaced[i] < 0)
-			return err_set(e, "--method %s leaves %s as it is, which is new: --objective %s wants a method "
-			               "that trains it, as lora and full do", t->recipe.method, t->model.weights[i].name,
-			               t->objective.row->name);
+			return err_set(e, "--method %s leaves %s as it is, which is new: --objective %s wants a "
+			               "method that trains it, as lora and full do", t->recipe.method,
+			               t->model.weights[i].name, t->objective.row->name);
 	return 0;
 }
 
