@@ -109,6 +109,7 @@ static void save_head(struct adapter *a, const struct model *m, bool head, bool 
 		if (!embedding)
 			save_whole(a, m, weight);
 		a->tied_name = saved_name(a, m->config.arch->head);
+		a->tied = a->overlay.replaced[weight];
 	} else {
 		a->overlay.head = head ? own_param(a, m, saved_name(a, m->config.arch->head), weight) : HEAD_OF_MODEL;
 	}

@@ -26,10 +26,12 @@ struct adapter_targets {
 	OPT_STRING("base-model-name-or-path", s, f, NULL, "NAME", \
 	           "what adapter_config.json calls the model, as ORG/NAME; else what the model says of itself, else " \
 	           "its path")
-#define ADAPTER_TARGET_OPTS(s, f, init) \
+#define ADAPTER_TARGET_OPT(s, f, init) \
 	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
 	           "all-linear, or names as q_proj,v_proj, or a regular expression for whole names; embeddings and " \
-	           "the head (embed_tokens,lm_head) only by name"), \
+	           "the head (embed_tokens,lm_head) only by name")
+#define ADAPTER_TARGET_OPTS(s, f, init) \
+	ADAPTER_TARGET_OPT(s, f, init), \
 		OPT_STRING("exclude-modules", s, f.exclude_modules, NULL, "LIST", \
 	                   "of the target modules those that are left alone: names or an expression"), \
 		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
@@ -66,6 +68,7 @@ struct adapter {
 	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
 	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 	const char *tied_name;
+	int tied;                      /* that parameter */
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */

@@ -149,19 +149,13 @@ static bool same_tensor(const struct st_tensor *a, const struct st_tensor *b)
 	return a->dtype == b->dtype && a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes);
 }
 
-/* The parameter that is embedding and head both. */
-static int tied_param(const struct adapter *a, const struct model *m)
-{
-	return a->tied_name ? a->overlay.replaced[model_head(m)] : -1;
-}
-
 /* A tied pair in the file: the second is there or not, but not different. */
-static int check_pair(const struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+static int check_pair(const struct adapter *a, const struct safetensors *s, struct err *e)
 {
 	const struct st_tensor *one, *two = a->tied_name ? st_find(s, a->tied_name) : NULL;
 	if (!two)
 		return 0;
-	const char *name = a->overlay.params.items[tied_param(a, m)].name;
+	const char *name = a->overlay.params.items[a->tied].name;
 	one = st_find(s, name);
 	if (one && same_tensor(one, two))
 		return 0;
@@ -189,7 +183,7 @@ int adapter_fit(const struct adapter *a, const struct model *m, const struct saf
 	for (size_t i = 0; i < s->n_tensors; i++)
 		if (check_known(a, m, &s->tensors[i], s, e) < 0)
 			return -1;
-	return check_pair(a, m, s, e);
+	return check_pair(a, s, e);
 }
 
 /* rows × cols from [cols][rows]. */
@@ -287,7 +281,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
 		bool second = i == a->overlay.params.n_items;
-		param[i] = second ? tied_param(a, m) : (int)i;
+		param[i] = second ? a->tied : (int)i;
 		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
 	size_t n_meta = 1 + (m->labels ? describe_labels(&meta[1], &mem, m->labels) : 0);

@@ -19,6 +19,8 @@ uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed
 uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare);
 /* x, but of each token first + i with i < n columns [column, column + C) of row i of p. */
 uint32_t op_virtual_rows(struct tape *t, uint32_t x /* N,C */, uint32_t p /* n,P */, int32_t first, size_t column);
+/* The same where slot (V) is 0; elsewhere row slot − 1 of rows (K,C). */
+uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source);
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
 void op_split(struct tape *t, uint32_t x /* N,groups·Σ size */, int groups, int parts, const size_t *size,
               uint32_t *out);

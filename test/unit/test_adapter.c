@@ -495,6 +495,7 @@ static int new_saved(struct adapter *a, const struct model *m, const struct save
 		json_object_set_new(a->config, "ensure_weight_tying", json_true());
 		a->overlay.head = HEAD_AS_EMBEDDING;
 		a->tied_name = "base_model.model.lm_head.weight";
+		a->tied = a->overlay.replaced[model_head(m)];
 		status = adapter_save(a, m, dir, e);
 		adapter_release(a);
 	}

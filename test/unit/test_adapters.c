@@ -26,6 +26,7 @@
 static const struct type_need {
 	const char *type, *options[3], *models[3];
 } needs[] = {
+	{ "trainable_tokens", { "token-indices", "40,9,77" }, { "llama", "gpt2", "llama.gguf" } },
 	{ "bitfit", { NULL }, { "qwen2", "gpt2", "qwen2.gguf" } },
 };
 
