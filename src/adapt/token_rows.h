@@ -13,10 +13,10 @@
 #include "model/graph.h"
 
 struct token_site {
-	int weight;                    /* of the embedding, of the head; n_weights: a tied model's head */
+	int weight;                    /* embedding or head; n_weights: a tied model's head */
 	int param;                     /* the rows, K,C */
-	int slot;                      /* of the embedding: V numbers, 1 + the row that stands for a token, 0; of fixed */
-	int minus, up;                 /* of the head: −W[tokens] and S, of fixed */
+	int slot;                      /* embedding: V numbers of `fixed`, 1 + the row for a token or 0 */
+	int minus, up;                 /* head: −W[tokens] and S, of `fixed` */
 	const int32_t *tokens;         /* [n] */
 	size_t n;
 };
