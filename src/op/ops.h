@@ -126,6 +126,12 @@ uint32_t op_scale(struct tape *t, uint32_t x, float by);                        
 /* Of two matrices (O,r), (O,s) or, across, (r,I), (s,I): each number of one with each of the other in every row or
  * column, (O,r·s) or (r·s,I); the factors of a product of matrices number by number, op_khatri_rao.c */
 uint32_t op_khatri_rao(struct tape *t, uint32_t a, uint32_t b, bool across);
+/* Of the c parts of d numbers that a row is, each times wᵀ; N,c·b */
+uint32_t op_linear_parts(struct tape *t, uint32_t x /* N,c·d */, uint32_t w /* b,d */, float scale);
+/* a parts of b numbers, each a sum of the row's c parts: part i of those that w(i,·) weighs; N,a·b */
+uint32_t op_mix_parts(struct tape *t, uint32_t x /* N,c·b */, uint32_t w /* a,c */);
+/* y(n,i) = x(n,from(i)); from: every number below C once */
+uint32_t op_order_columns(struct tape *t, uint32_t x /* N,C */, const uint32_t *from /* C */);
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */
 uint32_t op_clamp(struct tape *t, uint32_t x, float most);                      /* min(max(x, −most), most) */
 /* a + (b − a)∘σ(gate), all alike */
