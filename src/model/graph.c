@@ -213,6 +213,7 @@ static void ask(struct graph *g, int i, struct linear *l)
 		struct linear own = { .x = l->x, .w = l->w };
 		laid->after = o->hooks && o->hooks->linear && o->hooks->linear(g, o, i, &own);
 		memcpy(laid->term, own.term, sizeof(own.term));
+		laid->more = own.residual;
 		l->x = own.x;
 		l->w = own.w;
 	}
@@ -246,6 +247,11 @@ static void add_term(struct graph *g, struct linear *l, const struct linear_term
 	}
 }
 
+static uint32_t add_up(struct graph *g, uint32_t a, uint32_t b)
+{
+	return a && b ? op_add(g->tape, a, b) : a ? a : b;
+}
+
 /* What is left of bias and residual, once the product went through hooks. */
 static uint32_t finish(struct graph *g, uint32_t y, const struct linear *rest)
 {
@@ -272,6 +278,7 @@ static uint32_t product(struct graph *g, int i, struct linear *l)
 {
 	struct linear rest = { .bias = l->bias, .residual = l->residual };
 	bool whole = true;
+	uint32_t more = TENSOR_NONE; /* all that is added to what is whole */
 
 	ask(g, i, l);
 	l->bias = l->residual = TENSOR_NONE;
@@ -279,11 +286,15 @@ static uint32_t product(struct graph *g, int i, struct linear *l)
 		const struct laid *laid = &g->laid[k];
 		for (int j = 0; j < LINEAR_TERMS && laid->term[j].u; j++)
 			add_term(g, l, &laid->term[j]);
+		more = add_up(g, more, laid->more);
 		if (laid->after) {
+			l->residual = add_up(g, l->residual, more);
 			*l = onto(after(g, k, i, &rest, close(g, l)));
+			more = TENSOR_NONE;
 			whole = false;
 		}
 	}
+	rest.residual = add_up(g, rest.residual, more);
 	if (!whole || l->residual)
 		return finish(g, close(g, l), &rest);
 	l->bias = rest.bias;
@@ -546,7 +557,7 @@ static struct linear logprob_head(struct graph *g, uint32_t hidden, float *cap)
 		choose_compute(g, weight, &l);
 	ask(g, i, &l);
 	for (int k = 0; k < g->n_laid; k++) {
-		if (g->laid[k].after)
+		if (g->laid[k].after || g->laid[k].more)
 			BUG("an overlay that wants the head's product");
 		for (int j = 0; j < LINEAR_TERMS && g->laid[k].term[j].u; j++)
 			add_term(g, &l, &g->laid[k].term[j]);

@@ -19,6 +19,7 @@ struct laid {
 	uint32_t *param_tensor, *fixed_tensor; /* [params.n_items], [fixed.n_items] once used */
 	/* what it said of the product that is being recorded */
 	struct linear_term term[LINEAR_TERMS];
+	uint32_t more;                     /* what is added to it as it is */
 	bool after;
 };
 

@@ -32,9 +32,9 @@ struct overlay_hooks {
 	uint32_t (*lookup)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table);
 	/* The rows y (N,C) of an embedding. */
 	uint32_t (*embed)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y);
-	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms that are added.
-	 * Asked from the topmost down, so each sees the x that its own product would have. Returns whether `after` is
-	 * to be asked; of the head it cannot be. */
+	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms that are added,
+	 * or, but of the head, as l->residual numbers (N,O) that are. Asked from the topmost down, so each sees the x
+	 * that its own product would have. Returns whether `after` is to be asked; of the head it cannot be. */
 	bool (*linear)(struct graph *g, const struct overlay *o, int w, struct linear *l);
 	/* The same of all experts' matrices of a layer, weights w … w + E − 1, but that only terms may be filled in:
 	 * who would do something else to one refuses where it is made. */
