@@ -88,7 +88,11 @@ struct adapter_type {
 	size_t options_size;           /* of the struct that they fill */
 	/* Its whole number that its parameters grow with, for who must make it smaller; NULL: there is none. */
 	const char *size_option;
-	const char *peft_type;         /* "LORA"; NULL, as load is: PEFT has none, no file is read as one */
+	const char *peft_type;         /* "LORA"; NULL: PEFT has none, and where load is NULL too no file is read as one */
+	/* Of files that are not PEFT's: how their config is known, and what their weights' file is called, in
+	 * safetensors and as torch.save writes it. NULL: PEFT's. */
+	bool (*is)(const json_t *config);
+	const char *file, *old_file;
 	const char *gguf_type;         /* adapter.type of llama.cpp's files of this type, or NULL; wants pairs */
 	bool plain;                    /* in files its tensors have the model's own names, without PEFT's prefix */
 	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */
@@ -119,8 +123,10 @@ int adapter_new_named(struct adapter *a, const char *type, const struct model *m
 int adapter_classify(struct model *m, const char *dir, struct err *e);
 /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
-/* adapter_config.json, adapter_model.safetensors; of a model that classifies with its head, as PEFT keeps it (task_type
- * SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
+/* The names that an adapter's files may have, config first; NULL at the end. */
+extern const char *const adapter_files[];
+/* adapter_config.json, adapter_model.safetensors or the type's own; of a model that classifies with its head, as PEFT
+ * keeps it (task_type SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
 void adapter_release(struct adapter *a);
 /* −1 and a sentence where it cannot be worked into weights. */

@@ -13,9 +13,9 @@ const struct adapter_type *adapter_type_of(const json_t *config)
 {
 	const char *name = json_string_value(json_object_get(config, "peft_type"));
 
-	for (size_t i = 0; name && adapter_type_table[i]; i++) {
+	for (size_t i = 0; adapter_type_table[i]; i++) {
 		const struct adapter_type *t = adapter_type_table[i];
-		if (t->load && t->peft_type && !strcmp(t->peft_type, name))
+		if (t->load && (t->is ? t->is(config) : name && t->peft_type && !strcmp(t->peft_type, name)))
 			return t;
 	}
 	return NULL;

@@ -17,6 +17,9 @@
 
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
 
+const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin",
+	                              "adapter.safetensors", "pytorch_adapter.bin", NULL };
+
 /* Keys are rotated, and so lie as the rows of the weights that make them. */
 static bool has_permuted_keys(const struct model *m, struct file_layout place)
 {
@@ -293,7 +296,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 /* The weights come last: a folder that has them is whole. */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
 {
-	char *config = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS);
+	char *config = io_join(dir, CONFIG), *weights = io_join(dir, a->type->file ? a->type->file : WEIGHTS);
 	int status = io_mkdirs(dir, e);
 	if (status == 0)
 		status = jsonx_write_file(config, a->config, e);
@@ -304,19 +307,31 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 	return status;
 }
 
+/* The weights beside a config: of its type's name, safetensors before torch.save's. */
+static int open_weights(struct safetensors *s, const json_t *config, const char *dir, struct err *e)
+{
+	const struct adapter_type *type = adapter_type_of(config);
+	bool own = type && type->file;
+	char *weights = io_join(dir, own ? type->file : WEIGHTS);
+	char *bin = io_join(dir, own ? type->old_file : "adapter_model.bin");
+	int status = !io_exists(weights) && io_exists(bin) ? pytorch_open(s, bin, e) : st_open(s, weights, e);
+
+	mem_free(weights);
+	mem_free(bin);
+	return status;
+}
+
 int peft_folder_open(json_t **config, struct safetensors *s, const char *dir, struct err *e)
 {
-	char *path = io_join(dir, CONFIG), *weights = io_join(dir, WEIGHTS), *bin = io_join(dir, "adapter_model.bin");
+	char *path = io_join(dir, CONFIG);
 	int status = -1;
 	*config = NULL;
 	if (!io_is_dir(dir) || !io_exists(path))
 		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
 	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
-		status = !io_exists(weights) && io_exists(bin) ? pytorch_open(s, bin, e) : st_open(s, weights, e);
+		status = open_weights(s, *config, dir, e);
 	else if (*config)
 		err_set(e, "%s: not a JSON object", path);
 	mem_free(path);
-	mem_free(weights);
-	mem_free(bin);
 	return status;
 }

@@ -12,9 +12,15 @@
 
 const char *const artefact_kinds[] = { "model", "adapter", "data", "index", "labels", NULL };
 
+/* PEFT's name, and that of the `adapters` library. */
+static bool is_adapter(const char *name)
+{
+	return !strcmp(name, "adapter_model.safetensors") || !strcmp(name, "adapter.safetensors");
+}
+
 static const char *kind_of_file(const char *name)
 {
-	if (!strcmp(name, "adapter_model.safetensors"))
+	if (is_adapter(name))
 		return "adapter";
 	if (text_ends(name, ".gguf") || text_ends(name, ".safetensors"))
 		return "model";
@@ -24,7 +30,7 @@ static const char *kind_of_file(const char *name)
 /* Weights of a folder: the adapter's one file, or every model*.safetensors in order of name. */
 static bool is_weight(const char *name, bool adapter)
 {
-	return adapter ? !strcmp(name, "adapter_model.safetensors") :
+	return adapter ? is_adapter(name) :
 	                 !strncmp(name, "model", 5) && text_ends(name, ".safetensors");
 }
 

@@ -34,10 +34,9 @@ static uint32_t olmo2_block(struct graph *g, int layer, uint32_t x)
 	uint32_t y = decoder_heads(g, x, &g->model->config.rope, (struct attention_spec){ 0 });
 
 	y = nn_linear(g, y, ATTENTION "o_proj.weight", NULL, TENSOR_NONE);
-	x = nn_sublayer(g, SUBLAYER_ATTENTION, x, x, nn_rmsnorm(g, y, DECODER_BLOCK "post_attention_layernorm.weight"));
+	x = nn_sublayer_normed(g, SUBLAYER_ATTENTION, x, x, y, DECODER_BLOCK "post_attention_layernorm.weight");
 	y = nn_linear(g, decoder_gated(g, x, ACT_SILU), DECODER_BLOCK "mlp.down_proj.weight", NULL, TENSOR_NONE);
-	return nn_sublayer(g, SUBLAYER_FEED_FORWARD, x, x,
-	                   nn_rmsnorm(g, y, DECODER_BLOCK "post_feedforward_layernorm.weight"));
+	return nn_sublayer_normed(g, SUBLAYER_FEED_FORWARD, x, x, y, DECODER_BLOCK "post_feedforward_layernorm.weight");
 }
 
 const struct arch arch_olmo2 = {

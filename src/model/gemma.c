@@ -42,12 +42,10 @@ uint32_t gemma_block(struct graph *g, int layer, uint32_t x)
 	uint32_t y = decoder_heads(g, h, slides ? &own->local : &g->model->config.rope, a);
 
 	y = nn_linear(g, y, GEMMA_ATTENTION "o_proj.weight", NULL, TENSOR_NONE);
-	y = nn_rmsnorm(g, y, DECODER_BLOCK "post_attention_layernorm.weight");
-	x = nn_sublayer(g, SUBLAYER_ATTENTION, x, h, y);
+	x = nn_sublayer_normed(g, SUBLAYER_ATTENTION, x, h, y, DECODER_BLOCK "post_attention_layernorm.weight");
 	h = nn_rmsnorm(g, x, DECODER_BLOCK "pre_feedforward_layernorm.weight");
 	y = nn_linear(g, decoder_gated(g, h, ACT_GELU_TANH), DECODER_BLOCK "mlp.down_proj.weight", NULL, TENSOR_NONE);
-	return nn_sublayer(g, SUBLAYER_FEED_FORWARD, x, h,
-	                   nn_rmsnorm(g, y, DECODER_BLOCK "post_feedforward_layernorm.weight"));
+	return nn_sublayer_normed(g, SUBLAYER_FEED_FORWARD, x, h, y, DECODER_BLOCK "post_feedforward_layernorm.weight");
 }
 
 void gemma_logits(struct graph *g, struct linear *head, float *cap)

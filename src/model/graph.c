@@ -476,14 +476,24 @@ static bool hooks_sublayer(const struct graph *g)
 	return false;
 }
 
-uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y)
+static uint32_t hooked(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y)
 {
 	for (int k = 0; k < g->n_laid; k++) {
 		const struct overlay *o = g->laid[k].overlay;
 		if (o->hooks && o->hooks->sublayer)
 			y = o->hooks->sublayer(g, o, kind, x, h, y);
 	}
-	return op_add(g->tape, x, y);
+	return y;
+}
+
+uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y)
+{
+	return op_add(g->tape, x, hooked(g, kind, x, h, y));
+}
+
+uint32_t nn_sublayer_normed(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y, const char *norm)
+{
+	return op_add(g->tape, x, nn_rmsnorm(g, hooked(g, kind, x, h, y), norm));
 }
 
 uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,

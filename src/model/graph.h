@@ -78,6 +78,8 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 uint32_t nn_state(struct graph *g, size_t numbers);
 /* The end of every half of a block: x + y, x (N,C) what it is added to, y what the half made of h, its normed input. */
 uint32_t nn_sublayer(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y);
+/* The same where y is normed before it is added; hooks are asked before that. */
+uint32_t nn_sublayer_normed(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y, const char *norm);
 /* The same where y is the linear of `in`, as it mostly is: then all is one pass. */
 uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
                             const char *weight, const char *bias /* or NULL */);

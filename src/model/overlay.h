@@ -46,7 +46,8 @@ struct overlay_hooks {
 	void (*attention)(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v);
 	/* The norm y of x, by weight w. */
 	uint32_t (*norm)(struct graph *g, const struct overlay *o, int w, uint32_t x, uint32_t y);
-	/* What a half of a block adds to x (N,C): y, made from h, the norm of x or x itself. */
+	/* What a half of a block adds to x (N,C), or what is normed and then added: y, made from h, the norm of x or x
+	 * itself. */
 	uint32_t (*sublayer)(struct graph *g, const struct overlay *o, enum sublayer kind, uint32_t x, uint32_t h,
 	                     uint32_t y);
 	/* All that it adds goes through nn_served, so that it may serve some rows alone. */

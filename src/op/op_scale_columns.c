@@ -1,8 +1,8 @@
 /* scale_columns: y(i,j) = s(j)·(x(i,j) + b(j)) + r(i,j), each of s, b and r if there is one.
  *
- *     x, r, y (N,C) or (R,C) of the target rows      s, b (C)
+ *     x, r, y (N,C) or (R,C) of the target rows      s, b (C), or s one number for all columns
  *
- *     dx = s∘dy    ds = Σ rows dy∘(x + b)    db = s∘Σ rows dy    dr = dy
+ *     dx = s∘dy    ds = Σ rows dy∘(x + b), of one number over the columns too    db = s∘Σ rows dy    dr = dy
  *
  * What an adapter does to a product's columns ((IA)3, Liu et al. 2022), and the bias and the residual that wait for it.
  * The sums over rows go up in the order of the rows. Backward reads x where s is trained. */
@@ -31,7 +31,8 @@ static int scale_shape(struct tape *t, struct node *n, struct err *e)
 
 	if (like.n_dims != 2)
 		return err_set(e, "%s is no matrix", like.name);
-	if (check_vector(t, n->in[IN_S], like.dim[1], e) < 0 || check_vector(t, n->in[IN_B], like.dim[1], e) < 0)
+	bool one = n->in[IN_S] && tensor_count(tape_tensor(t, n->in[IN_S])) == 1;
+	if ((!one && check_vector(t, n->in[IN_S], like.dim[1], e) < 0) || check_vector(t, n->in[IN_B], like.dim[1], e) < 0)
 		return -1;
 	if (r && (r->axis != like.axis || tensor_count(r) != tensor_count(&like)))
 		return err_set(e, "%s and %s differ in shape", like.name, r->name);
@@ -43,6 +44,7 @@ struct work {
 	const float *x, *s, *b, *r;    /* s, b, r or NULL */
 	float *y;
 	size_t rows, C, piece;         /* rows of a piece */
+	size_t step;                   /* from one number of s to the next: 0 where it is one */
 };
 
 static void scale_row(const struct work *w, size_t at)
@@ -52,7 +54,7 @@ static void scale_row(const struct work *w, size_t at)
 
 	for (size_t j = 0; j < w->C; j++) {
 		float v = w->b ? x[j] + w->b[j] : x[j];
-		v = w->s ? w->s[j] * v : v;
+		v = w->s ? w->s[j * w->step] * v : v;
 		y[j] = r ? v + r[j] : v;
 	}
 }
@@ -67,6 +69,12 @@ static void scale_piece(void *ctx, size_t item, int thread)
 		scale_row(w, i * w->C);
 }
 
+/* 0 where the vector is one number for all columns, else 1. */
+static size_t step_of(const struct run *r, uint32_t id)
+{
+	return !id || tensor_count(run_tensor(r, id)) > 1;
+}
+
 static void scale_forward(struct run *r, const struct node *n)
 {
 	size_t C = run_tensor(r, n->out[0])->dim[1];
@@ -77,6 +85,7 @@ static void scale_forward(struct run *r, const struct node *n)
 		          .y = run_f32(r, n->out[0]),
 		          .rows = run_rows(r, n->out[0]),
 		          .C = C,
+		          .step = step_of(r, n->in[IN_S]),
 		          .piece = MAX((size_t)POINTWISE_PIECE / C, (size_t)1) };
 
 	pool_run(r->pool, (w.rows + w.piece - 1) / w.piece, scale_piece, &w);
@@ -90,8 +99,19 @@ struct sum_work {
 	const float *dy, *x, *b, *s;   /* x: of ds; s: of db; or NULL */
 	float *out;
 	size_t rows, C;
+	size_t step;                   /* of s */
 	bool accumulate;
 };
+
+/* Of the n columns from `first` on. */
+static void sum_columns(const struct sum_work *w, size_t first, size_t n, float *sum)
+{
+	for (size_t i = 0, at = first; i < w->rows; i++, at += w->C)
+		for (size_t j = 0; j < n; j++) {
+			float v = w->x ? w->x[at + j] : 1;
+			sum[j] += w->dy[at + j] * (w->b ? v + w->b[first + j] : v);
+		}
+}
 
 static void sum_piece(void *ctx, size_t item, int thread)
 {
@@ -100,15 +120,29 @@ static void sum_piece(void *ctx, size_t item, int thread)
 	float sum[SUM_COLUMNS] = { 0 };
 	(void)thread;
 
-	for (size_t i = 0, at = first; i < w->rows; i++, at += w->C)
-		for (size_t j = 0; j < n; j++) {
-			float v = w->x ? w->x[at + j] : 1;
-			sum[j] += w->dy[at + j] * (w->b ? v + w->b[first + j] : v);
-		}
+	sum_columns(w, first, n, sum);
 	for (size_t j = 0; j < n; j++) {
-		float v = w->s ? sum[j] * w->s[first + j] : sum[j];
+		float v = w->s ? sum[j] * w->s[(first + j) * w->step] : sum[j];
 		w->out[first + j] = w->accumulate ? w->out[first + j] + v : v;
 	}
+}
+
+/* The one number of all columns. */
+static void sum_all(void *ctx, size_t item, int thread)
+{
+	const struct sum_work *w = ctx;
+	double all = w->accumulate ? (double)w->out[0] : 0;
+	(void)item;
+	(void)thread;
+
+	for (size_t first = 0; first < w->C; first += SUM_COLUMNS) {
+		size_t n = MIN(w->C - first, (size_t)SUM_COLUMNS);
+		float sum[SUM_COLUMNS] = { 0 };
+		sum_columns(w, first, n, sum);
+		for (size_t j = 0; j < n; j++)
+			all += (double)sum[j];
+	}
+	w->out[0] = (float)all;
 }
 
 /* in: dy, then x and b (or none) for ds; dy, none, none, then s (or none) for db */
@@ -121,9 +155,13 @@ static void sum_forward(struct run *r, const struct node *n)
 		              .out = run_f32(r, n->out[0]),
 		              .rows = run_rows(r, n->in[0]),
 		              .C = run_tensor(r, n->in[0])->dim[1],
+		              .step = step_of(r, n->in[3]),
 		              .accumulate = ((const struct sum_attr *)n->attr)->accumulate };
 
-	pool_run(r->pool, (w.C + SUM_COLUMNS - 1) / SUM_COLUMNS, sum_piece, &w);
+	if (w.C > 1 && tensor_count(run_tensor(r, n->out[0])) == 1)
+		pool_run(r->pool, 1, sum_all, &w);
+	else
+		pool_run(r->pool, (w.C + SUM_COLUMNS - 1) / SUM_COLUMNS, sum_piece, &w);
 }
 
 static void sum_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops, double *bytes)
@@ -175,17 +213,17 @@ static void scale_backward(struct tape *t, uint32_t i)
 
 static uint32_t scale_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t C; bool s, b, r, targets; } cases[] = {
-		{ 1, 1, true, false, false, false }, { 33, 70, true, true, true, false },
-		{ 70, 300, false, true, true, false }, { 21, 65, true, false, true, true },
-		{ 9, 5, false, false, true, false },
+	static const struct { int N; size_t C; bool s, b, r, targets, one; } cases[] = {
+		{ 1, 1, true, false, false, false, false }, { 33, 70, true, true, true, false, false },
+		{ 70, 300, false, true, true, false, false }, { 21, 65, true, false, true, true, false },
+		{ 9, 5, false, false, true, false, false }, { 40, 130, true, true, true, false, true },
 	};
-	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C };
+	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C }, scales = cases[i].one ? 1 : C;
 
 	batch_sample(b, rng, cases[i].N, 50);
 	uint32_t x = tape_param(t, "x", 2, dim), r = cases[i].r ? tape_param(t, "r", 2, dim) : TENSOR_NONE;
 	return op_scale_columns(t, cases[i].targets ? op_gather(t, x) : x,
-	                        cases[i].s ? tape_param(t, "s", 1, &C) : TENSOR_NONE,
+	                        cases[i].s ? tape_param(t, "s", 1, &scales) : TENSOR_NONE,
 	                        cases[i].b ? tape_param(t, "b", 1, &C) : TENSOR_NONE,
 	                        cases[i].targets && r ? op_gather(t, r) : r);
 }
@@ -200,7 +238,7 @@ const struct op op_row_scale_columns = {
 	.inplace = 1U << IN_X | 1U << IN_R,
 	.cheap = true,
 	.sample = scale_sample,
-	.sample_count = 5,
+	.sample_count = 6,
 };
 
 uint32_t op_scale_columns(struct tape *t, uint32_t x, uint32_t scale, uint32_t bias, uint32_t residual)

@@ -35,16 +35,17 @@ struct answering {
 
 static int adapter_hash(const char *path, char hex[33], struct err *e)
 {
-	static const char *const names[] = { "adapter_config.json", "adapter_model.safetensors" };
 	struct buf all = BUF_INIT;
 	int status = 0;
 
 	if (!io_is_dir(path))
 		return io_hash(path, hex, e);
-	for (size_t i = 0; i < ARRAY_LEN(names) && status == 0; i++) {
-		char *file = io_join(path, names[i]);
-		status = io_hash(file, hex, e);
-		buf_add(&all, hex, 32);
+	for (size_t i = 0; adapter_files[i] && status == 0; i++) {
+		char *file = io_join(path, adapter_files[i]);
+		if (io_exists(file)) {
+			status = io_hash(file, hex, e);
+			buf_add(&all, hex, 32);
+		}
 		mem_free(file);
 	}
 	if (status == 0)
