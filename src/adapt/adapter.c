@@ -271,6 +271,20 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 	a->type->merge(a, m, weight, w);
 }
 
+size_t adapter_products(const struct adapter *a, double *flops)
+{
+	const struct params *p = &a->overlay.params;
+	size_t n = 0;
+
+	*flops = 0;
+	for (size_t i = 0; i < p->n_items && a->overlay.hooks && a->overlay.hooks->sublayer; i++)
+		if (p->items[i].n_dims == 2 && p->items[i].weight < 0) {
+			*flops += 2 * (double)p->items[i].n;
+			n++;
+		}
+	return n;
+}
+
 bool adapter_unties(const struct adapter *a) { return a->overlay.head != HEAD_AS_EMBEDDING || a->parts; }
 
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)

@@ -88,7 +88,7 @@ struct adapter_type {
 	size_t options_size;           /* of the struct that they fill */
 	/* Its whole number that its parameters grow with, for who must make it smaller; NULL: there is none. */
 	const char *size_option;
-	const char *peft_type;         /* "LORA"; NULL: PEFT has none, and where load is NULL too no file is read as one */
+	const char *peft_type;         /* "LORA"; NULL: PEFT has none; where load is NULL too no file is read as one */
 	/* Of files that are not PEFT's: how their config is known, and what their weights' file is called, in
 	 * safetensors and as torch.save writes it. NULL: PEFT's. */
 	bool (*is)(const json_t *config);
@@ -133,6 +133,9 @@ void adapter_release(struct adapter *a);
 int adapter_check_merge(const struct adapter *a, struct err *e);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w);
+/* Products that each token goes through beside the model's own and that cannot be worked into its weights, 0 of most
+ * types; *flops: their operations for one token. */
+size_t adapter_products(const struct adapter *a, double *flops);
 /* Whether the adapter parts a tied model's head from its embedding; then the head with it, of the embedding's shape. */
 bool adapter_unties(const struct adapter *a);
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w);

@@ -39,8 +39,8 @@ static const struct opt opts[] = {
 	OPT_FLOAT("reduction-factor", struct options, reduction, NULL, 0.01, 65536,
 	          "how many times fewer numbers there are in between (default: the adapter-config's, 16 or 2)"),
 	OPT_STRING("base-model-name-or-path", struct options, base, NULL, "NAME",
-	           "what adapter_config.json calls the model, as ORG/NAME; else what the model says of itself, else its "
-	           "path"),
+	           "what adapter_config.json calls the model, as ORG/NAME; else what the model says of itself, else "
+	           "its path"),
 	OPT_END
 };
 
@@ -116,8 +116,9 @@ static int check_blocks(const struct bottleneck *o, struct err *e)
 		return err_set(e, "is_parallel and original_ln_before are both true: a parallel one's input is the "
 		                  "half's alone");
 	if (c->sum_before && (o->blocks.norms_y || (o->blocks.takes_normed && c->at[SUBLAYER_ATTENTION])))
-		return err_set(e, "original_ln_before is true, which is not done in this model's blocks, whose norms the "
-		                  "`adapters` library takes from the last layer: double_seq_bn and par_bn do without");
+		return err_set(e, "original_ln_before is true, which is not done in this model's blocks, whose norms "
+		                  "the `adapters` library takes from the last layer: double_seq_bn and par_bn do "
+		                  "without");
 	if (c->residual == RESIDUAL_SUM && c->sum_before && !normed)
 		return err_set(e, "residual_before_ln is \"post_add\", which is for blocks that norm the sum; this "
 		                  "model's do not");
@@ -179,7 +180,8 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 			return -1;
 		for (int k = 0; k < 2; k++) {
 			o->sites[i][k].down = -1;
-			const char *at = arena_printf(&a->mem, "%s%d.%s.adapters.%s.", prefix, i, o->blocks.part[k], name);
+			const char *at = arena_printf(&a->mem, "%s%d.%s.adapters.%s.", prefix, i, o->blocks.part[k],
+			                              name);
 			if (r && o->c.at[k])
 				add_site(a, &o->sites[i][k], at, (size_t)m->config.C, (size_t)r);
 			n += r && o->c.at[k];
@@ -228,8 +230,9 @@ static void init_site(const struct adapter *a, const struct site *s, uint64_t se
 
 	for (size_t i = 0; i < down->n && c->init == INIT_MAM; i++)
 		w[i] = bound * (2 * rng_uniform(key, i, down->site, 0) - 1);
+	bool bert = c->init == INIT_BERT;
 	for (int k = 0; k < 2 && c->init != INIT_MAM; k++)
-		fill_normal(a, k ? s->up : s->down, c->init == INIT_BERT ? 0.02F : 0.01F, c->init == INIT_BERT ? 0 : 2, key);
+		fill_normal(a, k ? s->up : s->down, bert ? 0.02F : 0.01F, bert ? 0 : 2, key);
 	if (c->ln_before)
 		fill_with(a, s->before, 1);
 	if (c->ln_after)
@@ -261,6 +264,11 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 
 	if (!config)
 		return -1;
+	if (m->labels) {
+		json_decref(config);
+		return err_set(e, "a head that classifies is a file of its own in the `adapters` library, which is not "
+		                  "written here; other methods train one");
+	}
 	if (asked->base && !utf8_valid(asked->base, strlen(asked->base), NULL)) {
 		json_decref(config);
 		return err_set(e, "base_model_name_or_path: the name is not UTF-8");
@@ -385,17 +393,21 @@ static uint32_t scaled(struct graph *g, const struct overlay *o, const struct bo
 	return up;
 }
 
+static uint32_t product(struct graph *g, const struct overlay *o, uint32_t x, int w, int bias)
+{
+	return op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, w), .bias = nn_param(g, o, bias) });
+}
+
 /* A(v), what is left of it to be added to. */
 static uint32_t products(struct graph *g, const struct overlay *o, const struct bottleneck *b, const struct site *s,
                          uint32_t v)
 {
 	if (b->c.ln_before)
 		v = op_layernorm(g->tape, v, nn_param(g, o, s->before), nn_param(g, o, s->before_bias), NORM_EPS);
-	v = op_linear(g->tape, &(struct linear){ .x = v, .w = nn_param(g, o, s->down), .bias = nn_param(g, o, s->down_bias) });
+	v = product(g, o, v, s->down, s->down_bias);
 	if (!b->c.linear)
 		v = op_act(g->tape, b->c.f, v, TENSOR_NONE);
-	v = op_linear(g->tape, &(struct linear){ .x = v, .w = nn_param(g, o, s->up), .bias = nn_param(g, o, s->up_bias) });
-	return scaled(g, o, b, s, v);
+	return scaled(g, o, b, s, product(g, o, v, s->up, s->up_bias));
 }
 
 /* What goes in, and what is added to what comes out. */

@@ -110,7 +110,8 @@ static int read_residual(struct bottleneck_config *c, const json_t *config, stru
 
 static int read_init(struct bottleneck_config *c, const json_t *config, struct err *e)
 {
-	static const char *const names[] = { [INIT_BERT] = "bert", [INIT_MAM] = "mam_adapter", [INIT_HOULSBY] = "houlsby" };
+	static const char *const names[] = { [INIT_BERT] = "bert", [INIT_MAM] = "mam_adapter",
+		                             [INIT_HOULSBY] = "houlsby" };
 	const json_t *v = json_object_get(config, "init_weights");
 	const char *word = json_string_value(v);
 
@@ -197,8 +198,8 @@ int bottleneck_width(const struct bottleneck_config *c, int layer, int C, struct
 		return peft_refuse("reduction_factor", by, e);
 	double width = rint((C - fmod(C, x)) / x); /* as Python divides */
 	if (width > WIDTH_MAX)
-		return err_set(e, "reduction_factor is %g, which makes %.0f numbers of %d; at most %d are done", x, width,
-		               C, WIDTH_MAX);
+		return err_set(e, "reduction_factor is %g, which makes %.0f numbers of %d; at most %d are done", x,
+		               width, C, WIDTH_MAX);
 	return width < 1 ? 1 : (int)width;
 }
 

@@ -259,6 +259,9 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 	json_object_set_new(j, "labels", m->labels ? labels_json(m->labels) : json_null());
 	json_object_set_new(j, "tokenizer", tokenizer_json(m->tokenizer));
 	json_object_set_new(j, "memory", memory_json(x));
+	double flops = 0;
+	if (l->has_adapter && adapter_products(&l->adapter, &flops))
+		json_object_set_new(j, "adapter_flops_per_token", json_real(flops));
 	if (l->has_adapter)
 		json_object_set_new(j, "adapter",
 		                    json_pack("{s:s, s:I, s:i, s:i}", "type", l->adapter.type->name, "parameters",
@@ -346,6 +349,11 @@ static void show(const struct loaded *l, const struct model_memory *x)
 	if (l->has_adapter)
 		app_print("Adapter\n  %-14s %s, %s parameters\n", "type", l->adapter.type->name,
 		          human_count((double)params_count(&l->adapter.overlay.params), n));
+	double flops = 0, own = 2 * (double)model_count_active(&l->model);
+	size_t products = l->has_adapter ? adapter_products(&l->adapter, &flops) : 0;
+	if (products)
+		app_print("  %-14s %zu products of each token beside the model's: %s operations more (%.2g %%)\n",
+		          "costs", products, human_count(flops, n), 100 * flops / own);
 	if (virtual)
 		app_print("  %-14s %d before every text: %d of %d places are left, a first token waits for %d more;\n"
 		          "  %-14s their keys and values take %s, once for all sequences\n", "virtual tokens", virtual,

@@ -143,6 +143,8 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
 	if (p->virtual_tokens)
 		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
+	if (p->products)
+		json_object_set_new(j, "adapter_flops_per_token", json_real(p->product_flops));
 	return j;
 }
 
@@ -160,6 +162,9 @@ static void show_plan(const void *ctx, say_fn *say)
 	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
 	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a),
 	    human_count((double)p->parameters, b), human_bytes(p->disk_bytes, d));
+	if (p->products)
+		say("  %zu products of each token beside the model's, %s operations, in answers too", p->products,
+		    human_count(p->product_flops, a));
 }
 
 int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **kept, struct err *e)
@@ -312,6 +317,8 @@ static json_t *summarize(const struct train_loop *f, const struct show *s, const
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
 	if (p->virtual_tokens)
 		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
+	if (p->products)
+		json_object_set_new(j, "adapter_flops_per_token", json_real(p->product_flops));
 	put_eval(j, f->recipe->load_best_model_at_end ? f->best_eval : f->last_eval);
 	return j;
 }

@@ -32,7 +32,8 @@ static int scale_shape(struct tape *t, struct node *n, struct err *e)
 	if (like.n_dims != 2)
 		return err_set(e, "%s is no matrix", like.name);
 	bool one = n->in[IN_S] && tensor_count(tape_tensor(t, n->in[IN_S])) == 1;
-	if ((!one && check_vector(t, n->in[IN_S], like.dim[1], e) < 0) || check_vector(t, n->in[IN_B], like.dim[1], e) < 0)
+	if ((!one && check_vector(t, n->in[IN_S], like.dim[1], e) < 0) ||
+	    check_vector(t, n->in[IN_B], like.dim[1], e) < 0)
 		return -1;
 	if (r && (r->axis != like.axis || tensor_count(r) != tensor_count(&like)))
 		return err_set(e, "%s and %s differ in shape", like.name, r->name);

@@ -43,6 +43,8 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	int64_t documents, tokens, computed_tokens, supervised_tokens; /* documents: rows to learn from */
 	int64_t longest;                /* tokens of the longest document, an adapter's virtual ones included */
 	int virtual_tokens;             /* which stand before every document */
+	size_t products;                /* of the adapter beside the model, for each token (adapter_products) */
+	double product_flops;
 	uint32_t recomputed_nodes;
 	int gradient_buffers;
 	size_t trainable, parameters;

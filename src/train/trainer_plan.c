@@ -267,6 +267,7 @@ static void count(struct trainer *t)
 	for (size_t i = 0; i < t->train.documents.n; i++)
 		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
 	p->virtual_tokens = overlays_virtual(t->overlay);
+	p->products = t->has_adapter ? adapter_products(&t->adapter, &p->product_flops) : 0;
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
 	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
 	p->trainable = params_count(t->params);
