@@ -16,6 +16,7 @@
 #include "eval/agreement.h"
 #include "format/quantize_gguf.h"
 #include "infer/scorer.h"
+#include "infer/sentence.h"
 #include "quant/quantize.h"
 #include "quant/quantize_matrix.h"
 
@@ -341,6 +342,7 @@ static void put_keys(void *ctx, struct gguf_meta *meta)
 {
 	struct quantizing *q = ctx;
 
+	sentence_put_gguf(&q->source.model, meta);
 	quantize_put_keys(&q->how, meta);
 }
 

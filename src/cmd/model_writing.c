@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
+#include "infer/sentence.h"
 
 enum { TOKEN_BYTES = 440 };            /* of a token while a tokenizer is written: its JSON in memory */
 #define TRY_SECONDS 0.03               /* of trying how long the weights take */
@@ -126,6 +127,8 @@ static int write_folder(struct app *app, struct model_writing *w, struct err *e)
 	return export_folder(m, w->out, dtype, w->watched, e);
 }
 
+static void put_keys(void *ctx, struct gguf_meta *meta) { sentence_put_gguf(ctx, meta); }
+
 static int write_list(struct app *app, struct model_writing *w, struct export_gguf_list *list, struct err *e)
 {
 	int dtype = w->dtype >= 0 || w->as_stored ? w->dtype : (int)stored_dtype(&w->l->model);
@@ -139,7 +142,9 @@ static int write_list(struct app *app, struct model_writing *w, struct export_gg
 	if (plan(app, w, dtype >= 0 ? (enum dtype)dtype : DTYPE_F32, export_gguf_scratch(list), e) < 0)
 		return -1;
 	metering_phase("write");
-	return export_gguf_write(list, w->out, &(struct export_gguf){ .file_type = -1 }, e);
+	struct export_gguf how = { .file_type = -1, .keys = put_keys, .ctx = (void *)(uintptr_t)list->model };
+
+	return export_gguf_write(list, w->out, &how, e);
 }
 
 static int write_gguf(struct app *app, struct model_writing *w, struct err *e)

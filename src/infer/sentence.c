@@ -8,9 +8,11 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
+#include "format/gguf_write.h"
 #include "format/settings.h"
 
 static const struct setting transformer_known[] = {
@@ -224,6 +226,27 @@ static int read_gguf(struct sentence *s, const struct model *m, struct err *e)
 		return err_set(e, "%s: %s is %lld%s, which is not computed (1 mean, 2 cls, 3 last)", m->source.path,
 		               key, (long long)type, type == 4 ? ", that of a reranker" : "");
 	return names[type] ? take_pooling(s, names[type], m->source.path, e) : 0;
+}
+
+void sentence_put_gguf(const struct model *m, struct gguf_meta *meta)
+{
+	static const uint32_t types[POOLINGS] = { [POOLING_MEAN] = 1, [POOLING_CLS] = 2, [POOLING_LAST] = 3 };
+	struct err e = ERR_INIT;
+	struct sentence s;
+	char key[160];
+
+	if (m->source.is_gguf || !m->config.arch->encoder)
+		return;
+	int status = sentence_read(&s, m, &e);
+	if (status < 0 || !types[s.pooling]) {
+		log_warn("%s: the GGUF does not say how states are pooled: %s", m->source.path,
+		         status < 0 ? e.msg : "it has no word for max");
+	} else {
+		snprintf(key, sizeof(key), "%s.pooling_type", m->config.arch->gguf ? m->config.arch->gguf : "bert");
+		gguf_put_u32(meta, key, types[s.pooling]);
+	}
+	if (status == 0)
+		sentence_release(&s);
 }
 
 /* --- the whole --- */

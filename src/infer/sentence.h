@@ -29,6 +29,9 @@ int sentence_read(struct sentence *s, const struct model *m, struct err *e);
 const char *sentence_prompt(const struct sentence *s, const char *name, struct err *e);
 /* What is tokenized: the prompt and the text, appended, in lower case where that is wanted. */
 void sentence_text(const struct sentence *s, const char *prompt, const char *text, size_t n, struct buf *out);
+struct gguf_meta;
+/* The pooling of an encoder that came from a folder, as key of the GGUF that it becomes; nothing of others. */
+void sentence_put_gguf(const struct model *m, struct gguf_meta *meta);
 void sentence_release(struct sentence *s);
 
 #endif

@@ -41,6 +41,25 @@ static int roberta_config(struct config *c, const struct config_source *s, struc
 	return encoder_config(c, s, e);
 }
 
+extern const struct arch arch_bert;
+
+/* BERT's, whose table of positions begins at the first that is used. */
+static int to_gguf(const struct config *c, struct config *out, struct arena *mem, const char *where, struct err *e)
+{
+	const struct encoder *own = c->own;
+	struct encoder *bert = arena_alloc(mem, sizeof(*bert));
+	(void)where;
+	(void)e;
+
+	*bert = *own;
+	bert->positions = own->positions - own->first;
+	bert->first = 0;
+	*out = *c;
+	out->arch = &arch_bert;
+	out->own = bert;
+	return 0;
+}
+
 static uint32_t roberta_embed(struct graph *g)
 {
 	static const struct encoder_linear norm = ENCODER_NORM_PAIR("roberta.embeddings.LayerNorm");
@@ -83,6 +102,7 @@ const struct arch arch_roberta = {
 	.name = "roberta",
 	.hf_types = (const char *const[]){ "roberta", "xlm-roberta", "camembert", NULL },
 	.hf_class = "RobertaModel",
+	.to_gguf = to_gguf,
 	.fields = (const struct config_field *const[]){ encoder_fields, fields, NULL },
 	.own_bytes = sizeof(struct encoder),
 	.config = roberta_config,

@@ -524,6 +524,9 @@ static int judge_kv(const struct config *c, struct settings *arch, struct settin
 	bool own = !strncmp(kv->key, c->arch->gguf, n) && kv->key[n] == '.';
 	const char *key = own ? kv->key + n + 1 : kv->key;
 
+	if (c->arch->encoder && (!strcmp(key, "tokenizer.ggml.add_eos_token") ||
+	                         !strcmp(key, "tokenizer.ggml.add_sep_token")))
+		return 0;
 	if (own ? is_fact(c, key, true) : !setting_find(gguf_other_known, key) && strncmp(key, "tokenizer.", 10))
 		return 0;
 	json_t *value = gguf_json(kv);

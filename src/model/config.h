@@ -49,7 +49,7 @@ struct config_field {
 	const char *every;              /* of layers: an expression */
 	bool maybe;                     /* null, and 0 in GGUF, is a value: none, which is 0 */
 	bool own;                       /* of the architecture's own struct, else of struct config */
-	bool training;                  /* of training alone: no number of the forward, and no GGUF has it */
+	bool unsaid;                    /* of training, or of a head that GGUF's files are without: not compared */
 	size_t at;
 };
 

@@ -88,7 +88,7 @@ static bool is_alike(const struct config *a, const struct config *b, const struc
 {
 	const void *x = config_place(a, f), *y = config_place(b, f);
 
-	if (f->training)
+	if (f->unsaid)
 		return true;
 	switch (f->kind) {
 	case CONFIG_KIND_INT: return *(const int *)x == *(const int *)y || says_layers(a, f);

@@ -100,6 +100,8 @@ const struct setting gguf_other_known[] = {
 	{ "tokenizer.ggml.model tokenizer.ggml.pre tokenizer.ggml.tokens tokenizer.ggml.token_type "
 	  "tokenizer.ggml.merges tokenizer.ggml.bos_token_id tokenizer.ggml.eos_token_id "
 	  "tokenizer.ggml.unknown_token_id tokenizer.ggml.padding_token_id tokenizer.ggml.add_bos_token "
+	  "tokenizer.ggml.seperator_token_id tokenizer.ggml.normalizer.lowercase "
+	  "tokenizer.ggml.normalizer.strip_accents "
 	  "tokenizer.chat_template", USED, "the tokenizer", NULL },
 	{ "tokenizer.ggml.eot_token_id tokenizer.ggml.eom_token_id tokenizer.ggml.fim_pad_token_id "
 	  "tokenizer.ggml.fim_rep_token_id tokenizer.ggml.fim_sep_token_id tokenizer.ggml.suppress_tokens", USED,
@@ -107,7 +109,7 @@ const struct setting gguf_other_known[] = {
 	{ "tokenizer.ggml.add_eos_token tokenizer.ggml.add_sep_token", TOLD, "false",
 	  "a token behind every text, which is not put there" },
 	{ "tokenizer.ggml.scores", HARMLESS, "merges go by rank", NULL },
-	{ "tokenizer.ggml.seperator_token_id tokenizer.ggml.cls_token_id tokenizer.ggml.mask_token_id "
+	{ "tokenizer.ggml.cls_token_id tokenizer.ggml.mask_token_id "
 	  "tokenizer.ggml.fim_pre_token_id tokenizer.ggml.fim_suf_token_id tokenizer.ggml.fim_mid_token_id "
 	  "tokenizer.ggml.prefix_token_id tokenizer.ggml.suffix_token_id tokenizer.ggml.middle_token_id", HARMLESS,
 	  "roles that no text of ours has", NULL },

@@ -48,11 +48,44 @@ static enum dtype stored_as(const struct weight *w)
 	return w->dtype == DTYPE_F64 || dtypes[w->dtype].gguf < 0 ? DTYPE_F32 : w->dtype;
 }
 
+/* The weight's row in the table that the file is of, whose names may begin otherwise; NULL: it has none. */
+static const struct weight_spec *spec_of(struct export_gguf_list *l, const struct weight *w)
+{
+	const struct arch *own = l->model->config.arch, *as = l->as.arch;
+	const struct weight_spec *spec = weight_spec(as, w->spec->hf);
+	size_t n = strlen(own->prefix);
+	struct buf name = BUF_INIT;
+
+	if (spec || !n || !strcmp(own->prefix, as->prefix))
+		return spec;
+	for (const char *at = w->spec->hf; *at;) {
+		size_t word = strcspn(at, " "), skip = strncmp(at, own->prefix, n) ? 0 : n;
+		buf_adds(&name, name.len ? " " : "");
+		buf_adds(&name, skip ? as->prefix : "");
+		buf_add(&name, at + skip, word - skip);
+		at += word + (at[word] == ' ');
+	}
+	spec = weight_spec(as, buf_str(&name));
+	buf_release(&name);
+	return spec;
+}
+
+/* Rows of a table that are not used stand in front of the others, and a GGUF may be without them. */
+static void leave_unused(const struct export_gguf_list *l, struct export_tensor *t)
+{
+	int64_t rows = config_value(&l->as, t->spec->shape, strcspn(t->spec->shape, ","));
+
+	if ((t->spec->flags & WEIGHT_EMBED) && rows > 0 && (size_t)rows < t->dim[0]) {
+		t->skip = t->dim[0] - (size_t)rows;
+		t->dim[0] = (size_t)rows;
+	}
+}
+
 static int describe(struct export_gguf_list *l, struct export_tensor *t, const struct weight *w, size_t i, size_t n,
                     struct err *e)
 {
 	const struct model *m = l->model;
-	const struct weight_spec *spec = weight_spec(l->as.arch, w->spec->hf);
+	const struct weight_spec *spec = spec_of(l, w);
 
 	*t = (struct export_tensor){ .spec = spec, .weight = (int)i, .n = (int)n, .n_dims = w->n_dims };
 	if (!spec || !spec->gguf)
@@ -60,6 +93,8 @@ static int describe(struct export_gguf_list *l, struct export_tensor *t, const s
 		               m->config.arch->name);
 	t->name = weight_name(&l->mem, spec->gguf, w->layer, w->expert);
 	memcpy(t->dim, w->dim, sizeof(t->dim));
+	if (!m->source.is_gguf)
+		leave_unused(l, t);
 	if (n > 1 || w->expert >= 0) {
 		t->n_dims = 3;
 		t->dim[2] = w->dim[1];
@@ -90,12 +125,20 @@ static size_t beside(const struct model *m, size_t i)
 	return n;
 }
 
+/* GGUF's encoders are without a head of masked tokens. */
+static bool is_left_out(const struct weight *w)
+{
+	return (w->spec->flags & WEIGHT_OF_HEAD) && !(w->spec->flags & WEIGHT_OF_CLASSIFIER);
+}
+
 static int add_weights(struct export_gguf_list *l, struct err *e)
 {
 	const struct model *m = l->model;
 
 	for (size_t i = 0, n; i < m->n_weights; i += n) {
 		n = beside(m, i);
+		if (m->config.arch->encoder && is_left_out(&m->weights[i]))
+			continue;
 		if (describe(l, &l->tensor[l->n++], &m->weights[i], i, n, e) < 0)
 			return -1;
 	}
@@ -316,6 +359,17 @@ static int put_tokenizer(const struct model *m, struct gguf_meta *meta, struct e
 	return status;
 }
 
+/* How many kinds of tokens an encoder tells apart, which llama.cpp wants to know of one. */
+static void put_types(const struct export_gguf_list *l, struct gguf_meta *meta)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < l->n; i++)
+		n = strcmp(l->tensor[i].name, "token_types.weight") ? n : l->tensor[i].dim[0];
+	if (l->as.arch->encoder)
+		gguf_put_u32(meta, "tokenizer.ggml.token_type_count", (uint32_t)n);
+}
+
 static int make_meta(const struct export_gguf_list *l, struct gguf_meta *meta, const struct export_gguf *how,
                      struct err *e)
 {
@@ -331,6 +385,7 @@ static int make_meta(const struct export_gguf_list *l, struct gguf_meta *meta, c
 		put_name(meta, &m->source);
 		put_sampling(meta, m->source.generation_config);
 		config_put_gguf(meta, &l->as);
+		put_types(l, meta);
 		if (put_tokenizer(m, meta, e) < 0)
 			return -1;
 	}
@@ -419,7 +474,7 @@ static int write_expert(struct writing *x, const struct export_tensor *t, int ex
 		return -1;
 	if (t->as_is && t->dtype == w->dtype)
 		return io_writer_add(&x->io, w->data, bytes, e);
-	const float *from = numbers_of(x, t, expert, w);
+	const float *from = numbers_of(x, t, expert, w) + t->skip * cols;
 	if (x->how->pack && !t->plain) {
 		if (x->how->pack(x->how->ctx, t, expert, from, rows, cols, x->packed, e) < 0)
 			return -1;

@@ -28,6 +28,7 @@ struct export_tensor {
 	                               * head of a tied model that has one of its own now */
 	int n_dims;
 	size_t dim[3];                /* outermost first: [out][in], [expert][out][in] */
+	size_t skip;                  /* rows of the weight before the first that the file has */
 	bool plain;
 	enum dtype dtype;             /* to be written as */
 	bool as_is;                   /* the source's own bytes, while dtype is `stored` */

@@ -53,9 +53,9 @@ extern const struct weight_fused mixture_gate_in, mixture_up_in, mixture_down_in
 /* What config.json says of the loss that balances experts while a model is trained; coef: the class's default. */
 #define MIXTURE_LOSS(coef) \
 	{ .kind = CONFIG_KIND_FLAG, .hf = "output_router_logits", .hf_init = "false", .gguf_init = "false", \
-	  .training = true, .at = offsetof(struct config, balances) }, \
+	  .unsaid = true, .at = offsetof(struct config, balances) }, \
 	{ .kind = CONFIG_KIND_REAL, .hf = "router_aux_loss_coef", .hf_init = coef, .gguf_init = coef, .maybe = true, \
-	  .training = true, .at = offsetof(struct config, balance) }
+	  .unsaid = true, .at = offsetof(struct config, balance) }
 
 /* x + that of its norm */
 uint32_t mixture_feed_forward(struct graph *g, uint32_t x, const struct mixture *m);

@@ -10,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "format/gguf_write.h"
 #include "token/marks.h"
+#include "token/tokenizer.h"
 
 #define LEAST (-1e30) /* instead of −infinity, which JSON cannot hold */
+#define UNUSED (-10000.0F) /* of rows that are no piece, as llama.cpp's converter has it */
 #define UNKNOWN_COST 10.0 /* below the lowest score; SentencePiece's kUnkPenalty */
 
 struct unigram {
@@ -257,6 +261,63 @@ static void save(const struct tokenizer *t, json_t *model)
 	json_object_set_new(model, "vocab", list);
 }
 
+/* The map of a normalizer, or of the first step in it that has one, in base64; NULL: there is none. */
+static const char *charsmap_of(const json_t *normalizer)
+{
+	const char *map = json_string_value(json_object_get(normalizer, "precompiled_charsmap"));
+	const json_t *step;
+	size_t i;
+
+	json_array_foreach(json_object_get(normalizer, "normalizers"), i, step)
+		map = map ? map : charsmap_of(step);
+	return map;
+}
+
+static int put_charsmap(const struct tokenizer *t, struct gguf_meta *meta, struct err *e)
+{
+	const char *map = charsmap_of(json_object_get(tokenizer_rules(t), "normalizer"));
+	struct buf bytes = BUF_INIT;
+	int status = map && base64_read(&bytes, map, strlen(map)) < 0 ? err_set(e, "a charsmap that is no base64") : 0;
+
+	if (bytes.len)
+		gguf_put_numbers(meta, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, bytes.data, bytes.len);
+	buf_release(&bytes);
+	return status;
+}
+
+/* Are two spaces one? */
+static bool squeezes(const struct tokenizer *t)
+{
+	struct tokens one = { 0 }, two = { 0 };
+	struct err ignored = ERR_INIT;
+	bool same = tokenizer_encode(t, "a b", 3, 0, &one, &ignored) == 0 &&
+	            tokenizer_encode(t, "a  b", 4, 0, &two, &ignored) == 0 && one.n == two.n &&
+	            !memcmp(one.id, two.id, one.n * sizeof(*one.id));
+
+	tokens_release(&one);
+	tokens_release(&two);
+	return same;
+}
+
+static int put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	const struct unigram *u = tokenizer_own(t);
+	const struct vocab *v = tokenizer_vocab(t);
+	int prefix = marks_front(t, e);
+
+	if (prefix < 0)
+		return -1;
+	float *score = mem_array(rows, sizeof(*score));
+	for (size_t i = 0; i < rows; i++)
+		score[i] = i < v->n && (v->piece[i].flags & PIECE_MODEL) ? (float)MAX(u->score[i], LEAST) : UNUSED;
+	gguf_put_str(meta, "tokenizer.ggml.pre", "default");
+	gguf_put_bool(meta, "tokenizer.ggml.add_space_prefix", prefix);
+	gguf_put_bool(meta, "tokenizer.ggml.remove_extra_whitespaces", squeezes(t));
+	gguf_put_numbers(meta, "tokenizer.ggml.scores", GGUF_F32, score, rows);
+	mem_free(score);
+	return put_charsmap(t, meta, e);
+}
+
 static void hash(const struct tokenizer *t, struct buf *out)
 {
 	const struct unigram *u = tokenizer_own(t);
@@ -282,5 +343,6 @@ const struct token_model token_model_unigram = {
 	.encode = encode,
 	.find = find,
 	.save = save,
+	.put_gguf = put_gguf,
 	.hash = hash,
 };

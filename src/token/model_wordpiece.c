@@ -1,13 +1,16 @@
 /* model_wordpiece: WordPiece (Schuster & Nakajima 2012), as BERT has it. A word becomes the longest piece that it
  * begins with, then the longest that goes on, written with a prefix ("##"), and so forth; a word that cannot be written
- * so, or that is too long, is one unknown token.
- * */
+ * so, or that is too long, is one unknown token. In GGUF no word is too long. */
 #include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "format/gguf_write.h"
+#include "token/gguf_texts.h"
 #include "token/marks.h"
+
+#define BEHIND "tokenizer.ggml.seperator_token_id" /* spelt so */
 
 struct wordpiece {
 	char prefix[32];           /* of what continues a word */
@@ -66,6 +69,14 @@ static int gguf_text(const char *text, size_t n, bool control, struct buf *out)
 	return 0;
 }
 
+static void put_text(const struct piece *p, bool control, struct buf *out)
+{
+	bool goes_on = p->n > 2 && !strncmp(p->text, "##", 2);
+
+	buf_adds(out, control || goes_on ? "" : MARK);
+	buf_add(out, p->text + (!control && goes_on ? 2 : 0), p->n - (!control && goes_on ? 2 : 0));
+}
+
 static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	struct wordpiece *w = tokenizer_own(t);
@@ -79,17 +90,61 @@ static int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 	return begin(t, "##", tokenizer_vocab(t)->piece[unknown].text, e);
 }
 
-/* Of a file's own normalizing llama.cpp keeps nothing: capitals and accents always go. */
+/* [text, id] of the token that the key names, or of the one that llama.cpp means without it; NULL: there is none. */
+static json_t *around(const struct gguf *g, const char *key, int64_t init, struct err *e)
+{
+	const struct gguf_kv *list = gguf_texts(g, "tokenizer.ggml.tokens", e);
+	int64_t id;
+
+	if (!list || gguf_int(g, key, false, init, &id, e))
+		return NULL;
+	if (id < 0 || (uint64_t)id >= list->n_items) {
+		err_set(e, "%s is %lld, none of the %zu tokens", key, (long long)id, list->n_items);
+		return NULL;
+	}
+	const struct gguf_string *s = (const struct gguf_string *)list->items + id;
+	return json_pack("[o, I]", json_stringn(s->data, s->len), (json_int_t)id);
+}
+
+/* Of a file's own normalizing llama.cpp keeps two words; [CLS] and [SEP] always go around a text. */
 static json_t *gguf_rules(const struct gguf *g, bool *add_bos, struct err *e)
 {
-	(void)g;
-	(void)e;
-	*add_bos = true;
-	return json_pack("{s:{s:s,s:b,s:b,s:b,s:b},s:{s:s},s:n,s:{s:s,s:s,s:b},s:{s:s,s:s,s:s,s:i}}", "normalizer",
-	                 "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1, "strip_accents", 1,
-	                 "lowercase", 1, "pre_tokenizer", "type", "BertPreTokenizer", "post_processor", "decoder",
-	                 "type", "WordPiece", "prefix", "##", "cleanup", 1, "model", "type", "WordPiece", "unk_token",
-	                 "[UNK]", "continuing_subword_prefix", "##", "max_input_chars_per_word", 1 << 20);
+	json_t *cls = around(g, "tokenizer.ggml.bos_token_id", 101, e),
+	       *sep = cls ? around(g, BEHIND, 102, e) : NULL;
+	bool lower, strip;
+
+	*add_bos = false;
+	if (!sep || gguf_bool(g, "tokenizer.ggml.normalizer.lowercase", false, true, &lower, e) ||
+	    gguf_bool(g, "tokenizer.ggml.normalizer.strip_accents", false, lower, &strip, e)) {
+		json_decref(cls);
+		json_decref(sep);
+		return NULL;
+	}
+	return json_pack("{s:{s:s,s:b,s:b,s:b,s:b},s:{s:s},s:{s:s,s:o,s:o},s:{s:s,s:s,s:b},s:{s:s,s:s,s:s,s:i}}",
+	                 "normalizer", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1,
+	                 "strip_accents", (int)strip, "lowercase", (int)lower, "pre_tokenizer", "type",
+	                 "BertPreTokenizer", "post_processor", "type", "BertProcessing", "sep", sep, "cls", cls,
+	                 "decoder", "type", "WordPiece", "prefix", "##", "cleanup", 1, "model", "type", "WordPiece",
+	                 "unk_token", "[UNK]", "continuing_subword_prefix", "##", "max_input_chars_per_word", 1 << 20);
+}
+
+static int put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, struct err *e)
+{
+	const struct wordpiece *w = tokenizer_own(t);
+	const json_t *normalizer = json_object_get(tokenizer_rules(t), "normalizer"),
+	             *strip = json_object_get(normalizer, "strip_accents");
+	bool lower = json_is_true(json_object_get(normalizer, "lowercase"));
+
+	if ((size_t)w->unknown >= rows)
+		return err_set(e, "its unknown token is %d, beyond the model's %zu rows", w->unknown, rows);
+	if (strcmp(w->prefix, "##") != 0)
+		return err_set(e, "GGUF has no word for continuing_subword_prefix \"%s\"", w->prefix);
+	gguf_put_str(meta, "tokenizer.ggml.pre", "default");
+	gguf_put_u32(meta, "tokenizer.ggml.unknown_token_id", (uint32_t)w->unknown);
+	gguf_put_bool(meta, "tokenizer.ggml.normalizer.lowercase", lower);
+	gguf_put_bool(meta, "tokenizer.ggml.normalizer.strip_accents",
+	              json_is_boolean(strip) ? json_is_true(strip) : lower);
+	return 0;
 }
 
 /* --- words and pieces --- */
@@ -177,6 +232,9 @@ const struct token_model token_model_wordpiece = {
 	.is = is,
 	.load = load,
 	.gguf_text = gguf_text,
+	.put_text = put_text,
+	.gguf_behind = BEHIND,
+	.put_gguf = put_gguf,
 	.load_gguf = load_gguf,
 	.gguf_rules = gguf_rules,
 	.scratch_new = scratch_new,

@@ -37,6 +37,11 @@ struct token_model {
 	int (*load)(struct tokenizer *t, const json_t *model, struct err *e);
 	/* A token as a GGUF has it, in the form of the vocabulary; control: it is a control token. NULL: as it is. */
 	int (*gguf_text)(const char *text, size_t n, bool control, struct buf *out);
+	/* And back, as GGUF's list of tokens has it; control as there. */
+	void (*put_text)(const struct piece *p, bool control, struct buf *out);
+	/* GGUF's files say by this key what stands behind every text, and bos in front of it; NULL: by add_bos_token
+	 * and add_eos_token whether bos and eos do. Such a row puts the unknown token's id itself. */
+	const char *gguf_behind;
 	/* The row's own from a score for each piece of the vocabulary, which is there; NULL: it has no use for one. */
 	int (*load_scores)(struct tokenizer *t, const float *score, struct err *e);
 	/* The row's own from GGUF where that is more than tokenizer.ggml.scores; the vocabulary is there. */

@@ -108,7 +108,9 @@ static int add_length(json_t *config, const struct gguf *g, struct err *e)
 	return rc;
 }
 
-static int make_config(json_t *config, const struct tokenizer *t, const struct gguf *g, bool add_bos, struct err *e)
+/* *around: something stands around texts already; then whether bos would stand in front. */
+static int make_config(json_t *config, const struct tokenizer *t, const struct gguf *g, bool add_bos, bool *around,
+                       struct err *e)
 {
 	const char *template, *tools;
 	bool add;
@@ -120,7 +122,8 @@ static int make_config(json_t *config, const struct tokenizer *t, const struct g
 	    gguf_str(g, "tokenizer.chat_template", false, &template, e) ||
 	    gguf_str(g, "tokenizer.chat_template.tool_use", false, &tools, e))
 		return -1;
-	json_object_set_new(config, "add_bos_token", json_boolean(add));
+	json_object_set_new(config, "add_bos_token", json_boolean(add && !*around));
+	*around = add;
 	if (!template && !tools)
 		return 0;
 	json_t *text = template && !tools ? json_string(template) : json_array();
@@ -136,13 +139,59 @@ static int make_config(json_t *config, const struct tokenizer *t, const struct g
 	return 0;
 }
 
+/* Does the model see both ways? Then eos stands behind a text, too, where the file says so. */
+static int reads_both_ways(const struct gguf *g, bool *both, struct err *e)
+{
+	const char *arch;
+	bool causal = true;
+
+	if (gguf_str(g, "general.architecture", false, &arch, e))
+		return -1;
+	char *key = mem_printf("%.64s.attention.causal", arch ? arch : "");
+	int rc = gguf_bool(g, key, false, true, &causal, e);
+	mem_free(key);
+	*both = !causal;
+	return rc;
+}
+
+static json_t *named_pair(const struct tokenizer *t, const json_t *config, const char *name)
+{
+	const char *text = json_string_value(json_object_get(config, name));
+	int32_t id = text ? vocab_find(&t->vocab, text, strlen(text)) : -1;
+
+	return id < 0 ? NULL : json_pack("[s,i]", text, id);
+}
+
+/* An encoder's: bos in front, eos behind. */
+static int put_around(const struct tokenizer *t, const struct gguf *g, json_t *rules, json_t *config, struct err *e)
+{
+	bool both, eos;
+
+	if (reads_both_ways(g, &both, e) || gguf_bool(g, "tokenizer.ggml.add_eos_token", false, false, &eos, e))
+		return -1;
+	json_t *front = both && eos ? named_pair(t, config, "bos_token") : NULL;
+	json_t *back = front ? named_pair(t, config, "eos_token") : NULL;
+	if (back) {
+		json_object_set_new(rules, "post_processor",
+		                    json_pack("{s:s,s:O,s:O,s:b,s:b}", "type", "RobertaProcessing", "sep", back,
+		                              "cls", front, "trim_offsets", 1, "add_prefix_space", 0));
+		json_object_set_new(config, "add_bos_token", json_false());
+	}
+	json_decref(front);
+	json_decref(back);
+	return 0;
+}
+
 static int apply(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	bool add_bos = false;
 	json_t *rules = t->model->gguf_rules(g, &add_bos, e), *added = rules ? added_tokens(t, g, e) : NULL;
 	json_t *config =
 		json_pack("{s:s,s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
-	int rc = !added || make_config(config, t, g, add_bos, e) ? -1 : 0;
+	bool around = rules && json_is_object(json_object_get(rules, "post_processor")), given = around;
+	int rc = !added || make_config(config, t, g, add_bos, &around, e) ? -1 : 0;
+	if (rc == 0 && !given && around)
+		rc = put_around(t, g, rules, config, e);
 	if (rc == 0) {
 		json_object_set(rules, "added_tokens", added);
 		rc = tokenizer_set_rules(t, rules, config, e);

@@ -35,11 +35,23 @@ void probe_text(struct buf *out, size_t i, bool composed)
 
 static int32_t type_of(const struct tokenizer *t, const struct piece *p, int32_t id)
 {
-	if (!t->model->bytes && t->unk == id)
+	if (!t->model->bytes && !t->model->put_text && t->unk == id)
 		return TYPE_UNKNOWN;
 	if (p->flags & PIECE_ADDED)
 		return p->flags & PIECE_SPECIAL ? TYPE_CONTROL : TYPE_USER_DEFINED;
 	return !t->model->bytes && p->n == 6 && !strncmp(p->text, "<0x", 3) ? TYPE_BYTE : TYPE_NORMAL;
+}
+
+static struct gguf_string text_of(const struct tokenizer *t, const struct piece *p, int32_t type, struct arena *mem)
+{
+	struct buf text = BUF_INIT;
+
+	if (!t->model->put_text)
+		return (struct gguf_string){ p->text, p->n };
+	t->model->put_text(p, type == TYPE_CONTROL, &text);
+	struct gguf_string s = { arena_strndup(mem, buf_str(&text), text.len), text.len };
+	buf_release(&text);
+	return s;
 }
 
 static void put_pieces(const struct tokenizer *t, struct gguf_meta *meta, size_t rows)
@@ -51,8 +63,8 @@ static void put_pieces(const struct tokenizer *t, struct gguf_meta *meta, size_t
 	for (size_t i = 0; i < rows; i++) {
 		const struct piece *p = i < t->vocab.n && t->vocab.piece[i].text ? &t->vocab.piece[i] : NULL;
 		const char *none = p ? NULL : arena_printf(&mem, "[PAD%zu]", i);
-		text[i] = p ? (struct gguf_string){ p->text, p->n } : (struct gguf_string){ none, strlen(none) };
 		type[i] = p ? type_of(t, p, (int32_t)i) : TYPE_UNUSED;
+		text[i] = p ? text_of(t, p, type[i], &mem) : (struct gguf_string){ none, strlen(none) };
 	}
 	gguf_put_strings(meta, "tokenizer.ggml.tokens", text, rows);
 	gguf_put_numbers(meta, "tokenizer.ggml.token_type", GGUF_I32, type, rows);
@@ -90,13 +102,24 @@ static bool is_end_by_text(const struct tokenizer *t, int32_t id)
 	return p && p->text && gguf_is_end(p->text, p->n);
 }
 
+/* The token that tokenizer_config.json calls so. */
+static void put_named(const struct tokenizer *t, struct gguf_meta *meta, const char *name, const char *key, size_t rows)
+{
+	const json_t *token = json_object_get(t->config, name);
+	const char *text = json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
+
+	put_id(meta, key, text ? vocab_find(&t->vocab, text, strlen(text)) : -1, rows);
+}
+
 /* eos, and others that llama.cpp does not know by their text: it has two more names for such. */
 static void put_ends(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, const struct tokens *ends,
-                     const char *where)
+                     int32_t eos, const char *where)
 {
 	static const char *const keys[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
-	int32_t eos = t->eos >= 0 ? t->eos : ends->n ? ends->id[0] : -1;
 	size_t used = 0;
+
+	if (eos < 0 && ends->n)
+		eos = ends->id[0];
 
 	put_id(meta, "tokenizer.ggml.eos_token_id", eos, rows);
 	for (size_t i = 0; i < ends->n; i++) {
@@ -136,28 +159,36 @@ static void put_templates(const struct tokenizer *t, struct gguf_meta *meta)
 
 /* --- all --- */
 
-/* What is put around a text: GGUF has bos in front and eos behind. */
-static int check_around(const struct tokenizer *t, const char *where, struct err *e)
+/* The token at one side of a text, or the one of that role; −2 and a sentence: GGUF has no word for what is there. */
+static int32_t side_of(const struct tokenizer *t, const struct tokens *list, int32_t role, const char *side,
+                       const char *where, struct err *e)
 {
-	const struct { const struct tokens *list; int32_t role; const char *side, *name; } sides[] = {
-		{ &t->front, t->bos, "in front of", "bos_token" }, { &t->back, t->eos, "behind", "eos_token" },
-	};
+	bool always = t->model->gguf_behind, other = list->n == 1 && role >= 0 && role != list->id[0] && !always;
 
-	for (size_t i = 0; i < ARRAY_LEN(sides); i++)
-		if (sides[i].list->n > 1 || (sides[i].list->n && sides[i].list->id[0] != sides[i].role))
-			return err_set(e, "%s: the tokenizer puts \"%.64s\" %s a text, where GGUF has a word for one "
-			                  "%s alone", where, t->vocab.piece[sides[i].list->id[0]].text, sides[i].side,
-			               sides[i].name);
-	return 0;
+	if (list->n > 1 || other) {
+		err_set(e, "%s: the tokenizer puts \"%.64s\" %s a text, where GGUF has a word for one token of that "
+		           "role alone", where, t->vocab.piece[list->id[0]].text, side);
+		return -2;
+	}
+	if (always && !list->n) {
+		err_set(e, "%s: the tokenizer puts nothing %s a text, where GGUF's of its kind always have a token",
+		        where, side);
+		return -2;
+	}
+	return list->n ? list->id[0] : role;
 }
 
 int tokenizer_put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t rows, const struct tokens *ends,
                        const char *where, struct err *e)
 {
+	const char *behind = t->model->gguf_behind;
+
 	if (!t->model->gguf || !t->model->put_gguf)
 		return err_set(e, "%s: its kind of tokenizer, %s, is read, and not written as GGUF", where,
 		               t->model->name);
-	if (check_around(t, where, e) < 0)
+	int32_t front = side_of(t, &t->front, t->bos, "in front of", where, e);
+	int32_t back = front == -2 ? -2 : side_of(t, &t->back, behind ? -1 : t->eos, "behind", where, e);
+	if (back == -2)
 		return -1;
 	gguf_put_str(meta, "tokenizer.ggml.model", t->model->gguf);
 	if (t->model->put_gguf(t, meta, rows, e) < 0) {
@@ -165,12 +196,18 @@ int tokenizer_put_gguf(const struct tokenizer *t, struct gguf_meta *meta, size_t
 		return -1;
 	}
 	put_pieces(t, meta, rows);
-	put_id(meta, "tokenizer.ggml.bos_token_id", t->bos, rows);
-	put_ends(t, meta, rows, ends, where);
-	put_id(meta, "tokenizer.ggml.unknown_token_id", t->unk, rows);
+	put_id(meta, "tokenizer.ggml.bos_token_id", front, rows);
+	put_ends(t, meta, rows, ends, behind || back < 0 ? t->eos : back, where);
+	if (behind)
+		put_id(meta, behind, back, rows);
+	if (!behind)
+		put_id(meta, "tokenizer.ggml.unknown_token_id", t->unk, rows);
 	put_id(meta, "tokenizer.ggml.padding_token_id", t->pad, rows);
+	put_named(t, meta, "mask_token", "tokenizer.ggml.mask_token_id", rows);
 	gguf_put_bool(meta, "tokenizer.ggml.add_bos_token", t->front.n > 0);
-	gguf_put_bool(meta, "tokenizer.ggml.add_eos_token", t->back.n > 0);
+	gguf_put_bool(meta, "tokenizer.ggml.add_eos_token", !behind && t->back.n > 0);
+	if (behind)
+		gguf_put_bool(meta, "tokenizer.ggml.add_sep_token", true);
 	put_templates(t, meta);
 	tell_attributes(t, where);
 	return 0;

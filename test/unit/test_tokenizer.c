@@ -8,11 +8,13 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "fixture_gguf.h"
 #include "token/decoder.h"
 #include "token/pretokenize.h"
 #include "token/gguf_known.h"
 #include "token/tokenizer.h"
+#include "token/tokenizer_put.h"
 #include "token/alphabet.h"
 
 #define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"
@@ -167,6 +169,46 @@ static void check_text(struct test *t, const struct tokenizer *k, const json_t *
 	tokens_release(&begins);
 }
 
+/* Written as GGUF's metadata and read again it gives the same ids, or it is refused by a sentence. Of a charsmap's keys
+ * the longest counts there, as in SentencePiece, which here a marked letter shows: then no text is compared; and no word of WordPiece's is too long there. */
+static bool check_as_gguf(struct test *t, const struct tokenizer *k, const json_t *texts)
+{
+	struct gguf_meta meta = { 0 };
+	struct buf bytes = BUF_INIT;
+	struct tokens none = { 0 };
+	struct err e = ERR_INIT;
+	struct gguf g;
+	const json_t *c;
+	size_t i;
+
+	gguf_put_str(&meta, "general.architecture", "any");
+	bool fine = tokenizer_put_gguf(k, &meta, tokenizer_size(k), &none, "kind", &e) == 0 &&
+	            gguf_preview(&g, &bytes, &meta, NULL, 0, "kind", &e) == 0;
+	if (fine) {
+		struct tokenizer *again = NULL;
+		fine = tokenizer_check_gguf(k, &g, "kind", &e) == 0 && (again = tokenizer_from_gguf(&g, &e));
+		bool map = gguf_find(&g, "tokenizer.ggml.precompiled_charsmap");
+		json_array_foreach(fine && !map ? texts : NULL, i, c) {
+			struct tokens a = { 0 }, b = { 0 };
+			const char *text = json_string_value(json_object_get(c, "text"));
+			if (strlen(text) > 100)
+				continue;
+			CHECK_MSG(t, tokenizer_encode(k, text, strlen(text), 0, &a, &e) == 0 &&
+			             tokenizer_encode(again, text, strlen(text), 0, &b, &e) == 0, "%s", e.msg);
+			CHECK_MSG(t, a.n == b.n && !memcmp(a.id, b.id, a.n * sizeof(*a.id)),
+			          "\"%s\": %zu ids, from a GGUF %zu, or others", text, a.n, b.n);
+			tokens_release(&a);
+			tokens_release(&b);
+		}
+		tokenizer_free(again);
+		gguf_close(&g);
+	}
+	CHECK_MSG(t, fine || !strncmp(e.msg, "kind: ", 6), "%s", e.msg);
+	buf_release(&bytes);
+	buf_release(&meta.bytes);
+	return fine;
+}
+
 static void check_kind(struct test *t, const char *path)
 {
 	struct err e = ERR_INIT;
@@ -179,6 +221,9 @@ static void check_kind(struct test *t, const char *path)
 		CHECK_MSG(t, tokenizer_save(k, dir, &e) == 0 && (again = tokenizer_from_dir(dir, &e)), "%s", e.msg);
 		json_array_foreach(json_object_get(file, "texts"), i, c)
 			check_text(t, k, c);
+		bool written = check_as_gguf(t, k, json_object_get(file, "texts"));
+		CHECK_MSG(t, written || (!strstr(path, "wordpiece") && !text_ends(path, "unigram.json")),
+		          "not written");
 	}
 	json_array_foreach(again ? json_object_get(file, "texts") : NULL, i, c)
 		check_text(t, again, c); /* what was saved is the same */
