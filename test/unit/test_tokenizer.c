@@ -170,8 +170,8 @@ static void check_text(struct test *t, const struct tokenizer *k, const json_t *
 }
 
 /* Written as GGUF's metadata and read again it gives the same ids, or it is refused by a sentence. Of a charsmap's keys
- * the longest counts there, as in SentencePiece, which here a marked letter shows: then no text is compared. And no word
- * of WordPiece's is too long there. */
+ * the longest counts there, as in SentencePiece, which here a marked letter shows: then no text is compared. And no
+ * word of WordPiece's is too long there. */
 static bool check_as_gguf(struct test *t, const struct tokenizer *k, const json_t *texts)
 {
 	struct gguf_meta meta = { 0 };
