@@ -105,6 +105,8 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 
 /* --- the plan --- */
 
+#define FORGETTING_SHARE 0.03      /* of a run's seconds; less is not worth a word */
+
 static void predict_tune(struct predicted *out, const struct trainer_plan *p, const struct recipe *r,
                          const char *compute)
 {
@@ -113,6 +115,8 @@ static void predict_tune(struct predicted *out, const struct trainer_plan *p, co
 	predict_phase(out, "steps", p->step_seconds);
 	predict_phase(out, "evaluations", p->eval_seconds);
 	predict_phase(out, "saving", p->save_seconds);
+	if (p->forgetting_tokens)
+		predict_phase(out, "forgetting", p->forgetting_seconds);
 	out->loose_seconds = hypot((double)(p->state_bytes + p->arena_bytes) / TIMING_SLOW_RATE, p->save_seconds);
 	predict_operations(out, p->planned_flops, p->planned_int_ops);
 	predict_part(out, "weights", (double)p->weights_bytes, "of the model, as its file stores them");
@@ -138,6 +142,7 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	json_object_set_new(j, "tokens", json_integer(p->tokens));
 	json_object_set_new(j, "computed_tokens", json_integer(p->computed_tokens));
 	json_object_set_new(j, "supervised_tokens", json_integer(p->supervised_tokens));
+	json_object_set_new(j, "forgetting_tokens", json_integer(p->forgetting_tokens));
 	json_object_set_new(j, "recomputed_nodes", json_integer(p->recomputed_nodes));
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
@@ -146,6 +151,19 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	if (p->products)
 		json_object_set_new(j, "adapter_flops_per_token", json_real(p->product_flops));
 	return j;
+}
+
+/* What measuring it takes, and a word where that is much of a short run. */
+static void say_forgetting(const struct trainer_plan *p, say_fn *say)
+{
+	double both = p->drawing_seconds + p->forgetting_seconds, share = both / p->planned_seconds;
+	char seconds[32];
+
+	if (!p->forgetting_tokens)
+		return;
+	predict_human(both, seconds);
+	say("  what is forgotten is measured on %lld tokens: %s%s", (long long)p->forgetting_tokens, seconds,
+	    share > FORGETTING_SHARE ? ", much of so short a run; --no-forgetting leaves it out" : "");
 }
 
 static void show_plan(const void *ctx, say_fn *say)
@@ -165,6 +183,7 @@ static void show_plan(const void *ctx, say_fn *say)
 	if (p->products)
 		say("  %zu products of each token beside the model's, %s operations, in answers too", p->products,
 		    human_count(p->product_flops, a));
+	say_forgetting(p, say);
 }
 
 int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **kept, struct err *e)
@@ -320,6 +339,8 @@ static json_t *summarize(const struct train_loop *f, const struct show *s, const
 	if (p->products)
 		json_object_set_new(j, "adapter_flops_per_token", json_real(p->product_flops));
 	put_eval(j, f->recipe->load_best_model_at_end ? f->best_eval : f->last_eval);
+	if (f->forgetting)
+		json_object_update(j, f->forgetting);
 	return j;
 }
 
@@ -378,6 +399,15 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 	return run_dir_set_facts(dir, facts, e);
 }
 
+static void say_forgotten(const json_t *j)
+{
+	if (j)
+		log_say("forgotten: KL %.4g ± %.2g a token to the model before, on %lld tokens of its own",
+		        json_number_value(json_object_get(j, "forgetting_kl")),
+		        json_number_value(json_object_get(j, "forgetting_kl_stderr")),
+		        json_integer_value(json_object_get(j, "forgetting_tokens")));
+}
+
 static void say_end(const struct train_loop *f, const struct show *s, enum train_loop_end end)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
@@ -404,6 +434,7 @@ static void say_end(const struct train_loop *f, const struct show *s, enum train
 		log_say("the whole run, of %zu processes, took %s%s%s", n, unknown ? "at least " : "", gas,
 		        unknown ? ": not all of them are known" : "");
 	}
+	say_forgotten(f->forgetting);
 	log_say("the result is in %s", f->dir->path);
 	if (p->virtual_tokens)
 		log_say("its %d virtual tokens stand before every text: an answer has as many places less, and waits "

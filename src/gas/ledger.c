@@ -20,14 +20,7 @@
 
 enum { APPLICATION_ID = 0x6b756e67 /* "kung" */, BUSY_MS = 5000, WAIT_MS = 20 };
 
-char *ledger_default_path(void)
-{
-	const char *state = env_get("XDG_STATE_HOME"), *home = env_get("HOME");
-
-	if (state && state[0] == '/')
-		return mem_printf("%s/kungfu/ledger.db", state);
-	return home ? mem_printf("%s/.local/state/kungfu/ledger.db", home) : NULL;
-}
+char *ledger_default_path(void) { return env_state_file("ledger.db"); }
 
 /* --- SQLite with our errors --- */
 

@@ -29,14 +29,7 @@ char *profile_processor(void)
 	return name ? name : mem_strdup("unknown");
 }
 
-char *profile_path(void)
-{
-	const char *state = env_get("XDG_STATE_HOME"), *home = env_get("HOME");
-
-	if (state)
-		return mem_printf("%s/kungfu/machine.json", state);
-	return home ? mem_printf("%s/.local/state/kungfu/machine.json", home) : NULL;
-}
+char *profile_path(void) { return env_state_file("machine.json"); }
 
 /* --- one entry --- */
 

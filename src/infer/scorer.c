@@ -74,7 +74,8 @@ static struct forest_options packing(const struct scorer *s, bool all)
 	bool encoder = s->model->config.arch->encoder;
 
 	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = !s->options.unshared && !encoder,
-		                        .all_targets = all, .own_rows = encoder || has_own_form(s),
+		                        .all_targets = all,
+		                        .own_rows = encoder || (has_own_form(s) && !s->options.next_tokens),
 		                        .virtual_tokens = s->virtual_tokens, .first_virtual = s->model->config.V };
 }
 
@@ -117,6 +118,16 @@ static int plan_for(struct scorer *s, const struct document *const *docs, size_t
 	model_pass_release(&s->net);
 	s->cap = cap;
 	return make_plan(s, e);
+}
+
+size_t scorer_take(const struct scorer *s, const struct document *const *docs, size_t n)
+{
+	struct forest_options o = packing(s, false);
+	struct batch_cap need;
+	struct live live;
+	int64_t tokens;
+
+	return forest_take(docs, n, &o, &need, &live, &tokens);
 }
 
 void scorer_reserve(struct scorer *s, const struct batch_cap *cap)

@@ -22,6 +22,7 @@ struct scorer_options {
 	bool states;
 	/* The same of what this records on the hidden states, whatever its form; NULL: nothing else is. */
 	uint32_t (*record)(void *ctx, struct graph *g, uint32_t hidden);
+	bool next_tokens;              /* of what is recorded: labels are of the rows before learnt tokens after all */
 	/* What each micro-batch has besides (op/batch.h), and what is done with one when it has run: docs are those in
 	 * it. Or NULL. */
 	const struct batch_column *columns;
@@ -37,6 +38,8 @@ int scorer_new(struct scorer **s, struct model *m, const struct overlay *o, stru
 int scorer_prepare(struct scorer *s, const struct document *const *docs, size_t n, bool all, struct err *e);
 /* Room for micro-batches of these capacities, whatever documents come. */
 void scorer_reserve(struct scorer *s, const struct batch_cap *cap);
+/* How many of these documents its next micro-batch takes. */
+size_t scorer_take(const struct scorer *s, const struct document *const *docs, size_t n);
 const struct batch_cap *scorer_cap(const struct scorer *s);   /* of its micro-batches */
 /* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`):
  * the sum, and each if `each` is not NULL (each[i] points at n floats; unscored ones are left alone). progress

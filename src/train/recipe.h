@@ -35,7 +35,7 @@ struct recipe {
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
-	bool load_best_model_at_end, eval_on_start, tensorboard;
+	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
 	const char *report_to;
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
@@ -164,6 +164,8 @@ struct recipe {
 	                "stop after N evaluations without a lower eval_loss; 0: never"), \
 		OPT_FLAG("load-best-model-at-end", s, f.load_best_model_at_end, "false", \
 	                 "the result is the state with the lowest eval_loss"), \
+		OPT_FLAG("forgetting", s, f.forgetting, "true", \
+	                 "measure at the end how far the model has moved on texts of its own"), \
 		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
 	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \
 		OPT_CHOICE("report-to", s, f.report_to, "none", "none|tensorboard", \

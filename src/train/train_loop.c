@@ -33,7 +33,8 @@ void train_loop_release(struct train_loop *f)
 {
 	json_decref(f->last_eval);
 	json_decref(f->best_eval);
-	f->last_eval = f->best_eval = NULL;
+	json_decref(f->forgetting);
+	f->last_eval = f->best_eval = f->forgetting = NULL;
 	tensorboard_release(&f->events);
 }
 
@@ -377,7 +378,8 @@ static double seconds_left(const struct train_loop *f)
 	       each = isnan(f->eval_seconds) ? (all > 0 ? p->eval_seconds / all : 0) : f->eval_seconds;
 
 	return (double)(p->tokens + f->restored_tokens - f->tokens) / fit_tokens_per_second(f, false) + evals * each +
-	       p->save_seconds * (double)(p->steps - done) / (double)MAX(p->steps - p->first, 1L);
+	       p->save_seconds * (double)(p->steps - done) / (double)MAX(p->steps - p->first, 1L) +
+	       p->forgetting_seconds;
 }
 
 static int step(struct train_loop *f, struct err *e)
@@ -405,7 +407,40 @@ static int step(struct train_loop *f, struct err *e)
 	return 0;
 }
 
-static int finish(struct train_loop *f, struct err *e)
+static json_t *forgetting_json(const struct forgetting_metrics *m)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "forgetting_kl", jsonx_number(m->kl));
+	json_object_set_new(j, "forgetting_kl_stderr", jsonx_number(m->kl_stderr));
+	json_object_set_new(j, "forgetting_kl_low", jsonx_number(m->low));
+	json_object_set_new(j, "forgetting_kl_high", jsonx_number(m->high));
+	json_object_set_new(j, "forgetting_tokens", json_integer(m->tokens));
+	return j;
+}
+
+/* After the result. Who does not want to wait for it may go on with it later: the steps are kept, unless the weights
+ * are the best state's by now. */
+static int forget(struct train_loop *f, enum train_loop_end *end, struct err *e)
+{
+	long step = trainer_steps_done(f->trainer);
+	struct forgetting_metrics m;
+	bool stopped = false;
+
+	if (!trainer_has_forgetting(f->trainer))
+		return 0;
+	tell_phase(f, "forgetting");
+	int status = trainer_forgetting(f->trainer, &m, f->interrupted, &stopped, e);
+	count_scored(f);
+	if (!status)
+		f->forgetting = forgetting_json(&m);
+	if (!stopped)
+		return status;
+	*end = FIT_STOPPED;
+	return f->saved == step || f->loaded_best ? 0 : save(f, e);
+}
+
+static int finish(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
 	tell_phase(f, "saving");
 	stop_heard();
@@ -415,10 +450,11 @@ static int finish(struct train_loop *f, struct err *e)
 		mem_free(path);
 		if (status)
 			return -1;
+		f->loaded_best = true;
 		log_say("the result is the state of step %ld, whose eval_loss %.4f is the lowest", f->best_step,
 		        f->best_loss);
 	}
-	return trainer_result(f->trainer, f->dir->path, e);
+	return trainer_result(f->trainer, f->dir->path, e) < 0 ? -1 : forget(f, end, e);
 }
 
 int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e)
@@ -441,5 +477,5 @@ int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e
 			return -1;
 	}
 	*end = FIT_DONE;
-	return finish(f, e);
+	return finish(f, end, e);
 }

@@ -26,7 +26,7 @@ struct train_loop {
 	bool (*interrupted)(void);                                        /* looked at between steps */
 	void (*line)(void *ctx, const json_t *metrics);                   /* every line of metrics.jsonl */
 	void (*progress)(void *ctx, const struct train_loop_progress *p);        /* after every step */
-	/* "steps", "evaluation", "saving" begin; may be NULL */
+	/* "steps", "evaluation", "saving", "forgetting" begin; may be NULL */
 	void (*phase)(void *ctx, const char *name);
 	void *ctx;
 
@@ -36,11 +36,12 @@ struct train_loop {
 	double window_metric[OBJECTIVE_METRICS];
 	long window_steps;
 	int64_t tokens, computed_tokens, supervised_tokens;
-	/* all operations, those of evaluations and of the reference too; of them, those in int8 */
+	/* all operations, those of evaluations, the reference and forgetting too; of them, those in int8 */
 	double flops, int_ops;
 	long evaluated, best_step, bad_evals; /* step of the last evaluation and of the best one, −1: none */
 	double best_loss;
 	json_t *last_eval, *best_eval;     /* their lines, or NULL */
+	json_t *forgetting;                /* at the end: forgetting_kl, …, for the summary, or NULL */
 
 	/* Of this process. */
 	struct tensorboard events;         /* with --tensorboard; else its path is NULL */
@@ -49,6 +50,7 @@ struct train_loop {
 	int64_t timed_tokens, timed_computed, first_tokens, first_computed;
 	struct work scored;                /* of flops and int_ops: evaluations' and the reference's */
 	long saved;                        /* step of the checkpoint written last, −1 */
+	bool loaded_best;                  /* the weights are those of best_step, not of the last */
 	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
 };
 

@@ -316,7 +316,8 @@ int trainer_start(struct trainer *t, struct err *e)
 		BUG("a trainer started twice");
 	if (trainer_check_machine(t, e) < 0)
 		return -1;
-	if ((!t->has_adapter && copy_weights(t, e) < 0) || trainer_make_reference(t, e) < 0 ||
+	if (trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
+	    trainer_make_reference(t, e) < 0 ||
 	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0)
 		return -1;
 	t->started = true;
@@ -462,6 +463,7 @@ void trainer_close(struct trainer *t)
 	optim_release(&t->optim);
 	scorer_free(t->scorer);
 	scorer_free(t->reference);
+	forgetting_release(&t->forgetting);
 	if (t->objective.row->close)
 		t->objective.row->close(&t->objective);
 	mem_free(t->objective.scratch);

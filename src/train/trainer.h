@@ -36,6 +36,9 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	/* taking memory, and the reference's log-probabilities where the objective wants them; all steps; all
 	 * evaluations; checkpoints and result */
 	double start_seconds, step_seconds, eval_seconds, save_seconds;
+	/* of comparing the model with what it was; of start_seconds, drawing texts for it where none are kept */
+	double forgetting_seconds, drawing_seconds;
+	int64_t forgetting_tokens;      /* on which what is forgotten is measured; 0: it is not */
 	/* first: steps that an earlier process has done; what follows, and flops and seconds, is of those after it */
 	long steps, first, steps_per_epoch;
 	long micro_batches;
@@ -92,8 +95,15 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 bool trainer_has_eval(const struct trainer *t);
 /* How many evaluations the recipe has after this step, the one at the start and the one at the end included. */
 double trainer_evaluations_after(const struct trainer *t, long step);
-/* All operations beside the steps so far: the reference's and the evaluations', also of one that was interrupted. */
+/* All operations beside the steps so far: the reference's, the evaluations' and those of measuring what was forgotten,
+ * also of one that was interrupted. */
 struct work trainer_scored(const struct trainer *t);
+/* What the model has forgotten: KL(before ‖ after) a token of texts of its own, in nats; the interval is of 95 %. */
+struct forgetting_metrics { double kl, kl_stderr, low, high; int64_t tokens; };
+/* After trainer_result; the gradients' memory is given back too. interrupted and *stopped as trainer_eval's. */
+int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*interrupted)(void), bool *stopped,
+                       struct err *e);
+bool trainer_has_forgetting(const struct trainer *t);  /* it was asked for, and can be */
 /* a checkpoint folder, atomically */
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);
 /* of a checkpoint of this run; the best one, at the end */
@@ -113,7 +123,6 @@ size_t trainer_global_batch(const struct trainer *t);                         /*
 size_t trainer_next(const struct trainer *t, const struct document **out);    /* those of the next step; their number */
 
 struct model *trainer_model(struct trainer *t);
-/* What is trained, as it is at the moment: for a session or a scorer beside it, without a copy. */
 /* What is trained, as it is at the moment: for a session or a scorer beside it, without a copy. */
 const struct overlay *trainer_overlay(const struct trainer *t);
 const struct params *trainer_params(const struct trainer *t);

@@ -78,6 +78,7 @@ static void dry_add(struct dry_run *sum, const struct dry_run *d)
 	live_add(&sum->live, &d->live, 1);
 	sum->micro_batches += d->micro_batches;
 	sum->tokens += d->tokens;
+	sum->all_rows += d->all_rows;
 	sum->most_micro = MAX(sum->most_micro, d->most_micro);
 }
 
@@ -95,8 +96,9 @@ static void dry_step(const struct trainer *t, const struct forest_options *o, lo
 		dry_add(&d, &micro);
 	}
 	d.most_micro = d.micro_batches;
+	d.all_rows = (int64_t)d.live.rows;
 	if (step < t->totals.first)
-		d = (struct dry_run){ .cap = d.cap, .most_micro = d.most_micro };
+		d = (struct dry_run){ .cap = d.cap, .most_micro = d.most_micro, .all_rows = d.all_rows };
 	dry_add(sum, &d);
 }
 
@@ -134,6 +136,7 @@ static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_r
 	out->most_micro = (int64_t)t->global;
 	out->micro_batches = (int64_t)steps * micros;
 	out->tokens = (int64_t)(steps * rows);
+	out->all_rows = (int64_t)((double)t->schedule.steps * rows);
 	live_add(&out->live, &(struct live){ rows + (double)micros * virtual, labels, labels,
 	                                     rows * (0.5 * (m->tokens + 1.0) + virtual) }, steps);
 }

@@ -2,6 +2,8 @@
 #ifndef TRAIN_TRAINER_PARTS_H
 #define TRAIN_TRAINER_PARTS_H
 
+#include "infer/divergence.h"
+#include "infer/own_texts.h"
 #include "infer/scorer.h"
 #include "model/model_pass.h"
 #include "train/grad_tree.h"
@@ -27,6 +29,22 @@ struct dry_run {
 	int64_t most_micro;                /* micro-batches of one step */
 	struct live live;                  /* sums over the steps that remain, as the next two */
 	int64_t micro_batches, tokens;
+	int64_t all_rows;                  /* of all steps, those that were done before too */
+};
+
+/* trainer_forgetting.c; n 0: nothing is measured */
+struct forgetting {
+	size_t n;
+	struct own_texts texts;            /* from the start on */
+	struct document *docs;             /* [n] */
+	const struct document **list;      /* [n] */
+	uint8_t *learn;                    /* of each of them */
+	int32_t *pretended;                /* ids until the start */
+	struct divergence *divergence;     /* planned at the opening */
+	size_t draw_bytes, bytes;          /* what drawing and comparing take */
+	size_t weights_bytes;              /* all weights of the model, which both read */
+	struct work planned, work;         /* what both would take; what comparing took */
+	double draw_seconds, seconds;
 };
 
 /* The loss that balances a mixture's experts (trainer_balance.c). */
@@ -90,6 +108,7 @@ struct trainer {
 	size_t reference_bytes;            /* what it takes then */
 	struct work reference_work;        /* what making it took */
 	bool keeping;                      /* the evaluation's scorer makes the reference now */
+	struct forgetting forgetting;
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
 	double next_rate;
@@ -127,6 +146,12 @@ void balance_begin(const struct trainer *t, struct graph *g);
 void balance_record(const struct trainer *t, struct graph *g);
 void balance_add(struct trainer *t, const struct batch *b);
 void balance_tell(const struct trainer *t, struct objective_metrics *m);
+/* trainer_forgetting.c: plans it, with its seconds; draws the texts, before the memory of the steps is taken. */
+int trainer_plan_forgetting(struct trainer *t, struct err *e);
+/* need: the process's memory then; where it is over the limit nothing is measured, else the plan has it. */
+void trainer_settle_forgetting(struct trainer *t, size_t need, size_t limit);
+int trainer_draw_own_texts(struct trainer *t, struct err *e);
+void forgetting_release(struct forgetting *f);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

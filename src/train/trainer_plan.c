@@ -113,6 +113,20 @@ static size_t result_bytes(const struct trainer *t)
 	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
 }
 
+/* While what was forgotten is measured: texts are drawn before the memory of the steps is taken, and compared when
+ * that, with the gradients, has gone; optimizer and parameters are there still. */
+static size_t forgetting_bytes(const struct trainer *t)
+{
+	const struct trainer_plan *p = &t->totals;
+	const struct forgetting *f = &t->forgetting;
+	size_t flat = pages(t->params->n * sizeof(float)), common = p->eval_bytes + p->base_bytes;
+
+	if (!f->n)
+		return 0;
+	return common + MAX(p->weights_bytes, f->weights_bytes) +
+	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes, flat + pages(t->optim.bytes) + f->bytes);
+}
+
 static void add_up(struct trainer *t, size_t arena_bytes)
 {
 	struct trainer_plan *p = &t->totals;
@@ -120,8 +134,9 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	/* A reference is made before the memory of the steps is taken. */
 	size_t start = p->weights_bytes + p->eval_bytes + p->base_bytes + pages(t->params->n * sizeof(float)) +
 	               t->reference_bytes;
+	size_t measured = forgetting_bytes(t);
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
-	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(start, mem_rss_peak())) - sum;
+	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(MAX(start, measured), mem_rss_peak())) - sum;
 	p->base_bytes += p->past_bytes;
 	p->arena_bytes = arena_bytes;
 	p->planned_bytes = fixed_bytes(p) + arena_bytes;
@@ -286,11 +301,14 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 		return -1;
 	count(t);
 	trainer_reserve_documents(t, t->dry.cap.docs);
-	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0)
+	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0 ||
+	    trainer_plan_forgetting(t, e) < 0)
 		return -1;
 	if (record(t, &t->dry.cap, &t->net, e) < 0 || choose(t, e) < 0)
 		return -1;
 	t->totals.recomputed_nodes = p->plan.n_recomputed;
+	trainer_settle_forgetting(t, forgetting_bytes(t),
+	                          t->recipe.memory ? t->recipe.memory : mem_rss() + mem_available());
 	add_up(t, pages(p->plan.arena_bytes));
 	struct work steps = pass_work(p, &t->dry.live);
 	t->totals.planned_flops += steps.flops + (double)(t->totals.steps - t->totals.first) *

@@ -204,6 +204,7 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
 	model_forget(&t->model);
 	p->open_seconds = clock_seconds() - t->opened;
-	p->planned_seconds = p->open_seconds + p->start_seconds + p->step_seconds + p->eval_seconds + p->save_seconds;
+	p->planned_seconds = p->open_seconds + p->start_seconds + p->step_seconds + p->eval_seconds + p->save_seconds +
+	                     p->forgetting_seconds;
 	return 0;
 }

@@ -26,6 +26,7 @@ void job_init(struct test *t, struct job *j, const char *model, const char *data
 	set(t, j, "model", j->model);
 	set(t, j, "data", j->data);
 	set(t, j, "out", j->out);
+	set(t, j, "forgetting", "false"); /* test_forgetting measures it */
 	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
 		char *is = strchr(w, '=');
 		*is = 0;

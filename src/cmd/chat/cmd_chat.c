@@ -278,14 +278,7 @@ static void put_summary(const struct chat *c)
 	app_summary(c->app, j);
 }
 
-static char *history_path(void)
-{
-	const char *state = env_get("XDG_STATE_HOME"), *home = env_get("HOME");
-
-	if (state)
-		return mem_printf("%s/kungfu/chat_history", state);
-	return home ? mem_printf("%s/.local/state/kungfu/chat_history", home) : NULL;
-}
+static char *history_path(void) { return env_state_file("chat_history"); }
 
 static int begin(struct chat *c, struct err *e)
 {
