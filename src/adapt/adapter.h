@@ -30,12 +30,13 @@ struct adapter_targets {
 	OPT_STRING("target-modules", s, f.target_modules, init, "LIST", \
 	           "all-linear, or names as q_proj,v_proj, or a regular expression for whole names; embeddings and " \
 	           "the head (embed_tokens,lm_head) only by name")
+#define ADAPTER_SAVED_OPT(s, f) \
+	OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", "modules trained whole beside the adapter")
 #define ADAPTER_TARGET_OPTS(s, f, init) \
 	ADAPTER_TARGET_OPT(s, f, init), \
 		OPT_STRING("exclude-modules", s, f.exclude_modules, NULL, "LIST", \
 	                   "of the target modules those that are left alone: names or an expression"), \
-		OPT_STRING("modules-to-save", s, f.modules_to_save, NULL, "LIST", \
-	                   "modules trained whole beside the adapter"), \
+		ADAPTER_SAVED_OPT(s, f), \
 		ADAPTER_BASE_OPT(s, f.base)
 /* Of types whose config in PEFT has these keys. */
 #define ADAPTER_LAYERS_OPTS(s, f) \
@@ -69,6 +70,7 @@ struct adapter {
 	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 	const char *tied_name;
 	int tied;                      /* that parameter */
+	size_t fixed_in_files;         /* so many of overlay.fixed, the first, are in files too, under their names */
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */

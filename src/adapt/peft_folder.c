@@ -166,10 +166,32 @@ static int check_pair(const struct adapter *a, const struct safetensors *s, stru
 	               a->tied_name);
 }
 
+/* What is not trained and is in the file all the same. */
+static int check_fixed(const struct adapter *a, const struct safetensors *s, struct err *e)
+{
+	for (size_t i = 0; i < a->fixed_in_files; i++) {
+		const struct param *p = &a->overlay.fixed.items[i];
+		const struct st_tensor *t = st_find(s, p->name);
+		if (!t)
+			return err_set(e, "%s: no tensor '%s', which this config says is there", s->path, p->name);
+		if (check_shape(t, p->n_dims, p->dim, s, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_fixed(const struct adapter *a, const char *name)
+{
+	int item = params_find(&a->overlay.fixed, name);
+
+	return item >= 0 && (size_t)item < a->fixed_in_files;
+}
+
 static int check_known(const struct adapter *a, const struct model *m, const struct st_tensor *t,
                        const struct safetensors *s, struct err *e)
 {
-	if (params_find(&a->overlay.params, t->name) >= 0 || (a->tied_name && !strcmp(t->name, a->tied_name)))
+	if (is_fixed(a, t->name) || params_find(&a->overlay.params, t->name) >= 0 ||
+	    (a->tied_name && !strcmp(t->name, a->tied_name)))
 		return 0;
 	int weight = base_of(a, m, t->name);
 	if (weight >= 0)
@@ -186,7 +208,7 @@ int adapter_fit(const struct adapter *a, const struct model *m, const struct saf
 	for (size_t i = 0; i < s->n_tensors; i++)
 		if (check_known(a, m, &s->tensors[i], s, e) < 0)
 			return -1;
-	return check_pair(a, s, e);
+	return check_fixed(a, s, e) < 0 ? -1 : check_pair(a, s, e);
 }
 
 /* rows × cols from [cols][rows]. */
@@ -222,6 +244,11 @@ int adapter_fill(struct adapter *a, const struct model *m, const struct safetens
 	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		if (fill_param(a, m, i, s, e) < 0)
 			return -1;
+	for (size_t i = 0; i < a->fixed_in_files; i++) {
+		const struct param *p = &a->overlay.fixed.items[i];
+		const struct st_tensor *t = st_find(s, p->name);
+		dtypes[t->dtype].to_float(t->data, a->overlay.fixed.w + p->offset, p->n);
+	}
 	for (size_t i = 0; i < s->n_tensors; i++) {
 		int weight = base_of(a, m, s->tensors[i].name);
 		if (weight >= 0 && fill_base(a, m, weight, &s->tensors[i], e) < 0)
@@ -274,12 +301,21 @@ static size_t describe_labels(struct st_meta *meta, struct arena *mem, const str
 	return 2;
 }
 
+static void describe_fixed(struct st_tensor *t, const struct adapter *a, size_t i)
+{
+	const struct param *p = &a->overlay.fixed.items[i];
+
+	*t = (struct st_tensor){ .name = p->name, .dtype = DTYPE_F32, .n_dims = p->n_dims,
+		                 .bytes = p->n * sizeof(float), .data = a->overlay.fixed.w + p->offset };
+	memcpy(t->dim, p->dim, sizeof(t->dim));
+}
+
 static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
 {
 	struct st_meta meta[3] = { { "format", "pt" } };
 	struct arena mem = ARENA_INIT;
 	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
-	struct st_tensor *t = arena_array(&mem, n, sizeof(*t));
+	struct st_tensor *t = arena_array(&mem, n + a->fixed_in_files, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
 	struct writing x = { .a = a, .m = m, .param = param };
 	for (size_t i = 0; i < n; i++) {
@@ -287,8 +323,10 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 		param[i] = second ? a->tied : (int)i;
 		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
 	}
+	for (size_t i = 0; i < a->fixed_in_files; i++)
+		describe_fixed(&t[n + i], a, i);
 	size_t n_meta = 1 + (m->labels ? describe_labels(&meta[1], &mem, m->labels) : 0);
-	int status = st_write(path, t, n, meta, n_meta, write_param, &x, e);
+	int status = st_write(path, t, n + a->fixed_in_files, meta, n_meta, write_param, &x, e);
 	arena_release(&mem);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mt19937.h"
 #include "base/rng.h"
 
 static void known_answers(struct test *t)
@@ -125,6 +126,25 @@ static void sequence(struct test *t)
 	CHECK(t, rng_below(&r, 1) == 0);
 }
 
+/* The 10,000th number that ISO C++ asks of mt19937, and torch.empty(5).uniform_(-0.5, 0.5, generator) of seed 5. */
+static void twister(struct test *t)
+{
+	static const float torch[] = { 0.3303F, -0.3739F, 0.4075F, 0.3199F, 0.4201F };
+	struct mt19937 g;
+	uint32_t x = 0;
+	float drawn[ARRAY_LEN(torch)];
+
+	test_case(t, "the Mersenne Twister's known answers");
+	mt19937_seed(&g, 5489);
+	for (int i = 0; i < 10000; i++)
+		x = mt19937_next(&g);
+	CHECK_MSG(t, x == 4123659995U, "%u", x);
+	mt19937_seed(&g, 5);
+	mt19937_uniform(&g, drawn, ARRAY_LEN(drawn), -0.5F, 0.5F);
+	for (size_t i = 0; i < ARRAY_LEN(torch); i++)
+		CHECK_MSG(t, fabsf(drawn[i] - torch[i]) < 1e-4F, "%zu: %g", i, (double)drawn[i]);
+}
+
 void test_base_rng(struct test *t)
 {
 	known_answers(t);
@@ -133,4 +153,5 @@ void test_base_rng(struct test *t)
 	streams_differ(t);
 	moments(t);
 	sequence(t);
+	twister(t);
 }
