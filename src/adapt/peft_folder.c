@@ -271,6 +271,14 @@ static void write_param(void *ctx, size_t i, void *out)
 	struct file_layout place = x->a->place[x->param[i]];
 	const float *w = x->a->overlay.params.w + p->offset;
 
+	if (place.transposed && p->weight < 0) { /* its own rows are put in order, not the file's */
+		float *rows = mem_array(p->n, sizeof(*rows));
+		memcpy(rows, w, p->n * sizeof(*rows));
+		convert_param(x->m, p, place, rows, true);
+		transpose(out, rows, p->dim[1], p->dim[0]);
+		mem_free(rows);
+		return;
+	}
 	if (place.transposed)
 		transpose(out, w, p->dim[1], p->dim[0]);
 	else
