@@ -1,6 +1,7 @@
 /* classify: what a model with a head that classifies says of each text of a file: its label, and how likely each is.
  *
- * The file has a text a line, or rows with a column `text` (cmd/text_rows.h). --out F.jsonl has each row with
+ * The file has a text a line, or rows (cmd/text_rows.h) with a column `text` or `sentence`, or with
+ * two texts of a pair (data/enclosed.h). --out F.jsonl has each row with
  * `predicted` added (the label's name; of a regression the number; of several labels a list) and `probabilities` (an
  * object of names, or none of a regression); without --out they are told, a line a text. The file appears when it is
  * whole. How often the labels of rows are right is `eval`'s. */
@@ -17,7 +18,7 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/text_rows.h"
-#include "infer/embed.h"
+#include "data/enclosed.h"
 #include "infer/labeller.h"
 #include "op/timing.h"
 
@@ -71,26 +72,45 @@ struct job {
 
 /* --- reading --- */
 
+static int no_text(const struct row *r, struct err *e)
+{
+	struct buf names = BUF_INIT;
+
+	for (const struct pair_columns *p = pair_columns; p->first; p++)
+		buf_addf(&names, "%s%s and %s", p == pair_columns ? "" : ", ", p->first, p->second);
+	err_set(e, "%s:%zu: no column `text` or `sentence` that is a text, nor two of a pair (%s)", r->file, r->line,
+	        buf_str(&names));
+	buf_release(&names);
+	return -1;
+}
+
 static int encode_row(struct job *j, size_t i, struct err *e)
 {
 	const struct row *r = &j->rows.items[i];
-	const json_t *text = json_object_get(r->json, "text");
+	const struct model *m = &j->l.model;
+	const struct pair_columns *p = pair_columns_of(r->json);
+	const json_t *text = json_object_get(r->json, p ? p->first : "text"),
+	             *pair = p ? json_object_get(r->json, p->second) : NULL;
 	struct document *d = &j->docs[i];
-	size_t cut = 0;
 
-	*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
+	text = text ? text : json_object_get(r->json, "sentence");
 	if (!json_is_string(text))
-		return err_set(e, "%s:%zu: no column `text` that is a text", r->file, r->line);
-	if (embed_document(d, &j->mem, j->l.model.tokenizer, json_string_value(text), json_string_length(text),
-	                   j->max_length, &cut, e) < 0)
-		return err_prefix(e, "%s:%zu", r->file, r->line);
-	d->learn[d->n - 1] = 0;
-	d->learn[j->l.model.config.arch->encoder ? 0 : d->n - 1] = 1;
+		return no_text(r, e);
+	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
+		              .pair = json_string_value(pair), .n_pair = json_string_length(pair) };
+	*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
+	int status = enclose(&x, m->tokenizer, (size_t)j->max_length, e);
+	if (status == 0)
+		enclosed_document(d, &j->mem, &x, m->config.arch->encoder);
+	else
+		err_prefix(e, "%s:%zu", r->file, r->line);
+	d->second = model_types(m) > 1 ? x.second : 0;
 	j->pointers[i] = d;
 	j->tokens += d->n;
 	j->longest = MAX(j->longest, d->n);
-	j->n_cut += cut > 0;
-	return 0;
+	j->n_cut += x.cut > 0;
+	tokens_release(&x.ids);
+	return status;
 }
 
 static int encode(struct job *j, struct err *e)
@@ -197,7 +217,10 @@ static void show_row(const struct job *j, size_t i)
 	const struct labels *l = j->l.model.labels;
 	const float *z = j->z + i * (size_t)l->n;
 	double *p = mem_array((size_t)l->n, sizeof(*p));
-	json_t *said = labels_said(l, z), *text = json_object_get(j->rows.items[i].json, "text");
+	json_t *said = labels_said(l, z), *row = j->rows.items[i].json;
+	const struct pair_columns *pair = pair_columns_of(row);
+	const json_t *text = json_object_get(row, pair ? pair->first : "text");
+	text = text ? text : json_object_get(row, "sentence");
 	char *word = jsonx_line(said), *line = jsonx_line(text);
 	size_t n = strlen(line);
 

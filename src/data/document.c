@@ -48,7 +48,7 @@ void documents_pack(struct documents *d, int32_t max_length)
 
 int documents_packable(const struct rows *r, const struct document_options *o, struct err *e)
 {
-	if (o->labelled)
+	if (o->labelled || (r->n && r->shape->label_only))
 		return err_set(e, "--packing joins documents, those with labels stand alone");
 	if (!r->n || !r->shape->roles[0])
 		return 0;

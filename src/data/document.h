@@ -33,6 +33,7 @@ struct document_options {
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
 	bool labelled;              /* rows with a label: their state after the last token is what is trained on */
 	bool label_first;           /* after the first one, an encoder's */
+	int types;                  /* of tokens that the model tells apart (model_types): more than 1, a pair's */
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */

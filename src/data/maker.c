@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/enclosed.h"
 #include "data/chat_fit.h"
 #include "data/shape.h"
 
@@ -187,32 +188,31 @@ static const char *label_word(struct documents *d, const json_t *label)
 	return arena_printf(&d->mem, "%.17g", json_real_value(label));
 }
 
-int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *label, struct err *e)
+int maker_pair(struct maker *m, const char *first, const char *second, struct err *e)
 {
-	struct around around = tokenizer_around(m->codec->tokenizer);
-	size_t fixed = around.n_front + around.n_back, max = (size_t)m->o->max_length;
+	const json_t *row = m->row->json, *text = json_object_get(row, first),
+	             *pair = second ? json_object_get(row, second) : NULL;
+	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
+		              .pair = json_string_value(pair), .n_pair = json_string_length(pair) };
 
-	if (fixed >= max)
-		return err_set(e, "documents of %zu tokens: the tokenizer puts %zu around every text", max, fixed);
 	maker_begin(m);
-	for (size_t i = 0; i < around.n_front; i++)
-		maker_put(m, around.front[i], false);
-	if (put_text(m, text, n, false, e) < 0)
+	if (enclose(&x, m->codec->tokenizer, (size_t)m->o->max_length, e) < 0) {
+		tokens_release(&x.ids);
 		return -1;
-	size_t cut = m->ids.n - MIN(m->ids.n, max - around.n_back);
-	m->ids.n -= cut;
-	m->learn.n -= cut;
-	for (size_t i = 0; i < around.n_back; i++)
-		maker_put(m, around.back[i], false);
+	}
+	for (size_t i = 0; i < x.ids.n; i++)
+		maker_put(m, x.ids.id[i], false);
+	tokens_release(&x.ids);
 	struct document *d = maker_emit(m, e);
 	if (!d)
 		return -1;
-	d->n_cut = (int32_t)cut;
-	m->d->n_truncated += cut > 0;
+	d->n_cut = (int32_t)x.cut;
+	m->d->n_truncated += x.cut > 0;
+	d->second = m->o->types > 1 ? x.second : 0;
 	d->learn[m->o->label_first ? 0 : d->n - 1] = 1;
 	d->n_learn = 1;
 	m->d->learnt++;
-	d->label = label_word(m->d, label);
+	d->label = label_word(m->d, json_object_get(row, "label"));
 	return 0;
 }
 

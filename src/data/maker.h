@@ -21,9 +21,9 @@ struct maker {
 
 /* A text, all of it learnt; one longer than max_length becomes several documents. */
 int maker_text(struct maker *m, const char *text, size_t n, struct err *e);
-/* A text between what the tokenizer puts around every text, and its label (a string or a number): of it the last
- * token alone is learnt. */
-int maker_labelled(struct maker *m, const char *text, size_t n, const json_t *label, struct err *e);
+/* The text of a column, or the texts of two (data/enclosed.h), and the column `label`: of the document one token alone
+ * is learnt, the last or the first (document_options.label_first). */
+int maker_pair(struct maker *m, const char *first, const char *second /* or NULL */, struct err *e);
 /* A prompt and its completion, which is learnt: both strings, or both lists of messages, written by the chat template.
  * NULL and a sentence, as the next. */
 struct document *maker_answer(struct maker *m, const json_t *prompt, const json_t *completion, struct err *e);

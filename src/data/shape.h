@@ -50,6 +50,7 @@ struct shape {
 	 * them. */
 	const char *roles[SHAPE_ROLES + 1];
 	bool labelled;                                      /* the column `label`: a class or a number */
+	bool label_only;                                    /* without which it is nothing to learn from */
 	bool asks_only;                                     /* a prompt: nothing of it is learnt as it is */
 	enum judged judged;
 	/* What types alone do not say, with file and line; NULL: nothing. */

@@ -9,8 +9,7 @@ static int make(struct maker *m, struct err *e)
 
 	if (!m->o->labelled)
 		return maker_text(m, json_string_value(text), json_string_length(text), e);
-	return maker_labelled(m, json_string_value(text), json_string_length(text),
-	                      json_object_get(m->row->json, "label"), e);
+	return maker_pair(m, "text", NULL, e);
 }
 
 const struct shape shape_text_label = {

@@ -145,6 +145,7 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 		.eval_choices = true,
 		.labelled = v->subject->model->labels != NULL,
 		.label_first = v->subject->model->config.arch->encoder,
+		.types = model_types(v->subject->model),
 	};
 
 	if (documents_make(d, v->rows, &codec, &o, e) < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/enclosed.h"
 
 const char *const pooling_names[POOLINGS] = {
 	[POOLING_MEAN] = "mean", [POOLING_CLS] = "cls", [POOLING_LAST] = "last", [POOLING_MAX] = "max"
@@ -141,37 +142,15 @@ void embedder_free(struct embedder *x)
 
 /* --- documents --- */
 
-static void append(struct document *d, const int32_t *ids, size_t n)
-{
-	if (n)
-		memcpy(d->ids + d->n, ids, n * sizeof(*ids));
-	d->n += (int32_t)n;
-}
-
 int embed_document(struct document *d, struct arena *mem, const struct tokenizer *t, const char *text, size_t n,
                    int32_t max_length, size_t *cut, struct err *e)
 {
-	struct around around = tokenizer_around(t);
-	struct tokens ids = { 0 };
-	size_t fixed = around.n_front + around.n_back;
+	struct enclosed x = { .text = text, .n = n };
+	int status = enclose(&x, t, (size_t)max_length, e);
 
-	if (fixed >= (size_t)max_length)
-		return err_set(e, "documents of %d tokens: the tokenizer puts %zu around every text", max_length,
-		               fixed);
-	int status = tokenizer_encode(t, text, n, TOKENIZE_SPECIAL, &ids, e);
-	size_t own = MIN(ids.n, (size_t)max_length - fixed);
-	*cut = ids.n - own;
-	if (status == 0 && own + fixed == 0)
-		status = err_set(e, "an empty text has no token, and the tokenizer puts none around it");
-	if (status == 0) {
-		d->ids = arena_array(mem, own + fixed, sizeof(*d->ids));
-		d->learn = arena_array(mem, own + fixed, 1);
-		append(d, around.front, around.n_front);
-		append(d, ids.id, own);
-		append(d, around.back, around.n_back);
-		d->learn[d->n - 1] = 1;
-		d->n_learn = 1;
-	}
-	tokens_release(&ids);
+	*cut = x.cut;
+	if (status == 0)
+		enclosed_document(d, mem, &x, false);
+	tokens_release(&x.ids);
 	return status;
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/classifier.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -158,6 +159,16 @@ int model_weight_by_name(const struct model *m, const char *name)
 		if (!strcmp(m->weights[i].name, name))
 			return (int)i;
 	return -1;
+}
+
+int model_types(const struct model *m)
+{
+	static const char end[] = "token_type_embeddings.weight";
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (text_ends(m->weights[i].spec->hf, end))
+			return (int)m->weights[i].dim[0];
+	return 0;
 }
 
 bool model_has_part(const struct model *m, unsigned part)

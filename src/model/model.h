@@ -189,6 +189,7 @@ void model_weight_float(const struct model *m, int i, float *out);
 int model_head(const struct model *m);
 /* Whether it predicts tokens: an encoder's file may be without its head. */
 bool model_predicts(const struct model *m);
+int model_types(const struct model *m);                         /* rows of a table of types of tokens, 0: none */
 bool model_has_part(const struct model *m, unsigned part);       /* one of WEIGHT_PARTS */
 /* Refuses an encoder, and a model that classifies, where a next token is wanted, and says what it is for. */
 int model_want_causal(const struct model *m, struct err *e);

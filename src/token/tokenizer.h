@@ -48,6 +48,11 @@ int32_t tokenizer_front(const struct tokenizer *t);
  * add_special_tokens. What trains or scores a text puts nothing behind it. Valid while t is. */
 struct around { const int32_t *front, *back; size_t n_front, n_back; };
 struct around tokenizer_around(const struct tokenizer *t);
+/* What is put in front of the first of two texts, between them, and behind the second. typed: the second and what is
+ * behind it have type 1 (token_type_ids), and what is between them too where `early`. */
+enum { PAIR_TOKENS = 8 };
+struct pair_around { int32_t ids[3][PAIR_TOKENS]; size_t n[3]; bool typed, early; };
+void tokenizer_pair(const struct tokenizer *t, struct pair_around *out);
 void tokenizer_begin(const struct tokenizer *t, struct tokens *ids); /* appends those in front */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 /* the id whose text is exactly this (special tokens by their text), −1 */

@@ -37,7 +37,7 @@ static bool is_accepted(const struct shape *s, const void *ctx)
 {
 	const struct objective *o = ctx;
 
-	return shape_has_roles(s, roles_of(o)) && (!o->labelled || s->labelled);
+	return shape_has_roles(s, roles_of(o)) && (o->labelled ? s->labelled : !s->label_only);
 }
 
 bool objective_accepts(const struct objective *o, const struct shape *s)

@@ -82,6 +82,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		              .packing = t->recipe.packing && !eval,
 		              .labelled = t->objective.row->labelled,
 		              .label_first = t->model.config.arch->encoder,
+		              .types = model_types(&t->model),
 		              .eval_choices = eval },
 		.vocabulary = t->model.config.V,
 	};

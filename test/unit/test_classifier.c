@@ -60,7 +60,7 @@ static int open_documents(struct bench *b, struct err *e)
 	char *path = io_join(test_golden(), meta_of(&b->values, "rows"));
 	struct text_codec codec = { .tokenizer = b->model.tokenizer };
 	struct document_options o = { .max_length = 60, .labelled = true,
-		                      .label_first = b->model.config.arch->encoder };
+		                      .label_first = b->model.config.arch->encoder, .types = model_types(&b->model) };
 	int status = rows_load(&b->rows, path, e);
 
 	mem_free(path);

@@ -25,6 +25,17 @@ STEPS, RATE, DECAY = 10, 2e-3, 0.01
 ROWS = [json.loads(line) for line in open(GOLDEN / "classes.jsonl", encoding="utf-8")]
 NAMES = sorted({r["label"] for r in ROWS})
 WANTED = torch.tensor([NAMES.index(r["label"]) for r in ROWS])
+PAIRS = [("The plan is a promise.", "It is.", "statement"), ("Which section has games?", "No step takes more memory than was planned.", "question"),
+         ("Say it!", "Now.", "order"), ("What is naïve?", "Which one?", "question")]
+# what stands around a text and between two (no padding token, whose rows PyTorch does not train), of which the second has type 1 in a BERT
+PROCESSORS = {
+    "bert": {"type": "TemplateProcessing",
+             "single": [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}],
+             "pair": [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}},
+                      {"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "<|endoftext|>", "type_id": 1}}],
+             "special_tokens": {"<|begin|>": {"id": "<|begin|>", "ids": [1], "tokens": ["<|begin|>"]}, "<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}}},
+    "roberta": {"type": "RobertaProcessing", "sep": ["<|end|>", 2], "cls": ["<|endoftext|>", 0], "trim_offsets": True, "add_prefix_space": False},
+}
 OPTIONS = (f"method=full per-device-train-batch-size={len(ROWS)} max-steps={STEPS} learning-rate={RATE} weight-decay={DECAY} "
            f"warmup-steps=0 micro-batch-tokens=120 max-length=60")
 
@@ -45,6 +56,10 @@ def make(name, out):
     for f in (GOLDEN / name).iterdir():
         if f.name.startswith(("tokenizer", "special")):
             shutil.copy(f, out)
+    if name in PROCESSORS:
+        j = json.load(open(out / "tokenizer.json", encoding="utf-8"))
+        j["post_processor"] = PROCESSORS[name]
+        json.dump(j, open(out / "tokenizer.json", "w", encoding="utf-8"), ensure_ascii=False)
 
 
 def load(out):
@@ -53,6 +68,15 @@ def load(out):
 
 def outputs(m, docs):
     return torch.cat([m(input_ids=torch.tensor([ids])).logits for ids in docs])
+
+
+def paired(m, tok):
+    """Outputs and gradients of the pairs."""
+    rows = [tok(a, b, return_token_type_ids="Bert" in type(m).__name__) for a, b, _ in PAIRS]
+    z = torch.cat([m(**{k: torch.tensor([v]) for k, v in r.items()}).logits for r in rows])
+    m.zero_grad()
+    torch.nn.functional.cross_entropy(z, torch.tensor([NAMES.index(label) for _, _, label in PAIRS]), reduction="sum").backward()
+    return {"logits": z.detach()} | {f"grad.{n}": p.grad for n, p in m.named_parameters() if p.grad is not None}
 
 
 def train(m, docs):
@@ -87,6 +111,14 @@ for name in sys.argv[1:] or MODELS:
         torch.nn.functional.cross_entropy(z, WANTED, reduction="sum").backward()
         values = {"logits": z.detach()} | {f"grad.{n}": p.grad for n, p in m.named_parameters() if p.grad is not None}
         told = train(load(out).double(), docs)
+    if name in PROCESSORS:
+        with open(GOLDEN / "class_pairs.jsonl", "w", encoding="utf-8") as f:
+            for a, b, label in PAIRS:
+                f.write(json.dumps({"sentence1": a, "sentence2": b, "label": label}, ensure_ascii=False) + "\n")
+        with exact.float64():
+            save_file({k: v.float().contiguous() for k, v in paired(load(out).double(), tok).items()},
+                      GOLDEN / f"values/classifier_{name}_pairs.safetensors",
+                      {"model": out.name, "rows": "class_pairs.jsonl", "reference": f"transformers' {type(m).__name__} in float64"})
     off = float((plain - z).abs().max() / z.abs().max())
     print(name, "float32 off by", off, [round(x, 5) for x in told["loss"]])
     assert off < 1e-5
