@@ -303,6 +303,20 @@ KF_API void kf_evaluator_free(struct kf_evaluator *evaluator);
 KF_API int kf_evaluator_score(struct kf_evaluator *evaluator, const struct kf_document *documents, size_t n,
                               double *sum, float *const *each, struct kf_error *error);
 
+/* --- embeddings: a vector a text, as kungfu embed has it. Encoders and decoders --- */
+
+struct kf_embed_options {              /* what is 0 or NULL is as the model's own files say */
+	const char *pooling;           /* "mean", "cls", "last" or "max" */
+	const char *prompt;            /* in front of every text; "": none */
+	int32_t normalize;             /* 1: divided by their length, -1: not */
+	int32_t max_length;            /* tokens of a text, which loses its end beyond them */
+	uint64_t reserved[4];
+};
+/* *vectors: n times *width numbers, for kf_free; *width is that of the model. options: NULL for the model's own. The
+ * evaluator's max_length and stride say nothing here. */
+KF_API int kf_embed(struct kf_evaluator *evaluator, const char *const *texts, size_t n,
+                    const struct kf_embed_options *options, float **vectors, size_t *width, struct kf_error *error);
+
 struct kf_estimate {                   /* a score with its error; n 0: there is none */
 	double mean, error, low, high; /* standard error; 95 % interval */
 	size_t n;

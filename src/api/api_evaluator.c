@@ -6,18 +6,6 @@
 
 enum { MICRO_BATCH_TOKENS = 1024, TEXT_WINDOW = 1024 };
 
-struct kf_evaluator {
-	struct handle handle;
-	struct kf_model *model;       /* shared */
-	struct kf_adapter *adapter;   /* shared, or NULL */
-	const struct overlay *overlay;
-	struct kf_evaluator_options options;
-	struct pool *pool;
-	struct device device;
-	struct scorer *scorer;        /* for documents of up to `longest` tokens */
-	int32_t longest;
-};
-
 static const char *wrong_options(const struct kf_evaluator_options *o, int32_t most)
 {
 	if (o->max_length && (o->max_length < 2 || o->max_length > most))
@@ -160,16 +148,23 @@ static void release_documents(struct scoring *s)
 	mem_free(s->all);
 }
 
+int evaluator_progress(const struct kf_evaluator *v, struct call *c, int64_t done, int64_t total)
+{
+	const struct kf_evaluator_options *o = &v->options;
+
+	if (!o->progress)
+		return 0;
+	call_outside(c);
+	c->stopped = o->progress(o->ctx, done, total) != 0;
+	call_inside(c);
+	return c->stopped;
+}
+
 static int pass_scored(void *ctx, size_t done, size_t total)
 {
 	struct scoring *s = ctx;
-	const struct kf_evaluator_options *o = &s->evaluator->options;
-	if (!o->progress)
-		return 0;
-	call_outside(s->call);
-	s->call->stopped = o->progress(o->ctx, (int64_t)done, (int64_t)total) != 0;
-	call_inside(s->call);
-	return s->call->stopped;
+
+	return evaluator_progress(s->evaluator, s->call, (int64_t)done, (int64_t)total);
 }
 
 static int make_scorer(struct kf_evaluator *v, int32_t longest, struct err *e)
@@ -223,13 +218,8 @@ struct judging {
 static int pass_progress(void *ctx, const struct evaluate_progress *p)
 {
 	struct judging *j = ctx;
-	const struct kf_evaluator_options *o = &j->evaluator->options;
-	if (!o->progress)
-		return 0;
-	call_outside(j->call);
-	j->call->stopped = o->progress(o->ctx, p->done, p->total) != 0;
-	call_inside(j->call);
-	return j->call->stopped;
+
+	return evaluator_progress(j->evaluator, j->call, p->done, p->total);
 }
 
 static void pass_row(void *ctx, json_t *line)

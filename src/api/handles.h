@@ -5,6 +5,7 @@
 #include "adapt/adapter.h"
 #include "api/call.h"
 #include "data/document.h"
+#include "infer/scorer.h"
 
 struct kf_model {
 	struct handle handle;
@@ -19,6 +20,20 @@ struct kf_adapter {
 	struct adapter adapter;
 };
 
+struct kf_evaluator {
+	struct handle handle;
+	struct kf_model *model;       /* shared */
+	struct kf_adapter *adapter;   /* shared, or NULL */
+	const struct overlay *overlay;
+	struct kf_evaluator_options options;
+	struct pool *pool;
+	struct device device;
+	struct scorer *scorer;        /* for documents of up to `longest` tokens */
+	int32_t longest;
+};
+
+/* How far a call of it is, told the caller; whether it is to stop. */
+int evaluator_progress(const struct kf_evaluator *v, struct call *c, int64_t done, int64_t total);
 /* The adapter of a model, both as they came from the caller; refuses what is neither NULL nor of this model. -1 and the
  * sentence through *why. */
 int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct overlay **out, const char **why);

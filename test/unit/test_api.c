@@ -80,6 +80,7 @@ static void null_handles(struct test *t)
 	BAD(KF_MISUSE, kf_evaluator_new(none, NULL, NULL, NULL, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_score(NULL, none, 1, none, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_rows(NULL, "x", &(struct kf_evaluation){ 0 }, &error));
+	BAD(KF_MISUSE, kf_embed(NULL, none, 1, NULL, none, &n, &error));
 	BAD(KF_MISUSE, kf_trainer_open(NULL, &(struct kf_option){ 0 }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_plan(NULL, none, &error));
 	BAD(KF_MISUSE, kf_trainer_start(NULL, &error));
@@ -258,6 +259,26 @@ static void session_mistakes(struct test *t, struct kf_model *m, const int32_t *
 	                         &error));
 }
 
+static void embed_mistakes(struct test *t, struct kf_evaluator *v)
+{
+	const char *const text[] = { "a", NULL, "\xff" };
+	float *x;
+	size_t width;
+
+	BAD(KF_MISUSE, kf_embed(v, NULL, 1, NULL, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, NULL, NULL, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, NULL, &x, NULL, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 2, NULL, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text + 2, 1, NULL, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, &(struct kf_embed_options){ .pooling = "sum" }, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, &(struct kf_embed_options){ .normalize = 2 }, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, &(struct kf_embed_options){ .max_length = 1 << 20 }, &x, &width, &error));
+	BAD(KF_MISUSE, kf_embed(v, text, 1, &(struct kf_embed_options){ .reserved = { 1 } }, &x, &width, &error));
+	CHECK(t, x == NULL);
+	GOOD(kf_embed(v, NULL, 0, NULL, &x, &width, &error));
+	CHECK(t, x == NULL && width > 0);
+}
+
 static void evaluator_mistakes(struct test *t, struct kf_model *m, const int32_t *ids)
 {
 	struct kf_evaluator *v;
@@ -289,6 +310,7 @@ static void evaluator_mistakes(struct test *t, struct kf_model *m, const int32_t
 	BAD(KF_MISUSE, kf_evaluator_rows(v, NULL, &(struct kf_evaluation){ 0 }, &error));
 	BAD(KF_MISUSE, kf_evaluator_rows(v, "x", NULL, &error));
 	BAD(KF_FAILED, kf_evaluator_rows(v, "/nonexistent", &(struct kf_evaluation){ 0 }, &error));
+	embed_mistakes(t, v);
 	kf_evaluator_free(v);
 }
 
@@ -462,6 +484,45 @@ static void next_documents(struct test *t)
 }
 
 /* --- results --- */
+
+static double length_of(const float *x, size_t n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	return sqrt(sum);
+}
+
+/* Of an encoder and a decoder: each text's vector is its own, whatever stands beside it. */
+static void embeddings(struct test *t, const char *name)
+{
+	const char *const text[] = { "a plan is a promise", "a", "games" };
+	char *path = golden(name);
+	struct kf_embed_options unit = { .pooling = "mean", .normalize = 1 };
+	struct kf_model *m;
+	struct kf_evaluator *v;
+	float *all, *one;
+	size_t width, same;
+
+	test_case(t, "%s: embeddings", name);
+	GOOD(kf_model_open(&m, path, &error));
+	GOOD(kf_evaluator_new(&v, m, NULL, NULL, &one_thread, &error));
+	GOOD(kf_embed(v, text, 3, &unit, &all, &width, &error));
+	for (size_t i = 0; i < 3; i++) {
+		double off = 0;
+		GOOD(kf_embed(v, text + i, 1, &unit, &one, &same, &error));
+		for (size_t k = 0; k < width && one; k++)
+			off = fmax(off, fabs((double)one[k] - (double)all[i * width + k]));
+		CHECK_MSG(t, same == width && off < 1e-5, "text %zu: off by %g", i, off);
+		CHECK(t, fabs(length_of(all + i * width, width) - 1) < 1e-5);
+		kf_free(one);
+	}
+	kf_free(all);
+	kf_evaluator_free(v);
+	kf_model_free(m);
+	mem_free(path);
+}
 
 static void scores(struct test *t, struct kf_model *m)
 {
@@ -690,6 +751,8 @@ void test_api(struct test *t)
 	weights(t);
 	next_documents(t);
 	scores(t, m);
+	embeddings(t, "bert");
+	embeddings(t, "llama.gguf");
 	adapters(t, m, ids, n);
 	threads(t, m, ids, n);
 	guest(t);
