@@ -103,6 +103,9 @@ struct adapter_type {
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
 	            const char *dir, struct err *e);
+	/* Where what is trained makes what files have: that, as an adapter of the type, which the caller releases; 1:
+	 * there is nothing to be made. NULL: there never is. */
+	int (*flatten)(const struct adapter *a, const struct model *m, struct adapter *flat, struct err *e);
 	/* Works what the adapter does to weight (n_weights: to a tied model's head) into w (f32, [out][in], Hugging
 	 * Face's order of rows); biases and norms are asked for too. NULL: it cannot be worked into weights. */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);

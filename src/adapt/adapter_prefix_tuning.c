@@ -9,18 +9,26 @@
  * The virtual tokens are rows of the batch, because keys are (op/op_attention.c); what the model makes of them is read
  * by nobody, and no gradient comes from there. They are n rows of a micro-batch, and are fed once to a session.
  *
+ * With a projection P is W·tanh(V·E + c) + b, E [n, G·D], while it is trained; then b begins as the mean of what P
+ * would begin as.
+ *
  * P begins as the keys and values that a real text has, or tokens drawn from the vocabulary: random numbers, PEFT's
  * default, are where no keys are, and learn far worse. */
 #include <string.h>
 
-#include "adapt/soft_prompt.h"
+#include "adapt/prompt_encoder.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "kernel/kernels.h"
 #include "model/model_pass.h"
 
-struct options { struct soft_prompt_options prompt; const char *init, *text; };
+struct options {
+	struct soft_prompt_options prompt;
+	const char *init, *text;
+	bool projection;
+	int64_t hidden;
+};
 
 static const struct opt opts[] = {
 	SOFT_PROMPT_OPTS(struct options, prompt, "20"),
@@ -29,6 +37,10 @@ static const struct opt opts[] = {
 	           "text that, else sample_vocab"),
 	OPT_STRING("prefix-init-text", struct options, text, NULL, "TEXT",
 	           "a text whose keys and values it begins as, repeated or cut to the number of virtual tokens"),
+	OPT_FLAG("prefix-projection", struct options, projection, "false",
+	         "an MLP makes the prefix while it is trained"),
+	OPT_INT("encoder-hidden-size", struct options, hidden, "128", 1, 1 << 16,
+	        "numbers between the encoder's layers"),
 	OPT_END
 };
 
@@ -169,12 +181,40 @@ static int begin_real(const struct model *m, const struct options *o, uint64_t s
 	return status;
 }
 
+/* The projection's own numbers begin as PEFT's: drawn, or with a last linear of zeros. */
+static int fill_projection(struct adapter *a, const struct model *m, const struct options *o, uint64_t seed,
+                           struct err *e)
+{
+	const struct params *all = &a->overlay.params;
+	const struct param *last = &all->items[all->n_items - 2], *bias = last + 1;
+	size_t n = (size_t)a->overlay.virtual_tokens, width = bias->n;
+	float *b = all->w + bias->offset;
+
+	prompt_encoder_begin(a, seed);
+	if (!strcmp(init_of(o), "random"))
+		return 0;
+	memset(b, 0, width * sizeof(*b));
+	if (!strcmp(init_of(o), "zero")) {
+		memset(all->w + last->offset, 0, last->n * sizeof(*b));
+		return 0;
+	}
+	float *rows = mem_array(n * width, sizeof(*rows));
+	int status = begin_real(m, o, seed, rows, n, e);
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < width; j++)
+			b[j] += rows[i * width + j] / (float)n;
+	mem_free(rows);
+	return status;
+}
+
 static int fill(struct adapter *a, const struct model *m, const struct options *o, uint64_t seed, struct err *e)
 {
 	const struct param *p = &a->overlay.params.items[0];
 	float *w = a->overlay.params.w + p->offset;
 	struct rng_key key = { seed, RNG_INIT };
 
+	if (o->projection)
+		return fill_projection(a, m, o, seed, e);
 	if (!strcmp(init_of(o), "zero"))
 		return 0;
 	if (strcmp(init_of(o), "random") != 0)
@@ -188,8 +228,9 @@ static json_t *own_config(const struct model *m, const struct options *o)
 {
 	json_int_t width = m->config.G * m->config.D;
 
-	return json_pack("{s:I, s:s?, s:b}", "encoder_hidden_size", width, "init_weights",
-	                 strcmp(init_of(o), "zero") ? NULL : "zero", "prefix_projection", 0);
+	return json_pack("{s:I, s:s?, s:b}", "encoder_hidden_size", o->projection ? (json_int_t)o->hidden : width,
+	                 "init_weights", strcmp(init_of(o), "zero") ? NULL : "zero", "prefix_projection",
+	                 (int)o->projection);
 }
 
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
@@ -201,7 +242,13 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	soft_prompt_begin(a, m, PROMPT_KEYS, &o->prompt, own_config(m, o));
 	if (soft_prompt_check(a, m, PROMPT_KEYS, &keys, e) < 0 || check_layers(m, e) < 0)
 		return -1;
-	soft_prompt_param(a, m, PROMPT_KEYS);
+	struct prompt_encoder_shape shape = { .in = (size_t)m->config.G * (size_t)m->config.D,
+		                              .hidden = (size_t)o->hidden, .out = soft_prompt_width(m, PROMPT_KEYS),
+		                              .dense = 2, .f = DENSE_TANH, .head = "transform" };
+	if (o->projection)
+		prompt_encoder_add(a, &shape);
+	else
+		soft_prompt_param(a, m, PROMPT_KEYS);
 	return adapter_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
 }
 
@@ -215,13 +262,19 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 
 static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
 {
+	g->prefix = o->ctx && !g->prefix ? prompt_encoder_record(g, o, o->ctx) : g->prefix;
 	return soft_prompt_embed(g, o, w, source, table, TENSOR_NONE);
+}
+
+static int flatten(const struct adapter *a, const struct model *m, struct adapter *flat, struct err *e)
+{
+	return a->own ? prompt_encoder_flatten(a, m, PROMPT_KEYS, flat, e) : 1;
 }
 
 static void attention(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v)
 {
 	size_t width = (size_t)g->model->config.G * (size_t)g->model->config.D, at = 2 * (size_t)g->layer * width;
-	uint32_t p = nn_param(g, o, 0);
+	uint32_t p = g->prefix ? g->prefix : nn_param(g, o, 0);
 
 	*k = op_virtual_rows(g->tape, *k, p, g->model->config.V, at);
 	*v = op_virtual_rows(g->tape, *v, p, g->model->config.V, at + width);
@@ -240,4 +293,5 @@ const struct adapter_type adapter_prefix_tuning = {
 	.attach = attach,
 	.hooks = &hooks,
 	.load = load,
+	.flatten = flatten,
 };

@@ -340,7 +340,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 }
 
 /* The weights come last: a folder that has them is whole. */
-int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+static int save_folder(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
 {
 	char *config = io_join(dir, CONFIG), *weights = io_join(dir, a->type->file ? a->type->file : WEIGHTS);
 	int status = io_mkdirs(dir, e);
@@ -350,6 +350,19 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 		status = save_weights(a, m, weights, e);
 	mem_free(config);
 	mem_free(weights);
+	return status;
+}
+
+int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+{
+	struct adapter flat;
+	int made = a->type->flatten ? a->type->flatten(a, m, &flat, e) : 1;
+
+	if (made < 0)
+		return -1;
+	int status = save_folder(made ? a : &flat, m, dir, e);
+	if (!made)
+		adapter_release(&flat);
 	return status;
 }
 

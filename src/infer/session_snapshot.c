@@ -267,7 +267,7 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 	int lead = s->virtual_tokens;
 	const float *unused;
 
-	r->first = MIN(r->tokens, lead + PROBE);
+	r->first = MIN(r->tokens, ROUND_UP(lead, PROBE) + PROBE); /* keys lie in panels of so many */
 	for (int k = 0; k < q->n_memories; k++)
 		if (q->memories[k].type->states)
 			r->first = MIN(r->tokens, ROUND_UP(lead + 1, KV_RANGE));

@@ -40,6 +40,7 @@ struct graph {
 	/* A recurrent state of `numbers` that the layer has for itself: [places, numbers], see op/state.h. */
 	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;
+	uint32_t prefix;                   /* an overlay's own, of virtual tokens, from the embedding to the blocks */
 	uint32_t carried;                  /* the architecture's own, from block to block; none before the first */
 	/* Set before graph_hidden: a mixture's layers add up how they spread tokens over experts (op_router_load). */
 	bool balances;

@@ -21,6 +21,13 @@ uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare);
 uint32_t op_virtual_rows(struct tape *t, uint32_t x /* N,C */, uint32_t p /* n,P */, int32_t first, size_t column);
 /* The same where slot (V) is 0; elsewhere row slot − 1 of rows (K,C). */
 uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source);
+/* f(x·Wᵀ + bias) of n rows that are none of the batch's */
+enum dense_f { DENSE_LINEAR, DENSE_RELU, DENSE_TANH };
+uint32_t op_dense(struct tape *t, uint32_t x /* n,I */, uint32_t w /* O,I */, uint32_t bias /* O */,
+                  enum dense_f f);                                                                      /* n,O */
+/* n,2H: a layer of a bidirectional LSTM over such rows; of the direction up, then down, W_ih (4H,I), W_hh (4H,H), b_ih,
+ * b_hh (4H) */
+uint32_t op_lstm(struct tape *t, uint32_t x /* n,I */, const uint32_t parts[8]);
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
 void op_split(struct tape *t, uint32_t x /* N,groups·Σ size */, int groups, int parts, const size_t *size,
               uint32_t *out);

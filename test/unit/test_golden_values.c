@@ -85,7 +85,21 @@ static void read_documents(struct golden *g)
 	}
 }
 
-/* "NAME=VALUE NAME=VALUE": a new adapter by these options, with the numbers of the folder. */
+static const float *value(const struct golden *g, const char *prefix, const char *name);
+
+/* What is trained is in no file where it makes what is: the values have it as start.NAME. */
+static void fill_start(struct golden *g)
+{
+	struct params *p = &g->adapter.overlay.params;
+
+	for (size_t i = 0; i < p->n_items; i++) {
+		const float *from = value(g, "start.", p->items[i].name);
+		if (from)
+			memcpy(p->w + p->items[i].offset, from, p->items[i].n * sizeof(*from));
+	}
+}
+
+/* "NAME=VALUE NAME=VALUE": a new adapter by these options, with the numbers of the folder, or of the values. */
 static bool make_adapter(struct golden *g, const char *type, const char *options, const char *dir, struct err *e)
 {
 	char *text = arena_strdup(&g->mem, options), *file = io_join(dir, "adapter_model.safetensors");
@@ -101,6 +115,11 @@ static bool make_adapter(struct golden *g, const char *type, const char *options
 	}
 	bool fine = adapter_new_named(&g->adapter, type, &g->model, words, 1, e) == 0;
 	g->has_adapter = fine;
+	if (fine && has_part(&g->values, "start.")) {
+		fill_start(g);
+		mem_free(file);
+		return true;
+	}
 	fine = fine && st_open(&s, file, e) == 0 && adapter_fit(&g->adapter, &g->model, &s, e) == 0 &&
 	       adapter_fill(&g->adapter, &g->model, &s, e) == 0;
 	st_close(&s);

@@ -15,11 +15,20 @@ import exact
 import make_golden as golden
 import tiny
 import torch
-from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 RATE = 1e-2
-golden.peft_name = lambda n: "prompt_embeddings"
+
+
+def name_of(n):
+    """A flat table is the file's one tensor; an encoder's numbers are in no file and have the model's names."""
+    n = n.replace("peft.", "").replace(".default", "")
+    return "prompt_embeddings" if n == "prompt_encoder.embedding.weight" and not encoded else n
+
+
+golden.peft_name = name_of
+encoded = False
 
 
 class Texts(torch.nn.Module):
@@ -76,6 +85,30 @@ def make(name, model_name, config, scale, docs, learn, trained=True):
     golden.save(name, values, model=model_name, adapter=name, learning_rate=str(RATE))
 
 
+def make_encoder(name, model_name, config, scale, options, docs, learn):
+    """The encoder in training: its own start, gradients, steps; the adapter that is saved is what it makes."""
+    global encoded
+    encoded = True
+    print(name)
+    torch.manual_seed(11)
+    model = load(model_name)
+    m = Texts(get_peft_model(copy.deepcopy(model), config).eval())
+    with torch.no_grad():
+        for p in m.parameters():
+            if p.requires_grad:
+                p.mul_(scale)
+    golden.save_adapter(m, f"{GOLDEN}/{name}")
+    check_reload(model, f"{GOLDEN}/{name}", m, docs)
+    values = golden.forward_values(m, docs[:6], 9)
+    golden.save(name, values, model=model_name, adapter=name)
+    values.update({f"start.{name_of(n)}": golden.f32(p) for n, p in m.named_parameters() if p.requires_grad})
+    values.update(golden.gradient_values(m, docs[:6], learn[:6]))
+    values.update(golden.train_values(m, golden.batches_of(docs, learn), RATE, 0.01, False))
+    method = {"PREFIX_TUNING": "prefix_tuning", "P_TUNING": "p_tuning"}[str(config.peft_type.value)]
+    golden.save(f"{name}-encoder", values, model=model_name, adapter=name, method=method, options=options, learning_rate=str(RATE))
+    encoded = False
+
+
 def main():
     docs, learn = tiny.make_documents()
     prompt = lambda n: PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=n)
@@ -86,6 +119,15 @@ def main():
     ]:
         make(name, base, config, scale, docs, learn)
     make("gemma2-prompt", "gemma2", prompt(5), 0.3, docs, learn, trained=False)
+    for base in "llama", "gpt2":
+        make_encoder(f"{base}-p-tuning", base, PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=12), 1,
+                     "num-virtual-tokens=5 encoder-hidden-size=12", docs, learn)
+        make_encoder(f"{base}-p-tuning-lstm", base,
+                     PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=6, encoder_reparameterization_type="LSTM"),
+                     1, "num-virtual-tokens=5 encoder-hidden-size=6 encoder-reparameterization-type=lstm", docs, learn)
+        make_encoder(f"{base}-prefix-projection", base,
+                     PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=12, prefix_projection=True), 1,
+                     "num-virtual-tokens=5 encoder-hidden-size=12 prefix-projection=true", docs, learn)
     golden.readable()
 
 
