@@ -99,6 +99,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	make_absolute(t, &t->recipe.model);
 	make_absolute(t, &t->recipe.data);
 	make_absolute(t, &t->recipe.eval_data);
+	make_absolute(t, &t->recipe.retain);
 	warn_unused(p);
 	return 0;
 }

@@ -49,6 +49,15 @@ static int check_evaluation(const struct recipe *r, struct err *e)
 	return 0;
 }
 
+static int check_remedies(const struct recipe *r, struct err *e)
+{
+	if (r->ewc > 0 && !r->retain)
+		return err_set(e, "--ewc needs --retain FILE: rows of what shall not be forgotten");
+	if (r->ewc > 0 && strcmp(r->objective, "sft") != 0)
+		return err_set(e, "--ewc is of --objective sft, not %s", r->objective);
+	return 0;
+}
+
 static int check_paths(const struct recipe *r, struct err *e)
 {
 	if (!r->model)
@@ -67,7 +76,8 @@ void recipe_settle(struct recipe *r, const struct kernels *k)
 
 int recipe_resolve(struct recipe *r, struct err *e)
 {
-	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0)
+	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
+	    check_remedies(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
 	if (objective->check &&

@@ -36,6 +36,8 @@ struct recipe {
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
+	const char *retain;
+	double l2_sp, ewc, layer_lr_decay;
 	const char *report_to;
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
@@ -164,8 +166,18 @@ struct recipe {
 	                "stop after N evaluations without a lower eval_loss; 0: never"), \
 		OPT_FLAG("load-best-model-at-end", s, f.load_best_model_at_end, "false", \
 	                 "the result is the state with the lowest eval_loss"), \
+		OPT_GROUP("Forgetting"), \
 		OPT_FLAG("forgetting", s, f.forgetting, "true", \
 	                 "measure at the end how far the model has moved on texts of its own"), \
+		OPT_STRING("retain", s, f.retain, NULL, "FILE", \
+	                   "rows of what shall not be forgotten: text, answers or choices"), \
+		OPT_FLOAT("l2-sp", s, f.l2_sp, "0", 0, 1e9, \
+	                  "holds what is trained to its start: X/2 times the squared distance joins the loss"), \
+		OPT_FLOAT("ewc", s, f.ewc, "0", 0, 1e12, \
+	                  "the same, each number by what it matters to --retain (elastic weight consolidation)"), \
+		OPT_FLOAT("layer-lr-decay", s, f.layer_lr_decay, "1", 1e-6, 1, \
+	                  "times the rate for each layer from the last one down; embeddings have the lowest"), \
+		OPT_GROUP("Logging elsewhere"), \
 		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
 	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \
 		OPT_CHOICE("report-to", s, f.report_to, "none", "none|tensorboard", \

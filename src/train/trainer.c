@@ -224,6 +224,7 @@ static int open_parts(struct trainer *t, struct err *e)
 	if (read_model(t, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || join_objective(t, e) < 0 ||
 	    balance_open(t, e) < 0)
 		return -1;
+	penalty_layer_rates(t);
 	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
@@ -318,7 +319,8 @@ int trainer_start(struct trainer *t, struct err *e)
 		return -1;
 	if (trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
 	    trainer_make_reference(t, e) < 0 ||
-	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0)
+	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0 ||
+	    penalty_begin(t, e) < 0)
 		return -1;
 	t->started = true;
 	return 0;
@@ -381,11 +383,12 @@ static int check_finite(const struct step_metrics *m, double weight, struct err 
 	               isfinite(m->loss) ? m->grad_norm : m->loss);
 }
 
-static int update(struct trainer *t, const float *gradient, struct step_metrics *m, struct err *e)
+static int update(struct trainer *t, float *gradient, struct step_metrics *m, struct err *e)
 {
 	struct optim *o = &t->optim;
 	double begin = clock_seconds();
 
+	m->loss += penalty_add(t, gradient, t->sums.weight);
 	m->grad_norm = optim_clip(o, gradient, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->sums.weight, e) < 0)
@@ -431,7 +434,8 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
 	struct work work = pass_work(&t->net.pass, &live);
-	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops;
+	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops +
+	           penalty_cost(t).flops;
 	m->int_ops = work.int_ops;
 	m->seconds = clock_seconds() - begin;
 	return 0;
@@ -464,6 +468,8 @@ void trainer_close(struct trainer *t)
 	scorer_free(t->scorer);
 	scorer_free(t->reference);
 	forgetting_release(&t->forgetting);
+	if (t->params)
+		penalty_release(t);
 	if (t->objective.row->close)
 		t->objective.row->close(&t->objective);
 	mem_free(t->objective.scratch);
@@ -475,6 +481,7 @@ void trainer_close(struct trainer *t)
 	params_release(&t->joined);
 	dataset_release(&t->train);
 	dataset_release(&t->eval);
+	dataset_release(&t->retain);
 	template_free(t->chat);
 	model_close(&t->model);
 	mem_free(t->taken);

@@ -158,13 +158,43 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	return 0;
 }
 
+/* Rows that are kept in mind; what the run learns need not be of their kind. */
+static int read_retained(struct trainer *t, struct lint *l, struct err *e)
+{
+	const struct objective *sft = objective_find("sft");
+	struct dataset *d = &t->retain;
+	const char *path = t->recipe.retain;
+	struct buf shapes = BUF_INIT;
+
+	if (!path || t->objective.row->labelled)
+		return 0;
+	if (rows_load(&d->rows, path, e) < 0)
+		return -1;
+	if (!d->rows.n)
+		return err_set(e, "%s holds no rows", path);
+	if (!objective_accepts(sft, d->rows.shape)) {
+		objective_shapes(sft, &shapes);
+		err_set(e, "%s: rows of %s; --retain wants %s", path, shape_name(d->rows.shape), buf_str(&shapes));
+		buf_release(&shapes);
+		return -1;
+	}
+	if (make_documents(t, d, l, true, e) < 0)
+		return -1;
+	if (!d->documents.n)
+		return err_set(e, "%s gives no documents", path);
+	find_groups(d);
+	say(d, path, "rows to retain");
+	return 0;
+}
+
 int trainer_read_data(struct trainer *t, struct err *e)
 {
-	struct lint train = { 0 }, eval = { 0 };
-	int status = read_both(t, &train, &eval, e);
+	struct lint train = { 0 }, eval = { 0 }, retain = { 0 };
+	int status = read_both(t, &train, &eval, e) < 0 ? -1 : read_retained(t, &retain, e);
 
 	lint_release(&train);
 	lint_release(&eval);
+	lint_release(&retain);
 	return status;
 }
 
@@ -178,7 +208,9 @@ static int check_groups(const struct trainer *t, const struct dataset *d, bool s
 
 int trainer_check_groups(const struct trainer *t, struct err *e)
 {
-	return check_groups(t, &t->train, t->forest.share, e) < 0 ? -1 : check_groups(t, &t->eval, true, e);
+	return check_groups(t, &t->train, t->forest.share, e) < 0 ? -1 : check_groups(t, &t->eval, true, e) < 0 ?
+		       -1 :
+		       check_groups(t, &t->retain, true, e);
 }
 
 void dataset_release(struct dataset *d)

@@ -54,6 +54,12 @@ struct balance {
 	const char *names[OBJECTIVE_METRICS + 1];
 };
 
+/* trainer_penalty.c; start NULL: there is none */
+struct penalty {
+	float *start, *fisher;             /* [params->n] the numbers as they began; what --ewc weighs, or NULL */
+	double *partials;
+};
+
 struct trainer {
 	double opened;                     /* clock_seconds() when trainer_open began */
 	struct recipe recipe;
@@ -67,7 +73,7 @@ struct trainer {
 	struct model model;
 	char model_hash[33];
 	struct template *chat;
-	struct dataset train, eval;
+	struct dataset train, eval, retain;
 	bool has_eval;
 
 	/* What is learnt: an adapter's parameters or copies of all weights. */
@@ -109,6 +115,8 @@ struct trainer {
 	struct work reference_work;        /* what making it took */
 	bool keeping;                      /* the evaluation's scorer makes the reference now */
 	struct forgetting forgetting;
+	struct penalty penalty;
+	double fisher_rows;                /* of the documents that it is made of */
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
 	double next_rate;
@@ -146,6 +154,17 @@ void balance_begin(const struct trainer *t, struct graph *g);
 void balance_record(const struct trainer *t, struct graph *g);
 void balance_add(struct trainer *t, const struct batch *b);
 void balance_tell(const struct trainer *t, struct objective_metrics *m);
+/* trainer_penalty.c: of --l2-sp and --ewc: bytes of the whole run, what a step takes besides; room in micro-batches
+ * for Fisher's documents, whose rows are returned; their memory and numbers, with the weights of the start; adds to a
+ * gradient that will be divided by `weight`, and returns the penalty. --layer-lr-decay, before there is an
+ * optimizer. */
+size_t penalty_bytes(const struct trainer *t);
+struct optim_cost penalty_cost(const struct trainer *t);
+double penalty_reserve(const struct trainer *t, struct batch_cap *cap);
+int penalty_begin(struct trainer *t, struct err *e);
+double penalty_add(struct trainer *t, float *gradient, double weight);
+void penalty_release(struct trainer *t);
+void penalty_layer_rates(struct trainer *t);
 /* trainer_forgetting.c: plans it, with its seconds; draws the texts, before the memory of the steps is taken. */
 int trainer_plan_forgetting(struct trainer *t, struct err *e);
 /* need: the process's memory then; where it is over the limit nothing is measured, else the plan has it. */

@@ -73,7 +73,8 @@ static size_t pages(size_t bytes)
 static size_t state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
-	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes);
+	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes) +
+	       pages(penalty_bytes(t));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -124,7 +125,8 @@ static size_t forgetting_bytes(const struct trainer *t)
 	if (!f->n)
 		return 0;
 	return common + MAX(p->weights_bytes, f->weights_bytes) +
-	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes, flat + pages(t->optim.bytes) + f->bytes);
+	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes,
+	           flat + pages(t->optim.bytes) + pages(penalty_bytes(t)) + f->bytes);
 }
 
 static void add_up(struct trainer *t, size_t arena_bytes)
@@ -299,6 +301,7 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 
 	if (order_dry_run(t, t->forest.max_tokens, &t->dry, e) < 0)
 		return -1;
+	t->fisher_rows = penalty_reserve(t, &t->dry.cap);
 	count(t);
 	trainer_reserve_documents(t, t->dry.cap.docs);
 	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0 ||
@@ -312,7 +315,8 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	add_up(t, pages(p->plan.arena_bytes));
 	struct work steps = pass_work(p, &t->dry.live);
 	t->totals.planned_flops += steps.flops + (double)(t->totals.steps - t->totals.first) *
-	                                                 (t->optim.norm.flops + t->optim.update.flops);
+	                                                 (t->optim.norm.flops + t->optim.update.flops +
+	                                                  penalty_cost(t).flops);
 	t->totals.planned_int_ops += steps.int_ops;
 	return trainer_measure_time(t, e);
 }

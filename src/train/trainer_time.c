@@ -101,7 +101,8 @@ static int update_seconds(const struct trainer *t, double copy_rate, double *sec
 
 	if (optim_seconds(&t->optim, copy_rate, &step, e) < 0)
 		return -1;
-	*seconds = steps * step + 3.0 * sums * (double)t->params->n * sizeof(float) / copy_rate;
+	*seconds = steps * (step + penalty_cost(t).bytes / copy_rate) +
+	           3.0 * sums * (double)t->params->n * sizeof(float) / copy_rate;
 	return 0;
 }
 
@@ -199,6 +200,8 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	    update_seconds(t, memory.copy_rate, &update, e) < 0)
 		return -1;
 	p->step_seconds = (double)p->micro_batches * pass.seconds + update;
+	if (t->fisher_rows > 0) /* each as long as its rows, of a micro-batch's */
+		p->start_seconds += pass.seconds * t->fisher_rows / MAX(mean.rows, 1.0);
 	p->start_seconds +=
 		start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
