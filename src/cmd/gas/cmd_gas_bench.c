@@ -1,7 +1,7 @@
-/* gas bench lora-vs-full: does LoRA train faster than all weights, on this machine, with this model? Both train on the
- * same rows in turns (lora, full, lora, full …), so that what the machine does beside shows in both; the ratio is
- * that of each pair, its interval Student's in the logarithm. Tokens a second say nothing about how many of them a
- * method needs: that is gas compare. */
+/* gas bench: methods beside each other. `methods` is gas_bench_methods.c; lora-vs-full asks: does LoRA train faster than
+ * all weights, on this machine, with this model? Both train on the same rows in turns (lora, full, lora, full …), so
+ * that what the machine does beside shows in both; the ratio is that of each pair, its interval Student's in the
+ * logarithm. Tokens a second say nothing about how many of them a method needs: that is gas compare. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "train/bench_passes.h"
 #include "cmd/metering.h"
+#include "cmd/gas/gas_bench_methods.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/model_common.h"
 #include "cmd/text_table.h"
@@ -31,7 +32,8 @@ static const struct opt bench_opts[] = { { OPT_TYPE_INT, "max-length", NULL, off
 	                                   "512", 2, 1 << 20, NULL, "N",
 	                                   "tokens of a document; a micro-batch has two" },
 	                                 OPT_INT("repetitions", struct gas_bench, repetitions, "5", 3, PAIRS_MAX,
-	                                         "pairs of turns; a turn is a step to warm up and two that count"),
+	                                         "pairs of turns; a turn is a step to warm up and two that count. Of "
+	                                         "methods: steps, prompts and answers of each"),
 	                                 COMPUTE_OPT(struct gas_bench, compute, "auto"),
 	                                 COMMON_OPTS(struct gas_bench, common),
 	                                 OPT_END };
@@ -292,8 +294,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct gas_bench *o = options;
 
 	app_catch_signals();
+	if (!strcmp(p->positional[0], "methods")) {
+		struct bench_methods all = { p->positional[1], o->compute, (int)o->max_length, (int)o->repetitions,
+			                     opt_given(p, "max-length") };
+		return bench_methods(app, &all, e);
+	}
 	if (strcmp(p->positional[0], "lora-vs-full"))
-		return app_usage(&cmd_gas_bench, "lora-vs-full and a model were wanted");
+		return app_usage(&cmd_gas_bench, "methods or lora-vs-full, and a model, were wanted");
 	c = (struct contest){ .app = app,
 		              .o = o,
 		              .model = p->positional[1],
@@ -305,18 +312,19 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_gas_bench = {
 	.name = "gas bench",
-	.summary = "does LoRA train faster than all weights here? Tokens a second, memory, joules per 1,000 tokens, "
-	           "the largest micro-batch that fits, in turns, "
-		   "beside published figures",
-	.usage = "lora-vs-full MODEL [--max-length N]",
-	.example = "kungfu gas bench lora-vs-full model.gguf",
-	.brief = "LoRA against all weights",
+	.summary = "what each method costs here: numbers trained, file, tokens a second and memory of training, what "
+	           "an answer waits for; or, lora-vs-full, does LoRA train faster than all weights? Tokens a second, "
+	           "memory, joules per 1,000 tokens, the largest micro-batch that fits, in turns, beside published "
+	           "figures",
+	.usage = "methods|lora-vs-full MODEL [--max-length N]",
+	.example = "kungfu gas bench methods model.gguf",
+	.brief = "methods beside each other",
 	.plans = true,
 	.order = 78,
 	.opts = bench_opts,
 	.options_size = sizeof(struct gas_bench),
 	.least = 2,
 	.most = 2,
-	.wanted = "lora-vs-full and a model were wanted",
+	.wanted = "methods or lora-vs-full, and a model, were wanted",
 	.run = run,
 };
