@@ -1,5 +1,5 @@
 /* gas bench: methods beside each other. `methods` is gas_bench_methods.c; lora-vs-full asks: does LoRA train faster
- * than all weights, on this machine, with this model? Both train on the same rows in turns (lora, full, lora, full …),
+ * than all weights, on this machine, with this model? Both train on the same rows in turns (lora, full, lora …),
  * so that what the machine does beside shows in both; the ratio is that of each pair, its interval Student's in the
  * logarithm. Tokens a second say nothing about how many of them a method needs: that is gas compare. */
 #include <string.h>
