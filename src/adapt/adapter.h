@@ -71,6 +71,7 @@ struct adapter {
 	const char *tied_name;
 	int tied;                      /* that parameter */
 	size_t fixed_in_files;         /* so many of overlay.fixed, the first, are in files too, under their names */
+	bool fixed_whole;              /* there as whole numbers, I32 */
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */

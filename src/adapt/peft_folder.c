@@ -69,8 +69,8 @@ static void file_shape(const struct adapter *a, size_t param, size_t dim[4])
 	}
 }
 
-static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s,
-                       struct err *e)
+static int check_dims(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s,
+                      struct err *e)
 {
 	char wanted[80], found[80];
 	shape_text(wanted, sizeof(wanted), n_dims, dim);
@@ -78,6 +78,14 @@ static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim,
 	if (t->n_dims != n_dims || memcmp(t->dim, dim, (size_t)n_dims * sizeof(*dim)) != 0)
 		return err_set(e, "%s: tensor '%s' is %s, this model with this config wants %s", s->path, t->name,
 		               found, wanted);
+	return 0;
+}
+
+static int check_shape(const struct st_tensor *t, int n_dims, const size_t *dim, const struct safetensors *s,
+                       struct err *e)
+{
+	if (check_dims(t, n_dims, dim, s, e) < 0)
+		return -1;
 	if (t->dtype == DTYPE_COUNT || !dtypes[t->dtype].to_float)
 		return err_set(e, "%s: tensor '%s' is stored as %s; F32, F16 or BF16 was wanted", s->path, t->name,
 		               t->dtype_name);
@@ -174,8 +182,11 @@ static int check_fixed(const struct adapter *a, const struct safetensors *s, str
 		const struct st_tensor *t = st_find(s, p->name);
 		if (!t)
 			return err_set(e, "%s: no tensor '%s', which this config says is there", s->path, p->name);
-		if (check_shape(t, p->n_dims, p->dim, s, e) < 0)
+		if ((a->fixed_whole ? check_dims : check_shape)(t, p->n_dims, p->dim, s, e) < 0)
 			return -1;
+		if (a->fixed_whole && t->dtype != DTYPE_I32)
+			return err_set(e, "%s: tensor '%s' is stored as %s; I32 was wanted", s->path, t->name,
+			               t->dtype_name);
 	}
 	return 0;
 }
@@ -239,16 +250,27 @@ static int fill_param(const struct adapter *a, const struct model *m, size_t i, 
 	return 0;
 }
 
+static void fill_fixed(struct adapter *a, const struct param *p, const struct safetensors *s)
+{
+	const struct st_tensor *t = st_find(s, p->name);
+	float *w = a->overlay.fixed.w + p->offset;
+	int32_t x;
+
+	if (!a->fixed_whole)
+		dtypes[t->dtype].to_float(t->data, w, p->n);
+	for (size_t i = 0; i < p->n && a->fixed_whole; i++) {
+		memcpy(&x, (const char *)t->data + i * sizeof(x), sizeof(x));
+		w[i] = (float)x;
+	}
+}
+
 int adapter_fill(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
 {
 	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		if (fill_param(a, m, i, s, e) < 0)
 			return -1;
-	for (size_t i = 0; i < a->fixed_in_files; i++) {
-		const struct param *p = &a->overlay.fixed.items[i];
-		const struct st_tensor *t = st_find(s, p->name);
-		dtypes[t->dtype].to_float(t->data, a->overlay.fixed.w + p->offset, p->n);
-	}
+	for (size_t i = 0; i < a->fixed_in_files; i++)
+		fill_fixed(a, &a->overlay.fixed.items[i], s);
 	for (size_t i = 0; i < s->n_tensors; i++) {
 		int weight = base_of(a, m, s->tensors[i].name);
 		if (weight >= 0 && fill_base(a, m, weight, &s->tensors[i], e) < 0)
@@ -260,13 +282,26 @@ int adapter_fill(struct adapter *a, const struct model *m, const struct safetens
 struct writing {
 	const struct adapter *a;
 	const struct model *m;
-	const int *param; /* [tensors of the file] */
+	const int *param; /* [n] tensors of the file; those after them are of overlay.fixed */
+	size_t n;
 };
 
-/* A parameter that files have in another order. */
+static void write_whole(const struct writing *x, size_t i, int32_t *out)
+{
+	const struct params *f = &x->a->overlay.fixed;
+
+	for (size_t k = 0; k < f->items[i].n; k++)
+		out[k] = (int32_t)f->w[f->items[i].offset + k];
+}
+
+/* A parameter that files have in another order, or whole numbers. */
 static void write_param(void *ctx, size_t i, void *out)
 {
 	const struct writing *x = ctx;
+	if (i >= x->n) {
+		write_whole(x, i - x->n, out);
+		return;
+	}
 	const struct param *p = &x->a->overlay.params.items[x->param[i]];
 	struct file_layout place = x->a->place[x->param[i]];
 	const float *w = x->a->overlay.params.w + p->offset;
@@ -313,8 +348,9 @@ static void describe_fixed(struct st_tensor *t, const struct adapter *a, size_t 
 {
 	const struct param *p = &a->overlay.fixed.items[i];
 
-	*t = (struct st_tensor){ .name = p->name, .dtype = DTYPE_F32, .n_dims = p->n_dims,
-		                 .bytes = p->n * sizeof(float), .data = a->overlay.fixed.w + p->offset };
+	*t = (struct st_tensor){ .name = p->name, .dtype = a->fixed_whole ? DTYPE_I32 : DTYPE_F32,
+		                 .n_dims = p->n_dims, .bytes = p->n * sizeof(float),
+		                 .data = a->fixed_whole ? NULL : a->overlay.fixed.w + p->offset };
 	memcpy(t->dim, p->dim, sizeof(t->dim));
 }
 
@@ -325,7 +361,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
 	struct st_tensor *t = arena_array(&mem, n + a->fixed_in_files, sizeof(*t));
 	int *param = arena_array(&mem, n, sizeof(*param));
-	struct writing x = { .a = a, .m = m, .param = param };
+	struct writing x = { .a = a, .m = m, .param = param, .n = n };
 	for (size_t i = 0; i < n; i++) {
 		bool second = i == a->overlay.params.n_items;
 		param[i] = second ? a->tied : (int)i;

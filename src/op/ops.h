@@ -28,6 +28,8 @@ uint32_t op_dense(struct tape *t, uint32_t x /* n,I */, uint32_t w /* O,I */, ui
 /* n,2H: a layer of a bidirectional LSTM over such rows; of the direction up, then down, W_ih (4H,I), W_hh (4H,H), b_ih,
  * b_hh (4H) */
 uint32_t op_lstm(struct tape *t, uint32_t x /* n,I */, const uint32_t parts[8]);
+/* N,O: residual (or none) + x times the matrix of v's (K) numbers at (2,K) rows and columns, zero elsewhere. */
+uint32_t op_sparse(struct tape *t, uint32_t x, uint32_t v, uint32_t at, size_t O, uint32_t residual);
 /* N,groups·size[p] each: of every one of the groups that a row is, the next size[p] numbers */
 void op_split(struct tape *t, uint32_t x /* N,groups·Σ size */, int groups, int parts, const size_t *size,
               uint32_t *out);

@@ -27,6 +27,7 @@ static const struct type_need {
 	const char *type, *options[3], *models[3];
 } needs[] = {
 	{ "trainable_tokens", { "token-indices", "40,9,77" }, { "llama", "gpt2", "llama.gguf" } },
+	{ "shira", { "lora-r", "2" }, { "llama", "gpt2", "llama.gguf" } },
 	{ "bitfit", { NULL }, { "qwen2", "gpt2", "qwen2.gguf" } },
 };
 
@@ -298,11 +299,35 @@ static void test_beside(struct test *t, const char *method, const char *model, c
 	mem_free(dir);
 }
 
+/* llama-shira's masks were drawn by PEFT. */
+static void test_drawn(struct test *t)
+{
+	static const char *const options[] = { "lora-r", "2", "target-modules", "q_proj,k_proj,down_proj", NULL };
+	struct err e = ERR_INIT;
+	struct bench b;
+	struct adapter ours, theirs;
+	char *path = io_join(test_golden(), "llama-shira");
+
+	test_case(t, "a mask of the same seed is PEFT's");
+	if (bench_open(&b, t, "llama")) {
+		bool fine = bench_fine(&b, adapter_new_named(&ours, "shira", &b.model, options, 9, &e), &e) &&
+		            bench_fine(&b, adapter_load(&theirs, path, &b.model, &e), &e);
+		CHECK(t, fine && ours.overlay.fixed.n == theirs.overlay.fixed.n &&
+		                 !memcmp(ours.overlay.fixed.w, theirs.overlay.fixed.w,
+		                         ours.overlay.fixed.n * sizeof(float)));
+		adapter_release(&ours);
+		adapter_release(&theirs);
+		bench_close(&b);
+	}
+	mem_free(path);
+}
+
 void test_adapters(struct test *t)
 {
 	char *data = write_rows(t, 12);
 	struct bench b;
 
+	test_drawn(t);
 	log_set(LOG_QUIET); /* the trainers' words about their rows */
 	for (size_t i = 0; adapter_type_table[i]; i++) {
 		const struct adapter_type *type = adapter_type_table[i];
