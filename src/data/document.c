@@ -123,7 +123,9 @@ void documents_release(struct documents *d)
 double document_number(const struct document *d)
 {
 	char *end;
-	double y = strtod(d->label, &end);
 
+	if (!d->label)
+		return NAN;
+	double y = strtod(d->label, &end);
 	return end == d->label || *end || strpbrk(d->label, "xXnN") ? NAN : y;
 }

@@ -22,7 +22,10 @@ struct document {
 	int32_t second;             /* where a pair's second text begins, whose tokens have type 1; 0: it is none */
 	bool joined;                /* in one group with the document before it: nothing parts them */
 	bool gold;                  /* to be scored: the choice that is right */
-	const char *label;          /* its class or number, as the row has it; NULL: it has none */
+	const char *label;          /* its class or number, as the row has it; NULL: it has none, or a list of them: */
+	const char *const *names;   /* [n_names] its labels, or of a vector "0" and "1", one for each label there is */
+	int32_t n_names;
+	bool listed, vector;        /* it has such a list; it is a vector */
 	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */
 	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
 	int32_t n_cut;              /* tokens that max_length took off its end */

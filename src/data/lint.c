@@ -81,7 +81,7 @@ static void check_ends(const struct linter *x)
 	const struct document *d = x->d->items;
 	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
 
-	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label)
+	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label || d->listed)
 		return;
 	if (l->n_truncated)
 		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents",
@@ -283,7 +283,7 @@ static void lint_all(const struct linter *x)
 		check_begin(x, &d->items[i]);
 		check_learnt(x, &d->items[i]);
 		l->n_ended += learns_end(x, &d->items[i]);
-		if (!is_piece(d, i) && !d->items[i].label)
+		if (!is_piece(d, i) && !d->items[i].label && !d->items[i].listed)
 			check_empty(x, &d->items[i]);
 	}
 	if (!d->n)

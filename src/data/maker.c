@@ -17,6 +17,7 @@
 
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "data/enclosed.h"
 #include "data/chat_fit.h"
@@ -188,6 +189,38 @@ static const char *label_word(struct documents *d, const json_t *label)
 	return arena_printf(&d->mem, "%.17g", json_real_value(label));
 }
 
+static int bad_item(const json_t *item, struct err *e)
+{
+	char *text = jsonx_line(item);
+
+	err_set(e, "a list of labels has %.80s; wanted are names, or a 0 or 1 for each label there is", text);
+	mem_free(text);
+	return -1;
+}
+
+/* A list of names, or a vector of 0 and 1. */
+static int take_list(struct document *d, struct documents *of, const json_t *list, struct err *e)
+{
+	size_t n = json_array_size(list), numbers = 0;
+	const char **name = arena_array(&of->mem, n, sizeof(*name));
+
+	for (size_t i = 0; i < n; i++) {
+		const json_t *item = json_array_get(list, i);
+		double x = json_is_boolean(item) ? json_is_true(item) : json_number_value(item);
+		bool number = json_is_number(item) || json_is_boolean(item);
+		bool other = number ? numbers < i : numbers > 0;
+		if (other || !(number ? x == 0 || x == 1 : json_is_string(item)))
+			return bad_item(item, e);
+		numbers += number;
+		name[i] = number ? x == 1 ? "1" : "0" : arena_strdup(&of->mem, json_string_value(item));
+	}
+	d->names = name;
+	d->n_names = (int32_t)n;
+	d->listed = true;
+	d->vector = n && numbers == n;
+	return 0;
+}
+
 int maker_pair(struct maker *m, const char *first, const char *second, struct err *e)
 {
 	const json_t *row = m->row->json, *text = json_object_get(row, first),
@@ -212,7 +245,11 @@ int maker_pair(struct maker *m, const char *first, const char *second, struct er
 	d->learn[m->o->label_first ? 0 : d->n - 1] = 1;
 	d->n_learn = 1;
 	m->d->learnt++;
-	d->label = label_word(m->d, json_object_get(row, "label"));
+	const json_t *label = json_object_get(row, "label");
+	label = label ? label : json_object_get(row, "labels");
+	if (json_is_array(label))
+		return take_list(d, m->d, label, e);
+	d->label = label_word(m->d, label);
 	return 0;
 }
 

@@ -21,8 +21,8 @@ struct maker {
 
 /* A text, all of it learnt; one longer than max_length becomes several documents. */
 int maker_text(struct maker *m, const char *text, size_t n, struct err *e);
-/* The text of a column, or the texts of two (data/enclosed.h), and the column `label`: of the document one token alone
- * is learnt, the last or the first (document_options.label_first). */
+/* The text of a column, or the texts of two (data/enclosed.h), and the column `label`, or `labels`: of the document one
+ * token alone is learnt, the last or the first (document_options.label_first). */
 int maker_pair(struct maker *m, const char *first, const char *second /* or NULL */, struct err *e);
 /* A prompt and its completion, which is learnt: both strings, or both lists of messages, written by the chat template.
  * NULL and a sentence, as the next. */

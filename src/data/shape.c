@@ -6,6 +6,19 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
+/* Names, or a 0 or 1 each. */
+static bool is_list_of_labels(const json_t *v)
+{
+	bool all = json_is_array(v);
+
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		const json_t *item = json_array_get(v, i);
+		double x = json_number_value(item);
+		all &= json_is_string(item) || json_is_boolean(item) || (json_is_number(item) && (x == 0 || x == 1));
+	}
+	return all;
+}
+
 static bool satisfies(const json_t *v, enum need need)
 {
 	switch (need) {
@@ -14,7 +27,7 @@ static bool satisfies(const json_t *v, enum need need)
 	case NEED_TEXT: return json_is_string(v) || json_is_array(v);
 	case NEED_LABEL: return json_is_boolean(v) || json_is_integer(v);
 	case NEED_INDEX: return json_is_integer(v);
-	case NEED_CLASS: return json_is_string(v) || json_is_number(v);
+	case NEED_CLASS: return json_is_string(v) || json_is_number(v) || is_list_of_labels(v);
 	case NEED_TURN: return json_is_string(v) || json_is_array(v) || json_is_object(v);
 	case NEED_OBJECT: return json_is_object(v);
 	}
@@ -215,7 +228,7 @@ int shape_misfit(const struct row *r, struct err *e)
 		                             [NEED_TEXT] = "a string or a list of messages",
 		                             [NEED_LABEL] = "true or false",
 		                             [NEED_INDEX] = "the index of a choice, from 0",
-		                             [NEED_CLASS] = "a class by its name, or a number",
+		                             [NEED_CLASS] = "a class by its name, a number, or a list of classes",
 		                             [NEED_TURN] = "a string, a message or a list of messages",
 		                             [NEED_OBJECT] = "an object" };
 	const struct shape *best = NULL;

@@ -22,7 +22,7 @@ enum need {
 	NEED_TEXT,            /* a string, or a list of messages */
 	NEED_LABEL,           /* true or false, or 1 or 0 */
 	NEED_INDEX,           /* a whole number */
-	NEED_CLASS,           /* the name of a class, or a number */
+	NEED_CLASS,           /* the name of a class, a number, or a list of them */
 	NEED_TURN,            /* a string, a message, or a list of messages */
 	NEED_OBJECT
 };

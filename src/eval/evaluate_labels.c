@@ -22,23 +22,12 @@ struct judging {
 
 /* --- what rows say --- */
 
-static int no_label(const struct document *d, const char *word, const struct labels *l, struct err *e)
-{
-	struct arena mem = ARENA_INIT;
-
-	err_set(e, "%s:%zu: the label '%.80s' is none of the model's: %s", d->file, d->line, word,
-	        labels_list(&mem, l));
-	arena_release(&mem);
-	return -1;
-}
-
 static int read_single(const struct judging *j, int32_t *has, struct err *e)
 {
 	for (size_t i = 0; i < j->docs->n; i++) {
-		const struct document *d = &j->docs->items[i];
-		has[i] = labels_find(j->labels, d->label);
+		has[i] = labels_of_one(j->labels, &j->docs->items[i], e);
 		if (has[i] < 0)
-			return no_label(d, d->label, j->labels, e);
+			return -1;
 	}
 	return 0;
 }
@@ -50,12 +39,31 @@ static int read_numbers(const struct judging *j, double *has, struct err *e)
 		has[i] = document_number(d);
 		if (!isfinite(has[i]))
 			return err_set(e, "%s:%zu: the label is '%.80s', the model says numbers (problem_type "
-			               "regression)", d->file, d->line, d->label);
+			               "regression)", d->file, d->line, d->label ? d->label : "a list");
 	}
 	return 0;
 }
 
 /* --- details --- */
+
+/* What the row says, by the model's names. */
+static json_t *label_json(const struct judging *j, const struct document *d)
+{
+	struct err unused = ERR_INIT;
+
+	if (j->labels->problem == PROBLEM_REGRESSION)
+		return jsonx_number(document_number(d));
+	if (j->labels->problem == PROBLEM_SINGLE_LABEL)
+		return json_string(j->labels->name[labels_of_one(j->labels, d, &unused)]);
+	uint8_t *has = mem_array((size_t)j->labels->n, 1);
+	json_t *list = json_array();
+	labels_of_list(j->labels, d, has, &unused);
+	for (int k = 0; k < j->labels->n; k++)
+		if (has[k])
+			json_array_append_new(list, json_string(j->labels->name[k]));
+	mem_free(has);
+	return list;
+}
 
 static void put_rows(const struct judging *j)
 {
@@ -63,8 +71,7 @@ static void put_rows(const struct judging *j)
 		const struct document *d = &j->docs->items[i];
 		const float *z = j->z + i * (size_t)j->labels->n;
 		json_t *line = evaluate_line(d), *chances = labels_chances(j->labels, z);
-		json_object_set_new(line, "label", j->labels->problem == PROBLEM_REGRESSION ?
-		                                           jsonx_number(document_number(d)) : json_string(d->label));
+		json_object_set_new(line, "label", label_json(j, d));
 		json_object_set_new(line, "predicted", labels_said(j->labels, z));
 		if (chances)
 			json_object_set_new(line, "probabilities", chances);
@@ -98,6 +105,36 @@ static int judge_single(struct judging *j, struct err *e)
 	return status;
 }
 
+/* −log σ(z) of a label that is there, −log σ(−z) of one that is not. */
+static double multi_loss(double z, bool has)
+{
+	return (z > 0 ? z : 0) - (has ? z : 0) + log1p(exp(-fabs(z)));
+}
+
+static int judge_multi(struct judging *j, struct err *e)
+{
+	size_t n = j->docs->n, K = (size_t)j->labels->n;
+	uint8_t *has = mem_array(n * K, 1), *said = mem_array(n * K, 1);
+	double *loss = mem_array(n, sizeof(*loss));
+	int status = 0;
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		status = labels_of_list(j->labels, &j->docs->items[i], has + i * K, e);
+		for (size_t k = 0; k < K; k++) {
+			said[i * K + k] = j->z[i * K + k] > 0;
+			loss[i] += multi_loss((double)j->z[i * K + k], has[i * K + k]) / (double)K;
+		}
+	}
+	if (status == 0) {
+		label_scores_multi(&j->v->result->labels, (int)K, has, said, n);
+		j->v->result->loss = estimate_mean(loss, n);
+	}
+	mem_free(has);
+	mem_free(said);
+	mem_free(loss);
+	return status;
+}
+
 static int judge_numbers(struct judging *j, struct err *e)
 {
 	size_t n = j->docs->n;
@@ -117,7 +154,8 @@ static int judge_numbers(struct judging *j, struct err *e)
 
 static int judge(struct judging *j, struct err *e)
 {
-	int status = j->labels->problem == PROBLEM_REGRESSION ? judge_numbers(j, e) : judge_single(j, e);
+	int status = j->labels->problem == PROBLEM_REGRESSION   ? judge_numbers(j, e) :
+	             j->labels->problem == PROBLEM_SINGLE_LABEL ? judge_single(j, e) : judge_multi(j, e);
 
 	if (status == 0)
 		put_rows(j);

@@ -70,7 +70,45 @@ void labeller_free(struct labeller *x)
 	mem_free(x);
 }
 
-/* --- what outputs say --- */
+/* --- what rows and outputs say --- */
+
+static int no_label(const struct labels *l, const struct document *d, const char *word, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+
+	err_set(e, "%s:%zu: the label '%.80s' is none of the model's: %s", d->file, d->line, word,
+	        labels_list(&mem, l));
+	arena_release(&mem);
+	return -1;
+}
+
+int labels_of_one(const struct labels *l, const struct document *d, struct err *e)
+{
+	if (!d->label)
+		return err_set(e, "%s:%zu: a list of labels, the model says one of a text", d->file, d->line);
+	int k = labels_find(l, d->label);
+	return k < 0 ? no_label(l, d, d->label, e) : k;
+}
+
+int labels_of_list(const struct labels *l, const struct document *d, uint8_t *has, struct err *e)
+{
+	memset(has, 0, (size_t)l->n);
+	if (d->vector && d->n_names != l->n)
+		return err_set(e, "%s:%zu: a list of %d numbers for %d labels", d->file, d->line, d->n_names, l->n);
+	for (int32_t i = 0; i < d->n_names; i++) {
+		int k = d->vector ? i : labels_find(l, d->names[i]);
+		if (k < 0)
+			return no_label(l, d, d->names[i], e);
+		has[k] = !d->vector || d->names[i][0] == '1';
+	}
+	if (d->listed)
+		return 0;
+	int k = labels_of_one(l, d, e);
+	if (k >= 0)
+		has[k] = 1;
+	return k < 0 ? -1 : 0;
+}
+
 
 int labels_largest(const struct labels *l, const float *z)
 {

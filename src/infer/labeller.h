@@ -19,7 +19,13 @@ int labeller_run(struct labeller *x, const struct document *const *docs, size_t 
 struct scorer *labeller_scorer(struct labeller *x);   /* what it computes with: forecasts and counts */
 void labeller_free(struct labeller *x);
 
-/* --- what outputs say --- */
+/* --- what rows and outputs say --- */
+
+/* The label of a document whose row has one: a number of l, −1 and a sentence where it is none. */
+int labels_of_one(const struct labels *l, const struct document *d, struct err *e);
+/* has: [l->n] 1 for each label that the document's row lists. −1: a name or a length that is not the model's. */
+int labels_of_list(const struct labels *l, const struct document *d, uint8_t *has, struct err *e);
+
 
 /* softmax of one label a text, σ of several; of a regression the outputs themselves. p: [l->n]. */
 void labels_probabilities(const struct labels *l, const float *z, double *p);

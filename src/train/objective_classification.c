@@ -9,16 +9,27 @@
  * LABEL_0 …; words are sorted by their bytes, as Hugging Face's example sorts them. A model that has all of them
  * already keeps its head and its order.
  *
- * accuracy: how often the largest z is that of the class. Not here: several classes a text. */
+ * Rows that list their labels (several, or none) make a model of several labels a text:
+ *
+ *     loss = Σ weight · (1/K)·Σ_k −log σ(±z_k) / Σ weight     + of the labels that the row has, − of others
+ *
+ * accuracy: how often the largest z is that of the class, or the labels whose z is above 0 are all the row's and no
+ * other. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "infer/labeller.h"
 #include "train/label_head.h"
 
 enum { ACCURACY };
+
+/* Of rows that list their labels; else NULL. */
+struct listed {
+	uint8_t *has;           /* [documents of training, then of evaluation][K] */
+};
 
 /* --- classes --- */
 
@@ -40,12 +51,18 @@ static int compare_words(const void *a, const void *b)
 /* Those of the rows, ascending, each once, in mem. */
 static const char **find_words(struct arena *mem, const struct documents *d, size_t *n)
 {
-	const char **word = arena_array(mem, d->n, sizeof(*word));
+	size_t all = 0, at = 0;
 
 	for (size_t i = 0; i < d->n; i++)
-		word[i] = d->items[i].label;
-	qsort(word, d->n, sizeof(*word), compare_words);
-	for (size_t i = *n = 0; i < d->n; i++)
+		all += d->items[i].listed ? (size_t)d->items[i].n_names : 1;
+	const char **word = arena_array(mem, all, sizeof(*word));
+	for (size_t i = 0; i < d->n; i++) {
+		const struct document *x = &d->items[i];
+		for (int32_t k = 0; k < (x->listed ? x->n_names : 1); k++)
+			word[at++] = x->listed ? x->names[k] : x->label;
+	}
+	qsort(word, all, sizeof(*word), compare_words);
+	for (size_t i = *n = 0; i < all; i++)
 		if (!*n || strcmp(word[*n - 1], word[i]) != 0)
 			word[(*n)++] = word[i];
 	return word;
@@ -64,9 +81,9 @@ static long largest_number(const char *const *word, size_t n)
 	return most;
 }
 
-static bool model_has(const struct model *m, const char *const *word, size_t n)
+static bool model_has(const struct model *m, const char *const *word, size_t n, enum problem p)
 {
-	bool all = m->labels && m->labels->problem == PROBLEM_SINGLE_LABEL;
+	bool all = m->labels && m->labels->problem == p;
 
 	for (size_t i = 0; i < n && all; i++)
 		all = labels_find(m->labels, word[i]) >= 0;
@@ -76,7 +93,10 @@ static bool model_has(const struct model *m, const char *const *word, size_t n)
 static int check_known(const struct labels *l, const struct documents *d, struct err *e)
 {
 	for (size_t i = 0; d && i < d->n; i++)
-		if (labels_find(l, d->items[i].label) < 0)
+		if (!d->items[i].label)
+			return err_set(e, "%s:%zu: a list of labels, training rows have one", d->items[i].file,
+			               d->items[i].line);
+		else if (labels_find(l, d->items[i].label) < 0)
 			return err_set(e, "%s:%zu: no training row has the label '%.80s'", d->items[i].file,
 			               d->items[i].line, d->items[i].label);
 	return 0;
@@ -84,17 +104,82 @@ static int check_known(const struct labels *l, const struct documents *d, struct
 
 /* --- opening --- */
 
+static int go_on(const struct objective_run *o)
+{
+	struct arena mem = ARENA_INIT;
+
+	log_say("the model's own head goes on: %s", labels_list(&mem, o->model->labels));
+	arena_release(&mem);
+	return 0;
+}
+
+/* All rows list their labels, and all by names or all by numbers. */
+static int check_lists(const struct documents *d, struct err *e)
+{
+	const struct document *first = NULL;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct document *x = &d->items[i];
+		if (!x->listed)
+			return err_set(e, "%s:%zu: one label where other rows list theirs", x->file, x->line);
+		if (first && x->n_names && (x->vector != first->vector || (x->vector && x->n_names != first->n_names)))
+			return err_set(e, "%s:%zu: its labels are not listed as those of %s:%zu", x->file, x->line,
+			               first->file, first->line);
+		first = !first && x->n_names ? x : first;
+	}
+	return first ? 0 : err_set(e, "%s: no row has a label: there is nothing to learn", d->items[0].file);
+}
+
+static int make_lists(const struct objective_run *o, const char *const *word, size_t n, struct err *e)
+{
+	const struct documents *d = o->documents;
+	int32_t length = 0;
+
+	if (check_lists(d, e) < 0)
+		return -1;
+	for (size_t i = 0; i < d->n; i++)
+		length = d->items[i].vector ? d->items[i].n_names : length;
+	size_t K = length ? (size_t)length : n;
+	if (K > LABELS_MOST)
+		return err_set(e, "%s: %zu labels, at most %d are possible", d->items[0].file, K, LABELS_MOST);
+	const struct labels *own = o->model->labels;
+	bool same = own && own->n == length && own->problem == PROBLEM_MULTI_LABEL;
+	if (length ? same : model_has(o->model, word, n, PROBLEM_MULTI_LABEL))
+		return go_on(o);
+	return label_head_make(o, (int)K, length ? NULL : word, PROBLEM_MULTI_LABEL, e);
+}
+
+/* What each row lists, once: a step allocates nothing. */
+static int keep_lists(struct objective_run *o, struct err *e)
+{
+	const struct documents *part[] = { o->documents, o->eval_documents };
+	size_t K = (size_t)o->model->labels->n, n = part[0]->n + (part[1] ? part[1]->n : 0), at = 0;
+	struct listed *s = mem_alloc(sizeof(*s));
+
+	o->state = s;
+	s->has = mem_array(n * K, 1);
+	for (size_t p = 0; p < ARRAY_LEN(part) && part[p]; p++)
+		for (size_t i = 0; i < part[p]->n; i++)
+			if (labels_of_list(o->model->labels, &part[p]->items[i], s->has + at++ * K, e) < 0)
+				return -1;
+	return 0;
+}
+
+static bool any_list(const struct documents *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->items[i].listed)
+			return true;
+	return false;
+}
+
 static int make_head(const struct objective_run *o, const char *const *word, size_t n, struct err *e)
 {
 	const char *file = o->documents->items[0].file;
 	long most = largest_number(word, n);
 
-	if (model_has(o->model, word, n)) {
-		struct arena mem = ARENA_INIT;
-		log_say("the model's own head goes on: %s", labels_list(&mem, o->model->labels));
-		arena_release(&mem);
-		return 0;
-	}
+	if (model_has(o->model, word, n, PROBLEM_SINGLE_LABEL))
+		return go_on(o);
 	if (n < 2)
 		return err_set(e, "%s: all rows have the label '%.80s': there is nothing to tell apart", file, word[0]);
 	if (n > LABELS_MOST)
@@ -110,20 +195,66 @@ static int classification_open(struct objective_run *o, struct err *e)
 	struct arena mem = ARENA_INIT;
 	size_t n;
 	const char **word = find_words(&mem, o->documents, &n);
-	int status = make_head(o, word, n, e);
+	bool lists = any_list(o->documents);
+	int status = (lists ? make_lists : make_head)(o, word, n, e);
 
 	arena_release(&mem);
-	return status < 0 ? -1 : check_known(o->model->labels, o->eval_documents, e);
+	if (status < 0)
+		return -1;
+	return lists ? keep_lists(o, e) : check_known(o->model->labels, o->eval_documents, e);
+}
+
+static void classification_close(struct objective_run *o)
+{
+	struct listed *s = o->state;
+
+	if (s)
+		mem_free(s->has);
+	mem_free(s);
 }
 
 /* --- loss --- */
 
+/* The class of each document; of rows that list theirs where they are kept. */
 static void classification_fill(const struct objective_run *o, struct batch *b, const struct document *const *docs)
 {
 	float *class = batch_column(b, "class");
 
-	for (int32_t i = 0; i < b->n_docs; i++)
-		class[i] = (float)labels_find(o->model->labels, docs[i]->label);
+	for (int32_t i = 0; i < b->n_docs; i++) {
+		const struct documents *d = o->documents, *eval = o->eval_documents;
+		bool trained = docs[i] >= d->items && docs[i] < d->items + d->n;
+		class[i] = !o->state ? (float)labels_find(o->model->labels, docs[i]->label) :
+		           trained   ? (float)(docs[i] - d->items) : (float)(d->n + (size_t)(docs[i] - eval->items));
+	}
+}
+
+static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
+
+static void listed_loss(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
+                        struct objective_sums *s)
+{
+	const struct listed *state = o->state;
+	const size_t K = (size_t)o->model->labels->n;
+	const float *place = batch_column(b, "class");
+
+	for (int32_t i = 0; i < b->n_labels; i++) {
+		size_t row = (size_t)b->label_target[i] * K;
+		const uint8_t *has = state->has + (size_t)place[b->label_doc[i]] * K;
+		double weight = (double)b->label_weight[i], loss = 0;
+		bool all = true;
+		for (size_t k = 0; k < K; k++) {
+			double z = (double)x[row + k];
+			loss += (fmax(z, 0) - (has[k] ? z : 0) + log1p(exp(-fabs(z)))) / (double)K;
+			all &= (z > 0) == has[k];
+			if (dx)
+				dx[row + k] += (float)(weight * (sigmoid(z) - has[k]) / (double)K);
+		}
+		if (s) {
+			s->loss += weight * loss;
+			s->weight += weight;
+			objective_measure(s, ACCURACY, all, weight);
+		}
+	}
 }
 
 /* log Σ exp z; *largest: whose z is the most. */
@@ -149,6 +280,10 @@ static void classification_loss(const struct objective_run *o, const struct batc
 
 	if (dx)
 		memset(dx, 0, (size_t)b->n_targets * (size_t)n * sizeof(*dx));
+	if (o->state) {
+		listed_loss(o, b, x, dx, s);
+		return;
+	}
 	for (int32_t i = 0; i < b->n_labels; i++) {
 		size_t row = (size_t)b->label_target[i] * (size_t)n;
 		int32_t right = (int32_t)class[b->label_doc[i]], largest;
@@ -174,6 +309,7 @@ const struct objective objective_classification = {
 	.labelled = true,
 	.metrics = metrics,
 	.open = classification_open,
+	.close = classification_close,
 	.record = label_head_record,
 	.forward = label_head_forward,
 	.fill = classification_fill,

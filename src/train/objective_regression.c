@@ -17,7 +17,8 @@ static int check_numbers(const struct documents *d, struct err *e)
 	for (size_t i = 0; d && i < d->n; i++)
 		if (!isfinite((float)document_number(&d->items[i])))
 			return err_set(e, "%s:%zu: the label is '%.80s', --objective regression wants a number",
-			               d->items[i].file, d->items[i].line, d->items[i].label);
+			               d->items[i].file, d->items[i].line,
+			               d->items[i].label ? d->items[i].label : "a list");
 	return 0;
 }
 
