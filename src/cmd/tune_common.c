@@ -400,8 +400,26 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 	return run_dir_set_facts(dir, facts, e);
 }
 
+static void say_retained(const json_t *j, const char *before, const char *after, const char *change)
+{
+	char low[80], high[80];
+
+	if (!json_object_get(j, before))
+		return;
+	snprintf(low, sizeof(low), "%s_low", change);
+	snprintf(high, sizeof(high), "%s_high", change);
+	log_say("retained: %s %.4g, before %.4g; %s %.4g (95 %%: %.4g to %.4g), on %lld rows",
+	        after + strlen("retain_"),
+	        json_number_value(json_object_get(j, after)), json_number_value(json_object_get(j, before)),
+	        strrchr(change, '_') + 1, json_number_value(json_object_get(j, change)),
+	        json_number_value(json_object_get(j, low)), json_number_value(json_object_get(j, high)),
+	        json_integer_value(json_object_get(j, "retain_n")));
+}
+
 static void say_forgotten(const json_t *j)
 {
+	say_retained(j, "retain_acc_before", "retain_acc", "retain_acc_change");
+	say_retained(j, "retain_perplexity_before", "retain_perplexity", "retain_perplexity_ratio");
 	if (j)
 		log_say("forgotten: KL %.4g ± %.2g a token to the model before, on %lld tokens of its own",
 		        json_number_value(json_object_get(j, "forgetting_kl")),

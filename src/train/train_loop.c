@@ -407,6 +407,25 @@ static int step(struct train_loop *f, struct err *e)
 	return 0;
 }
 
+static void put_retained(json_t *j, const struct retain_metrics *r)
+{
+	const char *what = r->choices ? "acc" : "perplexity", *change = r->choices ? "change" : "ratio";
+	const struct { const char *form; double value; } put[] = {
+		{ "retain_%s_before", r->before }, { "retain_%s", r->after }, { "retain_%s_%s", r->change },
+		{ "retain_%s_%s_stderr", r->change_stderr }, { "retain_%s_%s_low", r->low },
+		{ "retain_%s_%s_high", r->high },
+	};
+	char name[80];
+
+	if (!r->n)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(put); i++) {
+		snprintf(name, sizeof(name), put[i].form, what, change);
+		json_object_set_new(j, name, jsonx_number(put[i].value));
+	}
+	json_object_set_new(j, "retain_n", json_integer((json_int_t)r->n));
+}
+
 static json_t *forgetting_json(const struct forgetting_metrics *m)
 {
 	json_t *j = json_object();
@@ -416,6 +435,7 @@ static json_t *forgetting_json(const struct forgetting_metrics *m)
 	json_object_set_new(j, "forgetting_kl_low", jsonx_number(m->low));
 	json_object_set_new(j, "forgetting_kl_high", jsonx_number(m->high));
 	json_object_set_new(j, "forgetting_tokens", json_integer(m->tokens));
+	put_retained(j, &m->retained);
 	return j;
 }
 

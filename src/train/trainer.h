@@ -99,7 +99,17 @@ double trainer_evaluations_after(const struct trainer *t, long step);
  * also of one that was interrupted. */
 struct work trainer_scored(const struct trainer *t);
 /* What the model has forgotten: KL(before ‖ after) a token of texts of its own, in nats; the interval is of 95 %. */
-struct forgetting_metrics { double kl, kl_stderr, low, high; int64_t tokens; };
+struct forgetting_metrics {
+	double kl, kl_stderr, low, high;
+	int64_t tokens;
+	/* On --retain, paired. choices: accuracy and its difference; else perplexity, and after over before. n 0: there
+	 * were no such rows. */
+	struct retain_metrics {
+		size_t n;                  /* rows with choices, documents */
+		bool choices;
+		double before, after, change, change_stderr, low, high;
+	} retained;
+};
 /* After trainer_result; the gradients' memory is given back too. interrupted and *stopped as trainer_eval's. */
 int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*interrupted)(void), bool *stopped,
                        struct err *e);

@@ -94,6 +94,26 @@ static int plan_comparing(struct trainer *t, struct err *e)
 	return 0;
 }
 
+/* --retain: each side by a scorer of its own, one after the other, when the texts are done. */
+static int plan_retained(struct trainer *t, struct err *e)
+{
+	struct forgetting *f = &t->forgetting;
+	const struct dataset *d = &t->retain;
+	struct scorer_options o = { .max_tokens = (int32_t)t->recipe.micro_batch_tokens, .max_length = t->max_length };
+	struct scorer_forecast side;
+
+	for (int i = 0; i < 2 && d->documents.n; i++) {
+		if (scorer_new(&f->side[i], &t->model, i ? t->overlay : NULL, t->device, &o, e) < 0 ||
+		    scorer_forecast(f->side[i], d->pointer, d->documents.n, false, &side, e) < 0)
+			return -1;
+		f->bytes = MAX(f->bytes, side.bytes);
+		f->seconds += side.seconds;
+		f->planned.flops += side.flops;
+		f->planned.int_ops += side.int_ops;
+	}
+	return 0;
+}
+
 int trainer_plan_forgetting(struct trainer *t, struct err *e)
 {
 	struct forgetting *f = &t->forgetting;
@@ -108,7 +128,7 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e)
 	}
 	make_documents(f, t);
 	f->weights_bytes = model_read_bytes(&t->model, &(struct model_reads){ 0 }, &owned) + owned;
-	if (plan_drawing(t, e) < 0 || plan_comparing(t, e) < 0)
+	if (plan_drawing(t, e) < 0 || plan_comparing(t, e) < 0 || plan_retained(t, e) < 0)
 		return err_prefix(e, "the measure of forgetting (--no-forgetting leaves it out)");
 	return 0;
 }
@@ -167,6 +187,78 @@ static int look(void *ctx, size_t done, size_t total)
 	return w->stopped ? -1 : 0;
 }
 
+/* Of rows with choices: whether the likeliest, the first of equals, is the gold one; how many rows. */
+static size_t find_hits(const struct documents *d, const double *sum, double *hit)
+{
+	size_t n = 0;
+
+	for (size_t i = 0, best; i < d->n; n++) {
+		best = i;
+		do
+			best = sum[i] > sum[best] ? i : best;
+		while (++i < d->n && d->items[i].choice > 0);
+		hit[n] = d->items[best].gold;
+	}
+	return n;
+}
+
+/* sum: of before and after; both lists are changed. */
+static void summarize_retained(const struct documents *d, double *before, double *after, struct retain_metrics *r)
+{
+	double *count = mem_array(d->n, sizeof(*count)), *hit[2];
+	struct estimate change;
+
+	*r = (struct retain_metrics){ .n = d->n, .choices = d->items[0].choice >= 0 };
+	for (int k = 0; k < 2; k++) {
+		double *sum = k ? after : before;
+		hit[k] = mem_array(d->n, sizeof(*hit[k]));
+		for (size_t i = 0; i < d->n; i++)
+			count[i] = d->items[i].n_learn;
+		if (r->choices)
+			r->n = find_hits(d, sum, hit[k]);
+		*(k ? &r->after : &r->before) =
+			r->choices ? estimate_mean(hit[k], r->n).mean : estimate_perplexity(sum, count, d->n).mean;
+	}
+	for (size_t i = 0; i < d->n; i++)
+		after[i] = r->choices ? hit[1][i] - hit[0][i] : after[i] - before[i];
+	change = r->choices ? estimate_mean(after, r->n) : estimate_perplexity(after, count, d->n);
+	r->change = change.mean;
+	r->change_stderr = change.stderr_;
+	r->low = change.low;
+	r->high = change.high;
+	mem_free(count);
+	mem_free(hit[0]);
+	mem_free(hit[1]);
+}
+
+static int measure_retained(struct trainer *t, struct retain_metrics *r, struct look *w, struct err *e)
+{
+	struct forgetting *f = &t->forgetting;
+	const struct dataset *d = &t->retain;
+	double *sum[2];
+	int status = 0;
+
+	*r = (struct retain_metrics){ 0 };
+	if (!f->side[0])
+		return 0;
+	divergence_free(f->divergence); /* their memory is for these now */
+	f->divergence = NULL;
+	for (int i = 0; i < 2; i++) {
+		sum[i] = mem_array(d->documents.n, sizeof(*sum[i]));
+		if (!status)
+			status = scorer_run(f->side[i], d->pointer, d->documents.n, false, sum[i], NULL, look, w, e);
+		f->work.flops += scorer_flops(f->side[i]);
+		f->work.int_ops += scorer_int_ops(f->side[i]);
+		scorer_free(f->side[i]);
+		f->side[i] = NULL;
+	}
+	if (!status)
+		summarize_retained(&d->documents, sum[0], sum[1], r);
+	mem_free(sum[0]);
+	mem_free(sum[1]);
+	return status;
+}
+
 static void summarize(const struct forgetting *f, const double *sum, struct forgetting_metrics *m)
 {
 	double *mean = mem_array(f->n, sizeof(*mean));
@@ -192,10 +284,12 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 	grad_tree_release(&t->gradients);
 	int status = divergence_run(f->divergence, f->list, f->n, sum, look, &w, e);
 	f->work = (struct work){ divergence_flops(f->divergence), divergence_int_ops(f->divergence) };
+	if (!status)
+		summarize(f, sum, m);
+	if (!status)
+		status = measure_retained(t, &m->retained, &w, e);
 	if (status)
 		*stopped = w.stopped || stop_asked();
-	else
-		summarize(f, sum, m);
 	mem_free(sum);
 	return status;
 }
@@ -203,6 +297,8 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 void forgetting_release(struct forgetting *f)
 {
 	divergence_free(f->divergence);
+	scorer_free(f->side[0]);
+	scorer_free(f->side[1]);
 	own_texts_release(&f->texts);
 	mem_free(f->docs);
 	mem_free(f->list);

@@ -41,6 +41,7 @@ struct forgetting {
 	uint8_t *learn;                    /* of each of them */
 	int32_t *pretended;                /* ids until the start */
 	struct divergence *divergence;     /* planned at the opening */
+	struct scorer *side[2];            /* of --retain, without and with what was trained; or NULL */
 	size_t draw_bytes, bytes;          /* what drawing and comparing take */
 	size_t weights_bytes;              /* all weights of the model, which both read */
 	struct work planned, work;         /* what both would take; what comparing took */

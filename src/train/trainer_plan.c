@@ -60,6 +60,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 		memset(token, 1, (size_t)t->model.config.V);
 	mark_tokens(&t->train, token);
 	mark_tokens(&t->eval, token);
+	mark_tokens(&t->retain, token);
 	size_t bytes = model_read_bytes(&t->model, &reads, owned);
 	mem_free(token);
 	return bytes;
