@@ -101,7 +101,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	o->param_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->param_of));
 	for (size_t i = 0; i <= m->n_weights; i++)
 		o->param_of[i] = -1;
-	if (read_terms(a->config, &t, e) < 0 || peft_rank(a->config, "", t.r, &o->r, e) < 0 ||
+	if (read_terms(a->config, &t, e) < 0 || peft_rank(a->config, NULL, t.r, &o->r, e) < 0 ||
 	    peft_each(a, m, add_site, NULL, e) < 0)
 		return -1;
 	o->dropout = (float)t.dropout;

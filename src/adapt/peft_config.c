@@ -127,12 +127,13 @@ int peft_pattern_number(const json_t *config, const char *key, const char *modul
 
 int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e)
 {
-	double x;
+	double x = init;
 
-	if (peft_pattern_number(config, PEFT_RANKS, module, init, &x, e) < 0)
+	if (module && peft_pattern_number(config, "rank_pattern", module, init, &x, e) < 0)
 		return -1;
 	if (!(x >= 1 && x <= RANK_MAX) || x != floor(x))
-		return err_set(e, "r is %g for '%s', a whole number from 1 to %d was wanted", x, module, RANK_MAX);
+		return err_set(e, "r is %g%s%s%s, a whole number from 1 to %d was wanted", x, module ? " for '" : "",
+		               module ? module : "", module ? "'" : "", RANK_MAX);
 	*r = (size_t)x;
 	return 0;
 }

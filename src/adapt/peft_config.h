@@ -29,7 +29,7 @@ int peft_check_patterns(const json_t *config, struct err *e);
 /* What a module has of a number that is `init` for all: the value of the first entry of `key` that means it. */
 int peft_pattern_number(const json_t *config, const char *key, const char *module, double init, double *out,
                         struct err *e);
-/* The same of rank_pattern: a whole number from 1. */
+/* The same of rank_pattern: a whole number from 1. module NULL: of all, without it. */
 int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e);
 /* That a module is a linear that stands alone, neither an expert's nor a part of one that files have as a whole. */
 int peft_want_linear(const struct weight *w, const char *module, struct err *e);

@@ -140,6 +140,9 @@ uint32_t op_linear_parts(struct tape *t, uint32_t x /* N,c·d */, uint32_t w /* 
 /* a parts of b numbers, each a sum of the row's c parts: part i of those that w(i,·) weighs; N,a·b */
 uint32_t op_mix_parts(struct tape *t, uint32_t x /* N,c·b */, uint32_t w /* a,c */);
 uint32_t op_sum_parts(struct tape *t, uint32_t x /* N,C */, size_t r); /* of parts of r numbers; N,r */
+/* w∘(b·a), plus: and w; O,I */
+uint32_t op_modulate(struct tape *t, uint32_t w /* O,I any dtype */, uint32_t b /* O,r */, uint32_t a /* r,I */,
+                     bool plus);
 /* y(n,i) = x(n,from(i)); from: every number below C once */
 uint32_t op_order_columns(struct tape *t, uint32_t x /* N,C */, const uint32_t *from /* C */);
 uint32_t op_soft_cap(struct tape *t, uint32_t x, float cap);                    /* cap·tanh(x/cap) */

@@ -343,6 +343,7 @@ static void test_new_configs(struct test *t)
 		{ "llama", "llama-lora", "lora", { "lora-r", "4", "lora-alpha", "8" } },
 		{ "gpt2", "gpt2-lora", "lora", { "lora-r", "4", "lora-alpha", "8" } },
 		{ "llama", "llama-loha", "loha", { "r", "4", "alpha", "8" } },
+		{ "llama", "llama-hira", "hira", { "r", "4" } },
 		{ "llama", "llama-miss", "miss", { "r", "4" } },
 		{ "llama", "llama-lokr", "lokr", { "r", "2", "alpha", "4" } },
 	};
