@@ -193,8 +193,11 @@ int model_want_causal(const struct model *m, struct err *e)
 		                  "for kungfu classify and eval", m->source.path, m->labels->n);
 	if (!a->encoder)
 		return 0;
+	const char *head = model_predicts(m) ? "is read and kept, and trained by no objective yet" :
+	                                       "is not in its files, and no objective trains one yet";
 	return err_set(e, "%s: an encoder (%s) sees a text both ways and predicts no next token: it is for embeddings "
-	                  "(kungfu embed)", m->source.path, a->name);
+	                  "(kungfu embed) and labels (kungfu tune --objective classification); its head of masked "
+	                  "tokens %s", m->source.path, a->name, head);
 }
 
 size_t model_count(const struct model *m)
