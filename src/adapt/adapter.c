@@ -138,6 +138,8 @@ int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 	a->overlay.ctx = a->own;
 	if (params_seal(&a->overlay.params, e) < 0)
 		return -1;
+	if (a->overlay.fixed.n_items && !a->overlay.fixed.w && params_seal(&a->overlay.fixed, e) < 0)
+		return -1;
 	for (size_t i = 0; i < a->overlay.params.n_items; i++) {
 		const struct param *p = &a->overlay.params.items[i];
 		if (p->weight < 0)
@@ -243,11 +245,17 @@ static void base_float(const struct adapter *a, const struct model *m, int weigh
 		model_weight_float(m, weight, out);
 }
 
+void adapter_follow(struct adapter *a, const struct model *m, const struct kernels *k, struct pool *p)
+{
+	if (a->type->follow)
+		a->type->follow(a, m, k, p);
+}
+
 int adapter_check_merge(const struct adapter *a, struct err *e)
 {
-	return a->type->merge ? 0 :
-	                        err_set(e, "an adapter of the type %s cannot be worked into a model's weights",
-	                                a->type->name);
+	if (!a->type->merge)
+		return err_set(e, "an adapter of the type %s cannot be worked into a model's weights", a->type->name);
+	return a->no_merge ? err_set(e, "the adapter cannot be worked into the model's weights: %s", a->no_merge) : 0;
 }
 
 void adapter_merge_none(const struct adapter *a, const struct model *m, int weight, float *w)

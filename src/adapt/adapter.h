@@ -66,6 +66,7 @@ struct adapter {
 	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
 	json_t *config;
 	struct file_layout *place;     /* [overlay.params.n_items] */
+	const char *no_pairs, *no_merge; /* why, of a type that can otherwise, this one is no pairs, no merge; or NULL */
 	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
 	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 	const char *tied_name;
@@ -110,6 +111,9 @@ struct adapter_type {
 	/* Works what the adapter does to weight (n_weights: to a tied model's head) into w (f32, [out][in], Hugging
 	 * Face's order of rows); biases and norms are asked for too. NULL: it cannot be worked into weights. */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
+	/* Makes anew what follows from its parameters and is kept beside them (overlay.fixed): they have other numbers now.
+	 * Within a step: nothing is allocated. NULL: nothing does. */
+	void (*follow)(struct adapter *a, const struct model *m, const struct kernels *k, struct pool *p);
 	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
 };
@@ -135,6 +139,8 @@ extern const char *const adapter_files[];
  * keeps it (task_type SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
 void adapter_release(struct adapter *a);
+/* To be called by who has changed its parameters (an update, a checkpoint read), before it is used. */
+void adapter_follow(struct adapter *a, const struct model *m, const struct kernels *k, struct pool *p);
 /* −1 and a sentence where it cannot be worked into weights. */
 int adapter_check_merge(const struct adapter *a, struct err *e);
 /* Weight i with the adapter worked into it, as model_weight_float gives it: f32, Hugging Face's order, [out][in]. */

@@ -16,35 +16,23 @@
 #include <math.h>
 #include <string.h>
 
+#include "adapt/lora.h"
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/weights.h"
-#include "model/graph.h"
 
-struct site {              /* one adapted linear or embedding */
-	int weight, a, b;      /* the model's weight (n_weights: a tied model's head); parameters */
-	size_t r, in, out;     /* of an embedding: V in, C out */
-	float scale;
-	bool embedding;
-};
-
-struct lora {
-	struct site *sites;
-	size_t n;
-	int *site_of;          /* [n_weights + 1], −1 */
-	float dropout;
-};
-
-struct terms { double r, alpha, dropout; bool rslora; };
+struct terms { double r, alpha, dropout; bool rslora, dora, bias; };
 
 /* --- options --- */
 
 struct options {
 	int64_t r;
 	double alpha, dropout, b_ratio, embedding_rate;
-	bool rslora;
+	bool rslora, dora, b_bias;
+	const char *bias;
 	struct adapter_targets on;
 };
 
@@ -54,6 +42,11 @@ static const struct opt opts[] = {
 	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
+	OPT_FLAG("use-dora", struct options, dora, "false",
+	         "DoRA: a magnitude for each output, trained beside the direction"),
+	OPT_FLAG("lora-bias", struct options, b_bias, "false", "a bias of B is trained too"),
+	OPT_CHOICE("bias", struct options, bias, "none", "none|all|lora_only",
+	           "the model's own biases that are trained: all, or those of the target modules"),
 	OPT_FLOAT("loraplus-lr-ratio", struct options, b_ratio, "1", 0, 1e6,
 	          "LoRA+: B, biases and norms learn at this many times the rate of A"),
 	OPT_FLOAT("loraplus-lr-embedding", struct options, embedding_rate, "1e-6", 0, 1e3,
@@ -68,8 +61,9 @@ static const struct opt opts[] = {
 
 static const struct peft_keys keys = {
 	.read = (const char *const[]){ "alpha_pattern", "ensure_weight_tying", "layers_pattern", "layers_to_transform",
-	                               "lora_alpha", "lora_dropout", "r", "rank_pattern", "use_rslora", NULL },
-	.inert = (const char *const[]){ "bias", "eva_config", "init_lora_weights", "megatron_core",
+	                               "bias", "lora_alpha", "lora_bias", "lora_dropout", "r", "rank_pattern",
+	                               "use_dora", "use_rslora", NULL },
+	.inert = (const char *const[]){ "eva_config", "init_lora_weights", "megatron_core",
 	                                "qalora_group_size", NULL },
 };
 
@@ -84,12 +78,25 @@ static bool init_ok(const json_t *v)
 	return ok;
 }
 
+/* "none" (0), "all", "lora_only"; −1: neither of them. */
+enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY };
+static int bias_of(const json_t *config)
+{
+	static const char *const words[] = { "none", "all", "lora_only" };
+	const json_t *v = json_object_get(config, "bias");
+
+	for (int i = 0; i < (int)ARRAY_LEN(words); i++)
+		if (json_is_string(v) && !strcmp(json_string_value(v), words[i]))
+			return i;
+	return !v || peft_empty(v) ? BIAS_NONE : -1;
+}
+
 static int check_values(const json_t *config, struct err *e)
 {
-	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_lora_weights");
+	const json_t *init = json_object_get(config, "init_lora_weights");
 
-	if (bias && !peft_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
-		return peft_refuse("bias", bias, e);
+	if (bias_of(config) < 0)
+		return peft_refuse("bias", json_object_get(config, "bias"), e);
 	if (!init_ok(init))
 		return peft_refuse("init_lora_weights", init, e);
 	return peft_check_patterns(config, e);
@@ -97,32 +104,36 @@ static int check_values(const json_t *config, struct err *e)
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
-	int rslora;
+	int rslora, dora, bias;
 	if (peft_check(config, &keys, e) < 0 || check_values(config, e) < 0 ||
 	    jsonx_real(config, "r", 8, &t->r, e) < 0 || jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 ||
 	    jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
-	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0)
+	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0 || jsonx_bool(config, "use_dora", 0, &dora, e) < 0 ||
+	    jsonx_bool(config, "lora_bias", 0, &bias, e) < 0)
 		return -1;
 	t->rslora = rslora;
+	t->dora = dora;
+	t->bias = bias;
 	if (!(t->dropout >= 0 && t->dropout < 1))
 		return err_set(e, "lora_dropout is %g, 0 to below 1 was wanted", t->dropout);
-	return 0;
+	return t->dora && t->bias ? err_set(e, "use_dora and lora_bias: PEFT has no such pair, one of them is wanted") :
+	                            0;
 }
 
 /* PEFT's keys for LoRA alone. */
 static json_t *own_config(const struct options *o)
 {
 	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
-	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "none",
+	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", o->bias,
 	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights", 1,
 	                      "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
-	                      "loftq_config", "lora_alpha", peft_number(o->alpha), "lora_bias", 0,
+	                      "loftq_config", "lora_alpha", peft_number(o->alpha), "lora_bias", (int)o->b_bias,
 	                      "lora_dropout", o->dropout);
 	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
 	                         "lora_ga_config", "megatron_config", "megatron_core", "megatron.core",
 	                         "monteclora_config", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern",
-	                         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", 0,
-	                         "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
+	                         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora",
+	                         (int)o->dora, "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
 
 	if (j && rest)
 		json_object_update(j, rest);
@@ -132,7 +143,28 @@ static json_t *own_config(const struct options *o)
 
 /* --- building --- */
 
-static void add_params(struct adapter *a, const struct model *m, struct site *s, const char *module)
+/* A bias of B, s·b: PEFT refuses it of embeddings, ours has no place for it at the head or at experts. */
+static int add_bias(struct adapter *a, const struct model *m, struct lora_site *s, const char *module, struct err *e)
+{
+	struct lora *o = a->own;
+	const struct weight *w = &m->weights[MIN((size_t)s->weight, m->n_weights - 1)];
+	char *name = mem_printf("%s.bias", module);
+	int bias = model_weight_by_name(m, name);
+
+	mem_free(name);
+	if (s->embedding || w->expert >= 0 || s->weight == (int)m->n_weights || (w->spec->flags & WEIGHT_HEAD))
+		return err_set(e, "lora_bias: target_modules means '%s', which is no linear of a block", module);
+	s->bias = adapter_param(a, peft_name(a, module, "lora_B.bias"), 1, &s->out, -1,
+	                        (struct file_layout){ .rows_of = s->weight });
+	if (bias < 0)
+		a->no_merge = "lora_bias adds to a bias that the model does not have";
+	else
+		o->site_of[bias] = (int)(s - o->sites);
+	a->no_pairs = "it has lora_bias";
+	return 0;
+}
+
+static void add_params(struct adapter *a, const struct model *m, struct lora_site *s, const char *module)
 {
 	static const struct file_layout plain = { .rows_of = -1 }, transposed = { .rows_of = -1, .transposed = true };
 	struct file_layout rows = { .rows_of = s->weight < (int)m->n_weights ? s->weight : -1 };
@@ -164,9 +196,12 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	if (peft_rank(a->config, module, t->r, &r, e) < 0 ||
 	    peft_pattern_number(a->config, PEFT_ALPHAS, module, t->alpha, &alpha, e) < 0)
 		return -1;
-	struct site *s = &o->sites[o->n];
+	struct lora_site *s = &o->sites[o->n];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
-	*s = (struct site){ .weight = weight,
+	*s = (struct lora_site){ .weight = weight,
+		            .bias = -1,
+		            .magnitude = -1,
+		            .norm = -1,
 		            .r = r,
 		            .embedding = embedding,
 		            .out = w->dim[embedding],
@@ -174,14 +209,34 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		            .scale = (float)(alpha / (t->rslora ? sqrt((double)r) : (double)r)) };
 	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
-	return 0;
+	if (t->dora)
+		return dora_site(a, m, s, module, e);
+	return t->bias ? add_bias(a, m, s, module, e) : 0;
+}
+
+/* The model's own biases that are trained, under the names that they have beside PEFT's layers. */
+static void train_biases(struct adapter *a, const struct model *m, int which)
+{
+	const struct lora *o = a->own;
+
+	for (size_t i = 0; i < m->n_weights && which != BIAS_NONE; i++) {
+		if (!text_ends(m->weights[i].name, ".bias") || a->overlay.replaced[i] >= 0)
+			continue;
+		const char *module = weight_module(&a->mem, m->weights[i].name);
+		int beside = model_weight_by_name(m, arena_printf(&a->mem, "%s.weight", module));
+		bool adapted = beside >= 0 && o->site_of[beside] >= 0;
+		if (adapted || which == BIAS_ALL)
+			adapter_whole(a, m, peft_name(a, module, adapted ? "base_layer.bias" : "bias"), (int)i);
+	}
 }
 
 /* The experts of a layer go up in one product: all those that are adapted are so alike. */
+static const struct overlay_hooks hooks_after;
+
 static int check_experts(const struct lora *o, const struct model *m, struct err *e)
 {
 	for (size_t i = 1; i < o->n; i++) {
-		const struct site *s = &o->sites[i], *last = &o->sites[i - 1];
+		const struct lora_site *s = &o->sites[i], *last = &o->sites[i - 1];
 		const struct weight *w = &m->weights[MIN((size_t)s->weight, m->n_weights - 1)],
 				    *before = &m->weights[MIN((size_t)last->weight, m->n_weights - 1)];
 		if (w->expert > 0 && before->spec == w->spec && before->layer == w->layer &&
@@ -208,6 +263,11 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	a->overlay.unshared = t.dropout > 0;
 	if (adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e) < 0)
 		return -1;
+	train_biases(a, m, bias_of(a->config));
+	if (t.dora)
+		a->no_pairs = "it is a DoRA";
+	if (t.dora || t.bias)
+		a->overlay.hooks = &hooks_after;
 	return a->tied_name && ends ? err_set(e, "ensure_weight_tying makes embedding and head one, and one is in "
 	                                         "modules_to_save, the other in target_modules") :
 	                              0;
@@ -219,7 +279,7 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 	const struct lora *o = a->own;
 	if (!m->config.tied || a->parts || o->site_of[m->n_weights] < 0)
 		return 0;
-	const struct site *s = &o->sites[o->site_of[model_head(m)]], *h = &o->sites[o->site_of[m->n_weights]];
+	const struct lora_site *s = &o->sites[o->site_of[model_head(m)]], *h = &o->sites[o->site_of[m->n_weights]];
 	const struct param *items = a->overlay.params.items;
 	const float *w = a->overlay.params.w, *A = w + items[s->a].offset, *B = w + items[s->b].offset,
 		    *head_a = w + items[h->a].offset, *head_b = w + items[h->b].offset;
@@ -260,14 +320,14 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		return -1;
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++) {
-		const struct site *s = &o->sites[i];
+		const struct lora_site *s = &o->sites[i];
 		if (s->embedding)
 			adapter_init_normal(a, s->b, 1, seed);
 		else
 			adapter_init_uniform(a, s->a, 1 / sqrt((double)s->in), seed);
 	}
 	set_rates(&a->overlay.params, asked);
-	return 0;
+	return dora_begin(a, m, true, e);
 }
 
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
@@ -278,31 +338,66 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	if (adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 || adapter_fill(a, m, s, e) < 0)
 		return -1;
-	return check_tied(a, m, e) < 0 ? err_prefix(e, "%s", s->path) : 0;
+	if (check_tied(a, m, e) < 0)
+		return err_prefix(e, "%s", s->path);
+	return dora_begin(a, m, false, e);
 }
 
 /* --- use --- */
 
-/* What is added to a weight, NULL: nothing. */
-static const struct site *site_at(const struct lora *o, int weight)
+/* What is done at a weight, NULL: nothing. */
+static const struct lora_site *site_at(const struct lora *o, int weight)
 {
-	const struct site *s = o->site_of[weight] < 0 ? NULL : &o->sites[o->site_of[weight]];
-	return s && s->scale != 0 ? s : NULL; /* alpha may be 0 */
+	const struct lora_site *s = o->site_of[weight] < 0 ? NULL : &o->sites[o->site_of[weight]];
+	return s && (s->scale != 0 || s->magnitude >= 0) ? s : NULL; /* alpha may be 0 */
+}
+
+/* s·x·Aᵀ, to be multiplied with Bᵀ. */
+static struct linear_term term_of(struct graph *g, const struct overlay *o, const struct lora_site *s, uint32_t x)
+{
+	if (s->scale == 0)
+		return (struct linear_term){ 0 };
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
+	return (struct linear_term){ nn_served(g, o, u), nn_param(g, o, s->b) };
 }
 
 static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
 	const struct lora *lora = o->ctx;
-	const struct site *s = site_at(lora, w);
+	const struct lora_site *s = site_at(lora, w);
 	uint32_t x = l->x;
 
 	if (!s)
 		return false;
-	if (g->training && !o->frozen && lora->dropout > 0)
+	bool drops = g->training && !o->frozen && lora->dropout > 0;
+	if (drops)
 		x = op_dropout(g->tape, x, lora->dropout, g->site++);
-	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
-	l->term[0] = (struct linear_term){ nn_served(g, o, u), nn_param(g, o, s->b) };
-	return false;
+	struct linear_term term = term_of(g, o, s, x);
+	if (drops && s->magnitude >= 0) {
+		struct linear d = { .x = x, .w = l->w, .term[0] = term, .int8 = l->int8, .wt = l->wt };
+		lora->sites[lora->site_of[w]].dropped = op_linear(g->tape, &d);
+		l->x = op_add(g->tape, l->x, op_scale(g->tape, x, -1));
+	} else {
+		l->term[0] = term;
+	}
+	return s->magnitude >= 0 || s->bias >= 0;
+}
+
+/* DoRA's scales, or a bias of B. */
+static uint32_t after(struct graph *g, const struct overlay *o, int w, struct linear *rest, uint32_t y)
+{
+	const struct lora *lora = o->ctx;
+	struct lora_site *s = &lora->sites[lora->site_of[w]];
+	uint32_t dropped = s->dropped;
+
+	s->dropped = TENSOR_NONE;
+	if (dropped)
+		return op_scale_columns(g->tape, dropped, dora_scales(g, o, s), TENSOR_NONE, y);
+	uint32_t scales = s->magnitude >= 0 ? dora_scales(g, o, s) : TENSOR_NONE;
+	uint32_t bias = s->bias >= 0 ? op_scale(g->tape, nn_param(g, o, s->bias), s->scale) : TENSOR_NONE;
+	y = op_scale_columns(g->tape, y, scales, bias, rest->residual);
+	rest->residual = TENSOR_NONE;
+	return y;
 }
 
 static void experts(struct graph *g, const struct overlay *o, int w, struct experts *l)
@@ -310,10 +405,10 @@ static void experts(struct graph *g, const struct overlay *o, int w, struct expe
 	const struct lora *lora = o->ctx;
 	size_t n = tape_tensor(g->tape, l->w)->dim[0];
 	uint32_t *a = mem_array(n, sizeof(*a)), *b = mem_array(n, sizeof(*b)), x = l->x;
-	const struct site *any = NULL;
+	const struct lora_site *any = NULL;
 
 	for (size_t e = 0; e < n; e++) {
-		const struct site *s = site_at(lora, w + (int)e);
+		const struct lora_site *s = site_at(lora, w + (int)e);
 		a[e] = s ? nn_param(g, o, s->a) : TENSOR_NONE;
 		b[e] = s ? nn_param(g, o, s->b) : TENSOR_NONE;
 		any = s ? s : any;
@@ -333,26 +428,36 @@ static void experts(struct graph *g, const struct overlay *o, int w, struct expe
 
 static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y)
 {
-	const struct site *s = site_at(o->ctx, w);
+	const struct lora_site *s = site_at(o->ctx, w);
 
 	if (!s)
 		return y;
 	uint32_t low = nn_served(g, o, op_embed(g->tape, nn_param(g, o, s->a), source));
-	return op_linear(g->tape,
-	                 &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y, .scale = s->scale });
+	if (s->scale != 0)
+		y = op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y,
+		                                         .scale = s->scale });
+	return s->magnitude < 0 ? y : op_scale_columns(g->tape, y, dora_scales(g, o, s), TENSOR_NONE, TENSOR_NONE);
 }
 
 static const struct overlay_hooks hooks = {
 	.linear = linear, .experts = experts, .embed = embed, .by_row = true
 };
+static const struct overlay_hooks hooks_after = {
+	.linear = linear, .experts = experts, .embed = embed, .after = after
+};
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
-	const struct site *s = site_at(a->own, weight);
+	const struct lora_site *s = site_at(a->own, weight);
 	if (!s)
 		return;
 	const struct params *p = &a->overlay.params;
+	if (weight != s->weight) { /* the module's bias */
+		for (size_t i = 0; i < s->out; i++)
+			w[weight_hf_row(m, s->weight, i)] += s->scale * p->w[p->items[s->bias].offset + i];
+		return;
+	}
 	const float *A = p->w + p->items[s->a].offset, *B = p->w + p->items[s->b].offset,
 		    *tall = s->embedding ? A : B;
 	size_t rows = s->embedding ? s->in : s->out, cols = s->embedding ? s->out : s->in;
@@ -364,13 +469,15 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 				to[i] += t * (s->embedding ? B[i * s->r + k] : A[k * cols + i]);
 		}
 	}
+	if (s->magnitude >= 0)
+		dora_merge(a, m, s, w);
 }
 
 static size_t pairs(const struct adapter *a, struct adapter_factors *out)
 {
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++) {
-		const struct site *s = &o->sites[i];
+		const struct lora_site *s = &o->sites[i];
 		out[i] = (struct adapter_factors){
 			.weight = s->weight, .a = s->a, .b = s->b, .r = s->r, .scale = s->scale
 		};
@@ -392,5 +499,6 @@ const struct adapter_type adapter_lora = {
 	.hooks = &hooks,
 	.load = load,
 	.merge = merge,
+	.follow = dora_follow,
 	.pairs = pairs,
 };

@@ -308,6 +308,8 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 {
 	if (!m->config.arch->gguf)
 		return err_set(e, "models of the kind %s have no GGUF here", m->config.arch->name);
+	if (a->no_pairs)
+		return refuse(e, a->no_pairs);
 	if (!a->type->gguf_type || n == 0)
 		return refuse(e, "the adapter is not of low rank");
 	for (size_t i = 0; i < m->n_weights; i++) {

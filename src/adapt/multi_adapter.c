@@ -56,6 +56,9 @@ static int check(const struct adapter *a, const struct model *m, const char *nam
 
 	for (size_t i = 0; i < m->n_weights; i++)
 		more |= a->overlay.replaced[i] >= 0 || a->overlay.base[i];
+	if (a->no_pairs)
+		return err_set(e, "%s: %s, and beside other adapters only pairs of low rank are served", name,
+		               a->no_pairs);
 	if (more || !a->type->pairs)
 		return err_set(e, "%s: it %s %s, and beside other adapters only pairs of low rank are served", name,
 		               more ? "has" : "is of the type", more ? "modules saved whole" : a->type->name);

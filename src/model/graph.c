@@ -110,8 +110,10 @@ uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item)
 	const struct param *p = &o->fixed.items[item];
 	uint32_t *tensor = &laid_of(g, o)->fixed_tensor[item];
 
-	if (!*tensor)
+	if (!*tensor) {
 		*tensor = tape_weight(g->tape, p->name, DTYPE_F32, p->n_dims, p->dim);
+		g->tape->tensors[*tensor].changes = o->fixed_changes;
+	}
 	return *tensor;
 }
 
@@ -210,7 +212,7 @@ static void ask(struct graph *g, int i, struct linear *l)
 	for (int k = g->n_laid - 1; k >= 0; k--) {
 		struct laid *laid = &g->laid[k];
 		const struct overlay *o = laid->overlay;
-		struct linear own = { .x = l->x, .w = l->w };
+		struct linear own = { .x = l->x, .w = l->w, .int8 = l->int8, .wt = l->wt };
 		laid->after = o->hooks && o->hooks->linear && o->hooks->linear(g, o, i, &own);
 		memcpy(laid->term, own.term, sizeof(own.term));
 		laid->more = own.residual;

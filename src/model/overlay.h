@@ -58,6 +58,7 @@ struct overlay {
 	const struct overlay *under;   /* or NULL: the model itself */
 	struct params params;
 	struct params fixed;           /* numbers that are never trained: random matrices, what was measured */
+	bool fixed_changes;            /* they follow the params, and are others once these are */
 	/* [n_weights] the parameter that stands for a weight, −1: none */
 	int *replaced;
 	/* [n_weights] numbers that stand for a weight that is added to and is not the model's own (f32); NULL: none */

@@ -1,6 +1,6 @@
 /* scale_columns: y(i,j) = s(j)·(x(i,j) + b(j)) + r(i,j), each of s, b and r if there is one.
  *
- *     x, r, y (N,C) or (R,C) of the target rows      s, b (C), or s one number for all columns
+ *     x, r, y (N,C) or (R,C) of the target rows, or (C) alone      s, b (C), or s one number for all columns
  *
  *     dx = s∘dy    ds = Σ rows dy∘(x + b), of one number over the columns too    db = s∘Σ rows dy    dr = dy
  *
@@ -24,16 +24,23 @@ static int check_vector(const struct tape *t, uint32_t id, size_t C, struct err 
 	return 0;
 }
 
+/* A vector is one row. */
+static size_t columns(const struct tensor *x) { return x->dim[x->n_dims - 1]; }
+static size_t rows(const struct run *r, uint32_t id)
+{
+	return run_tensor(r, id)->n_dims == 1 ? 1 : run_rows(r, id);
+}
+
 static int scale_shape(struct tape *t, struct node *n, struct err *e)
 {
 	struct tensor like = *tape_tensor(t, n->in[IN_X]);
 	const struct tensor *r = n->in[IN_R] ? tape_tensor(t, n->in[IN_R]) : NULL;
 
-	if (like.n_dims != 2)
-		return err_set(e, "%s is no matrix", like.name);
+	if (like.n_dims > 2)
+		return err_set(e, "%s is neither matrix nor vector", like.name);
 	bool one = n->in[IN_S] && tensor_count(tape_tensor(t, n->in[IN_S])) == 1;
-	if ((!one && check_vector(t, n->in[IN_S], like.dim[1], e) < 0) ||
-	    check_vector(t, n->in[IN_B], like.dim[1], e) < 0)
+	if ((!one && check_vector(t, n->in[IN_S], columns(&like), e) < 0) ||
+	    check_vector(t, n->in[IN_B], columns(&like), e) < 0)
 		return -1;
 	if (r && (r->axis != like.axis || tensor_count(r) != tensor_count(&like)))
 		return err_set(e, "%s and %s differ in shape", like.name, r->name);
@@ -78,13 +85,13 @@ static size_t step_of(const struct run *r, uint32_t id)
 
 static void scale_forward(struct run *r, const struct node *n)
 {
-	size_t C = run_tensor(r, n->out[0])->dim[1];
+	size_t C = columns(run_tensor(r, n->out[0]));
 	struct work w = { .x = run_f32(r, n->in[IN_X]),
 		          .s = run_f32(r, n->in[IN_S]),
 		          .b = run_f32(r, n->in[IN_B]),
 		          .r = run_f32(r, n->in[IN_R]),
 		          .y = run_f32(r, n->out[0]),
-		          .rows = run_rows(r, n->out[0]),
+		          .rows = rows(r, n->out[0]),
 		          .C = C,
 		          .step = step_of(r, n->in[IN_S]),
 		          .piece = MAX((size_t)POINTWISE_PIECE / C, (size_t)1) };
@@ -154,8 +161,8 @@ static void sum_forward(struct run *r, const struct node *n)
 		              .b = run_f32(r, n->in[2]),
 		              .s = run_f32(r, n->in[3]),
 		              .out = run_f32(r, n->out[0]),
-		              .rows = run_rows(r, n->in[0]),
-		              .C = run_tensor(r, n->in[0])->dim[1],
+		              .rows = rows(r, n->in[0]),
+		              .C = columns(run_tensor(r, n->in[0])),
 		              .step = step_of(r, n->in[3]),
 		              .accumulate = ((const struct sum_attr *)n->attr)->accumulate };
 
@@ -214,15 +221,19 @@ static void scale_backward(struct tape *t, uint32_t i)
 
 static uint32_t scale_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
+	/* N 0: a vector */
 	static const struct { int N; size_t C; bool s, b, r, targets, one; } cases[] = {
 		{ 1, 1, true, false, false, false, false }, { 33, 70, true, true, true, false, false },
 		{ 70, 300, false, true, true, false, false }, { 21, 65, true, false, true, true, false },
 		{ 9, 5, false, false, true, false, false }, { 40, 130, true, true, true, false, true },
+		{ 0, 70, true, true, false, false, false },
 	};
 	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C }, scales = cases[i].one ? 1 : C;
+	bool vector = !cases[i].N;
 
-	batch_sample(b, rng, cases[i].N, 50);
-	uint32_t x = tape_param(t, "x", 2, dim), r = cases[i].r ? tape_param(t, "r", 2, dim) : TENSOR_NONE;
+	batch_sample(b, rng, MAX(cases[i].N, 1), 50);
+	uint32_t x = vector ? tape_param(t, "x", 1, &C) : tape_param(t, "x", 2, dim);
+	uint32_t r = cases[i].r ? tape_param(t, "r", 2, dim) : TENSOR_NONE;
 	return op_scale_columns(t, cases[i].targets ? op_gather(t, x) : x,
 	                        cases[i].s ? tape_param(t, "s", 1, &scales) : TENSOR_NONE,
 	                        cases[i].b ? tape_param(t, "b", 1, &C) : TENSOR_NONE,
@@ -239,7 +250,7 @@ const struct op op_row_scale_columns = {
 	.inplace = 1U << IN_X | 1U << IN_R,
 	.cheap = true,
 	.sample = scale_sample,
-	.sample_count = 6,
+	.sample_count = 7,
 };
 
 uint32_t op_scale_columns(struct tape *t, uint32_t x, uint32_t scale, uint32_t bias, uint32_t residual)

@@ -125,7 +125,7 @@ struct attention_spec {
 uint32_t op_attention(struct tape *t, uint32_t q /* N,H·D */, uint32_t k /* keys,G·D */, uint32_t v,
                       struct attention_spec a);
 /* scale∘(x + bias) + residual: each but x or none */
-uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C */, uint32_t scale /* C or 1 */,
+uint32_t op_scale_columns(struct tape *t, uint32_t x /* N,C or R,C or C */, uint32_t scale /* C or 1 */,
                           uint32_t bias /* C */, uint32_t residual /* as x */);
 /* f(x), or f(x)·up where x is a gate; N,F. The activations: kernel/activation.h */
 uint32_t op_act(struct tape *t, enum activation f, uint32_t x, uint32_t up /* or none */);

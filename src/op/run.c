@@ -178,7 +178,7 @@ static void push_all(struct run *r)
 {
 	for (uint32_t i = 1; i < r->plan->n_tensors; i++) {
 		const struct tensor *x = &r->plan->tensors[i];
-		if (r->host->data[i] && (x->role == ROLE_PARAM || x->role == ROLE_STATE))
+		if (r->host->data[i] && (x->role == ROLE_PARAM || x->role == ROLE_STATE || x->changes))
 			r->device->type->push(r->device, r->data[i], r->host->data[i], tensor_bytes(x));
 	}
 }

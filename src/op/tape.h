@@ -47,6 +47,7 @@ struct tensor {
 	bool panels;              /* a weight whose rows were put in the order of quant/panels.h */
 	int memory;               /* a cache: which of the batch's tables of places says where its ranges are */
 	bool needs_grad;
+	bool changes;             /* a weight whose numbers may be others in the next step */
 	bool kept;                /* is looked at when the step is over, whoever read it before */
 	uint32_t producer;        /* node number + 1; 0: none */
 	const uint32_t *parts;    /* [dim[0]] of a stack: bound tensors, TENSOR_NONE where it has a gap; the tape's */

@@ -396,6 +396,8 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	begin = clock_seconds();
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
+	if (t->has_adapter)
+		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
 	return 0;
 }
 

@@ -124,6 +124,8 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 		json_decref(facts);
 		return -1;
 	}
+	if (t->has_adapter)
+		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
 	warn_difference(facts, "kernels", t->kernels->name);
 	warn_difference(facts, "version", KUNGFU_VERSION);
 	t->step = (long)json_integer_value(json_object_get(facts, "step"));
@@ -135,7 +137,11 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 {
-	return checkpoint_read_weights(dir, t->params, e);
+	if (checkpoint_read_weights(dir, t->params, e) < 0)
+		return -1;
+	if (t->has_adapter)
+		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
+	return 0;
 }
 
 /* A trained weight's numbers, or the model's own, whose pages are given back: that is what the plan counts with. */

@@ -122,6 +122,8 @@ static bool make_adapter(struct golden *g, const char *type, const char *options
 	}
 	fine = fine && st_open(&s, file, e) == 0 && adapter_fit(&g->adapter, &g->model, &s, e) == 0 &&
 	       adapter_fill(&g->adapter, &g->model, &s, e) == 0;
+	if (fine)
+		adapter_follow(&g->adapter, &g->model, g->kernels, g->pool);
 	st_close(&s);
 	mem_free(file);
 	return fine;
@@ -462,6 +464,8 @@ static void check_steps(struct golden *g, double lr)
 			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step],
 			          "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
 			optim_step(&optim, x.gradient, lr * schedule_factor(&schedule, step), step + 1);
+			if (g->has_adapter)
+				adapter_follow(&g->adapter, &g->model, g->kernels, g->pool);
 		}
 		optim_release(&optim);
 		double worst = has_part(&g->values, "final.") ? worst_of(g, &x, x.params->w, "final.") : 0;
