@@ -266,6 +266,7 @@ void adapter_merge_none(const struct adapter *a, const struct model *m, int weig
 	(void)w;
 }
 
+/* A bias that is trained may be added to as well. */
 void adapter_merged(const struct adapter *a, const struct model *m, int weight, float *w)
 {
 	int replaced = a->overlay.replaced[weight];
@@ -273,9 +274,9 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 		const struct param *p = &a->overlay.params.items[replaced];
 		memcpy(w, a->overlay.params.w + p->offset, p->n * sizeof(*w));
 		weight_convert(m, weight, w, true);
-		return;
+	} else {
+		base_float(a, m, weight, w);
 	}
-	base_float(a, m, weight, w);
 	a->type->merge(a, m, weight, w);
 }
 

@@ -66,7 +66,8 @@ struct adapter {
 	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
 	json_t *config;
 	struct file_layout *place;     /* [overlay.params.n_items] */
-	const char *no_pairs, *no_merge; /* why, of a type that can otherwise, this one is no pairs, no merge; or NULL */
+	/* of a type that can otherwise: why this one is no pairs, or cannot be merged; or NULL */
+	const char *no_pairs, *no_merge;
 	bool parts;                    /* what it adds to a tied model's embedding and head is not the same */
 	/* where one parameter is embedding and head: the second name under which a file has it, else NULL */
 	const char *tied_name;
@@ -111,8 +112,8 @@ struct adapter_type {
 	/* Works what the adapter does to weight (n_weights: to a tied model's head) into w (f32, [out][in], Hugging
 	 * Face's order of rows); biases and norms are asked for too. NULL: it cannot be worked into weights. */
 	void (*merge)(const struct adapter *a, const struct model *m, int weight, float *w);
-	/* Makes anew what follows from its parameters and is kept beside them (overlay.fixed): they have other numbers now.
-	 * Within a step: nothing is allocated. NULL: nothing does. */
+	/* Makes anew what follows from its parameters and is kept beside them (overlay.fixed): they have other numbers
+	 * now. Within a step: nothing is allocated. NULL: nothing does. */
 	void (*follow)(struct adapter *a, const struct model *m, const struct kernels *k, struct pool *p);
 	/* All that is added, as pairs of low rank; pairs has room for n_weights + 1. NULL: it is not of that form. */
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);

@@ -5,8 +5,9 @@
  * a second term of the frozen weight's own product, so y is written once.
  *
  * Everything goes through PEFT's config: options become one, a file's is read, and both build the same way.
- * What the config can say and this file does not do is refused by name; there is no bias, DoRA or layer replication
- * here.
+ * What the config can say and this file does not do is refused by name; there is no layer replication here. DoRA is
+ * lora_dora.c. A bias of B (lora_bias) adds s·b; the model's own biases may be trained beside (bias), as weights that
+ * are replaced.
  *
  * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as
  * zero, and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is

@@ -1,19 +1,19 @@
 /* lora_dora: weight-decomposed low-rank adaptation (Liu et al. 2024), as PEFT computes it:
  *
- *     y = c∘(x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ) + bias      c = m / ‖W + s·B·A‖, a number for each output, m trained
+ *     y = c∘(x·Wᵀ + s·drop(x)·Aᵀ·Bᵀ) + bias      c = m / ‖W + s·B·A‖, a number an output, m trained
  *
  * The norm, over the inputs of an output (of an embedding over its rows, for each column), is no part of the gradient
- * (the paper's 4.3): the gradient in m is that of c over the norm, those in A and B are LoRA's through c. So the norms
- * are numbers that follow the parameters: they are made anew when these have changed, once a step, and stand in the
- * overlay's fixed numbers; what is only used never makes them again. A row of W + s·B·A is in a processor's cache while
- * its norm is taken; the matrix never is in memory.
+ * (the paper's 4.3): the gradient in m is that of c over the norm, those in A and B are LoRA's through c. So the
+ * norms are numbers that follow the parameters: they are made anew when these have changed, once a step, and stand in
+ * the overlay's fixed numbers; what is only used never makes them again. A row of W + s·B·A is in a processor's cache
+ * while its norm is taken; the matrix never is in memory.
  *
  * m begins as the norm, where the model is what it was. With dropout PEFT multiplies the dropped input with W too:
  *
  *     y = (x − d)·Wᵀ + c∘(d·Wᵀ + s·d·Aᵀ·Bᵀ) + bias      d = drop(x)
  *
- * W are the model's own numbers (those that the adapter's file brings): a DoRA over another adapter would take its norms
- * without that one. An output whose norm is 0 stays 0. The head and experts have no place for it. */
+ * W are the model's own numbers (those that the adapter's file brings): a DoRA over another adapter would take its
+ * norms without that one. An output whose norm is 0 stays 0. The head and experts have no place for it. */
 #include <math.h>
 #include <string.h>
 
@@ -89,7 +89,8 @@ static void norm_rows(void *ctx, size_t item, int thread)
 	}
 }
 
-/* Of an embedding: squares of W [V,C] + s·A·Bᵀ, A [V,r], B [C,r], summed for each column over a part of the rows. */
+/* Of an embedding: squares of W [V,C] + s·A·Bᵀ, A [V,r], B [C,r], summed for each column over a part of the
+ * rows. */
 static void norm_part(void *ctx, size_t item, int thread)
 {
 	const struct norm_work *w = ctx;

@@ -24,17 +24,28 @@
 
 /* What a type needs said, and where it has nothing to do with the first of the models another of its shape. */
 static const struct type_need {
-	const char *type, *options[3], *models[3];
+	const char *type, *options[7], *models[3];
 } needs[] = {
 	{ "trainable_tokens", { "token-indices", "40,9,77" }, { "llama", "gpt2", "llama.gguf" } },
 	{ "shira", { "lora-r", "2" }, { "llama", "gpt2", "llama.gguf" } },
 	{ "bitfit", { NULL }, { "qwen2", "gpt2", "qwen2.gguf" } },
 };
 
+/* Rows of the table once more, otherwise than by their defaults. */
+static const struct type_need variants[] = {
+	{ "lora", { "use-dora", "true", "target-modules", "all-linear" }, { "llama", "gpt2", "llama.gguf" } },
+	{ "lora", { "use-dora", "true", "target-modules", "q_proj,embed_tokens" }, { "llama-untied" } },
+	{ "lora", { "lora-bias", "true", "bias", "all" }, { "gpt2", "gpt2.gguf" } },
+	{ "lora", { "bias", "lora_only", "target-modules", "q_proj,o_proj" }, { "qwen2", "qwen2.gguf" } },
+};
+static const struct type_need *variant; /* that is tested now, or NULL */
+
 static const struct type_need *need_of(const char *type)
 {
 	static const struct type_need plain = { NULL, { NULL }, { "llama", "gpt2", "llama.gguf" } };
 
+	if (variant && !strcmp(variant->type, type))
+		return variant;
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++)
 		if (!strcmp(needs[i].type, type))
 			return &needs[i];
@@ -53,12 +64,13 @@ static bool make(struct bench *b, const struct adapter_type *type, struct adapte
 static void write_options(char *out, size_t size, const char *method, const char *more)
 {
 	const char *const *own = need_of(method)->options;
+	int at = snprintf(out, size, SMALL " %s method=%s", more, method);
 
-	snprintf(out, size, SMALL " %s method=%s%s%s%s%s", more, method, own[0] ? " " : "", own[0] ? own[0] : "",
-	         own[0] ? "=" : "", own[0] ? own[1] : "");
+	for (; own[0]; own += 2)
+		at += snprintf(out + at, size - (size_t)at, " %s=%s", own[0], own[1]);
 }
 
-static void shake(struct adapter *a)
+static void shake(struct bench *b, struct adapter *a)
 {
 	struct params *p = &a->overlay.params;
 	struct rng_key key = { 11, RNG_TEST };
@@ -66,6 +78,7 @@ static void shake(struct adapter *a)
 	for (size_t i = 0; i < p->n_items; i++)
 		for (size_t j = 0; j < p->items[i].n; j++)
 			p->w[p->items[i].offset + j] += 0.1F * rng_normal(key, i, (uint32_t)j, 0);
+	adapter_follow(a, &b->model, b->kernels, b->pool);
 }
 
 /* --- what it computes --- */
@@ -81,7 +94,7 @@ static void test_start(struct bench *b, const struct adapter_type *type)
 	const float *plain = bench_logprobs(b, NULL), *with = bench_logprobs(b, &a.overlay);
 	if (!a.overlay.virtual_tokens) /* which are seen from the start */
 		CHECK(b->t, bench_difference(plain, with, n) <= 1e-6 * bench_largest(plain, n));
-	shake(&a);
+	shake(b, &a);
 	CHECK(b->t, bench_difference(plain, bench_logprobs(b, &a.overlay), n) > 1e-3);
 	adapter_release(&a);
 }
@@ -97,7 +110,7 @@ static void test_merge(struct bench *b, const struct adapter_type *type)
 	          b->model.source.path);
 	if (!type->merge || !make(b, type, &a))
 		return;
-	shake(&a);
+	shake(b, &a);
 	overlay_init(&merged, &b->model);
 	overlay_replace_all(&merged, &b->model);
 	bench_fine(b, params_seal(&merged.params, &e), &e);
@@ -123,7 +136,7 @@ static void test_saved(struct bench *b, const struct adapter_type *type)
 
 	test_case(b->t, "%s, %s: saved and loaded it has the same bits", type->name, b->model.source.path);
 	if (type->load && make(b, type, &a)) {
-		shake(&a);
+		shake(b, &a);
 		if (bench_fine(b, adapter_save(&a, &b->model, dir, &e), &e) &&
 		    bench_fine(b, adapter_load(&back, dir, &b->model, &e), &e)) {
 			CHECK(b->t, back.type == type && json_equal(a.config, back.config));
@@ -156,7 +169,7 @@ static void test_gradient(struct bench *b, const struct adapter_type *type)
 	test_case(b->t, "%s, %s: its gradient is that of finite differences", type->name, b->model.config.arch->name);
 	if (!make(b, type, &a))
 		return;
-	shake(&a);
+	shake(b, &a);
 	struct params *p = &a.overlay.params;
 	const double h = a.type->flatten && a.own ? 1e-4 : 2e-3; /* an encoder's relu has bends */
 	const float *g = bench_gradient(b, &a.overlay, p->n, b->pointers, DOCS);
@@ -322,31 +335,50 @@ static void test_drawn(struct test *t)
 	mem_free(path);
 }
 
+static void test_type(struct test *t, const struct adapter_type *type, const char *data)
+{
+	const char *const *models = need_of(type->name)->models;
+	struct bench b;
+
+	for (size_t k = 0; k < 3 && models[k]; k++) {
+		if (!bench_open(&b, t, models[k]))
+			continue;
+		test_start(&b, type);
+		test_merge(&b, type);
+		test_saved(&b, type);
+		test_gradient(&b, type);
+		bench_close(&b);
+	}
+	for (size_t k = 0; k < 2 && models[k]; k++) {
+		test_bits(t, type, models[k], data);
+		test_resume(t, type, models[k], data);
+	}
+	test_beside(t, type->name, models[0], data, "");
+}
+
+static const struct adapter_type *type_named(const char *name)
+{
+	struct opt_row row;
+	size_t i;
+
+	if (!opt_row_find(adapter_rows, name, &row, &i))
+		BUG("no type %s", name);
+	return adapter_type_table[i];
+}
+
 void test_adapters(struct test *t)
 {
 	char *data = write_rows(t, 12);
-	struct bench b;
 
 	test_drawn(t);
 	log_set(LOG_QUIET); /* the trainers' words about their rows */
-	for (size_t i = 0; adapter_type_table[i]; i++) {
-		const struct adapter_type *type = adapter_type_table[i];
-		const char *const *models = need_of(type->name)->models;
-		for (size_t k = 0; k < 3; k++) {
-			if (!bench_open(&b, t, models[k]))
-				continue;
-			test_start(&b, type);
-			test_merge(&b, type);
-			test_saved(&b, type);
-			test_gradient(&b, type);
-			bench_close(&b);
-		}
-		for (size_t k = 0; k < 2; k++) {
-			test_bits(t, type, models[k], data);
-			test_resume(t, type, models[k], data);
-		}
-		test_beside(t, type->name, models[0], data, "");
+	for (size_t i = 0; adapter_type_table[i]; i++)
+		test_type(t, adapter_type_table[i], data);
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+		variant = &variants[i];
+		test_type(t, type_named(variant->type), data);
 	}
+	variant = NULL;
 	test_beside(t, method_full, "llama", data, "");
 	test_beside(t, method_full, "llama", data, "trainable=norm,layers.1");
 	test_beside(t, method_full, "gpt2", data, "trainable-layers=last:1");
