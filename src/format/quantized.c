@@ -1,4 +1,4 @@
-/* quantized: matrices of GPTQ, AWQ and 8-bit floats as plain ones. See quantized.h. */
+/* quantized: matrices of GPTQ, AWQ, bitsandbytes and 8-bit floats as plain ones. See quantized.h. */
 #include "format/quantized.h"
 
 #include <limits.h>
@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 enum { GROWTH_MAX = 8 /* bytes of memory for one of a file: 4 bits become 16 */ };
-enum method { NONE, GPTQ, AWQ, FLOAT8 };
+enum method { NONE, GPTQ, AWQ, FLOAT8, FLOAT4 };
 
 struct form {
 	enum method method;
@@ -23,7 +23,8 @@ struct form {
 };
 
 static const char NOT_READ[] =
-	"read are gptq of 4 and 8 bits, awq of 4 bits, fp8, and compressed-tensors' float-quantized";
+	"read are gptq of 4 and 8 bits, awq of 4 bits, bitsandbytes of 4 bits, fp8, and compressed-tensors' "
+	"float-quantized";
 
 /* --- quantization_config --- */
 
@@ -90,6 +91,18 @@ static int read_float8(struct form *f, const json_t *j, const char *where, struc
 	return 0;
 }
 
+static int read_float4(struct form *f, const json_t *j, const char *where, struct err *e)
+{
+	const json_t *storage = json_object_get(j, "bnb_4bit_quant_storage");
+
+	*f = (struct form){ FLOAT4, "bitsandbytes", 4, 0, false, { 0 } };
+	if (!json_is_true(json_object_get(j, "load_in_4bit")))
+		return refuse(where, "load_in_4bit", json_object_get(j, "load_in_4bit"), e);
+	return storage && !says(j, "bnb_4bit_quant_storage", "uint8") ?
+	               refuse(where, "bnb_4bit_quant_storage", storage, e) :
+	               0;
+}
+
 static int read_form(struct form *f, const json_t *j, const char *where, struct err *e)
 {
 	*f = (struct form){ NONE };
@@ -99,6 +112,8 @@ static int read_form(struct form *f, const json_t *j, const char *where, struct 
 		return read_gptq(f, j, where, e);
 	if (says(j, "quant_method", "awq"))
 		return read_awq(f, j, where, e);
+	if (says(j, "quant_method", "bitsandbytes"))
+		return read_float4(f, j, where, e);
 	if (says(j, "quant_method", "fp8") || says(j, "quant_method", "compressed-tensors"))
 		return read_float8(f, j, where, e);
 	return refuse(where, "quant_method", json_object_get(j, "quant_method"), e);
@@ -358,6 +373,114 @@ static int make_float8(struct parts *p, const char *name)
 	return 0;
 }
 
+/* --- 4-bit floats of bitsandbytes --- */
+
+static const char STATE[] = ".weight.quant_state.bitsandbytes__";
+
+struct codes {
+	const uint8_t *q;                /* two numbers a byte, the first in its upper half */
+	float *scale;                    /* [(n + block − 1) / block] */
+	float map[16];                   /* what a number stands for */
+	size_t rows, cols, n, block;
+	enum dtype dtype;
+};
+
+static bool is_vector(const struct source_tensor *t, enum dtype dtype, size_t n)
+{
+	return t && t->dtype == dtype && t->bytes == n * dtypes[dtype].bytes;
+}
+
+/* Scales of the blocks, which may be 8 bits with a map, scales of their own blocks and an offset (double
+ * quantization). */
+static int read_scales(struct parts *p, const char *stem, struct codes *x, const json_t *state, struct arena *mem)
+{
+	size_t n = (x->n + x->block - 1) / x->block, each = (size_t)MAX(whole(state, "nested_blocksize", 0), 0);
+	const struct source_tensor *scale = take(p, stem, ".weight.absmax");
+	float offset = (float)json_real_value(json_object_get(state, "nested_offset"));
+
+	x->scale = arena_array(mem, n, sizeof(float));
+	if (!each && is_vector(scale, DTYPE_F32, n)) {
+		memcpy(x->scale, scale->data, n * sizeof(float));
+		return 0;
+	}
+	const struct source_tensor *map = take(p, stem, ".weight.nested_quant_map"),
+	                           *over = take(p, stem, ".weight.nested_absmax");
+	if (!each || !is_vector(scale, DTYPE_U8, n) || !is_vector(map, DTYPE_F32, 256) ||
+	    !is_vector(over, DTYPE_F32, (n + each - 1) / each))
+		return wrong(p, stem, "has no absmax for its blocks, or no proper nested_absmax and nested_quant_map");
+	const uint8_t *code = scale->data;
+	const float *value = map->data, *by = over->data;
+	for (size_t i = 0; i < n; i++) {
+		float product = value[code[i]] * by[i / each]; /* rounded before the sum, as there */
+		x->scale[i] = product + offset;
+	}
+	return 0;
+}
+
+static int read_state(struct parts *p, const char *stem, struct codes *x, const json_t *state, struct arena *mem)
+{
+	static const struct { const char *name; enum dtype dtype; } kinds[] = {
+		{ "float16", DTYPE_F16 }, { "bfloat16", DTYPE_BF16 }, { "float32", DTYPE_F32 }
+	};
+	const json_t *shape = json_object_get(state, "shape");
+	const struct source_tensor *w = take(p, stem, ".weight"), *map = take(p, stem, ".weight.quant_map");
+	int block = whole(state, "blocksize", 0);
+
+	x->dtype = DTYPE_COUNT;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (says(state, "dtype", kinds[i].name))
+			x->dtype = kinds[i].dtype;
+	json_int_t rows = json_integer_value(json_array_get(shape, 0));
+	json_int_t cols = json_integer_value(json_array_get(shape, 1));
+	if (json_array_size(shape) != 2 || rows < 1 || cols < 1 || block < 1 || x->dtype == DTYPE_COUNT ||
+	    !size_mul((size_t)rows, (size_t)cols, &x->n))
+		return wrong(p, stem, "has a quant_state without a shape, a blocksize or a dtype that is known");
+	if (!w || w->dtype != DTYPE_U8 || w->bytes != x->n / 2 + x->n % 2 || !is_vector(map, DTYPE_F32, 16))
+		return wrong(p, stem, "is no uint8 of its quant_state's shape, or has no quant_map of 16");
+	x->rows = (size_t)rows;
+	x->cols = (size_t)cols;
+	x->block = (size_t)block;
+	x->q = w->data;
+	memcpy(x->map, map->data, sizeof(x->map));
+	if (says(state, "quant_type", "fp4") && x->map[8] == 0)
+		x->map[8] = -0.0F; /* bitsandbytes computes with the sign's bit, not with the map */
+	return read_scales(p, stem, x, state, mem);
+}
+
+static void write_codes(const struct codes *x, void *out)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		float v = x->map[x->q[i / 2] >> (i % 2 ? 0 : 4) & 15] * x->scale[i / x->block];
+		if (x->dtype == DTYPE_F32)
+			((float *)out)[i] = v;
+		else
+			((uint16_t *)out)[i] = x->dtype == DTYPE_F16 ? f16_from_float(v) : bf16_from_float(v);
+	}
+}
+
+static int make_float4(struct parts *p, const char *name)
+{
+	struct arena mem = ARENA_INIT;
+	struct codes x = { 0 };
+	const char *end = strstr(name, STATE);
+	void *out;
+
+	if (!end)
+		return 0;
+	char *stem = arena_strndup(&p->s->mem, name, (size_t)(end - name));
+	const struct source_tensor *text = take(p, stem, end);
+	json_t *state = text->dtype == DTYPE_U8 ? jsonx_load(text->data, text->bytes, name, p->e) : NULL;
+	int status = state ? read_state(p, stem, &x, state, &mem) :
+	                     wrong(p, stem, "has a quant_state that is no JSON");
+	if (status == 0)
+		status = add_made(p, stem, x.dtype, x.rows, x.cols, &out);
+	if (status == 0)
+		write_codes(&x, out);
+	json_decref(state);
+	arena_release(&mem);
+	return status;
+}
+
 /* --- all --- */
 
 static void tell(const struct parts *p)
@@ -371,8 +494,12 @@ static void tell(const struct parts *p)
 
 static int make_all(struct parts *p)
 {
+	static int (*const make[])(struct parts *, const char *) = {
+		[GPTQ] = make_packed, [AWQ] = make_packed, [FLOAT8] = make_float8, [FLOAT4] = make_float4
+	};
+
 	for (size_t i = 0; i < p->n; i++)
-		if ((p->form->method == FLOAT8 ? make_float8 : make_packed)(p, p->all[i].name) < 0)
+		if (make[p->form->method](p, p->all[i].name) < 0)
 			return -1;
 	return 0;
 }

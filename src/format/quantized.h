@@ -10,6 +10,9 @@
  *                          (Lin et al. 2024; AutoAWQ's WQLinear_GEMM)
  *     fp8                  w = F8·scale of its tile (weight_block_size), row or matrix                           BF16
  *     compressed-tensors   the same, of its format float-quantized
+ *     bitsandbytes         w = map[q]·s of its block, of 4 bits (nf4, fp4); s as it is, or map'[s₈]·s' of its own
+ *                          block + offset (double quantization)                                          its dtype
+ *                          (Dettmers et al. 2023; bitsandbytes' QuantState)
  *
  * Numbers are packed from a word's lowest bits on: q along the inputs (GPTQ) or the outputs (AWQ), z along the outputs.
  * The product is computed in f32 and rounded once. Other quantizers, and other forms of these, are refused by name. */

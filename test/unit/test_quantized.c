@@ -195,7 +195,8 @@ static void test_hostile(struct test *t)
 static void test_configs(struct test *t)
 {
 	static const char *const refused[][2] = {
-		{ "{\"quant_method\": \"bitsandbytes\"}", "quant_method is \"bitsandbytes\"" },
+		{ "{\"quant_method\": \"bitsandbytes\", \"load_in_8bit\": true}", "load_in_4bit is missing" },
+		{ "{\"quant_method\": \"hqq\"}", "quant_method is \"hqq\"" },
 		{ "{\"quant_method\": \"gptq\", \"bits\": 3}", "bits is 3" },
 		{ "{\"quant_method\": \"gptq\", \"bits\": 4, \"checkpoint_format\": \"marlin\"}",
 		  "checkpoint_format is \"marlin\"" },
@@ -215,12 +216,48 @@ static void test_configs(struct test *t)
 	}
 }
 
+/* What bitsandbytes makes of its own matrices (tools/golden/nf4.py), bit for bit; and one whose scales are too few. */
+static void test_float4(struct test *t)
+{
+	struct safetensors s;
+	struct source source;
+	struct source_tensor w;
+	struct err e = ERR_INIT;
+	char *path = io_join(test_golden(), "values/nf4.safetensors");
+	static const char config[] = "{\"quant_method\": \"bitsandbytes\", \"load_in_4bit\": true}";
+
+	test_case(t, "4-bit floats of bitsandbytes, their scales quantized or not: bit for bit");
+	CHECK_MSG(t, st_open(&s, path, &e) == 0, "%s", e.msg);
+	char *dir = make_folder(t, config, s.tensors, s.n_tensors);
+	CHECK_MSG(t, source_open(&source, dir, &e) == 0, "%s", e.msg);
+	for (const char *name = "abc"; *name; name++) {
+		char plain[16], weight[16];
+		snprintf(plain, sizeof(plain), "%c.plain", *name);
+		snprintf(weight, sizeof(weight), "%c.weight", *name);
+		const struct st_tensor *want = st_find(&s, plain);
+		CHECK_MSG(t, source_find(&source, weight, &w) == 0 && w.n_dims == 2 && w.dtype == want->dtype &&
+		                     w.bytes == want->bytes && !memcmp(w.data, want->data, w.bytes), "%s", weight);
+	}
+	CHECK(t, source_count(&source) == 6);
+	source_close(&source);
+	mem_free(dir);
+	for (size_t i = 0; i < s.n_tensors; i++)
+		if (!strcmp(s.tensors[i].name, "a.weight.absmax"))
+			s.tensors[i].dim[0] = s.tensors[i].bytes = 200;
+	dir = make_folder(t, config, s.tensors, s.n_tensors);
+	check_refused(t, dir, "has no absmax for its blocks");
+	mem_free(dir);
+	st_close(&s);
+	mem_free(path);
+}
+
 void test_quantized(struct test *t);
 void test_quantized(struct test *t)
 {
 	test_gptq(t);
 	test_awq(t);
 	test_float8(t);
+	test_float4(t);
 	test_hostile(t);
 	test_configs(t);
 }
