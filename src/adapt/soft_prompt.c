@@ -79,7 +79,7 @@ int soft_prompt_check(struct adapter *a, const struct model *m, enum soft_prompt
 	long long n;
 
 	if (model_want_causal(m, e) < 0)
-		return err_prefix(e, "virtual tokens stand before texts of decoders");
+		return err_prefix(e, "soft prompts are for models that predict the next token");
 	if (peft_check_prompt(a->config, keys, e) < 0 || check_facts(a->config, m, kind, e) < 0)
 		return -1;
 	if (parts && !json_is_null(parts) && json_integer_value(parts) != 1)
