@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Perplexity of a model as kungfu quantizes it and as llama.cpp does, from the same file of F32.
 
-    quant_perplexity.py KUNGFU MODEL TEXT [TYPE …]        MODEL: what kungfu converts; types as llama-quantize has them
+    quant_perplexity.py KUNGFU MODEL TEXT [TYPE …] [--window N]    MODEL: what kungfu converts; types as llama-quantize has them
 
-A line a type: both perplexities by `kungfu score` (windows of 512 tokens, arithmetic in f32), their bytes, and how many numbers of
-their tensors are other bits. Ends with 1 where kungfu's is worse by more than a thousandth. needs llama_cpp, gguf."""
+A line a type: both perplexities by `kungfu score` (windows of 512 tokens if nothing is said, arithmetic in f32), their bytes, and how many bytes of
+their tensors differ. Ends with 1 where kungfu's is worse by more than a thousandth. needs llama_cpp, gguf."""
+import argparse
 import json
 import os
 import subprocess
@@ -23,8 +24,8 @@ def kungfu(program, *args):
     return json.loads(out.strip().splitlines()[-1])
 
 
-def perplexity(program, path, text):
-    return kungfu(program, "score", path, text, "--window", "512", "--compute", "f32")["perplexity"]
+def perplexity(o, path):
+    return kungfu(o.program, "score", path, o.text, "--window", str(o.window), "--compute", "f32")["perplexity"]
 
 
 def theirs(source, out, name):
@@ -41,20 +42,24 @@ def other_bits(a, b):
 
 
 def main():
-    program, model, text, *types = sys.argv[1:]
+    p = argparse.ArgumentParser()
+    p.add_argument("program")
+    p.add_argument("model")
+    p.add_argument("text")
+    p.add_argument("types", nargs="*")
+    p.add_argument("--window", type=int, default=512)
+    o, worse = p.parse_args(), False
     c.llama_log_set(silent, None)
-    worse = False
     with tempfile.TemporaryDirectory() as tmp:
-        source = f"{tmp}/source.gguf"
-        kungfu(program, "convert", model, "--out", source, "--dtype", "f32")
+        source, a, b = f"{tmp}/source.gguf", f"{tmp}/a.gguf", f"{tmp}/b.gguf"
+        kungfu(o.program, "convert", o.model, "--out", source, "--dtype", "f32")
         print(f"{'type':8} {'kungfu':>10} {'llama.cpp':>10} {'bytes':>12}  other bytes")
-        print(f"{'f32':8} {perplexity(program, source, text):10.4f} {'':10} {os.path.getsize(source):12}", flush=True)
-        for name in types or TYPES:
-            a, b = f"{tmp}/a.gguf", f"{tmp}/b.gguf"
-            subprocess.run([program, "quantize", source, "--to", name, "--out", a, "--quiet", "--ledger", "off"], check=True,
+        print(f"{'f32':8} {perplexity(o, source):10.4f} {'':10} {os.path.getsize(source):12}", flush=True)
+        for name in o.types or TYPES:
+            subprocess.run([o.program, "quantize", source, "--to", name, "--out", a, "--quiet", "--ledger", "off"], check=True,
                            stdout=subprocess.DEVNULL)
             theirs(source, b, name)
-            x, y = perplexity(program, a, text), perplexity(program, b, text)
+            x, y = perplexity(o, a), perplexity(o, b)
             differ, all_of = other_bits(a, b)
             worse |= x > y * 1.001
             print(f"{name:8} {x:10.4f} {y:10.4f} {os.path.getsize(a):12}  {differ} of {all_of}", flush=True)
