@@ -100,6 +100,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	make_absolute(t, &t->recipe.data);
 	make_absolute(t, &t->recipe.eval_data);
 	make_absolute(t, &t->recipe.retain);
+	make_absolute(t, &t->recipe.replay);
 	warn_unused(p);
 	return 0;
 }

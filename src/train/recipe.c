@@ -53,6 +53,8 @@ static int check_remedies(const struct recipe *r, struct err *e)
 {
 	if (r->ewc > 0 && !r->retain)
 		return err_set(e, "--ewc needs --retain FILE: rows of what shall not be forgotten");
+	if (r->replay && strcmp(r->objective, "sft") != 0)
+		return err_set(e, "--replay is of --objective sft, not %s", r->objective);
 	if (r->ewc > 0 && strcmp(r->objective, "sft") != 0)
 		return err_set(e, "--ewc is of --objective sft, not %s", r->objective);
 	return 0;

@@ -102,7 +102,7 @@ static int make_schedule(struct trainer *t, struct err *e)
 	const struct recipe *r = &t->recipe;
 	double product = (double)r->batch_size * (double)r->accumulation;
 
-	t->global = (size_t)MIN(product, (double)t->train.n_groups);
+	t->global = (size_t)MIN(product, (double)order_groups(t));
 	double steps =
 		r->max_steps > 0 ? (double)r->max_steps : ceil(r->num_train_epochs * (double)order_steps_per_epoch(t));
 	if (steps > 1e12)
@@ -306,7 +306,7 @@ static int take_memory(struct trainer *t, struct err *e)
 		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
 	t->taken_group = mem_array(t->global, sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
-	t->cut_room = t->dry.cap.docs + (int32_t)MAX(t->train.most_group, (size_t)t->maxima.documents);
+	t->cut_room = t->dry.cap.docs + (int32_t)order_most_group(t);
 	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
 	return 0;
 }
@@ -484,6 +484,7 @@ void trainer_close(struct trainer *t)
 	dataset_release(&t->train);
 	dataset_release(&t->eval);
 	dataset_release(&t->retain);
+	dataset_release(&t->replay);
 	template_free(t->chat);
 	model_close(&t->model);
 	mem_free(t->taken);

@@ -158,13 +158,13 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	return 0;
 }
 
-/* Rows that are kept in mind; what the run learns need not be of their kind. */
-static int read_retained(struct trainer *t, struct lint *l, struct err *e)
+/* Rows beside those that are the run's subject: to be retained (scored: every choice by itself), to be replayed. */
+static int read_beside(struct trainer *t, struct dataset *d, const char *path, bool scored, struct err *e)
 {
 	const struct objective *sft = objective_find("sft");
-	struct dataset *d = &t->retain;
-	const char *path = t->recipe.retain;
+	const char *option = scored ? "--retain" : "--replay";
 	struct buf shapes = BUF_INIT;
+	struct lint lint = { 0 };
 
 	if (!path || t->objective.row->labelled)
 		return 0;
@@ -174,27 +174,30 @@ static int read_retained(struct trainer *t, struct lint *l, struct err *e)
 		return err_set(e, "%s holds no rows", path);
 	if (!objective_accepts(sft, d->rows.shape)) {
 		objective_shapes(sft, &shapes);
-		err_set(e, "%s: rows of %s; --retain wants %s", path, shape_name(d->rows.shape), buf_str(&shapes));
+		err_set(e, "%s: rows of %s; %s wants %s", path, shape_name(d->rows.shape), option, buf_str(&shapes));
 		buf_release(&shapes);
 		return -1;
 	}
-	if (make_documents(t, d, l, true, e) < 0)
+	int status = make_documents(t, d, &lint, scored, e);
+	lint_release(&lint);
+	if (status)
 		return -1;
 	if (!d->documents.n)
 		return err_set(e, "%s gives no documents", path);
 	find_groups(d);
-	say(d, path, "rows to retain");
+	say(d, path, scored ? "rows to retain" : "rows to replay");
 	return 0;
 }
 
 int trainer_read_data(struct trainer *t, struct err *e)
 {
-	struct lint train = { 0 }, eval = { 0 }, retain = { 0 };
-	int status = read_both(t, &train, &eval, e) < 0 ? -1 : read_retained(t, &retain, e);
+	struct lint train = { 0 }, eval = { 0 };
+	int status = read_both(t, &train, &eval, e) < 0 ||
+	             read_beside(t, &t->retain, t->recipe.retain, true, e) < 0 ||
+	             read_beside(t, &t->replay, t->recipe.replay, false, e) < 0 ? -1 : 0;
 
 	lint_release(&train);
 	lint_release(&eval);
-	lint_release(&retain);
 	return status;
 }
 
@@ -208,9 +211,9 @@ static int check_groups(const struct trainer *t, const struct dataset *d, bool s
 
 int trainer_check_groups(const struct trainer *t, struct err *e)
 {
-	return check_groups(t, &t->train, t->forest.share, e) < 0 ? -1 : check_groups(t, &t->eval, true, e) < 0 ?
-		       -1 :
-		       check_groups(t, &t->retain, true, e);
+	if (check_groups(t, &t->train, t->forest.share, e) < 0 || check_groups(t, &t->replay, t->forest.share, e) < 0)
+		return -1;
+	return check_groups(t, &t->eval, true, e) < 0 ? -1 : check_groups(t, &t->retain, true, e);
 }
 
 void dataset_release(struct dataset *d)

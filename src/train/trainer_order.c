@@ -12,9 +12,43 @@
 
 enum { STEPS_A_PIECE = 16 };
 
+/* General rows (--replay) are so many more groups of every epoch that they are --replay-ratio of it, permuted among the
+ * others. They come from a permutation of their own, which goes on from epoch to epoch and begins anew, another one,
+ * when all have been there. */
+static size_t replayed(const struct trainer *t)
+{
+	double x = t->recipe.replay_ratio;
+
+	return t->replay.n_groups ? (size_t)fmax(round((double)t->train.n_groups * x / (1 - x)), 1) : 0;
+}
+
+size_t order_groups(const struct trainer *t) { return t->train.n_groups + replayed(t); }
+
+size_t order_most_group(const struct trainer *t)
+{
+	return MAX(MAX(t->train.most_group, t->replay.most_group), (size_t)t->maxima.documents);
+}
+
 long order_steps_per_epoch(const struct trainer *t)
 {
-	return (long)((t->train.n_groups + t->global - 1) / t->global);
+	return (long)((order_groups(t) + t->global - 1) / t->global);
+}
+
+/* The group that is number k of all that are replayed in the run. */
+static size_t replay_group(const struct trainer *t, uint64_t k)
+{
+	struct rng_key key = { ~(uint64_t)t->recipe.seed, RNG_SHUFFLE }; /* no other order's */
+	size_t n = t->replay.n_groups;
+
+	return rng_permute(key, k / n, n, k % n);
+}
+
+/* Documents of group g of d, behind docs[0..n); how many there are then. */
+static size_t add_group(const struct dataset *d, size_t g, const struct document **docs, size_t n)
+{
+	for (size_t k = d->group[g]; k < d->group[g + 1]; k++)
+		docs[n++] = &d->documents.items[k];
+	return n;
 }
 
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs)
@@ -23,13 +57,18 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 	struct rng_key key = { (uint64_t)t->recipe.seed, RNG_SHUFFLE };
 	long per_epoch = order_steps_per_epoch(t);
 	uint64_t epoch = (uint64_t)(step / per_epoch);
-	size_t n = d->n_groups, first = (size_t)(step % per_epoch) * t->global, count = MIN(t->global, n - first),
+	size_t n = order_groups(t), first = (size_t)(step % per_epoch) * t->global, count = MIN(t->global, n - first),
 	       n_docs = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		size_t g = rng_permute(key, epoch, n, first + i);
-		for (size_t k = d->group[g]; k < d->group[g + 1]; k++)
-			docs[n_docs++] = &d->documents.items[k];
+		if (g >= d->n_groups) {
+			g = replay_group(t, epoch * (n - d->n_groups) + (g - d->n_groups));
+			n_docs = add_group(&t->replay, g, docs, n_docs);
+			g += d->n_groups;
+		} else {
+			n_docs = add_group(d, g, docs, n_docs);
+		}
 		if (groups)
 			groups[i] = g;
 	}

@@ -74,7 +74,7 @@ struct trainer {
 	struct model model;
 	char model_hash[33];
 	struct template *chat;
-	struct dataset train, eval, retain;
+	struct dataset train, eval, retain, replay;
 	bool has_eval;
 
 	/* What is learnt: an adapter's parameters or copies of all weights. */
@@ -121,10 +121,12 @@ struct trainer {
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
 	double next_rate;
-	float *weights;                    /* [train.n_groups] how much each counts in the loss; NULL: 1 */
+	float *weights;                    /* [train.n_groups + replay.n_groups] how much each counts; NULL: 1 */
 };
 
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
+size_t order_groups(const struct trainer *t);          /* of an epoch, those of --replay too */
+size_t order_most_group(const struct trainer *t);      /* documents of the largest */
 long order_steps_per_epoch(const struct trainer *t);
 /* groups: [global], their numbers, or NULL; docs: [trainer_global_batch]; how many documents. */
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs);

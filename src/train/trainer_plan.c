@@ -61,6 +61,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 	mark_tokens(&t->train, token);
 	mark_tokens(&t->eval, token);
 	mark_tokens(&t->retain, token);
+	mark_tokens(&t->replay, token);
 	size_t bytes = model_read_bytes(&t->model, &reads, owned);
 	mem_free(token);
 	return bytes;
@@ -284,6 +285,8 @@ static void count(struct trainer *t)
 	p->supervised_tokens = (int64_t)t->dry.live.labels;
 	for (size_t i = 0; i < t->train.documents.n; i++)
 		p->longest = MAX(p->longest, (int64_t)t->train.documents.items[i].n);
+	for (size_t i = 0; i < t->replay.documents.n; i++)
+		p->longest = MAX(p->longest, (int64_t)t->replay.documents.items[i].n);
 	p->virtual_tokens = overlays_virtual(t->overlay);
 	p->products = t->has_adapter ? adapter_products(&t->adapter, &p->product_flops) : 0;
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;

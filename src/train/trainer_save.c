@@ -20,6 +20,7 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 	json_object_set_new(j, "documents_hash", json_string(t->train.hash));
 	json_object_set_new(j, "eval_data_hash", json_string(t->eval.rows.hash));
 	json_object_set_new(j, "retain_hash", json_string(t->retain.rows.hash));
+	json_object_set_new(j, "replay_hash", json_string(t->replay.rows.hash));
 	json_object_set_new(j, "recipe", recipe_record(&t->recipe));
 	json_object_set(j, "caller", (json_t *)caller);
 	return j;
@@ -88,6 +89,8 @@ static int check_inputs(const struct trainer *t, const json_t *facts, struct err
 	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash, t->recipe.eval_data, e) < 0))
 		return -1;
 	if (t->recipe.ewc > 0 && check_hash(facts, "retain_hash", t->retain.rows.hash, t->recipe.retain, e) < 0)
+		return -1;
+	if (t->recipe.replay && check_hash(facts, "replay_hash", t->replay.rows.hash, t->recipe.replay, e) < 0)
 		return -1;
 	return check_hash(facts, "documents_hash", t->train.hash, "the model's tokenizer or template", e);
 }

@@ -15,7 +15,7 @@ size_t trainer_documents(const struct trainer *t) { return t->train.documents.n;
 const struct document *trainer_document(const struct trainer *t, size_t i) { return &t->train.documents.items[i]; }
 size_t trainer_global_batch(const struct trainer *t)
 {
-	return t->global * MAX(t->train.most_group, (size_t)t->maxima.documents);
+	return t->global * order_most_group(t);
 }
 
 
@@ -46,8 +46,9 @@ void trainer_set_weight(struct trainer *t, size_t document, float weight)
 	if (document >= d->documents.n || !(weight >= 0))
 		BUG("weight %g of document %zu of %zu", (double)weight, document, d->documents.n);
 	if (!t->weights) {
-		t->weights = mem_array(d->n_groups, sizeof(*t->weights));
-		for (size_t i = 0; i < d->n_groups; i++)
+		size_t n = d->n_groups + t->replay.n_groups;
+		t->weights = mem_array(n, sizeof(*t->weights));
+		for (size_t i = 0; i < n; i++)
 			t->weights[i] = 1;
 	}
 	t->weights[group_of(d, document)] = weight;

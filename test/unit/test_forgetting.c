@@ -196,6 +196,7 @@ static void check_runs(struct test *t, const char *data)
 		{ "llama.gguf", "method=lora compute=int8" }, { "llama", "method=ia3" },
 		{ "llama", "method=prompt_tuning", .moves = true },
 		{ "rwkv", "method=lora" },
+		{ "llama", "method=lora replay=test/golden/retain.jsonl replay-ratio=0.3" },
 		{ "llama", "method=lora l2-sp=0.1 ewc=3 layer-lr-decay=0.8 retain=test/golden/retain.jsonl" },
 	};
 	struct forgetting_metrics whole, parts, none;

@@ -1,4 +1,4 @@
-"""Golden values of trainer_penalty.c: L2-SP, EWC and rates by layer, of the tiny Llama, all its weights, in float64.
+"""Golden values of trainer_penalty.c: L2-SP, EWC, rates by layer and replay, of the tiny Llama, all its weights, in float64.
 
     python tools/golden/remedies.py
 
@@ -74,16 +74,17 @@ def train(model, docs, retain, l2, ewc, by_layer):
 
 tok = AutoTokenizer.from_pretrained(GOLDEN / "llama")
 docs = documents(tok, "rows.jsonl")
-for name, l2, ewc, by_layer in (("l2_sp", 2.0, 0, 1), ("ewc", 0.1, 5.0, 1), ("layers", 0, 0, 0.6)):
+for name, l2, ewc, by_layer, replay in (("l2_sp", 2.0, 0, 1, 0), ("ewc", 0.1, 5.0, 1, 0), ("layers", 0, 0, 0.6, 0), ("replay", 0, 0, 1, 3)):
     model = AutoModelForCausalLM.from_pretrained(GOLDEN / "llama", dtype=torch.float32).eval().double()
     with exact.float64():
-        told = train(model, docs, docs[:3], l2, ewc, by_layer)
+        told = train(model, docs + docs[:replay], docs[:3], l2, ewc, by_layer)
     print(name, told)
     if ewc:
         (GOLDEN / "retain.jsonl").write_text("".join(l + "\n" for l in (GOLDEN / "rows.jsonl").read_text(encoding="utf-8").splitlines()[:3]),
                                              encoding="utf-8")
-    options = (f"method=full per-device-train-batch-size={len(docs)} max-steps={STEPS} learning-rate={RATE} weight-decay={DECAY} "
+    options = (f"method=full per-device-train-batch-size={len(docs) + replay} max-steps={STEPS} learning-rate={RATE} weight-decay={DECAY} "
                f"warmup-steps=0 micro-batch-tokens=120 max-length=60 l2-sp={l2} ewc={ewc} layer-lr-decay={by_layer}"
-               + (" retain=test/golden/retain.jsonl" if ewc else ""))
+               + (" retain=test/golden/retain.jsonl" if ewc else "")
+               + (f" replay=test/golden/retain.jsonl replay-ratio={replay / (len(docs) + replay)}" if replay else ""))
     meta = {"objective": "sft", "model": "llama", "rows": "rows.jsonl", "options": options, "reference": f"torch in float64, {name}"}
     save_file({k: torch.tensor(v, dtype=torch.float32) for k, v in told.items()}, GOLDEN / f"values/objective_sft-{name}.safetensors", meta)
