@@ -33,7 +33,7 @@ struct options {
 	int64_t r;
 	double alpha, dropout, b_ratio, embedding_rate;
 	bool rslora, dora, b_bias;
-	const char *bias;
+	const char *bias, *tokens;
 	struct adapter_targets on;
 };
 
@@ -52,6 +52,8 @@ static const struct opt opts[] = {
 	          "LoRA+: B, biases and norms learn at this many times the rate of A"),
 	OPT_FLOAT("loraplus-lr-embedding", struct options, embedding_rate, "1e-6", 0, 1e3,
 	          "LoRA+: learning rate of adapters of embeddings"),
+	OPT_STRING("trainable-token-indices", struct options, tokens, NULL, "LIST",
+	           "the embedding's rows of these tokens are trained too, by their numbers, as 5,17"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
@@ -63,7 +65,7 @@ static const struct opt opts[] = {
 static const struct peft_keys keys = {
 	.read = (const char *const[]){ "alpha_pattern", "ensure_weight_tying", "layers_pattern", "layers_to_transform",
 	                               "bias", "lora_alpha", "lora_bias", "lora_dropout", "r", "rank_pattern",
-	                               "use_dora", "use_rslora", NULL },
+	                               "trainable_token_indices", "use_dora", "use_rslora", NULL },
 	.inert = (const char *const[]){ "eva_config", "init_lora_weights", "megatron_core",
 	                                "qalora_group_size", NULL },
 };
@@ -265,9 +267,11 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	if (adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e) < 0)
 		return -1;
 	train_biases(a, m, bias_of(a->config));
-	if (t.dora)
-		a->no_pairs = "it is a DoRA";
-	if (t.dora || t.bias)
+	if (token_rows_beside(&o->tokens, a, m, e) < 0 || token_rows_seal(&o->tokens, a, m, e) < 0)
+		return -1;
+	if (t.dora || o->tokens.n)
+		a->no_pairs = t.dora ? "it is a DoRA" : "it has trainable_token_indices";
+	if (t.dora || t.bias || o->tokens.n)
 		a->overlay.hooks = &hooks_after;
 	return a->tied_name && ends ? err_set(e, "ensure_weight_tying makes embedding and head one, and one is in "
 	                                         "modules_to_save, the other in target_modules") :
@@ -316,8 +320,15 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *asked = options;
 	const struct adapter_targets *on = &asked->on;
-	if (peft_begin(a, m, on->target_modules, on, own_config(asked), e) < 0 ||
-	    build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
+	json_t *own = own_config(asked), *tokens = NULL;
+	if (asked->tokens && !(tokens = token_rows_list(asked->tokens, "trainable-token-indices", e))) {
+		json_decref(own);
+		return -1;
+	}
+	if (tokens)
+		json_object_set_new(own, "trainable_token_indices", tokens);
+	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, e) < 0 ||
+	    adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct lora *o = a->own;
 	for (size_t i = 0; i < o->n; i++) {
@@ -327,6 +338,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		else
 			adapter_init_uniform(a, s->a, 1 / sqrt((double)s->in), seed);
 	}
+	token_rows_fill(&o->tokens, a, m);
 	set_rates(&a->overlay.params, asked);
 	return dora_begin(a, m, true, e);
 }
@@ -368,6 +380,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	const struct lora_site *s = site_at(lora, w);
 	uint32_t x = l->x;
 
+	token_rows_linear(&lora->tokens, g, o, w, l);
 	if (!s)
 		return false;
 	bool drops = g->training && !o->frozen && lora->dropout > 0;
@@ -379,7 +392,10 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 		lora->sites[lora->site_of[w]].dropped = op_linear(g->tape, &d);
 		l->x = op_add(g->tape, l->x, op_scale(g->tape, x, -1));
 	} else {
-		l->term[0] = term;
+		int k = 0;
+		while (l->term[k].u)
+			k++;
+		l->term[k] = term;
 	}
 	return s->magnitude >= 0 || s->bias >= 0;
 }
@@ -440,17 +456,24 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 	return s->magnitude < 0 ? y : op_scale_columns(g->tape, y, dora_scales(g, o, s), TENSOR_NONE, TENSOR_NONE);
 }
 
+static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
+{
+	return token_rows_lookup(&((const struct lora *)o->ctx)->tokens, g, o, w, source, table);
+}
+
 static const struct overlay_hooks hooks = {
 	.linear = linear, .experts = experts, .embed = embed, .by_row = true
 };
 static const struct overlay_hooks hooks_after = {
-	.linear = linear, .experts = experts, .embed = embed, .after = after
+	.lookup = lookup, .linear = linear, .experts = experts, .embed = embed, .after = after
 };
 
 /* w [out][in], or an embedding's [in][out], += s·B·A. tall: of A and B the one that has a row for each row of w. */
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
 	const struct lora_site *s = site_at(a->own, weight);
+
+	token_rows_merge(&((const struct lora *)a->own)->tokens, a, m, weight, w);
 	if (!s)
 		return;
 	const struct params *p = &a->overlay.params;

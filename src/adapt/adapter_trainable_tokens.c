@@ -59,29 +59,6 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	return token_rows_seal(t, a, m, e) < 0 ? -1 : adapter_seal(a, m, e);
 }
 
-/* "17,5" as a list of numbers in that order, new; NULL and a sentence. */
-static json_t *read_indices(const char *text, struct err *e)
-{
-	json_t *list = json_array();
-
-	for (const char *at = text ? text : ""; *at; at += strspn(at, ", \t")) {
-		char *end;
-		long id = strtol(at, &end, 10);
-		if (end == at || (*end && !strchr(", \t", *end))) {
-			json_decref(list);
-			err_set(e, "--token-indices: '%.40s' is no number of a token; kungfu tokenize shows them", at);
-			return NULL;
-		}
-		json_array_append_new(list, json_integer(id));
-		at = end;
-	}
-	if (json_array_size(list))
-		return list;
-	json_decref(list);
-	err_set(e, "no tokens were named: --token-indices LIST, as 5,17; kungfu tokenize shows a text's");
-	return NULL;
-}
-
 /* Keys that PEFT's class has not. */
 static const char *const others[] = { "exclude_modules", "fan_in_fan_out", "modules_to_save" };
 
@@ -89,7 +66,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *o = options;
 	const char *embedding = weight_module(&a->mem, m->config.arch->embedding);
-	json_t *tokens = read_indices(o->tokens, e);
+	json_t *tokens = token_rows_list(o->tokens, "token-indices", e);
 	(void)seed;
 
 	if (!tokens)

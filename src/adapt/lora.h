@@ -3,6 +3,7 @@
 #define ADAPT_LORA_H
 
 #include "adapt/adapter.h"
+#include "adapt/token_rows.h"
 #include "model/graph.h"
 
 /* One adapted linear or embedding. What is −1 is not there. */
@@ -23,6 +24,7 @@ struct lora {
 	size_t n;
 	int *site_of;          /* [n_weights + 1], −1; of a bias that lora_bias adds to, its module's */
 	float dropout;
+	struct token_rows tokens;      /* trained beside: trainable_token_indices */
 };
 
 /* --- lora_dora.c --- */

@@ -1,12 +1,37 @@
 /* token_rows: see token_rows.h. The rows are kept in the order in which the tokens are named, as PEFT has them. */
 #include "adapt/token_rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "adapt/peft_config.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/weights.h"
 
 /* --- adding --- */
+
+json_t *token_rows_list(const char *text, const char *option, struct err *e)
+{
+	json_t *list = json_array();
+
+	for (const char *at = text ? text : ""; *at; at += strspn(at, ", \t")) {
+		char *end;
+		long id = strtol(at, &end, 10);
+		if (end == at || (*end && !strchr(", \t", *end))) {
+			json_decref(list);
+			err_set(e, "--%s: '%.40s' is no number of a token; kungfu tokenize shows them", option, at);
+			return NULL;
+		}
+		json_array_append_new(list, json_integer(id));
+		at = end;
+	}
+	if (json_array_size(list))
+		return list;
+	json_decref(list);
+	err_set(e, "no tokens were named: --%s LIST, as 5,17; kungfu tokenize shows a text's", option);
+	return NULL;
+}
 
 static int read_tokens(struct adapter *a, const struct model *m, const json_t *list, struct token_site *s,
                        struct err *e)
@@ -76,6 +101,52 @@ int token_rows_add(struct token_rows *t, struct adapter *a, const struct model *
 	return 0;
 }
 
+/* The embedding or the head that the module's name means by its end; −1: neither. */
+static int end_named(struct adapter *a, const struct model *m, const char *name)
+{
+	int embedding = model_weight(m, m->config.arch->embedding, -1);
+	const char *module = weight_module(&a->mem, m->config.arch->embedding);
+
+	if (text_ends(module, name))
+		return embedding;
+	return !m->config.tied && text_ends(weight_module(&a->mem, m->config.arch->head), name) ? model_head(m) : -1;
+}
+
+static int add_beside(struct token_rows *t, struct adapter *a, const struct model *m, int weight, const json_t *list,
+                      struct err *e)
+{
+	const char *module = weight_module(&a->mem, m->weights[weight].name), *prefix = peft_name(a, module, "");
+
+	for (size_t i = 0; i < a->overlay.params.n_items; i++)
+		if (!strncmp(a->overlay.params.items[i].name, prefix, strlen(prefix)))
+			return err_set(e, "trainable_token_indices: '%s' is adapted or saved whole, PEFT has no such pair",
+			               module);
+	return token_rows_add(t, a, m, weight, list, peft_name(a, module, "token_adapter.trainable_tokens_delta"), e);
+}
+
+int token_rows_beside(struct token_rows *t, struct adapter *a, const struct model *m, struct err *e)
+{
+	const json_t *v = json_object_get(a->config, "trainable_token_indices");
+	const char *key;
+	json_t *list;
+
+	if (!v || json_is_null(v))
+		return 0;
+	if (json_is_array(v))
+		return add_beside(t, a, m, model_weight(m, m->config.arch->embedding, -1), v, e);
+	if (!json_is_object(v))
+		return peft_refuse("trainable_token_indices", v, e);
+	json_object_foreach((json_t *)(uintptr_t)v, key, list) {
+		int weight = end_named(a, m, key);
+		if (weight < 0)
+			return err_set(e, "trainable_token_indices: '%.80s' is neither the embedding nor a head apart from it",
+			               key);
+		if (add_beside(t, a, m, weight, list, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* --- numbers --- */
 
 /* Row `row` of the matrix that the site's module has in the model. */
@@ -93,6 +164,8 @@ int token_rows_seal(struct token_rows *t, struct adapter *a, const struct model 
 	struct params *f = &a->overlay.fixed;
 	size_t C = (size_t)m->config.C;
 
+	if (t->n == 0)
+		return 0;
 	if (params_seal(f, e) < 0)
 		return -1;
 	for (int i = 0; i < t->n; i++) {

@@ -24,10 +24,15 @@ struct token_site {
 enum { TOKEN_SITES = 2 };
 struct token_rows { struct token_site site[TOKEN_SITES]; int n; };
 
+/* "17,5" as a list of numbers in that order, new; NULL and a sentence that names the option. */
+json_t *token_rows_list(const char *text, const char *option, struct err *e);
 /* Rows of the module of weight `weight` for the tokens of `list`, a JSON array of their ids: files call them `name`.
  * Of a tied model's embedding the head has the same. Refuses what are no ids of the model and one that stands twice. */
 int token_rows_add(struct token_rows *t, struct adapter *a, const struct model *m, int weight, const json_t *list,
                    const char *name, struct err *e);
+/* PEFT's trainable_token_indices, beside an adapter of another kind: a list for the embedding, or an object of lists by
+ * modules; null: nothing. */
+int token_rows_beside(struct token_rows *t, struct adapter *a, const struct model *m, struct err *e);
 /* The numbers that are not trained, after all were added and before adapter_seal; a->overlay.fixed is sealed. */
 int token_rows_seal(struct token_rows *t, struct adapter *a, const struct model *m, struct err *e);
 /* After adapter_seal: the rows begin as the model's own. */
