@@ -119,7 +119,7 @@ static int add_beside(struct token_rows *t, struct adapter *a, const struct mode
 
 	for (size_t i = 0; i < a->overlay.params.n_items; i++)
 		if (!strncmp(a->overlay.params.items[i].name, prefix, strlen(prefix)))
-			return err_set(e, "trainable_token_indices: '%s' is adapted or saved whole, PEFT has no such pair",
+			return err_set(e, "trainable_token_indices: '%s' is adapted or saved whole already",
 			               module);
 	return token_rows_add(t, a, m, weight, list, peft_name(a, module, "token_adapter.trainable_tokens_delta"), e);
 }
@@ -139,8 +139,8 @@ int token_rows_beside(struct token_rows *t, struct adapter *a, const struct mode
 	json_object_foreach((json_t *)(uintptr_t)v, key, list) {
 		int weight = end_named(a, m, key);
 		if (weight < 0)
-			return err_set(e, "trainable_token_indices: '%.80s' is neither the embedding nor a head apart from it",
-			               key);
+			return err_set(e, "trainable_token_indices: '%.80s' is neither the embedding nor a head of its "
+			               "own", key);
 		if (add_beside(t, a, m, weight, list, e) < 0)
 			return -1;
 	}
