@@ -1,26 +1,24 @@
 /* convert: a model in the other form: a Hugging Face folder to a GGUF file that llama.cpp runs, and back; or an
- * adapter, PEFT's folder to llama.cpp's file and back. The numbers stay what they are, up to the dtype. */
+ * adapter, PEFT's folder to llama.cpp's file and back. The numbers stay what they are, up to the dtype. And whatever an
+ * adapter or a whole training changed, as a LoRA that is near to it. */
 #include <string.h>
 
-#include "adapt/gguf_adapter.h"
+#include "adapt/combine.h"
 #include "base/clock.h"
-#include "base/folder.h"
 #include "base/jsonx.h"
 #include "base/human.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/mem.h"
+#include "cmd/adapter_writing.h"
 #include "cmd/metering.h"
-#include "cmd/model_common.h"
 #include "cmd/model_writing.h"
 
 extern const struct command cmd_convert;
 
-#define WRITE_RATE 5e8                 /* bytes/s onto a disk: a plan writes nothing; past runs say better */
-
 struct convert {
 	struct common common;
-	const char *adapter, *out, *dtype;
+	const char *adapter, *out, *dtype, *base;
+	int64_t to_lora;               /* OPT_UNSET_INT: no */
 };
 
 static const struct opt convert_opts[] = {
@@ -30,6 +28,11 @@ static const struct opt convert_opts[] = {
 	           "of the written numbers (default: as they are stored; a folder has f32 where that is quantized)"),
 	OPT_STRING("adapter", struct convert, adapter, NULL, "PATH",
 	           "convert this adapter of the model instead: a folder of PEFT's form, a run, or a GGUF file"),
+	OPT_INT("to-lora", struct convert, to_lora, NULL, 1, 4096,
+	        "a LoRA of rank N instead, the nearest to what --adapter, of whatever type, or the model's training "
+	        "changed of --base"),
+	OPT_STRING("base", struct convert, base, NULL, "MODEL",
+	           "with --to-lora: the model before all of it was trained"),
 	COMMON_OPTS(struct convert, common), OPT_END
 };
 
@@ -45,8 +48,6 @@ static int check_folder(const char *dir, struct err *e)
 
 /* --- an adapter --- */
 
-static const char *adapter_dtype(const struct convert *o) { return o->dtype ? o->dtype : "f32"; }
-
 static void report_adapter(const struct app *app, const struct convert *o, const struct adapter *a)
 {
 	char count[32];
@@ -54,59 +55,63 @@ static void report_adapter(const struct app *app, const struct convert *o, const
 	metering_out("result", o->out);
 	json_t *j = json_pack("{s:o, s:s, s:s, s:I}", "out", jsonx_path(o->out), "form",
 	                      names_gguf(o->out) ? "gguf" : "peft", "dtype",
-	                      names_gguf(o->out) ? adapter_dtype(o) : "f32", "parameters",
+	                      names_gguf(o->out) && o->dtype ? o->dtype : "f32", "parameters",
 	                      (json_int_t)params_count(&a->overlay.params));
 	app_summary(app, j);
 	if (app->json)
 		return;
 	log_say("%s: %s parameters of %s, as %s", o->out, human_count((double)params_count(&a->overlay.params), count),
-	        o->adapter, names_gguf(o->out) ? "GGUF" : "PEFT has them");
-}
-
-static int plan_adapter(struct app *app, const struct loaded *l, struct err *e)
-{
-	struct predicted p;
-	double bytes = (double)params_count(&l->adapter.overlay.params) * sizeof(float);
-
-	predict_begin(&p, "convert");
-	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, tokenizer, the adapter");
-	predict_part(&p, "file", bytes, "to be written");
-	p.loose_seconds = bytes / WRITE_RATE;
-	predict_phase(&p, "writing", p.loose_seconds);
-	return planned(app, &p, NULL, e);
-}
-
-/* The folder appears whole, or what was there stays. */
-static int write_folder(const char *dir, const struct loaded *l, struct err *e)
-{
-	struct folder f;
-
-	if (folder_begin(&f, dir, e) < 0)
-		return -1;
-	if (adapter_save(&l->adapter, &l->model, f.beside, e) == 0)
-		return folder_place(&f, e);
-	folder_abort(&f);
-	return -1;
-}
-
-static int write_adapter(const struct convert *o, struct loaded *l, struct err *e)
-{
-	metering_phase("write");
-	if (names_gguf(o->out))
-		return gguf_adapter_save(&l->adapter, &l->model, o->out,
-		                         !strcmp(adapter_dtype(o), "f16") ? DTYPE_F16 : DTYPE_F32, e);
-	return write_folder(o->out, l, e);
+	        o->adapter ? o->adapter : "what was trained", names_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
 static int convert_adapter(struct app *app, const struct convert *o, struct loaded *l, struct err *e)
 {
-	if (o->dtype && strcmp(o->dtype, "f32") != 0 && strcmp(o->dtype, "f16") != 0)
-		return err_set(e, "--dtype %s: an adapter is written as f32 or f16", o->dtype);
-	int status = plan_adapter(app, l, e);
-	if (status == 0)
-		status = write_adapter(o, l, e);
-	if (status == 0)
-		report_adapter(app, o, &l->adapter);
+	if (adapter_write(app, l, "convert", o->out, o->dtype, e) < 0)
+		return -1;
+	report_adapter(app, o, &l->adapter);
+	return 0;
+}
+
+/* --- as a LoRA --- */
+
+/* What the adapter, or all of the model's training, changed becomes a LoRA of the rank: l->adapter. */
+static int make_lora(const struct convert *o, struct loaded *l, const struct model *tuned, struct err *e)
+{
+	struct change change = { l->has_adapter ? &l->adapter : NULL, tuned, o->adapter ? o->adapter : o->base, 1 };
+	struct combine c = { .model = &l->model, .changes = &change, .n = 1, .svd_rank = (size_t)o->to_lora,
+		             .how = { .how = combination_find("svd"), .density = 1 }, .interrupted = app_interrupted };
+	struct combined result;
+	struct adapter lora;
+
+	metering_phase("singular values");
+	if (combine_adapters(&lora, &result, &c, e) < 0)
+		return -1;
+	if (l->has_adapter)
+		adapter_release(&l->adapter);
+	l->adapter = lora;
+	l->has_adapter = true;
+	log_say("a LoRA of rank %zu on %zu modules is off by %.3g of what was changed (Frobenius norm)", result.rank,
+	        result.modules, result.error);
+	if (result.left_out)
+		log_warn("%zu norms and biases were changed as well, and a LoRA cannot hold them", result.left_out);
+	return 0;
+}
+
+static int convert_to_lora(struct app *app, const struct convert *o, const char *model, struct err *e)
+{
+	struct model tuned;
+	struct loaded l;
+
+	if (loaded_open(&l, o->base ? o->base : model, o->adapter, e) < 0)
+		return -1;
+	int status = o->base ? model_open(&tuned, model, e) : 0;
+	if (status == 0 && o->base)
+		status = model_same_weights(&l.model, &tuned, model, e);
+	if (status == 0 && (status = make_lora(o, &l, o->base ? &tuned : NULL, e)) == 0)
+		status = convert_adapter(app, o, &l, e);
+	if (o->base)
+		model_close(&tuned);
+	loaded_close(&l);
 	return status;
 }
 
@@ -144,6 +149,8 @@ static int convert(struct app *app, const struct convert *o, const char *model, 
 	int status = names_gguf(o->out) ? 0 : check_folder(o->out, e);
 
 	app_catch_signals();
+	if (status == 0 && o->to_lora != OPT_UNSET_INT)
+		return convert_to_lora(app, o, model, e);
 	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
 	status = o->adapter ? convert_adapter(app, o, &l, e) : convert_model(app, o, &l, e);
@@ -157,6 +164,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	if (!o->out)
 		return app_usage(&cmd_convert, "--out PATH was wanted");
+	if (o->to_lora == OPT_UNSET_INT && o->base)
+		return app_usage(&cmd_convert, "--base is of --to-lora N");
+	if (o->to_lora != OPT_UNSET_INT && !o->base == !o->adapter)
+		return app_usage(&cmd_convert, "--to-lora wants either --adapter PATH or --base MODEL");
 	return convert(app, o, p->positional[0], e);
 }
 

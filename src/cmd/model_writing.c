@@ -99,6 +99,8 @@ static int plan(struct app *app, const struct model_writing *w, enum dtype dtype
 	predict_begin(&p, "%s %s", w->what, dtypes[dtype].name);
 	double pages = loaded_predict(w->l, &p, &(struct model_reads){ .token = NULL }, scratch, 0,
 	                              "one weight as f32");
+	if (w->more)
+		predict_part(&p, "others", (double)w->more, "what is read of other models");
 	if (m->source.is_gguf && !names_gguf(w->out))
 		predict_part(&p, "tokenizer", (double)m->config.V * TOKEN_BYTES, "written as tokenizer.json");
 	predict_phase(&p, "start", pages);

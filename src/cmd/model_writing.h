@@ -11,6 +11,7 @@ struct model_writing {
 	const char *what, *out;              /* the command, for its ledger family; FILE.gguf or DIR */
 	const struct export_weights *weights, *watched; /* watched: own, the same with progress */
 	int dtype;                           /* enum dtype, −1: as stored */
+	size_t more;                         /* bytes that weights->get needs beside its scratch */
 	bool as_stored;                      /* a GGUF keeps quantized tensors as they are stored */
 	/* filled: */
 	size_t bytes;                        /* of weights */

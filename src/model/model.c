@@ -254,3 +254,21 @@ struct weight model_tied_head(const struct model *m)
 	w.name = (char *)(uintptr_t)a->head;
 	return w;
 }
+
+int model_same_weights(const struct model *a, const struct model *b, const char *name, struct err *e)
+{
+	if (a->config.arch != b->config.arch)
+		return err_set(e, "%s is of the architecture %s, the first model of %s", name, b->config.arch->name,
+		               a->config.arch->name);
+	for (size_t i = 0; i < MIN(a->n_weights, b->n_weights); i++) {
+		const struct weight *x = &a->weights[i], *y = &b->weights[i];
+		if (strcmp(x->name, y->name))
+			return err_set(e, "%s has a weight '%s' where the first has '%s'", name, y->name, x->name);
+		if (x->n_dims != y->n_dims || memcmp(x->dim, y->dim, (size_t)x->n_dims * sizeof(*x->dim)) != 0)
+			return err_set(e, "%s: '%s' has another shape than in the first model", name, x->name);
+	}
+	if (a->n_weights != b->n_weights || a->config.tied != b->config.tied)
+		return err_set(e, "%s has %zu weights, the first model %zu: in one of them head and embedding are one",
+		               name, b->n_weights, a->n_weights);
+	return 0;
+}

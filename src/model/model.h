@@ -185,6 +185,9 @@ size_t model_count_active(const struct model *m);
 int model_experts(const struct model *m, int *of);
 /* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */
 void model_weight_float(const struct model *m, int i, float *out);
+/* Refuses a model b that has not the same weights as a, in name and shape, whatever their dtypes: a sentence with
+ * `name`, which is b's. */
+int model_same_weights(const struct model *a, const struct model *b, const char *name, struct err *e);
 /* The head's weight index (the embedding's when tied). */
 int model_head(const struct model *m);
 /* Whether it predicts tokens: an encoder's file may be without its head. */

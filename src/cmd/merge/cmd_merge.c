@@ -1,0 +1,187 @@
+/* merge: a model with an adapter worked into its weights, as a Hugging Face folder that transformers loads or as a
+ * GGUF file that llama.cpp runs: each weight is taken to f32, the adapter's product is added, and the sum is rounded
+ * once. Or several adapters, or whole models, as one (merge_adapters, merge_models). */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/merge/merge_parts.h"
+#include "cmd/metering.h"
+#include "cmd/model_writing.h"
+
+extern const struct command cmd_merge;
+
+static const struct opt merge_opts[] = {
+	OPT_LIST("adapter", struct merge, adapters, "PATH",
+	         "an adapter of the model: a folder of PEFT's form, a run, or a GGUF file; repeated, or with "
+	         "--weights: they become one adapter"),
+	{ OPT_TYPE_STRING, "out", "output-dir", offsetof(struct merge, out), NULL, 0, 0, NULL, "PATH",
+	  "what to write: FILE.gguf for llama.cpp, any other name is a folder of Hugging Face's form, which must not "
+	  "exist or be empty" },
+	OPT_CHOICE("dtype", struct merge, dtype, NULL, "f32|f16|bf16|q8_0",
+	           "of the written weights (default: as the model stores them; f32 where that is quantized)"),
+	OPT_GROUP("Several as one"),
+	OPT_LIST("with", struct merge, with, "MODEL", "another whole model of the same shape; may be repeated"),
+	OPT_STRING("base", struct merge, base, NULL, "MODEL",
+	           "what MODEL and those of --with were trained from (default: MODEL is what those were trained from)"),
+	OPT_STRING("weights", struct merge, weights, NULL, "LIST",
+	           "as 1.0,-0.5: a number for each, below 0 to take away what was learned (default: 1 each; of linear "
+	           "and slerp of models 0.5)"),
+	OPT_PICK("combination-type", struct merge, combination, combination_rows,
+	         "how they are added up, by PEFT's names; whole models by mergekit's arithmetic"),
+	OPT_FLOAT("density", struct merge, density, "0.5", 1e-6, 1,
+	          "ties, dare, magnitude_prune: the share of the numbers that is kept"),
+	OPT_CHOICE("majority-sign-method", struct merge, majority, "total", "total|frequency",
+	           "ties: the sign of the sum, or the one that more of them have"),
+	OPT_CHOICE("normalize", struct merge, normalize, "auto", "auto|true|false",
+	           "of models: divide by the sum of weights (auto: linear and ties do)"),
+	OPT_INT("svd-rank", struct merge, svd_rank, NULL, 1, 4096,
+	        "rank of the result of svd and its kin (default: the largest of the adapters')"),
+	OPT_INT("seed", struct merge, seed, "42", 0, 9007199254740991.0, "dare: which numbers are kept"),
+	OPT_GROUP("What it does on your rows"),
+	OPT_LIST("eval-data", struct merge, eval_data, "FILE",
+	         "rows, as eval takes them, measured before and after; may be repeated"),
+	OPT_FLAG("search", struct merge, search, "false", "adapters: find the weights that do best on --eval-data"),
+	OPT_FLAG("apply-chat-template", struct merge, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
+	COMPUTE_OPT(struct merge, compute, "f32"),
+	COMMON_OPTS(struct merge, common),
+	OPT_END
+};
+
+double *merge_weights(const struct merge *o, size_t n, double all, struct err *e)
+{
+	double *w = mem_array(n, sizeof(*w));
+	const char *at = o->weights;
+	size_t i = 0;
+
+	for (; i < n && !at; i++)
+		w[i] = all;
+	for (char *end; at && *at && i < n; i++, at = *end == ',' ? end + 1 : end) {
+		w[i] = strtod(at, &end);
+		if (end == at || !isfinite(w[i]) || (*end && *end != ','))
+			break;
+	}
+	if (i == n && !(at && *at))
+		return w;
+	err_set(e, "--weights %s: %zu numbers with commas were wanted", o->weights, n);
+	mem_free(w);
+	return NULL;
+}
+
+struct combining merge_how(const struct merge *o, const struct combination *how)
+{
+	return (struct combining){ .how = how, .density = how->keep == KEEP_ALL ? 1 : o->density,
+		                   .by_frequency = !strcmp(o->majority, "frequency"), .seed = (uint64_t)o->seed };
+}
+
+/* --- one adapter into the weights --- */
+
+static const float *merged(void *ctx, int i, float *scratch)
+{
+	const struct loaded *l = ctx;
+	adapter_merged(&l->adapter, &l->model, i, scratch);
+	return scratch;
+}
+
+static const float *merged_head(void *ctx, float *scratch)
+{
+	const struct loaded *l = ctx;
+	adapter_merged_head(&l->adapter, &l->model, scratch);
+	return scratch;
+}
+
+static void report(struct app *app, const struct merge *o, const struct model_writing *w, double seconds)
+{
+	char bytes[32], time[32];
+
+	metering_out("result", o->out);
+	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f}", "out", jsonx_path(o->out), "dtype", w->dtype_name,
+	                      "parameters", (json_int_t)model_count(&w->l->model), "bytes", (json_int_t)w->bytes,
+	                      "seconds", seconds);
+	app_summary(app, j);
+	if (app->json)
+		return;
+	clock_human(seconds, time);
+	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapters.items[0],
+	        human_bytes(w->bytes, bytes), w->dtype_name, time);
+}
+
+static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)
+{
+	struct loaded l;
+	double began = clock_seconds();
+
+	if (loaded_open(&l, model, o->adapters.items[0], e) < 0)
+		return -1;
+	struct export_weights weights = { .get = merged,
+		                          .head = adapter_unties(&l.adapter) ? merged_head : NULL,
+		                          .ctx = &l };
+	struct model_writing w = { .l = &l, .what = "merge", .out = o->out, .weights = &weights,
+		                   .dtype = o->dtype ? dtype_from_name(o->dtype) : -1 };
+	int status = adapter_check_merge(&l.adapter, e);
+	if (status == 0)
+		status = model_write(app, &w, e);
+	if (status == 0)
+		report(app, o, &w, clock_seconds() - began);
+	loaded_close(&l);
+	return status;
+}
+
+/* Options that are of several, given to one adapter that is worked in; NULL: none. */
+static const char *of_several(struct opt_parse *p)
+{
+	static const char *const names[] = { "density",   "majority-sign-method", "svd-rank",
+		                             "seed",      "eval-data",            "search",
+		                             "compute",   "apply-chat-template" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (opt_given(p, names[i]))
+			return names[i];
+	return NULL;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct merge *o = options;
+	bool several = o->adapters.n > 1 || o->weights || opt_given(p, "combination-type");
+
+	app_catch_signals();
+	o->chosen = opt_given(p, "combination-type");
+	if (!o->out || (!o->adapters.n && !o->with.n))
+		return app_usage(&cmd_merge, "--adapter DIR (or --with MODEL) and --out PATH were wanted");
+	if (o->adapters.n && o->with.n)
+		return app_usage(&cmd_merge, "--adapter and --with: adapters are added to adapters, models to models");
+	if (o->search && (o->with.n || !o->eval_data.n))
+		return app_usage(&cmd_merge, "--search finds the weights of adapters, on the rows of --eval-data");
+	if (o->with.n)
+		return merge_models(app, o, p->positional[0], e);
+	if (o->base || opt_given(p, "normalize"))
+		return app_usage(&cmd_merge, "--%s is of whole models, --with MODEL", o->base ? "base" : "normalize");
+	if (several)
+		return merge_adapters(app, o, p->positional[0], e);
+	if (of_several(p))
+		return app_usage(&cmd_merge, "--%s is of several adapters as one; one alone is worked into the model",
+		                 of_several(p));
+	return merge(app, o, p->positional[0], e);
+}
+
+const struct command cmd_merge = {
+	.name = "merge",
+	.summary = "an adapter worked into a model, or several adapters or models as one",
+	.usage = "MODEL --adapter DIR [--adapter DIR --weights 1,-0.5] --out DIR|FILE.gguf [options]",
+	.example = "kungfu merge model.gguf --adapter run --out merged",
+	.brief = "adapter into weights",
+	.plans = true,
+	.order = 60,
+	.opts = merge_opts,
+	.options_size = sizeof(struct merge),
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
+	.run = run,
+};
