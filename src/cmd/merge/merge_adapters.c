@@ -144,6 +144,8 @@ static void report(struct merging *m, double seconds)
 	                              (json_int_t)m->result.rank, "modules", (json_int_t)m->result.modules,
 	                              "svd_error", m->result.error, "tries", (json_int_t)m->tries, "effect", effect,
 	                              "seconds", seconds));
+	if (o->search)
+		log_say("these weights were chosen on the rows of --eval-data: what others will see is somewhat less");
 	if (m->app->json)
 		return;
 	clock_human(seconds, time);
@@ -153,8 +155,6 @@ static void report(struct merging *m, double seconds)
 		log_say("the cut to that rank is off by %.3g of the whole (Frobenius norm)", m->result.error);
 	if (m->result.left_out)
 		log_warn("%zu norms and biases were changed as well, and a LoRA cannot hold them", m->result.left_out);
-	if (o->search)
-		log_say("these weights were chosen on the rows of --eval-data: what others will see is somewhat less");
 }
 
 static int run_all(struct merging *m, const char *model, struct err *e)
