@@ -303,7 +303,7 @@ static const char *const metrics[] = { [ACCURACY] = "accuracy", NULL };
 
 const struct objective objective_classification = {
 	.name = "classification",
-	.summary = "the class of a text, by a head on its last token (an encoder's: its first)",
+	.summary = "a text's class, by a head on its last token (encoders: the first)",
 	.rate = 1,
 	.columns = columns,
 	.labelled = true,

@@ -65,7 +65,7 @@ static const char *const metrics[] = { [MAE] = "mae", NULL };
 
 const struct objective objective_regression = {
 	.name = "regression",
-	.summary = "a number for a text, by a head on its last token (an encoder's: its first)",
+	.summary = "a text's number, by a head on its last token (encoders: the first)",
 	.rate = 1,
 	.columns = columns,
 	.labelled = true,
