@@ -166,7 +166,7 @@ static int read_beside(struct trainer *t, struct dataset *d, const char *path, b
 	struct buf shapes = BUF_INIT;
 	struct lint lint = { 0 };
 
-	if (!path || t->objective.row->labelled)
+	if (!path)
 		return 0;
 	if (rows_load(&d->rows, path, e) < 0)
 		return -1;
