@@ -1,0 +1,74 @@
+"""Golden values of LoRA under a head that classifies, as PEFT has it (task_type SEQ_CLS): ten steps in float64 of the tiny
+BERT and the tiny Llama, from an adapter that kungfu began and PEFT reads.
+
+    python tools/golden/lora_classes.py
+
+Needs build/kungfu; a changed beginning of an adapter or of a head makes these values anew.
+"""
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import exact
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "test/golden"
+STEPS, RATE, DECAY = 10, 1e-2, 0.01
+ROWS = [json.loads(line) for line in open(GOLDEN / "classes.jsonl", encoding="utf-8")]
+NAMES = sorted({r["label"] for r in ROWS})
+WANTED = torch.tensor([NAMES.index(r["label"]) for r in ROWS])
+OPTIONS = {"method": "lora", "lora-r": 4, "lora-alpha": 8, "lora-dropout": 0, "per-device-train-batch-size": len(ROWS),
+           "max-steps": STEPS, "learning-rate": RATE, "weight-decay": DECAY, "lr-scheduler-type": "linear", "warmup-steps": 0,
+           "micro-batch-tokens": 120, "max-length": 60}
+
+
+def begun(name, out):
+    """An adapter as it is before its first step."""
+    options = OPTIONS | {"learning-rate": 0, "max-steps": 1}
+    subprocess.run([ROOT / "build/kungfu", "tune", GOLDEN / name, "--data", GOLDEN / "classes.jsonl", "--out", out, "--objective",
+                    "classification", "--quiet", *(f"--{k}={v}" for k, v in options.items())], check=True)
+
+
+def load(name, folder):
+    base = AutoModelForSequenceClassification.from_pretrained(GOLDEN / name, dtype=torch.float32, num_labels=len(NAMES),
+                                                              attn_implementation="eager")
+    base.config.pad_token_id = None
+    return PeftModel.from_pretrained(base, folder, is_trainable=True).eval()
+
+
+def train(m, docs):
+    named = [(n, p) for n, p in m.named_parameters() if p.requires_grad]
+    opt = torch.optim.AdamW([{"params": [p for n, p in named if exact.decays(n, p)], "weight_decay": DECAY},
+                             {"params": [p for n, p in named if not exact.decays(n, p)], "weight_decay": 0.0}],
+                            lr=RATE, betas=(0.9, 0.999), eps=1e-8)
+    told = {"loss": [], "grad_norm": [], "accuracy": []}
+    for step in range(STEPS):
+        for g in opt.param_groups:
+            g["lr"] = RATE * (STEPS - step) / STEPS
+        z = torch.cat([m(input_ids=torch.tensor([ids])).logits for ids in docs])
+        loss = torch.nn.functional.cross_entropy(z, WANTED)
+        opt.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in named if p.grad is not None], 1.0)
+        opt.step()
+        for k, v in {"loss": loss, "grad_norm": norm, "accuracy": (z.argmax(-1) == WANTED).double().mean()}.items():
+            told[k].append(float(v))
+    return [n for n, _ in named], told
+
+
+for name in "bert", "llama":
+    tok = AutoTokenizer.from_pretrained(GOLDEN / name)
+    docs = [tok(r["text"])["input_ids"] for r in ROWS]
+    with tempfile.TemporaryDirectory() as tmp, exact.float64():
+        begun(name, f"{tmp}/run")
+        trained, told = train(load(name, f"{tmp}/run").double(), docs)
+    print(name, len(trained), [n for n in trained if "lora" not in n], [round(x, 5) for x in told["loss"]])
+    save_file({k: torch.tensor(v, dtype=torch.float32) for k, v in told.items()},
+              GOLDEN / f"values/objective_classification_lora_{name}.safetensors",
+              {"objective": "classification", "model": name, "rows": "classes.jsonl", "options": " ".join(f"{k}={v}" for k, v in OPTIONS.items()),
+               "reference": "PEFT's LoRA of a class of sequences in float64"})
