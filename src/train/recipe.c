@@ -58,8 +58,8 @@ static int check_remedies(const struct recipe *r, struct err *e)
 	if (r->ewc > 0 && strcmp(r->objective, "sft") != 0)
 		return err_set(e, "--ewc is of --objective sft, not %s", r->objective);
 	if (r->retain && objective_find(r->objective)->labelled)
-		return err_set(e, "--retain measures tokens that are predicted, and --objective %s leaves no head that does",
-		               r->objective);
+		return err_set(e, "--retain measures tokens that are predicted, and --objective %s leaves no head "
+		                  "that does", r->objective);
 	return 0;
 }
 
