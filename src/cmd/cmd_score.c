@@ -240,7 +240,8 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	windows_add(&w, s->ids.id, s->ids.n, s->window, s->stride, "the text", 1);
 	s->n_windows = w.n;
 	s->n_scored = w.scored;
-	int status = scorer_new(&scorer, &l->model, loaded_overlay(l), app->device, &so, e);
+	int status = w.scored ? scorer_new(&scorer, &l->model, loaded_overlay(l), app->device, &so, e) :
+	                        err_set(e, "the text is one token, and nothing is predicted: nothing stands before it");
 	if (status == 0) {
 		status = score_windows(app, l, scorer, &w, s, e);
 		s->operations = scorer_flops(scorer);
