@@ -640,7 +640,7 @@ static void test_config_refusals(struct test *t)
 		{ "alora_invocation_tokens", "[5, 6]",
 		  "\"alora_invocation_tokens\" is [5, 6], which this program does not do" },
 		{ "layer_replication", "[[0, 1]]", "\"layer_replication\"" },
-		{ "trainable_token_indices", "[1]", "\"trainable_token_indices\"" },
+		{ "trainable_token_indices", "[1]", "trainable_tokens_delta'; this model with this config wants it" },
 		{ "init_lora_weights", "\"pissa\"", "\"init_lora_weights\"" },
 		{ "init_lora_weights", "\"gaussian\"", NULL },
 		{ "base_model_name_or_path", "\"another/model\"", NULL },
