@@ -115,7 +115,7 @@ bool classifier_owns(const struct weight *w)
 	return w->made || (w->spec->flags & WEIGHT_PARTS) == WEIGHT_OF_CLASSIFIER;
 }
 
-/* What the labels come out of begins as 0; what is before it must not. */
+/* What the labels come out of: of no other labels. */
 static bool is_last(const struct weight_spec *s)
 {
 	return strchr(s->shape, 'Y') != NULL;
@@ -150,9 +150,8 @@ static void begin(struct model *m, struct weight *w, uint64_t seed)
 	float *x = arena_alloc64(&m->mem, n * sizeof(*x));
 
 	for (size_t i = 0; i < n; i++)
-		x[i] = w->spec->flags & WEIGHT_NORM                    ? 1 :
-		       w->n_dims < 2 || is_last(w->spec)               ? 0 :
-		                                                         SPREAD * rng_normal(key, i, (uint32_t)site, 1);
+		x[i] = w->spec->flags & WEIGHT_NORM ? 1 :
+		       w->n_dims < 2                ? 0 : SPREAD * rng_normal(key, i, (uint32_t)site, 1);
 	w->dtype = DTYPE_F32;
 	w->data = x;
 	w->bytes = n * sizeof(*x);

@@ -23,9 +23,9 @@ int classifier_open(struct model *m, const char *where, struct err *e);
 
 /* Makes of an open model, over which nothing lies yet and which is not prepared, one that classifies by these labels:
  * what it has of such a head stays, but for what the labels come out of, which is of these labels alone. Of what it has
- * not matrices begin as normal numbers of 0.02, as transformers' do, but the last one as 0, so that all labels are
- * equally likely; norms as 1, biases as 0. What belongs to a head of another kind goes. Nothing changes where the
- * labels are its own already. −1: there is no such model. */
+ * not matrices begin as normal numbers of 0.02, as transformers' do (a last one of 0 passes nothing down at first, and
+ * an encoder trained whole learns much slower), norms as 1, biases as 0. What belongs to a head of another kind goes.
+ * Nothing changes where the labels are its own already. −1: there is no such model. */
 int classifier_make(struct model *m, const struct labels *l, uint64_t seed, struct err *e);
 
 /* Whether any of it is made so, and its labels are not those of its file. */

@@ -4,7 +4,7 @@
  *     loss = Σ weight · −log softmax(z)[class] / Σ weight     over the documents of the global batch
  *     z: [K], the outputs of the head (model/classifier.h)
  *
- * What z comes out of begins as 0, so the first step's loss is log K; it is trained beside whatever the method trains.
+ * What z comes out of is trained beside whatever the method trains.
  * Classes are those of the training rows: whole numbers are the classes themselves, 0 to the largest, called
  * LABEL_0 …; words are sorted by their bytes, as Hugging Face's example sorts them. A model that has all of them
  * already keeps its head and its order.
