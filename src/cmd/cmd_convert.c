@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/human.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "cmd/adapter_writing.h"
 #include "cmd/metering.h"
@@ -35,16 +34,6 @@ static const struct opt convert_opts[] = {
 	           "with --to-lora: the model before all of it was trained"),
 	COMMON_OPTS(struct convert, common), OPT_END
 };
-
-static int check_folder(const char *dir, struct err *e)
-{
-	bool empty;
-	if (io_exists(dir) && !io_is_dir(dir))
-		return err_set(e, "--out %s is a file; a new folder, or a name that ends in .gguf, was wanted", dir);
-	if (io_dir_is_empty(dir, &empty, e) < 0)
-		return -1;
-	return empty ? 0 : err_set(e, "--out %s is not empty", dir);
-}
 
 /* --- an adapter --- */
 
@@ -146,7 +135,7 @@ static int convert_model(struct app *app, const struct convert *o, struct loaded
 static int convert(struct app *app, const struct convert *o, const char *model, struct err *e)
 {
 	struct loaded l;
-	int status = names_gguf(o->out) ? 0 : check_folder(o->out, e);
+	int status = output_folder_free(o->out, e);
 
 	app_catch_signals();
 	if (status == 0 && o->to_lora != OPT_UNSET_INT)

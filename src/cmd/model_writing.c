@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
@@ -21,6 +22,19 @@ bool names_gguf(const char *path)
 	size_t n = strlen(path);
 
 	return n > 5 && !strcasecmp(path + n - 5, ".gguf");
+}
+
+int output_folder_free(const char *out, struct err *e)
+{
+	bool empty;
+
+	if (names_gguf(out))
+		return 0;
+	if (io_exists(out) && !io_is_dir(out))
+		return err_set(e, "--out %s is a file; a new folder, or a name that ends in .gguf, was wanted", out);
+	if (io_dir_is_empty(out, &empty, e) < 0)
+		return -1;
+	return empty ? 0 : err_set(e, "--out %s is not empty", out);
 }
 
 /* What most of the matrices' bytes are stored as, if a folder can have that; else f32. */

@@ -19,6 +19,8 @@ struct model_writing {
 };
 
 bool names_gguf(const char *path);       /* ends in .gguf */
+/* −1 and a sentence where `out` is to be a folder and there is a file, or a folder with something in it. */
+int output_folder_free(const char *out, struct err *e);
 /* Opens the tokenizer where it is needed, plans (and ends there under --plan), writes. */
 int model_write(struct app *app, struct model_writing *w, struct err *e);
 

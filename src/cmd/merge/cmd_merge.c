@@ -27,7 +27,7 @@ static const struct opt merge_opts[] = {
 	OPT_CHOICE("dtype", struct merge, dtype, NULL, "f32|f16|bf16|q8_0",
 	           "of the written weights (default: as the model stores them; f32 where that is quantized)"),
 	OPT_GROUP("Several as one"),
-	OPT_LIST("with", struct merge, with, "MODEL", "another whole model of the same shape; may be repeated"),
+	OPT_LIST("with", struct merge, with, "MODEL", "another whole model of the same shape"),
 	OPT_STRING("base", struct merge, base, NULL, "MODEL",
 	           "what MODEL and those of --with were trained from (default: MODEL is what those were trained from)"),
 	OPT_STRING("weights", struct merge, weights, NULL, "LIST",
@@ -46,7 +46,7 @@ static const struct opt merge_opts[] = {
 	OPT_INT("seed", struct merge, seed, "42", 0, 9007199254740991.0, "dare: which numbers are kept"),
 	OPT_GROUP("What it does on your rows"),
 	OPT_LIST("eval-data", struct merge, eval_data, "FILE",
-	         "rows, as eval takes them, measured before and after; may be repeated"),
+	         "rows, as eval takes them, measured before and after"),
 	OPT_FLAG("search", struct merge, search, "false", "adapters: find the weights that do best on --eval-data"),
 	OPT_FLAG("apply-chat-template", struct merge, apply_chat_template, "false",
 	         "query,choices,gold rows: the query is the user's turn"),
@@ -160,6 +160,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_merge, "--adapter and --with: adapters are added to adapters, models to models");
 	if (o->search && (o->with.n || !o->eval_data.n))
 		return app_usage(&cmd_merge, "--search finds the weights of adapters, on the rows of --eval-data");
+	if ((several || o->with.n) && output_folder_free(o->out, e) < 0)
+		return -1;
 	if (o->with.n)
 		return merge_models(app, o, p->positional[0], e);
 	if (o->base || opt_given(p, "normalize"))
