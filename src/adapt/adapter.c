@@ -209,6 +209,11 @@ int adapter_new(struct adapter *a, const struct adapter_type *type, const struct
 	return -1;
 }
 
+int adapter_start(struct adapter *a, const struct model *m, struct pool *p, struct err *e)
+{
+	return a->type->start ? a->type->start(a, m, p, e) : 0;
+}
+
 int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
                       uint64_t seed, struct err *e)
 {

@@ -58,6 +58,13 @@ struct file_layout {
 	bool keys;                         /* in each row, keys and values of layer after layer: soft_prompt.h */
 };
 
+/* What adapter_start does, which takes long: for who plans. Zeros: nothing. */
+struct adapter_start {
+	size_t bytes;                  /* that a thread takes meanwhile */
+	double flops;                  /* in doubles, of all threads */
+	size_t numbers;                /* that its files have beside the parameters */
+};
+
 struct adapter {
 	const struct adapter_type *type;
 	struct overlay overlay;        /* its numbers, the modules saved whole, and where it hooks in */
@@ -74,6 +81,7 @@ struct adapter {
 	int tied;                      /* that parameter */
 	size_t fixed_in_files;         /* so many of overlay.fixed, the first, are in files too, under their names */
 	bool fixed_whole;              /* there as whole numbers, I32 */
+	struct adapter_start start;
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */
@@ -102,6 +110,8 @@ struct adapter_type {
 	bool plain;                    /* in files its tensors have the model's own names, without PEFT's prefix */
 	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */
 	int (*attach)(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e);
+	/* What of a new one takes long to make, of the model's numbers; NULL: nothing does. */
+	int (*start)(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
 	const struct overlay_hooks *hooks; /* NULL: all that it does is to replace weights */
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
@@ -128,6 +138,8 @@ int adapter_new(struct adapter *a, const struct adapter_type *type, const struct
 /* The same by names and texts, as { "lora-r", "4", NULL }; what is not there is at its default. */
 int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
                       uint64_t seed, struct err *e);
+/* Once, of a new one before it is used or its parameters are filled: by who does more than plan with it. */
+int adapter_start(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
 /* Makes of m, over which nothing lies yet, a model that classifies where the adapter in dir is one of such a model
  * (task_type SEQ_CLS); adapter_load refuses it else. How many labels there are its head says, what they are called the
  * tensors' metadata, or nobody. */

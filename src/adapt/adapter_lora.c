@@ -6,8 +6,8 @@
  *
  * Everything goes through PEFT's config: options become one, a file's is read, and both build the same way.
  * What the config can say and this file does not do is refused by name; there is no layer replication here. DoRA is
- * lora_dora.c. A bias of B (lora_bias) adds s·b; the model's own biases may be trained beside (bias), as weights that
- * are replaced.
+ * lora_dora.c, other ways to begin are lora_init.c. A bias of B (lora_bias) adds s·b; the model's own biases may be
+ * trained beside (bias), as weights that are replaced.
  *
  * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as
  * zero, and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is
@@ -33,7 +33,7 @@ struct options {
 	int64_t r;
 	double alpha, dropout, b_ratio, embedding_rate;
 	bool rslora, dora, b_bias;
-	const char *bias, *tokens;
+	const char *bias, *tokens, *init;
 	struct adapter_targets on;
 };
 
@@ -45,6 +45,9 @@ static const struct opt opts[] = {
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
 	OPT_FLAG("use-dora", struct options, dora, "false",
 	         "DoRA: a magnitude for each output, trained beside the direction"),
+	OPT_STRING("init-lora-weights", struct options, init, "true", "WAY",
+	           "how it begins: true, gaussian, orthogonal, or as a part of the weights: pissa, pissa_niter_N, "
+	           "olora"),
 	OPT_FLAG("lora-bias", struct options, b_bias, "false", "a bias of B is trained too"),
 	OPT_CHOICE("bias", struct options, bias, "none", "none|all|lora_only",
 	           "the model's own biases that are trained: all, or those of the target modules"),
@@ -96,12 +99,8 @@ static int bias_of(const json_t *config)
 
 static int check_values(const json_t *config, struct err *e)
 {
-	const json_t *init = json_object_get(config, "init_lora_weights");
-
 	if (bias_of(config) < 0)
 		return peft_refuse("bias", json_object_get(config, "bias"), e);
-	if (!init_ok(init))
-		return peft_refuse("init_lora_weights", init, e);
 	return peft_check_patterns(config, e);
 }
 
@@ -126,10 +125,11 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 /* PEFT's keys for LoRA alone. */
 static json_t *own_config(const struct options *o)
 {
-	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:b, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:o, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
 	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", o->bias,
-	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights", 1,
-	                      "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
+	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights",
+	                      lora_init_json(o->init), "kasa_config", "layer_replication", "layers_pattern",
+	                      "layers_to_transform",
 	                      "loftq_config", "lora_alpha", peft_number(o->alpha), "lora_bias", (int)o->b_bias,
 	                      "lora_dropout", o->dropout);
 	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
@@ -203,6 +203,8 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
 	*s = (struct lora_site){ .weight = weight,
 		            .bias = -1,
+		            .a0 = -1,
+		            .b0 = -1,
 		            .magnitude = -1,
 		            .norm = -1,
 		            .r = r,
@@ -212,6 +214,8 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		            .scale = (float)(alpha / (t->rslora ? sqrt((double)r) : (double)r)) };
 	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
+	if (lora_init_site(a, s, w, module, e) < 0)
+		return -1;
 	if (t->dora)
 		return dora_site(a, m, s, module, e);
 	return t->bias ? add_bias(a, m, s, module, e) : 0;
@@ -250,15 +254,31 @@ static int check_experts(const struct lora *o, const struct model *m, struct err
 	return 0;
 }
 
-static int build(struct adapter *a, const struct model *m, struct err *e)
+/* What PEFT cannot convert, or does otherwise than by a residual. */
+static int check_start(const json_t *config, const struct lora_init *init, const struct terms *t, struct err *e)
+{
+	bool patterns = json_object_size(json_object_get(config, PEFT_RANKS)) ||
+	                json_object_size(json_object_get(config, PEFT_ALPHAS));
+	const char *with = t->dora ? "use_dora" : t->bias ? "lora_bias" : NULL;
+
+	if (!lora_init_subtracts(init))
+		return 0;
+	if (t->rslora && patterns)
+		with = "use_rslora and patterns";
+	return with ? err_set(e, "init_lora_weights: pissa and olora do not go with %s", with) : 0;
+}
+
+static int build(struct adapter *a, const struct model *m, const struct lora_init *init, struct err *e)
 {
 	struct terms t;
 	struct lora *o = a->own = arena_alloc(&a->mem, sizeof(*o));
+	o->init = *init;
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
 	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
 	for (size_t i = 0; i <= m->n_weights; i++)
 		o->site_of[i] = -1;
-	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0 || check_experts(o, m, e) < 0)
+	if (read_terms(a->config, &t, e) < 0 || check_start(a->config, init, &t, e) < 0 ||
+	    peft_each(a, m, add_site, &t, e) < 0 || check_experts(o, m, e) < 0)
 		return -1;
 	bool ends = m->config.tied && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
 	a->parts = ends && !target_ties(a->config, e);
@@ -269,8 +289,12 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	train_biases(a, m, bias_of(a->config));
 	if (token_rows_beside(&o->tokens, a, m, e) < 0 || token_rows_seal(&o->tokens, a, m, e) < 0)
 		return -1;
-	if (t.dora || o->tokens.n)
-		a->no_pairs = t.dora ? "it is a DoRA" : "it has trainable_token_indices";
+	if (t.dora || o->tokens.n || lora_init_subtracts(&o->init))
+		a->no_pairs = t.dora       ? "it is a DoRA" :
+		              o->tokens.n ? "it has trainable_token_indices" :
+		                            "it is not as files have it yet";
+	if (lora_init_subtracts(&o->init))
+		a->no_merge = a->no_pairs;
 	if (t.dora || t.bias || o->tokens.n)
 		a->overlay.hooks = &hooks_after;
 	return a->tied_name && ends ? err_set(e, "ensure_weight_tying makes embedding and head one, and one is in "
@@ -320,24 +344,23 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *asked = options;
 	const struct adapter_targets *on = &asked->on;
-	json_t *own = own_config(asked), *tokens = NULL;
+	json_t *own, *tokens = NULL;
+	struct lora_init init;
+	if (lora_init_read(asked->init, &init, e) < 0)
+		return -1;
+	own = own_config(asked);
 	if (asked->tokens && !(tokens = token_rows_list(asked->tokens, "trainable-token-indices", e))) {
 		json_decref(own);
 		return -1;
 	}
 	if (tokens)
 		json_object_set_new(own, "trainable_token_indices", tokens);
-	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, e) < 0 ||
+	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, &init, e) < 0 ||
 	    adapter_seal(a, m, e) < 0)
 		return -1;
-	const struct lora *o = a->own;
-	for (size_t i = 0; i < o->n; i++) {
-		const struct lora_site *s = &o->sites[i];
-		if (s->embedding)
-			adapter_init_normal(a, s->b, 1, seed);
-		else
-			adapter_init_uniform(a, s->a, 1 / sqrt((double)s->in), seed);
-	}
+	struct lora *o = a->own;
+	o->seed = seed;
+	lora_init_draw(a);
 	token_rows_fill(&o->tokens, a, m);
 	set_rates(&a->overlay.params, asked);
 	return dora_begin(a, m, true, e);
@@ -346,8 +369,13 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
                 const char *dir, struct err *e)
 {
+	const json_t *init = json_object_get(config, "init_lora_weights");
 	a->config = json_deep_copy(config);
-	if (build(a, m, e) < 0)
+	if (!init_ok(init)) {
+		peft_refuse("init_lora_weights", init, e);
+		return err_prefix(e, "%s/adapter_config.json", dir);
+	}
+	if (build(a, m, &(struct lora_init){ 0 }, e) < 0)
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	if (adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 || adapter_fill(a, m, s, e) < 0)
 		return -1;
@@ -374,6 +402,24 @@ static struct linear_term term_of(struct graph *g, const struct overlay *o, cons
 	return (struct linear_term){ nn_served(g, o, u), nn_param(g, o, s->b) };
 }
 
+static void add_term(struct linear *l, struct linear_term term)
+{
+	int k = 0;
+
+	while (l->term[k].u)
+		k++;
+	l->term[k] = term;
+}
+
+/* −s·B₀·A₀, which PEFT has taken out of the weight: dropout does not reach it. */
+static void add_start(struct graph *g, const struct overlay *o, const struct lora_site *s, struct linear *l)
+{
+	if (s->a0 < 0)
+		return;
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_fixed(g, o, s->a0), .scale = -s->scale });
+	add_term(l, (struct linear_term){ nn_served(g, o, u), nn_fixed(g, o, s->b0) });
+}
+
 static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
 	const struct lora *lora = o->ctx;
@@ -383,6 +429,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	token_rows_linear(&lora->tokens, g, o, w, l);
 	if (!s)
 		return false;
+	add_start(g, o, s, l);
 	bool drops = g->training && !o->frozen && lora->dropout > 0;
 	if (drops)
 		x = op_dropout(g->tape, x, lora->dropout, g->site++);
@@ -392,10 +439,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 		lora->sites[lora->site_of[w]].dropped = op_linear(g->tape, &d);
 		l->x = op_add(g->tape, l->x, op_scale(g->tape, x, -1));
 	} else {
-		int k = 0;
-		while (l->term[k].u)
-			k++;
-		l->term[k] = term;
+		add_term(l, term);
 	}
 	return s->magnitude >= 0 || s->bias >= 0;
 }
@@ -497,6 +541,21 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 		dora_merge(a, m, s, w);
 }
 
+/* With −s·B₀·A₀ in it, as PEFT's save_pretrained(path_initial_model_for_weight_conversion=…) writes it. */
+static int flatten(const struct adapter *a, const struct model *m, struct adapter *flat, struct err *e)
+{
+	if (!lora_init_subtracts(&((const struct lora *)a->own)->init))
+		return 1;
+	adapter_begin(flat, m, a->type);
+	flat->config = lora_init_flat(a->config);
+	if (build(flat, m, &(struct lora_init){ 0 }, e) == 0 && adapter_seal(flat, m, e) == 0) {
+		lora_init_join(flat, a);
+		return 0;
+	}
+	adapter_release(flat);
+	return -1;
+}
+
 static size_t pairs(const struct adapter *a, struct adapter_factors *out)
 {
 	const struct lora *o = a->own;
@@ -520,8 +579,10 @@ const struct adapter_type adapter_lora = {
 	.peft_type = "LORA",
 	.gguf_type = "lora",
 	.attach = attach,
+	.start = lora_init_start,
 	.hooks = &hooks,
 	.load = load,
+	.flatten = flatten,
 	.merge = merge,
 	.follow = dora_follow,
 	.pairs = pairs,

@@ -4,12 +4,18 @@
 
 #include "adapt/adapter.h"
 #include "adapt/token_rows.h"
+#include "base/pool.h"
 #include "model/graph.h"
+
+/* What a new one begins as; from LORA_PISSA on of the weight, which is taken out again (lora_init.c). */
+enum lora_start { LORA_PLAIN, LORA_GAUSSIAN, LORA_ORTHOGONAL, LORA_PISSA, LORA_PISSA_NITER, LORA_OLORA };
+struct lora_init { enum lora_start start; int rounds; };
 
 /* One adapted linear or embedding. What is −1 is not there. */
 struct lora_site {
 	int weight, a, b;      /* the model's weight (n_weights: a tied model's head); parameters */
 	int bias;              /* B's, a parameter (lora_bias) */
+	int a0, b0;            /* as A and B began, fixed: −s·B₀·A₀ is added */
 	int magnitude, norm;   /* DoRA: m, a parameter; 1/‖W + s·B·A‖ of each output, fixed */
 	size_t r, in, out;     /* of an embedding: V in, C out */
 	float scale;
@@ -24,8 +30,26 @@ struct lora {
 	size_t n;
 	int *site_of;          /* [n_weights + 1], −1; of a bias that lora_bias adds to, its module's */
 	float dropout;
+	struct lora_init init;
+	uint64_t seed;         /* of a new one */
 	struct token_rows tokens;      /* trained beside: trainable_token_indices */
 };
+
+/* --- lora_init.c --- */
+
+/* "pissa_niter_4"; refuses what is none. */
+int lora_init_read(const char *text, struct lora_init *out, struct err *e);
+json_t *lora_init_json(const char *text);   /* as PEFT's config has a text that is one */
+/* Whether −s·B₀·A₀ is there. */
+bool lora_init_subtracts(const struct lora_init *init);
+/* Adds what the site has for it, and refuses what cannot begin so. */
+int lora_init_site(struct adapter *a, struct lora_site *s, const struct weight *w, const char *module, struct err *e);
+void lora_init_draw(struct adapter *a);     /* what begins at random */
+/* adapter_type's start: what begins as a part of the weights. */
+int lora_init_start(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
+/* As files have it, of twice the rank: its config (new reference), and the numbers of one made by that. */
+json_t *lora_init_flat(const json_t *config);
+void lora_init_join(struct adapter *flat, const struct adapter *a);
 
 /* --- lora_dora.c --- */
 

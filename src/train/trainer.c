@@ -317,7 +317,8 @@ int trainer_start(struct trainer *t, struct err *e)
 		BUG("a trainer started twice");
 	if (trainer_check_machine(t, e) < 0)
 		return -1;
-	if (trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
+	if ((t->has_adapter && adapter_start(&t->adapter, &t->model, t->pool, e) < 0) ||
+	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
 	    trainer_make_reference(t, e) < 0 ||
 	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0 ||
 	    penalty_begin(t, e) < 0)

@@ -85,6 +85,12 @@ static size_t fixed_bytes(const struct trainer_plan *p)
 	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
 }
 
+/* While an adapter is made of the weights, before all else; the threads' heaps keep it afterwards. */
+static size_t begin_bytes(const struct trainer *t)
+{
+	return t->has_adapter ? pages(t->adapter.start.bytes) * (size_t)pool_threads(t->pool) : 0;
+}
+
 static void measure_memory(struct trainer *t, const struct plan *plan)
 {
 	struct trainer_plan *p = &t->totals;
@@ -96,10 +102,12 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
 	if (t->has_adapter)
 		mem_touch(t->params->w, t->params->n * sizeof(float));
+	if (t->has_adapter && t->adapter.start.bytes)
+		mem_touch(t->overlay->fixed.w, t->overlay->fixed.n * sizeof(float));
 	model_forget(&t->model);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
-	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES;
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
 }
 
 /* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. */
@@ -266,7 +274,8 @@ static size_t disk_bytes(const struct trainer *t)
 	               r->save_steps > 0  ? floor((double)t->totals.steps / (double)r->save_steps) + 1 :
 	                                    1e9;
 	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
-	double result = (double)(t->has_adapter ? t->totals.trainable : t->totals.parameters) * sizeof(float);
+	size_t numbers = t->has_adapter ? t->totals.trainable + t->adapter.start.numbers : t->totals.parameters;
+	double result = (double)numbers * sizeof(float);
 	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result +
 	                400.0 * (double)t->totals.steps + (16 << 20));
 }
@@ -295,7 +304,7 @@ static void count(struct trainer *t)
 	p->parameters = model_count(&t->model);
 	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
 	if (t->has_adapter)
-		p->checkpoint_bytes += p->trainable * sizeof(float);
+		p->checkpoint_bytes += (p->trainable + t->adapter.start.numbers) * sizeof(float);
 	p->disk_bytes = disk_bytes(t);
 }
 

@@ -24,6 +24,7 @@ static const double write_rate = 500e6, write_seconds = 0.02;
 /* bytes/s of a checkpoint that is read, hashed and copied; from the page cache */
 static const double read_rate = 1e9;
 static const double save_pause = 30;          /* seconds between automatic checkpoints: train/train_loop.c */
+static const double double_rate = 1e9;        /* operations/s of a thread, in doubles, while an adapter begins */
 enum { STEPS_LOOKED_AT = 4 };
 
 /* Documents as an objective may make them, as many as fill a micro-batch: the longest there may be, no two alike. */
@@ -132,7 +133,8 @@ static double start_seconds(const struct trainer *t, double bytes, double second
 	double restore = p->first ? (double)p->checkpoint_bytes / read_rate : 0;
 	double taken = memory_touch_seconds((double)(p->state_bytes + p->arena_bytes + p->scratch_bytes), bytes,
 	                                     seconds, NULL);
-	return taken + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t) + restore;
+	double begin = t->has_adapter ? t->adapter.start.flops / double_rate / pool_threads(t->pool) : 0;
+	return taken + begin + (double)p->weights_bytes / TIMING_PAGE_RATE + copy_seconds(t) + restore;
 }
 
 /* How many multiples of `every` the steps after `step` reach. */

@@ -115,6 +115,7 @@ static bool make_adapter(struct golden *g, const char *type, const char *options
 	}
 	bool fine = adapter_new_named(&g->adapter, type, &g->model, words, 1, e) == 0;
 	g->has_adapter = fine;
+	fine = fine && adapter_start(&g->adapter, &g->model, g->pool, e) == 0;
 	if (fine && has_part(&g->values, "start.")) {
 		fill_start(g);
 		mem_free(file);

@@ -24,6 +24,17 @@ STEPS, WARMUP = 10, 2
 plain_train = exact.train
 
 
+float_svd = torch.linalg.svd
+
+
+def exact_svd(x, **options):
+    """In double: of values that lie near each other float's vectors are off by more than is allowed here."""
+    return tuple(t.to(x.dtype) for t in float_svd(x.double(), **options))
+
+
+torch.linalg.svd = exact_svd
+
+
 def lora(model, **options):
     """With numbers in what begins as zero too, so that every gradient is there."""
     torch.manual_seed(5)
@@ -31,7 +42,10 @@ def lora(model, **options):
     g = torch.Generator().manual_seed(6)
     with torch.no_grad():
         for n, p in m.named_parameters():
-            if "lora_B" in n or "lora_embedding_A" in n:
+            if options.get("init_lora_weights", "gaussian") != "gaussian":  # what was taken out of the weight stays in sight
+                if p.requires_grad:
+                    p.add_(torch.randn(p.shape, generator=g) * 0.03)
+            elif "lora_B" in n or "lora_embedding_A" in n:
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2)
             elif "lora_magnitude" in n:
                 p.mul_(1 + 0.2 * torch.randn(p.shape, generator=g))
@@ -85,6 +99,14 @@ CASES = [
     # biases and norms, which PEFT has under the tuner's layers
     ("gpt2-lora-bias", "gpt2", dict(target_modules=["c_attn", "mlp.c_proj"], fan_in_fan_out=True, lora_bias=True, bias="all"), None, None),
     ("qwen2-lora-bias", "qwen2", dict(target_modules=["q_proj", "o_proj"], bias="lora_only"), None, None),
+    ("llama-gaussian", "llama", dict(target_modules=["q_proj", "up_proj"], init_lora_weights="gaussian"), None,
+     "lora-r=4 lora-alpha=8 target-modules=q_proj,up_proj init-lora-weights=gaussian"),
+    ("llama-pissa", "llama", dict(target_modules="all-linear", init_lora_weights="pissa"), None,
+     "lora-r=4 lora-alpha=8 init-lora-weights=pissa"),
+    ("gpt2-pissa", "gpt2", dict(target_modules="all-linear", fan_in_fan_out=True, use_rslora=True, init_lora_weights="pissa"), None,
+     "lora-r=4 lora-alpha=8 use-rslora=true init-lora-weights=pissa"),
+    ("llama-olora", "llama", dict(target_modules="all-linear", init_lora_weights="olora"), None,
+     "lora-r=4 lora-alpha=8 init-lora-weights=olora"),  # of a Conv1D PEFT takes the transpose apart
     ("llama-dora", "llama", dict(target_modules="all-linear", use_dora=True), None, None),
     ("llama-dora-ends", "llama", dict(target_modules=["embed_tokens", "v_proj"], use_dora=True, use_rslora=True), None, None),
     ("gpt2-dora", "gpt2", dict(target_modules="all-linear", fan_in_fan_out=True, use_dora=True), None, None),
