@@ -118,6 +118,16 @@ def as_files(values):
     return {k.replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): v for k, v in values.items()}
 
 
+def as_plain(path):
+    """A and B alone, for whoever reads the folder: what PEFT took out of the base is made here by the options."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    for way in ("pissa", "olora"):
+        text = text.replace(f'"init_lora_weights": "{way}"', '"init_lora_weights": true')
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
 def main():
     docs, learn = tiny.make_documents()
     for name, model_name, options, train, ours in CASES:
@@ -132,6 +142,7 @@ def main():
         m = lora(model, **options)
         golden.save_adapter(m, f"{GOLDEN}/{name}")
         golden.check_reload(model, f"{GOLDEN}/{name}", m, docs)
+        as_plain(f"{GOLDEN}/{name}/adapter_config.json")
         values = golden.forward_values(m, docs[:6], 9)
         values.update(golden.gradient_values(m, docs[:6], learn[:6]))
         exact.train = train or plain_train
