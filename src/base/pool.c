@@ -303,12 +303,16 @@ void pool_run_lists(struct pool *p, const struct pool_list *lists, int n_lists,
 	pool_run(p, n, item_of_lists, &all);
 }
 
-/* Born with every signal blocked: handlers run in threads of whoever made the pool. */
+/* Born with every signal blocked: handlers run in threads of whoever made the pool. But a fault is the thread's own,
+ * and one that is blocked ends the process without a word. */
 static void start_workers(struct pool *p)
 {
+	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL };
 	sigset_t all, before;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (int i = 1; i < p->threads; i++) {
 		p->workers[i] = (struct worker){ .pool = p, .thread = i };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,6 +178,7 @@ static void say(const char *text)
 /* A file got shorter than it was when it was opened. What is not that is a fault of ours, and ends as one. */
 static void note_bus(int number, siginfo_t *info, void *context)
 {
+	static atomic_flag said = ATOMIC_FLAG_INIT;
 	const char *path = io_mapped_at(info->si_addr);
 
 	(void)context;
@@ -184,6 +186,8 @@ static void note_bus(int number, siginfo_t *info, void *context)
 		signal(number, SIG_DFL);
 		return;
 	}
+	while (atomic_flag_test_and_set(&said)) /* another thread says it, and ends us all */
+		pause();
 	say("kungfu: ");
 	say(path);
 	say(": cannot be read any more: it was shortened while it was in use, or its disk fails\n");
