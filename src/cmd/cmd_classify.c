@@ -17,10 +17,10 @@
 #include "base/text.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/scoring.h"
 #include "cmd/text_rows.h"
 #include "data/enclosed.h"
 #include "infer/labeller.h"
-#include "op/timing.h"
 
 extern const struct command cmd_classify;
 
@@ -53,74 +53,53 @@ struct job {
 	struct app *app;
 	const struct classify *o;
 	struct loaded l;
-	struct rows rows;
-	struct arena mem;
-	struct document *docs;
-	const struct document **pointers;
+	struct text_rows texts;
+	struct scoring scoring;
 	struct labeller *labeller;
 	float *z;                       /* [rows.n][labels] */
 	struct io_writer file;
-	int32_t max_length, longest;
-	size_t n_cut;
-	int64_t tokens;
+	int32_t max_length;
 	double seconds;
-	/* while it runs */
-	double began;
-	size_t seen;
-	int64_t done;
 };
 
 /* --- reading --- */
 
-static int no_text(const struct row *r, struct err *e)
+static int no_text(struct err *e)
 {
 	struct buf names = BUF_INIT;
 
 	for (const struct pair_columns *p = pair_columns; p->first; p++)
 		buf_addf(&names, "%s%s and %s", p == pair_columns ? "" : ", ", p->first, p->second);
-	err_set(e, "%s:%zu: no column `text` or `sentence` that is a text, nor two of a pair (%s)", r->file, r->line,
-	        buf_str(&names));
+	err_set(e, "no column `text` or `sentence` that is a text, nor two of a pair (%s)", buf_str(&names));
 	buf_release(&names);
 	return -1;
 }
 
-static int encode_row(struct job *j, size_t i, struct err *e)
+/* The text that a row is of, of a pair the first; NULL: none. */
+static const json_t *text_of(const json_t *row, const struct pair_columns *pair)
 {
-	const struct row *r = &j->rows.items[i];
-	const struct model *m = &j->l.model;
-	const struct pair_columns *p = pair_columns_of(r->json);
-	const json_t *text = json_object_get(r->json, p ? p->first : "text"),
-	             *pair = p ? json_object_get(r->json, p->second) : NULL;
-	struct document *d = &j->docs[i];
+	const json_t *text = json_object_get(row, pair ? pair->first : "text");
 
-	text = text ? text : json_object_get(r->json, "sentence");
-	if (!json_is_string(text))
-		return no_text(r, e);
-	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
-		              .pair = json_string_value(pair), .n_pair = json_string_length(pair) };
-	*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
-	int status = enclose(&x, m->tokenizer, (size_t)j->max_length, e);
-	if (status == 0)
-		enclosed_document(d, &j->mem, &x, m->config.arch->encoder);
-	else
-		err_prefix(e, "%s:%zu", r->file, r->line);
-	d->second = model_types(m) > 1 ? x.second : 0;
-	j->pointers[i] = d;
-	j->tokens += d->n;
-	j->longest = MAX(j->longest, d->n);
-	j->n_cut += x.cut > 0;
-	tokens_release(&x.ids);
-	return status;
+	return text ? text : json_object_get(row, "sentence");
 }
 
-static int encode(struct job *j, struct err *e)
+static int encode(void *ctx, const struct row *r, struct document *d, struct arena *mem, size_t *cut, struct err *e)
 {
-	int status = 0;
+	const struct job *j = ctx;
+	const struct model *m = &j->l.model;
+	const struct pair_columns *p = pair_columns_of(r->json);
+	const json_t *text = text_of(r->json, p), *pair = p ? json_object_get(r->json, p->second) : NULL;
 
-	j->docs = arena_array(&j->mem, j->rows.n, sizeof(*j->docs));
-	j->pointers = arena_array(&j->mem, j->rows.n, sizeof(*j->pointers));
-	for (size_t i = 0; i < j->rows.n && status == 0; i++)
-		status = encode_row(j, i, e);
+	if (!json_is_string(text))
+		return no_text(e);
+	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
+		              .pair = json_string_value(pair), .n_pair = json_string_length(pair) };
+	int status = enclose(&x, m->tokenizer, (size_t)j->max_length, e);
+	if (status == 0)
+		enclosed_document(d, mem, &x, m->config.arch->encoder);
+	d->second = model_types(m) > 1 ? x.second : 0;
+	*cut = x.cut;
+	tokens_release(&x.ids);
 	return status;
 }
 
@@ -132,67 +111,29 @@ static int settle(struct job *j, struct err *e)
 	if (!m->labels)
 		return err_set(e, "%s: a model without a head that classifies; kungfu tune --objective classification "
 		                  "trains one", m->source.path);
-	if (o->max_length != OPT_UNSET_INT && o->max_length > m->config.n_ctx)
-		return err_set(e, "--max-length %lld: the model has %d positions", (long long)o->max_length,
-		               m->config.n_ctx);
-	j->max_length = o->max_length == OPT_UNSET_INT ? m->config.n_ctx : (int32_t)o->max_length;
-	return 0;
+	j->max_length = m->config.n_ctx;
+	return text_length(m, o->max_length, &j->max_length, e);
 }
 
 /* --- the work --- */
 
-static int show_progress(void *ctx, size_t done, size_t n)
-{
-	struct job *j = ctx;
-	char left[32];
-
-	while (j->seen < done)
-		j->done += j->docs[j->seen++].n;
-	double seconds = clock_seconds() - j->began, rate = (double)j->done / seconds;
-	if (seconds < 2)
-		return metering_over();
-	clock_human((double)(j->tokens - j->done) / rate, left);
-	log_live("text %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
-	return metering_over();
-}
-
-static int plan_labels(struct job *j, struct err *e)
-{
-	uint8_t *token = mem_array((size_t)j->l.model.config.V, 1);
-	struct model_reads reads = { .token = token };
-	struct scorer_forecast f;
-	struct predicted p;
-
-	for (size_t i = 0; i < j->rows.n; i++)
-		for (int32_t k = 0; k < j->docs[i].n; k++)
-			token[j->docs[i].ids[k]] = 1;
-	int status = scorer_forecast(labeller_scorer(j->labeller), j->pointers, j->rows.n, false, &f, e);
-	if (status == 0) {
-		predict_begin(&p, "classify %s", compute_name(j->l.model.compute));
-		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
-		predict_phase(&p, "start", (double)f.bytes / f.touch_rate +
-		                                   loaded_predict(&j->l, &p, &reads, f.bytes, 0, "activations"));
-		predict_phase(&p, "scoring", f.seconds);
-		predict_phase(&p, "writing", (double)j->rows.n * LINE_SECONDS);
-		predict_operations(&p, f.flops, f.int_ops);
-		status = planned(j->app, &p, NULL, e);
-	}
-	mem_free(token);
-	return status;
-}
-
 static int compute(struct job *j, struct err *e)
 {
 	const struct model *m = &j->l.model;
+	const struct text_rows *t = &j->texts;
+	const struct scoring_plan plan = { .command = "classify", .phase = "scoring", .what = "activations",
+		                           .writing = (double)t->rows.n * LINE_SECONDS };
 
+	j->scoring = (struct scoring){ .docs = t->pointers, .n = t->rows.n, .unit = "text" };
 	if (labeller_new(&j->labeller, &j->l.model, loaded_overlay(&j->l), j->app->device,
-	                 (int32_t)j->o->micro_batch_tokens, j->longest, e) < 0 || plan_labels(j, e) < 0)
+	                 (int32_t)j->o->micro_batch_tokens, t->longest, e) < 0 ||
+	    scoring_planned(&j->scoring, j->app, &j->l, labeller_scorer(j->labeller), &plan, e) < 0)
 		return -1;
 	metering_phase("classify");
-	j->z = mem_array(j->rows.n * (size_t)m->labels->n, sizeof(*j->z));
-	j->began = clock_seconds();
-	int status = labeller_run(j->labeller, j->pointers, j->rows.n, j->z, show_progress, j, e);
-	j->seconds = clock_seconds() - j->began;
+	j->z = mem_array(t->rows.n * (size_t)m->labels->n, sizeof(*j->z));
+	scoring_begin(&j->scoring);
+	int status = labeller_run(j->labeller, t->pointers, t->rows.n, j->z, scoring_progress, &j->scoring, e);
+	j->seconds = clock_seconds() - j->scoring.began;
 	return status;
 }
 
@@ -202,7 +143,7 @@ static json_t *row_said(const struct job *j, size_t i)
 {
 	const struct labels *l = j->l.model.labels;
 	const float *z = j->z + i * (size_t)l->n;
-	json_t *row = json_copy(j->rows.items[i].json), *chances = labels_chances(l, z);
+	json_t *row = json_copy(j->texts.rows.items[i].json), *chances = labels_chances(l, z);
 
 	json_object_set_new(row, "predicted", labels_said(l, z));
 	json_object_del(row, "probabilities");
@@ -217,11 +158,8 @@ static void show_row(const struct job *j, size_t i)
 	const struct labels *l = j->l.model.labels;
 	const float *z = j->z + i * (size_t)l->n;
 	double *p = mem_array((size_t)l->n, sizeof(*p));
-	json_t *said = labels_said(l, z), *row = j->rows.items[i].json;
-	const struct pair_columns *pair = pair_columns_of(row);
-	const json_t *text = json_object_get(row, pair ? pair->first : "text");
-	text = text ? text : json_object_get(row, "sentence");
-	char *word = jsonx_line(said), *line = jsonx_line(text);
+	json_t *said = labels_said(l, z), *row = j->texts.rows.items[i].json;
+	char *word = jsonx_line(said), *line = jsonx_line(text_of(row, pair_columns_of(row)));
 	size_t n = strlen(line);
 
 	labels_probabilities(l, z, p);
@@ -262,7 +200,7 @@ static int write_all(struct job *j, struct err *e)
 
 	log_live_end();
 	metering_phase("write");
-	for (size_t i = 0; i < j->rows.n && status == 0; i++)
+	for (size_t i = 0; i < j->texts.rows.n && status == 0; i++)
 		status = metering_over() ? err_set(e, "interrupted while labels were written") : write_row(j, i, e);
 	return status < 0 || !j->o->out ? status : io_writer_commit(&j->file, e);
 }
@@ -271,26 +209,27 @@ static void report(struct job *j)
 {
 	struct scorer *s = labeller_scorer(j->labeller);
 	const struct labels *l = j->l.model.labels;
+	const struct text_rows *t = &j->texts;
 	char time[32];
 
-	if (j->n_cut)
-		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends", j->n_cut, j->rows.n,
+	if (t->n_cut)
+		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends", t->n_cut, t->rows.n,
 		         j->max_length);
 	if (j->o->out)
 		metering_out("result", j->o->out);
-	metering_count(j->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	metering_count(t->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
 	json_t *out = json_pack("{s:o, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:f, s:f}", "out",
-	                        j->o->out ? jsonx_path(j->o->out) : json_null(), "texts", (json_int_t)j->rows.n,
+	                        j->o->out ? jsonx_path(j->o->out) : json_null(), "texts", (json_int_t)t->rows.n,
 	                        "num_labels", l->n, "problem_type", problem_name(l->problem), "max_length",
-	                        j->max_length, "truncated", (json_int_t)j->n_cut, "tokens", (json_int_t)j->tokens,
+	                        j->max_length, "truncated", (json_int_t)t->n_cut, "tokens", (json_int_t)t->tokens,
 	                        "computed_tokens", (json_int_t)scorer_computed_tokens(s), "seconds", j->seconds,
-	                        "tokens_per_second", (double)j->tokens / j->seconds);
+	                        "tokens_per_second", (double)t->tokens / j->seconds);
 	app_summary(j->app, out);
 	if (j->app->json)
 		return;
 	clock_human(j->seconds, time);
 	log_say("%s%s%zu texts, %lld tokens in %s, %.0f tokens/s", j->o->out ? j->o->out : "", j->o->out ? ": " : "",
-	        j->rows.n, (long long)j->tokens, time, (double)j->tokens / j->seconds);
+	        t->rows.n, (long long)t->tokens, time, (double)t->tokens / j->seconds);
 }
 
 /* --- the whole --- */
@@ -298,11 +237,12 @@ static void report(struct job *j)
 static int classify(struct job *j, const char *path, struct err *e)
 {
 	if (settle(j, e) < 0 || model_compute(j->app, &j->l.model, j->o->compute, PREPARE_SCORE, e) < 0 ||
-	    model_tokenizer_whole(&j->l.model, e) < 0 || text_rows_read(&j->rows, path, j->o->limit, e) < 0)
+	    model_tokenizer_whole(&j->l.model, e) < 0 || text_rows_read(&j->texts, path, j->o->limit, e) < 0)
 		return -1;
-	metering_in("data", path, j->rows.hash[0] ? j->rows.hash : NULL);
-	if (encode(j, e) < 0 || (j->o->out && !j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) ||
-	    compute(j, e) < 0 || write_all(j, e) < 0)
+	metering_in("data", path, j->texts.rows.hash[0] ? j->texts.rows.hash : NULL);
+	if (text_rows_encode(&j->texts, encode, j, e) < 0 ||
+	    (j->o->out && !j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) || compute(j, e) < 0 ||
+	    write_all(j, e) < 0)
 		return -1;
 	report(j);
 	return 0;
@@ -311,7 +251,7 @@ static int classify(struct job *j, const char *path, struct err *e)
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct classify *o = options;
-	struct job j = { .app = app, .o = o, .longest = 1 };
+	struct job j = { .app = app, .o = o };
 
 	app_catch_signals();
 	if (o->out && !text_stem(o->out, ".jsonl"))
@@ -322,8 +262,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
 	labeller_free(j.labeller);
 	mem_free(j.z);
-	rows_release(&j.rows);
-	arena_release(&j.mem);
+	text_rows_release(&j.texts);
 	loaded_close(&j.l);
 	return status;
 }

@@ -16,10 +16,9 @@
 #include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/scoring.h"
 #include "cmd/text_rows.h"
-#include "data/rows.h"
 #include "infer/sentence.h"
-#include "op/timing.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_embed;
@@ -62,62 +61,28 @@ struct job {
 	struct loaded l;
 	struct sentence how;
 	const char *prompt;
-	struct rows rows;
-	struct arena mem;
-	struct document *docs;
-	const struct document **pointers;
+	struct text_rows texts;
+	struct buf text;                /* the one that is encoded, with the prompt */
+	struct scoring scoring;
 	struct embedder *embedder;
 	float *vectors;                 /* [rows.n][width] */
 	struct io_writer file;
-	size_t width, n_cut;
-	int64_t tokens, cut_tokens;
+	size_t width;
 	double seconds;
-	/* while it runs */
-	double began;
-	size_t seen;
-	int64_t done;
 };
 
 /* --- reading --- */
 
-static int read_texts(struct job *j, const char *path, struct err *e)
+static int encode(void *ctx, const struct row *r, struct document *d, struct arena *mem, size_t *cut, struct err *e)
 {
-	int status = text_rows_read(&j->rows, path, j->o->limit, e);
+	struct job *j = ctx;
+	const json_t *own = json_object_get(r->json, "text");
 
-	for (size_t i = 0; i < j->rows.n && status == 0; i++) {
-		const struct row *r = &j->rows.items[i];
-		if (!json_is_string(json_object_get(r->json, "text")))
-			status = err_set(e, "%s:%zu: no column `text` that is a text", r->file, r->line);
-	}
-	return status;
-}
-
-static int encode(struct job *j, struct err *e)
-{
-	struct buf text = BUF_INIT;
-	int status = 0;
-
-	j->docs = arena_array(&j->mem, j->rows.n, sizeof(*j->docs));
-	j->pointers = arena_array(&j->mem, j->rows.n, sizeof(*j->pointers));
-	for (size_t i = 0; i < j->rows.n && status == 0; i++) {
-		const struct row *r = &j->rows.items[i];
-		const json_t *own = json_object_get(r->json, "text");
-		struct document *d = &j->docs[i];
-		size_t cut;
-		buf_clear(&text);
-		sentence_text(&j->how, j->prompt, json_string_value(own), json_string_length(own), &text);
-		*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
-		status = embed_document(d, &j->mem, j->l.model.tokenizer, buf_str(&text), text.len,
-		                        j->how.max_length, &cut, e);
-		if (status < 0)
-			err_prefix(e, "%s:%zu", r->file, r->line);
-		j->pointers[i] = d;
-		j->tokens += d->n;
-		j->n_cut += cut > 0;
-		j->cut_tokens += (int64_t)cut;
-	}
-	buf_release(&text);
-	return status;
+	if (!json_is_string(own))
+		return err_set(e, "no column `text` that is a text");
+	buf_clear(&j->text);
+	sentence_text(&j->how, j->prompt, json_string_value(own), json_string_length(own), &j->text);
+	return embed_document(d, mem, j->l.model.tokenizer, buf_str(&j->text), j->text.len, j->how.max_length, cut, e);
 }
 
 /* --- settings --- */
@@ -126,7 +91,6 @@ static int settle(struct job *j, bool normalize_given, struct err *e)
 {
 	const struct embed *o = j->o;
 	struct sentence *s = &j->how;
-	int most = j->l.model.config.n_ctx;
 
 	if (sentence_read(s, &j->l.model, e) < 0)
 		return -1;
@@ -134,10 +98,8 @@ static int settle(struct job *j, bool normalize_given, struct err *e)
 		s->pooling = (enum pooling)pooling_find(o->pooling);
 	if (normalize_given)
 		s->normalize = o->normalize;
-	if (o->max_length != OPT_UNSET_INT && o->max_length > most)
-		return err_set(e, "--max-length %lld: the model has %d positions", (long long)o->max_length, most);
-	if (o->max_length != OPT_UNSET_INT)
-		s->max_length = (int32_t)o->max_length;
+	if (text_length(&j->l.model, o->max_length, &s->max_length, e) < 0)
+		return -1;
 	j->prompt = o->prompt ? o->prompt : sentence_prompt(s, o->prompt_name, e);
 	if (!j->prompt)
 		return -1;
@@ -151,66 +113,33 @@ static int settle(struct job *j, bool normalize_given, struct err *e)
 
 /* --- the work --- */
 
-static int show_progress(void *ctx, size_t done, size_t n)
-{
-	struct job *j = ctx;
-	char left[32];
-
-	while (j->seen < done)
-		j->done += j->docs[j->seen++].n;
-	double seconds = clock_seconds() - j->began, rate = (double)j->done / seconds;
-	if (seconds < 2)
-		return metering_over();
-	clock_human((double)(j->tokens - j->done) / rate, left);
-	log_live("text %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
-	return metering_over();
-}
-
 static int plan_embedding(struct job *j, struct err *e)
 {
-	uint8_t *token = mem_array((size_t)j->l.model.config.V, 1);
-	struct model_reads reads = { .token = token, .no_head = true };
-	struct scorer_forecast f;
-	struct predicted p;
-	double numbers = (double)j->rows.n * (double)j->width;
+	double numbers = (double)j->texts.rows.n * (double)j->width;
+	const struct scoring_plan plan = { .command = "embed", .phase = "embedding", .what = "activations, vectors",
+		                           .bytes = (size_t)numbers * sizeof(float), .no_head = true,
+		                           .writing = text_stem(j->o->out, ".npy") ? 0 : numbers * NUMBER_SECONDS };
 
-	for (size_t i = 0; i < j->rows.n; i++)
-		for (int32_t k = 0; k < j->docs[i].n; k++)
-			token[j->docs[i].ids[k]] = 1;
-	int status = scorer_forecast(embedder_scorer(j->embedder), j->pointers, j->rows.n, false, &f, e);
-	if (status == 0) {
-		predict_begin(&p, "embed %s", compute_name(j->l.model.compute));
-		size_t work = f.bytes + (size_t)numbers * sizeof(float);
-		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
-		predict_phase(&p, "start", (double)f.bytes / f.touch_rate +
-		                                   loaded_predict(&j->l, &p, &reads, work, 0, "activations, vectors"));
-		predict_phase(&p, "embedding", f.seconds);
-		predict_phase(&p, "writing", text_stem(j->o->out, ".npy") ? 0 : numbers * NUMBER_SECONDS);
-		predict_operations(&p, f.flops, f.int_ops);
-		status = planned(j->app, &p, NULL, e);
-	}
-	mem_free(token);
-	return status;
+	return scoring_planned(&j->scoring, j->app, &j->l, embedder_scorer(j->embedder), &plan, e);
 }
 
 static int compute(struct job *j, struct err *e)
 {
-	int32_t longest = 1;
-
-	for (size_t i = 0; i < j->rows.n; i++)
-		longest = MAX(longest, j->docs[i].n);
-	struct embed_options eo = { .max_tokens = (int32_t)j->o->micro_batch_tokens, .max_length = longest,
+	const struct text_rows *t = &j->texts;
+	struct embed_options eo = { .max_tokens = (int32_t)j->o->micro_batch_tokens, .max_length = t->longest,
 		                    .pooling = j->how.pooling, .normalize = j->how.normalize };
+
+	j->scoring = (struct scoring){ .docs = t->pointers, .n = t->rows.n, .unit = "text" };
 	if (embedder_new(&j->embedder, &j->l.model, loaded_overlay(&j->l), j->app->device, &eo, e) < 0)
 		return -1;
 	j->width = embedder_width(j->embedder);
 	if (plan_embedding(j, e) < 0)
 		return -1;
 	metering_phase("embed");
-	j->vectors = mem_array(j->rows.n * j->width, sizeof(*j->vectors));
-	j->began = clock_seconds();
-	int status = embedder_run(j->embedder, j->pointers, j->rows.n, j->vectors, show_progress, j, e);
-	j->seconds = clock_seconds() - j->began;
+	j->vectors = mem_array(t->rows.n * j->width, sizeof(*j->vectors));
+	scoring_begin(&j->scoring);
+	int status = embedder_run(j->embedder, t->pointers, t->rows.n, j->vectors, scoring_progress, &j->scoring, e);
+	j->seconds = clock_seconds() - j->scoring.began;
 	return status;
 }
 
@@ -228,7 +157,7 @@ static void add_number(struct buf *line, float x)
 static int write_row(struct job *j, size_t i, struct buf *line, struct err *e)
 {
 	const float *x = j->vectors + i * j->width;
-	json_t *row = json_copy(j->rows.items[i].json);
+	json_t *row = json_copy(j->texts.rows.items[i].json);
 
 	json_object_del(row, "embedding");
 	char *own = jsonx_line(row);
@@ -255,7 +184,7 @@ static int write_npy(struct job *j, struct err *e)
 	enum { PREFIX = 10, ALIGN = 64 };
 	struct buf head = BUF_INIT;
 
-	buf_addf(&head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", j->rows.n, j->width);
+	buf_addf(&head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", j->texts.rows.n, j->width);
 	while ((PREFIX + head.len + 1) % ALIGN)
 		buf_addc(&head, ' ');
 	buf_addc(&head, '\n');
@@ -265,7 +194,7 @@ static int write_npy(struct job *j, struct err *e)
 	if (status == 0)
 		status = io_writer_add(&j->file, buf_str(&head), head.len, e);
 	buf_release(&head);
-	return status < 0 ? -1 : io_writer_add(&j->file, j->vectors, j->rows.n * j->width * sizeof(float), e);
+	return status < 0 ? -1 : io_writer_add(&j->file, j->vectors, j->texts.rows.n * j->width * sizeof(float), e);
 }
 
 static int write_all(struct job *j, struct err *e)
@@ -277,7 +206,7 @@ static int write_all(struct job *j, struct err *e)
 	if (text_stem(j->o->out, ".npy"))
 		status = write_npy(j, e);
 	else
-		for (size_t i = 0; i < j->rows.n && status == 0; i++)
+		for (size_t i = 0; i < j->texts.rows.n && status == 0; i++)
 			status = metering_over() ? err_set(e, "interrupted while vectors were written") :
 			                           write_row(j, i, &line, e);
 	buf_release(&line);
@@ -288,27 +217,28 @@ static void report(struct job *j)
 {
 	struct scorer *s = embedder_scorer(j->embedder);
 	const char *pooling = pooling_names[j->how.pooling];
+	const struct text_rows *t = &j->texts;
 	char time[32];
 
 	log_live_end();
-	if (j->n_cut)
-		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends, %lld tokens in all", j->n_cut,
-		         j->rows.n, j->how.max_length, (long long)j->cut_tokens);
+	if (t->n_cut)
+		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends, %lld tokens in all", t->n_cut,
+		         t->rows.n, j->how.max_length, (long long)t->cut_tokens);
 	metering_out("result", j->o->out);
-	metering_count(j->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	metering_count(t->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
 	json_t *out = json_pack("{s:o, s:I, s:I, s:s, s:b, s:s, s:i, s:I, s:I, s:I, s:f, s:f}", "out",
-	                        jsonx_path(j->o->out), "texts", (json_int_t)j->rows.n, "width", (json_int_t)j->width,
+	                        jsonx_path(j->o->out), "texts", (json_int_t)t->rows.n, "width", (json_int_t)j->width,
 	                        "pooling", pooling, "normalize", (int)j->how.normalize, "prompt", j->prompt,
-	                        "max_length", j->how.max_length, "truncated", (json_int_t)j->n_cut, "tokens",
-	                        (json_int_t)j->tokens, "computed_tokens", (json_int_t)scorer_computed_tokens(s),
-	                        "seconds", j->seconds, "tokens_per_second", (double)j->tokens / j->seconds);
+	                        "max_length", j->how.max_length, "truncated", (json_int_t)t->n_cut, "tokens",
+	                        (json_int_t)t->tokens, "computed_tokens", (json_int_t)scorer_computed_tokens(s),
+	                        "seconds", j->seconds, "tokens_per_second", (double)t->tokens / j->seconds);
 	app_summary(j->app, out);
 	if (j->app->json)
 		return;
 	clock_human(j->seconds, time);
 	log_say("%s: %zu vectors of %zu numbers, pooling %s%s%s, %lld tokens in %s, %.0f tokens/s", j->o->out,
-	        j->rows.n, j->width, pooling, j->how.normalize ? ", normalized" : "",
-	        *j->prompt ? ", with a prompt" : "", (long long)j->tokens, time, (double)j->tokens / j->seconds);
+	        t->rows.n, j->width, pooling, j->how.normalize ? ", normalized" : "",
+	        *j->prompt ? ", with a prompt" : "", (long long)t->tokens, time, (double)t->tokens / j->seconds);
 }
 
 /* --- the whole --- */
@@ -317,11 +247,11 @@ static int embed(struct job *j, const char *path, bool normalize_given, struct e
 {
 	if (model_compute(j->app, &j->l.model, j->o->compute, PREPARE_SCORE, e) < 0 ||
 	    model_tokenizer_whole(&j->l.model, e) < 0 ||
-	    settle(j, normalize_given, e) < 0 || read_texts(j, path, e) < 0)
+	    settle(j, normalize_given, e) < 0 || text_rows_read(&j->texts, path, j->o->limit, e) < 0)
 		return -1;
-	metering_in("data", path, j->rows.hash[0] ? j->rows.hash : NULL);
-	if (encode(j, e) < 0 || (!j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) || compute(j, e) < 0 ||
-	    write_all(j, e) < 0)
+	metering_in("data", path, j->texts.rows.hash[0] ? j->texts.rows.hash : NULL);
+	if (text_rows_encode(&j->texts, encode, j, e) < 0 ||
+	    (!j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) || compute(j, e) < 0 || write_all(j, e) < 0)
 		return -1;
 	report(j);
 	return 0;
@@ -330,7 +260,7 @@ static int embed(struct job *j, const char *path, bool normalize_given, struct e
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct embed *o = options;
-	struct job j = { .app = app, .o = o };
+	struct job j = { .app = app, .o = o, .text = BUF_INIT };
 
 	app_catch_signals();
 	if (!o->out || !(text_stem(o->out, ".jsonl") || text_stem(o->out, ".npy")))
@@ -343,8 +273,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
 	embedder_free(j.embedder);
 	mem_free(j.vectors);
-	rows_release(&j.rows);
-	arena_release(&j.mem);
+	text_rows_release(&j.texts);
+	buf_release(&j.text);
 	sentence_release(&j.how);
 	loaded_close(&j.l);
 	return status;

@@ -16,10 +16,9 @@
 #include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/scoring.h"
 #include "cmd/token_view.h"
-#include "infer/scorer.h"
 #include "eval/window.h"
-#include "op/timing.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_score;
@@ -134,74 +133,25 @@ static int read_ids(struct loaded *l, const char *path, struct scored *s, struct
 	return status;
 }
 
-struct watch {
-	const struct windows *w;
-	size_t seen;
-	int64_t done, total;
-	double began;
-};
-
-static int show_progress(void *ctx, size_t done, size_t n)
-{
-	struct watch *x = ctx;
-	char left[32];
-
-	(void)n;
-	while (x->seen < done)
-		x->done += x->w->items[x->seen++].n;
-	double seconds = clock_seconds() - x->began, rate = (double)x->done / seconds;
-	if (seconds < 2)
-		return metering_over();
-	clock_human((double)(x->total - x->done) / rate, left);
-	log_live("window %zu of %zu  %.0f tokens/s  %s left  %s", done, n, rate, left, metering_live());
-	return metering_over();
-}
-
-static int plan_scoring(struct app *app, const struct loaded *l, struct scorer *scorer,
-                        const struct document *const *docs, size_t n, double tokens, struct err *e)
-{
-	uint8_t *token = mem_array((size_t)l->model.config.V, 1);
-	struct model_reads reads = { .token = token };
-	struct scorer_forecast f;
-	struct predicted p;
-
-	for (size_t i = 0; i < n; i++)
-		for (int32_t j = 0; j < docs[i]->n; j++)
-			token[docs[i]->ids[j]] = 1;
-	int status = scorer_forecast(scorer, docs, n, false, &f, e);
-	if (status == 0) {
-		predict_begin(&p, "score %s", compute_name(l->model.compute));
-		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
-		predict_phase(&p, "start",
-		              (double)f.bytes / f.touch_rate +
-		                      loaded_predict(l, &p, &reads, f.bytes, 0, "activations"));
-		predict_phase(&p, "scoring", f.seconds);
-		predict_phase(&p, "writing", tokens * LINE_SECONDS);
-		predict_operations(&p, f.flops, f.int_ops);
-		status = planned(app, &p, NULL, e);
-	}
-	mem_free(token);
-	return status;
-}
-
 static int score_windows(struct app *app, const struct loaded *l, struct scorer *scorer, const struct windows *w,
                          struct scored *s, struct err *e)
 {
 	const struct document **docs = mem_array(w->n, sizeof(*docs));
 	float **each = mem_array(w->n, sizeof(*each));
 	double *sum = mem_array(w->n, sizeof(*sum));
-	struct watch watch = { .w = w };
+	struct scoring scoring = { .docs = docs, .n = w->n, .unit = "window" };
+	const struct scoring_plan plan = { .command = "score", .phase = "scoring", .what = "activations",
+		                           .writing = (double)s->ids.n * LINE_SECONDS };
 
 	for (size_t i = 0; i < w->n; i++) {
 		docs[i] = &w->items[i];
 		each[i] = s->logprob + w->begin[i];
-		watch.total += w->items[i].n;
 	}
-	int status = plan_scoring(app, l, scorer, docs, w->n, (double)s->ids.n, e);
+	int status = scoring_planned(&scoring, app, l, scorer, &plan, e);
 	metering_phase("score");
-	watch.began = clock_seconds();
+	scoring_begin(&scoring);
 	if (status == 0)
-		status = scorer_run(scorer, docs, w->n, false, sum, each, show_progress, &watch, e);
+		status = scorer_run(scorer, docs, w->n, false, sum, each, scoring_progress, &scoring, e);
 	for (size_t i = 0; i < w->n; i++)
 		s->sum += sum[i];
 	mem_free(docs);

@@ -52,11 +52,51 @@ static int read_lines(struct rows *r, const char *path, struct err *e)
 	return status;
 }
 
-int text_rows_read(struct rows *r, const char *path, int64_t limit, struct err *e)
+int text_rows_read(struct text_rows *t, const char *path, int64_t limit, struct err *e)
 {
+	struct rows *r = &t->rows;
 	int status = has_rows(path) ? rows_load_objects(r, path, e) : read_lines(r, path, e);
 
 	if (status == 0 && limit != OPT_UNSET_INT)
 		r->n = MIN(r->n, (size_t)limit);
 	return status == 0 && r->n == 0 ? err_set(e, "%s holds no texts", path) : status;
+}
+
+int text_rows_encode(struct text_rows *t,
+                     int (*one)(void *ctx, const struct row *r, struct document *d, struct arena *mem, size_t *cut,
+                                struct err *e),
+                     void *ctx, struct err *e)
+{
+	t->docs = arena_array(&t->mem, t->rows.n, sizeof(*t->docs));
+	t->pointers = arena_array(&t->mem, t->rows.n, sizeof(*t->pointers));
+	t->longest = 1;
+	for (size_t i = 0; i < t->rows.n; i++) {
+		const struct row *r = &t->rows.items[i];
+		struct document *d = &t->docs[i];
+		size_t cut = 0;
+		*d = (struct document){ .file = r->file, .line = r->line, .choice = -1, .adapter = -1 };
+		if (one(ctx, r, d, &t->mem, &cut, e) < 0)
+			return err_prefix(e, "%s:%zu", r->file, r->line);
+		t->pointers[i] = d;
+		t->longest = MAX(t->longest, d->n);
+		t->tokens += d->n;
+		t->cut_tokens += (int64_t)cut;
+		t->n_cut += cut > 0;
+	}
+	return 0;
+}
+
+void text_rows_release(struct text_rows *t)
+{
+	rows_release(&t->rows);
+	arena_release(&t->mem);
+}
+
+int text_length(const struct model *m, int64_t given, int32_t *length, struct err *e)
+{
+	if (given != OPT_UNSET_INT && given > m->config.n_ctx)
+		return err_set(e, "--max-length %lld: the model has %d positions", (long long)given, m->config.n_ctx);
+	if (given != OPT_UNSET_INT)
+		*length = (int32_t)given;
+	return 0;
 }

@@ -121,7 +121,6 @@ static int prepare(struct divergence *d, const struct document *const *docs, siz
 int divergence_run(struct divergence *d, const struct document *const *docs, size_t n, double *sum,
                    int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e)
 {
-	double *unused = mem_array(n, sizeof(*unused));
 	int status = prepare(d, docs, n, e);
 
 	for (size_t i = 0; i < n; i++)
@@ -129,12 +128,11 @@ int divergence_run(struct divergence *d, const struct document *const *docs, siz
 	for (size_t i = 0, some; i < n && !status; i += some) {
 		some = MIN(scorer_take(d->base, docs + i, n - i), scorer_take(d->tuned, docs + i, n - i));
 		d->sum = sum + i;
-		status = scorer_run(d->base, docs + i, some, false, unused, NULL, NULL, NULL, e) < 0 ||
-		         scorer_run(d->tuned, docs + i, some, false, unused, NULL, NULL, NULL, e) < 0 ? -1 : 0;
+		status = scorer_run(d->base, docs + i, some, false, NULL, NULL, NULL, NULL, e) < 0 ||
+		         scorer_run(d->tuned, docs + i, some, false, NULL, NULL, NULL, NULL, e) < 0 ? -1 : 0;
 		if (!status && progress && progress(ctx, i + some, n))
 			status = err_set(e, "interrupted after %zu of %zu documents", i + some, n);
 	}
-	mem_free(unused);
 	return status;
 }
 

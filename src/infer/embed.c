@@ -119,12 +119,8 @@ int embedder_new(struct embedder **out, struct model *m, const struct overlay *o
 int embedder_run(struct embedder *x, const struct document *const *docs, size_t n, float *out,
                  int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e)
 {
-	double *unused = mem_array(n, sizeof(*unused));
-
 	x->out = out;
-	int status = scorer_run(x->scorer, docs, n, false, unused, NULL, progress, ctx, e);
-	mem_free(unused);
-	return status;
+	return scorer_run(x->scorer, docs, n, false, NULL, NULL, progress, ctx, e);
 }
 
 size_t embedder_width(const struct embedder *x) { return x->width; }

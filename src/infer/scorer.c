@@ -176,7 +176,10 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 
 	if (scorer_prepare(s, docs, n, all, e) < 0)
 		return -1;
-	memset(sum, 0, n * sizeof(*sum));
+	if (!sum && !has_own_form(s))
+		BUG("no place for the sums");
+	if (sum)
+		memset(sum, 0, n * sizeof(*sum));
 	for (size_t i = 0, some; i < n; i += some) {
 		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
 		forest_fill(&p->batch, docs + i, some, &o);

@@ -42,9 +42,9 @@ void scorer_reserve(struct scorer *s, const struct batch_cap *cap);
 size_t scorer_take(const struct scorer *s, const struct document *const *docs, size_t n);
 const struct batch_cap *scorer_cap(const struct scorer *s);   /* of its micro-batches */
 /* For each document: logprob[i][j] of token j given those before it, for tokens that are learnt (or all when `all`):
- * the sum, and each if `each` is not NULL (each[i] points at n floats; unscored ones are left alone). progress
- * (documents done, of) may be NULL; when it returns other than 0 the run ends. Returns -1 with a sentence on that or on
- * a document that is too long. */
+ * the sum, and each if `each` is not NULL (each[i] points at n floats; unscored ones are left alone). Of states and of
+ * what is recorded there are none, and sum may be NULL. progress (documents done, of) may be NULL; when it returns
+ * other than 0 the run ends. Returns -1 with a sentence on that or on a document that is too long. */
 int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
                int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
 /* What scorer_run on these documents would take: operations and bytes of memory exactly, as they are recorded and
