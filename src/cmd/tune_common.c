@@ -401,6 +401,14 @@ static int set_status(const struct run_dir *dir, json_t *facts, const char *stat
 	return run_dir_set_facts(dir, facts, e);
 }
 
+/* What could not be computed is null in the results. */
+static double number_of(const json_t *j, const char *key)
+{
+	const json_t *x = json_object_get(j, key);
+
+	return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
 static void say_retained(const json_t *j, const char *before, const char *after, const char *change)
 {
 	char low[80], high[80];
@@ -411,9 +419,8 @@ static void say_retained(const json_t *j, const char *before, const char *after,
 	snprintf(high, sizeof(high), "%s_high", change);
 	log_say("retained: %s %.4g, before %.4g; %s %.4g (95 %%: %.4g to %.4g), on %lld rows",
 	        after + strlen("retain_"),
-	        json_number_value(json_object_get(j, after)), json_number_value(json_object_get(j, before)),
-	        strrchr(change, '_') + 1, json_number_value(json_object_get(j, change)),
-	        json_number_value(json_object_get(j, low)), json_number_value(json_object_get(j, high)),
+	        number_of(j, after), number_of(j, before), strrchr(change, '_') + 1, number_of(j, change),
+	        number_of(j, low), number_of(j, high),
 	        json_integer_value(json_object_get(j, "retain_n")));
 }
 
@@ -423,8 +430,7 @@ static void say_forgotten(const json_t *j)
 	say_retained(j, "retain_perplexity_before", "retain_perplexity", "retain_perplexity_ratio");
 	if (j)
 		log_say("forgotten: KL %.4g ± %.2g a token to the model before, on %lld tokens of its own",
-		        json_number_value(json_object_get(j, "forgetting_kl")),
-		        json_number_value(json_object_get(j, "forgetting_kl_stderr")),
+		        number_of(j, "forgetting_kl"), number_of(j, "forgetting_kl_stderr"),
 		        json_integer_value(json_object_get(j, "forgetting_tokens")));
 }
 

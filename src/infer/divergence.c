@@ -46,7 +46,7 @@ static double row_divergence(const float *p, const float *q, size_t n, const str
 		double log_p = (double)p[v] - lp;
 		sum += exp(log_p) * (log_p - ((double)q[v] - lq));
 	}
-	return fmax(sum, 0); /* below it is rounding */
+	return sum < 0 ? 0 : sum; /* below it is rounding; NaN of logits that are none stays one */
 }
 
 struct sides { const struct divergence *d; const float *tuned; };

@@ -187,17 +187,20 @@ static int look(void *ctx, size_t done, size_t total)
 	return w->stopped ? -1 : 0;
 }
 
-/* Of rows with choices: whether the likeliest, the first of equals, is the gold one; how many rows. */
+/* Of rows with choices: whether the likeliest, the first of equals, is the gold one, NaN where one is no number; how
+ * many rows. */
 static size_t find_hits(const struct documents *d, const double *sum, double *hit)
 {
 	size_t n = 0;
 
 	for (size_t i = 0, best; i < d->n; n++) {
+		bool known = true;
 		best = i;
-		do
+		do {
 			best = sum[i] > sum[best] ? i : best;
-		while (++i < d->n && d->items[i].choice > 0);
-		hit[n] = d->items[best].gold;
+			known &= !isnan(sum[i]);
+		} while (++i < d->n && d->items[i].choice > 0);
+		hit[n] = known ? d->items[best].gold : NAN;
 	}
 	return n;
 }
@@ -266,8 +269,8 @@ static void summarize(const struct forgetting *f, const double *sum, struct forg
 	for (size_t i = 0; i < f->n; i++)
 		mean[i] = sum[i] / f->docs[i].n_learn;
 	struct estimate e = estimate_mean(mean, f->n);
-	*m = (struct forgetting_metrics){ .kl = e.mean, .kl_stderr = e.stderr_, .low = fmax(e.low, 0), .high = e.high,
-		                          .tokens = (int64_t)f->n * f->docs[0].n_learn };
+	*m = (struct forgetting_metrics){ .kl = e.mean, .kl_stderr = e.stderr_, .low = e.low < 0 ? 0 : e.low,
+		                          .high = e.high, .tokens = (int64_t)f->n * f->docs[0].n_learn };
 	mem_free(mean);
 }
 
