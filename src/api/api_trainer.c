@@ -31,7 +31,7 @@ static int refuse_unused(const struct kf_trainer *t, struct err *e)
 	struct buf sentence = BUF_INIT;
 	int status;
 
-	opt_unused(&t->options, &sentence);
+	recipe_unused(&t->recipe, &t->options, &sentence);
 	status = sentence.len ? err_set(e, "%s", buf_str(&sentence)) : 0;
 	buf_release(&sentence);
 	return status;

@@ -79,10 +79,10 @@ static void make_absolute(struct tune *t, const char **path)
 		*path = arena_strdup(&t->paths, whole);
 }
 
-static void warn_unused(const struct opt_parse *p)
+static void warn_unused(const struct recipe *r, const struct opt_parse *p)
 {
 	struct buf sentence = BUF_INIT;
-	opt_unused(p, &sentence);
+	recipe_unused(r, p, &sentence);
 	if (sentence.len)
 		log_warn("%s", buf_str(&sentence));
 	buf_release(&sentence);
@@ -101,7 +101,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	make_absolute(t, &t->recipe.eval_data);
 	make_absolute(t, &t->recipe.retain);
 	make_absolute(t, &t->recipe.replay);
-	warn_unused(p);
+	warn_unused(&t->recipe, p);
 	return 0;
 }
 

@@ -105,6 +105,20 @@ int recipe_resolve(struct recipe *r, struct err *e)
 	return 0;
 }
 
+static void add_unused(struct buf *sentence, const char *is)
+{
+	buf_addf(sentence, "%s%s", sentence->len ? "; " : "", is);
+}
+
+void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
+{
+	opt_unused(p, sentence);
+	if (!r->replay && opt_given(p, "replay-ratio"))
+		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
+	if (r->retain && !r->forgetting && !(r->ewc > 0))
+		add_unused(sentence, "--retain is for the measure of forgetting and --ewc, and there is neither");
+}
+
 json_t *recipe_record(const struct recipe *r)
 {
 	return opt_record_of(recipe_opts, r);

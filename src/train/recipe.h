@@ -199,6 +199,8 @@ extern const struct opt recipe_opts[];   /* of struct recipe itself */
 
 /* Fills what depends on other fields (learning rate, micro-batch, limits) and refuses what contradicts itself. */
 int recipe_resolve(struct recipe *r, struct err *e);
+/* What was given and nothing uses, as opt_unused says it; appends nothing where all is used. */
+void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence);
 /* auto becomes what it is on this machine, so that a run that is resumed elsewhere keeps its arithmetic. */
 void recipe_settle(struct recipe *r, const struct kernels *k);
 /* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
