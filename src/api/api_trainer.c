@@ -50,8 +50,10 @@ static int read_options(struct kf_trainer *t, const struct kf_option *options, s
 	if (!t->recipe.out)
 		t->recipe.out = ".";
 	t->recipe.forgetting = false; /* the program's: who has a loop of his own knows when his run is over */
-	if ((t->recipe.data && !is_path(t->recipe.data)) || (t->recipe.eval_data && !is_path(t->recipe.eval_data)))
-		return err_set(e, "rows are read from files alone, not from standard input");
+	const char *const rows[] = { t->recipe.data, t->recipe.eval_data, t->recipe.retain, t->recipe.replay };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i] && !is_path(rows[i]))
+			return err_set(e, "rows are read from files alone, not from standard input");
 	return recipe_resolve(&t->recipe, e) < 0 ? -1 : refuse_unused(t, e);
 }
 

@@ -333,6 +333,8 @@ static void trainer_mistakes(struct test *t)
 	          "%s", error.message);
 	BAD(KF_MISUSE,
 	    kf_trainer_open(&tr, (struct kf_option[]){ { "model", "x" }, { "data", "-" }, { 0 } }, NULL, &error));
+	BAD(KF_MISUSE, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "x" }, { "data", "x" }, { "replay", "-" },
+	                                                          { 0 } }, NULL, &error));
 	BAD(KF_FAILED, kf_trainer_open(&tr, (struct kf_option[]){ { "model", "/nonexistent" }, { "data", "x" }, { 0 } },
 	                               NULL, &error));
 	CHECK(t, tr == NULL);
