@@ -4,15 +4,15 @@
  *     F_i = mean over documents of (∂ Σ log p(token) / ∂ w_i)²        at w0, of FISHER_DOCUMENTS of --retain
  *
  * L2-SP is Li et al. 2018 (Explicit Inductive Bias for Transfer Learning), whose α is ours and whose β, of numbers
- * that are new, is 0; EWC is Kirkpatrick et al. 2017, with the empirical Fisher information of the rows that shall not
- * be forgotten, of documents as they are written. The numbers are those that are trained: of an adapter its own. Both
- * enter before the clip, and the loss that is told has them. w0 and F are made at the start, by a resumed run again
- * from the same weights: no state, the same bits.
+ * that are new, is 0 (a head that classes have made of the model); EWC is Kirkpatrick et al. 2017, with the empirical
+ * Fisher information of the rows that shall not be forgotten, of documents as they are written. The numbers are those
+ * that are trained: of an adapter its own. Both enter before the clip, and the loss that is told has them. w0 and F
+ * are made at the start, by a resumed run again from the same weights: no state, the same bits.
  *
  *     rate of a parameter = the run's · decay^(L + 1 − depth)            decay: --layer-lr-decay
  *
- * depth: 0 of embeddings and what stands before them, i + 1 of block i, L + 1 of what follows the blocks; as timm's
- * param_groups_layer_decay and BEiT (Bao et al. 2022) count. */
+ * depth: 0 of embeddings and what stands before them (virtual tokens and what makes them), i + 1 of block i, L + 1 of
+ * what follows the blocks; as timm's param_groups_layer_decay and BEiT (Bao et al. 2022) count. */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -133,22 +133,47 @@ void penalty_release(struct trainer *t)
 
 struct work_of { const struct trainer *t; float *g; double weight; };
 
-static void add_piece(void *ctx, size_t item, int thread)
+static double add_range(const struct work_of *x, size_t from, size_t to)
 {
-	const struct work_of *x = ctx;
 	const struct trainer *t = x->t;
 	const struct penalty *p = &t->penalty;
-	size_t from = item * PIECE, to = MIN(from + PIECE, t->params->n);
 	float l2 = (float)t->recipe.l2_sp, ewc = (float)t->recipe.ewc, weight = (float)x->weight;
 	double sum = 0;
-	(void)thread;
 
 	for (size_t i = from; i < to; i++) {
 		float far = t->params->w[i] - p->start[i], by = p->fisher ? l2 + ewc * p->fisher[i] : l2;
 		x->g[i] += weight * by * far;
 		sum += 0.5 * (double)by * far * far;
 	}
-	p->partials[item] = sum;
+	return sum;
+}
+
+static bool is_new(const struct model *m, const struct param *p)
+{
+	return p->weight >= 0 && p->weight < (int)m->n_weights && m->weights[p->weight].made;
+}
+
+/* What is new has no start to be held to. */
+static void add_piece(void *ctx, size_t item, int thread)
+{
+	const struct work_of *x = ctx;
+	const struct params *params = x->t->params;
+	size_t at = item * PIECE, to = MIN(at + PIECE, params->n);
+	double sum = 0;
+	(void)thread;
+
+	for (size_t i = 0; i < params->n_items && at < to; i++) {
+		const struct param *p = &params->items[i];
+		size_t end = p->offset + p->n;
+		if (end <= at || !is_new(&x->t->model, p))
+			continue;
+		if (p->offset > at)
+			sum += add_range(x, at, MIN(p->offset, to));
+		at = end;
+	}
+	if (at < to)
+		sum += add_range(x, at, to);
+	x->t->penalty.partials[item] = sum;
 }
 
 double penalty_add(struct trainer *t, float *gradient, double weight)
@@ -175,10 +200,12 @@ static int layer_in(const char *name)
 	return -1;
 }
 
-static int depth_of(const struct model *m, const struct param *p)
+static int depth_of(const struct trainer *t, const struct param *p)
 {
-	int layer = p->weight >= 0 && p->weight < (int)m->n_weights ? m->weights[p->weight].layer : layer_in(p->name);
-	bool low = p->role == PARAM_EMBEDDING || strstr(p->name, "embed");
+	const struct model *m = &t->model;
+	bool weight = p->weight >= 0 && p->weight < (int)m->n_weights, first = !weight && overlays_virtual(t->overlay);
+	int layer = weight ? m->weights[p->weight].layer : first ? -1 : layer_in(p->name);
+	bool low = first || p->role == PARAM_EMBEDDING || strstr(p->name, "embed");
 
 	return layer >= 0 ? layer + 1 : low ? 0 : m->config.n_layers + 1;
 }
@@ -194,7 +221,7 @@ void penalty_layer_rates(struct trainer *t)
 	int *made = mem_array((size_t)groups * (size_t)depths, sizeof(*made));
 	for (size_t i = 0; i < p->n_items; i++) {
 		struct param *x = &p->items[i];
-		int depth = depth_of(&t->model, x), *group = &made[x->group * depths + depth];
+		int depth = depth_of(t, x), *group = &made[x->group * depths + depth];
 		struct param_group g = params_group(p, x->group);
 		double by = pow(decay, depths - 1 - depth);
 		g.rate *= by;
