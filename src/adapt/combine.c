@@ -14,9 +14,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/weights.h"
 #include "tensor/svd.h"
+
+#define TRY_SECONDS 0.3                /* of making modules before it is said how long all take */
 
 struct origin { const struct change *from; struct adapter_factors *pairs; size_t n_pairs; };
 
@@ -29,6 +32,7 @@ struct work {
 	uint32_t *order;
 	double whole, kept;            /* Σ of squares: of all that was changed, of what is there */
 	size_t left_out;
+	double began;
 };
 
 static bool is_embedding(const struct model *m, int weight)
@@ -56,6 +60,16 @@ static const float *numbers(const struct origin *s, int param)
 	const struct params *p = &s->from->adapter->overlay.params;
 
 	return p->w + p->items[param].offset;
+}
+
+/* -1 when it was interrupted. */
+static int tell(const struct work *w, const char *doing, size_t done, size_t n, struct err *e)
+{
+	const struct combine *c = w->c;
+
+	if (c->progress)
+		c->progress(c->ctx, &(struct combine_progress){ doing, done, n, clock_seconds() - w->began });
+	return c->interrupted && c->interrupted() ? err_set(e, "interrupted") : 0;
 }
 
 /* Are pairs of low rank all that it is? */
@@ -157,6 +171,10 @@ static char *list_modules(struct work *w, struct err *e)
 		const struct weight *x = weight_at(m, i);
 		const char *name = i < (int)m->n_weights ? x->name : m->config.arch->head;
 		size_t n = strlen(name) - strlen(".weight");
+		if (tell(w, "looking for what was changed", (size_t)i, m->n_weights, e) < 0) {
+			buf_release(&names);
+			return NULL;
+		}
 		if ((i == (int)m->n_weights && !m->config.tied) || !is_changed(w, i))
 			continue;
 		if (x->n_dims != 2 || !(x->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)))
@@ -410,26 +428,57 @@ static int add_products(struct work *w, int weight, const struct param *a, const
 
 /* --- the whole --- */
 
+static int fill_one(struct work *w, const struct adapter_factors *f, const struct params *p, struct err *e)
+{
+	const struct param *a = &p->items[f->a], *b = &p->items[f->b];
+
+	if (w->c->how.how->of == OF_PRODUCT)
+		return add_products(w, f->weight, a, b, p->w, e);
+	if (w->c->how.how->of == OF_CONCATENATION)
+		concatenate(w, f->weight, a, b, p->w);
+	else if (add_factor(w, f->weight, true, p->w + a->offset, a->n, e) < 0 ||
+	         add_factor(w, f->weight, false, p->w + b->offset, b->n, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* How a module's seconds go, beside another's. */
+static double cost_of(const struct work *w, const struct adapter_factors *f, const struct params *p)
+{
+	return (double)(w->dense ? count_of(weight_at(w->c->model, f->weight)) : p->items[f->a].n + p->items[f->b].n);
+}
+
+static int say_forecast(const struct work *w, double done, double all, const struct params *p, struct err *e)
+{
+	double spent = clock_seconds() - w->began, seconds = done > 0 ? spent * all / done : 0;
+
+	return w->c->planned(w->c->ctx, &(struct combine_forecast){ seconds, seconds - spent, p->n }, e);
+}
+
 static int fill(struct adapter *out, struct work *w, struct err *e)
 {
 	const struct params *p = &out->overlay.params;
 	struct adapter_factors *pairs = mem_array(w->c->model->n_weights + 1, sizeof(*pairs));
 	size_t n = out->type->pairs(out, pairs);
+	bool said = !w->c->planned;
+	double done = 0, all = 0;
 	int status = 0;
 
+	w->began = clock_seconds();
+	for (size_t i = 0; i < n; i++)
+		all += cost_of(w, &pairs[i], p);
 	for (size_t i = 0; i < n && status == 0; i++) {
-		const struct param *a = &p->items[pairs[i].a], *b = &p->items[pairs[i].b];
-		int weight = pairs[i].weight;
-		if (w->c->interrupted && w->c->interrupted())
-			status = err_set(e, "interrupted");
-		else if (w->c->how.how->of == OF_PRODUCT)
-			status = add_products(w, weight, a, b, p->w, e);
-		else if (w->c->how.how->of == OF_CONCATENATION)
-			concatenate(w, weight, a, b, p->w);
-		else if (add_factor(w, weight, true, p->w + a->offset, a->n, e) < 0 ||
-		         add_factor(w, weight, false, p->w + b->offset, b->n, e) < 0)
-			status = -1;
+		if (!said && clock_seconds() - w->began > TRY_SECONDS) {
+			said = true;
+			status = say_forecast(w, done, all, p, e);
+		}
+		if (status < 0 || (status = tell(w, "combining", i, n, e)) < 0)
+			break;
+		status = fill_one(w, &pairs[i], p, e);
+		done += cost_of(w, &pairs[i], p);
 	}
+	if (status == 0 && !said)
+		status = say_forecast(w, done, all, p, e);
 	mem_free(pairs);
 	return status;
 }
@@ -438,7 +487,7 @@ static int open_work(struct work *w, const struct combine *c, struct err *e)
 {
 	size_t largest = 0, n = c->model->n_weights + 1;
 
-	*w = (struct work){ .c = c, .sources = mem_array(c->n, sizeof(*w->sources)) };
+	*w = (struct work){ .c = c, .sources = mem_array(c->n, sizeof(*w->sources)), .began = clock_seconds() };
 	w->dense = c->how.how->of == OF_PRODUCT && c->how.how->keep != KEEP_ALL;
 	for (size_t i = 0; i < c->n; i++) {
 		const struct change *x = &c->changes[i];

@@ -17,6 +17,18 @@ struct change {
 	double weight;
 };
 
+struct combine_progress {
+	const char *doing;             /* "looking for what was changed", "combining" */
+	size_t done, n;                /* weights, modules */
+	double seconds;                /* since this began */
+};
+
+/* What making all modules takes, by the first ones. */
+struct combine_forecast {
+	double seconds, left;          /* of all of them; of those that are not made yet */
+	size_t numbers;                /* of the result */
+};
+
 struct combine {
 	const struct model *model;
 	const struct change *changes;  /* [n] */
@@ -24,6 +36,10 @@ struct combine {
 	struct combining how;          /* how.how: not OF_MODELS_ALONE */
 	size_t svd_rank;               /* of OF_PRODUCT; 0: the largest rank of the adapters */
 	bool (*interrupted)(void);     /* or NULL */
+	void (*progress)(void *ctx, const struct combine_progress *p);               /* or NULL */
+	/* Once, when the first modules are made; -1 ends it with that error. NULL: nobody wants to know. */
+	int (*planned)(void *ctx, const struct combine_forecast *f, struct err *e);
+	void *ctx;
 };
 
 struct combined {

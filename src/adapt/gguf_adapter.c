@@ -61,6 +61,17 @@ static int wants_word(const struct reading *r, const char *key, const char *word
 	                              err_set(r->e, "%s: %s is '%.80s', '%s' was wanted", r->g->path, key, found, word);
 }
 
+/* A model's file says "model", or nothing. */
+static int wants_adapter(const struct reading *r)
+{
+	const char *found = NULL;
+	if (gguf_str((struct gguf *)r->g, "general.type", false, &found, r->e) < 0)
+		return -1;
+	if (!found || !strcmp(found, "model"))
+		return err_set(r->e, "%s: a model, where a GGUF file of an adapter was wanted", r->g->path);
+	return wants_word(r, "general.type", "adapter");
+}
+
 static int find_type(struct reading *r)
 {
 	const char *found;
@@ -81,7 +92,7 @@ static int check_kind(struct reading *r)
 	if (!arch)
 		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters",
 		               r->g->path, r->m->config.arch->name);
-	if (wants_word(r, "general.type", "adapter") < 0 || find_type(r) < 0 ||
+	if (wants_adapter(r) < 0 || find_type(r) < 0 ||
 	    wants_word(r, "general.architecture", arch) < 0)
 		return -1;
 	return tokens && tokens->n_items ?

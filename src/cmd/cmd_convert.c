@@ -8,11 +8,14 @@
 #include "base/jsonx.h"
 #include "base/human.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/adapter_writing.h"
 #include "cmd/metering.h"
 #include "cmd/model_writing.h"
 
 extern const struct command cmd_convert;
+
+#define LOOSE 0.2                      /* by how much a matrix's singular values take longer than another's */
 
 struct convert {
 	struct common common;
@@ -53,9 +56,10 @@ static void report_adapter(const struct app *app, const struct convert *o, const
 	        o->adapter ? o->adapter : "what was trained", names_gguf(o->out) ? "GGUF" : "PEFT has them");
 }
 
-static int convert_adapter(struct app *app, const struct convert *o, struct loaded *l, struct err *e)
+/* what: for its plan; NULL: it was planned. */
+static int convert_adapter(struct app *app, const struct convert *o, struct loaded *l, const char *what, struct err *e)
 {
-	if (adapter_write(app, l, "convert", o->out, o->dtype, e) < 0)
+	if (adapter_write(app, l, what, o->out, o->dtype, e) < 0)
 		return -1;
 	report_adapter(app, o, &l->adapter);
 	return 0;
@@ -63,17 +67,33 @@ static int convert_adapter(struct app *app, const struct convert *o, struct load
 
 /* --- as a LoRA --- */
 
+static int plan_lora(void *ctx, const struct combine_forecast *f, struct err *e)
+{
+	struct predicted p;
+
+	predict_begin(&p, "convert to LoRA");
+	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, what was changed, the first matrices");
+	predict_phase(&p, "singular values", f->left);
+	p.loose_seconds = LOOSE * f->left;
+	adapter_predict_writing(&p, f->numbers);
+	return planned(ctx, &p, NULL, e);
+}
+
 /* What the adapter, or all of the model's training, changed becomes a LoRA of the rank: l->adapter. */
-static int make_lora(const struct convert *o, struct loaded *l, const struct model *tuned, struct err *e)
+static int make_lora(struct app *app, const struct convert *o, struct loaded *l, const struct model *tuned,
+                     struct err *e)
 {
 	struct change change = { l->has_adapter ? &l->adapter : NULL, tuned, o->adapter ? o->adapter : o->base, 1 };
 	struct combine c = { .model = &l->model, .changes = &change, .n = 1, .svd_rank = (size_t)o->to_lora,
-		             .how = { .how = combination_find("svd"), .density = 1 }, .interrupted = app_interrupted };
+		             .how = { .how = combination_find("svd"), .density = 1 }, .interrupted = app_interrupted,
+		             .progress = adapter_watch, .planned = plan_lora, .ctx = app };
 	struct combined result;
 	struct adapter lora;
 
 	metering_phase("singular values");
-	if (combine_adapters(&lora, &result, &c, e) < 0)
+	int status = combine_adapters(&lora, &result, &c, e);
+	log_live_end();
+	if (status < 0)
 		return -1;
 	if (l->has_adapter)
 		adapter_release(&l->adapter);
@@ -91,13 +111,13 @@ static int convert_to_lora(struct app *app, const struct convert *o, const char 
 	struct model tuned;
 	struct loaded l;
 
-	if (loaded_open(&l, o->base ? o->base : model, o->adapter, e) < 0)
+	if (adapter_dtype_fits(o->dtype, e) < 0 || loaded_open(&l, o->base ? o->base : model, o->adapter, e) < 0)
 		return -1;
 	int status = o->base ? model_open(&tuned, model, e) : 0;
 	if (status == 0 && o->base)
 		status = model_same_weights(&l.model, &tuned, model, e);
-	if (status == 0 && (status = make_lora(o, &l, o->base ? &tuned : NULL, e)) == 0)
-		status = convert_adapter(app, o, &l, e);
+	if (status == 0 && (status = make_lora(app, o, &l, o->base ? &tuned : NULL, e)) == 0)
+		status = convert_adapter(app, o, &l, NULL, e);
 	if (o->base)
 		model_close(&tuned);
 	loaded_close(&l);
@@ -142,7 +162,7 @@ static int convert(struct app *app, const struct convert *o, const char *model, 
 		return convert_to_lora(app, o, model, e);
 	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
 		return -1;
-	status = o->adapter ? convert_adapter(app, o, &l, e) : convert_model(app, o, &l, e);
+	status = o->adapter ? convert_adapter(app, o, &l, "convert", e) : convert_model(app, o, &l, e);
 	loaded_close(&l);
 	return status;
 }

@@ -121,6 +121,8 @@ static int plan(struct app *app, const struct model_writing *w, enum dtype dtype
 	predict_phase(&p, "weights", seconds);
 	predict_phase(&p, "writing", writing);
 	p.loose_seconds = writing;
+	if (w->besides)
+		w->besides(w->ctx, &p);
 	return planned(app, &p,
 	               &(struct planned_options){ .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)w->bytes) },
 	               e);

@@ -12,6 +12,9 @@ struct model_writing {
 	const struct export_weights *weights, *watched; /* watched: own, the same with progress */
 	int dtype;                           /* enum dtype, −1: as stored */
 	size_t more;                         /* bytes that weights->get needs beside its scratch */
+	/* adds to the plan what the command does besides; or NULL */
+	void (*besides)(void *ctx, struct predicted *p);
+	void *ctx;
 	bool as_stored;                      /* a GGUF keeps quantized tensors as they are stored */
 	/* filled: */
 	size_t bytes;                        /* of weights */

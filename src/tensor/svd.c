@@ -17,6 +17,8 @@
 #define NOTHING 1e-13                  /* of the largest value: a vector that is rounding alone */
 enum { LANES = 8, SWEEPS = 60 };
 
+static bool is_over(bool (*interrupted)(void)) { return interrupted && interrupted(); }
+
 static double dot(const double *a, const double *b, size_t n)
 {
 	double lane[LANES] = { 0 }, sum = 0;
@@ -67,19 +69,25 @@ static bool rotate(double *a, double *v, size_t n, size_t i, size_t j)
 	return true;
 }
 
-void svd_jacobi(double *a, double *v, size_t n)
+/* All of a small square matrix a [n][n], which is overwritten, columns by columns: a becomes u·s, v its rotations;
+ * unsorted. false: interrupted. */
+static bool jacobi(double *a, double *v, size_t n, bool (*interrupted)(void))
 {
 	memset(v, 0, n * n * sizeof(*v));
 	for (size_t i = 0; i < n; i++)
 		v[i * n + i] = 1;
 	for (int sweep = 0; sweep < SWEEPS; sweep++) {
 		bool turned = false;
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++) {
+			if (is_over(interrupted))
+				return false;
 			for (size_t j = i + 1; j < n; j++)
 				turned |= rotate(a, v, n, i, j);
+		}
 		if (!turned)
 			break;
 	}
+	return true;
 }
 
 /* --- large: bidiagonalization --- */
@@ -149,7 +157,7 @@ static void small_release(struct small *x)
 	mem_free(x->order);
 }
 
-static void take_apart(const struct lanczos *l, struct small *x)
+static bool take_apart(const struct lanczos *l, struct small *x, bool (*interrupted)(void))
 {
 	size_t n = x->n = l->n;
 
@@ -162,7 +170,8 @@ static void take_apart(const struct lanczos *l, struct small *x)
 		if (j > 0)
 			x->a[j * n + j - 1] = l->beta[j - 1];
 	}
-	svd_jacobi(x->a, x->v, n);
+	if (!jacobi(x->a, x->v, n, interrupted))
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		size_t at = i;
 		x->s[i] = sqrt(dot(x->a + i * n, x->a + i * n, n));
@@ -170,6 +179,7 @@ static void take_apart(const struct lanczos *l, struct small *x)
 			x->order[at] = x->order[at - 1];
 		x->order[at] = i;
 	}
+	return true;
 }
 
 /* Do the k largest stand still? */
@@ -237,12 +247,14 @@ static bool tall_largest(struct svd *out, const struct svd_matrix *m, size_t k, 
 	l.beta = mem_array(least, sizeof(*l.beta));
 	fill_random(l.v, m->cols, 0);
 	scale(l.v, 1 / sqrt(dot(l.v, l.v, m->cols)), m->cols);
-	while (!done && !(interrupted && interrupted())) {
-		while (l.n < next)
+	for (bool on = !is_over(interrupted); on && !done;) {
+		while (l.n < next && (on = !is_over(interrupted)))
 			step(&l);
+		if (!on)
+			break;
 		struct small x;
-		take_apart(&l, &x);
-		done = l.n == least || stands_still(&l, &x, out->k);
+		on = take_apart(&l, &x, interrupted);
+		done = on && (l.n == least || stands_still(&l, &x, out->k));
 		if (done)
 			collect(out, &l, &x);
 		small_release(&x);

@@ -34,8 +34,4 @@ void svd_release(struct svd *s);
 struct svd_floats { const float *at; size_t rows, cols; };
 struct svd_matrix svd_of_floats(const struct svd_floats *f);
 
-/* All of a small square matrix a [n][n], which is overwritten, columns by columns: a becomes u·s, v its rotations;
- * unsorted. For svd_largest and tests. */
-void svd_jacobi(double *a, double *v, size_t n);
-
 #endif

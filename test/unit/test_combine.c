@@ -47,6 +47,41 @@ static void close_joined(struct joined *j)
 	model_close(&j->model);
 }
 
+/* What a plan is told of, once, and how far it is. */
+struct watching { int planned, told; size_t numbers; bool refuses; };
+
+static int keep_plan(void *ctx, const struct combine_forecast *f, struct err *e)
+{
+	struct watching *w = ctx;
+
+	w->planned++;
+	w->numbers = f->numbers;
+	return w->refuses ? err_set(e, "too dear") : 0;
+}
+
+static void keep_progress(void *ctx, const struct combine_progress *p)
+{
+	struct watching *w = ctx;
+
+	w->told += p->done <= p->n;
+}
+
+static void check_watched(struct test *t, struct joined *j)
+{
+	struct watching w = { 0 };
+	struct combine c = { .model = &j->model, .changes = j->changes, .n = 2, .progress = keep_progress,
+		             .how = { .how = combination_find("svd"), .density = 1 }, .planned = keep_plan,
+		             .ctx = &w };
+	struct err e = ERR_INIT;
+
+	test_case(t, "who plans is told once, and may refuse");
+	CHECK_MSG(t, combine_adapters(&j->sum, &j->result, &c, &e) == 0, "%s", e.msg);
+	CHECK(t, w.planned == 1 && w.numbers == j->sum.overlay.params.n && w.told > (int)j->result.modules);
+	adapter_release(&j->sum);
+	w.refuses = true;
+	CHECK(t, combine_adapters(&j->sum, &j->result, &c, &e) < 0 && strstr(e.msg, "too dear"));
+}
+
 static int add_up(struct joined *j, const char *how, size_t n, size_t rank, double density, struct err *e)
 {
 	struct combine c = { .model = &j->model, .changes = j->changes, .n = n, .svd_rank = rank,
@@ -234,6 +269,7 @@ static void check_own(struct test *t)
 		CHECK(t, (rank == 4) == (j.result.error < 1e-4));
 		adapter_release(&j.sum);
 	}
+	check_watched(t, &j);
 	test_case(t, "what cannot be added is a sentence");
 	CHECK(t, add_up(&j, "cat", 2, 0, 1, &e) == 0 && j.result.rank == 8);
 	struct adapter eight = j.sum;

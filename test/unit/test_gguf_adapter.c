@@ -201,7 +201,7 @@ static void test_made(struct test *t, const struct model *m)
 
 	test_case(t, "what is wrong is named");
 	x = right; x.arch = "qwen2"; refused(t, m, x, "general.architecture is 'qwen2', 'llama' was wanted");
-	x = right; x.type = "model"; refused(t, m, x, "general.type is 'model', 'adapter' was wanted");
+	x = right; x.type = "model"; refused(t, m, x, "a model, where a GGUF file of an adapter was wanted");
 	x = right; x.kind = "ia3"; refused(t, m, x, "adapter.type is 'ia3', which this");
 	x = right; x.alpha = NAN; refused(t, m, x, "adapter.lora.alpha is no number");
 	x = right; x.rank_b = 3; refused(t, m, x, "do not have one rank");

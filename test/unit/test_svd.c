@@ -91,6 +91,33 @@ static void test_one(struct test *t, size_t rows, size_t cols, size_t rank, doub
 
 static bool at_once(void) { return true; }
 
+/* The looks that it takes before it ends, -1: never; how many were taken. */
+static int looks, taken;
+
+static bool at_last(void) { return taken++ == looks; }
+
+/* A larger one is interrupted at whichever look says so: between the steps and within the small matrix's rotations. */
+static void test_interrupted(struct test *t)
+{
+	float *a = sample(150, 60, 60, 0.98);
+	struct svd_matrix m = svd_of_floats(&(struct svd_floats){ a, 150, 60 });
+	struct svd s;
+
+	test_case(t, "it is interrupted between any two steps");
+	looks = -1;
+	taken = 0;
+	CHECK(t, svd_largest(&s, &m, 4, at_last));
+	svd_release(&s);
+	int all = taken;
+	CHECK(t, all > 100);
+	for (looks = 0; looks < all; looks += 7) {
+		taken = 0;
+		CHECK(t, !svd_largest(&s, &m, 4, at_last) && taken == looks + 1);
+		svd_release(&s);
+	}
+	mem_free(a);
+}
+
 void test_svd(struct test *t)
 {
 	test_one(t, 1, 1, 1, 1, 1);
@@ -115,4 +142,5 @@ void test_svd(struct test *t)
 	test_case(t, "it can be interrupted");
 	CHECK(t, !svd_largest(&s, &m, 3, at_once));
 	svd_release(&s);
+	test_interrupted(t);
 }

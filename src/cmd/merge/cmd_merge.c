@@ -17,6 +17,8 @@
 
 extern const struct command cmd_merge;
 
+#define WEIGHT_MOST 1e6                /* either way: more is a slip, and its sums no numbers any more */
+
 static const struct opt merge_opts[] = {
 	OPT_LIST("adapter", struct merge, adapters, "PATH",
 	         "an adapter of the model: a folder of PEFT's form, a run, or a GGUF file; repeated, or with "
@@ -65,12 +67,13 @@ double *merge_weights(const struct merge *o, size_t n, double all, struct err *e
 		w[i] = all;
 	for (char *end; at && *at && i < n; i++, at = *end == ',' ? end + 1 : end) {
 		w[i] = strtod(at, &end);
-		if (end == at || !isfinite(w[i]) || (*end && *end != ','))
+		if (end == at || !(fabs(w[i]) <= WEIGHT_MOST) || (*end && *end != ','))
 			break;
 	}
 	if (i == n && !(at && *at))
 		return w;
-	err_set(e, "--weights %s: %zu numbers with commas were wanted", o->weights, n);
+	err_set(e, "--weights %s: %zu number%s with commas, none beyond %.0f, %s wanted", o->weights, n,
+	        n == 1 ? "" : "s", WEIGHT_MOST, n == 1 ? "was" : "were");
 	mem_free(w);
 	return NULL;
 }

@@ -16,6 +16,8 @@
 #include "cmd/adapter_writing.h"
 #include "cmd/metering.h"
 
+#define LOOSE 0.2                      /* by how much a module takes longer than another of its size */
+
 struct merging {
 	struct app *app;
 	const struct merge *o;
@@ -27,8 +29,33 @@ struct merging {
 	struct combine combine;
 	struct combined result;
 	struct effect effect;
+	struct effect_forecast alone, with;    /* of the model alone, of it with an adapter */
 	size_t tries;
 };
+
+/* A search tries at least one round of each step, at most three, each weight up and down; the first and the last are
+ * made besides. */
+static int plan(void *ctx, const struct combine_forecast *f, struct err *e)
+{
+	struct merging *m = ctx;
+	size_t round = 3 * 2 * m->n, most = m->o->search ? 2 + 3 * round : 1;
+	double spare = m->o->search ? 2 * (double)round : 0;
+	struct predicted p;
+
+	predict_begin(&p, "merge adapters%s", m->o->search ? " searched" : m->effect.n ? " on rows" : "");
+	if (m->effect.n)
+		predict_phase(&p, "start", loaded_predict(&m->l, &p, &(struct model_reads){ .token = NULL },
+		                                          MAX(m->alone.bytes, m->with.bytes), 0, "activations"));
+	else
+		predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, adapters, what they become");
+	predict_phase(&p, "combining", f->left + (m->o->search ? (double)most * f->seconds : 0));
+	p.loose_seconds = LOOSE * p.phase[p.n_phases - 1].amount;
+	p.spare_seconds = spare * f->seconds;
+	if (m->effect.n)
+		effect_predict(&p, &m->alone, &m->with, (double)most, spare);
+	adapter_predict_writing(&p, f->numbers);
+	return planned(m->app, &p, NULL, e);
+}
 
 static int open_all(struct merging *m, const char *model, struct err *e)
 {
@@ -50,6 +77,7 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 	}
 	m->combine = (struct combine){ .model = &m->l.model, .changes = m->changes, .n = m->n,
 		                       .how = merge_how(m->o, how), .interrupted = app_interrupted,
+		                       .progress = adapter_watch, .planned = plan, .ctx = m,
 		                       .svd_rank = m->o->svd_rank == OPT_UNSET_INT ? 0 : (size_t)m->o->svd_rank };
 	return 0;
 }
@@ -67,8 +95,11 @@ static int combine(struct merging *m, struct err *e)
 	drop_result(m);
 	for (size_t i = 0; i < m->n; i++)
 		m->changes[i].weight = m->weights[i];
-	if (combine_adapters(&m->l.adapter, &m->result, &m->combine, e) < 0)
+	int status = combine_adapters(&m->l.adapter, &m->result, &m->combine, e);
+	log_live_end();
+	if (status < 0)
 		return -1;
+	m->combine.planned = NULL; /* which it is once */
 	m->l.has_adapter = true;
 	return 0;
 }
@@ -149,30 +180,49 @@ static void report(struct merging *m, double seconds)
 	if (m->app->json)
 		return;
 	clock_human(seconds, time);
-	log_say("%s: %zu adapters as one LoRA of rank %zu on %zu modules (%s), in %s", o->out, m->n, m->result.rank,
-	        m->result.modules, o->combination, time);
+	log_say("%s: %zu adapter%s as one LoRA of rank %zu on %zu modules (%s), in %s", o->out, m->n,
+	        m->n == 1 ? "" : "s", m->result.rank, m->result.modules, o->combination, time);
 	if (m->combine.how.how->of == OF_PRODUCT)
 		log_say("the cut to that rank is off by %.3g of the whole (Frobenius norm)", m->result.error);
 	if (m->result.left_out)
 		log_warn("%zu norms and biases were changed as well, and a LoRA cannot hold them", m->result.left_out);
 }
 
+/* How long rows take: of the model alone, and with one of the adapters, which the result will be like. */
+static int foresee(struct merging *m, struct err *e)
+{
+	struct loaded with;
+
+	if (model_want_causal(&m->l.model, e) < 0 ||
+	    model_compute(m->app, &m->l.model, m->o->compute, PREPARE_SCORE, e) < 0 ||
+	    effect_foresee(&m->alone, &m->effect, m->app, m->o, &m->l, e) < 0)
+		return -1;
+	with = m->l;
+	with.adapter = m->adapters[0];
+	with.has_adapter = true;
+	return effect_foresee(&m->with, &m->effect, m->app, m->o, &with, e);
+}
+
+static int measure(struct merging *m, struct err *e)
+{
+	m->l.has_adapter = false;
+	int status = effect_measure(&m->effect, m->app, m->o, &m->l, false, e);
+	m->l.has_adapter = true;
+	if (status < 0)
+		return -1;
+	return m->o->search ? search(m, e) : effect_measure(&m->effect, m->app, m->o, &m->l, true, e);
+}
+
 static int run_all(struct merging *m, const char *model, struct err *e)
 {
 	double began = clock_seconds();
 
-	if (effect_open(&m->effect, m->o, e) < 0 || open_all(m, model, e) < 0)
-		return -1;
-	bool measured = m->o->eval_data.n && !m->app->plans;
-	if (measured &&
-	    (model_want_causal(&m->l.model, e) < 0 ||
-	     model_compute(m->app, &m->l.model, m->o->compute, PREPARE_SCORE, e) < 0 ||
-	     effect_measure(&m->effect, m->app, m->o, &m->l, false, e) < 0))
+	if (adapter_dtype_fits(m->o->dtype, e) < 0 || effect_open(&m->effect, m->o, e) < 0 ||
+	    open_all(m, model, e) < 0 || (m->effect.n && foresee(m, e) < 0))
 		return -1;
 	metering_phase("combine");
-	if ((m->o->search && measured ? search : combine)(m, e) < 0 ||
-	    (measured && !m->o->search && effect_measure(&m->effect, m->app, m->o, &m->l, true, e) < 0) ||
-	    adapter_write(m->app, &m->l, "merge adapters", m->o->out, m->o->dtype, e) < 0)
+	if (combine(m, e) < 0 || (m->effect.n && measure(m, e) < 0) ||
+	    adapter_write(m->app, &m->l, NULL, m->o->out, m->o->dtype, e) < 0)
 		return -1;
 	report(m, clock_seconds() - began);
 	return 0;

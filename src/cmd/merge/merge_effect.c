@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "eval/evaluate.h"
+#include "op/timing.h"
 
 enum { WINDOW = 1024, MICRO_BATCH = 1024 };
 
@@ -47,7 +48,7 @@ static const char *score_name(const struct effect_rows *r)
 	}
 }
 
-struct collecting { double *score; size_t n; };
+struct collecting { double *score; size_t n; struct effect_forecast *foreseen; bool known; };
 
 static void collect(void *ctx, json_t *line)
 {
@@ -70,24 +71,43 @@ static int watch(void *ctx, const struct evaluate_progress *p)
 	return app_interrupted();
 }
 
+/* When all is known that was asked for, evaluate need not go on. */
+static int keep_forecast(void *ctx, const struct evaluate_forecast *f, struct err *e)
+{
+	struct collecting *c = ctx;
+
+	c->foreseen->start_seconds = fmax(c->foreseen->start_seconds, f->start_seconds);
+	c->foreseen->seconds += f->score_seconds + f->answer_seconds;
+	c->foreseen->spare_seconds += f->spare_seconds;
+	c->foreseen->flops += f->flops;
+	c->foreseen->int_ops += f->int_ops;
+	c->foreseen->bytes = MAX(c->foreseen->bytes, f->bytes);
+	c->known = true;
+	return err_set(e, "foreseen");
+}
+
+/* The scores into out, or how long they will take into foreseen. */
 static int measure_one(struct effect_rows *r, struct app *app, const struct merge *o, struct loaded *l, double *out,
-                       struct err *e)
+                       struct effect_forecast *foreseen, struct err *e)
 {
 	bool texts = r->rows.shape->judged == JUDGED_TEXTS;
 	int32_t most = l->model.config.n_ctx, length = texts ? MIN(most, WINDOW) : most;
-	struct collecting c = { out, 0 };
+	struct collecting c = { .score = out, .foreseen = foreseen };
 	struct evaluate_options eo = { .max_length = length, .stride = MAX(length / 2, 1),
 		                       .micro_batch_tokens = MICRO_BATCH, .progress = watch, .detail = collect,
-		                       .apply_chat_template = o->apply_chat_template, .ctx = &c };
+		                       .apply_chat_template = o->apply_chat_template, .ctx = &c,
+		                       .planned = foreseen ? keep_forecast : NULL };
 	struct evaluation v = { 0 };
 
 	if (loaded_text(l, e) < 0 || (evaluate_wants_template(&r->rows, &eo) && !l->chat && loaded_chat(l, e) < 0))
 		return -1;
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	int status = evaluate(&v, &s, &r->rows, &eo, e);
-	if (status == 0)
+	if (status == 0 && !foreseen)
 		metering_count(v.tokens, v.new_tokens, v.scored_tokens, v.flops, v.int_ops);
-	if (status == 0 && c.n != r->rows.n)
+	if (c.known)
+		status = 0;
+	else if (status == 0 && c.n != r->rows.n)
 		BUG("%zu scores of %zu rows", c.n, r->rows.n);
 	evaluation_release(&v);
 	log_live_end();
@@ -102,10 +122,29 @@ int effect_measure(struct effect *x, struct app *app, const struct merge *o, str
 		double **to = after ? &x->of[i].after : &x->of[i].before;
 		if (!*to)
 			*to = mem_array(x->of[i].rows.n, sizeof(**to));
-		if (measure_one(&x->of[i], app, o, l, *to, e) < 0)
+		if (measure_one(&x->of[i], app, o, l, *to, NULL, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int effect_foresee(struct effect_forecast *f, struct effect *x, struct app *app, const struct merge *o,
+                   struct loaded *l, struct err *e)
+{
+	*f = (struct effect_forecast){ 0 };
+	for (size_t i = 0; i < x->n; i++)
+		if (measure_one(&x->of[i], app, o, l, NULL, f, e) < 0)
+			return -1;
+	return 0;
+}
+
+void effect_predict(struct predicted *p, const struct effect_forecast *before, const struct effect_forecast *after,
+                    double times, double spare)
+{
+	predict_phase(p, "evaluations", before->start_seconds + before->seconds + times * after->seconds);
+	p->spare_seconds += before->spare_seconds + spare * after->seconds + (times - spare) * after->spare_seconds;
+	p->loose_seconds = hypot(p->loose_seconds, (double)MAX(before->bytes, after->bytes) / TIMING_SLOW_RATE);
+	predict_operations(p, before->flops + times * after->flops, before->int_ops + times * after->int_ops);
 }
 
 static struct estimate change_of(const struct effect_rows *r)

@@ -2,6 +2,8 @@
  * up what --with's models, and with --base MODEL too, changed of their base. */
 #include "cmd/merge/merge_parts.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "adapt/combine_models.h"
@@ -24,6 +26,7 @@ struct merging {
 	double *weights;
 	struct combine_models c;
 	struct effect effect;
+	struct effect_forecast each;   /* of measuring it once */
 	bool opened;
 };
 
@@ -80,6 +83,16 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 	return combine_models_begin(&m->c, e);
 }
 
+static void besides(void *ctx, struct predicted *p)
+{
+	const struct merging *m = ctx;
+
+	snprintf(p->kind + strlen(p->kind), sizeof(p->kind) - strlen(p->kind), " on rows");
+	effect_predict(p, &m->each, &m->each, 1, 0);
+	/* what is measured is opened again, when what was merged of is not needed any more */
+	predict_part(p, "work", fmax((double)m->each.bytes - (double)combine_models_bytes(&m->c), 0), "activations");
+}
+
 static int write_all(struct merging *m, struct err *e)
 {
 	struct export_weights weights = { .get = combine_models_weight, .ctx = &m->c };
@@ -90,34 +103,24 @@ static int write_all(struct merging *m, struct err *e)
 		more += owned;
 	}
 	struct model_writing w = { .l = &m->l, .what = "merge models", .out = m->o->out, .weights = &weights,
-		                   .more = more, .dtype = m->o->dtype ? dtype_from_name(m->o->dtype) : -1 };
+		                   .more = more, .besides = m->effect.n ? besides : NULL, .ctx = m,
+		                   .dtype = m->o->dtype ? dtype_from_name(m->o->dtype) : -1 };
 	return model_write(m->app, &w, e);
 }
 
-/* What was written is opened again: that is what others will have. */
-static int measure_after(struct merging *m, struct err *e)
+/* What is measured is opened for it alone: MODEL, and then what was written of it, as others will have it. each: only
+ * how long that will take. */
+static int measure(struct merging *m, const char *path, bool after, struct effect_forecast *each, struct err *e)
 {
 	struct loaded l;
 
-	if (loaded_open(&l, m->o->out, NULL, e) < 0)
-		return -1;
-	int status = model_compute(m->app, &l.model, m->o->compute, PREPARE_SCORE, e);
-	if (status == 0)
-		status = effect_measure(&m->effect, m->app, m->o, &l, true, e);
-	loaded_close(&l);
-	return status;
-}
-
-static int measure_before(struct merging *m, const char *model, struct err *e)
-{
-	struct loaded l;
-
-	if (loaded_open(&l, model, NULL, e) < 0)
+	if (loaded_open(&l, path, NULL, e) < 0)
 		return -1;
 	int status = model_want_causal(&l.model, e) < 0 ? -1 :
 	             model_compute(m->app, &l.model, m->o->compute, PREPARE_SCORE, e);
 	if (status == 0)
-		status = effect_measure(&m->effect, m->app, m->o, &l, false, e);
+		status = each ? effect_foresee(each, &m->effect, m->app, m->o, &l, e) :
+		                effect_measure(&m->effect, m->app, m->o, &l, after, e);
 	loaded_close(&l);
 	return status;
 }
@@ -143,11 +146,9 @@ static int run_all(struct merging *m, const char *model, struct err *e)
 {
 	double began = clock_seconds();
 
-	if (effect_open(&m->effect, m->o, e) < 0 || open_all(m, model, e) < 0)
-		return -1;
-	if (m->o->eval_data.n && !m->app->plans && measure_before(m, model, e) < 0)
-		return -1;
-	if (write_all(m, e) < 0 || (m->o->eval_data.n && measure_after(m, e) < 0))
+	if (effect_open(&m->effect, m->o, e) < 0 || open_all(m, model, e) < 0 ||
+	    (m->effect.n && measure(m, model, false, &m->each, e) < 0) || write_all(m, e) < 0 ||
+	    (m->effect.n && (measure(m, model, false, NULL, e) < 0 || measure(m, m->o->out, true, NULL, e) < 0)))
 		return -1;
 	report(m, clock_seconds() - began);
 	return 0;

@@ -33,11 +33,19 @@ struct effect_rows {                   /* of one --eval-data */
 	double *before, *after;        /* [rows.n] a row's score; NULL: not measured */
 };
 struct effect { struct effect_rows *of; size_t n; };
+/* What one measurement of all of them takes. */
+struct effect_forecast { double start_seconds, seconds, spare_seconds, flops, int_ops; size_t bytes; };
 
 int effect_open(struct effect *x, const struct merge *o, struct err *e);
 /* Each row's score into (*of)[…].before or .after. */
 int effect_measure(struct effect *x, struct app *app, const struct merge *o, struct loaded *l, bool after,
                    struct err *e);
+/* The same, not done but foreseen. l: the model as it will be then; with more of an adapter it may take longer. */
+int effect_foresee(struct effect_forecast *f, struct effect *x, struct app *app, const struct merge *o,
+                   struct loaded *l, struct err *e);
+/* Adds measuring once as `before`, and then `times` as `after`, of which `spare` may not come. */
+void effect_predict(struct predicted *p, const struct effect_forecast *before, const struct effect_forecast *after,
+                    double times, double spare);
 double effect_gain(const struct effect *x);   /* the mean over files of the mean change of a row */
 /* Tells it; of the summary the list "effect", new. */
 json_t *effect_report(const struct app *app, const struct effect *x);
