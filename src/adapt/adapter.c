@@ -10,6 +10,7 @@
  * both names. */
 #include "adapt/adapter.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "adapt/peft_config.h"
@@ -150,10 +151,19 @@ int adapter_seal(struct adapter *a, const struct model *m, struct err *e)
 	return 0;
 }
 
-void adapter_init_uniform(struct adapter *a, int param, double bound, uint64_t seed)
+int *adapter_site_map(struct adapter *a, const struct model *m)
+{
+	int *site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*site_of));
+
+	for (size_t i = 0; i <= m->n_weights; i++)
+		site_of[i] = -1;
+	return site_of;
+}
+
+void adapter_init_linear(struct adapter *a, int param, uint64_t seed)
 {
 	const struct param *p = &a->overlay.params.items[param];
-	float *w = a->overlay.params.w + p->offset, most = (float)bound;
+	float *w = a->overlay.params.w + p->offset, most = (float)(1 / sqrt((double)p->dim[1]));
 	struct rng_key key = { seed, RNG_INIT };
 
 	for (size_t i = 0; i < p->n; i++)

@@ -50,6 +50,9 @@ struct adapter_targets {
 	           "expressions; or a JSON object"), \
 		OPT_STRING("alpha-pattern", s, f.alpha_pattern, NULL, "LIST", "the same of alpha")
 
+/* Of types with a rank; files have it as r. */
+#define ADAPTER_RANK_OPT(s, f, init) { OPT_TYPE_INT, "lora-r", "r", offsetof(s, f), init, 1, 4096, NULL, "N", "rank" }
+
 /* How files have a parameter. */
 struct file_layout {
 	/* the weight whose output rows its rows are (they follow the model's file in order), −1 */
@@ -185,8 +188,11 @@ void adapter_merge_none(const struct adapter *a, const struct model *m, int weig
 int adapter_add_saved(struct adapter *a, const struct model *m, const json_t *modules, struct err *e);
 /* Takes the memory, and a->own as the hooks' ctx; modules saved whole begin as the model's own. */
 int adapter_seal(struct adapter *a, const struct model *m, struct err *e);
-/* A parameter's numbers as a new one has them, by its own counter: uniform in ±bound, or normal. */
-void adapter_init_uniform(struct adapter *a, int param, double bound, uint64_t seed);
+/* For each weight, and a tied model's head, the number of what the type has there: none yet, −1. In a->mem. */
+int *adapter_site_map(struct adapter *a, const struct model *m);
+/* A parameter's numbers as a new one has them, by its own counter: uniform in ±1/√columns, as PyTorch's nn.Linear
+ * begins (kaiming_uniform with a = √5), or normal. */
+void adapter_init_linear(struct adapter *a, int param, uint64_t seed);
 void adapter_init_normal(struct adapter *a, int param, double deviation, uint64_t seed);
 /* Whether the file holds exactly the adapter's tensors, judged by names and shapes; the model's own numbers of an
  * embedding or a head that is added to may be there too (base_layer), as PEFT saves them. */

@@ -97,10 +97,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
                 const char *dir, struct err *e)
 {
-	a->config = json_deep_copy(config);
-	if (build(a, m, e) < 0)
-		return err_prefix(e, "%s/adapter_config.json", dir);
-	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+	return peft_load(a, m, config, s, dir, build, e);
 }
 
 const struct adapter_type adapter_bitfit = {

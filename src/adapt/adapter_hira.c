@@ -10,8 +10,6 @@
  *
  * Names and files are PEFT's (HiraConfig): hira_A, hira_B. As there, A begins uniform (PyTorch's kaiming_uniform with
  * a = √5) and B as zero. Linears that stand alone, but not the head; no embeddings, no experts. */
-#include <math.h>
-
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
@@ -39,7 +37,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "32", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "32"),
 	OPT_FLOAT("hira-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
@@ -56,12 +54,11 @@ static const struct peft_keys keys = {
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
-	if (peft_check(config, &keys, e) < 0 || peft_check_patterns(config, e) < 0 ||
-	    jsonx_real(config, "r", 32, &t->r, e) < 0 || jsonx_real(config, "hira_dropout", 0, &t->dropout, e) < 0)
-		return -1;
-	if (!(t->dropout >= 0 && t->dropout < 1))
-		return err_set(e, "hira_dropout is %g, 0 to below 1 was wanted", t->dropout);
-	return 0;
+	return peft_check(config, &keys, e) < 0 || peft_check_patterns(config, e) < 0 ||
+	                       jsonx_real(config, "r", 32, &t->r, e) < 0 ||
+	                       peft_dropout(config, "hira_dropout", &t->dropout, e) < 0 ?
+	               -1 :
+	               0;
 }
 
 static json_t *own_config(const struct options *o)
@@ -100,9 +97,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct hira *o = a->own = arena_alloc(&a->mem, sizeof(*o));
 
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
-	for (size_t i = 0; i <= m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || peft_rank(a->config, NULL, t.r, &r, e) < 0 ||
 	    peft_each(a, m, add_site, &r, e) < 0)
 		return -1;
@@ -119,7 +114,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		return -1;
 	const struct hira *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
-		adapter_init_uniform(a, o->sites[i].a, 1 / sqrt((double)o->sites[i].in), seed);
+		adapter_init_linear(a, o->sites[i].a, seed);
 	return 0;
 }
 

@@ -12,8 +12,6 @@
  * (PyTorch's kaiming_uniform with a = √5) but B2, which is zero. rank_dropout and module_dropout act in training
  * alone: a file's are kept and a new one has none. PEFT's LoHa works on nn.Linear; that a Conv1D of GPT-2 has one is
  * ours, and its numbers are those of a Linear. Linears that stand alone and the head; no embeddings, no experts. */
-#include <math.h>
-
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
@@ -46,7 +44,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "8", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "8"),
 	OPT_FLOAT("alpha", struct options, alpha, "8", 0, 1e6, "the adapter is scaled by alpha / r"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
@@ -121,9 +119,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct loha *o = a->own = arena_alloc(&a->mem, sizeof(*o));
 
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
-	for (size_t i = 0; i <= m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
 		return -1;
 	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
@@ -138,10 +134,8 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	json_object_del(a->config, "fan_in_fan_out"); /* LoHaConfig has none */
 	const struct loha *o = a->own;
 	for (size_t i = 0; i < o->n; i++)
-		for (int k = 0; k < B2; k++) {
-			size_t columns = k == B1 ? o->sites[i].in : o->sites[i].r;
-			adapter_init_uniform(a, o->sites[i].param[k], 1 / sqrt((double)columns), seed);
-		}
+		for (int k = 0; k < B2; k++)
+			adapter_init_linear(a, o->sites[i].param[k], seed);
 	return 0;
 }
 

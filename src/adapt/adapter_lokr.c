@@ -53,7 +53,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "8", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "8"),
 	OPT_FLOAT("alpha", struct options, alpha, "8", 0, 1e6, "the adapter is scaled by alpha / r"),
 	OPT_FLAG("decompose-both", struct options, both, "false", "the first factor is of rank r too"),
 	OPT_INT("decompose-factor", struct options, factor, "-1", -1, 65536,
@@ -165,9 +165,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct lokr *o = a->own = arena_alloc(&a->mem, sizeof(*o));
 
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
-	for (size_t i = 0; i <= m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
 		return -1;
 	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
@@ -179,8 +177,7 @@ static void init_factor(struct adapter *a, const struct factor *f, bool zero, ui
 
 	for (size_t i = 0; i < ARRAY_LEN(params); i++)
 		if (params[i] >= 0 && !(zero && params[i] != f->b))
-			adapter_init_uniform(a, params[i],
-			                     1 / sqrt((double)a->overlay.params.items[params[i]].dim[1]), seed);
+			adapter_init_linear(a, params[i], seed);
 }
 
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)

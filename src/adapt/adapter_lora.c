@@ -38,7 +38,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "8", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "8"),
 	OPT_FLOAT("lora-alpha", struct options, alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"),
 	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
@@ -109,15 +109,13 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 	int rslora, dora, bias;
 	if (peft_check(config, &keys, e) < 0 || check_values(config, e) < 0 ||
 	    jsonx_real(config, "r", 8, &t->r, e) < 0 || jsonx_real(config, "lora_alpha", 8, &t->alpha, e) < 0 ||
-	    jsonx_real(config, "lora_dropout", 0, &t->dropout, e) < 0 ||
+	    peft_dropout(config, "lora_dropout", &t->dropout, e) < 0 ||
 	    jsonx_bool(config, "use_rslora", 0, &rslora, e) < 0 || jsonx_bool(config, "use_dora", 0, &dora, e) < 0 ||
 	    jsonx_bool(config, "lora_bias", 0, &bias, e) < 0)
 		return -1;
 	t->rslora = rslora;
 	t->dora = dora;
 	t->bias = bias;
-	if (!(t->dropout >= 0 && t->dropout < 1))
-		return err_set(e, "lora_dropout is %g, 0 to below 1 was wanted", t->dropout);
 	return t->dora && t->bias ? err_set(e, "use_dora and lora_bias: PEFT has no such pair, one of them is wanted") :
 	                            0;
 }
@@ -274,9 +272,7 @@ static int build(struct adapter *a, const struct model *m, const struct lora_ini
 	struct lora *o = a->own = arena_alloc(&a->mem, sizeof(*o));
 	o->init = *init;
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->site_of));
-	for (size_t i = 0; i <= m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || check_start(a->config, init, &t, e) < 0 ||
 	    peft_each(a, m, add_site, &t, e) < 0 || check_experts(o, m, e) < 0)
 		return -1;

@@ -10,8 +10,6 @@
  * its init_weights names ("bat", whose D goes through W, and "mini", one D for shards of outputs too), are refused by
  * that name. PEFT's MiSS works on nn.Linear; that a Conv1D of GPT-2 has one is ours, and its numbers are those of a
  * Linear. Linears that stand alone and the head; no embeddings, no experts. */
-#include <string.h>
-
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
@@ -36,7 +34,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "16", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "16"),
 	OPT_FLOAT("miss-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
@@ -54,17 +52,14 @@ static const struct peft_keys keys = {
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
-	const json_t *bias = json_object_get(config, "bias"), *init = json_object_get(config, "init_weights");
+	const json_t *init = json_object_get(config, "init_weights");
 
 	if (peft_check(config, &keys, e) < 0 || peft_check_patterns(config, e) < 0 ||
-	    jsonx_real(config, "r", 64, &t->r, e) < 0 || jsonx_real(config, "miss_dropout", 0, &t->dropout, e) < 0)
+	    peft_no_bias(config, e) < 0 || jsonx_real(config, "r", 64, &t->r, e) < 0 ||
+	    peft_dropout(config, "miss_dropout", &t->dropout, e) < 0)
 		return -1;
-	if (bias && !peft_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
-		return peft_refuse("bias", bias, e);
 	if (init && !json_is_boolean(init) && !json_is_null(init))
 		return peft_refuse("init_weights", init, e);
-	if (!(t->dropout >= 0 && t->dropout < 1))
-		return err_set(e, "miss_dropout is %g, 0 to below 1 was wanted", t->dropout);
 	return 0;
 }
 
@@ -98,9 +93,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct terms t;
 	struct miss *o = a->own = arena_alloc(&a->mem, sizeof(*o));
 
-	o->param_of = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->param_of));
-	for (size_t i = 0; i <= m->n_weights; i++)
-		o->param_of[i] = -1;
+	o->param_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || peft_rank(a->config, NULL, t.r, &o->r, e) < 0 ||
 	    peft_each(a, m, add_site, NULL, e) < 0)
 		return -1;

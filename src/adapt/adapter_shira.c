@@ -39,7 +39,7 @@ struct shira {
 struct options { int64_t r; struct adapter_targets on; };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "32", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "32"),
 	ADAPTER_TARGET_OPT(struct options, on, "all-linear"),
 	ADAPTER_SAVED_OPT(struct options, on),
 	ADAPTER_BASE_OPT(struct options, on.base),
@@ -86,9 +86,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	double r;
 
 	o->sites = arena_array(&a->mem, m->n_weights, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights, sizeof(*o->site_of));
-	for (size_t i = 0; i < m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (peft_check(a->config, &keys, e) < 0 || jsonx_real(a->config, "r", 32, &r, e) < 0 ||
 	    peft_each(a, m, add_site, &r, e) < 0)
 		return -1;

@@ -47,7 +47,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-	{ OPT_TYPE_INT, "lora-r", "r", offsetof(struct options, r), "256", 1, 4096, NULL, "N", "rank" },
+	ADAPTER_RANK_OPT(struct options, r, "256"),
 	OPT_FLOAT("d-initial", struct options, d_initial, "0.1", -1e3, 1e3, "what the inner vector begins as"),
 	OPT_FLOAT("vera-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
@@ -72,22 +72,17 @@ struct terms { double r, dropout, key; int save; };
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
 {
-	const json_t *bias = json_object_get(config, "bias");
-
 	if (peft_check(config, &keys, e) < 0 || peft_check_patterns(config, e) < 0 ||
-	    jsonx_real(config, "r", 256, &t->r, e) < 0 || jsonx_real(config, "vera_dropout", 0, &t->dropout, e) < 0 ||
+	    peft_no_bias(config, e) < 0 || jsonx_real(config, "r", 256, &t->r, e) < 0 ||
+	    peft_dropout(config, "vera_dropout", &t->dropout, e) < 0 ||
 	    jsonx_real(config, "projection_prng_key", 0, &t->key, e) < 0 ||
 	    jsonx_bool(config, "save_projection", 1, &t->save, e) < 0)
 		return -1;
-	if (bias && !peft_empty(bias) && !(json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
-		return peft_refuse("bias", bias, e);
 	if (!(t->r >= 1 && t->r <= 65536 && t->r == floor(t->r)))
 		return err_set(e, "r is %g, a whole number from 1 to 65536 was wanted", t->r);
 	if (!(t->key >= 0 && t->key <= 4294967295.0 && t->key == floor(t->key)))
 		return err_set(e, "projection_prng_key is %g, 0 to 4294967295 was wanted", t->key);
-	return t->dropout >= 0 && t->dropout < 1 ?
-	               0 :
-	               err_set(e, "vera_dropout is %g, 0 to below 1 was wanted", t->dropout);
+	return 0;
 }
 
 static json_t *own_config(const struct options *o)
@@ -160,9 +155,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 	struct terms t;
 
 	o->sites = arena_array(&a->mem, m->n_weights, sizeof(*o->sites));
-	o->site_of = arena_array(&a->mem, m->n_weights, sizeof(*o->site_of));
-	for (size_t i = 0; i < m->n_weights; i++)
-		o->site_of[i] = -1;
+	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0)
 		return -1;
 	o->r = (size_t)t.r;

@@ -158,10 +158,8 @@ int bottleneck_read(struct bottleneck_config *c, const json_t *config, struct er
 		                         .left_out = json_object_get(config, "leave_out") };
 	if (check_keys(config, e) < 0 || read_flags(c, config, e) < 0 || read_activation(c, config, e) < 0 ||
 	    read_scaling(c, config, e) < 0 || read_residual(c, config, e) < 0 || read_init(c, config, e) < 0 ||
-	    jsonx_real(config, "dropout", 0, &dropout, e) < 0)
+	    peft_dropout(config, "dropout", &dropout, e) < 0)
 		return -1;
-	if (!(dropout >= 0 && dropout < 1))
-		return err_set(e, "dropout is %g, 0 to below 1 was wanted", dropout);
 	c->dropout = (float)dropout;
 	if (c->left_out && !json_is_null(c->left_out) && !json_is_array(c->left_out))
 		return peft_refuse("leave_out", c->left_out, e);

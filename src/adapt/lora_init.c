@@ -385,7 +385,7 @@ void lora_init_draw(struct adapter *a)
 		if (s->embedding)
 			adapter_init_normal(a, s->b, 1, o->seed);
 		else if (o->init.start == LORA_PLAIN)
-			adapter_init_uniform(a, s->a, 1 / sqrt((double)s->in), o->seed);
+			adapter_init_linear(a, s->a, o->seed);
 		else if (o->init.start == LORA_GAUSSIAN)
 			adapter_init_normal(a, s->a, 1 / (double)s->r, o->seed);
 		else if (o->init.start == LORA_ORTHOGONAL)

@@ -125,6 +125,22 @@ int peft_pattern_number(const json_t *config, const char *key, const char *modul
 	return isfinite(*out) ? 0 : err_set(e, "%s gives '%s' %g, a number was wanted", key, module, *out);
 }
 
+int peft_dropout(const json_t *config, const char *key, double *out, struct err *e)
+{
+	if (jsonx_real(config, key, 0, out, e) < 0)
+		return -1;
+	return *out >= 0 && *out < 1 ? 0 : err_set(e, "%s is %g, 0 to below 1 was wanted", key, *out);
+}
+
+int peft_no_bias(const json_t *config, struct err *e)
+{
+	const json_t *bias = json_object_get(config, "bias");
+
+	if (!bias || peft_empty(bias) || (json_is_string(bias) && !strcmp(json_string_value(bias), "none")))
+		return 0;
+	return peft_refuse("bias", bias, e);
+}
+
 int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e)
 {
 	double x = init;

@@ -31,6 +31,10 @@ int peft_pattern_number(const json_t *config, const char *key, const char *modul
                         struct err *e);
 /* The same of rank_pattern: a whole number from 1. module NULL: of all, without it. */
 int peft_rank(const json_t *config, const char *module, double init, size_t *r, struct err *e);
+/* A share that is dropped, 0 to below 1, 0 where nothing is said. */
+int peft_dropout(const json_t *config, const char *key, double *out, struct err *e);
+/* Refuses a `bias` that is not "none". */
+int peft_no_bias(const json_t *config, struct err *e);
 /* That a module is a linear that stands alone, neither an expert's nor a part of one that files have as a whole. */
 int peft_want_linear(const struct weight *w, const char *module, struct err *e);
 /* Whether the value is a list of names, a name, or nothing. */
