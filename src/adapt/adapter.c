@@ -309,6 +309,26 @@ size_t adapter_products(const struct adapter *a, double *flops)
 	return n;
 }
 
+enum adapter_more adapter_more(const struct adapter *a, const struct model *m)
+{
+	bool whole = a->overlay.head != HEAD_AS_EMBEDDING, base = false;
+
+	for (size_t i = 0; i < m->n_weights; i++) {
+		whole |= a->overlay.replaced[i] >= 0;
+		base |= a->overlay.base[i] != NULL;
+	}
+	return a->no_pairs ? PAIRS_HINDERED : whole ? PAIRS_AND_WHOLE : base ? PAIRS_AND_BASE :
+	       !a->type->pairs ? PAIRS_NONE : PAIRS_ALONE;
+}
+
+const struct adapter_factors *adapter_pair_of(const struct adapter_factors *pairs, size_t n, int weight)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pairs[i].weight == weight && pairs[i].scale != 0)
+			return &pairs[i];
+	return NULL;
+}
+
 bool adapter_unties(const struct adapter *a) { return a->overlay.head != HEAD_AS_EMBEDDING || a->parts; }
 
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)

@@ -94,6 +94,10 @@ struct adapter_factors {
 	double scale;
 };
 
+/* What an adapter is beside pairs of low rank, the first that holds: why it is none (no_pairs), modules saved whole,
+ * numbers of its own of what it adds to, a type of another form. */
+enum adapter_more { PAIRS_ALONE, PAIRS_HINDERED, PAIRS_AND_WHOLE, PAIRS_AND_BASE, PAIRS_NONE };
+
 /* A row of the table. What may be NULL says so; what is not there is refused with a sentence where it is asked for. */
 struct adapter_type {
 	const char *name;              /* "lora" */
@@ -164,6 +168,9 @@ void adapter_merged(const struct adapter *a, const struct model *m, int weight, 
 /* Products that each token goes through beside the model's own and that cannot be worked into its weights, 0 of most
  * types; *flops: their operations for one token. */
 size_t adapter_products(const struct adapter *a, double *flops);
+enum adapter_more adapter_more(const struct adapter *a, const struct model *m);
+/* The pair that is added to a weight, of those that adapter_type's pairs gave; NULL: none, or one of scale 0. */
+const struct adapter_factors *adapter_pair_of(const struct adapter_factors *pairs, size_t n, int weight);
 /* Whether the adapter parts a tied model's head from its embedding; then the head with it, of the embedding's shape. */
 bool adapter_unties(const struct adapter *a);
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w);

@@ -227,7 +227,7 @@ static uint32_t after(struct graph *g, const struct overlay *o, int w, struct li
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
 	const struct site *s = &((const struct ia3 *)a->own)->site[weight];
-	const struct weight *to = weight < (int)m->n_weights ? &m->weights[weight] : &m->weights[model_head(m)];
+	const struct weight *to = weight_or_head(m, weight);
 	const struct params *p = &a->overlay.params;
 	size_t cols = to->n_dims == 2 ? to->dim[1] : 1;
 

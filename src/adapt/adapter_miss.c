@@ -140,7 +140,7 @@ static const struct overlay_hooks hooks = { .linear = linear, .by_row = true };
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {
 	const struct miss *o = a->own;
-	const struct weight *to = weight < (int)m->n_weights ? &m->weights[weight] : &m->weights[model_head(m)];
+	const struct weight *to = weight_or_head(m, weight);
 
 	if (o->param_of[weight] < 0)
 		return;

@@ -35,24 +35,9 @@ struct work {
 	double began;
 };
 
-static bool is_embedding(const struct model *m, int weight)
-{
-	return weight < (int)m->n_weights && (m->weights[weight].spec->flags & WEIGHT_EMBED);
-}
-
-static const struct weight *weight_at(const struct model *m, int i)
-{
-	return &m->weights[i < (int)m->n_weights ? i : model_head(m)];
-}
-
-static size_t count_of(const struct weight *w) { return w->n_dims == 2 ? w->dim[0] * w->dim[1] : w->dim[0]; }
-
 static const struct adapter_factors *pair_of(const struct origin *s, int weight)
 {
-	for (size_t i = 0; i < s->n_pairs; i++)
-		if (s->pairs[i].weight == weight && s->pairs[i].scale != 0)
-			return &s->pairs[i];
-	return NULL;
+	return adapter_pair_of(s->pairs, s->n_pairs, weight);
 }
 
 static const float *numbers(const struct origin *s, int param)
@@ -75,14 +60,7 @@ static int tell(const struct work *w, const char *doing, size_t done, size_t n, 
 /* Are pairs of low rank all that it is? */
 static bool is_pairs(const struct change *x, const struct model *m)
 {
-	const struct adapter *a = x->adapter;
-
-	if (!a || !a->type->pairs || a->no_pairs || a->overlay.head != HEAD_AS_EMBEDDING)
-		return false;
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (a->overlay.replaced[i] >= 0 || a->overlay.base[i])
-			return false;
-	return true;
+	return x->adapter && adapter_more(x->adapter, m) == PAIRS_ALONE;
 }
 
 /* --- what was changed, multiplied out --- */
@@ -91,7 +69,7 @@ static bool is_pairs(const struct change *x, const struct model *m)
 static void change_of(const struct change *x, const struct model *m, int weight, float *out, float *base)
 {
 	int own = weight < (int)m->n_weights ? weight : model_head(m);
-	size_t n = count_of(weight_at(m, weight));
+	size_t n = weight_numbers(weight_or_head(m, weight));
 
 	model_weight_float(m, own, base);
 	if (!x->adapter)
@@ -129,7 +107,7 @@ static bool is_changed(struct work *w, int weight)
 		if (weight == (int)c->model->n_weights && !(a && adapter_unties(a)))
 			continue;
 		change_of(&c->changes[i], c->model, weight, w->delta[i], w->base);
-		changed = !all_zero(w->delta[i], count_of(weight_at(c->model, weight)));
+		changed = !all_zero(w->delta[i], weight_numbers(weight_or_head(c->model, weight)));
 	}
 	return changed;
 }
@@ -168,7 +146,7 @@ static char *list_modules(struct work *w, struct err *e)
 	struct buf names = { 0 };
 
 	for (int i = 0; i <= (int)m->n_weights; i++) {
-		const struct weight *x = weight_at(m, i);
+		const struct weight *x = weight_or_head(m, i);
 		const char *name = i < (int)m->n_weights ? x->name : m->config.arch->head;
 		size_t n = strlen(name) - strlen(".weight");
 		if (tell(w, "looking for what was changed", (size_t)i, m->n_weights, e) < 0) {
@@ -241,7 +219,7 @@ static int add_factor(const struct work *w, int weight, bool is_a, float *to, si
 		if (from->n != n) {
 			status = err_set(e, "%s: rank %zu at %s where others have another: '%s' adds factors of one "
 			                    "rank; cat and svd take any", s->from->name, p->r,
-			                 weight_at(c->model, weight)->name, c->how.how->name);
+			                 weight_or_head(c->model, weight)->name, c->how.how->name);
 			break;
 		}
 		x[k] = mem_array(n, sizeof(float));
@@ -267,7 +245,7 @@ static size_t at_a(const struct param *a, bool embedding, size_t k, size_t i)
 
 static void concatenate(const struct work *w, int weight, const struct param *a, const struct param *b, float *to)
 {
-	bool embedding = is_embedding(w->c->model, weight);
+	bool embedding = weight_is_embedding(w->c->model, weight);
 	size_t first = 0, in = a->dim[!embedding], out = b->dim[0];
 
 	for (size_t s = 0; s < w->c->n; s++) {
@@ -362,7 +340,7 @@ static void put_svd(struct work *w, int weight, const struct svd *s, bool over, 
                     const struct param *b, float *to)
 {
 	const struct model *m = w->c->model;
-	bool embedding = is_embedding(m, weight);
+	bool embedding = weight_is_embedding(m, weight);
 	size_t in = a->dim[!embedding], out = b->dim[0], rank = b->dim[1];
 	const double *u = over ? s->v : s->u, *v = over ? s->u : s->v;
 
@@ -404,8 +382,8 @@ static int add_products(struct work *w, int weight, const struct param *a, const
                         struct err *e)
 {
 	const struct combine *c = w->c;
-	const struct weight *x = weight_at(c->model, weight);
-	bool embedding = is_embedding(c->model, weight);
+	const struct weight *x = weight_or_head(c->model, weight);
+	bool embedding = weight_is_embedding(c->model, weight);
 	struct products p = { w, weight, a->dim[!embedding], b->dim[0], embedding };
 	struct svd_matrix m = { p.out, p.in, products_apply, products_transposed, &p };
 	struct svd_floats floats = { w->base, x->dim[0], x->dim[1] };
@@ -413,7 +391,7 @@ static int add_products(struct work *w, int weight, const struct param *a, const
 	struct svd s;
 
 	if (w->dense) {
-		combine_dense(w, weight, count_of(x));
+		combine_dense(w, weight, weight_numbers(x));
 		m = svd_of_floats(&floats);
 		k = b->dim[1];
 	}
@@ -445,7 +423,8 @@ static int fill_one(struct work *w, const struct adapter_factors *f, const struc
 /* How a module's seconds go, beside another's. */
 static double cost_of(const struct work *w, const struct adapter_factors *f, const struct params *p)
 {
-	return (double)(w->dense ? count_of(weight_at(w->c->model, f->weight)) : p->items[f->a].n + p->items[f->b].n);
+	return (double)(w->dense ? weight_numbers(weight_or_head(w->c->model, f->weight)) :
+	                           p->items[f->a].n + p->items[f->b].n);
 }
 
 static int say_forecast(const struct work *w, double done, double all, const struct params *p, struct err *e)
@@ -485,7 +464,7 @@ static int fill(struct adapter *out, struct work *w, struct err *e)
 
 static int open_work(struct work *w, const struct combine *c, struct err *e)
 {
-	size_t largest = 0, n = c->model->n_weights + 1;
+	size_t largest = weight_numbers_most(c->model), n = c->model->n_weights + 1;
 
 	*w = (struct work){ .c = c, .sources = mem_array(c->n, sizeof(*w->sources)), .began = clock_seconds() };
 	w->dense = c->how.how->of == OF_PRODUCT && c->how.how->keep != KEEP_ALL;
@@ -504,8 +483,6 @@ static int open_work(struct work *w, const struct combine *c, struct err *e)
 		w->dense |= !w->sources[i].pairs;
 	}
 	w->delta = mem_array(c->n, sizeof(*w->delta));
-	for (size_t i = 0; i < c->model->n_weights; i++)
-		largest = MAX(largest, count_of(&c->model->weights[i]));
 	for (size_t i = 0; i < c->n && w->dense; i++)
 		w->delta[i] = mem_array(largest, sizeof(float));
 	w->base = mem_array(w->dense ? largest : 0, sizeof(float));

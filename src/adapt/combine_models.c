@@ -5,21 +5,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-static size_t count_of(const struct weight *w) { return w->n_dims == 2 ? w->dim[0] * w->dim[1] : w->dim[0]; }
-
-static size_t largest_of(const struct model *m)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->n_weights; i++)
-		n = MAX(n, count_of(&m->weights[i]));
-	return n;
-}
+#include "model/weights.h"
 
 int combine_models_begin(struct combine_models *c, struct err *e)
 {
-	size_t largest = largest_of(c->models[0]);
+	size_t largest = weight_numbers_most(c->models[0]);
 
 	if (c->n > COMBINE_MODELS_MOST)
 		return err_set(e, "%zu models, at most %d go together", c->n, COMBINE_MODELS_MOST);
@@ -39,7 +29,7 @@ int combine_models_begin(struct combine_models *c, struct err *e)
 
 size_t combine_models_bytes(const struct combine_models *c)
 {
-	size_t each = largest_of(c->models[0]) * sizeof(float);
+	size_t each = weight_numbers_most(c->models[0]) * sizeof(float);
 
 	return each * (c->n + (c->base != NULL) + (c->how.how->keep == KEEP_LARGEST));
 }
@@ -47,7 +37,7 @@ size_t combine_models_bytes(const struct combine_models *c)
 const float *combine_models_weight(void *ctx, int i, float *scratch)
 {
 	struct combine_models *c = ctx;
-	size_t n = count_of(&c->models[0]->weights[i]);
+	size_t n = weight_numbers(&c->models[0]->weights[i]);
 
 	if (c->base)
 		model_weight_float(c->base, i, c->own);

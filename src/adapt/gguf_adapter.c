@@ -319,17 +319,14 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 {
 	if (!m->config.arch->gguf)
 		return err_set(e, "models of the kind %s have no GGUF here", m->config.arch->name);
-	if (a->no_pairs)
+	enum adapter_more more = adapter_more(a, m);
+	if (more == PAIRS_HINDERED)
 		return refuse(e, a->no_pairs);
 	if (!a->type->gguf_type || n == 0)
 		return refuse(e, "the adapter is not of low rank");
-	for (size_t i = 0; i < m->n_weights; i++) {
-		if (a->overlay.replaced[i] >= 0)
-			return refuse(e, "the adapter saves modules whole");
-		if (a->overlay.base[i])
-			return refuse(e, "the adapter brings numbers of its own for what it adds to");
-	}
-	return a->overlay.head != HEAD_AS_EMBEDDING ? refuse(e, "the adapter saves modules whole") : 0;
+	if (more == PAIRS_AND_BASE)
+		return refuse(e, "the adapter brings numbers of its own for what it adds to");
+	return more == PAIRS_ALONE ? 0 : refuse(e, "the adapter saves modules whole");
 }
 
 static int describe(struct arena *mem, const struct writing *x, size_t n, struct gguf_tensor *t, struct err *e)

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "model/graph.h"
+#include "model/weights.h"
 
 struct place {             /* what is added to one weight */
 	size_t first[ADAPTERS_MOST + 1]; /* columns of each adapter; the last is Σr */
@@ -29,10 +30,7 @@ struct part { const struct adapter *from; struct adapter_factors *pairs; size_t 
 
 static const struct adapter_factors *pair_of(const struct part *p, int weight)
 {
-	for (size_t i = 0; i < p->n; i++)
-		if (p->pairs[i].weight == weight && p->pairs[i].scale != 0)
-			return &p->pairs[i];
-	return NULL;
+	return adapter_pair_of(p->pairs, p->n, weight);
 }
 
 /* The same, or of an expert that has none the one of another of its layer: side by side all experts are alike. */
@@ -52,16 +50,15 @@ static const struct adapter_factors *pair_like(const struct part *p, const struc
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
-	bool more = a->overlay.head != HEAD_AS_EMBEDDING;
+	enum adapter_more more = adapter_more(a, m);
+	bool whole = more == PAIRS_AND_WHOLE || more == PAIRS_AND_BASE;
 
-	for (size_t i = 0; i < m->n_weights; i++)
-		more |= a->overlay.replaced[i] >= 0 || a->overlay.base[i];
-	if (a->no_pairs)
+	if (more == PAIRS_HINDERED)
 		return err_set(e, "%s: %s, and beside other adapters only pairs of low rank are served", name,
 		               a->no_pairs);
-	if (more || !a->type->pairs)
+	if (more != PAIRS_ALONE)
 		return err_set(e, "%s: it %s %s, and beside other adapters only pairs of low rank are served", name,
-		               more ? "has" : "is of the type", more ? "modules saved whole" : a->type->name);
+		               whole ? "has" : "is of the type", whole ? "modules saved whole" : a->type->name);
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		if (!isfinite(a->overlay.params.w[i]))
 			return err_set(
@@ -72,11 +69,6 @@ static int check(const struct adapter *a, const struct model *m, const char *nam
 }
 
 /* --- laying side by side --- */
-
-static bool is_embedding(const struct model *m, int weight)
-{
-	return weight < (int)m->n_weights && (m->weights[weight].spec->flags & WEIGHT_EMBED);
-}
 
 static int add_place(struct adapter *out, const struct model *m, const struct part *parts, int weight, struct place *at)
 {
@@ -90,7 +82,7 @@ static int add_place(struct adapter *out, const struct model *m, const struct pa
 		if (!p)
 			continue;
 		const struct param *items = parts[i].from->overlay.params.items;
-		at->embedding = is_embedding(m, weight);
+		at->embedding = weight_is_embedding(m, weight);
 		rows_a = items[p->a].dim[!at->embedding];
 		rows_b = items[p->b].dim[0];
 		sum += p->r;

@@ -71,7 +71,7 @@ static int add_fixed(struct adapter *a, const char *what, int n_dims, const size
 static void add_site(struct token_rows *t, struct adapter *a, const struct model *m, struct token_site s)
 {
 	size_t V = (size_t)m->config.V, C = (size_t)m->config.C;
-	bool looked_up = s.weight < (int)m->n_weights && (m->weights[s.weight].spec->flags & WEIGHT_EMBED);
+	bool looked_up = weight_is_embedding(m, s.weight);
 
 	s.slot = looked_up ? add_fixed(a, "slot", 1, &V) : -1;
 	s.minus = looked_up ? -1 : add_fixed(a, "minus", 2, (size_t[]){ s.n, C });
@@ -152,7 +152,7 @@ int token_rows_beside(struct token_rows *t, struct adapter *a, const struct mode
 /* Row `row` of the matrix that the site's module has in the model. */
 static void own_row(const struct model *m, const struct token_site *s, int32_t row, float *out)
 {
-	const struct weight *w = &m->weights[s->weight < (int)m->n_weights ? s->weight : model_head(m)];
+	const struct weight *w = weight_or_head(m, s->weight);
 	const struct dtype_info *d = &dtypes[w->dtype];
 	size_t C = w->dim[1], bytes = C / d->block * d->bytes;
 

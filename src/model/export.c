@@ -356,10 +356,7 @@ size_t export_bytes(const struct model *m, enum dtype dtype)
 
 size_t export_scratch(const struct model *m)
 {
-	size_t largest = 1;
-	for (size_t i = 0; i < m->n_weights; i++)
-		largest = MAX(largest, weight_numbers(&m->weights[i]));
-	return largest * fused_parts_most(m) * sizeof(float);
+	return weight_numbers_most(m) * fused_parts_most(m) * sizeof(float);
 }
 
 const float *export_own(void *ctx, int i, float *scratch)

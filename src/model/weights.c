@@ -484,6 +484,25 @@ size_t weight_numbers(const struct weight *w)
 	return n;
 }
 
+size_t weight_numbers_most(const struct model *m)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		most = MAX(most, weight_numbers(&m->weights[i]));
+	return most;
+}
+
+const struct weight *weight_or_head(const struct model *m, int i)
+{
+	return &m->weights[i < (int)m->n_weights ? i : model_head(m)];
+}
+
+bool weight_is_embedding(const struct model *m, int i)
+{
+	return i < (int)m->n_weights && (m->weights[i].spec->flags & WEIGHT_EMBED);
+}
+
 static size_t hf_row(struct row_order o, size_t row)
 {
 	size_t D = o.D, i = row % D;

@@ -37,6 +37,11 @@ int64_t weight_experts(const struct config *c, const struct weight_spec *s);
 /* --- numbers --- */
 
 size_t weight_numbers(const struct weight *w);
+size_t weight_numbers_most(const struct model *m);    /* of a weight */
+/* Weight i; n_weights, as overlays count: a tied model's head. */
+const struct weight *weight_or_head(const struct model *m, int i);
+/* Whether it is an embedding, whose rows are looked up; a tied model's head, n_weights, is none. */
+bool weight_is_embedding(const struct model *m, int i);
 /* Weight i's numbers, in place, from those that are kept to Hugging Face's, or back; and whether that changes any. */
 void weight_convert(const struct model *m, int i, float *w, bool to_hf);
 bool weight_is_converted(const struct model *m, int i);
