@@ -41,11 +41,35 @@ static bool is_replaced(const void *ctx, int weight)
 	return !overlays_read(t->overlay, &t->model, weight);
 }
 
+static void mark_document(const struct document *d, uint8_t *token)
+{
+	for (int32_t j = 0; j < d->n; j++)
+		token[d->ids[j]] = 1;
+}
+
 static void mark_tokens(const struct dataset *d, uint8_t *token)
 {
 	for (size_t i = 0; i < d->documents.n; i++)
-		for (int32_t j = 0; j < d->documents.items[i].n; j++)
-			token[d->documents.items[i].ids[j]] = 1;
+		mark_document(&d->documents.items[i], token);
+}
+
+/* Of what the steps learn from: all rows, or those that a run of less than an epoch comes to. */
+static void mark_learnt(const struct trainer *t, uint8_t *token)
+{
+	long step = t->totals.first, steps = t->schedule.steps;
+
+	if (steps - step >= order_steps_per_epoch(t)) {
+		mark_tokens(&t->train, token);
+		mark_tokens(&t->replay, token);
+		return;
+	}
+	const struct document **docs = mem_array(trainer_global_batch(t), sizeof(*docs));
+	for (; step < steps; step++) {
+		size_t n = order_step(t, step, NULL, docs);
+		for (size_t i = 0; i < n; i++)
+			mark_document(docs[i], token);
+	}
+	mem_free(docs);
 }
 
 /* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */
@@ -58,10 +82,9 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 
 	if (t->maxima.documents) /* what it makes may have any */
 		memset(token, 1, (size_t)t->model.config.V);
-	mark_tokens(&t->train, token);
+	mark_learnt(t, token);
 	mark_tokens(&t->eval, token);
 	mark_tokens(&t->retain, token);
-	mark_tokens(&t->replay, token);
 	size_t bytes = model_read_bytes(&t->model, &reads, owned);
 	mem_free(token);
 	return bytes;
