@@ -182,8 +182,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_convert = {
 	.name = "convert",
-	.summary = "a model, or an adapter, for llama.cpp (GGUF), or from it",
-	.usage = "MODEL --out FILE.gguf|DIR [--dtype f32|f16|bf16|q8_0] [--adapter PATH]",
+	.summary = "a model, or an adapter, for llama.cpp (GGUF), or from it; a change as a LoRA",
+	.usage = "MODEL --out FILE.gguf|DIR [--adapter PATH] [--to-lora N] [--dtype f32|f16|bf16|q8_0]",
 	.example = "kungfu convert Qwen3-0.6B --out qwen3.gguf",
 	.brief = "folder to GGUF, and back",
 	.plans = true,

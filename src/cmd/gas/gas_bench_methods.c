@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/human.h"
 #include "base/io.h"
@@ -32,6 +33,7 @@ struct timed {
 	const char *method;            /* NULL: the model as it is */
 	char *why;                     /* it is not there; NULL: it is */
 	struct trainer_plan plan;
+	double seconds;                /* of its training, planned */
 	double rate, low, high;        /* of training, tokens a second */
 	size_t used_bytes, file_bytes;
 	double first, each;            /* seconds */
@@ -74,6 +76,7 @@ static int plan_rows(struct side_by_side *s, struct err *e)
 	for (size_t i = 0; i < s->n; i++) {
 		struct timed *r = &s->row[i];
 		struct err why = ERR_INIT;
+		log_live("%zu of %zu: planning, %s", i + 1, s->n, r->method);
 		struct bench_training what = training_of(s, r);
 		hush(s, true);
 		int status = bench_train_plan(s->app->device, &what, &r->plan, &why);
@@ -82,12 +85,13 @@ static int plan_rows(struct side_by_side *s, struct err *e)
 			leave_out(r, &why);
 			continue;
 		}
-		double seconds = r->plan.open_seconds + r->plan.start_seconds +
-		                 (s->o->repetitions + 1) * r->plan.step_seconds;
-		all += seconds;
+		r->seconds = r->plan.open_seconds + r->plan.start_seconds +
+		             (s->o->repetitions + 1) * r->plan.step_seconds;
+		all += r->seconds;
 		bytes = MAX(bytes, r->plan.planned_bytes);
 		fine++;
 	}
+	log_live_end();
 	if (!fine)
 		return err_set(e, "%s: no method trains it: %s", s->o->model, s->row[0].why);
 	predict_phase(&p, "training", all);
@@ -95,6 +99,18 @@ static int plan_rows(struct side_by_side *s, struct err *e)
 	p.loose_seconds += all;
 	predict_part(&p, "work", (double)bytes, "the largest of them, the program with it");
 	return planned(s->app, &p, NULL, e);
+}
+
+/* The i-th begins; after it come the others, and as many rounds of all of them. */
+static void tell(const struct side_by_side *s, const char *doing, size_t i, int rounds)
+{
+	double left = 0;
+	char time[32];
+
+	for (size_t j = 0; j < s->n; j++)
+		left += s->row[j].why ? 0 : s->row[j].seconds * ((j >= i) + rounds);
+	clock_human(left, time);
+	log_live("%zu of %zu: %s, %s  about %s left  %s", i + 1, s->n, doing, s->row[i].method, time, metering_live());
 }
 
 /* --- training --- */
@@ -108,7 +124,7 @@ static int train_rows(struct side_by_side *s, struct err *e)
 		struct bench_training what = training_of(s, row);
 		if (row->why)
 			continue;
-		log_live("%zu of %zu: training, %s", i + 1, s->n, row->method);
+		tell(s, "training", i, 1);
 		hush(s, true);
 		int status = bench_train(s->app->device, metering_watch(), &what, s->o->repetitions, &r, e);
 		hush(s, false);
@@ -213,7 +229,7 @@ static int answer_rows(struct side_by_side *s, struct model *m, struct err *e)
 		struct timed *row = &s->row[i];
 		if (row->why)
 			continue;
-		log_live("%zu of %zu: answers, %s", i + 1, s->n, row->method);
+		tell(s, "answers", i, 0);
 		if (time_answers(s, m, NULL, &base, e) < 0)
 			return -1;
 		status = (method_adapter(row->method) ? answer_adapted : answer_full)(s, m, row, e);
