@@ -409,18 +409,19 @@ static double number_of(const json_t *j, const char *key)
 	return json_is_number(x) ? json_number_value(x) : NAN;
 }
 
+/* Of one row there is no interval. */
 static void say_retained(const json_t *j, const char *before, const char *after, const char *change)
 {
-	char low[80], high[80];
+	char low[80], high[80], interval[80] = "";
 
 	if (!json_object_get(j, before))
 		return;
 	snprintf(low, sizeof(low), "%s_low", change);
 	snprintf(high, sizeof(high), "%s_high", change);
-	log_say("retained: %s %.4g, before %.4g; %s %.4g (95 %%: %.4g to %.4g), on %lld rows",
-	        after + strlen("retain_"),
-	        number_of(j, after), number_of(j, before), strrchr(change, '_') + 1, number_of(j, change),
-	        number_of(j, low), number_of(j, high),
+	if (isfinite(number_of(j, low)))
+		snprintf(interval, sizeof(interval), " (95 %%: %.4g to %.4g)", number_of(j, low), number_of(j, high));
+	log_say("retained: %s %.4g, before %.4g; %s %.4g%s, on %lld rows", after + strlen("retain_"),
+	        number_of(j, after), number_of(j, before), strrchr(change, '_') + 1, number_of(j, change), interval,
 	        json_integer_value(json_object_get(j, "retain_n")));
 }
 

@@ -62,7 +62,7 @@ struct estimate estimate_share(size_t hits, size_t n)
 	return wilson(p, n > 1 ? sqrt(p * (1 - p) / (double)(n - 1)) : NAN, n);
 }
 
-struct estimate estimate_perplexity(const double *sum, const double *count, size_t n)
+static struct estimate of_rate(const double *sum, const double *count, size_t n, double least)
 {
 	double s = 0, t = 0, squares = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -73,8 +73,19 @@ struct estimate estimate_perplexity(const double *sum, const double *count, size
 	for (size_t i = 0; i < n; i++)
 		squares += (-sum[i] - rate * count[i]) * (-sum[i] - rate * count[i]);
 	double error = n > 1 ? sqrt((double)n / (double)(n - 1) * squares) / t : NAN;
-	double low = rate < z * error ? 1 : exp(rate - z * error); /* no perplexity is below 1 */
+	double low = rate - z * error < least ? exp(least) : exp(rate - z * error);
 	return (struct estimate){
 		.mean = exp(rate), .stderr_ = exp(rate) * error, .low = low, .high = exp(rate + z * error), .n = n
 	};
+}
+
+/* No perplexity is below 1. */
+struct estimate estimate_perplexity(const double *sum, const double *count, size_t n)
+{
+	return of_rate(sum, count, n, 0);
+}
+
+struct estimate estimate_perplexity_ratio(const double *gained, const double *count, size_t n)
+{
+	return of_rate(gained, count, n, -INFINITY);
 }

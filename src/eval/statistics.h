@@ -14,5 +14,8 @@ struct estimate estimate_share(size_t hits, size_t n);           /* the same of 
  * the independent draws, so the error is that of a ratio of means (linearized), and the interval is symmetric in the
  * logarithm. n is of texts. */
 struct estimate estimate_perplexity(const double *sum, const double *count, size_t n);
+/* The same of two perplexities of the same texts, which may be below 1: gained[i] is the second's Σ log p less the
+ * first's. */
+struct estimate estimate_perplexity_ratio(const double *gained, const double *count, size_t n);
 
 #endif

@@ -224,7 +224,7 @@ static void summarize_retained(const struct documents *d, double *before, double
 	}
 	for (size_t i = 0; i < d->n; i++)
 		after[i] = r->choices ? hit[1][i] - hit[0][i] : after[i] - before[i];
-	change = r->choices ? estimate_mean(after, r->n) : estimate_perplexity(after, count, d->n);
+	change = r->choices ? estimate_mean(after, r->n) : estimate_perplexity_ratio(after, count, d->n);
 	r->change = change.mean;
 	r->change_stderr = change.stderr_;
 	r->low = change.low;

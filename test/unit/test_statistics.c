@@ -66,6 +66,10 @@ static void test_perplexities(struct test *t)
 	check(t, s.low, 7.406860928859177);
 	check(t, s.high, 11.754779730483959);
 
+	test_case(t, "the ratio of two perplexities may be below 1, and so may its interval");
+	s = estimate_perplexity_ratio((double[]){ 0.3, 0.1 }, (double[]){ 2, 2 }, 2);
+	CHECK(t, fabs(s.mean - exp(-0.1)) < 1e-12 && s.low < s.mean && fabs(s.low * s.high - s.mean * s.mean) < 1e-12);
+
 	test_case(t, "perplexity: equal texts have no error, one text an unknown one");
 	s = estimate_perplexity((double[]){ -3, -6 }, (double[]){ 2, 4 }, 2);
 	check(t, s.mean, exp(1.5));
