@@ -322,6 +322,8 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 	enum adapter_more more = adapter_more(a, m);
 	if (more == PAIRS_HINDERED)
 		return refuse(e, a->no_pairs);
+	if (!a->type->merge)
+		return err_set(e, "an adapter of the type %s has no place in GGUF", a->type->name);
 	if (!a->type->gguf_type || n == 0)
 		return refuse(e, "the adapter is not of low rank");
 	if (more == PAIRS_AND_BASE)

@@ -39,6 +39,18 @@ static int open_other(struct merging *m, const char *path, struct err *e)
 	return 0;
 }
 
+static int check_sum(const struct merging *m, struct err *e)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < m->c.n; i++)
+		sum += m->weights[i];
+	if (!m->c.how.normalize || fabs(sum) >= 1e-8)
+		return 0;
+	return err_set(e, "--weights %s add up to 0, by which %s divides: nothing would be left; --normalize false "
+	                  "takes them as they are", m->o->weights, m->c.how.how->name);
+}
+
 static int open_all(struct merging *m, const char *model, struct err *e)
 {
 	const struct merge *o = m->o;
@@ -80,7 +92,7 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 	m->c.how.normalize = !strcmp(o->normalize, "true");
 	if (!strcmp(o->normalize, "auto"))
 		m->c.how.normalize = !strcmp(how->name, "linear") || !strcmp(how->name, "ties");
-	return combine_models_begin(&m->c, e);
+	return straight && check_sum(m, e) < 0 ? -1 : combine_models_begin(&m->c, e);
 }
 
 static void besides(void *ctx, struct predicted *p)
