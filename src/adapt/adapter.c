@@ -266,6 +266,14 @@ void adapter_follow(struct adapter *a, const struct model *m, const struct kerne
 		a->type->follow(a, m, k, p);
 }
 
+int adapter_check_rank(size_t r, size_t most, struct err *e)
+{
+	if (!most || r <= most)
+		return 0;
+	return err_set(e, "a rank of %zu, and of the modules that are meant none has more than %zu rows and columns: "
+	                  "at most so many", r, most);
+}
+
 int adapter_check_merge(const struct adapter *a, struct err *e)
 {
 	if (!a->type->merge)

@@ -177,6 +177,10 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 
 /* --- for types --- */
 
+/* Refuses a new adapter's rank where no module of it has as many rows and columns; most: the most that one has,
+ * 0 where it has no module. */
+int adapter_check_rank(size_t r, size_t most, struct err *e);
+
 /* The type that a PEFT config is of, or NULL. */
 const struct adapter_type *adapter_type_of(const json_t *config);
 /* Nothing yet but the type and its hooks. */

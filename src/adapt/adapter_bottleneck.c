@@ -172,7 +172,7 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 
 	o->blocks = blocks_of(&a->mem, m);
 	o->sites = arena_array(&a->mem, (size_t)layers, sizeof(*o->sites));
-	if (bottleneck_read(&o->c, json_object_get(a->config, "config"), e) < 0 || check_blocks(o, e) < 0)
+	if (bottleneck_read(&o->c, json_object_get(a->config, "config"), layers, e) < 0 || check_blocks(o, e) < 0)
 		return -1;
 	for (int i = 0; i < layers; i++) {
 		int r = bottleneck_width(&o->c, i, m->config.C, e);

@@ -113,6 +113,11 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	if (peft_new(a, m, &asked->on, own_config(asked), build, e) < 0)
 		return -1;
 	const struct hira *o = a->own;
+	size_t most = 0;
+	for (size_t i = 0; i < o->n; i++)
+		most = MAX(most, MIN(o->sites[i].in, o->sites[i].out));
+	if (adapter_check_rank((size_t)asked->r, most, e) < 0)
+		return -1;
 	for (size_t i = 0; i < o->n; i++)
 		adapter_init_linear(a, o->sites[i].a, seed);
 	return 0;

@@ -336,6 +336,15 @@ static void set_rates(struct params *p, const struct options *o)
 	}
 }
 
+static size_t widest(const struct lora *o)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < o->n; i++)
+		most = MAX(most, MIN(o->sites[i].in, o->sites[i].out));
+	return most;
+}
+
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
 	const struct options *asked = options;
@@ -352,7 +361,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	if (tokens)
 		json_object_set_new(own, "trainable_token_indices", tokens);
 	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, &init, e) < 0 ||
-	    adapter_seal(a, m, e) < 0)
+	    adapter_check_rank((size_t)asked->r, widest(a->own), e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	struct lora *o = a->own;
 	o->seed = seed;

@@ -148,7 +148,7 @@ static int read_flags(struct bottleneck_config *c, const json_t *config, struct 
 	return 0;
 }
 
-int bottleneck_read(struct bottleneck_config *c, const json_t *config, struct err *e)
+int bottleneck_read(struct bottleneck_config *c, const json_t *config, int layers, struct err *e)
 {
 	double dropout;
 	size_t i;
@@ -164,8 +164,8 @@ int bottleneck_read(struct bottleneck_config *c, const json_t *config, struct er
 	if (c->left_out && !json_is_null(c->left_out) && !json_is_array(c->left_out))
 		return peft_refuse("leave_out", c->left_out, e);
 	json_array_foreach(c->left_out, i, layer)
-		if (!json_is_integer(layer))
-			return peft_refuse("leave_out", c->left_out, e);
+		if (!json_is_integer(layer) || json_integer_value(layer) < 0 || json_integer_value(layer) >= layers)
+			return err_set(e, "leave_out: layers 0 to %d were wanted", layers - 1);
 	return 0;
 }
 

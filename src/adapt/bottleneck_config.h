@@ -31,7 +31,7 @@ struct bottleneck_config {
 };
 
 /* Refuses by name what has a value and is not done. */
-int bottleneck_read(struct bottleneck_config *c, const json_t *config, struct err *e);
+int bottleneck_read(struct bottleneck_config *c, const json_t *config, int layers, struct err *e);
 /* Numbers between the two products of a layer, of C; 0: the layer has none. −1 and a sentence. */
 int bottleneck_width(const struct bottleneck_config *c, int layer, int C, struct err *e);
 /* BnConfig's keys of "seq_bn" or the like, or of "seq_bn[ln_after=True, reduction_factor=8]", as the library writes

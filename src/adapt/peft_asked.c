@@ -2,6 +2,7 @@
  * a name or number that means nothing in the model: in a file it would be ignored. */
 #include "adapt/peft_asked.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ static json_t *pattern_object(const char *key, const char *text, struct err *e)
 		const char *word = json_string_value(part), *is = strrchr(word, '=');
 		char *end = NULL;
 		double x = is ? strtod(is + 1, &end) : 0;
-		if (!is || is == word || end == is + 1 || *end) {
+		if (!is || is == word || end == is + 1 || *end || !isfinite(x)) {
 			err_set(e, "%s: '%.80s' is no NAME=NUMBER", key, word);
 			json_decref(object);
 			object = NULL;
