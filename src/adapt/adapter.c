@@ -21,7 +21,8 @@
 
 /* --- parameters --- */
 
-const char *adapter_prefix(const struct adapter *a) { return a->type->plain ? "" : PEFT_PREFIX; }
+/* What stands before the names of tensors in the adapter's files. */
+static const char *prefix_of(const struct adapter *a) { return a->type->plain ? "" : PEFT_PREFIX; }
 
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place)
@@ -94,7 +95,7 @@ void adapter_whole(struct adapter *a, const struct model *m, const char *name, i
 
 static const char *saved_name(struct adapter *a, const char *weight)
 {
-	return arena_printf(&a->mem, "%s%s", adapter_prefix(a), weight);
+	return arena_printf(&a->mem, "%s%s", prefix_of(a), weight);
 }
 
 static void save_whole(struct adapter *a, const struct model *m, int weight)

@@ -185,8 +185,6 @@ int adapter_check_rank(size_t r, size_t most, struct err *e);
 const struct adapter_type *adapter_type_of(const json_t *config);
 /* Nothing yet but the type and its hooks. */
 void adapter_begin(struct adapter *a, const struct model *m, const struct adapter_type *type);
-/* What stands before the names of tensors in the adapter's files. */
-const char *adapter_prefix(const struct adapter *a);
 /* Adds a parameter to a->overlay.params. */
 int adapter_param(struct adapter *a, const char *name, int n_dims, const size_t *dim, int weight,
                   struct file_layout place);

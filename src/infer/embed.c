@@ -29,20 +29,6 @@ int pooling_find(const char *name)
 
 /* --- pooling --- */
 
-static int32_t segment_of(const struct batch *b, int32_t row)
-{
-	int32_t low = 0, high = b->n_segments - 1;
-
-	while (low < high) {
-		int32_t middle = (low + high + 1) / 2;
-		if (b->segments[middle].start <= row)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
-}
-
 static void take_row(struct embedder *x, const float *state, bool first)
 {
 	for (size_t i = 0; i < x->width; i++)
@@ -57,7 +43,7 @@ static void pool_rows(struct embedder *x, const struct batch *b, int32_t last, c
 	bool first = true, one = x->options.pooling == POOLING_LAST;
 	int32_t row = last, n = b->pos[last] + 1;
 
-	for (int32_t g = segment_of(b, last); g >= 0; g = b->segments[g].parent) {
+	for (int32_t g = batch_segment_of(b, last); g >= 0; g = b->segments[g].parent) {
 		for (; row >= b->segments[g].start; row--) {
 			bool wanted = x->options.pooling == POOLING_CLS ? b->pos[row] == 0 : !one || row == last;
 			if (!wanted)

@@ -453,8 +453,6 @@ const int32_t *session_ids(const struct session *s, int sequence)
 
 int session_limit(const struct session *s) { return s->sequences.n_ctx - s->virtual_tokens; }
 
-int session_virtual_tokens(const struct session *s) { return s->virtual_tokens; }
-
 size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
 
 int session_sequences(const struct session *s) { return s->n; }

@@ -71,7 +71,6 @@ bool session_continues(const struct session *s, int sequence, int adapter); /* m
 int session_length(const struct session *s, int sequence);      /* its tokens */
 const int32_t *session_ids(const struct session *s, int sequence); /* [session_length] */
 int session_limit(const struct session *s);            /* tokens that a sequence can hold */
-int session_virtual_tokens(const struct session *s);   /* an adapter's, before the tokens of each sequence */
 size_t session_vocabulary(const struct session *s);    /* V */
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */

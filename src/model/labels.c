@@ -19,7 +19,8 @@ static const char *const problems[] = {
 
 const char *problem_name(enum problem p) { return problems[p]; }
 
-int problem_find(const char *name)
+/* −1: none of them. */
+static int problem_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(problems); i++)
 		if (!strcmp(problems[i], name))

@@ -26,7 +26,6 @@ struct labels {
 enum { LABELS_MOST = 1 << 16 };
 
 const char *problem_name(enum problem p);    /* "regression" */
-int problem_find(const char *name);          /* −1: none of them */
 /* n names, LABEL_0 … where names is NULL, copied into mem. */
 void labels_make(struct labels *l, struct arena *mem, int n, const char *const *names, enum problem p);
 /* Of a config.json; where it names none, LABEL_0 … LABEL_(n-1). */

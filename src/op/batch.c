@@ -151,6 +151,20 @@ int32_t batch_column_count(const struct batch *b, enum batch_per per)
 	return per == PER_LABEL ? b->n_labels : per == PER_DOCUMENT ? b->n_docs : b->n_groups;
 }
 
+int32_t batch_segment_of(const struct batch *b, int32_t row)
+{
+	int32_t low = 0, high = b->n_segments - 1;
+
+	while (low < high) {
+		int32_t middle = (low + high + 1) / 2;
+		if (b->segments[middle].start <= row)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
 void live_add(struct live *to, const struct live *x, double times)
 {
 	to->rows += times * x->rows;

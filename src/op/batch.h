@@ -97,6 +97,7 @@ size_t batch_bytes(const struct batch_cap *cap);
 void batch_init(struct batch *b, const struct batch_cap *cap);
 void batch_release(struct batch *b);
 const int32_t *batch_places(const struct batch *b, int memory); /* its table */
+int32_t batch_segment_of(const struct batch *b, int32_t row);
 struct live batch_live(const struct batch *b);
 /* n rows one after the other, the first of which sees `first` keys. */
 void batch_see(struct batch *b, double first, double n);

@@ -90,25 +90,10 @@ struct back_work {
 	bool accumulate;
 };
 
-/* The segment that a row is of. */
-static int32_t segment_of(const struct batch *b, int32_t row)
-{
-	int32_t low = 0, high = b->n_segments - 1;
-
-	while (low < high) {
-		int32_t middle = (low + high + 1) / 2;
-		if (b->segments[middle].start <= row)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
-}
-
 static void back_row(const struct back_work *w, size_t i)
 {
 	float *dz = w->dz + i * w->E, s[EXPERTS_MOST];
-	float m = (float)w->b->segments[segment_of(w->b, (int32_t)i)].docs;
+	float m = (float)w->b->segments[batch_segment_of(w->b, (int32_t)i)].docs;
 
 	softmax(w->k, s, w->z + i * w->E, w->E);
 	float mean = w->k->dot(w->d, s, w->E);
