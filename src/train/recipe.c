@@ -131,6 +131,23 @@ int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, str
 	return opt_json(p, record, e);
 }
 
+const char *recipe_apart(const struct recipe *a, const struct recipe *b)
+{
+	const struct recipe *both[] = { a, b };
+
+	if (strcmp(a->model, b->model) != 0)
+		return "they have other models";
+	if (strcmp(a->compute, b->compute) != 0)
+		return "they have another --compute";
+	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		if (!method_adapter(both[i]->method))
+			return "--method full trains the model's own weights";
+		if (objective_find(both[i]->objective)->labelled)
+			return "an objective that learns labels has a head of its own rows";
+	}
+	return NULL;
+}
+
 static json_int_t global_batch(const json_t *record)
 {
 	return json_integer_value(json_object_get(record, "per_device_train_batch_size")) *

@@ -206,6 +206,8 @@ void recipe_settle(struct recipe *r, const struct kernels *k);
 /* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
 json_t *recipe_record(const struct recipe *r);
 int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e);
+/* Why two recipes (settled) cannot be trained on one model in memory, or NULL: they can. */
+const char *recipe_apart(const struct recipe *a, const struct recipe *b);
 /* Refuses, naming the option, when two recipes would not give the same bits. */
 int recipe_same_result(const json_t *before, const json_t *now, struct err *e);
 

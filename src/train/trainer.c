@@ -22,38 +22,67 @@
 
 /* --- opening --- */
 
-static int read_model(struct trainer *t, struct err *e)
+static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 {
-	if (model_open(&t->model, t->recipe.model, e) < 0 ||
-	    (!t->objective.row->labelled && model_want_causal(&t->model, e) < 0) || model_tokenizer(&t->model, e) < 0 ||
-	    source_hash(&t->model.source, t->model_hash, e) < 0)
+	if (model_open(&b->model, t->recipe.model, e) < 0 ||
+	    (!t->objective.row->labelled && model_want_causal(&b->model, e) < 0) || model_tokenizer(&b->model, e) < 0 ||
+	    source_hash(&b->model.source, b->hash, e) < 0)
 		return -1;
-	t->max_length = (int32_t)t->recipe.max_length;
-	if (t->max_length > t->model.config.n_ctx) {
-		log_say("the model has %d positions: documents are at most that long, not %d", t->model.config.n_ctx,
-		        t->max_length);
-		t->max_length = t->model.config.n_ctx;
-	}
-	if (chat_template(&t->chat, t->model.tokenizer, e) < 0)
+	if (chat_template(&b->chat, b->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
 	return 0;
 }
 
-static bool trains_all(const struct trainer *t) { return t->full.params.n_items == t->model.n_weights; }
+static void limit_length(struct trainer *t)
+{
+	t->max_length = (int32_t)t->recipe.max_length;
+	if (t->max_length > t->model->config.n_ctx) {
+		log_say("the model has %d positions: documents are at most that long, not %d", t->model->config.n_ctx,
+		        t->max_length);
+		t->max_length = t->model->config.n_ctx;
+	}
+}
+
+/* The model of its own, or that of a trainer beside. */
+static int open_base(struct trainer *t, struct trainer_base *beside, struct err *e)
+{
+	struct trainer_base *b = beside ? beside : mem_alloc(sizeof(*b));
+
+	b->users++;
+	t->base = b;
+	t->model = &b->model;
+	t->model_hash = b->hash;
+	if (!beside && read_model(t, b, e) < 0)
+		return -1;
+	t->chat = b->chat;
+	limit_length(t);
+	return 0;
+}
+
+static void release_base(struct trainer_base *b)
+{
+	if (!b || --b->users)
+		return;
+	template_free(b->chat);
+	model_close(&b->model);
+	mem_free(b);
+}
+
+static bool trains_all(const struct trainer *t) { return t->full.params.n_items == t->model->n_weights; }
 
 /* Full tuning. Values come at the start. */
 static int add_weights(struct trainer *t, struct err *e)
 {
 	bool quantized = false;
 
-	if (export_possible(&t->model, e) < 0)
+	if (export_possible(t->model, e) < 0)
 		return err_prefix(e, "--method full of %s", t->recipe.model);
 	const struct method_full *options =
 		opt_row_options(method_rows, t->recipe.method_options, method_full);
-	if (method_full_overlay(&t->full, &t->model, options, e) < 0)
+	if (method_full_overlay(&t->full, t->model, options, e) < 0)
 		return -1;
-	for (size_t i = 0; i < t->model.n_weights; i++)
-		quantized |= dtypes[t->model.weights[i].dtype].block > 1;
+	for (size_t i = 0; i < t->model->n_weights; i++)
+		quantized |= dtypes[t->model->weights[i].dtype].block > 1;
 	if (quantized)
 		log_say("--method full: the quantized weights of %s are converted to f32, %s", t->recipe.model,
 		        trains_all(t) ? "trained and written as such" : "trained where they are named, and all written "
@@ -70,7 +99,7 @@ static int make_params(struct trainer *t, struct err *e)
 
 	if (!type)
 		return add_weights(t, e);
-	if (adapter_new(&t->adapter, type, &t->model, opt_row_options(method_rows, r->method_options, r->method),
+	if (adapter_new(&t->adapter, type, t->model, opt_row_options(method_rows, r->method_options, r->method),
 	                (uint64_t)r->seed, e) < 0)
 		return -1;
 	if (adapter_unties(&t->adapter))
@@ -89,7 +118,7 @@ static int make_room(struct trainer *t, struct err *e)
 	if (n > most - 2)
 		return err_set(e, "%d virtual tokens leave no room for a prompt and an answer: documents are at most "
 		                  "%d tokens long, those included (--max-length, the model's %d positions)",
-		               n, most, t->model.config.n_ctx);
+		               n, most, t->model->config.n_ctx);
 	if (n)
 		log_say("%d virtual tokens before every document: they take %d of %d places, %d are left for its own",
 		        n, n, most, most - n);
@@ -133,7 +162,7 @@ static int add_own_params(struct trainer *t, struct err *e)
 	struct params *parts[2] = { t->params, &o->own.params };
 	size_t at[2];
 
-	overlay_init(&o->own, &t->model);
+	overlay_init(&o->own, t->model);
 	if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0 ||
 	    params_join(&t->joined, parts, 2, NAN, at, e) < 0)
 		return -1;
@@ -168,7 +197,7 @@ static int open_objective(struct trainer *t, struct err *e)
 {
 	struct objective_run *o = &t->objective;
 
-	o->model = &t->model;
+	o->model = t->model;
 	o->pool = t->pool;
 	o->kernels = t->kernels;
 	o->seed = (uint64_t)t->recipe.seed;
@@ -178,19 +207,22 @@ static int open_objective(struct trainer *t, struct err *e)
 	return o->row->open ? o->row->open(o, e) : 0;
 }
 
+/* Once for all that share it. */
 static int prepare(struct trainer *t, struct err *e)
 {
-	return model_prepare(&t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e);
+	if (t->base->users > 1)
+		return 0;
+	return model_prepare(t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e);
 }
 
 /* A head that nothing trains would stay what it began as. */
 static int check_head(const struct trainer *t, struct err *e)
 {
-	for (size_t i = 0; i < t->model.n_weights; i++)
-		if (t->model.weights[i].made && t->overlay->replaced[i] < 0)
+	for (size_t i = 0; i < t->model->n_weights; i++)
+		if (t->model->weights[i].made && t->overlay->replaced[i] < 0)
 			return err_set(e, "--method %s leaves %s as it is, which is new: --objective %s wants a "
 			               "method that trains it, as lora and full do", t->recipe.method,
-			               t->model.weights[i].name, t->objective.row->name);
+			               t->model->weights[i].name, t->objective.row->name);
 	return 0;
 }
 
@@ -219,25 +251,25 @@ static int join_objective(struct trainer *t, struct err *e)
 	return check_maxima(t, e);
 }
 
-static int open_parts(struct trainer *t, struct err *e)
+static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
 {
-	if (read_model(t, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || join_objective(t, e) < 0 ||
-	    balance_open(t, e) < 0)
+	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 ||
+	    join_objective(t, e) < 0 || balance_open(t, e) < 0)
 		return -1;
 	penalty_layer_rates(t);
 	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
-		.share = !overlays_unshared(t->overlay) && !t->model.config.arch->encoder,
+		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder,
 		.own_rows = t->objective.row->labelled,
 		.virtual_tokens = overlays_virtual(t->overlay),
-		.first_virtual = t->model.config.V,
+		.first_virtual = t->model->config.V,
 	};
 	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
-int trainer_open_objective(struct trainer **out, const struct recipe *r, const struct objective *o,
-                           const void *options, long first, struct device *d, struct err *e)
+static int open_on(struct trainer **out, const struct recipe *r, const struct objective *o, const void *options,
+                   long first, struct trainer_base *beside, struct device *d, struct err *e)
 {
 	struct trainer *t = mem_alloc(sizeof(*t));
 
@@ -251,7 +283,7 @@ int trainer_open_objective(struct trainer **out, const struct recipe *r, const s
 	t->totals.first = first;
 	t->objective.row = o;
 	t->objective.options = options;
-	if (open_parts(t, e) < 0) {
+	if (open_parts(t, beside, e) < 0) {
 		trainer_close(t);
 		return -1;
 	}
@@ -259,14 +291,28 @@ int trainer_open_objective(struct trainer **out, const struct recipe *r, const s
 	return 0;
 }
 
-int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct device *d, struct err *e)
+int trainer_open_objective(struct trainer **out, const struct recipe *r, const struct objective *o,
+                           const void *options, long first, struct device *d, struct err *e)
+{
+	return open_on(out, r, o, options, first, NULL, d, e);
+}
+
+int trainer_open_beside(struct trainer **out, const struct recipe *r, long first, struct trainer *beside,
+                        struct device *d, struct err *e)
 {
 	const struct objective *o = objective_find(r->objective);
 
 	if (!o)
 		BUG("the objective %s of a recipe that was not resolved", r->objective);
-	return trainer_open_objective(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective),
-	                              first, d, e);
+	if (beside && recipe_apart(&beside->recipe, r))
+		BUG("%s", recipe_apart(&beside->recipe, r));
+	return open_on(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective), first,
+	               beside ? beside->base : NULL, d, e);
+}
+
+int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct device *d, struct err *e)
+{
+	return trainer_open_beside(out, r, first, NULL, d, e);
 }
 
 int trainer_open(struct trainer **out, const struct recipe *r, struct device *d, struct err *e)
@@ -284,13 +330,13 @@ static int copy_weights(struct trainer *t, struct err *e)
 
 	for (size_t i = 0; i < full->n_items; i++) {
 		const struct param *p = &full->items[i];
-		const struct weight *w = &t->model.weights[p->weight];
+		const struct weight *w = &t->model->weights[p->weight];
 		if (stop_look(e, "the model was read") < 0)
 			return -1;
 		dtypes[w->dtype].to_float(w->data, full->w + p->offset, p->n);
-		source_forget(&t->model.source, w->data, w->bytes);
+		source_forget(&t->model->source, w->data, w->bytes);
 	}
-	model_forget(&t->model);
+	model_forget(t->model);
 	return 0;
 }
 
@@ -317,7 +363,7 @@ int trainer_start(struct trainer *t, struct err *e)
 		BUG("a trainer started twice");
 	if (trainer_check_machine(t, e) < 0)
 		return -1;
-	if ((t->has_adapter && adapter_start(&t->adapter, &t->model, t->pool, e) < 0) ||
+	if ((t->has_adapter && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
 	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
 	    trainer_make_reference(t, e) < 0 ||
 	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0 ||
@@ -398,7 +444,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
 	if (t->has_adapter)
-		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
+		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
 	return 0;
 }
 
@@ -451,10 +497,10 @@ void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
 bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
-struct model *trainer_model(struct trainer *t) { return &t->model; }
+struct model *trainer_model(struct trainer *t) { return t->model; }
 const struct overlay *trainer_overlay(const struct trainer *t) { return t->overlay; }
 const struct params *trainer_params(const struct trainer *t) { return t->params; }
-enum compute trainer_compute(const struct trainer *t) { return t->model.compute; }
+enum compute trainer_compute(const struct trainer *t) { return t->model->compute; }
 const char *trainer_model_hash(const struct trainer *t) { return t->model_hash; }
 const char *trainer_data_hash(const struct trainer *t, bool eval)
 {
@@ -486,8 +532,7 @@ void trainer_close(struct trainer *t)
 	dataset_release(&t->eval);
 	dataset_release(&t->retain);
 	dataset_release(&t->replay);
-	template_free(t->chat);
-	model_close(&t->model);
+	release_base(t->base);
 	mem_free(t->taken);
 	mem_free(t->taken_group);
 	mem_free(t->asked);

@@ -26,7 +26,7 @@ static int experts_of(const struct model *m)
 
 int balance_open(struct trainer *t, struct err *e)
 {
-	const struct config *c = &t->model.config;
+	const struct config *c = &t->model->config;
 	struct balance *b = &t->balance;
 	const char *const *own = t->objective.row->metrics;
 	int n = 0;
@@ -34,7 +34,7 @@ int balance_open(struct trainer *t, struct err *e)
 	b->coef = t->recipe.router_aux_loss_coef;
 	if (isnan(b->coef))
 		b->coef = c->balances ? c->balance : 0;
-	if (b->coef > 0 && !experts_of(&t->model))
+	if (b->coef > 0 && !experts_of(t->model))
 		return err_set(e, "--router-aux-loss-coef %g: %s has no experts to balance", b->coef, t->recipe.model);
 	for (; own && own[n]; n++)
 		b->names[n] = own[n];
@@ -69,7 +69,7 @@ static double loss_of(const void *ctx, const struct batch *b, const float *load,
 	const struct trainer *t = ctx;
 	double by = t->balance.coef * objective_weight(t->objective.row, b);
 
-	return by * balance_of(load, (size_t)experts_of(&t->model), by, d);
+	return by * balance_of(load, (size_t)experts_of(t->model), by, d);
 }
 
 void balance_record(const struct trainer *t, struct graph *g)
@@ -85,7 +85,7 @@ void balance_add(struct trainer *t, const struct batch *b)
 	if (!(t->balance.coef > 0))
 		return;
 	double weight = objective_weight(t->objective.row, b);
-	double x = balance_of(run_read(&t->net.pass.run, t->net.graph.load), (size_t)experts_of(&t->model), 0, NULL);
+	double x = balance_of(run_read(&t->net.pass.run, t->net.graph.load), (size_t)experts_of(t->model), 0, NULL);
 	int metric = 0;
 
 	while (t->objective.row->metrics && t->objective.row->metrics[metric])

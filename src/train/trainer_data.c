@@ -75,16 +75,16 @@ static void hash_documents(const struct documents *d, char hex[33])
 /* Documents that nothing speaks against, and what may surprise the person who gave them. */
 static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, bool eval, struct err *e)
 {
-	struct text_codec codec = { t->model.tokenizer, t->chat };
+	struct text_codec codec = { t->model->tokenizer, t->chat };
 	struct lint_options o = {
 		.document = { .max_length = t->max_length,
 		              .apply_chat_template = t->recipe.apply_chat_template,
 		              .packing = t->recipe.packing && !eval,
 		              .labelled = t->objective.row->labelled,
-		              .label_first = t->model.config.arch->encoder,
-		              .types = model_types(&t->model),
+		              .label_first = t->model->config.arch->encoder,
+		              .types = model_types(t->model),
 		              .eval_choices = eval },
-		.vocabulary = t->model.config.V,
+		.vocabulary = t->model->config.V,
 	};
 
 	if (lint_documents(l, &d->documents, &d->rows, &codec, &o, e) < 0 || lint_refuse(l, e) < 0)

@@ -36,7 +36,7 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 
 	o.record = t->objective.row->forward ? forward : NULL;
 
-	if (scorer_new(&t->scorer, &t->model, t->overlay, t->device, &o, e) < 0 ||
+	if (scorer_new(&t->scorer, t->model, t->overlay, t->device, &o, e) < 0 ||
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));

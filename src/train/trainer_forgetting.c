@@ -28,7 +28,7 @@ enum { SHARE = 200, LEAST_TOKENS = 512, LEAST_TEXTS = 8, MOST_TEXTS = 128 };
 /* Tokens of a text that are looked at: what an adapter's virtual tokens leave of the positions. */
 static int32_t length_of(const struct trainer *t)
 {
-	return MIN(own_texts_length(&t->model), t->model.config.n_ctx - overlays_virtual(t->overlay));
+	return MIN(own_texts_length(t->model), t->model->config.n_ctx - overlays_virtual(t->overlay));
 }
 
 /* Why there is nothing to compare, or NULL. */
@@ -48,7 +48,7 @@ static size_t texts_wanted(const struct trainer *t)
 /* Documents of the texts, whose ids come at the start; until then any stand for them. */
 static void make_documents(struct forgetting *f, const struct trainer *t)
 {
-	size_t length = (size_t)length_of(t), V = (size_t)t->model.config.V;
+	size_t length = (size_t)length_of(t), V = (size_t)t->model->config.V;
 
 	f->n = texts_wanted(t);
 	f->docs = mem_array(f->n, sizeof(*f->docs));
@@ -71,7 +71,7 @@ static int plan_drawing(struct trainer *t, struct err *e)
 {
 	struct own_texts_forecast draw;
 
-	if (own_texts_forecast(&draw, &t->model, t->model_hash, t->device, t->forgetting.n, e) < 0)
+	if (own_texts_forecast(&draw, t->model, t->model_hash, t->device, t->forgetting.n, e) < 0)
 		return -1;
 	t->forgetting.draw_bytes = draw.bytes;
 	t->forgetting.draw_seconds = draw.seconds;
@@ -84,7 +84,7 @@ static int plan_comparing(struct trainer *t, struct err *e)
 	struct forgetting *f = &t->forgetting;
 	struct scorer_forecast both;
 
-	if (divergence_new(&f->divergence, &t->model, NULL, t->overlay, t->device, length_of(t), e) < 0 ||
+	if (divergence_new(&f->divergence, t->model, NULL, t->overlay, t->device, length_of(t), e) < 0 ||
 	    divergence_forecast(f->divergence, f->list, f->n, &both, e) < 0)
 		return -1;
 	f->bytes = both.bytes;
@@ -103,7 +103,7 @@ static int plan_retained(struct trainer *t, struct err *e)
 	struct scorer_forecast side;
 
 	for (int i = 0; i < 2 && d->documents.n; i++) {
-		if (scorer_new(&f->side[i], &t->model, i ? t->overlay : NULL, t->device, &o, e) < 0 ||
+		if (scorer_new(&f->side[i], t->model, i ? t->overlay : NULL, t->device, &o, e) < 0 ||
 		    scorer_forecast(f->side[i], d->pointer, d->documents.n, false, &side, e) < 0)
 			return -1;
 		f->bytes = MAX(f->bytes, side.bytes);
@@ -127,7 +127,7 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e)
 		return 0;
 	}
 	make_documents(f, t);
-	f->weights_bytes = model_read_bytes(&t->model, &(struct model_reads){ 0 }, &owned) + owned;
+	f->weights_bytes = model_read_bytes(t->model, &(struct model_reads){ 0 }, &owned) + owned;
 	if (plan_drawing(t, e) < 0 || plan_comparing(t, e) < 0 || plan_retained(t, e) < 0)
 		return err_prefix(e, "the measure of forgetting (--no-forgetting leaves it out)");
 	return 0;
@@ -163,13 +163,13 @@ int trainer_draw_own_texts(struct trainer *t, struct err *e)
 
 	if (!f->n)
 		return 0;
-	if (own_texts_get(&f->texts, &t->model, t->model_hash, t->device, f->n, t->interrupted, e) < 0)
+	if (own_texts_get(&f->texts, t->model, t->model_hash, t->device, f->n, t->interrupted, e) < 0)
 		return -1;
 	for (size_t i = 0; i < f->n; i++)
 		f->docs[i].ids = f->texts.ids + i * (size_t)f->texts.length;
 	mem_free(f->pretended);
 	f->pretended = NULL;
-	model_forget(&t->model); /* pages that the steps do not read */
+	model_forget(t->model); /* pages that the steps do not read */
 	return 0;
 }
 

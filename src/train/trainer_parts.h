@@ -61,6 +61,14 @@ struct penalty {
 	double *partials;
 };
 
+/* The model, as the recipes of all that train on it want it (trainer_open_beside). */
+struct trainer_base {
+	struct model model;
+	char hash[33];
+	struct template *chat;
+	int users;
+};
+
 struct trainer {
 	double opened;                     /* clock_seconds() when trainer_open began */
 	struct recipe recipe;
@@ -71,9 +79,10 @@ struct trainer {
 	struct objective_maxima maxima;    /* of the documents that it makes; documents 0: it makes none */
 	bool (*interrupted)(void);         /* or NULL */
 
-	struct model model;
-	char model_hash[33];
-	struct template *chat;
+	struct trainer_base *base;
+	struct model *model;               /* the base's, as the next two */
+	const char *model_hash;
+	const struct template *chat;
 	struct dataset train, eval, retain, replay;
 	bool has_eval;
 

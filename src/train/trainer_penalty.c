@@ -165,7 +165,7 @@ static void add_piece(void *ctx, size_t item, int thread)
 	for (size_t i = 0; i < params->n_items && at < to; i++) {
 		const struct param *p = &params->items[i];
 		size_t end = p->offset + p->n;
-		if (end <= at || !is_new(&x->t->model, p))
+		if (end <= at || !is_new(x->t->model, p))
 			continue;
 		if (p->offset > at)
 			sum += add_range(x, at, MIN(p->offset, to));
@@ -202,7 +202,7 @@ static int layer_in(const char *name)
 
 static int depth_of(const struct trainer *t, const struct param *p)
 {
-	const struct model *m = &t->model;
+	const struct model *m = t->model;
 	bool weight = p->weight >= 0 && p->weight < (int)m->n_weights, first = !weight && overlays_virtual(t->overlay);
 	int layer = weight ? m->weights[p->weight].layer : first ? -1 : layer_in(p->name);
 	bool low = first || p->role == PARAM_EMBEDDING || strstr(p->name, "embed");
@@ -213,7 +213,7 @@ static int depth_of(const struct trainer *t, const struct param *p)
 void penalty_layer_rates(struct trainer *t)
 {
 	struct params *p = t->params;
-	int depths = t->model.config.n_layers + 2, groups = p->n_groups + 1;
+	int depths = t->model->config.n_layers + 2, groups = p->n_groups + 1;
 	double decay = t->recipe.layer_lr_decay;
 
 	if (!(decay < 1))

@@ -25,7 +25,7 @@ enum { LATER_BYTES = 96 << 10 };
 
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
-	model_pass_begin(p, t->device, cap, &t->model, t->overlay, true);
+	model_pass_begin(p, t->device, cap, t->model, t->overlay, true);
 	balance_begin(t, &p->graph);
 	p->result = t->objective.row->record(&t->objective, &p->graph, graph_hidden(&p->graph));
 	balance_record(t, &p->graph);
@@ -38,7 +38,7 @@ static bool is_replaced(const void *ctx, int weight)
 {
 	const struct trainer *t = ctx;
 
-	return !overlays_read(t->overlay, &t->model, weight);
+	return !overlays_read(t->overlay, t->model, weight);
 }
 
 static void mark_document(const struct document *d, uint8_t *token)
@@ -75,17 +75,17 @@ static void mark_learnt(const struct trainer *t, uint8_t *token)
 /* What of the file's mapping the steps will read; *owned: weights that stand in memory of our own already. */
 static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 {
-	uint8_t *token = mem_array((size_t)t->model.config.V, 1);
+	uint8_t *token = mem_array((size_t)t->model->config.V, 1);
 	struct model_reads reads = {
 		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
 	if (t->maxima.documents) /* what it makes may have any */
-		memset(token, 1, (size_t)t->model.config.V);
+		memset(token, 1, (size_t)t->model->config.V);
 	mark_learnt(t, token);
 	mark_tokens(&t->eval, token);
 	mark_tokens(&t->retain, token);
-	size_t bytes = model_read_bytes(&t->model, &reads, owned);
+	size_t bytes = model_read_bytes(t->model, &reads, owned);
 	mem_free(token);
 	return bytes;
 }
@@ -127,7 +127,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 		mem_touch(t->params->w, t->params->n * sizeof(float));
 	if (t->has_adapter && t->adapter.start.bytes)
 		mem_touch(t->overlay->fixed.w, t->overlay->fixed.n * sizeof(float));
-	model_forget(&t->model);
+	model_forget(t->model);
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
@@ -139,8 +139,8 @@ static size_t result_bytes(const struct trainer *t)
 	const struct trainer_plan *p = &t->totals;
 	size_t largest = 0;
 
-	for (size_t i = 0; i < t->model.n_weights && !t->has_adapter; i++) {
-		const struct weight *w = &t->model.weights[i];
+	for (size_t i = 0; i < t->model->n_weights && !t->has_adapter; i++) {
+		const struct weight *w = &t->model->weights[i];
 		if (t->full.replaced[i] < 0)
 			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
 	}
@@ -324,7 +324,7 @@ static void count(struct trainer *t)
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
 	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
 	p->trainable = params_count(t->params);
-	p->parameters = model_count(&t->model);
+	p->parameters = model_count(t->model);
 	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
 	if (t->has_adapter)
 		p->checkpoint_bytes += (p->trainable + t->adapter.start.numbers) * sizeof(float);

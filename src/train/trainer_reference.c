@@ -135,7 +135,7 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 	take_numbers(&t->train);
 	if (t->has_eval)
 		take_numbers(&t->eval);
-	if (scorer_new(&t->reference, &t->model, reference_overlay(t), t->device, &o, e) < 0)
+	if (scorer_new(&t->reference, t->model, reference_overlay(t), t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
 	return forecast(t, e);

@@ -30,7 +30,7 @@ static int save_beside(void *ctx, const char *dir, struct err *e)
 {
 	const struct trainer *t = ctx;
 
-	return adapter_save(&t->adapter, &t->model, dir, e);
+	return adapter_save(&t->adapter, t->model, dir, e);
 }
 
 /* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
@@ -128,7 +128,7 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 		return -1;
 	}
 	if (t->has_adapter)
-		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
+		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
 	warn_difference(facts, "kernels", t->kernels->name);
 	warn_difference(facts, "version", KUNGFU_VERSION);
 	t->step = (long)json_integer_value(json_object_get(facts, "step"));
@@ -143,7 +143,7 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 	if (checkpoint_read_weights(dir, t->params, e) < 0)
 		return -1;
 	if (t->has_adapter)
-		adapter_follow(&t->adapter, &t->model, t->kernels, t->pool);
+		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
 	return 0;
 }
 
@@ -162,12 +162,12 @@ static const float *final_numbers(void *ctx, int i, float *scratch)
 /* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
 static int save_model(struct trainer *t, const char *dir, struct err *e)
 {
-	struct export_trained trained = { .model = &t->model,
+	struct export_trained trained = { .model = t->model,
 		                          .params = &t->full.params,
 		                          .param = t->full.replaced };
 	struct export_weights weights = { .get = final_numbers, .ctx = &trained };
 
-	return export_model(&t->model, dir, DTYPE_F32, &weights, e);
+	return export_model(t->model, dir, DTYPE_F32, &weights, e);
 }
 
 /* The objective's own parameters, under their names. */
@@ -195,7 +195,7 @@ static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
 {
 	const char *base = json_string_value(json_object_get(t->adapter.config, "base_model_name_or_path"));
 
-	if (adapter_save(&t->adapter, &t->model, dir, e) < 0)
+	if (adapter_save(&t->adapter, t->model, dir, e) < 0)
 		return -1;
 	if (base && !strcmp(base, t->recipe.model))
 		log_say("adapter_config.json names %s as its base, a path that others cannot load it from: "

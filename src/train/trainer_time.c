@@ -35,7 +35,7 @@ static void made_init(struct made *made, const struct trainer *t)
 	const struct objective_maxima *m = &t->maxima;
 	size_t n = (size_t)t->global * (size_t)m->documents, 
 	       fit = (size_t)((t->forest.max_tokens - t->forest.virtual_tokens) / m->tokens);
-	size_t length = (size_t)m->tokens, V = (size_t)t->model.config.V;
+	size_t length = (size_t)m->tokens, V = (size_t)t->model->config.V;
 
 	made->n = MIN(n, MAX(fit / (size_t)m->documents, (size_t)1) * (size_t)m->documents);
 	made->docs = mem_array(made->n, sizeof(*made->docs));
@@ -110,7 +110,7 @@ static int update_seconds(const struct trainer *t, double copy_rate, double *sec
 /* Full tuning takes every weight to f32 first; one thread does it. */
 static double copy_seconds(const struct trainer *t)
 {
-	const struct weight *w = &t->model.weights[0];
+	const struct weight *w = &t->model->weights[0];
 	const struct dtype_info *d = &dtypes[w->dtype];
 	size_t n = MIN(w->bytes / d->bytes * d->block, (size_t)1 << 20);
 	double begin;
@@ -207,7 +207,7 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	p->start_seconds +=
 		start_seconds(t, pass.touched_bytes + memory.touched_bytes, pass.touch_seconds + memory.touch_seconds);
 	p->save_seconds = writing_seconds(t, p->step_seconds + p->eval_seconds);
-	model_forget(&t->model);
+	model_forget(t->model);
 	p->open_seconds = clock_seconds() - t->opened;
 	p->planned_seconds = p->open_seconds + p->start_seconds + p->step_seconds + p->eval_seconds + p->save_seconds +
 	                     p->forgetting_seconds;
