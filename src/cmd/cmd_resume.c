@@ -6,9 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/metering.h"
-#include "cmd/machine_profile.h"
-#include "train/train_loop.h"
 
 extern const struct command cmd_resume;
 
@@ -35,27 +32,6 @@ static bool is_finished(const struct app *app, const struct run_dir *dir)
 	return finished;
 }
 
-static int go_on(struct app *app, struct recipe *r, struct run_dir *dir, struct err *e)
-{
-	struct speeds speeds = machine_speeds(app);
-	struct trainer *t;
-	double began = clock_seconds();
-	long done;
-
-	metering_phase("open");
-	r->speeds = &speeds;
-	if (fit_restores_at(dir->path, &done, e) < 0 || trainer_open_at(&t, r, done, app->device, e) < 0)
-		return -1;
-	trainer_watch(t, app_interrupted);
-	json_t *plan = NULL;
-	int status = tune_planned(app, t, r, &plan, e) < 0 || trainer_start(t, e) < 0 ?
-	                     -1 :
-	                     tune_run(app, t, r, dir, json_incref(plan), began, true, NULL);
-	json_decref(plan);
-	trainer_close(t);
-	return status;
-}
-
 static int resume_dir(struct app *app, const char *path, size_t memory, struct err *e)
 {
 	struct recipe recipe;
@@ -73,7 +49,8 @@ static int resume_dir(struct app *app, const char *path, size_t memory, struct e
 	} else {
 		recipe.out = path;
 		recipe.memory = memory ? memory : recipe.memory;
-		status = go_on(app, &recipe, &dir, e);
+		run_dir_release(&dir); /* the run takes it itself */
+		status = tune_run(app, &recipe, TRIAL_RESUME, clock_seconds(), NULL, e);
 	}
 	opt_release(&p);
 	json_decref(record);

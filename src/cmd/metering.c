@@ -1,6 +1,7 @@
 /* metering: one command's meter and its entry in the ledger, `books`, of which there is one a process. The entry is
  * put when the options are known and again when the command ends, with what it came to; one that was given wrong
- * words is taken away again. Phases and requests are spans within the whole. */
+ * words is taken away again. Phases and requests are spans within the whole. A part has an entry, uses and predictions
+ * of its own: they stand in `books` while it runs, and those of the command wait in `outer`. */
 #include "cmd/metering.h"
 
 #include <limits.h>
@@ -36,6 +37,8 @@ static struct {
 	double last_tick, last_look;
 	bool over;
 	double began;
+	bool in_part;
+	struct meter_span part;        /* what the part took */
 	struct artefact_use *uses;
 	size_t n_uses;
 	struct ledger_past *past;      /* of the command, read before a plan counts what memory is taken */
@@ -44,7 +47,16 @@ static struct {
 	struct predicted_spans spans;
 	bool wants_requests;
 	struct buf requests;           /* their JSON, with commas */
-} books;
+} books, outer;
+
+/* What the command, or the part of it that runs, has taken so far. */
+static void read_meter(struct gas *g)
+{
+	if (books.in_part)
+		meter_read_span(books.meter, &books.part, g);
+	else
+		meter_read(books.meter, g);
+}
 
 /* --- the beginning --- */
 
@@ -152,10 +164,10 @@ static void describe(const struct app *app, const struct command *c)
 	books.entry.kernels = app->kernels->name;
 }
 
-static void read_past(const struct command *c)
+static void read_past(const char *name)
 {
 	books.past = arena_array(&books.mem, PAST, sizeof(*books.past));
-	books.n_past = ledger_past(books.ledger, &books.entry, c->name, &books.mem, books.past, PAST);
+	books.n_past = ledger_past(books.ledger, &books.entry, name, &books.mem, books.past, PAST);
 }
 
 int metering_begin(const struct app *app, const struct command *c, const struct common *o, struct err *e)
@@ -187,7 +199,7 @@ int metering_begin(const struct app *app, const struct command *c, const struct 
 	put();
 	put(); /* takes the memory that later ones want, before a plan counts what is taken */
 	if (c->plans && books.ledger)
-		read_past(c);
+		read_past(c->name);
 	return 0;
 }
 
@@ -401,6 +413,22 @@ static void put_gas(json_t *plan, const struct gas *g)
 	json_object_set_new(plan, "currency", json_string(g->money.currency));
 }
 
+/* Is there room for a part beside what the command has taken already? */
+static int check_rest(const struct gas *planned, struct err *e)
+{
+	struct gas both;
+	char why[160];
+
+	gas_none(&both);
+	meter_read(books.meter, &both);
+	both.seconds += planned->seconds;
+	both.energy.joules += planned->energy.joules;
+	both.money.total += planned->money.total;
+	if (gas_limit_exceeded(&books.limit, &both, why))
+		return err_set(e, "--max-gas: with what was used until now it would be %s", why);
+	return 0;
+}
+
 int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas,
                struct err *e)
 {
@@ -432,7 +460,7 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
 	put();
 	if (gas_limit_exceeded(&books.limit, gas, why))
 		return err_set(e, "--max-gas: the plan wants %s; nothing was run", why);
-	return 0;
+	return books.in_part ? check_rest(gas, e) : 0;
 }
 
 void metering_phase(const char *name)
@@ -472,6 +500,125 @@ const struct bench_watch *metering_watch(void)
 {
 	static const struct bench_watch watch = { .begin = watch_begin, .end = watch_end, .stop = app_interrupted };
 	return &watch;
+}
+
+/* --- a part --- */
+
+/* A run that the ledger does not know keeps its entry in its own directory. */
+static void keep_beside(void)
+{
+	struct err e = ERR_INIT;
+
+	if (!books.recorded || books.ledger || !books.entry.directory || !io_is_dir(books.entry.directory))
+		return;
+	books.entry.uses = books.uses;
+	books.entry.n_uses = books.n_uses;
+	char *path = io_join(books.entry.directory, "gas.json");
+	json_t *j = entry_json(&books.entry, true);
+	if (jsonx_write_file(path, j, &e) < 0)
+		log_warn("%s", e.msg);
+	else
+		log_say("its entry is kept: kungfu gas import %s adds it", path);
+	json_decref(j);
+	mem_free(path);
+}
+
+/* How it ended, and what it took. */
+static void put_ended(int status)
+{
+	static const char *const names[] = {
+		[EXIT_DONE] = "finished", [EXIT_FAILED] = "failed", [EXIT_USAGE] = "failed", [EXIT_STOPPED] = "stopped"
+	};
+	char now[32];
+
+	clock_iso(now);
+	books.entry.status = names[status];
+	books.entry.exit_status = status;
+	books.entry.ended = arena_strdup(&books.mem, now);
+	read_meter(&books.entry.gas);
+}
+
+/* The command's own entry, while a part of it runs. */
+static void put_whole(void)
+{
+	struct entry part = books.entry;
+	struct artefact_use *uses = books.uses;
+	size_t n = books.n_uses;
+
+	books.entry = outer.entry;
+	books.uses = outer.uses;
+	books.n_uses = outer.n_uses;
+	meter_read(books.meter, &books.entry.gas);
+	put();
+	outer.entry.gas = books.entry.gas;
+	books.entry = part;
+	books.uses = uses;
+	books.n_uses = n;
+}
+
+static void describe_part(const char *name, const char *argv)
+{
+	entry_init(&books.entry);
+	entry_identify(&books.entry, &books.mem);
+	books.entry.parent = outer.entry.id;
+	books.entry.command = name;
+	books.entry.argv = argv ? arena_strdup(&books.mem, argv) : NULL;
+	books.entry.version = outer.entry.version;
+	books.entry.threads = outer.entry.threads;
+	books.entry.kernels = outer.entry.kernels;
+	books.entry.processor = outer.entry.processor;
+}
+
+void metering_part_begin(const char *name, const char *argv)
+{
+	if (books.in_part)
+		BUG("a part of a part of a run");
+	outer = books;
+	books.in_part = true;
+	books.began = clock_seconds();
+	books.uses = NULL;
+	books.n_uses = books.n_past = 0;
+	books.predicted = false;
+	if (!books.on)
+		return;
+	meter_open_span(books.meter, &books.part);
+	describe_part(name, argv);
+	put();
+	if (books.ledger)
+		read_past(name);
+}
+
+void metering_part_gas(struct gas *g)
+{
+	if (books.on)
+		read_meter(g);
+	else
+		g->seconds = metering_seconds();
+}
+
+/* What belongs to the command alone comes back; what both share stays as the part left it. */
+static void end_part(void)
+{
+	books.in_part = false;
+	books.entry = outer.entry;
+	mem_free(books.uses);
+	books.uses = outer.uses;
+	books.n_uses = outer.n_uses;
+	books.predicted = outer.predicted;
+	books.spans = outer.spans;
+	books.past = outer.past;
+	books.n_past = outer.n_past;
+	books.began = outer.began;
+}
+
+void metering_part_end(int status)
+{
+	if (books.on) {
+		put_ended(status);
+		put();
+		keep_beside();
+	}
+	end_part();
 }
 
 /* --- requests --- */
@@ -533,7 +680,7 @@ json_t *metering_so_far(void)
 	if (!books.on)
 		return gas_keep(&g);
 	books.last_tick = clock_seconds();
-	meter_read(books.meter, &books.entry.gas);
+	read_meter(&books.entry.gas);
 	if (books.requests.len < REQUESTS_BYTES)
 		put_requests();
 	put();
@@ -545,6 +692,8 @@ bool metering_tick(void)
 	if (!books.on || clock_seconds() - books.last_tick < tick_seconds)
 		return false;
 	json_decref(metering_so_far());
+	if (books.in_part)
+		put_whole();
 	return true;
 }
 
@@ -585,7 +734,7 @@ void metering_summary(json_t *summary)
 
 	if (!books.on)
 		return;
-	meter_read(books.meter, &books.entry.gas);
+	read_meter(&books.entry.gas);
 	gas_json(summary, &books.entry.gas);
 	if (books.predicted)
 		predict_compare(&books.spans, books.entry.gas.seconds, (double)books.entry.gas.peak_rss_bytes,
@@ -598,7 +747,7 @@ void metering_text(char out[400])
 	out[0] = 0;
 	if (!books.on)
 		return;
-	meter_read(books.meter, &books.entry.gas);
+	read_meter(&books.entry.gas);
 	gas_text(&books.entry.gas, out);
 }
 
@@ -626,25 +775,6 @@ void metering_error(const char *sentence)
 
 /* --- the end --- */
 
-/* A run that the ledger does not know keeps its entry in its own directory. */
-static void keep_beside(void)
-{
-	struct err e = ERR_INIT;
-
-	if (!books.recorded || books.ledger || !books.entry.directory || !io_is_dir(books.entry.directory))
-		return;
-	books.entry.uses = books.uses;
-	books.entry.n_uses = books.n_uses;
-	char *path = io_join(books.entry.directory, "gas.json");
-	json_t *j = entry_json(&books.entry, true);
-	if (jsonx_write_file(path, j, &e) < 0)
-		log_warn("%s", e.msg);
-	else
-		log_say("its entry is kept: kungfu gas import %s adds it", path);
-	json_decref(j);
-	mem_free(path);
-}
-
 /* What was predicted beside what it took, where that is long enough to be of interest. */
 static void say_compared(void)
 {
@@ -659,22 +789,14 @@ static void say_compared(void)
 
 static void close_entry(int status)
 {
-	static const char *const names[] = {
-		[EXIT_DONE] = "finished", [EXIT_FAILED] = "failed", [EXIT_USAGE] = "failed", [EXIT_STOPPED] = "stopped"
-	};
-	char now[32];
 	struct err ignored = ERR_INIT;
 
-	clock_iso(now);
-	books.entry.status = names[status];
-	books.entry.exit_status = status;
-	books.entry.ended = arena_strdup(&books.mem, now);
+	put_ended(status);
 	json_t *phases = meter_phases(books.meter);
 	if (json_array_size(phases))
 		books.entry.phases = kept_json(phases);
 	put_requests();
 	json_decref(phases);
-	meter_read(books.meter, &books.entry.gas);
 	if (status == EXIT_DONE && books.predicted && strcmp(books.entry.command, "plan") != 0)
 		say_compared();
 	if (status == EXIT_USAGE) { /* nothing was run */

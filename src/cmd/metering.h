@@ -27,6 +27,13 @@ double metering_seconds(void);
  * a sentence when --max-gas has no room for it. */
 int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas,
                struct err *e);
+/* A run within the command, as a trial of a search: it has an entry of its own, whose parent is the command's, and
+ * from here on metering_in, _out, _directory, _seed, _count, _plan, _so_far, _tick, _summary, _text and _error are of
+ * it; its plan is refused where --max-gas has no room beside what was used until then. One at a time. argv: a JSON list
+ * of words, or NULL. The command's own plan, words and uses come back at the end. */
+void metering_part_begin(const char *command, const char *argv);
+void metering_part_gas(struct gas *g);              /* what it took until now; seconds alone where nothing is metered */
+void metering_part_end(int status);
 void metering_phase(const char *name);              /* with --gas phases */
 /* What lies between, as of a request (gas/meter.h): for commands that compare what they run. Nothing is known
  * (gas_none) with --gas off. */

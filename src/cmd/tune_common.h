@@ -4,9 +4,7 @@
 
 #include "base/arena.h"
 #include "cmd/command.h"
-#include "cmd/profiling.h"
-#include "train/run_dir.h"
-#include "train/trainer.h"
+#include "cmd/trial.h"
 
 struct tune {
 	struct common common;
@@ -21,13 +19,9 @@ extern const struct opt tune_opts[];
 /* After the options: reads a recipe.yaml, resolves. A plan needs no --out. The caller releases paths. */
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e);
 
-/* The moment before the work (cmd/estimate.h); *plan: what run.json keeps of it, a new reference. */
-int tune_planned(struct app *app, const struct trainer *t, const struct recipe *r, json_t **plan, struct err *e);
-
-/* A run whose folder exists: from step 0, or from its newest checkpoint. Prints, writes run.json, returns the exit
- * status. plan: of tune_planned; its reference is taken. began: when the command did (clock_seconds). profiling may be
- * NULL. */
-int tune_run(struct app *app, struct trainer *t, const struct recipe *r, struct run_dir *dir, json_t *plan,
-             double began, bool resume, struct profiling *profiling);
+/* A run in the recipe's folder, with all that tune and resume say of it. The exit status, or −1 and a sentence.
+ * profiling may be NULL. */
+int tune_run(struct app *app, const struct recipe *r, enum trial_folder folder, double began,
+             struct profiling *profiling, struct err *e);
 
 #endif

@@ -84,6 +84,7 @@ const struct column entry_columns[] = {
 	JSON("phases", phases, "with --gas phases or requests"),
 	JSON("requests", requests, "with --gas requests: answers, turns or rows, each with its share"),
 	TEXT("note", note, "how a declared or killed run's figures came about"),
+	TEXT("parent", parent, "id of the run of which this one is a part: what it took is counted there too"),
 	INNER("boot", COLUMN_TEXT, boot, "boot id of the kernel it runs under"),
 	INNER("pid", COLUMN_INT, pid, "process"),
 	INNER("pid_start", COLUMN_INT, pid_start, "its start, in ticks since boot"),
@@ -225,6 +226,8 @@ bool entry_is_use(const struct entry *x)
 	for (size_t i = 0; i < ARRAY_LEN(only_ask); i++)
 		if (!strcmp(x->command, only_ask[i]))
 			return false;
+	if (x->parent)
+		return false;
 	return !strcmp(x->status, "finished") || !strcmp(x->status, "stopped");
 }
 

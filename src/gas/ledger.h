@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "gas/meter.h"
 
-enum { LEDGER_SCHEMA = 2 };
+enum { LEDGER_SCHEMA = 3 };
 
 /* A file or folder by its content. kind: one of artefact_kinds. Integers −1, strings NULL: not known. */
 extern const char *const artefact_kinds[];     /* "model", "adapter", "data", "index", "labels"; ends with NULL */
@@ -38,6 +38,8 @@ struct artefact_use {
 /* One run. Doubles NAN, integers −1, strings NULL: not known. */
 struct entry {
 	const char *id;                /* UUID, version 4: unique on every machine */
+	/* id of the run of which this one is a part, as a trial is of a search: what it took is in that one's too */
+	const char *parent;
 	const char *command, *argv;    /* "tune"; JSON list of words */
 	const char *version, *status;  /* running, finished, failed, stopped, killed, declared */
 	int64_t exit_status;
@@ -63,7 +65,7 @@ struct entry {
 };
 
 /* Does a run use what it took in? Plans, lints and looks do not: they only ask; nor does one that failed, was killed or
- * still runs, of which it is not known what it took. */
+ * still runs, of which it is not known what it took; nor a part of another, which does. */
 bool entry_is_use(const struct entry *x);
 
 enum column_type { COLUMN_TEXT, COLUMN_JSON, COLUMN_INT, COLUMN_REAL, COLUMN_METHOD };

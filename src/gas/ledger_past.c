@@ -13,7 +13,7 @@ static const char *const sql =
 	" peak_rss_bytes, threads, joules, energy_method, energy_source, share, cpu_seconds"
 	" FROM (SELECT * FROM run ORDER BY rowid DESC LIMIT ?4)"
 	" WHERE command = ?1 AND machine = ?2 AND kernels = ?3 AND"
-	" status = 'finished' AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND "
+	" status = 'finished' AND parent IS NULL AND seconds > 0 AND peak_rss_bytes > 0 AND json_valid(prediction) AND "
         "json_extract(prediction, '$.kind') IS NOT NULL"
 	" ORDER BY began DESC, rowid DESC LIMIT ?5";
 

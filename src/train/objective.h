@@ -60,11 +60,18 @@ struct objective_metrics {
 	double value[OBJECTIVE_METRICS];
 };
 
+/* One row of an evaluation, so that two runs are compared on the same rows: eval_loss is Σ loss / Σ weight. */
+struct eval_row {
+	double loss, weight;
+	double hit;                     /* 1: it was right, 0: it was not; NAN: that is not asked */
+};
+
 struct eval_metrics {
 	double eval_loss, perplexity, seconds;
 	int64_t tokens;                 /* that the loss is a mean of */
 	double acc, acc_norm, acc_stderr, acc_norm_stderr; /* choice rows; else NAN */
 	int64_t n;                      /* rows */
+	struct eval_row *rows;          /* [n] in their order, the trainer's: until the next evaluation */
 	struct objective_metrics metrics;
 };
 

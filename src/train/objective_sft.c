@@ -45,7 +45,16 @@ struct tally {
 	double loss, *hit, *hit_norm;
 	int64_t tokens;
 	size_t n;
+	struct eval_row *rows;
 };
+
+/* What a row adds to the loss. */
+static void tally_loss(struct tally *s, const struct document *doc, double sum)
+{
+	s->loss -= sum;
+	s->tokens += doc->n_learn;
+	s->rows[s->n] = (struct eval_row){ -sum, doc->n_learn, NAN };
+}
 
 /* One choice row: documents first..end. */
 static void tally_choices(struct tally *s, const struct documents *d, const double *sums, size_t first, size_t end)
@@ -57,12 +66,10 @@ static void tally_choices(struct tally *s, const struct documents *d, const doub
 			best = i;
 		if (sums[i] / doc->choice_chars > sums[best_norm] / d->items[best_norm].choice_chars)
 			best_norm = i;
-		if (doc->gold) {
-			s->loss -= sums[i];
-			s->tokens += doc->n_learn;
-		}
+		if (doc->gold)
+			tally_loss(s, doc, sums[i]);
 	}
-	s->hit[s->n] = d->items[best].gold;
+	s->rows[s->n].hit = s->hit[s->n] = d->items[best].gold;
 	s->hit_norm[s->n++] = d->items[best_norm].gold;
 }
 
@@ -73,8 +80,7 @@ static void tally_all(struct tally *s, const struct documents *d, const double *
 		const struct document *doc = &d->items[i];
 		end = i + 1;
 		if (doc->choice < 0) {
-			s->loss -= sums[i];
-			s->tokens += doc->n_learn;
+			tally_loss(s, doc, sums[i]);
 			s->n++;
 			continue;
 		}
@@ -87,7 +93,8 @@ static void tally_all(struct tally *s, const struct documents *d, const double *
 static void sft_eval(const struct objective_run *o, const struct documents *d, const double *sum,
                      struct eval_metrics *m)
 {
-	struct tally s = { .hit = mem_array(d->n, sizeof(double)), .hit_norm = mem_array(d->n, sizeof(double)) };
+	struct tally s = { .hit = mem_array(d->n, sizeof(double)), .hit_norm = mem_array(d->n, sizeof(double)),
+		           .rows = m->rows };
 	(void)o;
 
 	tally_all(&s, d, sum);

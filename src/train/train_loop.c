@@ -223,7 +223,16 @@ static bool save_is_due(const struct train_loop *f)
 static bool is_over(const struct train_loop *f)
 {
 	int64_t patience = f->recipe->early_stopping_patience;
-	return trainer_done(f->trainer) || (patience > 0 && f->bad_evals >= patience);
+	return trainer_done(f->trainer) || (patience > 0 && f->bad_evals >= patience) ||
+	       (f->last_step > 0 && trainer_steps_done(f->trainer) >= f->last_step);
+}
+
+static bool is_wanted(const struct train_loop *f, long step)
+{
+	for (size_t i = 0; i < f->n_evaluate_at; i++)
+		if (f->evaluate_at[i] == step)
+			return true;
+	return step == f->last_step;
 }
 
 static bool eval_is_due(const struct train_loop *f)
@@ -236,7 +245,7 @@ static bool eval_is_due(const struct train_loop *f)
 		return false;
 	if (step == 0)
 		return f->recipe->eval_on_start;
-	return trainer_done(f->trainer) || (every > 0 && step % every == 0);
+	return trainer_done(f->trainer) || (every > 0 && step % every == 0) || is_wanted(f, step);
 }
 
 /* Names of what an objective measures are its own. */
@@ -291,7 +300,17 @@ static void count_scored(struct train_loop *f)
 	f->scored = w;
 }
 
-/* *stopped: the user did not want to wait for it. */
+/* The line, and what whoever watches says to it. */
+static int tell_evaluation(struct train_loop *f, const struct eval_metrics *m, bool *stopped, struct err *e)
+{
+	int status = put_line(f, f->last_eval, e);
+
+	if (!status && f->judge)
+		*stopped = f->judge(f->ctx, m, f->last_eval) && !is_over(f);
+	return status;
+}
+
+/* *stopped: the user did not want to wait for it, or who watches does not want it to go on. */
 static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 {
 	struct eval_metrics m;
@@ -307,7 +326,7 @@ static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 	f->last_eval = eval_line(f, &m);
 	f->eval_seconds = m.seconds;
 	if (f->evaluated == 0) /* where it began: neither the best nor a bad one */
-		return put_line(f, f->last_eval, e);
+		return tell_evaluation(f, &m, stopped, e);
 	if (m.eval_loss < f->best_loss) {
 		f->best_loss = m.eval_loss;
 		f->best_step = f->evaluated;
@@ -317,7 +336,7 @@ static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 	} else {
 		f->bad_evals++;
 	}
-	return put_line(f, f->last_eval, e);
+	return tell_evaluation(f, &m, stopped, e);
 }
 
 /* --- steps --- */

@@ -28,7 +28,13 @@ struct train_loop {
 	void (*progress)(void *ctx, const struct train_loop_progress *p);        /* after every step */
 	/* "steps", "evaluation", "saving", "forgetting" begin; may be NULL */
 	void (*phase)(void *ctx, const char *name);
+	/* After every evaluation, with its line; true: the run pauses there, as after a stop, with a checkpoint, unless
+	 * it is over. May be NULL. */
+	bool (*judge)(void *ctx, const struct eval_metrics *m, const json_t *line);
 	void *ctx;
+	const long *evaluate_at;           /* steps after which there is an evaluation beside the recipe's */
+	size_t n_evaluate_at;
+	long last_step;                    /* the run is done there, as it stands; 0: at the recipe's end */
 
 	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
 	double loss, loss_sum;             /* of the last step; over all steps */

@@ -539,6 +539,8 @@ void trainer_close(struct trainer *t)
 	mem_free(t->cuts);
 	mem_free(t->cut_work);
 	mem_free(t->eval_sums);
+	mem_free(t->eval_rows);
+	mem_free(t->eval_row);
 	mem_free(t->weights);
 	mem_free(t);
 }

@@ -2,11 +2,48 @@
  * and what it measures, over all groups, or its own evaluation of the documents' log-probabilities. The scorer is made
  * when planning, so its memory is part of the plan. */
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "train/trainer_parts.h"
+
+/* Which of what an objective measures says whether a row was right; −1: none. */
+static int hit_metric(const struct objective *row)
+{
+	for (int i = 0; row->metrics && row->metrics[i]; i++)
+		if (strstr(row->metrics[i], "accurac"))
+			return i;
+	return -1;
+}
+
+static void set_weight(struct batch *b, int32_t group, float weight)
+{
+	b->group_weight[group] = weight;
+	for (int32_t i = 0; i < b->n_labels; i++)
+		if (b->doc_group[b->label_doc[i]] == group)
+			b->label_weight[i] = weight;
+}
+
+/* The loss of each group by itself: all the others weigh nothing then. */
+static void score_groups(struct trainer *t, struct batch *b, const struct document *const *docs, const float *x)
+{
+	const struct objective *row = t->objective.row;
+	int hit = hit_metric(row);
+
+	for (int32_t g = 0; g < b->n_groups; g++)
+		set_weight(b, g, 0);
+	for (int32_t g = 0; g < b->n_groups; g++) {
+		struct objective_sums s = { 0 };
+		size_t place = (size_t)(docs[b->group_doc[g]] - t->eval.documents.items);
+		set_weight(b, g, 1);
+		row->loss(&t->objective, b, x, NULL, &s);
+		set_weight(b, g, 0);
+		t->eval_rows[t->eval_row[place]] = (struct eval_row){ s.loss, s.weight, hit < 0 ? NAN :
+			s.metric[hit] / s.metric_weight[hit] };
+	}
+}
 
 static void scored(void *ctx, struct batch *b, const struct document *const *docs, const float *logprob)
 {
@@ -18,6 +55,7 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 	} else if (!row->eval) {
 		trainer_fill(t, &t->eval, b, docs);
 		row->loss(&t->objective, b, logprob, NULL, &t->sums);
+		score_groups(t, b, docs, logprob);
 	}
 }
 
@@ -26,6 +64,14 @@ static uint32_t forward(void *ctx, struct graph *g, uint32_t hidden)
 	struct trainer *t = ctx;
 
 	return t->objective.row->forward(&t->objective, g, hidden);
+}
+
+/* The number of the group that begins with a document. */
+static void number_groups(struct trainer *t)
+{
+	t->eval_row = mem_array(t->eval.documents.n, sizeof(*t->eval_row));
+	for (size_t g = 0; g < t->eval.n_groups; g++)
+		t->eval_row[t->eval.group[g]] = g;
 }
 
 int trainer_make_scorer(struct trainer *t, struct err *e)
@@ -40,6 +86,8 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));
+	t->eval_rows = mem_array(t->eval.documents.n, sizeof(*t->eval_rows));
+	number_groups(t);
 	trainer_reserve_documents(t, scorer_cap(t->scorer)->docs);
 	t->totals.eval_bytes = mem_rss() - MIN(before, mem_rss());
 	return 0;
@@ -70,7 +118,8 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 		*stopped = watch.stopped || stop_asked();
 		return -1;
 	}
-	*m = (struct eval_metrics){ .n = (int64_t)d->n_groups, .tokens = (int64_t)d->documents.learnt };
+	*m = (struct eval_metrics){ .n = (int64_t)d->n_groups, .tokens = (int64_t)d->documents.learnt,
+		                    .rows = t->eval_rows };
 	m->perplexity = m->acc = m->acc_norm = m->acc_stderr = m->acc_norm_stderr = NAN;
 	if (t->objective.row->eval) {
 		t->objective.row->eval(&t->objective, &d->documents, t->eval_sums, m);

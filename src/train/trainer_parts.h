@@ -116,6 +116,8 @@ struct trainer {
 	int32_t *cut_work, cut_room;       /* the packer's scratch for cut_room documents */
 	struct scorer *scorer;
 	double *eval_sums;
+	struct eval_row *eval_rows;        /* [documents of the evaluation] of the last one, a group each */
+	size_t *eval_row;                  /* the group of the document that it begins with */
 	long step;                         /* done */
 	struct objective_sums sums;        /* of this step, or of an evaluation */
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
