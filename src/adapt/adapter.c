@@ -267,6 +267,22 @@ void adapter_follow(struct adapter *a, const struct model *m, const struct kerne
 		a->type->follow(a, m, k, p);
 }
 
+int adapter_plan(struct adapter *a, long steps, struct err *e)
+{
+	return a->type->plan ? a->type->plan(a, steps, e) : 0;
+}
+
+double adapter_term(struct adapter *a, float *g, double weight, const struct kernels *k, struct pool *p)
+{
+	return a->type->term ? a->type->term(a, g, weight, k, p) : 0;
+}
+
+void adapter_updated(struct adapter *a, const struct adapter_update *u, struct pool *p)
+{
+	if (a->type->updated)
+		a->type->updated(a, u, p);
+}
+
 int adapter_check_rank(size_t r, size_t most, struct err *e)
 {
 	if (!most || r <= most)
@@ -353,6 +369,7 @@ void adapter_merged_head(const struct adapter *a, const struct model *m, float *
 void adapter_release(struct adapter *a)
 {
 	overlay_release(&a->overlay);
+	params_release(&a->kept);
 	json_decref(a->config);
 	arena_release(&a->mem);
 	*a = (struct adapter){ 0 };

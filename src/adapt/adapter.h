@@ -68,9 +68,14 @@ struct adapter_start {
 	size_t numbers;                /* that its files have beside the parameters */
 };
 
+/* An update that was made: the step, from 1, and the gradient that it followed, scale·g, g as overlay.params. */
+struct adapter_update { long step; const float *g; float scale; };
+
 struct adapter {
 	const struct adapter_type *type;
 	struct overlay overlay;        /* its numbers, the modules saved whole, and where it hooks in */
+	/* What it keeps beside its numbers while a run goes on, from adapter_plan on: in checkpoints, not in files. */
+	struct params kept;
 	struct arena mem;
 	void *own;                     /* the type's: what its hooks get as overlay.ctx */
 	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */
@@ -120,6 +125,12 @@ struct adapter_type {
 	/* What of a new one takes long to make, of the model's numbers; NULL: nothing does. */
 	int (*start)(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
 	const struct overlay_hooks *hooks; /* NULL: all that it does is to replace weights */
+	/* Training: what a new one must know of a run of so many steps, a->kept added and sealed; a term of the loss
+	 * that is of its parameters alone, whose gradient, times weight, is added to g (as overlay.params); what
+	 * follows an update. The last two are within a step: nothing is allocated. NULL: there is none. */
+	int (*plan)(struct adapter *a, long steps, struct err *e);
+	double (*term)(struct adapter *a, float *g, double weight, const struct kernels *k, struct pool *p);
+	void (*updated)(struct adapter *a, const struct adapter_update *u, struct pool *p);
 	/* From a PEFT folder whose config and tensors are open. Unknown non-empty keys are refused by name. */
 	int (*load)(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
 	            const char *dir, struct err *e);
@@ -159,6 +170,11 @@ extern const char *const adapter_files[];
  * keeps it (task_type SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);
 void adapter_release(struct adapter *a);
+/* By who trains it: before the first step; before a gradient is used, of which the loss is then this much more; after
+ * an update. See adapter_type's plan, term and updated. */
+int adapter_plan(struct adapter *a, long steps, struct err *e);
+double adapter_term(struct adapter *a, float *g, double weight, const struct kernels *k, struct pool *p);
+void adapter_updated(struct adapter *a, const struct adapter_update *u, struct pool *p);
 /* To be called by who has changed its parameters (an update, a checkpoint read), before it is used. */
 void adapter_follow(struct adapter *a, const struct model *m, const struct kernels *k, struct pool *p);
 /* −1 and a sentence where it cannot be worked into weights. */

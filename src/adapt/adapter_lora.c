@@ -120,25 +120,39 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 	                            0;
 }
 
+json_t *lora_config_blank(void)
+{
+	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:b, s:n, s:n, s:n, s:n, s:{}, s:i, s:b, s:f}",
+	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "none",
+	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights", 1,
+	                      "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
+	                      "loftq_config", "lora_alpha", 8, "lora_bias", 0, "lora_dropout", 0.0);
+	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
+	                         "lora_ga_config", "megatron_config", "megatron_core", "megatron.core",
+	                         "monteclora_config", "qalora_group_size", 16, "r", 8, "rank_pattern",
+	                         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", 0,
+	                         "use_qalora", 0, "use_rslora", 0, "velora_config");
+
+	if (!j || !rest)
+		BUG("a config that cannot be packed");
+	json_object_update(j, rest);
+	json_decref(rest);
+	return j;
+}
+
 /* PEFT's keys for LoRA alone. */
 static json_t *own_config(const struct options *o)
 {
-	json_t *j = json_pack("{s:n, s:{}, s:n, s:s, s:n, s:b, s:n, s:o, s:n, s:n, s:n, s:n, s:{}, s:o, s:b, s:f}",
-	                      "alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", o->bias,
-	                      "corda_config", "ensure_weight_tying", 0, "eva_config", "init_lora_weights",
-	                      lora_init_json(o->init), "kasa_config", "layer_replication", "layers_pattern",
-	                      "layers_to_transform",
-	                      "loftq_config", "lora_alpha", peft_number(o->alpha), "lora_bias", (int)o->b_bias,
-	                      "lora_dropout", o->dropout);
-	json_t *rest = json_pack("{s:n, s:n, s:s, s:n, s:i, s:i, s:{}, s:n, s:n, s:n, s:b, s:b, s:b, s:n}",
-	                         "lora_ga_config", "megatron_config", "megatron_core", "megatron.core",
-	                         "monteclora_config", "qalora_group_size", 16, "r", (int)o->r, "rank_pattern",
-	                         "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora",
-	                         (int)o->dora, "use_qalora", 0, "use_rslora", (int)o->rslora, "velora_config");
+	json_t *j = lora_config_blank();
+	json_t *own = json_pack("{s:s, s:o, s:o, s:b, s:f, s:i, s:b, s:b}", "bias", o->bias, "init_lora_weights",
+	                        lora_init_json(o->init), "lora_alpha", peft_number(o->alpha), "lora_bias",
+	                        (int)o->b_bias, "lora_dropout", o->dropout, "r", (int)o->r, "use_dora", (int)o->dora,
+	                        "use_rslora", (int)o->rslora);
 
-	if (j && rest)
-		json_object_update(j, rest);
-	json_decref(rest);
+	if (!own)
+		BUG("a config that cannot be packed");
+	json_object_update(j, own);
+	json_decref(own);
 	return j;
 }
 

@@ -35,6 +35,9 @@ struct lora {
 	struct token_rows tokens;      /* trained beside: trainable_token_indices */
 };
 
+/* PEFT's LoraConfig with nothing asked for, which kin of LoRA have too; new. */
+json_t *lora_config_blank(void);
+
 /* --- lora_init.c --- */
 
 /* "pissa_niter_4"; refuses what is none. */

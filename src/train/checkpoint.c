@@ -58,13 +58,29 @@ static struct st_tensor part_of(const struct checkpoint *c, size_t param, int pa
 /* All parts, those of one parameter beside each other. */
 struct parts { struct arena mem; struct st_tensor *items; size_t n; };
 
+/* What is no parameter's comes last. */
+static void list_kept(struct parts *all, const struct params *kept)
+{
+	for (size_t i = 0; i < kept->n_items; i++) {
+		const struct param *p = &kept->items[i];
+		struct st_tensor x = { .name = arena_printf(&all->mem, "kept.%s", p->name), .dtype = DTYPE_F32,
+			               .n_dims = p->n_dims, .data = kept->w + p->offset,
+			               .bytes = p->n * sizeof(float) };
+		memcpy(x.dim, p->dim, sizeof(x.dim));
+		all->items[all->n++] = x;
+	}
+}
+
 static struct parts list_parts(const struct checkpoint *c)
 {
 	struct parts all = { .mem = ARENA_INIT };
-	all.items = arena_array(&all.mem, (1 + OPTIM_STATES) * c->params->n_items, sizeof(*all.items));
+	size_t kept = c->kept ? c->kept->n_items : 0;
+	all.items = arena_array(&all.mem, (1 + OPTIM_STATES) * c->params->n_items + kept, sizeof(*all.items));
 	for (size_t i = 0; i < c->params->n_items; i++)
 		for (int part = 0; part < parts_of(c, i); part++)
 			all.items[all.n++] = part_of(c, i, part, &all.mem);
+	if (c->kept)
+		list_kept(&all, c->kept);
 	return all;
 }
 
@@ -175,7 +191,7 @@ static int write_facts(const char *dir, const char *path, const struct checkpoin
 	json_object_set_new(j, "optimizer", json_string(c->optim->row->name));
 	json_object_set(j, "facts", c->facts);
 	json_object_set_new(j, "files", list_files(dir));
-	put_hash(j, "weights_hash", &(struct checkpoint){ .params = c->params });
+	put_hash(j, "weights_hash", &(struct checkpoint){ .params = c->params, .kept = c->kept });
 	put_hash(j, "state_hash", c);
 	hash_facts(j, hash);
 	json_object_set_new(j, "hash", json_string(hash));
@@ -385,9 +401,9 @@ int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e)
 	return read_all(dir, c, e);
 }
 
-int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e)
+int checkpoint_read_weights(const char *dir, const struct params *params, const struct params *kept, struct err *e)
 {
-	struct checkpoint c = { .params = params };
+	struct checkpoint c = { .params = params, .kept = kept };
 	if (read_all(dir, &c, e) < 0)
 		return -1;
 	json_decref(c.facts);

@@ -1,7 +1,8 @@
 /* checkpoint: all that a run needs to go on exactly, in a folder DIR/checkpoint-<step>/.
  *
  *     state.safetensors    w.<name> of every parameter: the weights as they are trained (f32, rows in the order of the
- *                          model's file); <state>.<name>: its optimizer's state, as the optimizer's row lists it
+ *                          model's file); <state>.<name>: its optimizer's state, as the optimizer's row lists it;
+ *                          kept.<name>: what is kept beside the weights (adapter.kept)
  *     trainer_state.json   the step, what the caller wants to know again, the optimizer, hashes
  *     and what the caller puts beside (an adapter in PEFT's form)
  *
@@ -18,6 +19,7 @@
 
 struct checkpoint {
 	const struct params *params;     /* its w is written, or read into */
+	const struct params *kept;       /* the same, of numbers that are not trained; NULL: there are none */
 	const struct optim *optim;       /* started; its state likewise */
 	json_t *facts;                   /* write: borrowed; read: new */
 	int (*beside)(void *ctx, const char *dir, struct err *e); /* writes more files into dir, or NULL */
@@ -30,8 +32,8 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
 /* -1 when anything does not fit or a hash is wrong; nothing was read into parameters and state then. */
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e);
 json_t *checkpoint_facts(const char *dir, struct err *e);  /* new; NULL when they are damaged */
-/* Only the weights, into params->w; the state is not looked at. */
-int checkpoint_read_weights(const char *dir, const struct params *params, struct err *e);
+/* Only the weights, into params->w, and what is kept beside them (or NULL); the state is not looked at. */
+int checkpoint_read_weights(const char *dir, const struct params *params, const struct params *kept, struct err *e);
 size_t checkpoint_bytes(const struct params *p, const struct optim *o);  /* of its tensors */
 
 /* Steps of the checkpoints in a run directory, ascending; mem_free. */

@@ -254,7 +254,8 @@ static int join_objective(struct trainer *t, struct err *e)
 static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
 {
 	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 ||
-	    join_objective(t, e) < 0 || balance_open(t, e) < 0)
+	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
+	    balance_open(t, e) < 0)
 		return -1;
 	penalty_layer_rates(t);
 	make_optimizer(t);
@@ -430,12 +431,31 @@ static int check_finite(const struct step_metrics *m, double weight, struct err 
 	               isfinite(m->loss) ? m->grad_norm : m->loss);
 }
 
+/* What the adapter has in the loss beside the objective. */
+static double add_term(struct trainer *t, float *gradient)
+{
+	return t->has_adapter ? adapter_term(&t->adapter, gradient + t->adapter.overlay.at, t->sums.weight, t->kernels,
+	                                     t->pool) :
+	                        0;
+}
+
+/* An update was made. All of an adapter is clipped together. */
+static void follow(struct trainer *t, const float *gradient)
+{
+	const struct overlay *o = &t->adapter.overlay;
+	int group = o->params.joined ? t->joined.items[0].group : 0;
+	struct adapter_update u = { .step = t->step + 1, .g = gradient + o->at, .scale = (float)t->optim.scale[group] };
+
+	adapter_updated(&t->adapter, &u, t->pool);
+	adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+}
+
 static int update(struct trainer *t, float *gradient, struct step_metrics *m, struct err *e)
 {
 	struct optim *o = &t->optim;
 	double begin = clock_seconds();
 
-	m->loss += penalty_add(t, gradient, t->sums.weight);
+	m->loss += penalty_add(t, gradient, t->sums.weight) + add_term(t, gradient);
 	m->grad_norm = optim_clip(o, gradient, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->sums.weight, e) < 0)
@@ -444,7 +464,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
 	if (t->has_adapter)
-		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+		follow(t, gradient);
 	return 0;
 }
 

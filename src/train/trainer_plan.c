@@ -99,7 +99,7 @@ static size_t state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes) +
-	       pages(penalty_bytes(t));
+	       pages(penalty_bytes(t)) + pages(t->adapter.kept.n * sizeof(float));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -159,7 +159,8 @@ static size_t forgetting_bytes(const struct trainer *t)
 		return 0;
 	return common + MAX(p->weights_bytes, f->weights_bytes) +
 	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes,
-	           flat + pages(t->optim.bytes) + pages(penalty_bytes(t)) + f->bytes);
+	           flat + pages(t->optim.bytes) + pages(penalty_bytes(t)) +
+		           pages(t->adapter.kept.n * sizeof(float)) + f->bytes);
 }
 
 static void add_up(struct trainer *t, size_t arena_bytes)
@@ -327,7 +328,8 @@ static void count(struct trainer *t)
 	p->parameters = model_count(t->model);
 	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
 	if (t->has_adapter)
-		p->checkpoint_bytes += (p->trainable + t->adapter.start.numbers) * sizeof(float);
+		p->checkpoint_bytes += (p->trainable + t->adapter.start.numbers + params_count(&t->adapter.kept)) *
+		                       sizeof(float);
 	p->disk_bytes = disk_bytes(t);
 }
 

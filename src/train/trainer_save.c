@@ -50,7 +50,7 @@ static int check_finite(const struct params *p, struct err *e)
 
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .optim = &t->optim, .ctx = t };
+	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim, .ctx = t };
 
 	if (!t->started)
 		BUG("a checkpoint of a run that has not begun");
@@ -112,7 +112,7 @@ static int check_facts(const struct trainer *t, const json_t *facts, struct err 
 /* What belongs to another run is found out before a number of this one is overwritten. */
 int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .optim = &t->optim };
+	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim };
 	json_t *facts = checkpoint_facts(dir, e);
 
 	if (!t->started)
@@ -140,7 +140,7 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 {
-	if (checkpoint_read_weights(dir, t->params, e) < 0)
+	if (checkpoint_read_weights(dir, t->params, &t->adapter.kept, e) < 0)
 		return -1;
 	if (t->has_adapter)
 		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);

@@ -443,6 +443,34 @@ static void check_gradients(struct golden *g)
 	training_end(&x);
 }
 
+/* The loss with what the adapter has in it beside the objective. */
+static double add_term(struct golden *g, struct training *x, double loss, double count)
+{
+	return loss + (g->has_adapter ? adapter_term(&g->adapter, x->gradient, count, g->kernels, g->pool) : 0);
+}
+
+static void follow(struct golden *g, const struct training *x, const struct optim *o, long step)
+{
+	struct adapter_update u = { .step = step, .g = x->gradient, .scale = (float)o->scale[0] };
+
+	if (!g->has_adapter)
+		return;
+	adapter_updated(&g->adapter, &u, g->pool);
+	adapter_follow(&g->adapter, &g->model, g->kernels, g->pool);
+}
+
+/* What an adapter keeps that values have too: which ranks are left. */
+static void check_kept(struct golden *g)
+{
+	const struct params *p = &g->adapter.kept;
+
+	for (size_t i = 0; i < p->n_items; i++) {
+		const struct st_tensor *want = st_find(&g->values, p->items[i].name);
+		CHECK(g->t, strncmp(p->items[i].name, "rank.", 5) != 0 ||
+		                    (want && !memcmp(want->data, p->w + p->items[i].offset, want->bytes)));
+	}
+}
+
 static void check_steps(struct golden *g, double lr)
 {
 	struct training x;
@@ -457,18 +485,20 @@ static void check_steps(struct golden *g, double lr)
 		double count;
 		optim_init(&optim, optimizer_find(NULL), &s, x.params, g->kernels, g->pool);
 		CHECK_MSG(g->t, optim_start(&optim, &e) == 0, "%s", e.msg);
+		CHECK_MSG(g->t, !g->has_adapter || adapter_plan(&g->adapter, STEPS, &e) == 0, "%s", e.msg);
 		for (int step = 0; step < STEPS; step++) {
 			double loss = run_documents(g, &x, step * A_STEP % DOCS, A_STEP, &count) / count;
+			loss = add_term(g, &x, loss, count);
 			double norm = optim_clip(&optim, x.gradient, 1 / count, 1);
 			CHECK_MSG(g->t, fabs(loss - losses[step]) <= 1e-5 * losses[step],
 			          "step %d: the loss is %.7f, not %.7f", step, loss, losses[step]);
 			CHECK_MSG(g->t, fabs(norm - norms[step]) <= 1e-4 * norms[step],
 			          "step %d: the norm is %.6f, not %.6f", step, norm, norms[step]);
 			optim_step(&optim, x.gradient, lr * schedule_factor(&schedule, step), step + 1);
-			if (g->has_adapter)
-				adapter_follow(&g->adapter, &g->model, g->kernels, g->pool);
+			follow(g, &x, &optim, step + 1);
 		}
 		optim_release(&optim);
+		check_kept(g);
 		double worst = has_part(&g->values, "final.") ? worst_of(g, &x, x.params->w, "final.") : 0;
 		CHECK_MSG(g->t, worst <= 1e-3, "after ten steps a weight is off by %g of its tensor's largest", worst);
 	}
