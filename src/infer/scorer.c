@@ -60,6 +60,8 @@ static int make_plan(struct scorer *s, struct err *e)
 
 	model_pass_begin(p, s->device, &s->cap, s->model, s->overlay, false);
 	p->graph.as_trained = s->options.as_trained;
+	p->graph.layered = s->options.layered;
+	p->graph.layered_ctx = s->options.ctx;
 	uint32_t hidden = graph_hidden(&p->graph);
 	p->result = s->options.record ? s->options.record(s->options.ctx, &p->graph, hidden) :
 	            s->options.states ? graph_states(&p->graph, hidden) : graph_logprob(&p->graph, hidden);

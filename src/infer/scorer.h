@@ -22,6 +22,8 @@ struct scorer_options {
 	bool states;
 	/* The same of what this records on the hidden states, whatever its form; NULL: nothing else is. */
 	uint32_t (*record)(void *ctx, struct graph *g, uint32_t hidden);
+	/* Of what goes into each block (graph.h, layered), or NULL. */
+	void (*layered)(void *ctx, struct graph *g, int layer, uint32_t x);
 	bool next_tokens;              /* of what is recorded: labels are of the rows before learnt tokens after all */
 	/* What each micro-batch has besides (op/batch.h), and what is done with one when it has run: docs are those in
 	 * it. Or NULL. */

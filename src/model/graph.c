@@ -515,6 +515,8 @@ uint32_t graph_hidden(struct graph *g)
 
 	g->carried = g->load = TENSOR_NONE;
 	for (int layer = 0; layer < g->model->config.n_layers; layer++) {
+		if (g->layered)
+			g->layered(g->layered_ctx, g, layer, x);
 		g->layer = g->tape->layer = layer;
 		x = a->block(g, layer, x);
 	}

@@ -45,6 +45,10 @@ struct graph {
 	/* Set before graph_hidden: a mixture's layers add up how they spread tokens over experts (op_router_load). */
 	bool balances;
 	uint32_t load;                     /* that of all layers; none before the first */
+	/* Set before graph_hidden, or NULL: what goes into each block [N,C], as it is recorded; the embeddings are
+	 * layer 0. */
+	void (*layered)(void *ctx, struct graph *g, int layer, uint32_t x);
+	void *layered_ctx;
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };

@@ -25,7 +25,8 @@ static void watch_forward(struct run *r, const struct node *n)
 {
 	const struct watch_attr *attr = n->attr;
 	const struct tensor *x = run_tensor(r, n->in[IN_X]);
-	struct watched w = { .x = run_f32(r, n->in[IN_X]), .cols = attr->cols, .parts = 1 };
+	struct watched w = { .x = run_f32(r, n->in[IN_X]), .cols = attr->cols,
+	                     .batch = r->batch, .parts = 1 };
 
 	w.rows = tensor_live_rows(x, r->batch) * (x->dim[1] / attr->cols);
 	if (n->in[IN_FIRST]) {

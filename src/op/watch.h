@@ -9,6 +9,7 @@
 struct watched {
 	const float *x;             /* [rows][cols] */
 	size_t rows, cols;
+	const struct batch *batch;  /* whose rows they are */
 	/* of experts: the rows that each reads, order[first[e]] … order[first[e + 1] − 1]; NULL: all, once */
 	const int32_t *order, *first;
 	size_t parts;               /* experts, else 1 */
