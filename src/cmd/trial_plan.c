@@ -36,6 +36,8 @@ void trial_predict(struct predicted *out, const struct trainer_plan *p, const st
 	predict_part(out, "scratch", (double)p->scratch_bytes, "of the threads");
 	predict_part(out, "batch", (double)p->batch_bytes, "of a micro-batch");
 	predict_part(out, "eval", (double)p->eval_bytes, "the evaluation's own activations");
+	if (p->kl_bytes)
+		predict_part(out, "kl_to_base", (double)p->kl_bytes, "base and tuned model over the prompts");
 	predict_part(out, "base", (double)p->base_bytes, "program, libraries, tokenizer, data");
 }
 
@@ -56,6 +58,8 @@ static json_t *tune_facts(const struct trainer_plan *p)
 	json_object_set_new(j, "recomputed_nodes", json_integer(p->recomputed_nodes));
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
+	if (p->kl_tokens)
+		json_object_set_new(j, "kl_to_base_tokens", json_integer(p->kl_tokens));
 	if (p->virtual_tokens)
 		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
 	if (p->products)

@@ -544,16 +544,22 @@ static uint32_t head_tensor(struct graph *g)
 	return own_tensor(g, weight);
 }
 
+uint32_t graph_head_rows(struct graph *g, uint32_t hidden)
+{
+	const struct arch *a = g->model->config.arch;
+	uint32_t x = a->norm(g, op_gather(g->tape, hidden));
+
+	return a->transform ? a->transform(g, x) : x;
+}
+
 /* The target rows through the final norm, the head's matrix and what the architecture says besides; *i is the number
  * that overlays know it by. */
 static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
 {
 	const struct model *m = g->model;
 	const struct arch *a = m->config.arch;
-	struct linear l = { .x = a->norm(g, op_gather(g->tape, hidden)), .w = head_tensor(g) };
+	struct linear l = { .x = graph_head_rows(g, hidden), .w = head_tensor(g) };
 
-	if (a->transform)
-		l.x = a->transform(g, l.x);
 	*i = m->config.tied ? (int)m->n_weights : model_head(m);
 	*cap = 0;
 	if (a->logits)
@@ -593,6 +599,30 @@ uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)
 	struct linear l = logprob_head(g, hidden, &cap);
 
 	return op_token_logprob_from_above(g->tape, &l, cap);
+}
+
+/* The head as the file has it. */
+static uint32_t base_head(struct graph *g, int weight)
+{
+	const struct weight *w = &g->model->weights[weight];
+
+	if (!base_override(g, weight))
+		return own_tensor(g, weight);
+	if (!g->base_head)
+		g->base_head = tape_weight(g->tape, w->name, w->dtype, w->n_dims, w->dim);
+	return g->base_head;
+}
+
+uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows)
+{
+	float cap;
+	struct linear l = logprob_head(g, hidden, &cap);
+	struct linear base = { .x = base_rows, .w = base_head(g, model_head(g->model)), .scale = l.scale,
+		               .int8 = l.int8 };
+
+	if (g->model->config.arch->encoder)
+		BUG("the next token's distribution of an encoder");
+	return op_divergence(g->tape, &l, &base, cap);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)
@@ -665,6 +695,8 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 		if (g->transposed_tensor[i])
 			run_bind_host(r, g->transposed_tensor[i], w->transposed);
 	}
+	if (g->base_head)
+		run_bind_host(r, g->base_head, g->model->weights[model_head(g->model)].data);
 	for (int k = 0; k < g->n_laid; k++)
 		bind_overlay(g, &g->laid[k], r, grads);
 	for (int i = 0; i < g->n_ropes; i++)

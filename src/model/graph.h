@@ -49,6 +49,7 @@ struct graph {
 	 * layer 0. */
 	void (*layered)(void *ctx, struct graph *g, int layer, uint32_t x);
 	void *layered_ctx;
+	uint32_t base_head;                /* of graph_divergence, where an overlay stands for the model's own */
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };
@@ -97,6 +98,11 @@ uint32_t graph_states(struct graph *g, uint32_t hidden);
 uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 /* the same for a loss that stands on it, from which its gradient comes */
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden);
+/* what the head is multiplied with: the target rows after the final norm [R,C] */
+uint32_t graph_head_rows(struct graph *g, uint32_t hidden);
+/* −KL(base ‖ this) for each label, of its row; starts the gradient of Σ weight·KL. base_rows: graph_head_rows of
+ * the model with nothing over it, whose head is the file's */
+uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
 /* The outputs of a model that classifies (classifier.h) for the texts whose rows are targets: of a decoder the last
  * one, of an encoder the first. */

@@ -771,3 +771,28 @@ void logprob_forward(struct logprob *w)
 	if (w->b->n_targets == 0)
 		logprob_zero(w);
 }
+
+static void sum_row(void *ctx, size_t row, int thread)
+{
+	const struct logprob *w = ctx;
+	const float *top = w->top + row * w->tiles;
+	float max = w->r->kernels->max(top, w->tiles);
+	double sum = 0;
+	(void)thread;
+
+	for (size_t i = 0; i < w->tiles; i++)
+		sum += (double)w->sum[row * w->tiles + i] * logprob_exp(w, top[i], max);
+	w->row_top[row] = max;
+	w->row_scale[row] = (float)sum;
+}
+
+void logprob_sums(const struct logprob *w)
+{
+	struct logprob alone = *w;
+
+	alone.bends = false;
+	for (size_t i = 0; i < LOGPROB_FACTORS; i++)
+		alone.factor[i].partial = NULL;
+	pool_run(w->r->pool, w->ranges, forward_range, &alone);
+	pool_run(w->r->pool, w->rows, sum_row, &alone);
+}

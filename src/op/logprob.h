@@ -1,5 +1,5 @@
-/* logprob: what the two ops of the head and its log-probabilities share: op_token_logprob.c, which has the formulas,
- * and op_token_logprob_from_above.c.
+/* logprob: what the ops of the head and its log-probabilities share: op_token_logprob.c, which has the formulas,
+ * op_token_logprob_from_above.c and op_divergence.c.
  *
  * The logits of target row r are a sum of factors, rows·matrixᵀ, and a bias:
  *
@@ -127,5 +127,7 @@ void logprob_tile_matrices(const struct logprob *w, size_t v, size_t n, float *e
 void logprob_zero(const struct logprob *w);
 /* logp, and what else there is place for. */
 void logprob_forward(struct logprob *w);
+/* Of the block's rows m in row_top and L in row_scale, no gradient: what op_divergence.c begins with. */
+void logprob_sums(const struct logprob *w);
 
 #endif

@@ -167,6 +167,12 @@ uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap);
  * tiles of logits once more: 2·V·C FLOPs a row forward and 4·V·C backward, against 4·V·C in all. */
 uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l, float cap);
 
+/* −KL(p ‖ q) for each label, of its row: p the softmax of base's logits, q of tuned's, exact over the vocabulary,
+ * which neither is ever there as a whole. base: x (R,C), w, bias and scale alone, none of them trained; cap is of
+ * both. Starts the gradient of Σ weight·KL with the batch's label_weight, as op_token_logprob does; equal sides have
+ * none at all. */
+uint32_t op_divergence(struct tape *t, const struct linear *tuned, const struct linear *base, float cap);
+
 /* A loss that the caller computes, in one thread: of the batch and x, its sum; dx, all of it: the gradient in x. A
  * function of these and what ctx points at, which must not change while a step runs; it allocates nothing. */
 struct loss {

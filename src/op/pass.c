@@ -70,3 +70,10 @@ struct work pass_work(const struct pass *p, const struct live *live)
 	w.int_ops = plan_int_ops(&p->plan, live);
 	return w;
 }
+
+struct work pass_work_of(const struct pass *p, const struct live *sum, double steps)
+{
+	struct work all = pass_work(p, sum), each = pass_work(p, &(struct live){ 0 });
+
+	return (struct work){ all.flops + (steps - 1) * each.flops, all.int_ops + (steps - 1) * each.int_ops };
+}

@@ -38,5 +38,7 @@ struct work { double flops, int_ops; };  /* all operations; of these, those done
 
 /* Operations at these live counts (or their sums over many batches), recomputation included. */
 struct work pass_work(const struct pass *p, const struct live *live);
+/* Of so many steps whose counts add up to `sum`: what each takes whatever its counts is in it as often. */
+struct work pass_work_of(const struct pass *p, const struct live *sum, double steps);
 
 #endif

@@ -57,6 +57,9 @@ static int check_remedies(const struct recipe *r, struct err *e)
 		return err_set(e, "--replay is of --objective sft, not %s", r->objective);
 	if (r->ewc > 0 && strcmp(r->objective, "sft") != 0)
 		return err_set(e, "--ewc is of --objective sft, not %s", r->objective);
+	if (r->kl_to_base > 0 && objective_find(r->objective)->labelled)
+		return err_set(e, "--kl-to-base compares tokens that are predicted, and --objective %s leaves no head "
+		                  "that does", r->objective);
 	if (r->retain && objective_find(r->objective)->labelled)
 		return err_set(e, "--retain measures tokens that are predicted, and --objective %s leaves no head "
 		                  "that does", r->objective);

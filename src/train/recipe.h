@@ -37,7 +37,7 @@ struct recipe {
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
 	const char *retain, *replay;
-	double replay_ratio, l2_sp, ewc, layer_lr_decay;
+	double replay_ratio, kl_to_base, l2_sp, ewc, layer_lr_decay;
 	const char *report_to;
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
@@ -175,6 +175,8 @@ struct recipe {
 	                   "general rows, as text or answers, that are mixed into those to learn from"), \
 		OPT_FLOAT("replay-ratio", s, f.replay_ratio, "0.1", 1e-6, 0.99, \
 	                  "the share of --replay's rows in all"), \
+		OPT_FLOAT("kl-to-base", s, f.kl_to_base, "0", 0, 1e9, \
+	                  "X times KL(base || tuned), the mean over the tokens of the prompts, joins the loss"), \
 		OPT_FLOAT("l2-sp", s, f.l2_sp, "0", 0, 1e9, \
 	                  "holds what is trained to its start: X/2 times the squared distance joins the loss"), \
 		OPT_FLOAT("ewc", s, f.ewc, "0", 0, 1e12, \

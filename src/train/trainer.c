@@ -341,9 +341,12 @@ static int copy_weights(struct trainer *t, struct err *e)
 	return 0;
 }
 
+/* Leaves of the gradients' tree in one step. */
+long trainer_leaves(const struct trainer *t) { return (long)(t->dry.most_micro + t->kl.dry.most_micro); }
+
 static int take_memory(struct trainer *t, struct err *e)
 {
-	if (grad_tree_init(&t->gradients, t->params->n, (long)t->dry.most_micro, t->kernels, t->pool, e) < 0 ||
+	if (grad_tree_init(&t->gradients, t->params->n, trainer_leaves(t), t->kernels, t->pool, e) < 0 ||
 	    model_pass_start(&t->net, grad_tree_leaf(&t->gradients), e) < 0 || optim_start(&t->optim, e) < 0)
 		return -1;
 	if (t->trace)
@@ -368,7 +371,7 @@ int trainer_start(struct trainer *t, struct err *e)
 	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
 	    trainer_make_reference(t, e) < 0 ||
 	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0 ||
-	    penalty_begin(t, e) < 0)
+	    penalty_begin(t, e) < 0 || kl_start(t, e) < 0)
 		return -1;
 	t->started = true;
 	return 0;
@@ -468,33 +471,70 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	return 0;
 }
 
+void trainer_tell(struct trainer *t, struct objective_metrics *m, const char *name, double value)
+{
+	if (m->n == OBJECTIVE_METRICS)
+		BUG("%s tells %d metrics, which leaves no room for %s", t->objective.row->name, m->n, name);
+	for (int i = 0; i < m->n && m->names != t->told; i++)
+		t->told[i] = m->names[i];
+	m->names = t->told;
+	t->told[m->n] = name;
+	m->value[m->n++] = value;
+}
+
+/* Into the loss and what is told; its gradient is there. */
+static void tell_kl(struct trainer *t, struct step_metrics *m)
+{
+	if (!kl_wanted(t))
+		return;
+	m->loss += t->recipe.kl_to_base * kl_mean(t);
+	trainer_tell(t, &m->metrics, "kl_to_base", kl_mean(t));
+}
+
+/* −1: given up. */
+static int run_micros(struct trainer *t, size_t n, struct step_metrics *m, struct live *live, struct work *work)
+{
+	size_t at = 0, group = 0, micros = cut(t, n);
+	struct work kl;
+
+	for (size_t i = 0; i < micros; at += t->cuts[i++])
+		if (run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, live) < 0)
+			return -1;
+	if (kl_step(t, n, (uint32_t)micros, &kl) < 0)
+		return -1;
+	*work = pass_work_of(&t->net.pass, live, (double)micros);
+	work->flops += kl.flops;
+	work->int_ops += kl.int_ops;
+	return 0;
+}
+
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 {
 	double begin = clock_seconds();
 	struct live live = { 0 };
+	struct work work;
+	size_t n;
 
 	if (!t->started || t->step >= t->schedule.steps)
 		BUG("a step of a run that is over or not begun");
-	size_t n, at = 0, group = 0;
 	if (order_take(t, &n, e) < 0)
 		return -1;
 	mem_guard_arm();
-	size_t micros = cut(t, n);
 	*m = (struct step_metrics){ .step = t->step + 1 };
 	m->learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
 	t->sums = (struct objective_sums){ 0 };
-	for (size_t i = 0; i < micros; at += t->cuts[i++])
-		if (run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, &live) < 0) {
-			grad_tree_forget(&t->gradients);
-			mem_guard_disarm();
-			return err_set(e, "interrupted while step %ld was computed", m->step);
-		}
+	if (run_micros(t, n, m, &live, &work) < 0) {
+		grad_tree_forget(&t->gradients);
+		mem_guard_disarm();
+		return err_set(e, "interrupted while step %ld was computed", m->step);
+	}
 	m->supervised_tokens = (int64_t)live.labels;
 	m->computed_tokens = (int64_t)live.rows;
 	m->loss = t->sums.loss / t->sums.weight;
 	m->metrics = objective_mean(t->objective.row, &t->sums);
 	balance_tell(t, &m->metrics);
+	tell_kl(t, m);
 	int status = update(t, grad_tree_sum(&t->gradients), m, e);
 	mem_guard_disarm();
 	if (status)
@@ -502,9 +542,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 	t->step++;
 	t->next_rate = NAN;
 	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
-	struct work work = pass_work(&t->net.pass, &live);
-	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops +
-	           penalty_cost(t).flops;
+	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops + penalty_cost(t).flops;
 	m->int_ops = work.int_ops;
 	m->seconds = clock_seconds() - begin;
 	return 0;
@@ -532,6 +570,7 @@ void trainer_close(struct trainer *t)
 	if (!t)
 		return;
 	model_pass_release(&t->net);
+	kl_release(t);
 	grad_tree_release(&t->gradients);
 	optim_release(&t->optim);
 	scorer_free(t->scorer);

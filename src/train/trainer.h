@@ -27,6 +27,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	/* Its parts; they add up. base: program, libraries, tokenizer, data as read; eval: the evaluation's own
 	 * arena. */
 	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
+	size_t kl_bytes;                /* a part too: what --kl-to-base runs in, or 0 */
 	/* of base_bytes: reading and planning had taken so much more than the steps will */
 	size_t past_bytes;
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */
@@ -44,6 +45,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	long micro_batches;
 	double epochs;
 	int64_t documents, tokens, computed_tokens, supervised_tokens; /* documents: rows to learn from */
+	int64_t kl_tokens;              /* of prompts, that --kl-to-base compares in all steps */
 	int64_t longest;                /* tokens of the longest document, an adapter's virtual ones included */
 	int virtual_tokens;             /* which stand before every document */
 	size_t products;                /* of the adapter beside the model, for each token (adapter_products) */

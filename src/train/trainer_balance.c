@@ -28,19 +28,12 @@ int balance_open(struct trainer *t, struct err *e)
 {
 	const struct config *c = &t->model->config;
 	struct balance *b = &t->balance;
-	const char *const *own = t->objective.row->metrics;
-	int n = 0;
 
 	b->coef = t->recipe.router_aux_loss_coef;
 	if (isnan(b->coef))
 		b->coef = c->balances ? c->balance : 0;
 	if (b->coef > 0 && !experts_of(t->model))
 		return err_set(e, "--router-aux-loss-coef %g: %s has no experts to balance", b->coef, t->recipe.model);
-	for (; own && own[n]; n++)
-		b->names[n] = own[n];
-	if (n == OBJECTIVE_METRICS)
-		BUG("%s tells %d metrics, which leaves no room for aux_loss", t->objective.row->name, n);
-	b->names[n] = "aux_loss";
 	return 0;
 }
 
@@ -94,11 +87,8 @@ void balance_add(struct trainer *t, const struct batch *b)
 	objective_measure(&t->sums, metric, x, weight);
 }
 
-void balance_tell(const struct trainer *t, struct objective_metrics *m)
+void balance_tell(struct trainer *t, struct objective_metrics *m)
 {
-	if (!(t->balance.coef > 0))
-		return;
-	m->names = t->balance.names;
-	m->value[m->n] = t->sums.metric[m->n] / t->sums.metric_weight[m->n];
-	m->n++;
+	if (t->balance.coef > 0)
+		trainer_tell(t, m, "aux_loss", t->sums.metric[m->n] / t->sums.metric_weight[m->n]);
 }

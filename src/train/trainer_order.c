@@ -121,13 +121,26 @@ static void dry_add(struct dry_run *sum, const struct dry_run *d)
 	sum->most_micro = MAX(sum->most_micro, d->most_micro);
 }
 
+typedef size_t documents_of(const struct trainer *t, const struct document **docs, size_t n);
+
+struct walk {
+	const struct trainer *trainer;
+	documents_of *of;                  /* or NULL */
+	struct forest_options forest;
+	const struct document **docs;      /* [threads][trainer_global_batch] */
+	struct dry_run *sums;              /* [threads] */
+};
+
 /* All sums are of whole numbers below 2^53, so they are exact in any order. A step that was done before is not added,
  * but takes part in what is the most: a resumed run has the memory, and the bits, of one in one piece. */
-static void dry_step(const struct trainer *t, const struct forest_options *o, long step, const struct document **docs,
-                     struct dry_run *sum)
+static void dry_step(const struct walk *w, long step, const struct document **docs, struct dry_run *sum)
 {
+	const struct trainer *t = w->trainer;
+	const struct forest_options *o = &w->forest;
 	size_t n = order_step(t, step, NULL, docs);
 	struct dry_run d = { 0 };
+
+	n = w->of ? w->of(t, docs, n) : n;
 
 	for (size_t at = 0; at < n; d.micro_batches++) {
 		struct dry_run micro = { 0 };
@@ -141,13 +154,6 @@ static void dry_step(const struct trainer *t, const struct forest_options *o, lo
 	dry_add(sum, &d);
 }
 
-struct walk {
-	const struct trainer *trainer;
-	struct forest_options forest;
-	const struct document **docs;      /* [threads][trainer_global_batch] */
-	struct dry_run *sums;              /* [threads] */
-};
-
 static void walk_piece(void *ctx, size_t item, int thread)
 {
 	const struct walk *w = ctx;
@@ -155,7 +161,7 @@ static void walk_piece(void *ctx, size_t item, int thread)
 	long first = (long)item * STEPS_A_PIECE, end = MIN(first + STEPS_A_PIECE, t->schedule.steps);
 
 	for (long step = first; step < end; step++)
-		dry_step(t, &w->forest, step, w->docs + (size_t)thread * trainer_global_batch(t), &w->sums[thread]);
+		dry_step(w, step, w->docs + (size_t)thread * trainer_global_batch(t), &w->sums[thread]);
 }
 
 /* Of documents that are not there yet: as many and as long as they may get, none of them shared. */
@@ -180,26 +186,36 @@ static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_r
 	                                     rows * (0.5 * (m->tokens + 1.0) + virtual) }, steps);
 }
 
-int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e)
+int order_walk(const struct trainer *t, const struct forest_options *forest, documents_of *of, struct dry_run *out,
+               struct err *e)
 {
-	if (t->maxima.documents) {
-		*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
-		dry_maxima(t, max_tokens, out);
-		return 0;
-	}
 	size_t threads = (size_t)pool_threads(t->pool);
-	struct walk w = { .trainer = t, .forest = t->forest };
+	struct walk w = { .trainer = t, .of = of, .forest = *forest };
 
-	w.forest.max_tokens = max_tokens;
 	w.docs = mem_array(threads * trainer_global_batch(t), sizeof(*w.docs));
 	w.sums = mem_array(threads, sizeof(*w.sums));
 	bool all = pool_try(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
-	*out = (struct dry_run){ .cap.columns = t->objective.row->columns };
+	*out = (struct dry_run){ 0 };
 	for (size_t i = 0; i < threads; i++)
 		dry_add(out, &w.sums[i]);
 	mem_free(w.docs);
 	mem_free(w.sums);
 	return all ? 0 : err_set(e, "interrupted while the steps were planned");
+}
+
+int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e)
+{
+	struct forest_options forest = t->forest;
+	int status = 0;
+
+	*out = (struct dry_run){ 0 };
+	forest.max_tokens = max_tokens;
+	if (t->maxima.documents)
+		dry_maxima(t, max_tokens, out);
+	else
+		status = order_walk(t, &forest, NULL, out, e);
+	out->cap.columns = t->objective.row->columns;
+	return status;
 }
 
 struct live dry_run_mean(const struct dry_run *d)

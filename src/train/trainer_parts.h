@@ -51,8 +51,23 @@ struct forgetting {
 /* The loss that balances a mixture's experts (trainer_balance.c). */
 struct balance {
 	double coef;                       /* 0: there is none */
-	/* of what is told of a step: the objective's metrics, then this one's */
-	const char *names[OBJECTIVE_METRICS + 1];
+};
+
+/* The prompts of a data set's documents: of[i] borrows the ids of document i. */
+struct kl_prompts { struct document *of; uint8_t *learn; };
+
+/* trainer_kl.c: of --kl-to-base; zeros where that is 0 */
+struct kl {
+	struct kl_prompts train, replay;
+	struct forest_options forest, base_forest;
+	struct dry_run dry;
+	struct model_pass base, net;       /* without and with what is trained; planned at the opening */
+	uint32_t base_rows;                /* of net: where the base's rows before the head come from */
+	size_t width;                      /* of one */
+	float *rows;                       /* [cap.targets][width] from the start on */
+	const struct document **taken;     /* [trainer_global_batch] */
+	int32_t *cut_work, cut_room;
+	double sum, tokens;                /* of a step: Σ KL, and of how many tokens */
 };
 
 /* trainer_penalty.c; start NULL: there is none */
@@ -96,6 +111,9 @@ struct trainer {
 	struct optim optim;                /* its memory from trainer_start on */
 
 	struct balance balance;
+	struct kl kl;
+	/* names of what is told of a step, where that is more than the objective's */
+	const char *told[OBJECTIVE_METRICS + 1];
 	struct schedule schedule;
 	size_t global;                     /* groups of a step */
 	int32_t max_length;                /* of a document, virtual tokens not counted */
@@ -146,14 +164,18 @@ int order_take(struct trainer *t, size_t *n, struct err *e);
 /* −1: interrupted, of many steps */
 int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *out, struct err *e);
 struct live dry_run_mean(const struct dry_run *d); /* of a micro-batch; zeros where none is left */
+/* The same of what `of` makes of a step's documents in place, whose number it returns. */
+int order_walk(const struct trainer *t, const struct forest_options *forest,
+               size_t (*of)(const struct trainer *t, const struct document **docs, size_t n), struct dry_run *out,
+               struct err *e);
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
 int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
 void dataset_release(struct dataset *d);
 /* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights. */
 void trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);
-/* trainer_reference.c: plans it; makes it, with the weights of the start; and the columns of a filled micro-batch of d,
- * the objective's own too. */
+/* trainer_reference.c: plans it; makes it, with the weights of the start; and the columns of a filled micro-batch of
+ * d, the objective's own too. */
 int trainer_plan_reference(struct trainer *t, struct err *e);
 int trainer_make_reference(struct trainer *t, struct err *e);
 void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
@@ -161,13 +183,28 @@ void trainer_keep_reference(struct trainer *t, const struct dataset *d, const st
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
 /* What loss may need of micro-batches of so many documents. */
 void trainer_reserve_documents(struct trainer *t, int32_t docs);
-/* trainer_balance.c: how much it counts; before graph_hidden; after it, and after the objective's own; of a micro-batch
- * that has run, into the sums; and as a metric of the step. */
+/* trainer_balance.c: how much it counts; before graph_hidden; after it, and after the objective's own; of a
+ * micro-batch that has run, into the sums; and as a metric of the step. */
 int balance_open(struct trainer *t, struct err *e);
 void balance_begin(const struct trainer *t, struct graph *g);
 void balance_record(const struct trainer *t, struct graph *g);
 void balance_add(struct trainer *t, const struct batch *b);
-void balance_tell(const struct trainer *t, struct objective_metrics *m);
+void balance_tell(struct trainer *t, struct objective_metrics *m);
+/* trainer.c: micro-batches of a step at most; a number more that is told of one */
+long trainer_leaves(const struct trainer *t);
+void trainer_tell(struct trainer *t, struct objective_metrics *m, const char *name, double value);
+/* trainer_kl.c: plans it, once the steps are walked; operations and seconds of all steps; takes its memory, after the
+ * gradients'; of the n documents taken, when the step's own micro-batches, whose number is given, have run: its
+ * leaves of the gradient and operations, −1: given up; the mean of that step; gives memory back. */
+bool kl_wanted(const struct trainer *t);
+int kl_plan(struct trainer *t, struct err *e);
+struct work kl_planned(const struct trainer *t);
+int kl_seconds(struct trainer *t, double *seconds, struct err *e);
+int kl_start(struct trainer *t, struct err *e);
+int kl_step(struct trainer *t, size_t n, uint32_t micro, struct work *work);
+double kl_mean(const struct trainer *t);
+void kl_stop(struct trainer *t);
+void kl_release(struct trainer *t);
 /* trainer_penalty.c: of --l2-sp and --ewc: bytes of the whole run, what a step takes besides; room in micro-batches
  * for Fisher's documents, whose rows are returned; their memory and numbers, with the weights of the start; adds to a
  * gradient that will be divided by `weight`, and returns the penalty. --layer-lr-decay, before there is an

@@ -82,6 +82,10 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 
 	if (t->maxima.documents) /* what it makes may have any */
 		memset(token, 1, (size_t)t->model->config.V);
+	if (kl_wanted(t)) { /* the base is read whole, whatever stands for it */
+		reads.skips = NULL;
+		reads.own_head = false;
+	}
 	mark_learnt(t, token);
 	mark_tokens(&t->eval, token);
 	mark_tokens(&t->retain, token);
@@ -105,7 +109,8 @@ static size_t state_bytes(const struct trainer *t)
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
 static size_t fixed_bytes(const struct trainer_plan *p)
 {
-	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->base_bytes;
+	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->kl_bytes +
+	       p->base_bytes;
 }
 
 /* While an adapter is made of the weights, before all else; the threads' heaps keep it afterwards. */
@@ -323,7 +328,7 @@ static void count(struct trainer *t)
 	p->virtual_tokens = overlays_virtual(t->overlay);
 	p->products = t->has_adapter ? adapter_products(&t->adapter, &p->product_flops) : 0;
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
-	p->gradient_buffers = grad_tree_buffers((long)t->dry.most_micro);
+	p->gradient_buffers = grad_tree_buffers(trainer_leaves(t));
 	p->trainable = params_count(t->params);
 	p->parameters = model_count(t->model);
 	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
@@ -342,6 +347,9 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	t->fisher_rows = penalty_reserve(t, &t->dry.cap);
 	count(t);
 	trainer_reserve_documents(t, t->dry.cap.docs);
+	if (kl_plan(t, e) < 0)
+		return -1;
+	t->totals.gradient_buffers = grad_tree_buffers(trainer_leaves(t));
 	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0 ||
 	    trainer_plan_forgetting(t, e) < 0)
 		return -1;
@@ -351,11 +359,13 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	trainer_settle_forgetting(t, forgetting_bytes(t),
 	                          t->recipe.memory ? t->recipe.memory : mem_rss() + mem_available());
 	add_up(t, pages(p->plan.arena_bytes));
-	struct work steps = pass_work(p, &t->dry.live);
-	t->totals.planned_flops += steps.flops + (double)(t->totals.steps - t->totals.first) *
+	struct work steps = { 0 }, kl = kl_planned(t);
+	if (t->dry.micro_batches)
+		steps = pass_work_of(p, &t->dry.live, (double)t->dry.micro_batches);
+	t->totals.planned_flops += steps.flops + kl.flops + (double)(t->totals.steps - t->totals.first) *
 	                                                 (t->optim.norm.flops + t->optim.update.flops +
 	                                                  penalty_cost(t).flops);
-	t->totals.planned_int_ops += steps.int_ops;
+	t->totals.planned_int_ops += steps.int_ops + kl.int_ops;
 	return trainer_measure_time(t, e);
 }
 

@@ -213,6 +213,7 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);
+	kl_stop(t);
 	if (t->objective.own.params.n_items && save_own(t, dir, e) < 0)
 		return -1;
 	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);

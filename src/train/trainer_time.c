@@ -195,13 +195,15 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 	struct live mean = dry_run_mean(&t->dry);
 	struct timing pass = { 0 };
 	struct machine_memory memory;
-	double update;
+	double update, kl;
 
 	if ((remaining(t) > 0 && time_pass(t, &mean, &pass, e) < 0) || time_evaluation(t, e) < 0 ||
 	    memory_measure(&memory, t->kernels, t->pool, p->arena_bytes, e) < 0 ||
 	    update_seconds(t, memory.copy_rate, &update, e) < 0)
 		return -1;
-	p->step_seconds = (double)p->micro_batches * pass.seconds + update;
+	if (kl_seconds(t, &kl, e) < 0)
+		return -1;
+	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + update;
 	if (t->fisher_rows > 0) /* each as long as its rows, of a micro-batch's */
 		p->start_seconds += pass.seconds * t->fisher_rows / MAX(mean.rows, 1.0);
 	p->start_seconds +=

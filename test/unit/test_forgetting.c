@@ -1,6 +1,6 @@
 /* test_forgetting: KL(base ‖ tuned) is PyTorch's (test/golden/values/divergence.safetensors) and 0 where nothing has
  * changed; the texts that it is measured on are the same however many are drawn, kept or not; a run measures what one
- * that was stopped and went on does, and within its plan. */
+ * that was stopped and went on does, and within its plan; --kl-to-base holds every method. */
 #include "fixture_training.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "format/safetensors.h"
 #include "infer/divergence.h"
 #include "infer/own_texts.h"
+#include "train/method.h"
 
 enum { DOCS = 12, TEXTS = 40 };
 
@@ -197,6 +198,10 @@ static void check_runs(struct test *t, const char *data)
 		{ "llama", "method=prompt_tuning", .moves = true },
 		{ "rwkv", "method=lora" },
 		{ "llama", "method=lora replay=test/golden/retain.jsonl replay-ratio=0.3" },
+		{ "llama", "method=lora kl-to-base=3 lora-dropout=0.1" },
+		{ "llama", "method=full kl-to-base=3 learning-rate=1e-3" },
+		{ "llama.gguf", "method=lora compute=int8 kl-to-base=3" },
+		{ "llama", "method=prefix_tuning kl-to-base=3 replay=test/golden/retain.jsonl", .moves = true },
 		{ "llama", "method=lora l2-sp=0.1 ewc=3 layer-lr-decay=0.8 retain=test/golden/retain.jsonl" },
 	};
 	struct forgetting_metrics whole, parts, none;
@@ -218,6 +223,58 @@ static void check_runs(struct test *t, const char *data)
 	}
 }
 
+/* --- held to the base --- */
+
+/* The KL that a step tells, of a run of six. */
+static bool held(struct test *t, const char *data, const char *method, const char *x, double *first, double *last)
+{
+	char *options = mem_printf("%sforgetting=false method=%s kl-to-base=%s micro-batch-tokens=200 max-length=100%s",
+	                           job_text, method, x, strcmp(method, "shira") ? "" : " lora-r=4");
+	double flops = 0;
+	struct step_metrics m = { 0 };
+	struct err e = ERR_INIT;
+	struct training s;
+	struct job j;
+
+	job_init(t, &j, "llama", data, options);
+	bool fine = training_begin(t, &s, &j, 2);
+	for (int i = 0; fine && i < 6; i++) {
+		fine = trainer_step(s.trainer, &m, &e) == 0;
+		CHECK_MSG(t, fine, "%s", e.msg);
+		if (!fine || m.metrics.n < 1)
+			continue;
+		*(i ? last : first) = m.metrics.value[m.metrics.n - 1];
+		flops += m.flops;
+	}
+	if (fine) {
+		const struct trainer_plan *p = trainer_plan(s.trainer);
+		CHECK_MSG(t, !flops || fabs(flops / p->planned_flops - 1) < 1e-9, "%g planned, %g done",
+		          p->planned_flops, flops);
+	}
+	training_end(&s);
+	job_release(&j);
+	mem_free(options);
+	return fine;
+}
+
+static void check_held(struct test *t, const char *data)
+{
+	struct opt_row row;
+
+	for (size_t i = 0; method_rows(i, &row); i++) {
+		double first[2] = { 0 }, last[2] = { 0 };
+		if (!strcmp(row.name, "bitfit") || !strcmp(row.name, "trainable_tokens"))
+			continue; /* what the model or the options must have for them is not here */
+		test_case(t, "%s: held to the base, whose KL is 0 where nothing has changed", row.name);
+		if (!held(t, data, row.name, "1e-6", &first[0], &last[0]) ||
+		    !held(t, data, row.name, "30", &first[1], &last[1]))
+			continue;
+		bool moves = strstr(row.name, "_tuning") && strcmp(row.name, "ln_tuning") != 0;
+		CHECK_MSG(t, moves ? first[0] > 0 : first[0] < 1e-9, "%g", first[0]);
+		CHECK_MSG(t, last[0] > 0 && last[1] < last[0], "%g, held %g", last[0], last[1]);
+	}
+}
+
 void test_forgetting(struct test *t)
 {
 	char *data = write_rows(t, 24);
@@ -225,5 +282,6 @@ void test_forgetting(struct test *t)
 	check_divergence(t);
 	check_texts(t);
 	check_runs(t, data);
+	check_held(t, data);
 	mem_free(data);
 }
