@@ -295,6 +295,12 @@ static void add_head(json_t *whole, const struct model *m)
 	arena_release(&mem);
 }
 
+/* PEFT's name of what the model is for; it has none of a head of masked tokens: NULL. */
+static const char *peft_task(const struct model *m)
+{
+	return m->labels ? "SEQ_CLS" : m->config.arch->encoder ? NULL : "CAUSAL_LM";
+}
+
 static json_t *keys_of_all(struct adapter *a, const struct model *m, const char *targets,
                            const struct adapter_targets *with)
 {
@@ -303,12 +309,12 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
 	json_t *on = all ? target_all_linear(m) : target_words(targets), *whole = target_split(saved ? saved : "");
 	json_t *not = with->exclude_modules ? target_words(with->exclude_modules) : json_null();
 	add_head(whole, m);
-	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s}", "auto_mapping",
+	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s?}", "auto_mapping",
 	                      "base_model_name_or_path", base_of(a, m, with->base), "exclude_modules", not,
 	                      "fan_in_fan_out", (int)has_transposed(m), "inference_mode", 1, "modules_to_save",
 	                      json_array_size(whole) ? json_incref(whole) : json_null(), "peft_type",
 	                      a->type->peft_type, "peft_version", VERSION, "revision", "target_modules", on,
-	                      "task_type", m->labels ? "SEQ_CLS" : "CAUSAL_LM");
+	                      "task_type", peft_task(m));
 
 	json_decref(whole);
 	if (!j)

@@ -50,6 +50,8 @@ int documents_packable(const struct rows *r, const struct document_options *o, s
 {
 	if (o->labelled || (r->n && r->shape->label_only))
 		return err_set(e, "--packing joins documents, those with labels stand alone");
+	if (o->masked > 0)
+		return err_set(e, "--packing joins documents, those with hidden tokens stand alone");
 	if (!r->n || !r->shape->roles[0])
 		return 0;
 	return err_set(e, "%s: --packing joins documents, those of rows of %s have roles", r->items[0].file,

@@ -321,7 +321,7 @@ static void pairs_place(struct batch *b, const struct trie *t, const struct fore
 				if (target < 0)
 					continue;
 				int32_t pair = place[s->start + i]++;
-				b->label_token[pair] = doc->ids[target];
+				b->label_token[pair] = (doc->predicted ? doc->predicted : doc->ids)[target];
 				b->label_doc[pair] = d;
 				b->label_weight[pair] = 1.0f;
 			}

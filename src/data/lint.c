@@ -81,7 +81,8 @@ static void check_ends(const struct linter *x)
 	const struct document *d = x->d->items;
 	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
 
-	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label || d->listed)
+	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label || d->listed ||
+	    x->o->document.masked > 0)
 		return;
 	if (l->n_truncated)
 		find(l, d, "EOS is never supervised, in no row: --max-length %d takes the end of %zu of %zu documents",

@@ -20,6 +20,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "data/enclosed.h"
+#include "data/masking.h"
 #include "data/chat_fit.h"
 #include "data/shape.h"
 
@@ -161,10 +162,52 @@ int maker_parts(struct maker *m, const char *prompt, size_t n_prompt, const char
 
 /* --- whole documents --- */
 
+/* A piece of a text between its ends; as many tokens are learnt as will be hidden. */
+static void put_piece(struct maker *m, const int32_t *ids, size_t n)
+{
+	const struct tokenizer *t = m->codec->tokenizer;
+	struct around around = tokenizer_around(t);
+	int32_t open = 0, wanted;
+
+	for (size_t i = 0; i < n; i++)
+		open += !tokenizer_is_special(t, ids[i]);
+	wanted = masking_count(m->o->masked, open);
+	maker_begin(m);
+	for (size_t i = 0; i < around.n_front; i++)
+		maker_put(m, around.front[i], false);
+	for (size_t i = 0; i < n; i++)
+		maker_put(m, ids[i], !tokenizer_is_special(t, ids[i]) && wanted-- > 0);
+	for (size_t i = 0; i < around.n_back; i++)
+		maker_put(m, around.back[i], false);
+}
+
+static int masked_text(struct maker *m, const char *text, size_t n, struct err *e)
+{
+	struct around around = tokenizer_around(m->codec->tokenizer);
+	size_t ends = around.n_front + around.n_back, max = (size_t)m->o->max_length;
+	struct tokens all = { 0 };
+
+	if (max <= ends)
+		return err_set(e, "--max-length %zu leaves no room between the %zu tokens that stand around a text", max, ends);
+	int status = tokenizer_encode(m->codec->tokenizer, text, n, TOKENIZE_SPECIAL, &all, e);
+	for (size_t from = 0; !status && from < all.n; from += max - ends) {
+		put_piece(m, all.id + from, MIN(max - ends, all.n - from));
+		struct document *doc = maker_emit_part(m, 0, m->ids.n);
+		doc->learn[0] = m->learn.id[0] != 0; /* where nothing stands in front */
+		doc->n_learn += doc->learn[0];
+		m->d->learnt += doc->learn[0];
+		m->d->n_split += from > 0;
+	}
+	tokens_release(&all);
+	return status;
+}
+
 int maker_text(struct maker *m, const char *text, size_t n, struct err *e)
 {
 	size_t max = (size_t)m->o->max_length;
 
+	if (m->o->masked > 0)
+		return masked_text(m, text, n, e);
 	maker_begin(m);
 	maker_bos(m, text);
 	if (put_text(m, text, n, true, e) < 0)

@@ -193,11 +193,24 @@ int model_want_causal(const struct model *m, struct err *e)
 		                  "for kungfu classify and eval", m->source.path, m->labels->n);
 	if (!a->encoder)
 		return 0;
-	const char *head = model_predicts(m) ? "is read and kept, and trained by no objective yet" :
-	                                       "is not in its files, and no objective trains one yet";
+	const char *head = model_predicts(m) ? "is trained by kungfu tune --objective mlm" : "is not in its files";
 	return err_set(e, "%s: an encoder (%s) sees a text both ways and predicts no next token: it is for embeddings "
 	                  "(kungfu embed) and labels (kungfu tune --objective classification); its head of masked "
 	                  "tokens %s", m->source.path, a->name, head);
+}
+
+int model_want_masked(const struct model *m, struct err *e)
+{
+	const struct arch *a = m->config.arch;
+
+	if (m->labels)
+		return err_set(e, "%s: a model with a head that classifies (%d labels) predicts no hidden tokens",
+		               m->source.path, m->labels->n);
+	if (!a->encoder)
+		return err_set(e, "%s: a decoder (%s) predicts the next token, not those that are hidden; --objective sft "
+		                  "trains it", m->source.path, a->name);
+	return model_predicts(m) ? 0 : err_set(e, "%s: an encoder without its head of masked tokens predicts none",
+	                                       m->source.path);
 }
 
 size_t model_count(const struct model *m)

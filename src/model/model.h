@@ -196,6 +196,8 @@ int model_types(const struct model *m);                         /* rows of a tab
 bool model_has_part(const struct model *m, unsigned part);       /* one of WEIGHT_PARTS */
 /* Refuses an encoder, and a model that classifies, where a next token is wanted, and says what it is for. */
 int model_want_causal(const struct model *m, struct err *e);
+/* Refuses what does not predict hidden tokens. */
+int model_want_masked(const struct model *m, struct err *e);
 /* What its parameter is to an optimizer. A tied model's one matrix is its embedding. */
 enum param_role weight_role(const struct weight *w);
 /* A tied model's head as if it were a weight of its own: the embedding's numbers under the head's name and row of the

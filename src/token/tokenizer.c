@@ -34,7 +34,7 @@ struct tokenizer *tokenizer_new(const struct token_model *model)
 	t->model = model;
 	t->own = mem_alloc(model->own_size);
 	t->rows = SIZE_MAX;
-	t->bos = t->eos = t->pad = t->unk = -1;
+	t->bos = t->eos = t->pad = t->unk = t->mask = -1;
 	return t;
 }
 
@@ -83,6 +83,7 @@ size_t tokenizer_size(const struct tokenizer *t) { return t->vocab.n; }
 int32_t tokenizer_bos(const struct tokenizer *t) { return t->bos; }
 int32_t tokenizer_eos(const struct tokenizer *t) { return t->eos; }
 int32_t tokenizer_pad(const struct tokenizer *t) { return t->pad; }
+int32_t tokenizer_mask(const struct tokenizer *t) { return t->mask; }
 int32_t tokenizer_front(const struct tokenizer *t) { return t->front.n ? t->front.id[0] : -1; }
 const char *tokenizer_template(const struct tokenizer *t) { return t->template; }
 

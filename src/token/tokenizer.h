@@ -41,6 +41,7 @@ size_t tokenizer_size(const struct tokenizer *t);                 /* ids are 0..
 int32_t tokenizer_bos(const struct tokenizer *t);                 /* −1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);                 /* −1: none */
 int32_t tokenizer_pad(const struct tokenizer *t);                 /* −1: none */
+int32_t tokenizer_mask(const struct tokenizer *t);                /* what hides a token of a text; −1: none */
 /* What is put in front of every text, the beginning of sequence as a rule; −1: nothing. A tokenizer.json's
  * post_processor says it; add_bos_token only where there is none. */
 int32_t tokenizer_front(const struct tokenizer *t);

@@ -23,7 +23,7 @@ struct tokenizer {
 	struct added_token *added;       /* [n_added] all of them, in the order of the file */
 	size_t n_added, listed;          /* those before listed are of a list, the others named by a key */
 	int32_t next;                    /* what the next token gets that the vocabulary lacks: behind all */
-	int32_t bos, eos, pad, unk;
+	int32_t bos, eos, pad, unk, mask;
 	size_t rows;                     /* of the model's embedding, no token beyond them is given out */
 	size_t own_n;                    /* ids below it are the files' own, those above it the configuration's */
 	struct tokens front, back;       /* what is put around every text */

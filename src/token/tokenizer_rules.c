@@ -257,6 +257,7 @@ static int apply_config_tokens(struct tokenizer *t, struct err *e)
 	t->eos = id_of(t, "eos_token");
 	t->pad = id_of(t, "pad_token");
 	t->unk = id_of(t, "unk_token");
+	t->mask = id_of(t, "mask_token");
 	return rc;
 }
 

@@ -37,7 +37,8 @@ static bool is_accepted(const struct shape *s, const void *ctx)
 {
 	const struct objective *o = ctx;
 
-	return shape_has_roles(s, roles_of(o)) && (o->labelled ? s->labelled : !s->label_only);
+	return shape_has_roles(s, roles_of(o)) && (o->labelled ? s->labelled : !s->label_only) &&
+	       (!o->masked || s->judged == JUDGED_TEXTS);
 }
 
 bool objective_accepts(const struct objective *o, const struct shape *s)
@@ -80,6 +81,18 @@ void objective_document_sums(const struct batch *b, const float *x, const float 
 	memset(out, 0, (size_t)b->n_docs * sizeof(*out));
 	for (int32_t i = 0; i < b->n_labels; i++)
 		out[b->label_doc[i]] += (double)x[i] - (minus ? (double)minus[i] : 0);
+}
+
+void objective_token_loss(const struct batch *b, const float *x, struct objective_sums *s)
+{
+	double sum = 0, weight = 0;
+
+	for (int32_t i = 0; i < b->n_labels; i++) {
+		sum -= (double)b->label_weight[i] * x[i];
+		weight += (double)b->label_weight[i];
+	}
+	s->loss += sum;
+	s->weight += weight;
 }
 
 double objective_weight(const struct objective *o, const struct batch *b)

@@ -97,6 +97,10 @@ struct objective {
 	/* Rows have labels (shape.labelled), and the model is made one that classifies (model/classifier.h): a row of
 	 * it is trained on where its own token is, a decoder's last of the document, an encoder's first. */
 	bool labelled;
+	/* Tokens of texts are hidden and predicted: the share, of the row's own options (data/masking.h). `documents`
+	 * makes one of each, as long and with as many tokens learnt; those of the evaluation are made once, as those of
+	 * step −1. NULL: it is another's. */
+	double (*masked)(const void *options);
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 
 	/* Members below may be NULL, but for record and loss. */
@@ -148,6 +152,8 @@ int objective_n_roles(const struct objective *o);       /* 1 where documents sta
 uint32_t objective_loss(const struct objective_run *o, struct graph *g, uint32_t x);
 /* out[d] = Σ over the labels of document d of x − (minus, where it is not NULL). */
 void objective_document_sums(const struct batch *b, const float *x, const float *minus, double *out);
+/* The loss of tokens: adds −Σ weight · x, and Σ weight; the gradient is token_logprob's own. */
+void objective_token_loss(const struct batch *b, const float *x, struct objective_sums *s);
 static inline void objective_measure(struct objective_sums *s, int metric, double value, double weight)
 {
 	s->metric[metric] += weight * value;

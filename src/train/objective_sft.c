@@ -27,16 +27,9 @@ static uint32_t sft_record(const struct objective_run *o, struct graph *g, uint3
 static void sft_loss(const struct objective_run *o, const struct batch *b, const float *logprob, float *d_logprob,
                      struct objective_sums *s)
 {
-	double sum = 0, weight = 0;
 	(void)o;
 	(void)d_logprob; /* token_logprob's own */
-
-	for (int32_t i = 0; i < b->n_labels; i++) {
-		sum -= (double)b->label_weight[i] * logprob[i];
-		weight += (double)b->label_weight[i];
-	}
-	s->loss += sum;
-	s->weight += weight;
+	objective_token_loss(b, logprob, s);
 }
 
 /* --- evaluation --- */

@@ -63,6 +63,9 @@ static int check_remedies(const struct recipe *r, struct err *e)
 	if (r->retain && objective_find(r->objective)->labelled)
 		return err_set(e, "--retain measures tokens that are predicted, and --objective %s leaves no head "
 		                  "that does", r->objective);
+	if (r->retain && objective_find(r->objective)->masked)
+		return err_set(e, "--retain measures next tokens, and --objective %s is of models that predict none",
+		               r->objective);
 	return 0;
 }
 

@@ -22,11 +22,18 @@
 
 /* --- opening --- */
 
+/* Does it tell what the objective learns? */
+static int check_model(const struct objective *o, const struct model *m, struct err *e)
+{
+	if (o->labelled)
+		return 0;
+	return o->masked ? model_want_masked(m, e) : model_want_causal(m, e);
+}
+
 static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 {
-	if (model_open(&b->model, t->recipe.model, e) < 0 ||
-	    (!t->objective.row->labelled && model_want_causal(&b->model, e) < 0) || model_tokenizer(&b->model, e) < 0 ||
-	    source_hash(&b->model.source, b->hash, e) < 0)
+	if (model_open(&b->model, t->recipe.model, e) < 0 || check_model(t->objective.row, &b->model, e) < 0 ||
+	    model_tokenizer(&b->model, e) < 0 || source_hash(&b->model.source, b->hash, e) < 0)
 		return -1;
 	if (chat_template(&b->chat, b->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
@@ -262,7 +269,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder,
-		.own_rows = t->objective.row->labelled,
+		.own_rows = t->objective.row->labelled || t->objective.row->masked,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model->config.V,
 	};
@@ -352,7 +359,7 @@ static int take_memory(struct trainer *t, struct err *e)
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");
 	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
-	if (t->maxima.documents)
+	if (t->objective.row->documents)
 		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
 	t->taken_group = mem_array(t->global, sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));

@@ -72,6 +72,14 @@ static void hash_documents(const struct documents *d, char hex[33])
 	hash_end(h, hex);
 }
 
+/* Of a text's tokens that are hidden. */
+static double masked_share(const struct trainer *t)
+{
+	const struct objective_run *o = &t->objective;
+
+	return o->row->masked ? o->row->masked(o->options) : 0;
+}
+
 /* Documents that nothing speaks against, and what may surprise the person who gave them. */
 static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, bool eval, struct err *e)
 {
@@ -83,6 +91,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		              .labelled = t->objective.row->labelled,
 		              .label_first = t->model->config.arch->encoder,
 		              .types = model_types(t->model),
+		              .masked = masked_share(t),
 		              .eval_choices = eval },
 		.vocabulary = t->model->config.V,
 	};
@@ -107,10 +116,10 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 }
 
 /* chat puts the template around what is asked; rows that are learnt without it teach another form. Who
- * tells classes apart answers nothing. */
-static void warn_untemplated(const struct lint *l, const struct dataset *d, bool labelled)
+ * tells classes apart, or what is hidden, answers nothing. */
+static void warn_untemplated(const struct lint *l, const struct dataset *d, const struct objective *o)
 {
-	if (l->n_untemplated && !labelled)
+	if (l->n_untemplated && !o->labelled && !o->masked)
 		log_warn("%zu of %zu rows train without the model's chat template, which chat and generate apply: ask "
 		         "with generate --raw, or write rows as {\"messages\": …}",
 		         l->n_untemplated, d->rows.n);
@@ -145,7 +154,7 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	if (t->train.rows.shape->labelled && !t->objective.row->labelled)
 		log_warn("--objective %s does not read the column label: --objective classification and regression do",
 		         t->objective.row->name);
-	warn_untemplated(train, &t->train, t->objective.row->labelled);
+	warn_untemplated(train, &t->train, t->objective.row);
 	if (!t->recipe.eval_data)
 		return 0;
 	if (read_dataset(t, &t->eval, eval, t->recipe.eval_data, true, e) < 0)

@@ -74,12 +74,36 @@ static void number_groups(struct trainer *t)
 		t->eval_row[t->eval.group[g]] = g;
 }
 
+/* What is hidden in the rows of the evaluation, once. */
+static int hide(struct trainer *t, struct err *e)
+{
+	struct documents *d = &t->eval.documents;
+	const struct document **made = mem_array(d->n, sizeof(*made));
+	size_t n;
+	int status = t->objective.row->documents(&t->objective, -1, t->eval.pointer, d->n, made, &n, e);
+
+	for (size_t i = 0; !status && i < d->n; i++) {
+		struct document *to = &d->items[i];
+		size_t tokens = (size_t)to->n;
+		int32_t *predicted = arena_array(&d->mem, tokens, sizeof(*predicted));
+		memcpy(predicted, made[i]->predicted, tokens * sizeof(*predicted));
+		memcpy(to->ids, made[i]->ids, tokens * sizeof(*to->ids));
+		memcpy(to->learn, made[i]->learn, tokens);
+		to->predicted = predicted;
+	}
+	mem_free(made);
+	return status;
+}
+
 int trainer_make_scorer(struct trainer *t, struct err *e)
 {
 	struct scorer_options o = { .max_tokens = (int32_t)t->recipe.micro_batch_tokens, .max_length = t->max_length,
 		                    .columns = t->objective.row->columns, .scored = scored, .ctx = t };
 	size_t before = mem_rss();
 
+	if (t->objective.row->masked && hide(t, e) < 0)
+		return -1;
+	o.own_tokens = t->objective.row->masked != NULL;
 	o.record = t->objective.row->forward ? forward : NULL;
 
 	if (scorer_new(&t->scorer, t->model, t->overlay, t->device, &o, e) < 0 ||

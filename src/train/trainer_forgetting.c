@@ -35,6 +35,7 @@ static int32_t length_of(const struct trainer *t)
 static const char *impossible(const struct trainer *t)
 {
 	return t->objective.row->labelled ? "the model tells labels, and has no head that predicts tokens" :
+	       t->objective.row->masked ? "an encoder writes no texts of its own" :
 	       length_of(t) < 2 ? "there is no room for two tokens" : NULL;
 }
 

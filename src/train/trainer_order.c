@@ -94,11 +94,22 @@ static void check_made(const struct trainer *t, size_t n_groups, size_t n)
 		BUG("%s makes %zu groups of %zu", t->objective.row->name, groups, n_groups);
 }
 
+/* Those with tokens hidden were planned as the data has them. */
+static void check_masked(const struct trainer *t, size_t n, size_t made)
+{
+	if (made != n)
+		BUG("%s makes %zu documents of %zu", t->objective.row->name, made, n);
+	for (size_t i = 0; i < n; i++)
+		if (t->taken[i]->n != t->asked[i]->n || t->taken[i]->n_learn != t->asked[i]->n_learn)
+			BUG("%s makes a document of %d tokens, %d hidden, of one of %d, %d", t->objective.row->name,
+			    t->taken[i]->n, t->taken[i]->n_learn, t->asked[i]->n, t->asked[i]->n_learn);
+}
+
 int order_take(struct trainer *t, size_t *n, struct err *e)
 {
 	const struct objective_run *o = &t->objective;
 
-	if (!t->maxima.documents) {
+	if (!o->row->documents) {
 		*n = order_step(t, t->step, t->taken_group, t->taken);
 		return 0;
 	}
@@ -107,7 +118,10 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 		groups += i == 0 || !t->asked[i]->joined;
 	if (o->row->documents(o, t->step, t->asked, asked, t->taken, n, e) < 0)
 		return err_prefix(e, "step %ld", t->step + 1);
-	check_made(t, groups, *n);
+	if (o->row->masked)
+		check_masked(t, asked, *n);
+	else
+		check_made(t, groups, *n);
 	return 0;
 }
 

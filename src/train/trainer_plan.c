@@ -80,7 +80,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
-	if (t->maxima.documents) /* what it makes may have any */
+	if (t->objective.row->documents) /* what it makes may have any */
 		memset(token, 1, (size_t)t->model->config.V);
 	if (kl_wanted(t)) { /* the base is read whole, whatever stands for it */
 		reads.skips = NULL;

@@ -49,6 +49,9 @@ static void add_words(struct buf *out, struct rng_stream *r, uint32_t most)
 		buf_addf(out, " %s", words[rng_below(r, ARRAY_LEN(words))]);
 }
 
+/* Who is trained by it. */
+static const char *model_for(const struct objective *o) { return o->masked ? "bert" : "llama"; }
+
 static char *write_rows_of(struct test *t, const struct shape *s, size_t n)
 {
 	struct rng_stream r = { 13 };
@@ -109,7 +112,8 @@ static bool fine(const struct bench *b, int status, const struct err *e)
 static int open_documents(struct bench *b, const char *path, struct err *e)
 {
 	struct text_codec codec = { .tokenizer = b->model.tokenizer };
-	struct document_options o = { .max_length = 100, .labelled = b->run.row->labelled };
+	struct document_options o = { .max_length = 100, .labelled = b->run.row->labelled,
+		                      .masked = b->run.row->masked ? b->run.row->masked(b->run.options) : 0 };
 
 	if (rows_load(&b->rows, path, e) < 0 || documents_make(&b->documents, &b->rows, &codec, &o, e) < 0)
 		return -1;
@@ -145,7 +149,10 @@ static int open_objective(struct bench *b, struct err *e)
 	o->model = &b->model;
 	o->documents = &b->documents;
 	o->max_length = 100;
-	return o->row->open ? o->row->open(o, e) : 0;
+	if (o->row->open && o->row->open(o, e) < 0)
+		return -1;
+	size_t made;
+	return o->row->masked ? o->row->documents(o, 0, b->docs, b->documents.n, b->docs, &made, e) : 0;
 }
 
 /* The objective's own parameters, which begin as anything, over the weights. */
@@ -189,7 +196,8 @@ static void fill_columns(struct batch *b, struct rng_stream *r)
 
 static int open_pass(struct bench *b, struct err *e)
 {
-	struct forest_options o = { .max_tokens = 4096, .share = true, .own_rows = b->run.row->labelled };
+	struct forest_options o = { .max_tokens = 4096, .share = !b->run.row->masked,
+		                    .own_rows = b->run.row->labelled || b->run.row->masked };
 	struct rng_stream r = { 5 };
 	struct batch_cap cap;
 	struct live live;
@@ -279,7 +287,7 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 {
 	struct bench b = { .t = t, .mem = ARENA_INIT, .pool = pool_new(2), .kernels = kernels_get(NULL, NULL) };
 	struct err e = ERR_INIT;
-	char *model = io_join(test_golden(), "llama");
+	char *model = io_join(test_golden(), model_for(o));
 
 	test_case(t, "%s %s: gradient", o->name, options);
 	if (fine(&b, set_options(&b, o, options, &e), &e) && fine(&b, model_open(&b.model, model, &e), &e) &&
@@ -333,7 +341,7 @@ static void test_bits(struct test *t, const struct objective *o, const char *pat
 	test_case(t, "%s: threads, accumulation and recomputation change no bit", o->name);
 	for (int i = 0; i < 6; i++) {
 		snprintf(options, sizeof(options), SMALL " objective=%s %s", o->name, ways[i < 4 ? i : 0]);
-		training_run(t, "llama", path, options, (int[]){ 1, 2, 3, 1, 3, 7 }[i], i ? hex : first, NULL);
+		training_run(t, model_for(o), path, options, (int[]){ 1, 2, 3, 1, 3, 7 }[i], i ? hex : first, NULL);
 		CHECK_MSG(t, i == 0 || !strcmp(first, hex), "way %d", i);
 	}
 }
@@ -348,8 +356,8 @@ static void test_resume(struct test *t, const struct objective *o, const char *p
 
 	snprintf(options, sizeof(options), SMALL " objective=%s method=%s", o->name, method);
 	test_case(t, "%s, %s: 2 + 2 steps with a save between are 4", o->name, method);
-	training_run(t, "llama", path, options, 2, whole, NULL);
-	job_init(t, &j, "llama", path, options);
+	training_run(t, model_for(o), path, options, 2, whole, NULL);
+	job_init(t, &j, model_for(o), path, options);
 	if (training_begin(t, &s, &j, 2)) {
 		training_steps(t, &s, 2, NULL);
 		CHECK_MSG(t, trainer_save(s.trainer, dir, mine, &e) == 0, "%s", e.msg);
@@ -418,7 +426,7 @@ static void test_plan(struct test *t, const struct objective *o, const char *pat
 
 	snprintf(options, sizeof(options), SMALL " objective=%s eval-data=%s", o->name, path);
 	test_case(t, "%s: as planned, and what it measures has numbers", o->name);
-	job_init(t, &j, "llama", path, options);
+	job_init(t, &j, model_for(o), path, options);
 	if (training_begin(t, &s, &j, 2))
 		check_run(t, o, &s);
 	training_end(&s);

@@ -9,6 +9,7 @@ GGUF_READ = False
 
 
 def make(tokenizer):
+    tokenizer.mask_token = "<|endoftext|>"
     return tiny.make(BertForMaskedLM, BertConfig, tokenizer, 60, attn_implementation="sdpa", hidden_dropout_prob=0.0,
                      attention_probs_dropout_prob=0.0)
 
