@@ -12,7 +12,8 @@ struct document {
 	int32_t *ids;
 	/* [n] where tokens are hidden (data/masking.h): what each row predicts, which is its own; NULL: ids */
 	const int32_t *predicted;
-	/* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0, but where tokens are hidden */
+	/* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0, but where
+	 * tokens are hidden */
 	uint8_t *learn;
 	int32_t n;
 	int32_t n_learn;
@@ -39,8 +40,8 @@ struct document_options {
 	bool labelled;              /* rows with a label: their state after the last token is what is trained on */
 	bool label_first;           /* after the first one, an encoder's */
 	int types;                  /* of tokens that the model tells apart (model_types): more than 1, a pair's */
-	/* Share of a text's tokens that will be hidden, as many are learnt, which does not matter; every piece of a text
-	 * between what the tokenizer puts around one. 0: next tokens are learnt. */
+	/* Share of a text's tokens that will be hidden: as many are learnt, which does not matter; every piece of a
+	 * text stands between what the tokenizer puts around one. 0: next tokens are learnt. */
 	double masked;
 	bool packing;               /* join documents into rows of exactly max_length: documents_pack */
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice

@@ -188,7 +188,8 @@ static int masked_text(struct maker *m, const char *text, size_t n, struct err *
 	struct tokens all = { 0 };
 
 	if (max <= ends)
-		return err_set(e, "--max-length %zu leaves no room between the %zu tokens that stand around a text", max, ends);
+		return err_set(e, "--max-length %zu leaves no room between the %zu tokens that stand around a text",
+		               max, ends);
 	int status = tokenizer_encode(m->codec->tokenizer, text, n, TOKENIZE_SPECIAL, &all, e);
 	for (size_t from = 0; !status && from < all.n; from += max - ends) {
 		put_piece(m, all.id + from, MIN(max - ends, all.n - from));

@@ -21,8 +21,8 @@ struct masking {
 
 /* How many of n tokens that may be hidden are: 0 of 0. */
 int32_t masking_count(double share, int32_t n);
-/* `in` (document_options.masked: n_learn says how many), number `place` of its data, as it is at a step; ids, learn and predicted of `out`
- * have room for in->n. */
+/* `in` (document_options.masked: n_learn says how many), number `place` of its data, as it is at a step; ids, learn
+ * and predicted of `out` have room for in->n. */
 void masking_apply(const struct masking *m, uint64_t step, uint32_t place, const struct document *in,
                    struct document *out, int32_t *ids, uint8_t *learn, int32_t *predicted);
 

@@ -207,8 +207,8 @@ int model_want_masked(const struct model *m, struct err *e)
 		return err_set(e, "%s: a model with a head that classifies (%d labels) predicts no hidden tokens",
 		               m->source.path, m->labels->n);
 	if (!a->encoder)
-		return err_set(e, "%s: a decoder (%s) predicts the next token, not those that are hidden; --objective sft "
-		                  "trains it", m->source.path, a->name);
+		return err_set(e, "%s: a decoder (%s) predicts the next token, not those that are hidden; "
+		                  "--objective sft trains it", m->source.path, a->name);
 	return model_predicts(m) ? 0 : err_set(e, "%s: an encoder without its head of masked tokens predicts none",
 	                                       m->source.path);
 }

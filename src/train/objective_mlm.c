@@ -4,8 +4,8 @@
  *     loss = −Σ weight · log p(token | the text with some of its tokens hidden) / Σ weight
  *
  * over the hidden tokens of the global batch (data/masking.h); names and defaults of the options are those of
- * transformers' DataCollatorForLanguageModeling. A text stands between what the tokenizer puts around it ([CLS] … [SEP]);
- * one longer than max_length becomes several, each with its own ends.
+ * transformers' DataCollatorForLanguageModeling. A text stands between what the tokenizer puts around it ([CLS] and
+ * [SEP]); one longer than max_length becomes several, each with its own ends.
  *
  * What is hidden is a function of seed, step and document, so a run that goes on hides the same. Rows of the evaluation
  * hide the same tokens every time. Not here: whole words, spans, the next sentence. */
@@ -22,7 +22,8 @@ struct mlm {
 };
 
 static const struct opt mlm_opts[] = {
-	OPT_FLOAT("mlm-probability", struct mlm, probability, "0.15", 1e-6, 1, "share of a text's tokens that are hidden"),
+	OPT_FLOAT("mlm-probability", struct mlm, probability, "0.15", 1e-6, 1,
+	          "share of a text's tokens that are hidden"),
 	OPT_FLOAT("mask-replace-prob", struct mlm, mask_replace, "0.8", 0, 1, "of the hidden: become the mask"),
 	OPT_FLOAT("random-replace-prob", struct mlm, random_replace, "0.1", 0, 1, "of the hidden: become any token"),
 	OPT_END
