@@ -1,6 +1,8 @@
 /* mt19937: x[k+624] = x[k+397] ^ ((x[k] & upper | x[k+1] & lower)·A), tempered. */
 #include "base/mt19937.h"
 
+#include "base/mem.h"
+
 enum { MIDDLE = 397 };
 
 void mt19937_seed(struct mt19937 *g, uint32_t seed)
@@ -9,6 +11,30 @@ void mt19937_seed(struct mt19937 *g, uint32_t seed)
 	for (uint32_t i = 1; i < MT19937_WORDS; i++)
 		g->word[i] = 1812433253U * (g->word[i - 1] ^ g->word[i - 1] >> 30) + i;
 	g->next = MT19937_WORDS;
+}
+
+void mt19937_seed_words(struct mt19937 *g, const uint32_t *key, size_t n)
+{
+	uint32_t *x = g->word, i = 1;
+	size_t j = 0;
+
+	mt19937_seed(g, 19650218U);
+	for (size_t k = MAX(n, (size_t)MT19937_WORDS); k; k--) {
+		x[i] = (x[i] ^ (x[i - 1] ^ x[i - 1] >> 30) * 1664525U) + key[j] + (uint32_t)j;
+		j = (j + 1) % n;
+		if (++i == MT19937_WORDS) {
+			x[0] = x[MT19937_WORDS - 1];
+			i = 1;
+		}
+	}
+	for (size_t k = MT19937_WORDS - 1; k; k--) {
+		x[i] = (x[i] ^ (x[i - 1] ^ x[i - 1] >> 30) * 1566083941U) - i;
+		if (++i == MT19937_WORDS) {
+			x[0] = x[MT19937_WORDS - 1];
+			i = 1;
+		}
+	}
+	x[0] = 0x80000000U;
 }
 
 static void turn(struct mt19937 *g)

@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/eval_variants.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -24,6 +25,9 @@ struct eval {
 	const char *adapter, *data, *details;
 	int64_t limit, max_length, stride, micro_batch_tokens;
 	bool apply_chat_template;
+	struct in_context_options context;
+	const char *fewshot_out, *calibrate;
+	int64_t variants;
 	const char *compute;
 };
 
@@ -35,8 +39,15 @@ static const struct opt eval_opts[] = {
 	ADAPTER_OPT(struct eval, adapter),
 	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
 	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false",
-	         "query,choices,gold rows: the query is the user's turn"),
+	         "query,choices,gold rows: the query is the user's turn; examples are turns then"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
+	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
+	OPT_STRING("fewshot-out", struct eval, fewshot_out, NULL, "FILE",
+	           "keeps what stands before all rows, as bytes"),
+	OPT_CHOICE("calibrate", struct eval, calibrate, "none", "none|contextual|batch",
+	           "choices that all rows share: without what the prompt itself makes of them (Zhao 2021, Zhou 2023)"),
+	OPT_INT("variants", struct eval, variants, NULL, 1, 10000,
+	        "judges N wordings and orders of the examples, and tells their spread"),
 	OPT_GROUP("How"),
 	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20,
 	        "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the "
@@ -72,19 +83,41 @@ struct details {                   /* the file of --details, beside its name unt
 	struct err e;              /* of the first line that could not be written */
 	struct app *app;
 	const struct loaded *loaded;
+	size_t variant, n_variants;
 };
 
 static void write_line(void *ctx, json_t *line)
 {
 	struct details *d = ctx;
-	char *text = jsonx_line(line);
 
+	if (d->n_variants > 1)
+		json_object_set_new(line, "variant", json_integer((json_int_t)d->variant));
+	char *text = jsonx_line(line);
 	d->failed = d->failed || io_writer_add(&d->file, text, strlen(text), &d->e) < 0 ||
 	            io_writer_add(&d->file, "\n", 1, &d->e) < 0;
 	mem_free(text);
 }
 
+static void next_variant(void *ctx, size_t variant, size_t n)
+{
+	struct details *d = ctx;
+
+	d->variant = variant;
+	d->n_variants = n;
+}
+
 /* --- what came of it --- */
+
+static void put_calibration(json_t *j, const struct evaluation *v, const char *calibrate)
+{
+	json_t *prior = json_array();
+
+	put_estimate(j, "acc_calibrated", &v->acc_calibrated);
+	for (size_t i = 0; i < v->n_choices; i++)
+		json_array_append_new(prior, jsonx_number(v->prior[i]));
+	json_object_set_new(j, "calibrate", json_string(calibrate));
+	json_object_set_new(j, "prior", prior);
+}
 
 static json_t *summarize(const struct eval *o, const struct evaluation *v, const struct labels *l,
                          const struct evaluate_options *eo)
@@ -96,6 +129,8 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	put_estimate(j, "acc_norm", &v->acc_norm);
 	put_estimate(j, "exact_match", &v->exact_match);
 	put_estimate(j, "perplexity", &v->perplexity);
+	if (v->prior)
+		put_calibration(j, v, o->calibrate);
 	if (l)
 		put_label_scores(j, v, l);
 	json_object_set_new(j, "perplexity_n", json_integer((json_int_t)v->perplexity.n));
@@ -126,6 +161,7 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	app_print("%s: %zu rows of %s\n", o->data, v->n, shape_name(v->shape));
 	show_estimate("acc", &v->acc, "rows");
 	show_estimate("acc_norm", &v->acc_norm, "rows");
+	show_estimate("acc_calibrated", &v->acc_calibrated, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
 	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");
 	if (l)
@@ -163,17 +199,38 @@ static int set_lengths(const struct eval *o, const struct loaded *l, const struc
 	return 0;
 }
 
-static void report(const struct app *app, const struct eval *o, const struct evaluation *v, const struct labels *l,
-                   const struct evaluate_options *eo)
+static void count(const struct eval_variants *all)
 {
+	struct evaluation sum = { 0 };
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct evaluation *v = &all->items[i];
+		sum.tokens += v->tokens;
+		sum.new_tokens += v->new_tokens;
+		sum.scored_tokens += v->scored_tokens;
+		sum.flops += v->flops;
+		sum.int_ops += v->int_ops;
+	}
+	metering_count(sum.tokens, sum.new_tokens, sum.scored_tokens, sum.flops, sum.int_ops);
+}
+
+/* The scores are the first variant's: the wording that was named first, the examples as they were selected. */
+static void report(const struct app *app, const struct eval *o, const struct eval_variants *all,
+                   const struct in_context *c, const struct labels *l, const struct evaluate_options *eo)
+{
+	const struct evaluation *v = &all->items[0];
+
 	log_live_end();
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
 	json_t *j = summarize(o, v, l, eo);
-	metering_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
+	eval_variants_put(all, c, j);
+	count(all);
 	app_summary(app, j);
-	if (!app->json)
-		show(o, v, l, eo);
+	if (app->json)
+		return;
+	show(o, v, l, eo);
+	eval_variants_show(all, c);
 }
 
 static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err *e)
@@ -192,37 +249,61 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	              compute_name(l->model.compute));
 	double pages = loaded_predict(l, &p, &reads, f->bytes, 0, "activations, caches");
 	mem_free(token);
-	predict_phase(&p, "start", pages + f->start_seconds);
-	predict_phase(&p, "scoring", f->score_seconds);
-	predict_phase(&p, "answering", f->answer_seconds);
+	double times = (double)d->n_variants;
+	predict_phase(&p, "start", pages + f->start_seconds * times);
+	predict_phase(&p, "scoring", f->score_seconds * times);
+	predict_phase(&p, "answering", f->answer_seconds * times);
 	p.loose_seconds = (double)f->bytes / TIMING_SLOW_RATE;
-	p.spare_seconds = f->spare_seconds;
-	predict_operations(&p, f->flops, f->int_ops);
+	p.spare_seconds = f->spare_seconds * times;
+	predict_operations(&p, f->flops * times, f->int_ops * times);
 	return planned(d->app, &p, NULL, e);
 }
 
-static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
-                 struct err *e)
+static enum calibration calibration_of(const char *name)
 {
-	struct evaluate_options eo = {
-		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
-		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
-	};
+	if (!strcmp(name, "contextual"))
+		return CALIBRATE_CONTEXTUAL;
+	return !strcmp(name, "batch") ? CALIBRATE_BATCH : CALIBRATE_NONE;
+}
 
-	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
-	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
-		return -1;
+static int judge_all(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
+                     struct in_context *c, const struct evaluate_options *eo, struct err *e)
+{
+	struct eval_variants all;
+	const struct eval_variants_options vo = { o->variants, o->fewshot_out, next_variant, d };
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
-	struct evaluation v = { 0 };
-	int status = evaluate(&v, &s, r, &eo, e);
+	int status = eval_variants_run(&all, c, &vo, &s, r, eo, e);
 	if (status == 0 && d->failed)
 		status = err_set(e, "%s", d->e.msg);
 	if (status == 0 && o->details)
 		status = io_writer_commit(&d->file, e);
 	if (status == 0)
-		report(app, o, &v, l->model.labels, &eo);
-	evaluation_release(&v);
+		report(app, o, &all, c, l->model.labels, eo);
+	eval_variants_release(&all);
+	return status;
+}
+
+static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
+                 struct err *e)
+{
+	bool context = in_context_wanted(&o->context);
+	const char *stop = o->context.delimiter ? o->context.delimiter : "\n\n";
+	struct in_context c = { 0 };
+	struct evaluate_options eo = {
+		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
+		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
+		.whole = context, .prompts = context, .calibrate = calibration_of(o->calibrate),
+		.stop = &stop, .n_stop = o->context.num && *stop && !o->apply_chat_template,
+	};
+
+	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
+	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
+		return -1;
+	int status = context ? in_context_open(&c, &o->context, app, l, o->apply_chat_template, false, e) : 0;
+	if (status == 0)
+		status = judge_all(app, o, l, r, d, context ? &c : NULL, &eo, e);
+	in_context_close(&c);
 	return status;
 }
 
@@ -262,6 +343,18 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	return status;
 }
 
+/* NULL, or what of the options does not go together. */
+static const char *contradiction(const struct eval *o)
+{
+	if (o->fewshot_out && !in_context_wanted(&o->context))
+		return "--fewshot-out keeps what stands before the rows: --instruction, or --num-fewshot and "
+		       "--examples";
+	if (o->variants > 1 && !in_context_wanted(&o->context))
+		return "--variants are of wordings and orders of examples: --instruction, or --num-fewshot and "
+		       "--examples";
+	return in_context_contradiction(&o->context);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct eval *o = options;
@@ -270,6 +363,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (!o->data)
 		return app_usage(&cmd_eval, "--data FILE was wanted");
+	if (contradiction(o))
+		return app_usage(&cmd_eval, "%s", contradiction(o));
 	int status = rows_load(&rows, o->data, e);
 	if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);

@@ -73,27 +73,34 @@ json_t *instruction_turns(const json_t *row, struct err *e)
 	return messages;
 }
 
-static struct document *make_alpaca(struct maker *m, const json_t *answer, struct err *e)
+int instruction_text(const json_t *row, struct buf *prompt, struct err *e)
 {
 	static const char context[] = ", paired with an input that provides further context";
-	struct buf prompt = BUF_INIT;
 	struct text instruction, input;
 
-	if (read_text(m->row->json, "instruction", &instruction, e) < 0 ||
-	    read_text(m->row->json, "input", &input, e) < 0)
-		return NULL;
-	if (!column_is_empty(json_object_get(m->row->json, "history")))
-		columns_meet(&m->d->columns, "history", m->row, NULL);
-	buf_addf(&prompt,
+	if (read_text(row, "instruction", &instruction, e) < 0 || read_text(row, "input", &input, e) < 0)
+		return -1;
+	buf_addf(prompt,
 	         "Below is an instruction that describes a task%s. Write a response that appropriately completes the "
 	         "request.\n\n### Instruction:\n",
 	         input.n ? context : "");
-	buf_add(&prompt, instruction.s, instruction.n);
-	buf_adds(&prompt, input.n ? "\n\n### Input:\n" : "");
-	buf_add(&prompt, input.s, input.n);
-	buf_adds(&prompt, "\n\n### Response:");
-	struct document *d = maker_strings(m, buf_str(&prompt), prompt.len, json_string_value(answer),
-	                                   json_string_length(answer), e);
+	buf_add(prompt, instruction.s, instruction.n);
+	buf_adds(prompt, input.n ? "\n\n### Input:\n" : "");
+	buf_add(prompt, input.s, input.n);
+	buf_adds(prompt, "\n\n### Response:");
+	return 0;
+}
+
+static struct document *make_alpaca(struct maker *m, const json_t *answer, struct err *e)
+{
+	struct buf prompt = BUF_INIT;
+	struct document *d = NULL;
+
+	if (!column_is_empty(json_object_get(m->row->json, "history")))
+		columns_meet(&m->d->columns, "history", m->row, NULL);
+	if (instruction_text(m->row->json, &prompt, e) == 0)
+		d = maker_strings(m, buf_str(&prompt), prompt.len, json_string_value(answer),
+		                  json_string_length(answer), e);
 	buf_release(&prompt);
 	return d;
 }

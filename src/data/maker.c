@@ -105,6 +105,11 @@ struct document *maker_emit(struct maker *m, struct err *e)
 		err_set(e, "an empty row");
 		return NULL;
 	}
+	if (m->o->whole && n > max) {
+		err_set(e, "%zu tokens with the instruction and the examples before it, there is room for %zu: fewer "
+		           "or shorter examples were wanted", n, max);
+		return NULL;
+	}
 	if (m->whole && n > max) {
 		err_set(e, "choice %zu has %zu tokens with what it answers, --max-length is %zu: a choice is never cut",
 		        m->made, n, max);

@@ -129,3 +129,30 @@ int prompt_encode_row(const struct text_codec *c, const struct row *row, const s
 	json_decref(asked);
 	return status;
 }
+
+int prompt_write_row(const struct text_codec *c, const struct row *row, const struct shape *s, struct buf *out,
+                     struct err *e)
+{
+	json_t *asked = shape_ask(s, row->json, e), *messages;
+	struct conversation x;
+
+	if (json_is_string(asked)) {
+		buf_add(out, json_string_value(asked), json_string_length(asked));
+		json_decref(asked);
+		return 0;
+	}
+	messages = json_copy(asked);
+	json_decref(asked);
+	size_t n = json_array_size(messages);
+	if (n && message_is_assistant(json_array_get(messages, n - 1)))
+		json_array_remove(messages, n - 1);
+	int status = messages ? conversation_make(&x, s, shape_with(s, row->json), messages, 0, e) : -1;
+	json_decref(messages);
+	if (status < 0)
+		return -1;
+	status = chat_fit(c, &x, e);
+	if (status == 0)
+		status = chat_render_prompt(c, &x, out, e);
+	conversation_release(&x);
+	return status;
+}

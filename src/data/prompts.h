@@ -19,5 +19,9 @@ int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, c
  * met in `seen`. */
 int prompt_encode_row(const struct text_codec *c, const struct row *row, const struct prompt_options *o,
                       struct tokens *ids, struct columns *seen, struct err *e);
+/* What a row asks as the model reads it: a text as it is, a conversation without the answer at its end as the template
+ * writes it. */
+int prompt_write_row(const struct text_codec *c, const struct row *row, const struct shape *s, struct buf *out,
+                     struct err *e);
 
 #endif

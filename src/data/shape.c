@@ -186,11 +186,18 @@ json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e)
 	return NULL;
 }
 
+json_t *shape_answer(const struct shape *s, const json_t *row)
+{
+	if (s->answer)
+		return s->answer(row);
+	return s->answers ? json_incref(json_object_get(row, s->answers)) : NULL;
+}
+
 bool shape_templated(const struct shape *s, const json_t *row, bool apply)
 {
-	if (s->chat == CHAT_IF_LIST)
-		return s->asks && json_is_array(json_object_get(row, s->asks));
-	return s->chat == CHAT_ALWAYS || apply;
+	bool list = s->asks && json_is_array(json_object_get(row, s->asks));
+
+	return list || s->chat == CHAT_ALWAYS || (s->chat == CHAT_IF_APPLIED && apply);
 }
 
 void shape_list(bool (*has)(const struct shape *s, const void *ctx), const void *ctx, struct buf *out)

@@ -62,6 +62,10 @@ struct shape {
 	 * such a row asks nothing. */
 	const char *asks;
 	json_t *(*ask)(const json_t *row, struct err *e);
+	/* The right answer to it, a string or a list of messages: a column, or made (new). Neither: it has none, or
+	 * what is asked is a conversation that ends with it. */
+	const char *answers;
+	json_t *(*answer)(const json_t *row);
 };
 
 extern const struct shape *const shape_table[];             /* generated, NULL-terminated */
@@ -78,6 +82,7 @@ int shape_refuse(const struct row *r, struct err *e);
 int shape_misfit(const struct row *r, struct err *e);
 /* What the row asks, new; NULL and a sentence. */
 json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e);
+json_t *shape_answer(const struct shape *s, const json_t *row);   /* new; NULL: none of its own */
 bool shape_reads(const struct shape *s, const char *key);
 /* The object that the shape's further columns are in; s may be NULL. */
 const json_t *shape_with(const struct shape *s, const json_t *row);

@@ -3,7 +3,7 @@
  *
  * Query and choice are split as lm-eval does: white space at the query's end goes to the answer, and the answer's
  * tokens are those of both together after as many as the query alone has. --apply-chat-template makes the query a
- * user's turn and the choice the answer. */
+ * user's turn and the choice the answer; a query that is a list of messages is written by the template always. */
 #include "data/shape.h"
 
 #include "base/unicode.h"
@@ -70,10 +70,16 @@ static int score_choices(struct maker *m, const struct context *c, struct err *e
 	return 0;
 }
 
+/* New. */
+static json_t *turns_of(const json_t *query)
+{
+	return json_is_array(query) ? json_copy((json_t *)query) : json_pack("[o]", maker_turn("user", query));
+}
+
 static int score_asked(struct maker *m, const json_t *query, struct err *e)
 {
 	struct buf asked = BUF_INIT;
-	json_t *messages = json_pack("[o]", maker_turn("user", query));
+	json_t *messages = turns_of(query);
 	int status = maker_asked(m, messages, &asked, e);
 
 	if (!status)
@@ -88,9 +94,11 @@ static int learn_gold(struct maker *m, const json_t *query, const json_t *gold, 
 {
 	struct context c = { json_string_value(query), json_string_length(query), false };
 
-	if (m->o->apply_chat_template) {
-		json_t *messages = json_pack("[o, o]", maker_turn("user", query), maker_turn("assistant", gold));
-		const struct document *d = maker_chat(m, messages, 1, e);
+	if (json_is_array(query) || m->o->apply_chat_template) {
+		json_t *messages = turns_of(query);
+		size_t asked = json_array_size(messages);
+		json_array_append_new(messages, maker_turn("assistant", gold));
+		const struct document *d = maker_chat(m, messages, asked, e);
 		json_decref(messages);
 		return d ? 0 : -1;
 	}
@@ -98,6 +106,13 @@ static int learn_gold(struct maker *m, const json_t *query, const json_t *gold, 
 		return -1;
 	maker_eos(m);
 	return maker_emit(m, e) ? 0 : -1;
+}
+
+static json_t *answer(const json_t *row)
+{
+	size_t gold = (size_t)json_integer_value(json_object_get(row, "gold"));
+
+	return json_incref(json_array_get(json_object_get(row, "choices"), gold));
 }
 
 static int make(struct maker *m, struct err *e)
@@ -108,7 +123,7 @@ static int make(struct maker *m, struct err *e)
 
 	if (!m->o->eval_choices)
 		return learn_gold(m, query, json_array_get(choices, gold), e);
-	if (m->o->apply_chat_template)
+	if (json_is_array(query) || m->o->apply_chat_template)
 		return score_asked(m, query, e);
 	return score_choices(m, &(struct context){ json_string_value(query), json_string_length(query), false }, e);
 }
@@ -116,10 +131,11 @@ static int make(struct maker *m, struct err *e)
 const struct shape shape_choices = {
 	.name = "query,choices,gold",
 	.example = "{\"query\": \"2 + 2 =\", \"choices\": [\"3\", \"4\"], \"gold\": 1}",
-	.columns = { { "query", NEED_STRING }, { "choices", NEED_LIST }, { "gold", NEED_INDEX } },
+	.columns = { { "query", NEED_TEXT }, { "choices", NEED_LIST }, { "gold", NEED_INDEX } },
 	.judged = JUDGED_CHOICES,
 	.check = check,
 	.make = make,
 	.asks = "query",
+	.answer = answer,
 	.chat = CHAT_IF_APPLIED,
 };

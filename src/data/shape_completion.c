@@ -17,4 +17,5 @@ const struct shape shape_completion = {
 	.judged = JUDGED_ANSWERS,
 	.make = make,
 	.asks = "prompt",
+	.answers = "completion",
 };

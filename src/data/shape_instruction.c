@@ -19,5 +19,6 @@ const struct shape shape_instruction = {
 	.judged = JUDGED_ANSWERS,
 	.make = make,
 	.ask = instruction_turns,
+	.answers = "output",
 	.chat = CHAT_ALWAYS,
 };

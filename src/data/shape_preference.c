@@ -39,4 +39,5 @@ const struct shape shape_preference = {
 	.judged = JUDGED_CHOICES,
 	.make = make,
 	.asks = "prompt",
+	.answers = "chosen",
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/prompts.h"
 #include "eval/evaluate_parts.h"
 
 /* --- what all shapes share --- */
@@ -136,26 +137,47 @@ void evaluate_put(const struct evaluating *v, json_t *line)
 	json_decref(line);
 }
 
-int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
+int evaluate_prompt(const struct evaluating *v, const struct row *row, json_t *line, struct err *e)
+{
+	const struct text_codec codec = { v->subject->model->tokenizer, v->subject->chat };
+	struct buf text = BUF_INIT;
+
+	if (!v->options->prompts || !v->options->detail)
+		return 0;
+	int status = prompt_write_row(&codec, row, v->rows->shape, &text, e);
+	json_object_set_new(line, "prompt", json_stringn(buf_str(&text), text.len));
+	buf_release(&text);
+	return status;
+}
+
+int evaluate_documents_of(struct evaluating *v, const struct rows *rows, struct documents *d, struct err *e)
 {
 	struct text_codec codec = { v->subject->model->tokenizer, v->subject->chat };
 	struct document_options o = {
 		.max_length = v->options->max_length,
 		.apply_chat_template = v->options->apply_chat_template,
+		.whole = v->options->whole,
 		.eval_choices = true,
 		.labelled = v->subject->model->labels != NULL,
 		.label_first = v->subject->model->config.arch->encoder,
 		.types = model_types(v->subject->model),
 	};
 
-	if (documents_make(d, v->rows, &codec, &o, e) < 0)
+	if (documents_make(d, rows, &codec, &o, e) < 0)
 		return -1;
-	columns_warn(&d->columns);
-	v->result->n_truncated = d->n_truncated;
 	for (size_t i = 0; i < d->n; i++)
 		if (d->items[i].n_learn < 1)
 			return err_set(e, "%s:%zu: no answer to score within --max-length %d tokens", d->items[i].file,
 			               d->items[i].line, o.max_length);
+	return 0;
+}
+
+int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
+{
+	if (evaluate_documents_of(v, v->rows, d, e) < 0)
+		return -1;
+	columns_warn(&d->columns);
+	v->result->n_truncated = d->n_truncated;
 	return 0;
 }
 
@@ -182,8 +204,18 @@ static int refuse_shape(const struct rows *r, struct err *e)
 	return -1;
 }
 
+int evaluate_refuse_calibrating(const struct rows *r, struct err *e)
+{
+	return err_set(e, "%s: --calibrate is of rows of query,choices,gold, not %s", r->items[0].file,
+	               shape_name(r->shape));
+}
+
 static int evaluate_shape(struct evaluating *v, struct err *e)
 {
+	bool choices = !v->subject->model->labels && v->rows->shape->judged == JUDGED_CHOICES;
+
+	if (v->options->calibrate != CALIBRATE_NONE && !choices)
+		return evaluate_refuse_calibrating(v->rows, e);
 	if (v->subject->model->labels)
 		return evaluate_labels(v, e);
 	switch (v->rows->shape->judged) {
@@ -211,4 +243,6 @@ int evaluate(struct evaluation *result, const struct subject *s, const struct ro
 void evaluation_release(struct evaluation *v)
 {
 	label_scores_release(&v->labels);
+	mem_free(v->prior);
+	v->prior = NULL;
 }

@@ -12,6 +12,7 @@
 #define EVAL_EVALUATE_H
 
 #include "infer/scorer.h"
+#include "eval/calibrate.h"
 #include "data/shape.h"
 #include "eval/label_scores.h"
 #include "eval/statistics.h"
@@ -37,6 +38,13 @@ struct evaluate_options {
 	int32_t stride;                    /* of windows */
 	int32_t micro_batch_tokens;
 	bool apply_chat_template;          /* choice rows: the query is the user's turn */
+	const char *const *stop;           /* [n_stop] texts that end an answer beside its own end; or NULL */
+	size_t n_stop;
+	bool whole;                        /* rows with examples before them: none is cut */
+	bool prompts;                      /* `detail` has what is asked, as the model reads it */
+	/* Choice rows that all have the same choices. contextual: by these rows, which ask nothing. */
+	enum calibration calibrate;
+	const struct rows *content_free;
 	/* other than 0 ends it with an error; may be NULL */
 	int (*progress)(void *ctx, const struct evaluate_progress *p);
 	void (*detail)(void *ctx, json_t *line);  /* what came of a row, in order, borrowed; may be NULL */
@@ -55,12 +63,15 @@ struct subject {                       /* what is judged, and with what; borrowe
 struct evaluation {
 	const struct shape *shape;
 	size_t n;                          /* rows */
-	struct estimate acc, acc_norm, exact_match, perplexity; /* n is 0 where the shape has none */
+	/* n is 0 where the shape has none */
+	struct estimate acc, acc_norm, acc_calibrated, exact_match, perplexity;
+	double *prior;                     /* [n_choices] of calibration, or NULL */
+	size_t n_choices;
 	struct label_scores labels;        /* of a model that classifies: loss of a regression is its mse */
 	struct estimate loss;
 	/* as written; with a log-probability; of which a shared beginning is counted once */
 	int64_t tokens, scored_tokens, computed_tokens;
-	int64_t new_tokens;                /* of greedy answers */
+	int64_t new_tokens, read_tokens;   /* of greedy answers; of their prompts, those that were not kept */
 	size_t n_truncated;                /* documents cut at max_length */
 	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
 };

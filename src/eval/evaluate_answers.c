@@ -101,6 +101,7 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	utf8_repair(&wanted, buf_str(&bytes), bytes.len);
 	a->match[i] = is_equal(&g->text, &wanted);
 	a->lines[i] = line_of(a, i, g, &wanted);
+	int status = evaluate_prompt(a->v, &a->v->rows->items[i], a->lines[i], e);
 	buf_release(&bytes);
 	buf_release(&wanted);
 	for (; a->n_put < a->docs->n && a->lines[a->n_put]; a->n_put++) {
@@ -108,13 +109,14 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 		a->lines[a->n_put] = NULL;
 	}
 	result->new_tokens += (int64_t)g->ids.n;
+	result->read_tokens += begin - (int64_t)g->kept;
 	result->flops += g->flops + g->int_ops;
 	result->int_ops += g->int_ops;
 	a->tokens += d->n;
 	a->n_done++;
-	if (evaluate_tell(a->v, "answering", a->tokens, (int64_t)a->docs->tokens, a->began))
+	if (status == 0 && evaluate_tell(a->v, "answering", a->tokens, (int64_t)a->docs->tokens, a->began))
 		return err_set(e, "interrupted after %zu of %zu answers", a->n_done, a->docs->n);
-	return 0;
+	return status;
 }
 
 static int add_all(struct answering *a, struct batcher *b, struct batcher_request *r, struct err *e)
@@ -137,7 +139,9 @@ static int answer_all(struct answering *a, struct session *s, struct err *e)
 	const struct model *m = a->v->subject->model;
 	struct batcher *b = batcher_new(s, m->tokenizer, a->v->subject->device->pool);
 	struct sampler greedy = { 0 };
-	struct batcher_request r = { .generate = { .sampler = &greedy }, .done = take, .ctx = a };
+	const struct evaluate_options *o = a->v->options;
+	struct batcher_request r = { .generate = { .sampler = &greedy, .stop = o->stop, .n_stop = o->n_stop },
+		                     .done = take, .ctx = a };
 
 	generate_ends(m, &r.generate.end);
 	a->began = clock_seconds();

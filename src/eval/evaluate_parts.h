@@ -30,8 +30,13 @@ struct estimate evaluate_perplexity(const struct document *const *docs, const do
 json_t *evaluate_line(const struct document *d);
 void evaluate_put(const struct evaluating *v, json_t *line);
 
-/* The documents of all rows, as training would see them; choices apart. */
+/* What the row asks, into its line of --details where that is wanted. */
+int evaluate_prompt(const struct evaluating *v, const struct row *row, json_t *line, struct err *e);
+/* The documents of all rows, as training would see them; choices apart. Of other rows: nothing is said of them. */
+int evaluate_documents_of(struct evaluating *v, const struct rows *rows, struct documents *d, struct err *e);
 int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e);
+
+int evaluate_refuse_calibrating(const struct rows *r, struct err *e);
 
 /* By shape, and by what the model is. */
 int evaluate_labels(struct evaluating *v, struct err *e);

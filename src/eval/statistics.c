@@ -36,6 +36,31 @@ struct estimate estimate_mean(const double *x, size_t n)
 	};
 }
 
+/* Student's t for the middle 95 % at `degrees` ≥ 1: exact for 1 and 2, else Hill's (1970) expansion about the
+ * normal. */
+static double student(double degrees)
+{
+	double zz = z * z;
+
+	if (degrees < 1.5)
+		return 12.706204736432095;
+	if (degrees < 2.5)
+		return 4.302652729911275;
+	return z + z * (zz + 1) / 4 / degrees + z * (5 * zz * zz + 16 * zz + 3) / 96 / (degrees * degrees) +
+	       z * (3 * zz * zz * zz + 19 * zz * zz + 17 * zz - 15) / 384 / (degrees * degrees * degrees);
+}
+
+struct estimate estimate_few(const double *x, size_t n)
+{
+	struct estimate s = estimate_mean(x, n);
+
+	if (n > 1) {
+		s.low = s.mean - student((double)n - 1) * s.stderr_;
+		s.high = s.mean + student((double)n - 1) * s.stderr_;
+	}
+	return s;
+}
+
 static struct estimate wilson(double p, double error, size_t n)
 {
 	double zz = z * z / (double)n, middle = p + zz / 2;

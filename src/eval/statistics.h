@@ -8,6 +8,8 @@
 /* 95 % interval: Wilson's for 0/1 values, mean ± 1.96·stderr else */
 struct estimate { double mean, stderr_, low, high; size_t n; };
 struct estimate estimate_mean(const double *x, size_t n);
+/* The same of few draws: Student's interval. */
+struct estimate estimate_few(const double *x, size_t n);
 struct estimate estimate_proportion(const double *x, size_t n);  /* x is 0 or 1 */
 struct estimate estimate_share(size_t hits, size_t n);           /* the same of so many ones */
 /* exp(−Σ sum / Σ count): a perplexity of n texts with sum[i] = Σ log p of count[i] tokens. Texts, not tokens, are

@@ -28,6 +28,12 @@ static void test_means(struct test *t)
 	CHECK(t, isnan(s.stderr_) && isnan(s.low) && isnan(s.high));
 	s = estimate_mean(NULL, 0);
 	CHECK(t, isnan(s.mean) && isnan(s.stderr_) && s.n == 0);
+
+	test_case(t, "mean of few: Student's interval, scipy.stats.t.interval");
+	s = estimate_few((double[]){ 1, 2 }, 2);
+	CHECK(t, fabs(s.low - -4.8531023677) < 1e-9 && fabs(s.high - 7.8531023677) < 1e-9);
+	s = estimate_few((double[]){ 1, 2, 4, 8.5, 3 }, 5);
+	CHECK_MSG(t, fabs(s.low - 0.09062136) < 0.03 && fabs(s.high - 7.30937864) < 0.03, "%g %g", s.low, s.high);
 }
 
 static void test_proportions(struct test *t)

@@ -1,0 +1,233 @@
+/* eval_variants: an evaluation for each wording and order, their spread, and what the examples add to each use. Joules
+ * of added tokens are those of as many tokens of this very run. See eval_variants.h. */
+#include "cmd/eval_variants.h"
+
+#include <math.h>
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "cmd/metering.h"
+#include "data/content_free.h"
+
+/* --- running --- */
+
+static int price(struct eval_variants *v, const struct in_context *c, struct fewshot *f,
+                 const struct eval_variants_options *o, const struct rows *plain, const struct rows *made,
+                 struct err *e)
+{
+	if (o->out && !(v->saved = fewshot_save(f, e)))
+		return err_prefix(e, "--fewshot-out %s", o->out);
+	return in_context_price(c, plain, made, &v->added_tokens, e);
+}
+
+static int judge_made(struct eval_variants *v, size_t i, const struct subject *s, const struct rows *rows,
+                      const struct evaluate_options *how, struct err *e)
+{
+	struct meter_span span;
+	struct gas gas;
+	struct evaluation *x = &v->items[i];
+
+	metering_open_span(&span);
+	int status = evaluate(x, s, rows, how, e);
+	metering_read_span(&span, &gas);
+	if (i == 0)
+		v->token_joules = gas.energy.joules / (double)(x->computed_tokens + x->read_tokens + x->new_tokens);
+	return status;
+}
+
+/* Rows that ask nothing, with what stands before them. */
+static int make_content_free(struct fewshot *f, const struct rows *rows, struct rows *out, struct err *e)
+{
+	struct rows plain;
+
+	if (f && !fewshot_is_fixed(f))
+		return err_set(e, "--calibrate contextual wants examples that are the same for all rows");
+	if (content_free_rows(rows, &plain, e) < 0)
+		return -1;
+	if (!f) {
+		*out = plain;
+		return 0;
+	}
+	int status = fewshot_apply(f, &plain, out, e);
+	rows_release(&plain);
+	return status;
+}
+
+static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c,
+                         const struct eval_variants_options *o, const struct subject *s, const struct rows *rows,
+                         const struct evaluate_options *how, struct err *e)
+{
+	struct evaluate_options own = *how;
+	struct rows made = { 0 }, nothing = { 0 };
+	struct fewshot *f = NULL;
+	int status = 0;
+
+	if (i)
+		own.planned = NULL;
+	if (c) {
+		status = in_context_make(c, i % v->n_instructions, i / v->n_instructions, &f, e);
+		if (status == 0)
+			status = fewshot_apply(f, rows, &made, e);
+		if (status == 0 && i == 0)
+			status = price(v, c, f, o, rows, &made, e);
+	}
+	if (status == 0 && how->calibrate == CALIBRATE_CONTEXTUAL) {
+		status = make_content_free(f, rows, &nothing, e);
+		own.content_free = &nothing;
+	}
+	if (status == 0)
+		status = judge_made(v, i, s, c ? &made : rows, &own, e);
+	rows_release(&nothing);
+	rows_release(&made);
+	fewshot_free(f);
+	return status;
+}
+
+int eval_variants_run(struct eval_variants *v, struct in_context *c, const struct eval_variants_options *o,
+                      const struct subject *s, const struct rows *rows, const struct evaluate_options *how,
+                      struct err *e)
+{
+	size_t wordings = c ? c->n_instructions : 1;
+	int status = 0;
+
+	*v = (struct eval_variants){ .n = o->n == OPT_UNSET_INT ? wordings : (size_t)o->n, .n_instructions = wordings,
+		                     .added_tokens = NAN, .token_joules = NAN };
+	v->items = mem_array(v->n, sizeof(*v->items));
+	for (size_t i = 0; i < v->n && status == 0; i++) {
+		o->begun(o->ctx, i, v->n);
+		status = judge_variant(v, i, c, o, s, rows, how, e);
+	}
+	return status == 0 && v->saved ? jsonx_write_file(o->out, v->saved, e) : status;
+}
+
+/* --- telling --- */
+
+struct measure { const char *name; size_t offset; };
+static const struct measure measures[] = {
+	{ "acc", offsetof(struct evaluation, acc) },
+	{ "acc_norm", offsetof(struct evaluation, acc_norm) },
+	{ "acc_calibrated", offsetof(struct evaluation, acc_calibrated) },
+	{ "exact_match", offsetof(struct evaluation, exact_match) },
+	{ "perplexity", offsetof(struct evaluation, perplexity) },
+};
+
+static const struct estimate *measured(const struct eval_variants *v, size_t i, const struct measure *m)
+{
+	return (const struct estimate *)((const char *)&v->items[i] + m->offset);
+}
+
+struct spread { struct estimate mean; double sd, least, most; };
+
+static struct spread spread_of(const struct eval_variants *v, const struct measure *m)
+{
+	double *x = mem_array(v->n, sizeof(*x));
+	struct spread s = { .least = INFINITY, .most = -INFINITY };
+
+	for (size_t i = 0; i < v->n; i++) {
+		x[i] = measured(v, i, m)->mean;
+		s.least = fmin(s.least, x[i]);
+		s.most = fmax(s.most, x[i]);
+	}
+	s.mean = estimate_few(x, v->n);
+	s.sd = s.mean.stderr_ * sqrt((double)v->n);
+	mem_free(x);
+	return s;
+}
+
+static json_t *put_variant(const struct eval_variants *v, const struct in_context *c, size_t i)
+{
+	const char *instruction = c ? c->instructions[i % v->n_instructions] : NULL;
+	json_t *j = json_object();
+
+	json_object_set_new(j, "variant", json_integer((json_int_t)i));
+	json_object_set_new(j, "instruction", instruction ? json_string(instruction) : json_null());
+	json_object_set_new(j, "order", json_integer((json_int_t)(i / v->n_instructions)));
+	for (size_t k = 0; k < ARRAY_LEN(measures); k++)
+		if (measured(v, i, &measures[k])->n)
+			json_object_set_new(j, measures[k].name, jsonx_number(measured(v, i, &measures[k])->mean));
+	return j;
+}
+
+static void put_spread(const struct eval_variants *v, const struct measure *m, json_t *out)
+{
+	struct spread s = spread_of(v, m);
+	json_t *j = json_object();
+
+	put_estimate(j, "mean", &s.mean);
+	json_object_set_new(j, "sd", jsonx_number(s.sd));
+	json_object_set_new(j, "least", jsonx_number(s.least));
+	json_object_set_new(j, "most", jsonx_number(s.most));
+	json_object_set_new(out, m->name, j);
+}
+
+void eval_variants_put(const struct eval_variants *v, const struct in_context *c, json_t *summary)
+{
+	json_t *list = json_array(), *spread = json_object();
+
+	if (c) {
+		json_object_set_new(summary, "num_fewshot", json_integer((json_int_t)c->o->num));
+		json_object_set_new(summary, "added_tokens", jsonx_number(v->added_tokens));
+		json_object_set_new(summary, "added_joules", jsonx_number(v->added_tokens * v->token_joules));
+	}
+	for (size_t i = 0; i < v->n && v->n > 1; i++)
+		json_array_append_new(list, put_variant(v, c, i));
+	for (size_t k = 0; k < ARRAY_LEN(measures) && v->n > 1; k++)
+		if (measured(v, 0, &measures[k])->n)
+			put_spread(v, &measures[k], spread);
+	if (v->n > 1) {
+		json_object_set(summary, "variants", list);
+		json_object_set(summary, "spread", spread);
+	}
+	json_decref(list);
+	json_decref(spread);
+}
+
+static void show_price(const struct eval_variants *v)
+{
+	double joules = v->added_tokens * v->token_joules;
+
+	if (isnan(joules))
+		app_print("  what stands before a row adds %.0f tokens to each use\n", v->added_tokens);
+	else
+		app_print("  what stands before a row adds %.0f tokens to each use, %.3g J where they are read anew\n",
+		          v->added_tokens, joules);
+}
+
+static void show_wordings(const struct eval_variants *v, const struct in_context *c, const struct measure *m)
+{
+	for (size_t w = 0; w < v->n_instructions && w < v->n; w++) {
+		double sum = 0, n = 0;
+		for (size_t i = w; i < v->n; i += v->n_instructions, n++)
+			sum += measured(v, i, m)->mean;
+		json_t *wording = json_string(c->instructions[w] ? c->instructions[w] : "");
+		char *text = jsonx_line(wording);
+		app_print("  %-9s %.4f  %.80s\n", m->name, sum / n, text);
+		mem_free(text);
+		json_decref(wording);
+	}
+}
+
+void eval_variants_show(const struct eval_variants *v, const struct in_context *c)
+{
+	if (c)
+		show_price(v);
+	for (size_t k = 0; k < ARRAY_LEN(measures) && v->n > 1; k++) {
+		if (!measured(v, 0, &measures[k])->n)
+			continue;
+		struct spread s = spread_of(v, &measures[k]);
+		app_print("  %zu variants of %s: %.4f to %.4f, standard deviation %.4f; mean %.4f (95 %% interval "
+		          "%.4f to %.4f)\n", v->n, measures[k].name, s.least, s.most, s.sd, s.mean.mean, s.mean.low,
+		          s.mean.high);
+		if (c && v->n_instructions > 1)
+			show_wordings(v, c, &measures[k]);
+	}
+}
+
+void eval_variants_release(struct eval_variants *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		evaluation_release(&v->items[i]);
+	mem_free(v->items);
+	json_decref(v->saved);
+}

@@ -1,0 +1,33 @@
+/* eval_variants: rows judged with what stands before them, by each wording and by several orders of the examples. What
+ * few-shot scores one prompt by is one ticket of a lottery, so the spread over such variants is told. */
+#ifndef CMD_EVAL_VARIANTS_H
+#define CMD_EVAL_VARIANTS_H
+
+#include "cmd/in_context.h"
+#include "eval/evaluate.h"
+
+struct eval_variants {
+	struct evaluation *items;      /* [n] */
+	size_t n, n_instructions;      /* variant i has wording i modulo n_instructions, and order i divided by it */
+	double added_tokens;           /* to what a row asks, NAN: nothing stands before it */
+	double token_joules;           /* of a token that was computed; NAN: not known */
+	json_t *saved;                 /* the first one's prompt as --fewshot-out keeps it, or NULL */
+};
+
+struct eval_variants_options {
+	int64_t n;                     /* OPT_UNSET_INT: each wording once */
+	const char *out;               /* --fewshot-out, or NULL */
+	void (*begun)(void *ctx, size_t variant, size_t n);
+	void *ctx;
+};
+
+/* Judges them all; c is NULL where nothing stands before the rows. */
+int eval_variants_run(struct eval_variants *v, struct in_context *c, const struct eval_variants_options *o,
+                      const struct subject *s, const struct rows *rows, const struct evaluate_options *how,
+                      struct err *e);
+/* Into the summary: price, variants and their spread. */
+void eval_variants_put(const struct eval_variants *v, const struct in_context *c, json_t *summary);
+void eval_variants_show(const struct eval_variants *v, const struct in_context *c);
+void eval_variants_release(struct eval_variants *v);
+
+#endif

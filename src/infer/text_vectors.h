@@ -1,0 +1,20 @@
+/* text_vectors: a vector of length 1 for each of some texts, for who compares them by their cosine. By the model's own
+ * files where it is one that embeds (infer/sentence.h), else the mean of its states over the text's tokens. */
+#ifndef INFER_TEXT_VECTORS_H
+#define INFER_TEXT_VECTORS_H
+
+#include "infer/sentence.h"
+
+struct text_vectors {              /* with what; borrowed */
+	struct model *model;           /* prepared, with its tokenizer */
+	const struct overlay *overlay; /* or NULL */
+	struct device *device;
+	int32_t max_tokens;            /* computed at once */
+	double flops, int_ops;         /* what it took so far */
+	int64_t tokens;
+};
+
+/* out: [n][the model's width]. A text that is longer than the model's context loses its end. */
+int text_vectors_make(struct text_vectors *t, const char *const *texts, size_t n, float *out, struct err *e);
+
+#endif
