@@ -6,8 +6,8 @@
  *
  * Everything goes through PEFT's config: options become one, a file's is read, and both build the same way.
  * What the config can say and this file does not do is refused by name; there is no layer replication here. DoRA is
- * lora_dora.c, other ways to begin are lora_init.c. A bias of B (lora_bias) adds s·b; the model's own biases may be
- * trained beside (bias), as weights that are replaced.
+ * lora_dora.c, other ways to begin are lora_init.c, activated LoRA is lora_invocation.c. A bias of B (lora_bias) adds
+ * s·b; the model's own biases may be trained beside (bias), as weights that are replaced.
  *
  * An embedding is a linear of one-hot rows: y = W[id] + s·Aᵀ[id]·Bᵀ with PEFT's lora_embedding_A [r,V], begun as
  * zero, and lora_embedding_B [C,r], begun as normal; no dropout there. A is kept as its transpose [V,r], so that it is
@@ -23,6 +23,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "model/classifier.h"
 #include "model/weights.h"
 
 struct terms { double r, alpha, dropout; bool rslora, dora, bias; };
@@ -33,7 +34,7 @@ struct options {
 	int64_t r;
 	double alpha, dropout, b_ratio, embedding_rate;
 	bool rslora, dora, b_bias;
-	const char *bias, *tokens, *init;
+	const char *bias, *tokens, *init, *invocation;
 	struct adapter_targets on;
 };
 
@@ -57,6 +58,8 @@ static const struct opt opts[] = {
 	          "LoRA+: learning rate of adapters of embeddings"),
 	OPT_STRING("trainable-token-indices", struct options, tokens, NULL, "LIST",
 	           "the embedding's rows of these tokens are trained too, by their numbers, as 5,17"),
+	OPT_STRING("alora-invocation-tokens", struct options, invocation, NULL, "TEXT|LIST",
+	           "activated LoRA: it acts from the last place on where this text, or these numbers of tokens, stand"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
@@ -66,8 +69,9 @@ static const struct opt opts[] = {
 /* --- the config --- */
 
 static const struct peft_keys keys = {
-	.read = (const char *const[]){ "alpha_pattern", "ensure_weight_tying", "layers_pattern", "layers_to_transform",
-	                               "bias", "lora_alpha", "lora_bias", "lora_dropout", "r", "rank_pattern",
+	.read = (const char *const[]){ "alora_invocation_tokens", "alpha_pattern", "bias",
+	                               "ensure_weight_tying", "layers_pattern", "layers_to_transform", "lora_alpha",
+	                               "lora_bias", "lora_dropout", "r", "rank_pattern",
 	                               "trainable_token_indices", "use_dora", "use_rslora", NULL },
 	.inert = (const char *const[]){ "eva_config", "init_lora_weights", "megatron_core",
 	                                "qalora_group_size", NULL },
@@ -249,6 +253,37 @@ static void train_biases(struct adapter *a, const struct model *m, int which)
 	}
 }
 
+/* Activated LoRA (Greenewald et al. 2025): before its invocation all is the base's. */
+static int check_invocation(const struct adapter *a, const struct model *m, const struct lora_init *init,
+                            const struct terms *t, struct err *e)
+{
+	const struct lora *o = a->own;
+	const char *with = t->dora ? "use_dora" : t->bias ? "lora_bias" : o->tokens.n ? "trainable_token_indices" :
+	                   bias_of(a->config) != BIAS_NONE ? "bias" :
+	                   lora_init_subtracts(init) ? "init_lora_weights pissa and olora" : NULL;
+
+	for (size_t i = 0; i < o->n && !with; i++)
+		with = o->sites[i].embedding ? "an embedding in target_modules" : NULL;
+	for (size_t i = 0; i < m->n_weights && !with; i++)
+		with = a->overlay.replaced[i] >= 0 && !classifier_owns(&m->weights[i]) ? "modules_to_save" : NULL;
+	with = with || a->overlay.head == HEAD_AS_EMBEDDING ? with : "modules_to_save";
+	return with ? err_set(e, "alora_invocation_tokens do not go with %s, which would reach what comes before them",
+	                      with) :
+	              0;
+}
+
+static int add_invocation(struct adapter *a, const struct model *m, const struct lora_init *init, const struct terms *t,
+                          struct err *e)
+{
+	if (lora_invocation_read(a, m, e) < 0)
+		return -1;
+	if (!a->overlay.invocation.n)
+		return 0;
+	a->no_pairs = "it is activated by tokens (alora_invocation_tokens)";
+	a->no_merge = "it acts only from its invocation on (alora_invocation_tokens)";
+	return check_invocation(a, m, init, t, e);
+}
+
 /* The experts of a layer go up in one product: all those that are adapted are so alike. */
 static const struct overlay_hooks hooks_after;
 
@@ -307,6 +342,8 @@ static int build(struct adapter *a, const struct model *m, const struct lora_ini
 		a->no_merge = a->no_pairs;
 	if (t.dora || t.bias || o->tokens.n)
 		a->overlay.hooks = &hooks_after;
+	if (add_invocation(a, m, init, &t, e) < 0)
+		return -1;
 	return a->tied_name && ends ? err_set(e, "ensure_weight_tying makes embedding and head one, and one is in "
 	                                         "modules_to_save, the other in target_modules") :
 	                              0;
@@ -374,6 +411,10 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	}
 	if (tokens)
 		json_object_set_new(own, "trainable_token_indices", tokens);
+	if (asked->invocation && lora_invocation_put(own, m, asked->invocation, e) < 0) {
+		json_decref(own);
+		return -1;
+	}
 	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, &init, e) < 0 ||
 	    adapter_check_rank((size_t)asked->r, widest(a->own), e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;

@@ -15,6 +15,8 @@
 #include "format/gguf_write.h"
 #include "model/weights.h"
 
+static const char INVOCATION[] = "adapter.alora.invocation_tokens"; /* an activated LoRA waits for them */
+
 /* The two halves of what is added to one weight. */
 struct pair {
 	const struct gguf_tensor *a, *b;
@@ -84,20 +86,13 @@ static int find_type(struct reading *r)
 	                             found);
 }
 
-/* An activated LoRA is added only after certain tokens. */
 static int check_kind(struct reading *r)
 {
-	const struct gguf_kv *tokens = gguf_find(r->g, "adapter.alora.invocation_tokens");
 	const char *arch = r->m->config.arch->gguf;
 	if (!arch)
 		return err_set(r->e, "%s: models of the kind %s are not read from GGUF, and so not their adapters",
 		               r->g->path, r->m->config.arch->name);
-	if (wants_adapter(r) < 0 || find_type(r) < 0 ||
-	    wants_word(r, "general.architecture", arch) < 0)
-		return -1;
-	return tokens && tokens->n_items ?
-	               err_set(r->e, "%s: an adapter that waits for tokens (aLoRA) is not computed", r->g->path) :
-	               0;
+	return wants_adapter(r) < 0 || find_type(r) < 0 || wants_word(r, "general.architecture", arch) < 0 ? -1 : 0;
 }
 
 static int place_tensor(struct reading *r, const char *const *names, const struct gguf_tensor *t)
@@ -231,6 +226,25 @@ static json_t *make_config(struct reading *r, double alpha)
 	                 alphas);
 }
 
+/* Whole numbers of four bytes. */
+static int read_invocation(struct reading *r, json_t *config)
+{
+	const struct gguf_kv *kv = gguf_find(r->g, INVOCATION);
+	json_t *list;
+	int32_t id;
+
+	if (!kv)
+		return 0;
+	if (kv->type != GGUF_ARRAY || (kv->item_type != GGUF_U32 && kv->item_type != GGUF_I32))
+		return err_set(r->e, "%s: %s is no list of tokens' numbers", r->g->path, INVOCATION);
+	json_object_set_new(config, "alora_invocation_tokens", list = json_array());
+	for (size_t i = 0; i < kv->n_items; i++) {
+		memcpy(&id, (const char *)kv->items + i * sizeof(id), sizeof(id));
+		json_array_append_new(list, json_integer(id));
+	}
+	return 0;
+}
+
 static int read_adapter(struct reading *r, json_t **config)
 {
 	double alpha;
@@ -239,6 +253,8 @@ static int read_adapter(struct reading *r, json_t **config)
 	if (!isfinite(alpha))
 		return err_set(r->e, "%s: adapter.lora.alpha is no number", r->g->path);
 	if (pair_tensors(r) < 0 || !(*config = make_config(r, alpha)))
+		return -1;
+	if (read_invocation(r, *config) < 0)
 		return -1;
 	r->s->by_name = arena_array(&r->s->mem, r->s->n_tensors, sizeof(*r->s->by_name));
 	for (size_t i = 0; i < r->s->n_tensors; i++)
@@ -315,11 +331,14 @@ static int refuse(struct err *e, const char *what)
 	return err_set(e, "%s; a GGUF adapter has no place for that, kungfu merge works it into the weights", what);
 }
 
+/* What an activated LoRA waits for has a place there. */
 static int check_adapter(const struct adapter *a, const struct model *m, size_t n, struct err *e)
 {
+	struct adapter plain = *a;
 	if (!m->config.arch->gguf)
 		return err_set(e, "models of the kind %s have no GGUF here", m->config.arch->name);
-	enum adapter_more more = adapter_more(a, m);
+	plain.no_pairs = a->overlay.invocation.n ? NULL : a->no_pairs;
+	enum adapter_more more = adapter_more(&plain, m);
 	if (more == PAIRS_HINDERED)
 		return refuse(e, a->no_pairs);
 	if (!a->type->merge)
@@ -367,6 +386,7 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 {
 	struct arena mem = ARENA_INIT;
 	struct gguf_meta meta = { 0 };
+	const struct invocation *invocation = &x->a->overlay.invocation;
 	struct gguf_tensor *t = arena_array(&mem, 2 * n, sizeof(*t));
 	int status = describe(&mem, x, n, t, e);
 	if (status == 0) {
@@ -374,6 +394,8 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 		gguf_put_str(&meta, "general.type", "adapter");
 		gguf_put_str(&meta, "adapter.type", x->a->type->gguf_type);
 		gguf_put_f32(&meta, "adapter.lora.alpha", (float)x->alpha);
+		if (invocation->n)
+			gguf_put_numbers(&meta, INVOCATION, GGUF_U32, invocation->ids, (size_t)invocation->n);
 		gguf_put_u32(&meta, "general.file_type", x->dtype == DTYPE_F16 ? 1 : 0);
 		gguf_put_u32(&meta, "general.quantization_version", 2);
 		status = gguf_write(path, &meta, t, 2 * n, fill, (void *)x, e);

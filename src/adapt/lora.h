@@ -66,4 +66,11 @@ uint32_t dora_scales(struct graph *g, const struct overlay *o, const struct lora
 /* w, W + s·B·A in Hugging Face's order, becomes what DoRA makes of it. */
 void dora_merge(const struct adapter *a, const struct model *m, const struct lora_site *s, float *w);
 
+/* --- lora_invocation.c --- */
+
+/* A text, or numbers of tokens as "5,17", as the config's alora_invocation_tokens. */
+int lora_invocation_put(json_t *config, const struct model *m, const char *text, struct err *e);
+/* What a->config has of it into a->overlay.invocation, none where it has none. */
+int lora_invocation_read(struct adapter *a, const struct model *m, struct err *e);
+
 #endif

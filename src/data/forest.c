@@ -46,8 +46,8 @@ struct node {
 };
 
 enum { NODE_WORDS = sizeof(struct node) / sizeof(int32_t) };
-_Static_assert(2 * NODE_WORDS + 2 <= BATCH_WORK_DOC,
-               "the packer's scratch a document: two nodes, its chain, its segment");
+_Static_assert(2 * NODE_WORDS + 3 <= BATCH_WORK_DOC,
+               "the packer's scratch a document: two nodes, its chain, its segment, where its adapter begins");
 
 struct trie {
 	const struct document *const *docs;
@@ -57,11 +57,13 @@ struct trie {
 	int32_t n_nodes, n_docs;
 	int32_t *chain;           /* [n_docs] the next document that ends at the same node, −1 */
 	int32_t *segment;         /* [n_docs] the segment that the document ends with */
+	int32_t *invoked;         /* [n_docs] from which token on it goes through its adapter */
+	const struct forest_options *o;
 };
 
 static struct trie trie_of(const struct document *const *docs, const struct forest_options *o)
 {
-	return (struct trie){ .docs = docs, .share = o->share, .lead = o->virtual_tokens };
+	return (struct trie){ .docs = docs, .share = o->share, .lead = o->virtual_tokens, .o = o };
 }
 
 /* --- the radix tree --- */
@@ -132,21 +134,31 @@ static int32_t edge_first(const struct trie *t, int32_t v)
 	return t->docs[t->nodes[v].doc]->ids[t->nodes[v].from];
 }
 
-/* The order of v's children: whether c comes before (−1), takes in (0) or comes after a document that goes on with
- * id. Documents of different adapters part at the root. */
-static int edge_order(const struct trie *t, int32_t v, int32_t c, const struct document *doc, int32_t id)
+enum { NO_ADAPTER = -2 };         /* a token before its document's adapter is invoked */
+
+/* What token i of document d goes through. */
+static int32_t acting(const struct trie *t, int32_t d, int32_t i)
 {
-	int32_t adapter = t->docs[t->nodes[c].doc]->adapter, first = edge_first(t, c);
-	if (v == 0 && adapter != doc->adapter)
-		return adapter < doc->adapter ? -1 : 1;
+	return i >= t->invoked[d] ? t->docs[d]->adapter : NO_ADAPTER;
+}
+
+/* Whether edge c comes before (−1), takes in (0) or comes after document d, which goes on there with its token
+ * `depth`. */
+static int edge_order(const struct trie *t, int32_t c, int32_t d, int32_t depth)
+{
+	int32_t there = acting(t, t->nodes[c].doc, depth), here = acting(t, d, depth);
+	int32_t first = edge_first(t, c), id = t->docs[d]->ids[depth];
+	if (there != here)
+		return there < here ? -1 : 1;
 	return first < id ? -1 : first > id;
 }
 
-/* The link (a child or next field) where v's child for a document that goes on with id is or belongs. */
-static int32_t *trie_link(struct trie *t, int32_t v, const struct document *doc, int32_t id)
+/* The link (a child or next field) where v's child for document d, which goes on with its token `depth`, is or
+ * belongs. */
+static int32_t *trie_link(struct trie *t, int32_t v, int32_t d, int32_t depth)
 {
 	int32_t *link = &t->nodes[v].child;
-	while (*link >= 0 && edge_order(t, v, *link, doc, id) < 0)
+	while (*link >= 0 && edge_order(t, *link, d, depth) < 0)
 		link = &t->nodes[*link].next;
 	return link;
 }
@@ -169,9 +181,15 @@ static int32_t trie_split(struct trie *t, int32_t *link, int32_t v, int32_t len)
 	return u;
 }
 
-static int32_t common_length(const int32_t *a, const int32_t *b, int32_t n)
+/* How many of document d's tokens from `depth` on, at most n, are document e's, as the first of them is, and go through
+ * the same. */
+static int32_t common_length(const struct trie *t, int32_t e, int32_t d, int32_t depth, int32_t n)
 {
-	int32_t i = 0;
+	const int32_t *a = t->docs[e]->ids + depth, *b = t->docs[d]->ids + depth;
+	int32_t first = MIN(t->invoked[e], t->invoked[d]), i = 0;
+	bool alike = t->docs[e]->adapter == t->docs[d]->adapter && t->invoked[e] == t->invoked[d];
+	if (!alike && first > depth)
+		n = MIN(n, first - depth);
 	while (i < n && a[i] == b[i])
 		i++;
 	return i;
@@ -183,16 +201,15 @@ static int32_t trie_descend(struct trie *t, int32_t d)
 	const struct document *doc = t->docs[d];
 	int32_t v = 0, depth = 0;
 	while (depth < doc->n) {
-		int32_t *link = trie_link(t, v, doc, doc->ids[depth]), c = *link;
-		if (c < 0 || edge_order(t, v, c, doc, doc->ids[depth]) != 0) {
+		int32_t *link = trie_link(t, v, d, depth), c = *link;
+		if (c < 0 || edge_order(t, c, d, depth) != 0) {
 			int32_t leaf = trie_node(t, v, d, depth, doc->n - depth);
 			t->nodes[leaf].next = c;
 			*link = leaf;
 			return leaf;
 		}
 		const struct node *p = &t->nodes[c];
-		int32_t len =
-			common_length(t->docs[p->doc]->ids + p->from, doc->ids + depth, MIN(p->len, doc->n - depth));
+		int32_t len = common_length(t, p->doc, d, depth, MIN(p->len, doc->n - depth));
 		v = len < p->len ? trie_split(t, link, c, len) : c;
 		depth += len;
 	}
@@ -202,8 +219,10 @@ static int32_t trie_descend(struct trie *t, int32_t d)
 static void trie_add(struct trie *t)
 {
 	int32_t d = t->n_docs++;
-	if (t->docs[d]->n < 1)
+	const struct document *doc = t->docs[d];
+	if (doc->n < 1)
 		BUG("an empty document");
+	t->invoked[d] = t->o->invoked ? t->o->invoked(t->o->ctx, doc->adapter, doc->ids, doc->n) : 0;
 	int32_t v = trie_descend(t, d);
 	t->chain[d] = t->nodes[v].ends;
 	t->nodes[v].ends = d;
@@ -223,7 +242,8 @@ static int32_t segment_add(const struct trie *t, struct laying *l, const struct 
 		                              .parent = up->segment,
 		                              .pos0 = t->lead + up->depth,
 		                              .end = l->rows + len,
-		                              .adapter = t->docs[doc]->adapter };
+		                              .adapter = t->docs[doc]->adapter,
+		                              .invoked = t->invoked[doc] ? t->lead + t->invoked[doc] : 0 };
 	l->rows += len;
 	return l->n++;
 }
@@ -418,6 +438,7 @@ static void room_grow(struct room *r)
 	r->trie.nodes = mem_grow(r->trie.nodes, 2 * (size_t)r->cap, sizeof(*r->trie.nodes));
 	r->trie.chain = mem_grow(r->trie.chain, (size_t)r->cap, sizeof(*r->trie.chain));
 	r->trie.segment = mem_grow(r->trie.segment, (size_t)r->cap, sizeof(*r->trie.segment));
+	r->trie.invoked = mem_grow(r->trie.invoked, (size_t)r->cap, sizeof(*r->trie.invoked));
 }
 
 static void room_release(struct room *r)
@@ -425,6 +446,7 @@ static void room_release(struct room *r)
 	mem_free(r->trie.nodes);
 	mem_free(r->trie.chain);
 	mem_free(r->trie.segment);
+	mem_free(r->trie.invoked);
 }
 
 /* Adds documents while their groups fit; how many are in whole groups. */
@@ -497,6 +519,7 @@ static void trie_lend(struct trie *t, int32_t *work, int32_t n)
 	t->nodes = (struct node *)work;
 	t->chain = work + 2 * (size_t)n * NODE_WORDS;
 	t->segment = t->chain + n;
+	t->invoked = t->segment + n;
 }
 
 size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work,
@@ -542,7 +565,8 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 
 int32_t forest_rows(const struct document *const *docs, size_t n, bool share)
 {
-	struct room r = { .trie = { .docs = docs, .share = share } };
+	struct forest_options o = { .share = share };
+	struct room r = { .trie = trie_of(docs, &o) };
 
 	room_grow(&r);
 	trie_init(&r.trie);

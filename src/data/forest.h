@@ -3,7 +3,7 @@
  * Which documents share a micro-batch is a pure function of their order: groups of documents (those that are joined to
  * the one before) are taken in turn while their deduplicated tokens fit, and never parted. Within a micro-batch they
  * are sorted by ids, and a prefix common to neighbours becomes a parent segment when that saves at least
- * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents of different adapters share none.
+ * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents share what goes through one adapter, or none.
  *
  * Virtual tokens stand before every document and are in none: one root segment of a micro-batch, whatever else is
  * shared. Positions count them; nobody predicts them, and the last of them predicts nothing. */
@@ -27,6 +27,10 @@ struct forest_options {
 	bool own_rows;              /* a row predicts its own token (masked models), not the one after it */
 	/* of an adapter (overlay.virtual_tokens): how many, and the first one's id */
 	int32_t virtual_tokens, first_virtual;
+	/* From which of its n tokens on a text goes through its adapter (overlays_invoked), 0: all do, n: none does;
+	 * what comes before is shared with texts of any other. NULL: all do. */
+	int32_t (*invoked)(const void *ctx, int adapter, const int32_t *ids, int32_t n);
+	const void *ctx;
 };
 
 /* How many of docs[0..n), whole groups, go into the next micro-batch (≥ 1 when n ≥ 1; a single group of more than

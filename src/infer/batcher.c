@@ -249,13 +249,9 @@ static size_t tokens_of(const struct batcher *b, int i, const int32_t **ids)
 static size_t common(const struct batcher *b, int i, const struct request *r)
 {
 	const int32_t *ids;
-	size_t n = MIN(tokens_of(b, i, &ids), r->asked.n - 1), same = 0;
+	size_t n = tokens_of(b, i, &ids);
 
-	if (!session_continues(b->s, i, r->asked.adapter))
-		return 0;
-	while (same < n && ids[same] == r->asked.ids[same])
-		same++;
-	return same;
+	return session_common(b->s, i, ids, n, r->asked.adapter, r->asked.ids, r->asked.n);
 }
 
 /* The longest there is now, and the longest there will be. */
@@ -287,6 +283,7 @@ static void begin(struct batcher *b, struct slot *slot, const struct beginning *
 		slot->fed = from->tokens ? (size_t)session_branch(b->s, sequence, from->slot, (int)from->tokens) : 0;
 	}
 	session_use(b->s, sequence, r->asked.adapter);
+	session_invoke(b->s, sequence, r->asked.ids, r->asked.n);
 	if (!slot->sampler.logit)
 		sampler_init(&slot->sampler, session_vocabulary(b->s));
 	sampler_like(&slot->sampler, &r->wanted);
@@ -313,6 +310,7 @@ static void begin_or_wait(struct batcher *b, struct slot *slot, const struct beg
 	}
 	session_drop(b->s, sequence);
 	session_use(b->s, sequence, slot->request->asked.adapter);
+	session_invoke(b->s, sequence, slot->request->asked.ids, slot->request->asked.n);
 	slot->awaited = later->slot;
 	slot->awaited_ticket = b->slots[later->slot].request->ticket;
 	slot->awaited_tokens = later->tokens;

@@ -78,7 +78,9 @@ static struct forest_options packing(const struct scorer *s, bool all)
 	return (struct forest_options){ .max_tokens = s->options.max_tokens, .share = !s->options.unshared && !encoder,
 		                        .all_targets = all,
 		                        .own_rows = encoder || (has_own_form(s) && !s->options.next_tokens),
-		                        .virtual_tokens = s->virtual_tokens, .first_virtual = s->model->config.V };
+		                        .virtual_tokens = s->virtual_tokens, .first_virtual = s->model->config.V,
+		                        .invoked = overlays_invocations(s->overlay) ? overlays_invoked : NULL,
+		                        .ctx = s->overlay };
 }
 
 static int check_lengths(const struct scorer *s, const struct document *const *docs, size_t n, struct err *e)

@@ -143,6 +143,22 @@ static int build(struct session *s, const struct overlay *o, struct err *e)
 	return 0;
 }
 
+/* From where on an adapter acts in a prompt; NEVER: it is not invoked there. */
+static int invoked_in(const struct session *s, int adapter, const int32_t *ids, size_t n)
+{
+	int at = s->invocations ? overlays_invoked(s->overlay, adapter, ids, (int32_t)n) : 0;
+
+	return at > 0 && at == (int)n ? NEVER : at;
+}
+
+/* The same of no prompt, which a token stands for that there is not. */
+static int uninvoked(const struct session *s, int adapter)
+{
+	static const int32_t nothing = -1;
+
+	return invoked_in(s, adapter, &nothing, 1);
+}
+
 int session_new(struct session **out, struct model *m, const struct overlay *o, struct device *d,
                 const struct session_size *size, struct err *e)
 {
@@ -160,7 +176,8 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual };
+	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual, .overlay = o,
+		               .invocations = overlays_invocations(o) };
 	n += virtual > 0;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
 		                        .D = (size_t)c->D,
@@ -170,6 +187,9 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 		                        .rows = SESSION_ROWS };
 	sequences_init(&s->sequences, n, n_ctx, s->memories, 0); /* as many as the layers will want */
 	s->adapter = mem_array((size_t)n, sizeof(*s->adapter));
+	s->invoked = mem_array((size_t)n, sizeof(*s->invoked));
+	for (int i = 0; i < n; i++)
+		s->invoked[i] = uninvoked(s, 0);
 	s->order = mem_array((size_t)n, sizeof(*s->order));
 	s->part_of = mem_array((size_t)n, sizeof(*s->part_of));
 	if (build(s, o, e) < 0) {
@@ -190,6 +210,7 @@ void session_free(struct session *s)
 		memory_release(&s->memories[i]);
 	mem_free(s->layers);
 	mem_free(s->adapter);
+	mem_free(s->invoked);
 	mem_free(s->order);
 	mem_free(s->part_of);
 	mem_free(s);
@@ -240,6 +261,14 @@ static struct live work_of(const struct session *s, const struct session_part *p
 	return l;
 }
 
+/* The position from which on a sequence's rows go through its adapter. */
+static int32_t invoked_at(const struct session *s, int sequence)
+{
+	int at = s->invoked[sequence];
+
+	return at == 0 || at == NEVER ? at : at + s->virtual_tokens;
+}
+
 /* A part's rows, which are a tree of their own. */
 static void put_part(struct session *s, const struct session_part *p)
 {
@@ -256,7 +285,8 @@ static void put_part(struct session *s, const struct session_part *p)
 		                                       .parent = -1,
 		                                       .pos0 = at,
 		                                       .end = row + p->n,
-		                                       .adapter = s->adapter[p->sequence] };
+		                                       .adapter = s->adapter[p->sequence],
+		                                       .invoked = invoked_at(s, p->sequence) };
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	batch_see(b, at + 1, p->n);
@@ -344,15 +374,11 @@ int session_step(struct session *s, struct session_part *parts, int n, struct er
 	return step(s, parts, n, e);
 }
 
-int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e)
+int session_put(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e)
 {
 	size_t most = (size_t)s->net.pass.batch.cap.rows;
 	struct session_part part = { 0 };
 
-	if (n == 0)
-		BUG("no tokens");
-	if (check_room(s, sequence, n, e) < 0)
-		return -1;
 	for (size_t i = 0; i < n; i += most) {
 		part = (struct session_part){
 			.sequence = sequence, .ids = ids + i, .n = (int)MIN(n - i, most), .wanted = n - i <= most
@@ -364,7 +390,44 @@ int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, 
 	return 0;
 }
 
+/* Tokens of a prompt, which may invoke an adapter in those that are there. */
+static int feed_prompt(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits,
+                       struct err *e)
+{
+	size_t had = (size_t)session_length(s, sequence);
+	int32_t *all = mem_array(had + n, sizeof(*all));
+
+	memcpy(all, session_ids(s, sequence), had * sizeof(*all));
+	memcpy(all + had, ids, n * sizeof(*all));
+	size_t kept = (size_t)session_keep(s, sequence, all, had + n);
+	int status = session_put(s, sequence, all + kept, had + n - kept, logits, e);
+	mem_free(all);
+	return status;
+}
+
+int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e)
+{
+	if (n == 0)
+		BUG("no tokens");
+	if (check_room(s, sequence, n, e) < 0)
+		return -1;
+	if (s->invocations && (n > 1 || session_length(s, sequence) == 0))
+		return feed_prompt(s, sequence, ids, n, logits, e);
+	return session_put(s, sequence, ids, n, logits, e);
+}
+
 /* --- sequences --- */
+
+/* The adapter that token i goes through, −1: none. */
+static int acting(int adapter, int invoked, int i) { return i >= invoked ? adapter : -1; }
+
+/* Its first tokens that have the base's keys and values. */
+static int base_tokens(const struct session *s, int sequence)
+{
+	int length = session_length(s, sequence);
+
+	return !s->own_keys || s->adapter[sequence] < 0 ? length : MIN(length, s->invoked[sequence]);
+}
 
 /* Of a sequence that was left with so many tokens: a part of the virtual ones is nothing to go on from. */
 static int settle(struct session *s, int sequence, int left)
@@ -381,6 +444,7 @@ int session_branch(struct session *s, int sequence, int parent, int length)
 	if (length < 0 || length > session_length(s, parent))
 		BUG("a branch of %d tokens of %d", length, session_length(s, parent));
 	s->adapter[sequence] = s->adapter[parent];
+	s->invoked[sequence] = length > s->invoked[parent] ? s->invoked[parent] : uninvoked(s, s->adapter[parent]);
 	if (length)
 		length += s->virtual_tokens;
 	return settle(s, sequence, sequence_branch(&s->sequences, sequence, parent, length));
@@ -390,42 +454,79 @@ int session_truncate(struct session *s, int sequence, int length)
 {
 	if (length < 0 || length > session_length(s, sequence))
 		BUG("truncating %d tokens to %d", session_length(s, sequence), length);
+	if (length <= s->invoked[sequence])
+		s->invoked[sequence] = uninvoked(s, s->adapter[sequence]);
 	if (length)
 		length += s->virtual_tokens;
 	return settle(s, sequence, sequence_truncate(&s->sequences, sequence, length));
 }
 
+void session_invoke(struct session *s, int sequence, const int32_t *ids, size_t n)
+{
+	check_sequence(s, sequence);
+	s->invoked[sequence] = invoked_in(s, s->adapter[sequence], ids, n);
+}
+
+size_t session_common(const struct session *s, int sequence, const int32_t *has, size_t n_has, int adapter,
+                      const int32_t *ids, size_t n)
+{
+	size_t same = 0, most = MIN(n_has, n ? n - 1 : 0);
+	int invoked = invoked_in(s, adapter, ids, n);
+
+	check_sequence(s, sequence);
+	while (same < most && has[same] == ids[same] &&
+	       (!s->own_keys || acting(adapter, invoked, (int)same) ==
+	                                acting(s->adapter[sequence], s->invoked[sequence], (int)same)))
+		same++;
+	return same;
+}
+
 int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n)
 {
-	int same = 0, most = (int)MIN((size_t)session_length(s, sequence), n ? n - 1 : 0);
-	const int32_t *had = session_ids(s, sequence);
+	size_t same = session_common(s, sequence, session_ids(s, sequence), (size_t)session_length(s, sequence),
+	                             s->adapter[sequence], ids, n);
+	int kept = session_truncate(s, sequence, (int)same);
 
-	while (same < most && had[same] == ids[same])
-		same++;
-	return session_truncate(s, sequence, same);
+	session_invoke(s, sequence, ids, n);
+	return kept;
 }
 
 void session_drop(struct session *s, int sequence) { session_truncate(s, sequence, 0); }
 
-bool session_continues(const struct session *s, int sequence, int adapter)
+/* May what a sequence holds go on with that one? */
+static bool continues(const struct session *s, int sequence, int adapter)
 {
-	check_sequence(s, sequence);
-	return !s->own_keys || s->adapter[sequence] == adapter;
+	int length = session_length(s, sequence);
+
+	return !s->own_keys || !length || s->adapter[sequence] == adapter ||
+	       (base_tokens(s, sequence) == length && uninvoked(s, adapter) == NEVER);
 }
 
 void session_use(struct session *s, int sequence, int adapter)
 {
-	if (session_length(s, sequence) && !session_continues(s, sequence, adapter))
+	if (!continues(s, sequence, adapter))
 		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence],
 		    adapter);
+	if (s->adapter[sequence] != adapter)
+		s->invoked[sequence] = uninvoked(s, adapter);
 	s->adapter[sequence] = adapter;
+}
+
+/* Are a sequence's keys and values the model's own, as long as nothing is invoked? */
+static bool begins_as_base(const struct session *s)
+{
+	bool all = true;
+
+	for (const struct overlay *o = s->overlay; o && s->own_keys; o = o->under)
+		all &= o->invocation.n > 0;
+	return all;
 }
 
 bool session_same_keys(const struct session *a, const struct session *b)
 {
 	const struct cache_types *x = &a->size.types, *y = &b->size.types;
 
-	return a->model == b->model && x->k == y->k && x->v == y->v && !a->own_keys && !b->own_keys &&
+	return a->model == b->model && x->k == y->k && x->v == y->v && begins_as_base(a) && begins_as_base(b) &&
 	       !a->virtual_tokens && !b->virtual_tokens;
 }
 
@@ -435,6 +536,8 @@ void session_copy(struct session *to, int sequence, const struct session *from, 
 	if (!session_same_keys(to, from) || session_length(from, from_sequence) > to->sequences.n_ctx)
 		BUG("keys of another adapter, or too many");
 	sequence_copy(&to->sequences, sequence, &from->sequences, from_sequence);
+	to->invoked[sequence] = uninvoked(to, to->adapter[sequence]);
+	session_truncate(to, sequence, base_tokens(from, from_sequence));
 }
 
 /* --- what is there --- */

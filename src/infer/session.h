@@ -36,7 +36,9 @@ int session_new(struct session **s, struct model *m, const struct overlay *o, st
 void session_free(struct session *s);
 
 /* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next
- * call. A full context is an error with both numbers, and nothing is fed then. */
+ * call. A full context is an error with both numbers, and nothing is fed then. The first tokens of a sequence, and more
+ * than one, are a prompt's: where they invoke an adapter, what the sequence has before is computed anew as far as it
+ * would be otherwise. One token is what was answered. */
 int session_feed(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e);
 
 struct session_part {          /* one sequence's share of a step */
@@ -63,10 +65,17 @@ int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n);
 void session_drop(struct session *s, int sequence);    /* forgets all of it */
 
 /* Where the session's adapter is several (adapt/multi_adapter.h): which of them a sequence's tokens go through from now
- * on, −1 for none; at first 0 for all. A sequence that holds tokens keeps its own, unless no adapter changes keys or
- * values; so does a branch that begins with some. */
+ * on, −1 for none; at first 0 for all. A sequence that holds tokens that went through one keeps it, unless no adapter
+ * changes keys or values; so does a branch that begins with some. */
 void session_use(struct session *s, int sequence, int adapter);
-bool session_continues(const struct session *s, int sequence, int adapter); /* may a branch of it go on with that one */
+/* An adapter that is invoked by tokens (overlay.invocation) acts from the last place on where they stand in a prompt;
+ * what comes before is the base's, and serves any adapter. ids[0..n): all of the prompt that a sequence goes on with;
+ * of its tokens it holds none that it would have otherwise (session_common). session_feed and session_keep do this. */
+void session_invoke(struct session *s, int sequence, const int32_t *ids, size_t n);
+/* How many of a prompt's tokens ids[0..n), for that adapter, a sequence of the tokens has[0..n_has) begins with, of
+ * which it holds some and will be fed the rest: so many a branch may begin with. */
+size_t session_common(const struct session *s, int sequence, const int32_t *has, size_t n_has, int adapter,
+                      const int32_t *ids, size_t n);
 
 int session_length(const struct session *s, int sequence);      /* its tokens */
 const int32_t *session_ids(const struct session *s, int sequence); /* [session_length] */
@@ -94,9 +103,10 @@ void session_trace(struct session *s, struct trace *t);
 
 /* Whether two sessions have the same keys and values for the same tokens: of one model, one way to keep them, and
  * whatever adapters they have change neither (the head, the last layer's queries, its output and its MLP come after all
- * keys). Looked up in what was recorded, so it holds for any adapter. */
+ * keys), or not before they are invoked. Looked up in what was recorded, so it holds for any adapter. */
 bool session_same_keys(const struct session *a, const struct session *b);
-/* A sequence of `from` with what was computed of it; session_same_keys, room for its tokens. */
+/* A sequence of `from` with what was computed of it, of an invoked adapter as far as it is the model's;
+ * session_same_keys, room for its tokens. */
 void session_copy(struct session *to, int sequence, const struct session *from, int from_sequence);
 
 /* A sequence as a file: its tokens, what was computed of them, and what that belongs to. Written beside and renamed. */

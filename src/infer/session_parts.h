@@ -6,6 +6,7 @@
 #include "infer/session.h"
 #include "model/model_pass.h"
 
+enum { NEVER = INT32_MAX };            /* a sequence's adapter is not invoked yet */
 enum { MEMORIES = 4 };                 /* as many kinds of windows and states as the layers of a model have */
 
 struct session_layer {                 /* one attention, or one state, as it was recorded */
@@ -25,7 +26,11 @@ struct session {
 	struct memory memories[MEMORIES];
 	struct memory_size sizes[MEMORIES]; /* [sequences.n_memories] */
 	bool own_keys;                 /* an overlay changes keys or values */
+	const struct overlay *overlay;
+	bool invocations;              /* an overlay acts from its invocation on */
 	int *adapter;                  /* [n_sequences] of several, see session_use */
+	/* [n_sequences] from which of its own tokens on a sequence goes through it: 0, NEVER, or as its prompt says */
+	int *invoked;
 	int *order;                    /* [n_sequences] those of a step, as their rows come */
 	struct session_part **part_of; /* [n_sequences] of a step */
 	struct model_pass net;
@@ -33,5 +38,8 @@ struct session {
 	int n_layers;
 	struct live work;              /* of all steps */
 };
+
+/* session_feed of tokens that invoke nothing: as the sequence's adapter is, they go on. There is room for them. */
+int session_put(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e);
 
 #endif

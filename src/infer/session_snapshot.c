@@ -76,10 +76,19 @@ static int put_range(struct writing *w, const struct memory *m, int range, int t
 	return status;
 }
 
+/* From which of its tokens on an adapter was invoked that acts on some, −1: none was. */
+static int acts_from(const struct session *s, int sequence)
+{
+	return s->adapter[sequence] >= 0 && s->invoked[sequence] < session_length(s, sequence) ? s->invoked[sequence] :
+	                                                                                         -1;
+}
+
 static int put_all(struct writing *w, const struct session *s, int sequence, struct err *e)
 {
 	int n = s->sequences.length[sequence];
 	json_t *j = describe(s, n);
+	if (s->invocations)
+		json_object_set_new(j, "invoked", json_integer(acts_from(s, sequence)));
 	char *line = jsonx_line(j), *head = mem_printf("%s%s\n", MAGIC, line), hex[HASH + 1];
 
 	w->hash = hash_begin();
@@ -116,6 +125,7 @@ int session_save(const struct session *s, int sequence, const char *path, struct
 struct reading {
 	struct cursor c;           /* what follows the head, without the hash */
 	int tokens, first;         /* of all; that are computed again */
+	int invoked;               /* from which of its own on an adapter acts: computed again too; −1: none */
 	int begin;                 /* of the range where the last of those is */
 	int32_t *ids;
 	char *probe[MEMORIES];     /* what was computed of the first tokens */
@@ -143,7 +153,7 @@ static json_t *read_head(const struct mapping *m, size_t *end, struct err *e)
 }
 
 /* Everything but the number of tokens is as this session would write it. */
-static int compare_head(const struct session *s, const json_t *head, int *tokens, struct err *e)
+static int compare_head(const struct session *s, const json_t *head, int *tokens, int *invoked, struct err *e)
 {
 	json_t *mine = describe(s, 0);
 	const char *key;
@@ -161,6 +171,10 @@ static int compare_head(const struct session *s, const json_t *head, int *tokens
 		mem_free(now);
 	}
 	json_decref(mine);
+	const json_t *from = json_object_get(head, "invoked");
+	*invoked = from ? (int)json_integer_value(from) : -1;
+	if (status == 0 && *invoked >= 0 && !s->invocations)
+		status = err_set(e, "it has tokens of an adapter that was invoked, this session has no such adapter");
 	int virtual = (int)json_integer_value(json_object_get(head, "virtual_tokens"));
 	if (status == 0 && virtual != s->virtual_tokens)
 		status = err_set(e, "virtual_tokens is %d, this session has %d", virtual, s->virtual_tokens);
@@ -271,7 +285,7 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 	for (int k = 0; k < q->n_memories; k++)
 		if (q->memories[k].type->states)
 			r->first = MIN(r->tokens, ROUND_UP(lead + 1, KV_RANGE));
-	if (r->first > lead && session_feed(s, sequence, r->ids + lead, (size_t)(r->first - lead), &unused, e) < 0)
+	if (r->first > lead && session_put(s, sequence, r->ids + lead, (size_t)(r->first - lead), &unused, e) < 0)
 		return -1;
 	if (r->tokens == r->first)
 		return 0;
@@ -288,12 +302,23 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 	return status;
 }
 
+/* What an adapter was invoked for may have been by another one: that is computed by this session's. */
+static int invoke_again(struct session *s, int sequence, const struct reading *r, struct err *e)
+{
+	int kept = session_truncate(s, sequence, MIN(r->invoked, session_length(s, sequence)));
+	int lead = s->virtual_tokens, rest = r->tokens - lead - kept;
+	const float *unused;
+
+	s->invoked[sequence] = r->invoked;
+	return rest > 0 ? session_put(s, sequence, r->ids + lead + kept, (size_t)rest, &unused, e) : 0;
+}
+
 static int load(struct session *s, int sequence, const struct mapping *file, struct err *e)
 {
 	struct reading r = { 0 };
 	size_t at;
 	json_t *head = read_head(file, &at, e);
-	int status = head ? compare_head(s, head, &r.tokens, e) : -1;
+	int status = head ? compare_head(s, head, &r.tokens, &r.invoked, e) : -1;
 
 	json_decref(head);
 	if (status < 0)
@@ -301,8 +326,12 @@ static int load(struct session *s, int sequence, const struct mapping *file, str
 	r.c = cursor_make(file->data + at, file->size - HASH - at);
 	r.ids = mem_array((size_t)r.tokens, sizeof(*r.ids));
 	status = read_ids(s, &r, e);
+	if (r.invoked >= 0 && status == 0)
+		s->invoked[sequence] = r.invoked;
 	if (status == 0)
 		status = fill(s, sequence, &r, e);
+	if (status == 0 && r.invoked >= 0)
+		status = invoke_again(s, sequence, &r, e);
 	mem_free(r.ids);
 	return status;
 }

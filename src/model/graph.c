@@ -51,8 +51,8 @@ static void lay(struct graph *g, const struct overlay *top)
 		g->n_laid++;
 	g->laid = mem_array((size_t)g->n_laid, sizeof(*g->laid));
 	for (int k = g->n_laid - 1; k >= 0; k--, top = top->under) {
-		if (top->serves >= 0 && !(top->hooks && top->hooks->by_row))
-			BUG("an overlay for the rows of adapter %d that would reach all rows", top->serves);
+		if ((top->serves >= 0 || top->invocation.n) && !(top->hooks && top->hooks->by_row))
+			BUG("an overlay for some rows, those of adapter %d, that would reach all", top->serves);
 		g->laid[k] = (struct laid){ .overlay = top,
 			                    .param_tensor = mem_array(top->params.n_items, sizeof(uint32_t)),
 			                    .fixed_tensor = mem_array(top->fixed.n_items, sizeof(uint32_t)) };
@@ -122,7 +122,7 @@ uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
 	size_t columns = tape_tensor(g->tape, u)->dim[1], first[ADAPTERS_MOST + 1];
 
 	if (o->serves < 0)
-		return u;
+		return o->invocation.n ? op_adapter_mask(g->tape, u, &columns, 0) : u;
 	for (int a = 0; a <= ADAPTERS_MOST; a++)
 		first[a] = a <= o->serves ? 0 : columns;
 	return op_adapter_mask(g->tape, u, first, ADAPTERS_MOST);

@@ -64,7 +64,7 @@ uint32_t nn_weight(struct graph *g, const char *spec);
 /* an overlay's parameter as a tensor; the same one wherever it is used */
 uint32_t nn_param(struct graph *g, const struct overlay *o, int param);
 uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item); /* of o->fixed */
-/* u (rows of the batch, or target rows) where the row is one that the overlay serves, else 0 */
+/* u (rows of the batch, or target rows) where the row is one that the overlay serves and it is invoked, else 0 */
 uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u);
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,
                    uint32_t residual /* or none */);

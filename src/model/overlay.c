@@ -2,6 +2,8 @@
  * forwards are recorded, in graph.c. */
 #include "model/overlay.h"
 
+#include <string.h>
+
 void overlay_init(struct overlay *o, const struct model *m)
 {
 	*o = (struct overlay){ .head = HEAD_AS_EMBEDDING, .serves = -1 };
@@ -54,6 +56,36 @@ bool overlays_unshared(const struct overlay *o)
 {
 	for (; o; o = o->under)
 		if (o->unshared && !o->frozen)
+			return true;
+	return false;
+}
+
+static int32_t last_place(const struct invocation *x, const int32_t *ids, int32_t n)
+{
+	for (int32_t at = n - x->n; at >= 0; at--)
+		if (!memcmp(ids + at, x->ids, (size_t)x->n * sizeof(*ids)))
+			return at;
+	return n;
+}
+
+int32_t overlays_invoked(const void *overlay, int adapter, const int32_t *ids, int32_t n)
+{
+	bool acts = false;
+
+	for (const struct overlay *o = overlay; o; o = o->under) {
+		if (o->serves >= 0 && o->serves != adapter)
+			continue;
+		if (o->invocation.n)
+			return last_place(&o->invocation, ids, n);
+		acts = true;
+	}
+	return acts ? 0 : n;
+}
+
+bool overlays_invocations(const struct overlay *o)
+{
+	for (; o; o = o->under)
+		if (o->invocation.n)
 			return true;
 	return false;
 }

@@ -54,6 +54,9 @@ struct overlay_hooks {
 	bool by_row;
 };
 
+/* Tokens that call an adapter: it acts from the last place on where they stand in a text. n 0: it always acts. */
+struct invocation { const int32_t *ids; int32_t n; };
+
 struct overlay {
 	const struct overlay *under;   /* or NULL: the model itself */
 	struct params params;
@@ -68,6 +71,7 @@ struct overlay {
 	bool frozen;                   /* its params are not trained; those that lie over it may be */
 	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */
 	int serves;
+	struct invocation invocation;      /* all before it has the base's keys and values (by_row is wanted) */
 	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and
 	 * values, are the hooks' own. Nobody counts them among a document's tokens, predicts or can draw them. */
 	int virtual_tokens;
@@ -93,6 +97,11 @@ bool overlays_read(const struct overlay *o, const struct model *m, int weight);
 bool overlays_own_head(const struct overlay *o);
 bool overlays_unshared(const struct overlay *o);
 int overlays_virtual(const struct overlay *o);   /* virtual tokens before every document; of one overlay at most */
+/* From which of a text's n tokens on its rows are other ones than the model's: of adapter `adapter`
+ * (segment.adapter), or of one that serves all. 0: all are; n: none is. `overlay`: a struct overlay, the topmost, as
+ * forest_options has it. */
+int32_t overlays_invoked(const void *overlay, int adapter, const int32_t *ids, int32_t n);
+bool overlays_invocations(const struct overlay *o); /* whether any of them has such tokens */
 /* positions that are left for a text's own tokens */
 int overlays_context(const struct overlay *o, const struct model *m);
 

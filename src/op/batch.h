@@ -34,6 +34,7 @@ struct segment {
 	int32_t end;            /* one past the last row of its subtree */
 	/* where several serve one batch (adapt/multi_adapter.h): which of them its rows go through, −1 for none */
 	int32_t adapter;
+	int32_t invoked;        /* position from which on they do; those before it go through none. 0: all do */
 	int32_t docs;           /* documents through it; not in a session */
 };
 

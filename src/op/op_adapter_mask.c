@@ -6,6 +6,9 @@
  * one product with the low-rank factors of many adapters laid side by side gives each row that of its own: what is 0
  * adds nothing, exactly, as terms keep their order.
  *
+ * A row before the place where its segment's adapter is invoked belongs to none. With n = 0 all columns are those of
+ * whatever adapter there is: only that place is asked.
+ *
  * A row that is several parts alike, as many numbers each (a row's experts), is masked part by part.
  *
  *     dx(i,j) = dy(i,j) in the same places */
@@ -35,6 +38,15 @@ static int mask_shape(struct tape *t, struct node *n, struct err *e)
 	return 0;
 }
 
+/* Those that a row has. */
+static void columns_of(const struct mask_attr *attr, const struct segment *s, int32_t pos, size_t *begin, size_t *end)
+{
+	bool acts = pos >= s->invoked && (!attr->n || s->adapter >= 0);
+
+	*begin = acts && attr->n ? attr->first[s->adapter] : 0;
+	*end = !acts ? 0 : attr->first[attr->n ? s->adapter + 1 : 0];
+}
+
 /* Segments, rows and target rows ascend together. */
 static void mask_forward(struct run *r, const struct node *n)
 {
@@ -50,8 +62,8 @@ static void mask_forward(struct run *r, const struct node *n)
 		int32_t row = run_tensor(r, n->out[0])->axis == AXIS_TARGETS ? b->target_row[i] : (int32_t)i;
 		while (row >= s->start + s->len)
 			s++;
-		size_t begin = s->adapter < 0 ? 0 : attr->first[s->adapter],
-		       end = s->adapter < 0 ? 0 : attr->first[s->adapter + 1];
+		size_t begin, end;
+		columns_of(attr, s, b->pos[row], &begin, &end);
 		for (size_t j = 0; j < parts; j++, x += C, y += C) {
 			memmove(y + begin, x + begin, (end - begin) * sizeof(*y));
 			memset(y, 0, begin * sizeof(*y));
@@ -73,11 +85,13 @@ static uint32_t mask_sample(struct tape *t, struct batch *b, struct rng_stream *
 {
 	static const struct { int N; bool targets; size_t n, first[4], parts; } cases[] = {
 		{ 1, false, 1, { 0, 3 }, 1 }, { 31, false, 3, { 0, 4, 4, 33 }, 1 }, { 7, true, 2, { 0, 8, 9 }, 1 },
-		{ 31, false, 3, { 0, 4, 6, 7 }, 3 },
+		{ 31, false, 3, { 0, 4, 6, 7 }, 3 }, { 31, true, 0, { 5 }, 1 },
 	};
 	batch_sample(b, rng, cases[i].N, 50);
-	for (int32_t s = 0; s < b->n_segments; s++)
+	for (int32_t s = 0; s < b->n_segments; s++) {
 		b->segments[s].adapter = s % ((int32_t)cases[i].n + 1) - 1;
+		b->segments[s].invoked = s % 3 == 2 ? b->segments[s].pos0 + b->segments[s].len / 2 : 0;
+	}
 	size_t dim[2] = { (size_t)cases[i].N, cases[i].first[cases[i].n] * cases[i].parts };
 	uint32_t x = tape_param(t, "x", 2, dim);
 	return op_adapter_mask(t, cases[i].targets ? op_gather(t, x) : x, cases[i].first, cases[i].n);
@@ -92,7 +106,7 @@ const struct op op_row_adapter_mask = {
 	.inplace = 1,
 	.cheap = true,
 	.sample = mask_sample,
-	.sample_count = 4,
+	.sample_count = 5,
 };
 
 uint32_t op_adapter_mask(struct tape *t, uint32_t x, const size_t *first, size_t n)

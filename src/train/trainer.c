@@ -272,8 +272,10 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 		.own_rows = t->objective.row->labelled || t->objective.row->masked,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model->config.V,
+		.invoked = overlays_invocations(t->overlay) ? overlays_invoked : NULL,
+		.ctx = t->overlay,
 	};
-	return trainer_check_groups(t, e) < 0 ? -1 : trainer_make_plan(t, e);
+	return trainer_check_groups(t, e) < 0 || trainer_check_invoked(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
 static int open_on(struct trainer **out, const struct recipe *r, const struct objective *o, const void *options,

@@ -218,6 +218,26 @@ static int check_groups(const struct trainer *t, const struct dataset *d, bool s
 	return 0;
 }
 
+int trainer_check_invoked(const struct trainer *t, struct err *e)
+{
+	const struct documents *d = &t->train.documents;
+	size_t without = 0;
+
+	if (!overlays_invocations(t->overlay))
+		return 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct document *x = &d->items[i];
+		without += overlays_invoked(t->overlay, x->adapter, x->ids, x->n) == x->n;
+	}
+	if (d->n && without == d->n)
+		return err_set(e, "none of the %zu documents has the tokens that invoke the adapter "
+		                  "(--alora-invocation-tokens): it would act on nothing", d->n);
+	if (without)
+		log_warn("%zu of %zu documents do not have the tokens that invoke the adapter, and teach it nothing",
+		         without, d->n);
+	return 0;
+}
+
 int trainer_check_groups(const struct trainer *t, struct err *e)
 {
 	if (check_groups(t, &t->train, t->forest.share, e) < 0 || check_groups(t, &t->replay, t->forest.share, e) < 0)

@@ -171,6 +171,7 @@ int order_walk(const struct trainer *t, const struct forest_options *forest,
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
 int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
+int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an adapter that wants it is invoked */
 void dataset_release(struct dataset *d);
 /* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights. */
 void trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);

@@ -173,7 +173,8 @@ static struct forest_options packing(const struct golden *g)
 {
 	return (struct forest_options){ .max_tokens = 512, .share = !is_encoder(g), .own_rows = is_encoder(g),
 		                        .virtual_tokens = overlays_virtual(overlay_of(g)),
-		                        .first_virtual = g->model.config.V };
+		                        .first_virtual = g->model.config.V,
+		                        .invoked = overlays_invoked, .ctx = overlay_of(g) };
 }
 
 static const float *value(const struct golden *g, const char *prefix, const char *name)
@@ -213,9 +214,11 @@ static void check_logprobs(struct golden *g)
 	scorer_free(s);
 }
 
-/* Logits of the stored rows, token by token through a session's cache. */
+/* Logits of the stored rows, token by token through a session's cache; where an adapter is invoked by tokens, what
+ * stands up to a row is a prompt. */
 static void check_logits(struct golden *g)
 {
+	bool invoked = overlays_invocations(overlay_of(g));
 	struct err e = ERR_INIT;
 	struct session *s = NULL;
 	const int32_t *rows = (const int32_t *)(const void *)value(g, "", "logit_rows");
@@ -231,7 +234,12 @@ static void check_logits(struct golden *g)
 		session_drop(s, 0);
 		for (int j = 0; j < g->docs[i].n; j++, at++) {
 			const float *logits;
-			CHECK_MSG(g->t, session_feed(s, 0, &g->docs[i].ids[j], 1, &logits, &e) == 0, "%s", e.msg);
+			if (invoked && rows[row] != at)
+				continue;
+			int kept = invoked ? session_keep(s, 0, g->docs[i].ids, (size_t)j + 1) : j;
+			const int32_t *rest = g->docs[i].ids + kept;
+			int fed = session_feed(s, 0, rest, (size_t)(j + 1 - kept), &logits, &e);
+			CHECK_MSG(g->t, fed == 0, "%s", e.msg);
 			if (rows[row] != at)
 				continue;
 			for (size_t v = 0; v < V; v++) {

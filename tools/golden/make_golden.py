@@ -201,7 +201,7 @@ def save_adapter(m, path):
     with open(f"{path}/adapter_config.json") as f:
         config = json.load(f)
     for key, value in config.items():  # lists were sets, in no order
-        config[key] = sorted(value) if isinstance(value, list) else value
+        config[key] = sorted(value) if isinstance(value, list) and key != "alora_invocation_tokens" else value
     with open(f"{path}/adapter_config.json", "w") as f:
         json.dump(config, f, indent=2)
         f.write("\n")
