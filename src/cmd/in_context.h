@@ -13,8 +13,9 @@ struct in_context_options {
 	int64_t num, seed;
 };
 
+#define IN_CONTEXT_GROUP "In context"
 #define IN_CONTEXT_OPTS(s, f, many) \
-	OPT_GROUP("In context"), \
+	OPT_GROUP(IN_CONTEXT_GROUP), \
 		OPT_LIST("instruction", s, f.instruction, "TEXT", \
 	                 "what is to be done, before the examples: the system's turn where a template writes it; " \
 	                 "@FILE: the file's bytes" many), \

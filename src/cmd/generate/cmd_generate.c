@@ -30,11 +30,15 @@ static const struct opt generate_opts[] = {
 	OPT_LIST("adapter", struct generate_command, adapter, "PATH",
 	         "an adapter on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as "
 	         "NAME=PATH: a row's \"adapter\" names its own"),
+	IN_CONTEXT_OPTS(struct generate_command, context, ""),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
 	           "finish_reason; goes on where it was stopped"),
 	OPT_INT("n", struct generate_command, n, "1", 1, 1 << 20, "answers to the prompt, which is computed once"),
+	OPT_INT("self-consistency", struct generate_command, self_consistency, "1", 1, 1 << 20,
+	        "draws N answers, of temperature 0.7 where none is given, and says which the most come down to"),
+	OPT_STRING("extract", struct generate_command, extract, NULL, "RULE", EXTRACT_HELP),
 	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1,
 	        "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
@@ -74,7 +78,8 @@ static int read_prompt(const struct generate_command *o, struct buf *text, struc
 	return 0;
 }
 
-static int make_prompt(const struct generate_command *o, struct loaded *l, struct tokens *ids, struct err *e)
+static int make_prompt(struct app *app, struct generate_command *o, struct loaded *l, struct tokens *ids,
+                       struct err *e)
 {
 	struct buf text = BUF_INIT;
 	struct prompt_options how = { .system = o->system, .raw = o->raw };
@@ -82,9 +87,15 @@ static int make_prompt(const struct generate_command *o, struct loaded *l, struc
 
 	if (status == 0)
 		status = loaded_prompts(l, &how, e);
+	const struct text_codec codec = { l->model.tokenizer, l->chat };
 	if (status == 0)
-		status = prompt_encode_text(&(struct text_codec){ l->model.tokenizer, l->chat }, buf_str(&text),
-		                            text.len, &how, ids, e);
+		status = generate_context_open(&o->placed, app, o, l, &how, e);
+	if (status == 0)
+		generate_context_stop(o, how.raw);
+	if (status == 0 && o->placed.fewshot)
+		status = generate_context_text(&o->placed, &codec, buf_str(&text), text.len, &how, ids, e);
+	else if (status == 0)
+		status = prompt_encode_text(&codec, buf_str(&text), text.len, &how, ids, e);
 	buf_release(&text);
 	return status;
 }
@@ -93,8 +104,8 @@ static int make_prompt(const struct generate_command *o, struct loaded *l, struc
 
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s)
 {
-	struct generate_options g = { .stop = o->sampling.stop.items,
-		                      .n_stop = o->sampling.stop.n,
+	struct generate_options g = { .stop = o->stops ? o->stops : o->sampling.stop.items,
+		                      .n_stop = o->sampling.stop.n + (o->stops ? 1 : 0),
 		                      .max_new_tokens = (size_t)o->sampling.max_new_tokens,
 		                      .sampler = s };
 
@@ -149,8 +160,8 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 		log_say("it took %s", gas);
 }
 
-static void put_result(const struct app *app, const struct generation *g, const struct tokens *prompt, int limit,
-                       json_t *logprobs)
+static void put_result(const struct app *app, struct generate_context *placed, const struct generation *g,
+                       const struct tokens *prompt, int limit, json_t *logprobs)
 {
 	json_t *j = generation_json(g);
 
@@ -165,6 +176,7 @@ static void put_result(const struct app *app, const struct generation *g, const 
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
+	generate_context_tell(placed, app, (double)(prompt->n + g->ids.n), j);
 	app_summary(app, j);
 }
 
@@ -207,6 +219,7 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	}
 	g.emit = o->show_logprobs || app->json ? go_on : show_text;
 	metering_phase("generate");
+	generate_context_begin(&o->placed);
 	struct metering_request *request = metering_request_open();
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
 	metering_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, result.flops + result.int_ops, result.int_ops);
@@ -219,7 +232,7 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	if (status == 0)
 		status = profiling_end(&o->profiling, app, ".", e);
 	if (status == 0)
-		put_result(app, &result, prompt, session_limit(s), view.list);
+		put_result(app, &o->placed, &result, prompt, session_limit(s), view.list);
 	if (result.context_full)
 		log_warn(
 			"the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer",
@@ -236,7 +249,7 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 {
 	struct tokens prompt = { 0 };
 	struct session *s = NULL;
-	int status = make_prompt(o, l, &prompt, e);
+	int status = make_prompt(app, o, l, &prompt, e);
 	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 	struct session_size size = { .n_ctx = (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens),
 		                     .cache = cache_types(&o->cache) };
@@ -286,7 +299,13 @@ static const char *contradiction(const struct generate_command *o)
 		return "--profile times one answer";
 	if (o->top_logprobs && !o->show_logprobs)
 		return "--top-logprobs goes with --show-logprobs";
-	return NULL;
+	if (o->self_consistency > 1 && (o->out || o->n > 1))
+		return "--self-consistency draws its answers to one prompt; eval does it for rows";
+	if (o->extract && o->self_consistency < 2)
+		return "--extract says what the answers of --self-consistency come down to";
+	if (o->context.instruction.n > 1)
+		return "one --instruction stands before a prompt; eval compares several";
+	return in_context_contradiction(&o->context);
 }
 
 /* Where rows name theirs they are opened as several, else the one as it is. */
@@ -313,6 +332,11 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_generate, "%s", contradiction(o));
 	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
 		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
+	if (o->self_consistency > 1) {
+		o->n = o->self_consistency;
+		if (!opt_given(p, "temperature"))
+			opt_put(p, "temperature", VOTE_TEMPERATURE);
+	}
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
 	if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
 		status = sampling_tell(&l.model, p, e);
@@ -322,6 +346,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 			status = o->out ? generate_rows(app, o, p, &l, e) : answer_prompt(app, o, &l, e);
 		loaded_close(&l);
 	}
+	generate_context_close(&o->placed);
+	mem_free(o->stops);
 	named_adapters_release(&o->adapters);
 	return status;
 }

@@ -5,10 +5,13 @@
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
+#include "cmd/in_context.h"
+#include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/profiling.h"
 #include "cmd/generate/sampling.h"
 #include "data/prompts.h"
+#include "eval/vote.h"
 #include "infer/batcher.h"
 
 struct named_adapters {
@@ -16,6 +19,14 @@ struct named_adapters {
 	const char **paths;            /* [n] borrowed of the options */
 	size_t n;
 	bool named;                    /* rows of prompts name their own */
+};
+
+/* What stands before prompts; the fewshot is NULL where nothing does. */
+struct generate_context {
+	struct in_context context;
+	struct fewshot *fewshot;
+	double added_tokens;           /* to a prompt, the mean of the first rows' */
+	struct meter_span span;
 };
 
 struct generate_command {
@@ -27,6 +38,11 @@ struct generate_command {
 	struct sampling sampling;
 	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
+	struct in_context_options context;
+	int64_t self_consistency;
+	const char *extract;
+	struct generate_context placed;
+	const char **stops;            /* the options' and the examples' delimiter; NULL: the options' alone */
 	struct named_adapters adapters;
 };
 
@@ -71,10 +87,24 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
 /* Everything but the sampler, which is the caller's. */
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
 
-int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+int generate_several(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                      struct err *e);
+/* Reads what the options put before prompts; how->raw says whether a template writes them, and --system may go into
+ * the instruction's turn. generate_context_close in any case. */
+int generate_context_open(struct generate_context *g, struct app *app, const struct generate_command *o,
+                          struct loaded *l, struct prompt_options *how, struct err *e);
+/* A text with it, as prompt_encode_text. */
+int generate_context_text(struct generate_context *g, const struct text_codec *codec, const char *text, size_t n,
+                          const struct prompt_options *how, struct tokens *ids, struct err *e);
+/* An answer to examples as text ends where the next would begin. */
+void generate_context_stop(struct generate_command *o, bool raw);
+/* From here on the answers' gas is counted; what the examples added to each, into the summary and for eyes. */
+void generate_context_begin(struct generate_context *g);
+void generate_context_tell(struct generate_context *g, const struct app *app, double computed_tokens, json_t *summary);
+void generate_context_close(struct generate_context *g);
+
 /* An exit status; a failure's sentence is in e. p: the options as they were given. */
-int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l,
+int generate_rows(struct app *app, struct generate_command *o, const struct opt_parse *p, struct loaded *l,
                   struct err *e);
 
 #endif

@@ -17,8 +17,9 @@
 
 struct answering {
 	struct app *app;
-	const struct generate_command *o;
+	struct generate_command *o;
 	struct rows rows;
+	struct rows made;              /* the same with what stands before them */
 	struct tokens *ids;            /* [rows.n] */
 	int *adapter;                  /* [rows.n] see batcher_request */
 	struct answer_file file;
@@ -27,7 +28,7 @@ struct answering {
 	bool *is_waiting;
 	struct metering_request **requests; /* [rows.n] */
 	double operations, int_ops;
-	size_t done, tokens, prompt_tokens;
+	size_t done, tokens, prompt_tokens, kept;
 	double began;
 };
 
@@ -57,22 +58,25 @@ static int adapter_hash(const char *path, char hex[33], struct err *e)
 /* Options that say how, not what: how many at once, where to. The common ones, which come last, do too. */
 static bool decides(const struct opt *o)
 {
-	static const char *const how[] = { "prompt", "prompt-file",   "out",          "parallel", "adapter",
-		                           "n",      "show-logprobs", "top-logprobs", "color" };
+	static const char *const how[] = { "prompt",        "prompt-file",  "out",   "parallel",         "adapter", "n",
+		                           "show-logprobs", "top-logprobs", "color", "self-consistency", "extract" };
 	for (size_t i = 0; i < ARRAY_LEN(how); i++)
 		if (!strcmp(how[i], o->name))
 			return false;
 	return true;
 }
 
-static json_t *deciding_options(const struct opt_parse *p)
+/* context: something stands before the rows; else the options of that say nothing. */
+static json_t *deciding_options(const struct opt_parse *p, bool context)
 {
 	json_t *all = opt_record(p), *some = json_object();
+	const char *group = "";
 
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
-		if (o->type == OPT_TYPE_GROUP && !strcmp(o->name, "Common"))
+		group = o->type == OPT_TYPE_GROUP ? o->name : group;
+		if (!strcmp(group, "Common"))
 			break;
-		if (o->type == OPT_TYPE_GROUP || !decides(o))
+		if (o->type == OPT_TYPE_GROUP || !decides(o) || (!context && !strcmp(group, IN_CONTEXT_GROUP)))
 			continue;
 		char *key = mem_strdup(o->name);
 		for (char *at = key; *at; at++)
@@ -105,11 +109,42 @@ static int adapters_hash(const struct named_adapters *a, char hex[33], struct er
 static json_t *describe(const struct answering *w, const struct opt_parse *p, const struct loaded *l, struct err *e)
 {
 	char model[33] = "", adapter[33] = "";
+	bool context = in_context_wanted(&w->o->context);
 
 	if (source_hash(&l->model.source, model, e) < 0 || adapters_hash(&w->o->adapters, adapter, e) < 0)
 		return NULL;
-	return json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model, "adapter",
-	                 adapter, "options", deciding_options(p));
+	json_t *asked = json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model,
+	                          "adapter", adapter, "options", deciding_options(p, context));
+	if (w->o->context.num)
+		json_object_set_new(asked, "examples", json_string(w->o->placed.context.examples.hash));
+	if (w->o->context.prompt)
+		json_object_set(asked, "fewshot_prompt", w->o->placed.context.saved);
+	return asked;
+}
+
+enum { PRICED_ROWS = 100 };
+
+/* The rows with what stands before them; of the first ones, what they are without. */
+static int place_context(struct answering *w, const struct text_codec *codec, const struct prompt_options *how,
+                         struct err *e)
+{
+	struct columns seen = { 0 };
+	size_t n = MIN(w->rows.n, (size_t)PRICED_ROWS);
+	int status = fewshot_apply(w->o->placed.fewshot, &w->rows, &w->made, e);
+
+	generate_context_stop(w->o, how->raw);
+	w->o->placed.added_tokens = 0;
+	for (size_t i = 0; i < n && status == 0; i++) {
+		struct tokens alone = { 0 }, with = { 0 };
+		status = prompt_encode_row(codec, &w->rows.items[i], how, &alone, &seen, e);
+		if (status == 0)
+			status = prompt_encode_row(codec, &w->made.items[i], how, &with, &seen, e);
+		w->o->placed.added_tokens += ((double)with.n - (double)alone.n) / (double)n;
+		tokens_release(&alone);
+		tokens_release(&with);
+	}
+	columns_release(&seen);
+	return status;
 }
 
 static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
@@ -117,19 +152,20 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw };
 	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 
-	if (loaded_prompts(l, &how, e) < 0)
+	if (loaded_prompts(l, &how, e) < 0 || generate_context_open(&w->o->placed, w->app, w->o, l, &how, e) < 0)
 		return -1;
 	struct text_codec codec = { l->model.tokenizer, l->chat };
 	struct columns seen = { 0 };
-	int status = 0;
+	int status = w->o->placed.fewshot ? place_context(w, &codec, &how, e) : 0;
+	const struct rows *asked = w->o->placed.fewshot ? &w->made : &w->rows;
 	for (size_t i = 0; i < w->rows.n && status == 0; i++) {
-		const struct row *r = &w->rows.items[i];
+		const struct row *r = &asked->items[i];
 		if ((status = stop_look(e, "prompts were read")) < 0)
 			break;
 		status = prompt_encode_row(&codec, r, &how, &w->ids[i], &seen, e);
 		if (status < 0)
 			err_prefix(e, "%s:%zu", r->file, r->line);
-		else if ((status = generate_row_adapter(&w->o->adapters, r, &w->adapter[i], e)) == 0 &&
+		else if ((status = generate_row_adapter(&w->o->adapters, &w->rows.items[i], &w->adapter[i], e)) == 0 &&
 		         w->ids[i].n >= limit)
 			status = err_set(e,
 			                 "%s:%zu: the prompt has %zu tokens, the model's context holds %zu%s: there "
@@ -159,6 +195,7 @@ static int take(void *ctx, int64_t answered, struct generation *g, struct err *e
 
 	w->operations += g->flops + g->int_ops;
 	w->int_ops += g->int_ops;
+	w->kept += g->kept;
 	metering_request_close(w->requests[i],
 	                       &(struct request_counts){ (int64_t)i, (int64_t)w->ids[i].n,
 	                                                 (int64_t)g->ids.n, g->flops, g->int_ops, g->share },
@@ -204,6 +241,7 @@ static void put_summary(const struct answering *w, bool whole)
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	generate_context_tell(&w->o->placed, w->app, (double)(w->prompt_tokens - w->kept + w->tokens), j);
 	metering_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, w->operations, w->int_ops);
 	app_summary(w->app, j);
 }
@@ -297,6 +335,7 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 	status = sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &pattern, e);
 	if (status == 0) {
 		w->began = clock_seconds();
+		generate_context_begin(&w->o->placed);
 		metering_phase("generate");
 		status = answer_rows(w, l, &pattern, e);
 		sampling_release(&pattern);
@@ -307,7 +346,7 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 	return status;
 }
 
-int generate_rows(struct app *app, const struct generate_command *o, const struct opt_parse *p, struct loaded *l,
+int generate_rows(struct app *app, struct generate_command *o, const struct opt_parse *p, struct loaded *l,
                   struct err *e)
 {
 	struct answering w = { .app = app, .o = o };
@@ -335,6 +374,7 @@ int generate_rows(struct app *app, const struct generate_command *o, const struc
 	mem_free(w.waiting);
 	mem_free(w.is_waiting);
 	mem_free(w.requests);
+	rows_release(&w.made);
 	rows_release(&w.rows);
 	return status;
 }

@@ -18,6 +18,7 @@ struct several {
 	double operations, int_ops;
 	size_t n, done;
 	double began;
+	struct extract *extract;       /* of --self-consistency, or NULL */
 };
 
 static void begun(void *ctx, int64_t i)
@@ -55,7 +56,34 @@ static int tell(void *ctx, size_t tokens)
 	return app_interrupted();
 }
 
-static void show(struct several *s, size_t prompt_tokens)
+/* Which answer the most come down to; as text what it came down to. */
+static void tell_vote(const struct several *s, json_t *summary)
+{
+	char **said = mem_array(s->n, sizeof(*said));
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct generation *g = &s->answers[i];
+		buf_clear(&text);
+		if (extract_answer(s->extract, buf_str(&g->text), g->text.len, &text))
+			said[i] = mem_strndup(buf_str(&text), text.len);
+	}
+	buf_release(&text);
+	struct vote best = vote(said, s->n);
+	const char *answer = best.votes ? said[best.first] : NULL;
+	json_object_set_new(summary, "answer", answer ? json_string(answer) : json_null());
+	json_object_set_new(summary, "votes", json_integer((json_int_t)best.votes));
+	json_object_set_new(summary, "agreement", json_real((double)best.votes / (double)s->n));
+	if (!s->app->json && answer)
+		app_print("=== %zu of %zu say: %s\n", best.votes, s->n, answer);
+	else if (!s->app->json)
+		app_print("=== none of %zu says anything that --extract finds\n", s->n);
+	for (size_t i = 0; i < s->n; i++)
+		mem_free(said[i]);
+	mem_free(said);
+}
+
+static void show(struct several *s, struct generate_context *placed, size_t prompt_tokens)
 {
 	double seconds = clock_seconds() - s->began;
 	size_t tokens = 0;
@@ -83,18 +111,25 @@ static void show(struct several *s, size_t prompt_tokens)
 	                      (json_int_t)prompt_tokens, "new_tokens", (json_int_t)tokens, "seconds", seconds);
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	if (s->extract)
+		tell_vote(s, j);
+	generate_context_tell(placed, s->app, (double)(prompt_tokens + tokens), j);
 	metering_count((int64_t)prompt_tokens, (int64_t)tokens, -1, s->operations, s->int_ops);
 	app_summary(s->app, j);
 }
 
-int generate_several(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+int generate_several(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                      struct err *e)
 {
 	struct several several = { .app = app, .n = (size_t)o->n, .prompt_tokens = prompt->n };
 	struct sampler pattern;
 
-	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0)
+	if (o->self_consistency > 1 && extract_new(&several.extract, o->extract ? o->extract : "whole", e) < 0)
 		return -1;
+	if (sampling_begin(&o->sampling, (size_t)l->model.config.V, &pattern, e) < 0) {
+		extract_free(several.extract);
+		return -1;
+	}
 	struct generate_listener listener = { begun, take, tell, &several };
 	struct generate_prompt *prompts = mem_array(several.n, sizeof(*prompts));
 	for (size_t i = 0; i < several.n; i++)
@@ -106,11 +141,12 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	app_catch_signals();
 	int status = generate_planned(app, o, l, &pattern, prompts, several.n, e);
 	several.began = clock_seconds();
+	generate_context_begin(&o->placed);
 	if (status == 0 &&
 	    (status = generate_batch(app, o, l, prompts, several.n, &pattern, &listener, e)) > 0)
 		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
 	if (status == 0)
-		show(&several, prompt->n);
+		show(&several, &o->placed, prompt->n);
 	for (size_t i = 0; i < several.n; i++) {
 		generation_release(&several.answers[i]);
 		mem_free(several.requests[i]);
@@ -120,6 +156,7 @@ int generate_several(struct app *app, const struct generate_command *o, struct l
 	mem_free(several.requests);
 	mem_free(several.gas);
 	mem_free(prompts);
+	extract_free(several.extract);
 	sampling_release(&pattern);
 	return status;
 }
