@@ -18,7 +18,10 @@
 
 extern const struct command cmd_eval;
 
-enum { TEXT_WINDOW = 1024 };
+enum {
+	TEXT_WINDOW = 1024,
+	ANSWER_TOKENS = 256,           /* of an answer that is more than what is wanted */
+};
 
 struct eval {
 	struct common common;
@@ -27,8 +30,9 @@ struct eval {
 	bool apply_chat_template;
 	struct in_context_options context;
 	const char *fewshot_out, *calibrate;
-	int64_t variants;
-	const char *compute;
+	int64_t variants, self_consistency, max_new_tokens, seed;
+	double temperature;
+	const char *extract, *compute;
 };
 
 static const struct opt eval_opts[] = {
@@ -48,6 +52,15 @@ static const struct opt eval_opts[] = {
 	           "choices that all rows share: without what the prompt itself makes of them (Zhao 2021, Zhou 2023)"),
 	OPT_INT("variants", struct eval, variants, NULL, 1, 10000,
 	        "judges N wordings and orders of the examples, and tells their spread"),
+	OPT_GROUP("Answers"),
+	OPT_STRING("extract", struct eval, extract, NULL, "RULE", EXTRACT_HELP),
+	OPT_INT("max-new-tokens", struct eval, max_new_tokens, NULL, 1, 1 << 24,
+	        "longest answer (default: 16 tokens more than the one that is wanted; with --extract or "
+	        "--self-consistency 256)"),
+	OPT_INT("self-consistency", struct eval, self_consistency, "1", 1, 1 << 20,
+	        "draws N answers to each row; the one that the most come down to counts"),
+	OPT_FLOAT("temperature", struct eval, temperature, "0.7", 0, 100, "of --self-consistency's draws"),
+	OPT_INT("seed", struct eval, seed, "42", 0, 9007199254740991.0, "of --self-consistency's draws"),
 	OPT_GROUP("How"),
 	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20,
 	        "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the "
@@ -129,6 +142,11 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	put_estimate(j, "acc_norm", &v->acc_norm);
 	put_estimate(j, "exact_match", &v->exact_match);
 	put_estimate(j, "perplexity", &v->perplexity);
+	if (v->agreement.n) {
+		put_estimate(j, "sample_match", &v->sample_match);
+		put_estimate(j, "agreement", &v->agreement);
+		json_object_set_new(j, "samples", json_integer(o->self_consistency));
+	}
 	if (v->prior)
 		put_calibration(j, v, o->calibrate);
 	if (l)
@@ -163,6 +181,8 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("acc_norm", &v->acc_norm, "rows");
 	show_estimate("acc_calibrated", &v->acc_calibrated, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
+	show_estimate("sample_match", &v->sample_match, "rows");
+	show_estimate("agreement", &v->agreement, "rows");
 	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");
 	if (l)
 		show_label_scores(v, l);
@@ -284,12 +304,35 @@ static int judge_all(struct app *app, const struct eval *o, struct loaded *l, co
 	return status;
 }
 
+/* How answers are drawn and compared. */
+static int set_answers(const struct eval *o, const struct rows *r, struct evaluate_options *eo, struct extract **x,
+                       struct err *e)
+{
+	bool several = o->self_consistency > 1, wanted = several || o->extract || o->max_new_tokens != OPT_UNSET_INT;
+
+	if (!wanted)
+		return 0;
+	if (r->shape->judged != JUDGED_ANSWERS)
+		return err_set(e, "%s: rows of %s have no answers that are generated: --extract, --max-new-tokens and "
+		                  "--self-consistency are of those", o->data, shape_name(r->shape));
+	eo->max_new_tokens = o->max_new_tokens == OPT_UNSET_INT ? ANSWER_TOKENS : (int32_t)o->max_new_tokens;
+	eo->samples = (size_t)o->self_consistency;
+	eo->temperature = o->temperature;
+	eo->seed = (uint64_t)o->seed;
+	if (!several && !o->extract)
+		return 0;
+	int status = extract_new(x, o->extract ? o->extract : "whole", e);
+	eo->extract = *x;
+	return status;
+}
+
 static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
                  struct err *e)
 {
 	bool context = in_context_wanted(&o->context);
 	const char *stop = o->context.delimiter ? o->context.delimiter : "\n\n";
 	struct in_context c = { 0 };
+	struct extract *rule = NULL;
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
@@ -300,10 +343,13 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
 	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
 		return -1;
-	int status = context ? in_context_open(&c, &o->context, app, l, o->apply_chat_template, false, e) : 0;
+	int status = set_answers(o, r, &eo, &rule, e);
+	if (status == 0 && context)
+		status = in_context_open(&c, &o->context, app, l, o->apply_chat_template, false, e);
 	if (status == 0)
 		status = judge_all(app, o, l, r, d, context ? &c : NULL, &eo, e);
 	in_context_close(&c);
+	extract_free(rule);
 	return status;
 }
 

@@ -109,6 +109,7 @@ static const struct measure measures[] = {
 	{ "acc_norm", offsetof(struct evaluation, acc_norm) },
 	{ "acc_calibrated", offsetof(struct evaluation, acc_calibrated) },
 	{ "exact_match", offsetof(struct evaluation, exact_match) },
+	{ "sample_match", offsetof(struct evaluation, sample_match) },
 	{ "perplexity", offsetof(struct evaluation, perplexity) },
 };
 

@@ -16,6 +16,7 @@
 #include "data/shape.h"
 #include "eval/label_scores.h"
 #include "eval/statistics.h"
+#include "eval/vote.h"
 
 struct evaluate_progress {
 	const char *doing;                 /* "scoring", "answering" */
@@ -40,6 +41,12 @@ struct evaluate_options {
 	bool apply_chat_template;          /* choice rows: the query is the user's turn */
 	const char *const *stop;           /* [n_stop] texts that end an answer beside its own end; or NULL */
 	size_t n_stop;
+	/* Answers: compared by what they come down to; NULL: as they are. */
+	const struct extract *extract;
+	int32_t max_new_tokens;            /* of an answer; 0: as many as the one that is wanted, and a few */
+	size_t samples;                    /* above 1, with extract: so many are drawn, and the most of them count */
+	double temperature;
+	uint64_t seed;
 	bool whole;                        /* rows with examples before them: none is cut */
 	bool prompts;                      /* `detail` has what is asked, as the model reads it */
 	/* Choice rows that all have the same choices. contextual: by these rows, which ask nothing. */
@@ -65,6 +72,8 @@ struct evaluation {
 	size_t n;                          /* rows */
 	/* n is 0 where the shape has none */
 	struct estimate acc, acc_norm, acc_calibrated, exact_match, perplexity;
+	/* of several samples: the share that is right, and that says what the most say */
+	struct estimate sample_match, agreement;
 	double *prior;                     /* [n_choices] of calibration, or NULL */
 	size_t n_choices;
 	struct label_scores labels;        /* of a model that classifies: loss of a regression is its mse */

@@ -3,7 +3,10 @@
  *
  * Rows are answered beside each other (infer/batcher.h), so tokens with which a prompt begins as another one did
  * (instructions, a system's turn) are computed once; what comes of them is told in the rows' order. An answer may be
- * SPARE tokens longer than the one that is wanted; a longer one would not be equal to it. */
+ * SPARE tokens longer than the one that is wanted, as a longer one would not be equal to it, or as long as is said.
+ *
+ * Of several samples a row's prompt is computed once, and the answer is the one that the most come down to
+ * (eval/vote.h). */
 #include <string.h>
 
 #include "base/clock.h"
@@ -23,6 +26,11 @@ struct answering {
 	const struct documents *docs;
 	const double *sum;              /* log-probability of each row's answers */
 	double *match;
+	size_t samples;                 /* answers a row */
+	char **said;                    /* [docs.n][samples] what each came down to; NULL: nothing */
+	double *match_each, *agreement; /* [docs.n] of several: the share that is right; that says the same */
+	size_t *n_taken;                /* [docs.n] answers that came */
+	json_t **texts;                 /* [docs.n] of several: the answers as they came, or NULL */
 	json_t **lines;                 /* [docs.n] of rows that are answered before one ahead of them */
 	size_t n_put, n_done;           /* rows that were told; that were answered */
 	int64_t tokens;
@@ -40,24 +48,27 @@ static void last_answer(const struct document *d, int32_t *begin, int32_t *end)
 		(*begin)--;
 }
 
-static int32_t most_new(const struct document *d)
+static int32_t most_new(const struct evaluating *v, const struct document *d)
 {
 	int32_t begin, end;
 	last_answer(d, &begin, &end);
-	return end - begin + SPARE;
+	return v->options->max_new_tokens ? v->options->max_new_tokens : end - begin + SPARE;
 }
 
-static int open_session(struct session **session, const struct subject *s, const struct documents *docs,
+static size_t samples_of(const struct evaluating *v) { return MAX(v->options->samples, (size_t)1); }
+
+static int open_session(struct session **session, const struct evaluating *v, const struct documents *docs,
                         struct err *e)
 {
+	const struct subject *s = v->subject;
 	int32_t longest = 1, begin, end;
 
 	for (size_t i = 0; i < docs->n; i++) {
 		last_answer(&docs->items[i], &begin, &end);
-		longest = MAX(longest, end + SPARE);
+		longest = MAX(longest, begin + most_new(v, &docs->items[i]));
 	}
 	longest = MIN(longest, overlays_context(s->overlay, s->model));
-	size_t beside = MIN(docs->n, (size_t)MAX(MIN(BESIDE, BESIDE_TOKENS / longest), 1));
+	size_t beside = MIN(docs->n * samples_of(v), (size_t)MAX(MIN(BESIDE, BESIDE_TOKENS / longest), 1));
 	struct session_size size = { .n_ctx = longest, .n_sequences = (int)beside };
 	return session_new(session, s->model, s->overlay, s->device, &size, e);
 }
@@ -72,38 +83,111 @@ static bool is_equal(const struct buf *a, const struct buf *b)
 	return n == m && !memcmp(x, y, n);
 }
 
+static void put_text(json_t *line, const char *key, const struct buf *text)
+{
+	json_object_set_new(line, key, json_stringn(buf_str(text), text->len));
+}
+
 static json_t *line_of(const struct answering *a, size_t i, const struct generation *g, const struct buf *wanted)
 {
 	const struct document *d = &a->docs->items[i];
 	json_t *line = evaluate_line(d);
 
-	json_object_set_new(line, "answer", json_stringn(buf_str(&g->text), g->text.len));
-	json_object_set_new(line, "wanted", json_stringn(buf_str(wanted), wanted->len));
+	if (a->samples > 1)
+		json_object_set(line, "answers", a->texts[i]);
+	else
+		put_text(line, "answer", &g->text);
+	put_text(line, "wanted", wanted);
 	json_object_set_new(line, "exact_match", json_integer(a->match[i] > 0));
-	json_object_set_new(line, "finish_reason", json_string(finish_name(g->finish)));
+	if (a->samples == 1)
+		json_object_set_new(line, "finish_reason", json_string(finish_name(g->finish)));
 	json_object_set_new(line, "logprob", json_real(a->sum[i]));
 	json_object_set_new(line, "tokens", json_integer(d->n_learn));
 	return line;
 }
 
-/* Row i is answered: it and those that waited for it are told. */
-static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
+static void wanted_text(const struct answering *a, const struct document *d, struct buf *out)
 {
-	struct answering *a = ctx;
-	size_t i = (size_t)ticket;
-	const struct document *d = &a->docs->items[i];
-	struct evaluation *result = a->v->result;
-	struct buf bytes = BUF_INIT, wanted = BUF_INIT;
+	struct buf bytes = BUF_INIT;
 	int32_t begin, end;
 
 	last_answer(d, &begin, &end);
 	tokenizer_decode(a->v->subject->model->tokenizer, d->ids + begin, (size_t)(end - begin), true, &bytes);
-	utf8_repair(&wanted, buf_str(&bytes), bytes.len);
-	a->match[i] = is_equal(&g->text, &wanted);
-	a->lines[i] = line_of(a, i, g, &wanted);
-	int status = evaluate_prompt(a->v, &a->v->rows->items[i], a->lines[i], e);
+	utf8_repair(out, buf_str(&bytes), bytes.len);
 	buf_release(&bytes);
+}
+
+/* What a text comes down to; NULL: nothing, or there is no rule. mem_free. */
+static char *come_down(const struct answering *a, const struct buf *text)
+{
+	struct buf out = BUF_INIT;
+	bool found = a->v->options->extract &&
+	             extract_answer(a->v->options->extract, buf_str(text), text->len, &out);
+	char *s = found ? mem_strndup(buf_str(&out), out.len) : NULL;
+
+	buf_release(&out);
+	return s;
+}
+
+/* Row i's last answer came: which one counts, and is it right? NULL: others are still to come. */
+static json_t *judge_answer(struct answering *a, size_t i, const struct generation *g)
+{
+	char **said = a->said + i * a->samples, *right;
+	struct buf wanted = BUF_INIT;
+	size_t n_right = 0;
+
+	wanted_text(a, &a->docs->items[i], &wanted);
+	right = come_down(a, &wanted);
+	struct vote best = vote(said, a->samples);
+	for (size_t k = 0; k < a->samples; k++)
+		n_right += right && said[k] && !strcmp(said[k], right);
+	if (a->v->options->extract)
+		a->match[i] = right && best.votes && !strcmp(said[best.first], right);
+	else
+		a->match[i] = is_equal(&g->text, &wanted);
+	a->match_each[i] = (double)n_right / (double)a->samples;
+	a->agreement[i] = (double)best.votes / (double)a->samples;
+	json_t *line = line_of(a, i, g, &wanted);
+	if (a->v->options->extract) {
+		json_object_set_new(line, "extracted", best.votes ? json_string(said[best.first]) : json_null());
+		json_object_set_new(line, "extracted_wanted", right ? json_string(right) : json_null());
+	}
+	if (a->samples > 1)
+		json_object_set_new(line, "agreement", json_real(a->agreement[i]));
+	mem_free(right);
 	buf_release(&wanted);
+	return line;
+}
+
+static void keep_text(struct answering *a, size_t i, size_t sample, const struct generation *g)
+{
+	if (!a->texts[i])
+		a->texts[i] = json_array();
+	while (json_array_size(a->texts[i]) < a->samples)
+		json_array_append_new(a->texts[i], json_null());
+	json_array_set_new(a->texts[i], sample, json_stringn(buf_str(&g->text), g->text.len));
+}
+
+/* An answer came: its row and those that waited for it are told where it was the last. */
+static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
+{
+	struct answering *a = ctx;
+	size_t i = (size_t)ticket / a->samples;
+	const struct document *d = &a->docs->items[i];
+	struct evaluation *result = a->v->result;
+	int32_t begin, end;
+	int status = 0;
+
+	last_answer(d, &begin, &end);
+	a->said[ticket] = come_down(a, &g->text);
+	if (a->samples > 1)
+		keep_text(a, i, (size_t)ticket % a->samples, g);
+	if (++a->n_taken[i] == a->samples) {
+		a->lines[i] = judge_answer(a, i, g);
+		status = evaluate_prompt(a->v, &a->v->rows->items[i], a->lines[i], e);
+		a->tokens += d->n;
+		a->n_done++;
+	}
 	for (; a->n_put < a->docs->n && a->lines[a->n_put]; a->n_put++) {
 		evaluate_put(a->v, a->lines[a->n_put]);
 		a->lines[a->n_put] = NULL;
@@ -112,8 +196,6 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	result->read_tokens += begin - (int64_t)g->kept;
 	result->flops += g->flops + g->int_ops;
 	result->int_ops += g->int_ops;
-	a->tokens += d->n;
-	a->n_done++;
 	if (status == 0 && evaluate_tell(a->v, "answering", a->tokens, (int64_t)a->docs->tokens, a->began))
 		return err_set(e, "interrupted after %zu of %zu answers", a->n_done, a->docs->n);
 	return status;
@@ -127,9 +209,12 @@ static int add_all(struct answering *a, struct batcher *b, struct batcher_reques
 		last_answer(d, &begin, &end);
 		r->ids = d->ids;
 		r->n = (size_t)begin;
-		r->generate.max_new_tokens = (size_t)most_new(d);
-		if (batcher_add(b, r, e) < 0)
-			return err_prefix(e, "%s:%zu", d->file, d->line);
+		r->generate.max_new_tokens = (size_t)most_new(a->v, d);
+		for (size_t k = 0; k < a->samples; k++) {
+			r->generate.sampler->stream = (uint32_t)(i * a->samples + k);
+			if (batcher_add(b, r, e) < 0)
+				return err_prefix(e, "%s:%zu", d->file, d->line);
+		}
 	}
 	return 0;
 }
@@ -138,46 +223,84 @@ static int answer_all(struct answering *a, struct session *s, struct err *e)
 {
 	const struct model *m = a->v->subject->model;
 	struct batcher *b = batcher_new(s, m->tokenizer, a->v->subject->device->pool);
-	struct sampler greedy = { 0 };
 	const struct evaluate_options *o = a->v->options;
-	struct batcher_request r = { .generate = { .sampler = &greedy, .stop = o->stop, .n_stop = o->n_stop },
+	struct sampler_choice choice;
+	struct sampler sampler = { .seed = o->seed }; /* the likeliest, where one answer is wanted */
+	struct batcher_request r = { .generate = { .sampler = &sampler, .stop = o->stop, .n_stop = o->n_stop },
 		                     .done = take, .ctx = a };
 
+	sampler_choose(&choice);
+	if (a->samples > 1) {
+		sampler_choice_set(&choice, "temperature", o->temperature);
+		sampler.steps = choice.steps;
+	}
 	generate_ends(m, &r.generate.end);
 	a->began = clock_seconds();
 	int status = add_all(a, b, &r, e);
 	while (status == 0 && batcher_busy(b))
 		status = batcher_step(b, e);
 	batcher_free(b);
+	sampler_choice_release(&choice);
 	tokens_release(&r.generate.end);
 	return status;
 }
 
+static void answering_begin(struct answering *a)
+{
+	size_t n = a->docs->n;
+
+	a->match = mem_array(n, sizeof(*a->match));
+	a->match_each = mem_array(n, sizeof(*a->match_each));
+	a->agreement = mem_array(n, sizeof(*a->agreement));
+	a->n_taken = mem_array(n, sizeof(*a->n_taken));
+	a->said = mem_array(n * a->samples, sizeof(*a->said));
+	a->texts = mem_array(n, sizeof(*a->texts));
+	a->lines = mem_array(n, sizeof(*a->lines));
+}
+
+static void answering_end(struct answering *a)
+{
+	for (size_t i = 0; i < a->docs->n; i++) {
+		json_decref(a->lines[i]);
+		json_decref(a->texts[i]);
+	}
+	for (size_t i = 0; i < a->docs->n * a->samples; i++)
+		mem_free(a->said[i]);
+	mem_free(a->match);
+	mem_free(a->match_each);
+	mem_free(a->agreement);
+	mem_free(a->n_taken);
+	mem_free(a->said);
+	mem_free(a->texts);
+	mem_free(a->lines);
+}
+
 static int judge_all(struct evaluating *v, const struct documents *docs, const double *sum, struct err *e)
 {
-	struct answering a = { .v = v, .docs = docs, .sum = sum };
+	struct answering a = { .v = v, .docs = docs, .sum = sum, .samples = samples_of(v) };
 	struct session *s;
-	int status = open_session(&s, v->subject, docs, e);
+	int status = open_session(&s, v, docs, e);
 
 	if (status < 0)
 		return -1;
-	a.match = mem_array(docs->n, sizeof(*a.match));
-	a.lines = mem_array(docs->n, sizeof(json_t *));
+	answering_begin(&a);
 	status = answer_all(&a, s, e);
 	if (status == 0)
 		v->result->exact_match = estimate_proportion(a.match, docs->n);
-	for (size_t i = 0; i < docs->n; i++)
-		json_decref(a.lines[i]);
+	if (status == 0 && a.samples > 1) {
+		v->result->sample_match = estimate_mean(a.match_each, docs->n);
+		v->result->agreement = estimate_mean(a.agreement, docs->n);
+	}
+	answering_end(&a);
 	session_free(s);
-	mem_free(a.match);
-	mem_free(a.lines);
 	return status;
 }
 
 /* --- what it would take --- */
 
 /* Tokens of prompts that the one before does not begin with, and of answers as long as they may get. */
-static void count_tokens(const struct documents *docs, double *fed, double *made, double *at)
+static void count_tokens(const struct evaluating *v, const struct documents *docs, double *fed, double *made,
+                         double *at)
 {
 	const struct document *last = NULL;
 
@@ -189,7 +312,7 @@ static void count_tokens(const struct documents *docs, double *fed, double *made
 		while (last && same < MIN(begin - 1, last->n) && last->ids[same] == d->ids[same])
 			same++;
 		*fed += begin - same;
-		*made += most_new(d);
+		*made += most_new(v, d) * (double)samples_of(v);
 		*at += begin;
 	}
 }
@@ -215,27 +338,27 @@ static int shared(const struct documents *docs)
 static int forecast_answers(struct evaluating *v, const struct documents *docs, struct evaluate_forecast *f,
                             struct err *e)
 {
-	double n = (double)docs->n, fed, made, at, read = 0, one = 0;
+	double n = (double)docs->n, answers = n * (double)samples_of(v), fed, made, at, read = 0, one = 0;
 	struct work of_read = { 0 }, of_one = { 0 };
 	struct session *s;
 	size_t work, cache;
 
 	if (!v->options->planned)
 		return 0;
-	if (open_session(&s, v->subject, docs, e) < 0)
+	if (open_session(&s, v, docs, e) < 0)
 		return -1;
-	count_tokens(docs, &fed, &made, &at);
+	count_tokens(v, docs, &fed, &made, &at);
 	int limit = session_limit(s), beside = session_sequences(s),
 	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(s)), limit),
-	    middle = (int)MIN((at + made / 2) / n, limit - 1);
+	    middle = (int)MIN(at / n + made / 2 / answers, limit - 1);
 	int status = session_time(s, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read, &of_read, e);
 	if (status == 0)
 		status = session_time(s, beside, 1, middle, &one, &of_one, e);
 	session_bytes(s, &work, &cache);
-	f->answer_seconds = fed / rows * read + (made - n) / beside * one;
-	f->spare_seconds = (made - n) / beside * one;
-	f->flops = fed / rows * of_read.flops + (made - n) / beside * of_one.flops;
-	f->int_ops = fed / rows * of_read.int_ops + (made - n) / beside * of_one.int_ops;
+	f->answer_seconds = fed / rows * read + (made - answers) / beside * one;
+	f->spare_seconds = (made - answers) / beside * one;
+	f->flops = fed / rows * of_read.flops + (made - answers) / beside * of_one.flops;
+	f->int_ops = fed / rows * of_read.int_ops + (made - answers) / beside * of_one.int_ops;
 	f->bytes = work + session_fill_bytes(s, beside, shared(docs), limit);
 	session_free(s);
 	return status;
