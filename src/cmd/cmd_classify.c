@@ -1,4 +1,5 @@
-/* classify: what a model with a head that classifies says of each text of a file: its label, and how likely each is.
+/* classify: what a model with a head that classifies says of each text of a file: its label, and how likely each is;
+ * or what a folder of `probe` says.
  *
  * The file has a text a line, or rows (cmd/text_rows.h) with a column `text` or `sentence`, or with
  * two texts of a pair (data/enclosed.h). --out F.jsonl has each row with
@@ -17,6 +18,7 @@
 #include "base/text.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/probing.h"
 #include "cmd/scoring.h"
 #include "cmd/text_rows.h"
 #include "data/enclosed.h"
@@ -56,6 +58,10 @@ struct job {
 	struct text_rows texts;
 	struct scoring scoring;
 	struct labeller *labeller;
+	struct probing probing;         /* instead of l and labeller */
+	struct answers asked;
+	bool is_probe;
+	const struct labels *labels;
 	float *z;                       /* [rows.n][labels] */
 	struct io_writer file;
 	int32_t max_length;
@@ -130,6 +136,7 @@ static int compute(struct job *j, struct err *e)
 	    scoring_planned(&j->scoring, j->app, &j->l, labeller_scorer(j->labeller), &plan, e) < 0)
 		return -1;
 	metering_phase("classify");
+	j->labels = m->labels;
 	j->z = mem_array(t->rows.n * (size_t)m->labels->n, sizeof(*j->z));
 	scoring_begin(&j->scoring);
 	int status = labeller_run(j->labeller, t->pointers, t->rows.n, j->z, scoring_progress, &j->scoring, e);
@@ -141,7 +148,7 @@ static int compute(struct job *j, struct err *e)
 
 static json_t *row_said(const struct job *j, size_t i)
 {
-	const struct labels *l = j->l.model.labels;
+	const struct labels *l = j->labels;
 	const float *z = j->z + i * (size_t)l->n;
 	json_t *row = json_copy(j->texts.rows.items[i].json), *chances = labels_chances(l, z);
 
@@ -152,14 +159,24 @@ static json_t *row_said(const struct job *j, size_t i)
 	return row;
 }
 
+/* What a row asks, new. */
+static json_t *text_shown(const struct job *j, size_t i)
+{
+	const json_t *row = j->texts.rows.items[i].json;
+
+	if (!j->is_probe)
+		return json_incref((json_t *)(uintptr_t)text_of(row, pair_columns_of(row)));
+	return jsonx_text(j->asked.rows.text[i].s, j->asked.rows.text[i].n);
+}
+
 /* The label and how likely it is, or the number, then the text's beginning. */
 static void show_row(const struct job *j, size_t i)
 {
-	const struct labels *l = j->l.model.labels;
+	const struct labels *l = j->labels;
 	const float *z = j->z + i * (size_t)l->n;
 	double *p = mem_array((size_t)l->n, sizeof(*p));
-	json_t *said = labels_said(l, z), *row = j->texts.rows.items[i].json;
-	char *word = jsonx_line(said), *line = jsonx_line(text_of(row, pair_columns_of(row)));
+	json_t *said = labels_said(l, z), *text = text_shown(j, i);
+	char *word = jsonx_line(said), *line = jsonx_line(text);
 	size_t n = strlen(line);
 
 	labels_probabilities(l, z, p);
@@ -172,6 +189,7 @@ static void show_row(const struct job *j, size_t i)
 	else
 		app_print("%-20s  %.*s%s\n", word, (int)n, line, n < strlen(line) ? "…" : "");
 	json_decref(said);
+	json_decref(text);
 	mem_free(word);
 	mem_free(line);
 	mem_free(p);
@@ -207,8 +225,9 @@ static int write_all(struct job *j, struct err *e)
 
 static void report(struct job *j)
 {
-	struct scorer *s = labeller_scorer(j->labeller);
-	const struct labels *l = j->l.model.labels;
+	struct scorer *s = j->labeller         ? labeller_scorer(j->labeller) :
+	                   j->probing.has_model ? features_scorer(j->probing.frozen.features) : NULL;
+	const struct labels *l = j->labels;
 	const struct text_rows *t = &j->texts;
 	char time[32];
 
@@ -217,12 +236,13 @@ static void report(struct job *j)
 		         j->max_length);
 	if (j->o->out)
 		metering_out("result", j->o->out);
-	metering_count(t->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	metering_count(t->tokens, 0, -1, s ? scorer_flops(s) : NAN, s ? scorer_int_ops(s) : NAN);
 	json_t *out = json_pack("{s:o, s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:f, s:f}", "out",
 	                        j->o->out ? jsonx_path(j->o->out) : json_null(), "texts", (json_int_t)t->rows.n,
 	                        "num_labels", l->n, "problem_type", problem_name(l->problem), "max_length",
 	                        j->max_length, "truncated", (json_int_t)t->n_cut, "tokens", (json_int_t)t->tokens,
-	                        "computed_tokens", (json_int_t)scorer_computed_tokens(s), "seconds", j->seconds,
+	                        "computed_tokens", (json_int_t)(s ? scorer_computed_tokens(s) : 0), "seconds",
+	                        j->seconds,
 	                        "tokens_per_second", (double)t->tokens / j->seconds);
 	app_summary(j->app, out);
 	if (j->app->json)
@@ -230,6 +250,40 @@ static void report(struct job *j)
 	clock_human(j->seconds, time);
 	log_say("%s%s%zu texts, %lld tokens in %s, %.0f tokens/s", j->o->out ? j->o->out : "", j->o->out ? ": " : "",
 	        t->rows.n, (long long)t->tokens, time, (double)t->tokens / j->seconds);
+}
+
+/* --- by a folder of probe --- */
+
+static int classify_by_probe(struct job *j, const char *dir, const char *path, struct err *e)
+{
+	struct text_rows *t = &j->texts;
+	struct probing *p = &j->probing;
+
+	if (j->o->adapter)
+		return err_set(e, "--adapter: %s names its model and adapter itself", dir);
+	if (probing_open(p, j->app, dir, j->o->compute, e) < 0 || text_rows_read(t, path, j->o->limit, e) < 0)
+		return -1;
+	metering_in("data", path, t->rows.hash[0] ? t->rows.hash : NULL);
+	if (p->has_model && text_length(&p->l.model, j->o->max_length, &p->how.max_length, e) < 0)
+		return -1;
+	if (answers_ask(&j->asked, &t->rows, e) < 0 ||
+	    probing_rows(p, j->app, &t->rows, (int32_t)j->o->micro_batch_tokens, e) < 0 ||
+	    (j->o->out && !j->app->plans && io_writer_open(&j->file, j->o->out, e) < 0) ||
+	    probing_planned_use(p, j->app, "classify", (double)t->rows.n * LINE_SECONDS, e) < 0)
+		return -1;
+	j->labels = &p->learner.labels;
+	j->max_length = p->how.max_length;
+	t->tokens = p->frozen.tokens;
+	j->z = mem_array(t->rows.n * (size_t)j->labels->n, sizeof(*j->z));
+	metering_phase("classify");
+	double began = clock_seconds();
+	if (probing_outputs(p, j->app, &j->asked.rows, j->z, e) < 0)
+		return -1;
+	j->seconds = clock_seconds() - began;
+	if (write_all(j, e) < 0)
+		return -1;
+	report(j);
+	return 0;
 }
 
 /* --- the whole --- */
@@ -256,14 +310,20 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (o->out && !text_stem(o->out, ".jsonl"))
 		return app_usage(&cmd_classify, "--out FILE.jsonl was wanted");
-	if (loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
+	j.is_probe = learner_is_in(p->positional[0]);
+	if (!j.is_probe && loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
 		return -1;
-	int status = classify(&j, p->positional[1], e);
+	int status = j.is_probe ? classify_by_probe(&j, p->positional[0], p->positional[1], e) :
+	                          classify(&j, p->positional[1], e);
 	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
 	labeller_free(j.labeller);
 	mem_free(j.z);
+	answers_release(&j.asked);
 	text_rows_release(&j.texts);
-	loaded_close(&j.l);
+	if (j.is_probe)
+		probing_close(&j.probing);
+	else
+		loaded_close(&j.l);
 	return status;
 }
 

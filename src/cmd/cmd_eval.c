@@ -12,6 +12,8 @@
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
+#include "cmd/probing.h"
+#include "cmd/text_rows.h"
 #include "eval/evaluate.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
@@ -401,6 +403,55 @@ static const char *contradiction(const struct eval *o)
 	return in_context_contradiction(&o->context);
 }
 
+/* --- a folder of probe --- */
+
+static int probe_details(struct app *app, const struct eval *o, struct probing *p, const struct rows *r,
+                         struct details *d, struct err *e)
+{
+	struct evaluation v = { 0 };
+	struct eval_variants one = { .items = &v, .n = 1, .n_instructions = 1, .added_tokens = NAN,
+		                     .token_joules = NAN };
+	const struct probing_eval pe = { (int32_t)o->micro_batch_tokens, r, o->details ? write_line : NULL, d };
+	int status = probing_evaluate(p, app, &pe, &v, e);
+
+	if (status == 0 && d->failed)
+		status = err_set(e, "%s", d->e.msg);
+	if (status == 0 && o->details)
+		status = io_writer_commit(&d->file, e);
+	if (status == 0)
+		report(app, o, &one, NULL, &p->learner.labels,
+		       &(struct evaluate_options){ .max_length = p->how.max_length });
+	evaluation_release(&v);
+	return status;
+}
+
+static int judge_probe(struct app *app, const struct eval *o, const char *dir, const struct rows *r, struct err *e)
+{
+	struct details d = { .app = app };
+	struct probing p;
+	struct rows some = *r;
+
+	if (r->n == 0)
+		return err_set(e, "%s holds no rows", o->data);
+	if (o->adapter)
+		return err_set(e, "--adapter: %s names its model and adapter itself", dir);
+	if (in_context_wanted(&o->context))
+		return err_set(e, "%s was learnt from rows as they are: nothing stands before them", dir);
+	if (o->limit != OPT_UNSET_INT)
+		some.n = MIN(r->n, (size_t)o->limit);
+	metering_in("data", o->data, r->hash);
+	int status = probing_open(&p, app, dir, o->compute, e);
+	if (status == 0 && p.has_model)
+		status = text_length(&p.l.model, o->max_length, &p.how.max_length, e);
+	if (status == 0 && o->details && !app->plans)
+		status = io_writer_open(&d.file, o->details, e);
+	if (status == 0)
+		status = probe_details(app, o, &p, &some, &d, e);
+	io_writer_abort(&d.file); /* harmless after the commit, and where none was opened */
+	probing_close(&p);
+	return status;
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct eval *o = options;
@@ -412,7 +463,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	int status = rows_load(&rows, o->data, e);
-	if (status == 0)
+	if (status == 0 && learner_is_in(p->positional[0]))
+		status = judge_probe(app, o, p->positional[0], &rows, e);
+	else if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);
 	rows_release(&rows);
 	return status;

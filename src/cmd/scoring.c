@@ -33,7 +33,7 @@ int scoring_planned(const struct scoring *s, struct app *app, const struct loade
 		              (double)f.bytes / f.touch_rate +
 		                      loaded_predict(l, &p, &reads, f.bytes + plan->bytes, 0, plan->what));
 		predict_phase(&p, plan->phase, f.seconds);
-		predict_phase(&p, "writing", plan->writing);
+		predict_phase(&p, plan->after ? plan->after : "writing", plan->writing);
 		predict_operations(&p, f.flops, f.int_ops);
 		status = planned(app, &p, NULL, e);
 	}

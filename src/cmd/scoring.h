@@ -22,6 +22,7 @@ struct scoring_plan {
 	size_t bytes;                  /* taken beside the scorer's */
 	bool no_head;                  /* the head is not read */
 	double writing;                /* seconds, of what comes of it */
+	const char *after;             /* their name; NULL: "writing" */
 };
 
 /* What planned says of it. */

@@ -152,19 +152,3 @@ void features_free(struct features *x)
 	mem_free(x->seen);
 	mem_free(x);
 }
-
-void features_document(struct document *d)
-{
-	int32_t end = d->n, begin;
-
-	if (d->label || d->listed)
-		return;
-	while (end > 0 && !d->learn[end - 1])
-		end--;
-	for (begin = end; begin > 0 && d->learn[begin - 1];)
-		begin--;
-	d->n = begin > 0 ? begin : d->n;
-	memset(d->learn, 0, (size_t)d->n);
-	d->learn[d->n - 1] = 1;
-	d->n_learn = 1;
-}

@@ -26,16 +26,12 @@ struct features;
 int features_layers(const struct model *m);       /* how many there are: blocks + 1 */
 int features_new(struct features **out, struct model *m, const struct overlay *o, struct device *d,
                  const struct features_options *options, struct err *e);
-/* out: [n][n_layers][width], written as micro-batches are done. Of each document one token is learnt, where its state
- * is read (features_document). progress and what is returned: as scorer_run. */
+/* out: [n][n_layers][width], written as micro-batches are done. Of each document one token is learnt: its last,
+ * an encoder's first. progress and what is returned: as scorer_run. */
 int features_run(struct features *x, const struct document *const *docs, size_t n, float *out,
                  int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);
 size_t features_width(const struct features *x);
 struct scorer *features_scorer(struct features *x);   /* what it computes with: forecasts and counts */
 void features_free(struct features *x);
-
-/* A document as it is made for training, answer and all (data/document.h), becomes what stands before its last answer,
- * of which the last token is learnt; where a label is all that is learnt, it stays as it is. */
-void features_document(struct document *d);
 
 #endif

@@ -5,70 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/unicode.h"
+#include "data/asked.h"
 #include "data/conversation.h"
-#include "data/enclosed.h"
 #include "data/shape.h"
 
 enum { ROWS_A_LABEL = 2 };      /* at least, on average, else answers are no labels */
 
 /* --- what is asked --- */
-
-static void add_line(struct buf *out, const json_t *text)
-{
-	if (out->len)
-		buf_addc(out, '\n');
-	buf_add(out, json_string_value(text), json_string_length(text));
-}
-
-/* The turns up to the last answer. */
-static int add_turns(struct buf *out, const json_t *list, struct err *e)
-{
-	json_t *turns = messages_from(list, e);
-	size_t n = json_array_size(turns);
-
-	if (!turns)
-		return -1;
-	n -= n && message_is_assistant(json_array_get(turns, n - 1));
-	for (size_t i = 0; i < n; i++) {
-		const json_t *content = json_object_get(json_array_get(turns, i), "content");
-		char *line = json_is_string(content) || !content ? NULL : jsonx_line(content);
-		if (line)
-			buf_adds(out, line);
-		else if (content)
-			add_line(out, content);
-		mem_free(line);
-	}
-	json_decref(turns);
-	return 0;
-}
-
-static int add_asked(struct buf *out, const struct row *r, const struct shape *s, struct err *e)
-{
-	const struct pair_columns *p = pair_columns_of(r->json);
-	const json_t *text = json_object_get(r->json, "text");
-
-	text = text ? text : json_object_get(r->json, "sentence");
-	if (!s || s->labelled || (!s->ask && !s->asks)) {
-		if (p) {
-			add_line(out, json_object_get(r->json, p->first));
-			add_line(out, json_object_get(r->json, p->second));
-			return 0;
-		}
-		if (!json_is_string(text))
-			return err_set(e, "%s:%zu: no text that is asked", r->file, r->line);
-		add_line(out, text);
-		return 0;
-	}
-	json_t *asked = shape_ask(s, r->json, e);
-	int status = !asked ? -1 : json_is_string(asked) ? 0 : add_turns(out, asked, e);
-	if (status == 0 && json_is_string(asked))
-		add_line(out, asked);
-	json_decref(asked);
-	return status < 0 ? err_prefix(e, "%s:%zu", r->file, r->line) : 0;
-}
 
 static int take_texts(struct answers *a, const struct rows *r, struct err *e)
 {
@@ -79,7 +24,7 @@ static int take_texts(struct answers *a, const struct rows *r, struct err *e)
 	a->rows.text = arena_array(&a->mem, r->n + 1, sizeof(*a->rows.text));
 	for (size_t i = 0; i < r->n && status == 0; i++) {
 		buf_clear(&text);
-		status = add_asked(&text, &r->items[i], r->shape, e);
+		status = asked_text(&text, &r->items[i], e);
 		a->rows.text[i] = (struct text){ arena_strndup(&a->mem, buf_str(&text), text.len), text.len };
 	}
 	buf_release(&text);

@@ -6,7 +6,7 @@
  *     prompt,completion · messages · conversations · instruction,output …
  *                             the last answer, white space at its ends aside
  *
- * The text is what is asked alone, of several turns or of a pair's two texts a line each. */
+ * The text is data/asked.h's. */
 #ifndef LEARN_ANSWERS_H
 #define LEARN_ANSWERS_H
 

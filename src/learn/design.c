@@ -114,14 +114,14 @@ static void back_cols(void *ctx, size_t item, int thread)
 			add_scaled(p->out + c * p->k, x->col_value[i], p->in + (size_t)x->row[i] * p->k, p->k);
 }
 
-void design_times(const struct design *x, const struct compute *on, const double *w, size_t k, double *z)
+void design_times(const struct design *x, const struct workshop *on, const double *w, size_t k, double *z)
 {
 	struct product p = { x, w, z, k };
 
 	pool_run(on->pool, (x->rows + ITEM_ROWS - 1) / ITEM_ROWS, times_rows, &p);
 }
 
-void design_back(const struct design *x, const struct compute *on, const double *r, size_t k, double *g)
+void design_back(const struct design *x, const struct workshop *on, const double *r, size_t k, double *g)
 {
 	struct product p = { x, r, g, k };
 
@@ -132,7 +132,7 @@ void design_back(const struct design *x, const struct compute *on, const double 
 
 /* --- in float --- */
 
-void design_fast_begin(struct design_fast *f, const struct design *x, const struct compute *on, size_t k)
+void design_fast_begin(struct design_fast *f, const struct design *x, const struct workshop *on, size_t k)
 {
 	*f = (struct design_fast){ .x = x, .on = on, .k = k };
 	f->w = arena_array(&f->mem, x->cols * k + 1, sizeof(float));

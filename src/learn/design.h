@@ -11,7 +11,7 @@
 #include "base/pool.h"
 #include "kernel/kernels.h"
 
-struct compute {                    /* what it is done with; borrowed */
+struct workshop {                   /* what products are made with; borrowed */
 	const struct kernels *kernels;
 	struct pool *pool;
 };
@@ -31,19 +31,19 @@ struct design {
 /* Fills the columns of a sparse one, in mem. */
 void design_turn(struct design *x, struct arena *mem);
 /* z[rows][k] = X·w[cols][k], g[cols][k] = Xᵀ·r[rows][k]; in double. */
-void design_times(const struct design *x, const struct compute *on, const double *w, size_t k, double *z);
-void design_back(const struct design *x, const struct compute *on, const double *r, size_t k, double *g);
+void design_times(const struct design *x, const struct workshop *on, const double *w, size_t k, double *z);
+void design_back(const struct design *x, const struct workshop *on, const double *r, size_t k, double *g);
 
 /* The same of a dense one in float, by the kernels; its scratch is taken once. */
 struct design_fast {
 	const struct design *x;
-	const struct compute *on;
+	const struct workshop *on;
 	size_t k;
 	float *w, *z, *r, *g;       /* [cols][k], [rows][k], and back */
 	void *scratch;
 	struct arena mem;
 };
-void design_fast_begin(struct design_fast *f, const struct design *x, const struct compute *on, size_t k);
+void design_fast_begin(struct design_fast *f, const struct design *x, const struct workshop *on, size_t k);
 void design_fast_times(struct design_fast *f, const double *w, double *z);
 void design_fast_back(struct design_fast *f, const double *r, double *g);
 void design_fast_release(struct design_fast *f);

@@ -49,7 +49,7 @@ static void choose(void *ctx, size_t item, int thread)
 }
 
 void knn_find(const float *kept, size_t n, const float *x, size_t m, size_t cols, size_t k, const int32_t *fold,
-              const struct compute *on, int32_t *nearest)
+              const struct workshop *on, int32_t *nearest)
 {
 	struct arena mem = ARENA_INIT;
 	float *product = arena_array(&mem, MIN(m, (size_t)BLOCK_ROWS) * n + 1, sizeof(*product));

@@ -89,7 +89,7 @@ static int place_of(const struct learner *l, const struct examples *x, size_t *p
 	return err_set(e, "a %s on layer %d, which the features do not have", learner_names[l->kind], l->layer);
 }
 
-static void say_words(const struct learner *l, const struct examples *x, const struct compute *on, double *z)
+static void say_words(const struct learner *l, const struct examples *x, const struct workshop *on, double *z)
 {
 	struct arena mem = ARENA_INIT;
 	struct design rows;
@@ -101,7 +101,7 @@ static void say_words(const struct learner *l, const struct examples *x, const s
 	arena_release(&mem);
 }
 
-static void say_features(const struct learner *l, const struct examples *x, size_t place, const struct compute *on,
+static void say_features(const struct learner *l, const struct examples *x, size_t place, const struct workshop *on,
                          double *z)
 {
 	struct arena mem = ARENA_INIT;
@@ -123,7 +123,7 @@ static void say_features(const struct learner *l, const struct examples *x, size
 	arena_release(&mem);
 }
 
-int learner_outputs(const struct learner *l, const struct examples *x, const struct compute *on, float *out,
+int learner_outputs(const struct learner *l, const struct examples *x, const struct workshop *on, float *out,
                     struct err *e)
 {
 	size_t labels = (size_t)l->labels.n, place = 0;

@@ -76,9 +76,9 @@ enum { LEARNER_STAGE_ROWS = 2000, LEARNER_BEST_LAYERS = 3, LEARNER_NEIGHBOURS = 
 /* −1: rows of one label alone, fewer than two of them, no words, or a stop was asked for. Released by the caller,
  * after an error too. */
 int learner_fit(struct learner *l, enum learner_kind kind, const struct examples *x, const struct learner_options *o,
-                const struct compute *on, struct err *e);
+                const struct workshop *on, struct err *e);
 /* z[x->n][labels.n], divided by the temperature. Features must have the learner's layer, as many numbers. */
-int learner_outputs(const struct learner *l, const struct examples *x, const struct compute *on, float *z,
+int learner_outputs(const struct learner *l, const struct examples *x, const struct workshop *on, float *z,
                     struct err *e);
 void learner_release(struct learner *l);
 

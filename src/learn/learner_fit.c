@@ -28,7 +28,7 @@ struct fitting {
 	struct learner *l;
 	const struct examples *x;
 	const struct learner_options *o;
-	const struct compute *on;
+	const struct workshop *on;
 	int32_t *fold;                  /* [n] */
 	int folds;
 	double *z;                      /* [n][labels] of the candidate at hand, from rows it was not fitted on */
@@ -66,6 +66,9 @@ static struct score score_numbers(const double *z, const double *y, size_t n)
 	return (struct score){ variance > 0 ? 1 - square / variance : 0, square / (double)n };
 }
 
+/* As if each label had come once more in n rows. */
+static double smooth_of(size_t n, size_t k) { return 1 / (double)(n + k); }
+
 /* Of n rows, whose outputs are z; y, or number, are theirs. */
 static struct score score_of(const struct fitting *f, const double *z, const int32_t *y, const double *number, size_t n)
 {
@@ -75,7 +78,8 @@ static struct score score_of(const struct fitting *f, const double *z, const int
 		return score_numbers(z, number, n);
 	for (size_t i = 0; i < n; i++)
 		hits += largest(z + i * k, k) == y[i];
-	return (struct score){ (double)hits / (double)n, temperature_loss(z, y, n, k, temperature_fit(z, y, n, k)) };
+	double t = temperature_fit(z, y, n, k, smooth_of(n, k));
+	return (struct score){ (double)hits / (double)n, temperature_loss(z, y, n, k, t) };
 }
 
 static bool is_better(struct score a, struct score b)
@@ -565,7 +569,7 @@ static void calibrate(struct fitting *f)
 		count[f->x->y[i]]++;
 	for (size_t i = 0; i < n; i++)
 		y[i] = count[f->x->y[i]] > 1 ? f->x->y[i] : -1;
-	l->temperature = temperature_fit(l->held, y, n, k);
+	l->temperature = temperature_fit(l->held, y, n, k, smooth_of(n, k));
 	l->held_loss = temperature_loss(l->held, y, n, k, l->temperature);
 	for (size_t i = 0; i < n * k; i++)
 		l->held[i] /= l->temperature;
@@ -589,7 +593,7 @@ static int check_rows(const struct examples *x, struct err *e)
 }
 
 int learner_fit(struct learner *l, enum learner_kind kind, const struct examples *x, const struct learner_options *o,
-                const struct compute *on, struct err *e)
+                const struct workshop *on, struct err *e)
 {
 	static int (*const fits[LEARNERS])(struct fitting *f, struct err *e) = {
 		[LEARNER_MAJORITY] = fit_majority, [LEARNER_TFIDF] = fit_words, [LEARNER_KNN] = fit_features,

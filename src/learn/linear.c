@@ -21,7 +21,7 @@ void linear_release(struct linear_model *m)
 	*m = (struct linear_model){ 0 };
 }
 
-void linear_outputs(const struct linear_model *m, const struct design *x, const struct compute *on, double *z)
+void linear_outputs(const struct linear_model *m, const struct design *x, const struct workshop *on, double *z)
 {
 	size_t k = (size_t)m->outputs;
 
@@ -30,8 +30,8 @@ void linear_outputs(const struct linear_model *m, const struct design *x, const 
 		z[i] += m->b[i % k];
 }
 
-static void times(const struct design *x, const struct compute *on, struct design_fast *fast, const double *w, size_t k,
-                  double *z)
+static void times(const struct design *x, const struct workshop *on, struct design_fast *fast, const double *w,
+                  size_t k, double *z)
 {
 	if (fast)
 		design_fast_times(fast, w, z);
@@ -39,7 +39,7 @@ static void times(const struct design *x, const struct compute *on, struct desig
 		design_times(x, on, w, k, z);
 }
 
-static void back(const struct design *x, const struct compute *on, struct design_fast *fast, const double *r, size_t k,
+static void back(const struct design *x, const struct workshop *on, struct design_fast *fast, const double *r, size_t k,
                  double *g)
 {
 	if (fast)
@@ -52,7 +52,7 @@ static void back(const struct design *x, const struct compute *on, struct design
 
 struct logistic {
 	const struct design *x;
-	const struct compute *on;
+	const struct workshop *on;
 	const int32_t *y;
 	size_t k;
 	double C;
@@ -106,7 +106,7 @@ static double logistic_value(void *ctx, const double *w, double *g)
 }
 
 int logistic_fit(struct linear_model *m, const struct design *x, const int32_t *y, const struct fit_options *o,
-                 const struct compute *on, struct err *e)
+                 const struct workshop *on, struct err *e)
 {
 	struct design_fast fast;
 	size_t k = (size_t)m->outputs;
@@ -130,7 +130,7 @@ int logistic_fit(struct linear_model *m, const struct design *x, const int32_t *
 
 struct ridge {
 	const struct design *x;
-	const struct compute *on;
+	const struct workshop *on;
 	double *mean;                   /* [cols] of the columns */
 	double *q, *ones;               /* [rows] */
 	double alpha;
@@ -192,7 +192,7 @@ static int conjugate(const struct ridge *r, double *w, double *residual, const s
 }
 
 int ridge_fit(struct linear_model *m, const struct design *x, const double *y, const struct fit_options *o,
-              const struct compute *on, struct err *e)
+              const struct workshop *on, struct err *e)
 {
 	size_t n = x->rows, cols = x->cols;
 	double *room = mem_array(2 * cols + 2 * n + 1, sizeof(*room)), *right = room + cols, mean_y = 0;

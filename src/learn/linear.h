@@ -28,10 +28,10 @@ void linear_release(struct linear_model *m);
 
 /* From what m is on. y: classes from 0; numbers. −1: a stop was asked for. */
 int logistic_fit(struct linear_model *m, const struct design *x, const int32_t *y, const struct fit_options *o,
-                 const struct compute *on, struct err *e);
+                 const struct workshop *on, struct err *e);
 int ridge_fit(struct linear_model *m, const struct design *x, const double *y, const struct fit_options *o,
-              const struct compute *on, struct err *e);
+              const struct workshop *on, struct err *e);
 /* z[rows][outputs] = W·x + b */
-void linear_outputs(const struct linear_model *m, const struct design *x, const struct compute *on, double *z);
+void linear_outputs(const struct linear_model *m, const struct design *x, const struct workshop *on, double *z);
 
 #endif

@@ -1,5 +1,5 @@
 /* test_features: states of documents, layer by layer, as transformers has them (values/features_*); packed with others
- * or alone, on any threads the same; which token of a row is read. */
+ * or alone, on any threads the same. */
 #include "../test.h"
 
 #include <math.h>
@@ -134,25 +134,6 @@ static void check_layer(struct test *t)
 	mem_free(model);
 }
 
-static void check_cut(struct test *t)
-{
-	static const struct { const char *learn; const char *want; } cases[] = {
-		{ "00011", "001" }, { "0110011", "00001" }, { "00010", "001" }, { "000", "001" }, { "01", "1" },
-	};
-
-	test_case(t, "what stands before the last answer");
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		uint8_t learn[8] = { 0 };
-		struct document d = { .learn = learn, .n = (int32_t)strlen(cases[i].learn) };
-		for (int32_t j = 0; j < d.n; j++)
-			learn[j] = cases[i].learn[j] == '1';
-		features_document(&d);
-		CHECK_MSG(t, d.n == (int32_t)strlen(cases[i].want) && d.n_learn == 1, "%s", cases[i].learn);
-		for (int32_t j = 0; j < d.n; j++)
-			CHECK(t, learn[j] == (cases[i].want[j] == '1'));
-	}
-}
-
 void test_features(struct test *t)
 {
 	check_model(t, "llama");
@@ -160,5 +141,4 @@ void test_features(struct test *t)
 	check_model(t, "gemma2");
 	check_model(t, "bert");
 	check_layer(t);
-	check_cut(t);
 }

@@ -22,7 +22,7 @@ struct bench {
 	struct rows rows, other;        /* learnt from, and answered */
 	struct answers train, test;
 	struct arena mem;
-	struct compute on;
+	struct workshop on;
 };
 
 static char *golden(const char *name) { return io_join(test_golden(), name); }
@@ -115,7 +115,7 @@ static void check_words(struct bench *b)
 	CHECK(b->t, worst(z, value(b, "outputs")->data, n) < 1e-4);
 	linear_release(&m);
 	test_case(b->t, "temperature");
-	double t = temperature_fit(z, b->test.rows.y, other.rows, (size_t)x->labels.n);
+	double t = temperature_fit(z, b->test.rows.y, other.rows, (size_t)x->labels.n, 0);
 	CHECK_MSG(b->t, fabs(t - *(const double *)value(b, "temperature")->data) < 1e-4, "%.8f", t);
 }
 
@@ -236,7 +236,7 @@ static void check_learner(struct bench *b, enum learner_kind kind, double least)
 {
 	const struct learner_options o = { .layer = -1, .folds = 5, .seed = 7 };
 	struct examples train = with_features(b, &b->train, "x"), test = with_features(b, &b->test, "x_test");
-	struct compute alone = { b->on.kernels, pool_new(1) };
+	struct workshop alone = { b->on.kernels, pool_new(1) };
 	struct learner l, same;
 	struct err e = ERR_INIT;
 	size_t n = test.n * (size_t)test.labels.n;
