@@ -24,7 +24,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hi
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas op model adapt format token retrieve data train infer eval learn api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve data train infer eval learn api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter x86_64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/x86_*.c)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/search/study.h"
 
 extern const struct command cmd_resume;
 
@@ -63,6 +64,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct resume *o = options;
 
 	app_catch_signals();
+	if (study_is(p->positional[0]))
+		return search_resume(app, p->positional[0], e);
 	return resume_dir(app, p->positional[0], o->memory, e);
 }
 

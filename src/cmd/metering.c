@@ -37,7 +37,7 @@ static struct {
 	double last_tick, last_look;
 	bool over;
 	double began;
-	bool in_part;
+	bool in_part, fits;
 	struct meter_span part;        /* what the part took */
 	struct artefact_use *uses;
 	size_t n_uses;
@@ -81,12 +81,12 @@ static char *user_prices(const struct common *o)
 	return NULL;
 }
 
-static int read_limit(struct gas_limit *l, const struct prices *p, const struct common *o, struct err *e)
+static int read_limit(struct gas_limit *l, const struct prices *p, const char *text, struct err *e)
 {
 	*l = (struct gas_limit){ .seconds = NAN, .joules = NAN, .money = NAN };
-	if (!o->max_gas)
+	if (!text)
 		return 0;
-	if (gas_limit_parse(l, o->max_gas, e) < 0)
+	if (gas_limit_parse(l, text, e) < 0)
 		return err_prefix(e, "--max-gas");
 	if (!isnan(l->money) && prices_convert(p, l->money, l->currency, &l->money, e) < 0)
 		return err_prefix(e, "--max-gas");
@@ -104,7 +104,7 @@ int metering_limit(struct gas_limit *l, const struct common *o, struct err *e)
 	mem_free(path);
 	if (status)
 		return -1;
-	status = read_limit(l, &p, o, e);
+	status = read_limit(l, &p, o->max_gas, e);
 	prices_release(&p);
 	return status;
 }
@@ -178,7 +178,7 @@ int metering_begin(const struct app *app, const struct command *c, const struct 
 	char *path = user_prices(o);
 	int status = prices_load(&books.prices, path, e);
 	mem_free(path);
-	if (status || read_limit(&books.limit, &books.prices, o, e) < 0)
+	if (status || read_limit(&books.limit, &books.prices, o->max_gas, e) < 0)
 		return -1;
 	describe(app, c);
 	books.on = true;
@@ -460,7 +460,7 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
 	put();
 	if (gas_limit_exceeded(&books.limit, gas, why))
 		return err_set(e, "--max-gas: the plan wants %s; nothing was run", why);
-	return books.in_part ? check_rest(gas, e) : 0;
+	return books.in_part && books.fits ? check_rest(gas, e) : 0;
 }
 
 void metering_phase(const char *name)
@@ -569,12 +569,13 @@ static void describe_part(const char *name, const char *argv)
 	books.entry.processor = outer.entry.processor;
 }
 
-void metering_part_begin(const char *name, const char *argv)
+void metering_part_begin(const char *name, const char *argv, bool fits)
 {
 	if (books.in_part)
 		BUG("a part of a part of a run");
 	outer = books;
 	books.in_part = true;
+	books.fits = fits;
 	books.began = clock_seconds();
 	books.uses = NULL;
 	books.n_uses = books.n_past = 0;
@@ -695,6 +696,55 @@ bool metering_tick(void)
 	if (books.in_part)
 		put_whole();
 	return true;
+}
+
+json_t *metering_whole_so_far(void)
+{
+	struct gas g;
+
+	gas_none(&g);
+	if (books.on)
+		meter_read(books.meter, &g);
+	else
+		g.seconds = clock_seconds() - (books.in_part ? outer.began : books.began);
+	return gas_keep(&g);
+}
+
+static double larger(double share, double used, double limit)
+{
+	double of = used / limit; /* NAN where either is not known */
+
+	return of > share ? of : share;
+}
+
+double metering_share_of(const struct gas *g)
+{
+	const struct gas_limit *l = &books.limit;
+
+	return larger(larger(larger(0, g->seconds, l->seconds), g->energy.joules, l->joules), g->money.total, l->money);
+}
+
+double metering_share(const struct gas *before)
+{
+	static double share, looked = -INFINITY;
+	struct gas g;
+
+	if (!books.on || clock_seconds() - looked < look_seconds)
+		return books.on ? share : 0;
+	looked = clock_seconds();
+	gas_none(&g);
+	meter_read(books.meter, &g);
+	if (before) {
+		g.seconds += isnan(before->seconds) ? 0 : before->seconds;
+		g.energy.joules += isnan(before->energy.joules) ? 0 : before->energy.joules;
+		g.money.total += isnan(before->money.total) ? 0 : before->money.total;
+	}
+	return share = metering_share_of(&g);
+}
+
+int metering_set_limit(const char *text, struct err *e)
+{
+	return books.on ? read_limit(&books.limit, &books.prices, text, e) : 0;
 }
 
 bool metering_over(void)

@@ -29,9 +29,9 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
                struct err *e);
 /* A run within the command, as a trial of a search: it has an entry of its own, whose parent is the command's, and
  * from here on metering_in, _out, _directory, _seed, _count, _plan, _so_far, _tick, _summary, _text and _error are of
- * it; its plan is refused where --max-gas has no room beside what was used until then. One at a time. argv: a JSON list
- * of words, or NULL. The command's own plan, words and uses come back at the end. */
-void metering_part_begin(const char *command, const char *argv);
+ * it; fits: its plan is refused where --max-gas has no room beside what was used until then. One at a time. argv: a
+ * JSON list of words, or NULL. The command's own plan, words and uses come back at the end. */
+void metering_part_begin(const char *command, const char *argv, bool fits);
 void metering_part_gas(struct gas *g);              /* what it took until now; seconds alone where nothing is metered */
 void metering_part_end(int status);
 void metering_phase(const char *name);              /* with --gas phases */
@@ -54,6 +54,15 @@ bool metering_tick(void);
 /* What this process took so far, as gas_keep has it: its seconds also where nothing is metered. The entry learns it
  * too. New reference. */
 json_t *metering_so_far(void);
+/* The share of --max-gas that is used, of what is used most; 0: there is no limit. Looked at ten times a second at
+ * most. before: what earlier processes of the same work took, or NULL. */
+double metering_share(const struct gas *before);
+/* The same of planned figures alone. */
+double metering_share_of(const struct gas *planned);
+/* A limit for a command that goes on with work that had one, where its own words have none. */
+int metering_set_limit(const char *text, struct err *e);
+/* What the whole command took so far, also while a part of it runs, as gas_keep has it. New reference. */
+json_t *metering_whole_so_far(void);
 bool metering_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
 /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void metering_summary(json_t *summary);

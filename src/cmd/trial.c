@@ -14,6 +14,7 @@
 #include "cmd/machine_profile.h"
 #include "cmd/metering.h"
 #include "cmd/trial_parts.h"
+#include "train/checkpoint.h"
 
 /* --- who listens --- */
 
@@ -90,12 +91,25 @@ static bool take_evaluation(void *ctx, const struct eval_metrics *m, const json_
 
 /* --- the steps --- */
 
+static struct trial_run *running;      /* whose callback is asked */
+
+static bool interrupted(void)
+{
+	const struct trial_options *o = running->o;
+	bool pause = o->pause && o->pause(o->ctx);
+
+	if (pause)
+		running->result->end = TRIAL_PAUSED;
+	return pause || app_interrupted();
+}
+
 static void begin_loop(struct trial_run *t)
 {
 	struct train_loop *f = &t->loop;
 
 	train_loop_init(f, t->trainer, &t->recipe, &t->dir);
-	f->interrupted = app_interrupted;
+	f->interrupted = interrupted;
+	f->save_last = t->o->keep_last;
 	f->line = take_line;
 	f->progress = take_progress;
 	f->phase = take_phase;
@@ -180,6 +194,7 @@ static int run_started(struct trial_run *t, bool resume, struct err *e)
 {
 	struct err ignored = ERR_INIT;
 
+	running = t;
 	t->facts = trial_facts(t, resume);
 	metering_directory(t->dir.path);
 	begin_loop(t);
@@ -297,7 +312,7 @@ static void begin_part(const struct trial_run *t, bool resume)
 	json_t *words = trial_words(&t->recipe);
 	char *line = jsonx_line(words);
 
-	metering_part_begin(resume ? "resume" : "tune", line);
+	metering_part_begin(resume ? "resume" : "tune", line, !t->o->beyond_gas);
 	mem_free(line);
 	json_decref(words);
 }
@@ -309,15 +324,20 @@ static void end_part(const struct trial_run *t, int status, const struct err *e)
 	metering_part_end(status ? EXIT_FAILED : t->result->end == TRIAL_DONE ? EXIT_DONE : EXIT_STOPPED);
 }
 
+static void empty_result(struct trial_result *r)
+{
+	*r = (struct trial_result){ .loss = NAN, .eval_loss = NAN, .acc = NAN };
+	gas_none(&r->gas);
+	gas_none(&r->whole);
+}
+
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e)
 {
 	struct trial_run t = { .app = app, .o = o, .recipe = *o->recipe, .began = o->began, .result = r };
 	bool resume = o->folder == TRIAL_RESUME || (o->folder == TRIAL_EITHER && is_run(t.recipe.out));
 	const struct log_sink *was = o->log ? log_lend(o->log) : NULL;
 
-	*r = (struct trial_result){ .loss = NAN, .eval_loss = NAN, .acc = NAN };
-	gas_none(&r->gas);
-	gas_none(&r->whole);
+	empty_result(r);
 	if (!t.began)
 		t.began = clock_seconds();
 	if (o->part)
@@ -348,4 +368,79 @@ void trial_result_release(struct trial_result *r)
 	r->summary = NULL;
 	r->rows = NULL;
 	r->result = NULL;
+}
+
+/* --- a finished run on other rows --- */
+
+/* The weights of its end: of the newest checkpoint, or of the best one where the recipe wants that. */
+static int load_end(struct trainer *t, const struct recipe *r, struct err *e)
+{
+	json_t *state;
+	long *steps;
+	size_t n;
+
+	if (checkpoint_list(r->out, &steps, &n, e) < 0)
+		return -1;
+	char *path = n ? checkpoint_path(r->out, steps[n - 1]) : NULL;
+	int status = path ? trainer_load(t, path, &state, e) : err_set(e, "%s has no checkpoint", r->out);
+	mem_free(path);
+	mem_free(steps);
+	if (status)
+		return -1;
+	long best = (long)json_integer_value(json_object_get(state, "best_step"));
+	json_decref(state);
+	if (!r->load_best_model_at_end || best <= 0)
+		return 0;
+	path = checkpoint_path(r->out, best);
+	status = trainer_load_weights(t, path, e);
+	mem_free(path);
+	return status;
+}
+
+static int score(struct trainer *t, struct trial_result *r, struct err *e)
+{
+	struct eval_metrics m;
+	bool stopped = false;
+
+	if (trainer_eval(t, &m, app_interrupted, &stopped, e) < 0) {
+		r->end = TRIAL_STOPPED;
+		return stopped ? 0 : -1;
+	}
+	keep_rows(r, &m);
+	r->eval_loss = m.eval_loss;
+	r->acc = m.acc;
+	for (int i = 0; i < m.metrics.n; i++)
+		if (strstr(m.metrics.names[i], "accurac"))
+			r->acc = m.metrics.value[i];
+	return 0;
+}
+
+int trial_score(struct app *app, const struct recipe *recipe, struct trial_result *r, struct trial_result *before,
+                struct err *e)
+{
+	struct recipe copy = *recipe;
+	struct speeds speeds = machine_speeds(app);
+	struct trainer *t;
+
+	empty_result(r);
+	if (before)
+		empty_result(before);
+	copy.speeds = &speeds;
+	copy.forgetting = false;
+	copy.retain = copy.ewc > 0 ? copy.retain : NULL;
+	int status = trainer_open(&t, &copy, app->device, e);
+	if (!status)
+		trainer_watch(t, app_interrupted);
+	if (!status && !(status = trainer_start(t, e)) && before)
+		status = score(t, before, e);
+	if (!status && !(before && before->end == TRIAL_STOPPED) && !(status = load_end(t, &copy, e)))
+		status = score(t, r, e);
+	trainer_close(t);
+	if (status && stop_ended(e)) {
+		r->end = TRIAL_STOPPED;
+		status = 0;
+	}
+	if (before && before->end == TRIAL_STOPPED)
+		r->end = TRIAL_STOPPED;
+	return status;
 }

@@ -38,7 +38,7 @@ enum trial_folder {
 
 enum trial_end {
 	TRIAL_DONE,
-	TRIAL_PAUSED,                  /* `evaluated` wanted it; a checkpoint is there, another call goes on */
+	TRIAL_PAUSED,                  /* a callback wanted it; a checkpoint is there, another call goes on */
 	TRIAL_STOPPED                  /* by a signal, or --max-gas is used up; likewise */
 };
 
@@ -55,6 +55,10 @@ struct trial_options {
 	enum trial_folder folder;
 	/* The command of which the trial is a part, for run.json; NULL: it is the command, whose entry is the run's. */
 	const char *part;
+	/* As a part: it may be begun although --max-gas has no room for its whole plan, since it will not run to its
+	 * end. */
+	bool beyond_gas;
+	bool keep_last;                /* a checkpoint of the last step stays, for trial_score */
 	const struct log_sink *log;    /* or NULL: stderr. log_nothing swallows all but warnings */
 	struct profiling *profiling;   /* or NULL */
 	double began;                  /* clock_seconds(); 0: now */
@@ -63,6 +67,8 @@ struct trial_options {
 	int (*planned)(void *ctx, const struct trainer_plan *p, const json_t *plan, struct err *e);
 	/* After each evaluation, the one at the start too; true: pause there. May be NULL. */
 	bool (*evaluated)(void *ctx, const struct trial_evaluation *v);
+	/* Looked at between steps and within evaluations; true: pause there. May be NULL. */
+	bool (*pause)(void *ctx);
 	void (*line)(void *ctx, const json_t *metrics);                         /* each of metrics.jsonl; or NULL */
 	void (*progress)(void *ctx, const struct train_loop_progress *p);       /* after each step; or NULL */
 	/* When the steps go on from a checkpoint, and at the end of what was run, while the trainer is still there; the
@@ -97,6 +103,11 @@ extern const struct log_sink log_nothing;
 
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e);
 void trial_result_release(struct trial_result *r);
+/* The evaluation that the end of a finished run (with keep_last) would have had on the recipe's eval_data, whichever
+ * rows those are: r has eval_loss, acc and rows; end is TRIAL_STOPPED where a stop was asked
+ * for. before: the same of the model as the run began, which the caller releases; or NULL. Metered as the command's. */
+int trial_score(struct app *app, const struct recipe *recipe, struct trial_result *r, struct trial_result *before,
+                struct err *e);
 
 /* The words after "kungfu tune" that repeat a run of this recipe: what differs from the usual. New reference. */
 json_t *trial_words(const struct recipe *r);

@@ -515,6 +515,9 @@ int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e
 		if (step(f, e) < 0 && !(stop = stop_ended(e)))
 			return -1;
 	}
+	if (f->save_last && trainer_steps_done(f->trainer) > 0 && f->saved != trainer_steps_done(f->trainer) &&
+	    save(f, e) < 0)
+		return -1;
 	*end = FIT_DONE;
 	return finish(f, end, e);
 }

@@ -34,6 +34,7 @@ struct train_loop {
 	void *ctx;
 	const long *evaluate_at;           /* steps after which there is an evaluation beside the recipe's */
 	size_t n_evaluate_at;
+	bool save_last;                    /* a checkpoint of the last step too */
 	long last_step;                    /* the run is done there, as it stands; 0: at the recipe's end */
 
 	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
