@@ -3,7 +3,8 @@
  * The text is a file's bytes as they are; text of special tokens counts as those, as transformers reads it. A BOS goes
  * before it only where the model's tokenizer adds one; it is no line of the result. With --ids the file has the tokens'
  * numbers instead, nothing is added, and no tokenizer is needed. What is longer than the window is scored in windows
- * (eval/window.h). */
+ * (eval/window.h). An instruction and examples may stand before the text, in the same window; nothing of them is a
+ * line of the result. */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/in_context.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/scoring.h"
@@ -30,6 +32,7 @@ struct score {
 	struct common common;
 	const char *adapter, *ids;
 	int64_t window, stride, micro_batch_tokens;
+	struct in_context_options context;
 	const char *compute;
 };
 
@@ -38,6 +41,8 @@ static const struct opt score_opts[] = {
 	OPT_STRING("ids", struct score, ids, NULL, "FILE",
 	           "score token ids instead of a text: numbers apart by white space (-: standard input); nothing is "
 	           "added"),
+	IN_CONTEXT_OPTS(struct score, context, ""),
+	OPT_GROUP("How"),
 	OPT_INT("window", struct score, window, NULL, 2, 1 << 20,
 	        "a longer text is scored in windows of N tokens (default: the model's context)"),
 	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20,
@@ -50,33 +55,102 @@ static const struct opt score_opts[] = {
 
 struct scored {
 	struct tokens ids;
-	size_t n_bos;              /* tokens that were put before the text, a BOS as a rule */
+	size_t n_bos;              /* tokens before the text: a BOS as a rule, and what stands before it */
+	double added_tokens;       /* of these, what stands before it; NAN: nothing does */
 	float *logprob;            /* [ids.n], NAN where nothing was scored */
 	int32_t window, stride;
 	size_t n_windows, n_scored;
-	double sum, seconds, operations, int_ops;
+	double sum, seconds, operations, int_ops, joules;
 };
 
 /* --- scoring --- */
 
 static const char *name_of(const char *path) { return path[0] == '-' && !path[1] ? "standard input" : path; }
 
-static int read_text(const struct model *m, const char *path, struct scored *s, struct err *e)
+/* What stands before the text. */
+static int read_context(struct app *app, const struct score *o, struct loaded *l, const struct buf *text,
+                        struct buf *before, struct err *e)
 {
-	struct buf text = BUF_INIT;
-	const struct tokenizer *t = m->tokenizer;
+	struct in_context c;
+	struct fewshot *f = NULL;
+	json_t *prompt = json_pack("{s:o}", "prompt", jsonx_text(buf_str(text), text->len));
+	const struct row row = { prompt, "the text", 1 };
+	int status = in_context_open(&c, &o->context, app, l, false, true, e);
+
+	if (status == 0)
+		status = in_context_make(&c, 0, 0, &f, e);
+	if (status == 0)
+		status = fewshot_text(f, &row, before, e);
+	fewshot_free(f);
+	in_context_close(&c);
+	json_decref(prompt);
+	return status;
+}
+
+/* Tokens of what stands before and of the text after it: those of both together, unless that makes others of the
+ * first. */
+static int encode_after(const struct tokenizer *t, const struct buf *before, const struct buf *text, struct scored *s,
+                        struct err *e)
+{
+	struct buf both = BUF_INIT;
+	struct tokens alone = { 0 }, whole = { 0 };
+
+	buf_add(&both, buf_str(before), before->len);
+	buf_add(&both, buf_str(text), text->len);
+	int status = tokenizer_encode(t, buf_str(before), before->len, TOKENIZE_SPECIAL, &alone, e);
+	if (status == 0)
+		status = tokenizer_encode(t, buf_str(&both), both.len, TOKENIZE_SPECIAL, &whole, e);
+	bool joined = status == 0 && whole.n >= alone.n &&
+	              (!alone.n || !memcmp(whole.id, alone.id, alone.n * sizeof(*alone.id)));
+	const struct tokens *put = joined ? &whole : &alone;
+	for (size_t i = 0; i < put->n && status == 0; i++)
+		tokens_add(&s->ids, put->id[i]);
+	s->added_tokens = (double)alone.n;
+	if (status == 0 && !joined)
+		status = tokenizer_encode(t, buf_str(text), text->len, TOKENIZE_SPECIAL, &s->ids, e);
+	s->n_bos += alone.n;
+	tokens_release(&alone);
+	tokens_release(&whole);
+	buf_release(&both);
+	return status;
+}
+
+static int read_text(struct app *app, const struct score *o, struct loaded *l, const char *path, struct scored *s,
+                     struct err *e)
+{
+	struct buf text = BUF_INIT, before = BUF_INIT;
+	const struct tokenizer *t = l->model.tokenizer;
 	const char *name = name_of(path);
+	bool context = in_context_wanted(&o->context);
 	int status = io_read(&text, path, e);
 
 	if (status == 0)
 		tokenizer_begin(t, &s->ids);
 	s->n_bos = s->ids.n;
-	if (status == 0 && tokenizer_encode(t, buf_str(&text), text.len, TOKENIZE_SPECIAL, &s->ids, e) < 0)
+	if (status == 0 && context)
+		status = read_context(app, o, l, &text, &before, e);
+	if (status == 0 && context && encode_after(t, &before, &text, s, e) < 0)
+		status = err_prefix(e, "%s", name);
+	if (status == 0 && !context && tokenizer_encode(t, buf_str(&text), text.len, TOKENIZE_SPECIAL, &s->ids, e) < 0)
 		status = err_prefix(e, "%s", name);
 	if (status == 0 && s->ids.n == s->n_bos)
 		status = err_set(e, "%s is empty: there is nothing to score", name);
+	if (status == 0 && context && s->ids.n > (size_t)s->window)
+		status = err_set(e, "%s has %zu tokens with what stands before it, the window holds %d", name, s->ids.n,
+		                 s->window);
 	buf_release(&text);
+	buf_release(&before);
 	return status;
+}
+
+/* Nothing of what stands before the text is scored. */
+static void leave_context(struct windows *w, const struct scored *s)
+{
+	for (size_t i = 1; !isnan(s->added_tokens) && i < s->n_bos; i++) {
+		w->items[0].n_learn -= w->items[0].learn[i];
+		w->scored -= w->items[0].learn[i];
+		w->items[0].learn[i] = 0;
+	}
 }
 
 /* The word of n bytes at `at` as an id below V, −1: it is none. */
@@ -140,6 +214,8 @@ static int score_windows(struct app *app, const struct loaded *l, struct scorer 
 	float **each = mem_array(w->n, sizeof(*each));
 	double *sum = mem_array(w->n, sizeof(*sum));
 	struct scoring scoring = { .docs = docs, .n = w->n, .unit = "window" };
+	struct meter_span span;
+	struct gas gas;
 	const struct scoring_plan plan = { .command = "score", .phase = "scoring", .what = "activations",
 		                           .writing = (double)s->ids.n * LINE_SECONDS };
 
@@ -150,8 +226,11 @@ static int score_windows(struct app *app, const struct loaded *l, struct scorer 
 	int status = scoring_planned(&scoring, app, l, scorer, &plan, e);
 	metering_phase("score");
 	scoring_begin(&scoring);
+	metering_open_span(&span);
 	if (status == 0)
 		status = scorer_run(scorer, docs, w->n, false, sum, each, scoring_progress, &scoring, e);
+	metering_read_span(&span, &gas);
+	s->joules = gas.energy.joules;
 	for (size_t i = 0; i < w->n; i++)
 		s->sum += sum[i];
 	mem_free(docs);
@@ -188,6 +267,7 @@ static int score_text(struct app *app, const struct score *o, struct loaded *l, 
 	for (size_t i = 0; i < s->ids.n; i++)
 		s->logprob[i] = NAN;
 	windows_add(&w, s->ids.id, s->ids.n, s->window, s->stride, "the text", 1);
+	leave_context(&w, s);
 	s->n_windows = w.n;
 	s->n_scored = w.scored;
 	int status = w.scored ? scorer_new(&scorer, &l->model, loaded_overlay(l), app->device, &so, e) :
@@ -235,10 +315,17 @@ static void summarize(const struct app *app, const struct scored *s)
 	                  (json_int_t)s->n_scored, "logprob_sum", jsonx_number(s->sum), "perplexity",
 	                  jsonx_number(perplexity), "window", s->window, "stride", s->stride, "windows",
 	                  (json_int_t)s->n_windows, "seconds", s->seconds, "tokens_per_second", (double)n / s->seconds);
+	double joules = s->joules * s->added_tokens / (double)s->ids.n;
+	if (!isnan(s->added_tokens)) {
+		json_object_set_new(j, "added_tokens", jsonx_number(s->added_tokens));
+		json_object_set_new(j, "added_joules", jsonx_number(joules));
+	}
 	app_summary(app, j);
 	if (app->json)
 		return;
 	clock_human(s->seconds, time);
+	if (!isnan(s->added_tokens))
+		app_print("what stands before the text adds %.0f tokens to it, %.3g J\n", s->added_tokens, joules);
 	app_print("%zu tokens, %zu scored, log-probability %.4f, perplexity %.4f, %s, %.0f tokens/s\n", n, s->n_scored,
 	          s->sum, perplexity, time, (double)n / s->seconds);
 	if (s->n_windows > 1)
@@ -259,7 +346,7 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 	if (status == 0)
 		status = set_windows(o, &l, s, e);
 	if (status == 0 && path)
-		status = loaded_text(&l, e) < 0 ? -1 : read_text(&l.model, path, s, e);
+		status = loaded_text(&l, e) < 0 ? -1 : read_text(app, o, &l, path, s, e);
 	else if (status == 0)
 		status = read_ids(&l, o->ids, s, e);
 	if (status == 0)
@@ -279,8 +366,14 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct score *o = options;
-	struct scored s = { 0 };
+	struct scored s = { .added_tokens = NAN };
 
+	if (o->ids && in_context_wanted(&o->context))
+		return app_usage(&cmd_score, "an instruction and examples stand before a text, --ids has none");
+	if (o->context.instruction.n > 1)
+		return app_usage(&cmd_score, "one --instruction stands before a text; eval compares several");
+	if (in_context_contradiction(&o->context))
+		return app_usage(&cmd_score, "%s", in_context_contradiction(&o->context));
 	if (!o->ids == (p->n_positional < 2))
 		return app_usage(&cmd_score, "%s", o->ids ? "--ids FILE stands instead of a file of text" : WANTED);
 	int status = score_file(app, o, p->positional[0], o->ids ? NULL : p->positional[1], &s, e);

@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/metering.h"
@@ -94,6 +95,9 @@ int in_context_open(struct in_context *c, const struct in_context_options *o, st
 	*c = (struct in_context){ .o = o, .app = app, .model = model, .chat = chat, .asks = asks };
 	if (read_instructions(c, e) < 0)
 		return -1;
+	if (chat && (o->target_delimiter || o->delimiter))
+		log_warn("--%s is of examples as text: a chat template writes them",
+		         o->target_delimiter ? "target-delimiter" : "fewshot-delimiter");
 	if (o->prompt && !(c->saved = jsonx_load_file(o->prompt, e)))
 		return -1;
 	if (!o->num)

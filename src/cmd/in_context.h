@@ -14,7 +14,8 @@ struct in_context_options {
 };
 
 #define IN_CONTEXT_GROUP "In context"
-#define IN_CONTEXT_OPTS(s, f, many) \
+/* many: said of --instruction besides. */
+#define IN_CONTEXT_TURN_OPTS(s, f, many) \
 	OPT_GROUP(IN_CONTEXT_GROUP), \
 		OPT_LIST("instruction", s, f.instruction, "TEXT", \
 	                 "what is to be done, before the examples: the system's turn where a template writes it; " \
@@ -29,12 +30,14 @@ struct in_context_options {
 		OPT_INT("fewshot-seed", s, f.seed, "1234", 0, 9007199254740991.0, "of what is drawn"), \
 		OPT_STRING("fewshot-embedder", s, f.embedder, NULL, "MODEL", \
 	                   "makes the vectors (default: the mean of the model's own states)"), \
+		OPT_STRING("fewshot-prompt", s, f.prompt, NULL, "FILE", \
+	                   "exactly these bytes before each row, as --fewshot-out kept them")
+#define IN_CONTEXT_OPTS(s, f, many) \
+	IN_CONTEXT_TURN_OPTS(s, f, many), \
 		OPT_STRING("fewshot-delimiter", s, f.delimiter, NULL, "TEXT", \
 	                   "after each example as text (default: an empty line)"), \
 		OPT_STRING("target-delimiter", s, f.target_delimiter, NULL, "TEXT", \
-	                   "between an example's question and answer as text (default: a space)"), \
-		OPT_STRING("fewshot-prompt", s, f.prompt, NULL, "FILE", \
-	                   "exactly these bytes before each row, as --fewshot-out kept them")
+	                   "between an example's question and answer as text (default: a space)")
 
 struct in_context {
 	const struct in_context_options *o;

@@ -272,11 +272,11 @@ static json_t *make_turns(struct fewshot *f, const struct making *m, struct err 
 	return NULL;
 }
 
-/* The system's turn of `before` and the messages' own become one: an instruction, then what they say. New. */
-static json_t *join_turns(const struct fewshot *f, const json_t *before, json_t *messages)
+json_t *fewshot_join(const struct fewshot *f, const json_t *before, const json_t *after)
 {
-	json_t *out = json_copy((json_t *)before), *own = json_array_get(messages, 0), *first = json_array_get(out, 0);
-	const json_t *a = json_object_get(first, "content"), *b = json_object_get(own, "content");
+	json_t *messages = json_copy((json_t *)after), *out = json_copy((json_t *)before);
+	json_t *own = json_array_get(messages, 0), *first = json_array_get(out, 0);
+	const json_t *a = json_object_get(own, "content"), *b = json_object_get(first, "content");
 
 	if (is_system(own) && is_system(first) && json_is_string(a) && json_is_string(b)) {
 		struct buf both = BUF_INIT;
@@ -295,6 +295,7 @@ static json_t *join_turns(const struct fewshot *f, const json_t *before, json_t 
 		json_array_remove(messages, 0);
 	}
 	json_array_extend(out, messages);
+	json_decref(messages);
 	return out;
 }
 
@@ -390,9 +391,8 @@ static json_t *make_of_turns(struct fewshot *f, const struct making *m, struct e
 		put_weights(before);
 	if (before &&
 	    conversation_make(&x, m->shape, shape_with(m->shape, m->row->json), messages, 0, e) == 0) {
-		json_t *own = json_copy(x.messages), *all = join_turns(f, before, own);
+		json_t *all = fewshot_join(f, before, x.messages);
 		out = turns_row(f, m, &x, all);
-		json_decref(own);
 		json_decref(all);
 		conversation_release(&x);
 	}

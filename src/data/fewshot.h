@@ -6,10 +6,10 @@
  *
  *     instruction "\n\n"  question " " answer "\n\n"  …  question
  *
- * and where a chat template writes the row, as turns: the instruction is the system's, each example a user's and an
- * assistant's (lm-eval's --fewshot_as_multiturn). The line break after the instruction is left out where it ends with
- * white space, the space before an answer that is a completion where there is white space already. A choice has the
- * space always, as when it is scored.
+ * and where a chat template writes the row, as turns: the instruction is the system's, after what the row's own
+ * system's turn says, each example a user's and an assistant's (lm-eval's --fewshot_as_multiturn). The empty line after
+ * the instruction is left out where it ends with white space, the space before an answer that is a completion where
+ * there is white space already. A choice has the space always, as when it is scored.
  *
  *     select   first        in the order of the file
  *              random       drawn once for all rows: random.Random(seed).sample of Python, what lm-eval draws first
@@ -84,6 +84,9 @@ json_t *fewshot_row(struct fewshot *f, const struct row *row, const struct shape
  * where it is chosen for each. */
 int fewshot_text(struct fewshot *f, const struct row *row, struct buf *out, struct err *e);
 json_t *fewshot_turns(struct fewshot *f, const struct row *row, struct err *e);
+
+/* Messages after such turns, new: the system's turns of both are one, the instruction at its end. */
+json_t *fewshot_join(const struct fewshot *f, const json_t *before, const json_t *messages);
 
 /* What stands before all rows as an artefact, {"format": 1, "text": …} or {"format": 1, "messages": […]}: whoever
  * loads it uses exactly these bytes. New; NULL and a sentence where examples are chosen for each row. */

@@ -268,7 +268,7 @@ static void test_turns(struct test *t)
 	check_row(t, &alone, NULL,
 	          "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, "
 	          "{\"role\": \"assistant\", \"content\": \"b\"}], \"system\": \"Be brief.\"}",
-	          "{\"messages\": [{\"role\": \"system\", \"content\": \"Add.\\n\\nBe brief.\"}, {\"role\": \"user\", "
+	          "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\\n\\nAdd.\"}, {\"role\": \"user\", "
 	          "\"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}");
 	test_case(t, "examples before a conversation are not what is judged");
 	check_row(t, &text, example,

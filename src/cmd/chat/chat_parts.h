@@ -4,6 +4,7 @@
 #define CMD_CHAT_PARTS_H
 
 #include "cmd/chat/line_edit.h"
+#include "cmd/in_context.h"
 #include "cmd/model_common.h"
 #include "cmd/generate/sampling.h"
 #include "infer/chat_turn.h"
@@ -15,6 +16,7 @@ struct chat_options {
 	bool history;
 	int64_t ctx_size;
 	struct sampling sampling;
+	struct in_context_options context;
 	struct cache_options cache;
 };
 
@@ -33,6 +35,11 @@ struct chat {
 	size_t n_speakers, current;
 	struct speaker *last;            /* who answered last */
 	json_t *messages;
+	/* What stands before them, which is no part of the conversation; or NULL. */
+	struct in_context context;
+	struct fewshot *fewshot;
+	json_t *before;
+	double added_tokens;
 	json_t *tools, *variables;     /* of a row that was loaded, for the template; or NULL */
 	struct session_size size;      /* of every speaker's session */
 	struct sampler sampler;

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/metering.h"
+#include "data/chat.h"
 #include "cmd/chat/chat_parts.h"
 
 extern const struct command cmd_chat;
@@ -31,6 +32,7 @@ static const struct opt chat_opts[] = {
 	  "tokens of the context; 0: all that the model was made for" },
 	OPT_FLAG("history", struct chat_options, history, "true",
 	         "remember the lines that were typed in a terminal, for the next time"),
+	IN_CONTEXT_TURN_OPTS(struct chat_options, context, ""),
 	SAMPLING_OPTS(struct chat_options, sampling),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	CACHE_OPTS(struct chat_options, cache),
@@ -135,11 +137,17 @@ static void close_turn(struct chat *c, struct metering_request *request, const s
 	metering_tick();
 }
 
+/* The conversation with what stands before it; new. */
+static json_t *whole_talk(const struct chat *c)
+{
+	return c->before ? fewshot_join(c->fewshot, c->before, c->messages) : json_incref(c->messages);
+}
+
 int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e)
 {
 	struct turn t = { 0 };
 	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
-	struct conversation talk = { .messages = c->messages, .tools = c->tools, .more = c->variables };
+	struct conversation talk = { .messages = whole_talk(c), .tools = c->tools, .more = c->variables };
 
 	stopped = 0;
 	struct metering_request *request = metering_request_open();
@@ -174,6 +182,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		status = err_set(e, "%s", whole);
 		mem_free(whole);
 	}
+	json_decref(talk.messages);
 	mem_free(request);
 	generation_release(&t.g);
 	return status;
@@ -275,10 +284,51 @@ static void put_summary(const struct chat *c)
 	                      (json_int_t)c->new_tokens, "messages", (json_int_t)json_array_size(c->messages),
 	                      "peak_rss_bytes", (json_int_t)mem_rss_peak());
 	metering_count((int64_t)c->read_tokens, (int64_t)c->new_tokens, -1, c->operations, c->int_ops);
+	if (c->before) {
+		json_object_set_new(j, "num_fewshot", json_integer(c->o->context.num));
+		json_object_set_new(j, "added_tokens", jsonx_number(c->added_tokens));
+	}
 	app_summary(c->app, j);
 }
 
 static char *history_path(void) { return env_state_file("chat_history"); }
+
+/* Tokens of a short question after the conversation so far, and after what stands before it where that is wanted. */
+static int count_question(const struct chat *c, bool before, double *tokens, struct err *e)
+{
+	const struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
+	json_t *own = json_copy(c->messages), *all;
+	struct tokens ids = { 0 };
+	struct buf text = BUF_INIT;
+
+	json_array_append_new(own, json_pack("{s:s, s:s}", "role", "user", "content", "a"));
+	all = before ? fewshot_join(c->fewshot, c->before, own) : json_incref(own);
+	int status = chat_prompt(&codec, &(struct conversation){ .messages = all }, &ids, &text, e);
+	*tokens = (double)ids.n;
+	json_decref(own);
+	json_decref(all);
+	tokens_release(&ids);
+	buf_release(&text);
+	return status;
+}
+
+static int begin_context(struct chat *c, struct err *e)
+{
+	double with, without;
+
+	if (in_context_open(&c->context, &c->o->context, c->app, &c->l, true, true, e) < 0 ||
+	    in_context_make(&c->context, 0, 0, &c->fewshot, e) < 0 ||
+	    !(c->before = fewshot_turns(c->fewshot, NULL, e)))
+		return -1;
+	if (count_question(c, true, &with, e) < 0 || count_question(c, false, &without, e) < 0)
+		return -1;
+	c->added_tokens = with - without;
+	if (with >= (double)c->size.n_ctx)
+		return err_set(e, "what stands before the conversation has %.0f tokens, the context holds %d",
+		               c->added_tokens, c->size.n_ctx);
+	log_say("what stands before the conversation adds %.0f tokens to it, which are read once", c->added_tokens);
+	return 0;
+}
 
 static int begin(struct chat *c, struct err *e)
 {
@@ -306,7 +356,7 @@ static int begin(struct chat *c, struct err *e)
 	generate_ends(&c->l.model, &c->generate.end);
 	c->messages = json_array();
 	chat_reset(c);
-	return 0;
+	return in_context_wanted(&o->context) ? begin_context(c, e) : 0;
 }
 
 static void end(struct chat *c)
@@ -320,6 +370,9 @@ static void end(struct chat *c)
 	}
 	mem_free(c->speakers);
 	json_decref(c->messages);
+	json_decref(c->before);
+	fewshot_free(c->fewshot);
+	in_context_close(&c->context);
 	json_decref(c->tools);
 	json_decref(c->variables);
 	sampling_release(&c->sampler);
@@ -376,10 +429,12 @@ static int plan_turn(struct chat *c, struct err *e)
 	predict_phase(&p, "start",
 	              loaded_predict(&c->l, &p, &(struct model_reads){ .token = NULL }, work, 0,
 	                             "activations; keys and values of a full context"));
-	predict_phase(&p, "prompt", read);
+	double times = (asked + c->added_tokens) / asked;  /* what stands before it is read too */
+	predict_phase(&p, "prompt", read * times);
 	predict_phase(&p, "answer", made * one);
 	p.spare_seconds = made * one;
-	predict_operations(&p, of_read.flops + made * of_one.flops, of_read.int_ops + made * of_one.int_ops);
+	predict_operations(&p, of_read.flops * times + made * of_one.flops,
+	                   of_read.int_ops * times + made * of_one.int_ops);
 	return planned(c->app, &p,
 	               &(struct planned_options){
 			       .facts = json_pack("{s:i, s:i}", "prompt_tokens", asked, "new_tokens", made) },
@@ -391,6 +446,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct chat_options *o = options;
 	struct chat c = { .app = app, .o = o };
 
+	if (o->context.instruction.n > 1)
+		return app_usage(&cmd_chat, "one --instruction stands before a conversation; eval compares several");
+	if (in_context_contradiction(&o->context))
+		return app_usage(&cmd_chat, "%s", in_context_contradiction(&o->context));
 	c.generate = (struct generate_options){ .stop = o->sampling.stop.items,
 		                                .n_stop = o->sampling.stop.n,
 		                                .max_new_tokens = (size_t)o->sampling.max_new_tokens,
