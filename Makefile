@@ -1,6 +1,6 @@
 # kungfu's Makefile. `make demo` and `make check` are all that a stranger needs; `make help` lists the rest.
 #
-# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, model_*.c (src/token), sampler_*.c, cmd_*.c and test_*.c are found here and
+# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, rung_*.c, model_*.c (src/token), sampler_*.c, cmd_*.c and test_*.c are found here and
 # written into build/gen/. Adding one thing is adding one file.
 
 CC ?= cc
@@ -24,7 +24,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hi
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve data train infer eval learn api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve data train infer eval learn ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter x86_64%,$(MACHINE))),)
 LIB_SRC += $(wildcard src/kernel/x86_*.c)
@@ -50,7 +50,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkung
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o
+$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -93,7 +93,7 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
@@ -102,7 +102,8 @@ $(BUILD)/gen/tables.c: force
 	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \
 	$(call table,objective,objective_,$(call names,src/train,objective_)); \
 	$(call table,optimizer,optimizer_,$(call names,src/train,optimizer_)); \
-	$(call table,shape,shape_,$(call names,src/data,shape_)); } > $@.new; \
+	$(call table,shape,shape_,$(call names,src/data,shape_)); \
+	$(call table,rung,rung_,$(call names,src/ladder,rung_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/gen/commands.c: force
@@ -113,6 +114,11 @@ $(BUILD)/gen/commands.c: force
 # The prices that come with the program, as a text in it.
 $(BUILD)/gen/prices_yaml.c: src/gas/prices.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from prices.yaml */\nextern const char prices_builtin[];\nconst char prices_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
+
+# The same of what is known of ways to adapt.
+$(BUILD)/gen/priors_yaml.c: share/priors.yaml
+	@mkdir -p $(@D); { printf '/* made by the Makefile from priors.yaml */\nextern const char priors_builtin[];\nconst char priors_builtin[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 $(BUILD)/gen/test_list.h: force

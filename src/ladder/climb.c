@@ -1,0 +1,224 @@
+/* climb: rules of choice.
+ *
+ * A way that waits has quality ~ N(mean, sd²), its chance to reach the goal is p = P(quality ≥ show), its price t.
+ *
+ *     until a way is shown    the largest p/t: of independent ways tried until one succeeds, that order has the
+ *                             least expected cost (Smith's rule; Weitzman 1979). A chance that stands on priors alone
+ *                             is 5 % at least, for priors are of other people's rows
+ *     after it                the largest p·uses·(u* − u) − t above 0: u* is what an answer of the shown way takes, u
+ *                             this one's. None: nothing is cheaper than to stop
+ *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
+ *
+ * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
+ * least_gain): the interval of its gain says that it cannot pay. Looks are judged by confidence sequences
+ * (ladder/bound.h), so stopping when it suits keeps their promise. */
+#include "ladder/climb.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const double least_chance = 0.02, doubt = 0.05;
+
+static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
+
+static double chance(const struct climb *c, const struct climb_way *w)
+{
+	double p = upper_tail((c->show - w->mean) / w->sd);
+
+	return w->learnt ? p : fmax(p, doubt);
+}
+
+/* E[max(0, X − best)] of X ~ N(mean, sd²). */
+static double expected_gain(const struct climb_way *w, double best)
+{
+	double z = (w->mean - best) / w->sd;
+
+	return (w->mean - best) * upper_tail(-z) + w->sd * exp(-z * z / 2) / sqrt(2 * M_PI);
+}
+
+static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
+
+static bool is_shown(const struct climb *c, const struct climb_way *w)
+{
+	return is_measured(w) && w->costs_met && w->low >= c->goal;
+}
+
+double climb_total(const struct climb *c, const struct climb_way *w)
+{
+	return w->try_seconds + c->uses * w->use_seconds;
+}
+
+static double best_quality(const struct climb *c)
+{
+	double best = -INFINITY;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_measured(&c->ways[i]))
+			best = fmax(best, c->ways[i].quality);
+	return best;
+}
+
+/* The shown way that is cheapest to use; n: there is none. */
+static size_t shown_way(const struct climb *c)
+{
+	size_t best = c->n;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_shown(c, &c->ways[i]) &&
+		    (best == c->n || climb_total(c, &c->ways[i]) < climb_total(c, &c->ways[best])))
+			best = i;
+	return best;
+}
+
+static bool can_be_paid(const struct climb *c, const struct climb_way *w) { return w->try_seconds <= c->left; }
+
+static size_t n_waiting(const struct climb *c, bool paid)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		n += c->ways[i].state == CLIMB_WAITS && (!paid || can_be_paid(c, &c->ways[i]));
+	return n;
+}
+
+static void leave_hopeless(struct climb *c, double best)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct climb_way *w = &c->ways[i];
+		if (w->state != CLIMB_WAITS || !w->learnt || !isfinite(best))
+			continue;
+		if (isnan(c->goal) ? expected_gain(w, best) < c->least_gain : chance(c, w) < least_chance)
+			w->state = CLIMB_LEFT;
+	}
+}
+
+/* --- each of the three cases; the way, or n --- */
+
+static size_t until_shown(const struct climb *c, struct climb_step *s)
+{
+	size_t best = c->n;
+	double most = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i];
+		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || !(chance(c, w) / w->try_seconds > most))
+			continue;
+		most = chance(c, w) / w->try_seconds;
+		best = i;
+	}
+	if (best < c->n) {
+		s->chance = chance(c, &c->ways[best]);
+		snprintf(s->why, sizeof(s->why),
+		         "its chance to reach the goal is %.0f %%, and of %zu ways it has the most chance for its gas "
+		         "(%.3g s)", 100 * s->chance, n_waiting(c, true), c->ways[best].try_seconds);
+	}
+	return best;
+}
+
+static size_t after_shown(const struct climb *c, size_t shown, struct climb_step *s)
+{
+	const struct climb_way *have = &c->ways[shown];
+	size_t best = c->n;
+	double most = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i];
+		double saved = c->uses * (have->use_seconds - w->use_seconds);
+		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || !(chance(c, w) * saved - w->try_seconds > most))
+			continue;
+		most = chance(c, w) * saved - w->try_seconds;
+		best = i;
+	}
+	if (best < c->n) {
+		s->chance = chance(c, &c->ways[best]);
+		snprintf(s->why, sizeof(s->why),
+		         "%s reaches the goal, but over %.0f uses this would save %.3g s where it does too (chance "
+		         "%.0f %%), more than the %.3g s to find out", have->name, c->uses,
+		         c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
+		         c->ways[best].try_seconds);
+	} else {
+		snprintf(s->why, sizeof(s->why),
+		         "%s reaches the goal, and no other way is expected to save more over %.0f uses than finding out "
+		         "would take", have->name, c->uses);
+	}
+	return best;
+}
+
+static size_t without_goal(const struct climb *c, double before, struct climb_step *s)
+{
+	size_t best = c->n;
+	double most = 0, base = isfinite(before) ? before : 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i];
+		double gain = isfinite(before) ? expected_gain(w, base) : 1;
+		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || gain < c->least_gain ||
+		    !(gain / w->try_seconds > most))
+			continue;
+		most = gain / w->try_seconds;
+		best = i;
+		s->gain = gain;
+	}
+	if (best < c->n && isfinite(before))
+		snprintf(s->why, sizeof(s->why),
+		         "of %zu ways it promises the most for its gas: %.3g more expected, for %.3g s",
+		         n_waiting(c, true), s->gain, c->ways[best].try_seconds);
+	else if (best < c->n)
+		snprintf(s->why, sizeof(s->why), "it is the cheapest, and something must be known (%.3g s)",
+		         c->ways[best].try_seconds);
+	return best;
+}
+
+static void say_stop(const struct climb *c, struct climb_step *s)
+{
+	if (s->why[0])
+		return;
+	if (n_waiting(c, false))
+		snprintf(s->why, sizeof(s->why),
+		         n_waiting(c, true) ? "no way that is left promises a gain of %.2g" :
+		                              "what is left costs more than the %.3g s that may still be spent",
+		         n_waiting(c, true) ? c->least_gain : c->left);
+	else
+		snprintf(s->why, sizeof(s->why), "every way was measured or left");
+}
+
+void climb_next(struct climb *c, struct climb_step *s)
+{
+	double best = best_quality(c);
+
+	*s = (struct climb_step){ .act = CLIMB_STOP, .way = c->n };
+	leave_hopeless(c, best);
+	size_t shown = isnan(c->goal) ? c->n : shown_way(c);
+	s->way = isnan(c->goal) ? without_goal(c, best, s) :
+	         shown < c->n   ? after_shown(c, shown, s) :
+	                          until_shown(c, s);
+	s->act = s->way < c->n ? CLIMB_TRY : CLIMB_STOP;
+	if (s->act == CLIMB_STOP)
+		say_stop(c, s);
+}
+
+/* Half the width of an interval on the side that matters: two ways nearer than that are not told apart. */
+static double told_apart(const struct climb_way *w) { return fmax(0, w->quality - w->low) / 3; }
+
+size_t climb_winner(const struct climb *c)
+{
+	size_t best = isnan(c->goal) ? c->n : shown_way(c);
+
+	if (best < c->n)
+		return best;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i], *b = &c->ways[best];
+		if (is_measured(w) && (best == c->n || (w->costs_met && !b->costs_met) ||
+		                       (w->costs_met == b->costs_met && w->quality > b->quality)))
+			best = i;
+	}
+	/* Without a goal the cheapest of those that are as good. */
+	size_t cheapest = best;
+	for (size_t i = 0; isnan(c->goal) && i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i], *b = &c->ways[best];
+		if (is_measured(w) && w->quality >= b->quality - told_apart(b) &&
+		    climb_total(c, w) < climb_total(c, &c->ways[cheapest]))
+			cheapest = i;
+	}
+	return cheapest;
+}

@@ -1,0 +1,450 @@
+/* ladder: what rungs share: one open model, answering rows with it, training. See ladder.h.
+ *
+ * A training takes as many steps as its epochs, at least `least_steps` of the priors, and as many fewer as
+ * train_seconds wants: that is decided once, by its plan, and kept in `notes`, so that a run that goes on elsewhere
+ * trains the same. */
+#include "ladder/ladder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "adapt/adapter.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "data/chat.h"
+#include "gas/predict.h"
+#include "model/prepare.h"
+#include "model/resident.h"
+#include "op/timing.h"
+#include "train/recipe.h"
+
+enum { TEXT_WINDOW = 1024, BATCH = 8, EPOCHS_MOST = 50 };
+
+const struct rung *rung_find(const char *name)
+{
+	for (size_t i = 0; rung_table[i]; i++)
+		if (!strcmp(rung_table[i]->name, name))
+			return rung_table[i];
+	return NULL;
+}
+
+/* --- the model --- */
+
+void ladder_close(struct ladder *l)
+{
+	if (!l->open)
+		return;
+	template_free(l->chat);
+	l->chat = NULL;
+	model_close(&l->base);
+	mem_free(l->open);
+	l->open = NULL;
+}
+
+static int open_subject(const struct ladder *l, struct model *m, struct template **chat, const char *path,
+                        const char *adapter, struct err *e)
+{
+	struct rows rows = { .items = &l->task->rows[0].row, .n = 1, .shape = l->task->shape };
+	struct evaluate_options o = { .apply_chat_template = l->apply_chat_template };
+
+	*chat = NULL;
+	if (model_open(m, path, e) < 0)
+		return -1;
+	int status = adapter ? adapter_classify(m, adapter, e) : 0;
+	if (status == 0 && !m->labels)
+		status = model_want_causal(m, e);
+	if (status == 0)
+		status = model_prepare(m, l->device->pool, compute_from_name(l->compute, l->device->kernels),
+		                       PREPARE_SCORE, e);
+	if (status == 0)
+		status = model_tokenizer(m, e);
+	if (status == 0 && evaluate_wants_template(&rows, &o) && chat_template(chat, m->tokenizer, e) < 0)
+		status = err_prefix(e, "%s: its chat template", path);
+	if (status < 0)
+		model_close(m);
+	return status;
+}
+
+/* What is open is known by its path, and by the adapter whose head it has. */
+static int open_way(struct ladder *l, const struct model_way *w, struct err *e)
+{
+	const char *model = w->model ? w->model : l->model, *head = l->task->kind == TASK_LABELS ? w->adapter : NULL;
+	char *name = mem_printf("%s\n%s", model, head ? head : "");
+	bool same = l->open && !strcmp(l->open, name);
+
+	if (!same) {
+		ladder_close(l);
+		if (open_subject(l, &l->base, &l->chat, model, head, e) < 0) {
+			mem_free(name);
+			return -1;
+		}
+		l->open = mem_strdup(name);
+	}
+	mem_free(name);
+	return 0;
+}
+
+int ladder_open_model(struct ladder *l, struct err *e) { return open_way(l, &(struct model_way){ .model = NULL }, e); }
+
+/* --- answering --- */
+
+struct answering {
+	struct ladder *l;
+	const size_t *at;
+	struct outcome *out;
+	size_t n;                       /* rows that were told */
+	struct rung_price *price;       /* a forecast is all that is wanted; else NULL */
+	size_t rows;
+};
+
+static double field(const json_t *line, const char *key)
+{
+	const json_t *x = json_object_get(line, key);
+	return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
+static int class_named(const struct task *t, const char *name)
+{
+	for (int c = 0; c < t->n_classes; c++)
+		if (!strcmp(t->classes[c], name))
+			return c;
+	return -1;
+}
+
+/* The largest of the probabilities that log-probabilities are in proportion to. */
+static double largest_share(const json_t *logs)
+{
+	double most = -INFINITY, sum = 0;
+	size_t i;
+	const json_t *x;
+
+	json_array_foreach(logs, i, x)
+		most = fmax(most, json_number_value(x));
+	json_array_foreach(logs, i, x)
+		sum += exp(json_number_value(x) - most);
+	return 1 / sum;
+}
+
+static void take_choice(const struct task *t, const json_t *line, struct outcome *o)
+{
+	const json_t *logs = json_object_get(line, "logprobs");
+
+	o->hit = field(line, "acc");
+	o->hit_norm = field(line, "acc_norm");
+	o->logprob = json_number_value(json_array_get(logs, (size_t)field(line, "gold")));
+	o->tokens = field(line, "tokens");
+	o->confidence = largest_share(logs);
+	o->said = t->n_classes ? (int)field(line, "choice") : -1;
+}
+
+static void take_label(const struct task *t, const json_t *line, const struct task_row *row, struct outcome *o)
+{
+	const json_t *said = json_object_get(line, "predicted"), *chances = json_object_get(line, "probabilities"), *x;
+	const char *name = json_string_value(said), *key;
+	double most = NAN;
+
+	json_object_foreach((json_t *)chances, key, x)
+		most = json_number_value(x) > most ? json_number_value(x) : isnan(most) ? json_number_value(x) : most;
+	o->said = name ? class_named(t, name) : -1;
+	o->hit = o->said >= 0 && o->said == row->class;
+	o->confidence = most;
+}
+
+static void take_answer(const struct task *t, const json_t *line, struct outcome *o)
+{
+	const char *answer = json_string_value(json_object_get(line, "answer")),
+	           *wanted = json_string_value(json_object_get(line, "wanted"));
+	const char *at = answer ? answer : "";
+	size_t n = strlen(at);
+
+	o->exact = o->hit = field(line, "exact_match");
+	o->f1 = answer && wanted ? task_token_f1(answer, wanted) : 0;
+	o->logprob = field(line, "logprob");
+	o->tokens = field(line, "tokens");
+	while (n && strchr(" \t\r\n", at[n - 1]))
+		n--;
+	while (n && strchr(" \t\r\n", *at))
+		at++, n--;
+	char *said = mem_strndup(at, n);
+	o->said = class_named(t, said);
+	mem_free(said);
+}
+
+static void take_line(void *ctx, json_t *line)
+{
+	struct answering *a = ctx;
+	const struct task *t = a->l->task;
+	struct outcome *o = &a->out[a->n];
+
+	*o = outcome_none;
+	if (t->kind == TASK_CHOICES)
+		take_choice(t, line, o);
+	else if (t->kind == TASK_LABELS)
+		take_label(t, line, &t->rows[a->at[a->n]], o);
+	else if (t->kind == TASK_ANSWERS)
+		take_answer(t, line, o);
+	else
+		o->logprob = field(line, "logprob"), o->tokens = field(line, "tokens");
+	a->n++;
+}
+
+static int tell(void *ctx, const struct evaluate_progress *p)
+{
+	struct answering *a = ctx;
+
+	return a->l->progress ? a->l->progress(a->l->ctx, p) : 0;
+}
+
+/* Where a forecast is all that is wanted it ends here, as an error without a sentence. */
+static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct err *e)
+{
+	struct answering *a = ctx;
+	double n = (double)a->rows;
+
+	*a->price = (struct rung_price){ .make = { 0, 0, 0 },
+		                         .answer = (f->score_seconds + f->answer_seconds) / n,
+		                         .spare = f->spare_seconds / n,
+		                         .bytes = (double)f->bytes,
+		                         .operations = 0 };
+	return err_set(e, "%s", "");
+}
+
+static int evaluate_rows(struct answering *a, const struct subject *s, struct err *e)
+{
+	const struct task *t = a->l->task;
+	int32_t virtual = overlays_virtual(s->overlay), most = s->model->config.n_ctx - virtual;
+	struct evaluate_options o = { .micro_batch_tokens = a->l->micro_batch_tokens,
+		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
+		                      .apply_chat_template = a->l->apply_chat_template,
+		                      .progress = tell,
+		                      .detail = take_line,
+		                      .planned = a->price ? take_forecast : NULL,
+		                      .ctx = a };
+	struct row *rows = mem_array(a->rows, sizeof(*rows));
+	struct rows some = { .items = rows, .n = a->rows, .shape = t->shape };
+	struct evaluation v = { 0 };
+
+	o.stride = MAX(o.max_length / 2, 1);
+	for (size_t i = 0; i < a->rows; i++)
+		rows[i] = t->rows[a->at[i]].row;
+	int status = evaluate(&v, s, &some, &o, e);
+	if (status == 0 && a->n != a->rows)
+		BUG("%zu of %zu rows were told", a->n, a->rows);
+	evaluation_release(&v);
+	mem_free(rows);
+	return status;
+}
+
+static int answer_with(struct answering *a, struct model *m, const struct template *chat, const char *adapter,
+                       struct err *e)
+{
+	struct adapter over = { 0 };
+
+	if (adapter && adapter_load(&over, adapter, m, e) < 0)
+		return -1;
+	struct subject s = { m, adapter ? &over.overlay : NULL, chat, a->l->device };
+	int status = evaluate_rows(a, &s, e);
+	if (adapter)
+		adapter_release(&over);
+	return status;
+}
+
+int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
+                  struct err *e)
+{
+	struct answering a = { .l = l, .at = at, .out = out, .rows = n };
+
+	if (open_way(l, w, e) < 0)
+		return -1;
+	return answer_with(&a, &l->base, l->chat, w->adapter, e);
+}
+
+int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e)
+{
+	size_t n;
+
+	if (!l->is_priced) {
+		size_t *at = task_side(l->task, SIDE_CHOOSE, &n);
+		struct answering a = { .l = l, .at = at, .rows = n, .price = &l->bare };
+		int status = ladder_open_model(l, e);
+		if (status == 0)
+			status = answer_with(&a, &l->base, l->chat, NULL, e);
+		mem_free(at);
+		if (status == 0 || e->msg[0])
+			return status < 0 ? status : err_set(e, "nothing was forecast");
+		size_t owned, mapped = model_read_bytes(&l->base, &(struct model_reads){ .token = NULL }, &owned);
+		l->bare.bytes += (double)(mapped + owned);
+		l->is_priced = true;
+	}
+	*p = l->bare;
+	return 0;
+}
+
+/* --- training --- */
+
+struct making {
+	struct recipe recipe;
+	struct opt_parse parse;
+	char *data, *out;
+};
+
+static void making_release(struct making *m)
+{
+	opt_release(&m->parse);
+	mem_free(m->data);
+	mem_free(m->out);
+}
+
+static int set(struct making *m, const char *name, const char *value, struct err *e)
+{
+	return opt_assign(&m->parse, name, value, e);
+}
+
+static int set_number(struct making *m, const char *name, double x, struct err *e)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.17g", x);
+	return isnan(x) ? 0 : set(m, name, text, e);
+}
+
+static double epochs_of(const struct ladder *l, const struct rung_prior *p)
+{
+	double least = p->least_steps * BATCH / (double)l->task->side_n[SIDE_TRAIN];
+
+	return fmin(fmax(p->epochs, least), EPOCHS_MOST);
+}
+
+static int set_all(struct ladder *l, struct making *m, const struct training *t, struct err *e)
+{
+	const struct rung_prior *p = priors_of(l->priors, t->rung);
+	int status = set(m, "model", l->model, e) | set(m, "data", m->data, e) | set(m, "out", m->out, e) |
+	             set(m, "forgetting", "false", e) | set_number(m, "seed", (double)l->seed, e) |
+	             set_number(m, "max-length", l->max_length, e) |
+	             set(m, "apply-chat-template", l->apply_chat_template ? "true" : "false", e) |
+	             set_number(m, "learning-rate", p->rate, e) |
+	             set_number(m, "num-train-epochs", epochs_of(l, p), e) |
+	             (l->task->kind == TASK_LABELS ? set(m, "objective", "classification", e) : 0);
+
+	for (size_t i = 0; status == 0 && t->options[i]; i += 2)
+		status = set(m, t->options[i], t->options[i + 1], e);
+	if (status == 0 && !isnan(p->rank) && opt_find(m->parse.table, "lora-r"))
+		status = set_number(m, "lora-r", p->rank, e) | set_number(m, "lora-alpha", 2 * p->rank, e);
+	return status ? -1 : 0;
+}
+
+static int making_begin(struct ladder *l, struct making *m, const struct training *t, const char *dir, struct err *e)
+{
+	*m = (struct making){ .data = mem_printf("%s/data/train.jsonl", l->dir), .out = mem_strdup(dir) };
+	int status = opt_begin(&m->parse, recipe_opts, &m->recipe, e);
+	if (status == 0)
+		status = set_all(l, m, t, e);
+	const json_t *note = json_object_get(json_object_get(l->notes, t->rung), "max_steps");
+	if (status == 0 && note)
+		status = set_number(m, "max-steps", json_number_value(note), e);
+	if (status == 0)
+		status = recipe_resolve(&m->recipe, e);
+	if (status == 0)
+		recipe_settle(&m->recipe, l->device->kernels);
+	if (status)
+		making_release(m);
+	return status ? -1 : 0;
+}
+
+int ladder_train(struct ladder *l, const struct training *t, const char *dir, struct err *e)
+{
+	struct making m;
+
+	ladder_close(l);
+	if (making_begin(l, &m, t, dir, e) < 0)
+		return -1;
+	int status = l->train(l->ctx, &m.recipe, e);
+	making_release(&m);
+	return status;
+}
+
+static struct span seconds_span(double seconds, double loose)
+{
+	struct predicted p;
+	struct predicted_spans s;
+
+	predict_begin(&p, "rung");
+	predict_phase(&p, "work", seconds);
+	p.loose_seconds = loose;
+	predict_spans(&p, NULL, &s);
+	return s.seconds;
+}
+
+/* Fewer steps where all of them would take longer than is allowed; their number is noted. */
+static void note_steps(struct ladder *l, const struct training *t, const struct trainer_plan *p, double *share)
+{
+	double rest = p->planned_seconds - p->step_seconds, room = l->train_seconds - rest;
+	long steps = p->steps;
+
+	if (p->planned_seconds > l->train_seconds)
+		steps = (long)fmax(1, floor((double)steps * room / p->step_seconds));
+	*share = (double)steps / (double)p->steps;
+	json_object_set_new(l->notes, t->rung, json_pack("{s:I}", "max_steps", (json_int_t)steps));
+}
+
+int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e)
+{
+	struct making m;
+	struct trainer *trainer = NULL;
+	double share = 1;
+
+	if (ladder_price_model(l, p, e) < 0)
+		return -1;
+	ladder_close(l);
+	if (making_begin(l, &m, t, l->dir, e) < 0)
+		return -1;
+	m.recipe.speeds = l->speeds;
+	int status = trainer_open(&trainer, &m.recipe, l->device, e);
+	if (status == 0) {
+		const struct trainer_plan *plan = trainer_plan(trainer);
+		double rest = plan->planned_seconds - plan->step_seconds;
+		note_steps(l, t, plan, &share);
+		p->make = seconds_span(rest + share * plan->step_seconds, plan->save_seconds);
+		p->operations = plan->planned_flops * share;
+		p->answer *= 1.15; /* an adapter's own products, and another reading of the model */
+	}
+	trainer_close(trainer);
+	making_release(&m);
+	return status;
+}
+
+/* --- rows as files --- */
+
+static int write_side(const struct ladder *l, enum side side, const char *name, struct err *e)
+{
+	char *path = mem_printf("%s/data/%s.jsonl", l->dir, name);
+	struct io_writer w;
+	int status = io_writer_open(&w, path, e);
+
+	mem_free(path);
+	if (status)
+		return -1;
+	for (size_t i = 0; i < l->task->n && status == 0; i++) {
+		if (l->task->rows[i].side != side)
+			continue;
+		char *line = jsonx_line(l->task->rows[i].row.json);
+		if (io_writer_add(&w, line, strlen(line), e) < 0 || io_writer_add(&w, "\n", 1, e) < 0)
+			status = -1;
+		mem_free(line);
+	}
+	return io_writer_end(&w, status, e);
+}
+
+int ladder_write_rows(struct ladder *l, struct err *e)
+{
+	char *dir = io_join(l->dir, "data");
+	int status = io_mkdirs(dir, e);
+
+	mem_free(dir);
+	if (status == 0 && write_side(l, SIDE_TRAIN, "train", e) == 0 && write_side(l, SIDE_CHOOSE, "choose", e) == 0)
+		return write_side(l, SIDE_TEST, "test", e);
+	return -1;
+}

@@ -1,0 +1,33 @@
+/* priors: what is known of each way before it is tried, from share/priors.yaml (built in), over which a person's own
+ * file goes: how much of the way from guessing to being always right it goes, from how many rows it learns, at which
+ * rate and for how long it is trained. */
+#ifndef LADDER_PRIORS_H
+#define LADDER_PRIORS_H
+
+#include "base/opt.h"
+
+struct rung_prior {
+	double reach, reach_free;       /* share of the way from the floor to the ceiling that it goes, of classes and
+	                                   choices, and of free answers, where rows are many */
+	double sd;                      /* how far that is off from task to task */
+	double half;                    /* rows to learn from with which it goes half of that */
+	double nats, nats_sd;           /* by which a right answer's ln perplexity falls below the bare model's */
+	double near_gain, near_sd;      /* what it is above its near rung, and how far that is off */
+	double rate, epochs, rank;      /* of a training; NAN: tune's own */
+	double least_steps;             /* epochs grow until there are so many */
+};
+
+struct priors {
+	struct rung_prior *rung;        /* [n] in the order of rung_table */
+	size_t n;
+	struct arena mem;
+	struct opt *opts;
+	struct opt_parse parse;
+};
+
+/* file: of a person's own, or NULL. Unknown names and numbers out of range are refused with file and line. */
+int priors_load(struct priors *p, const char *file, struct err *e);
+void priors_release(struct priors *p);
+const struct rung_prior *priors_of(const struct priors *p, const char *rung);
+
+#endif

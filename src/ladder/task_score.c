@@ -1,0 +1,176 @@
+/* task_score: what came of answering rows, as a score of one measure.
+ *
+ *     accuracy, acc_norm, exact_match   the share of rows that are right
+ *     f1     of classes: the mean of their F1 over the classes that the rows have; else the mean of the rows' token F1
+ *     perplexity   exp(−Σ ln p / Σ tokens) of the right answers
+ *
+ * Bounds of shares are Wilson's at one look; of F1 the normal's; of a perplexity the normal's in its logarithm. Token
+ * F1 is SQuAD's (Rajpurkar et al. 2016): small letters, no punctuation, no articles; the words that both have. */
+#include "ladder/task.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "eval/label_scores.h"
+
+static double value_of(enum measure m, const struct outcome *o)
+{
+	switch (m) {
+	case MEASURE_ACC_NORM: return o->hit_norm;
+	case MEASURE_EXACT_MATCH: return o->exact;
+	case MEASURE_F1: return o->f1;
+	default: return o->hit;
+	}
+}
+
+/* What is none of the classes is one more class, which no row has; the mean is of the others. */
+static struct estimate macro_f1(const struct task *t, const size_t *at, const struct outcome *out, size_t n)
+{
+	int32_t *has = mem_array(n, sizeof(*has)), *said = mem_array(n, sizeof(*said));
+	struct label_scores s;
+	double seen = 0;
+	bool other = false;
+
+	for (size_t i = 0; i < n; i++) {
+		has[i] = t->rows[at[i]].class < 0 ? t->n_classes : t->rows[at[i]].class;
+		said[i] = out[i].said < 0 ? t->n_classes : out[i].said;
+		other |= said[i] == t->n_classes;
+	}
+	label_scores_single(&s, t->n_classes + 1, has, said, n);
+	for (int c = 0; c <= t->n_classes; c++)
+		seen += s.each[c].rows || s.each[c].said;
+	struct estimate x = s.macro_f1;
+	double by = other && seen > 1 ? seen / (seen - 1) : 1;
+	x.mean = fmin(1, x.mean * by);
+	x.stderr_ *= by;
+	label_scores_release(&s);
+	mem_free(has);
+	mem_free(said);
+	return x;
+}
+
+static struct estimate perplexity(const struct outcome *out, size_t n)
+{
+	double *sum = mem_array(n, sizeof(*sum)), *count = mem_array(n, sizeof(*count)), tokens = 0;
+	size_t known = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!(out[i].tokens > 0) || isnan(out[i].logprob))
+			continue;
+		sum[known] = out[i].logprob;
+		count[known++] = out[i].tokens;
+		tokens += out[i].tokens;
+	}
+	struct estimate x = estimate_perplexity(sum, count, known);
+	if (known < n || !(tokens > 0))
+		x.n = 0;
+	mem_free(sum);
+	mem_free(count);
+	return x;
+}
+
+static struct estimate mean_value(enum measure m, const struct outcome *out, size_t n)
+{
+	double *x = mem_array(n, sizeof(*x));
+	bool known = true;
+
+	for (size_t i = 0; i < n; i++) {
+		x[i] = value_of(m, &out[i]);
+		known &= !isnan(x[i]);
+	}
+	struct estimate s = measure_is_share(m) ? estimate_proportion(x, n) : estimate_mean(x, n);
+	if (!known)
+		s.n = 0;
+	mem_free(x);
+	return s;
+}
+
+struct estimate task_score(const struct task *t, enum measure m, const size_t *at, const struct outcome *out, size_t n)
+{
+	if (!n)
+		return (struct estimate){ .mean = NAN, .stderr_ = NAN, .low = NAN, .high = NAN };
+	if (m == MEASURE_PERPLEXITY)
+		return perplexity(out, n);
+	if (m == MEASURE_F1 && t->n_classes)
+		return macro_f1(t, at, out, n);
+	return mean_value(m, out, n);
+}
+
+struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha)
+{
+	double z = bound_z(alpha), error = isfinite(x->stderr_) ? x->stderr_ : INFINITY;
+
+	if (measure_is_share(m))
+		return bound_wilson(x->mean * (double)x->n, (double)x->n, alpha);
+	if (m == MEASURE_PERPLEXITY)
+		return (struct bounds){ fmax(1, x->mean * exp(-z * error / x->mean)),
+			                x->mean * exp(z * error / x->mean) };
+	return (struct bounds){ fmax(0, x->mean - z * error), fmin(1, x->mean + z * error) };
+}
+
+struct bounds task_sequence(enum measure m, const struct estimate *x, double alpha)
+{
+	double n = (double)x->n;
+
+	if (measure_is_share(m))
+		return bound_sequence(x->mean * n, n, alpha);
+	if (m == MEASURE_PERPLEXITY) {
+		struct bounds b = bound_mean_sequence(log(x->mean), x->stderr_ / x->mean, n, alpha);
+		return (struct bounds){ fmax(1, exp(b.low)), exp(b.high) };
+	}
+	struct bounds b = bound_mean_sequence(x->mean, x->stderr_, n, alpha);
+	return (struct bounds){ fmax(0, b.low), fmin(1, b.high) };
+}
+
+/* --- token F1 --- */
+
+struct words { char **items; size_t n; char *text; };
+
+static int by_word(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static bool is_article(const char *w) { return !strcmp(w, "a") || !strcmp(w, "an") || !strcmp(w, "the"); }
+
+static void words_of(struct words *w, const char *text)
+{
+	size_t n = 0;
+
+	w->text = mem_alloc(strlen(text) + 1);
+	w->items = mem_array(strlen(text) / 2 + 1, sizeof(char *));
+	w->n = 0;
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+		if (*at >= 0x80 || !ispunct(*at))
+			w->text[n++] = *at < 0x80 ? (char)tolower(*at) : (char)*at;
+	w->text[n] = 0;
+	for (char *at, *rest = w->text; (at = strtok_r(rest, " \t\r\n\v\f", &rest));)
+		if (!is_article(at))
+			w->items[w->n++] = at;
+	qsort(w->items, w->n, sizeof(char *), by_word);
+}
+
+static void words_release(struct words *w)
+{
+	mem_free(w->items);
+	mem_free(w->text);
+}
+
+double task_token_f1(const char *said, const char *right)
+{
+	struct words a, b;
+	size_t both = 0;
+
+	words_of(&a, said);
+	words_of(&b, right);
+	for (size_t i = 0, j = 0; i < a.n && j < b.n;) {
+		int order = strcmp(a.items[i], b.items[j]);
+		both += order == 0;
+		i += order <= 0;
+		j += order >= 0;
+	}
+	double f1 = a.n + b.n ? 2.0 * (double)both / (double)(a.n + b.n) : 1;
+	words_release(&a);
+	words_release(&b);
+	return f1;
+}
