@@ -210,6 +210,8 @@ void app_catch_signals(void)
 	sigaction(SIGTERM, &a, NULL);
 }
 
+bool app_signalled(void) { return interrupted; }
+
 bool app_interrupted(void) { return interrupted || metering_over(); }
 
 /* --- all commands --- */

@@ -97,5 +97,6 @@ void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* SIGINT and SIGTERM set a flag that long work looks at. */
 void app_catch_signals(void);
 bool app_interrupted(void);
+bool app_signalled(void);                       /* by a signal: --max-gas left aside */
 
 #endif

@@ -33,7 +33,7 @@ static struct {
 	struct ledger *ledger;         /* NULL: cannot be written */
 	struct entry entry;
 	struct arena mem;
-	struct gas_limit limit;
+	struct gas_limit limit, whole; /* as it is now; as --max-gas has it */
 	double last_tick, last_look;
 	bool over;
 	double began;
@@ -180,6 +180,7 @@ int metering_begin(const struct app *app, const struct command *c, const struct 
 	mem_free(path);
 	if (status || read_limit(&books.limit, &books.prices, o->max_gas, e) < 0)
 		return -1;
+	books.whole = books.limit;
 	describe(app, c);
 	books.on = true;
 	books.wants_requests = !strcmp(o->gas, "requests");
@@ -764,6 +765,14 @@ bool metering_over(void)
 	if (books.over)
 		log_warn("--max-gas is used up: %s", why);
 	return books.over;
+}
+
+void metering_keep_back(double share)
+{
+	books.limit.seconds = books.whole.seconds * (1 - share);
+	books.limit.joules = books.whole.joules * (1 - share);
+	books.limit.money = books.whole.money * (1 - share);
+	books.over = false;
 }
 
 /* An answer's words are no metrics. */

@@ -64,6 +64,9 @@ int metering_set_limit(const char *text, struct err *e);
 /* What the whole command took so far, also while a part of it runs, as gas_keep has it. New reference. */
 json_t *metering_whole_so_far(void);
 bool metering_over(void);                           /* --max-gas is used up: stop as after Ctrl-C */
+/* Of --max-gas this share is kept back for the command's end, where 0 gives it free: until then plans and metering_over
+ * see less of it. */
+void metering_keep_back(double share);
 /* app_summary calls it: adds joules, money, what was predicted … to it and keeps it as the entry's metrics */
 void metering_summary(json_t *summary);
 void metering_text(char out[400]);                  /* the same in one line; "" when nothing is metered */

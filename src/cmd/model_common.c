@@ -11,13 +11,12 @@
 #include "base/mem.h"
 #include "data/chat.h"
 #include "cmd/metering.h"
+#include "ladder/adapted.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
-int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
+static int open_both(struct loaded *l, const char *model, const char *adapter, struct err *e)
 {
-	*l = (struct loaded){ 0 };
-	metering_phase("open");
 	if (model_open(&l->model, model, e) < 0)
 		return -1;
 	metering_in("model", model, NULL);
@@ -30,6 +29,33 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	l->has_adapter = true;
 	metering_in("adapter", adapter, NULL);
 	return 0;
+}
+
+/* What `kungfu adapt` left stands for its base and what lies over that. */
+static int open_adapted(struct loaded *l, const char *path, const char *adapter, struct err *e)
+{
+	struct adapted a;
+	int status = -1;
+
+	if (adapted_open(&a, path, e) < 0)
+		return -1;
+	if (!a.model)
+		err_set(e, "%s answers without a model (%s): kungfu eval and generate take it", path, a.kind);
+	else if (a.adapter && adapter)
+		err_set(e, "%s has an adapter of its own: --adapter %s would be a second one", path, adapter);
+	else
+		status = open_both(l, a.model, a.adapter ? a.adapter : adapter, e);
+	if (status == 0 && a.adapter)
+		l->own_adapter = mem_strdup(a.adapter);
+	adapted_close(&a);
+	return status;
+}
+
+int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
+{
+	*l = (struct loaded){ 0 };
+	metering_phase("open");
+	return (adapted_is(model) ? open_adapted : open_both)(l, model, adapter, e);
 }
 
 int loaded_open_facts(struct loaded *l, const char *model, struct err *e)
@@ -64,7 +90,8 @@ int loaded_several(struct loaded *l, const char *const *names, const char *const
 {
 	struct adapter *some = mem_array(n, sizeof(*some));
 	size_t opened = 0;
-	int status = 0;
+	int status = l->own_adapter ? err_set(e, "%s lies over the model already: no others can be beside it",
+	                                      l->own_adapter) : 0;
 
 	while (opened < n && status == 0 && (status = adapter_load(&some[opened], paths[opened], &l->model, e)) == 0)
 		metering_in("adapter", paths[opened++], NULL);
@@ -127,6 +154,7 @@ void loaded_close(struct loaded *l)
 	if (l->has_adapter)
 		adapter_release(&l->adapter);
 	model_close(&l->model);
+	mem_free(l->own_adapter);
 }
 
 double loaded_predict(const struct loaded *l, struct predicted *p, const struct model_reads *reads, size_t work,

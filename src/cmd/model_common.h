@@ -16,10 +16,12 @@ struct loaded {
 	struct model model;
 	struct adapter adapter;
 	bool has_adapter;
+	char *own_adapter;             /* path of that which what adapt left has itself; or NULL */
 	struct template *chat;         /* loaded_chat: parsed; NULL when the model has none */
 };
 
-/* Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
+/* model: a file or folder of a model, or what `kungfu adapt` left (ladder/adapted.h).
+ * Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
 int loaded_open_facts(struct loaded *l, const char *model, struct err *e); /* weights need not be there */
 int loaded_text(struct loaded *l, struct err *e);

@@ -2,7 +2,7 @@
  * row.
  *
  * A rung says whether it can be (fits), what making it and answering with it would take (price), makes it in a folder
- * of its own (make), and answers rows with it (answer). What it leaves is an artefact (ladder/artefact.h). Which rung
+ * of its own (make), and answers rows with it (answer). What it leaves is an artefact (ladder/adapted.h). Which rung
  * is next is not its affair (ladder/climb.h), nor what it took, which whoever calls meters.
  *
  * Rungs share one open model; it is closed before a training, which opens its own. */

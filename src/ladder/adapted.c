@@ -1,6 +1,6 @@
-/* artefact: artefact.json is {format, rung, base, files, kind, …}: `files` is the folder of the rung within the
- * artefact, and adapter or model a path in that. See artefact.h. */
-#include "ladder/artefact.h"
+/* adapted: artefact.json is {format, rung, base, files, kind, …}: `files` is the folder of the rung within the
+ * artefact, and adapter or model a path in that. See adapted.h. */
+#include "ladder/adapted.h"
 
 #include <string.h>
 
@@ -10,9 +10,9 @@
 
 enum { FORMAT = 1 };
 
-bool artefact_is(const char *path)
+bool adapted_is(const char *path)
 {
-	char *file = io_join(path, ARTEFACT_FILE);
+	char *file = io_join(path, ADAPTED_FILE);
 	bool is = io_is_dir(path) && io_exists(file);
 
 	mem_free(file);
@@ -21,7 +21,7 @@ bool artefact_is(const char *path)
 
 static const char *text(const json_t *j, const char *key) { return json_string_value(json_object_get(j, key)); }
 
-static char *path_in(const struct artefact *a, const char *key)
+static char *path_in(const struct adapted *a, const char *key)
 {
 	const char *name = text(a->json, key);
 
@@ -30,13 +30,13 @@ static char *path_in(const struct artefact *a, const char *key)
 	return !strcmp(name, ".") ? mem_strdup(a->dir) : io_join(a->dir, name);
 }
 
-static int read_facts(struct artefact *a, const char *path, struct err *e)
+static int read_facts(struct adapted *a, const char *path, struct err *e)
 {
 	const char *base = text(a->json, "base"), *files = text(a->json, "files");
 
 	a->kind = text(a->json, "kind");
 	if (json_integer_value(json_object_get(a->json, "format")) != FORMAT || !a->kind || !base || !files)
-		return err_set(e, "%s/" ARTEFACT_FILE ": no artefact of format %d", path, FORMAT);
+		return err_set(e, "%s/" ADAPTED_FILE ": no artefact of format %d", path, FORMAT);
 	a->dir = io_join(path, files);
 	a->adapter = path_in(a, "adapter");
 	a->model = path_in(a, "model");
@@ -47,33 +47,33 @@ static int read_facts(struct artefact *a, const char *path, struct err *e)
 	return 0;
 }
 
-int artefact_open(struct artefact *a, const char *path, struct err *e)
+int adapted_open(struct adapted *a, const char *path, struct err *e)
 {
-	char *file = io_join(path, ARTEFACT_FILE);
+	char *file = io_join(path, ADAPTED_FILE);
 	int status = 0;
 
-	*a = (struct artefact){ .json = jsonx_load_file(file, e) };
+	*a = (struct adapted){ .json = jsonx_load_file(file, e) };
 	mem_free(file);
 	if (!a->json || read_facts(a, path, e) < 0)
 		status = -1;
 	if (status)
-		artefact_close(a);
+		adapted_close(a);
 	return status;
 }
 
-void artefact_close(struct artefact *a)
+void adapted_close(struct adapted *a)
 {
 	json_decref(a->json);
 	mem_free(a->model);
 	mem_free(a->adapter);
 	mem_free(a->dir);
-	*a = (struct artefact){ .json = NULL };
+	*a = (struct adapted){ .json = NULL };
 }
 
-int artefact_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
+int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
                    struct err *e)
 {
-	char *file = io_join(dir, ARTEFACT_FILE);
+	char *file = io_join(dir, ADAPTED_FILE);
 	json_t *j = json_pack("{s:i, s:s, s:s, s:s}", "format", FORMAT, "rung", rung, "base", base, "files", files);
 
 	json_object_update(j, leaves);

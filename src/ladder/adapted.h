@@ -1,16 +1,16 @@
-/* artefact: what `kungfu adapt` leaves: a folder whose artefact.json names its base model and what lies over it, so that
+/* adapted: what `kungfu adapt` leaves: a folder whose artefact.json names its base model and what lies over it, so that
  * the folder is taken wherever a model is. */
-#ifndef LADDER_ARTEFACT_H
-#define LADDER_ARTEFACT_H
+#ifndef LADDER_ADAPTED_H
+#define LADDER_ADAPTED_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "base/err.h"
 
-#define ARTEFACT_FILE "artefact.json"
+#define ADAPTED_FILE "artefact.json"
 
-struct artefact {
+struct adapted {
 	json_t *json;
 	const char *kind;               /* base, adapter, model, constant, … */
 	char *model, *adapter;          /* to be opened; NULL: none is */
@@ -18,11 +18,11 @@ struct artefact {
 };
 
 /* Is there a folder with an artefact? */
-bool artefact_is(const char *path);
-int artefact_open(struct artefact *a, const char *path, struct err *e);
-void artefact_close(struct artefact *a);
+bool adapted_is(const char *path);
+int adapted_open(struct adapted *a, const char *path, struct err *e);
+void adapted_close(struct adapted *a);
 /* Writes dir/artefact.json: what a rung leaves (taken), whose files lie in `files`, a name within dir. */
-int artefact_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
+int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
                    struct err *e);
 
 #endif

@@ -1,0 +1,585 @@
+/* adapt_climb: the ways one after another: what each costs by plan, what is believed of it, which is next
+ * (ladder/climb.h), what it came to. A decision is written down before it is carried out, and what it came to after,
+ * so a run that is killed goes on with the same ones. */
+#include "cmd/adapt/adapt_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/metering.h"
+
+enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
+static const double alpha = 0.05;
+static const double held_back = 0.02;  /* of --max-gas, for what is written at the end */
+
+/* --- small things --- */
+
+double adapt_quality(enum measure m, double score) { return m == MEASURE_PERPLEXITY ? -log(score) : score; }
+double adapt_score_of(enum measure m, double quality) { return m == MEASURE_PERPLEXITY ? exp(-quality) : quality; }
+bool adapt_is_measured(const struct adapt *a, size_t i) { return a->climb.ways[i].state == CLIMB_MEASURED; }
+
+const char *adapt_score_text(double mean, double low, double high)
+{
+	static char out[4][80];
+	static int turn;
+	char *o = out[turn = (turn + 1) % 4];
+
+	if (mean > 10)
+		snprintf(o, sizeof(*out), "%.4g (%.4g to %.4g)", mean, low, high);
+	else
+		snprintf(o, sizeof(*out), "%.3f (%.3f to %.3f)", mean, low, high);
+	return o;
+}
+
+double adapt_watts(const struct adapt *a)
+{
+	struct gas g;
+
+	adapt_gas(a, &g);
+	return g.energy.joules / g.seconds;
+}
+
+/* The test: its rows by the dearest way that could win. */
+double adapt_reserve(const struct adapt *a)
+{
+	double most = 0;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (!a->ways[i].why[0])
+			most = fmax(most, adapt_is_measured(a, i) ? a->climb.ways[i].use_seconds :
+			                                            a->ways[i].price.answer - a->ways[i].price.spare / 2);
+	return 1.3 * most * (double)a->n_test;
+}
+
+double adapt_left(const struct adapt *a)
+{
+	struct gas g;
+	double left = INFINITY;
+
+	adapt_gas(a, &g);
+	if (!isnan(a->limit.seconds))
+		left = a->limit.seconds * (1 - held_back) - g.seconds;
+	if (!isnan(a->limit.joules) && g.energy.joules > 0)
+		left = fmin(left, (a->limit.joules * (1 - held_back) / g.energy.joules - 1) * g.seconds);
+	if (!isnan(a->limit.money) && g.money.total > 0)
+		left = fmin(left, (a->limit.money * (1 - held_back) / g.money.total - 1) * g.seconds);
+	return left - adapt_reserve(a);
+}
+
+static void cannot(struct adapt *a, size_t i, const char *why)
+{
+	snprintf(a->ways[i].why, sizeof(a->ways[i].why), "%s", why);
+	a->climb.ways[i].state = CLIMB_CANNOT;
+}
+
+/* --- what is known, what it costs --- */
+
+static void say_classes(const struct adapt *a)
+{
+	const struct task *t = &a->task;
+
+	if (!t->n_classes)
+		return;
+	log_say("  %d classes, the most frequent '%.40s' (%.1f %% of the rows), the rarest '%.40s' (%zu row%s)",
+	        t->n_classes, a->known.majority_class, 100 * a->known.majority, a->known.least_class_name,
+	        a->known.least_class, a->known.least_class == 1 ? "" : "s");
+}
+
+static void say_repeats(const struct adapt *a)
+{
+	const struct known *k = &a->known;
+
+	if (k->n_repeated)
+		log_say("  %zu rows ask what another one asks, of %zu questions; they stay on one side", k->n_repeated,
+		        k->n_groups);
+	if (k->n_conflicting)
+		log_say("  %zu of these questions have unlike answers, so nothing that answers the same to the same is "
+		        "right on more than %.3f of the rows; two answers to one question agree in %.0f %%",
+		        k->n_conflicting, k->ceiling, 100 * k->agreement);
+	if (a->task.n_leaks)
+		log_warn("%zu rows ask what a test row asks: they are not learnt from", a->task.n_leaks);
+}
+
+static void say_what_can_be_shown(const struct adapt *a)
+{
+	double goal = a->has_goal ? a->first->value : NAN, n = (double)a->n_test;
+
+	if (!a->has_goal || !measure_is_share(a->first->what))
+		return;
+	size_t needed = bound_needed(a->n_test, goal, alpha);
+	if (needed > a->n_test)
+		log_say("  with %zu test rows %g cannot be shown even if all are right: %.0f would be the fewest", a->n_test,
+		        goal, ceil(goal * bound_z(alpha) * bound_z(alpha) / (1 - goal)));
+	else
+		log_say("  with %zu test rows %g can be shown only if %zu are right (%.3f)", a->n_test, goal, needed,
+		        (double)needed / n);
+	if (goal + 0.03 < 1)
+		log_say("  a way that is truly right in %.3g of all would want about %.0f test rows for that",
+		        goal + 0.03, ceil(bound_rows(goal + 0.03, goal, alpha)));
+}
+
+void adapt_say_known(const struct adapt *a)
+{
+	log_say("%zu rows of %s: %zu to learn from, %zu to choose by, %zu to test with, opened once",
+	        a->task.n, shape_name(a->task.shape), a->task.side_n[SIDE_TRAIN], a->n_choose, a->n_test);
+	say_classes(a);
+	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes, a->known.longest_bytes);
+	say_repeats(a);
+	say_what_can_be_shown(a);
+}
+
+/* Of the ways without a model first: they cost next to nothing to price, trainings the most. */
+static int price_order(const struct rung *r) { return r->no_model ? 0 : r->trains ? 2 : 1; }
+
+static int price_way(struct adapt *a, size_t i, struct err *e)
+{
+	const struct rung *r = a->ways[i].rung;
+	struct err why = ERR_INIT;
+
+	if (price_order(r) == 2 && adapt_left(a) < a->n_choose * a->ladder.bare.answer) {
+		cannot(a, i, "--max-gas has no room for a training");
+		return 0;
+	}
+	if (r->fits(&a->ladder, &why) < 0 || r->price(&a->ladder, &a->ways[i].price, &why) < 0) {
+		if (app_signalled() || !why.msg[0])
+			return err_set(e, "%s", why.msg[0] ? why.msg : "stopped");
+		if (!r->trains && !r->no_model && r->fits(&a->ladder, &(struct err){ .msg = "" }) == 0)
+			return err_set(e, "%s", why.msg); /* the model itself cannot be used */
+		cannot(a, i, why.msg);
+	}
+	return 0;
+}
+
+static double seconds_of_trying(const struct adapt *a, size_t i)
+{
+	const struct rung_price *p = &a->ways[i].price;
+
+	return p->make.mid + (double)a->n_choose * (p->answer - p->spare / 2);
+}
+
+static int check_budget(struct adapt *a, struct err *e)
+{
+	double cheapest = INFINITY;
+	const char *name = "";
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (a->climb.ways[i].state != CLIMB_CANNOT && a->climb.ways[i].try_seconds < cheapest) {
+			cheapest = a->climb.ways[i].try_seconds;
+			name = a->ways[i].rung->name;
+		}
+	if (!isfinite(cheapest)) {
+		for (size_t i = 0; i < a->climb.n; i++)
+			log_say("  %-12s %s", a->ways[i].rung->name, a->ways[i].why);
+		return err_set(e, "no way fits these rows and this model");
+	}
+	double left = adapt_left(a) + adapt_reserve(a);
+	if (left < cheapest)
+		return err_set(e, "--max-gas leaves %.3g s, and the cheapest way, %s, takes %.3g s: nothing was run",
+		               fmax(0, left), name, cheapest);
+	return 0;
+}
+
+int adapt_price(struct adapt *a, struct err *e)
+{
+	a->doing = "pricing";
+	for (int order = 0; order <= 2; order++) {
+		for (size_t i = 0; i < a->climb.n; i++) {
+			const struct way *w = &a->ways[i];
+			bool known = json_object_get(json_object_get(a->state, "ways"), w->rung->name) != NULL;
+			if (price_order(w->rung) != order || known)
+				continue;
+			if (price_way(a, i, e) < 0)
+				return -1;
+			adapt_keep_way(a, i);
+		}
+		if (order == 1 && isfinite(adapt_left(a)))
+			a->ladder.train_seconds = fmin(a->ladder.train_seconds, 0.7 * fmax(adapt_left(a), 0));
+	}
+	for (size_t i = 0; i < a->climb.n; i++) {
+		a->climb.ways[i].try_seconds = seconds_of_trying(a, i);
+		a->climb.ways[i].use_seconds = a->ways[i].price.answer - a->ways[i].price.spare / 2;
+		if (adapt_is_measured(a, i))
+			adapt_judge(a, i);
+	}
+	if (check_budget(a, e) < 0)
+		return -1;
+	return a->app->plans ? 0 : adapt_state_save(a, "running", e);
+}
+
+void adapt_say_prices(const struct adapt *a)
+{
+	char make[32], low[32], high[32], look[32];
+
+	log_say("ways and what they would take, by plan:");
+	for (size_t i = 0; i < a->climb.n; i++) {
+		const struct way *w = &a->ways[i];
+		if (w->why[0]) {
+			log_say("  %-12s cannot be: %s", w->rung->name, w->why);
+			continue;
+		}
+		predict_human(w->price.make.mid, make);
+		predict_human(w->price.make.low, low);
+		predict_human(w->price.make.high, high);
+		predict_human((double)a->n_choose * w->price.answer, look);
+		if (w->price.make.mid > 0)
+			log_say("  %-12s making %s (90 %%: %s to %s), a look at it %s", w->rung->name, make, low, high, look);
+		else
+			log_say("  %-12s a look at it %s", w->rung->name, look);
+	}
+}
+
+/* --- beliefs --- */
+
+/* What guessing reaches: the most frequent class, or one of the choices. */
+static double floor_of(const struct adapt *a)
+{
+	const json_t *choices = json_object_get(a->task.rows[0].row.json, "choices");
+
+	if (!isnan(a->known.majority))
+		return a->known.majority;
+	return json_array_size(choices) ? 1 / (double)json_array_size(choices) : 0;
+}
+
+static const struct climb_way *near_way(const struct adapt *a, const struct rung *r)
+{
+	for (size_t i = 0; r->near && i < a->climb.n; i++)
+		if (!strcmp(a->ways[i].rung->name, r->near) && adapt_is_measured(a, i))
+			return &a->climb.ways[i];
+	return NULL;
+}
+
+static double bare_quality(const struct adapt *a, bool *known)
+{
+	*known = false;
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (!strcmp(a->ways[i].rung->name, "zero-shot") && adapt_is_measured(a, i)) {
+			*known = true;
+			return a->climb.ways[i].quality;
+		}
+	return -3;
+}
+
+static void believe_by_priors(const struct adapt *a, const struct rung_prior *p, struct climb_way *c)
+{
+	double n = (double)a->task.side_n[SIDE_TRAIN], share = n / (n + p->half), low = floor_of(a);
+	bool knows_bare, classes = a->task.n_classes || a->task.kind == TASK_CHOICES;
+
+	if (a->first->what == MEASURE_PERPLEXITY) {
+		c->mean = bare_quality(a, &knows_bare) + p->nats * share;
+		c->sd = p->nats_sd + (knows_bare ? 0 : 1.5);
+		return;
+	}
+	c->mean = low + (classes ? p->reach : p->reach_free) * share * (a->known.ceiling - low);
+	c->sd = p->sd * fmax(a->known.ceiling - low, 0.05);
+}
+
+void adapt_believe(struct adapt *a)
+{
+	for (size_t i = 0; i < a->climb.n; i++) {
+		struct climb_way *c = &a->climb.ways[i];
+		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
+		const struct climb_way *near = near_way(a, a->ways[i].rung);
+		if (c->state != CLIMB_WAITS)
+			continue;
+		c->learnt = near != NULL;
+		if (near) {
+			c->mean = near->quality + p->near_gain;
+			c->sd = hypot(p->near_sd, fmax(near->high - near->low, 0) / 12);
+		} else {
+			believe_by_priors(a, p, c);
+		}
+	}
+}
+
+/* The quality at which a look at all choose rows would show the goal; where none would, the goal itself. */
+static double showing(const struct adapt *a)
+{
+	double n = (double)a->n_choose, goal = a->first->value, low = goal, high = 1;
+
+	if (!a->has_goal)
+		return NAN;
+	if (a->first->what == MEASURE_PERPLEXITY)
+		return a->climb.goal + 0.05;
+	if (bound_sequence(n, n, 2 * alpha).low < goal)
+		return goal;
+	for (int i = 0; i < 40; i++) {
+		double middle = (low + high) / 2;
+		if (bound_sequence(middle * n, n, 2 * alpha).low < goal)
+			low = middle;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+/* --- trying one --- */
+
+static double cost_of(const struct adapt *a, size_t i, enum measure m)
+{
+	const struct way *w = &a->ways[i];
+
+	return m == MEASURE_LATENCY ? w->latency :
+	       m == MEASURE_MEMORY  ? w->price.bytes :
+	                              w->look_joules / (double)w->n;
+}
+
+static bool costs_met(const struct adapt *a, size_t i)
+{
+	bool met = true;
+
+	for (size_t k = 0; k < a->goal.n; k++) {
+		const struct goal_term *t = &a->goal.term[k];
+		if (!measure_is_score(t->what))
+			met &= goal_term_met(t, cost_of(a, i, t->what));
+		else if (t != a->first)
+			met &= goal_term_met(t, a->ways[i].score[k].mean);
+	}
+	return met;
+}
+
+static size_t n_possible(const struct adapt *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		n += !a->ways[i].why[0];
+	return MAX(n, 1);
+}
+
+void adapt_judge(struct adapt *a, size_t i)
+{
+	struct way *w = &a->ways[i];
+	struct climb_way *c = &a->climb.ways[i];
+	enum measure m = a->first->what;
+
+	for (size_t k = 0; k < a->goal.n; k++)
+		if (measure_is_score(a->goal.term[k].what))
+			w->score[k] = task_score(&a->task, a->goal.term[k].what, a->choose, w->out, w->n);
+	const struct estimate *x = &w->score[a->first_at];
+	struct bounds b = x->n ? task_sequence(m, x, 2 * alpha) : (struct bounds){ NAN, NAN };
+	w->promised = x->n ? task_sequence(m, x, alpha / (double)n_possible(a)) : (struct bounds){ NAN, NAN };
+	c->quality = x->n ? adapt_quality(m, x->mean) : -INFINITY;
+	c->low = x->n ? fmin(adapt_quality(m, b.low), adapt_quality(m, b.high)) : -INFINITY;
+	c->high = x->n ? fmax(adapt_quality(m, b.low), adapt_quality(m, b.high)) : INFINITY;
+	c->costs_met = !a->has_goal || costs_met(a, i);
+	c->use_seconds = w->look_seconds / (double)w->n;
+	c->try_seconds = w->make_seconds + w->look_seconds;
+}
+
+static void read_span(const struct meter_span *s, double began, double *seconds, double *joules)
+{
+	struct gas g;
+
+	metering_read_span(s, &g);
+	*seconds = clock_seconds() - began;
+	*joules = g.energy.joules;
+}
+
+static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
+{
+	struct way *w = &a->ways[i];
+	struct meter_span span = { 0 };
+	double began = clock_seconds(), seconds, joules;
+
+	a->doing = "making";
+	if (!w->rung->make)
+		return 0;
+	metering_open_span(&span);
+	int status = w->rung->make(&a->ladder, dir, e);
+	read_span(&span, began, &seconds, &joules);
+	if (!w->rung->trains) {
+		w->make_seconds = seconds;
+		w->make_joules = joules;
+	}
+	return status;
+}
+
+/* A quarter of the rows, half of them, all: where what was seen says already that the goal is out of reach, the rest is
+ * not looked at. */
+static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e)
+{
+	struct way *w = &a->ways[i];
+	bool in_blocks = a->has_goal && measure_is_share(a->first->what) && a->n_choose >= BLOCKS_FROM;
+	size_t end = in_blocks ? a->n_choose / 4 : a->n_choose;
+	struct meter_span span = { 0 };
+	double began = clock_seconds();
+	int status = 0;
+
+	a->doing = "answering";
+	w->n = 0;
+	metering_open_span(&span);
+	while (status == 0 && w->n < a->n_choose) {
+		status = w->rung->answer(&a->ladder, dir, a->choose + w->n, end - w->n, w->out + w->n, e);
+		if (status)
+			break;
+		w->n = end;
+		a->looks++;
+		adapt_judge(a, i);
+		if (w->promised.high < a->first->value && end < a->n_choose)
+			break;
+		end = MIN(2 * end, a->n_choose);
+	}
+	read_span(&span, began, &w->look_seconds, &w->look_joules);
+	return status;
+}
+
+static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *e)
+{
+	size_t n = MIN(a->n_choose, (size_t)LATENCY_ROWS);
+	struct outcome unused;
+	double least = INFINITY;
+
+	for (size_t k = 0; k < n; k++) {
+		double began = clock_seconds();
+		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
+			return -1;
+		least = fmin(least, clock_seconds() - began);
+	}
+	a->ways[i].latency = least;
+	return 0;
+}
+
+static void say_way(const struct adapt *a, size_t i)
+{
+	const struct way *w = &a->ways[i];
+	const struct estimate *x = &w->score[a->first_at];
+	struct bounds b = task_sequence(a->first->what, x, 2 * alpha);
+	char make[32], use[32];
+
+	log_live_end();
+	predict_human(w->make_seconds, make);
+	predict_human(a->climb.ways[i].use_seconds, use);
+	log_say("  %-12s %s %s on %zu rows; making %s, %s a use%s", w->rung->name, measure_names[a->first->what],
+	        adapt_score_text(x->mean, b.low, b.high), w->n, w->make_seconds > 0 ? make : "nothing", use,
+	        w->n < a->n_choose ? "; left early: the goal is out of its reach" : "");
+	if (a->app->json) {
+		json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o}", "measured", w->rung->name, "measure",
+		                      measure_names[a->first->what], "score", jsonx_number(x->mean), "score_low",
+		                      jsonx_number(b.low), "score_high", jsonx_number(b.high), "rows", (json_int_t)w->n,
+		                      "seconds_make", jsonx_number(w->make_seconds), "seconds_per_use",
+		                      jsonx_number(a->climb.ways[i].use_seconds));
+		app_json(j);
+		json_decref(j);
+	}
+}
+
+static int try_way(struct adapt *a, size_t i, struct err *e)
+{
+	struct way *w = &a->ways[i];
+	char *dir = mem_printf("%s/rungs/%s", a->dir, w->rung->name);
+	struct err why = ERR_INIT;
+
+	a->at_work = i;
+	w->out = w->out ? w->out : mem_array(a->n_choose, sizeof(*w->out));
+	w->make_seconds = w->make_joules = 0;
+	int status = w->rung->trains || !w->rung->make ? 0 : io_mkdirs(dir, &why);
+	if (status == 0)
+		status = make_way(a, i, dir, &why);
+	if (status == 0)
+		status = look_at_way(a, i, dir, &why);
+	if (status == 0)
+		status = time_answers(a, i, dir, &why);
+	mem_free(dir);
+	a->at_work = a->climb.n;
+	if (status < 0 && app_signalled())
+		return err_set(e, "%s", why.msg);
+	if (status < 0) {
+		log_live_end();
+		log_say("  %-12s cannot be: %s", w->rung->name, why.msg);
+		cannot(a, i, metering_over() ? "--max-gas was used up" : why.msg);
+		return 0;
+	}
+	a->climb.ways[i].state = CLIMB_MEASURED;
+	adapt_judge(a, i);
+	say_way(a, i);
+	return adapt_save_outcomes(a, w->rung->name, w->out, w->n, e);
+}
+
+/* --- all of them --- */
+
+static int note_decision(struct adapt *a, const struct climb_step *s, struct err *e)
+{
+	const char *name = s->act == CLIMB_TRY ? a->climb.ways[s->way].name : NULL;
+	json_t *all = adapt_decisions(a);
+	json_t *j = json_pack("{s:I, s:s, s:s?, s:s, s:o, s:o}", "decision", (json_int_t)json_array_size(all) + 1, "act",
+	                      name ? "try" : "stop", "way", name, "why", s->why, "expected",
+	                      name ? jsonx_number(adapt_score_of(a->first->what, a->climb.ways[s->way].mean)) : json_null(),
+	                      "seconds", name ? jsonx_number(a->climb.ways[s->way].try_seconds) : json_null());
+
+	log_say("%s: %s", name ? name : "stop", s->why);
+	if (a->app->json)
+		app_json(j);
+	json_array_append_new(all, j);
+	return adapt_state_save(a, "running", e);
+}
+
+static void note_left(struct adapt *a)
+{
+	for (size_t i = 0; i < a->climb.n; i++) {
+		struct climb_way *c = &a->climb.ways[i];
+		if (c->state != CLIMB_LEFT || a->ways[i].why[0])
+			continue;
+		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
+		         "left: by what %s reached, %s is expected at %.3f ± %.3f, which cannot pay",
+		         a->ways[i].rung->near, c->name, adapt_score_of(a->first->what, c->mean), c->sd);
+		log_say("  %-12s %s", c->name, a->ways[i].why);
+	}
+}
+
+/* The last decision that was not carried out to its end; climb.n: there is none. */
+static size_t half_done(struct adapt *a)
+{
+	const json_t *all = adapt_decisions(a), *last = json_array_get(all, json_array_size(all) - 1);
+	const char *name = json_string_value(json_object_get(last, "way"));
+
+	for (size_t i = 0; name && i < a->climb.n; i++)
+		if (!strcmp(a->climb.ways[i].name, name) && a->climb.ways[i].state == CLIMB_WAITS)
+			return i;
+	return a->climb.n;
+}
+
+static bool has_stopped(struct adapt *a)
+{
+	const json_t *all = adapt_decisions(a), *last = json_array_get(all, json_array_size(all) - 1);
+	const char *act = json_string_value(json_object_get(last, "act"));
+
+	return act && !strcmp(act, "stop");
+}
+
+static int carry_out(struct adapt *a, size_t i, struct err *e)
+{
+	if (try_way(a, i, e) < 0)
+		return -1;
+	adapt_keep_way(a, i);
+	return adapt_state_save(a, "running", e);
+}
+
+int adapt_climb_all(struct adapt *a, struct err *e)
+{
+	struct climb_step s = { .act = CLIMB_TRY };
+	size_t half = half_done(a);
+
+	a->climb.show = showing(a);
+	if (half < a->climb.n && carry_out(a, half, e) < 0)
+		return -1;
+	while (!has_stopped(a)) {
+		adapt_believe(a);
+		a->climb.left = adapt_left(a);
+		climb_next(&a->climb, &s);
+		note_left(a);
+		if (note_decision(a, &s, e) < 0)
+			return -1;
+		if (s.act == CLIMB_TRY && carry_out(a, s.way, e) < 0)
+			return -1;
+		if (app_signalled())
+			return err_set(e, "stopped");
+	}
+	return 0;
+}

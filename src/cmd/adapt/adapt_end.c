@@ -1,0 +1,400 @@
+/* adapt_end: the test of the way that was chosen, once; the verdict; what is left; and what a person is told of why.
+ *
+ *     shown         each score's one-sided 95 % lower bound on test reaches the goal (Wilson's of a share), and what an
+ *                   answer takes is as the goal wants it
+ *     unreachable   not shown, and the label ceiling, or the upper bound of every way on the choose rows (all of them
+ *                   hold together with 95 %, at all looks), is below the goal
+ *     not_shown     else
+ *
+ * Without a goal the goal is to be better than the floor: the most frequent answer, the bare model's perplexity. */
+#include "cmd/adapt/adapt_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/metering.h"
+
+static const double alpha = 0.05;
+
+/* --- the test --- */
+
+static void judge_test(struct adapt *a)
+{
+	for (size_t k = 0; k < a->goal.n; k++) {
+		enum measure m = a->goal.term[k].what;
+		if (!measure_is_score(m))
+			continue;
+		a->test_score[k] = task_score(&a->task, m, a->test, a->tested, a->n_test);
+		a->test_bounds[k] = task_bounds(m, &a->test_score[k], alpha);
+	}
+}
+
+/* What was tested is kept, and never tested anew. */
+int adapt_test(struct adapt *a, struct err *e)
+{
+	char *dir;
+
+	a->winner = climb_winner(&a->climb);
+	if (a->winner == a->climb.n)
+		return err_set(e, "no way could be measured: %s", a->climb.n ? a->ways[0].why : "there is none");
+	a->tested = mem_array(a->n_test, sizeof(*a->tested));
+	if (adapt_load_outcomes(a, "test", a->tested, a->n_test) == a->n_test) {
+		judge_test(a);
+		return 0;
+	}
+	metering_keep_back(0);
+	metering_phase("test");
+	a->at_work = a->winner;
+	a->doing = "testing";
+	dir = mem_printf("%s/rungs/%s", a->dir, a->ways[a->winner].rung->name);
+	int status = a->ways[a->winner].rung->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
+	mem_free(dir);
+	a->at_work = a->climb.n;
+	if (status == 0)
+		status = adapt_save_outcomes(a, "test", a->tested, a->n_test, e);
+	if (status == 0)
+		judge_test(a);
+	return status;
+}
+
+/* --- the verdict --- */
+
+static double floor_score(const struct adapt *a)
+{
+	const char *name = a->first->what == MEASURE_PERPLEXITY ? "zero-shot" : "majority";
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (!strcmp(a->ways[i].rung->name, name) && adapt_is_measured(a, i))
+			return a->ways[i].score[a->first_at].mean;
+	return NAN;
+}
+
+static double goal_of(const struct adapt *a, size_t k)
+{
+	return a->has_goal || k != a->first_at ? a->goal.term[k].value : floor_score(a);
+}
+
+static bool term_shown(const struct adapt *a, size_t k)
+{
+	const struct goal_term *t = &a->goal.term[k];
+	struct bounds b = a->test_bounds[k];
+	double goal = goal_of(a, k);
+	const struct way *w = &a->ways[a->winner];
+
+	if (measure_is_score(t->what))
+		return a->has_goal ? (t->at_least ? b.low >= goal : b.high <= goal) :
+		       isnan(goal)                ? true :
+		                                    (t->at_least ? b.low > goal : b.high < goal);
+	return goal_term_met(t, t->what == MEASURE_LATENCY ? w->latency :
+	                        t->what == MEASURE_MEMORY  ? w->price.bytes :
+	                                                     w->look_joules / (double)w->n);
+}
+
+/* The most that a way could be, as far as is known: measured, or expected from a way near it. */
+static bool may_reach(const struct adapt *a, size_t i, double goal)
+{
+	const struct climb_way *c = &a->climb.ways[i];
+
+	if (c->state == CLIMB_MEASURED)
+		return a->first->at_least ? a->ways[i].promised.high >= goal : a->ways[i].promised.low <= goal;
+	if (c->state == CLIMB_LEFT || (c->state == CLIMB_WAITS && c->learnt))
+		return c->mean + 3 * c->sd >= adapt_quality(a->first->what, goal);
+	/* What cannot be is no way; what there was no gas for might have been one. */
+	return c->state == CLIMB_WAITS || strstr(a->ways[i].why, "--max-gas");
+}
+
+static bool is_unreachable(struct adapt *a)
+{
+	double goal = goal_of(a, a->first_at);
+
+	if (!a->has_goal)
+		return false;
+	if (a->first->at_least && a->known.ceiling < goal) {
+		snprintf(a->why_verdict, sizeof(a->why_verdict),
+		         "rows that ask the same have unlike answers: nothing is right on more than %.3f of them",
+		         a->known.ceiling);
+		return true;
+	}
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (may_reach(a, i, goal))
+			return false;
+	snprintf(a->why_verdict, sizeof(a->why_verdict),
+	         "no way may reach %s: the upper bounds of all of them on the choose rows are on the wrong side of it",
+	         goal_term_text(a->first));
+	return true;
+}
+
+void adapt_verdict(struct adapt *a)
+{
+	const struct estimate *x = &a->test_score[a->first_at];
+	struct bounds b = a->test_bounds[a->first_at];
+	size_t missed = a->goal.n;
+
+	for (size_t k = 0; k < a->goal.n && missed == a->goal.n; k++)
+		if (!term_shown(a, k))
+			missed = k;
+	if (missed == a->goal.n) {
+		a->verdict = "shown";
+		snprintf(a->why_verdict, sizeof(a->why_verdict),
+		         a->first->at_least ? "on %zu test rows it is %.4g, and at least %.4g with 95 %%" :
+		                              "on %zu test rows it is %.4g, and at most %.4g with 95 %%",
+		         a->n_test, x->mean, a->first->at_least ? b.low : b.high);
+	} else if (is_unreachable(a)) {
+		a->verdict = "unreachable";
+	} else {
+		a->verdict = "not_shown";
+		snprintf(a->why_verdict, sizeof(a->why_verdict),
+		         "on %zu test rows %s is %s, which does not show %s", a->n_test, measure_names[a->first->what],
+		         adapt_score_text(x->mean, b.low, b.high),
+		         a->has_goal ? goal_term_text(&a->goal.term[missed]) : "that it is better than the floor");
+	}
+}
+
+/* --- what is left --- */
+
+int adapt_leave(struct adapt *a, struct err *e)
+{
+	const struct rung *r = a->ways[a->winner].rung;
+	char *files = mem_printf("rungs/%s", r->name), *dir = io_join(a->dir, files);
+	json_t *leaves = r->leaves(&a->ladder, dir, e);
+	int status = leaves ? adapted_write(a->dir, a->o.model, r->name, files, leaves, e) : -1;
+
+	mem_free(files);
+	mem_free(dir);
+	return status;
+}
+
+/* --- numbers of it --- */
+
+/* Joules where no counter and no model tells them: 0, and `energy_known` says so. */
+static double or_zero(double x) { return isfinite(x) ? x : 0; }
+
+static struct cost_line cost_line_of(const struct adapt *a, size_t i)
+{
+	return (struct cost_line){ span_exact(a->ways[i].make_seconds), span_exact(a->climb.ways[i].use_seconds) };
+}
+
+static json_t *break_evens(const struct adapt *a, size_t i)
+{
+	json_t *j = json_object();
+	struct cost_line own = cost_line_of(a, i);
+
+	for (size_t k = 0; k < a->climb.n; k++) {
+		if (k == i || !adapt_is_measured(a, k))
+			continue;
+		struct cost_line other = cost_line_of(a, k);
+		struct break_even b = break_even(&own, &other);
+		json_object_set_new(j, a->ways[k].rung->name, b.crosses ? jsonx_number(b.uses.mid) : json_null());
+	}
+	return j;
+}
+
+static const char *state_name(const struct adapt *a, size_t i)
+{
+	static const char *const names[] = { [CLIMB_WAITS] = "not_tried", [CLIMB_MEASURED] = "measured",
+		                             [CLIMB_LEFT] = "left", [CLIMB_CANNOT] = "cannot" };
+	return names[a->climb.ways[i].state];
+}
+
+static void put_measured(const struct adapt *a, size_t i, json_t *j)
+{
+	const struct way *w = &a->ways[i];
+	const struct estimate *x = &w->score[a->first_at];
+	struct bounds b = task_sequence(a->first->what, x, 2 * alpha);
+
+	json_object_set_new(j, "score_choose", jsonx_number(x->mean));
+	json_object_set_new(j, "score_choose_low", jsonx_number(b.low));
+	json_object_set_new(j, "score_choose_high", jsonx_number(b.high));
+	for (size_t k = 0; k < a->goal.n; k++)
+		if (k != a->first_at && measure_is_score(a->goal.term[k].what))
+			json_object_set_new(j, measure_names[a->goal.term[k].what], jsonx_number(w->score[k].mean));
+	json_object_set_new(j, "rows", json_integer((json_int_t)w->n));
+	json_object_set_new(j, "seconds_make", jsonx_number(w->make_seconds));
+	json_object_set_new(j, "joules_make", jsonx_number(w->make_joules));
+	json_object_set_new(j, "seconds_per_use", jsonx_number(a->climb.ways[i].use_seconds));
+	json_object_set_new(j, "joules_per_use", jsonx_number(w->look_joules / (double)w->n));
+	json_object_set_new(j, "latency", jsonx_number(w->latency));
+	json_object_set_new(j, "break_even_uses", break_evens(a, i));
+}
+
+json_t *adapt_table(const struct adapt *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->climb.n; i++) {
+		const struct way *w = &a->ways[i];
+		json_t *j = json_pack("{s:s, s:s, s:b, s:s, s:s}", "row", w->rung->name, "state", state_name(a, i), "winner",
+		                      i == a->winner, "measure", measure_names[a->first->what], "why", w->why);
+		json_object_set_new(j, "planned_seconds_make", jsonx_number(w->price.make.mid));
+		json_object_set_new(j, "planned_seconds_make_low", jsonx_number(w->price.make.low));
+		json_object_set_new(j, "planned_seconds_make_high", jsonx_number(w->price.make.high));
+		json_object_set_new(j, "memory_bytes", jsonx_number(w->price.bytes));
+		if (adapt_is_measured(a, i))
+			put_measured(a, i, j);
+		if (i == a->winner) {
+			json_object_set_new(j, "score_test", jsonx_number(a->test_score[a->first_at].mean));
+			json_object_set_new(j, "score_test_low", jsonx_number(a->test_bounds[a->first_at].low));
+			json_object_set_new(j, "score_test_high", jsonx_number(a->test_bounds[a->first_at].high));
+		}
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *goal_json(const struct adapt *a)
+{
+	json_t *list = json_array();
+
+	for (size_t k = 0; a->has_goal && k < a->goal.n; k++) {
+		const struct goal_term *t = &a->goal.term[k];
+		const struct way *w = &a->ways[a->winner];
+		double x = measure_is_score(t->what)     ? a->test_score[k].mean :
+		           t->what == MEASURE_LATENCY ? w->latency :
+		           t->what == MEASURE_MEMORY  ? w->price.bytes :
+		                                        w->look_joules / (double)w->n;
+		json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:o, s:b}", "measure", measure_names[t->what],
+		                                      "sign", t->at_least ? ">=" : "<=", "value", t->value, "measured",
+		                                      jsonx_number(x), "shown", term_shown(a, k)));
+	}
+	return list;
+}
+
+json_t *adapt_summary(struct adapt *a)
+{
+	const struct way *w = &a->ways[a->winner];
+	struct buf text = BUF_INIT;
+	struct gas g;
+	json_t *j = json_object();
+
+	adapt_gas(a, &g);
+	json_object_set_new(j, "verdict", json_string(a->verdict));
+	json_object_set_new(j, "winner", json_string(w->rung->name));
+	json_object_set_new(j, "measure", json_string(measure_names[a->first->what]));
+	json_object_set_new(j, "score_choose", jsonx_number(w->score[a->first_at].mean));
+	json_object_set_new(j, "score_test", jsonx_number(a->test_score[a->first_at].mean));
+	json_object_set_new(j, "score_test_low", jsonx_number(or_zero(a->test_bounds[a->first_at].low)));
+	json_object_set_new(j, "score_test_high", jsonx_number(or_zero(a->test_bounds[a->first_at].high)));
+	json_object_set_new(j, "goal", goal_json(a));
+	json_object_set_new(j, "looks", json_integer(a->looks));
+	json_object_set_new(j, "seconds_winner", jsonx_number(or_zero(w->make_seconds)));
+	json_object_set_new(j, "joules_winner", jsonx_number(or_zero(w->make_joules)));
+	json_object_set_new(j, "seconds_per_use", jsonx_number(a->climb.ways[a->winner].use_seconds));
+	json_object_set_new(j, "joules_per_use", jsonx_number(or_zero(w->look_joules / (double)w->n)));
+	json_object_set_new(j, "uses", jsonx_number(a->o.uses));
+	json_object_set_new(j, "rows_train", json_integer((json_int_t)a->task.side_n[SIDE_TRAIN]));
+	json_object_set_new(j, "rows_choose", json_integer((json_int_t)a->n_choose));
+	json_object_set_new(j, "rows_test", json_integer((json_int_t)a->n_test));
+	json_object_set_new(j, "ceiling", jsonx_number(a->known.ceiling));
+	json_object_set_new(j, "out", jsonx_path(a->dir));
+	adapt_sentences(a, &text);
+	json_object_set_new(j, "why", jsonx_text(buf_str(&text), text.len));
+	buf_release(&text);
+	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
+	json_object_set_new(j, "energy_known", json_boolean(isfinite(g.energy.joules)));
+	json_object_set_new(j, "seconds_all", jsonx_number(g.seconds));
+	json_object_set_new(j, "joules_all", jsonx_number(or_zero(g.energy.joules)));
+	json_object_set_new(j, "seconds", jsonx_number(g.seconds));
+	json_object_set_new(j, "joules", jsonx_number(or_zero(g.energy.joules)));
+	return j;
+}
+
+/* --- five sentences --- */
+
+static size_t runner_up(const struct adapt *a)
+{
+	size_t best = a->climb.n;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (i != a->winner && adapt_is_measured(a, i) &&
+		    (best == a->climb.n || a->climb.ways[i].quality > a->climb.ways[best].quality))
+			best = i;
+	return best;
+}
+
+static void say_result(const struct adapt *a, struct buf *out)
+{
+	const struct way *w = &a->ways[a->winner];
+	struct bounds b = a->test_bounds[a->first_at];
+
+	buf_addf(out, "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
+	              "choice had seen.\n",
+	         w->rung->title, w->rung->name, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
+	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
+	if (a->has_goal)
+		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
+		         !strcmp(a->verdict, "shown")       ? "shown" :
+		         !strcmp(a->verdict, "unreachable") ? "unreachable" :
+		                                              "not shown", a->why_verdict);
+	else
+		buf_addf(out, "There was no goal, so the best for the gas was looked for: %s.\n", a->why_verdict);
+}
+
+static void say_runner_up(const struct adapt *a, struct buf *out)
+{
+	size_t i = runner_up(a);
+	char make[32], own[32];
+	const struct way *w = &a->ways[a->winner];
+
+	if (i == a->climb.n) {
+		buf_addf(out, "No other way was measured.\n");
+		return;
+	}
+	predict_human(a->ways[i].make_seconds, make);
+	predict_human(w->make_seconds, own);
+	struct cost_line x = cost_line_of(a, a->winner), y = cost_line_of(a, i);
+	struct break_even b = break_even(&x, &y);
+	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s",
+	         a->ways[i].rung->name, a->ways[i].score[a->first_at].mean, make, own);
+	if (b.crosses)
+		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n", b.many == CHEAPER_B ? "more" : "fewer",
+		         b.uses.mid, a->ways[i].rung->name);
+	else
+		buf_addf(out, "; %s costs less, however many uses there are.\n",
+		         b.many == CHEAPER_B ? a->ways[i].rung->name : "the winner");
+}
+
+/* By the priors' curve n/(n + half): what is known before more rows are there. */
+static double gain_of_labels(const struct adapt *a, double more)
+{
+	const struct rung_prior *p = priors_of(&a->priors, a->ways[a->winner].rung->name);
+	double n = (double)a->task.side_n[SIDE_TRAIN], now = n / (n + p->half), then = (n + more) / (n + more + p->half);
+	double score = a->ways[a->winner].score[a->first_at].mean, low = isnan(a->known.majority) ? 0 : a->known.majority;
+
+	if (a->first->what == MEASURE_PERPLEXITY)
+		return p->nats * (then - now);
+	return fmax(0, score - low) * (then / now - 1);
+}
+
+static void say_what_would_change(const struct adapt *a, struct buf *out)
+{
+	struct bounds b = a->test_bounds[a->first_at];
+	size_t left = 0;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
+	buf_addf(out, "The next 100 rows would be worth about %.3g %s, by what is known of such ways.\n",
+	         gain_of_labels(a, 100),
+	         a->first->what == MEASURE_PERPLEXITY ? "of ln perplexity" : measure_names[a->first->what]);
+	buf_addf(out, "What would change this: a goal %s %.4g would be %s by the same test",
+	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
+	if (left)
+		buf_addf(out, ", and %zu way%s not tried, as %s.\n", left, left == 1 ? " was" : "s were",
+		         strcmp(a->verdict, "shown") ? "they promised too little for their gas" :
+		                                       "the goal was reached without them");
+	else
+		buf_adds(out, ", and no other way is left to try.\n");
+}
+
+void adapt_sentences(const struct adapt *a, struct buf *out)
+{
+	say_result(a, out);
+	say_runner_up(a, out);
+	say_what_would_change(a, out);
+}

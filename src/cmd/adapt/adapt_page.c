@@ -1,0 +1,271 @@
+/* adapt_page: the end of a run as a person sees it: the table of ways, score against gas as a picture, why; in the
+ * terminal and as DIR/report.html, one file that needs nothing from elsewhere and prints well. */
+#include "cmd/adapt/adapt_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/markup.h"
+#include "base/mem.h"
+#include "base/term.h"
+#include "chart/chart.h"
+#include "cmd/metering.h"
+#include "cmd/text_table.h"
+
+enum { COLUMNS = 8, CELL = 160 };
+static const char *const heads[COLUMNS] = { "way", "score on choose", "on test", "making", "a use", "latency", "memory",
+	                                    "in all" };
+
+/* Cell k of way i. */
+static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
+{
+	const struct way *w = &a->ways[i];
+	const struct estimate *x = &w->score[a->first_at];
+	struct bounds b = task_sequence(a->first->what, x, 0.1), t = a->test_bounds[a->first_at];
+	char text[32];
+
+	out[0] = 0;
+	if (k == 0)
+		snprintf(out, CELL, "%s%s", w->rung->name, i == a->winner ? " *" : "");
+	else if (!adapt_is_measured(a, i))
+		snprintf(out, CELL, "%s", k > 1 ? "" : a->climb.ways[i].state == CLIMB_CANNOT ? "cannot be" :
+		                                   a->climb.ways[i].state == CLIMB_LEFT   ? "left" : "not tried");
+	else if (k == 1)
+		snprintf(out, CELL, "%s", adapt_score_text(x->mean, b.low, b.high));
+	else if (k == 2 && i == a->winner)
+		snprintf(out, CELL, "%s", adapt_score_text(a->test_score[a->first_at].mean, t.low, t.high));
+	else if (k == 3)
+		snprintf(out, CELL, "%s", w->make_seconds > 0 ? predict_human(w->make_seconds, text) : "-");
+	else if (k == 4)
+		snprintf(out, CELL, "%s", predict_human(a->climb.ways[i].use_seconds, text));
+	else if (k == 5)
+		snprintf(out, CELL, "%s", predict_human(w->latency, text));
+	else if (k == 6 && w->price.bytes > 0)
+		snprintf(out, CELL, "%s", human_bytes((size_t)w->price.bytes, text));
+	else if (k == 7)
+		snprintf(out, CELL, "%s", predict_human(climb_total(&a->climb, &a->climb.ways[i]), text));
+}
+
+static void write_table(const struct adapt *a, struct buf *out)
+{
+	static const int drop[] = { 6, 5, 4, -1 };
+	struct table t = { .columns = COLUMNS, .drop = drop };
+	char text[CELL];
+
+	for (int k = 0; k < COLUMNS; k++)
+		table_cell(&t, "%s", heads[k]);
+	for (size_t i = 0; i < a->climb.n; i++)
+		for (int k = 0; k < COLUMNS; k++) {
+			cell_of(a, i, k, text);
+			table_cell(&t, "%s", text);
+		}
+	table_write(out, &t, "  ");
+	table_release(&t);
+}
+
+/* --- the picture --- */
+
+struct picture {
+	struct chart chart;
+	struct chart_series series[2];
+	struct chart_mark *marks;
+	double *x, *y, *low, *high, *fx, *fy;
+	char x_label[80];
+};
+
+static void add_front(const struct adapt *a, struct picture *p, const size_t *of, size_t n)
+{
+	struct offer *offers = mem_array(MAX(n, 1), sizeof(*offers));
+	enum front *on = mem_array(MAX(n, 1), sizeof(*on));
+	size_t m = 0;
+
+	for (size_t i = 0; i < n; i++)
+		offers[i] = (struct offer){ span_exact(a->climb.ways[of[i]].quality), span_exact(p->x[i]) };
+	pareto(offers, n, on);
+	for (size_t i = 0; i < n; i++)
+		if (on[i] == FRONT_ON) {
+			size_t at = m++;
+			for (; at > 0 && p->fx[at - 1] > p->x[i]; at--)
+				p->fx[at] = p->fx[at - 1], p->fy[at] = p->fy[at - 1];
+			p->fx[at] = p->x[i];
+			p->fy[at] = p->y[i];
+		}
+	p->series[0] = (struct chart_series){ .name = "nothing is better and cheaper", .x = p->fx, .y = p->fy, .n = m,
+		                              .dashed = true };
+	mem_free(offers);
+	mem_free(on);
+}
+
+static void picture_make(const struct adapt *a, struct picture *p)
+{
+	size_t n = 0, most = MAX(a->climb.n, 1), *of = mem_array(most, sizeof(*of));
+
+	*p = (struct picture){ .x = mem_array(6 * most, sizeof(double)), .marks = mem_array(most, sizeof(*p->marks)) };
+	p->y = p->x + most, p->low = p->y + most, p->high = p->low + most, p->fx = p->high + most, p->fy = p->fx + most;
+	for (size_t i = 0; i < a->climb.n; i++) {
+		if (!adapt_is_measured(a, i))
+			continue;
+		const struct estimate *x = &a->ways[i].score[a->first_at];
+		struct bounds b = task_sequence(a->first->what, x, 0.1);
+		p->x[n] = climb_total(&a->climb, &a->climb.ways[i]);
+		p->y[n] = x->mean;
+		p->low[n] = b.low;
+		p->high[n] = isfinite(b.high) ? b.high : x->mean;
+		p->marks[n] = (struct chart_mark){ p->x[n], p->y[n], a->ways[i].rung->name };
+		of[n++] = i;
+	}
+	add_front(a, p, of, n);
+	p->series[1] = (struct chart_series){ .name = "ways, 90 % at all looks", .x = p->x, .y = p->y, .low = p->low,
+		                              .high = p->high, .n = n, .points = true, .bars = true };
+	snprintf(p->x_label, sizeof(p->x_label), "seconds, making and %.0f uses", a->o.uses);
+	p->chart = (struct chart){ .title = "score against gas", .x_label = p->x_label,
+		                   .y_label = measure_names[a->first->what], .x_log = true, .series = p->series,
+		                   .n_series = 2, .marks = p->marks, .n_marks = n };
+	mem_free(of);
+}
+
+static void picture_release(struct picture *p)
+{
+	mem_free(p->x);
+	mem_free(p->marks);
+}
+
+void adapt_show(const struct adapt *a)
+{
+	struct buf text = BUF_INIT;
+	struct picture p;
+	struct gas g;
+	char gas[400];
+	int columns, rows;
+
+	write_table(a, &text);
+	picture_make(a, &p);
+	term_size(1, &columns, &rows);
+	chart_braille(&text, &p.chart, MIN(columns, 100), 14, term_color(1));
+	picture_release(&p);
+	buf_adds(&text, "\n");
+	adapt_sentences(a, &text);
+	adapt_gas(a, &g);
+	gas_text(&g, gas);
+	buf_addf(&text, "Finding out took %s; the winner alone %.3g s.\n", gas, a->ways[a->winner].make_seconds);
+	buf_addf(&text, "%s answers where a model does: kungfu eval %s --data FILE; the report is %s/report.html\n", a->dir,
+	         a->dir, a->dir);
+	app_print("%s", buf_str(&text));
+	buf_release(&text);
+}
+
+/* --- the page --- */
+
+static const char style[] =
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}\n"
+	"table{border-collapse:collapse;font-size:14px}th,td{padding:.3em .8em;border-bottom:1px solid #8888;text-align:left;"
+	"vertical-align:top}\n"
+	"tr.winner{font-weight:bold}.verdict{font-size:1.3em}svg{max-width:100%;height:auto}h2{margin-top:2em}\n"
+	"@media print{body{max-width:none;margin:0}table{font-size:11px}h2,table,svg{break-inside:avoid}}\n";
+
+static void put(struct buf *b, const char *text) { markup_text(b, text, strlen(text)); }
+
+static void put_element(struct buf *b, const char *name, const char *text)
+{
+	buf_addf(b, "<%s>", name);
+	put(b, text);
+	buf_addf(b, "</%s>\n", name);
+}
+
+static void put_table(const struct adapt *a, struct buf *b)
+{
+	char text[CELL];
+
+	buf_adds(b, "<table><thead><tr>");
+	for (int k = 0; k < COLUMNS; k++)
+		put_element(b, "th", heads[k]);
+	buf_adds(b, "<th>why not</th></tr></thead><tbody>\n");
+	for (size_t i = 0; i < a->climb.n; i++) {
+		buf_adds(b, i == a->winner ? "<tr class=\"winner\">" : "<tr>");
+		for (int k = 0; k < COLUMNS; k++) {
+			cell_of(a, i, k, text);
+			put_element(b, "td", text);
+		}
+		put_element(b, "td", a->ways[i].why);
+		buf_adds(b, "</tr>\n");
+	}
+	buf_adds(b, "</tbody></table>\n");
+}
+
+static void put_sentences(const struct adapt *a, struct buf *b)
+{
+	struct buf text = BUF_INIT;
+
+	adapt_sentences(a, &text);
+	for (char *at = text.data, *end; at && *at; at = end + 1) {
+		end = at + strcspn(at, "\n");
+		buf_adds(b, "<p>");
+		markup_text(b, at, (size_t)(end - at));
+		buf_adds(b, "</p>\n");
+		if (!*end)
+			break;
+	}
+	buf_release(&text);
+}
+
+static void put_decisions(const struct adapt *a, struct buf *b)
+{
+	const json_t *all = json_object_get(a->state, "decisions"), *j;
+	size_t i;
+
+	buf_adds(b, "<h2>Decisions</h2>\n<ol>\n");
+	json_array_foreach(all, i, j) {
+		const char *way = json_string_value(json_object_get(j, "way"));
+		const char *why = json_string_value(json_object_get(j, "why"));
+		buf_adds(b, "<li><b>");
+		put(b, way ? way : "stop");
+		buf_adds(b, "</b>: ");
+		put(b, why ? why : "");
+		buf_adds(b, "</li>\n");
+	}
+	buf_adds(b, "</ol>\n");
+}
+
+static void put_rows(const struct adapt *a, struct buf *b)
+{
+	buf_addf(b, "<h2>Rows</h2>\n<p>%zu to learn from, %zu to choose by (%ld looks), %zu to test with, opened once; ",
+	         a->task.side_n[SIDE_TRAIN], a->n_choose, a->looks, a->n_test);
+	put(b, a->o.data);
+	buf_addf(b, "</p>\n<p>%zu rows ask what another one asks; %zu of these questions have unlike answers, so nothing is "
+	            "right on more than %.3f of the rows.</p>\n",
+	         a->known.n_repeated, a->known.n_conflicting, a->known.ceiling);
+}
+
+int adapt_write_page(const struct adapt *a, struct err *e)
+{
+	struct buf b = BUF_INIT;
+	struct picture p;
+	char *file = io_join(a->dir, "report.html");
+
+	buf_addf(&b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+	             "<meta name=\"viewport\" content=\"width=device-width\">\n"
+	             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+	             "'unsafe-inline'\">\n<title>kungfu adapt</title>\n<style>\n%s</style></head><body>\n<h1>", style);
+	put(&b, a->has_goal ? a->o.goal : "The best for the gas");
+	buf_adds(&b, "</h1>\n<p class=\"verdict\">");
+	put(&b, !strcmp(a->verdict, "not_shown") ? "not shown" : a->verdict);
+	buf_adds(&b, ": ");
+	put(&b, a->why_verdict);
+	buf_adds(&b, "</p>\n");
+	put_sentences(a, &b);
+	put_table(a, &b);
+	picture_make(a, &p);
+	chart_svg(&b, &p.chart, 1);
+	picture_release(&p);
+	put_rows(a, &b);
+	put_decisions(a, &b);
+	buf_adds(&b, "</body></html>\n");
+	int status = io_write(file, buf_str(&b), b.len, e);
+	buf_release(&b);
+	mem_free(file);
+	return status;
+}

@@ -1,0 +1,109 @@
+/* adapt_parts: what the files of src/cmd/adapt share; nobody else includes it, but for adapt_resume (adapt.h). */
+#ifndef CMD_ADAPT_PARTS_H
+#define CMD_ADAPT_PARTS_H
+
+#include "cmd/adapt/adapt.h"
+#include "gas/meter.h"
+#include "ladder/adapted.h"
+#include "ladder/climb.h"
+#include "ladder/ladder.h"
+#include "train/run_dir.h"
+
+struct adapt_options {
+	struct common common;
+	const char *model, *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
+	double choose_size, test_size, uses, rung_seconds;
+	int64_t seed, max_length, micro_batch_tokens;
+	bool overwrite, time_order, apply_chat_template;
+};
+extern const struct opt adapt_opts[];
+
+/* A rung on this ladder: climb.ways has the same place. */
+struct way {
+	const struct rung *rung;
+	struct rung_price price;
+	char why[400];                  /* that it cannot be; else "" */
+	/* Measured on the choose rows, of which it answered n: */
+	struct outcome *out;
+	size_t n;
+	double make_seconds, make_joules, look_seconds, look_joules, latency;
+	struct estimate score[GOAL_TERMS];  /* of the goal's scores, by their place in it */
+	struct bounds promised;         /* of the first score: holds for all ways at all looks together, 95 % */
+};
+
+struct adapt {
+	struct app *app;
+	struct adapt_options o;
+	char *dir;
+	int lock;
+	struct rows rows, test_rows;
+	struct task task;
+	struct known known;
+	struct priors priors;
+	struct goal goal;               /* as asked for, or what stands for it */
+	bool has_goal;
+	const struct goal_term *first;  /* the score that is climbed by */
+	size_t first_at;                /* its place in the goal */
+	struct ladder ladder;
+	struct way *ways;
+	struct climb climb;
+	size_t *choose, n_choose, *test, n_test;
+	json_t *state;                  /* adapt.json */
+	long looks;
+	struct gas_limit limit;
+	size_t at_work;                 /* the way whose rung works, for the line of progress; climb.n: none */
+	const char *doing;
+	/* The end: */
+	size_t winner;
+	struct outcome *tested;
+	struct estimate test_score[GOAL_TERMS];
+	struct bounds test_bounds[GOAL_TERMS];
+	const char *verdict;
+	char why_verdict[400];
+};
+
+/* Quality of a score, more is better (ladder/climb.h); and back. */
+double adapt_quality(enum measure m, double score);
+double adapt_score_of(enum measure m, double quality);
+bool adapt_is_measured(const struct adapt *a, size_t i);
+/* "0.745 (0.68 to 0.80)"; until the next call but three */
+const char *adapt_score_text(double mean, double low, double high);
+/* All that all processes of the run have taken. */
+void adapt_gas(const struct adapt *a, struct gas *g);
+double adapt_watts(const struct adapt *a);  /* joules a second so far; NAN: not known */
+/* Seconds that may still be spent before the test. */
+double adapt_left(const struct adapt *a);
+double adapt_reserve(const struct adapt *a);
+
+/* adapt_state.c: adapt.json, written after every step. */
+int adapt_state_new(struct adapt *a, struct err *e);
+int adapt_state_save(struct adapt *a, const char *status, struct err *e);
+int adapt_save_outcomes(const struct adapt *a, const char *name, const struct outcome *out, size_t n, struct err *e);
+/* Their number; 0: there is no such file, or it is not whole. */
+size_t adapt_load_outcomes(const struct adapt *a, const char *name, struct outcome *out, size_t most);
+void adapt_keep_way(struct adapt *a, size_t i);
+/* What earlier processes knew of each way. */
+int adapt_recall(struct adapt *a, struct err *e);
+json_t *adapt_decisions(struct adapt *a);   /* borrowed */
+
+/* adapt_climb.c */
+int adapt_price(struct adapt *a, struct err *e);
+void adapt_believe(struct adapt *a);        /* what is thought of ways that were not tried, as it is known now */
+int adapt_climb_all(struct adapt *a, struct err *e);
+void adapt_judge(struct adapt *a, size_t i); /* scores of what it answered */
+void adapt_say_known(const struct adapt *a);
+void adapt_say_prices(const struct adapt *a);
+
+/* adapt_end.c */
+int adapt_test(struct adapt *a, struct err *e);
+void adapt_verdict(struct adapt *a);
+int adapt_leave(struct adapt *a, struct err *e);
+json_t *adapt_summary(struct adapt *a);
+json_t *adapt_table(const struct adapt *a); /* a list of a line a way */
+void adapt_sentences(const struct adapt *a, struct buf *out); /* a line each */
+
+/* adapt_page.c */
+void adapt_show(const struct adapt *a);
+int adapt_write_page(const struct adapt *a, struct err *e);
+
+#endif

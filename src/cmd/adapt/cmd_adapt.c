@@ -1,0 +1,551 @@
+/* adapt: which way reaches an outcome for the least gas? Found out by measuring: rows are parted, each way has a price,
+ * the one that promises the most for its gas is tried next, and the one that is chosen is tested once on rows that no
+ * choice has seen (doc/adapt.md). The ways are src/ladder's; here is the run around them. */
+#include "cmd/adapt/adapt_parts.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/estimate.h"
+#include "cmd/machine_profile.h"
+#include "cmd/metering.h"
+#include "cmd/model_common.h"
+#include "cmd/output_check.h"
+#include "cmd/trial.h"
+
+enum { ROWS_LEAST = 12, SIDE_LEAST = 3 };
+
+extern const struct command cmd_adapt;
+
+const struct opt adapt_opts[] = {
+	OPT_GROUP("What to reach"),
+	OPT_STRING("data", struct adapt_options, data, NULL, "FILE",
+	           "rows with their answers, in any shape that tune takes"),
+	OPT_STRING("goal", struct adapt_options, goal, NULL, "GOAL",
+	           "\"accuracy>=0.9\"; also acc_norm, exact_match, f1, perplexity<=X, and with it latency<=200ms, "
+	           "memory<=1G, joules_per_answer<=2, joined by and (default: the best for the gas)"),
+	OPT_FLOAT("uses", struct adapt_options, uses, "1000", 0, 1e15,
+	          "answers that will be asked for: what making costs is spread over them"),
+	OPT_STRING("out", struct adapt_options, out, "adapted", "DIR",
+	           "what is left: it is taken wherever a model is, and resumed"),
+	OPT_FLAG("overwrite", struct adapt_options, overwrite, "false", "replace what an earlier run left in DIR"),
+	OPT_GROUP("Rows"),
+	OPT_STRING("test-data", struct adapt_options, test_data, NULL, "FILE",
+	           "rows to test with, opened once at the end (default: a part of --data)"),
+	OPT_FLOAT("test-size", struct adapt_options, test_size, "0.2", 0.01, 0.9,
+	          "share of the rows that are kept for the test"),
+	OPT_FLOAT("choose-size", struct adapt_options, choose_size, "0.2", 0.01, 0.9,
+	          "share of the rows by which is chosen"),
+	OPT_STRING("group-by", struct adapt_options, group_by, NULL, "COLUMN",
+	           "rows with the same value there stay on one side; rows that ask the same always do"),
+	OPT_FLAG("time-order", struct adapt_options, time_order, "false",
+	         "the first rows are learnt from, the last are tested with"),
+	OPT_INT("seed", struct adapt_options, seed, "42", 0, 9007199254740991.0, "of the sides and of trainings"),
+	OPT_FLAG("apply-chat-template", struct adapt_options, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
+	OPT_INT("max-length", struct adapt_options, max_length, "1024", 2, 1 << 20,
+	        "longest document that is learnt from, in tokens"),
+	OPT_GROUP("Ways"),
+	OPT_STRING("rungs", struct adapt_options, rungs, NULL, "LIST",
+	           "only these ways, by their names in the table (default: all that fit)"),
+	OPT_FLOAT("rung-seconds", struct adapt_options, rung_seconds, NULL, 1, 1e9,
+	          "no training takes longer than this"),
+	OPT_STRING("priors", struct adapt_options, priors, NULL, "FILE",
+	           "your own priors.yaml, over the built-in one"),
+	OPT_INT("micro-batch-tokens", struct adapt_options, micro_batch_tokens, "1024", 2, 1 << 22,
+	        "tokens computed at once while answering"),
+	COMPUTE_OPT(struct adapt_options, compute, "f32"),
+	COMMON_OPTS(struct adapt_options, common),
+	OPT_END
+};
+
+/* --- rungs' tools --- */
+
+static void show_training(void *ctx, const struct train_loop_progress *p)
+{
+	struct adapt *a = ctx;
+	char left[32];
+
+	clock_human(p->seconds_left, left);
+	log_live("%s: step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", a->ways[a->at_work].rung->name, p->step,
+	         p->steps, p->loss, p->tokens_per_second, left, metering_live());
+}
+
+/* A part of the run, with an entry of its own in the ledger. */
+static int train(void *ctx, const struct recipe *r, struct err *e)
+{
+	struct adapt *a = ctx;
+	struct trial_options o = { .recipe = r, .folder = TRIAL_EITHER, .part = "adapt", .log = &log_nothing,
+		                   .progress = show_training, .ctx = a };
+	struct trial_result result;
+
+	if (trial_run(a->app, &o, &result, e) < 0)
+		return -1;
+	int status = result.end == TRIAL_DONE ? 0 : err_set(e, "stopped after step %ld of %ld", result.step, result.steps);
+	a->ways[a->at_work].make_seconds = result.whole.seconds;
+	a->ways[a->at_work].make_joules = result.whole.energy.joules;
+	trial_result_release(&result);
+	return status;
+}
+
+static int show_answering(void *ctx, const struct evaluate_progress *p)
+{
+	const struct adapt *a = ctx;
+
+	metering_tick();
+	if (p->seconds >= 2)
+		log_live("%s: %s %.0f %%  %s", a->at_work < a->climb.n ? a->ways[a->at_work].rung->name : "prices", a->doing,
+		         100.0 * (double)p->done / (double)p->total, metering_live());
+	return app_interrupted();
+}
+
+/* --- opening --- */
+
+static int read_goal(struct adapt *a, struct err *e)
+{
+	a->has_goal = a->o.goal != NULL;
+	if (a->has_goal && goal_parse(&a->goal, a->o.goal, e) < 0)
+		return -1;
+	if (!a->has_goal)
+		a->goal = (struct goal){ .term = { { .what = task_usual_measure(&a->task), .value = NAN } }, .n = 1 };
+	a->goal.term[0].at_least = a->has_goal ? a->goal.term[0].at_least : a->goal.term[0].what != MEASURE_PERPLEXITY;
+	a->first = goal_score(&a->goal);
+	a->first_at = (size_t)(a->first - a->goal.term);
+	for (size_t i = 0; i < a->goal.n; i++)
+		if (task_measures(&a->task, a->goal.term[i].what, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int check_sides(const struct adapt *a, struct err *e)
+{
+	static const char *const names[] = { "to learn from", "to choose by", "to test with" };
+	const struct task *t = &a->task;
+
+	if (t->n - t->n_leaks < ROWS_LEAST)
+		return err_set(e, "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
+		                  "%d at least are wanted", a->o.data, t->n - t->n_leaks, ROWS_LEAST);
+	for (int s = SIDE_TRAIN; s <= SIDE_TEST; s++)
+		if (t->side_n[s] < SIDE_LEAST)
+			return err_set(e, "%s: only %zu of %zu rows are left %s: too many ask the same, or are of one group",
+			               a->o.data, t->side_n[s], t->n, names[s]);
+	return 0;
+}
+
+/* In an order that has nothing to do with the file's, so that the first of them are a sample. */
+static size_t *shuffled_side(const struct task *t, enum side side, uint64_t seed, size_t *n)
+{
+	size_t *in_order = task_side(t, side, n), *out = mem_array(MAX(*n, 1), sizeof(*out));
+	struct rng_key key = { seed, RNG_SHUFFLE };
+
+	for (size_t i = 0; i < *n; i++)
+		out[i] = in_order[rng_permute(key, (uint64_t)side, *n, i)];
+	mem_free(in_order);
+	return out;
+}
+
+static int open_task(struct adapt *a, struct err *e)
+{
+	struct split_options s = { .choose = a->o.choose_size, .test = a->o.test_data ? 0 : a->o.test_size,
+		                   .seed = (uint64_t)a->o.seed, .group_by = a->o.group_by,
+		                   .time_order = a->o.time_order };
+
+	if (s.choose + s.test >= 1)
+		return err_set(e, "--choose-size %g and --test-size %g leave no rows to learn from", s.choose, s.test);
+	if (rows_load(&a->rows, a->o.data, e) < 0)
+		return -1;
+	if (!a->rows.n)
+		return err_set(e, "%s holds no rows", a->o.data);
+	if (a->o.test_data && rows_load(&a->test_rows, a->o.test_data, e) < 0)
+		return -1;
+	if (a->o.test_data && !a->test_rows.n)
+		return err_set(e, "%s holds no rows", a->o.test_data);
+	if (a->rows.n + a->test_rows.n < ROWS_LEAST)
+		return err_set(e, "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
+		                  "%d at least are wanted", a->o.data, a->rows.n, ROWS_LEAST);
+	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 || check_sides(a, e) < 0)
+		return -1;
+	metering_in("data", a->o.data, a->rows.hash);
+	if (a->o.test_data)
+		metering_in("eval_data", a->o.test_data, a->test_rows.hash);
+	metering_seed(a->o.seed);
+	task_known(&a->task, &a->known);
+	a->choose = shuffled_side(&a->task, SIDE_CHOOSE, (uint64_t)a->o.seed, &a->n_choose);
+	a->test = task_side(&a->task, SIDE_TEST, &a->n_test);
+	return 0;
+}
+
+/* A name of the list; NULL: it is none. */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == n && !strncmp(at, name, n))
+			return true;
+	return false;
+}
+
+static int check_rungs(const char *list, struct err *e)
+{
+	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
+		char *name = mem_strndup(at, strcspn(at, ","));
+		bool known = rung_find(name) != NULL;
+		if (!known) {
+			struct buf all = BUF_INIT;
+			for (size_t i = 0; rung_table[i]; i++)
+				buf_addf(&all, "%s%s", i ? ", " : "", rung_table[i]->name);
+			err_set(e, "--rungs: there is no way '%.60s'; there are %s", name, buf_str(&all));
+			buf_release(&all);
+		}
+		mem_free(name);
+		if (!known)
+			return -1;
+	}
+	return 0;
+}
+
+static void make_ways(struct adapt *a)
+{
+	size_t n = 0;
+
+	while (rung_table[n])
+		n++;
+	a->ways = mem_array(n, sizeof(*a->ways));
+	a->climb.ways = mem_array(n, sizeof(*a->climb.ways));
+	for (size_t i = 0; i < n; i++)
+		if (!a->o.rungs || is_listed(a->o.rungs, rung_table[i]->name)) {
+			a->climb.ways[a->climb.n].name = rung_table[i]->name;
+			a->climb.ways[a->climb.n].costs_met = true;
+			a->ways[a->climb.n++].rung = rung_table[i];
+		}
+	a->at_work = a->winner = a->climb.n;
+	a->climb.uses = a->o.uses;
+	a->climb.least_gain = 0.01;
+}
+
+static void open_ladder(struct adapt *a)
+{
+	a->ladder = (struct ladder){ .task = &a->task,
+		                     .priors = &a->priors,
+		                     .model = a->o.model,
+		                     .dir = a->dir,
+		                     .device = a->app->device,
+		                     .compute = a->o.compute,
+		                     .seed = (uint64_t)a->o.seed,
+		                     .apply_chat_template = a->o.apply_chat_template,
+		                     .max_length = (int32_t)a->o.max_length,
+		                     .micro_batch_tokens = (int32_t)a->o.micro_batch_tokens,
+		                     .train_seconds = isnan(a->o.rung_seconds) ? INFINITY : a->o.rung_seconds,
+		                     .train = train,
+		                     .progress = show_answering,
+		                     .ctx = a };
+}
+
+static int open_all(struct adapt *a, struct err *e)
+{
+	if (check_rungs(a->o.rungs, e) < 0 || metering_limit(&a->limit, &a->o.common, e) < 0 ||
+	    priors_load(&a->priors, a->o.priors, e) < 0)
+		return -1;
+	metering_phase("open");
+	if (open_task(a, e) < 0 || read_goal(a, e) < 0)
+		return -1;
+	metering_in("model", a->o.model, NULL);
+	make_ways(a);
+	open_ladder(a);
+	a->climb.goal = a->has_goal ? adapt_quality(a->first->what, a->first->value) : NAN;
+	return 0;
+}
+
+static void close_all(struct adapt *a)
+{
+	ladder_close(&a->ladder);
+	for (size_t i = 0; i < a->climb.n; i++)
+		mem_free(a->ways[i].out);
+	mem_free(a->ways);
+	mem_free(a->climb.ways);
+	mem_free(a->choose);
+	mem_free(a->test);
+	mem_free(a->tested);
+	mem_free(a->dir);
+	json_decref(a->state);
+	priors_release(&a->priors);
+	task_release(&a->task);
+	rows_release(&a->rows);
+	rows_release(&a->test_rows);
+	if (a->lock >= 0)
+		io_unlock(a->lock);
+}
+
+/* --- the run --- */
+
+static int finish(struct adapt *a, struct err *e)
+{
+	if (adapt_test(a, e) < 0)
+		return -1;
+	adapt_verdict(a);
+	if (adapt_leave(a, e) < 0 || adapt_write_page(a, e) < 0)
+		return -1;
+	json_t *lines = adapt_table(a), *line;
+	size_t i;
+	json_array_foreach(lines, i, line)
+		if (a->app->json)
+			app_json(line);
+	json_decref(lines);
+	metering_out("result", a->dir);
+	log_live_end();
+	json_t *summary = adapt_summary(a);
+	json_object_set(a->state, "results", summary);
+	if (adapt_state_save(a, "finished", e) < 0) {
+		json_decref(summary);
+		return -1;
+	}
+	app_summary(a->app, summary);
+	if (!a->app->json)
+		adapt_show(a);
+	return EXIT_DONE;
+}
+
+static int stopped(struct adapt *a, struct err *e)
+{
+	log_live_end();
+	if (adapt_state_save(a, "stopped", e) < 0)
+		return -1;
+	log_say("stopped; go on with: kungfu resume %s", a->dir);
+	return EXIT_STOPPED;
+}
+
+static int climb_and_finish(struct adapt *a, struct err *e)
+{
+	int status = adapt_climb_all(a, e);
+
+	if (status == 0)
+		status = finish(a, e);
+	return status < 0 && app_signalled() ? stopped(a, e) : status;
+}
+
+static void predict_ways(const struct adapt *a, struct predicted *p)
+{
+	double all = 0, bytes = 0;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (!a->ways[i].why[0]) {
+			all += a->climb.ways[i].try_seconds;
+			bytes = fmax(bytes, a->ways[i].price.bytes);
+		}
+	bool limited = isfinite(adapt_left(a)); /* then it is fitted into what there is, and nothing is learnt of it */
+	predict_begin(p, "%s", limited ? "" : "adapt");
+	predict_phase(p, "ways", fmax(0, fmin(all, 0.8 * adapt_left(a))));
+	predict_phase(p, "test", adapt_reserve(a));
+	p->spare_seconds = p->seconds;
+	predict_part(p, "model", bytes, "of the model and its work, while answering");
+	predict_part(p, "base", (double)mem_rss(), "program, libraries, rows");
+}
+
+static int show_plan(struct adapt *a, struct err *e)
+{
+	struct predicted p;
+
+	predict_ways(a, &p);
+	return planned(a->app, &p, NULL, e);
+}
+
+static int begin(struct adapt *a, struct err *e)
+{
+	struct speeds speeds = machine_speeds(a->app);
+
+	a->state = json_object();
+	a->ladder.notes = json_object();
+	json_object_set_new(a->state, "notes", a->ladder.notes);
+	a->ladder.speeds = &speeds;
+	adapt_say_known(a);
+	if (!a->app->plans && (adapt_state_new(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0))
+		return -1;
+	if (a->app->plans) { /* what trainings would learn from is written to where it is gone again */
+		if (ladder_write_rows(&a->ladder, e) < 0)
+			return -1;
+	}
+	if (adapt_price(a, e) < 0)
+		return -1;
+	adapt_say_prices(a);
+	if (show_plan(a, e) < 0)
+		return -1;
+	return climb_and_finish(a, e);
+}
+
+static void make_absolute(const char **path, char out[PATH_MAX])
+{
+	if (*path && realpath(*path, out))
+		*path = out;
+}
+
+static int new_place(struct adapt *a, struct err *e)
+{
+	bool old = false, empty = true;
+
+	if (output_place("out", a->o.out, OUTPUT_FOLDER, true, e) < 0)
+		return -1;
+	old = adapt_is(a->o.out);
+	if (io_exists(a->o.out) && io_dir_is_empty(a->o.out, &empty, e) < 0)
+		return -1;
+	if (!empty && !(a->o.overwrite && old))
+		return err_set(e, old ? "%s holds an earlier run: kungfu resume goes on with it, --overwrite replaces it, "
+		                        "--out names another place" :
+		                        "%s is not empty and holds no run of adapt: --out names another place", a->o.out);
+	a->dir = mem_strdup(a->o.out);
+	if (io_mkdirs(a->dir, e) < 0 || io_lock_dir(a->dir, &a->lock, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* What an earlier run left, once the new one is known to begin. */
+static int clear_place(const struct adapt *a, struct err *e)
+{
+	static const char *const names[] = { ADAPT_FILE, ADAPTED_FILE, "report.html", "rungs", "data" };
+	int status = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && status == 0; i++) {
+		char *path = io_join(a->dir, names[i]);
+		if (io_exists(path))
+			status = io_remove_tree(path, e);
+		mem_free(path);
+	}
+	return status;
+}
+
+/* A plan writes the rows into a folder of its own, which is gone at the end. */
+static int plan_place(struct adapt *a, struct err *e)
+{
+	a->dir = mem_strdup("/tmp/kungfu-plan-XXXXXX");
+	return io_temporary_dir(a->dir, e);
+}
+
+static int run_new(struct adapt *a, struct err *e)
+{
+	static char paths[4][PATH_MAX];
+	bool plans = a->app->plans;
+
+	make_absolute(&a->o.model, paths[0]);
+	make_absolute(&a->o.data, paths[1]);
+	make_absolute(&a->o.test_data, paths[2]);
+	make_absolute(&a->o.priors, paths[3]);
+	int status = (plans ? plan_place : new_place)(a, e);
+	if (status == 0)
+		status = open_all(a, e);
+	if (status == 0 && !plans)
+		status = clear_place(a, e);
+	if (status == 0)
+		status = begin(a, e);
+	if (plans && a->dir)
+		io_remove_tree(a->dir, &(struct err){ .msg = "" });
+	return status;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct adapt a = { .app = app, .o = *(struct adapt_options *)options, .lock = -1 };
+
+	app_catch_signals();
+	app->compute = a.o.compute;
+	a.o.model = p->positional[0];
+	if (!a.o.data)
+		return app_usage(&cmd_adapt, "--data FILE was wanted: rows with their answers");
+	int status = run_new(&a, e);
+	close_all(&a);
+	return status;
+}
+
+/* --- going on --- */
+
+bool adapt_is(const char *dir)
+{
+	char *file = io_join(dir, ADAPT_FILE);
+	bool is = io_is_dir(dir) && io_exists(file);
+
+	mem_free(file);
+	return is;
+}
+
+static int go_on(struct adapt *a, struct err *e)
+{
+	struct speeds speeds = machine_speeds(a->app);
+
+	a->ladder.notes = json_object_get(a->state, "notes");
+	a->ladder.speeds = &speeds;
+	if (adapt_recall(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0 || adapt_price(a, e) < 0)
+		return -1;
+	return climb_and_finish(a, e);
+}
+
+static int read_state(struct adapt *a, struct opt_parse *p, const struct common *common, struct err *e)
+{
+	char *file = io_join(a->dir, ADAPT_FILE);
+
+	a->state = jsonx_load_file(file, e);
+	mem_free(file);
+	if (!a->state)
+		return -1;
+	if (opt_begin(p, adapt_opts, &a->o, e) < 0 || opt_json(p, json_object_get(a->state, "options"), e) < 0)
+		return err_prefix(e, "%s/" ADAPT_FILE, a->dir);
+	const char *max_gas = a->o.common.max_gas;
+	a->o.common = *common;
+	if (!common->max_gas)
+		a->o.common.max_gas = max_gas;
+	a->o.model = json_string_value(json_object_get(a->state, "model"));
+	if (!a->o.model || !a->o.data)
+		return err_set(e, "%s/" ADAPT_FILE ": it names no model or no rows", a->dir);
+	return 0;
+}
+
+int adapt_resume(struct app *app, const struct common *common, const char *dir, struct err *e)
+{
+	struct adapt a = { .app = app, .lock = -1, .dir = mem_strdup(dir) };
+	struct opt_parse p = { 0 };
+	int status = io_lock_dir(dir, &a.lock, e);
+
+	if (status == 0)
+		status = read_state(&a, &p, common, e);
+	const char *was = status ? NULL : json_string_value(json_object_get(a.state, "status"));
+	if (was && !strcmp(was, "finished")) {
+		log_say("%s: this run is finished; there is nothing to resume", dir);
+		if (app->json)
+			app_json(json_object_get(a.state, "results"));
+	} else if (status == 0) {
+		app->compute = a.o.compute;
+		status = open_all(&a, e);
+		if (status == 0)
+			status = go_on(&a, e);
+	}
+	close_all(&a);
+	opt_release(&p);
+	return status;
+}
+
+static void about(void)
+{
+	app_print("Ways that are tried, where they fit the rows and the model:\n");
+	for (size_t i = 0; rung_table[i]; i++)
+		app_print("  %-12s %s\n", rung_table[i]->name, rung_table[i]->summary);
+}
+
+const struct command cmd_adapt = {
+	.name = "adapt",
+	.summary = "which way reaches your goal for the least gas, found out by measuring",
+	.usage = "MODEL --data FILE [--goal \"accuracy>=0.9\"] [--out DIR] [options]",
+	.example = "kungfu adapt model.gguf --data rows.jsonl",
+	.brief = "the cheapest way there is",
+	.plans = true,
+	.order = 43,
+	.opts = adapt_opts,
+	.options_size = sizeof(struct adapt_options),
+	.least = 1, .most = 1, .wanted = "one model was wanted (rows are given by --data FILE)",
+	.about = about,
+	.run = run,
+};
