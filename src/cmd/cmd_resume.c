@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/adapt/adapt.h"
 #include "cmd/search/study.h"
 
 extern const struct command cmd_resume;
@@ -64,6 +65,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct resume *o = options;
 
 	app_catch_signals();
+	if (adapt_is(p->positional[0]))
+		return adapt_resume(app, &o->common, p->positional[0], e);
 	if (study_is(p->positional[0]))
 		return search_resume(app, p->positional[0], e);
 	return resume_dir(app, p->positional[0], o->memory, e);

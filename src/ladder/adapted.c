@@ -40,7 +40,8 @@ static int read_facts(struct adapted *a, const char *path, struct err *e)
 	a->dir = io_join(path, files);
 	a->adapter = path_in(a, "adapter");
 	a->model = path_in(a, "model");
-	if (!a->model && strcmp(a->kind, "constant") != 0 && strcmp(a->kind, "tfidf") != 0)
+	a->learner = path_in(a, "learner");
+	if (!a->model && strcmp(a->kind, "learner") != 0)
 		a->model = mem_strdup(base);
 	if (a->model && !io_exists(a->model))
 		return err_set(e, "%s: its model is not there any more: %s", path, a->model);
@@ -66,6 +67,7 @@ void adapted_close(struct adapted *a)
 	json_decref(a->json);
 	mem_free(a->model);
 	mem_free(a->adapter);
+	mem_free(a->learner);
 	mem_free(a->dir);
 	*a = (struct adapted){ .json = NULL };
 }

@@ -12,8 +12,9 @@
 
 struct adapted {
 	json_t *json;
-	const char *kind;               /* base, adapter, model, constant, … */
-	char *model, *adapter;          /* to be opened; NULL: none is */
+	const char *kind;               /* base, adapter, model, learner, … */
+	/* To be opened; NULL: none is. learner: a folder of learn/learner.h, which answers without a model. */
+	char *model, *adapter, *learner;
 	char *dir;                      /* where the rung's files lie */
 };
 

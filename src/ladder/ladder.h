@@ -41,6 +41,7 @@ struct rung {
 	/* The rung whose measured score says most of what this one's will be; NULL: none. */
 	const char *near;
 	bool trains, no_model;          /* it trains; it answers without the model */
+	int order;                      /* place in tables: about that of its price */
 };
 
 extern const struct rung *const rung_table[];     /* generated, NULL-terminated, by name */

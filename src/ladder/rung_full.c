@@ -28,6 +28,7 @@ const struct rung rung_full = {
 	.name = "full",
 	.title = "all weights",
 	.summary = "the whole model is trained",
+	.order = 80,
 	.fits = rung_training_fits,
 	.price = price,
 	.make = make,

@@ -22,6 +22,7 @@ const struct rung rung_zero_shot = {
 	.name = "zero-shot",
 	.title = "the model as it is",
 	.summary = "nothing is learnt: the bare model answers",
+	.order = 10,
 	.fits = fits,
 	.price = ladder_price_model,
 	.answer = answer,

@@ -14,7 +14,7 @@
 
 enum { CLASSES_MOST = 200, CLASS_BYTES = 200, ROWS_A_CLASS = 5 };
 
-const struct outcome outcome_none = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, -1 };
+const struct outcome outcome_none = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, -1 };
 
 /* --- answers --- */
 

@@ -74,7 +74,7 @@ void task_known(const struct task *t, struct known *k);
 struct outcome {
 	double hit, hit_norm, exact, f1;  /* 0…1 */
 	double logprob, tokens;           /* of the right answer */
-	double confidence;                /* in what was said, 0…1 */
+	double confidence, chance;        /* in what was said; of what is right: 0…1 */
 	int said;                         /* class; −1: none of them, or there are no classes */
 };
 extern const struct outcome outcome_none;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
+#include "cmd/trial.h"
 
 enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
 static const double alpha = 0.05;
@@ -138,6 +139,15 @@ void adapt_say_known(const struct adapt *a)
 /* Of the ways without a model first: they cost next to nothing to price, trainings the most. */
 static int price_order(const struct rung *r) { return r->no_model ? 0 : r->trains ? 2 : 1; }
 
+static int fit_and_price(struct adapt *a, const struct rung *r, struct rung_price *p, struct err *e)
+{
+	const struct log_sink *lent = log_lend(&log_nothing); /* each training would say the same of the rows */
+	int status = r->fits(&a->ladder, e) < 0 ? -1 : r->price(&a->ladder, p, e);
+
+	log_lend(lent);
+	return status;
+}
+
 static int price_way(struct adapt *a, size_t i, struct err *e)
 {
 	const struct rung *r = a->ways[i].rung;
@@ -147,7 +157,7 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 		cannot(a, i, "--max-gas has no room for a training");
 		return 0;
 	}
-	if (r->fits(&a->ladder, &why) < 0 || r->price(&a->ladder, &a->ways[i].price, &why) < 0) {
+	if (fit_and_price(a, r, &a->ways[i].price, &why) < 0) {
 		if (app_signalled() || !why.msg[0])
 			return err_set(e, "%s", why.msg[0] ? why.msg : "stopped");
 		if (!r->trains && !r->no_model && r->fits(&a->ladder, &(struct err){ .msg = "" }) == 0)

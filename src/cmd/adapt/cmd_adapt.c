@@ -20,7 +20,7 @@
 #include "cmd/output_check.h"
 #include "cmd/trial.h"
 
-enum { ROWS_LEAST = 12, SIDE_LEAST = 3 };
+enum { ROWS_LEAST = 12, SIDE_LEAST = 3, RUNGS_MOST = 64 };
 
 extern const struct command cmd_adapt;
 
@@ -212,19 +212,34 @@ static int check_rungs(const char *list, struct err *e)
 	return 0;
 }
 
-static void make_ways(struct adapt *a)
+/* By their place in tables; their number. */
+static size_t sorted_rungs(const struct rung *out[RUNGS_MOST])
 {
 	size_t n = 0;
 
-	while (rung_table[n])
-		n++;
+	for (size_t i = 0; rung_table[i]; i++) {
+		size_t at = n++;
+		if (n > RUNGS_MOST)
+			BUG("more than %d rungs", RUNGS_MOST);
+		for (; at > 0 && out[at - 1]->order > rung_table[i]->order; at--)
+			out[at] = out[at - 1];
+		out[at] = rung_table[i];
+	}
+	return n;
+}
+
+static void make_ways(struct adapt *a)
+{
+	const struct rung *sorted[RUNGS_MOST];
+	size_t n = sorted_rungs(sorted);
+
 	a->ways = mem_array(n, sizeof(*a->ways));
 	a->climb.ways = mem_array(n, sizeof(*a->climb.ways));
 	for (size_t i = 0; i < n; i++)
-		if (!a->o.rungs || is_listed(a->o.rungs, rung_table[i]->name)) {
-			a->climb.ways[a->climb.n].name = rung_table[i]->name;
+		if (!a->o.rungs || is_listed(a->o.rungs, sorted[i]->name)) {
+			a->climb.ways[a->climb.n].name = sorted[i]->name;
 			a->climb.ways[a->climb.n].costs_met = true;
-			a->ways[a->climb.n++].rung = rung_table[i];
+			a->ways[a->climb.n++].rung = sorted[i];
 		}
 	a->at_work = a->winner = a->climb.n;
 	a->climb.uses = a->o.uses;
@@ -531,8 +546,10 @@ int adapt_resume(struct app *app, const struct common *common, const char *dir, 
 static void about(void)
 {
 	app_print("Ways that are tried, where they fit the rows and the model:\n");
-	for (size_t i = 0; rung_table[i]; i++)
-		app_print("  %-12s %s\n", rung_table[i]->name, rung_table[i]->summary);
+	const struct rung *sorted[RUNGS_MOST];
+	size_t n = sorted_rungs(sorted);
+	for (size_t i = 0; i < n; i++)
+		app_print("  %-12s %s\n", sorted[i]->name, sorted[i]->summary);
 }
 
 const struct command cmd_adapt = {

@@ -347,10 +347,12 @@ static int begin(struct chat *c, struct err *e)
 	c->size = (struct session_size){ .n_ctx = o->ctx_size ? (int)o->ctx_size : limit,
 		                         .cache = cache_types(&o->cache) };
 	add_speaker(c, "off");
+	if (c->l.own_adapter && chat_voice(c, c->l.own_adapter, &index, e) < 0)
+		return -1;
 	for (size_t i = 0; i < o->adapters.n; i++)
 		if (chat_voice(c, o->adapters.items[i], &index, e) < 0)
 			return -1;
-	c->current = o->adapters.n ? 1 : 0;
+	c->current = o->adapters.n || c->l.own_adapter ? 1 : 0;
 	if (sampling_begin(&o->sampling, (size_t)c->l.model.config.V, &c->sampler, e) < 0)
 		return -1;
 	generate_ends(&c->l.model, &c->generate.end);
