@@ -1,7 +1,7 @@
 /* split: a group of rows (one text, or one value of a column) has a key, the hash of that. Groups are sorted by their
- * label and then by a permutation of their keys, and the k-th of all goes where frac(u + k·φ) says, φ the golden ratio:
- * of any run of a sequence like that the share below s is s, as near as can be (Weyl; its discrepancy is the least
- * there is), so every label is parted alike, those of three rows too. */
+ * label and then by a permutation of their keys, and the k-th of all goes where frac(u + k·φ) says, φ the golden
+ * ratio: of any run of such a sequence the share below s is s, as near as can be (Weyl), so every label is parted
+ * alike, those of three rows too. */
 #include "data/split.h"
 
 #include <math.h>
@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/shape.h"
@@ -45,9 +46,9 @@ static const char *as_text(struct arena *mem, const json_t *value)
 {
 	if (json_is_string(value))
 		return arena_strdup(mem, json_string_value(value));
-	char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-	const char *kept = arena_strdup(mem, text ? text : "");
-	free(text);
+	char *text = jsonx_line(value);
+	const char *kept = arena_strdup(mem, text);
+	mem_free(text);
 	return kept;
 }
 
@@ -98,8 +99,8 @@ const char *split_text(struct arena *mem, const struct row *r, const struct shap
 
 struct group {
 	uint64_t key;
-	const char *label;          /* of its first row */
-	size_t first;               /* row */
+	const char *label; /* of its first row */
+	size_t first;      /* row */
 	enum side side;
 };
 
@@ -127,9 +128,9 @@ static int key_of(const struct rows *r, const struct split_row *row, const struc
 		return err_set(e, "%s:%zu: --group-by %s: the row has no such column", r->items[i].file,
 		               r->items[i].line, o->group_by);
 	if (value) {
-		char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-		of = hash_64(text ? text : "", text ? strlen(text) : 0);
-		free(text);
+		char *text = jsonx_line(value);
+		of = hash_64(text, strlen(text));
+		mem_free(text);
 	} else {
 		of = split_key(row->text);
 	}

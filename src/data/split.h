@@ -13,15 +13,15 @@
 enum side { SIDE_TRAIN, SIDE_CHOOSE, SIDE_TEST, SIDE_NONE /* left out */ };
 
 struct split_options {
-	double choose, test;            /* shares, below 1 together */
+	double choose, test; /* shares, below 1 together */
 	uint64_t seed;
-	const char *group_by;           /* a column, or NULL */
-	bool time_order;                /* the first are learnt from, the last tested with, in the file's order */
+	const char *group_by; /* a column, or NULL */
+	bool time_order;      /* the first are learnt from, the last tested with, in the file's order */
 };
 
 struct split_row {
-	const char *text;               /* what the row asks, as split_text has it */
-	const char *label;              /* its answer or class; NULL: none */
+	const char *text;  /* what the row asks, as split_text has it */
+	const char *label; /* its answer or class; NULL: none */
 };
 
 /* What a row asks, as a text in mem: a string as it is, messages and several columns as JSON. Of rows that ask nothing

@@ -72,8 +72,7 @@ void adapted_close(struct adapted *a)
 	*a = (struct adapted){ .json = NULL };
 }
 
-int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
-                   struct err *e)
+int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves, struct err *e)
 {
 	char *file = io_join(dir, ADAPTED_FILE);
 	json_t *j = json_pack("{s:i, s:s, s:s, s:s}", "format", FORMAT, "rung", rung, "base", base, "files", files);

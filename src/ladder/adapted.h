@@ -12,10 +12,10 @@
 
 struct adapted {
 	json_t *json;
-	const char *kind;               /* base, adapter, model, learner, … */
+	const char *kind; /* base, adapter, model, learner, … */
 	/* To be opened; NULL: none is. learner: a folder of learn/learner.h, which answers without a model. */
 	char *model, *adapter, *learner;
-	char *dir;                      /* where the rung's files lie */
+	char *dir; /* where the rung's files lie */
 };
 
 /* Is there a folder with an artefact? */
@@ -24,6 +24,6 @@ int adapted_open(struct adapted *a, const char *path, struct err *e);
 void adapted_close(struct adapted *a);
 /* Writes dir/artefact.json: what a rung leaves (taken), whose files lie in `files`, a name within dir. */
 int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,
-                   struct err *e);
+                  struct err *e);
 
 #endif

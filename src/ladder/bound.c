@@ -15,7 +15,8 @@
  *
  * Of another mean, with its standard error σ/√n, the asymptotic sequence of Waudby-Smith et al. (2021):
  *
- *     mean ± σ·√( 2(nρ² + 1)/(n²ρ²) · ln( √(nρ² + 1)/α ) ),   ρ² = (−2·ln α + ln(−2·ln α) + 1) / 100
+ *     mean ± σ·√( 2(nρ² + 1)/(n²ρ²) · ln(√(nρ² + 1)/α) )
+ *     ρ² = (−2·ln α + ln(−2·ln α) + 1) / 100
  *
  * narrowest near 100 values. It says nothing of the rows that one has not drawn at random. */
 #include "ladder/bound.h"

@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-struct bounds { double low, high; };
+struct bounds {
+	double low, high;
+};
 
 /* Of a sum of n values in 0…1, the interval that one look gives: each side holds with probability 1 − alpha. */
 struct bounds bound_wilson(double sum, double n, double alpha);

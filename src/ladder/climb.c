@@ -5,8 +5,8 @@
  *     until a way is shown    the largest p/t: of independent ways tried until one succeeds, that order has the
  *                             least expected cost (Smith's rule; Weitzman 1979). A chance that stands on priors alone
  *                             is 5 % at least, for priors are of other people's rows
- *     after it                the largest p·uses·(u* − u) − t above 0: u* is what an answer of the shown way takes, u
- *                             this one's. None: nothing is cheaper than to stop
+ *     after it                the largest p·uses·(u* − u) − t above 0: u* is what an answer of the shown way
+ *                             takes, u this one's. None: nothing is cheaper than to stop
  *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
  *
  * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
@@ -110,7 +110,8 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
 		         "its chance to reach the goal is %.0f %%, and of %zu ways it has the most chance for its gas "
-		         "(%.3g s)", 100 * s->chance, n_waiting(c, true), c->ways[best].try_seconds);
+		         "(%.3g s)",
+		         100 * s->chance, n_waiting(c, true), c->ways[best].try_seconds);
 	}
 	return best;
 }
@@ -133,13 +134,15 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
 		         "%s reaches the goal, but over %.0f uses this would save %.3g s where it does too (chance "
-		         "%.0f %%), more than the %.3g s to find out", have->name, c->uses,
-		         c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
-		         c->ways[best].try_seconds);
+		         "%.0f %%), more than the %.3g s to find out",
+		         have->name, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds),
+		         100 * s->chance, c->ways[best].try_seconds);
 	} else {
 		snprintf(s->why, sizeof(s->why),
-		         "%s reaches the goal, and no other way is expected to save more over %.0f uses than finding out "
-		         "would take", have->name, c->uses);
+		         "%s reaches the goal, and no other way is expected to save more over %.0f uses than finding "
+		         "out "
+		         "would take",
+		         have->name, c->uses);
 	}
 	return best;
 }

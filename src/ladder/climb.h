@@ -1,5 +1,5 @@
-/* climb: which way is tried next, and when to stop: by what is expected of each for its gas. Arithmetic alone: no model,
- * no file, no clock; see climb.c for the rules.
+/* climb: which way is tried next, and when to stop: by what is expected of each for its gas. Arithmetic alone: no
+ * model, no file, no clock; see climb.c for the rules.
  *
  * Quality is what is climbed: a share as it is, a perplexity as −ln of it; more is better. Gas is seconds here. */
 #ifndef LADDER_CLIMB_H
@@ -9,39 +9,39 @@
 #include <stddef.h>
 
 enum climb_state {
-	CLIMB_WAITS,                    /* not tried yet */
+	CLIMB_WAITS, /* not tried yet */
 	CLIMB_MEASURED,
-	CLIMB_LEFT,                     /* the interval of what it would be says that it cannot pay */
-	CLIMB_CANNOT                    /* it does not fit, it failed, or there is no gas for it */
+	CLIMB_LEFT,  /* the interval of what it would be says that it cannot pay */
+	CLIMB_CANNOT /* it does not fit, it failed, or there is no gas for it */
 };
 
 struct climb_way {
 	const char *name;
 	enum climb_state state;
-	double mean, sd;                /* what its quality is believed to be, while it waits */
-	bool learnt;                    /* the belief stands on a measured way near it, not on priors alone */
-	double quality, low, high;      /* measured, with its confidence sequence */
-	bool costs_met;                 /* measured: latency, memory, joules are as the goal wants them */
-	double try_seconds;             /* to make it and look at it; what it took where it was measured */
-	double use_seconds;             /* an answer */
+	double mean, sd;           /* what its quality is believed to be, while it waits */
+	bool learnt;               /* the belief stands on a measured way near it, not on priors alone */
+	double quality, low, high; /* measured, with its confidence sequence */
+	bool costs_met;            /* measured: latency, memory, joules are as the goal wants them */
+	double try_seconds;        /* to make it and look at it; what it took where it was measured */
+	double use_seconds;        /* an answer */
 };
 
 struct climb {
 	struct climb_way *ways;
 	size_t n;
-	double goal;                    /* NAN: there is none */
-	double show;                    /* the quality at which the looks would show the goal */
+	double goal; /* NAN: there is none */
+	double show; /* the quality at which the looks would show the goal */
 	double uses;
-	double left;                    /* seconds that may still be spent */
-	double least_gain;              /* without a goal: less expected gain than this is not worth trying */
+	double left;       /* seconds that may still be spent */
+	double least_gain; /* without a goal: less expected gain than this is not worth trying */
 };
 
 enum climb_act { CLIMB_TRY, CLIMB_STOP };
 struct climb_step {
 	enum climb_act act;
-	size_t way;                     /* to be tried */
-	double chance, gain;            /* that it reaches the goal; its expected gain without one */
-	char why[400];                  /* a sentence */
+	size_t way;          /* to be tried */
+	double chance, gain; /* that it reaches the goal; its expected gain without one */
+	char why[400];       /* a sentence */
 };
 
 /* Leaves ways that cannot pay (their state becomes CLIMB_LEFT) and says what is next. */

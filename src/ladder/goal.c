@@ -1,5 +1,5 @@
-/* goal: terms NAME>=NUMBER or NAME<=NUMBER, joined by `and` or a comma. Accuracies may be a percentage, latencies have a
- * unit of time, memory one of bytes. > is taken as >=, < as <=: of measured numbers nobody can tell them apart. */
+/* goal: terms NAME>=NUMBER or NAME<=NUMBER, joined by `and` or a comma. Accuracies may be a percentage, latencies have
+ * a unit of time, memory one of bytes. > is taken as >=, < as <=: of measured numbers nobody can tell them apart. */
 #include "ladder/goal.h"
 
 #include <ctype.h>
@@ -12,14 +12,23 @@
 #include "base/human.h"
 #include "base/mem.h"
 
-const char *const measure_names[] = {
-	[MEASURE_ACCURACY] = "accuracy", [MEASURE_ACC_NORM] = "acc_norm",       [MEASURE_EXACT_MATCH] = "exact_match",
-	[MEASURE_F1] = "f1",             [MEASURE_PERPLEXITY] = "perplexity",   [MEASURE_LATENCY] = "latency",
-	[MEASURE_MEMORY] = "memory",     [MEASURE_JOULES] = "joules_per_answer", NULL
-};
+const char *const measure_names[] = { [MEASURE_ACCURACY] = "accuracy",
+	                              [MEASURE_ACC_NORM] = "acc_norm",
+	                              [MEASURE_EXACT_MATCH] = "exact_match",
+	                              [MEASURE_F1] = "f1",
+	                              [MEASURE_PERPLEXITY] = "perplexity",
+	                              [MEASURE_LATENCY] = "latency",
+	                              [MEASURE_MEMORY] = "memory",
+	                              [MEASURE_JOULES] = "joules_per_answer",
+	                              NULL };
 
-static const struct { const char *also; enum measure what; } also[] = {
-	{ "acc", MEASURE_ACCURACY }, { "macro_f1", MEASURE_F1 }, { "joules", MEASURE_JOULES },
+static const struct {
+	const char *also;
+	enum measure what;
+} also[] = {
+	{ "acc", MEASURE_ACCURACY },
+	{ "macro_f1", MEASURE_F1 },
+	{ "joules", MEASURE_JOULES },
 };
 
 #define KNOWN "accuracy, acc_norm, exact_match, f1, perplexity, latency, memory and joules_per_answer"
@@ -54,7 +63,10 @@ static int find_measure(const char *name, size_t n, enum measure *out, struct er
 /* What follows the number, without white space around it. */
 static int read_unit(enum measure m, const char *number, const char *unit, size_t n, double *x, struct err *e)
 {
-	static const struct { const char *name; double is; } times[] = { { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 } };
+	static const struct {
+		const char *name;
+		double is;
+	} times[] = { { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 } };
 
 	if (is_bounded(m) && n == 1 && *unit == '%') {
 		*x /= 100;

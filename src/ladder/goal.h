@@ -11,21 +11,32 @@
 #include "base/err.h"
 
 enum measure {
-	MEASURE_ACCURACY, MEASURE_ACC_NORM, MEASURE_EXACT_MATCH, MEASURE_F1, MEASURE_PERPLEXITY, /* scores */
-	MEASURE_LATENCY, MEASURE_MEMORY, MEASURE_JOULES,                                         /* costs of an answer */
-	MEASURES, MEASURE_SCORES = MEASURE_LATENCY
+	MEASURE_ACCURACY,
+	MEASURE_ACC_NORM,
+	MEASURE_EXACT_MATCH,
+	MEASURE_F1,
+	MEASURE_PERPLEXITY, /* scores */
+	MEASURE_LATENCY,
+	MEASURE_MEMORY,
+	MEASURE_JOULES, /* costs of an answer */
+	MEASURES,
+	MEASURE_SCORES = MEASURE_LATENCY
 };
-extern const char *const measure_names[];   /* "accuracy", …, "joules_per_answer" */
+extern const char *const measure_names[]; /* "accuracy", …, "joules_per_answer" */
 bool measure_is_score(enum measure m);
-bool measure_is_share(enum measure m);      /* a mean of values in 0…1: Wilson's interval is its own */
+bool measure_is_share(enum measure m); /* a mean of values in 0…1: Wilson's interval is its own */
 
 enum { GOAL_TERMS = 8 };
 
-struct goal_term { enum measure what; bool at_least; double value; };
+struct goal_term {
+	enum measure what;
+	bool at_least;
+	double value;
+};
 
 struct goal {
 	struct goal_term term[GOAL_TERMS];
-	size_t n;                           /* 0: there is none, the best for the gas is wanted */
+	size_t n; /* 0: there is none, the best for the gas is wanted */
 };
 
 /* Refuses what is no goal, or cannot be one, in a sentence. */

@@ -95,8 +95,8 @@ struct answering {
 	struct ladder *l;
 	const size_t *at;
 	struct outcome *out;
-	size_t n;                       /* rows that were told */
-	struct rung_price *price;       /* a forecast is all that is wanted; else NULL */
+	size_t n;                 /* rows that were told */
+	struct rung_price *price; /* a forecast is all that is wanted; else NULL */
 	size_t rows;
 };
 
@@ -121,9 +121,9 @@ static double largest_share(const json_t *logs)
 	size_t i;
 	const json_t *x;
 
-	json_array_foreach(logs, i, x)
+	json_array_foreach (logs, i, x)
 		most = fmax(most, json_number_value(x));
-	json_array_foreach(logs, i, x)
+	json_array_foreach (logs, i, x)
 		sum += exp(json_number_value(x) - most);
 	return 1 / sum;
 }
@@ -146,7 +146,7 @@ static void take_label(const struct task *t, const json_t *line, const struct ta
 	const char *name = json_string_value(said), *key;
 	double most = NAN;
 
-	json_object_foreach((json_t *)chances, key, x)
+	json_object_foreach ((json_t *)chances, key, x)
 		most = json_number_value(x) > most ? json_number_value(x) : isnan(most) ? json_number_value(x) : most;
 	o->said = name ? class_named(t, name) : -1;
 	o->hit = o->said >= 0 && o->said == row->class;
@@ -156,7 +156,7 @@ static void take_label(const struct task *t, const json_t *line, const struct ta
 static void take_answer(const struct task *t, const json_t *line, struct outcome *o)
 {
 	const char *answer = json_string_value(json_object_get(line, "answer")),
-	           *wanted = json_string_value(json_object_get(line, "wanted"));
+		   *wanted = json_string_value(json_object_get(line, "wanted"));
 	const char *at = answer ? answer : "";
 	size_t n = strlen(at);
 
@@ -269,9 +269,12 @@ int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e)
 	if (!l->is_priced) {
 		size_t *at = task_side(l->task, SIDE_CHOOSE, &n);
 		struct answering a = { .l = l, .at = at, .rows = n, .price = &l->bare };
+		static const struct log_sink nobody;
+		const struct log_sink *lent = log_lend(&nobody); /* it is said when they are answered */
 		int status = ladder_open_model(l, e);
 		if (status == 0)
 			status = answer_with(&a, &l->base, l->chat, NULL, e);
+		log_lend(lent);
 		mem_free(at);
 		if (status == 0 || e->msg[0])
 			return status < 0 ? status : err_set(e, "nothing was forecast");

@@ -19,49 +19,50 @@
 struct ladder;
 
 struct rung_price {
-	struct span make;               /* seconds, before a row is answered */
-	double answer, spare;           /* seconds a row; of them, those that come only where answers are long */
-	double bytes;                   /* of memory while answering */
-	double operations;              /* of making */
+	struct span make;     /* seconds, before a row is answered */
+	double answer, spare; /* seconds a row; of them, those that come only where answers are long */
+	double bytes;         /* of memory while answering */
+	double operations;    /* of making */
 };
 
 struct rung {
-	const char *name;               /* "lora-small": in files, --rungs and --json */
-	const char *title;              /* for tables */
-	const char *summary;            /* half a line: what it is */
+	const char *name;    /* "lora-small": in files, --rungs and --json */
+	const char *title;   /* for tables */
+	const char *summary; /* half a line: what it is */
 	/* 0, or −1 and a sentence that says why this cannot be of these rows and this model. */
 	int (*fits)(struct ladder *l, struct err *e);
 	int (*price)(struct ladder *l, struct rung_price *p, struct err *e);
 	/* Into dir, which is there; what is half made there is gone on with. NULL: there is nothing to make. */
 	int (*make)(struct ladder *l, const char *dir, struct err *e);
 	/* out[n] of rows at[n] of the task. */
-	int (*answer)(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e);
+	int (*answer)(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out,
+	              struct err *e);
 	/* What answers, for artefact.json: new. Paths are relative to dir, where a rung's files lie. */
 	json_t *(*leaves)(struct ladder *l, const char *dir, struct err *e);
 	/* The rung whose measured score says most of what this one's will be; NULL: none. */
 	const char *near;
-	bool trains, no_model;          /* it trains; it answers without the model */
-	int order;                      /* place in tables: about that of its price */
+	bool trains, no_model; /* it trains; it answers without the model */
+	int order;             /* place in tables: about that of its price */
 };
 
-extern const struct rung *const rung_table[];     /* generated, NULL-terminated, by name */
-const struct rung *rung_find(const char *name);   /* NULL: there is none */
+extern const struct rung *const rung_table[];   /* generated, NULL-terminated, by name */
+const struct rung *rung_find(const char *name); /* NULL: there is none */
 
 /* What a ladder stands on; all borrowed. */
 struct ladder {
 	const struct task *task;
 	const struct priors *priors;
-	const char *model;              /* path */
-	const char *dir;                /* where data and rungs lie */
+	const char *model; /* path */
+	const char *dir;   /* where data and rungs lie */
 	struct device *device;
-	const char *compute;            /* of answers: "f32", "int8", "auto" */
+	const char *compute; /* of answers: "f32", "int8", "auto" */
 	uint64_t seed;
 	bool apply_chat_template;
-	int32_t max_length;             /* of a training document */
+	int32_t max_length; /* of a training document */
 	int32_t micro_batch_tokens;
-	double train_seconds;           /* what one training may take; infinite: there is no limit */
-	json_t *notes;                  /* what rungs decided once and do again, by rung; of the caller's */
-	const struct speeds *speeds;    /* of this machine, or NULL */
+	double train_seconds;        /* what one training may take; infinite: there is no limit */
+	json_t *notes;               /* what rungs decided once and do again, by rung; of the caller's */
+	const struct speeds *speeds; /* of this machine, or NULL */
 	/* Trains what a recipe says, to its end, from where it was; the folder is there. */
 	int (*train)(void *ctx, const struct recipe *r, struct err *e);
 	int (*progress)(void *ctx, const struct evaluate_progress *p); /* other than 0 ends it */
@@ -70,7 +71,7 @@ struct ladder {
 	/* what is open */
 	struct model base;
 	struct template *chat;
-	char *open;                     /* its name, or NULL */
+	char *open; /* its name, or NULL */
 	/* what was found out: seconds and bytes of answering with the bare model, of the choose rows */
 	struct rung_price bare;
 	bool is_priced;
@@ -85,8 +86,8 @@ int ladder_write_rows(struct ladder *l, struct err *e);
 /* --- for rungs --- */
 
 struct model_way {
-	const char *model;              /* NULL: the ladder's */
-	const char *adapter;            /* or NULL */
+	const char *model;   /* NULL: the ladder's */
+	const char *adapter; /* or NULL */
 };
 /* Answers by a model. */
 int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
@@ -96,7 +97,7 @@ int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e);
 
 /* A training: NAME, VALUE, … NULL as options of tune have them, over what the ladder says itself. */
 struct training {
-	const char *rung;               /* whose rate, rank and epochs the priors have */
+	const char *rung; /* whose rate, rank and epochs the priors have */
 	const char *const *options;
 };
 int ladder_train(struct ladder *l, const struct training *t, const char *dir, struct err *e);

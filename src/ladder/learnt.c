@@ -38,7 +38,7 @@ static struct rows rows_at(const struct task *t, const size_t *at, size_t n)
 int learnt_make(struct ladder *l, enum learner_kind kind, const char *dir, struct err *e)
 {
 	struct learner_options o = { .layer = -1, .folds = 5, .seed = l->seed };
-	struct compute on = { l->device->kernels, l->device->pool };
+	struct workshop on = { l->device->kernels, l->device->pool };
 	struct answers a = { 0 };
 	struct learner learner = { 0 };
 	size_t n, *at = task_side(l->task, SIDE_TRAIN, &n);
@@ -89,7 +89,7 @@ static void take(const struct ladder *l, const struct learner *learner, const fl
 
 int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e)
 {
-	struct compute on = { l->device->kernels, l->device->pool };
+	struct workshop on = { l->device->kernels, l->device->pool };
 	struct rows rows = rows_at(l->task, at, n);
 	struct answers a = { 0 };
 	struct learner learner = { 0 };

@@ -9,20 +9,22 @@
 
 extern const char priors_builtin[]; /* generated from share/priors.yaml */
 
-#define FIELD(name_, member, init_, lo, hi) { name_, offsetof(struct rung_prior, member), init_, lo, hi }
-static const struct { const char *name; size_t offset; const char *init; double least, most; } fields[] = {
-	FIELD("reach", reach, "0.5", 0, 1),
-	FIELD("reach-free", reach_free, "0.2", 0, 1),
-	FIELD("sd", sd, "0.2", 1e-6, 1),
-	FIELD("half", half, "0", 0, 1e9),
-	FIELD("nats", nats, "0", -10, 10),
-	FIELD("nats-sd", nats_sd, "0.3", 1e-6, 10),
-	FIELD("near-gain", near_gain, "0", -1, 1),
-	FIELD("near-sd", near_sd, "0.1", 1e-6, 1),
-	FIELD("rate", rate, NULL, 0, 1e3),
-	FIELD("epochs", epochs, "2", 1e-3, 1e4),
-	FIELD("rank", rank, NULL, 1, 1 << 16),
-	FIELD("least-steps", least_steps, "120", 0, 1e9),
+#define FIELD(name_, member, init_, lo, hi) \
+	{ \
+		name_, offsetof(struct rung_prior, member), init_, lo, hi \
+	}
+static const struct {
+	const char *name;
+	size_t offset;
+	const char *init;
+	double least, most;
+} fields[] = {
+	FIELD("reach", reach, "0.5", 0, 1),        FIELD("reach-free", reach_free, "0.2", 0, 1),
+	FIELD("sd", sd, "0.2", 1e-6, 1),           FIELD("half", half, "0", 0, 1e9),
+	FIELD("nats", nats, "0", -10, 10),         FIELD("nats-sd", nats_sd, "0.3", 1e-6, 10),
+	FIELD("near-gain", near_gain, "0", -1, 1), FIELD("near-sd", near_sd, "0.1", 1e-6, 1),
+	FIELD("rate", rate, NULL, 0, 1e3),         FIELD("epochs", epochs, "2", 1e-3, 1e4),
+	FIELD("rank", rank, NULL, 1, 1 << 16),     FIELD("least-steps", least_steps, "120", 0, 1e9),
 };
 enum { FIELDS = ARRAY_LEN(fields) };
 
@@ -56,7 +58,8 @@ int priors_load(struct priors *p, const char *file, struct err *e)
 	if (status == 0 && file)
 		status = opt_yaml(&p->parse, file, e);
 	if (status == 0)
-		status = opt_yaml_text(&p->parse, priors_builtin, strlen(priors_builtin), "the built-in priors.yaml", e);
+		status =
+			opt_yaml_text(&p->parse, priors_builtin, strlen(priors_builtin), "the built-in priors.yaml", e);
 	if (status)
 		priors_release(p);
 	return status;

@@ -7,18 +7,18 @@
 #include "base/opt.h"
 
 struct rung_prior {
-	double reach, reach_free;       /* share of the way from the floor to the ceiling that it goes, of classes and
-	                                   choices, and of free answers, where rows are many */
-	double sd;                      /* how far that is off from task to task */
-	double half;                    /* rows to learn from with which it goes half of that */
-	double nats, nats_sd;           /* by which a right answer's ln perplexity falls below the bare model's */
-	double near_gain, near_sd;      /* what it is above its near rung, and how far that is off */
-	double rate, epochs, rank;      /* of a training; NAN: tune's own */
-	double least_steps;             /* epochs grow until there are so many */
+	double reach, reach_free;  /* share of the way from the floor to the ceiling that it goes, of classes and
+	                              choices, and of free answers, where rows are many */
+	double sd;                 /* how far that is off from task to task */
+	double half;               /* rows to learn from with which it goes half of that */
+	double nats, nats_sd;      /* by which a right answer's ln perplexity falls below the bare model's */
+	double near_gain, near_sd; /* what it is above its near rung, and how far that is off */
+	double rate, epochs, rank; /* of a training; NAN: tune's own */
+	double least_steps;        /* epochs grow until there are so many */
 };
 
 struct priors {
-	struct rung_prior *rung;        /* [n] in the order of rung_table */
+	struct rung_prior *rung; /* [n] in the order of rung_table */
 	size_t n;
 	struct arena mem;
 	struct opt *opts;

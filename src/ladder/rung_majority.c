@@ -1,10 +1,11 @@
-/* rung_majority: the answer that most rows to learn from have, to every question. It may win, and then nothing better is
- * worth its gas; what it reaches is the floor under all other rungs. */
+/* rung_majority: the answer that most rows to learn from have, to every question. It may win, and then nothing better
+ * is worth its gas; what it reaches is the floor under all other rungs. */
 #include "ladder/learnt.h"
 
 static int fits(struct ladder *l, struct err *e)
 {
-	return l->task->n_classes ? 0 : err_set(e, "these rows have no classes of which one could be the most frequent");
+	return l->task->n_classes ? 0 :
+	                            err_set(e, "these rows have no classes of which one could be the most frequent");
 }
 
 static int price(struct ladder *l, struct rung_price *p, struct err *e)
@@ -14,10 +15,7 @@ static int price(struct ladder *l, struct rung_price *p, struct err *e)
 	return 0;
 }
 
-static int make(struct ladder *l, const char *dir, struct err *e)
-{
-	return learnt_make(l, LEARNER_MAJORITY, dir, e);
-}
+static int make(struct ladder *l, const char *dir, struct err *e) { return learnt_make(l, LEARNER_MAJORITY, dir, e); }
 
 const struct rung rung_majority = {
 	.name = "majority",

@@ -12,10 +12,7 @@ static int price(struct ladder *l, struct rung_price *p, struct err *e)
 	return 0;
 }
 
-static int make(struct ladder *l, const char *dir, struct err *e)
-{
-	return learnt_make(l, LEARNER_TFIDF, dir, e);
-}
+static int make(struct ladder *l, const char *dir, struct err *e) { return learnt_make(l, LEARNER_TFIDF, dir, e); }
 
 const struct rung rung_tfidf = {
 	.name = "tfidf",

@@ -1,5 +1,5 @@
-/* rung_training: what rungs have in common that train the model: each is a method with its options (train/recipe.h), its
- * rate, size and length are the priors'. RUNG_TRAINING writes the rung's functions and row. */
+/* rung_training: what rungs have in common that train the model: each is a method with its options (train/recipe.h),
+ * its rate, size and length are the priors'. RUNG_TRAINING writes the rung's functions and row. */
 #ifndef LADDER_RUNG_TRAINING_H
 #define LADDER_RUNG_TRAINING_H
 

@@ -87,11 +87,13 @@ static int kind_of(const struct rows *r, enum task_kind *kind, struct err *e)
 {
 	const struct shape *s = r->shape;
 
-	if (s->roles[0])
-		return err_set(e, "%s: rows of %s say which of two answers is better, not which is right: kungfu tune "
-		                  "--objective dpo learns from them", r->items[0].file, shape_name(s));
 	if (s->asks_only)
 		return err_set(e, "%s: rows of %s have no answers, so nothing can be learnt or measured",
+		               r->items[0].file, shape_name(s));
+	if (s->roles[0])
+		return err_set(e,
+		               "%s: rows of %s say which of two answers is better, not which is right: kungfu tune "
+		               "--objective dpo learns from them",
 		               r->items[0].file, shape_name(s));
 	if (s->labelled && json_object_get(r->items[0].json, "label"))
 		*kind = TASK_LABELS;
@@ -163,7 +165,7 @@ static void classes_of_choices(struct task *t)
 
 	t->n_classes = (int)json_array_size(choices);
 	t->classes = arena_array(&t->mem, (size_t)t->n_classes, sizeof(*t->classes));
-	json_array_foreach(choices, i, x) {
+	json_array_foreach (choices, i, x) {
 		t->classes[i] = json_string_value(x);
 		trim(&t->mem, &t->classes[i]);
 	}
@@ -359,15 +361,16 @@ int task_measures(const struct task *t, enum measure m, struct err *e)
 	if (can)
 		return 0;
 	if (m == MEASURE_ACCURACY && t->kind == TASK_ANSWERS)
-		return err_set(e, "--goal: accuracy wants classes, and these rows' answers are too many different ones; "
-		                  "exact_match, f1 or perplexity can be measured");
+		return err_set(e,
+		               "--goal: accuracy wants classes, and these rows' answers are too many different ones; "
+		               "exact_match, f1 or perplexity can be measured");
 	return err_set(e, "--goal: %s cannot be measured on rows of %s, which have %s", measure_names[m],
 	               shape_name(t->shape), kinds[t->kind]);
 }
 
 enum measure task_usual_measure(const struct task *t)
 {
-	return t->kind == TASK_TEXTS                      ? MEASURE_PERPLEXITY :
+	return t->kind == TASK_TEXTS                    ? MEASURE_PERPLEXITY :
 	       t->kind == TASK_ANSWERS && !t->n_classes ? MEASURE_EXACT_MATCH :
 	                                                  MEASURE_ACCURACY;
 }

@@ -17,13 +17,13 @@
 enum task_kind { TASK_CHOICES, TASK_ANSWERS, TASK_LABELS, TASK_TEXTS };
 
 struct task_row {
-	struct row row;                 /* json borrowed */
-	const char *text;               /* what it asks */
-	const char *answer;             /* what is right; NULL of texts */
-	int class;                      /* index into task.classes; −1: none */
-	uint64_t key;                   /* of text, as split_key has it */
+	struct row row;     /* json borrowed */
+	const char *text;   /* what it asks */
+	const char *answer; /* what is right; NULL of texts */
+	int class;          /* index into task.classes; −1: none */
+	uint64_t key;       /* of text, as split_key has it */
 	enum side side;
-	bool repeated;                  /* another row asks the same */
+	bool repeated; /* another row asks the same */
 };
 
 struct task {
@@ -32,12 +32,12 @@ struct task {
 	enum task_kind kind;
 	struct task_row *rows;
 	size_t n;
-	const char **classes;           /* [n_classes] in the order of their first choice, or sorted; none: 0 */
+	const char **classes; /* [n_classes] in the order of their first choice, or sorted; none: 0 */
 	int n_classes;
-	size_t *class_rows;             /* [n_classes] */
+	size_t *class_rows; /* [n_classes] */
 	size_t side_n[SIDE_NONE + 1];
-	size_t n_leaks;                 /* rows left out, as they ask what a test row asks */
-	char hash[33];                  /* of what the rows and their sides are */
+	size_t n_leaks; /* rows left out, as they ask what a test row asks */
+	char hash[33];  /* of what the rows and their sides are */
 };
 
 /* Of rows, and of those to test with where they are another file (else NULL). Both stay open as long as the task. */
@@ -54,16 +54,17 @@ enum measure task_usual_measure(const struct task *t);
 /* --- what is known before --- */
 
 struct known {
-	size_t n_repeated, n_groups, n_conflicting; /* rows that ask what another asks; such groups; with unlike answers */
+	size_t n_repeated, n_groups,
+		n_conflicting; /* rows that ask what another asks; such groups; with unlike answers */
 	/* No way that answers the same to the same can be right more often on these rows: 1 where nothing is repeated
 	 * with another answer. */
 	double ceiling;
 	/* Of rows that are repeated: how often two of them agree; NAN where there are none. */
 	double agreement;
-	double majority;                /* the share of the most frequent class; NAN: there are none */
+	double majority; /* the share of the most frequent class; NAN: there are none */
 	const char *majority_class;
 	double mean_bytes, longest_bytes;
-	size_t least_class;             /* rows of the rarest class */
+	size_t least_class; /* rows of the rarest class */
 	const char *least_class_name;
 };
 void task_known(const struct task *t, struct known *k);
@@ -72,10 +73,10 @@ void task_known(const struct task *t, struct known *k);
 
 /* A row answered. NAN and −1: not measured. */
 struct outcome {
-	double hit, hit_norm, exact, f1;  /* 0…1 */
-	double logprob, tokens;           /* of the right answer */
-	double confidence, chance;        /* in what was said; of what is right: 0…1 */
-	int said;                         /* class; −1: none of them, or there are no classes */
+	double hit, hit_norm, exact, f1; /* 0…1 */
+	double logprob, tokens;          /* of the right answer */
+	double confidence, chance;       /* in what was said; of what is right: 0…1 */
+	int said;                        /* class; −1: none of them, or there are no classes */
 };
 extern const struct outcome outcome_none;
 

@@ -127,7 +127,11 @@ struct bounds task_sequence(enum measure m, const struct estimate *x, double alp
 
 /* --- token F1 --- */
 
-struct words { char **items; size_t n; char *text; };
+struct words {
+	char **items;
+	size_t n;
+	char *text;
+};
 
 static int by_word(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 

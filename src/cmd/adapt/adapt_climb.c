@@ -14,11 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
-#include "cmd/trial.h"
 
 enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
 static const double alpha = 0.05;
-static const double held_back = 0.02;  /* of --max-gas, for what is written at the end */
+static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
 
 /* --- small things --- */
 
@@ -54,8 +53,9 @@ double adapt_reserve(const struct adapt *a)
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (!a->ways[i].why[0])
-			most = fmax(most, adapt_is_measured(a, i) ? a->climb.ways[i].use_seconds :
-			                                            a->ways[i].price.answer - a->ways[i].price.spare / 2);
+			most = fmax(most, adapt_is_measured(a, i) ?
+			                          a->climb.ways[i].use_seconds :
+			                          a->ways[i].price.answer - a->ways[i].price.spare / 2);
 	return 1.3 * most * (double)a->n_test;
 }
 
@@ -116,8 +116,8 @@ static void say_what_can_be_shown(const struct adapt *a)
 		return;
 	size_t needed = bound_needed(a->n_test, goal, alpha);
 	if (needed > a->n_test)
-		log_say("  with %zu test rows %g cannot be shown even if all are right: %.0f would be the fewest", a->n_test,
-		        goal, ceil(goal * bound_z(alpha) * bound_z(alpha) / (1 - goal)));
+		log_say("  with %zu test rows %g cannot be shown even if all are right: %.0f would be the fewest",
+		        a->n_test, goal, ceil(goal * bound_z(alpha) * bound_z(alpha) / (1 - goal)));
 	else
 		log_say("  with %zu test rows %g can be shown only if %zu are right (%.3f)", a->n_test, goal, needed,
 		        (double)needed / n);
@@ -128,10 +128,11 @@ static void say_what_can_be_shown(const struct adapt *a)
 
 void adapt_say_known(const struct adapt *a)
 {
-	log_say("%zu rows of %s: %zu to learn from, %zu to choose by, %zu to test with, opened once",
-	        a->task.n, shape_name(a->task.shape), a->task.side_n[SIDE_TRAIN], a->n_choose, a->n_test);
+	log_say("%zu rows of %s: %zu to learn from, %zu to choose by, %zu to test with, opened once", a->task.n,
+	        shape_name(a->task.shape), a->task.side_n[SIDE_TRAIN], a->n_choose, a->n_test);
 	say_classes(a);
-	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes, a->known.longest_bytes);
+	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes,
+	        a->known.longest_bytes);
 	say_repeats(a);
 	say_what_can_be_shown(a);
 }
@@ -141,7 +142,7 @@ static int price_order(const struct rung *r) { return r->no_model ? 0 : r->train
 
 static int fit_and_price(struct adapt *a, const struct rung *r, struct rung_price *p, struct err *e)
 {
-	const struct log_sink *lent = log_lend(&log_nothing); /* each training would say the same of the rows */
+	const struct log_sink *lent = log_lend(&adapt_log);
 	int status = r->fits(&a->ladder, e) < 0 ? -1 : r->price(&a->ladder, p, e);
 
 	log_lend(lent);
@@ -239,7 +240,8 @@ void adapt_say_prices(const struct adapt *a)
 		predict_human(w->price.make.high, high);
 		predict_human((double)a->n_choose * w->price.answer, look);
 		if (w->price.make.mid > 0)
-			log_say("  %-12s making %s (90 %%: %s to %s), a look at it %s", w->rung->name, make, low, high, look);
+			log_say("  %-12s making %s (90 %%: %s to %s), a look at it %s", w->rung->name, make, low, high,
+			        look);
 		else
 			log_say("  %-12s a look at it %s", w->rung->name, look);
 	}
@@ -301,6 +303,8 @@ void adapt_believe(struct adapt *a)
 		c->learnt = near != NULL;
 		if (near) {
 			c->mean = near->quality + p->near_gain;
+			if (a->first->what != MEASURE_PERPLEXITY)
+				c->mean = fmin(fmax(c->mean, 0), 1);
 			c->sd = hypot(p->near_sd, fmax(near->high - near->low, 0) / 12);
 		} else {
 			believe_by_priors(a, p, c);
@@ -335,9 +339,7 @@ static double cost_of(const struct adapt *a, size_t i, enum measure m)
 {
 	const struct way *w = &a->ways[i];
 
-	return m == MEASURE_LATENCY ? w->latency :
-	       m == MEASURE_MEMORY  ? w->price.bytes :
-	                              w->look_joules / (double)w->n;
+	return m == MEASURE_LATENCY ? w->latency : m == MEASURE_MEMORY ? w->price.bytes : w->look_joules / (double)w->n;
 }
 
 static bool costs_met(const struct adapt *a, size_t i)
@@ -420,6 +422,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 	size_t end = in_blocks ? a->n_choose / 4 : a->n_choose;
 	struct meter_span span = { 0 };
 	double began = clock_seconds();
+	const struct log_sink *lent = log_lend(&adapt_log);
 	int status = 0;
 
 	a->doing = "answering";
@@ -437,6 +440,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		end = MIN(2 * end, a->n_choose);
 	}
 	read_span(&span, began, &w->look_seconds, &w->look_joules);
+	log_lend(lent);
 	return status;
 }
 
@@ -518,10 +522,11 @@ static int note_decision(struct adapt *a, const struct climb_step *s, struct err
 {
 	const char *name = s->act == CLIMB_TRY ? a->climb.ways[s->way].name : NULL;
 	json_t *all = adapt_decisions(a);
-	json_t *j = json_pack("{s:I, s:s, s:s?, s:s, s:o, s:o}", "decision", (json_int_t)json_array_size(all) + 1, "act",
-	                      name ? "try" : "stop", "way", name, "why", s->why, "expected",
-	                      name ? jsonx_number(adapt_score_of(a->first->what, a->climb.ways[s->way].mean)) : json_null(),
-	                      "seconds", name ? jsonx_number(a->climb.ways[s->way].try_seconds) : json_null());
+	json_t *j =
+		json_pack("{s:I, s:s, s:s?, s:s, s:o, s:o}", "decision", (json_int_t)json_array_size(all) + 1, "act",
+	                  name ? "try" : "stop", "way", name, "why", s->why, "expected",
+	                  name ? jsonx_number(adapt_score_of(a->first->what, a->climb.ways[s->way].mean)) : json_null(),
+	                  "seconds", name ? jsonx_number(a->climb.ways[s->way].try_seconds) : json_null());
 
 	log_say("%s: %s", name ? name : "stop", s->why);
 	if (a->app->json)
@@ -537,8 +542,8 @@ static void note_left(struct adapt *a)
 		if (c->state != CLIMB_LEFT || a->ways[i].why[0])
 			continue;
 		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
-		         "left: by what %s reached, %s is expected at %.3f ± %.3f, which cannot pay",
-		         a->ways[i].rung->near, c->name, adapt_score_of(a->first->what, c->mean), c->sd);
+		         "left: by what %s reached, %.4g is expected, which cannot pay", a->ways[i].rung->near,
+		         adapt_score_of(a->first->what, c->mean));
 		log_say("  %-12s %s", c->name, a->ways[i].why);
 	}
 }

@@ -90,8 +90,8 @@ static bool term_shown(const struct adapt *a, size_t k)
 
 	if (measure_is_score(t->what))
 		return a->has_goal ? (t->at_least ? b.low >= goal : b.high <= goal) :
-		       isnan(goal)                ? true :
-		                                    (t->at_least ? b.low > goal : b.high < goal);
+		       isnan(goal) ? true :
+		                     (t->at_least ? b.low > goal : b.high < goal);
 	return goal_term_met(t, t->what == MEASURE_LATENCY ? w->latency :
 	                        t->what == MEASURE_MEMORY  ? w->price.bytes :
 	                                                     w->look_joules / (double)w->n);
@@ -150,9 +150,8 @@ void adapt_verdict(struct adapt *a)
 		a->verdict = "unreachable";
 	} else {
 		a->verdict = "not_shown";
-		snprintf(a->why_verdict, sizeof(a->why_verdict),
-		         "on %zu test rows %s is %s, which does not show %s", a->n_test, measure_names[a->first->what],
-		         adapt_score_text(x->mean, b.low, b.high),
+		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
+		         a->n_test, measure_names[a->first->what], adapt_score_text(x->mean, b.low, b.high),
 		         a->has_goal ? goal_term_text(&a->goal.term[missed]) : "that it is better than the floor");
 	}
 }
@@ -198,8 +197,10 @@ static json_t *break_evens(const struct adapt *a, size_t i)
 
 static const char *state_name(const struct adapt *a, size_t i)
 {
-	static const char *const names[] = { [CLIMB_WAITS] = "not_tried", [CLIMB_MEASURED] = "measured",
-		                             [CLIMB_LEFT] = "left", [CLIMB_CANNOT] = "cannot" };
+	static const char *const names[] = { [CLIMB_WAITS] = "not_tried",
+		                             [CLIMB_MEASURED] = "measured",
+		                             [CLIMB_LEFT] = "left",
+		                             [CLIMB_CANNOT] = "cannot" };
 	return names[a->climb.ways[i].state];
 }
 
@@ -230,8 +231,9 @@ json_t *adapt_table(const struct adapt *a)
 
 	for (size_t i = 0; i < a->climb.n; i++) {
 		const struct way *w = &a->ways[i];
-		json_t *j = json_pack("{s:s, s:s, s:b, s:s, s:s}", "row", w->rung->name, "state", state_name(a, i), "winner",
-		                      i == a->winner, "measure", measure_names[a->first->what], "why", w->why);
+		json_t *j =
+			json_pack("{s:s, s:s, s:b, s:s, s:s}", "row", w->rung->name, "state", state_name(a, i),
+		                  "winner", i == a->winner, "measure", measure_names[a->first->what], "why", w->why);
 		json_object_set_new(j, "planned_seconds_make", jsonx_number(w->price.make.mid));
 		json_object_set_new(j, "planned_seconds_make_low", jsonx_number(w->price.make.low));
 		json_object_set_new(j, "planned_seconds_make_high", jsonx_number(w->price.make.high));
@@ -255,7 +257,7 @@ static json_t *goal_json(const struct adapt *a)
 	for (size_t k = 0; a->has_goal && k < a->goal.n; k++) {
 		const struct goal_term *t = &a->goal.term[k];
 		const struct way *w = &a->ways[a->winner];
-		double x = measure_is_score(t->what)     ? a->test_score[k].mean :
+		double x = measure_is_score(t->what)  ? a->test_score[k].mean :
 		           t->what == MEASURE_LATENCY ? w->latency :
 		           t->what == MEASURE_MEMORY  ? w->price.bytes :
 		                                        w->look_joules / (double)w->n;
@@ -266,14 +268,22 @@ static json_t *goal_json(const struct adapt *a)
 	return list;
 }
 
+void adapt_put_gas(const struct adapt *a, json_t *summary)
+{
+	struct gas g;
+
+	adapt_gas(a, &g);
+	json_object_set_new(summary, "energy_known", json_boolean(isfinite(g.energy.joules)));
+	json_object_set_new(summary, "seconds", jsonx_number(g.seconds));
+	json_object_set_new(summary, "joules", jsonx_number(or_zero(g.energy.joules)));
+}
+
 json_t *adapt_summary(struct adapt *a)
 {
 	const struct way *w = &a->ways[a->winner];
 	struct buf text = BUF_INIT;
-	struct gas g;
 	json_t *j = json_object();
 
-	adapt_gas(a, &g);
 	json_object_set_new(j, "verdict", json_string(a->verdict));
 	json_object_set_new(j, "winner", json_string(w->rung->name));
 	json_object_set_new(j, "measure", json_string(measure_names[a->first->what]));
@@ -297,11 +307,6 @@ json_t *adapt_summary(struct adapt *a)
 	json_object_set_new(j, "why", jsonx_text(buf_str(&text), text.len));
 	buf_release(&text);
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
-	json_object_set_new(j, "energy_known", json_boolean(isfinite(g.energy.joules)));
-	json_object_set_new(j, "seconds_all", jsonx_number(g.seconds));
-	json_object_set_new(j, "joules_all", jsonx_number(or_zero(g.energy.joules)));
-	json_object_set_new(j, "seconds", jsonx_number(g.seconds));
-	json_object_set_new(j, "joules", jsonx_number(or_zero(g.energy.joules)));
 	return j;
 }
 
@@ -323,15 +328,17 @@ static void say_result(const struct adapt *a, struct buf *out)
 	const struct way *w = &a->ways[a->winner];
 	struct bounds b = a->test_bounds[a->first_at];
 
-	buf_addf(out, "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
-	              "choice had seen.\n",
+	buf_addf(out,
+	         "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
+	         "choice had seen.\n",
 	         w->rung->title, w->rung->name, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
 	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
 	if (a->has_goal)
 		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
 		         !strcmp(a->verdict, "shown")       ? "shown" :
 		         !strcmp(a->verdict, "unreachable") ? "unreachable" :
-		                                              "not shown", a->why_verdict);
+		                                              "not shown",
+		         a->why_verdict);
 	else
 		buf_addf(out, "There was no goal, so the best for the gas was looked for: %s.\n", a->why_verdict);
 }
@@ -350,11 +357,11 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 	predict_human(w->make_seconds, own);
 	struct cost_line x = cost_line_of(a, a->winner), y = cost_line_of(a, i);
 	struct break_even b = break_even(&x, &y);
-	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s",
-	         a->ways[i].rung->name, a->ways[i].score[a->first_at].mean, make, own);
+	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s", a->ways[i].rung->name,
+	         a->ways[i].score[a->first_at].mean, make, own);
 	if (b.crosses)
-		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n", b.many == CHEAPER_B ? "more" : "fewer",
-		         b.uses.mid, a->ways[i].rung->name);
+		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n",
+		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].rung->name);
 	else
 		buf_addf(out, "; %s costs less, however many uses there are.\n",
 		         b.many == CHEAPER_B ? a->ways[i].rung->name : "the winner");
@@ -364,8 +371,10 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 static double gain_of_labels(const struct adapt *a, double more)
 {
 	const struct rung_prior *p = priors_of(&a->priors, a->ways[a->winner].rung->name);
-	double n = (double)a->task.side_n[SIDE_TRAIN], now = n / (n + p->half), then = (n + more) / (n + more + p->half);
-	double score = a->ways[a->winner].score[a->first_at].mean, low = isnan(a->known.majority) ? 0 : a->known.majority;
+	double n = (double)a->task.side_n[SIDE_TRAIN], now = n / (n + p->half),
+	       then = (n + more) / (n + more + p->half);
+	double score = a->ways[a->winner].score[a->first_at].mean,
+	       low = isnan(a->known.majority) ? 0 : a->known.majority;
 
 	if (a->first->what == MEASURE_PERPLEXITY)
 		return p->nats * (then - now);
@@ -386,8 +395,8 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
 	if (left)
 		buf_addf(out, ", and %zu way%s not tried, as %s.\n", left, left == 1 ? " was" : "s were",
-		         strcmp(a->verdict, "shown") ? "they promised too little for their gas" :
-		                                       "the goal was reached without them");
+		         a->has_goal && !strcmp(a->verdict, "shown") ? "the goal was reached without them" :
+		                                                       "they promised too little for their gas");
 	else
 		buf_adds(out, ", and no other way is left to try.\n");
 }

@@ -17,8 +17,8 @@
 #include "cmd/text_table.h"
 
 enum { COLUMNS = 8, CELL = 160 };
-static const char *const heads[COLUMNS] = { "way", "score on choose", "on test", "making", "a use", "latency", "memory",
-	                                    "in all" };
+static const char *const heads[COLUMNS] = { "way",   "score on choose", "on test", "making",
+	                                    "a use", "latency",         "memory",  "in all" };
 
 /* Cell k of way i. */
 static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
@@ -32,8 +32,11 @@ static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
 	if (k == 0)
 		snprintf(out, CELL, "%s%s", w->rung->name, i == a->winner ? " *" : "");
 	else if (!adapt_is_measured(a, i))
-		snprintf(out, CELL, "%s", k > 1 ? "" : a->climb.ways[i].state == CLIMB_CANNOT ? "cannot be" :
-		                                   a->climb.ways[i].state == CLIMB_LEFT   ? "left" : "not tried");
+		snprintf(out, CELL, "%s",
+		         k > 1                                  ? "" :
+		         a->climb.ways[i].state == CLIMB_CANNOT ? "cannot be" :
+		         a->climb.ways[i].state == CLIMB_LEFT   ? "left" :
+		                                                  "not tried");
 	else if (k == 1)
 		snprintf(out, CELL, "%s", adapt_score_text(x->mean, b.low, b.high));
 	else if (k == 2 && i == a->winner)
@@ -94,8 +97,9 @@ static void add_front(const struct adapt *a, struct picture *p, const size_t *of
 			p->fx[at] = p->x[i];
 			p->fy[at] = p->y[i];
 		}
-	p->series[0] = (struct chart_series){ .name = "nothing is better and cheaper", .x = p->fx, .y = p->fy, .n = m,
-		                              .dashed = true };
+	p->series[0] = (struct chart_series){
+		.name = "nothing is better and cheaper", .x = p->fx, .y = p->fy, .n = m, .dashed = true
+	};
 	mem_free(offers);
 	mem_free(on);
 }
@@ -119,12 +123,23 @@ static void picture_make(const struct adapt *a, struct picture *p)
 		of[n++] = i;
 	}
 	add_front(a, p, of, n);
-	p->series[1] = (struct chart_series){ .name = "ways, 90 % at all looks", .x = p->x, .y = p->y, .low = p->low,
-		                              .high = p->high, .n = n, .points = true, .bars = true };
+	p->series[1] = (struct chart_series){ .name = "ways, 90 % at all looks",
+		                              .x = p->x,
+		                              .y = p->y,
+		                              .low = p->low,
+		                              .high = p->high,
+		                              .n = n,
+		                              .points = true,
+		                              .bars = true };
 	snprintf(p->x_label, sizeof(p->x_label), "seconds, making and %.0f uses", a->o.uses);
-	p->chart = (struct chart){ .title = "score against gas", .x_label = p->x_label,
-		                   .y_label = measure_names[a->first->what], .x_log = true, .series = p->series,
-		                   .n_series = 2, .marks = p->marks, .n_marks = n };
+	p->chart = (struct chart){ .title = "score against gas",
+		                   .x_label = p->x_label,
+		                   .y_label = measure_names[a->first->what],
+		                   .x_log = true,
+		                   .series = p->series,
+		                   .n_series = 2,
+		                   .marks = p->marks,
+		                   .n_marks = n };
 	mem_free(of);
 }
 
@@ -152,8 +167,8 @@ void adapt_show(const struct adapt *a)
 	adapt_gas(a, &g);
 	gas_text(&g, gas);
 	buf_addf(&text, "Finding out took %s; the winner alone %.3g s.\n", gas, a->ways[a->winner].make_seconds);
-	buf_addf(&text, "%s answers where a model does: kungfu eval %s --data FILE; the report is %s/report.html\n", a->dir,
-	         a->dir, a->dir);
+	buf_addf(&text, "%s answers where a model does: kungfu eval %s --data FILE; the report is %s/report.html\n",
+	         a->dir, a->dir, a->dir);
 	app_print("%s", buf_str(&text));
 	buf_release(&text);
 }
@@ -161,8 +176,10 @@ void adapt_show(const struct adapt *a)
 /* --- the page --- */
 
 static const char style[] =
-	"body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}\n"
-	"table{border-collapse:collapse;font-size:14px}th,td{padding:.3em .8em;border-bottom:1px solid #8888;text-align:left;"
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light "
+        "dark}\n"
+	"table{border-collapse:collapse;font-size:14px}th,td{padding:.3em .8em;border-bottom:1px solid "
+        "#8888;text-align:left;"
 	"vertical-align:top}\n"
 	"tr.winner{font-weight:bold}.verdict{font-size:1.3em}svg{max-width:100%;height:auto}h2{margin-top:2em}\n"
 	"@media print{body{max-width:none;margin:0}table{font-size:11px}h2,table,svg{break-inside:avoid}}\n";
@@ -218,7 +235,7 @@ static void put_decisions(const struct adapt *a, struct buf *b)
 	size_t i;
 
 	buf_adds(b, "<h2>Decisions</h2>\n<ol>\n");
-	json_array_foreach(all, i, j) {
+	json_array_foreach (all, i, j) {
 		const char *way = json_string_value(json_object_get(j, "way"));
 		const char *why = json_string_value(json_object_get(j, "why"));
 		buf_adds(b, "<li><b>");
@@ -232,11 +249,14 @@ static void put_decisions(const struct adapt *a, struct buf *b)
 
 static void put_rows(const struct adapt *a, struct buf *b)
 {
-	buf_addf(b, "<h2>Rows</h2>\n<p>%zu to learn from, %zu to choose by (%ld looks), %zu to test with, opened once; ",
+	buf_addf(b,
+	         "<h2>Rows</h2>\n<p>%zu to learn from, %zu to choose by (%ld looks), %zu to test with, opened once; ",
 	         a->task.side_n[SIDE_TRAIN], a->n_choose, a->looks, a->n_test);
 	put(b, a->o.data);
-	buf_addf(b, "</p>\n<p>%zu rows ask what another one asks; %zu of these questions have unlike answers, so nothing is "
-	            "right on more than %.3f of the rows.</p>\n",
+	buf_addf(b,
+	         "</p>\n<p>%zu rows ask what another one asks; %zu of these questions have unlike answers, so nothing "
+	         "is "
+	         "right on more than %.3f of the rows.</p>\n",
 	         a->known.n_repeated, a->known.n_conflicting, a->known.ceiling);
 }
 
@@ -246,10 +266,12 @@ int adapt_write_page(const struct adapt *a, struct err *e)
 	struct picture p;
 	char *file = io_join(a->dir, "report.html");
 
-	buf_addf(&b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-	             "<meta name=\"viewport\" content=\"width=device-width\">\n"
-	             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-	             "'unsafe-inline'\">\n<title>kungfu adapt</title>\n<style>\n%s</style></head><body>\n<h1>", style);
+	buf_addf(&b,
+	         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+	         "<meta name=\"viewport\" content=\"width=device-width\">\n"
+	         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+	         "'unsafe-inline'\">\n<title>kungfu adapt</title>\n<style>\n%s</style></head><body>\n<h1>",
+	         style);
 	put(&b, a->has_goal ? a->o.goal : "The best for the gas");
 	buf_adds(&b, "</h1>\n<p class=\"verdict\">");
 	put(&b, !strcmp(a->verdict, "not_shown") ? "not shown" : a->verdict);

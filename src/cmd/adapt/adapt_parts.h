@@ -3,6 +3,7 @@
 #define CMD_ADAPT_PARTS_H
 
 #include "cmd/adapt/adapt.h"
+#include "base/log.h"
 #include "gas/meter.h"
 #include "ladder/adapted.h"
 #include "ladder/climb.h"
@@ -17,18 +18,19 @@ struct adapt_options {
 	bool overwrite, time_order, apply_chat_template;
 };
 extern const struct opt adapt_opts[];
+extern const struct log_sink adapt_log; /* of what rungs open: each warning once */
 
 /* A rung on this ladder: climb.ways has the same place. */
 struct way {
 	const struct rung *rung;
 	struct rung_price price;
-	char why[400];                  /* that it cannot be; else "" */
+	char why[400]; /* that it cannot be; else "" */
 	/* Measured on the choose rows, of which it answered n: */
 	struct outcome *out;
 	size_t n;
 	double make_seconds, make_joules, look_seconds, look_joules, latency;
-	struct estimate score[GOAL_TERMS];  /* of the goal's scores, by their place in it */
-	struct bounds promised;         /* of the first score: holds for all ways at all looks together, 95 % */
+	struct estimate score[GOAL_TERMS]; /* of the goal's scores, by their place in it */
+	struct bounds promised;            /* of the first score: holds for all ways at all looks together, 95 % */
 };
 
 struct adapt {
@@ -40,18 +42,18 @@ struct adapt {
 	struct task task;
 	struct known known;
 	struct priors priors;
-	struct goal goal;               /* as asked for, or what stands for it */
+	struct goal goal; /* as asked for, or what stands for it */
 	bool has_goal;
-	const struct goal_term *first;  /* the score that is climbed by */
-	size_t first_at;                /* its place in the goal */
+	const struct goal_term *first; /* the score that is climbed by */
+	size_t first_at;               /* its place in the goal */
 	struct ladder ladder;
 	struct way *ways;
 	struct climb climb;
 	size_t *choose, n_choose, *test, n_test;
-	json_t *state;                  /* adapt.json */
+	json_t *state; /* adapt.json */
 	long looks;
 	struct gas_limit limit;
-	size_t at_work;                 /* the way whose rung works, for the line of progress; climb.n: none */
+	size_t at_work; /* the way whose rung works, for the line of progress; climb.n: none */
 	const char *doing;
 	/* The end: */
 	size_t winner;
@@ -70,7 +72,7 @@ bool adapt_is_measured(const struct adapt *a, size_t i);
 const char *adapt_score_text(double mean, double low, double high);
 /* All that all processes of the run have taken. */
 void adapt_gas(const struct adapt *a, struct gas *g);
-double adapt_watts(const struct adapt *a);  /* joules a second so far; NAN: not known */
+double adapt_watts(const struct adapt *a); /* joules a second so far; NAN: not known */
 /* Seconds that may still be spent before the test. */
 double adapt_left(const struct adapt *a);
 double adapt_reserve(const struct adapt *a);
@@ -84,11 +86,11 @@ size_t adapt_load_outcomes(const struct adapt *a, const char *name, struct outco
 void adapt_keep_way(struct adapt *a, size_t i);
 /* What earlier processes knew of each way. */
 int adapt_recall(struct adapt *a, struct err *e);
-json_t *adapt_decisions(struct adapt *a);   /* borrowed */
+json_t *adapt_decisions(struct adapt *a); /* borrowed */
 
 /* adapt_climb.c */
 int adapt_price(struct adapt *a, struct err *e);
-void adapt_believe(struct adapt *a);        /* what is thought of ways that were not tried, as it is known now */
+void adapt_believe(struct adapt *a); /* what is thought of ways that were not tried, as it is known now */
 int adapt_climb_all(struct adapt *a, struct err *e);
 void adapt_judge(struct adapt *a, size_t i); /* scores of what it answered */
 void adapt_say_known(const struct adapt *a);
@@ -99,7 +101,8 @@ int adapt_test(struct adapt *a, struct err *e);
 void adapt_verdict(struct adapt *a);
 int adapt_leave(struct adapt *a, struct err *e);
 json_t *adapt_summary(struct adapt *a);
-json_t *adapt_table(const struct adapt *a); /* a list of a line a way */
+void adapt_put_gas(const struct adapt *a, json_t *summary);
+json_t *adapt_table(const struct adapt *a);                   /* a list of a line a way */
 void adapt_sentences(const struct adapt *a, struct buf *out); /* a line each */
 
 /* adapt_page.c */

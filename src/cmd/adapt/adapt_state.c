@@ -92,9 +92,14 @@ static double number(const json_t *j, const char *key)
 
 static void outcome_from(struct outcome *o, const json_t *j)
 {
-	*o = (struct outcome){ .hit = number(j, "hit"), .hit_norm = number(j, "hit_norm"),
-		               .exact = number(j, "exact_match"), .f1 = number(j, "f1"), .logprob = number(j, "logprob"),
-		               .tokens = number(j, "tokens"), .confidence = number(j, "confidence"), .chance = number(j, "chance"),
+	*o = (struct outcome){ .hit = number(j, "hit"),
+		               .hit_norm = number(j, "hit_norm"),
+		               .exact = number(j, "exact_match"),
+		               .f1 = number(j, "f1"),
+		               .logprob = number(j, "logprob"),
+		               .tokens = number(j, "tokens"),
+		               .confidence = number(j, "confidence"),
+		               .chance = number(j, "chance"),
 		               .said = (int)json_integer_value(json_object_get(j, "said")) };
 }
 
@@ -215,8 +220,10 @@ int adapt_recall(struct adapt *a, struct err *e)
 		if (!j)
 			continue;
 		w->price = (struct rung_price){ .make = span_from(json_object_get(j, "make")),
-			                        .answer = number(j, "answer"), .spare = number(j, "spare"),
-			                        .bytes = number(j, "bytes"), .operations = number(j, "operations") };
+			                        .answer = number(j, "answer"),
+			                        .spare = number(j, "spare"),
+			                        .bytes = number(j, "bytes"),
+			                        .operations = number(j, "operations") };
 		if (why) {
 			snprintf(w->why, sizeof(w->why), "%s", why);
 			a->climb.ways[i].state = CLIMB_CANNOT;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -20,7 +21,7 @@
 #include "cmd/output_check.h"
 #include "cmd/trial.h"
 
-enum { ROWS_LEAST = 12, SIDE_LEAST = 3, RUNGS_MOST = 64 };
+enum { ROWS_LEAST = 12, SIDE_LEAST = 3, RUNGS_MOST = 64, WARNINGS_MOST = 64 };
 
 extern const struct command cmd_adapt;
 
@@ -57,8 +58,7 @@ const struct opt adapt_opts[] = {
 	           "only these ways, by their names in the table (default: all that fit)"),
 	OPT_FLOAT("rung-seconds", struct adapt_options, rung_seconds, NULL, 1, 1e9,
 	          "no training takes longer than this"),
-	OPT_STRING("priors", struct adapt_options, priors, NULL, "FILE",
-	           "your own priors.yaml, over the built-in one"),
+	OPT_STRING("priors", struct adapt_options, priors, NULL, "FILE", "your own priors.yaml, over the built-in one"),
 	OPT_INT("micro-batch-tokens", struct adapt_options, micro_batch_tokens, "1024", 2, 1 << 22,
 	        "tokens computed at once while answering"),
 	COMPUTE_OPT(struct adapt_options, compute, "f32"),
@@ -67,6 +67,27 @@ const struct opt adapt_opts[] = {
 };
 
 /* --- rungs' tools --- */
+
+/* Trainings say the same of the same rows: a warning is said once. */
+static void say_once(void *ctx, enum log_level level, const char *text)
+{
+	static uint64_t said[WARNINGS_MOST];
+	static size_t n;
+	uint64_t hash = hash_64(text, strlen(text));
+	(void)ctx;
+
+	for (size_t i = 0; i < n; i++)
+		if (said[i] == hash)
+			return;
+	if (level != LOG_WARNING || n == WARNINGS_MOST)
+		return;
+	said[n++] = hash;
+	const struct log_sink *was = log_lend(NULL);
+	log_warn("%s", text);
+	log_lend(was);
+}
+
+const struct log_sink adapt_log = { .say = say_once };
 
 static void show_training(void *ctx, const struct train_loop_progress *p)
 {
@@ -82,13 +103,18 @@ static void show_training(void *ctx, const struct train_loop_progress *p)
 static int train(void *ctx, const struct recipe *r, struct err *e)
 {
 	struct adapt *a = ctx;
-	struct trial_options o = { .recipe = r, .folder = TRIAL_EITHER, .part = "adapt", .log = &log_nothing,
-		                   .progress = show_training, .ctx = a };
+	struct trial_options o = { .recipe = r,
+		                   .folder = TRIAL_EITHER,
+		                   .part = "adapt",
+		                   .log = &adapt_log,
+		                   .progress = show_training,
+		                   .ctx = a };
 	struct trial_result result;
 
 	if (trial_run(a->app, &o, &result, e) < 0)
 		return -1;
-	int status = result.end == TRIAL_DONE ? 0 : err_set(e, "stopped after step %ld of %ld", result.step, result.steps);
+	int status =
+		result.end == TRIAL_DONE ? 0 : err_set(e, "stopped after step %ld of %ld", result.step, result.steps);
 	a->ways[a->at_work].make_seconds = result.whole.seconds;
 	a->ways[a->at_work].make_joules = result.whole.energy.joules;
 	trial_result_release(&result);
@@ -99,10 +125,12 @@ static int show_answering(void *ctx, const struct evaluate_progress *p)
 {
 	const struct adapt *a = ctx;
 
+	const struct log_sink *was = log_lend(NULL);
 	metering_tick();
 	if (p->seconds >= 2)
-		log_live("%s: %s %.0f %%  %s", a->at_work < a->climb.n ? a->ways[a->at_work].rung->name : "prices", a->doing,
-		         100.0 * (double)p->done / (double)p->total, metering_live());
+		log_live("%s: %s %.0f %%  %s", a->at_work < a->climb.n ? a->ways[a->at_work].rung->name : "prices",
+		         a->doing, 100.0 * (double)p->done / (double)p->total, metering_live());
+	log_lend(was);
 	return app_interrupted();
 }
 
@@ -130,12 +158,15 @@ static int check_sides(const struct adapt *a, struct err *e)
 	const struct task *t = &a->task;
 
 	if (t->n - t->n_leaks < ROWS_LEAST)
-		return err_set(e, "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
-		                  "%d at least are wanted", a->o.data, t->n - t->n_leaks, ROWS_LEAST);
+		return err_set(e,
+		               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
+		               "%d at least are wanted",
+		               a->o.data, t->n - t->n_leaks, ROWS_LEAST);
 	for (int s = SIDE_TRAIN; s <= SIDE_TEST; s++)
 		if (t->side_n[s] < SIDE_LEAST)
-			return err_set(e, "%s: only %zu of %zu rows are left %s: too many ask the same, or are of one group",
-			               a->o.data, t->side_n[s], t->n, names[s]);
+			return err_set(
+				e, "%s: only %zu of %zu rows are left %s: too many ask the same, or are of one group",
+				a->o.data, t->side_n[s], t->n, names[s]);
 	return 0;
 }
 
@@ -153,8 +184,10 @@ static size_t *shuffled_side(const struct task *t, enum side side, uint64_t seed
 
 static int open_task(struct adapt *a, struct err *e)
 {
-	struct split_options s = { .choose = a->o.choose_size, .test = a->o.test_data ? 0 : a->o.test_size,
-		                   .seed = (uint64_t)a->o.seed, .group_by = a->o.group_by,
+	struct split_options s = { .choose = a->o.choose_size,
+		                   .test = a->o.test_data ? 0 : a->o.test_size,
+		                   .seed = (uint64_t)a->o.seed,
+		                   .group_by = a->o.group_by,
 		                   .time_order = a->o.time_order };
 
 	if (s.choose + s.test >= 1)
@@ -168,8 +201,10 @@ static int open_task(struct adapt *a, struct err *e)
 	if (a->o.test_data && !a->test_rows.n)
 		return err_set(e, "%s holds no rows", a->o.test_data);
 	if (a->rows.n + a->test_rows.n < ROWS_LEAST)
-		return err_set(e, "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
-		                  "%d at least are wanted", a->o.data, a->rows.n, ROWS_LEAST);
+		return err_set(e,
+		               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
+		               "%d at least are wanted",
+		               a->o.data, a->rows.n, ROWS_LEAST);
 	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 || check_sides(a, e) < 0)
 		return -1;
 	metering_in("data", a->o.data, a->rows.hash);
@@ -310,22 +345,23 @@ static int finish(struct adapt *a, struct err *e)
 		return -1;
 	json_t *lines = adapt_table(a), *line;
 	size_t i;
-	json_array_foreach(lines, i, line)
+	json_array_foreach (lines, i, line)
 		if (a->app->json)
 			app_json(line);
 	json_decref(lines);
 	metering_out("result", a->dir);
 	log_live_end();
 	json_t *summary = adapt_summary(a);
+	metering_summary(summary);
+	adapt_put_gas(a, summary); /* of all processes of the run, not of this one */
 	json_object_set(a->state, "results", summary);
-	if (adapt_state_save(a, "finished", e) < 0) {
-		json_decref(summary);
-		return -1;
-	}
-	app_summary(a->app, summary);
-	if (!a->app->json)
+	int status = adapt_state_save(a, "finished", e);
+	if (status == 0 && a->app->json)
+		app_json(summary);
+	else if (status == 0)
 		adapt_show(a);
-	return EXIT_DONE;
+	json_decref(summary);
+	return status < 0 ? -1 : EXIT_DONE;
 }
 
 static int stopped(struct adapt *a, struct err *e)
@@ -411,9 +447,11 @@ static int new_place(struct adapt *a, struct err *e)
 	if (io_exists(a->o.out) && io_dir_is_empty(a->o.out, &empty, e) < 0)
 		return -1;
 	if (!empty && !(a->o.overwrite && old))
-		return err_set(e, old ? "%s holds an earlier run: kungfu resume goes on with it, --overwrite replaces it, "
-		                        "--out names another place" :
-		                        "%s is not empty and holds no run of adapt: --out names another place", a->o.out);
+		return err_set(e,
+		               old ? "%s holds an earlier run: kungfu resume goes on with it, --overwrite replaces it, "
+		                     "--out names another place" :
+		                     "%s is not empty and holds no run of adapt: --out names another place",
+		               a->o.out);
 	a->dir = mem_strdup(a->o.out);
 	if (io_mkdirs(a->dir, e) < 0 || io_lock_dir(a->dir, &a->lock, e) < 0)
 		return -1;
@@ -433,6 +471,17 @@ static int clear_place(const struct adapt *a, struct err *e)
 		mem_free(path);
 	}
 	return status;
+}
+
+/* A run that could not begin leaves nothing in the way of the next try. */
+static void discard_place(const struct adapt *a)
+{
+	struct err ignored = ERR_INIT;
+	bool empty;
+
+	clear_place(a, &ignored);
+	if (io_dir_is_empty(a->dir, &empty, &ignored) == 0 && empty)
+		io_remove_tree(a->dir, &ignored);
 }
 
 /* A plan writes the rows into a folder of its own, which is gone at the end. */
@@ -458,8 +507,11 @@ static int run_new(struct adapt *a, struct err *e)
 		status = clear_place(a, e);
 	if (status == 0)
 		status = begin(a, e);
+	bool began = a->state && json_array_size(adapt_decisions(a));
 	if (plans && a->dir)
 		io_remove_tree(a->dir, &(struct err){ .msg = "" });
+	else if (status < 0 && !began && a->lock >= 0)
+		discard_place(a);
 	return status;
 }
 
@@ -562,7 +614,9 @@ const struct command cmd_adapt = {
 	.order = 43,
 	.opts = adapt_opts,
 	.options_size = sizeof(struct adapt_options),
-	.least = 1, .most = 1, .wanted = "one model was wanted (rows are given by --data FILE)",
+	.least = 1,
+	.most = 1,
+	.wanted = "one model was wanted (rows are given by --data FILE)",
 	.about = about,
 	.run = run,
 };

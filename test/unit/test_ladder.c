@@ -1,0 +1,299 @@
+/* test_ladder: what `kungfu adapt` decides by: intervals against SciPy's numbers (tools/golden/bounds.py) and by draws,
+ * goals as people write them, rows parted by what they ask, which way is next and when to stop. */
+#include "../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "ladder/bound.h"
+#include "ladder/climb.h"
+#include "ladder/goal.h"
+#include "ladder/ladder.h"
+
+static void near(struct test *t, double x, double wanted, double within)
+{
+	CHECK_MSG(t, fabs(x - wanted) <= within, "%.15g, %.15g was wanted", x, wanted);
+}
+
+static const struct {
+	double sum, n, alpha, low, high;
+} wilsons[] = {
+	{ 114, 120, .05, 0.906228564517944, 0.973927270009639 },
+	{ 3, 10, .05, 0.126876583903198, 0.558300204130165 },
+	{ 0, 7, .05, 0, 0.278762695452542 },
+	{ 9, 9, .1, 0.845675941187351, 1 },
+	{ 37.5, 60, .025, 0.498485449230184, 0.736471587734294 },
+}, sequences[] = {
+	{ 60, 100, .05, 0.434314747941, 0.751429756067 },
+	{ 3, 10, .1, 0.0419099635359, 0.716131796543 },
+	{ 0, 7, .05, 0, 0.478617123866 },
+	{ 9, 9, .1, 0.642075523788, 1 },
+	{ 37.5, 60, .025, 0.403489615003, 0.815293637268 },
+};
+
+static void test_bounds(struct test *t)
+{
+	struct bounds b;
+
+	test_case(t, "one look: Wilson's interval");
+	for (size_t i = 0; i < ARRAY_LEN(wilsons); i++) {
+		b = bound_wilson(wilsons[i].sum, wilsons[i].n, wilsons[i].alpha);
+		near(t, b.low, wilsons[i].low, 1e-12);
+		near(t, b.high, wilsons[i].high, 1e-12);
+	}
+	test_case(t, "many looks: the confidence sequence of values in 0…1");
+	for (size_t i = 0; i < ARRAY_LEN(sequences); i++) {
+		b = bound_sequence(sequences[i].sum, sequences[i].n, sequences[i].alpha);
+		near(t, b.low, sequences[i].low, 1e-10);
+		near(t, b.high, sequences[i].high, 1e-10);
+	}
+	test_case(t, "many looks: of any mean");
+	b = bound_mean_sequence(2.5, .1, 100, .05);
+	near(t, b.low, 2.19645536033641, 1e-12);
+	b = bound_mean_sequence(0.3, .02, 400, .1);
+	near(t, b.high, 0.357517433961502, 1e-12);
+	test_case(t, "of nothing all is possible");
+	b = bound_sequence(0, 0, .05);
+	CHECK(t, b.low == 0 && b.high == 1);
+	b = bound_mean_sequence(1, NAN, 1, .05);
+	CHECK(t, b.low == -INFINITY && b.high == INFINITY);
+	test_case(t, "how many must be right: 0.90 of 120 wants 114, of 10 more than all");
+	CHECK(t, bound_needed(120, 0.9, .05) == 114);
+	CHECK(t, bound_needed(10, 0.9, .05) == 11);
+	CHECK(t, ceil(bound_rows(0.93, 0.9, .05)) == 196);
+}
+
+/* Whoever looks after each row and stops where the truth is outside is misled no more often than promised. */
+static void test_promise(struct test *t)
+{
+	enum { PATHS = 400, ROWS = 150 };
+	struct rng_key key = { 5, RNG_TEST };
+	int missed = 0;
+
+	test_case(t, "a sequence holds at all looks together");
+	for (uint32_t path = 0; path < PATHS; path++) {
+		double sum = 0;
+		bool out = false;
+		for (uint32_t i = 1; i <= ROWS; i++) {
+			sum += rng_uniform(key, path, i, 0) < 0.7F;
+			struct bounds b = bound_sequence(sum, i, .1);
+			out |= b.low > 0.7 || b.high < 0.7;
+		}
+		missed += out;
+	}
+	CHECK_MSG(t, missed <= PATHS / 10, "%d of %d", missed, PATHS);
+	CHECK_MSG(t, missed >= PATHS / 100, "%d of %d: it is far too wide", missed, PATHS);
+}
+
+static const struct {
+	const char *text, *wanted;
+} bad_goals[] = {
+	{ "", "no goal" },
+	{ "accuracy", "no goal" },
+	{ "accuracy>=", "no number" },
+	{ "speed>=3", "'speed' is nothing that is measured" },
+	{ "accuracy<=0.9", "accuracy is better when it is higher" },
+	{ "perplexity>=3", "perplexity is better when it is lower" },
+	{ "accuracy>=90", "between 0 and 1" },
+	{ "accuracy>=0.9 and accuracy>=0.8", "there twice" },
+	{ "latency<=200ms", "alone says nothing" },
+	{ "accuracy>=0.9 and latency<=200", "latency wants a unit" },
+	{ "accuracy>=0.9 and memory<=lots", "no size" },
+	{ "perplexity<=1", "the least is 1" },
+	{ "reward>=1", "reward model" },
+	{ "accuracy>=0.9kg", "no unit" },
+};
+
+static void test_goals(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct goal g;
+
+	test_case(t, "goal: terms joined by and, with units");
+	CHECK_MSG(t, goal_parse(&g, "latency<=200ms and accuracy >= 90% AND memory<=1G, joules_per_answer<=2", &e) == 0,
+	          "%s", e.msg);
+	CHECK(t, g.n == 4 && goal_score(&g) == &g.term[1]);
+	near(t, g.term[0].value, 0.2, 1e-15);
+	near(t, g.term[1].value, 0.9, 1e-15);
+	near(t, g.term[2].value, 1e9, 0);
+	CHECK(t, g.term[3].what == MEASURE_JOULES && !g.term[3].at_least);
+	CHECK(t, !strcmp(goal_term_text(&g.term[1]), "accuracy >= 0.9"));
+	CHECK(t, goal_term_met(&g.term[1], 0.9) && !goal_term_met(&g.term[1], NAN));
+	for (size_t i = 0; i < ARRAY_LEN(bad_goals); i++) {
+		test_case(t, "goal: '%s' is refused", bad_goals[i].text);
+		CHECK(t, goal_parse(&g, bad_goals[i].text, &e) < 0);
+		CHECK_MSG(t, strstr(e.msg, bad_goals[i].wanted), "%s", e.msg);
+	}
+}
+
+/* --- sides --- */
+
+enum { ROWS = 300 };
+
+static void make_rows(struct rows *r, struct split_row *x, char text[ROWS][40])
+{
+	*r = (struct rows){ .items = mem_array(ROWS, sizeof(struct row)), .n = ROWS };
+	for (int i = 0; i < ROWS; i++) {
+		snprintf(text[i], 40, "%s %d%s", i % 3 ? "What is it," : "what IS it", i / 2, i % 2 ? "?" : " ");
+		x[i] = (struct split_row){ text[i], i % 10 ? "many" : "few" };
+		r->items[i] = (struct row){ json_pack("{s:i}", "g", i / 30), "rows", (size_t)i + 1 };
+	}
+}
+
+static void test_sides(struct test *t)
+{
+	static char text[ROWS][40];
+	struct rows r;
+	struct split_row x[ROWS], turned[ROWS];
+	enum side a[ROWS], b[ROWS];
+	struct err e = ERR_INIT;
+	struct split_options o = { .choose = 0.2, .test = 0.2, .seed = 1 };
+	size_t n[3] = { 0 }, few = 0;
+
+	make_rows(&r, x, text);
+	test_case(t, "sides: rows that ask the same stand together, white space, case and punctuation aside");
+	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	for (int i = 0; i < ROWS; i += 2)
+		CHECK_MSG(t, a[i] == a[i + 1] || split_key(text[i]) != split_key(text[i + 1]), "rows %d", i);
+	CHECK(t, split_key("Is  it?") == split_key("is it") && split_key("is it") != split_key("is its"));
+	CHECK(t, split_key("?") != split_key("!"));
+
+	test_case(t, "sides: shares, of each label too");
+	for (int i = 0; i < ROWS; i++) {
+		n[a[i]]++;
+		few += a[i] == SIDE_TEST && i % 10 == 0;
+	}
+	CHECK_MSG(t, n[SIDE_TEST] >= 50 && n[SIDE_TEST] <= 70, "%zu", n[SIDE_TEST]);
+	CHECK_MSG(t, n[SIDE_CHOOSE] >= 50 && n[SIDE_CHOOSE] <= 70, "%zu", n[SIDE_CHOOSE]);
+	CHECK_MSG(t, few >= 4 && few <= 8, "%zu of 30", few);
+
+	test_case(t, "sides: the order of the rows does not matter, the seed does");
+	for (int i = 0; i < ROWS; i++)
+		turned[i] = x[ROWS - 1 - i];
+	for (int i = 0; i < ROWS; i++)
+		x[i].label = turned[i].label = "one";
+	split_rows(&r, x, &o, a, &e);
+	split_rows(&r, turned, &o, b, &e);
+	bool same = true, other = false;
+	for (int i = 0; i < ROWS; i++)
+		same &= a[i] == b[ROWS - 1 - i];
+	CHECK(t, same);
+	o.seed = 2;
+	split_rows(&r, x, &o, b, &e);
+	for (int i = 0; i < ROWS; i++)
+		other |= a[i] != b[i];
+	CHECK(t, other);
+
+	test_case(t, "sides: groups by a column, and the order of time");
+	o.group_by = "g";
+	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	for (int i = 0; i < ROWS; i++)
+		CHECK(t, a[i] == a[i / 30 * 30]);
+	o.group_by = "none";
+	CHECK(t, split_rows(&r, x, &o, a, &e) < 0 && strstr(e.msg, "rows:1: --group-by none"));
+	o = (struct split_options){ .choose = 0.2, .test = 0.2, .time_order = true };
+	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	CHECK(t, a[0] == SIDE_TRAIN && a[ROWS - 1] == SIDE_TEST && a[ROWS * 7 / 10] == SIDE_CHOOSE);
+	for (int i = 0; i < ROWS; i++)
+		json_decref(r.items[i].json);
+	mem_free(r.items);
+}
+
+/* --- the rule --- */
+
+static void test_climb(struct test *t)
+{
+	struct climb_way w[] = {
+		{ .name = "cheap", .mean = 0.3, .sd = 0.2, .try_seconds = 1, .use_seconds = 0.001, .costs_met = true },
+		{ .name = "dear", .mean = 0.8, .sd = 0.1, .try_seconds = 100, .use_seconds = 0.01, .costs_met = true },
+		{ .name = "middle",
+		  .mean = 0.6,
+		  .sd = 0.2,
+		  .try_seconds = 10,
+		  .use_seconds = 0.002,
+		  .costs_met = true },
+	};
+	struct climb c = {
+		.ways = w, .n = 3, .goal = 0.7, .show = 0.75, .uses = 1000, .left = INFINITY, .least_gain = 0.01
+	};
+	struct climb_step s;
+
+	test_case(t, "climb: the most chance for its gas first");
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 0, "%s", s.why); /* 5 % of 1 s, 69 % of 100 s, 23 % of 10 s */
+	w[0].state = CLIMB_MEASURED, w[0].quality = 0.3, w[0].low = 0.2, w[0].high = 0.4;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 2, "%s", s.why);
+
+	test_case(t, "climb: what costs more than is left is not tried");
+	c.left = 5;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP && strstr(s.why, "costs more"), "%s", s.why);
+	c.left = INFINITY;
+
+	test_case(t, "climb: once the goal is shown only what saves more than it costs to find out");
+	w[1].state = CLIMB_MEASURED, w[1].quality = 0.85, w[1].low = 0.8, w[1].high = 0.9;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP && strstr(s.why, "dear reaches the goal"), "%s", s.why);
+	CHECK(t, climb_winner(&c) == 1);
+	c.uses = 100000;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 2 && strstr(s.why, "would save"), "%s", s.why);
+
+	test_case(t, "climb: of the shown ways the one that is cheapest in all wins");
+	w[2].state = CLIMB_MEASURED, w[2].quality = 0.76, w[2].low = 0.71, w[2].high = 0.8;
+	CHECK(t, climb_winner(&c) == 2);
+	w[2].costs_met = false;
+	CHECK(t, climb_winner(&c) == 1);
+
+	test_case(t, "climb: a way is left where what is near it says that it cannot pay");
+	w[2] = (struct climb_way){
+		.name = "middle", .mean = 0.5, .sd = 0.02, .learnt = true, .try_seconds = 10, .costs_met = true
+	};
+	w[1].low = 0.6;
+	climb_next(&c, &s);
+	CHECK(t, w[2].state == CLIMB_LEFT && s.act == CLIMB_STOP);
+
+	test_case(t, "climb: without a goal the most expected gain for its gas; the cheapest of those as good wins");
+	c.goal = c.show = NAN;
+	w[2] = (struct climb_way){ .name = "middle", .mean = 0.9, .sd = 0.1, .try_seconds = 10, .costs_met = true };
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 2 && s.gain > 0.05, "%s", s.why);
+	w[2].state = CLIMB_MEASURED, w[2].quality = 0.84, w[2].low = 0.79, w[2].high = 0.9, w[2].use_seconds = 0.001;
+	CHECK(t, climb_winner(&c) == 2);
+}
+
+static void test_words(struct test *t)
+{
+	test_case(t, "token F1 as SQuAD's");
+	near(t, task_token_f1("The cat sat.", "a cat sat down"), 0.8, 1e-15);
+	near(t, task_token_f1("", ""), 1, 0);
+	near(t, task_token_f1("dog", "cat"), 0, 0);
+	near(t, task_token_f1("to be to be", "to be"), 2.0 * 2 / 6, 1e-15);
+}
+
+static void test_priors(struct test *t)
+{
+	struct priors p;
+	struct err e = ERR_INIT;
+
+	test_case(t, "priors: the built-in file is read, and every rung that is near another names one that there is");
+	CHECK_MSG(t, priors_load(&p, NULL, &e) == 0, "%s", e.msg);
+	CHECK(t, priors_of(&p, "lora")->rate == 1e-3 && priors_of(&p, "lora")->rank == 8);
+	for (size_t i = 0; rung_table[i]; i++)
+		CHECK_MSG(t, !rung_table[i]->near || rung_find(rung_table[i]->near), "%s", rung_table[i]->name);
+	priors_release(&p);
+}
+
+void test_ladder(struct test *t)
+{
+	test_bounds(t);
+	test_promise(t);
+	test_goals(t);
+	test_sides(t);
+	test_climb(t);
+	test_words(t);
+	test_priors(t);
+}
