@@ -72,6 +72,7 @@ static int put_row(const struct evaluating *v, const struct choices *c, size_t f
 	json_object_set_new(line, "acc_norm", json_integer(best_norm == gold));
 	json_object_set_new(line, "logprobs", numbers(c->sum + first, n));
 	json_object_set_new(line, "characters", chars);
+	json_object_set_new(line, "tokens", json_integer(d[gold].n_learn));
 	if (c->prior)
 		put_calibrated(c, gold, line);
 	int status = evaluate_prompt(v, &v->rows->items[c->n], line, e);
