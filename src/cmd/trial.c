@@ -372,27 +372,36 @@ void trial_result_release(struct trial_result *r)
 
 /* --- a finished run on other rows --- */
 
-/* The weights of its end: of the newest checkpoint, or of the best one where the recipe wants that. */
-static int load_end(struct trainer *t, const struct recipe *r, struct err *e)
+/* The step whose checkpoint has the weights of its end: the newest, or the best one where the recipe wants that. */
+static int end_step(const struct recipe *r, long *step, struct err *e)
 {
-	json_t *state;
 	long *steps;
 	size_t n;
 
 	if (checkpoint_list(r->out, &steps, &n, e) < 0)
 		return -1;
-	char *path = n ? checkpoint_path(r->out, steps[n - 1]) : NULL;
-	int status = path ? trainer_load(t, path, &state, e) : err_set(e, "%s has no checkpoint", r->out);
-	mem_free(path);
+	*step = n ? steps[n - 1] : 0;
 	mem_free(steps);
-	if (status)
+	if (!n)
+		return err_set(e, "%s has no checkpoint", r->out);
+	char *path = checkpoint_path(r->out, *step);
+	json_t *facts = checkpoint_facts(path, e);
+	long best = (long)json_integer_value(json_object_get(json_object_get(facts, "caller"), "best_step"));
+	mem_free(path);
+	if (facts && r->load_best_model_at_end && best > 0)
+		*step = best;
+	json_decref(facts);
+	return facts ? 0 : -1;
+}
+
+static int load_end(struct trainer *t, const struct recipe *r, struct err *e)
+{
+	long step;
+
+	if (end_step(r, &step, e) < 0)
 		return -1;
-	long best = (long)json_integer_value(json_object_get(state, "best_step"));
-	json_decref(state);
-	if (!r->load_best_model_at_end || best <= 0)
-		return 0;
-	path = checkpoint_path(r->out, best);
-	status = trainer_load_weights(t, path, e);
+	char *path = checkpoint_path(r->out, step);
+	int status = trainer_load_weights(t, path, e);
 	mem_free(path);
 	return status;
 }
@@ -427,7 +436,8 @@ int trial_score(struct app *app, const struct recipe *recipe, struct trial_resul
 		empty_result(before);
 	copy.speeds = &speeds;
 	copy.forgetting = false;
-	copy.retain = copy.ewc > 0 ? copy.retain : NULL;
+	copy.retain = copy.replay = NULL;
+	copy.ewc = copy.l2_sp = 0;
 	int status = trainer_open(&t, &copy, app->device, e);
 	if (!status)
 		trainer_watch(t, app_interrupted);
