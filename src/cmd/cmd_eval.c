@@ -14,6 +14,7 @@
 #include "cmd/model_common.h"
 #include "cmd/probing.h"
 #include "cmd/text_rows.h"
+#include "data/label_words.h"
 #include "eval/evaluate.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
@@ -31,7 +32,8 @@ struct eval {
 	int64_t limit, max_length, stride, micro_batch_tokens;
 	bool apply_chat_template;
 	struct in_context_options context;
-	const char *fewshot_out, *calibrate;
+	const char *fewshot_out, *calibrate, *query_template;
+	struct opt_list label_words;
 	int64_t variants, self_consistency, max_new_tokens, seed;
 	double temperature;
 	const char *extract, *compute;
@@ -50,6 +52,11 @@ static const struct opt eval_opts[] = {
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
 	OPT_STRING("fewshot-out", struct eval, fewshot_out, NULL, "FILE",
 	           "keeps what stands before all rows, as bytes"),
+	OPT_LIST("label-words", struct eval, label_words, "WORDS",
+	         "how labels are said, label=words,label=words, or a JSON object (@FILE: from a file); may be "
+	         "repeated: each is judged"),
+	OPT_STRING("query-template", struct eval, query_template, NULL, "TEXT",
+	           "how rows of text,label ask, with {text} (default: the text, and in the next line Label:)"),
 	OPT_CHOICE("calibrate", struct eval, calibrate, "none", "none|contextual|batch",
 	           "choices that all rows share: without what the prompt itself makes of them (Zhao 2021, Zhou 2023)"),
 	OPT_INT("variants", struct eval, variants, NULL, 1, 10000,
@@ -200,11 +207,11 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 /* --- the whole --- */
 
 /* A length that is asked for counts an adapter's virtual tokens, as training's does. */
-static int set_lengths(const struct eval *o, const struct loaded *l, const struct shape *shape,
-                       struct evaluate_options *eo, struct err *e)
+static int set_lengths(const struct eval *o, const struct loaded *l, bool texts, struct evaluate_options *eo,
+                       struct err *e)
 {
 	int32_t all = l->model.config.n_ctx, virtual = overlays_virtual(loaded_overlay(l)), most = all - virtual;
-	int32_t usual = shape->judged == JUDGED_TEXTS && !l->model.labels ? MIN(most, TEXT_WINDOW) : most;
+	int32_t usual = texts ? MIN(most, TEXT_WINDOW) : most;
 
 	eo->max_length = o->max_length == OPT_UNSET_INT ? usual : (int32_t)MIN(o->max_length, (int64_t)all) - virtual;
 	if (eo->max_length < 2)
@@ -238,7 +245,8 @@ static void count(const struct eval_variants *all)
 
 /* The scores are the first variant's: the wording that was named first, the examples as they were selected. */
 static void report(const struct app *app, const struct eval *o, const struct eval_variants *all,
-                   const struct in_context *c, const struct labels *l, const struct evaluate_options *eo)
+                   const struct in_context *c, const struct eval_words *words, const struct labels *l,
+                   const struct evaluate_options *eo)
 {
 	const struct evaluation *v = &all->items[0];
 
@@ -246,13 +254,13 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 	if (v->n_truncated)
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
 	json_t *j = summarize(o, v, l, eo);
-	eval_variants_put(all, c, j);
+	eval_variants_put(all, c, words, j);
 	count(all);
 	app_summary(app, j);
 	if (app->json)
 		return;
 	show(o, v, l, eo);
-	eval_variants_show(all, c);
+	eval_variants_show(all, c, words);
 }
 
 static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err *e)
@@ -289,10 +297,11 @@ static enum calibration calibration_of(const char *name)
 }
 
 static int judge_all(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
-                     struct in_context *c, const struct evaluate_options *eo, struct err *e)
+                     struct in_context *c, const struct eval_words *words, const struct evaluate_options *eo,
+                     struct err *e)
 {
 	struct eval_variants all;
-	const struct eval_variants_options vo = { o->variants, o->fewshot_out, next_variant, d };
+	const struct eval_variants_options vo = { o->variants, o->fewshot_out, words, next_variant, d };
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
 	int status = eval_variants_run(&all, c, &vo, &s, r, eo, e);
@@ -301,7 +310,7 @@ static int judge_all(struct app *app, const struct eval *o, struct loaded *l, co
 	if (status == 0 && o->details)
 		status = io_writer_commit(&d->file, e);
 	if (status == 0)
-		report(app, o, &all, c, l->model.labels, eo);
+		report(app, o, &all, c, words, l->model.labels, eo);
 	eval_variants_release(&all);
 	return status;
 }
@@ -328,12 +337,21 @@ static int set_answers(const struct eval *o, const struct rows *r, struct evalua
 	return status;
 }
 
+/* Are labels said to a model that generates? */
+static bool says_labels(const struct eval *o, const struct loaded *l)
+{
+	bool asked = in_context_wanted(&o->context) || calibration_of(o->calibrate) != CALIBRATE_NONE;
+
+	return !l->model.labels && (asked || o->label_words.n || o->query_template);
+}
+
 static int judge(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
                  struct err *e)
 {
-	bool context = in_context_wanted(&o->context);
+	bool context = in_context_wanted(&o->context), said = says_labels(o, l);
 	const char *stop = o->context.delimiter ? o->context.delimiter : "\n\n";
 	struct in_context c = { 0 };
+	struct eval_words words = { 0 };
 	struct extract *rule = NULL;
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
@@ -342,14 +360,19 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 		.stop = &stop, .n_stop = o->context.num && *stop && !o->apply_chat_template,
 	};
 
-	if (loaded_text(l, e) < 0 || set_lengths(o, l, r->shape, &eo, e) < 0 ||
-	    (evaluate_wants_template(r, &eo) && loaded_chat(l, e) < 0))
+	bool texts = r->shape->judged == JUDGED_TEXTS && !l->model.labels && !(said && label_words_wants(r));
+	if (loaded_text(l, e) < 0 || set_lengths(o, l, texts, &eo, e) < 0 ||
+	    (((o->apply_chat_template && (context || said)) || evaluate_wants_template(r, &eo)) &&
+	     loaded_chat(l, e) < 0))
 		return -1;
 	int status = set_answers(o, r, &eo, &rule, e);
 	if (status == 0 && context)
 		status = in_context_open(&c, &o->context, app, l, o->apply_chat_template, false, e);
 	if (status == 0)
-		status = judge_all(app, o, l, r, d, context ? &c : NULL, &eo, e);
+		status = eval_words_open(&words, said, &o->label_words, o->query_template, r, &c.examples, e);
+	if (status == 0)
+		status = judge_all(app, o, l, r, d, context ? &c : NULL, &words, &eo, e);
+	eval_words_close(&words);
 	in_context_close(&c);
 	extract_free(rule);
 	return status;
@@ -397,9 +420,9 @@ static const char *contradiction(const struct eval *o)
 	if (o->fewshot_out && !in_context_wanted(&o->context))
 		return "--fewshot-out keeps what stands before the rows: --instruction, or --num-fewshot and "
 		       "--examples";
-	if (o->variants > 1 && !in_context_wanted(&o->context))
-		return "--variants are of wordings and orders of examples: --instruction, or --num-fewshot and "
-		       "--examples";
+	if (o->variants > 1 && !in_context_wanted(&o->context) && o->label_words.n < 2)
+		return "--variants are of wordings and orders of examples: --instruction, --label-words, or "
+		       "--num-fewshot and --examples";
 	return in_context_contradiction(&o->context);
 }
 
@@ -409,8 +432,8 @@ static int probe_details(struct app *app, const struct eval *o, struct probing *
                          struct details *d, struct err *e)
 {
 	struct evaluation v = { 0 };
-	struct eval_variants one = { .items = &v, .n = 1, .n_instructions = 1, .added_tokens = NAN,
-		                     .token_joules = NAN };
+	struct eval_variants one = { .items = &v, .n = 1, .n_instructions = 1, .n_words = 1,
+		                     .added_tokens = NAN, .token_joules = NAN };
 	const struct probing_eval pe = { (int32_t)o->micro_batch_tokens, r, o->details ? write_line : NULL, d };
 	int status = probing_evaluate(p, app, &pe, &v, e);
 
@@ -419,7 +442,7 @@ static int probe_details(struct app *app, const struct eval *o, struct probing *
 	if (status == 0 && o->details)
 		status = io_writer_commit(&d->file, e);
 	if (status == 0)
-		report(app, o, &one, NULL, &p->learner.labels,
+		report(app, o, &one, NULL, NULL, &p->learner.labels,
 		       &(struct evaluate_options){ .max_length = p->how.max_length });
 	evaluation_release(&v);
 	return status;

@@ -78,7 +78,7 @@ static int read_context(struct app *app, const struct score *o, struct loaded *l
 	int status = in_context_open(&c, &o->context, app, l, false, true, e);
 
 	if (status == 0)
-		status = in_context_make(&c, 0, 0, &f, e);
+		status = in_context_make(&c, 0, 0, NULL, &f, e);
 	if (status == 0)
 		status = fewshot_text(f, &row, before, e);
 	fewshot_free(f);

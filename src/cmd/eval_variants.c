@@ -9,6 +9,50 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "data/content_free.h"
+#include "data/label_words.h"
+
+/* --- labels in words --- */
+
+int eval_words_open(struct eval_words *w, bool said, const struct opt_list *list, const char *template,
+                    const struct rows *rows, const struct rows *examples, struct err *e)
+{
+	bool texts = said && label_words_wants(rows);
+
+	*w = (struct eval_words){ .on = texts || list->n, .n = MAX(list->n, (size_t)1) };
+	w->template = template ? template : LABEL_WORDS_TEMPLATE;
+	w->items = mem_array(w->n, sizeof(*w->items));
+	for (size_t i = 0; i < list->n; i++) {
+		char *text = in_context_text("label-words", list->items[i], e);
+		w->items[i] = text ? label_words_parse(text, e) : NULL;
+		mem_free(text);
+		if (!w->items[i])
+			return -1;
+	}
+	if (!texts)
+		return template ? err_set(e, "--query-template is of rows of text,label") : 0;
+	w->classes = json_array();
+	if (label_words_classes(rows, w->classes, e) < 0)
+		return -1;
+	return label_words_wants(examples) ? label_words_classes(examples, w->classes, e) : 0;
+}
+
+void eval_words_close(struct eval_words *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		json_decref(w->items[i]);
+	mem_free(w->items);
+	json_decref(w->classes);
+}
+
+/* Rows as these words say them; *out is to be released, and what comes back is it or `rows`. NULL and a sentence. */
+static const struct rows *in_words(const struct eval_words *w, size_t i, const struct rows *rows, struct rows *out,
+                                   struct err *e)
+{
+	if (!w->on || !rows->n)
+		return rows;
+	const json_t *classes = label_words_wants(rows) ? w->classes : NULL;
+	return label_words_rows(rows, w->items[i], classes, w->template, out, e) < 0 ? NULL : out;
+}
 
 /* --- running --- */
 
@@ -54,33 +98,48 @@ static int make_content_free(struct fewshot *f, const struct rows *rows, struct 
 	return status;
 }
 
+/* What a variant is made of. */
+struct variant { size_t instruction, words, order; };
+
+static struct variant variant_of(const struct eval_variants *v, size_t i)
+{
+	return (struct variant){ i % v->n_instructions, i / v->n_instructions % v->n_words,
+		                 i / v->n_instructions / v->n_words };
+}
+
+/* Rows in their words, with what stands before them. */
 static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c,
                          const struct eval_variants_options *o, const struct subject *s, const struct rows *rows,
                          const struct evaluate_options *how, struct err *e)
 {
+	const struct variant is = variant_of(v, i);
 	struct evaluate_options own = *how;
-	struct rows made = { 0 }, nothing = { 0 };
+	struct rows made = { 0 }, nothing = { 0 }, said = { 0 }, said_examples = { 0 };
+	const struct rows *plain = in_words(o->words, is.words, rows, &said, e), *examples = NULL;
 	struct fewshot *f = NULL;
-	int status = 0;
+	int status = plain ? 0 : -1;
 
 	if (i)
 		own.planned = NULL;
-	if (c) {
-		status = in_context_make(c, i % v->n_instructions, i / v->n_instructions, &f, e);
+	if (status == 0 && c) {
+		examples = in_words(o->words, is.words, &c->examples, &said_examples, e);
+		status = examples ? in_context_make(c, is.instruction, is.order, examples, &f, e) : -1;
 		if (status == 0)
-			status = fewshot_apply(f, rows, &made, e);
+			status = fewshot_apply(f, plain, &made, e);
 		if (status == 0 && i == 0)
-			status = price(v, c, f, o, rows, &made, e);
+			status = price(v, c, f, o, plain, &made, e);
 	}
 	if (status == 0 && how->calibrate == CALIBRATE_CONTEXTUAL) {
-		status = make_content_free(f, rows, &nothing, e);
+		status = make_content_free(f, plain, &nothing, e);
 		own.content_free = &nothing;
 	}
 	if (status == 0)
-		status = judge_made(v, i, s, c ? &made : rows, &own, e);
+		status = judge_made(v, i, s, c ? &made : plain, &own, e);
 	rows_release(&nothing);
 	rows_release(&made);
 	fewshot_free(f);
+	rows_release(&said);
+	rows_release(&said_examples);
 	return status;
 }
 
@@ -88,11 +147,11 @@ int eval_variants_run(struct eval_variants *v, struct in_context *c, const struc
                       const struct subject *s, const struct rows *rows, const struct evaluate_options *how,
                       struct err *e)
 {
-	size_t wordings = c ? c->n_instructions : 1;
 	int status = 0;
 
-	*v = (struct eval_variants){ .n = o->n == OPT_UNSET_INT ? wordings : (size_t)o->n, .n_instructions = wordings,
+	*v = (struct eval_variants){ .n_instructions = c ? c->n_instructions : 1, .n_words = o->words->n,
 		                     .added_tokens = NAN, .token_joules = NAN };
+	v->n = o->n == OPT_UNSET_INT ? v->n_instructions * v->n_words : (size_t)o->n;
 	v->items = mem_array(v->n, sizeof(*v->items));
 	for (size_t i = 0; i < v->n && status == 0; i++) {
 		o->begun(o->ctx, i, v->n);
@@ -136,14 +195,17 @@ static struct spread spread_of(const struct eval_variants *v, const struct measu
 	return s;
 }
 
-static json_t *put_variant(const struct eval_variants *v, const struct in_context *c, size_t i)
+static json_t *put_variant(const struct eval_variants *v, const struct in_context *c, const struct eval_words *words,
+                           size_t i)
 {
-	const char *instruction = c ? c->instructions[i % v->n_instructions] : NULL;
-	json_t *j = json_object();
+	const struct variant is = variant_of(v, i);
+	const char *instruction = c ? c->instructions[is.instruction] : NULL;
+	json_t *j = json_object(), *said = words ? words->items[is.words] : NULL;
 
 	json_object_set_new(j, "variant", json_integer((json_int_t)i));
 	json_object_set_new(j, "instruction", instruction ? json_string(instruction) : json_null());
-	json_object_set_new(j, "order", json_integer((json_int_t)(i / v->n_instructions)));
+	json_object_set_new(j, "label_words", said ? json_incref(said) : json_null());
+	json_object_set_new(j, "order", json_integer((json_int_t)is.order));
 	for (size_t k = 0; k < ARRAY_LEN(measures); k++)
 		if (measured(v, i, &measures[k])->n)
 			json_object_set_new(j, measures[k].name, jsonx_number(measured(v, i, &measures[k])->mean));
@@ -162,7 +224,8 @@ static void put_spread(const struct eval_variants *v, const struct measure *m, j
 	json_object_set_new(out, m->name, j);
 }
 
-void eval_variants_put(const struct eval_variants *v, const struct in_context *c, json_t *summary)
+void eval_variants_put(const struct eval_variants *v, const struct in_context *c, const struct eval_words *words,
+                       json_t *summary)
 {
 	json_t *list = json_array(), *spread = json_object();
 
@@ -172,7 +235,7 @@ void eval_variants_put(const struct eval_variants *v, const struct in_context *c
 		json_object_set_new(summary, "added_joules", jsonx_number(v->added_tokens * v->token_joules));
 	}
 	for (size_t i = 0; i < v->n && v->n > 1; i++)
-		json_array_append_new(list, put_variant(v, c, i));
+		json_array_append_new(list, put_variant(v, c, words, i));
 	for (size_t k = 0; k < ARRAY_LEN(measures) && v->n > 1; k++)
 		if (measured(v, 0, &measures[k])->n)
 			put_spread(v, &measures[k], spread);
@@ -195,21 +258,30 @@ static void show_price(const struct eval_variants *v)
 		          v->added_tokens, joules);
 }
 
-static void show_wordings(const struct eval_variants *v, const struct in_context *c, const struct measure *m)
+/* The mean over the orders of each instruction and words. */
+static void show_wordings(const struct eval_variants *v, const struct in_context *c, const struct eval_words *words,
+                          const struct measure *m)
 {
-	for (size_t w = 0; w < v->n_instructions && w < v->n; w++) {
+	size_t wordings = v->n_instructions * v->n_words;
+
+	for (size_t w = 0; w < wordings && w < v->n; w++) {
+		const struct variant is = variant_of(v, w);
 		double sum = 0, n = 0;
-		for (size_t i = w; i < v->n; i += v->n_instructions, n++)
+		for (size_t i = w; i < v->n; i += wordings, n++)
 			sum += measured(v, i, m)->mean;
-		json_t *wording = json_string(c->instructions[w] ? c->instructions[w] : "");
+		json_t *wording = json_array();
+		if (c && c->instructions[is.instruction])
+			json_array_append_new(wording, json_string(c->instructions[is.instruction]));
+		if (words && words->items[is.words])
+			json_array_append(wording, words->items[is.words]);
 		char *text = jsonx_line(wording);
-		app_print("  %-9s %.4f  %.80s\n", m->name, sum / n, text);
+		app_print("  %-9s %.4f  %.100s\n", m->name, sum / n, text);
 		mem_free(text);
 		json_decref(wording);
 	}
 }
 
-void eval_variants_show(const struct eval_variants *v, const struct in_context *c)
+void eval_variants_show(const struct eval_variants *v, const struct in_context *c, const struct eval_words *words)
 {
 	if (c)
 		show_price(v);
@@ -220,8 +292,8 @@ void eval_variants_show(const struct eval_variants *v, const struct in_context *
 		app_print("  %zu variants of %s: %.4f to %.4f, standard deviation %.4f; mean %.4f (95 %% interval "
 		          "%.4f to %.4f)\n", v->n, measures[k].name, s.least, s.most, s.sd, s.mean.mean, s.mean.low,
 		          s.mean.high);
-		if (c && v->n_instructions > 1)
-			show_wordings(v, c, &measures[k]);
+		if (v->n_instructions * v->n_words > 1)
+			show_wordings(v, c, words, &measures[k]);
 	}
 }
 

@@ -108,7 +108,8 @@ int in_context_open(struct in_context *c, const struct in_context_options *o, st
 	return open_embedder(c, e);
 }
 
-int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, struct fewshot **f, struct err *e)
+int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, const struct rows *examples,
+                    struct fewshot **f, struct err *e)
 {
 	struct fewshot_options o = { .instruction = c->instructions[instruction],
 		                     .num = (size_t)c->o->num,
@@ -124,7 +125,7 @@ int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, 
 		                     .embedder = c->how.embed ? &c->how : NULL };
 
 	if (!c->saved)
-		return fewshot_new(f, &c->examples, &o, e);
+		return fewshot_new(f, examples ? examples : &c->examples, &o, e);
 	if (fewshot_load(f, c->saved, &o, e) < 0)
 		return err_prefix(e, "--fewshot-prompt %s", c->o->prompt);
 	return 0;

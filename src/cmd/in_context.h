@@ -62,8 +62,9 @@ const char *in_context_contradiction(const struct in_context_options *o);
  * fewshot_options. in_context_close in any case. */
 int in_context_open(struct in_context *c, const struct in_context_options *o, struct app *app, struct loaded *model,
                     bool chat, bool asks, struct err *e);
-/* By its i-th instruction; shuffle: see fewshot_options. */
-int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, struct fewshot **f, struct err *e);
+/* By its i-th instruction; shuffle: see fewshot_options; examples: instead of those that were read, or NULL. */
+int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, const struct rows *examples,
+                    struct fewshot **f, struct err *e);
 /* Tokens that it adds to what a row asks, the mean of the first rows: plain ones, and as fewshot_apply made them. */
 int in_context_price(const struct in_context *c, const struct rows *plain, const struct rows *made, double *tokens,
                      struct err *e);

@@ -317,7 +317,7 @@ static int begin_context(struct chat *c, struct err *e)
 	double with, without;
 
 	if (in_context_open(&c->context, &c->o->context, c->app, &c->l, true, true, e) < 0 ||
-	    in_context_make(&c->context, 0, 0, &c->fewshot, e) < 0 ||
+	    in_context_make(&c->context, 0, 0, NULL, &c->fewshot, e) < 0 ||
 	    !(c->before = fewshot_turns(c->fewshot, NULL, e)))
 		return -1;
 	if (count_question(c, true, &with, e) < 0 || count_question(c, false, &without, e) < 0)

@@ -31,7 +31,7 @@ int generate_context_open(struct generate_context *g, struct app *app, const str
 	if (in_context_open(&g->context, &o->context, app, l, !how->raw, true, e) < 0)
 		return -1;
 	join_system(&g->context, how);
-	return in_context_make(&g->context, 0, 0, &g->fewshot, e);
+	return in_context_make(&g->context, 0, 0, NULL, &g->fewshot, e);
 }
 
 void generate_context_close(struct generate_context *g)
