@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { STARTUP = 10, BEST_MOST = 25, CANDIDATES = 24, NARROW = 100, HALVINGS = 60, DRAWS = 64 };
+enum { STARTUP = 10, BEST_MOST = 25, CANDIDATES = 24, NARROW = 100, HALVINGS = 60, DRAWS = 64, RETRIES = 8 };
 
 struct normal { double mu, sigma; };
 
@@ -185,7 +185,7 @@ static struct space_place propose_tpe(const struct proposer *p, size_t i, size_t
 
 struct space_place propose(const struct proposer *p, size_t i, size_t number, uint32_t attempt)
 {
-	return p->by == PROPOSE_RANDOM || p->n < STARTUP ? propose_random(p, i, number, attempt) :
+	return p->by == PROPOSE_RANDOM || p->n < STARTUP || attempt >= RETRIES ? propose_random(p, i, number, attempt) :
 	                                                   propose_tpe(p, i, number, attempt);
 }
 

@@ -36,7 +36,7 @@ struct proposer {
 };
 
 /* The place of parameter i, an active one, in trial `number`; attempt: 0, or how many proposals of the trial were those
- * of an earlier one, which would only come to the same again. */
+ * of an earlier one, which would only come to the same again; from the eighth on it is random. */
 struct space_place propose(const struct proposer *p, size_t i, size_t number, uint32_t attempt);
 /* Is there a trial at these places among those before? */
 bool propose_is_old(const struct proposer *p, const struct space_place *at);

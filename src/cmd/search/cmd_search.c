@@ -233,12 +233,15 @@ static double share_of(const struct survey *v, double runs, double times)
 }
 
 /* As many runs as there is gas for; one is the least, and may be refused. */
-static void fit_gas(struct study *s, const struct survey *v, double *runs, double *times)
+static void fit_gas(struct study *s, const struct survey *v, double length, double *runs, double *times)
 {
 	enum { ROUNDS = 6 };
 	double one = share_of(v, 1, 1), none = share_of(v, 1e-9, 1e-9), end = none > 0 ? none : 0;
 
 	s->share = one - end;
+	if (!(s->share > 0) && s->o.trials == OPT_UNSET_INT) /* of what is limited nothing is known */
+		s->rungs.trials = TRIALS_USUAL;
+	*runs = length * rungs_cost(&s->rungs, times);
 	s->reserve = fmin(0.5, 0.02 + end);
 	for (int i = 0; i < ROUNDS; i++) {
 		double share = share_of(v, *runs, *times);
@@ -251,10 +254,10 @@ static void fit_gas(struct study *s, const struct survey *v, double *runs, doubl
 
 static int show_plan(struct study *s, const struct survey *v, double length, struct err *e)
 {
-	double times, runs = length * rungs_cost(&s->rungs, &times);
+	double times, runs;
 	struct predicted p;
 
-	fit_gas(s, v, &runs, &times);
+	fit_gas(s, v, length, &runs, &times);
 	struct lines l = { s, runs, times };
 	struct planned_options o = { .facts = search_facts(s, runs, times), .lines = show_lines, .ctx = &l,
 		                     .always = true };

@@ -22,8 +22,8 @@ enum { FAILURES_MOST = 3 };            /* of the first trials: then it is not th
 
 static void decide(struct study *s, const char *what, size_t trial, int rung)
 {
-	json_array_append_new(s->decisions, json_pack("{s:s, s:I, s:i}", "do", what, "trial", (json_int_t)trial, "rung",
-	                                              rung));
+	json_array_append_new(s->decisions, json_pack("{s:s, s:I, s:i}", "do", what, "trial", (json_int_t)(trial + 1),
+	                                              "rung", rung));
 }
 
 /* Surely: beyond 99 % of chance, one-sided, since many are compared. */
@@ -348,10 +348,19 @@ static int run_trial(struct study *s, size_t number, struct err *e)
 
 /* --- all of them --- */
 
+/* 1: there is no place left, and no trial will begin any more. */
 static int begin_trial(struct study *s, int first, struct err *e)
 {
-	decide(s, "begin", s->n, first);
-	return study_begin(s, first, e) < 0 ? -1 : study_save(s, e);
+	int status = study_begin(s, first, e);
+
+	if (status == 1) {
+		log_say("the space has no more than these %zu trials", s->n);
+		s->rungs.trials = s->n;
+	}
+	if (status)
+		return status;
+	decide(s, "begin", s->n - 1, first);
+	return study_save(s, e);
 }
 
 static int first_failures(const struct study *s, struct err *e)
@@ -382,8 +391,10 @@ static long choose(struct study *s, struct err *e)
 	struct rungs_next n = next(s);
 	if (n.what == RUNGS_DONE)
 		return -1;
-	if (n.what == RUNGS_BEGIN)
-		return begin_trial(s, n.first, e) < 0 ? -2 : (long)n.trial;
+	if (n.what == RUNGS_BEGIN) {
+		int status = begin_trial(s, n.first, e);
+		return status < 0 ? -2 : status ? choose(s, e) : (long)n.trial;
+	}
 	struct study_trial *t = &s->trials[n.trial];
 	t->busy = true;
 	t->to_end = n.what == RUNGS_FINISH;

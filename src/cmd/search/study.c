@@ -53,7 +53,7 @@ int study_options(struct study_options *h, const struct study *s, struct err *e)
 
 char *study_trial_dir(const struct study *s, size_t trial)
 {
-	return mem_printf("%s/trials/%04zu", s->dir, trial);
+	return mem_printf("%s/trials/%04zu", s->dir, trial + 1);
 }
 
 /* The rate of the method that the parse has by now, as recipe_resolve takes it. */
@@ -113,10 +113,10 @@ static void proposer_of(const struct study *s, struct proposer *p, struct propos
 	*p = (struct proposer){ s->by, (uint64_t)s->o.recipe.seed, &s->space, seen, s->n };
 }
 
-/* Places for a trial that begins; those of an earlier one are drawn again, a few times. */
+/* Places for a trial that begins; those of an earlier one are drawn again. 1: none are left, as far as can be seen. */
 static int find_places(struct study *s, struct err *e)
 {
-	enum { ATTEMPTS = 16 };
+	enum { ATTEMPTS = 200 };
 	struct propose_seen *seen = mem_array(s->n + 1, sizeof(*seen));
 	struct proposer p;
 	int status = 0;
@@ -133,7 +133,7 @@ static int find_places(struct study *s, struct err *e)
 		opt_release(&h.parse);
 	}
 	mem_free(seen);
-	return status;
+	return status ? -1 : old;
 }
 
 int study_begin(struct study *s, int first, struct err *e)
@@ -143,10 +143,10 @@ int study_begin(struct study *s, int first, struct err *e)
 	*t = (struct study_trial){ .standing = { .first = first, .reached = first }, .busy = true };
 	t->at = arena_array(&s->mem, s->space.n + 1, sizeof(*t->at));
 	gas_none(&t->gas);
-	if (find_places(s, e) < 0)
-		return -1;
-	s->n++;
-	return 0;
+	int status = find_places(s, e);
+	if (!status)
+		s->n++;
+	return status;
 }
 
 int study_recipe(struct study_options *h, struct study *s, size_t trial, struct err *e)
@@ -225,7 +225,7 @@ int study_space(struct study *s, const char *text, const char *where, struct err
 
 static char *rows_path(const struct study *s, size_t trial, int rung)
 {
-	return mem_printf("%s/rows/%04zu-%d.json", s->dir, trial, rung);
+	return mem_printf("%s/rows/%04zu-%d.json", s->dir, trial + 1, rung);
 }
 
 int study_put_rows(const struct study *s, size_t trial, int rung, const struct eval_row *rows, size_t n, struct err *e)

@@ -4,7 +4,7 @@
  *                         process that is killed leaves it whole, and the next one goes on with the same choices
  *     DIR/rows/           the evaluation rows, those that choices see and those held back; what each trial made of each
  *                         of them on each rung
- *     DIR/trials/NNNN/    a run each, as tune leaves it
+ *     DIR/trials/NNNN/    a run each, as tune leaves it; trials are counted from 1 wherever people see them
  *     DIR/front.svg       score against gas
  *
  * Gas of a trial on a rung is counted in operations, as its plan has them, at two rates (a floating-point operation, an
@@ -84,7 +84,7 @@ struct study {
 /* Parses the words again, with the study's paths over them: what every trial begins with. */
 struct study_options { struct search o; struct opt_parse parse; };
 int study_options(struct study_options *h, const struct study *s, struct err *e);
-/* A new trial, where the sampler wants it. */
+/* A new trial, where the sampler wants it; 1: the space has no place that was not tried. */
 int study_begin(struct study *s, int first, struct err *e);
 /* The words of a trial besides, in its own parse, and its recipe resolved and settled; released by opt_release. */
 int study_recipe(struct study_options *h, struct study *s, size_t trial, struct err *e);

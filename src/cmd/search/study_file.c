@@ -77,6 +77,7 @@ int study_save(struct study *s, struct err *e)
 	json_object_set_new(j, "full_cost", jsonx_number(s->most));
 	json_object_set_new(j, "gas_share", jsonx_number(s->share));
 	json_object_set_new(j, "gas_reserve", jsonx_number(s->reserve));
+	json_object_set_new(j, "trials_most", json_integer((json_int_t)s->rungs.trials));
 	json_object_set_new(j, "hits", json_integer(s->hits));
 	json_object_set_new(j, "selection_rows", json_integer((json_int_t)s->selection));
 	json_object_set_new(j, "held_back_rows", json_integer((json_int_t)s->held_back));
@@ -198,6 +199,7 @@ static void read_rest(struct study *s, const json_t *j)
 	s->most = number(j, "full_cost");
 	s->share = number(j, "gas_share");
 	s->reserve = number(j, "gas_reserve");
+	s->rungs.trials = (size_t)whole(j, "trials_most");
 	s->hits = (int)whole(j, "hits");
 	s->selection = (size_t)whole(j, "selection_rows");
 	s->held_back = (size_t)whole(j, "held_back_rows");
