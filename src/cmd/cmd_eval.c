@@ -37,6 +37,7 @@ struct eval {
 	int64_t variants, self_consistency, max_new_tokens, seed;
 	double temperature;
 	const char *extract, *compute;
+	bool batch_given;              /* --micro-batch-tokens was */
 };
 
 static const struct opt eval_opts[] = {
@@ -76,7 +77,8 @@ static const struct opt eval_opts[] = {
 	        "context if less)"),
 	OPT_INT("stride", struct eval, stride, NULL, 1, 1 << 20,
 	        "text: a window begins every N tokens (default: half of the window)"),
-	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
+	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22,
+	        "tokens computed at once; more where long examples stand before all rows and nothing is said"),
 	COMPUTE_OPT(struct eval, compute, "f32"),
 	COMMON_OPTS(struct eval, common),
 	OPT_END
@@ -105,6 +107,7 @@ struct details {                   /* the file of --details, beside its name unt
 	struct err e;              /* of the first line that could not be written */
 	struct app *app;
 	const struct loaded *loaded;
+	const struct in_context *context;
 	size_t variant, n_variants;
 };
 
@@ -286,6 +289,7 @@ static int plan_judging(void *ctx, const struct evaluate_forecast *f, struct err
 	p.loose_seconds = (double)f->bytes / TIMING_SLOW_RATE;
 	p.spare_seconds = f->spare_seconds * times;
 	predict_operations(&p, f->flops * times, f->int_ops * times);
+	in_context_predict(d->context, &p);
 	return planned(d->app, &p, NULL, e);
 }
 
@@ -301,7 +305,8 @@ static int judge_all(struct app *app, const struct eval *o, struct loaded *l, co
                      struct err *e)
 {
 	struct eval_variants all;
-	const struct eval_variants_options vo = { o->variants, o->fewshot_out, words, next_variant, d };
+	const struct eval_variants_options vo = { o->variants, o->fewshot_out, words, !o->batch_given,
+		                                  next_variant, d };
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
 	int status = eval_variants_run(&all, c, &vo, &s, r, eo, e);
@@ -353,6 +358,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	struct in_context c = { 0 };
 	struct eval_words words = { 0 };
 	struct extract *rule = NULL;
+	d->context = &c;
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
@@ -485,6 +491,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_eval, "--data FILE was wanted");
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
+	o->batch_given = opt_given(p, "micro-batch-tokens");
 	int status = rows_load(&rows, o->data, e);
 	if (status == 0 && learner_is_in(p->positional[0]))
 		status = judge_probe(app, o, p->positional[0], &rows, e);

@@ -11,6 +11,8 @@
 #include "data/content_free.h"
 #include "data/label_words.h"
 
+enum { GROW_TIMES = 4, GROW_MOST = 8192 };
+
 /* --- labels in words --- */
 
 int eval_words_open(struct eval_words *w, bool said, const struct opt_list *list, const char *template,
@@ -107,6 +109,12 @@ static struct variant variant_of(const struct eval_variants *v, size_t i)
 		                 i / v->n_instructions / v->n_words };
 }
 
+/* Tokens of a micro-batch, each of which reads what all rows begin with once: a few times as many as that. */
+static int32_t grown(int32_t tokens, double shared)
+{
+	return MAX(tokens, (int32_t)fmin(GROW_TIMES * shared, GROW_MOST));
+}
+
 /* Rows in their words, with what stands before them. */
 static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c,
                          const struct eval_variants_options *o, const struct subject *s, const struct rows *rows,
@@ -128,6 +136,8 @@ static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c
 			status = fewshot_apply(f, plain, &made, e);
 		if (status == 0 && i == 0)
 			status = price(v, c, f, o, plain, &made, e);
+		if (status == 0 && o->grow && fewshot_is_fixed(f))
+			own.micro_batch_tokens = grown(own.micro_batch_tokens, v->added_tokens);
 	}
 	if (status == 0 && how->calibrate == CALIBRATE_CONTEXTUAL) {
 		status = make_content_free(f, plain, &nothing, e);

@@ -32,6 +32,7 @@ struct eval_variants_options {
 	int64_t n;                     /* OPT_UNSET_INT: each wording once */
 	const char *out;               /* --fewshot-out, or NULL */
 	const struct eval_words *words;
+	bool grow;                     /* micro-batches, so that what all rows begin with stands beside several rows */
 	void (*begun)(void *ctx, size_t variant, size_t n);
 	void *ctx;
 };

@@ -84,7 +84,8 @@ static int open_embedder(struct in_context *c, struct err *e)
 			return -1;
 	}
 	c->vectors = (struct text_vectors){ .model = &l->model, .overlay = loaded_overlay(l),
-		                            .device = c->app->device, .max_tokens = VECTOR_TOKENS };
+		                            .device = c->app->device, .max_tokens = VECTOR_TOKENS,
+		                            .dry = c->app->plans };
 	c->how = (struct fewshot_embedder){ (size_t)l->model.config.C, embed, &c->vectors };
 	return 0;
 }
@@ -168,6 +169,15 @@ int in_context_price(const struct in_context *c, const struct rows *plain, const
 		return -1;
 	*tokens = (with - without) / (double)n;
 	return 0;
+}
+
+void in_context_predict(const struct in_context *c, struct predicted *p)
+{
+	if (!c->vectors.dry || !(c->vectors.seconds > 0))
+		return;
+	predict_phase(p, "vectors", c->vectors.seconds);
+	p->flops += c->vectors.flops - c->vectors.int_ops;
+	p->int_ops += c->vectors.int_ops;
 }
 
 void in_context_close(struct in_context *c)

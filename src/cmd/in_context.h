@@ -68,6 +68,8 @@ int in_context_make(struct in_context *c, size_t instruction, uint64_t shuffle, 
 /* Tokens that it adds to what a row asks, the mean of the first rows: plain ones, and as fewshot_apply made them. */
 int in_context_price(const struct in_context *c, const struct rows *plain, const struct rows *made, double *tokens,
                      struct err *e);
+/* For plans: what making vectors would take, as a phase of p, whose operations are known. */
+void in_context_predict(const struct in_context *c, struct predicted *p);
 void in_context_close(struct in_context *c);
 
 /* A file's bytes where the text begins with @, else the text; mem_free. NULL and a sentence for what is no UTF-8. */

@@ -1,4 +1,4 @@
-/* text_vectors: texts as documents, through the embedder once. See text_vectors.h. */
+/* text_vectors: texts as documents, through the embedder once, or only as far as its plan. See text_vectors.h. */
 #include "infer/text_vectors.h"
 
 #include <string.h>
@@ -19,6 +19,20 @@ static int encode(const struct text_vectors *t, const struct sentence *how, cons
 	return status;
 }
 
+static int forecast(struct text_vectors *t, struct scorer *s, const struct document *const *docs, size_t n,
+                    struct err *e)
+{
+	struct scorer_forecast f;
+
+	if (scorer_forecast(s, docs, n, false, &f, e) < 0)
+		return -1;
+	t->flops += f.flops;
+	t->int_ops += f.int_ops;
+	t->seconds += f.seconds + (double)f.bytes / f.touch_rate;
+	t->bytes = MAX(t->bytes, f.bytes);
+	return 0;
+}
+
 static int run(struct text_vectors *t, const struct sentence *how, const struct document *docs, size_t n, float *out,
                struct err *e)
 {
@@ -30,12 +44,12 @@ static int run(struct text_vectors *t, const struct sentence *how, const struct 
 	for (size_t i = 0; i < n; i++) {
 		pointers[i] = &docs[i];
 		o.max_length = MAX(o.max_length, docs[i].n);
-		t->tokens += docs[i].n;
 	}
 	int status = embedder_new(&x, t->model, t->overlay, t->device, &o, e);
 	if (status == 0)
-		status = embedder_run(x, pointers, n, out, NULL, NULL, e);
-	if (x) {
+		status = t->dry ? forecast(t, embedder_scorer(x), pointers, n, e) :
+		                  embedder_run(x, pointers, n, out, NULL, NULL, e);
+	if (x && !t->dry) {
 		t->flops += scorer_flops(embedder_scorer(x));
 		t->int_ops += scorer_int_ops(embedder_scorer(x));
 	}

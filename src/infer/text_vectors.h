@@ -10,8 +10,11 @@ struct text_vectors {              /* with what; borrowed */
 	const struct overlay *overlay; /* or NULL */
 	struct device *device;
 	int32_t max_tokens;            /* computed at once */
-	double flops, int_ops;         /* what it took so far */
-	int64_t tokens;
+	/* Nothing is computed: vectors are 0, and what they would take is counted. */
+	bool dry;
+	double flops, int_ops;         /* all operations so far, of them those in int8; dry: that it would take */
+	double seconds;                /* dry: that it would take */
+	size_t bytes;                  /* of work space, the most */
 };
 
 /* out: [n][the model's width]. A text that is longer than the model's context loses its end. */

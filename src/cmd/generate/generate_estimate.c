@@ -99,6 +99,7 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
 	struct model_reads reads = { .token = token, .more_tokens = w.made * NEW_WORDS };
 	predict_phase(&p, "start", loaded_predict(l, &p, &reads, work, 0, "activations, keys and values"));
 	double drawing = w.made * draw_seconds(sampler) / fmin(w.beside, pool_threads(app->pool));
+	in_context_predict(&o->placed.context, &p);
 	predict_phase(&p, "drawing", drawing);
 	p.spare_seconds = (p.spare_seconds + drawing) * (1 - 1 / (double)new_tokens);
 	mem_free(token);
