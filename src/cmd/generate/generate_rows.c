@@ -238,6 +238,7 @@ static void put_summary(const struct answering *w, bool whole)
 	                      "prompt_tokens", (json_int_t)w->prompt_tokens, "new_tokens", (json_int_t)w->tokens,
 	                      "seconds", seconds);
 
+	json_object_set_new(j, "computed_tokens", json_integer((json_int_t)(w->prompt_tokens - w->kept + w->tokens)));
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
