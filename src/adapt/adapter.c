@@ -370,6 +370,8 @@ void adapter_release(struct adapter *a)
 {
 	overlay_release(&a->overlay);
 	params_release(&a->kept);
+	for (size_t i = 0; i < a->n_taken; i++)
+		adapter_release(&a->taken[i]);
 	json_decref(a->config);
 	arena_release(&a->mem);
 	*a = (struct adapter){ 0 };

@@ -76,6 +76,8 @@ struct adapter {
 	struct overlay overlay;        /* its numbers, the modules saved whole, and where it hooks in */
 	/* What it keeps beside its numbers while a run goes on, from adapter_plan on: in checkpoints, not in files. */
 	struct params kept;
+	struct adapter *taken;         /* [n_taken] those that lie under it and are its own (multi_adapter.h) */
+	size_t n_taken;
 	struct arena mem;
 	void *own;                     /* the type's: what its hooks get as overlay.ctx */
 	/* adapter_config.json as it will be written; a loaded one's as it was found (base_model_name_or_path …) */

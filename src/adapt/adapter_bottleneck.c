@@ -446,7 +446,7 @@ static uint32_t sublayer(struct graph *g, const struct overlay *o, enum sublayer
 }
 
 static const struct overlay_hooks hooks = { .sublayer = sublayer };
-static const struct overlay_hooks hooks_by_row = { .sublayer = sublayer, .by_row = true };
+static const struct overlay_hooks hooks_by_row = { .sublayer = sublayer, .by_row = true, .other_order = true };
 
 const struct adapter_type adapter_bottleneck = {
 	.name = "bottleneck",

@@ -6,7 +6,7 @@
  * There is no form of it in small products, so the matrix is made (op/op_modulate.c), from W as it is stored, in every
  * forward and again in backward, one at a time; it takes W's place, and in f32. What it costs beside W's product does
  * not depend on the rows: 2·r FLOPs a weight, little where many rows come together, much for one token after the
- * other: `merge` is for that. With dropout, and beside other adapters, W∘(B·A) is a product beside W's.
+ * other: `merge` is for that. With dropout, and trained beside other adapters, W∘(B·A) is a product beside W's.
  *
  * Names and files are PEFT's (HiraConfig): hira_A, hira_B. As there, A begins uniform (PyTorch's kaiming_uniform with
  * a = √5) and B as zero. Linears that stand alone, but not the head; no embeddings, no experts. */
@@ -135,12 +135,12 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 {
 	const struct hira *hira = o->ctx;
 	const struct site *s = hira->site_of[w] < 0 ? NULL : &hira->sites[hira->site_of[w]];
-	bool drops = g->training && !o->frozen && hira->dropout > 0;
+	bool drops = g->training && !o->frozen && hira->dropout > 0, by_row = o->serves >= 0 && !o->apart;
 
 	if (!s)
 		return false;
-	uint32_t y = op_modulate(g->tape, l->w, nn_param(g, o, s->b), nn_param(g, o, s->a), !drops && o->serves < 0);
-	if (drops || o->serves >= 0) {
+	uint32_t y = op_modulate(g->tape, l->w, nn_param(g, o, s->b), nn_param(g, o, s->a), !drops && !by_row);
+	if (drops || by_row) {
 		uint32_t x = drops ? op_dropout(g->tape, l->x, hira->dropout, g->site++) : l->x;
 		l->term[0] = (struct linear_term){ nn_served(g, o, x), y };
 	} else {
@@ -149,7 +149,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	return false;
 }
 
-static const struct overlay_hooks hooks = { .linear = linear, .by_row = true };
+static const struct overlay_hooks hooks = { .linear = linear, .by_row = true, .other_order = true };
 
 static void merge(const struct adapter *a, const struct model *m, int weight, float *w)
 {

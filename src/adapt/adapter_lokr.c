@@ -230,7 +230,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	return false;
 }
 
-static const struct overlay_hooks hooks = { .linear = linear, .by_row = true };
+static const struct overlay_hooks hooks = { .linear = linear, .by_row = true, .other_order = true };
 
 /* [rows][cols], in mem. */
 static const float *whole(const struct params *p, const struct factor *f, struct arena *mem)

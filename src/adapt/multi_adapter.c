@@ -1,8 +1,13 @@
-/* multi_adapter: several LoRA adapters as one overlay, each row going through its own. The factors of all adapters
- * lie side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done once for all
+/* multi_adapter: several adapters as one overlay, each row going through its own. The factors of all LoRA adapters lie
+ * side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done once for all
  * rows, and between them op_adapter_mask leaves of a row's Σr numbers only those of its adapter. Every row pays for
  * the ranks of all adapters: little beside the weights' own product, as long as Σr is small against them. Scales
  * are multiplied into A (of an embedding into B), as the products would have done.
+ *
+ * Other kinds lie under that, each an overlay that serves its rows alone: what it adds is masked as well where it goes
+ * up as a term of a product (overlay_hooks.by_row), as far as a product has room for terms; of the rest (a weight that
+ * is another one, a product that is scaled) both are computed, with it and without, and each row's chosen
+ * (overlay.apart).
  *
  * Only what is multiplied with differs from one adapter alone, not the order of terms, and a term of 0 adds nothing:
  * hence the same bits. */
@@ -50,15 +55,13 @@ static const struct adapter_factors *pair_like(const struct part *p, const struc
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
-	enum adapter_more more = adapter_more(a, m);
-	bool whole = more == PAIRS_AND_WHOLE || more == PAIRS_AND_BASE;
-
-	if (more == PAIRS_HINDERED)
-		return err_set(e, "%s: %s, and beside other adapters only pairs of low rank are served", name,
-		               a->no_pairs);
-	if (more != PAIRS_ALONE)
-		return err_set(e, "%s: it %s %s, and beside other adapters only pairs of low rank are served", name,
-		               whole ? "has" : "is of the type", whole ? "modules saved whole" : a->type->name);
+	if (a->overlay.virtual_tokens)
+		return err_set(e, "%s: its virtual tokens stand before every sequence of a session, so it is not "
+		                  "served beside other adapters", name);
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (a->overlay.base[i])
+			return err_set(e, "%s: it brings numbers of its own for what it adds to, and is not served "
+			                  "beside other adapters", name);
 	for (size_t i = 0; i < a->overlay.params.n; i++)
 		if (!isfinite(a->overlay.params.w[i]))
 			return err_set(
@@ -66,6 +69,19 @@ static int check(const struct adapter *a, const struct model *m, const char *nam
 				"%s: it has a number that is not finite, which would reach the other adapters' answers",
 				name);
 	return 0;
+}
+
+/* Whether all that it does can be masked and leaves the bits of others: no number of the model is another one, and
+ * products with their residual are one pass as without it. */
+static bool is_masked(const struct adapter *a, const struct model *m)
+{
+	const struct overlay *o = &a->overlay;
+	const struct overlay_hooks *h = o->hooks;
+	bool whole = o->head != HEAD_AS_EMBEDDING || !h || !h->by_row || h->other_order || h->after;
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		whole |= o->replaced[i] >= 0;
+	return !whole;
 }
 
 /* --- laying side by side --- */
@@ -194,6 +210,28 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 static const struct overlay_hooks hooks = { .linear = linear, .experts = experts, .embed = embed };
 static const struct adapter_type type_several = { .name = "several", .hooks = &hooks };
 
+/* Takes those that are no pairs; under `out`, whose pairs are the last of the terms of a product. */
+static void take(struct adapter *out, const struct model *m, struct adapter *adapters, const struct part *parts)
+{
+	struct several *s = out->own;
+	int masked = 0;
+
+	out->taken = arena_array(&out->mem, s->n, sizeof(*out->taken));
+	for (size_t i = 0; i < s->n; i++) {
+		struct adapter *a = &out->taken[out->n_taken];
+		if (parts[i].pairs)
+			continue;
+		*a = adapters[i];
+		adapters[i] = (struct adapter){ 0 };
+		a->overlay.serves = (int)i;
+		a->overlay.apart = !is_masked(a, m) || masked == LINEAR_TERMS - 1;
+		masked += !a->overlay.apart;
+		a->overlay.under = out->overlay.under;
+		out->overlay.under = &a->overlay;
+		out->n_taken++;
+	}
+}
+
 static void begin(struct adapter *out, const struct model *m, size_t n)
 {
 	adapter_begin(out, m, &type_several);
@@ -202,8 +240,8 @@ static void begin(struct adapter *out, const struct model *m, size_t n)
 	                       .place_of = arena_array(&out->mem, m->n_weights + 1, sizeof(*s->place_of)) };
 }
 
-int multi_adapter_make(struct adapter *out, const struct model *m, const struct adapter *adapters,
-                       const char *const *names, size_t n, struct err *e)
+int multi_adapter_make(struct adapter *out, const struct model *m, struct adapter *adapters, const char *const *names,
+                       size_t n, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct part *parts = arena_array(&mem, n, sizeof(*parts));
@@ -212,16 +250,19 @@ int multi_adapter_make(struct adapter *out, const struct model *m, const struct 
 	                     0;
 
 	for (size_t i = 0; i < n && status == 0; i++) {
-		parts[i] = (struct part){ .from = &adapters[i],
-			                  .pairs = arena_array(&mem, m->n_weights + 1, sizeof(*parts->pairs)) };
+		parts[i] = (struct part){ .from = &adapters[i] };
 		status = check(&adapters[i], m, names[i], e);
-		if (status == 0)
-			parts[i].n = adapters[i].type->pairs(&adapters[i], parts[i].pairs);
+		if (status < 0 || adapter_more(&adapters[i], m) != PAIRS_ALONE)
+			continue;
+		parts[i].pairs = arena_array(&mem, m->n_weights + 1, sizeof(*parts->pairs));
+		parts[i].n = adapters[i].type->pairs(&adapters[i], parts[i].pairs);
 	}
 	if (status == 0) {
 		begin(out, m, n);
 		status = lay(out, m, parts, e);
-		if (status < 0)
+		if (status == 0)
+			take(out, m, adapters, parts);
+		else
 			adapter_release(out);
 	}
 	arena_release(&mem);

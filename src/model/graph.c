@@ -44,6 +44,39 @@ size_t graph_bytes(const struct graph *g)
 	return n;
 }
 
+/* Whether overlay k takes part in what is recorded now. */
+static bool asked(const struct graph *g, int k)
+{
+	return g->apart < 0 ? !g->laid[k].overlay->apart : k == g->apart;
+}
+
+static bool is_top(const struct graph *g, int k)
+{
+	for (int j = k + 1; j < g->n_laid; j++)
+		if (asked(g, j))
+			return false;
+	return true;
+}
+
+/* y, but own, which overlay k alone makes, in the rows that it serves; none: it does nothing there. */
+static uint32_t choose(struct graph *g, int k, uint32_t own, uint32_t y)
+{
+	return own ? op_adapter_rows(g->tape, own, y, g->laid[k].overlay->serves) : y;
+}
+
+/* The next after k that is apart (−1: the first), now asked alone; n_laid: no more, and all others are asked again.
+ * What is asked alone already asks nobody else. */
+static int next_apart(struct graph *g, int k)
+{
+	if (k < 0 && g->apart >= 0)
+		return g->n_laid;
+	do
+		k++;
+	while (k < g->n_laid && !g->laid[k].overlay->apart);
+	g->apart = k < g->n_laid ? k : -1;
+	return k;
+}
+
 /* The overlays, the lowest first. */
 static void lay(struct graph *g, const struct overlay *top)
 {
@@ -51,7 +84,7 @@ static void lay(struct graph *g, const struct overlay *top)
 		g->n_laid++;
 	g->laid = mem_array((size_t)g->n_laid, sizeof(*g->laid));
 	for (int k = g->n_laid - 1; k >= 0; k--, top = top->under) {
-		if ((top->serves >= 0 || top->invocation.n) && !(top->hooks && top->hooks->by_row))
+		if ((top->serves >= 0 || top->invocation.n) && !top->apart && !(top->hooks && top->hooks->by_row))
 			BUG("an overlay for some rows, those of adapter %d, that would reach all", top->serves);
 		g->laid[k] = (struct laid){ .overlay = top,
 			                    .param_tensor = mem_array(top->params.n_items, sizeof(uint32_t)),
@@ -61,7 +94,7 @@ static void lay(struct graph *g, const struct overlay *top)
 
 void graph_init(struct graph *g, struct tape *t, const struct model *m, const struct overlay *o, bool training)
 {
-	*g = (struct graph){ .tape = t, .model = m, .training = training, .layer = -1 };
+	*g = (struct graph){ .tape = t, .model = m, .training = training, .layer = -1, .apart = -1 };
 	lay(g, o);
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
 	g->transposed_tensor = mem_array(m->n_weights, sizeof(*g->transposed_tensor));
@@ -121,7 +154,7 @@ uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
 {
 	size_t columns = tape_tensor(g->tape, u)->dim[1], first[ADAPTERS_MOST + 1];
 
-	if (o->serves < 0)
+	if (o->serves < 0 || o->apart)
 		return o->invocation.n ? op_adapter_mask(g->tape, u, &columns, 0) : u;
 	for (int a = 0; a <= ADAPTERS_MOST; a++)
 		first[a] = a <= o->serves ? 0 : columns;
@@ -132,7 +165,7 @@ uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
 static const float *base_override(const struct graph *g, int i)
 {
 	for (int k = g->n_laid - 1; k >= 0; k--)
-		if (g->laid[k].overlay->base[i])
+		if (asked(g, k) && g->laid[k].overlay->base[i])
 			return g->laid[k].overlay->base[i];
 	return NULL;
 }
@@ -190,16 +223,33 @@ static void choose_compute(struct graph *g, int i, struct linear *l)
 static uint32_t weight_tensor(struct graph *g, int i)
 {
 	for (int k = g->n_laid - 1; k >= 0 && !g->laid[k].overlay->base[i]; k--)
-		if (g->laid[k].overlay->replaced[i] >= 0)
+		if (asked(g, k) && g->laid[k].overlay->replaced[i] >= 0)
 			return param_tensor(g, &g->laid[k], g->laid[k].overlay->replaced[i]);
 	return own_tensor(g, i);
+}
+
+static bool replaces(const struct graph *g, int k, int weight)
+{
+	return weight >= 0 && g->laid[k].overlay->replaced[weight] >= 0;
+}
+
+/* A part of a linear or a norm, whose rows are chosen where it stands. */
+static uint32_t part(struct graph *g, const char *spec)
+{
+	int i = spec ? model_weight(g->model, spec, g->layer) : -1;
+
+	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
 }
 
 uint32_t nn_weight(struct graph *g, const char *spec)
 {
 	int i = model_weight(g->model, spec, g->layer);
 
-	return i < 0 ? TENSOR_NONE : weight_tensor(g, i);
+	for (int k = 0; k < g->n_laid && i >= 0; k++)
+		if (g->laid[k].overlay->apart && replaces(g, k, i) && !g->tape->err.msg[0])
+			err_set(&g->tape->err, "%s is an adapter's own, and nothing tells the rows of several adapters "
+			                       "apart there", g->model->weights[i].name);
+	return part(g, spec);
 }
 
 /* --- products --- */
@@ -212,6 +262,8 @@ static void ask(struct graph *g, int i, struct linear *l)
 	for (int k = g->n_laid - 1; k >= 0; k--) {
 		struct laid *laid = &g->laid[k];
 		const struct overlay *o = laid->overlay;
+		if (!asked(g, k))
+			continue;
 		struct linear own = { .x = l->x, .w = l->w, .int8 = l->int8, .wt = l->wt };
 		laid->after = o->hooks && o->hooks->linear && o->hooks->linear(g, o, i, &own);
 		memcpy(laid->term, own.term, sizeof(own.term));
@@ -266,7 +318,7 @@ static uint32_t finish(struct graph *g, uint32_t y, const struct linear *rest)
 static uint32_t after(struct graph *g, int k, int i, struct linear *rest, uint32_t y)
 {
 	const struct overlay *o = g->laid[k].overlay;
-	bool top = k == g->n_laid - 1;
+	bool top = is_top(g, k);
 	struct linear shown = { .bias = rest->bias, .residual = top ? rest->residual : TENSOR_NONE };
 
 	y = o->hooks->after(g, o, i, &shown, y);
@@ -275,17 +327,19 @@ static uint32_t after(struct graph *g, int k, int i, struct linear *rest, uint32
 	return y;
 }
 
-/* From the lowest up: terms go up in one pass with the product until an overlay wants to have what is there. */
-static uint32_t product(struct graph *g, int i, struct linear *l)
+/* Once they were asked, from the lowest up: terms go up in one pass with the product until an overlay wants to have
+ * what is there. */
+static uint32_t compose(struct graph *g, int i, struct linear *l)
 {
 	struct linear rest = { .bias = l->bias, .residual = l->residual };
 	bool whole = true;
 	uint32_t more = TENSOR_NONE; /* all that is added to what is whole */
 
-	ask(g, i, l);
 	l->bias = l->residual = TENSOR_NONE;
 	for (int k = 0; k < g->n_laid; k++) {
 		const struct laid *laid = &g->laid[k];
+		if (!asked(g, k))
+			continue;
 		for (int j = 0; j < LINEAR_TERMS && laid->term[j].u; j++)
 			add_term(g, l, &laid->term[j]);
 		more = add_up(g, more, laid->more);
@@ -304,17 +358,44 @@ static uint32_t product(struct graph *g, int i, struct linear *l)
 	return op_linear(g->tape, l);
 }
 
+static uint32_t product(struct graph *g, int i, struct linear *l)
+{
+	ask(g, i, l);
+	return compose(g, i, l);
+}
+
+/* The product l of overlay k, which alone is asked; none where it changes nothing, and `changed` does not say so. */
+static uint32_t product_apart(struct graph *g, int k, int i, struct linear l, bool changed)
+{
+	const struct laid *laid = &g->laid[k];
+	uint32_t x = l.x, w = l.w;
+
+	ask(g, i, &l);
+	changed |= l.x != x || l.w != w || laid->term[0].u || laid->more || laid->after;
+	return changed ? compose(g, i, &l) : TENSOR_NONE;
+}
+
+static struct linear linear_of(struct graph *g, int i, uint32_t x, const char *bias, uint32_t residual)
+{
+	struct linear l = { .x = x, .w = weight_tensor(g, i), .bias = part(g, bias), .residual = residual };
+
+	choose_compute(g, i, &l);
+	return l;
+}
+
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias, uint32_t residual)
 {
-	int i = model_weight(g->model, weight, g->layer);
+	int i = model_weight(g->model, weight, g->layer), b = bias ? model_weight(g->model, bias, g->layer) : -1;
 
 	if (i < 0)
 		BUG("%s: no such weight in layer %d", weight, g->layer);
-	struct linear l = {
-		.x = x, .w = weight_tensor(g, i), .bias = bias ? nn_weight(g, bias) : TENSOR_NONE, .residual = residual
-	};
-	choose_compute(g, i, &l);
-	return product(g, i, &l);
+	struct linear l = linear_of(g, i, x, bias, residual);
+	uint32_t y = product(g, i, &l);
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		bool changed = replaces(g, k, i) || replaces(g, k, b);
+		y = choose(g, k, product_apart(g, k, i, linear_of(g, i, x, bias, residual), changed), y);
+	}
+	return y;
 }
 
 /* --- experts --- */
@@ -356,9 +437,38 @@ static uint32_t add_expert_terms(struct graph *g, const struct experts *l, uint3
 	return y;
 }
 
+/* With those that are asked; *changed: one of them did something. */
+static uint32_t experts_of(struct graph *g, int i, struct experts l, bool *changed)
+{
+	int room = 0;
+
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (!asked(g, k))
+			continue;
+		struct experts own = { .x = l.x, .w = l.w, .to = l.to };
+		if (o->hooks && o->hooks->experts)
+			o->hooks->experts(g, o, i, &own);
+		*changed |= own.term[0].u;
+		memcpy(g->laid[k].term, own.term, sizeof(own.term));
+		for (int j = 0; j < LINEAR_TERMS && own.term[j].u && room < LINEAR_TERMS; j++) {
+			l.term[room++] = own.term[j];
+			g->laid[k].term[j] = (struct linear_term){ 0 };
+		}
+	}
+	if (!*changed)
+		return TENSOR_NONE;
+	uint32_t y = op_experts(g->tape, &l);
+	for (int k = 0; k < g->n_laid; k++)
+		if (asked(g, k))
+			y = add_expert_terms(g, &l, y, g->laid[k].term);
+	return y;
+}
+
 uint32_t nn_experts(struct graph *g, uint32_t x, const char *weight, const char *bias, const struct routing *to)
 {
-	int i = model_weight(g->model, weight, g->layer), room = 0;
+	int i = model_weight(g->model, weight, g->layer);
+	bool changed = true;
 
 	if (i < 0 || g->model->weights[i].expert != 0)
 		BUG("%s: no experts of that name in layer %d", weight, g->layer);
@@ -368,35 +478,45 @@ uint32_t nn_experts(struct graph *g, uint32_t x, const char *weight, const char 
 	struct experts l = { .x = x, .w = stack_of(g, i, experts, weight_tensor), .to = *to,
 		             .bias = bias ? nn_weight(g, bias) : TENSOR_NONE };
 	choose_experts_compute(g, i, experts, &l);
-	for (int k = 0; k < g->n_laid; k++) {
-		const struct overlay *o = g->laid[k].overlay;
-		struct experts own = { .x = x, .w = l.w, .to = *to };
-		if (o->hooks && o->hooks->experts)
-			o->hooks->experts(g, o, i, &own);
-		memcpy(g->laid[k].term, own.term, sizeof(own.term));
-		for (int j = 0; j < LINEAR_TERMS && own.term[j].u && room < LINEAR_TERMS; j++) {
-			l.term[room++] = own.term[j];
-			g->laid[k].term[j] = (struct linear_term){ 0 };
+	uint32_t y = experts_of(g, i, l, &changed);
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		struct experts own = l;
+		changed = false;
+		for (size_t e = 0; e < experts; e++)
+			changed |= replaces(g, k, i + (int)e);
+		if (changed) {
+			own = (struct experts){ .x = x, .w = stack_of(g, i, experts, weight_tensor), .to = *to,
+				                .bias = l.bias };
+			choose_experts_compute(g, i, experts, &own);
 		}
+		y = choose(g, k, experts_of(g, i, own, &changed), y);
 	}
-	uint32_t y = op_experts(g->tape, &l);
-	for (int k = 0; k < g->n_laid; k++)
-		y = add_expert_terms(g, &l, y, g->laid[k].term);
 	return y;
 }
 
 /* --- the rest of a block --- */
 
-static uint32_t look_up(struct graph *g, int i, enum embed_source source)
+/* What an overlay that is asked has in its place, none: the table's rows. */
+static uint32_t own_rows(struct graph *g, int i, enum embed_source source, uint32_t table)
 {
-	uint32_t table = weight_tensor(g, i), y = TENSOR_NONE;
+	uint32_t y = TENSOR_NONE;
 
 	for (int k = g->n_laid - 1; k >= 0 && !y; k--) {
 		const struct overlay *o = g->laid[k].overlay;
-		if (o->hooks && o->hooks->lookup)
+		if (asked(g, k) && o->hooks && o->hooks->lookup)
 			y = o->hooks->lookup(g, o, i, source, table);
 	}
-	return y ? y : op_embed(g->tape, table, source);
+	return y;
+}
+
+static uint32_t embedded(struct graph *g, int i, enum embed_source source, uint32_t y)
+{
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (asked(g, k) && o->hooks && o->hooks->embed)
+			y = o->hooks->embed(g, o, i, source, y);
+	}
+	return y;
 }
 
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
@@ -405,38 +525,55 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 
 	if (i < 0)
 		BUG("%s: no such weight", weight);
-	uint32_t y = look_up(g, i, source);
-	for (int k = 0; k < g->n_laid; k++) {
-		const struct overlay *o = g->laid[k].overlay;
-		if (o->hooks && o->hooks->embed)
-			y = o->hooks->embed(g, o, i, source, y);
+	uint32_t table = weight_tensor(g, i), rows = own_rows(g, i, source, table);
+	uint32_t plain = rows ? rows : op_embed(g->tape, table, source), y = embedded(g, i, source, plain);
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		table = weight_tensor(g, i);
+		rows = own_rows(g, i, source, table);
+		uint32_t from = rows ? rows : replaces(g, k, i) ? op_embed(g->tape, table, source) : plain;
+		uint32_t own = embedded(g, i, source, from);
+		y = choose(g, k, own == plain ? TENSOR_NONE : own, y);
 	}
 	return y;
 }
 
-static uint32_t after_norm(struct graph *g, const char *weight, uint32_t x, uint32_t y)
+static uint32_t after_norm(struct graph *g, int weight, uint32_t x, uint32_t y)
 {
 	for (int k = 0; k < g->n_laid; k++) {
 		const struct overlay *o = g->laid[k].overlay;
-		if (o->hooks && o->hooks->norm)
-			y = o->hooks->norm(g, o, model_weight(g->model, weight, g->layer), x, y);
+		if (asked(g, k) && o->hooks && o->hooks->norm)
+			y = o->hooks->norm(g, o, weight, x, y);
 	}
 	return y;
 }
 
-uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight)
+/* layer: of means too, which have a bias or not; else of squares alone. */
+static uint32_t plain_norm(struct graph *g, uint32_t x, const char *weight, const char *bias, bool layer)
 {
-	uint32_t y = op_rmsnorm(g->tape, x, nn_weight(g, weight), (float)g->model->config.norm_eps);
+	float eps = (float)g->model->config.norm_eps;
 
-	return after_norm(g, weight, x, y);
+	return layer ? op_layernorm(g->tape, x, part(g, weight), part(g, bias), eps) :
+	               op_rmsnorm(g->tape, x, part(g, weight), eps);
 }
+
+static uint32_t norm(struct graph *g, uint32_t x, const char *weight, const char *bias, bool layer)
+{
+	int w = model_weight(g->model, weight, g->layer), b = bias ? model_weight(g->model, bias, g->layer) : -1;
+	uint32_t plain = plain_norm(g, x, weight, bias, layer), y = after_norm(g, w, x, plain);
+
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		bool own = replaces(g, k, w) || replaces(g, k, b);
+		uint32_t from = own ? plain_norm(g, x, weight, bias, layer) : plain, to = after_norm(g, w, x, from);
+		y = choose(g, k, to == plain ? TENSOR_NONE : to, y);
+	}
+	return y;
+}
+
+uint32_t nn_rmsnorm(struct graph *g, uint32_t x, const char *weight) { return norm(g, x, weight, NULL, false); }
 
 uint32_t nn_layernorm(struct graph *g, uint32_t x, const char *weight, const char *bias)
 {
-	uint32_t y = op_layernorm(g->tape, x, nn_weight(g, weight), nn_weight(g, bias),
-	                          (float)g->model->config.norm_eps);
-
-	return after_norm(g, weight, x, y);
+	return norm(g, x, weight, bias, true);
 }
 
 uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r)
@@ -450,7 +587,7 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 
 	for (int i = 0; i < g->n_laid; i++) {
 		const struct overlay *o = g->laid[i].overlay;
-		if (o->hooks && o->hooks->attention)
+		if (asked(g, i) && o->hooks && o->hooks->attention)
 			o->hooks->attention(g, o, &k, &v);
 	}
 	if (g->caches) {
@@ -473,17 +610,24 @@ uint32_t nn_state(struct graph *g, size_t numbers)
 static bool hooks_sublayer(const struct graph *g)
 {
 	for (int k = 0; k < g->n_laid; k++)
-		if (g->laid[k].overlay->hooks && g->laid[k].overlay->hooks->sublayer)
+		if (asked(g, k) && g->laid[k].overlay->hooks && g->laid[k].overlay->hooks->sublayer)
 			return true;
 	return false;
 }
 
 static uint32_t hooked(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t y)
 {
+	uint32_t plain = y;
+
 	for (int k = 0; k < g->n_laid; k++) {
 		const struct overlay *o = g->laid[k].overlay;
-		if (o->hooks && o->hooks->sublayer)
+		if (asked(g, k) && o->hooks && o->hooks->sublayer)
 			y = o->hooks->sublayer(g, o, kind, x, h, y);
+	}
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		const struct overlay *o = g->laid[k].overlay;
+		uint32_t own = o->hooks && o->hooks->sublayer ? o->hooks->sublayer(g, o, kind, x, h, plain) : plain;
+		y = choose(g, k, own == plain ? TENSOR_NONE : own, y);
 	}
 	return y;
 }
@@ -498,12 +642,23 @@ uint32_t nn_sublayer_normed(struct graph *g, enum sublayer kind, uint32_t x, uin
 	return op_add(g->tape, x, nn_rmsnorm(g, hooked(g, kind, x, h, y), norm));
 }
 
-uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
-                            const char *weight, const char *bias)
+static uint32_t sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
+                                const char *weight, const char *bias)
 {
 	if (!hooks_sublayer(g))
 		return nn_linear(g, in, weight, bias, x);
-	return nn_sublayer(g, kind, x, h, nn_linear(g, in, weight, bias, TENSOR_NONE));
+	return op_add(g->tape, x, hooked(g, kind, x, h, nn_linear(g, in, weight, bias, TENSOR_NONE)));
+}
+
+uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uint32_t h, uint32_t in,
+                            const char *weight, const char *bias)
+{
+	uint32_t y = sublayer_linear(g, kind, x, h, in, weight, bias);
+
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k))
+		if (hooks_sublayer(g))
+			y = choose(g, k, sublayer_linear(g, kind, x, h, in, weight, bias), y);
+	return y;
 }
 
 /* --- the whole --- */
@@ -534,6 +689,8 @@ static uint32_t head_tensor(struct graph *g)
 
 	for (int k = g->n_laid - 1; k >= 0; k--) {
 		const struct overlay *o = g->laid[k].overlay;
+		if (!asked(g, k))
+			continue;
 		if (o->head >= 0)
 			return param_tensor(g, &g->laid[k], o->head);
 		if (o->head == HEAD_AS_EMBEDDING && o->replaced[weight] >= 0)
@@ -577,6 +734,8 @@ static struct linear logprob_head(struct graph *g, uint32_t hidden, float *cap)
 		choose_compute(g, weight, &l);
 	ask(g, i, &l);
 	for (int k = 0; k < g->n_laid; k++) {
+		if (g->laid[k].overlay->apart)
+			BUG("log-probabilities of rows of several adapters, one of which is apart");
 		if (g->laid[k].after || g->laid[k].more)
 			BUG("an overlay that wants the head's product");
 		for (int j = 0; j < LINEAR_TERMS && g->laid[k].term[j].u; j++)
@@ -631,8 +790,15 @@ uint32_t graph_logits(struct graph *g, uint32_t hidden)
 	float cap;
 	struct linear l = head(g, hidden, &i, &cap);
 
+	struct linear one = l;
 	choose_compute(g, model_head(g->model), &l);
 	uint32_t z = product(g, i, &l);
+	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
+		struct linear own = one;
+		own.w = head_tensor(g);
+		choose_compute(g, model_head(g->model), &own);
+		z = choose(g, k, product_apart(g, k, i, own, own.w != one.w), z);
+	}
 	return cap == 0 ? z : op_soft_cap(g->tape, z, cap);
 }
 

@@ -28,6 +28,7 @@ struct graph {
 	const struct model *model;
 	struct laid *laid;                 /* [n_laid] the overlays, the lowest first */
 	int n_laid;
+	int apart;                         /* the one that is computed alone now; −1: all that are not apart */
 	bool training;                     /* dropout is on, parameters need gradients */
 	bool as_trained;                   /* the arithmetic of a tape with gradients, on one without */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */

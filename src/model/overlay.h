@@ -50,8 +50,9 @@ struct overlay_hooks {
 	 * itself. */
 	uint32_t (*sublayer)(struct graph *g, const struct overlay *o, enum sublayer kind, uint32_t x, uint32_t h,
 	                     uint32_t y);
-	/* All that it adds goes through nn_served, so that it may serve some rows alone. */
-	bool by_row;
+	/* All that it adds goes through nn_served, so that it may serve some rows alone; and whether that
+	 * changes the order in which it, or what others do, is added up, and so bits. */
+	bool by_row, other_order;
 };
 
 /* Tokens that call an adapter: it acts from the last place on where they stand in a text. n 0: it always acts. */
@@ -71,6 +72,9 @@ struct overlay {
 	bool frozen;                   /* its params are not trained; those that lie over it may be */
 	/* of a batch whose segments have adapters: the one whose rows are its own, others pass by it; −1: all rows */
 	int serves;
+	/* of those: not masked (by_row) but computed alone, wherever it does something, and its rows chosen: any kind
+	 * can be so, at the price of one more product */
+	bool apart;
 	struct invocation invocation;      /* all before it has the base's keys and values (by_row is wanted) */
 	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and
 	 * values, are the hooks' own. Nobody counts them among a document's tokens, predicts or can draw them. */

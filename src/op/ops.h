@@ -153,6 +153,8 @@ uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
 /* of a row's columns, its adapter's alone; of each of its parts where x is several times first[n] wide. n 0: all
  * first[0] of them, whatever the adapter. Before the place where its segment's adapter is invoked a row has none. */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
+/* a in the rows that go through one adapter, else b, both N,C or R,C */
+uint32_t op_adapter_rows(struct tape *t, uint32_t a, uint32_t b, int adapter);
 /* R,C: the target rows */
 uint32_t op_gather(struct tape *t, uint32_t x /* N,C */);
 uint32_t op_mean(struct tape *t, uint32_t x /* N,C */);        /* R,C: over the segment of each target row */
