@@ -19,7 +19,8 @@ static const struct { int order; const char *title;
 	{ 60, "Take it elsewhere" }, { 70, "What it costs" },
 };
 
-static const struct { const char *group, *brief; } group_briefs[] = { { "gas", "costs: what each run took" } };
+static const struct { const char *group, *brief; } group_briefs[] = { { "gas", "costs: what each run took" },
+	                                                                 { "index", "documents, searched" } };
 
 /* --- texts --- */
 

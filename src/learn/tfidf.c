@@ -7,8 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/unicode.h"
-#include "base/utf8.h"
+#include "retrieve/words.h"
 
 struct token { const char *s; size_t at, n; int32_t text; };   /* s: once all of `lower` is there */
 struct token_list {
@@ -17,36 +16,18 @@ struct token_list {
 	struct buf lower;           /* all texts, which tokens lie in */
 };
 
-static size_t decode(const char *s, size_t n, uint32_t *c)
-{
-	size_t some = utf8_decode(s, n, c);
-
-	if (!some)
-		*c = 0xFFFD;
-	return some ? some : 1;
-}
-
 /* The words of lower[from …]. */
 static void add_words(struct token_list *l, size_t from, int32_t text)
 {
-	const char *s = buf_str(&l->lower);
-	size_t begin = from, chars = 0, some;
+	const char *all = buf_str(&l->lower), *word;
+	size_t at = from, length;
 
-	for (size_t i = from; i <= l->lower.len; i += some) {
-		uint32_t c = ' ';
-		some = i < l->lower.len ? decode(s + i, l->lower.len - i, &c) : 1;
-		if (c == '_' || unicode_is_alnum(c)) {
-			begin = chars++ ? begin : i;
-			continue;
+	while ((word = word_next(all, l->lower.len, &at, &length))) {
+		if (l->n == l->cap) {
+			l->cap = MAX(1024, 2 * l->cap);
+			l->items = mem_grow(l->items, l->cap, sizeof(*l->items));
 		}
-		if (chars > 1) {
-			if (l->n == l->cap) {
-				l->cap = MAX(1024, 2 * l->cap);
-				l->items = mem_grow(l->items, l->cap, sizeof(*l->items));
-			}
-			l->items[l->n++] = (struct token){ NULL, begin, i - begin, text };
-		}
-		chars = 0;
+		l->items[l->n++] = (struct token){ NULL, (size_t)(word - all), length, text };
 	}
 }
 
@@ -58,7 +39,7 @@ static void tokens_of(struct token_list *l, const struct text *texts, const int3
 	for (size_t i = 0; i < n; i++) {
 		const struct text *t = &texts[pick ? (size_t)pick[i] : i];
 		size_t from = l->lower.len;
-		unicode_recase(&l->lower, t->s, t->n, UNICODE_LOWER);
+		word_lower(&l->lower, t->s, t->n);
 		add_words(l, from, (int32_t)i);
 	}
 	for (size_t i = 0; i < l->n; i++)

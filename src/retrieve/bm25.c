@@ -9,10 +9,9 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/unicode.h"
-#include "base/utf8.h"
+#include "retrieve/words.h"
 
-static const double k1 = 1.5, b_length = 0.75;
+const double bm25_k1 = 1.5, bm25_b = 0.75;
 
 struct posting { uint32_t text, count; };
 
@@ -33,19 +32,6 @@ struct bm25 {
 	double total;              /* words of all texts */
 	struct buf lower;
 };
-
-static const char *const stop_words[] = { "a",    "an",    "and",   "are",   "as",   "at",   "be",   "but",  "by",
-	                                  "for",  "if",    "in",    "into",  "is",   "it",   "no",   "not",  "of",
-	                                  "on",   "or",    "such",  "that",  "the",  "their", "then", "there", "these",
-	                                  "they", "this",  "to",    "was",   "will", "with" };
-
-static bool is_stop_word(const char *s, size_t n)
-{
-	for (size_t i = 0; i < ARRAY_LEN(stop_words); i++)
-		if (strlen(stop_words[i]) == n && !memcmp(stop_words[i], s, n))
-			return true;
-	return false;
-}
 
 /* --- words --- */
 
@@ -94,35 +80,28 @@ static const struct word *find_word(const struct bm25 *b, const char *s, size_t 
 	return b->n_slots && b->slots[at] ? &b->words[b->slots[at] - 1] : NULL;
 }
 
-/* The next word of the text from *at on; NULL: there is none. A character that stands alone is none. */
+/* The next one that is no stop word. */
 static const char *next_word(const char *text, size_t n, size_t *at, size_t *length)
 {
-	while (*at < n) {
-		size_t begin = *at, characters = 0;
-		while (*at < n) {
-			uint32_t c;
-			size_t bytes = utf8_decode(text + *at, n - *at, &c);
-			bool in = bytes && (c == '_' || unicode_is_alnum(c));
-			if (!in && *at > begin)
-				break;
-			*at += MAX(bytes, (size_t)1);
-			if (!in)
-				begin = *at;
-			characters += in;
-		}
-		*length = *at - begin;
-		if (characters > 1 && !is_stop_word(text + begin, *length))
-			return text + begin;
-	}
-	return NULL;
+	const char *word;
+
+	while ((word = word_next(text, n, at, length)) && word_is_stop(word, *length))
+		;
+	return word;
 }
 
 static const char *lower(struct bm25 *b, const char *text, size_t n)
 {
 	buf_clear(&b->lower);
-	unicode_recase(&b->lower, text, n, UNICODE_LOWER);
+	word_lower(&b->lower, text, n);
 	return buf_str(&b->lower);
 }
+
+/* --- the formula --- */
+
+double bm25_idf(double texts, double with) { return log(1 + (texts - with + 0.5) / (with + 0.5)); }
+
+double bm25_norm(double length, double mean) { return bm25_k1 * (1 - bm25_b + bm25_b * length / mean); }
 
 /* --- the whole --- */
 
@@ -164,11 +143,11 @@ size_t bm25_texts(const struct bm25 *b) { return b->n_texts; }
 static void add_score(const struct bm25 *b, const struct word *w, double *score)
 {
 	double texts = (double)b->n_texts, with = (double)w->n_postings, mean = b->total / texts;
-	double idf = log(1 + (texts - with + 0.5) / (with + 0.5));
+	double idf = bm25_idf(texts, with);
 
 	for (size_t i = 0; i < w->n_postings; i++) {
 		double f = w->postings[i].count, length = b->lengths[w->postings[i].text];
-		score[w->postings[i].text] += idf * f / (f + k1 * (1 - b_length + b_length * length / mean));
+		score[w->postings[i].text] += idf * f / (f + bm25_norm(length, mean));
 	}
 }
 

@@ -12,6 +12,10 @@
 
 #include <stddef.h>
 
+extern const double bm25_k1, bm25_b;
+double bm25_idf(double texts, double with);     /* of N texts, n with the word */
+double bm25_norm(double length, double mean);   /* k1·(1 − b + b·|d| / mean |d|) */
+
 struct bm25;
 
 struct bm25 *bm25_new(void);

@@ -1,0 +1,81 @@
+/* index build: a new index (retrieve/index.h) of files and folders. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/index/index_adding.h"
+#include "cmd/metering.h"
+
+extern const struct command cmd_index_build;
+
+struct build {
+	struct common common;
+	const char *out, *embedder, *compute;
+	int64_t chunk_tokens, overlap, micro_batch_tokens;
+};
+
+static const struct opt build_opts[] = {
+	OPT_GROUP("What is built"),
+	OPT_STRING("out", struct build, out, NULL, "docs.db", "the index; its words and vectors lie beside it"),
+	OPT_STRING("embedder", struct build, embedder, NULL, "MODEL",
+	           "makes vectors too, for --retriever dense and hybrid (default: words alone, BM25)"),
+	OPT_INT("chunk-tokens", struct build, chunk_tokens, "256", 0, 1 << 20,
+	        "a document is cut into pieces of so many tokens, or words without an embedder; 0: it is one piece"),
+	OPT_INT("overlap", struct build, overlap, "32", 0, 1 << 20, "tokens that a piece has of the one before"),
+	OPT_GROUP("How"),
+	OPT_INT("micro-batch-tokens", struct build, micro_batch_tokens, "2048", 2, 1 << 22,
+	        "tokens that the embedder computes at once"),
+	COMPUTE_OPT(struct build, compute, "f32"),
+	COMMON_OPTS(struct build, common),
+	OPT_END
+};
+
+static int fill(struct app *app, const struct build *o, struct index_embedder *x, const struct opt_parse *p,
+                struct err *e)
+{
+	struct index_adding a = { .app = app, .embedder = o->embedder ? x : NULL };
+	double began = clock_seconds();
+
+	if (index_open(&a.index, o->out, true, e) < 0)
+		return -1;
+	int status = index_add_paths(&a, p->positional, p->n_positional, e);
+	index_close(a.index);
+	return status < 0 ? -1 : index_adding_report(&a, o->out, clock_seconds() - began, e);
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const struct build *o = options;
+	struct index_embedder x = { 0 };
+	struct index_settings s = { .chunk_tokens = (int)o->chunk_tokens, .overlap = (int)o->overlap,
+		                    .embedder = o->embedder };
+
+	app_catch_signals();
+	if (!o->out)
+		return app_usage(&cmd_index_build, "--out docs.db was wanted");
+	if (o->chunk_tokens && o->overlap >= o->chunk_tokens)
+		return app_usage(&cmd_index_build, "--overlap %lld is no less than --chunk-tokens %lld",
+		                 (long long)o->overlap, (long long)o->chunk_tokens);
+	int status = o->embedder ? index_embedder_open(&x, app, o->embedder, o->compute, o->micro_batch_tokens, e) : 0;
+	if (status == 0) {
+		s.width = (int)x.width;
+		s.embedder_hash = o->embedder ? x.hash : NULL;
+		status = index_create(o->out, &s, e);
+	}
+	if (status == 0)
+		status = fill(app, o, &x, p, e);
+	index_embedder_close(&x);
+	return status;
+}
+
+const struct command cmd_index_build = {
+	.name = "index build",
+	.summary = "an index of documents, searched by their words and by an embedder's vectors",
+	.usage = "FILE|DIR… --out docs.db [--embedder MODEL]",
+	.example = "kungfu index build notes --out docs.db",
+	.order = 22,
+	.opts = build_opts,
+	.options_size = sizeof(struct build),
+	.least = 1, .most = SIZE_MAX, .wanted = "files or folders of documents were wanted",
+	.run = run,
+};

@@ -1,0 +1,392 @@
+/* index_input: see index_input.h. */
+#include "cmd/index/index_input.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/text.h"
+#include "base/utf8.h"
+
+/* --- HTML --- */
+
+static const struct { const char *name; uint32_t c;
+} entities[] = {
+	{ "amp", '&' },       { "lt", '<' },         { "gt", '>' },         { "quot", '"' },       { "apos", '\'' },
+	{ "nbsp", ' ' },      { "copy", 0xA9 },      { "reg", 0xAE },       { "deg", 0xB0 },       { "hellip", 0x2026 },
+	{ "ndash", 0x2013 },  { "mdash", 0x2014 },   { "lsquo", 0x2018 },   { "rsquo", 0x2019 },   { "ldquo", 0x201C },
+	{ "rdquo", 0x201D },  { "bull", 0x2022 },    { "middot", 0xB7 },    { "times", 0xD7 },     { "euro", 0x20AC },
+	{ "auml", 0xE4 },     { "ouml", 0xF6 },      { "uuml", 0xFC },      { "Auml", 0xC4 },      { "Ouml", 0xD6 },
+	{ "Uuml", 0xDC },     { "szlig", 0xDF },     { "eacute", 0xE9 },    { "egrave", 0xE8 },    { "agrave", 0xE0 },
+	{ "ccedil", 0xE7 },
+};
+
+/* The tags that do not break a line. */
+static const char *const inline_tags[] = { "a",    "abbr", "b",     "big",    "cite", "code", "em", "font", "i", "img",
+	                                   "kbd",  "mark", "q",     "s",      "samp", "small", "span", "strike",
+	                                   "strong", "sub", "sup",  "tt",     "u",    "var", "wbr" };
+
+/* Bytes of the entity at s, which begins with &; 0: it is none. */
+static size_t put_entity(const char *s, size_t n, struct buf *out)
+{
+	const char *end = memchr(s, ';', MIN(n, (size_t)12));
+	size_t length = end ? (size_t)(end - s) - 1 : 0;
+	uint32_t c = 0;
+	char utf8[4], number[16] = "";
+
+	if (length && s[1] == '#') {
+		memcpy(number, s + 2, length - 1);
+		c = (uint32_t)(number[0] == 'x' || number[0] == 'X' ? strtoul(number + 1, NULL, 16) :
+		                                                       strtoul(number, NULL, 10));
+	}
+	for (size_t i = 0; length && i < ARRAY_LEN(entities); i++)
+		if (strlen(entities[i].name) == length && !memcmp(entities[i].name, s + 1, length))
+			c = entities[i].c;
+	if (!c || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
+		return 0;
+	buf_add(out, utf8, utf8_encode(c, utf8));
+	return length + 2;
+}
+
+static bool is_name(const char *s, size_t n, const char *name)
+{
+	return strlen(name) == n && !strncasecmp(s, name, n);
+}
+
+static bool is_inline(const char *s, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inline_tags); i++)
+		if (is_name(s, n, inline_tags[i]))
+			return true;
+	return false;
+}
+
+/* Where the element's end tag begins, or the text's end. */
+static size_t end_of(const char *s, size_t n, size_t at, const char *name, size_t n_name)
+{
+	for (; at < n; at++)
+		if (s[at] == '<' && at + 2 + n_name <= n && s[at + 1] == '/' && !strncasecmp(s + at + 2, name, n_name))
+			return at;
+	return n;
+}
+
+static void add_text(const char *s, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n;) {
+		size_t some = s[i] == '&' ? put_entity(s + i, n - i, out) : 0;
+		bool space = isspace((unsigned char)s[i]);
+		if (!some && space && (!out->len || !isspace((unsigned char)out->data[out->len - 1])))
+			buf_addc(out, ' ');
+		else if (!some && !space)
+			buf_addc(out, s[i]);
+		i += some ? some : 1;
+	}
+}
+
+static void break_line(struct buf *out)
+{
+	while (out->len && out->data[out->len - 1] == ' ')
+		out->len--;
+	if (out->len && out->data[out->len - 1] != '\n')
+		buf_addc(out, '\n');
+}
+
+/* The tag or comment at s[at]: where it ends, what it does to the text done. */
+static size_t take_tag(const char *s, size_t n, size_t at, struct buf *text, struct buf *title)
+{
+	size_t name = at + 1 + (at + 1 < n && s[at + 1] == '/'), end = name;
+
+	if (n - at > 3 && !memcmp(s + at, "<!--", 4)) {
+		const char *stop = memmem(s + at + 4, n - at - 4, "-->", 3);
+		return stop ? (size_t)(stop - s) + 3 : n;
+	}
+	while (end < n && (isalnum((unsigned char)s[end])))
+		end++;
+	const char *close = memchr(s + end, '>', n - end);
+	size_t after = close ? (size_t)(close - s) + 1 : n;
+	bool opens = name == at + 1, titles = is_name(s + name, end - name, "title"),
+	     skips = is_name(s + name, end - name, "script") || is_name(s + name, end - name, "style");
+	if (opens && (skips || titles)) {
+		size_t stop = end_of(s, n, after, s + name, end - name);
+		if (titles && title && !title->len)
+			add_text(s + after, stop - after, title);
+		return stop;
+	}
+	if (!is_inline(s + name, end - name))
+		break_line(text);
+	return after;
+}
+
+void input_html(const char *s, size_t n, struct buf *text, struct buf *title)
+{
+	for (size_t at = 0; at < n;) {
+		bool tag = s[at] == '<' && at + 1 < n &&
+		           (isalpha((unsigned char)s[at + 1]) || strchr("/!?", s[at + 1]));
+		if (tag) {
+			at = take_tag(s, n, at, text, title);
+			continue;
+		}
+		const char *next = memchr(s + at + 1, '<', n - at - 1);
+		size_t stop = next ? (size_t)(next - s) : n;
+		add_text(s + at, stop - at, text);
+		at = stop;
+	}
+	break_line(text);
+}
+
+/* --- PDF --- */
+
+static _Noreturn void become_pdftotext(const char *path, int out)
+{
+	if (dup2(out, STDOUT_FILENO) >= 0)
+		execlp("pdftotext", "pdftotext", "-q", "-enc", "UTF-8", "--", path, "-", (char *)NULL);
+	_exit(127);
+}
+
+static int read_all(int fd, struct buf *out, const char *path, struct err *e)
+{
+	char piece[65536];
+	ssize_t n;
+
+	while ((n = read(fd, piece, sizeof(piece))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, "%s: what pdftotext says cannot be read: %s", path, strerror(errno));
+		buf_add(out, piece, (size_t)n);
+	}
+	return 0;
+}
+
+static int read_pdf(struct input *in, const char *path, struct err *e)
+{
+	int ends[2], state = 0;
+
+	if (pipe(ends) < 0)
+		return err_set(e, "%s: no pipe: %s", path, strerror(errno));
+	pid_t child = fork();
+	if (child == 0)
+		become_pdftotext(path, ends[1]);
+	close(ends[1]);
+	int status = child < 0 ? err_set(e, "%s: pdftotext cannot be started: %s", path, strerror(errno)) :
+	                         read_all(ends[0], &in->text, path, e);
+	close(ends[0]);
+	while (child > 0 && waitpid(child, &state, 0) < 0 && errno == EINTR)
+		;
+	if (status == 0 && WIFEXITED(state) && WEXITSTATUS(state) == 127)
+		return err_set(e, "%s: a PDF is read by pdftotext of poppler-utils, which is not installed", path);
+	if (status == 0 && (!WIFEXITED(state) || WEXITSTATUS(state)))
+		return err_set(e, "%s: pdftotext cannot read it (status %d)", path,
+		               WIFEXITED(state) ? WEXITSTATUS(state) : -1);
+	return status;
+}
+
+/* --- rows --- */
+
+static const char *text_of(const json_t *row, const char *const *names)
+{
+	for (; *names; names++)
+		if (json_is_string(json_object_get(row, *names)))
+			return json_string_value(json_object_get(row, *names));
+	return NULL;
+}
+
+static void take_fields(json_t *fields, const json_t *row)
+{
+	static const char *const own[] = { "_id", "id", "doc_id", "title", "text", "contents", "metadata" };
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)row, key, value) {
+		bool is_own = false;
+		for (size_t i = 0; i < ARRAY_LEN(own); i++)
+			is_own |= !strcmp(key, own[i]);
+		if (!is_own && (json_is_string(value) || json_is_number(value) || json_is_boolean(value)))
+			json_object_set(fields, key, value);
+	}
+}
+
+/* The row's id as a text, in `room` where it is a number. */
+static const char *id_of(const json_t *row, char room[32])
+{
+	static const char *const names[] = { "_id", "id", "doc_id", NULL };
+
+	for (size_t i = 0; names[i]; i++)
+		if (json_is_integer(json_object_get(row, names[i]))) {
+			snprintf(room, 32, "%lld", (long long)json_integer_value(json_object_get(row, names[i])));
+			return room;
+		}
+	return text_of(row, names);
+}
+
+static int take_row(struct input *in, const json_t *row, const char *path, size_t line, struct err *e)
+{
+	static const char *const texts[] = { "text", "contents", NULL }, *const titles[] = { "title", NULL };
+	char room[32];
+	struct input_document d = { .id = id_of(row, room), .title = text_of(row, titles), .source = path,
+		                    .text = text_of(row, texts) };
+
+	if (!json_is_object(row) || !d.text)
+		return err_set(e, "%s:%zu: no document: an object with a column `text` was wanted", path, line);
+	char *own = d.id && *d.id ? NULL : mem_printf("%s:%zu", path, line);
+	json_t *fields = json_object();
+	take_fields(fields, row);
+	take_fields(fields, json_object_get(row, "metadata"));
+	char *json = json_object_size(fields) ? jsonx_line(fields) : NULL;
+	d.id = own ? own : d.id;
+	d.n = strlen(d.text);
+	d.title = d.title && *d.title ? d.title : NULL;
+	d.fields = json;
+	int status = in->take(in->ctx, &d, e);
+	json_decref(fields);
+	mem_free(json);
+	mem_free(own);
+	return status;
+}
+
+static int read_rows(struct input *in, const char *path, struct err *e)
+{
+	const char *at = buf_str(&in->bytes), *end = at + in->bytes.len;
+	int status = 0;
+
+	for (size_t line = 1; at < end && status == 0; line++) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)((stop ? stop : end) - at);
+		if (n && !(n == 1 && *at == '\r')) {
+			char *where = mem_printf("%s:%zu", path, line);
+			json_t *row = jsonx_load(at, n, where, e);
+			status = row ? take_row(in, row, path, line, e) : -1;
+			json_decref(row);
+			mem_free(where);
+		}
+		at += n + 1;
+	}
+	return status;
+}
+
+/* --- files --- */
+
+enum kind { KIND_NONE, KIND_ROWS, KIND_HTML, KIND_PDF, KIND_TEXT };
+
+static enum kind kind_of(const char *path)
+{
+	static const struct { const char *end; enum kind kind;
+	} kinds[] = {
+		{ ".jsonl", KIND_ROWS }, { ".jsonl.gz", KIND_ROWS }, { ".ndjson", KIND_ROWS }, { ".ndjson.gz",
+		                                                                                 KIND_ROWS },
+		{ ".html", KIND_HTML },  { ".htm", KIND_HTML },      { ".xhtml", KIND_HTML },  { ".pdf", KIND_PDF },
+		{ ".txt", KIND_TEXT },   { ".md", KIND_TEXT },       { ".markdown", KIND_TEXT }, { ".rst", KIND_TEXT },
+		{ ".text", KIND_TEXT },  { ".txt.gz", KIND_TEXT },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (text_stem(path, kinds[i].end))
+			return kinds[i].kind;
+	return KIND_NONE;
+}
+
+/* Of Markdown the first heading's text. */
+static char *heading(const char *s)
+{
+	while (s) {
+		const char *at = s + strspn(s, "#"), *end = at + strcspn(at, "\r\n");
+		if (at > s && *at == ' ')
+			return mem_strndup(at + 1, (size_t)(end - at) - 1);
+		s = strchr(s, '\n');
+		s = s ? s + 1 : NULL;
+	}
+	return NULL;
+}
+
+static int give(struct input *in, const char *path, const char *title, struct err *e)
+{
+	struct buf whole = BUF_INIT;
+
+	utf8_repair(&whole, buf_str(&in->text), in->text.len);
+	const struct input_document d = { .id = path, .source = path, .title = title && *title ? title : NULL,
+		                          .text = buf_str(&whole), .n = strlen(buf_str(&whole)) };
+	int status = in->take(in->ctx, &d, e);
+	buf_release(&whole);
+	return status;
+}
+
+static int read_text(struct input *in, const char *path, enum kind kind, struct err *e)
+{
+	struct buf title = BUF_INIT, said = BUF_INIT;
+	char *first = NULL;
+	int status = 0;
+
+	buf_clear(&in->text);
+	if (kind == KIND_PDF)
+		status = read_pdf(in, path, e);
+	else if (kind == KIND_HTML)
+		input_html(buf_str(&in->bytes), in->bytes.len, &in->text, &title);
+	else
+		buf_add(&in->text, buf_str(&in->bytes), in->bytes.len);
+	if (text_ends(path, ".md") || text_ends(path, ".markdown"))
+		first = heading(buf_str(&in->text));
+	utf8_repair(&said, first ? first : buf_str(&title), strlen(first ? first : buf_str(&title)));
+	if (status == 0)
+		status = give(in, path, buf_str(&said), e);
+	mem_free(first);
+	buf_release(&title);
+	buf_release(&said);
+	return status;
+}
+
+static int read_file(struct input *in, const char *path, enum kind kind, struct err *e)
+{
+	if (stop_look(e, "documents were read") < 0)
+		return -1;
+	buf_clear(&in->bytes);
+	in->bytes.max = SIZE_MAX / 2;
+	if (kind != KIND_PDF && io_read_gz(&in->bytes, path, e) < 0)
+		return -1;
+	return kind == KIND_ROWS ? read_rows(in, path, e) : read_text(in, path, kind, e);
+}
+
+static int read_folder(struct input *in, const char *path, struct err *e)
+{
+	char **names;
+	size_t n;
+	int status = io_list(path, &names, &n, e);
+
+	if (status < 0)
+		return -1;
+	for (size_t i = 0; i < n && status == 0; i++) {
+		char *file = *names[i] == '.' ? NULL : io_join(path, names[i]);
+		if (file && io_is_dir(file)) {
+			status = read_folder(in, file, e);
+		} else if (file && kind_of(file) != KIND_NONE) {
+			status = read_file(in, file, kind_of(file), e);
+		} else if (file) {
+			in->skipped++;
+			in->first_skipped = in->first_skipped ? in->first_skipped : mem_strdup(file);
+		}
+		mem_free(file);
+	}
+	io_list_free(names, n);
+	return status;
+}
+
+int input_read(struct input *in, const char *path, struct err *e)
+{
+	if (io_is_dir(path))
+		return read_folder(in, path, e);
+	return read_file(in, path, kind_of(path) == KIND_NONE ? KIND_TEXT : kind_of(path), e);
+}
+
+void input_release(struct input *in)
+{
+	mem_free(in->first_skipped);
+	buf_release(&in->bytes);
+	buf_release(&in->text);
+}

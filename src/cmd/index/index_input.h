@@ -1,0 +1,40 @@
+/* index_input: the documents of files and folders.
+ *
+ *     .jsonl .ndjson (.gz)   a document a row: id `_id`, `id` or `doc_id`, `title`, `text` (or `contents`); other
+ *                            columns that are texts or numbers, and those of `metadata`, are fields that filters look
+ *     at .html .htm             without tags; the title is <title>
+ *     .pdf                   by poppler's pdftotext, where it is installed
+ *     .txt .md .rst and others without an ending of theirs: as they are; of .md the title is the first heading
+ *
+ * A file's id is its path. Of a folder, whose hidden files are left out, these endings are taken; what else is there is
+ * counted. What is no UTF-8 becomes U+FFFD. */
+#ifndef CMD_INDEX_INPUT_H
+#define CMD_INDEX_INPUT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+struct input_document {
+	const char *id, *title, *source;   /* title may be NULL */
+	const char *text;
+	size_t n;
+	const char *fields;                /* JSON, or NULL */
+};
+
+struct input {
+	int (*take)(void *ctx, const struct input_document *d, struct err *e);
+	void *ctx;
+	size_t skipped;                    /* files of folders with other endings */
+	char *first_skipped;               /* mem_free */
+	struct buf bytes, text;
+};
+
+int input_read(struct input *in, const char *path, struct err *e);
+void input_release(struct input *in);
+
+/* HTML as text: tags off, blocks on lines of their own, scripts and styles left out, entities as characters. title (or
+ * NULL) gets <title>. */
+void input_html(const char *html, size_t n, struct buf *text, struct buf *title);
+
+#endif
