@@ -70,7 +70,16 @@ static size_t shown_way(const struct climb *c)
 	return best;
 }
 
-static bool can_be_paid(const struct climb *c, const struct climb_way *w) { return w->try_seconds <= c->left; }
+/* With the test after it, of itself or of the dearest way that was measured. */
+static bool can_be_paid(const struct climb *c, const struct climb_way *w)
+{
+	double test = w->test_seconds;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_measured(&c->ways[i]))
+			test = fmax(test, c->ways[i].test_seconds);
+	return w->try_seconds + test <= c->left;
+}
 
 static size_t n_waiting(const struct climb *c, bool paid)
 {

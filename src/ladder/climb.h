@@ -24,6 +24,7 @@ struct climb_way {
 	bool costs_met;            /* measured: latency, memory, joules are as the goal wants them */
 	double try_seconds;        /* to make it and look at it; what it took where it was measured */
 	double use_seconds;        /* an answer */
+	double test_seconds;       /* of the test, should it win */
 };
 
 struct climb {
@@ -32,7 +33,7 @@ struct climb {
 	double goal; /* NAN: there is none */
 	double show; /* the quality at which the looks would show the goal */
 	double uses;
-	double left;       /* seconds that may still be spent */
+	double left;       /* seconds that may still be spent, the test among them */
 	double least_gain; /* without a goal: less expected gain than this is not worth trying */
 };
 

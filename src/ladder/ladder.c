@@ -209,6 +209,7 @@ static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct er
 		                         .spare = f->spare_seconds / n,
 		                         .bytes = (double)f->bytes,
 		                         .operations = 0 };
+	a->l->read_seconds = f->score_seconds / n;
 	return err_set(e, "%s", "");
 }
 

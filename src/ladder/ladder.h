@@ -74,7 +74,12 @@ struct ladder {
 	char *open; /* its name, or NULL */
 	/* what was found out: seconds and bytes of answering with the bare model, of the choose rows */
 	struct rung_price bare;
+	double read_seconds; /* of the same, a row, where nothing is written */
 	bool is_priced;
+	/* States of the rows to learn from (ladder/learnt.h), of all layers that are kept, or NULL. */
+	float *features;
+	int *layers;
+	size_t n_layers;
 };
 
 void ladder_close(struct ladder *l);

@@ -5,8 +5,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/asked.h"
+#include "data/chat.h"
 #include "learn/answers.h"
+#include "learn/frozen.h"
 
 int learnt_fits(struct ladder *l, struct err *e)
 {
@@ -35,27 +39,162 @@ static struct rows rows_at(const struct task *t, const size_t *at, size_t n)
 	return (struct rows){ .items = items, .n = n, .shape = t->shape };
 }
 
-int learnt_make(struct ladder *l, enum learner_kind kind, const char *dir, struct err *e)
+/* --- a frozen model's states --- */
+
+static int want_template(struct ladder *l, const struct rows *r, struct err *e)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < r->n; i++)
+		wanted |= asked_by_template(r->items[i].json, l->apply_chat_template);
+	if (!wanted || l->chat)
+		return 0;
+	return chat_template(&l->chat, l->base.tokenizer, e) < 0 ? err_prefix(e, "%s: its chat template", l->model) : 0;
+}
+
+static struct frozen_options how_of(const struct ladder *l, const int *layers, size_t n)
+{
+	return (struct frozen_options){ .pooling = l->base.config.arch->encoder ? FEATURES_MEAN : FEATURES_LAST,
+		                        .layers = layers,
+		                        .n_layers = n,
+		                        .max_length = l->base.config.n_ctx,
+		                        .micro_batch_tokens = l->micro_batch_tokens,
+		                        .apply_chat_template = l->apply_chat_template };
+}
+
+static int look(void *ctx, size_t done, size_t total)
+{
+	const struct ladder *l = ctx;
+	struct evaluate_progress p = { "reading", (int64_t)done, (int64_t)total, INFINITY };
+
+	return l->progress ? l->progress(l->ctx, &p) : 0;
+}
+
+/* *out: [n][n_layers][width], mem_free. */
+static int states_of(struct ladder *l, const struct rows *r, const int *layers, size_t n_layers, float **out,
+                     struct err *e)
+{
+	struct frozen_options how = how_of(l, layers, n_layers);
+	struct frozen f;
+
+	if (want_template(l, r, e) < 0)
+		return -1;
+	int status = frozen_open(&f, &l->base, NULL, l->chat, l->device, r, &how, e);
+	*out = mem_array(r->n * n_layers * (size_t)l->base.config.C + 1, sizeof(**out));
+	if (status == 0)
+		status = frozen_run(&f, *out, look, l, e);
+	frozen_close(&f);
+	return status;
+}
+
+/* Of the rows to learn from, once. */
+static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
+{
+	if (l->features)
+		return 0;
+	if (ladder_open_model(l, e) < 0)
+		return -1;
+	l->layers = mem_array((size_t)features_layers(&l->base), sizeof(*l->layers));
+	l->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, l->layers);
+	if (states_of(l, r, l->layers, l->n_layers, &l->features, e) == 0)
+		return 0;
+	learnt_release(l);
+	return -1;
+}
+
+void learnt_release(struct ladder *l)
+{
+	mem_free(l->features);
+	mem_free(l->layers);
+	l->features = NULL;
+	l->layers = NULL;
+}
+
+/* What whoever loads it must know: the keys of a probe's folder. */
+static json_t *facts(const struct ladder *l)
+{
+	bool encoder = l->base.config.arch->encoder;
+
+	return json_pack("{s:o, s:n, s:s, s:b, s:i}", "base_model_name_or_path", jsonx_path(l->model), "adapter",
+	                 "pooling", encoder ? "mean" : "last", "apply_chat_template", l->apply_chat_template,
+	                 "max_length", l->base.config.n_ctx);
+}
+
+static int fit_and_save(struct ladder *l, enum learner_kind kind, struct examples *x, const char *dir, struct err *e)
 {
 	struct learner_options o = { .layer = -1, .folds = 5, .seed = l->seed };
 	struct workshop on = { l->device->kernels, l->device->pool };
-	struct answers a = { 0 };
 	struct learner learner = { 0 };
+	bool reads = learner_reads_features(kind);
+
+	if (reads) {
+		x->feature = l->features;
+		x->n_layers = l->n_layers;
+		x->layer = l->layers;
+		x->width = (size_t)l->base.config.C;
+	}
+	json_t *more = reads ? facts(l) : NULL;
+	int status = learner_fit(&learner, kind, x, &o, &on, e);
+	if (status == 0)
+		status = learner_save(&learner, dir, more, e);
+	json_decref(more);
+	learner_release(&learner);
+	return status;
+}
+
+int learnt_make(struct ladder *l, enum learner_kind kind, const char *dir, struct err *e)
+{
+	struct answers a = { 0 };
 	size_t n, *at = task_side(l->task, SIDE_TRAIN, &n);
 	struct rows rows = rows_at(l->task, at, n);
-	int status = answers_learn(&a, &rows, false, e);
+	int status = learner_reads_features(kind) ? learn_states(l, &rows, e) : 0;
 
-	if (status == 0) {
-		status = learner_fit(&learner, kind, &a.rows, &o, &on, e);
-		if (status == 0)
-			status = learner_save(&learner, dir, NULL, e);
-		learner_release(&learner);
+	if (status == 0 && (status = answers_learn(&a, &rows, false, e)) == 0) {
+		status = fit_and_save(l, kind, &a.rows, dir, e);
 		answers_release(&a);
 	}
 	mem_free(rows.items);
 	mem_free(at);
 	return status;
 }
+
+/* --- what it would take: steps of all fits that cross-validation makes, each twice two operations a number --- */
+
+#define STATE_FLOPS 5e9
+#define WORD_FLOPS 1e9
+enum { STATE_STEPS = 400, WORD_STEPS = 900, WORD_BYTES = 6 };
+
+double learnt_word_seconds(const struct ladder *l)
+{
+	double words = 0;
+
+	for (size_t i = 0; i < l->task->n; i++)
+		if (l->task->rows[i].side == SIDE_TRAIN)
+			words += (double)strlen(l->task->rows[i].text) / WORD_BYTES;
+	return 0.02 + words * l->task->n_classes * 4 * WORD_STEPS / WORD_FLOPS;
+}
+
+double learnt_state_seconds(const struct ladder *l)
+{
+	double layers = (double)features_layers(&l->base) / 4 + 1;
+
+	return (double)l->task->side_n[SIDE_TRAIN] * l->task->n_classes * l->base.config.C * 4 * STATE_STEPS * layers /
+	       STATE_FLOPS;
+}
+
+/* Every row is read once; what another rung has computed is there. */
+int learnt_state_price(struct ladder *l, double fit, struct rung_price *p, struct err *e)
+{
+	if (ladder_price_model(l, p, e) < 0 || ladder_open_model(l, e) < 0)
+		return -1;
+	double mid = l->read_seconds * (double)l->task->side_n[SIDE_TRAIN] + fit;
+	p->make = (struct span){ mid, mid / 2, mid * 2 };
+	p->answer = l->read_seconds;
+	p->spare = 0;
+	return 0;
+}
+
+/* --- answering --- */
 
 static int class_of(const struct task *t, const char *name)
 {
@@ -87,22 +226,51 @@ static void take(const struct ladder *l, const struct learner *learner, const fl
 	o->chance = right / sum;
 }
 
-int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e)
+/* The states that it reads, of rows that are asked. */
+static int take_states(struct ladder *l, const struct learner *learner, const struct rows *r, struct examples *x,
+                       float **states, struct err *e)
+{
+	if (!learner_reads_features(learner->kind))
+		return 0;
+	if (ladder_open_model(l, e) < 0 || states_of(l, r, &learner->layer, 1, states, e) < 0)
+		return -1;
+	x->feature = *states;
+	x->n_layers = 1;
+	x->layer = &learner->layer;
+	x->width = (size_t)l->base.config.C;
+	return 0;
+}
+
+static int say_all(struct ladder *l, const struct learner *learner, const struct rows *r, const size_t *at,
+                   struct outcome *out, struct err *e)
 {
 	struct workshop on = { l->device->kernels, l->device->pool };
-	struct rows rows = rows_at(l->task, at, n);
+	size_t k = (size_t)learner->labels.n;
 	struct answers a = { 0 };
+	float *z = mem_array(r->n * k + 1, sizeof(*z)), *states = NULL;
+	int status = answers_ask(&a, r, e);
+
+	if (status == 0) {
+		status = take_states(l, learner, r, &a.rows, &states, e);
+		if (status == 0)
+			status = learner_outputs(learner, &a.rows, &on, z, e);
+		for (size_t i = 0; i < r->n && status == 0; i++)
+			take(l, learner, z + i * k, &l->task->rows[at[i]], &out[i]);
+		answers_release(&a);
+	}
+	mem_free(states);
+	mem_free(z);
+	return status;
+}
+
+int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e)
+{
+	struct rows rows = rows_at(l->task, at, n);
 	struct learner learner = { 0 };
 	int status = learner_load(&learner, dir, NULL, e);
 
-	if (status == 0 && (status = answers_ask(&a, &rows, e)) == 0) {
-		float *z = mem_array(n * (size_t)learner.labels.n, sizeof(*z));
-		status = learner_outputs(&learner, &a.rows, &on, z, e);
-		for (size_t i = 0; i < n && status == 0; i++)
-			take(l, &learner, z + i * (size_t)learner.labels.n, &l->task->rows[at[i]], &out[i]);
-		mem_free(z);
-		answers_release(&a);
-	}
+	if (status == 0)
+		status = say_all(l, &learner, &rows, at, out, e);
 	learner_release(&learner);
 	mem_free(rows.items);
 	return status;

@@ -46,17 +46,20 @@ double adapt_watts(const struct adapt *a)
 	return g.energy.joules / g.seconds;
 }
 
-/* The test: its rows by the dearest way that could win. */
+/* The test, should the way win; a little more, since nothing may be missing at the end. */
+static double test_seconds(const struct adapt *a, size_t i)
+{
+	return 1.3 * a->climb.ways[i].use_seconds * (double)a->n_test;
+}
+
 double adapt_reserve(const struct adapt *a)
 {
 	double most = 0;
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (!a->ways[i].why[0])
-			most = fmax(most, adapt_is_measured(a, i) ?
-			                          a->climb.ways[i].use_seconds :
-			                          a->ways[i].price.answer - a->ways[i].price.spare / 2);
-	return 1.3 * most * (double)a->n_test;
+			most = fmax(most, a->climb.ways[i].test_seconds);
+	return most;
 }
 
 double adapt_left(const struct adapt *a)
@@ -71,7 +74,7 @@ double adapt_left(const struct adapt *a)
 		left = fmin(left, (a->limit.joules * (1 - held_back) / g.energy.joules - 1) * g.seconds);
 	if (!isnan(a->limit.money) && g.money.total > 0)
 		left = fmin(left, (a->limit.money * (1 - held_back) / g.money.total - 1) * g.seconds);
-	return left - adapt_reserve(a);
+	return left;
 }
 
 static void cannot(struct adapt *a, size_t i, const char *why)
@@ -154,7 +157,7 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 	const struct rung *r = a->ways[i].rung;
 	struct err why = ERR_INIT;
 
-	if (price_order(r) == 2 && adapt_left(a) < a->n_choose * a->ladder.bare.answer) {
+	if (price_order(r) == 2 && !(a->ladder.train_seconds > 0)) {
 		cannot(a, i, "--max-gas has no room for a training");
 		return 0;
 	}
@@ -190,11 +193,19 @@ static int check_budget(struct adapt *a, struct err *e)
 			log_say("  %-12s %s", a->ways[i].rung->name, a->ways[i].why);
 		return err_set(e, "no way fits these rows and this model");
 	}
-	double left = adapt_left(a) + adapt_reserve(a);
+	double left = adapt_left(a);
 	if (left < cheapest)
 		return err_set(e, "--max-gas leaves %.3g s, and the cheapest way, %s, takes %.3g s: nothing was run",
 		               fmax(0, left), name, cheapest);
 	return 0;
+}
+
+/* Half of what is left when the rows of both sides are answered too. */
+static double room_for_training(const struct adapt *a)
+{
+	double answers = a->ladder.bare.answer * (double)(a->n_choose + a->n_test);
+
+	return fmax(0, 0.7 * (adapt_left(a) - 1.3 * answers));
 }
 
 int adapt_price(struct adapt *a, struct err *e)
@@ -211,11 +222,12 @@ int adapt_price(struct adapt *a, struct err *e)
 			adapt_keep_way(a, i);
 		}
 		if (order == 1 && isfinite(adapt_left(a)))
-			a->ladder.train_seconds = fmin(a->ladder.train_seconds, 0.7 * fmax(adapt_left(a), 0));
+			a->ladder.train_seconds = fmin(a->ladder.train_seconds, room_for_training(a));
 	}
 	for (size_t i = 0; i < a->climb.n; i++) {
 		a->climb.ways[i].try_seconds = seconds_of_trying(a, i);
 		a->climb.ways[i].use_seconds = a->ways[i].price.answer - a->ways[i].price.spare / 2;
+		a->climb.ways[i].test_seconds = test_seconds(a, i);
 		if (adapt_is_measured(a, i))
 			adapt_judge(a, i);
 	}
@@ -382,6 +394,7 @@ void adapt_judge(struct adapt *a, size_t i)
 	c->high = x->n ? fmax(adapt_quality(m, b.low), adapt_quality(m, b.high)) : INFINITY;
 	c->costs_met = !a->has_goal || costs_met(a, i);
 	c->use_seconds = w->look_seconds / (double)w->n;
+	c->test_seconds = test_seconds(a, i);
 	c->try_seconds = w->make_seconds + w->look_seconds;
 }
 

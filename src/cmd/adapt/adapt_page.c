@@ -177,9 +177,9 @@ void adapt_show(const struct adapt *a)
 
 static const char style[] =
 	"body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light "
-        "dark}\n"
+	"dark}\n"
 	"table{border-collapse:collapse;font-size:14px}th,td{padding:.3em .8em;border-bottom:1px solid "
-        "#8888;text-align:left;"
+	"#8888;text-align:left;"
 	"vertical-align:top}\n"
 	"tr.winner{font-weight:bold}.verdict{font-size:1.3em}svg{max-width:100%;height:auto}h2{margin-top:2em}\n"
 	"@media print{body{max-width:none;margin:0}table{font-size:11px}h2,table,svg{break-inside:avoid}}\n";

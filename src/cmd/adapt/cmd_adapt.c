@@ -20,6 +20,7 @@
 #include "cmd/model_common.h"
 #include "cmd/output_check.h"
 #include "cmd/trial.h"
+#include "ladder/learnt.h"
 
 enum { ROWS_LEAST = 12, SIDE_LEAST = 3, RUNGS_MOST = 64, WARNINGS_MOST = 64 };
 
@@ -316,6 +317,7 @@ static int open_all(struct adapt *a, struct err *e)
 
 static void close_all(struct adapt *a)
 {
+	learnt_release(&a->ladder);
 	ladder_close(&a->ladder);
 	for (size_t i = 0; i < a->climb.n; i++)
 		mem_free(a->ways[i].out);
@@ -393,8 +395,8 @@ static void predict_ways(const struct adapt *a, struct predicted *p)
 		}
 	bool limited = isfinite(adapt_left(a)); /* then it is fitted into what there is, and nothing is learnt of it */
 	predict_begin(p, "%s", limited ? "" : "adapt");
-	predict_phase(p, "ways", fmax(0, fmin(all, 0.8 * adapt_left(a))));
-	predict_phase(p, "test", adapt_reserve(a));
+	predict_phase(p, "ways", fmax(0, fmin(all, 0.8 * (adapt_left(a) - adapt_reserve(a)))));
+	predict_phase(p, "test", fmax(0, fmin(adapt_reserve(a), 0.8 * adapt_left(a))));
 	p->spare_seconds = p->seconds;
 	predict_part(p, "model", bytes, "of the model and its work, while answering");
 	predict_part(p, "base", (double)mem_rss(), "program, libraries, rows");
