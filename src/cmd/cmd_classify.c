@@ -23,6 +23,7 @@
 #include "cmd/text_rows.h"
 #include "data/enclosed.h"
 #include "infer/labeller.h"
+#include "ladder/adapted.h"
 
 extern const struct command cmd_classify;
 
@@ -310,11 +311,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (o->out && !text_stem(o->out, ".jsonl"))
 		return app_usage(&cmd_classify, "--out FILE.jsonl was wanted");
-	j.is_probe = learner_is_in(p->positional[0]);
+	char *learner = adapted_learner(p->positional[0]);
+	j.is_probe = learner != NULL;
 	if (!j.is_probe && loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
 		return -1;
-	int status = j.is_probe ? classify_by_probe(&j, p->positional[0], p->positional[1], e) :
+	int status = j.is_probe ? classify_by_probe(&j, learner, p->positional[1], e) :
 	                          classify(&j, p->positional[1], e);
+	mem_free(learner);
 	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
 	labeller_free(j.labeller);
 	mem_free(j.z);

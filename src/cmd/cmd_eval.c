@@ -16,6 +16,7 @@
 #include "cmd/text_rows.h"
 #include "data/label_words.h"
 #include "eval/evaluate.h"
+#include "ladder/adapted.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
@@ -363,7 +364,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
 		.whole = context, .prompts = context, .calibrate = calibration_of(o->calibrate),
-		.stop = &stop, .n_stop = o->context.num && *stop && !o->apply_chat_template,
+		.stop = &stop, .n_stop = (o->context.num || o->context.prompt) && *stop && !o->apply_chat_template,
 	};
 
 	bool texts = r->shape->judged == JUDGED_TEXTS && !l->model.labels && !(said && label_words_wants(r));
@@ -492,12 +493,17 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	o->batch_given = opt_given(p, "micro-batch-tokens");
+	char *learner = adapted_learner(p->positional[0]), *prompt = NULL;
 	int status = rows_load(&rows, o->data, e);
-	if (status == 0 && learner_is_in(p->positional[0]))
-		status = judge_probe(app, o, p->positional[0], &rows, e);
+	if (status == 0)
+		status = in_context_adapted(&o->context, p->positional[0], &prompt, &o->calibrate, e);
+	if (status == 0 && learner)
+		status = judge_probe(app, o, learner, &rows, e);
 	else if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);
 	rows_release(&rows);
+	mem_free(learner);
+	mem_free(prompt);
 	return status;
 }
 

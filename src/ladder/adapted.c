@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "learn/learner.h"
 
 enum { FORMAT = 1 };
 
@@ -41,6 +42,8 @@ static int read_facts(struct adapted *a, const char *path, struct err *e)
 	a->adapter = path_in(a, "adapter");
 	a->model = path_in(a, "model");
 	a->learner = path_in(a, "learner");
+	a->prompt = path_in(a, "prompt");
+	a->calibrate = text(a->json, "calibrate");
 	if (!a->model && strcmp(a->kind, "learner") != 0)
 		a->model = mem_strdup(base);
 	if (a->model && !io_exists(a->model))
@@ -62,12 +65,42 @@ int adapted_open(struct adapted *a, const char *path, struct err *e)
 	return status;
 }
 
+char *adapted_learner(const char *path)
+{
+	struct err ignored = ERR_INIT;
+	struct adapted a;
+	char *learner = NULL;
+
+	if (learner_is_in(path))
+		return mem_strdup(path);
+	if (adapted_is(path) && adapted_open(&a, path, &ignored) == 0) {
+		learner = a.learner ? mem_strdup(a.learner) : NULL;
+		adapted_close(&a);
+	}
+	return learner;
+}
+
+char *adapted_asks(const char *path)
+{
+	struct err ignored = ERR_INIT;
+	struct adapted a;
+	char *asks = NULL;
+
+	if (adapted_is(path) && adapted_open(&a, path, &ignored) == 0) {
+		const char *name = text(a.json, "asks");
+		asks = name ? mem_strdup(name) : NULL;
+		adapted_close(&a);
+	}
+	return asks ? asks : mem_strdup("text");
+}
+
 void adapted_close(struct adapted *a)
 {
 	json_decref(a->json);
 	mem_free(a->model);
 	mem_free(a->adapter);
 	mem_free(a->learner);
+	mem_free(a->prompt);
 	mem_free(a->dir);
 	*a = (struct adapted){ .json = NULL };
 }

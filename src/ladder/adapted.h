@@ -15,12 +15,18 @@ struct adapted {
 	const char *kind; /* base, adapter, model, learner, … */
 	/* To be opened; NULL: none is. learner: a folder of learn/learner.h, which answers without a model. */
 	char *model, *adapter, *learner;
-	char *dir; /* where the rung's files lie */
+	char *prompt;          /* a file of what stands before each row (data/fewshot.h), or NULL */
+	const char *calibrate; /* how choices are calibrated, or NULL */
+	char *dir;             /* where the rung's files lie */
 };
 
 /* Is there a folder with an artefact? */
 bool adapted_is(const char *path);
 int adapted_open(struct adapted *a, const char *path, struct err *e);
+/* The folder of the learner that path is, or leaves; NULL: it is none. mem_free. */
+char *adapted_learner(const char *path);
+/* The column in which its rows asked: query, prompt, messages, instruction, else text. mem_free. */
+char *adapted_asks(const char *path);
 void adapted_close(struct adapted *a);
 /* Writes dir/artefact.json: what a rung leaves (taken), whose files lie in `files`, a name within dir. */
 int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,

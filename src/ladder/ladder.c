@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/chat.h"
+#include "data/content_free.h"
+#include "data/fewshot.h"
 #include "gas/predict.h"
 #include "model/prepare.h"
 #include "model/resident.h"
@@ -93,6 +95,7 @@ int ladder_open_model(struct ladder *l, struct err *e) { return open_way(l, &(st
 
 struct answering {
 	struct ladder *l;
+	const struct model_way *way;
 	const size_t *at;
 	struct outcome *out;
 	size_t n;                 /* rows that were told */
@@ -128,16 +131,29 @@ static double largest_share(const json_t *logs)
 	return 1 / sum;
 }
 
-static void take_choice(const struct task *t, const json_t *line, struct outcome *o)
+/* The same of probabilities. */
+static double largest(const json_t *shares)
 {
-	const json_t *logs = json_object_get(line, "logprobs");
+	double most = 0;
+	size_t i;
+	const json_t *x;
 
-	o->hit = field(line, "acc");
-	o->hit_norm = field(line, "acc_norm");
-	o->logprob = json_number_value(json_array_get(logs, (size_t)field(line, "gold")));
+	json_array_foreach (shares, i, x)
+		most = fmax(most, json_number_value(x));
+	return most;
+}
+
+static void take_choice(const struct task *t, const json_t *line, bool calibrated, struct outcome *o)
+{
+	const json_t *logs = json_object_get(line, "logprobs"), *q = json_object_get(line, "probabilities_calibrated");
+	size_t gold = (size_t)field(line, "gold");
+
+	o->hit = field(line, calibrated ? "acc_calibrated" : "acc");
+	o->hit_norm = field(line, calibrated ? "acc_calibrated" : "acc_norm");
+	o->logprob = json_number_value(json_array_get(logs, gold));
 	o->tokens = field(line, "tokens");
-	o->confidence = largest_share(logs);
-	o->said = t->n_classes ? (int)field(line, "choice") : -1;
+	o->confidence = calibrated ? largest(q) : largest_share(logs);
+	o->said = t->n_classes ? (int)field(line, calibrated ? "choice_calibrated" : "choice") : -1;
 }
 
 static void take_label(const struct task *t, const json_t *line, const struct task_row *row, struct outcome *o)
@@ -181,7 +197,7 @@ static void take_line(void *ctx, json_t *line)
 
 	*o = outcome_none;
 	if (t->kind == TASK_CHOICES)
-		take_choice(t, line, o);
+		take_choice(t, line, a->way->calibrated, o);
 	else if (t->kind == TASK_LABELS)
 		take_label(t, line, &t->rows[a->at[a->n]], o);
 	else if (t->kind == TASK_ANSWERS)
@@ -209,44 +225,124 @@ static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct er
 		                         .spare = f->spare_seconds / n,
 		                         .bytes = (double)f->bytes,
 		                         .operations = 0 };
-	a->l->read_seconds = f->score_seconds / n;
+	a->l->reads = f->score_seconds / n;
 	return err_set(e, "%s", "");
 }
 
-static int evaluate_rows(struct answering *a, const struct subject *s, struct err *e)
+/* Rows and what has no content, with what stands before them; as they are where nothing does. */
+struct asked_rows {
+	struct fewshot *prompt;
+	struct rows plain, made, free, free_made;
+	bool has_made, has_free, has_free_made;
+};
+
+static int place_prompt(struct asked_rows *r, const struct ladder *l, const struct model_way *w, struct err *e)
 {
+	struct fewshot_options o = { .chat = l->apply_chat_template, .template_ = l->chat != NULL };
+
+	if (!w->prompt)
+		return 0;
+	if (fewshot_load(&r->prompt, w->prompt, &o, e) < 0 || fewshot_apply(r->prompt, &r->plain, &r->made, e) < 0)
+		return -1;
+	r->has_made = true;
+	return 0;
+}
+
+/* In the wording of the rows to learn from, so that it does not depend on which are asked. */
+static int make_free(const struct ladder *l, struct rows *out, struct err *e)
+{
+	size_t n, *at = task_side(l->task, SIDE_TRAIN, &n);
+	struct rows rows = { .items = mem_array(MAX(n, 1), sizeof(*rows.items)), .n = n, .shape = l->task->shape };
+
+	for (size_t i = 0; i < n; i++)
+		rows.items[i] = l->task->rows[at[i]].row;
+	int status = content_free_rows(&rows, out, e);
+	mem_free(rows.items);
+	mem_free(at);
+	return status;
+}
+
+static int place_free(struct asked_rows *r, const struct ladder *l, const struct model_way *w, struct err *e)
+{
+	if (!w->calibrated)
+		return 0;
+	if (make_free(l, &r->free, e) < 0)
+		return -1;
+	r->has_free = true;
+	if (!r->prompt)
+		return 0;
+	if (fewshot_apply(r->prompt, &r->free, &r->free_made, e) < 0)
+		return -1;
+	r->has_free_made = true;
+	return 0;
+}
+
+static void asked_rows_release(struct asked_rows *r)
+{
+	fewshot_free(r->prompt);
+	mem_free(r->plain.items);
+	if (r->has_made)
+		rows_release(&r->made);
+	if (r->has_free)
+		rows_release(&r->free);
+	if (r->has_free_made)
+		rows_release(&r->free_made);
+}
+
+static int evaluate_asked(struct answering *a, const struct subject *s, const struct asked_rows *r, struct err *e)
+{
+	static const char *const stop = "\n\n";
 	const struct task *t = a->l->task;
 	int32_t virtual = overlays_virtual(s->overlay), most = s->model->config.n_ctx - virtual;
 	struct evaluate_options o = { .micro_batch_tokens = a->l->micro_batch_tokens,
 		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
 		                      .apply_chat_template = a->l->apply_chat_template,
+		                      .whole = r->has_made,
+		                      .stop = &stop,
+		                      .n_stop = r->has_made && !a->l->apply_chat_template,
+		                      .calibrate = r->has_free ? CALIBRATE_CONTEXTUAL : CALIBRATE_NONE,
+		                      .content_free = !r->has_free     ? NULL :
+		                                      r->has_free_made ? &r->free_made :
+		                                                         &r->free,
 		                      .progress = tell,
 		                      .detail = take_line,
 		                      .planned = a->price ? take_forecast : NULL,
 		                      .ctx = a };
-	struct row *rows = mem_array(a->rows, sizeof(*rows));
-	struct rows some = { .items = rows, .n = a->rows, .shape = t->shape };
 	struct evaluation v = { 0 };
 
 	o.stride = MAX(o.max_length / 2, 1);
-	for (size_t i = 0; i < a->rows; i++)
-		rows[i] = t->rows[a->at[i]].row;
-	int status = evaluate(&v, s, &some, &o, e);
+	int status = evaluate(&v, s, r->has_made ? &r->made : &r->plain, &o, e);
 	if (status == 0 && a->n != a->rows)
 		BUG("%zu of %zu rows were told", a->n, a->rows);
 	evaluation_release(&v);
-	mem_free(rows);
 	return status;
 }
 
-static int answer_with(struct answering *a, struct model *m, const struct template *chat, const char *adapter,
-                       struct err *e)
+static int evaluate_rows(struct answering *a, const struct subject *s, struct err *e)
 {
+	struct row *rows = mem_array(MAX(a->rows, 1), sizeof(*rows));
+	struct asked_rows r = { .plain = { .items = rows, .n = a->rows, .shape = a->l->task->shape } };
+
+	for (size_t i = 0; i < a->rows; i++)
+		rows[i] = a->l->task->rows[a->at[i]].row;
+	int status = place_prompt(&r, a->l, a->way, e);
+	if (status == 0)
+		status = place_free(&r, a->l, a->way, e);
+	if (status == 0)
+		status = evaluate_asked(a, s, &r, e);
+	asked_rows_release(&r);
+	return status;
+}
+
+static int answer_with(struct answering *a, struct err *e)
+{
+	const char *adapter = a->way->adapter;
+	struct ladder *l = a->l;
 	struct adapter over = { 0 };
 
-	if (adapter && adapter_load(&over, adapter, m, e) < 0)
+	if (adapter && adapter_load(&over, adapter, &l->base, e) < 0)
 		return -1;
-	struct subject s = { m, adapter ? &over.overlay : NULL, chat, a->l->device };
+	struct subject s = { &l->base, adapter ? &over.overlay : NULL, l->chat, l->device };
 	int status = evaluate_rows(a, &s, e);
 	if (adapter)
 		adapter_release(&over);
@@ -256,33 +352,37 @@ static int answer_with(struct answering *a, struct model *m, const struct templa
 int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
                   struct err *e)
 {
-	struct answering a = { .l = l, .at = at, .out = out, .rows = n };
+	struct answering a = { .l = l, .way = w, .at = at, .out = out, .rows = n };
 
-	if (open_way(l, w, e) < 0)
-		return -1;
-	return answer_with(&a, &l->base, l->chat, w->adapter, e);
+	return open_way(l, w, e) < 0 ? -1 : answer_with(&a, e);
+}
+
+int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_price *p, struct err *e)
+{
+	static const struct log_sink nobody;
+	size_t n, *at = task_side(l->task, SIDE_CHOOSE, &n);
+	struct answering a = { .l = l, .way = w, .at = at, .rows = n, .price = p };
+	const struct log_sink *lent = log_lend(&nobody); /* it is said when they are answered */
+	int status = open_way(l, w, e);
+
+	if (status == 0)
+		status = answer_with(&a, e);
+	log_lend(lent);
+	mem_free(at);
+	if (status == 0 || e->msg[0])
+		return status < 0 ? status : err_set(e, "nothing was forecast");
+	size_t owned, mapped = model_read_bytes(&l->base, &(struct model_reads){ .token = NULL }, &owned);
+	p->bytes += (double)(mapped + owned);
+	return 0;
 }
 
 int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e)
 {
-	size_t n;
-
-	if (!l->is_priced) {
-		size_t *at = task_side(l->task, SIDE_CHOOSE, &n);
-		struct answering a = { .l = l, .at = at, .rows = n, .price = &l->bare };
-		static const struct log_sink nobody;
-		const struct log_sink *lent = log_lend(&nobody); /* it is said when they are answered */
-		int status = ladder_open_model(l, e);
-		if (status == 0)
-			status = answer_with(&a, &l->base, l->chat, NULL, e);
-		log_lend(lent);
-		mem_free(at);
-		if (status == 0 || e->msg[0])
-			return status < 0 ? status : err_set(e, "nothing was forecast");
-		size_t owned, mapped = model_read_bytes(&l->base, &(struct model_reads){ .token = NULL }, &owned);
-		l->bare.bytes += (double)(mapped + owned);
-		l->is_priced = true;
-	}
+	if (!l->is_priced && ladder_forecast(l, &(struct model_way){ .model = NULL }, &l->bare, e) < 0)
+		return -1;
+	if (!l->is_priced)
+		l->read_seconds = l->reads;
+	l->is_priced = true;
 	*p = l->bare;
 	return 0;
 }
@@ -413,6 +513,7 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 		note_steps(l, t, plan, &share);
 		p->make = seconds_span(rest + share * plan->step_seconds, plan->save_seconds);
 		p->operations = plan->planned_flops * share;
+		p->make_bytes = (double)plan->planned_bytes;
 		p->answer *= 1.15; /* an adapter's own products, and another reading of the model */
 	}
 	trainer_close(trainer);

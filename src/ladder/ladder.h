@@ -22,6 +22,7 @@ struct rung_price {
 	struct span make;     /* seconds, before a row is answered */
 	double answer, spare; /* seconds a row; of them, those that come only where answers are long */
 	double bytes;         /* of memory while answering */
+	double make_bytes;    /* of the process while it is made, at its peak; 0: no more than while answering */
 	double operations;    /* of making */
 };
 
@@ -75,6 +76,7 @@ struct ladder {
 	/* what was found out: seconds and bytes of answering with the bare model, of the choose rows */
 	struct rung_price bare;
 	double read_seconds; /* of the same, a row, where nothing is written */
+	double reads;        /* of the last forecast */
 	bool is_priced;
 	/* States of the rows to learn from (ladder/learnt.h), of all layers that are kept, or NULL. */
 	float *features;
@@ -91,13 +93,17 @@ int ladder_write_rows(struct ladder *l, struct err *e);
 /* --- for rungs --- */
 
 struct model_way {
-	const char *model;   /* NULL: the ladder's */
-	const char *adapter; /* or NULL */
+	const char *model;    /* NULL: the ladder's */
+	const char *adapter;  /* or NULL */
+	const json_t *prompt; /* what stands before each row, as fewshot_save has it; or NULL */
+	bool calibrated;      /* of choices that all rows have, by inputs without content (eval/calibrate.h) */
 };
 /* Answers by a model. */
 int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
                   struct err *e);
-/* What the bare model takes to answer the choose rows, found out once. */
+/* What answering the choose rows so would take. */
+int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_price *p, struct err *e);
+/* The same of the bare model, found out once. */
 int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e);
 
 /* A training: NAME, VALUE, … NULL as options of tune have them, over what the ladder says itself. */

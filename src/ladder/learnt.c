@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "data/asked.h"
 #include "data/chat.h"
+#include "data/shape.h"
 #include "learn/answers.h"
 #include "learn/frozen.h"
 
@@ -276,8 +277,18 @@ int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n,
 	return status;
 }
 
+/* In which column rows ask, so that a prompt can be put there. */
+static const char *asks(const struct shape *s)
+{
+	if (s->ask)
+		return "instruction";
+	if (!s->asks)
+		return "text";
+	return !strcmp(s->asks, "conversations") ? "messages" : s->asks;
+}
+
 json_t *learnt_leaves(struct ladder *l, const char *dir, struct err *e)
 {
-	(void)l, (void)dir, (void)e;
-	return json_pack("{s:s, s:s}", "kind", "learner", "learner", ".");
+	(void)dir, (void)e;
+	return json_pack("{s:s, s:s, s:s}", "kind", "learner", "learner", ".", "asks", asks(l->task->shape));
 }

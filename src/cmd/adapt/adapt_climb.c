@@ -164,7 +164,7 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 	if (fit_and_price(a, r, &a->ways[i].price, &why) < 0) {
 		if (app_signalled() || !why.msg[0])
 			return err_set(e, "%s", why.msg[0] ? why.msg : "stopped");
-		if (!r->trains && !r->no_model && r->fits(&a->ladder, &(struct err){ .msg = "" }) == 0)
+		if (!strcmp(r->name, "zero-shot") && a->task.kind != TASK_LABELS)
 			return err_set(e, "%s", why.msg); /* the model itself cannot be used */
 		cannot(a, i, why.msg);
 	}

@@ -378,7 +378,7 @@ static double gain_of_labels(const struct adapt *a, double more)
 
 	if (a->first->what == MEASURE_PERPLEXITY)
 		return p->nats * (then - now);
-	return fmax(0, score - low) * (then / now - 1);
+	return fmin(fmax(0, score - low) * (then / now - 1), fmax(0, a->known.ceiling - score));
 }
 
 static void say_what_would_change(const struct adapt *a, struct buf *out)

@@ -172,6 +172,7 @@ void adapt_keep_way(struct adapt *a, size_t i)
 	json_object_set_new(j, "spare", jsonx_number(w->price.spare));
 	json_object_set_new(j, "bytes", jsonx_number(w->price.bytes));
 	json_object_set_new(j, "operations", jsonx_number(w->price.operations));
+	json_object_set_new(j, "make_bytes", jsonx_number(w->price.make_bytes));
 	if (adapt_is_measured(a, i)) {
 		json_object_set_new(j, "n", json_integer((json_int_t)w->n));
 		json_object_set_new(j, "make_seconds", jsonx_number(w->make_seconds));
@@ -223,6 +224,7 @@ int adapt_recall(struct adapt *a, struct err *e)
 			                        .answer = number(j, "answer"),
 			                        .spare = number(j, "spare"),
 			                        .bytes = number(j, "bytes"),
+			                        .make_bytes = number(j, "make_bytes"),
 			                        .operations = number(j, "operations") };
 		if (why) {
 			snprintf(w->why, sizeof(w->why), "%s", why);

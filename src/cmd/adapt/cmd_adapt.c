@@ -386,12 +386,13 @@ static int climb_and_finish(struct adapt *a, struct err *e)
 
 static void predict_ways(const struct adapt *a, struct predicted *p)
 {
-	double all = 0, bytes = 0;
+	double all = 0, bytes = 0, making = 0, now = (double)mem_rss();
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (!a->ways[i].why[0]) {
 			all += a->climb.ways[i].try_seconds;
 			bytes = fmax(bytes, a->ways[i].price.bytes);
+			making = fmax(making, a->ways[i].price.make_bytes);
 		}
 	bool limited = isfinite(adapt_left(a)); /* then it is fitted into what there is, and nothing is learnt of it */
 	predict_begin(p, "%s", limited ? "" : "adapt");
@@ -399,7 +400,8 @@ static void predict_ways(const struct adapt *a, struct predicted *p)
 	predict_phase(p, "test", fmax(0, fmin(adapt_reserve(a), 0.8 * adapt_left(a))));
 	p->spare_seconds = p->seconds;
 	predict_part(p, "model", bytes, "of the model and its work, while answering");
-	predict_part(p, "base", (double)mem_rss(), "program, libraries, rows");
+	predict_part(p, "base", now, "program, libraries, rows");
+	predict_part(p, "making", fmax(0, making - bytes - now), "more of it while it is trained");
 }
 
 static int show_plan(struct adapt *a, struct err *e)

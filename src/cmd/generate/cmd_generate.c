@@ -16,6 +16,7 @@
 #include "cmd/generate/generate_parts.h"
 #include "cmd/token_view.h"
 #include "token/tokenizer.h"
+#include "ladder/adapted.h"
 
 extern const struct command cmd_generate;
 
@@ -337,8 +338,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (!opt_given(p, "temperature"))
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}
+	char *learner = adapted_learner(p->positional[0]), *prompt = NULL;
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
-	if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
+	if (status == 0)
+		status = in_context_adapted(&o->context, p->positional[0], &prompt, NULL, e);
+	if (status == 0 && learner) {
+		status = generate_by_learner(app, o, p->positional[0], learner, e);
+	} else if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
 		status = sampling_tell(&l.model, p, e);
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
@@ -348,6 +354,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	}
 	generate_context_close(&o->placed);
 	mem_free(o->stops);
+	mem_free(learner);
+	mem_free(prompt);
 	named_adapters_release(&o->adapters);
 	return status;
 }

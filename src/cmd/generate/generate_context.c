@@ -67,7 +67,7 @@ void generate_context_stop(struct generate_command *o, bool raw)
 {
 	const char *delimiter = o->context.delimiter ? o->context.delimiter : "\n\n";
 
-	if (!raw || !o->context.num || !*delimiter)
+	if (!raw || !(o->context.num || o->context.prompt) || !*delimiter)
 		return;
 	size_t n = o->sampling.stop.n;
 	o->stops = mem_array(n + 1, sizeof(*o->stops));
