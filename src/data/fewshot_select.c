@@ -86,28 +86,6 @@ static int nearness(const struct fewshot_pool *p, const struct fewshot_key *key,
 	return status;
 }
 
-struct scored { double score; size_t at; };
-
-static int nearer(const void *a, const void *b)
-{
-	const struct scored *x = a, *y = b;
-
-	return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : (x->at > y->at) - (x->at < y->at);
-}
-
-/* All examples, the nearest first. */
-static void sort_near(const double *score, size_t n, size_t *out)
-{
-	struct scored *all = mem_array(n, sizeof(*all));
-
-	for (size_t i = 0; i < n; i++)
-		all[i] = (struct scored){ score[i], i };
-	qsort(all, n, sizeof(*all), nearer);
-	for (size_t i = 0; i < n; i++)
-		out[i] = all[i].at;
-	mem_free(all);
-}
-
 /* --- orders of all examples --- */
 
 /* Those that stand in out[0..from), then the others as they come. */
@@ -262,7 +240,7 @@ static bool is_self(const struct fewshot_pool *p, const struct fewshot_key *key,
 }
 
 /* lm-eval's draw for a document: one more where it may be among them; again without it where that left too few. */
-static void draw_each(struct fewshot_pool *p, const struct fewshot_key *key, bool same, size_t *out)
+static size_t draw_each(struct fewshot_pool *p, const struct fewshot_key *key, bool same, size_t *out)
 {
 	size_t n = p->rows->n, k = MIN(p->o.num + (same ? 1 : 0), n), kept = 0;
 	size_t *drawn = mem_array(n, sizeof(*drawn)), *others = mem_array(n, sizeof(*others)), n_others = 0;
@@ -276,11 +254,39 @@ static void draw_each(struct fewshot_pool *p, const struct fewshot_key *key, boo
 			others[n_others++] = i;
 	if (kept < p->o.num && n_others >= p->o.num) {
 		py_random_sample(&p->random, n_others, p->o.num, drawn);
-		for (size_t i = 0; i < p->o.num; i++)
-			out[i] = others[drawn[i]];
+		for (kept = 0; kept < p->o.num; kept++)
+			out[kept] = others[drawn[kept]];
 	}
 	mem_free(drawn);
 	mem_free(others);
+	return kept;
+}
+
+/* The nearest that are not the row, of equally near ones the first; how many there are. */
+static size_t take_nearest(const struct fewshot_pool *p, const struct fewshot_key *key, const double *score,
+                           size_t *out)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->rows->n; i++) {
+		if ((kept == p->o.num && !(score[i] > score[out[kept - 1]])) || is_self(p, key, i))
+			continue;
+		size_t at = kept < p->o.num ? kept++ : kept - 1;
+		for (; at && score[i] > score[out[at - 1]]; at--)
+			out[at] = out[at - 1];
+		out[at] = i;
+	}
+	return kept;
+}
+
+static size_t take_first(const struct fewshot_pool *p, const struct fewshot_key *key, size_t *out)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n_fixed && kept < p->o.num; i++)
+		if (!is_self(p, key, p->fixed[i]))
+			out[kept++] = p->fixed[i];
+	return kept;
 }
 
 /* The examples by their order, given or by how near they are. */
@@ -314,29 +320,20 @@ static int too_few(const struct fewshot_pool *p, struct err *e)
 int fewshot_choose(struct fewshot_pool *p, const struct fewshot_key *key, const float *vector, bool same, size_t *out,
                    struct err *e)
 {
-	size_t n = p->rows->n, kept = 0, others = 0;
-	bool near = key && (p->o.order == FEWSHOT_SIMILAR_LAST || (is_each(p) && p->o.select != FEWSHOT_RANDOM_EACH));
-	double *score = near ? mem_array(n, sizeof(*score)) : NULL;
-	size_t *order = is_each(p) && near ? mem_array(n, sizeof(*order)) : p->fixed;
+	bool drawn = p->o.select == FEWSHOT_RANDOM_EACH, nearest = is_each(p) && !drawn;
+	bool near = key && (p->o.order == FEWSHOT_SIMILAR_LAST || nearest);
+	double *score = near ? mem_array(p->rows->n, sizeof(*score)) : NULL;
 	int status = near ? nearness(p, key, vector, score, e) : 0;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < n; i++)
-		others += !is_self(p, key, i);
-	if (status == 0 && others < p->o.num)
-		status = too_few(p, e);
-	if (status == 0 && p->o.select == FEWSHOT_RANDOM_EACH) {
-		draw_each(p, key, same, out);
-	} else if (status == 0) {
-		if (order != p->fixed)
-			sort_near(score, n, order);
-		for (size_t i = 0; i < n && kept < p->o.num; i++)
-			if (!is_self(p, key, order[i]))
-				out[kept++] = order[i];
+	if (status == 0) {
+		kept = drawn ? draw_each(p, key, same, out) :
+		       nearest ? take_nearest(p, key, score, out) :
+		                 take_first(p, key, out);
+		status = kept < p->o.num ? too_few(p, e) : 0;
 	}
 	if (status == 0)
 		arrange(p, score, out);
-	if (order != p->fixed)
-		mem_free(order);
 	mem_free(score);
 	return status;
 }

@@ -127,6 +127,29 @@ static void check_prompts(struct test *t, const json_t *wanted)
 	rows_release(&examples);
 }
 
+/* Messages where a template writes the rows. */
+static void check_turns(struct test *t, const json_t *wanted)
+{
+	struct err e = ERR_INIT;
+	struct rows rows, made;
+	struct fewshot *f;
+	struct fewshot_options o = { .num = (size_t)json_integer_value(json_object_get(wanted, "k")), .chat = true,
+		                     .instruction = json_string_value(json_object_get(wanted, "instruction")) };
+
+	load(t, &rows, json_string_value(json_object_get(wanted, "rows")));
+	CHECK_MSG(t, fewshot_new(&f, &rows, &o, &e) == 0, "%s", e.msg);
+	CHECK_MSG(t, fewshot_apply(f, &rows, &made, &e) == 0, "%s", e.msg);
+	CHECK(t, made.n == json_array_size(json_object_get(wanted, "messages")));
+	for (size_t i = 0; i < made.n; i++) {
+		json_t *asked = shape_ask(made.shape, made.items[i].json, &e);
+		CHECK_MSG(t, json_equal(asked, json_array_get(json_object_get(wanted, "messages"), i)), "row %zu", i);
+		json_decref(asked);
+	}
+	fewshot_free(f);
+	rows_release(&made);
+	rows_release(&rows);
+}
+
 static void test_golden_prompts(struct test *t)
 {
 	json_t *values = golden(t, "values.json"), *one;
@@ -140,6 +163,9 @@ static void test_golden_prompts(struct test *t)
 	test_case(t, "prompts are lm-eval's, byte by byte");
 	json_array_foreach(json_object_get(values, "prompts"), i, one)
 		check_prompts(t, one);
+	test_case(t, "messages are lm-eval's, as several turns");
+	json_array_foreach(json_object_get(values, "turns"), i, one)
+		check_turns(t, one);
 	json_decref(values);
 }
 

@@ -52,6 +52,17 @@ def prompts(folder, examples, rows, k, seed, sampler, description=""):
             "prompts": [json.loads(line) for line in out.splitlines()]}
 
 
+def turns(folder, name, k, description):
+    """What lm-eval hands to a chat template (--fewshot_as_multiturn): the messages of each row."""
+    from fewshot_lm_eval import task_of
+    path = os.path.join(folder, name)
+    task = task_of(path, path, k, 1234, "first_n", description)
+    return {"rows": name, "k": k, "instruction": description, "messages": [
+        task.fewshot_context(doc, num_fewshot=k, apply_chat_template=True, fewshot_as_multiturn=True,
+                             chat_template=lambda messages, add_generation_prompt: messages)
+        for doc in task.eval_docs]}
+
+
 def draws():
     out = []
     for seed, n, k in [(1234, 10, 3), (1234, 400, 5), (0, 85, 6), (7, 86, 6), (2**33 + 5, 1000, 40), (42, 21, 5),
@@ -107,6 +118,7 @@ def main():
                     prompts(folder, "sections.jsonl", "sections.jsonl", 2, 5, "first_n", "Say the section.\n\n"),
                     prompts(folder, "sums.jsonl", "sums.jsonl", 4, 1234, "default", "Add.\n\n"),
                     prompts(folder, "sums.jsonl", "more_sums.jsonl", 6, 99, "default")],
+        "turns": [turns(folder, "sections.jsonl", 2, "Say the section."), turns(folder, "sums.jsonl", 1, "")],
         "draws": draws(),
         "bm25": bm25([r["query"] for r in sections]),
         "calibration": calibration(),
