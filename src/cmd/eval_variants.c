@@ -145,6 +145,8 @@ static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c
 	}
 	if (status == 0)
 		status = judge_made(v, i, s, c ? &made : plain, &own, e);
+	if (status == 0)
+		v->items[i].shape = plain->shape; /* as they were, not with what stands before them */
 	rows_release(&nothing);
 	rows_release(&made);
 	fewshot_free(f);
