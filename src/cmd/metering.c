@@ -615,7 +615,11 @@ static void end_part(void)
 
 void metering_part_end(int status)
 {
-	if (books.on) {
+	struct err ignored = ERR_INIT;
+
+	if (books.on && status == EXIT_USAGE && books.ledger) {
+		ledger_remove(books.ledger, books.entry.id, &ignored);
+	} else if (books.on) {
 		put_ended(status);
 		put();
 		keep_beside();

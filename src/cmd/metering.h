@@ -33,7 +33,7 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
  * JSON list of words, or NULL. The command's own plan, words and uses come back at the end. */
 void metering_part_begin(const char *command, const char *argv, bool fits);
 void metering_part_gas(struct gas *g);              /* what it took until now; seconds alone where nothing is metered */
-void metering_part_end(int status);
+void metering_part_end(int status);                 /* EXIT_USAGE: nothing was run, and no entry stays */
 void metering_phase(const char *name);              /* with --gas phases */
 /* What lies between, as of a request (gas/meter.h): for commands that compare what they run. Nothing is known
  * (gas_none) with --gas off. */

@@ -217,7 +217,7 @@ static int plan(struct trial_run *t, struct err *e)
 	struct trial_options *o = (struct trial_options *)t->o;
 
 	if (trial_plan(t->app, t->trainer, &t->recipe, &t->plan, e) < 0) {
-		t->result->no_room = !strncmp(e->msg, "--max-gas", 9);
+		t->refused = t->result->no_room = !strncmp(e->msg, "--max-gas", 9);
 		return -1;
 	}
 	if (!o->planned)
@@ -225,6 +225,7 @@ static int plan(struct trial_run *t, struct err *e)
 	const struct log_sink *lent = log_lend(NULL);
 	int status = o->planned(o->ctx, trainer_plan(t->trainer), t->plan, e);
 	log_lend(lent);
+	t->refused = status < 0;
 	return status;
 }
 
@@ -321,7 +322,10 @@ static void end_part(const struct trial_run *t, int status, const struct err *e)
 {
 	if (status)
 		metering_error(e->msg);
-	metering_part_end(status ? EXIT_FAILED : t->result->end == TRIAL_DONE ? EXIT_DONE : EXIT_STOPPED);
+	metering_part_end(t->refused                      ? EXIT_USAGE :
+	                  status                          ? EXIT_FAILED :
+	                  t->result->end == TRIAL_DONE ? EXIT_DONE :
+	                                                 EXIT_STOPPED);
 }
 
 static void empty_result(struct trial_result *r)

@@ -16,6 +16,7 @@ struct trial_run {
 	struct run_dir dir;
 	struct trainer *trainer;
 	json_t *plan;
+	bool refused;                  /* by whoever looked at the plan */
 	json_t *facts;                 /* run.json */
 	struct train_loop loop;
 	struct train_loop restored;    /* what earlier processes had done */

@@ -1,5 +1,7 @@
 /* study_file: study.json, out and in. */
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -103,7 +105,7 @@ static double number(const json_t *j, const char *key)
 }
 
 static bool flag(const json_t *j, const char *key) { return json_is_true(json_object_get(j, key)); }
-static long whole(const json_t *j, const char *key) { return (long)json_integer_value(json_object_get(j, key)); }
+static long count_of(const json_t *j, const char *key) { return (long)json_integer_value(json_object_get(j, key)); }
 
 static void read_places(struct study *s, struct study_trial *t, const json_t *list)
 {
@@ -122,8 +124,8 @@ static void read_score(struct study_score *c, const json_t *j)
 {
 	*c = (struct study_score){ .value = number(j, "value"), .mean = number(j, "score"), .low = number(j, "low"),
 		                   .high = number(j, "high"), .stderr_ = number(j, "stderr"),
-		                   .eval_loss = number(j, "eval_loss"), .n = (size_t)whole(j, "n"),
-		                   .step = whole(j, "step") };
+		                   .eval_loss = number(j, "eval_loss"), .n = (size_t)count_of(j, "n"),
+		                   .step = count_of(j, "step") };
 }
 
 static void read_trial(struct study *s, struct study_trial *t, const json_t *j)
@@ -133,14 +135,14 @@ static void read_trial(struct study *s, struct study_trial *t, const json_t *j)
 	struct standing *x = &t->standing;
 
 	*t = (struct study_trial){ .planned = flag(j, "planned"), .busy = flag(j, "busy"), .to_end = flag(j, "to_end"),
-		                   .cut = flag(j, "cut"), .steps = whole(j, "steps"), .cost = number(j, "cost"),
-		                   .trainable = (size_t)whole(j, "trainable_parameters"),
+		                   .cut = flag(j, "cut"), .steps = count_of(j, "steps"), .cost = number(j, "cost"),
+		                   .trainable = (size_t)count_of(j, "trainable_parameters"),
 		                   .error = error ? mem_strdup(error) : NULL };
 	t->has_end = json_is_object(json_object_get(j, "end"));
 	if (t->has_end)
 		read_score(&t->end, json_object_get(j, "end"));
 	read_places(s, t, json_object_get(j, "places"));
-	x->first = (int)MIN(MAX(whole(j, "first"), 0L), (long)s->rungs.rungs);
+	x->first = (int)MIN(MAX(count_of(j, "first"), 0L), (long)s->rungs.rungs);
 	x->reached = x->first + (int)MIN(json_array_size(scores), (size_t)(s->rungs.rungs + 1 - x->first));
 	x->over = flag(j, "over");
 	x->failed = flag(j, "failed");
@@ -199,10 +201,10 @@ static void read_rest(struct study *s, const json_t *j)
 	s->most = number(j, "full_cost");
 	s->share = number(j, "gas_share");
 	s->reserve = number(j, "gas_reserve");
-	s->rungs.trials = (size_t)whole(j, "trials_most");
-	s->hits = (int)whole(j, "hits");
-	s->selection = (size_t)whole(j, "selection_rows");
-	s->held_back = (size_t)whole(j, "held_back_rows");
+	s->rungs.trials = (size_t)count_of(j, "trials_most");
+	s->hits = (int)count_of(j, "hits");
+	s->selection = (size_t)count_of(j, "selection_rows");
+	s->held_back = (size_t)count_of(j, "held_back_rows");
 	s->decisions = json_incref(json_object_get(j, "decisions"));
 	s->processes = json_incref(json_object_get(j, "processes"));
 	s->base = object_or_null(j, "base");
@@ -217,7 +219,9 @@ static void read_rest(struct study *s, const json_t *j)
 
 int study_load(struct study *s, struct app *app, const char *dir, struct err *e)
 {
-	*s = (struct study){ .app = app, .dir = mem_strdup(dir) };
+	char whole[PATH_MAX];
+
+	*s = (struct study){ .app = app, .dir = mem_strdup(realpath(dir, whole) ? whole : dir) };
 	if (io_lock_dir(dir, &s->lock, e) < 0)
 		return -1;
 	char *path = io_join(dir, "study.json");
