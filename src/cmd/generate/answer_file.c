@@ -31,16 +31,16 @@ static int compare(const char *path, const json_t *had, const json_t *asked, str
 	return 0;
 }
 
-static bool is_answer_to(json_t *line, const json_t *row)
+static bool is_answer_to(json_t *line, const json_t *row, bool votes)
 {
+	static const char *const keys[] = { "completion", "finish_reason", "agreement" };
 	json_t *question = json_copy((json_t *)row);
 	bool answered = json_is_string(json_object_get(line, "completion")) &&
 	                json_is_string(json_object_get(line, "finish_reason"));
 
-	for (int i = 0; i < 2; i++) {
-		const char *key = i ? "finish_reason" : "completion";
-		json_object_del(question, key);
-		json_object_del(line, key);
+	for (size_t i = 0; i < ARRAY_LEN(keys) - (votes ? 0 : 1); i++) {
+		json_object_del(question, keys[i]);
+		json_object_del(line, keys[i]);
 	}
 	answered &= json_equal(question, line) == 1;
 	json_decref(question);
@@ -60,7 +60,7 @@ static int count_answers(struct answer_file *f, const struct buf *text, const st
 		/* An answer may have a byte of zero, as rows may. */
 		json_t *line = json_loadb(text->data + *size, (size_t)(newline - text->data) - *size,
 		                          JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-		bool right = line && is_answer_to(line, rows->items[f->n].json);
+		bool right = line && is_answer_to(line, rows->items[f->n].json, f->votes);
 		if (!right)
 			err_set(e, "%s:%zu: not the answer to %s:%zu", f->path, f->n + 1, rows->items[f->n].file,
 			        rows->items[f->n].line);
@@ -96,12 +96,12 @@ bool answer_file_streams(const char *path)
 	return io_is_open_file(path) || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
 }
 
-int answer_file_open(struct answer_file *f, const char *path, const json_t *asked, const struct rows *rows,
+int answer_file_open(struct answer_file *f, const char *path, bool votes, const json_t *asked, const struct rows *rows,
                      struct err *e)
 {
 	struct buf text = { .max = (size_t)16 << 30 };
 
-	*f = (struct answer_file){ .path = mem_strdup(path), .lock = -1 };
+	*f = (struct answer_file){ .path = mem_strdup(path), .lock = -1, .votes = votes };
 	if (answer_file_streams(path)) {
 		f->streams = io_writer_open(&f->stream, path, e) == 0;
 		if (!f->streams)
@@ -122,12 +122,15 @@ int answer_file_open(struct answer_file *f, const char *path, const json_t *aske
 	return status;
 }
 
-int answer_file_add(struct answer_file *f, const struct rows *rows, const struct generation *g, struct err *e)
+int answer_file_add(struct answer_file *f, const struct rows *rows, const struct generation *g, double agreement,
+                    struct err *e)
 {
 	json_t *row = json_copy(rows->items[f->n].json);
 
 	json_object_set_new(row, "completion", json_stringn(buf_str(&g->text), g->text.len));
 	json_object_set_new(row, "finish_reason", json_string(finish_name(g->finish)));
+	if (f->votes)
+		json_object_set_new(row, "agreement", json_real(agreement));
 	char *line = jsonx_line(row), *whole = mem_printf("%s\n", line);
 	int status = f->streams ? io_writer_add(&f->stream, whole, strlen(whole), e) :
 	                          io_append(f->path, whole, strlen(whole), e);

@@ -14,6 +14,7 @@
 struct answer_file {
 	char *path;
 	int lock;
+	bool votes;
 	bool streams;                  /* into a pipe or a device, which stays open */
 	struct io_writer stream;
 	size_t n;                      /* rows that are answered */
@@ -21,11 +22,13 @@ struct answer_file {
 
 bool answer_file_streams(const char *path);
 
-/* asked: an object; where a file is there it must have been begun with the same. rows outlive the file. */
-int answer_file_open(struct answer_file *f, const char *path, const json_t *asked, const struct rows *rows,
+/* asked: an object; where a file is there it must have been begun with the same. rows outlive the file. votes: answers
+ * are what the most of several say, and the share that says it stands beside them. */
+int answer_file_open(struct answer_file *f, const char *path, bool votes, const json_t *asked, const struct rows *rows,
                      struct err *e);
-/* Row f->n with its answer: `completion` and `finish_reason` are set. */
-int answer_file_add(struct answer_file *f, const struct rows *rows, const struct generation *g, struct err *e);
+/* Row f->n with its answer: `completion` and `finish_reason` are set, and `agreement` where the file votes. */
+int answer_file_add(struct answer_file *f, const struct rows *rows, const struct generation *g, double agreement,
+                    struct err *e);
 void answer_file_close(struct answer_file *f);
 
 #endif

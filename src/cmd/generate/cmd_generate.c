@@ -300,8 +300,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "--profile times one answer";
 	if (o->top_logprobs && !o->show_logprobs)
 		return "--top-logprobs goes with --show-logprobs";
-	if (o->self_consistency > 1 && (o->out || o->n > 1))
-		return "--self-consistency draws its answers to one prompt; eval does it for rows";
+	if (o->self_consistency > 1 && o->n > 1)
+		return "--self-consistency and --n say both how many answers there are";
 	if (o->extract && o->self_consistency < 2)
 		return "--extract says what the answers of --self-consistency come down to";
 	if (o->context.instruction.n > 1)
@@ -334,7 +334,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
 		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
 	if (o->self_consistency > 1) {
-		o->n = o->self_consistency;
+		o->n = o->out ? 1 : o->self_consistency;
 		if (!opt_given(p, "temperature"))
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}

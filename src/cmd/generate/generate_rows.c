@@ -24,9 +24,12 @@ struct answering {
 	int *adapter;                  /* [rows.n] see batcher_request */
 	struct answer_file file;
 	size_t first;                  /* rows that were answered before */
-	struct generation *waiting;    /* [rows.n] answered, those before them are not yet */
-	bool *is_waiting;
-	struct metering_request **requests; /* [rows.n] */
+	size_t samples;                /* answers a row, of which the most count */
+	struct extract *extract;       /* of several, or NULL */
+	struct generation *waiting;    /* [rows.n][samples] answers of rows that others are waited for */
+	size_t *n_taken;               /* [rows.n] answers that came */
+	double agreement;              /* sum over the rows that were answered now */
+	struct metering_request **requests; /* [rows.n][samples] */
 	double operations, int_ops;
 	size_t done, tokens, prompt_tokens, kept;
 	double began;
@@ -115,6 +118,9 @@ static json_t *describe(const struct answering *w, const struct opt_parse *p, co
 		return NULL;
 	json_t *asked = json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model,
 	                          "adapter", adapter, "options", deciding_options(p, context));
+	if (w->samples > 1)
+		json_object_set_new(asked, "votes", json_pack("{s:I, s:s}", "self_consistency", w->o->self_consistency,
+		                                              "extract", w->o->extract ? w->o->extract : "whole"));
 	if (w->o->context.num)
 		json_object_set_new(asked, "examples", json_string(w->o->placed.context.examples.hash));
 	if (w->o->context.prompt)
@@ -183,35 +189,69 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 static void begun(void *ctx, int64_t i)
 {
 	struct answering *w = ctx;
-	w->requests[w->first + (size_t)i] = metering_request_open();
+	w->requests[w->first * w->samples + (size_t)i] = metering_request_open();
 }
 
-/* Row first + i is answered; it and those that waited for it are written. */
+/* Which of a row's answers counts, and the share that says the same. */
+static const struct generation *choose(struct answering *w, size_t row, double *agreement)
+{
+	const struct generation *all = w->waiting + row * w->samples;
+	char **said = mem_array(w->samples, sizeof(*said));
+	struct buf text = BUF_INIT;
+
+	*agreement = 1;
+	for (size_t i = 0; i < w->samples && w->extract; i++) {
+		buf_clear(&text);
+		if (extract_answer(w->extract, buf_str(&all[i].text), all[i].text.len, &text))
+			said[i] = mem_strndup(buf_str(&text), text.len);
+	}
+	struct vote best = vote(said, w->samples);
+	if (w->extract)
+		*agreement = (double)best.votes / (double)w->samples;
+	for (size_t i = 0; i < w->samples; i++)
+		mem_free(said[i]);
+	mem_free(said);
+	buf_release(&text);
+	return &all[best.first];
+}
+
+/* The next rows whose answers are all there. */
+static int write_rows(struct answering *w, struct err *e)
+{
+	int status = 0;
+
+	while (status == 0 && w->file.n < w->rows.n && w->n_taken[w->file.n] == w->samples) {
+		size_t row = w->file.n;
+		double agreement;
+		const struct generation *g = choose(w, row, &agreement);
+		status = answer_file_add(&w->file, &w->rows, g, agreement, e);
+		w->agreement += agreement;
+		w->n_taken[row] = 0;
+		for (size_t i = 0; i < w->samples; i++)
+			generation_release(&w->waiting[row * w->samples + i]);
+	}
+	return status;
+}
+
+/* An answer came: its row and those that waited for it are written where it was the last. */
 static int take(void *ctx, int64_t answered, struct generation *g, struct err *e)
 {
 	struct answering *w = ctx;
-	size_t i = w->first + (size_t)answered;
-	int status = 0;
+	size_t at = w->first * w->samples + (size_t)answered, row = at / w->samples;
 
 	w->operations += g->flops + g->int_ops;
 	w->int_ops += g->int_ops;
 	w->kept += g->kept;
-	metering_request_close(w->requests[i],
-	                       &(struct request_counts){ (int64_t)i, (int64_t)w->ids[i].n,
-	                                                 (int64_t)g->ids.n, g->flops, g->int_ops, g->share },
+	metering_request_close(w->requests[at],
+	                       &(struct request_counts){ (int64_t)row, (int64_t)w->ids[row].n, (int64_t)g->ids.n,
+	                                                 g->flops, g->int_ops, g->share },
 	                       NULL);
-	w->requests[i] = NULL;
-	w->waiting[i] = *g;
-	w->is_waiting[i] = true;
+	w->requests[at] = NULL;
+	w->waiting[at] = *g;
 	*g = (struct generation){ 0 };
-	w->done++;
-	while (status == 0 && w->file.n < w->rows.n && w->is_waiting[w->file.n]) {
-		size_t row = w->file.n;
-		status = answer_file_add(&w->file, &w->rows, &w->waiting[row], e);
-		generation_release(&w->waiting[row]);
-		w->is_waiting[row] = false;
-	}
-	return status;
+	if (++w->n_taken[row] == w->samples)
+		w->done++;
+	return write_rows(w, e);
 }
 
 static int tell(void *ctx, size_t tokens)
@@ -239,6 +279,8 @@ static void put_summary(const struct answering *w, bool whole)
 	                      "seconds", seconds);
 
 	json_object_set_new(j, "computed_tokens", json_integer((json_int_t)(w->prompt_tokens - w->kept + w->tokens)));
+	if (w->samples > 1)
+		json_object_set_new(j, "agreement", jsonx_number(w->agreement / (double)(w->file.n - w->first)));
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
@@ -264,14 +306,16 @@ static int finish(const struct answering *w, int status)
 	return status ? EXIT_STOPPED : EXIT_DONE;
 }
 
-/* The last n rows'. */
+/* The last n rows', as often as each is answered. */
 static struct generate_prompt *make_prompts(const struct answering *w, size_t n)
 {
-	struct generate_prompt *prompts = mem_array(n, sizeof(*prompts));
+	struct generate_prompt *prompts = mem_array(n * w->samples, sizeof(*prompts));
+	size_t first = (w->rows.n - n) * w->samples;
 
-	for (size_t i = 0; i < n; i++) {
-		size_t row = w->rows.n - n + i;
-		prompts[i] = (struct generate_prompt){ w->ids[row].id, w->ids[row].n, (uint32_t)row, w->adapter[row] };
+	for (size_t i = 0; i < n * w->samples; i++) {
+		size_t row = (first + i) / w->samples;
+		prompts[i] = (struct generate_prompt){ w->ids[row].id, w->ids[row].n, (uint32_t)(first + i),
+			                               w->adapter[row] };
 	}
 	return prompts;
 }
@@ -283,9 +327,9 @@ static int answer_rows(struct answering *w, struct loaded *l, struct sampler *pa
 	struct generate_listener listener = { begun, take, tell, w };
 	struct generate_prompt *prompts = make_prompts(w, n);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n * w->samples; i++)
 		w->prompt_tokens += prompts[i].n;
-	int status = generate_batch(w->app, w->o, l, prompts, n, pattern, &listener, e);
+	int status = generate_batch(w->app, w->o, l, prompts, n * w->samples, pattern, &listener, e);
 	mem_free(prompts);
 	return status < 0 && stop_ended(e) ? 1 : status;
 }
@@ -315,7 +359,7 @@ static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 	if (sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
 		return -1;
 	struct generate_prompt *prompts = make_prompts(w, n);
-	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n, e);
+	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n * w->samples, e);
 	mem_free(prompts);
 	sampling_release(&sampler);
 	return status;
@@ -325,7 +369,7 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 {
 	struct sampler pattern;
 	json_t *asked = describe(w, p, l, e);
-	int status = asked ? answer_file_open(&w->file, w->o->out, asked, &w->rows, e) : -1;
+	int status = asked ? answer_file_open(&w->file, w->o->out, w->samples > 1, asked, &w->rows, e) : -1;
 
 	json_decref(asked);
 	if (status < 0)
@@ -350,30 +394,34 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 int generate_rows(struct app *app, struct generate_command *o, const struct opt_parse *p, struct loaded *l,
                   struct err *e)
 {
-	struct answering w = { .app = app, .o = o };
+	struct answering w = { .app = app, .o = o, .samples = (size_t)o->self_consistency };
 
 	app_catch_signals();
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
 		return -1;
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
 	w.adapter = mem_array(w.rows.n, sizeof(*w.adapter));
-	w.waiting = mem_array(w.rows.n, sizeof(*w.waiting));
-	w.is_waiting = mem_array(w.rows.n, sizeof(*w.is_waiting));
-	w.requests = mem_array(w.rows.n, sizeof(*w.requests));
-	int status = encode_rows(&w, l, e);
+	w.waiting = mem_array(w.rows.n * w.samples, sizeof(*w.waiting));
+	w.n_taken = mem_array(w.rows.n, sizeof(*w.n_taken));
+	w.requests = mem_array(w.rows.n * w.samples, sizeof(*w.requests));
+	int status = w.samples > 1 ? extract_new(&w.extract, o->extract ? o->extract : "whole", e) : 0;
+	if (status == 0)
+		status = encode_rows(&w, l, e);
 	if (status == 0)
 		status = plan_rows(&w, l, e);
 	if (status == 0)
 		status = answer_file(&w, p, l, e);
-	for (size_t i = 0; i < w.rows.n; i++) {
+	for (size_t i = 0; i < w.rows.n; i++)
 		tokens_release(&w.ids[i]);
+	for (size_t i = 0; i < w.rows.n * w.samples; i++) {
 		generation_release(&w.waiting[i]);
 		mem_free(w.requests[i]);
 	}
 	mem_free(w.ids);
 	mem_free(w.adapter);
 	mem_free(w.waiting);
-	mem_free(w.is_waiting);
+	mem_free(w.n_taken);
+	extract_free(w.extract);
 	mem_free(w.requests);
 	rows_release(&w.made);
 	rows_release(&w.rows);
