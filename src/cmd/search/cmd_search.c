@@ -278,6 +278,22 @@ static void take_rates(struct study *s, const struct trainer_plan *t)
 	s->most = t->planned_seconds;
 }
 
+/* This method, at the largest size that the space has for it. */
+static int take_largest(const struct study *s, struct opt_parse *p, const char *method, struct err *e)
+{
+	const struct adapter_type *type = method_adapter(method);
+	const struct space_param *size = type && type->size_option ? space_find(&s->space, type->size_option) : NULL;
+
+	if (opt_assign(p, "method", method, e) < 0)
+		return -1;
+	double most = size && size->range ? size->max : 0;
+	for (size_t i = 0; size && i < size->n; i++)
+		most = fmax(most, strtod(size->values[i], NULL));
+	if (most > 0)
+		opt_put(p, size->name, most);
+	return 0;
+}
+
 /* The plan of the recipe with this method, or with nothing varied (NULL), which is told to the ledger. */
 static int plan_one(struct study *s, const char *method, struct survey *v, double *length, struct err *e)
 {
@@ -293,7 +309,7 @@ static int plan_one(struct study *s, const char *method, struct survey *v, doubl
 	r->eval_steps = opt_given(&h.parse, "eval-steps") ? r->eval_steps : 0;
 	r->eval_on_start = r->eval_on_start && opt_given(&h.parse, "eval-on-start");
 	r->speeds = &speeds;
-	int status = method ? opt_assign(&h.parse, "method", method, e) : 0;
+	int status = method ? take_largest(s, &h.parse, method, e) : 0;
 	if (!status && !(status = recipe_resolve(r, e))) {
 		recipe_settle(r, s->app->kernels);
 		status = trainer_open(&t, r, s->app->device, e);
