@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/eval_variants.h"
+#include "cmd/index/sources.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -33,6 +34,7 @@ struct eval {
 	int64_t limit, max_length, stride, micro_batch_tokens;
 	bool apply_chat_template;
 	struct in_context_options context;
+	struct sources_options documents;
 	const char *fewshot_out, *calibrate, *query_template;
 	struct opt_list label_words;
 	int64_t variants, self_consistency, max_new_tokens, seed;
@@ -52,6 +54,7 @@ static const struct opt eval_opts[] = {
 	         "query,choices,gold rows: the query is the user's turn; examples are turns then"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
+	SOURCES_OPTS(struct eval, documents),
 	OPT_STRING("fewshot-out", struct eval, fewshot_out, NULL, "FILE",
 	           "keeps what stands before all rows, as bytes"),
 	OPT_LIST("label-words", struct eval, label_words, "WORDS",
@@ -259,6 +262,10 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 		log_warn("%zu documents were cut at --max-length %d", v->n_truncated, eo->max_length);
 	json_t *j = summarize(o, v, l, eo);
 	eval_variants_put(all, c, words, j);
+	if (sources_wanted(&o->documents)) {
+		json_object_set_new(j, "documents", jsonx_path(o->documents.documents));
+		json_object_set_new(j, "num_documents", json_integer(o->documents.num));
+	}
 	count(all);
 	app_summary(app, j);
 	if (app->json)
@@ -363,7 +370,8 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
-		.whole = context, .prompts = context, .calibrate = calibration_of(o->calibrate),
+		.whole = context || sources_wanted(&o->documents), .prompts = context,
+			.calibrate = calibration_of(o->calibrate),
 		.stop = &stop, .n_stop = (o->context.num || o->context.prompt) && *stop && !o->apply_chat_template,
 	};
 
@@ -399,6 +407,29 @@ static int judge_with_details(struct app *app, const struct eval *o, struct load
 	return status;
 }
 
+/* Each row with its sources before what it asks. */
+static int judge_with_sources(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r,
+                              struct err *e)
+{
+	struct sources s = { 0 };
+	struct rows made = { 0 };
+
+	if (!sources_wanted(&o->documents))
+		return judge_with_details(app, o, l, r, e);
+	int status = l->model.labels ? err_set(e, "%s classifies: sources stand before a question that is answered",
+	                                       l->model.source.path) :
+	                               loaded_text(l, e);
+	if (status == 0)
+		status = sources_open(&s, &o->documents, app, l->model.tokenizer, e);
+	if (status == 0)
+		status = sources_rows(&s, r, &made, NULL, e);
+	sources_close(&s);
+	if (status == 0)
+		status = judge_with_details(app, o, l, &made, e);
+	rows_release(&made);
+	return status;
+}
+
 static int open_and_judge(struct app *app, const struct eval *o, const char *model, const struct rows *r, struct err *e)
 {
 	struct loaded l;
@@ -416,7 +447,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 	struct rows some = *r;
 	if (o->limit != OPT_UNSET_INT)
 		some.n = MIN(r->n, (size_t)o->limit);
-	int status = judge_with_details(app, o, &l, &some, e);
+	int status = judge_with_sources(app, o, &l, &some, e);
 	loaded_close(&l);
 	return status;
 }
@@ -465,7 +496,7 @@ static int judge_probe(struct app *app, const struct eval *o, const char *dir, c
 		return err_set(e, "%s holds no rows", o->data);
 	if (o->adapter)
 		return err_set(e, "--adapter: %s names its model and adapter itself", dir);
-	if (in_context_wanted(&o->context))
+	if (in_context_wanted(&o->context) || sources_wanted(&o->documents))
 		return err_set(e, "%s was learnt from rows as they are: nothing stands before them", dir);
 	if (o->limit != OPT_UNSET_INT)
 		some.n = MIN(r->n, (size_t)o->limit);

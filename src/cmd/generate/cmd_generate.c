@@ -32,6 +32,7 @@ static const struct opt generate_opts[] = {
 	         "an adapter on top of the model: a folder of PEFT's form, a run, or a GGUF file; or several, each as "
 	         "NAME=PATH: a row's \"adapter\" names its own"),
 	IN_CONTEXT_OPTS(struct generate_command, context, ""),
+	SOURCES_OPTS(struct generate_command, documents),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
@@ -79,6 +80,25 @@ static int read_prompt(const struct generate_command *o, struct buf *text, struc
 	return 0;
 }
 
+/* What its sources are goes before the text. */
+static int place_sources(struct app *app, struct generate_command *o, struct loaded *l, struct buf *text, struct err *e)
+{
+	struct sources s = { 0 };
+	struct buf out = BUF_INIT;
+	int status = loaded_text(l, e) < 0 ? -1 : sources_open(&s, &o->documents, app, l->model.tokenizer, e);
+
+	if (status == 0)
+		status = sources_text(&s, buf_str(text), text->len, &out, &o->found, e);
+	if (status == 0) {
+		struct buf old = *text;
+		*text = out;
+		out = old;
+	}
+	buf_release(&out);
+	sources_close(&s);
+	return status;
+}
+
 static int make_prompt(struct app *app, struct generate_command *o, struct loaded *l, struct tokens *ids,
                        struct err *e)
 {
@@ -86,6 +106,8 @@ static int make_prompt(struct app *app, struct generate_command *o, struct loade
 	struct prompt_options how = { .system = o->system, .raw = o->raw };
 	int status = read_prompt(o, &text, e);
 
+	if (status == 0 && sources_wanted(&o->documents))
+		status = place_sources(app, o, l, &text, e);
 	if (status == 0)
 		status = loaded_prompts(l, &how, e);
 	const struct text_codec codec = { l->model.tokenizer, l->chat };
@@ -161,7 +183,7 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 		log_say("it took %s", gas);
 }
 
-static void put_result(const struct app *app, struct generate_context *placed, const struct generation *g,
+static void put_result(const struct app *app, struct generate_command *o, const struct generation *g,
                        const struct tokens *prompt, int limit, json_t *logprobs)
 {
 	json_t *j = generation_json(g);
@@ -177,7 +199,9 @@ static void put_result(const struct app *app, struct generate_context *placed, c
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
-	generate_context_tell(placed, app, (double)(prompt->n + g->ids.n), j);
+	if (o->found)
+		json_object_set(j, "sources", o->found);
+	generate_context_tell(&o->placed, app, (double)(prompt->n + g->ids.n), j);
 	app_summary(app, j);
 }
 
@@ -230,10 +254,12 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	                       NULL);
 	if (status == 0 && !app->json)
 		show_end(&result, prompt->n, app->compute, !o->show_logprobs || view.color);
+	if (status == 0 && o->found && !app->json)
+		sources_show(o->found);
 	if (status == 0)
 		status = profiling_end(&o->profiling, app, ".", e);
 	if (status == 0)
-		put_result(app, &o->placed, &result, prompt, session_limit(s), view.list);
+		put_result(app, o, &result, prompt, session_limit(s), view.list);
 	if (result.context_full)
 		log_warn(
 			"the answer was cut: the context of %d tokens is full, %zu of the prompt and %zu of the answer",
@@ -353,6 +379,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		loaded_close(&l);
 	}
 	generate_context_close(&o->placed);
+	json_decref(o->found);
 	mem_free(o->stops);
 	mem_free(learner);
 	mem_free(prompt);

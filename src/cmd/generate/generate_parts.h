@@ -10,6 +10,7 @@
 #include "cmd/model_common.h"
 #include "cmd/profiling.h"
 #include "cmd/generate/sampling.h"
+#include "cmd/index/sources.h"
 #include "data/prompts.h"
 #include "eval/vote.h"
 #include "infer/batcher.h"
@@ -39,6 +40,8 @@ struct generate_command {
 	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
 	struct in_context_options context;
+	struct sources_options documents;
+	json_t *found;                 /* the sources of one prompt, or NULL */
 	int64_t self_consistency;
 	const char *extract;
 	struct generate_context placed;

@@ -19,7 +19,9 @@ struct answering {
 	struct app *app;
 	struct generate_command *o;
 	struct rows rows;
-	struct rows made;              /* the same with what stands before them */
+	struct rows sourced;           /* the same with their sources */
+	char sources_hash[33];         /* of which they are */
+	struct rows made;              /* and with what stands before them */
 	struct tokens *ids;            /* [rows.n] */
 	int *adapter;                  /* [rows.n] see batcher_request */
 	struct answer_file file;
@@ -69,8 +71,8 @@ static bool decides(const struct opt *o)
 	return true;
 }
 
-/* context: something stands before the rows; else the options of that say nothing. */
-static json_t *deciding_options(const struct opt_parse *p, bool context)
+/* context: something stands before the rows; documents: sources do; else the options of that say nothing. */
+static json_t *deciding_options(const struct opt_parse *p, bool context, bool documents)
 {
 	json_t *all = opt_record(p), *some = json_object();
 	const char *group = "";
@@ -79,7 +81,8 @@ static json_t *deciding_options(const struct opt_parse *p, bool context)
 		group = o->type == OPT_TYPE_GROUP ? o->name : group;
 		if (!strcmp(group, "Common"))
 			break;
-		if (o->type == OPT_TYPE_GROUP || !decides(o) || (!context && !strcmp(group, IN_CONTEXT_GROUP)))
+		if (o->type == OPT_TYPE_GROUP || !decides(o) || (!context && !strcmp(group, IN_CONTEXT_GROUP)) ||
+		    (!documents && !strcmp(group, SOURCES_GROUP)))
 			continue;
 		char *key = mem_strdup(o->name);
 		for (char *at = key; *at; at++)
@@ -117,10 +120,13 @@ static json_t *describe(const struct answering *w, const struct opt_parse *p, co
 	if (source_hash(&l->model.source, model, e) < 0 || adapters_hash(&w->o->adapters, adapter, e) < 0)
 		return NULL;
 	json_t *asked = json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model,
-	                          "adapter", adapter, "options", deciding_options(p, context));
+	                          "adapter", adapter, "options",
+	                          deciding_options(p, context, sources_wanted(&w->o->documents)));
 	if (w->samples > 1)
 		json_object_set_new(asked, "votes", json_pack("{s:I, s:s}", "self_consistency", w->o->self_consistency,
 		                                              "extract", w->o->extract ? w->o->extract : "whole"));
+	if (w->sources_hash[0])
+		json_object_set_new(asked, "sources", json_string(w->sources_hash));
 	if (w->o->context.num)
 		json_object_set_new(asked, "examples", json_string(w->o->placed.context.examples.hash));
 	if (w->o->context.prompt)
@@ -131,18 +137,18 @@ static json_t *describe(const struct answering *w, const struct opt_parse *p, co
 enum { PRICED_ROWS = 100 };
 
 /* The rows with what stands before them; of the first ones, what they are without. */
-static int place_context(struct answering *w, const struct text_codec *codec, const struct prompt_options *how,
-                         struct err *e)
+static int place_context(struct answering *w, const struct rows *rows, const struct text_codec *codec,
+                         const struct prompt_options *how, struct err *e)
 {
 	struct columns seen = { 0 };
-	size_t n = MIN(w->rows.n, (size_t)PRICED_ROWS);
-	int status = fewshot_apply(w->o->placed.fewshot, &w->rows, &w->made, e);
+	size_t n = MIN(rows->n, (size_t)PRICED_ROWS);
+	int status = fewshot_apply(w->o->placed.fewshot, rows, &w->made, e);
 
 	generate_context_stop(w->o, how->raw);
 	w->o->placed.added_tokens = 0;
 	for (size_t i = 0; i < n && status == 0; i++) {
 		struct tokens alone = { 0 }, with = { 0 };
-		status = prompt_encode_row(codec, &w->rows.items[i], how, &alone, &seen, e);
+		status = prompt_encode_row(codec, &rows->items[i], how, &alone, &seen, e);
 		if (status == 0)
 			status = prompt_encode_row(codec, &w->made.items[i], how, &with, &seen, e);
 		w->o->placed.added_tokens += ((double)with.n - (double)alone.n) / (double)n;
@@ -150,6 +156,29 @@ static int place_context(struct answering *w, const struct text_codec *codec, co
 		tokens_release(&with);
 	}
 	columns_release(&seen);
+	return status;
+}
+
+/* The rows with their sources, which are told in each answered row as `sources`. */
+static int place_sources(struct answering *w, struct loaded *l, struct err *e)
+{
+	json_t **found = mem_array(w->rows.n + 1, sizeof(json_t *));
+	struct sources s = { 0 };
+	int status = sources_open(&s, &w->o->documents, w->app, l->model.tokenizer, e);
+
+	if (status == 0)
+		status = sources_rows(&s, &w->rows, &w->sourced, found, e);
+	struct hash_stream *h = hash_begin();
+	for (size_t i = 0; i < w->rows.n; i++)
+		if (found[i]) {
+			char *line = jsonx_line(found[i]);
+			hash_add(h, line, strlen(line) + 1);
+			mem_free(line);
+			json_object_set_new(w->rows.items[i].json, "sources", found[i]);
+		}
+	hash_end(h, w->sources_hash);
+	sources_close(&s);
+	mem_free(found);
 	return status;
 }
 
@@ -162,8 +191,13 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 		return -1;
 	struct text_codec codec = { l->model.tokenizer, l->chat };
 	struct columns seen = { 0 };
-	int status = w->o->placed.fewshot ? place_context(w, &codec, &how, e) : 0;
-	const struct rows *asked = w->o->placed.fewshot ? &w->made : &w->rows;
+	bool documents = sources_wanted(&w->o->documents);
+	int status = documents ? place_sources(w, l, e) : 0;
+	const struct rows *asked = documents ? &w->sourced : &w->rows;
+	if (status == 0 && w->o->placed.fewshot) {
+		status = place_context(w, asked, &codec, &how, e);
+		asked = &w->made;
+	}
 	for (size_t i = 0; i < w->rows.n && status == 0; i++) {
 		const struct row *r = &asked->items[i];
 		if ((status = stop_look(e, "prompts were read")) < 0)
@@ -424,6 +458,7 @@ int generate_rows(struct app *app, struct generate_command *o, const struct opt_
 	extract_free(w.extract);
 	mem_free(w.requests);
 	rows_release(&w.made);
+	rows_release(&w.sourced);
 	rows_release(&w.rows);
 	return status;
 }

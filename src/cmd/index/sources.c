@@ -1,0 +1,243 @@
+/* sources: see sources.h. */
+#include "cmd/index/sources.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "cmd/in_context.h"
+#include "cmd/index/index_queries.h"
+#include "cmd/metering.h"
+#include "data/asked.h"
+#include "token/parted.h"
+
+/* --- one question --- */
+
+static int retrieve(struct sources *s, const char *text, size_t n, size_t *found, struct err *e)
+{
+	struct index_query q = { .text = text, .n = n, .retriever = s->retriever, .top_k = (size_t)s->o->num,
+	                         .mmr = 1 };
+	float *vector = s->retriever == RETRIEVER_BM25 ? NULL : mem_array(s->embedder.width, sizeof(*vector));
+	double began = clock_seconds();
+	int status = vector ? index_embed(&s->embedder, &(struct index_span){ text, n }, 1, true, vector, e) : 0;
+
+	q.vector = vector;
+	*found = status == 0 ? index_search(s->index, &q, s->app->pool, s->hits) : 0;
+	s->seconds += clock_seconds() - began;
+	s->asked++;
+	mem_free(vector);
+	return status;
+}
+
+/* "[1] text", an empty line between two; *list: what they are. */
+static int write_documents(struct sources *s, size_t n, struct buf *out, json_t *list, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		struct arena mem = ARENA_INIT;
+		struct index_text t;
+		status = index_fetch(s->index, s->hits[i].chunk, &mem, &t, e);
+		if (status == 0) {
+			json_t *one = json_pack("{s:s, s:f}", "id", t.id, "score", s->hits[i].score);
+			if (t.of > 1)
+				json_object_set_new(one, "chunk", json_integer(t.place));
+			json_array_append_new(list, one);
+			buf_addf(out, "%s[%zu] ", i ? "\n\n" : "", i + 1);
+			buf_adds(out, t.text);
+		}
+		arena_release(&mem);
+	}
+	return status < 0 ? -1 : special_tokens_part(s->tokenizer, out, &s->guarded, e);
+}
+
+/* The template with both in their places. */
+static void fill_form(const struct sources *s, const struct buf *documents, const char *question, size_t n,
+                      struct buf *out)
+{
+	static const char here[] = "{documents}", there[] = "{question}";
+
+	for (const char *at = s->form; *at;) {
+		if (!strncmp(at, here, strlen(here))) {
+			buf_add(out, buf_str(documents), documents->len);
+			at += strlen(here);
+		} else if (!strncmp(at, there, strlen(there))) {
+			buf_add(out, question, n);
+			at += strlen(there);
+		} else {
+			buf_addc(out, *at++);
+		}
+	}
+}
+
+/* asked: what is looked for; text: what the question is in the prompt. */
+static int place(struct sources *s, const char *asked, size_t n_asked, const char *text, size_t n, struct buf *out,
+                 json_t *list, struct err *e)
+{
+	struct buf documents = BUF_INIT;
+	size_t found;
+	int status = retrieve(s, asked, n_asked, &found, e);
+
+	if (status == 0)
+		status = write_documents(s, found, &documents, list, e);
+	if (status == 0 && found)
+		fill_form(s, &documents, text, n, out);
+	else if (status == 0)
+		buf_add(out, text, n); /* nothing is found: it is asked as it is */
+	buf_release(&documents);
+	return status;
+}
+
+int sources_text(struct sources *s, const char *text, size_t n, struct buf *out, json_t **found, struct err *e)
+{
+	*found = json_array();
+	return place(s, text, n, text, n, out, *found, e);
+}
+
+/* --- rows --- */
+
+/* The column that holds the question as one text; NULL: there is none. */
+static const char *text_column(const json_t *row)
+{
+	static const char *const names[] = { "query", "prompt", "instruction", NULL };
+
+	for (size_t i = 0; names[i]; i++)
+		if (json_is_string(json_object_get(row, names[i])))
+			return names[i];
+	return NULL;
+}
+
+static json_t *replaced(struct sources *s, const json_t *text, const struct buf *asked, json_t *list, struct err *e)
+{
+	struct buf out = BUF_INIT;
+	int status = place(s, buf_str(asked), asked->len, json_string_value(text), json_string_length(text), &out, list,
+	                   e);
+	json_t *made = status == 0 ? json_stringn(buf_str(&out), out.len) : NULL;
+
+	buf_release(&out);
+	return made;
+}
+
+/* The last user's turn of a list of messages in any form; NULL: there is none that is a text. */
+static json_t *last_question(json_t *list, const char **key)
+{
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		json_t *m = json_array_get(list, i);
+		const char *role = json_string_value(json_object_get(m, "role")),
+		           *from = json_string_value(json_object_get(m, "from"));
+		bool asks = role ? !strcmp(role, "user") : from && (!strcmp(from, "human") || !strcmp(from, "user"));
+		*key = role ? "content" : "value";
+		if (asks && json_is_string(json_object_get(m, *key)))
+			return m;
+	}
+	return NULL;
+}
+
+static int place_turn(struct sources *s, json_t *row, const char *column, json_t *list, struct err *e)
+{
+	json_t *all = json_deep_copy(json_object_get(row, column));
+	const char *key = NULL;
+	json_t *m = last_question(all, &key), *text = json_incref(json_object_get(m, key)), *made = NULL;
+	struct buf asked = BUF_INIT;
+
+	if (!m)
+		err_set(e, "no user's turn that is a text, before which sources could stand");
+	if (m) {
+		buf_add(&asked, json_string_value(text), json_string_length(text));
+		made = replaced(s, text, &asked, list, e);
+	}
+	if (made) {
+		json_object_set_new(m, key, made);
+		json_object_set(row, column, all);
+	}
+	buf_release(&asked);
+	json_decref(text);
+	json_decref(all);
+	return made ? 0 : -1;
+}
+
+static int place_row(struct sources *s, const struct row *r, json_t **out, json_t *list, struct err *e)
+{
+	static const char *const columns[] = { "messages", "conversations", "prompt" };
+	const char *column = text_column(r->json);
+	struct buf asked = BUF_INIT;
+	int status = -1;
+
+	*out = json_copy(r->json);
+	if (column) {
+		status = asked_text(&asked, r, e);
+		json_t *made = status == 0 ? replaced(s, json_object_get(r->json, column), &asked, list, e) : NULL;
+		status = made ? json_object_set_new(*out, column, made) : -1;
+		buf_release(&asked);
+		return status;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+		if (json_is_array(json_object_get(r->json, columns[i])))
+			return place_turn(s, *out, columns[i], list, e);
+	return err_set(e, "no query, prompt, messages or instruction, before which sources could stand");
+}
+
+int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e)
+{
+	int status = 0;
+
+	metering_phase("retrieve");
+	*out = (struct rows){ .items = mem_array(rows->n + 1, sizeof(*out->items)), .cap = rows->n,
+		              .shape = rows->shape };
+	memcpy(out->hash, rows->hash, sizeof(out->hash));
+	for (size_t i = 0; i < rows->n && status == 0; i++) {
+		const struct row *r = &rows->items[i];
+		json_t *made = NULL, *list = json_array();
+		status = stop_look(e, "sources were looked for") < 0 ? -1 : place_row(s, r, &made, list, e);
+		if (status < 0 && !stop_ended(e))
+			err_prefix(e, "%s:%zu", r->file, r->line);
+		out->items[out->n++] = (struct row){ made ? made : json_object(), r->file, r->line };
+		if (found)
+			found[i] = json_incref(list);
+		json_decref(list);
+	}
+	return status;
+}
+
+void sources_show(const json_t *found)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(found, i, one)
+		log_say("[%zu] %s  %.4f", i + 1, json_string_value(json_object_get(one, "id")),
+		        json_real_value(json_object_get(one, "score")));
+	if (!json_array_size(found))
+		log_say("no source was found");
+}
+
+/* --- opening --- */
+
+int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
+                 const struct tokenizer *tokenizer, struct err *e)
+{
+	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer };
+	s->form = in_context_text("documents-template", o->template_ ? o->template_ : SOURCES_TEMPLATE, e);
+	if (!s->form)
+		return -1;
+	if (!strstr(s->form, "{documents}") || !strstr(s->form, "{question}"))
+		return err_set(e, "--documents-template: {documents} and {question} were wanted in it");
+	if (index_open(&s->index, o->documents, false, e) < 0 ||
+	    retriever_of(o->retriever, s->index, &s->retriever, e) < 0)
+		return -1;
+	metering_in("documents", o->documents, NULL);
+	s->hits = mem_array((size_t)o->num, sizeof(*s->hits));
+	return s->retriever != RETRIEVER_BM25 &&
+	       index_embedder_of(&s->embedder, app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+}
+
+void sources_close(struct sources *s)
+{
+	index_embedder_close(&s->embedder);
+	index_close(s->index);
+	mem_free(s->hits);
+	mem_free(s->form);
+	*s = (struct sources){ 0 };
+}

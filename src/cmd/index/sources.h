@@ -1,0 +1,57 @@
+/* sources: documents of an index before what is asked (retrieval-augmented generation): of each row, or prompt, the
+ * chunks that its question finds, numbered, in a template's place. What is retrieved is data: where a special token's
+ * text stands in it, a zero-width space parts it, so that it cannot end a turn or open another. */
+#ifndef CMD_INDEX_SOURCES_H
+#define CMD_INDEX_SOURCES_H
+
+#include "base/opt.h"
+#include "cmd/index/index_embed.h"
+#include "data/rows.h"
+#include "retrieve/index.h"
+
+struct sources_options {
+	const char *documents, *retriever, *template_;
+	int64_t num;
+};
+
+#define SOURCES_GROUP "Documents"
+#define SOURCES_TEMPLATE \
+	"Answer the question from these sources, and name those that you used by their numbers, as [1].\n\n" \
+	"{documents}\n\n{question}"
+#define SOURCES_OPTS(s, f) \
+	OPT_GROUP(SOURCES_GROUP), \
+		OPT_STRING("documents", s, f.documents, NULL, "docs.db", \
+	                   "an index (kungfu index build): what it finds stands before what is asked, numbered"), \
+		OPT_INT("num-documents", s, f.num, "4", 1, 1000, "so many chunks"), \
+		OPT_CHOICE("retriever", s, f.retriever, "auto", "auto|bm25|dense|hybrid", \
+	                   "words, vectors, or both (auto: both where the index has vectors)"), \
+		OPT_STRING("documents-template", s, f.template_, NULL, "TEXT", \
+	                   "how they stand, with {documents} and {question} in it; @FILE: the file's bytes")
+
+struct sources {
+	const struct sources_options *o;
+	struct app *app;
+	const struct tokenizer *tokenizer;
+	struct index *index;
+	struct index_embedder embedder;
+	enum retriever retriever;
+	char *form;                    /* the template */
+	struct index_hit *hits;
+	double seconds;                /* of retrieving */
+	size_t asked, guarded;         /* questions; special tokens that were parted */
+};
+
+static inline bool sources_wanted(const struct sources_options *o) { return o->documents != NULL; }
+/* tokenizer: of the model that is asked; borrowed. sources_close in any case. */
+int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
+                 const struct tokenizer *tokenizer, struct err *e);
+/* The rows with what each one's question finds; *found (or NULL) gets a list a row: [{id, score}]. out is new, and is
+ * released by rows_release; its rows are of the files of `rows`, which stays. */
+int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e);
+/* The same of a text. found: new, a list. */
+int sources_text(struct sources *s, const char *text, size_t n, struct buf *out, json_t **found, struct err *e);
+/* For eyes: what each number is, a line each. */
+void sources_show(const json_t *found);
+void sources_close(struct sources *s);
+
+#endif
