@@ -10,6 +10,7 @@
 #include "cmd/metering.h"
 #include "data/content_free.h"
 #include "data/label_words.h"
+#include "data/shape.h"
 
 enum { GROW_TIMES = 4, GROW_MOST = 8192 };
 
@@ -134,6 +135,8 @@ static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c
 		status = examples ? in_context_make(c, is.instruction, is.order, examples, &f, e) : -1;
 		if (status == 0)
 			status = fewshot_apply(f, plain, &made, e);
+		if (status == 0 && shape_templated(made.shape, made.items[0].json, false))
+			own.n_stop = 0; /* a template ends the answers */
 		if (status == 0 && i == 0)
 			status = price(v, c, f, o, plain, &made, e);
 		if (status == 0 && o->grow && fewshot_is_fixed(f))
