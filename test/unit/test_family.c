@@ -104,6 +104,12 @@ static void check_costs(struct test *t)
 	list = family_sharers(&f, base, &n);
 	CHECK(t, n == 0);
 	family_release(&f);
+
+	test_case(t, "a part of another run has a cost of its own, and is no use beside that run's");
+	runs[OTHER].parent = "id-search";
+	family_build(&f, &all);
+	CHECK(t, f.members[base].n_uses == 3 && f.members[other].own.joules == 7);
+	family_release(&f);
 }
 
 static void check_pieces(struct test *t)
