@@ -1,5 +1,5 @@
 /* eval_variants: an evaluation for each wording and order, their spread, and what the examples add to each use. Joules
- * of added tokens are those of as many tokens of this very run. See eval_variants.h. */
+ * of added tokens are those of as many tokens that this very run has scored, by its seconds. See eval_variants.h. */
 #include "cmd/eval_variants.h"
 
 #include <math.h>
@@ -78,8 +78,8 @@ static int judge_made(struct eval_variants *v, size_t i, const struct subject *s
 	metering_open_span(&span);
 	int status = evaluate(x, s, rows, how, e);
 	metering_read_span(&span, &gas);
-	if (i == 0)
-		v->token_joules = gas.energy.joules / (double)(x->computed_tokens + x->read_tokens + x->new_tokens);
+	if (i == 0) /* answers, whose tokens come one by one, cost more */
+		v->token_joules = gas.energy.joules * x->score_seconds / x->seconds / (double)x->computed_tokens;
 	return status;
 }
 

@@ -66,6 +66,7 @@ int evaluate_score(struct evaluating *v, const struct document *items, size_t n,
 		v->result->int_ops += scorer_int_ops(scorer);
 		scorer_free(scorer);
 	}
+	v->result->score_seconds += clock_seconds() - scoring.began;
 	mem_free(docs);
 	return status;
 }

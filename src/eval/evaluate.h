@@ -83,6 +83,7 @@ struct evaluation {
 	int64_t new_tokens, read_tokens;   /* of greedy answers; of their prompts, those that were not kept */
 	size_t n_truncated;                /* documents cut at max_length */
 	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
+	double score_seconds;              /* of the seconds, those of scoring */
 };
 
 /* Rows that cannot be judged are refused with file and line. The caller releases what came of it. */

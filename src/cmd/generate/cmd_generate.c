@@ -201,7 +201,7 @@ static void put_result(const struct app *app, struct generate_command *o, const 
 		json_object_set(j, "logprobs", logprobs);
 	if (o->found)
 		json_object_set(j, "sources", o->found);
-	generate_context_tell(&o->placed, app, (double)(prompt->n + g->ids.n), j);
+	generate_context_tell(&o->placed, app, (double)prompt->n, (double)g->ids.n, j);
 	app_summary(app, j);
 }
 
@@ -210,7 +210,7 @@ static bool is_colored(const struct generate_command *o)
 	return !strcmp(o->color, "auto") ? term_color(STDOUT_FILENO) : !strcmp(o->color, "always");
 }
 
-static int plan_answer(struct app *app, const struct generate_command *o, struct loaded *l, const struct tokens *prompt,
+static int plan_answer(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                        struct err *e)
 {
 	struct generate_prompt one = { prompt->id, prompt->n, 0, 0 };

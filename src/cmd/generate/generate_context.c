@@ -1,5 +1,6 @@
 /* generate_context: an instruction and examples before prompts. A prompt becomes a row with them, which is asked as any
- * row is; answers to texts end where the next example would begin. */
+ * row is; answers to texts end where the next example would begin. What a run took is dealt out to the tokens that were
+ * read and made by how long the plan found each to take. */
 #include <math.h>
 #include <string.h>
 
@@ -78,14 +79,16 @@ void generate_context_stop(struct generate_command *o, bool raw)
 
 void generate_context_begin(struct generate_context *g) { metering_open_span(&g->span); }
 
-void generate_context_tell(struct generate_context *g, const struct app *app, double computed_tokens, json_t *summary)
+void generate_context_tell(struct generate_context *g, const struct app *app, double read_tokens, double new_tokens,
+                           json_t *summary)
 {
 	struct gas gas;
 
 	if (!g->fewshot)
 		return;
 	metering_read_span(&g->span, &gas);
-	double joules = computed_tokens > 0 ? gas.energy.joules / computed_tokens * g->added_tokens : NAN;
+	double seconds = read_tokens * g->read_seconds + new_tokens * g->new_seconds;
+	double joules = seconds > 0 ? gas.energy.joules / seconds * g->read_seconds * g->added_tokens : NAN;
 	json_object_set_new(summary, "num_fewshot", json_integer((json_int_t)fewshot_num(g->fewshot)));
 	json_object_set_new(summary, "added_tokens", jsonx_number(g->added_tokens));
 	json_object_set_new(summary, "added_joules", jsonx_number(joules));

@@ -50,8 +50,8 @@ static double draw_seconds(struct sampler *s)
 	return (clock_seconds() - begin) / DRAWS;
 }
 
-static int predict_answers(struct predicted *p, struct session *s, const struct workload *w, size_t *work,
-                           struct err *e)
+static int predict_answers(struct predicted *p, struct session *s, const struct workload *w,
+                           struct generate_context *placed, size_t *work, struct err *e)
 {
 	double read, step;
 	struct work of_read, of_step;
@@ -62,6 +62,8 @@ static int predict_answers(struct predicted *p, struct session *s, const struct 
 	if (session_time(s, 1, rows, MIN(MAX(length - rows, 0) / 2, limit - rows), &read, &of_read, e) < 0 ||
 	    session_time(s, w->beside, 1, MIN(middle, limit - 1), &step, &of_step, e) < 0)
 		return -1;
+	placed->read_seconds = read / rows;
+	placed->new_seconds = step / w->beside;
 	predict_phase(p, "prompt", w->fed / rows * read);
 	predict_phase(p, "answer", w->steps * step);
 	p->spare_seconds = w->steps * step;
@@ -79,7 +81,7 @@ static void mark(uint8_t *token, const struct generate_prompt *p, size_t n)
 			token[p[i].ids[j]] = 1;
 }
 
-int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
+int generate_planned(struct app *app, struct generate_command *o, struct loaded *l, struct sampler *sampler,
                      const struct generate_prompt *prompts, size_t n, struct err *e)
 {
 	size_t new_tokens = (size_t)o->sampling.max_new_tokens, work;
@@ -90,7 +92,7 @@ int generate_planned(struct app *app, const struct generate_command *o, struct l
 	if (generate_session(&s, app, o, l, prompts, n, e) < 0)
 		return -1;
 	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
-	int status = predict_answers(&p, s, &w, &work, e);
+	int status = predict_answers(&p, s, &w, &o->placed, &work, e);
 	session_free(s);
 	if (status < 0)
 		return -1;

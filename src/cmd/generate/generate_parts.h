@@ -27,6 +27,7 @@ struct generate_context {
 	struct in_context context;
 	struct fewshot *fewshot;
 	double added_tokens;           /* to a prompt, the mean of the first rows' */
+	double read_seconds, new_seconds; /* of a prompt's token and an answer's, as the plan has timed them */
 	struct meter_span span;
 };
 
@@ -85,7 +86,7 @@ void named_adapters_release(struct named_adapters *a);
 /* The answer's part of a generation as JSON: text, ids, finish_reason. */
 json_t *generation_json(const struct generation *g);
 /* What answering these prompts (n ≥ 1) will take: see cmd/estimate.h; sampler: as sampling_begin made it. */
-int generate_planned(struct app *app, const struct generate_command *o, struct loaded *l, struct sampler *sampler,
+int generate_planned(struct app *app, struct generate_command *o, struct loaded *l, struct sampler *sampler,
                      const struct generate_prompt *prompts, size_t n, struct err *e);
 /* Everything but the sampler, which is the caller's. */
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
@@ -106,7 +107,9 @@ int generate_context_text(struct generate_context *g, const struct text_codec *c
 void generate_context_stop(struct generate_command *o, bool raw);
 /* From here on the answers' gas is counted; what the examples added to each, into the summary and for eyes. */
 void generate_context_begin(struct generate_context *g);
-void generate_context_tell(struct generate_context *g, const struct app *app, double computed_tokens, json_t *summary);
+/* read_tokens: of prompts, that were computed; new_tokens: of answers. */
+void generate_context_tell(struct generate_context *g, const struct app *app, double read_tokens, double new_tokens,
+                           json_t *summary);
 void generate_context_close(struct generate_context *g);
 
 /* An exit status; a failure's sentence is in e. p: the options as they were given. */

@@ -318,7 +318,7 @@ static void put_summary(const struct answering *w, bool whole)
 	json_object_set_new(j, "whole", json_boolean(whole));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
-	generate_context_tell(&w->o->placed, w->app, (double)(w->prompt_tokens - w->kept + w->tokens), j);
+	generate_context_tell(&w->o->placed, w->app, (double)(w->prompt_tokens - w->kept), (double)w->tokens, j);
 	metering_count((int64_t)w->prompt_tokens, (int64_t)w->tokens, -1, w->operations, w->int_ops);
 	app_summary(w->app, j);
 }

@@ -113,7 +113,7 @@ static void show(struct several *s, struct generate_context *placed, size_t prom
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (s->extract)
 		tell_vote(s, j);
-	generate_context_tell(placed, s->app, (double)(prompt_tokens + tokens), j);
+	generate_context_tell(placed, s->app, (double)prompt_tokens, (double)tokens, j);
 	metering_count((int64_t)prompt_tokens, (int64_t)tokens, -1, s->operations, s->int_ops);
 	app_summary(s->app, j);
 }
