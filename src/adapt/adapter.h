@@ -5,6 +5,7 @@
 #include "base/opt.h"
 #include "format/safetensors.h"
 #include "model/export.h"
+#include "model/four_bit.h"
 #include "model/overlay.h"
 
 struct adapter_type;
@@ -164,6 +165,8 @@ int adapter_start(struct adapter *a, const struct model *m, struct pool *p, stru
  * (task_type SEQ_CLS); adapter_load refuses it else. How many labels there are its head says, what they are called the
  * tensors' metadata, or nobody. */
 int adapter_classify(struct model *m, const char *dir, struct err *e);
+/* How the adapter's base was quantized as it was read (model/four_bit.h), where it says so; else that is off. */
+int adapter_base_4bit(const char *dir, struct four_bit_options *out, struct err *e);
 /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
 /* The names that an adapter's files may have, config first; NULL at the end. */

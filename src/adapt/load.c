@@ -8,6 +8,8 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "model/classifier.h"
+#include "base/log.h"
+#include "model/four_bit.h"
 
 const struct adapter_type *adapter_type_of(const json_t *config)
 {
@@ -126,6 +128,42 @@ static int check_head(const struct adapter *a, const struct model *m, const char
 	return 0;
 }
 
+/* --- a base that was quantized as it was read --- */
+
+int adapter_base_4bit(const char *dir, struct four_bit_options *out, struct err *e)
+{
+	struct safetensors s = { 0 };
+	json_t *config = NULL;
+	int status = 0;
+
+	*out = (struct four_bit_options){ 0 };
+	if (gguf_adapter_is(dir))
+		return 0;
+	status = peft_folder_open(&config, &s, dir, e);
+	const char *line = meta_of(&s, BASE_CONFIG);
+	if (status == 0 && line)
+		status = four_bit_parse(line, s.path, out, e);
+	st_close(&s);
+	json_decref(config);
+	return status;
+}
+
+/* It was trained over other numbers than those that it is laid over now. */
+static int compare_base(const struct safetensors *s, const struct model *m, const char *dir, struct err *e)
+{
+	const char *line = meta_of(s, BASE_CONFIG);
+	struct four_bit_options was;
+
+	if (!line)
+		return 0;
+	if (four_bit_parse(line, s->path, &was, e) < 0)
+		return -1;
+	if (!four_bit_is(m, &was))
+		log_warn("%s was trained on a base of 4-bit floats: --load-in-4bit --bnb-4bit-quant-type %s%s lays it "
+		         "over the same", dir, was.type, was.nested ? " --bnb-4bit-use-double-quant" : "");
+	return 0;
+}
+
 /* --- the whole --- */
 
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e)
@@ -139,6 +177,8 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	if (type) {
 		adapter_begin(a, m, type);
 		status = type->load(a, m, config, &s, dir, e);
+		if (status == 0)
+			status = compare_base(&s, m, dir, e);
 		if (status == 0)
 			status = check_head(a, m, dir, e);
 		if (status < 0)

@@ -62,14 +62,13 @@ static void weight_row(const struct norm_work *w, size_t row, size_t cols, float
 {
 	const struct weight *x = &w->m->weights[w->s->weight];
 	const float *base = w->a->overlay.base[w->s->weight];
-	const struct dtype_info *t = &dtypes[x->dtype];
 
 	if (base)
 		memcpy(out, base + row * cols, cols * sizeof(*out));
 	else if (x->panels)
 		panels_row(x->dtype, x->panels, row, cols, out);
 	else
-		t->to_float((const char *)x->data + row * (cols / t->block) * t->bytes, out, cols);
+		dtypes[x->dtype].to_float((const char *)x->data + row * dtype_row_bytes(x->dtype, cols), out, cols);
 }
 
 static float inverse_of(double squares) { return squares > 0 ? (float)(1 / sqrt(squares)) : 0; }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "format/pytorch.h"
 #include "model/classifier.h"
+#include "model/four_bit.h"
 #include "model/weights.h"
 
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
@@ -344,6 +345,16 @@ static size_t describe_labels(struct st_meta *meta, struct arena *mem, const str
 	return 2;
 }
 
+/* And none for how the base was quantized as it was read. */
+static size_t describe_base(struct st_meta *meta, struct arena *mem, const struct model *m)
+{
+	const char *config = four_bit_config(m, mem);
+
+	if (config)
+		*meta = (struct st_meta){ BASE_CONFIG, config };
+	return config != NULL;
+}
+
 static void describe_fixed(struct st_tensor *t, const struct adapter *a, size_t i)
 {
 	const struct param *p = &a->overlay.fixed.items[i];
@@ -356,7 +367,7 @@ static void describe_fixed(struct st_tensor *t, const struct adapter *a, size_t 
 
 static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
 {
-	struct st_meta meta[3] = { { "format", "pt" } };
+	struct st_meta meta[4] = { { "format", "pt" } };
 	struct arena mem = ARENA_INIT;
 	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
 	struct st_tensor *t = arena_array(&mem, n + a->fixed_in_files, sizeof(*t));
@@ -370,6 +381,7 @@ static int save_weights(const struct adapter *a, const struct model *m, const ch
 	for (size_t i = 0; i < a->fixed_in_files; i++)
 		describe_fixed(&t[n + i], a, i);
 	size_t n_meta = 1 + (m->labels ? describe_labels(&meta[1], &mem, m->labels) : 0);
+	n_meta += describe_base(&meta[n_meta], &mem, m);
 	int status = st_write(path, t, n + a->fixed_in_files, meta, n_meta, write_param, &x, e);
 	arena_release(&mem);
 	return status;

@@ -8,4 +8,7 @@
 /* Its config, and its tensors mapped. On an error there are no tensors; *config may be there, and is the caller's. */
 int peft_folder_open(json_t **config, struct safetensors *s, const char *dir, struct err *e);
 
+/* A key of the tensors' metadata: how the base was quantized as it was read (four_bit_config). */
+#define BASE_CONFIG "quantization_config"
+
 #endif

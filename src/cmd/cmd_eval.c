@@ -41,6 +41,7 @@ struct eval {
 	double temperature;
 	const char *extract, *compute;
 	bool batch_given;              /* --micro-batch-tokens was */
+	struct four_bit_options four_bit;
 };
 
 static const struct opt eval_opts[] = {
@@ -84,6 +85,7 @@ static const struct opt eval_opts[] = {
 	OPT_INT("micro-batch-tokens", struct eval, micro_batch_tokens, "1024", 2, 1 << 22,
 	        "tokens computed at once; more where long examples stand before all rows and nothing is said"),
 	COMPUTE_OPT(struct eval, compute, "f32"),
+	FOUR_BIT_OPTS(struct eval, four_bit),
 	COMMON_OPTS(struct eval, common),
 	OPT_END
 };
@@ -436,7 +438,7 @@ static int open_and_judge(struct app *app, const struct eval *o, const char *mod
 
 	if (r->n == 0)
 		return err_set(e, "%s holds no rows", o->data);
-	if (loaded_open(&l, model, o->adapter, e) < 0)
+	if (loaded_open_4bit(&l, app, &o->four_bit, model, o->adapter, e) < 0)
 		return -1;
 	metering_in("data", o->data, r->hash);
 	if ((!l.model.labels && model_want_causal(&l.model, e) < 0) ||

@@ -34,6 +34,7 @@ struct score {
 	int64_t window, stride, micro_batch_tokens;
 	struct in_context_options context;
 	const char *compute;
+	struct four_bit_options four_bit;
 };
 
 static const struct opt score_opts[] = {
@@ -49,6 +50,7 @@ static const struct opt score_opts[] = {
 	        "a window begins every N tokens and scores what none before it did (default: half of the window)"),
 	OPT_INT("micro-batch-tokens", struct score, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
 	COMPUTE_OPT(struct score, compute, "f32"),
+	FOUR_BIT_OPTS(struct score, four_bit),
 	COMMON_OPTS(struct score, common),
 	OPT_END
 };
@@ -338,7 +340,7 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 {
 	struct loaded l;
 
-	if (loaded_open(&l, model, o->adapter, e) < 0)
+	if (loaded_open_4bit(&l, app, &o->four_bit, model, o->adapter, e) < 0)
 		return -1;
 	int status = model_want_causal(&l.model, e);
 	if (status == 0)

@@ -15,11 +15,24 @@
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
-static int open_both(struct loaded *l, const char *model, const char *adapter, struct err *e)
+/* How a model is read: its linears in 4 bits, or as they are (NULL). */
+struct reading { const struct four_bit_options *four_bit; struct pool *pool; };
+
+static int open_model(struct loaded *l, const struct reading *r, const char *model, struct err *e)
 {
 	if (model_open(&l->model, model, e) < 0)
 		return -1;
 	metering_in("model", model, NULL);
+	if (!r->four_bit || model_load_in_4bit(&l->model, r->four_bit, r->pool, e) == 0)
+		return 0;
+	model_close(&l->model);
+	return -1;
+}
+
+static int open_both(struct loaded *l, const struct reading *r, const char *model, const char *adapter, struct err *e)
+{
+	if (open_model(l, r, model, e) < 0)
+		return -1;
 	if (!adapter)
 		return 0;
 	if (adapter_classify(&l->model, adapter, e) < 0 || adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
@@ -32,7 +45,8 @@ static int open_both(struct loaded *l, const char *model, const char *adapter, s
 }
 
 /* What `kungfu adapt` left stands for its base and what lies over that. */
-static int open_adapted(struct loaded *l, const char *path, const char *adapter, struct err *e)
+static int open_adapted(struct loaded *l, const struct reading *r, const char *path, const char *adapter,
+                        struct err *e)
 {
 	struct adapted a;
 	int status = -1;
@@ -44,18 +58,30 @@ static int open_adapted(struct loaded *l, const char *path, const char *adapter,
 	else if (a.adapter && adapter)
 		err_set(e, "%s has an adapter of its own: --adapter %s would be a second one", path, adapter);
 	else
-		status = open_both(l, a.model, a.adapter ? a.adapter : adapter, e);
+		status = open_both(l, r, a.model, a.adapter ? a.adapter : adapter, e);
 	if (status == 0 && a.adapter)
 		l->own_adapter = mem_strdup(a.adapter);
 	adapted_close(&a);
 	return status;
 }
 
-int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
+static int open_as(struct loaded *l, const struct reading *r, const char *model, const char *adapter, struct err *e)
 {
 	*l = (struct loaded){ 0 };
 	metering_phase("open");
-	return (adapted_is(model) ? open_adapted : open_both)(l, model, adapter, e);
+	return (adapted_is(model) ? open_adapted : open_both)(l, r, model, adapter, e);
+}
+
+int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
+{
+	return open_as(l, &(struct reading){ NULL, NULL }, model, adapter, e);
+}
+
+int loaded_open_4bit(struct loaded *l, struct app *app, const struct four_bit_options *o, const char *model,
+                     const char *adapter, struct err *e)
+{
+	*l = (struct loaded){ 0 };
+	return four_bit_check(o, e) < 0 ? -1 : open_as(l, &(struct reading){ o, app->pool }, model, adapter, e);
 }
 
 int loaded_open_facts(struct loaded *l, const char *model, struct err *e)

@@ -7,6 +7,7 @@
 #include "cmd/estimate.h"
 #include "data/prompts.h"
 #include "infer/session.h"
+#include "model/four_bit.h"
 #include "eval/statistics.h"
 #include "model/prepare.h"
 #include "model/resident.h"
@@ -23,6 +24,9 @@ struct loaded {
 /* model: a file or folder of a model, or what `kungfu adapt` left (ladder/adapted.h).
  * Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+/* The same of a model whose linears become 4-bit floats, if o says so. */
+int loaded_open_4bit(struct loaded *l, struct app *app, const struct four_bit_options *o, const char *model,
+                     const char *adapter /* or NULL */, struct err *e);
 int loaded_open_facts(struct loaded *l, const char *model, struct err *e); /* weights need not be there */
 int loaded_text(struct loaded *l, struct err *e);
 bool loaded_has_text(const struct loaded *l); /* a tokenizer is there, whether it can be read or not */

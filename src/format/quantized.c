@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "quant/nf4.h"
 
 enum { GROWTH_MAX = 8 /* bytes of memory for one of a file: 4 bits become 16 */ };
 enum method { NONE, GPTQ, AWQ, FLOAT8, FLOAT4 };
@@ -185,7 +186,8 @@ static int add_made(struct parts *p, const char *stem, enum dtype dtype, size_t 
 	struct source_tensor *t = &p->made[p->n_made];
 	size_t bytes;
 
-	if (!size_mul(rows, cols, &bytes) || !size_mul(bytes, dtypes[dtype].bytes, &bytes))
+	if (!size_mul(rows, cols, &bytes) || !size_mul(bytes, dtypes[DTYPE_F32].bytes, &bytes) ||
+	    !size_mul(rows, dtype_row_bytes(dtype, cols), &bytes))
 		return wrong(p, stem, "is larger than an address can count");
 	if (p->bytes + bytes > GROWTH_MAX * source_bytes(p->s)) /* tensors of a .bin may be the same bytes */
 		return wrong(p, stem, "would need more memory than the bytes of its files could fill");
@@ -378,11 +380,13 @@ static int make_float8(struct parts *p, const char *name)
 static const char STATE[] = ".weight.quant_state.bitsandbytes__";
 
 struct codes {
-	const uint8_t *q;                /* two numbers a byte, the first in its upper half */
-	float *scale;                    /* [(n + block − 1) / block] */
+	struct nf4_matrix m;
+	size_t n;
+	const char *kind;                /* "nf4", "fp4" */
 	float map[16];                   /* what a number stands for */
-	size_t rows, cols, n, block;
-	enum dtype dtype;
+	float *scale;                    /* [(n + block − 1) / block] as numbers, m.scale or what its codes stand for */
+	bool usual;                      /* codes are those of bitsandbytes' own maps */
+	enum dtype dtype;                /* of the numbers */
 };
 
 static bool is_vector(const struct source_tensor *t, enum dtype dtype, size_t n)
@@ -394,9 +398,8 @@ static bool is_vector(const struct source_tensor *t, enum dtype dtype, size_t n)
  * quantization). */
 static int read_scales(struct parts *p, const char *stem, struct codes *x, const json_t *state, struct arena *mem)
 {
-	size_t n = (x->n + x->block - 1) / x->block, each = (size_t)MAX(whole(state, "nested_blocksize", 0), 0);
+	size_t n = (x->n + x->m.block - 1) / x->m.block, each = (size_t)MAX(whole(state, "nested_blocksize", 0), 0);
 	const struct source_tensor *scale = take(p, stem, ".weight.absmax");
-	float offset = (float)json_real_value(json_object_get(state, "nested_offset"));
 
 	x->scale = arena_array(mem, n, sizeof(float));
 	if (!each && is_vector(scale, DTYPE_F32, n)) {
@@ -408,19 +411,26 @@ static int read_scales(struct parts *p, const char *stem, struct codes *x, const
 	if (!each || !is_vector(scale, DTYPE_U8, n) || !is_vector(map, DTYPE_F32, 256) ||
 	    !is_vector(over, DTYPE_F32, (n + each - 1) / each))
 		return wrong(p, stem, "has no absmax for its blocks, or no proper nested_absmax and nested_quant_map");
+	const float *value = map->data;
+	bool usual = each == NF4_NESTED;
+	x->m.offset = (float)json_real_value(json_object_get(state, "nested_offset"));
+	x->m.nested = over->data;
+	for (int i = 0; i < 256; i++)
+		usual &= value[i] == nf4_dynamic((uint8_t)i);
 	const uint8_t *code = scale->data;
-	const float *value = map->data, *by = over->data;
 	for (size_t i = 0; i < n; i++) {
-		float product = value[code[i]] * by[i / each]; /* rounded before the sum, as there */
-		x->scale[i] = product + offset;
+		float product = value[code[i]] * x->m.nested[i / each]; /* rounded before the sum, as there */
+		x->scale[i] = product + x->m.offset;
 	}
+	x->m.code = usual ? code : NULL;
 	return 0;
 }
 
 static int read_state(struct parts *p, const char *stem, struct codes *x, const json_t *state, struct arena *mem)
 {
-	static const struct { const char *name; enum dtype dtype; } kinds[] = {
-		{ "float16", DTYPE_F16 }, { "bfloat16", DTYPE_BF16 }, { "float32", DTYPE_F32 }
+	static const struct { const char *name; enum dtype dtype; enum nf4_rounding rounding; } kinds[] = {
+		{ "float16", DTYPE_F16, NF4_F16 }, { "bfloat16", DTYPE_BF16, NF4_BF16 },
+		{ "float32", DTYPE_F32, NF4_F32 },
 	};
 	const json_t *shape = json_object_get(state, "shape");
 	const struct source_tensor *w = take(p, stem, ".weight"), *map = take(p, stem, ".weight.quant_map");
@@ -428,8 +438,10 @@ static int read_state(struct parts *p, const char *stem, struct codes *x, const 
 
 	x->dtype = DTYPE_COUNT;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (says(state, "dtype", kinds[i].name))
+		if (says(state, "dtype", kinds[i].name)) {
 			x->dtype = kinds[i].dtype;
+			x->m.rounding = kinds[i].rounding;
+		}
 	json_int_t rows = json_integer_value(json_array_get(shape, 0));
 	json_int_t cols = json_integer_value(json_array_get(shape, 1));
 	if (json_array_size(shape) != 2 || rows < 1 || cols < 1 || block < 1 || x->dtype == DTYPE_COUNT ||
@@ -437,24 +449,45 @@ static int read_state(struct parts *p, const char *stem, struct codes *x, const 
 		return wrong(p, stem, "has a quant_state without a shape, a blocksize or a dtype that is known");
 	if (!w || w->dtype != DTYPE_U8 || w->bytes != x->n / 2 + x->n % 2 || !is_vector(map, DTYPE_F32, 16))
 		return wrong(p, stem, "is no uint8 of its quant_state's shape, or has no quant_map of 16");
-	x->rows = (size_t)rows;
-	x->cols = (size_t)cols;
-	x->block = (size_t)block;
-	x->q = w->data;
+	x->m.rows = (size_t)rows;
+	x->m.cols = (size_t)cols;
+	x->m.block = (size_t)block;
+	x->m.q = w->data;
 	memcpy(x->map, map->data, sizeof(x->map));
 	if (says(state, "quant_type", "fp4") && x->map[8] == 0)
 		x->map[8] = -0.0F; /* bitsandbytes computes with the sign's bit, not with the map */
+	x->kind = says(state, "quant_type", "fp4") ? "fp4" : "nf4";
 	return read_scales(p, stem, x, state, mem);
 }
 
-static void write_codes(const struct codes *x, void *out)
+/* In which form the matrix stands in memory: 4 bits where its blocks and its map are bitsandbytes' usual ones, else
+ * numbers. */
+static enum dtype form_of(const struct codes *x)
+{
+	bool nf4 = !strcmp(x->kind, "nf4");
+	enum dtype plain = nf4 ? DTYPE_NF4 : DTYPE_FP4, nested = nf4 ? DTYPE_NF4_DQ : DTYPE_FP4_DQ;
+
+	if (memcmp(x->map, nf4_map(plain), sizeof(x->map)) != 0)
+		return x->dtype;
+	if (x->m.code && x->m.block == NF4_BLOCK && nf4_fits(nested, x->m.cols))
+		return nested;
+	return x->m.block % NF4_BLOCK == 0 && nf4_fits(plain, x->m.cols) ? plain : x->dtype;
+}
+
+static void write_rows(const struct codes *x, enum dtype form, char *out)
+{
+	struct nf4_matrix m = x->m;
+
+	m.scale = x->scale;
+	for (size_t row = 0; row < m.rows; row++)
+		nf4_put_row(form, &m, row, (uint8_t *)out + row * dtype_row_bytes(form, m.cols));
+}
+
+static void write_numbers(const struct codes *x, void *out)
 {
 	for (size_t i = 0; i < x->n; i++) {
-		float v = x->map[x->q[i / 2] >> (i % 2 ? 0 : 4) & 15] * x->scale[i / x->block];
-		if (x->dtype == DTYPE_F32)
-			((float *)out)[i] = v;
-		else
-			((uint16_t *)out)[i] = x->dtype == DTYPE_F16 ? f16_from_float(v) : bf16_from_float(v);
+		float v = x->map[x->m.q[i / 2] >> (i % 2 ? 0 : 4) & 15] * x->scale[i / x->m.block];
+		dtypes[x->dtype].from_float(&v, (char *)out + i * dtypes[x->dtype].bytes, 1);
 	}
 }
 
@@ -472,10 +505,15 @@ static int make_float4(struct parts *p, const char *name)
 	json_t *state = text->dtype == DTYPE_U8 ? jsonx_load(text->data, text->bytes, name, p->e) : NULL;
 	int status = state ? read_state(p, stem, &x, state, &mem) :
 	                     wrong(p, stem, "has a quant_state that is no JSON");
+	enum dtype form = status == 0 ? form_of(&x) : DTYPE_COUNT;
 	if (status == 0)
-		status = add_made(p, stem, x.dtype, x.rows, x.cols, &out);
+		status = add_made(p, stem, form, x.m.rows, x.m.cols, &out);
+	if (status == 0 && nf4_is(form))
+		write_rows(&x, form, out);
+	else if (status == 0)
+		write_numbers(&x, out);
 	if (status == 0)
-		write_codes(&x, out);
+		source_forget(p->s, x.m.q, x.n / 2);
 	json_decref(state);
 	arena_release(&mem);
 	return status;

@@ -159,6 +159,28 @@ INLINE void run_affine(struct run r, float d, float m, VEC out[4])
 		out[v] = vfmaq_f32(vdupq_n_f32(m), vcvtq_f32_s32(q[v]), vdupq_n_f32(d));
 }
 
+INLINE void run_lookup(struct run r, const float *map, float s, VEC out[4])
+{
+	int8_t q[16];
+
+	vst1q_s8(q, r.q);
+	for (int v = 0; v < 4; v++) {
+		const int8_t *at = q + 4 * v;
+		float x[4] = { map[at[0]], map[at[1]], map[at[2]], map[at[3]] };
+		out[v] = vmulq_n_f32(vld1q_f32(x), s);
+	}
+}
+
+INLINE VEC v_as_f16(VEC v) { return vcvt_f32_f16(vcvt_f16_f32(v)); }
+
+INLINE VEC v_as_bf16(VEC v)
+{
+	uint32x4_t x = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(x, 16), vdupq_n_u32(1));
+
+	x = vaddq_u32(x, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+	return vreinterpretq_f32_u32(vandq_u32(x, vdupq_n_u32(0xffff0000)));
+}
+
 INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[4])
 {
 	UNROLL(4)

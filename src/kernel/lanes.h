@@ -20,6 +20,7 @@
  *     run_fifth(q, bits)   adds 16 where the bit is set; run_pairs(q, p, shift): adds 16·(p[i] >> shift & 3)
  *     bit_of_bytes(p, bit) 16 bits
  *     run_affine           (q, d, m, out): d·q + m
+ *     run_lookup           (q, map, s, out): map[q]·s, of 16 numbers; v_as_f16(v), v_as_bf16(v): rounded to those
  *     run_f16 run_bf16     (p, out): 16 numbers
  *     run_dwords           (p, shift, mask, out): 16 dwords, each shifted right and masked, as floats
  *
@@ -28,6 +29,7 @@
 #include <string.h>
 
 #include "kernel/vecmath.h"
+#include "quant/nf4.h"
 #include "quant/panels.h"
 #include "quant/quant.h"
 
@@ -175,12 +177,14 @@ INLINE size_t bytes_of(const enum dtype t)
 	       t == DTYPE_Q8_0                   ? 34 :
 	       t == DTYPE_Q4_K                   ? 144 :
 	       t == DTYPE_Q5_K                   ? 176 :
-	                                           210;
+	       t == DTYPE_Q6_K                   ? 210 :
+	       nf4_is_nested(t)                  ? 33 :
+	                                           36;
 }
 
 INLINE size_t block_of(const enum dtype t)
 {
-	return t <= DTYPE_BF16 ? 1 : t <= DTYPE_Q8_0 ? 32 : 256;
+	return t <= DTYPE_BF16 ? 1 : t <= DTYPE_Q8_0 ? 32 : nf4_is(t) ? NF4_BLOCK : 256;
 }
 
 INLINE void k_affine(const uint8_t *b, size_t j, struct run q, VEC out[RUN_VECS])
@@ -189,6 +193,19 @@ INLINE void k_affine(const uint8_t *b, size_t j, struct run q, VEC out[RUN_VECS]
 
 	k_scale_min(b + 4, (int)j, &scale, &min);
 	run_affine(q, f16_one(b) * (float)scale, -(f16_one(b + 2) * (float)min), out);
+}
+
+/* The product is rounded before it is rounded to what the matrix was quantized from, as bitsandbytes does. */
+INLINE void nf4_run(const enum dtype t, const uint8_t *row, size_t at, VEC out[RUN_VECS])
+{
+	const size_t b = at / NF4_BLOCK, in32 = at % 32, half = at % NF4_BLOCK / 32;
+	const uint8_t *q = row + dtype_head(t) + b * bytes_of(t) + (nf4_is_nested(t) ? 1 : 4) + half * QUANT_RUN;
+	const enum nf4_rounding how = nf4_rounding(row);
+
+	run_lookup(run_nibbles(q, in32 / QUANT_RUN ? 4 : 0), nf4_map(t), nf4_scale(t, row, b), out);
+	UNROLL(4)
+	for (size_t v = 0; how != NF4_F32 && v < RUN_VECS; v++)
+		out[v] = how == NF4_F16 ? v_as_f16(out[v]) : v_as_bf16(out[v]);
 }
 
 /* The layouts stand in src/quant/quant_*.c. d·q − 8·d is exact like d·(q − 8): see quant/quant.h. */
@@ -222,6 +239,8 @@ INLINE void block_run(const enum dtype t, const uint8_t *row, size_t at, VEC out
 		struct run q = run_nibbles(b + half * 64 + g % 2 * 32 + in32, g / 2 ? 4 : 0);
 		float d = f16_one(b + 208) * (float)(int8_t)b[192 + in256 / QUANT_RUN];
 		run_affine(run_pairs(q, b + 128 + half * 32 + in32, (int)(2 * g)), d, -32 * d, out);
+	} else {
+		nf4_run(t, row, at, out);
 	}
 }
 
@@ -305,6 +324,7 @@ INLINE void cols_pack(const enum dtype t, const uint8_t *row, size_t row_bytes, 
 }
 
 #define FOR_DTYPES(X) X(F32) X(F16) X(BF16) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K)
+#define FOR_FLOAT4(X) X(NF4) X(FP4) X(NF4_DQ) X(FP4_DQ)
 
 /* The other types, whose files read them. */
 static void rows_pack_slowly(enum dtype t, const uint8_t *w, size_t row_bytes, size_t n, size_t k0, size_t k,
@@ -335,6 +355,7 @@ static void pack_rows(enum dtype t, const void *w, size_t row_bytes, size_t n, s
 	switch (t) {
 #define X(T) case DTYPE_##T: rows_pack(DTYPE_##T, w, row_bytes, n, k0, k, out); break;
 	FOR_DTYPES(X)
+	FOR_FLOAT4(X)
 #undef X
 	default: rows_pack_slowly(t, w, row_bytes, n, k0, k, out);
 	}
@@ -345,6 +366,7 @@ static void pack_cols(enum dtype t, const void *w, size_t row_bytes, size_t k, s
 	switch (t) {
 #define X(T) case DTYPE_##T: cols_pack(DTYPE_##T, w, row_bytes, k, j0, n, out); break;
 	FOR_DTYPES(X)
+	FOR_FLOAT4(X)
 #undef X
 	default: cols_pack_slowly(t, w, row_bytes, k, j0, n, out);
 	}

@@ -183,6 +183,33 @@ INLINE void run_affine(struct run r, float d, float m, VEC out[2])
 	out[1] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(r.q[1]), offset);
 }
 
+INLINE VEC lookup8(__m256i q, const float *map)
+{
+	__m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(map), q),
+	       high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(map + 8), q);
+
+	return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(q, 28))); /* bit 3 chooses */
+}
+
+INLINE void run_lookup(struct run r, const float *map, float s, VEC out[2])
+{
+	for (int v = 0; v < 2; v++)
+		out[v] = _mm256_mul_ps(lookup8(r.q[v], map), _mm256_set1_ps(s));
+}
+
+INLINE VEC v_as_f16(VEC v)
+{
+	return _mm256_cvtph_ps(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+INLINE VEC v_as_bf16(VEC v)
+{
+	__m256i x = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
+
+	x = _mm256_add_epi32(x, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+	return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000)));
+}
+
 INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[2])
 {
 	UNROLL(2)

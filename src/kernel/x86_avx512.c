@@ -165,6 +165,24 @@ INLINE void run_affine(struct run r, float d, float m, VEC out[1])
 	out[0] = _mm512_fmadd_ps(_mm512_set1_ps(d), _mm512_cvtepi32_ps(r.q), _mm512_set1_ps(m));
 }
 
+INLINE void run_lookup(struct run r, const float *map, float s, VEC out[1])
+{
+	out[0] = _mm512_mul_ps(_mm512_permutexvar_ps(r.q, _mm512_loadu_ps(map)), _mm512_set1_ps(s));
+}
+
+INLINE VEC v_as_f16(VEC v)
+{
+	return _mm512_cvtph_ps(_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+INLINE VEC v_as_bf16(VEC v)
+{
+	__m512i x = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(x, 16), _mm512_set1_epi32(1));
+
+	x = _mm512_add_epi32(x, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+	return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000)));
+}
+
 INLINE void run_dwords(const uint8_t *p, int shift, int mask, VEC out[1])
 {
 	__m512i x = _mm512_srli_epi32(_mm512_loadu_si512(p), (unsigned)shift);

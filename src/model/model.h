@@ -108,6 +108,11 @@ struct weight {
 
 enum compute { COMPUTE_F32, COMPUTE_INT8 }; /* arithmetic of products with quantized matrices */
 
+struct four_bit {
+	size_t matrices, bytes;
+	double error, size, most;      /* Σ (w − q)², Σ w², max |w − q| */
+};
+
 struct model {
 	struct arena mem;
 	struct config config;
@@ -118,6 +123,8 @@ struct model {
 	const struct labels *labels;   /* of a model that classifies (classifier.h), else NULL */
 	enum compute compute;
 	size_t prepared_bytes;
+	enum dtype in_4bit;            /* what its linears became as it was read (four_bit.h); DTYPE_F32: nothing */
+	struct four_bit four_bit;
 };
 
 struct graph;

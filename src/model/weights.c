@@ -589,6 +589,6 @@ void model_weight_float(const struct model *m, int i, float *out)
 		dtypes[t.dtype].to_float(t.data, out, weight_numbers(w));
 		return;
 	}
-	dtypes[w->dtype].to_float(w->data, out, weight_numbers(w));
+	dtype_rows_to_float(w->dtype, w->data, w->dim[0], weight_numbers(w) / w->dim[0], out);
 	weight_convert(m, i, out, true);
 }

@@ -187,7 +187,7 @@ const struct tensor *tape_tensor(const struct tape *t, uint32_t id)
 
 size_t tensor_row_bytes(const struct tensor *x)
 {
-	return x->dim[1] / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
+	return dtype_row_bytes(x->dtype, x->dim[1]);
 }
 
 size_t tensor_count(const struct tensor *x)
@@ -202,7 +202,8 @@ size_t tensor_bytes(const struct tensor *x)
 {
 	if (x->panels)
 		return panels_bytes(x->dtype, x->dim[0], x->dim[1]);
-	return tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
+	return tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes +
+	       (dtype_head(x->dtype) ? x->dim[0] * dtype_head(x->dtype) : 0);
 }
 
 size_t tensor_live_rows(const struct tensor *x, const struct batch *b)

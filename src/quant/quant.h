@@ -15,7 +15,7 @@ enum { QUANT_RUN = 16 };
 #define QUANT_FORMATS(X) \
 	X(q1_0) X(q2_0) X(q4_0) X(q4_1) X(q5_0) X(q5_1) X(q8_0) X(q2_k) X(q3_k) X(q4_k) X(q5_k) X(q6_k) \
 	X(iq1_s) X(iq1_m) X(iq2_xxs) X(iq2_xs) X(iq2_s) X(iq3_xxs) X(iq3_s) X(iq4_nl) X(iq4_xs) X(tq1_0) X(tq2_0) \
-	X(mxfp4) X(nvfp4)
+	X(mxfp4) X(nvfp4) X(nf4) X(fp4) X(nf4_dq) X(fp4_dq)
 #define QUANT_DECLARE(format) \
 	void format##_part(const void *row, size_t j0, float *dst, size_t n); \
 	void format##_to_float(const void *src, float *dst, size_t n);

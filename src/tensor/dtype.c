@@ -184,9 +184,20 @@ int dtype_bytes(enum dtype t, size_t n, size_t *bytes, struct err *e)
 
 	if (n % d->block)
 		return err_set(e, "%zu numbers are no multiple of %s's block of %u", n, d->name, d->block);
-	if (!size_mul(n / d->block, d->bytes, bytes))
+	if (!size_mul(n / d->block, d->bytes, bytes) || *bytes > SIZE_MAX - dtype_head(t))
 		return err_set(e, "%zu numbers of %s are more bytes than an address can count", n, d->name);
+	*bytes += dtype_head(t);
 	return 0;
+}
+
+void dtype_rows_to_float(enum dtype t, const void *src, size_t rows, size_t cols, float *dst)
+{
+	if (dtype_head(t) == 0) {
+		dtypes[t].to_float(src, dst, rows * cols);
+		return;
+	}
+	for (size_t i = 0; i < rows; i++)
+		dtypes[t].to_float((const char *)src + i * dtype_row_bytes(t, cols), dst + i * cols, cols);
 }
 
 int dtype_from_gguf(uint32_t type)
@@ -243,6 +254,10 @@ const struct dtype_info dtypes[DTYPE_COUNT] = {
 	[DTYPE_TQ2_0] = { "TQ2_0", 256, 66, 35, NULL, tq2_0_to_float, NULL, tq2_0_part },
 	[DTYPE_MXFP4] = { "MXFP4", 32, 17, 39, NULL, mxfp4_to_float, NULL, mxfp4_part },
 	[DTYPE_NVFP4] = { "NVFP4", 64, 36, 40, NULL, nvfp4_to_float, NULL, nvfp4_part },
+	[DTYPE_NF4] = { "NF4", 64, 36, -1, NULL, nf4_to_float, NULL, nf4_part },
+	[DTYPE_FP4] = { "FP4", 64, 36, -1, NULL, fp4_to_float, NULL, fp4_part },
+	[DTYPE_NF4_DQ] = { "NF4_DQ", 64, 33, -1, NULL, nf4_dq_to_float, NULL, nf4_dq_part },
+	[DTYPE_FP4_DQ] = { "FP4_DQ", 64, 33, -1, NULL, fp4_dq_to_float, NULL, fp4_dq_part },
 	[DTYPE_F64] = { "F64", 1, 8, 28, "F64", f64_to_floats, NULL, f64_part },
 	[DTYPE_F8_E4M3] = { "F8_E4M3", 1, 1, -1, "F8_E4M3", f8_e4m3_to_floats, NULL, f8_e4m3_part },
 	[DTYPE_F8_E5M2] = { "F8_E5M2", 1, 1, -1, "F8_E5M2", f8_e5m2_to_floats, NULL, f8_e5m2_part },

@@ -34,6 +34,11 @@ static bool is_among(const char *name, const char *const *names)
 
 static int check_compute(const struct recipe *r, struct err *e)
 {
+	if (four_bit_check(&r->four_bit, e) < 0)
+		return -1;
+	if (!method_adapter(r->method) && r->four_bit.on)
+		return err_set(e, "--load-in-4bit is for a base under an adapter, --method %s trains the weights "
+		                  "themselves", r->method);
 	if (!method_adapter(r->method) && !strcmp(r->compute, "int8"))
 		return err_set(e, "--compute int8 is for weights under an adapter, --method %s computes in f32",
 		               r->method);
@@ -145,6 +150,9 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 		return "they have other models";
 	if (strcmp(a->compute, b->compute) != 0)
 		return "they have another --compute";
+	if (a->four_bit.on != b->four_bit.on || a->four_bit.nested != b->four_bit.nested ||
+	    strcmp(four_bit_type(&a->four_bit), four_bit_type(&b->four_bit)) != 0)
+		return "they have another --load-in-4bit";
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		if (!method_adapter(both[i]->method))
 			return "--method full trains the model's own weights";

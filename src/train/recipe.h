@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/opt.h"
 #include "kernel/kernels.h"
+#include "model/four_bit.h"
 #include "train/method.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
@@ -44,6 +45,7 @@ struct recipe {
 	const struct speeds *speeds;
 	/* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
 	const char *compute;
+	struct four_bit_options four_bit;
 };
 
 /* The rows, for a struct s whose member f is the recipe. */
@@ -86,6 +88,7 @@ struct recipe {
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \
 	                   "arithmetic of products with frozen quantized matrices, forward and for gradients; int8: " \
 	                   "not where all weights are trained; auto: int8 where this processor is fast in it"), \
+		FOUR_BIT_OPTS(s, f.four_bit), \
 		OPT_ROWS("method", s, f.method_options, method_rows), \
 		OPT_ROWS("objective", s, f.objective_options, objective_rows), \
 		OPT_GROUP("Data"), \

@@ -32,8 +32,10 @@ static int check_model(const struct objective *o, const struct model *m, struct 
 
 static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 {
-	if (model_open(&b->model, t->recipe.model, e) < 0 || check_model(t->objective.row, &b->model, e) < 0 ||
-	    model_tokenizer(&b->model, e) < 0 || source_hash(&b->model.source, b->hash, e) < 0)
+	if (model_open(&b->model, t->recipe.model, e) < 0 ||
+	    model_load_in_4bit(&b->model, &t->recipe.four_bit, t->pool, e) < 0 ||
+	    check_model(t->objective.row, &b->model, e) < 0 || model_tokenizer(&b->model, e) < 0 ||
+	    source_hash(&b->model.source, b->hash, e) < 0)
 		return -1;
 	if (chat_template(&b->chat, b->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
@@ -343,7 +345,7 @@ static int copy_weights(struct trainer *t, struct err *e)
 		const struct weight *w = &t->model->weights[p->weight];
 		if (stop_look(e, "the model was read") < 0)
 			return -1;
-		dtypes[w->dtype].to_float(w->data, full->w + p->offset, p->n);
+		dtype_rows_to_float(w->dtype, w->data, w->dim[0], p->n / w->dim[0], full->w + p->offset);
 		source_forget(&t->model->source, w->data, w->bytes);
 	}
 	model_forget(t->model);

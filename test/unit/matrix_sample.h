@@ -9,11 +9,12 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernel/gemm.h"
+#include "quant/nf4.h"
 
 /* Where a block's f16 fields stand; −1: none. */
 static inline void sample_scales(enum dtype t, int at[2])
 {
-	at[0] = dtypes[t].block == 1 || t == DTYPE_IQ1_M || t == DTYPE_MXFP4 || t == DTYPE_NVFP4 ? -1 :
+	at[0] = dtypes[t].block == 1 || nf4_is(t) || t == DTYPE_IQ1_M || t == DTYPE_MXFP4 || t == DTYPE_NVFP4 ? -1 :
 	        t == DTYPE_Q6_K                                                                  ? 208 :
 	        t == DTYPE_Q2_K                                                                  ? 80 :
 	        t == DTYPE_Q3_K                                                                  ? 108 :
@@ -36,6 +37,24 @@ static inline void sample_odd_scale(enum dtype t, uint8_t *b, struct rng_stream 
 		b[0] = (uint8_t)(110 + rng_below(rng, 20));
 	for (int i = 0; t == DTYPE_NVFP4 && i < 4; i++)
 		b[i] &= 63;
+}
+
+/* A row of 4-bit floats: its head, scales of ordinary size, and each kind of rounding by turns. */
+static inline void sample_float4(enum dtype t, uint8_t *row, size_t n, size_t cols, struct rng_stream *rng)
+{
+	size_t blocks = cols / NF4_BLOCK;
+
+	row[0] = (uint8_t)(n % 3);
+	for (size_t i = 0; nf4_is_nested(t) && i < 3; i++) {
+		float x = rng_next_float(rng) * 0.1f;
+		memcpy(row + 4 + 4 * i, &x, sizeof(x));
+		row[2] = (uint8_t)(blocks / 2);
+		row[3] = 0;
+	}
+	for (size_t b = 0; !nf4_is_nested(t) && b < blocks; b++) {
+		float x = rng_next_float(rng);
+		memcpy(row + dtype_head(t) + b * dtypes[t].bytes, &x, sizeof(x));
+	}
 }
 
 /* Types that are only read: a double, and bytes whose upper exponents are left out, so that all are numbers below 2. */
@@ -70,7 +89,9 @@ static inline struct matrix sample_matrix(enum dtype t, size_t rows, size_t cols
 			uint16_t h = f16_from_float(rng_next_float(rng) * 0.1f);
 			memcpy(data + i + at[s], &h, 2);
 		}
-	for (size_t i = 0; dtypes[t].block > 1 && i < rows * m.row_bytes; i += dtypes[t].bytes)
+	for (size_t i = 0; nf4_is(t) && i < rows; i++)
+		sample_float4(t, data + i * m.row_bytes, i, cols, rng);
+	for (size_t i = 0; dtypes[t].block > 1 && !nf4_is(t) && i < rows * m.row_bytes; i += dtypes[t].bytes)
 		sample_odd_scale(t, data + i, rng);
 	for (size_t i = 0; dtypes[t].block == 1 && i < rows * cols; i++)
 		sample_number(t, data + i * dtypes[t].bytes, rng);

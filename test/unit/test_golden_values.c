@@ -130,6 +130,18 @@ static bool make_adapter(struct golden *g, const char *type, const char *options
 	return fine;
 }
 
+/* "nf4 nested": the model's linears as the values' were. */
+static int open_model(struct golden *g, const char *path, struct err *e)
+{
+	const char *four_bit = meta(&g->values, "load_in_4bit");
+	struct four_bit_options o = { *four_bit, strncmp(four_bit, "fp4", 3) ? "nf4" : "fp4",
+		                      strstr(four_bit, "nested") != NULL };
+
+	return model_open(&g->model, path, e) < 0 ? -1 :
+	       *four_bit                          ? model_load_in_4bit(&g->model, &o, g->pool, e) :
+	                                            0;
+}
+
 static bool begin(struct golden *g, struct test *t, const char *model, const char *adapter, const char *values)
 {
 	struct err e = ERR_INIT;
@@ -138,7 +150,7 @@ static bool begin(struct golden *g, struct test *t, const char *model, const cha
 	*g = (struct golden){ .t = t, .pool = pool_new(2), .kernels = kernels_get(NULL, &e) };
 	g->device = device_cpu(g->kernels, g->pool);
 	bool fine = g->kernels && open_st(t, &g->documents, "documents") && open_st(t, &g->values, values) &&
-	            model_open(&g->model, path, &e) == 0;
+	            open_model(g, path, &e) == 0;
 	if (fine && adapter && *meta(&g->values, "options"))
 		fine = make_adapter(g, meta(&g->values, "method"), meta(&g->values, "options"), adapter_path, &e);
 	else if (fine && adapter)

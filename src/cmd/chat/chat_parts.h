@@ -13,6 +13,7 @@ struct chat_options {
 	struct common common;
 	struct opt_list adapters;
 	const char *system, *compute;
+	struct four_bit_options four_bit;
 	bool history;
 	int64_t ctx_size;
 	struct sampling sampling;

@@ -35,6 +35,7 @@ static const struct opt chat_opts[] = {
 	IN_CONTEXT_TURN_OPTS(struct chat_options, context, ""),
 	SAMPLING_OPTS(struct chat_options, sampling),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
+	FOUR_BIT_OPTS(struct chat_options, four_bit),
 	CACHE_OPTS(struct chat_options, cache),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
@@ -458,7 +459,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                                .sampler = &c.sampler,
 		                                .emit = show_text,
 		                                .ctx = &c };
-	if (loaded_open(&c.l, p->positional[0], NULL, e) < 0)
+	if (loaded_open_4bit(&c.l, app, &o->four_bit, p->positional[0], NULL, e) < 0)
 		return -1;
 	int status = sampling_tell(&c.l.model, p, e);
 	if (status == 0)

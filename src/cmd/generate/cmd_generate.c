@@ -45,6 +45,7 @@ static const struct opt generate_opts[] = {
 	        "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
 	COMPUTE_OPT(struct generate_command, compute, "auto"),
+	FOUR_BIT_OPTS(struct generate_command, four_bit),
 	CACHE_OPTS(struct generate_command, cache),
 	OPT_GROUP("Probabilities"),
 	OPT_FLAG("show-logprobs", struct generate_command, show_logprobs, "false",
@@ -336,12 +337,12 @@ static const char *contradiction(const struct generate_command *o)
 }
 
 /* Where rows name theirs they are opened as several, else the one as it is. */
-static int open_model(struct generate_command *o, struct loaded *l, const char *path, struct err *e)
+static int open_model(struct app *app, struct generate_command *o, struct loaded *l, const char *path, struct err *e)
 {
 	struct named_adapters *a = &o->adapters;
 	bool several = a->named && o->out;
 
-	if (loaded_open(l, path, a->n && !several ? a->paths[0] : NULL, e) < 0)
+	if (loaded_open_4bit(l, app, &o->four_bit, path, a->n && !several ? a->paths[0] : NULL, e) < 0)
 		return -1;
 	if (!several || loaded_several(l, (const char *const *)a->names, a->paths, a->n, e) == 0)
 		return 0;
@@ -370,7 +371,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		status = in_context_adapted(&o->context, p->positional[0], &prompt, NULL, e);
 	if (status == 0 && learner) {
 		status = generate_by_learner(app, o, p->positional[0], learner, e);
-	} else if (status == 0 && (status = open_model(o, &l, p->positional[0], e)) == 0) {
+	} else if (status == 0 && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
 		status = sampling_tell(&l.model, p, e);
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);

@@ -34,6 +34,7 @@ struct generate_context {
 struct generate_command {
 	struct common common;
 	struct opt_list adapter;
+	struct four_bit_options four_bit;
 	const char *prompt, *prompt_file, *system, *out, *color, *compute;
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;

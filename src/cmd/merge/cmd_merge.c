@@ -14,6 +14,7 @@
 #include "cmd/merge/merge_parts.h"
 #include "cmd/metering.h"
 #include "cmd/model_writing.h"
+#include "model/weights.h"
 
 extern const struct command cmd_merge;
 
@@ -28,6 +29,7 @@ static const struct opt merge_opts[] = {
 	  "exist or be empty" },
 	OPT_CHOICE("dtype", struct merge, dtype, NULL, "f32|f16|bf16|q8_0",
 	           "of the written weights (default: as the model stores them; f32 where that is quantized)"),
+	FOUR_BIT_OPTS(struct merge, four_bit),
 	OPT_GROUP("Several as one"),
 	OPT_LIST("with", struct merge, with, "MODEL", "another whole model of the same shape"),
 	OPT_STRING("base", struct merge, base, NULL, "MODEL",
@@ -86,21 +88,71 @@ struct combining merge_how(const struct merge *o, const struct combination *how)
 
 /* --- one adapter into the weights --- */
 
+struct merging {
+	struct loaded l;
+	double *change;                /* [n_weights] of a base in 4 bits, what the adapter adds: Σ of squares */
+};
+
+/* Σ (merged − base)², a row after another. */
+static double change_of(const struct model *m, int i, const float *merged)
+{
+	const struct weight *w = &m->weights[i];
+	size_t cols = w->dim[1];
+	float *base = mem_array(cols, sizeof(*base));
+	double sum = 0;
+
+	for (size_t row = 0; row < w->dim[0]; row++) {
+		const float *x = merged + weight_hf_row(m, i, row) * cols;
+		dtypes[w->dtype].to_float((const char *)w->data + row * (w->bytes / w->dim[0]), base, cols);
+		for (size_t k = 0; k < cols; k++)
+			sum += ((double)x[k] - (double)base[k]) * ((double)x[k] - (double)base[k]);
+	}
+	mem_free(base);
+	return sum;
+}
+
 static const float *merged(void *ctx, int i, float *scratch)
 {
-	const struct loaded *l = ctx;
-	adapter_merged(&l->adapter, &l->model, i, scratch);
+	const struct merging *g = ctx;
+
+	adapter_merged(&g->l.adapter, &g->l.model, i, scratch);
+	if (g->l.model.in_4bit && g->l.model.weights[i].dtype == g->l.model.in_4bit)
+		g->change[i] = change_of(&g->l.model, i, scratch);
 	return scratch;
 }
 
 static const float *merged_head(void *ctx, float *scratch)
 {
-	const struct loaded *l = ctx;
-	adapter_merged_head(&l->adapter, &l->model, scratch);
+	const struct merging *g = ctx;
+
+	adapter_merged_head(&g->l.adapter, &g->l.model, scratch);
 	return scratch;
 }
 
-static void report(struct app *app, const struct merge *o, const struct model_writing *w, double seconds)
+/* What merging into the model's own numbers, instead of those that the adapter was trained over, would have been off
+ * by, beside what the adapter adds. */
+static void report_base(const struct app *app, const struct merging *g, json_t *j)
+{
+	const struct model *m = &g->l.model;
+	double change = 0;
+
+	if (!m->in_4bit)
+		return;
+	for (size_t i = 0; i < m->n_weights; i++)
+		change += g->change[i];
+	change = sqrt(change / fmax(m->four_bit.size, 1e-300));
+	json_object_set_new(j, "base", json_string(dtypes[m->in_4bit].name));
+	json_object_set_new(j, "base_error", jsonx_number(four_bit_error(m)));
+	json_object_set_new(j, "base_error_max", jsonx_number(m->four_bit.most));
+	json_object_set_new(j, "adapter_change", jsonx_number(change));
+	if (!app->json)
+		app_print("merged into %s's weights as %s: they are %.2f %% off its own (root mean square; at most "
+		          "%.3g), the adapter changes them by %.2f %%\n", m->source.path, dtypes[m->in_4bit].name,
+		          100 * four_bit_error(m), m->four_bit.most, 100 * change);
+}
+
+static void report(struct app *app, const struct merge *o, const struct model_writing *w, const struct merging *g,
+                   double seconds)
 {
 	char bytes[32], time[32];
 
@@ -108,6 +160,7 @@ static void report(struct app *app, const struct merge *o, const struct model_wr
 	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f}", "out", jsonx_path(o->out), "dtype", w->dtype_name,
 	                      "parameters", (json_int_t)model_count(&w->l->model), "bytes", (json_int_t)w->bytes,
 	                      "seconds", seconds);
+	report_base(app, g, j);
 	app_summary(app, j);
 	if (app->json)
 		return;
@@ -118,22 +171,29 @@ static void report(struct app *app, const struct merge *o, const struct model_wr
 
 static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)
 {
-	struct loaded l;
+	struct merging g = { .change = NULL };
+	struct four_bit_options base = o->four_bit;
 	double began = clock_seconds();
 
-	if (loaded_open(&l, model, o->adapters.items[0], e) < 0)
+	if (!base.on && adapter_base_4bit(o->adapters.items[0], &base, e) < 0)
 		return -1;
+	if (base.on && !o->four_bit.on)
+		log_say("%s was trained on a base in 4 bits: it is merged into that", o->adapters.items[0]);
+	if (loaded_open_4bit(&g.l, app, &base, model, o->adapters.items[0], e) < 0)
+		return -1;
+	g.change = mem_array(g.l.model.n_weights, sizeof(*g.change));
 	struct export_weights weights = { .get = merged,
-		                          .head = adapter_unties(&l.adapter) ? merged_head : NULL,
-		                          .ctx = &l };
-	struct model_writing w = { .l = &l, .what = "merge", .out = o->out, .weights = &weights,
+		                          .head = adapter_unties(&g.l.adapter) ? merged_head : NULL,
+		                          .ctx = &g };
+	struct model_writing w = { .l = &g.l, .what = "merge", .out = o->out, .weights = &weights,
 		                   .dtype = o->dtype ? dtype_from_name(o->dtype) : -1 };
-	int status = adapter_check_merge(&l.adapter, e);
+	int status = adapter_check_merge(&g.l.adapter, e);
 	if (status == 0)
 		status = model_write(app, &w, e);
 	if (status == 0)
-		report(app, o, &w, clock_seconds() - began);
-	loaded_close(&l);
+		report(app, o, &w, &g, clock_seconds() - began);
+	mem_free(g.change);
+	loaded_close(&g.l);
 	return status;
 }
 
@@ -165,6 +225,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_merge, "--search finds the weights of adapters, on the rows of --eval-data");
 	if ((several || o->with.n) && output_folder_free(o->out, e) < 0)
 		return -1;
+	if (o->with.n && o->four_bit.on)
+		return app_usage(&cmd_merge, "--load-in-4bit is of a model under adapters, not of --with");
 	if (o->with.n)
 		return merge_models(app, o, p->positional[0], e);
 	if (o->base || opt_given(p, "normalize"))

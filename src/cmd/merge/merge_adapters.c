@@ -64,7 +64,8 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 
 	if (how->of == OF_MODELS_ALONE)
 		return err_set(e, "--combination-type %s is of models (--with), not of adapters", how->name);
-	if (!(m->weights = merge_weights(m->o, paths->n, 1, e)) || loaded_open(&m->l, model, NULL, e) < 0)
+	if (!(m->weights = merge_weights(m->o, paths->n, 1, e)) || 
+	    loaded_open_4bit(&m->l, m->app, &m->o->four_bit, model, NULL, e) < 0)
 		return -1;
 	m->adapters = mem_array(paths->n, sizeof(*m->adapters));
 	m->changes = mem_array(paths->n, sizeof(*m->changes));

@@ -12,6 +12,7 @@ struct merge {
 	struct opt_list adapters, with, eval_data;
 	const char *out, *dtype, *weights, *combination, *base, *majority, *normalize, *compute;
 	double density;
+	struct four_bit_options four_bit;
 	int64_t svd_rank, seed;
 	bool search, apply_chat_template;
 	bool chosen;                   /* --combination-type was given */
