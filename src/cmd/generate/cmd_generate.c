@@ -33,6 +33,10 @@ static const struct opt generate_opts[] = {
 	         "NAME=PATH: a row's \"adapter\" names its own"),
 	IN_CONTEXT_OPTS(struct generate_command, context, ""),
 	SOURCES_OPTS(struct generate_command, documents),
+	OPT_FLAG("citations", struct generate_command, citations, "false",
+	         "says which sources the answer rests on: how much less likely it is without each"),
+	OPT_FLOAT("citation-threshold", struct generate_command, citation_threshold, "0", -1e9, 1e9,
+	          "nats that the interval of a source's support is above, where it is cited"),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
@@ -81,23 +85,12 @@ static int read_prompt(const struct generate_command *o, struct buf *text, struc
 	return 0;
 }
 
-/* What its sources are goes before the text. */
-static int place_sources(struct app *app, struct generate_command *o, struct loaded *l, struct buf *text, struct err *e)
+static int encode_text(struct generate_command *o, const struct text_codec *codec, const struct prompt_options *how,
+                       const struct buf *text, struct tokens *ids, struct err *e)
 {
-	struct sources s = { 0 };
-	struct buf out = BUF_INIT;
-	int status = loaded_text(l, e) < 0 ? -1 : sources_open(&s, &o->documents, app, l->model.tokenizer, e);
-
-	if (status == 0)
-		status = sources_text(&s, buf_str(text), text->len, &out, &o->found, e);
-	if (status == 0) {
-		struct buf old = *text;
-		*text = out;
-		out = old;
-	}
-	buf_release(&out);
-	sources_close(&s);
-	return status;
+	if (o->placed.fewshot)
+		return generate_context_text(&o->placed, codec, buf_str(text), text->len, how, ids, e);
+	return prompt_encode_text(codec, buf_str(text), text->len, how, ids, e);
 }
 
 static int make_prompt(struct app *app, struct generate_command *o, struct loaded *l, struct tokens *ids,
@@ -108,7 +101,7 @@ static int make_prompt(struct app *app, struct generate_command *o, struct loade
 	int status = read_prompt(o, &text, e);
 
 	if (status == 0 && sources_wanted(&o->documents))
-		status = place_sources(app, o, l, &text, e);
+		status = generate_sources_open(&o->sources, app, o, l, &text, e);
 	if (status == 0)
 		status = loaded_prompts(l, &how, e);
 	const struct text_codec codec = { l->model.tokenizer, l->chat };
@@ -116,10 +109,10 @@ static int make_prompt(struct app *app, struct generate_command *o, struct loade
 		status = generate_context_open(&o->placed, app, o, l, &how, e);
 	if (status == 0)
 		generate_context_stop(o, how.raw);
-	if (status == 0 && o->placed.fewshot)
-		status = generate_context_text(&o->placed, &codec, buf_str(&text), text.len, &how, ids, e);
-	else if (status == 0)
-		status = prompt_encode_text(&codec, buf_str(&text), text.len, &how, ids, e);
+	for (size_t i = 0; i < o->sources.n && status == 0; i++)
+		status = encode_text(o, &codec, &how, &o->sources.texts[i], &o->sources.prompts[i], e);
+	if (status == 0)
+		status = encode_text(o, &codec, &how, o->sources.n ? &o->sources.texts[0] : &text, ids, e);
 	buf_release(&text);
 	return status;
 }
@@ -200,8 +193,7 @@ static void put_result(const struct app *app, struct generate_command *o, const 
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
-	if (o->found)
-		json_object_set(j, "sources", o->found);
+	generate_sources_put(&o->sources, o, j);
 	generate_context_tell(&o->placed, app, (double)prompt->n, (double)g->ids.n, j);
 	app_summary(app, j);
 }
@@ -255,8 +247,10 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	                       NULL);
 	if (status == 0 && !app->json)
 		show_end(&result, prompt->n, app->compute, !o->show_logprobs || view.color);
-	if (status == 0 && o->found && !app->json)
-		sources_show(o->found);
+	if (status == 0)
+		status = generate_sources_ground(&o->sources, l, app, &result.ids, e);
+	if (status == 0 && !app->json)
+		generate_sources_show(&o->sources, o);
 	if (status == 0)
 		status = profiling_end(&o->profiling, app, ".", e);
 	if (status == 0)
@@ -331,6 +325,10 @@ static const char *contradiction(const struct generate_command *o)
 		return "--self-consistency and --n say both how many answers there are";
 	if (o->extract && o->self_consistency < 2)
 		return "--extract says what the answers of --self-consistency come down to";
+	if (o->citations && !sources_wanted(&o->documents))
+		return "--citations are of --documents";
+	if (o->citations && (o->out || o->n > 1))
+		return "--citations are of one answer";
 	if (o->context.instruction.n > 1)
 		return "one --instruction stands before a prompt; eval compares several";
 	return in_context_contradiction(&o->context);
@@ -380,7 +378,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		loaded_close(&l);
 	}
 	generate_context_close(&o->placed);
-	json_decref(o->found);
+	generate_sources_close(&o->sources);
 	mem_free(o->stops);
 	mem_free(learner);
 	mem_free(prompt);

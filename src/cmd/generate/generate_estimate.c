@@ -94,6 +94,8 @@ int generate_planned(struct app *app, struct generate_command *o, struct loaded 
 	predict_begin(&p, "generate %s %s", n > 1 ? "many" : "one", compute_name(l->model.compute));
 	int status = predict_answers(&p, s, &w, &o->placed, &work, e);
 	session_free(s);
+	if (status == 0)
+		status = generate_sources_predict(&o->sources, o, l, app, &p, &work, e);
 	if (status < 0)
 		return -1;
 	uint8_t *token = mem_array((size_t)l->model.config.V, 1);

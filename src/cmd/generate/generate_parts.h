@@ -12,6 +12,7 @@
 #include "cmd/generate/sampling.h"
 #include "cmd/index/sources.h"
 #include "data/prompts.h"
+#include "eval/grounding.h"
 #include "eval/vote.h"
 #include "infer/batcher.h"
 
@@ -31,6 +32,17 @@ struct generate_context {
 	struct meter_span span;
 };
 
+/* Of one prompt: what an index found. texts and prompts are those with all of them and, for --citations, then without
+ * each. */
+struct generate_sources {
+	json_t *found;                 /* NULL: no index was named */
+	struct buf *texts;             /* [n] */
+	struct tokens *prompts;        /* [n] the caller encodes them */
+	size_t n;
+	struct grounding grounding;
+	double seconds, grounding_seconds;
+};
+
 struct generate_command {
 	struct common common;
 	struct opt_list adapter;
@@ -43,7 +55,9 @@ struct generate_command {
 	struct profiling profiling;    /* of one answer alone */
 	struct in_context_options context;
 	struct sources_options documents;
-	json_t *found;                 /* the sources of one prompt, or NULL */
+	bool citations;
+	double citation_threshold;
+	struct generate_sources sources;
 	int64_t self_consistency;
 	const char *extract;
 	struct generate_context placed;
@@ -112,6 +126,19 @@ void generate_context_begin(struct generate_context *g);
 void generate_context_tell(struct generate_context *g, const struct app *app, double read_tokens, double new_tokens,
                            json_t *summary);
 void generate_context_close(struct generate_context *g);
+
+/* What the question finds. generate_sources_close in any case. */
+int generate_sources_open(struct generate_sources *g, struct app *app, const struct generate_command *o,
+                          struct loaded *l, const struct buf *question, struct err *e);
+/* What --citations will take besides; bytes of it are added to work. */
+int generate_sources_predict(const struct generate_sources *g, const struct generate_command *o, struct loaded *l,
+                             struct app *app, struct predicted *p, size_t *work, struct err *e);
+/* Which of them the answer rests on; nothing without --citations. */
+int generate_sources_ground(struct generate_sources *g, struct loaded *l, struct app *app, const struct tokens *answer,
+                            struct err *e);
+void generate_sources_show(const struct generate_sources *g, const struct generate_command *o);
+void generate_sources_put(const struct generate_sources *g, const struct generate_command *o, json_t *j);
+void generate_sources_close(struct generate_sources *g);
 
 /* An exit status; a failure's sentence is in e. p: the options as they were given. */
 int generate_rows(struct app *app, struct generate_command *o, const struct opt_parse *p, struct loaded *l,

@@ -15,7 +15,7 @@
 
 /* --- one question --- */
 
-static int retrieve(struct sources *s, const char *text, size_t n, size_t *found, struct err *e)
+static int retrieve(struct sources *s, const char *text, size_t n, struct err *e)
 {
 	struct index_query q = { .text = text, .n = n, .retriever = s->retriever, .top_k = (size_t)s->o->num,
 	                         .mmr = 1 };
@@ -24,28 +24,32 @@ static int retrieve(struct sources *s, const char *text, size_t n, size_t *found
 	int status = vector ? index_embed(&s->embedder, &(struct index_span){ text, n }, 1, true, vector, e) : 0;
 
 	q.vector = vector;
-	*found = status == 0 ? index_search(s->index, &q, s->app->pool, s->hits) : 0;
+	s->n_hits = status == 0 ? index_search(s->index, &q, s->app->pool, s->hits) : 0;
 	s->seconds += clock_seconds() - began;
 	s->asked++;
 	mem_free(vector);
 	return status;
 }
 
-/* "[1] text", an empty line between two; *list: what they are. */
-static int write_documents(struct sources *s, size_t n, struct buf *out, json_t *list, struct err *e)
+/* "[1] text", an empty line between two, but for one (n: all); list (or NULL): what they are. */
+static int write_documents(struct sources *s, size_t n, size_t but, struct buf *out, json_t *list, struct err *e)
 {
 	int status = 0;
 
 	for (size_t i = 0; i < n && status == 0; i++) {
 		struct arena mem = ARENA_INIT;
 		struct index_text t;
+		if (i == but)
+			continue;
 		status = index_fetch(s->index, s->hits[i].chunk, &mem, &t, e);
-		if (status == 0) {
+		if (status == 0 && list) {
 			json_t *one = json_pack("{s:s, s:f}", "id", t.id, "score", s->hits[i].score);
 			if (t.of > 1)
 				json_object_set_new(one, "chunk", json_integer(t.place));
 			json_array_append_new(list, one);
-			buf_addf(out, "%s[%zu] ", i ? "\n\n" : "", i + 1);
+		}
+		if (status == 0) {
+			buf_addf(out, "%s[%zu] ", out->len ? "\n\n" : "", i + 1);
 			buf_adds(out, t.text);
 		}
 		arena_release(&mem);
@@ -77,12 +81,11 @@ static int place(struct sources *s, const char *asked, size_t n_asked, const cha
                  json_t *list, struct err *e)
 {
 	struct buf documents = BUF_INIT;
-	size_t found;
-	int status = retrieve(s, asked, n_asked, &found, e);
+	int status = retrieve(s, asked, n_asked, e);
 
 	if (status == 0)
-		status = write_documents(s, found, &documents, list, e);
-	if (status == 0 && found)
+		status = write_documents(s, s->n_hits, s->n_hits, &documents, list, e);
+	if (status == 0 && s->n_hits)
 		fill_form(s, &documents, text, n, out);
 	else if (status == 0)
 		buf_add(out, text, n); /* nothing is found: it is asked as it is */
@@ -94,6 +97,17 @@ int sources_text(struct sources *s, const char *text, size_t n, struct buf *out,
 {
 	*found = json_array();
 	return place(s, text, n, text, n, out, *found, e);
+}
+
+int sources_text_without(struct sources *s, const char *text, size_t n, size_t which, struct buf *out, struct err *e)
+{
+	struct buf documents = BUF_INIT;
+	int status = write_documents(s, s->n_hits, which, &documents, NULL, e);
+
+	if (status == 0)
+		fill_form(s, &documents, text, n, out);
+	buf_release(&documents);
+	return status;
 }
 
 /* --- rows --- */

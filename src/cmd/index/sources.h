@@ -36,7 +36,8 @@ struct sources {
 	struct index_embedder embedder;
 	enum retriever retriever;
 	char *form;                    /* the template */
-	struct index_hit *hits;
+	struct index_hit *hits;        /* of the last question */
+	size_t n_hits;
 	double seconds;                /* of retrieving */
 	size_t asked, guarded;         /* questions; special tokens that were parted */
 };
@@ -50,6 +51,8 @@ int sources_open(struct sources *s, const struct sources_options *o, struct app 
 int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e);
 /* The same of a text. found: new, a list. */
 int sources_text(struct sources *s, const char *text, size_t n, struct buf *out, json_t **found, struct err *e);
+/* The same again without one of those that were found, whose numbers stay: which of them, from 0. */
+int sources_text_without(struct sources *s, const char *text, size_t n, size_t which, struct buf *out, struct err *e);
 /* For eyes: what each number is, a line each. */
 void sources_show(const json_t *found);
 void sources_close(struct sources *s);
