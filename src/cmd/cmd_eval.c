@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/eval_variants.h"
+#include "cmd/adapt/adapt.h"
 #include "cmd/index/sources.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
@@ -515,6 +516,25 @@ static int judge_probe(struct app *app, const struct eval *o, const char *dir, c
 	return status;
 }
 
+/* --- two ways, one after the other --- */
+
+static int judge_cascade(struct app *app, const struct eval *o, const char *path, const struct rows *r, struct err *e)
+{
+	struct rows some = *r;
+
+	if (r->n == 0)
+		return err_set(e, "%s holds no rows", o->data);
+	if (o->adapter || o->details || o->variants > 1 || o->self_consistency > 1 || o->extract)
+		return err_set(e, "%s answers in two ways: --adapter, --details, --variants, --self-consistency and "
+		                  "--extract are of one", path);
+	if (o->limit != OPT_UNSET_INT)
+		some.n = MIN(r->n, (size_t)o->limit);
+	metering_in("data", o->data, r->hash);
+	const struct cascade_eval c = { path, &some, o->compute, (int32_t)o->micro_batch_tokens,
+		                        o->apply_chat_template };
+	return cascade_eval(app, &c, e);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct eval *o = options;
@@ -530,7 +550,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	int status = rows_load(&rows, o->data, e);
 	if (status == 0)
 		status = in_context_adapted(&o->context, p->positional[0], &prompt, &o->calibrate, e);
-	if (status == 0 && learner)
+	if (status == 0 && cascade_is(p->positional[0]))
+		status = judge_cascade(app, o, p->positional[0], &rows, e);
+	else if (status == 0 && learner)
 		status = judge_probe(app, o, learner, &rows, e);
 	else if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);

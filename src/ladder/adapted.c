@@ -22,33 +22,64 @@ bool adapted_is(const char *path)
 
 static const char *text(const json_t *j, const char *key) { return json_string_value(json_object_get(j, key)); }
 
-static char *path_in(const struct adapted *a, const char *key)
+/* A path that a part names, within the folder of its files. */
+static char *path_in(const json_t *part, const char *dir, const char *key)
 {
-	const char *name = text(a->json, key);
+	const char *name = text(part, key);
 
 	if (!name)
 		return NULL;
-	return !strcmp(name, ".") ? mem_strdup(a->dir) : io_join(a->dir, name);
+	return !strcmp(name, ".") ? mem_strdup(dir) : io_join(dir, name);
+}
+
+/* What answers: the artefact itself, or the second part of a cascade. */
+static void read_part(struct adapted *a, const json_t *part, const char *dir)
+{
+	a->adapter = path_in(part, dir, "adapter");
+	a->model = path_in(part, dir, "model");
+	a->learner = path_in(part, dir, "learner");
+	a->prompt = path_in(part, dir, "prompt");
+	a->calibrate = text(part, "calibrate");
+	a->asks = text(part, "asks");
+	if (!a->model && !a->learner)
+		a->model = mem_strdup(text(a->json, "base"));
+}
+
+static int read_cascade(struct adapted *a, const char *path, struct err *e)
+{
+	const json_t *first = json_object_get(a->json, "first"), *second = json_object_get(a->json, "second");
+	const char *first_files = text(first, "files"), *second_files = text(second, "files");
+
+	if (!first_files || !second_files || !text(first, "learner"))
+		return err_set(e, "%s/" ADAPTED_FILE ": a cascade without its two ways", path);
+	char *dir = io_join(a->dir, first_files);
+	a->first = path_in(first, dir, "learner");
+	mem_free(dir);
+	dir = io_join(a->dir, second_files);
+	read_part(a, second, dir);
+	mem_free(dir);
+	if (!a->asks)
+		a->asks = text(first, "asks");
+	a->threshold = json_number_value(json_object_get(a->json, "threshold"));
+	return 0;
 }
 
 static int read_facts(struct adapted *a, const char *path, struct err *e)
 {
 	const char *base = text(a->json, "base"), *files = text(a->json, "files");
+	int status = 0;
 
 	a->kind = text(a->json, "kind");
 	if (json_integer_value(json_object_get(a->json, "format")) != FORMAT || !a->kind || !base || !files)
 		return err_set(e, "%s/" ADAPTED_FILE ": no artefact of format %d", path, FORMAT);
 	a->dir = io_join(path, files);
-	a->adapter = path_in(a, "adapter");
-	a->model = path_in(a, "model");
-	a->learner = path_in(a, "learner");
-	a->prompt = path_in(a, "prompt");
-	a->calibrate = text(a->json, "calibrate");
-	if (!a->model && strcmp(a->kind, "learner") != 0)
-		a->model = mem_strdup(base);
-	if (a->model && !io_exists(a->model))
+	if (!strcmp(a->kind, "cascade"))
+		status = read_cascade(a, path, e);
+	else
+		read_part(a, a->json, a->dir);
+	if (status == 0 && a->model && !io_exists(a->model))
 		return err_set(e, "%s: its model is not there any more: %s", path, a->model);
-	return 0;
+	return status;
 }
 
 int adapted_open(struct adapted *a, const char *path, struct err *e)
@@ -74,10 +105,28 @@ char *adapted_learner(const char *path)
 	if (learner_is_in(path))
 		return mem_strdup(path);
 	if (adapted_is(path) && adapted_open(&a, path, &ignored) == 0) {
-		learner = a.learner ? mem_strdup(a.learner) : NULL;
+		learner = a.learner && !a.first ? mem_strdup(a.learner) : NULL;
 		adapted_close(&a);
 	}
 	return learner;
+}
+
+char *adapted_first(const char *path, double *threshold, char **rest)
+{
+	struct err ignored = ERR_INIT;
+	struct adapted a;
+	char *first = NULL;
+
+	*rest = NULL;
+	if (!adapted_is(path) || adapted_open(&a, path, &ignored) < 0)
+		return NULL;
+	if (a.first) {
+		first = mem_strdup(a.first);
+		*rest = a.learner ? mem_strdup(a.learner) : NULL;
+		*threshold = a.threshold;
+	}
+	adapted_close(&a);
+	return first;
 }
 
 char *adapted_asks(const char *path)
@@ -87,8 +136,7 @@ char *adapted_asks(const char *path)
 	char *asks = NULL;
 
 	if (adapted_is(path) && adapted_open(&a, path, &ignored) == 0) {
-		const char *name = text(a.json, "asks");
-		asks = name ? mem_strdup(name) : NULL;
+		asks = a.asks ? mem_strdup(a.asks) : NULL;
 		adapted_close(&a);
 	}
 	return asks ? asks : mem_strdup("text");
@@ -101,6 +149,7 @@ void adapted_close(struct adapted *a)
 	mem_free(a->adapter);
 	mem_free(a->learner);
 	mem_free(a->prompt);
+	mem_free(a->first);
 	mem_free(a->dir);
 	*a = (struct adapted){ .json = NULL };
 }

@@ -15,7 +15,11 @@ struct adapted {
 	const char *kind; /* base, adapter, model, learner, … */
 	/* To be opened; NULL: none is. learner: a folder of learn/learner.h, which answers without a model. */
 	char *model, *adapter, *learner;
-	char *prompt;          /* a file of what stands before each row (data/fewshot.h), or NULL */
+	char *prompt; /* a file of what stands before each row (data/fewshot.h), or NULL */
+	/* Of a cascade: the learner that answers where it is so sure; what is above answers the rest. Else NULL. */
+	char *first;
+	double threshold;
+	const char *asks;      /* the column in which rows asked, or NULL */
 	const char *calibrate; /* how choices are calibrated, or NULL */
 	char *dir;             /* where the rung's files lie */
 };
@@ -25,6 +29,9 @@ bool adapted_is(const char *path);
 int adapted_open(struct adapted *a, const char *path, struct err *e);
 /* The folder of the learner that path is, or leaves; NULL: it is none. mem_free. */
 char *adapted_learner(const char *path);
+/* Of a cascade the learner that answers first, how sure it must be, and, where another learner answers the rest, that;
+ * NULL: it is no cascade. mem_free. */
+char *adapted_first(const char *path, double *threshold, char **rest);
 /* The column in which its rows asked: query, prompt, messages, instruction, else text. mem_free. */
 char *adapted_asks(const char *path);
 void adapted_close(struct adapted *a);

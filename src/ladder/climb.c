@@ -36,6 +36,8 @@ static double expected_gain(const struct climb_way *w, double best)
 	return (w->mean - best) * upper_tail(-z) + w->sd * exp(-z * z / 2) / sqrt(2 * M_PI);
 }
 
+static bool waits(const struct climb_way *w) { return w->state == CLIMB_WAITS && !w->apart; }
+
 static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
 
 static bool is_shown(const struct climb *c, const struct climb_way *w)
@@ -86,7 +88,7 @@ static size_t n_waiting(const struct climb *c, bool paid)
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++)
-		n += c->ways[i].state == CLIMB_WAITS && (!paid || can_be_paid(c, &c->ways[i]));
+		n += waits(&c->ways[i]) && (!paid || can_be_paid(c, &c->ways[i]));
 	return n;
 }
 
@@ -94,7 +96,7 @@ static void leave_hopeless(struct climb *c, double best)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct climb_way *w = &c->ways[i];
-		if (w->state != CLIMB_WAITS || !w->learnt || !isfinite(best))
+		if (!waits(w) || !w->learnt || !isfinite(best))
 			continue;
 		if (isnan(c->goal) ? expected_gain(w, best) < c->least_gain : chance(c, w) < least_chance)
 			w->state = CLIMB_LEFT;
@@ -110,7 +112,7 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
-		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || !(chance(c, w) / w->try_seconds > most))
+		if (!waits(w) || !can_be_paid(c, w) || !(chance(c, w) / w->try_seconds > most))
 			continue;
 		most = chance(c, w) / w->try_seconds;
 		best = i;
@@ -134,7 +136,7 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
 		double saved = c->uses * (have->use_seconds - w->use_seconds);
-		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || !(chance(c, w) * saved - w->try_seconds > most))
+		if (!waits(w) || !can_be_paid(c, w) || !(chance(c, w) * saved - w->try_seconds > most))
 			continue;
 		most = chance(c, w) * saved - w->try_seconds;
 		best = i;
@@ -164,8 +166,7 @@ static size_t without_goal(const struct climb *c, double before, struct climb_st
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
 		double gain = isfinite(before) ? expected_gain(w, base) : 1;
-		if (w->state != CLIMB_WAITS || !can_be_paid(c, w) || gain < c->least_gain ||
-		    !(gain / w->try_seconds > most))
+		if (!waits(w) || !can_be_paid(c, w) || gain < c->least_gain || !(gain / w->try_seconds > most))
 			continue;
 		most = gain / w->try_seconds;
 		best = i;

@@ -20,6 +20,7 @@ struct climb_way {
 	enum climb_state state;
 	double mean, sd;           /* what its quality is believed to be, while it waits */
 	bool learnt;               /* the belief stands on a measured way near it, not on priors alone */
+	bool apart;                /* it is put together of others afterwards: never tried by itself */
 	double quality, low, high; /* measured, with its confidence sequence */
 	bool costs_met;            /* measured: latency, memory, joules are as the goal wants them */
 	double try_seconds;        /* to make it and look at it; what it took where it was measured */

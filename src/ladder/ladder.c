@@ -23,7 +23,7 @@
 #include "op/timing.h"
 #include "train/recipe.h"
 
-enum { TEXT_WINDOW = 1024, BATCH = 8, EPOCHS_MOST = 50 };
+enum { TEXT_WINDOW = 1024, BATCH = 8, EPOCHS_MOST = 50, GROW_TIMES = 4, GROW_MOST = 8192 };
 
 const struct rung *rung_find(const char *name)
 {
@@ -289,12 +289,26 @@ static void asked_rows_release(struct asked_rows *r)
 		rows_release(&r->free_made);
 }
 
+/* Each micro-batch reads what all rows begin with once, so it is a few times as long as that. */
+static int32_t micro_batch(const struct answering *a)
+{
+	const char *text = json_string_value(json_object_get(a->way->prompt, "text"));
+	struct tokens ids = { 0 };
+	struct err unused = ERR_INIT;
+	size_t n = 0;
+
+	if (text && tokenizer_encode(a->l->base.tokenizer, text, strlen(text), 0, &ids, &unused) == 0)
+		n = ids.n;
+	tokens_release(&ids);
+	return MAX(a->l->micro_batch_tokens, (int32_t)MIN(GROW_TIMES * n, (size_t)GROW_MOST));
+}
+
 static int evaluate_asked(struct answering *a, const struct subject *s, const struct asked_rows *r, struct err *e)
 {
 	static const char *const stop = "\n\n";
 	const struct task *t = a->l->task;
 	int32_t virtual = overlays_virtual(s->overlay), most = s->model->config.n_ctx - virtual;
-	struct evaluate_options o = { .micro_batch_tokens = a->l->micro_batch_tokens,
+	struct evaluate_options o = { .micro_batch_tokens = micro_batch(a),
 		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
 		                      .apply_chat_template = a->l->apply_chat_template,
 		                      .whole = r->has_made,

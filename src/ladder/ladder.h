@@ -18,6 +18,8 @@
 
 struct ladder;
 
+#define CASCADE_FILE "cascade.json"
+
 struct rung_price {
 	struct span make;     /* seconds, before a row is answered */
 	double answer, spare; /* seconds a row; of them, those that come only where answers are long */
@@ -43,6 +45,8 @@ struct rung {
 	/* The rung whose measured score says most of what this one's will be; NULL: none. */
 	const char *near;
 	bool trains, no_model; /* it trains; it answers without the model */
+	bool learns;           /* it is fitted, and says how sure it is */
+	bool combines;         /* it is put together of others that were measured */
 	int order;             /* place in tables: about that of its price */
 };
 

@@ -217,12 +217,12 @@ static void take(const struct ladder *l, const struct learner *learner, const fl
 	for (int k = 0; k < n; k++) {
 		double share = exp((double)(z[k] - z[best]));
 		sum += share;
-		if (class_of(l->task, learner->labels.name[k]) == row->class)
+		if (!strcmp(learner->labels.name[k], row->answer))
 			right = share;
 	}
 	*o = outcome_none;
 	o->said = class_of(l->task, learner->labels.name[best]);
-	o->hit = o->hit_norm = o->exact = o->f1 = o->said == row->class;
+	o->hit = o->hit_norm = o->exact = o->f1 = !strcmp(learner->labels.name[best], row->answer);
 	o->confidence = 1 / sum;
 	o->chance = right / sum;
 }

@@ -20,5 +20,6 @@ const struct rung rung_knn = {
 	.make = make,
 	.answer = learnt_answer,
 	.leaves = learnt_leaves,
+	.learns = true,
 	.near = "probe",
 };

@@ -27,5 +27,6 @@ const struct rung rung_majority = {
 	.make = make,
 	.answer = learnt_answer,
 	.leaves = learnt_leaves,
+	.learns = true,
 	.no_model = true,
 };

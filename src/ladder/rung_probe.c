@@ -22,4 +22,5 @@ const struct rung rung_probe = {
 	.make = make,
 	.answer = learnt_answer,
 	.leaves = learnt_leaves,
+	.learns = true,
 };

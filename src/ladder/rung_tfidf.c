@@ -24,5 +24,6 @@ const struct rung rung_tfidf = {
 	.make = make,
 	.answer = learnt_answer,
 	.leaves = learnt_leaves,
+	.learns = true,
 	.no_model = true,
 };

@@ -201,7 +201,7 @@ static void find_classes(struct task *t)
 			}
 }
 
-static int check_classes(const struct task *t, struct err *e)
+int task_check_classes(const struct task *t, struct err *e)
 {
 	for (int c = 0; c < t->n_classes; c++)
 		if (t->class_rows[c] == t->n && t->n > 1)
@@ -309,7 +309,7 @@ static int fill(struct task *t, const struct rows *rows, const struct rows *test
 		if (add_row(t, &test->items[i], e) < 0)
 			return -1;
 	find_classes(t);
-	if (check_classes(t, e) < 0 || give_sides(t, rows, n_test, o, e) < 0)
+	if (give_sides(t, rows, n_test, o, e) < 0)
 		return -1;
 	mark_groups(t, test != NULL);
 	for (size_t i = 0; i < t->n; i++)

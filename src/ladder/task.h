@@ -44,6 +44,8 @@ struct task {
 int task_open(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
               struct err *e);
 void task_release(struct task *t);
+/* −1 and a sentence where all rows have one answer. */
+int task_check_classes(const struct task *t, struct err *e);
 /* Indexes of the rows of a side, in order; mem_free. */
 size_t *task_side(const struct task *t, enum side side, size_t *n);
 /* The score of a measure can be measured on these rows; else why not. */

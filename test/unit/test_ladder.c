@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "ladder/bound.h"
+#include "ladder/cascade.h"
 #include "ladder/climb.h"
 #include "ladder/goal.h"
 #include "ladder/ladder.h"
@@ -265,6 +266,53 @@ static void test_climb(struct test *t)
 	CHECK(t, climb_winner(&c) == 2);
 }
 
+/* --- two ways as one --- */
+
+static void test_cascade(struct test *t)
+{
+	enum { N = 200 };
+	struct outcome cheap[N], dear[N], joint[N];
+	struct task task = { .n = N };
+	size_t at[N];
+	struct cascade best;
+	int hits = 0;
+
+	for (int i = 0; i < N;
+	     i++) { /* the cheap one is right, and sure, on the first 120; the dear one on nine of ten */
+		at[i] = (size_t)i;
+		cheap[i] = dear[i] = outcome_none;
+		cheap[i].hit = i < 120 || i % 5 == 0;
+		cheap[i].confidence = i < 120 ? 0.9 + i * 1e-4 : 0.3 + i * 1e-4;
+		dear[i].hit = i % 10 != 0;
+	}
+	struct cascade_part parts[] = { { dear, N, 10, 1, false }, { cheap, N, 0.1, 0.001, true } };
+	struct cascade_wish w = { MEASURE_ACCURACY, NAN, 1000, 0.1, INFINITY, 0.9 };
+
+	test_case(t, "cascade: the cheap way where it is sure, the dear one else, better than both");
+	CHECK(t, cascade_choose(&task, parts, 2, at, &w, &best));
+	CHECK(t, best.first == 1 && best.second == 0);
+	near(t, best.share, 0.6, 1e-12);
+	near(t, best.score.mean, (120 + 72) / 200.0, 1e-12);
+	near(t, best.use_seconds, 0.001 + 0.4, 1e-12);
+	cascade_join(&parts[1], &parts[0], best.threshold, N, joint);
+	for (int i = 0; i < N; i++)
+		hits += joint[i].hit > 0;
+	CHECK(t, hits == 192);
+
+	test_case(t, "cascade: of those that show the goal the cheapest; none where one way alone costs less");
+	w.goal = 0.8;
+	w.most_total = 1010;
+	w.least_score = INFINITY;
+	CHECK(t, cascade_choose(&task, parts, 2, at, &w, &best) && best.score.low > 0.8);
+	w.most_total = 50;
+	CHECK(t, !cascade_choose(&task, parts, 2, at, &w, &best));
+
+	test_case(t, "cascade: who is not sure of anything cannot be first");
+	w = (struct cascade_wish){ MEASURE_ACCURACY, NAN, 1000, 0.1, INFINITY, 0.1 };
+	cheap[7].confidence = NAN;
+	CHECK(t, !cascade_choose(&task, parts, 2, at, &w, &best));
+}
+
 static void test_words(struct test *t)
 {
 	test_case(t, "token F1 as SQuAD's");
@@ -294,6 +342,7 @@ void test_ladder(struct test *t)
 	test_goals(t);
 	test_sides(t);
 	test_climb(t);
+	test_cascade(t);
 	test_words(t);
 	test_priors(t);
 }

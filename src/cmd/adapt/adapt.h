@@ -11,4 +11,16 @@ bool adapt_is(const char *dir);
 /* Goes on where it was, with the same choices; the exit status, or −1 and a sentence. */
 int adapt_resume(struct app *app, const struct common *common, const char *dir, struct err *e);
 
+/* Did it leave two ways, one after the other? Rows judged by them, for `kungfu eval`. */
+bool cascade_is(const char *path);
+struct rows;
+struct cascade_eval {
+	const char *path;
+	const struct rows *rows;
+	const char *compute;
+	int32_t micro_batch_tokens;
+	bool apply_chat_template;
+};
+int cascade_eval(struct app *app, const struct cascade_eval *o, struct err *e);
+
 #endif

@@ -184,7 +184,8 @@ static int check_budget(struct adapt *a, struct err *e)
 	const char *name = "";
 
 	for (size_t i = 0; i < a->climb.n; i++)
-		if (a->climb.ways[i].state != CLIMB_CANNOT && a->climb.ways[i].try_seconds < cheapest) {
+		if (a->climb.ways[i].state != CLIMB_CANNOT && !a->climb.ways[i].apart &&
+		    a->climb.ways[i].try_seconds < cheapest) {
 			cheapest = a->climb.ways[i].try_seconds;
 			name = a->ways[i].rung->name;
 		}
@@ -243,6 +244,8 @@ void adapt_say_prices(const struct adapt *a)
 	log_say("ways and what they would take, by plan:");
 	for (size_t i = 0; i < a->climb.n; i++) {
 		const struct way *w = &a->ways[i];
+		if (w->rung->combines)
+			continue;
 		if (w->why[0]) {
 			log_say("  %-12s cannot be: %s", w->rung->name, w->why);
 			continue;
@@ -578,7 +581,7 @@ static bool has_stopped(struct adapt *a)
 	const json_t *all = adapt_decisions(a), *last = json_array_get(all, json_array_size(all) - 1);
 	const char *act = json_string_value(json_object_get(last, "act"));
 
-	return act && !strcmp(act, "stop");
+	return act && strcmp(act, "try") != 0;
 }
 
 static int carry_out(struct adapt *a, size_t i, struct err *e)

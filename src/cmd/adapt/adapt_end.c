@@ -104,6 +104,8 @@ static bool may_reach(const struct adapt *a, size_t i, double goal)
 
 	if (c->state == CLIMB_MEASURED)
 		return a->first->at_least ? a->ways[i].promised.high >= goal : a->ways[i].promised.low <= goal;
+	if (c->apart)
+		return false;
 	if (c->state == CLIMB_LEFT || (c->state == CLIMB_WAITS && c->learnt))
 		return c->mean + 3 * c->sd >= adapt_quality(a->first->what, goal);
 	/* What cannot be is no way; what there was no gas for might have been one. */

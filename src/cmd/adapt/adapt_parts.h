@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gas/meter.h"
 #include "ladder/adapted.h"
+#include "ladder/cascade.h"
 #include "ladder/climb.h"
 #include "ladder/ladder.h"
 #include "train/run_dir.h"
@@ -93,6 +94,8 @@ int adapt_price(struct adapt *a, struct err *e);
 void adapt_believe(struct adapt *a); /* what is thought of ways that were not tried, as it is known now */
 int adapt_climb_all(struct adapt *a, struct err *e);
 void adapt_judge(struct adapt *a, size_t i); /* scores of what it answered */
+/* After it: two ways as one, where that is better. */
+int adapt_cascade(struct adapt *a, struct err *e);
 void adapt_say_known(const struct adapt *a);
 void adapt_say_prices(const struct adapt *a);
 

@@ -206,7 +206,8 @@ static int open_task(struct adapt *a, struct err *e)
 		               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
 		               "%d at least are wanted",
 		               a->o.data, a->rows.n, ROWS_LEAST);
-	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 || check_sides(a, e) < 0)
+	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 ||
+	    task_check_classes(&a->task, e) < 0 || check_sides(a, e) < 0)
 		return -1;
 	metering_in("data", a->o.data, a->rows.hash);
 	if (a->o.test_data)
@@ -275,6 +276,7 @@ static void make_ways(struct adapt *a)
 		if (!a->o.rungs || is_listed(a->o.rungs, sorted[i]->name)) {
 			a->climb.ways[a->climb.n].name = sorted[i]->name;
 			a->climb.ways[a->climb.n].costs_met = true;
+			a->climb.ways[a->climb.n].apart = sorted[i]->combines;
 			a->ways[a->climb.n++].rung = sorted[i];
 		}
 	a->at_work = a->winner = a->climb.n;
@@ -378,6 +380,9 @@ static int stopped(struct adapt *a, struct err *e)
 static int climb_and_finish(struct adapt *a, struct err *e)
 {
 	int status = adapt_climb_all(a, e);
+
+	if (status == 0)
+		status = adapt_cascade(a, e);
 
 	if (status == 0)
 		status = finish(a, e);

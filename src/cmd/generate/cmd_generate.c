@@ -363,13 +363,19 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (!opt_given(p, "temperature"))
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}
-	char *learner = adapted_learner(p->positional[0]), *prompt = NULL;
+	char *learner = adapted_learner(p->positional[0]), *prompt = NULL, *first = NULL, *rest = NULL;
+	double least = 0;
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
 	if (status == 0)
 		status = in_context_adapted(&o->context, p->positional[0], &prompt, NULL, e);
-	if (status == 0 && learner) {
-		status = generate_by_learner(app, o, p->positional[0], learner, e);
-	} else if (status == 0 && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
+	if (status == 0 && (first = adapted_first(p->positional[0], &least, &rest)))
+		status = generate_by_learner(app, o, p->positional[0], first, least, e);
+	bool said = first && status == 0;
+	if (first && status == 1) /* it was not sure */
+		status = 0;
+	if (status == 0 && !said && (learner || rest)) {
+		status = generate_by_learner(app, o, p->positional[0], learner ? learner : rest, 0, e);
+	} else if (status == 0 && !said && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
 		status = sampling_tell(&l.model, p, e);
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
@@ -382,6 +388,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	mem_free(o->stops);
 	mem_free(learner);
 	mem_free(prompt);
+	mem_free(first);
+	mem_free(rest);
 	named_adapters_release(&o->adapters);
 	return status;
 }

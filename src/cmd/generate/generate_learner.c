@@ -22,21 +22,26 @@ static int read_prompt(const struct generate_command *o, struct buf *text, struc
 	return 0;
 }
 
-static void report(const struct app *app, const struct labels *l, const float *z)
+/* Nothing is said, and 1 returned, where it is less sure than that. */
+static int report(const struct app *app, const struct labels *l, const float *z, double least)
 {
 	double *p = mem_array((size_t)l->n, sizeof(*p));
 	int best = labels_largest(l, z);
 
 	labels_probabilities(l, z, p);
+	double sure = p[best];
+	mem_free(p);
+	if (sure < least)
+		return 1;
 	json_t *j = json_pack("{s:s, s:[], s:s, s:o}", "text", l->name[best], "ids", "finish_reason", "stop",
-	                      "probability", jsonx_number(p[best]));
+	                      "probability", jsonx_number(sure));
 	app_summary(app, j);
 	if (!app->json)
 		app_print("%s\n", l->name[best]);
-	mem_free(p);
+	return 0;
 }
 
-static int say(struct app *app, struct probing *p, const struct rows *r, struct err *e)
+static int say(struct app *app, struct probing *p, const struct rows *r, double least, struct err *e)
 {
 	struct answers asked = { 0 };
 	float *z = mem_array((size_t)p->learner.labels.n, sizeof(*z));
@@ -49,7 +54,7 @@ static int say(struct app *app, struct probing *p, const struct rows *r, struct 
 		if (status == 0)
 			status = probing_outputs(p, app, &asked.rows, z, e);
 		if (status == 0)
-			report(app, &p->learner.labels, z);
+			status = report(app, &p->learner.labels, z, least);
 		answers_release(&asked);
 	}
 	mem_free(z);
@@ -78,7 +83,7 @@ static json_t *row_of(const char *model, const struct buf *text)
 }
 
 int generate_by_learner(struct app *app, const struct generate_command *o, const char *model, const char *dir,
-                        struct err *e)
+                        double least, struct err *e)
 {
 	struct probing p;
 	struct buf text = BUF_INIT;
@@ -94,7 +99,7 @@ int generate_by_learner(struct app *app, const struct generate_command *o, const
 	if (status == 0 && p.learner.labels.problem == PROBLEM_REGRESSION)
 		status = err_set(e, "%s says numbers, not labels: kungfu classify has them", dir);
 	if (status == 0)
-		status = say(app, &p, &rows, e);
+		status = say(app, &p, &rows, least, e);
 	probing_close(&p);
 	json_decref(json);
 	buf_release(&text);

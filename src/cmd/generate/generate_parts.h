@@ -106,9 +106,10 @@ int generate_planned(struct app *app, struct generate_command *o, struct loaded 
 /* Everything but the sampler, which is the caller's. */
 struct generate_options generate_options_of(const struct generate_command *o, const struct model *m, struct sampler *s);
 
-/* The label that a learner says of one prompt, as the answer to it; dir: its folder, model: what was asked for. */
+/* The label that a learner says of one prompt, as the answer to it; dir: its folder, model: what was asked for.
+ * 1, and nothing is said, where it is less sure than `least`. */
 int generate_by_learner(struct app *app, const struct generate_command *o, const char *model, const char *dir,
-                        struct err *e);
+                        double least, struct err *e);
 int generate_several(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                      struct err *e);
 /* Reads what the options put before prompts; how->raw says whether a template writes them, and --system may go into
