@@ -229,7 +229,8 @@ static int do_compare(struct chat *c, const char *arg, struct err *e)
 	int status = 0;
 
 	if (*arg) {
-		chat_push(c, "user", arg, strlen(arg));
+		if (chat_push_question(c, arg, e) < 0)
+			return -1;
 	} else if (is_last(c, "assistant") && count(c) > 1 && !strcmp(role_of(c->messages, count(c) - 2), "user")) {
 		old = json_incref(json_array_get(c->messages, count(c) - 1));
 		json_array_remove(c->messages, count(c) - 1);

@@ -7,6 +7,7 @@
 #include "cmd/in_context.h"
 #include "cmd/model_common.h"
 #include "cmd/generate/sampling.h"
+#include "cmd/index/sources.h"
 #include "infer/chat_turn.h"
 
 struct chat_options {
@@ -18,6 +19,7 @@ struct chat_options {
 	int64_t ctx_size;
 	struct sampling sampling;
 	struct in_context_options context;
+	struct sources_options documents;
 	struct cache_options cache;
 };
 
@@ -41,6 +43,8 @@ struct chat {
 	struct fewshot *fewshot;
 	json_t *before;
 	double added_tokens;
+	struct sources sources;        /* of --documents */
+	json_t *found;                 /* of the last question; NULL: there is no index */
 	json_t *tools, *variables;     /* of a row that was loaded, for the template; or NULL */
 	struct session_size size;      /* of every speaker's session */
 	struct sampler sampler;
@@ -56,6 +60,8 @@ struct chat {
 /* The answer to the last message, by one speaker; shown and counted. *text is to be released. */
 int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e);
 void chat_push(struct chat *c, const char *role, const char *text, size_t n);
+/* A question, with its sources before it where an index is there. */
+int chat_push_question(struct chat *c, const char *text, struct err *e);
 void chat_reset(struct chat *c);
 /* The speaker of an adapter, loaded when it is new; *index. */
 int chat_voice(struct chat *c, const char *adapter, size_t *index, struct err *e);

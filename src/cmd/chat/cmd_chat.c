@@ -33,6 +33,7 @@ static const struct opt chat_opts[] = {
 	OPT_FLAG("history", struct chat_options, history, "true",
 	         "remember the lines that were typed in a terminal, for the next time"),
 	IN_CONTEXT_TURN_OPTS(struct chat_options, context, ""),
+	SOURCES_OPTS(struct chat_options, documents),
 	SAMPLING_OPTS(struct chat_options, sampling),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	FOUR_BIT_OPTS(struct chat_options, four_bit),
@@ -102,6 +103,8 @@ static void put_turn(const struct chat *c, const struct speaker *v, const struct
 	json_object_set_new(j, "prompt_seconds", json_real(t->g.prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(&t->g)));
 	json_object_update(j, gas);
+	if (c->found)
+		json_object_set(j, "sources", c->found);
 	app_json(j);
 	json_decref(j);
 }
@@ -172,6 +175,8 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 			put_turn(c, v, &t, gas);
 		else
 			tell_turn(v, &t);
+		if (!c->app->json && c->found)
+			sources_show(c->found);
 		json_decref(gas);
 		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
 			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD",
@@ -204,13 +209,30 @@ void chat_reset(struct chat *c)
 		chat_push(c, "system", c->o->system, strlen(c->o->system));
 }
 
+int chat_push_question(struct chat *c, const char *text, struct err *e)
+{
+	struct buf with = BUF_INIT;
+
+	if (!c->sources.index) {
+		chat_push(c, "user", text, strlen(text));
+		return 0;
+	}
+	json_decref(c->found);
+	int status = sources_text(&c->sources, text, strlen(text), &with, &c->found, e);
+	if (status == 0)
+		chat_push(c, "user", buf_str(&with), with.len);
+	buf_release(&with);
+	return status;
+}
+
 /* A question: answered by the current speaker, and both are part of the conversation then; a question that could not be
  * answered is not. */
 static int chat_ask(struct chat *c, const char *text, struct err *e)
 {
 	struct buf answer = BUF_INIT;
 
-	chat_push(c, "user", text, strlen(text));
+	if (chat_push_question(c, text, e) < 0)
+		return -1;
 	int status = chat_answer(c, c->speakers[c->current], &answer, e);
 	if (status == 0)
 		chat_push(c, "assistant", buf_str(&answer), answer.len);
@@ -359,6 +381,9 @@ static int begin(struct chat *c, struct err *e)
 	generate_ends(&c->l.model, &c->generate.end);
 	c->messages = json_array();
 	chat_reset(c);
+	if (sources_wanted(&o->documents) &&
+	    sources_open(&c->sources, &o->documents, c->app, c->l.model.tokenizer, e) < 0)
+		return -1;
 	return in_context_wanted(&o->context) ? begin_context(c, e) : 0;
 }
 
@@ -376,6 +401,8 @@ static void end(struct chat *c)
 	json_decref(c->before);
 	fewshot_free(c->fewshot);
 	in_context_close(&c->context);
+	sources_close(&c->sources);
+	json_decref(c->found);
 	json_decref(c->tools);
 	json_decref(c->variables);
 	sampling_release(&c->sampler);
