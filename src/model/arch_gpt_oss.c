@@ -74,14 +74,18 @@ static const struct weight_spec weights[] = {
 	{ 0 },
 };
 
+/* A config.json without its positions means transformers' default of them. */
 static int gpt_oss_config(struct config *c, const struct config_source *s, struct err *e)
 {
 	if (decoder_config(c, s, e) < 0)
 		return -1;
-	if (s->gguf && c->rope_scaling.kind == ROPE_YARN) {
-		c->rope_scaling.whole_pairs = false;
-		rope_make(&c->rope, &c->rope_scaling, c->rope_theta, c->rope.dims, c->n_ctx);
-	}
+	if (!s->gguf && !json_is_object(json_object_get(s->json, "rope_parameters")) &&
+	    !json_is_object(json_object_get(s->json, "rope_scaling")))
+		c->rope_scaling = (struct rope_scaling){ ROPE_YARN, .factor = 32, .original = 4096, .fast = 32, .slow = 1 };
+	else if (!s->gguf || c->rope_scaling.kind != ROPE_YARN)
+		return 0;
+	c->rope_scaling.whole_pairs = false;
+	rope_make(&c->rope, &c->rope_scaling, c->rope_theta, c->rope.dims, c->n_ctx);
 	return 0;
 }
 
@@ -110,6 +114,7 @@ const struct arch arch_gpt_oss = {
 	.hf_types = (const char *const[]){ "gpt_oss", NULL },
 	.hf_class = "GptOssForCausalLM",
 	.gguf = "gpt-oss",
+	.rope_told = true,
 	.fields = (const struct config_field *const[]){ decoder_fields, fields, NULL },
 	.own_bytes = sizeof(struct gpt_oss),
 	.config = gpt_oss_config,

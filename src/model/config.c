@@ -656,7 +656,7 @@ json_t *config_json(const struct config *c, struct err *e)
 	while ((f = config_next(&w)))
 		if (f->hf && f->kind < CONFIG_KIND_EACH)
 			json_object_set_new(j, f->hf, config_value_json(c, f));
-	if (c->rope_scaling.kind != ROPE_PLAIN) {
+	if (c->rope_scaling.kind != ROPE_PLAIN || c->arch->rope_told) {
 		json_t *rope = rope_json(&c->rope_scaling, c->rope_theta, c->rope.dims, e);
 		if (!rope) {
 			json_decref(j);

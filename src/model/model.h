@@ -160,6 +160,7 @@ struct arch {
 	/* Attention goes both ways and a row predicts its own token, which is masked; `transform` is what that head
 	 * does before its matrix. */
 	bool encoder;
+	bool rope_told;                 /* plain positions are written too: transformers takes others for none */
 	uint32_t (*transform)(struct graph *g, uint32_t x);       /* R,C */
 	/* Of an encoder: its labels' outputs, for each text whose first row is a target, from what follows the last
 	 * block; and which of WEIGHT_PARTS its weights are of. NULL: it does not classify. Decoders share one way. */
