@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -82,6 +83,16 @@ static int read_instructions(struct in_context *c, struct err *e)
 	return 0;
 }
 
+static int show_vectors(void *ctx, size_t done, size_t total)
+{
+	const struct in_context *c = ctx;
+
+	metering_tick();
+	if (clock_seconds() - c->began > 2)
+		log_live("vectors of %zu of %zu texts  %s", done, total, metering_live());
+	return metering_over();
+}
+
 static int embed(void *ctx, const char *const *texts, size_t n, float *out, struct err *e)
 {
 	return text_vectors_make(ctx, texts, n, out, e);
@@ -105,9 +116,10 @@ static int open_embedder(struct in_context *c, struct err *e)
 		    model_tokenizer_whole(&l->model, e) < 0)
 			return -1;
 	}
+	c->began = clock_seconds();
 	c->vectors = (struct text_vectors){ .model = &l->model, .overlay = loaded_overlay(l),
 		                            .device = c->app->device, .max_tokens = VECTOR_TOKENS,
-		                            .dry = c->app->plans };
+		                            .dry = c->app->plans, .progress = show_vectors, .ctx = c };
 	c->how = (struct fewshot_embedder){ (size_t)l->model.config.C, embed, &c->vectors };
 	return 0;
 }

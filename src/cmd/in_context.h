@@ -52,6 +52,7 @@ struct in_context {
 	struct loaded embedder;        /* --fewshot-embedder */
 	struct text_vectors vectors;
 	struct fewshot_embedder how;
+	double began;                  /* to make vectors */
 };
 
 /* What stands before the rows of what `kungfu adapt` left, if path is that: of it, not of the options. *kept: its

@@ -48,7 +48,7 @@ static int run(struct text_vectors *t, const struct sentence *how, const struct 
 	int status = embedder_new(&x, t->model, t->overlay, t->device, &o, e);
 	if (status == 0)
 		status = t->dry ? forecast(t, embedder_scorer(x), pointers, n, e) :
-		                  embedder_run(x, pointers, n, out, NULL, NULL, e);
+		                  embedder_run(x, pointers, n, out, t->progress, t->ctx, e);
 	if (x && !t->dry) {
 		t->flops += scorer_flops(embedder_scorer(x));
 		t->int_ops += scorer_int_ops(embedder_scorer(x));

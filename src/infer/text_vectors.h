@@ -10,6 +10,9 @@ struct text_vectors {              /* with what; borrowed */
 	const struct overlay *overlay; /* or NULL */
 	struct device *device;
 	int32_t max_tokens;            /* computed at once */
+	/* as scorer_run's; may be NULL */
+	int (*progress)(void *ctx, size_t done, size_t total);
+	void *ctx;
 	/* Nothing is computed: vectors are 0, and what they would take is counted. */
 	bool dry;
 	double flops, int_ops;         /* all operations so far, of them those in int8; dry: that it would take */
