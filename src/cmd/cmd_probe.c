@@ -23,13 +23,13 @@
 
 extern const struct command cmd_probe;
 
-#define FIT_FLOPS 5e9               /* a second, of what is fitted; past runs say better */
-#define WORD_FLOPS 1e9              /* the same of words */
-/* Bytes of a text to a word, about; steps of all that is fitted on words; bytes that a text's word takes meanwhile. */
-enum { WORD_BYTES = 6, WORD_FITS = 900, WORD_ROOM = 96 };
+/* Steps of all that cross-validation fits on words, as if each were on all rows; of a layer that is looked at first; of
+ * the best layers; of the fit that stays. What a step takes beside its products. */
+enum { WORD_STEPS = 550, LAYER_STEPS = 50, PROBE_STEPS = 1500, EXACT_STEPS = 40 };
+#define STEP_FACTOR 1.3
+enum { WORD_ROOM = 64 };            /* bytes that a text's word takes meanwhile */
 enum { QUIET_SECONDS = 2 };           /* before it says what it is at */
 enum { MEMORY_SHARE = 4 };          /* of the memory that is free features get at most a quarter */
-enum { FITS = 400 };                /* steps of all that cross-validation fits, a layer */
 
 struct probe_options {
 	struct common common;
@@ -187,51 +187,66 @@ static int open_model(struct job *j, struct err *e)
 	return 0;
 }
 
-/* Seconds of fitting, from the operations of a step: twice two for each row, number and label. */
-static double fit_seconds(const struct job *j)
+static size_t outputs_of(const struct job *j)
 {
-	double words = 0;
-
-	for (size_t i = 0; i < j->rows.n && is_wanted(j, LEARNER_TFIDF); i++)
-		words += (double)j->train.rows.text[i].n / WORD_BYTES;
-	double rows = (double)j->rows.n, labels = j->train.rows.labels.n,
-	       width = j->has_model ? (double)features_width(j->frozen.features) : 0,
-	       layers = is_wanted(j, LEARNER_PROBE) ? (double)MIN(j->how.n_layers, (size_t)FITS) / 4 + 1 : 1;
-
-	return rows * labels * width * 4 * FITS * layers / FIT_FLOPS +
-	       words * labels * 4 * WORD_FITS / WORD_FLOPS;
+	return j->train.rows.labels.n > 2 ? (size_t)j->train.rows.labels.n : 1;
 }
 
-/* What is held while words are fitted: a number of the search for each of them and each label. */
-static double word_bytes(const struct job *j)
+/* What is fitted on words takes: seconds, and bytes that are held meanwhile, a number of the search for each word and
+ * label, and what a text's words take. */
+static double predict_words(const struct job *j, double *bytes)
 {
+	const struct workshop on = { j->app->kernels, j->app->pool };
 	struct arena mem = ARENA_INIT;
 	struct tfidf words;
+	struct design x;
 
+	*bytes = 0;
 	if (!is_wanted(j, LEARNER_TFIDF))
 		return 0;
 	tfidf_fit(&words, &mem, j->train.rows.text, NULL, j->rows.n);
-	double n = (double)words.n * j->train.rows.labels.n * sizeof(double) * (2 * MINIMIZE_PAIRS + 8);
-	for (size_t i = 0; i < j->rows.n; i++)
-		n += (double)j->train.rows.text[i].n / WORD_BYTES * WORD_ROOM;
+	tfidf_rows(&words, &mem, j->train.rows.text, NULL, j->rows.n, true, &x);
+	*bytes = (double)(words.n * outputs_of(j) * sizeof(double) * (2 * MINIMIZE_PAIRS + 8)) +
+	         (double)x.first[x.rows] * WORD_ROOM;
+	double seconds = WORD_STEPS * STEP_FACTOR * linear_step_seconds(&x, outputs_of(j), false, &on);
 	arena_release(&mem);
-	return n;
+	return seconds;
+}
+
+/* The same of features, by a step on zeros of their size. */
+static double predict_features(const struct job *j)
+{
+	const struct workshop on = { j->app->kernels, j->app->pool };
+	size_t width = features_width(j->frozen.features), first = MIN(j->rows.n, (size_t)LEARNER_STAGE_ROWS);
+
+	if (!is_wanted(j, LEARNER_PROBE))
+		return 0;
+	float *zeros = mem_array(j->rows.n * width + 1, sizeof(*zeros));
+	struct design all = { .rows = j->rows.n, .cols = width, .dense = zeros }, some = all;
+	some.rows = first;
+	double seconds = STEP_FACTOR * (LAYER_STEPS * (double)j->how.n_layers *
+	                                        linear_step_seconds(&some, outputs_of(j), true, &on) +
+	                                PROBE_STEPS * linear_step_seconds(&all, outputs_of(j), true, &on) +
+	                                EXACT_STEPS * linear_step_seconds(&all, outputs_of(j), false, &on));
+	mem_free(zeros);
+	return seconds;
 }
 
 static int plan(struct job *j, struct err *e)
 {
 	struct predicted p;
+	double bytes, seconds = predict_words(j, &bytes);
 
 	if (j->has_model) {
 		size_t features = j->all.n * j->how.n_layers * features_width(j->frozen.features) * sizeof(float);
-		return probing_planned(j->app, &j->l, &j->frozen, "probe", features + (size_t)word_bytes(j), "fitting",
-		                       fit_seconds(j), e);
+		return probing_planned(j->app, &j->l, &j->frozen, "probe", features + (size_t)bytes, "fitting",
+		                       seconds + predict_features(j), e);
 	}
 	predict_begin(&p, "probe %s", j->o->with);
-	predict_part(&p, "fit", word_bytes(j), "words and labels");
+	predict_part(&p, "fit", bytes, "words and labels");
 	predict_part(&p, "base", (double)mem_rss_peak(), "program, libraries, rows");
-	predict_phase(&p, "fitting", fit_seconds(j));
-	p.loose_seconds = fit_seconds(j);
+	predict_phase(&p, "fitting", seconds);
+	p.loose_seconds = seconds;
 	return planned(j->app, &p, NULL, e);
 }
 

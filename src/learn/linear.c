@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "learn/minimize.h"
@@ -46,6 +47,26 @@ static void back(const struct design *x, const struct workshop *on, struct desig
 		design_fast_back(fast, r, g);
 	else
 		design_back(x, on, r, k, g);
+}
+
+double linear_step_seconds(const struct design *x, size_t outputs, bool rough, const struct workshop *on)
+{
+	double *w = mem_array((x->cols + x->rows) * outputs + 1, sizeof(*w)), *z = w + x->cols * outputs, began = 0;
+	struct design_fast fast;
+	bool dense = rough && x->dense;
+
+	if (dense)
+		design_fast_begin(&fast, x, on, outputs);
+	for (int i = 0; i < 2; i++) { /* the first one takes memory */
+		began = clock_seconds();
+		times(x, on, dense ? &fast : NULL, w, outputs, z);
+		back(x, on, dense ? &fast : NULL, z, outputs, w);
+	}
+	double seconds = clock_seconds() - began;
+	if (dense)
+		design_fast_release(&fast);
+	mem_free(w);
+	return seconds;
 }
 
 /* --- logistic --- */

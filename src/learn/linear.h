@@ -31,6 +31,8 @@ int logistic_fit(struct linear_model *m, const struct design *x, const int32_t *
                  const struct workshop *on, struct err *e);
 int ridge_fit(struct linear_model *m, const struct design *x, const double *y, const struct fit_options *o,
               const struct workshop *on, struct err *e);
+/* Seconds of a step of a fit, by one that is made: for plans. rough: as fit_options has it. */
+double linear_step_seconds(const struct design *x, size_t outputs, bool rough, const struct workshop *on);
 /* z[rows][outputs] = W·x + b */
 void linear_outputs(const struct linear_model *m, const struct design *x, const struct workshop *on, double *z);
 
