@@ -164,7 +164,8 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 	if (fit_and_price(a, r, &a->ways[i].price, &why) < 0) {
 		if (app_signalled() || !why.msg[0])
 			return err_set(e, "%s", why.msg[0] ? why.msg : "stopped");
-		if (!strcmp(r->name, "zero-shot") && a->task.kind != TASK_LABELS)
+		if (r->order > 1 && a->task.kind != TASK_LABELS && !a->ladder.open &&
+		    ladder_open_model(&a->ladder, &(struct err){ .msg = "" }) < 0)
 			return err_set(e, "%s", why.msg); /* the model itself cannot be used */
 		cannot(a, i, why.msg);
 	}
@@ -192,7 +193,7 @@ static int check_budget(struct adapt *a, struct err *e)
 	if (!isfinite(cheapest)) {
 		for (size_t i = 0; i < a->climb.n; i++)
 			log_say("  %-12s %s", a->ways[i].rung->name, a->ways[i].why);
-		return err_set(e, "no way fits these rows and this model");
+		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].rung->name, a->ways[0].why);
 	}
 	double left = adapt_left(a);
 	if (left < cheapest)

@@ -66,14 +66,23 @@ int adapt_test(struct adapt *a, struct err *e)
 
 /* --- the verdict --- */
 
+/* What costs next to nothing: the most frequent answer, else the model as it is; n: neither was measured. */
+static size_t floor_way(const struct adapt *a)
+{
+	static const char *const names[] = { "majority", "zero-shot" };
+
+	for (size_t k = a->first->what == MEASURE_PERPLEXITY; k < ARRAY_LEN(names); k++)
+		for (size_t i = 0; i < a->climb.n; i++)
+			if (!strcmp(a->ways[i].rung->name, names[k]) && adapt_is_measured(a, i))
+				return i;
+	return a->climb.n;
+}
+
 static double floor_score(const struct adapt *a)
 {
-	const char *name = a->first->what == MEASURE_PERPLEXITY ? "zero-shot" : "majority";
+	size_t i = floor_way(a);
 
-	for (size_t i = 0; i < a->climb.n; i++)
-		if (!strcmp(a->ways[i].rung->name, name) && adapt_is_measured(a, i))
-			return a->ways[i].score[a->first_at].mean;
-	return NAN;
+	return i < a->climb.n ? a->ways[i].score[a->first_at].mean : NAN;
 }
 
 static double goal_of(const struct adapt *a, size_t k)
@@ -90,7 +99,6 @@ static bool term_shown(const struct adapt *a, size_t k)
 
 	if (measure_is_score(t->what))
 		return a->has_goal ? (t->at_least ? b.low >= goal : b.high <= goal) :
-		       isnan(goal) ? true :
 		                     (t->at_least ? b.low > goal : b.high < goal);
 	return goal_term_met(t, t->what == MEASURE_LATENCY ? w->latency :
 	                        t->what == MEASURE_MEMORY  ? w->price.bytes :
