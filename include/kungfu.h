@@ -97,9 +97,10 @@ KF_API const char *kf_version(void);   /* "0.1.0" */
 KF_API int kf_abi(void);               /* KF_ABI of the library that runs; compare it after dlopen */
 KF_API void kf_free(void *p);          /* memory that a function here gave to the caller */
 
-/* --- model: a GGUF file or a Hugging Face folder, mapped: it is read as it is used, and its memory is shared with
- * other processes. One whose tokenizer is missing or not known opens all the same and is run by ids; what reads or
- * writes text (kf_encode, kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
+/* --- model: a GGUF file, a Hugging Face folder, or what `kungfu adapt` left (its base, with its adapter where a call
+ * has none), mapped: it is read as it is used, and its memory is shared with other processes. One whose tokenizer is
+ * missing or not known opens all the same and is run by ids; what reads or writes text (kf_encode, kf_decode, kf_chat,
+ * kf_session_generate, rows) then is KF_FAILED with the reason --- */
 
 KF_API int kf_model_open(struct kf_model **model, const char *path, struct kf_error *error);
 KF_API void kf_model_free(struct kf_model *model);

@@ -17,6 +17,10 @@ int kf_adapter_open(struct kf_adapter **out, struct kf_model *m, const char *fol
 		return call_misuse(&c, "%s was wanted, found %s",
 		                   out ? "an adapter's folder" : "a place for the adapter",
 		                   out && folder ? folder : "NULL");
+	if (m->has_own) {
+		err_set(&c.err, "%s: an adapter lies over the model already, and no second one can", folder);
+		return call_end(&c, -1);
+	}
 	struct kf_adapter *a = mem_alloc(sizeof(*a));
 	if (adapter_load(&a->adapter, folder, &m->model, &c.err) < 0) {
 		mem_free(a);
@@ -39,9 +43,10 @@ void kf_adapter_free(struct kf_adapter *a)
 
 int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struct overlay **out, const char **why)
 {
-	*out = NULL;
+	*out = m->has_own ? &m->own.overlay : NULL;
 	if (!a)
 		return 0;
+	*out = NULL;
 	*why = handle_is(a, KIND_ADAPTER) ? "the adapter belongs to another kf_model" : "adapter is no kf_adapter";
 	if (!handle_is(a, KIND_ADAPTER) || a->model != m)
 		return -1;

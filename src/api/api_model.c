@@ -5,6 +5,30 @@
 #include "base/mem.h"
 #include "data/chat.h"
 #include "base/utf8.h"
+#include "ladder/adapted.h"
+
+/* What `kungfu adapt` left: its base, with its adapter where it has one. */
+static int open_adapted(struct kf_model *m, const char *path, struct err *e)
+{
+	struct adapted a;
+
+	if (adapted_open(&a, path, e) < 0)
+		return -1;
+	int status = 0;
+	if (!a.model || a.first || a.prompt)
+		status = err_set(e, "%s answers by more than a model and an adapter (%s): kungfu eval and generate "
+		                    "take it", path, a.kind);
+	if (status == 0)
+		status = model_open(&m->model, a.model, e);
+	if (status == 0 && a.adapter) {
+		status = adapter_classify(&m->model, a.adapter, e) < 0 ?
+		                 -1 :
+		                 adapter_load(&m->own, a.adapter, &m->model, e);
+		m->has_own = status == 0;
+	}
+	adapted_close(&a);
+	return status;
+}
 
 int kf_model_open(struct kf_model **out, const char *path, struct kf_error *error)
 {
@@ -19,7 +43,7 @@ int kf_model_open(struct kf_model **out, const char *path, struct kf_error *erro
 		                   out && path ? path : "NULL");
 	struct kf_model *m = mem_alloc(sizeof(*m));
 	handle_init(&m->handle, KIND_MODEL, &c);
-	int status = model_open(&m->model, path, &c.err);
+	int status = adapted_is(path) ? open_adapted(m, path, &c.err) : model_open(&m->model, path, &c.err);
 	if (status == 0 && model_tokenizer(&m->model, &m->no_text) == 0) {
 		status = chat_template(&m->chat, m->model.tokenizer, &c.err);
 		if (status < 0)
@@ -38,6 +62,8 @@ void kf_model_free(struct kf_model *m)
 	if (!handle_is(m, KIND_MODEL) || !handle_drop(m))
 		return;
 	template_free(m->chat);
+	if (m->has_own)
+		adapter_release(&m->own);
 	model_close(&m->model);
 	mem_free(m);
 }

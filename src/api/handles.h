@@ -12,6 +12,8 @@ struct kf_model {
 	struct model model;
 	struct template *chat;        /* NULL: it has none */
 	struct err no_text;           /* why model.tokenizer is NULL */
+	struct adapter own;           /* of what `kungfu adapt` left: in use where no other is */
+	bool has_own;
 };
 
 struct kf_adapter {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -607,6 +608,47 @@ static void adapters(struct test *t, struct kf_model *m, const int32_t *ids, siz
 	mem_free(merged);
 }
 
+/* A folder as `kungfu adapt` leaves it. */
+static void adapted(struct test *t, struct kf_model *m, const int32_t *ids, size_t n)
+{
+	char *lora = golden("llama-lora"), *base = golden("llama"), *dir = io_join(test_tmp(), "api-adapted"),
+	     *link = io_join(dir, "lora"), *file = io_join(dir, "artefact.json");
+	char *text = mem_printf("{\"format\": 1, \"rung\": \"lora\", \"base\": \"%s\", \"files\": \".\", \"kind\": "
+	                        "\"adapter\", \"adapter\": \"lora\"}", base);
+	struct kf_adapter *a, *second;
+	struct kf_session *with, *own;
+	struct kf_model *left;
+	struct kf_model_facts f;
+	const float *x, *y;
+	struct err e;
+
+	test_case(t, "what adapt left is a model with its adapter, and takes no second one");
+	char *whole = realpath(lora, NULL);
+	CHECK(t, io_mkdirs(dir, &e) == 0 && symlink(whole, link) == 0 && io_write(file, text, strlen(text), &e) == 0);
+	free(whole);
+	GOOD(kf_adapter_open(&a, m, lora, &error));
+	GOOD(kf_model_open(&left, dir, &error));
+	BAD(KF_FAILED, kf_adapter_open(&second, left, lora, &error));
+	GOOD(kf_session_new(&with, m, a, 0, &one_thread, &error));
+	GOOD(kf_session_new(&own, left, NULL, 0, &one_thread, &error));
+	GOOD(kf_model_describe(left, &f, &error));
+	kf_model_free(left);
+	GOOD(kf_session_feed(with, ids, n, &x, &error));
+	GOOD(kf_session_feed(own, ids, n, &y, &error));
+	CHECK(t, !memcmp(x, y, (size_t)f.vocabulary * sizeof(*x)));
+	kf_session_free(with);
+	kf_session_free(own);
+	kf_adapter_free(a);
+	CHECK(t, io_write(file, "{}", 2, &e) == 0);
+	BAD(KF_FAILED, kf_model_open(&left, dir, &error));
+	mem_free(text);
+	mem_free(file);
+	mem_free(link);
+	mem_free(dir);
+	mem_free(base);
+	mem_free(lora);
+}
+
 /* --- threads --- */
 
 struct chatter {
@@ -756,6 +798,7 @@ void test_api(struct test *t)
 	embeddings(t, "bert");
 	embeddings(t, "llama.gguf");
 	adapters(t, m, ids, n);
+	adapted(t, m, ids, n);
 	threads(t, m, ids, n);
 	guest(t);
 	kf_free(ids);

@@ -193,7 +193,8 @@ static int check_budget(struct adapt *a, struct err *e)
 	if (!isfinite(cheapest)) {
 		for (size_t i = 0; i < a->climb.n; i++)
 			log_say("  %-12s %s", a->ways[i].rung->name, a->ways[i].why);
-		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].rung->name, a->ways[0].why);
+		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].rung->name,
+		               a->ways[0].why);
 	}
 	double left = adapt_left(a);
 	if (left < cheapest)
