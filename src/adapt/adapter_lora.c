@@ -396,6 +396,43 @@ static size_t widest(const struct lora *o)
 	return most;
 }
 
+/* Whether a module is adapted or saved whole. */
+static int is_covered(struct adapter *a, const struct model *m, int weight, struct err *e)
+{
+	const struct weight *w = &m->weights[weight];
+	const char *module = weight_module(&a->mem, w->name);
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(a->config, "modules_to_save"), i, entry)
+		if (target_saves(json_string_value(entry), module))
+			return 1;
+	return target_hit(a->config, module, w, e);
+}
+
+/* Rows of new tokens are trained beside, in the embedding and a head of its own, where these are not trained anyway. */
+static int put_new_tokens(struct adapter *a, const struct model *m, struct err *e)
+{
+	const char *const key = "trainable_token_indices";
+	int at[2] = { model_weight(m, m->config.arch->embedding, -1), m->config.tied ? -1 : model_head(m) };
+	int covered = 0;
+
+	if (!m->n_new)
+		return 0;
+	json_t *all = json_object(), *list = token_rows_with_new(json_deep_copy(json_object_get(a->config, key)), m);
+	for (int k = 0; k < 2 && at[k] >= 0 && covered >= 0; k++) {
+		covered = is_covered(a, m, at[k], e);
+		const char *module = weight_module(&a->mem, m->weights[at[k]].name), *dot = strrchr(module, '.');
+		if (covered == 0)
+			json_object_set(all, dot ? dot + 1 : module, list);
+	}
+	json_object_set(a->config, key, json_object_size(all) && at[1] < 0 ? list : json_object_size(all) ? all :
+	                                                                            json_null());
+	json_decref(list);
+	json_decref(all);
+	return covered < 0 ? -1 : 0;
+}
+
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
 	const struct options *asked = options;
@@ -415,7 +452,8 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		json_decref(own);
 		return -1;
 	}
-	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || build(a, m, &init, e) < 0 ||
+	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || put_new_tokens(a, m, e) < 0 ||
+	    build(a, m, &init, e) < 0 ||
 	    adapter_check_rank((size_t)asked->r, widest(a->own), e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	struct lora *o = a->own;

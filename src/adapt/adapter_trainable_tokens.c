@@ -66,15 +66,20 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *o = options;
 	const char *embedding = weight_module(&a->mem, m->config.arch->embedding);
-	json_t *tokens = token_rows_list(o->tokens, "token-indices", e);
+	bool listed = o->tokens || !m->n_new;
+	json_t *tokens = listed ? token_rows_list(o->tokens, "token-indices", e) : json_array();
 	(void)seed;
 
 	if (!tokens)
 		return -1;
+	tokens = token_rows_with_new(tokens, m);
 	json_t *own = json_pack("{s:b, s:o}", "init_weights", 1, "token_indices", tokens);
-	if (peft_begin(a, m, o->on.target_modules ? o->on.target_modules : embedding, &o->on, own, e) < 0)
+	const char *head = weight_module(&a->mem, m->config.arch->head);
+	bool both = m->n_new && !m->config.tied && model_head(m) >= 0; /* new ones are predicted too */
+	const char *usual = both ? arena_printf(&a->mem, "%s,%s", embedding, head) : embedding;
+	if (peft_begin(a, m, o->on.target_modules ? o->on.target_modules : usual, &o->on, own, e) < 0)
 		return -1;
-	if (!o->on.target_modules)
+	if (!o->on.target_modules && !both)
 		json_object_set_new(a->config, "target_modules", json_string(embedding));
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		json_object_del(a->config, others[i]);

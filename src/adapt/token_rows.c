@@ -33,6 +33,22 @@ json_t *token_rows_list(const char *text, const char *option, struct err *e)
 	return NULL;
 }
 
+json_t *token_rows_with_new(json_t *list, const struct model *m)
+{
+	if (m->n_new && !json_is_array(list)) {
+		json_decref(list);
+		list = json_array();
+	}
+	for (int i = 0; i < m->n_new; i++) {
+		bool there = false;
+		for (size_t k = 0; k < json_array_size(list); k++)
+			there |= json_integer_value(json_array_get(list, k)) == m->first_new + i;
+		if (!there)
+			json_array_append_new(list, json_integer(m->first_new + i));
+	}
+	return list;
+}
+
 static int read_tokens(struct adapter *a, const struct model *m, const json_t *list, struct token_site *s,
                        struct err *e)
 {

@@ -25,6 +25,8 @@ enum { TOKEN_SITES = 2 };
 struct token_rows { struct token_site site[TOKEN_SITES]; int n; };
 
 /* "17,5" as a list of numbers in that order, new; NULL and a sentence that names the option. */
+/* The list (or none) and the model's new tokens behind it; takes the list. NULL: there are none. */
+json_t *token_rows_with_new(json_t *list, const struct model *m);
 json_t *token_rows_list(const char *text, const char *option, struct err *e);
 /* Rows of the module of weight `weight` for the tokens of `list`, a JSON array of their ids: files call them `name`.
  * Of a tied model's embedding the head has the same. Refuses what are no ids of the model and one that stands twice. */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "adapt/multi_adapter.h"
+#include "model/new_tokens.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -35,7 +36,8 @@ static int open_both(struct loaded *l, const struct reading *r, const char *mode
 		return -1;
 	if (!adapter)
 		return 0;
-	if (adapter_classify(&l->model, adapter, e) < 0 || adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
+	if (new_tokens_load(&l->model, adapter, e) < 0 || adapter_classify(&l->model, adapter, e) < 0 ||
+	    adapter_load(&l->adapter, adapter, &l->model, e) < 0) {
 		model_close(&l->model);
 		return -1;
 	}
@@ -119,6 +121,8 @@ int loaded_several(struct loaded *l, const char *const *names, const char *const
 	int status = l->own_adapter ? err_set(e, "%s lies over the model already: no others can be beside it",
 	                                      l->own_adapter) : 0;
 
+	for (size_t i = 0; i < n && status == 0; i++)
+		status = new_tokens_load(&l->model, paths[i], e);
 	while (opened < n && status == 0 && (status = adapter_load(&some[opened], paths[opened], &l->model, e)) == 0)
 		metering_in("adapter", paths[opened++], NULL);
 	if (status == 0)

@@ -75,6 +75,16 @@ static void make_absolute(struct tune *t, const char **path)
 		*path = arena_strdup(&t->paths, whole);
 }
 
+/* The same of @FILE. */
+static void make_file_absolute(struct tune *t, const char **text)
+{
+	const char *path = *text && **text == '@' ? *text + 1 : NULL;
+
+	make_absolute(t, &path);
+	if (path)
+		*text = arena_printf(&t->paths, "@%s", path);
+}
+
 static void warn_unused(const struct recipe *r, const struct opt_parse *p)
 {
 	struct buf sentence = BUF_INIT;
@@ -97,6 +107,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	make_absolute(t, &t->recipe.eval_data);
 	make_absolute(t, &t->recipe.retain);
 	make_absolute(t, &t->recipe.replay);
+	make_file_absolute(t, &t->recipe.new_tokens);
 	warn_unused(&t->recipe, p);
 	return 0;
 }

@@ -104,6 +104,16 @@ static void set_labels(json_t *config, const struct model *m)
 	mem_free(name);
 }
 
+/* New tokens made the tables larger. */
+static void set_vocabulary(json_t *config, const struct model *m)
+{
+	json_t *text = json_object_get(config, "text_config");
+
+	json_object_set_new(config, "vocab_size", json_integer(m->config.V));
+	if (json_object_get(text, "vocab_size"))
+		json_object_set_new(text, "vocab_size", json_integer(m->config.V));
+}
+
 static json_t *make_config(const struct model *m, enum dtype dtype, bool untied, struct err *e)
 {
 	json_t *j;
@@ -119,6 +129,8 @@ static json_t *make_config(const struct model *m, enum dtype dtype, bool untied,
 	} else {
 		j = json_deep_copy(m->source.config);
 	}
+	if (m->n_new)
+		set_vocabulary(j, m);
 	json_object_del(j, "quantization_config"); /* what is written is plain */
 	json_object_set_new(j, "dtype", json_string(dtype_word(dtype)));
 	if (untied || (!m->labels && !m->config.tied && json_is_true(json_object_get(j, "tie_word_embeddings"))))
@@ -198,6 +210,8 @@ static int write_tokenizer(const struct model *m, const char *dir, struct err *e
 	int status = 0;
 	if (m->source.is_gguf)
 		return tokenizer_save(m->tokenizer, dir, e);
+	if (m->n_new)
+		return tokenizer_save(m->tokenizer, dir, e) < 0 ? -1 : copy_templates(m, dir, e);
 	for (size_t i = 0; i < ARRAY_LEN(tokenizer_files) && status == 0; i++) {
 		char *from = io_join(m->source.path, tokenizer_files[i]), *to = io_join(dir, tokenizer_files[i]);
 		if (io_exists(from))

@@ -216,7 +216,10 @@ int export_gguf_list(struct export_gguf_list *l, const struct model *m, const st
 	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++)
 		most += s->flags & WEIGHT_IGNORED ? (size_t)m->config.n_layers : 0;
 	l->tensor = arena_array(&l->mem, most, sizeof(*l->tensor));
-	int status = take_facts(l, e);
+	int status = m->source.is_gguf && m->n_new ?
+	                     err_set(e, "new tokens of a GGUF have no place in the metadata that are copied from it: "
+	                                "written is a folder, which kungfu convert makes a GGUF of") :
+	                     take_facts(l, e);
 	if (status == 0)
 		status = add_weights(l, e);
 	if (status == 0 && m->source.is_gguf)

@@ -120,6 +120,7 @@ struct model {
 	struct weight *weights;
 	size_t n_weights;
 	struct tokenizer *tokenizer;   /* NULL before model_tokenizer */
+	int first_new, n_new;          /* tokens that its files do not have (new_tokens.h); n_new 0: there are none */
 	const struct labels *labels;   /* of a model that classifies (classifier.h), else NULL */
 	enum compute compute;
 	size_t prepared_bytes;

@@ -33,6 +33,9 @@ struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e);
 /* Whatever it is: a folder, a GGUF, or one file of a tokenizer alone. */
 struct tokenizer *tokenizer_open(const char *path, struct err *e);
 void tokenizer_free(struct tokenizer *t);
+/* Another one with n special tokens more, behind all that t has. Refused: one that t has. */
+struct tokenizer *tokenizer_extended(const struct tokenizer *t, const char *const *texts, size_t n, const char *where,
+                                     struct err *e);
 
 /* Its model's embedding has so many rows; of more tokens than that a tokenizer is another model's. Tokens that only the
  * configuration names may lie beyond: a text that has one is refused, and a model that would end or begin with one. */

@@ -1,6 +1,7 @@
 /* tokenizer_save: the three files that transformers reads a tokenizer from. Vocabulary and added tokens are
  * written from the tables, everything else as it was read (or made from GGUF's metadata). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -84,6 +85,41 @@ static int write_one(const char *dir, const char *name, json_t *j, struct err *e
 	mem_free(path);
 	json_decref(j);
 	return rc;
+}
+
+struct tokenizer *tokenizer_extended(const struct tokenizer *t, const char *const *texts, size_t n, const char *where,
+                                     struct err *e)
+{
+	json_t *j = tokenizer_json(t), *config = config_json(t), *added = json_object_get(j, "added_tokens");
+	struct tokenizer *out = NULL;
+	size_t i = 0;
+
+	for (; i < n; i++) {
+		int32_t id = tokenizer_find(t, texts[i], strlen(texts[i]));
+		size_t same = 0;
+		while (strcmp(texts[same], texts[i]) != 0)
+			same++;
+		if (id >= 0 || same < i) {
+			err_set(e, "%s: \"%.80s\" is a token already, number %d", where, texts[i],
+			        id >= 0 ? id : (int)(tokenizer_size(t) + same));
+			break;
+		}
+		json_array_append_new(added, json_pack("{s:I,s:s,s:b,s:b,s:b,s:b,s:b}", "id",
+		                                       (json_int_t)(tokenizer_size(t) + i), "content", texts[i],
+		                                       "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
+		                                       "special", 1));
+	}
+	if (i == n)
+		out = tokenizer_from_json(j, config, where, e);
+	if (out && tokenizer_size(out) != tokenizer_size(t) + n) {
+		err_set(e, "%s: its tokenizer does not number %zu new tokens behind its own %zu", where, n,
+		        tokenizer_size(t));
+		tokenizer_free(out);
+		out = NULL;
+	}
+	json_decref(j);
+	json_decref(config);
+	return out;
 }
 
 int tokenizer_save(const struct tokenizer *t, const char *dir, struct err *e)

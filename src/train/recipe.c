@@ -154,6 +154,8 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 	    strcmp(four_bit_type(&a->four_bit), four_bit_type(&b->four_bit)) != 0)
 		return "they have another --load-in-4bit";
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		if (both[i]->new_tokens)
+			return "--new-tokens makes another model of it";
 		if (!method_adapter(both[i]->method))
 			return "--method full trains the model's own weights";
 		if (objective_find(both[i]->objective)->labelled)

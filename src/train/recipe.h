@@ -37,7 +37,7 @@ struct recipe {
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
-	const char *retain, *replay;
+	const char *retain, *replay, *new_tokens;
 	double replay_ratio, kl_to_base, l2_sp, ewc, layer_lr_decay;
 	const char *report_to;
 	size_t memory;                                                 /* 0: no limit */
@@ -102,6 +102,9 @@ struct recipe {
 		  NULL, \
 		  "N", \
 		  "longest document in tokens; longer text is cut into several" }, \
+		OPT_STRING("new-tokens", s, f.new_tokens, NULL, "LIST|@FILE", \
+	                   "special tokens that the model does not have, as '<a>,<b>', or one on each line of FILE: " \
+	                   "their rows are trained too, and the result has their tokenizer"), \
 		OPT_FLAG("packing", s, f.packing, "false", "join documents into rows of exactly max-length tokens"), \
 		OPT_FLAG("apply-chat-template", s, f.apply_chat_template, "false", \
 	                 "query,choices,gold rows: the query is the user's turn"), \

@@ -15,6 +15,7 @@
 #include "base/stop.h"
 #include "data/chat.h"
 #include "model/export.h"
+#include "model/new_tokens.h"
 #include "model/resident.h"
 #include "op/trace.h"
 #include "quant/quant.h"
@@ -36,6 +37,8 @@ static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 	    model_load_in_4bit(&b->model, &t->recipe.four_bit, t->pool, e) < 0 ||
 	    check_model(t->objective.row, &b->model, e) < 0 || model_tokenizer(&b->model, e) < 0 ||
 	    source_hash(&b->model.source, b->hash, e) < 0)
+		return -1;
+	if (t->recipe.new_tokens && new_tokens_add(&b->model, t->recipe.new_tokens, e) < 0)
 		return -1;
 	if (chat_template(&b->chat, b->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", t->recipe.model);
@@ -101,6 +104,22 @@ static int add_weights(struct trainer *t, struct err *e)
 	return params_seal(t->params, e);
 }
 
+/* New rows that nobody trains would stay what they began as. */
+static int check_new_tokens(const struct trainer *t, struct err *e)
+{
+	const struct model *m = t->model;
+	const json_t *config = t->adapter.config;
+	int embedding = model_weight(m, m->config.arch->embedding, -1);
+	bool rows = json_object_get(config, "token_indices") ||
+	            json_array_size(json_object_get(config, "trainable_token_indices")) ||
+	            json_object_size(json_object_get(config, "trainable_token_indices"));
+
+	if (!m->n_new || rows || t->adapter.overlay.replaced[embedding] >= 0)
+		return 0;
+	return err_set(e, "--method %s does not train the rows of --new-tokens: lora, trainable_tokens and full do",
+	               t->recipe.method);
+}
+
 static int make_params(struct trainer *t, struct err *e)
 {
 	const struct recipe *r = &t->recipe;
@@ -110,6 +129,9 @@ static int make_params(struct trainer *t, struct err *e)
 		return add_weights(t, e);
 	if (adapter_new(&t->adapter, type, t->model, opt_row_options(method_rows, r->method_options, r->method),
 	                (uint64_t)r->seed, e) < 0)
+		return -1;
+	t->has_adapter = true;
+	if (check_new_tokens(t, e) < 0)
 		return -1;
 	if (adapter_unties(&t->adapter))
 		log_warn("embedding and head of this model are one matrix and are tuned apart: merged, they are two");

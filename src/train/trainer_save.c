@@ -26,11 +26,17 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 	return j;
 }
 
+/* With the tokenizer where it has tokens that the base's has not. */
+static int write_adapter(const struct trainer *t, const char *dir, struct err *e)
+{
+	if (adapter_save(&t->adapter, t->model, dir, e) < 0)
+		return -1;
+	return t->model->n_new ? tokenizer_save(t->model->tokenizer, dir, e) : 0;
+}
+
 static int save_beside(void *ctx, const char *dir, struct err *e)
 {
-	const struct trainer *t = ctx;
-
-	return adapter_save(&t->adapter, t->model, dir, e);
+	return write_adapter(ctx, dir, e);
 }
 
 /* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
@@ -195,7 +201,7 @@ static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
 {
 	const char *base = json_string_value(json_object_get(t->adapter.config, "base_model_name_or_path"));
 
-	if (adapter_save(&t->adapter, t->model, dir, e) < 0)
+	if (write_adapter(t, dir, e) < 0)
 		return -1;
 	if (base && !strcmp(base, t->recipe.model))
 		log_say("adapter_config.json names %s as its base, a path that others cannot load it from: "

@@ -17,6 +17,7 @@
 #include "cmd/metering.h"
 #include "data/chat.h"
 #include "cmd/chat/chat_parts.h"
+#include "model/new_tokens.h"
 
 extern const struct command cmd_chat;
 
@@ -488,7 +489,11 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                                .ctx = &c };
 	if (loaded_open_4bit(&c.l, app, &o->four_bit, p->positional[0], NULL, e) < 0)
 		return -1;
-	int status = sampling_tell(&c.l.model, p, e);
+	int status = 0;
+	for (size_t i = 0; i < o->adapters.n && status == 0; i++)
+		status = new_tokens_load(&c.l.model, o->adapters.items[i], e);
+	if (status == 0)
+		status = sampling_tell(&c.l.model, p, e);
 	if (status == 0)
 		status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
 	if (status == 0)
