@@ -323,7 +323,7 @@ static void test_saved(struct test *t)
 {
 	struct err e = ERR_INIT;
 	struct rows examples, rows;
-	struct fewshot *f, *again;
+	struct fewshot *f, *again = NULL;
 	struct fewshot_options o = { .num = 2, .instruction = "Tab\tand naïve\n" };
 
 	test_case(t, "what was kept is used, byte by byte");
