@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/pool.h"
 #include "tensor/dtype.h"
@@ -20,15 +21,33 @@ enum { NF4_BLOCK = 64, NF4_NESTED = 256 /* blocks that share a scale of scales *
 enum nf4_rounding { NF4_F32, NF4_F16, NF4_BF16 };
 
 extern const float nf4_values[16], fp4_map_values[16];
-float nf4_dynamic(uint8_t code);                          /* map' */
+extern const float nf4_dynamic_values[129];               /* those of map' from code 127 on */
+/* map'; 127 − i is the negative of 127 + i, but of the last, which has none. */
+static inline float nf4_dynamic(uint8_t code)
+{
+	return code >= 127 ? nf4_dynamic_values[code - 127] : -nf4_dynamic_values[127 - code];
+}
 static inline bool nf4_is(enum dtype t) { return t >= DTYPE_NF4 && t <= DTYPE_FP4_DQ; }
 static inline bool nf4_is_nested(enum dtype t) { return t == DTYPE_NF4_DQ || t == DTYPE_FP4_DQ; }
 static inline const float *nf4_map(enum dtype t)
 {
 	return t == DTYPE_NF4 || t == DTYPE_NF4_DQ ? nf4_values : fp4_map_values;
 }
-/* Of a row as it is stored: the scale of block b, and how its numbers are rounded. */
-float nf4_scale(enum dtype t, const uint8_t *row, size_t b);
+/* Of a row as it is stored (quant_nf4.c): the scale of block b, and how its numbers are rounded. */
+static inline float nf4_scale(enum dtype t, const uint8_t *row, size_t b)
+{
+	float s, nested, offset;
+
+	if (!nf4_is_nested(t)) {
+		memcpy(&s, row + dtype_head(t) + b * 36, sizeof(s));
+		return s;
+	}
+	size_t second = row[2] | (size_t)row[3] << 8;
+	memcpy(&offset, row + 4, sizeof(offset));
+	memcpy(&nested, row + 8 + (b >= second ? 4 : 0), sizeof(nested));
+	s = nf4_dynamic(row[dtype_head(t) + b * 33]) * nested;
+	return s + offset; /* rounded in between, as there */
+}
 static inline enum nf4_rounding nf4_rounding(const uint8_t *row) { return (enum nf4_rounding)row[0]; }
 
 /* A matrix as bitsandbytes has it. */

@@ -27,8 +27,7 @@ const float fp4_map_values[16] = {
 	-0.0F, -0.005208333333F, -0.66666667F, -1, -0.33333333F, -0.5F, -0.16666667F, -0.25F,
 };
 
-/* Code 127 + i; 127 − i is its negative, but of the last, which has none. */
-static const float dynamic[129] = {
+const float nf4_dynamic_values[129] = {
 	0, 5.50000038e-07F, 3.25000019e-06F, 7.7499999e-06F, 2.12499981e-05F, 4.37499984e-05F, 6.62500024e-05F,
 	8.87499991e-05F, 0.000156250011F, 0.000268750038F, 0.000381250022F, 0.000493750034F, 0.000606250076F,
 	0.00071875006F, 0.000831249985F, 0.000943750085F, 0.00128124992F, 0.00184375001F, 0.00240624999F,
@@ -50,30 +49,9 @@ static const float dynamic[129] = {
 	0.922656238F, 0.936718762F, 0.950781226F, 0.96484375F, 0.978906274F, 0.992968738F, 1,
 };
 
-float nf4_dynamic(uint8_t code) { return code >= 127 ? dynamic[code - 127] : -dynamic[127 - code]; }
-
-static float read_f32(const uint8_t *p)
-{
-	float x;
-
-	memcpy(&x, p, sizeof(x));
-	return x;
-}
-
 static const uint8_t *block_at(enum dtype t, const uint8_t *row, size_t b)
 {
 	return row + dtype_head(t) + b * dtypes[t].bytes;
-}
-
-float nf4_scale(enum dtype t, const uint8_t *row, size_t b)
-{
-	const uint8_t *block = block_at(t, row, b);
-
-	if (!nf4_is_nested(t))
-		return read_f32(block);
-	size_t second = row[SECOND_AT] | (size_t)row[SECOND_AT + 1] << 8;
-	float product = nf4_dynamic(block[0]) * read_f32(row + NESTED_AT + (b >= second ? 4 : 0));
-	return product + read_f32(row + OFFSET_AT); /* rounded in between, as there */
 }
 
 static float rounded(enum nf4_rounding how, float x)
