@@ -14,7 +14,7 @@
 #include "retrieve/index_parts.h"
 #include "retrieve/vectors.h"
 
-enum { MOST_SEGMENTS = 8, SEGMENT_CHUNKS = 200000, SEGMENT_POSTINGS = 1 << 24, DEAD_SHARE = 4 };
+enum { MOST_SEGMENTS = 64, SEGMENT_CHUNKS = 200000, SEGMENT_POSTINGS = 1 << 24, DEAD_SHARE = 4 };
 
 static int begin(struct index *x, struct err *e)
 {

@@ -99,6 +99,23 @@ static void break_line(struct buf *out)
 		buf_addc(out, '\n');
 }
 
+/* Behind the > that ends a tag, those in its quotes left out; where a quote is not closed, behind the first. */
+static size_t tag_end(const char *s, size_t n, size_t at)
+{
+	const char *first = memchr(s + at, '>', n - at);
+	char quote = 0;
+
+	for (size_t i = at; first && i < n; i++) {
+		if (quote)
+			quote = s[i] == quote ? 0 : quote;
+		else if ((s[i] == '"' || s[i] == '\'') && s[i - 1] == '=')
+			quote = s[i];
+		else if (s[i] == '>')
+			return i + 1;
+	}
+	return first ? (size_t)(first - s) + 1 : n;
+}
+
 /* The tag or comment at s[at]: where it ends, what it does to the text done. */
 static size_t take_tag(const char *s, size_t n, size_t at, struct buf *text, struct buf *title)
 {
@@ -110,8 +127,7 @@ static size_t take_tag(const char *s, size_t n, size_t at, struct buf *text, str
 	}
 	while (end < n && (isalnum((unsigned char)s[end])))
 		end++;
-	const char *close = memchr(s + end, '>', n - end);
-	size_t after = close ? (size_t)(close - s) + 1 : n;
+	size_t after = tag_end(s, n, end);
 	bool opens = name == at + 1, titles = is_name(s + name, end - name, "title"),
 	     skips = is_name(s + name, end - name, "script") || is_name(s + name, end - name, "style");
 	if (opens && (skips || titles)) {
