@@ -174,14 +174,43 @@ static int put_labels(struct answers *a, const struct rows *r, char *const *answ
 	return status;
 }
 
-static int make_labels(struct answers *a, const struct rows *r, char *const *answer, struct err *e)
+/* The choices that all rows have; NULL: they differ, or there are none. */
+static const json_t *common_choices(const struct rows *r)
 {
-	char **words = mem_array(r->n + 1, sizeof(*words));
+	const json_t *first = r->n ? json_object_get(r->items[0].json, "choices") : NULL;
+
+	for (size_t i = 0; first && i < r->n; i++)
+		if (!json_object_get(r->items[i].json, "gold") ||
+		    !json_equal((json_t *)(uintptr_t)first, json_object_get(r->items[i].json, "choices")))
+			return NULL;
+	return first;
+}
+
+/* What labels are made of: the answers, and choices that no row of these is answered by. */
+static char **label_words(struct arena *mem, const struct rows *r, char *const *answer, size_t *n)
+{
+	const json_t *choices = common_choices(r);
+	char **words = mem_array(r->n + json_array_size(choices) + 1, sizeof(*words));
 
 	memcpy(words, answer, r->n * sizeof(*words));
-	size_t n = distinct(words, r->n);
+	*n = r->n;
+	for (size_t i = 0; i < json_array_size(choices); i++) {
+		char *word = word_of(mem, json_array_get(choices, i));
+		if (word)
+			words[(*n)++] = word;
+	}
+	*n = distinct(words, *n);
+	return words;
+}
+
+static int make_labels(struct answers *a, const struct rows *r, char *const *answer, struct err *e)
+{
+	bool given = common_choices(r) != NULL;
+	size_t n;
+	char **words = label_words(&a->mem, r, answer, &n);
 	int status = 0;
-	if (n > LABELS_MOST || (n > 2 && n * ROWS_A_LABEL > r->n))
+
+	if (n > LABELS_MOST || (!given && n > 2 && n * ROWS_A_LABEL > r->n))
 		status = err_set(e, "%s: %zu rows with %zu different answers, as '%.40s' and '%.40s': no labels that "
 		                 "rows have in common", r->items[0].file, r->n, n, words[0], words[n - 1]);
 	if (status == 0)

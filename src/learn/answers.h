@@ -1,7 +1,7 @@
 /* answers: rows of any shape as what a learner reads: the text that a row asks, and what it answers as a label or a
  * number.
  *
- *     query,choices,gold      the gold choice
+ *     query,choices,gold      the gold choice; where all rows have the same choices, those are the labels
  *     a label's shapes        the label (one, not a list)
  *     prompt,completion · messages · conversations · instruction,output …
  *                             the last answer, white space at its ends aside

@@ -307,10 +307,25 @@ static void check_rows(struct bench *b)
 		bool fine = rows_load(&rows, path, &e) == 0 && answers_learn(&a, &rows, false, &e) == 0;
 		CHECK_MSG(b->t, fine, "%s", e.msg);
 		CHECK_MSG(b->t, fine && !strcmp(a.rows.text[0].s, cases[i].text), "%s", cases[i].row);
-		CHECK_MSG(b->t, fine && !strcmp(a.rows.labels.name[0], cases[i].label), "%s", cases[i].row);
+		CHECK_MSG(b->t, fine && !strcmp(a.rows.labels.name[a.rows.y[0]], cases[i].label), "%s", cases[i].row);
 		answers_release(&a);
 		rows_release(&rows);
 	}
+	static const char few[] = "{\"query\": \"ab cd\", \"choices\": [\"z\", \"x\", \"y\"], \"gold\": 1}\n"
+	                          "{\"query\": \"ef gh\", \"choices\": [\"z\", \"x\", \"y\"], \"gold\": 0}\n";
+	struct rows rows = { 0 };
+	struct answers a = { 0 };
+	struct learner l;
+	const struct learner_options o = { .layer = -1, .folds = 5 };
+	struct err e = ERR_INIT;
+	test_case(b->t, "choices that all rows have are the labels");
+	CHECK(b->t, io_write(path, few, strlen(few), &e) == 0 && rows_load(&rows, path, &e) == 0);
+	CHECK_MSG(b->t, answers_learn(&a, &rows, false, &e) == 0 && a.rows.labels.n == 3, "%s", e.msg);
+	CHECK(b->t, !strcmp(a.rows.labels.name[0], "x") && a.rows.y[0] == 0 && a.rows.y[1] == 2);
+	CHECK_MSG(b->t, learner_fit(&l, LEARNER_TFIDF, &a.rows, &o, &b->on, &e) == 0, "%s", e.msg);
+	learner_release(&l);
+	answers_release(&a);
+	rows_release(&rows);
 	mem_free(path);
 }
 
