@@ -288,6 +288,17 @@ void adapt_put_gas(const struct adapt *a, json_t *summary)
 	json_object_set_new(summary, "joules", jsonx_number(or_zero(g.energy.joules)));
 }
 
+/* By name, of those that were measured: what later runs on this machine learn from. */
+static json_t *scores_of_ways(const struct adapt *a)
+{
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (adapt_is_measured(a, i) && !a->ways[i].rung->combines)
+			json_object_set_new(j, a->ways[i].rung->name, jsonx_number(a->ways[i].score[a->first_at].mean));
+	return j;
+}
+
 json_t *adapt_summary(struct adapt *a)
 {
 	const struct way *w = &a->ways[a->winner];
@@ -312,6 +323,9 @@ json_t *adapt_summary(struct adapt *a)
 	json_object_set_new(j, "rows_choose", json_integer((json_int_t)a->n_choose));
 	json_object_set_new(j, "rows_test", json_integer((json_int_t)a->n_test));
 	json_object_set_new(j, "ceiling", jsonx_number(a->known.ceiling));
+	if (!isnan(a->known.majority))
+		json_object_set_new(j, "floor", jsonx_number(a->known.majority));
+	json_object_set_new(j, "ways", scores_of_ways(a));
 	json_object_set_new(j, "out", jsonx_path(a->dir));
 	adapt_sentences(a, &text);
 	json_object_set_new(j, "why", jsonx_text(buf_str(&text), text.len));

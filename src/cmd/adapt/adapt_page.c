@@ -16,9 +16,9 @@
 #include "cmd/metering.h"
 #include "cmd/text_table.h"
 
-enum { COLUMNS = 8, CELL = 160 };
-static const char *const heads[COLUMNS] = { "way",   "score on choose", "on test", "making",
-	                                    "a use", "latency",         "memory",  "in all" };
+enum { COLUMNS = 9, CELL = 160 };
+static const char *const heads[COLUMNS] = { "way",     "score on choose", "on test", "making",  "a use",
+	                                    "latency", "memory",          "in all",  "equal at" };
 
 /* Cell k of way i. */
 static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
@@ -53,9 +53,23 @@ static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
 		snprintf(out, CELL, "%s", predict_human(climb_total(&a->climb, &a->climb.ways[i]), text));
 }
 
+/* Uses at which a way and the winner cost the same in all; "" where they never do. */
+static void equal_at(const struct adapt *a, size_t i, char out[CELL])
+{
+	const struct climb_way *x = &a->climb.ways[i], *y = &a->climb.ways[a->winner];
+	struct cost_line p = { span_exact(a->ways[i].make_seconds), span_exact(x->use_seconds) },
+			 q = { span_exact(a->ways[a->winner].make_seconds), span_exact(y->use_seconds) };
+	struct break_even b = break_even(&p, &q);
+	char text[32];
+
+	out[0] = 0;
+	if (i != a->winner && adapt_is_measured(a, i) && b.crosses)
+		snprintf(out, CELL, "%s uses", human_count(ceil(b.uses.mid), text));
+}
+
 static void write_table(const struct adapt *a, struct buf *out)
 {
-	static const int drop[] = { 6, 5, 4, -1 };
+	static const int drop[] = { 6, 5, 8, 4, -1 };
 	struct table t = { .columns = COLUMNS, .drop = drop };
 	char text[CELL];
 
@@ -63,7 +77,7 @@ static void write_table(const struct adapt *a, struct buf *out)
 		table_cell(&t, "%s", heads[k]);
 	for (size_t i = 0; i < a->climb.n; i++)
 		for (int k = 0; k < COLUMNS; k++) {
-			cell_of(a, i, k, text);
+			(k == 8 ? equal_at(a, i, text) : cell_of(a, i, k, text));
 			table_cell(&t, "%s", text);
 		}
 	table_write(out, &t, "  ");
@@ -204,7 +218,7 @@ static void put_table(const struct adapt *a, struct buf *b)
 	for (size_t i = 0; i < a->climb.n; i++) {
 		buf_adds(b, i == a->winner ? "<tr class=\"winner\">" : "<tr>");
 		for (int k = 0; k < COLUMNS; k++) {
-			cell_of(a, i, k, text);
+			(k == 8 ? equal_at(a, i, text) : cell_of(a, i, k, text));
 			put_element(b, "td", text);
 		}
 		put_element(b, "td", a->ways[i].why);

@@ -89,6 +89,9 @@ void adapt_keep_way(struct adapt *a, size_t i);
 int adapt_recall(struct adapt *a, struct err *e);
 json_t *adapt_decisions(struct adapt *a); /* borrowed */
 
+/* adapt_past.c: beliefs by what earlier runs on this machine came to. */
+void adapt_learn_from_past(struct adapt *a);
+
 /* adapt_climb.c */
 int adapt_price(struct adapt *a, struct err *e);
 void adapt_believe(struct adapt *a); /* what is thought of ways that were not tried, as it is known now */

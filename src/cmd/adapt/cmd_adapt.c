@@ -425,6 +425,7 @@ static int begin(struct adapt *a, struct err *e)
 	a->ladder.notes = json_object();
 	json_object_set_new(a->state, "notes", a->ladder.notes);
 	a->ladder.speeds = &speeds;
+	adapt_learn_from_past(a);
 	adapt_say_known(a);
 	if (!a->app->plans && (adapt_state_new(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0))
 		return -1;
@@ -555,6 +556,7 @@ static int go_on(struct adapt *a, struct err *e)
 
 	a->ladder.notes = json_object_get(a->state, "notes");
 	a->ladder.speeds = &speeds;
+	adapt_learn_from_past(a);
 	if (adapt_recall(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0 || adapt_price(a, e) < 0)
 		return -1;
 	return climb_and_finish(a, e);
