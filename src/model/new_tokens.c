@@ -174,12 +174,11 @@ int new_tokens_load(struct model *m, const char *dir, struct err *e)
 		return 0;
 	struct tokenizer *t = tokenizer_from_dir(dir, &why);
 	size_t had = m->n_new ? (size_t)m->first_new : tokenizer_size(m->tokenizer);
-	if (!t) {
-		log_warn("%s: its tokenizer is not used, the model's is: %s", dir, why.msg);
+	if (!t || (tokenizer_size(t) > had && !m->n_new)) {
+		if (!t || take(m, t, had, dir, &why) < 0)
+			log_warn("%s: its tokenizer is not used, the model's is: %s", dir, why.msg);
 		return 0;
 	}
-	if (tokenizer_size(t) > had && !m->n_new)
-		return take(m, t, had, dir, e);
 	bool other = tokenizer_size(t) > had && !same_new(m, t);
 	tokenizer_free(t);
 	return other ? err_set(e, "%s: it has other new tokens than the adapter before it", dir) : 0;

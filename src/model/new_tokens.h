@@ -11,7 +11,7 @@
  * Refused: a token that is there, none, one with a comma in the list. */
 int new_tokens_add(struct model *m, const char *asked, struct err *e);
 /* The same of an adapter's folder that was trained with new tokens and brings the tokenizer that has them; nothing
- * where it has none, or none with more than the model's. */
+ * where it has none, or none with more than the model's; a warning where it cannot be used. */
 int new_tokens_load(struct model *m, const char *dir, struct err *e);
 
 #endif
