@@ -23,6 +23,7 @@ struct chart_series {
 	bool points, dashed;        /* points: dots instead of a line */
 	bool bars;                  /* low to high as a bar through a dot at each point */
 	bool faint;                 /* stands behind another, which says the same smoothed */
+	bool unsaid;                /* the legend is without it */
 	int color;                  /* 1…8: that colour of the palette; 0: the one of its place */
 };
 

@@ -162,7 +162,8 @@ static void draw(const struct canvas *v)
 	for (size_t i = 0; i < v->c->n_marks; i++)
 		draw_mark(v, &v->c->marks[i]);
 	for (size_t i = 0; i < v->c->n_series && v->c->n_series > 1; i++)
-		sign_curve(v, &v->c->series[i], i);
+		if (!v->c->series[i].unsaid)
+			sign_curve(v, &v->c->series[i], i);
 	if (v->x.empty || v->y.empty)
 		write_over(v, v->columns / 2 - 4, v->rows / 2, "no data");
 }
@@ -253,6 +254,8 @@ static void add_legend(struct buf *out, const struct canvas *v, int margin, int 
 {
 	for (size_t i = 0; i < v->c->n_series && v->c->n_series > 1; i++) {
 		const char *name = v->c->series[i].name ? v->c->series[i].name : "";
+		if (v->c->series[i].unsaid)
+			continue;
 		buf_addf(out, "%*s  %s%c%s ", margin, "", v->color ? ansi[chart_color(v->c, i)] : "", (char)letter(i),
 		         v->color ? "\033[0m" : "");
 		add_fitting(out, name, columns - margin - 4);
@@ -260,11 +263,21 @@ static void add_legend(struct buf *out, const struct canvas *v, int margin, int 
 	}
 }
 
+/* Lines of the legend. */
+static int said(const struct chart *c)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < c->n_series; i++)
+		n += !c->series[i].unsaid;
+	return n;
+}
+
 void chart_braille(struct buf *out, const struct chart *c, int columns, int rows, bool color)
 {
 	struct canvas v = { .c = c, .color = color };
 	struct axis_ticks y;
-	int margin = 0, other = 2 + (c->title || c->y_label) + (c->n_series > 1 ? (int)c->n_series : 0);
+	int margin = 0, other = 2 + (c->title || c->y_label) + (c->n_series > 1 ? said(c) : 0);
 	columns = MAX(columns, COLUMNS_MIN);
 	v.rows = MAX(ROWS_MIN, rows - other);
 	axis_fit(c, &v.x, &v.y);

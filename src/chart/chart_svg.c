@@ -88,6 +88,8 @@ static int legend(struct buf *out, const struct chart *c, double y)
 		return 0;
 	for (size_t i = 0; i < c->n_series; i++) {
 		double width = legend_width(&c->series[i]);
+		if (c->series[i].unsaid)
+			continue;
 		if (x > LEFT && x + width > WIDTH - RIGHT) {
 			x = LEFT;
 			lines++;

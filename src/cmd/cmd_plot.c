@@ -2,6 +2,9 @@
  * is a run; a run still going is drawn as far as it has come. Evaluation losses stand beside the training's, dashed; a
  * metric with a standard error has bars of 95 %, or a band where there are many.
  *
+ * Of several runs that were evaluated and measured for what they forgot one more chart has a point each: gain against
+ * forgetting, with bars (run_score.h).
+ *
  * --smoothing draws beside what was measured its exponential mean as TensorBoard draws it, without the bias of the
  * beginning: s ← w s + (1 − w) v, shown is s / (1 − wⁱ). */
 #include "cmd/command.h"
@@ -20,6 +23,7 @@
 #include "base/term.h"
 #include "base/text.h"
 #include "chart/chart.h"
+#include "cmd/run_score.h"
 #include "train/run_log.h"
 
 extern const struct command cmd_plot;
@@ -36,8 +40,8 @@ struct plot {
 static const struct opt plot_opts[] = {
 	OPT_STRING("out", struct plot, out, NULL, "FILE.svg", "write a picture instead of drawing in the terminal"),
 	OPT_LIST("metric", struct plot, metric, "NAME",
-	         "a number of metrics.jsonl, such as loss or grad_norm; instead of loss, learning_rate, "
-	         "tokens_per_second and what was evaluated"),
+	         "a number of metrics.jsonl, such as loss or grad_norm, or forgetting: gain against what was forgotten; "
+	         "instead of loss, learning_rate, tokens_per_second and what was evaluated"),
 	OPT_CHOICE("x-axis", struct plot, x, "step", "step|epoch|tokens", "what runs to the right"),
 	OPT_INT("smooth", struct plot, smooth, "1", 1, 1000000, "each point is the mean of the last N; 1: as it is"),
 	OPT_FLOAT("smoothing", struct plot, smoothing, "0", 0, 0.9999,
@@ -209,10 +213,27 @@ static bool is_curve(const struct picture *p, const char *name)
 	return false;
 }
 
+static const char forgetting[] = "forgetting";
+
+/* Gain against forgetting, where so many runs have both. */
+static bool add_forgetting(struct picture *p, size_t least)
+{
+	if (p->n == CHARTS_MAX || run_score_chart(&p->charts[p->n], p->runs, p->n_runs, &p->arena) < least)
+		return false;
+	p->n++;
+	return true;
+}
+
 static int add_charts(struct picture *p, struct err *e)
 {
 	for (size_t i = 0; i < p->o->metric.n; i++) {
 		const char *name = p->o->metric.items[i];
+		if (!strcmp(name, forgetting)) {
+			if (!add_forgetting(p, 1))
+				return err_set(e, "no run here was both evaluated and measured for what it forgot: "
+				                  "--eval-data, and no --no-forgetting, when it is tuned");
+			continue;
+		}
 		if (!any_has(p, name))
 			return err_set(e, "no metric %s in %s%s; metrics.jsonl has the names", name, p->runs[0].path,
 			               p->n_runs > 1 ? " and the others" : "");
@@ -230,6 +251,7 @@ static int add_charts(struct picture *p, struct err *e)
 			if (!seen)
 				add_chart(p, name);
 		}
+	add_forgetting(p, 2);
 	add_chart(p, "learning_rate");
 	add_chart(p, "tokens_per_second");
 	return p->n ? 0 : err_set(e, "%s has no metrics yet: metrics.jsonl is empty", p->runs[0].path);
@@ -261,6 +283,17 @@ static void add_mean_json(const struct picture *p, json_t *line, const struct ru
 	arena_release(&mem);
 }
 
+static json_t *summary_of(const struct run_log *run)
+{
+	json_t *j = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o}", "run", jsonx_path(run->path), "state", run->state,
+	                      "steps", (json_int_t)run->steps, "planned_steps",
+	                      run->planned_steps < 0 ? json_null() : json_integer(run->planned_steps), "loss",
+	                      last_value(run, "loss"), "eval_loss", last_value(run, "eval_loss"));
+
+	run_score_put(j, run);
+	return j;
+}
+
 /* A line for each curve, at last what the runs are. */
 static void print_json(const struct picture *p)
 {
@@ -281,12 +314,7 @@ static void print_json(const struct picture *p)
 			app_json(line);
 			json_decref(line);
 		}
-		json_array_append_new(summary,
-		                      json_pack("{s:o, s:s, s:I, s:o, s:o, s:o}", "run", jsonx_path(run->path), "state",
-		                                run->state, "steps", (json_int_t)run->steps, "planned_steps",
-		                                run->planned_steps < 0 ? json_null() : json_integer(run->planned_steps),
-		                                "loss", last_value(run, "loss"), "eval_loss",
-		                                last_value(run, "eval_loss")));
+		json_array_append_new(summary, summary_of(run));
 	}
 	json_t *line = json_pack("{s:o}", "runs", summary);
 	app_json(line);

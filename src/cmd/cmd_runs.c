@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/run_score.h"
 #include "cmd/text_table.h"
 #include "train/run_log.h"
 
@@ -118,8 +119,7 @@ static json_t *describe(const struct run_log *l)
 {
 	static const char *const costs[] = { "seconds",        "cpu_seconds", "tokens",     "flops",      "int_ops",
 		                             "peak_rss_bytes", "joules",      "joules_low", "joules_high", "money",
-		                             "money_is",       "currency",    "grams_co2",
-		                             "forgetting_kl", "forgetting_kl_stderr" };
+		                             "money_is",       "currency",    "grams_co2" };
 	const char *method = json_string_value(json_object_get(l->recipe, "method")),
 		   *model = json_string_value(json_object_get(l->recipe, "model"));
 	json_t *j = json_pack("{s:o, s:s, s:s?, s:s?, s:I, s:o}", "run", jsonx_path(l->path), "state", l->state,
@@ -131,6 +131,7 @@ static json_t *describe(const struct run_log *l)
 	json_object_set_new(j, "acc", score(l, "acc", "eval_acc"));
 	for (size_t i = 0; i < ARRAY_LEN(costs); i++)
 		put_result(j, l, costs[i]);
+	run_score_put(j, l);
 	return j;
 }
 
@@ -162,6 +163,7 @@ static void add_row(struct table *t, const json_t *j)
 	number_cell(t, json_object_get(j, "loss"), 4);
 	number_cell(t, json_object_get(j, "eval_loss"), 4);
 	number_cell(t, json_object_get(j, "acc"), 3);
+	number_cell(t, json_object_get(j, "gain"), 4);
 	number_cell(t, json_object_get(j, "forgetting_kl"), 4);
 	clock_human(json_number_value(seconds), human);
 	table_cell(t, "%s", json_is_number(seconds) ? human : "-");
@@ -171,9 +173,9 @@ static void add_row(struct table *t, const json_t *j)
 static void show(const struct app *app, const struct found *f, const char *state)
 {
 	static const char *const heads[] = { "RUN",       "STATE", "METHOD", "STEPS", "LOSS",
-		                             "EVAL_LOSS", "ACC",   "FORGOT", "TIME",  "BEGAN" };
-	static const int narrow[] = { 9, 2, 7, 4, 3, -1 };
-	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x1F8, .drop = narrow };
+		                             "EVAL_LOSS", "ACC",   "GAIN",   "FORGOT", "TIME", "BEGAN" };
+	static const int narrow[] = { 10, 2, 7, 8, 4, 3, -1 };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x3F8, .drop = narrow };
 	struct buf text = BUF_INIT;
 	size_t n = 0;
 
