@@ -184,6 +184,8 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 {
 	const struct options *asked = options;
 
+	if (asked->factor == 0)
+		return err_set(e, "--decompose-factor 0: nothing is cut into 0 parts; -1, or 1 and more, was wanted");
 	if (peft_new(a, m, &asked->on, own_config(asked), build, e) < 0)
 		return -1;
 	json_object_del(a->config, "fan_in_fan_out"); /* LoKrConfig has none */

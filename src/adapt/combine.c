@@ -123,7 +123,32 @@ static size_t largest_rank(const struct origin *s)
 	return r;
 }
 
-static int choose_rank(const struct work *w, size_t *rank, struct err *e)
+/* Of the matrices that change, the largest rank that one may have. */
+static size_t rank_possible(struct work *w)
+{
+	const struct model *m = w->c->model;
+	size_t most = 0;
+
+	for (int i = 0; i <= (int)m->n_weights; i++) {
+		const struct weight *x = weight_or_head(m, i);
+		if ((i == (int)m->n_weights && !m->config.tied) || x->n_dims != 2)
+			continue;
+		if (MIN(x->dim[0], x->dim[1]) > most && is_changed(w, i))
+			most = MIN(x->dim[0], x->dim[1]);
+	}
+	return most;
+}
+
+static int check_rank(struct work *w, size_t rank, struct err *e)
+{
+	size_t most = rank_possible(w);
+
+	if (rank <= most || !most)
+		return 0;
+	return err_set(e, "a LoRA of rank %zu: the matrices that were changed have a rank of %zu at most", rank, most);
+}
+
+static int choose_rank(struct work *w, size_t *rank, struct err *e)
 {
 	const struct combine *c = w->c;
 	size_t most = 0, sum = 0;
@@ -136,6 +161,8 @@ static int choose_rank(const struct work *w, size_t *rank, struct err *e)
 	*rank = c->how.how->of == OF_CONCATENATION ? sum : most;
 	if (c->how.how->of == OF_PRODUCT && c->svd_rank)
 		*rank = c->svd_rank;
+	if (*rank && c->how.how->of == OF_PRODUCT && c->svd_rank)
+		return check_rank(w, *rank, e);
 	return *rank ? 0 : err_set(e, "none of these adapters has a rank: --svd-rank says which the result has");
 }
 

@@ -50,12 +50,13 @@ int lora_init_read(const char *text, struct lora_init *out, struct err *e)
 			return 0;
 		}
 	if (!strncmp(text, NITER, strlen(NITER)) && strlen(digits) < 5 && *digits &&
-	    strspn(digits, "0123456789") == strlen(digits) && strtol(digits, NULL, 10) <= NITER_MAX) {
+	    strspn(digits, "0123456789") == strlen(digits) && strtol(digits, NULL, 10) > 0 &&
+	    strtol(digits, NULL, 10) <= NITER_MAX) {
 		*out = (struct lora_init){ LORA_PISSA_NITER, (int)strtol(digits, NULL, 10) };
 		return 0;
 	}
 	return err_set(e, "init_lora_weights: a new LoRA does not begin by '%.40s' here, but by true, gaussian, "
-	                  "orthogonal, pissa, pissa_niter_N (N to %d) or olora", text, NITER_MAX);
+	                  "orthogonal, pissa, pissa_niter_N (N from 1 to %d) or olora", text, NITER_MAX);
 }
 
 json_t *lora_init_json(const char *text) { return strcmp(text, "true") ? json_string(text) : json_true(); }

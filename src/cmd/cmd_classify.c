@@ -170,29 +170,45 @@ static json_t *text_shown(const struct job *j, size_t i)
 	return jsonx_text(j->asked.rows.text[i].s, j->asked.rows.text[i].n);
 }
 
-/* The label and how likely it is, or the number, then the text's beginning. */
+/* As much of a text as is told, for eyes. */
+static void add_beginning(struct buf *out, const json_t *text, size_t most)
+{
+	char *line = jsonx_line(text);
+	size_t n = strlen(line);
+
+	while (n > most && ((unsigned char)line[n - 1] >= 0x80 || n > most + 4))
+		n--;
+	buf_add(out, line, n);
+	buf_adds(out, n < strlen(line) ? "…" : "");
+	mem_free(line);
+}
+
+/* The label and how likely it is, or the number, then the text's beginning, of a pair both. */
 static void show_row(const struct job *j, size_t i)
 {
 	const struct labels *l = j->labels;
 	const float *z = j->z + i * (size_t)l->n;
 	double *p = mem_array((size_t)l->n, sizeof(*p));
-	json_t *said = labels_said(l, z), *text = text_shown(j, i);
-	char *word = jsonx_line(said), *line = jsonx_line(text);
-	size_t n = strlen(line);
+	json_t *said = labels_said(l, z), *first = text_shown(j, i);
+	const json_t *row = j->texts.rows.items[i].json;
+	const struct pair_columns *pair = j->is_probe ? NULL : pair_columns_of(row);
+	char *word = jsonx_line(said);
+	struct buf text = BUF_INIT;
 
 	labels_probabilities(l, z, p);
-	while (n > SHOWN_BYTES && ((unsigned char)line[n - 1] >= 0x80 || n > SHOWN_BYTES + 4))
-		n--;
-	n = MIN(n, strlen(line));
+	add_beginning(&text, first, pair ? SHOWN_BYTES / 2 : SHOWN_BYTES);
+	if (pair) {
+		buf_adds(&text, " | ");
+		add_beginning(&text, json_object_get(row, pair->second), SHOWN_BYTES / 2);
+	}
 	if (l->problem == PROBLEM_SINGLE_LABEL)
-		app_print("%-20s %.4f  %.*s%s\n", json_string_value(said), p[labels_largest(l, z)], (int)n, line,
-		          n < strlen(line) ? "…" : "");
+		app_print("%-20s %.4f  %s\n", json_string_value(said), p[labels_largest(l, z)], buf_str(&text));
 	else
-		app_print("%-20s  %.*s%s\n", word, (int)n, line, n < strlen(line) ? "…" : "");
+		app_print("%-20s  %s\n", word, buf_str(&text));
 	json_decref(said);
-	json_decref(text);
+	json_decref(first);
+	buf_release(&text);
 	mem_free(word);
-	mem_free(line);
 	mem_free(p);
 }
 

@@ -40,8 +40,8 @@ struct plot {
 static const struct opt plot_opts[] = {
 	OPT_STRING("out", struct plot, out, NULL, "FILE.svg", "write a picture instead of drawing in the terminal"),
 	OPT_LIST("metric", struct plot, metric, "NAME",
-	         "a number of metrics.jsonl, such as loss or grad_norm, or forgetting: gain against what was forgotten; "
-	         "instead of loss, learning_rate, tokens_per_second and what was evaluated"),
+	         "a number of metrics.jsonl, such as loss or grad_norm, or forgetting: gain against what was "
+	         "forgotten; instead of loss, learning_rate, tokens_per_second and what was evaluated"),
 	OPT_CHOICE("x-axis", struct plot, x, "step", "step|epoch|tokens", "what runs to the right"),
 	OPT_INT("smooth", struct plot, smooth, "1", 1, 1000000, "each point is the mean of the last N; 1: as it is"),
 	OPT_FLOAT("smoothing", struct plot, smoothing, "0", 0, 0.9999,

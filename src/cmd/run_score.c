@@ -127,8 +127,8 @@ size_t run_score_chart(struct chart *c, const struct run_log *runs, size_t n, st
 		found = places_by(places, runs, n, metrics[i], &all);
 	for (size_t i = 0; i < found; i++)
 		gain &= isfinite(places[i].score.gain);
-	*c = (struct chart){ .title = "gain against forgetting", .x_label = "forgotten: KL(before || after), nats a token",
-		             .series = series };
+	*c = (struct chart){ .title = "gain against forgetting",
+		             .x_label = "forgotten: KL(before || after), nats a token", .series = series };
 	if (!found)
 		return 0;
 	c->y_label = gain ? arena_printf(mem, "gain of %s", places[0].score.metric) : places[0].score.metric;

@@ -7,10 +7,10 @@
 #include "train/run_log.h"
 
 struct run_score {
-	const char *metric;            /* "eval_acc", "eval_rewards/accuracies" or "eval_loss": the first that there is */
+	const char *metric;            /* the first that there is: eval_acc, eval_rewards/accuracies, eval_loss */
 	double value, error;           /* at the end; its standard error, 0: not known */
-	/* How much better that is than before the first step (--eval-on-start): a loss gains as it falls. NAN: it was not
-	 * evaluated then. */
+	/* How much better that is than before the first step (--eval-on-start): a loss gains as it falls. NAN: it was
+	 * not evaluated then. */
 	double gain;
 };
 

@@ -208,10 +208,10 @@ static void say_end(void *ctx, const struct train_loop *f, const json_t *facts, 
 	}
 	size_t unknown, n = trial_whole_gas(facts, &whole, &unknown);
 	clock_human(n > 1 ? whole.seconds : clock_seconds() - s->began, time);
-	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
-	        trainer_steps_done(f->trainer), f->loss, fit_tokens_per_second(f, false), time,
-	        compute_name(trainer_compute(f->trainer)), human_bytes(p->planned_bytes, planned),
-	        human_bytes(mem_rss_peak(), peak));
+	log_say("done: %ld step%s, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
+	        trainer_steps_done(f->trainer), trainer_steps_done(f->trainer) == 1 ? "" : "s", f->loss,
+	        fit_tokens_per_second(f, false), time, compute_name(trainer_compute(f->trainer)),
+	        human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
 	metering_text(gas);
 	if (gas[0])
 		log_say("%s took %s", n > 1 ? "this process" : "it", gas);

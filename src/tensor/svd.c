@@ -204,7 +204,7 @@ static void compose(double *out, const double *of, const double *c, double by, s
 		add(out, by * c[j], of + j * size, size);
 }
 
-static void collect(struct svd *out, const struct lanczos *l, const struct small *x)
+static bool collect(struct svd *out, const struct lanczos *l, const struct small *x, bool (*interrupted)(void))
 {
 	const struct svd_matrix *m = l->m;
 
@@ -213,18 +213,23 @@ static void collect(struct svd *out, const struct lanczos *l, const struct small
 	out->v = mem_array(out->k * m->cols, sizeof(*out->v));
 	for (size_t i = 0; i < out->k; i++) {
 		size_t c = x->order[i];
+		if (is_over(interrupted))
+			return false;
 		out->s[i] = x->s[c];
 		if (x->s[c] > 0)
 			compose(out->u + i * m->rows, l->u, x->a + c * x->n, 1 / x->s[c], x->n, m->rows);
 		compose(out->v + i * m->cols, l->v, x->v + c * x->n, 1, x->n, m->cols);
 	}
+	return true;
 }
 
 /* Vectors of values that are 0 exactly: any that are orthogonal to the others. */
-static void complete(struct svd *out, const struct svd_matrix *m)
+static bool complete(struct svd *out, const struct svd_matrix *m, bool (*interrupted)(void))
 {
 	for (size_t i = 0; i < out->k; i++) {
 		double *u = out->u + i * m->rows;
+		if (is_over(interrupted))
+			return false;
 		if (out->s[i] > 0)
 			continue;
 		fill_random(u, m->rows, (uint32_t)i);
@@ -232,6 +237,7 @@ static void complete(struct svd *out, const struct svd_matrix *m)
 		double length = sqrt(dot(u, u, m->rows));
 		scale(u, length > 0 ? 1 / length : 0, m->rows);
 	}
+	return true;
 }
 
 static bool tall_largest(struct svd *out, const struct svd_matrix *m, size_t k, bool (*interrupted)(void))
@@ -256,12 +262,13 @@ static bool tall_largest(struct svd *out, const struct svd_matrix *m, size_t k, 
 		on = take_apart(&l, &x, interrupted);
 		done = on && (l.n == least || stands_still(&l, &x, out->k));
 		if (done)
-			collect(out, &l, &x);
+			done = on = collect(out, &l, &x, interrupted);
 		small_release(&x);
 		next = MIN(least, next + next / 2);
 	}
-	if (done)
-		complete(out, m);
+	done = done && complete(out, m, interrupted);
+	if (!done)
+		svd_release(out);
 	mem_free(l.u);
 	mem_free(l.v);
 	mem_free(l.alpha);

@@ -18,9 +18,9 @@ const struct opt recipe_opts[] = { RECIPE_OPTS(struct recipe_alone, r), OPT_END 
 
 /* What may change between a run and its continuation. */
 static const char *const free_options[] = {
-	"model", "data", "eval-data", "out", "overwrite", "save-steps", "save-total-limit", "logging-steps", "memory",
-	"tensorboard", "report-to", "forgetting",
-	"gradient-checkpointing",
+	"model", "data", "eval-data", "retain", "replay", "out", "overwrite",
+	"save-steps", "save-total-limit", "logging-steps", "memory", "tensorboard",
+	"report-to", "forgetting", "gradient-checkpointing",
 	/* Their product counts, see recipe_same_result. */
 	"per-device-train-batch-size", "gradient-accumulation-steps", NULL
 };

@@ -138,7 +138,8 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
 }
 
-/* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. */
+/* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. What
+ * the steps read of them is there already; of an embedding that is no head they read some rows. */
 static size_t result_bytes(const struct trainer *t)
 {
 	const struct trainer_plan *p = &t->totals;
@@ -146,8 +147,9 @@ static size_t result_bytes(const struct trainer *t)
 
 	for (size_t i = 0; i < t->model->n_weights && !t->has_adapter; i++) {
 		const struct weight *w = &t->model->weights[i];
+		bool some = (w->spec->flags & WEIGHT_EMBED) && model_head(t->model) != (int)i;
 		if (t->full.replaced[i] < 0)
-			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
+			largest = MAX(largest, (some ? w->bytes : 0) + weight_numbers(w) * sizeof(float));
 	}
 	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
 }
@@ -244,17 +246,32 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 	return -1;
 }
 
+/* Where the search finds no way under the limit: everything is recomputed, if that is little enough now. */
+static int plan_least(struct trainer *t, size_t limit, struct plan_options *o, struct err *e)
+{
+	struct pass *p = &t->net.pass;
+
+	o->limit_bytes = 0;
+	o->recompute_all = true;
+	if (pass_plan(p, o, e) < 0)
+		return -1;
+	measure_memory(t, &p->plan);
+	t->totals.least_bytes = fixed_bytes(&t->totals) + pages(p->plan.arena_bytes);
+	return t->totals.least_bytes <= limit ? 0 : say_infeasible(t, limit, t->totals.least_bytes, e);
+}
+
 /* Searching takes memory of its own, which stays with the process: measured again, and searched once more where that
  * matters. */
 static int plan_within(struct trainer *t, size_t limit, struct plan_options *o, struct err *e)
 {
+	struct err ignored = ERR_INIT;
 	struct pass *p = &t->net.pass;
 
 	for (int again = 1; ; again--) {
 		size_t fixed = fixed_bytes(&t->totals);
 		o->limit_bytes = limit > fixed ? limit - fixed : 1;
-		if (pass_plan(p, o, e) < 0)
-			return -1;
+		if (pass_plan(p, o, &ignored) < 0)
+			return plan_least(t, limit, o, e);
 		measure_memory(t, &p->plan);
 		if (!again || fixed_bytes(&t->totals) + pages(p->plan.arena_bytes) <= limit)
 			return 0;

@@ -96,7 +96,10 @@ static int check_inputs(const struct trainer *t, const json_t *facts, struct err
 		return -1;
 	if (t->recipe.ewc > 0 && check_hash(facts, "retain_hash", t->retain.rows.hash, t->recipe.retain, e) < 0)
 		return -1;
-	if (t->recipe.replay && check_hash(facts, "replay_hash", t->replay.rows.hash, t->recipe.replay, e) < 0)
+	const char *replayed = json_string_value(json_object_get(facts, "replay_hash"));
+	if ((t->recipe.replay || (replayed && *replayed)) &&
+	    check_hash(facts, "replay_hash", t->replay.rows.hash, t->recipe.replay ? t->recipe.replay : "--replay", e) <
+	    0)
 		return -1;
 	return check_hash(facts, "documents_hash", t->train.hash, "the model's tokenizer or template", e);
 }
