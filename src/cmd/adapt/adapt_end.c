@@ -418,9 +418,8 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 	buf_addf(out, "What would change this: a goal %s %.4g would be %s by the same test",
 	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
 	if (left)
-		buf_addf(out, ", and %zu way%s not tried, as %s.\n", left, left == 1 ? " was" : "s were",
-		         a->has_goal && !strcmp(a->verdict, "shown") ? "the goal was reached without them" :
-		                                                       "they promised too little for their gas");
+		buf_addf(out, ", and of %zu other way%s less was promised than %s.\n", left, left == 1 ? "" : "s",
+		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" : "their gas is worth");
 	else
 		buf_adds(out, ", and no other way is left to try.\n");
 }
