@@ -53,6 +53,19 @@ static int compare(const char *option, const char *path, const struct stat *out,
 	return 0;
 }
 
+/* Where an option's value is: of one that rows of another table bring, in the first one's struct, as all have it. */
+static const void *field_of(const struct opt_parse *p, const struct opt *o)
+{
+	const char *target = p->target;
+
+	if (!o->n_uses)
+		return target + o->offset;
+	const struct opt_use *u = &o->uses[0];
+	void *const *rows = *(void *const *const *)(const void *)(target + u->from->offset);
+	const char *row = opt_row_options(u->from->rows, rows, u->owner);
+	return row + u->as->offset;
+}
+
 static int against_inputs(const struct opt_parse *p, const char *option, const char *path, struct err *e)
 {
 	struct stat out;
@@ -63,7 +76,7 @@ static int against_inputs(const struct opt_parse *p, const char *option, const c
 	for (size_t i = 0; i < p->n_positional && !status; i++)
 		status = compare(option, path, &out, p->positional[i], e);
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END && !status; o++) {
-		const void *field = (const char *)p->target + o->offset;
+		const void *field = field_of(p, o);
 		const struct opt_list *list = field;
 		if (o->type == OPT_TYPE_STRING && !is_output(o) && *(const char *const *)field)
 			status = compare(option, path, &out, *(const char *const *)field, e);
