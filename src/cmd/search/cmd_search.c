@@ -239,6 +239,7 @@ static void fit_gas(struct study *s, const struct survey *v, double length, doub
 	double one = share_of(v, 1, 1), none = share_of(v, 1e-9, 1e-9), end = none > 0 ? none : 0;
 
 	s->share = one - end;
+	s->beginning = (v->open + v->start) / v->n;
 	if (!(s->share > 0) && s->o.trials == OPT_UNSET_INT) /* of what is limited nothing is known */
 		s->rungs.trials = TRIALS_USUAL;
 	*runs = length * rungs_cost(&s->rungs, times);

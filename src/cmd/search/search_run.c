@@ -63,11 +63,31 @@ struct running {
 
 static double share_used(const struct study *s) { return metering_share(&s->before); }
 
+/* How much longer trials take than they were planned to, on a machine that others use by now: 1 and more. */
+static double slowness(const struct study *s)
+{
+	enum { MOST = 20 };
+	double took = 0, planned = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct study_trial *t = &s->trials[i];
+		int level = study_level(s, t);
+		if (level < 0 || !t->steps || isnan(t->gas.seconds))
+			continue;
+		took += t->gas.seconds;
+		planned += s->beginning + t->cost * (double)t->score[level].step / (double)t->steps;
+	}
+	return planned > 0 ? fmin(MOST, fmax(1, took / planned)) : 1;
+}
+
+/* What the end needs: the winner and the model before it on the rows held back. */
+static double reserve(const struct study *s) { return fmin(0.5, s->reserve * slowness(s)); }
+
 static bool gas_is_out(void *ctx)
 {
 	const struct running *r = ctx;
 
-	return r->s->share > 0 && share_used(r->s) >= 1 - r->s->reserve;
+	return r->s->share > 0 && share_used(r->s) >= 1 - reserve(r->s);
 }
 
 /* The steps at which it is looked at, not before its rate has risen; those that lie at its end are its end. */
@@ -90,7 +110,7 @@ static bool has_room(const struct study *s, const struct study_trial *t)
 	double from = rung > t->standing.first ? rungs_share(&s->rungs, rung - 1, s->most, t->cost) : 0;
 	double way = t->cost / s->most * (rungs_share(&s->rungs, rung, s->most, t->cost) - from);
 
-	return !(s->share > 0) || share_used(s) + s->share * way <= 1 - s->reserve;
+	return !(s->share > 0) || share_used(s) + s->share * way * slowness(s) <= 1 - reserve(s);
 }
 
 static int take_plan(void *ctx, const struct trainer_plan *p, const json_t *plan, struct err *e)

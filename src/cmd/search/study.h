@@ -65,6 +65,7 @@ struct study {
 	struct rungs rungs;
 	enum propose_by by;
 	double flop_seconds, int_op_seconds;   /* the study's rates */
+	double beginning;              /* seconds that opening a trial was planned to take */
 	double most;                   /* cost of the recipe with nothing varied: gas of the highest rung's end */
 	double share, reserve;         /* of --max-gas: what such a run takes; what the end is left */
 	int hits;                      /* 1: the score is a share of hits, 0: a loss, −1: not known yet */

@@ -76,6 +76,7 @@ int study_save(struct study *s, struct err *e)
 	                      s->argv, "paths", s->paths, "space", s->space_text);
 	json_object_set_new(j, "flop_seconds", json_real(s->flop_seconds));
 	json_object_set_new(j, "int_op_seconds", json_real(s->int_op_seconds));
+	json_object_set_new(j, "beginning_seconds", jsonx_number(s->beginning));
 	json_object_set_new(j, "full_cost", jsonx_number(s->most));
 	json_object_set_new(j, "gas_share", jsonx_number(s->share));
 	json_object_set_new(j, "gas_reserve", jsonx_number(s->reserve));
@@ -198,6 +199,7 @@ static void read_rest(struct study *s, const json_t *j)
 
 	s->flop_seconds = number(j, "flop_seconds");
 	s->int_op_seconds = number(j, "int_op_seconds");
+	s->beginning = number(j, "beginning_seconds");
 	s->most = number(j, "full_cost");
 	s->share = number(j, "gas_share");
 	s->reserve = number(j, "gas_reserve");
