@@ -128,10 +128,9 @@ void generate_sources_show(const struct generate_sources *g, const struct genera
 
 void generate_sources_put(const struct generate_sources *g, const struct generate_command *o, json_t *j)
 {
-	json_t *citations = json_array();
-
 	if (!g->found)
 		return;
+	json_t *citations = json_array();
 	for (size_t i = 0; i < g->grounding.n; i++) {
 		const struct estimate *x = &g->grounding.support[i];
 		json_t *one = json_pack("{s:I, s:s, s:b}", "number", (json_int_t)i + 1, "id", id_of(g, i), "cited",
