@@ -59,6 +59,7 @@ static int make_plan(struct scorer *s, struct err *e)
 	struct model_pass *p = &s->net;
 
 	model_pass_begin(p, s->device, &s->cap, s->model, s->overlay, false);
+	p->pass.shared = s->options.memory;
 	p->graph.as_trained = s->options.as_trained;
 	p->graph.layered = s->options.layered;
 	p->graph.layered_ctx = s->options.ctx;

@@ -14,6 +14,7 @@ struct scorer_options {
 	/* The bits that a training pass with the same micro-batches has, the head's arithmetic too. */
 	bool as_trained;
 	bool unshared;                 /* documents that begin alike share nothing */
+	struct run_memory *memory;     /* it runs there, beside others that do (op/run.h); NULL: in its own */
 	/* Of an encoder, which is refused else: the log-probability of each row's own token, given all of its
 	 * document. */
 	bool own_tokens;

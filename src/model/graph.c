@@ -663,13 +663,11 @@ uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uin
 
 /* --- the whole --- */
 
-uint32_t graph_hidden(struct graph *g)
+static uint32_t blocks(struct graph *g, uint32_t x, int layer, int end)
 {
 	const struct arch *a = g->model->config.arch;
-	uint32_t x = a->embed(g);
 
-	g->carried = g->load = TENSOR_NONE;
-	for (int layer = 0; layer < g->model->config.n_layers; layer++) {
+	for (; layer < end; layer++) {
 		if (g->layered)
 			g->layered(g->layered_ctx, g, layer, x);
 		g->layer = g->tape->layer = layer;
@@ -677,6 +675,24 @@ uint32_t graph_hidden(struct graph *g)
 	}
 	g->layer = g->tape->layer = -1;
 	return x;
+}
+
+uint32_t graph_hidden_before(struct graph *g, int layer)
+{
+	uint32_t x = g->model->config.arch->embed(g);
+
+	g->carried = g->load = TENSOR_NONE;
+	return blocks(g, x, 0, layer);
+}
+
+uint32_t graph_hidden_from(struct graph *g, uint32_t x, int layer)
+{
+	return blocks(g, x, layer, g->model->config.n_layers);
+}
+
+uint32_t graph_hidden(struct graph *g)
+{
+	return graph_hidden_from(g, graph_hidden_before(g, 0), 0);
 }
 
 uint32_t graph_states(struct graph *g, uint32_t hidden) { return g->model->config.arch->norm(g, hidden); }

@@ -93,6 +93,10 @@ uint32_t nn_sublayer_linear(struct graph *g, enum sublayer kind, uint32_t x, uin
 
 /* The whole model: hidden states after the last block [N,C]. */
 uint32_t graph_hidden(struct graph *g);
+/* The same in two parts, on one tape or on two: hidden states before block `layer`, and from them on. What a block
+ * hands on beside them (g->carried, g->load) is not there in the second part. */
+uint32_t graph_hidden_before(struct graph *g, int layer);
+uint32_t graph_hidden_from(struct graph *g, uint32_t x, int layer);
 /* What a model says of each row's token, after the final norm [N,C]: what embeddings are pooled from. */
 uint32_t graph_states(struct graph *g, uint32_t hidden);
 /* gather, final norm, head, log p of labels: M, which starts the gradient of −Σ weight·logp */

@@ -26,7 +26,8 @@ int pass_start(struct pass *p, struct err *e)
 {
 	if (!p->planned || p->started)
 		BUG("a pass started %s", p->started ? "twice" : "without a plan");
-	if (run_init(&p->run, &p->plan, p->device, e) < 0)
+	if ((p->shared ? run_init_in(&p->run, &p->plan, p->shared, e) :
+	                 run_init(&p->run, &p->plan, p->device, e)) < 0)
 		return -1;
 	run_touch(&p->run);
 	batch_init(&p->batch, &p->plan.cap);

@@ -20,6 +20,7 @@ struct pass {
 	struct run run;
 	struct batch batch;       /* of the tape's capacities; filled by the caller before each step */
 	struct device *device;    /* borrowed */
+	struct run_memory *shared; /* set before pass_start: memory that it shares (op/run.h); NULL: it has its own */
 	bool planned, started;
 };
 

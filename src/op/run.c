@@ -35,11 +35,33 @@ static struct run_host *host_new(size_t n)
 	return h;
 }
 
-int run_init(struct run *r, const struct plan *p, struct device *d, struct err *e)
+static void init(struct run *r, const struct plan *p, struct device *d)
 {
 	*r = (struct run){ .plan = p, .device = d, .kernels = d->kernels, .pool = d->pool };
+}
+
+static void lay_out(struct run *r, void *arena, void *scratch)
+{
+	r->arena = arena;
+	r->scratch = scratch;
+	for (uint32_t i = 1; i < r->plan->n_tensors; i++)
+		if (r->plan->offset[i] != SIZE_MAX)
+			r->data[i] = r->arena + r->plan->offset[i];
+}
+
+static void place(struct run *r, void *arena, void *scratch)
+{
+	r->data = mem_array(r->plan->n_tensors, sizeof(*r->data));
+	if (is_own(r))
+		r->host = host_new(r->plan->n_tensors);
+	lay_out(r, arena, scratch);
+}
+
+int run_init(struct run *r, const struct plan *p, struct device *d, struct err *e)
+{
 	void *arena = NULL, *scratch = NULL;
 
+	init(r, p, d);
 	if (d->type->alloc(d, &arena, p->arena_bytes, "activations", e) < 0 ||
 	    d->type->alloc(d, &scratch, scratch_bytes(r), "scratch", e) < 0) {
 		if (arena)
@@ -47,19 +69,50 @@ int run_init(struct run *r, const struct plan *p, struct device *d, struct err *
 		*r = (struct run){ 0 };
 		return -1;
 	}
-	r->arena = arena;
-	r->scratch = scratch;
-	r->data = mem_array(p->n_tensors, sizeof(*r->data));
-	if (is_own(r))
-		r->host = host_new(p->n_tensors);
-	for (uint32_t i = 1; i < p->n_tensors; i++)
-		if (p->offset[i] != SIZE_MAX)
-			r->data[i] = r->arena + p->offset[i];
+	place(r, arena, scratch);
 	return 0;
+}
+
+static int grow(struct device *d, void **at, size_t *bytes, size_t need, const char *what, struct err *e)
+{
+	if (*at && *bytes >= need)
+		return 0;
+	if (*at)
+		d->type->free(d, *at, *bytes);
+	*at = NULL;
+	if (d->type->alloc(d, at, need, what, e) < 0)
+		return -1;
+	*bytes = need;
+	d->type->touch(d, *at, need);
+	return 0;
+}
+
+int run_init_in(struct run *r, const struct plan *p, struct run_memory *m, struct err *e)
+{
+	init(r, p, m->device);
+	if (grow(m->device, &m->arena, &m->arena_bytes, p->arena_bytes, "activations", e) < 0 ||
+	    grow(m->device, &m->scratch, &m->scratch_bytes, scratch_bytes(r), "scratch", e) < 0) {
+		*r = (struct run){ 0 };
+		return -1;
+	}
+	r->shared = m;
+	place(r, m->arena, m->scratch);
+	return 0;
+}
+
+void run_memory_release(struct run_memory *m)
+{
+	if (m->arena)
+		m->device->type->free(m->device, m->arena, m->arena_bytes);
+	if (m->scratch)
+		m->device->type->free(m->device, m->scratch, m->scratch_bytes);
+	*m = (struct run_memory){ .device = m->device };
 }
 
 void run_touch(struct run *r)
 {
+	if (r->shared)
+		return;
 	r->device->type->touch(r->device, r->arena, r->plan->arena_bytes);
 	r->device->type->touch(r->device, r->scratch, scratch_bytes(r));
 }
@@ -83,7 +136,7 @@ void run_release(struct run *r)
 {
 	if (r->host)
 		host_release(r);
-	if (r->plan) {
+	if (r->plan && !r->shared) {
 		r->device->type->free(r->device, r->arena, r->plan->arena_bytes);
 		r->device->type->free(r->device, r->scratch, scratch_bytes(r));
 	}
@@ -261,6 +314,8 @@ static void run_nodes(struct run *r)
 int run_step(struct run *r, const struct batch *b)
 {
 	check_batch(&r->plan->cap, b);
+	if (r->shared && (r->arena != r->shared->arena || r->scratch != r->shared->scratch))
+		lay_out(r, r->shared->arena, r->shared->scratch); /* it has grown since */
 	bool before = pool_give_up(r->pool, true);
 	r->batch = b;
 	if (r->host)

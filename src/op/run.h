@@ -15,6 +15,14 @@
 struct matrix;
 struct trace;
 
+/* Arena and scratch that several runs on one device take turns in: as large as the largest has needed. What a step has
+ * left there is gone when another's begins. */
+struct run_memory {
+	struct device *device;
+	void *arena, *scratch;
+	size_t arena_bytes, scratch_bytes;
+};
+
 struct run {
 	const struct plan *plan;
 	struct device *device;
@@ -27,9 +35,13 @@ struct run {
 	struct run_host *host;     /* what is bound from the host, and results; NULL where the device's memory is its */
 	struct trace *trace;       /* told of every node, or NULL: see op/trace.h */
 	int traced;                /* the number of this run in it */
+	struct run_memory *shared; /* where arena and scratch lie, or NULL: the run's own */
 };
 
 int run_init(struct run *r, const struct plan *p, struct device *d, struct err *e); /* d is borrowed */
+/* The same in memory that it shares (borrowed), which grows, and is touched, where it is too small. */
+int run_init_in(struct run *r, const struct plan *p, struct run_memory *m, struct err *e);
+void run_memory_release(struct run_memory *m);                       /* when all its runs are released */
 void run_release(struct run *r);
 void run_touch(struct run *r);                                       /* takes arena and scratch now */
 void run_bind(struct run *r, uint32_t tensor, void *data);           /* of the device */

@@ -146,13 +146,6 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 {
 	const struct recipe *both[] = { a, b };
 
-	if (strcmp(a->model, b->model) != 0)
-		return "they have other models";
-	if (strcmp(a->compute, b->compute) != 0)
-		return "they have another --compute";
-	if (a->four_bit.on != b->four_bit.on || a->four_bit.nested != b->four_bit.nested ||
-	    strcmp(four_bit_type(&a->four_bit), four_bit_type(&b->four_bit)) != 0)
-		return "they have another --load-in-4bit";
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		if (both[i]->new_tokens)
 			return "--new-tokens makes another model of it";
@@ -161,7 +154,12 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 		if (objective_find(both[i]->objective)->labelled)
 			return "an objective that learns labels has a head of its own rows";
 	}
-	return NULL;
+	if (strcmp(a->model, b->model) != 0)
+		return "they have other models";
+	if (a->four_bit.on != b->four_bit.on || a->four_bit.nested != b->four_bit.nested ||
+	    strcmp(four_bit_type(&a->four_bit), four_bit_type(&b->four_bit)) != 0)
+		return "they have another --load-in-4bit";
+	return strcmp(a->compute, b->compute) != 0 ? "they have another --compute" : NULL;
 }
 
 static json_int_t global_batch(const json_t *record)

@@ -303,7 +303,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 }
 
 static int open_on(struct trainer **out, const struct recipe *r, const struct objective *o, const void *options,
-                   long first, struct trainer_base *beside, struct device *d, struct err *e)
+                   long first, struct trainer *beside, struct run_memory *memory, struct device *d, struct err *e)
 {
 	struct trainer *t = mem_alloc(sizeof(*t));
 
@@ -317,7 +317,8 @@ static int open_on(struct trainer **out, const struct recipe *r, const struct ob
 	t->totals.first = first;
 	t->objective.row = o;
 	t->objective.options = options;
-	if (open_parts(t, beside, e) < 0) {
+	t->memory = memory;
+	if (open_parts(t, beside ? beside->base : NULL, e) < 0) {
 		trainer_close(t);
 		return -1;
 	}
@@ -328,11 +329,11 @@ static int open_on(struct trainer **out, const struct recipe *r, const struct ob
 int trainer_open_objective(struct trainer **out, const struct recipe *r, const struct objective *o,
                            const void *options, long first, struct device *d, struct err *e)
 {
-	return open_on(out, r, o, options, first, NULL, d, e);
+	return open_on(out, r, o, options, first, NULL, NULL, d, e);
 }
 
-int trainer_open_beside(struct trainer **out, const struct recipe *r, long first, struct trainer *beside,
-                        struct device *d, struct err *e)
+int trainer_open_among(struct trainer **out, const struct recipe *r, long first, struct trainer *beside,
+                       struct run_memory *memory, struct device *d, struct err *e)
 {
 	const struct objective *o = objective_find(r->objective);
 
@@ -340,13 +341,13 @@ int trainer_open_beside(struct trainer **out, const struct recipe *r, long first
 		BUG("the objective %s of a recipe that was not resolved", r->objective);
 	if (beside && recipe_apart(&beside->recipe, r))
 		BUG("%s", recipe_apart(&beside->recipe, r));
-	return open_on(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective), first,
-	               beside ? beside->base : NULL, d, e);
+	return open_on(out, r, o, opt_row_options(objective_rows, r->objective_options, r->objective), first, beside,
+	               memory, d, e);
 }
 
 int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct device *d, struct err *e)
 {
-	return trainer_open_beside(out, r, first, NULL, d, e);
+	return trainer_open_among(out, r, first, NULL, NULL, d, e);
 }
 
 int trainer_open(struct trainer **out, const struct recipe *r, struct device *d, struct err *e)
@@ -394,20 +395,28 @@ static int take_memory(struct trainer *t, struct err *e)
 	return 0;
 }
 
-int trainer_start(struct trainer *t, struct err *e)
+int trainer_begin(struct trainer *t, struct err *e)
 {
 	if (t->started)
 		BUG("a trainer started twice");
-	if (trainer_check_machine(t, e) < 0)
-		return -1;
 	if ((t->has_adapter && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
 	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
-	    trainer_make_reference(t, e) < 0 ||
-	    (t->objective.row->begin && t->objective.row->begin(&t->objective, e) < 0) || take_memory(t, e) < 0 ||
-	    penalty_begin(t, e) < 0 || kl_start(t, e) < 0)
+	    trainer_make_reference(t, e) < 0)
+		return -1;
+	return t->objective.row->begin ? t->objective.row->begin(&t->objective, e) : 0;
+}
+
+int trainer_take(struct trainer *t, struct err *e)
+{
+	if (take_memory(t, e) < 0 || penalty_begin(t, e) < 0 || kl_start(t, e) < 0)
 		return -1;
 	t->started = true;
 	return 0;
+}
+
+int trainer_start(struct trainer *t, struct err *e)
+{
+	return trainer_check_machine(t, e) < 0 || trainer_begin(t, e) < 0 ? -1 : trainer_take(t, e);
 }
 
 /* --- a step --- */
@@ -424,34 +433,40 @@ static size_t cut(struct trainer *t, size_t n)
 	return micro;
 }
 
-/* The next n documents of the step, whose groups begin at *group. −1: given up. */
-static int run_micro(struct trainer *t, const struct document *const *docs, size_t n, size_t *group, uint32_t micro,
-                     struct step_metrics *m, struct live *live)
+void step_fill(struct trainer *t)
 {
 	struct batch *b = &t->net.pass.batch;
+	const struct document *const *docs = t->taken + t->now.document;
 	double begin = clock_seconds();
 
-	forest_fill(b, docs, n, &t->forest);
-	trainer_weigh(t, b, t->taken_group + *group);
+	forest_fill(b, docs, t->cuts[t->now.micro], &t->forest);
+	trainer_weigh(t, b, t->taken_group + t->now.group);
 	trainer_fill(t, &t->train, b, docs);
-	*group += (size_t)b->n_groups;
 	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
-	b->micro = micro;
+	b->micro = (uint32_t)t->now.micro;
 	model_pass_bind(&t->net, grad_tree_leaf(&t->gradients));
-	if (pass_step(&t->net.pass) < 0)
-		return -1;
-	begin = clock_seconds();
+}
+
+/* What the pass has made of the micro-batch. */
+void step_add(struct trainer *t)
+{
+	const struct batch *b = &t->net.pass.batch;
+	struct live live = batch_live(b);
+	double begin = clock_seconds();
+
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
-	struct live now = batch_live(b);
-	live_add(live, &now, 1);
-	m->tokens += b->tokens;
+	live_add(&t->now.live, &live, 1);
+	t->now.metrics.tokens += b->tokens;
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
 	balance_add(t, b);
-	return 0;
+	t->now.group += (size_t)b->n_groups;
+	t->now.document += t->cuts[t->now.micro++];
 }
+
+void step_forget(struct trainer *t) { grad_tree_forget(&t->gradients); }
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
 static int check_finite(const struct step_metrics *m, double weight, struct err *e)
@@ -524,61 +539,84 @@ static void tell_kl(struct trainer *t, struct step_metrics *m)
 	trainer_tell(t, &m->metrics, "kl_to_base", kl_mean(t));
 }
 
-/* −1: given up. */
-static int run_micros(struct trainer *t, size_t n, struct step_metrics *m, struct live *live, struct work *work)
+int step_begin(struct trainer *t, struct err *e)
 {
-	size_t at = 0, group = 0, micros = cut(t, n);
-	struct work kl;
+	struct step *now = &t->now;
 
-	for (size_t i = 0; i < micros; at += t->cuts[i++])
-		if (run_micro(t, t->taken + at, t->cuts[i], &group, (uint32_t)i, m, live) < 0)
-			return -1;
-	if (kl_step(t, n, (uint32_t)micros, &kl) < 0)
+	if (!t->started || t->step >= t->schedule.steps)
+		BUG("a step of a run that is over or not begun");
+	*now = (struct step){ .metrics.step = t->step + 1 };
+	if (order_take(t, &now->documents, e) < 0)
 		return -1;
-	*work = pass_work_of(&t->net.pass, live, (double)micros);
-	work->flops += kl.flops;
-	work->int_ops += kl.int_ops;
+	now->micros = cut(t, now->documents);
+	now->metrics.learning_rate =
+		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
+	t->sums = (struct objective_sums){ 0 };
 	return 0;
+}
+
+int step_more(struct trainer *t)
+{
+	struct step *now = &t->now;
+	struct work kl, own = pass_work_of(&t->net.pass, &now->live, (double)now->micros);
+
+	if (kl_step(t, now->documents, (uint32_t)now->micros, &kl) < 0)
+		return -1;
+	now->work.flops += own.flops + kl.flops;
+	now->work.int_ops += own.int_ops + kl.int_ops;
+	return 0;
+}
+
+int step_end(struct trainer *t, struct err *e)
+{
+	struct step_metrics *m = &t->now.metrics;
+	const struct live *live = &t->now.live;
+
+	m->supervised_tokens = (int64_t)live->labels;
+	m->computed_tokens = (int64_t)live->rows;
+	m->loss = t->sums.loss / t->sums.weight;
+	m->metrics = objective_mean(t->objective.row, &t->sums);
+	balance_tell(t, &m->metrics);
+	tell_kl(t, m);
+	if (update(t, grad_tree_sum(&t->gradients), m, e) < 0)
+		return -1;
+	t->step++;
+	t->next_rate = NAN;
+	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
+	m->flops = t->now.work.flops + t->optim.norm.flops + t->optim.update.flops + penalty_cost(t).flops;
+	m->int_ops = t->now.work.int_ops;
+	return 0;
+}
+
+static int run_micros(struct trainer *t)
+{
+	while (t->now.micro < t->now.micros) {
+		step_fill(t);
+		if (pass_step(&t->net.pass) < 0)
+			return -1;
+		step_add(t);
+	}
+	return step_more(t);
 }
 
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 {
 	double begin = clock_seconds();
-	struct live live = { 0 };
-	struct work work;
-	size_t n;
 
-	if (!t->started || t->step >= t->schedule.steps)
-		BUG("a step of a run that is over or not begun");
-	if (order_take(t, &n, e) < 0)
+	if (step_begin(t, e) < 0)
 		return -1;
 	mem_guard_arm();
-	*m = (struct step_metrics){ .step = t->step + 1 };
-	m->learning_rate =
-		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
-	t->sums = (struct objective_sums){ 0 };
-	if (run_micros(t, n, m, &live, &work) < 0) {
-		grad_tree_forget(&t->gradients);
-		mem_guard_disarm();
-		return err_set(e, "interrupted while step %ld was computed", m->step);
+	int status = run_micros(t);
+	if (status < 0) {
+		step_forget(t);
+		err_set(e, "interrupted while step %ld was computed", t->now.metrics.step);
+	} else {
+		status = step_end(t, e);
 	}
-	m->supervised_tokens = (int64_t)live.labels;
-	m->computed_tokens = (int64_t)live.rows;
-	m->loss = t->sums.loss / t->sums.weight;
-	m->metrics = objective_mean(t->objective.row, &t->sums);
-	balance_tell(t, &m->metrics);
-	tell_kl(t, m);
-	int status = update(t, grad_tree_sum(&t->gradients), m, e);
 	mem_guard_disarm();
-	if (status)
-		return -1;
-	t->step++;
-	t->next_rate = NAN;
-	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
-	m->flops = work.flops + t->optim.norm.flops + t->optim.update.flops + penalty_cost(t).flops;
-	m->int_ops = work.int_ops;
+	*m = t->now.metrics;
 	m->seconds = clock_seconds() - begin;
-	return 0;
+	return status;
 }
 
 /* --- what others ask --- */

@@ -98,7 +98,8 @@ static int hide(struct trainer *t, struct err *e)
 int trainer_make_scorer(struct trainer *t, struct err *e)
 {
 	struct scorer_options o = { .max_tokens = (int32_t)t->recipe.micro_batch_tokens, .max_length = t->max_length,
-		                    .columns = t->objective.row->columns, .scored = scored, .ctx = t };
+		                    .columns = t->objective.row->columns, .scored = scored, .ctx = t,
+		                    .memory = t->memory };
 	size_t before = mem_rss();
 
 	if (t->objective.row->masked && hide(t, e) < 0)

@@ -76,12 +76,21 @@ struct penalty {
 	double *partials;
 };
 
-/* The model, as the recipes of all that train on it want it (trainer_open_beside). */
+/* The model, as the recipes of all that train on it want it (trainers.h). */
 struct trainer_base {
 	struct model model;
 	char hash[33];
 	struct template *chat;
 	int users;
+};
+
+/* A step while it is computed. */
+struct step {
+	struct step_metrics metrics;
+	size_t documents, micros;          /* of the step */
+	size_t document, group, micro;     /* those that are done */
+	struct live live;
+	struct work work;                  /* what others have computed for it (trainer.below), then all */
 };
 
 struct trainer {
@@ -122,6 +131,12 @@ struct trainer {
 	struct trainer_plan totals;
 
 	struct model_pass net;             /* planned from trainer_open on, memory is taken at the start */
+	/* Of several trainers beside each other (trainers.h): memory that their passes take turns in, or NULL; the
+	 * blocks below that one are not in `net`, whose tensor `below` is what they make of a micro-batch; 0: all are. */
+	struct run_memory *memory;
+	int first_block;
+	uint32_t below;
+	size_t owned_bytes;                /* weights that stand in memory of our own already */
 
 	/* From trainer_start on. */
 	bool started;
@@ -137,6 +152,7 @@ struct trainer {
 	struct eval_row *eval_rows;        /* [documents of the evaluation] of the last one, a group each */
 	size_t *eval_row;                  /* the group of the document that it begins with */
 	long step;                         /* done */
+	struct step now;
 	struct objective_sums sums;        /* of this step, or of an evaluation */
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
 	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
@@ -153,6 +169,28 @@ struct trainer {
 	float *weights;                    /* [train.n_groups + replay.n_groups] how much each counts; NULL: 1 */
 };
 
+/* trainer.c: as trainer_open_at, on the model that another has opened, and in memory that their passes take turns in;
+ * NULL: of its own. Both recipes can share a model (recipe_apart). */
+int trainer_open_among(struct trainer **t, const struct recipe *r, long first, struct trainer *beside,
+                       struct run_memory *memory, struct device *d, struct err *e);
+/* trainer.c: the parts of trainer_start: what is made of the model as it is, then the memory of the steps. And of
+ * trainer_step, between mem_guard_arm and mem_guard_disarm but for the first: the step's documents; the next micro-batch
+ * (now.micro) into the pass's batch, which then runs; into the sums; what is computed besides (−1: given up); and the
+ * update. What is given up is forgotten and done again. */
+int trainer_begin(struct trainer *t, struct err *e);
+int trainer_take(struct trainer *t, struct err *e);
+int step_begin(struct trainer *t, struct err *e);
+void step_fill(struct trainer *t);
+void step_add(struct trainer *t);
+int step_more(struct trainer *t);
+void step_forget(struct trainer *t);
+int step_end(struct trainer *t, struct err *e);
+/* trainer_plan.c: records the step anew, of the blocks from first_block on, and plans it as it comes or within a
+ * limit. The lowest block that what is trained has changed, 0 where it cannot be known or begins before it, the number
+ * of blocks where it only works on the head. */
+int trainer_record_from(struct trainer *t, int first_block, struct err *e);
+int trainer_lowest_block(const struct trainer *t);
+size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
 size_t order_groups(const struct trainer *t);          /* of an epoch, those of --replay too */
 size_t order_most_group(const struct trainer *t);      /* documents of the largest */
@@ -226,6 +264,7 @@ void forgetting_release(struct forgetting *f);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);
+int trainer_check_disk(const struct trainer *t, struct err *e);
 /* trainer_time.c: the plan's seconds, by running a little of it */
 int trainer_measure_time(struct trainer *t, struct err *e);
 /* trainer_eval.c */

@@ -23,13 +23,72 @@ enum { LATER_BYTES = 96 << 10 };
 
 /* --- recording --- */
 
+/* From what others make of the blocks below, where they do. */
+static uint32_t hidden(struct trainer *t, const struct batch_cap *cap, struct graph *g)
+{
+	size_t dim[2] = { (size_t)cap->rows, (size_t)t->model->config.C };
+
+	if (!t->first_block)
+		return graph_hidden(g);
+	t->below = tape_state(g->tape, "below", AXIS_ROWS, 2, dim);
+	return graph_hidden_from(g, t->below, t->first_block);
+}
+
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
 	model_pass_begin(p, t->device, cap, t->model, t->overlay, true);
 	balance_begin(t, &p->graph);
-	p->result = t->objective.row->record(&t->objective, &p->graph, graph_hidden(&p->graph));
+	p->result = t->objective.row->record(&t->objective, &p->graph, hidden(t, cap, &p->graph));
 	balance_record(t, &p->graph);
 	return tape_backward(&p->pass.tape, e);
+}
+
+int trainer_record_from(struct trainer *t, int first_block, struct err *e)
+{
+	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing, .speeds = t->recipe.speeds };
+
+	model_pass_release(&t->net);
+	t->first_block = first_block;
+	return record(t, &t->dry.cap, &t->net, e) < 0 ? -1 : pass_plan(&t->net.pass, &o, e);
+}
+
+static bool reads(const struct tape *t, const struct node *n, const bool *marked)
+{
+	bool any = false;
+
+	for (int j = 0; j < NODE_INPUTS; j++) {
+		const struct tensor *x = &t->tensors[n->in[j]];
+		any |= marked[n->in[j]];
+		for (size_t i = 0; x->parts && i < x->dim[0]; i++)
+			any |= marked[x->parts[i]];
+	}
+	return any;
+}
+
+int trainer_lowest_block(const struct trainer *t)
+{
+	const struct graph *g = &t->net.graph;
+	const struct tape *tape = g->tape;
+	bool *marked = mem_array(tape->n_tensors, sizeof(*marked));
+	int block = 0; /* in which we are, or which comes */
+
+	/* Fisher's numbers are made by the same pass, of other documents */
+	if (overlays_virtual(t->overlay) || g->carried || g->load || t->recipe.ewc > 0 || t->first_block) {
+		mem_free(marked);
+		return t->first_block;
+	}
+	graph_mark_overlays(g, marked);
+	marked[TENSOR_NONE] = false;
+	for (uint32_t i = 0; i < tape->n_nodes; i++) {
+		const struct node *n = &tape->nodes[i];
+		if (n->layer < 0 && block > 0)
+			block = t->model->config.n_layers;
+		block = MAX(block, n->layer);
+		if (reads(tape, n, marked))
+			break;
+	}
+	mem_free(marked);
+	return block;
 }
 
 /* --- parts of the memory --- */
@@ -99,7 +158,7 @@ static size_t pages(size_t bytes)
 	return ROUND_UP(bytes, (size_t)4096);
 }
 
-static size_t state_bytes(const struct trainer *t)
+size_t trainer_state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes) +
@@ -125,7 +184,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	size_t owned, resident;
 
 	p->weights_bytes = mapped_bytes(t, &owned);
-	p->state_bytes = state_bytes(t);
+	p->state_bytes = trainer_state_bytes(t);
 	p->scratch_bytes = pages(plan->scratch_bytes * (size_t)pool_threads(t->pool));
 	p->batch_bytes = pages(batch_bytes(&t->dry.cap));
 	if (t->has_adapter)
@@ -133,6 +192,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	if (t->has_adapter && t->adapter.start.bytes)
 		mem_touch(t->overlay->fixed.w, t->overlay->fixed.n * sizeof(float));
 	model_forget(t->model);
+	t->owned_bytes = owned;
 	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
@@ -400,10 +460,26 @@ size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens)
 	       arena;
 }
 
+int trainer_check_disk(const struct trainer *t, struct err *e)
+{
+	const struct trainer_plan *p = &t->totals;
+	size_t disk;
+	char a[32], b[32];
+
+	if (io_free_space(t->recipe.out, &disk, e) < 0)
+		return -1;
+	if (p->disk_bytes > disk)
+		return err_set(e,
+		               "this job needs %s of disk for checkpoints and result, %s has %s; --save-total-limit "
+		               "needs less",
+		               human_bytes(p->disk_bytes, a), t->recipe.out, human_bytes(disk, b));
+	return 0;
+}
+
 int trainer_check_machine(const struct trainer *t, struct err *e)
 {
 	const struct trainer_plan *p = &t->totals;
-	size_t memory = mem_rss() + mem_available(), disk;
+	size_t memory = mem_rss() + mem_available();
 	const char *size = t->has_adapter ? t->adapter.type->size_option : NULL;
 	char a[32], b[32];
 
@@ -413,12 +489,5 @@ int trainer_check_machine(const struct trainer *t, struct err *e)
 		               "needs less",
 		               human_bytes(p->planned_bytes, a), human_bytes(memory, b), size ? " or --" : "",
 		               size ? size : "");
-	if (io_free_space(t->recipe.out, &disk, e) < 0)
-		return -1;
-	if (p->disk_bytes > disk)
-		return err_set(e,
-		               "this job needs %s of disk for checkpoints and result, %s has %s; --save-total-limit "
-		               "needs less",
-		               human_bytes(p->disk_bytes, a), t->recipe.out, human_bytes(disk, b));
-	return 0;
+	return trainer_check_disk(t, e);
 }
