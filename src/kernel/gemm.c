@@ -453,6 +453,145 @@ void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, voi
 	gemm_run_all(k, p, g, 1, scratch);
 }
 
+/* --- products with factors in common --- */
+
+/* Their strips as if they lay one after the other. */
+struct joined {
+	const struct kernels *k;
+	const struct gemm *g;
+	int n;
+	struct cut cut;
+	size_t first[GEMM_TOGETHER + 1]; /* strips */
+	bool common[GEMM_TOGETHER][GEMM_TERMS]; /* another has this factor too */
+	char *scratch;
+	size_t scratch_bytes;
+};
+
+static bool same_factor(const struct gemm_term *a, const struct gemm_term *b)
+{
+	return a->b.data == b->b.data && a->b.dtype == b->b.dtype && a->k == b->k && a->transposed == b->transposed &&
+	       a->scale == b->scale && a->a_col == 1 && b->a_col == 1 && !a->b.panel_bytes && !picked(a) && !picked(b);
+}
+
+static bool has_in_common(const struct joined *w, int i, const struct gemm_term *t)
+{
+	for (int j = 0; j < w->n; j++)
+		for (int q = 0; q < w->g[j].n_terms && j != i; q++)
+			if (same_factor(t, &w->g[j].term[q]))
+				return true;
+	return false;
+}
+
+static void joined_make(struct joined *w)
+{
+	size_t mr = (size_t)w->k->mr;
+
+	for (int i = 0; i < w->n; i++) {
+		w->first[i + 1] = w->first[i] + ceil_div(w->g[i].m, mr);
+		for (int q = 0; q < w->g[i].n_terms; q++)
+			w->common[i][q] = has_in_common(w, i, &w->g[i].term[q]);
+		if (w->g[i].n != w->g[0].n)
+			BUG("products of %zu and of %zu columns joined", w->g[0].n, w->g[i].n);
+	}
+	w->cut = cut_by(w->k, w->first[w->n] * mr, w->g[0].n, (struct limits){ ROWS, COLUMNS, PACKING, 0 });
+}
+
+/* One panel after the other, packed once for those of the blocks that are in. */
+static void common_run(const struct kernels *k, const struct gemm_term *const *terms, struct block *b, const bool *in,
+                       int n)
+{
+	size_t nr = (size_t)k->nr;
+	int lead = 0;
+
+	while (!in[lead])
+		lead++;
+	const struct gemm_term *t = terms[lead];
+	size_t slice = slice_of(t->k, SLICE);
+	for (size_t k0 = 0; k0 < t->k; k0 += slice) {
+		size_t some = MIN(slice, t->k - k0);
+		for (size_t j = 0; j < b[lead].n; j += nr) {
+			size_t columns = MIN(nr, b[lead].n - j);
+			pack_b(k, t, t->scale, b[lead].j0 + j, columns, k0, some, b[lead].panel);
+			for (int i = lead; i < n; i++) {
+				const struct gemm_term *own = terms[i];
+				if (!in[i])
+					continue;
+				struct left l = { own->a + b[i].i0 * own->a_row + k0, own->a_row, own->a_row, 1, false };
+				panel_run(k, &b[i], &l, j, columns, some, NULL, 0, 0);
+			}
+		}
+		for (int i = lead; i < n; i++)
+			b[i].started |= in[i];
+	}
+}
+
+/* Each block's terms in its own order: those that are its own by itself, a common one with those who wait for it. */
+static void terms_run(const struct joined *w, struct block *b)
+{
+	const struct gemm_term *terms[GEMM_TOGETHER];
+	int at[GEMM_TOGETHER] = { 0 }, lead;
+
+	do {
+		bool in[GEMM_TOGETHER] = { false };
+		lead = -1;
+		for (int i = 0; i < w->n; i++) {
+			const struct gemm *g = &w->g[i];
+			for (; b[i].m && at[i] < g->n_terms && !w->common[i][at[i]]; at[i]++)
+				term_run(w->k, &g->term[at[i]], &b[i]);
+			if (!b[i].m || at[i] == g->n_terms)
+				continue;
+			terms[i] = &g->term[at[i]];
+			lead = lead < 0 ? i : lead;
+			in[i] = same_factor(terms[lead], terms[i]);
+			at[i] += in[i];
+		}
+		if (lead >= 0)
+			common_run(w->k, terms, b, in, w->n);
+	} while (lead >= 0);
+}
+
+static void joined_item(void *ctx, size_t item, int thread)
+{
+	const struct joined *w = ctx;
+	struct block b[GEMM_TOGETHER];
+	size_t mr = (size_t)w->k->mr, nr = (size_t)w->k->nr, from, to, left, right;
+	float *panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes), *packed = panel + SLICE * nr,
+	      *sums = packed + PACKED_SIZE;
+
+	share(w->cut.strips, w->cut.row_items, item / w->cut.column_items, &from, &to);
+	share(w->cut.panels, w->cut.column_items, item % w->cut.column_items, &left, &right);
+	for (int i = 0; i < w->n; i++) {
+		const struct gemm *g = &w->g[i];
+		size_t first = MAX(from, w->first[i]), end = MIN(to, w->first[i + 1]);
+		b[i] = (struct block){ .panel = panel, .packed = packed, .j0 = left * nr };
+		b[i].n = MIN(right * nr, g->n) - b[i].j0;
+		if (end <= first)
+			continue;
+		b[i].i0 = (first - w->first[i]) * mr;
+		b[i].m = MIN((end - w->first[i]) * mr, g->m) - b[i].i0;
+		bool buffer = needs_buffer(g);
+		b[i].ld = buffer ? ROUND_UP(b[i].n, (size_t)LINE) : g->ldc;
+		b[i].sum = buffer ? sums : g->c + b[i].i0 * g->ldc + b[i].j0;
+		sums += buffer ? b[i].m * b[i].ld : 0;
+	}
+	terms_run(w, b);
+	for (int i = 0; i < w->n; i++) {
+		const struct gemm *g = &w->g[i];
+		if (b[i].m && (needs_buffer(g) || g->bias || g->residual))
+			epilogue(w->k, g, &b[i]);
+	}
+}
+
+void gemm_run_joined(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch)
+{
+	struct joined w = { .k = k, .g = g, .n = n, .scratch = scratch, .scratch_bytes = gemm_scratch_bytes(k) };
+
+	if (n < 1 || n > GEMM_TOGETHER)
+		BUG("%d products joined", n);
+	joined_make(&w);
+	pool_run(p, w.cut.row_items * w.cut.column_items, joined_item, &w);
+}
+
 /* Nobody shares: the largest items. */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch)
 {

@@ -60,6 +60,9 @@ void gemm_run(const struct kernels *k, struct pool *p, const struct gemm *g, voi
 /* n products, at most GEMM_TOGETHER, that do not depend on each other, as one list of items. Each has the bits that it
  * has alone. */
 void gemm_run_all(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch);
+/* n products, at most GEMM_TOGETHER, of one number of columns, that do not depend on each other and have factors B in
+ * common: such a panel is packed once for the rows of all. Each has the bits that it has alone. */
+void gemm_run_joined(const struct kernels *k, struct pool *p, const struct gemm *g, int n, void *scratch);
 /* The same product by one thread without the pool, for use inside a pool item (attention, head). */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch);
 

@@ -19,19 +19,27 @@ struct sum_attr {
 };
 
 /* in: dy and W of each; out: dx */
-static void sum_forward(struct run *r, const struct node *n)
+static int sum_products(const struct run *r, const struct node *n, struct gemm *g)
 {
 	const struct sum_attr *attr = n->attr;
 	size_t I = run_tensor(r, n->out[0])->dim[1];
-	struct gemm g = { .m = run_rows(r, n->out[0]),
-		          .n = I,
-		          .c = run_f32(r, n->out[0]),
-		          .ldc = I,
-		          .n_terms = attr->n,
-		          .accumulate = attr->accumulate };
 
+	*g = (struct gemm){ .m = run_rows(r, n->out[0]),
+		            .n = I,
+		            .c = run_f32(r, n->out[0]),
+		            .ldc = I,
+		            .n_terms = attr->n,
+		            .accumulate = attr->accumulate };
 	for (int p = 0; p < attr->n; p++)
-		g.term[p] = linear_dx_term(r, n->in[2 * p], n->in[2 * p + 1], attr->scale[p]);
+		g->term[p] = linear_dx_term(r, n->in[2 * p], n->in[2 * p + 1], attr->scale[p]);
+	return 1;
+}
+
+static void sum_forward(struct run *r, const struct node *n)
+{
+	struct gemm g;
+
+	sum_products(r, n, &g);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -51,7 +59,8 @@ static void sum_cost(const struct tape *t, const struct node *n, const struct li
 }
 
 static const struct op linear_dx_sum = {
-	.name = "linear_dx_sum", .cost = sum_cost, .forward = sum_forward, .scratch = linear_scratch
+	.name = "linear_dx_sum", .cost = sum_cost, .forward = sum_forward, .scratch = linear_scratch,
+	.products = sum_products,
 };
 
 static bool is_alone(const struct node *n)

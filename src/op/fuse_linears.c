@@ -48,6 +48,18 @@ static void linears_forward(struct run *r, const struct node *n)
 		gemm_run_all(r->kernels, r->pool, g, attr->n, run_scratch(r, 0));
 }
 
+static int linears_products(const struct run *r, const struct node *n, struct gemm *out)
+{
+	const struct linears_attr *attr = n->attr;
+	uint32_t in[N_IN];
+
+	for (int p = 0; p < attr->n && !attr->int8; p++) {
+		inputs_of(n, p, in);
+		out[p] = linear_gemm(r, in, n->out[p], attr->scale[p]);
+	}
+	return attr->int8 ? 0 : attr->n;
+}
+
 /* x is read once. */
 static void linears_cost(const struct tape *t, const struct node *n, const struct live *live, double *flops,
                          double *bytes)
@@ -85,6 +97,7 @@ static const struct op linears = {
 	.forward = linears_forward,
 	.scratch = linear_scratch,
 	.int8 = linears_int8,
+	.products = linears_products,
 	.in_f32 = linears_in_f32,
 };
 

@@ -171,6 +171,15 @@ static void linear_forward(struct run *r, const struct node *n)
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
+static int linear_products(const struct run *r, const struct node *n, struct gemm *out)
+{
+	const struct linear_attr *attr = n->attr;
+
+	if (!attr->int8)
+		*out = linear_gemm(r, n->in, n->out[0], attr->scale);
+	return !attr->int8;
+}
+
 static double stored_bytes(const struct tensor *x)
 {
 	return (double)tensor_count(x) / dtypes[x->dtype].block * dtypes[x->dtype].bytes;
@@ -207,6 +216,18 @@ struct gemm_term linear_dx_term(const struct run *r, uint32_t dy, uint32_t w, fl
 	return term_of(r, dy, w, false, scale);
 }
 
+static struct gemm dx_gemm(const struct run *r, const struct node *n)
+{
+	const struct linear_back_attr *attr = n->attr;
+	struct gemm g = gemm_of(r, n->out[0]);
+
+	g.accumulate = attr->accumulate;
+	for (g.n_terms = 0; g.n_terms < DX_PAIRS && n->in[2 * g.n_terms]; g.n_terms++)
+		g.term[g.n_terms] = linear_dx_term(r, n->in[2 * g.n_terms], n->in[2 * g.n_terms + 1],
+		                                   attr->scale[g.n_terms]);
+	return g;
+}
+
 /* in: dy (N,O), W (O,I) or, in int8, Wᵀ (I,O), and perhaps du (N,r), A (r,I) of terms; out: dx (N,I), in int8 dy's
  * quantized rows */
 static void dx_forward(struct run *r, const struct node *n)
@@ -219,12 +240,17 @@ static void dx_forward(struct run *r, const struct node *n)
 		gemm_int8_run(r->kernels, r->pool, &q);
 		return;
 	}
-	struct gemm g = gemm_of(r, n->out[0]);
-	g.accumulate = attr->accumulate;
-	for (g.n_terms = 0; g.n_terms < DX_PAIRS && n->in[2 * g.n_terms]; g.n_terms++)
-		g.term[g.n_terms] = linear_dx_term(r, n->in[2 * g.n_terms], n->in[2 * g.n_terms + 1],
-		                                   attr->scale[g.n_terms]);
+	struct gemm g = dx_gemm(r, n);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
+}
+
+static int dx_products(const struct run *r, const struct node *n, struct gemm *out)
+{
+	bool int8 = ((const struct linear_back_attr *)n->attr)->int8;
+
+	if (!int8)
+		*out = dx_gemm(r, n);
+	return !int8;
 }
 
 /* in: dy (N,O), x (N,I); out: dW (O,I) */
@@ -261,7 +287,8 @@ const struct op op_linear_dx = { .name = "linear_dx",
 	                         .cost = linear_product_cost,
 	                         .forward = dx_forward,
 	                         .scratch = linear_scratch,
-	                         .int8 = dx_int8 };
+	                         .int8 = dx_int8,
+	                         .products = dx_products };
 static const struct op linear_dw = {
 	.name = "linear_dw", .cost = linear_product_cost, .forward = dw_forward, .scratch = linear_scratch
 };
@@ -446,6 +473,7 @@ const struct op op_row_linear = {
 	.inplace = 1U << IN_RESIDUAL,
 	.scratch = linear_scratch,
 	.int8 = linear_int8,
+	.products = linear_products,
 	.in_f32 = linear_in_f32,
 	.sample = linear_sample,
 	.sample_count = 5,

@@ -293,41 +293,55 @@ void run_node(struct run *r, const struct node *n)
 	r->device->type->sync(r->device);
 }
 
-static void run_nodes(struct run *r)
+static void run_traced(struct run *r, const struct node *n)
 {
-	struct device *d = r->device;
+	uint32_t i = (uint32_t)(n - r->plan->nodes);
+	double begin = trace_node_begin(r->trace, r->traced, i);
 
-	for (uint32_t i = 0; i < r->plan->n_nodes && !stop_asked(); i++) {
-		const struct node *n = &r->plan->nodes[i];
-		check_bound(r, n);
-		if (!r->trace) {
-			d->type->forward(d, r, n);
-			continue;
-		}
-		double begin = trace_node_begin(r->trace, r->traced, i);
-		run_node(r, n);
-		trace_node_end(r->trace, r->traced, i, begin);
-	}
-	d->type->sync(d);
+	run_node(r, n);
+	trace_node_end(r->trace, r->traced, i, begin);
 }
 
-int run_step(struct run *r, const struct batch *b)
+void run_next(struct run *r, const struct node *n)
+{
+	check_bound(r, n);
+	if (r->trace)
+		run_traced(r, n);
+	else
+		r->device->type->forward(r->device, r, n);
+}
+
+void run_begin(struct run *r, const struct batch *b)
 {
 	check_batch(&r->plan->cap, b);
 	if (r->shared && (r->arena != r->shared->arena || r->scratch != r->shared->scratch))
 		lay_out(r, r->shared->arena, r->shared->scratch); /* it has grown since */
-	bool before = pool_give_up(r->pool, true);
 	r->batch = b;
 	if (r->host)
 		push_all(r);
-	run_nodes(r);
-	int status = stop_asked() ? -1 : 0;
-	pool_give_up(r->pool, before);
+}
+
+void run_end(struct run *r)
+{
+	r->device->type->sync(r->device);
 	if (r->host)
 		pull_all(r);
 	if (r->trace)
-		trace_step(r->trace, r->traced, b);
+		trace_step(r->trace, r->traced, r->batch);
 	r->batch = NULL;
+}
+
+int run_step(struct run *r, const struct batch *b)
+{
+	bool before = pool_give_up(r->pool, true);
+
+	run_begin(r, b);
+	for (uint32_t i = 0; i < r->plan->n_nodes && !stop_asked(); i++)
+		run_next(r, &r->plan->nodes[i]);
+	r->device->type->sync(r->device);
+	int status = stop_asked() ? -1 : 0;
+	pool_give_up(r->pool, before);
+	run_end(r);
 	return status;
 }
 

@@ -51,6 +51,14 @@ int run_ready(struct run *r, struct err *e);                         /* when all
 /* Every bound tensor must be bound: else BUG. −1: given up, because a stop was asked for (base/stop.h): what it makes
  * is not there. */
 int run_step(struct run *r, const struct batch *b);
+/* Steps of several runs, each with its batch, none of which works in memory that another shares. Where nodes of several
+ * multiply with the same frozen matrix it is read and unpacked once for all their rows (struct op's products); each has
+ * the bits of run_step. −1: as run_step, of all. */
+int run_step_all(struct run *const *r, const struct batch *const *b, size_t n);
+/* The parts of a step. */
+void run_begin(struct run *r, const struct batch *b);
+void run_next(struct run *r, const struct node *n);
+void run_end(struct run *r);
 void run_node(struct run *r, const struct node *n);                  /* that one alone, to its end; r->batch is set */
 /* The numbers of a result (what was kept, tape_keep, or is made forward and read by no node), in the host's memory
  * until the next step. */

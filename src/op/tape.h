@@ -20,7 +20,8 @@
 #include "op/batch.h"
 #include "tensor/dtype.h"
 
-enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 16, NODE_OUTPUTS = 16, TENSOR_DIMS = 4, TENSOR_NAME = 80 };
+enum { TENSOR_NONE = 0, NODE_INPUTS = 16, SAVED_INPUTS = 16, NODE_OUTPUTS = 16, NODE_PRODUCTS = 3,
+       TENSOR_DIMS = 4, TENSOR_NAME = 80 };
 #define SAVES_OUT(j) (1U << (SAVED_INPUTS + (j))) /* in op->saves */
 
 enum role {
@@ -62,6 +63,7 @@ struct node {
 	int joined;               /* recorded nodes that it stands for beside itself (op/fuse.h) */
 };
 
+struct gemm;
 struct kernels;
 struct run;
 struct tape;
@@ -90,6 +92,10 @@ struct op {
 	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
 	/* does it multiply in int8: then cost's flops are such operations; NULL: never */
 	bool (*int8)(const struct node *n);
+	/* What it is where it is nothing but products with in[1], frozen, and others, one after the other and in f32: how
+	 * many, at most NODE_PRODUCTS, to be run by who joins those of several (op/run.h). 0: now it is more; NULL: it
+	 * always is. */
+	int (*products)(const struct run *r, const struct node *n, struct gemm *out);
 	/* but for these of them: an adapter's product; NULL: none */
 	double (*in_f32)(const struct tape *t, const struct node *n, const struct live *live);
 };

@@ -3,7 +3,8 @@
  * A step is one of each. Their micro-batches go through in rounds, the first of all, then the second; a recipe of fewer
  * waits. In a round those whose blocks below are the model's own and whose micro-batches are alike are computed by a
  * pass of those blocks first (struct below), forward alone, in the arithmetic of training; each pass above it reads the
- * hidden states where they lie. Passes of one round run after each other in the same memory. */
+ * hidden states where they lie. Passes of one round run after each other in the same memory or, where they are small,
+ * together (run_step_all): products with a matrix of the base are then one for the rows of all. */
 #include "train/trainers.h"
 
 #include <string.h>
@@ -14,6 +15,10 @@
 #include "base/mem.h"
 #include "model/resident.h"
 #include "train/trainer_parts.h"
+
+/* Up to so many rows of a micro-batch on average, passes go together: reading and unpacking a matrix costs as much as
+ * some tens of rows, and each pass then has activations of its own. */
+enum { FEW_ROWS = 256 };
 
 /* of the heap while they run, of each: logs, metrics, the ledger's pages */
 enum { LATER_BYTES = 96 << 10 };
@@ -30,6 +35,7 @@ struct one {
 	struct below *below;               /* or NULL: its pass has all blocks */
 	struct trainers_share share;
 	size_t data_bytes;                 /* what opening it has taken */
+	bool joins;                        /* its micro-batches are small: its pass goes with those of others */
 	bool waits;                        /* in a round: its micro-batch is filled and has not run */
 };
 
@@ -216,9 +222,12 @@ static void add_memory(struct trainers *s)
 		all->weights_bytes = MAX(all->weights_bytes, t->totals.weights_bytes);
 		all->state_bytes += state;
 		all->batch_bytes += batch;
-		o->share.bytes = state + batch + o->data_bytes;
-		arena = MAX(arena, pages(t->net.pass.plan.arena_bytes));
-		scratch = MAX(scratch, scratch_of(s, &t->net.pass));
+		size_t own = pages(t->net.pass.plan.arena_bytes), threads = scratch_of(s, &t->net.pass);
+		o->share.bytes = state + batch + o->data_bytes + (o->joins ? own + threads : 0);
+		all->arena_bytes += o->joins ? own : 0;
+		all->scratch_bytes += o->joins ? threads : 0;
+		arena = MAX(arena, o->joins ? 0 : own);
+		scratch = MAX(scratch, o->joins ? 0 : threads);
 	}
 	for (size_t i = 0; i < s->n_belows; i++) {
 		const struct pass *p = &s->belows[i].net.pass;
@@ -289,10 +298,17 @@ static void make_plan(struct trainers *s)
 	                     p->forgetting_seconds;
 }
 
+static void find_small(struct trainers *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		s->items[i].joins = s->n > 1 && dry_run_mean(&s->items[i].trainer->dry).rows <= FEW_ROWS;
+}
+
 int trainers_settle(struct trainers *s, struct err *e)
 {
 	if (!s->n || s->started)
 		BUG("%zu trainers settled", s->n);
+	find_small(s);
 	if (find_alike(s, e) < 0)
 		return -1;
 	make_plan(s);
@@ -327,7 +343,7 @@ int trainers_start(struct trainers *s, struct err *e)
 			return -1;
 	for (size_t i = 0; i < s->n; i++) {
 		struct trainer *t = s->items[i].trainer;
-		t->net.pass.shared = &s->memory;
+		t->net.pass.shared = s->items[i].joins ? NULL : &s->memory;
 		if (trainer_take(t, e) < 0)
 			return -1;
 	}
@@ -352,12 +368,32 @@ static bool alike(const struct batch *a, const struct batch *b)
 	return !memcmp(a->ids, b->ids, n * sizeof(*a->ids)) && !memcmp(a->type, b->type, n * sizeof(*a->type));
 }
 
-static int run_above(struct one *o)
+/* The passes of those that are `in`: the small ones together. */
+static int run_passes(struct trainers *s, const bool *in)
 {
-	o->waits = false;
-	if (pass_step(&o->trainer->net.pass) < 0)
+	struct run *runs[TRAINERS_MOST];
+	const struct batch *batches[TRAINERS_MOST];
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct pass *p = &s->items[i].trainer->net.pass;
+		if (!in[i])
+			continue;
+		s->items[i].waits = false;
+		if (s->items[i].joins) {
+			runs[n] = &p->run;
+			batches[n++] = &p->batch;
+		} else if (pass_step(p) < 0) {
+			return -1;
+		} else {
+			step_add(s->items[i].trainer); /* before another's pass takes its memory */
+		}
+	}
+	if (n && run_step_all(runs, batches, n) < 0)
 		return -1;
-	step_add(o->trainer);
+	for (size_t i = 0; i < s->n; i++)
+		if (in[i] && s->items[i].joins)
+			step_add(s->items[i].trainer);
 	return 0;
 }
 
@@ -368,31 +404,31 @@ static int run_alike(struct trainers *s, size_t first)
 	const struct batch *batch = &s->items[first].trainer->net.pass.batch;
 	struct live live = batch_live(batch);
 	struct work work = pass_work(&b->net.pass, &live);
+	bool in[TRAINERS_MOST] = { false };
 	size_t with = 0;
 
 	if (run_step(&b->net.pass.run, batch) < 0)
 		return -1;
-	for (size_t i = first; i < s->n; i++)
-		with += s->items[i].waits && s->items[i].below == b &&
-		        alike(batch, &s->items[i].trainer->net.pass.batch);
 	for (size_t i = first; i < s->n; i++) {
-		struct one *o = &s->items[i];
-		struct trainer *t = o->trainer;
-		if (!o->waits || o->below != b || (i > first && !alike(batch, &t->net.pass.batch)))
+		const struct one *o = &s->items[i];
+		in[i] = o->waits && o->below == b && (i == first || alike(batch, &o->trainer->net.pass.batch));
+		with += in[i];
+	}
+	for (size_t i = first; i < s->n; i++) {
+		struct trainer *t = s->items[i].trainer;
+		if (!in[i])
 			continue;
 		t->now.work.flops += work.flops / (double)with;
 		t->now.work.int_ops += work.int_ops / (double)with;
 		run_bind(&t->net.pass.run, t->below, b->net.pass.run.data[b->net.result]);
-		if (run_above(o) < 0)
-			return -1;
 	}
-	return 0;
+	return run_passes(s, in);
 }
 
 /* The next micro-batch of each that has one. 1: there is none any more, −1: given up. */
 static int run_round(struct trainers *s, const bool *which)
 {
-	bool any = false;
+	bool whole[TRAINERS_MOST] = { false }, any = false;
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct trainer *t = s->items[i].trainer;
@@ -400,9 +436,12 @@ static int run_round(struct trainers *s, const bool *which)
 		if (s->items[i].waits)
 			step_fill(t);
 		any |= s->items[i].waits;
+		whole[i] = s->items[i].waits && !s->items[i].below;
 	}
+	if (run_passes(s, whole) < 0)
+		return -1;
 	for (size_t i = 0; i < s->n; i++)
-		if (s->items[i].waits && (s->items[i].below ? run_alike(s, i) : run_above(&s->items[i])) < 0)
+		if (s->items[i].waits && run_alike(s, i) < 0)
 			return -1;
 	return any ? 0 : 1;
 }
