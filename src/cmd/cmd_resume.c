@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cmd/adapt/adapt.h"
 #include "cmd/search/study.h"
+#include "cmd/trials.h"
 
 extern const struct command cmd_resume;
 
@@ -60,11 +61,55 @@ static int resume_dir(struct app *app, const char *path, size_t memory, struct e
 	return status;
 }
 
+/* --- several --- */
+
+struct half { struct recipe recipe; struct opt_parse parse; bool finished; };
+
+static int read_half(struct app *app, struct half *h, const char *path, size_t memory, struct err *e)
+{
+	struct run_dir dir;
+	json_t *record;
+
+	if (run_dir_open(&dir, path, &record, e) < 0)
+		return -1;
+	h->finished = is_finished(app, &dir);
+	int status = recipe_load(&h->recipe, &h->parse, record, e) < 0 || recipe_resolve(&h->recipe, e) < 0 ?
+	                     err_prefix(e, "%s/recipe.json", path) : 0;
+	h->recipe.out = path;
+	h->recipe.memory = memory ? memory : h->recipe.memory;
+	json_decref(record);
+	run_dir_release(&dir);
+	return status;
+}
+
+static int resume_several(struct app *app, const struct opt_parse *p, size_t memory, struct err *e)
+{
+	size_t n = p->n_positional, left = 0;
+	struct half *all = mem_array(n, sizeof(*all));
+	struct recipe *recipes = mem_array(n, sizeof(*recipes));
+	int status = 0;
+
+	for (size_t i = 0; i < n && !status; i++) {
+		status = read_half(app, &all[i], p->positional[i], memory, e);
+		if (!status && !all[i].finished)
+			recipes[left++] = all[i].recipe;
+	}
+	if (!status)
+		status = left ? trials_run(app, recipes, left, TRIAL_RESUME, e) : EXIT_DONE;
+	for (size_t i = 0; i < n; i++)
+		opt_release(&all[i].parse);
+	mem_free(all);
+	mem_free(recipes);
+	return status;
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct resume *o = options;
 
 	app_catch_signals();
+	if (p->n_positional > 1)
+		return resume_several(app, p, o->memory, e);
 	if (adapt_is(p->positional[0]))
 		return adapt_resume(app, &o->common, p->positional[0], e);
 	if (study_is(p->positional[0]))
@@ -75,13 +120,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_resume = {
 	.name = "resume",
 	.summary = "go on exactly where a stopped run was",
-	.usage = "DIR",
+	.usage = "DIR …",
 	.example = "kungfu resume run",
 	.brief = "go on after a stop",
 	.plans = true,
 	.order = 55,
 	.opts = resume_opts,
 	.options_size = sizeof(struct resume),
-	.least = 1, .most = 1, .wanted = "one run directory was wanted",
+	.least = 1, .most = 256, .wanted = "a run directory was wanted, or several",
 	.run = run,
 };

@@ -60,7 +60,7 @@ static void put_eval(json_t *summary, const json_t *eval)
 	}
 }
 
-static json_t *summarize(const struct trial_run *t, const char *status)
+json_t *trial_results(const struct trial_run *t, const char *status)
 {
 	const struct train_loop *f = &t->loop;
 	const struct trainer_plan *p = trainer_plan(f->trainer);
@@ -181,7 +181,7 @@ static void put_whole_run(const struct trial_run *t, json_t *summary)
 
 json_t *trial_summary(const struct trial_run *t, const char *status, enum train_loop_end end)
 {
-	json_t *summary = summarize(t, status);
+	json_t *summary = trial_results(t, status);
 
 	trial_tell_counts(t);
 	if (end == FIT_DONE)

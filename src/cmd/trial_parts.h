@@ -7,6 +7,8 @@
 /* trial_plan.c: the moment before the work (cmd/estimate.h); *kept: what run.json keeps of it, a new reference. */
 int trial_plan(struct app *app, const struct trainer *t, const struct recipe *r, json_t **kept, struct err *e);
 
+json_t *trial_plan_facts(const struct trainer_plan *p);
+
 /* trial_facts.c: run.json and the summary. */
 struct trial_run {
 	struct app *app;
@@ -28,6 +30,8 @@ int trial_set_status(const struct trial_run *t, const char *status, json_t *resu
 /* What this process did, not the pieces before it, which have entries of their own; run.json learns what it took. */
 void trial_tell_counts(const struct trial_run *t);
 void trial_keep_gas(const struct trial_run *t);
+/* The summary without what the process took. */
+json_t *trial_results(const struct trial_run *t, const char *status);
 json_t *trial_summary(const struct trial_run *t, const char *status, enum train_loop_end end);
 
 #endif

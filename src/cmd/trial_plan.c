@@ -41,7 +41,7 @@ void trial_predict(struct predicted *out, const struct trainer_plan *p, const st
 	predict_part(out, "base", (double)p->base_bytes, "program, libraries, tokenizer, data");
 }
 
-static json_t *tune_facts(const struct trainer_plan *p)
+json_t *trial_plan_facts(const struct trainer_plan *p)
 {
 	json_t *j = json_object();
 
@@ -104,7 +104,7 @@ int trial_plan(struct app *app, const struct trainer *t, const struct recipe *r,
 {
 	const struct trainer_plan *plan = trainer_plan(t);
 	struct planned_options o = {
-		.facts = tune_facts(plan), .lines = show_plan, .ctx = plan, .kept = kept, .always = true
+		.facts = trial_plan_facts(plan), .lines = show_plan, .ctx = plan, .kept = kept, .always = true
 	};
 	struct predicted p;
 

@@ -29,7 +29,7 @@ const struct opt tune_opts[] = {
 
 /* --- options --- */
 
-static bool is_yaml(const char *name)
+bool tune_is_recipe(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 	return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
@@ -57,7 +57,7 @@ static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 
 	if (apply_sets(t, p, e) < 0)
 		return -1;
-	if (word && is_yaml(word))
+	if (word && tune_is_recipe(word))
 		return opt_yaml(p, word, e);
 	if (word && t->recipe.model && strcmp(word, t->recipe.model) != 0)
 		return err_set(e, "the model is given twice: %s and --model %s", word, t->recipe.model);

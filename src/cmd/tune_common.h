@@ -16,6 +16,7 @@ struct tune {
 };
 extern const struct opt tune_opts[];
 
+bool tune_is_recipe(const char *name); /* a YAML file, not a model */
 /* After the options: reads a recipe.yaml, resolves. A plan needs no --out. The caller releases paths. */
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e);
 

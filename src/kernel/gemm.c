@@ -513,10 +513,10 @@ static void common_run(const struct kernels *k, const struct gemm_term *const *t
 			size_t columns = MIN(nr, b[lead].n - j);
 			pack_b(k, t, t->scale, b[lead].j0 + j, columns, k0, some, b[lead].panel);
 			for (int i = lead; i < n; i++) {
-				const struct gemm_term *own = terms[i];
+				size_t row = terms[i]->a_row;
 				if (!in[i])
 					continue;
-				struct left l = { own->a + b[i].i0 * own->a_row + k0, own->a_row, own->a_row, 1, false };
+				struct left l = { terms[i]->a + b[i].i0 * row + k0, row, row, 1, false };
 				panel_run(k, &b[i], &l, j, columns, some, NULL, 0, 0);
 			}
 		}

@@ -61,8 +61,10 @@ static bool same_products(const struct cursor *a, const struct cursor *b)
 {
 	bool same = a->n == b->n && node_of(a)->op == node_of(b)->op;
 
-	for (int p = 0; p < a->n && same; p++)
-		same = a->product[p].term[0].b.data == b->product[p].term[0].b.data && a->product[p].n == b->product[p].n;
+	for (int p = 0; p < a->n && same; p++) {
+		const struct gemm *x = &a->product[p], *y = &b->product[p];
+		same = x->term[0].b.data == y->term[0].b.data && x->n == y->n;
+	}
 	return same;
 }
 

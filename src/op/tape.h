@@ -92,9 +92,9 @@ struct op {
 	size_t (*scratch)(const struct tape *t, const struct node *n, const struct kernels *k);
 	/* does it multiply in int8: then cost's flops are such operations; NULL: never */
 	bool (*int8)(const struct node *n);
-	/* What it is where it is nothing but products with in[1], frozen, and others, one after the other and in f32: how
-	 * many, at most NODE_PRODUCTS, to be run by who joins those of several (op/run.h). 0: now it is more; NULL: it
-	 * always is. */
+	/* What it is where it is nothing but products with in[1], frozen, and others, one after the other and in f32:
+	 * how many, at most NODE_PRODUCTS, to be run by who joins those of several (op/run.h). 0: now it is more; NULL:
+	 * it always is. */
 	int (*products)(const struct run *r, const struct node *n, struct gemm *out);
 	/* but for these of them: an adapter's product; NULL: none */
 	double (*in_f32)(const struct tape *t, const struct node *n, const struct live *live);

@@ -401,17 +401,13 @@ static double seconds_left(const struct train_loop *f)
 	       p->forgetting_seconds;
 }
 
-static int step(struct train_loop *f, struct err *e)
+int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struct err *e)
 {
-	struct step_metrics m;
 	long steps = trainer_plan(f->trainer)->steps;
 
-	tell_phase(f, "steps");
-	if (trainer_step(f->trainer, &m, e) < 0)
-		return -1;
-	count(f, &m);
-	if (m.step % f->recipe->logging_steps == 0 || m.step == steps) {
-		json_t *line = step_line(f, &m);
+	count(f, m);
+	if (m->step % f->recipe->logging_steps == 0 || m->step == steps) {
+		json_t *line = step_line(f, m);
 		int status = put_line(f, line, e);
 		json_decref(line);
 		f->window_loss = 0;
@@ -421,9 +417,17 @@ static int step(struct train_loop *f, struct err *e)
 			return -1;
 	}
 	if (f->progress)
-		f->progress(f->ctx, &(struct train_loop_progress){ m.step, steps, m.loss, m.learning_rate,
+		f->progress(f->ctx, &(struct train_loop_progress){ m->step, steps, m->loss, m->learning_rate,
 		                                                   fit_tokens_per_second(f, false), seconds_left(f) });
 	return 0;
+}
+
+static int step(struct train_loop *f, struct err *e)
+{
+	struct step_metrics m;
+
+	tell_phase(f, "steps");
+	return trainer_step(f->trainer, &m, e) < 0 ? -1 : train_loop_stepped(f, &m, e);
 }
 
 static void put_retained(json_t *j, const struct retain_metrics *r)
@@ -460,7 +464,7 @@ static json_t *forgetting_json(const struct forgetting_metrics *m)
 
 /* After the result. Who does not want to wait for it may go on with it later: the steps are kept, unless the weights
  * are the best state's by now. */
-static int forget(struct train_loop *f, enum train_loop_end *end, struct err *e)
+int train_loop_forget(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
 	long step = trainer_steps_done(f->trainer);
 	struct forgetting_metrics m;
@@ -479,7 +483,7 @@ static int forget(struct train_loop *f, enum train_loop_end *end, struct err *e)
 	return f->saved == step || f->loaded_best ? 0 : save(f, e);
 }
 
-static int finish(struct train_loop *f, enum train_loop_end *end, struct err *e)
+int train_loop_result(struct train_loop *f, struct err *e)
 {
 	tell_phase(f, "saving");
 	stop_heard();
@@ -493,25 +497,39 @@ static int finish(struct train_loop *f, enum train_loop_end *end, struct err *e)
 		log_say("the result is the state of step %ld, whose eval_loss %.4f is the lowest", f->best_step,
 		        f->best_loss);
 	}
-	return trainer_result(f->trainer, f->dir->path, e) < 0 ? -1 : forget(f, end, e);
+	return trainer_result(f->trainer, f->dir->path, e);
+}
+
+int train_loop_next(struct train_loop *f, bool stop, enum train_loop_next *next, struct err *e)
+{
+	count_scored(f);
+	*next = LOOP_STEP;
+	if (!stop && eval_is_due(f) && evaluate(f, &stop, e) < 0)
+		return -1;
+	if (save_is_due(f) && save(f, e) < 0)
+		return -1;
+	if (!stop && is_over(f)) {
+		*next = LOOP_OVER;
+	} else if (stop || (f->interrupted && f->interrupted())) {
+		*next = LOOP_STOPPED;
+		return trainer_steps_done(f->trainer) == 0 || f->saved == trainer_steps_done(f->trainer) ? 0 :
+		                                                                                           save(f, e);
+	}
+	return 0;
 }
 
 int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
-	count_scored(f);
+	enum train_loop_next next;
+
 	for (bool stop = false;;) {
-		if (!stop && eval_is_due(f) && evaluate(f, &stop, e) < 0)
+		if (train_loop_next(f, stop, &next, e) < 0)
 			return -1;
-		if (save_is_due(f) && save(f, e) < 0)
-			return -1;
-		if (!stop && is_over(f))
+		if (next == LOOP_OVER)
 			break;
-		if (stop || (f->interrupted && f->interrupted())) {
-			*end = FIT_STOPPED;
-			return trainer_steps_done(f->trainer) == 0 || f->saved == trainer_steps_done(f->trainer) ?
-			               0 :
-			               save(f, e);
-		}
+		*end = FIT_STOPPED;
+		if (next == LOOP_STOPPED)
+			return 0;
 		if (step(f, e) < 0 && !(stop = stop_ended(e)))
 			return -1;
 	}
@@ -519,5 +537,5 @@ int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e
 	    save(f, e) < 0)
 		return -1;
 	*end = FIT_DONE;
-	return finish(f, end, e);
+	return train_loop_result(f, e) < 0 ? -1 : train_loop_forget(f, end, e);
 }

@@ -69,6 +69,14 @@ int train_loop_restore(struct train_loop *f, long *step, struct err *e);
  * looked at; 0: there is none. */
 int fit_restores_at(const char *run_dir, long *step, struct err *e);
 int train_loop_run(struct train_loop *f, enum train_loop_end *end, struct err *e);
+/* The parts of train_loop_run, for who does the steps itself (train/trainers.h): what is due before a step (stop: it
+ * was asked for while the last was computed) and what follows; a step that was made; the result; and what it has made
+ * the model forget, *end: FIT_STOPPED where nobody wanted to wait for that. */
+enum train_loop_next { LOOP_STEP, LOOP_OVER, LOOP_STOPPED };
+int train_loop_next(struct train_loop *f, bool stop, enum train_loop_next *next, struct err *e);
+int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struct err *e);
+int train_loop_result(struct train_loop *f, struct err *e);
+int train_loop_forget(struct train_loop *f, enum train_loop_end *end, struct err *e);
 double fit_tokens_per_second(const struct train_loop *f, bool computed);       /* in steps after this process's first */
 void train_loop_release(struct train_loop *f);
 

@@ -132,7 +132,8 @@ struct trainer {
 
 	struct model_pass net;             /* planned from trainer_open on, memory is taken at the start */
 	/* Of several trainers beside each other (trainers.h): memory that their passes take turns in, or NULL; the
-	 * blocks below that one are not in `net`, whose tensor `below` is what they make of a micro-batch; 0: all are. */
+	 * blocks below that one are not in `net`, whose tensor `below` is what they make of a micro-batch; 0: all
+	 * are. */
 	struct run_memory *memory;
 	int first_block;
 	uint32_t below;
@@ -174,9 +175,9 @@ struct trainer {
 int trainer_open_among(struct trainer **t, const struct recipe *r, long first, struct trainer *beside,
                        struct run_memory *memory, struct device *d, struct err *e);
 /* trainer.c: the parts of trainer_start: what is made of the model as it is, then the memory of the steps. And of
- * trainer_step, between mem_guard_arm and mem_guard_disarm but for the first: the step's documents; the next micro-batch
- * (now.micro) into the pass's batch, which then runs; into the sums; what is computed besides (−1: given up); and the
- * update. What is given up is forgotten and done again. */
+ * trainer_step, between mem_guard_arm and mem_guard_disarm but for the first: the step's documents; the next
+ * micro-batch (now.micro) into the pass's batch, which then runs; into the sums; what is computed besides (−1: given
+ * up); and the update. What is given up is forgotten and done again. */
 int trainer_begin(struct trainer *t, struct err *e);
 int trainer_take(struct trainer *t, struct err *e);
 int step_begin(struct trainer *t, struct err *e);

@@ -155,8 +155,8 @@ static int find_alike(struct trainers *s, struct err *e)
 	}
 	for (size_t i = 0; i < s->n && !status; i++) {
 		struct trainer *t = s->items[i].trainer;
-		if (!s->items[i].below && t->first_block && trainer_record_from(t, 0, e) < 0) /* the others were dropped */
-			status = -1;
+		if (!s->items[i].below && t->first_block) /* the others were dropped */
+			status = trainer_record_from(t, 0, e);
 	}
 	mem_free(lowest);
 	return status;
@@ -323,8 +323,8 @@ static int check_machine(const struct trainers *s, struct err *e)
 	char a[32], b[32];
 
 	if (s->plan.planned_bytes > memory)
-		return err_set(e, "these %zu together need %s of memory, the machine has %s; --memory has fewer of them "
-		                  "together", s->n, human_bytes(s->plan.planned_bytes, a), human_bytes(memory, b));
+		return err_set(e, "these %zu together need %s of memory, the machine has %s; --memory has fewer of "
+		                  "them together", s->n, human_bytes(s->plan.planned_bytes, a), human_bytes(memory, b));
 	for (size_t i = 0; i < s->n; i++)
 		if (trainer_check_disk(s->items[i].trainer, e) < 0)
 			return -1;
@@ -472,6 +472,9 @@ static int run_rounds(struct trainers *s, const bool *which)
 
 	while ((status = run_round(s, which)) == 0)
 		;
+	for (size_t i = 0; i < s->n && status > 0; i++)
+		if (which[i] && step_more(s->items[i].trainer) < 0)
+			status = -1;
 	for (size_t i = 0; i < s->n && status < 0; i++)
 		if (which[i])
 			step_forget(s->items[i].trainer);
@@ -510,6 +513,7 @@ void trainers_rest(struct trainers *s)
 		pass_stop(&s->items[i].trainer->net.pass);
 	for (size_t i = 0; i < s->n_belows; i++)
 		pass_stop(&s->belows[i].net.pass);
+	run_memory_release(&s->memory);
 }
 
 void trainers_free(struct trainers *s)

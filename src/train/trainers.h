@@ -1,14 +1,16 @@
 /* trainers: several recipes trained on one base, step by step beside each other, each with the bits that it has alone.
  *
  *     trainers_new → trainers_add … → trainers_settle → trainers_start → [trainer_load of each]
- *     → (trainers_step → [trainer_eval, trainer_save, trainer_result of each])… → trainers_rest → [trainer_forgetting of
- *     each] → trainers_free
+ *     → (trainers_step → [trainer_eval, trainer_save, trainer_result of each])… → trainers_rest
+ *     → [trainer_forgetting of each] → trainers_free
  *
  * Each is a trainer (train/trainer.h) with parameters, gradients, optimizer, data and order of its own; the model, the
  * memory of activations and what is alike are there once:
  *
  *     blocks that nothing of a recipe has changed are computed once for all micro-batches that are alike (the same rows
  *     in the same forest: the same data, order and --micro-batch-tokens), whatever lies over the blocks above
+ *
+ *     where micro-batches are small, products with a matrix of the model are one for the rows of all recipes
  *
  * What is computed is cut into a pass below and one above, so no number differs. Recipes that cannot share a model
  * (recipe_apart) cannot be beside each other. */
@@ -52,10 +54,10 @@ const struct trainers_plan *trainers_plan(const struct trainers *s);
 const struct trainers_share *trainers_share(const struct trainers *s, size_t i);
 int trainers_start(struct trainers *s, struct err *e);
 /* A step of each that `which` marks (its steps are not over). failed[i], of those, has a sentence where trainer i's
- * update could not be made (trainer_step); the others have made theirs. m[i].seconds: its share of the time. −1: given
- * up because a stop is asked for, and nothing is updated. */
+ * update could not be made (trainer_step); the others have made theirs. m[i].seconds: its share of the time. −1:
+ * given up because a stop is asked for, and nothing is updated. */
 int trainers_step(struct trainers *s, const bool *which, struct step_metrics *m, struct err *failed, struct err *e);
-/* No step will follow: the memory of the steps goes. */
+/* No step and no evaluation will follow: their memory goes. */
 void trainers_rest(struct trainers *s);
 void trainers_free(struct trainers *s);              /* and closes all trainers */
 

@@ -155,7 +155,7 @@ static void test_mixed(struct test *t, const char *model, const char *data)
 		COMMON "max-steps=4 method=prompt_tuning num-virtual-tokens=5",
 		COMMON "max-steps=4 method=prefix_tuning num-virtual-tokens=3",
 		COMMON "max-steps=4 method=bottleneck", COMMON "max-steps=4 method=ln_tuning optim=muon",
-		COMMON "max-steps=4 method=loha packing=true", COMMON "max-steps=4 init-lora-weights=pissa",
+		COMMON "max-steps=4 method=loha kl-to-base=0.5", COMMON "max-steps=4 init-lora-weights=pissa",
 	};
 
 	test_case(t, "%s: eleven recipes together, each as alone", model);
