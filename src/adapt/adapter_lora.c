@@ -48,7 +48,7 @@ static const struct opt opts[] = {
 	         "DoRA: a magnitude for each output, trained beside the direction"),
 	OPT_STRING("init-lora-weights", struct options, init, "true", "WAY",
 	           "how it begins: true, gaussian, orthogonal, or as a part of the weights: pissa, pissa_niter_N, "
-	           "olora"),
+	           "olora; loftq: as what --load-in-4bit lost"),
 	OPT_FLAG("lora-bias", struct options, b_bias, "false", "a bias of B is trained too"),
 	OPT_CHOICE("bias", struct options, bias, "none", "none|all|lora_only",
 	           "the model's own biases that are trained: all, or those of the target modules"),
@@ -308,11 +308,11 @@ static int check_start(const json_t *config, const struct lora_init *init, const
 	                json_object_size(json_object_get(config, PEFT_ALPHAS));
 	const char *with = t->dora ? "use_dora" : t->bias ? "lora_bias" : NULL;
 
-	if (!lora_init_subtracts(init))
+	if (!lora_init_of_weight(init))
 		return 0;
-	if (t->rslora && patterns)
+	if (t->rslora && patterns && lora_init_subtracts(init))
 		with = "use_rslora and patterns";
-	return with ? err_set(e, "init_lora_weights: pissa and olora do not go with %s", with) : 0;
+	return with ? err_set(e, "init_lora_weights: pissa, olora and loftq do not go with %s", with) : 0;
 }
 
 static int build(struct adapter *a, const struct model *m, const struct lora_init *init, struct err *e)
@@ -441,6 +441,9 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	struct lora_init init;
 	if (lora_init_read(asked->init, &init, e) < 0)
 		return -1;
+	if (init.start == LORA_LOFTQ && !m->in_4bit)
+		return err_set(e, "init_lora_weights loftq begins as what a float base loses in 4 bits: --load-in-4bit "
+		                  "is wanted");
 	own = own_config(asked);
 	if (asked->tokens && !(tokens = token_rows_list(asked->tokens, "trainable-token-indices", e))) {
 		json_decref(own);

@@ -7,8 +7,11 @@
 #include "base/pool.h"
 #include "model/graph.h"
 
-/* What a new one begins as; from LORA_PISSA on of the weight, which is taken out again (lora_init.c). */
-enum lora_start { LORA_PLAIN, LORA_GAUSSIAN, LORA_ORTHOGONAL, LORA_PISSA, LORA_PISSA_NITER, LORA_OLORA };
+/* What a new one begins as; from LORA_LOFTQ on of the weight, from LORA_PISSA on it is taken out again
+ * (lora_init.c). */
+enum lora_start {
+	LORA_PLAIN, LORA_GAUSSIAN, LORA_ORTHOGONAL, LORA_LOFTQ, LORA_PISSA, LORA_PISSA_NITER, LORA_OLORA
+};
 struct lora_init { enum lora_start start; int rounds; };
 
 /* One adapted linear or embedding. What is −1 is not there. */
@@ -45,6 +48,7 @@ int lora_init_read(const char *text, struct lora_init *out, struct err *e);
 json_t *lora_init_json(const char *text);   /* as PEFT's config has a text that is one */
 /* Whether −s·B₀·A₀ is there. */
 bool lora_init_subtracts(const struct lora_init *init);
+bool lora_init_of_weight(const struct lora_init *init);   /* whether it is made of the weight */
 /* Adds what the site has for it, and refuses what cannot begin so. */
 int lora_init_site(struct adapter *a, struct lora_site *s, const struct weight *w, const char *module, struct err *e);
 void lora_init_draw(struct adapter *a);     /* what begins at random */

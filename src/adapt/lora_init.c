@@ -3,9 +3,14 @@
  *     true               A uniform in ±1/√in, B zero
  *     gaussian           A normal of deviation 1/r, B zero
  *     orthogonal         A and B from the odd and the even rows of one orthogonal matrix, so that B·A is zero
+ *     loftq              A = √S·Vᵀ, B = U·√S of the r largest singular values of W − Q(W), what was lost in
+ *                        4-bit floats (model/four_bit.h; Li et al. 2023, LoftQ, of one iteration)
  *     pissa              A = √(S/s)·Vᵀ, B = U·√(S/s) of the r largest singular values (Meng et al. 2024)
  *     pissa_niter_N      the same by N rounds of subspace iteration from a random start (Halko et al. 2011, 4.4)
  *     olora              A = the first r rows of R, B = the first r columns of Q, W = Q·R (Büyükakyüz 2024)
+ *
+ * LoftQ's A and B are PEFT's (replace_lora_weights_loftq), whatever s is: B·A alone is what was lost. Further
+ * iterations make another base than Q(W), which no adapter's file could name; they are not made.
  *
  * The last three take s·B·A out of the weight, so that the model is at first what it was. Here the weight stays as
  * it is: what they began as, A₀ and B₀, are numbers that nobody trains, and −s·B₀·A₀ is added beside. So a
@@ -27,6 +32,7 @@
 #include "base/rng.h"
 #include "base/stop.h"
 #include "model/weights.h"
+#include "quant/nf4.h"
 #include "tensor/svd.h"
 
 static const char NITER[] = "pissa_niter_";
@@ -37,7 +43,7 @@ enum { NITER_MAX = 1000 };
 
 static const struct { const char *name; enum lora_start start; } kinds[] = {
 	{ "true", LORA_PLAIN },   { "gaussian", LORA_GAUSSIAN }, { "orthogonal", LORA_ORTHOGONAL },
-	{ "pissa", LORA_PISSA },  { "olora", LORA_OLORA },
+	{ "pissa", LORA_PISSA },  { "olora", LORA_OLORA },       { "loftq", LORA_LOFTQ },
 };
 
 int lora_init_read(const char *text, struct lora_init *out, struct err *e)
@@ -56,10 +62,16 @@ int lora_init_read(const char *text, struct lora_init *out, struct err *e)
 		return 0;
 	}
 	return err_set(e, "init_lora_weights: a new LoRA does not begin by '%.40s' here, but by true, gaussian, "
-	                  "orthogonal, pissa, pissa_niter_N (N from 1 to %d) or olora", text, NITER_MAX);
+	                  "orthogonal, pissa, pissa_niter_N (N from 1 to %d), olora or loftq", text, NITER_MAX);
 }
 
-json_t *lora_init_json(const char *text) { return strcmp(text, "true") ? json_string(text) : json_true(); }
+/* A LoRA that began as LoftQ is one like any other over the quantized base. */
+json_t *lora_init_json(const char *text)
+{
+	return strcmp(text, "true") && strcmp(text, "loftq") ? json_string(text) : json_true();
+}
+
+bool lora_init_of_weight(const struct lora_init *init) { return init->start >= LORA_LOFTQ; }
 
 bool lora_init_subtracts(const struct lora_init *init) { return init->start >= LORA_PISSA; }
 
@@ -70,15 +82,18 @@ static int check_site(const struct lora *o, const struct lora_site *s, const str
 
 	if (o->init.start == LORA_ORTHOGONAL && s->r % 2 && !s->embedding)
 		return err_set(e, "init_lora_weights orthogonal wants an even rank, '%s' has %zu", module, s->r);
-	if (!lora_init_subtracts(&o->init))
+	if (!lora_init_of_weight(&o->init))
 		return 0;
 	if (s->embedding || w->expert >= 0)
 		return err_set(e,
-		               "init_lora_weights: target_modules means '%s', %s, which pissa and olora do not begin",
-		               module, s->embedding ? "an embedding" : "an expert's matrix");
+		               "init_lora_weights: target_modules means '%s', %s, which pissa, olora and loftq do not "
+		               "begin", module, s->embedding ? "an embedding" : "an expert's matrix");
 	if (s->r > least)
 		return err_set(e, "init_lora_weights: the rank of '%s' is %zu, and the matrix has %zu at most", module,
 		               s->r, least);
+	if (o->init.start == LORA_LOFTQ && !nf4_is(w->dtype))
+		return err_set(e, "init_lora_weights loftq: '%s' is %s; it begins as what --load-in-4bit loses of a "
+		                  "matrix", module, dtypes[w->dtype].name);
 	return s->scale > 0 ? 0 :
 	                      err_set(e, "init_lora_weights: alpha of '%s' is 0, above 0 was wanted", module);
 }
@@ -94,7 +109,7 @@ static double work_numbers(const struct lora *o, const struct lora_site *s)
 {
 	double least = (double)MIN(s->in, s->out), both = (double)(s->in + s->out), r = (double)s->r;
 
-	return o->init.start == LORA_PISSA ? least * both + 3 * least * least : 4 * r * both;
+	return o->init.start <= LORA_PISSA ? least * both + 3 * least * least : 4 * r * both;
 }
 
 static double work_flops(const struct lora *o, const struct lora_site *s)
@@ -102,7 +117,7 @@ static double work_flops(const struct lora *o, const struct lora_site *s)
 	double steps = typical_steps(s), both = (double)(s->in + s->out), r = (double)s->r;
 	double product = 2 * (double)s->in * (double)s->out;
 
-	if (o->init.start == LORA_PISSA)
+	if (o->init.start <= LORA_PISSA)
 		return steps * 2 * product + 4 * steps * steps * both + 40 * steps * steps * steps;
 	return (2 * o->init.rounds + 4) * r * product;
 }
@@ -114,14 +129,17 @@ int lora_init_site(struct adapter *a, struct lora_site *s, const struct weight *
 
 	if (check_site(o, s, w, module, e) < 0)
 		return -1;
+	if (!lora_init_of_weight(&o->init))
+		return 0;
+	size_t bytes = s->in * s->out * sizeof(float) + (size_t)(work_numbers(o, s) * sizeof(double));
+	bytes += o->init.start == LORA_LOFTQ ? s->in * s->out * sizeof(float) : 0;
+	start->bytes = MAX(start->bytes, bytes);
+	start->flops += work_flops(o, s);
 	if (!lora_init_subtracts(&o->init))
 		return 0;
 	s->a0 = params_add(&a->overlay.fixed, peft_name(a, module, "lora_A0"), 2, (size_t[]){ s->r, s->in }, -1);
 	s->b0 = params_add(&a->overlay.fixed, peft_name(a, module, "lora_B0"), 2, (size_t[]){ s->out, s->r }, -1);
-	size_t bytes = s->in * s->out * sizeof(float) + (size_t)(work_numbers(o, s) * sizeof(double));
-	start->bytes = MAX(start->bytes, bytes);
 	start->numbers += s->r * (s->in + s->out);
-	start->flops += work_flops(o, s);
 	return 0;
 }
 
@@ -188,11 +206,12 @@ static struct found found_new(const struct lora_site *s)
 	return (struct found){ mem_array(s->r * s->out, sizeof(double)), mem_array(s->r * s->in, sizeof(double)) };
 }
 
-/* √(S/s) goes to both. */
-static void share(struct found *f, const struct lora_site *s, const double *values, const double *u, const double *v)
+/* √(S/s) goes to both; LoftQ's s is 1. */
+static void share(struct found *f, const struct lora_site *s, float scale, const double *values, const double *u,
+                  const double *v)
 {
 	for (size_t k = 0; k < s->r; k++) {
-		double c = sqrt(values[k] / (double)s->scale);
+		double c = sqrt(values[k] / (double)scale);
 		for (size_t i = 0; i < s->out; i++)
 			f->b[k * s->out + i] = c * u[k * s->out + i];
 		for (size_t i = 0; i < s->in; i++)
@@ -266,28 +285,29 @@ static bool iterated(struct found *f, const struct lora *o, const struct lora_si
 		for (size_t j = 0; j < s->r; j++)
 			for (size_t i = 0; i < s->out; i++)
 				u[k * s->out + i] += svd.u[k * s->r + j] * f->b[j * s->out + i];
-	share(f, s, svd.s, u, svd.v);
+	share(f, s, s->scale, svd.s, u, svd.v);
 	mem_free(u);
 	svd_release(&svd);
 	return true;
 }
 
-static bool largest(struct found *f, const struct lora_site *s, const struct svd_matrix *w)
+static bool largest(struct found *f, const struct lora_site *s, float scale, const struct svd_matrix *w)
 {
 	struct svd svd;
 	bool done = svd_largest(&svd, w, s->r, stop_asked);
 
 	if (done)
-		share(f, s, svd.s, svd.u, svd.v);
+		share(f, s, scale, svd.s, svd.u, svd.v);
 	svd_release(&svd);
 	return done;
 }
 
-/* Into A₀ and B₀, and into A and B, which begin as they. */
+/* Into A and B, and into A₀ and B₀, as which they begin, where those are there. */
 static void keep(struct adapter *a, const struct model *m, const struct lora_site *s, const struct found *f)
 {
+	const struct lora *o = a->own;
 	const struct params *fixed = &a->overlay.fixed, *p = &a->overlay.params;
-	float *A = fixed->w + fixed->items[s->a0].offset, *B = fixed->w + fixed->items[s->b0].offset;
+	float *A = p->w + p->items[s->a].offset, *B = p->w + p->items[s->b].offset;
 
 	for (size_t i = 0; i < s->r * s->in; i++)
 		A[i] = (float)f->a[i];
@@ -296,8 +316,22 @@ static void keep(struct adapter *a, const struct model *m, const struct lora_sit
 			B[i * s->r + k] = (float)f->b[k * s->out + i];
 	if (weight_is_permuted(m, s->weight))
 		weight_permute_rows(B, s->out, s->r, weight_row_order(m, s->weight), false);
-	memcpy(p->w + p->items[s->a].offset, A, s->r * s->in * sizeof(*A));
-	memcpy(p->w + p->items[s->b].offset, B, s->r * s->out * sizeof(*B));
+	if (!lora_init_subtracts(&o->init))
+		return;
+	memcpy(fixed->w + fixed->items[s->a0].offset, A, s->r * s->in * sizeof(*A));
+	memcpy(fixed->w + fixed->items[s->b0].offset, B, s->r * s->out * sizeof(*B));
+}
+
+/* W − Q(W) of a weight in 4 bits, into w. */
+static void take_lost(const struct starting *x, int weight, const struct lora_site *s, float *w)
+{
+	float *q = mem_array(s->in * s->out, sizeof(*q));
+
+	model_weight_float(x->m, weight, q);
+	model_weight_original(x->m, weight, w);
+	for (size_t i = 0; i < s->in * s->out; i++)
+		w[i] -= q[i];
+	mem_free(q);
 }
 
 static void start_site(void *ctx, size_t item, int thread)
@@ -313,11 +347,15 @@ static void start_site(void *ctx, size_t item, int thread)
 	bool done = true;
 	(void)thread;
 
-	model_weight_float(x->m, weight, w);
+	if (o->init.start == LORA_LOFTQ)
+		take_lost(x, weight, s, w);
+	else
+		model_weight_float(x->m, weight, w);
 	if (o->init.start == LORA_OLORA)
 		olora(&f, s, w, &matrix);
 	else
-		done = o->init.start == LORA_PISSA ? largest(&f, s, &matrix) : iterated(&f, o, s, &matrix);
+		done = o->init.start == LORA_PISSA_NITER ? iterated(&f, o, s, &matrix) :
+		       largest(&f, s, o->init.start == LORA_LOFTQ ? 1 : s->scale, &matrix);
 	if (done)
 		keep(x->a, x->m, s, &f);
 	mem_free(f.a);
@@ -333,7 +371,7 @@ int lora_init_start(struct adapter *a, const struct model *m, struct pool *p, st
 	double begin = clock_seconds();
 	bool said = false;
 
-	for (; x.first < o->n && lora_init_subtracts(&o->init); x.first += each) {
+	for (; x.first < o->n && lora_init_of_weight(&o->init); x.first += each) {
 		pool_run(p, MIN(each, o->n - x.first), start_site, &x);
 		if (stop_look(e, "the adapter's start was made of the weights") < 0)
 			return -1;

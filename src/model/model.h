@@ -194,6 +194,8 @@ size_t model_count_active(const struct model *m);
 int model_experts(const struct model *m, int *of);
 /* Weight i as f32 in Hugging Face's order and orientation ([out][in] for linears, q and k rows unpermuted). */
 void model_weight_float(const struct model *m, int i, float *out);
+/* The same as its file has it, of one that became 4-bit floats as it was read (four_bit.h). */
+void model_weight_original(const struct model *m, int i, float *out);
 /* Refuses a model b that has not the same weights as a, in name and shape, whatever their dtypes: a sentence with
  * `name`, which is b's. */
 int model_same_weights(const struct model *a, const struct model *b, const char *name, struct err *e);

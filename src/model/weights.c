@@ -592,3 +592,26 @@ void model_weight_float(const struct model *m, int i, float *out)
 	dtype_rows_to_float(w->dtype, w->data, w->dim[0], weight_numbers(w) / w->dim[0], out);
 	weight_convert(m, i, out, true);
 }
+
+void model_weight_original(const struct model *m, int i, float *out)
+{
+	const struct weight *w = &m->weights[i];
+	size_t rows = w->dim[0], cols = w->dim[1];
+	struct source_tensor t;
+
+	if (find_tensor(m, w, &t))
+		BUG("%s is in no file", w->name);
+	if (m->source.is_gguf || !(w->spec->flags & WEIGHT_TRANSPOSED)) {
+		dtypes[t.dtype].to_float(t.data, out, rows * cols);
+	} else {
+		float *row = mem_array(rows, sizeof(*row));
+		for (size_t c = 0; c < cols; c++) {
+			dtypes[t.dtype].to_float((const char *)t.data + c * rows * dtypes[t.dtype].bytes, row, rows);
+			for (size_t r = 0; r < rows; r++)
+				out[r * cols + c] = row[r];
+		}
+		mem_free(row);
+	}
+	source_forget(&m->source, t.data, t.bytes);
+	weight_convert(m, i, out, true);
+}

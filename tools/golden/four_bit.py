@@ -19,6 +19,7 @@ import make_golden as golden
 import tiny
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.utils import loftq_utils
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 RATE = 1e-2
@@ -64,6 +65,19 @@ def lora(model):
     return m.eval()
 
 
+def loftq_values():
+    """What PEFT's LoftQ of one iteration begins as, of two matrices in NF4: B·A, since signs are free."""
+    quantized = in_4bit("nf4", False)
+    plain = AutoModelForCausalLM.from_pretrained(f"{GOLDEN}/four-bit", dtype=torch.float32)
+    out = {}
+    for name in ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"):
+        w = quantized.get_submodule(name).weight
+        lost = plain.get_submodule(name).weight.detach() - bnb.functional.dequantize_4bit(w.data, w.quant_state)
+        parts = loftq_utils._low_rank_decomposition(lost.double(), reduced_rank=4)
+        out[name] = golden.f32(parts["L"] @ parts["R"])
+    return out
+
+
 def main():
     docs, learn = tiny.make_documents()
     tok = tiny.make_tokenizer("smollm")
@@ -84,6 +98,7 @@ def main():
     golden.close("ten norms, bitsandbytes and PEFT", norms, values["grad_norms"], 1e-4)
     golden.save("four-bit-lora", values, model="four-bit", adapter="four-bit-lora", learning_rate=str(RATE),
                 load_in_4bit="nf4 nested")
+    golden.save("loftq", loftq_values())
     values = golden.forward_values(plain_of(in_4bit("fp4", False)), docs[:6], 9)
     golden.save("four-bit-fp4", values, model="four-bit", load_in_4bit="fp4")
     golden.readable()
