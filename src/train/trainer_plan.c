@@ -198,8 +198,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
 }
 
-/* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. What
- * the steps read of them is there already; of an embedding that is no head they read some rows. */
+/* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. */
 static size_t result_bytes(const struct trainer *t)
 {
 	const struct trainer_plan *p = &t->totals;
@@ -207,9 +206,8 @@ static size_t result_bytes(const struct trainer *t)
 
 	for (size_t i = 0; i < t->model->n_weights && !t->has_adapter; i++) {
 		const struct weight *w = &t->model->weights[i];
-		bool some = (w->spec->flags & WEIGHT_EMBED) && model_head(t->model) != (int)i;
 		if (t->full.replaced[i] < 0)
-			largest = MAX(largest, (some ? w->bytes : 0) + weight_numbers(w) * sizeof(float));
+			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
 	}
 	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
 }
