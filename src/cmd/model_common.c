@@ -63,6 +63,9 @@ static int open_adapted(struct loaded *l, const struct reading *r, const char *p
 		status = open_both(l, r, a.model, a.adapter ? a.adapter : adapter, e);
 	if (status == 0 && a.adapter)
 		l->own_adapter = mem_strdup(a.adapter);
+	if (status == 0 && a.first)
+		log_say("%s: words or states answer first where they are sure, in eval, generate and classify; this "
+		        "is the model for the rest", path);
 	adapted_close(&a);
 	return status;
 }
