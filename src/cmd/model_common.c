@@ -64,8 +64,8 @@ static int open_adapted(struct loaded *l, const struct reading *r, const char *p
 	if (status == 0 && a.adapter)
 		l->own_adapter = mem_strdup(a.adapter);
 	if (status == 0 && a.first)
-		log_say("%s: words or states answer first where they are sure, in eval, generate and classify; this "
-		        "is the model for the rest", path);
+		log_say("%s: words or states answer first where they are sure, in eval and for a prompt of generate; "
+		        "this is the model for the rest", path);
 	adapted_close(&a);
 	return status;
 }
