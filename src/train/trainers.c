@@ -17,8 +17,9 @@
 #include "train/trainer_parts.h"
 
 /* Up to so many rows of a micro-batch on average, passes go together: reading and unpacking a matrix costs as much as
- * some tens of rows, and each pass then has activations of its own. */
-enum { FEW_ROWS = 256 };
+ * some rows, and each pass then has activations of its own: at 75 rows four LoRAs of SmolLM2 took 1.14 of the time of
+ * each alone when they went together, 0.97 one after another within a step (AVX2). */
+enum { FEW_ROWS = 16 };
 
 /* of the heap while they run, of each: logs, metrics, the ledger's pages */
 enum { LATER_BYTES = 96 << 10 };
