@@ -91,6 +91,11 @@ static void say_classes(const struct adapt *a)
 
 	if (!t->n_classes)
 		return;
+	if (strcmp(a->known.majority_class, a->known.least_class_name) == 0) {
+		log_say("  %d class%s of %zu row%s each", t->n_classes, t->n_classes == 1 ? "" : "es",
+		        a->known.least_class, a->known.least_class == 1 ? "" : "s");
+		return;
+	}
 	log_say("  %d classes, the most frequent '%.40s' (%.1f %% of the rows), the rarest '%.40s' (%zu row%s)",
 	        t->n_classes, a->known.majority_class, 100 * a->known.majority, a->known.least_class_name,
 	        a->known.least_class, a->known.least_class == 1 ? "" : "s");
