@@ -154,6 +154,11 @@ static void put_files(FILE *f)
 		{ "\\fIRUN\\fR/run.json", "What the run took in all, and how it ended." },
 		{ "\\fIRUN\\fR/checkpoint\\-\\fIN\\fR", "What \\fBkungfu resume\\fR goes on from." },
 		{ "\\fIRUN\\fR/adapter_model.safetensors, adapter_config.json", "The adapter, in PEFT's form; of all weights a model's folder." },
+		{ "\\fIDIR\\fR/artefact.json", "What \\fBkungfu adapt\\fR chose: the folder is taken wherever a model is." },
+		{ "\\fIDIR\\fR/adapt.json, report.html", "Each decision of \\fBkungfu adapt\\fR, which \\fBkungfu resume\\fR goes on from; the same to read." },
+		{ "\\fISTUDY\\fR/study.json, trials/\\fINNNN\\fR", "Each decision of \\fBkungfu search\\fR; its trials, which are runs." },
+		{ "\\fIDOCS\\fR.db, .words\\-\\fIN\\fR, .vectors\\-\\fIN\\fR", "An index of \\fBkungfu index\\fR; they belong together." },
+		{ "learner.json, learner.safetensors", "What \\fBkungfu probe \\-\\-out\\fR keeps." },
 		{ "\\fIOUT\\fR.resume.json", "Beside \\fBgenerate \\-\\-out\\fR: what was asked for, so that it can go on." },
 	};
 	fputs(".SH FILES\n", f);
@@ -179,11 +184,17 @@ static void put_program(FILE *f, const char *date)
 		fputs("\\fR(1)\n", f);
 		put_capital(f, all[i]->summary, ".");
 	}
-	fputs(".SH ENVIRONMENT\n.TP\n\\fBKUNGFU_ISA\\fR\nKernels to compute with instead of the best that the processor has: ref, avx2, avx512, neon.\n"
+	fputs(".SH ENVIRONMENT\n.TP\n\\fBKUNGFU_ISA\\fR\nKernels to compute with instead of the best that the processor has: ref, avx2, avxvnni, avx512, avx512vnni, neon.\n"
 	      ".TP\n\\fBNO_COLOR\\fR\nNo colours, whatever its value.\n"
 	      ".TP\n\\fBTERM\\fR\nA terminal called dumb gets no colours and no moving lines.\n"
-	      ".TP\n\\fBTMPDIR\\fR\nWhere \\fBkungfu bench\\fR writes what it measures writing with; /tmp where it is not set.\n"
+	      ".TP\n\\fBTMPDIR\\fR\nWhere \\fBkungfu bench\\fR and \\fBgas bench\\fR write what they measure with; /tmp where it is not set.\n"
 	      ".TP\n\\fBXDG_STATE_HOME\\fR\nWhere what is kept between runs lies, in a folder kungfu; ~/.local/state where it is not set.\n"
+	      ".TP\n\\fBXDG_CONFIG_HOME\\fR\nWhere kungfu/prices.yaml is looked for; ~/.config where it is not set.\n"
+	      ".TP\n\\fBHF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME\\fR\nThe cache of models that other tools share: the first that is set, or of HF_HOME the folder hub, of\n"
+	      "XDG_CACHE_HOME huggingface/hub; ~/.cache/huggingface/hub where none is.\n"
+	      ".TP\n\\fBHF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE\\fR\nWhere \\fBkungfu pull\\fR fetches from, as whom, and that it may not.\n"
+	      ".TP\n\\fBCOLUMNS\\fR\nHow wide tables may be where standard output is no terminal.\n"
+	      ".TP\n\\fBKUNGFU_COUNTERS\\fR\nA folder under which the counters of energy are looked for, instead of /.\n"
 	      ".TP\n\\fBHOME\\fR\nThe home folder, for the places below.\n", f);
 	put_files(f);
 	put_end(f);
