@@ -13,11 +13,26 @@
 
 /* --- columns --- */
 
+/* By its shape it asks elsewhere and teaches the answer: a `text` beside that is often both (Alpaca's). */
+static bool asks_elsewhere(const json_t *row)
+{
+	const struct shape *s = shape_of(row);
+
+	return s && !s->asks_only && (s->ask || (s->asks && strcmp(s->asks, "query") != 0));
+}
+
 static const json_t *query_of(const json_t *row)
 {
 	const json_t *query = json_object_get(row, "query");
 
-	return json_is_string(query) ? query : NULL;
+	return json_is_string(query) && !asks_elsewhere(row) ? query : NULL;
+}
+
+static const struct pair_columns *pair_of(const json_t *row)
+{
+	const struct pair_columns *p = pair_columns_of(row);
+
+	return p && !asks_elsewhere(row) ? p : NULL;
 }
 
 /* The one text of a row; one that asks in another column has none. */
@@ -26,10 +41,10 @@ static const json_t *own_text(const json_t *row)
 	const json_t *text = json_object_get(row, "text");
 
 	text = text ? text : json_object_get(row, "sentence");
-	return json_is_string(text) ? text : NULL;
+	return json_is_string(text) && !asks_elsewhere(row) ? text : NULL;
 }
 
-static bool is_text(const json_t *row) { return own_text(row) || pair_columns_of(row); }
+static bool is_text(const json_t *row) { return own_text(row) || pair_of(row); }
 
 /* The row with its conversation up to the last answer; new. */
 static json_t *without_answer(const json_t *row)
@@ -109,13 +124,12 @@ static int add_question(struct buf *out, const json_t *row, struct err *e)
 
 int asked_text(struct buf *out, const struct row *r, struct err *e)
 {
-	const struct pair_columns *p = pair_columns_of(r->json);
-	const json_t *one = query_of(r->json) ? query_of(r->json) : own_text(r->json);
+	const json_t *query = query_of(r->json);
+	const struct pair_columns *p = query ? NULL : pair_of(r->json);
+	const json_t *one = query ? query : p ? json_object_get(r->json, p->second) : own_text(r->json);
 
-	if (!one && p) {
+	if (p)
 		add_line(out, json_object_get(r->json, p->first));
-		one = json_object_get(r->json, p->second);
-	}
 	if (one) {
 		add_line(out, one);
 		return 0;
@@ -140,7 +154,7 @@ static int enclosed_tokens(struct asked *a, const struct enclosed *of, const str
 static int text_tokens(struct asked *a, const struct row *r, const struct text_codec *c, int32_t max_length,
                        struct err *e)
 {
-	const struct pair_columns *p = pair_columns_of(r->json);
+	const struct pair_columns *p = pair_of(r->json);
 	const json_t *one = p ? json_object_get(r->json, p->first) : own_text(r->json),
 	             *two = p ? json_object_get(r->json, p->second) : NULL;
 

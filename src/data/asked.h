@@ -5,7 +5,8 @@
  *     text, sentence, two of a pair     between what the tokenizer puts around them (data/enclosed.h)
  *     prompt, messages, instruction …   as data/prompts.h has it; a prompt that is a text is continued as it is
  *
- * Of a conversation that ends with an answer it is what stands before that. */
+ * Of a conversation that ends with an answer it is what stands before that. A row whose shape asks in a column of its
+ * own and teaches an answer is asked by that, whatever `text` stands beside it (Alpaca's has the answer). */
 #ifndef DATA_ASKED_H
 #define DATA_ASKED_H
 

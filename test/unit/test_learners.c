@@ -295,6 +295,12 @@ static void check_rows(struct bench *b)
 		  "\"value\": \"4\"}]}", "2 + 2?", "4" },
 		{ "{\"text\": \"good\", \"label\": 4}", "good", "4" },
 		{ "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": \"4\"}", "a\nb", "4" },
+		{ "{\"text\": \"a\", \"text_pair\": \"b\", \"label\": \"4\"}", "a\nb", "4" },
+		{ "{\"question\": \"a\", \"sentence\": \"b\", \"label\": \"4\"}", "a\nb", "4" },
+		/* as Alpaca's rows are published: `text` has the answer */
+		{ "{\"instruction\": \"2 + 2?\", \"input\": \"\", \"output\": \"4\", \"text\": \"2 + 2? 4\"}", "2 + 2?",
+		  "4" },
+		{ "{\"prompt\": \"2 + 2 =\", \"completion\": \" 4\", \"text\": \"2 + 2 = 4\"}", "2 + 2 =", "4" },
 	};
 	char *path = io_join(test_tmp(), "rows.jsonl");
 
