@@ -184,6 +184,11 @@ static double seconds_of_trying(const struct adapt *a, size_t i)
 	return p->make.mid + (double)a->n_choose * (p->answer - p->spare / 2);
 }
 
+static const char *why_not(const struct adapt *a, size_t i)
+{
+	return a->ways[i].why[0] ? a->ways[i].why : "it is put together of two ways that were measured";
+}
+
 static int check_budget(struct adapt *a, struct err *e)
 {
 	double cheapest = INFINITY;
@@ -197,9 +202,9 @@ static int check_budget(struct adapt *a, struct err *e)
 		}
 	if (!isfinite(cheapest)) {
 		for (size_t i = 0; i < a->climb.n; i++)
-			log_say("  %-12s %s", a->ways[i].rung->name, a->ways[i].why);
+			log_say("  %-12s %s", a->ways[i].rung->name, why_not(a, i));
 		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].rung->name,
-		               a->ways[0].why);
+		               why_not(a, 0));
 	}
 	double left = adapt_left(a);
 	if (left < cheapest)

@@ -153,21 +153,30 @@ static int read_goal(struct adapt *a, struct err *e)
 	return 0;
 }
 
+static int too_few_rows(const struct adapt *a, size_t n, struct err *e)
+{
+	return err_set(e,
+	               "%s: %zu row%s cannot be parted into some to learn from, to choose by and to test with: "
+	               "%d at least are wanted",
+	               a->o.data, n, n == 1 ? "" : "s", ROWS_LEAST);
+}
+
 static int check_sides(const struct adapt *a, struct err *e)
 {
 	static const char *const names[] = { "to learn from", "to choose by", "to test with" };
 	const struct task *t = &a->task;
 
 	if (t->n - t->n_leaks < ROWS_LEAST)
-		return err_set(e,
-		               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
-		               "%d at least are wanted",
-		               a->o.data, t->n - t->n_leaks, ROWS_LEAST);
-	for (int s = SIDE_TRAIN; s <= SIDE_TEST; s++)
+		return too_few_rows(a, t->n - t->n_leaks, e);
+	for (int s = SIDE_TRAIN; s <= SIDE_TEST; s++) {
+		bool own = s == SIDE_TEST && a->o.test_data;
 		if (t->side_n[s] < SIDE_LEAST)
-			return err_set(
-				e, "%s: only %zu of %zu rows are left %s: too many ask the same, or are of one group",
-				a->o.data, t->side_n[s], t->n, names[s]);
+			return err_set(e,
+			               "%s: %zu of %zu rows would be there %s, %d at least are wanted; rows that ask "
+			               "the same, or are of one group, stand on one side",
+			               own ? a->o.test_data : a->o.data, t->side_n[s],
+			               own ? a->test_rows.n : a->rows.n, names[s], SIDE_LEAST);
+	}
 	return 0;
 }
 
@@ -202,10 +211,7 @@ static int open_task(struct adapt *a, struct err *e)
 	if (a->o.test_data && !a->test_rows.n)
 		return err_set(e, "%s holds no rows", a->o.test_data);
 	if (a->rows.n + a->test_rows.n < ROWS_LEAST)
-		return err_set(e,
-		               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
-		               "%d at least are wanted",
-		               a->o.data, a->rows.n, ROWS_LEAST);
+		return too_few_rows(a, a->rows.n, e);
 	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 ||
 	    task_check_classes(&a->task, e) < 0 || check_sides(a, e) < 0)
 		return -1;
