@@ -308,13 +308,24 @@ static void open_ladder(struct adapt *a)
 		                     .ctx = a };
 }
 
+/* Ways that answer without a model would not notice that it is not there. */
+static int check_model(const char *model, struct err *e)
+{
+	struct model m;
+
+	if (model_open_facts(&m, model, e) < 0)
+		return -1;
+	model_close(&m);
+	return 0;
+}
+
 static int open_all(struct adapt *a, struct err *e)
 {
 	if (check_rungs(a->o.rungs, e) < 0 || metering_limit(&a->limit, &a->o.common, e) < 0 ||
 	    priors_load(&a->priors, a->o.priors, e) < 0)
 		return -1;
 	metering_phase("open");
-	if (open_task(a, e) < 0 || read_goal(a, e) < 0)
+	if (check_model(a->o.model, e) < 0 || open_task(a, e) < 0 || read_goal(a, e) < 0)
 		return -1;
 	metering_in("model", a->o.model, NULL);
 	make_ways(a);
@@ -389,7 +400,6 @@ static int climb_and_finish(struct adapt *a, struct err *e)
 
 	if (status == 0)
 		status = adapt_cascade(a, e);
-
 	if (status == 0)
 		status = finish(a, e);
 	return status < 0 && app_signalled() ? stopped(a, e) : status;
@@ -474,14 +484,31 @@ static int new_place(struct adapt *a, struct err *e)
 	return 0;
 }
 
-/* What an earlier run left, once the new one is known to begin. */
-static int clear_place(const struct adapt *a, struct err *e)
+#define EARLIER "earlier" /* what an earlier run left, until the new one has begun */
+
+/* What a run leaves; what is told of it last, so that a move that is cut off leaves a run to resume. */
+static const char *const leavings[] = { "rungs", "data", "report.html", ADAPTED_FILE, ADAPT_FILE };
+
+static int move_leavings(const char *from, const char *to, struct err *e)
 {
-	static const char *const names[] = { ADAPT_FILE, ADAPTED_FILE, "report.html", "rungs", "data" };
 	int status = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(names) && status == 0; i++) {
-		char *path = io_join(a->dir, names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(leavings) && status == 0; i++) {
+		char *old = io_join(from, leavings[i]), *new = io_join(to, leavings[i]);
+		if (io_exists(old))
+			status = io_rename_dir(old, new, e);
+		mem_free(old);
+		mem_free(new);
+	}
+	return status;
+}
+
+static int remove_leavings(const char *dir, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(leavings) && status == 0; i++) {
+		char *path = io_join(dir, leavings[i]);
 		if (io_exists(path))
 			status = io_remove_tree(path, e);
 		mem_free(path);
@@ -489,13 +516,42 @@ static int clear_place(const struct adapt *a, struct err *e)
 	return status;
 }
 
-/* A run that could not begin leaves nothing in the way of the next try. */
+static int forget_earlier(const struct adapt *a, struct err *e)
+{
+	char *earlier = io_join(a->dir, EARLIER);
+	int status = io_exists(earlier) ? io_remove_tree(earlier, e) : 0;
+
+	mem_free(earlier);
+	return status;
+}
+
+/* The new run has the place; the earlier one is there until it has begun. */
+static int set_earlier_aside(const struct adapt *a, struct err *e)
+{
+	if (!adapt_is(a->dir))
+		return 0;
+	char *earlier = io_join(a->dir, EARLIER);
+	int status = forget_earlier(a, e);
+	if (status == 0)
+		status = io_mkdirs(earlier, e);
+	if (status == 0)
+		status = move_leavings(a->dir, earlier, e);
+	mem_free(earlier);
+	return status;
+}
+
+/* A run that could not begin leaves nothing in the way of the next try, and the earlier one as it was. */
 static void discard_place(const struct adapt *a)
 {
 	struct err ignored = ERR_INIT;
+	char *earlier = io_join(a->dir, EARLIER);
 	bool empty;
 
-	clear_place(a, &ignored);
+	if (a->state)
+		remove_leavings(a->dir, &ignored);
+	if (io_exists(earlier) && move_leavings(earlier, a->dir, &ignored) == 0)
+		io_remove_tree(earlier, &ignored);
+	mem_free(earlier);
 	if (io_dir_is_empty(a->dir, &empty, &ignored) == 0 && empty)
 		io_remove_tree(a->dir, &ignored);
 }
@@ -520,7 +576,7 @@ static int run_new(struct adapt *a, struct err *e)
 	if (status == 0)
 		status = open_all(a, e);
 	if (status == 0 && !plans)
-		status = clear_place(a, e);
+		status = set_earlier_aside(a, e);
 	if (status == 0)
 		status = begin(a, e);
 	bool began = a->state && json_array_size(adapt_decisions(a));
@@ -528,6 +584,8 @@ static int run_new(struct adapt *a, struct err *e)
 		io_remove_tree(a->dir, &(struct err){ .msg = "" });
 	else if (status < 0 && !began && a->lock >= 0)
 		discard_place(a);
+	else if (a->lock >= 0 && began)
+		forget_earlier(a, &(struct err){ .msg = "" });
 	return status;
 }
 
@@ -604,6 +662,8 @@ int adapt_resume(struct app *app, const struct common *common, const char *dir, 
 	} else if (status == 0) {
 		app->compute = a.o.compute;
 		status = open_all(&a, e);
+		if (status == 0)
+			status = forget_earlier(&a, e);
 		if (status == 0)
 			status = go_on(&a, e);
 	}
