@@ -107,7 +107,7 @@ static void leave_hopeless(struct climb *c, double best)
 
 static size_t until_shown(const struct climb *c, struct climb_step *s)
 {
-	size_t best = c->n;
+	size_t best = c->n, n = n_waiting(c, true);
 	double most = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
@@ -120,9 +120,9 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
-		         "its chance to reach the goal is %.0f %%, and of %zu ways it has the most chance for its gas "
-		         "(%.3g s)",
-		         100 * s->chance, n_waiting(c, true), c->ways[best].try_seconds);
+		         "its chance to reach the goal is %.0f %%, and of %zu way%s it has the most chance for its "
+		         "gas (%.3g s)",
+		         100 * s->chance, n, n == 1 ? "" : "s", c->ways[best].try_seconds);
 	}
 	return best;
 }
@@ -160,7 +160,7 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 
 static size_t without_goal(const struct climb *c, double before, struct climb_step *s)
 {
-	size_t best = c->n;
+	size_t best = c->n, n = n_waiting(c, true);
 	double most = 0, base = isfinite(before) ? before : 0;
 
 	for (size_t i = 0; i < c->n; i++) {
@@ -174,8 +174,8 @@ static size_t without_goal(const struct climb *c, double before, struct climb_st
 	}
 	if (best < c->n && isfinite(before))
 		snprintf(s->why, sizeof(s->why),
-		         "of %zu ways it promises the most for its gas: %.3g more expected, for %.3g s",
-		         n_waiting(c, true), s->gain, c->ways[best].try_seconds);
+		         "of %zu way%s it promises the most for its gas: %.3g more expected, for %.3g s", n,
+		         n == 1 ? "" : "s", s->gain, c->ways[best].try_seconds);
 	else if (best < c->n)
 		snprintf(s->why, sizeof(s->why), "it is the cheapest, and something must be known (%.3g s)",
 		         c->ways[best].try_seconds);

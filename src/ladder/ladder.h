@@ -30,7 +30,6 @@ struct rung_price {
 
 struct rung {
 	const char *name;    /* "lora-small": in files, --rungs and --json */
-	const char *title;   /* for tables */
 	const char *summary; /* half a line: what it is */
 	/* 0, or −1 and a sentence that says why this cannot be of these rows and this model. */
 	int (*fits)(struct ladder *l, struct err *e);

@@ -175,7 +175,7 @@ double learnt_word_seconds(const struct ladder *l)
 	return 0.02 + words * l->task->n_classes * 4 * WORD_STEPS / WORD_FLOPS;
 }
 
-double learnt_state_seconds(const struct ladder *l)
+static double state_seconds(const struct ladder *l)
 {
 	double layers = (double)features_layers(&l->base) / 4 + 1;
 
@@ -184,11 +184,11 @@ double learnt_state_seconds(const struct ladder *l)
 }
 
 /* Every row is read once; what another rung has computed is there. */
-int learnt_state_price(struct ladder *l, double fit, struct rung_price *p, struct err *e)
+int learnt_state_price(struct ladder *l, double share, struct rung_price *p, struct err *e)
 {
 	if (ladder_price_model(l, p, e) < 0 || ladder_open_model(l, e) < 0)
 		return -1;
-	double mid = l->read_seconds * (double)l->task->side_n[SIDE_TRAIN] + fit;
+	double mid = l->read_seconds * (double)l->task->side_n[SIDE_TRAIN] + share * state_seconds(l);
 	p->make = (struct span){ mid, mid / 2, mid * 2 };
 	p->answer = l->read_seconds;
 	p->spare = 0;

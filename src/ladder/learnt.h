@@ -11,11 +11,24 @@ int learnt_fits(struct ladder *l, struct err *e);
 /* On the rows to learn from: by their texts, or by a frozen model's states, which are computed once for all rungs. */
 int learnt_make(struct ladder *l, enum learner_kind kind, const char *dir, struct err *e);
 int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e);
-/* Seconds of a fit on words, and of one on states. */
+/* Seconds of a fit on words. */
 double learnt_word_seconds(const struct ladder *l);
-double learnt_state_seconds(const struct ladder *l);
-int learnt_state_price(struct ladder *l, double fit, struct rung_price *p, struct err *e);
+/* Of states, and of a fit on them that takes `share` of what logistic regression takes. */
+int learnt_state_price(struct ladder *l, double share, struct rung_price *p, struct err *e);
 void learnt_release(struct ladder *l); /* the states */
 json_t *learnt_leaves(struct ladder *l, const char *dir, struct err *e);
+
+/* What such a rung's file says: its learner, then the rest of its row; its price is a function of its own, price(). */
+#define RUNG_LEARNT(id, kind_, ...) \
+	static int id##_make(struct ladder *l, const char *dir, struct err *e) \
+	{ \
+		return learnt_make(l, kind_, dir, e); \
+	} \
+	const struct rung rung_##id = { .price = price, \
+		                        .make = id##_make, \
+		                        .answer = learnt_answer, \
+		                        .leaves = learnt_leaves, \
+		                        .learns = true, \
+		                        __VA_ARGS__ }
 
 #endif

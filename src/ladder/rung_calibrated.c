@@ -24,8 +24,7 @@ static json_t *leaves(struct ladder *l, const char *dir, struct err *e)
 
 const struct rung rung_calibrated = {
 	.name = "calibrated",
-	.title = "examples, calibrated",
-	.summary = "the same, less what the prompt itself makes of the choices",
+	.summary = "examples, less what the prompt itself makes of the choices",
 	.order = 31,
 	.fits = fits,
 	.price = price,

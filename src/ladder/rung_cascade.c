@@ -125,7 +125,6 @@ static json_t *leaves(struct ladder *l, const char *dir, struct err *e)
 
 const struct rung rung_cascade = {
 	.name = "cascade",
-	.title = "two ways, one after the other",
 	.summary = "the cheap way answers where it is sure, the dear one the rest",
 	.order = 90,
 	.fits = fits,

@@ -17,7 +17,6 @@ static json_t *leaves(struct ladder *l, const char *dir, struct err *e)
 
 const struct rung rung_few_shot = {
 	.name = "few-shot",
-	.title = "examples before each row",
 	.summary = "some rows with their answers before what is asked",
 	.order = 30,
 	.fits = prompted_fits,

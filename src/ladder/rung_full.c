@@ -26,7 +26,6 @@ static json_t *leaves(struct ladder *l, const char *dir, struct err *e)
 
 const struct rung rung_full = {
 	.name = "full",
-	.title = "all weights",
 	.summary = "the whole model is trained",
 	.order = 80,
 	.fits = rung_training_fits,

@@ -19,4 +19,4 @@ json_t *rung_adapter_leaves(struct ladder *l, const char *dir, struct err *e)
 	return json_pack("{s:s, s:s}", "kind", "adapter", "adapter", ".");
 }
 
-RUNG_TRAINING(lora, "lora", 60, "LoRA", "an adapter of low rank on all linears", NULL, "method", "lora");
+RUNG_TRAINING(lora, "lora", 60, "an adapter of low rank on all linears", NULL, "method", "lora");

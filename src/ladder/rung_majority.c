@@ -15,18 +15,5 @@ static int price(struct ladder *l, struct rung_price *p, struct err *e)
 	return 0;
 }
 
-static int make(struct ladder *l, const char *dir, struct err *e) { return learnt_make(l, LEARNER_MAJORITY, dir, e); }
-
-const struct rung rung_majority = {
-	.name = "majority",
-	.title = "the most frequent answer",
-	.summary = "always the answer that most rows have",
-	.order = 0,
-	.fits = fits,
-	.price = price,
-	.make = make,
-	.answer = learnt_answer,
-	.leaves = learnt_leaves,
-	.learns = true,
-	.no_model = true,
-};
+RUNG_LEARNT(majority, LEARNER_MAJORITY, .name = "majority", .summary = "always the answer that most rows have",
+            .order = 0, .fits = fits, .no_model = true);

@@ -12,18 +12,5 @@ static int price(struct ladder *l, struct rung_price *p, struct err *e)
 	return 0;
 }
 
-static int make(struct ladder *l, const char *dir, struct err *e) { return learnt_make(l, LEARNER_TFIDF, dir, e); }
-
-const struct rung rung_tfidf = {
-	.name = "tfidf",
-	.title = "words alone (TF-IDF)",
-	.summary = "logistic regression on the words of what is asked",
-	.order = 1,
-	.fits = learnt_fits,
-	.price = price,
-	.make = make,
-	.answer = learnt_answer,
-	.leaves = learnt_leaves,
-	.learns = true,
-	.no_model = true,
-};
+RUNG_LEARNT(tfidf, LEARNER_TFIDF, .name = "tfidf", .summary = "logistic regression on the words of what is asked",
+            .order = 1, .fits = learnt_fits, .no_model = true);

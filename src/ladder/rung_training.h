@@ -11,7 +11,7 @@ int rung_adapter_answer(struct ladder *l, const char *dir, const size_t *at, siz
                         struct err *e);
 json_t *rung_adapter_leaves(struct ladder *l, const char *dir, struct err *e);
 
-#define RUNG_TRAINING(id, name_, order_, title_, summary_, near_, ...) \
+#define RUNG_TRAINING(id, name_, order_, summary_, near_, ...) \
 	static const char *const id##_options[] = { __VA_ARGS__, NULL }; \
 	static int id##_price(struct ladder *l, struct rung_price *p, struct err *e) \
 	{ \
@@ -22,7 +22,6 @@ json_t *rung_adapter_leaves(struct ladder *l, const char *dir, struct err *e);
 		return ladder_train(l, &(struct training){ name_, id##_options }, dir, e); \
 	} \
 	const struct rung rung_##id = { .name = name_, \
-		                        .title = title_, \
 		                        .summary = summary_, \
 		                        .order = order_, \
 		                        .fits = rung_training_fits, \

@@ -20,7 +20,6 @@ static json_t *leaves(struct ladder *l, const char *dir, struct err *e)
 
 const struct rung rung_zero_shot = {
 	.name = "zero-shot",
-	.title = "the model as it is",
 	.summary = "nothing is learnt: the bare model answers",
 	.order = 10,
 	.fits = fits,

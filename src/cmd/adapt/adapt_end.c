@@ -22,6 +22,7 @@
 #include "cmd/metering.h"
 
 static const double alpha = 0.05;
+static const double least_gain = 0.001; /* that is worth a number */
 
 /* --- the test --- */
 
@@ -355,7 +356,7 @@ static void say_result(const struct adapt *a, struct buf *out)
 	buf_addf(out,
 	         "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
 	         "choice had seen.\n",
-	         w->rung->title, w->rung->name, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
+	         w->rung->name, w->rung->summary, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
 	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
 	if (a->has_goal)
 		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
@@ -412,9 +413,14 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
-	buf_addf(out, "The next 100 rows would be worth about %.3g %s, by what is known of such ways.\n",
-	         gain_of_labels(a, 100),
-	         a->first->what == MEASURE_PERPLEXITY ? "of ln perplexity" : measure_names[a->first->what]);
+	double gain = gain_of_labels(a, 100);
+	buf_addf(out, "The next 100 rows would be worth ");
+	if (gain >= least_gain)
+		buf_addf(out, "about %.3g %s", gain,
+		         a->first->what == MEASURE_PERPLEXITY ? "of ln perplexity" : measure_names[a->first->what]);
+	else
+		buf_adds(out, "next to nothing");
+	buf_adds(out, ", by what is known of such ways.\n");
 	buf_addf(out, "What would change this: a goal %s %.4g would be %s by the same test",
 	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
 	if (left)
