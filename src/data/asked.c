@@ -94,10 +94,12 @@ static void add_line(struct buf *out, const json_t *text)
 static int add_turns(struct buf *out, const json_t *list, struct err *e)
 {
 	json_t *turns = messages_from(list, e);
+	size_t n = json_array_size(turns);
 
 	if (!turns)
 		return -1;
-	for (size_t i = 0; i < json_array_size(turns); i++) {
+	n -= n && message_is_assistant(json_array_get(turns, n - 1));
+	for (size_t i = 0; i < n; i++) {
 		const json_t *content = json_object_get(json_array_get(turns, i), "content");
 		char *parts = json_is_string(content) || !content ? NULL : jsonx_line(content);
 		if (parts)
@@ -110,14 +112,20 @@ static int add_turns(struct buf *out, const json_t *list, struct err *e)
 	return 0;
 }
 
+int asked_add(struct buf *out, const json_t *asked, struct err *e)
+{
+	if (json_is_array(asked))
+		return add_turns(out, asked, e);
+	if (json_is_string(asked))
+		add_line(out, asked);
+	return 0;
+}
+
 static int add_question(struct buf *out, const json_t *row, struct err *e)
 {
-	json_t *before = without_answer(row), *asked = question(before, e);
-	int status = !asked ? -1 : json_is_array(asked) ? add_turns(out, asked, e) : 0;
+	json_t *asked = question(row, e);
+	int status = asked ? asked_add(out, asked, e) : -1;
 
-	if (asked && json_is_string(asked))
-		add_line(out, asked);
-	json_decref(before);
 	json_decref(asked);
 	return status;
 }
@@ -199,9 +207,7 @@ static int prompt_tokens(struct asked *a, const struct row *r, const struct text
 	int status = asked ? 0 : -1;
 
 	if (asked && o.raw) {
-		status = json_is_string(asked) ? 0 : add_turns(&text, asked, e);
-		if (json_is_string(asked))
-			add_line(&text, asked);
+		status = asked_add(&text, asked, e);
 		if (status == 0)
 			status = prompt_encode_text(c, buf_str(&text), text.len, &o, &a->ids, e);
 	} else if (asked) {

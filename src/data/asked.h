@@ -16,6 +16,8 @@
 
 /* Appends it, turns and a pair's texts a line each. The sentence begins with file and line. */
 int asked_text(struct buf *out, const struct row *r, struct err *e);
+/* The same of a question that is at hand: a text, or a list of messages. */
+int asked_add(struct buf *out, const json_t *asked, struct err *e);
 bool asked_by_template(const json_t *row, bool apply_chat_template);   /* whether its tokens take the template */
 
 struct asked {

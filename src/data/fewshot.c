@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/unicode.h"
+#include "data/asked.h"
 #include "data/columns.h"
 #include "data/conversation.h"
 #include "data/fewshot_parts.h"
@@ -56,32 +57,18 @@ static json_t *question_of(const struct row *r, const struct shape *s, struct er
 	return NULL;
 }
 
-static void add_contents(struct buf *out, const json_t *asked)
-{
-	const json_t *m;
-	size_t i;
-
-	if (json_is_string(asked))
-		buf_add(out, json_string_value(asked), json_string_length(asked));
-	json_array_foreach((json_t *)asked, i, m) {
-		const json_t *content = json_object_get(m, "content");
-		content = content ? content : json_object_get(m, "value");
-		if (message_is_assistant(m) && i + 1 == json_array_size(asked))
-			break;
-		buf_adds(out, out->len ? "\n" : "");
-		buf_add(out, json_string_value(content), json_string_length(content));
-	}
-}
-
 int fewshot_key_make(struct fewshot_key *k, const struct row *row, const struct shape *s, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	json_t *asked = question_of(row, s, e), *answer;
+	int status = asked ? asked_add(&text, asked, e) : -1;
 
 	*k = (struct fewshot_key){ 0 };
-	if (!asked)
+	json_decref(asked);
+	if (status < 0) {
+		buf_release(&text);
 		return -1;
-	add_contents(&text, asked);
+	}
 	k->text = mem_strndup(buf_str(&text), text.len);
 	json_t *choices = s ? json_object_get(row->json, "choices") : NULL;
 	char *more = choices ? jsonx_line(choices) : mem_strdup("");
@@ -90,7 +77,6 @@ int fewshot_key_make(struct fewshot_key *k, const struct row *row, const struct 
 	answer = s ? shape_answer(s, row->json) : NULL;
 	k->answer = mem_strdup(json_is_string(answer) ? json_string_value(answer) : "");
 	json_decref(answer);
-	json_decref(asked);
 	mem_free(more);
 	buf_release(&text);
 	return 0;
