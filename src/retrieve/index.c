@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "retrieve/bm25.h"
@@ -154,8 +155,22 @@ int index_create(const char *path, const struct index_settings *settings, struct
 	int open = sqlite3_open_v2(path, &x.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 	int status = open == SQLITE_OK ? fill(&x, settings, e) : index_error(&x, "cannot be made", e);
 	sqlite3_close(x.db);
+	if (status < 0)
+		index_discard(path);
 	mem_free(x.path);
 	return status;
+}
+
+void index_discard(const char *path)
+{
+	const struct index x = { .path = (char *)(uintptr_t)path };
+	char *words = index_file(&x, "words", 1), *vectors = index_file(&x, "vectors", 1);
+
+	unlink(path);
+	unlink(words);
+	unlink(vectors);
+	mem_free(words);
+	mem_free(vectors);
 }
 
 /* --- opening --- */

@@ -48,6 +48,8 @@ struct index;
 
 /* A new one, empty; a file that is there is an error. */
 int index_create(const char *path, const struct index_settings *s, struct err *e);
+/* Of one that was created, is closed, and has got no document: its files go. */
+void index_discard(const char *path);
 int index_open(struct index **out, const char *path, bool write, struct err *e);
 void index_close(struct index *x);
 const struct index_settings *index_settings(const struct index *x);

@@ -1,7 +1,8 @@
 /* generate_parts: what the files of `generate` share. One answer, shown while it grows: cmd_generate.c; several to one
- * prompt: generate_samples.c; a file of rows: generate_rows.c; what these two have in common: generate_batch.c; which
- * adapter: generate_adapters.c; what it will take: generate_estimate.c; tokens with their probabilities:
- * token_view.c. */
+ * prompt: generate_samples.c; a file of rows: generate_rows.c; what these two have in common: generate_batch.c; what
+ * stands before prompts, an instruction and examples: generate_context.c, documents: generate_sources.c; a label in the
+ * place of a text: generate_learner.c; which adapter: generate_adapters.c; what it will take: generate_estimate.c;
+ * rows and answers in the file that is written: answer_file.c. */
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 

@@ -30,16 +30,21 @@ static const struct opt build_opts[] = {
 	OPT_END
 };
 
+/* A build that stored nothing leaves nothing. */
 static int fill(struct app *app, const struct build *o, struct index_embedder *x, const struct opt_parse *p,
                 struct err *e)
 {
 	struct index_adding a = { .app = app, .embedder = o->embedder ? x : NULL };
+	struct index_counts c;
 	double began = clock_seconds();
 
 	if (index_open(&a.index, o->out, true, e) < 0)
 		return -1;
 	int status = index_add_paths(&a, p->positional, p->n_positional, e);
+	index_count(a.index, &c);
 	index_close(a.index);
+	if (status < 0 && !c.documents)
+		index_discard(o->out);
 	return status < 0 ? -1 : index_adding_report(&a, o->out, clock_seconds() - began, e);
 }
 

@@ -173,6 +173,17 @@ static int take(void *ctx, const struct input_document *d, struct err *e)
 
 /* --- the whole --- */
 
+/* What was read whole is kept, also before something went wrong (not fine); an interruption waits for no embedder. */
+static int finish(struct adding_batch *b, bool fine, struct err *e)
+{
+	struct err unused = ERR_INIT;
+	int status = b->failed ? -1 : fine || !metering_over() ? flush(b, e) : 0;
+
+	if (b->failed)
+		return -1;
+	return commit(b, status == 0 ? e : &unused) < 0 ? -1 : status;
+}
+
 int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, struct err *e)
 {
 	struct adding_batch b = { .a = a, .began = clock_seconds(), .committed = clock_seconds() };
@@ -186,13 +197,14 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 		if (status == 0)
 			metering_in("documents", paths[i], NULL);
 	}
-	if (status == 0)
-		status = flush(&b, e);
-	/* what was read whole before something went wrong is kept */
-	int last = b.failed ? -1 : commit(&b, status == 0 ? e : &unused);
+	int last = finish(&b, status == 0, status == 0 ? e : &unused);
 	if (status == 0)
 		status = last < 0 ? -1 : index_tidy(a->index, e);
+	if (status == 0 && !a->seen)
+		status = err_set(e, "%s%s: no document in it", paths[0], n > 1 ? " and the others" : "");
 	log_live_end();
+	if (status < 0 && last == 0 && a->added + a->replaced)
+		log_warn("%zu documents that were read before are kept", a->added + a->replaced);
 	if (in.skipped)
 		log_warn("%zu files of folders were left out, %s among them: their endings name no kind of text",
 		         in.skipped,

@@ -2,7 +2,8 @@
  *
  *     .jsonl .ndjson (.gz)   a document a row: id `_id`, `id` or `doc_id`, `title`, `text` (or `contents`); other
  *                            columns that are texts or numbers, and those of `metadata`, are fields that filters look
- *     at .html .htm             without tags; the title is <title>
+ *                            at
+ *     .html .htm             without tags; the title is <title>
  *     .pdf                   by poppler's pdftotext, where it is installed
  *     .txt .md .rst and others without an ending of theirs: as they are; of .md the title is the first heading
  *
