@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "cmd/search/study.h"
 #include "data/rows.h"
+#include "data/shape.h"
 
 enum { HELD_BACK = 3, LEAST_ROWS = 6 };        /* one row of three; fewer rows than six are no two samples */
 
@@ -75,6 +76,25 @@ static int write_both(struct study *s, char **line, size_t n, struct err *e)
 	return status;
 }
 
+/* They are read at the end: what is wrong with them is said before anything is spent. */
+static int check_test_rows(const struct study *s, const struct rows *eval, struct err *e)
+{
+	struct rows test = { 0 };
+	int status = 0;
+
+	if (!s->o.test_data)
+		return 0;
+	if (rows_load(&test, s->o.test_data, e) < 0)
+		status = -1;
+	else if (!test.n)
+		status = err_set(e, "%s holds no rows", s->o.test_data);
+	else if (test.shape != eval->shape)
+		status = err_set(e, "%s: rows of %s, but %s has rows of %s", s->o.test_data, shape_name(test.shape),
+		                 s->o.recipe.eval_data, shape_name(eval->shape));
+	rows_release(&test);
+	return status;
+}
+
 int study_split(struct study *s, struct err *e)
 {
 	const char *path = s->o.recipe.eval_data;
@@ -86,8 +106,10 @@ int study_split(struct study *s, struct err *e)
 	if (status || rows_load(&rows, path, e) < 0)
 		status = -1;
 	else if (rows.n < (s->o.test_data ? 1 : LEAST_ROWS))
-		status = err_set(e, "%s: %zu rows; %d or more are wanted, so that a third can be held back, or "
-		                    "--test-data FILE", path, rows.n, LEAST_ROWS);
+		status = err_set(e, "%s: %zu row%s; %d or more are wanted, so that a third can be held back, or "
+		                    "--test-data FILE", path, rows.n, rows.n == 1 ? "" : "s", LEAST_ROWS);
+	else
+		status = check_test_rows(s, &rows, e);
 	char **line = mem_array(rows.n + 1, sizeof(*line));
 	for (size_t i = 0; i < rows.n; i++)
 		line[i] = jsonx_line(rows.items[i].json);

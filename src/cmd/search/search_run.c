@@ -374,7 +374,7 @@ static int begin_trial(struct study *s, int first, struct err *e)
 	int status = study_begin(s, first, e);
 
 	if (status == 1) {
-		log_say("the space has no more than these %zu trials", s->n);
+		log_say(s->n == 1 ? "the space has one trial" : "the space has no more than these %zu trials", s->n);
 		s->rungs.trials = s->n;
 	}
 	if (status)
