@@ -7,7 +7,9 @@
  *     dx[n][col[k]] += v[k]·dy[n][row[k]]    dv[k] (+)= Σ_n dy[n][row[k]]·x[n][col[k]]    dr = dy
  *
  * Rows are taken in blocks of 64 and turned, so that each of the K numbers meets 64 of them that lie together; a
- * block's sums go up in the order of k, and those of dv over the blocks in theirs, so no bit depends on threads. */
+ * block's sums go up in the order of k, and those of dv over the blocks in theirs, so no bit depends on threads. One
+ * kernel multiplies any number of rows, so that a row's bits do not depend on how many stand beside it; fewer than
+ * FEW are multiplied as FEW, the others zeros: whole vectors, which are quicker than a part of one. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -64,12 +66,14 @@ static size_t sparse_scratch(const struct tape *t, const struct node *n, const s
 	return block_scratch(tape_tensor(t, n->in[IN_X])->dim[1], ((const struct sparse_attr *)n->attr)->O);
 }
 
-/* to [width][BLOCK] of n rows of x. */
+/* to [width][BLOCK] of n rows of x, those up to FEW that are not there 0. */
 static void turn(float *to, const float *x, size_t n, size_t width)
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t c = 0; c < width; c++)
 			to[c * BLOCK + i] = x[i * width + c];
+	for (size_t c = 0; n < FEW && c < width; c++)
+		memset(to + c * BLOCK + n, 0, (FEW - n) * sizeof(*to));
 }
 
 /* A random place of the sample's may be no place: it is the first then. */
@@ -80,13 +84,8 @@ static void products(const struct sparse_work *w, float *to, const float *a, siz
                      const float *b, size_t n_b, size_t n)
 {
 	for (size_t k = 0; k < w->K; k++) {
-		float *y = to + index_of(a[k], n_a) * BLOCK;
 		const float *x = from + index_of(b[k], n_b) * BLOCK;
-		if (n > FEW)
-			w->r->kernels->axpy(y, w->v[k], x, n);
-		else
-			for (size_t i = 0; i < n; i++)
-				y[i] += w->v[k] * x[i];
+		w->r->kernels->axpy(to + index_of(a[k], n_a) * BLOCK, w->v[k], x, MAX(n, (size_t)FEW));
 	}
 }
 

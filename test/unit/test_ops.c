@@ -1,9 +1,12 @@
 /* test_ops: what every row of the op table must satisfy, on the row's own samples.
  *
  *   gradient   along random directions, against central differences of the forward with Richardson's extrapolation,
- *              (4·D(h/2) − D(h))/3: the error is of order h⁴, so h can be large enough for f32 outputs. Loss: Σ
- * c∘output, c random bits       1, 2, 3 and 7 threads, in place or not, everything kept or recomputed: the same kernels
- * every table this machine executes against ref guard      a step allocates nothing
+ *              (4·D(h/2) − D(h))/3: the error is of order h⁴, so h can be large enough for f32 outputs.
+ *              Loss: Σ c∘output, c random
+ *   bits       1, 2, 3 and 7 threads, in place or not, everything kept or recomputed: the same; of a sparse product
+ *              with any number of rows
+ *   kernels    every table this machine executes against ref
+ *   guard      a step allocates nothing
  *
  * Dropout's mask and a batch's forest are drawn once for a sample and stay. */
 #include "../test.h"
@@ -258,11 +261,71 @@ static void check_kernels(struct test *t, const struct op *op, int number)
 	arena_release(&mem);
 }
 
+/* --- how many rows there are --- */
+
+enum { SPARSE_ROWS = 70, SPARSE_IN = 24, SPARSE_OUT = 19, SPARSE_K = 90 };
+
+/* The number of the sample is that of its rows. */
+static uint32_t sparse_rows(struct tape *t, struct batch *b, struct rng_stream *rng, int rows)
+{
+	size_t N = (size_t)rows;
+
+	batch_sample(b, rng, rows, 50);
+	uint32_t x = tape_param(t, "x", 2, (size_t[]){ N, SPARSE_IN }),
+	         v = tape_param(t, "v", 1, (size_t[]){ SPARSE_K }),
+	         at = tape_weight(t, "at", DTYPE_F32, 2, (size_t[]){ 2, SPARSE_K });
+	return op_sparse(t, x, v, at, SPARSE_OUT, tape_param(t, "r", 2, (size_t[]){ N, SPARSE_OUT }));
+}
+
+/* What comes of the rows, and the gradient of what went in: one row after the other, both of a row together. */
+static float *sparse_by_row(struct test *t, struct arena *mem, const struct kernels *k, int rows)
+{
+	static const struct op counted = { .name = "sparse by rows", .sample = sparse_rows };
+	const size_t width = SPARSE_IN + SPARSE_OUT, N = (size_t)rows;
+	float *all = arena_array(mem, N * width, sizeof(*all));
+	struct sample s;
+
+	if (sample_begin(t, &s, &counted, rows, k, 2, &(struct plan_options){ .keep_all = true, .no_inplace = true })) {
+		float *at = s.data[3]; /* the third that is recorded; x is the first */
+		for (size_t i = 0; i < SPARSE_K; i++) {
+			at[i] = (float)(i * 7 % SPARSE_OUT);
+			at[SPARSE_K + i] = (float)(i * 5 % SPARSE_IN);
+		}
+		sample_run(&s);
+		const float *y = run_f32(&s.run, s.out), *dx = s.data[tape_grad(&s.tape, 1)];
+		for (size_t i = 0; i < N; i++) {
+			memcpy(all + i * width, y + i * SPARSE_OUT, SPARSE_OUT * sizeof(*all));
+			memcpy(all + i * width + SPARSE_OUT, dx + i * SPARSE_IN, SPARSE_IN * sizeof(*all));
+		}
+	}
+	sample_end(&s);
+	return all;
+}
+
+static void test_sparse_rows(struct test *t)
+{
+	const struct kernels *all[KERNEL_SETS];
+	size_t tables = kernels_all(all);
+
+	for (size_t i = 0; i < tables; i++) {
+		struct arena mem = ARENA_INIT;
+		const float *want = sparse_by_row(t, &mem, all[i], SPARSE_ROWS);
+		test_case(t, "sparse: a row's bits are the same for any number of rows, %s", all[i]->name);
+		for (int n = 1; n < SPARSE_ROWS; n++) {
+			const float *got = sparse_by_row(t, &mem, all[i], n);
+			CHECK_MSG(t, !memcmp(got, want, (size_t)n * (SPARSE_IN + SPARSE_OUT) * sizeof(*got)),
+			          "%d rows: other bits than of %d", n, SPARSE_ROWS);
+		}
+		arena_release(&mem);
+	}
+}
+
 void test_ops(struct test *t)
 {
 	struct err e = ERR_INIT;
 	const struct kernels *k = kernels_get(NULL, &e);
 
+	test_sparse_rows(t);
 	for (size_t i = 0; op_table[i]; i++) {
 		const struct op *op = op_table[i];
 		if (!op->sample) { /* only ops that have no gradient may do without */
