@@ -464,6 +464,8 @@ static const char *contradiction(const struct eval *o)
 	if (o->variants > 1 && !in_context_wanted(&o->context) && o->label_words.n < 2)
 		return "--variants are of wordings and orders of examples: --instruction, --label-words, or "
 		       "--num-fewshot and --examples";
+	if (sources_contradiction(&o->documents))
+		return sources_contradiction(&o->documents);
 	return in_context_contradiction(&o->context);
 }
 

@@ -55,7 +55,7 @@ static int read_beside(struct app *app, struct beside *b, const char *word, stru
 	if (opt_given(&b->parse, "out") && own_folder(b, word, e) < 0)
 		return -1;
 	if (tune_resolve(app, &b->tune, &b->parse, e) < 0 || check_names(&b->tune.recipe, e) < 0)
-		return err_prefix(e, "%s", word);
+		return strstr(e->msg, word) ? -1 : err_prefix(e, "%s", word);
 	return 0;
 }
 

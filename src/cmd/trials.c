@@ -11,9 +11,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/human.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -30,6 +32,7 @@ struct item {
 	struct trial_options options;
 	const char *name;              /* the last part of its folder's */
 	bool planned, has_dir, began;  /* in a group; its folder is ours; its steps are on */
+	bool new_parent;               /* there was no folder that its own lies in */
 	bool live;                     /* its steps are not over */
 	enum train_loop_end end;
 	const char *status;            /* "finished", "stopped", "failed"; NULL: not yet */
@@ -542,15 +545,29 @@ static int check_folders(struct trials *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n && !s->app->plans && s->folder == TRIAL_NEW; i++) {
 		const struct recipe *r = &s->items[i].run.recipe;
+		char *parent = io_parent(r->out);
 		bool old;
-		if (output_place("out", r->out, OUTPUT_FOLDER, true, e) < 0 ||
-		    run_dir_check(r->out, r->overwrite, &old, e) < 0)
-			return -1;
+		s->items[i].new_parent = !io_exists(parent);
+		mem_free(parent);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(r->out, s->items[j].run.recipe.out))
 				return err_set(e, "two recipes have the run directory %s: each wants its own", r->out);
+		if (output_place("out", r->out, OUTPUT_FOLDER, true, e) < 0 ||
+		    run_dir_check(r->out, r->overwrite, &old, e) < 0)
+			return -1;
 	}
 	return 0;
+}
+
+/* Folders that were made for runs which did not begin. */
+static void drop_parents(struct trials *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		char *parent = s->items[i].new_parent ? io_parent(s->items[i].run.recipe.out) : NULL;
+		if (parent)
+			rmdir(parent); /* one that is not empty stays */
+		mem_free(parent);
+	}
 }
 
 static int take_folder(struct trials *s, struct item *it, struct err *e)
@@ -638,6 +655,8 @@ int trials_run(struct app *app, const struct recipe *recipes, size_t n, enum tri
 		it->run.recipe.speeds = &s.speeds;
 	}
 	int status = run_all(&s, e);
+	if (status < 0)
+		drop_parents(&s);
 	trainers_free(s.open);
 	for (size_t i = 0; i < n; i++) {
 		json_decref(s.items[i].run.plan);

@@ -479,6 +479,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	if (o->context.instruction.n > 1)
 		return app_usage(&cmd_chat, "one --instruction stands before a conversation; eval compares several");
+	if (sources_contradiction(&o->documents))
+		return app_usage(&cmd_chat, "%s", sources_contradiction(&o->documents));
 	if (in_context_contradiction(&o->context))
 		return app_usage(&cmd_chat, "%s", in_context_contradiction(&o->context));
 	c.generate = (struct generate_options){ .stop = o->sampling.stop.items,

@@ -331,6 +331,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "--citations are of one answer";
 	if (o->context.instruction.n > 1)
 		return "one --instruction stands before a prompt; eval compares several";
+	if (sources_contradiction(&o->documents))
+		return sources_contradiction(&o->documents);
 	return in_context_contradiction(&o->context);
 }
 

@@ -1,6 +1,7 @@
 /* sources: see sources.h. */
 #include "cmd/index/sources.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -245,6 +246,17 @@ int sources_open(struct sources *s, const struct sources_options *o, struct app 
 	s->hits = mem_array((size_t)o->num, sizeof(*s->hits));
 	return s->retriever != RETRIEVER_BM25 &&
 	       index_embedder_of(&s->embedder, app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+}
+
+const char *sources_contradiction(const struct sources_options *o)
+{
+	if (sources_wanted(o))
+		return NULL;
+	if (o->num != strtol(SOURCES_NUM, NULL, 10))
+		return "--num-documents is of --documents";
+	if (strcmp(o->retriever, "auto") != 0)
+		return "--retriever is of --documents";
+	return o->template_ ? "--documents-template is of --documents" : NULL;
 }
 
 void sources_close(struct sources *s)

@@ -15,6 +15,7 @@ struct sources_options {
 };
 
 #define SOURCES_GROUP "Documents"
+#define SOURCES_NUM "4"
 #define SOURCES_TEMPLATE \
 	"Answer the question from these sources, and name those that you used by their numbers, as [1].\n\n" \
 	"{documents}\n\n{question}"
@@ -22,7 +23,7 @@ struct sources_options {
 	OPT_GROUP(SOURCES_GROUP), \
 		OPT_STRING("documents", s, f.documents, NULL, "docs.db", \
 	                   "an index (kungfu index build): what it finds stands before what is asked, numbered"), \
-		OPT_INT("num-documents", s, f.num, "4", 1, 1000, "so many chunks"), \
+		OPT_INT("num-documents", s, f.num, SOURCES_NUM, 1, 1000, "so many chunks"), \
 		OPT_CHOICE("retriever", s, f.retriever, "auto", "auto|bm25|dense|hybrid", \
 	                   "words, vectors, or both (auto: both where the index has vectors)"), \
 		OPT_STRING("documents-template", s, f.template_, NULL, "TEXT", \
@@ -43,6 +44,8 @@ struct sources {
 };
 
 static inline bool sources_wanted(const struct sources_options *o) { return o->documents != NULL; }
+/* What cannot be meant together, as a sentence, or NULL. */
+const char *sources_contradiction(const struct sources_options *o);
 /* tokenizer: of the model that is asked; borrowed. sources_close in any case. */
 int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
                  const struct tokenizer *tokenizer, struct err *e);
