@@ -252,6 +252,13 @@ int jsonx_string(const json_t *o, const char *key, const char *init, const char 
 	return 0;
 }
 
+json_t *jsonx_object(const json_t *o, const char *key)
+{
+	json_t *x = json_object_get(o, key);
+
+	return json_is_object(x) ? json_incref(x) : NULL;
+}
+
 json_t *jsonx_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 json_t *jsonx_text(const char *bytes, size_t n)

@@ -23,6 +23,8 @@ int jsonx_int(const json_t *o, const char *key, long long init, long long *out, 
 int jsonx_real(const json_t *o, const char *key, double init, double *out, struct err *e); /* accepts integers */
 int jsonx_bool(const json_t *o, const char *key, int init, int *out, struct err *e);
 int jsonx_string(const json_t *o, const char *key, const char *init, const char **out, struct err *e); /* borrowed */
+/* The object there, a new reference; NULL where there is none, or something else. */
+json_t *jsonx_object(const json_t *o, const char *key);
 
 /* Doubles that JSON cannot hold (NaN, infinities) become null. */
 json_t *jsonx_number(double x);

@@ -20,6 +20,7 @@ char *mem_strndup(const char *s, size_t n);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *mem_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 void mem_free(void *p);
+void mem_trim(void);                                 /* pages of what was freed go back, where the libc can do that */
 
 /* Anonymous zero pages, 2 MiB aligned with huge pages asked for where that pays. Not touched. Freed by mem_unmap. */
 int mem_map(void **out, size_t bytes, const char *what, struct err *e);

@@ -76,12 +76,6 @@ static double get_double(const json_t *j, const char *key)
 	return json_number_value(json_object_get(j, key));
 }
 
-static json_t *get_object(const json_t *j, const char *key)
-{
-	json_t *o = json_object_get(j, key);
-	return json_is_object(o) ? json_incref(o) : NULL;
-}
-
 static void state_restore(struct train_loop *f, const json_t *j)
 {
 	f->events.bytes = (size_t)get_long(j, "tensorboard_bytes");
@@ -102,8 +96,8 @@ static void state_restore(struct train_loop *f, const json_t *j)
 	f->best_step = get_long(j, "best_step");
 	f->bad_evals = get_long(j, "bad_evals");
 	f->best_loss = json_is_number(json_object_get(j, "best_loss")) ? get_double(j, "best_loss") : INFINITY;
-	f->last_eval = get_object(j, "last_eval");
-	f->best_eval = get_object(j, "best_eval");
+	f->last_eval = jsonx_object(j, "last_eval");
+	f->best_eval = jsonx_object(j, "best_eval");
 }
 
 static int load_one(struct train_loop *f, long step, struct err *e)

@@ -527,4 +527,5 @@ void trainers_free(struct trainers *s)
 	run_memory_release(&s->memory);
 	mem_free(s->items);
 	mem_free(s);
+	mem_trim(); /* what comes next is planned by what is resident */
 }

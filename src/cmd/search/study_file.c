@@ -167,13 +167,6 @@ static void read_processes(struct study *s)
 	}
 }
 
-static json_t *object_or_null(const json_t *j, const char *key)
-{
-	json_t *x = json_object_get(j, key);
-
-	return json_is_object(x) ? json_incref(x) : NULL;
-}
-
 static int read_asked(struct study *s, const json_t *j, struct err *e)
 {
 	struct study_options h;
@@ -209,8 +202,8 @@ static void read_rest(struct study *s, const json_t *j)
 	s->held_back = (size_t)count_of(j, "held_back_rows");
 	s->decisions = json_incref(json_object_get(j, "decisions"));
 	s->processes = json_incref(json_object_get(j, "processes"));
-	s->base = object_or_null(j, "base");
-	s->test = object_or_null(j, "test");
+	s->base = jsonx_object(j, "base");
+	s->test = jsonx_object(j, "test");
 	s->status = status && !strcmp(status, "finished") ? "finished" : "running";
 	s->n = json_array_size(trials);
 	s->trials = mem_array(s->n + 1, sizeof(*s->trials));
