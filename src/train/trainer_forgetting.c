@@ -294,6 +294,8 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 		status = measure_retained(t, &m->retained, &w, e);
 	if (status)
 		*stopped = w.stopped || stop_asked();
+	divergence_free(f->divergence); /* others beside it come to their end after it */
+	f->divergence = NULL;
 	mem_free(sum);
 	return status;
 }
