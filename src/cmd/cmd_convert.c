@@ -160,7 +160,9 @@ static int convert(struct app *app, const struct convert *o, const char *model, 
 	app_catch_signals();
 	if (status == 0 && o->to_lora != OPT_UNSET_INT)
 		return convert_to_lora(app, o, model, e);
-	if (status < 0 || loaded_open(&l, model, o->adapter, e) < 0)
+	if (status == 0)
+		status = o->adapter ? loaded_open(&l, model, o->adapter, e) : loaded_open_alone(&l, model, e);
+	if (status < 0)
 		return -1;
 	status = o->adapter ? convert_adapter(app, o, &l, "convert", e) : convert_model(app, o, &l, e);
 	loaded_close(&l);

@@ -222,7 +222,7 @@ static int write_sums(struct collecting *c, struct err *e)
 
 static int collect(struct collecting *c, const char *model, struct err *e)
 {
-	if (loaded_open(&c->l, model, NULL, e) < 0)
+	if (loaded_open_alone(&c->l, model, e) < 0)
 		return -1;
 	int status = make_chunks(c, e);
 	if (status == 0)

@@ -495,7 +495,7 @@ static void report(const struct quantizing *q)
 
 static int quantize(struct quantizing *q, const char *model, struct arena *mem, struct err *e)
 {
-	if (read_wish(q, mem, e) < 0 || loaded_open(&q->source, model, NULL, e) < 0)
+	if (read_wish(q, mem, e) < 0 || loaded_open_alone(&q->source, model, e) < 0)
 		return -1;
 	int status = make_list(q, e);
 	if (status == 0)

@@ -82,6 +82,18 @@ int loaded_open(struct loaded *l, const char *model, const char *adapter, struct
 	return open_as(l, &(struct reading){ NULL, NULL }, model, adapter, e);
 }
 
+int loaded_open_alone(struct loaded *l, const char *model, struct err *e)
+{
+	if (loaded_open(l, model, NULL, e) < 0)
+		return -1;
+	if (!l->own_adapter)
+		return 0;
+	err_set(e, "%s is a model under an adapter, %s: kungfu merge %s --out PATH makes one model of them", model,
+	        l->own_adapter, model);
+	loaded_close(l);
+	return -1;
+}
+
 int loaded_open_4bit(struct loaded *l, struct app *app, const struct four_bit_options *o, const char *model,
                      const char *adapter, struct err *e)
 {

@@ -24,6 +24,8 @@ struct loaded {
 /* model: a file or folder of a model, or what `kungfu adapt` left (ladder/adapted.h).
  * Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+/* Of a model alone, for what has no place for an adapter: one that adapt left over the model is refused. */
+int loaded_open_alone(struct loaded *l, const char *model, struct err *e);
 /* The same of a model whose linears become 4-bit floats, if o says so. */
 int loaded_open_4bit(struct loaded *l, struct app *app, const struct four_bit_options *o, const char *model,
                      const char *adapter /* or NULL */, struct err *e);

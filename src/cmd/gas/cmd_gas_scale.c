@@ -340,7 +340,7 @@ static int scale(struct scaling *s, struct err *e)
 		return -1;
 	if (w->way->trains)
 		return scale_opened(s, e);
-	if (loaded_open(&w->l, w->path, NULL, e) < 0)
+	if (loaded_open_alone(&w->l, w->path, e) < 0)
 		return -1;
 	int status = model_compute(w->app, &w->l.model, w->o->compute, PREPARE_GENERATE, e);
 	if (status == 0)

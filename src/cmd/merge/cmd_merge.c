@@ -14,6 +14,7 @@
 #include "cmd/merge/merge_parts.h"
 #include "cmd/metering.h"
 #include "cmd/model_writing.h"
+#include "ladder/adapted.h"
 #include "model/weights.h"
 
 extern const struct command cmd_merge;
@@ -151,8 +152,8 @@ static void report_base(const struct app *app, const struct merging *g, json_t *
 		          100 * four_bit_error(m), m->four_bit.most, 100 * change);
 }
 
-static void report(struct app *app, const struct merge *o, const struct model_writing *w, const struct merging *g,
-                   double seconds)
+static void report(struct app *app, const struct merge *o, const char *adapter, const struct model_writing *w,
+                   const struct merging *g, double seconds)
 {
 	char bytes[32], time[32];
 
@@ -165,21 +166,21 @@ static void report(struct app *app, const struct merge *o, const struct model_wr
 	if (app->json)
 		return;
 	clock_human(seconds, time);
-	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, o->adapters.items[0],
+	log_say("%s: the model with %s worked in, %s of weights as %s, in %s", o->out, adapter,
 	        human_bytes(w->bytes, bytes), w->dtype_name, time);
 }
 
-static int merge(struct app *app, const struct merge *o, const char *model, struct err *e)
+static int merge(struct app *app, const struct merge *o, const char *model, const char *adapter, struct err *e)
 {
 	struct merging g = { .change = NULL };
 	struct four_bit_options base = o->four_bit;
 	double began = clock_seconds();
 
-	if (!base.on && adapter_base_4bit(o->adapters.items[0], &base, e) < 0)
+	if (!base.on && adapter_base_4bit(adapter, &base, e) < 0)
 		return -1;
 	if (base.on && !o->four_bit.on)
-		log_say("%s was trained on a base in 4 bits: it is merged into that", o->adapters.items[0]);
-	if (loaded_open_4bit(&g.l, app, &base, model, o->adapters.items[0], e) < 0)
+		log_say("%s was trained on a base in 4 bits: it is merged into that", adapter);
+	if (loaded_open_4bit(&g.l, app, &base, model, adapter, e) < 0)
 		return -1;
 	g.change = mem_array(g.l.model.n_weights, sizeof(*g.change));
 	struct export_weights weights = { .get = merged,
@@ -191,9 +192,22 @@ static int merge(struct app *app, const struct merge *o, const char *model, stru
 	if (status == 0)
 		status = model_write(app, &w, e);
 	if (status == 0)
-		report(app, o, &w, &g, clock_seconds() - began);
+		report(app, o, adapter, &w, &g, clock_seconds() - began);
 	mem_free(g.change);
 	loaded_close(&g.l);
+	return status;
+}
+
+/* The base and the adapter of what `kungfu adapt` left. */
+static int merge_adapted(struct app *app, const struct merge *o, const char *path, struct err *e)
+{
+	struct adapted a;
+
+	if (adapted_open(&a, path, e) < 0)
+		return -1;
+	int status = a.model && a.adapter ? merge(app, o, a.model, a.adapter, e) :
+	                                    err_set(e, "%s has no adapter that could be worked into its model", path);
+	adapted_close(&a);
 	return status;
 }
 
@@ -213,11 +227,12 @@ static const char *of_several(struct opt_parse *p)
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct merge *o = options;
-	bool several = o->adapters.n > 1 || o->weights || opt_given(p, "combination-type");
+	bool several = o->adapters.n > 1 || o->weights || opt_given(p, "combination-type"),
+	     own = !o->adapters.n && !o->with.n && adapted_is(p->positional[0]);
 
 	app_catch_signals();
 	o->chosen = opt_given(p, "combination-type");
-	if (!o->out || (!o->adapters.n && !o->with.n))
+	if (!o->out || (!o->adapters.n && !o->with.n && !own))
 		return app_usage(&cmd_merge, "--adapter DIR (or --with MODEL) and --out PATH were wanted");
 	if (o->adapters.n && o->with.n)
 		return app_usage(&cmd_merge, "--adapter and --with: adapters are added to adapters, models to models");
@@ -231,12 +246,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return merge_models(app, o, p->positional[0], e);
 	if (o->base || opt_given(p, "normalize"))
 		return app_usage(&cmd_merge, "--%s is of whole models, --with MODEL", o->base ? "base" : "normalize");
-	if (several)
+	if (several && !own)
 		return merge_adapters(app, o, p->positional[0], e);
-	if (of_several(p))
+	if (several || of_several(p))
 		return app_usage(&cmd_merge, "--%s is of several adapters as one; one alone is worked into the model",
-		                 of_several(p));
-	return merge(app, o, p->positional[0], e);
+		                 several ? "weights" : of_several(p));
+	return own ? merge_adapted(app, o, p->positional[0], e) :
+	             merge(app, o, p->positional[0], o->adapters.items[0], e);
 }
 
 const struct command cmd_merge = {

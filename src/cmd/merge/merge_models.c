@@ -65,7 +65,7 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 		return err_set(e, "%s goes between the models themselves: --base is of the other types", type);
 	if (o->with.n > COMBINE_MODELS_MOST - 1)
 		return err_set(e, "%zu models, at most %d go together", o->with.n + 1, COMBINE_MODELS_MOST);
-	if (loaded_open(&m->l, model, NULL, e) < 0)
+	if (loaded_open_alone(&m->l, model, e) < 0)
 		return -1;
 	m->opened = true;
 	if (straight || o->base) {
@@ -126,7 +126,7 @@ static int measure(struct merging *m, const char *path, bool after, struct effec
 {
 	struct loaded l;
 
-	if (loaded_open(&l, path, NULL, e) < 0)
+	if (loaded_open_alone(&l, path, e) < 0)
 		return -1;
 	int status = model_want_causal(&l.model, e) < 0 ? -1 :
 	             model_compute(m->app, &l.model, m->o->compute, PREPARE_SCORE, e);
