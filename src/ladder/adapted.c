@@ -41,8 +41,9 @@ static void read_part(struct adapted *a, const json_t *part, const char *dir)
 	a->prompt = path_in(part, dir, "prompt");
 	a->calibrate = text(part, "calibrate");
 	a->asks = text(part, "asks");
+	const char *base = text(part, "base");
 	if (!a->model && !a->learner)
-		a->model = mem_strdup(text(a->json, "base"));
+		a->model = mem_strdup(base ? base : text(a->json, "base"));
 }
 
 static int read_cascade(struct adapted *a, const char *path, struct err *e)

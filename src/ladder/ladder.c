@@ -18,6 +18,7 @@
 #include "data/content_free.h"
 #include "data/fewshot.h"
 #include "gas/predict.h"
+#include "ladder/learnt.h"
 #include "model/prepare.h"
 #include "model/resident.h"
 #include "op/timing.h"
@@ -33,6 +34,15 @@ const struct rung *rung_find(const char *name)
 	return NULL;
 }
 
+const struct rung *rung_of_way(const char *name)
+{
+	char *rung = mem_strndup(name, strcspn(name, "@"));
+	const struct rung *r = rung_find(rung);
+
+	mem_free(rung);
+	return r;
+}
+
 /* --- the model --- */
 
 void ladder_close(struct ladder *l)
@@ -46,50 +56,59 @@ void ladder_close(struct ladder *l)
 	l->open = NULL;
 }
 
-static int open_subject(const struct ladder *l, struct model *m, struct template **chat, const char *path,
-                        const char *adapter, struct err *e)
+static int open_subject(const struct ladder *l, struct model *m, const char *path, const char *adapter, struct err *e)
 {
-	struct rows rows = { .items = &l->task->rows[0].row, .n = 1, .shape = l->task->shape };
-	struct evaluate_options o = { .apply_chat_template = l->apply_chat_template };
-
-	*chat = NULL;
 	if (model_open(m, path, e) < 0)
 		return -1;
 	int status = adapter ? adapter_classify(m, adapter, e) : 0;
-	if (status == 0 && !m->labels)
-		status = model_want_causal(m, e);
 	if (status == 0)
 		status = model_prepare(m, l->device->pool, compute_from_name(l->compute, l->device->kernels),
 		                       PREPARE_SCORE, e);
 	if (status == 0)
-		status = model_tokenizer(m, e);
-	if (status == 0 && evaluate_wants_template(&rows, &o) && chat_template(chat, m->tokenizer, e) < 0)
-		status = err_prefix(e, "%s: its chat template", path);
+		status = m->config.arch->encoder ? model_tokenizer_whole(m, e) : model_tokenizer(m, e);
 	if (status < 0)
 		model_close(m);
 	return status;
 }
 
+/* That what is open can say what comes next, and has the template where rows want it. */
+static int want_words(struct ladder *l, struct err *e)
+{
+	struct rows rows = { .items = &l->task->rows[0].row, .n = 1, .shape = l->task->shape };
+	struct evaluate_options o = { .apply_chat_template = l->apply_chat_template };
+
+	if (!l->base.labels && model_want_causal(&l->base, e) < 0)
+		return -1;
+	if (!l->chat && evaluate_wants_template(&rows, &o) && chat_template(&l->chat, l->base.tokenizer, e) < 0)
+		return err_prefix(e, "%s: its chat template", l->base.source.path);
+	return 0;
+}
+
 /* What is open is known by its path, and by the adapter whose head it has. */
 static int open_way(struct ladder *l, const struct model_way *w, struct err *e)
 {
-	const char *model = w->model ? w->model : l->model, *head = l->task->kind == TASK_LABELS ? w->adapter : NULL;
+	const char *model = w->model ? w->model : l->on->path, *head = l->task->kind == TASK_LABELS ? w->adapter : NULL;
 	char *name = mem_printf("%s\n%s", model, head ? head : "");
 	bool same = l->open && !strcmp(l->open, name);
 
 	if (!same) {
 		ladder_close(l);
-		if (open_subject(l, &l->base, &l->chat, model, head, e) < 0) {
+		if (open_subject(l, &l->base, model, head, e) < 0) {
 			mem_free(name);
 			return -1;
 		}
 		l->open = mem_strdup(name);
 	}
 	mem_free(name);
-	return 0;
+	return w->states ? 0 : want_words(l, e);
 }
 
 int ladder_open_model(struct ladder *l, struct err *e) { return open_way(l, &(struct model_way){ .model = NULL }, e); }
+
+int ladder_open_states(struct ladder *l, struct err *e)
+{
+	return open_way(l, &(struct model_way){ .states = true }, e);
+}
 
 /* --- answering --- */
 
@@ -225,7 +244,6 @@ static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct er
 		                         .spare = f->spare_seconds / n,
 		                         .bytes = (double)f->bytes,
 		                         .operations = 0 };
-	a->l->reads = f->score_seconds / n;
 	return err_set(e, "%s", "");
 }
 
@@ -392,12 +410,12 @@ int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_pri
 
 int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e)
 {
-	if (!l->is_priced && ladder_forecast(l, &(struct model_way){ .model = NULL }, &l->bare, e) < 0)
+	struct base_model *b = l->on;
+
+	if (!b->is_priced && ladder_forecast(l, &(struct model_way){ .model = NULL }, &b->bare, e) < 0)
 		return -1;
-	if (!l->is_priced)
-		l->read_seconds = l->reads;
-	l->is_priced = true;
-	*p = l->bare;
+	b->is_priced = true;
+	*p = b->bare;
 	return 0;
 }
 
@@ -439,7 +457,7 @@ static double epochs_of(const struct ladder *l, const struct rung_prior *p)
 static int set_all(struct ladder *l, struct making *m, const struct training *t, struct err *e)
 {
 	const struct rung_prior *p = priors_of(l->priors, t->rung);
-	int status = set(m, "model", l->model, e) | set(m, "data", m->data, e) | set(m, "out", m->out, e) |
+	int status = set(m, "model", l->on->path, e) | set(m, "data", m->data, e) | set(m, "out", m->out, e) |
 	             set(m, "forgetting", "false", e) | set_number(m, "seed", (double)l->seed, e) |
 	             set_number(m, "max-length", l->max_length, e) |
 	             set(m, "apply-chat-template", l->apply_chat_template ? "true" : "false", e) |
@@ -460,7 +478,7 @@ static int making_begin(struct ladder *l, struct making *m, const struct trainin
 	int status = opt_begin(&m->parse, recipe_opts, &m->recipe, e);
 	if (status == 0)
 		status = set_all(l, m, t, e);
-	const json_t *note = json_object_get(json_object_get(l->notes, t->rung), "max_steps");
+	const json_t *note = json_object_get(json_object_get(l->on->notes, t->rung), "max_steps");
 	if (status == 0 && note)
 		status = set_number(m, "max-steps", json_number_value(note), e);
 	if (status == 0)
@@ -505,7 +523,7 @@ static void note_steps(struct ladder *l, const struct training *t, const struct 
 	if (p->planned_seconds > l->train_seconds)
 		steps = (long)fmax(1, floor((double)steps * room / p->step_seconds));
 	*share = (double)steps / (double)p->steps;
-	json_object_set_new(l->notes, t->rung, json_pack("{s:I}", "max_steps", (json_int_t)steps));
+	json_object_set_new(l->on->notes, t->rung, json_pack("{s:I}", "max_steps", (json_int_t)steps));
 }
 
 int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e)
@@ -514,7 +532,8 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 	struct trainer *trainer = NULL;
 	double share = 1;
 
-	if (ladder_price_model(l, p, e) < 0)
+	/* a head that classifies reads a row's text; what else is trained answers as the bare model does */
+	if ((l->task->kind == TASK_LABELS ? learnt_price_reading : ladder_price_model)(l, p, e) < 0)
 		return -1;
 	ladder_close(l);
 	if (making_begin(l, &m, t, l->dir, e) < 0)

@@ -5,7 +5,8 @@
  * of its own (make), and answers rows with it (answer). What it leaves is an artefact (ladder/adapted.h). Which rung
  * is next is not its affair (ladder/climb.h), nor what it took, which whoever calls meters.
  *
- * Rungs share one open model; it is closed before a training, which opens its own. */
+ * A rung stands on a model (struct base_model), of which several may be given: whoever calls says on which. One at a
+ * time is open; it is closed before a training, which opens its own. */
 #ifndef LADDER_LADDER_H
 #define LADDER_LADDER_H
 
@@ -52,12 +53,25 @@ struct rung {
 extern const struct rung *const rung_table[];   /* generated, NULL-terminated, by name */
 const struct rung *rung_find(const char *name); /* NULL: there is none */
 
+/* A model that ways stand on, and what was found out of it. */
+struct base_model {
+	const char *path;
+	json_t *notes; /* what rungs decided once and do again, by rung; of the caller's */
+	/* What a choose row takes: answered by the bare model; read, where a state is all that is wanted. */
+	struct rung_price bare, read;
+	bool is_priced, is_read;
+	/* States of the rows to learn from (ladder/learnt.h), of all layers that are kept, or NULL. */
+	float *features;
+	int *layers;
+	size_t n_layers;
+};
+
 /* What a ladder stands on; all borrowed. */
 struct ladder {
 	const struct task *task;
 	const struct priors *priors;
-	const char *model; /* path */
-	const char *dir;   /* where data and rungs lie */
+	struct base_model *on;
+	const char *dir; /* where data and rungs lie */
 	struct device *device;
 	const char *compute; /* of answers: "f32", "int8", "auto" */
 	uint64_t seed;
@@ -65,7 +79,6 @@ struct ladder {
 	int32_t max_length; /* of a training document */
 	int32_t micro_batch_tokens;
 	double train_seconds;        /* what one training may take; infinite: there is no limit */
-	json_t *notes;               /* what rungs decided once and do again, by rung; of the caller's */
 	const struct speeds *speeds; /* of this machine, or NULL */
 	/* Trains what a recipe says, to its end, from where it was; the folder is there. */
 	int (*train)(void *ctx, const struct recipe *r, struct err *e);
@@ -76,28 +89,24 @@ struct ladder {
 	struct model base;
 	struct template *chat;
 	char *open; /* its name, or NULL */
-	/* what was found out: seconds and bytes of answering with the bare model, of the choose rows */
-	struct rung_price bare;
-	double read_seconds; /* of the same, a row, where nothing is written */
-	double reads;        /* of the last forecast */
-	bool is_priced;
-	/* States of the rows to learn from (ladder/learnt.h), of all layers that are kept, or NULL. */
-	float *features;
-	int *layers;
-	size_t n_layers;
 };
 
 void ladder_close(struct ladder *l);
 /* The model with its tokenizer, and the template where rows want it; what is open stays. */
 int ladder_open_model(struct ladder *l, struct err *e);
+/* The same for its states alone: an encoder will do, and there may be no template. */
+int ladder_open_states(struct ladder *l, struct err *e);
+/* The rung of a way's name: what stands before @MODEL, where there are several models. NULL: there is none. */
+const struct rung *rung_of_way(const char *name);
 /* The sides' rows as files in dir/data. */
 int ladder_write_rows(struct ladder *l, struct err *e);
 
 /* --- for rungs --- */
 
 struct model_way {
-	const char *model;    /* NULL: the ladder's */
+	const char *model;    /* NULL: the one that the rung stands on */
 	const char *adapter;  /* or NULL */
+	bool states;          /* its states alone are wanted: an encoder will do */
 	const json_t *prompt; /* what stands before each row, as fewshot_save has it; or NULL */
 	bool calibrated;      /* of choices that all rows have, by inputs without content (eval/calibrate.h) */
 };

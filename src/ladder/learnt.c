@@ -12,6 +12,7 @@
 #include "data/shape.h"
 #include "learn/answers.h"
 #include "learn/frozen.h"
+#include "model/resident.h"
 
 int learnt_fits(struct ladder *l, struct err *e)
 {
@@ -48,9 +49,11 @@ static int want_template(struct ladder *l, const struct rows *r, struct err *e)
 
 	for (size_t i = 0; i < r->n; i++)
 		wanted |= asked_by_template(r->items[i].json, l->apply_chat_template);
-	if (!wanted || l->chat)
+	if (!wanted || l->chat || l->base.config.arch->encoder)
 		return 0;
-	return chat_template(&l->chat, l->base.tokenizer, e) < 0 ? err_prefix(e, "%s: its chat template", l->model) : 0;
+	if (chat_template(&l->chat, l->base.tokenizer, e) < 0)
+		return err_prefix(e, "%s: its chat template", l->on->path);
+	return 0;
 }
 
 static struct frozen_options how_of(const struct ladder *l, const int *layers, size_t n)
@@ -91,24 +94,26 @@ static int states_of(struct ladder *l, const struct rows *r, const int *layers, 
 /* Of the rows to learn from, once. */
 static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
 {
-	if (l->features)
+	struct base_model *b = l->on;
+
+	if (b->features)
 		return 0;
-	if (ladder_open_model(l, e) < 0)
+	if (ladder_open_states(l, e) < 0)
 		return -1;
-	l->layers = mem_array((size_t)features_layers(&l->base), sizeof(*l->layers));
-	l->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, l->layers);
-	if (states_of(l, r, l->layers, l->n_layers, &l->features, e) == 0)
+	b->layers = mem_array((size_t)features_layers(&l->base), sizeof(*b->layers));
+	b->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, b->layers);
+	if (states_of(l, r, b->layers, b->n_layers, &b->features, e) == 0)
 		return 0;
-	learnt_release(l);
+	learnt_release(b);
 	return -1;
 }
 
-void learnt_release(struct ladder *l)
+void learnt_release(struct base_model *b)
 {
-	mem_free(l->features);
-	mem_free(l->layers);
-	l->features = NULL;
-	l->layers = NULL;
+	mem_free(b->features);
+	mem_free(b->layers);
+	b->features = NULL;
+	b->layers = NULL;
 }
 
 /* What whoever loads it must know: the keys of a probe's folder. */
@@ -116,7 +121,7 @@ static json_t *facts(const struct ladder *l)
 {
 	bool encoder = l->base.config.arch->encoder;
 
-	return json_pack("{s:o, s:n, s:s, s:b, s:i}", "base_model_name_or_path", jsonx_path(l->model), "adapter",
+	return json_pack("{s:o, s:n, s:s, s:b, s:i}", "base_model_name_or_path", jsonx_path(l->on->path), "adapter",
 	                 "pooling", encoder ? "mean" : "last", "apply_chat_template", l->apply_chat_template,
 	                 "max_length", l->base.config.n_ctx);
 }
@@ -129,9 +134,9 @@ static int fit_and_save(struct ladder *l, enum learner_kind kind, struct example
 	bool reads = learner_reads_features(kind);
 
 	if (reads) {
-		x->feature = l->features;
-		x->n_layers = l->n_layers;
-		x->layer = l->layers;
+		x->feature = l->on->features;
+		x->n_layers = l->on->n_layers;
+		x->layer = l->on->layers;
 		x->width = (size_t)l->base.config.C;
 	}
 	json_t *more = reads ? facts(l) : NULL;
@@ -183,15 +188,49 @@ static double state_seconds(const struct ladder *l)
 	       STATE_FLOPS;
 }
 
+static int forecast_reading(struct ladder *l, const struct rows *r, struct rung_price *p, struct err *e)
+{
+	int last = features_layers(&l->base) - 1;
+	struct frozen_options how = how_of(l, &last, 1);
+	struct scorer_forecast x;
+	struct frozen f;
+	size_t owned;
+
+	if (want_template(l, r, e) < 0)
+		return -1;
+	int status = frozen_open(&f, &l->base, NULL, l->chat, l->device, r, &how, e);
+	if (status == 0)
+		status = scorer_forecast(features_scorer(f.features), f.docs, f.n, false, &x, e);
+	frozen_close(&f);
+	if (status < 0)
+		return -1;
+	size_t mapped = model_read_bytes(&l->base, &(struct model_reads){ .token = NULL }, &owned);
+	*p = (struct rung_price){ .answer = x.seconds / (double)r->n, .bytes = (double)(x.bytes + mapped + owned) };
+	return 0;
+}
+
+int learnt_price_reading(struct ladder *l, struct rung_price *p, struct err *e)
+{
+	struct base_model *b = l->on;
+
+	if (!b->is_read) {
+		size_t n, *at = task_side(l->task, SIDE_CHOOSE, &n);
+		struct rows rows = rows_at(l->task, at, n);
+		b->is_read = ladder_open_states(l, e) == 0 && forecast_reading(l, &rows, &b->read, e) == 0;
+		mem_free(rows.items);
+		mem_free(at);
+	}
+	*p = b->read;
+	return b->is_read ? 0 : -1;
+}
+
 /* Every row is read once; what another rung has computed is there. */
 int learnt_state_price(struct ladder *l, double share, struct rung_price *p, struct err *e)
 {
-	if (ladder_price_model(l, p, e) < 0 || ladder_open_model(l, e) < 0)
+	if (learnt_price_reading(l, p, e) < 0 || ladder_open_states(l, e) < 0)
 		return -1;
-	double mid = l->read_seconds * (double)l->task->side_n[SIDE_TRAIN] + share * state_seconds(l);
+	double mid = p->answer * (double)l->task->side_n[SIDE_TRAIN] + share * state_seconds(l);
 	p->make = (struct span){ mid, mid / 2, mid * 2 };
-	p->answer = l->read_seconds;
-	p->spare = 0;
 	return 0;
 }
 
@@ -233,7 +272,7 @@ static int take_states(struct ladder *l, const struct learner *learner, const st
 {
 	if (!learner_reads_features(learner->kind))
 		return 0;
-	if (ladder_open_model(l, e) < 0 || states_of(l, r, &learner->layer, 1, states, e) < 0)
+	if (ladder_open_states(l, e) < 0 || states_of(l, r, &learner->layer, 1, states, e) < 0)
 		return -1;
 	x->feature = *states;
 	x->n_layers = 1;

@@ -15,7 +15,9 @@ int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n,
 double learnt_word_seconds(const struct ladder *l);
 /* Of states, and of a fit on them that takes `share` of what logistic regression takes. */
 int learnt_state_price(struct ladder *l, double share, struct rung_price *p, struct err *e);
-void learnt_release(struct ladder *l); /* the states */
+/* What reading a row for its state takes, found out once. */
+int learnt_price_reading(struct ladder *l, struct rung_price *p, struct err *e);
+void learnt_release(struct base_model *b); /* the states */
 json_t *learnt_leaves(struct ladder *l, const char *dir, struct err *e);
 
 /* What such a rung's file says: its learner, then the rest of its row; its price is a function of its own, price(). */

@@ -19,12 +19,20 @@ static const struct {
 	const char *init;
 	double least, most;
 } fields[] = {
-	FIELD("reach", reach, "0.5", 0, 1),        FIELD("reach-free", reach_free, "0.2", 0, 1),
-	FIELD("sd", sd, "0.2", 1e-6, 1),           FIELD("half", half, "0", 0, 1e9),
-	FIELD("nats", nats, "0", -10, 10),         FIELD("nats-sd", nats_sd, "0.3", 1e-6, 10),
-	FIELD("near-gain", near_gain, "0", -1, 1), FIELD("near-sd", near_sd, "0.1", 1e-6, 1),
-	FIELD("rate", rate, NULL, 0, 1e3),         FIELD("epochs", epochs, "2", 1e-3, 1e4),
-	FIELD("rank", rank, NULL, 1, 1 << 16),     FIELD("least-steps", least_steps, "120", 0, 1e9),
+	FIELD("reach", reach, "0.5", 0, 1),
+	FIELD("reach-free", reach_free, "0.2", 0, 1),
+	FIELD("sd", sd, "0.2", 1e-6, 1),
+	FIELD("half", half, "0", 0, 1e9),
+	FIELD("nats", nats, "0", -10, 10),
+	FIELD("nats-sd", nats_sd, "0.3", 1e-6, 10),
+	FIELD("near-gain", near_gain, "0", -1, 1),
+	FIELD("near-sd", near_sd, "0.1", 1e-6, 1),
+	FIELD("size-gain", size_gain, "0.03", -1, 1),
+	FIELD("twin-sd", twin_sd, "0.1", 1e-6, 1),
+	FIELD("rate", rate, NULL, 0, 1e3),
+	FIELD("epochs", epochs, "2", 1e-3, 1e4),
+	FIELD("rank", rank, NULL, 1, 1 << 16),
+	FIELD("least-steps", least_steps, "120", 0, 1e9),
 };
 enum { FIELDS = ARRAY_LEN(fields) };
 

@@ -13,6 +13,8 @@ struct rung_prior {
 	double half;               /* rows to learn from with which it goes half of that */
 	double nats, nats_sd;      /* by which a right answer's ln perplexity falls below the bare model's */
 	double near_gain, near_sd; /* what it is above its near rung, and how far that is off */
+	double size_gain;          /* what a doubling of the model adds, as a share of the way to the ceiling */
+	double twin_sd;            /* how far the same rung on another model is off from that */
 	double rate, epochs, rank; /* of a training; NAN: tune's own */
 	double least_steps;        /* epochs grow until there are so many */
 };

@@ -25,7 +25,7 @@ int prompted_fits(struct ladder *l, struct err *e)
 static size_t n_examples(const struct ladder *l)
 {
 	const struct task *t = l->task;
-	const json_t *noted = json_object_get(l->notes, "examples");
+	const json_t *noted = json_object_get(l->on->notes, "examples");
 	size_t n = (size_t)MIN(MAX(t->n_classes, EXAMPLES_LEAST), EXAMPLES_MOST);
 
 	return noted ? (size_t)json_integer_value(noted) : MIN(n, t->side_n[SIDE_TRAIN]);
@@ -74,7 +74,7 @@ int prompted_price(struct ladder *l, bool calibrated, struct rung_price *p, stru
 		return -1;
 	for (size_t n = n_examples(l); n > 0 && status < 0; n /= 2) {
 		e->msg[0] = 0;
-		json_object_set_new(l->notes, "examples", json_integer((json_int_t)n));
+		json_object_set_new(l->on->notes, "examples", json_integer((json_int_t)n));
 		status = forecast(l, calibrated, p, e);
 	}
 	if (status == 0)

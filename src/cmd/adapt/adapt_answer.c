@@ -73,8 +73,9 @@ int cascade_eval(struct app *app, const struct cascade_eval *o, struct err *e)
 		return -1;
 	int status = task_open(&t, o->rows, NULL, &all, e);
 	if (status == 0) {
+		struct base_model base = { .path = json_string_value(json_object_get(a.json, "base")) };
 		struct ladder l = { .task = &t,
-			            .model = json_string_value(json_object_get(a.json, "base")),
+			            .on = &base,
 			            .dir = o->path,
 			            .device = app->device,
 			            .compute = o->compute,

@@ -54,10 +54,15 @@ static struct cascade_wish wish_of(const struct adapt *a)
 static int write_parts(struct adapt *a, const struct cascade *c, struct err *e)
 {
 	char *dir = mem_printf("%s/rungs/cascade", a->dir), *file = io_join(dir, CASCADE_FILE);
-	json_t *j = json_pack("{s:s, s:s, s:f}", "first", a->ways[c->first].rung->name, "second",
-	                      a->ways[c->second].rung->name, "threshold", c->threshold);
+	json_t *j = json_pack("{s:s, s:s, s:f}", "first", a->ways[c->first].name, "second", a->ways[c->second].name,
+	                      "threshold", c->threshold);
+	const struct given *first = a->ways[c->first].on, *second = a->ways[c->second].on;
 	int status = io_mkdirs(dir, e);
 
+	if (a->n_models > 1 && first)
+		json_object_set_new(j, "first_model", json_string(first->path));
+	if (a->n_models > 1 && second)
+		json_object_set_new(j, "second_model", json_string(second->path));
 	if (status == 0)
 		status = jsonx_write_file(file, j, e);
 	json_decref(j);
@@ -85,7 +90,7 @@ static int take(struct adapt *a, size_t i, const struct cascade_part *parts, con
 	a->climb.ways[i].state = CLIMB_MEASURED;
 	a->looks++;
 	adapt_judge(a, i);
-	return write_parts(a, c, e) < 0 ? -1 : adapt_save_outcomes(a, w->rung->name, w->out, w->n, e);
+	return write_parts(a, c, e) < 0 ? -1 : adapt_save_outcomes(a, w->name, w->out, w->n, e);
 }
 
 static int note(struct adapt *a, const struct cascade *c, struct err *e)
@@ -95,7 +100,7 @@ static int note(struct adapt *a, const struct cascade *c, struct err *e)
 	snprintf(why, sizeof(why),
 	         "%s answers %.0f %% of the rows, where its confidence is %.3f or more, and %s the rest: %s %.4g, "
 	         "%.3g s a use",
-	         a->ways[c->first].rung->name, 100 * c->share, c->threshold, a->ways[c->second].rung->name,
+	         a->ways[c->first].name, 100 * c->share, c->threshold, a->ways[c->second].name,
 	         measure_names[a->first->what], c->score.mean, c->use_seconds);
 	log_say("cascade: %s", why);
 	json_t *all = adapt_decisions(a);

@@ -157,20 +157,33 @@ static int fit_and_price(struct adapt *a, const struct rung *r, struct rung_pric
 	return status;
 }
 
+/* One of several models that cannot do this way; of one alone the rung says it. */
+static bool is_mute(const struct adapt *a, size_t i)
+{
+	const struct given *on = a->ways[i].on;
+
+	return a->n_models > 1 && on && on->encoder && !a->ways[i].rung->learns && a->task.kind != TASK_LABELS;
+}
+
 static int price_way(struct adapt *a, size_t i, struct err *e)
 {
 	const struct rung *r = a->ways[i].rung;
 	struct err why = ERR_INIT;
 
+	adapt_stand_on(a, i);
 	if (price_order(r) == 2 && !(a->ladder.train_seconds > 0)) {
 		cannot(a, i, "--max-gas has no room for a training");
+		return 0;
+	}
+	if (is_mute(a, i)) {
+		cannot(a, i, "an encoder sees a text both ways and predicts no next token");
 		return 0;
 	}
 	if (fit_and_price(a, r, &a->ways[i].price, &why) < 0) {
 		if (app_signalled() || !why.msg[0])
 			return err_set(e, "%s", why.msg[0] ? why.msg : "stopped");
 		if (r->order > 1 && a->task.kind != TASK_LABELS && !a->ladder.open &&
-		    ladder_open_model(&a->ladder, &(struct err){ .msg = "" }) < 0)
+		    ladder_open_states(&a->ladder, &(struct err){ .msg = "" }) < 0)
 			return err_set(e, "%s", why.msg); /* the model itself cannot be used */
 		cannot(a, i, why.msg);
 	}
@@ -198,13 +211,12 @@ static int check_budget(struct adapt *a, struct err *e)
 		if (a->climb.ways[i].state != CLIMB_CANNOT && !a->climb.ways[i].apart &&
 		    a->climb.ways[i].try_seconds < cheapest) {
 			cheapest = a->climb.ways[i].try_seconds;
-			name = a->ways[i].rung->name;
+			name = a->ways[i].name;
 		}
 	if (!isfinite(cheapest)) {
 		for (size_t i = 0; i < a->climb.n; i++)
-			log_say("  %-12s %s", a->ways[i].rung->name, why_not(a, i));
-		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].rung->name,
-		               why_not(a, 0));
+			log_say("  %-*s %s", a->name_width, a->ways[i].name, why_not(a, i));
+		return err_set(e, "no way fits these rows and this model: %s: %s", a->ways[0].name, why_not(a, 0));
 	}
 	double left = adapt_left(a);
 	if (left < cheapest)
@@ -216,8 +228,10 @@ static int check_budget(struct adapt *a, struct err *e)
 /* Half of what is left when the rows of both sides are answered too. */
 static double room_for_training(const struct adapt *a)
 {
-	double answers = a->ladder.bare.answer * (double)(a->n_choose + a->n_test);
+	double answers = 0;
 
+	for (size_t k = 0; k < a->n_models; k++)
+		answers = fmax(answers, a->models[k].base.bare.answer * (double)(a->n_choose + a->n_test));
 	return fmax(0, 0.7 * (adapt_left(a) - 1.3 * answers));
 }
 
@@ -227,7 +241,7 @@ int adapt_price(struct adapt *a, struct err *e)
 	for (int order = 0; order <= 2; order++) {
 		for (size_t i = 0; i < a->climb.n; i++) {
 			const struct way *w = &a->ways[i];
-			bool known = json_object_get(json_object_get(a->state, "ways"), w->rung->name) != NULL;
+			bool known = json_object_get(json_object_get(a->state, "ways"), w->name) != NULL;
 			if (price_order(w->rung) != order || known)
 				continue;
 			if (price_way(a, i, e) < 0)
@@ -259,7 +273,7 @@ void adapt_say_prices(const struct adapt *a)
 		if (w->rung->combines)
 			continue;
 		if (w->why[0]) {
-			log_say("  %-12s cannot be: %s", w->rung->name, w->why);
+			log_say("  %-*s cannot be: %s", a->name_width, w->name, w->why);
 			continue;
 		}
 		predict_human(w->price.make.mid, make);
@@ -267,10 +281,10 @@ void adapt_say_prices(const struct adapt *a)
 		predict_human(w->price.make.high, high);
 		predict_human((double)a->n_choose * w->price.answer, look);
 		if (w->price.make.mid > 0)
-			log_say("  %-12s making %s (90 %%: %s to %s), a look at it %s", w->rung->name, make, low, high,
-			        look);
+			log_say("  %-*s making %s (90 %%: %s to %s), a look at it %s", a->name_width, w->name, make,
+			        low, high, look);
 		else
-			log_say("  %-12s a look at it %s", w->rung->name, look);
+			log_say("  %-*s a look at it %s", a->name_width, w->name, look);
 	}
 }
 
@@ -286,37 +300,74 @@ static double floor_of(const struct adapt *a)
 	return json_array_size(choices) ? 1 / (double)json_array_size(choices) : 0;
 }
 
-static const struct climb_way *near_way(const struct adapt *a, const struct rung *r)
+/* A measured way of that rung and model; NULL: there is none. */
+static const struct climb_way *measured_way(const struct adapt *a, const char *rung, const struct given *on)
 {
-	for (size_t i = 0; r->near && i < a->climb.n; i++)
-		if (!strcmp(a->ways[i].rung->name, r->near) && adapt_is_measured(a, i))
+	for (size_t i = 0; rung && i < a->climb.n; i++)
+		if (!strcmp(a->ways[i].rung->name, rung) && a->ways[i].on == on && adapt_is_measured(a, i))
 			return &a->climb.ways[i];
 	return NULL;
 }
 
-static double bare_quality(const struct adapt *a, bool *known)
+/* How often b's parameters double to a's. An encoder's and a decoder's sizes say nothing of each other. */
+static double doublings(const struct given *a, const struct given *b)
 {
-	*known = false;
-	for (size_t i = 0; i < a->climb.n; i++)
-		if (!strcmp(a->ways[i].rung->name, "zero-shot") && adapt_is_measured(a, i)) {
-			*known = true;
-			return a->climb.ways[i].quality;
-		}
-	return -3;
+	return a->encoder == b->encoder ? log2(a->count / b->count) : 0;
 }
 
-static void believe_by_priors(const struct adapt *a, const struct rung_prior *p, struct climb_way *c)
+/* The same rung on another model of its kind, of the nearest size among those that were measured. */
+static const struct climb_way *twin_way(const struct adapt *a, size_t i, const struct given **on)
+{
+	const struct climb_way *best = NULL;
+
+	for (size_t k = 0; k < a->climb.n; k++) {
+		const struct given *g = a->ways[k].on;
+		if (k == i || !g || g->encoder != a->ways[i].on->encoder || a->ways[k].rung != a->ways[i].rung ||
+		    !adapt_is_measured(a, k))
+			continue;
+		if (!best || fabs(doublings(a->ways[i].on, g)) < fabs(doublings(a->ways[i].on, *on))) {
+			best = &a->climb.ways[k];
+			*on = g;
+		}
+	}
+	return best;
+}
+
+static void believe_by_priors(const struct adapt *a, const struct rung_prior *p, const struct given *on,
+                              struct climb_way *c)
 {
 	double n = (double)a->task.side_n[SIDE_TRAIN], share = n / (n + p->half), low = floor_of(a);
-	bool knows_bare, classes = a->task.n_classes || a->task.kind == TASK_CHOICES;
+	bool classes = a->task.n_classes || a->task.kind == TASK_CHOICES;
+	const struct climb_way *bare = measured_way(a, "zero-shot", on);
 
 	if (a->first->what == MEASURE_PERPLEXITY) {
-		c->mean = bare_quality(a, &knows_bare) + p->nats * share;
-		c->sd = p->nats_sd + (knows_bare ? 0 : 1.5);
+		c->mean = (bare ? bare->quality : -3) + p->nats * share;
+		c->sd = p->nats_sd + (bare ? 0 : 1.5);
 		return;
 	}
 	c->mean = low + (classes ? p->reach : p->reach_free) * share * (a->known.ceiling - low);
+	if (on && on != a->models)
+		c->mean += p->size_gain * doublings(on, a->models) * (a->known.ceiling - low);
 	c->sd = p->sd * fmax(a->known.ceiling - low, 0.05);
+}
+
+/* What another model came to by the same rung says as much as its spread allows, beside what was believed before. */
+static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_prior *p, struct climb_way *c)
+{
+	const struct given *other;
+	const struct climb_way *twin = a->ways[i].on ? twin_way(a, i, &other) : NULL;
+	double room = fmax(a->known.ceiling - floor_of(a), 0.05);
+
+	if (!twin)
+		return;
+	if (a->first->what == MEASURE_PERPLEXITY)
+		room = 1; /* of a logarithm */
+	double mean = twin->quality + p->size_gain * doublings(a->ways[i].on, other) * room;
+	double sd = hypot(p->twin_sd * room, fmax(twin->high - twin->low, 0) / 12), w = c->sd * c->sd, v = sd * sd;
+	c->mean = (v * c->mean + w * mean) / (v + w);
+	c->sd = sqrt(v * w / (v + w));
+	c->learnt = true;
+	a->ways[i].judged_by = twin->name;
 }
 
 void adapt_believe(struct adapt *a)
@@ -324,17 +375,19 @@ void adapt_believe(struct adapt *a)
 	for (size_t i = 0; i < a->climb.n; i++) {
 		struct climb_way *c = &a->climb.ways[i];
 		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-		const struct climb_way *near = near_way(a, a->ways[i].rung);
+		const struct climb_way *near = measured_way(a, a->ways[i].rung->near, a->ways[i].on);
 		if (c->state != CLIMB_WAITS)
 			continue;
 		c->learnt = near != NULL;
 		if (near) {
+			a->ways[i].judged_by = near->name;
 			c->mean = near->quality + p->near_gain;
 			if (a->first->what != MEASURE_PERPLEXITY)
 				c->mean = fmin(fmax(c->mean, 0), 1);
 			c->sd = hypot(p->near_sd, fmax(near->high - near->low, 0) / 12);
 		} else {
-			believe_by_priors(a, p, c);
+			believe_by_priors(a, p, a->ways[i].on, c);
+			believe_by_twin(a, i, p, c);
 		}
 	}
 }
@@ -498,11 +551,12 @@ static void say_way(const struct adapt *a, size_t i)
 	log_live_end();
 	predict_human(w->make_seconds, make);
 	predict_human(a->climb.ways[i].use_seconds, use);
-	log_say("  %-12s %s %s on %zu rows; making %s, %s a use%s", w->rung->name, measure_names[a->first->what],
-	        adapt_score_text(x->mean, b.low, b.high), w->n, w->make_seconds > 0 ? make : "nothing", use,
+	log_say("  %-*s %s %s on %zu rows; making %s, %s a use%s", a->name_width, w->name,
+	        measure_names[a->first->what], adapt_score_text(x->mean, b.low, b.high), w->n,
+	        w->make_seconds > 0 ? make : "nothing", use,
 	        w->n < a->n_choose ? "; left early: the goal is out of its reach" : "");
 	if (a->app->json) {
-		json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o}", "measured", w->rung->name, "measure",
+		json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o}", "measured", w->name, "measure",
 		                      measure_names[a->first->what], "score", jsonx_number(x->mean), "score_low",
 		                      jsonx_number(b.low), "score_high", jsonx_number(b.high), "rows", (json_int_t)w->n,
 		                      "seconds_make", jsonx_number(w->make_seconds), "seconds_per_use",
@@ -515,10 +569,11 @@ static void say_way(const struct adapt *a, size_t i)
 static int try_way(struct adapt *a, size_t i, struct err *e)
 {
 	struct way *w = &a->ways[i];
-	char *dir = mem_printf("%s/rungs/%s", a->dir, w->rung->name);
+	char *dir = mem_printf("%s/rungs/%s", a->dir, w->name);
 	struct err why = ERR_INIT;
 
 	a->at_work = i;
+	adapt_stand_on(a, i);
 	w->out = w->out ? w->out : mem_array(a->n_choose, sizeof(*w->out));
 	w->make_seconds = w->make_joules = 0;
 	int status = w->rung->trains || !w->rung->make ? 0 : io_mkdirs(dir, &why);
@@ -534,14 +589,14 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 		return err_set(e, "%s", why.msg);
 	if (status < 0) {
 		log_live_end();
-		log_say("  %-12s cannot be: %s", w->rung->name, why.msg);
+		log_say("  %-*s cannot be: %s", a->name_width, w->name, why.msg);
 		cannot(a, i, metering_over() ? "--max-gas was used up" : why.msg);
 		return 0;
 	}
 	a->climb.ways[i].state = CLIMB_MEASURED;
 	adapt_judge(a, i);
 	say_way(a, i);
-	return adapt_save_outcomes(a, w->rung->name, w->out, w->n, e);
+	return adapt_save_outcomes(a, w->name, w->out, w->n, e);
 }
 
 /* --- all of them --- */
@@ -570,9 +625,9 @@ static void note_left(struct adapt *a)
 		if (c->state != CLIMB_LEFT || a->ways[i].why[0])
 			continue;
 		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
-		         "left: by what %s reached, %.4g is expected, which cannot pay", a->ways[i].rung->near,
+		         "left: by what %s reached, %.4g is expected, which cannot pay", a->ways[i].judged_by,
 		         adapt_score_of(a->first->what, c->mean));
-		log_say("  %-12s %s", c->name, a->ways[i].why);
+		log_say("  %-*s %s", a->name_width, c->name, a->ways[i].why);
 	}
 }
 

@@ -54,7 +54,8 @@ int adapt_test(struct adapt *a, struct err *e)
 	metering_phase("test");
 	a->at_work = a->winner;
 	a->doing = "testing";
-	dir = mem_printf("%s/rungs/%s", a->dir, a->ways[a->winner].rung->name);
+	adapt_stand_on(a, a->winner);
+	dir = mem_printf("%s/rungs/%s", a->dir, a->ways[a->winner].name);
 	int status = a->ways[a->winner].rung->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
 	mem_free(dir);
 	a->at_work = a->climb.n;
@@ -172,9 +173,10 @@ void adapt_verdict(struct adapt *a)
 int adapt_leave(struct adapt *a, struct err *e)
 {
 	const struct rung *r = a->ways[a->winner].rung;
-	char *files = mem_printf("rungs/%s", r->name), *dir = io_join(a->dir, files);
+	char *files = mem_printf("rungs/%s", a->ways[a->winner].name), *dir = io_join(a->dir, files);
+	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
-	int status = leaves ? adapted_write(a->dir, a->o.model, r->name, files, leaves, e) : -1;
+	int status = leaves ? adapted_write(a->dir, adapt_model_of(a, a->winner), r->name, files, leaves, e) : -1;
 
 	mem_free(files);
 	mem_free(dir);
@@ -201,7 +203,7 @@ static json_t *break_evens(const struct adapt *a, size_t i)
 			continue;
 		struct cost_line other = cost_line_of(a, k);
 		struct break_even b = break_even(&own, &other);
-		json_object_set_new(j, a->ways[k].rung->name, b.crosses ? jsonx_number(b.uses.mid) : json_null());
+		json_object_set_new(j, a->ways[k].name, b.crosses ? jsonx_number(b.uses.mid) : json_null());
 	}
 	return j;
 }
@@ -242,9 +244,9 @@ json_t *adapt_table(const struct adapt *a)
 
 	for (size_t i = 0; i < a->climb.n; i++) {
 		const struct way *w = &a->ways[i];
-		json_t *j =
-			json_pack("{s:s, s:s, s:b, s:s, s:s}", "row", w->rung->name, "state", state_name(a, i),
-		                  "winner", i == a->winner, "measure", measure_names[a->first->what], "why", w->why);
+		json_t *j = json_pack("{s:s, s:s, s:b, s:s, s:s}", "row", w->name, "state", state_name(a, i), "winner",
+		                      i == a->winner, "measure", measure_names[a->first->what], "why", w->why);
+		json_object_set_new(j, "model", w->on ? jsonx_path(w->on->path) : json_null());
 		json_object_set_new(j, "planned_seconds_make", jsonx_number(w->price.make.mid));
 		json_object_set_new(j, "planned_seconds_make_low", jsonx_number(w->price.make.low));
 		json_object_set_new(j, "planned_seconds_make_high", jsonx_number(w->price.make.high));
@@ -296,7 +298,7 @@ static json_t *scores_of_ways(const struct adapt *a)
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (adapt_is_measured(a, i) && !a->ways[i].rung->combines)
-			json_object_set_new(j, a->ways[i].rung->name, jsonx_number(a->ways[i].score[a->first_at].mean));
+			json_object_set_new(j, a->ways[i].name, jsonx_number(a->ways[i].score[a->first_at].mean));
 	return j;
 }
 
@@ -307,7 +309,7 @@ json_t *adapt_summary(struct adapt *a)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "verdict", json_string(a->verdict));
-	json_object_set_new(j, "winner", json_string(w->rung->name));
+	json_object_set_new(j, "winner", json_string(w->name));
 	json_object_set_new(j, "measure", json_string(measure_names[a->first->what]));
 	json_object_set_new(j, "score_choose", jsonx_number(w->score[a->first_at].mean));
 	json_object_set_new(j, "score_test", jsonx_number(a->test_score[a->first_at].mean));
@@ -323,6 +325,7 @@ json_t *adapt_summary(struct adapt *a)
 	json_object_set_new(j, "rows_train", json_integer((json_int_t)a->task.side_n[SIDE_TRAIN]));
 	json_object_set_new(j, "rows_choose", json_integer((json_int_t)a->n_choose));
 	json_object_set_new(j, "rows_test", json_integer((json_int_t)a->n_test));
+	json_object_set_new(j, "model", w->on ? jsonx_path(w->on->path) : json_null());
 	json_object_set_new(j, "ceiling", jsonx_number(a->known.ceiling));
 	if (!isnan(a->known.majority))
 		json_object_set_new(j, "floor", jsonx_number(a->known.majority));
@@ -356,7 +359,7 @@ static void say_result(const struct adapt *a, struct buf *out)
 	buf_addf(out,
 	         "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
 	         "choice had seen.\n",
-	         w->rung->name, w->rung->summary, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
+	         w->name, w->rung->summary, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
 	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
 	if (a->has_goal)
 		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
@@ -382,14 +385,14 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 	predict_human(w->make_seconds, own);
 	struct cost_line x = cost_line_of(a, a->winner), y = cost_line_of(a, i);
 	struct break_even b = break_even(&x, &y);
-	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s", a->ways[i].rung->name,
+	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s", a->ways[i].name,
 	         a->ways[i].score[a->first_at].mean, make, own);
 	if (b.crosses)
 		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n",
-		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].rung->name);
+		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].name);
 	else
 		buf_addf(out, "; %s costs less, however many uses there are.\n",
-		         b.many == CHEAPER_B ? a->ways[i].rung->name : "the winner");
+		         b.many == CHEAPER_B ? a->ways[i].name : "the winner");
 }
 
 /* By the priors' curve n/(n + half): what is known before more rows are there. */

@@ -30,7 +30,7 @@ static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
 
 	out[0] = 0;
 	if (k == 0)
-		snprintf(out, CELL, "%s%s", w->rung->name, i == a->winner ? " *" : "");
+		snprintf(out, CELL, "%s%s", w->name, i == a->winner ? " *" : "");
 	else if (!adapt_is_measured(a, i))
 		snprintf(out, CELL, "%s",
 		         k > 1                                  ? "" :
@@ -133,7 +133,7 @@ static void picture_make(const struct adapt *a, struct picture *p)
 		p->y[n] = x->mean;
 		p->low[n] = b.low;
 		p->high[n] = isfinite(b.high) ? b.high : x->mean;
-		p->marks[n] = (struct chart_mark){ p->x[n], p->y[n], a->ways[i].rung->name };
+		p->marks[n] = (struct chart_mark){ p->x[n], p->y[n], a->ways[i].name };
 		of[n++] = i;
 	}
 	add_front(a, p, of, n);
@@ -261,6 +261,22 @@ static void put_decisions(const struct adapt *a, struct buf *b)
 	buf_adds(b, "</ol>\n");
 }
 
+static void put_models(const struct adapt *a, struct buf *b)
+{
+	if (a->n_models < 2)
+		return;
+	buf_adds(b, "<h2>Models</h2>\n<ul>\n");
+	for (size_t i = 0; i < a->n_models; i++) {
+		buf_adds(b, "<li><b>");
+		put(b, a->models[i].label);
+		buf_adds(b, "</b>: ");
+		put(b, a->models[i].path);
+		buf_addf(b, ", %.4g parameters%s</li>\n", a->models[i].count,
+		         a->models[i].encoder ? ", an encoder" : "");
+	}
+	buf_adds(b, "</ul>\n");
+}
+
 static void put_rows(const struct adapt *a, struct buf *b)
 {
 	buf_addf(b,
@@ -297,6 +313,7 @@ int adapt_write_page(const struct adapt *a, struct err *e)
 	picture_make(a, &p);
 	chart_svg(&b, &p.chart, 1);
 	picture_release(&p);
+	put_models(a, &b);
 	put_rows(a, &b);
 	put_decisions(a, &b);
 	buf_adds(&b, "</body></html>\n");

@@ -13,7 +13,7 @@
 
 struct adapt_options {
 	struct common common;
-	const char *model, *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
+	const char *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
 	double choose_size, test_size, uses, rung_seconds;
 	int64_t seed, max_length, micro_batch_tokens;
 	bool overwrite, time_order, apply_chat_template;
@@ -21,9 +21,22 @@ struct adapt_options {
 extern const struct opt adapt_opts[];
 extern const struct log_sink adapt_log; /* of what rungs open: each warning once */
 
+enum { MODELS_MOST = 16 };
+
+/* A model that was given. */
+struct given {
+	struct base_model base;
+	char *path, *label; /* of its file's name: in names of ways where there are several */
+	double count;       /* parameters */
+	bool encoder;
+};
+
 /* A rung on this ladder: climb.ways has the same place. */
 struct way {
 	const struct rung *rung;
+	char *name;            /* the rung's, and @LABEL where there are several models */
+	struct given *on;      /* NULL: it stands on none */
+	const char *judged_by; /* the measured way that its belief stands on; NULL: priors alone */
 	struct rung_price price;
 	char why[400]; /* that it cannot be; else "" */
 	/* Measured on the choose rows, of which it answered n: */
@@ -47,8 +60,12 @@ struct adapt {
 	bool has_goal;
 	const struct goal_term *first; /* the score that is climbed by */
 	size_t first_at;               /* its place in the goal */
+	struct given models[MODELS_MOST];
+	size_t n_models;
+	json_t *notes; /* of the state: what was decided once for the run */
 	struct ladder ladder;
 	struct way *ways;
+	int name_width;
 	struct climb climb;
 	size_t *choose, n_choose, *test, n_test;
 	json_t *state; /* adapt.json */
@@ -77,6 +94,22 @@ double adapt_watts(const struct adapt *a); /* joules a second so far; NAN: not k
 /* Seconds that may still be spent before the test. */
 double adapt_left(const struct adapt *a);
 double adapt_reserve(const struct adapt *a);
+
+/* The ladder stands on the model of a way; and the path of that, for who must name one. */
+void adapt_stand_on(struct adapt *a, size_t i);
+const char *adapt_model_of(const struct adapt *a, size_t i);
+
+/* adapt_models.c: which models, and which ways of each. */
+int adapt_give_model(struct adapt *a, const char *path, struct err *e);
+int adapt_open_models(struct adapt *a, struct err *e);
+void adapt_close_models(struct adapt *a);
+int adapt_check_rungs(const struct adapt *a, struct err *e);
+void adapt_read_notes(struct adapt *a); /* of the state, for the run and for each model */
+/* Refuses perplexities that cannot be compared. */
+int adapt_compare_tokens(struct adapt *a, struct err *e);
+void adapt_make_ways(struct adapt *a);
+void adapt_free_ways(struct adapt *a);
+void adapt_list_rungs(void);
 
 /* adapt_state.c: adapt.json, written after every step. */
 int adapt_state_new(struct adapt *a, struct err *e);

@@ -16,9 +16,20 @@
 
 enum { WEIGHT = 4, RUNS_MOST = 50 };
 
+/* Of a rung, on whichever model. */
 struct seen {
 	double sum, n;
 };
+
+static const struct rung_prior *prior_of_way(const struct adapt *a, const char *name, size_t *at)
+{
+	size_t n = strcspn(name, "@");
+
+	for (*at = 0; *at < a->priors.n; (*at)++)
+		if (strlen(rung_table[*at]->name) == n && !strncmp(rung_table[*at]->name, name, n))
+			return &a->priors.rung[*at];
+	return NULL;
+}
 
 static double number(const json_t *j, const char *key)
 {
@@ -30,14 +41,15 @@ static void look_at_run(const struct adapt *a, const json_t *metrics, struct see
 {
 	double floor = number(metrics, "floor"), ceiling = number(metrics, "ceiling"),
 	       n = number(metrics, "rows_train");
-	const json_t *ways = json_object_get(metrics, "ways");
-	const char *measure = json_string_value(json_object_get(metrics, "measure"));
+	json_t *ways = json_object_get(metrics, "ways"), *score;
+	const char *measure = json_string_value(json_object_get(metrics, "measure")), *name;
 
 	if (!measure || strcmp(measure, measure_names[MEASURE_ACCURACY]) != 0 || !(ceiling > floor))
 		return;
-	for (size_t i = 0; i < a->climb.n; i++) {
-		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-		double share = (number(ways, a->ways[i].rung->name) - floor) / (ceiling - floor) * (n + p->half) / n;
+	json_object_foreach (ways, name, score) {
+		size_t i;
+		const struct rung_prior *p = prior_of_way(a, name, &i);
+		double share = p ? (number(ways, name) - floor) / (ceiling - floor) * (n + p->half) / n : NAN;
 		if (!isfinite(share) || p->reach <= 0)
 			continue;
 		seen[i].sum += fmin(fmax(share, 0), 1);
@@ -70,20 +82,18 @@ static void look_at_ledger(const struct adapt *a, struct seen *seen)
 
 void adapt_learn_from_past(struct adapt *a)
 {
-	struct seen *seen = mem_array(a->climb.n + 1, sizeof(*seen));
-	json_t *kept = json_object_get(a->ladder.notes, "reach");
+	struct seen *seen = mem_array(a->priors.n + 1, sizeof(*seen));
+	json_t *kept = json_object_get(a->notes, "reach");
 
 	if (!kept) {
 		kept = json_object();
-		json_object_set_new(a->ladder.notes, "reach", kept);
+		json_object_set_new(a->notes, "reach", kept);
 		look_at_ledger(a, seen);
-		for (size_t i = 0; i < a->climb.n; i++) {
-			const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
+		for (size_t i = 0; i < a->priors.n; i++)
 			if (seen[i].n > 0)
-				json_object_set_new(kept, a->ways[i].rung->name,
-				                    json_real((WEIGHT * p->reach + seen[i].sum) /
+				json_object_set_new(kept, rung_table[i]->name,
+				                    json_real((WEIGHT * a->priors.rung[i].reach + seen[i].sum) /
 				                              (WEIGHT + seen[i].n)));
-		}
 	}
 	for (size_t i = 0; i < a->priors.n; i++) {
 		const json_t *reach = json_object_get(kept, rung_table[i]->name);

@@ -36,11 +36,17 @@ int adapt_state_new(struct adapt *a, struct err *e)
 	json_object_set_new(s, "format", json_integer(FORMAT));
 	json_object_set_new(s, "version", json_string(KUNGFU_VERSION));
 	json_object_set_new(s, "began", json_string(now));
-	json_object_set_new(s, "model", json_string(a->o.model));
+	json_t *models = json_array();
+	for (size_t i = 0; i < a->n_models; i++)
+		json_array_append_new(models, json_string(a->models[i].path));
+	json_object_set_new(s, "model", json_string(a->models[0].path));
+	json_object_set_new(s, "models", models);
 	json_object_set_new(s, "options", opt_record_of(adapt_opts, &a->o));
 	json_object_set_new(s, "rows", json_string(a->task.hash));
-	if (!json_object_get(s, "model"))
-		return err_set(e, "%s: the name is no UTF-8, so " ADAPT_FILE " could not hold it", a->o.model);
+	for (size_t i = 0; i < a->n_models; i++)
+		if (!json_array_get(models, i))
+			return err_set(e, "%s: the name is no UTF-8, so " ADAPT_FILE " could not hold it",
+			               a->models[i].path);
 	json_array_append_new(processes(a), json_object());
 	return adapt_state_save(a, "running", e);
 }
@@ -181,7 +187,7 @@ void adapt_keep_way(struct adapt *a, size_t i)
 		json_object_set_new(j, "look_joules", jsonx_number(w->look_joules));
 		json_object_set_new(j, "latency", jsonx_number(w->latency));
 	}
-	json_object_set_new(child(a->state, "ways", json_object()), w->rung->name, j);
+	json_object_set_new(child(a->state, "ways", json_object()), w->name, j);
 	json_object_set_new(a->state, "looks", json_integer(a->looks));
 }
 
@@ -193,7 +199,7 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 	if (!n || n > a->n_choose)
 		return;
 	w->out = mem_array(a->n_choose, sizeof(*w->out));
-	if (adapt_load_outcomes(a, w->rung->name, w->out, a->n_choose) < n) {
+	if (adapt_load_outcomes(a, w->name, w->out, a->n_choose) < n) {
 		mem_free(w->out); /* it is answered again */
 		w->out = NULL;
 		return;
@@ -215,7 +221,7 @@ int adapt_recall(struct adapt *a, struct err *e)
 	if (!rows || strcmp(rows, a->task.hash) != 0)
 		return err_set(e, "%s: the rows are others than those that the run began with", a->o.data);
 	for (size_t i = 0; i < a->climb.n; i++) {
-		const json_t *j = json_object_get(ways, a->ways[i].rung->name);
+		const json_t *j = json_object_get(ways, a->ways[i].name);
 		const char *why = json_string_value(json_object_get(j, "why_not"));
 		struct way *w = &a->ways[i];
 		if (!j)

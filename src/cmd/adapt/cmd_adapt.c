@@ -22,7 +22,7 @@
 #include "cmd/trial.h"
 #include "ladder/learnt.h"
 
-enum { ROWS_LEAST = 12, SIDE_LEAST = 3, RUNGS_MOST = 64, WARNINGS_MOST = 64 };
+enum { ROWS_LEAST = 12, SIDE_LEAST = 3, WARNINGS_MOST = 64 };
 
 extern const struct command cmd_adapt;
 
@@ -96,8 +96,8 @@ static void show_training(void *ctx, const struct train_loop_progress *p)
 	char left[32];
 
 	clock_human(p->seconds_left, left);
-	log_live("%s: step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", a->ways[a->at_work].rung->name, p->step,
-	         p->steps, p->loss, p->tokens_per_second, left, metering_live());
+	log_live("%s: step %ld/%ld  loss %.4f  %.0f tokens/s  %s left  %s", a->ways[a->at_work].name, p->step, p->steps,
+	         p->loss, p->tokens_per_second, left, metering_live());
 }
 
 /* A part of the run, with an entry of its own in the ledger. */
@@ -129,8 +129,8 @@ static int show_answering(void *ctx, const struct evaluate_progress *p)
 	const struct log_sink *was = log_lend(NULL);
 	metering_tick();
 	if (p->seconds >= 2)
-		log_live("%s: %s %.0f %%  %s", a->at_work < a->climb.n ? a->ways[a->at_work].rung->name : "prices",
-		         a->doing, 100.0 * (double)p->done / (double)p->total, metering_live());
+		log_live("%s: %s %.0f %%  %s", a->at_work < a->climb.n ? a->ways[a->at_work].name : "prices", a->doing,
+		         100.0 * (double)p->done / (double)p->total, metering_live());
 	log_lend(was);
 	return app_interrupted();
 }
@@ -174,8 +174,8 @@ static int check_sides(const struct adapt *a, struct err *e)
 			return err_set(e,
 			               "%s: %zu of %zu rows would be there %s, %d at least are wanted; rows that ask "
 			               "the same, or are of one group, stand on one side",
-			               own ? a->o.test_data : a->o.data, t->side_n[s],
-			               own ? a->test_rows.n : a->rows.n, names[s], SIDE_LEAST);
+			               own ? a->o.test_data : a->o.data, t->side_n[s], own ? a->test_rows.n : a->rows.n,
+			               names[s], SIDE_LEAST);
 	}
 	return 0;
 }
@@ -225,76 +225,11 @@ static int open_task(struct adapt *a, struct err *e)
 	return 0;
 }
 
-/* A name of the list; NULL: it is none. */
-static bool is_listed(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
-		if (strcspn(at, ",") == n && !strncmp(at, name, n))
-			return true;
-	return false;
-}
-
-static int check_rungs(const char *list, struct err *e)
-{
-	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
-		char *name = mem_strndup(at, strcspn(at, ","));
-		bool known = rung_find(name) != NULL;
-		if (!known) {
-			struct buf all = BUF_INIT;
-			for (size_t i = 0; rung_table[i]; i++)
-				buf_addf(&all, "%s%s", i ? ", " : "", rung_table[i]->name);
-			err_set(e, "--rungs: there is no way '%.60s'; there are %s", name, buf_str(&all));
-			buf_release(&all);
-		}
-		mem_free(name);
-		if (!known)
-			return -1;
-	}
-	return 0;
-}
-
-/* By their place in tables; their number. */
-static size_t sorted_rungs(const struct rung *out[RUNGS_MOST])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; rung_table[i]; i++) {
-		size_t at = n++;
-		if (n > RUNGS_MOST)
-			BUG("more than %d rungs", RUNGS_MOST);
-		for (; at > 0 && out[at - 1]->order > rung_table[i]->order; at--)
-			out[at] = out[at - 1];
-		out[at] = rung_table[i];
-	}
-	return n;
-}
-
-static void make_ways(struct adapt *a)
-{
-	const struct rung *sorted[RUNGS_MOST];
-	size_t n = sorted_rungs(sorted);
-
-	a->ways = mem_array(n, sizeof(*a->ways));
-	a->climb.ways = mem_array(n, sizeof(*a->climb.ways));
-	for (size_t i = 0; i < n; i++)
-		if (!a->o.rungs || is_listed(a->o.rungs, sorted[i]->name)) {
-			a->climb.ways[a->climb.n].name = sorted[i]->name;
-			a->climb.ways[a->climb.n].costs_met = true;
-			a->climb.ways[a->climb.n].apart = sorted[i]->combines;
-			a->ways[a->climb.n++].rung = sorted[i];
-		}
-	a->at_work = a->winner = a->climb.n;
-	a->climb.uses = a->o.uses;
-	a->climb.least_gain = 0.01;
-}
-
 static void open_ladder(struct adapt *a)
 {
 	a->ladder = (struct ladder){ .task = &a->task,
 		                     .priors = &a->priors,
-		                     .model = a->o.model,
+		                     .on = &a->models[0].base,
 		                     .dir = a->dir,
 		                     .device = a->app->device,
 		                     .compute = a->o.compute,
@@ -308,27 +243,15 @@ static void open_ladder(struct adapt *a)
 		                     .ctx = a };
 }
 
-/* Ways that answer without a model would not notice that it is not there. */
-static int check_model(const char *model, struct err *e)
-{
-	struct model m;
-
-	if (model_open_facts(&m, model, e) < 0)
-		return -1;
-	model_close(&m);
-	return 0;
-}
-
 static int open_all(struct adapt *a, struct err *e)
 {
-	if (check_rungs(a->o.rungs, e) < 0 || metering_limit(&a->limit, &a->o.common, e) < 0 ||
+	if (adapt_check_rungs(a, e) < 0 || metering_limit(&a->limit, &a->o.common, e) < 0 ||
 	    priors_load(&a->priors, a->o.priors, e) < 0)
 		return -1;
 	metering_phase("open");
-	if (check_model(a->o.model, e) < 0 || open_task(a, e) < 0 || read_goal(a, e) < 0)
+	if (adapt_open_models(a, e) < 0 || open_task(a, e) < 0 || read_goal(a, e) < 0 || adapt_compare_tokens(a, e) < 0)
 		return -1;
-	metering_in("model", a->o.model, NULL);
-	make_ways(a);
+	adapt_make_ways(a);
 	open_ladder(a);
 	a->climb.goal = a->has_goal ? adapt_quality(a->first->what, a->first->value) : NAN;
 	return 0;
@@ -336,12 +259,9 @@ static int open_all(struct adapt *a, struct err *e)
 
 static void close_all(struct adapt *a)
 {
-	learnt_release(&a->ladder);
 	ladder_close(&a->ladder);
-	for (size_t i = 0; i < a->climb.n; i++)
-		mem_free(a->ways[i].out);
-	mem_free(a->ways);
-	mem_free(a->climb.ways);
+	adapt_free_ways(a);
+	adapt_close_models(a);
 	mem_free(a->choose);
 	mem_free(a->test);
 	mem_free(a->tested);
@@ -438,8 +358,7 @@ static int begin(struct adapt *a, struct err *e)
 	struct speeds speeds = machine_speeds(a->app);
 
 	a->state = json_object();
-	a->ladder.notes = json_object();
-	json_object_set_new(a->state, "notes", a->ladder.notes);
+	adapt_read_notes(a);
 	a->ladder.speeds = &speeds;
 	adapt_learn_from_past(a);
 	adapt_say_known(a);
@@ -565,13 +484,12 @@ static int plan_place(struct adapt *a, struct err *e)
 
 static int run_new(struct adapt *a, struct err *e)
 {
-	static char paths[4][PATH_MAX];
+	static char paths[3][PATH_MAX];
 	bool plans = a->app->plans;
 
-	make_absolute(&a->o.model, paths[0]);
-	make_absolute(&a->o.data, paths[1]);
-	make_absolute(&a->o.test_data, paths[2]);
-	make_absolute(&a->o.priors, paths[3]);
+	make_absolute(&a->o.data, paths[0]);
+	make_absolute(&a->o.test_data, paths[1]);
+	make_absolute(&a->o.priors, paths[2]);
 	int status = (plans ? plan_place : new_place)(a, e);
 	if (status == 0)
 		status = open_all(a, e);
@@ -595,10 +513,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	app_catch_signals();
 	app->compute = a.o.compute;
-	a.o.model = p->positional[0];
 	if (!a.o.data)
 		return app_usage(&cmd_adapt, "--data FILE was wanted: rows with their answers");
-	int status = run_new(&a, e);
+	int status = 0;
+	for (size_t i = 0; i < p->n_positional && status == 0; i++)
+		status = adapt_give_model(&a, p->positional[i], e);
+	if (status == 0)
+		status = run_new(&a, e);
 	close_all(&a);
 	return status;
 }
@@ -618,7 +539,7 @@ static int go_on(struct adapt *a, struct err *e)
 {
 	struct speeds speeds = machine_speeds(a->app);
 
-	a->ladder.notes = json_object_get(a->state, "notes");
+	adapt_read_notes(a);
 	a->ladder.speeds = &speeds;
 	adapt_learn_from_past(a);
 	if (adapt_recall(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0 || adapt_price(a, e) < 0)
@@ -640,8 +561,15 @@ static int read_state(struct adapt *a, struct opt_parse *p, const struct common 
 	a->o.common = *common;
 	if (!common->max_gas)
 		a->o.common.max_gas = max_gas;
-	a->o.model = json_string_value(json_object_get(a->state, "model"));
-	if (!a->o.model || !a->o.data)
+	const json_t *models = json_object_get(a->state, "models");
+	size_t n = models ? json_array_size(models) : 1;
+	for (size_t i = 0; i < n; i++) {
+		const char *path =
+			json_string_value(models ? json_array_get(models, i) : json_object_get(a->state, "model"));
+		if (path && adapt_give_model(a, path, e) < 0)
+			return -1;
+	}
+	if (a->n_models != n || !n || !a->o.data)
 		return err_set(e, "%s/" ADAPT_FILE ": it names no model or no rows", a->dir);
 	return 0;
 }
@@ -675,16 +603,13 @@ int adapt_resume(struct app *app, const struct common *common, const char *dir, 
 static void about(void)
 {
 	app_print("Ways that are tried, where they fit the rows and the model:\n");
-	const struct rung *sorted[RUNGS_MOST];
-	size_t n = sorted_rungs(sorted);
-	for (size_t i = 0; i < n; i++)
-		app_print("  %-12s %s\n", sorted[i]->name, sorted[i]->summary);
+	adapt_list_rungs();
 }
 
 const struct command cmd_adapt = {
 	.name = "adapt",
 	.summary = "which way reaches your goal for the least gas, found out by measuring",
-	.usage = "MODEL --data FILE [--goal \"accuracy>=0.9\"] [--out DIR] [options]",
+	.usage = "MODEL [MODEL2 ...] --data FILE [--goal \"accuracy>=0.9\"] [--out DIR] [options]",
 	.example = "kungfu adapt model.gguf --data rows.jsonl",
 	.brief = "the cheapest way there is",
 	.plans = true,
@@ -692,8 +617,8 @@ const struct command cmd_adapt = {
 	.opts = adapt_opts,
 	.options_size = sizeof(struct adapt_options),
 	.least = 1,
-	.most = 1,
-	.wanted = "one model was wanted (rows are given by --data FILE)",
+	.most = MODELS_MOST,
+	.wanted = "one model or more were wanted (rows are given by --data FILE)",
 	.about = about,
 	.run = run,
 };
