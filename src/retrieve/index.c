@@ -144,14 +144,16 @@ static int fill(struct index *x, const struct index_settings *s, struct err *e)
 	return index_exec(x, "COMMIT", e);
 }
 
+int index_is_there(const char *path, struct err *e)
+{
+	return io_exists(path) ? err_set(e, "%s is there already; kungfu index add adds to an index", path) : 0;
+}
+
 int index_create(const char *path, const struct index_settings *settings, struct err *e)
 {
+	if (index_is_there(path, e) < 0)
+		return -1;
 	struct index x = { .path = mem_strdup(path) };
-
-	if (io_exists(path)) {
-		mem_free(x.path);
-		return err_set(e, "%s is there already; kungfu index add adds to an index", path);
-	}
 	int open = sqlite3_open_v2(path, &x.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 	int status = open == SQLITE_OK ? fill(&x, settings, e) : index_error(&x, "cannot be made", e);
 	sqlite3_close(x.db);

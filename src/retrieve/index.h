@@ -46,6 +46,7 @@ struct index_counts { size_t documents, chunks, dead, segments; double words; si
 
 struct index;
 
+int index_is_there(const char *path, struct err *e);       /* −1 and a sentence: a file is there */
 /* A new one, empty; a file that is there is an error. */
 int index_create(const char *path, const struct index_settings *s, struct err *e);
 /* Of one that was created, is closed, and has got no document: its files go. */

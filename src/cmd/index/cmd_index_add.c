@@ -9,7 +9,7 @@
 struct add {
 	struct common common;
 	const char *embedder, *compute;
-	int64_t micro_batch_tokens;
+	int64_t micro_batch_tokens, memory;
 };
 
 static const struct opt add_opts[] = {
@@ -17,6 +17,8 @@ static const struct opt add_opts[] = {
 	           "where the index's embedder is now (default: where it was)"),
 	OPT_INT("micro-batch-tokens", struct add, micro_batch_tokens, "2048", 2, 1 << 22,
 	        "tokens that the embedder computes at once"),
+	OPT_BYTES("memory", struct add, memory, NULL,
+	          "takes at most so much, as 500MB: documents are committed more often, or it refuses"),
 	COMPUTE_OPT(struct add, compute, "f32"),
 	COMMON_OPTS(struct add, common),
 	OPT_END
@@ -25,14 +27,18 @@ static const struct opt add_opts[] = {
 static int fill(struct app *app, const struct add *o, struct index *x, struct opt_parse *p, struct err *e)
 {
 	struct index_embedder embedder = { 0 };
-	struct index_adding a = { .app = app, .index = x };
-	double began = clock_seconds();
+	struct index_adding a = { .app = app, .index = x, .commit_bytes = INDEX_COMMIT,
+		                  .memory = index_memory(o->memory) };
+	double began = 0;
 	int status = index_embedder_of(&embedder, app, x, o->embedder, o->compute, o->micro_batch_tokens, e);
 
 	if (status >= 0) {
 		a.embedder = status ? &embedder : NULL;
-		status = index_add_paths(&a, p->positional + 1, p->n_positional - 1, e);
+		status = index_surveyed(&a, index_settings(x), p->positional + 1, p->n_positional - 1, e);
+		began = clock_seconds();
 	}
+	if (status == 0)
+		status = index_add_paths(&a, p->positional + 1, p->n_positional - 1, e);
 	index_embedder_close(&embedder);
 	return status < 0 ? -1 : index_adding_report(&a, p->positional[0], clock_seconds() - began, e);
 }
@@ -54,6 +60,7 @@ const struct command cmd_index_add = {
 	.summary = "documents into an index: new ones, and those that are others now",
 	.usage = "docs.db FILE|DIR…",
 	.example = "kungfu index add docs.db more.jsonl",
+	.plans = true,
 	.order = 23,
 	.opts = add_opts,
 	.options_size = sizeof(struct add),

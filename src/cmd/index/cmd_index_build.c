@@ -11,7 +11,7 @@ extern const struct command cmd_index_build;
 struct build {
 	struct common common;
 	const char *out, *embedder, *compute;
-	int64_t chunk_tokens, overlap, micro_batch_tokens;
+	int64_t chunk_tokens, overlap, micro_batch_tokens, memory;
 };
 
 static const struct opt build_opts[] = {
@@ -25,35 +25,51 @@ static const struct opt build_opts[] = {
 	OPT_GROUP("How"),
 	OPT_INT("micro-batch-tokens", struct build, micro_batch_tokens, "2048", 2, 1 << 22,
 	        "tokens that the embedder computes at once"),
+	OPT_BYTES("memory", struct build, memory, NULL,
+	          "takes at most so much, as 500MB: documents are committed more often, or it refuses"),
 	COMPUTE_OPT(struct build, compute, "f32"),
 	COMMON_OPTS(struct build, common),
 	OPT_END
 };
 
 /* A build that stored nothing leaves nothing. */
-static int fill(struct app *app, const struct build *o, struct index_embedder *x, const struct opt_parse *p,
-                struct err *e)
+static int fill(struct index_adding *a, const struct build *o, const struct opt_parse *p, struct err *e)
 {
-	struct index_adding a = { .app = app, .embedder = o->embedder ? x : NULL };
 	struct index_counts c;
 	double began = clock_seconds();
 
-	if (index_open(&a.index, o->out, true, e) < 0)
+	if (index_open(&a->index, o->out, true, e) < 0)
 		return -1;
-	int status = index_add_paths(&a, p->positional, p->n_positional, e);
-	index_count(a.index, &c);
-	index_close(a.index);
+	int status = index_add_paths(a, p->positional, p->n_positional, e);
+	index_count(a->index, &c);
+	index_close(a->index);
 	if (status < 0 && !c.documents)
 		index_discard(o->out);
-	return status < 0 ? -1 : index_adding_report(&a, o->out, clock_seconds() - began, e);
+	return status < 0 ? -1 : index_adding_report(a, o->out, clock_seconds() - began, e);
+}
+
+static int build(struct app *app, const struct build *o, struct index_embedder *x, const struct opt_parse *p,
+                 struct err *e)
+{
+	struct index_settings s = { .chunk_tokens = (int)o->chunk_tokens, .overlap = (int)o->overlap,
+		                    .embedder = o->embedder };
+	struct index_adding a = { .app = app, .embedder = o->embedder ? x : NULL, .commit_bytes = INDEX_COMMIT,
+		                  .memory = index_memory(o->memory) };
+
+	if (index_is_there(o->out, e) < 0 ||
+	    (o->embedder && index_embedder_open(x, app, o->embedder, o->compute, o->micro_batch_tokens, e) < 0))
+		return -1;
+	s.width = (int)x->width;
+	s.embedder_hash = o->embedder ? x->hash : NULL;
+	if (index_surveyed(&a, &s, p->positional, p->n_positional, e) < 0 || index_create(o->out, &s, e) < 0)
+		return -1;
+	return fill(&a, o, p, e);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct build *o = options;
 	struct index_embedder x = { 0 };
-	struct index_settings s = { .chunk_tokens = (int)o->chunk_tokens, .overlap = (int)o->overlap,
-		                    .embedder = o->embedder };
 
 	app_catch_signals();
 	if (!o->out)
@@ -61,14 +77,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->chunk_tokens && o->overlap >= o->chunk_tokens)
 		return app_usage(&cmd_index_build, "--overlap %lld is no less than --chunk-tokens %lld",
 		                 (long long)o->overlap, (long long)o->chunk_tokens);
-	int status = o->embedder ? index_embedder_open(&x, app, o->embedder, o->compute, o->micro_batch_tokens, e) : 0;
-	if (status == 0) {
-		s.width = (int)x.width;
-		s.embedder_hash = o->embedder ? x.hash : NULL;
-		status = index_create(o->out, &s, e);
-	}
-	if (status == 0)
-		status = fill(app, o, &x, p, e);
+	int status = build(app, o, &x, p, e);
 	index_embedder_close(&x);
 	return status;
 }
@@ -78,6 +87,7 @@ const struct command cmd_index_build = {
 	.summary = "an index of documents, searched by their words and by an embedder's vectors",
 	.usage = "FILE|DIR… --out docs.db [--embedder MODEL]",
 	.example = "kungfu index build notes --out docs.db",
+	.plans = true,
 	.order = 22,
 	.opts = build_opts,
 	.options_size = sizeof(struct build),

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -13,7 +12,7 @@
 #include "cmd/index/index_input.h"
 #include "cmd/metering.h"
 
-enum { BATCH_CHUNKS = 256, COMMIT_BYTES = 64 << 20, COMMIT_SECONDS = 20, QUIET_SECONDS = 2 };
+enum { BATCH_CHUNKS = 256, COMMIT_SECONDS = 20, QUIET_SECONDS = 2 };
 
 struct waiting {
 	struct index_document document;
@@ -27,19 +26,35 @@ struct adding_batch {
 	struct index_chunk *chunks;    /* of all */
 	size_t n, cap, n_chunks, cap_chunks;
 	double began, committed;
+	struct input in;
 	size_t *first;                 /* [n] where a document's chunks begin */
 	bool failed;                   /* the index could not be written: nothing more is committed */
 };
 
-static void hash_document(const struct input_document *d, char hex[33])
-{
-	struct hash_stream *h = hash_begin();
-	const char *title = d->title ? d->title : "", *fields = d->fields ? d->fields : "";
+/* --- how far it is --- */
 
-	hash_add(h, title, strlen(title) + 1);
-	hash_add(h, fields, strlen(fields) + 1);
-	hash_add(h, d->text, d->n);
-	hash_end(h, hex);
+/* By tokens where they are embedded, else by bytes of files. */
+static void show(struct adding_batch *b)
+{
+	const struct index_adding *a = b->a;
+	double seconds = clock_seconds() - b->began, tokens = a->embedder ? (double)a->embedder->tokens : 0,
+	       all = a->embedder ? a->survey.tokens : a->survey.files, done = a->embedder ? tokens : b->in.done;
+	char left[32] = "", speed[48] = "";
+
+	if (seconds < QUIET_SECONDS)
+		return;
+	if (a->embedder)
+		snprintf(speed, sizeof(speed), "  %.0f tokens/s", tokens / seconds);
+	if (done > 0 && all > done)
+		clock_human((all - done) / done * seconds, left);
+	log_live("%zu documents, %zu chunks%s%s%s%s  %s", a->added + a->replaced, a->chunks + b->n_chunks, speed,
+	         left[0] ? "  " : "", left, left[0] ? " left" : "", metering_live());
+}
+
+static int embedded(void *ctx)
+{
+	show(ctx);
+	return metering_over();
 }
 
 /* --- a batch --- */
@@ -100,11 +115,10 @@ static int flush(struct adding_batch *b, struct err *e)
 	mem_free(vectors);
 	arena_release(&b->mem);
 	b->n = b->n_chunks = 0;
-	if (status == 0 && (index_waiting(b->a->index) > COMMIT_BYTES ||
+	if (status == 0 && (index_waiting(b->a->index) > b->a->commit_bytes ||
 	                    clock_seconds() - b->committed > COMMIT_SECONDS))
 		status = commit(b, e);
-	if (clock_seconds() - b->began > QUIET_SECONDS)
-		log_live("%zu documents, %zu chunks  %s", b->a->added + b->a->replaced, b->a->chunks, metering_live());
+	show(b);
 	return status;
 }
 
@@ -116,8 +130,7 @@ static void keep_chunk(struct adding_batch *b, const char *title, struct index_s
 		b->cap_chunks = MAX((size_t)512, 2 * b->cap_chunks);
 		b->chunks = mem_grow(b->chunks, b->cap_chunks, sizeof(*b->chunks));
 	}
-	char *text = title ? arena_printf(&b->mem, "%s\n%.*s", title, (int)s.n, s.text) : arena_strndup(&b->mem, s.text,
-	                                                                                                s.n);
+	char *text = index_chunk_text(&b->mem, title, s);
 	b->chunks[b->n_chunks++] = (struct index_chunk){ text, strlen(text), NULL };
 }
 
@@ -159,7 +172,7 @@ static int take(void *ctx, const struct input_document *d, struct err *e)
 	if (metering_over())
 		return err_set(e, "interrupted after %zu documents", b->a->seen - 1);
 	b->a->empty += !d->n && !d->title;
-	hash_document(d, hash);
+	input_hash(d, hash);
 	if (index_knows(b->a->index, d->id, hash, &known, e) < 0)
 		return -1;
 	if (known == INDEX_SAME) {
@@ -184,16 +197,29 @@ static int finish(struct adding_batch *b, bool fine, struct err *e)
 	return commit(b, status == 0 ? e : &unused) < 0 ? -1 : status;
 }
 
+static void count_work(struct index_adding *a)
+{
+	if (!a->embedder)
+		return;
+	struct scorer *s = embedder_scorer(a->embedder->embedder);
+	metering_count(a->embedder->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));
+	a->embedder->progress = NULL;
+}
+
 int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, struct err *e)
 {
-	struct adding_batch b = { .a = a, .began = clock_seconds(), .committed = clock_seconds() };
-	struct input in = { .take = take, .ctx = &b };
+	struct adding_batch b = { .a = a, .began = clock_seconds(), .committed = clock_seconds(),
+		                  .in = { .take = take, .ctx = &b } };
 	struct err unused = ERR_INIT;
 	int status = 0;
 
 	metering_phase("add");
+	if (a->embedder) {
+		a->embedder->progress = embedded;
+		a->embedder->ctx = &b;
+	}
 	for (size_t i = 0; i < n && status == 0; i++) {
-		status = input_read(&in, paths[i], e);
+		status = input_read(&b.in, paths[i], e);
 		if (status == 0)
 			metering_in("documents", paths[i], NULL);
 	}
@@ -203,18 +229,19 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 	if (status == 0 && !a->seen)
 		status = err_set(e, "%s%s: no document in it", paths[0], n > 1 ? " and the others" : "");
 	log_live_end();
+	count_work(a);
 	if (status < 0 && last == 0 && a->added + a->replaced)
 		log_warn("%zu documents that were read before are kept", a->added + a->replaced);
-	if (in.skipped)
+	if (b.in.skipped)
 		log_warn("%zu files of folders were left out, %s among them: their endings name no kind of text",
-		         in.skipped,
-		         in.first_skipped);
+		         b.in.skipped,
+		         b.in.first_skipped);
 	if (a->empty)
 		log_warn("%zu documents have no text: no word finds them", a->empty);
 	if (a->embedder && a->embedder->cut)
 		log_warn("%lld chunks are longer than the embedder reads (%d tokens): vectors are of their beginnings",
 		         (long long)a->embedder->cut, a->embedder->how.max_length);
-	input_release(&in);
+	input_release(&b.in);
 	arena_release(&b.mem);
 	mem_free(b.items);
 	mem_free(b.first);
@@ -238,6 +265,10 @@ int index_adding_report(struct index_adding *a, const char *path, double seconds
 	                      (json_int_t)c.chunks, "bytes", (json_int_t)c.bytes, "seconds", seconds);
 	json_object_set_new(j, "embedder", index_settings(x)->embedder ? jsonx_path(index_settings(x)->embedder) :
 	                                                                 json_null());
+	if (a->embedder) {
+		json_object_set_new(j, "tokens", json_integer(a->embedder->tokens));
+		json_object_set_new(j, "tokens_per_second", jsonx_number((double)a->embedder->tokens / seconds));
+	}
 	app_summary(a->app, j);
 	if (!a->app->json) {
 		human_bytes(c.bytes, size);
@@ -246,6 +277,9 @@ int index_adding_report(struct index_adding *a, const char *path, double seconds
 		          a->replaced,
 		          a->same, time);
 		app_print("  %zu documents, %zu chunks, %s beside it\n", c.documents, c.chunks, size);
+		if (a->embedder && a->embedder->tokens)
+			app_print("  %lld tokens embedded, %.0f a second\n", (long long)a->embedder->tokens,
+			          (double)a->embedder->tokens / seconds);
 		if (!index_settings(x)->embedder)
 			app_print("  searched by words alone (BM25): it was built without --embedder\n");
 		metering_text(gas);

@@ -77,3 +77,8 @@ int index_chunks(const char *text, size_t n, const struct tokenizer *t, int size
 	tokens_release(&begin);
 	return status;
 }
+
+char *index_chunk_text(struct arena *mem, const char *title, struct index_span s)
+{
+	return title ? arena_printf(mem, "%s\n%.*s", title, (int)s.n, s.text) : arena_strndup(mem, s.text, s.n);
+}

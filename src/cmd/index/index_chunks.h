@@ -12,4 +12,7 @@
 int index_chunks(const char *text, size_t n, const struct tokenizer *t /* or NULL */, int size, int overlap,
                  struct arena *mem, struct index_span **out, size_t *n_out, struct err *e);
 
+/* What is searched of a piece: the document's title (or NULL), a line's end and the piece. In mem. */
+char *index_chunk_text(struct arena *mem, const char *title, struct index_span s);
+
 #endif

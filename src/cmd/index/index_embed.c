@@ -71,30 +71,55 @@ int index_embedder_of(struct index_embedder *x, struct app *app, const struct in
 	return 1;
 }
 
+int index_encode(struct index_embedder *x, struct index_span text, bool query, struct arena *mem, struct document *d,
+                 size_t *cut, struct err *e)
+{
+	const char *prompt = query ? x->query_prompt : x->document_prompt;
+	struct buf whole = BUF_INIT;
+
+	*d = (struct document){ .file = "text", .choice = -1, .adapter = -1 };
+	sentence_text(&x->how, prompt, text.text, text.n, &whole);
+	int status = embed_document(d, mem, x->l.model.tokenizer, buf_str(&whole), whole.len, x->how.max_length, cut,
+	                            e);
+	buf_release(&whole);
+	return status;
+}
+
+struct embedding {
+	struct index_embedder *x;
+	const struct document *const *docs;
+	size_t seen;
+};
+
+static int embedded(void *ctx, size_t done, size_t n)
+{
+	struct embedding *at = ctx;
+	struct index_embedder *x = at->x;
+	(void)n;
+
+	while (at->seen < done)
+		x->tokens += at->docs[at->seen++]->n;
+	return x->progress ? x->progress(x->ctx) : metering_over();
+}
+
 int index_embed(struct index_embedder *x, const struct index_span *texts, size_t n, bool queries, float *out,
                 struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct document *docs = arena_array(&mem, n + 1, sizeof(*docs));
 	const struct document **pointers = arena_array(&mem, n + 1, sizeof(*pointers));
-	const char *prompt = queries ? x->query_prompt : x->document_prompt;
-	struct buf text = BUF_INIT;
+	struct embedding at = { x, pointers, 0 };
 	int status = 0;
 
 	for (size_t i = 0; i < n && status == 0; i++) {
 		size_t cut = 0;
-		buf_clear(&text);
-		sentence_text(&x->how, prompt, texts[i].text, texts[i].n, &text);
-		docs[i] = (struct document){ .file = "text", .line = i + 1, .choice = -1, .adapter = -1 };
-		status = embed_document(&docs[i], &mem, x->l.model.tokenizer, buf_str(&text), text.len,
-		                        x->how.max_length,
-		                        &cut, e);
+		status = index_encode(x, texts[i], queries, &mem, &docs[i], &cut, e);
+		docs[i].line = i + 1;
 		x->cut += cut > 0;
 		pointers[i] = &docs[i];
 	}
 	if (status == 0)
-		status = embedder_run(x->embedder, pointers, n, out, NULL, NULL, e);
-	buf_release(&text);
+		status = embedder_run(x->embedder, pointers, n, out, embedded, &at, e);
 	arena_release(&mem);
 	return status;
 }

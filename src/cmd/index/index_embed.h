@@ -16,6 +16,9 @@ struct index_embedder {
 	size_t width;
 	int32_t micro_batch_tokens;
 	int64_t cut;                   /* texts that lost their ends */
+	int64_t tokens;                /* computed so far */
+	int (*progress)(void *ctx);    /* after each micro-batch; other than 0 ends it; NULL: metering_over */
+	void *ctx;
 };
 
 struct index_span { const char *text; size_t n; };
@@ -28,6 +31,9 @@ int index_embedder_open(struct index_embedder *x, struct app *app, const char *m
 struct index;
 int index_embedder_of(struct index_embedder *x, struct app *app, const struct index *of, const char *path,
                       const char *compute, int64_t micro_batch_tokens, struct err *e);
+/* A text as a document (data/document.h) in mem, of which *cut tokens were left out. */
+int index_encode(struct index_embedder *x, struct index_span text, bool query, struct arena *mem, struct document *d,
+                 size_t *cut, struct err *e);
 /* out: [n][width] */
 int index_embed(struct index_embedder *x, const struct index_span *texts, size_t n, bool queries, float *out,
                 struct err *e);

@@ -3,12 +3,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -283,6 +285,7 @@ static int read_rows(struct input *in, const char *path, struct err *e)
 			json_decref(row);
 			mem_free(where);
 		}
+		in->done += (double)n + 1;
 		at += n + 1;
 	}
 	return status;
@@ -358,15 +361,38 @@ static int read_text(struct input *in, const char *path, enum kind kind, struct 
 	return status;
 }
 
+/* A gzip file's last four bytes are the length of what it holds, modulo 2^32. */
+static int add_size(struct input *in, const char *path, enum kind kind, struct err *e)
+{
+	struct mapping m;
+	uint32_t whole = 0;
+
+	if (io_map(&m, path, e) < 0)
+		return -1;
+	if (text_ends(path, ".gz") && m.size >= sizeof(whole))
+		memcpy(&whole, m.data + m.size - sizeof(whole), sizeof(whole));
+	double bytes = fmax((double)m.size, whole);
+	in->all += bytes;
+	in->largest = fmax(in->largest, bytes * (kind == KIND_ROWS ? 1 : 3)); /* a text, repaired, and its pieces */
+	io_unmap(&m);
+	return 0;
+}
+
 static int read_file(struct input *in, const char *path, enum kind kind, struct err *e)
 {
 	if (stop_look(e, "documents were read") < 0)
 		return -1;
+	if (!in->take)
+		return add_size(in, path, kind, e);
 	buf_clear(&in->bytes);
 	in->bytes.max = SIZE_MAX / 2;
 	if (kind != KIND_PDF && io_read_gz(&in->bytes, path, e) < 0)
 		return -1;
-	return kind == KIND_ROWS ? read_rows(in, path, e) : read_text(in, path, kind, e);
+	if (kind == KIND_ROWS)
+		return read_rows(in, path, e);
+	int status = read_text(in, path, kind, e);
+	in->done += (double)(kind == KIND_PDF ? in->text.len : in->bytes.len);
+	return status;
 }
 
 static int read_folder(struct input *in, const char *path, struct err *e)
@@ -398,6 +424,17 @@ int input_read(struct input *in, const char *path, struct err *e)
 	if (io_is_dir(path))
 		return read_folder(in, path, e);
 	return read_file(in, path, kind_of(path) == KIND_NONE ? KIND_TEXT : kind_of(path), e);
+}
+
+void input_hash(const struct input_document *d, char hex[33])
+{
+	struct hash_stream *h = hash_begin();
+	const char *title = d->title ? d->title : "", *fields = d->fields ? d->fields : "";
+
+	hash_add(h, title, strlen(title) + 1);
+	hash_add(h, fields, strlen(fields) + 1);
+	hash_add(h, d->text, d->n);
+	hash_end(h, hex);
 }
 
 void input_release(struct input *in)

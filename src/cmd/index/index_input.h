@@ -24,13 +24,17 @@ struct input_document {
 };
 
 struct input {
+	/* Other than 0 ends the reading, and is what input_read returns. NULL: files are not read, their sizes are
+	 * looked at. */
 	int (*take)(void *ctx, const struct input_document *d, struct err *e);
 	void *ctx;
+	double done, all, largest;         /* bytes, unpacked: read so far; of all files and of the largest, by sizes */
 	size_t skipped;                    /* files of folders with other endings */
 	char *first_skipped;               /* mem_free */
 	struct buf bytes, text;
 };
 
+void input_hash(const struct input_document *d, char hex[33]);     /* of all that it says */
 int input_read(struct input *in, const char *path, struct err *e);
 void input_release(struct input *in);
 
