@@ -15,11 +15,17 @@ extern const struct command cmd_resume;
 struct resume {
 	struct common common;
 	size_t memory;
+	const char *data;
 };
 
-static const struct opt resume_opts[] = { OPT_BYTES("memory", struct resume, memory, NULL,
-	                                            "another limit than the recipe's; changes no bit of the result"),
-	                                  COMMON_OPTS(struct resume, common), OPT_END };
+static const struct opt resume_opts[] = {
+	OPT_BYTES("memory", struct resume, memory, NULL,
+	          "another limit than the recipe's; changes no bit of the result"),
+	OPT_STRING("data", struct resume, data, NULL, "FILE",
+	           "of adapt: more rows, with which an ended run too goes on from what is known"),
+	COMMON_OPTS(struct resume, common),
+	OPT_END
+};
 
 static bool is_finished(const struct app *app, const struct run_dir *dir)
 {
@@ -108,10 +114,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct resume *o = options;
 
 	app_catch_signals();
+	if (o->data && (p->n_positional > 1 || !adapt_is(p->positional[0])))
+		return err_set(e, "--data is for one run of adapt, in whose folder %s is",
+		               ADAPT_FILE);
 	if (p->n_positional > 1)
 		return resume_several(app, p, o->memory, e);
 	if (adapt_is(p->positional[0]))
-		return adapt_resume(app, &o->common, p->positional[0], e);
+		return adapt_resume(app, &o->common, p->positional[0], o->data, e);
 	if (study_is(p->positional[0]))
 		return search_resume(app, p->positional[0], e);
 	return resume_dir(app, p->positional[0], o->memory, e);

@@ -1,7 +1,7 @@
 /* split: a group of rows (one text, or one value of a column) has a key, the hash of that. Groups are sorted by their
  * label and then by a permutation of their keys, and the k-th of all goes where frac(u + k·φ) says, φ the golden
  * ratio: of any run of such a sequence the share below s is s, as near as can be (Weyl), so every label is parted
- * alike, those of three rows too. */
+ * alike, those of three rows too. Groups that came later come after those, so the sequence goes on. */
 #include "data/split.h"
 
 #include <math.h>
@@ -101,6 +101,7 @@ struct group {
 	uint64_t key;
 	const char *label; /* of its first row */
 	size_t first;      /* row */
+	int since;         /* when that came */
 	enum side side;
 };
 
@@ -113,6 +114,9 @@ static int by_key(const void *a, const void *b)
 static int by_label(const void *a, const void *b)
 {
 	const struct group *x = a, *y = b;
+
+	if (x->since != y->since)
+		return x->since - y->since;
 	int order = strcmp(x->label ? x->label : "", y->label ? y->label : "");
 	return order ? order : by_key(a, b);
 }
@@ -144,9 +148,21 @@ static enum side side_at(double u, const struct split_options *o)
 }
 
 /* Rows in the file's order: those of one group go where its first one goes. */
-static enum side side_in_time(size_t first, size_t n, const struct split_options *o)
+static enum side side_in_time(const struct group *g, size_t n, const struct split_options *o)
 {
-	return side_at(1 - ((double)first + 0.5) / (double)n, o);
+	size_t begin = g->since ? o->later[g->since - 1] : 0,
+	       end = (size_t)g->since < o->n_later ? o->later[g->since] : n;
+
+	return side_at(1 - ((double)(g->first - begin) + 0.5) / (double)(end - begin), o);
+}
+
+static int since_of(const struct split_options *o, size_t row)
+{
+	size_t k = 0;
+
+	while (k < o->n_later && o->later[k] <= row)
+		k++;
+	return (int)k;
 }
 
 static void give_sides(struct group *g, size_t n, size_t n_rows, const struct split_options *o)
@@ -155,7 +171,7 @@ static void give_sides(struct group *g, size_t n, size_t n_rows, const struct sp
 
 	qsort(g, n, sizeof(*g), by_label);
 	for (size_t i = 0; i < n; i++)
-		g[i].side = o->time_order ? side_in_time(g[i].first, n_rows, o) :
+		g[i].side = o->time_order ? side_in_time(&g[i], n_rows, o) :
 		                            side_at(modf(start + (double)i * golden, &whole), o);
 }
 
@@ -171,8 +187,23 @@ static size_t gather(struct group *g, size_t n)
 	return groups;
 }
 
+/* The group of a key; groups are sorted by theirs. */
+static const struct group *group_of(const struct group *g, size_t n, uint64_t key)
+{
+	size_t low = 0, high = n;
+
+	while (high - low > 1) {
+		size_t middle = (low + high) / 2;
+		if (g[middle].key <= key)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &g[low];
+}
+
 int split_rows(const struct rows *r, const struct split_row *rows, const struct split_options *o, enum side *side,
-               struct err *e)
+               int *since, struct err *e)
 {
 	struct group *g = mem_array(r->n, sizeof(*g));
 	uint64_t *key = mem_array(r->n, sizeof(*key));
@@ -180,22 +211,17 @@ int split_rows(const struct rows *r, const struct split_row *rows, const struct 
 
 	for (size_t i = 0; i < r->n && status == 0; i++) {
 		status = key_of(r, &rows[i], o, i, &key[i], e);
-		g[i] = (struct group){ .key = key[i], .label = rows[i].label, .first = i };
+		g[i] = (struct group){ .key = key[i], .label = rows[i].label, .first = i, .since = since_of(o, i) };
 	}
 	if (status == 0) {
 		size_t n = gather(g, r->n);
 		give_sides(g, n, r->n, o);
 		qsort(g, n, sizeof(*g), by_key);
 		for (size_t i = 0; i < r->n; i++) {
-			size_t low = 0, high = n;
-			while (high - low > 1) {
-				size_t middle = (low + high) / 2;
-				if (g[middle].key <= key[i])
-					low = middle;
-				else
-					high = middle;
-			}
-			side[i] = g[low].side;
+			const struct group *own = group_of(g, n, key[i]);
+			side[i] = own->side;
+			if (since)
+				since[i] = own->since;
 		}
 	}
 	mem_free(key);

@@ -17,6 +17,10 @@ struct split_options {
 	uint64_t seed;
 	const char *group_by; /* a column, or NULL */
 	bool time_order;      /* the first are learnt from, the last tested with, in the file's order */
+	/* [n_later] places, ascending, from which on rows came later: those of a group that was there stand with it,
+	 * the others are parted among themselves, and nothing that was there changes its side. */
+	const size_t *later;
+	size_t n_later;
 };
 
 struct split_row {
@@ -30,8 +34,9 @@ const char *split_text(struct arena *mem, const struct row *r, const struct shap
 /* How texts are compared: white space and what is neither letter nor digit is one space, ASCII letters are small. */
 uint64_t split_key(const char *text);
 
-/* side[n] of each row. With a column that a row does not have: -1 and a sentence. */
+/* side[n] of each row, and since[n] when its group came: 0 at first, 1 from later[0] on, …; NULL: not wanted. With a
+ * column that a row does not have: -1 and a sentence. */
 int split_rows(const struct rows *r, const struct split_row *rows, const struct split_options *o, enum side *side,
-               struct err *e);
+               int *since, struct err *e);
 
 #endif

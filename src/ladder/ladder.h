@@ -47,6 +47,7 @@ struct rung {
 	bool trains, no_model; /* it trains; it answers without the model */
 	bool learns;           /* it is fitted, and says how sure it is */
 	bool combines;         /* it is put together of others that were measured */
+	bool stays;            /* more rows to learn from change nothing of it */
 	int order;             /* place in tables: about that of its price */
 };
 

@@ -31,5 +31,6 @@ const struct rung rung_calibrated = {
 	.make = prompted_make,
 	.answer = answer,
 	.leaves = leaves,
+	.stays = true,
 	.near = "few-shot",
 };

@@ -24,4 +24,5 @@ const struct rung rung_few_shot = {
 	.make = prompted_make,
 	.answer = answer,
 	.leaves = leaves,
+	.stays = true,
 };

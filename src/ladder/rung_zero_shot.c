@@ -26,4 +26,5 @@ const struct rung rung_zero_shot = {
 	.price = ladder_price_model,
 	.answer = answer,
 	.leaves = leaves,
+	.stays = true,
 };

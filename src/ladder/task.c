@@ -266,16 +266,22 @@ static int give_sides(struct task *t, const struct rows *rows, size_t n_test, co
 	size_t n = t->n - n_test;
 	struct split_row *x = mem_array(n, sizeof(*x));
 	enum side *side = mem_array(n, sizeof(*side));
+	int *since = mem_array(n, sizeof(*since)), came = 0;
 
 	for (size_t i = 0; i < n; i++)
 		x[i] = (struct split_row){ t->rows[i].text, t->rows[i].class >= 0 ? t->rows[i].answer : NULL };
-	int status = split_rows(rows, x, o, side, e);
-	for (size_t i = 0; i < n && status == 0; i++)
+	int status = split_rows(rows, x, o, side, since, e);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		came += (size_t)came < o->n_later && o->later[came] == i;
 		t->rows[i].side = side[i];
+		t->rows[i].came = came;
+		t->rows[i].since = since[i];
+	}
 	for (size_t i = n; i < t->n; i++)
 		t->rows[i].side = SIDE_TEST;
 	mem_free(x);
 	mem_free(side);
+	mem_free(since);
 	return status;
 }
 

@@ -23,7 +23,8 @@ struct task_row {
 	int class;          /* index into task.classes; −1: none */
 	uint64_t key;       /* of text, as split_key has it */
 	enum side side;
-	bool repeated; /* another row asks the same */
+	int came, since; /* the row itself, and the first of what asks the same: 0 at first, 1, … later */
+	bool repeated;   /* another row asks the same */
 };
 
 struct task {
@@ -84,6 +85,9 @@ extern const struct outcome outcome_none;
 
 /* A score with its standard error, of n outcomes of rows at[i]. n is 0 where it was not measured. */
 struct estimate task_score(const struct task *t, enum measure m, const size_t *at, const struct outcome *out, size_t n);
+/* By how much `now` is better than `before` on the same rows: a perplexity in −ln of it, else in the score itself. */
+struct estimate task_gain(const struct task *t, enum measure m, const size_t *at, const struct outcome *before,
+                          const struct outcome *now, size_t n);
 /* One look: each side holds with probability 1 − alpha. */
 struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha);
 /* Many looks. */

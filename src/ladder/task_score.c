@@ -99,6 +99,47 @@ struct estimate task_score(const struct task *t, enum measure m, const size_t *a
 	return mean_value(m, out, n);
 }
 
+static struct estimate gain_in_nats(const struct outcome *before, const struct outcome *now, size_t n)
+{
+	double *gained = mem_array(n, sizeof(*gained)), *count = mem_array(n, sizeof(*count));
+
+	for (size_t i = 0; i < n; i++) {
+		gained[i] = now[i].logprob - before[i].logprob;
+		count[i] = now[i].tokens;
+	}
+	struct estimate x = estimate_perplexity_ratio(gained, count, n);
+	x.stderr_ /= x.mean;
+	x.mean = -log(x.mean);
+	mem_free(gained);
+	mem_free(count);
+	return x;
+}
+
+static struct estimate gain_of_rows(enum measure m, const struct outcome *before, const struct outcome *now, size_t n)
+{
+	double *x = mem_array(n, sizeof(*x));
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = value_of(m, &now[i]) - value_of(m, &before[i]);
+	struct estimate s = estimate_mean(x, n);
+	mem_free(x);
+	return s;
+}
+
+/* Of F1 of classes, which is no mean of rows, as if the two were independent: the interval is wider than it need be. */
+struct estimate task_gain(const struct task *t, enum measure m, const size_t *at, const struct outcome *before,
+                          const struct outcome *now, size_t n)
+{
+	if (m == MEASURE_PERPLEXITY)
+		return gain_in_nats(before, now, n);
+	if (m != MEASURE_F1 || !t->n_classes)
+		return gain_of_rows(m, before, now, n);
+	struct estimate x = task_score(t, m, at, before, n), y = task_score(t, m, at, now, n);
+	y.mean -= x.mean;
+	y.stderr_ = hypot(x.stderr_, y.stderr_);
+	return y;
+}
+
 struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha)
 {
 	double z = bound_z(alpha), error = isfinite(x->stderr_) ? x->stderr_ : INFINITY;

@@ -143,6 +143,34 @@ static void make_rows(struct rows *r, struct split_row *x, char text[ROWS][40])
 	}
 }
 
+static void test_later_sides(struct test *t, const struct rows *all, const struct split_row *x)
+{
+	static const size_t later[] = { 200, 240 };
+	struct split_options o = { .choose = 0.2, .test = 0.2, .seed = 1 }, more = o;
+	struct rows first = { .items = all->items, .n = 200 };
+	enum side a[ROWS], b[ROWS];
+	int since[ROWS];
+	size_t n[3] = { 0 };
+	struct err e = ERR_INIT;
+
+	test_case(t, "sides: rows that come later leave those that were there where they are, and are parted alike");
+	more.later = later;
+	more.n_later = ARRAY_LEN(later);
+	CHECK(t, split_rows(&first, x, &o, a, NULL, &e) == 0 && split_rows(all, x, &more, b, since, &e) == 0);
+	for (int i = 0; i < ROWS; i++) {
+		bool same = i > 0 && split_key(x[i].text) == split_key(x[i - 1].text);
+		CHECK_MSG(t, i >= 200 || (a[i] == b[i] && since[i] == 0), "row %d", i);
+		CHECK_MSG(t, !same || (b[i] == b[i - 1] && since[i] == since[i - 1]), "row %d", i);
+		n[b[i]] += i >= 200;
+	}
+	CHECK(t, since[210] == 1 && since[ROWS - 1] == 2);
+	CHECK_MSG(t, n[SIDE_TEST] >= 14 && n[SIDE_TEST] <= 26, "%zu of 100", n[SIDE_TEST]);
+	o.time_order = more.time_order = true;
+	CHECK(t, split_rows(&first, x, &o, a, NULL, &e) == 0 && split_rows(all, x, &more, b, since, &e) == 0);
+	CHECK(t, !memcmp(a, b, 200 * sizeof(*a)));
+	CHECK(t, b[200] == SIDE_TRAIN && b[239] == SIDE_TEST && b[241] == SIDE_TRAIN);
+}
+
 static void test_sides(struct test *t)
 {
 	static char text[ROWS][40];
@@ -155,7 +183,7 @@ static void test_sides(struct test *t)
 
 	make_rows(&r, x, text);
 	test_case(t, "sides: rows that ask the same stand together, white space, case and punctuation aside");
-	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	CHECK(t, split_rows(&r, x, &o, a, NULL, &e) == 0);
 	for (int i = 0; i < ROWS; i += 2)
 		CHECK_MSG(t, a[i] == a[i + 1] || split_key(text[i]) != split_key(text[i + 1]), "rows %d", i);
 	CHECK(t, split_key("Is  it?") == split_key("is it") && split_key("is it") != split_key("is its"));
@@ -175,28 +203,29 @@ static void test_sides(struct test *t)
 		turned[i] = x[ROWS - 1 - i];
 	for (int i = 0; i < ROWS; i++)
 		x[i].label = turned[i].label = "one";
-	split_rows(&r, x, &o, a, &e);
-	split_rows(&r, turned, &o, b, &e);
+	split_rows(&r, x, &o, a, NULL, &e);
+	split_rows(&r, turned, &o, b, NULL, &e);
 	bool same = true, other = false;
 	for (int i = 0; i < ROWS; i++)
 		same &= a[i] == b[ROWS - 1 - i];
 	CHECK(t, same);
 	o.seed = 2;
-	split_rows(&r, x, &o, b, &e);
+	split_rows(&r, x, &o, b, NULL, &e);
 	for (int i = 0; i < ROWS; i++)
 		other |= a[i] != b[i];
 	CHECK(t, other);
 
 	test_case(t, "sides: groups by a column, and the order of time");
 	o.group_by = "g";
-	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	CHECK(t, split_rows(&r, x, &o, a, NULL, &e) == 0);
 	for (int i = 0; i < ROWS; i++)
 		CHECK(t, a[i] == a[i / 30 * 30]);
 	o.group_by = "none";
-	CHECK(t, split_rows(&r, x, &o, a, &e) < 0 && strstr(e.msg, "rows:1: --group-by none"));
+	CHECK(t, split_rows(&r, x, &o, a, NULL, &e) < 0 && strstr(e.msg, "rows:1: --group-by none"));
 	o = (struct split_options){ .choose = 0.2, .test = 0.2, .time_order = true };
-	CHECK(t, split_rows(&r, x, &o, a, &e) == 0);
+	CHECK(t, split_rows(&r, x, &o, a, NULL, &e) == 0);
 	CHECK(t, a[0] == SIDE_TRAIN && a[ROWS - 1] == SIDE_TEST && a[ROWS * 7 / 10] == SIDE_CHOOSE);
+	test_later_sides(t, &r, x);
 	for (int i = 0; i < ROWS; i++)
 		json_decref(r.items[i].json);
 	mem_free(r.items);

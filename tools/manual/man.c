@@ -156,6 +156,7 @@ static void put_files(FILE *f)
 		{ "\\fIRUN\\fR/adapter_model.safetensors, adapter_config.json", "The adapter, in PEFT's form; of all weights a model's folder." },
 		{ "\\fIDIR\\fR/artefact.json", "What \\fBkungfu adapt\\fR chose: the folder is taken wherever a model is." },
 		{ "\\fIDIR\\fR/adapt.json, report.html", "Each decision of \\fBkungfu adapt\\fR, which \\fBkungfu resume\\fR goes on from; the same to read." },
+		{ "\\fIDIR\\fR/rungs, rungs/round\\-\\fIN\\fR", "What its ways made, at first and of each file of more rows." },
 		{ "\\fISTUDY\\fR/study.json, trials/\\fINNNN\\fR", "Each decision of \\fBkungfu search\\fR; its trials, which are runs." },
 		{ "\\fIDOCS\\fR.db, .words\\-\\fIN\\fR, .vectors\\-\\fIN\\fR", "An index of \\fBkungfu index\\fR; they belong together." },
 		{ "learner.json, learner.safetensors", "What \\fBkungfu probe \\-\\-out\\fR keeps." },

@@ -8,8 +8,9 @@
 
 /* Is this the folder of such a run? */
 bool adapt_is(const char *dir);
-/* Goes on where it was, with the same choices; the exit status, or −1 and a sentence. */
-int adapt_resume(struct app *app, const struct common *common, const char *dir, struct err *e);
+/* Goes on where it was, with the same choices; the exit status, or −1 and a sentence. data: a file of more rows, with
+ * which it goes on from what is known, or NULL. */
+int adapt_resume(struct app *app, const struct common *common, const char *dir, const char *data, struct err *e);
 
 /* Did it leave two ways, one after the other? Rows judged by them, for `kungfu eval`. */
 bool cascade_is(const char *path);

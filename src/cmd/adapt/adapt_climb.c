@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 
-enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
+enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3, WIDTHS = 5 /* deviations that a sequence at 2·alpha is wide */ };
 static const double alpha = 0.05;
 static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
 
@@ -46,10 +46,10 @@ double adapt_watts(const struct adapt *a)
 	return g.energy.joules / g.seconds;
 }
 
-/* The test, should the way win; a little more, since nothing may be missing at the end. */
+/* The test, should the way win, and of what was left before; a little more, since nothing may be missing at the end. */
 static double test_seconds(const struct adapt *a, size_t i)
 {
-	return 1.3 * a->climb.ways[i].use_seconds * (double)a->n_test;
+	return 1.3 * (a->climb.ways[i].use_seconds + a->before.use_seconds) * (double)a->n_test;
 }
 
 double adapt_reserve(const struct adapt *a)
@@ -67,7 +67,7 @@ double adapt_left(const struct adapt *a)
 	struct gas g;
 	double left = INFINITY;
 
-	adapt_gas(a, &g);
+	adapt_round_gas(a, &g);
 	if (!isnan(a->limit.seconds))
 		left = a->limit.seconds * (1 - held_back) - g.seconds;
 	if (!isnan(a->limit.joules) && g.energy.joules > 0)
@@ -122,16 +122,17 @@ static void say_what_can_be_shown(const struct adapt *a)
 
 	if (!a->has_goal || !measure_is_share(a->first->what))
 		return;
-	size_t needed = bound_needed(a->n_test, goal, alpha);
+	double z = bound_z(a->test_alpha);
+	size_t needed = bound_needed(a->n_test, goal, a->test_alpha);
 	if (needed > a->n_test)
 		log_say("  with %zu test rows %g cannot be shown even if all are right: %.0f would be the fewest",
-		        a->n_test, goal, ceil(goal * bound_z(alpha) * bound_z(alpha) / (1 - goal)));
+		        a->n_test, goal, ceil(goal * z * z / (1 - goal)));
 	else
 		log_say("  with %zu test rows %g can be shown only if %zu are right (%.3f)", a->n_test, goal, needed,
 		        (double)needed / n);
 	if (goal + 0.03 < 1)
 		log_say("  a way that is truly right in %.3g of all would want about %.0f test rows for that",
-		        goal + 0.03, ceil(bound_rows(goal + 0.03, goal, alpha)));
+		        goal + 0.03, ceil(bound_rows(goal + 0.03, goal, a->test_alpha)));
 }
 
 void adapt_say_known(const struct adapt *a)
@@ -142,6 +143,7 @@ void adapt_say_known(const struct adapt *a)
 	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes,
 	        a->known.longest_bytes);
 	say_repeats(a);
+	adapt_say_test(a);
 	say_what_can_be_shown(a);
 }
 
@@ -193,8 +195,9 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 static double seconds_of_trying(const struct adapt *a, size_t i)
 {
 	const struct rung_price *p = &a->ways[i].price;
+	size_t stays = adapt_stays(a, i);
 
-	return p->make.mid + (double)a->n_choose * (p->answer - p->spare / 2);
+	return (stays ? 0 : p->make.mid) + (double)(a->n_choose - stays) * (p->answer - p->spare / 2);
 }
 
 static const char *why_not(const struct adapt *a, size_t i)
@@ -370,6 +373,36 @@ static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_p
 	a->ways[i].judged_by = twin->name;
 }
 
+/* By the priors' curve n/(n + half): what rows to learn from bring of a quality that it has with `from` of them. */
+static double gain_of_rows(const struct adapt *a, size_t i, double quality, double from, double to)
+{
+	const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
+	double now = from / (from + p->half), then = to / (to + p->half), low = floor_of(a);
+
+	if (a->first->what == MEASURE_PERPLEXITY)
+		return p->nats * (then - now);
+	return fmin(fmax(0, quality - low) * (then / now - 1), fmax(0, a->known.ceiling - quality));
+}
+
+static void believe_by_earlier(struct adapt *a, size_t i)
+{
+	const struct earlier *x = &a->ways[i].earlier;
+	struct climb_way *c = &a->climb.ways[i];
+	double gain = adapt_stays(a, i) ?
+	                      0 :
+	                      gain_of_rows(a, i, x->quality, (double)x->rows_train, (double)a->task.side_n[SIDE_TRAIN]);
+
+	c->mean = x->quality + gain;
+	c->sd = hypot(0.02 + gain / 2, fmax(x->high - x->low, 0) / WIDTHS);
+}
+
+double adapt_rows_gain(const struct adapt *a, size_t i, double more)
+{
+	double n = (double)a->task.side_n[SIDE_TRAIN];
+
+	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more);
+}
+
 void adapt_believe(struct adapt *a)
 {
 	for (size_t i = 0; i < a->climb.n; i++) {
@@ -378,8 +411,10 @@ void adapt_believe(struct adapt *a)
 		const struct climb_way *near = measured_way(a, a->ways[i].rung->near, a->ways[i].on);
 		if (c->state != CLIMB_WAITS)
 			continue;
-		c->learnt = near != NULL;
-		if (near) {
+		c->learnt = near != NULL || a->ways[i].earlier.n;
+		if (a->ways[i].earlier.n) {
+			believe_by_earlier(a, i);
+		} else if (near) {
 			a->ways[i].judged_by = near->name;
 			c->mean = near->quality + p->near_gain;
 			if (a->first->what != MEASURE_PERPLEXITY)
@@ -485,7 +520,7 @@ static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 	if (!w->rung->make)
 		return 0;
 	metering_open_span(&span);
-	int status = w->rung->make(&a->ladder, dir, e);
+	int status = adapt_stays(a, i) ? adapt_take_over(a, i, dir, e) : w->rung->make(&a->ladder, dir, e);
 	read_span(&span, began, &seconds, &joules);
 	if (!w->rung->trains) {
 		w->make_seconds = seconds;
@@ -507,9 +542,13 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 	int status = 0;
 
 	a->doing = "answering";
-	w->n = 0;
+	w->n = adapt_take_outcomes(a, i, w->out);
 	metering_open_span(&span);
 	while (status == 0 && w->n < a->n_choose) {
+		if (end <= w->n) {
+			end = MIN(2 * end, a->n_choose);
+			continue;
+		}
 		status = w->rung->answer(&a->ladder, dir, a->choose + w->n, end - w->n, w->out + w->n, e);
 		if (status)
 			break;
@@ -521,6 +560,10 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		end = MIN(2 * end, a->n_choose);
 	}
 	read_span(&span, began, &w->look_seconds, &w->look_joules);
+	if (adapt_stays(a, i)) {
+		w->look_seconds += w->earlier.look_seconds;
+		w->look_joules += w->earlier.look_joules;
+	}
 	log_lend(lent);
 	return status;
 }
@@ -569,7 +612,7 @@ static void say_way(const struct adapt *a, size_t i)
 static int try_way(struct adapt *a, size_t i, struct err *e)
 {
 	struct way *w = &a->ways[i];
-	char *dir = mem_printf("%s/rungs/%s", a->dir, w->name);
+	char *dir = adapt_way_dir(a, w->name);
 	struct err why = ERR_INIT;
 
 	a->at_work = i;
@@ -625,7 +668,8 @@ static void note_left(struct adapt *a)
 		if (c->state != CLIMB_LEFT || a->ways[i].why[0])
 			continue;
 		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
-		         "left: by what %s reached, %.4g is expected, which cannot pay", a->ways[i].judged_by,
+		         "left: by what %s reached%s, %.4g is expected, which cannot pay",
+		         a->ways[i].earlier.n ? "it" : a->ways[i].judged_by, a->ways[i].earlier.n ? " before" : "",
 		         adapt_score_of(a->first->what, c->mean));
 		log_say("  %-*s %s", a->name_width, c->name, a->ways[i].why);
 	}

@@ -33,34 +33,39 @@ static void judge_test(struct adapt *a)
 		if (!measure_is_score(m))
 			continue;
 		a->test_score[k] = task_score(&a->task, m, a->test, a->tested, a->n_test);
-		a->test_bounds[k] = task_bounds(m, &a->test_score[k], alpha);
+		a->test_bounds[k] = task_bounds(m, &a->test_score[k], a->test_alpha);
 	}
 }
 
 /* What was tested is kept, and never tested anew. */
-int adapt_test(struct adapt *a, struct err *e)
+static int answer_test(struct adapt *a, struct err *e)
 {
+	const struct rung *r = a->ways[a->winner].rung;
 	char *dir;
 
+	if (adapt_load_outcomes(a, adapt_round(a), "test", a->tested, a->n_test) == a->n_test)
+		return 0;
+	dir = adapt_way_dir(a, a->ways[a->winner].name);
+	int status = r->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
+	mem_free(dir);
+	return status < 0 ? -1 : adapt_save_outcomes(a, "test", a->tested, a->n_test, e);
+}
+
+int adapt_test(struct adapt *a, struct err *e)
+{
 	a->winner = climb_winner(&a->climb);
 	if (a->winner == a->climb.n)
 		return err_set(e, "no way could be measured: %s", a->climb.n ? a->ways[0].why : "there is none");
 	a->tested = mem_array(a->n_test, sizeof(*a->tested));
-	if (adapt_load_outcomes(a, "test", a->tested, a->n_test) == a->n_test) {
-		judge_test(a);
-		return 0;
-	}
 	metering_keep_back(0);
 	metering_phase("test");
 	a->at_work = a->winner;
 	a->doing = "testing";
 	adapt_stand_on(a, a->winner);
-	dir = mem_printf("%s/rungs/%s", a->dir, a->ways[a->winner].name);
-	int status = a->ways[a->winner].rung->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
-	mem_free(dir);
-	a->at_work = a->climb.n;
+	int status = answer_test(a, e);
 	if (status == 0)
-		status = adapt_save_outcomes(a, "test", a->tested, a->n_test, e);
+		status = adapt_test_before(a, e);
+	a->at_work = a->climb.n;
 	if (status == 0)
 		judge_test(a);
 	return status;
@@ -155,9 +160,9 @@ void adapt_verdict(struct adapt *a)
 	if (missed == a->goal.n) {
 		a->verdict = "shown";
 		snprintf(a->why_verdict, sizeof(a->why_verdict),
-		         a->first->at_least ? "on %zu test rows it is %.4g, and at least %.4g with 95 %%" :
-		                              "on %zu test rows it is %.4g, and at most %.4g with 95 %%",
-		         a->n_test, x->mean, a->first->at_least ? b.low : b.high);
+		         a->first->at_least ? "on %zu test rows it is %.4g, and at least %.4g with %.4g %%" :
+		                              "on %zu test rows it is %.4g, and at most %.4g with %.4g %%",
+		         a->n_test, x->mean, a->first->at_least ? b.low : b.high, 100 * (1 - a->test_alpha));
 	} else if (is_unreachable(a)) {
 		a->verdict = "unreachable";
 	} else {
@@ -173,11 +178,13 @@ void adapt_verdict(struct adapt *a)
 int adapt_leave(struct adapt *a, struct err *e)
 {
 	const struct rung *r = a->ways[a->winner].rung;
-	char *files = mem_printf("rungs/%s", a->ways[a->winner].name), *dir = io_join(a->dir, files);
+	char *rungs = adapt_rungs(adapt_round(a)), *files = io_join(rungs, a->ways[a->winner].name);
+	char *dir = io_join(a->dir, files);
 	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
 	int status = leaves ? adapted_write(a->dir, adapt_model_of(a, a->winner), r->name, files, leaves, e) : -1;
 
+	mem_free(rungs);
 	mem_free(files);
 	mem_free(dir);
 	return status;
@@ -330,6 +337,7 @@ json_t *adapt_summary(struct adapt *a)
 	if (!isnan(a->known.majority))
 		json_object_set_new(j, "floor", jsonx_number(a->known.majority));
 	json_object_set_new(j, "ways", scores_of_ways(a));
+	adapt_put_more(a, j);
 	json_object_set_new(j, "out", jsonx_path(a->dir));
 	adapt_sentences(a, &text);
 	json_object_set_new(j, "why", jsonx_text(buf_str(&text), text.len));
@@ -358,9 +366,13 @@ static void say_result(const struct adapt *a, struct buf *out)
 
 	buf_addf(out,
 	         "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
-	         "choice had seen.\n",
+	         "choice had seen",
 	         w->name, w->rung->summary, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
 	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
+	if (a->n_opened)
+		buf_addf(out, ", of which %zu were opened before: look %d, judged with %.4g %%", a->n_opened,
+		         a->test_look, 100 * (1 - a->test_alpha));
+	buf_adds(out, ".\n");
 	if (a->has_goal)
 		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
 		         !strcmp(a->verdict, "shown")       ? "shown" :
@@ -395,20 +407,6 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 		         b.many == CHEAPER_B ? a->ways[i].name : "the winner");
 }
 
-/* By the priors' curve n/(n + half): what is known before more rows are there. */
-static double gain_of_labels(const struct adapt *a, double more)
-{
-	const struct rung_prior *p = priors_of(&a->priors, a->ways[a->winner].rung->name);
-	double n = (double)a->task.side_n[SIDE_TRAIN], now = n / (n + p->half),
-	       then = (n + more) / (n + more + p->half);
-	double score = a->ways[a->winner].score[a->first_at].mean,
-	       low = isnan(a->known.majority) ? 0 : a->known.majority;
-
-	if (a->first->what == MEASURE_PERPLEXITY)
-		return p->nats * (then - now);
-	return fmin(fmax(0, score - low) * (then / now - 1), fmax(0, a->known.ceiling - score));
-}
-
 static void say_what_would_change(const struct adapt *a, struct buf *out)
 {
 	struct bounds b = a->test_bounds[a->first_at];
@@ -416,7 +414,7 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
-	double gain = gain_of_labels(a, 100);
+	double gain = adapt_rows_gain(a, a->winner, 100);
 	buf_addf(out, "The next 100 rows would be worth ");
 	if (gain >= least_gain)
 		buf_addf(out, "about %.3g %s", gain,
@@ -436,6 +434,7 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 void adapt_sentences(const struct adapt *a, struct buf *out)
 {
 	say_result(a, out);
+	adapt_say_bought(a, out);
 	say_runner_up(a, out);
 	say_what_would_change(a, out);
 }

@@ -283,6 +283,16 @@ static void put_rows(const struct adapt *a, struct buf *b)
 	         "<h2>Rows</h2>\n<p>%zu to learn from, %zu to choose by (%ld looks), %zu to test with, opened once; ",
 	         a->task.side_n[SIDE_TRAIN], a->n_choose, a->looks, a->n_test);
 	put(b, a->o.data);
+	for (size_t i = 0; i < a->more.n; i++) {
+		buf_addf(b, "; %zu more of ",
+		         (i + 1 < a->more.n ? a->more.begins[i + 1] : a->all.n) - a->more.begins[i]);
+		put(b, a->all.items[a->more.begins[i]].file);
+	}
+	if (a->n_spent)
+		buf_addf(b, "; %zu test rows were opened before these came, and are spent", a->n_spent);
+	if (a->n_opened)
+		buf_addf(b, "; %zu of the test rows were opened before: look %d, judged with %.4g %%", a->n_opened,
+		         a->test_look, 100 * (1 - a->test_alpha));
 	buf_addf(b,
 	         "</p>\n<p>%zu rows ask what another one asks; %zu of these questions have unlike answers, so nothing "
 	         "is "

@@ -31,6 +31,14 @@ struct given {
 	bool encoder;
 };
 
+/* What a way came to in an earlier round (adapt_more.c). */
+struct earlier {
+	int round;
+	size_t n, rows_train; /* rows that it answered; 0: it was not measured. Rows that it learnt from */
+	double score, quality, low, high;
+	double look_seconds, look_joules;
+};
+
 /* A rung on this ladder: climb.ways has the same place. */
 struct way {
 	const struct rung *rung;
@@ -45,6 +53,27 @@ struct way {
 	double make_seconds, make_joules, look_seconds, look_joules, latency;
 	struct estimate score[GOAL_TERMS]; /* of the goal's scores, by their place in it */
 	struct bounds promised;            /* of the first score: holds for all ways at all looks together, 95 % */
+	struct earlier earlier;
+};
+
+/* Files of rows that came later, each of which began a round. */
+struct more {
+	const char *asked; /* that is to be added now, or NULL */
+	struct rows *files;
+	size_t n_files;
+	size_t *begins, n;   /* of each, where its rows begin among all */
+	size_t n_new, known; /* of the one that is added: rows that were not there, and those that were */
+};
+
+/* The way that was tested last before the rows of this round came, and what it comes to in this round's test. */
+struct before {
+	int round; /* 0: there is none */
+	size_t way;
+	const json_t *results; /* of that round; borrowed */
+	size_t rows_train;
+	double use_seconds;
+	struct outcome *tested;
+	struct estimate score, gain; /* of the way that is left now over it, on the same rows */
 };
 
 struct adapt {
@@ -53,6 +82,9 @@ struct adapt {
 	char *dir;
 	int lock;
 	struct rows rows, test_rows;
+	struct rows all; /* of --data, and those that came later; borrowed but for the list */
+	struct more more;
+	struct before before;
 	struct task task;
 	struct known known;
 	struct priors priors;
@@ -68,7 +100,10 @@ struct adapt {
 	int name_width;
 	struct climb climb;
 	size_t *choose, n_choose, *test, n_test;
-	json_t *state; /* adapt.json */
+	size_t n_opened, n_spent; /* test rows that were opened before: tested again, or left out */
+	int test_look;
+	double test_alpha; /* that one side of the test's interval may be wrong */
+	json_t *state;     /* adapt.json */
 	long looks;
 	struct gas_limit limit;
 	size_t at_work; /* the way whose rung works, for the line of progress; climb.n: none */
@@ -88,8 +123,9 @@ double adapt_score_of(enum measure m, double quality);
 bool adapt_is_measured(const struct adapt *a, size_t i);
 /* "0.745 (0.68 to 0.80)"; until the next call but three */
 const char *adapt_score_text(double mean, double low, double high);
-/* All that all processes of the run have taken. */
+/* All that all processes of the run have taken; of this round. */
 void adapt_gas(const struct adapt *a, struct gas *g);
+void adapt_round_gas(const struct adapt *a, struct gas *g);
 double adapt_watts(const struct adapt *a); /* joules a second so far; NAN: not known */
 /* Seconds that may still be spent before the test. */
 double adapt_left(const struct adapt *a);
@@ -115,12 +151,33 @@ void adapt_list_rungs(void);
 int adapt_state_new(struct adapt *a, struct err *e);
 int adapt_state_save(struct adapt *a, const char *status, struct err *e);
 int adapt_save_outcomes(const struct adapt *a, const char *name, const struct outcome *out, size_t n, struct err *e);
-/* Their number; 0: there is no such file, or it is not whole. */
-size_t adapt_load_outcomes(const struct adapt *a, const char *name, struct outcome *out, size_t most);
+/* Of a round. Their number; 0: there is no such file, or it is not whole. */
+size_t adapt_load_outcomes(const struct adapt *a, int round, const char *name, struct outcome *out, size_t most);
 void adapt_keep_way(struct adapt *a, size_t i);
 /* What earlier processes knew of each way. */
 int adapt_recall(struct adapt *a, struct err *e);
 json_t *adapt_decisions(struct adapt *a); /* borrowed */
+
+/* adapt_more.c: rows that came later, each file of them a round. */
+int adapt_round(const struct adapt *a);                      /* from 1 */
+char *adapt_rungs(int round);                                /* where its files lie in DIR; mem_free */
+char *adapt_way_dir(const struct adapt *a, const char *way); /* of this round; mem_free */
+size_t adapt_processes_before(const struct adapt *a);        /* of earlier rounds */
+int adapt_more_load(struct adapt *a, struct err *e);         /* makes a->all */
+void adapt_more_release(struct adapt *a);
+int adapt_more_begin(struct adapt *a, struct err *e); /* a round of the rows that are added */
+void adapt_keep_rows(struct adapt *a);                /* which they are, in adapt.json */
+void adapt_choose_test(struct adapt *a);              /* rows that may be tested with */
+void adapt_say_test(const struct adapt *a);
+void adapt_more_recall(struct adapt *a); /* what ways came to in earlier rounds */
+void adapt_say_more(const struct adapt *a);
+/* Of a way that more rows do not change: rows whose answers stay; 0: it is made anew. */
+size_t adapt_stays(const struct adapt *a, size_t i);
+int adapt_take_over(struct adapt *a, size_t i, const char *dir, struct err *e); /* what it made */
+size_t adapt_take_outcomes(const struct adapt *a, size_t i, struct outcome *out);
+int adapt_test_before(struct adapt *a, struct err *e); /* what was left before, on the same test rows */
+void adapt_put_more(const struct adapt *a, json_t *summary);
+void adapt_say_bought(const struct adapt *a, struct buf *out);
 
 /* adapt_past.c: beliefs by what earlier runs on this machine came to. */
 void adapt_learn_from_past(struct adapt *a);
@@ -130,6 +187,8 @@ int adapt_price(struct adapt *a, struct err *e);
 void adapt_believe(struct adapt *a); /* what is thought of ways that were not tried, as it is known now */
 int adapt_climb_all(struct adapt *a, struct err *e);
 void adapt_judge(struct adapt *a, size_t i); /* scores of what it answered */
+/* What so many more rows to learn from should bring of its quality, by the priors' curve. */
+double adapt_rows_gain(const struct adapt *a, size_t i, double more);
 /* After it: two ways as one, where that is better. */
 int adapt_cascade(struct adapt *a, struct err *e);
 void adapt_say_known(const struct adapt *a);

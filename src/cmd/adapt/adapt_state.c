@@ -42,7 +42,7 @@ int adapt_state_new(struct adapt *a, struct err *e)
 	json_object_set_new(s, "model", json_string(a->models[0].path));
 	json_object_set_new(s, "models", models);
 	json_object_set_new(s, "options", opt_record_of(adapt_opts, &a->o));
-	json_object_set_new(s, "rows", json_string(a->task.hash));
+	adapt_keep_rows(a);
 	for (size_t i = 0; i < a->n_models; i++)
 		if (!json_array_get(models, i))
 			return err_set(e, "%s: the name is no UTF-8, so " ADAPT_FILE " could not hold it",
@@ -63,23 +63,30 @@ int adapt_state_save(struct adapt *a, const char *status, struct err *e)
 	return rc;
 }
 
-void adapt_gas(const struct adapt *a, struct gas *g)
+static void gas_since(const struct adapt *a, size_t first, struct gas *g)
 {
 	const json_t *all = json_object_get(a->state, "processes");
 	json_t *now = metering_so_far();
 
 	gas_none(g);
-	for (size_t i = 0; i + 1 < json_array_size(all); i++)
+	for (size_t i = first; i + 1 < json_array_size(all); i++)
 		gas_add_kept(g, json_array_get(all, i));
 	gas_add_kept(g, now);
 	json_decref(now);
 }
 
+void adapt_gas(const struct adapt *a, struct gas *g) { gas_since(a, 0, g); }
+
+void adapt_round_gas(const struct adapt *a, struct gas *g) { gas_since(a, adapt_processes_before(a), g); }
+
 /* --- outcomes --- */
 
-static char *outcomes_file(const struct adapt *a, const char *name)
+static char *outcomes_file(const struct adapt *a, int round, const char *name)
 {
-	return mem_printf("%s/rungs/%s.rows.jsonl", a->dir, name);
+	char *rungs = adapt_rungs(round), *file = mem_printf("%s/%s/%s.rows.jsonl", a->dir, rungs, name);
+
+	mem_free(rungs);
+	return file;
 }
 
 static json_t *outcome_json(const struct outcome *o)
@@ -111,7 +118,7 @@ static void outcome_from(struct outcome *o, const json_t *j)
 
 int adapt_save_outcomes(const struct adapt *a, const char *name, const struct outcome *out, size_t n, struct err *e)
 {
-	char *file = outcomes_file(a, name), *rungs = io_join(a->dir, "rungs");
+	char *file = outcomes_file(a, adapt_round(a), name), *rungs = io_parent(file);
 	struct buf text = BUF_INIT;
 	int status = io_mkdirs(rungs, e);
 
@@ -131,9 +138,9 @@ int adapt_save_outcomes(const struct adapt *a, const char *name, const struct ou
 	return status;
 }
 
-size_t adapt_load_outcomes(const struct adapt *a, const char *name, struct outcome *out, size_t most)
+size_t adapt_load_outcomes(const struct adapt *a, int round, const char *name, struct outcome *out, size_t most)
 {
-	char *file = outcomes_file(a, name);
+	char *file = outcomes_file(a, round, name);
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 	size_t n = 0;
@@ -199,7 +206,7 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 	if (!n || n > a->n_choose)
 		return;
 	w->out = mem_array(a->n_choose, sizeof(*w->out));
-	if (adapt_load_outcomes(a, w->name, w->out, a->n_choose) < n) {
+	if (adapt_load_outcomes(a, adapt_round(a), w->name, w->out, a->n_choose) < n) {
 		mem_free(w->out); /* it is answered again */
 		w->out = NULL;
 		return;
@@ -219,7 +226,8 @@ int adapt_recall(struct adapt *a, struct err *e)
 	const char *rows = json_string_value(json_object_get(a->state, "rows"));
 
 	if (!rows || strcmp(rows, a->task.hash) != 0)
-		return err_set(e, "%s: the rows are others than those that the run began with", a->o.data);
+		return err_set(e, "%s%s: the rows are others than those that the run began with", a->o.data,
+		               a->more.n ? ", or those that came later" : "");
 	for (size_t i = 0; i < a->climb.n; i++) {
 		const json_t *j = json_object_get(ways, a->ways[i].name);
 		const char *why = json_string_value(json_object_get(j, "why_not"));
@@ -240,5 +248,5 @@ int adapt_recall(struct adapt *a, struct err *e)
 	}
 	a->looks = (long)json_integer_value(json_object_get(a->state, "looks"));
 	json_array_append_new(processes(a), json_object());
-	return adapt_state_save(a, "running", e);
+	return a->app->plans ? 0 : adapt_state_save(a, "running", e);
 }

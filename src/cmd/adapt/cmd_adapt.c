@@ -174,22 +174,48 @@ static int check_sides(const struct adapt *a, struct err *e)
 			return err_set(e,
 			               "%s: %zu of %zu rows would be there %s, %d at least are wanted; rows that ask "
 			               "the same, or are of one group, stand on one side",
-			               own ? a->o.test_data : a->o.data, t->side_n[s], own ? a->test_rows.n : a->rows.n,
+			               own ? a->o.test_data : a->o.data, t->side_n[s], own ? a->test_rows.n : a->all.n,
 			               names[s], SIDE_LEAST);
 	}
 	return 0;
 }
 
-/* In an order that has nothing to do with the file's, so that the first of them are a sample. */
+/* In an order that has nothing to do with the file's, so that the first of them are a sample; those that came later
+ * come after those that were there. */
 static size_t *shuffled_side(const struct task *t, enum side side, uint64_t seed, size_t *n)
 {
 	size_t *in_order = task_side(t, side, n), *out = mem_array(MAX(*n, 1), sizeof(*out));
 	struct rng_key key = { seed, RNG_SHUFFLE };
 
-	for (size_t i = 0; i < *n; i++)
-		out[i] = in_order[rng_permute(key, (uint64_t)side, *n, i)];
+	for (size_t begin = 0, end; begin < *n; begin = end) {
+		int came = t->rows[in_order[begin]].came;
+		for (end = begin + 1; end < *n && t->rows[in_order[end]].came == came;)
+			end++;
+		for (size_t i = begin; i < end; i++)
+			out[i] = in_order[begin + rng_permute(key, (uint64_t)side, end - begin, i - begin)];
+	}
 	mem_free(in_order);
 	return out;
+}
+
+static int load_rows(struct adapt *a, struct err *e)
+{
+	if (rows_load(&a->rows, a->o.data, e) < 0)
+		return -1;
+	if (!a->rows.n)
+		return err_set(e, "%s holds no rows", a->o.data);
+	if (a->o.test_data && rows_load(&a->test_rows, a->o.test_data, e) < 0)
+		return -1;
+	if (a->o.test_data && !a->test_rows.n)
+		return err_set(e, "%s holds no rows", a->o.test_data);
+	metering_in("data", a->o.data, a->rows.hash);
+	if (a->o.test_data)
+		metering_in("eval_data", a->o.test_data, a->test_rows.hash);
+	if (adapt_more_load(a, e) < 0)
+		return -1;
+	if (a->all.n + a->test_rows.n < ROWS_LEAST)
+		return too_few_rows(a, a->all.n, e);
+	return 0;
 }
 
 static int open_task(struct adapt *a, struct err *e)
@@ -202,26 +228,16 @@ static int open_task(struct adapt *a, struct err *e)
 
 	if (s.choose + s.test >= 1)
 		return err_set(e, "--choose-size %g and --test-size %g leave no rows to learn from", s.choose, s.test);
-	if (rows_load(&a->rows, a->o.data, e) < 0)
+	if (load_rows(a, e) < 0)
 		return -1;
-	if (!a->rows.n)
-		return err_set(e, "%s holds no rows", a->o.data);
-	if (a->o.test_data && rows_load(&a->test_rows, a->o.test_data, e) < 0)
-		return -1;
-	if (a->o.test_data && !a->test_rows.n)
-		return err_set(e, "%s holds no rows", a->o.test_data);
-	if (a->rows.n + a->test_rows.n < ROWS_LEAST)
-		return too_few_rows(a, a->rows.n, e);
-	if (task_open(&a->task, &a->rows, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 ||
+	s.later = a->more.begins;
+	s.n_later = a->more.n;
+	if (task_open(&a->task, &a->all, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 ||
 	    task_check_classes(&a->task, e) < 0 || check_sides(a, e) < 0)
 		return -1;
-	metering_in("data", a->o.data, a->rows.hash);
-	if (a->o.test_data)
-		metering_in("eval_data", a->o.test_data, a->test_rows.hash);
 	metering_seed(a->o.seed);
 	task_known(&a->task, &a->known);
 	a->choose = shuffled_side(&a->task, SIDE_CHOOSE, (uint64_t)a->o.seed, &a->n_choose);
-	a->test = task_side(&a->task, SIDE_TEST, &a->n_test);
 	return 0;
 }
 
@@ -269,6 +285,7 @@ static void close_all(struct adapt *a)
 	json_decref(a->state);
 	priors_release(&a->priors);
 	task_release(&a->task);
+	adapt_more_release(a);
 	rows_release(&a->rows);
 	rows_release(&a->test_rows);
 	if (a->lock >= 0)
@@ -361,6 +378,7 @@ static int begin(struct adapt *a, struct err *e)
 	adapt_read_notes(a);
 	a->ladder.speeds = &speeds;
 	adapt_learn_from_past(a);
+	adapt_choose_test(a);
 	adapt_say_known(a);
 	if (!a->app->plans && (adapt_state_new(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0))
 		return -1;
@@ -535,16 +553,81 @@ bool adapt_is(const char *dir)
 	return is;
 }
 
+/* A plan writes the rows elsewhere, and changes nothing of the run. */
+static int plan_going_on(struct adapt *a, struct err *e)
+{
+	char place[] = "/tmp/kungfu-plan-XXXXXX";
+
+	if (io_temporary_dir(place, e) < 0)
+		return -1;
+	a->ladder.dir = place;
+	int status = ladder_write_rows(&a->ladder, e);
+	if (status == 0)
+		status = adapt_price(a, e);
+	if (status == 0) {
+		adapt_say_prices(a);
+		status = show_plan(a, e);
+	}
+	io_remove_tree(place, &(struct err){ .msg = "" });
+	return status;
+}
+
 static int go_on(struct adapt *a, struct err *e)
 {
 	struct speeds speeds = machine_speeds(a->app);
+	bool new_rows = a->more.n_new > 0;
 
 	adapt_read_notes(a);
 	a->ladder.speeds = &speeds;
 	adapt_learn_from_past(a);
-	if (adapt_recall(a, e) < 0 || ladder_write_rows(&a->ladder, e) < 0 || adapt_price(a, e) < 0)
+	adapt_choose_test(a);
+	adapt_more_recall(a);
+	if (new_rows) {
+		adapt_say_known(a);
+		adapt_say_more(a);
+	}
+	if (adapt_recall(a, e) < 0)
 		return -1;
+	if (a->app->plans)
+		return plan_going_on(a, e);
+	if (ladder_write_rows(&a->ladder, e) < 0 || adapt_price(a, e) < 0)
+		return -1;
+	if (new_rows) {
+		adapt_say_prices(a);
+		if (show_plan(a, e) < 0)
+			return -1;
+	}
 	return climb_and_finish(a, e);
+}
+
+static int say_finished(const struct adapt *a)
+{
+	log_say("%s: this run is finished; there is nothing to resume", a->dir);
+	if (a->app->json)
+		app_json(json_object_get(a->state, "results"));
+	return EXIT_DONE;
+}
+
+static int open_and_go_on(struct adapt *a, struct err *e)
+{
+	const char *was = json_string_value(json_object_get(a->state, "status"));
+	bool finished = was && !strcmp(was, "finished");
+
+	if (finished && !a->more.asked)
+		return say_finished(a);
+	a->app->compute = a->o.compute;
+	if (open_all(a, e) < 0)
+		return -1;
+	if (a->more.asked && !a->more.n_new) {
+		log_say("%s: all %zu rows are in the run already", a->more.asked, a->more.known);
+		if (finished)
+			return say_finished(a);
+	}
+	if (a->more.n_new && adapt_more_begin(a, e) < 0)
+		return -1;
+	if (!a->app->plans && forget_earlier(a, e) < 0)
+		return -1;
+	return go_on(a, e);
 }
 
 static int read_state(struct adapt *a, struct opt_parse *p, const struct common *common, struct err *e)
@@ -574,27 +657,16 @@ static int read_state(struct adapt *a, struct opt_parse *p, const struct common 
 	return 0;
 }
 
-int adapt_resume(struct app *app, const struct common *common, const char *dir, struct err *e)
+int adapt_resume(struct app *app, const struct common *common, const char *dir, const char *data, struct err *e)
 {
-	struct adapt a = { .app = app, .lock = -1, .dir = mem_strdup(dir) };
+	struct adapt a = { .app = app, .lock = -1, .dir = mem_strdup(dir), .more = { .asked = data } };
 	struct opt_parse p = { 0 };
 	int status = io_lock_dir(dir, &a.lock, e);
 
 	if (status == 0)
 		status = read_state(&a, &p, common, e);
-	const char *was = status ? NULL : json_string_value(json_object_get(a.state, "status"));
-	if (was && !strcmp(was, "finished")) {
-		log_say("%s: this run is finished; there is nothing to resume", dir);
-		if (app->json)
-			app_json(json_object_get(a.state, "results"));
-	} else if (status == 0) {
-		app->compute = a.o.compute;
-		status = open_all(&a, e);
-		if (status == 0)
-			status = forget_earlier(&a, e);
-		if (status == 0)
-			status = go_on(&a, e);
-	}
+	if (status == 0)
+		status = open_and_go_on(&a, e);
 	close_all(&a);
 	opt_release(&p);
 	return status;
