@@ -4,7 +4,7 @@
     quant_perplexity.py KUNGFU MODEL TEXT [TYPE …] [--window N]    MODEL: what kungfu converts; types as llama-quantize has them
 
 A line a type: both perplexities by `kungfu score` (windows of 512 tokens if nothing is said, arithmetic in f32), their bytes, and how many bytes of
-their tensors differ. Ends with 1 where kungfu's is worse by more than a thousandth. needs llama_cpp, gguf."""
+their tensors differ; where none does, one file is scored for both. Ends with 1 where kungfu's is worse by more than a thousandth. needs llama_cpp, gguf."""
 import argparse
 import json
 import os
@@ -59,8 +59,9 @@ def main():
             subprocess.run([o.program, "quantize", source, "--to", name, "--out", a, "--quiet", "--ledger", "off"], check=True,
                            stdout=subprocess.DEVNULL)
             theirs(source, b, name)
-            x, y = perplexity(o, a), perplexity(o, b)
             differ, all_of = other_bits(a, b)
+            x = perplexity(o, a)
+            y = perplexity(o, b) if differ else x
             worse |= x > y * 1.001
             print(f"{name:8} {x:10.4f} {y:10.4f} {os.path.getsize(a):12}  {differ} of {all_of}", flush=True)
             os.remove(a), os.remove(b)

@@ -22,6 +22,7 @@ struct adapter_targets {
 	/* of types that have the rows for them */
 	const char *layers_to_transform, *layers_pattern;
 	const char *rank_pattern, *alpha_pattern;
+	const char *target_parameters; /* comma-separated ends of parameters' names */
 };
 #define ADAPTER_BASE_OPT(s, f) \
 	OPT_STRING("base-model-name-or-path", s, f, NULL, "NAME", \

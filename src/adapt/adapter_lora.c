@@ -26,8 +26,6 @@
 #include "model/classifier.h"
 #include "model/weights.h"
 
-struct terms { double r, alpha, dropout; bool rslora, dora, bias; };
-
 /* --- options --- */
 
 struct options {
@@ -61,6 +59,10 @@ static const struct opt opts[] = {
 	OPT_STRING("alora-invocation-tokens", struct options, invocation, NULL, "TEXT|LIST",
 	           "activated LoRA: it acts from the last place on where this text, or these numbers of tokens, stand"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
+	OPT_STRING("target-parameters", struct options, on.target_parameters, NULL, "LIST",
+	           "parameters that are added to by name, as mlp.experts.gate_up_proj,mlp.experts.down_proj: the "
+	           "matrices of all experts as transformers keeps them; target modules are then those that it has "
+	           "beside them, none where that is empty"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
 	OPT_END
@@ -72,7 +74,8 @@ static const struct peft_keys keys = {
 	.read = (const char *const[]){ "alora_invocation_tokens", "alpha_pattern", "bias",
 	                               "ensure_weight_tying", "layers_pattern", "layers_to_transform", "lora_alpha",
 	                               "lora_bias", "lora_dropout", "r", "rank_pattern",
-	                               "trainable_token_indices", "use_dora", "use_rslora", NULL },
+	                               "target_parameters", "trainable_token_indices", "use_dora", "use_rslora",
+	                               NULL },
 	.inert = (const char *const[]){ "eva_config", "init_lora_weights", "megatron_core",
 	                                "qalora_group_size", NULL },
 };
@@ -108,7 +111,7 @@ static int check_values(const json_t *config, struct err *e)
 	return peft_check_patterns(config, e);
 }
 
-static int read_terms(const json_t *config, struct terms *t, struct err *e)
+static int read_terms(const json_t *config, struct lora_terms *t, struct err *e)
 {
 	int rslora, dora, bias;
 	if (peft_check(config, &keys, e) < 0 || check_values(config, e) < 0 ||
@@ -157,6 +160,8 @@ static json_t *own_config(const struct options *o)
 		BUG("a config that cannot be packed");
 	json_object_update(j, own);
 	json_decref(own);
+	if (o->on.target_parameters)
+		json_object_set_new(j, "target_parameters", target_split(o->on.target_parameters));
 	return j;
 }
 
@@ -197,26 +202,12 @@ static void add_params(struct adapter *a, const struct model *m, struct lora_sit
 		a->overlay.params.items[s->a].role = PARAM_EMBEDDING;
 }
 
-static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
-                    void *ctx, struct err *e)
+struct lora_site *lora_site_add(struct lora *o, int weight, const struct weight *w, size_t r, double alpha,
+                                const struct lora_terms *t)
 {
-	struct lora *o = a->own;
-	const struct terms *t = ctx;
-	double alpha;
-	size_t r;
-	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
-		return err_set(e,
-		               "target_modules means '%s', which is neither a linear nor an embedding; any module can "
-		               "be named in modules_to_save",
-		               module);
-	if (w->spec->fused && w->spec->fused->written)
-		return err_set(e, "target_modules means '%s', which files have as a part of %s: PEFT adds to that by "
-		                  "target_parameters, which is not done here", module, w->spec->fused->hf);
-	if (peft_rank(a->config, module, t->r, &r, e) < 0 ||
-	    peft_pattern_number(a->config, PEFT_ALPHAS, module, t->alpha, &alpha, e) < 0)
-		return -1;
 	struct lora_site *s = &o->sites[o->n];
 	bool embedding = w->spec->flags & WEIGHT_EMBED;
+
 	*s = (struct lora_site){ .weight = weight,
 		            .bias = -1,
 		            .a0 = -1,
@@ -228,13 +219,42 @@ static int add_site(struct adapter *a, const struct model *m, int weight, const 
 		            .out = w->dim[embedding],
 		            .in = w->dim[!embedding],
 		            .scale = (float)(alpha / (t->rslora ? sqrt((double)r) : (double)r)) };
-	add_params(a, m, s, module);
 	o->site_of[weight] = (int)o->n++;
+	return s;
+}
+
+int lora_site_matrix(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
+                     const char *key, const struct lora_terms *t, struct err *e)
+{
+	double alpha;
+	size_t r;
+
+	if (peft_rank(a->config, key, t->r, &r, e) < 0 ||
+	    peft_pattern_number(a->config, PEFT_ALPHAS, key, t->alpha, &alpha, e) < 0)
+		return -1;
+	struct lora_site *s = lora_site_add(a->own, weight, w, r, alpha, t);
+	add_params(a, m, s, module);
 	if (lora_init_site(a, s, w, module, e) < 0)
 		return -1;
 	if (t->dora)
 		return dora_site(a, m, s, module, e);
 	return t->bias ? add_bias(a, m, s, module, e) : 0;
+}
+
+static int add_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
+                    void *ctx, struct err *e)
+{
+	if (((const struct lora *)a->own)->no_modules && target_of_experts(w))
+		return 0;
+	if (!(w->spec->flags & (WEIGHT_LINEAR | WEIGHT_EMBED)) || w->n_dims != 2)
+		return err_set(e,
+		               "target_modules means '%s', which is neither a linear nor an embedding; any module can "
+		               "be named in modules_to_save",
+		               module);
+	if (w->spec->fused && w->spec->fused->written)
+		return err_set(e, "target_modules means '%s', a part of %s: target_parameters adds to that",
+		               module, target_parameter(&a->mem, w));
+	return lora_site_matrix(a, m, weight, w, module, module, ctx, e);
 }
 
 /* The model's own biases that are trained, under the names that they have beside PEFT's layers. */
@@ -255,7 +275,7 @@ static void train_biases(struct adapter *a, const struct model *m, int which)
 
 /* Activated LoRA (Greenewald et al. 2025): before its invocation all is the base's. */
 static int check_invocation(const struct adapter *a, const struct model *m, const struct lora_init *init,
-                            const struct terms *t, struct err *e)
+                            const struct lora_terms *t, struct err *e)
 {
 	const struct lora *o = a->own;
 	const char *with = t->dora ? "use_dora" : t->bias ? "lora_bias" : o->tokens.n ? "trainable_token_indices" :
@@ -272,8 +292,8 @@ static int check_invocation(const struct adapter *a, const struct model *m, cons
 	              0;
 }
 
-static int add_invocation(struct adapter *a, const struct model *m, const struct lora_init *init, const struct terms *t,
-                          struct err *e)
+static int add_invocation(struct adapter *a, const struct model *m, const struct lora_init *init,
+                          const struct lora_terms *t, struct err *e)
 {
 	if (lora_invocation_read(a, m, e) < 0)
 		return -1;
@@ -302,7 +322,7 @@ static int check_experts(const struct lora *o, const struct model *m, struct err
 }
 
 /* What PEFT cannot convert, or does otherwise than by a residual. */
-static int check_start(const json_t *config, const struct lora_init *init, const struct terms *t, struct err *e)
+static int check_start(const json_t *config, const struct lora_init *init, const struct lora_terms *t, struct err *e)
 {
 	bool patterns = json_object_size(json_object_get(config, PEFT_RANKS)) ||
 	                json_object_size(json_object_get(config, PEFT_ALPHAS));
@@ -315,15 +335,18 @@ static int check_start(const json_t *config, const struct lora_init *init, const
 	return with ? err_set(e, "init_lora_weights: pissa, olora and loftq do not go with %s", with) : 0;
 }
 
-static int build(struct adapter *a, const struct model *m, const struct lora_init *init, struct err *e)
+/* as: how it begins, and in which form. */
+static int build(struct adapter *a, const struct model *m, const struct lora *as, struct err *e)
 {
-	struct terms t;
+	struct lora_terms t;
+	const struct lora_init *init = &as->init;
 	struct lora *o = a->own = arena_alloc(&a->mem, sizeof(*o));
-	o->init = *init;
+	*o = (struct lora){ .init = *init, .as_files = as->as_files, .no_modules = as->no_modules };
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
 	o->site_of = adapter_site_map(a, m);
 	if (read_terms(a->config, &t, e) < 0 || check_start(a->config, init, &t, e) < 0 ||
-	    peft_each(a, m, add_site, &t, e) < 0 || check_experts(o, m, e) < 0)
+	    peft_each(a, m, add_site, &t, e) < 0 || lora_parameters_add(a, m, &t, e) < 0 ||
+	    check_experts(o, m, e) < 0)
 		return -1;
 	bool ends = m->config.tied && (o->site_of[m->n_weights] >= 0 || o->site_of[model_head(m)] >= 0);
 	a->parts = ends && !target_ties(a->config, e);
@@ -456,7 +479,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		return -1;
 	}
 	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || put_new_tokens(a, m, e) < 0 ||
-	    build(a, m, &init, e) < 0 ||
+	    lora_parameters_known(a, m, e) < 0 || build(a, m, &(struct lora){ .init = init }, e) < 0 ||
 	    adapter_check_rank((size_t)asked->r, widest(a->own), e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	struct lora *o = a->own;
@@ -465,6 +488,52 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	token_rows_fill(&o->tokens, a, m);
 	set_rates(&a->overlay.params, asked);
 	return dora_begin(a, m, true, e);
+}
+
+/* Whether experts are parameters in the file, so that names of modules mean none of them: it adds to none by itself. */
+static bool without_experts(struct adapter *a, const struct model *m, const struct safetensors *s)
+{
+	bool any = false, found = false;
+
+	for (size_t i = 0; i < m->n_weights && !found; i++) {
+		const char *module = weight_module(&a->mem, m->weights[i].name);
+		any |= m->weights[i].expert >= 0;
+		found = m->weights[i].expert >= 0 && st_find(s, peft_name(a, module, "lora_A.weight"));
+	}
+	return any && !found;
+}
+
+/* Numbers of its own for what is added to, brought by another form of the same adapter. */
+static void take_base(struct adapter *a, const struct model *m, const struct adapter *from)
+{
+	for (size_t i = 0; i < m->n_weights; i++) {
+		size_t n = weight_numbers(&m->weights[i]);
+		if (from->overlay.base[i])
+			a->overlay.base[i] = memcpy(arena_array(&a->mem, n, sizeof(float)), from->overlay.base[i],
+			                            n * sizeof(float));
+	}
+}
+
+/* Through the form of files where that is another. */
+static int read_numbers(struct adapter *a, const struct model *m, const struct safetensors *s, struct err *e)
+{
+	const struct lora *o = a->own;
+	struct adapter files;
+	int status = -1;
+
+	if (!o->n_fused)
+		return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+	adapter_begin(&files, m, a->type);
+	files.config = json_incref(a->config);
+	if (build(&files, m, &(struct lora){ .as_files = true, .no_modules = o->no_modules }, e) == 0 &&
+	    adapter_fit(&files, m, s, e) == 0 && adapter_seal(&files, m, e) == 0 &&
+	    adapter_fill(&files, m, s, e) == 0 && adapter_seal(a, m, e) == 0) {
+		lora_parameters_part(a, &files);
+		take_base(a, m, &files);
+		status = 0;
+	}
+	adapter_release(&files);
+	return status;
 }
 
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
@@ -476,9 +545,9 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 		peft_refuse("init_lora_weights", init, e);
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	}
-	if (build(a, m, &(struct lora_init){ 0 }, e) < 0)
+	if (build(a, m, &(struct lora){ .no_modules = without_experts(a, m, s) }, e) < 0)
 		return err_prefix(e, "%s/adapter_config.json", dir);
-	if (adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 || adapter_fill(a, m, s, e) < 0)
+	if (read_numbers(a, m, s, e) < 0)
 		return -1;
 	if (check_tied(a, m, e) < 0)
 		return err_prefix(e, "%s", s->path);
@@ -642,15 +711,20 @@ static void merge(const struct adapter *a, const struct model *m, int weight, fl
 		dora_merge(a, m, s, w);
 }
 
-/* With −s·B₀·A₀ in it, as PEFT's save_pretrained(path_initial_model_for_weight_conversion=…) writes it. */
+/* With −s·B₀·A₀ in it, as PEFT's save_pretrained(path_initial_model_for_weight_conversion=…) writes
+ * it, or with all experts of a layer in one tensor. */
 static int flatten(const struct adapter *a, const struct model *m, struct adapter *flat, struct err *e)
 {
-	if (!lora_init_subtracts(&((const struct lora *)a->own)->init))
+	const struct lora *o = a->own;
+	bool subtracts = lora_init_subtracts(&o->init);
+
+	if (!subtracts && !o->n_fused)
 		return 1;
 	adapter_begin(flat, m, a->type);
-	flat->config = lora_init_flat(a->config);
-	if (build(flat, m, &(struct lora_init){ 0 }, e) == 0 && adapter_seal(flat, m, e) == 0) {
-		lora_init_join(flat, a);
+	flat->config = subtracts ? lora_init_flat(a->config) : json_deep_copy(a->config);
+	if (build(flat, m, &(struct lora){ .as_files = !subtracts, .no_modules = o->no_modules }, e) == 0 &&
+	    adapter_seal(flat, m, e) == 0) {
+		(subtracts ? lora_init_join : lora_parameters_join)(flat, a);
 		return 0;
 	}
 	adapter_release(flat);

@@ -28,15 +28,46 @@ struct lora_site {
 	uint32_t dropped;
 };
 
+/* What the config says of all modules. */
+struct lora_terms { double r, alpha, dropout; bool rslora, dora, bias; };
+
+/* A tensor of all experts of a layer that is added to as a whole (lora_parameters.c). */
+struct lora_fused {
+	const struct weight_fused *as;
+	size_t experts, r, in, out;    /* out: rows of one part */
+	int first;                     /* parameters from here on: each expert's A and B of each part; A, B in files */
+};
+
 struct lora {
 	struct lora_site *sites;
 	size_t n;
+	struct lora_fused *fused;
+	size_t n_fused;
+	bool as_files;         /* it only is what files have of its parameters, and computes nothing */
+	bool no_modules;       /* experts are parameters in the file, as in transformers: target_modules means none */
 	int *site_of;          /* [n_weights + 1], −1; of a bias that lora_bias adds to, its module's */
 	float dropout;
 	struct lora_init init;
 	uint64_t seed;         /* of a new one */
 	struct token_rows tokens;      /* trained beside: trainable_token_indices */
 };
+
+/* A site without parameters at weight, which becomes the last. */
+struct lora_site *lora_site_add(struct lora *o, int weight, const struct weight *w, size_t r, double alpha,
+                                const struct lora_terms *t);
+/* A and B of a matrix that is a module's, or has the names of one. */
+int lora_site_matrix(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
+                     const char *key, const struct lora_terms *t, struct err *e);
+
+/* --- lora_parameters.c --- */
+
+/* Adds what target_parameters mean; refused is what PEFT has no such adapter with. */
+int lora_parameters_add(struct adapter *a, const struct model *m, const struct lora_terms *t, struct err *e);
+/* That each entry of a new one means a parameter. */
+int lora_parameters_known(struct adapter *a, const struct model *m, struct err *e);
+/* Numbers to and from one that is as files are. */
+void lora_parameters_join(struct adapter *files, const struct adapter *a);
+void lora_parameters_part(struct adapter *a, const struct adapter *files);
 
 /* PEFT's LoraConfig with nothing asked for, which kin of LoRA have too; new. */
 json_t *lora_config_blank(void);

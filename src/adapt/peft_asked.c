@@ -90,8 +90,8 @@ static json_t *pattern_object(const char *key, const char *text, struct err *e)
 	return object;
 }
 
-/* Whether the key means a module of the model: 1, 0, −1 and a sentence. */
-static int key_means(const char *key, const struct model *m, struct err *e)
+/* Whether the key means a module of the model, or a parameter: 1, 0, −1 and a sentence. */
+static int key_means(const char *key, const struct model *m, bool parameters, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
@@ -102,6 +102,8 @@ static int key_means(const char *key, const struct model *m, struct err *e)
 	for (size_t i = 0; i < m->n_weights + m->config.tied && !hit && status == 0; i++) {
 		const char *name = i < m->n_weights ? m->weights[i].name : head.name;
 		status = target_pattern(one, weight_module(&mem, name), &hit, e);
+		if (parameters && i < m->n_weights && m->weights[i].expert <= 0 && !hit && status == 0)
+			status = target_pattern(one, target_parameter(&mem, &m->weights[i]), &hit, e);
 	}
 	json_decref(one);
 	arena_release(&mem);
@@ -117,7 +119,7 @@ static int put_pattern(json_t *config, const struct model *m, const char *name, 
 		return text ? -1 : 0;
 	json_object_set_new(config, name, object);
 	json_object_foreach(object, key, value) {
-		int means = key_means(key, m, e);
+		int means = key_means(key, m, json_array_size(json_object_get(config, "target_parameters")) > 0, e);
 		if (means < 0)
 			return -1;
 		if (!means)

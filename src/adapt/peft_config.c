@@ -66,6 +66,12 @@ json_t *peft_number(double x)
 	return x == floor(x) && fabs(x) < 1e15 ? json_integer((json_int_t)x) : json_real(x);
 }
 
+/* Of types that read the key; of others it is refused. */
+static bool has_parameters(const json_t *config)
+{
+	return json_array_size(json_object_get(config, "target_parameters")) > 0;
+}
+
 /* The types of the keys whose values are looked at by name later. */
 static int check_types(const json_t *config, bool all, struct err *e)
 {
@@ -76,7 +82,9 @@ static int check_types(const json_t *config, bool all, struct err *e)
 			return peft_refuse(read_of_all[i], v, e);
 	}
 	const json_t *targets = json_object_get(config, "target_modules");
-	return !all && (!targets || peft_empty(targets)) ? err_set(e, "target_modules names nothing") : 0;
+	return !all && (!targets || peft_empty(targets)) && !has_parameters(config) ?
+	               err_set(e, "target_modules names nothing") :
+	               0;
 }
 
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e)
@@ -305,8 +313,9 @@ static json_t *keys_of_all(struct adapter *a, const struct model *m, const char 
                            const struct adapter_targets *with)
 {
 	const char *saved = with->modules_to_save;
-	bool all = !targets || !*targets || !strcasecmp(targets, "all-linear");
-	json_t *on = all ? target_all_linear(m) : target_words(targets), *whole = target_split(saved ? saved : "");
+	bool all = !targets || !strcasecmp(targets, "all-linear") || (!*targets && !with->target_parameters);
+	json_t *on = all ? target_all_linear(m, !with->target_parameters) : target_words(targets);
+	json_t *whole = target_split(saved ? saved : "");
 	json_t *not = with->exclude_modules ? target_words(with->exclude_modules) : json_null();
 	add_head(whole, m);
 	json_t *j = json_pack("{s:n, s:o, s:o, s:b, s:b, s:o, s:s, s:s, s:n, s:o, s:s?}", "auto_mapping",
@@ -326,6 +335,7 @@ static int check_texts(const char *targets, const struct adapter_targets *on, st
 {
 	const struct { const char *what, *text; } all[] = {
 		{ "target_modules", targets },
+		{ "target_parameters", on->target_parameters },
 		{ "exclude_modules", on->exclude_modules },
 		{ "modules_to_save", on->modules_to_save },
 		{ "base_model_name_or_path", on->base },
@@ -424,8 +434,10 @@ int peft_each(struct adapter *a, const struct model *m, peft_site *site, void *c
 			return -1;
 		n += hit;
 	}
-	return n ? n : err_set(e, "target_modules means no module of this model; its linears are %s",
-	                       target_names(&a->mem, m));
+	if (n || has_parameters(a->config))
+		return n;
+	return err_set(e, "target_modules means no module of this model; its linears are %s",
+	               target_names(&a->mem, m));
 }
 
 const char *peft_name(struct adapter *a, const char *module, const char *end)

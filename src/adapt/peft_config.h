@@ -63,7 +63,7 @@ void peft_begin_prompt(struct adapter *a, const struct model *m, const char *bas
 typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
                       void *ctx, struct err *e);
 /* Calls site for every module that a->config means, in the order of the weights, the head last. Returns how many, −1
- * with a sentence, also where there is none. */
+ * with a sentence, also where there is none and target_parameters names none. */
 int peft_each(struct adapter *a, const struct model *m, peft_site *site, void *ctx, struct err *e);
 /* The name that a parameter has in PEFT's files: "base_model.model.MODULE.END", in a->mem. */
 const char *peft_name(struct adapter *a, const char *module, const char *end);

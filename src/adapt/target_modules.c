@@ -26,6 +26,25 @@ static bool is_linear(const struct weight *w)
 	return (w->spec->flags & WEIGHT_LINEAR) && !(w->spec->flags & WEIGHT_HEAD) && !classifier_owns(w) && !fused;
 }
 
+bool target_of_experts(const struct weight *w)
+{
+	return w->spec->shape && !strncmp(w->spec->shape, "E,", 2);
+}
+
+static bool is_module(const struct weight *w, bool experts)
+{
+	return is_linear(w) && (experts || !target_of_experts(w));
+}
+
+char *target_parameter(struct arena *mem, const struct weight *w)
+{
+	const char *last = strrchr(w->spec->hf, ' ');
+
+	if (w->spec->fused)
+		return weight_name(mem, w->spec->fused->hf, w->layer, 0);
+	return last ? weight_name(mem, last + 1, w->layer, 0) : arena_strdup(mem, w->name);
+}
+
 static bool is_weight(const struct weight *w)
 {
 	const char *dot = strrchr(w->name, '.');
@@ -89,7 +108,7 @@ int target_expression(const char *pattern, const char *name, struct err *e)
 	return regex_match(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, name, NULL, e);
 }
 
-static bool in_list(const json_t *list, const char *module)
+bool target_listed(const json_t *list, const char *module)
 {
 	size_t i;
 	json_t *entry;
@@ -111,7 +130,7 @@ static int excluded(const json_t *config, const char *module, struct err *e)
 		int status = target_expression(json_string_value(exclude), module, e);
 		if (status)
 			return status;
-	} else if (in_list(exclude, module)) {
+	} else if (target_listed(exclude, module)) {
 		return 1;
 	}
 	json_array_foreach(saved, i, entry)
@@ -180,7 +199,7 @@ int target_hit(const json_t *config, const char *module, const struct weight *w,
 	json_array_foreach(targets, i, entry)
 		if (json_is_string(entry) && !strcmp(json_string_value(entry), module))
 			return 1; /* named in full: layers_to_transform does not count */
-	return in_list(targets, module) ? layer_chosen(config, module, w, e) : 0;
+	return target_listed(targets, module) ? layer_chosen(config, module, w, e) : 0;
 }
 
 static const char *last_part(const char *module)
@@ -291,33 +310,37 @@ static json_t *sorted_list(const char **text, size_t n)
 	return list;
 }
 
-json_t *target_all_linear(const struct model *m)
+json_t *target_all_linear(const struct model *m, bool experts)
 {
 	struct arena mem = ARENA_INIT;
 	const char **last = arena_array(&mem, m->n_weights, sizeof(*last)),
 		   **full = arena_array(&mem, m->n_weights, sizeof(*full));
 	size_t n = 0;
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (is_linear(&m->weights[i]) && is_weight(&m->weights[i])) {
-			full[n] = weight_module(&mem, m->weights[i].name);
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		if (is_module(w, experts) && is_weight(w)) {
+			full[n] = weight_module(&mem, w->name);
 			last[n] = last_part(full[n]);
 			n++;
 		}
+	}
 	json_t *list = sorted_list(last, n);
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (is_weight(&m->weights[i]) && !is_linear(&m->weights[i]) && !classifier_owns(&m->weights[i]) &&
-		    in_list(list, weight_module(&mem, m->weights[i].name))) {
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		if (is_weight(w) && !is_module(w, experts) && !classifier_owns(w) &&
+		    target_listed(list, weight_module(&mem, w->name))) {
 			json_decref(list); /* a last part means more than linears: full names then */
 			list = sorted_list(full, n);
 			break;
 		}
+	}
 	arena_release(&mem);
 	return list;
 }
 
 const char *target_names(struct arena *mem, const struct model *m)
 {
-	json_t *list = target_all_linear(m), *entry;
+	json_t *list = target_all_linear(m, true), *entry;
 	struct buf b = BUF_INIT;
 	size_t i;
 	json_array_foreach(list, i, entry)

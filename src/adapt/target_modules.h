@@ -33,8 +33,16 @@ const char *target_unused(const json_t *config, const char *key, const struct mo
 /* A name of the list target_modules that is a module's whole name, or NULL. */
 const char *target_in_full(const json_t *config, const struct model *m);
 
-/* The shortest sorted list of names that means all linears but the head, new reference. */
-json_t *target_all_linear(const struct model *m);
+/* The shortest sorted list of names that means all linears but the head, new reference. experts: those of experts and
+ * what chooses among them too, which transformers has as parameters since its version 5, older ones as modules. */
+json_t *target_all_linear(const struct model *m, bool experts);
+
+/* Whether the list has the name itself, or the end of it after a dot. */
+bool target_listed(const json_t *list, const char *name);
+/* Whether the weight is an expert's matrix, or chooses among experts. */
+bool target_of_experts(const struct weight *w);
+/* What transformers calls the parameter that holds the weight, in mem. */
+char *target_parameter(struct arena *mem, const struct weight *w);
 
 /* "q_proj, k_proj, …": the modules that there are, for sentences; in mem. */
 const char *target_names(struct arena *mem, const struct model *m);

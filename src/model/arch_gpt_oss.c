@@ -7,8 +7,7 @@
  *
  * Hugging Face's files have gate and up as one tensor of all experts, their rows in turn, plain ([in][out]) or in
  * MXFP4; GGUF's have them apart. llama.cpp begins YaRN's ramp at whole pairs; here it is as the model was made,
- * whichever file it comes from. PEFT adds to such experts by target_parameters, which is not done here: LoRA adds to
- * attention. */
+ * whichever file it comes from. LoRA adds to such experts by target_parameters. */
 #include "model/mixture.h"
 
 #define ATTENTION DECODER_BLOCK "self_attn."

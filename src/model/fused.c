@@ -8,11 +8,11 @@
 #include "model/config.h"
 #include "model/weights.h"
 
-enum { PIECE = 16384, BLOCK = 32, HALF = 16, MXFP4_BYTES = 17, PARTS_MOST = 4 };
+enum { PIECE = 16384, BLOCK = 32, HALF = 16, MXFP4_BYTES = 17 };
 
 static const char *const endings[] = { "", "_blocks", "_scales" };
 
-static size_t row_of(const struct weight_fused *f, size_t row, size_t rows)
+size_t fused_row(const struct weight_fused *f, size_t row, size_t rows)
 {
 	return f->alternate ? row * (size_t)f->parts + (size_t)f->part : (size_t)f->part * rows + row;
 }
@@ -54,7 +54,7 @@ static int take_vector(struct model *m, struct weight *w, const struct source_te
 	float *all = mem_array(n * parts, sizeof(*all)), *x = arena_alloc64(&m->mem, n * sizeof(*x));
 	dtypes[t->dtype].to_float(t->data, all, n * parts);
 	for (size_t k = 0; k < n; k++)
-		x[k] = all[k / (n / E) * (n / E) * parts + row_of(f, k % (n / E), n / E)];
+		x[k] = all[k / (n / E) * (n / E) * parts + fused_row(f, k % (n / E), n / E)];
 	mem_free(all);
 	w->dtype = DTYPE_F32;
 	w->data = x;
@@ -70,11 +70,11 @@ static void copy_plain(const struct weight *w, const char *from, size_t size, ch
 	size_t O = w->dim[0], I = w->dim[1], all = O * (size_t)f->parts;
 
 	for (size_t o = 0; o < O && !f->turned; o++)
-		memcpy(to + o * I * size, from + row_of(f, o, O) * I * size, I * size);
+		memcpy(to + o * I * size, from + fused_row(f, o, O) * I * size, I * size);
 	for (size_t o0 = 0; o0 < O && f->turned; o0 += BLOCK)
 		for (size_t i = 0; i < I; i++)
 			for (size_t o = o0; o < MIN(o0 + BLOCK, O); o++)
-				memcpy(to + (o * I + i) * size, from + (i * all + row_of(f, o, O)) * size, size);
+				memcpy(to + (o * I + i) * size, from + (i * all + fused_row(f, o, O)) * size, size);
 }
 
 static int take_matrix(struct model *m, struct weight *w, const struct source_tensor *t, size_t experts, struct err *e)
@@ -136,7 +136,7 @@ static int take_mxfp4(struct model *m, struct weight *w, const struct source_ten
 	if (mem_map(&to, w->bytes, w->name, e) < 0)
 		return -1;
 	for (size_t o = 0; o < O; o++) {
-		size_t at = ((size_t)w->expert * rows + row_of(f, o, O)) * n;
+		size_t at = ((size_t)w->expert * rows + fused_row(f, o, O)) * n;
 		for (size_t b = 0; b < n; b++)
 			turn_block((const uint8_t *)blocks->data + (at + b) * HALF,
 			           ((const uint8_t *)scales->data)[at + b], (uint8_t *)to + (o * n + b) * MXFP4_BYTES);
@@ -199,8 +199,7 @@ size_t fused_parts_most(const struct model *m)
 	return (size_t)most;
 }
 
-/* The number of the first weight of each part of the tensor that weight i is in. */
-static void find_parts(const struct model *m, size_t i, int at[PARTS_MOST])
+void fused_parts(const struct model *m, size_t i, int at[FUSED_PARTS_MOST])
 {
 	const struct weight *w = &m->weights[i];
 
@@ -249,14 +248,14 @@ int fused_each(const struct model *m, size_t i, const float *(*get)(void *ctx, i
 	const struct weight *w = &m->weights[i];
 	const struct weight_fused *f = w->spec->fused;
 	size_t E = (size_t)config_value(&m->config, "E", 1), size = weight_numbers(w);
-	const float *x[PARTS_MOST];
-	int at[PARTS_MOST];
+	const float *x[FUSED_PARTS_MOST];
+	int at[FUSED_PARTS_MOST];
 
-	find_parts(m, i, at);
+	fused_parts(m, i, at);
 	for (size_t expert = 0; expert < E; expert++) {
 		for (int p = 0; p < f->parts && (expert == 0 || w->n_dims > 1); p++)
 			x[p] = get(ctx, at[p] + (w->n_dims > 1 ? (int)expert : 0), scratch + (size_t)p * size);
-		const float *own[PARTS_MOST];
+		const float *own[FUSED_PARTS_MOST];
 		for (int p = 0; p < f->parts; p++)
 			own[p] = x[p] + (w->n_dims > 1 ? 0 : expert * (size / E));
 		if (put_expert(f, w->n_dims > 1 ? w->dim[0] : size / E, w->n_dims > 1 ? w->dim[1] : 1, own, put, to,

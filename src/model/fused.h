@@ -20,7 +20,12 @@ bool fused_is_named(const struct model *m, const struct weight_spec *s, const ch
 
 /* Is weight i written as a part of such a tensor, and then: is it the first of it? */
 bool fused_is_written(const struct model *m, size_t i, bool *first);
+enum { FUSED_PARTS_MOST = 4 };
 size_t fused_parts_most(const struct model *m); /* weights of a table that are one tensor */
+/* The number of the first weight of each part of the tensor that weight i is in. */
+void fused_parts(const struct model *m, size_t i, int at[FUSED_PARTS_MOST]);
+/* In such a tensor, with as many rows of each part: which row is row `row` of the weight. */
+size_t fused_row(const struct weight_fused *f, size_t row, size_t rows);
 /* The tensor that weight i is the first of; its name is in mem. */
 void fused_describe(struct arena *mem, struct st_tensor *t, const struct model *m, size_t i, enum dtype dtype);
 /* Its numbers in their order, a piece at a time: get(ctx, weight, scratch) gives weights as f32, [out][in]; scratch

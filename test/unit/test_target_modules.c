@@ -201,7 +201,7 @@ static void test_lists(struct test *t, const struct model *m)
 	struct arena mem = ARENA_INIT;
 	test_case(t, "lists of names");
 	json_t *split = target_split(" b,a b\t,,c"), *wanted = json_pack("[s, s, s]", "a", "b", "c"),
-	       *all = target_all_linear(m);
+	       *all = target_all_linear(m, true);
 	CHECK(t, json_equal(split, wanted) && json_array_size(all) == LINEARS);
 	CHECK(t, !strcmp(target_names(&mem, m), "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"));
 	json_decref(split);
