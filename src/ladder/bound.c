@@ -4,6 +4,14 @@
  *
  *     ( p̂ + z²/2n ± z·√( p̂(1−p̂)/n + z²/4n² ) ) / ( 1 + z²/n )
  *
+ * Before the test: after a sum s of n, f = n − s, the mean is ~ Beta(½ + s, ½ + f) (Jeffreys), and so the chance
+ * that k of m test rows are right is
+ *
+ *     C(m, k)·B(½ + s + k, ½ + f + m − k) / B(½ + s, ½ + f)
+ *
+ * summed over the k whose bound reaches the goal. Of another mean x with its error e from n values, the test's is
+ * ~ N(x, e²(1 + n/m)), and its bound z·e·√(n/m) below it.
+ *
  * Many looks, at choose: a confidence sequence (Robbins 1970; Howard et al. 2021). Of values in 0…1 with sum s and
  * f = n − s, the likelihood ratio of the mixture over all means q ~ Beta(½, ½) against the mean p,
  *
@@ -64,6 +72,27 @@ size_t bound_needed(size_t n, double goal, double alpha)
 			low = middle + 1;
 	}
 	return low;
+}
+
+static double log_beta(double a, double b) { return lgamma(a) + lgamma(b) - lgamma(a + b); }
+
+double bound_chance(double sum, double n, size_t n_test, double goal, double alpha)
+{
+	double a = 0.5 + sum, b = 0.5 + n - sum, m = (double)n_test, p = 0;
+
+	for (size_t k = bound_needed(n_test, goal, alpha); k <= n_test; k++)
+		p += exp(log_beta(a + (double)k, b + m - (double)k) - log_beta(a, b) + lgamma(m + 1) -
+		         lgamma((double)k + 1) - lgamma(m - (double)k + 1));
+	return fmin(p, 1);
+}
+
+double bound_mean_chance(double mean, double stderr_, double n, size_t n_test, double goal, double alpha)
+{
+	double test = stderr_ * sqrt(n / (double)n_test), spread = hypot(stderr_, test);
+
+	if (!isfinite(spread))
+		return 0;
+	return spread > 0 ? erfc((goal + bound_z(alpha) * test - mean) / spread / sqrt(2)) / 2 : mean >= goal;
 }
 
 double bound_rows(double truth, double goal, double alpha)

@@ -12,6 +12,10 @@ struct bounds {
 struct bounds bound_wilson(double sum, double n, double alpha);
 /* The least whole number of n that must be right for Wilson's lower bound to reach the goal; n + 1: not even all. */
 size_t bound_needed(size_t n, double goal, double alpha);
+/* The chance that Wilson's lower bound of n_test other rows reaches the goal, after a sum of n values in 0…1. */
+double bound_chance(double sum, double n, size_t n_test, double goal, double alpha);
+/* The same of any mean with its standard error. */
+double bound_mean_chance(double mean, double stderr_, double n, size_t n_test, double goal, double alpha);
 /* Rows that show the goal with an even chance where the truth is `truth`, above it. */
 double bound_rows(double truth, double goal, double alpha);
 /* Of a sum of n values in 0…1, which may be looked at after every one of them: both sides together hold at all times

@@ -9,6 +9,11 @@
  *                             takes, u this one's. None: nothing is cheaper than to stop
  *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
  *
+ * A measured way counts as shown where its confidence sequence lies above the goal. Few rows to choose by may never do
+ * that, so it counts too where others are hardly needed: with w the chance that the test shows it (ladder/bound.h), the
+ * chance (1 − w)·max p that another one is shown instead is below 2 %; w is half at least, and no measured way's is
+ * more than 2 % above it.
+ *
  * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
  * least_gain): the interval of its gain says that it cannot pay. Looks are judged by confidence sequences
  * (ladder/bound.h), so stopping when it suits keeps their promise. */
@@ -40,9 +45,40 @@ static bool waits(const struct climb_way *w) { return w->state == CLIMB_WAITS &&
 
 static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
 
+/* With the test after it, of itself or of the dearest way that was measured. */
+static bool can_be_paid(const struct climb *c, const struct climb_way *w)
+{
+	double test = w->test_seconds;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_measured(&c->ways[i]))
+			test = fmax(test, c->ways[i].test_seconds);
+	return w->try_seconds + test <= c->left;
+}
+
+/* That the test fails this way, and one that waits would be shown instead. */
+static double chance_that_others_help(const struct climb *c, const struct climb_way *w)
+{
+	double most = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (waits(&c->ways[i]) && can_be_paid(c, &c->ways[i]))
+			most = fmax(most, chance(c, &c->ways[i]));
+	return (1 - w->will_show) * most;
+}
+
+static bool will_do(const struct climb *c, const struct climb_way *w)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (is_measured(&c->ways[i]) && c->ways[i].costs_met &&
+		    c->ways[i].will_show > w->will_show + least_chance)
+			return false;
+	return w->will_show >= 0.5 && chance_that_others_help(c, w) < least_chance;
+}
+
 static bool is_shown(const struct climb *c, const struct climb_way *w)
 {
-	return is_measured(w) && w->costs_met && w->low >= c->goal;
+	return is_measured(w) && w->costs_met && (w->low >= c->goal || will_do(c, w));
 }
 
 double climb_total(const struct climb *c, const struct climb_way *w)
@@ -70,17 +106,6 @@ static size_t shown_way(const struct climb *c)
 		    (best == c->n || climb_total(c, &c->ways[i]) < climb_total(c, &c->ways[best])))
 			best = i;
 	return best;
-}
-
-/* With the test after it, of itself or of the dearest way that was measured. */
-static bool can_be_paid(const struct climb *c, const struct climb_way *w)
-{
-	double test = w->test_seconds;
-
-	for (size_t i = 0; i < c->n; i++)
-		if (is_measured(&c->ways[i]))
-			test = fmax(test, c->ways[i].test_seconds);
-	return w->try_seconds + test <= c->left;
 }
 
 static size_t n_waiting(const struct climb *c, bool paid)
@@ -127,12 +152,24 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 	return best;
 }
 
+static void say_reached(const struct climb *c, const struct climb_way *w, char *out, size_t size)
+{
+	if (w->low >= c->goal)
+		snprintf(out, size, "%s reaches the goal", w->name);
+	else
+		snprintf(out, size,
+		         "%s reaches the goal on the rows to choose by, the test will show it with a chance of %.0f %%",
+		         w->name, 100 * w->will_show);
+}
+
 static size_t after_shown(const struct climb *c, size_t shown, struct climb_step *s)
 {
 	const struct climb_way *have = &c->ways[shown];
 	size_t best = c->n;
 	double most = 0;
+	char reached[160];
 
+	say_reached(c, have, reached, sizeof(reached));
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
 		double saved = c->uses * (have->use_seconds - w->use_seconds);
@@ -144,16 +181,14 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
-		         "%s reaches the goal, but over %.0f uses this would save %.3g s where it does too (chance "
+		         "%s, but over %.0f uses this would save %.3g s where it does too (chance "
 		         "%.0f %%), more than the %.3g s to find out",
-		         have->name, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds),
+		         reached, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds),
 		         100 * s->chance, c->ways[best].try_seconds);
 	} else {
 		snprintf(s->why, sizeof(s->why),
-		         "%s reaches the goal, and no other way is expected to save more over %.0f uses than finding "
-		         "out "
-		         "would take",
-		         have->name, c->uses);
+		         "%s, and no other way is expected to save more over %.0f uses than finding out would take",
+		         reached, c->uses);
 	}
 	return best;
 }

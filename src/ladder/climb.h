@@ -22,6 +22,7 @@ struct climb_way {
 	bool learnt;               /* the belief stands on a measured way near it, not on priors alone */
 	bool apart;                /* it is put together of others afterwards: never tried by itself */
 	double quality, low, high; /* measured, with its confidence sequence */
+	double will_show;          /* measured: the chance that the test shows the goal */
 	bool costs_met;            /* measured: latency, memory, joules are as the goal wants them */
 	double try_seconds;        /* to make it and look at it; what it took where it was measured */
 	double use_seconds;        /* an answer */

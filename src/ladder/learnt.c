@@ -224,12 +224,13 @@ int learnt_price_reading(struct ladder *l, struct rung_price *p, struct err *e)
 	return b->is_read ? 0 : -1;
 }
 
-/* Every row is read once; what another rung has computed is there. */
+/* Every row is read once, where no other rung has done so. */
 int learnt_state_price(struct ladder *l, double share, struct rung_price *p, struct err *e)
 {
 	if (learnt_price_reading(l, p, e) < 0 || ladder_open_states(l, e) < 0)
 		return -1;
-	double mid = p->answer * (double)l->task->side_n[SIDE_TRAIN] + share * state_seconds(l);
+	double reading = l->on->features ? 0 : p->answer * (double)l->task->side_n[SIDE_TRAIN];
+	double mid = reading + share * state_seconds(l);
 	p->make = (struct span){ mid, mid / 2, mid * 2 };
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/label.h"
 #include "data/shape.h"
 #include "eval/label_scores.h"
 
@@ -85,11 +86,15 @@ static void trim(struct arena *mem, const char **text)
 
 static int kind_of(const struct rows *r, enum task_kind *kind, struct err *e)
 {
+	static const char *const unpaired[SHAPE_ROLES + 1] = LABEL_ROLES;
 	const struct shape *s = r->shape;
 
 	if (s->asks_only)
 		return err_set(e, "%s: rows of %s have no answers, so nothing can be learnt or measured",
 		               r->items[0].file, shape_name(s));
+	if (shape_has_roles(s, unpaired))
+		return err_set(e, "%s: rows of %s say whether an answer is good, not which is right", r->items[0].file,
+		               shape_name(s));
 	if (s->roles[0])
 		return err_set(e,
 		               "%s: rows of %s say which of two answers is better, not which is right: kungfu tune "

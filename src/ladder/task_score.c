@@ -166,6 +166,19 @@ struct bounds task_sequence(enum measure m, const struct estimate *x, double alp
 	return (struct bounds){ fmax(0, b.low), fmin(1, b.high) };
 }
 
+double task_chance(const struct goal_term *g, const struct estimate *x, size_t n_test, double alpha)
+{
+	double n = (double)x->n;
+
+	if (!x->n)
+		return 0;
+	if (measure_is_share(g->what))
+		return bound_chance(x->mean * n, n, n_test, g->value, alpha);
+	if (g->what == MEASURE_PERPLEXITY)
+		return bound_mean_chance(-log(x->mean), x->stderr_ / x->mean, n, n_test, -log(g->value), alpha);
+	return bound_mean_chance(x->mean, x->stderr_, n, n_test, g->value, alpha);
+}
+
 /* --- token F1 --- */
 
 struct words {

@@ -64,6 +64,12 @@ static void test_bounds(struct test *t)
 	CHECK(t, bound_needed(120, 0.9, .05) == 114);
 	CHECK(t, bound_needed(10, 0.9, .05) == 11);
 	CHECK(t, ceil(bound_rows(0.93, 0.9, .05)) == 196);
+	test_case(t, "the chance that a test shows it: scipy's betabinom and norm");
+	CHECK(t, fabs(bound_chance(66, 67, 57, 0.9, .05) - 0.6726372902606) < 1e-9);
+	CHECK(t, fabs(bound_chance(36, 67, 57, 0.5, .05) - 0.2233829014400) < 1e-9);
+	CHECK(t, bound_chance(10, 10, 10, 0.9, .05) == 0); /* not even all */
+	CHECK(t, fabs(bound_mean_chance(0.8, 0.05, 100, 50, 0.6, .05) - 0.8330738948910) < 1e-9);
+	CHECK(t, bound_mean_chance(0.8, NAN, 1, 50, 0.6, .05) == 0);
 }
 
 /* Whoever looks after each row and stops where the truth is outside is misled no more often than promised. */
@@ -293,6 +299,24 @@ static void test_climb(struct test *t)
 	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 2 && s.gain > 0.05, "%s", s.why);
 	w[2].state = CLIMB_MEASURED, w[2].quality = 0.84, w[2].low = 0.79, w[2].high = 0.9, w[2].use_seconds = 0.001;
 	CHECK(t, climb_winner(&c) == 2);
+
+	test_case(t, "climb: what the test will likely show ends it where others hardly help");
+	c.n = 2, c.goal = 0.7, c.show = 0.75;
+	w[0] = (struct climb_way){
+		.name = "cheap", .state = CLIMB_MEASURED, .quality = 0.9, .low = 0.6, .will_show = 0.8
+	};
+	w[1] = (struct climb_way){ .name = "dear", .mean = 0.5, .sd = 0.1, .try_seconds = 100, .use_seconds = 0.01 };
+	w[0].costs_met = w[1].costs_met = true;
+	climb_next(&c, &s); /* (1 − 0.8)·5 % */
+	CHECK_MSG(t, s.act == CLIMB_STOP && strstr(s.why, "with a chance of 80 %"), "%s", s.why);
+	CHECK(t, climb_winner(&c) == 0);
+	w[1].mean = 0.75;
+	climb_next(&c, &s); /* (1 − 0.8)·50 % */
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 1, "%s", s.why);
+	w[1].state = CLIMB_MEASURED, w[1].quality = 0.95, w[1].low = 0.65, w[1].will_show = 0.81;
+	CHECK(t, climb_winner(&c) == 0);
+	w[1].will_show = 0.95;
+	CHECK(t, climb_winner(&c) == 1);
 }
 
 /* --- two ways as one --- */

@@ -495,6 +495,7 @@ void adapt_judge(struct adapt *a, size_t i)
 	c->quality = x->n ? adapt_quality(m, x->mean) : -INFINITY;
 	c->low = x->n ? fmin(adapt_quality(m, b.low), adapt_quality(m, b.high)) : -INFINITY;
 	c->high = x->n ? fmax(adapt_quality(m, b.low), adapt_quality(m, b.high)) : INFINITY;
+	c->will_show = a->has_goal ? task_chance(a->first, x, a->n_test, alpha) : 0;
 	c->costs_met = !a->has_goal || costs_met(a, i);
 	c->use_seconds = w->look_seconds / (double)w->n;
 	c->test_seconds = test_seconds(a, i);
@@ -695,9 +696,24 @@ static bool has_stopped(struct adapt *a)
 	return act && strcmp(act, "try") != 0;
 }
 
+/* The states that one way has computed are there for the others. */
+static int price_what_shares(struct adapt *a, size_t i, struct err *e)
+{
+	for (size_t k = 0; k < a->climb.n; k++) {
+		const struct rung *r = a->ways[k].rung;
+		bool shares = a->ways[i].rung->learns && r->learns && a->ways[i].on && a->ways[i].on == a->ways[k].on;
+		if (!shares || a->climb.ways[k].state != CLIMB_WAITS)
+			continue;
+		if (price_way(a, k, e) < 0)
+			return -1;
+		a->climb.ways[k].try_seconds = seconds_of_trying(a, k);
+	}
+	return 0;
+}
+
 static int carry_out(struct adapt *a, size_t i, struct err *e)
 {
-	if (try_way(a, i, e) < 0)
+	if (try_way(a, i, e) < 0 || price_what_shares(a, i, e) < 0)
 		return -1;
 	adapt_keep_way(a, i);
 	return adapt_state_save(a, "running", e);
