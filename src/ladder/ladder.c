@@ -447,9 +447,11 @@ static int set_number(struct making *m, const char *name, double x, struct err *
 	return isnan(x) ? 0 : set(m, name, text, e);
 }
 
+static size_t rows_of(const struct ladder *l) { return l->part ? l->part_n : l->task->side_n[SIDE_TRAIN]; }
+
 static double epochs_of(const struct ladder *l, const struct rung_prior *p)
 {
-	double least = p->least_steps * BATCH / (double)l->task->side_n[SIDE_TRAIN];
+	double least = p->least_steps * BATCH / (double)rows_of(l);
 
 	return fmin(fmax(p->epochs, least), EPOCHS_MOST);
 }
@@ -472,15 +474,24 @@ static int set_all(struct ladder *l, struct making *m, const struct training *t,
 	return status ? -1 : 0;
 }
 
+/* Of a part as many as its epochs have, where all rows together have more. */
+static double steps_of(const struct ladder *l, const struct training *t, double noted)
+{
+	double own = ceil(epochs_of(l, priors_of(l->priors, t->rung)) * (double)rows_of(l) / BATCH);
+
+	return l->part ? fmin(noted, own) : noted;
+}
+
 static int making_begin(struct ladder *l, struct making *m, const struct training *t, const char *dir, struct err *e)
 {
-	*m = (struct making){ .data = mem_printf("%s/data/train.jsonl", l->dir), .out = mem_strdup(dir) };
+	*m = (struct making){ .data = mem_printf("%s/data/%s.jsonl", l->dir, l->part ? l->part : "train"),
+		              .out = mem_strdup(dir) };
 	int status = opt_begin(&m->parse, recipe_opts, &m->recipe, e);
 	if (status == 0)
 		status = set_all(l, m, t, e);
 	const json_t *note = json_object_get(json_object_get(l->on->notes, t->rung), "max_steps");
 	if (status == 0 && note)
-		status = set_number(m, "max-steps", json_number_value(note), e);
+		status = set_number(m, "max-steps", steps_of(l, t, json_number_value(note)), e);
 	if (status == 0)
 		status = recipe_resolve(&m->recipe, e);
 	if (status == 0)
@@ -556,7 +567,7 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 
 /* --- rows as files --- */
 
-static int write_side(const struct ladder *l, enum side side, const char *name, struct err *e)
+static int write_some(const struct ladder *l, const bool *in, const char *name, struct err *e)
 {
 	char *path = mem_printf("%s/data/%s.jsonl", l->dir, name);
 	struct io_writer w;
@@ -566,7 +577,7 @@ static int write_side(const struct ladder *l, enum side side, const char *name, 
 	if (status)
 		return -1;
 	for (size_t i = 0; i < l->task->n && status == 0; i++) {
-		if (l->task->rows[i].side != side)
+		if (!in[i])
 			continue;
 		char *line = jsonx_line(l->task->rows[i].row.json);
 		if (io_writer_add(&w, line, strlen(line), e) < 0 || io_writer_add(&w, "\n", 1, e) < 0)
@@ -574,6 +585,28 @@ static int write_side(const struct ladder *l, enum side side, const char *name, 
 		mem_free(line);
 	}
 	return io_writer_end(&w, status, e);
+}
+
+static int write_side(const struct ladder *l, enum side side, const char *name, struct err *e)
+{
+	bool *in = mem_array(l->task->n, sizeof(*in));
+
+	for (size_t i = 0; i < l->task->n; i++)
+		in[i] = l->task->rows[i].side == side;
+	int status = write_some(l, in, name, e);
+	mem_free(in);
+	return status;
+}
+
+int ladder_write_part(const struct ladder *l, const char *name, const struct rung_part *part, struct err *e)
+{
+	bool *in = mem_array(l->task->n, sizeof(*in));
+
+	for (size_t i = 0; i < part->n; i++)
+		in[part->at[i]] = true;
+	int status = write_some(l, in, name, e);
+	mem_free(in);
+	return status;
 }
 
 int ladder_write_rows(struct ladder *l, struct err *e)

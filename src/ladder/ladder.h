@@ -29,6 +29,12 @@ struct rung_price {
 	double operations;    /* of making */
 };
 
+/* Some of the rows to learn from. */
+struct rung_part {
+	const size_t *at; /* [n] rows of the task */
+	size_t n;
+};
+
 struct rung {
 	const char *name;    /* "lora-small": in files, --rungs and --json */
 	const char *summary; /* half a line: what it is */
@@ -42,6 +48,10 @@ struct rung {
 	              struct err *e);
 	/* What answers, for artefact.json: new. Paths are relative to dir, where a rung's files lie. */
 	json_t *(*leaves)(struct ladder *l, const char *dir, struct err *e);
+	/* What it would answer to rows at[n] had it learnt from each part alone, out[n_parts][n], where that takes next
+	 * to nothing once it is made; else NULL. outcome_none: of a part nothing can be learnt. */
+	int (*fewer)(struct ladder *l, const char *dir, const struct rung_part *parts, size_t n_parts, const size_t *at,
+	             size_t n, struct outcome *out, struct err *e);
 	/* The rung whose measured score says most of what this one's will be; NULL: none. */
 	const char *near;
 	bool trains, no_model; /* it trains; it answers without the model */
@@ -79,6 +89,9 @@ struct ladder {
 	bool apply_chat_template;
 	int32_t max_length; /* of a training document */
 	int32_t micro_batch_tokens;
+	/* Rows that trainings learn from, a name in dir/data, and how many they are; NULL: all to learn from. */
+	const char *part;
+	size_t part_n;
 	double train_seconds;        /* what one training may take; infinite: there is no limit */
 	const struct speeds *speeds; /* of this machine, or NULL */
 	/* Trains what a recipe says, to its end, from where it was; the folder is there. */
@@ -101,6 +114,9 @@ int ladder_open_states(struct ladder *l, struct err *e);
 const struct rung *rung_of_way(const char *name);
 /* The sides' rows as files in dir/data. */
 int ladder_write_rows(struct ladder *l, struct err *e);
+
+/* Some of them, in the file's order, as dir/data/NAME.jsonl. */
+int ladder_write_part(const struct ladder *l, const char *name, const struct rung_part *part, struct err *e);
 
 /* --- for rungs --- */
 

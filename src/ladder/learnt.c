@@ -7,6 +7,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "data/asked.h"
 #include "data/chat.h"
 #include "data/shape.h"
@@ -314,6 +315,141 @@ int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n,
 		status = say_all(l, &learner, &rows, at, out, e);
 	learner_release(&learner);
 	mem_free(rows.items);
+	return status;
+}
+
+/* --- of fewer rows --- */
+
+/* States of one layer: of the rows to learn from by their place in the task, and of those that are asked. */
+struct one_layer {
+	int layer;
+	size_t width;
+	float *known, *asked;
+	size_t *place; /* [task.n] of a row among the known */
+};
+
+static int read_layer(struct ladder *l, struct one_layer *s, const struct rows *train, const struct rows *asked,
+                      struct err *e)
+{
+	const struct base_model *b = l->on;
+	size_t k = 0;
+
+	if (ladder_open_states(l, e) < 0)
+		return -1;
+	s->width = (size_t)l->base.config.C;
+	while (b->features && k < b->n_layers && b->layers[k] != s->layer)
+		k++;
+	if (!b->features || k == b->n_layers) {
+		if (states_of(l, train, &s->layer, 1, &s->known, e) < 0)
+			return -1;
+	} else {
+		s->known = mem_array(train->n * s->width + 1, sizeof(*s->known));
+		for (size_t i = 0; i < train->n; i++)
+			memcpy(s->known + i * s->width, b->features + (i * b->n_layers + k) * s->width,
+			       s->width * sizeof(*s->known));
+	}
+	return states_of(l, asked, &s->layer, 1, &s->asked, e);
+}
+
+static void put_states(const struct one_layer *s, struct examples *x, const float *feature)
+{
+	x->feature = feature;
+	x->n_layers = 1;
+	x->layer = &s->layer;
+	x->width = s->width;
+}
+
+/* A learner of a part. Of one label alone, or of none that rows have in common, there is none: that is no error. */
+static int fit_part(struct ladder *l, enum learner_kind kind, const struct one_layer *s, const struct rung_part *p,
+                    struct learner *learner, bool *fitted, struct err *e)
+{
+	struct learner_options o = { .layer = -1, .folds = 5, .seed = l->seed };
+	struct workshop on = { l->device->kernels, l->device->pool };
+	struct rows rows = rows_at(l->task, p->at, p->n);
+	struct answers a = { 0 };
+	float *feature = s->known ? mem_array(p->n * s->width + 1, sizeof(*feature)) : NULL;
+	struct err why = ERR_INIT;
+	int status = answers_learn(&a, &rows, false, &why);
+
+	for (size_t i = 0; feature && i < p->n; i++)
+		memcpy(feature + i * s->width, s->known + s->place[p->at[i]] * s->width, s->width * sizeof(*feature));
+	if (feature)
+		put_states(s, &a.rows, feature);
+	if (status == 0)
+		status = learner_fit(learner, kind, &a.rows, &o, &on, &why);
+	*fitted = status == 0;
+	answers_release(&a);
+	mem_free(feature);
+	mem_free(rows.items);
+	return !*fitted && stop_ended(&why) ? err_set(e, "%s", why.msg) : 0;
+}
+
+static int ask_part(struct ladder *l, const struct learner *learner, struct examples *asked, const size_t *at,
+                    struct outcome *out, struct err *e)
+{
+	struct workshop on = { l->device->kernels, l->device->pool };
+	size_t k = (size_t)learner->labels.n;
+	float *z = mem_array(asked->n * k + 1, sizeof(*z));
+	int status = learner_outputs(learner, asked, &on, z, e);
+
+	for (size_t i = 0; i < asked->n && status == 0; i++)
+		take(l, learner, z + i * k, &l->task->rows[at[i]], &out[i]);
+	mem_free(z);
+	return status;
+}
+
+static int each_part(struct ladder *l, enum learner_kind kind, const struct one_layer *s, const struct rung_part *parts,
+                     size_t n_parts, struct examples *asked, const size_t *at, struct outcome *out, struct err *e)
+{
+	int status = 0;
+
+	for (size_t k = 0; k < n_parts && status == 0; k++) {
+		struct learner learner = { 0 };
+		bool fitted;
+		status = fit_part(l, kind, s, &parts[k], &learner, &fitted, e);
+		for (size_t i = 0; i < asked->n; i++)
+			out[k * asked->n + i] = outcome_none;
+		if (status == 0 && fitted)
+			status = ask_part(l, &learner, asked, at, out + k * asked->n, e);
+		learner_release(&learner);
+	}
+	return status;
+}
+
+static void place_rows(const struct task *t, const size_t *train, size_t n, struct one_layer *s)
+{
+	s->place = mem_array(t->n, sizeof(*s->place));
+	for (size_t i = 0; i < n; i++)
+		s->place[train[i]] = i;
+}
+
+int learnt_fewer(struct ladder *l, const char *dir, const struct rung_part *parts, size_t n_parts, const size_t *at,
+                 size_t n, struct outcome *out, struct err *e)
+{
+	size_t n_train, *train = task_side(l->task, SIDE_TRAIN, &n_train);
+	struct rows known = rows_at(l->task, train, n_train), rows = rows_at(l->task, at, n);
+	struct one_layer s = { .layer = 0 };
+	struct learner like = { 0 };
+	struct answers asked = { 0 };
+	int status = learner_load(&like, dir, NULL, e);
+
+	place_rows(l->task, train, n_train, &s);
+	s.layer = like.layer;
+	if (status == 0 && learner_reads_features(like.kind))
+		status = read_layer(l, &s, &known, &rows, e);
+	if (status == 0 && (status = answers_ask(&asked, &rows, e)) == 0) {
+		if (s.asked)
+			put_states(&s, &asked.rows, s.asked);
+		status = each_part(l, like.kind, &s, parts, n_parts, &asked.rows, at, out, e);
+		answers_release(&asked);
+	}
+	learner_release(&like);
+	mem_free(s.known);
+	mem_free(s.asked);
+	mem_free(s.place);
+	mem_free(known.items);
+	mem_free(rows.items);
+	mem_free(train);
 	return status;
 }
 

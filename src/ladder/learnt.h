@@ -11,6 +11,10 @@ int learnt_fits(struct ladder *l, struct err *e);
 /* On the rows to learn from: by their texts, or by a frozen model's states, which are computed once for all rungs. */
 int learnt_make(struct ladder *l, enum learner_kind kind, const char *dir, struct err *e);
 int learnt_answer(struct ladder *l, const char *dir, const size_t *at, size_t n, struct outcome *out, struct err *e);
+/* What the learner in dir would say of rows at[n] had it been fitted on some of the rows to learn from alone, of the
+ * same layer: out[n_parts][n]; outcome_none of a part that nothing can be fitted on. */
+int learnt_fewer(struct ladder *l, const char *dir, const struct rung_part *parts, size_t n_parts, const size_t *at,
+                 size_t n, struct outcome *out, struct err *e);
 /* Seconds of a fit on words. */
 double learnt_word_seconds(const struct ladder *l);
 /* Of states, and of a fit on them that takes `share` of what logistic regression takes. */
@@ -30,6 +34,7 @@ json_t *learnt_leaves(struct ladder *l, const char *dir, struct err *e);
 		                        .make = id##_make, \
 		                        .answer = learnt_answer, \
 		                        .leaves = learnt_leaves, \
+		                        .fewer = learnt_fewer, \
 		                        .learns = true, \
 		                        __VA_ARGS__ }
 

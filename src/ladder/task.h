@@ -85,6 +85,8 @@ extern const struct outcome outcome_none;
 
 /* A score with its standard error, of n outcomes of rows at[i]. n is 0 where it was not measured. */
 struct estimate task_score(const struct task *t, enum measure m, const size_t *at, const struct outcome *out, size_t n);
+/* Of a measure that is a mean of rows, one of them; NAN of others. */
+double task_value(const struct task *t, enum measure m, const struct outcome *o);
 /* By how much `now` is better than `before` on the same rows: a perplexity in −ln of it, else in the score itself. */
 struct estimate task_gain(const struct task *t, enum measure m, const size_t *at, const struct outcome *before,
                           const struct outcome *now, size_t n);

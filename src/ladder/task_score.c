@@ -99,6 +99,11 @@ struct estimate task_score(const struct task *t, enum measure m, const size_t *a
 	return mean_value(m, out, n);
 }
 
+double task_value(const struct task *t, enum measure m, const struct outcome *o)
+{
+	return m == MEASURE_PERPLEXITY || (m == MEASURE_F1 && t->n_classes) ? NAN : value_of(m, o);
+}
+
 static struct estimate gain_in_nats(const struct outcome *before, const struct outcome *now, size_t n)
 {
 	double *gained = mem_array(n, sizeof(*gained)), *count = mem_array(n, sizeof(*count));

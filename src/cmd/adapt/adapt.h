@@ -12,6 +12,10 @@ bool adapt_is(const char *dir);
  * which it goes on from what is known, or NULL. */
 int adapt_resume(struct app *app, const struct common *common, const char *dir, const char *data, struct err *e);
 
+/* What ways that learnt from fewer rows came to: points of a learning curve; −1 and a sentence: none was measured. */
+struct curve_point;
+int adapt_curve(const char *dir, struct curve_point *p, size_t most, size_t *n, bool *no_floor, struct err *e);
+
 /* Did it leave two ways, one after the other? Rows judged by them, for `kungfu eval`. */
 bool cascade_is(const char *path);
 struct rows;

@@ -374,10 +374,10 @@ static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_p
 }
 
 /* By the priors' curve n/(n + half): what rows to learn from bring of a quality that it has with `from` of them. */
-static double gain_of_rows(const struct adapt *a, size_t i, double quality, double from, double to)
+static double gain_of_rows(const struct adapt *a, size_t i, double quality, double from, double to, double halves)
 {
 	const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-	double now = from / (from + p->half), then = to / (to + p->half), low = floor_of(a);
+	double half = halves * p->half, now = from / (from + half), then = to / (to + half), low = floor_of(a);
 
 	if (a->first->what == MEASURE_PERPLEXITY)
 		return p->nats * (then - now);
@@ -388,19 +388,19 @@ static void believe_by_earlier(struct adapt *a, size_t i)
 {
 	const struct earlier *x = &a->ways[i].earlier;
 	struct climb_way *c = &a->climb.ways[i];
-	double gain = adapt_stays(a, i) ?
-	                      0 :
-	                      gain_of_rows(a, i, x->quality, (double)x->rows_train, (double)a->task.side_n[SIDE_TRAIN]);
+	double gain = adapt_stays(a, i) ? 0 :
+	                                  gain_of_rows(a, i, x->quality, (double)x->rows_train,
+	                                               (double)a->task.side_n[SIDE_TRAIN], 1);
 
 	c->mean = x->quality + gain;
 	c->sd = hypot(0.02 + gain / 2, fmax(x->high - x->low, 0) / WIDTHS);
 }
 
-double adapt_rows_gain(const struct adapt *a, size_t i, double more)
+double adapt_rows_gain(const struct adapt *a, size_t i, double more, double halves)
 {
 	double n = (double)a->task.side_n[SIDE_TRAIN];
 
-	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more);
+	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more, halves);
 }
 
 void adapt_believe(struct adapt *a)

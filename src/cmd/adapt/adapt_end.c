@@ -22,7 +22,6 @@
 #include "cmd/metering.h"
 
 static const double alpha = 0.05;
-static const double least_gain = 0.001; /* that is worth a number */
 
 /* --- the test --- */
 
@@ -337,6 +336,7 @@ json_t *adapt_summary(struct adapt *a)
 	if (!isnan(a->known.majority))
 		json_object_set_new(j, "floor", jsonx_number(a->known.majority));
 	json_object_set_new(j, "ways", scores_of_ways(a));
+	adapt_put_worth(a, j);
 	adapt_put_more(a, j);
 	json_object_set_new(j, "out", jsonx_path(a->dir));
 	adapt_sentences(a, &text);
@@ -414,14 +414,7 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
-	double gain = adapt_rows_gain(a, a->winner, 100);
-	buf_addf(out, "The next 100 rows would be worth ");
-	if (gain >= least_gain)
-		buf_addf(out, "about %.3g %s", gain,
-		         a->first->what == MEASURE_PERPLEXITY ? "of ln perplexity" : measure_names[a->first->what]);
-	else
-		buf_adds(out, "next to nothing");
-	buf_adds(out, ", by what is known of such ways.\n");
+	adapt_say_worth(a, out);
 	buf_addf(out, "What would change this: a goal %s %.4g would be %s by the same test",
 	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
 	if (left)

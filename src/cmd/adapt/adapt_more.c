@@ -187,8 +187,8 @@ void adapt_keep_rows(struct adapt *a)
 /* What is of the round that was goes under "rounds". */
 static void set_round_aside(struct adapt *a)
 {
-	static const char *const of_a_round[] = { "rows", "classes",   "notes", "status",
-		                                  "ways", "decisions", "looks", "results" };
+	static const char *const of_a_round[] = { "rows",      "classes", "notes",   "status", "ways",
+		                                  "decisions", "looks",   "results", "worth" };
 	json_t *round = json_object(), *all = json_object_get(a->state, "rounds");
 	char *rungs = adapt_rungs(adapt_round(a)), *tested = mem_printf("%s/%s/test.rows.jsonl", a->dir, rungs);
 

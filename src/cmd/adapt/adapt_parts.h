@@ -4,6 +4,7 @@
 
 #include "cmd/adapt/adapt.h"
 #include "base/log.h"
+#include "gas/curve.h"
 #include "gas/meter.h"
 #include "ladder/adapted.h"
 #include "ladder/cascade.h"
@@ -16,7 +17,7 @@ struct adapt_options {
 	const char *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
 	double choose_size, test_size, uses, rung_seconds;
 	int64_t seed, max_length, micro_batch_tokens;
-	bool overwrite, time_order, apply_chat_template;
+	bool overwrite, time_order, apply_chat_template, measure_worth;
 };
 extern const struct opt adapt_opts[];
 extern const struct log_sink adapt_log; /* of what rungs open: each warning once */
@@ -76,6 +77,15 @@ struct before {
 	struct estimate score, gain; /* of the way that is left now over it, on the same rows */
 };
 
+/* What more rows to learn from would bring (adapt_worth.c), in the score, of a perplexity in nats. */
+struct worth {
+	size_t by; /* the way whose curve it is */
+	struct curve_point points[8];
+	size_t n; /* 0: by the priors */
+	bool no_floor, falls;
+	struct span gain;
+};
+
 struct adapt {
 	struct app *app;
 	struct adapt_options o;
@@ -115,6 +125,7 @@ struct adapt {
 	struct bounds test_bounds[GOAL_TERMS];
 	const char *verdict;
 	char why_verdict[400];
+	struct worth worth;
 };
 
 /* Quality of a score, more is better (ladder/climb.h); and back. */
@@ -187,8 +198,9 @@ int adapt_price(struct adapt *a, struct err *e);
 void adapt_believe(struct adapt *a); /* what is thought of ways that were not tried, as it is known now */
 int adapt_climb_all(struct adapt *a, struct err *e);
 void adapt_judge(struct adapt *a, size_t i); /* scores of what it answered */
-/* What so many more rows to learn from should bring of its quality, by the priors' curve. */
-double adapt_rows_gain(const struct adapt *a, size_t i, double more);
+/* What so many more rows to learn from should bring of its quality, by the priors' curve with its `half` so many times
+ * as large. */
+double adapt_rows_gain(const struct adapt *a, size_t i, double more, double halves);
 /* After it: two ways as one, where that is better. */
 int adapt_cascade(struct adapt *a, struct err *e);
 void adapt_say_known(const struct adapt *a);
@@ -202,6 +214,11 @@ json_t *adapt_summary(struct adapt *a);
 void adapt_put_gas(const struct adapt *a, json_t *summary);
 json_t *adapt_table(const struct adapt *a);                   /* a list of a line a way */
 void adapt_sentences(const struct adapt *a, struct buf *out); /* a line each */
+
+/* adapt_worth.c: what more rows would be worth. */
+int adapt_worth(struct adapt *a, struct err *e);
+void adapt_put_worth(const struct adapt *a, json_t *summary);
+void adapt_say_worth(const struct adapt *a, struct buf *out);
 
 /* adapt_page.c */
 void adapt_show(const struct adapt *a);

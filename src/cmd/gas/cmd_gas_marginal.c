@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "cmd/adapt/adapt.h"
 #include "cmd/gas/gas_measure.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/metering.h"
@@ -368,11 +369,29 @@ static int of_run(const struct app *app, const struct marginal *o, const char *w
 	return status ? status : fit(app, o, l, l->points, l->n, e);
 }
 
+/* What a run of adapt measured of the way that it chose. */
+static int of_adapt(const struct app *app, const struct marginal *o, const char *dir, struct learning *l, struct err *e)
+{
+	struct curve_point points[POINTS];
+	struct marginal own = *o;
+	bool no_floor;
+	size_t n;
+
+	if (o->measure)
+		return err_set(e, "--measure is of runs of tune: kungfu adapt --measure-worth measures as it goes");
+	if (adapt_curve(dir, points, POINTS, &n, &no_floor, e) < 0)
+		return -1;
+	own.no_floor |= no_floor;
+	return fit(app, &own, l, points, n, e);
+}
+
 static int marginal(const struct app *app, const struct marginal *o, const struct opt_parse *p, struct learning *l,
                     struct err *e)
 {
 	struct curve_point points[POINTS];
 
+	if (p->n_positional == 1 && adapt_is(p->positional[0]))
+		return of_adapt(app, o, p->positional[0], l, e);
 	if (p->n_positional == 1 && (io_exists(p->positional[0]) || !strchr(p->positional[0], ':')))
 		return of_run(app, o, p->positional[0], l, e);
 	if (o->measure)
