@@ -15,7 +15,7 @@ static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 	if (adapted_open(&a, path, e) < 0)
 		return -1;
 	int status = 0;
-	if (!a.model || a.first || a.prompt)
+	if (!a.model || a.first || a.prompt || a.documents)
 		status = err_set(e, "%s answers by more than a model and an adapter (%s): kungfu eval and generate "
 		                    "take it", path, a.kind);
 	if (status == 0)

@@ -549,7 +549,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	o->batch_given = opt_given(p, "micro-batch-tokens");
 	char *learner = adapted_learner(p->positional[0]), *prompt = NULL;
+	json_t *documents = NULL;
 	int status = rows_load(&rows, o->data, e);
+	if (status == 0 && !cascade_is(p->positional[0]))
+		status = sources_adapted(&o->documents, p->positional[0], &documents, e);
 	if (status == 0)
 		status = in_context_adapted(&o->context, p->positional[0], &prompt, &o->calibrate, e);
 	if (status == 0 && cascade_is(p->positional[0]))
@@ -559,6 +562,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	else if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);
 	rows_release(&rows);
+	json_decref(documents);
 	mem_free(learner);
 	mem_free(prompt);
 	return status;

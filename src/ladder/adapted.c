@@ -41,6 +41,7 @@ static void read_part(struct adapted *a, const json_t *part, const char *dir)
 	a->prompt = path_in(part, dir, "prompt");
 	a->calibrate = text(part, "calibrate");
 	a->asks = text(part, "asks");
+	a->documents = json_object_get(part, "documents");
 	const char *base = text(part, "base");
 	if (!a->model && !a->learner)
 		a->model = mem_strdup(base ? base : text(a->json, "base"));
@@ -80,6 +81,9 @@ static int read_facts(struct adapted *a, const char *path, struct err *e)
 		read_part(a, a->json, a->dir);
 	if (status == 0 && a->model && !io_exists(a->model))
 		return err_set(e, "%s: its model is not there any more: %s", path, a->model);
+	const char *index = text(a->documents, "index");
+	if (status == 0 && a->documents && (!index || !io_exists(index)))
+		return err_set(e, "%s: the index of its documents is not there any more: %s", path, index ? index : "");
 	return status;
 }
 

@@ -21,7 +21,9 @@ struct adapted {
 	double threshold;
 	const char *asks;      /* the column in which rows asked, or NULL */
 	const char *calibrate; /* how choices are calibrated, or NULL */
-	char *dir;             /* where the rung's files lie */
+	/* What stands before each row as it is found, or NULL: {index, num, retriever, template}. */
+	const json_t *documents;
+	char *dir; /* where the rung's files lie */
 };
 
 /* Is there a folder with an artefact? */

@@ -250,9 +250,23 @@ static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct er
 /* Rows and what has no content, with what stands before them; as they are where nothing does. */
 struct asked_rows {
 	struct fewshot *prompt;
-	struct rows plain, made, free, free_made;
-	bool has_made, has_free, has_free_made;
+	struct rows plain, found, made, free, free_made;
+	bool has_found, has_made, has_free, has_free_made;
 };
+
+static int place_sources(struct asked_rows *r, struct ladder *l, const struct model_way *w, struct err *e)
+{
+	if (!w->sources)
+		return 0;
+	r->has_found = true;
+	return l->find(l->find_ctx, l->base.tokenizer, &r->plain, &r->found, &l->find_seconds, e);
+}
+
+/* Rows as they are asked. */
+static const struct rows *asked_as(const struct asked_rows *r)
+{
+	return r->has_made ? &r->made : r->has_found ? &r->found : &r->plain;
+}
 
 static int place_prompt(struct asked_rows *r, const struct ladder *l, const struct model_way *w, struct err *e)
 {
@@ -260,7 +274,7 @@ static int place_prompt(struct asked_rows *r, const struct ladder *l, const stru
 
 	if (!w->prompt)
 		return 0;
-	if (fewshot_load(&r->prompt, w->prompt, &o, e) < 0 || fewshot_apply(r->prompt, &r->plain, &r->made, e) < 0)
+	if (fewshot_load(&r->prompt, w->prompt, &o, e) < 0 || fewshot_apply(r->prompt, asked_as(r), &r->made, e) < 0)
 		return -1;
 	r->has_made = true;
 	return 0;
@@ -299,6 +313,8 @@ static void asked_rows_release(struct asked_rows *r)
 {
 	fewshot_free(r->prompt);
 	mem_free(r->plain.items);
+	if (r->has_found)
+		rows_release(&r->found);
 	if (r->has_made)
 		rows_release(&r->made);
 	if (r->has_free)
@@ -329,7 +345,7 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 	struct evaluate_options o = { .micro_batch_tokens = micro_batch(a),
 		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
 		                      .apply_chat_template = a->l->apply_chat_template,
-		                      .whole = r->has_made,
+		                      .whole = r->has_made || r->has_found,
 		                      .stop = &stop,
 		                      .n_stop = r->has_made && !a->l->apply_chat_template,
 		                      .calibrate = r->has_free ? CALIBRATE_CONTEXTUAL : CALIBRATE_NONE,
@@ -343,7 +359,7 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 	struct evaluation v = { 0 };
 
 	o.stride = MAX(o.max_length / 2, 1);
-	int status = evaluate(&v, s, r->has_made ? &r->made : &r->plain, &o, e);
+	int status = evaluate(&v, s, asked_as(r), &o, e);
 	if (status == 0 && a->n != a->rows)
 		BUG("%zu of %zu rows were told", a->n, a->rows);
 	evaluation_release(&v);
@@ -357,7 +373,9 @@ static int evaluate_rows(struct answering *a, const struct subject *s, struct er
 
 	for (size_t i = 0; i < a->rows; i++)
 		rows[i] = a->l->task->rows[a->at[i]].row;
-	int status = place_prompt(&r, a->l, a->way, e);
+	int status = place_sources(&r, a->l, a->way, e);
+	if (status == 0)
+		status = place_prompt(&r, a->l, a->way, e);
 	if (status == 0)
 		status = place_free(&r, a->l, a->way, e);
 	if (status == 0)
@@ -395,6 +413,7 @@ int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_pri
 	size_t n, *at = task_side(l->task, SIDE_CHOOSE, &n);
 	struct answering a = { .l = l, .way = w, .at = at, .rows = n, .price = p };
 	const struct log_sink *lent = log_lend(&nobody); /* it is said when they are answered */
+	double found = l->find_seconds;
 	int status = open_way(l, w, e);
 
 	if (status == 0)
@@ -405,6 +424,8 @@ int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_pri
 		return status < 0 ? status : err_set(e, "nothing was forecast");
 	size_t owned, mapped = model_read_bytes(&l->base, &(struct model_reads){ .token = NULL }, &owned);
 	p->bytes += (double)(mapped + owned);
+	p->find = (l->find_seconds - found) / (double)a.rows;
+	p->answer += p->find;
 	return 0;
 }
 

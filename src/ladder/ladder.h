@@ -24,6 +24,7 @@ struct ladder;
 struct rung_price {
 	struct span make;     /* seconds, before a row is answered */
 	double answer, spare; /* seconds a row; of them, those that come only where answers are long */
+	double find;          /* of them, those in which documents are looked for */
 	double bytes;         /* of memory while answering */
 	double make_bytes;    /* of the process while it is made, at its peak; 0: no more than while answering */
 	double operations;    /* of making */
@@ -56,6 +57,7 @@ struct rung {
 	const char *near;
 	bool trains, no_model; /* it trains; it answers without the model */
 	bool learns;           /* it is fitted, and says how sure it is */
+	bool reads;            /* documents, which must be given */
 	bool combines;         /* it is put together of others that were measured */
 	bool stays;            /* more rows to learn from change nothing of it */
 	int order;             /* place in tables: about that of its price */
@@ -98,6 +100,13 @@ struct ladder {
 	int (*train)(void *ctx, const struct recipe *r, struct err *e);
 	int (*progress)(void *ctx, const struct evaluate_progress *p); /* other than 0 ends it */
 	void *ctx;
+	/* Puts what documents have before what rows ask: out is new, its rows are of their files; t: of the model that
+	 * is asked. The seconds that it took are added. NULL: there are no documents. */
+	int (*find)(void *find_ctx, const struct tokenizer *t, const struct rows *rows, struct rows *out,
+	            double *seconds, struct err *e);
+	void *find_ctx;
+	const json_t *documents; /* where they lie and how they are found, for what is left */
+	double find_seconds;     /* that all of it took */
 
 	/* what is open */
 	struct model base;
@@ -125,6 +134,7 @@ struct model_way {
 	const char *adapter;  /* or NULL */
 	bool states;          /* its states alone are wanted: an encoder will do */
 	const json_t *prompt; /* what stands before each row, as fewshot_save has it; or NULL */
+	bool sources;         /* what documents have stands before each row */
 	bool calibrated;      /* of choices that all rows have, by inputs without content (eval/calibrate.h) */
 };
 /* Answers by a model. */

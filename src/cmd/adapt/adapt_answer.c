@@ -63,6 +63,15 @@ static int judge(struct app *app, const struct adapted *a, const struct task *t,
 	return status;
 }
 
+static int open_documents(struct adapt_documents *d, struct app *app, const struct adapted *a, struct ladder *l,
+                          struct err *e)
+{
+	struct sources_options o;
+
+	sources_of_artefact(&o, a->documents);
+	return adapt_documents_open(d, app, &o, l, e);
+}
+
 int cascade_eval(struct app *app, const struct cascade_eval *o, struct err *e)
 {
 	struct split_options all = { .test = 1 };
@@ -82,10 +91,15 @@ int cascade_eval(struct app *app, const struct cascade_eval *o, struct err *e)
 			            .apply_chat_template = o->apply_chat_template,
 			            .micro_batch_tokens = o->micro_batch_tokens,
 			            .progress = show_answering };
+		struct adapt_documents d = { .open = false };
 		metering_in("model", o->path, NULL);
 		app->compute = o->compute;
-		status = judge(app, &a, &t, &l, e);
+		if (a.documents)
+			status = open_documents(&d, app, &a, &l, e);
+		if (status == 0)
+			status = judge(app, &a, &t, &l, e);
 		ladder_close(&l);
+		adapt_documents_close(&d);
 		task_release(&t);
 	}
 	adapted_close(&a);

@@ -544,6 +544,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 
 	a->doing = "answering";
 	w->n = adapt_take_outcomes(a, i, w->out);
+	a->ladder.find_seconds = 0;
 	metering_open_span(&span);
 	while (status == 0 && w->n < a->n_choose) {
 		if (end <= w->n) {
@@ -561,9 +562,11 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		end = MIN(2 * end, a->n_choose);
 	}
 	read_span(&span, began, &w->look_seconds, &w->look_joules);
+	w->find_seconds = a->ladder.find_seconds;
 	if (adapt_stays(a, i)) {
 		w->look_seconds += w->earlier.look_seconds;
 		w->look_joules += w->earlier.look_joules;
+		w->find_seconds += w->earlier.find_seconds;
 	}
 	log_lend(lent);
 	return status;

@@ -57,7 +57,7 @@ int adapt_test(struct adapt *a, struct err *e)
 		return err_set(e, "no way could be measured: %s", a->climb.n ? a->ways[0].why : "there is none");
 	a->tested = mem_array(a->n_test, sizeof(*a->tested));
 	metering_keep_back(0);
-	metering_phase("test");
+	metering_phase(a->documents.phase = "test");
 	a->at_work = a->winner;
 	a->doing = "testing";
 	adapt_stand_on(a, a->winner);
@@ -240,6 +240,8 @@ static void put_measured(const struct adapt *a, size_t i, json_t *j)
 	json_object_set_new(j, "joules_make", jsonx_number(w->make_joules));
 	json_object_set_new(j, "seconds_per_use", jsonx_number(a->climb.ways[i].use_seconds));
 	json_object_set_new(j, "joules_per_use", jsonx_number(w->look_joules / (double)w->n));
+	if (w->find_seconds > 0)
+		json_object_set_new(j, "seconds_per_use_finding", jsonx_number(w->find_seconds / (double)w->n));
 	json_object_set_new(j, "latency", jsonx_number(w->latency));
 	json_object_set_new(j, "break_even_uses", break_evens(a, i));
 }
@@ -383,6 +385,21 @@ static void say_result(const struct adapt *a, struct buf *out)
 		buf_addf(out, "There was no goal, so the best for the gas was looked for: %s.\n", a->why_verdict);
 }
 
+/* Of an answer's gas, what is for finding documents. */
+static void say_finding(const struct adapt *a, struct buf *out)
+{
+	const struct way *w = &a->ways[a->winner];
+	double find = w->find_seconds / (double)w->n, use = a->climb.ways[a->winner].use_seconds;
+	char finding[32], reading[32];
+
+	if (!(find > 0))
+		return;
+	predict_human(find, finding);
+	predict_human(fmax(use - find, 0), reading);
+	buf_addf(out, "Of each answer %s is for finding what the documents have, %s for reading it and answering.\n",
+	         finding, reading);
+}
+
 static void say_runner_up(const struct adapt *a, struct buf *out)
 {
 	size_t i = runner_up(a);
@@ -427,6 +444,7 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 void adapt_sentences(const struct adapt *a, struct buf *out)
 {
 	say_result(a, out);
+	say_finding(a, out);
 	adapt_say_bought(a, out);
 	say_runner_up(a, out);
 	say_what_would_change(a, out);

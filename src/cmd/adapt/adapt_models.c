@@ -227,7 +227,8 @@ static void add_way(struct adapt *a, const struct rung *r, struct given *on)
 {
 	char *name = on && a->n_models > 1 ? mem_printf("%s@%s", r->name, on->label) : mem_strdup(r->name);
 
-	if (a->o.rungs && !is_listed(a->o.rungs, r->name) && !is_listed(a->o.rungs, name)) {
+	bool listed = is_listed(a->o.rungs, r->name) || is_listed(a->o.rungs, name);
+	if (a->o.rungs ? !listed : r->reads && !sources_wanted(&a->o.documents)) {
 		mem_free(name);
 		return;
 	}

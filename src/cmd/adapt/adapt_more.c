@@ -324,7 +324,8 @@ static void recall_earlier(struct adapt *a, size_t i, int round, const struct ou
 		               .low = fmin(low, high),
 		               .high = fmax(low, high),
 		               .look_seconds = json_number_value(json_object_get(j, "look_seconds")),
-		               .look_joules = json_number_value(json_object_get(j, "look_joules")) };
+		               .look_joules = json_number_value(json_object_get(j, "look_joules")),
+		               .find_seconds = json_number_value(json_object_get(j, "find_seconds")) };
 }
 
 static void recall_before(struct adapt *a)

@@ -4,6 +4,7 @@
 
 #include "cmd/adapt/adapt.h"
 #include "base/log.h"
+#include "cmd/index/sources.h"
 #include "gas/curve.h"
 #include "gas/meter.h"
 #include "ladder/adapted.h"
@@ -14,6 +15,7 @@
 
 struct adapt_options {
 	struct common common;
+	struct sources_options documents;
 	const char *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
 	double choose_size, test_size, uses, rung_seconds;
 	int64_t seed, max_length, micro_batch_tokens;
@@ -23,6 +25,16 @@ extern const struct opt adapt_opts[];
 extern const struct log_sink adapt_log; /* of what rungs open: each warning once */
 
 enum { MODELS_MOST = 16 };
+
+/* The index behind the way rag. */
+struct adapt_documents {
+	struct sources_options o;
+	struct sources sources;
+	bool open;
+	json_t *how;       /* for artefact.json */
+	char *mark;        /* by which the index is known again */
+	const char *phase; /* of the meter, after finding */
+};
 
 /* A model that was given. */
 struct given {
@@ -37,7 +49,7 @@ struct earlier {
 	int round;
 	size_t n, rows_train; /* rows that it answered; 0: it was not measured. Rows that it learnt from */
 	double score, quality, low, high;
-	double look_seconds, look_joules;
+	double look_seconds, look_joules, find_seconds;
 };
 
 /* A rung on this ladder: climb.ways has the same place. */
@@ -52,6 +64,7 @@ struct way {
 	struct outcome *out;
 	size_t n;
 	double make_seconds, make_joules, look_seconds, look_joules, latency;
+	double find_seconds;               /* of look_seconds, in which documents were looked for */
 	struct estimate score[GOAL_TERMS]; /* of the goal's scores, by their place in it */
 	struct bounds promised;            /* of the first score: holds for all ways at all looks together, 95 % */
 	struct earlier earlier;
@@ -108,6 +121,7 @@ struct adapt {
 	struct ladder ladder;
 	struct way *ways;
 	int name_width;
+	struct adapt_documents documents;
 	struct climb climb;
 	size_t *choose, n_choose, *test, n_test;
 	size_t n_opened, n_spent; /* test rows that were opened before: tested again, or left out */
@@ -157,6 +171,11 @@ int adapt_compare_tokens(struct adapt *a, struct err *e);
 void adapt_make_ways(struct adapt *a);
 void adapt_free_ways(struct adapt *a);
 void adapt_list_rungs(void);
+
+/* adapt_documents.c: of --documents. Close it in any case. */
+int adapt_documents_open(struct adapt_documents *d, struct app *app, const struct sources_options *o, struct ladder *l,
+                         struct err *e);
+void adapt_documents_close(struct adapt_documents *d);
 
 /* adapt_state.c: adapt.json, written after every step. */
 int adapt_state_new(struct adapt *a, struct err *e);

@@ -43,6 +43,8 @@ int adapt_state_new(struct adapt *a, struct err *e)
 	json_object_set_new(s, "models", models);
 	json_object_set_new(s, "options", opt_record_of(adapt_opts, &a->o));
 	adapt_keep_rows(a);
+	if (a->documents.open)
+		json_object_set_new(s, "documents", json_string(a->documents.mark));
 	for (size_t i = 0; i < a->n_models; i++)
 		if (!json_array_get(models, i))
 			return err_set(e, "%s: the name is no UTF-8, so " ADAPT_FILE " could not hold it",
@@ -192,6 +194,7 @@ void adapt_keep_way(struct adapt *a, size_t i)
 		json_object_set_new(j, "make_joules", jsonx_number(w->make_joules));
 		json_object_set_new(j, "look_seconds", jsonx_number(w->look_seconds));
 		json_object_set_new(j, "look_joules", jsonx_number(w->look_joules));
+		json_object_set_new(j, "find_seconds", jsonx_number(w->find_seconds));
 		json_object_set_new(j, "latency", jsonx_number(w->latency));
 	}
 	json_object_set_new(child(a->state, "ways", json_object()), w->name, j);
@@ -216,6 +219,7 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 	w->make_joules = number(j, "make_joules");
 	w->look_seconds = number(j, "look_seconds");
 	w->look_joules = number(j, "look_joules");
+	w->find_seconds = fmax(0, number(j, "find_seconds"));
 	w->latency = number(j, "latency");
 	a->climb.ways[i].state = CLIMB_MEASURED;
 }
@@ -228,6 +232,10 @@ int adapt_recall(struct adapt *a, struct err *e)
 	if (!rows || strcmp(rows, a->task.hash) != 0)
 		return err_set(e, "%s%s: the rows are others than those that the run began with", a->o.data,
 		               a->more.n ? ", or those that came later" : "");
+	const char *mark = json_string_value(json_object_get(a->state, "documents"));
+	if (a->documents.open && (!mark || strcmp(mark, a->documents.mark) != 0))
+		return err_set(e, "%s: the index is another than the one that the run began with (%s, now %s)",
+		               a->o.documents.documents, mark ? mark : "none", a->documents.mark);
 	for (size_t i = 0; i < a->climb.n; i++) {
 		const json_t *j = json_object_get(ways, a->ways[i].name);
 		const char *why = json_string_value(json_object_get(j, "why_not"));

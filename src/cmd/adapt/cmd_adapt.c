@@ -54,6 +54,7 @@ const struct opt adapt_opts[] = {
 	         "query,choices,gold rows: the query is the user's turn"),
 	OPT_INT("max-length", struct adapt_options, max_length, "1024", 2, 1 << 20,
 	        "longest document that is learnt from, in tokens"),
+	SOURCES_OPTS(struct adapt_options, documents),
 	OPT_GROUP("Ways"),
 	OPT_STRING("rungs", struct adapt_options, rungs, NULL, "LIST",
 	           "only these ways, by their names in the table (default: all that fit)"),
@@ -272,6 +273,11 @@ static int open_all(struct adapt *a, struct err *e)
 		return -1;
 	adapt_make_ways(a);
 	open_ladder(a);
+	if (sources_wanted(&a->o.documents) &&
+	    adapt_documents_open(&a->documents, a->app, &a->o.documents, &a->ladder, e) < 0)
+		return -1;
+	if (a->documents.open) /* as it is, wherever the run goes on */
+		a->o.documents.template_ = a->documents.sources.form;
 	a->climb.goal = a->has_goal ? adapt_quality(a->first->what, a->first->value) : NAN;
 	return 0;
 }
@@ -279,6 +285,7 @@ static int open_all(struct adapt *a, struct err *e)
 static void close_all(struct adapt *a)
 {
 	ladder_close(&a->ladder);
+	adapt_documents_close(&a->documents);
 	adapt_free_ways(a);
 	adapt_close_models(a);
 	mem_free(a->choose);
@@ -336,6 +343,7 @@ static int stopped(struct adapt *a, struct err *e)
 
 static int climb_and_finish(struct adapt *a, struct err *e)
 {
+	metering_phase("ways");
 	int status = adapt_climb_all(a, e);
 
 	if (status == 0)
@@ -505,12 +513,13 @@ static int plan_place(struct adapt *a, struct err *e)
 
 static int run_new(struct adapt *a, struct err *e)
 {
-	static char paths[3][PATH_MAX];
+	static char paths[4][PATH_MAX];
 	bool plans = a->app->plans;
 
 	make_absolute(&a->o.data, paths[0]);
 	make_absolute(&a->o.test_data, paths[1]);
 	make_absolute(&a->o.priors, paths[2]);
+	make_absolute(&a->o.documents.documents, paths[3]);
 	int status = (plans ? plan_place : new_place)(a, e);
 	if (status == 0)
 		status = open_all(a, e);
@@ -536,6 +545,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app->compute = a.o.compute;
 	if (!a.o.data)
 		return app_usage(&cmd_adapt, "--data FILE was wanted: rows with their answers");
+	if (sources_contradiction(&a.o.documents))
+		return app_usage(&cmd_adapt, "%s", sources_contradiction(&a.o.documents));
 	int status = 0;
 	for (size_t i = 0; i < p->n_positional && status == 0; i++)
 		status = adapt_give_model(&a, p->positional[i], e);

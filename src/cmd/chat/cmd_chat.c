@@ -491,7 +491,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                                .ctx = &c };
 	if (loaded_open_4bit(&c.l, app, &o->four_bit, p->positional[0], NULL, e) < 0)
 		return -1;
-	int status = 0;
+	json_t *documents;
+	int status = sources_adapted(&o->documents, p->positional[0], &documents, e);
 	for (size_t i = 0; i < o->adapters.n && status == 0; i++)
 		status = new_tokens_load(&c.l.model, o->adapters.items[i], e);
 	if (status == 0)
@@ -505,6 +506,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (status == 0)
 		status = talk(&c);
 	end(&c);
+	json_decref(documents);
 	loaded_close(&c.l);
 	return status;
 }

@@ -331,8 +331,6 @@ static const char *contradiction(const struct generate_command *o)
 		return "--citations are of one answer";
 	if (o->context.instruction.n > 1)
 		return "one --instruction stands before a prompt; eval compares several";
-	if (sources_contradiction(&o->documents))
-		return sources_contradiction(&o->documents);
 	return in_context_contradiction(&o->context);
 }
 
@@ -356,8 +354,14 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct loaded l;
 	size_t bad;
 
-	if (contradiction(o))
+	if (sources_contradiction(&o->documents))
+		return app_usage(&cmd_generate, "%s", sources_contradiction(&o->documents));
+	if (sources_adapted(&o->documents, p->positional[0], &o->kept_documents, e) < 0)
+		return -1;
+	if (contradiction(o)) {
+		json_decref(o->kept_documents);
 		return app_usage(&cmd_generate, "%s", contradiction(o));
+	}
 	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
 		return err_set(e, "--system: not UTF-8: the byte at offset %zu", bad);
 	if (o->self_consistency > 1) {
@@ -387,6 +391,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	}
 	generate_context_close(&o->placed);
 	generate_sources_close(&o->sources);
+	json_decref(o->kept_documents);
 	mem_free(o->stops);
 	mem_free(learner);
 	mem_free(prompt);

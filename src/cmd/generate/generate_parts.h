@@ -56,6 +56,7 @@ struct generate_command {
 	struct profiling profiling;    /* of one answer alone */
 	struct in_context_options context;
 	struct sources_options documents;
+	json_t *kept_documents;        /* what these borrow, where kungfu adapt left them */
 	bool citations;
 	double citation_threshold;
 	struct generate_sources sources;

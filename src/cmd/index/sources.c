@@ -12,6 +12,7 @@
 #include "cmd/index/index_queries.h"
 #include "cmd/metering.h"
 #include "data/asked.h"
+#include "ladder/adapted.h"
 #include "token/parted.h"
 
 /* --- one question --- */
@@ -246,6 +247,34 @@ int sources_open(struct sources *s, const struct sources_options *o, struct app 
 	s->hits = mem_array((size_t)o->num, sizeof(*s->hits));
 	return s->retriever != RETRIEVER_BM25 &&
 	       index_embedder_of(&s->embedder, app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+}
+
+void sources_of_artefact(struct sources_options *o, const json_t *documents)
+{
+	const char *retriever = json_string_value(json_object_get(documents, "retriever"));
+
+	*o = (struct sources_options){ .documents = json_string_value(json_object_get(documents, "index")),
+		                       .retriever = retriever ? retriever : "auto",
+		                       .template_ = json_string_value(json_object_get(documents, "template")),
+		                       .num = MAX(json_integer_value(json_object_get(documents, "num")), 1) };
+}
+
+int sources_adapted(struct sources_options *o, const char *path, json_t **kept, struct err *e)
+{
+	struct adapted a;
+	int status = 0;
+
+	*kept = NULL;
+	if (!adapted_is(path))
+		return 0;
+	if (adapted_open(&a, path, e) < 0)
+		return -1;
+	if (a.documents && sources_wanted(o))
+		status = err_set(e, "%s has documents of its own", path);
+	else if (a.documents)
+		sources_of_artefact(o, *kept = json_incref((json_t *)a.documents));
+	adapted_close(&a);
+	return status;
 }
 
 const char *sources_contradiction(const struct sources_options *o)
