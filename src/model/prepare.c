@@ -120,7 +120,7 @@ static bool wanted(const struct model *m, size_t i, enum prepare_for what)
 		return false;
 	if (what == PREPARE_TRAIN && w->dim[0] % PANEL_BLOCK)
 		return false;
-	return (block || (head && what != PREPARE_SCORE)) && panels_hold(w->dtype, w->data, w->bytes);
+	return (block || (head && what != PREPARE_SCORE)) && panels_hold(w->dtype, w->data, w->dim[0], w->dim[1]);
 }
 
 int model_prepare(struct model *m, struct pool *p, enum compute c, enum prepare_for what, struct err *e)

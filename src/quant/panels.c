@@ -21,7 +21,7 @@ enum dtype panel_form(enum dtype t)
 	case DTYPE_IQ4_NL: return DTYPE_Q8_0;
 	case DTYPE_Q3_K: case DTYPE_IQ3_S: return DTYPE_Q6_K;
 	case DTYPE_IQ1_S: case DTYPE_IQ1_M: case DTYPE_IQ2_XXS: case DTYPE_IQ2_XS: case DTYPE_IQ2_S:
-	case DTYPE_IQ3_XXS: return DTYPE_IQ4_XS;
+	case DTYPE_IQ3_XXS: case DTYPE_NVFP4: return DTYPE_IQ4_XS;
 	case DTYPE_F32: case DTYPE_F16: case DTYPE_BF16: case DTYPE_Q4_0: case DTYPE_Q4_1: case DTYPE_Q5_0:
 	case DTYPE_Q5_1: case DTYPE_Q8_0: case DTYPE_Q2_K: case DTYPE_Q4_K: case DTYPE_Q5_K: case DTYPE_Q6_K:
 	case DTYPE_IQ4_XS:
@@ -43,12 +43,28 @@ static bool mxfp4_holds(const uint8_t *b)
 	return zero || (b[0] >= 128 - 24 && b[0] <= 128 + 15);
 }
 
-bool panels_hold(enum dtype t, const void *w, size_t bytes)
+/* Scales of 256 numbers that are bytes. */
+static bool nvfp4_holds(const uint8_t *row, size_t cols)
 {
+	struct run_scales s;
 	bool holds = true;
 
-	for (size_t i = 0; t == DTYPE_MXFP4 && i < bytes; i += dtypes[t].bytes)
+	for (size_t j = 0; j < cols / PANEL_BLOCK; j++) {
+		scales_read(DTYPE_NVFP4, row, j, cols, &s);
+		holds &= s.scale[0] <= 127 && s.scale[1] <= 127;
+	}
+	return holds;
+}
+
+bool panels_hold(enum dtype t, const void *w, size_t rows, size_t cols)
+{
+	size_t row = cols / dtypes[t].block * dtypes[t].bytes;
+	bool holds = true;
+
+	for (size_t i = 0; t == DTYPE_MXFP4 && i < rows * row; i += dtypes[t].bytes)
 		holds &= mxfp4_holds((const uint8_t *)w + i);
+	for (size_t i = 0; t == DTYPE_NVFP4 && i < rows && holds; i++)
+		holds = nvfp4_holds((const uint8_t *)w + i * row, cols);
 	return holds;
 }
 
@@ -56,7 +72,8 @@ size_t panel_bytes(enum dtype type, size_t cols)
 {
 	enum dtype t = panel_form(type);
 
-	return cols / PANEL_BLOCK * panel_block_bytes(t) + cols / (PANEL_BLOCK * PANEL_HEADED) * panel_head_bytes(t);
+	return cols / PANEL_BLOCK * panel_block_bytes(t) +
+	       (cols / PANEL_BLOCK + PANEL_HEADED - 1) / PANEL_HEADED * panel_head_bytes(t);
 }
 
 size_t panels_bytes(enum dtype t, size_t rows, size_t cols)
@@ -177,14 +194,14 @@ static void put_headed(enum dtype t, const uint8_t *b, size_t row, uint8_t *out)
 }
 
 /* A block of a type in another's form. What is divided is a product, so the quotient is the integer that it was. */
-static void put_share(enum dtype t, const uint8_t *from, size_t j, size_t row, uint8_t *panel)
+static void put_share(enum dtype t, const uint8_t *from, size_t j, size_t cols, size_t row, uint8_t *panel)
 {
 	enum dtype form = panel_form(t);
 	uint8_t *head = panel + panel_head_at(form, j), *block = panel + panel_block_at(form, j), u[PANEL_BLOCK];
 	float y[PANEL_BLOCK];
 	struct run_scales s;
 
-	scales_read(t, from, j, &s);
+	scales_read(t, from, j, cols, &s);
 	dtypes[t].part(from, j * PANEL_BLOCK, y, PANEL_BLOCK);
 	for (int k = 0; k < PANEL_BLOCK; k++) {
 		float q = y[k] / (s.d * (float)s.scale[k / 16]);
@@ -248,7 +265,7 @@ void panels_make(enum dtype t, const void *w, size_t rows, size_t cols, size_t f
 			if (panel_form(t) == t && t != DTYPE_IQ4_XS)
 				put_row(t, row, cols, r, panel);
 			for (size_t j = 0; (panel_form(t) != t || t == DTYPE_IQ4_XS) && j < cols / PANEL_BLOCK; j++)
-				put_share(t, row, j, r, panel);
+				put_share(t, row, j, cols, r, panel);
 		}
 	}
 }

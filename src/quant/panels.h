@@ -12,8 +12,8 @@
  *
  * so every number is d·u + offset with u unsigned, which is what the int8 kernels count on.
  *
- * K-quants: each eight blocks (256 numbers) have a head before them, d [16] f16 and, but for Q6_K, dmin [16] f16, and a
- * block begins with
+ * K-quants: each eight blocks (256 numbers, or what is left of a row) have a head before them, d [16] f16 and, but for
+ * Q6_K, dmin [16] f16, and a block begins with
  *
  *     s [2][16] bytes           Q4_K, Q5_K: scale and minimum of each row, number = (d·scale)·u − dmin·minimum
  *                               Q6_K: signed scales of k < 16 and of k ≥ 16, number = (d·scale)·(u − 32)
@@ -24,8 +24,8 @@
  *
  * Every other block type goes into the panels of one of these, its form, in which its numbers have a place: those of
  * few values into Q4_0, MXFP4 into Q5_0 (if f16 holds its scales), IQ4_NL into Q8_0, Q3_K and IQ3_S into Q6_K, the
- * other IQ types into IQ4_XS. F32, F16 and BF16 have [32][16] plain numbers instead, for products
- * in f32 alone. Rows beyond the last are zero. */
+ * other IQ types and NVFP4 (if no scale is a thousand times another one near it) into IQ4_XS. F32, F16 and BF16 have
+ * [32][16] plain numbers instead, for products in f32 alone. Rows beyond the last are zero. */
 #ifndef QUANT_PANELS_H
 #define QUANT_PANELS_H
 
@@ -42,8 +42,8 @@ enum dtype panel_form(enum dtype t);
 /* Of any type, by its form: */
 bool panels_fit(enum dtype t);                                 /* is there such an order of it */
 bool panels_int8(enum dtype t);                                /* and int8 kernels for it */
-/* whether these blocks, of a type that fits, lose nothing in its form */
-bool panels_hold(enum dtype t, const void *w, size_t bytes);
+/* whether this matrix, of a type that fits, loses nothing in its form */
+bool panels_hold(enum dtype t, const void *w, size_t rows, size_t cols);
 size_t panel_bytes(enum dtype t, size_t cols);                 /* of 16 rows */
 size_t panels_bytes(enum dtype t, size_t rows, size_t cols);   /* of the matrix */
 /* Panels from … to−1 of the matrix w (of type t), in its form, at their places in `out`. */

@@ -3,10 +3,11 @@
 #include "quant/scales.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "quant/bytes.h"
 #include "quant/quant.h"
 
-enum { RUN32 = 32 };
+enum { RUN32 = 32, RUNS_OF_256 = 8 };
 
 static unsigned read_u16(const uint8_t *p)
 {
@@ -72,11 +73,39 @@ static void scales_256(enum dtype t, const uint8_t *b, size_t j, struct run_scal
 	}
 }
 
-void scales_read(enum dtype t, const uint8_t *row, size_t j, struct run_scales *s)
+/* The half scale of numbers 16i …, in units of 2⁻¹¹. */
+static unsigned nvfp4_scale(const uint8_t *row, size_t i)
+{
+	return (unsigned)(nvfp4_half_scale(row[i / 4 * dtypes[DTYPE_NVFP4].bytes + i % 4]) * 0x1p11f);
+}
+
+/* d is the largest power of two that all scales of the 256 numbers are multiples of. What makes no byte then gives
+ * up to three twos to its numbers, which are at most 12: scales are a number below 16 times a power of two. */
+static void nvfp4_scales(const uint8_t *row, size_t j, size_t cols, struct run_scales *s)
+{
+	size_t first = j / RUNS_OF_256 * RUNS_OF_256 * 2, end = MIN(first + 2 * RUNS_OF_256, cols / QUANT_RUN);
+	unsigned all = 0;
+
+	for (size_t i = first; i < end; i++)
+		all |= nvfp4_scale(row, i);
+	unsigned unit = all ? all & -all : 1;
+	s->d = (float)unit * 0x1p-11f;
+	for (size_t half = 0; half < 2; half++) {
+		s->scale[half] = (int)(nvfp4_scale(row, 2 * j + half) / unit);
+		for (int twos = 0; twos < 3 && s->scale[half] > 127; twos++)
+			s->scale[half] /= 2;
+	}
+}
+
+void scales_read(enum dtype t, const uint8_t *row, size_t j, size_t cols, struct run_scales *s)
 {
 	size_t block = dtypes[t].block, at = j * RUN32;
 	const uint8_t *b = row + at / block * dtypes[t].bytes;
 
+	if (t == DTYPE_NVFP4) {
+		nvfp4_scales(row, j, cols, s);
+		return;
+	}
 	if (block == 256 && t != DTYPE_TQ1_0 && t != DTYPE_TQ2_0) {
 		scales_256(t, b, at % block / RUN32, s);
 		return;

@@ -13,6 +13,7 @@ struct run_scales {
 	float d;
 	int scale[2];
 };
-void scales_read(enum dtype t, const uint8_t *row, size_t j, struct run_scales *s);
+/* cols: of the row. d is one for all of 256 numbers 256i …, where they have more scales than one. */
+void scales_read(enum dtype t, const uint8_t *row, size_t j, size_t cols, struct run_scales *s);
 
 #endif

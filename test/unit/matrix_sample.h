@@ -36,7 +36,7 @@ static inline void sample_odd_scale(enum dtype t, uint8_t *b, struct rng_stream 
 	if (t == DTYPE_MXFP4)
 		b[0] = (uint8_t)(110 + rng_below(rng, 20));
 	for (int i = 0; t == DTYPE_NVFP4 && i < 4; i++)
-		b[i] &= 63;
+		b[i] = (uint8_t)((b[i] & 47) + 16);
 }
 
 /* A row of 4-bit floats: its head, scales of ordinary size, and each kind of rounding by turns. */

@@ -23,11 +23,12 @@ static uint8_t *panels_of(const struct matrix *m)
 
 static void test_order(struct test *t, enum dtype d)
 {
-	enum { ROWS = 37, COLS = 512 };
+	enum { ROWS = 37, MOST = 512 };
+	const size_t COLS = d == DTYPE_NVFP4 ? 320 : MOST; /* no multiple of 256 */
 	struct rng_stream rng = { 3 };
 	struct matrix m = sample_matrix(d, ROWS, COLS, &rng);
 	uint8_t *p = panels_of(&m);
-	float want[COLS], got[COLS];
+	float want[MOST], got[MOST];
 	bool right = true;
 
 	test_case(t, "panels of %s hold the rows' numbers, and no more bytes%s", dtypes[d].name,
@@ -50,7 +51,7 @@ static void test_f32(struct test *t, const struct kernels *k, enum dtype d)
 {
 	static const size_t rows[] = { 1, 2, 3, 4, 17 }, columns[] = { 5, 16, 100, 192 };
 	/* slices of the packed product begin within a head's blocks */
-	const size_t K = dtypes[d].block > 32 ? 768 : 96;
+	const size_t K = d == DTYPE_NVFP4 ? 832 : dtypes[d].block > 32 ? 768 : 96;
 	struct pool *pool = pool_new(2);
 	char *scratch = mem_alloc(2 * gemm_scratch_bytes(k) + 128);
 	bool right = true;
@@ -85,6 +86,23 @@ static void test_f32(struct test *t, const struct kernels *k, enum dtype d)
 	pool_free(pool);
 }
 
+/* Scales of 256 numbers are within 1016 times a power of two, or the matrix stays as it is. */
+static void test_holds(struct test *t)
+{
+	enum { ROWS = 3, COLS = 320 };
+	struct rng_stream rng = { 3 };
+	struct matrix m = sample_matrix(DTYPE_NVFP4, ROWS, COLS, &rng);
+	uint8_t *b = (uint8_t *)m.data + 2 * m.row_bytes + 4 * dtypes[DTYPE_NVFP4].bytes;
+
+	test_case(t, "panels hold NVFP4 whose scales lie near each other");
+	CHECK(t, panels_hold(DTYPE_NVFP4, m.data, ROWS, COLS));
+	memcpy(b, (const uint8_t[]){ 3, 0, 127, 64 }, 4); /* 3 and 1024 of 2^-10 */
+	CHECK(t, !panels_hold(DTYPE_NVFP4, m.data, ROWS, COLS));
+	b[3] = 63; /* 960 */
+	CHECK(t, panels_hold(DTYPE_NVFP4, m.data, ROWS, COLS));
+	mem_free((void *)m.data);
+}
+
 static void test_quantize(struct test *t, const struct kernels *k, const struct kernels *ref)
 {
 	enum { N = 32 * 9 };
@@ -110,19 +128,20 @@ static void test_quantize(struct test *t, const struct kernels *k, const struct 
 }
 
 /* extreme: every number (and scale of a K-quant's block) at its largest, of bytes in half of the blocks at its least,
- * activations all +127 or all −127. */
-static void test_tile(struct test *t, const struct kernels *k, const struct kernels *ref, enum dtype d, bool extreme)
+ * activations all +127 or all −127. NVFP4's rows end within 256 numbers. */
+static void test_tile(struct test *t, const struct kernels *k, const struct kernels *ref, enum dtype type, bool extreme)
 {
 	enum { MOST = 1024, ROWS = 39 };
-	const size_t K = panel_has_head(d) ? MOST : 928, blocks = K / 32;
+	const enum dtype d = panel_form(type);
+	const size_t K = type == DTYPE_NVFP4 ? 960 : panel_has_head(d) ? MOST : 928, blocks = K / 32;
 	struct rng_stream rng = { 5 };
-	struct matrix w = sample_matrix(d, PANEL_ROWS, K, &rng);
+	struct matrix w = sample_matrix(type, PANEL_ROWS, K, &rng);
 	uint8_t *p = panels_of(&w);
 	struct q8_block a[ROWS][MOST / 32];
 	float *x = sample_floats(K, &rng), want[ROWS][PANEL_ROWS], got[ROWS][PANEL_ROWS];
 	bool right = true;
 
-	test_case(t, "%s: q8_tile %s has ref's bits%s", k->name, dtypes[d].name, extreme ? ", at the extremes" : "");
+	test_case(t, "%s: q8_tile %s has ref's bits%s", k->name, dtypes[type].name, extreme ? ", at the extremes" : "");
 	for (size_t i = 0; i < ROWS; i++) {
 		for (size_t q = 0; q < K; q++)
 			x[q] = extreme ? (i % 2 ? 3.0f : -3.0f) : rng_next_float(&rng);
@@ -260,6 +279,7 @@ void test_int8(struct test *t)
 	const struct kernels *all[KERNEL_SETS];
 	size_t n = kernels_all(all);
 
+	test_holds(t);
 	for (int d = 0; d < DTYPE_COUNT; d++)
 		if (panels_fit((enum dtype)d))
 			test_order(t, (enum dtype)d);
@@ -269,7 +289,7 @@ void test_int8(struct test *t)
 			if (!panels_int8((enum dtype)d))
 				continue;
 			test_f32(t, all[i], (enum dtype)d);
-			if (panel_form((enum dtype)d) != (enum dtype)d)
+			if (panel_form((enum dtype)d) != (enum dtype)d && d != DTYPE_NVFP4)
 				continue;
 			test_tile(t, all[i], all[0], (enum dtype)d, false);
 			test_tile(t, all[i], all[0], (enum dtype)d, true);
