@@ -9,10 +9,10 @@
  *                             takes, u this one's. None: nothing is cheaper than to stop
  *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
  *
- * A measured way counts as shown where its confidence sequence lies above the goal. Few rows to choose by may never do
- * that, so it counts too where others are hardly needed: with w the chance that the test shows it (ladder/bound.h), the
- * chance (1 − w)·max p that another one is shown instead is below 2 %; w is half at least, and no measured way's is
- * more than 2 % above it.
+ * A measured way counts as shown where its confidence sequence lies above the goal. Few rows to choose by may never
+ * do that, so it counts too where others are hardly needed: with w the chance that the test shows it (ladder/bound.h),
+ * the chance (1 − w)·max p that another one is shown instead is below 2 %, and w half at least. Ways whose w is four
+ * fifths of the largest are not told apart: the one that is cheapest in all wins.
  *
  * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
  * least_gain): the interval of its gain says that it cannot pay. Looks are judged by confidence sequences
@@ -22,7 +22,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const double least_chance = 0.02, doubt = 0.05;
+static const double least_chance = 0.02, doubt = 0.05, as_likely = 0.8;
 
 static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
 
@@ -67,18 +67,21 @@ static double chance_that_others_help(const struct climb *c, const struct climb_
 	return (1 - w->will_show) * most;
 }
 
-static bool will_do(const struct climb *c, const struct climb_way *w)
+static bool is_as_likely(const struct climb *c, const struct climb_way *w)
 {
+	double most = 0;
+
 	for (size_t i = 0; i < c->n; i++)
-		if (is_measured(&c->ways[i]) && c->ways[i].costs_met &&
-		    c->ways[i].will_show > w->will_show + least_chance)
-			return false;
-	return w->will_show >= 0.5 && chance_that_others_help(c, w) < least_chance;
+		if (is_measured(&c->ways[i]) && c->ways[i].costs_met)
+			most = fmax(most, c->ways[i].will_show);
+	return is_measured(w) && w->costs_met && most > 0 && w->will_show >= as_likely * most;
 }
 
 static bool is_shown(const struct climb *c, const struct climb_way *w)
 {
-	return is_measured(w) && w->costs_met && (w->low >= c->goal || will_do(c, w));
+	bool will_do = is_as_likely(c, w) && w->will_show >= 0.5 && chance_that_others_help(c, w) < least_chance;
+
+	return is_measured(w) && w->costs_met && (w->low >= c->goal || will_do);
 }
 
 double climb_total(const struct climb *c, const struct climb_way *w)
@@ -96,13 +99,13 @@ static double best_quality(const struct climb *c)
 	return best;
 }
 
-/* The shown way that is cheapest to use; n: there is none. */
-static size_t shown_way(const struct climb *c)
+/* Of the ways that are so, the one that is cheapest in all; n: there is none. */
+static size_t cheapest(const struct climb *c, bool (*is)(const struct climb *c, const struct climb_way *w))
 {
 	size_t best = c->n;
 
 	for (size_t i = 0; i < c->n; i++)
-		if (is_shown(c, &c->ways[i]) &&
+		if (is(c, &c->ways[i]) &&
 		    (best == c->n || climb_total(c, &c->ways[i]) < climb_total(c, &c->ways[best])))
 			best = i;
 	return best;
@@ -236,7 +239,7 @@ void climb_next(struct climb *c, struct climb_step *s)
 
 	*s = (struct climb_step){ .act = CLIMB_STOP, .way = c->n };
 	leave_hopeless(c, best);
-	size_t shown = isnan(c->goal) ? c->n : shown_way(c);
+	size_t shown = isnan(c->goal) ? c->n : cheapest(c, is_shown);
 	s->way = isnan(c->goal) ? without_goal(c, best, s) :
 	         shown < c->n   ? after_shown(c, shown, s) :
 	                          until_shown(c, s);
@@ -248,25 +251,33 @@ void climb_next(struct climb *c, struct climb_step *s)
 /* Half the width of an interval on the side that matters: two ways nearer than that are not told apart. */
 static double told_apart(const struct climb_way *w) { return fmax(0, w->quality - w->low) / 3; }
 
-size_t climb_winner(const struct climb *c)
+static size_t best_way(const struct climb *c)
 {
-	size_t best = isnan(c->goal) ? c->n : shown_way(c);
+	size_t best = c->n;
 
-	if (best < c->n)
-		return best;
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i], *b = &c->ways[best];
 		if (is_measured(w) && (best == c->n || (w->costs_met && !b->costs_met) ||
 		                       (w->costs_met == b->costs_met && w->quality > b->quality)))
 			best = i;
 	}
-	/* Without a goal the cheapest of those that are as good. */
-	size_t cheapest = best;
-	for (size_t i = 0; isnan(c->goal) && i < c->n; i++) {
-		const struct climb_way *w = &c->ways[i], *b = &c->ways[best];
-		if (is_measured(w) && w->quality >= b->quality - told_apart(b) &&
-		    climb_total(c, w) < climb_total(c, &c->ways[cheapest]))
-			cheapest = i;
-	}
-	return cheapest;
+	return best;
+}
+
+static bool is_as_good(const struct climb *c, const struct climb_way *w)
+{
+	const struct climb_way *b = &c->ways[best_way(c)];
+
+	return is_measured(w) && w->quality >= b->quality - told_apart(b);
+}
+
+size_t climb_winner(const struct climb *c)
+{
+	size_t best;
+
+	if (isnan(c->goal))
+		return cheapest(c, is_as_good);
+	if ((best = cheapest(c, is_shown)) < c->n || (best = cheapest(c, is_as_likely)) < c->n)
+		return best;
+	return best_way(c);
 }

@@ -20,6 +20,7 @@ static const struct {
 	double least, most;
 } fields[] = {
 	FIELD("reach", reach, "0.5", 0, 1),
+	FIELD("reach-choices", reach_choices, "0.2", 0, 1),
 	FIELD("reach-free", reach_free, "0.2", 0, 1),
 	FIELD("sd", sd, "0.2", 1e-6, 1),
 	FIELD("half", half, "0", 0, 1e9),

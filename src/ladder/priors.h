@@ -7,8 +7,9 @@
 #include "base/opt.h"
 
 struct rung_prior {
-	double reach, reach_free;  /* share of the way from the floor to the ceiling that it goes, of classes and
-	                              choices, and of free answers, where rows are many */
+	/* Share of the way from the floor to the ceiling that it goes where rows are many: of classes, of choices that
+	 * are each row's own, of free answers. */
+	double reach, reach_choices, reach_free;
 	double sd;                 /* how far that is off from task to task */
 	double half;               /* rows to learn from with which it goes half of that */
 	double nats, nats_sd;      /* by which a right answer's ln perplexity falls below the bare model's */

@@ -340,7 +340,9 @@ static void believe_by_priors(const struct adapt *a, const struct rung_prior *p,
                               struct climb_way *c)
 {
 	double n = (double)a->task.side_n[SIDE_TRAIN], share = n / (n + p->half), low = floor_of(a);
-	bool classes = a->task.n_classes || a->task.kind == TASK_CHOICES;
+	double reach = a->task.n_classes            ? p->reach :
+	               a->task.kind == TASK_CHOICES ? p->reach_choices :
+	                                              p->reach_free;
 	const struct climb_way *bare = measured_way(a, "zero-shot", on);
 
 	if (a->first->what == MEASURE_PERPLEXITY) {
@@ -348,7 +350,7 @@ static void believe_by_priors(const struct adapt *a, const struct rung_prior *p,
 		c->sd = p->nats_sd + (bare ? 0 : 1.5);
 		return;
 	}
-	c->mean = low + (classes ? p->reach : p->reach_free) * share * (a->known.ceiling - low);
+	c->mean = low + reach * share * (a->known.ceiling - low);
 	if (on && on != a->models)
 		c->mean += p->size_gain * doublings(on, a->models) * (a->known.ceiling - low);
 	c->sd = p->sd * fmax(a->known.ceiling - low, 0.05);
