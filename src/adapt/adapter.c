@@ -220,8 +220,15 @@ int adapter_new(struct adapter *a, const struct adapter_type *type, const struct
 	return -1;
 }
 
+int adapter_feed(struct adapter *a, const struct model *m, struct adapter_feed *f, struct err *e)
+{
+	return a->by_rows ? a->type->feed(a, m, f, e) : 0;
+}
+
 int adapter_start(struct adapter *a, const struct model *m, struct pool *p, struct err *e)
 {
+	if (a->by_rows)
+		return err_set(e, "the adapter begins by training's rows (init_lora_weights eva), and there are none");
 	return a->type->start ? a->type->start(a, m, p, e) : 0;
 }
 

@@ -70,6 +70,19 @@ struct adapter_start {
 	size_t numbers;                /* that its files have beside the parameters */
 };
 
+/* Training's rows, for one whose start follows from them, before its parameters are what they will be. */
+struct adapter_feed {
+	/* `watching` (hooks that look on) is laid over the model, memory for batches is taken. learnt: those rows are
+	 * meant that are learnt, else all: they are the labels of the batch (op/batch.h), each its own row. */
+	int (*begin)(void *ctx, const struct overlay *watching, bool learnt, struct err *e);
+	int (*next)(void *ctx, struct err *e);         /* one batch, from the first again after the last */
+	void *ctx;
+	size_t n;                      /* batches until the first comes again; known once begun */
+	struct pool *pool;
+	const struct kernels *kernels;
+	char *key;                     /* a text that tells these rows, of this model, from any others */
+};
+
 /* An update that was made: the step, from 1, and the gradient that it followed, scale·g, g as overlay.params. */
 struct adapter_update { long step; const float *g; float scale; };
 
@@ -94,6 +107,7 @@ struct adapter {
 	size_t fixed_in_files;         /* so many of overlay.fixed, the first, are in files too, under their names */
 	bool fixed_whole;              /* there as whole numbers, I32 */
 	struct adapter_start start;
+	bool by_rows;                  /* adapter_feed is still wanted */
 };
 
 /* scale·B·A, which is added to a weight (n_weights: a tied model's head); of an embedding A is [in,r]. */
@@ -128,6 +142,8 @@ struct adapter_type {
 	int (*attach)(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e);
 	/* What of a new one takes long to make, of the model's numbers; NULL: nothing does. */
 	int (*start)(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
+	/* Of one that begins by_rows: its parameters anew, as the rows want them. NULL: none does. */
+	int (*feed)(struct adapter *a, const struct model *m, struct adapter_feed *f, struct err *e);
 	const struct overlay_hooks *hooks; /* NULL: all that it does is to replace weights */
 	/* Training: what a new one must know of a run of so many steps, a->kept added and sealed; a term of the loss
 	 * that is of its parameters alone, whose gradient, times weight, is added to g (as overlay.params); what
@@ -160,6 +176,8 @@ int adapter_new(struct adapter *a, const struct adapter_type *type, const struct
 /* The same by names and texts, as { "lora-r", "4", NULL }; what is not there is at its default. */
 int adapter_new_named(struct adapter *a, const char *type, const struct model *m, const char *const *options,
                       uint64_t seed, struct err *e);
+/* Of a new one that begins by_rows, before anything else is made of it; else nothing is done. */
+int adapter_feed(struct adapter *a, const struct model *m, struct adapter_feed *f, struct err *e);
 /* Once, of a new one before it is used or its parameters are filled: by who does more than plan with it. */
 int adapter_start(struct adapter *a, const struct model *m, struct pool *p, struct err *e);
 /* Makes of m, over which nothing lies yet, a model that classifies where the adapter in dir is one of such a model

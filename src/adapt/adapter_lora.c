@@ -30,9 +30,10 @@
 
 struct options {
 	int64_t r;
-	double alpha, dropout, b_ratio, embedding_rate;
+	double alpha, dropout;
+	struct lora_rates rates;
 	bool rslora, dora, b_bias;
-	const char *bias, *tokens, *init, *invocation;
+	const char *bias, *tokens, *init, *eva, *invocation;
 	struct adapter_targets on;
 };
 
@@ -46,13 +47,16 @@ static const struct opt opts[] = {
 	         "DoRA: a magnitude for each output, trained beside the direction"),
 	OPT_STRING("init-lora-weights", struct options, init, "true", "WAY",
 	           "how it begins: true, gaussian, orthogonal, or as a part of the weights: pissa, pissa_niter_N, "
-	           "olora; loftq: as what --load-in-4bit lost"),
+	           "olora; loftq: as what --load-in-4bit lost; eva: as training's rows vary"),
+	OPT_STRING("eva-config", struct options, eva, NULL, "LIST",
+	           "of --init-lora-weights eva: rho=2 (most times r that a module gets), tau=0.99, "
+	           "use_label_mask=true, whiten=false, adjust_scaling_factors=true; or a JSON object"),
 	OPT_FLAG("lora-bias", struct options, b_bias, "false", "a bias of B is trained too"),
 	OPT_CHOICE("bias", struct options, bias, "none", "none|all|lora_only",
 	           "the model's own biases that are trained: all, or those of the target modules"),
-	OPT_FLOAT("loraplus-lr-ratio", struct options, b_ratio, "1", 0, 1e6,
+	OPT_FLOAT("loraplus-lr-ratio", struct options, rates.b_ratio, "1", 0, 1e6,
 	          "LoRA+: B, biases and norms learn at this many times the rate of A"),
-	OPT_FLOAT("loraplus-lr-embedding", struct options, embedding_rate, "1e-6", 0, 1e3,
+	OPT_FLOAT("loraplus-lr-embedding", struct options, rates.embedding_rate, "1e-6", 0, 1e3,
 	          "LoRA+: learning rate of adapters of embeddings"),
 	OPT_STRING("trainable-token-indices", struct options, tokens, NULL, "LIST",
 	           "the embedding's rows of these tokens are trained too, by their numbers, as 5,17"),
@@ -394,7 +398,7 @@ static int check_tied(const struct adapter *a, const struct model *m, struct err
 }
 
 /* LoRA+ (Hayou et al. 2024), with the groups of PEFT's create_loraplus_optimizer; a ratio of 1 is LoRA. */
-static void set_rates(struct params *p, const struct options *o)
+static void set_rates(struct params *p, const struct lora_rates *o)
 {
 	if (o->b_ratio == 1)
 		return;
@@ -456,38 +460,75 @@ static int put_new_tokens(struct adapter *a, const struct model *m, struct err *
 	return covered < 0 ? -1 : 0;
 }
 
+/* A new one of a->config, but what is made of weights or rows. */
+static int make(struct adapter *a, const struct model *m, const struct lora_init *init, const struct lora_rates *rates,
+                uint64_t seed, struct err *e)
+{
+	if (build(a, m, &(struct lora){ .init = *init }, e) < 0 ||
+	    adapter_check_rank((size_t)json_integer_value(json_object_get(a->config, "r")), widest(a->own), e) < 0 ||
+	    adapter_seal(a, m, e) < 0)
+		return -1;
+	struct lora *o = a->own;
+	o->seed = seed;
+	o->rates = *rates;
+	a->by_rows = init->start == LORA_EVA;
+	lora_init_draw(a);
+	token_rows_fill(&o->tokens, a, m);
+	set_rates(&a->overlay.params, rates);
+	return dora_begin(a, m, true, e);
+}
+
+int lora_remake(struct adapter *a, const struct model *m, json_t *config, struct err *e)
+{
+	const struct adapter_type *type = a->type;
+	const struct lora was = *(const struct lora *)a->own;
+
+	adapter_release(a);
+	adapter_begin(a, m, type);
+	a->config = config;
+	return make(a, m, &(struct lora_init){ 0 }, &was.rates, was.seed, e);
+}
+
+/* What the options ask for, as the config has it, new; NULL and a sentence. */
+static json_t *asked_config(const struct options *asked, const struct model *m, const struct lora_init *init,
+                            struct err *e)
+{
+	json_t *own = own_config(asked), *tokens;
+	int status = 0;
+
+	if (init->start == LORA_EVA)
+		status = lora_eva_put(own, asked->eva, e);
+	else if (asked->eva)
+		status = err_set(e, "eva_config says how --init-lora-weights eva begins, and that is '%s'",
+		                 asked->init);
+	if (status == 0 && asked->tokens) {
+		tokens = token_rows_list(asked->tokens, "trainable-token-indices", e);
+		status = tokens ? json_object_set_new(own, "trainable_token_indices", tokens) : -1;
+	}
+	if (status == 0 && asked->invocation)
+		status = lora_invocation_put(own, m, asked->invocation, e);
+	if (status == 0)
+		return own;
+	json_decref(own);
+	return NULL;
+}
+
 static int attach(struct adapter *a, const struct model *m, const void *options, uint64_t seed, struct err *e)
 {
 	const struct options *asked = options;
 	const struct adapter_targets *on = &asked->on;
-	json_t *own, *tokens = NULL;
 	struct lora_init init;
+
 	if (lora_init_read(asked->init, &init, e) < 0)
 		return -1;
 	if (init.start == LORA_LOFTQ && !m->in_4bit)
 		return err_set(e, "init_lora_weights loftq begins as what a float base loses in 4 bits: --load-in-4bit "
 		                  "is wanted");
-	own = own_config(asked);
-	if (asked->tokens && !(tokens = token_rows_list(asked->tokens, "trainable-token-indices", e))) {
-		json_decref(own);
+	json_t *own = asked_config(asked, m, &init, e);
+	if (!own || peft_begin(a, m, on->target_modules, on, own, e) < 0 || put_new_tokens(a, m, e) < 0 ||
+	    lora_parameters_known(a, m, e) < 0)
 		return -1;
-	}
-	if (tokens)
-		json_object_set_new(own, "trainable_token_indices", tokens);
-	if (asked->invocation && lora_invocation_put(own, m, asked->invocation, e) < 0) {
-		json_decref(own);
-		return -1;
-	}
-	if (peft_begin(a, m, on->target_modules, on, own, e) < 0 || put_new_tokens(a, m, e) < 0 ||
-	    lora_parameters_known(a, m, e) < 0 || build(a, m, &(struct lora){ .init = init }, e) < 0 ||
-	    adapter_check_rank((size_t)asked->r, widest(a->own), e) < 0 || adapter_seal(a, m, e) < 0)
-		return -1;
-	struct lora *o = a->own;
-	o->seed = seed;
-	lora_init_draw(a);
-	token_rows_fill(&o->tokens, a, m);
-	set_rates(&a->overlay.params, asked);
-	return dora_begin(a, m, true, e);
+	return make(a, m, &init, &asked->rates, seed, e);
 }
 
 /* Whether experts are parameters in the file, so that names of modules mean none of them: it adds to none by itself. */
@@ -755,6 +796,7 @@ const struct adapter_type adapter_lora = {
 	.gguf_type = "lora",
 	.attach = attach,
 	.start = lora_init_start,
+	.feed = lora_eva_feed,
 	.hooks = &hooks,
 	.load = load,
 	.flatten = flatten,

@@ -7,12 +7,15 @@
 #include "base/pool.h"
 #include "model/graph.h"
 
-/* What a new one begins as; from LORA_LOFTQ on of the weight, from LORA_PISSA on it is taken out again
- * (lora_init.c). */
+/* What a new one begins as; LORA_EVA by training's rows (lora_eva.c), from LORA_LOFTQ on of the weight, from LORA_PISSA
+ * on it is taken out again (lora_init.c). */
 enum lora_start {
-	LORA_PLAIN, LORA_GAUSSIAN, LORA_ORTHOGONAL, LORA_LOFTQ, LORA_PISSA, LORA_PISSA_NITER, LORA_OLORA
+	LORA_PLAIN, LORA_GAUSSIAN, LORA_ORTHOGONAL, LORA_EVA, LORA_LOFTQ, LORA_PISSA, LORA_PISSA_NITER, LORA_OLORA
 };
 struct lora_init { enum lora_start start; int rounds; };
+
+/* LoRA+: B learns at so many times the rate of A; the rate of adapters of embeddings. */
+struct lora_rates { double b_ratio, embedding_rate; };
 
 /* One adapted linear or embedding. What is −1 is not there. */
 struct lora_site {
@@ -48,7 +51,8 @@ struct lora {
 	int *site_of;          /* [n_weights + 1], −1; of a bias that lora_bias adds to, its module's */
 	float dropout;
 	struct lora_init init;
-	uint64_t seed;         /* of a new one */
+	uint64_t seed;         /* of a new one, as the next */
+	struct lora_rates rates;
 	struct token_rows tokens;      /* trained beside: trainable_token_indices */
 };
 
@@ -71,6 +75,8 @@ void lora_parameters_part(struct adapter *a, const struct adapter *files);
 
 /* PEFT's LoraConfig with nothing asked for, which kin of LoRA have too; new. */
 json_t *lora_config_blank(void);
+/* A new one in a's place, of another config (taken), all else as it was asked for, begun as plain. */
+int lora_remake(struct adapter *a, const struct model *m, json_t *config, struct err *e);
 
 /* --- lora_init.c --- */
 
@@ -88,6 +94,15 @@ int lora_init_start(struct adapter *a, const struct model *m, struct pool *p, st
 /* As files have it, of twice the rank: its config (new reference), and the numbers of one made by that. */
 json_t *lora_init_flat(const json_t *config);
 void lora_init_join(struct adapter *flat, const struct adapter *a);
+
+/* --- lora_eva.c --- */
+
+/* PEFT's eva_config of a new one into `own`: its defaults, and what the text, or NULL, says. */
+int lora_eva_put(json_t *own, const char *text, struct err *e);
+/* Refuses what cannot begin so. */
+int lora_eva_site(struct adapter *a, const struct lora_site *s, const struct weight *w, const char *module,
+                  struct err *e);
+int lora_eva_feed(struct adapter *a, const struct model *m, struct adapter_feed *f, struct err *e);
 
 /* --- lora_dora.c --- */
 

@@ -8,12 +8,13 @@
  *     pissa              A = √(S/s)·Vᵀ, B = U·√(S/s) of the r largest singular values (Meng et al. 2024)
  *     pissa_niter_N      the same by N rounds of subspace iteration from a random start (Halko et al. 2011, 4.4)
  *     olora              A = the first r rows of R, B = the first r columns of Q, W = Q·R (Büyükakyüz 2024)
+ *     eva                A as the rows that come in vary, B zero: lora_eva.c
  *
  * LoftQ's A and B are PEFT's (replace_lora_weights_loftq), whatever s is: B·A alone is what was lost. Further
  * iterations make another base than Q(W), which no adapter's file could name; they are not made.
  *
- * The last three take s·B·A out of the weight, so that the model is at first what it was. Here the weight stays as
- * it is: what they began as, A₀ and B₀, are numbers that nobody trains, and −s·B₀·A₀ is added beside. So a
+ * pissa, pissa_niter_N and olora take s·B·A out of the weight, so that the model is at first what it was. Here it
+ * stays: what they began as, A₀ and B₀, are numbers that nobody trains, and −s·B₀·A₀ is added beside. So a
  * quantized base needs no residual, and checkpoints have A and B alone: A₀ and B₀ are made again of the weights
  * and the seed, to the same bits. A file has both as one LoRA of rank 2r, [A; A₀] and [B, −B₀], which is PEFT's
  * own conversion (path_initial_model_for_weight_conversion) and wants nothing of who reads it.
@@ -44,6 +45,7 @@ enum { NITER_MAX = 1000 };
 static const struct { const char *name; enum lora_start start; } kinds[] = {
 	{ "true", LORA_PLAIN },   { "gaussian", LORA_GAUSSIAN }, { "orthogonal", LORA_ORTHOGONAL },
 	{ "pissa", LORA_PISSA },  { "olora", LORA_OLORA },       { "loftq", LORA_LOFTQ },
+	{ "eva", LORA_EVA },
 };
 
 int lora_init_read(const char *text, struct lora_init *out, struct err *e)
@@ -62,7 +64,7 @@ int lora_init_read(const char *text, struct lora_init *out, struct err *e)
 		return 0;
 	}
 	return err_set(e, "init_lora_weights: a new LoRA does not begin by '%.40s' here, but by true, gaussian, "
-	                  "orthogonal, pissa, pissa_niter_N (N from 1 to %d), olora or loftq", text, NITER_MAX);
+	                  "orthogonal, pissa, pissa_niter_N (N from 1 to %d), olora, loftq or eva", text, NITER_MAX);
 }
 
 /* A LoRA that began as LoftQ is one like any other over the quantized base. */
@@ -129,6 +131,8 @@ int lora_init_site(struct adapter *a, struct lora_site *s, const struct weight *
 
 	if (check_site(o, s, w, module, e) < 0)
 		return -1;
+	if (o->init.start == LORA_EVA)
+		return lora_eva_site(a, s, w, module, e);
 	if (!lora_init_of_weight(&o->init))
 		return 0;
 	size_t bytes = s->in * s->out * sizeof(float) + (size_t)(work_numbers(o, s) * sizeof(double));

@@ -66,8 +66,20 @@ static int put_layers(json_t *config, const struct model *m, const struct adapte
 	return 0;
 }
 
-/* "q_proj=16,…" or a JSON object, new; NULL and a sentence. */
-static json_t *pattern_object(const char *key, const char *text, struct err *e)
+/* A number, or one of two words where they are allowed; NULL: neither. New. */
+static json_t *value_of(const char *text, bool words)
+{
+	char *end;
+	double x = strtod(text, &end);
+
+	if (words && (!strcmp(text, "true") || !strcmp(text, "false")))
+		return json_boolean(text[0] == 't');
+	if (end == text || *end || !isfinite(x))
+		return NULL;
+	return x == (double)(long)x ? json_integer((long)x) : json_real(x);
+}
+
+json_t *peft_object(const char *key, const char *text, bool words, struct err *e)
 {
 	if (text[strspn(text, " \t")] == '{')
 		return jsonx_load(text, strlen(text), key, e);
@@ -75,16 +87,14 @@ static json_t *pattern_object(const char *key, const char *text, struct err *e)
 	size_t i;
 	json_array_foreach(parts, i, part) {
 		const char *word = json_string_value(part), *is = strrchr(word, '=');
-		char *end = NULL;
-		double x = is ? strtod(is + 1, &end) : 0;
-		if (!is || is == word || end == is + 1 || *end || !isfinite(x)) {
+		json_t *value = is && is != word ? value_of(is + 1, words) : NULL;
+		if (!value) {
 			err_set(e, "%s: '%.80s' is no NAME=NUMBER", key, word);
 			json_decref(object);
 			object = NULL;
 			break;
 		}
-		json_object_setn_new(object, word, (size_t)(is - word),
-		                     x == (double)(long)x ? json_integer((long)x) : json_real(x));
+		json_object_setn_new(object, word, (size_t)(is - word), value);
 	}
 	json_decref(parts);
 	return object;
@@ -112,7 +122,7 @@ static int key_means(const char *key, const struct model *m, bool parameters, st
 
 static int put_pattern(json_t *config, const struct model *m, const char *name, const char *text, struct err *e)
 {
-	json_t *object = text ? pattern_object(name, text, e) : NULL, *value;
+	json_t *object = text ? peft_object(name, text, false, e) : NULL, *value;
 	const char *key;
 
 	if (!object)

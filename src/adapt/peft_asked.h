@@ -9,4 +9,7 @@
  * target_modules. −1: what is asked for means nothing, and a sentence. */
 int peft_put_asked(json_t *config, const struct model *m, const struct adapter_targets *on, struct err *e);
 
+/* "q_proj=16,…" or a JSON object, new; words: a value may be true or false too. NULL: neither, and a sentence. */
+json_t *peft_object(const char *key, const char *text, bool words, struct err *e);
+
 #endif

@@ -282,14 +282,9 @@ static int join_objective(struct trainer *t, struct err *e)
 	return check_maxima(t, e);
 }
 
-static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
+/* What an objective has of its own, which lies over what is trained, says nothing here. */
+static void make_forest(struct trainer *t)
 {
-	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 ||
-	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
-	    balance_open(t, e) < 0)
-		return -1;
-	penalty_layer_rates(t);
-	make_optimizer(t);
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder,
@@ -299,7 +294,20 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 		.invoked = overlays_invocations(t->overlay) ? overlays_invoked : NULL,
 		.ctx = t->overlay,
 	};
-	return trainer_check_groups(t, e) < 0 || trainer_check_invoked(t, e) < 0 ? -1 : trainer_make_plan(t, e);
+}
+
+static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
+{
+	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0)
+		return -1;
+	make_forest(t);
+	if (trainer_check_groups(t, e) < 0 || trainer_feed(t, e) < 0 ||
+	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
+	    balance_open(t, e) < 0)
+		return -1;
+	penalty_layer_rates(t);
+	make_optimizer(t);
+	return trainer_check_invoked(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
 static int open_on(struct trainer **out, const struct recipe *r, const struct objective *o, const void *options,

@@ -158,8 +158,8 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 
 struct work trainer_scored(const struct trainer *t)
 {
-	struct work w = { t->reference_work.flops + t->forgetting.work.flops,
-		          t->reference_work.int_ops + t->forgetting.work.int_ops };
+	struct work w = { t->reference_work.flops + t->forgetting.work.flops + t->fed.flops,
+		          t->reference_work.int_ops + t->forgetting.work.int_ops + t->fed.int_ops };
 
 	if (t->scorer) {
 		w.flops += scorer_flops(t->scorer);

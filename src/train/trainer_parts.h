@@ -160,6 +160,7 @@ struct trainer {
 	struct scorer *reference;          /* planned at the opening, gone once the reference is made */
 	size_t reference_bytes;            /* what it takes then */
 	struct work reference_work;        /* what making it took */
+	struct work fed;                   /* what the adapter's start took of the model (trainer_feed.c) */
 	bool keeping;                      /* the evaluation's scorer makes the reference now */
 	struct forgetting forgetting;
 	struct penalty penalty;
@@ -223,6 +224,8 @@ void trainer_keep_reference(struct trainer *t, const struct dataset *d, const st
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
 /* What loss may need of micro-batches of so many documents. */
 void trainer_reserve_documents(struct trainer *t, int32_t docs);
+/* trainer_feed.c: for an adapter that begins by the rows, once they and the schedule are there. */
+int trainer_feed(struct trainer *t, struct err *e);
 /* trainer_balance.c: how much it counts; before graph_hidden; after it, and after the objective's own; of a
  * micro-batch that has run, into the sums; and as a metric of the step. */
 int balance_open(struct trainer *t, struct err *e);

@@ -437,10 +437,10 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	struct work steps = { 0 }, kl = kl_planned(t);
 	if (t->dry.micro_batches)
 		steps = pass_work_of(p, &t->dry.live, (double)t->dry.micro_batches);
-	t->totals.planned_flops += steps.flops + kl.flops + (double)(t->totals.steps - t->totals.first) *
+	t->totals.planned_flops += steps.flops + kl.flops + t->fed.flops + (double)(t->totals.steps - t->totals.first) *
 	                                                 (t->optim.norm.flops + t->optim.update.flops +
 	                                                  penalty_cost(t).flops);
-	t->totals.planned_int_ops += steps.int_ops + kl.int_ops;
+	t->totals.planned_int_ops += steps.int_ops + kl.int_ops + t->fed.int_ops;
 	return trainer_measure_time(t, e);
 }
 

@@ -148,6 +148,7 @@ static void put_files(FILE *f)
 	static const char *const files[][2] = {
 		{ "~/.local/state/kungfu/ledger.db", "What every command took: SQLite, readable by its owner alone. \\fB\\-\\-ledger\\fR names another, or off." },
 		{ "~/.local/state/kungfu/machine.json", "What this machine can do, as \\fBkungfu bench\\fR measured it; plans rest on it." },
+		{ "~/.local/state/kungfu/eva/", "How adapters of \\fB\\-\\-init\\-lora\\-weights eva\\fR begin, as the rows decided." },
 		{ "~/.local/state/kungfu/chat_history", "Lines typed in \\fBkungfu chat\\fR." },
 		{ "\\fIRUN\\fR/recipe.json", "The options that a run was made with, all of them." },
 		{ "\\fIRUN\\fR/metrics.jsonl", "A line for each step and evaluation." },
