@@ -74,6 +74,9 @@ struct kernels {
 	                float *c, size_t ldc);
 
 	float (*dot)(const float *a, const float *b, size_t n);
+	float (*dot_f16)(const float *a, const uint16_t *b, size_t n);        /* b: halves */
+	/* Numbers of −127 … 127, of which the sum fits. */
+	int32_t (*dot_s8)(const int8_t *a, const int8_t *b, size_t n);
 	void (*axpy)(float *y, float a, const float *x, size_t n);            /* y += a·x */
 	void (*add)(float *y, const float *a, const float *b, size_t n);      /* y = a + b (in place) */
 	void (*scale)(float *y, const float *x, float a, size_t n);           /* y = a·x (in place) */

@@ -666,18 +666,7 @@ INLINE VEC v_sigmoid(VEC x)
 	return v_div(v_set1(1), v_add(v_set1(1), v_exp(v_sub(v_zero(), x))));
 }
 
-static float dot(const float *a, const float *b, size_t n)
-{
-	VEC s[4] = { v_zero(), v_zero(), v_zero(), v_zero() };
-	size_t at = 0;
-
-	for (; at + 4 * LANES <= n; at += 4 * LANES)
-		UNROLL(4)
-		for (size_t v = 0; v < 4; v++)
-			s[v] = v_fma(v_load(a + at + v * LANES), v_load(b + at + v * LANES), s[v]);
-	EACH(n - at, s[0] = v_fma(v_get(a + at + i, c), v_get(b + at + i, c), s[0]););
-	return v_sum(v_add(v_add(s[0], s[1]), v_add(s[2], s[3])));
-}
+#include "kernel/lanes_dot.h"
 
 static void axpy(float *y, float a, const float *x, size_t n)
 {
@@ -973,6 +962,8 @@ static void lanes_install(struct kernels *k)
 		.q8_row = below.q8_row,
 		.q8_tile = below.q8_tile,
 		.dot = dot,
+		.dot_f16 = dot_f16,
+		.dot_s8 = below.dot_s8,
 		.axpy = axpy,
 		.add = add,
 		.scale = scale,

@@ -224,6 +224,24 @@ static float dot(const float *a, const float *b, size_t n)
 	return (float)sum;
 }
 
+static float dot_f16(const float *a, const uint16_t *b, size_t n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)a[i] * (double)f16_to_float(b[i]);
+	return (float)sum;
+}
+
+static int32_t dot_s8(const int8_t *a, const int8_t *b, size_t n)
+{
+	int32_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (int16_t)a[i] * (int16_t)b[i];
+	return sum;
+}
+
 static void axpy(float *y, float a, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -572,6 +590,8 @@ void ref_install(struct kernels *k)
 		.q8_row = q8_row,
 		.q8_tile = q8_tile,
 		.dot = dot,
+		.dot_f16 = dot_f16,
+		.dot_s8 = dot_s8,
 		.axpy = axpy,
 		.add = add,
 		.scale = scale,

@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "retrieve/bm25.h"
 #include "retrieve/index_parts.h"
-#include "retrieve/vectors.h"
 
 enum { APPLICATION_ID = 0x6b666978 /* "kfix" */, SCHEMA = 1, BUSY_MS = 10000 };
 
@@ -101,10 +100,17 @@ static void take(struct index *x, const char *key, sqlite3_stmt *s)
 		t->overlap = (int)n;
 	else if (!strcmp(key, "width"))
 		t->width = (int)n;
+	else if (!strcmp(key, "vectors") && text)
+		t->vectors = !strcmp(text, vectors_names[VECTORS_F16]) ? VECTORS_F16 : VECTORS_INT8;
 	else if (!strcmp(key, "embedder") && text)
 		t->embedder = arena_strdup(&x->mem, text);
 	else if (!strcmp(key, "embedder_hash") && text)
 		t->embedder_hash = arena_strdup(&x->mem, text);
+}
+
+struct vectors_form index_form(const struct index *x)
+{
+	return (struct vectors_form){ x->settings.vectors, (size_t)x->settings.width };
 }
 
 int index_read_meta(struct index *x, struct err *e)
@@ -139,6 +145,7 @@ static int fill(struct index *x, const struct index_settings *s, struct err *e)
 	    index_put_number(x, "chunks", 0, e) < 0 || index_put_number(x, "words_bytes", 0, e) < 0 ||
 	    index_put_number(x, "segments", 0, e) < 0 || index_put_number(x, "chunk_tokens", s->chunk_tokens, e) < 0 ||
 	    index_put_number(x, "overlap", s->overlap, e) < 0 || index_put_number(x, "width", s->width, e) < 0 ||
+	    put_text(x, "vectors", s->width ? vectors_names[s->vectors] : NULL, e) < 0 ||
 	    put_text(x, "embedder", s->embedder, e) < 0 || put_text(x, "embedder_hash", s->embedder_hash, e) < 0)
 		return -1;
 	return index_exec(x, "COMMIT", e);
@@ -262,10 +269,14 @@ static void measure(struct index *x)
 /* What searching needs, of the transaction that is open. */
 static int load(struct index *x, struct err *e)
 {
-	size_t n = (size_t)x->places, width = (size_t)x->settings.width;
+	size_t n = (size_t)x->places;
+	const struct vectors_form f = index_form(x);
 
+	x->kernels = kernels_get(NULL, e);
+	if (!x->kernels)
+		return -1;
 	if (map_file(x, "words", (size_t)x->words_bytes, &x->words, e) < 0 ||
-	    map_file(x, "vectors", width ? vectors_bytes(n, width) : 0, &x->vectors, e) < 0 || read_segments(x, e) < 0)
+	    map_file(x, "vectors", f.width ? vectors_bytes(&f, n) : 0, &x->vectors, e) < 0 || read_segments(x, e) < 0)
 		return -1;
 	x->dead = mem_array(n + 1, 1);
 	x->norm = mem_array(n + 1, sizeof(*x->norm));

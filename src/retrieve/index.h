@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "retrieve/vectors.h"
 
 #define INDEX_BM25 "lucene, k1 1.5, b 0.75"
 
@@ -30,6 +31,7 @@ struct index_settings {
 	const char *embedder;          /* its path, NULL: BM25 alone */
 	const char *embedder_hash;     /* of its weights; a query's vector must be of the same */
 	int width;                     /* numbers of a vector */
+	enum vectors_kind vectors;     /* how they are kept */
 };
 
 struct index_chunk { const char *text; size_t n; const float *vector; /* of length 1, or NULL */ };

@@ -17,6 +17,7 @@ struct index {
 	/* as the transaction that it reads has them: */
 	int64_t generation, places, words_bytes, segments;
 	/* to search: */
+	const struct kernels *kernels;
 	struct mapping words, vectors;
 	struct postings *segment;      /* [n_segments], and the number of each one's first chunk */
 	uint32_t *first;
@@ -38,6 +39,7 @@ sqlite3_stmt *index_prepare(struct index *x, const char *sql, struct err *e);
 int index_finish(struct index *x, sqlite3_stmt *s, struct err *e);          /* one without rows, and finalizes it */
 int index_put_number(struct index *x, const char *key, int64_t value, struct err *e);
 char *index_file(const struct index *x, const char *what, int64_t generation);  /* docs.db.words-3; mem_free */
+struct vectors_form index_form(const struct index *x);
 int index_read_meta(struct index *x, struct err *e);
 
 #endif

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "retrieve/bm25.h"
 #include "retrieve/index_parts.h"
-#include "retrieve/vectors.h"
 #include "retrieve/words.h"
 
 const char *const retriever_names[RETRIEVERS] = {
@@ -102,11 +101,13 @@ static size_t by_words(struct index *x, const struct index_query *q, size_t k, s
 static size_t by_vectors(struct index *x, const struct index_query *q, size_t k, struct pool *pool,
                          struct index_hit *hits)
 {
-	if (!q->vector || !x->settings.width)
+	const struct vectors_form f = index_form(x);
+
+	if (!q->vector || !f.width)
 		BUG("a search by vectors without them");
 	if (!x->places)
 		return 0;
-	vectors_scan(x->vectors.data, (size_t)x->places, (size_t)x->settings.width, q->vector, pool, x->score);
+	vectors_scan(&f, x->kernels, x->vectors.data, 0, (size_t)x->places, q->vector, pool, x->score);
 	return best(x, q->allowed, -INFINITY, k, hits);
 }
 
@@ -155,13 +156,14 @@ static size_t by_both(struct index *x, const struct index_query *q, size_t k, st
 static size_t next_of(const struct index *x, const struct index_query *q, const struct index_hit *hits, size_t taken,
                       size_t n, double top)
 {
+	const struct vectors_form f = index_form(x);
 	size_t best_at = taken;
 	double best_value = -INFINITY;
 
 	for (size_t i = taken; i < n; i++) {
 		double like = 0;
 		for (size_t j = 0; j < taken; j++)
-			like = fmax(like, vectors_likeness(x->vectors.data, (size_t)x->settings.width, hits[i].chunk,
+			like = fmax(like, vectors_likeness(&f, x->kernels, x->vectors.data, hits[i].chunk,
 			                                   hits[j].chunk));
 		double value = q->mmr * hits[i].score / top - (1 - q->mmr) * like;
 		if (value > best_value) {

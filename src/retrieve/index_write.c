@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "retrieve/index_parts.h"
-#include "retrieve/vectors.h"
 
 enum { MOST_SEGMENTS = 64, SEGMENT_CHUNKS = 200000, SEGMENT_POSTINGS = 1 << 24, DEAD_SHARE = 4 };
 
@@ -225,27 +224,29 @@ static int put_bytes(const struct index *x, void *ctx, int fd, const char *path,
 	return write_at(fd, buf_str(b->data), b->data->len, b->at, path, e);
 }
 
-static int put_row(int fd, size_t row, size_t width, const int8_t *q, float scale, const char *path, struct err *e)
+static int put_row(int fd, const struct vectors_form *f, size_t row, const void *numbers, float scale, const char *path,
+                   struct err *e)
 {
-	if (write_at(fd, &scale, sizeof(scale), vectors_scale_at(row, width), path, e) < 0)
+	if (f->kind == VECTORS_INT8 && write_at(fd, &scale, sizeof(scale), vectors_scale_at(f, row), path, e) < 0)
 		return -1;
-	return write_at(fd, q, width, vectors_row_at(row, width), path, e);
+	return write_at(fd, numbers, vectors_row_bytes(f), vectors_row_at(f, row), path, e);
 }
 
 /* The vectors that wait are those of the last chunks. */
 static int put_pending(const struct index *x, void *ctx, int fd, const char *path, struct err *e)
 {
-	size_t width = (size_t)x->settings.width, first = (size_t)x->places - x->n_pending;
-	int8_t *q = mem_alloc(width);
+	const struct vectors_form f = index_form(x);
+	size_t first = (size_t)x->places - x->n_pending;
+	void *row = mem_alloc(vectors_row_bytes(&f));
 	int status = 0;
 	(void)ctx;
 
 	for (size_t i = 0; i < x->n_pending && status == 0; i++) {
 		float scale;
-		vectors_quantize(x->pending + i * width, width, q, &scale);
-		status = put_row(fd, first + i, width, q, scale, path, e);
+		vectors_put(&f, x->pending + i * f.width, row, &scale);
+		status = put_row(fd, &f, first + i, row, scale, path, e);
 	}
-	mem_free(q);
+	mem_free(row);
 	return status;
 }
 
@@ -263,15 +264,14 @@ static int put_counts(struct index *x, struct err *e)
 static int write_segment(struct index *x, struct err *e)
 {
 	struct buf out = { .max = SIZE_MAX / 2 };
-	size_t width = (size_t)x->settings.width;
+	const struct vectors_form f = index_form(x);
 
 	postings_write(x->maker, &out);
 	struct bytes b = { &out, (size_t)x->words_bytes };
 	int status = grow_file(x, "words", x->generation, b.at + out.len, put_bytes, &b, e);
-	if (status == 0 && width)
-		status = grow_file(x, "vectors", x->generation, vectors_bytes((size_t)x->places, width), put_pending,
-		                   NULL,
-		                   e);
+	if (status == 0 && f.width)
+		status = grow_file(x, "vectors", x->generation, vectors_bytes(&f, (size_t)x->places), put_pending,
+		                   NULL, e);
 	x->words_bytes += (int64_t)out.len;
 	x->segments++;
 	buf_release(&out);
@@ -357,13 +357,12 @@ static int renumber(struct index *x, const struct tidying *t, struct err *e)
 static int copy_vectors(const struct index *x, void *ctx, int fd, const char *path, struct err *e)
 {
 	const struct tidying *t = ctx;
-	size_t width = (size_t)x->settings.width;
+	const struct vectors_form f = index_form(x);
 
 	for (size_t i = 0; i < t->n; i++) {
 		float scale;
-		memcpy(&scale, t->old.data + vectors_scale_at(t->from[i], width), sizeof(scale));
-		const int8_t *row = (const int8_t *)t->old.data + vectors_row_at(t->from[i], width);
-		if (put_row(fd, i, width, row, scale, path, e) < 0)
+		memcpy(&scale, t->old.data + vectors_scale_at(&f, t->from[i]), sizeof(scale));
+		if (put_row(fd, &f, i, t->old.data + vectors_row_at(&f, t->from[i]), scale, path, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -371,19 +370,19 @@ static int copy_vectors(const struct index *x, void *ctx, int fd, const char *pa
 
 static int write_anew(struct index *x, struct tidying *t, struct err *e)
 {
-	size_t width = (size_t)x->settings.width;
+	const struct vectors_form f = index_form(x);
 	struct bytes b = { &t->out, 0 };
 
-	if (width && x->places) {
+	if (f.width && x->places) {
 		char *path = index_file(x, "vectors", x->generation);
 		int status = io_map(&t->old, path, e);
 		mem_free(path);
-		if (status < 0 || t->old.size < vectors_bytes((size_t)x->places, width))
+		if (status < 0 || t->old.size < vectors_bytes(&f, (size_t)x->places))
 			return status < 0 ? -1 : err_set(e, "index %s: vectors are missing", x->path);
 	}
 	if (index_exec(x, "DELETE FROM chunk WHERE document IS NULL", e) < 0 || gather(x, t, e) < 0 ||
 	    renumber(x, t, e) < 0 || grow_file(x, "words", t->generation, t->out.len, put_bytes, &b, e) < 0 ||
-	    (width && grow_file(x, "vectors", t->generation, vectors_bytes(t->n, width), copy_vectors, t, e) < 0))
+	    (f.width && grow_file(x, "vectors", t->generation, vectors_bytes(&f, t->n), copy_vectors, t, e) < 0))
 		return -1;
 	x->generation = t->generation;
 	x->places = (int64_t)t->n;

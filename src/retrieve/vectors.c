@@ -5,83 +5,145 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/dtype.h"
 
-struct scan {
-	const uint8_t *data;
-	size_t rows, width;
-	const int8_t *query;
-	float query_scale;
-	float *score;
-};
+const char *const vectors_names[VECTORS_KINDS] = { [VECTORS_INT8] = "int8", [VECTORS_F16] = "f16" };
 
-static size_t block_bytes(size_t width) { return VECTORS_BLOCK * (sizeof(float) + width); }
+/* --- where they are --- */
 
-size_t vectors_bytes(size_t rows, size_t width)
+size_t vectors_row_bytes(const struct vectors_form *f)
 {
-	return (rows + VECTORS_BLOCK - 1) / VECTORS_BLOCK * block_bytes(width);
+	return f->width * (f->kind == VECTORS_F16 ? sizeof(uint16_t) : 1);
 }
 
-size_t vectors_scale_at(size_t row, size_t width)
+static size_t head_bytes(const struct vectors_form *f)
 {
-	return row / VECTORS_BLOCK * block_bytes(width) + row % VECTORS_BLOCK * sizeof(float);
+	return f->kind == VECTORS_F16 ? 0 : VECTORS_BLOCK * sizeof(float);
 }
 
-size_t vectors_row_at(size_t row, size_t width)
+static size_t block_bytes(const struct vectors_form *f)
 {
-	return row / VECTORS_BLOCK * block_bytes(width) + VECTORS_BLOCK * sizeof(float) + row % VECTORS_BLOCK * width;
+	return head_bytes(f) + VECTORS_BLOCK * vectors_row_bytes(f);
 }
 
-void vectors_quantize(const float *x, size_t width, int8_t *q, float *scale)
+size_t vectors_bytes(const struct vectors_form *f, size_t rows)
+{
+	return (rows + VECTORS_BLOCK - 1) / VECTORS_BLOCK * block_bytes(f);
+}
+
+size_t vectors_scale_at(const struct vectors_form *f, size_t row)
+{
+	return row / VECTORS_BLOCK * block_bytes(f) + row % VECTORS_BLOCK * sizeof(float);
+}
+
+size_t vectors_row_at(const struct vectors_form *f, size_t row)
+{
+	return row / VECTORS_BLOCK * block_bytes(f) + head_bytes(f) + row % VECTORS_BLOCK * vectors_row_bytes(f);
+}
+
+static float scale_of(const struct vectors_form *f, const uint8_t *data, size_t row)
+{
+	float scale = 1;
+
+	if (f->kind == VECTORS_INT8)
+		memcpy(&scale, data + vectors_scale_at(f, row), sizeof(scale));
+	return scale;
+}
+
+/* --- rows --- */
+
+static float quantize(const float *x, size_t n, int8_t *q)
 {
 	float most = 0;
 
-	for (size_t i = 0; i < width; i++)
-		most = fmaxf(most, fabsf(x[i]));
-	*scale = most / 127;
-	for (size_t i = 0; i < width; i++)
-		q[i] = most > 0 ? (int8_t)lrintf(x[i] * (127 / most)) : 0;
-}
-
-static int32_t dot(const int8_t *restrict a, const int8_t *restrict b, size_t n)
-{
-	int32_t sum = 0;
-
 	for (size_t i = 0; i < n; i++)
-		sum += (int16_t)a[i] * (int16_t)b[i];
-	return sum;
+		most = fmaxf(most, fabsf(x[i]));
+	for (size_t i = 0; i < n; i++)
+		q[i] = most > 0 ? (int8_t)lrintf(x[i] * (127 / most)) : 0;
+	return most / 127;
 }
+
+void vectors_put(const struct vectors_form *f, const float *x, void *row, float *scale)
+{
+	uint16_t *half = row;
+
+	*scale = f->kind == VECTORS_INT8 ? quantize(x, f->width, row) : 1;
+	for (size_t i = 0; f->kind == VECTORS_F16 && i < f->width; i++)
+		half[i] = f16_from_float(x[i]);
+}
+
+void vectors_get(const struct vectors_form *f, const uint8_t *data, size_t row, float *out)
+{
+	const void *from = data + vectors_row_at(f, row);
+	const int8_t *q = from;
+	const uint16_t *half = from;
+	float scale = scale_of(f, data, row);
+
+	for (size_t i = 0; i < f->width; i++)
+		out[i] = f->kind == VECTORS_INT8 ? scale * (float)q[i] : f16_to_float(half[i]);
+}
+
+/* --- likeness --- */
+
+void vectors_ask(const struct vectors_form *f, const float *x, struct vectors_query *q)
+{
+	*q = (struct vectors_query){ .x = x };
+	if (f->kind != VECTORS_INT8)
+		return;
+	q->q = mem_alloc(f->width);
+	q->scale = quantize(x, f->width, q->q);
+}
+
+float vectors_score(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t row,
+                    const struct vectors_query *q)
+{
+	const void *r = data + vectors_row_at(f, row);
+
+	return f->kind == VECTORS_F16 ? k->dot_f16(q->x, r, f->width) :
+	                                scale_of(f, data, row) * q->scale * (float)k->dot_s8(q->q, r, f->width);
+}
+
+struct scan {
+	const struct vectors_form *f;
+	const struct kernels *kernels;
+	const uint8_t *data;
+	size_t first, rows;
+	struct vectors_query q;
+	float *score;
+};
 
 static void scan_block(void *ctx, size_t item, int thread)
 {
 	const struct scan *s = ctx;
-	size_t from = item * VECTORS_BLOCK, to = MIN(s->rows, from + VECTORS_BLOCK);
+	size_t from = s->first + item * VECTORS_BLOCK, to = MIN(s->rows, from + VECTORS_BLOCK);
 	(void)thread;
 
-	for (size_t i = from; i < to; i++) {
-		float scale;
-		memcpy(&scale, s->data + vectors_scale_at(i, s->width), sizeof(scale));
-		s->score[i] = scale * s->query_scale *
-		              (float)dot(s->query, (const int8_t *)s->data + vectors_row_at(i, s->width), s->width);
+	for (size_t i = from; i < to; i++)
+		s->score[i] = vectors_score(s->f, s->kernels, s->data, i, &s->q);
+}
+
+void vectors_scan(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t first, size_t rows,
+                  const float *query, struct pool *pool, float *score)
+{
+	struct scan s = { .f = f, .kernels = k, .data = data, .first = first, .rows = rows, .score = score };
+
+	vectors_ask(f, query, &s.q);
+	pool_run(pool, (rows - first + VECTORS_BLOCK - 1) / VECTORS_BLOCK, scan_block, &s);
+	mem_free(s.q.q);
+}
+
+double vectors_likeness(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t a, size_t b)
+{
+	const void *y = data + vectors_row_at(f, b);
+	double sum;
+
+	if (f->kind == VECTORS_INT8) {
+		int32_t whole = k->dot_s8((const int8_t *)data + vectors_row_at(f, a), y, f->width);
+		return (double)scale_of(f, data, a) * (double)scale_of(f, data, b) * whole;
 	}
-}
-
-void vectors_scan(const uint8_t *data, size_t rows, size_t width, const float *query, struct pool *pool, float *score)
-{
-	int8_t *q = mem_alloc(width);
-	struct scan s = { .data = data, .rows = rows, .width = width, .query = q, .score = score };
-
-	vectors_quantize(query, width, q, &s.query_scale);
-	pool_run(pool, (rows + VECTORS_BLOCK - 1) / VECTORS_BLOCK, scan_block, &s);
-	mem_free(q);
-}
-
-double vectors_likeness(const uint8_t *data, size_t width, size_t a, size_t b)
-{
-	float x, y;
-
-	memcpy(&x, data + vectors_scale_at(a, width), sizeof(x));
-	memcpy(&y, data + vectors_scale_at(b, width), sizeof(y));
-	return (double)x * (double)y *
-	       dot((const int8_t *)data + vectors_row_at(a, width), (const int8_t *)data + vectors_row_at(b, width),
-	           width);
+	float *x = mem_array(f->width, sizeof(*x));
+	vectors_get(f, data, a, x);
+	sum = (double)k->dot_f16(x, y, f->width);
+	mem_free(x);
+	return sum;
 }

@@ -63,16 +63,19 @@ static int add(struct index *x, int id, int number, struct err *e)
 		e);
 }
 
-static struct index *create(struct test *t, const char *path)
+static struct index *create_of(struct test *t, const char *path, enum vectors_kind vectors)
 {
 	struct index *x = NULL;
 	struct err e = ERR_INIT;
-	const struct index_settings s = { .embedder = "none", .embedder_hash = "0", .width = WIDTH };
+	const struct index_settings s = { .embedder = "none", .embedder_hash = "0", .width = WIDTH,
+		                          .vectors = vectors };
 	bool fine = index_create(path, &s, &e) == 0 && index_open(&x, path, true, &e) == 0;
 
 	CHECK_MSG(t, fine, "%s", e.msg);
 	return x;
 }
+
+static struct index *create(struct test *t, const char *path) { return create_of(t, path, VECTORS_INT8); }
 
 /* The index finds for some queries what BM25 in memory does, whose document i has the text of number[i], or none. */
 static void check_found(struct test *t, const char *path, const int *number, int n)
@@ -265,11 +268,11 @@ static void check_behind(struct test *t)
 
 /* --- vectors --- */
 
-static void check_vectors(struct test *t)
+static void check_vectors(struct test *t, enum vectors_kind kind)
 {
 	struct err e = ERR_INIT;
-	char *path = path_of("vectors.db"), text[256];
-	struct index *x = create(t, path);
+	char *path = path_of(kind == VECTORS_F16 ? "halves.db" : "vectors.db"), text[256];
+	struct index *x = create_of(t, path, kind);
 	struct pool *pool = pool_new(2);
 	struct index_hit dense[TOP], words[TOP], both[TOP], far[3];
 	float query[WIDTH], row[WIDTH];
@@ -283,14 +286,15 @@ static void check_vectors(struct test *t)
 	make_text(text, sizeof(text), 7000);
 	struct index_query q = { .text = text, .n = strlen(text), .vector = query, .top_k = TOP, .mmr = 1,
 		                 .retriever = RETRIEVER_DENSE };
-	test_case(t, "dense");
+	test_case(t, "dense, %s", vectors_names[kind]);
 	CHECK(t, index_search(x, &q, pool, dense) == TOP);
 	for (size_t i = 0; i < TOP; i++) {
 		double dot = 0;
 		make_vector(row, (int)dense[i].chunk);
 		for (int c = 0; c < WIDTH; c++)
 			dot += (double)row[c] * (double)query[c];
-		CHECK_MSG(t, fabs(dot - dense[i].score) < 0.02, "%g, in float %g", dense[i].score, dot);
+		CHECK_MSG(t, fabs(dot - dense[i].score) < (kind == VECTORS_F16 ? 1e-3 : 0.02), "%g, in float %g",
+		          dense[i].score, dot);
 		CHECK(t, i == 0 || dense[i].score <= dense[i - 1].score);
 	}
 	test_case(t, "hybrid: 1/(60 + rank) of both lists");
@@ -340,6 +344,7 @@ void test_index(struct test *t)
 	check_changes(t);
 	check_killed(t);
 	check_behind(t);
-	check_vectors(t);
+	for (int kind = 0; kind < VECTORS_KINDS; kind++)
+		check_vectors(t, (enum vectors_kind)kind);
 	check_rank_scores(t);
 }

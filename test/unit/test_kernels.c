@@ -161,6 +161,30 @@ static void test_sums(struct test *t, const struct kernels *k, const struct kern
 	CHECK(t, k->dot(NULL, NULL, 0) == 0 && k->sum_squares(NULL, 0) == 0);
 }
 
+static void test_narrow_sums(struct test *t, const struct kernels *k, struct buffers *b)
+{
+	int8_t x[600], y[600];
+	uint16_t half[600];
+
+	test_case(t, "%s: dot_f16, dot_s8", k->name);
+	for (size_t n = 0; n < 600; n += n < 40 ? 1 : 61) {
+		double sum = 0, absolute = 0;
+		int32_t whole = 0;
+		buffers_fill(b, n + 1, 1, n);
+		for (size_t i = 0; i < n; i++) {
+			half[i] = f16_from_float((float)i * 0.37f - 9);
+			x[i] = (int8_t)(n % 2 ? (int)(i * 71 % 255) - 127 : -127);
+			y[i] = (int8_t)(n % 2 ? 127 - (int)(i * 37 % 255) : i % 3 ? 127 : -127);
+			sum += (double)b->in[0][i] * (double)f16_to_float(half[i]);
+			absolute += fabs((double)b->in[0][i] * (double)f16_to_float(half[i]));
+			whole += x[i] * y[i];
+		}
+		CHECK(t, fabs((double)k->dot_f16(b->in[0], half, n) - sum) <=
+		                 absolute * sum_tolerance(n) * 0x1p-24);
+		CHECK(t, k->dot_s8(x, y, n) == whole);
+	}
+}
+
 static void test_vectors(struct test *t, const struct kernels *k, const struct kernels *ref, struct buffers *b)
 {
 	test_case(t, "%s: axpy, add, scale", k->name);
@@ -636,6 +660,7 @@ void test_kernels(struct test *t)
 		const struct kernels *k = all[i], *ref = all[0];
 		test_exp(t, k);
 		test_sums(t, k, ref, &b);
+		test_narrow_sums(t, k, &b);
 		test_vectors(t, k, ref, &b);
 		for (int capped = 0; capped < 2; capped++) {
 			test_soften(t, k, ref, capped ? 1.5F : 0);

@@ -38,7 +38,7 @@ static void tell(struct app *app, const char *path, struct index *x)
 	char size[32];
 
 	index_count(x, &c);
-	app_summary(app, json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:i, s:i, s:s?, s:s?, s:i, s:s}", "index",
+	app_summary(app, json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:i, s:i, s:s?, s:s?, s:i, s:s, s:s?}", "index",
 	                           jsonx_path(path), "documents", (json_int_t)c.documents, "chunks",
 		(json_int_t)c.chunks,
 	                           "dead_chunks", (json_int_t)c.dead, "segments", (json_int_t)c.segments, "words",
@@ -46,7 +46,7 @@ static void tell(struct app *app, const char *path, struct index *x)
 	                           "bytes", (json_int_t)c.bytes, "chunk_tokens", s->chunk_tokens, "overlap", s->overlap,
 	                           "embedder", s->embedder, "embedder_hash", s->embedder_hash, "width", s->width,
 		"bm25",
-	                           INDEX_BM25));
+	                           INDEX_BM25, "vectors", s->width ? vectors_names[s->vectors] : NULL));
 	if (app->json)
 		return;
 	human_bytes(c.bytes, size);
@@ -59,7 +59,7 @@ static void tell(struct app *app, const char *path, struct index *x)
 		app_print(", %zu chunks that were removed", c.dead);
 	app_print("\n  BM25 (%s)\n", INDEX_BM25);
 	if (s->embedder)
-		app_print("  vectors of %d numbers by %s\n", s->width, s->embedder);
+		app_print("  vectors of %d numbers (%s) by %s\n", s->width, vectors_names[s->vectors], s->embedder);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)

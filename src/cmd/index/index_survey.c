@@ -14,7 +14,6 @@
 #include "cmd/index/index_input.h"
 #include "cmd/metering.h"
 #include "op/timing.h"
-#include "retrieve/vectors.h"
 
 enum { SAMPLE = 256, SAMPLE_CHUNKS = 512, SAMPLE_BYTES = 8 << 20, SURVEY_BYTES = 8 << 20 };
 
@@ -180,7 +179,8 @@ static int cut_sample(struct looking *l, struct err *e)
 static double file_bytes(const struct looking *l)
 {
 	const struct index_survey *s = l->s;
-	double vectors = l->settings->width ? (double)vectors_bytes((size_t)s->chunks, (size_t)l->settings->width) : 0;
+	const struct vectors_form f = { l->settings->vectors, (size_t)l->settings->width };
+	double vectors = f.width ? (double)vectors_bytes(&f, (size_t)s->chunks) : 0;
 
 	return BYTE_FILES * s->bytes + CHUNK_FILES * (s->chunks + s->documents) + vectors;
 }
