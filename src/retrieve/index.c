@@ -94,6 +94,10 @@ static void take(struct index *x, const char *key, sqlite3_stmt *s)
 		x->words_bytes = n;
 	else if (!strcmp(key, "segments"))
 		x->segments = n;
+	else if (!strcmp(key, "ivf"))
+		x->ivf = n;
+	else if (!strcmp(key, "ivf_lists"))
+		t->ivf_lists = (int)n;
 	else if (!strcmp(key, "chunk_tokens"))
 		t->chunk_tokens = (int)n;
 	else if (!strcmp(key, "overlap"))
@@ -145,6 +149,7 @@ static int fill(struct index *x, const struct index_settings *s, struct err *e)
 	    index_put_number(x, "chunks", 0, e) < 0 || index_put_number(x, "words_bytes", 0, e) < 0 ||
 	    index_put_number(x, "segments", 0, e) < 0 || index_put_number(x, "chunk_tokens", s->chunk_tokens, e) < 0 ||
 	    index_put_number(x, "overlap", s->overlap, e) < 0 || index_put_number(x, "width", s->width, e) < 0 ||
+	    index_put_number(x, "ivf_lists", s->ivf_lists, e) < 0 ||
 	    put_text(x, "vectors", s->width ? vectors_names[s->vectors] : NULL, e) < 0 ||
 	    put_text(x, "embedder", s->embedder, e) < 0 || put_text(x, "embedder_hash", s->embedder_hash, e) < 0)
 		return -1;
@@ -173,13 +178,14 @@ int index_create(const char *path, const struct index_settings *settings, struct
 void index_discard(const char *path)
 {
 	const struct index x = { .path = (char *)(uintptr_t)path };
-	char *words = index_file(&x, "words", 1), *vectors = index_file(&x, "vectors", 1);
+	static const char *const what[] = { "words", "vectors", "ivf" };
 
 	unlink(path);
-	unlink(words);
-	unlink(vectors);
-	mem_free(words);
-	mem_free(vectors);
+	for (size_t i = 0; i < ARRAY_LEN(what); i++) {
+		char *beside = index_file(&x, what[i], 1);
+		unlink(beside);
+		mem_free(beside);
+	}
 }
 
 /* --- opening --- */
@@ -205,9 +211,9 @@ static int check_kind(struct index *x, struct err *e)
 	return 0;
 }
 
-static int map_file(struct index *x, const char *what, size_t need, struct mapping *m, struct err *e)
+static int map_file(struct index *x, const char *what, int64_t number, size_t need, struct mapping *m, struct err *e)
 {
-	char *path = index_file(x, what, x->generation);
+	char *path = index_file(x, what, number);
 	int status = need ? io_map(m, path, e) : 0;
 
 	if (status == 0 && m->size < need)
@@ -236,7 +242,7 @@ static int read_segments(struct index *x, struct err *e)
 	return 0;
 }
 
-static int read_dead(struct index *x, struct err *e)
+int index_read_dead(struct index *x, uint8_t *dead, struct err *e)
 {
 	sqlite3_stmt *s = index_prepare(x, "SELECT number FROM chunk WHERE document IS NULL", e);
 	int step;
@@ -246,7 +252,7 @@ static int read_dead(struct index *x, struct err *e)
 	while ((step = sqlite3_step(s)) == SQLITE_ROW) {
 		int64_t n = sqlite3_column_int64(s, 0);
 		if (n >= 0 && n < x->places)
-			x->dead[n] = 1;
+			dead[n] = 1;
 	}
 	sqlite3_finalize(s);
 	return step == SQLITE_DONE ? 0 : index_error(x, "cannot be read", e);
@@ -266,6 +272,16 @@ static void measure(struct index *x)
 			x->norm[x->first[k] + i] = (float)bm25_norm(x->segment[k].length[i], mean);
 }
 
+static int load_lists(struct index *x, struct err *e)
+{
+	if (map_file(x, "ivf", x->ivf, sizeof(struct ivf_head), &x->lists, e) < 0 ||
+	    ivf_read(&x->near, x->lists.data, x->lists.size, (size_t)x->places, (size_t)x->settings.width, x->path,
+	             e) < 0)
+		return -1;
+	x->candidate = mem_array((size_t)x->near.head.rows + 1, sizeof(*x->candidate));
+	return 0;
+}
+
 /* What searching needs, of the transaction that is open. */
 static int load(struct index *x, struct err *e)
 {
@@ -275,13 +291,16 @@ static int load(struct index *x, struct err *e)
 	x->kernels = kernels_get(NULL, e);
 	if (!x->kernels)
 		return -1;
-	if (map_file(x, "words", (size_t)x->words_bytes, &x->words, e) < 0 ||
-	    map_file(x, "vectors", f.width ? vectors_bytes(&f, n) : 0, &x->vectors, e) < 0 || read_segments(x, e) < 0)
+	if (map_file(x, "words", x->generation, (size_t)x->words_bytes, &x->words, e) < 0 ||
+	    map_file(x, "vectors", x->generation, f.width ? vectors_bytes(&f, n) : 0, &x->vectors, e) < 0 ||
+	    read_segments(x, e) < 0)
+		return -1;
+	if (x->ivf && load_lists(x, e) < 0)
 		return -1;
 	x->dead = mem_array(n + 1, 1);
 	x->norm = mem_array(n + 1, sizeof(*x->norm));
 	x->score = mem_array(n + 1, sizeof(*x->score));
-	if (read_dead(x, e) < 0)
+	if (index_read_dead(x, x->dead, e) < 0)
 		return -1;
 	measure(x);
 	return 0;
@@ -323,6 +342,8 @@ void index_close(struct index *x)
 	sqlite3_close(x->db);
 	io_unmap(&x->words);
 	io_unmap(&x->vectors);
+	io_unmap(&x->lists);
+	mem_free(x->candidate);
 	postings_free(x->maker);
 	mem_free(x->pending);
 	mem_free(x->dead);
@@ -342,7 +363,10 @@ size_t index_places(const struct index *x) { return (size_t)x->places; }
 void index_count(const struct index *x, struct index_counts *c)
 {
 	*c = (struct index_counts){ .chunks = x->live, .dead = (size_t)x->places - x->live, .segments = x->n_segments,
-		                    .words = x->total, .bytes = (size_t)x->words_bytes + x->vectors.size };
+		                    .words = x->total,
+		                    .bytes = (size_t)x->words_bytes + x->vectors.size + x->lists.size,
+		                    .in_lists = x->near.head.rows, .lists = x->near.head.lists,
+		                    .probes = x->near.head.probes, .recall = x->near.head.recall };
 	c->documents = (size_t)MAX(pragma((struct index *)(uintptr_t)x, "SELECT count(*) FROM document"), 0);
 }
 

@@ -4,11 +4,14 @@
  *     docs.db             meta, document (id, hash, title, source, fields), chunk (document, place, text)
  *     docs.db.words-G     segments of postings (postings.h), one a commit
  *     docs.db.vectors-G   vectors of all chunks (vectors.h), where the index has an embedder
+ *     docs.db.ivf-N       lists of them (ivf.h), where they are many, or where lists were asked for
  *
  * A chunk's number is its place in both files. Files grow at their end and are synced before the transaction that
  * counts their new bytes, so after a crash at any moment the index is what the last commit said; what lies behind is
  * written over. A document that is removed or replaced leaves chunks that are dead; where many are, or segments are
- * many, all is written anew under the next G (a transaction that ends with the new one), and the old files go.
+ * many, all is written anew under the next G (a transaction that ends with the new one), and the old files go. Lists
+ * are made when the index is tidied, under the next N, of all chunks there are; those that come later are looked at
+ * all, until they are a fifth and all are put into lists again.
  *
  * The same document (id and hash) twice is stored once, another hash under an id replaces it. One process writes; any
  * number read, each what was committed when it opened. */
@@ -26,12 +29,15 @@
 
 #define INDEX_BM25 "lucene, k1 1.5, b 0.75"
 
+enum { INDEX_IVF_AUTO = -1 };
+
 struct index_settings {
 	int chunk_tokens, overlap;     /* chunk_tokens 0: a document is one chunk */
 	const char *embedder;          /* its path, NULL: BM25 alone */
 	const char *embedder_hash;     /* of its weights; a query's vector must be of the same */
 	int width;                     /* numbers of a vector */
 	enum vectors_kind vectors;     /* how they are kept */
+	int ivf_lists;                 /* 0: none, INDEX_IVF_AUTO: many beyond IVF_ROWS (ivf.h) */
 };
 
 struct index_chunk { const char *text; size_t n; const float *vector; /* of length 1, or NULL */ };
@@ -44,7 +50,13 @@ struct index_document {
 	size_t n_chunks;
 };
 
-struct index_counts { size_t documents, chunks, dead, segments; double words; size_t bytes; };
+struct index_counts {
+	size_t documents, chunks, dead, segments;
+	double words;
+	size_t bytes;
+	size_t in_lists, lists, probes; /* chunks in lists, how many, and how many a search looks at; 0: none are */
+	double recall;                  /* of these, as measured (ivf.h) */
+};
 
 struct index;
 
@@ -67,8 +79,8 @@ int index_add(struct index *x, const struct index_document *d, struct err *e);
 int index_remove(struct index *x, const char *id, bool *there, struct err *e);
 size_t index_waiting(const struct index *x);                /* bytes of text that the next commit brings */
 int index_commit(struct index *x, struct err *e);
-/* Writes all anew where that pays. */
-int index_tidy(struct index *x, struct err *e);
+/* Writes all anew where that pays, and makes lists of vectors where they are wanted. */
+int index_tidy(struct index *x, struct pool *pool, struct err *e);
 
 /* --- searching --- */
 
@@ -81,6 +93,7 @@ struct index_query {
 	const float *vector;           /* of length 1, for the others */
 	enum retriever retriever;
 	size_t top_k;
+	bool exact;                    /* all vectors are looked at, lists or not; with `allowed` they are always */
 	const uint8_t *allowed;        /* [chunks, dead ones too] 1: may be found; NULL: all */
 	/* MMR (Carbonell & Goldstein 1998): of the best candidates the next is the one with the largest λ·relevance −
 	 * (1 − λ)·the largest likeness to one that is taken; 1: as they come. Wants vectors. */

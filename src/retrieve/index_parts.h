@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "retrieve/index.h"
+#include "retrieve/ivf.h"
 #include "retrieve/postings.h"
 
 struct index {
@@ -15,10 +16,12 @@ struct index {
 	struct arena mem;
 	struct index_settings settings;
 	/* as the transaction that it reads has them: */
-	int64_t generation, places, words_bytes, segments;
+	int64_t generation, places, words_bytes, segments, ivf;
 	/* to search: */
 	const struct kernels *kernels;
-	struct mapping words, vectors;
+	struct mapping words, vectors, lists;
+	struct ivf near;
+	uint32_t *candidate;           /* [near.head.rows] */
 	struct postings *segment;      /* [n_segments], and the number of each one's first chunk */
 	uint32_t *first;
 	size_t n_segments, live;
@@ -40,6 +43,7 @@ int index_finish(struct index *x, sqlite3_stmt *s, struct err *e);          /* o
 int index_put_number(struct index *x, const char *key, int64_t value, struct err *e);
 char *index_file(const struct index *x, const char *what, int64_t generation);  /* docs.db.words-3; mem_free */
 struct vectors_form index_form(const struct index *x);
+int index_read_dead(struct index *x, uint8_t *dead, struct err *e);   /* [places] 1: it belongs to nothing */
 int index_read_meta(struct index *x, struct err *e);
 
 #endif

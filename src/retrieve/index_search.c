@@ -73,42 +73,64 @@ static void score_words(struct index *x, const struct index_query *q)
 
 /* --- the best --- */
 
-/* The k largest scores above `least`, of equals the lower number first. */
-static size_t best(const struct index *x, const uint8_t *allowed, float least, size_t k, struct index_hit *hits)
-{
-	size_t n = 0;
+/* The k largest scores above `least` of those that were offered, of equals the earlier. */
+struct top {
+	const struct index *x;
+	const uint8_t *allowed;
+	float least;
+	size_t k, n;
+	struct index_hit *hits;
+};
 
-	for (uint32_t i = 0; i < (size_t)x->places; i++) {
-		float s = x->score[i];
-		if (!(s > least) || x->dead[i] || (allowed && !allowed[i]))
-			continue;
-		size_t at = n < k ? n++ : n - 1;
-		for (; at > 0 && (double)s > hits[at - 1].score; at--)
-			hits[at] = hits[at - 1];
-		hits[at] = (struct index_hit){ i, (double)s };
-		if (n == k)
-			least = (float)hits[n - 1].score;
-	}
-	return n;
+static inline void offer(struct top *t, uint32_t i)
+{
+	float s = t->x->score[i];
+
+	if (!(s > t->least) || t->x->dead[i] || (t->allowed && !t->allowed[i]))
+		return;
+	size_t at = t->n < t->k ? t->n++ : t->n - 1;
+	for (; at > 0 && (double)s > t->hits[at - 1].score; at--)
+		t->hits[at] = t->hits[at - 1];
+	t->hits[at] = (struct index_hit){ i, (double)s };
+	if (t->n == t->k)
+		t->least = (float)t->hits[t->n - 1].score;
+}
+
+static void offer_from(struct top *t, uint32_t first)
+{
+	for (uint32_t i = first; i < (size_t)t->x->places; i++)
+		offer(t, i);
 }
 
 static size_t by_words(struct index *x, const struct index_query *q, size_t k, struct index_hit *hits)
 {
+	struct top t = { x, q->allowed, 0, k, 0, hits };
+
 	score_words(x, q);
-	return best(x, q->allowed, 0, k, hits);
+	offer_from(&t, 0);
+	return t.n;
 }
 
 static size_t by_vectors(struct index *x, const struct index_query *q, size_t k, struct pool *pool,
                          struct index_hit *hits)
 {
 	const struct vectors_form f = index_form(x);
+	struct top t = { x, q->allowed, -INFINITY, k, 0, hits };
+	bool lists = x->near.head.lists && !q->exact && !q->allowed;
+	uint32_t first = lists ? x->near.head.rows : 0;
 
 	if (!q->vector || !f.width)
 		BUG("a search by vectors without them");
-	if (!x->places)
-		return 0;
-	vectors_scan(&f, x->kernels, x->vectors.data, 0, (size_t)x->places, q->vector, pool, x->score);
-	return best(x, q->allowed, -INFINITY, k, hits);
+	if (lists) {
+		size_t n = ivf_near(&x->near, x->kernels, q->vector, x->candidate);
+		vectors_scan_rows(&f, x->kernels, x->vectors.data, x->candidate, n, q->vector, pool, x->score);
+		for (size_t i = 0; i < n; i++)
+			offer(&t, x->candidate[i]);
+	}
+	if (first < (size_t)x->places)
+		vectors_scan(&f, x->kernels, x->vectors.data, first, (size_t)x->places, q->vector, pool, x->score);
+	offer_from(&t, first);
+	return t.n;
 }
 
 /* --- both --- */

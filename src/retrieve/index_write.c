@@ -13,7 +13,8 @@
 #include "base/stop.h"
 #include "retrieve/index_parts.h"
 
-enum { MOST_SEGMENTS = 64, SEGMENT_CHUNKS = 200000, SEGMENT_POSTINGS = 1 << 24, DEAD_SHARE = 4 };
+enum { MOST_SEGMENTS = 64, SEGMENT_CHUNKS = 200000, SEGMENT_POSTINGS = 1 << 24, DEAD_SHARE = 4,
+       IVF_LATER = 5 };
 
 static int begin(struct index *x, struct err *e)
 {
@@ -258,7 +259,7 @@ static int put_counts(struct index *x, struct err *e)
 	                                                                        e) < 0 ||
 	    index_put_number(x, "segments", x->segments, e) < 0)
 		return -1;
-	return index_put_number(x, "generation", x->generation, e);
+	return index_put_number(x, "ivf", x->ivf, e) < 0 ? -1 : index_put_number(x, "generation", x->generation, e);
 }
 
 static int write_segment(struct index *x, struct err *e)
@@ -278,19 +279,23 @@ static int write_segment(struct index *x, struct err *e)
 	return status;
 }
 
-int index_commit(struct index *x, struct err *e)
+/* Ends the transaction: what was written counts, or nothing of it. */
+static int settle(struct index *x, int status, struct err *e)
 {
-	if (!x->open)
-		return 0;
-	int status = x->waiting ? write_segment(x, e) : 0;
-	if (status == 0)
-		status = put_counts(x, e);
 	if (status == 0)
 		status = index_exec(x, "COMMIT", e);
 	else
 		sqlite3_exec(x->db, "ROLLBACK", NULL, NULL, NULL);
 	forget(x);
 	return status;
+}
+
+int index_commit(struct index *x, struct err *e)
+{
+	if (!x->open)
+		return 0;
+	int status = x->waiting ? write_segment(x, e) : 0;
+	return settle(x, status == 0 ? put_counts(x, e) : -1, e);
 }
 
 /* --- all anew --- */
@@ -388,18 +393,16 @@ static int write_anew(struct index *x, struct tidying *t, struct err *e)
 	x->places = (int64_t)t->n;
 	x->words_bytes = (int64_t)t->out.len;
 	x->segments = t->segments;
+	x->ivf = 0; /* of numbers that are others now */
 	return put_counts(x, e);
 }
 
-static void remove_files(const struct index *x, int64_t generation)
+static void remove_file(const struct index *x, const char *what, int64_t number)
 {
-	static const char *const what[] = { "words", "vectors" };
+	char *path = index_file(x, what, number);
 
-	for (size_t i = 0; i < ARRAY_LEN(what); i++) {
-		char *path = index_file(x, what[i], generation);
-		unlink(path);
-		mem_free(path);
-	}
+	unlink(path);
+	mem_free(path);
 }
 
 static int count_dead(struct index *x, int64_t *dead, struct err *e)
@@ -413,28 +416,98 @@ static int count_dead(struct index *x, int64_t *dead, struct err *e)
 	return 0;
 }
 
-int index_tidy(struct index *x, struct err *e)
+static int tidy_all(struct index *x, struct err *e)
 {
 	struct tidying t = { .out = { .max = SIZE_MAX / 2 } };
-	int64_t dead = 0, old;
+	int64_t dead = 0;
 
 	if (begin(x, e) < 0)
 		return -1;
-	old = x->generation;
+	int64_t old = x->generation, lists = x->ivf;
 	t.generation = old + 1;
 	int status = count_dead(x, &dead, e);
 	bool pays = x->segments > MOST_SEGMENTS + x->places / SEGMENT_CHUNKS || dead > x->places / DEAD_SHARE;
 	if (status == 0 && pays)
 		status = write_anew(x, &t, e);
-	if (status == 0)
-		status = index_exec(x, "COMMIT", e);
-	else
-		sqlite3_exec(x->db, "ROLLBACK", NULL, NULL, NULL);
-	if (pays)
-		remove_files(x, status == 0 ? old : t.generation);
-	forget(x);
+	status = settle(x, status, e);
+	if (pays) {
+		remove_file(x, "words", status == 0 ? old : t.generation);
+		remove_file(x, "vectors", status == 0 ? old : t.generation);
+	}
+	if (pays && status == 0 && lists)
+		remove_file(x, "ivf", lists);
 	io_unmap(&t.old);
 	buf_release(&t.out);
 	mem_free(t.from);
 	return status;
+}
+
+/* --- lists of vectors --- */
+
+/* How many lists are to be made now; 0: those that there are do, or none are wanted. */
+static size_t lists_wanted(struct index *x, struct err *e)
+{
+	struct ivf_head head = { .rows = 0 };
+	struct mapping m = { 0 };
+	char *path = index_file(x, "ivf", x->ivf);
+	int lists = x->settings.ivf_lists;
+
+	if (x->ivf && io_map(&m, path, e) == 0 && m.size >= sizeof(head))
+		memcpy(&head, m.data, sizeof(head));
+	io_unmap(&m);
+	mem_free(path);
+	bool fresh = (double)head.rows >= (double)x->places * (1 - 1.0 / IVF_LATER);
+	if (!x->settings.width || !x->places || !lists || (x->ivf && fresh) ||
+	    (lists == INDEX_IVF_AUTO && x->places <= IVF_ROWS))
+		return 0;
+	return lists == INDEX_IVF_AUTO ? ivf_lists((size_t)x->places) : (size_t)lists;
+}
+
+static int write_lists(struct index *x, size_t lists, struct pool *pool, struct err *e)
+{
+	const struct vectors_form f = index_form(x);
+	const struct kernels *k = kernels_get(NULL, e);
+	char *path = index_file(x, "vectors", x->generation);
+	struct mapping m = { 0 };
+	struct buf out = { .max = SIZE_MAX / 2 };
+	struct bytes b = { &out, 0 };
+	uint8_t *dead = mem_array((size_t)x->places + 1, 1);
+	int status = k ? io_map(&m, path, e) : -1;
+
+	if (status == 0 && m.size < vectors_bytes(&f, (size_t)x->places))
+		status = err_set(e, "index %s: vectors are missing", x->path);
+	if (status == 0)
+		status = index_read_dead(x, dead, e);
+	if (status == 0)
+		status = ivf_build(&f, k, m.data, (size_t)x->places, dead, lists, pool, &out, e);
+	if (status == 0)
+		status = grow_file(x, "ivf", x->ivf + 1, out.len, put_bytes, &b, e);
+	if (status == 0) {
+		x->ivf++;
+		status = put_counts(x, e);
+	}
+	io_unmap(&m);
+	buf_release(&out);
+	mem_free(dead);
+	mem_free(path);
+	return status;
+}
+
+static int tidy_lists(struct index *x, struct pool *pool, struct err *e)
+{
+	struct err unused = ERR_INIT;
+
+	if (begin(x, e) < 0)
+		return -1;
+	int64_t old = x->ivf;
+	size_t lists = lists_wanted(x, &unused);
+	int status = settle(x, lists ? write_lists(x, lists, pool, e) : 0, e);
+	if (status == 0 && lists && old)
+		remove_file(x, "ivf", old);
+	return status;
+}
+
+int index_tidy(struct index *x, struct pool *pool, struct err *e)
+{
+	return tidy_all(x, e) < 0 ? -1 : tidy_lists(x, pool, e);
 }

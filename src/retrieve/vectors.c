@@ -108,6 +108,7 @@ struct scan {
 	const struct kernels *kernels;
 	const uint8_t *data;
 	size_t first, rows;
+	const uint32_t *row;           /* [rows] those that are looked at, NULL: all from the first on */
 	struct vectors_query q;
 	float *score;
 };
@@ -118,8 +119,17 @@ static void scan_block(void *ctx, size_t item, int thread)
 	size_t from = s->first + item * VECTORS_BLOCK, to = MIN(s->rows, from + VECTORS_BLOCK);
 	(void)thread;
 
-	for (size_t i = from; i < to; i++)
-		s->score[i] = vectors_score(s->f, s->kernels, s->data, i, &s->q);
+	for (size_t i = from; i < to; i++) {
+		size_t row = s->row ? s->row[i] : i;
+		s->score[row] = vectors_score(s->f, s->kernels, s->data, row, &s->q);
+	}
+}
+
+static void scan_all(struct scan *s, const float *query, struct pool *pool)
+{
+	vectors_ask(s->f, query, &s->q);
+	pool_run(pool, (s->rows - s->first + VECTORS_BLOCK - 1) / VECTORS_BLOCK, scan_block, s);
+	mem_free(s->q.q);
 }
 
 void vectors_scan(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t first, size_t rows,
@@ -127,9 +137,15 @@ void vectors_scan(const struct vectors_form *f, const struct kernels *k, const u
 {
 	struct scan s = { .f = f, .kernels = k, .data = data, .first = first, .rows = rows, .score = score };
 
-	vectors_ask(f, query, &s.q);
-	pool_run(pool, (rows - first + VECTORS_BLOCK - 1) / VECTORS_BLOCK, scan_block, &s);
-	mem_free(s.q.q);
+	scan_all(&s, query, pool);
+}
+
+void vectors_scan_rows(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, const uint32_t *row,
+                       size_t n, const float *query, struct pool *pool, float *score)
+{
+	struct scan s = { .f = f, .kernels = k, .data = data, .rows = n, .row = row, .score = score };
+
+	scan_all(&s, query, pool);
 }
 
 double vectors_likeness(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t a, size_t b)

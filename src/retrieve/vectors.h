@@ -37,6 +37,9 @@ float vectors_score(const struct vectors_form *f, const struct kernels *k, const
 /* score[first … rows) of a query. Rows are dealt out to the pool. */
 void vectors_scan(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, size_t first, size_t rows,
                   const float *query, struct pool *pool, float *score);
+/* score[row[i]] of n rows. */
+void vectors_scan_rows(const struct vectors_form *f, const struct kernels *k, const uint8_t *data, const uint32_t *row,
+                       size_t n, const float *query, struct pool *pool, float *score);
 /* out: the row's numbers. */
 void vectors_get(const struct vectors_form *f, const uint8_t *data, size_t row, float *out);
 /* Of two rows. */

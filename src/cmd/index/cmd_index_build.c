@@ -11,7 +11,7 @@ extern const struct command cmd_index_build;
 struct build {
 	struct common common;
 	const char *out, *embedder, *vectors, *compute;
-	int64_t chunk_tokens, overlap, micro_batch_tokens, memory;
+	int64_t chunk_tokens, overlap, micro_batch_tokens, memory, ivf_lists;
 };
 
 static const struct opt build_opts[] = {
@@ -21,6 +21,9 @@ static const struct opt build_opts[] = {
 	           "makes vectors too, for --retriever dense and hybrid (default: words alone, BM25)"),
 	OPT_CHOICE("vectors", struct build, vectors, "int8", "int8|f16",
 	           "how vectors are kept: in a byte a number, or in two, nearly exact"),
+	OPT_INT("ivf-lists", struct build, ivf_lists, NULL, 0, 1 << 20,
+	        "vectors lie in so many lists, of which a search looks at the nearest (default: 2·√n of n beyond "
+	        "2 million; 0: it looks at all)"),
 	OPT_INT("chunk-tokens", struct build, chunk_tokens, "256", 0, 1 << 20,
 	        "a document is cut into pieces of so many tokens, or words without an embedder; 0: it is one piece"),
 	OPT_INT("overlap", struct build, overlap, "32", 0, 1 << 20, "tokens that a piece has of the one before"),
@@ -62,6 +65,7 @@ static int build(struct app *app, const struct build *o, struct index_embedder *
 	    (o->embedder && index_embedder_open(x, app, o->embedder, o->compute, o->micro_batch_tokens, e) < 0))
 		return -1;
 	s.width = (int)x->width;
+	s.ivf_lists = o->ivf_lists == OPT_UNSET_INT ? INDEX_IVF_AUTO : (int)o->ivf_lists;
 	s.vectors = !strcmp(o->vectors, vectors_names[VECTORS_F16]) ? VECTORS_F16 : VECTORS_INT8;
 	s.embedder_hash = o->embedder ? x->hash : NULL;
 	if (index_surveyed(&a, &s, p->positional, p->n_positional, e) < 0 || index_create(o->out, &s, e) < 0)
@@ -79,6 +83,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_index_build, "--out docs.db was wanted");
 	if (!o->embedder && strcmp(o->vectors, vectors_names[VECTORS_INT8]) != 0)
 		return app_usage(&cmd_index_build, "--vectors is of --embedder");
+	if (!o->embedder && o->ivf_lists != OPT_UNSET_INT)
+		return app_usage(&cmd_index_build, "--ivf-lists are of --embedder");
 	if (o->chunk_tokens && o->overlap >= o->chunk_tokens)
 		return app_usage(&cmd_index_build, "--overlap %lld is no less than --chunk-tokens %lld",
 		                 (long long)o->overlap, (long long)o->chunk_tokens);

@@ -23,6 +23,7 @@ enum { NDCG, RECALL, MRR, MEASURES, SHORT = 10, DEEP = 100, CHUNKS_A_DOCUMENT = 
 struct eval_options {
 	struct common common;
 	const char *queries, *qrels, *retriever, *embedder, *compute;
+	bool exact;
 };
 
 static const struct opt eval_opts[] = {
@@ -30,6 +31,8 @@ static const struct opt eval_opts[] = {
 	OPT_STRING("qrels", struct eval_options, qrels, NULL, "FILE",
 	           "what is relevant: query-id, corpus-id, score (BEIR), or TREC's four columns"),
 	OPT_CHOICE("retriever", struct eval_options, retriever, "all", "all|bm25|dense|hybrid", "which way to search"),
+	OPT_FLAG("exact", struct eval_options, exact, "false",
+	         "all vectors are looked at, where they lie in lists too"),
 	OPT_STRING("embedder", struct eval_options, embedder, NULL, "MODEL",
 	           "where the index's embedder is now (default: where it was)"),
 	COMPUTE_OPT(struct eval_options, compute, "f32"),
@@ -168,6 +171,7 @@ static int judge(struct job *j, struct way *w, size_t i, struct index_hit *hits,
 	size_t width = (size_t)index_settings(j->index)->width, m = relevant(of, NULL), n_found,
 	       k = DEEP * (size_t)(index_settings(j->index)->chunk_tokens ? CHUNKS_A_DOCUMENT : 1);
 	const struct index_query iq = { .text = q->text, .n = q->n, .retriever = w->retriever, .top_k = k, .mmr = 1,
+		                        .exact = j->o->exact,
 		                        .vector = j->queries.vectors ? j->queries.vectors + j->judged[i] * width :
 			NULL };
 	double *ideal = mem_array(m + 1, sizeof(*ideal)), *found = mem_array(DEEP, sizeof(*found));

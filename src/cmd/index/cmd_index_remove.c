@@ -8,7 +8,7 @@ struct remove_options { struct common common; };
 
 static const struct opt remove_opts[] = { COMMON_OPTS(struct remove_options, common), OPT_END };
 
-static int drop(struct index *x, const struct opt_parse *p, size_t *n, struct err *e)
+static int drop(struct app *app, struct index *x, const struct opt_parse *p, size_t *n, struct err *e)
 {
 	for (size_t i = 1; i < p->n_positional; i++) {
 		bool there;
@@ -19,7 +19,7 @@ static int drop(struct index *x, const struct opt_parse *p, size_t *n, struct er
 			               p->positional[i]);
 		++*n;
 	}
-	return index_commit(x, e) < 0 ? -1 : index_tidy(x, e);
+	return index_commit(x, e) < 0 ? -1 : index_tidy(x, app->pool, e);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
@@ -30,7 +30,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	if (index_open(&x, p->positional[0], true, e) < 0)
 		return -1;
-	int status = drop(x, p, &n, e);
+	int status = drop(app, x, p, &n, e);
 	index_close(x);
 	if (status < 0)
 		return -1;

@@ -20,7 +20,7 @@ struct search {
 	struct opt_list filter;
 	int64_t top_k;
 	double mmr;
-	bool texts;
+	bool texts, exact;
 };
 
 static const struct opt search_opts[] = {
@@ -33,6 +33,7 @@ static const struct opt search_opts[] = {
 	          "below 1: chunks that are like one before come later (maximal marginal relevance, lambda)"),
 	OPT_LIST("filter", struct search, filter, "FIELD=VALUE",
 	         "only documents of which this is so, before the search; id, title and source are fields too"),
+	OPT_FLAG("exact", struct search, exact, "false", "all vectors are looked at, where they lie in lists too"),
 	OPT_FLAG("texts", struct search, texts, "false", "--json has each chunk's text too"),
 	OPT_STRING("embedder", struct search, embedder, NULL, "MODEL",
 	           "where the index's embedder is now (default: where it was)"),
@@ -140,7 +141,8 @@ static int search_all(struct job *j, struct err *e)
 		const struct query *q = &j->queries.items[i];
 		const struct index_query iq = { .text = q->text, .n = q->n, .retriever = j->retriever,
 			                        .vector = j->queries.vectors ? j->queries.vectors + i * width : NULL,
-			                        .top_k = (size_t)j->o->top_k, .allowed = j->allowed, .mmr = j->o->mmr };
+			                        .top_k = (size_t)j->o->top_k, .allowed = j->allowed, .mmr = j->o->mmr,
+			                        .exact = j->o->exact };
 		double began = clock_seconds();
 		size_t n = index_search(j->index, &iq, j->app->pool, j->hits);
 		j->seconds += clock_seconds() - began;

@@ -1,4 +1,6 @@
 /* index show: what an index is, and which documents it has. */
+#include <math.h>
+
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -38,7 +40,8 @@ static void tell(struct app *app, const char *path, struct index *x)
 	char size[32];
 
 	index_count(x, &c);
-	app_summary(app, json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:i, s:i, s:s?, s:s?, s:i, s:s, s:s?}", "index",
+	app_summary(app, json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:i, s:i, s:s?, s:s?, s:i, s:s, s:s?, "
+	                           "s:I, s:I, s:I, s:o}", "index",
 	                           jsonx_path(path), "documents", (json_int_t)c.documents, "chunks",
 		(json_int_t)c.chunks,
 	                           "dead_chunks", (json_int_t)c.dead, "segments", (json_int_t)c.segments, "words",
@@ -46,7 +49,9 @@ static void tell(struct app *app, const char *path, struct index *x)
 	                           "bytes", (json_int_t)c.bytes, "chunk_tokens", s->chunk_tokens, "overlap", s->overlap,
 	                           "embedder", s->embedder, "embedder_hash", s->embedder_hash, "width", s->width,
 		"bm25",
-	                           INDEX_BM25, "vectors", s->width ? vectors_names[s->vectors] : NULL));
+	                           INDEX_BM25, "vectors", s->width ? vectors_names[s->vectors] : NULL,
+	                           "ivf_lists", (json_int_t)c.lists, "ivf_probes", (json_int_t)c.probes, "ivf_chunks",
+	                           (json_int_t)c.in_lists, "ivf_recall", jsonx_number(c.lists ? c.recall : NAN)));
 	if (app->json)
 		return;
 	human_bytes(c.bytes, size);
@@ -60,6 +65,9 @@ static void tell(struct app *app, const char *path, struct index *x)
 	app_print("\n  BM25 (%s)\n", INDEX_BM25);
 	if (s->embedder)
 		app_print("  vectors of %d numbers (%s) by %s\n", s->width, vectors_names[s->vectors], s->embedder);
+	if (c.lists)
+		app_print("  %zu of them in %zu lists, of which a search looks at %zu: recall of the ten best %.3f, "
+		          "measured\n", c.in_lists, c.lists, c.probes, c.recall);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)

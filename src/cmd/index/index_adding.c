@@ -225,7 +225,7 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 	}
 	int last = finish(&b, status == 0, status == 0 ? e : &unused);
 	if (status == 0)
-		status = last < 0 ? -1 : index_tidy(a->index, e);
+		status = last < 0 ? -1 : index_tidy(a->index, a->app->pool, e);
 	if (status == 0 && !a->seen)
 		status = err_set(e, "%s%s: no document in it", paths[0], n > 1 ? " and the others" : "");
 	log_live_end();
