@@ -10,24 +10,11 @@
 #include "base/text.h"
 #include "model/classifier.h"
 #include "model/config.h"
+#include "model/nearest.h"
 #include "model/weights.h"
 #include "token/tokenizer.h"
 
 /* --- the architecture --- */
-
-static int unknown_arch(const char *where, const char *found, bool gguf, struct err *e)
-{
-	char list[256] = "";
-
-	if (!strncmp(found, "deepseek", 8) && strcmp(found, "deepseek") != 0)
-		return err_set(e, "%s: the architecture is \"%s\", whose latent attention (MLA) is not computed; the "
-		                  "nearest of those that are is qwen2_moe", where, found);
-	for (size_t i = 0; arch_table[i]; i++)
-		if (!gguf || arch_table[i]->gguf)
-			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", list[0] ? ", " : "",
-			         arch_table[i]->name);
-	return err_set(e, "%s: the architecture is \"%s\", wanted one of: %s", where, found, list);
-}
 
 /* Is the file one of the architecture's? */
 static bool is_of(const struct gguf *g, const char *name, const struct arch *a, bool with)
@@ -55,7 +42,7 @@ static int arch_of_gguf(struct model *m, struct err *e)
 				m->config.arch = arch_table[i];
 				return 0;
 			}
-	return unknown_arch(g->path, name, true, e);
+	return nearest_refuse(&m->source, g->path, name, e);
 }
 
 static int arch_of_folder(struct model *m, const char *where, struct err *e)
@@ -68,7 +55,7 @@ static int arch_of_folder(struct model *m, const char *where, struct err *e)
 				m->config.arch = arch_table[i];
 				return 0;
 			}
-	return unknown_arch(where, type ? type : "(no model_type)", false, e);
+	return nearest_refuse(&m->source, where, type ? type : "(no model_type)", e);
 }
 
 /* Facts, then weights by them. */
