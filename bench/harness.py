@@ -63,11 +63,18 @@ class Bench:
 
     # --- running ---
 
-    def last_json(self, command, **env):
+    def output(self, command, **env):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env})
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{done.stderr[-2000:]}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return done.stdout.strip().splitlines()
+
+    def last_json(self, command, **env):
+        return json.loads(self.output(command, **env)[-1])
+
+    def lines(self, *words):
+        """All that a command says."""
+        return [json.loads(line) for line in self.output([self.program, *words, "--json", "--quiet"])]
 
     def kungfu(self, *words):
         """The summary of a command."""
@@ -186,10 +193,14 @@ class Bench:
         whole = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "processor": processor(), "machine": self.machine, "runs": self.runs, "versions": versions,
                  "rows": self.results}
         for name, text in (("table.json", json.dumps(whole, indent=2) + "\n"), ("table.md", markdown(whole))):
-            path = os.path.join(self.out, name)
-            with open(path + ".new", "w") as f:
-                f.write(text)
-            os.rename(path + ".new", path)
+            replace(os.path.join(self.out, name), text)
+
+
+def replace(path, text):
+    """The file as a whole, or as it was."""
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
 
 
 KEPT = ("isa", "sgemm_flops", "int8_ops", "read_bytes", "copy_bytes")

@@ -40,6 +40,14 @@ def with_lora(model, r=8, alpha=16):
     return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear"))
 
 
+def logprobs(model, ids):
+    """Of each token the log-probability after those before it; none for the first. From logits in float64, without those of virtual tokens."""
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].double()
+    p = torch.log_softmax(logits[len(logits) - len(ids):], -1)
+    return [None] + [float(p[i, t]) for i, t in enumerate(ids[1:])]
+
+
 def versions():
     import peft
     import transformers

@@ -61,26 +61,32 @@ def collate(docs):
             "attention_mask": pad([[1] * len(i) for i, _ in docs], 0)}
 
 
-def train(model, docs, seed, limit=None):
-    random.Random(seed).shuffle(docs)
-    steps = (len(docs) + BATCH - 1) // BATCH
+def train(model, docs, batch, rates, after=None, first_timed=0):
+    """A step for each rate, over the documents in their order; after(step) follows each update. Losses, and the seconds of the steps from first_timed on."""
     params = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(params, lr=LR, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(params, lr=rates[0], weight_decay=0.0, fused=True)
     model.train()
     losses, begin = [], time.perf_counter()
-    for s in range(limit or steps):
-        if limit and s == 1:
+    for s, rate in enumerate(rates):
+        if s == first_timed:
             begin = time.perf_counter()
-        optimizer.param_groups[0]["lr"] = LR * (s / WARMUP if s < WARMUP else (steps - s) / (steps - WARMUP))
-        loss = model(**collate(docs[s * BATCH:(s + 1) * BATCH]), use_cache=False).loss
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = model(**collate(docs[s * batch:(s + 1) * batch]), use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimizer.step()
+        if after:
+            after(s)
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
-        print(f"step {s + 1}/{steps} loss {losses[-1]:.4f}", file=sys.stderr)
-    seconds = time.perf_counter() - begin
-    return losses, seconds / (limit - 1) * steps if limit else seconds
+        print(f"step {s + 1}/{len(rates)} loss {losses[-1]:.4f}", file=sys.stderr)
+    return losses, time.perf_counter() - begin
+
+
+def epoch_rates(docs):
+    steps = (len(docs) + BATCH - 1) // BATCH
+    return [LR * (s / WARMUP if s < WARMUP else (steps - s) / (steps - WARMUP)) for s in range(steps)]
 
 
 def main():
@@ -88,9 +94,12 @@ def main():
     seed = int(sys.argv[6]) if len(sys.argv) > 6 else 42
     model, tokenizer = peer.load(gguf, cache, int(threads))
     torch.manual_seed(seed)
-    rows, test = read(train_rows), read(test_rows)
+    docs, test = documents(tokenizer, read(train_rows)), read(test_rows)
+    random.Random(seed).shuffle(docs)
+    rates = epoch_rates(docs)
     if len(sys.argv) > 7:
-        losses, seconds = train(peer.with_lora(model), documents(tokenizer, rows), seed, int(sys.argv[7]))
+        some = int(sys.argv[7])
+        seconds = train(peer.with_lora(model), docs, BATCH, rates[:some], first_timed=1)[1] / (some - 1) * len(rates)
         print(json.dumps({"seconds": seconds, "peak_rss_bytes": peer.peak_rss(), "versions": peer.versions()}))
         return
     begin = time.perf_counter()
@@ -98,8 +107,7 @@ def main():
     eval_seconds = time.perf_counter() - begin
     print(f"before: {before:.3f} in {eval_seconds:.0f} s", file=sys.stderr)
     model = peer.with_lora(model)
-    docs = documents(tokenizer, rows)
-    losses, seconds = train(model, docs, seed)
+    losses, seconds = train(model, docs, BATCH, rates)
     tokens = sum(len(i) for i, _ in docs)
     print(json.dumps({
         "acc_before": before, "eval_seconds": eval_seconds, "seconds": seconds, "tokens_per_second": tokens / seconds,
