@@ -14,6 +14,10 @@
  * the chance (1 − w)·max p that another one is shown instead is below 2 %, and w half at least. Ways whose w is four
  * fifths of the largest are not told apart: the one that is cheapest in all wins.
  *
+ * Where nothing else is worth trying, another seed of the best way may be, if it is trained: where its quality is
+ * nearer to the goal, or to that of another trained way, than two deviations of what seeds say of it (of both).
+ * Of two that are near the one with fewer seeds has its turn.
+ *
  * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
  * least_gain): the interval of its gain says that it cannot pay. Looks are judged by confidence sequences
  * (ladder/bound.h), so stopping when it suits keeps their promise. */
@@ -22,7 +26,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const double least_chance = 0.02, doubt = 0.05, as_likely = 0.8;
+static const double least_chance = 0.02, doubt = 0.05, as_likely = 0.8, seed_near = 2;
 
 static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
 
@@ -46,15 +50,17 @@ static bool waits(const struct climb_way *w) { return w->state == CLIMB_WAITS &&
 static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
 
 /* With the test after it, of itself or of the dearest way that was measured. */
-static bool can_be_paid(const struct climb *c, const struct climb_way *w)
+static bool has_room(const struct climb *c, const struct climb_way *w, double seconds)
 {
 	double test = w->test_seconds;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (is_measured(&c->ways[i]))
 			test = fmax(test, c->ways[i].test_seconds);
-	return w->try_seconds + test <= c->left;
+	return seconds + test <= c->left;
 }
+
+static bool can_be_paid(const struct climb *c, const struct climb_way *w) { return has_room(c, w, w->try_seconds); }
 
 /* That the test fails this way, and one that waits would be shown instead. */
 static double chance_that_others_help(const struct climb *c, const struct climb_way *w)
@@ -186,8 +192,8 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 		snprintf(s->why, sizeof(s->why),
 		         "%s, but over %.0f uses this would save %.3g s where it does too (chance "
 		         "%.0f %%), more than the %.3g s to find out",
-		         reached, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds),
-		         100 * s->chance, c->ways[best].try_seconds);
+		         reached, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
+		         c->ways[best].try_seconds);
 	} else {
 		snprintf(s->why, sizeof(s->why),
 		         "%s, and no other way is expected to save more over %.0f uses than finding out would take",
@@ -233,21 +239,6 @@ static void say_stop(const struct climb *c, struct climb_step *s)
 		snprintf(s->why, sizeof(s->why), "every way was measured or left");
 }
 
-void climb_next(struct climb *c, struct climb_step *s)
-{
-	double best = best_quality(c);
-
-	*s = (struct climb_step){ .act = CLIMB_STOP, .way = c->n };
-	leave_hopeless(c, best);
-	size_t shown = isnan(c->goal) ? c->n : cheapest(c, is_shown);
-	s->way = isnan(c->goal) ? without_goal(c, best, s) :
-	         shown < c->n   ? after_shown(c, shown, s) :
-	                          until_shown(c, s);
-	s->act = s->way < c->n ? CLIMB_TRY : CLIMB_STOP;
-	if (s->act == CLIMB_STOP)
-		say_stop(c, s);
-}
-
 /* Half the width of an interval on the side that matters: two ways nearer than that are not told apart. */
 static double told_apart(const struct climb_way *w) { return fmax(0, w->quality - w->low) / 3; }
 
@@ -280,4 +271,78 @@ size_t climb_winner(const struct climb *c)
 	if ((best = cheapest(c, is_shown)) < c->n || (best = cheapest(c, is_as_likely)) < c->n)
 		return best;
 	return best_way(c);
+}
+
+/* --- seeds --- */
+
+/* Of the mean over its seeds. */
+static double seed_error(const struct climb_way *w) { return w->seed_sd / sqrt((double)w->seeds); }
+
+/* The trained way whose quality is nearest to the best one's, where seeds may turn the two round; n: there is none. */
+static size_t rival_of(const struct climb *c, size_t best)
+{
+	const struct climb_way *b = &c->ways[best];
+	size_t rival = c->n;
+	double least = INFINITY;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct climb_way *w = &c->ways[i];
+		double apart = fabs(b->quality - w->quality);
+		if (i == best || !is_measured(w) || !w->seeds || apart >= least ||
+		    apart >= seed_near * hypot(seed_error(b), seed_error(w)))
+			continue;
+		least = apart;
+		rival = i;
+	}
+	return rival;
+}
+
+static bool may_seed(const struct climb *c, size_t i)
+{
+	const struct climb_way *w = &c->ways[i];
+
+	return w->seeds < w->seeds_most && has_room(c, w, w->seed_seconds);
+}
+
+static size_t another_seed(const struct climb *c, struct climb_step *s)
+{
+	size_t best = climb_winner(c), rival, way;
+
+	if (best == c->n || !c->ways[best].seeds)
+		return c->n;
+	const struct climb_way *b = &c->ways[best];
+	double margin = fabs(b->quality - c->goal); /* NAN without a goal: never near */
+	way = best;
+	rival = rival_of(c, best);
+	if (rival < c->n && may_seed(c, rival) && (c->ways[rival].seeds < b->seeds || !may_seed(c, best)))
+		way = rival;
+	if (!may_seed(c, way) || (rival == c->n && !(margin < seed_near * seed_error(b))))
+		return c->n;
+	if (rival < c->n)
+		snprintf(s->why, sizeof(s->why),
+		         "%s and %s are %.3g apart, and seeds differ by %.3g: another one of %s, for %.3g s", b->name,
+		         c->ways[rival].name, fabs(b->quality - c->ways[rival].quality), b->seed_sd, c->ways[way].name,
+		         c->ways[way].seed_seconds);
+	else
+		snprintf(s->why, sizeof(s->why),
+		         "it is %.3g from the goal, and seeds differ by %.3g: another one, for %.3g s", margin,
+		         b->seed_sd, b->seed_seconds);
+	return way;
+}
+
+void climb_next(struct climb *c, struct climb_step *s)
+{
+	double best = best_quality(c);
+
+	*s = (struct climb_step){ .act = CLIMB_STOP, .way = c->n };
+	leave_hopeless(c, best);
+	size_t shown = isnan(c->goal) ? c->n : cheapest(c, is_shown);
+	s->way = isnan(c->goal) ? without_goal(c, best, s) :
+	         shown < c->n   ? after_shown(c, shown, s) :
+	                          until_shown(c, s);
+	s->act = s->way < c->n ? CLIMB_TRY : CLIMB_STOP;
+	if (s->act == CLIMB_STOP && (s->way = another_seed(c, s)) < c->n)
+		s->act = CLIMB_SEED;
+	if (s->act == CLIMB_STOP)
+		say_stop(c, s);
 }

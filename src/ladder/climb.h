@@ -27,6 +27,10 @@ struct climb_way {
 	double try_seconds;        /* to make it and look at it; what it took where it was measured */
 	double use_seconds;        /* an answer */
 	double test_seconds;       /* of the test, should it win */
+	/* Of a way that is trained: seeds that it was measured with, and at most may be (0: it has none), what another
+	 * one takes, and how far its quality is off from seed to seed. */
+	int seeds, seeds_most;
+	double seed_seconds, seed_sd;
 };
 
 struct climb {
@@ -39,7 +43,7 @@ struct climb {
 	double least_gain; /* without a goal: less expected gain than this is not worth trying */
 };
 
-enum climb_act { CLIMB_TRY, CLIMB_STOP };
+enum climb_act { CLIMB_TRY, CLIMB_SEED /* measure a way with another seed */, CLIMB_STOP };
 struct climb_step {
 	enum climb_act act;
 	size_t way;          /* to be tried */

@@ -36,7 +36,7 @@ const struct rung *rung_find(const char *name)
 
 const struct rung *rung_of_way(const char *name)
 {
-	char *rung = mem_strndup(name, strcspn(name, "@"));
+	char *rung = mem_strndup(name, strcspn(name, "@+"));
 	const struct rung *r = rung_find(rung);
 
 	mem_free(rung);

@@ -119,7 +119,8 @@ void ladder_close(struct ladder *l);
 int ladder_open_model(struct ladder *l, struct err *e);
 /* The same for its states alone: an encoder will do, and there may be no template. */
 int ladder_open_states(struct ladder *l, struct err *e);
-/* The rung of a way's name: what stands before @MODEL, where there are several models. NULL: there is none. */
+/* The rung of a way's name: what stands before @MODEL, where there are several models, and +SEED, where there are
+ * several seeds. NULL: there is none. */
 const struct rung *rung_of_way(const char *name);
 /* The sides' rows as files in dir/data. */
 int ladder_write_rows(struct ladder *l, struct err *e);

@@ -26,6 +26,7 @@ static const struct {
 	FIELD("half", half, "0", 0, 1e9),
 	FIELD("nats", nats, "0", -10, 10),
 	FIELD("nats-sd", nats_sd, "0.3", 1e-6, 10),
+	FIELD("seed-sd", seed_sd, "0.02", 1e-6, 1),
 	FIELD("near-gain", near_gain, "0", -1, 1),
 	FIELD("near-sd", near_sd, "0.1", 1e-6, 1),
 	FIELD("size-gain", size_gain, "0.03", -1, 1),

@@ -13,6 +13,7 @@ struct rung_prior {
 	double sd;                 /* how far that is off from task to task */
 	double half;               /* rows to learn from with which it goes half of that */
 	double nats, nats_sd;      /* by which a right answer's ln perplexity falls below the bare model's */
+	double seed_sd;            /* how far it is off from seed to seed, counted as two seeds */
 	double near_gain, near_sd; /* what it is above its near rung, and how far that is off */
 	double size_gain;          /* what a doubling of the model adds, as a share of the way to the ceiling */
 	double twin_sd;            /* how far the same rung on another model is off from that */

@@ -322,6 +322,55 @@ static void test_climb(struct test *t)
 	CHECK(t, climb_winner(&c) == 1);
 }
 
+static void test_climb_seeds(struct test *t)
+{
+	struct climb_way trained = { .name = "lora",
+		                     .state = CLIMB_MEASURED,
+		                     .quality = 0.71,
+		                     .low = 0.6,
+		                     .high = 0.8,
+		                     .costs_met = true,
+		                     .try_seconds = 100,
+		                     .use_seconds = 0.01,
+		                     .test_seconds = 1,
+		                     .seeds = 1,
+		                     .seeds_most = 3,
+		                     .seed_seconds = 100,
+		                     .seed_sd = 0.02 };
+	struct climb_way w[] = { trained, trained };
+	struct climb c = {
+		.ways = w, .n = 2, .goal = 0.7, .show = 0.8, .uses = 10, .left = INFINITY, .least_gain = 0.01
+	};
+	struct climb_step s;
+
+	w[1].name = "full", w[1].quality = 0.5, w[1].low = 0.4;
+	test_case(t,
+	          "climb: near the goal another seed of the best way decides, as long as there is gas and one is left");
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_SEED && s.way == 0 && strstr(s.why, "from the goal"), "%s", s.why);
+	c.left = 50;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP, "%s", s.why);
+	c.left = INFINITY;
+	w[0].seeds_most = 1;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP, "%s", s.why);
+	w[0].seeds_most = 3, w[0].quality = 0.78;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP, "%s", s.why);
+
+	test_case(t, "climb: of two trained ways that are near each other the one with fewer seeds has its turn");
+	w[1].quality = 0.77;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_SEED && s.way == 0 && strstr(s.why, "apart"), "%s", s.why);
+	w[0].seeds = 2;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_SEED && s.way == 1, "%s", s.why);
+	w[1].seeds = w[1].seeds_most = 0;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_STOP, "%s", s.why);
+}
+
 /* --- two ways as one --- */
 
 static void test_cascade(struct test *t)
@@ -398,6 +447,7 @@ void test_ladder(struct test *t)
 	test_goals(t);
 	test_sides(t);
 	test_climb(t);
+	test_climb_seeds(t);
 	test_cascade(t);
 	test_words(t);
 	test_priors(t);

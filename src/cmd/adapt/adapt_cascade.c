@@ -54,8 +54,8 @@ static struct cascade_wish wish_of(const struct adapt *a)
 static int write_parts(struct adapt *a, const struct cascade *c, struct err *e)
 {
 	char *dir = adapt_way_dir(a, "cascade"), *file = io_join(dir, CASCADE_FILE);
-	json_t *j = json_pack("{s:s, s:s, s:f}", "first", a->ways[c->first].name, "second", a->ways[c->second].name,
-	                      "threshold", c->threshold);
+	json_t *j = json_pack("{s:s, s:s, s:f}", "first", adapt_folder(a, c->first), "second",
+	                      adapt_folder(a, c->second), "threshold", c->threshold);
 	const struct given *first = a->ways[c->first].on, *second = a->ways[c->second].on;
 	int status = io_mkdirs(dir, e);
 

@@ -340,9 +340,7 @@ static void believe_by_priors(const struct adapt *a, const struct rung_prior *p,
                               struct climb_way *c)
 {
 	double n = (double)a->task.side_n[SIDE_TRAIN], share = n / (n + p->half), low = floor_of(a);
-	double reach = a->task.n_classes            ? p->reach :
-	               a->task.kind == TASK_CHOICES ? p->reach_choices :
-	                                              p->reach_free;
+	double reach = a->task.n_classes ? p->reach : a->task.kind == TASK_CHOICES ? p->reach_choices : p->reach_free;
 	const struct climb_way *bare = measured_way(a, "zero-shot", on);
 
 	if (a->first->what == MEASURE_PERPLEXITY) {
@@ -492,12 +490,14 @@ void adapt_judge(struct adapt *a, size_t i)
 		if (measure_is_score(a->goal.term[k].what))
 			w->score[k] = task_score(&a->task, a->goal.term[k].what, a->choose, w->out, w->n);
 	const struct estimate *x = &w->score[a->first_at];
-	struct bounds b = x->n ? task_sequence(m, x, 2 * alpha) : (struct bounds){ NAN, NAN };
+	w->looked = x->n ? task_sequence(m, x, 2 * alpha) : (struct bounds){ NAN, NAN };
 	w->promised = x->n ? task_sequence(m, x, alpha / (double)n_possible(a)) : (struct bounds){ NAN, NAN };
+	adapt_judge_seeds(a, i, 2 * alpha, alpha / (double)n_possible(a));
+	struct bounds b = w->looked;
 	c->quality = x->n ? adapt_quality(m, x->mean) : -INFINITY;
 	c->low = x->n ? fmin(adapt_quality(m, b.low), adapt_quality(m, b.high)) : -INFINITY;
 	c->high = x->n ? fmax(adapt_quality(m, b.low), adapt_quality(m, b.high)) : INFINITY;
-	c->will_show = a->has_goal ? task_chance(a->first, x, a->n_test, alpha) : 0;
+	c->will_show = a->has_goal ? task_chance(a->first, x, a->n_test, a->test_alpha) : 0;
 	c->costs_met = !a->has_goal || costs_met(a, i);
 	c->use_seconds = w->look_seconds / (double)w->n;
 	c->test_seconds = test_seconds(a, i);
@@ -594,7 +594,7 @@ static void say_way(const struct adapt *a, size_t i)
 {
 	const struct way *w = &a->ways[i];
 	const struct estimate *x = &w->score[a->first_at];
-	struct bounds b = task_sequence(a->first->what, x, 2 * alpha);
+	struct bounds b = w->looked;
 	char make[32], use[32];
 
 	log_live_end();
@@ -643,6 +643,7 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 		return 0;
 	}
 	a->climb.ways[i].state = CLIMB_MEASURED;
+	adapt_first_seed(a, i);
 	adapt_judge(a, i);
 	say_way(a, i);
 	return adapt_save_outcomes(a, w->name, w->out, w->n, e);
@@ -652,15 +653,21 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 
 static int note_decision(struct adapt *a, const struct climb_step *s, struct err *e)
 {
-	const char *name = s->act == CLIMB_TRY ? a->climb.ways[s->way].name : NULL;
+	static const char *const acts[] = { [CLIMB_TRY] = "try", [CLIMB_SEED] = "seed", [CLIMB_STOP] = "stop" };
+	const struct climb_way *c = s->act == CLIMB_STOP ? NULL : &a->climb.ways[s->way];
+	bool seed = s->act == CLIMB_SEED;
+	const char *name = c ? c->name : NULL;
 	json_t *all = adapt_decisions(a);
 	json_t *j =
 		json_pack("{s:I, s:s, s:s?, s:s, s:o, s:o}", "decision", (json_int_t)json_array_size(all) + 1, "act",
-	                  name ? "try" : "stop", "way", name, "why", s->why, "expected",
-	                  name ? jsonx_number(adapt_score_of(a->first->what, a->climb.ways[s->way].mean)) : json_null(),
-	                  "seconds", name ? jsonx_number(a->climb.ways[s->way].try_seconds) : json_null());
+	                  acts[s->act], "way", name, "why", s->why, "expected",
+	                  c ? jsonx_number(adapt_score_of(a->first->what, seed ? c->quality : c->mean)) : json_null(),
+	                  "seconds", c ? jsonx_number(seed ? c->seed_seconds : c->try_seconds) : json_null());
 
-	log_say("%s: %s", name ? name : "stop", s->why);
+	if (seed)
+		json_object_set_new(j, "seed", json_integer(c->seeds + 1));
+
+	log_say("%s%s: %s", name ? name : "stop", seed ? ", another seed" : "", s->why);
 	if (a->app->json)
 		app_json(j);
 	json_array_append_new(all, j);
@@ -681,16 +688,22 @@ static void note_left(struct adapt *a)
 	}
 }
 
-/* The last decision that was not carried out to its end; climb.n: there is none. */
-static size_t half_done(struct adapt *a)
+/* The last decision that was not carried out to its end; its way is climb.n: there is none. */
+static struct climb_step half_done(struct adapt *a)
 {
 	const json_t *all = adapt_decisions(a), *last = json_array_get(all, json_array_size(all) - 1);
 	const char *name = json_string_value(json_object_get(last, "way"));
+	int seed = (int)json_integer_value(json_object_get(last, "seed"));
 
-	for (size_t i = 0; name && i < a->climb.n; i++)
-		if (!strcmp(a->climb.ways[i].name, name) && a->climb.ways[i].state == CLIMB_WAITS)
-			return i;
-	return a->climb.n;
+	for (size_t i = 0; name && i < a->climb.n; i++) {
+		if (strcmp(a->climb.ways[i].name, name) != 0)
+			continue;
+		if (a->climb.ways[i].state == CLIMB_WAITS)
+			return (struct climb_step){ .act = CLIMB_TRY, .way = i };
+		if (a->ways[i].n_seeds < seed && !a->ways[i].no_more_seeds)
+			return (struct climb_step){ .act = CLIMB_SEED, .way = i };
+	}
+	return (struct climb_step){ .act = CLIMB_STOP, .way = a->climb.n };
 }
 
 static bool has_stopped(struct adapt *a)
@@ -698,7 +711,7 @@ static bool has_stopped(struct adapt *a)
 	const json_t *all = adapt_decisions(a), *last = json_array_get(all, json_array_size(all) - 1);
 	const char *act = json_string_value(json_object_get(last, "act"));
 
-	return act && strcmp(act, "try") != 0;
+	return act && strcmp(act, "try") != 0 && strcmp(act, "seed") != 0;
 }
 
 /* The states that one way has computed are there for the others. */
@@ -716,30 +729,30 @@ static int price_what_shares(struct adapt *a, size_t i, struct err *e)
 	return 0;
 }
 
-static int carry_out(struct adapt *a, size_t i, struct err *e)
+static int carry_out(struct adapt *a, const struct climb_step *s, struct err *e)
 {
-	if (try_way(a, i, e) < 0 || price_what_shares(a, i, e) < 0)
+	if (s->act == CLIMB_STOP)
+		return 0;
+	if (s->act == CLIMB_SEED ? adapt_try_seed(a, s->way, e) < 0 :
+	                           try_way(a, s->way, e) < 0 || price_what_shares(a, s->way, e) < 0)
 		return -1;
-	adapt_keep_way(a, i);
+	adapt_keep_way(a, s->way);
 	return adapt_state_save(a, "running", e);
 }
 
 int adapt_climb_all(struct adapt *a, struct err *e)
 {
-	struct climb_step s = { .act = CLIMB_TRY };
-	size_t half = half_done(a);
+	struct climb_step s = half_done(a);
 
 	a->climb.show = showing(a);
-	if (half < a->climb.n && carry_out(a, half, e) < 0)
+	if (carry_out(a, &s, e) < 0)
 		return -1;
 	while (!has_stopped(a)) {
 		adapt_believe(a);
 		a->climb.left = adapt_left(a);
 		climb_next(&a->climb, &s);
 		note_left(a);
-		if (note_decision(a, &s, e) < 0)
-			return -1;
-		if (s.act == CLIMB_TRY && carry_out(a, s.way, e) < 0)
+		if (note_decision(a, &s, e) < 0 || carry_out(a, &s, e) < 0)
 			return -1;
 		if (app_signalled())
 			return err_set(e, "stopped");

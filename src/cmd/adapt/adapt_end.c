@@ -21,8 +21,6 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 
-static const double alpha = 0.05;
-
 /* --- the test --- */
 
 static void judge_test(struct adapt *a)
@@ -44,7 +42,7 @@ static int answer_test(struct adapt *a, struct err *e)
 
 	if (adapt_load_outcomes(a, adapt_round(a), "test", a->tested, a->n_test) == a->n_test)
 		return 0;
-	dir = adapt_way_dir(a, a->ways[a->winner].name);
+	dir = adapt_way_dir(a, adapt_folder(a, a->winner));
 	int status = r->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
 	mem_free(dir);
 	return status < 0 ? -1 : adapt_save_outcomes(a, "test", a->tested, a->n_test, e);
@@ -177,7 +175,7 @@ void adapt_verdict(struct adapt *a)
 int adapt_leave(struct adapt *a, struct err *e)
 {
 	const struct rung *r = a->ways[a->winner].rung;
-	char *rungs = adapt_rungs(adapt_round(a)), *files = io_join(rungs, a->ways[a->winner].name);
+	char *rungs = adapt_rungs(adapt_round(a)), *files = io_join(rungs, adapt_folder(a, a->winner));
 	char *dir = io_join(a->dir, files);
 	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
@@ -227,7 +225,7 @@ static void put_measured(const struct adapt *a, size_t i, json_t *j)
 {
 	const struct way *w = &a->ways[i];
 	const struct estimate *x = &w->score[a->first_at];
-	struct bounds b = task_sequence(a->first->what, x, 2 * alpha);
+	struct bounds b = w->looked;
 
 	json_object_set_new(j, "score_choose", jsonx_number(x->mean));
 	json_object_set_new(j, "score_choose_low", jsonx_number(b.low));
@@ -244,6 +242,7 @@ static void put_measured(const struct adapt *a, size_t i, json_t *j)
 		json_object_set_new(j, "seconds_per_use_finding", jsonx_number(w->find_seconds / (double)w->n));
 	json_object_set_new(j, "latency", jsonx_number(w->latency));
 	json_object_set_new(j, "break_even_uses", break_evens(a, i));
+	adapt_put_seeds(a, i, j);
 }
 
 json_t *adapt_table(const struct adapt *a)
@@ -338,6 +337,7 @@ json_t *adapt_summary(struct adapt *a)
 	if (!isnan(a->known.majority))
 		json_object_set_new(j, "floor", jsonx_number(a->known.majority));
 	json_object_set_new(j, "ways", scores_of_ways(a));
+	adapt_put_seeds(a, a->winner, j);
 	adapt_put_worth(a, j);
 	adapt_put_more(a, j);
 	json_object_set_new(j, "out", jsonx_path(a->dir));
@@ -445,6 +445,7 @@ void adapt_sentences(const struct adapt *a, struct buf *out)
 {
 	say_result(a, out);
 	say_finding(a, out);
+	adapt_say_seeds(a, out);
 	adapt_say_bought(a, out);
 	say_runner_up(a, out);
 	say_what_would_change(a, out);

@@ -340,7 +340,9 @@ static void recall_before(struct adapt *a)
 		b->way++;
 	if (!winner || b->way == a->climb.n)
 		return;
+	const char *folder = json_string_value(json_object_get(way, "folder"));
 	b->round = round;
+	b->folder = folder ? folder : winner;
 	b->results = results;
 	b->rows_train = rows_then(a, round);
 	double n = json_number_value(json_object_get(way, "n"));
@@ -427,7 +429,7 @@ int adapt_test_before(struct adapt *a, struct err *e)
 		return 0;
 	b->tested = mem_array(a->n_test, sizeof(*b->tested));
 	if (adapt_load_outcomes(a, adapt_round(a), "before", b->tested, a->n_test) < a->n_test) {
-		char *dir = dir_in(a, b->round, a->ways[b->way].name);
+		char *dir = dir_in(a, b->round, b->folder);
 		adapt_stand_on(a, b->way);
 		int status = a->ways[b->way].rung->answer(&a->ladder, dir, a->test, a->n_test, b->tested, e);
 		mem_free(dir);

@@ -25,7 +25,7 @@ static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
 {
 	const struct way *w = &a->ways[i];
 	const struct estimate *x = &w->score[a->first_at];
-	struct bounds b = task_sequence(a->first->what, x, 0.1), t = a->test_bounds[a->first_at];
+	struct bounds b = w->looked, t = a->test_bounds[a->first_at];
 	char text[32];
 
 	out[0] = 0;
@@ -128,7 +128,7 @@ static void picture_make(const struct adapt *a, struct picture *p)
 		if (!adapt_is_measured(a, i))
 			continue;
 		const struct estimate *x = &a->ways[i].score[a->first_at];
-		struct bounds b = task_sequence(a->first->what, x, 0.1);
+		struct bounds b = a->ways[i].looked;
 		p->x[n] = climb_total(&a->climb, &a->climb.ways[i]);
 		p->y[n] = x->mean;
 		p->low[n] = b.low;

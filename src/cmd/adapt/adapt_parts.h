@@ -18,7 +18,7 @@ struct adapt_options {
 	struct sources_options documents;
 	const char *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
 	double choose_size, test_size, uses, rung_seconds;
-	int64_t seed, max_length, micro_batch_tokens;
+	int64_t seed, seeds, max_length, micro_batch_tokens;
 	bool overwrite, time_order, apply_chat_template, measure_worth;
 };
 extern const struct opt adapt_opts[];
@@ -52,6 +52,14 @@ struct earlier {
 	double look_seconds, look_joules, find_seconds;
 };
 
+enum { SEEDS_MOST = 10, FOLDER = 400 };
+
+/* A training of a way with a seed of its own. */
+struct seed {
+	double make_seconds, make_joules;
+	struct estimate score[GOAL_TERMS];
+};
+
 /* A rung on this ladder: climb.ways has the same place. */
 struct way {
 	const struct rung *rung;
@@ -67,6 +75,10 @@ struct way {
 	double find_seconds;               /* of look_seconds, in which documents were looked for */
 	struct estimate score[GOAL_TERMS]; /* of the goal's scores, by their place in it */
 	struct bounds promised;            /* of the first score: holds for all ways at all looks together, 95 % */
+	struct bounds looked;              /* of the first score: at all looks, 90 % */
+	struct seed seeds[SEEDS_MOST];     /* where several may be tried: with them make_seconds are of all */
+	int n_seeds, chosen;               /* out is the chosen one's */
+	bool no_more_seeds;
 	struct earlier earlier;
 };
 
@@ -83,6 +95,7 @@ struct more {
 struct before {
 	int round; /* 0: there is none */
 	size_t way;
+	const char *folder;    /* of what answers; borrowed of the state */
 	const json_t *results; /* of that round; borrowed */
 	size_t rows_train;
 	double use_seconds;
@@ -233,6 +246,18 @@ json_t *adapt_summary(struct adapt *a);
 void adapt_put_gas(const struct adapt *a, json_t *summary);
 json_t *adapt_table(const struct adapt *a);                   /* a list of a line a way */
 void adapt_sentences(const struct adapt *a, struct buf *out); /* a line each */
+
+/* adapt_seeds.c: ways that are trained with several seeds. */
+const char *adapt_folder(const struct adapt *a, size_t i); /* of what answers; until the next call but three */
+bool adapt_has_seeds(const struct adapt *a, size_t i);
+/* Scores and intervals of a way that has them; alphas are of both sides together: of looks at it, of all ways. */
+void adapt_judge_seeds(struct adapt *a, size_t i, double alpha, double alpha_all);
+void adapt_first_seed(struct adapt *a, size_t i);
+int adapt_try_seed(struct adapt *a, size_t i, struct err *e);
+void adapt_keep_seeds(const struct adapt *a, size_t i, json_t *j);
+void adapt_recall_seeds(struct adapt *a, size_t i, const json_t *j);
+void adapt_put_seeds(const struct adapt *a, size_t i, json_t *row);
+void adapt_say_seeds(const struct adapt *a, struct buf *out);
 
 /* adapt_worth.c: what more rows would be worth. */
 int adapt_worth(struct adapt *a, struct err *e);

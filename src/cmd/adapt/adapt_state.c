@@ -196,6 +196,8 @@ void adapt_keep_way(struct adapt *a, size_t i)
 		json_object_set_new(j, "look_joules", jsonx_number(w->look_joules));
 		json_object_set_new(j, "find_seconds", jsonx_number(w->find_seconds));
 		json_object_set_new(j, "latency", jsonx_number(w->latency));
+		if (adapt_has_seeds(a, i))
+			adapt_keep_seeds(a, i, j);
 	}
 	json_object_set_new(child(a->state, "ways", json_object()), w->name, j);
 	json_object_set_new(a->state, "looks", json_integer(a->looks));
@@ -221,6 +223,8 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 	w->look_joules = number(j, "look_joules");
 	w->find_seconds = fmax(0, number(j, "find_seconds"));
 	w->latency = number(j, "latency");
+	if (adapt_has_seeds(a, i))
+		adapt_recall_seeds(a, i, j);
 	a->climb.ways[i].state = CLIMB_MEASURED;
 }
 

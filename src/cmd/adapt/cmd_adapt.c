@@ -50,6 +50,8 @@ const struct opt adapt_opts[] = {
 	OPT_FLAG("time-order", struct adapt_options, time_order, "false",
 	         "the first rows are learnt from, the last are tested with"),
 	OPT_INT("seed", struct adapt_options, seed, "42", 0, 9007199254740991.0, "of the sides and of trainings"),
+	OPT_INT("seeds", struct adapt_options, seeds, "1", 1, SEEDS_MOST,
+	        "at most so many trainings of a way, each with a seed of its own, where seeds may decide"),
 	OPT_FLAG("apply-chat-template", struct adapt_options, apply_chat_template, "false",
 	         "query,choices,gold rows: the query is the user's turn"),
 	OPT_INT("max-length", struct adapt_options, max_length, "1024", 2, 1 << 20,
