@@ -47,7 +47,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	if (soft_prompt_check(a, m, PROMPT_ROWS, &keys, e) < 0)
 		return -1;
 	prompt_encoder_add(a, &shape);
-	if (adapter_seal(a, m, e) < 0)
+	if (soft_prompt_seal(a, m, e) < 0)
 		return -1;
 	prompt_encoder_begin(a, seed);
 	return 0;

@@ -186,7 +186,8 @@ static int fill_projection(struct adapter *a, const struct model *m, const struc
                            struct err *e)
 {
 	const struct params *all = &a->overlay.params;
-	const struct param *last = &all->items[all->n_items - 2], *bias = last + 1;
+	const struct prompt_encoder *encoder = a->own;
+	const struct param *last = &all->items[encoder->n - 2], *bias = last + 1;
 	size_t n = (size_t)a->overlay.virtual_tokens, width = bias->n;
 	float *b = all->w + bias->offset;
 
@@ -249,7 +250,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		prompt_encoder_add(a, &shape);
 	else
 		soft_prompt_param(a, m, PROMPT_KEYS);
-	return adapter_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
+	return soft_prompt_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
 }
 
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,

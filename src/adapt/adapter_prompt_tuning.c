@@ -100,7 +100,7 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 	if (soft_prompt_check(a, m, PROMPT_ROWS, &keys, e) < 0)
 		return -1;
 	soft_prompt_param(a, m, PROMPT_ROWS);
-	return adapter_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
+	return soft_prompt_seal(a, m, e) < 0 ? -1 : fill(a, m, o, seed, e);
 }
 
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,

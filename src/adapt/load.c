@@ -66,12 +66,12 @@ static const char *meta_of(const struct safetensors *s, const char *key)
 static size_t count_labels(const struct safetensors *s)
 {
 	static const char *const names[] = { "score.weight", "classifier.weight", "classifier.out_proj.weight" };
+	static const char *const before[] = { PEFT_PREFIX, PEFT_BARE_PREFIX, "" }; /* "": of a type that PEFT has not */
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(names) && !n; i++) {
-		char *full = mem_printf(PEFT_PREFIX "%s", names[i]);
+	for (size_t i = 0; i < ARRAY_LEN(names) * ARRAY_LEN(before) && !n; i++) {
+		char *full = mem_printf("%s%s", before[i % ARRAY_LEN(before)], names[i / ARRAY_LEN(before)]);
 		const struct st_tensor *t = st_find(s, full);
-		t = t ? t : st_find(s, names[i]); /* of a type that PEFT has not */
 		n = t && t->n_dims == 2 ? t->dim[0] : 0;
 		mem_free(full);
 	}

@@ -173,14 +173,26 @@ int peft_want_linear(const struct weight *w, const char *module, struct err *e)
 	return 0;
 }
 
-int peft_check_prompt(const json_t *config, const struct peft_keys *keys, struct err *e)
+/* Both names that a head has, or one of them, as often as PEFT writes them. */
+static bool saves_head(const struct model *m, const char *key, const json_t *value)
+{
+	bool ok = m->labels && !strcmp(key, "modules_to_save") && json_is_array(value);
+
+	for (size_t i = 0; ok && i < json_array_size(value); i++) {
+		const char *name = json_string_value(json_array_get(value, i));
+		ok = name && (!strcmp(name, "score") || !strcmp(name, "classifier"));
+	}
+	return ok;
+}
+
+int peft_check_prompt(const json_t *config, const struct peft_keys *keys, const struct model *m, struct err *e)
 {
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)config, key, value)
 		if (!is_one_of(key, inert_of_all) && !is_one_of(key, of_prompts) && !is_one_of(key, keys->inert) &&
-		    !is_one_of(key, keys->read) && !peft_empty(value))
+		    !is_one_of(key, keys->read) && !peft_empty(value) && !saves_head(m, key, value))
 			return peft_refuse(key, value, e);
 	return 0;
 }
@@ -396,9 +408,10 @@ int peft_load(struct adapter *a, const struct model *m, const json_t *config, co
 
 void peft_begin_prompt(struct adapter *a, const struct model *m, const char *base, json_t *own)
 {
-	json_t *all = json_pack("{s:n, s:o, s:b, s:n, s:s, s:s, s:n, s:s}", "auto_mapping", "base_model_name_or_path",
-	                        base_of(a, m, base), "inference_mode", 1, "modules_to_save", "peft_type",
-	                        a->type->peft_type, "peft_version", VERSION, "revision", "task_type", "CAUSAL_LM");
+	json_t *head = m->labels ? json_pack("[s, s]", "classifier", "score") : json_null();
+	json_t *all = json_pack("{s:n, s:o, s:b, s:o, s:s, s:s, s:n, s:s}", "auto_mapping", "base_model_name_or_path",
+	                        base_of(a, m, base), "inference_mode", 1, "modules_to_save", head, "peft_type",
+	                        a->type->peft_type, "peft_version", VERSION, "revision", "task_type", peft_task(m));
 
 	if (!own || !all)
 		BUG("a config that cannot be packed");

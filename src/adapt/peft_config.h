@@ -7,6 +7,7 @@
 #include "adapt/adapter.h"
 
 #define PEFT_PREFIX "base_model.model." /* of all names in PEFT's files */
+#define PEFT_BARE_PREFIX "base_model."  /* of a module saved whole beside a soft prompt */
 #define PEFT_RANKS "rank_pattern"
 #define PEFT_ALPHAS "alpha_pattern"
 
@@ -19,8 +20,8 @@ struct peft_keys {
 
 /* Refuses unknown keys with a value by name, values of another type, and target_modules that names nothing. */
 int peft_check(const json_t *config, const struct peft_keys *keys, struct err *e);
-/* The same for types that work on no modules. */
-int peft_check_prompt(const json_t *config, const struct peft_keys *keys, struct err *e);
+/* The same for types that work on no modules; one of a model that classifies saves its head, and nothing else. */
+int peft_check_prompt(const json_t *config, const struct peft_keys *keys, const struct model *m, struct err *e);
 bool peft_empty(const json_t *value);  /* null, false, "", [], {} */
 int peft_refuse(const char *key, const json_t *value, struct err *e); /* −1 and the sentence */
 json_t *peft_number(double x);         /* as Python would have it from a person: whole numbers as int; new */

@@ -48,6 +48,7 @@ void prompt_encoder_add(struct adapter *a, const struct prompt_encoder_shape *s)
 		add(a, arena_printf(&a->mem, "prompt_encoder.%s.%d.weight", s->head, 2 * l), 2, out, in);
 		add(a, arena_printf(&a->mem, "prompt_encoder.%s.%d.bias", s->head, 2 * l), 1, out, 0);
 	}
+	x->n = a->overlay.params.n_items;
 }
 
 static void uniform(float *w, const struct param *p, float bound, uint64_t seed)
@@ -67,7 +68,7 @@ void prompt_encoder_begin(struct adapter *a, uint64_t seed)
 
 	for (size_t i = 0; i < p->n; i++)
 		all->w[p->offset + i] = rng_normal(key, i, p->site, 0);
-	for (size_t i = 1; i < all->n_items; i++) {
+	for (size_t i = 1; i < x->n; i++) {
 		bool lstm = p + i < dense; /* hidden: a quarter of the gates */
 		size_t in = lstm ? p[i].dim[0] / 4 : dense[(p + i - dense) / 2 * 2].dim[1];
 		uniform(all->w, &p[i], (float)(1 / sqrt((double)in)), seed);
@@ -134,9 +135,14 @@ int prompt_encoder_flatten(const struct adapter *a, const struct model *m, enum 
 	flat->config = json_incref(a->config);
 	flat->overlay.virtual_tokens = a->overlay.virtual_tokens;
 	soft_prompt_param(flat, m, kind);
-	const struct param *p = flat->overlay.params.items;
-	if (adapter_seal(flat, m, e) == 0 && make_rows(a, m, flat->overlay.params.w + p->offset, p->n, e) == 0)
+	const struct params *to = &flat->overlay.params, *from = &a->overlay.params;
+	const struct prompt_encoder *x = a->own;
+	if (soft_prompt_seal(flat, m, e) == 0 && make_rows(a, m, to->w, to->items[0].n, e) == 0) {
+		for (size_t i = 1; i < to->n_items; i++) /* a head that classifies */
+			memcpy(to->w + to->items[i].offset, from->w + from->items[x->n + i - 1].offset,
+			       to->items[i].n * sizeof(float));
 		return 0;
+	}
 	adapter_release(flat);
 	return -1;
 }

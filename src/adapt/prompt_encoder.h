@@ -12,6 +12,7 @@
 struct prompt_encoder {
 	int lstm, dense;               /* layers of each */
 	enum dense_f f;                /* after each linear but the last */
+	size_t n;                      /* its parameters, the first of the adapter's */
 };
 
 struct prompt_encoder_shape {

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/utf8.h"
+#include "model/classifier.h"
 #include "model/graph.h"
 #include "model/weights.h"
 #include "token/tokenizer.h"
@@ -78,9 +79,12 @@ int soft_prompt_check(struct adapter *a, const struct model *m, enum soft_prompt
 	const json_t *parts = json_object_get(a->config, "num_transformer_submodules");
 	long long n;
 
-	if (model_want_causal(m, e) < 0)
+	if (m->labels && m->config.arch->encoder)
+		return err_set(e, "soft prompts are for models that predict the next token, or classify by a text's "
+		                  "last one: an encoder's first would be a virtual one");
+	if (!m->labels && model_want_causal(m, e) < 0)
 		return err_prefix(e, "soft prompts are for models that predict the next token");
-	if (peft_check_prompt(a->config, keys, e) < 0 || check_facts(a->config, m, kind, e) < 0)
+	if (peft_check_prompt(a->config, keys, m, e) < 0 || check_facts(a->config, m, kind, e) < 0)
 		return -1;
 	if (parts && !json_is_null(parts) && json_integer_value(parts) != 1)
 		return peft_refuse("num_transformer_submodules", parts, e);
@@ -105,6 +109,14 @@ int soft_prompt_param(struct adapter *a, const struct model *m, enum soft_prompt
 	return param;
 }
 
+int soft_prompt_seal(struct adapter *a, const struct model *m, struct err *e)
+{
+	for (size_t i = 0; i < m->n_weights && m->labels; i++)
+		if (classifier_owns(&m->weights[i]))
+			adapter_whole(a, m, arena_printf(&a->mem, PEFT_BARE_PREFIX "%s", m->weights[i].name), (int)i);
+	return adapter_seal(a, m, e);
+}
+
 int soft_prompt_load(struct adapter *a, const struct model *m, enum soft_prompt_kind kind,
                      const struct peft_keys *keys, const json_t *config, const struct safetensors *s, const char *dir,
                      struct err *e)
@@ -113,7 +125,7 @@ int soft_prompt_load(struct adapter *a, const struct model *m, enum soft_prompt_
 	if (soft_prompt_check(a, m, kind, keys, e) < 0)
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	soft_prompt_param(a, m, kind);
-	return adapter_fit(a, m, s, e) < 0 || adapter_seal(a, m, e) < 0 ? -1 : adapter_fill(a, m, s, e);
+	return soft_prompt_seal(a, m, e) < 0 || adapter_fit(a, m, s, e) < 0 ? -1 : adapter_fill(a, m, s, e);
 }
 
 /* --- to begin with --- */

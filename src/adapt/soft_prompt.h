@@ -35,6 +35,8 @@ int soft_prompt_check(struct adapter *a, const struct model *m, enum soft_prompt
                       const struct peft_keys *keys, struct err *e);
 /* The parameter [n, width] under PEFT's name: its number. */
 int soft_prompt_param(struct adapter *a, const struct model *m, enum soft_prompt_kind kind);
+/* Once it has its own parameters: the head of a model that classifies, whole beside them, and its memory. */
+int soft_prompt_seal(struct adapter *a, const struct model *m, struct err *e);
 /* From a file: check, the parameter, its numbers. */
 int soft_prompt_load(struct adapter *a, const struct model *m, enum soft_prompt_kind kind,
                      const struct peft_keys *keys, const json_t *config, const struct safetensors *s, const char *dir,

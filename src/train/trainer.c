@@ -246,6 +246,24 @@ static int prepare(struct trainer *t, struct err *e)
 	return model_prepare(t->model, t->pool, compute_from_name(t->recipe.compute, t->kernels), PREPARE_TRAIN, e);
 }
 
+/* Labels come of rows that were read before anybody knew of virtual tokens. */
+static int check_lengths(const struct trainer *t, const struct dataset *d, struct err *e)
+{
+	for (size_t i = 0; i < d->documents.n; i++) {
+		const struct document *x = &d->documents.items[i];
+		if (x->n > t->max_length)
+			return err_set(e, "%s:%zu: %d tokens, and beside the virtual ones there is room for %d: a "
+			                  "higher --max-length, where the model has the positions, or a shorter row",
+			               x->file, x->line, x->n, t->max_length);
+	}
+	return 0;
+}
+
+static int leave_room(struct trainer *t, struct err *e)
+{
+	return make_room(t, e) < 0 || check_lengths(t, &t->train, e) < 0 ? -1 : check_lengths(t, &t->eval, e);
+}
+
 /* A head that nothing trains would stay what it began as. */
 static int check_head(const struct trainer *t, struct err *e)
 {
@@ -263,7 +281,7 @@ static int open_trained(struct trainer *t, struct err *e)
 {
 	if (t->objective.row->labelled)
 		return trainer_read_data(t, e) < 0 || open_objective(t, e) < 0 || prepare(t, e) < 0 ||
-		                       make_params(t, e) < 0 ? -1 : check_head(t, e);
+		                       make_params(t, e) < 0 || leave_room(t, e) < 0 ? -1 : check_head(t, e);
 	return prepare(t, e) < 0 || make_params(t, e) < 0 || make_room(t, e) < 0 || trainer_read_data(t, e) < 0 ||
 	                       open_objective(t, e) < 0 ? -1 : 0;
 }
