@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/metering.h"
+#include "cmd/adapt/adapt.h"
 #include "cmd/model_common.h"
 #include "cmd/probing.h"
 #include "cmd/scoring.h"
@@ -329,6 +330,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_classify, "--out FILE.jsonl was wanted");
 	char *learner = adapted_learner(p->positional[0]);
 	j.is_probe = learner != NULL;
+	if (cascade_is(p->positional[0]))
+		return err_set(e, "%s answers in two ways, one after the other: kungfu generate and eval take it",
+		               p->positional[0]);
 	if (!j.is_probe && loaded_open(&j.l, p->positional[0], o->adapter, e) < 0)
 		return -1;
 	int status = j.is_probe ? classify_by_probe(&j, learner, p->positional[1], e) :

@@ -56,7 +56,8 @@ static int open_adapted(struct loaded *l, const struct reading *r, const char *p
 	if (adapted_open(&a, path, e) < 0)
 		return -1;
 	if (!a.model)
-		err_set(e, "%s answers without a model (%s): kungfu eval and generate take it", path, a.kind);
+		err_set(e, "%s answers without a model, by a label (%s): kungfu eval, generate and classify take it",
+		        path, a.kind);
 	else if (a.adapter && adapter)
 		err_set(e, "%s has an adapter of its own: --adapter %s would be a second one", path, adapter);
 	else
@@ -64,8 +65,8 @@ static int open_adapted(struct loaded *l, const struct reading *r, const char *p
 	if (status == 0 && a.adapter)
 		l->own_adapter = mem_strdup(a.adapter);
 	if (status == 0 && a.first)
-		log_say("%s: words or states answer first where they are sure, in eval and for a prompt of generate; "
-		        "this is the model for the rest", path);
+		log_say("%s: words or states answer first where they are sure, in eval and generate; this is the model "
+		        "for the rest", path);
 	adapted_close(&a);
 	return status;
 }

@@ -374,13 +374,18 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
 	if (status == 0)
 		status = in_context_adapted(&o->context, p->positional[0], &prompt, NULL, e);
-	if (status == 0 && (first = adapted_first(p->positional[0], &least, &rest)))
+	if (status == 0 && (first = adapted_first(p->positional[0], &least, &rest)) && !o->out)
 		status = generate_by_learner(app, o, p->positional[0], first, least, e);
-	bool said = first && status == 0;
+	bool said = first && !o->out && status == 0;
 	if (first && status == 1) /* it was not sure */
 		status = 0;
+	o->model = p->positional[0];
+	o->first = first;
+	o->first_least = least;
 	if (status == 0 && !said && (learner || rest)) {
-		status = generate_by_learner(app, o, p->positional[0], learner ? learner : rest, 0, e);
+		const char *dir = learner ? learner : rest;
+		status = o->out ? generate_rows_by_learner(app, o, dir, e) :
+		                  generate_by_learner(app, o, p->positional[0], dir, 0, e);
 	} else if (status == 0 && !said && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
 		status = sampling_tell(&l.model, p, e);
 		if (status == 0)

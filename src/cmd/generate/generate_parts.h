@@ -65,6 +65,9 @@ struct generate_command {
 	struct generate_context placed;
 	const char **stops;            /* the options' and the examples' delimiter; NULL: the options' alone */
 	struct named_adapters adapters;
+	/* Of a cascade (ladder/cascade.h): rows that its first learner is sure of; NULL: it is none. */
+	const char *model, *first;
+	double first_least;
 };
 
 struct generate_prompt {
@@ -112,6 +115,13 @@ struct generate_options generate_options_of(const struct generate_command *o, co
  * 1, and nothing is said, where it is less sure than `least`. */
 int generate_by_learner(struct app *app, const struct generate_command *o, const char *model, const char *dir,
                         double least, struct err *e);
+/* The same of rows, in said[rows->n], mem_free: of those that are NULL, and stay it where it is less sure. */
+int generate_say_rows(struct app *app, const struct generate_command *o, const char *dir, double least,
+                      const struct rows *rows, char **said, struct err *e);
+/* --prompt-file and --out by learners alone: o->first, if there is one, then the one in dir. */
+int generate_rows_by_learner(struct app *app, struct generate_command *o, const char *dir, struct err *e);
+/* Which learner is meant, by its content, for what an answer file was begun with; new. */
+json_t *generate_learner_hash(const char *dir, struct err *e);
 int generate_several(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
                      struct err *e);
 /* Reads what the options put before prompts; how->raw says whether a template writes them, and --system may go into

@@ -26,6 +26,8 @@ struct answering {
 	int *adapter;                  /* [rows.n] see batcher_request */
 	struct answer_file file;
 	size_t first;                  /* rows that were answered before */
+	char **said;                   /* [rows.n] what a cascade's learner said of it; NULL: the model answers */
+	size_t *todo, n_todo;          /* rows that the model answers, from first on */
 	size_t samples;                /* answers a row, of which the most count */
 	struct extract *extract;       /* of several, or NULL */
 	struct generation *waiting;    /* [rows.n][samples] answers of rows that others are waited for */
@@ -122,6 +124,9 @@ static json_t *describe(const struct answering *w, const struct opt_parse *p, co
 	json_t *asked = json_pack("{s:i, s:s, s:s, s:s, s:o}", "format", 1, "rows", w->rows.hash, "model", model,
 	                          "adapter", adapter, "options",
 	                          deciding_options(p, context, sources_wanted(&w->o->documents)));
+	if (w->o->first)
+		json_object_set_new(asked, "cascade", json_pack("[o, f]", generate_learner_hash(w->o->first, e),
+		                                                w->o->first_least));
 	if (w->samples > 1)
 		json_object_set_new(asked, "votes", json_pack("{s:I, s:s}", "self_consistency", w->o->self_consistency,
 		                                              "extract", w->o->extract ? w->o->extract : "whole"));
@@ -220,10 +225,16 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 
 /* --- answering --- */
 
+/* Of the i-th answer that is asked for, among those of all rows. */
+static size_t place_of(const struct answering *w, int64_t i)
+{
+	return w->todo[(size_t)i / w->samples] * w->samples + (size_t)i % w->samples;
+}
+
 static void begun(void *ctx, int64_t i)
 {
 	struct answering *w = ctx;
-	w->requests[w->first * w->samples + (size_t)i] = metering_request_open();
+	w->requests[place_of(w, i)] = metering_request_open();
 }
 
 /* Which of a row's answers counts, and the share that says the same. */
@@ -271,7 +282,7 @@ static int write_rows(struct answering *w, struct err *e)
 static int take(void *ctx, int64_t answered, struct generation *g, struct err *e)
 {
 	struct answering *w = ctx;
-	size_t at = w->first * w->samples + (size_t)answered, row = at / w->samples;
+	size_t at = place_of(w, answered), row = at / w->samples;
 
 	w->operations += g->flops + g->int_ops;
 	w->int_ops += g->int_ops;
@@ -296,9 +307,9 @@ static int tell(void *ctx, size_t tokens)
 
 	w->tokens = tokens;
 	if (w->done)
-		clock_human(seconds / (double)w->done * (double)(w->rows.n - w->first - w->done), left);
+		clock_human(seconds / (double)w->done * (double)(w->n_todo - w->done), left);
 	if (seconds > 1)
-		log_live("%zu of %zu rows, %.1f tokens/s, %s left  %s", w->first + w->done, w->rows.n,
+		log_live("%zu of %zu rows, %.1f tokens/s, %s left  %s", w->rows.n - w->n_todo + w->done, w->rows.n,
 		         (double)tokens / seconds, left, metering_live());
 	metering_tick();
 	return app_interrupted();
@@ -340,30 +351,47 @@ static int finish(const struct answering *w, int status)
 	return status ? EXIT_STOPPED : EXIT_DONE;
 }
 
-/* The last n rows', as often as each is answered. */
-static struct generate_prompt *make_prompts(const struct answering *w, size_t n)
+/* Of the rows from `first` on that the model answers, as often as each is. */
+static struct generate_prompt *make_prompts(struct answering *w, size_t first)
 {
-	struct generate_prompt *prompts = mem_array(n * w->samples, sizeof(*prompts));
-	size_t first = (w->rows.n - n) * w->samples;
-
-	for (size_t i = 0; i < n * w->samples; i++) {
-		size_t row = (first + i) / w->samples;
-		prompts[i] = (struct generate_prompt){ w->ids[row].id, w->ids[row].n, (uint32_t)(first + i),
-			                               w->adapter[row] };
+	w->n_todo = 0;
+	for (size_t i = first; i < w->rows.n; i++)
+		if (!w->said[i])
+			w->todo[w->n_todo++] = i;
+	struct generate_prompt *prompts = mem_array(w->n_todo * w->samples + 1, sizeof(*prompts));
+	for (size_t i = 0; i < w->n_todo * w->samples; i++) {
+		size_t at = place_of(w, (int64_t)i), row = at / w->samples;
+		prompts[i] = (struct generate_prompt){ w->ids[row].id, w->ids[row].n, (uint32_t)at, w->adapter[row] };
 	}
 	return prompts;
+}
+
+/* What is said already waits for its turn to be written. */
+static void put_said(struct answering *w)
+{
+	for (size_t row = w->first; row < w->rows.n; row++) {
+		for (size_t k = 0; w->said[row] && k < w->samples; k++) {
+			struct generation *g = &w->waiting[row * w->samples + k];
+			g->finish = FINISH_STOP;
+			buf_adds(&g->text, w->said[row]);
+			w->n_taken[row]++;
+		}
+	}
 }
 
 /* Rows from w->first on. 0 all, 1 interrupted, −1. */
 static int answer_rows(struct answering *w, struct loaded *l, struct sampler *pattern, struct err *e)
 {
-	size_t n = w->rows.n - w->first;
 	struct generate_listener listener = { begun, take, tell, w };
-	struct generate_prompt *prompts = make_prompts(w, n);
+	struct generate_prompt *prompts = make_prompts(w, w->first);
+	size_t n = w->n_todo * w->samples;
 
-	for (size_t i = 0; i < n * w->samples; i++)
+	for (size_t i = 0; i < n; i++)
 		w->prompt_tokens += prompts[i].n;
-	int status = generate_batch(w->app, w->o, l, prompts, n * w->samples, pattern, &listener, e);
+	put_said(w);
+	int status = write_rows(w, e);
+	if (status == 0 && (n || w->first == w->rows.n))
+		status = generate_batch(w->app, w->o, l, prompts, n, pattern, &listener, e);
 	mem_free(prompts);
 	return status < 0 && stop_ended(e) ? 1 : status;
 }
@@ -385,15 +413,14 @@ static size_t count_answered(const char *path)
 
 static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 {
-	size_t first = MIN(count_answered(w->o->out), w->rows.n), n = w->rows.n - first;
+	struct generate_prompt *prompts = make_prompts(w, MIN(count_answered(w->o->out), w->rows.n));
 	struct sampler sampler;
 
-	if (n == 0)
-		return 0;
-	if (sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0)
-		return -1;
-	struct generate_prompt *prompts = make_prompts(w, n);
-	int status = generate_planned(w->app, w->o, l, &sampler, prompts, n * w->samples, e);
+	if (w->n_todo == 0 || sampling_begin(&w->o->sampling, (size_t)l->model.config.V, &sampler, e) < 0) {
+		mem_free(prompts);
+		return w->n_todo ? -1 : 0;
+	}
+	int status = generate_planned(w->app, w->o, l, &sampler, prompts, w->n_todo * w->samples, e);
 	mem_free(prompts);
 	sampling_release(&sampler);
 	return status;
@@ -433,20 +460,28 @@ int generate_rows(struct app *app, struct generate_command *o, const struct opt_
 	app_catch_signals();
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
 		return -1;
+	w.said = mem_array(w.rows.n + 1, sizeof(*w.said));
+	w.todo = mem_array(w.rows.n + 1, sizeof(*w.todo));
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));
 	w.adapter = mem_array(w.rows.n, sizeof(*w.adapter));
 	w.waiting = mem_array(w.rows.n * w.samples, sizeof(*w.waiting));
 	w.n_taken = mem_array(w.rows.n, sizeof(*w.n_taken));
 	w.requests = mem_array(w.rows.n * w.samples, sizeof(*w.requests));
 	int status = w.samples > 1 ? extract_new(&w.extract, o->extract ? o->extract : "whole", e) : 0;
+	if (status == 0 && o->first && !app->plans)
+		status = generate_say_rows(app, o, o->first, o->first_least, &w.rows, w.said, e);
 	if (status == 0)
 		status = encode_rows(&w, l, e);
 	if (status == 0)
 		status = plan_rows(&w, l, e);
 	if (status == 0)
 		status = answer_file(&w, p, l, e);
-	for (size_t i = 0; i < w.rows.n; i++)
+	for (size_t i = 0; i < w.rows.n; i++) {
 		tokens_release(&w.ids[i]);
+		mem_free(w.said[i]);
+	}
+	mem_free(w.said);
+	mem_free(w.todo);
 	for (size_t i = 0; i < w.rows.n * w.samples; i++) {
 		generation_release(&w.waiting[i]);
 		mem_free(w.requests[i]);
