@@ -41,7 +41,7 @@ FAMILIES = {
     "granite": WIDE,
     "stablelm": WIDE,
 }
-LENGTH, DOCUMENTS, STEPS = 512, 2, 2
+LENGTH, DOCUMENTS, STEPS = 512, 2, 3
 AVX512 = "avx512f" in open("/proc/cpuinfo").read()
 LEAST = {"prefill": 1.3, "decode": 1.0, "train": 2.0 if AVX512 else 1.8}
 
