@@ -2,6 +2,9 @@
  * is checked of a PEFT folder is checked of a GGUF file too. Each module is named in full; where ranks differ,
  * rank_pattern says so. An alpha of 0 means a scale of 1 to llama.cpp.
  *
+ * What is added to the experts of a layer is one tensor there, of a dimension more; here each expert has a pair of its
+ * own.
+ *
  * Writing: the file has one alpha. Where the scales of the adapter do not all come from one (rsLoRA with several ranks,
  * alpha_pattern), the rest is multiplied into B. */
 #include "adapt/gguf_adapter.h"
@@ -95,20 +98,41 @@ static int check_kind(struct reading *r)
 	return wants_adapter(r) < 0 || find_type(r) < 0 || wants_word(r, "general.architecture", arch) < 0 ? -1 : 0;
 }
 
+/* The part of expert `expert` of E. */
+static const struct gguf_tensor *slice(struct reading *r, const struct gguf_tensor *t, size_t expert)
+{
+	struct gguf_tensor *one = arena_alloc(&r->s->mem, sizeof(*one));
+
+	*one = *t;
+	one->n_dims = 2;
+	one->bytes = t->bytes / t->dim[2];
+	one->data = t->data + expert * one->bytes;
+	return one;
+}
+
+/* Number i is the first weight of that name. */
+static int place_at(struct reading *r, size_t i, const struct gguf_tensor *t, bool a)
+{
+	const struct weight *w = i < r->m->n_weights ? &r->m->weights[i] : NULL;
+	size_t experts = w && w->expert >= 0 ? (size_t)weight_experts(&r->m->config, w->spec) : 0;
+
+	if (t->n_dims != (experts ? 3 : 2) || (experts && t->dim[2] != experts))
+		return err_set(r->e, "%s: tensor '%.200s' has %d dimensions, %d were wanted%s", r->g->path, t->name,
+		               t->n_dims, experts ? 3 : 2, experts ? ", the last as many as there are experts" : "");
+	for (size_t e = 0; e < MAX(experts, 1); e++)
+		*(a ? &r->pairs[i + e].a : &r->pairs[i + e].b) = experts ? slice(r, t, e) : t;
+	return 0;
+}
+
 static int place_tensor(struct reading *r, const char *const *names, const struct gguf_tensor *t)
 {
 	size_t n = strlen(t->name), end = strlen(".lora_a");
 	bool a = n > end && !strcmp(t->name + n - end, ".lora_a"), b = n > end && !strcmp(t->name + n - end, ".lora_b");
 	if (!a && !b)
 		return err_set(r->e, "%s: tensor '%.200s' is neither a .lora_a nor a .lora_b", r->g->path, t->name);
-	if (t->n_dims != 2)
-		return err_set(r->e, "%s: tensor '%.200s' has %d dimensions, 2 were wanted", r->g->path, t->name,
-		               t->n_dims);
 	for (size_t i = 0; i <= r->m->n_weights; i++)
-		if (names[i] && strlen(names[i]) == n - end && !strncmp(names[i], t->name, n - end)) {
-			*(a ? &r->pairs[i].a : &r->pairs[i].b) = t;
-			return 0;
-		}
+		if (names[i] && strlen(names[i]) == n - end && !strncmp(names[i], t->name, n - end))
+			return place_at(r, i, t, a);
 	return err_set(r->e, "%s: tensor '%.200s' is for no weight of %s", r->g->path, t->name, r->m->source.path);
 }
 
@@ -269,7 +293,7 @@ int gguf_adapter_read(json_t **config, struct safetensors *s, const struct gguf 
 	*config = NULL;
 	*s = (struct safetensors){ 0 };
 	s->path = arena_strdup(&s->mem, g->path);
-	s->tensors = arena_array(&s->mem, g->n_tensors + 2, sizeof(*s->tensors));
+	s->tensors = arena_array(&s->mem, 2 * (m->n_weights + 1), sizeof(*s->tensors));
 	struct reading r = {
 		.g = g, .m = m, .s = s, .e = e, .pairs = arena_array(&s->mem, m->n_weights + 1, sizeof(*r.pairs))
 	};
@@ -303,15 +327,39 @@ struct writing {
 	const struct adapter *a;
 	const struct model *m;
 	const struct adapter_factors *pairs;
+	size_t n_pairs;
+	const struct adapter_factors **of; /* [n] what tensors 2i and 2i + 1 are of, of experts one of them */
+	size_t n;
 	double alpha;
 	enum dtype dtype;
 	float *scratch;
 };
 
-static void fill(void *ctx, size_t i, void *out)
+/* The weight, NULL: it is no expert's. */
+static const struct weight *expert_of(const struct writing *x, const struct adapter_factors *p)
 {
-	const struct writing *x = ctx;
-	const struct adapter_factors *p = &x->pairs[i / 2];
+	const struct weight *w = (size_t)p->weight < x->m->n_weights ? &x->m->weights[p->weight] : NULL;
+
+	return w && w->expert >= 0 ? w : NULL;
+}
+
+/* One tensor for each pair, and for the experts of a layer. */
+static void list_tensors(struct writing *x)
+{
+	for (size_t i = 0; i < x->n_pairs; i++) {
+		const struct weight *w = expert_of(x, &x->pairs[i]);
+		bool listed = false;
+		for (size_t k = 0; w && k < x->n && !listed; k++) {
+			const struct weight *other = expert_of(x, x->of[k]);
+			listed = other && other->spec == w->spec && other->layer == w->layer;
+		}
+		if (!listed)
+			x->of[x->n++] = &x->pairs[i];
+	}
+}
+
+static void fill_pair(const struct writing *x, const struct adapter_factors *p, size_t i, void *out)
+{
 	const struct param *param = &x->a->overlay.params.items[i % 2 ? p->b : p->a];
 	float *w = x->scratch, factor = (float)(p->scale * (double)p->r / x->alpha);
 	memcpy(w, x->a->overlay.params.w + param->offset, param->n * sizeof(*w));
@@ -324,6 +372,25 @@ static void fill(void *ctx, size_t i, void *out)
 			w[k] *= factor;
 	}
 	dtypes[x->dtype].from_float(w, out, param->n);
+}
+
+/* Of experts that nothing is added to, zeros. */
+static void fill(void *ctx, size_t i, void *out)
+{
+	const struct writing *x = ctx;
+	const struct adapter_factors *p = x->of[i / 2];
+	const struct weight *w = expert_of(x, p);
+	size_t bytes = x->a->overlay.params.items[i % 2 ? p->b : p->a].n * dtypes[x->dtype].bytes;
+
+	for (int e = 0; w && e < (int)weight_experts(&x->m->config, w->spec); e++) {
+		const struct adapter_factors *own = adapter_pair_of(x->pairs, x->n_pairs, p->weight - w->expert + e);
+		if (own)
+			fill_pair(x, own, i, (char *)out + (size_t)e * bytes);
+		else
+			memset((char *)out + (size_t)e * bytes, 0, bytes);
+	}
+	if (!w)
+		fill_pair(x, p, i, out);
 }
 
 static int refuse(struct err *e, const char *what)
@@ -350,10 +417,10 @@ static int check_adapter(const struct adapter *a, const struct model *m, size_t 
 	return more == PAIRS_ALONE ? 0 : refuse(e, "the adapter saves modules whole");
 }
 
-static int describe(struct arena *mem, const struct writing *x, size_t n, struct gguf_tensor *t, struct err *e)
+static int describe(struct arena *mem, const struct writing *x, struct gguf_tensor *t, struct err *e)
 {
-	for (size_t i = 0; i < 2 * n; i++) {
-		const struct adapter_factors *p = &x->pairs[i / 2];
+	for (size_t i = 0; i < 2 * x->n; i++) {
+		const struct adapter_factors *p = x->of[i / 2];
 		const struct param *param = &x->a->overlay.params.items[i % 2 ? p->b : p->a];
 		struct weight tied;
 		const struct weight *w = weight_at(x->m, (size_t)p->weight, &tied);
@@ -363,13 +430,12 @@ static int describe(struct arena *mem, const struct writing *x, size_t n, struct
 			                 "for both");
 		if (!name)
 			return err_set(e, "%s has no name in GGUF", w->name);
-		if (w->expert >= 0)
-			return refuse(e, "the adapter adds to experts");
+		size_t experts = w->expert >= 0 ? (size_t)weight_experts(&x->m->config, w->spec) : 0;
 		t[i] = (struct gguf_tensor){ .name = arena_printf(mem, "%s.lora_%c", name, i % 2 ? 'b' : 'a'),
 			                     .dtype = x->dtype,
-			                     .n_dims = 2,
-			                     .dim = { param->dim[1], param->dim[0] } };
-		if (dtype_bytes(x->dtype, param->n, &t[i].bytes, e) < 0)
+			                     .n_dims = experts ? 3 : 2,
+			                     .dim = { param->dim[1], param->dim[0], experts } };
+		if (dtype_bytes(x->dtype, param->n * MAX(experts, 1), &t[i].bytes, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -382,13 +448,13 @@ static double alpha_of(const struct adapter_factors *pairs)
 	return alpha != 0 ? (double)(float)alpha : 1;
 }
 
-static int write_file(const struct writing *x, size_t n, const char *path, struct err *e)
+static int write_file(const struct writing *x, const char *path, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct gguf_meta meta = { 0 };
 	const struct invocation *invocation = &x->a->overlay.invocation;
-	struct gguf_tensor *t = arena_array(&mem, 2 * n, sizeof(*t));
-	int status = describe(&mem, x, n, t, e);
+	struct gguf_tensor *t = arena_array(&mem, 2 * x->n, sizeof(*t));
+	int status = describe(&mem, x, t, e);
 	if (status == 0) {
 		gguf_put_str(&meta, "general.architecture", x->m->config.arch->gguf);
 		gguf_put_str(&meta, "general.type", "adapter");
@@ -398,7 +464,7 @@ static int write_file(const struct writing *x, size_t n, const char *path, struc
 			gguf_put_numbers(&meta, INVOCATION, GGUF_U32, invocation->ids, (size_t)invocation->n);
 		gguf_put_u32(&meta, "general.file_type", x->dtype == DTYPE_F16 ? 1 : 0);
 		gguf_put_u32(&meta, "general.quantization_version", 2);
-		status = gguf_write(path, &meta, t, 2 * n, fill, (void *)x, e);
+		status = gguf_write(path, &meta, t, 2 * x->n, fill, (void *)x, e);
 	}
 	buf_release(&meta.bytes);
 	arena_release(&mem);
@@ -418,10 +484,11 @@ int gguf_adapter_save(const struct adapter *a, const struct model *m, const char
 	if (status == 0)
 		status = mem_map(&scratch, largest, "a tensor to be written", e);
 	if (status == 0) {
-		struct writing x = {
-			.a = a, .m = m, .pairs = pairs, .alpha = alpha_of(pairs), .dtype = dtype, .scratch = scratch
-		};
-		status = write_file(&x, n, path, e);
+		struct writing x = { .a = a, .m = m, .pairs = pairs, .n_pairs = n, .alpha = alpha_of(pairs),
+			             .dtype = dtype, .scratch = scratch, .of = mem_array(n, sizeof(*x.of)) };
+		list_tensors(&x);
+		status = write_file(&x, path, e);
+		mem_free(x.of);
 		mem_unmap(scratch, largest);
 	}
 	mem_free(pairs);

@@ -283,6 +283,11 @@ void test_gguf_adapter(struct test *t)
 		model_close(&m);
 	}
 
+	test_case(t, "experts: one tensor for all of a layer, and zeros for those that nothing is added to");
+	round_trip(t, "mixtral", "mixtral-lora", NULL, 0);
+	round_trip(t, "mixtral.gguf", "mixtral-lora", NULL, 0);
+	round_trip(t, "qwen3_moe", "qwen3_moe-fused", NULL, 0);
+
 	test_case(t, "what llama.cpp has no place for is refused with the reason");
 	refuses_to_write(t, "llama", "llama-ends", "one matrix for both");
 	refuses_to_write(t, "llama-untied", "llama-untied-whole", "saves modules whole");
