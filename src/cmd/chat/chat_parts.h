@@ -7,7 +7,7 @@
 #include "cmd/in_context.h"
 #include "cmd/model_common.h"
 #include "cmd/generate/sampling.h"
-#include "cmd/index/sources.h"
+#include "cmd/index/citations.h"
 #include "infer/chat_turn.h"
 
 struct chat_options {
@@ -45,6 +45,8 @@ struct chat {
 	double added_tokens;
 	struct sources sources;        /* of --documents */
 	json_t *found;                 /* of the last question; NULL: there is no index */
+	struct buf question;           /* that it was */
+	struct answer_gas gas;         /* of the last answer */
 	json_t *tools, *variables;     /* of a row that was loaded, for the template; or NULL */
 	struct session_size size;      /* of every speaker's session */
 	struct sampler sampler;

@@ -35,6 +35,7 @@ static const struct opt chat_opts[] = {
 	         "remember the lines that were typed in a terminal, for the next time"),
 	IN_CONTEXT_TURN_OPTS(struct chat_options, context, ""),
 	SOURCES_OPTS(struct chat_options, documents),
+	CITATIONS_OPTS(struct chat_options, documents),
 	SAMPLING_OPTS(struct chat_options, sampling),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	FOUR_BIT_OPTS(struct chat_options, four_bit),
@@ -106,6 +107,8 @@ static void put_turn(const struct chat *c, const struct speaker *v, const struct
 	json_object_update(j, gas);
 	if (c->found)
 		json_object_set(j, "sources", c->found);
+	if (c->found)
+		answer_gas_put(&c->gas, 1, j);
 	app_json(j);
 	json_decref(j);
 }
@@ -148,13 +151,61 @@ static json_t *whole_talk(const struct chat *c)
 	return c->before ? fewshot_join(c->fewshot, c->before, c->messages) : json_incref(c->messages);
 }
 
+/* The conversation's prompt with the last question's sources, but for one (n: all). */
+static int encode_without(struct chat *c, size_t which, struct tokens *ids, struct err *e)
+{
+	const struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
+	json_t *own = json_copy(c->messages), *all;
+	struct buf with = BUF_INIT, text = BUF_INIT;
+	int status = sources_text_without(&c->sources, buf_str(&c->question), c->question.len, which, &with, e);
+
+	json_array_set_new(own, json_array_size(own) - 1,
+	                   json_pack("{s:s, s:o}", "role", "user", "content", json_stringn(buf_str(&with), with.len)));
+	all = c->before ? fewshot_join(c->fewshot, c->before, own) : json_incref(own);
+	if (status == 0)
+		status = chat_prompt(&codec, &(struct conversation){ .messages = all, .tools = c->tools,
+		                                                     .more = c->variables },
+		                     ids, &text, e);
+	json_decref(own);
+	json_decref(all);
+	buf_release(&with);
+	buf_release(&text);
+	return status;
+}
+
+static int cite(struct chat *c, const struct speaker *v, const struct tokens *answer, struct grounding *g,
+                struct err *e)
+{
+	size_t n = c->sources.n_hits;
+	struct tokens *prompts = mem_array(n + 1, sizeof(*prompts));
+	const struct overlay *o = v == c->speakers[0] ? NULL : &v->adapter.overlay;
+	struct meter_span span;
+	int status = 0;
+
+	metering_open_span(&span);
+	for (size_t i = 0; i <= n && n && status == 0; i++)
+		status = encode_without(c, i ? i - 1 : n, &prompts[i], e);
+	if (status == 0)
+		status = citations_measure(g, &c->l.model, o, c->app->device, prompts, n, answer, e);
+	c->operations += g->flops + g->int_ops;
+	c->int_ops += g->int_ops;
+	answer_gas_add(&c->gas, PART_CITATIONS, &span);
+	for (size_t i = 0; i <= n; i++)
+		tokens_release(&prompts[i]);
+	mem_free(prompts);
+	return status;
+}
+
 int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err *e)
 {
+	struct grounding grounding = { 0 };
+	struct meter_span span;
 	struct turn t = { 0 };
 	struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
 	struct conversation talk = { .messages = whole_talk(c), .tools = c->tools, .more = c->variables };
 
 	stopped = 0;
+	metering_open_span(&span);
 	struct metering_request *request = metering_request_open();
 	int status = give_session(c, v, e);
 	if (status == 0 && c->last && c->last != v && session_same_keys(v->session, c->last->session))
@@ -162,6 +213,11 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		session_copy(v->session, 0, c->last->session, 0);
 	if (status == 0)
 		status = chat_turn(v->session, &codec, &talk, &c->generate, &t, e);
+	if (status == 0)
+		answer_gas_answer(&c->gas, &span, t.g.prompt_seconds, t.g.seconds);
+	bool cites = status == 0 && c->found && c->o->documents.citations && t.g.finish != FINISH_CANCELLED;
+	if (cites)
+		status = cite(c, v, &t.g.ids, &grounding, e);
 	if (status == 0) {
 		c->turns++;
 		c->last = v;
@@ -172,12 +228,18 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		json_t *gas = json_object();
 		close_turn(c, request, &t, gas);
 		request = NULL;
+		if (cites)
+			citations_put(&grounding, &c->o->documents, c->found, gas);
 		if (c->app->json)
 			put_turn(c, v, &t, gas);
 		else
 			tell_turn(v, &t);
 		if (!c->app->json && c->found)
 			sources_show(c->found);
+		if (!c->app->json && cites)
+			citations_show(&grounding, &c->o->documents, c->found);
+		if (!c->app->json && c->found)
+			answer_gas_show(&c->gas, 1);
 		json_decref(gas);
 		for (size_t i = 0; i < t.g.text.len; i++) /* no row may have a byte of zero */
 			buf_add(text, t.g.text.data[i] ? &t.g.text.data[i] : "\uFFFD",
@@ -191,6 +253,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 	}
 	json_decref(talk.messages);
 	mem_free(request);
+	citations_release(&grounding);
 	generation_release(&t.g);
 	return status;
 }
@@ -219,7 +282,13 @@ int chat_push_question(struct chat *c, const char *text, struct err *e)
 		return 0;
 	}
 	json_decref(c->found);
+	buf_clear(&c->question);
+	buf_adds(&c->question, text);
+	c->gas = (struct answer_gas){ 0 };
+	struct meter_span span;
+	metering_open_span(&span);
 	int status = sources_text(&c->sources, text, strlen(text), &with, &c->found, e);
+	answer_gas_add(&c->gas, PART_RETRIEVAL, &span);
 	if (status == 0)
 		chat_push(c, "user", buf_str(&with), with.len);
 	buf_release(&with);
@@ -403,6 +472,7 @@ static void end(struct chat *c)
 	fewshot_free(c->fewshot);
 	in_context_close(&c->context);
 	sources_close(&c->sources);
+	buf_release(&c->question);
 	json_decref(c->found);
 	json_decref(c->tools);
 	json_decref(c->variables);

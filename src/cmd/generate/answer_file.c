@@ -33,7 +33,7 @@ static int compare(const char *path, const json_t *had, const json_t *asked, str
 
 static bool is_answer_to(json_t *line, const json_t *row, bool votes)
 {
-	static const char *const keys[] = { "completion", "finish_reason", "agreement" };
+	static const char *const keys[] = { "citations", "supported", "completion", "finish_reason", "agreement" };
 	json_t *question = json_copy((json_t *)row);
 	bool answered = json_is_string(json_object_get(line, "completion")) &&
 	                json_is_string(json_object_get(line, "finish_reason"));

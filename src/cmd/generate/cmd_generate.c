@@ -33,10 +33,7 @@ static const struct opt generate_opts[] = {
 	         "NAME=PATH: a row's \"adapter\" names its own"),
 	IN_CONTEXT_OPTS(struct generate_command, context, ""),
 	SOURCES_OPTS(struct generate_command, documents),
-	OPT_FLAG("citations", struct generate_command, citations, "false",
-	         "says which sources the answer rests on: how much less likely it is without each"),
-	OPT_FLOAT("citation-threshold", struct generate_command, citation_threshold, "0", -1e9, 1e9,
-	          "nats that the interval of a source's support is above, where it is cited"),
+	CITATIONS_OPTS(struct generate_command, documents),
 	OPT_GROUP("Many"),
 	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
@@ -238,8 +235,11 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	g.emit = o->show_logprobs || app->json ? go_on : show_text;
 	metering_phase("generate");
 	generate_context_begin(&o->placed);
+	struct meter_span span;
+	metering_open_span(&span);
 	struct metering_request *request = metering_request_open();
 	int status = generate(s, l->model.tokenizer, prompt->id, prompt->n, &g, &result, e);
+	answer_gas_answer(&o->sources.gas, &span, result.prompt_seconds, result.seconds);
 	metering_count((int64_t)prompt->n, (int64_t)result.ids.n, -1, result.flops + result.int_ops, result.int_ops);
 	metering_request_close(request,
 	                       &(struct request_counts){ 0, (int64_t)prompt->n, (int64_t)result.ids.n, result.flops,
@@ -325,10 +325,10 @@ static const char *contradiction(const struct generate_command *o)
 		return "--self-consistency and --n say both how many answers there are";
 	if (o->extract && o->self_consistency < 2)
 		return "--extract says what the answers of --self-consistency come down to";
-	if (o->citations && !sources_wanted(&o->documents))
-		return "--citations are of --documents";
-	if (o->citations && (o->out || o->n > 1))
-		return "--citations are of one answer";
+	if (o->documents.citations && o->n > 1)
+		return "--citations are of one answer, or of rows of prompts";
+	if (o->documents.citations && o->out && in_context_wanted(&o->context))
+		return "--citations of rows go without examples and instructions";
 	if (o->context.instruction.n > 1)
 		return "one --instruction stands before a prompt; eval compares several";
 	return in_context_contradiction(&o->context);

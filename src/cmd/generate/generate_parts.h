@@ -11,9 +11,8 @@
 #include "cmd/model_common.h"
 #include "cmd/profiling.h"
 #include "cmd/generate/sampling.h"
-#include "cmd/index/sources.h"
+#include "cmd/index/citations.h"
 #include "data/prompts.h"
-#include "eval/grounding.h"
 #include "eval/vote.h"
 #include "infer/batcher.h"
 
@@ -41,7 +40,8 @@ struct generate_sources {
 	struct tokens *prompts;        /* [n] the caller encodes them */
 	size_t n;
 	struct grounding grounding;
-	double seconds, grounding_seconds;
+	size_t answers;                /* rows that these prompts stand for; 0: it is one */
+	struct answer_gas gas;         /* of one answer */
 };
 
 struct generate_command {
@@ -57,8 +57,6 @@ struct generate_command {
 	struct in_context_options context;
 	struct sources_options documents;
 	json_t *kept_documents;        /* what these borrow, where kungfu adapt left them */
-	bool citations;
-	double citation_threshold;
 	struct generate_sources sources;
 	int64_t self_consistency;
 	const char *extract;

@@ -21,6 +21,11 @@ struct answering {
 	struct rows rows;
 	struct rows sourced;           /* the same with their sources */
 	char sources_hash[33];         /* of which they are */
+	struct sources sources;
+	struct loaded *l;
+	struct prompt_options how;
+	struct answer_gas gas;         /* of all rows that are answered now */
+	double reading, writing;       /* seconds of answers, beside each other */
 	struct rows made;              /* and with what stands before them */
 	struct tokens *ids;            /* [rows.n] */
 	int *adapter;                  /* [rows.n] see batcher_request */
@@ -168,11 +173,13 @@ static int place_context(struct answering *w, const struct rows *rows, const str
 static int place_sources(struct answering *w, struct loaded *l, struct err *e)
 {
 	json_t **found = mem_array(w->rows.n + 1, sizeof(json_t *));
-	struct sources s = { 0 };
-	int status = sources_open(&s, &w->o->documents, w->app, l->model.tokenizer, e);
+	struct meter_span span;
 
+	metering_open_span(&span);
+	int status = sources_open(&w->sources, &w->o->documents, w->app, l->model.tokenizer, e);
 	if (status == 0)
-		status = sources_rows(&s, &w->rows, &w->sourced, found, e);
+		status = sources_rows(&w->sources, &w->rows, &w->sourced, found, e);
+	answer_gas_add(&w->gas, PART_RETRIEVAL, &span);
 	struct hash_stream *h = hash_begin();
 	for (size_t i = 0; i < w->rows.n; i++)
 		if (found[i]) {
@@ -182,7 +189,6 @@ static int place_sources(struct answering *w, struct loaded *l, struct err *e)
 			json_object_set_new(w->rows.items[i].json, "sources", found[i]);
 		}
 	hash_end(h, w->sources_hash);
-	sources_close(&s);
 	mem_free(found);
 	return status;
 }
@@ -196,8 +202,11 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 		return -1;
 	struct text_codec codec = { l->model.tokenizer, l->chat };
 	struct columns seen = { 0 };
+	w->how = how;
 	bool documents = sources_wanted(&w->o->documents);
 	int status = documents ? place_sources(w, l, e) : 0;
+	if (w->o->documents.citations && w->o->adapters.named)
+		status = err_set(e, "--citations: of rows that name their adapters there are none");
 	const struct rows *asked = documents ? &w->sourced : &w->rows;
 	if (status == 0 && w->o->placed.fewshot) {
 		status = place_context(w, asked, &codec, &how, e);
@@ -260,6 +269,52 @@ static const struct generation *choose(struct answering *w, size_t row, double *
 	return &all[best.first];
 }
 
+/* prompts[1 … n]: the row's without each of its sources. */
+static int encode_without(struct answering *w, size_t row, struct tokens *prompts, size_t n, struct err *e)
+{
+	const struct text_codec codec = { w->l->model.tokenizer, w->l->chat };
+	struct columns seen = { 0 };
+	int status = 0;
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		struct row r = w->rows.items[row];
+		r.json = NULL;
+		status = sources_row_without(&w->sources, &w->rows.items[row], row, i, &r.json, e);
+		if (status == 0)
+			status = prompt_encode_row(&codec, &r, &w->how, &prompts[i + 1], &seen, e);
+		json_decref(r.json);
+	}
+	columns_release(&seen);
+	return status;
+}
+
+/* --citations: the row gets them, and `supported`. */
+static int cite(struct answering *w, size_t row, const struct generation *g, struct err *e)
+{
+	size_t n = sources_kept(&w->sources, row);
+	struct tokens *prompts = mem_array(n + 1, sizeof(*prompts));
+	json_t *json = w->rows.items[row].json;
+	struct grounding grounding = { 0 };
+	struct meter_span span;
+
+	metering_open_span(&span);
+	int status = encode_without(w, row, prompts, n, e);
+	prompts[0] = w->ids[row];
+	if (status == 0)
+		status = citations_measure(&grounding, &w->l->model, loaded_overlay(w->l), w->app->device, prompts, n,
+		                           &g->ids, e);
+	if (status == 0)
+		citations_put(&grounding, &w->o->documents, json_object_get(json, "sources"), json);
+	w->operations += grounding.flops + grounding.int_ops;
+	w->int_ops += grounding.int_ops;
+	answer_gas_add(&w->gas, PART_CITATIONS, &span);
+	for (size_t i = 1; i <= n; i++)
+		tokens_release(&prompts[i]);
+	citations_release(&grounding);
+	mem_free(prompts);
+	return status;
+}
+
 /* The next rows whose answers are all there. */
 static int write_rows(struct answering *w, struct err *e)
 {
@@ -269,7 +324,10 @@ static int write_rows(struct answering *w, struct err *e)
 		size_t row = w->file.n;
 		double agreement;
 		const struct generation *g = choose(w, row, &agreement);
-		status = answer_file_add(&w->file, &w->rows, g, agreement, e);
+		if (w->o->documents.citations && !w->said[row])
+			status = cite(w, row, g, e);
+		if (status == 0)
+			status = answer_file_add(&w->file, &w->rows, g, agreement, e);
 		w->agreement += agreement;
 		w->n_taken[row] = 0;
 		for (size_t i = 0; i < w->samples; i++)
@@ -287,6 +345,8 @@ static int take(void *ctx, int64_t answered, struct generation *g, struct err *e
 	w->operations += g->flops + g->int_ops;
 	w->int_ops += g->int_ops;
 	w->kept += g->kept;
+	w->reading += g->prompt_seconds;
+	w->writing += g->seconds;
 	metering_request_close(w->requests[at],
 	                       &(struct request_counts){ (int64_t)row, (int64_t)w->ids[row].n, (int64_t)g->ids.n,
 	                                                 g->flops, g->int_ops, g->share },
@@ -327,6 +387,8 @@ static void put_summary(const struct answering *w, bool whole)
 	if (w->samples > 1)
 		json_object_set_new(j, "agreement", jsonx_number(w->agreement / (double)(w->file.n - w->first)));
 	json_object_set_new(j, "whole", json_boolean(whole));
+	if (sources_wanted(&w->o->documents) && w->file.n > w->first)
+		answer_gas_put(&w->gas, (double)(w->file.n - w->first), j);
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)w->tokens / seconds));
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	generate_context_tell(&w->o->placed, w->app, (double)(w->prompt_tokens - w->kept), (double)w->tokens, j);
@@ -348,6 +410,8 @@ static int finish(const struct answering *w, int status)
 	else
 		log_say("%s: %zu rows%s, %zu new tokens in %s; %s", w->o->out, w->rows.n,
 		        w->first ? " with those that were there" : "", w->tokens, time, w->app->compute);
+	if (sources_wanted(&w->o->documents) && w->file.n > w->first)
+		answer_gas_show(&w->gas, (double)(w->file.n - w->first));
 	return status ? EXIT_STOPPED : EXIT_DONE;
 }
 
@@ -411,6 +475,29 @@ static size_t count_answered(const char *path)
 	return n;
 }
 
+/* One row's with the most sources, as those of all that are to be answered and have some. */
+static int plan_citations(struct answering *w, struct err *e)
+{
+	struct generate_sources *g = &w->o->sources;
+	size_t row = w->todo[0], kept;
+
+	for (size_t i = 0; i < w->n_todo; i++) {
+		kept = sources_kept(&w->sources, w->todo[i]);
+		g->answers += kept > 0;
+		row = kept > sources_kept(&w->sources, row) ? w->todo[i] : row;
+	}
+	kept = sources_kept(&w->sources, row);
+	g->prompts = mem_array(kept + 1, sizeof(*g->prompts));
+	g->texts = mem_array(kept + 1, sizeof(*g->texts));
+	g->n = kept + 1;
+	if (encode_without(w, row, g->prompts, kept, e) < 0)
+		return -1;
+	g->prompts[0] = (struct tokens){ 0 };
+	for (size_t i = 0; i < w->ids[row].n; i++)
+		tokens_add(&g->prompts[0], w->ids[row].id[i]);
+	return 0;
+}
+
 static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 {
 	struct generate_prompt *prompts = make_prompts(w, MIN(count_answered(w->o->out), w->rows.n));
@@ -420,7 +507,10 @@ static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 		mem_free(prompts);
 		return w->n_todo ? -1 : 0;
 	}
-	int status = generate_planned(w->app, w->o, l, &sampler, prompts, w->n_todo * w->samples, e);
+	int status = w->o->documents.citations ? plan_citations(w, e) : 0;
+	if (status == 0)
+		status = generate_planned(w->app, w->o, l, &sampler, prompts, w->n_todo * w->samples, e);
+	generate_sources_close(&w->o->sources);
 	mem_free(prompts);
 	sampling_release(&sampler);
 	return status;
@@ -443,7 +533,12 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 		w->began = clock_seconds();
 		generate_context_begin(&w->o->placed);
 		metering_phase("generate");
+		struct meter_span span;
+		struct answer_gas before = w->gas;
+		metering_open_span(&span);
 		status = answer_rows(w, l, &pattern, e);
+		answer_gas_answer(&w->gas, &span, w->reading, w->writing);
+		answer_gas_less(&w->gas, &before);
 		sampling_release(&pattern);
 	}
 	if (status >= 0)
@@ -455,7 +550,7 @@ static int answer_file(struct answering *w, const struct opt_parse *p, struct lo
 int generate_rows(struct app *app, struct generate_command *o, const struct opt_parse *p, struct loaded *l,
                   struct err *e)
 {
-	struct answering w = { .app = app, .o = o, .samples = (size_t)o->self_consistency };
+	struct answering w = { .app = app, .o = o, .l = l, .samples = (size_t)o->self_consistency };
 
 	app_catch_signals();
 	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
@@ -493,6 +588,7 @@ int generate_rows(struct app *app, struct generate_command *o, const struct opt_
 	extract_free(w.extract);
 	mem_free(w.requests);
 	rows_release(&w.made);
+	sources_close(&w.sources);
 	rows_release(&w.sourced);
 	rows_release(&w.rows);
 	return status;

@@ -236,6 +236,9 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 		log_warn("%zu files of folders were left out, %s among them: their endings name no kind of text",
 		         b.in.skipped,
 		         b.in.first_skipped);
+	if (b.in.unread)
+		log_warn("%zu files of folders could not be read and were left out: %s", b.in.unread,
+		         b.in.first_unread);
 	if (a->empty)
 		log_warn("%zu documents have no text: no word finds them", a->empty);
 	if (a->embedder && a->embedder->cut)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,11 +326,37 @@ static char *heading(const char *s)
 	return NULL;
 }
 
+/* UTF-16 by its mark at the front, either way round, as UTF-8; false: it has none. */
+static bool put_utf16(const unsigned char *s, size_t n, struct buf *out)
+{
+	bool low_first = n >= 2 && s[0] == 0xFF && s[1] == 0xFE;
+	char utf8[4];
+
+	if (!low_first && !(n >= 2 && s[0] == 0xFE && s[1] == 0xFF))
+		return false;
+	for (size_t i = 2; i + 1 < n; i += 2) {
+		uint32_t c = low_first ? (uint32_t)(s[i] | s[i + 1] << 8) : (uint32_t)(s[i] << 8 | s[i + 1]);
+		if (c >= 0xD800 && c < 0xDC00 && i + 3 < n) {
+			uint32_t d = low_first ? (uint32_t)(s[i + 2] | s[i + 3] << 8) :
+			                         (uint32_t)(s[i + 2] << 8 | s[i + 3]);
+			if (d >= 0xDC00 && d < 0xE000) {
+				c = 0x10000 + ((c - 0xD800) << 10) + (d - 0xDC00);
+				i += 2;
+			}
+		}
+		buf_add(out, utf8, utf8_encode(c >= 0xD800 && c < 0xE000 ? 0xFFFD : c, utf8));
+	}
+	return true;
+}
+
+/* A byte of zero, which no text has, becomes a space. */
 static int give(struct input *in, const char *path, const char *title, struct err *e)
 {
 	struct buf whole = BUF_INIT;
 
 	utf8_repair(&whole, buf_str(&in->text), in->text.len);
+	for (size_t i = 0; i < whole.len; i++)
+		whole.data[i] = whole.data[i] ? whole.data[i] : ' ';
 	const struct input_document d = { .id = path, .source = path, .title = title && *title ? title : NULL,
 		                          .text = buf_str(&whole), .n = strlen(buf_str(&whole)) };
 	int status = in->take(in->ctx, &d, e);
@@ -345,7 +372,7 @@ static int read_text(struct input *in, const char *path, enum kind kind, struct 
 
 	buf_clear(&in->text);
 	if (kind == KIND_PDF)
-		status = read_pdf(in, path, e);
+		in->no_file = (status = read_pdf(in, path, e)) < 0;
 	else if (kind == KIND_HTML)
 		input_html(buf_str(&in->bytes), in->bytes.len, &in->text, &title);
 	else
@@ -378,6 +405,19 @@ static int add_size(struct input *in, const char *path, enum kind kind, struct e
 	return 0;
 }
 
+static void widen(struct input *in)
+{
+	struct buf out = BUF_INIT;
+
+	out.max = in->bytes.max;
+	if (put_utf16((const unsigned char *)buf_str(&in->bytes), in->bytes.len, &out)) {
+		struct buf old = in->bytes;
+		in->bytes = out;
+		out = old;
+	}
+	buf_release(&out);
+}
+
 static int read_file(struct input *in, const char *path, enum kind kind, struct err *e)
 {
 	if (stop_look(e, "documents were read") < 0)
@@ -386,13 +426,53 @@ static int read_file(struct input *in, const char *path, enum kind kind, struct 
 		return add_size(in, path, kind, e);
 	buf_clear(&in->bytes);
 	in->bytes.max = SIZE_MAX / 2;
-	if (kind != KIND_PDF && io_read_gz(&in->bytes, path, e) < 0)
+	in->no_file = kind != KIND_PDF && io_read_gz(&in->bytes, path, e) < 0;
+	if (in->no_file)
 		return -1;
+	widen(in);
 	if (kind == KIND_ROWS)
 		return read_rows(in, path, e);
 	int status = read_text(in, path, kind, e);
 	in->done += (double)(kind == KIND_PDF ? in->text.len : in->bytes.len);
 	return status;
+}
+
+static void skip(struct input *in, const char *file)
+{
+	in->skipped++;
+	in->first_skipped = in->first_skipped ? in->first_skipped : mem_strdup(file);
+}
+
+/* A folder's own folders and files; links to folders, which may lead in a circle, are not followed. */
+static bool is_taken(const char *file)
+{
+	struct stat here, there;
+
+	return lstat(file, &here) == 0 && stat(file, &there) == 0 &&
+	       (S_ISREG(there.st_mode) || (S_ISDIR(there.st_mode) && !S_ISLNK(here.st_mode)));
+}
+
+static int read_folder(struct input *in, const char *path, struct err *e);
+
+static int read_entry(struct input *in, const char *file, struct err *e)
+{
+	struct err fault = ERR_INIT;
+
+	if (!is_taken(file) || (!io_is_dir(file) && kind_of(file) == KIND_NONE)) {
+		skip(in, file);
+		return 0;
+	}
+	if (io_is_dir(file))
+		return read_folder(in, file, e);
+	in->no_file = false;
+	int status = read_file(in, file, kind_of(file), &fault);
+	if (status >= 0)
+		return status;
+	if (!in->no_file || stop_ended(&fault))
+		return err_set(e, "%s", fault.msg);
+	in->unread++;
+	in->first_unread = in->first_unread ? in->first_unread : mem_strdup(fault.msg);
+	return 0;
 }
 
 static int read_folder(struct input *in, const char *path, struct err *e)
@@ -405,14 +485,8 @@ static int read_folder(struct input *in, const char *path, struct err *e)
 		return -1;
 	for (size_t i = 0; i < n && status == 0; i++) {
 		char *file = *names[i] == '.' ? NULL : io_join(path, names[i]);
-		if (file && io_is_dir(file)) {
-			status = read_folder(in, file, e);
-		} else if (file && kind_of(file) != KIND_NONE) {
-			status = read_file(in, file, kind_of(file), e);
-		} else if (file) {
-			in->skipped++;
-			in->first_skipped = in->first_skipped ? in->first_skipped : mem_strdup(file);
-		}
+		if (file)
+			status = read_entry(in, file, e);
 		mem_free(file);
 	}
 	io_list_free(names, n);
@@ -440,6 +514,7 @@ void input_hash(const struct input_document *d, char hex[33])
 void input_release(struct input *in)
 {
 	mem_free(in->first_skipped);
+	mem_free(in->first_unread);
 	buf_release(&in->bytes);
 	buf_release(&in->text);
 }

@@ -8,7 +8,7 @@
  *     .txt .md .rst and others without an ending of theirs: as they are; of .md the title is the first heading
  *
  * A file's id is its path. Of a folder, whose hidden files are left out, these endings are taken; what else is there is
- * counted. What is no UTF-8 becomes U+FFFD. */
+ * counted, and so are files that cannot be read. What is no UTF-8 becomes U+FFFD. */
 #ifndef CMD_INDEX_INPUT_H
 #define CMD_INDEX_INPUT_H
 
@@ -29,8 +29,11 @@ struct input {
 	int (*take)(void *ctx, const struct input_document *d, struct err *e);
 	void *ctx;
 	double done, all, largest;         /* bytes, unpacked: read so far; of all files and of the largest, by sizes */
-	size_t skipped;                    /* files of folders with other endings */
+	size_t skipped;                    /* files of folders with other endings, links to folders, no files */
 	char *first_skipped;               /* mem_free */
+	size_t unread;                     /* files of folders that could not be read, and why not the first */
+	char *first_unread;                /* mem_free */
+	bool no_file;                      /* what went wrong last is that a file could not be read */
 	struct buf bytes, text;
 };
 

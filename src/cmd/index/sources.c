@@ -19,6 +19,8 @@
 
 static int retrieve(struct sources *s, const char *text, size_t n, struct err *e)
 {
+	if (s->again)
+		return 0;
 	struct index_query q = { .text = text, .n = n, .retriever = s->retriever, .top_k = (size_t)s->o->num,
 	                         .mmr = 1 };
 	float *vector = s->retriever == RETRIEVER_BM25 ? NULL : mem_array(s->embedder.width, sizeof(*vector));
@@ -86,7 +88,7 @@ static int place(struct sources *s, const char *asked, size_t n_asked, const cha
 	int status = retrieve(s, asked, n_asked, e);
 
 	if (status == 0)
-		status = write_documents(s, s->n_hits, s->n_hits, &documents, list, e);
+		status = write_documents(s, s->n_hits, s->again ? s->but : s->n_hits, &documents, list, e);
 	if (status == 0 && s->n_hits)
 		fill_form(s, &documents, text, n, out);
 	else if (status == 0)
@@ -203,17 +205,37 @@ int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, j
 	*out = (struct rows){ .items = mem_array(rows->n + 1, sizeof(*out->items)), .cap = rows->n,
 		              .shape = rows->shape };
 	memcpy(out->hash, rows->hash, sizeof(out->hash));
+	s->n_kept = rows->n;
+	s->kept = mem_array(rows->n + 1, sizeof(*s->kept));
 	for (size_t i = 0; i < rows->n && status == 0; i++) {
 		const struct row *r = &rows->items[i];
 		json_t *made = NULL, *list = json_array();
 		status = stop_look(e, "sources were looked for") < 0 ? -1 : place_row(s, r, &made, list, e);
 		if (status < 0 && !stop_ended(e))
 			err_prefix(e, "%s:%zu", r->file, r->line);
+		s->kept[i] = (struct kept_hits){ mem_array(s->n_hits + 1, sizeof(*s->hits)), s->n_hits };
+		memcpy(s->kept[i].hits, s->hits, s->n_hits * sizeof(*s->hits));
 		out->items[out->n++] = (struct row){ made ? made : json_object(), r->file, r->line };
 		if (found)
 			found[i] = json_incref(list);
 		json_decref(list);
 	}
+	return status;
+}
+
+size_t sources_kept(const struct sources *s, size_t row) { return s->kept[row].n; }
+
+int sources_row_without(struct sources *s, const struct row *r, size_t row, size_t which, json_t **made, struct err *e)
+{
+	json_t *list = json_array();
+
+	s->n_hits = s->kept[row].n;
+	memcpy(s->hits, s->kept[row].hits, s->n_hits * sizeof(*s->hits));
+	s->again = true;
+	s->but = which;
+	int status = place_row(s, r, made, list, e);
+	s->again = false;
+	json_decref(list);
 	return status;
 }
 
@@ -285,6 +307,8 @@ const char *sources_contradiction(const struct sources_options *o)
 		return "--num-documents is of --documents";
 	if (strcmp(o->retriever, "auto") != 0)
 		return "--retriever is of --documents";
+	if (o->citations)
+		return "--citations are of --documents";
 	return o->template_ ? "--documents-template is of --documents" : NULL;
 }
 
@@ -292,6 +316,9 @@ void sources_close(struct sources *s)
 {
 	index_embedder_close(&s->embedder);
 	index_close(s->index);
+	for (size_t i = 0; i < s->n_kept; i++)
+		mem_free(s->kept[i].hits);
+	mem_free(s->kept);
 	mem_free(s->hits);
 	mem_free(s->form);
 	*s = (struct sources){ 0 };

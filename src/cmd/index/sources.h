@@ -12,6 +12,8 @@
 struct sources_options {
 	const char *documents, *retriever, *template_;
 	int64_t num;
+	bool citations;                /* of generate and chat (citations.h) */
+	double citation_threshold;
 };
 
 #define SOURCES_GROUP "Documents"
@@ -41,6 +43,10 @@ struct sources {
 	size_t n_hits;
 	double seconds;                /* of retrieving */
 	size_t asked, guarded;         /* questions; special tokens that were parted */
+	struct kept_hits { struct index_hit *hits; size_t n; } *kept;  /* [n_kept] of each row of sources_rows */
+	size_t n_kept;
+	bool again;                    /* those of a row once more, but for the one numbered: */
+	size_t but;
 };
 
 static inline bool sources_wanted(const struct sources_options *o) { return o->documents != NULL; }
@@ -57,6 +63,9 @@ int sources_open(struct sources *s, const struct sources_options *o, struct app 
 /* The rows with what each one's question finds; *found (or NULL) gets a list a row: [{id, score}]. out is new, and is
  * released by rows_release; its rows are of the files of `rows`, which stays. */
 int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e);
+/* One of these rows once more, without one of its sources, whose numbers stay: which, of sources_kept. made: new. */
+size_t sources_kept(const struct sources *s, size_t row);
+int sources_row_without(struct sources *s, const struct row *r, size_t row, size_t which, json_t **made, struct err *e);
 /* The same of a text. found: new, a list. */
 int sources_text(struct sources *s, const char *text, size_t n, struct buf *out, json_t **found, struct err *e);
 /* The same again without one of those that were found, whose numbers stay: which of them, from 0. */

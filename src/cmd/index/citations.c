@@ -1,0 +1,146 @@
+/* citations: see citations.h. */
+#include "cmd/index/citations.h"
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/model_common.h"
+
+/* --- what an answer rests on --- */
+
+int citations_measure(struct grounding *g, struct model *m, const struct overlay *o, struct device *d,
+                      const struct tokens *prompts, size_t n, const struct tokens *answer, struct err *e)
+{
+	struct tokens said = { 0 };
+	int status = 0;
+
+	*g = (struct grounding){ 0 };
+	for (size_t i = 0; i < answer->n; i++)
+		if (i + 1 < answer->n || !tokenizer_is_special(m->tokenizer, answer->id[i]))
+			tokens_add(&said, answer->id[i]);
+	if (n && said.n)
+		status = grounding_measure(g, m, o, d, prompts, n, &said, e);
+	tokens_release(&said);
+	return status < 0 ? err_prefix(e, "--citations") : 0;
+}
+
+void citations_release(struct grounding *g)
+{
+	mem_free(g->support);
+	*g = (struct grounding){ 0 };
+}
+
+static bool is_cited(const struct sources_options *o, const struct estimate *x)
+{
+	return x->low > o->citation_threshold;
+}
+
+static const char *id_of(const json_t *found, size_t i)
+{
+	return json_string_value(json_object_get(json_array_get(found, i), "id"));
+}
+
+void citations_show(const struct grounding *g, const struct sources_options *o, const json_t *found)
+{
+	size_t cited = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct estimate *x = &g->support[i];
+		if (!is_cited(o, x))
+			continue;
+		log_say("the answer rests on [%zu] %s: %.1f nats likelier with it than without (95 %%: %.1f to %.1f)",
+		        i + 1, id_of(found, i), x->mean, x->low, x->high);
+		cited++;
+	}
+	if (g->n && !cited)
+		log_say("no support in the documents: without each of them the answer is as likely");
+	else if (!g->n)
+		log_say("no support in the documents: nothing was found, or nothing was said");
+}
+
+void citations_put(const struct grounding *g, const struct sources_options *o, const json_t *found, json_t *j)
+{
+	json_t *list = json_array();
+	bool supported = false;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct estimate *x = &g->support[i];
+		json_t *one = json_pack("{s:I, s:s, s:b}", "number", (json_int_t)i + 1, "id", id_of(found, i), "cited",
+		                        (int)is_cited(o, x));
+		put_estimate(one, "support", x);
+		json_array_append_new(list, one);
+		supported |= is_cited(o, x);
+	}
+	json_object_set_new(j, "citations", list);
+	json_object_set_new(j, "supported", json_boolean(supported));
+}
+
+/* --- what it took --- */
+
+static const char *const names[ANSWER_PARTS] = {
+	[PART_RETRIEVAL] = "retrieval", [PART_READING] = "reading", [PART_WRITING] = "writing",
+	[PART_CITATIONS] = "citations"
+};
+
+void answer_gas_add(struct answer_gas *g, enum answer_part part, const struct meter_span *since)
+{
+	struct gas used;
+
+	metering_read_span(since, &used);
+	g->seconds[part] += used.seconds;
+	g->joules[part] += used.energy.joules;
+}
+
+void answer_gas_answer(struct answer_gas *g, const struct meter_span *since, double reading, double writing)
+{
+	double share = reading + writing > 0 ? reading / (reading + writing) : 1;
+	struct gas used;
+
+	metering_read_span(since, &used);
+	g->seconds[PART_READING] += share * used.seconds;
+	g->joules[PART_READING] += share * used.energy.joules;
+	g->seconds[PART_WRITING] += (1 - share) * used.seconds;
+	g->joules[PART_WRITING] += (1 - share) * used.energy.joules;
+}
+
+void answer_gas_less(struct answer_gas *g, const struct answer_gas *before)
+{
+	double seconds = g->seconds[PART_CITATIONS] - before->seconds[PART_CITATIONS],
+	       joules = g->joules[PART_CITATIONS] - before->joules[PART_CITATIONS],
+	       all = g->seconds[PART_READING] + g->seconds[PART_WRITING];
+
+	for (int i = PART_READING; i <= PART_WRITING && all > 0; i++) {
+		double share = g->seconds[i] / all;
+		g->seconds[i] -= share * seconds;
+		g->joules[i] -= share * joules;
+	}
+}
+
+void answer_gas_put(const struct answer_gas *g, double answers, json_t *j)
+{
+	json_t *parts = json_object();
+
+	for (int i = 0; i < ANSWER_PARTS; i++)
+		json_object_set_new(parts, names[i], json_pack("{s:o, s:o}", "seconds",
+		                                               jsonx_number(g->seconds[i] / answers), "joules",
+		                                               jsonx_number(g->joules[i] / answers)));
+	json_object_set_new(j, "parts", parts);
+}
+
+void answer_gas_show(const struct answer_gas *g, double answers)
+{
+	struct buf line = BUF_INIT;
+	char time[32], joules[32];
+
+	for (int i = 0; i < ANSWER_PARTS; i++) {
+		if (!(g->seconds[i] > 0))
+			continue;
+		buf_addf(&line, "%s%s %s", line.len ? "; " : "", names[i],
+		         predict_human(g->seconds[i] / answers, time));
+		if (g->joules[i] > 0)
+			buf_addf(&line, ", %s", gas_joules(g->joules[i] / answers, joules));
+	}
+	if (line.len)
+		log_say("%s: %s", answers > 1 ? "an answer" : "of that", buf_str(&line));
+	buf_release(&line);
+}
