@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "adapt/adapter.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -120,6 +121,7 @@ struct answering {
 	size_t n;                 /* rows that were told */
 	struct rung_price *price; /* a forecast is all that is wanted; else NULL */
 	size_t rows;
+	char **said; /* [rows] answers, where somebody judges them; else NULL */
 };
 
 static double field(const json_t *line, const char *key)
@@ -221,7 +223,11 @@ static void take_line(void *ctx, json_t *line)
 		take_label(t, line, &t->rows[a->at[a->n]], o);
 	else if (t->kind == TASK_ANSWERS)
 		take_answer(t, line, o);
-	else
+	if (a->said) {
+		const char *answer = json_string_value(json_object_get(line, "answer"));
+		a->said[a->n] = mem_strdup(answer ? answer : "");
+	}
+	if (t->kind == TASK_TEXTS)
 		o->logprob = field(line, "logprob"), o->tokens = field(line, "tokens");
 	a->n++;
 }
@@ -347,6 +353,7 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 		                      .apply_chat_template = a->l->apply_chat_template,
 		                      .whole = r->has_made || r->has_found,
 		                      .stop = &stop,
+		                      .max_new_tokens = a->l->max_new_tokens,
 		                      .n_stop = r->has_made && !a->l->apply_chat_template,
 		                      .calibrate = r->has_free ? CALIBRATE_CONTEXTUAL : CALIBRATE_NONE,
 		                      .content_free = !r->has_free     ? NULL :
@@ -399,12 +406,35 @@ static int answer_with(struct answering *a, struct err *e)
 	return status;
 }
 
+int ladder_reward(struct ladder *l, const size_t *at, const char *const *answers, size_t n, struct outcome *out,
+                  struct err *e)
+{
+	if (!l->reward || l->unjudged)
+		return 0;
+	double *x = mem_array(n + 1, sizeof(*x)), began = clock_seconds();
+	int status = l->reward(l->reward_ctx, l->task, at, answers, n, x, e);
+
+	l->reward_seconds += clock_seconds() - began;
+	for (size_t i = 0; i < n && status == 0; i++)
+		out[i].reward = x[i];
+	mem_free(x);
+	return status;
+}
+
 int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
                   struct err *e)
 {
 	struct answering a = { .l = l, .way = w, .at = at, .out = out, .rows = n };
 
-	return open_way(l, w, e) < 0 ? -1 : answer_with(&a, e);
+	if (l->reward && l->task->kind == TASK_ANSWERS)
+		a.said = mem_array(n + 1, sizeof(*a.said));
+	int status = open_way(l, w, e) < 0 ? -1 : answer_with(&a, e);
+	if (status == 0 && a.said)
+		status = ladder_reward(l, at, (const char *const *)a.said, n, out, e);
+	for (size_t i = 0; a.said && i < n; i++)
+		mem_free(a.said[i]);
+	mem_free(a.said);
+	return status;
 }
 
 int ladder_forecast(struct ladder *l, const struct model_way *w, struct rung_price *p, struct err *e)

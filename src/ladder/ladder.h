@@ -105,6 +105,13 @@ struct ladder {
 	int (*find)(void *find_ctx, const struct tokenizer *t, const struct rows *rows, struct rows *out,
 	            double *seconds, struct err *e);
 	void *find_ctx;
+	/* What answers of rows at[n] are worth: out[n]. NULL: nobody judges. The seconds that it took are added. */
+	int (*reward)(void *reward_ctx, const struct task *t, const size_t *at, const char *const *answers, size_t n,
+	              double *out, struct err *e);
+	void *reward_ctx;
+	bool unjudged;           /* rewards are not asked for now */
+	double reward_seconds;   /* that all of them took */
+	int32_t max_new_tokens;  /* of an answer; 0: as many as the one that is right, and a few */
 	const json_t *documents; /* where they lie and how they are found, for what is left */
 	double find_seconds;     /* that all of it took */
 
@@ -129,6 +136,10 @@ int ladder_write_rows(struct ladder *l, struct err *e);
 int ladder_write_part(const struct ladder *l, const char *name, const struct rung_part *part, struct err *e);
 
 /* --- for rungs --- */
+
+/* What the answers to rows at[n] are worth goes into out[n], where somebody judges. */
+int ladder_reward(struct ladder *l, const size_t *at, const char *const *answers, size_t n, struct outcome *out,
+                  struct err *e);
 
 struct model_way {
 	const char *model;    /* NULL: the one that the rung stands on */

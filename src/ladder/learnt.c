@@ -246,8 +246,9 @@ static int class_of(const struct task *t, const char *name)
 	return -1;
 }
 
-static void take(const struct ladder *l, const struct learner *learner, const float *z, const struct task_row *row,
-                 struct outcome *o)
+/* Returns what it says. */
+static const char *take(const struct ladder *l, const struct learner *learner, const float *z,
+                        const struct task_row *row, struct outcome *o)
 {
 	int best = 0, n = learner->labels.n;
 	double sum = 0, right = 0;
@@ -266,6 +267,7 @@ static void take(const struct ladder *l, const struct learner *learner, const fl
 	o->hit = o->hit_norm = o->exact = o->f1 = !strcmp(learner->labels.name[best], row->answer);
 	o->confidence = 1 / sum;
 	o->chance = right / sum;
+	return learner->labels.name[best];
 }
 
 /* The states that it reads, of rows that are asked. */
@@ -290,6 +292,7 @@ static int say_all(struct ladder *l, const struct learner *learner, const struct
 	size_t k = (size_t)learner->labels.n;
 	struct answers a = { 0 };
 	float *z = mem_array(r->n * k + 1, sizeof(*z)), *states = NULL;
+	const char **said = mem_array(r->n + 1, sizeof(*said));
 	int status = answers_ask(&a, r, e);
 
 	if (status == 0) {
@@ -297,10 +300,13 @@ static int say_all(struct ladder *l, const struct learner *learner, const struct
 		if (status == 0)
 			status = learner_outputs(learner, &a.rows, &on, z, e);
 		for (size_t i = 0; i < r->n && status == 0; i++)
-			take(l, learner, z + i * k, &l->task->rows[at[i]], &out[i]);
+			said[i] = take(l, learner, z + i * k, &l->task->rows[at[i]], &out[i]);
+		if (status == 0)
+			status = ladder_reward(l, at, said, r->n, out, e);
 		answers_release(&a);
 	}
 	mem_free(states);
+	mem_free(said);
 	mem_free(z);
 	return status;
 }

@@ -16,6 +16,8 @@ int prompted_fits(struct ladder *l, struct err *e)
 
 	if (t->kind != TASK_CHOICES && t->kind != TASK_ANSWERS)
 		return err_set(e, "examples stand before rows with answers or choices alone");
+	if (t->asks_only)
+		return err_set(e, "rows without answers are no examples");
 	if (t->side_n[SIDE_TRAIN] < EXAMPLES_LEAST)
 		return err_set(e, "%zu rows to learn from are too few for %d examples", t->side_n[SIDE_TRAIN],
 		               EXAMPLES_LEAST);

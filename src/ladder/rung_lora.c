@@ -4,6 +4,8 @@
 
 int rung_training_fits(struct ladder *l, struct err *e)
 {
+	if (l->task->asks_only)
+		return err_set(e, "rows without answers teach none");
 	return l->task->side_n[SIDE_TRAIN] ? 0 : err_set(e, "there are no rows to learn from");
 }
 

@@ -14,8 +14,9 @@
 #include "eval/label_scores.h"
 
 enum { CLASSES_MOST = 200, CLASS_BYTES = 200, ROWS_A_CLASS = 5 };
+#define BLANK "-" /* in the place of an answer */
 
-const struct outcome outcome_none = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, -1 };
+const struct outcome outcome_none = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, -1 };
 
 /* --- answers --- */
 
@@ -125,7 +126,9 @@ static int add_row(struct task *t, const struct row *r, struct err *e)
 	if (!x->answer && t->kind == TASK_LABELS)
 		return err_set(e, "%s:%zu: label is neither a text nor a whole number: one class a row was wanted",
 		               r->file, r->line);
-	if (!x->answer && t->kind != TASK_TEXTS)
+	if (t->asks_only)
+		x->answer = NULL;
+	if (!x->answer && t->kind != TASK_TEXTS && !t->asks_only)
 		return err_set(e, "%s:%zu: the row has no answer", r->file, r->line);
 	if (x->answer)
 		trim(&t->mem, &x->answer);
@@ -195,7 +198,7 @@ static void find_classes(struct task *t)
 {
 	if (t->kind == TASK_CHOICES && same_choices(t))
 		classes_of_choices(t);
-	else if (t->kind == TASK_ANSWERS || t->kind == TASK_LABELS)
+	else if ((t->kind == TASK_ANSWERS && !t->asks_only) || t->kind == TASK_LABELS)
 		classes_of_answers(t);
 	t->class_rows = arena_array(&t->mem, (size_t)MAX(t->n_classes, 1), sizeof(*t->class_rows));
 	for (size_t i = 0; i < t->n; i++)
@@ -329,14 +332,44 @@ static int fill(struct task *t, const struct rows *rows, const struct rows *test
 	return 0;
 }
 
-int task_open(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
-              struct err *e)
+static int open_rows(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
+                     struct err *e)
 {
-	*t = (struct task){ .n = 0 };
 	if (kind_of(rows, &t->kind, e) == 0 && fill(t, rows, test, o, e) == 0)
 		return 0;
 	task_release(t);
 	return -1;
+}
+
+int task_open(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
+              struct err *e)
+{
+	*t = (struct task){ .n = 0 };
+	return open_rows(t, rows, test, o, e);
+}
+
+int task_open_asked(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
+                    struct err *e)
+{
+	*t = (struct task){ .asks_only = true };
+	return open_rows(t, rows, test, o, e);
+}
+
+bool task_blank(struct rows *rows)
+{
+	if (!rows->n || !rows->shape || !rows->shape->asks_only)
+		return false;
+	for (size_t i = 0; i < rows->n; i++) {
+		json_t *row = json_copy(rows->items[i].json);
+		json_t *blank = json_is_string(json_object_get(row, "prompt")) ?
+		                        json_string(BLANK) :
+		                        json_pack("[{s:s, s:s}]", "role", "assistant", "content", BLANK);
+		json_object_set_new(row, "completion", blank);
+		json_decref(rows->items[i].json);
+		rows->items[i].json = row;
+	}
+	rows->shape = shape_of(rows->items[0].json);
+	return true;
 }
 
 void task_release(struct task *t)
@@ -363,20 +396,23 @@ int task_measures(const struct task *t, enum measure m, struct err *e)
 	static const char *const kinds[] = { "choices", "answers", "labels", "texts without answers" };
 	bool can = !measure_is_score(m) || (m == MEASURE_PERPLEXITY && t->kind != TASK_LABELS);
 
-	if (t->kind == TASK_CHOICES)
+	if (t->asks_only)
+		can = !measure_is_score(m) || m == MEASURE_REWARD;
+	else if (t->kind == TASK_CHOICES)
 		can |= m == MEASURE_ACCURACY || m == MEASURE_ACC_NORM || (m == MEASURE_F1 && t->n_classes);
 	else if (t->kind == TASK_ANSWERS)
-		can |= m == MEASURE_EXACT_MATCH || m == MEASURE_F1 || (m == MEASURE_ACCURACY && t->n_classes);
+		can |= m == MEASURE_EXACT_MATCH || m == MEASURE_F1 || m == MEASURE_REWARD ||
+		       (m == MEASURE_ACCURACY && t->n_classes);
 	else if (t->kind == TASK_LABELS)
 		can |= m == MEASURE_ACCURACY || m == MEASURE_F1;
 	if (can)
 		return 0;
-	if (m == MEASURE_ACCURACY && t->kind == TASK_ANSWERS)
+	if (m == MEASURE_ACCURACY && t->kind == TASK_ANSWERS && !t->asks_only)
 		return err_set(e,
 		               "--goal: accuracy wants classes, and these rows' answers are too many different ones; "
 		               "exact_match, f1 or perplexity can be measured");
 	return err_set(e, "--goal: %s cannot be measured on rows of %s, which have %s", measure_names[m],
-	               shape_name(t->shape), kinds[t->kind]);
+	               shape_name(t->shape), t->asks_only ? "no answers" : kinds[t->kind]);
 }
 
 enum measure task_usual_measure(const struct task *t)
@@ -424,10 +460,10 @@ static void look_at_repeats(const struct task *t, struct known *k)
 			continue;
 		k->n_repeated += n;
 		k->n_groups++;
-		k->n_conflicting += most < n;
+		k->n_conflicting += most < n && !t->asks_only;
 	}
-	k->ceiling = t->kind == TASK_TEXTS ? 1 : (double)right / (double)t->n;
-	k->agreement = pairs > 0 && t->kind != TASK_TEXTS ? agree / pairs : NAN;
+	k->ceiling = t->kind == TASK_TEXTS || t->asks_only ? 1 : (double)right / (double)t->n;
+	k->agreement = pairs > 0 && t->kind != TASK_TEXTS && !t->asks_only ? agree / pairs : NAN;
 	mem_free(p);
 }
 

@@ -37,6 +37,7 @@ struct task {
 	int n_classes;
 	size_t *class_rows; /* [n_classes] */
 	size_t side_n[SIDE_NONE + 1];
+	bool asks_only; /* no row has an answer, whatever stands in its place */
 	size_t n_leaks; /* rows left out, as they ask what a test row asks */
 	char hash[33];  /* of what the rows and their sides are */
 };
@@ -44,6 +45,11 @@ struct task {
 /* Of rows, and of those to test with where they are another file (else NULL). Both stay open as long as the task. */
 int task_open(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
               struct err *e);
+/* The same of rows that have no answers, but something in their place (task_blank). */
+int task_open_asked(struct task *t, const struct rows *rows, const struct rows *test, const struct split_options *o,
+                    struct err *e);
+/* Rows that ask only get something in the place of an answer, so that they are asked as others are. Is it so? */
+bool task_blank(struct rows *rows);
 void task_release(struct task *t);
 /* −1 and a sentence where all rows have one answer. */
 int task_check_classes(const struct task *t, struct err *e);
@@ -79,6 +85,7 @@ struct outcome {
 	double hit, hit_norm, exact, f1; /* 0…1 */
 	double logprob, tokens;          /* of the right answer */
 	double confidence, chance;       /* in what was said; of what is right: 0…1 */
+	double reward;                   /* of the answer, by whoever judges it; any number */
 	int said;                        /* class; −1: none of them, or there are no classes */
 };
 extern const struct outcome outcome_none;

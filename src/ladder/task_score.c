@@ -2,6 +2,7 @@
  *
  *     accuracy, acc_norm, exact_match   the share of rows that are right
  *     f1     of classes: the mean of their F1 over the classes that the rows have; else the mean of the rows' token F1
+ *     reward   the mean of what the rows' answers were given
  *     perplexity   exp(−Σ ln p / Σ tokens) of the right answers
  *
  * Bounds of shares are Wilson's at one look; of F1 the normal's; of a perplexity the normal's in its logarithm. Token
@@ -22,6 +23,7 @@ static double value_of(enum measure m, const struct outcome *o)
 	case MEASURE_ACC_NORM: return o->hit_norm;
 	case MEASURE_EXACT_MATCH: return o->exact;
 	case MEASURE_F1: return o->f1;
+	case MEASURE_REWARD: return o->reward;
 	default: return o->hit;
 	}
 }
@@ -82,6 +84,8 @@ static struct estimate mean_value(enum measure m, const struct outcome *out, siz
 		known &= !isnan(x[i]);
 	}
 	struct estimate s = measure_is_share(m) ? estimate_proportion(x, n) : estimate_mean(x, n);
+	if (m == MEASURE_REWARD && !(s.stderr_ > 0)) /* all alike: as if the next one might be at 0 */
+		s.stderr_ = fmax(fabs(s.mean), 1) / (double)n;
 	if (!known)
 		s.n = 0;
 	mem_free(x);
@@ -145,6 +149,12 @@ struct estimate task_gain(const struct task *t, enum measure m, const size_t *at
 	return y;
 }
 
+/* F1 lies between 0 and 1, a reward anywhere. */
+static struct bounds within(enum measure m, struct bounds b)
+{
+	return m == MEASURE_REWARD ? b : (struct bounds){ fmax(0, b.low), fmin(1, b.high) };
+}
+
 struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha)
 {
 	double z = bound_z(alpha), error = isfinite(x->stderr_) ? x->stderr_ : INFINITY;
@@ -154,7 +164,7 @@ struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha
 	if (m == MEASURE_PERPLEXITY)
 		return (struct bounds){ fmax(1, x->mean * exp(-z * error / x->mean)),
 			                x->mean * exp(z * error / x->mean) };
-	return (struct bounds){ fmax(0, x->mean - z * error), fmin(1, x->mean + z * error) };
+	return within(m, (struct bounds){ x->mean - z * error, x->mean + z * error });
 }
 
 struct bounds task_sequence(enum measure m, const struct estimate *x, double alpha)
@@ -167,8 +177,7 @@ struct bounds task_sequence(enum measure m, const struct estimate *x, double alp
 		struct bounds b = bound_mean_sequence(log(x->mean), x->stderr_ / x->mean, n, alpha);
 		return (struct bounds){ fmax(1, exp(b.low)), exp(b.high) };
 	}
-	struct bounds b = bound_mean_sequence(x->mean, x->stderr_, n, alpha);
-	return (struct bounds){ fmax(0, b.low), fmin(1, b.high) };
+	return within(m, bound_mean_sequence(x->mean, x->stderr_, n, alpha));
 }
 
 double task_chance(const struct goal_term *g, const struct estimate *x, size_t n_test, double alpha)

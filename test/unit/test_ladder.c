@@ -109,7 +109,7 @@ static const struct {
 	{ "accuracy>=0.9 and latency<=200", "latency wants a unit" },
 	{ "accuracy>=0.9 and memory<=lots", "no size" },
 	{ "perplexity<=1", "the least is 1" },
-	{ "reward>=1", "reward model" },
+	{ "reward<=1", "reward is better when it is higher" },
 	{ "accuracy>=0.9kg", "no unit" },
 };
 

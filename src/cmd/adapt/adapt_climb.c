@@ -336,6 +336,21 @@ static const struct climb_way *twin_way(const struct adapt *a, size_t i, const s
 	return best;
 }
 
+/* Does it lie between 0 and 1? */
+static bool is_bounded(enum measure m) { return m != MEASURE_PERPLEXITY && m != MEASURE_REWARD; }
+
+/* What beliefs of gains are in: shares and logarithms as they are, rewards by how far they are apart from row to row,
+ * as the first way that was measured has them. */
+static double unit_of(const struct adapt *a)
+{
+	for (size_t i = 0; a->first->what == MEASURE_REWARD && i < a->climb.n; i++) {
+		const struct estimate *x = &a->ways[i].score[a->first_at];
+		if (adapt_is_measured(a, i) && x->n > 1 && x->stderr_ > 0)
+			return x->stderr_ * sqrt((double)x->n);
+	}
+	return 1;
+}
+
 static void believe_by_priors(const struct adapt *a, const struct rung_prior *p, const struct given *on,
                               struct climb_way *c)
 {
@@ -346,6 +361,11 @@ static void believe_by_priors(const struct adapt *a, const struct rung_prior *p,
 	if (a->first->what == MEASURE_PERPLEXITY) {
 		c->mean = (bare ? bare->quality : -3) + p->nats * share;
 		c->sd = p->nats_sd + (bare ? 0 : 1.5);
+		return;
+	}
+	if (a->first->what == MEASURE_REWARD) {
+		c->mean = bare ? bare->quality + p->nats * share * unit_of(a) : a->has_goal ? a->climb.goal : 0;
+		c->sd = (p->nats_sd + (bare ? 0 : 1.5)) * unit_of(a);
 		return;
 	}
 	c->mean = low + reach * share * (a->known.ceiling - low);
@@ -363,8 +383,8 @@ static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_p
 
 	if (!twin)
 		return;
-	if (a->first->what == MEASURE_PERPLEXITY)
-		room = 1; /* of a logarithm */
+	if (!is_bounded(a->first->what))
+		room = unit_of(a);
 	double mean = twin->quality + p->size_gain * doublings(a->ways[i].on, other) * room;
 	double sd = hypot(p->twin_sd * room, fmax(twin->high - twin->low, 0) / 12), w = c->sd * c->sd, v = sd * sd;
 	c->mean = (v * c->mean + w * mean) / (v + w);
@@ -416,10 +436,10 @@ void adapt_believe(struct adapt *a)
 			believe_by_earlier(a, i);
 		} else if (near) {
 			a->ways[i].judged_by = near->name;
-			c->mean = near->quality + p->near_gain;
-			if (a->first->what != MEASURE_PERPLEXITY)
+			c->mean = near->quality + p->near_gain * unit_of(a);
+			if (is_bounded(a->first->what))
 				c->mean = fmin(fmax(c->mean, 0), 1);
-			c->sd = hypot(p->near_sd, fmax(near->high - near->low, 0) / 12);
+			c->sd = hypot(p->near_sd * unit_of(a), fmax(near->high - near->low, 0) / 12);
 		} else {
 			believe_by_priors(a, p, a->ways[i].on, c);
 			believe_by_twin(a, i, p, c);
@@ -434,8 +454,8 @@ static double showing(const struct adapt *a)
 
 	if (!a->has_goal)
 		return NAN;
-	if (a->first->what == MEASURE_PERPLEXITY)
-		return a->climb.goal + 0.05;
+	if (!is_bounded(a->first->what))
+		return a->climb.goal + (a->first->what == MEASURE_PERPLEXITY ? 0.05 : 0);
 	if (bound_sequence(n, n, 2 * alpha).low < goal)
 		return goal;
 	for (int i = 0; i < 40; i++) {
@@ -532,6 +552,17 @@ static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 	return status;
 }
 
+/* What judging the answers took is the search's, not the way's. */
+static void leave_out_rewards(const struct adapt *a, struct way *w)
+{
+	double share = fmin(a->ladder.reward_seconds / w->look_seconds, 1);
+
+	if (!(share > 0))
+		return;
+	w->look_seconds *= 1 - share;
+	w->look_joules *= 1 - share;
+}
+
 /* A quarter of the rows, half of them, all: where what was seen says already that the goal is out of reach, the rest is
  * not looked at. */
 static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e)
@@ -546,7 +577,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 
 	a->doing = "answering";
 	w->n = adapt_take_outcomes(a, i, w->out);
-	a->ladder.find_seconds = 0;
+	a->ladder.find_seconds = a->ladder.reward_seconds = 0;
 	metering_open_span(&span);
 	while (status == 0 && w->n < a->n_choose) {
 		if (end <= w->n) {
@@ -564,6 +595,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		end = MIN(2 * end, a->n_choose);
 	}
 	read_span(&span, began, &w->look_seconds, &w->look_joules);
+	leave_out_rewards(a, w);
 	w->find_seconds = a->ladder.find_seconds;
 	if (adapt_stays(a, i)) {
 		w->look_seconds += w->earlier.look_seconds;
@@ -580,12 +612,14 @@ static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *
 	struct outcome unused;
 	double least = INFINITY;
 
+	a->ladder.unjudged = true;
 	for (size_t k = 0; k < n; k++) {
 		double began = clock_seconds();
 		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
 			return -1;
 		least = fmin(least, clock_seconds() - began);
 	}
+	a->ladder.unjudged = false;
 	a->ways[i].latency = least;
 	return 0;
 }
@@ -634,7 +668,7 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 		status = time_answers(a, i, dir, &why);
 	mem_free(dir);
 	a->at_work = a->climb.n;
-	if (status < 0 && app_signalled())
+	if (status < 0 && (app_signalled() || a->reward.failed))
 		return err_set(e, "%s", why.msg);
 	if (status < 0) {
 		log_live_end();

@@ -75,7 +75,8 @@ static size_t floor_way(const struct adapt *a)
 {
 	static const char *const names[] = { "majority", "zero-shot" };
 
-	for (size_t k = a->first->what == MEASURE_PERPLEXITY; k < ARRAY_LEN(names); k++)
+	for (size_t k = a->first->what == MEASURE_PERPLEXITY || a->first->what == MEASURE_REWARD; k < ARRAY_LEN(names);
+	     k++)
 		for (size_t i = 0; i < a->climb.n; i++)
 			if (!strcmp(a->ways[i].rung->name, names[k]) && adapt_is_measured(a, i))
 				return i;

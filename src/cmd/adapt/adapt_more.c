@@ -115,7 +115,7 @@ static int load_one(struct adapt *a, const char *path, struct err *e)
 	struct more *m = &a->more;
 	struct rows *file = &m->files[m->n_files];
 
-	if (rows_load(file, path, e) < 0)
+	if (adapt_load_file(a, file, path, e) < 0)
 		return -1;
 	m->n_files++;
 	if (!file->n)

@@ -13,16 +13,29 @@
 #include "ladder/ladder.h"
 #include "train/run_dir.h"
 
+struct reward_options {
+	const char *model, *command, *template_;
+};
+
 struct adapt_options {
 	struct common common;
 	struct sources_options documents;
+	struct reward_options reward;
 	const char *data, *test_data, *goal, *out, *group_by, *rungs, *compute, *priors;
 	double choose_size, test_size, uses, rung_seconds;
-	int64_t seed, seeds, max_length, micro_batch_tokens;
+	int64_t max_new_tokens, seed, seeds, max_length, micro_batch_tokens;
 	bool overwrite, time_order, apply_chat_template, measure_worth;
 };
 extern const struct opt adapt_opts[];
 extern const struct log_sink adapt_log; /* of what rungs open: each warning once */
+
+/* Who says what an answer is worth. */
+struct adapt_reward {
+	const struct reward_options *o;
+	struct app *app;
+	struct loaded l; /* where it is a model */
+	bool open, failed;
+};
 
 enum { MODELS_MOST = 16 };
 
@@ -117,6 +130,7 @@ struct adapt {
 	struct adapt_options o;
 	char *dir;
 	int lock;
+	bool asks_only; /* its rows have no answers; they are judged by a reward */
 	struct rows rows, test_rows;
 	struct rows all; /* of --data, and those that came later; borrowed but for the list */
 	struct more more;
@@ -135,6 +149,7 @@ struct adapt {
 	struct way *ways;
 	int name_width;
 	struct adapt_documents documents;
+	struct adapt_reward reward;
 	struct climb climb;
 	size_t *choose, n_choose, *test, n_test;
 	size_t n_opened, n_spent; /* test rows that were opened before: tested again, or left out */
@@ -189,6 +204,15 @@ void adapt_list_rungs(void);
 int adapt_documents_open(struct adapt_documents *d, struct app *app, const struct sources_options *o, struct ladder *l,
                          struct err *e);
 void adapt_documents_close(struct adapt_documents *d);
+
+/* A file's rows; those that ask only, where somebody judges, as task_blank has them. */
+int adapt_load_file(struct adapt *a, struct rows *r, const char *path, struct err *e);
+
+/* adapt_reward.c: of --reward-model and --reward-command: nothing where neither is given. Close it in any case. */
+const char *adapt_reward_contradiction(const struct reward_options *o);
+int adapt_reward_open(struct adapt_reward *r, struct app *app, const struct reward_options *o, struct ladder *l,
+                      struct err *e);
+void adapt_reward_close(struct adapt_reward *r);
 
 /* adapt_state.c: adapt.json, written after every step. */
 int adapt_state_new(struct adapt *a, struct err *e);

@@ -93,10 +93,11 @@ static char *outcomes_file(const struct adapt *a, int round, const char *name)
 
 static json_t *outcome_json(const struct outcome *o)
 {
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "said", o->said, "hit", jsonx_number(o->hit),
-	                 "hit_norm", jsonx_number(o->hit_norm), "exact_match", jsonx_number(o->exact), "f1",
-	                 jsonx_number(o->f1), "logprob", jsonx_number(o->logprob), "tokens", jsonx_number(o->tokens),
-	                 "confidence", jsonx_number(o->confidence), "chance", jsonx_number(o->chance));
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "said", o->said, "hit",
+	                 jsonx_number(o->hit), "hit_norm", jsonx_number(o->hit_norm), "exact_match",
+	                 jsonx_number(o->exact), "f1", jsonx_number(o->f1), "logprob", jsonx_number(o->logprob),
+	                 "tokens", jsonx_number(o->tokens), "confidence", jsonx_number(o->confidence), "chance",
+	                 jsonx_number(o->chance), "reward", jsonx_number(o->reward));
 }
 
 static double number(const json_t *j, const char *key)
@@ -115,6 +116,7 @@ static void outcome_from(struct outcome *o, const json_t *j)
 		               .tokens = number(j, "tokens"),
 		               .confidence = number(j, "confidence"),
 		               .chance = number(j, "chance"),
+		               .reward = number(j, "reward"),
 		               .said = (int)json_integer_value(json_object_get(j, "said")) };
 }
 

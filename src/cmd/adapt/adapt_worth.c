@@ -335,6 +335,8 @@ static int measure(struct adapt *a, struct err *e)
 
 int adapt_worth(struct adapt *a, struct err *e)
 {
+	if (a->first->what == MEASURE_REWARD) /* of which no floor is known to which errors would fall */
+		return 0;
 	if (!recall(a) && measure(a, e) < 0)
 		return -1;
 	if (a->worth.n)
@@ -391,6 +393,10 @@ void adapt_say_worth(const struct adapt *a, struct buf *out)
 	if (learns_nothing(a)) {
 		buf_addf(out, "The next %d rows would change nothing of %s, which does not learn from them.\n", NEXT,
 		         a->ways[a->winner].name);
+		return;
+	}
+	if (a->first->what == MEASURE_REWARD) {
+		buf_addf(out, "What the next %d rows would be worth in reward is not measured.\n", NEXT);
 		return;
 	}
 	if (!w->falls) {

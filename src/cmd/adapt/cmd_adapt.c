@@ -30,14 +30,27 @@ const struct opt adapt_opts[] = {
 	OPT_GROUP("What to reach"),
 	OPT_STRING("data", struct adapt_options, data, NULL, "FILE",
 	           "rows with their answers, in any shape that tune takes"),
-	OPT_STRING("goal", struct adapt_options, goal, NULL, "GOAL",
-	           "\"accuracy>=0.9\"; also acc_norm, exact_match, f1, perplexity<=X, and with it latency<=200ms, "
-	           "memory<=1G, joules_per_answer<=2, joined by and (default: the best for the gas)"),
+	OPT_STRING(
+		"goal", struct adapt_options, goal, NULL, "GOAL",
+		"\"accuracy>=0.9\"; also acc_norm, exact_match, f1, reward, perplexity<=X, and with it latency<=200ms, "
+		"memory<=1G, joules_per_answer<=2, joined by and (default: the best for the gas)"),
 	OPT_FLOAT("uses", struct adapt_options, uses, "1000", 0, 1e15,
 	          "answers that will be asked for: what making costs is spread over them"),
 	OPT_STRING("out", struct adapt_options, out, "adapted", "DIR",
 	           "what is left: it is taken wherever a model is, and resumed"),
 	OPT_FLAG("overwrite", struct adapt_options, overwrite, "false", "replace what an earlier run left in DIR"),
+	OPT_STRING(
+		"reward-model", struct adapt_options, reward.model, NULL, "MODEL",
+		"says what an answer is worth, for a goal of reward: a model with one output, or an adapter with one "
+		"(tune --objective regression)"),
+	OPT_STRING(
+		"reward-template", struct adapt_options, reward.template_, NULL, "TEXT",
+		"how it reads them, with {prompt} and {answer} in it (default: as a conversation, where it has a chat "
+		"template)"),
+	OPT_STRING("reward-command", struct adapt_options, reward.command, NULL, "COMMAND",
+	           "the same by a program: it reads lines {\"prompt\", \"answer\"}, and writes a number a line"),
+	OPT_INT("max-new-tokens", struct adapt_options, max_new_tokens, "128", 1, 1 << 20,
+	        "longest answer that is judged by its reward (others: a little longer than the right one)"),
 	OPT_GROUP("Rows"),
 	OPT_STRING("test-data", struct adapt_options, test_data, NULL, "FILE",
 	           "rows to test with, opened once at the end (default: a part of --data)"),
@@ -143,19 +156,30 @@ static int show_answering(void *ctx, const struct evaluate_progress *p)
 
 /* --- opening --- */
 
+/* Is there who says what an answer is worth? */
+static bool judges(const struct adapt *a) { return a->o.reward.model || a->o.reward.command; }
+
 static int read_goal(struct adapt *a, struct err *e)
 {
 	a->has_goal = a->o.goal != NULL;
 	if (a->has_goal && goal_parse(&a->goal, a->o.goal, e) < 0)
 		return -1;
 	if (!a->has_goal)
-		a->goal = (struct goal){ .term = { { .what = task_usual_measure(&a->task), .value = NAN } }, .n = 1 };
+		a->goal = (struct goal){ .term = { { .what = judges(a) ? MEASURE_REWARD : task_usual_measure(&a->task),
+			                             .value = NAN } },
+			                 .n = 1 };
 	a->goal.term[0].at_least = a->has_goal ? a->goal.term[0].at_least : a->goal.term[0].what != MEASURE_PERPLEXITY;
 	a->first = goal_score(&a->goal);
 	a->first_at = (size_t)(a->first - a->goal.term);
-	for (size_t i = 0; i < a->goal.n; i++)
+	bool wanted = false;
+	for (size_t i = 0; i < a->goal.n; i++) {
 		if (task_measures(&a->task, a->goal.term[i].what, e) < 0)
 			return -1;
+		wanted |= a->goal.term[i].what == MEASURE_REWARD;
+	}
+	if (wanted != judges(a))
+		return err_set(e, wanted ? "--goal: reward wants --reward-model M or --reward-command C" :
+		                           "--reward-model and --reward-command are of a goal of reward");
 	return 0;
 }
 
@@ -204,13 +228,22 @@ static size_t *shuffled_side(const struct task *t, enum side side, uint64_t seed
 	return out;
 }
 
+int adapt_load_file(struct adapt *a, struct rows *r, const char *path, struct err *e)
+{
+	if (rows_load(r, path, e) < 0)
+		return -1;
+	if (judges(a) && task_blank(r))
+		a->asks_only = true;
+	return 0;
+}
+
 static int load_rows(struct adapt *a, struct err *e)
 {
-	if (rows_load(&a->rows, a->o.data, e) < 0)
+	if (adapt_load_file(a, &a->rows, a->o.data, e) < 0)
 		return -1;
 	if (!a->rows.n)
 		return err_set(e, "%s holds no rows", a->o.data);
-	if (a->o.test_data && rows_load(&a->test_rows, a->o.test_data, e) < 0)
+	if (a->o.test_data && adapt_load_file(a, &a->test_rows, a->o.test_data, e) < 0)
 		return -1;
 	if (a->o.test_data && !a->test_rows.n)
 		return err_set(e, "%s holds no rows", a->o.test_data);
@@ -238,7 +271,8 @@ static int open_task(struct adapt *a, struct err *e)
 		return -1;
 	s.later = a->more.begins;
 	s.n_later = a->more.n;
-	if (task_open(&a->task, &a->all, a->o.test_data ? &a->test_rows : NULL, &s, e) < 0 ||
+	if ((a->asks_only ? task_open_asked : task_open)(&a->task, &a->all, a->o.test_data ? &a->test_rows : NULL, &s,
+	                                                 e) < 0 ||
 	    task_check_classes(&a->task, e) < 0 || check_sides(a, e) < 0)
 		return -1;
 	metering_seed(a->o.seed);
@@ -280,6 +314,9 @@ static int open_all(struct adapt *a, struct err *e)
 		return -1;
 	if (a->documents.open) /* as it is, wherever the run goes on */
 		a->o.documents.template_ = a->documents.sources.form;
+	if (adapt_reward_open(&a->reward, a->app, &a->o.reward, &a->ladder, e) < 0)
+		return -1;
+	a->ladder.max_new_tokens = judges(a) ? (int32_t)a->o.max_new_tokens : 0;
 	a->climb.goal = a->has_goal ? adapt_quality(a->first->what, a->first->value) : NAN;
 	return 0;
 }
@@ -288,6 +325,7 @@ static void close_all(struct adapt *a)
 {
 	ladder_close(&a->ladder);
 	adapt_documents_close(&a->documents);
+	adapt_reward_close(&a->reward);
 	adapt_free_ways(a);
 	adapt_close_models(a);
 	mem_free(a->choose);
@@ -515,13 +553,14 @@ static int plan_place(struct adapt *a, struct err *e)
 
 static int run_new(struct adapt *a, struct err *e)
 {
-	static char paths[4][PATH_MAX];
+	static char paths[5][PATH_MAX];
 	bool plans = a->app->plans;
 
 	make_absolute(&a->o.data, paths[0]);
 	make_absolute(&a->o.test_data, paths[1]);
 	make_absolute(&a->o.priors, paths[2]);
 	make_absolute(&a->o.documents.documents, paths[3]);
+	make_absolute(&a->o.reward.model, paths[4]);
 	int status = (plans ? plan_place : new_place)(a, e);
 	if (status == 0)
 		status = open_all(a, e);
@@ -549,6 +588,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_adapt, "--data FILE was wanted: rows with their answers");
 	if (sources_contradiction(&a.o.documents))
 		return app_usage(&cmd_adapt, "%s", sources_contradiction(&a.o.documents));
+	if (adapt_reward_contradiction(&a.o.reward))
+		return app_usage(&cmd_adapt, "%s", adapt_reward_contradiction(&a.o.reward));
 	int status = 0;
 	for (size_t i = 0; i < p->n_positional && status == 0; i++)
 		status = adapt_give_model(&a, p->positional[i], e);
