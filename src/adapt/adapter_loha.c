@@ -9,9 +9,10 @@
  * r² = in·out / (in + out).
  *
  * Names and files are PEFT's (LoHaConfig): hada_w1_a, hada_w1_b, hada_w2_a, hada_w2_b. As there, all begin uniform
- * (PyTorch's kaiming_uniform with a = √5) but B2, which is zero. rank_dropout and module_dropout act in training
- * alone: a file's are kept and a new one has none. PEFT's LoHa works on nn.Linear; that a Conv1D of GPT-2 has one is
+ * (PyTorch's kaiming_uniform with a = √5) but B2, which is zero. rank_dropout and module_dropout (lycoris.h) act in
+ * training alone, not at the head. PEFT's LoHa works on nn.Linear; that a Conv1D of GPT-2 has one is
  * ours, and its numbers are those of a Linear. Linears that stand alone and the head; no embeddings, no experts. */
+#include "adapt/lycoris.h"
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
@@ -31,6 +32,7 @@ struct loha {
 	struct site *sites;
 	size_t n;
 	int *site_of;          /* [n_weights + 1], −1 */
+	struct lycoris_dropout dropout;
 };
 
 struct terms { double r, alpha; };
@@ -40,12 +42,14 @@ struct terms { double r, alpha; };
 struct options {
 	int64_t r;
 	double alpha;
+	struct lycoris_dropout dropout;
 	struct adapter_targets on;
 };
 
 static const struct opt opts[] = {
 	ADAPTER_RANK_OPT(struct options, r, "8"),
 	OPT_FLOAT("alpha", struct options, alpha, "8", 0, 1e6, "the adapter is scaled by alpha / r"),
+	LYCORIS_DROPOUT_OPTS(struct options, dropout),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
@@ -55,10 +59,9 @@ static const struct opt opts[] = {
 /* --- the config --- */
 
 static const struct peft_keys keys = {
-	.read = (const char *const[]){ "alpha", "alpha_pattern", "layers_pattern", "layers_to_transform", "r",
-	                               "rank_pattern", NULL },
-	.inert = (const char *const[]){ "init_weights", "module_dropout", "rank_dropout", "use_effective_conv2d",
-	                                NULL },
+	.read = (const char *const[]){ "alpha", "alpha_pattern", "layers_pattern", "layers_to_transform",
+	                               "module_dropout", "r", "rank_dropout", "rank_pattern", NULL },
+	.inert = (const char *const[]){ "init_weights", "use_effective_conv2d", NULL },
 };
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
@@ -72,9 +75,12 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 
 static json_t *own_config(const struct options *o)
 {
-	return json_pack("{s:o, s:{}, s:b, s:n, s:n, s:f, s:i, s:f, s:{}, s:b}", "alpha", peft_number(o->alpha),
-	                 "alpha_pattern", "init_weights", 1, "layers_pattern", "layers_to_transform", "module_dropout",
-	                 0.0, "r", (int)o->r, "rank_dropout", 0.0, "rank_pattern", "use_effective_conv2d", 0);
+	json_t *j = json_pack("{s:o, s:{}, s:b, s:n, s:n, s:i, s:{}, s:b}", "alpha", peft_number(o->alpha),
+	                      "alpha_pattern", "init_weights", 1, "layers_pattern", "layers_to_transform", "r",
+	                      (int)o->r, "rank_pattern", "use_effective_conv2d", 0);
+
+	lycoris_put(j, &o->dropout);
+	return j;
 }
 
 /* --- building --- */
@@ -120,8 +126,11 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
 	o->site_of = adapter_site_map(a, m);
-	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
+	if (read_terms(a->config, &t, e) < 0 || lycoris_read(a->config, &o->dropout, e) < 0 ||
+	    peft_each(a, m, add_site, &t, e) < 0)
 		return -1;
+	if (a->parts && (o->dropout.rank > 0 || o->dropout.module > 0))
+		return err_set(e, "rank_dropout and module_dropout do not go with the head in target_modules here");
 	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
 }
 
@@ -157,7 +166,8 @@ static const struct site *site_at(const struct loha *o, int weight)
 
 static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
-	const struct site *s = site_at(o->ctx, w);
+	const struct loha *loha = o->ctx;
+	const struct site *s = site_at(loha, w);
 	uint32_t p[FACTORS];
 
 	if (!s)
@@ -166,7 +176,12 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 		p[k] = nn_param(g, o, s->param[k]);
 	uint32_t down = op_khatri_rao(g->tape, p[B1], p[B2], true);
 	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = down, .scale = s->scale });
-	l->term[0] = (struct linear_term){ nn_served(g, o, u), op_khatri_rao(g->tape, p[A1], p[A2], false) };
+	uint32_t up = op_khatri_rao(g->tape, p[A1], p[A2], false);
+	if (lycoris_drops(g, o, &loha->dropout))
+		l->residual = lycoris_drop(g, o, &loha->dropout, true,
+		                           op_linear(g->tape, &(struct linear){ .x = nn_served(g, o, u), .w = up }));
+	else
+		l->term[0] = (struct linear_term){ nn_served(g, o, u), up };
 	return false;
 }
 

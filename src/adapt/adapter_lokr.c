@@ -11,11 +11,12 @@
  * than Hugging Face's (q and k of a GGUF) are put there afterwards.
  *
  * Names and files are PEFT's (LoKrConfig). As there, w1 (or w1_a) begins as zero and the rest uniform (PyTorch's
- * kaiming_uniform with a = √5). rank_dropout and module_dropout act in training alone: a file's are kept and a new
- * one has none. PEFT's LoKr works on nn.Linear; that a Conv1D of GPT-2 has one is ours, and its numbers are those of a
- * Linear. Linears that stand alone, but not the head; no embeddings, no experts. */
+ * kaiming_uniform with a = √5). rank_dropout and module_dropout (lycoris.h) act in training alone. PEFT's LoKr works
+ * on nn.Linear; that a Conv1D of GPT-2 has one is ours, and its numbers are those of a Linear. Linears that stand
+ * alone, but not the head; no embeddings, no experts. */
 #include <math.h>
 
+#include "adapt/lycoris.h"
 #include "adapt/peft_config.h"
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
@@ -39,6 +40,8 @@ struct lokr {
 	struct site *sites;
 	size_t n;
 	int *site_of;                   /* [n_weights + 1], −1 */
+	struct lycoris_dropout dropout;
+	bool scaled;                    /* what rank_dropout leaves */
 };
 
 struct terms { double r, alpha, factor; int both; };
@@ -49,6 +52,8 @@ struct options {
 	int64_t r, factor;
 	double alpha;
 	bool both;
+	struct lycoris_dropout dropout;
+	bool scaled;
 	struct adapter_targets on;
 };
 
@@ -58,6 +63,9 @@ static const struct opt opts[] = {
 	OPT_FLAG("decompose-both", struct options, both, "false", "the first factor is of rank r too"),
 	OPT_INT("decompose-factor", struct options, factor, "-1", -1, 65536,
 	        "into how many parts rows and columns are cut; -1: about the root of their number"),
+	LYCORIS_DROPOUT_OPTS(struct options, dropout),
+	OPT_FLAG("rank-dropout-scale", struct options, scaled, "false",
+	         "what rank-dropout leaves is scaled to be as much as all"),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),
 	ADAPTER_PATTERN_OPTS(struct options, on),
@@ -68,9 +76,9 @@ static const struct opt opts[] = {
 
 static const struct peft_keys keys = {
 	.read = (const char *const[]){ "alpha", "alpha_pattern", "decompose_both", "decompose_factor", "layers_pattern",
-	                               "layers_to_transform", "r", "rank_pattern", NULL },
-	.inert = (const char *const[]){ "init_weights", "module_dropout", "rank_dropout", "rank_dropout_scale",
-	                                "use_effective_conv2d", NULL },
+	                               "layers_to_transform", "module_dropout", "r", "rank_dropout",
+	                               "rank_dropout_scale", "rank_pattern", NULL },
+	.inert = (const char *const[]){ "init_weights", "use_effective_conv2d", NULL },
 };
 
 static int read_terms(const json_t *config, struct terms *t, struct err *e)
@@ -87,11 +95,14 @@ static int read_terms(const json_t *config, struct terms *t, struct err *e)
 
 static json_t *own_config(const struct options *o)
 {
-	return json_pack("{s:o, s:{}, s:b, s:I, s:b, s:n, s:n, s:f, s:i, s:f, s:b, s:{}, s:b}", "alpha",
-	                 peft_number(o->alpha), "alpha_pattern", "decompose_both", (int)o->both, "decompose_factor",
-	                 (json_int_t)o->factor, "init_weights", 1, "layers_pattern", "layers_to_transform",
-	                 "module_dropout", 0.0, "r", (int)o->r, "rank_dropout", 0.0, "rank_dropout_scale", 0,
-	                 "rank_pattern", "use_effective_conv2d", 0);
+	json_t *j = json_pack("{s:o, s:{}, s:b, s:I, s:b, s:n, s:n, s:i, s:b, s:{}, s:b}", "alpha",
+	                      peft_number(o->alpha), "alpha_pattern", "decompose_both", (int)o->both,
+	                      "decompose_factor", (json_int_t)o->factor, "init_weights", 1, "layers_pattern",
+	                      "layers_to_transform", "r", (int)o->r, "rank_dropout_scale", (int)o->scaled,
+	                      "rank_pattern", "use_effective_conv2d", 0);
+
+	lycoris_put(j, &o->dropout);
+	return j;
 }
 
 /* --- building --- */
@@ -166,7 +177,13 @@ static int build(struct adapter *a, const struct model *m, struct err *e)
 
 	o->sites = arena_array(&a->mem, m->n_weights + 1, sizeof(*o->sites));
 	o->site_of = adapter_site_map(a, m);
-	if (read_terms(a->config, &t, e) < 0 || peft_each(a, m, add_site, &t, e) < 0)
+	int scaled;
+
+	if (read_terms(a->config, &t, e) < 0 || lycoris_read(a->config, &o->dropout, e) < 0 ||
+	    jsonx_bool(a->config, "rank_dropout_scale", 0, &scaled, e) < 0)
+		return -1;
+	o->scaled = scaled;
+	if (peft_each(a, m, add_site, &t, e) < 0)
 		return -1;
 	return adapter_add_saved(a, m, json_object_get(a->config, "modules_to_save"), e);
 }
@@ -215,7 +232,8 @@ static const struct site *site_at(const struct lokr *o, int weight)
 
 static bool linear(struct graph *g, const struct overlay *o, int w, struct linear *l)
 {
-	const struct site *s = site_at(o->ctx, w);
+	const struct lokr *lokr = o->ctx;
+	const struct site *s = site_at(lokr, w);
 	uint32_t y = l->x;
 
 	if (!s)
@@ -228,7 +246,7 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 	y = op_mix_parts(g->tape, y, nn_param(g, o, s->w1.whole < 0 ? s->w1.a : s->w1.whole));
 	if (s->from)
 		y = op_order_columns(g->tape, y, s->from);
-	l->residual = nn_served(g, o, y);
+	l->residual = lycoris_drop(g, o, &lokr->dropout, lokr->scaled, nn_served(g, o, y));
 	return false;
 }
 

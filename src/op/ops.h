@@ -150,6 +150,9 @@ uint32_t op_clamp(struct tape *t, uint32_t x, float most);                      
 /* a + (b − a)∘σ(gate), all alike */
 uint32_t op_blend(struct tape *t, uint32_t a, uint32_t b, uint32_t gate);
 uint32_t op_dropout(struct tape *t, uint32_t x, float p, uint32_t site);
+/* the probability of a column, and of all; scaled: divided by the share that is left */
+struct drop_columns { float column, all; bool scaled; };
+uint32_t op_drop_columns(struct tape *t, uint32_t x /* N,C */, struct drop_columns d, uint32_t site);
 /* of a row's columns, its adapter's alone; of each of its parts where x is several times first[n] wide. n 0: all
  * first[0] of them, whatever the adapter. Before the place where its segment's adapter is invoked a row has none. */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
