@@ -185,6 +185,24 @@ static int read_all(int fd, struct buf *out, const char *path, struct err *e)
 	return 0;
 }
 
+/* Why pdftotext has not read it, as far as the file tells. */
+static int pdf_fault(const char *path, int state, struct err *e)
+{
+	enum { FRONT = 1024 };
+	struct mapping m;
+
+	if (io_map(&m, path, e) < 0)
+		return -1;
+	bool is = m.size && memmem(m.data, MIN(m.size, (size_t)FRONT), "%PDF-", 5),
+	     locked = is && memmem(m.data, m.size, "/Encrypt", 8);
+	io_unmap(&m);
+	if (!is)
+		return err_set(e, "%s: it is no PDF: pdftotext cannot read it", path);
+	return err_set(e, "%s: pdftotext cannot read it (status %d): it is %s", path,
+	               WIFEXITED(state) ? WEXITSTATUS(state) : -1,
+	               locked ? "encrypted, and wants a password" : "damaged, or cut short");
+}
+
 static int read_pdf(struct input *in, const char *path, struct err *e)
 {
 	int ends[2], state = 0;
@@ -203,8 +221,7 @@ static int read_pdf(struct input *in, const char *path, struct err *e)
 	if (status == 0 && WIFEXITED(state) && WEXITSTATUS(state) == 127)
 		return err_set(e, "%s: a PDF is read by pdftotext of poppler-utils, which is not installed", path);
 	if (status == 0 && (!WIFEXITED(state) || WEXITSTATUS(state)))
-		return err_set(e, "%s: pdftotext cannot read it (status %d)", path,
-		               WIFEXITED(state) ? WEXITSTATUS(state) : -1);
+		return pdf_fault(path, state, e);
 	return status;
 }
 
