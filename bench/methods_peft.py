@@ -174,7 +174,7 @@ def row(m, r):
     cells = [f"`{m}`", f"{r['steps']}·{r['batch']}, {r['questions']}", f"{r['rate']:g}", f"{r['parameters']:,}", pair(a, b, lambda x: f"{100 * x['acc']:.1f} ± {100 * x['acc_stderr']:.1f}") + (" **behind**" if behind else ""),
              pair(a, b, lambda x: f"{x['eval_loss']:.2f}"), pair(a, b, lambda x: f"{x['tokens_per_second']:.0f}"),
              f"{a['tokens_per_second'] / b['tokens_per_second']:.2f}", f"{b['cpu_seconds'] / a['cpu_seconds']:.2f}", pair(a, b, lambda x: f"{x['peak_rss_bytes'] / 1e6:.0f}"),
-             pair(a, b, lambda x: f"{x['load']:.0f}"), *(" / ".join(f"{x:.0e}" for x in r["off"][k]) for k in ("ours_there", "theirs_here"))]
+             pair(a, b, lambda x: f"{x['load']:.0f}"), " / ".join(f"{max(r['off'][k]):.0e}" for k in ("ours_there", "theirs_here"))]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -183,8 +183,8 @@ def table(results):
     known = [(n, results[n]) for n in METHODS if n in results] + [(n, r) for n, r in results.items() if "kungfu" in r and n not in METHODS]
     lines = [f"{m['processor']}, {m['isa']}, {m['threads']} threads; {m['date']}; " + ", ".join(f"{k} {v}" for k, v in sorted(m["versions"].items()))
              + f"; before: {100 * base['acc']:.1f} ± {100 * base['acc_stderr']:.1f} %, loss {base['eval_loss']:.2f}", "",
-             "| `--method` | steps·rows, questions | rate | parameters | accuracy, % | loss | tokens/s | ratio | in processor time | memory, MB | load | ours there | theirs here |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
+             "| `--method` | steps·rows, questions | rate | parameters | accuracy, % | loss | tokens/s | ratio | in processor time | memory, MB | load | log-probabilities off: ours there / theirs here |",
+             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
     lines += [row(n, r) if "kungfu" in r else f"| `{n}` | failed: {r['error'].strip().splitlines()[-1]} |" for n, r in known]
     return "\n".join(lines) + "\n"
 

@@ -336,7 +336,7 @@ static const struct overlay_hooks hooks = { .linear = linear, .by_row = true };
 const struct adapter_type adapter_adalora = {
 	.name = "adalora",
 	.summary = "AdaLoRA: a rank that is dealt out among the modules as it is trained",
-	.learning_rate = 3e-3,
+	.learning_rate = 1e-2,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.size_option = "init-r",
