@@ -5,8 +5,10 @@
  *     reward   the mean of what the rows' answers were given
  *     perplexity   exp(−Σ ln p / Σ tokens) of the right answers
  *
- * Bounds of shares are Wilson's at one look; of F1 the normal's; of a perplexity the normal's in its logarithm. Token
- * F1 is SQuAD's (Rajpurkar et al. 2016): small letters, no punctuation, no articles; the words that both have. */
+ * Where all rows have the same F1 or reward x its standard error is taken as max(|x|, 1)/n, as if one of them had
+ * been at 0. Bounds of shares are Wilson's at one look; of F1 the normal's; of a perplexity the normal's in its
+ * logarithm. Token F1 is SQuAD's (Rajpurkar et al. 2016): small letters, no punctuation, no articles; the words that
+ * both have. */
 #include "ladder/task.h"
 
 #include <ctype.h>
@@ -84,8 +86,6 @@ static struct estimate mean_value(enum measure m, const struct outcome *out, siz
 		known &= !isnan(x[i]);
 	}
 	struct estimate s = measure_is_share(m) ? estimate_proportion(x, n) : estimate_mean(x, n);
-	if (m == MEASURE_REWARD && !(s.stderr_ > 0)) /* all alike: as if the next one might be at 0 */
-		s.stderr_ = fmax(fabs(s.mean), 1) / (double)n;
 	if (!known)
 		s.n = 0;
 	mem_free(x);
@@ -98,9 +98,10 @@ struct estimate task_score(const struct task *t, enum measure m, const size_t *a
 		return (struct estimate){ .mean = NAN, .stderr_ = NAN, .low = NAN, .high = NAN };
 	if (m == MEASURE_PERPLEXITY)
 		return perplexity(out, n);
-	if (m == MEASURE_F1 && t->n_classes)
-		return macro_f1(t, at, out, n);
-	return mean_value(m, out, n);
+	struct estimate x = m == MEASURE_F1 && t->n_classes ? macro_f1(t, at, out, n) : mean_value(m, out, n);
+	if (!measure_is_share(m) && !(x.stderr_ > 0)) /* all rows alike say not that the next one will be, too */
+		x.stderr_ = fmax(fabs(x.mean), 1) / (double)n;
+	return x;
 }
 
 double task_value(const struct task *t, enum measure m, const struct outcome *o)

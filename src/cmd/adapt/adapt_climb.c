@@ -38,6 +38,20 @@ const char *adapt_score_text(double mean, double low, double high)
 	return o;
 }
 
+const char *adapt_cost_text(enum measure m, double x)
+{
+	static char out[48];
+	char text[32];
+
+	if (m == MEASURE_LATENCY)
+		snprintf(out, sizeof(out), "%s an answer", predict_human(x, text));
+	else if (m == MEASURE_MEMORY)
+		snprintf(out, sizeof(out), "%s", human_bytes((size_t)x, text));
+	else
+		snprintf(out, sizeof(out), "%.3g J an answer", x);
+	return out;
+}
+
 double adapt_watts(const struct adapt *a)
 {
 	struct gas g;
@@ -470,7 +484,7 @@ static double showing(const struct adapt *a)
 
 /* --- trying one --- */
 
-static double cost_of(const struct adapt *a, size_t i, enum measure m)
+double adapt_cost_of(const struct adapt *a, size_t i, enum measure m)
 {
 	const struct way *w = &a->ways[i];
 
@@ -484,7 +498,7 @@ static bool costs_met(const struct adapt *a, size_t i)
 	for (size_t k = 0; k < a->goal.n; k++) {
 		const struct goal_term *t = &a->goal.term[k];
 		if (!measure_is_score(t->what))
-			met &= goal_term_met(t, cost_of(a, i, t->what));
+			met &= goal_term_met(t, adapt_cost_of(a, i, t->what));
 		else if (t != a->first)
 			met &= goal_term_met(t, a->ways[i].score[k].mean);
 	}
@@ -774,11 +788,49 @@ static int carry_out(struct adapt *a, const struct climb_step *s, struct err *e)
 	return adapt_state_save(a, "running", e);
 }
 
+/* By plan: an answer beside others takes no longer than one alone. NAN: it is not known before. */
+static double planned_cost(const struct adapt *a, size_t i, enum measure m)
+{
+	const struct rung_price *p = &a->ways[i].price;
+
+	return m == MEASURE_LATENCY ? p->answer - p->spare : m == MEASURE_MEMORY ? p->bytes : NAN;
+}
+
+/* The term of costs that is out of a way's reach by plan, twice as much and more; NULL: none. */
+static const struct goal_term *too_dear(const struct adapt *a, size_t i)
+{
+	for (size_t k = 0; a->has_goal && k < a->goal.n; k++) {
+		const struct goal_term *t = &a->goal.term[k];
+		if (!measure_is_score(t->what) && planned_cost(a, i, t->what) > 2 * t->value)
+			return t;
+	}
+	return NULL;
+}
+
+/* Such ways are not tried, where there are others. */
+static void leave_dear(struct adapt *a)
+{
+	size_t others = 0;
+
+	for (size_t i = 0; i < a->climb.n; i++)
+		others += !a->climb.ways[i].apart && a->climb.ways[i].state != CLIMB_CANNOT && !too_dear(a, i);
+	for (size_t i = 0; others && i < a->climb.n; i++) {
+		const struct goal_term *t = too_dear(a, i);
+		if (!t || a->climb.ways[i].state != CLIMB_WAITS)
+			continue;
+		a->climb.ways[i].state = CLIMB_LEFT;
+		snprintf(a->ways[i].why, sizeof(a->ways[i].why), "left: by plan it takes %s, and %s is wanted",
+		         adapt_cost_text(t->what, planned_cost(a, i, t->what)), goal_term_text(t));
+		log_say("  %-*s %s", a->name_width, a->climb.ways[i].name, a->ways[i].why);
+	}
+}
+
 int adapt_climb_all(struct adapt *a, struct err *e)
 {
 	struct climb_step s = half_done(a);
 
 	a->climb.show = showing(a);
+	leave_dear(a);
 	if (carry_out(a, &s, e) < 0)
 		return -1;
 	while (!has_stopped(a)) {

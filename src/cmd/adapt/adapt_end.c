@@ -100,14 +100,11 @@ static bool term_shown(const struct adapt *a, size_t k)
 	const struct goal_term *t = &a->goal.term[k];
 	struct bounds b = a->test_bounds[k];
 	double goal = goal_of(a, k);
-	const struct way *w = &a->ways[a->winner];
 
 	if (measure_is_score(t->what))
 		return a->has_goal ? (t->at_least ? b.low >= goal : b.high <= goal) :
 		                     (t->at_least ? b.low > goal : b.high < goal);
-	return goal_term_met(t, t->what == MEASURE_LATENCY ? w->latency :
-	                        t->what == MEASURE_MEMORY  ? w->price.bytes :
-	                                                     w->look_joules / (double)w->n);
+	return goal_term_met(t, adapt_cost_of(a, a->winner, t->what));
 }
 
 /* The most that a way could be, as far as is known: measured, or expected from a way near it. */
@@ -146,6 +143,26 @@ static bool is_unreachable(struct adapt *a)
 	return true;
 }
 
+/* Term k, by what it was missed. */
+static void say_missed(struct adapt *a, size_t k)
+{
+	const struct goal_term *t = &a->goal.term[k];
+	const struct estimate *x = &a->test_score[k];
+
+	if (!measure_is_score(t->what))
+		snprintf(a->why_verdict, sizeof(a->why_verdict), "%s takes %s, and %s is wanted",
+		         a->ways[a->winner].name, adapt_cost_text(t->what, adapt_cost_of(a, a->winner, t->what)),
+		         goal_term_text(t));
+	else if (!x->n)
+		snprintf(a->why_verdict, sizeof(a->why_verdict), "%s of %s cannot be measured", measure_names[t->what],
+		         a->ways[a->winner].name);
+	else
+		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
+		         a->n_test, measure_names[t->what],
+		         adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high),
+		         a->has_goal ? goal_term_text(t) : "that it is better than the floor");
+}
+
 void adapt_verdict(struct adapt *a)
 {
 	const struct estimate *x = &a->test_score[a->first_at];
@@ -165,9 +182,7 @@ void adapt_verdict(struct adapt *a)
 		a->verdict = "unreachable";
 	} else {
 		a->verdict = "not_shown";
-		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
-		         a->n_test, measure_names[a->first->what], adapt_score_text(x->mean, b.low, b.high),
-		         a->has_goal ? goal_term_text(&a->goal.term[missed]) : "that it is better than the floor");
+		say_missed(a, missed);
 	}
 }
 
@@ -277,11 +292,7 @@ static json_t *goal_json(const struct adapt *a)
 
 	for (size_t k = 0; a->has_goal && k < a->goal.n; k++) {
 		const struct goal_term *t = &a->goal.term[k];
-		const struct way *w = &a->ways[a->winner];
-		double x = measure_is_score(t->what)  ? a->test_score[k].mean :
-		           t->what == MEASURE_LATENCY ? w->latency :
-		           t->what == MEASURE_MEMORY  ? w->price.bytes :
-		                                        w->look_joules / (double)w->n;
+		double x = measure_is_score(t->what) ? a->test_score[k].mean : adapt_cost_of(a, a->winner, t->what);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:o, s:b}", "measure", measure_names[t->what],
 		                                      "sign", t->at_least ? ">=" : "<=", "value", t->value, "measured",
 		                                      jsonx_number(x), "shown", term_shown(a, k)));
@@ -376,14 +387,34 @@ static void say_result(const struct adapt *a, struct buf *out)
 		buf_addf(out, ", of which %zu were opened before: look %d, judged with %.4g %%", a->n_opened,
 		         a->test_look, 100 * (1 - a->test_alpha));
 	buf_adds(out, ".\n");
+	for (size_t k = 0; a->has_goal && k < a->goal.n; k++)
+		buf_addf(out, "%s%s", k ? " and " : "", goal_term_text(&a->goal.term[k]));
 	if (a->has_goal)
-		buf_addf(out, "%s is %s: %s.\n", goal_term_text(a->first),
+		buf_addf(out, " is %s: %s.\n",
 		         !strcmp(a->verdict, "shown")       ? "shown" :
 		         !strcmp(a->verdict, "unreachable") ? "unreachable" :
 		                                              "not shown",
 		         a->why_verdict);
 	else
 		buf_addf(out, "There was no goal, so the best for the gas was looked for: %s.\n", a->why_verdict);
+}
+
+/* The goal's other terms, as they came out. */
+static void say_others(const struct adapt *a, struct buf *out)
+{
+	for (size_t k = 0; a->has_goal && k < a->goal.n; k++) {
+		const struct goal_term *t = &a->goal.term[k];
+		struct bounds b = a->test_bounds[k];
+		if (t == a->first)
+			continue;
+		buf_addf(out, "%s: %s, ", goal_term_text(t), term_shown(a, k) ? "so it is" : "it is not so");
+		if (!measure_is_score(t->what))
+			buf_addf(out, "%s.\n", adapt_cost_text(t->what, adapt_cost_of(a, a->winner, t->what)));
+		else if (a->test_score[k].n)
+			buf_addf(out, "%s on test.\n", adapt_score_text(a->test_score[k].mean, b.low, b.high));
+		else
+			buf_adds(out, "it cannot be measured of this way.\n");
+	}
 }
 
 /* Of an answer's gas, what is for finding documents. */
@@ -433,8 +464,12 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 	for (size_t i = 0; i < a->climb.n; i++)
 		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
 	adapt_say_worth(a, out);
-	buf_addf(out, "What would change this: a goal %s %.4g would be %s by the same test",
-	         a->first->at_least ? "of at most" : "of at least", a->first->at_least ? b.low : b.high, "shown");
+	double most = a->first->at_least ? b.low : b.high;
+	if (measure_is_share(a->first->what) && !(most > 0))
+		buf_adds(out, "What would change this: no goal would be shown by the same test");
+	else
+		buf_addf(out, "What would change this: a goal %s %.4g would be shown by the same test",
+		         a->first->at_least ? "of at most" : "of at least", most);
 	if (left)
 		buf_addf(out, ", and of %zu other way%s less was promised than %s.\n", left, left == 1 ? "" : "s",
 		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" : "their gas is worth");
@@ -445,6 +480,7 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 void adapt_sentences(const struct adapt *a, struct buf *out)
 {
 	say_result(a, out);
+	say_others(a, out);
 	say_finding(a, out);
 	adapt_say_seeds(a, out);
 	adapt_say_bought(a, out);

@@ -176,6 +176,9 @@ double adapt_score_of(enum measure m, double quality);
 bool adapt_is_measured(const struct adapt *a, size_t i);
 /* "0.745 (0.68 to 0.80)"; until the next call but three */
 const char *adapt_score_text(double mean, double low, double high);
+/* What an answer of a measured way takes, of the costs of a goal; and how that is told, until the next call. */
+double adapt_cost_of(const struct adapt *a, size_t i, enum measure m);
+const char *adapt_cost_text(enum measure m, double x);
 /* All that all processes of the run have taken; of this round. */
 void adapt_gas(const struct adapt *a, struct gas *g);
 void adapt_round_gas(const struct adapt *a, struct gas *g);
