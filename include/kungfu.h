@@ -14,10 +14,10 @@
  *     puts(answer.text);
  *
  * Handles. A kf_model is a file of weights, a kf_adapter what was learnt beside them, a kf_session one conversation, a
- * kf_trainer one training run, a kf_evaluator gives scores, a kf_data is rows as a model sees them. All are opaque;
- * each is freed by its kf_…_free, which takes NULL too. A handle keeps alive what it was made from: the order in
- * which handles are freed does not matter. One that is freed inside a callback of its own call goes when that call
- * ends; what the call filled in is then not to be looked at.
+ * kf_trainer one training run, a kf_evaluator gives scores, a kf_labeller says labels, a kf_data is rows as a model
+ * sees them. All are opaque; each is freed by its kf_…_free, which takes NULL too. A handle keeps alive what it was
+ * made from: the order in which handles are freed does not matter. One that is freed inside a callback of its own call
+ * goes when that call ends; what the call filled in is then not to be looked at.
  *
  * Threads. kf_model, kf_adapter and kf_data do not change once they are open: any number of threads may use them at
  * once. Every other handle serves one thread at a time; a second one is refused (KF_MISUSE), not made to wait. Each
@@ -98,9 +98,9 @@ KF_API int kf_abi(void);               /* KF_ABI of the library that runs; compa
 KF_API void kf_free(void *p);          /* memory that a function here gave to the caller */
 
 /* --- model: a GGUF file, a Hugging Face folder, or what `kungfu adapt` left (its base, with its adapter where a call
- * has none), mapped: it is read as it is used, and its memory is shared with other processes. One whose tokenizer is
- * missing or not known opens all the same and is run by ids; what reads or writes text (kf_encode, kf_decode, kf_chat,
- * kf_session_generate, rows) then is KF_FAILED with the reason --- */
+ * has none; of a cascade the dear way), mapped: it is read as it is used, and its memory is shared with other
+ * processes. One whose tokenizer is missing or not known opens all the same and is run by ids; what reads or writes
+ * text (kf_encode, kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
 
 KF_API int kf_model_open(struct kf_model **model, const char *path, struct kf_error *error);
 KF_API void kf_model_free(struct kf_model *model);
@@ -317,6 +317,21 @@ struct kf_embed_options {              /* what is 0 or NULL is as the model's ow
  * evaluator's max_length and stride say nothing here. */
 KF_API int kf_embed(struct kf_evaluator *evaluator, const char *const *texts, size_t n,
                     const struct kf_embed_options *options, float **vectors, size_t *width, struct kf_error *error);
+
+/* --- labels: what kungfu probe --out or kungfu adapt left where words or states answer, of a cascade its cheap way,
+ * and the dear one too where that says labels. One thread at a time --- */
+
+struct kf_labeller;
+/* Opens the model too whose states it reads. A folder that answers by a text is refused: kf_model_open has it. */
+KF_API int kf_labeller_open(struct kf_labeller **labeller, const char *path, const struct kf_settings *settings,
+                            struct kf_error *error);
+KF_API void kf_labeller_free(struct kf_labeller *labeller);
+KF_API size_t kf_labeller_count(const struct kf_labeller *labeller); /* labels; 0 for NULL */
+KF_API const char *kf_labeller_name(const struct kf_labeller *labeller, size_t i); /* NULL: there are not so many */
+/* *label: which one; -1: a cascade's cheap way is not sure enough, and the model of kf_model_open answers. chances
+ * (may be NULL): of each label, by the way that said it. */
+KF_API int kf_labeller_say(struct kf_labeller *labeller, const char *text, size_t length, int32_t *label,
+                           double *chances, struct kf_error *error);
 
 struct kf_estimate {                   /* a score with its error; n 0: there is none */
 	double mean, error, low, high; /* standard error; 95 % interval */

@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "ladder/adapted.h"
 
-/* What `kungfu adapt` left: its base, with its adapter where it has one. */
+/* What `kungfu adapt` left: its base, with its adapter where it has one; of a cascade the dear way. */
 static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 {
 	struct adapted a;
@@ -15,7 +15,9 @@ static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 	if (adapted_open(&a, path, e) < 0)
 		return -1;
 	int status = 0;
-	if (!a.model || a.first || a.prompt || a.documents)
+	if (!a.model)
+		status = err_set(e, "%s answers without a model (%s): kf_labeller_open takes it", path, a.kind);
+	else if (a.prompt || a.documents)
 		status = err_set(e, "%s answers by more than a model and an adapter (%s): kungfu eval and generate "
 		                    "take it", path, a.kind);
 	if (status == 0)

@@ -50,6 +50,7 @@ static const char *kind_name(uint32_t kind)
 	case KIND_SESSION: return "kf_session";
 	case KIND_EVALUATOR: return "kf_evaluator";
 	case KIND_TRAINER: return "kf_trainer";
+	case KIND_LABELLER: return "kf_labeller";
 	default: return "freed or foreign handle";
 	}
 }
@@ -167,6 +168,7 @@ static void free_handle(struct handle *h)
 	case KIND_SESSION: kf_session_free((struct kf_session *)h); break;
 	case KIND_EVALUATOR: kf_evaluator_free((struct kf_evaluator *)h); break;
 	case KIND_TRAINER: kf_trainer_free((struct kf_trainer *)h); break;
+	case KIND_LABELLER: kf_labeller_free((struct kf_labeller *)h); break;
 	default: BUG("a %s that is busy", kind_name(h->kind));
 	}
 }

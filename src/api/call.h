@@ -23,7 +23,7 @@
 enum kind {
 	KIND_NONE,
 	KIND_MODEL = 0x6b660001, KIND_ADAPTER, KIND_DATA, KIND_SHARED_END,   /* any number of threads at once */
-	KIND_SESSION, KIND_EVALUATOR, KIND_TRAINER,                          /* one thread at a time */
+	KIND_SESSION, KIND_EVALUATOR, KIND_TRAINER, KIND_LABELLER,           /* one thread at a time */
 };
 
 struct handle {                       /* the first member of every handle */

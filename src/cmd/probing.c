@@ -31,27 +31,6 @@ json_t *probing_facts(const char *model, const char *adapter, const struct froze
 
 /* --- opening --- */
 
-static int read_facts(struct probing *p, const json_t *j, const char *dir, const char **model, const char **adapter,
-                      struct err *e)
-{
-	const char *pooling;
-	long long max_length;
-	int apply;
-
-	if (jsonx_string(j, "base_model_name_or_path", NULL, model, e) < 0 ||
-	    jsonx_string(j, "adapter", NULL, adapter, e) < 0 || jsonx_string(j, "pooling", "last", &pooling, e) < 0 ||
-	    jsonx_bool(j, "apply_chat_template", 0, &apply, e) < 0 ||
-	    jsonx_int(j, "max_length", 0, &max_length, e) < 0)
-		return err_prefix(e, "%s/learner.json", dir);
-	if (!*model)
-		return err_set(e, "%s/learner.json: a %s without base_model_name_or_path", dir,
-		               learner_names[p->learner.kind]);
-	p->how = (struct frozen_options){ .layers = &p->learner.layer, .n_layers = 1, .apply_chat_template = apply,
-		                          .max_length = (int32_t)MIN(max_length, INT32_MAX) };
-	p->how.pooling = strcmp(pooling, "mean") ? FEATURES_LAST : FEATURES_MEAN;
-	return 0;
-}
-
 static int open_model(struct probing *p, struct app *app, const char *model, const char *adapter, const char *compute,
                       struct err *e)
 {
@@ -73,7 +52,7 @@ int probing_open(struct probing *p, struct app *app, const char *dir, const char
 	*p = (struct probing){ 0 };
 	int status = learner_load(&p->learner, dir, &j, e);
 	if (status == 0 && learner_reads_features(p->learner.kind)) {
-		status = read_facts(p, j, dir, &model, &adapter, e);
+		status = frozen_facts(&p->how, j, dir, &p->learner.layer, &model, &adapter, e);
 		if (status == 0 && open_model(p, app, model, adapter, compute, e) < 0)
 			status = err_prefix(e, "the model of %s", dir);
 	}

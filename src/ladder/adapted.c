@@ -134,7 +134,8 @@ char *adapted_first(const char *path, double *threshold, char **rest)
 	return first;
 }
 
-char *adapted_asks(const char *path)
+/* The column in which its rows asked: query, prompt, messages, instruction, else text. mem_free. */
+static char *asks_of(const char *path)
 {
 	struct err ignored = ERR_INIT;
 	struct adapted a;
@@ -145,6 +146,25 @@ char *adapted_asks(const char *path)
 		adapted_close(&a);
 	}
 	return asks ? asks : mem_strdup("text");
+}
+
+json_t *adapted_row(const char *path, const char *text, size_t n)
+{
+	json_t *word = jsonx_text(text, n), *row;
+	char *asks = asks_of(path);
+
+	if (!strcmp(asks, "query"))
+		row = json_pack("{s:o, s:[s], s:i}", "query", word, "choices", "-", "gold", 0);
+	else if (!strcmp(asks, "prompt"))
+		row = json_pack("{s:o}", "prompt", word);
+	else if (!strcmp(asks, "messages"))
+		row = json_pack("{s:[{s:s, s:o}]}", "messages", "role", "user", "content", word);
+	else if (!strcmp(asks, "instruction"))
+		row = json_pack("{s:o, s:s, s:s}", "instruction", word, "input", "", "output", "-");
+	else
+		row = json_pack("{s:o}", "text", word);
+	mem_free(asks);
+	return row;
 }
 
 void adapted_close(struct adapted *a)

@@ -34,8 +34,8 @@ char *adapted_learner(const char *path);
 /* Of a cascade the learner that answers first, how sure it must be, and, where another learner answers the rest, that;
  * NULL: it is no cascade. mem_free. */
 char *adapted_first(const char *path, double *threshold, char **rest);
-/* The column in which its rows asked: query, prompt, messages, instruction, else text. mem_free. */
-char *adapted_asks(const char *path);
+/* A text as a row of the kind that was learnt from, without an answer: new. */
+json_t *adapted_row(const char *path, const char *text, size_t n);
 void adapted_close(struct adapted *a);
 /* Writes dir/artefact.json: what a rung leaves (taken), whose files lie in `files`, a name within dir. */
 int adapted_write(const char *dir, const char *base, const char *rung, const char *files, json_t *leaves,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
 
 static int one_document(struct frozen *f, const struct model *m, const struct text_codec *c, const struct row *r,
@@ -58,6 +59,27 @@ void frozen_close(struct frozen *f)
 	features_free(f->features);
 	arena_release(&f->mem);
 	*f = (struct frozen){ 0 };
+}
+
+int frozen_facts(struct frozen_options *o, const json_t *j, const char *dir, const int *layer, const char **model,
+                 const char **adapter, struct err *e)
+{
+	const char *pooling;
+	long long max_length;
+	int apply;
+
+	if (jsonx_string(j, "base_model_name_or_path", NULL, model, e) < 0 ||
+	    jsonx_string(j, "adapter", NULL, adapter, e) < 0 || jsonx_string(j, "pooling", "last", &pooling, e) < 0 ||
+	    jsonx_bool(j, "apply_chat_template", 0, &apply, e) < 0 ||
+	    jsonx_int(j, "max_length", 0, &max_length, e) < 0)
+		return err_prefix(e, "%s/learner.json", dir);
+	if (!*model)
+		return err_set(e, "%s/learner.json: states are read and no base_model_name_or_path says of which model",
+		               dir);
+	*o = (struct frozen_options){ .layers = layer, .n_layers = 1, .apply_chat_template = apply,
+		                      .max_length = (int32_t)MIN(max_length, INT32_MAX) };
+	o->pooling = strcmp(pooling, "mean") ? FEATURES_LAST : FEATURES_MEAN;
+	return 0;
 }
 
 size_t frozen_layers(const struct model *m, size_t rows, size_t bytes, int *layers)

@@ -39,6 +39,11 @@ int frozen_run(struct frozen *f, float *out, int (*progress)(void *ctx, size_t d
                struct err *e);
 void frozen_close(struct frozen *f);
 
+/* How a learner's folder reads its model, by its learner.json: *layer outlives it; *model and *adapter (or NULL) are
+ * borrowed of j. micro_batch_tokens is left to the caller. */
+int frozen_facts(struct frozen_options *o, const json_t *j, const char *dir, const int *layer, const char **model,
+                 const char **adapter, struct err *e);
+
 /* Which layers' features of n rows are kept within so many bytes: all, or every second, third …, the last among them.
  * layers: room for features_layers(m); returns how many. */
 size_t frozen_layers(const struct model *m, size_t rows, size_t bytes, int *layers);

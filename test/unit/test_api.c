@@ -82,6 +82,8 @@ static void null_handles(struct test *t)
 	BAD(KF_MISUSE, kf_evaluator_score(NULL, none, 1, none, NULL, &error));
 	BAD(KF_MISUSE, kf_evaluator_rows(NULL, "x", &(struct kf_evaluation){ 0 }, &error));
 	BAD(KF_MISUSE, kf_embed(NULL, none, 1, NULL, none, &n, &error));
+	BAD(KF_MISUSE, kf_labeller_open(NULL, "x", NULL, &error));
+	BAD(KF_MISUSE, kf_labeller_say(NULL, "x", 1, none, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_open(NULL, &(struct kf_option){ 0 }, NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_plan(NULL, none, &error));
 	BAD(KF_MISUSE, kf_trainer_start(NULL, &error));
@@ -95,12 +97,14 @@ static void null_handles(struct test *t)
 	BAD(KF_MISUSE, kf_trainer_load(NULL, "x", NULL, &error));
 	BAD(KF_MISUSE, kf_trainer_result(NULL, "x", &error));
 	CHECK(t, kf_session_length(NULL) == KF_MISUSE && kf_session_context(NULL) == KF_MISUSE);
+	CHECK(t, kf_labeller_count(NULL) == 0 && !kf_labeller_name(NULL, 0));
 	CHECK(t, kf_data_count(NULL) == 0 && kf_trainer_count(NULL) == 0 && kf_trainer_steps_done(NULL) == 0);
 	kf_model_free(NULL);
 	kf_adapter_free(NULL);
 	kf_session_free(NULL);
 	kf_data_free(NULL);
 	kf_evaluator_free(NULL);
+	kf_labeller_free(NULL);
 	kf_trainer_free(NULL);
 	kf_free(NULL);
 	CHECK(t, kf_abi() == KF_ABI && kf_version()[0]);

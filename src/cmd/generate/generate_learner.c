@@ -66,27 +66,6 @@ static int say(struct app *app, struct probing *p, const struct rows *r, double 
 	return status;
 }
 
-/* The prompt as a row of the kind that was learnt from. */
-static json_t *row_of(const char *model, const struct buf *text)
-{
-	json_t *word = jsonx_text(buf_str(text), text->len);
-	char *asks = adapted_asks(model);
-	json_t *row;
-
-	if (!strcmp(asks, "query"))
-		row = json_pack("{s:o, s:[s], s:i}", "query", word, "choices", "-", "gold", 0);
-	else if (!strcmp(asks, "prompt"))
-		row = json_pack("{s:o}", "prompt", word);
-	else if (!strcmp(asks, "messages"))
-		row = json_pack("{s:[{s:s, s:o}]}", "messages", "role", "user", "content", word);
-	else if (!strcmp(asks, "instruction"))
-		row = json_pack("{s:o, s:s, s:s}", "instruction", word, "input", "", "output", "-");
-	else
-		row = json_pack("{s:o}", "text", word);
-	mem_free(asks);
-	return row;
-}
-
 int generate_by_learner(struct app *app, const struct generate_command *o, const char *model, const char *dir,
                         double least, struct err *e)
 {
@@ -97,7 +76,7 @@ int generate_by_learner(struct app *app, const struct generate_command *o, const
 		return err_set(e, "%s says one label of a prompt: --adapter and --n are of a model that writes", dir);
 	if (read_prompt(o, &text, e) < 0)
 		return -1;
-	json_t *json = row_of(model, &text);
+	json_t *json = adapted_row(model, buf_str(&text), text.len);
 	struct row row = { json, "the prompt", 1 };
 	struct rows rows = { .items = &row, .n = 1, .shape = shape_of(json) };
 	int status = probing_open(&p, app, dir, o->compute, e);
@@ -116,14 +95,10 @@ int generate_by_learner(struct app *app, const struct generate_command *o, const
 static json_t *row_like(const char *model, json_t *row)
 {
 	const json_t *prompt = json_object_get(row, "prompt");
-	struct buf text = BUF_INIT;
 
 	if (!json_is_string(prompt))
 		return json_incref(row);
-	buf_add(&text, json_string_value(prompt), json_string_length(prompt));
-	json_t *like = row_of(model, &text);
-	buf_release(&text);
-	return like;
+	return adapted_row(model, json_string_value(prompt), json_string_length(prompt));
 }
 
 /* The rows that nothing is said of yet, as the learner reads them; at[n]: which they are. */
