@@ -588,6 +588,13 @@ static void note_steps(struct ladder *l, const struct training *t, const struct 
 	json_object_set_new(l->on->notes, t->rung, json_pack("{s:I}", "max_steps", (json_int_t)steps));
 }
 
+double ladder_rows_seen(const struct base_model *on, const char *rung, double n)
+{
+	double steps = json_number_value(json_object_get(json_object_get(on->notes, rung), "max_steps"));
+
+	return steps > 0 ? fmin(n, steps * BATCH) : n;
+}
+
 int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e)
 {
 	struct making m;

@@ -164,5 +164,7 @@ struct training {
 };
 int ladder_train(struct ladder *l, const struct training *t, const char *dir, struct err *e);
 int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e);
+/* Of n rows those that a training sees in the steps that it was given; all where the rung does not train. */
+double ladder_rows_seen(const struct base_model *on, const char *rung, double n);
 
 #endif

@@ -371,6 +371,17 @@ static void test_climb_seeds(struct test *t)
 	CHECK_MSG(t, s.act == CLIMB_STOP, "%s", s.why);
 }
 
+static void test_rows_seen(struct test *t)
+{
+	struct base_model on = { .notes = json_pack("{s:{s:i}}", "lora", "max_steps", 5) };
+
+	test_case(t, "a training that is cut short sees fewer rows");
+	CHECK(t, ladder_rows_seen(&on, "lora", 174) == 40);
+	CHECK(t, ladder_rows_seen(&on, "lora", 30) == 30);
+	CHECK(t, ladder_rows_seen(&on, "probe", 174) == 174);
+	json_decref(on.notes);
+}
+
 /* --- two ways as one --- */
 
 static void test_cascade(struct test *t)
@@ -447,6 +458,7 @@ void test_ladder(struct test *t)
 	test_goals(t);
 	test_sides(t);
 	test_climb(t);
+	test_rows_seen(t);
 	test_climb_seeds(t);
 	test_cascade(t);
 	test_words(t);

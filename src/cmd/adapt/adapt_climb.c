@@ -365,10 +365,13 @@ static double unit_of(const struct adapt *a)
 	return 1;
 }
 
-static void believe_by_priors(const struct adapt *a, const struct rung_prior *p, const struct given *on,
+static void believe_by_priors(const struct adapt *a, const struct way *w, const struct rung_prior *p,
                               struct climb_way *c)
 {
-	double n = (double)a->task.side_n[SIDE_TRAIN], share = n / (n + p->half), low = floor_of(a);
+	const struct given *on = w->on;
+	double all = (double)a->task.side_n[SIDE_TRAIN];
+	double n = on ? ladder_rows_seen(&on->base, w->rung->name, all) : all;
+	double share = n / (n + p->half), low = floor_of(a);
 	double reach = a->task.n_classes ? p->reach : a->task.kind == TASK_CHOICES ? p->reach_choices : p->reach_free;
 	const struct climb_way *bare = measured_way(a, "zero-shot", on);
 
@@ -455,7 +458,7 @@ void adapt_believe(struct adapt *a)
 				c->mean = fmin(fmax(c->mean, 0), 1);
 			c->sd = hypot(p->near_sd * unit_of(a), fmax(near->high - near->low, 0) / 12);
 		} else {
-			believe_by_priors(a, p, a->ways[i].on, c);
+			believe_by_priors(a, &a->ways[i], p, c);
 			believe_by_twin(a, i, p, c);
 		}
 	}
