@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "cmd/eval_variants.h"
 #include "cmd/adapt/adapt.h"
-#include "cmd/index/sources.h"
+#include "cmd/index/citations.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -56,6 +56,7 @@ static const struct opt eval_opts[] = {
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
 	SOURCES_OPTS(struct eval, documents),
+	CITATIONS_OPTS(struct eval, documents),
 	OPT_STRING("fewshot-out", struct eval, fewshot_out, NULL, "FILE",
 	           "keeps what stands before all rows, as bytes"),
 	OPT_LIST("label-words", struct eval, label_words, "WORDS",
@@ -115,7 +116,48 @@ struct details {                   /* the file of --details, beside its name unt
 	const struct loaded *loaded;
 	const struct in_context *context;
 	size_t variant, n_variants;
+	/* of --documents, else NULL: */
+	struct sources *sources;
+	const struct rows *rows, *sourced;
+	json_t **found;                /* [rows->n] what each row's sources are */
+	double *supported;             /* [rows->n] of --citations: 1 where an answer rests on a source */
+	size_t n_cited;
+	struct answer_gas gas;
 };
+
+/* --citations: what the answer that was just judged rests on, into its line. */
+static int cite(struct details *d, json_t *line, struct err *e)
+{
+	const struct loaded *l = d->loaded;
+	const struct sources_options *o = d->sources->o;
+	const json_t *answer = json_object_get(line, "answer");
+	size_t row = d->n_cited++, n = sources_kept(d->sources, row);
+	const struct citations_how how = { .shape = d->rows->shape };
+	struct tokens *prompts = mem_array(n + 1, sizeof(*prompts)), said = { 0 };
+	struct grounding g = { 0 };
+	struct meter_span span;
+
+	metering_open_span(&span);
+	int status = citations_ask(l, &d->sourced->items[row], &how, &prompts[0], e);
+	if (status == 0)
+		status = citations_encode(d->sources, l, &d->rows->items[row], row, &how, prompts, n, e);
+	if (status == 0)
+		status = tokenizer_encode(l->model.tokenizer, json_string_value(answer), json_string_length(answer), 0,
+		                          &said, e);
+	if (status == 0)
+		status = citations_measure(&g, (struct model *)(uintptr_t)&l->model, loaded_overlay(l), d->app->device,
+		                           prompts, n, &said, e);
+	if (status == 0)
+		citations_put(&g, o, d->found[row], line);
+	d->supported[row] = json_is_true(json_object_get(line, "supported"));
+	answer_gas_add(&d->gas, PART_CITATIONS, &span);
+	for (size_t i = 0; i <= n; i++)
+		tokens_release(&prompts[i]);
+	mem_free(prompts);
+	tokens_release(&said);
+	citations_release(&g);
+	return status;
+}
 
 static void write_line(void *ctx, json_t *line)
 {
@@ -123,6 +165,10 @@ static void write_line(void *ctx, json_t *line)
 
 	if (d->n_variants > 1)
 		json_object_set_new(line, "variant", json_integer((json_int_t)d->variant));
+	if (d->sources && d->sources->o->citations && !d->failed)
+		d->failed = cite(d, line, &d->e) < 0;
+	if (!d->file.path)
+		return;
 	char *text = jsonx_line(line);
 	d->failed = d->failed || io_writer_add(&d->file, text, strlen(text), &d->e) < 0 ||
 	            io_writer_add(&d->file, "\n", 1, &d->e) < 0;
@@ -255,7 +301,7 @@ static void count(const struct eval_variants *all)
 /* The scores are the first variant's: the wording that was named first, the examples as they were selected. */
 static void report(const struct app *app, const struct eval *o, const struct eval_variants *all,
                    const struct in_context *c, const struct eval_words *words, const struct labels *l,
-                   const struct evaluate_options *eo)
+                   const struct details *d, const struct evaluate_options *eo)
 {
 	const struct evaluation *v = &all->items[0];
 
@@ -267,12 +313,20 @@ static void report(const struct app *app, const struct eval *o, const struct eva
 	if (sources_wanted(&o->documents)) {
 		json_object_set_new(j, "documents", jsonx_path(o->documents.documents));
 		json_object_set_new(j, "num_documents", json_integer(o->documents.num));
+		answer_gas_put(&d->gas, (double)d->rows->n, j);
 	}
+	struct estimate supported = estimate_mean(d->supported, d->n_cited);
+	if (o->documents.citations)
+		put_estimate(j, "supported", &supported);
 	count(all);
 	app_summary(app, j);
 	if (app->json)
 		return;
 	show(o, v, l, eo);
+	if (o->documents.citations)
+		show_estimate("supported", &supported, "answers");
+	if (sources_wanted(&o->documents))
+		answer_gas_show(&d->gas, (double)d->rows->n);
 	eval_variants_show(all, c, words);
 }
 
@@ -325,7 +379,7 @@ static int judge_all(struct app *app, const struct eval *o, struct loaded *l, co
 	if (status == 0 && o->details)
 		status = io_writer_commit(&d->file, e);
 	if (status == 0)
-		report(app, o, &all, c, words, l->model.labels, eo);
+		report(app, o, &all, c, words, l->model.labels, d, eo);
 	eval_variants_release(&all);
 	return status;
 }
@@ -371,7 +425,8 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 	d->context = &c;
 	struct evaluate_options eo = {
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
-		.progress = show_progress, .detail = o->details ? write_line : NULL, .planned = plan_judging, .ctx = d,
+		.progress = show_progress, .planned = plan_judging, .ctx = d,
+		.detail = o->details || o->documents.citations ? write_line : NULL,
 		.whole = context || sources_wanted(&o->documents), .prompts = context,
 			.calibrate = calibration_of(o->calibrate),
 		.stop = &stop, .n_stop = (o->context.num || o->context.prompt) && *stop && !o->apply_chat_template,
@@ -397,10 +452,12 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 
 /* The file of --details is opened first, so that a place where nothing can be written shows at once. */
 static int judge_with_details(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r,
-                              struct err *e)
+                              const struct details *with, struct err *e)
 {
-	struct details d = { .app = app, .loaded = l };
+	struct details d = *with;
 
+	d.app = app;
+	d.loaded = l;
 	int status = o->details && !app->plans ? io_writer_open(&d.file, o->details, e) : 0;
 
 	if (status == 0)
@@ -415,19 +472,32 @@ static int judge_with_sources(struct app *app, const struct eval *o, struct load
 {
 	struct sources s = { 0 };
 	struct rows made = { 0 };
+	struct details d = { .sources = &s, .rows = r, .sourced = &made };
+	struct meter_span span;
 
 	if (!sources_wanted(&o->documents))
-		return judge_with_details(app, o, l, r, e);
+		return judge_with_details(app, o, l, r, &(struct details){ 0 }, e);
+	if (o->documents.citations && r->shape->judged != JUDGED_ANSWERS)
+		return err_set(e, "%s: --citations are of answers, and rows of %s have none that are generated",
+		               o->data, shape_name(r->shape));
+	d.found = mem_array(r->n + 1, sizeof(json_t *));
+	d.supported = mem_array(r->n + 1, sizeof(*d.supported));
+	metering_open_span(&span);
 	int status = l->model.labels ? err_set(e, "%s classifies: sources stand before a question that is answered",
 	                                       l->model.source.path) :
 	                               loaded_text(l, e);
 	if (status == 0)
 		status = sources_open(&s, &o->documents, app, l->model.tokenizer, e);
 	if (status == 0)
-		status = sources_rows(&s, r, &made, NULL, e);
-	sources_close(&s);
+		status = sources_rows(&s, r, &made, d.found, e);
+	answer_gas_add(&d.gas, PART_RETRIEVAL, &span);
 	if (status == 0)
-		status = judge_with_details(app, o, l, &made, e);
+		status = judge_with_details(app, o, l, &made, &d, e);
+	for (size_t i = 0; i < r->n; i++)
+		json_decref(d.found[i]);
+	mem_free(d.found);
+	mem_free(d.supported);
+	sources_close(&s);
 	rows_release(&made);
 	return status;
 }
@@ -465,6 +535,8 @@ static const char *contradiction(const struct eval *o)
 		       "--num-fewshot and --examples";
 	if (sources_contradiction(&o->documents))
 		return sources_contradiction(&o->documents);
+	if (o->documents.citations && (o->self_consistency > 1 || in_context_wanted(&o->context)))
+		return "--citations go without --self-consistency, examples and instructions";
 	return in_context_contradiction(&o->context);
 }
 
@@ -484,7 +556,7 @@ static int probe_details(struct app *app, const struct eval *o, struct probing *
 	if (status == 0 && o->details)
 		status = io_writer_commit(&d->file, e);
 	if (status == 0)
-		report(app, o, &one, NULL, NULL, &p->learner.labels,
+		report(app, o, &one, NULL, NULL, &p->learner.labels, d,
 		       &(struct evaluate_options){ .max_length = p->how.max_length });
 	evaluation_release(&v);
 	return status;

@@ -23,7 +23,7 @@ struct answering {
 	char sources_hash[33];         /* of which they are */
 	struct sources sources;
 	struct loaded *l;
-	struct prompt_options how;
+	struct citations_how how;
 	struct answer_gas gas;         /* of all rows that are answered now */
 	double reading, writing;       /* seconds of answers, beside each other */
 	struct rows made;              /* and with what stands before them */
@@ -202,7 +202,7 @@ static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 		return -1;
 	struct text_codec codec = { l->model.tokenizer, l->chat };
 	struct columns seen = { 0 };
-	w->how = how;
+	w->how = (struct citations_how){ .prompt = how };
 	bool documents = sources_wanted(&w->o->documents);
 	int status = documents ? place_sources(w, l, e) : 0;
 	if (w->o->documents.citations && w->o->adapters.named)
@@ -269,25 +269,6 @@ static const struct generation *choose(struct answering *w, size_t row, double *
 	return &all[best.first];
 }
 
-/* prompts[1 … n]: the row's without each of its sources. */
-static int encode_without(struct answering *w, size_t row, struct tokens *prompts, size_t n, struct err *e)
-{
-	const struct text_codec codec = { w->l->model.tokenizer, w->l->chat };
-	struct columns seen = { 0 };
-	int status = 0;
-
-	for (size_t i = 0; i < n && status == 0; i++) {
-		struct row r = w->rows.items[row];
-		r.json = NULL;
-		status = sources_row_without(&w->sources, &w->rows.items[row], row, i, &r.json, e);
-		if (status == 0)
-			status = prompt_encode_row(&codec, &r, &w->how, &prompts[i + 1], &seen, e);
-		json_decref(r.json);
-	}
-	columns_release(&seen);
-	return status;
-}
-
 /* --citations: the row gets them, and `supported`. */
 static int cite(struct answering *w, size_t row, const struct generation *g, struct err *e)
 {
@@ -298,7 +279,7 @@ static int cite(struct answering *w, size_t row, const struct generation *g, str
 	struct meter_span span;
 
 	metering_open_span(&span);
-	int status = encode_without(w, row, prompts, n, e);
+	int status = citations_encode(&w->sources, w->l, &w->rows.items[row], row, &w->how, prompts, n, e);
 	prompts[0] = w->ids[row];
 	if (status == 0)
 		status = citations_measure(&grounding, &w->l->model, loaded_overlay(w->l), w->app->device, prompts, n,
@@ -490,7 +471,7 @@ static int plan_citations(struct answering *w, struct err *e)
 	g->prompts = mem_array(kept + 1, sizeof(*g->prompts));
 	g->texts = mem_array(kept + 1, sizeof(*g->texts));
 	g->n = kept + 1;
-	if (encode_without(w, row, g->prompts, kept, e) < 0)
+	if (citations_encode(&w->sources, w->l, &w->rows.items[row], row, &w->how, g->prompts, kept, e) < 0)
 		return -1;
 	g->prompts[0] = (struct tokens){ 0 };
 	for (size_t i = 0; i < w->ids[row].n; i++)

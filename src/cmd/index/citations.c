@@ -4,7 +4,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/model_common.h"
+#include "data/columns.h"
 
 /* --- what an answer rests on --- */
 
@@ -22,6 +22,47 @@ int citations_measure(struct grounding *g, struct model *m, const struct overlay
 		status = grounding_measure(g, m, o, d, prompts, n, &said, e);
 	tokens_release(&said);
 	return status < 0 ? err_prefix(e, "--citations") : 0;
+}
+
+int citations_ask(const struct loaded *l, const struct row *r, const struct citations_how *how, struct tokens *ids,
+                  struct err *e)
+{
+	const struct text_codec codec = { l->model.tokenizer, l->chat };
+	struct columns seen = { 0 };
+	struct buf text = BUF_INIT;
+	int status;
+
+	if (!how->shape) {
+		status = prompt_encode_row(&codec, r, &how->prompt, ids, &seen, e);
+	} else {
+		bool raw = !json_is_array(json_object_get(r->json, "messages")) &&
+		           !json_is_array(json_object_get(r->json, "conversations"));
+		status = prompt_write_row(&codec, r, how->shape, &text, e);
+		if (raw)
+			tokenizer_begin(codec.tokenizer, ids);
+		if (status == 0)
+			status = tokenizer_encode(codec.tokenizer, buf_str(&text), text.len, raw ? 0 : TOKENIZE_SPECIAL,
+			                          ids, e);
+	}
+	buf_release(&text);
+	columns_release(&seen);
+	return status;
+}
+
+int citations_encode(struct sources *s, const struct loaded *l, const struct row *r, size_t row,
+                     const struct citations_how *how, struct tokens *prompts, size_t n, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < n && status == 0; i++) {
+		struct row without = *r;
+		without.json = NULL;
+		status = sources_row_without(s, r, row, i, &without.json, e);
+		if (status == 0)
+			status = citations_ask(l, &without, how, &prompts[i + 1], e);
+		json_decref(without.json);
+	}
+	return status;
 }
 
 void citations_release(struct grounding *g)
@@ -121,9 +162,11 @@ void answer_gas_put(const struct answer_gas *g, double answers, json_t *j)
 	json_t *parts = json_object();
 
 	for (int i = 0; i < ANSWER_PARTS; i++)
-		json_object_set_new(parts, names[i], json_pack("{s:o, s:o}", "seconds",
-		                                               jsonx_number(g->seconds[i] / answers), "joules",
-		                                               jsonx_number(g->joules[i] / answers)));
+		if (g->seconds[i] > 0)
+			json_object_set_new(parts, names[i],
+			                    json_pack("{s:o, s:o}", "seconds",
+			                              jsonx_number(g->seconds[i] / answers), "joules",
+			                              jsonx_number(g->joules[i] / answers)));
 	json_object_set_new(j, "parts", parts);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cmd/index/sources.h"
 #include "cmd/metering.h"
+#include "cmd/model_common.h"
 #include "eval/grounding.h"
 
 #define CITATIONS_OPTS(s, f) \
@@ -17,6 +18,13 @@
  * or an empty answer: there is nothing to tell. */
 int citations_measure(struct grounding *g, struct model *m, const struct overlay *o, struct device *d,
                       const struct tokens *prompts, size_t n, const struct tokens *answer, struct err *e);
+/* How rows are asked: as `generate` does, or, by their shape, as `eval` does, without the answer at their end. */
+struct citations_how { struct prompt_options prompt; const struct shape *shape; };
+int citations_ask(const struct loaded *l, const struct row *r, const struct citations_how *how, struct tokens *ids,
+                  struct err *e);
+/* prompts[1 … n]: of a row of sources_rows, without each of its n sources (sources_kept); r: as it was before. */
+int citations_encode(struct sources *s, const struct loaded *l, const struct row *r, size_t row,
+                     const struct citations_how *how, struct tokens *prompts, size_t n, struct err *e);
 /* found: what the sources are (sources.h). For eyes, and as `citations` and `supported` of j. */
 void citations_show(const struct grounding *g, const struct sources_options *o, const json_t *found);
 void citations_put(const struct grounding *g, const struct sources_options *o, const json_t *found, json_t *j);
