@@ -46,7 +46,8 @@ static const struct opt classify_opts[] = {
 	OPT_GROUP("How"),
 	OPT_INT("max-length", struct classify, max_length, NULL, 1, 1 << 20,
 	        "most tokens of a text, those around it included (default: the model's context)"),
-	MICRO_BATCH_OPT(struct classify, "2048", "tokens computed at once"),
+	OPT_INT("micro-batch-tokens", struct classify, micro_batch_tokens, "2048", 2, 1 << 22,
+	        "tokens computed at once"),
 	COMPUTE_OPT(struct classify, compute, "f32"),
 	COMMON_OPTS(struct classify, common),
 	OPT_END

@@ -43,7 +43,8 @@ static const struct opt lint_opts[] = {
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,
 	  "N", "longest document in tokens; longer text is cut into several" },
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
-	QUERY_TEMPLATE_OPT(struct options, ""),
+	OPT_FLAG("apply-chat-template", struct options, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };

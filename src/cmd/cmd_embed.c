@@ -49,7 +49,7 @@ static const struct opt embed_opts[] = {
 	OPT_STRING("prompt", struct embed, prompt, NULL, "TEXT", "put before every text"),
 	OPT_INT("max-length", struct embed, max_length, NULL, 1, 1 << 20,
 	        "most tokens of a text, those around it included (default: as the model's files say)"),
-	MICRO_BATCH_OPT(struct embed, "2048", "tokens computed at once"),
+	OPT_INT("micro-batch-tokens", struct embed, micro_batch_tokens, "2048", 2, 1 << 22, "tokens computed at once"),
 	COMPUTE_OPT(struct embed, compute, "f32"),
 	COMMON_OPTS(struct embed, common),
 	OPT_END

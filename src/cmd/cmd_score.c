@@ -48,7 +48,7 @@ static const struct opt score_opts[] = {
 	        "a longer text is scored in windows of N tokens (default: the model's context)"),
 	OPT_INT("stride", struct score, stride, NULL, 1, 1 << 20,
 	        "a window begins every N tokens and scores what none before it did (default: half of the window)"),
-	MICRO_BATCH_OPT(struct score, "1024", "tokens computed at once"),
+	OPT_INT("micro-batch-tokens", struct score, micro_batch_tokens, "1024", 2, 1 << 22, "tokens computed at once"),
 	COMPUTE_OPT(struct score, compute, "f32"),
 	FOUR_BIT_OPTS(struct score, four_bit),
 	COMMON_OPTS(struct score, common),

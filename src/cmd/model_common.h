@@ -51,12 +51,6 @@ double loaded_predict(const struct loaded *l, struct predicted *p, const struct 
 /* Name, name_stderr and name_ci95 of a score; nulls where there is none. */
 void put_estimate(json_t *j, const char *name, const struct estimate *x);
 
-#define MICRO_BATCH_OPT(s, init, help) \
-	OPT_INT("micro-batch-tokens", s, micro_batch_tokens, init, 2, 1 << 22, help)
-/* Rows of query,choices,gold by the template or as they are. */
-#define QUERY_TEMPLATE_OPT(s, more) \
-	OPT_FLAG("apply-chat-template", s, apply_chat_template, "false", \
-	         "query,choices,gold rows: the query is the user's turn" more)
 #define COMPUTE_OPT(s, f, init) \
 	OPT_CHOICE("compute", s, f, init, "auto|f32|int8", \
 	           "arithmetic of products with quantized matrices: exact numbers in f32, or int8 with both sides in " \

@@ -448,16 +448,22 @@ static struct bounds gain_bounds(const struct before *b)
 	return (struct bounds){ b->gain.mean - half, b->gain.mean + half };
 }
 
+static double kept(const json_t *j, const char *key)
+{
+	const json_t *x = json_object_get(j, key);
+	return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
 static json_t *before_json(const struct adapt *a)
 {
 	const struct before *b = &a->before;
 
 	return json_pack("{s:s, s:O, s:I, s:o, s:o, s:o, s:o, s:o}", "winner", a->ways[b->way].name, "verdict",
 	                 json_object_get(b->results, "verdict"), "rows_train", (json_int_t)b->rows_train,
-	                 "score_choose", jsonx_number(adapt_number(b->results, "score_choose")), "score_test",
-	                 jsonx_number(adapt_number(b->results, "score_test")), "score_test_low",
-	                 jsonx_number(adapt_number(b->results, "score_test_low")), "score_test_high",
-	                 jsonx_number(adapt_number(b->results, "score_test_high")), "score_same_test",
+	                 "score_choose", jsonx_number(kept(b->results, "score_choose")), "score_test",
+	                 jsonx_number(kept(b->results, "score_test")), "score_test_low",
+	                 jsonx_number(kept(b->results, "score_test_low")), "score_test_high",
+	                 jsonx_number(kept(b->results, "score_test_high")), "score_same_test",
 	                 jsonx_number(b->score.mean));
 }
 
@@ -501,8 +507,8 @@ void adapt_say_bought(const struct adapt *a, struct buf *out)
 	         "Before the %zu new rows %s was chosen, of %zu rows to learn from, and had %.4g on the test then; on "
 	         "the rows of this test it has %.4g and what is left now %.4g, better by %.3g (%.3g to %.3g)%s",
 	         a->all.n - a->more.begins[a->more.n - 1], a->ways[b->way].name, b->rows_train,
-	         adapt_number(b->results, "score_test"), b->score.mean, a->test_score[a->first_at].mean, b->gain.mean,
-	         x.low, x.high, a->first->what == MEASURE_PERPLEXITY ? " in nats a token" : "");
+	         kept(b->results, "score_test"), b->score.mean, a->test_score[a->first_at].mean, b->gain.mean, x.low,
+	         x.high, a->first->what == MEASURE_PERPLEXITY ? " in nats a token" : "");
 	buf_addf(out, ", for %s", predict_human(g.seconds, seconds));
 	if (g.energy.joules > 0)
 		buf_addf(out, " and %.3g J, that is %.2g a kilojoule", g.energy.joules,

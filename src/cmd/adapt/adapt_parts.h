@@ -227,7 +227,6 @@ void adapt_keep_way(struct adapt *a, size_t i);
 /* What earlier processes knew of each way. */
 int adapt_recall(struct adapt *a, struct err *e);
 json_t *adapt_decisions(struct adapt *a); /* borrowed */
-double adapt_number(const json_t *j, const char *key); /* NAN: there is none */
 
 /* adapt_more.c: rows that came later, each file of them a round. */
 int adapt_round(const struct adapt *a);                      /* from 1 */

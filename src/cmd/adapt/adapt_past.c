@@ -31,10 +31,16 @@ static const struct rung_prior *prior_of_way(const struct adapt *a, const char *
 	return NULL;
 }
 
+static double number(const json_t *j, const char *key)
+{
+	const json_t *x = json_object_get(j, key);
+	return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
 static void look_at_run(const struct adapt *a, const json_t *metrics, struct seen *seen)
 {
-	double floor = adapt_number(metrics, "floor"), ceiling = adapt_number(metrics, "ceiling"),
-	       n = adapt_number(metrics, "rows_train");
+	double floor = number(metrics, "floor"), ceiling = number(metrics, "ceiling"),
+	       n = number(metrics, "rows_train");
 	json_t *ways = json_object_get(metrics, "ways"), *score;
 	const char *measure = json_string_value(json_object_get(metrics, "measure")), *name;
 
@@ -43,7 +49,7 @@ static void look_at_run(const struct adapt *a, const json_t *metrics, struct see
 	json_object_foreach (ways, name, score) {
 		size_t i;
 		const struct rung_prior *p = prior_of_way(a, name, &i);
-		double share = p ? (adapt_number(ways, name) - floor) / (ceiling - floor) * (n + p->half) / n : NAN;
+		double share = p ? (number(ways, name) - floor) / (ceiling - floor) * (n + p->half) / n : NAN;
 		if (!isfinite(share) || p->reach <= 0)
 			continue;
 		seen[i].sum += fmin(fmax(share, 0), 1);

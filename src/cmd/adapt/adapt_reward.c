@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fill.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -155,9 +154,19 @@ static int by_command(struct adapt_reward *r, const struct task *t, const size_t
 
 static void fill_form(const char *form, const char *prompt, const char *answer, struct buf *out)
 {
-	const struct hole holes[] = { { "{prompt}", prompt, strlen(prompt) }, { "{answer}", answer, strlen(answer) } };
+	static const char here[] = "{prompt}", there[] = "{answer}";
 
-	fill_holes(out, form, holes, ARRAY_LEN(holes));
+	for (const char *at = form; *at;) {
+		if (!strncmp(at, here, strlen(here))) {
+			buf_adds(out, prompt);
+			at += strlen(here);
+		} else if (!strncmp(at, there, strlen(there))) {
+			buf_adds(out, answer);
+			at += strlen(there);
+		} else {
+			buf_addc(out, *at++);
+		}
+	}
 }
 
 static int one_text(struct adapt_reward *r, const char *prompt, const char *answer, struct document *d,

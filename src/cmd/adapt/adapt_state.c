@@ -100,7 +100,7 @@ static json_t *outcome_json(const struct outcome *o)
 	                 jsonx_number(o->chance), "reward", jsonx_number(o->reward));
 }
 
-double adapt_number(const json_t *j, const char *key)
+static double number(const json_t *j, const char *key)
 {
 	const json_t *x = json_object_get(j, key);
 	return json_is_number(x) ? json_number_value(x) : NAN;
@@ -108,15 +108,15 @@ double adapt_number(const json_t *j, const char *key)
 
 static void outcome_from(struct outcome *o, const json_t *j)
 {
-	*o = (struct outcome){ .hit = adapt_number(j, "hit"),
-		               .hit_norm = adapt_number(j, "hit_norm"),
-		               .exact = adapt_number(j, "exact_match"),
-		               .f1 = adapt_number(j, "f1"),
-		               .logprob = adapt_number(j, "logprob"),
-		               .tokens = adapt_number(j, "tokens"),
-		               .confidence = adapt_number(j, "confidence"),
-		               .chance = adapt_number(j, "chance"),
-		               .reward = adapt_number(j, "reward"),
+	*o = (struct outcome){ .hit = number(j, "hit"),
+		               .hit_norm = number(j, "hit_norm"),
+		               .exact = number(j, "exact_match"),
+		               .f1 = number(j, "f1"),
+		               .logprob = number(j, "logprob"),
+		               .tokens = number(j, "tokens"),
+		               .confidence = number(j, "confidence"),
+		               .chance = number(j, "chance"),
+		               .reward = number(j, "reward"),
 		               .said = (int)json_integer_value(json_object_get(j, "said")) };
 }
 
@@ -219,12 +219,12 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 		return;
 	}
 	w->n = n;
-	w->make_seconds = adapt_number(j, "make_seconds");
-	w->make_joules = adapt_number(j, "make_joules");
-	w->look_seconds = adapt_number(j, "look_seconds");
-	w->look_joules = adapt_number(j, "look_joules");
-	w->find_seconds = fmax(0, adapt_number(j, "find_seconds"));
-	w->latency = adapt_number(j, "latency");
+	w->make_seconds = number(j, "make_seconds");
+	w->make_joules = number(j, "make_joules");
+	w->look_seconds = number(j, "look_seconds");
+	w->look_joules = number(j, "look_joules");
+	w->find_seconds = fmax(0, number(j, "find_seconds"));
+	w->latency = number(j, "latency");
 	if (adapt_has_seeds(a, i))
 		adapt_recall_seeds(a, i, j);
 	a->climb.ways[i].state = CLIMB_MEASURED;
@@ -249,11 +249,11 @@ int adapt_recall(struct adapt *a, struct err *e)
 		if (!j)
 			continue;
 		w->price = (struct rung_price){ .make = span_from(json_object_get(j, "make")),
-			                        .answer = adapt_number(j, "answer"),
-			                        .spare = adapt_number(j, "spare"),
-			                        .bytes = adapt_number(j, "bytes"),
-			                        .make_bytes = adapt_number(j, "make_bytes"),
-			                        .operations = adapt_number(j, "operations") };
+			                        .answer = number(j, "answer"),
+			                        .spare = number(j, "spare"),
+			                        .bytes = number(j, "bytes"),
+			                        .make_bytes = number(j, "make_bytes"),
+			                        .operations = number(j, "operations") };
 		if (why) {
 			snprintf(w->why, sizeof(w->why), "%s", why);
 			a->climb.ways[i].state = CLIMB_CANNOT;

@@ -65,7 +65,8 @@ const struct opt adapt_opts[] = {
 	OPT_INT("seed", struct adapt_options, seed, "42", 0, 9007199254740991.0, "of the sides and of trainings"),
 	OPT_INT("seeds", struct adapt_options, seeds, "1", 1, SEEDS_MOST,
 	        "at most so many trainings of a way, each with a seed of its own, where seeds may decide"),
-	QUERY_TEMPLATE_OPT(struct adapt_options, ""),
+	OPT_FLAG("apply-chat-template", struct adapt_options, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
 	OPT_INT("max-length", struct adapt_options, max_length, "1024", 2, 1 << 20,
 	        "longest document that is learnt from, in tokens"),
 	SOURCES_OPTS(struct adapt_options, documents),
@@ -78,7 +79,8 @@ const struct opt adapt_opts[] = {
 	         "where a trained way is chosen, it is trained once more on half of the rows, which measures what more "
 	         "rows are worth; of fitted ways that is measured always"),
 	OPT_STRING("priors", struct adapt_options, priors, NULL, "FILE", "your own priors.yaml, over the built-in one"),
-	MICRO_BATCH_OPT(struct adapt_options, "1024", "tokens computed at once while answering"),
+	OPT_INT("micro-batch-tokens", struct adapt_options, micro_batch_tokens, "1024", 2, 1 << 22,
+	        "tokens computed at once while answering"),
 	COMPUTE_OPT(struct adapt_options, compute, "f32"),
 	COMMON_OPTS(struct adapt_options, common),
 	OPT_END

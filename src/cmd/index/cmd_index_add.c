@@ -15,7 +15,8 @@ struct add {
 static const struct opt add_opts[] = {
 	OPT_STRING("embedder", struct add, embedder, NULL, "MODEL",
 	           "where the index's embedder is now (default: where it was)"),
-	MICRO_BATCH_OPT(struct add, "2048", "tokens that the embedder computes at once"),
+	OPT_INT("micro-batch-tokens", struct add, micro_batch_tokens, "2048", 2, 1 << 22,
+	        "tokens that the embedder computes at once"),
 	OPT_BYTES("memory", struct add, memory, NULL,
 	          "takes at most so much, as 500MB: documents are committed more often, or it refuses"),
 	COMPUTE_OPT(struct add, compute, "f32"),

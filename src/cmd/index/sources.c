@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fill.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -66,10 +65,19 @@ static int write_documents(struct sources *s, size_t n, size_t but, struct buf *
 static void fill_form(const struct sources *s, const struct buf *documents, const char *question, size_t n,
                       struct buf *out)
 {
-	const struct hole holes[] = { { "{documents}", buf_str(documents), documents->len },
-		                      { "{question}", question, n } };
+	static const char here[] = "{documents}", there[] = "{question}";
 
-	fill_holes(out, s->form, holes, ARRAY_LEN(holes));
+	for (const char *at = s->form; *at;) {
+		if (!strncmp(at, here, strlen(here))) {
+			buf_add(out, buf_str(documents), documents->len);
+			at += strlen(here);
+		} else if (!strncmp(at, there, strlen(there))) {
+			buf_add(out, question, n);
+			at += strlen(there);
+		} else {
+			buf_addc(out, *at++);
+		}
+	}
 }
 
 /* asked: what is looked for; text: what the question is in the prompt. */

@@ -53,7 +53,8 @@ static const struct opt merge_opts[] = {
 	OPT_LIST("eval-data", struct merge, eval_data, "FILE",
 	         "rows, as eval takes them, measured before and after"),
 	OPT_FLAG("search", struct merge, search, "false", "adapters: find the weights that do best on --eval-data"),
-	QUERY_TEMPLATE_OPT(struct merge, ""),
+	OPT_FLAG("apply-chat-template", struct merge, apply_chat_template, "false",
+	         "query,choices,gold rows: the query is the user's turn"),
 	COMPUTE_OPT(struct merge, compute, "f32"),
 	COMMON_OPTS(struct merge, common),
 	OPT_END
