@@ -20,18 +20,23 @@ PROGRAM_LIBS := libedit
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3
 CFLAGS ?= -g
-ALL_CFLAGS = -std=gnu17 $(OPT) -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
+# -fPIC: the shared library is made of the same objects.
+ALL_CFLAGS = -std=gnu17 $(OPT) -fPIC -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -Isrc -Iinclude -I$(BUILD) \
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
 LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve data train infer eval learn ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
+# Kernels of this machine's instruction sets take as long to compile as all others together. A library with sanitizers beside the program takes them from
+# the program's folder, KERNELS.
+KERNELS ?= $(BUILD)
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter x86_64%,$(MACHINE))),)
-LIB_SRC += $(wildcard src/kernel/x86_*.c)
+KERNEL_SRC := $(wildcard src/kernel/x86_*.c)
 endif
 ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter aarch64%,$(MACHINE))),)
-LIB_SRC += $(wildcard src/kernel/arm_*.c)
+KERNEL_SRC := $(wildcard src/kernel/arm_*.c)
 endif
+KERNEL_OBJ := $(KERNEL_SRC:%.c=$(KERNELS)/%.o)
 CMD_SRC := $(wildcard src/cmd/*.c src/cmd/*/*.c) src/main.c
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
@@ -50,7 +55,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkung
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o
+$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -79,7 +84,7 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.deps-found
 
 # -g1: gcc gives up to track the variables of unrolled loops, and says so, after a long while. clang takes a quarter of an hour to put sanitizers
 # into them: gcc's must do there. No kernel reads bytes from outside, so make fuzz has none.
-KERNEL_BARE := $(if $(findstring clang,$(CC))$(filter fuzz libfuzzer,$(notdir $(BUILD))),-fno-sanitize=all)
+KERNEL_BARE := $(if $(findstring clang,$(CC))$(filter libfuzzer,$(notdir $(BUILD))),-fno-sanitize=all)
 $(BUILD)/src/kernel/x86_%.o $(BUILD)/src/kernel/arm_%.o: EXTRA_CFLAGS += $(KERNEL_BARE)
 $(BUILD)/src/kernel/x86_%.o: EXTRA_CFLAGS += -g1
 $(BUILD)/src/kernel/x86_avx2.o $(BUILD)/src/kernel/x86_avx2_int8.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c

@@ -14,8 +14,8 @@ FUZZ_REPLAY := $(patsubst test/fuzz/fuzz_%.c,$(BUILD)/fuzz/replay-%,$(wildcard t
 # --- replay ---
 check-now: $(FUZZ_REPLAY)
 
-$(BUILD)/fuzz/libkungfu.a: force
-	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz OPT=-O1 CFLAGS="$(SANITIZE)" $@
+$(BUILD)/fuzz/libkungfu.a: $(KERNEL_OBJ) force
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz KERNELS=$(BUILD) OPT=-O1 CFLAGS="$(SANITIZE)" $@
 
 $(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(HELD_SRC) $(BUILD)/fuzz/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
