@@ -231,8 +231,6 @@ static struct value item_at(struct run_state *r, struct value object, int64_t i)
 	return v_string(&r->mem, object.str.s + at, v_char_at(object, (size_t)i + 1) - at);
 }
 
-static bool is_range(struct value v) { return v.type == V_LIST && v.list->kind == LIST_RANGE; }
-
 struct value run_item(struct run_state *r, struct value object, struct value key)
 {
 	if (object.type == V_UNDEFINED)
@@ -245,8 +243,7 @@ struct value run_item(struct run_state *r, struct value object, struct value key
 			return *v;
 		return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 	}
-	if ((key.type == V_INT || key.type == V_BOOL) && 
-	    (object.type == V_STRING || v_is_plain(object) || is_range(object)))
+	if ((key.type == V_INT || key.type == V_BOOL) && v_is_sequence(object))
 		return item_at(r, object, key.type == V_INT ? key.i : key.b);
 	return key.type == V_STRING ? run_method(r, object, key.str.s) : UNDEFINED("an item");
 }
@@ -375,7 +372,7 @@ static struct value slice(struct interpreter *x, const struct expr *e)
 
 	if (object.type == V_UNDEFINED)
 		return run_undefined(&x->r, object);
-	if (object.type != V_STRING && !v_is_plain(object) && !is_range(object))
+	if (!v_is_sequence(object))
 		return run_fail(&x->r, "%s cannot be sliced", v_type_name(object));
 	if (!run_steps(&x->r, cost(object)) ||
 	    !slice_bounds(x, e, object.type == V_STRING ? v_chars(object) : object.list->n, &from, &to, &by))

@@ -24,7 +24,8 @@ const struct function *run_look_up(const struct function *table, size_t n, const
 
 const struct function *template_filter(const char *name)
 {
-	static const struct function *const tables[] = { filters_of_values, filters_of_text, filters_of_lists };
+	static const struct function *const tables[] = { filters_of_values, filters_of_text, filters_of_lists,
+		                                         filters_of_html, filters_of_layout };
 
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		for (const struct function *f = tables[i]; f->name; f++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 static struct value as_list(const struct call *c)
 {
@@ -70,22 +71,30 @@ static struct value f_reverse(const struct call *c)
 	return run_take(c->r, &out);
 }
 
-/* a.b.0 */
-static struct value path(struct run_state *r, struct value v, struct value name)
+/* a.b.0; what is undefined on the way is `init`, unless that is none. */
+static struct value path_or(struct run_state *r, struct value v, struct value name, struct value init)
 {
-	if (name.type == V_INT)
-		return run_item(r, v, name);
+	if (name.type == V_NONE)
+		return v;
+	if (name.type == V_INT || name.type == V_BOOL) {
+		v = run_item(r, v, name);
+		return v.type == V_UNDEFINED && init.type != V_NONE ? init : v;
+	}
 	if (name.type != V_STRING)
 		return run_fail(r, "an attribute's name is %s, a text was wanted", v_type_name(name));
 	for (const char *s = name.str.s; !r->failed; s++) {
 		size_t n = strcspn(s, "."), digits = strspn(s, "0123456789");
 		v = run_item(r, v, n && digits == n ? v_int(strtol(s, NULL, 10)) : v_string(&r->mem, s, n));
+		if (v.type == V_UNDEFINED && init.type != V_NONE)
+			v = init;
 		s += n;
 		if (!*s)
 			break;
 	}
 	return v;
 }
+
+static struct value path(struct run_state *r, struct value v, struct value name) { return path_or(r, v, name, NONE); }
 
 static struct value f_attr(const struct call *c)
 {
@@ -192,21 +201,25 @@ static struct value f_unique(const struct call *c)
 }
 
 /* Stable insertion sort: lists in templates are short; the run's steps bound it. */
-void filter_sort(const struct call *c, struct value *items, const struct value *keys_of, size_t n, bool down)
+void filter_sort(const struct call *c, struct value *items, const struct value *keys_of, size_t n, enum sort_order how)
 {
 	struct value *keys = arena_array(&c->r->mem, n + 1, sizeof(*keys));
 	struct err why = ERR_INIT;
 
-	memcpy(keys, keys_of, n * sizeof(*keys));
+	if (n)
+		memcpy(keys, keys_of, n * sizeof(*keys));
 	for (size_t i = 1; i < n && !c->r->failed; i++) {
 		struct value item = items[i], key = keys[i];
 		size_t j = i;
 		for (int order; j > 0 && run_steps(c->r, 1 + v_weight(key) / 64); j--) {
-			if (v_order(keys[j - 1], key, &order, &why) < 0) {
+			bool ordered = v_order(keys[j - 1], key, &order, &why) == 0;
+			if (!ordered && how != SORT_LOOSE) {
 				run_fail(c->r, "sort: %s", why.msg);
 				return;
 			}
-			if (down ? order >= 0 : order <= 0)
+			if (!ordered)
+				order = strcmp(v_type_name(keys[j - 1]), v_type_name(key));
+			if (how == SORT_DOWN ? order >= 0 : order <= 0)
 				break;
 			items[j] = items[j - 1];
 			keys[j] = keys[j - 1];
@@ -240,7 +253,7 @@ static struct value f_sort(const struct call *c)
 
 	for (size_t i = 0; i < list.list->n; i++)
 		keys[i] = sort_keys(c, list.list->items[i], attribute, exact);
-	filter_sort(c, list.list->items, keys, list.list->n, down);
+	filter_sort(c, list.list->items, keys, list.list->n, down ? SORT_DOWN : SORT_UP);
 	return list;
 }
 
@@ -271,7 +284,7 @@ static struct value f_dictsort(const struct call *c)
 	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
 	for (size_t i = 0; i < list.list->n; i++)
 		keys[i] = sort_key(c, list.list->items[i].list->items[v_equal(by, v_text("value"))], exact);
-	filter_sort(c, list.list->items, keys, list.list->n, down);
+	filter_sort(c, list.list->items, keys, list.list->n, down ? SORT_DOWN : SORT_UP);
 	return list;
 }
 
@@ -360,6 +373,48 @@ static struct value f_slice(const struct call *c)
 	return columns;
 }
 
+/* (grouper, list) for each key, in order. */
+static struct value f_groupby(const struct call *c)
+{
+	struct value list = f_list(c), groups = v_list(&c->r->mem, V_LIST, 8),
+		     attribute = call_arg(c, 0, "attribute", NONE), init = call_arg(c, 1, "default", NONE), group;
+	bool exact = v_true(call_arg(c, 2, "case_sensitive", v_bool(false)));
+	struct value *keys = arena_array(&c->r->mem, list.list->n + 1, sizeof(*keys));
+
+	for (size_t i = 0; i < list.list->n && !c->r->failed; i++)
+		keys[i] = sort_key(c, path_or(c->r, list.list->items[i], attribute, init), exact);
+	filter_sort(c, list.list->items, keys, list.list->n, SORT_UP);
+	filter_sort(c, keys, keys, list.list->n, SORT_UP);
+	for (size_t i = 0; i < list.list->n && !c->r->failed && run_charge(c->r, keys[i], keys[i]); i++) {
+		if (!i || !v_equal(keys[i], keys[i - 1])) {
+			struct value pair = v_list(&c->r->mem, V_TUPLE, 2);
+			group = v_list(&c->r->mem, V_LIST, 8);
+			pair.list->group = true;
+			v_push(&c->r->mem, pair, path_or(c->r, list.list->items[i], attribute, init));
+			v_push(&c->r->mem, pair, group);
+			v_push(&c->r->mem, groups, pair);
+		}
+		v_push(&c->r->mem, group, list.list->items[i]);
+	}
+	return groups;
+}
+
+/* Any of them: another one at each call, the same ones in every run. */
+static struct value f_random(const struct call *c)
+{
+	static const struct rng_key key = { .purpose = RNG_SAMPLE };
+	struct err why = ERR_INIT;
+	uint32_t words[4];
+	size_t n;
+
+	if (v_length(c->self, &n, &why) < 0)
+		return run_fail(c->r, "random: %s", why.msg);
+	if (n && !v_is_sequence(c->self))
+		return run_fail(c->r, "random: %s has no items by number", v_type_name(c->self));
+	rng_words(key, c->r->drawn++, 0, 0, words);
+	return n ? run_item(c->r, c->self, v_int((int64_t)(words[0] % n))) : UNDEFINED("an item of nothing");
+}
+
 static struct value f_max(const struct call *c) { return extreme(c, 1); }
 static struct value f_min(const struct call *c) { return extreme(c, -1); }
 
@@ -383,8 +438,8 @@ const struct function filters_of_lists[] = {
 	{ "max", f_max, "case_sensitive:a? attribute:nsi?" },
 	{ "attr", f_attr, "name:s" },
 	{ "batch", f_batch, "linecount:i fill_with:a?" },
-	{ "groupby", NULL, NULL },
-	{ "random", NULL, NULL },
+	{ "groupby", f_groupby, "attribute:sia default:a? case_sensitive:a?" },
+	{ "random", f_random, NULL },
 	{ "slice", f_slice, "slices:i fill_with:a?" },
 	{ 0 },
 };

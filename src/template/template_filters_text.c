@@ -241,11 +241,7 @@ const struct function filters_of_text[] = {
 	{ "format", f_format, "* **" },
 	{ "center", f_center, "width:i?" },
 	{ "forceescape", f_forceescape, NULL },
-	{ "striptags", NULL, NULL },
 	{ "truncate", f_truncate, "length:i? killwords:a? end:s? leeway:in?" },
 	{ "urlencode", f_urlencode, NULL },
-	{ "urlize", NULL, NULL },
-	{ "wordwrap", NULL, NULL },
-	{ "xmlattr", NULL, NULL },
 	{ 0 },
 };

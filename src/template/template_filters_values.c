@@ -154,29 +154,51 @@ static struct value f_round(const struct call *c)
 	return v_float((v_equal(method, v_text("ceil")) ? ceil(x) : floor(x)) / scale);
 }
 
+/* 13.0 kB, or by 1024: 12.7 KiB. The powers are exact in a long double. */
+static struct value f_filesizeformat(const struct call *c)
+{
+	static const char units[] = "kMGTPEZY";
+	bool binary = v_true(call_arg(c, 0, "binary", v_bool(false)));
+	struct value size = f_float(&(struct call){ .r = c->r, .self = c->self, .args = &NONE, .n = 1 });
+	struct buf out = RUN_TEXT(c->r);
+	long double base = binary ? 1024 : 1000, unit = base * base;
+	size_t i = 0;
+
+	if (size.type != V_FLOAT)
+		return run_fail(c->r, "filesizeformat: %s is no number", v_type_name(c->self));
+	if (size.f == 1)
+		return v_text("1 Byte");
+	if (size.f < (double)base)
+		return run_binary(c->r, "~", filter_integer(c, size.f), v_text(" Bytes"));
+	for (; i + 2 < sizeof(units) && !((long double)size.f < unit); i++)
+		unit *= base;
+	const char *prefix = binary && !i ? "K" : (const char[]){ units[i], 0 };
+	buf_addf(&out, "%.1f %s%s", (double)base * size.f / (double)unit, prefix, binary ? "iB" : "B");
+	return run_take(c->r, &out);
+}
+
 /* --- JSON --- */
 
-/* The same with the keys of every dict in order. */
-static struct value with_sorted_keys(const struct call *c, struct value v)
+struct value filter_sorted(const struct call *c, struct value v, bool loose)
 {
 	struct value copy = v;
 
 	if (!run_steps(c->r, 1))
 		return v;
-	if (v_is_list(v)) {
+	if (v_is_list(v) && (!loose || v_is_plain(v))) {
 		copy = v_list(&c->r->mem, v.type, v.list->n);
 		copy.list->kind = v.list->kind;
 		for (size_t i = 0; i < v.list->n; i++)
-			v_push(&c->r->mem, copy, with_sorted_keys(c, v.list->items[i]));
+			v_push(&c->r->mem, copy, filter_sorted(c, v.list->items[i], loose));
 	} else if (v.type == V_DICT) {
 		struct value keys = v_list(&c->r->mem, V_LIST, v.dict->n);
 		copy = v_dict(&c->r->mem);
 		for (size_t i = 0; i < v.dict->n; i++)
 			v_push(&c->r->mem, keys, v.dict->keys[i]);
-		filter_sort(c, keys.list->items, keys.list->items, keys.list->n, false);
+		filter_sort(c, keys.list->items, keys.list->items, keys.list->n, loose ? SORT_LOOSE : SORT_UP);
 		for (size_t i = 0; i < keys.list->n; i++)
 			v_set(&c->r->mem, copy, keys.list->items[i],
-			      with_sorted_keys(c, *v_get(v, keys.list->items[i])));
+			      filter_sorted(c, *v_get(v, keys.list->items[i]), loose));
 	}
 	return copy;
 }
@@ -213,7 +235,7 @@ static struct value f_tojson(const struct call *c)
 		return run_fail(c->r, "tojson: two texts were wanted as separators");
 	}
 	if (v_true(call_arg(c, 3, "sort_keys", v_bool(false))))
-		self = with_sorted_keys(c, self);
+		self = filter_sorted(c, self, false);
 	if (v_json(&out, self, &style, &why) < 0) {
 		buf_release(&out);
 		return run_fail(c->r, "tojson: %s", why.msg);
@@ -228,8 +250,7 @@ const struct function filters_of_values[] = {
 	{ "float", f_float, "default:a?" },
 	{ "abs", f_abs, NULL },
 	{ "round", f_round, "precision:i? method:s?" },
-	{ "filesizeformat", NULL, NULL },
-	{ "pprint", NULL, NULL },
+	{ "filesizeformat", f_filesizeformat, "binary:a?" },
 	{ "length", f_length, NULL },
 	{ "count", f_length, NULL },
 	{ "string", f_string, NULL },

@@ -763,6 +763,14 @@ static struct value m_changed(const struct call *c)
 
 static const struct function namespace_methods[] = { { "cycle", m_cycle, "*" }, { "changed", m_changed, "*" } };
 
+static struct value m_grouper(const struct call *c) { return c->self.list->items[0]; }
+static struct value m_members(const struct call *c) { return c->self.list->items[1]; }
+
+static const struct function group_methods[] = {
+	{ "grouper", m_grouper, ATTRIBUTE },
+	{ "list", m_members, ATTRIBUTE },
+};
+
 static const struct function *of_list(enum list_kind kind, const char *name)
 {
 	switch (kind) {
@@ -777,12 +785,16 @@ static const struct function *of_list(enum list_kind kind, const char *name)
 
 const struct function *template_method(struct value self, const char *name)
 {
+	const struct function *f;
+
 	switch (self.type) {
 	case V_STRING: return run_look_up(string_methods, ARRAY_LEN(string_methods), name);
 	case V_LIST: return of_list(self.list->kind, name);
 	case V_BOOL: case V_INT: return run_look_up(int_methods, ARRAY_LEN(int_methods), name);
 	case V_FLOAT: return run_look_up(float_methods, ARRAY_LEN(float_methods), name);
-	case V_TUPLE: return run_look_up(list_methods, 2, name);
+	case V_TUPLE:
+		return self.list->group && (f = run_look_up(group_methods, ARRAY_LEN(group_methods), name)) ?
+		               f : run_look_up(list_methods, 2, name);
 	case V_DICT: return run_look_up(dict_methods, ARRAY_LEN(dict_methods), name);
 	case V_NAMESPACE:
 		return v_get_text(self, "index0") ? run_look_up(namespace_methods, ARRAY_LEN(namespace_methods), name) :

@@ -16,6 +16,7 @@ struct run_state {
 	struct buf *out;             /* what is printed goes here */
 	int line;                    /* of the statement that runs */
 	long steps;
+	uint64_t drawn;              /* times that random was asked */
 	int depth;
 	bool failed;
 	struct err *e;

@@ -248,6 +248,11 @@ struct value v_from_json(struct arena *a, const json_t *j)
 
 bool v_is_list(struct value v) { return v.type == V_LIST || v.type == V_TUPLE; }
 bool v_is_plain(struct value v) { return v_is_list(v) && v.list->kind == LIST_PLAIN; }
+bool v_is_sequence(struct value v)
+{
+	return v.type == V_STRING || v_is_plain(v) || (v.type == V_LIST && v.list->kind == LIST_RANGE);
+}
+
 bool v_is_number(struct value v) { return v.type == V_INT || v.type == V_FLOAT || v.type == V_BOOL; }
 double v_number(struct value v) { return v.type == V_FLOAT ? v.f : v.type == V_INT ? (double)v.i : v.b; }
 

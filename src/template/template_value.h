@@ -44,6 +44,7 @@ struct vlist {
 	int depth;
 	enum list_kind kind;
 	bool spent, opaque;
+	bool group;                                             /* a tuple of groupby: also .grouper and .list */
 };
 /* in the order of insertion; slots: where there are many, a table of their places + 1 by hash, at most half full */
 struct vdict {
@@ -97,6 +98,7 @@ struct value v_from_json(struct arena *a, const json_t *j);
 
 bool v_is_list(struct value v);                                 /* list or tuple, and what iterates like one */
 bool v_is_plain(struct value v);                                /* list or tuple, as Python has them */
+bool v_is_sequence(struct value v);                             /* a text, a plain one or a range: items by number */
 bool v_hashable(struct value v);                                /* may be a key */
 bool v_opaque(struct value v);                                  /* printed by Python with an address */
 bool v_is_number(struct value v);                               /* bool counts, as in Python */

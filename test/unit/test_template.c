@@ -220,6 +220,7 @@ static const struct rendering renderings[] = {
 	{ "{{ [] | first is defined }}{{ [] | max is defined }}", NULL, "FalseFalse" },
 	{ "{{ [3, 1] | map('string') | sort | join(',') }}", NULL, "1,3" },
 	{ "{{ p | map(attribute='n') | sort(case_sensitive=true) | join }}", PEOPLE, "Bac" },
+	{ "{{ {} | tojson(sort_keys=true) }}{{ {} | pprint }}", NULL, "{}{}" },
 	/* number filters and default */
 	{ "{{ 2.5 | round }}{{ 3.5 | round }} {{ 2.345 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | "
 	  "round(method='floor') }}",
@@ -470,7 +471,10 @@ static const struct { const char *template, *want;
 	{ "{{ 1e999 | int }}", "line 1: inf is too large for a whole number" },
 	{ "{{ range('a') }}", "line 1: range: argument 1 is str, a whole number was wanted" },
 	{ "{{ none | items | list }}", "line 1: items wants a dict, not NoneType" },
-	{ "{{ 'x' | urlize(2) }}", "line 1: the filter 'urlize' is not known here" },
+	{ "{{ 'x' | urlize('2') }}", "line 1: urlize: argument 1 is str, a whole number was wanted" },
+	{ "{{ {'a b': 1} | xmlattr }}", "line 1: xmlattr: a key that is no name of an attribute" },
+	{ "{{ 'x' | wordwrap(0) }}", "line 1: wordwrap: lines of 0 characters" },
+	{ "{{ {'a': 1} | random }}", "line 1: random: dict has no items by number" },
 	{ "{{ 'x'.translate is defined }}{{ 'x'.translate({}) }}", "line 1: 'translate' is not known here" },
 	{ "{{ range(3).stop is defined }}", "line 1: 'stop' of range is not known here" },
 	{ "{{ lipsum is defined }}{{ lipsum() }}", "line 1: 'lipsum' is not known here" },
