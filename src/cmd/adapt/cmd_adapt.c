@@ -22,7 +22,7 @@
 #include "cmd/trial.h"
 #include "ladder/learnt.h"
 
-enum { ROWS_LEAST = 12, SIDE_LEAST = 3, WARNINGS_MOST = 64 };
+enum { ROWS_LEAST = 15, SIDE_LEAST = 3, WARNINGS_MOST = 64 };
 
 extern const struct command cmd_adapt;
 

@@ -300,6 +300,8 @@ static int evaluate_all(struct job *j, const char *path, struct err *e)
 	metering_in("index", path, NULL);
 	metering_in("queries", o->queries, NULL);
 	bool vectors = index_settings(j->index)->width && (all || one != RETRIEVER_BM25);
+	if (!vectors && o->embedder)
+		return err_set(e, QUERIES_WANT_NO_EMBEDDER);
 	if (vectors && (index_embedder_of(&j->embedder, j->app, j->index, o->embedder, o->compute, 2048, e) < 0 ||
 	                queries_embed(&j->queries, &j->embedder, e) < 0))
 		return -1;

@@ -165,7 +165,7 @@ static int open_all(struct job *j, const char *path, struct err *e)
 	if (filter(j, e) < 0)
 		return -1;
 	if (j->retriever == RETRIEVER_BM25)
-		return 0;
+		return o->embedder ? err_set(e, QUERIES_WANT_NO_EMBEDDER) : 0;
 	if (index_embedder_of(&j->embedder, j->app, j->index, o->embedder, o->compute, 2048, e) < 0)
 		return -1;
 	return queries_embed(&j->queries, &j->embedder, e);

@@ -207,6 +207,8 @@ static int read_pdf(struct input *in, const char *path, struct err *e)
 {
 	int ends[2], state = 0;
 
+	if (access(path, R_OK) < 0)
+		return err_set(e, "cannot open %s: %s", path, strerror(errno));
 	if (pipe(ends) < 0)
 		return err_set(e, "%s: no pipe: %s", path, strerror(errno));
 	pid_t child = fork();

@@ -21,6 +21,9 @@ void queries_add(struct queries *q, const char *id, const char *text);
 int queries_embed(struct queries *q, struct index_embedder *x, struct err *e);
 void queries_release(struct queries *q);
 
+/* Said where --embedder would be of no use. */
+#define QUERIES_WANT_NO_EMBEDDER "--embedder makes vectors of queries, and these are searched by words alone"
+
 /* What --retriever asks for: auto is hybrid where there are vectors. −1: there are none. */
 int retriever_of(const char *name, const struct index *x, enum retriever *out, struct err *e);
 
