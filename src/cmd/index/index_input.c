@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/markup.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/text.h"
@@ -21,43 +22,10 @@
 
 /* --- HTML --- */
 
-static const struct { const char *name; uint32_t c;
-} entities[] = {
-	{ "amp", '&' },       { "lt", '<' },         { "gt", '>' },         { "quot", '"' },       { "apos", '\'' },
-	{ "nbsp", ' ' },      { "copy", 0xA9 },      { "reg", 0xAE },       { "deg", 0xB0 },       { "hellip", 0x2026 },
-	{ "ndash", 0x2013 },  { "mdash", 0x2014 },   { "lsquo", 0x2018 },   { "rsquo", 0x2019 },   { "ldquo", 0x201C },
-	{ "rdquo", 0x201D },  { "bull", 0x2022 },    { "middot", 0xB7 },    { "times", 0xD7 },     { "euro", 0x20AC },
-	{ "auml", 0xE4 },     { "ouml", 0xF6 },      { "uuml", 0xFC },      { "Auml", 0xC4 },      { "Ouml", 0xD6 },
-	{ "Uuml", 0xDC },     { "szlig", 0xDF },     { "eacute", 0xE9 },    { "egrave", 0xE8 },    { "agrave", 0xE0 },
-	{ "ccedil", 0xE7 },
-};
-
 /* The tags that do not break a line. */
 static const char *const inline_tags[] = { "a",    "abbr", "b",     "big",    "cite", "code", "em", "font", "i", "img",
 	                                   "kbd",  "mark", "q",     "s",      "samp", "small", "span", "strike",
 	                                   "strong", "sub", "sup",  "tt",     "u",    "var", "wbr" };
-
-/* Bytes of the entity at s, which begins with &; 0: it is none. */
-static size_t put_entity(const char *s, size_t n, struct buf *out)
-{
-	const char *end = memchr(s, ';', MIN(n, (size_t)12));
-	size_t length = end ? (size_t)(end - s) - 1 : 0;
-	uint32_t c = 0;
-	char utf8[4], number[16] = "";
-
-	if (length && s[1] == '#') {
-		memcpy(number, s + 2, length - 1);
-		c = (uint32_t)(number[0] == 'x' || number[0] == 'X' ? strtoul(number + 1, NULL, 16) :
-		                                                       strtoul(number, NULL, 10));
-	}
-	for (size_t i = 0; length && i < ARRAY_LEN(entities); i++)
-		if (strlen(entities[i].name) == length && !memcmp(entities[i].name, s + 1, length))
-			c = entities[i].c;
-	if (!c || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
-		return 0;
-	buf_add(out, utf8, utf8_encode(c, utf8));
-	return length + 2;
-}
 
 static bool is_name(const char *s, size_t n, const char *name)
 {
@@ -81,17 +49,21 @@ static size_t end_of(const char *s, size_t n, size_t at, const char *name, size_
 	return n;
 }
 
+/* White space, the space that does not break among it, becomes one blank. */
 static void add_text(const char *s, size_t n, struct buf *out)
 {
-	for (size_t i = 0; i < n;) {
-		size_t some = s[i] == '&' ? put_entity(s + i, n - i, out) : 0;
-		bool space = isspace((unsigned char)s[i]);
-		if (!some && space && (!out->len || !isspace((unsigned char)out->data[out->len - 1])))
+	struct buf text = BUF_INIT;
+
+	markup_unescape(&text, s, n);
+	for (size_t i = 0; i < text.len; i++) {
+		bool nbsp = i + 1 < text.len && !memcmp(text.data + i, "\xC2\xA0", 2);
+		if (!nbsp && !isspace((unsigned char)text.data[i]))
+			buf_addc(out, text.data[i]);
+		else if (!out->len || !isspace((unsigned char)out->data[out->len - 1]))
 			buf_addc(out, ' ');
-		else if (!some && !space)
-			buf_addc(out, s[i]);
-		i += some ? some : 1;
+		i += nbsp;
 	}
+	buf_release(&text);
 }
 
 static void break_line(struct buf *out)
