@@ -10,7 +10,7 @@ BUILD ?= build
 VERSION := 0.1.0
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
-PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev
+PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev libmicrohttpd-dev
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
 # What the tests need beside: examples in C++ and Python, and what fetches models.
 CHECK_PACKAGES := g++ python3 libcurl4
@@ -25,7 +25,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -fPIC -ffp-contract=off -fno-math-errno -fvisibil
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve data train infer eval learn ladder api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token retrieve feedback data train infer eval learn ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 # Kernels of this machine's instruction sets take as long to compile as all others together. A library with sanitizers beside the program takes them from
 # the program's folder, KERNELS.
@@ -37,7 +37,9 @@ ifneq ($(and $(filter kernel,$(LIB_DIRS)),$(filter aarch64%,$(MACHINE))),)
 KERNEL_SRC := $(wildcard src/kernel/arm_*.c)
 endif
 KERNEL_OBJ := $(KERNEL_SRC:%.c=$(KERNELS)/%.o)
-CMD_SRC := $(wildcard src/cmd/*.c src/cmd/*/*.c) src/main.c
+# The server is the program's alone, as the commands are; its pages are texts in it.
+CMD_SRC := $(wildcard src/cmd/*.c src/cmd/*/*.c src/serve/*.c) src/main.c
+PAGES := $(patsubst src/serve/%.html,$(BUILD)/gen/page_%.o,$(wildcard src/serve/*.html))
 # ONLY=x builds the test program with test/unit/test_x.c alone.
 ONLY ?= *
 TEST_SRC := $(wildcard test/unit/test_$(ONLY).c) test/runner.c test/guard.c test/faults.c
@@ -51,7 +53,7 @@ names = $(sort $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c $(
 
 all: $(BUILD)/kungfu
 
-$(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
+$(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
@@ -63,12 +65,12 @@ $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # The program with its clock held, for test/run-cases; it is not installed.
-$(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/program.c) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
+$(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/program.c) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -Wl,--wrap=energy_sample -Wl,--wrap=pool_new -o $@ $^ $(ALL_LDLIBS) \
 		$(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC) $(HELD_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(BUILD)/libfixture.a \
+$(BUILD)/kungfu-test: $(call obj,$(TEST_SRC) $(HELD_SRC)) $(call obj,$(filter-out src/main.c,$(CMD_SRC))) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libfixture.a \
 		$(BUILD)/libkungfu.a | $(BUILD)/kungfu-held
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
@@ -124,6 +126,11 @@ $(BUILD)/gen/prices_yaml.c: src/gas/prices.yaml
 # The same of what is known of ways to adapt.
 $(BUILD)/gen/priors_yaml.c: share/priors.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from priors.yaml */\nextern const char priors_builtin[];\nconst char priors_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
+
+# page_x: src/serve/x.html.
+$(BUILD)/gen/page_%.c: src/serve/%.html
+	@mkdir -p $(@D); { printf '/* made by the Makefile from $*.html */\nextern const char page_$*[];\nconst char page_$*[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 $(BUILD)/gen/test_list.h: force

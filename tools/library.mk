@@ -45,7 +45,7 @@ $(OUT_LIB)/kungfu.pc: force
 
 # --- man pages and completions, from the tables of options ---
 MANUAL_SRC := $(wildcard tools/manual/*.c)
-$(BUILD)/manual: $(call obj,$(filter-out src/main.c,$(CMD_SRC)) $(MANUAL_SRC)) $(BUILD)/gen/commands.o $(BUILD)/libkungfu.a
+$(BUILD)/manual: $(call obj,$(filter-out src/main.c,$(CMD_SRC)) $(MANUAL_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
