@@ -27,7 +27,7 @@ enum { FEEDBACK_NONE = -1 };            /* no index, no number */
 
 struct feedback_study {
 	enum feedback_ask ask;
-	double gold_share, repeat_share; /* of what a rater is shown; 0.05 each */
+	int n_answers;                  /* that the page shows of an item; 1: single answers */
 	const char *instructions;       /* to the raters, or NULL */
 	const char *const *labels;      /* classes of ASK_LABEL, until NULL; or NULL */
 	int scale;                      /* ASK_RATE: 1 … scale; 5 */
