@@ -99,7 +99,10 @@ int feedback_end(struct feedback *f, int status, struct err *e);
 /* --- items --- */
 
 /* id, key where it is NULL, and version are made. 1: the same key and version is there, *id is its; the same key with
- * other bytes is another version of it, a new item. Equal answers, an empty one: −1 and a sentence. */
+ * other bytes is another version of it, a new item. Equal or empty answers are kept: people judged such ones elsewhere
+ * (import: Tulu's 1,150 rows have 40 equal pairs, PandaLM's 54 empty answers), and what is learnt leaves them out;
+ * `feedback new` refuses them with a sentence. An import names the models where its rows do (columns models, or
+ * model_a and model_b): agreement and standings need them. */
 int feedback_add_item(struct feedback *f, const struct feedback_item *it, int64_t *id, struct err *e);
 /* All, in the order of their ids, in mem. */
 int feedback_items(struct feedback *f, struct arena *mem, struct feedback_item **out, size_t *n, struct err *e);
