@@ -38,6 +38,8 @@ void trial_predict(struct predicted *out, const struct trainer_plan *p, const st
 	predict_part(out, "eval", (double)p->eval_bytes, "the evaluation's own activations");
 	if (p->kl_bytes)
 		predict_part(out, "kl_to_base", (double)p->kl_bytes, "base and tuned model over the prompts");
+	if (p->made_bytes)
+		predict_part(out, "rollout", (double)p->made_bytes, "answers while they are made, and their cache");
 	predict_part(out, "base", (double)p->base_bytes, "program, libraries, tokenizer, data");
 }
 

@@ -493,6 +493,14 @@ int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n)
 
 void session_drop(struct session *s, int sequence) { session_truncate(s, sequence, 0); }
 
+void session_forget(struct session *s)
+{
+	for (int i = 0; i < s->n; i++)
+		session_drop(s, i);
+	if (s->virtual_tokens)
+		sequence_truncate(&s->sequences, s->n, 0);
+}
+
 /* May what a sequence holds go on with that one? */
 static bool continues(const struct session *s, int sequence, int adapter)
 {

@@ -63,6 +63,8 @@ int session_truncate(struct session *s, int sequence, int length);
  * are left: feed the rest. */
 int session_keep(struct session *s, int sequence, const int32_t *ids, size_t n);
 void session_drop(struct session *s, int sequence);    /* forgets all of it */
+/* The weights have changed: forgets all of every sequence, the virtual tokens too. */
+void session_forget(struct session *s);
 
 /* Where the session's adapter is several (adapt/multi_adapter.h): which of them a sequence's tokens go through from now
  * on, −1 for none; at first 0 for all. A sequence that holds tokens that went through one keeps it, unless no adapter

@@ -741,10 +741,17 @@ static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
 }
 
 /* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
-static struct linear logprob_head(struct graph *g, uint32_t hidden, float *cap)
+static struct linear logprob_head(struct graph *g, uint32_t hidden, double temperature, float *cap)
 {
 	int weight = model_head(g->model), i;
 	struct linear l = head(g, hidden, &i, cap);
+
+	if (temperature != 1) { /* z/T = cap/T · tanh((x/T)·Wᵀ / (cap/T)) */
+		if (l.bias)
+			BUG("a head with a bias at a temperature");
+		l.x = op_scale(g->tape, l.x, (float)(1 / temperature));
+		*cap /= (float)temperature;
+	}
 
 	if (multiplies_as_trained(g) && l.w == g->weight_tensor[weight])
 		choose_compute(g, weight, &l);
@@ -763,7 +770,7 @@ static struct linear logprob_head(struct graph *g, uint32_t hidden, float *cap)
 uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 {
 	float cap;
-	struct linear l = logprob_head(g, hidden, &cap);
+	struct linear l = logprob_head(g, hidden, 1, &cap);
 
 	return op_token_logprob(g->tape, &l, cap);
 }
@@ -771,7 +778,15 @@ uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)
 {
 	float cap;
-	struct linear l = logprob_head(g, hidden, &cap);
+	struct linear l = logprob_head(g, hidden, 1, &cap);
+
+	return op_token_logprob_from_above(g->tape, &l, cap);
+}
+
+uint32_t graph_logprob_at(struct graph *g, uint32_t hidden, double temperature)
+{
+	float cap;
+	struct linear l = logprob_head(g, hidden, temperature, &cap);
 
 	return op_token_logprob_from_above(g->tape, &l, cap);
 }
@@ -791,7 +806,7 @@ static uint32_t base_head(struct graph *g, int weight)
 uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows)
 {
 	float cap;
-	struct linear l = logprob_head(g, hidden, &cap);
+	struct linear l = logprob_head(g, hidden, 1, &cap);
 	struct linear base = { .x = base_rows, .w = base_head(g, model_head(g->model)), .scale = l.scale,
 		               .int8 = l.int8 };
 

@@ -103,6 +103,8 @@ uint32_t graph_states(struct graph *g, uint32_t hidden);
 uint32_t graph_logprob(struct graph *g, uint32_t hidden);
 /* the same for a loss that stands on it, from which its gradient comes */
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden);
+/* of logits divided by a temperature, for a loss that stands on it; 1 where the head has a bias */
+uint32_t graph_logprob_at(struct graph *g, uint32_t hidden, double temperature);
 /* what the head is multiplied with: the target rows after the final norm [R,C] */
 uint32_t graph_head_rows(struct graph *g, uint32_t hidden);
 /* −KL(base ‖ this) for each label, of its row; starts the gradient of Σ weight·KL. base_rows: graph_head_rows of

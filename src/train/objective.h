@@ -20,11 +20,13 @@
 #include "base/opt.h"
 #include "base/pool.h"
 #include "data/document.h"
+#include "data/forest.h"
 #include "data/shape.h"
 #include "model/export.h"
 #include "model/graph.h"
+#include "op/pass.h"
 
-enum { OBJECTIVE_METRICS = 16 };   /* at most */
+enum { OBJECTIVE_METRICS = 32 };   /* at most */
 #define OBJECTIVE_FILE "objective.safetensors"
 
 struct objective;
@@ -42,9 +44,15 @@ struct objective_run {
 	const struct overlay *overlay;
 	struct pool *pool;
 	const struct kernels *kernels;
+	struct device *device;
 	const struct documents *documents, *eval_documents; /* of the data; the latter NULL where there is none */
+	const struct rows *rows, *eval_rows; /* of which they are made */
+	/* how a step is packed; groups of the data in a step at most: not while it opens */
+	const struct forest_options *forest;
+	size_t groups;
 	uint64_t seed;
 	int32_t max_length;            /* of a document */
+	struct work *computed;         /* what documents and evaluate compute is added here */
 };
 
 /* Sums over micro-batches. */
@@ -79,6 +87,17 @@ struct eval_metrics {
 struct objective_maxima {
 	int32_t documents;
 	int32_t tokens, labels;         /* of a document; labels: of them, those that are learnt */
+	/* They stand alone, none of them `joined`: exactly so many of each group, in any micro-batch; each weighs as
+	 * its row. */
+	bool apart;
+};
+
+/* What making documents and evaluating by itself takes beside the steps' own passes. */
+struct objective_plan {
+	size_t bytes;                   /* of memory while the run lasts */
+	double step_seconds, eval_seconds;
+	struct work step, eval;
+	bool base;                      /* the model is read without what is trained, too */
 };
 
 struct objective {
@@ -116,6 +135,10 @@ struct objective {
 	/* Records what follows the hidden states; returns the tensor that loss reads. Where that is not
 	 * graph_logprob's, whose gradient is its own, the loss is recorded too: objective_loss. */
 	uint32_t (*record)(const struct objective_run *o, struct graph *g, uint32_t hidden);
+	/* So many steps after each other are of the same rows; NULL: one. */
+	long (*repeats)(const void *options);
+	/* Once all is there but numbers: takes what it makes documents with, and says what that needs. */
+	int (*plan)(struct objective_run *o, struct objective_plan *p, struct err *e);
 	/* The same tensor without a loss, for evaluations; NULL: graph_logprob's. */
 	uint32_t (*forward)(const struct objective_run *o, struct graph *g, uint32_t hidden);
 	/* What the loss of a micro-batch is divided by, as `loss` adds it up; NULL: Σ label_weight. */
@@ -126,6 +149,18 @@ struct objective {
 	 * be NULL. A function of its arguments alone; nothing is allocated. */
 	void (*loss)(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
 	             struct objective_sums *s);
+	/* A micro-batch of a step has run; x: what record returned. Nothing is allocated. */
+	void (*passed)(const struct objective_run *o, const struct batch *b, const struct document *const *docs,
+	               const float *x);
+	/* Of a step that is done: more numbers beside those of `metrics`, always as many, into m, whose names become
+	 * its own ([OBJECTIVE_METRICS]). */
+	void (*tell)(const struct objective_run *o, struct objective_metrics *m);
+	/* Evaluates the documents itself (answers to prompts): eval_loss, tokens, metrics. */
+	int (*evaluate)(const struct objective_run *o, const struct document *const *docs, size_t n,
+	                struct eval_metrics *m, struct err *e);
+	/* What a checkpoint must have beside numbers and step, in files of its folder; and back. */
+	int (*save)(const struct objective_run *o, long step, const char *dir, struct err *e);
+	int (*load)(const struct objective_run *o, long step, const char *dir, struct err *e);
 	/* From Σ log p of each document's learnt tokens; NULL: loss is what is told. */
 	void (*eval)(const struct objective_run *o, const struct documents *d, const double *sum,
 	             struct eval_metrics *m);

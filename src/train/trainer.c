@@ -208,7 +208,7 @@ static int add_own_params(struct trainer *t, struct err *e)
 static int check_maxima(struct trainer *t, struct err *e)
 {
 	const struct objective_maxima *m = &t->maxima;
-	int64_t most = (int64_t)m->documents * m->tokens;
+	int64_t most = (int64_t)(m->apart ? 1 : m->documents) * m->tokens;
 
 	if (m->documents < 1 || m->tokens < 2 || m->labels < 1 || m->labels >= m->tokens || m->tokens > t->max_length)
 		BUG("%s makes %d documents of %d tokens, %d learnt", t->objective.row->name, m->documents, m->tokens,
@@ -231,6 +231,9 @@ static int open_objective(struct trainer *t, struct err *e)
 	o->model = t->model;
 	o->pool = t->pool;
 	o->kernels = t->kernels;
+	o->device = t->device;
+	o->rows = &t->train.rows;
+	o->eval_rows = t->has_eval ? &t->eval.rows : NULL;
 	o->seed = (uint64_t)t->recipe.seed;
 	o->max_length = t->max_length;
 	o->documents = &t->train.documents;
@@ -294,6 +297,8 @@ static int join_objective(struct trainer *t, struct err *e)
 	if (o->row->params && add_own_params(t, e) < 0)
 		return -1;
 	o->overlay = t->overlay;
+	o->forest = &t->forest;
+	o->groups = t->global;
 	if (!o->row->maxima)
 		return 0;
 	o->row->maxima(o, &t->maxima);
@@ -343,6 +348,7 @@ static int open_on(struct trainer **out, const struct recipe *r, const struct ob
 	t->totals.first = first;
 	t->objective.row = o;
 	t->objective.options = options;
+	t->repeats = o->repeats ? o->repeats(options) : 1;
 	t->memory = memory;
 	if (open_parts(t, beside ? beside->base : NULL, e) < 0) {
 		trainer_close(t);
@@ -414,7 +420,7 @@ static int take_memory(struct trainer *t, struct err *e)
 	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
 	if (t->objective.row->documents)
 		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
-	t->taken_group = mem_array(t->global, sizeof(*t->taken_group));
+	t->taken_group = mem_array(trainer_global_batch(t), sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
 	t->cut_room = t->dry.cap.docs + (int32_t)order_most_group(t);
 	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
@@ -484,6 +490,8 @@ void step_add(struct trainer *t)
 
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
+	if (t->objective.row->passed)
+		t->objective.row->passed(&t->objective, b, t->taken + t->now.document, model_pass_result(&t->net));
 	live_add(&t->now.live, &live, 1);
 	t->now.metrics.tokens += b->tokens;
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
@@ -572,6 +580,7 @@ int step_begin(struct trainer *t, struct err *e)
 	if (!t->started || t->step >= t->schedule.steps)
 		BUG("a step of a run that is over or not begun");
 	*now = (struct step){ .metrics.step = t->step + 1 };
+	t->objective.computed = &now->work;
 	if (order_take(t, &now->documents, e) < 0)
 		return -1;
 	now->micros = cut(t, now->documents);
@@ -602,6 +611,8 @@ int step_end(struct trainer *t, struct err *e)
 	m->computed_tokens = (int64_t)live->rows;
 	m->loss = t->sums.loss / t->sums.weight;
 	m->metrics = objective_mean(t->objective.row, &t->sums);
+	if (t->objective.row->tell)
+		t->objective.row->tell(&t->objective, &m->metrics);
 	balance_tell(t, &m->metrics);
 	tell_kl(t, m);
 	if (update(t, grad_tree_sum(&t->gradients), m, e) < 0)

@@ -28,6 +28,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	 * arena. */
 	size_t weights_bytes, state_bytes, arena_bytes, scratch_bytes, batch_bytes, eval_bytes, base_bytes;
 	size_t kl_bytes;                /* a part too: what --kl-to-base runs in, or 0 */
+	size_t made_bytes;              /* and what an objective makes its documents with */
 	/* of base_bytes: reading and planning had taken so much more than the steps will */
 	size_t past_bytes;
 	size_t checkpoint_bytes, disk_bytes; /* one checkpoint; all that will be on disk at once */

@@ -102,6 +102,8 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 		                    .memory = t->memory };
 	size_t before = mem_rss();
 
+	if (t->objective.row->evaluate)
+		return 0;
 	if (t->objective.row->masked && hide(t, e) < 0)
 		return -1;
 	o.own_tokens = t->objective.row->masked != NULL;
@@ -118,6 +120,24 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	return 0;
 }
 
+int trainer_plan_making(struct trainer *t, struct err *e)
+{
+	struct objective_plan *p = &t->making;
+	size_t before = mem_rss();
+	double steps = (double)(t->totals.steps - t->totals.first),
+	       evals = t->has_eval ? trainer_evaluations_after(t, t->totals.first) : 0;
+
+	if (!t->objective.row->plan)
+		return 0;
+	if (t->objective.row->plan(&t->objective, p, e) < 0)
+		return -1;
+	t->making_resident = mem_rss() - MIN(before, mem_rss());
+	t->totals.made_bytes = MAX(p->bytes, t->making_resident);
+	t->totals.planned_flops += steps * p->step.flops + evals * p->eval.flops;
+	t->totals.planned_int_ops += steps * p->step.int_ops + evals * p->eval.int_ops;
+	return 0;
+}
+
 struct watch { bool (*interrupted)(void); bool stopped; };
 
 static int watch_progress(void *ctx, size_t done, size_t total)
@@ -129,6 +149,21 @@ static int watch_progress(void *ctx, size_t done, size_t total)
 	return w->stopped ? -1 : 0;
 }
 
+/* By the objective itself. */
+static int evaluate(struct trainer *t, struct eval_metrics *m, bool *stopped, struct err *e)
+{
+	struct objective_run *o = &t->objective;
+	double begin = clock_seconds();
+
+	*m = (struct eval_metrics){ .n = (int64_t)t->eval.n_groups };
+	m->perplexity = m->acc = m->acc_norm = m->acc_stderr = m->acc_norm_stderr = NAN;
+	o->computed = &t->evaluated;
+	int status = o->row->evaluate(o, t->eval.pointer, t->eval.documents.n, m, e);
+	*stopped = status < 0 && stop_asked();
+	m->seconds = clock_seconds() - begin;
+	return status;
+}
+
 int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e)
 {
 	const struct dataset *d = &t->eval;
@@ -137,6 +172,8 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 
 	if (!t->has_eval)
 		BUG("an evaluation without rows");
+	if (t->objective.row->evaluate)
+		return evaluate(t, m, stopped, e);
 	t->sums = (struct objective_sums){ 0 };
 	if (scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, watch_progress, &watch, e) <
 	    0) {
@@ -158,8 +195,9 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 
 struct work trainer_scored(const struct trainer *t)
 {
-	struct work w = { t->reference_work.flops + t->forgetting.work.flops + t->fed.flops,
-		          t->reference_work.int_ops + t->forgetting.work.int_ops + t->fed.int_ops };
+	struct work w = { t->reference_work.flops + t->forgetting.work.flops + t->fed.flops + t->evaluated.flops,
+		          t->reference_work.int_ops + t->forgetting.work.int_ops + t->fed.int_ops +
+		                  t->evaluated.int_ops };
 
 	if (t->scorer) {
 		w.flops += scorer_flops(t->scorer);

@@ -29,10 +29,13 @@ size_t order_most_group(const struct trainer *t)
 	return MAX(MAX(t->train.most_group, t->replay.most_group), (size_t)t->maxima.documents);
 }
 
-long order_steps_per_epoch(const struct trainer *t)
+/* Which take rows that none before has taken. */
+static long fresh_steps_per_epoch(const struct trainer *t)
 {
 	return (long)((order_groups(t) + t->global - 1) / t->global);
 }
+
+long order_steps_per_epoch(const struct trainer *t) { return fresh_steps_per_epoch(t) * t->repeats; }
 
 /* The group that is number k of all that are replayed in the run. */
 static size_t replay_group(const struct trainer *t, uint64_t k)
@@ -55,9 +58,9 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 {
 	const struct dataset *d = &t->train;
 	struct rng_key key = { (uint64_t)t->recipe.seed, RNG_SHUFFLE };
-	long per_epoch = order_steps_per_epoch(t);
-	uint64_t epoch = (uint64_t)(step / per_epoch);
-	size_t n = order_groups(t), first = (size_t)(step % per_epoch) * t->global, count = MIN(t->global, n - first),
+	long per_epoch = fresh_steps_per_epoch(t), fresh = step / t->repeats;
+	uint64_t epoch = (uint64_t)(fresh / per_epoch);
+	size_t n = order_groups(t), first = (size_t)(fresh % per_epoch) * t->global, count = MIN(t->global, n - first),
 	       n_docs = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -82,6 +85,9 @@ static void check_made(const struct trainer *t, size_t n_groups, size_t n)
 	size_t groups = 0;
 	int32_t size = 0;
 
+	if (m->apart && n != n_groups * (size_t)m->documents)
+		BUG("%s makes %zu documents of %zu rows; it said %d of each", t->objective.row->name, n, n_groups,
+		    m->documents);
 	for (size_t i = 0; i < n; i++) {
 		const struct document *d = t->taken[i];
 		size = d->joined && i ? size + 1 : 1;
@@ -90,7 +96,7 @@ static void check_made(const struct trainer *t, size_t n_groups, size_t n)
 			BUG("%s makes document %d of a row with %d tokens, %d learnt; it said %d of %d, %d",
 			    t->objective.row->name, size, d->n, d->n_learn, m->documents, m->tokens, m->labels);
 	}
-	if (groups != n_groups)
+	if (groups != (m->apart ? n : n_groups))
 		BUG("%s makes %zu groups of %zu", t->objective.row->name, groups, n_groups);
 }
 
@@ -103,6 +109,15 @@ static void check_masked(const struct trainer *t, size_t n, size_t made)
 		if (t->taken[i]->n != t->asked[i]->n || t->taken[i]->n_learn != t->asked[i]->n_learn)
 			BUG("%s makes a document of %d tokens, %d hidden, of one of %d, %d", t->objective.row->name,
 			    t->taken[i]->n, t->taken[i]->n_learn, t->asked[i]->n, t->asked[i]->n_learn);
+}
+
+/* Documents that stand alone weigh as the rows that they are of. */
+static void part_groups(struct trainer *t, size_t n)
+{
+	size_t each = (size_t)t->maxima.documents;
+
+	for (size_t i = n; t->maxima.apart && i-- > 0;)
+		t->taken_group[i] = t->taken_group[i / each];
 }
 
 int order_take(struct trainer *t, size_t *n, struct err *e)
@@ -122,6 +137,7 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 		check_masked(t, asked, *n);
 	else
 		check_made(t, groups, *n);
+	part_groups(t, *n);
 	return 0;
 }
 
@@ -192,7 +208,8 @@ static void dry_maxima(const struct trainer *t, int32_t max_tokens, struct dry_r
 	out->cap.segments = 2 * out->cap.docs + (virtual > 0);
 	out->cap.labels = (int32_t)labels;
 	out->cap.targets = MIN(out->cap.rows, out->cap.labels);
-	out->most_micro = (int64_t)t->global;
+	/* two after each other are more than one holds */
+	out->most_micro = m->apart ? (int64_t)MIN(docs, 2 * (double)micros + 1) : (int64_t)t->global;
 	out->micro_batches = (int64_t)steps * micros;
 	out->tokens = (int64_t)(steps * rows);
 	out->all_rows = (int64_t)((double)t->schedule.steps * rows);

@@ -101,6 +101,10 @@ struct trainer {
 	struct device *device;             /* where the steps run */
 	struct objective_run objective;
 	struct objective_maxima maxima;    /* of the documents that it makes; documents 0: it makes none */
+	struct objective_plan making;      /* and what that takes */
+	size_t making_resident;            /* of its memory, what is taken already */
+	struct work evaluated;             /* by the objective itself */
+	long repeats;                      /* steps of the same rows */
 	bool (*interrupted)(void);         /* or NULL */
 
 	struct trainer_base *base;
@@ -265,6 +269,8 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e);
 void trainer_settle_forgetting(struct trainer *t, size_t need, size_t limit);
 int trainer_draw_own_texts(struct trainer *t, struct err *e);
 void forgetting_release(struct forgetting *f);
+/* trainer_eval.c: the objective plans what it makes by itself */
+int trainer_plan_making(struct trainer *t, struct err *e);
 /* trainer_plan.c */
 int trainer_make_plan(struct trainer *t, struct err *e);
 int trainer_check_machine(const struct trainer *t, struct err *e);

@@ -141,7 +141,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 
 	if (t->objective.row->documents) /* what it makes may have any */
 		memset(token, 1, (size_t)t->model->config.V);
-	if (kl_wanted(t)) { /* the base is read whole, whatever stands for it */
+	if (kl_wanted(t) || t->making.base) { /* the base is read whole, whatever stands for it */
 		reads.skips = NULL;
 		reads.own_head = false;
 	}
@@ -169,7 +169,7 @@ size_t trainer_state_bytes(const struct trainer *t)
 static size_t fixed_bytes(const struct trainer_plan *p)
 {
 	return p->weights_bytes + p->state_bytes + p->scratch_bytes + p->batch_bytes + p->eval_bytes + p->kl_bytes +
-	       p->base_bytes;
+	       p->made_bytes + p->base_bytes;
 }
 
 /* While an adapter is made of the weights, before all else; the threads' heaps keep it afterwards. */
@@ -193,7 +193,8 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 		mem_touch(t->overlay->fixed.w, t->overlay->fixed.n * sizeof(float));
 	model_forget(t->model);
 	t->owned_bytes = owned;
-	resident = owned + p->eval_bytes + (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
+	resident = owned + p->eval_bytes + t->making_resident +
+	           (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
 }
@@ -209,7 +210,9 @@ static size_t result_bytes(const struct trainer *t)
 		if (t->full.replaced[i] < 0)
 			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
 	}
-	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->base_bytes + pages(largest) : 0;
+	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
+	                         pages(largest) :
+	                 0;
 }
 
 /* While what was forgotten is measured: texts are drawn before the memory of the steps is taken, and compared when
@@ -218,7 +221,7 @@ static size_t forgetting_bytes(const struct trainer *t)
 {
 	const struct trainer_plan *p = &t->totals;
 	const struct forgetting *f = &t->forgetting;
-	size_t flat = pages(t->params->n * sizeof(float)), common = p->eval_bytes + p->base_bytes;
+	size_t flat = pages(t->params->n * sizeof(float)), common = p->eval_bytes + p->made_bytes + p->base_bytes;
 
 	if (!f->n)
 		return 0;
@@ -233,8 +236,8 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	struct trainer_plan *p = &t->totals;
 	size_t sum = fixed_bytes(p) + arena_bytes;
 	/* A reference is made before the memory of the steps is taken. */
-	size_t start = p->weights_bytes + p->eval_bytes + p->base_bytes + pages(t->params->n * sizeof(float)) +
-	               t->reference_bytes;
+	size_t start = p->weights_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
+	               pages(t->params->n * sizeof(float)) + t->reference_bytes;
 	size_t measured = forgetting_bytes(t);
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
 	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(MAX(start, measured), mem_rss_peak())) - sum;
@@ -425,6 +428,8 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	if (kl_plan(t, e) < 0)
 		return -1;
 	t->totals.gradient_buffers = grad_tree_buffers(trainer_leaves(t));
+	if (trainer_plan_making(t, e) < 0)
+		return -1;
 	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0 ||
 	    trainer_plan_forgetting(t, e) < 0)
 		return -1;

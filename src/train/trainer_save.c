@@ -36,7 +36,12 @@ static int write_adapter(const struct trainer *t, const char *dir, struct err *e
 
 static int save_beside(void *ctx, const char *dir, struct err *e)
 {
-	return write_adapter(ctx, dir, e);
+	const struct trainer *t = ctx;
+	const struct objective_run *o = &t->objective;
+
+	if (t->has_adapter && write_adapter(t, dir, e) < 0)
+		return -1;
+	return o->row->save ? o->row->save(o, t->step, dir, e) : 0;
 }
 
 /* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
@@ -63,7 +68,7 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	c.facts = make_facts(t, caller);
-	c.beside = t->has_adapter ? save_beside : NULL;
+	c.beside = t->has_adapter || t->objective.row->save ? save_beside : NULL;
 	int status = checkpoint_write(dir, &c, e);
 	json_decref(c.facts);
 	return status;
@@ -141,6 +146,11 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 	warn_difference(facts, "kernels", t->kernels->name);
 	warn_difference(facts, "version", KUNGFU_VERSION);
 	t->step = (long)json_integer_value(json_object_get(facts, "step"));
+	if (t->objective.row->load && t->objective.row->load(&t->objective, t->step, dir, e) < 0) {
+		json_decref(facts);
+		json_decref(c.facts);
+		return err_prefix(e, "%s", dir);
+	}
 	*caller = json_incref(json_object_get(facts, "caller"));
 	json_decref(facts);
 	json_decref(c.facts);

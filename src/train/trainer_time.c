@@ -160,6 +160,10 @@ static int time_evaluation(struct trainer *t, struct err *e)
 
 	if (!t->has_eval)
 		return 0;
+	if (t->objective.row->evaluate) {
+		t->totals.eval_seconds = trainer_evaluations_after(t, t->totals.first) * t->making.eval_seconds;
+		return 0;
+	}
 	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
 		return -1;
 	double reference = t->objective.row->reference; /* once more, at the start */
@@ -203,7 +207,8 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 		return -1;
 	if (kl_seconds(t, &kl, e) < 0)
 		return -1;
-	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + update;
+	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + update +
+	                  remaining(t) * t->making.step_seconds;
 	if (t->fisher_rows > 0) /* each as long as its rows, of a micro-batch's */
 		p->start_seconds += pass.seconds * t->fisher_rows / MAX(mean.rows, 1.0);
 	p->start_seconds +=

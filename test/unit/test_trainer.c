@@ -440,7 +440,7 @@ static void test_plan_is_kept(struct test *t, const char *data)
 		CHECK_MSG(t, fabs(flops / p->planned_flops - 1) < 1e-9, "%g planned, %g done", p->planned_flops, flops);
 		CHECK(t, tokens == p->tokens && computed == p->computed_tokens && computed < tokens);
 		size_t sum = p->weights_bytes + p->state_bytes + p->arena_bytes + p->scratch_bytes + p->batch_bytes +
-		             p->eval_bytes + p->kl_bytes + p->base_bytes;
+		             p->eval_bytes + p->kl_bytes + p->made_bytes + p->base_bytes;
 		CHECK(t, sum == p->planned_bytes);
 	}
 	training_end(&s);

@@ -1,0 +1,345 @@
+/* rollout: requests of a batcher become documents. See rollout.h. */
+#include "train/rollout.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/stop.h"
+#include "infer/batcher.h"
+#include "infer/scorer.h"
+#include "model/prepare.h"
+
+enum { SEQUENCES = 64 };           /* beside each other; passes of more rows are no faster a token */
+
+/* --- what it may need --- */
+
+static int32_t longest_of(const struct documents *d)
+{
+	int32_t n = 0;
+
+	for (size_t i = 0; d && i < d->n; i++)
+		n = MAX(n, d->items[i].n);
+	return n;
+}
+
+static int32_t longest_prompt(const struct objective_run *run)
+{
+	return MAX(longest_of(run->documents), longest_of(run->eval_documents));
+}
+
+int rollout_check(const struct rollout_options *o, const struct objective_run *run, struct err *e)
+{
+	int32_t longest = longest_prompt(run), left = run->max_length - longest;
+
+	if (o->max_completion_length <= left)
+		return 0;
+	return err_set(e,
+	               "the longest prompt has %d tokens, which leaves %d of --max-length %d for an answer, and "
+	               "--max-completion-length is %lld: lower that, or raise --max-length",
+	               longest, MAX(left, 0), run->max_length, (long long)o->max_completion_length);
+}
+
+struct objective_maxima rollout_maxima(const struct rollout_options *o, const struct objective_run *run)
+{
+	int32_t labels = (int32_t)o->max_completion_length;
+
+	return (struct objective_maxima){ .documents = (int32_t)o->num_generations, .labels = labels, .apart = true,
+		                          .tokens = longest_of(run->documents) + labels };
+}
+
+/* --- opening --- */
+
+static size_t length_of(const struct rollout *r) { return (size_t)r->longest + (size_t)r->o.max_completion_length; }
+
+static int open_session(struct rollout *r, struct err *e)
+{
+	const struct objective_run *run = r->run;
+	int32_t n_ctx = MIN((int32_t)length_of(r), run->model->config.n_ctx);
+	struct session_size size = { .n_ctx = n_ctx, .n_sequences = (int)MIN(r->most, (size_t)SEQUENCES),
+		                     .cache = { DTYPE_F32, DTYPE_F32 } };
+
+	return session_new(&r->session, run->model, run->overlay, run->device, &size, e);
+}
+
+/* Seconds and operations of drawing n answers after prompts, g to each, all as long as they may get. */
+static int forecast_draw(struct rollout *r, double prompts, double g, double *seconds, struct work *work,
+                         struct err *e)
+{
+	int n = session_sequences(r->session), half = r->longest + (int)r->o.max_completion_length / 2;
+	int rows = MAX(1, MIN(r->longest, session_rows(r->session)));
+	double steps = (double)r->o.max_completion_length * ceil(prompts * g / n), read_seconds;
+	struct work read;
+
+	if (session_time(r->session, n, 1, MIN(half, session_limit(r->session) - 1), seconds, work, e) < 0 ||
+	    session_time(r->session, 1, rows, 0, &read_seconds, &read, e) < 0)
+		return -1;
+	*seconds = *seconds * steps + read_seconds * prompts;
+	work->flops = work->flops * steps + read.flops * prompts;
+	work->int_ops = work->int_ops * steps + read.int_ops * prompts;
+	return 0;
+}
+
+static int plan_draw(struct rollout *r, struct objective_plan *p, struct err *e)
+{
+	const struct objective_run *run = r->run;
+	int n = session_sequences(r->session);
+	double evals = run->eval_documents ? (double)run->eval_documents->n : 0, seconds;
+	struct work w;
+	size_t work, cache;
+
+	session_bytes(r->session, &work, &cache);
+	p->bytes += work + session_fill_bytes(r->session, n, 0, (int)length_of(r)) +
+	            (size_t)n * 4 * (size_t)run->model->config.V * sizeof(float) +   /* of those who draw */
+	            r->most * (length_of(r) * 5 + sizeof(struct completion));
+	if (forecast_draw(r, (double)run->groups, (double)r->o.num_generations, &seconds, &w, e) < 0)
+		return -1;
+	p->step_seconds += seconds;
+	p->step.flops += w.flops;
+	p->step.int_ops += w.int_ops;
+	if (evals == 0)
+		return 0;
+	if (forecast_draw(r, evals, 1, &seconds, &w, e) < 0)
+		return -1;
+	p->eval_seconds += seconds;
+	p->eval.flops += w.flops;
+	p->eval.int_ops += w.int_ops;
+	return 0;
+}
+
+static uint32_t record_scores(void *ctx, struct graph *g, uint32_t hidden)
+{
+	const struct rollout *r = ctx;
+
+	return graph_logprob_at(g, hidden, r->o.temperature);
+}
+
+static void scored(void *ctx, struct batch *b, const struct document *const *docs, const float *x)
+{
+	const struct rollout *r = ctx;
+
+	rollout_keep(r, b, docs, x, r->scores);
+}
+
+/* What lies under what the run trains: an objective's own overlay does not count. */
+static const struct overlay *under_trained(const struct objective_run *run)
+{
+	const struct overlay *o = run->overlay;
+
+	return (o == &run->own ? o->under : o)->under;
+}
+
+static int open_scorer(struct rollout *r, struct objective_plan *p, struct err *e)
+{
+	const struct objective_run *run = r->run;
+	const struct forest_options *f = run->forest;
+	struct scorer_options o = { .max_tokens = f->max_tokens, .max_length = MIN(run->max_length, f->max_tokens),
+		                    .as_trained = true, .unshared = !f->share, .record = record_scores,
+		                    .next_tokens = true, .scored = scored, .ctx = r };
+	struct objective_maxima m = rollout_maxima(&r->o, run);
+	double rows = (double)r->most * m.tokens;
+	struct batch_cap cap = { .rows = (int32_t)MIN(rows, f->max_tokens), .keys = (int32_t)MIN(rows, f->max_tokens),
+		                 .docs = (int32_t)r->most, .segments = 2 * (int32_t)r->most + 1,
+		                 .labels = (int32_t)(r->most * (size_t)m.labels) };
+	size_t before = mem_rss();
+
+	cap.targets = MIN(cap.rows, cap.labels);
+	if (scorer_new(&r->scorer, run->model, under_trained(run), run->device, &o, e) < 0)
+		return -1;
+	scorer_reserve(r->scorer, &cap);
+	p->bytes += mem_rss() - MIN(before, mem_rss()) + r->most * (size_t)m.labels * sizeof(float);
+	p->base = true;
+	return 0;
+}
+
+int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, bool score,
+                 struct objective_plan *p, struct err *e)
+{
+	*r = (struct rollout){ .o = *o, .run = run, .longest = longest_prompt(run), .drift = NAN };
+	r->most = run->groups * (size_t)o->num_generations;
+	generate_ends(run->model, &r->ends);
+	if (!r->ends.n)
+		return err_set(e, "%s names no token that ends an answer", run->model->source.path);
+	r->items = mem_array(r->most, sizeof(*r->items));
+	r->ids = mem_array(r->most * length_of(r), sizeof(*r->ids));
+	r->learn = mem_array(r->most * length_of(r), 1);
+	r->drawn = mem_array((size_t)o->max_completion_length, sizeof(*r->drawn));
+	r->label_at = mem_array(r->most, sizeof(*r->label_at));
+	if (open_session(r, e) < 0 || plan_draw(r, p, e) < 0)
+		return -1;
+	if (!score)
+		return 0;
+	r->scores = mem_array(r->most * (size_t)o->max_completion_length, sizeof(*r->scores));
+	return open_scorer(r, p, e);
+}
+
+void rollout_close(struct rollout *r)
+{
+	session_free(r->session);
+	scorer_free(r->scorer);
+	tokens_release(&r->ends);
+	arena_release(&r->text);
+	mem_free(r->items);
+	mem_free(r->ids);
+	mem_free(r->learn);
+	mem_free(r->drawn);
+	mem_free(r->scores);
+	mem_free(r->label_at);
+	*r = (struct rollout){ 0 };
+}
+
+/* --- drawing --- */
+
+static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
+{
+	struct rollout *r = ctx;
+	struct completion *c = &r->items[ticket];
+	struct document *d = &c->document;
+	(void)e;
+
+	c->length = (int32_t)g->ids.n;
+	c->ended = g->finish == FINISH_STOP;
+	c->text = arena_array(&r->text, g->text.len + 1, 1);
+	memcpy(c->text, buf_str(&g->text), g->text.len);
+	memcpy(d->ids + d->n, g->ids.id, g->ids.n * sizeof(*d->ids));
+	memset(d->learn + d->n, 1, g->ids.n);
+	d->n += c->length;
+	d->n_learn = c->length;
+	if (r->run->computed) {
+		r->run->computed->flops += g->flops + g->int_ops;
+		r->run->computed->int_ops += g->int_ops;
+	}
+	return 0;
+}
+
+struct looking { struct rollout *r; int32_t n; };
+
+/* Of completion 0: log softmax(z/T) of the token. */
+static void look_at_token(void *ctx, int32_t id, const float *logits)
+{
+	struct looking *l = ctx;
+	size_t V = (size_t)l->r->run->model->config.V;
+	double most = -INFINITY, sum = 0, by = 1 / l->r->drawn_temperature;
+
+	for (size_t i = 0; i < V; i++)
+		most = fmax(most, (double)logits[i]);
+	for (size_t i = 0; i < V; i++)
+		sum += exp(((double)logits[i] - most) * by);
+	l->r->drawn[l->n++] = (float)(((double)logits[id] - most) * by - log(sum));
+}
+
+static void begin_completion(struct rollout *r, size_t i, const struct document *prompt)
+{
+	struct completion *c = &r->items[i];
+
+	*c = (struct completion){ .document = *prompt, .prompt = prompt };
+	c->document.ids = r->ids + i * length_of(r);
+	c->document.learn = r->learn + i * length_of(r);
+	c->document.joined = false;
+	memcpy(c->document.ids, prompt->ids, (size_t)prompt->n * sizeof(*prompt->ids));
+	memset(c->document.learn, 0, (size_t)prompt->n);
+}
+
+static int draw_all(struct rollout *r, struct batcher *b, struct sampler *sampler, struct err *e)
+{
+	struct looking looking = { .r = r };
+	struct batcher_request q = { .done = done, .ctx = r };
+	int status = 0;
+
+	for (size_t i = 0; i < r->n && !status; i++) {
+		const struct document *d = &r->items[i].document;
+		sampler->stream = (uint32_t)i;
+		q.ids = d->ids;
+		q.n = (size_t)d->n;
+		q.generate = (struct generate_options){ .end = r->ends, .sampler = sampler, .ctx = &looking,
+			                                .token = !i && r->drawn_temperature > 0 ? look_at_token : NULL,
+			                                .max_new_tokens = (size_t)r->o.max_completion_length };
+		status = batcher_add(b, &q, e) < 0 ? -1 : 0;
+	}
+	while (!status && batcher_busy(b))
+		status = stop_asked() ? err_set(e, "interrupted while answers were drawn") : batcher_step(b, e);
+	return status;
+}
+
+int rollout_draw(struct rollout *r, long step, const struct document *const *prompts, size_t n, int generations,
+                 double temperature, struct err *e)
+{
+	struct sampler sampler = { .seed = r->run->seed, .index = (uint64_t)step << 32 };
+	struct sampler_choice choice;
+
+	if (n * (size_t)generations > r->most)
+		BUG("%zu answers, of which %zu were planned", n * (size_t)generations, r->most);
+	arena_release(&r->text);
+	r->text = (struct arena)ARENA_INIT;
+	r->n = n * (size_t)generations;
+	r->generations = generations;
+	r->drift = NAN;
+	r->drawn_temperature = temperature;
+	for (size_t i = 0; i < r->n; i++)
+		begin_completion(r, i, prompts[i / (size_t)generations]);
+	session_forget(r->session);
+	sampler_choose(&choice);
+	sampler_choice_set(&choice, "temperature", temperature);
+	sampler.steps = choice.steps;
+	struct batcher *b = batcher_new(r->session, r->run->model->tokenizer, r->run->pool);
+	int status = draw_all(r, b, &sampler, e);
+	batcher_free(b);
+	sampler_choice_release(&choice);
+	return status;
+}
+
+/* --- numbers of their tokens --- */
+
+static void begin_labels(const struct rollout *r, const struct batch *b, const struct document *const *docs)
+{
+	for (int32_t i = 0; i < b->n_docs; i++) {
+		size_t k = (size_t)(rollout_of(r, docs[i]) - r->items);
+		r->label_at[i] = (int32_t)(k * (size_t)r->o.max_completion_length);
+	}
+}
+
+void rollout_fill(const struct rollout *r, const struct batch *b, const struct document *const *docs,
+                  const float *numbers, float *column)
+{
+	begin_labels(r, b, docs);
+	for (int32_t i = 0; i < b->n_labels; i++) /* those of a document in the order of its tokens */
+		column[i] = numbers[r->label_at[b->label_doc[i]]++];
+}
+
+void rollout_keep(const struct rollout *r, const struct batch *b, const struct document *const *docs, const float *x,
+                  float *numbers)
+{
+	begin_labels(r, b, docs);
+	for (int32_t i = 0; i < b->n_labels; i++)
+		numbers[r->label_at[b->label_doc[i]]++] = x[i];
+}
+
+void rollout_look(struct rollout *r, const struct batch *b, const struct document *const *docs, const float *x)
+{
+	int32_t first = -1, k = 0;
+	double drift = 0;
+
+	for (int32_t i = 0; i < b->n_docs; i++)
+		if (rollout_of(r, docs[i]) == r->items)
+			first = i;
+	if (first < 0 || !(r->drawn_temperature > 0))
+		return;
+	for (int32_t i = 0; i < b->n_labels; i++)
+		if (b->label_doc[i] == first)
+			drift = fmax(drift, fabs((double)x[i] - (double)r->drawn[k++]));
+	r->drift = drift;
+}
+
+int rollout_score(struct rollout *r, struct err *e)
+{
+	const struct document **docs = mem_array(r->n, sizeof(*docs));
+	double flops = scorer_flops(r->scorer), int_ops = scorer_int_ops(r->scorer);
+
+	for (size_t i = 0; i < r->n; i++)
+		docs[i] = &r->items[i].document;
+	int status = scorer_run(r->scorer, docs, r->n, false, NULL, NULL, NULL, NULL, e);
+	mem_free(docs);
+	r->run->computed->flops += scorer_flops(r->scorer) - flops;
+	r->run->computed->int_ops += scorer_int_ops(r->scorer) - int_ops;
+	return status;
+}
