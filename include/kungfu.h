@@ -98,7 +98,8 @@ KF_API int kf_abi(void);               /* KF_ABI of the library that runs; compa
 KF_API void kf_free(void *p);          /* memory that a function here gave to the caller */
 
 /* --- model: a GGUF file, a Hugging Face folder, or what `kungfu adapt` left (its base, with its adapter where a call
- * has none; of a cascade the dear way), mapped: it is read as it is used, and its memory is shared with other
+ * has none; of a cascade the dear way; what it puts before what is asked stands before rows, in kf_ask and in kf_chat),
+ * mapped: it is read as it is used, and its memory is shared with other
  * processes. One whose tokenizer is missing or not known opens all the same and is run by ids; what reads or writes
  * text (kf_encode, kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
 
@@ -132,8 +133,12 @@ KF_API int kf_decode(const struct kf_model *model, const int32_t *ids, size_t n,
 struct kf_message {
 	const char *role, *content;    /* "system", "user", "assistant" */
 };
-/* A conversation in the model's own template, up to where the assistant's answer begins. KF_FAILED for a model without
- * one. */
+/* A text as `kungfu generate -p` asks it: the user's turn in the model's own template, without one the text as it is;
+ * of what `kungfu adapt` left with an instruction or examples, after these. */
+KF_API int kf_ask(const struct kf_model *model, const char *text, size_t length, int32_t **ids, size_t *n_ids,
+                  struct kf_error *error);
+/* A conversation in the model's own template, up to where the assistant's answer begins, after an instruction and
+ * examples as above. KF_FAILED for a model without one. */
 KF_API int kf_chat(const struct kf_model *model, const struct kf_message *messages, size_t n, int32_t **ids,
                    size_t *n_ids, struct kf_error *error);
 

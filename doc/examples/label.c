@@ -28,7 +28,7 @@ static void write_answer(struct kf_model **model, const char *path, const char *
 	if (!*model)
 		check(kf_model_open(model, path, &error));
 	check(kf_session_new(&session, *model, NULL, 0, NULL, &error));
-	check(kf_encode(*model, text, strlen(text), 0, &ids, &n, &error));
+	check(kf_ask(*model, text, strlen(text), &ids, &n, &error));
 	check(kf_session_generate(session, ids, n, &options, &answer, &error));
 	printf("written: %s\n", answer.text);
 	kf_free(ids);

@@ -2,12 +2,14 @@
 #include <string.h>
 
 #include "api/handles.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
-#include "data/chat.h"
 #include "base/utf8.h"
+#include "data/chat.h"
+#include "data/prompts.h"
 #include "ladder/adapted.h"
 
-/* What `kungfu adapt` left: its base, with its adapter where it has one; of a cascade the dear way. */
+/* What `kungfu adapt` left: its base, with its adapter and its prompt where it has one; of a cascade the dear way. */
 static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 {
 	struct adapted a;
@@ -17,9 +19,10 @@ static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 	int status = 0;
 	if (!a.model)
 		status = err_set(e, "%s answers without a model (%s): kf_labeller_open takes it", path, a.kind);
-	else if (a.prompt || a.documents)
-		status = err_set(e, "%s answers by more than a model and an adapter (%s): kungfu eval and generate "
-		                    "take it", path, a.kind);
+	else if (a.documents)
+		status = err_set(e, "%s answers from documents (%s): kungfu eval and generate take it", path, a.kind);
+	else if (a.prompt && !(m->before = jsonx_load_file(a.prompt, e)))
+		status = -1;
 	if (status == 0)
 		status = model_open(&m->model, a.model, e);
 	if (status == 0 && a.adapter) {
@@ -64,6 +67,7 @@ void kf_model_free(struct kf_model *m)
 	if (!handle_is(m, KIND_MODEL) || !handle_drop(m))
 		return;
 	template_free(m->chat);
+	json_decref(m->before);
 	if (m->has_own)
 		adapter_release(&m->own);
 	model_close(&m->model);
@@ -105,6 +109,13 @@ int model_text(const struct kf_model *m, struct err *e)
 struct text_codec model_codec(const struct kf_model *m)
 {
 	return (struct text_codec){ m->model.tokenizer, m->chat };
+}
+
+int model_before(const struct kf_model *m, bool templated, bool asks, struct fewshot **out, struct err *e)
+{
+	struct fewshot_options o = { .chat = templated, .template_ = m->chat != NULL, .asks = asks };
+
+	return fewshot_load(out, m->before, &o, e);
 }
 
 /* Memory of a list is a block of its own, so the caller can have it. */
@@ -183,6 +194,26 @@ static json_t *message_json(const struct kf_message *m)
 	return NULL;
 }
 
+/* Before the conversation stands what the model puts there. */
+static int put_before(const struct kf_model *m, json_t **list, struct err *e)
+{
+	struct fewshot *f;
+
+	if (!m->before)
+		return 0;
+	if (model_before(m, true, true, &f, e) < 0)
+		return -1;
+	json_t *turns = fewshot_turns(f, NULL, e);
+	if (turns) {
+		json_t *all = fewshot_join(f, turns, *list);
+		json_decref(*list);
+		*list = all;
+	}
+	json_decref(turns);
+	fewshot_free(f);
+	return turns ? 0 : -1;
+}
+
 static int render_chat(const struct kf_model *m, const struct kf_message *messages, size_t n, struct tokens *t,
                        struct err *e)
 {
@@ -197,6 +228,8 @@ static int render_chat(const struct kf_model *m, const struct kf_message *messag
 		json_t *j = message_json(&messages[i]);
 		status = j ? json_array_append_new(list, j) : err_set(e, "message %zu is not UTF-8", i);
 	}
+	if (status == 0)
+		status = put_before(m, &list, e);
 	if (status == 0)
 		status = chat_prompt(&codec, &(struct conversation){ .messages = list }, t, &text, e);
 	buf_release(&text);
@@ -223,4 +256,42 @@ int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t 
 		if (!messages[i].role || !messages[i].content)
 			return call_misuse(&c, "message %zu has no %s", i, messages[i].role ? "content" : "role");
 	return give_ids(&c, render_chat(m, messages, n, &t, &c.err), &t, ids, n_ids);
+}
+
+static int encode_asked(const struct kf_model *m, const char *text, size_t n, struct tokens *t, struct err *e)
+{
+	struct text_codec codec = model_codec(m);
+	struct prompt_options o = { .raw = !m->chat || json_object_get(m->before, "text") };
+	struct fewshot *f;
+
+	if (model_text(m, e) < 0)
+		return -1;
+	if (!m->before)
+		return prompt_encode_text(&codec, text, n, &o, t, e);
+	if (model_before(m, !o.raw, true, &f, e) < 0)
+		return -1;
+	int status = prompt_encode_after(f, &codec, text, n, &o, t, e);
+	fewshot_free(f);
+	return status;
+}
+
+int kf_ask(const struct kf_model *m, const char *text, size_t length, int32_t **ids, size_t *n_ids,
+           struct kf_error *error)
+{
+	struct call c;
+	struct tokens t = { 0 };
+	size_t bad;
+
+	if (ids)
+		*ids = NULL;
+	if (call_begin(&c, m, KIND_MODEL, error) < 0)
+		return KF_MISUSE;
+	if (!text || !ids || !n_ids)
+		return call_misuse(&c, "%s is NULL", !text ? "text" : !ids ? "ids" : "n_ids");
+	if (length == KF_WHOLE)
+		length = strlen(text);
+	int status = utf8_valid(text, length, &bad) ? 0 : err_set(&c.err, "the text is no UTF-8 at offset %zu", bad);
+	if (status == 0)
+		status = encode_asked(m, text, length, &t, &c.err);
+	return give_ids(&c, status, &t, ids, n_ids);
 }

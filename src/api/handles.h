@@ -5,6 +5,7 @@
 #include "adapt/adapter.h"
 #include "api/call.h"
 #include "data/document.h"
+#include "data/fewshot.h"
 #include "infer/scorer.h"
 
 struct kf_model {
@@ -14,6 +15,7 @@ struct kf_model {
 	struct err no_text;           /* why model.tokenizer is NULL */
 	struct adapter own;           /* of what `kungfu adapt` left: in use where no other is */
 	bool has_own;
+	json_t *before;               /* what it puts before what is asked (data/fewshot.h); NULL: nothing */
 };
 
 struct kf_adapter {
@@ -42,6 +44,8 @@ int adapter_of(const struct kf_adapter *a, const struct kf_model *m, const struc
 /* 0, or −1 with the sentence why the model has no text. */
 int model_text(const struct kf_model *m, struct err *e);
 struct text_codec model_codec(const struct kf_model *m);
+/* What stands before rows, or, asks, before what is to be answered; m has some. templated: a template writes texts. */
+int model_before(const struct kf_model *m, bool templated, bool asks, struct fewshot **out, struct err *e);
 
 /* As the caller sees it; learn and ids stay where they are. */
 struct kf_document document_shown(const struct document *d);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "data/chat_fit.h"
 #include "data/shape.h"
 
@@ -107,6 +108,23 @@ static json_t *asked_of(const json_t *row, struct err *e)
 	if (!prompt && !messages)
 		err_set(e, "prompt or messages was wanted, the row has neither");
 	return json_incref(prompt ? prompt : messages);
+}
+
+int prompt_encode_after(struct fewshot *f, const struct text_codec *c, const char *text, size_t n,
+                        const struct prompt_options *o, struct tokens *ids, struct err *e)
+{
+	json_t *prompt = json_pack("{s:o}", "prompt", jsonx_text(text, n));
+	struct row row = { prompt, "the prompt", 1 }, made = row;
+	struct columns seen = { 0 };
+	int status = -1;
+
+	made.json = fewshot_row(f, &row, shape_of(prompt), e);
+	if (made.json)
+		status = prompt_encode_row(c, &made, o, ids, &seen, e);
+	columns_release(&seen);
+	json_decref(made.json);
+	json_decref(prompt);
+	return status;
 }
 
 int prompt_encode_row(const struct text_codec *c, const struct row *row, const struct prompt_options *o,

@@ -4,6 +4,7 @@
 
 #include "data/columns.h"
 #include "data/document.h"
+#include "data/fewshot.h"
 
 struct prompt_options {
 	const char *system;            /* the system's turn before it, or NULL */
@@ -14,6 +15,9 @@ struct prompt_options {
 /* A text: a user's turn. Appends to ids; an empty prompt is a sentence. */
 int prompt_encode_text(const struct text_codec *c, const char *text, size_t n, const struct prompt_options *o,
                        struct tokens *ids, struct err *e);
+/* The same with what f puts before it. */
+int prompt_encode_after(struct fewshot *f, const struct text_codec *c, const char *text, size_t n,
+                        const struct prompt_options *o, struct tokens *ids, struct err *e);
 /* A row: what its shape asks (data/shape.h): `prompt`, a string or a list of messages, `messages`, … with the columns
  * that a conversation takes beside them. A text is a user's turn too, so it takes them as well. What nobody reads is
  * met in `seen`. */

@@ -121,6 +121,8 @@ static void use_text(struct world *w, struct input *in)
 		n = odd_ids(in, some);
 		check(w, kf_decode(m, some, n, which & 32 ? odd_int(in) : KF_SPECIAL, &text, NULL, &w->error));
 		kf_free(text);
+	} else if (which & 128) {
+		ids_back(w, kf_ask(m, source, KF_WHOLE, &ids, &n, &w->error), &ids);
 	} else {
 		struct kf_message messages[2] = { { odd_text(in), source }, { "user", odd_text(in) } };
 		ids_back(w, kf_chat(m, messages, byte(in) % 3, &ids, &n, &w->error), &ids);

@@ -653,6 +653,73 @@ static void adapted(struct test *t, struct kf_model *m, const int32_t *ids, size
 	mem_free(lora);
 }
 
+/* A folder as `kungfu adapt` leaves it where examples answer. */
+static void prompted(struct test *t)
+{
+	char *base = golden("llama"), *dir = io_join(test_tmp(), "api-prompted"), *file = io_join(dir, "artefact.json"),
+	     *prompt = io_join(dir, "prompt.json"), *data = io_join(dir, "rows.jsonl"), *decoded;
+	char *text = mem_printf("{\"format\": 1, \"rung\": \"few_shot\", \"base\": \"%s\", \"files\": \".\", "
+	                        "\"kind\": \"base\", \"prompt\": \"prompt.json\"}", base);
+	const char *turns = "{\"format\": 1, \"messages\": [{\"role\": \"user\", \"content\": \"plan?\"}, "
+	                    "{\"role\": \"assistant\", \"content\": \"tape\"}]}",
+	           *words = "{\"format\": 1, \"text\": \"plan: tape\\n\\n\"}",
+	           *row = "{\"prompt\": \"sum?\", \"completion\": \" row\"}\n";
+	const struct kf_message asked = { "user", "sum?" },
+	                        whole[] = { { "user", "plan?" }, { "assistant", "tape" }, asked };
+	struct kf_model *plain, *left;
+	struct kf_data *rows;
+	struct kf_document d;
+	int32_t *want, *got;
+	size_t n_want, n_got;
+	struct err e;
+
+	test_case(t, "what adapt left with examples puts them before what is asked, said or scored");
+	CHECK(t, io_mkdirs(dir, &e) == 0 && io_write(file, text, strlen(text), &e) == 0 &&
+	         io_write(prompt, turns, strlen(turns), &e) == 0 && io_write(data, row, strlen(row), &e) == 0);
+	GOOD(kf_model_open(&plain, base, &error));
+	GOOD(kf_model_open(&left, dir, &error));
+	GOOD(kf_chat(plain, whole, 3, &want, &n_want, &error));
+	GOOD(kf_chat(left, &asked, 1, &got, &n_got, &error));
+	CHECK(t, n_got == n_want && !memcmp(want, got, n_got * sizeof(*got)));
+	kf_free(got);
+	GOOD(kf_ask(left, "sum?", KF_WHOLE, &got, &n_got, &error));
+	CHECK(t, n_got == n_want && !memcmp(want, got, n_got * sizeof(*got)));
+	kf_free(got);
+	kf_free(want);
+	GOOD(kf_chat(plain, &asked, 1, &want, &n_want, &error));
+	GOOD(kf_ask(plain, "sum?", 4, &got, &n_got, &error));
+	CHECK(t, n_got == n_want && !memcmp(want, got, n_got * sizeof(*got)));
+	kf_free(got);
+	kf_free(want);
+	BAD(KF_FAILED, kf_ask(plain, "\xff", 1, &got, &n_got, &error));
+	BAD(KF_MISUSE, kf_ask(plain, NULL, 1, &got, &n_got, &error));
+	BAD(KF_FAILED, kf_data_open(&rows, left, data, NULL, &error)); /* turns before a text */
+	kf_model_free(left);
+
+	CHECK(t, io_write(prompt, words, strlen(words), &e) == 0);
+	GOOD(kf_model_open(&left, dir, &error));
+	GOOD(kf_data_open(&rows, left, data, NULL, &error));
+	GOOD(kf_data_document(rows, 0, &d, &error));
+	GOOD(kf_decode(left, d.ids, d.n, 0, &decoded, NULL, &error));
+	CHECK_MSG(t, strstr(decoded, "plan: tape\n\nsum? row"), "%s", decoded);
+	kf_free(decoded);
+	kf_data_free(rows);
+	BAD(KF_FAILED, kf_chat(left, &asked, 1, &got, &n_got, &error)); /* a text before turns */
+	GOOD(kf_ask(left, "sum?", KF_WHOLE, &got, &n_got, &error));
+	GOOD(kf_decode(left, got, n_got, 0, &decoded, NULL, &error));
+	CHECK_MSG(t, strstr(decoded, "plan: tape\n\nsum?"), "%s", decoded);
+	kf_free(decoded);
+	kf_free(got);
+	kf_model_free(left);
+	kf_model_free(plain);
+	mem_free(text);
+	mem_free(data);
+	mem_free(prompt);
+	mem_free(file);
+	mem_free(dir);
+	mem_free(base);
+}
+
 /* --- threads --- */
 
 struct chatter {
@@ -803,6 +870,7 @@ void test_api(struct test *t)
 	embeddings(t, "llama.gguf");
 	adapters(t, m, ids, n);
 	adapted(t, m, ids, n);
+	prompted(t);
 	threads(t, m, ids, n);
 	guest(t);
 	kf_free(ids);

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "cmd/generate/generate_parts.h"
 #include "cmd/metering.h"
-#include "data/shape.h"
 
 /* An instruction and --system are one turn. */
 static void join_system(struct in_context *c, struct prompt_options *how)
@@ -44,23 +43,14 @@ void generate_context_close(struct generate_context *g)
 int generate_context_text(struct generate_context *g, const struct text_codec *codec, const char *text, size_t n,
                           const struct prompt_options *how, struct tokens *ids, struct err *e)
 {
-	json_t *prompt = json_pack("{s:o}", "prompt", json_stringn(text, n));
-	struct row row = { prompt, "the prompt", 1 }, made = row;
-	struct columns seen = { 0 };
 	struct tokens alone = { 0 };
-	int status = -1;
+	int status = prompt_encode_after(g->fewshot, codec, text, n, how, ids, e);
 
-	made.json = fewshot_row(g->fewshot, &row, shape_of(prompt), e);
-	if (made.json)
-		status = prompt_encode_row(codec, &made, how, ids, &seen, e);
 	if (status == 0)
 		status = prompt_encode_text(codec, text, n, how, &alone, e);
 	if (status == 0)
 		g->added_tokens = (double)ids->n - (double)alone.n;
-	columns_release(&seen);
 	tokens_release(&alone);
-	json_decref(made.json);
-	json_decref(prompt);
 	return status;
 }
 
