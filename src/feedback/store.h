@@ -68,7 +68,7 @@ struct feedback_label {
 	const char *comment;            /* or NULL */
 	double seconds;                 /* that it took, NAN: not known */
 	int64_t repeat_of;              /* an earlier label of the same rater, or 0 */
-	double time;                    /* when it was saved, seconds since 1970 */
+	double time;                    /* when it was said, seconds since 1970 */
 	bool withdrawn;
 };
 
@@ -82,15 +82,18 @@ struct feedback_rater {
 
 struct feedback;
 
-/* --- the file --- */
+/* --- the file: of one thread at a time --- */
 
 /* A new one, with what the study says; a file that is there is an error. */
 int feedback_create(const char *path, const struct feedback_study *s, struct err *e);
 int feedback_open(struct feedback **out, const char *path, bool write, struct err *e);
 void feedback_close(struct feedback *f);
-bool feedback_is(const char *path);            /* is it a file of feedback: rows may be read from it */
+/* Is it a SQLite file? feedback_open says what of. Not of a file that this process has open: closing a descriptor drops
+ * SQLite's locks. */
+bool feedback_is(const char *path);
 const struct feedback_study *feedback_study(const struct feedback *f);
-/* Only one process serves a file: −1 names the other's process number. Ends with feedback_close. */
+/* Only one process serves a file: −1 names the other's process number. Ends with feedback_close; FILE.server lies
+ * beside the file until then. */
 int feedback_lock(struct feedback *f, struct err *e);
 /* Several changes as one transaction; they nest. status: of what was done, < 0 takes all back. */
 int feedback_begin(struct feedback *f, struct err *e);
@@ -103,6 +106,7 @@ int feedback_end(struct feedback *f, int status, struct err *e);
  * (import: Tulu's 1,150 rows have 40 equal pairs, PandaLM's 54 empty answers), and what is learnt leaves them out;
  * `feedback new` refuses them with a sentence. An import names the models where its rows do (columns models, or
  * model_a and model_b): agreement and standings need them. */
+int feedback_version(const struct feedback_item *it, char hex[33], struct err *e);
 int feedback_add_item(struct feedback *f, const struct feedback_item *it, int64_t *id, struct err *e);
 /* All, in the order of their ids, in mem. */
 int feedback_items(struct feedback *f, struct arena *mem, struct feedback_item **out, size_t *n, struct err *e);
@@ -111,12 +115,16 @@ int feedback_item(struct feedback *f, int64_t id, struct arena *mem, struct feed
 
 /* --- labels --- */
 
-/* 0: saved and synced; 1: this key is there, or the same label by import (key NULL: made of all that it says). */
+/* 0: saved and synced; 1: this key is there, or the same label by import (key NULL: made of all that it says, the
+ * item's version and the rater's name). time 0: now; version NULL: the item's; another one: −1. The rater's open
+ * showing of the item is answered by it. */
 int feedback_add_label(struct feedback *f, const struct feedback_label *l, struct err *e);
-/* Withdraws the rater's label of this key; 1: there is none. */
+/* Withdraws the rater's label of this key, NULL: the last; 1: there is none. Its showing is the rater's last open one
+ * again. */
 int feedback_withdraw(struct feedback *f, int64_t rater, const char *key, struct err *e);
 /* All that stand, of the current versions and of earlier ones, in the order of their ids, in mem. */
 int feedback_labels(struct feedback *f, struct arena *mem, struct feedback_label **out, size_t *n, struct err *e);
+/* What stands; raters: that have said something. */
 int feedback_count(struct feedback *f, size_t *items, size_t *labels, size_t *raters, struct err *e);
 
 /* --- raters --- */
