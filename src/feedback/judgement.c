@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "feedback/resample.h"
 
 enum { HALVES = 2 }; /* values of a comparison that is no tie */
 
@@ -26,10 +27,23 @@ ptrdiff_t said_item(const struct said *s, int64_t id)
 	return low < s->n_items && s->items[low].id == id ? (ptrdiff_t)low : -1;
 }
 
+const struct feedback_label *said_label(const struct said *s, int64_t id)
+{
+	for (size_t low = 0, high = s->n_labels; low < high;) {
+		size_t mid = (low + high) / 2;
+		if (s->labels[mid].id == id)
+			return &s->labels[mid];
+		if (s->labels[mid].id < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
 /* --- comparisons --- */
 
-/* Of answers a and b: 1, ½ or 0 for a; NAN: the label does not say. */
-static double outcome(const struct feedback_item *it, const struct feedback_label *l, int a, int b)
+double label_outcome(const struct feedback_item *it, const struct feedback_label *l, int a, int b)
 {
 	if (l->rank[a] > 0 && l->rank[b] > 0)
 		return l->rank[a] == l->rank[b] ? 0.5 : l->rank[a] < l->rank[b];
@@ -67,13 +81,36 @@ size_t comparisons_of(const struct said *s, struct arena *mem, struct comparison
 			continue;
 		for (int a = 0; a < s->items[i].n; a++)
 			for (int b = a + 1; b < s->items[i].n; b++) {
-				double won = outcome(&s->items[i], l, a, b);
+				double won = label_outcome(&s->items[i], l, a, b);
 				if (!isnan(won))
 					(*out)[n++] = (struct comparison){ (size_t)i, k, (int8_t)a, (int8_t)b, won,
 						                           stood_first(l, a, b) };
 			}
 	}
 	return n;
+}
+
+double said_again(const struct said *s, const struct feedback_label *first, const struct feedback_label *again)
+{
+	ptrdiff_t i = said_item(s, again->item);
+	double same = 0, n = 0;
+
+	if (i < 0 || first->item != again->item || first->skipped || again->skipped)
+		return NAN;
+	if (s->study->ask == ASK_LABEL)
+		return first->label && again->label ? !strcmp(first->label, again->label) : NAN;
+	for (int a = 0; a < s->items[i].n; a++) {
+		bool rated = s->study->ask == ASK_RATE && !isnan(first->rating[a]) && !isnan(again->rating[a]);
+		n += rated;
+		same += rated && !islessgreater(first->rating[a], again->rating[a]);
+		for (int b = a + 1; s->study->ask != ASK_RATE && b < s->items[i].n; b++) {
+			double x = label_outcome(&s->items[i], first, a, b);
+			double y = label_outcome(&s->items[i], again, a, b);
+			n += !isnan(x) && !isnan(y);
+			same += !isnan(x) && !isnan(y) && !islessgreater(x, y);
+		}
+	}
+	return n > 0 ? same / n : NAN;
 }
 
 /* --- units --- */
@@ -234,13 +271,6 @@ static int by_label(const void *a, const void *b)
 	if (x->label != y->label)
 		return x->label < y->label ? -1 : 1;
 	return (x->at > y->at) - (x->at < y->at);
-}
-
-static int by_number(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 static int by_id(const void *a, const void *b)

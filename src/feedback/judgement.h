@@ -29,6 +29,10 @@ struct said {
 	size_t n_labels;
 };
 
+/* The place of an item, or a label, by its id; −1, NULL: not there. */
+ptrdiff_t said_item(const struct said *s, int64_t id);
+const struct feedback_label *said_label(const struct said *s, int64_t id);
+
 struct comparison {
 	size_t item, label;             /* places in what was said */
 	int8_t a, b;                    /* answers, a < b */
@@ -36,6 +40,10 @@ struct comparison {
 	int8_t first;                   /* 1: a stood before b, 0: b before a, −1: not known */
 };
 
+/* Of answers a and b of an item: 1 where a label says that a is better, 0: b, ½: neither; NAN: it does not say. */
+double label_outcome(const struct feedback_item *it, const struct feedback_label *l, int a, int b);
+/* The share of what a repeat says that is what the first label said; NAN: they cannot be compared. */
+double said_again(const struct said *s, const struct feedback_label *first, const struct feedback_label *again);
 /* In the order of labels, in mem. */
 size_t comparisons_of(const struct said *s, struct arena *mem, struct comparison **out);
 
@@ -55,8 +63,7 @@ struct judgements {
 
 /* In mem. */
 void judgements_of(struct judgements *j, const struct said *s, struct arena *mem);
-/* The place of an item or rater by its id, −1: not there. */
-ptrdiff_t said_item(const struct said *s, int64_t id);
+/* The place of a rater by his id; −1: he judged nothing. */
 ptrdiff_t judgements_rater(const struct judgements *j, int64_t id);
 
 #endif

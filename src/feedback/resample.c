@@ -21,7 +21,7 @@ void resample_times(uint32_t *times, size_t n, uint64_t seed, int i)
 	}
 }
 
-static int by_size(const void *a, const void *b)
+int by_number(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
@@ -37,6 +37,12 @@ double quantile(const double *x, size_t n, double p)
 	return i + 1 < n ? x[i] + (at - (double)i) * (x[i + 1] - x[i]) : x[n - 1];
 }
 
+double median(double *x, size_t n)
+{
+	qsort(x, n, sizeof(*x), by_number);
+	return quantile(x, n, 0.5);
+}
+
 struct bounds resample_bounds(double value, double *draws, size_t n)
 {
 	size_t known = 0;
@@ -44,7 +50,7 @@ struct bounds resample_bounds(double value, double *draws, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!isnan(draws[i]))
 			draws[known++] = draws[i];
-	qsort(draws, known, sizeof(*draws), by_size);
+	qsort(draws, known, sizeof(*draws), by_number);
 	return (struct bounds){ value, quantile(draws, known, 0.025), quantile(draws, known, 0.975) };
 }
 

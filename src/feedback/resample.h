@@ -21,6 +21,10 @@ struct bounds resample_bounds(double value, double *draws, size_t n);
 /* All of it: count(ctx, times) is the number of units taken so often; times NULL: each once. */
 struct bounds resample(double (*count)(const void *ctx, const uint32_t *times), const void *ctx, size_t n_units,
                        const struct resample *r);
+/* Of ascending order, for qsort. */
+int by_number(const void *a, const void *b);
+/* The middle of n numbers, which are sorted; NAN of none. */
+double median(double *x, size_t n);
 /* The p-quantile of n ascending numbers, linear between neighbours; NAN of none. */
 double quantile(const double *x, size_t n, double p);
 

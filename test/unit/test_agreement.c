@@ -7,8 +7,13 @@
 #include "../test.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "feedback/agreement.h"
 #include "feedback/bias.h"
+#include "feedback/next.h"
+#include "feedback/noise.h"
+#include "feedback/raters.h"
+#include "feedback/report.h"
 #include "feedback/standings.h"
 
 static json_t *golden;
@@ -269,6 +274,196 @@ static void test_bias(struct test *t, struct arena *mem)
 	CHECK(t, isnan(b.side.value) && isnan(b.first_won) && b.n == 0);
 }
 
+/* --- raters --- */
+
+static void test_dawid_skene(struct test *t, struct arena *mem)
+{
+	const struct feedback_study classes = { .ask = ASK_LABEL };
+	static const char *const names[] = { "0", "1", "2" };
+	const json_t *rows = of("dawid_skene", "rows");
+	size_t n = json_array_size(rows);
+	struct feedback_item items[60];
+	struct feedback_label *labels = arena_array(mem, n, sizeof(*labels));
+	struct judgements j;
+	struct dawid_skene d;
+
+	test_case(t, "posteriors and shares by crowd-kit's Dawid-Skene; the one who guesses is found");
+	for (size_t u = 0; u < 60; u++)
+		items[u] = item_of((int64_t)u + 1, arena_printf(mem, "%zu", u), "x", "y");
+	for (size_t i = 0; i < n; i++) {
+		const json_t *row = json_array_get(rows, i);
+		labels[i] = label_of((int64_t)number(row, 0) + 1, (int64_t)number(row, 1) + 1, FEEDBACK_NONE);
+		labels[i].label = names[(int)number(row, 2)];
+	}
+	struct said s = { &classes, items, 60, labels, n };
+	judgements_of(&j, &s, mem);
+	dawid_skene(&d, &j, 0, mem);
+	CHECK(t, j.n_units == 60 && j.n_raters == 5 && d.values == 3);
+	for (size_t v = 0; v < 3; v++)
+		NEAR(t, d.prior[v], number(of("dawid_skene", "prior"), v), 1e-4);
+	for (size_t u = 0; u < 60; u++)
+		for (size_t v = 0; v < 3; v++)
+			NEAR(t, d.posterior[3 * (size_t)j.item_unit[u] + v],
+			     number(json_array_get(of("dawid_skene", "posterior"), u), v), 1e-3);
+	for (int r = 0; r < 4; r++)
+		CHECK(t, d.reliability[r] > d.reliability[4] + 0.1);
+}
+
+/* Of so many raters, each of so many labels, how many ever reach the flag; agree: the probability of agreement. */
+static int flagged(int raters, int labels, double agree)
+{
+	struct rng_key key = { 5, RNG_TEST };
+	int n = 0;
+
+	for (int r = 0; r < raters; r++) {
+		struct wager w = { 1, 1 };
+		for (int k = 0; k < labels && w.peak < WAGER_FLAG; k++)
+			wager_bet(&w, (double)rng_uniform(key, (uint64_t)r, (uint32_t)k, 0) < agree, 0.4, 0.7);
+		n += w.peak >= WAGER_FLAG;
+	}
+	return n;
+}
+
+static void test_wager(struct test *t)
+{
+	test_case(t, "at most one in twenty honest raters is ever flagged, and nearly all who click blindly are");
+	CHECK(t, flagged(10000, 100, 0.55) <= 500);
+	CHECK(t, flagged(10000, 100, 0.7) <= 5);
+	CHECK(t, flagged(200, 200, 0.4) >= 190);
+	struct wager w = { 1, 1 };
+	wager_bet(&w, NAN, 0.4, 0.7);
+	wager_bet(&w, 0, 0.4, NAN);
+	wager_bet(&w, 0, 0.7, 0.4);
+	CHECK(t, w.wealth == 1);
+}
+
+enum { HONEST = 3, ASKED = 60 };
+
+/* Three raters who are right nine times of ten and one who always says the first; he repeats himself. */
+static void test_raters(struct test *t, struct arena *mem)
+{
+	const struct feedback_study compare = { .ask = ASK_COMPARE, .n_answers = 2 };
+	struct rng_key key = { 9, RNG_TEST };
+	struct feedback_item items[ASKED];
+	struct feedback_label labels[(HONEST + 1) * ASKED + 1];
+	struct feedback_rater raters[HONEST + 1];
+	struct judgements j;
+	struct dawid_skene d;
+	struct noise noise;
+	size_t n = 0;
+
+	test_case(t, "one who clicks blindly is flagged, the others are not; noise is theirs");
+	for (uint32_t u = 0; u < ASKED; u++) {
+		items[u] = item_of(u + 1, arena_printf(mem, "%u", u), u % 2 ? "a" : "b", u % 2 ? "b" : "a");
+		items[u].gold = u < 6 ? (int)u % 2 : FEEDBACK_NONE;
+		for (uint32_t r = 0; r <= HONEST; r++) {
+			bool right = (double)rng_uniform(key, u, r, 0) < 0.9;
+			labels[n] = label_of(u + 1, r + 1, r == HONEST || right == (u % 2 == 0) ? 0 : 1);
+			labels[n].seconds = 10 * (r + 1);
+			labels[n].id = (int64_t)n + 1;
+			n++;
+		}
+	}
+	labels[n] = labels[3];
+	labels[n].id = (int64_t)n + 1;
+	labels[n].repeat_of = labels[3].id;
+	for (int r = 0; r <= HONEST; r++)
+		raters[r] = (struct feedback_rater){ .id = r + 1, .name = "r" };
+	struct said s = { &compare, items, ASKED, labels, n + 1 };
+	judgements_of(&j, &s, mem);
+	dawid_skene(&d, &j, 0.01, mem);
+	struct rater_facts *f = raters_of(&s, &j, &d, raters, HONEST + 1, mem);
+	for (int r = 0; r < HONEST; r++) {
+		CHECK(t, !f[r].flagged && f[r].reliability > 0.8 && f[r].gold.n == 6 && f[r].repeats.n == 0);
+		CHECK(t, f[r].labels == ASKED && f[r].seconds_per_label == 10 * (r + 1));
+	}
+	CHECK(t, f[HONEST].flagged && f[HONEST].reliability < 0.7 && f[HONEST].gold.right == 3);
+	CHECK(t, f[HONEST].labels == ASKED + 1 && f[HONEST].repeats.n == 1 && f[HONEST].repeats.right == 1);
+	s.n_labels = n;
+	noise_of(&noise, &s, &j, &no_draws);
+	double a = noise.agreement.value;
+	CHECK(t, noise.pairs == ASKED * 6 && noise.repeats == 0 && isnan(noise.own.value));
+	NEAR(t, (1 - noise.error.value) * (1 - noise.error.value) + noise.error.value * noise.error.value, a, 1e-12);
+
+	test_case(t, "the report: what is known is a number, what is not is null");
+	struct report report;
+	report_of(&report, &s, raters, HONEST + 1, &no_draws, mem);
+	json_t *said = report_json(&report), *one = json_array_get(json_object_get(said, "raters"), HONEST);
+	NEAR(t, json_number_value(json_object_get(said, "krippendorff_alpha")), report.alpha.value, 1e-15);
+	CHECK(t, json_integer_value(json_object_get(said, "labels")) == (HONEST + 1) * ASKED);
+	CHECK(t, json_is_null(json_object_get(said, "money")) && json_is_null(json_object_get(said, "side_bias")));
+	CHECK(t, json_is_true(json_object_get(one, "flagged")) && json_is_null(json_object_get(one, "repeat_agreement")));
+	NEAR(t, json_number_value(json_object_get(one, "gold_accuracy")), 0.5, 1e-15);
+	CHECK(t, json_array_size(json_object_get(said, "standings")) == 0);
+	json_decref(said);
+}
+
+/* --- which next --- */
+
+static void test_next(struct test *t)
+{
+	struct feedback_study compare = { .ask = ASK_COMPARE, .n_answers = 2, .labels_per_item = 2 };
+	struct feedback_item items[] = { item_of(1, "1", "x", "y"), item_of(2, "2", "x", "y"),
+		                         item_of(3, "3", "x", "y"), item_of(4, "4", "x", "y") };
+	struct feedback_label labels[16];
+	struct said s = { &compare, items, 3, labels, 0 };
+	double information[] = { 0.1, 0.5, 0.2, 0.3 };
+	struct next next, again;
+
+	test_case(t, "what tells most comes first, asked again it is the same, and what was seen is not shown again");
+	for (size_t i = 0; i < 3; i++) {
+		static const ptrdiff_t order[] = { 1, 2, 0 };
+		next_of(&next, &s, 1, information, 7);
+		next_of(&again, &s, 1, information, 7);
+		CHECK(t, next.item == order[i] && again.item == next.item && next.left == 3 - i && !next.gold);
+		labels[s.n_labels] = label_of(next.item + 1, 1, 0);
+		labels[s.n_labels].id = (int64_t)i + 1;
+		s.n_labels++;
+	}
+	next_of(&next, &s, 1, information, 7);
+	CHECK(t, next.item == -1 && next.left == 0);
+	test_case(t, "a second opinion goes where it is known least, after what nobody judged");
+	labels[3] = label_of(1, 2, 1);          /* the item 1 is disputed and has its two labels */
+	labels[3].id = 4;
+	s.n_labels = 4;
+	next_of(&next, &s, 3, information, 7);
+	CHECK(t, next.left == 2);
+	s.n_items = 4;
+	next_of(&next, &s, 3, information, 7);
+	CHECK(t, next.item == 3);
+	test_case(t, "shares of gold and repeats");
+	compare.gold_share = 1;
+	items[2].gold = 0;
+	next_of(&next, &s, 3, NULL, 7);
+	CHECK(t, next.gold && next.item == 2);
+	compare.gold_share = 0;
+	compare.repeat_share = 1;
+	compare.labels_per_item = 9;
+	for (size_t k = 0; k < 7; k++) {
+		labels[k] = label_of((int64_t)(k % 2) + 1, 3, 0);
+		labels[k].id = (int64_t)k + 1;
+	}
+	s.n_labels = 7;
+	next_of(&next, &s, 3, NULL, 7);
+	CHECK(t, next.repeat_of >= 1 && next.repeat_of <= 2 && next.item == next.repeat_of - 1);
+	test_case(t, "times: longer items take longer");
+	char text[20][400];
+	struct feedback_item long_items[20];
+	struct feedback_label timed[20];
+	struct pace pace;
+	for (int i = 0; i < 20; i++) {
+		memset(text[i], 'x', 20 * (size_t)(i + 1) - 1);
+		text[i][20 * (i + 1) - 1] = '\0';
+		long_items[i] = item_of(i + 1, "", text[i], "");
+		timed[i] = label_of(i + 1, 1, 0);
+		timed[i].seconds = 2 * sqrt(20 * (i + 1));
+	}
+	struct said times = { &compare, long_items, 20, timed, 20 };
+	pace_of(&pace, &times);
+	NEAR(t, pace.b, 0.5, 1e-9);
+	NEAR(t, pace_seconds(&pace, &long_items[4]), 20, 1e-9);
+}
+
 void test_agreement(struct test *t)
 {
 	struct arena mem = ARENA_INIT;
@@ -283,6 +478,10 @@ void test_agreement(struct test *t)
 	test_ranks(t, &mem);
 	test_standings(t, &mem);
 	test_bias(t, &mem);
+	test_dawid_skene(t, &mem);
+	test_wager(t);
+	test_raters(t, &mem);
+	test_next(t);
 	json_decref(golden);
 	arena_release(&mem);
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """feedback: test/golden/feedback.json, which test/unit/test_agreement.c reads: small tables of labels and what other
-programs count from them: Krippendorff's alpha (krippendorff), Cohen's kappa (scikit-learn), Fleiss' kappa and the
-logistic models' errors (statsmodels), Bradley-Terry as scikit-learn's logistic regression without a penalty on a column
-of log 10 for each model, as Chatbot Arena's notebook has it, Davidson by SciPy.
+programs count from them: Krippendorff's alpha (krippendorff), Cohen's kappa (scikit-learn), Fleiss' kappa and the errors
+of logistic models (statsmodels), Dawid and Skene's posteriors (crowd-kit), Bradley-Terry as scikit-learn's logistic
+regression without a penalty on a column of log 10 for each model, as Chatbot Arena's notebook has it, Davidson by SciPy.
 
 usage: tools/golden/feedback.py test/golden/feedback.json
-needs: numpy, scipy, scikit-learn, statsmodels, krippendorff"""
+needs: numpy, scipy, scikit-learn, statsmodels, krippendorff, pandas, crowd-kit"""
 import json
 import math
 import sys
@@ -13,7 +13,9 @@ import warnings
 
 import krippendorff
 import numpy as np
+import pandas as pd
 import statsmodels.api as sm
+from crowdkit.aggregation import DawidSkene
 from scipy.optimize import minimize, root
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score
@@ -87,6 +89,19 @@ def standings():
     return {"games": rows, "bradley_terry": bradley_terry(rows, 4), "davidson": davidson(rows, 4)}
 
 
+def dawid_skene():
+    """60 units of 3 values, 5 raters of whom one guesses; three judge each unit. Rows: unit, rater, value."""
+    truth, rows = rng.integers(0, 3, 60), []
+    for u in range(60):
+        for r in sorted(rng.choice(5, 3, replace=False)):
+            right = rng.random() < (.9, .8, .75, .85, 1 / 3)[r]
+            rows.append([u, int(r), int(truth[u] if right else rng.integers(0, 3))])
+    table = pd.DataFrame(rows, columns=["task", "worker", "label"])
+    fit = DawidSkene(n_iter=2000, tol=0).fit(table)
+    return {"rows": rows, "prior": fit.priors_.sort_index().tolist(),
+            "posterior": fit.probas_.sort_index()[[0, 1, 2]].values.tolist()}
+
+
 def bias():
     """Lengths of the two answers as they stood, and whether the first won: y on a constant and the log ratio."""
     n = 80
@@ -99,6 +114,6 @@ def bias():
             "side": [fit.params[0], fit.bse[0]], "length": [fit.params[1], fit.bse[1]]}
 
 
-out = {"agreement": agreement(), "standings": standings(), "bias": bias()}
+out = {"agreement": agreement(), "standings": standings(), "dawid_skene": dawid_skene(), "bias": bias()}
 with open(sys.argv[1], "w") as f:
     f.write("{\n" + ",\n".join('"%s": %s' % (k, json.dumps(v)) for k, v in out.items()) + "\n}\n")
