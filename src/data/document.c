@@ -80,6 +80,7 @@ static int make_row(struct maker *m, const struct rows *r, struct err *e)
 	d->n_truncated = before.n_truncated;
 	d->n_split = before.n_split;
 	d->n_rewritten = before.n_rewritten;
+	d->n_tied = before.n_tied;
 	return 0;
 }
 
@@ -88,6 +89,7 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 {
 	struct document_options whole = *o;
 	struct maker m = { .d = d, .codec = c, .o = &whole, .shape = r->shape };
+	const char *const *also = o->labelled ? (const char *const[]){ "margin", NULL } : NULL;
 	int status = 0;
 
 	if (o->max_length < 2)
@@ -100,8 +102,8 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 	for (size_t i = 0; i < r->n && !status; i++) {
 		m.row = &r->items[i];
 		m.made = 0;
-		m.whole = o->eval_choices && r->shape->judged == JUDGED_CHOICES;
-		columns_look(&d->columns, r->shape, m.row, row_templated(m.row, r->shape, c, o), NULL);
+		m.whole = o->eval_choices && r->shape->judged == JUDGED_CHOICES && !o->labelled;
+		columns_look(&d->columns, r->shape, m.row, row_templated(m.row, r->shape, c, o), also);
 		status = stop_look(e, "documents were made") < 0 ? -1 : make_row(&m, r, e);
 	}
 	if (status) {

@@ -30,15 +30,20 @@ struct document {
 	int32_t n_names;
 	bool listed, vector;        /* it has such a list; it is a vector */
 	int32_t choice;             /* to be scored: which choice of its row it is, else −1 */
-	int32_t choice_chars;       /* characters of the choice's text, for acc_norm */
+	int32_t choice_chars;       /* characters of the choice's text, for acc_norm; of a ranked answer always */
 	int32_t n_cut;              /* tokens that max_length took off its end */
+	/* Of several answers to one prompt, where documents are labelled: more is better, equal ones say nothing of
+	 * each other; by how much the better one shall be better (NAN: the row does not say). */
+	double score, margin;
+	bool empty;                 /* the answer is */
 };
 
 struct document_options {
 	int32_t max_length;
 	bool apply_chat_template;   /* choice rows: the query becomes the user's turn */
-	bool labelled;              /* rows with a label: their state after the last token is what is trained on */
-	bool label_first;           /* after the first one, an encoder's */
+	/* the state after the last token is what is trained on, be it of a text with a label or of an answer */
+	bool labelled;
+	bool label_first;           /* after the first one, an encoder's; an answer is then a pair's second text */
 	int types;                  /* of tokens that the model tells apart (model_types): more than 1, a pair's */
 	/* Share of a text's tokens that will be hidden: as many are learnt, which does not matter; every piece of a
 	 * text stands between what the tokenizer puts around one. 0: next tokens are learnt. */
@@ -60,6 +65,7 @@ struct documents {
 	size_t n_truncated, n_split; /* documents that lost their end; documents beyond the first of a text */
 	/* assistants' turns not learnt, as the template writes them differently once others follow */
 	size_t n_rewritten;
+	size_t n_tied;              /* rows of several answers of which none is better: they give no documents */
 	struct columns columns;     /* which columns the rows have that their shape alone does not tell to be read */
 };
 

@@ -74,6 +74,12 @@ static bool learns_end(const struct linter *x, const struct document *d)
 	return false;
 }
 
+/* One token is learnt for the whole of it. */
+static bool stands_for_all(const struct linter *x, const struct document *d)
+{
+	return x->o->document.labelled || d->label || d->listed;
+}
+
 /* Choices are scored without an end. */
 static void check_ends(const struct linter *x)
 {
@@ -81,7 +87,7 @@ static void check_ends(const struct linter *x)
 	const struct document *d = x->d->items;
 	const char *hint = tokenizer_eos(x->tokenizer) < 0 ? "; the tokenizer names none" : "";
 
-	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || d->label || d->listed ||
+	if (l->n_ended || !x->d->n || d->choice >= 0 || x->asks_only || stands_for_all(x, d) ||
 	    x->o->document.masked > 0)
 		return;
 	if (l->n_truncated)
@@ -118,12 +124,30 @@ static bool is_piece(const struct documents *d, size_t i)
 /* Of a text all is learnt but its first token, which counts here, too. */
 static void check_empty(const struct linter *x, const struct document *d)
 {
-	for (int32_t i = 0; i < d->n; i++)
+	bool answer = !stands_for_all(x, d);
+
+	if (d->empty && !answer)
+		findings_add(&x->l->empty, d->file, d->line, "an answer without text");
+	for (int32_t i = 0; i < d->n && answer; i++)
 		if (d->learn[i] && next_is_empty(x, d, &i)) {
 			findings_add(&x->l->empty, d->file, d->line,
 			             "an answer without text: only its end is trained on");
 			return;
 		}
+}
+
+/* The group that document i ends has two that say the same, or the same as far as they are kept. */
+static void check_equal(const struct linter *x, size_t i)
+{
+	const struct document *d = &x->d->items[i];
+
+	for (size_t k = i; x->d->items[k].joined; k--) {
+		const struct document *b = &x->d->items[k - 1];
+		if (d->n != b->n || memcmp(d->ids, b->ids, (size_t)d->n * sizeof(*d->ids)) != 0)
+			continue;
+		findings_add(&x->l->equal, d->file, d->line, "two of its answers are the same");
+		return;
+	}
 }
 
 static size_t count_untemplated(const struct rows *r, const struct text_codec *c, const struct lint_options *o)
@@ -284,8 +308,9 @@ static void lint_all(const struct linter *x)
 		check_begin(x, &d->items[i]);
 		check_learnt(x, &d->items[i]);
 		l->n_ended += learns_end(x, &d->items[i]);
-		if (!is_piece(d, i) && !d->items[i].label && !d->items[i].listed)
+		if (!is_piece(d, i))
 			check_empty(x, &d->items[i]);
+		check_equal(x, i);
 	}
 	if (!d->n)
 		return;
@@ -364,6 +389,7 @@ void lint_release(struct lint *l)
 	findings_release(&l->refused);
 	findings_release(&l->duplicates);
 	findings_release(&l->empty);
+	findings_release(&l->equal);
 	arena_release(&l->mem);
 	*l = (struct lint){ 0 };
 }

@@ -26,6 +26,7 @@ struct lint {                           /* of the documents before they are pack
 	size_t n_truncated, n_split, n_rewritten; /* see document.h */
 	struct findings duplicates;     /* documents equal to an earlier one; the text is the place of that */
 	struct findings empty;          /* answers of which only the end is learnt */
+	struct findings equal;          /* groups with two documents that are the same */
 	size_t n_untemplated;           /* rows that no template writes, where the model has one */
 	int32_t min, median, p95, max;  /* tokens of a document */
 	size_t histogram[LINT_BUCKETS]; /* documents of 2^i … 2^(i+1) − 1 tokens */

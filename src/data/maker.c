@@ -15,6 +15,7 @@
  * never cut, as half of it has no score. This is the only place where something is cut. */
 #include "data/maker.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -81,7 +82,7 @@ struct document *maker_emit_part(struct maker *m, size_t from, size_t n)
 	}
 	struct document *doc = &d->items[d->n++];
 	*doc = (struct document){
-		.n = (int32_t)n, .file = m->row->file, .line = m->row->line, .choice = -1,
+		.n = (int32_t)n, .file = m->row->file, .line = m->row->line, .choice = -1, .margin = NAN,
 		.joined = m->shape && m->shape->roles[0] && m->made > 0,
 	};
 	m->made++;
@@ -95,6 +96,21 @@ struct document *maker_emit_part(struct maker *m, size_t from, size_t n)
 	d->tokens += n;
 	d->learnt += (size_t)doc->n_learn;
 	return doc;
+}
+
+/* Of a labelled document: the one token whose state is trained on; of a decoder the last that is not padding, as
+ * transformers finds it, be it that the end of an answer is the same token. */
+static void mark_label(struct maker *m, struct document *d)
+{
+	int32_t pad = tokenizer_pad(m->codec->tokenizer), at = d->n - 1;
+
+	while (at > 0 && d->ids[at] == pad)
+		at--;
+	at = m->o->label_first ? 0 : d->ids[at] == pad ? d->n - 1 : at;
+	memset(d->learn, 0, (size_t)d->n);
+	d->learn[at] = 1;
+	m->d->learnt -= (size_t)d->n_learn;
+	m->d->learnt += d->n_learn = 1;
 }
 
 struct document *maker_emit(struct maker *m, struct err *e)
@@ -118,6 +134,8 @@ struct document *maker_emit(struct maker *m, struct err *e)
 	struct document *doc = maker_emit_part(m, 0, MIN(n, max));
 	doc->n_cut = (int32_t)(n - (size_t)doc->n);
 	m->d->n_truncated += n > max;
+	if (m->o->labelled)
+		mark_label(m, doc);
 	return doc;
 }
 
@@ -270,30 +288,34 @@ static int take_list(struct document *d, struct documents *of, const json_t *lis
 	return 0;
 }
 
+/* A text, or two, as inference code reads them. */
+static struct document *emit_enclosed(struct maker *m, struct enclosed *x, struct err *e)
+{
+	maker_begin(m);
+	int status = enclose(x, m->codec->tokenizer, (size_t)m->o->max_length, e);
+	for (size_t i = 0; i < x->ids.n && status == 0; i++)
+		maker_put(m, x->ids.id[i], false);
+	tokens_release(&x->ids);
+	struct document *d = status < 0 ? NULL : maker_emit(m, e);
+	if (!d)
+		return NULL;
+	d->n_cut = (int32_t)x->cut;
+	m->d->n_truncated += x->cut > 0;
+	d->second = m->o->types > 1 ? x->second : 0;
+	mark_label(m, d);
+	return d;
+}
+
 int maker_pair(struct maker *m, const char *first, const char *second, struct err *e)
 {
 	const json_t *row = m->row->json, *text = json_object_get(row, first),
 	             *pair = second ? json_object_get(row, second) : NULL;
 	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
 		              .pair = json_string_value(pair), .n_pair = json_string_length(pair) };
+	struct document *d = emit_enclosed(m, &x, e);
 
-	maker_begin(m);
-	if (enclose(&x, m->codec->tokenizer, (size_t)m->o->max_length, e) < 0) {
-		tokens_release(&x.ids);
-		return -1;
-	}
-	for (size_t i = 0; i < x.ids.n; i++)
-		maker_put(m, x.ids.id[i], false);
-	tokens_release(&x.ids);
-	struct document *d = maker_emit(m, e);
 	if (!d)
 		return -1;
-	d->n_cut = (int32_t)x.cut;
-	m->d->n_truncated += x.cut > 0;
-	d->second = m->o->types > 1 ? x.second : 0;
-	d->learn[m->o->label_first ? 0 : d->n - 1] = 1;
-	d->n_learn = 1;
-	m->d->learnt++;
 	const json_t *label = json_object_get(row, "label");
 	label = label ? label : json_object_get(row, "labels");
 	if (json_is_array(label))
@@ -305,6 +327,10 @@ int maker_pair(struct maker *m, const char *first, const char *second, struct er
 struct document *maker_strings(struct maker *m, const char *prompt, size_t n_prompt, const char *completion,
                                size_t n_completion, struct err *e)
 {
+	struct enclosed pair = { .text = prompt, .n = n_prompt, .pair = completion, .n_pair = n_completion };
+
+	if (m->o->labelled && m->o->label_first)
+		return emit_enclosed(m, &pair, e);
 	maker_begin(m);
 	maker_bos(m, prompt);
 	if (maker_parts(m, prompt, n_prompt, completion, n_completion, false, e) < 0)

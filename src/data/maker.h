@@ -24,7 +24,9 @@ int maker_text(struct maker *m, const char *text, size_t n, struct err *e);
 /* The text of a column, or the texts of two (data/enclosed.h), and the column `label`, or `labels`: of the document one
  * token alone is learnt, the last or the first (document_options.label_first). */
 int maker_pair(struct maker *m, const char *first, const char *second /* or NULL */, struct err *e);
-/* A prompt and its completion, which is learnt: both strings, or both lists of messages, written by the chat template.
+/* Where documents are labelled, what follows gives one token to learn, too, and of strings an encoder's are a pair.
+ *
+ * A prompt and its completion, which is learnt: both strings, or both lists of messages, written by the chat template.
  * NULL and a sentence, as the next. */
 struct document *maker_answer(struct maker *m, const json_t *prompt, const json_t *completion, struct err *e);
 struct document *maker_strings(struct maker *m, const char *prompt, size_t n_prompt, const char *completion,

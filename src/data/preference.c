@@ -1,6 +1,10 @@
 /* preference: pairs of answers to one prompt. See preference.h. */
 #include "data/preference.h"
 
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "data/conversation.h"
@@ -20,8 +24,7 @@ static size_t count_content(const json_t *content)
 	return n;
 }
 
-/* Characters of what it says. */
-static size_t count_chars(const json_t *completion)
+size_t preference_chars(const json_t *completion)
 {
 	const json_t *message;
 	size_t n = 0, i;
@@ -33,18 +36,41 @@ static size_t count_chars(const json_t *completion)
 	return n;
 }
 
-void preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer)
+/* A number, or a table's cell that is one; NAN where there is none. */
+static int read_margin(const json_t *row, double *margin, struct err *e)
 {
-	d->role = role;
-	if (!m->o->eval_choices)
-		return;
-	d->choice = role;
-	d->gold = role == CHOSEN;
-	d->choice_chars = (int32_t)count_chars(answer);
+	const json_t *v = json_object_get(row, "margin");
+	const char *cell = json_string_value(v);
+	char *end = NULL;
+
+	*margin = NAN;
+	if (column_is_empty(v))
+		return 0;
+	*margin = cell ? strtod(cell, &end) : json_number_value(v);
+	if (isfinite(*margin) && (cell ? !*end : json_is_number(v)))
+		return 0;
+	char *found = jsonx_line(v);
+	err_set(e, "margin is %.60s, wanted a number", found);
+	mem_free(found);
+	return -1;
 }
 
-/* After messages a text is the assistant's turn; a message alone is a list of one. */
-static json_t *as_answer(const json_t *prompt, const json_t *answer, struct err *e)
+int preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer, struct err *e)
+{
+	size_t chars = preference_chars(answer);
+
+	d->role = role;
+	d->empty = !chars;
+	d->score = role == CHOSEN;
+	if (m->o->eval_choices) {
+		d->choice = role;
+		d->gold = role == CHOSEN;
+		d->choice_chars = (int32_t)chars;
+	}
+	return m->o->labelled ? read_margin(m->row->json, &d->margin, e) : 0;
+}
+
+json_t *preference_answer(const json_t *prompt, const json_t *answer, struct err *e)
 {
 	if (json_is_array(prompt) && json_is_string(answer))
 		return json_pack("[o]", maker_turn("assistant", answer));
@@ -53,13 +79,12 @@ static json_t *as_answer(const json_t *prompt, const json_t *answer, struct err 
 
 static int make_one(struct maker *m, const json_t *prompt, const json_t *answer, int32_t role, struct err *e)
 {
-	json_t *whole = as_answer(prompt, answer, e);
+	json_t *whole = preference_answer(prompt, answer, e);
 	struct document *d = whole ? maker_answer(m, prompt, whole, e) : NULL;
+	int status = d ? preference_mark(m, d, role, whole, e) : -1;
 
-	if (d)
-		preference_mark(m, d, role, whole);
 	json_decref(whole);
-	return d ? 0 : err_prefix(e, "%s", role == CHOSEN ? "chosen" : "rejected");
+	return status == 0 ? 0 : err_prefix(e, "%s", role == CHOSEN ? "chosen" : "rejected");
 }
 
 int preference_make(struct maker *m, const json_t *prompt, const json_t *chosen, const json_t *rejected, struct err *e)

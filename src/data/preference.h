@@ -19,7 +19,12 @@ json_t *preference_rest(const json_t *answer, const json_t *prompt);
 json_t *preference_ask(const json_t *chosen, const json_t *rejected, struct err *e);
 /* Two whole texts or conversations: what they begin with alike, and the rest of each. */
 int preference_make_whole(struct maker *m, const json_t *chosen, const json_t *rejected, struct err *e);
-/* document: one of the pair. */
-void preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer);
+/* document: one of the pair. Where documents are labelled the row's column `margin` is read, a number. */
+int preference_mark(const struct maker *m, struct document *d, int32_t role, const json_t *answer, struct err *e);
+/* Characters of what an answer says, a text or messages. */
+size_t preference_chars(const json_t *answer);
+/* After messages a text is the assistant's turn, after a text it is itself; a message alone is a list of one. New;
+ * NULL and a sentence. */
+json_t *preference_answer(const json_t *prompt, const json_t *answer, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "data/ranked.h"
 
 /* Names, or a 0 or 1 each. */
 static bool is_list_of_labels(const json_t *v)
@@ -19,6 +20,15 @@ static bool is_list_of_labels(const json_t *v)
 	return all;
 }
 
+static bool is_list_of_scored(const json_t *v)
+{
+	bool all = json_array_size(v) > 0;
+
+	for (size_t i = 0; i < json_array_size(v); i++)
+		all &= ranked_is_scored(json_array_get(v, i));
+	return all;
+}
+
 static bool satisfies(const json_t *v, enum need need)
 {
 	switch (need) {
@@ -30,6 +40,7 @@ static bool satisfies(const json_t *v, enum need need)
 	case NEED_CLASS: return json_is_string(v) || json_is_number(v) || is_list_of_labels(v);
 	case NEED_TURN: return json_is_string(v) || json_is_array(v) || json_is_object(v);
 	case NEED_OBJECT: return json_is_object(v);
+	case NEED_SCORED: return is_list_of_scored(v);
 	}
 	return false;
 }
@@ -136,11 +147,21 @@ void shape_take_cells(json_t *row)
 	json_decref(as_best);
 }
 
-/* A prompt with an answer beside it that is of the wrong type is not a prompt alone. */
+static bool wants_scored(const struct shape *s)
+{
+	for (size_t i = 0; i < count_columns(s); i++)
+		if (s->columns[i].need == NEED_SCORED)
+			return true;
+	return false;
+}
+
+/* A prompt with an answer beside it that is of the wrong type is not a prompt alone; with answers that nobody judged
+ * it is. */
 static bool means_another(const struct shape *s, const json_t *row)
 {
 	for (size_t i = 0; shape_table[i]; i++)
-		if (count_columns(shape_table[i]) > count_columns(s) && has_keys(shape_table[i], row))
+		if (count_columns(shape_table[i]) > count_columns(s) && has_keys(shape_table[i], row) &&
+		    !wants_scored(shape_table[i]))
 			return true;
 	return false;
 }
@@ -237,13 +258,16 @@ int shape_misfit(const struct row *r, struct err *e)
 		                             [NEED_INDEX] = "the index of a choice, from 0",
 		                             [NEED_CLASS] = "a class by its name, a number, or a list of classes",
 		                             [NEED_TURN] = "a string, a message or a list of messages",
-		                             [NEED_OBJECT] = "an object" };
+		                             [NEED_OBJECT] = "an object",
+		                             [NEED_SCORED] = "a list of objects, each with its text and a score, "
+		                                             "rating or rank" };
 	const struct shape *best = NULL;
 	size_t at = 0;
 
 	for (size_t i = 0; shape_table[i]; i++) {
 		const struct shape *s = shape_table[i];
-		if (has_keys(s, r->json) && !fits(s, r->json) && (!best || is_before(s, best)))
+		if (has_keys(s, r->json) && !fits(s, r->json) && (!best || is_before(s, best)) &&
+		    !(wants_scored(s) && shape_of(r->json)))
 			best = s;
 	}
 	if (!best)

@@ -24,7 +24,8 @@ enum need {
 	NEED_INDEX,           /* a whole number */
 	NEED_CLASS,           /* the name of a class, a number, or a list of them */
 	NEED_TURN,            /* a string, a message, or a list of messages */
-	NEED_OBJECT
+	NEED_OBJECT,
+	NEED_SCORED           /* a list of answers, each an object with its text and a score, rating or rank */
 };
 
 enum { SHAPE_COLUMNS = 6, SHAPE_ROLES = 4 };
@@ -49,6 +50,8 @@ struct shape {
 	/* Names of the roles of a row's documents, until NULL; none: each stands alone. document.role is an index into
 	 * them. */
 	const char *roles[SHAPE_ROLES + 1];
+	/* any number of answers to one prompt, each with a score, in one group (data/ranked.h) */
+	bool ranked;
 	bool labelled;                                      /* the column `label`: a class or a number */
 	bool label_only;                                    /* without which it is nothing to learn from */
 	bool asks_only;                                     /* a prompt: nothing of it is learnt as it is */

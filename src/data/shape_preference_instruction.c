@@ -10,8 +10,7 @@ static int make_one(struct maker *m, const char *key, int32_t role, struct err *
 
 	if (!d)
 		return err_prefix(e, "%s", key);
-	preference_mark(m, d, role, answer);
-	return 0;
+	return preference_mark(m, d, role, answer, e);
 }
 
 static int make(struct maker *m, struct err *e)

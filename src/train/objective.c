@@ -37,7 +37,9 @@ static bool is_accepted(const struct shape *s, const void *ctx)
 {
 	const struct objective *o = ctx;
 
-	return shape_has_roles(s, roles_of(o)) && (o->labelled ? s->labelled : !s->label_only) &&
+	bool roles = shape_has_roles(s, roles_of(o)) || (o->ranked && s->ranked);
+
+	return roles && (o->labelled && !o->roles ? s->labelled : !s->label_only) &&
 	       (!o->masked || s->judged == JUDGED_TEXTS);
 }
 

@@ -17,6 +17,8 @@
 #ifndef TRAIN_OBJECTIVE_H
 #define TRAIN_OBJECTIVE_H
 
+#include <math.h>
+
 #include "base/opt.h"
 #include "base/pool.h"
 #include "data/document.h"
@@ -113,9 +115,11 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
-	/* Rows have labels (shape.labelled), and the model is made one that classifies (model/classifier.h): a row of
-	 * it is trained on where its own token is, a decoder's last of the document, an encoder's first. */
+	/* The model is made one that classifies (model/classifier.h): a document is trained on where its own token is,
+	 * a decoder's last, an encoder's first. Rows have labels (shape.labelled), or roles. */
 	bool labelled;
+	/* It learns from answers with scores, too, however many (shape.ranked): document.score. */
+	bool ranked;
 	/* Tokens of texts are hidden and predicted: the share, of the row's own options (data/masking.h). `documents`
 	 * makes one of each, as long and with as many tokens learnt; those of the evaluation are made once, as those of
 	 * step −1. NULL: it is another's. */
@@ -193,6 +197,17 @@ static inline void objective_measure(struct objective_sums *s, int metric, doubl
 {
 	s->metric[metric] += weight * value;
 	s->metric_weight[metric] += weight;
+}
+/* The least of all values, or the largest, which no split of the batch changes either. */
+static inline void objective_least(struct objective_sums *s, int metric, double value)
+{
+	s->metric[metric] = s->metric_weight[metric] > 0 ? fmin(s->metric[metric], value) : value;
+	s->metric_weight[metric] = 1;
+}
+static inline void objective_most(struct objective_sums *s, int metric, double value)
+{
+	s->metric[metric] = s->metric_weight[metric] > 0 ? fmax(s->metric[metric], value) : value;
+	s->metric_weight[metric] = 1;
 }
 
 /* --- for the trainer --- */

@@ -106,12 +106,20 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		log_warn("%zu assistant turns are not trained on: the chat template writes them differently once "
 		         "others follow",
 		         l->n_rewritten);
+	if (d->documents.n_tied)
+		log_warn("%zu of %zu rows have no answer that is better than another: nothing is learnt from them",
+		         d->documents.n_tied, d->rows.n);
+	if (l->equal.n && !eval)
+		log_warn("%zu of %zu rows have answers that are the same, at least within --max-length %d: these teach "
+		         "nothing; the first: %s:%zu", l->equal.n, d->rows.n, t->max_length, l->equal.first->file,
+		         l->equal.first->line);
 	if (l->duplicates.n && !eval)
 		log_say("%zu documents are there twice; the first: %s:%zu repeats %s", l->duplicates.n,
 		        l->duplicates.first->file, l->duplicates.first->line, l->duplicates.first->text);
 	if (l->empty.n && !eval)
-		log_warn("%zu answers are empty, only their end is trained on; the first: %s:%zu", l->empty.n,
-		         l->empty.first->file, l->empty.first->line);
+		log_warn("%zu answers are empty%s; the first: %s:%zu", l->empty.n,
+		         t->objective.row->labelled ? "" : ", only their end is trained on", l->empty.first->file,
+		         l->empty.first->line);
 	return 0;
 }
 
@@ -130,6 +138,9 @@ static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, co
 {
 	if (read_rows(t, d, path, e) < 0 || make_documents(t, d, l, eval, e) < 0)
 		return -1;
+	if (d->documents.n == 0 && d->documents.n_tied)
+		return err_set(e, "%s: in none of its %zu rows an answer is better than another: there is nothing to "
+		                  "learn", path, d->rows.n);
 	if (d->documents.n == 0)
 		return err_set(e, "%s gives no documents: its rows hold less than one of --max-length %d tokens", path,
 		               t->max_length);
