@@ -27,6 +27,7 @@ struct said {
 	size_t n_items;
 	const struct feedback_label *labels;
 	size_t n_labels;
+	struct feedback_states states;  /* for heads.h; none are needed here */
 };
 
 /* The place of an item, or a label, by its id; −1, NULL: not there. */

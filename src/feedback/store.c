@@ -40,6 +40,7 @@ static const char schema[] =
 	" unsafe INTEGER NOT NULL, comment TEXT, seconds REAL, repeat_of INTEGER REFERENCES label,"
 	" time REAL NOT NULL, withdrawn INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX label_rater ON label (rater, item);"
+	"CREATE TABLE states (item INTEGER PRIMARY KEY REFERENCES item, model TEXT NOT NULL, x BLOB NOT NULL);"
 	"CREATE TABLE shown (id INTEGER PRIMARY KEY AUTOINCREMENT, rater INTEGER NOT NULL REFERENCES rater,"
 	" item INTEGER NOT NULL REFERENCES item, answers TEXT NOT NULL, repeat_of INTEGER REFERENCES label,"
 	" label INTEGER REFERENCES label);"

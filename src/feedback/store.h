@@ -113,6 +113,21 @@ int feedback_items(struct feedback *f, struct arena *mem, struct feedback_item *
 /* One; −1 where it is not there. */
 int feedback_item(struct feedback *f, int64_t id, struct arena *mem, struct feedback_item *out, struct err *e);
 
+/* --- states: what a frozen model made of each answer, for heads.h --- */
+
+struct feedback_states {
+	const float *const *of;         /* [n_items] [answers of the item][width]; NULL: not there */
+	size_t width;                   /* 0: none are there */
+};
+
+/* x: [answers of the item][width]. model: hash of what computed them. */
+int feedback_set_states(struct feedback *f, const struct feedback_item *it, const char *model, const float *x,
+                        size_t width, struct err *e);
+/* Those of the model that computed most of them, of items as feedback_items gives them, in mem; *model: its hash, NULL
+ * of none. */
+int feedback_states(struct feedback *f, struct arena *mem, const struct feedback_item *items, size_t n,
+                    struct feedback_states *out, const char **model, struct err *e);
+
 /* --- labels --- */
 
 /* 0: saved and synced; 1: this key is there, or the same label by import (key NULL: made of all that it says, the

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "feedback/agreement.h"
 #include "feedback/bias.h"
+#include "feedback/heads.h"
 #include "feedback/next.h"
 #include "feedback/noise.h"
 #include "feedback/raters.h"
@@ -399,6 +400,59 @@ static void test_raters(struct test *t, struct arena *mem)
 	json_decref(said);
 }
 
+/* --- reward heads --- */
+
+static void test_heads(struct test *t, struct arena *mem)
+{
+	const struct feedback_study compare = { .ask = ASK_COMPARE, .n_answers = 2 };
+	const json_t *states = of("heads", "states"), *lengths = of("heads", "lengths");
+	size_t n = json_array_size(states);
+	struct feedback_item *items = arena_array(mem, n, sizeof(*items));
+	struct feedback_label *labels = arena_array(mem, n, sizeof(*labels));
+	const float **x = arena_array(mem, n, sizeof(*x));
+	double *information = arena_array(mem, n, sizeof(*information)), sum = 0, fewer = 0;
+	struct comparison *c;
+	struct heads h;
+	char key[16];
+
+	test_case(t, "head 0 is scikit-learn's logistic regression of the same penalty");
+	for (size_t i = 0; i < n; i++) {
+		float *own = arena_array(mem, 6, sizeof(*own));
+		char *text[2];
+		for (size_t k = 0; k < 6; k++)
+			own[k] = (float)number(json_array_get(states, i), k);
+		for (size_t k = 0; k < 2; k++) {
+			text[k] = arena_alloc(mem, 64);
+			memset(text[k], 'x', (size_t)number(json_array_get(lengths, i), k));
+		}
+		x[i] = own;
+		items[i] = item_of((int64_t)i + 1, arena_printf(mem, "%zu", i), text[0], text[1]);
+		labels[i] = label_of((int64_t)i + 1, 1, number(of("heads", "won"), i) > 0 ? 0 : 1);
+	}
+	struct said s = { &compare, items, n, labels, n, { x, 3 } };
+	size_t pairs = comparisons_of(&s, mem, &c);
+	heads_fit(&h, &s, c, pairs, HEADS, 1, mem);
+	snprintf(key, sizeof(key), "%g", h.penalty);
+	for (size_t k = 0; k < 4; k++)
+		NEAR(t, h.w[k], number(json_object_get(of("heads", "weights"), key), k), 1e-4);
+	CHECK(t, heads_accuracy(&h, &s, c, pairs) > 0.75);
+
+	test_case(t, "what heads tell: nothing of an item without states, more where they differ");
+	x[0] = NULL;
+	heads_information(&h, &s, false, information);
+	CHECK(t, isnan(information[0]));
+	for (size_t i = 1; i < n; i++) {
+		CHECK(t, information[i] >= 0 && information[i] < log(2));
+		sum += information[i];
+	}
+	CHECK(t, sum > 0);
+	heads_fit(&h, &s, c, pairs / 4, HEADS, 1, mem);
+	heads_information(&h, &s, false, information);
+	for (size_t i = 1; i < n; i++)
+		fewer += information[i];
+	CHECK(t, fewer > sum);          /* fewer labels leave more to be told */
+}
+
 /* --- which next --- */
 
 static void test_next(struct test *t)
@@ -482,6 +536,7 @@ void test_agreement(struct test *t)
 	test_dawid_skene(t, &mem);
 	test_wager(t);
 	test_raters(t, &mem);
+	test_heads(t, &mem);
 	test_next(t);
 	json_decref(golden);
 	arena_release(&mem);

@@ -114,6 +114,24 @@ def bias():
             "side": [fit.params[0], fit.bse[0]], "length": [fit.params[1], fit.bse[1]]}
 
 
-out = {"agreement": agreement(), "standings": standings(), "dawid_skene": dawid_skene(), "bias": bias()}
+def heads():
+    """40 pairs with 3 states an answer: head 0's weights by scikit-learn for each penalty (heads.h)."""
+    n, width = 40, 3
+    x = rng.normal(size=(n, 2, width)).astype(np.float32)
+    lengths = rng.integers(5, 60, (n, 2))
+    apart = (x[:, 0] - x[:, 1]).astype(float)
+    log = np.log(lengths + 1)
+    d = np.c_[apart / math.sqrt((apart ** 2).sum(1).mean()),
+              (log[:, 0] - log[:, 1]) / math.sqrt(((log[:, 0] - log[:, 1]) ** 2).mean()) * .5]
+    won = (d @ np.array([2, -1, .5, 1]) + rng.logistic(size=n) * .5 > 0).astype(int)
+    fits = {}
+    for penalty in (.03, .1, .3, 1, 3, 10):
+        fit = LogisticRegression(C=1 / penalty, fit_intercept=False, tol=1e-12, solver="newton-cholesky").fit(d, won)
+        fits["%g" % penalty] = fit.coef_[0].tolist()
+    return {"states": x.reshape(n, -1).astype(float).round(7).tolist(), "lengths": lengths.tolist(), "won": won.tolist(),
+            "weights": fits}
+
+
+out = {"agreement": agreement(), "standings": standings(), "dawid_skene": dawid_skene(), "bias": bias(), "heads": heads()}
 with open(sys.argv[1], "w") as f:
     f.write("{\n" + ",\n".join('"%s": %s' % (k, json.dumps(v)) for k, v in out.items()) + "\n}\n")
