@@ -16,6 +16,8 @@ LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
 CHECK_PACKAGES := g++ python3 libcurl4
 # The program's alone: the library edits no lines.
 PROGRAM_LIBS := libedit
+# Opened when it is asked for: only its header is wanted here.
+OPENED := libmicrohttpd
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wno-missing-field-initializers
 OPT ?= -O3
@@ -142,7 +144,7 @@ $(BUILD)/test/runner.o: $(BUILD)/gen/test_list.h
 $(BUILD)/.deps-found: Makefile
 	@mkdir -p $(BUILD)
 	@missing=""; command -v pkg-config >/dev/null || missing="pkg-config"; \
-	for l in $(LIBS) $(PROGRAM_LIBS); do pkg-config --exists $$l 2>/dev/null || missing="$$missing $$l"; done; \
+	for l in $(LIBS) $(PROGRAM_LIBS) $(OPENED); do pkg-config --exists $$l 2>/dev/null || missing="$$missing $$l"; done; \
 	if [ -n "$$missing" ]; then echo "kungfu: missing:$$missing. Install with: make deps   (Debian: $(PACKAGES))" >&2; exit 1; fi
 	@touch $@
 

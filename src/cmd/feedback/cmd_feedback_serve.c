@@ -1,0 +1,141 @@
+/* feedback serve: the page on which people judge. Its address, with what lets the owner in, is printed; who starts it
+ * again finds the same address, so that a page that is open goes on: the owner's token lies in FILE.token, which nobody
+ * else may read. Raters are let in by addresses that the owner makes on the page. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+#include "cmd/command.h"
+#include "feedback/store.h"
+#include "serve/feedback_api.h"
+
+enum { TOKEN = 32 };
+
+struct serve {
+	struct common common;
+	int64_t port;
+	const char *host, *allow_host, *owner;
+};
+
+static const struct opt serve_opts[] = {
+	OPT_INT("port", struct serve, port, "8033", 0, 65535, "where it listens; 0: any that is free"),
+	OPT_STRING("host", struct serve, host, "127.0.0.1", "ADDRESS",
+	           "of this machine that it listens on; 0.0.0.0: all"),
+	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that browsers may know this machine by"),
+	OPT_STRING("owner", struct serve, owner, "owner", "NAME", "of who sees the report and invites raters"),
+	COMMON_OPTS(struct serve, common),
+	OPT_END
+};
+
+/* The token that a server before this one left, if it still lets the owner in. */
+static bool known_token(struct feedback *f, const char *path, const char *owner, char token[TOKEN + 1])
+{
+	struct arena mem = ARENA_INIT;
+	struct feedback_rater who;
+	struct err e = ERR_INIT;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool known = fd >= 0 && read(fd, token, TOKEN) == TOKEN;
+
+	token[TOKEN] = '\0';
+	if (fd >= 0)
+		close(fd);
+	known = known && feedback_admit(f, token, &who, &mem, &e) == 0 && who.role == ROLE_OWNER &&
+	        !strcmp(who.name, owner);
+	arena_release(&mem);
+	return known;
+}
+
+static int keep_token(const char *path, const char token[TOKEN + 1], struct err *e)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, token, TOKEN) != TOKEN || close(fd)) {
+		err_set(e, "%s cannot be written: %s", path, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int owner_token(struct feedback *f, const char *file, const char *owner, char token[TOKEN + 1], struct err *e)
+{
+	char *path = mem_printf("%s.token", file);
+	int status = 0;
+
+	if (!known_token(f, path, owner, token))
+		status = feedback_invite(f, owner, ROLE_OWNER, token, e) < 0 ? -1 : keep_token(path, token, e);
+	mem_free(path);
+	return status;
+}
+
+static void tell(const struct app *app, const struct http *h, const struct serve *o, const char *file,
+                 const char *token)
+{
+	const char *host = strcmp(o->host, "0.0.0.0") ? o->host : o->allow_host ? o->allow_host : "127.0.0.1";
+	char *address = mem_printf("http://%s:%d/#%s", host, http_port(h), token);
+
+	if (app->json) {
+		json_t *j = json_pack("{s:o, s:s}", "feedback", jsonx_path(file), "address", address);
+
+		app_json(j);
+		json_decref(j);
+	} else {
+		app_print("%s\n\nOpen it to label and to see the report; R there invites others. Ctrl C ends the "
+		          "server, what was said stays.\n", address);
+	}
+	mem_free(address);
+}
+
+static int serve(struct app *app, struct feedback *f, const struct serve *o, const char *file, struct err *e)
+{
+	struct feedback_api *api = feedback_api_new(f);
+	struct http_options how = { o->host, (int)o->port, &o->allow_host, o->allow_host ? 1 : 0, 0,
+		                    feedback_api_answer, api };
+	char token[TOKEN + 1];
+	struct http *h = NULL;
+	int status = owner_token(f, file, o->owner, token, e) < 0 ? -1 : http_start(&h, &how, e);
+
+	if (status == 0) {
+		tell(app, h, o, file, token);
+		while (!app_interrupted()) {
+			poll(NULL, 0, 1000);
+			http_tick(h);
+		}
+	}
+	http_stop(h);
+	feedback_api_free(api);
+	return status;
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const char *file = p->positional[0];
+	struct feedback *f;
+
+	app_catch_signals();
+	if (feedback_open(&f, file, true, e) < 0)
+		return -1;
+	int status = feedback_lock(f, e) < 0 ? -1 : serve(app, f, options, file, e);
+	feedback_close(f);
+	return status;
+}
+
+const struct command cmd_feedback_serve = {
+	.name = "feedback serve",
+	.summary = "the page on which people judge answers",
+	.usage = "F.db [--port 8033]",
+	.example = "kungfu feedback serve f.db",
+	.looks = true,
+	.order = 54,
+	.opts = serve_opts,
+	.options_size = sizeof(struct serve),
+	.least = 1, .most = 1, .wanted = "one file of feedback was wanted",
+	.run = run,
+};

@@ -1,0 +1,14 @@
+/* feedback_api: what the page of feedback asks for, over one open file. The calls are those of doc/feedback.md. */
+#ifndef SERVE_FEEDBACK_API_H
+#define SERVE_FEEDBACK_API_H
+
+#include "feedback/store.h"
+#include "serve/http.h"
+
+struct feedback_api;
+/* f is borrowed, and nobody else's from now on: http_options.answer is feedback_api_answer, ctx what is made here. */
+struct feedback_api *feedback_api_new(struct feedback *f);
+void feedback_api_free(struct feedback_api *a);
+void feedback_api_answer(void *api, const struct http_request *q, struct http_reply *r);
+
+#endif

@@ -1,0 +1,190 @@
+/* test_http: the wrapper, asked by a client of bare sockets. What would break: a page elsewhere that reads (a Host that
+ * is not ours) or changes something (an Origin that is not ours), a body that is too large, whose end is said twice, or
+ * that is no JSON; a request that never ends; a reply without its headers; a client that does not get its turn. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../held/held.h"
+#include "../test.h"
+#include "base/mem.h"
+#include "serve/http.h"
+
+/* Says what was asked. */
+static void echo(void *ctx, const struct http_request *q, struct http_reply *r)
+{
+	(void)ctx;
+	buf_addf(&r->body, "%s %s %s %s", q->method, q->path, q->bearer ? q->bearer : "-", q->body);
+}
+
+static int connected(const struct http *h)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(h)),
+		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return; /* it was cut off: what is read says so */
+}
+
+/* All that comes until the other side closes. */
+static void hear(int fd, struct buf *reply)
+{
+	char piece[4096];
+	ssize_t n;
+
+	buf_clear(reply);
+	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0)
+		buf_add(reply, piece, (size_t)n);
+	close(fd);
+}
+
+static int ask(const struct http *h, const char *request, struct buf *reply)
+{
+	int fd = connected(h), status = 0;
+
+	say(fd, request);
+	hear(fd, reply);
+	return sscanf(buf_str(reply), "HTTP/1.1 %d", &status) == 1 ? status : 0;
+}
+
+#define POST "POST /x HTTP/1.1\r\nConnection: close\r\n"
+#define JSON "Content-Type: application/json\r\n"
+#define TWO "Content-Length: 2\r\n\r\n{}"
+
+/* %d: the port. */
+static const struct { const char *what, *request; int status; } requests[] = {
+	{ "our own host", "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n", 200 },
+	{ "a name of ours", "GET / HTTP/1.1\r\nHost: LOCALHOST:%d\r\nConnection: close\r\n\r\n", 200 },
+	{ "IPv6's", "GET / HTTP/1.1\r\nHost: [::1]:%d\r\nConnection: close\r\n\r\n", 200 },
+	{ "an allowed name", "GET / HTTP/1.1\r\nHost: lab.example:%d\r\nConnection: close\r\n\r\n", 200 },
+	{ "another host", "GET / HTTP/1.1\r\nHost: evil.example:%d\r\n\r\n", 421 },
+	{ "one that begins as ours", "GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", 421 },
+	{ "one of another port", "GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\n", 421 },
+	{ "no host", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 400 },
+	{ "two hosts", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nHost: evil.example\r\n\r\n", 400 },
+	{ "our own page", POST "Host: localhost:%d\r\nOrigin: http://localhost:%d\r\n" JSON TWO, 200 },
+	{ "no page", POST "Host: localhost:%d\r\n" JSON TWO, 200 },
+	{ "a foreign page", POST "Host: localhost:%d\r\nOrigin: http://evil.example\r\n" JSON TWO, 403 },
+	{ "one that begins as ours", POST "Host: localhost:%d\r\nOrigin: http://localhost.evil\r\n" JSON TWO, 403 },
+	{ "a page without a name", POST "Host: localhost:%d\r\nOrigin: null\r\n" JSON TWO, 403 },
+	{ "another scheme", POST "Host: localhost:%d\r\nOrigin: https://localhost:%d\r\n" JSON TWO, 403 },
+	{ "no JSON", POST "Host: localhost:%d\r\nContent-Type: text/plain\r\n" TWO, 415 },
+	{ "a form", POST "Host: localhost:%d\r\nContent-Type: application/x-www-form-urlencoded\r\n" TWO, 415 },
+	{ "a body of unknown length", POST "Host: localhost:%d\r\n" JSON "\r\n", 411 },
+	{ "a body too large", POST "Host: localhost:%d\r\n" JSON "Content-Length: 1048577\r\n\r\n", 413 },
+	{ "two lengths", POST "Host: localhost:%d\r\n" JSON "Content-Length: 2\r\n" TWO, 400 },
+	{ "chunks", POST "Host: localhost:%d\r\n" JSON "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400 },
+	{ "chunks and a length", POST "Host: localhost:%d\r\n" JSON "Transfer-Encoding: chunked\r\n" TWO, 400 },
+	{ "a GET with a body", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nContent-Length: 2\r\n\r\n{}", 400 },
+};
+
+static void test_requests(struct test *t, const struct http *h)
+{
+	struct buf reply = BUF_INIT;
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		test_case(t, "%s", requests[i].what);
+		snprintf(text, sizeof(text), requests[i].request, http_port(h), http_port(h));
+		int status = ask(h, text, &reply);
+		CHECK_MSG(t, status == requests[i].status, "%d for\n%s", status, text);
+		CHECK(t, strcasestr(buf_str(&reply), "\r\nX-Content-Type-Options: nosniff\r\n"));
+		CHECK(t, strcasestr(buf_str(&reply), "\r\nContent-Security-Policy: default-src 'none'"));
+		CHECK(t, strcasestr(buf_str(&reply), "\r\nCache-Control: no-store\r\n"));
+		CHECK(t, !strcasestr(buf_str(&reply), "Access-Control"));
+	}
+	test_case(t, "what is asked is told");
+	snprintf(text, sizeof(text), "POST /a?b=c HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n" JSON
+	         "Authorization: Bearer tok\r\nContent-Length: 7\r\n\r\n{\"a\":1}", http_port(h));
+	ask(h, text, &reply);
+	CHECK_MSG(t, strstr(buf_str(&reply), "\r\n\r\nPOST /a tok {\"a\":1}"), "%s", buf_str(&reply));
+	buf_release(&reply);
+}
+
+/* Bytes one by one, and a body that stops: when patience is over the connection is, and others are served meanwhile. */
+static void test_slow(struct test *t, struct http *h)
+{
+	struct buf reply = BUF_INIT;
+	char text[256];
+	int head = connected(h), body = connected(h);
+
+	test_case(t, "half a request is not waited for for ever");
+	snprintf(text, sizeof(text), POST "Host: localhost:%d\r\n" JSON "Content-Length: 9\r\n\r\n{", http_port(h));
+	say(head, "GET / HT");
+	say(body, text);
+	snprintf(text, sizeof(text), requests[0].request, http_port(h));
+	CHECK(t, ask(h, text, &reply) == 200);
+	held_pass(HTTP_PATIENCE - 1, 0);
+	http_tick(h);
+	say(head, "T");
+	held_pass(2, 0);
+	http_tick(h);
+	hear(head, &reply);
+	CHECK_MSG(t, !strstr(buf_str(&reply), " 200 "), "%s", buf_str(&reply));
+	hear(body, &reply);
+	CHECK_MSG(t, !strstr(buf_str(&reply), " 200 "), "%s", buf_str(&reply));
+	CHECK(t, ask(h, text, &reply) == 200);
+	buf_release(&reply);
+}
+
+static void test_many(struct test *t, const struct http *h)
+{
+	struct buf reply = BUF_INIT;
+	char text[256];
+	int fd[200];
+
+	test_case(t, "many connections that say nothing keep nobody from his turn");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		CHECK(t, (fd[i] = connected(h)) >= 0);
+	snprintf(text, sizeof(text), requests[0].request, http_port(h));
+	CHECK(t, ask(h, text, &reply) == 200);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	CHECK(t, ask(h, text, &reply) == 200);
+	buf_release(&reply);
+}
+
+static void test_address(struct test *t, const struct http *h)
+{
+	struct http_options taken = { .address = "127.0.0.1", .port = http_port(h), .answer = echo };
+	struct http_options none = { .address = "here", .answer = echo };
+	struct http *other = NULL;
+	struct err e = ERR_INIT;
+
+	test_case(t, "an address that is taken, one that is none");
+	CHECK(t, http_start(&other, &taken, &e) < 0 && strstr(e.msg, "cannot be served on: Address already in use"));
+	CHECK(t, http_start(&other, &none, &e) < 0 && !strcmp(e.msg, "here is no IPv4 address"));
+}
+
+void test_http(struct test *t)
+{
+	static const char *const allowed[] = { "lab.example" };
+	struct http_options o = { .address = "127.0.0.1", .hosts = allowed, .n_hosts = 1, .answer = echo };
+	struct err e = ERR_INIT;
+	struct http *h = NULL;
+
+	held_begin();
+	test_case(t, "it starts");
+	CHECK_MSG(t, http_start(&h, &o, &e) == 0, "%s", e.msg);
+	if (h) {
+		test_requests(t, h);
+		test_slow(t, h);
+		test_many(t, h);
+		test_address(t, h);
+	}
+	http_stop(h);
+	held_end();
+}
