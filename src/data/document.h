@@ -8,12 +8,14 @@
 #include "template/template.h"
 #include "token/tokenizer.h"
 
+enum { LEARN_PROMPT = 2 };
+
 struct document {
 	int32_t *ids;
 	/* [n] where tokens are hidden (data/masking.h): what each row predicts, which is its own; NULL: ids */
 	const int32_t *predicted;
 	/* [n] 1: this token is predicted from those before it and counts in the loss; learn[0] is 0, but where
-	 * tokens are hidden */
+	 * tokens are hidden. LEARN_PROMPT: so, but no token of the answer */
 	uint8_t *learn;
 	int32_t n;
 	int32_t n_learn;

@@ -28,7 +28,7 @@
 #include "model/graph.h"
 #include "op/pass.h"
 
-enum { OBJECTIVE_METRICS = 32 };   /* at most */
+enum { OBJECTIVE_METRICS = 32 /* at most */, OBJECTIVE_SCRATCH = 3 };
 #define OBJECTIVE_FILE "objective.safetensors"
 
 struct objective;
@@ -38,7 +38,7 @@ struct objective_run {
 	const struct objective *row;
 	const void *options;           /* the row's own struct, or NULL */
 	void *state;                   /* what open made */
-	double *scratch;               /* [docs of a batch] for loss */
+	double *scratch;               /* [OBJECTIVE_SCRATCH][docs of a batch] for loss */
 	struct overlay own;            /* its parameters, where it has some: nn_param(g, &o->own, i) */
 	/* What it works in, borrowed: */
 	struct model *model;
@@ -125,6 +125,11 @@ struct objective {
 	 * step −1. NULL: it is another's. */
 	double (*masked)(const void *options);
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
+	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */
+	/* Unless --train-sampling-strategy says otherwise, rows are taken in the order of the file. */
+	bool sequential;
+	/* Of a document of the first role the prompt is learnt too: those tokens' `learn` is LEARN_PROMPT. */
+	bool prompts;
 
 	/* Members below may be NULL, but for record and loss. */
 	/* Options that contradict each other. */
@@ -143,6 +148,21 @@ struct objective {
 	long (*repeats)(const void *options);
 	/* Once all is there but numbers: takes what it makes documents with, and says what that needs. */
 	int (*plan)(struct objective_run *o, struct objective_plan *p, struct err *e);
+	/* The loss of every batch while nothing has moved from the reference, by the options; NAN: it is not known. */
+	double (*start)(const void *options);
+	/* Of all documents that a loss is about to be taken of, docs[0..n), a step's or an evaluation's, before the
+	 * first micro-batch: what it must know of the whole. */
+	void (*whole)(const struct objective_run *o, const struct document *const *docs, size_t n);
+	/* Whether a loss wants what the model says now of some documents before any gradient is made. They are the
+	 * step's own, or those of `beside`: of all rows d (`global` of them a step), one for each group, made once.
+	 * They run forward in training's arithmetic, after `whole`; each micro-batch goes to look, its column
+	 * "reference" filled, then all have been there: looked. NULL: nothing is looked at. */
+	bool (*looks)(const void *options);
+	int (*beside)(const struct objective_run *o, const struct documents *d, size_t global, struct documents *out,
+	              struct err *e);
+	void (*look)(const struct objective_run *o, const struct batch *b, const struct document *const *docs,
+	             const float *logprob);
+	void (*looked)(const struct objective_run *o);
 	/* The same tensor without a loss, for evaluations; NULL: graph_logprob's. */
 	uint32_t (*forward)(const struct objective_run *o, struct graph *g, uint32_t hidden);
 	/* What the loss of a micro-batch is divided by, as `loss` adds it up; NULL: Σ label_weight. */

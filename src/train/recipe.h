@@ -33,6 +33,7 @@ struct recipe {
 	double weight_decay, max_grad_norm, min_lr_ratio;
 	double router_aux_loss_coef;                                   /* NAN: what the model's config.json says */
 	int64_t seed;
+	const char *sampling;                                          /* NULL: the objective's own */
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
@@ -108,6 +109,9 @@ struct recipe {
 		OPT_FLAG("packing", s, f.packing, "false", "join documents into rows of exactly max-length tokens"), \
 		OPT_FLAG("apply-chat-template", s, f.apply_chat_template, "false", \
 	                 "query,choices,gold rows: the query is the user's turn"), \
+		OPT_CHOICE("train-sampling-strategy", s, f.sampling, NULL, "random|sequential", \
+	                   "order of the rows: another one each epoch, or that of the file (default: random; " \
+	                   "kto's is sequential)"), \
 		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, \
 	                "of the order of rows, the adapter's start and dropout"), \
 		OPT_GROUP("Optimization"), \

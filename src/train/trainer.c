@@ -163,6 +163,7 @@ static int make_schedule(struct trainer *t, struct err *e)
 	double product = (double)r->batch_size * (double)r->accumulation;
 
 	t->global = (size_t)MIN(product, (double)order_groups(t));
+	t->sequential = r->sampling ? !strcmp(r->sampling, "sequential") : t->objective.row->sequential;
 	double steps =
 		r->max_steps > 0 ? (double)r->max_steps : ceil(r->num_train_epochs * (double)order_steps_per_epoch(t));
 	if (steps > 1e12)
@@ -321,7 +322,7 @@ static void make_forest(struct trainer *t)
 
 static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
 {
-	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0)
+	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || look_open(t, e) < 0)
 		return -1;
 	make_forest(t);
 	if (trainer_check_groups(t, e) < 0 || trainer_feed(t, e) < 0 ||
@@ -495,6 +496,7 @@ void step_add(struct trainer *t)
 	live_add(&t->now.live, &live, 1);
 	t->now.metrics.tokens += b->tokens;
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
+	look_check(t, b, model_pass_result(&t->net));
 	balance_add(t, b);
 	t->now.group += (size_t)b->n_groups;
 	t->now.document += t->cuts[t->now.micro++];
@@ -584,6 +586,8 @@ int step_begin(struct trainer *t, struct err *e)
 	if (order_take(t, &now->documents, e) < 0)
 		return -1;
 	now->micros = cut(t, now->documents);
+	if (look_whole(t, false, e) < 0)
+		return -1;
 	now->metrics.learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
 	t->sums = (struct objective_sums){ 0 };
@@ -615,7 +619,7 @@ int step_end(struct trainer *t, struct err *e)
 		t->objective.row->tell(&t->objective, &m->metrics);
 	balance_tell(t, &m->metrics);
 	tell_kl(t, m);
-	if (update(t, grad_tree_sum(&t->gradients), m, e) < 0)
+	if (look_check_start(t, e) < 0 || update(t, grad_tree_sum(&t->gradients), m, e) < 0)
 		return -1;
 	t->step++;
 	t->next_rate = NAN;
@@ -683,6 +687,7 @@ void trainer_close(struct trainer *t)
 	optim_release(&t->optim);
 	scorer_free(t->scorer);
 	scorer_free(t->reference);
+	look_release(&t->looking);
 	forgetting_release(&t->forgetting);
 	if (t->params)
 		penalty_release(t);

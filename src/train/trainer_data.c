@@ -22,7 +22,7 @@ static int check_group(const struct trainer *t, const struct document *const *do
 	return 0;
 }
 
-static void find_groups(struct dataset *d)
+void trainer_find_groups(struct dataset *d)
 {
 	size_t n = d->documents.n;
 
@@ -133,6 +133,20 @@ static void warn_untemplated(const struct lint *l, const struct dataset *d, cons
 		         l->n_untemplated, d->rows.n);
 }
 
+/* Prompts that are learnt beside the answer. */
+static void learn_prompts(struct documents *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct document *x = &d->items[i];
+		for (int32_t k = 1; k < x->n && x->role == 0; k++)
+			if (!x->learn[k]) {
+				x->learn[k] = LEARN_PROMPT;
+				x->n_learn++;
+				d->learnt++;
+			}
+	}
+}
+
 static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, const char *path, bool eval,
                         struct err *e)
 {
@@ -144,7 +158,9 @@ static int read_dataset(struct trainer *t, struct dataset *d, struct lint *l, co
 	if (d->documents.n == 0)
 		return err_set(e, "%s gives no documents: its rows hold less than one of --max-length %d tokens", path,
 		               t->max_length);
-	find_groups(d);
+	if (t->objective.row->prompts)
+		learn_prompts(&d->documents);
+	trainer_find_groups(d);
 	hash_documents(&d->documents, d->hash);
 	return 0;
 }
@@ -204,7 +220,7 @@ static int read_beside(struct trainer *t, struct dataset *d, const char *path, b
 		return -1;
 	if (!d->documents.n)
 		return err_set(e, "%s gives no documents", path);
-	find_groups(d);
+	trainer_find_groups(d);
 	say(d, path, scored ? "rows to retain" : "rows to replay");
 	return 0;
 }

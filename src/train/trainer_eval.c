@@ -51,8 +51,8 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 	const struct objective *row = t->objective.row;
 
 	if (t->keeping) {
-		trainer_keep_reference(t, &t->eval, b, docs, logprob);
-	} else if (!row->eval) {
+		trainer_keep_reference(t, t->keeping, b, docs, logprob);
+	} else if (!look_sees(t, b, docs, logprob) && !row->eval) {
 		trainer_fill(t, &t->eval, b, docs);
 		row->loss(&t->objective, b, logprob, NULL, &t->sums);
 		score_groups(t, b, docs, logprob);
@@ -174,6 +174,10 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 		BUG("an evaluation without rows");
 	if (t->objective.row->evaluate)
 		return evaluate(t, m, stopped, e);
+	if (look_whole(t, true, e) < 0) {
+		*stopped = stop_asked();
+		return -1;
+	}
 	t->sums = (struct objective_sums){ 0 };
 	if (scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, watch_progress, &watch, e) <
 	    0) {
@@ -199,10 +203,13 @@ struct work trainer_scored(const struct trainer *t)
 		          t->reference_work.int_ops + t->forgetting.work.int_ops + t->fed.int_ops +
 		                  t->evaluated.int_ops };
 
-	if (t->scorer) {
-		w.flops += scorer_flops(t->scorer);
-		w.int_ops += scorer_int_ops(t->scorer);
-	}
+	const struct scorer *both[] = { t->scorer, t->looking.scorer };
+
+	for (int i = 0; i < 2; i++)
+		if (both[i]) {
+			w.flops += scorer_flops(both[i]);
+			w.int_ops += scorer_int_ops(both[i]);
+		}
 	return w;
 }
 

@@ -1,6 +1,7 @@
 /* trainer_order: which documents a step learns from, and what all steps together need.
  *
- * Epoch e has its own keyed permutation of the n groups of documents (most rows are one document, and that a group); a
+ * Epoch e has its own keyed permutation of the n groups of documents (most rows are one document, and that a group), or
+ * they stay in the order of the file (--train-sampling-strategy sequential); a
  * step takes the next `global` of them, the last step of an epoch what is left. So the cursor of the data is the
  * number of the step, and a resumed run needs no other state. A step's documents are cut into micro-batches in that
  * order (data/forest.h), which depends on their ids and --micro-batch-tokens alone. */
@@ -64,7 +65,7 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 	       n_docs = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t g = rng_permute(key, epoch, n, first + i);
+		size_t g = t->sequential ? first + i : rng_permute(key, epoch, n, first + i);
 		if (g >= d->n_groups) {
 			g = replay_group(t, epoch * (n - d->n_groups) + (g - d->n_groups));
 			n_docs = add_group(&t->replay, g, docs, n_docs);

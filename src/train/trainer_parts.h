@@ -84,6 +84,17 @@ struct trainer_base {
 	int users;
 };
 
+/* trainer_look.c: of an objective that looks (objective.h); scorer NULL: none does */
+struct looking {
+	struct scorer *scorer;
+	struct dataset beside[2];          /* of the data and of the evaluation; documents.n 0: none, but their own */
+	const struct document **docs;      /* [most documents of a step] */
+	bool eval;                         /* it is the evaluation's that is looked at */
+	struct work planned;
+	double seconds;                    /* of all steps that remain, as planned */
+	double start;                      /* the loss where nothing has moved, NAN: that is not known */
+};
+
 /* A step while it is computed. */
 struct step {
 	struct step_metrics metrics;
@@ -91,6 +102,9 @@ struct step {
 	size_t document, group, micro;     /* those that are done */
 	struct live live;
 	struct work work;                  /* what others have computed for it (trainer.below), then all */
+	/* of the first: a document that is not where the reference is, and how far off; NULL: all are */
+	const struct document *moved;
+	double moved_by;
 };
 
 struct trainer {
@@ -129,6 +143,7 @@ struct trainer {
 	const char *told[OBJECTIVE_METRICS + 1];
 	struct schedule schedule;
 	size_t global;                     /* groups of a step */
+	bool sequential;                   /* in the order of the file */
 	int32_t max_length;                /* of a document, virtual tokens not counted */
 	struct forest_options forest;
 	struct dry_run dry;
@@ -165,7 +180,8 @@ struct trainer {
 	size_t reference_bytes;            /* what it takes then */
 	struct work reference_work;        /* what making it took */
 	struct work fed;                   /* what the adapter's start took of the model (trainer_feed.c) */
-	bool keeping;                      /* the evaluation's scorer makes the reference now */
+	struct dataset *keeping;           /* whose reference a scorer makes now; NULL: it does not */
+	struct looking looking;
 	struct forgetting forgetting;
 	struct penalty penalty;
 	double fisher_rows;                /* of the documents that it is made of */
@@ -214,6 +230,7 @@ int order_walk(const struct trainer *t, const struct forest_options *forest,
                struct err *e);
 /* trainer_data.c */
 int trainer_read_data(struct trainer *t, struct err *e);
+void trainer_find_groups(struct dataset *d);           /* once its documents are there */
 int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
 int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an adapter that wants it is invoked */
 void dataset_release(struct dataset *d);
@@ -226,8 +243,22 @@ int trainer_make_reference(struct trainer *t, struct err *e);
 void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
                             const struct document *const *docs, const float *logprob);
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
+bool reference_is_start(const struct trainer *t);      /* the objective has one, and it is the run's own start */
 /* What loss may need of micro-batches of so many documents. */
 void trainer_reserve_documents(struct trainer *t, int32_t docs);
+/* trainer_look.c: makes what stands beside the rows, once the schedule is there; plans. The reference of what stands
+ * beside a step's documents, or beside the evaluation's. Before the micro-batches of a step (its documents are taken),
+ * or of an evaluation, whose scorer's micro-batches it may want to see: then true. Of a micro-batch of the first step,
+ * and of all of it: that nothing has moved from the reference yet. */
+int look_open(struct trainer *t, struct err *e);
+int look_plan(struct trainer *t, struct err *e);
+int look_reference(struct trainer *t, const struct document *const *docs, size_t n, struct err *e);
+int look_eval_reference(struct trainer *t, struct err *e);
+int look_whole(struct trainer *t, bool eval, struct err *e);
+bool look_sees(struct trainer *t, struct batch *b, const struct document *const *docs, const float *logprob);
+void look_check(struct trainer *t, const struct batch *b, const float *logprob);
+int look_check_start(const struct trainer *t, struct err *e);
+void look_release(struct looking *l);
 /* trainer_feed.c: for an adapter that begins by the rows, once they and the schedule are there. */
 int trainer_feed(struct trainer *t, struct err *e);
 /* trainer_balance.c: how much it counts; before graph_hidden; after it, and after the objective's own; of a

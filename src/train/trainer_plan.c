@@ -430,7 +430,7 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	t->totals.gradient_buffers = grad_tree_buffers(trainer_leaves(t));
 	if (trainer_plan_making(t, e) < 0)
 		return -1;
-	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || trainer_plan_reference(t, e) < 0 ||
+	if ((t->has_eval && trainer_make_scorer(t, e) < 0) || look_plan(t, e) < 0 || trainer_plan_reference(t, e) < 0 ||
 	    trainer_plan_forgetting(t, e) < 0)
 		return -1;
 	if (record(t, &t->dry.cap, &t->net, e) < 0 || choose(t, e) < 0)
@@ -442,10 +442,11 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 	struct work steps = { 0 }, kl = kl_planned(t);
 	if (t->dry.micro_batches)
 		steps = pass_work_of(p, &t->dry.live, (double)t->dry.micro_batches);
-	t->totals.planned_flops += steps.flops + kl.flops + t->fed.flops + (double)(t->totals.steps - t->totals.first) *
+	t->totals.planned_flops += steps.flops + kl.flops + t->fed.flops + t->looking.planned.flops +
+	                           (double)(t->totals.steps - t->totals.first) *
 	                                                 (t->optim.norm.flops + t->optim.update.flops +
 	                                                  penalty_cost(t).flops);
-	t->totals.planned_int_ops += steps.int_ops + kl.int_ops + t->fed.int_ops;
+	t->totals.planned_int_ops += steps.int_ops + kl.int_ops + t->fed.int_ops + t->looking.planned.int_ops;
 	return trainer_measure_time(t, e);
 }
 

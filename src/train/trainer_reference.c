@@ -16,7 +16,7 @@ void trainer_reserve_documents(struct trainer *t, int32_t docs)
 	mem_free(t->objective.scratch);
 	mem_free(t->label_at);
 	t->most_docs = MAX(t->most_docs, docs);
-	t->objective.scratch = mem_array((size_t)t->most_docs, sizeof(*t->objective.scratch));
+	t->objective.scratch = mem_array(OBJECTIVE_SCRATCH * (size_t)t->most_docs, sizeof(*t->objective.scratch));
 	t->label_at = mem_array((size_t)t->most_docs, sizeof(*t->label_at));
 }
 
@@ -76,7 +76,7 @@ static void keep(void *ctx, struct batch *b, const struct document *const *docs,
 {
 	struct trainer *t = ctx;
 
-	trainer_keep_reference(t, t->keeping ? &t->eval : &t->train, b, docs, logprob);
+	trainer_keep_reference(t, t->keeping, b, docs, logprob);
 }
 
 /* The model as it was at the start. Most adapters change nothing there, and have the bits of a step; one with virtual
@@ -85,6 +85,8 @@ static const struct overlay *reference_overlay(const struct trainer *t)
 {
 	return overlays_virtual(t->overlay) ? NULL : t->overlay;
 }
+
+bool reference_is_start(const struct trainer *t) { return t->objective.row->reference && reference_overlay(t); }
 
 /* Adds what the evaluation's documents take, which the evaluation's own scorer scores else. */
 static int forecast_eval(struct trainer *t, struct scorer_forecast *f, struct err *e)
@@ -135,6 +137,8 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 	take_numbers(&t->train);
 	if (t->has_eval)
 		take_numbers(&t->eval);
+	take_numbers(&t->looking.beside[0]);
+	take_numbers(&t->looking.beside[1]);
 	if (scorer_new(&t->reference, t->model, reference_overlay(t), t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
@@ -160,7 +164,9 @@ static int make_steps(struct trainer *t, struct err *e)
 	find_steps(t, &from, &end);
 	for (long step = from; step < end && !status; step++) {
 		size_t n = order_step(t, step, NULL, docs);
-		status = scorer_run(t->reference, docs, n, false, sums, NULL, look_at_interrupt, t, e);
+		t->keeping = &t->train;
+		status = scorer_run(t->reference, docs, n, false, sums, NULL, look_at_interrupt, t, e) < 0 ? -1 :
+		         look_reference(t, docs, n, e);
 	}
 	mem_free(docs);
 	mem_free(sums);
@@ -174,11 +180,11 @@ int trainer_make_reference(struct trainer *t, struct err *e)
 	if (!t->objective.row->reference)
 		return 0;
 	int status = make_steps(t, e);
-	t->keeping = true;
+	t->keeping = &t->eval;
 	if (!status && t->has_eval)
 		status = scorer_run(reference_overlay(t) ? t->scorer : t->reference, d->pointer, d->documents.n, false,
-		                    t->eval_sums, NULL, look_at_interrupt, t, e);
-	t->keeping = false;
+		                    t->eval_sums, NULL, look_at_interrupt, t, e) < 0 ? -1 : look_eval_reference(t, e);
+	t->keeping = NULL;
 	t->reference_work = (struct work){ scorer_flops(t->reference), scorer_int_ops(t->reference) };
 	scorer_free(t->reference); /* its memory is for the steps now */
 	t->reference = NULL;

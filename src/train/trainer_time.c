@@ -207,7 +207,7 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 		return -1;
 	if (kl_seconds(t, &kl, e) < 0)
 		return -1;
-	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + update +
+	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + t->looking.seconds + update +
 	                  remaining(t) * t->making.step_seconds;
 	if (t->fisher_rows > 0) /* each as long as its rows, of a micro-batch's */
 		p->start_seconds += pass.seconds * t->fisher_rows / MAX(mean.rows, 1.0);

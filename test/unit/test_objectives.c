@@ -194,6 +194,20 @@ static void fill_columns(struct batch *b, struct rng_stream *r)
 		b->label_weight[i] = b->group_weight[b->doc_group[b->label_doc[i]]];
 }
 
+/* Near what the model says, as a reference is. */
+static int fill_reference(struct bench *b, struct rng_stream *r, struct err *e)
+{
+	if (!b->run.row->reference)
+		return 0;
+	if (pass_step(&b->net.pass) < 0)
+		return err_set(e, "interrupted");
+	const float *logp = model_pass_result(&b->net);
+	float *reference = batch_column(&b->net.pass.batch, "reference");
+	for (int32_t i = 0; i < b->net.pass.batch.n_labels; i++)
+		reference[i] = logp[i] + rng_next_float(r) - 0.5f;
+	return 0;
+}
+
 static int open_pass(struct bench *b, struct err *e)
 {
 	struct forest_options o = { .max_tokens = 4096, .share = !b->run.row->masked,
@@ -205,7 +219,7 @@ static int open_pass(struct bench *b, struct err *e)
 
 	forest_take(b->docs, b->documents.n, &o, &cap, &live, &tokens);
 	cap.columns = b->run.row->columns;
-	b->run.scratch = arena_array(&b->mem, b->documents.n, sizeof(*b->run.scratch));
+	b->run.scratch = arena_array(&b->mem, OBJECTIVE_SCRATCH * b->documents.n, sizeof(*b->run.scratch));
 	b->device = device_cpu(b->kernels, b->pool);
 	model_pass_begin(&b->net, &b->device, &cap, &b->model, b->top, true);
 	b->net.result = b->run.row->record(&b->run, &b->net.graph, graph_hidden(&b->net.graph));
@@ -216,7 +230,7 @@ static int open_pass(struct bench *b, struct err *e)
 	fill_columns(&b->net.pass.batch, &r);
 	if (b->run.row->fill)
 		b->run.row->fill(&b->run, &b->net.pass.batch, b->docs);
-	return 0;
+	return fill_reference(b, &r, e);
 }
 
 static double loss_now(struct bench *b)
@@ -262,26 +276,135 @@ static void check_directions(struct bench *b)
 			size += (double)g[i] * g[i];
 		}
 		double want = (4 * difference(b, at, d, h / 2) - difference(b, at, d, h)) / 3;
-		CHECK_MSG(b->t, size > 0 && fabs(along - want) <= 3e-3 * sqrt(size) + 1e-3,
+		CHECK_MSG(b->t, size > 0 && fabs(along - want) <= 4e-3 * sqrt(size) + 1e-3,
 		          "direction %d: %.6f, by differences %.6f (the gradient's norm is %.4f)", k, along, want,
 		          sqrt(size));
 	}
 }
 
-/* assignment: "name=value", or "". */
-static int set_options(struct bench *b, const struct objective *o, const char *assignment, struct err *e)
+/* assignments: "name=value name=value", or "". */
+static int set_options(struct bench *b, const struct objective *o, const char *assignments, struct err *e)
 {
 	static const struct opt none[] = { OPT_END };
 	void *options = arena_alloc(&b->mem, o->options_size + 1);
-	const char *is = strchr(assignment, '=');
-	char name[64];
+	char *words = arena_strdup(&b->mem, assignments), *save = NULL;
 
-	b->run = (struct objective_run){ .row = o, .options = options };
-	if (opt_begin(&b->parse, o->opts ? o->opts : none, options, e) < 0 || !is)
-		return is ? -1 : 0;
-	snprintf(name, sizeof(name), "%.*s", (int)(is - assignment), assignment);
-	return opt_assign(&b->parse, name, is + 1, e);
+	b->run.row = o;
+	b->run.options = options;
+	if (opt_begin(&b->parse, o->opts ? o->opts : none, options, e) < 0)
+		return -1;
+	for (char *word = strtok_r(words, " ", &save), *is; word; word = strtok_r(NULL, " ", &save)) {
+		is = strchr(word, '=');
+		*is = 0;
+		if (opt_assign(&b->parse, word, is + 1, e) < 0)
+			return -1;
+	}
+	return 0;
 }
+
+/* --- every loss type, on log-probabilities alone --- */
+
+/* As a step has it: what must be known of the whole, of x, comes first. */
+static double loss_of_x(struct bench *b, const float *x, float *dx)
+{
+	const struct objective *o = b->run.row;
+	struct batch *batch = &b->net.pass.batch;
+	struct objective_sums s = { 0 };
+
+	if (o->whole)
+		o->whole(&b->run, b->docs, b->documents.n);
+	if (o->looks && !o->beside && o->looks(b->run.options)) {
+		o->look(&b->run, batch, b->docs, x);
+		o->looked(&b->run);
+	}
+	if (o->fill)
+		o->fill(&b->run, batch, b->docs);
+	o->loss(&b->run, batch, x, dx, &s);
+	return s.loss;
+}
+
+static void check_slopes(struct bench *b)
+{
+	int32_t n = b->net.pass.batch.n_labels;
+	float *x = arena_array(&b->mem, (size_t)n, sizeof(*x)), *dx = arena_array(&b->mem, (size_t)n, sizeof(*dx));
+	const float h = 1.0f / 512;
+
+	memcpy(x, model_pass_result(&b->net), (size_t)n * sizeof(*x));
+	loss_of_x(b, x, dx);
+	for (int32_t i = 0; i < n; i += 3) {
+		float at = x[i];
+		x[i] = at + h;
+		double up = loss_of_x(b, x, NULL);
+		x[i] = at - h;
+		double want = (up - loss_of_x(b, x, NULL)) / (2 * (double)h);
+		x[i] = at;
+		CHECK_MSG(b->t, fabs(want - dx[i]) <= 4e-3 * fmax(0.1, fabs(want)),
+		          "label %d: %.6f, by differences %.6f", i, (double)dx[i], want);
+	}
+}
+
+/* Where the model is its reference, the loss is the one that the row says. */
+static void check_loss_start(struct bench *b)
+{
+	const struct objective *o = b->run.row;
+	struct batch *batch = &b->net.pass.batch;
+	const float *x = model_pass_result(&b->net);
+	double start = o->start ? o->start(b->run.options) : NAN;
+
+	if (!o->reference || isnan(start))
+		return;
+	memcpy(batch_column(batch, "reference"), x, (size_t)batch->n_labels * sizeof(*x));
+	double loss = loss_of_x(b, x, NULL) / o->weight(batch);
+	CHECK_MSG(b->t, fabs(loss - start) <= 1e-12 * fmax(1, start), "%.15g at the start, %.15g is said", loss, start);
+}
+
+static void check_options(struct bench *b, const char *options)
+{
+	const struct objective *o = b->run.row;
+	struct rng_stream r = { 8 };
+	struct err e = ERR_INIT;
+
+	test_case(b->t, "%s %s: slopes, start", o->name, options);
+	if (o->close)
+		o->close(&b->run);
+	opt_release(&b->parse);
+	if (fine(b, set_options(b, o, options, &e), &e) && fine(b, o->check(b->run.options, &e), &e) &&
+	    fine(b, o->open ? o->open(&b->run, &e) : 0, &e) && fine(b, fill_reference(b, &r, &e), &e)) {
+		check_slopes(b);
+		check_loss_start(b);
+	}
+}
+
+static void check_loss_types(struct bench *b)
+{
+	char options[120];
+
+	for (int32_t g = 0; g < b->net.pass.batch.n_groups; g++)
+		b->net.pass.batch.group_weight[g] = 1; /* answers of several groups may stand beside each other */
+	for (const char *const *x = b->run.row->loss_types; *x; x++) {
+		snprintf(options, sizeof(options), "loss-type=%s%s", *x,
+		         strstr(*x, "exo") || strstr(*x, "robust") ? " label-smoothing=0.1" : "");
+		check_options(b, options);
+	}
+}
+
+/* Each choice of the objective's options by itself. */
+static void each_choice(const struct objective *o, void (*of)(void *ctx, const char *assignment), void *ctx)
+{
+	char assignment[120], choices[120], *save = NULL;
+
+	for (const struct opt *x = o->opts; x && x->type != OPT_TYPE_END; x++) {
+		if (x->type != OPT_TYPE_CHOICE)
+			continue;
+		snprintf(choices, sizeof(choices), "%s", x->choices);
+		for (char *c = strtok_r(choices, "|", &save); c; c = strtok_r(NULL, "|", &save)) {
+			snprintf(assignment, sizeof(assignment), "%s=%s", x->name, c);
+			of(ctx, assignment);
+		}
+	}
+}
+
+static void check_choice(void *ctx, const char *assignment) { check_options(ctx, assignment); }
 
 static void test_gradient(struct test *t, const struct objective *o, const char *options, const char *path)
 {
@@ -294,8 +417,13 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 	    fine(&b, model_tokenizer(&b.model, &e), &e) && fine(&b, open_documents(&b, path, &e), &e) &&
 	    fine(&b, open_objective(&b, &e), &e) && fine(&b, open_weights(&b, &e), &e) &&
 	    fine(&b, open_run(&b, &e), &e) &&
-	    fine(&b, open_pass(&b, &e), &e))
+	    fine(&b, open_pass(&b, &e), &e)) {
 		check_directions(&b);
+		if (o->loss_types) {
+			check_loss_types(&b);
+			each_choice(o, check_choice, &b);
+		}
+	}
 	model_pass_release(&b.net);
 	if (o->close)
 		o->close(&b.run);
@@ -311,21 +439,23 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 	mem_free(model);
 }
 
-/* Each choice of its options by itself. */
+struct gradient_case { struct test *t; const struct objective *o; const char *path; };
+
+static void gradient_of(void *ctx, const char *assignment)
+{
+	const struct gradient_case *c = ctx;
+
+	test_gradient(c->t, c->o, assignment, c->path);
+}
+
+/* Through the model; where there are loss types, choices are tried on log-probabilities alone. */
 static void test_gradients(struct test *t, const struct objective *o, const char *path)
 {
-	char assignment[120], choices[120], *save = NULL;
+	struct gradient_case c = { t, o, path };
 
-	test_gradient(t, o, "", path);
-	for (const struct opt *x = o->opts; x && x->type != OPT_TYPE_END; x++) {
-		if (x->type != OPT_TYPE_CHOICE)
-			continue;
-		snprintf(choices, sizeof(choices), "%s", x->choices);
-		for (char *c = strtok_r(choices, "|", &save); c; c = strtok_r(NULL, "|", &save)) {
-			snprintf(assignment, sizeof(assignment), "%s=%s", x->name, c);
-			test_gradient(t, o, assignment, path);
-		}
-	}
+	gradient_of(&c, "");
+	if (!o->loss_types)
+		each_choice(o, gradient_of, &c);
 }
 
 /* --- bits --- */
