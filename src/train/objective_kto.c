@@ -2,18 +2,18 @@
  * (Ethayarajh et al. 2024, KTO): no pairs are wanted. Names, defaults and measures are TRL's KTOTrainer's.
  *
  *     r(x, y) = Σ over the tokens of y of log π(token) − log π_ref(token)
- *     KL = max(0, the mean over the global batch of r(x, y′))      y′: the answer of the row before, of another prompt
+ *     KL = max(0, the mean over the global batch of r(x, y′))      y′: the row before's answer
  *     desirable     w_d · (1 − σ(β·(r − KL)))
  *     undesirable   w_u · (1 − σ(β·(KL − r)))
  *     loss = Σ weight · these / Σ weight      over the rows of the global batch
  *
- * KL has no gradient: the x, y′ run forward before the step (objective.h, beside). As in TRL, y′ goes round within as
- * many rows of the file as a step takes, and steps take them in that order; --train-sampling-strategy random keeps each
- * y′ with its x and shuffles. A single row left at the end has the answer of the row before it, in TRL its own.
+ * KL has no gradient: the x, y′ run forward before the step (objective.h, beside). As in TRL, y′ goes round within
+ * as many rows of the file as a step takes, and steps take them in that order; --train-sampling-strategy random keeps
+ * each y′ with its x and shuffles. A single row left at the end has the answer of the row before it, in TRL its own.
  * apo_zero_unpaired (D'Oosterlinck et al. 2024) has no KL: w_d · (1 − σ(βr)) and w_u · σ(βr).
  *
- * rewards/chosen and rewards/rejected are β·r of desirable and undesirable answers, kl is KL. Not here: TRL's margin of
- * the two means. */
+ * rewards/chosen and rewards/rejected are β·r of desirable and undesirable answers, kl is KL. Not here: TRL's margin
+ * of the two means. */
 #include "data/label.h"
 
 #include <math.h>
@@ -103,8 +103,8 @@ static int kto_beside(const struct objective_run *o, const struct documents *d, 
                       struct err *e)
 {
 	if (global < 2 || d->n < 2)
-		return err_set(e, "--objective kto estimates a KL from answers of other rows of a step: 2 rows or more are "
-		                  "wanted in one, not %zu (--per-device-train-batch-size)", MIN(global, d->n));
+		return err_set(e, "--objective kto estimates a KL from answers of other rows of a step: 2 rows or more "
+		                  "are wanted in one, not %zu (--per-device-train-batch-size)", MIN(global, d->n));
 	out->items = mem_array(d->n, sizeof(*out->items));
 	for (size_t first = 0; first < d->n; first += global)
 		for (size_t i = first, end = MIN(first + global, d->n); i < end; i++)

@@ -224,8 +224,8 @@ int look_check_start(const struct trainer *t, struct err *e)
 	double start = at_start(t) ? t->looking.start : NAN, loss = t->sums.loss / t->sums.weight;
 
 	if (t->now.moved)
-		return err_set(e, "%s:%zu: at the start a token's log-probability is %g off the reference's, where both "
-		                  "are the same model: %s", t->now.moved->file, t->now.moved->line, t->now.moved_by,
+		return err_set(e, "%s:%zu: at the start a token's log-probability is %g off the reference's, which "
+		                  "is the same model: %s", t->now.moved->file, t->now.moved->line, t->now.moved_by,
 		               overlays_unshared(t->overlay) ?
 		                       "dropout acts on what is trained from its start on, and has to be 0" :
 		                       "the run would not learn what it says");

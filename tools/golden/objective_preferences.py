@@ -140,7 +140,8 @@ def main():
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue
         # where a small difference becomes a large one, steps are smaller
-        rate = 2e-5 if "divergence" in name or "forward_kl" in name else 1e-4 if name in ("dpo-exo_pair", "dpo-discopop") else RATE
+        rate = {"dpo-forward_kl": 5e-6, "dpo-alpha_divergence": 5e-6, "dpo-js_divergence": 2e-5, "dpo-discopop": 1e-5,
+                "dpo-exo_pair": 1e-4}.get(name, RATE)
         rows, batch = (good, 3) if kind == "kto" else (PAIRS, len(PAIRS))
         with exact.float64():
             told = train(kind, model, tok, rows, batch, rate, **options)
