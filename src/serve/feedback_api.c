@@ -17,6 +17,7 @@ enum { REPORT_DRAWS = 200, NAME_MAX_BYTES = 64 };
 
 struct feedback_api {
 	struct feedback *f;
+	struct shelf shelf;
 	struct buf policy;              /* the page's Content-Security-Policy */
 	json_t *report;                 /* the last one, */
 	size_t labels;                  /* of so many labels, */
@@ -67,6 +68,7 @@ void feedback_api_free(struct feedback_api *a)
 	if (!a)
 		return;
 	buf_release(&a->policy);
+	arena_release(&a->shelf.mem);
 	json_decref(a->report);
 	mem_free(a);
 }
@@ -258,7 +260,7 @@ static bool is_method(const char *method, const char *wanted)
 void feedback_api_answer(void *api, const struct http_request *q, struct http_reply *r)
 {
 	struct feedback_api *a = api;
-	struct call c = { .f = a->f, .reply = r, .mem = ARENA_INIT };
+	struct call c = { .f = a->f, .shelf = &a->shelf, .reply = r, .mem = ARENA_INIT };
 	const char *allow = NULL;
 
 	if (!strcmp(q->path, "/") && is_method(q->method, "GET")) {

@@ -8,8 +8,16 @@
 #include "feedback/judgement.h"
 #include "serve/http.h"
 
+/* Items of the file, kept from call to call: they never change, others come after them. */
+struct shelf {
+	struct arena mem;
+	struct feedback_item *items;
+	size_t n;
+};
+
 struct call {
 	struct feedback *f;
+	struct shelf *shelf;
 	struct feedback_rater who;
 	const json_t *sent;             /* an object; of a GET NULL */
 	json_t *answer;                 /* what is replied with 200, an empty object at first */

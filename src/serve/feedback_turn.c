@@ -13,17 +13,30 @@
 #include "feedback/resample.h"
 #include "serve/feedback_call.h"
 
+static int fill(struct shelf *shelf, struct feedback *f, struct err *e)
+{
+	size_t items, labels, raters;
+
+	if (feedback_count(f, &items, &labels, &raters, e) < 0)
+		return -1;
+	if (items == shelf->n)
+		return 0;
+	arena_release(&shelf->mem);
+	shelf->n = 0;
+	return feedback_items(f, &shelf->mem, &shelf->items, &shelf->n, e);
+}
+
 int call_said(struct call *c, struct said *s, struct err *e)
 {
 	struct feedback_label *labels = NULL;
-	struct feedback_item *items = NULL;
 
 	*s = (struct said){ feedback_study(c->f) };
-	if (feedback_labels(c->f, &c->mem, &labels, &s->n_labels, e) < 0 ||
-	    feedback_items(c->f, &c->mem, &items, &s->n_items, e) < 0)
+	/* labels first: an item that comes between is one without labels */
+	if (feedback_labels(c->f, &c->mem, &labels, &s->n_labels, e) < 0 || fill(c->shelf, c->f, e) < 0)
 		return -1;
 	s->labels = labels;
-	s->items = items;
+	s->items = c->shelf->items;
+	s->n_items = c->shelf->n;
 	return 0;
 }
 
