@@ -812,7 +812,7 @@ uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows)
 
 	if (g->model->config.arch->encoder)
 		BUG("the next token's distribution of an encoder");
-	return op_divergence(g->tape, &l, &base, cap);
+	return op_divergence(g->tape, &l, cap, &base, cap, &divergence_kl);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)

@@ -481,6 +481,8 @@ void logprob_logits(const struct logprob *w, size_t v, size_t n, float *z, size_
 			memcpy(thread_logits(w, thread) + i * LOGPROB_TILE_LD, z + i * ld, n * sizeof(*z));
 	}
 	own_logits(w, v, n, z, ld, false, NULL);
+	for (size_t i = 0; i < w->rows && w->temperature != 0 && w->temperature != 1; i++)
+		w->r->kernels->scale(z + i * ld, z + i * ld, 1 / w->temperature, n);
 }
 
 void logprob_tile_slope(const struct logprob *w, size_t n, float *e, size_t ld, int thread)
@@ -723,6 +725,8 @@ static void forward_range(void *ctx, size_t range, int thread)
 		size_t v = tile * LOGPROB_TILE, n = MIN(w->V - v, (size_t)LOGPROB_TILE);
 		float *z = w->e ? w->e + v : logprob_tile(w, thread);
 		logprob_logits(w, v, n, z, ld, thread);
+		if (w->seen)
+			w->seen(w->seen_ctx, range, v, n, z, ld);
 		tile_exp(w, range, tile, tile == from, n, z, ld);
 		logprob_tile_slope(w, n, z, ld, thread);
 		logprob_tile_rows(w, range, tile == from, v, n, z, ld, thread);

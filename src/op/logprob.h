@@ -69,6 +69,7 @@ struct logprob {
 	const float *logp;             /* [labels], of rows that are finished */
 	float *negated;                /* room for weights [labels], in the second form's backward */
 	float cap;                     /* 0: none */
+	float temperature;             /* by which logits are divided at last; 0: they are not */
 	bool bends;                    /* gradients go through a cap */
 	float *slope;                  /* dz/dy of the labels' own logits [labels], with a cap */
 	struct factor factor[LOGPROB_FACTORS];
@@ -78,6 +79,9 @@ struct logprob {
 	bool int8;
 	const uint8_t *transposed;     /* Wᵀ [C][V] in panels of Q8_0; with d_rows in int8 */
 	uint8_t *quantized;            /* x of the block [BLOCK][bytes of C numbers] */
+	/* Of a tile's logits, rows ld apart, before they become e; by logprob_sums. Or NULL. */
+	void (*seen)(void *ctx, size_t range, size_t v, size_t n, const float *z, size_t ld);
+	void *seen_ctx;
 };
 
 /* --- recording --- */
@@ -109,7 +113,7 @@ enum { LOGPROB_TILE_LD = LOGPROB_TILE + 16 };
 /* The labels of row `row` of the block: from *begin up to the one returned; *weight: the sum of theirs. */
 size_t logprob_labels(const struct logprob *w, size_t row, size_t *begin, double *weight);
 /* Logits of columns v … v+n−1 of the block's rows; the labels' own are exact and kept. With a cap they are copied
- * beside for logprob_tile_slope. */
+ * beside for logprob_tile_slope, before a temperature divides them. */
 void logprob_logits(const struct logprob *w, size_t v, size_t n, float *z, size_t ld, int thread);
 float logprob_exp(const struct logprob *w, float x, float max);
 /* With a cap: e of the same tile times dz/dy. */

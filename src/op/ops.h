@@ -173,11 +173,26 @@ uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap);
  * tiles of logits once more: 2·V·C FLOPs a row forward and 4·V·C backward, against 4·V·C in all. */
 uint32_t op_token_logprob_from_above(struct tape *t, const struct linear *l, float cap);
 
-/* −KL(p ‖ q) for each label, of its row: p the softmax of base's logits, q of tuned's, exact over the vocabulary,
- * which neither is ever there as a whole. base: x (R,C), w, bias and scale alone, none of them trained; cap is of
- * both. Starts the gradient of Σ weight·KL with the batch's label_weight, as op_token_logprob does; equal sides have
- * none at all. */
-uint32_t op_divergence(struct tape *t, const struct linear *tuned, const struct linear *base, float cap);
+/* How far q is from p. With m = (1 − β)·q + β·p:
+ *
+ *     β = 0   KL(p ‖ q)        β = 1   KL(q ‖ p)        else   β·KL(p ‖ m) + (1 − β)·KL(q ‖ m)
+ *
+ * of logits divided by `temperature`; of all tokens, or of the top_k likeliest of p (of_tuned: of q), which are then
+ * made to sum to 1, or, with `tail`, have one more beside them that stands for all others. `ratio` is the share of it
+ * in what comes out; the rest is log q of the label's own token, at temperature 1. */
+struct divergence_kind {
+	float beta, temperature, ratio;
+	int32_t top_k;                 /* 0: all */
+	bool of_tuned, tail;
+};
+extern const struct divergence_kind divergence_kl;   /* KL(p ‖ q), and nothing else */
+
+/* Minus that, for each label, of its row: p the softmax of base's logits, q of tuned's, exact over the vocabulary,
+ * which neither is ever there as a whole. base: x (R,C0), w (V,C0), bias and scale alone, none of them trained; caps
+ * as op_token_logprob's. Starts the gradient of Σ weight·divergence with the batch's label_weight, as that does; equal
+ * sides have none at all. */
+uint32_t op_divergence(struct tape *t, const struct linear *tuned, float cap, const struct linear *base, float base_cap,
+                       const struct divergence_kind *kind);
 
 /* A loss that the caller computes, in one thread: of the batch and x, its sum; dx, all of it: the gradient in x. A
  * function of these and what ctx points at, which must not change while a step runs; it allocates nothing. */
