@@ -111,6 +111,9 @@ void graph_release(struct graph *g)
 	mem_free(g->transposed_tensor);
 	for (int i = 0; i < g->n_ropes; i++)
 		mem_free(g->rope[i].table);
+	if (g->other)
+		graph_release(g->other);
+	mem_free(g->other);
 	*g = (struct graph){ 0 };
 }
 
@@ -727,17 +730,22 @@ uint32_t graph_head_rows(struct graph *g, uint32_t hidden)
 
 /* The target rows through the final norm, the head's matrix and what the architecture says besides; *i is the number
  * that overlays know it by. */
-static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
+static struct linear head_of(struct graph *g, uint32_t rows, int *i, float *cap)
 {
 	const struct model *m = g->model;
 	const struct arch *a = m->config.arch;
-	struct linear l = { .x = graph_head_rows(g, hidden), .w = head_tensor(g) };
+	struct linear l = { .x = rows, .w = head_tensor(g) };
 
 	*i = m->config.tied ? (int)m->n_weights : model_head(m);
 	*cap = 0;
 	if (a->logits)
 		a->logits(g, &l, cap);
 	return l;
+}
+
+static struct linear head(struct graph *g, uint32_t hidden, int *i, float *cap)
+{
+	return head_of(g, graph_head_rows(g, hidden), i, cap);
 }
 
 /* In int8 where training goes through a head that is the model's own; what only scores stays in f32. */
@@ -813,6 +821,26 @@ uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows)
 	if (g->model->config.arch->encoder)
 		BUG("the next token's distribution of an encoder");
 	return op_divergence(g->tape, &l, cap, &base, cap, &divergence_kl);
+}
+
+uint32_t graph_divergence_from(struct graph *g, uint32_t hidden, const struct model *other, float *const *rows,
+                               const struct divergence_kind *kind)
+{
+	size_t dim[2] = { (size_t)g->tape->cap.targets, (size_t)other->config.C };
+	int weight = model_head(other), i;
+	float cap, base_cap;
+	struct linear l = logprob_head(g, hidden, 1, &cap);
+
+	if (g->other || g->model->config.arch->encoder || other->config.arch->encoder)
+		BUG("a second divergence of a graph, or that of an encoder's next token");
+	g->other = mem_alloc(sizeof(*g->other));
+	graph_init(g->other, g->tape, other, NULL, false);
+	g->other_at = rows;
+	g->other_rows = tape_state(g->tape, "other_rows", AXIS_TARGETS, 2, dim);
+	struct linear base = head_of(g->other, g->other_rows, &i, &base_cap);
+	if (l.int8 && base.w == g->other->weight_tensor[weight])
+		choose_compute(g->other, weight, &base);
+	return op_divergence(g->tape, &l, cap, &base, base_cap, kind);
 }
 
 uint32_t graph_logits(struct graph *g, uint32_t hidden)
@@ -891,6 +919,10 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 			run_bind_host(r, g->weight_tensor[i], stored(g, (int)i));
 		if (g->transposed_tensor[i])
 			run_bind_host(r, g->transposed_tensor[i], w->transposed);
+	}
+	if (g->other) {
+		graph_bind(g->other, r, NULL);
+		run_bind_host(r, g->other_rows, *g->other_at);
 	}
 	if (g->base_head)
 		run_bind_host(r, g->base_head, g->model->weights[model_head(g->model)].data);

@@ -51,6 +51,9 @@ struct graph {
 	void (*layered)(void *ctx, struct graph *g, int layer, uint32_t x);
 	void *layered_ctx;
 	uint32_t base_head;                /* of graph_divergence, where an overlay stands for the model's own */
+	struct graph *other;               /* the head of another model on the same tape, bound with this one's */
+	uint32_t other_rows;               /* and the rows before it, which stand at *other_at when all is bound */
+	float *const *other_at;
 	int layer;
 	uint32_t site;                     /* counter of random sites */
 };
@@ -110,6 +113,10 @@ uint32_t graph_head_rows(struct graph *g, uint32_t hidden);
 /* −KL(base ‖ this) for each label, of its row; starts the gradient of Σ weight·KL. base_rows: graph_head_rows of
  * the model with nothing over it, whose head is the file's */
 uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows);
+/* The same of any kind, from another model of the same vocabulary, nothing over it: *rows is [cap.targets][C of that
+ * model] in the host's memory, its graph_head_rows, when graph_bind is called and then before each step. One a graph. */
+uint32_t graph_divergence_from(struct graph *g, uint32_t hidden, const struct model *other, float *const *rows,
+                               const struct divergence_kind *kind);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */
 /* The outputs of a model that classifies (classifier.h) for the texts whose rows are targets: of a decoder the last
  * one, of an encoder the first. */

@@ -52,6 +52,10 @@ struct objective_run {
 	/* how a step is packed; groups of the data in a step at most: not while it opens */
 	const struct forest_options *forest;
 	size_t groups;
+	/* of its micro-batches, as `plan` is asked, and counts over those of all steps that remain */
+	const struct batch_cap *cap;
+	struct live live;
+	double micro_batches, steps;
 	uint64_t seed;
 	int32_t max_length;            /* of a document */
 	struct work *computed;         /* what documents and evaluate compute is added here */
@@ -179,7 +183,7 @@ struct objective {
 	/* Of a step that is done: more numbers beside those of `metrics`, always as many, into m, whose names become
 	 * its own ([OBJECTIVE_METRICS]). */
 	void (*tell)(const struct objective_run *o, struct objective_metrics *m);
-	/* Evaluates the documents itself (answers to prompts): eval_loss, tokens, metrics. */
+	/* Evaluates the documents itself (answers to prompts): eval_loss, tokens, metrics, rows. */
 	int (*evaluate)(const struct objective_run *o, const struct document *const *docs, size_t n,
 	                struct eval_metrics *m, struct err *e);
 	/* What a checkpoint must have beside numbers and step, in files of its folder; and back. */
@@ -188,7 +192,8 @@ struct objective {
 	/* From Σ log p of each document's learnt tokens; NULL: loss is what is told. */
 	void (*eval)(const struct objective_run *o, const struct documents *d, const double *sum,
 	             struct eval_metrics *m);
-	/* Documents that it makes itself, of the groups of a step: what they may need is known before any is. */
+	/* Documents that it makes itself, of the groups of a step: what they may need is known before any is. None at
+	 * all: with its options it learns from those of the data, and `documents` is not called. */
 	void (*maxima)(const struct objective_run *o, struct objective_maxima *m);
 	/* Of a step's documents as the data has them, docs[0..n): as many groups, in their order, into out (of whom
 	 * maxima says the most, and `joined` where groups begin), and *made, how many documents. They stay until the

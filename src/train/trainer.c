@@ -303,7 +303,7 @@ static int join_objective(struct trainer *t, struct err *e)
 	if (!o->row->maxima)
 		return 0;
 	o->row->maxima(o, &t->maxima);
-	return check_maxima(t, e);
+	return t->maxima.documents ? check_maxima(t, e) : 0;
 }
 
 /* What an objective has of its own, which lies over what is trained, says nothing here. */
@@ -419,7 +419,7 @@ static int take_memory(struct trainer *t, struct err *e)
 	if (t->trace)
 		trace_attach(t->trace, &t->net.pass.run, "train");
 	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
-	if (t->objective.row->documents)
+	if (trainer_makes(t))
 		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
 	t->taken_group = mem_array(trainer_global_batch(t), sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));

@@ -102,6 +102,7 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 		                    .memory = t->memory };
 	size_t before = mem_rss();
 
+	t->eval_rows = mem_array(t->eval.documents.n, sizeof(*t->eval_rows));
 	if (t->objective.row->evaluate)
 		return 0;
 	if (t->objective.row->masked && hide(t, e) < 0)
@@ -113,7 +114,6 @@ int trainer_make_scorer(struct trainer *t, struct err *e)
 	    scorer_prepare(t->scorer, t->eval.pointer, t->eval.documents.n, false, e) < 0)
 		return -1;
 	t->eval_sums = mem_array(t->eval.documents.n, sizeof(*t->eval_sums));
-	t->eval_rows = mem_array(t->eval.documents.n, sizeof(*t->eval_rows));
 	number_groups(t);
 	trainer_reserve_documents(t, scorer_cap(t->scorer)->docs);
 	t->totals.eval_bytes = mem_rss() - MIN(before, mem_rss());
@@ -129,6 +129,10 @@ int trainer_plan_making(struct trainer *t, struct err *e)
 
 	if (!t->objective.row->plan)
 		return 0;
+	t->objective.cap = &t->dry.cap;
+	t->objective.live = t->dry.live;
+	t->objective.micro_batches = (double)t->dry.micro_batches;
+	t->objective.steps = steps;
 	if (t->objective.row->plan(&t->objective, p, e) < 0)
 		return -1;
 	t->making_resident = mem_rss() - MIN(before, mem_rss());
@@ -155,7 +159,7 @@ static int evaluate(struct trainer *t, struct eval_metrics *m, bool *stopped, st
 	struct objective_run *o = &t->objective;
 	double begin = clock_seconds();
 
-	*m = (struct eval_metrics){ .n = (int64_t)t->eval.n_groups };
+	*m = (struct eval_metrics){ .n = (int64_t)t->eval.n_groups, .rows = t->eval_rows };
 	m->perplexity = m->acc = m->acc_norm = m->acc_stderr = m->acc_norm_stderr = NAN;
 	o->computed = &t->evaluated;
 	int status = o->row->evaluate(o, t->eval.pointer, t->eval.documents.n, m, e);

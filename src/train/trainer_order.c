@@ -79,6 +79,8 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 	return n_docs;
 }
 
+bool trainer_makes(const struct trainer *t) { return t->objective.row->masked || t->maxima.documents > 0; }
+
 /* What the objective has made keeps to what it said. */
 static void check_made(const struct trainer *t, size_t n_groups, size_t n)
 {
@@ -125,7 +127,7 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 {
 	const struct objective_run *o = &t->objective;
 
-	if (!o->row->documents) {
+	if (!trainer_makes(t)) {
 		*n = order_step(t, t->step, t->taken_group, t->taken);
 		return 0;
 	}

@@ -300,6 +300,8 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e);
 void trainer_settle_forgetting(struct trainer *t, size_t need, size_t limit);
 int trainer_draw_own_texts(struct trainer *t, struct err *e);
 void forgetting_release(struct forgetting *f);
+/* trainer_order.c: with its options the objective makes its documents itself */
+bool trainer_makes(const struct trainer *t);
 /* trainer_eval.c: the objective plans what it makes by itself */
 int trainer_plan_making(struct trainer *t, struct err *e);
 /* trainer_plan.c */

@@ -139,7 +139,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
-	if (t->objective.row->documents) /* what it makes may have any */
+	if (trainer_makes(t)) /* what it makes may have any */
 		memset(token, 1, (size_t)t->model->config.V);
 	if (kl_wanted(t) || t->making.base) { /* the base is read whole, whatever stands for it */
 		reads.skips = NULL;
