@@ -114,7 +114,8 @@ uint32_t graph_head_rows(struct graph *g, uint32_t hidden);
  * the model with nothing over it, whose head is the file's */
 uint32_t graph_divergence(struct graph *g, uint32_t hidden, uint32_t base_rows);
 /* The same of any kind, from another model of the same vocabulary, nothing over it: *rows is [cap.targets][C of that
- * model] in the host's memory, its graph_head_rows, when graph_bind is called and then before each step. One a graph. */
+ * model] in the host's memory, its graph_head_rows, when graph_bind is called and then before each step. One a
+ * graph. */
 uint32_t graph_divergence_from(struct graph *g, uint32_t hidden, const struct model *other, float *const *rows,
                                const struct divergence_kind *kind);
 uint32_t graph_logits(struct graph *g, uint32_t hidden);                      /* R,V: only where someone samples */

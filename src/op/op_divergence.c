@@ -3,8 +3,9 @@
  *
  *     p = softmax of the base's logits at a target row, q = softmax of the tuned model's, both at a temperature T
  *     D_r = KL(p ‖ q) = Σ_v p_v·(log p_v − log q_v)          (Kullback and Leibler 1951)
- *     or KL(q ‖ p), or β·KL(p ‖ m) + (1 − β)·KL(q ‖ m) with m = (1 − β)·q + β·p: the generalized Jensen–Shannon
- *     divergence of TRL's GKDTrainer (Agarwal et al. 2023, On-Policy Distillation); struct divergence_kind
+ *     or KL(q ‖ p), or, with m = (1 − β)·q + β·p,
+ *     β·KL(p ‖ m) + (1 − β)·KL(q ‖ m), the generalized Jensen-Shannon divergence of TRL's GKDTrainer
+ *     (Agarwal et al. 2023, On-Policy Distillation); struct divergence_kind
  *     out_l = −s·D_r + (1 − s)·log q_token for every label l of row r      so that −Σ_l w_l·out_l is a loss
  *
  * Both logits are what op_token_logprob.c says, the base's from rows x0 (R,C0) that the caller brings and its own
@@ -43,7 +44,8 @@ struct row {
 	float weight;                  /* of dD/dz in G */
 	float sum, base_sum;           /* L */
 	float token_weight, token_top, token_sum; /* (1 − s)·Σ w; m and L at temperature 1 */
-	float mean;                    /* what is subtracted from a token's slope, or of the top k what the others have */
+	/* what is subtracted from a token's slope; of the top k what the others have */
+	float mean;
 	float divergence;              /* of the top k */
 };
 enum { ROW_FLOATS = sizeof(struct row) / sizeof(float) };

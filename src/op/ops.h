@@ -189,8 +189,8 @@ extern const struct divergence_kind divergence_kl;   /* KL(p ‖ q), and nothing
 
 /* Minus that, for each label, of its row: p the softmax of base's logits, q of tuned's, exact over the vocabulary,
  * which neither is ever there as a whole. base: x (R,C0), w (V,C0), bias and scale alone, none of them trained; caps
- * as op_token_logprob's. Starts the gradient of Σ weight·divergence with the batch's label_weight, as that does; equal
- * sides have none at all. */
+ * as op_token_logprob's. Starts the gradient of Σ weight·divergence with the batch's label_weight, as that does;
+ * equal sides have none at all. */
 uint32_t op_divergence(struct tape *t, const struct linear *tuned, float cap, const struct linear *base, float base_cap,
                        const struct divergence_kind *kind);
 

@@ -1,4 +1,5 @@
-/* top_tokens: the k likeliest tokens of each row of a block of the head (op/logprob.h), and a divergence over them alone.
+/* top_tokens: the k likeliest tokens of each row of a block of the head (op/logprob.h), and a divergence over them
+ * alone.
  *
  * They are found while a tile of one side's logits is there, range by range, so that no thread waits for another: a
  * heap for each row and range, whose first is the least. Of equal logits the earlier token is taken. Then the other
@@ -29,9 +30,9 @@ void top_tokens_end(struct top_tokens *t, size_t row);
 /* The other side's logits of those of them that are in v … v+n−1. */
 void top_tokens_pick(struct top_tokens *t, size_t row, size_t v, size_t n, const float *z);
 
-/* What the divergence of p and q over the row's top comes to. log_p, log_q: log Σ exp of all their logits. Where the top
- * is of q, z is q's, else `other` is. `other` becomes the gradient of the divergence in q's logits; *rest, for q_v of
- * any other token v, what its gradient is a multiple of. */
+/* What the divergence of p and q over the row's top comes to. log_p, log_q: log Σ exp of all their logits. Where the
+ * top is of q, z is q's, else `other` is. `other` becomes the gradient of the divergence in q's logits; *rest, for q_v
+ * of any other token v, what its gradient is a multiple of. */
 double top_tokens_divergence(struct top_tokens *t, size_t row, const struct divergence_kind *kind, double log_p,
                              double log_q, double *rest);
 /* One token's, in q: of p ‖ q, with what it adds to Σ q·slope in *mean. */

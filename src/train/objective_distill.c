@@ -1,18 +1,19 @@
-/* objective_distill: a student learns what a teacher says of every token of an answer, not the token alone (Hinton et al.
- * 2015; Agarwal et al. 2023, On-Policy Distillation of Language Models). Names are TRL's GKDTrainer's and
+/* objective_distill: a student learns what a teacher says of every token of an answer, not the token alone (Hinton et
+ * al. 2015; Agarwal et al. 2023, On-Policy Distillation of Language Models). Names are TRL's GKDTrainer's and
  * DistillationTrainer's; kd_ratio is torchtune's.
  *
  *     T, S = softmax of the teacher's and the student's logits at --temperature     M = (1 − β)·S + β·T
- *     --beta 0   KL(T ‖ S), forward        1   KL(S ‖ T), reverse        else   β·KL(T ‖ M) + (1 − β)·KL(S ‖ M)
+ *     --beta 0   KL(T ‖ S), forward    1   KL(S ‖ T), reverse    else   β·KL(T ‖ M) + (1 − β)·KL(S ‖ M)
  *     --top-k K: of the teacher's K likeliest tokens, made to sum to 1; --add-tail: and all others as one
- *     loss = Σ weight · (kd_ratio · divergence − (1 − kd_ratio) · log p(token)) / Σ weight       over the learnt tokens
+ *     loss = Σ weight · (kd_ratio · divergence − (1 − kd_ratio) · log p(token)) / Σ weight   of learnt tokens
  *
  * The divergence is not multiplied by T². The answers are those of the rows; of a share --lmbda of the steps the
- * student's own, drawn at the temperature to the rows' prompts (a step's is uniform(seed, step) < λ), and of the others,
- * with --seq-kd, the teacher's. A prompt is what a row has before its first learnt token.
+ * student's own, drawn at the temperature to the rows' prompts (a step's is uniform(seed, step) < λ), and of the
+ * others, with --seq-kd, the teacher's. A prompt is what a row has before its first learnt token.
  *
- * The teacher is another model of the same tokenizer, in f32, whose pass comes before the step's own and leaves its rows
- * before the head; the two heads meet tile by tile (op/op_divergence.c). An evaluation is of the rows' own answers. */
+ * The teacher is another model of the same tokenizer, in f32, whose pass comes before the step's own and leaves its
+ * rows before the head; the two heads meet tile by tile (op/op_divergence.c). An evaluation is of the rows' own
+ * answers. */
 #include <math.h>
 #include <string.h>
 
@@ -299,7 +300,8 @@ static int plan_eval(struct objective_run *o, struct objective_plan *p, const st
 	if (seconds_of(o, &s->teacher.pass, &s->teacher.forest, o->eval_documents, &mean, &teacher, e) < 0 ||
 	    seconds_of(o, &s->eval, o->forest, o->eval_documents, &mean, &own, e) < 0)
 		return -1;
-	struct work a = pass_work_of(&s->teacher.pass.pass, live, micros), b = pass_work_of(&s->eval.pass, live, micros);
+	struct work a = pass_work_of(&s->teacher.pass.pass, live, micros);
+	struct work b = pass_work_of(&s->eval.pass, live, micros);
 	p->bytes += pass_bytes(&s->eval.pass);
 	p->eval = (struct work){ a.flops + b.flops, a.int_ops + b.int_ops };
 	p->eval_seconds = micros * (teacher + own);

@@ -1,5 +1,5 @@
-/* teacher: a model beside the one that is trained, which says of the same documents, or of others that end alike, what a
- * divergence is taken from (graph_divergence_from): the rows before its head, micro-batch by micro-batch, never its
+/* teacher: a model beside the one that is trained, which says of the same documents, or of others that end alike, what
+ * a divergence is taken from (graph_divergence_from): the rows before its head, micro-batch by micro-batch, never its
  * logits. It is another model of the same vocabulary, or the trained one as its file has it, whose weights are then
  * there once. Forward only, in f32; of a step its pass comes before the step's own. */
 #ifndef TRAIN_TEACHER_H
