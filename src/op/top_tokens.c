@@ -1,9 +1,8 @@
 /* top_tokens: see top_tokens.h.
  *
  * With f(p, q) a token's share of the divergence D and g = df/dq, the gradient of D in q's logits is q_v times
- * g_v − Σ q·g. Where the rest of the vocabulary is one token, the tail, of p_t = 1 − Σ p and q_t likewise, a token v
- * of it has q_v·(g_t − Σ q·g), as q_t is the sum of theirs; where there is no tail it has 0. Constants in g make no
- * difference. */
+ * g_v − Σ q·g. Where the rest of the vocabulary is one token, the tail t, a token v of it has q_v times
+ * g_t − Σ q·g, as q_t is the sum of theirs; where there is no tail it has 0. Constants in g make no difference. */
 #include "op/top_tokens.h"
 
 #include <math.h>
