@@ -29,11 +29,14 @@ static int make(struct maker *m, struct err *e)
 	return status == 0 && maker_emit(m, e) ? 0 : -1;
 }
 
+static const char *const more[] = { "answer", "ground_truth", "solution", NULL };
+
 const struct shape shape_prompt = {
 	.name = "prompt",
 	.example = "{\"prompt\": \"2 + 2 =\"}",
 	.columns = { { "prompt", NEED_TEXT } },
 	.roles = { "prompt" },
+	.more = more,
 	.asks_only = true,
 	.make = make,
 	.asks = "prompt",

@@ -109,16 +109,16 @@ static int plan_draw(struct rollout *r, struct objective_plan *p, struct err *e)
 
 static uint32_t record_scores(void *ctx, struct graph *g, uint32_t hidden)
 {
-	const struct rollout *r = ctx;
+	const struct score *s = ctx;
 
-	return graph_logprob_at(g, hidden, r->o.temperature);
+	return graph_logprob_at(g, hidden, s->of->o.temperature);
 }
 
 static void scored(void *ctx, struct batch *b, const struct document *const *docs, const float *x)
 {
-	const struct rollout *r = ctx;
+	const struct score *s = ctx;
 
-	rollout_keep(r, b, docs, x, r->scores);
+	rollout_keep(s->of, b, docs, x, *s->to);
 }
 
 /* What lies under what the run trains: an objective's own overlay does not count. */
@@ -129,13 +129,14 @@ static const struct overlay *under_trained(const struct objective_run *run)
 	return (o == &run->own ? o->under : o)->under;
 }
 
-static int open_scorer(struct rollout *r, struct objective_plan *p, struct err *e)
+static int open_score(struct rollout *r, struct score *s, const struct overlay *overlay, float **to,
+                      struct objective_plan *p, struct err *e)
 {
 	const struct objective_run *run = r->run;
 	const struct forest_options *f = run->forest;
 	struct scorer_options o = { .max_tokens = f->max_tokens, .max_length = MIN(run->max_length, f->max_tokens),
 		                    .as_trained = true, .unshared = !f->share, .record = record_scores,
-		                    .next_tokens = true, .scored = scored, .ctx = r };
+		                    .next_tokens = true, .scored = scored, .ctx = s };
 	struct objective_maxima m = rollout_maxima(&r->o, run);
 	double rows = (double)r->most * m.tokens;
 	struct batch_cap cap = { .rows = (int32_t)MIN(rows, f->max_tokens), .keys = (int32_t)MIN(rows, f->max_tokens),
@@ -144,15 +145,33 @@ static int open_scorer(struct rollout *r, struct objective_plan *p, struct err *
 	size_t before = mem_rss();
 
 	cap.targets = MIN(cap.rows, cap.labels);
-	if (scorer_new(&r->scorer, run->model, under_trained(run), run->device, &o, e) < 0)
+	*s = (struct score){ .of = r, .to = to };
+	*to = mem_array(r->most * (size_t)m.labels, sizeof(**to));
+	if (scorer_new(&s->scorer, run->model, overlay, run->device, &o, e) < 0)
 		return -1;
-	scorer_reserve(r->scorer, &cap);
+	scorer_reserve(s->scorer, &cap);
 	p->bytes += mem_rss() - MIN(before, mem_rss()) + r->most * (size_t)m.labels * sizeof(float);
-	p->base = true;
 	return 0;
 }
 
-int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, bool score,
+static int open_scores(struct rollout *r, int scores, struct objective_plan *p, struct err *e)
+{
+	p->base |= (scores & SCORE_UNDER) != 0;
+	if (scores & SCORE_UNDER && open_score(r, &r->scores[0], under_trained(r->run), &r->under, p, e) < 0)
+		return -1;
+	return scores & SCORE_POLICY ? open_score(r, &r->scores[1], r->run->overlay, &r->policy, p, e) : 0;
+}
+
+static void make_room(struct rollout *r)
+{
+	r->items = mem_array(r->most, sizeof(*r->items));
+	r->ids = mem_array(r->most * length_of(r), sizeof(*r->ids));
+	r->learn = mem_array(r->most * length_of(r), 1);
+	r->drawn = mem_array((size_t)r->o.max_completion_length, sizeof(*r->drawn));
+	r->label_at = mem_array(r->most, sizeof(*r->label_at));
+}
+
+int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, int scores,
                  struct objective_plan *p, struct err *e)
 {
 	*r = (struct rollout){ .o = *o, .run = run, .longest = longest_prompt(run), .drift = NAN };
@@ -160,51 +179,59 @@ int rollout_open(struct rollout *r, const struct rollout_options *o, const struc
 	generate_ends(run->model, &r->ends);
 	if (!r->ends.n)
 		return err_set(e, "%s names no token that ends an answer", run->model->source.path);
-	r->items = mem_array(r->most, sizeof(*r->items));
-	r->ids = mem_array(r->most * length_of(r), sizeof(*r->ids));
-	r->learn = mem_array(r->most * length_of(r), 1);
-	r->drawn = mem_array((size_t)o->max_completion_length, sizeof(*r->drawn));
-	r->label_at = mem_array(r->most, sizeof(*r->label_at));
-	if (open_session(r, e) < 0 || plan_draw(r, p, e) < 0)
-		return -1;
-	if (!score)
-		return 0;
-	r->scores = mem_array(r->most * (size_t)o->max_completion_length, sizeof(*r->scores));
-	return open_scorer(r, p, e);
+	make_room(r);
+	return open_session(r, e) < 0 || plan_draw(r, p, e) < 0 ? -1 : open_scores(r, scores, p, e);
+}
+
+void rollout_beside(struct rollout *r, const struct rollout *other)
+{
+	*r = (struct rollout){ .o = other->o, .run = other->run, .longest = other->longest, .drift = NAN,
+		               .beside = true, .most = other->most, .session = other->session };
+	for (size_t i = 0; i < other->ends.n; i++)
+		tokens_add(&r->ends, other->ends.id[i]);
+	make_room(r);
 }
 
 void rollout_close(struct rollout *r)
 {
-	session_free(r->session);
-	scorer_free(r->scorer);
+	if (!r->beside)
+		session_free(r->session);
+	for (size_t i = 0; i < ARRAY_LEN(r->scores); i++)
+		scorer_free(r->scores[i].scorer);
 	tokens_release(&r->ends);
 	arena_release(&r->text);
 	mem_free(r->items);
 	mem_free(r->ids);
 	mem_free(r->learn);
 	mem_free(r->drawn);
-	mem_free(r->scores);
+	mem_free(r->under);
+	mem_free(r->policy);
 	mem_free(r->label_at);
 	*r = (struct rollout){ 0 };
 }
 
 /* --- drawing --- */
 
+static void put_answer(struct completion *c, const int32_t *ids, int32_t length, bool ended)
+{
+	struct document *d = &c->document;
+
+	memcpy(d->ids + d->n, ids, (size_t)length * sizeof(*ids));
+	memset(d->learn + d->n, 1, (size_t)length);
+	d->n += length;
+	d->n_learn = c->length = length;
+	c->ended = ended;
+}
+
 static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 {
 	struct rollout *r = ctx;
 	struct completion *c = &r->items[ticket];
-	struct document *d = &c->document;
 	(void)e;
 
-	c->length = (int32_t)g->ids.n;
-	c->ended = g->finish == FINISH_STOP;
 	c->text = arena_array(&r->text, g->text.len + 1, 1);
 	memcpy(c->text, buf_str(&g->text), g->text.len);
-	memcpy(d->ids + d->n, g->ids.id, g->ids.n * sizeof(*d->ids));
-	memset(d->learn + d->n, 1, g->ids.n);
-	d->n += c->length;
-	d->n_learn = c->length;
+	put_answer(c, g->ids.id, (int32_t)g->ids.n, g->finish == FINISH_STOP);
 	if (r->run->computed) {
 		r->run->computed->flops += g->flops + g->int_ops;
 		r->run->computed->int_ops += g->int_ops;
@@ -330,16 +357,36 @@ void rollout_look(struct rollout *r, const struct batch *b, const struct documen
 	r->drift = drift;
 }
 
+static int score_all(const struct rollout *r, struct scorer *s, const struct document *const *docs, struct err *e)
+{
+	double flops = scorer_flops(s), int_ops = scorer_int_ops(s);
+	int status = scorer_run(s, docs, r->n, false, NULL, NULL, NULL, NULL, e);
+
+	r->run->computed->flops += scorer_flops(s) - flops;
+	r->run->computed->int_ops += scorer_int_ops(s) - int_ops;
+	return status;
+}
+
 int rollout_score(struct rollout *r, struct err *e)
 {
 	const struct document **docs = mem_array(r->n, sizeof(*docs));
-	double flops = scorer_flops(r->scorer), int_ops = scorer_int_ops(r->scorer);
+	int status = 0;
 
 	for (size_t i = 0; i < r->n; i++)
 		docs[i] = &r->items[i].document;
-	int status = scorer_run(r->scorer, docs, r->n, false, NULL, NULL, NULL, NULL, e);
+	for (size_t i = 0; i < ARRAY_LEN(r->scores) && !status; i++)
+		status = r->scores[i].scorer ? score_all(r, r->scores[i].scorer, docs, e) : 0;
 	mem_free(docs);
-	r->run->computed->flops += scorer_flops(r->scorer) - flops;
-	r->run->computed->int_ops += scorer_int_ops(r->scorer) - int_ops;
 	return status;
+}
+
+void rollout_put(struct rollout *r, size_t i, size_t n, int generations, const struct document *prompt,
+                 const int32_t *ids, int32_t length, bool ended)
+{
+	if (i >= r->most || length > r->o.max_completion_length)
+		BUG("completion %zu of %d tokens", i, length);
+	begin_completion(r, i, prompt);
+	put_answer(&r->items[i], ids, length, ended);
+	r->n = n;
+	r->generations = generations;
 }

@@ -4,7 +4,8 @@
  *     rollout_maxima      of what is drawn, before any is (objective.maxima)
  *     rollout_open        once what is trained is known: the session, and what drawing takes (objective.plan)
  *     rollout_draw        G answers to each prompt of a step: completions, whose documents can be trained on
- *     rollout_score       log-probabilities of their tokens by the model without what is trained (a reference)
+ *     rollout_score       log-probabilities of their tokens by the model without what is trained (a reference), or by
+ *                         what is trained as it is now
  *
  * A token is drawn from the whole distribution at the temperature, softmax(z/T): nothing is cut off it (top-k, top-p),
  * so the log-probability that training finds at the same temperature (graph_logprob_at) is that of the draw. Decoding
@@ -48,6 +49,9 @@ struct rollout {
 	/* the largest difference between the log-probabilities of tokens as they were drawn and as training finds them,
 	 * of the answer that is looked at in a draw (rollout_look); NAN: not looked at */
 	double drift;
+	/* [most][max_completion_length] log-probabilities, from rollout_score on: by what lies under what is trained
+	 * (the model, or a frozen parent), and by what is trained; NULL: not asked for */
+	float *under, *policy;
 	/* the rest is its own */
 	size_t most;                   /* completions that there is room for */
 	int32_t longest;               /* prompt */
@@ -59,18 +63,22 @@ struct rollout {
 	float *drawn;                  /* [max_completion_length] of completion 0 */
 	double drawn_temperature;
 	const struct objective_run *run;
-	struct scorer *scorer;         /* of rollout_score, or NULL */
-	float *scores;                 /* [most][max_completion_length] */
+	struct score { struct rollout *of; struct scorer *scorer; float **to; } scores[2];
+	bool beside;                   /* the session is another's */
 	int32_t *label_at;             /* [most] */
 };
+
+enum { SCORE_UNDER = 1, SCORE_POLICY = 2 };
 
 /* −1: options and rows that do not fit together. */
 int rollout_check(const struct rollout_options *o, const struct objective_run *run, struct err *e);
 struct objective_maxima rollout_maxima(const struct rollout_options *o, const struct objective_run *run);
-/* evaluated: answers to each prompt of the evaluation; score: rollout_score will be asked. What it takes is added to
- * the plan. Close it in any case. */
-int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, bool score,
+/* scores: of SCORE_UNDER and SCORE_POLICY those that rollout_score makes. What it takes is added to the plan. Close it
+ * in any case. */
+int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, int scores,
                  struct objective_plan *p, struct err *e);
+/* One more in the session of another that stays open, without scores: what was drawn there stays. */
+void rollout_beside(struct rollout *r, const struct rollout *other);
 void rollout_close(struct rollout *r);
 
 /* generations answers to each of n prompts, no more in all than of a step; temperature 0: the likeliest ones. Prompts
@@ -90,8 +98,10 @@ void rollout_fill(const struct rollout *r, const struct batch *b, const struct d
                   const float *numbers, float *column);
 void rollout_keep(const struct rollout *r, const struct batch *b, const struct document *const *docs, const float *x,
                   float *numbers);
-/* Into scores: log-probabilities of all completions by what lies under what is trained (the model, or a frozen parent),
- * at the temperature, with the bits that training has while nothing has changed. */
+/* All completions at the temperature, with the bits that training has as long as nothing has changed. */
 int rollout_score(struct rollout *r, struct err *e);
+/* Makes completion i of n, generations to each prompt, of what another process has drawn. */
+void rollout_put(struct rollout *r, size_t i, size_t n, int generations, const struct document *prompt,
+                 const int32_t *ids, int32_t length, bool ended);
 
 #endif

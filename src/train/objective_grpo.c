@@ -1,0 +1,200 @@
+/* objective_grpo: answers that are worth more than others to the same prompt become likelier (Shao et al. 2024,
+ * DeepSeekMath: group relative policy optimization). Names, defaults and measures are TRL's GRPOTrainer's.
+ *
+ *     A = (r − mean of the group) / (s + 1e-4)
+ *         --scale-rewards group: s is the group's deviation (Bessel's); batch: that of all rewards of the step;
+ *         none: A = r − mean (Liu et al. 2025)
+ *     q = π(token)/π_old(token)
+ *         --importance-sampling-level sequence: exp of the mean of log q over the answer (Zheng et al. 2025, GSPO)
+ *     l = −min(q·A, clip(q, 1 − ε, 1 + ε_high)·A) + β·(e^y − y − 1),   y = log π_ref − log π
+ *         cispo: −min(q, ε_high)·A·log π(token), whose factor has no gradient (MiniMax 2025)
+ *         the last term is the k3 estimate of KL(π ‖ π_ref) (Schulman 2020)
+ *
+ *     grpo                 mean over answers of the mean of their l
+ *     bnpo, dapo, cispo    Σ l / tokens of all answers of the step (Yu et al. 2025); the first two are one here, where
+ *                          no split of a step shows in its loss
+ *     dr_grpo              Σ l / (answers · --max-completion-length)
+ *
+ * π_ref is what lies under what is trained: the model as the run begins. entropy is the mean of −log π of the
+ * tokens that were drawn, whose expectation at the first step on them is the entropy; clip_ratio/… the share of
+ * ratios that are cut. Not here: sapo, vespo, luspo, entropy bonuses, two-sided clipping. */
+#include "train/group_policy.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+struct grpo {
+	struct group_options group;    /* the first */
+	const char *loss_type, *level, *scale_rewards;
+};
+
+static const struct opt grpo_opts[] = {
+	OPT_STRING("loss-type", struct grpo, loss_type, "dapo", "NAME",
+	           "grpo, bnpo, dr_grpo, dapo or cispo: what a token's loss is, and by what their sum is divided"),
+	OPT_CHOICE("importance-sampling-level", struct grpo, level, "token", "token|sequence",
+	           "ratios of each token, or of the whole answer (GSPO)"),
+	OPT_CHOICE("scale-rewards", struct grpo, scale_rewards, "group", "group|batch|none",
+	           "advantages are divided by the deviation of their group, of the step, or not"),
+	GROUP_OPTS(struct grpo, group, "8", "0", "how much the KL to the model at the start counts"),
+	OPT_END
+};
+
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
+
+static double deviation_of(const double *x, size_t n)
+{
+	double mean = 0, squares = 0;
+
+	for (size_t i = 0; i < n; i++)
+		mean += x[i] / (double)n;
+	for (size_t i = 0; i < n; i++)
+		squares += (x[i] - mean) * (x[i] - mean);
+	return sqrt(squares / (double)(n - 1));
+}
+
+static void advantages(const void *options, double *x, size_t n, size_t G)
+{
+	const struct grpo *o = options;
+	double all = deviation_of(x, n);
+
+	for (size_t g = 0; g < n; g += G) {
+		double mean = 0, s = is(o->scale_rewards, "batch") ? all : deviation_of(x + g, G);
+		for (size_t i = g; i < g + G; i++)
+			mean += x[i] / (double)G;
+		for (size_t i = g; i < g + G; i++)
+			x[i] = (x[i] - mean) / (is(o->scale_rewards, "none") ? 1 : s + 1e-4);
+	}
+}
+
+static double denominator(const void *options, int32_t labels)
+{
+	const struct grpo *o = options;
+
+	return is(o->loss_type, "grpo")    ? 1 :
+	       is(o->loss_type, "dr_grpo") ? (double)o->group.rollout.max_completion_length :
+	                                     labels;
+}
+
+static double left_out(const void *options)
+{
+	const struct grpo *o = options;
+
+	/* where all are left out, nothing is divided by nothing */
+	return is(o->loss_type, "grpo") || is(o->loss_type, "dr_grpo") ? denominator(options, 0) : 1e-9;
+}
+
+static const struct group_kind kind = { .advantages = advantages, .denominator = denominator, .left_out = left_out };
+
+static int grpo_check(const void *options, struct err *e)
+{
+	static const char *const types[] = { "grpo", "bnpo", "dr_grpo", "dapo", "cispo" };
+	const struct grpo *o = options;
+	bool known = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		known |= is(o->loss_type, types[i]);
+	if (!known)
+		return err_set(e, "--loss-type %s: grpo, bnpo, dr_grpo, dapo or cispo was wanted", o->loss_type);
+	return group_check(options, e);
+}
+
+static int grpo_open(struct objective_run *o, struct err *e)
+{
+	(void)e;
+	return group_open(o, &kind);
+}
+
+/* --- the loss --- */
+
+/* scratch: Σ log ρ of each answer. */
+static void sum_ratios(const struct objective_run *o, const struct batch *b, const float *x)
+{
+	const float *old = batch_column(b, "old");
+
+	memset(o->scratch, 0, (size_t)b->n_docs * sizeof(*o->scratch));
+	for (int32_t i = 0; i < b->n_labels; i++)
+		o->scratch[b->label_doc[i]] += group_log_ratio(old, x, i);
+}
+
+/* A token's loss without the KL, and its slope in log π; of a ratio of the whole answer, that of all its tokens'. */
+static double clipped(const struct grpo *o, double ratio, double A, double logp, double *slope)
+{
+	double low = 1 - o->group.epsilon, high = group_high(&o->group);
+	double cut = fmin(fmax(ratio, low), high);
+
+	if (is(o->loss_type, "cispo")) {
+		double factor = fmin(ratio, high - 1);
+		*slope = -factor * A;
+		return -factor * A * logp;
+	}
+	*slope = ratio * A <= cut * A ? -ratio * A : 0;
+	return -fmin(ratio * A, cut * A);
+}
+
+static void add(const struct objective_run *o, const struct group_answer *a, double loss, double ratio, double x,
+                struct objective_sums *s)
+{
+	const struct grpo *g = o->options;
+	bool cispo = is(g->loss_type, "cispo");
+	double low = cispo ? 0 : 1 - g->group.epsilon, high = group_high(&g->group) - cispo;
+
+	s->loss += a->weight * loss;
+	objective_measure(s, GROUP_ENTROPY, -x, a->weight);
+	group_measure_ratio(s, ratio, a->advantage, low, high, a->weight);
+}
+
+static void grpo_loss(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
+                      struct objective_sums *s)
+{
+	const struct grpo *g = o->options;
+	const float *old = batch_column(b, "old"), *reference = batch_column(b, "reference");
+	bool sequence = is(g->level, "sequence"), mean = is(g->loss_type, "grpo");
+
+	sum_ratios(o, b, x);
+	for (int32_t i = 0; i < b->n_labels; i++) {
+		int32_t d = b->label_doc[i];
+		struct group_answer a = group_answer(b, d);
+		double n = b->doc_labels[d], slope;
+		double ratio = exp(sequence ? o->scratch[d] / n : group_log_ratio(old, x, i));
+		double loss = clipped(g, ratio, a.advantage, (double)x[i], &slope);
+		double y = (double)reference[i] - (double)x[i], share = mean ? 1 / n : 1;
+		if (g->group.beta != 0) {
+			loss += g->group.beta * (expm1(y) - y);
+			slope -= g->group.beta * expm1(y);
+		}
+		if (dx)
+			dx[i] = a.kept ? (float)(a.weight * share * slope) : 0;
+		if (s && a.kept)
+			add(o, &a, share * loss, ratio, (double)x[i], s);
+	}
+	if (s)
+		s->weight += group_weight(b);
+}
+
+const struct objective objective_grpo = {
+	.name = "grpo",
+	.summary = "answers that are worth more than others to the same prompt, which it draws itself",
+	.rate = 0.1,
+	.opts = grpo_opts,
+	.options_size = sizeof(struct grpo),
+	.roles = group_roles,
+	.columns = group_columns,
+	.metrics = group_metrics,
+	.check = grpo_check,
+	.open = grpo_open,
+	.close = group_close,
+	.maxima = group_maxima,
+	.repeats = group_repeats,
+	.plan = group_plan,
+	.documents = group_documents,
+	.record = group_record,
+	.weight = group_weight,
+	.fill = group_fill,
+	.passed = group_passed,
+	.tell = group_tell,
+	.evaluate = group_evaluate,
+	.save = group_save,
+	.load = group_load,
+	.loss = grpo_loss,
+};
