@@ -58,20 +58,38 @@ int store_exec(const struct feedback *f, const char *sql, struct err *e)
 	return sqlite3_exec(f->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_error(f, "cannot be written", e);
 }
 
-sqlite3_stmt *store_prepare(const struct feedback *f, const char *sql, struct err *e)
+sqlite3_stmt *store_prepare(struct feedback *f, const char *sql, struct err *e)
 {
 	sqlite3_stmt *s = NULL;
 
+	for (int i = 0; i < f->n_kept; i++)
+		if (f->kept[i].sql == sql && !sqlite3_stmt_busy(f->kept[i].s))
+			return f->kept[i].s;
 	if (sqlite3_prepare_v2(f->db, sql, -1, &s, NULL) != SQLITE_OK)
 		store_error(f, "cannot be read", e);
+	else if (f->n_kept < STATEMENTS) {
+		f->kept[f->n_kept].sql = sql;
+		f->kept[f->n_kept++].s = s;
+	}
 	return s;
+}
+
+void store_release(const struct feedback *f, sqlite3_stmt *s)
+{
+	for (int i = 0; i < f->n_kept; i++)
+		if (f->kept[i].s == s) {
+			sqlite3_reset(s);
+			sqlite3_clear_bindings(s);
+			return;
+		}
+	sqlite3_finalize(s);
 }
 
 int store_finish(const struct feedback *f, sqlite3_stmt *s, struct err *e)
 {
 	int status = sqlite3_step(s) == SQLITE_DONE ? 0 : store_error(f, "cannot be written", e);
 
-	sqlite3_finalize(s);
+	store_release(f, s);
 	return status;
 }
 
@@ -82,7 +100,7 @@ bool store_next(const struct feedback *f, sqlite3_stmt *s, int *status, struct e
 	if (step == SQLITE_ROW)
 		return true;
 	*status = step == SQLITE_DONE ? 0 : store_error(f, "cannot be read", e);
-	sqlite3_finalize(s);
+	store_release(f, s);
 	return false;
 }
 
@@ -163,6 +181,14 @@ static int64_t pragma(const struct feedback *f, const char *sql)
 	return value;
 }
 
+static void close_database(struct feedback *f)
+{
+	for (int i = 0; i < f->n_kept; i++)
+		sqlite3_finalize(f->kept[i].s);
+	f->n_kept = 0;
+	sqlite3_close(f->db);
+}
+
 int feedback_begin(struct feedback *f, struct err *e)
 {
 	if (f->depth == 0 && store_exec(f, "BEGIN IMMEDIATE", e) < 0)
@@ -235,10 +261,21 @@ int feedback_create(const char *path, const struct feedback_study *s, struct err
 	close(fd);
 	int open = sqlite3_open_v2(path, &f.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	int status = open == SQLITE_OK ? fill(&f, s, e) : store_error(&f, "cannot be made", e);
-	sqlite3_close(f.db);
+	close_database(&f);
 	if (status < 0)
-		unlink(path);
+		feedback_discard(path);
 	return status;
+}
+
+void feedback_discard(const char *path)
+{
+	static const char *const beside[] = { "", "-wal", "-shm" };
+
+	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+		char *name = mem_printf("%s%s", path, beside[i]);
+		unlink(name);
+		mem_free(name);
+	}
 }
 
 /* --- opening --- */
@@ -351,7 +388,7 @@ void feedback_close(struct feedback *f)
 {
 	if (!f)
 		return;
-	sqlite3_close(f->db);
+	close_database(f);
 	if (f->lock >= 0) {
 		unlink(f->lock_path);
 		io_unlock(f->lock);

@@ -86,6 +86,8 @@ struct feedback;
 
 /* A new one, with what the study says; a file that is there is an error. */
 int feedback_create(const char *path, const struct feedback_study *s, struct err *e);
+/* Takes a file that was made a moment ago away again, with what SQLite laid beside it; it is closed. */
+void feedback_discard(const char *path);
 int feedback_open(struct feedback **out, const char *path, bool write, struct err *e);
 void feedback_close(struct feedback *f);
 /* Is it a SQLite file? feedback_open says what of. Not of a file that this process has open: closing a descriptor drops

@@ -45,7 +45,7 @@ int feedback_version(const struct feedback_item *it, char hex[33], struct err *e
 	return 0;
 }
 
-static int find(const struct feedback *f, const char *key, const char *version, int64_t *id, struct err *e)
+static int find(struct feedback *f, const char *key, const char *version, int64_t *id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "SELECT id FROM item WHERE key = ? AND version = ?", e);
 	int status;
@@ -60,7 +60,7 @@ static int find(const struct feedback *f, const char *key, const char *version, 
 	return status;
 }
 
-static int insert(const struct feedback *f, const struct feedback_item *it, const char *key, const char *version,
+static int insert(struct feedback *f, const struct feedback_item *it, const char *key, const char *version,
                   int64_t *id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "INSERT INTO item (key, version, prompt, answers, models, extra, gold) "
@@ -145,7 +145,7 @@ int feedback_items(struct feedback *f, struct arena *mem, struct feedback_item *
 			all = arena_resize(mem, all, cap * sizeof(*all));
 		}
 		if (take(f, s, mem, &all[(*n)++], e) < 0) {
-			sqlite3_finalize(s);
+			store_release(f, s);
 			return -1;
 		}
 	}

@@ -91,7 +91,7 @@ static char *key_of(const struct feedback_label *l, const struct feedback_item *
 	return mem_strdup(hex);
 }
 
-static int there_is(const struct feedback *f, const char *key, bool *there, struct err *e)
+static int there_is(struct feedback *f, const char *key, bool *there, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "SELECT 1 FROM label WHERE key = ?", e);
 	int status;
@@ -129,7 +129,7 @@ static void bind_judgement(sqlite3_stmt *s, const struct feedback_label *l)
 	store_bind_number(s, 20, l->time > 0 ? l->time : clock_wall_seconds());
 }
 
-static int insert(const struct feedback *f, const struct feedback_label *l, const char *key,
+static int insert(struct feedback *f, const struct feedback_label *l, const char *key,
                   const struct feedback_item *it, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "INSERT INTO label (key, item, rater, version, shown, winner, tie, "
@@ -164,7 +164,7 @@ static int insert(const struct feedback *f, const struct feedback_label *l, cons
 }
 
 /* The rater's open showing of the item is answered by the label that came last. */
-static int answer_showing(const struct feedback *f, const struct feedback_label *l, struct err *e)
+static int answer_showing(struct feedback *f, const struct feedback_label *l, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "UPDATE shown SET label = ? WHERE rater = ? AND item = ? AND label IS NULL",
 	                                e);
@@ -211,7 +211,7 @@ int feedback_add_label(struct feedback *f, const struct feedback_label *l, struc
 /* --- taking back --- */
 
 /* The rater's label of the key, or the last; 0: there is none. */
-static int find(const struct feedback *f, int64_t rater, const char *key, int64_t *id, struct err *e)
+static int find(struct feedback *f, int64_t rater, const char *key, int64_t *id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "SELECT id FROM label WHERE rater = ?1 AND NOT withdrawn AND (?2 IS NULL OR "
 	                                   "key = ?2) ORDER BY id DESC LIMIT 1", e);
@@ -227,7 +227,7 @@ static int find(const struct feedback *f, int64_t rater, const char *key, int64_
 	return status;
 }
 
-static int of_label(const struct feedback *f, const char *sql, int64_t id, struct err *e)
+static int of_label(struct feedback *f, const char *sql, int64_t id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, sql, e);
 

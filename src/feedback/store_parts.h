@@ -6,8 +6,12 @@
 
 #include "feedback/store.h"
 
+enum { STATEMENTS = 24 };              /* that are kept prepared, by where their text lies */
+
 struct feedback {
 	sqlite3 *db;
+	struct { const char *sql; sqlite3_stmt *s; } kept[STATEMENTS];
+	int n_kept;
 	char *path;
 	struct arena mem;
 	struct feedback_study study;
@@ -18,10 +22,12 @@ struct feedback {
 
 int store_error(const struct feedback *f, const char *what, struct err *e);   /* with SQLite's reason; −1 */
 int store_exec(const struct feedback *f, const char *sql, struct err *e);
-sqlite3_stmt *store_prepare(const struct feedback *f, const char *sql, struct err *e);
-/* Runs a statement without rows, and finalizes it. */
+/* sql: a constant of the program. Given back by one of the three below. NULL: it cannot be read. */
+sqlite3_stmt *store_prepare(struct feedback *f, const char *sql, struct err *e);
+void store_release(const struct feedback *f, sqlite3_stmt *s);
+/* Runs a statement without rows, and gives it back. */
 int store_finish(const struct feedback *f, sqlite3_stmt *s, struct err *e);
-/* The next row: true. At the end, or where it cannot be read, false, finalized, *status says which. */
+/* The next row: true. At the end, or where it cannot be read, false, given back, *status says which. */
 bool store_next(const struct feedback *f, sqlite3_stmt *s, int *status, struct err *e);
 void store_bind(sqlite3_stmt *s, int at, const char *text);                   /* NULL: null; borrowed */
 void store_bind_number(sqlite3_stmt *s, int at, double x);                    /* NAN: null */
@@ -35,6 +41,6 @@ char *store_places(const int8_t *x, size_t n);                                /*
 void store_take_places(sqlite3_stmt *s, int at, int8_t out[FEEDBACK_ANSWERS], int8_t otherwise);
 int store_no_item(const struct feedback *f, int64_t id, struct err *e);       /* −1 */
 /* The name of a rater; NULL and a sentence. */
-const char *store_rater_name(const struct feedback *f, int64_t id, struct arena *mem, struct err *e);
+const char *store_rater_name(struct feedback *f, int64_t id, struct arena *mem, struct err *e);
 
 #endif

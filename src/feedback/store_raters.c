@@ -12,7 +12,7 @@
 
 /* --- names --- */
 
-static int find(const struct feedback *f, const char *name, int64_t *id, struct err *e)
+static int find(struct feedback *f, const char *name, int64_t *id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "SELECT id FROM rater WHERE name = ?", e);
 	int status;
@@ -26,7 +26,7 @@ static int find(const struct feedback *f, const char *name, int64_t *id, struct 
 	return status;
 }
 
-static int insert(const struct feedback *f, const char *name, int64_t *id, struct err *e)
+static int insert(struct feedback *f, const char *name, int64_t *id, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "INSERT INTO rater (name, role) VALUES (?, ?)", e);
 
@@ -78,7 +78,7 @@ int feedback_raters(struct feedback *f, struct arena *mem, struct feedback_rater
 	return status;
 }
 
-const char *store_rater_name(const struct feedback *f, int64_t id, struct arena *mem, struct err *e)
+const char *store_rater_name(struct feedback *f, int64_t id, struct arena *mem, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "SELECT name FROM rater WHERE id = ?", e);
 	const char *name = NULL;
@@ -168,7 +168,7 @@ static char *order_text(const int8_t order[FEEDBACK_ANSWERS])
 	return store_places(order, n);
 }
 
-static int forget_open(const struct feedback *f, int64_t rater, int64_t item, struct err *e)
+static int forget_open(struct feedback *f, int64_t rater, int64_t item, struct err *e)
 {
 	sqlite3_stmt *s = store_prepare(f, "DELETE FROM shown WHERE rater = ? AND item = ? AND label IS NULL", e);
 

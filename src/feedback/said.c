@@ -1,0 +1,35 @@
+/* said: see said.h. */
+#include "feedback/said.h"
+
+#include "base/mem.h"
+
+int said_load(struct said *s, struct feedback *f, struct arena *mem, struct err *e)
+{
+	struct feedback_item *items = NULL;
+	struct feedback_label *labels = NULL;
+	size_t n_items = 0, n_labels = 0;
+
+	/* labels first: an item that comes between is one without labels */
+	if (feedback_labels(f, mem, &labels, &n_labels, e) < 0 || feedback_items(f, mem, &items, &n_items, e) < 0)
+		return -1;
+	*s = (struct said){ feedback_study(f), items, n_items, labels, n_labels };
+	return 0;
+}
+
+int said_names(struct feedback *f, struct arena *mem, const char *const **names, size_t *n, struct err *e)
+{
+	struct feedback_rater *all;
+	size_t count;
+	int64_t highest = 0;
+
+	if (feedback_raters(f, mem, &all, &count, e) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		highest = MAX(highest, all[i].id);
+	*n = (size_t)highest + 1;
+	const char **list = arena_array(mem, *n, sizeof(*list));
+	for (size_t i = 0; i < count; i++)
+		list[all[i].id] = all[i].name;
+	*names = list;
+	return 0;
+}
