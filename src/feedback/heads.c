@@ -10,8 +10,8 @@
 #include "feedback/resample.h"
 
 enum { STEPS = 20, INNER = 60, FOLDS = 5 };
-static const double penalties[] = { 0.03, 0.1, 0.3, 1, 3, 10 };
-static const double usual = 0.3;        /* penalty, where too few labels tell */
+static const double penalties[] = { 30, 10, 3, 1, 0.3, 0.1, 0.03 };
+static const double usual = 3;          /* penalty, where too few labels tell */
 static const double length_share = 0.5; /* of a whole difference */
 
 struct problem {
@@ -186,30 +186,29 @@ static double held_out_loss(const struct problem *q, const double *w, const doub
 /* fold[n]: the part of each row's item. */
 static double choose_penalty(const struct problem *of, const int *fold, double *w)
 {
-	double *weight = mem_array(2 * of->n, sizeof(*weight)), *held = weight + of->n, best = INFINITY, chosen = usual;
+	double *weight = mem_array(2 * of->n, sizeof(*weight)), *held = weight + of->n;
+	double loss[ARRAY_LEN(penalties)] = { 0 };
+	size_t best = 0;
+	struct problem q = *of;
 
-	for (size_t p = 0; p < ARRAY_LEN(penalties); p++) {
-		struct problem q = *of;
-		double loss = 0;
-		q.penalty = penalties[p];
-		q.weight = weight;
-		for (int f = 0; f < FOLDS; f++) {
-			for (size_t i = 0; i < q.n; i++) {
-				weight[i] = fold[i] == f ? 0 : of->weight[i];
-				held[i] = of->weight[i] - weight[i];
-			}
-			memset(w, 0, q.width * sizeof(*w));
-			fit(&q, w);
-			loss += held_out_loss(&q, w, held);
+	q.weight = weight;
+	for (int f = 0; f < FOLDS; f++) {
+		for (size_t i = 0; i < q.n; i++) {
+			weight[i] = fold[i] == f ? 0 : of->weight[i];
+			held[i] = of->weight[i] - weight[i];
 		}
-		if (loss < best) {
-			best = loss;
-			chosen = penalties[p];
+		memset(w, 0, q.width * sizeof(*w));
+		for (size_t p = 0; p < ARRAY_LEN(penalties); p++) { /* each from where the one before ended */
+			q.penalty = penalties[p];
+			fit(&q, w);
+			loss[p] += held_out_loss(&q, w, held);
 		}
 	}
+	for (size_t p = 1; p < ARRAY_LEN(penalties); p++)
+		best = loss[p] < loss[best] ? p : best;
 	mem_free(weight);
 	memset(w, 0, of->width * sizeof(*w));
-	return chosen;
+	return penalties[best];
 }
 
 /* --- all heads --- */
@@ -252,17 +251,17 @@ static void release(struct table *t)
 }
 
 void heads_fit(struct heads *h, const struct said *s, const struct comparison *c, size_t n,
-               size_t n_heads, uint64_t seed, struct arena *mem)
+               size_t n_heads, double penalty, uint64_t seed, struct arena *mem)
 {
 	struct table t;
 
-	*h = (struct heads){ .n = n_heads + 1, .width = s->states.width, .penalty = usual };
+	*h = (struct heads){ .n = n_heads + 1, .width = s->states.width, .penalty = penalty > 0 ? penalty : usual };
 	h->w = arena_array(mem, h->n * (h->width + 1), sizeof(*h->w));
 	find_scale(h, s);
 	take_rows(&t, h, s, c, n, seed);
 	struct problem q = { t.n, h->width + 1, t.rows, t.won, t.one, usual };
 	uint32_t *times = mem_array(t.n_items, sizeof(*times));
-	if (t.n_items >= 2 * FOLDS)
+	if (!(penalty > 0) && t.n_items >= 2 * FOLDS)
 		h->penalty = choose_penalty(&q, t.fold, h->w);
 	q.penalty = h->penalty;
 	for (size_t k = 0; k < h->n && t.n >= 2; k++) {

@@ -18,7 +18,7 @@
 
 #include "feedback/judgement.h"
 
-enum { HEADS = 8 };                     /* beside head 0, as a rule */
+enum { HEADS = 8, HEADS_SEED = 1 };     /* as a rule: heads beside head 0, and of what is drawn */
 
 struct heads {
 	size_t n, width;                /* head 0 among them; of states */
@@ -27,9 +27,10 @@ struct heads {
 	double penalty;
 };
 
-/* Of the comparisons of items that have states; fewer than 2: all w are 0. In mem. */
+/* Of the comparisons of items that have states; fewer than 2: all w are 0. penalty 0: the one that predicts best. In
+ * mem. */
 void heads_fit(struct heads *h, const struct said *s, const struct comparison *c, size_t n,
-               size_t n_heads, uint64_t seed, struct arena *mem);
+               size_t n_heads, double penalty, uint64_t seed, struct arena *mem);
 /* r(a) − r(b) by one head; the item has states. */
 double heads_margin(const struct heads *h, size_t head, const struct said *s, size_t item,
                     int a, int b);

@@ -41,6 +41,19 @@ const struct feedback_label *said_label(const struct said *s, int64_t id)
 	return NULL;
 }
 
+double said_seconds(const struct said *s)
+{
+	double *seconds = mem_array(s->n_labels, sizeof(*seconds)), middle;
+	size_t n = 0;
+
+	for (size_t k = 0; k < s->n_labels; k++)
+		if (!s->labels[k].skipped && !isnan(s->labels[k].seconds))
+			seconds[n++] = s->labels[k].seconds;
+	middle = median(seconds, n);
+	mem_free(seconds);
+	return middle;
+}
+
 /* --- comparisons --- */
 
 double label_outcome(const struct feedback_item *it, const struct feedback_label *l, int a, int b)

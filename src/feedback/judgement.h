@@ -48,6 +48,9 @@ double said_again(const struct said *s, const struct feedback_label *first, cons
 /* In the order of labels, in mem. */
 size_t comparisons_of(const struct said *s, struct arena *mem, struct comparison **out);
 
+/* The median of seconds that labels took, skipped ones not; NAN: none is known. */
+double said_seconds(const struct said *s);
+
 struct judgement { int32_t unit, rater, value; };
 
 struct judgements {

@@ -3,28 +3,20 @@
 
 #include <math.h>
 
-#include "base/mem.h"
 
 static const double smoothing = 0.01;   /* of confusions: no rater is impossible to understand */
 
 static void count_time(struct report *out, const struct said *s)
 {
-	double *seconds = mem_array(s->n_labels, sizeof(*seconds));
-	size_t n = 0;
-
-	out->seconds_per_label = NAN;
 	for (size_t k = 0; k < s->n_labels; k++) {
 		const struct feedback_label *l = &s->labels[k];
 		out->skipped += l->skipped;
 		out->labels += !l->skipped;
 		out->timed += !isnan(l->seconds);
 		out->seconds += isnan(l->seconds) ? 0 : l->seconds;
-		if (!l->skipped && !isnan(l->seconds))
-			seconds[n++] = l->seconds;
 	}
-	out->seconds_per_label = median(seconds, n);
+	out->seconds_per_label = said_seconds(s);
 	out->money = s->study->wage > 0 ? out->seconds / 3600 * s->study->wage : NAN;
-	mem_free(seconds);
 }
 
 void report_of(struct report *out, const struct said *s, const struct feedback_rater *raters, size_t n_raters,

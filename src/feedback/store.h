@@ -40,7 +40,7 @@ struct feedback_study {
 struct feedback_item {
 	int64_t id;                     /* of the file, from 1 */
 	const char *key;                /* what others call it; else the hash of prompt and answers */
-	const char *version;            /* hash of prompt and answers, 32 hex digits */
+	const char *version;            /* hash of prompt, answers and, where all are named, models, 32 hex */
 	const char *prompt;             /* JSON: a string, or a list of messages */
 	int n;
 	const char *answers[FEEDBACK_ANSWERS];

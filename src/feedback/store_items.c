@@ -26,6 +26,14 @@ static int check(const struct feedback *f, const struct feedback_item *it, struc
 	return 0;
 }
 
+static bool all_named(const struct feedback_item *it)
+{
+	for (int i = 0; i < it->n; i++)
+		if (!it->models[i])
+			return false;
+	return true;
+}
+
 int feedback_version(const struct feedback_item *it, char hex[33], struct err *e)
 {
 	json_t *prompt = it->prompt ? json_loads(it->prompt, JSON_DECODE_ANY, NULL) : NULL;
@@ -39,6 +47,8 @@ int feedback_version(const struct feedback_item *it, char hex[33], struct err *e
 	add_text(h, text, strlen(text));
 	for (int i = 0; i < it->n; i++)
 		add_text(h, it->answers[i], strlen(it->answers[i]));
+	for (int i = 0; all_named(it) && i < it->n; i++)
+		add_text(h, it->models[i], strlen(it->models[i]));
 	hash_end(h, hex);
 	mem_free(text);
 	json_decref(prompt);

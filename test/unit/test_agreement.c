@@ -431,7 +431,7 @@ static void test_heads(struct test *t, struct arena *mem)
 	}
 	struct said s = { &compare, items, n, labels, n, { x, 3 } };
 	size_t pairs = comparisons_of(&s, mem, &c);
-	heads_fit(&h, &s, c, pairs, HEADS, 1, mem);
+	heads_fit(&h, &s, c, pairs, HEADS, 0, 1, mem);
 	snprintf(key, sizeof(key), "%g", h.penalty);
 	for (size_t k = 0; k < 4; k++)
 		NEAR(t, h.w[k], number(json_object_get(of("heads", "weights"), key), k), 1e-4);
@@ -446,7 +446,7 @@ static void test_heads(struct test *t, struct arena *mem)
 		sum += information[i];
 	}
 	CHECK(t, sum > 0);
-	heads_fit(&h, &s, c, pairs / 4, HEADS, 1, mem);
+	heads_fit(&h, &s, c, pairs / 4, HEADS, h.penalty, 1, mem);
 	heads_information(&h, &s, false, information);
 	for (size_t i = 1; i < n; i++)
 		fewer += information[i];

@@ -125,7 +125,7 @@ def heads():
               (log[:, 0] - log[:, 1]) / math.sqrt(((log[:, 0] - log[:, 1]) ** 2).mean()) * .5]
     won = (d @ np.array([2, -1, .5, 1]) + rng.logistic(size=n) * .5 > 0).astype(int)
     fits = {}
-    for penalty in (.03, .1, .3, 1, 3, 10):
+    for penalty in (.03, .1, .3, 1, 3, 10, 30):
         fit = LogisticRegression(C=1 / penalty, fit_intercept=False, tol=1e-12, solver="newton-cholesky").fit(d, won)
         fits["%g" % penalty] = fit.coef_[0].tolist()
     return {"states": x.reshape(n, -1).astype(float).round(7).tolist(), "lengths": lengths.tolist(), "won": won.tolist(),

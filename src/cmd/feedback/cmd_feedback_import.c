@@ -97,7 +97,7 @@ const struct command cmd_feedback_import = {
 	.summary = "what people said elsewhere, into a file of feedback",
 	.usage = "F.db --data FILE [--from FORM]",
 	.example = "kungfu feedback import f.db --data labels.jsonl",
-	.order = 52,
+	.order = 53,
 	.opts = import_opts,
 	.options_size = sizeof(struct import),
 	.least = 1, .most = 1, .wanted = "one file of feedback was wanted",

@@ -15,6 +15,8 @@
 #include "cmd/metering.h"
 #include "cmd/tune_common.h"
 #include "data/rows.h"
+#include "feedback/said.h"
+#include "feedback/worth.h"
 #include "gas/learning_curve.h"
 
 extern const struct command cmd_gas_marginal;
@@ -36,7 +38,8 @@ static const struct opt marginal_opts[] = {
 	OPT_FLOAT("value", struct marginal, value, NULL, 0, 1e18,
 	          "worth of an error of 1 becoming 0, in the unit of --label-cost"),
 	OPT_FLOAT("label-cost", struct marginal, label_cost, NULL, 0, 1e18,
-	          "cost of one more label, its training included"),
+	          "cost of one more label, its training included (default, of people's labels: the seconds that one "
+	          "took, or their price at the file's wage)"),
 	OPT_FLOAT("from", struct marginal, from, "0", 0, 1e15,
 	          "points of fewer labels are shown and not fitted: a power law begins where something is learned"),
 	OPT_FLAG("no-floor", struct marginal, no_floor, "false",
@@ -385,11 +388,46 @@ static int of_adapt(const struct app *app, const struct marginal *o, const char 
 	return fit(app, &own, l, points, n, e);
 }
 
+/* Of people's labels: the error of a reward head, and the price of a label by what raters took and are paid. */
+static int of_feedback(const struct app *app, const struct marginal *o, const char *path, struct learning *l,
+                       struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct marginal own = *o;
+	struct feedback *f = NULL;
+	struct said s;
+	struct worth w;
+	struct comparison *c;
+	const char *model;
+
+	if (o->measure)
+		return err_set(e, "--measure is of runs of tune; %s holds labels", path);
+	int status = feedback_open(&f, path, false, e) < 0 || said_load(&s, f, &mem, e) < 0 ||
+	             feedback_states(f, &mem, s.items, s.n_items, &s.states, &model, e) < 0 ? -1 : 0;
+	size_t n = status == 0 ? comparisons_of(&s, &mem, &c) : 0;
+	if (status == 0)
+		status = worth_of(&w, &s, c, n, (uint64_t)o->seed, e);
+	if (status == 0) {
+		double seconds = said_seconds(&s), wage = s.study->wage;
+		if (!(own.label_cost > 0) && seconds > 0)
+			own.label_cost = wage > 0 ? seconds / 3600 * wage : seconds;
+		if (!app->json && seconds > 0)
+			app_print("a label takes %.3g s of a rater%s; the error is that of a reward head on %s\n",
+			          seconds, wage > 0 ? ", at the wage that the file has" : "", path);
+		status = fit(app, &own, l, w.points, w.n, e);
+	}
+	feedback_close(f);
+	arena_release(&mem);
+	return status;
+}
+
 static int marginal(const struct app *app, const struct marginal *o, const struct opt_parse *p, struct learning *l,
                     struct err *e)
 {
 	struct curve_point points[POINTS];
 
+	if (p->n_positional == 1 && feedback_is(p->positional[0]))
+		return of_feedback(app, o, p->positional[0], l, e);
 	if (p->n_positional == 1 && adapt_is(p->positional[0]))
 		return of_adapt(app, o, p->positional[0], l, e);
 	if (p->n_positional == 1 && (io_exists(p->positional[0]) || !strchr(p->positional[0], ':')))
@@ -414,9 +452,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_gas_marginal = {
 	.name = "gas marginal",
 	.summary = "what more labels are worth, and where to stop: a power law through the errors of a run of the "
-	           "ledger and those on less data, or at "
+	           "ledger and those on less data, of people's feedback, or at "
 		   "LABELS:ERROR, or LABELS:FILE of eval --json",
-	.usage = "RUN [--measure]|LABELS:ERROR… [--value V --label-cost C]",
+	.usage = "RUN [--measure]|F.db|LABELS:ERROR… [--value V --label-cost C]",
 	.example = "kungfu gas marginal 100:.6 200:.5 400:.43",
 	.brief = "worth of more labels",
 	.looks = true,

@@ -7,8 +7,8 @@
  * preference.responses.users), records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and the
  * columns of a data set of those (preference: [{user_id, value, status}]). What a question means is that of
  * data/forms/fields.h; a response that was discarded is a skipped item. Written are the questions preference, ranking,
- * rating-1 …, label, correction, corrected, both_bad, unsafe, comment. A user's id is a UUID: the rater's name where it
- * is one, else one made of it, and the names are in metadata.raters. */
+ * rating-1 …, label, correction, corrected, both_bad, unsafe, comment. A user's id is a UUID: the rater's name where
+ * it is one, else one made of it, and the names are in metadata.raters. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
