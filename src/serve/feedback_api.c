@@ -18,6 +18,7 @@ enum { REPORT_DRAWS = 200, NAME_MAX_BYTES = 64 };
 struct feedback_api {
 	struct feedback *f;
 	struct shelf shelf;
+	struct informed *informed;      /* borrowed, or NULL */
 	struct buf policy;              /* the page's Content-Security-Policy */
 	json_t *report;                 /* the last one, */
 	size_t labels;                  /* of so many labels, */
@@ -49,11 +50,12 @@ static void add_source(struct buf *policy, const char *open, const char *close)
 	buf_adds(policy, "'; ");
 }
 
-struct feedback_api *feedback_api_new(struct feedback *f)
+struct feedback_api *feedback_api_new(struct feedback *f, struct informed *informed)
 {
 	struct feedback_api *a = mem_alloc(sizeof(*a));
 
 	a->f = f;
+	a->informed = informed;
 	buf_adds(&a->policy, "default-src 'none'; script-src ");
 	add_source(&a->policy, "<script>", "</script>");
 	buf_adds(&a->policy, "style-src ");
@@ -260,7 +262,7 @@ static bool is_method(const char *method, const char *wanted)
 void feedback_api_answer(void *api, const struct http_request *q, struct http_reply *r)
 {
 	struct feedback_api *a = api;
-	struct call c = { .f = a->f, .shelf = &a->shelf, .reply = r, .mem = ARENA_INIT };
+	struct call c = { a->f, &a->shelf, a->informed, .reply = r, .mem = ARENA_INIT };
 	const char *allow = NULL;
 
 	if (!strcmp(q->path, "/") && is_method(q->method, "GET")) {

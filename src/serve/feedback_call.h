@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "feedback/judgement.h"
 #include "serve/http.h"
+#include "serve/informed.h"
 
 /* Items of the file, kept from call to call: they never change, others come after them. */
 struct shelf {
@@ -18,6 +19,7 @@ struct shelf {
 struct call {
 	struct feedback *f;
 	struct shelf *shelf;
+	struct informed *informed;      /* or NULL */
 	struct feedback_rater who;
 	const json_t *sent;             /* an object; of a GET NULL */
 	json_t *answer;                 /* what is replied with 200, an empty object at first */

@@ -40,8 +40,6 @@ int call_said(struct call *c, struct said *s, struct err *e)
 	return 0;
 }
 
-static void next(struct next *out, const struct said *s, int64_t rater) { next_of(out, s, rater, NULL, 0); }
-
 int call_progress(struct call *c, const struct said *s, struct err *e)
 {
 	double *seconds = arena_array(&c->mem, s->n_labels, sizeof(*seconds));
@@ -56,7 +54,7 @@ int call_progress(struct call *c, const struct said *s, struct err *e)
 		if (!isnan(s->labels[i].seconds))
 			seconds[timed++] = s->labels[i].seconds;
 	}
-	next(&n, s, c->who.id);
+	next_of(&n, s, c->who.id, NULL, 0);
 	double each = median(seconds, timed);
 	json_object_set_new(c->answer, "progress",
 	                    json_pack("{s:I, s:I, s:o, s:o}", "done", (json_int_t)done, "total",
@@ -118,7 +116,7 @@ int turn_next(struct call *c, const struct said *s, struct turn *t, struct err *
 
 	if (status <= 0)
 		return status;
-	next(&n, s, c->who.id);
+	next_of(&n, s, c->who.id, c->informed ? informed_of(c->informed, s->n_items, &c->mem) : NULL, 0);
 	if (n.item < 0)
 		return 0;
 	for (size_t i = 0; i < s->n_labels; i++)

@@ -12,7 +12,9 @@
 #include "serve/feedback_api.h"
 
 struct fixture {
+	char *path;
 	struct feedback *f;
+	struct informed *informed;
 	struct feedback_api *api;
 	char owner[33], anna[33];
 	struct http_reply reply;
@@ -25,12 +27,12 @@ static bool make(struct test *t, struct fixture *x, const char *name, enum feedb
 	struct feedback_study s = {
 		.ask = ask, .n_answers = 2, .labels = classes, .scale = 5, .labels_per_item = 2,
 	};
-	char *path = mem_printf("%s/%s.db", test_tmp(), name);
 	struct err e = ERR_INIT;
 	int64_t id;
 
-	*x = (struct fixture){ 0 };
-	bool ok = feedback_create(path, &s, &e) == 0 && feedback_open(&x->f, path, true, &e) == 0;
+	*x = (struct fixture){ mem_printf("%s/%s.db", test_tmp(), name) };
+	bool ok = feedback_create(x->path, &s, &e) == 0 && feedback_open(&x->f, x->path, true, &e) == 0 &&
+	          informed_new(&x->informed, x->path, &e) == 0;
 	for (int i = 0; ok && i < 12; i++) {
 		char prompt[64], left[32];
 
@@ -45,14 +47,15 @@ static bool make(struct test *t, struct fixture *x, const char *name, enum feedb
 	ok = ok && feedback_invite(x->f, "owner", ROLE_OWNER, x->owner, &e) == 0 &&
 	     feedback_invite(x->f, "anna", ROLE_RATER, x->anna, &e) == 0;
 	CHECK_MSG(t, ok, "%s", e.msg);
-	x->api = ok ? feedback_api_new(x->f) : NULL;
-	mem_free(path);
+	x->api = ok ? feedback_api_new(x->f, x->informed) : NULL;
 	return ok;
 }
 
 static void drop(struct fixture *x)
 {
 	feedback_api_free(x->api);
+	informed_free(x->informed);
+	mem_free(x->path);
 	feedback_close(x->f);
 	json_decref(x->said);
 }
@@ -245,6 +248,40 @@ static void test_sides(struct test *t, struct fixture *x)
 	CHECK(t, shown(x, x->anna) == 0 && json_is_null(get(x, "item", NULL)));
 }
 
+/* Of items that nobody judged the one that tells most: those whose answers differ in what the labels turn on. */
+static void test_informed(struct test *t, struct fixture *x)
+{
+	struct arena mem = ARENA_INIT;
+	struct feedback_item *items = NULL;
+	struct err e = ERR_INIT;
+	bool judged[12] = { false };
+	size_t n = 0, best = 12;
+
+	test_case(t, "what tells most is next");
+	feedback_items(x->f, &mem, &items, &n, &e);
+	CHECK(t, informed_look(x->informed, &e) == 0 && !informed_of(x->informed, n, &mem));
+	for (size_t i = 0; i < n; i++) {
+		float state[] = { (float)(i % 4), (float)(i % 3), 0, (float)(i % 5) };
+
+		CHECK(t, feedback_set_states(x->f, &items[i], "model", state, 2, &e) == 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		json_int_t item = shown(x, x->anna);
+
+		judged[item - 1] = true;
+		label(x, x->anna, item, i % 3 ? "\"winner\": 0" : "\"winner\": 1");
+	}
+	for (int i = 0; i < 2; i++) /* 10 in all: enough to count anew */
+		label(x, x->owner, shown(x, x->owner), "\"skipped\": true");
+	CHECK_MSG(t, informed_look(x->informed, &e) == 0, "%s", e.msg);
+	const double *of = informed_of(x->informed, n, &mem);
+	for (size_t i = 0; of && i < n; i++)
+		if (!judged[i] && (best == 12 || of[i] > of[best]))
+			best = i;
+	CHECK(t, of && best < 12 && of[best] > 0 && shown(x, x->anna) == (json_int_t)best + 1);
+	arena_release(&mem);
+}
+
 void test_feedback_api(struct test *t)
 {
 	struct fixture x;
@@ -260,5 +297,9 @@ void test_feedback_api(struct test *t)
 	test_case(t, "another");
 	if (make(t, &x, "sides", ASK_COMPARE))
 		test_sides(t, &x);
+	drop(&x);
+	test_case(t, "a third");
+	if (make(t, &x, "informed", ASK_COMPARE))
+		test_informed(t, &x);
 	drop(&x);
 }

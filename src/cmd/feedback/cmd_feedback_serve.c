@@ -93,9 +93,23 @@ static void tell(const struct app *app, const struct http *h, const struct serve
 	mem_free(address);
 }
 
-static int serve(struct app *app, struct feedback *f, const struct serve *o, const char *file, struct err *e)
+/* Until somebody ends it. */
+static int wait(struct http *h, struct informed *informed, struct err *e)
 {
-	struct feedback_api *api = feedback_api_new(f);
+	int status = 0;
+
+	while (status == 0 && !app_interrupted()) {
+		poll(NULL, 0, 1000);
+		http_tick(h);
+		status = informed_look(informed, e);
+	}
+	return status;
+}
+
+static int serve(struct app *app, struct feedback *f, const struct serve *o, const char *file,
+                 struct informed *informed, struct err *e)
+{
+	struct feedback_api *api = feedback_api_new(f, informed);
 	struct http_options how = { o->host, (int)o->port, &o->allow_host, o->allow_host ? 1 : 0, 0,
 		                    feedback_api_answer, api };
 	char token[TOKEN + 1];
@@ -104,10 +118,7 @@ static int serve(struct app *app, struct feedback *f, const struct serve *o, con
 
 	if (status == 0) {
 		tell(app, h, o, file, token);
-		while (!app_interrupted()) {
-			poll(NULL, 0, 1000);
-			http_tick(h);
-		}
+		status = wait(h, informed, e);
 	}
 	http_stop(h);
 	feedback_api_free(api);
@@ -117,12 +128,15 @@ static int serve(struct app *app, struct feedback *f, const struct serve *o, con
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const char *file = p->positional[0];
+	struct informed *informed = NULL;
 	struct feedback *f;
 
 	app_catch_signals();
 	if (feedback_open(&f, file, true, e) < 0)
 		return -1;
-	int status = feedback_lock(f, e) < 0 ? -1 : serve(app, f, options, file, e);
+	int status = feedback_lock(f, e) < 0 || informed_new(&informed, file, e) < 0 ?
+	                     -1 : serve(app, f, options, file, informed, e);
+	informed_free(informed);
 	feedback_close(f);
 	return status;
 }
