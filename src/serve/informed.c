@@ -7,8 +7,9 @@
 
 #include "base/mem.h"
 #include "feedback/heads.h"
+#include "feedback/said.h"
 
-enum { EVERY = 10, SEED = 1 };
+enum { EVERY = 10 };
 
 struct informed {
 	struct feedback *f;
@@ -45,23 +46,18 @@ void informed_free(struct informed *i)
 /* Of all that the file holds; n 0 where it has no states. */
 static int count(struct feedback *f, struct arena *mem, double **of, size_t *n, struct err *e)
 {
-	struct feedback_label *labels = NULL;
-	struct feedback_item *items = NULL;
-	struct said s = { feedback_study(f) };
 	struct comparison *pairs;
 	struct heads heads;
 	const char *model;
+	struct said s;
 
 	*n = 0;
-	if (feedback_labels(f, mem, &labels, &s.n_labels, e) < 0 || feedback_items(f, mem, &items, &s.n_items, e) < 0 ||
-	    feedback_states(f, mem, items, s.n_items, &s.states, &model, e) < 0)
+	if (said_load(&s, f, mem, e) < 0 || feedback_states(f, mem, s.items, s.n_items, &s.states, &model, e) < 0)
 		return -1;
 	if (!s.states.width)
 		return 0;
-	s.labels = labels;
-	s.items = items;
 	size_t compared = comparisons_of(&s, mem, &pairs);
-	heads_fit(&heads, &s, pairs, compared, HEADS, SEED, mem);
+	heads_fit(&heads, &s, pairs, compared, HEADS, 0, HEADS_SEED, mem);
 	*n = s.n_items;
 	*of = mem_array(*n, sizeof(**of));
 	heads_information(&heads, &s, false, *of);

@@ -216,7 +216,7 @@ static int make(struct app *app, struct new *o, const char *path, const struct r
 	if (status == 0)
 		status = feedback_create(path, &study, e);
 	if (status == 0 && (status = write_items(path, drafts, rows->n, wanted, &left_out, e)) < 0)
-		unlink(path);
+		feedback_discard(path);
 	if (status == 0)
 		report(app, o, path, rows->n - left_out, left_out);
 	mem_free(classes);
