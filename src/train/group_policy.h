@@ -44,6 +44,10 @@ struct group_kind {
 	bool kl_in_reward;             /* beta · Σ (old − reference) is taken off it; else the loss has the KL */
 };
 
+/* objective_grpo.c, objective_rloo.c: of their options. */
+void grpo_advantages(const void *options, double *x, size_t n, size_t G);
+void rloo_advantages(const void *options, double *x, size_t n, size_t G);
+
 extern const struct batch_column group_columns[];
 extern const char *const group_roles[], *const group_metrics[];
 enum { GROUP_ENTROPY, GROUP_CLIP_LOW, GROUP_CLIP_HIGH, GROUP_CLIP };

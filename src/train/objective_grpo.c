@@ -53,7 +53,7 @@ static double deviation_of(const double *x, size_t n)
 	return sqrt(squares / (double)(n - 1));
 }
 
-static void advantages(const void *options, double *x, size_t n, size_t G)
+void grpo_advantages(const void *options, double *x, size_t n, size_t G)
 {
 	const struct grpo *o = options;
 	double all = deviation_of(x, n);
@@ -84,7 +84,9 @@ static double left_out(const void *options)
 	return is(o->loss_type, "grpo") || is(o->loss_type, "dr_grpo") ? denominator(options, 0) : 1e-9;
 }
 
-static const struct group_kind kind = { .advantages = advantages, .denominator = denominator, .left_out = left_out };
+static const struct group_kind kind = {
+	.advantages = grpo_advantages, .denominator = denominator, .left_out = left_out,
+};
 
 static int grpo_check(const void *options, struct err *e)
 {

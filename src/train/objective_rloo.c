@@ -36,7 +36,7 @@ static void normalize(double *x, size_t n)
 		x[i] = (x[i] - mean) / (sqrt(squares / (double)(n - 1)) + 1e-4);
 }
 
-static void advantages(const void *options, double *x, size_t n, size_t G)
+void rloo_advantages(const void *options, double *x, size_t n, size_t G)
 {
 	const struct rloo *o = options;
 
@@ -65,7 +65,7 @@ static double left_out(const void *options)
 }
 
 static const struct group_kind kind = {
-	.advantages = advantages, .denominator = one, .left_out = left_out, .kl_in_reward = true,
+	.advantages = rloo_advantages, .denominator = one, .left_out = left_out, .kl_in_reward = true,
 };
 
 static int rloo_open(struct objective_run *o, struct err *e)
