@@ -194,6 +194,9 @@ extern const struct divergence_kind divergence_kl;   /* KL(p ‖ q), and nothing
 uint32_t op_divergence(struct tape *t, const struct linear *tuned, float cap, const struct linear *base, float base_cap,
                        const struct divergence_kind *kind);
 
+/* M,2: a number of each label, and one of its target row */
+uint32_t op_label_values(struct tape *t, uint32_t x /* M */, uint32_t v /* R,1 */);
+
 /* A loss that the caller computes, in one thread: of the batch and x, its sum; dx, all of it: the gradient in x. A
  * function of these and what ctx points at, which must not change while a step runs; it allocates nothing. */
 struct loss {
