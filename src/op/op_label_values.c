@@ -2,8 +2,8 @@
  *
  *     x (M), v (R,1)      y (M,2) = x[p], v[target of p]
  *
- * Backward: dx[p] (+)= dy[p][0], dv[r] (+)= Σ over the labels p of r of dy[p][1]. It is as long as the labels, and runs
- * on one thread. */
+ * Backward: dx[p] (+)= dy[p][0], dv[r] (+)= Σ over the labels p of r of dy[p][1]. It is as long as the labels, and
+ * runs on one thread. */
 #include "op/ops.h"
 
 #include "op/batch_sample.h"

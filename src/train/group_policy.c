@@ -23,6 +23,7 @@ enum { NAME = 64 };
 
 struct group_policy {
 	const struct group_kind *kind;
+	void *more;
 	struct rollout rollout, evaluation; /* the latter in the session of the first */
 	struct rewards *rewards;
 	const struct row **row, **eval_row; /* of each document of the data */
@@ -40,6 +41,10 @@ struct group_policy {
 	char names[OBJECTIVE_METRICS][NAME];
 	const char *name[OBJECTIVE_METRICS];
 };
+
+void **group_more(const struct objective_run *o) { return &((struct group_policy *)o->state)->more; }
+struct rollout *group_rollout(const struct objective_run *o) { return &((struct group_policy *)o->state)->rollout; }
+const double *group_rewards(const struct objective_run *o) { return ((struct group_policy *)o->state)->reward; }
 
 static const struct group_options *options_of(const struct objective_run *o) { return o->options; }
 
@@ -223,10 +228,13 @@ static double with_length(const struct group_policy *g)
 	return a > 0 && b > 0 ? sum / (double)(r->n - 1) / (a * b) : NAN;
 }
 
+/* Answers that are compared: those to a prompt; where there is one to each, all. */
+static size_t group_of(const struct rollout *r) { return r->generations > 1 ? (size_t)r->generations : r->n; }
+
 static void see_groups(struct group_policy *g)
 {
 	const struct rollout *r = &g->rollout;
-	size_t G = (size_t)r->generations, groups = r->n / G, flat = 0;
+	size_t G = group_of(r), groups = r->n / G, flat = 0;
 	double deviation;
 
 	for (size_t i = 0; i < groups; i++) {
@@ -412,7 +420,7 @@ static void name_rewards(struct group_policy *g, struct objective_metrics *m, co
 static double deviation_in_groups(const struct group_policy *g)
 {
 	const struct rollout *r = &g->rollout;
-	size_t G = (size_t)r->generations;
+	size_t G = group_of(r);
 	double sum = 0, deviation;
 
 	for (size_t i = 0; i < r->n; i += G) {

@@ -1,4 +1,4 @@
-/* group_policy: what GRPO and RLOO share: answers to a step's prompts, what they are worth, and the columns and
+/* group_policy: what GRPO, RLOO and PPO share: answers to a step's prompts, what they are worth, and the columns and
  * measures that come of it. Their files have the advantage and the loss.
  *
  * Columns: advantage, kept (0: the answer is left out), denominator (of a document, what the loss is divided by), old
@@ -69,6 +69,10 @@ void group_measure_ratio(struct objective_sums *s, double ratio, double advantag
 
 int group_check(const void *options, struct err *e);
 int group_open(struct objective_run *o, const struct group_kind *kind);
+/* What an objective that stands on it has besides: a place for it, the answers and what each is worth. */
+void **group_more(const struct objective_run *o);
+struct rollout *group_rollout(const struct objective_run *o);
+const double *group_rewards(const struct objective_run *o);
 /* Members of an objective as they are: */
 void group_close(struct objective_run *o);
 void group_maxima(const struct objective_run *o, struct objective_maxima *m);

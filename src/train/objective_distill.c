@@ -212,7 +212,7 @@ static int plan_draws(struct objective_run *o, struct rollout *r, const struct o
 
 	if (share == 0)
 		return 0;
-	if (rollout_open(r, &d->rollout, who, false, &own, e) < 0)
+	if (rollout_open(r, &d->rollout, who, 0, &own, e) < 0)
 		return -1;
 	p->bytes += own.bytes;
 	p->step_seconds += share * own.step_seconds;
