@@ -183,7 +183,7 @@ static double held_out_loss(const struct problem *q, const double *w, const doub
 	return loss;
 }
 
-/* fold[n]: the part of each row's item. */
+/* fold[n]: the part of each row's prompt. */
 static double choose_penalty(const struct problem *of, const int *fold, double *w)
 {
 	double *weight = mem_array(2 * of->n, sizeof(*weight)), *held = weight + of->n;
@@ -213,30 +213,33 @@ static double choose_penalty(const struct problem *of, const int *fold, double *
 
 /* --- all heads --- */
 
-struct table { float *rows; double *won, *one, *weight; size_t *item; int *fold; size_t n, n_items; };
+struct table { float *rows; double *won, *one, *weight; size_t *prompt; int *fold; size_t n, n_prompts; };
 
-/* Items are numbered as they come. */
+/* Prompts that were judged are numbered as they come. */
 static void take_rows(struct table *t, const struct heads *h, const struct said *s,
                       const struct comparison *c, size_t n, uint64_t seed)
 {
 	struct rng_key key = { seed, RNG_SHUFFLE };
-	size_t width = s->states.width + 1, *number = mem_array(s->n_items, sizeof(*number));
+	size_t width = s->states.width + 1, *number = mem_array(2 * s->n_items, sizeof(*number));
+	size_t *prompt = number + s->n_items;
 
 	*t = (struct table){ mem_array(n * width, sizeof(float)), mem_array(n, sizeof(double)),
 		             mem_array(n, sizeof(double)), mem_array(n, sizeof(double)),
 		             mem_array(n, sizeof(size_t)), mem_array(n, sizeof(int)), 0, 0 };
+	said_prompts(s, prompt);
 	for (size_t i = 0; i < n; i++) {
+		size_t at = prompt[c[i].item];
 		if (!s->states.of[c[i].item])
 			continue;
-		if (number[c[i].item] == 0)
-			number[c[i].item] = ++t->n_items;
+		if (number[at] == 0)
+			number[at] = ++t->n_prompts;
 		take_row(h, s, c[i].item, c[i].a, c[i].b, t->rows + t->n * width);
 		t->won[t->n] = c[i].won;
 		t->one[t->n] = 1;
-		t->item[t->n++] = number[c[i].item] - 1;
+		t->prompt[t->n++] = number[at] - 1;
 	}
 	for (size_t i = 0; i < t->n; i++)
-		t->fold[i] = (int)(rng_permute(key, 0, t->n_items, t->item[i]) % FOLDS);
+		t->fold[i] = (int)(rng_permute(key, 0, t->n_prompts, t->prompt[i]) % FOLDS);
 	mem_free(number);
 }
 
@@ -246,7 +249,7 @@ static void release(struct table *t)
 	mem_free(t->won);
 	mem_free(t->one);
 	mem_free(t->weight);
-	mem_free(t->item);
+	mem_free(t->prompt);
 	mem_free(t->fold);
 }
 
@@ -260,16 +263,16 @@ void heads_fit(struct heads *h, const struct said *s, const struct comparison *c
 	find_scale(h, s);
 	take_rows(&t, h, s, c, n, seed);
 	struct problem q = { t.n, h->width + 1, t.rows, t.won, t.one, usual };
-	uint32_t *times = mem_array(t.n_items, sizeof(*times));
-	if (!(penalty > 0) && t.n_items >= 2 * FOLDS)
+	uint32_t *times = mem_array(t.n_prompts, sizeof(*times));
+	if (!(penalty > 0) && t.n_prompts >= 2 * FOLDS)
 		h->penalty = choose_penalty(&q, t.fold, h->w);
 	q.penalty = h->penalty;
 	for (size_t k = 0; k < h->n && t.n >= 2; k++) {
 		double *w = h->w + k * q.width;
 		if (k > 0)
-			resample_times(times, t.n_items, seed, (int)k);
+			resample_times(times, t.n_prompts, seed, (int)k);
 		for (size_t i = 0; i < t.n; i++)
-			t.weight[i] = k > 0 ? times[t.item[i]] : 1;
+			t.weight[i] = k > 0 ? times[t.prompt[i]] : 1;
 		q.weight = t.weight;
 		memcpy(w, h->w, k > 0 ? q.width * sizeof(*w) : 0);      /* from head 0 on */
 		fit(&q, w);

@@ -4,8 +4,8 @@
  *     r(x, y) = w·s(x, y) + v·ln bytes of y,     P(a is better) = σ(r(a) − r(b))
  *
  * s are the pooled states of prompt and answer. w is the most likely one with a normal prior of width 1/√penalty: of
- * the labels themselves for head 0, of draws of the items with replacement for the K others. The penalty is what
- * predicts held-out fifths of the items best.
+ * the labels themselves for head 0, of draws of the prompts with replacement for the K others. The penalty is what
+ * predicts held-out fifths of the prompts best.
  *
  *     information   of an item, in nats: H(mean_k p_k) − mean_k H(p_k), the entropy of what the heads say together
  *                   less their own (BALD; Houlsby et al. 2011): what one label tells of the head. Items that all heads

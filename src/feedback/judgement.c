@@ -41,6 +41,32 @@ const struct feedback_label *said_label(const struct said *s, int64_t id)
 	return NULL;
 }
 
+struct prompt { const char *text; size_t item; };
+
+static int by_prompt(const void *a, const void *b)
+{
+	const struct prompt *x = a, *y = b;
+	int order = strcmp(x->text, y->text);
+
+	return order ? order : (x->item > y->item) - (x->item < y->item);
+}
+
+size_t said_prompts(const struct said *s, size_t *prompt)
+{
+	struct prompt *all = mem_array(s->n_items, sizeof(*all));
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_items; i++)
+		all[i] = (struct prompt){ s->items[i].prompt, i };
+	qsort(all, s->n_items, sizeof(*all), by_prompt);
+	for (size_t i = 0; i < s->n_items; i++) {
+		n += i == 0 || strcmp(all[i - 1].text, all[i].text) != 0;
+		prompt[all[i].item] = n - 1;
+	}
+	mem_free(all);
+	return n;
+}
+
 double said_seconds(const struct said *s)
 {
 	double *seconds = mem_array(s->n_labels, sizeof(*seconds)), middle;

@@ -48,6 +48,8 @@ double said_again(const struct said *s, const struct feedback_label *first, cons
 /* In the order of labels, in mem. */
 size_t comparisons_of(const struct said *s, struct arena *mem, struct comparison **out);
 
+/* prompt: [n_items] the number of each item's prompt, equal ones alike, from 0; returns how many there are. */
+size_t said_prompts(const struct said *s, size_t *prompt);
 /* The median of seconds that labels took, skipped ones not; NAN: none is known. */
 double said_seconds(const struct said *s);
 

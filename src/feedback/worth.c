@@ -7,18 +7,19 @@
 #include "base/rng.h"
 #include "feedback/heads.h"
 
-enum { LEAST = 40, SMALLEST = 8, HELD_OUT = 4 };        /* one item in HELD_OUT is held out */
+enum { LEAST = 40, SMALLEST = 8, HELD_OUT = 4 };        /* one prompt in HELD_OUT is held out */
 
-/* Comparisons that a head can be learnt from and judged by, by the place of their item in this split's order. */
-static size_t pick(const struct said *s, const struct comparison *c, size_t n, size_t from, size_t to, uint64_t seed,
-                   uint64_t split, struct comparison *out)
+/* Prompts in the order of a split; of the comparisons those whose prompt's place is in it from one to another. */
+struct split { size_t *prompt, n; struct rng_key key; uint64_t number; };
+
+static size_t pick(const struct split *t, const struct comparison *c, size_t n, size_t from, size_t to,
+                   struct comparison *out)
 {
-	struct rng_key key = { seed, RNG_SHUFFLE };
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t place = (size_t)rng_permute(key, split, s->n_items, c[i].item);
-		if (s->states.of[c[i].item] && islessgreater(c[i].won, 0.5) && place >= from && place < to)
+		size_t place = (size_t)rng_permute(t->key, t->number, t->n, t->prompt[c[i].item]);
+		if (place >= from && place < to)
 			out[kept++] = c[i];
 	}
 	return kept;
@@ -26,20 +27,19 @@ static size_t pick(const struct said *s, const struct comparison *c, size_t n, s
 
 struct sums { double labels, error, square, n; };
 
-static void split_once(struct sums *sums, const struct said *s, const struct comparison *c, size_t n,
-                       double penalty, uint64_t seed, int split)
+static void split_once(struct sums *sums, const struct said *s, const struct split *t, const struct comparison *c,
+                       size_t n, double penalty)
 {
 	struct comparison *held = mem_array(2 * n, sizeof(*held)), *learnt = held + n;
-	size_t out = s->n_items / HELD_OUT, rest = s->n_items - out;
-	size_t n_held = pick(s, c, n, 0, out, seed, (uint64_t)split, held);
+	size_t out = t->n / HELD_OUT, rest = t->n - out, n_held = pick(t, c, n, 0, out, held);
 
 	for (int k = 0; k < WORTH_SIZES; k++) {
 		struct arena mem = ARENA_INIT;
 		struct heads h;
-		size_t some = pick(s, c, n, out, out + (rest >> (WORTH_SIZES - 1 - k)), seed, (uint64_t)split, learnt);
+		size_t some = pick(t, c, n, out, out + (rest >> (WORTH_SIZES - 1 - k)), learnt);
 		if (some < SMALLEST || n_held == 0)
 			continue;
-		heads_fit(&h, s, learnt, some, 0, penalty, seed, &mem);
+		heads_fit(&h, s, learnt, some, 0, penalty, t->key.seed, &mem);
 		double error = 1 - heads_accuracy(&h, s, held, n_held);
 		sums[k].labels += (double)some;
 		sums[k].error += error;
@@ -70,10 +70,12 @@ static void measure(struct worth *out, const struct said *s, const struct compar
 	struct sums sums[WORTH_SIZES] = { 0 };
 	struct arena mem = ARENA_INIT;
 	struct heads whole;
+	struct split t = { .prompt = arena_array(&mem, s->n_items, sizeof(size_t)), .key = { seed, RNG_SHUFFLE } };
 
+	t.n = said_prompts(s, t.prompt);
 	heads_fit(&whole, s, all, usable, 0, 0, seed, &mem);
-	for (int i = 0; i < WORTH_SPLITS; i++)
-		split_once(sums, s, all, usable, whole.penalty, seed, i);
+	for (t.number = 0; t.number < WORTH_SPLITS; t.number++)
+		split_once(sums, s, &t, all, usable, whole.penalty);
 	arena_release(&mem);
 	for (int k = 0; k < WORTH_SIZES; k++) {
 		const struct sums *m = &sums[k];
@@ -87,8 +89,11 @@ int worth_of(struct worth *out, const struct said *s, const struct comparison *c
              struct err *e)
 {
 	struct comparison *all = mem_array(n, sizeof(*all));
-	size_t usable = s->states.width ? pick(s, c, n, 0, s->n_items, seed, 0, all) : 0;
+	size_t usable = 0;
 
+	for (size_t i = 0; i < n; i++)
+		if (s->states.width && s->states.of[c[i].item] && islessgreater(c[i].won, 0.5))
+			all[usable++] = c[i];
 	*out = (struct worth){ .labels = (double)usable };
 	if (usable >= LEAST)
 		measure(out, s, all, usable, seed);

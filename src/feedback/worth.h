@@ -1,5 +1,5 @@
-/* worth: what more labels are worth: the error of a reward head (heads.h) on items that were held out, learnt from all
- * other items, half of them, a quarter and so on, nested, over five splits; the power law through it (gas/curve.h) goes
+/* worth: what more labels are worth: the error of a reward head (heads.h) on prompts that were held out, learnt from
+ * all others, half of them, a quarter and so on, nested, over five splits; the power law through it (gas/curve.h) goes
  * on from there. What a label costs is a rater's time; both together say when to stop:
  *
  *     the next labels cost more than what they lower the error by is worth to you, or
