@@ -37,6 +37,7 @@ struct group_policy {
 	/* Of the step: */
 	double kl, logp, tokens;           /* sums over its tokens */
 	struct doctor_step seen;
+	bool told;                         /* the step is done, and the doctor has not seen it */
 	double *by_mean;                   /* [rewards] */
 	char names[OBJECTIVE_METRICS][NAME];
 	const char *name[OBJECTIVE_METRICS];
@@ -295,6 +296,9 @@ int group_documents(const struct objective_run *o, long step, const struct docum
 	struct group_policy *g = o->state;
 	long repeats = group_repeats(o->options), first = step / repeats * repeats;
 
+	if (g->told) /* not within the step, where nothing may be allocated for a warning */
+		doctor_see(&g->doctor, &g->seen);
+	g->told = false;
 	if (doctor_verdict(&g->doctor, e) < 0 || (g->drawn != first && draw(g, o, first, docs, n, e) < 0))
 		return -1;
 	g->fresh = step == first;
@@ -446,7 +450,7 @@ void group_tell(const struct objective_run *o, struct objective_metrics *m)
 	name_one(g, m, "sampling/sampling_logp_difference/max", g->rollout.drift);
 	name_rewards(g, m, g->by_mean);
 	g->seen.entropy = -g->logp / g->tokens;
-	doctor_see(&g->doctor, &g->seen);
+	g->told = true;
 }
 
 /* --- an evaluation: the likeliest answer to each prompt --- */

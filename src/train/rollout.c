@@ -12,6 +12,8 @@
 
 enum { SEQUENCES = 32 };           /* beside each other; each takes ranges of its own, and more rows win little */
 
+enum { HEAP_BYTES = 512 << 10 };   /* of requests and texts while they are there */
+
 /* --- what it may need --- */
 
 static int32_t longest_of(const struct documents *d)
@@ -91,7 +93,7 @@ static int plan_draw(struct rollout *r, struct objective_plan *p, struct err *e)
 	session_bytes(r->session, &work, &cache);
 	p->bytes += work + session_fill_bytes(r->session, n, 0, (int)length_of(r)) +
 	            (size_t)n * 4 * (size_t)run->model->config.V * sizeof(float) +   /* of those who draw */
-	            r->most * (length_of(r) * 5 + sizeof(struct completion));
+	            r->most * (length_of(r) * 5 + sizeof(struct completion)) + HEAP_BYTES;
 	if (forecast_draw(r, (double)run->groups, (double)r->o.num_generations, &seconds, &w, e) < 0)
 		return -1;
 	p->step_seconds += seconds;
