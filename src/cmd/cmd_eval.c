@@ -15,6 +15,7 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/probing.h"
+#include "cmd/reward_view.h"
 #include "cmd/text_rows.h"
 #include "data/label_words.h"
 #include "eval/evaluate.h"
@@ -31,7 +32,7 @@ enum {
 
 struct eval {
 	struct common common;
-	const char *adapter, *data, *details;
+	const char *adapter, *data, *details, *group_by;
 	int64_t limit, max_length, stride, micro_batch_tokens;
 	bool apply_chat_template;
 	struct in_context_options context;
@@ -54,6 +55,8 @@ static const struct opt eval_opts[] = {
 	OPT_INT("limit", struct eval, limit, NULL, 1, 1e12, "only the first N rows"),
 	OPT_FLAG("apply-chat-template", struct eval, apply_chat_template, "false",
 	         "query,choices,gold rows: the query is the user's turn; examples are turns then"),
+	OPT_STRING("group-by", struct eval, group_by, NULL, "COLUMN",
+	           "a reward model: its accuracy by what the rows have there (default: subset, else category)"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
 	SOURCES_OPTS(struct eval, documents),
@@ -214,7 +217,9 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	}
 	if (v->prior)
 		put_calibration(j, v, o->calibrate);
-	if (l)
+	if (v->rewards.rows)
+		put_reward_scores(j, &v->rewards);
+	else if (l)
 		put_label_scores(j, v, l);
 	json_object_set_new(j, "perplexity_n", json_integer((json_int_t)v->perplexity.n));
 	json_object_set_new(j, "max_length", json_integer(eo->max_length));
@@ -249,7 +254,9 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("sample_match", &v->sample_match, "rows");
 	show_estimate("agreement", &v->agreement, "rows");
 	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");
-	if (l)
+	if (v->rewards.rows)
+		show_reward_scores(&v->rewards);
+	else if (l)
 		show_label_scores(v, l);
 	if (text)
 		app_print("  windows of %d tokens, one every %d\n", eo->max_length, eo->stride);
@@ -429,7 +436,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 		.progress = show_progress, .planned = plan_judging, .ctx = d,
 		.detail = o->details || o->documents.citations ? write_line : NULL,
 		.whole = context || sources_wanted(&o->documents), .prompts = context,
-			.calibrate = calibration_of(o->calibrate),
+			.calibrate = calibration_of(o->calibrate), .group_by = o->group_by,
 		.stop = &stop, .n_stop = (o->context.num || o->context.prompt) && *stop && !o->apply_chat_template,
 	};
 

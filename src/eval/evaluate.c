@@ -217,6 +217,9 @@ static int evaluate_shape(struct evaluating *v, struct err *e)
 
 	if (v->options->calibrate != CALIBRATE_NONE && !choices)
 		return evaluate_refuse_calibrating(v->rows, e);
+	if (v->options->group_by && !(v->subject->model->labels && evaluate_is_pairs(v->rows->shape)))
+		return err_set(e, "%s: --group-by is of rows of several answers and a model that rewards them",
+		               v->rows->items[0].file);
 	if (v->subject->model->labels)
 		return evaluate_labels(v, e);
 	switch (v->rows->shape->judged) {
@@ -244,6 +247,7 @@ int evaluate(struct evaluation *result, const struct subject *s, const struct ro
 void evaluation_release(struct evaluation *v)
 {
 	label_scores_release(&v->labels);
+	arena_release(&v->rewards.mem);
 	mem_free(v->prior);
 	v->prior = NULL;
 }

@@ -5,6 +5,7 @@
  *               acc: the choice with the largest Σ log p is the gold one (the chosen); acc_norm: the same divided by
  *               the choice's characters. lm-eval's arithmetic; of equals the first counts. perplexity: of the gold ones
  *     texts     perplexity, by windows (window.h)
+ *     rewards   preferences and ranked answers, of a model with one output: evaluate_rewards.c
  *     answers   prompt,completion · messages · conversations · instruction,output
  *               exact_match: the greedy answer to everything before the last answer is that answer, white space at both
  *               ends aside. perplexity: of all answers */
@@ -52,6 +53,7 @@ struct evaluate_options {
 	/* Choice rows that all have the same choices. contextual: by these rows, which ask nothing. */
 	enum calibration calibrate;
 	const struct rows *content_free;
+	const char *group_by;              /* rewards: the column that names a row's subset; NULL: the usual ones */
 	/* other than 0 ends it with an error; may be NULL */
 	int (*progress)(void *ctx, const struct evaluate_progress *p);
 	void (*detail)(void *ctx, json_t *line);  /* what came of a row, in order, borrowed; may be NULL */
@@ -67,6 +69,27 @@ struct subject {                       /* what is judged, and with what; borrowe
 	struct device *device;
 };
 
+/* How well rewards tell which answer is better. A row's accuracy is the share of its pairs whose better answer has the
+ * larger reward (equal rewards are wrong, as TRL and RewardBench count them); length: the same of longer answers,
+ * equal ones are half a hit. */
+struct reward_subset { const char *name; struct estimate accuracy, length; };
+
+struct reward_scores {
+	size_t rows, pairs, ties;          /* rows 0: nothing was rewarded; ties: pairs of equal rewards */
+	size_t tied_rows;                  /* left out: none of their answers is better */
+	struct estimate accuracy, loss, margin; /* −log σ(r_c − r_r), r_c − r_r: means over a row's pairs */
+	struct estimate reward;            /* of all answers */
+	double min_reward, max_reward;
+	struct estimate length;            /* the longer answer is better */
+	/* accuracy less that of length alone, the longer or the shorter one, whichever is more often right here; paired */
+	struct estimate above_length;
+	struct estimate pearson, spearman; /* of rewards with characters of answers */
+	const char *by;                    /* the column that names subsets, or NULL */
+	struct reward_subset *subsets;     /* [n_subsets] in the order in which they come */
+	size_t n_subsets;
+	struct arena mem;                  /* of by, subsets */
+};
+
 struct evaluation {
 	const struct shape *shape;
 	size_t n;                          /* rows */
@@ -78,6 +101,7 @@ struct evaluation {
 	size_t n_choices;
 	struct label_scores labels;        /* of a model that classifies: loss of a regression is its mse */
 	struct estimate loss;
+	struct reward_scores rewards;
 	/* as written; with a log-probability; of which a shared beginning is counted once */
 	int64_t tokens, scored_tokens, computed_tokens;
 	int64_t new_tokens, read_tokens;   /* of greedy answers; of their prompts, those that were not kept */

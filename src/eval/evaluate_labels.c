@@ -15,9 +15,6 @@ struct judging {
 	const struct labels *labels;
 	const struct documents *docs;
 	float *z;                       /* [n][labels] */
-	size_t seen;
-	int64_t done, total;
-	double began;
 };
 
 /* --- what rows say --- */
@@ -164,53 +161,71 @@ static int judge(struct judging *j, struct err *e)
 
 /* --- the whole --- */
 
+struct running {
+	struct evaluating *v;
+	const struct documents *docs;
+	size_t seen;
+	int64_t done, total;
+	double began;
+};
+
 static int tell(void *ctx, size_t done, size_t total)
 {
-	struct judging *j = ctx;
+	struct running *r = ctx;
 	(void)total;
 
-	while (j->seen < done)
-		j->done += j->docs->items[j->seen++].n;
-	return evaluate_tell(j->v, "scoring", j->done, j->total, j->began);
+	while (r->seen < done)
+		r->done += r->docs->items[r->seen++].n;
+	return evaluate_tell(r->v, "scoring", r->done, r->total, r->began);
 }
 
-static int run(struct judging *j, struct labeller *x, const struct document **docs, struct err *e)
+static int run(struct running *r, struct labeller *x, const struct document **docs, float *z, struct err *e)
 {
 	struct scorer *s = labeller_scorer(x);
-	struct evaluation *result = j->v->result;
+	struct evaluation *result = r->v->result;
 
-	if (evaluate_planned_by(j->v, s, j->docs->items, docs, j->docs->n, &(struct evaluate_forecast){ 0 }, e) < 0)
+	if (evaluate_planned_by(r->v, s, r->docs->items, docs, r->docs->n, &(struct evaluate_forecast){ 0 }, e) < 0)
 		return -1;
-	j->began = clock_seconds();
-	if (labeller_run(x, docs, j->docs->n, j->z, tell, j, e) < 0)
+	r->began = clock_seconds();
+	if (labeller_run(x, docs, r->docs->n, z, tell, r, e) < 0)
 		return -1;
 	result->computed_tokens += scorer_computed_tokens(s);
 	result->flops += scorer_flops(s);
 	result->int_ops += scorer_int_ops(s);
-	return judge(j, e);
+	return 0;
 }
 
-static int judge_documents(struct evaluating *v, const struct documents *d, struct err *e)
+int evaluate_outputs(struct evaluating *v, const struct documents *d, float *z, struct err *e)
 {
 	const struct subject *s = v->subject;
 	const struct document **docs = mem_array(d->n, sizeof(*docs));
-	struct judging j = { .v = v, .labels = s->model->labels, .docs = d };
+	struct running r = { .v = v, .docs = d };
 	struct labeller *x;
 	int32_t longest = 1;
 
 	for (size_t i = 0; i < d->n; i++) {
 		docs[i] = &d->items[i];
 		longest = MAX(longest, d->items[i].n);
-		j.total += d->items[i].n;
+		r.total += d->items[i].n;
 	}
-	v->result->tokens = j.total;
-	j.z = mem_array(d->n * (size_t)j.labels->n, sizeof(*j.z));
+	v->result->tokens = r.total;
 	int status = labeller_new(&x, s->model, s->overlay, s->device, v->options->micro_batch_tokens, longest, e);
 	if (status == 0) {
-		status = run(&j, x, docs, e);
+		status = run(&r, x, docs, z, e);
 		labeller_free(x);
 	}
 	mem_free(docs);
+	return status;
+}
+
+static int judge_documents(struct evaluating *v, const struct documents *d, struct err *e)
+{
+	struct judging j = { .v = v, .labels = v->subject->model->labels, .docs = d };
+
+	j.z = mem_array(d->n * (size_t)j.labels->n, sizeof(*j.z));
+	int status = evaluate_outputs(v, d, j.z, e);
+	if (status == 0)
+		status = judge(&j, e);
 	mem_free(j.z);
 	return status;
 }
@@ -226,6 +241,8 @@ int evaluate_labels(struct evaluating *v, struct err *e)
 	struct documents docs = { 0 };
 	struct buf names = BUF_INIT;
 
+	if (evaluate_is_pairs(v->rows->shape))
+		return evaluate_rewards(v, e);
 	if (!v->rows->shape->labelled) {
 		shape_list(is_labelled, NULL, &names);
 		err_set(e, "%s: rows of %s; a model that classifies is evaluated on %s", v->rows->items[0].file,

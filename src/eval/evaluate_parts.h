@@ -38,7 +38,13 @@ int evaluate_documents(struct evaluating *v, struct documents *d, struct err *e)
 
 int evaluate_refuse_calibrating(const struct rows *r, struct err *e);
 
+/* What the model's head says of documents, z: [n][labels]; adds to the result's counts. */
+int evaluate_outputs(struct evaluating *v, const struct documents *d, float *z, struct err *e);
+/* Rows of several answers of which some are better. */
+bool evaluate_is_pairs(const struct shape *s);
+
 /* By shape, and by what the model is. */
+int evaluate_rewards(struct evaluating *v, struct err *e);
 int evaluate_labels(struct evaluating *v, struct err *e);
 int evaluate_choices(struct evaluating *v, struct err *e);
 int evaluate_texts(struct evaluating *v, struct err *e);
